@@ -1,0 +1,37 @@
+.DEFAULT_GOAL := help
+.PHONY: help generate check test test-isa bench compare profile
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+generate: ## rewrite every generated file
+	go run ./asmgen
+
+check: ## formatting, vet for amd64, arm64 and purego, drift of generated files, import rules
+	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
+	GOARCH=amd64 go vet ./...
+	GOARCH=arm64 go vet ./...
+	go vet -tags purego ./...
+	GOARCH=riscv64 go build ./...
+	GOOS=js GOARCH=wasm go build ./...
+	go run ./asmgen -check
+	go test -run '^TestImports$$' ./bench
+
+test: ## the whole test suite
+	go test ./...
+
+test-isa: ## the test suite once per instruction set of this machine, and with -tags purego
+	set -e; for isa in $$(go run ./bench/doctor -isas); do \
+		echo "== $$isa"; FIREBENCH_ISA=$$isa FIREBENCH_REQUIRE=$$isa go test ./...; \
+	done
+	FIREBENCH_REQUIRE=scalar go test -tags purego ./...
+
+bench: ## the main job: benchmark squeezenet1.0 against alexnet, print and record the comparison
+	go run ./bench/run
+
+compare: ## print the comparison of the newest recorded run, or of FILES
+	go run ./compare $(or $(FILES),$(shell ls -t results/*/*/bench.txt | head -n 1))
+
+profile: ## CPU profile of squeezenet1.0 by layer, in cpu.pprof
+	go run ./bench/run -profile cpu.pprof
+	go tool pprof -tagroot layer -top -cum cpu.pprof

@@ -1,0 +1,88 @@
+package recipes
+
+import (
+	"fmt"
+
+	"firebench/asmgen/vec"
+)
+
+// Conv is the convolution tile, the one kernel behind convolutions of every size
+// and dense layers: functions Conv1xN to ConvMxN for a tile of M×N.
+var Conv = Recipe{"conv", func(m vec.Machine, t Tile) []string {
+	var names []string
+	for rows := 1; rows <= t.Rows; rows++ {
+		names = append(names, fmt.Sprintf("Conv%dx%d", rows, t.Cols))
+		convTile(m, names[rows-1], rows, t.Cols)
+	}
+	return names
+}}
+
+// unrollMACs is how many vector multiply-adds the inner loop holds at least, so
+// that what moves pointers and counts does not matter.
+const unrollMACs = 1
+
+func convTile(m vec.Machine, name string, rows, cols int) {
+	vectors := cols / m.Lanes()
+	if need := rows*vectors + m.Scratch(rows, vectors); need > m.Registers() {
+		panic(fmt.Sprintf("%s: %d vector registers, the machine has %d", name, need, m.Registers()))
+	}
+	m.Func(name, "func(dst, src, weights, bias *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles int, lo float32)",
+		fmt.Sprintf("%s computes tiles × %d output pixels × %d channels; it equals", name, rows, cols),
+		"",
+		"	for t := range tiles {",
+		fmt.Sprintf("		for m := range %d {", rows),
+		fmt.Sprintf("			for n := range %d {", cols),
+		"				acc, k := bias[n], 0",
+		"				for s := range segs {",
+		"					for j := range segLen {",
+		fmt.Sprintf("						acc = fma(src[(t*%d+m)*srcStride+offsets[s]+j], weights[k*%d+n], acc)", rows, cols),
+		"						k++",
+		"					}",
+		"				}",
+		fmt.Sprintf("				dst[(t*%d+m)*dstStride+n] = max(acc, lo)", rows),
+		"			}",
+		"		}",
+		"	}")
+	src := m.Int("src")
+	dst := m.Int("dst")
+	stride := m.Int("srcStride")
+	m.Bytes(stride)
+	tile := m.Rows(stride, rows)
+	m.LoopParam("tile", "tiles", func() {
+		// The sums start at the bias.
+		bias := m.Int("bias")
+		acc := make([][]vec.V, rows)
+		for v := range vectors {
+			acc[0] = append(acc[0], m.Load(bias, v))
+		}
+		for i := 1; i < rows; i++ {
+			for _, v := range acc[0] {
+				acc[i] = append(acc[i], m.Copy(v))
+			}
+		}
+		w := m.Int("weights")
+		offsets := m.Int("offsets")
+		segs := m.Int("segs")
+		m.Loop("segment", segs, func() {
+			tile.Start(m.FloatAt(src, m.NextInt(offsets)))
+			steps := m.Int("segLen")
+			unroll := 1
+			for unroll < 4 && unroll*rows*vectors < unrollMACs {
+				unroll *= 2
+			}
+			m.Steps("k", steps, unroll, func(n int) { m.Outer(acc, tile, w, n) })
+		})
+		lo := m.Splat("lo")
+		dstStride := m.Int("dstStride")
+		m.Bytes(dstStride)
+		for _, row := range acc {
+			for v := range row {
+				m.Max(row[v], lo)
+				m.Store(row[v], dst, v)
+			}
+			m.AddInt(dst, dstStride)
+		}
+		m.AddMul(src, stride, rows)
+	})
+	m.Return()
+}

@@ -1,0 +1,18 @@
+// Package bench holds Firebench's benchmarks, all of them in its tests: the
+// machine's peaks, single kernels, layers, stages of a network, whole networks, and
+// the fork/join that stands between two layers. Their shapes come from the models in
+// firebench/net/models and from nowhere else.
+//
+//	go test -bench 'Net/net=squeezenet1.0$' ./bench
+//
+// Names are key=value pairs, net first and isa last, as benchstat and
+// firebench/compare read them; the suffix is the number of threads. Metrics:
+//
+//	GFLOP/s  two operations per multiply-add of the direct convolution, whatever algorithm ran
+//	peak-%   of the FMA peak of the same instruction set and thread count, measured right before and after
+//	FLOP/B   those operations per byte of input, output and weights, once each
+//	GB/s     bytes of input, output and weights, once each (dense layers, which memory limits)
+//	read-%   of the bandwidth of plainly reading as many bytes, measured right before and after
+//
+// Command bench/run records interleaved samples of them.
+package bench

@@ -1,0 +1,79 @@
+package bench
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestImports checks who may import whom: the design's layers, from the assembly
+// up to the commands, and what each layer may bring in from outside.
+func TestImports(t *testing.T) {
+	// A package may import those of its own layer's list and nothing else of ours.
+	layers := []struct {
+		prefix string
+		ours   []string
+		others []string // modules outside the standard library
+	}{
+		{"firebench/kernels/kerneltest", []string{"firebench/kernels"}, nil},
+		{"firebench/kernels/ref", []string{"firebench/kernels"}, nil},
+		{"firebench/kernels/", nil, nil}, // scalar and the generated packages
+		{"firebench/kernels", []string{"firebench/kernels/"}, []string{"github.com/klauspost/cpuid/v2"}},
+		{"firebench/net/tensor", []string{"firebench/kernels"}, nil},
+		{"firebench/net/layer", []string{"firebench/kernels"}, nil},
+		{"firebench/net/graph", []string{"firebench/kernels", "firebench/net/layer"}, nil},
+		{"firebench/net/", []string{"firebench/kernels", "firebench/net/"}, []string{"golang.org/x/image/"}},
+		{"firebench/asmgen", []string{"firebench/asmgen"}, []string{"github.com/mmcloughlin/avo/"}},
+		{"firebench/compare", []string{"firebench/kernels", "firebench/net/"}, []string{"golang.org/x/perf/"}},
+		{"firebench/bench", []string{"firebench/kernels", "firebench/net/"}, []string{"github.com/klauspost/cpuid/v2"}},
+	}
+	allowed := func(list []string, path string) bool {
+		return slices.ContainsFunc(list, func(p string) bool {
+			return p == path || strings.HasSuffix(p, "/") && strings.HasPrefix(path, p) || p == "firebench/asmgen" && strings.HasPrefix(path, p)
+		})
+	}
+	std := goList(t, "{{.ImportPath}}", "std")
+	for _, line := range goList(t, `{{.ImportPath}} {{join .Imports " "}}`, "firebench/...") {
+		fields := strings.Fields(line)
+		pkg, imports := fields[0], fields[1:]
+		i := slices.IndexFunc(layers, func(l struct {
+			prefix       string
+			ours, others []string
+		}) bool {
+			return strings.HasPrefix(pkg, l.prefix)
+		})
+		if i < 0 {
+			t.Errorf("%s belongs to no layer", pkg)
+			continue
+		}
+		for _, path := range imports {
+			switch {
+			case strings.HasPrefix(path, "firebench/"):
+				if path == "firebench/kernels/ref" || path == "firebench/kernels/kerneltest" {
+					t.Errorf("%s imports %s, which is for tests", pkg, path)
+				}
+				if !allowed(layers[i].ours, path) {
+					t.Errorf("%s imports %s, expected only %v", pkg, path, layers[i].ours)
+				}
+			case !slices.Contains(std, path) && path != "C":
+				if !allowed(layers[i].others, path) {
+					t.Errorf("%s imports %s, expected only the standard library and %v", pkg, path, layers[i].others)
+				}
+			case path == "C":
+				t.Errorf("%s uses cgo", pkg)
+			}
+		}
+	}
+}
+
+func goList(t *testing.T, format, pattern string) []string {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-f", format, pattern)
+	cmd.Stderr = t.Output()
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list %s: %v", pattern, err)
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
+}

@@ -1,0 +1,66 @@
+package bench
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"firebench/kernels"
+	"firebench/net/graph"
+	"firebench/net/layer"
+)
+
+// BenchmarkKernel measures one call of a convolution tile, at its full height, on
+// the windows of every convolution: what the kernel reaches when its data is at hand
+// and nothing surrounds it.
+func BenchmarkKernel(b *testing.B) {
+	eachNet(b, func(b *testing.B, m *graph.Model) {
+		nodes, err := m.Infer()
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, n := range nodes {
+			conv, ok := n.Layer.(layer.Conv)
+			if !ok {
+				continue
+			}
+			b.Run("layer="+n.Name, func(b *testing.B) {
+				eachISA(b, func(b *testing.B, set *kernels.Set) {
+					for _, t := range []kernels.ConvTile{set.Conv, set.ConvNarrow} {
+						b.Run("kernel="+t.Name(set.ISA), func(b *testing.B) { tile(b, set, t, conv.ConvShape(n.In[0])) })
+					}
+				})
+			})
+		}
+	})
+}
+
+// tile measures one line of one tile of a convolution like s.
+func tile(b *testing.B, set *kernels.Set, t kernels.ConvTile, s kernels.ConvShape) {
+	s.In, s.Out, s.Groups, s.Pad = s.In/s.Groups, t.Width, 1, 0
+	pixels := len(t.Heights)
+	r := rand.New(rand.NewPCG(seed, 0))
+	weights := make([]float32, s.Weights())
+	for i := range weights {
+		weights[i] = float32(r.NormFloat64())
+	}
+	c, err := kernels.NewConv(set, s, weights, nil, true)
+	if err != nil {
+		b.Fatal(err)
+	}
+	src := kernels.NewView(1, s.KH, (pixels-1)*s.Stride+s.KW, s.In, 0)
+	for i := range src.Data {
+		src.Data[i] = float32(r.NormFloat64())
+	}
+	task, err := c.Bind(kernels.NewView(1, 1, pixels, s.Out, 0), src, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	macs := int64(pixels * s.Out * s.K())
+	bytes := 4 * int64(len(src.Data)+s.Weights()+s.Out+pixels*s.Out)
+	measure(b, set, kernels.Cost{MACs: macs, Bytes: bytes}, false, func() error {
+		for i := range task.Chunks() {
+			task.Chunk(0, i)
+		}
+		return nil
+	})
+}

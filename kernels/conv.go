@@ -1,0 +1,237 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+)
+
+// A Conv is a convolution with packed weights. It is immutable and may be bound
+// to any number of views.
+type Conv struct {
+	set    *Set
+	shape  ConvShape
+	lo     float32 // 0 with ReLU, else -Inf
+	blocks []convBlock
+	panels []float32 // packed weights: a panel [K][tile width] a block
+	bias   []float32 // packed biases: a tile's width a block
+}
+
+// A convBlock is one column of tiles: the output channels that share a panel.
+type convBlock struct {
+	tile    *ConvTile
+	in      int // first input channel of its group
+	out     int // first output channel
+	width   int // output channels, at most tile.Width
+	weights int // offset in panels
+	bias    int // offset in bias
+}
+
+// NewConv packs the weights of a convolution for the kernels of set. weights is
+// OIHW, s.Weights() values; bias has s.Out values or is nil for none; relu appends
+// max(0, ·).
+func NewConv(set *Set, s ConvShape, weights, bias []float32, relu bool) (*Conv, error) {
+	if err := s.Check(); err != nil {
+		return nil, err
+	}
+	if len(weights) != s.Weights() {
+		return nil, fmt.Errorf("convolution: %d weights, expected %d for %d×%d×%d×%d", len(weights), s.Weights(), s.Out, s.In/s.Groups, s.KH, s.KW)
+	}
+	if bias != nil && len(bias) != s.Out {
+		return nil, fmt.Errorf("convolution: %d biases, expected %d", len(bias), s.Out)
+	}
+	c := &Conv{set: set, shape: s, lo: float32(math.Inf(-1))}
+	if relu {
+		c.lo = 0
+	}
+	c.pack(weights, bias)
+	return c, nil
+}
+
+// Shape returns the shape that the weights were packed for.
+func (c *Conv) Shape() ConvShape { return c.shape }
+
+// Bytes returns the size of the packed weights and biases.
+func (c *Conv) Bytes() int64 { return 4 * int64(len(c.panels)+len(c.bias)) }
+
+// convTask is a convolution bound to its views.
+type convTask struct {
+	*Conv
+	dst, src  View
+	interior  View  // dst without the ring of a padded 1×1 convolution
+	offsets   []int // where each segment starts, from the window's first input
+	segLen    int
+	srcStride int // from output pixel to output pixel in src
+
+	// The output is cut into lines: its rows, or, where source and destination
+	// have no gaps, equal parts of all its pixels.
+	lines      int
+	linePixels int // 0: parts of flatPixels
+	flatPixels int
+
+	lineStep int // lines a chunk
+	edge     [][]float32
+	maxLine  int
+}
+
+// chunkMACs is the least work of a chunk, so that claiming one stays below 1 %.
+const chunkMACs = 1 << 19
+
+// Bind prepares the convolution of src into dst on up to threads threads. Both are
+// NHWC views of the shapes that c's shape implies; src.Halo must be at least the
+// padding. A 1×1 convolution needs no halo: what its padding adds to
+// the output is a ring of act(bias), which is written without a multiplication.
+func (c *Conv) Bind(dst, src View, threads int) (Task, error) {
+	s := c.shape
+	if err := checkViews(dst, src); err != nil {
+		return nil, fmt.Errorf("convolution: %w", err)
+	}
+	oh, ow := s.OutSize(src.H, src.W)
+	if dst.H != oh || dst.W != ow || dst.C != s.Out || src.C != s.In {
+		return nil, fmt.Errorf("convolution: %v to %v, expected %d input channels and output %d×%d×%d", src, dst, s.In, oh, ow, s.Out)
+	}
+	t := &convTask{Conv: c, dst: dst, src: src, interior: dst, srcStride: s.Stride * src.Pixel}
+	if s.KH == 1 && s.KW == 1 && s.Pad > 0 {
+		if s.Stride != 1 {
+			return nil, fmt.Errorf("convolution: 1×1 with padding %d and stride %d, expected stride 1", s.Pad, s.Stride)
+		}
+		t.interior.Offset = dst.Index(0, s.Pad, s.Pad, 0)
+		t.interior.H, t.interior.W = src.H, src.W
+		s.Pad = 0
+	}
+	if src.Halo < s.Pad {
+		return nil, fmt.Errorf("convolution: halo %d of the source is less than the padding %d", src.Halo, s.Pad)
+	}
+	t.src.Offset = src.Index(0, -s.Pad, -s.Pad, 0)
+
+	// Segments: as long as memory is contiguous.
+	in := s.In / s.Groups
+	switch {
+	case src.Pixel != in:
+		t.segLen = in
+		for y := range s.KH {
+			for x := range s.KW {
+				t.offsets = append(t.offsets, y*src.Row+x*src.Pixel)
+			}
+		}
+	case src.Row == s.KW*in:
+		t.segLen = s.KH * s.KW * in
+		t.offsets = []int{0}
+	default:
+		t.segLen = s.KW * in
+		for y := range s.KH {
+			t.offsets = append(t.offsets, y*src.Row)
+		}
+	}
+
+	out := t.interior
+	total := out.N * out.H * out.W
+	if s.KH == 1 && s.KW == 1 && s.Stride == 1 && src.flat() && out.flat() {
+		// Eight tiles a line keep the ragged end small and the call rare.
+		t.flatPixels = total
+		t.lines = max(1, total/(8*len(c.set.Conv.Heights)))
+		t.maxLine = total/t.lines + 1
+	} else {
+		t.lines, t.linePixels, t.maxLine = out.N*out.H, out.W, out.W
+	}
+
+	work := total * s.K() * s.Out
+	chunks := len(c.blocks)
+	if threads > 1 {
+		chunks = max(1, min(work/chunkMACs, 16*threads))
+	}
+	perBlock := max(1, min(t.lines, (chunks+len(c.blocks)-1)/len(c.blocks)))
+	t.lineStep = (t.lines + perBlock - 1) / perBlock
+
+	edge := 0
+	for _, b := range c.blocks {
+		if b.width < b.tile.Width {
+			edge = max(edge, t.maxLine*b.tile.Width)
+		}
+	}
+	if edge > 0 {
+		t.edge = make([][]float32, max(threads, 1))
+		for i := range t.edge {
+			t.edge[i] = Alloc(edge)
+		}
+	}
+	return t, nil
+}
+
+func (t *convTask) lineChunks() int { return (t.lines + t.lineStep - 1) / t.lineStep }
+
+func (t *convTask) Chunks() int { return len(t.blocks) * t.lineChunks() }
+
+// Chunk computes one block of output channels for a run of lines. Blocks change
+// slowest: a panel stays in the cache while the lines pass.
+func (t *convTask) Chunk(worker, i int) {
+	if i == 0 {
+		t.dst.zeroHalo()
+		t.ring()
+	}
+	b := &t.blocks[i/t.lineChunks()]
+	first := i % t.lineChunks() * t.lineStep
+	for line := first; line < min(first+t.lineStep, t.lines); line++ {
+		if t.linePixels > 0 {
+			n, y := line/t.interior.H, line%t.interior.H
+			src := t.src.Index(n, y*t.shape.Stride, 0, b.in)
+			t.line(worker, b, t.interior.Index(n, y, 0, b.out), src, t.linePixels)
+		} else {
+			p0 := line * t.flatPixels / t.lines
+			p1 := (line + 1) * t.flatPixels / t.lines
+			t.line(worker, b, t.interior.Offset+p0*t.dst.Pixel+b.out, t.src.Offset+p0*t.src.Pixel+b.in, p1-p0)
+		}
+	}
+}
+
+// line computes pixels output pixels of one block, from indices into the two
+// views' memory.
+func (t *convTask) line(worker int, b *convBlock, dst, src, pixels int) {
+	if b.width == b.tile.Width {
+		t.tiles(b, t.dst.Data[dst:], t.src.Data[src:], pixels, t.dst.Pixel)
+		return
+	}
+	// A tile always writes its full width: go through a buffer of that width.
+	edge := t.edge[worker]
+	t.tiles(b, edge, t.src.Data[src:], pixels, b.tile.Width)
+	for p := range pixels {
+		copy(t.dst.Data[dst+p*t.dst.Pixel:][:b.width], edge[p*b.tile.Width:])
+	}
+}
+
+// tiles computes pixels output pixels in tiles of almost equal height.
+func (t *convTask) tiles(b *convBlock, dst, src []float32, pixels, dstStride int) {
+	heights := b.tile.Heights
+	tiles := (pixels + len(heights) - 1) / len(heights)
+	height, taller := pixels/tiles, pixels%tiles
+	w, bias := &t.panels[b.weights], &t.bias[b.bias]
+	if taller > 0 {
+		heights[height](&dst[0], &src[0], w, bias, &t.offsets[0], len(t.offsets), t.segLen, t.srcStride, dstStride, taller, t.lo)
+		done := taller * (height + 1)
+		dst, src = dst[done*dstStride:], src[done*t.srcStride:]
+	}
+	heights[height-1](&dst[0], &src[0], w, bias, &t.offsets[0], len(t.offsets), t.segLen, t.srcStride, dstStride, tiles-taller, t.lo)
+}
+
+// ring writes act(bias) to the pixels that only the padding of a 1×1 convolution
+// reaches.
+func (t *convTask) ring() {
+	pad := t.shape.Pad
+	if t.interior.H == t.dst.H {
+		return
+	}
+	for n := range t.dst.N {
+		for y := range t.dst.H {
+			for x := 0; x < t.dst.W; x++ {
+				if y >= pad && y < t.dst.H-pad && x == pad {
+					x = t.dst.W - pad
+				}
+				px := t.dst.Pixels(n, y, x)
+				for _, b := range t.blocks {
+					for i, v := range t.bias[b.bias:][:b.width] {
+						px[b.out+i] = max(v, t.lo)
+					}
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,155 @@
+package kernels_test
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"testing"
+
+	"firebench/kernels"
+	"firebench/kernels/kerneltest"
+)
+
+// digestCases are convolutions that together use every tile in many heights,
+// flat and row by row, with groups, as dense layers, and with a ring.
+func digestCases() []convCase {
+	cases := []convCase{
+		conv(33, 31, 3, 96, 7, 2, 0, 1),   // a first layer
+		conv(27, 27, 48, 16, 1, 1, 0, 1),  // squeeze
+		conv(27, 13, 16, 64, 1, 1, 0, 1),  // expand
+		conv(27, 13, 16, 64, 3, 1, 1, 1),  // expand
+		conv(13, 13, 24, 67, 1, 1, 1, 1),  // the published head's padding
+		conv(9, 8, 12, 20, 5, 1, 2, 2),    // groups
+		conv(23, 23, 3, 33, 11, 4, 2, 1),  // the other first layer
+		conv(1, 257, 33, 49, 1, 1, 0, 1),  // ragged
+		conv(1, 1, 300, 1000, 1, 1, 0, 1), // dense
+	}
+	for i := range cases {
+		cases[i].relu = i%2 == 0
+	}
+	return cases
+}
+
+// chain computes the case as the documentation of package kernels defines it:
+// each output is one chain over kernel row, kernel column and input channel that
+// starts at the bias.
+func (c convCase) chain(mulAdd func(x, y, z float32) float32) []float32 {
+	d := c.data()
+	src := d.src.dense()
+	oh, ow := c.OutSize(c.h, c.w)
+	var out []float32
+	zeros := make([]float32, c.In)
+	in, outs := c.In/c.Groups, c.Out/c.Groups
+	for n := range c.n {
+		for y := range oh {
+			for x := range ow {
+				for o := range c.Out {
+					acc := d.bias[o]
+					for kh := range c.KH {
+						for kw := range c.KW {
+							px := zeros
+							if sy, sx := y*c.Stride-c.Pad+kh, x*c.Stride-c.Pad+kw; sy >= 0 && sy < c.h && sx >= 0 && sx < c.w {
+								px = src.Pixels(n, sy, sx)
+							}
+							for i, v := range px[o/outs*in:][:in] {
+								acc = mulAdd(v, d.weights[((o*in+i)*c.KH+kh)*c.KW+kw], acc)
+							}
+						}
+					}
+					if c.relu {
+						acc = max(acc, 0)
+					}
+					out = append(out, acc)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// digest hashes values bit by bit.
+func digest(values []float32) string {
+	b := make([]byte, 0, 4*len(values))
+	for _, v := range values {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+	}
+	return fmt.Sprintf("%.12x", sha256.Sum256(b))
+}
+
+// TestDigest: the direct algorithm gives the same bits on every instruction set
+// that has a fused multiply-add, with any thread count and in any layout: those of
+// the chain that the documentation promises. So do the scalar kernels, for the
+// chain whose products are rounded.
+func TestDigest(t *testing.T) {
+	type key struct {
+		convCase
+		fused bool
+	}
+	chains := map[key]string{}
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for _, c := range digestCases() {
+			k := key{c, set.ISA != kernels.Scalar}
+			if chains[k] == "" {
+				chains[k] = digest(c.chain(mulAdd(set.ISA)))
+			}
+			d, out := c.data(), c.output()
+			for threads := 1; threads <= 3; threads++ {
+				for _, l := range []layout{{}, {halo: 2, before: 1, after: 3}} {
+					dst := out.in(l).view(make([]float32, out.in(l).size()))
+					src := d.src.in(layout{halo: max(l.halo, c.Pad), before: l.before, after: l.after})
+					run(bindConv(t, set, c, dst, src.view(make([]float32, src.size())), threads), threads)
+					if got := digest(values(dst)); got != chains[k] {
+						t.Errorf("%v, %d threads, layout %+v: digest %s, want %s", c, threads, l, got, chains[k])
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestDigestTiles: which tile an output falls into does not change it. Every
+// range of output channels alone gives what it gives within the whole layer.
+func TestDigestTiles(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		c := conv(5, 29, 7, 2*set.Conv.Width+set.ConvNarrow.Width+3, 3, 1, 1, 1)
+		d := c.data()
+		source := d.src.in(layout{halo: 1})
+		src := source.view(make([]float32, source.size()))
+		whole := kernels.NewView(1, 5, 29, c.Out, 0)
+		run(bindConv(t, set, c, whole, src, 1), 1)
+
+		for _, width := range kerneltest.Sizes(set.ConvNarrow.Width, set.Conv.Width) {
+			for first := 0; first+width <= c.Out; first += width {
+				s := c.ConvShape
+				s.Out = width
+				op, err := kernels.NewConv(set, s, d.weights[first*s.K():][:s.Weights()], d.bias[first:][:width], false)
+				if err != nil {
+					t.Fatal(err)
+				}
+				part := kernels.NewView(1, 5, 29, width, 0)
+				task, err := op.Bind(part, src, 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				run(task, 1)
+				if got, want := digest(values(part)), digest(values(whole.Channels(first, width))); got != want {
+					t.Errorf("output channels %d to %d alone: digest %s, within %d channels %s", first, first+width-1, got, c.Out, want)
+				}
+			}
+		}
+	})
+}
+
+// values returns the elements of a view, dense NHWC.
+func values(v kernels.View) []float32 {
+	out := make([]float32, 0, v.N*v.H*v.W*v.C)
+	for n := range v.N {
+		for y := range v.H {
+			for x := range v.W {
+				out = append(out, v.Pixels(n, y, x)...)
+			}
+		}
+	}
+	return out
+}

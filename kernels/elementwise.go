@@ -1,0 +1,82 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+
+	"firebench/kernels/scalar"
+)
+
+// elementTask applies f to every contiguous run of values; a chunk is a run of
+// rows.
+type elementTask struct {
+	rowChunks
+	dst, a, b View
+	f         func(t *elementTask, dst, a, b []float32)
+	set       *Set
+	lo        float32
+}
+
+func bindElements(name string, t *elementTask, threads int) (Task, error) {
+	if err := checkSame(t.dst, t.a, t.b); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	t.rowChunks = splitRows(t.dst, 1, threads)
+	return t, nil
+}
+
+func (t *elementTask) Chunk(_, i int) {
+	if i == 0 {
+		t.dst.zeroHalo()
+	}
+	// A run is a whole row, or a pixel where a view is a window of channels.
+	run, runs := t.dst.C, t.dst.W
+	if t.dst.Pixel == run && t.a.Pixel == run && t.b.Pixel == run {
+		run, runs = run*runs, 1
+	}
+	first, last := t.rows(i)
+	for row := first; row < last; row++ {
+		n, y := row/t.dst.H, row%t.dst.H
+		for x := range runs {
+			t.f(t, t.dst.Data[t.dst.Index(n, y, x, 0):][:run], t.a.Data[t.a.Index(n, y, x, 0):][:run], t.b.Data[t.b.Index(n, y, x, 0):][:run])
+		}
+	}
+}
+
+// BindAdd prepares dst = a + b, the residual connection, followed by max(0, ·)
+// with relu. dst may be a or b.
+func BindAdd(set *Set, dst, a, b View, relu bool, threads int) (Task, error) {
+	lo := float32(math.Inf(-1))
+	if relu {
+		lo = 0
+	}
+	return bindElements("add", &elementTask{dst: dst, a: a, b: b, set: set, lo: lo, f: func(t *elementTask, dst, a, b []float32) {
+		body := len(dst) / t.set.Lanes * t.set.Lanes
+		if body > 0 {
+			t.set.Add(&dst[0], &a[0], &b[0], body, t.lo)
+		}
+		if body < len(dst) {
+			scalar.Add(&dst[body], &a[body], &b[body], len(dst)-body, t.lo)
+		}
+	}}, threads)
+}
+
+// BindReLU prepares dst = max(src, 0). dst may be src.
+func BindReLU(set *Set, dst, src View, threads int) (Task, error) {
+	return bindElements("ReLU", &elementTask{dst: dst, a: src, b: src, set: set, f: func(t *elementTask, dst, a, _ []float32) {
+		body := len(dst) / t.set.Lanes * t.set.Lanes
+		if body > 0 {
+			t.set.ReLU(&dst[0], &a[0], body)
+		}
+		if body < len(dst) {
+			scalar.ReLU(&dst[body], &a[body], len(dst)-body)
+		}
+	}}, threads)
+}
+
+// BindCopy prepares dst = src, for what cannot be written in place.
+func BindCopy(dst, src View, threads int) (Task, error) {
+	return bindElements("copy", &elementTask{dst: dst, a: src, b: src, f: func(_ *elementTask, dst, a, _ []float32) {
+		copy(dst, a)
+	}}, threads)
+}

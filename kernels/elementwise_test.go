@@ -1,0 +1,222 @@
+package kernels_test
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"firebench/kernels"
+	"firebench/kernels/kerneltest"
+	"firebench/kernels/ref"
+)
+
+// An element is an operation on values of the same place.
+type element struct {
+	name string
+	srcs int
+	bind func(set *kernels.Set, dst kernels.View, srcs []kernels.View, threads int) (kernels.Task, error)
+	f    func(a, b float32) float32
+}
+
+var elements = []element{
+	{"add", 2, func(set *kernels.Set, dst kernels.View, srcs []kernels.View, threads int) (kernels.Task, error) {
+		return kernels.BindAdd(set, dst, srcs[0], srcs[1], false, threads)
+	}, func(a, b float32) float32 { return a + b }},
+	{"addrelu", 2, func(set *kernels.Set, dst kernels.View, srcs []kernels.View, threads int) (kernels.Task, error) {
+		return kernels.BindAdd(set, dst, srcs[0], srcs[1], true, threads)
+	}, func(a, b float32) float32 { return max(a+b, 0) }},
+	{"relu", 1, func(set *kernels.Set, dst kernels.View, srcs []kernels.View, threads int) (kernels.Task, error) {
+		return kernels.BindReLU(set, dst, srcs[0], threads)
+	}, func(a, _ float32) float32 { return max(a, 0) }},
+	{"copy", 1, func(_ *kernels.Set, dst kernels.View, srcs []kernels.View, threads int) (kernels.Task, error) {
+		return kernels.BindCopy(dst, srcs[0], threads)
+	}, func(a, _ float32) float32 { return a }},
+}
+
+// inputs returns the sources, dense, with what only floating point has.
+func (e element) inputs(n, h, w, c int) []tensor {
+	srcs := []tensor{random(1, n, h, w, c), random(2, n, h, w, c)}[:e.srcs]
+	odd := []float32{float32(math.NaN()), float32(math.Inf(1)), negInf, 0, float32(math.Copysign(0, -1)), 0x1p-149}
+	for i, src := range srcs {
+		// Far enough apart for the two sources to pair them up in all ways, and
+		// near enough for every lane to meet them.
+		for j := range src.values {
+			if j%(3+i) == 0 {
+				src.values[j] = odd[j/(3+i)%len(odd)]
+			}
+		}
+	}
+	return srcs
+}
+
+// want returns the expected values.
+func (e element) want(srcs []tensor) []float64 {
+	out := make([]float64, len(srcs[0].values))
+	for i := range out {
+		out[i] = float64(e.f(srcs[0].values[i], srcs[len(srcs)-1].values[i]))
+	}
+	return out
+}
+
+// test runs the operation in the given layouts: exact, NaNs and infinities
+// included.
+func (e element) test(t *testing.T, set *kernels.Set, n, h, w, c int, dst, a, b layout, threads int) {
+	t.Run(fmt.Sprintf("%s=%dx%dx%dx%d", e.name, n, h, w, c), func(t *testing.T) {
+		srcs := e.inputs(n, h, w, c)
+		want := e.want(srcs)
+		for i, l := range []layout{a, b}[:e.srcs] {
+			srcs[i].layout = l
+		}
+		exercise(t, threads, tensor{n: n, h: h, w: w, c: c, layout: dst}, srcs,
+			func(dst kernels.View, srcs []kernels.View) (kernels.Task, error) {
+				return e.bind(set, dst, srcs, threads)
+			},
+			func(side string, got kernels.View) { kerneltest.Compare(t, side, got, want, nil) })
+	})
+}
+
+// TestElementSizes has rows of every remainder of the vector.
+func TestElementSizes(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for _, e := range elements {
+			for c := 1; c <= 40; c++ {
+				e.test(t, set, 1, 2, 1, c, layout{}, layout{}, layout{}, 1)
+				e.test(t, set, 1, 1, 3, c, layout{after: 1}, layout{}, layout{halo: 1}, 1)
+			}
+			for _, n := range kerneltest.Sizes(set.Lanes, 4*set.Lanes, 8*set.Lanes, 16*set.Lanes) {
+				e.test(t, set, 1, 1, n, 1, layout{}, layout{}, layout{}, 1)
+			}
+		}
+	})
+}
+
+func TestElementLayouts(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for _, e := range elements {
+			for i, dst := range layouts {
+				for j, a := range layouts {
+					b := layouts[(i+2*j)%len(layouts)]
+					t.Run(fmt.Sprintf("layouts=%d,%d", i, j), func(t *testing.T) {
+						e.test(t, set, 2, 3, 4, 19, dst, a, b, 1+(i+j)%2)
+					})
+				}
+			}
+		}
+	})
+}
+
+// TestElementThreads has enough work for many chunks.
+func TestElementThreads(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for _, e := range elements {
+			for threads := 1; threads <= 3; threads++ {
+				e.test(t, set, 2, 31, 30, 65, layout{halo: 1}, layout{}, layout{}, threads)
+				views := []kernels.View{kernels.NewView(2, 31, 30, 65, 0), kernels.NewView(2, 31, 30, 65, 0)}
+				task, err := e.bind(set, kernels.NewView(2, 31, 30, 65, 0), views, threads)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if chunks := task.Chunks(); threads > 1 && chunks < 2*threads {
+					t.Errorf("%s: %d chunks for %d threads test nothing", e.name, chunks, threads)
+				}
+			}
+		}
+	})
+}
+
+// TestElementInPlace: ReLU and add may write where they read.
+func TestElementInPlace(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for _, e := range elements {
+			if e.name == "copy" {
+				continue // promises nothing
+			}
+			for _, l := range layouts {
+				for target := range e.srcs {
+					srcs := e.inputs(2, 3, 4, 19)
+					want := e.want(srcs)
+					views := make([]kernels.View, len(srcs))
+					for i, src := range srcs {
+						src = src.in(l)
+						views[i] = src.view(make([]float32, src.size()))
+					}
+					dst := views[target]
+					task, err := e.bind(set, dst, views, 2)
+					if err != nil {
+						t.Fatal(err)
+					}
+					run(task, 2)
+					what := fmt.Sprintf("%s into source %d, %+v", e.name, target, l)
+					kerneltest.Compare(t, what, dst, want, nil)
+					kerneltest.ZeroHalo(t, what, dst)
+					kerneltest.Unwritten(t, what, dst)
+				}
+			}
+		}
+	})
+}
+
+func TestElementErrors(t *testing.T) {
+	set, err := kernels.For(kernels.Scalar)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := kernels.NewView(2, 3, 4, 5, 0)
+	for _, e := range elements {
+		for _, c := range []struct {
+			name string
+			view kernels.View
+			want []string
+		}{
+			{"good", kernels.NewView(2, 3, 4, 5, 1), nil},
+			{"batch", kernels.NewView(1, 3, 4, 5, 0), []string{"images"}},
+			{"height", kernels.NewView(2, 2, 4, 5, 0), []string{"2×2×4×5", "2×3×4×5"}},
+			{"width", kernels.NewView(2, 3, 5, 5, 0), []string{"2×3×5×5", "2×3×4×5"}},
+			{"channels", kernels.NewView(2, 3, 4, 4, 0), []string{"2×3×4×4", "2×3×4×5"}},
+			{"empty", kernels.View{}, []string{"empty"}},
+		} {
+			_, err := e.bind(set, c.view, []kernels.View{good, good}, 1)
+			checkError(t, e.name+", destination, "+c.name, err, c.want)
+			for i := range e.srcs {
+				srcs := []kernels.View{good, good}
+				srcs[i] = c.view
+				_, err := e.bind(set, good, srcs, 1)
+				checkError(t, fmt.Sprintf("%s, source %d, %s", e.name, i, c.name), err, c.want)
+			}
+		}
+	}
+}
+
+func TestSoftmax(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	odd := []tensor{
+		{n: 1, h: 1, w: 1, c: 4, values: []float32{1e30, -1e30, 0, 1e30}}, // no overflow
+		{n: 1, h: 1, w: 1, c: 3, values: []float32{-200, -100, 0}},        // vanishing
+		{n: 1, h: 1, w: 2, c: 2, values: []float32{nan, 1, 2, 3}},         // one pixel only
+		{n: 1, h: 1, w: 2, c: 2, values: []float32{inf, 1, negInf, 3}},
+		{n: 1, h: 1, w: 1, c: 2, values: []float32{negInf, negInf}},
+	}
+	sizes := []tensor{random(1, 1, 1, 1, 1), random(1, 1, 1, 1, 1000), random(1, 2, 3, 4, 19), random(1, 3, 1, 1, 10)}
+	for _, src := range append(odd, sizes...) {
+		for _, threads := range []int{1, 3} {
+			for i, l := range layouts {
+				t.Run(fmt.Sprintf("%dx%dx%dx%d/threads=%d/layout=%d", src.n, src.h, src.w, src.c, threads, i), func(t *testing.T) {
+					want := ref.Softmax(src.dense())
+					dst := tensor{n: src.n, h: src.h, w: src.w, c: src.c}
+					exercise(t, threads, dst.in(l), []tensor{src.in(layouts[(i+1)%len(layouts)])},
+						func(dst kernels.View, srcs []kernels.View) (kernels.Task, error) {
+							return kernels.BindSoftmax(dst, srcs[0])
+						},
+						func(side string, got kernels.View) {
+							// x - max is rounded to float32, which exp makes a relative
+							// error; the values here that are not lost altogether are less
+							// than 16 below the largest. Then come a handful of roundings.
+							kerneltest.Compare(t, side, got, want, kerneltest.RelativeBound(16+4, want))
+						})
+				})
+			}
+		}
+	}
+	_, err := kernels.BindSoftmax(kernels.NewView(1, 1, 1, 4, 0), kernels.NewView(1, 1, 1, 5, 0))
+	checkError(t, "channels", err, []string{"softmax", "1×1×1×5", "1×1×1×4"})
+}

@@ -1,0 +1,152 @@
+package kernels_test
+
+import (
+	"testing"
+
+	"firebench/kernels"
+	"firebench/kernels/ref"
+)
+
+// sets returns the kernels of every instruction set that is supported here.
+func sets(t testing.TB) []*kernels.Set {
+	t.Helper()
+	isas, err := kernels.Supported()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []*kernels.Set
+	for _, isa := range isas {
+		set, err := kernels.For(isa)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, set)
+	}
+	return all
+}
+
+// pick reduces a fuzzed byte to low..high.
+func pick(b byte, low, high int) int { return low + int(b)%(high-low+1) }
+
+// fuzzLayout takes a layout from a byte's bits; the halo is at least halo.
+func fuzzLayout(b byte, halo int) layout {
+	return layout{halo: halo + int(b&1), before: int(b >> 1 & 3), after: int(b >> 3 & 3)}
+}
+
+// FuzzConv compares convolutions of any small shape, in any layout, with the
+// reference on every instruction set. A shape that does not fit must be refused.
+func FuzzConv(f *testing.F) {
+	all := sets(f)
+	f.Add(byte(2), byte(4), byte(0), byte(2), byte(2), byte(0), byte(1), byte(0), byte(4), byte(5), byte(0), byte(0), byte(0), byte(0))
+	f.Add(byte(2), byte(95), byte(0), byte(6), byte(6), byte(1), byte(0), byte(0), byte(12), byte(14), byte(1), byte(0), byte(0), byte(1))
+	f.Add(byte(15), byte(63), byte(0), byte(0), byte(0), byte(0), byte(0), byte(0), byte(7), byte(7), byte(1), byte(9), byte(0), byte(2))
+	f.Add(byte(3), byte(9), byte(1), byte(4), byte(4), byte(0), byte(2), byte(1), byte(9), byte(8), byte(0), byte(3), byte(31), byte(0))
+	f.Add(byte(8), byte(32), byte(0), byte(0), byte(0), byte(0), byte(1), byte(2), byte(5), byte(5), byte(1), byte(1), byte(0), byte(1))
+	f.Add(byte(4), byte(16), byte(0), byte(3), byte(4), byte(0), byte(0), byte(1), byte(3), byte(4), byte(0), byte(0), byte(8), byte(0))
+	f.Add(byte(0), byte(0), byte(3), byte(10), byte(10), byte(3), byte(2), byte(0), byte(22), byte(19), byte(1), byte(0), byte(0), byte(2))
+	f.Add(byte(0), byte(0), byte(0), byte(8), byte(8), byte(0), byte(0), byte(0), byte(1), byte(1), byte(0), byte(0), byte(0), byte(0))
+	f.Fuzz(func(t *testing.T, in, out, groups, kh, kw, stride, pad, n, h, w, relu, dstLayout, srcLayout, threads byte) {
+		g := pick(groups, 1, 4)
+		c := convCase{
+			ConvShape: kernels.ConvShape{
+				In: pick(in, 1, 20) * g, Out: pick(out, 1, 100) * g, KH: pick(kh, 1, 11), KW: pick(kw, 1, 11),
+				Stride: pick(stride, 1, 4), Pad: pick(pad, 0, 5), Groups: g,
+			},
+			n: pick(n, 1, 3), h: pick(h, 1, 24), w: pick(w, 1, 40),
+			relu: relu%2 == 1,
+		}
+		oh, ow := c.OutSize(c.h, c.w)
+		if c.n*oh*ow*c.Out*c.K() > 1<<21 {
+			t.Skip("too slow")
+		}
+		refused := oh < 1 || ow < 1 || c.KH*c.KW == 1 && c.Pad > 0 && c.Stride > 1
+		defer clear(convCache) // a fuzzer does not come back to its shapes
+		for _, set := range all {
+			if refused {
+				op, err := kernels.NewConv(set, c.ConvShape, make([]float32, c.Weights()), nil, false)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = op.Bind(kernels.NewView(c.n, max(oh, 1), max(ow, 1), c.Out, 0), kernels.NewView(c.n, c.h, c.w, c.In, c.Pad), 1)
+				checkError(t, c.String(), err, []string{"convolution"})
+				continue
+			}
+			c.test(t, set, fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, c.Pad), pick(threads, 1, 3))
+		}
+	})
+}
+
+// FuzzPool does the same for maximum and average pooling.
+func FuzzPool(f *testing.F) {
+	all := sets(f)
+	f.Add(byte(2), byte(2), byte(1), byte(0), true, byte(0), byte(6), byte(6), byte(15), byte(0), byte(0), byte(0))
+	f.Add(byte(2), byte(2), byte(1), byte(1), false, byte(1), byte(7), byte(8), byte(32), byte(9), byte(1), byte(1))
+	f.Add(byte(4), byte(2), byte(0), byte(2), true, byte(0), byte(0), byte(1), byte(7), byte(0), byte(31), byte(2))
+	f.Add(byte(255), byte(0), byte(0), byte(0), false, byte(2), byte(12), byte(12), byte(39), byte(0), byte(0), byte(0))
+	f.Fuzz(func(t *testing.T, kh, kw, stride, pad byte, ceil bool, n, h, w, c, dstLayout, srcLayout, threads byte) {
+		p := poolCase{
+			PoolShape: kernels.PoolShape{KH: pick(kh, 1, 7), KW: pick(kw, 1, 7), Stride: pick(stride, 1, 5), Pad: pick(pad, 0, 6), Ceil: ceil},
+			n:         pick(n, 1, 3), h: pick(h, 1, 20), w: pick(w, 1, 20), c: pick(c, 1, 70),
+		}
+		if kh == 255 {
+			p.PoolShape = kernels.PoolShape{}
+		}
+		refused := p.Check() != nil
+		if !refused {
+			oh, ow := p.OutSize(p.h, p.w)
+			refused = oh < 1 || ow < 1
+		}
+		for _, set := range all {
+			if refused {
+				src := kernels.NewView(p.n, p.h, p.w, p.c, 0)
+				_, err := kernels.BindMaxPool(set, p.PoolShape, src, src, 1)
+				checkError(t, p.String(), err, []string{"pooling"})
+				continue
+			}
+			p.test(t, set, fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, 0), pick(threads, 1, 3))
+		}
+	})
+}
+
+// FuzzSizes holds the output size of a pooling shape against the definition:
+// windows one stride apart that lie in the padded image and, in ceil mode, one
+// that hangs over its end, provided that it still starts inside the image. A
+// window larger than the padded image is refused in both modes.
+func FuzzSizes(f *testing.F) {
+	f.Add(3, 3, 2, 0, true, 111, 55)
+	f.Add(2, 2, 3, 1, true, 4, 1)
+	f.Fuzz(func(t *testing.T, kh, kw, stride, pad int, ceil bool, h, w int) {
+		s := kernels.PoolShape{KH: kh, KW: kw, Stride: stride, Pad: pad, Ceil: ceil}
+		if s.KH == 0 || s.Check() != nil || h < 1 || w < 1 || h > 1000 || w > 1000 {
+			t.Skip()
+		}
+		count := func(size, k int) int {
+			if k > size+2*pad {
+				return 0
+			}
+			n := 0
+			for start := -pad; ; start += stride {
+				whole := start+k <= size+pad
+				// The window before left something over.
+				over := ceil && start-stride+k < size+pad && start < size
+				if !whole && !over {
+					return n
+				}
+				n++
+			}
+		}
+		oh, ow := s.OutSize(h, w)
+		if wh, ww := count(h, kh), count(w, kw); oh != wh || ow != ww {
+			t.Errorf("%+v of %d×%d is %d×%d, want %d×%d", s, h, w, oh, ow, wh, ww)
+		}
+		if oh > 0 && ow > 0 && h*w <= 400 {
+			// Every window of the reference holds a pixel, or its maximum is -Inf.
+			src := random(1, 1, h, w, 1)
+			for i, v := range ref.MaxPool(s, src.dense()) {
+				if v < -100 {
+					t.Errorf("%+v of %d×%d: window %d is empty", s, h, w, i)
+				}
+			}
+		}
+	})
+}

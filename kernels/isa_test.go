@@ -1,0 +1,150 @@
+package kernels
+
+import (
+	"bufio"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestFeatures proves that no kernel can run on a processor that lacks one of its
+// instructions: what avo computed for each generated function is a subset of what
+// detect asks for.
+func TestFeatures(t *testing.T) {
+	for _, n := range native {
+		var asked []string
+		for _, f := range n.features {
+			asked = append(asked, f.avo)
+		}
+		functions := 0
+		for _, line := range generated(t, n.set.ISA) {
+			if strings.HasPrefix(line, "TEXT") {
+				functions++
+			}
+			list, ok := strings.CutPrefix(line, "// Requires: ")
+			if !ok {
+				continue
+			}
+			for _, f := range strings.Split(list, ", ") {
+				if !slices.Contains(asked, f) {
+					t.Errorf("%v: a kernel requires %s, which is not in its feature list %v", n.set.ISA, f, asked)
+				}
+			}
+		}
+		if functions == 0 {
+			t.Errorf("%v: no functions found", n.set.ISA)
+		}
+	}
+}
+
+// TestRegisters checks that AVX2 kernels name no register that only AVX-512 has.
+func TestRegisters(t *testing.T) {
+	high := regexp.MustCompile(`\b([XYZ](1[6-9]|2[0-9]|3[01])|Z[0-9]+|K[0-7])\b`)
+	for _, line := range generated(t, AVX2) {
+		if r := high.FindString(line); r != "" && !strings.HasPrefix(line, "//") {
+			t.Errorf("avx2 uses %s: %s", r, line)
+		}
+	}
+}
+
+// generated returns the lines of an instruction set's assembly.
+func generated(t *testing.T, isa ISA) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(isa.String(), "*.s"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%v: no assembly files (%v)", isa, err)
+	}
+	var lines []string
+	for _, name := range files {
+		f, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := bufio.NewScanner(f)
+		for s.Scan() {
+			lines = append(lines, s.Text())
+		}
+		if err := s.Err(); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	return lines
+}
+
+func TestParseISA(t *testing.T) {
+	for i := range isaNames {
+		if got, err := ParseISA(ISA(i).String()); err != nil || got != ISA(i) {
+			t.Errorf("ParseISA(%q) = %v, %v", ISA(i), got, err)
+		}
+	}
+	for _, bad := range []string{"", "AVX2", "avx", "avx512 "} {
+		if _, err := ParseISA(bad); err == nil {
+			t.Errorf("ParseISA(%q) succeeded", bad)
+		}
+	}
+}
+
+func TestSupported(t *testing.T) {
+	t.Setenv("FIREBENCH_ISA", "")
+	t.Setenv("GODEBUG", "")
+	all, err := Supported()
+	if err != nil || all[0] != Scalar || !slices.IsSorted(all) {
+		t.Fatalf("Supported() = %v, %v", all, err)
+	}
+	for i, isa := range all {
+		t.Setenv("FIREBENCH_ISA", isa.String())
+		if got, err := Supported(); err != nil || !slices.Equal(got, all[:i+1]) {
+			t.Errorf("FIREBENCH_ISA=%v: %v, %v, expected %v", isa, got, err, all[:i+1])
+		}
+		if got, err := Best(); err != nil || got != isa {
+			t.Errorf("FIREBENCH_ISA=%v: Best() = %v, %v", isa, got, err)
+		}
+		if set, err := For(isa); err != nil || set.ISA != isa {
+			t.Errorf("For(%v) = %v, %v", isa, set, err)
+		}
+	}
+	for isa := range ISA(len(isaNames)) {
+		if slices.Contains(all, isa) {
+			continue
+		}
+		t.Setenv("FIREBENCH_ISA", isa.String())
+		if got, err := Supported(); err == nil {
+			t.Errorf("FIREBENCH_ISA=%v, which is not usable: %v", isa, got)
+		}
+		if _, err := For(isa); err == nil {
+			t.Errorf("For(%v) succeeded", isa)
+		}
+	}
+	t.Setenv("FIREBENCH_ISA", "sse9")
+	if _, err := Supported(); err == nil || !strings.Contains(err.Error(), "FIREBENCH_ISA") || !strings.Contains(err.Error(), "sse9") {
+		t.Errorf("FIREBENCH_ISA=sse9: error %v", err)
+	}
+}
+
+// TestGODEBUG checks that switching a feature off takes away the sets that need it
+// and no others.
+func TestGODEBUG(t *testing.T) {
+	all := detect("")
+	for _, n := range native {
+		for _, f := range n.features {
+			got := detect("gctrace=0,cpu." + f.debug + "=off")
+			for _, m := range native {
+				needs := slices.ContainsFunc(m.features, func(g feature) bool { return g.debug == f.debug })
+				want := slices.Contains(all, m.set.ISA) && !needs
+				if slices.Contains(got, m.set.ISA) != want {
+					t.Errorf("cpu.%s=off: %v, expected %v: %v", f.debug, got, m.set.ISA, want)
+				}
+			}
+		}
+	}
+	if got := detect("cpu.all=off"); !slices.Equal(got, []ISA{Scalar}) {
+		t.Errorf("cpu.all=off: %v", got)
+	}
+	if got := detect("cpu.avx512f=on"); !slices.Equal(got, all) {
+		t.Errorf("cpu.avx512f=on: %v, expected %v", got, all)
+	}
+}

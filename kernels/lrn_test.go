@@ -1,0 +1,114 @@
+package kernels_test
+
+import (
+	"fmt"
+	"testing"
+
+	"firebench/kernels"
+	"firebench/kernels/kerneltest"
+	"firebench/kernels/ref"
+)
+
+// testLRN runs a normalization in the given layouts against the reference.
+func testLRN(t *testing.T, set *kernels.Set, s kernels.LRNShape, src tensor, dstLayout, srcLayout layout, threads int) {
+	t.Run(fmt.Sprintf("%dx%dx%dx%d_size%d", src.n, src.h, src.w, src.c, s.Size), func(t *testing.T) {
+		want := ref.LRN(s, src.dense())
+		dst := tensor{n: src.n, h: src.h, w: src.w, c: src.c}
+		exercise(t, threads, dst.in(dstLayout), []tensor{src.in(srcLayout)},
+			func(dst kernels.View, srcs []kernels.View) (kernels.Task, error) {
+				return kernels.BindLRN(set, s, dst, srcs[0], threads)
+			},
+			func(side string, got kernels.View) {
+				// One rounding for the squares, Size for their sum, scaled by a
+				// rounded Alpha/Size, and K; three for the roots and their product, one
+				// for the division. All terms are positive: errors are relative.
+				kerneltest.Compare(t, side, got, want, kerneltest.RelativeBound(s.Size+6, want))
+			})
+	})
+}
+
+// alexLRN returns AlexNet's normalization but for its size, with an alpha
+// large enough to matter.
+func alexLRN(size int) kernels.LRNShape {
+	return kernels.LRNShape{Size: size, Alpha: 0.5, Beta: 0.75, K: 2}
+}
+
+func TestLRNChannels(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for _, size := range []int{1, 3, 5, 7} {
+			for c := 1; c <= 40; c++ {
+				testLRN(t, set, alexLRN(size), random(1, 1, 2, 3, c), layout{}, layout{}, 1)
+			}
+			for _, c := range kerneltest.Sizes(set.Lanes, 4*set.Lanes, 8*set.Lanes) {
+				testLRN(t, set, alexLRN(size), random(1, 1, 2, 3, c), layout{}, layout{}, 1)
+			}
+		}
+		// A window wider than the pixel.
+		testLRN(t, set, alexLRN(31), random(1, 1, 2, 3, 9), layout{}, layout{}, 1)
+		// The published constants.
+		testLRN(t, set, kernels.LRNShape{Size: 5, Alpha: 1e-4, Beta: 0.75, K: 1}, random(1, 1, 3, 3, 96), layout{}, layout{}, 1)
+	})
+}
+
+func TestLRNLayouts(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for n := 1; n <= 2; n++ {
+			for i, dst := range layouts {
+				for j, src := range layouts {
+					t.Run(fmt.Sprintf("layouts=%d,%d", i, j), func(t *testing.T) {
+						testLRN(t, set, alexLRN(5), random(1, n, 3, 4, 21), dst, src, 1+(i+j)%2)
+					})
+				}
+			}
+		}
+	})
+}
+
+// TestLRNThreads has enough work for many chunks.
+func TestLRNThreads(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for threads := 1; threads <= 3; threads++ {
+			src := random(1, 2, 30, 29, 67)
+			testLRN(t, set, alexLRN(5), src, layout{halo: 1}, layout{}, threads)
+			task, err := kernels.BindLRN(set, alexLRN(5), kernels.NewView(2, 30, 29, 67, 0), src.dense(), threads)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if chunks := task.Chunks(); threads > 1 && chunks < 2*threads {
+				t.Errorf("%d chunks for %d threads test nothing", chunks, threads)
+			}
+		}
+	})
+}
+
+func TestLRNErrors(t *testing.T) {
+	set, err := kernels.For(kernels.Scalar)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shape := func(change func(*kernels.LRNShape)) kernels.LRNShape {
+		s := alexLRN(5)
+		change(&s)
+		return s
+	}
+	a, b := kernels.NewView(1, 2, 3, 4, 0), kernels.NewView(1, 2, 3, 4, 0)
+	for _, c := range []struct {
+		name     string
+		shape    kernels.LRNShape
+		dst, src kernels.View
+		want     []string
+	}{
+		{"good", alexLRN(5), a, b, nil},
+		{"even", shape(func(s *kernels.LRNShape) { s.Size = 4 }), a, b, []string{"Size is 4", "odd"}},
+		{"none", shape(func(s *kernels.LRNShape) { s.Size = -1 }), a, b, []string{"Size is -1"}},
+		{"large", shape(func(s *kernels.LRNShape) { s.Size = 1<<40 + 1 }), a, b, []string{"Size"}},
+		{"beta", shape(func(s *kernels.LRNShape) { s.Beta = 0.5 }), a, b, []string{"Beta is 0.5", "0.75"}},
+		{"K", shape(func(s *kernels.LRNShape) { s.K = 0 }), a, b, []string{"K is 0"}},
+		{"alpha", shape(func(s *kernels.LRNShape) { s.Alpha = -1 }), a, b, []string{"Alpha -1"}},
+		{"channels", alexLRN(5), a, kernels.NewView(1, 2, 3, 5, 0), []string{"1×2×3×5", "1×2×3×4"}},
+		{"batch", alexLRN(5), a, kernels.NewView(2, 2, 3, 4, 0), []string{"images"}},
+	} {
+		_, err := kernels.BindLRN(set, c.shape, c.dst, c.src, 1)
+		checkError(t, c.name, err, c.want)
+	}
+}

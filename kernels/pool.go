@@ -1,0 +1,122 @@
+package kernels
+
+import (
+	"fmt"
+
+	"firebench/kernels/scalar"
+)
+
+// poolTask is a maximum or average pooling bound to its views; a chunk is a run of
+// output rows.
+type poolTask struct {
+	rowChunks
+	set      *Set
+	shape    PoolShape
+	dst, src View
+	average  bool
+}
+
+// BindMaxPool prepares the maximum over windows of src. Windows are clipped to the
+// image: padding never wins.
+func BindMaxPool(set *Set, s PoolShape, dst, src View, threads int) (Task, error) {
+	return bindPool(set, s, dst, src, threads, false)
+}
+
+// BindAvgPool prepares the mean over windows of src. The divisor is the number of
+// window pixels inside the padded image (Caffe's rule; PyTorch's with
+// count_include_pad), for global pooling H·W.
+func BindAvgPool(set *Set, s PoolShape, dst, src View, threads int) (Task, error) {
+	return bindPool(set, s, dst, src, threads, true)
+}
+
+func bindPool(set *Set, s PoolShape, dst, src View, threads int, average bool) (Task, error) {
+	if err := s.Check(); err != nil {
+		return nil, err
+	}
+	if err := checkViews(dst, src); err != nil {
+		return nil, fmt.Errorf("pooling: %w", err)
+	}
+	oh, ow := s.OutSize(src.H, src.W)
+	if s.KH == 0 {
+		s = PoolShape{KH: src.H, KW: src.W, Stride: 1}
+	}
+	if dst.H != oh || dst.W != ow || dst.C != src.C {
+		return nil, fmt.Errorf("pooling: %v to %v, expected output %d×%d×%d", src, dst, oh, ow, src.C)
+	}
+	t := &poolTask{set: set, shape: s, dst: dst, src: src, average: average}
+	t.rowChunks = splitRows(dst, s.KH*s.KW, threads)
+	return t, nil
+}
+
+func (t *poolTask) Chunk(_, i int) {
+	if i == 0 {
+		t.dst.zeroHalo()
+	}
+	first, last := t.rows(i)
+	for row := first; row < last; row++ {
+		n, y := row/t.dst.H, row%t.dst.H
+		x := 0
+		for x < t.dst.W {
+			if run := t.fast(n, y, x); run > 0 {
+				x += run
+			} else {
+				t.window(n, y, x)
+				x++
+			}
+		}
+	}
+}
+
+// fast computes the run of whole 3×3/2 maximum windows that starts at output
+// pixel x and returns its length, 0 if there is none.
+func (t *poolTask) fast(n, y, x int) int {
+	s, src := t.shape, t.src
+	if t.average || s.KH != 3 || s.KW != 3 || s.Stride != 2 {
+		return 0
+	}
+	y0, x0 := 2*y-s.Pad, 2*x-s.Pad
+	if y0 < 0 || y0+3 > src.H || x0 < 0 || x0+3 > src.W {
+		return 0
+	}
+	run := min((src.W-3-x0)/2+1, t.dst.W-x)
+	body := src.C / t.set.Lanes * t.set.Lanes
+	d, a := t.dst.Index(n, y, x, 0), src.Index(n, y0, x0, 0)
+	if body > 0 {
+		t.set.MaxPool3x3s2(&t.dst.Data[d], &src.Data[a], run, body, src.Row, src.Pixel, t.dst.Pixel)
+	}
+	if body < src.C {
+		scalar.MaxPool3x3s2(&t.dst.Data[d+body], &src.Data[a+body], run, src.C-body, src.Row, src.Pixel, t.dst.Pixel)
+	}
+	return run
+}
+
+// window computes one output pixel, its window clipped to the image.
+func (t *poolTask) window(n, y, x int) {
+	s, src := t.shape, t.src
+	y0, x0 := y*s.Stride-s.Pad, x*s.Stride-s.Pad
+	y1, x1 := y0+s.KH, x0+s.KW
+	// Caffe's divisor: the window inside the padded image.
+	count := (min(y1, src.H+s.Pad) - y0) * (min(x1, src.W+s.Pad) - x0)
+	y0, x0, y1, x1 = max(y0, 0), max(x0, 0), min(y1, src.H), min(x1, src.W)
+	rows, cols := y1-y0, x1-x0
+	body := src.C / t.set.Lanes * t.set.Lanes
+	tail := src.C - body
+	d, a := t.dst.Index(n, y, x, 0), src.Index(n, y0, x0, 0)
+	dst, in := t.dst.Data, src.Data
+	if t.average {
+		scale := 1 / float32(count)
+		if body > 0 {
+			t.set.AvgPool(&dst[d], &in[a], rows, cols, body, src.Row, src.Pixel, scale)
+		}
+		if tail > 0 {
+			scalar.AvgPool(&dst[d+body], &in[a+body], rows, cols, tail, src.Row, src.Pixel, scale)
+		}
+		return
+	}
+	if body > 0 {
+		t.set.MaxPool(&dst[d], &in[a], rows, cols, body, src.Row, src.Pixel)
+	}
+	if tail > 0 {
+		scalar.MaxPool(&dst[d+body], &in[a+body], rows, cols, tail, src.Row, src.Pixel)
+	}
+}

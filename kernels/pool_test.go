@@ -1,0 +1,243 @@
+package kernels_test
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"firebench/kernels"
+	"firebench/kernels/kerneltest"
+	"firebench/kernels/ref"
+)
+
+// A poolCase is a pooling of n images of h×w pixels with c channels.
+type poolCase struct {
+	kernels.PoolShape
+	n, h, w, c int
+}
+
+func (p poolCase) String() string {
+	s := fmt.Sprintf("%dx%dx%dx%d_k%dx%ds%dp%d", p.n, p.h, p.w, p.c, p.KH, p.KW, p.Stride, p.Pad)
+	if p.Ceil {
+		s += "_ceil"
+	}
+	return s
+}
+
+// test runs maximum and average pooling in the given layouts against the
+// reference. Halos hold NaNs: pooling must not read them.
+func (p poolCase) test(t *testing.T, set *kernels.Set, dst, src layout, threads int) {
+	oh, ow := p.OutSize(p.h, p.w)
+	if oh < 1 || ow < 1 {
+		return // refused, see TestPoolErrors
+	}
+	in := random(1, p.n, p.h, p.w, p.c)
+	out := tensor{n: p.n, h: oh, w: ow, c: p.c}
+	pool := func(name string, bind func(set *kernels.Set, s kernels.PoolShape, dst, src kernels.View, threads int) (kernels.Task, error), want []float64, bound func(int) float64) {
+		t.Run(name+"="+p.String(), func(t *testing.T) {
+			exercise(t, threads, out.in(dst), []tensor{in.in(src)},
+				func(dst kernels.View, srcs []kernels.View) (kernels.Task, error) {
+					return bind(set, p.PoolShape, dst, srcs[0], threads)
+				},
+				func(side string, got kernels.View) { kerneltest.Compare(t, side, got, want, bound) })
+		})
+	}
+	pool("max", kernels.BindMaxPool, ref.MaxPool(p.PoolShape, in.dense()), nil)
+	mean, abs := ref.AvgPool(p.PoolShape, in.dense())
+	k := p.KH * p.KW
+	if p.KH == 0 {
+		k = p.h * p.w
+	}
+	pool("avg", kernels.BindAvgPool, mean, kerneltest.SumBound(k, abs))
+}
+
+// TestPoolWindows has every window, stride, padding and rounding on images of
+// every size from one pixel on, so that windows are clipped on all sides.
+func TestPoolWindows(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		channels := set.Lanes + 1
+		for _, k := range [][2]int{{1, 1}, {2, 2}, {3, 3}, {3, 2}, {1, 3}, {5, 5}} {
+			for stride := 1; stride <= 3; stride++ {
+				for pad := 0; pad < min(k[0], k[1]); pad++ {
+					for _, ceil := range []bool{false, true} {
+						for _, size := range [][2]int{{1, 1}, {2, 1}, {3, 3}, {4, 5}, {5, 4}, {6, 7}, {7, 6}, {8, 8}} {
+							s := kernels.PoolShape{KH: k[0], KW: k[1], Stride: stride, Pad: pad, Ceil: ceil}
+							poolCase{s, 1, size[0], size[1], channels}.test(t, set, layout{}, layout{halo: 1}, 1)
+						}
+					}
+				}
+			}
+		}
+		for h := 1; h <= 4; h++ {
+			for w := 1; w <= 4; w++ {
+				poolCase{kernels.PoolShape{}, 2, h, w, channels}.test(t, set, layout{}, layout{}, 1)
+			}
+		}
+		// SqueezeNet's last pool.
+		poolCase{kernels.PoolShape{}, 1, 15, 15, 40}.test(t, set, layout{}, layout{}, 1)
+	})
+}
+
+// TestPoolChannels has channel counts around multiples of the vector.
+func TestPoolChannels(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for _, s := range []kernels.PoolShape{
+			{KH: 3, KW: 3, Stride: 2},
+			{KH: 2, KW: 2, Stride: 2, Pad: 1},
+			{},
+		} {
+			for c := 1; c <= 40; c++ {
+				poolCase{s, 1, 5, 7, c}.test(t, set, layout{}, layout{}, 1)
+			}
+			for _, c := range kerneltest.Sizes(set.Lanes, 2*set.Lanes, 4*set.Lanes, 8*set.Lanes) {
+				poolCase{s, 1, 5, 7, c}.test(t, set, layout{halo: 1}, layout{after: 1}, 1)
+			}
+		}
+	})
+}
+
+// TestPoolLayouts reads from and writes to every layout, in batches.
+func TestPoolLayouts(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for _, s := range []kernels.PoolShape{
+			{KH: 3, KW: 3, Stride: 2, Ceil: true},
+			{KH: 3, KW: 3, Stride: 2, Pad: 1},
+			{KH: 3, KW: 3, Stride: 1, Pad: 1},
+			{},
+		} {
+			for n := 1; n <= 3; n++ {
+				for i, dst := range layouts {
+					for j, src := range layouts {
+						t.Run(fmt.Sprintf("layouts=%d,%d", i, j), func(t *testing.T) {
+							poolCase{s, n, 6, 9, 21}.test(t, set, dst, src, 1+(i+j)%2)
+						})
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestPoolThreads has enough work for many chunks.
+func TestPoolThreads(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for threads := 1; threads <= 3; threads++ {
+			p := poolCase{kernels.PoolShape{KH: 3, KW: 3, Stride: 2, Ceil: true}, 2, 30, 40, 37}
+			p.test(t, set, layout{halo: 1}, layout{}, threads)
+			oh, ow := p.OutSize(p.h, p.w)
+			task, err := kernels.BindMaxPool(set, p.PoolShape, kernels.NewView(p.n, oh, ow, p.c, 0), kernels.NewView(p.n, p.h, p.w, p.c, 0), threads)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if chunks := task.Chunks(); threads > 1 && chunks < 2*threads {
+				t.Errorf("%v: %d chunks for %d threads test nothing", p, chunks, threads)
+			}
+		}
+	})
+}
+
+// TestMaxPoolNaN: a NaN that is the first value of a window is the result;
+// anywhere else it may be ignored. Infinities are values like any other.
+func TestMaxPoolNaN(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for _, s := range []kernels.PoolShape{
+			{KH: 3, KW: 3, Stride: 2},
+			{KH: 3, KW: 3, Stride: 1, Pad: 1},
+			{KH: 2, KW: 2, Stride: 2, Ceil: true},
+			{},
+		} {
+			channels := set.Lanes + 1
+			src := kernels.NewView(1, 5, 7, channels, 0)
+			copy(src.Data, kerneltest.Random(1, len(src.Data)))
+			oh, ow := s.OutSize(src.H, src.W)
+			dst := kernels.NewView(1, oh, ow, channels, 0)
+			task, err := kernels.BindMaxPool(set, s, dst, src, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for y := range src.H {
+				for x := range src.W {
+					for c := range channels {
+						p := &src.Data[src.Index(0, y, x, c)]
+						keep := *p
+
+						*p = nan
+						run(task, 1)
+						checkNaNPool(t, s, dst, src, y, x, c)
+
+						for _, v := range []float32{inf, -inf} {
+							*p = v
+							run(task, 1)
+							kerneltest.Compare(t, fmt.Sprintf("%+v with %v at (%d, %d, %d)", s, v, y, x, c), dst, ref.MaxPool(s, src), nil)
+						}
+						*p = keep
+					}
+				}
+			}
+		}
+	})
+}
+
+// checkNaNPool checks dst, the maximum pooling of src, whose only NaN is at
+// (ny, nx, nc).
+func checkNaNPool(t *testing.T, s kernels.PoolShape, dst, src kernels.View, ny, nx, nc int) {
+	t.Helper()
+	what := fmt.Sprintf("%+v with NaN at (%d, %d, %d)", s, ny, nx, nc)
+	want := ref.MaxPool(s, src)
+	p := src.Index(0, ny, nx, nc)
+	nan := src.Data[p]
+	src.Data[p] = negInf
+	ignored := ref.MaxPool(s, src)
+	src.Data[p] = nan
+	for y := range dst.H {
+		for x := range dst.W {
+			for c := range dst.C {
+				i := (y*dst.W+x)*dst.C + c
+				if !math.IsNaN(want[i]) || ny == max(y*s.Stride-s.Pad, 0) && nx == max(x*s.Stride-s.Pad, 0) {
+					continue // only one answer is right
+				}
+				if float64(dst.At(0, y, x, c)) == ignored[i] {
+					want[i] = ignored[i]
+				}
+			}
+		}
+	}
+	kerneltest.Compare(t, what, dst, want, nil)
+}
+
+// TestPoolErrors: what does not fit is an error that says what was expected.
+func TestPoolErrors(t *testing.T) {
+	set, err := kernels.For(kernels.Scalar)
+	if err != nil {
+		t.Fatal(err)
+	}
+	view := func(n, h, w, c int) kernels.View { return kernels.NewView(n, h, w, c, 0) }
+	good := kernels.PoolShape{KH: 3, KW: 3, Stride: 2}
+	for _, c := range []struct {
+		name     string
+		shape    kernels.PoolShape
+		dst, src kernels.View
+		want     []string
+	}{
+		{"good", good, view(2, 2, 3, 4), view(2, 5, 7, 4), nil},
+		{"good global", kernels.PoolShape{}, view(2, 1, 1, 4), view(2, 5, 7, 4), nil},
+		{"stride", kernels.PoolShape{KH: 3, KW: 3}, view(2, 2, 3, 4), view(2, 5, 7, 4), []string{"Stride is 0"}},
+		{"window", kernels.PoolShape{KH: 3, Stride: 1}, view(2, 3, 7, 4), view(2, 5, 7, 4), []string{"window", "3×0"}},
+		{"negative window", kernels.PoolShape{KH: -1, KW: -1, Stride: 1}, view(2, 3, 7, 4), view(2, 5, 7, 4), []string{"window"}},
+		{"padding", kernels.PoolShape{KH: 2, KW: 3, Stride: 1, Pad: 2}, view(2, 3, 7, 4), view(2, 5, 7, 4), []string{"Pad is 2", "2×3"}},
+		{"negative padding", kernels.PoolShape{KH: 2, KW: 3, Stride: 1, Pad: -1}, view(2, 3, 7, 4), view(2, 5, 7, 4), []string{"Pad is -1"}},
+		{"size", good, view(2, 3, 3, 4), view(2, 5, 7, 4), []string{"2×3×3×4", "2×3×4"}},
+		{"channels", good, view(2, 2, 3, 5), view(2, 5, 7, 4), []string{"2×2×3×5", "2×3×4"}},
+		{"batch", good, view(1, 2, 3, 4), view(2, 5, 7, 4), []string{"images"}},
+		{"window larger than the image", good, view(1, 1, 1, 1), view(1, 2, 5, 1), []string{"pooling"}},
+		{"empty source", good, view(1, 1, 1, 1), kernels.View{}, []string{"source"}},
+	} {
+		for name, bind := range map[string]func(*kernels.Set, kernels.PoolShape, kernels.View, kernels.View, int) (kernels.Task, error){
+			"max": kernels.BindMaxPool, "average": kernels.BindAvgPool,
+		} {
+			_, err := bind(set, c.shape, c.dst, c.src, 1)
+			checkError(t, name+", "+c.name, err, c.want)
+		}
+	}
+}

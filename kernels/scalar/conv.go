@@ -1,0 +1,56 @@
+package scalar
+
+import "unsafe"
+
+// Conv1x4 computes 1 pixel × 4 channels at a time.
+func Conv1x4(dst, src, weights, bias *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles int, lo float32) {
+	b := (*[4]float32)(unsafe.Pointer(bias))
+	for t := range tiles {
+		c0, c1, c2, c3 := b[0], b[1], b[2], b[3]
+		w := at(weights, 0, 4*segs*segLen)
+		for _, off := range unsafe.Slice(offsets, segs) {
+			for _, x := range at(src, t*srcStride+off, segLen) {
+				c0 += float32(x * w[0])
+				c1 += float32(x * w[1])
+				c2 += float32(x * w[2])
+				c3 += float32(x * w[3])
+				w = w[4:]
+			}
+		}
+		store4(at(dst, t*dstStride, 4), c0, c1, c2, c3, lo)
+	}
+}
+
+// Conv2x4 computes 2 pixels × 4 channels at a time: eight sums hide the latency
+// of the additions and still leave registers for the factors.
+func Conv2x4(dst, src, weights, bias *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles int, lo float32) {
+	b := (*[4]float32)(unsafe.Pointer(bias))
+	for t := range tiles {
+		c0, c1, c2, c3 := b[0], b[1], b[2], b[3]
+		d0, d1, d2, d3 := b[0], b[1], b[2], b[3]
+		w := at(weights, 0, 4*segs*segLen)
+		for _, off := range unsafe.Slice(offsets, segs) {
+			xs := at(src, 2*t*srcStride+off, segLen)
+			ys := at(src, (2*t+1)*srcStride+off, segLen)
+			for k, x := range xs {
+				y := ys[k]
+				w0, w1, w2, w3 := w[0], w[1], w[2], w[3]
+				w = w[4:]
+				c0 += float32(x * w0)
+				c1 += float32(x * w1)
+				c2 += float32(x * w2)
+				c3 += float32(x * w3)
+				d0 += float32(y * w0)
+				d1 += float32(y * w1)
+				d2 += float32(y * w2)
+				d3 += float32(y * w3)
+			}
+		}
+		store4(at(dst, 2*t*dstStride, 4), c0, c1, c2, c3, lo)
+		store4(at(dst, (2*t+1)*dstStride, 4), d0, d1, d2, d3, lo)
+	}
+}
+
+func store4(dst []float32, c0, c1, c2, c3, lo float32) {
+	dst[0], dst[1], dst[2], dst[3] = max(c0, lo), max(c1, lo), max(c2, lo), max(c3, lo)
+}

@@ -1,0 +1,142 @@
+package kernels
+
+import (
+	"fmt"
+
+	"firebench/kernels/scalar"
+)
+
+// A ConvFunc computes tiles·M output pixels × W output channels of a convolution,
+// M and W being the tile's height and width; all sizes count float32 values:
+//
+//	for t := range tiles {
+//		for m := range M {
+//			for n := range W {
+//				acc := bias[n]
+//				k := 0
+//				for s := range segs {
+//					for j := range segLen {
+//						acc = fma(src[(t*M+m)*srcStride+offsets[s]+j], weights[k*W+n], acc)
+//						k++
+//					}
+//				}
+//				dst[(t*M+m)*dstStride+n] = max(acc, lo)
+//			}
+//		}
+//	}
+//
+// A segment is a contiguous run of inputs: a kernel row, or a kernel pixel with
+// groups. lo is 0 for ReLU, -Inf for none; a NaN in acc stays. segs, segLen and
+// tiles are at least 1.
+type ConvFunc = func(dst, src, weights, bias *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles int, lo float32)
+
+// A ConvTile is one tile shape in every height that it comes in.
+type ConvTile struct {
+	Width   int        // output channels
+	Heights []ConvFunc // Heights[m-1] computes m pixels at a time
+}
+
+// Name returns the tile's name in benchmarks, conv_f32_14x32_avx512 for 14 pixels ×
+// 32 channels.
+func (t ConvTile) Name(isa ISA) string {
+	return fmt.Sprintf("conv_f32_%dx%d_%v", len(t.Heights), t.Width, isa)
+}
+
+// A Set holds the kernels of one instruction set, one field per family. Channel
+// and element counts (channels, n) are multiples of Lanes; the loops in this
+// package give the rest to the scalar kernels.
+type Set struct {
+	ISA   ISA
+	Lanes int // float32 values in a vector
+
+	// Conv is the tile for most layers; ConvNarrow, one vector wide, wastes nothing
+	// where the channels left are too few for Conv.
+	Conv, ConvNarrow ConvTile
+
+	// MaxPool3x3s2 computes a row of 3×3 windows, stride 2:
+	//
+	//	for p := range pixels {
+	//		for c := range channels {
+	//			for i := range 3 {
+	//				for j := range 3 {
+	//					dst[p*dstPixel+c] = max(dst[p*dstPixel+c], src[i*srcRow+(2*p+j)*srcPixel+c]) // from -Inf
+	//				}
+	//			}
+	//		}
+	//	}
+	MaxPool3x3s2 func(dst, src *float32, pixels, channels, srcRow, srcPixel, dstPixel int)
+
+	// MaxPool computes one window of rows×cols pixels, AvgPool the same with a sum in
+	// the place of the maximum, times scale:
+	//
+	//	for c := range channels {
+	//		for i := range rows {
+	//			for j := range cols {
+	//				dst[c] = max(dst[c], src[i*srcRow+j*srcPixel+c]) // from -Inf
+	//			}
+	//		}
+	//	}
+	MaxPool func(dst, src *float32, rows, cols, channels, srcRow, srcPixel int)
+	AvgPool func(dst, src *float32, rows, cols, channels, srcRow, srcPixel int, scale float32)
+
+	// Add is the residual connection; lo is 0 for ReLU, -Inf for none:
+	//
+	//	for i := range n {
+	//		dst[i] = max(a[i]+b[i], lo)
+	//	}
+	Add func(dst, a, b *float32, n int, lo float32)
+
+	// ReLU keeps NaN:
+	//
+	//	for i := range n {
+	//		dst[i] = max(src[i], 0)
+	//	}
+	ReLU func(dst, src *float32, n int)
+
+	// LRNSquare prepares a row of pixels for LRN:
+	//
+	//	for p := range pixels {
+	//		for c := range channels {
+	//			dst[p*dstPixel+c] = src[p*srcPixel+c] * src[p*srcPixel+c]
+	//		}
+	//	}
+	LRNSquare func(dst, src *float32, pixels, channels, srcPixel, dstPixel int)
+
+	// LRN normalizes a row of pixels; squares[0] is the first of the size channels that
+	// channel 0 takes into account:
+	//
+	//	for p := range pixels {
+	//		for c := range channels {
+	//			sum := squares[p*squaresPixel+c]
+	//			for j := 1; j < size; j++ {
+	//				sum += squares[p*squaresPixel+c+j]
+	//			}
+	//			d := fma(scale, sum, k)
+	//			dst[p*dstPixel+c] = src[p*srcPixel+c] / (sqrt(d) * sqrt(sqrt(d)))
+	//		}
+	//	}
+	LRN func(dst, src, squares *float32, pixels, channels, srcPixel, dstPixel, squaresPixel, size int, scale, k float32)
+
+	// FMAPeak runs n rounds of PeakFMAs independent vector multiply-adds on
+	// registers: the processor's upper bound. ReadPeak adds up n values (a multiple of
+	// 16·Lanes) into Lanes sums at dst: the bound of reading memory.
+	FMAPeak  func(n int)
+	PeakFMAs int
+	ReadPeak func(dst, src *float32, n int)
+}
+
+var scalarSet = Set{
+	ISA: Scalar, Lanes: 1,
+	Conv:         ConvTile{4, []ConvFunc{scalar.Conv1x4, scalar.Conv2x4}},
+	ConvNarrow:   ConvTile{4, []ConvFunc{scalar.Conv1x4, scalar.Conv2x4}},
+	MaxPool3x3s2: scalar.MaxPool3x3s2,
+	MaxPool:      scalar.MaxPool,
+	AvgPool:      scalar.AvgPool,
+	Add:          scalar.Add,
+	ReLU:         scalar.ReLU,
+	LRNSquare:    scalar.LRNSquare,
+	LRN:          scalar.LRN,
+	FMAPeak:      scalar.FMAPeak,
+	PeakFMAs:     scalar.PeakFMAs,
+	ReadPeak:     scalar.ReadPeak,
+}

@@ -1,0 +1,43 @@
+//go:build amd64 && !purego
+
+package kernels
+
+import (
+	"firebench/kernels/avx2"
+	"firebench/kernels/avx512"
+)
+
+// peakFMAs is the number of vector multiply-adds in a round of FMAPeak.
+const peakFMAs = 12
+
+var avx2Set = Set{
+	ISA: AVX2, Lanes: 8,
+	Conv:         ConvTile{16, avx2.ConvX16[:]},
+	ConvNarrow:   ConvTile{8, avx2.ConvX8[:]},
+	MaxPool3x3s2: avx2.MaxPool3x3s2,
+	MaxPool:      avx2.MaxPool,
+	AvgPool:      avx2.AvgPool,
+	Add:          avx2.Add,
+	ReLU:         avx2.ReLU,
+	LRNSquare:    avx2.LRNSquare,
+	LRN:          avx2.LRN,
+	FMAPeak:      avx2.FMAPeak,
+	PeakFMAs:     peakFMAs * 8,
+	ReadPeak:     avx2.ReadPeak,
+}
+
+var avx512Set = Set{
+	ISA: AVX512, Lanes: 16,
+	Conv:         ConvTile{32, avx512.ConvX32[:]},
+	ConvNarrow:   ConvTile{16, avx512.ConvX16[:]},
+	MaxPool3x3s2: avx512.MaxPool3x3s2,
+	MaxPool:      avx512.MaxPool,
+	AvgPool:      avx512.AvgPool,
+	Add:          avx512.Add,
+	ReLU:         avx512.ReLU,
+	LRNSquare:    avx512.LRNSquare,
+	LRN:          avx512.LRN,
+	FMAPeak:      avx512.FMAPeak,
+	PeakFMAs:     peakFMAs * 16,
+	ReadPeak:     avx512.ReadPeak,
+}

@@ -1,0 +1,383 @@
+package kernels_test
+
+import (
+	"fmt"
+	"math"
+	"testing"
+	"unsafe"
+
+	"firebench/kernels"
+	"firebench/kernels/kerneltest"
+	"firebench/kernels/ref"
+)
+
+// The tests of this file call the functions of a Set one by one and compare
+// them with the loops that set.go documents them by, written out here, with every
+// operand against a guard page.
+
+// A slab is guarded memory that many calls share.
+type slab [2][]float32
+
+func newSlab(t testing.TB, n int) slab { return guarded(t, n) }
+
+// cut returns n values that touch the unreadable page on this side.
+func (s slab) cut(side, n int) []float32 {
+	if side == 0 {
+		return s[0][:n:n]
+	}
+	return s[1][len(s[1])-n:]
+}
+
+// load cuts len(values) values and sets them.
+func (s slab) load(side int, values []float32) []float32 {
+	c := s.cut(side, len(values))
+	copy(c, values)
+	return c
+}
+
+// loadInts is load for integers.
+func (s slab) loadInts(side int, values []int) []int {
+	const floats = int(unsafe.Sizeof(0) / 4)
+	c := s.cut(side, floats*len(values))
+	ints := unsafe.Slice((*int)(unsafe.Pointer(unsafe.SliceData(c))), len(values))
+	copy(ints, values)
+	return ints
+}
+
+// blank cuts n values and poisons them.
+func (s slab) blank(side, n int) []float32 {
+	c := s.cut(side, n)
+	kerneltest.Poison(c)
+	return c
+}
+
+// mulAdd returns the multiply-add of the instruction set: rounded once, or for
+// the scalar kernels twice.
+func mulAdd(isa kernels.ISA) func(x, y, z float32) float32 {
+	if isa == kernels.Scalar {
+		return func(x, y, z float32) float32 { return float32(x*y) + z }
+	}
+	return ref.FMA
+}
+
+// rows compares a matrix of rows×cols values, stride apart, with want(row, col)
+// within bound(row, col), nil for exactly, and checks that the values between
+// the rows are still as poisoned.
+func rows(t *testing.T, what string, got []float32, rows, cols, stride int, want func(r, c int) float64, bound func(r, c int) float64) {
+	t.Helper()
+	v := kernels.View{Data: got, N: 1, H: 1, W: rows, C: cols, Batch: len(got), Row: len(got), Pixel: stride}
+	flat := make([]float64, 0, rows*cols)
+	for r := range rows {
+		for c := range cols {
+			flat = append(flat, want(r, c))
+		}
+	}
+	var b func(i int) float64
+	if bound != nil {
+		b = func(i int) float64 { return bound(i/cols, i%cols) }
+	}
+	kerneltest.Compare(t, what, v, flat, b)
+	kerneltest.Unwritten(t, what, v)
+}
+
+// TestConvTiles calls every height of every convolution tile. The vector
+// kernels must equal one chain of fused multiply-adds bit for bit, which makes
+// them equal to each other; so must the scalar ones, their product rounded too.
+// Both are also within the bound of the exact sum, or the bound is wrong.
+func TestConvTiles(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for name, tile := range map[string]kernels.ConvTile{"wide": set.Conv, "narrow": set.ConvNarrow} {
+			if tile.Width%set.Lanes != 0 {
+				t.Errorf("the %s tile is %d channels wide, no multiple of %d lanes", name, tile.Width, set.Lanes)
+			}
+			for i, f := range tile.Heights {
+				t.Run(fmt.Sprintf("%s=%dx%d", name, i+1, tile.Width), func(t *testing.T) {
+					testConvTile(t, f, i+1, tile.Width, mulAdd(set.ISA))
+				})
+			}
+		}
+	})
+}
+
+func testConvTile(t *testing.T, f kernels.ConvFunc, height, width int, mulAdd func(x, y, z float32) float32) {
+	const maxSegs, maxLen, maxTiles, gap = 3, 9, 3, 5
+	pixels := maxTiles * height
+	values := kerneltest.Random(1, 2*maxSegs*(pixels*(maxLen+gap)+maxLen))
+	panel := kerneltest.Random(2, maxSegs*maxLen*width)
+	biases := kerneltest.Random(3, width)
+	dsts := newSlab(t, pixels*(width+gap))
+	srcs := newSlab(t, len(values))
+	weightss := newSlab(t, len(panel))
+	biass := newSlab(t, width)
+	offsetss := newSlab(t, 2*maxSegs)
+
+	for segs := 1; segs <= maxSegs; segs++ {
+		for segLen := 1; segLen <= maxLen; segLen++ {
+			for tiles := 1; tiles <= maxTiles; tiles++ {
+				pixels := tiles * height
+				// Windows that follow each other, overlap, and lie apart.
+				for i, srcStride := range []int{segLen, (segLen + 1) / 2, segLen + gap} {
+					for side := range sides {
+						dstStride := width + (tiles+i)%2*gap
+						lo := negInf
+						if (segs+segLen+tiles+i)%2 == 0 {
+							lo = 0
+						}
+						// The segments lie apart, in no order.
+						segment := (pixels-1)*srcStride + segLen
+						offsets := []int{0, 2 * segment, segment}[:segs]
+						if segs == 2 {
+							offsets = []int{segment + gap, 0}
+						}
+						size := 0
+						for _, off := range offsets {
+							size = max(size, off+segment)
+						}
+
+						src := srcs.load(side, values[:size])
+						weights := weightss.load(side, panel[:segs*segLen*width])
+						bias := biass.load(side, biases)
+						off := offsetss.loadInts(side, offsets)
+						dst := dsts.blank(side, (pixels-1)*dstStride+width)
+						f(&dst[0], &src[0], &weights[0], &bias[0], &off[0], segs, segLen, srcStride, dstStride, tiles, lo)
+
+						what := fmt.Sprintf("segs=%d segLen=%d tiles=%d srcStride=%d dstStride=%d lo=%v, %s", segs, segLen, tiles, srcStride, dstStride, lo, sides[side])
+						sums := make([]float64, pixels*width)
+						mags := make([]float64, pixels*width)
+						rows(t, what, dst, pixels, width, dstStride, func(m, n int) float64 {
+							acc := bias[n]
+							sum, mag := float64(acc), math.Abs(float64(acc))
+							k := 0
+							for s := range segs {
+								for j := range segLen {
+									a, b := src[m*srcStride+offsets[s]+j], weights[k*width+n]
+									acc = mulAdd(a, b, acc)
+									sum += float64(a) * float64(b)
+									mag += math.Abs(float64(a) * float64(b))
+									k++
+								}
+							}
+							sums[m*width+n] = max(sum, float64(lo))
+							mags[m*width+n] = mag
+							return float64(max(acc, lo))
+						}, nil)
+						k := segs * segLen
+						rows(t, what+", exact sum", dst, pixels, width, dstStride,
+							func(m, n int) float64 { return sums[m*width+n] },
+							func(m, n int) float64 { return kerneltest.Tolerance(k, mags[m*width+n]) })
+						if t.Failed() {
+							return
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// channelCounts returns multiples of the lanes on both sides of what kernels
+// may unroll by.
+func channelCounts(set *kernels.Set) []int {
+	var counts []int
+	for _, vectors := range []int{1, 2, 3, 4, 5, 7, 8, 9, 12, 16, 17} {
+		counts = append(counts, vectors*set.Lanes)
+	}
+	return counts
+}
+
+// TestMaxPool3x3s2Row calls the kernel for rows of 3×3 windows.
+func TestMaxPool3x3s2Row(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		const maxPixels, gap = 5, 3
+		counts := channelCounts(set)
+		wide := counts[len(counts)-1] + gap
+		dsts := newSlab(t, maxPixels*wide)
+		srcs := newSlab(t, 3*(2*maxPixels+2)*wide)
+		values := kerneltest.Random(1, len(srcs[0]))
+		for _, channels := range counts {
+			for pixels := 1; pixels <= maxPixels; pixels++ {
+				for side := range sides {
+					srcPixel, dstPixel := channels+pixels%2*gap, channels+channels/set.Lanes%2*gap
+					srcRow := (2*pixels + 2) * srcPixel
+					src := srcs.load(side, values[:2*srcRow+2*pixels*srcPixel+channels])
+					dst := dsts.blank(side, (pixels-1)*dstPixel+channels)
+					set.MaxPool3x3s2(&dst[0], &src[0], pixels, channels, srcRow, srcPixel, dstPixel)
+					rows(t, fmt.Sprintf("%d pixels × %d channels, %s", pixels, channels, sides[side]), dst, pixels, channels, dstPixel, func(p, c int) float64 {
+						best := negInf
+						for i := range 3 {
+							for j := range 3 {
+								best = max(best, src[i*srcRow+(2*p+j)*srcPixel+c])
+							}
+						}
+						return float64(best)
+					}, nil)
+				}
+			}
+		}
+	})
+}
+
+// TestPoolWindow calls the kernels for one window of any size.
+func TestPoolWindow(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		const maxSide, gap = 4, 3
+		counts := channelCounts(set)
+		wide := counts[len(counts)-1] + gap
+		dsts := newSlab(t, wide)
+		srcs := newSlab(t, maxSide*(maxSide+1)*wide)
+		values := kerneltest.Random(1, len(srcs[0]))
+		for _, channels := range counts {
+			for h := 1; h <= maxSide; h++ {
+				for w := 1; w <= maxSide; w++ {
+					for side := range sides {
+						srcPixel := channels + (h+w)%2*gap
+						srcRow := (w + h%2) * srcPixel
+						src := srcs.load(side, values[:(h-1)*srcRow+(w-1)*srcPixel+channels])
+						what := fmt.Sprintf("%d×%d pixels × %d channels, %s", h, w, channels, sides[side])
+						dst := dsts.blank(side, channels)
+						set.MaxPool(&dst[0], &src[0], h, w, channels, srcRow, srcPixel)
+						rows(t, "MaxPool of "+what, dst, 1, channels, channels, func(_, c int) float64 {
+							best := negInf
+							for i := range h {
+								for j := range w {
+									best = max(best, src[i*srcRow+j*srcPixel+c])
+								}
+							}
+							return float64(best)
+						}, nil)
+
+						const scale = 0.3
+						sum := func(c int, f func(float64) float64) (sum float64) {
+							for i := range h {
+								for j := range w {
+									sum += f(float64(src[i*srcRow+j*srcPixel+c]))
+								}
+							}
+							return sum * float64(float32(scale))
+						}
+						kerneltest.Poison(dst)
+						set.AvgPool(&dst[0], &src[0], h, w, channels, srcRow, srcPixel, scale)
+						rows(t, "AvgPool of "+what, dst, 1, channels, channels,
+							func(_, c int) float64 { return sum(c, func(x float64) float64 { return x }) },
+							func(_, c int) float64 { return kerneltest.Tolerance(h*w, sum(c, math.Abs)) })
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestElementKernels calls the kernels for runs of values, in place too.
+func TestElementKernels(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		counts := channelCounts(set)
+		most := counts[len(counts)-1]
+		x, y := kerneltest.Random(1, most), kerneltest.Random(2, most)
+		dsts, as, bs := newSlab(t, most), newSlab(t, most), newSlab(t, most)
+		for _, n := range counts {
+			for side := range sides {
+				what := fmt.Sprintf("%d values, %s", n, sides[side])
+				for _, lo := range []float32{negInf, 0} {
+					add := func(_, i int) float64 { return float64(max(x[i]+y[i], lo)) }
+					for _, where := range []string{"", ", dst = a", ", dst = b"} {
+						a, b, dst := as.load(side, x[:n]), bs.load(side, y[:n]), dsts.blank(side, n)
+						switch where {
+						case ", dst = a":
+							dst = a
+						case ", dst = b":
+							dst = b
+						}
+						set.Add(&dst[0], &a[0], &b[0], n, lo)
+						rows(t, "Add of "+what+where, dst, 1, n, n, add, nil)
+					}
+				}
+				relu := func(_, i int) float64 { return float64(max(x[i], 0)) }
+				a, dst := as.load(side, x[:n]), dsts.blank(side, n)
+				set.ReLU(&dst[0], &a[0], n)
+				rows(t, "ReLU of "+what, dst, 1, n, n, relu, nil)
+				set.ReLU(&a[0], &a[0], n)
+				rows(t, "ReLU of "+what+", in place", a, 1, n, n, relu, nil)
+			}
+		}
+	})
+}
+
+// TestLRNKernels calls the two halves of local response normalization.
+func TestLRNKernels(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		const maxPixels, maxSize, gap = 3, 9, 3
+		counts := channelCounts(set)
+		wide := counts[len(counts)-1] + max(gap, maxSize-1)
+		dsts, srcs, squaress := newSlab(t, maxPixels*wide), newSlab(t, maxPixels*wide), newSlab(t, maxPixels*wide)
+		values := kerneltest.Random(1, len(srcs[0]))
+		squared := kerneltest.Random(2, len(squaress[0]))
+		for i, x := range squared {
+			squared[i] = x * x
+		}
+		for _, channels := range counts {
+			for pixels := 1; pixels <= maxPixels; pixels++ {
+				for side := range sides {
+					srcPixel, dstPixel := channels+pixels%2*gap, channels+channels/set.Lanes%2*gap
+					src := srcs.load(side, values[:(pixels-1)*srcPixel+channels])
+					dst := dsts.blank(side, (pixels-1)*dstPixel+channels)
+					what := fmt.Sprintf("%d pixels × %d channels, %s", pixels, channels, sides[side])
+					set.LRNSquare(&dst[0], &src[0], pixels, channels, srcPixel, dstPixel)
+					rows(t, "LRNSquare of "+what, dst, pixels, channels, dstPixel, func(p, c int) float64 {
+						x := src[p*srcPixel+c]
+						return float64(x * x)
+					}, nil)
+
+					for size := 1; size <= maxSize; size += 2 {
+						const scale, k = 0.125, 1.5
+						squaresPixel := channels + size - 1
+						squares := squaress.load(side, squared[:pixels*squaresPixel])
+						kerneltest.Poison(dst)
+						set.LRN(&dst[0], &src[0], &squares[0], pixels, channels, srcPixel, dstPixel, squaresPixel, size, scale, k)
+						want := func(p, c int) float64 {
+							var sum float64
+							for _, sq := range squares[p*squaresPixel+c:][:size] {
+								sum += float64(sq)
+							}
+							return float64(src[p*srcPixel+c]) / math.Pow(scale*sum+k, 0.75)
+						}
+						// The size roundings of the sum and k, three of the roots and
+						// their product, and one of the division.
+						rows(t, fmt.Sprintf("LRN %d of %s", size, what), dst, pixels, channels, dstPixel, want,
+							func(p, c int) float64 { return kerneltest.Tolerance(size+4, math.Abs(want(p, c))) })
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestPeakKernels: what measures the machine must do the work that it claims.
+func TestPeakKernels(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		if set.PeakFMAs < 1 {
+			t.Errorf("PeakFMAs is %d", set.PeakFMAs)
+		}
+		set.FMAPeak(1000)
+
+		for blocks := 1; blocks <= 5; blocks++ {
+			n := blocks * 16 * set.Lanes
+			values := kerneltest.Random(1, n)
+			src, dst := guarded(t, n), guarded(t, set.Lanes)
+			for side, name := range sides {
+				copy(src[side], values)
+				set.ReadPeak(&dst[side][0], &src[side][0], n)
+				var want, mag, got float64
+				for _, x := range values {
+					want += float64(x)
+					mag += math.Abs(float64(x))
+				}
+				for _, sum := range dst[side] {
+					got += float64(sum)
+				}
+				if tol := kerneltest.Tolerance(n, mag); !(math.Abs(got-want) <= tol) {
+					t.Errorf("ReadPeak of %d values, %s: the lanes add up to %v, want %v, bound %g", n, name, got, want, tol)
+				}
+			}
+		}
+	})
+}

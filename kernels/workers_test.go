@@ -1,0 +1,329 @@
+package kernels_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/pprof"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"firebench/kernels"
+	"firebench/kernels/kerneltest"
+)
+
+// A countTask counts how often each chunk ran, and catches two chunks running
+// at the same time under the same worker number.
+type countTask struct {
+	runs    []int32 // not atomic: the race detector watches that Run orders them
+	busy    []atomic.Bool
+	clashes atomic.Int32
+}
+
+func newCountTask(chunks, threads int) *countTask {
+	return &countTask{runs: make([]int32, chunks), busy: make([]atomic.Bool, threads)}
+}
+
+func (c *countTask) Chunks() int { return len(c.runs) }
+
+func (c *countTask) Chunk(worker, i int) {
+	if c.busy[worker].Swap(true) {
+		c.clashes.Add(1)
+	}
+	c.runs[i]++
+	c.busy[worker].Store(false)
+}
+
+func (c *countTask) check(t *testing.T, rounds int) {
+	t.Helper()
+	for i, n := range c.runs {
+		if int(n) != rounds {
+			t.Errorf("chunk %d of %d ran %d times in %d rounds, %d threads", i, len(c.runs), n, rounds, len(c.busy))
+		}
+	}
+	if n := c.clashes.Load(); n > 0 {
+		t.Errorf("%d chunks ran under the number of a busy worker, %d threads", n, len(c.busy))
+	}
+}
+
+// TestWorkersChunks: every chunk runs exactly once in each Run, whatever the
+// number of chunks and threads, with one task directly after another.
+func TestWorkersChunks(t *testing.T) {
+	const rounds = 20
+	for threads := 1; threads <= 8; threads++ {
+		w := kernels.NewWorkers(threads)
+		if got := w.Threads(); got != threads {
+			t.Errorf("NewWorkers(%d).Threads() = %d", threads, got)
+		}
+		for chunks := 0; chunks <= 100; chunks++ {
+			task := newCountTask(chunks, threads)
+			for range rounds {
+				w.Run(nil, task)
+			}
+			task.check(t, rounds)
+		}
+		w.Close()
+	}
+}
+
+// TestWorkersPark waits between runs for about as long as idle workers spin, so
+// that a task comes while they spin, while they go to sleep, and when they
+// sleep.
+func TestWorkersPark(t *testing.T) {
+	const rounds = 300
+	w := kernels.NewWorkers(3)
+	defer w.Close()
+	task := newCountTask(7, 3)
+	for i := range rounds {
+		for start := time.Now(); time.Since(start) < time.Duration(i)*time.Microsecond/2; {
+		}
+		w.Run(nil, task)
+	}
+	task.check(t, rounds)
+	time.Sleep(5 * time.Millisecond) // certainly asleep
+	w.Run(nil, task)
+	task.check(t, rounds+1)
+}
+
+// A meetTask has one chunk per thread. All of them wait for each other, so that
+// each thread has exactly one; then chunk by chunk calls f.
+type meetTask struct {
+	threads int
+	arrived sync.WaitGroup
+	f       func(worker int)
+	lock    sync.Mutex
+}
+
+func (m *meetTask) Chunks() int { return m.threads }
+
+func (m *meetTask) Chunk(worker, _ int) {
+	m.arrived.Done()
+	m.arrived.Wait()
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	m.f(worker)
+}
+
+// meet runs f once on every thread of w, one after the other, while all are
+// inside the task.
+func meet(w *kernels.Workers, ctx context.Context, f func(worker int)) {
+	m := &meetTask{threads: w.Threads(), f: f}
+	m.arrived.Add(m.threads)
+	w.Run(ctx, m)
+}
+
+// TestWorkersAllTakePart: every thread works, under a number of its own.
+func TestWorkersAllTakePart(t *testing.T) {
+	for threads := 1; threads <= 8; threads++ {
+		w := kernels.NewWorkers(threads)
+		for range 20 {
+			seen := make([]int, threads)
+			meet(w, nil, func(worker int) { seen[worker]++ })
+			for worker, n := range seen {
+				if n != 1 {
+					t.Fatalf("worker %d of %d took %d of the chunks that wait for each other", worker, threads, n)
+				}
+			}
+		}
+		w.Close()
+	}
+}
+
+// TestWorkersLabels: while a task runs, every helper carries its labels, and
+// none when it has none.
+func TestWorkersLabels(t *testing.T) {
+	const threads = 4
+	w := kernels.NewWorkers(threads)
+	defer w.Close()
+	label := func(layer string) context.Context {
+		return pprof.WithLabels(context.Background(), pprof.Labels("layer", layer))
+	}
+	for _, c := range []struct {
+		name string
+		ctx  context.Context
+		want string
+	}{
+		{"none at first", nil, ""},
+		{"one", label("conv1"), `{"layer":"conv1"}`},
+		{"another", label("fire2.squeeze1x1"), `{"layer":"fire2.squeeze1x1"}`},
+		{"none after some", nil, ""},
+		{"the first again", label("conv1"), `{"layer":"conv1"}`},
+		{"an empty set", context.Background(), ""},
+	} {
+		var once sync.Once
+		meet(w, c.ctx, func(int) {
+			once.Do(func() {
+				helpers := 0
+				for labels, n := range helperLabels(t) {
+					if labels != c.want {
+						t.Errorf("%s: %d helpers carry the labels %q, want %q", c.name, n, labels, c.want)
+					}
+					helpers += n
+				}
+				if helpers != threads-1 {
+					t.Errorf("%s: %d helpers in the goroutine profile, want %d", c.name, helpers, threads-1)
+				}
+			})
+		})
+	}
+}
+
+// helperLabels returns the number of helper goroutines by their profiler
+// labels, as the goroutine profile shows them.
+func helperLabels(t *testing.T) map[string]int {
+	t.Helper()
+	var buf bytes.Buffer
+	if err := pprof.Lookup("goroutine").WriteTo(&buf, 1); err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]int{}
+	for record := range strings.SplitSeq(buf.String(), "\n\n") {
+		if !strings.Contains(record, "kernels.(*Workers).help") {
+			continue
+		}
+		// 3 @ 0x46b0d1 0x46b0c5 …
+		// # labels: {"layer":"conv1"}
+		// #	0x46b0d0	…
+		i := strings.Index(record, " @ ")
+		if i < 0 {
+			t.Fatalf("goroutine profile: no count in %q", record)
+		}
+		head := record[:i]
+		head = head[strings.LastIndexByte(head, '\n')+1:]
+		var n int
+		if _, err := fmt.Sscan(head, &n); err != nil {
+			t.Fatalf("goroutine profile: %q: %v", head, err)
+		}
+		labels := ""
+		if _, rest, ok := strings.Cut(record, "# labels: "); ok {
+			labels, _, _ = strings.Cut(rest, "\n")
+		}
+		found[labels] += n
+	}
+	return found
+}
+
+// TestWorkersClose: Close ends all goroutines, also those that never worked or
+// that sleep, and can be called again.
+func TestWorkersClose(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for i := range 100 {
+		w := kernels.NewWorkers(1 + i%8)
+		switch i % 3 {
+		case 1:
+			w.Run(nil, newCountTask(20, 8))
+		case 2:
+			w.Run(nil, newCountTask(20, 8))
+			time.Sleep(200 * time.Microsecond)
+		}
+		w.Close()
+		w.Close()
+	}
+	// Close has waited, but a goroutine's very last step takes a moment.
+	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
+	}
+}
+
+func TestWorkersNoThreads(t *testing.T) {
+	for _, threads := range []int{0, -1} {
+		w := kernels.NewWorkers(threads)
+		if got := w.Threads(); got != 1 {
+			t.Errorf("NewWorkers(%d).Threads() = %d, want 1", threads, got)
+		}
+		task := newCountTask(5, 1)
+		w.Run(nil, task)
+		task.check(t, 1)
+		w.Close()
+	}
+}
+
+// TestNoAllocations: no task allocates when it runs, with labels, on any
+// number of threads.
+func TestNoAllocations(t *testing.T) {
+	labels := pprof.WithLabels(context.Background(), pprof.Labels("layer", "test"))
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for threads := 1; threads <= 3; threads++ {
+			w := kernels.NewWorkers(threads)
+			for name, task := range everyTask(t, set, threads) {
+				// AllocsPerRun sets GOMAXPROCS to 1; only here do the helpers run at
+				// the same time.
+				allocs := mallocs(func() {
+					for range 10 {
+						w.Run(labels, task)
+					}
+				})
+				if allocs >= 10 {
+					t.Errorf("%s, %d threads: %d allocations in 10 runs", name, threads, allocs)
+				}
+				if n := testing.AllocsPerRun(10, func() { w.Run(labels, task) }); n != 0 {
+					t.Errorf("%s, %d threads: %v allocations per run", name, threads, n)
+				}
+			}
+			w.Close()
+		}
+	})
+}
+
+// mallocs returns the number of allocations of the whole process while f runs.
+// The runtime's own goroutines may add a few.
+func mallocs(f func()) uint64 {
+	f()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.Mallocs - before.Mallocs
+}
+
+// everyTask binds one task of every kind, with ragged channels, a halo and
+// enough work for several chunks.
+func everyTask(t *testing.T, set *kernels.Set, threads int) map[string]kernels.Task {
+	t.Helper()
+	tasks := map[string]kernels.Task{}
+	add := func(name string, task kernels.Task, err error) {
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		tasks[name] = task
+	}
+	const c = 37
+	src, other := kernels.NewView(1, 28, 28, c, 1), kernels.NewView(1, 28, 28, c, 0)
+	dst := kernels.NewView(1, 28, 28, c, 1)
+	for _, s := range []kernels.ConvShape{
+		{In: c, Out: 40, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1},
+		{In: c, Out: 81, KH: 1, KW: 1, Stride: 1, Pad: 1, Groups: 1},
+		{In: c, Out: 10, KH: 28, KW: 28, Stride: 1, Groups: 1},
+	} {
+		oh, ow := s.OutSize(src.H, src.W)
+		op, err := kernels.NewConv(set, s, make([]float32, s.Weights()), nil, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		task, err := op.Bind(kernels.NewView(1, oh, ow, s.Out, 1), src, threads)
+		add(fmt.Sprintf("convolution %d×%d", s.KH, s.KW), task, err)
+	}
+	half := kernels.NewView(1, 14, 14, c, 1)
+	pool := kernels.PoolShape{KH: 3, KW: 3, Stride: 2, Ceil: true}
+	task, err := kernels.BindMaxPool(set, pool, half, src, threads)
+	add("maximum pooling", task, err)
+	task, err = kernels.BindAvgPool(set, pool, half, src, threads)
+	add("average pooling", task, err)
+	task, err = kernels.BindLRN(set, alexLRN(5), dst, src, threads)
+	add("LRN", task, err)
+	task, err = kernels.BindAdd(set, dst, src, other, true, threads)
+	add("add", task, err)
+	task, err = kernels.BindReLU(set, dst, src, threads)
+	add("ReLU", task, err)
+	task, err = kernels.BindCopy(dst, src, threads)
+	add("copy", task, err)
+	task, err = kernels.BindSoftmax(dst, src)
+	add("softmax", task, err)
+	return tasks
+}
