@@ -1,0 +1,564 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"firebench/kernels"
+
+	"golang.org/x/perf/benchmath"
+)
+
+// confidence is the level of all intervals.
+const confidence = 0.95
+
+// peakTolerance is how far the peaks that the benchmarks measured beside their own times may
+// be from BenchmarkPeak before the report says so.
+const peakTolerance = 0.1
+
+// A number is a float64 of the report. CSV and JSON have six digits of it: more than any
+// timing has, and few enough to hide how a processor rounds.
+type number float64
+
+// A report is everything that is printed, in its JSON form. A table that was not asked
+// for is nil, one without rows is not.
+type report struct {
+	Machine  []machineInfo `json:"machine,omitzero"`
+	Networks []networkRow  `json:"networks,omitzero"`
+	Stages   []stageRow    `json:"stages,omitzero"`
+	Layers   []layerRow    `json:"layers,omitzero"`
+	Notes    []string      `json:"notes"` // what could not be paired, and warnings of the statistics
+}
+
+// A machineInfo is what the files say about one machine.
+type machineInfo struct {
+	Index  int               `json:"index"` // from 1
+	Config map[string]string `json:"config"`
+	Files  []string          `json:"files"`
+	Peaks  []peakRow         `json:"peaks"`
+}
+
+// A peakRow holds what one ISA reaches at one thread count.
+type peakRow struct {
+	Machine int       `json:"machine"`
+	ISA     string    `json:"isa"`
+	Threads int       `json:"threads"`
+	FMA     *estimate `json:"fma_gflops"`
+	Read    *estimate `json:"read_gbs"`
+}
+
+// An estimate is a median with its 95% interval. The bounds are nil when there are too few samples.
+type estimate struct {
+	Median number  `json:"median"`
+	Lo     *number `json:"lo"`
+	Hi     *number `json:"hi"`
+	N      int     `json:"n"`
+}
+
+// A setting is a config as the report shows it.
+type setting struct {
+	Machine int    `json:"machine"`
+	ISA     string `json:"isa"`
+	Threads int    `json:"threads"`
+	Batch   int    `json:"batch"`
+	Algo    string `json:"algo"`
+	title   string // all of it, in words
+}
+
+// A timing is how long a part takes, per image, and what follows from that.
+type timing struct {
+	Ms      estimate `json:"ms"`
+	GFLOPS  *number  `json:"gflops"`   // nil without multiply-adds
+	PeakPct *number  `json:"peak_pct"` // nil without a measured peak
+}
+
+type networkRow struct {
+	Net string `json:"net"`
+	setting
+	Params int64  `json:"params"`
+	MB     number `json:"mb"`
+	MACs   int64  `json:"macs"`
+	timing
+	ImagesPerSec number  `json:"images_per_sec"`
+	OverScalar   *number `json:"over_scalar"`
+}
+
+// A stageRow compares a stage of networks A and B. The name "sum" stands for the sum of all stages,
+// "net" for the networks as wholes.
+type stageRow struct {
+	setting
+	Stage string    `json:"stage"`
+	A     stageSide `json:"a"`
+	B     stageSide `json:"b"`
+	Ratio *number   `json:"ratio"` // of the medians, A/B
+	P     *number   `json:"p"`     // of the times if they did not differ
+}
+
+// A stageSide is one network's part of a stageRow; timing is nil when it was not measured.
+type stageSide struct {
+	Net  string  `json:"net"`
+	MACs int64   `json:"macs"`
+	Time *timing `json:"time"`
+}
+
+type layerRow struct {
+	H     int    `json:"h"` // of the output
+	W     int    `json:"w"`
+	Net   string `json:"net"`
+	Layer string `json:"layer"`
+	Op    string `json:"op"`
+	setting
+	MACs int64 `json:"macs"`
+	timing
+	FLOPB  *number `json:"flop_per_byte"`
+	GBs    *number `json:"gbs"`
+	NetPct *number `json:"net_pct"`
+}
+
+// tableNames are the tables there are.
+var tableNames = []string{"machine", "networks", "stages", "layers"}
+
+// report makes the tables of those names, with networks a and b side by side.
+func (d *data) report(a, b *network, tables []string) *report {
+	r := &reporter{data: d, noted: make(map[string]bool)}
+	r.out.Notes = []string{}
+	for _, t := range tables {
+		switch t {
+		case "machine":
+			r.machine()
+		case "networks":
+			r.networks()
+		case "stages":
+			r.stages(a, b)
+		case "layers":
+			r.layers(a, b)
+		}
+	}
+	return &r.out
+}
+
+// A reporter builds a report.
+type reporter struct {
+	*data
+	out   report
+	noted map[string]bool
+}
+
+// note adds a line to the notes unless it is there already: benchmath repeats its warnings for every cell.
+func (r *reporter) note(format string, args ...any) {
+	msg := fmt.Sprintf(format, args...)
+	if !r.noted[msg] {
+		r.noted[msg] = true
+		r.out.Notes = append(r.out.Notes, msg)
+	}
+}
+
+func (r *reporter) machine() {
+	r.out.Machine = []machineInfo{}
+	for i, m := range r.machines {
+		info := machineInfo{Index: i + 1, Config: make(map[string]string), Files: r.filesOf(i), Peaks: []peakRow{}}
+		for k, v := range m.facts {
+			info.Config[k] = clean(v)
+		}
+		configs := make(map[config]bool)
+		for k := range r.cells {
+			if k.part == nil && k.machine == i {
+				configs[k.config] = true
+			}
+		}
+		for _, c := range slices.SortedFunc(maps.Keys(configs), config.compare) {
+			info.Peaks = append(info.Peaks, peakRow{
+				Machine: i + 1, ISA: c.isa.String(), Threads: c.threads,
+				FMA:  r.rate(fma, c),
+				Read: r.rate(read, c),
+			})
+		}
+		r.out.Machine = append(r.out.Machine, info)
+	}
+}
+
+// filesOf returns the names of the files with usable results of a machine.
+func (r *reporter) filesOf(machine int) []string {
+	in := make(map[int]bool)
+	for k, c := range r.cells {
+		if k.machine == machine {
+			c.addFiles(in)
+		}
+	}
+	var names []string
+	for _, f := range slices.Sorted(maps.Keys(in)) {
+		names = append(names, clean(r.files[f]))
+	}
+	return names
+}
+
+func (c *cell) addFiles(in map[int]bool) {
+	for _, s := range c.samples {
+		in[s.file] = true
+	}
+}
+
+// rate summarizes a BenchmarkPeak; nil when it was not measured.
+func (r *reporter) rate(name string, c config) *estimate {
+	cell := r.cells[key{rate: name, config: c}]
+	if cell == nil {
+		return nil
+	}
+	e := r.estimate(newSample(cell.samples, 1))
+	return &e
+}
+
+// newSample returns the values of samples, each times scale, as benchmath wants them.
+func newSample(samples []sample, scale float64) *benchmath.Sample {
+	values := make([]float64, len(samples))
+	for i, s := range samples {
+		values[i] = s.value * scale
+	}
+	return benchmath.NewSample(values, &benchmath.DefaultThresholds)
+}
+
+func (r *reporter) estimate(s *benchmath.Sample) estimate {
+	sum := benchmath.AssumeNothing.Summary(s, confidence)
+	r.warn(sum.Warnings)
+	e := estimate{Median: number(sum.Center), N: len(s.Values)}
+	if !math.IsInf(sum.Lo, 0) && !math.IsInf(sum.Hi, 0) {
+		e.Lo, e.Hi = known(sum.Lo), known(sum.Hi)
+	}
+	return e
+}
+
+func (r *reporter) warn(warnings []error) {
+	for _, w := range warnings {
+		r.note("%v", w)
+	}
+}
+
+// known returns a number that is known.
+func known(v float64) *number {
+	n := number(v)
+	return &n
+}
+
+// sample returns the times of a part in milliseconds per image, nil when it was not measured.
+func (r *reporter) sample(p *part, c config) *benchmath.Sample {
+	cell := r.cells[key{part: p, config: c}]
+	if cell == nil {
+		return nil
+	}
+	return newSample(cell.samples, 1e3/float64(c.batch))
+}
+
+// timing summarizes the times of a part, nil when it was not measured.
+func (r *reporter) timing(p *part, c config) *timing {
+	cell := r.cells[key{part: p, config: c}]
+	if cell == nil {
+		return nil
+	}
+	files := make(map[int]bool)
+	cell.addFiles(files)
+	t := r.derive(r.estimate(r.sample(p, c)), p.cost.MACs, c, files)
+	if t.PeakPct != nil && len(cell.ownPeak) > 0 {
+		if own := median(cell.ownPeak); math.Abs(own/float64(*t.PeakPct)-1) > peakTolerance {
+			r.note("%s: BenchmarkPeak is more than %.0f%% away from the peaks that peak-%% of the files relates to: "+
+				"was the machine busy?", r.setting(c.hardware()).title, 100*peakTolerance)
+		}
+	}
+	return t
+}
+
+// median returns the median of values.
+func median(values []float64) float64 {
+	return benchmath.AssumeNothing.Summary(benchmath.NewSample(values, &benchmath.DefaultThresholds), confidence).Center
+}
+
+// derive adds what follows from a time: the speed, and its relation to the peak that the
+// same files measured.
+func (r *reporter) derive(ms estimate, macs int64, c config, files map[int]bool) *timing {
+	t := &timing{Ms: ms}
+	if macs == 0 {
+		return t
+	}
+	speed := gflops(macs, float64(ms.Median)/1e3)
+	t.GFLOPS = known(speed)
+	if peak := r.peak(c, files); peak > 0 {
+		t.PeakPct = known(100 * speed / peak)
+	} else {
+		r.note("%s: no BenchmarkPeak/op=fma in the files with these times, %% of peak is left out",
+			r.setting(c.hardware()).title)
+	}
+	return t
+}
+
+// gflops returns the speed of macs multiply-adds in sec seconds.
+func gflops(macs int64, sec float64) float64 { return 2 * float64(macs) / sec / 1e9 }
+
+// peak returns the median FMA peak that the files measured for c, 0 when they did not.
+func (r *reporter) peak(c config, files map[int]bool) float64 {
+	cell := r.cells[key{rate: fma, config: c.hardware()}]
+	if cell == nil {
+		return 0
+	}
+	var in []float64
+	for _, s := range cell.samples {
+		if files[s.file] {
+			in = append(in, s.value)
+		}
+	}
+	if len(in) == 0 {
+		return 0
+	}
+	return median(in)
+}
+
+// setting returns c as the report shows it.
+func (r *reporter) setting(c config) setting {
+	s := setting{Machine: c.machine + 1, ISA: c.isa.String(), Threads: c.threads, Batch: c.batch, Algo: c.algo, title: c.String()}
+	if len(r.machines) > 1 {
+		s.title = fmt.Sprintf("machine %d, %s", s.Machine, s.title)
+	}
+	return s
+}
+
+func (r *reporter) networks() {
+	r.out.Networks = []networkRow{}
+	for _, c := range r.configs(wholeNet, r.nets...) {
+		for _, net := range r.nets {
+			t := r.timing(net.whole, c)
+			if t == nil {
+				continue
+			}
+			row := networkRow{
+				Net:          net.name,
+				setting:      r.setting(c),
+				Params:       net.whole.cost.Params,
+				MB:           number(4*float64(net.whole.cost.Params)) / 1e6,
+				MACs:         net.whole.cost.MACs,
+				timing:       *t,
+				ImagesPerSec: 1e3 / t.Ms.Median,
+			}
+			if base := r.scalar(net, c); base != nil {
+				row.OverScalar = known(float64(base.Ms.Median / t.Ms.Median))
+			}
+			r.out.Networks = append(r.out.Networks, row)
+		}
+	}
+}
+
+// configs returns the configs that these networks' parts of a kind were measured with, in order.
+func (r *reporter) configs(k kind, of ...*network) []config {
+	set := make(map[config]bool)
+	for key := range r.cells {
+		if key.part != nil && key.part.kind == k && slices.Contains(of, key.part.net) {
+			set[key.config] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(set), config.compare)
+}
+
+// best is configs with the best ISA of each machine only.
+func (r *reporter) best(k kind, of ...*network) []config {
+	var best []config
+	for _, c := range r.configs(k, of...) { // best ISA first
+		if n := len(best); n == 0 || best[n-1].machine != c.machine || best[n-1].isa == c.isa {
+			best = append(best, c)
+		}
+	}
+	return best
+}
+
+// scalar returns the time of net on the scalar kernels, everything else being as in c. An algorithm
+// that scalar kernels were not timed with is compared with their direct one.
+func (r *reporter) scalar(net *network, c config) *timing {
+	c.isa = kernels.Scalar
+	if t := r.timing(net.whole, c); t != nil {
+		return t
+	}
+	c.algo = "direct"
+	return r.timing(net.whole, c)
+}
+
+func (r *reporter) stages(a, b *network) {
+	r.out.Stages = []stageRow{}
+	configs := r.best(stagePart, a, b)
+	if len(configs) == 0 {
+		r.note("no BenchmarkStage of %s or %s", a.name, b.name)
+		return
+	}
+	names := r.stageNames(a, b)
+	for _, c := range configs {
+		for _, net := range []*network{a, b} {
+			var missing []string
+			for _, s := range net.stages {
+				if r.cells[key{part: s, config: c}] == nil {
+					missing = append(missing, s.name)
+				}
+			}
+			if len(missing) > 0 {
+				r.note("%s: not measured of %s: stage %s", r.setting(c).title, net.name, strings.Join(missing, ", "))
+			}
+		}
+		for _, name := range names {
+			r.pair(c, name, r.side(a, a.find(stagePart, name), c), r.side(b, b.find(stagePart, name), c))
+		}
+		r.pair(c, "sum", r.sum(a, c), r.sum(b, c))
+		r.pair(c, "net", r.side(a, a.whole, c), r.side(b, b.whole, c))
+	}
+}
+
+// stageNames returns the names of all stages of a and b, the biggest output first, and notes what the
+// two models do not have in common.
+func (r *reporter) stageNames(a, b *network) []string {
+	var names []string
+	for _, net := range []*network{a, b} {
+		for _, s := range net.stages {
+			if !slices.Contains(names, s.name) {
+				names = append(names, s.name)
+			}
+		}
+	}
+	slices.SortStableFunc(names, func(x, y string) int { return cmp.Compare(stageSize(y), stageSize(x)) })
+	for _, name := range names {
+		sa, sb := a.find(stagePart, name), b.find(stagePart, name)
+		switch {
+		case sa == nil:
+			r.note("stage %s cannot be paired: only %s has it", name, b.name)
+		case sb == nil:
+			r.note("stage %s cannot be paired: only %s has it", name, a.name)
+		case sa.out.H != sb.out.H || sa.out.W != sb.out.W:
+			r.note("stage %s is paired by its place, not its size: %s in %s, %s in %s",
+				name, size(sa.out.H, sa.out.W), a.name, size(sb.out.H, sb.out.W), b.name)
+		}
+	}
+	return names
+}
+
+// stageSize orders stages: the stem, then by output side, then the head.
+func stageSize(name string) int {
+	switch name {
+	case "stem":
+		return math.MaxInt
+	case "head":
+		return -1
+	}
+	n, _ := strconv.Atoi(name) // anything else: before the head
+	return n
+}
+
+func size(h, w int) string { return fmt.Sprintf("%d×%d", h, w) }
+
+// A side is one network's part of a pair.
+type side struct {
+	stageSide
+	sample *benchmath.Sample // nil for sums
+}
+
+// side returns the measurements of part p of net; a nil p is a stage that net does not have.
+func (r *reporter) side(net *network, p *part, c config) side {
+	s := side{stageSide: stageSide{Net: net.name}}
+	if p != nil {
+		s.MACs = p.cost.MACs
+		s.Time = r.timing(p, c)
+		s.sample = r.sample(p, c)
+	}
+	return s
+}
+
+// sum returns the sum of net's stages. It has no time unless each of them has one, and no interval.
+func (r *reporter) sum(net *network, c config) side {
+	s := side{stageSide: stageSide{Net: net.name, MACs: net.whole.cost.MACs}}
+	var ms number
+	files := make(map[int]bool)
+	for _, p := range net.stages {
+		t := r.timing(p, c)
+		if t == nil {
+			return s
+		}
+		ms += t.Ms.Median
+		r.cells[key{part: p, config: c}].addFiles(files)
+	}
+	s.Time = r.derive(estimate{Median: ms}, s.MACs, c, files)
+	return s
+}
+
+// pair adds a row to the stages unless neither side was measured.
+func (r *reporter) pair(c config, name string, a, b side) {
+	if a.Time == nil && b.Time == nil {
+		return
+	}
+	row := stageRow{setting: r.setting(c), Stage: name, A: a.stageSide, B: b.stageSide}
+	if a.Time != nil && b.Time != nil {
+		row.Ratio = known(float64(a.Time.Ms.Median / b.Time.Ms.Median))
+	}
+	if a.sample != nil && b.sample != nil {
+		test := benchmath.AssumeNothing.Compare(a.sample, b.sample)
+		r.warn(test.Warnings)
+		row.P = known(test.P)
+	}
+	r.out.Stages = append(r.out.Stages, row)
+}
+
+func (r *reporter) layers(a, b *network) {
+	r.out.Layers = []layerRow{}
+	configs := r.best(layerPart, a, b)
+	if len(configs) == 0 {
+		r.note("no BenchmarkLayer of %s or %s", a.name, b.name)
+	}
+	for _, c := range configs {
+		var parts []*part
+		nets := make(map[[2]int]map[*network]bool) // by output size
+		for _, net := range []*network{a, b} {
+			for _, p := range net.layers {
+				if r.cells[key{part: p, config: c}] == nil {
+					continue
+				}
+				parts = append(parts, p)
+				hw := [2]int{p.out.H, p.out.W}
+				if nets[hw] == nil {
+					nets[hw] = make(map[*network]bool)
+				}
+				nets[hw][net] = true
+			}
+		}
+		slices.SortStableFunc(parts, func(p, q *part) int {
+			return cmp.Or(cmp.Compare(q.out.H*q.out.W, p.out.H*p.out.W), cmp.Compare(q.out.H, p.out.H))
+		})
+		for _, p := range parts {
+			for _, net := range []*network{a, b} {
+				if !nets[[2]int{p.out.H, p.out.W}][net] {
+					r.note("layers with %s outputs cannot be paired: no such layer of %s was measured",
+						size(p.out.H, p.out.W), net.name)
+				}
+			}
+			r.out.Layers = append(r.out.Layers, r.layer(p, c))
+		}
+	}
+}
+
+// layer returns the row of one measured layer.
+func (r *reporter) layer(p *part, c config) layerRow {
+	t := r.timing(p, c)
+	weights := 4 * p.cost.Params // read once for the whole batch
+	bytes := float64(p.cost.Bytes-weights) + float64(weights)/float64(c.batch)
+	row := layerRow{
+		H: p.out.H, W: p.out.W,
+		Net: p.net.name, Layer: p.name, Op: p.op,
+		setting: r.setting(c),
+		MACs:    p.cost.MACs,
+		timing:  *t,
+	}
+	if bytes > 0 {
+		row.GBs = known(bytes / 1e6 / float64(t.Ms.Median))
+		if row.MACs > 0 {
+			row.FLOPB = known(2 * float64(row.MACs) / bytes)
+		}
+	}
+	if net := r.timing(p.net.whole, c); net != nil {
+		row.NetPct = known(float64(100 * t.Ms.Median / net.Ms.Median))
+	}
+	return row
+}

@@ -1,0 +1,136 @@
+package kerneltest
+
+import (
+	"math"
+	"testing"
+
+	"firebench/kernels"
+)
+
+// Compare reports an error when an element of got differs from want, dense
+// NHWC of the same dimensions, by more than bound(i), i being the index into
+// want; a nil bound means not at all. NaN equals NaN and nothing else, an
+// infinity equals itself. The message counts the differences and shows the
+// first and the worst.
+func Compare(t testing.TB, what string, got kernels.View, want []float64, bound func(i int) float64) {
+	t.Helper()
+	if n := got.N * got.H * got.W * got.C; n != len(want) {
+		t.Errorf("%s: the view is %d×%d×%d×%d = %d elements, want %d", what, got.N, got.H, got.W, got.C, n, len(want))
+		return
+	}
+	type miss struct {
+		i, n, y, x, c           int
+		got, want, bound, ratio float64
+	}
+	var first, worst miss
+	count, i := 0, 0
+	for n := range got.N {
+		for y := range got.H {
+			for x := range got.W {
+				for c := range got.C {
+					m := miss{i: i, n: n, y: y, x: x, c: c, got: float64(got.At(n, y, x, c)), want: want[i]}
+					if bound != nil {
+						m.bound = bound(i)
+					}
+					i++
+					if same(m.got, m.want, m.bound) {
+						continue
+					}
+					// How many times the bound; a NaN or an infinity on either
+					// side is as bad as it gets.
+					m.ratio = math.Abs(m.got-m.want) / m.bound
+					if math.IsNaN(m.ratio) {
+						m.ratio = math.Inf(1)
+					}
+					if count == 0 {
+						first, worst = m, m
+					}
+					if m.ratio > worst.ratio {
+						worst = m
+					}
+					count++
+				}
+			}
+		}
+	}
+	if count == 0 {
+		return
+	}
+	show := func(which string, m miss) {
+		t.Helper()
+		t.Errorf("%s: %s of %d wrong elements out of %d, (n=%d y=%d x=%d c=%d): got %v, want %v, off by %.3g, bound %.3g",
+			what, which, count, len(want), m.n, m.y, m.x, m.c, float32(m.got), m.want, math.Abs(m.got-m.want), m.bound)
+	}
+	show("first", first)
+	if worst.i != first.i {
+		show("worst", worst)
+	}
+}
+
+func same(got, want, bound float64) bool {
+	if math.IsNaN(want) || math.IsNaN(got) {
+		return math.IsNaN(want) && math.IsNaN(got)
+	}
+	return got == want || !math.IsInf(want, 0) && math.Abs(got-want) <= bound
+}
+
+// SumBound returns the bound for [Compare] of sums of k products each, whose
+// absolute values add up to abs. See [Tolerance].
+func SumBound(k int, abs []float64) func(i int) float64 {
+	return func(i int) float64 { return Tolerance(k, abs[i]) }
+}
+
+// RelativeBound returns the bound for [Compare] of results that come from
+// want by k roundings without cancellation.
+func RelativeBound(k int, want []float64) func(i int) float64 {
+	return func(i int) float64 { return Tolerance(k, math.Abs(want[i])) }
+}
+
+// Unwritten reports an error when v's memory was written anywhere but in the
+// view, halo included: everything else must still be as [Poison] left it.
+func Unwritten(t testing.TB, what string, v kernels.View) {
+	t.Helper()
+	inside := make([]bool, len(v.Data))
+	eachPixel(v, func(n, y, x int, _ bool) {
+		i := v.Index(n, y, x, 0)
+		for c := range v.C {
+			inside[i+c] = true
+		}
+	})
+	for i, f := range v.Data {
+		if !inside[i] && !isCanary(f) {
+			t.Errorf("%s: wrote %v outside its view, at element %d of %d (offset %d, pixel stride %d, row stride %d)",
+				what, f, i, len(v.Data), v.Offset, v.Pixel, v.Row)
+			return
+		}
+	}
+}
+
+// ZeroHalo reports an error when v's halo is not all zero.
+func ZeroHalo(t testing.TB, what string, v kernels.View) {
+	t.Helper()
+	bad := false
+	eachPixel(v, func(n, y, x int, halo bool) {
+		if !halo || bad {
+			return
+		}
+		for c := range v.C {
+			if f := v.At(n, y, x, c); f != 0 {
+				t.Errorf("%s: the halo holds %v at (n=%d y=%d x=%d c=%d) around %d×%d", what, f, n, y, x, c, v.H, v.W)
+				bad = true
+				return
+			}
+		}
+	})
+}
+
+// eachPixel calls f for every pixel of v, halo included.
+func eachPixel(v kernels.View, f func(n, y, x int, halo bool)) {
+	for n := range v.N {
+		for y := -v.Halo; y < v.H+v.Halo; y++ {
+			for x := -v.Halo; x < v.W+v.Halo; x++ {
+				f(n, y, x, y < 0 || y >= v.H || x < 0 || x >= v.W)
+			}
+		}
+	}
+}

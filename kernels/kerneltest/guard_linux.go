@@ -1,0 +1,33 @@
+package kerneltest
+
+import (
+	"syscall"
+	"testing"
+	"unsafe"
+)
+
+// fence is the number of canaries at either end of the memory that fenced
+// returns: none, because unreadable pages do it better.
+const fence = 0
+
+// fenced returns at least n float32s of whole pages between two pages that
+// cannot be touched.
+func fenced(t testing.TB, n int) []float32 {
+	t.Helper()
+	page := syscall.Getpagesize()
+	size := (max(n, 1)*4 + page - 1) / page * page
+	mem, err := syscall.Mmap(-1, 0, size+2*page, syscall.PROT_NONE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		t.Fatalf("mmap: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Munmap(mem); err != nil {
+			t.Errorf("munmap: %v", err)
+		}
+	})
+	inner := mem[page : page+size]
+	if err := syscall.Mprotect(inner, syscall.PROT_READ|syscall.PROT_WRITE); err != nil {
+		t.Fatalf("mprotect: %v", err)
+	}
+	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(inner))), size/4)
+}

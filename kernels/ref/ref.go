@@ -1,0 +1,207 @@
+// Package ref says what every kernel must compute, as the textbook's loops
+// over float64 sums. It is written to be read against the definition of each
+// operation and shares no trick with the optimized code: padding is an index
+// check instead of a halo, weights stay in their original order, and nothing
+// is fused, blocked or reordered. Tests import it; nothing else does.
+//
+// Every function reads only the interior of its view, so a view without a
+// halo, or with garbage in it, gives the same answer. Results are dense NHWC:
+// element (n, y, x, c) of an oh×ow output with k channels is
+// out[((n*oh+y)*ow+x)*k+c]. A shape that its Check method refuses, or that
+// does not fit the view, panics: a test asked for nonsense.
+package ref
+
+import (
+	"fmt"
+	"math"
+
+	"firebench/kernels"
+)
+
+// Conv returns the convolution of src with weights in OIHW order (out,
+// in/groups, kh, kw) plus bias (nil means zero), followed by max(0, v) when
+// relu is set. A NaN passes through relu.
+//
+// The second result holds |bias| + Σ|a·b| of each output: the scale of the
+// rounding error of any float32 evaluation of the same sum.
+func Conv(s kernels.ConvShape, src kernels.View, weights, bias []float32, relu bool) (out, abs []float64) {
+	must(s.Check())
+	if src.C != s.In {
+		panic(fmt.Sprintf("ref: convolution of %d channels on a view of %d", s.In, src.C))
+	}
+	if len(weights) != s.Weights() {
+		panic(fmt.Sprintf("ref: %d weights, want %d", len(weights), s.Weights()))
+	}
+	oh, ow := s.OutSize(src.H, src.W)
+	out = make([]float64, 0, src.N*oh*ow*s.Out)
+	abs = make([]float64, 0, cap(out))
+
+	in, outs := s.In/s.Groups, s.Out/s.Groups // of one group
+	for n := range src.N {
+		for y := range oh {
+			for x := range ow {
+				for o := range s.Out {
+					first := o / outs * in // input channel where o's group starts
+					var sum, mag float64
+					if bias != nil {
+						sum = float64(bias[o])
+						mag = math.Abs(sum)
+					}
+					for i := range in {
+						for kh := range s.KH {
+							for kw := range s.KW {
+								a := pixel(src, n, y*s.Stride-s.Pad+kh, x*s.Stride-s.Pad+kw, first+i)
+								b := float64(weights[((o*in+i)*s.KH+kh)*s.KW+kw])
+								sum += a * b
+								mag += math.Abs(a * b)
+							}
+						}
+					}
+					if relu && sum < 0 {
+						sum = 0
+					}
+					out = append(out, sum)
+					abs = append(abs, mag)
+				}
+			}
+		}
+	}
+	return out, abs
+}
+
+// MaxPool returns the largest value of each window. Padding never wins: a
+// window is clipped to the image. A NaN in the window is the result.
+func MaxPool(s kernels.PoolShape, src kernels.View) []float64 {
+	oh, ow := s.OutSize(src.H, src.W)
+	out := make([]float64, 0, src.N*oh*ow*src.C)
+	for n := range src.N {
+		for y := range oh {
+			for x := range ow {
+				w := windowAt(s, src, y, x)
+				for c := range src.C {
+					m := math.Inf(-1)
+					w.each(src, func(y, x int) {
+						m = math.Max(m, pixel(src, n, y, x, c)) // NaN if either is
+					})
+					out = append(out, m)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// AvgPool returns the mean of each window: the sum of the image's pixels in it
+// divided by the area of the window clipped to the padded image, as Caffe
+// does. The second result is the mean of the absolute values, the scale of
+// the rounding error.
+func AvgPool(s kernels.PoolShape, src kernels.View) (out, abs []float64) {
+	oh, ow := s.OutSize(src.H, src.W)
+	out = make([]float64, 0, src.N*oh*ow*src.C)
+	abs = make([]float64, 0, cap(out))
+	for n := range src.N {
+		for y := range oh {
+			for x := range ow {
+				w := windowAt(s, src, y, x)
+				area := float64((w.y1 - w.y0) * (w.x1 - w.x0))
+				for c := range src.C {
+					var sum, mag float64
+					w.each(src, func(y, x int) {
+						a := pixel(src, n, y, x, c)
+						sum += a
+						mag += math.Abs(a)
+					})
+					out = append(out, sum/area)
+					abs = append(abs, mag/area)
+				}
+			}
+		}
+	}
+	return out, abs
+}
+
+// LRN returns local response normalization across channels (AlexNet's):
+// x / (K + Alpha/Size · Σx²)^Beta, the sum over the Size channels around x
+// that exist.
+func LRN(s kernels.LRNShape, src kernels.View) []float64 {
+	out := make([]float64, 0, src.N*src.H*src.W*src.C)
+	for n := range src.N {
+		for y := range src.H {
+			for x := range src.W {
+				for c := range src.C {
+					var sum float64
+					for i := max(c-s.Size/2, 0); i <= min(c+s.Size/2, src.C-1); i++ {
+						a := pixel(src, n, y, x, i)
+						sum += a * a
+					}
+					scale := float64(s.K) + float64(s.Alpha)/float64(s.Size)*sum
+					out = append(out, pixel(src, n, y, x, c)/math.Pow(scale, float64(s.Beta)))
+				}
+			}
+		}
+	}
+	return out
+}
+
+// Softmax returns exp(x) / Σexp over the channels of each pixel.
+func Softmax(src kernels.View) []float64 {
+	out := make([]float64, 0, src.N*src.H*src.W*src.C)
+	for n := range src.N {
+		for y := range src.H {
+			for x := range src.W {
+				// Subtracting the largest changes nothing but the overflow.
+				m := math.Inf(-1)
+				for c := range src.C {
+					m = math.Max(m, pixel(src, n, y, x, c))
+				}
+				var sum float64
+				for c := range src.C {
+					sum += math.Exp(pixel(src, n, y, x, c) - m)
+				}
+				for c := range src.C {
+					out = append(out, math.Exp(pixel(src, n, y, x, c)-m)/sum)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// pixel returns element (n, y, x, c), zero outside the image.
+func pixel(v kernels.View, n, y, x, c int) float64 {
+	if y < 0 || y >= v.H || x < 0 || x >= v.W {
+		return 0
+	}
+	return float64(v.At(n, y, x, c))
+}
+
+// A window is the half-open rectangle of the padded image that one output of
+// a pooling layer looks at; coordinates are the image's, so that padding is
+// negative or beyond the last row and column.
+type window struct{ y0, y1, x0, x1 int }
+
+func windowAt(s kernels.PoolShape, src kernels.View, y, x int) window {
+	if s.KH == 0 { // global
+		return window{0, src.H, 0, src.W}
+	}
+	y0, x0 := y*s.Stride-s.Pad, x*s.Stride-s.Pad
+	return window{
+		y0, min(y0+s.KH, src.H+s.Pad),
+		x0, min(x0+s.KW, src.W+s.Pad),
+	}
+}
+
+// each calls f for every pixel of the window that is in the image.
+func (w window) each(v kernels.View, f func(y, x int)) {
+	for y := max(w.y0, 0); y < min(w.y1, v.H); y++ {
+		for x := max(w.x0, 0); x < min(w.x1, v.W); x++ {
+			f(y, x)
+		}
+	}
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}

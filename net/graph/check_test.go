@@ -1,0 +1,257 @@
+package graph_test
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"testing"
+
+	"firebench/kernels"
+	"firebench/kernels/kerneltest"
+	"firebench/kernels/ref"
+	"firebench/net/graph"
+	"firebench/net/layer"
+	"firebench/net/weights"
+)
+
+// stored are weights that take no time to make.
+type stored map[string][2][]float32
+
+// random returns random weights for m.
+func random(t *testing.T, m *graph.Model) stored {
+	t.Helper()
+	params, err := m.Params()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := stored{}
+	for _, p := range params {
+		w, b, err := weights.Random(1).Layer(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s[p.Node] = [2][]float32{w, b}
+	}
+	return s
+}
+
+func (s stored) Layer(p graph.Param) (w, b []float32, err error) {
+	return s[p.Node][0], s[p.Node][1], nil
+}
+
+func (s stored) Adapt(m *graph.Model) *graph.Model { return m }
+
+// compile is graph.Compile for the time of the test.
+func compile(t *testing.T, m *graph.Model, w graph.Weights, o graph.Options) *graph.Plan {
+	t.Helper()
+	p, err := graph.Compile(m, w, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// fill writes seeded values to every pixel of v.
+func fill(v kernels.View, seed uint64) {
+	values := kerneltest.Random(seed, v.N*v.H*v.W*v.C)
+	for n := range v.N {
+		for y := range v.H {
+			for x := range v.W {
+				values = values[copy(v.Pixels(n, y, x), values):]
+			}
+		}
+	}
+}
+
+// run fills the input and runs the plan.
+func run(t *testing.T, p *graph.Plan) {
+	t.Helper()
+	fill(p.Input(), 2)
+	if err := p.Run(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// dense returns v's values in NHWC order.
+func dense(v kernels.View) []float64 {
+	values := make([]float64, 0, v.N*v.H*v.W*v.C)
+	for n := range v.N {
+		for y := range v.H {
+			for x := range v.W {
+				for _, f := range v.Pixels(n, y, x) {
+					values = append(values, float64(f))
+				}
+			}
+		}
+	}
+	return values
+}
+
+// checkNodes compares the value of every node of p, compiled with w and KeepAll and
+// run, with what package ref makes of the values that p has for the node's inputs.
+// Of convolutions with more than wholeMACs multiply-adds it checks samples.
+func checkNodes(t *testing.T, p *graph.Plan, w stored, wholeMACs int) {
+	t.Helper()
+	m := p.Model()
+	infos, err := m.Infer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := func(name string) kernels.View {
+		v, ok := p.Node(name)
+		if !ok {
+			t.Fatalf("node %s: KeepAll did not keep it", name)
+		}
+		return v
+	}
+	for i, n := range infos {
+		names := m.Nodes[i].Inputs
+		if len(names) == 0 {
+			names = []string{graph.Input}
+			if i > 0 {
+				names[0] = infos[i-1].Name
+			}
+		}
+		var src []kernels.View
+		for _, name := range names {
+			src = append(src, value(name))
+		}
+		dst := value(n.Name)
+		kerneltest.ZeroHalo(t, n.Name, dst)
+		relu := rectified(p, infos[i:])
+		what := n.Name + " (" + n.Layer.Op() + ")"
+		exact := func(want []float64) { t.Helper(); kerneltest.Compare(t, what, dst, want, nil) }
+
+		switch l := n.Layer.(type) {
+		case layer.Weighted:
+			c := convCheck{what, l.ConvShape(n.In[0]), dst, src[0], w[n.Name][0], w[n.Name][1], relu}
+			if n.Cost.MACs*int64(dst.N) <= int64(wholeMACs) {
+				c.whole(t)
+			} else {
+				c.samples(t, rand.New(rand.NewPCG(3, uint64(i))))
+			}
+		case layer.MaxPool:
+			exact(ref.MaxPool(pool(l.Kernel, l.Stride, l.Pad, l.Ceil), src[0]))
+		case layer.AvgPool:
+			want, abs := ref.AvgPool(pool(l.Kernel, l.Stride, l.Pad, l.Ceil), src[0])
+			kerneltest.Compare(t, what, dst, want, kerneltest.SumBound(l.Kernel*l.Kernel, abs))
+		case layer.GlobalAvgPool:
+			want, abs := ref.AvgPool(kernels.PoolShape{}, src[0])
+			kerneltest.Compare(t, what, dst, want, kerneltest.SumBound(src[0].H*src[0].W, abs))
+		case layer.LRN:
+			// A sum of Size squares, times a constant, plus one, to the power 3/4 by three
+			// roots and a product, and a division.
+			want := ref.LRN(kernels.LRNShape(l), src[0])
+			kerneltest.Compare(t, what, dst, want, kerneltest.RelativeBound(l.Size+8, want))
+		case layer.Softmax:
+			// The difference from the largest logit is rounded, and exp turns the
+			// absolute error into a relative one.
+			want := ref.Softmax(src[0])
+			spread := 0.0
+			for _, v := range dense(src[0]) {
+				spread = max(spread, v, -v)
+			}
+			kerneltest.Compare(t, what, dst, want, kerneltest.RelativeBound(4+int(2*spread), want))
+		case layer.ReLU:
+			want := dense(src[0])
+			for i, v := range want {
+				want[i] = max(v, 0)
+			}
+			exact(want)
+		case layer.Add:
+			want, b := dense(src[0]), dense(src[1])
+			for i := range want {
+				want[i] = float64(float32(want[i] + b[i]))
+				if relu {
+					want[i] = max(want[i], 0)
+				}
+			}
+			exact(want)
+		case layer.Dropout:
+			exact(dense(src[0]))
+		case layer.Concat:
+			c := 0
+			for i, s := range src {
+				kerneltest.Compare(t, what+" of "+names[i], dst.Channels(c, s.C), dense(s), nil)
+				c += s.C
+			}
+		default:
+			t.Fatalf("%s: no reference for %T", what, l)
+		}
+	}
+}
+
+func pool(kernel, stride, pad int, ceil bool) kernels.PoolShape {
+	return kernels.PoolShape{KH: kernel, KW: kernel, Stride: cmp.Or(stride, 1), Pad: pad, Ceil: ceil}
+}
+
+// rectified reports whether a ReLU is part of the first of nodes: it has the same memory.
+func rectified(p *graph.Plan, nodes []graph.Info) bool {
+	v, _ := p.Node(nodes[0].Name)
+	for _, n := range nodes[1:] {
+		if _, ok := n.Layer.(layer.ReLU); ok {
+			if r, _ := p.Node(n.Name); same(r, v) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// same reports whether two views are of the same memory.
+func same(a, b kernels.View) bool {
+	return a.C == b.C && &a.Data[a.Offset] == &b.Data[b.Offset]
+}
+
+// A convCheck is a convolution that was computed.
+type convCheck struct {
+	what          string
+	shape         kernels.ConvShape
+	dst, src      kernels.View
+	weights, bias []float32
+	relu          bool
+}
+
+func (c convCheck) whole(t *testing.T) {
+	t.Helper()
+	want, abs := ref.Conv(c.shape, c.src, c.weights, c.bias, c.relu)
+	kerneltest.Compare(t, c.what, c.dst, want, kerneltest.SumBound(c.shape.K()+1, abs))
+}
+
+// samples checks a few pieces, the corners among them.
+func (c convCheck) samples(t *testing.T, r *rand.Rand) {
+	t.Helper()
+	const channels, pieces = 8, 6
+	out := c.shape.Out / c.shape.Groups
+	width := min(channels, out)
+	for i := range pieces {
+		y, g, c0 := r.IntN(c.dst.H), r.IntN(c.shape.Groups), r.IntN(out-width+1)
+		switch i {
+		case 0:
+			y, g, c0 = 0, 0, 0
+		case 1:
+			y, g, c0 = c.dst.H-1, c.shape.Groups-1, out-width
+		}
+		c.piece(y, g, c0, width).whole(t)
+	}
+}
+
+// piece returns row y of width channels from c0 of group g, as a convolution
+// of its own without padding, over the halo that c reads.
+func (c convCheck) piece(y, g, c0, width int) convCheck {
+	s := c.shape
+	in, out := s.In/s.Groups, s.Out/s.Groups
+	first, k := g*out+c0, s.K()
+
+	p := c
+	p.shape = kernels.ConvShape{In: in, Out: width, KH: s.KH, KW: s.KW, Stride: s.Stride, Groups: 1}
+	p.weights = c.weights[first*k : (first+width)*k]
+	p.bias = c.bias[first : first+width]
+	p.dst = c.dst.Channels(first, width)
+	p.dst.Offset = p.dst.Index(0, y, 0, 0)
+	p.dst.H, p.dst.Halo = 1, 0
+	p.src = c.src.Channels(g*in, in)
+	p.src.Offset = p.src.Index(0, y*s.Stride-s.Pad, -s.Pad, 0)
+	p.src.H, p.src.W, p.src.Halo = s.KH, c.src.W+2*s.Pad, 0
+	return p
+}

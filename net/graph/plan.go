@@ -1,0 +1,175 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/pprof"
+	"slices"
+	"sync"
+
+	"firebench/kernels"
+	"firebench/net/layer"
+)
+
+// Errors of a Plan's methods.
+var (
+	ErrBusy   = errors.New("graph: the plan is running already")
+	ErrClosed = errors.New("graph: the plan is closed")
+)
+
+// A Plan is a compiled model with its weights and memory, good for one run at a
+// time. Fill [Plan.Input], call [Plan.Run], read [Plan.Output].
+//
+// While a step runs, the caller and the workers carry the profiler labels net and
+// layer. Afterwards the calling goroutine has no labels, whatever it had before:
+// putting them back would cost an allocation in the caller, who alone knows them.
+type Plan struct {
+	model                 *Model
+	input, output, logits kernels.View
+	nodes                 map[string]kernels.View // those that survive a run
+	arena, weights        int64                   // bytes
+	steps                 []Step
+	work                  []work // by step
+
+	mu      sync.Mutex // held while running
+	closed  bool
+	workers *kernels.Workers
+}
+
+// A Step is one node that does work; fused, in-place and identity nodes have none.
+// Out is the shape of one image; Cost is that of one Run, all images of the batch.
+type Step struct {
+	Name, Op, Stage string
+	Out             layer.Shape
+	Cost            kernels.Cost
+}
+
+// work is what a step does.
+type work struct {
+	tasks  []kernels.Task // one after the other
+	labels context.Context
+}
+
+// Model returns the model that the plan runs: the weights' version of what was compiled.
+func (p *Plan) Model() *Model { return p.model }
+
+// Input returns the network's input, which keeps its content from run to run. It
+// may have a halo, which must stay zero: write whole pixels through the view.
+func (p *Plan) Input() kernels.View { return p.input }
+
+// Output returns the result of the last node, valid until the next run.
+func (p *Plan) Output() kernels.View { return p.output }
+
+// Logits returns what the softmax at the end of the network reads, or Output if
+// the network does not end in a softmax. It is valid until the next run.
+func (p *Plan) Logits() kernels.View { return p.logits }
+
+// Node returns the result of a node, or the input under the name [Input]. It
+// reports false for unknown nodes and for those whose memory is reused in the
+// course of a run, which Options.KeepAll prevents. The value of a layer
+// that a ReLU is fused into is the rectified one.
+func (p *Plan) Node(name string) (kernels.View, bool) {
+	v, ok := p.nodes[name]
+	return v, ok
+}
+
+// Steps returns what Run executes, in order.
+func (p *Plan) Steps() []Step { return slices.Clone(p.steps) }
+
+// ArenaBytes returns the size of the memory that all activations share.
+func (p *Plan) ArenaBytes() int64 { return p.arena }
+
+// WeightBytes returns the size of the packed weights.
+func (p *Plan) WeightBytes() int64 { return p.weights }
+
+// Threads returns the number of threads that Run uses, the caller's included.
+func (p *Plan) Threads() int { return p.workers.Threads() }
+
+// Run computes Output from Input. It returns ErrBusy, at once, while another
+// goroutine runs the plan, and ErrClosed after Close. It does not allocate.
+func (p *Plan) Run() error {
+	if err := p.begin(); err != nil {
+		return err
+	}
+	defer p.end()
+	for i := range p.work {
+		p.work[i].run(p.workers)
+	}
+	return nil
+}
+
+// RunStep runs step i of Steps alone, on what its inputs' memory holds: after a
+// Run without KeepAll, that may be another node's values.
+func (p *Plan) RunStep(i int) error {
+	if i < 0 || i >= len(p.work) {
+		return fmt.Errorf("graph: %s: step %d of %d", p.model.Name, i, len(p.work))
+	}
+	if err := p.begin(); err != nil {
+		return err
+	}
+	defer p.end()
+	p.work[i].run(p.workers)
+	return nil
+}
+
+// RunStage runs the steps of one stage, with RunStep's caveat.
+func (p *Plan) RunStage(name string) error {
+	if !slices.ContainsFunc(p.steps, func(s Step) bool { return s.Stage == name }) {
+		return fmt.Errorf("graph: %s: unknown stage %q, expected one of %q", p.model.Name, name, p.stages())
+	}
+	if err := p.begin(); err != nil {
+		return err
+	}
+	defer p.end()
+	for i := range p.work {
+		if p.steps[i].Stage == name {
+			p.work[i].run(p.workers)
+		}
+	}
+	return nil
+}
+
+func (p *Plan) stages() []string {
+	var names []string
+	for _, s := range p.steps {
+		if !slices.Contains(names, s.Stage) {
+			names = append(names, s.Stage)
+		}
+	}
+	return names
+}
+
+func (p *Plan) begin() error {
+	if !p.mu.TryLock() {
+		return ErrBusy
+	}
+	if p.closed {
+		p.mu.Unlock()
+		return ErrClosed
+	}
+	return nil
+}
+
+func (p *Plan) end() {
+	pprof.SetGoroutineLabels(context.Background())
+	p.mu.Unlock()
+}
+
+func (w *work) run(workers *kernels.Workers) {
+	pprof.SetGoroutineLabels(w.labels)
+	for _, t := range w.tasks {
+		workers.Run(w.labels, t)
+	}
+}
+
+// Close waits for a run to end and stops the workers. It may be called more than
+// once. Views stay readable.
+func (p *Plan) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.closed = true
+		p.workers.Close()
+	}
+}

@@ -1,0 +1,34 @@
+package layer
+
+import (
+	"fmt"
+
+	"firebench/kernels"
+)
+
+// An Add is the sum of two inputs of the same shape: a residual connection.
+type Add struct{}
+
+// Op returns add.
+func (Add) Op() string { return "add" }
+
+// OutShape implements Layer.
+func (Add) OutShape(in []Shape) (Shape, error) {
+	if err := inputs(in, 2); err != nil {
+		return Shape{}, err
+	}
+	if in[0] != in[1] {
+		return Shape{}, fmt.Errorf("inputs %v and %v differ", in[0], in[1])
+	}
+	return in[0], nil
+}
+
+// Cost implements Layer.
+func (Add) Cost(in []Shape) kernels.Cost { return traffic(in[0], in...) }
+
+// Bind implements Layer.
+func (Add) Bind(b Binding) ([]kernels.Task, error) {
+	return bound(kernels.BindAdd(b.Set, b.Dst, b.Src[0], b.Src[1], b.ReLU, b.Threads))
+}
+
+func (Add) rectifier() {}

@@ -1,0 +1,33 @@
+package layer
+
+import (
+	"cmp"
+
+	"firebench/kernels"
+)
+
+// An AvgPool averages Kernel×Kernel windows. The divisor is the part of the window
+// inside the padded image, as in Caffe. Stride 0 means 1; Ceil rounds the output
+// size up.
+type AvgPool struct {
+	Kernel, Stride, Pad int
+	Ceil                bool
+}
+
+// Op returns avgpool.
+func (AvgPool) Op() string { return "avgpool" }
+
+// OutShape implements Layer.
+func (p AvgPool) OutShape(in []Shape) (Shape, error) { return poolOut(p.shape(), in) }
+
+// Cost implements Layer.
+func (p AvgPool) Cost(in []Shape) kernels.Cost { return poolCost(p.shape(), in[0]) }
+
+// Bind implements Layer.
+func (p AvgPool) Bind(b Binding) ([]kernels.Task, error) {
+	return bound(kernels.BindAvgPool(b.Set, p.shape(), b.Dst, b.Src[0], b.Threads))
+}
+
+func (p AvgPool) shape() kernels.PoolShape {
+	return kernels.PoolShape{KH: p.Kernel, KW: p.Kernel, Stride: cmp.Or(p.Stride, 1), Pad: p.Pad, Ceil: p.Ceil}
+}

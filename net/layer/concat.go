@@ -1,0 +1,62 @@
+package layer
+
+import (
+	"errors"
+	"fmt"
+
+	"firebench/kernels"
+)
+
+// A Concat lines up the channels of its inputs, which agree in height and width.
+type Concat struct{}
+
+// Op returns concat.
+func (Concat) Op() string { return "concat" }
+
+// OutShape implements Layer.
+func (Concat) OutShape(in []Shape) (Shape, error) {
+	if len(in) == 0 {
+		return Shape{}, errors.New("no inputs, expected at least 1")
+	}
+	if err := inputs(in, len(in)); err != nil {
+		return Shape{}, err
+	}
+	out := in[0]
+	for _, s := range in[1:] {
+		if s.H != out.H || s.W != out.W {
+			return Shape{}, fmt.Errorf("inputs %v and %v differ in height or width", in[0], s)
+		}
+		if out.C += s.C; out.C > maxElems {
+			break // before a sum of many overflows
+		}
+	}
+	return out, out.Check()
+}
+
+// Cost implements Layer. It is what copying costs; concatenation in place is free.
+func (c Concat) Cost(in []Shape) kernels.Cost {
+	var cost kernels.Cost
+	for _, s := range in {
+		cost = cost.Add(traffic(s, s))
+	}
+	return cost
+}
+
+// Bind implements Layer. It copies those inputs that were not produced in place.
+func (Concat) Bind(b Binding) ([]kernels.Task, error) {
+	var tasks []kernels.Task
+	c := 0
+	for _, src := range b.Src {
+		dst := b.Dst.Channels(c, src.C)
+		c += src.C
+		if &dst.Data[dst.Offset] == &src.Data[src.Offset] {
+			continue
+		}
+		t, err := kernels.BindCopy(dst, src, b.Threads)
+		if err != nil {
+			return nil, err
+		}
+		tasks = append(tasks, t)
+	}
+	return tasks, nil
+}

@@ -1,0 +1,80 @@
+package layer
+
+import (
+	"cmp"
+	"fmt"
+
+	"firebench/kernels"
+)
+
+// A Conv is a convolution with a square kernel, H×W×C to
+// ⌊(H + 2·Pad − Kernel)/Stride⌋ + 1 by the same of W by Out. Stride 0 and Groups 0
+// mean 1.
+type Conv struct {
+	Out, Kernel, Stride, Pad, Groups int
+}
+
+// Op returns conv1x1, conv3x3, ….
+func (c Conv) Op() string { return fmt.Sprintf("conv%dx%[1]d", c.Kernel) }
+
+// ConvShape implements Weighted.
+func (c Conv) ConvShape(in Shape) kernels.ConvShape {
+	return kernels.ConvShape{
+		In: in.C, Out: c.Out,
+		KH: c.Kernel, KW: c.Kernel,
+		Stride: cmp.Or(c.Stride, 1), Pad: c.Pad,
+		Groups: cmp.Or(c.Groups, 1),
+	}
+}
+
+// OutShape implements Layer.
+func (c Conv) OutShape(in []Shape) (Shape, error) { return convOut(c, in) }
+
+// Cost implements Layer. As is usual, products with padding count as
+// multiply-adds, and so does all of the ring that padding a 1×1 kernel adds.
+func (c Conv) Cost(in []Shape) kernels.Cost { return convCost(c, in[0]) }
+
+// Bind implements Layer.
+func (c Conv) Bind(b Binding) ([]kernels.Task, error) { return convBind(b) }
+
+func (Conv) rectifier() {}
+
+// convOut is OutShape of every Weighted layer.
+func convOut(l Weighted, in []Shape) (Shape, error) {
+	if err := inputs(in, 1); err != nil {
+		return Shape{}, err
+	}
+	s := l.ConvShape(in[0])
+	if err := s.Check(); err != nil {
+		return Shape{}, err
+	}
+	padded := Shape{in[0].H + 2*s.Pad, in[0].W + 2*s.Pad, s.In}
+	if err := padded.Check(); err != nil {
+		return Shape{}, fmt.Errorf("padded by %d: %w", s.Pad, err)
+	}
+	oh, ow := s.OutSize(in[0].H, in[0].W)
+	if oh < 1 || ow < 1 {
+		return Shape{}, fmt.Errorf("a %d×%d kernel does not fit into %v with padding %d", s.KH, s.KW, in[0], s.Pad)
+	}
+	out := Shape{oh, ow, s.Out}
+	return out, out.Check()
+}
+
+// convCost is Cost of every Weighted layer.
+func convCost(l Weighted, in Shape) kernels.Cost {
+	s := l.ConvShape(in)
+	oh, ow := s.OutSize(in.H, in.W)
+	out := Shape{oh, ow, s.Out}
+	params := int64(s.Weights() + s.Out)
+	cost := traffic(out, in)
+	return kernels.Cost{
+		Params: params,
+		MACs:   int64(out.Elems()) * int64(s.K()),
+		Bytes:  cost.Bytes + 4*params,
+	}
+}
+
+// convBind is Bind of every Weighted layer.
+func convBind(b Binding) ([]kernels.Task, error) {
+	return bound(b.Conv.Bind(b.Dst, b.Src[0], b.Threads))
+}

@@ -1,0 +1,26 @@
+package layer
+
+import "firebench/kernels"
+
+// A Dense layer is fully connected: H×W×C to 1×1×Out. Its weights are in C, H, W
+// order per output, as Caffe and PyTorch flatten.
+type Dense struct{ Out int }
+
+// Op returns dense.
+func (Dense) Op() string { return "dense" }
+
+// ConvShape implements Weighted: the kernel is the whole input.
+func (d Dense) ConvShape(in Shape) kernels.ConvShape {
+	return kernels.ConvShape{In: in.C, Out: d.Out, KH: in.H, KW: in.W, Stride: 1, Groups: 1}
+}
+
+// OutShape implements Layer.
+func (d Dense) OutShape(in []Shape) (Shape, error) { return convOut(d, in) }
+
+// Cost implements Layer.
+func (d Dense) Cost(in []Shape) kernels.Cost { return convCost(d, in[0]) }
+
+// Bind implements Layer.
+func (d Dense) Bind(b Binding) ([]kernels.Task, error) { return convBind(b) }
+
+func (Dense) rectifier() {}

@@ -1,0 +1,31 @@
+package layer
+
+import (
+	"fmt"
+
+	"firebench/kernels"
+)
+
+// A Dropout is the identity at inference: its result lives where its input is.
+// Training scales what it keeps, so nothing is left to do here.
+type Dropout struct{ Rate float32 }
+
+// Op returns dropout.
+func (Dropout) Op() string { return "dropout" }
+
+// OutShape implements Layer.
+func (d Dropout) OutShape(in []Shape) (Shape, error) {
+	if err := inputs(in, 1); err != nil {
+		return Shape{}, err
+	}
+	if !(d.Rate >= 0 && d.Rate < 1) {
+		return Shape{}, fmt.Errorf("dropout rate is %g, expected 0 <= rate < 1", d.Rate)
+	}
+	return in[0], nil
+}
+
+// Cost implements Layer.
+func (Dropout) Cost([]Shape) kernels.Cost { return kernels.Cost{} }
+
+// Bind implements Layer.
+func (Dropout) Bind(Binding) ([]kernels.Task, error) { return nil, nil }

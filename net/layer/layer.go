@@ -1,0 +1,108 @@
+// Package layer holds the kinds of layers that networks are built from: what
+// shape comes out, what it costs, and which kernels compute it. One file is one
+// kind; package graph puts layers together.
+package layer
+
+import (
+	"fmt"
+
+	"firebench/kernels"
+)
+
+// A Shape is the size of one image's activations: H×W pixels with C channels.
+// The batch size belongs to the compiled plan.
+type Shape struct{ H, W, C int }
+
+// maxElems bounds activations to 1 GiB, so that a hostile table is refused before
+// anything is allocated or overflows.
+const maxElems = 1 << 28
+
+// Elems returns the number of values.
+func (s Shape) Elems() int { return s.H * s.W * s.C }
+
+// String returns the shape as height×width×channels.
+func (s Shape) String() string { return fmt.Sprintf("%d×%d×%d", s.H, s.W, s.C) }
+
+// Check reports a shape that is empty or has more than 2²⁸ values.
+func (s Shape) Check() error {
+	if s.H < 1 || s.W < 1 || s.C < 1 {
+		return fmt.Errorf("shape %v is empty", s)
+	}
+	// Dividing cannot overflow.
+	if maxElems/s.H/s.W/s.C == 0 {
+		return fmt.Errorf("shape %v has more than %d values", s, maxElems)
+	}
+	return nil
+}
+
+// A Layer is one operation of a network. Its fields are parameters, not weights,
+// so layers are plain values that models may share.
+type Layer interface {
+	// Op names the operation in benchmarks: conv3x3, maxpool, dense, ….
+	Op() string
+
+	// OutShape returns the shape of the result, or why the layer cannot work on in.
+	OutShape(in []Shape) (Shape, error)
+
+	// Cost returns what one image costs, given input shapes that OutShape accepts.
+	Cost(in []Shape) kernels.Cost
+
+	// Bind returns the tasks that compute b.Dst from b.Src, to be run one after the
+	// other; none when the result is there already.
+	Bind(b Binding) ([]kernels.Task, error)
+}
+
+// A Binding is the memory and the machinery that a layer's tasks work with.
+type Binding struct {
+	Set     *kernels.Set
+	Threads int
+	Conv    *kernels.Conv  // the packed weights of a Weighted layer, ReLU included
+	ReLU    bool           // rectify the result; only ever set for a Rectifier
+	Dst     kernels.View   // of the shape that OutShape returned
+	Src     []kernels.View // one per input
+}
+
+// A Weighted layer has weights. All such layers are convolutions to the kernels.
+type Weighted interface {
+	Layer
+
+	// ConvShape returns the convolution that the layer is on that input.
+	ConvShape(in Shape) kernels.ConvShape
+}
+
+// A Rectifier is a layer whose kernels can apply the ReLU that follows it.
+type Rectifier interface {
+	Layer
+	rectifier()
+}
+
+// inputs checks the number of inputs and their shapes.
+func inputs(in []Shape, want int) error {
+	if len(in) != want {
+		return fmt.Errorf("%d inputs, expected %d", len(in), want)
+	}
+	for _, s := range in {
+		if err := s.Check(); err != nil {
+			return fmt.Errorf("input: %w", err)
+		}
+	}
+	return nil
+}
+
+// traffic is the cost of a layer that has no weights: reading its inputs and
+// writing as many values as out has.
+func traffic(out Shape, in ...Shape) kernels.Cost {
+	n := int64(out.Elems())
+	for _, s := range in {
+		n += int64(s.Elems())
+	}
+	return kernels.Cost{Bytes: 4 * n}
+}
+
+// bound adapts the kernels' one task to Bind's result.
+func bound(t kernels.Task, err error) ([]kernels.Task, error) {
+	if err != nil {
+		return nil, err
+	}
+	return []kernels.Task{t}, nil
+}

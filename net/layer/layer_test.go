@@ -1,0 +1,144 @@
+package layer_test
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"firebench/kernels"
+	"firebench/net/layer"
+)
+
+// kinds has a line for every kind of layer.
+var kinds = []struct {
+	layer layer.Layer
+	in    []layer.Shape
+	op    string
+	out   layer.Shape
+	cost  kernels.Cost
+}{
+	{layer.Conv{Out: 8, Kernel: 3, Stride: 2, Pad: 1, Groups: 2}, shapes(9, 11, 4), "conv3x3", layer.Shape{H: 5, W: 6, C: 8},
+		kernels.Cost{Params: 8*2*9 + 8, MACs: 5 * 6 * 8 * 2 * 9, Bytes: 4 * (9*11*4 + 5*6*8 + 8*2*9 + 8)}},
+	{layer.Dense{Out: 10}, shapes(3, 5, 7), "dense", layer.Shape{H: 1, W: 1, C: 10},
+		kernels.Cost{Params: 1050 + 10, MACs: 1050, Bytes: 4 * (105 + 10 + 1060)}},
+	{layer.MaxPool{Kernel: 3, Stride: 2, Ceil: true}, shapes(6, 7, 5), "maxpool", layer.Shape{H: 3, W: 3, C: 5},
+		kernels.Cost{Bytes: 4 * (6*7*5 + 3*3*5)}},
+	{layer.AvgPool{Kernel: 2, Stride: 2, Pad: 1}, shapes(6, 7, 5), "avgpool", layer.Shape{H: 4, W: 4, C: 5},
+		kernels.Cost{Bytes: 4 * (6*7*5 + 4*4*5)}},
+	{layer.GlobalAvgPool{}, shapes(6, 7, 5), "avgpool", layer.Shape{H: 1, W: 1, C: 5},
+		kernels.Cost{Bytes: 4 * (6*7*5 + 5)}},
+	{layer.LRN{Size: 5, Alpha: 1e-4, Beta: 0.75, K: 1}, shapes(6, 7, 5), "lrn", layer.Shape{H: 6, W: 7, C: 5},
+		kernels.Cost{Bytes: 4 * 2 * 210}},
+	{layer.ReLU{}, shapes(6, 7, 5), "relu", layer.Shape{H: 6, W: 7, C: 5},
+		kernels.Cost{Bytes: 4 * 2 * 210}},
+	{layer.Concat{}, shapes(6, 7, 5, 6, 7, 3), "concat", layer.Shape{H: 6, W: 7, C: 8},
+		kernels.Cost{Bytes: 4 * 2 * 336}},
+	{layer.Add{}, shapes(6, 7, 5, 6, 7, 5), "add", layer.Shape{H: 6, W: 7, C: 5},
+		kernels.Cost{Bytes: 4 * 3 * 210}},
+	{layer.Dropout{Rate: 0.5}, shapes(6, 7, 5), "dropout", layer.Shape{H: 6, W: 7, C: 5}, kernels.Cost{}},
+	{layer.Softmax{}, shapes(1, 1, 1000), "softmax", layer.Shape{H: 1, W: 1, C: 1000},
+		kernels.Cost{Bytes: 4 * 2 * 1000}},
+}
+
+// shapes makes one shape of every three sizes.
+func shapes(sizes ...int) []layer.Shape {
+	var s []layer.Shape
+	for i := 0; i < len(sizes); i += 3 {
+		s = append(s, layer.Shape{H: sizes[i], W: sizes[i+1], C: sizes[i+2]})
+	}
+	return s
+}
+
+func TestKinds(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(fmt.Sprintf("%T", k.layer), func(t *testing.T) {
+			if op := k.layer.Op(); op != k.op {
+				t.Errorf("Op() = %s, want %s", op, k.op)
+			}
+			out, err := k.layer.OutShape(k.in)
+			if err != nil || out != k.out {
+				t.Errorf("OutShape(%v) = %v, %v, want %v", k.in, out, err, k.out)
+			}
+			if cost := k.layer.Cost(k.in); cost != k.cost {
+				t.Errorf("Cost(%v) = %+v, want %+v", k.in, cost, k.cost)
+			}
+
+			if _, err := k.layer.OutShape(nil); err == nil {
+				t.Error("OutShape accepts no inputs")
+			}
+			huge := layer.Shape{H: math.MaxInt / 2, W: math.MaxInt / 2, C: math.MaxInt / 2}
+			for _, bad := range []layer.Shape{{}, {H: -1, W: 7, C: 5}, {H: 6, W: 7}, huge} {
+				in := append([]layer.Shape{bad}, k.in[1:]...)
+				if out, err := k.layer.OutShape(in); err == nil {
+					t.Errorf("OutShape(%v) = %v, want an error", in, out)
+				}
+			}
+		})
+	}
+}
+
+func TestOutShape(t *testing.T) {
+	tests := []struct {
+		layer layer.Layer
+		in    []layer.Shape
+		want  layer.Shape
+	}{
+		{layer.Conv{Out: 96, Kernel: 7, Stride: 2}, shapes(227, 227, 3), layer.Shape{H: 111, W: 111, C: 96}},
+		{layer.Conv{Out: 64, Kernel: 11, Stride: 4, Pad: 2}, shapes(224, 224, 3), layer.Shape{H: 55, W: 55, C: 64}},
+		{layer.Conv{Out: 1000, Kernel: 1, Pad: 1}, shapes(13, 13, 512), layer.Shape{H: 15, W: 15, C: 1000}},
+		{layer.Conv{Out: 1, Kernel: 5}, shapes(5, 5, 1), layer.Shape{H: 1, W: 1, C: 1}},
+		{layer.MaxPool{Kernel: 3, Stride: 2, Ceil: true}, shapes(112, 112, 8), layer.Shape{H: 56, W: 56, C: 8}},
+		{layer.MaxPool{Kernel: 3, Stride: 2}, shapes(112, 112, 8), layer.Shape{H: 55, W: 55, C: 8}},
+		{layer.MaxPool{Kernel: 2}, shapes(4, 5, 8), layer.Shape{H: 3, W: 4, C: 8}},
+		// The last window would start in the right padding.
+		{layer.AvgPool{Kernel: 2, Stride: 3, Pad: 1, Ceil: true}, shapes(4, 4, 8), layer.Shape{H: 2, W: 2, C: 8}},
+		{layer.Concat{}, shapes(4, 5, 8), layer.Shape{H: 4, W: 5, C: 8}},
+	}
+	for _, test := range tests {
+		got, err := test.layer.OutShape(test.in)
+		if err != nil || got != test.want {
+			t.Errorf("%T%+v.OutShape(%v) = %v, %v, want %v", test.layer, test.layer, test.in, got, err, test.want)
+		}
+	}
+}
+
+func TestOutShapeErrors(t *testing.T) {
+	tests := []struct {
+		layer layer.Layer
+		in    []layer.Shape
+		want  string // in the error
+	}{
+		{layer.Conv{Kernel: 3}, shapes(9, 9, 4), "Out is 0"},
+		{layer.Conv{Out: 8}, shapes(9, 9, 4), "KH is 0"},
+		{layer.Conv{Out: 8, Kernel: 3, Stride: -1}, shapes(9, 9, 4), "Stride is -1"},
+		{layer.Conv{Out: 8, Kernel: 3, Pad: -1}, shapes(9, 9, 4), "Pad is -1"},
+		{layer.Conv{Out: 8, Kernel: 3, Groups: 3}, shapes(9, 9, 4), "3 groups do not divide 4 input and 8 output channels"},
+		{layer.Conv{Out: 9, Kernel: 3, Groups: 4}, shapes(9, 9, 4), "4 groups do not divide 4 input and 9 output channels"},
+		{layer.Conv{Out: 8, Kernel: 10}, shapes(9, 9, 4), "10×10 kernel does not fit into 9×9×4"},
+		{layer.Conv{Out: 8, Kernel: 3, Pad: 1 << 19, Stride: 1 << 19}, shapes(9, 9, 4), "padded by 524288"},
+		{layer.Conv{Out: 1 << 20, Kernel: 1 << 10}, shapes(1<<10, 1<<10, 4), "weights, expected at most"},
+		{layer.Conv{Out: 1 << 20, Kernel: 1}, shapes(1<<10, 1<<10, 4), "more than"},
+		{layer.Conv{Out: 8, Kernel: 3}, shapes(9, 9, 4, 9, 9, 4), "2 inputs, expected 1"},
+		{layer.Dense{}, shapes(9, 9, 4), "Out is 0"},
+		{layer.Dense{Out: 1 << 20}, shapes(32, 32, 4), "weights, expected at most"},
+		{layer.MaxPool{Stride: 2}, shapes(9, 9, 4), "window is 0×0"},
+		{layer.AvgPool{Kernel: -3, Stride: 2}, shapes(9, 9, 4), "window is -3×-3"},
+		{layer.MaxPool{Kernel: 3, Stride: -2}, shapes(9, 9, 4), "Stride is -2"},
+		{layer.MaxPool{Kernel: 3, Stride: 2, Pad: 3}, shapes(9, 9, 4), "Pad is 3"},
+		{layer.MaxPool{Kernel: 10, Ceil: true}, shapes(9, 9, 4), "10×10 window does not fit into 9×9×4"},
+		{layer.LRN{Size: 4, Beta: 0.75, K: 1}, shapes(9, 9, 4), "Size is 4"},
+		{layer.LRN{Size: 5, Beta: 0.5, K: 1}, shapes(9, 9, 4), "Beta is 0.5"},
+		{layer.Concat{}, shapes(9, 9, 4, 9, 8, 4), "inputs 9×9×4 and 9×8×4 differ"},
+		{layer.Add{}, shapes(9, 9, 4, 9, 9, 5), "inputs 9×9×4 and 9×9×5 differ"},
+		{layer.Add{}, shapes(9, 9, 4), "1 inputs, expected 2"},
+		{layer.Dropout{Rate: 1}, shapes(9, 9, 4), "dropout rate is 1"},
+		{layer.Dropout{Rate: float32(math.NaN())}, shapes(9, 9, 4), "dropout rate is NaN"},
+	}
+	for _, test := range tests {
+		out, err := test.layer.OutShape(test.in)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%T%+v.OutShape(%v) = %v, error %v, want one with %q", test.layer, test.layer, test.in, out, err, test.want)
+		}
+	}
+}

@@ -1,0 +1,58 @@
+package layer
+
+import (
+	"cmp"
+	"fmt"
+
+	"firebench/kernels"
+)
+
+// A MaxPool takes the maximum of Kernel×Kernel windows, clipped to the image. Stride
+// 0 means 1; Ceil rounds the output size up, as Caffe does.
+type MaxPool struct {
+	Kernel, Stride, Pad int
+	Ceil                bool
+}
+
+// Op returns maxpool.
+func (MaxPool) Op() string { return "maxpool" }
+
+// OutShape implements Layer.
+func (p MaxPool) OutShape(in []Shape) (Shape, error) { return poolOut(p.shape(), in) }
+
+// Cost implements Layer.
+func (p MaxPool) Cost(in []Shape) kernels.Cost { return poolCost(p.shape(), in[0]) }
+
+// Bind implements Layer.
+func (p MaxPool) Bind(b Binding) ([]kernels.Task, error) {
+	return bound(kernels.BindMaxPool(b.Set, p.shape(), b.Dst, b.Src[0], b.Threads))
+}
+
+func (p MaxPool) shape() kernels.PoolShape {
+	return kernels.PoolShape{KH: p.Kernel, KW: p.Kernel, Stride: cmp.Or(p.Stride, 1), Pad: p.Pad, Ceil: p.Ceil}
+}
+
+// poolOut is OutShape of the layers that pool windows.
+func poolOut(s kernels.PoolShape, in []Shape) (Shape, error) {
+	if err := inputs(in, 1); err != nil {
+		return Shape{}, err
+	}
+	if s.KH < 1 { // 0 would be global pooling, which is a kind of its own
+		return Shape{}, fmt.Errorf("window is %d×%d, expected at least 1×1", s.KH, s.KW)
+	}
+	if err := s.Check(); err != nil {
+		return Shape{}, err
+	}
+	oh, ow := s.OutSize(in[0].H, in[0].W)
+	if oh < 1 || ow < 1 {
+		return Shape{}, fmt.Errorf("a %d×%d window does not fit into %v with padding %d", s.KH, s.KW, in[0], s.Pad)
+	}
+	out := Shape{oh, ow, in[0].C}
+	return out, out.Check()
+}
+
+// poolCost is Cost of the layers that pool.
+func poolCost(s kernels.PoolShape, in Shape) kernels.Cost {
+	oh, ow := s.OutSize(in.H, in.W)
+	return traffic(Shape{oh, ow, in.C}, in)
+}

@@ -1,0 +1,25 @@
+package layer
+
+import "firebench/kernels"
+
+// A ReLU is max(x, 0). Most become part of the layer before, see [Rectifier].
+type ReLU struct{}
+
+// Op returns relu.
+func (ReLU) Op() string { return "relu" }
+
+// OutShape implements Layer.
+func (ReLU) OutShape(in []Shape) (Shape, error) {
+	if err := inputs(in, 1); err != nil {
+		return Shape{}, err
+	}
+	return in[0], nil
+}
+
+// Cost implements Layer.
+func (ReLU) Cost(in []Shape) kernels.Cost { return traffic(in[0], in...) }
+
+// Bind implements Layer.
+func (ReLU) Bind(b Binding) ([]kernels.Task, error) {
+	return bound(kernels.BindReLU(b.Set, b.Dst, b.Src[0], b.Threads))
+}

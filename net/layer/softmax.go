@@ -1,0 +1,25 @@
+package layer
+
+import "firebench/kernels"
+
+// A Softmax turns the channels of each pixel into probabilities.
+type Softmax struct{}
+
+// Op returns softmax.
+func (Softmax) Op() string { return "softmax" }
+
+// OutShape implements Layer.
+func (Softmax) OutShape(in []Shape) (Shape, error) {
+	if err := inputs(in, 1); err != nil {
+		return Shape{}, err
+	}
+	return in[0], nil
+}
+
+// Cost implements Layer.
+func (Softmax) Cost(in []Shape) kernels.Cost { return traffic(in[0], in...) }
+
+// Bind implements Layer.
+func (Softmax) Bind(b Binding) ([]kernels.Task, error) {
+	return bound(kernels.BindSoftmax(b.Dst, b.Src[0]))
+}

@@ -1,0 +1,230 @@
+package weights
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+
+	"firebench/net/graph"
+	"firebench/net/layer"
+	"firebench/net/models"
+	"firebench/net/tensor"
+)
+
+// The file that comes with "Deep Compression" (Han et al.,
+// https://arxiv.org/abs/1510.00149) for SqueezeNet v1.0, pruned to a third of its
+// weights and quantized to 8 bits. All numbers are little-endian. First, for each
+// layer in network order, the number of stored weights as a uint32. Then, for
+// each layer with n of them:
+//
+//	256 float32    the codebook; entry 0 is 0
+//	out float32    the biases
+//	n bytes        the weights, as indices into the codebook
+//	⌈n/2⌉ bytes    the gaps: how many zero weights precede each stored one,
+//	               0 to 15, two to a byte, low nibble first
+//
+// A gap too large for a nibble is bridged by stored zeros: code 0 with gap 15.
+// Nothing in the file says what model it is for, hence the strictness.
+const (
+	codes  = 256
+	maxGap = 15
+)
+
+const (
+	dcModel  = "squeezenet1.0"
+	dcHead   = "conv10"        // trained with Pad 1, unlike in the paper's table
+	dcRecipe = "caffe-bgr-227" // of package main in net/classify
+)
+
+// ReadDeepCompression reads the published compressed SqueezeNet v1.0 file. The
+// model that it was trained for pads the last convolution; see Adapt.
+//
+// The weights fit the model squeezenet1.0 and no other. A file that is
+// truncated or too long, has values that are not finite, indices outside a
+// layer, or a layer of zeros is refused; the error names the file, the layer, what was
+// found and what was expected.
+func ReadDeepCompression(path string) (graph.Weights, error) {
+	m, err := models.Lookup(dcModel)
+	if err != nil {
+		return nil, err
+	}
+	params, err := m.Params()
+	if err != nil {
+		return nil, err
+	}
+	limit := 0
+	for _, p := range params {
+		limit += 4 + storedSize(p, size(p))
+	}
+	data, err := tensor.ReadFile(path, int64(limit))
+	if err != nil {
+		return nil, err
+	}
+	layers, err := decode(data, params)
+	if err != nil {
+		return nil, fmt.Errorf("%s: not a compressed %s: %w", path, dcModel, err)
+	}
+	return &deepCompression{path: path, model: padHead(m), layers: layers}, nil
+}
+
+type deepCompression struct {
+	path   string
+	model  *graph.Model // as trained
+	layers []values     // one per parameter of the model
+	reject error        // the model that Adapt saw last is another one
+}
+
+// values are the parameters of one layer.
+type values struct {
+	param         graph.Param
+	weights, bias []float32
+}
+
+// Adapt returns m with a pad of 1 on the last convolution and the input recipe
+// that the weights were trained with. For other models than squeezenet1.0 it
+// returns m, and from then on Layer returns an error.
+func (d *deepCompression) Adapt(m *graph.Model) *graph.Model {
+	adapted := padHead(m)
+	d.reject = nil
+	if at, ok := difference(adapted.Nodes, d.model.Nodes); ok {
+		d.reject = fmt.Errorf("%s: weights of %s do not fit the model %s, which differs from %q on", d.path, dcModel, m.Name, at)
+		return m
+	}
+	adapted.Recipe = dcRecipe
+	return adapted
+}
+
+func (d *deepCompression) Layer(p graph.Param) (weights, bias []float32, err error) {
+	if d.reject != nil {
+		return nil, nil, d.reject
+	}
+	for _, l := range d.layers {
+		if l.param == p {
+			return l.weights, l.bias, nil
+		}
+	}
+	return nil, nil, fmt.Errorf("%s: %s has no layer %s with weights %v", d.path, dcModel, p.Node, p.Dims)
+}
+
+// padHead returns a copy of m with the padded head.
+func padHead(m *graph.Model) *graph.Model {
+	c := *m
+	c.Nodes = slices.Clone(m.Nodes)
+	for i, n := range c.Nodes {
+		if conv, ok := n.Layer.(layer.Conv); ok && n.Name == dcHead {
+			conv.Pad = 1
+			c.Nodes[i].Layer = conv
+		}
+	}
+	return &c
+}
+
+// difference returns the name of the first node in which got is not want.
+func difference(got, want []graph.Node) (at string, ok bool) {
+	for i, n := range got {
+		if i >= len(want) || !reflect.DeepEqual(n, want[i]) {
+			return n.Name, true
+		}
+	}
+	if len(got) < len(want) {
+		return want[len(got)].Name, true
+	}
+	return "", false
+}
+
+// size returns the number of weights of a layer.
+func size(p graph.Param) int { return p.Dims[0] * p.Dims[1] * p.Dims[2] * p.Dims[3] }
+
+// storedSize returns the number of bytes of a layer with n stored weights,
+// without its count at the start of the file.
+func storedSize(p graph.Param, n int) int { return 4*codes + 4*p.Dims[0] + n + (n+1)/2 }
+
+// decode returns the layers of a file for a model with these parameters.
+func decode(data []byte, params []graph.Param) ([]values, error) {
+	if len(data) == 0 {
+		return nil, errors.New("empty")
+	}
+	want := 4 * len(params)
+	if len(data) < want {
+		return nil, fmt.Errorf("%d bytes, expected %d for the number of weights of each layer alone", len(data), want)
+	}
+	stored := make([]int, len(params))
+	for i, p := range params {
+		n := binary.LittleEndian.Uint32(data[4*i:])
+		if n == 0 {
+			return nil, fmt.Errorf("layer %s: all weights are zero", p.Node)
+		}
+		if uint64(n) > uint64(size(p)) {
+			return nil, fmt.Errorf("layer %s: %d non-zero weights, expected at most %d", p.Node, n, size(p))
+		}
+		stored[i] = int(n)
+		want += storedSize(p, stored[i])
+	}
+	if len(data) != want {
+		return nil, fmt.Errorf("%d bytes, expected %d by the numbers of weights at its start", len(data), want)
+	}
+	data = data[4*len(params):]
+	layers := make([]values, len(params))
+	for i, p := range params {
+		n := storedSize(p, stored[i])
+		l, err := decodeLayer(data[:n], p, stored[i])
+		if err != nil {
+			return nil, fmt.Errorf("layer %s: %w", p.Node, err)
+		}
+		layers[i] = l
+		data = data[n:]
+	}
+	return layers, nil
+}
+
+// decodeLayer decodes the storedSize(p, n) bytes of a layer.
+func decodeLayer(data []byte, p graph.Param, n int) (values, error) {
+	codebook, data, err := floats(data, codes, "codebook entry")
+	if err != nil {
+		return values{}, err
+	}
+	if codebook[0] != 0 {
+		return values{}, fmt.Errorf("codebook entry 0 is %g, expected 0", codebook[0])
+	}
+	bias, data, err := floats(data, p.Dims[0], "bias")
+	if err != nil {
+		return values{}, err
+	}
+	weights := make([]float32, size(p))
+	indices, gaps := data[:n], data[n:]
+	at := -1
+	zeros := true
+	for i, code := range indices {
+		gap := int(gaps[i/2]>>(4*(i%2))) & 15
+		if at += gap + 1; at >= len(weights) {
+			return values{}, fmt.Errorf("weight %d of the %d stored has the index %d, expected less than %d", i, n, at, len(weights))
+		}
+		if code == 0 && gap != maxGap {
+			return values{}, fmt.Errorf("weight %d of the %d stored is zero with gap %d, expected a gap of %d", i, n, gap, maxGap)
+		}
+		weights[at] = codebook[code]
+		zeros = zeros && weights[at] == 0
+	}
+	if last := gaps[len(gaps)-1] >> 4; n%2 == 1 && last != 0 {
+		return values{}, fmt.Errorf("unused gap at the end is %d, expected 0", last)
+	}
+	if zeros {
+		return values{}, errors.New("all weights are zero")
+	}
+	return values{p, weights, bias}, nil
+}
+
+// floats decodes n finite values and returns what follows them.
+func floats(data []byte, n int, what string) (s []float32, rest []byte, err error) {
+	s = make([]float32, n)
+	for i := range s {
+		s[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
+		if v := float64(s[i]); math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, nil, fmt.Errorf("%s %d is %g, expected a finite value", what, i, v)
+		}
+	}
+	return s, data[4*n:], nil
+}

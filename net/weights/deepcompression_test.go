@@ -1,0 +1,348 @@
+package weights
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"firebench/net/graph"
+	"firebench/net/models"
+)
+
+// storedLayer is a layer as it stands in a file, but with a gap in a byte.
+type storedLayer struct {
+	codebook    [codes]float32
+	bias        []float32
+	codes, gaps []byte
+}
+
+// store returns a layer in which one weight of every step is not zero, and the
+// values that it should be decoded to.
+func store(p graph.Param, step int) (l storedLayer, want values) {
+	want = values{p, make([]float32, size(p)), make([]float32, p.Dims[0])}
+	for i := range l.codebook {
+		l.codebook[i] = float32(i) / 16
+	}
+	for i := range want.bias {
+		want.bias[i] = float32(i + 1)
+	}
+	l.bias = want.bias
+	gap := 0
+	for i := range want.weights {
+		if i%step != step-1 {
+			gap++
+			continue
+		}
+		code := byte(1 + i%(codes-1))
+		want.weights[i] = l.codebook[code]
+		for ; gap > maxGap; gap -= maxGap + 1 {
+			l.codes, l.gaps = append(l.codes, 0), append(l.gaps, maxGap)
+		}
+		l.codes, l.gaps = append(l.codes, code), append(l.gaps, byte(gap))
+		gap = 0
+	}
+	return l, want
+}
+
+// encode returns the file with these layers.
+func encode(layers ...storedLayer) []byte {
+	var b []byte
+	for _, l := range layers {
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(l.codes)))
+	}
+	for _, l := range layers {
+		for _, v := range slices.Concat(l.codebook[:], l.bias) {
+			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+		}
+		b = append(b, l.codes...)
+		for i := 0; i < len(l.gaps); i += 2 {
+			pair := l.gaps[i]
+			if i+1 < len(l.gaps) {
+				pair |= l.gaps[i+1] << 4
+			}
+			b = append(b, pair)
+		}
+	}
+	return b
+}
+
+// small is a table of layers which, as storeSmall stores them, have even and odd
+// numbers of stored weights, and fillers.
+var small = []graph.Param{
+	param("one", 3, 3, 3, 3),
+	param("two", 5, 3, 3, 3),
+	param("three", 3, 5, 1, 1),
+}
+
+func storeSmall() (layers []storedLayer, want []values) {
+	for i, step := range []int{2, 40, 5} {
+		l, v := store(small[i], step)
+		layers, want = append(layers, l), append(want, v)
+	}
+	return layers, want
+}
+
+func TestDecode(t *testing.T) {
+	layers, want := storeSmall()
+	if n := bytes.Count(layers[1].codes, []byte{0}); n == 0 {
+		t.Fatal("the test has no fillers")
+	}
+	got, err := decode(encode(layers...), small)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("decoded %v,\nwant %v", got, want)
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	layers, _ := storeSmall()
+	good := encode(layers...)
+	// with returns the file after a change of layer two.
+	with := func(change func(l *storedLayer)) []byte {
+		layers, _ := storeSmall()
+		change(&layers[1])
+		return encode(layers...)
+	}
+	header := func(counts ...uint32) []byte {
+		b := slices.Clone(good)
+		for i, n := range counts {
+			binary.LittleEndian.PutUint32(b[4*i:], n)
+		}
+		return b
+	}
+	noise := make([]byte, len(good))
+	rand.NewChaCha8([32]byte{1}).Read(noise)
+
+	for _, test := range []struct {
+		name string
+		file []byte
+		want []string
+	}{
+		{"empty", nil, []string{"empty"}},
+		{"header cut", good[:11], []string{"11 bytes, expected 12"}},
+		{"only a header", good[:12], []string{"12 bytes, expected"}},
+		{"last byte cut", good[:len(good)-1], []string{"bytes, expected"}},
+		{"a byte more", append(slices.Clone(good), 0), []string{"bytes, expected"}},
+		{"noise", noise, []string{"layer one", "non-zero weights, expected at most 81"}},
+		{"zeros", make([]byte, len(good)), []string{"layer one", "all weights are zero"}},
+		{"no weights", header(uint32(len(layers[0].codes)), 0), []string{"layer two", "all weights are zero"}},
+		{"too many weights", header(82), []string{"layer one", "82 non-zero weights, expected at most 81"}},
+		{"wrong sum", header(40, 12), []string{"bytes, expected"}},
+		{"most weights", header(math.MaxUint32, math.MaxUint32), []string{"layer one", "4294967295 non-zero"}},
+		{"codebook of NaN", with(func(l *storedLayer) { l.codebook[200] = float32(math.NaN()) }), []string{"layer two", "codebook entry 200 is NaN"}},
+		{"infinite bias", with(func(l *storedLayer) { l.bias[4] = float32(math.Inf(-1)) }), []string{"layer two", "bias 4 is -Inf"}},
+		{"filler of 1", with(func(l *storedLayer) { l.codebook[0] = 1 }), []string{"layer two", "codebook entry 0 is 1, expected 0"}},
+		{"codebook of zeros", with(func(l *storedLayer) { l.codebook = [codes]float32{} }), []string{"layer two", "all weights are zero"}},
+		{"only fillers", with(func(l *storedLayer) {
+			l.codes, l.gaps = make([]byte, 8), bytes.Repeat([]byte{maxGap}, 8)
+		}), []string{"layer two", "all weights are zero"}},
+		{"index at the end", with(func(l *storedLayer) {
+			l.codes, l.gaps = bytes.Repeat([]byte{1}, 9), append(bytes.Repeat([]byte{maxGap}, 8), 7)
+		}), []string{"layer two", "weight 8 of the 9 stored has the index 135, expected less than 135"}},
+		{"zero with a short gap", with(func(l *storedLayer) { l.gaps[0]-- }), []string{"layer two", "weight 0 of", "gap 14, expected a gap of 15"}},
+		{"value in the unused gap", with(func(l *storedLayer) { l.gaps[len(l.gaps)-1] |= 0x10 }), []string{"layer two", "unused gap at the end is 1"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := decode(test.file, small)
+			if err == nil {
+				t.Fatalf("no error, expected one with %q", test.want)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+					t.Errorf("error %q, expected one line with %q", err, want)
+				}
+			}
+		})
+	}
+}
+
+// squeezenet returns a model and its parameters.
+func lookup(t testing.TB, name string) (*graph.Model, []graph.Param) {
+	t.Helper()
+	m, err := models.Lookup(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	params, err := m.Params()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, params
+}
+
+// compressed returns a file for a model, made up, and what is in it.
+func compressed(t testing.TB, name string) (file []byte, want []values) {
+	t.Helper()
+	_, params := lookup(t, name)
+	var layers []storedLayer
+	for _, p := range params {
+		l, v := store(p, 3)
+		layers, want = append(layers, l), append(want, v)
+	}
+	return encode(layers...), want
+}
+
+func writeFile(t *testing.T, content []byte) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "weights.net")
+	if err := os.WriteFile(path, content, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestReadDeepCompression(t *testing.T) {
+	file, want := compressed(t, "squeezenet1.0")
+	w, err := Open(writeFile(t, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, _ := lookup(t, "squeezenet1.0")
+	w.Adapt(m)
+	for _, v := range want {
+		weights, bias, err := w.Layer(v.param)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(weights, v.weights) || !slices.Equal(bias, v.bias) {
+			t.Errorf("layer %s: other values than in the file", v.param.Node)
+		}
+	}
+}
+
+func TestReadDeepCompressionRefuses(t *testing.T) {
+	good, _ := compressed(t, "squeezenet1.0")
+	other, _ := compressed(t, "squeezenet1.1")
+	noise := make([]byte, len(good))
+	rand.NewChaCha8([32]byte{2}).Read(noise)
+	for _, test := range []struct {
+		name string
+		file []byte
+		want string
+	}{
+		{"empty", nil, "not a compressed squeezenet1.0: empty"},
+		{"truncated", good[:len(good)/2], "not a compressed squeezenet1.0: "},
+		{"oversized", make([]byte, 5<<20), "5242880 bytes, expected at most"},
+		{"noise", noise, "not a compressed squeezenet1.0: layer conv1: "},
+		{"for squeezenet1.1", other, "not a compressed squeezenet1.0: "},
+		{"text", bytes.Repeat([]byte("weights! "), 10000), "not a compressed squeezenet1.0: layer conv1: "},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := writeFile(t, test.file)
+			_, err := Open(path)
+			if err == nil || !strings.HasPrefix(err.Error(), path+": "+test.want) {
+				t.Errorf("error %v, expected one with the file's name and %q", err, test.want)
+			}
+		})
+	}
+	missing := filepath.Join(t.TempDir(), "missing.net")
+	if _, err := Open(missing); err == nil || !strings.HasPrefix(err.Error(), missing+": ") {
+		t.Errorf("missing file: error %v", err)
+	}
+}
+
+func TestAdapt(t *testing.T) {
+	file, _ := compressed(t, "squeezenet1.0")
+	path := writeFile(t, file)
+	w, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range models.All() {
+		t.Run(m.Name, func(t *testing.T) {
+			before := *m
+			before.Nodes = slices.Clone(m.Nodes)
+			adapted := w.Adapt(m)
+			if !reflect.DeepEqual(*m, before) {
+				t.Fatal("Adapt changed its argument")
+			}
+			params, err := adapted.Params()
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _, err = w.Layer(params[0])
+			if m.Name != "squeezenet1.0" {
+				if adapted != m {
+					t.Error("Adapt returned something else than its argument")
+				}
+				if err == nil || !strings.HasPrefix(err.Error(), path+": ") || !strings.Contains(err.Error(), m.Name+",") {
+					t.Errorf("error %v, expected one that names the file and the model", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			infos, err := adapted.Infer()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, n := range infos {
+				if n.Name == "conv10" && n.Out.H != 15 {
+					t.Errorf("conv10 has the side %d, want 15", n.Out.H)
+				}
+			}
+			if adapted.Recipe != "caffe-bgr-227" {
+				t.Errorf("recipe %q", adapted.Recipe)
+			}
+			if again := w.Adapt(adapted); !reflect.DeepEqual(again, adapted) {
+				t.Error("Adapt of the adapted model is another model")
+			}
+			unknown := param("conv1", 96, 3, 7, 8)
+			if _, _, err := w.Layer(unknown); err == nil || !strings.Contains(err.Error(), "no layer conv1") {
+				t.Errorf("layer %v: error %v", unknown, err)
+			}
+		})
+	}
+}
+
+// FuzzDecode checks that what the reader accepts is finite, complete, and not
+// zero. The layers are tiny, so that a mutation has a chance to matter.
+func FuzzDecode(f *testing.F) {
+	layers, _ := storeSmall()
+	good := encode(layers...)
+	f.Add(good)
+	f.Add(good[:len(good)-1])
+	f.Add(good[:12])
+	f.Add(append(slices.Clone(good), 1))
+	layers[1].codebook[3] = float32(math.Inf(1))
+	f.Add(encode(layers...))
+	layers[0].gaps[5] = maxGap
+	f.Add(encode(layers...))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, file []byte) {
+		layers, err := decode(file, small)
+		if err != nil {
+			return
+		}
+		if len(layers) != len(small) {
+			t.Fatalf("%d layers, want %d", len(layers), len(small))
+		}
+		for i, l := range layers {
+			if l.param != small[i] || len(l.weights) != size(l.param) || len(l.bias) != l.param.Dims[0] {
+				t.Fatalf("layer %d: %v with %d weights and %d biases", i, l.param, len(l.weights), len(l.bias))
+			}
+			zeros := true
+			for _, v := range slices.Concat(l.weights, l.bias) {
+				if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+					t.Fatalf("layer %d has the value %g", i, v)
+				}
+			}
+			for _, v := range l.weights {
+				zeros = zeros && v == 0
+			}
+			if zeros {
+				t.Fatalf("layer %d is zero", i)
+			}
+		}
+	})
+}

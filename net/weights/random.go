@@ -1,0 +1,105 @@
+package weights
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"firebench/net/graph"
+)
+
+// Random returns weights for any model: normally distributed with mean 0 and the
+// standard deviation √(2/fan-in), which keeps activations at one scale from layer
+// to layer (He et al., https://arxiv.org/abs/1502.01852), and biases with the
+// standard deviation 0.01.
+//
+// A layer's values depend on the seed, its name and its dimensions alone: not on
+// the other layers, the order of calls or the number of processors.
+//
+// The slices that Layer returns are valid until its next call, and they are made
+// to measure, so that a model with one huge layer is not followed around by it.
+// The result must not be used by several goroutines at once.
+func Random(seed uint64) graph.Weights { return &random{seed: seed} }
+
+type random struct {
+	seed          uint64
+	weights, bias []float32
+}
+
+// biasDev is the standard deviation of biases.
+const biasDev = 0.01
+
+// Adapt returns m: random weights were trained for no model in particular.
+func (r *random) Adapt(m *graph.Model) *graph.Model { return m }
+
+func (r *random) Layer(p graph.Param) (weights, bias []float32, err error) {
+	fanIn := p.Dims[1] * p.Dims[2] * p.Dims[3]
+	if p.Dims[0] < 1 || fanIn < 1 {
+		return nil, nil, fmt.Errorf("weights: layer %s has no weights: %v", p.Node, p.Dims)
+	}
+	r.weights = resize(r.weights, p.Dims[0]*fanIn)
+	r.bias = resize(r.bias, p.Dims[0])
+	k := key(r.seed, p)
+	normal(r.weights, k, math.Sqrt(2/float64(fanIn)))
+	normal(r.bias, ^k, biasDev)
+	return r.weights, r.bias, nil
+}
+
+// resize returns a slice of length n over the memory of s, or over new memory if
+// s is too small or, so as not to hold on to it, more than twice too large.
+func resize(s []float32, n int) []float32 {
+	if n > cap(s) || n < cap(s)/2 {
+		return make([]float32, n)
+	}
+	return s[:n]
+}
+
+// key hashes what the values of a layer depend on.
+func key(seed uint64, p graph.Param) uint64 {
+	h := fnv.New64a()
+	var b [8]byte
+	put := func(v uint64) {
+		binary.LittleEndian.PutUint64(b[:], v)
+		h.Write(b[:])
+	}
+	put(seed)
+	for _, d := range p.Dims {
+		put(uint64(d))
+	}
+	h.Write([]byte(p.Node))
+	return h.Sum64()
+}
+
+// normal fills s with normally distributed values. Each block has a stream of
+// its own, so the blocks can be filled by any number of goroutines in any order.
+func normal(s []float32, key uint64, dev float64) {
+	const block = 1 << 14
+	blocks := (len(s) + block - 1) / block
+	var next atomic.Int64
+	fill := func() {
+		var pcg rand.PCG
+		r := rand.New(&pcg)
+		for {
+			i := int(next.Add(1) - 1)
+			if i >= blocks {
+				return
+			}
+			pcg.Seed(key, uint64(i))
+			part := s[i*block : min((i+1)*block, len(s))]
+			for j := range part {
+				part[j] = float32(r.NormFloat64() * dev)
+			}
+		}
+	}
+	var wg sync.WaitGroup
+	for range min(blocks, runtime.GOMAXPROCS(0)) - 1 {
+		wg.Go(fill)
+	}
+	fill()
+	wg.Wait()
+}
