@@ -17,10 +17,6 @@ import (
 // confidence is the level of all intervals.
 const confidence = 0.95
 
-// peakTolerance is how far the peaks that the benchmarks measured beside their own times may
-// be from BenchmarkPeak before the report says so.
-const peakTolerance = 0.1
-
 // A number is a float64 of the report. CSV and JSON have six digits of it: more than any
 // timing has, and few enough to hide how a processor rounds.
 type number float64
@@ -74,7 +70,7 @@ type setting struct {
 type timing struct {
 	Ms      estimate `json:"ms"`
 	GFLOPS  *number  `json:"gflops"`   // nil without multiply-adds
-	PeakPct *number  `json:"peak_pct"` // nil without a measured peak
+	PeakPct *number  `json:"peak_pct"` // median of the benchmark's own, measured beside each time; nil without
 }
 
 type networkRow struct {
@@ -259,14 +255,9 @@ func (r *reporter) timing(p *part, c config) *timing {
 	if cell == nil {
 		return nil
 	}
-	files := make(map[int]bool)
-	cell.addFiles(files)
-	t := r.derive(r.estimate(r.sample(p, c)), p.cost.MACs, c, files)
-	if t.PeakPct != nil && len(cell.ownPeak) > 0 {
-		if own := median(cell.ownPeak); math.Abs(own/float64(*t.PeakPct)-1) > peakTolerance {
-			r.note("%s: BenchmarkPeak is more than %.0f%% away from the peaks that peak-%% of the files relates to: "+
-				"was the machine busy?", r.setting(c.hardware()).title, 100*peakTolerance)
-		}
+	t := derive(r.estimate(r.sample(p, c)), p.cost.MACs)
+	if t.GFLOPS != nil && len(cell.ownPeak) > 0 {
+		t.PeakPct = known(median(cell.ownPeak))
 	}
 	return t
 }
@@ -276,44 +267,17 @@ func median(values []float64) float64 {
 	return benchmath.AssumeNothing.Summary(benchmath.NewSample(values, &benchmath.DefaultThresholds), confidence).Center
 }
 
-// derive adds what follows from a time: the speed, and its relation to the peak that the
-// same files measured.
-func (r *reporter) derive(ms estimate, macs int64, c config, files map[int]bool) *timing {
+// derive adds the speed to a time.
+func derive(ms estimate, macs int64) *timing {
 	t := &timing{Ms: ms}
-	if macs == 0 {
-		return t
-	}
-	speed := gflops(macs, float64(ms.Median)/1e3)
-	t.GFLOPS = known(speed)
-	if peak := r.peak(c, files); peak > 0 {
-		t.PeakPct = known(100 * speed / peak)
-	} else {
-		r.note("%s: no BenchmarkPeak/op=fma in the files with these times, %% of peak is left out",
-			r.setting(c.hardware()).title)
+	if macs > 0 {
+		t.GFLOPS = known(gflops(macs, float64(ms.Median)/1e3))
 	}
 	return t
 }
 
 // gflops returns the speed of macs multiply-adds in sec seconds.
 func gflops(macs int64, sec float64) float64 { return 2 * float64(macs) / sec / 1e9 }
-
-// peak returns the median FMA peak that the files measured for c, 0 when they did not.
-func (r *reporter) peak(c config, files map[int]bool) float64 {
-	cell := r.cells[key{rate: fma, config: c.hardware()}]
-	if cell == nil {
-		return 0
-	}
-	var in []float64
-	for _, s := range cell.samples {
-		if files[s.file] {
-			in = append(in, s.value)
-		}
-	}
-	if len(in) == 0 {
-		return 0
-	}
-	return median(in)
-}
 
 // setting returns c as the report shows it.
 func (r *reporter) setting(c config) setting {
@@ -471,17 +435,21 @@ func (r *reporter) side(net *network, p *part, c config) side {
 // sum returns the sum of net's stages. It has no time unless each of them has one, and no interval.
 func (r *reporter) sum(net *network, c config) side {
 	s := side{stageSide: stageSide{Net: net.name, MACs: net.whole.cost.MACs}}
-	var ms number
-	files := make(map[int]bool)
+	var ms, pct number
 	for _, p := range net.stages {
 		t := r.timing(p, c)
 		if t == nil {
 			return s
 		}
 		ms += t.Ms.Median
-		r.cells[key{part: p, config: c}].addFiles(files)
+		if t.PeakPct != nil {
+			pct += t.Ms.Median * *t.PeakPct
+		}
 	}
-	s.Time = r.derive(estimate{Median: ms}, s.MACs, c, files)
+	s.Time = derive(estimate{Median: ms}, s.MACs)
+	if pct > 0 {
+		s.Time.PeakPct = known(float64(pct / ms))
+	}
 	return s
 }
 
