@@ -4,16 +4,18 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"firebench/kernels"
 	"firebench/kernels/kerneltest"
 )
 
-// A layout is how a tensor lies in memory: inside a halo, and as a window
-// onto pixels that hold more channels than its own.
+// A layout is how a tensor lies in memory: inside a halo, as a window onto
+// pixels that hold more channels than its own, or onto larger images.
 type layout struct {
 	halo          int
 	before, after int // other channels of each pixel
+	right, below  int // other pixels of each image
 }
 
 // A tensor is an operand of a test.
@@ -26,13 +28,14 @@ type tensor struct {
 
 // size returns the number of values that the tensor's memory holds.
 func (x tensor) size() int {
-	return kernels.ViewSize(x.n, x.h, x.w, x.before+x.c+x.after, x.halo)
+	return kernels.ViewSize(x.n, x.h+x.below, x.w+x.right, x.before+x.c+x.after, x.halo)
 }
 
 // view lays the tensor out over data, which becomes NaN but for what a source
 // defines.
 func (x tensor) view(data []float32) kernels.View {
-	v := kernels.ViewOf(data, x.n, x.h, x.w, x.before+x.c+x.after, x.halo).Channels(x.before, x.c)
+	v := kernels.ViewOf(data, x.n, x.h+x.below, x.w+x.right, x.before+x.c+x.after, x.halo).Channels(x.before, x.c)
+	v.H, v.W = x.h, x.w
 	kerneltest.Poison(data)
 	if x.values == nil {
 		return v
@@ -69,14 +72,49 @@ func (x tensor) in(l layout) tensor {
 	return x
 }
 
-// guarded returns memory for n values behind and before an unreadable page.
-func guarded(t testing.TB, n int) [2][]float32 {
+// sides names the two parts of a slab.
+var sides = [2]string{"low end", "high end"}
+
+// A slab is memory for the same values twice: right behind and right before an
+// unreadable page.
+type slab [2][]float32
+
+// guarded returns a slab for n values.
+func guarded(t testing.TB, n int) slab {
 	low, high := kerneltest.Guard(t, n)
-	return [2][]float32{low, high}
+	return slab{low, high}
 }
 
-// sides names the two results of guarded.
-var sides = [2]string{"low end", "high end"}
+// cut returns n values that touch the unreadable page on this side.
+func (s slab) cut(side, n int) []float32 {
+	if side == 0 {
+		return s[0][:n:n]
+	}
+	return s[1][len(s[1])-n:]
+}
+
+// load cuts len(values) values and sets them.
+func (s slab) load(side int, values []float32) []float32 {
+	c := s.cut(side, len(values))
+	copy(c, values)
+	return c
+}
+
+// loadInts is load for integers.
+func (s slab) loadInts(side int, values []int) []int {
+	const floats = int(unsafe.Sizeof(0) / 4)
+	c := s.cut(side, floats*len(values))
+	ints := unsafe.Slice((*int)(unsafe.Pointer(unsafe.SliceData(c))), len(values))
+	copy(ints, values)
+	return ints
+}
+
+// blank cuts n values and poisons them.
+func (s slab) blank(side, n int) []float32 {
+	c := s.cut(side, n)
+	kerneltest.Poison(c)
+	return c
+}
 
 // run executes a task on so many threads.
 func run(task kernels.Task, threads int) {
@@ -94,7 +132,7 @@ func exercise(t *testing.T, threads int, dst tensor, srcs []tensor,
 
 	t.Helper()
 	out := guarded(t, dst.size())
-	in := make([][2][]float32, len(srcs))
+	in := make([]slab, len(srcs))
 	for i, src := range srcs {
 		in[i] = guarded(t, src.size())
 	}
@@ -123,6 +161,8 @@ var layouts = []layout{
 	{before: 3, after: 2},
 	{halo: 2, before: 1},
 	{halo: 1, after: 7},
+	{below: 1},
+	{right: 2},
 }
 
 // checkError checks that err mentions all parts, or is nil if there are none.

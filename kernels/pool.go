@@ -78,7 +78,7 @@ func (t *poolTask) fast(n, y, x int) int {
 	if y0 < 0 || y0+3 > src.H || x0 < 0 || x0+3 > src.W {
 		return 0
 	}
-	run := min((src.W-3-x0)/2+1, t.dst.W-x)
+	run := (src.W-3-x0)/2 + 1
 	body := src.C / t.set.Lanes * t.set.Lanes
 	d, a := t.dst.Index(n, y, x, 0), src.Index(n, y0, x0, 0)
 	if body > 0 {

@@ -77,7 +77,7 @@ func (s PoolShape) Check() error {
 
 // OutSize returns the output's height and width for an h×w input. In ceil mode the
 // last window must start inside the image or its left padding (the rule of Caffe
-// and PyTorch).
+// and PyTorch). A window larger than the padded image gives 0 in both modes.
 func (s PoolShape) OutSize(h, w int) (oh, ow int) {
 	if s.KH == 0 {
 		return 1, 1

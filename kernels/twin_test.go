@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"testing"
-	"unsafe"
 
 	"firebench/kernels"
 	"firebench/kernels/kerneltest"
@@ -14,42 +13,6 @@ import (
 // The tests of this file call the functions of a Set one by one and compare
 // them with the loops that set.go documents them by, written out here, with every
 // operand against a guard page.
-
-// A slab is guarded memory that many calls share.
-type slab [2][]float32
-
-func newSlab(t testing.TB, n int) slab { return guarded(t, n) }
-
-// cut returns n values that touch the unreadable page on this side.
-func (s slab) cut(side, n int) []float32 {
-	if side == 0 {
-		return s[0][:n:n]
-	}
-	return s[1][len(s[1])-n:]
-}
-
-// load cuts len(values) values and sets them.
-func (s slab) load(side int, values []float32) []float32 {
-	c := s.cut(side, len(values))
-	copy(c, values)
-	return c
-}
-
-// loadInts is load for integers.
-func (s slab) loadInts(side int, values []int) []int {
-	const floats = int(unsafe.Sizeof(0) / 4)
-	c := s.cut(side, floats*len(values))
-	ints := unsafe.Slice((*int)(unsafe.Pointer(unsafe.SliceData(c))), len(values))
-	copy(ints, values)
-	return ints
-}
-
-// blank cuts n values and poisons them.
-func (s slab) blank(side, n int) []float32 {
-	c := s.cut(side, n)
-	kerneltest.Poison(c)
-	return c
-}
 
 // mulAdd returns the multiply-add of the instruction set: rounded once, or for
 // the scalar kernels twice.
@@ -86,13 +49,15 @@ func rows(t *testing.T, what string, got []float32, rows, cols, stride int, want
 // Both are also within the bound of the exact sum, or the bound is wrong.
 func TestConvTiles(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for name, tile := range map[string]kernels.ConvTile{"wide": set.Conv, "narrow": set.ConvNarrow} {
+		for i, tile := range []kernels.ConvTile{set.Conv, set.ConvNarrow} {
+			name := [...]string{"wide", "narrow"}[i]
 			if tile.Width%set.Lanes != 0 {
 				t.Errorf("the %s tile is %d channels wide, no multiple of %d lanes", name, tile.Width, set.Lanes)
 			}
 			for i, f := range tile.Heights {
 				t.Run(fmt.Sprintf("%s=%dx%d", name, i+1, tile.Width), func(t *testing.T) {
 					testConvTile(t, f, i+1, tile.Width, mulAdd(set.ISA))
+					testConvTileNaN(t, f, i+1, tile.Width)
 				})
 			}
 		}
@@ -105,11 +70,11 @@ func testConvTile(t *testing.T, f kernels.ConvFunc, height, width int, mulAdd fu
 	values := kerneltest.Random(1, 2*maxSegs*(pixels*(maxLen+gap)+maxLen))
 	panel := kerneltest.Random(2, maxSegs*maxLen*width)
 	biases := kerneltest.Random(3, width)
-	dsts := newSlab(t, pixels*(width+gap))
-	srcs := newSlab(t, len(values))
-	weightss := newSlab(t, len(panel))
-	biass := newSlab(t, width)
-	offsetss := newSlab(t, 2*maxSegs)
+	dstMem := guarded(t, pixels*(width+gap))
+	srcMem := guarded(t, len(values))
+	weightMem := guarded(t, len(panel))
+	biasMem := guarded(t, width)
+	offsetMem := guarded(t, 2*maxSegs)
 
 	for segs := 1; segs <= maxSegs; segs++ {
 		for segLen := 1; segLen <= maxLen; segLen++ {
@@ -134,11 +99,11 @@ func testConvTile(t *testing.T, f kernels.ConvFunc, height, width int, mulAdd fu
 							size = max(size, off+segment)
 						}
 
-						src := srcs.load(side, values[:size])
-						weights := weightss.load(side, panel[:segs*segLen*width])
-						bias := biass.load(side, biases)
-						off := offsetss.loadInts(side, offsets)
-						dst := dsts.blank(side, (pixels-1)*dstStride+width)
+						src := srcMem.load(side, values[:size])
+						weights := weightMem.load(side, panel[:segs*segLen*width])
+						bias := biasMem.load(side, biases)
+						off := offsetMem.loadInts(side, offsets)
+						dst := dstMem.blank(side, (pixels-1)*dstStride+width)
 						f(&dst[0], &src[0], &weights[0], &bias[0], &off[0], segs, segLen, srcStride, dstStride, tiles, lo)
 
 						what := fmt.Sprintf("segs=%d segLen=%d tiles=%d srcStride=%d dstStride=%d lo=%v, %s", segs, segLen, tiles, srcStride, dstStride, lo, sides[side])
@@ -175,6 +140,43 @@ func testConvTile(t *testing.T, f kernels.ConvFunc, height, width int, mulAdd fu
 	}
 }
 
+// testConvTileNaN puts a NaN into one pixel at a time, and then into one bias:
+// it must fill that row, or that column, of the tile and nothing else, with ReLU
+// and without.
+func testConvTileNaN(t *testing.T, f kernels.ConvFunc, height, width int) {
+	nan := float32(math.NaN())
+	src := kerneltest.Random(1, height)
+	weights := kerneltest.Random(2, width)
+	bias := kerneltest.Random(3, width)
+	dst := make([]float32, height*width)
+	offset := 0
+	check := func(lo float32, what string, at int) {
+		t.Helper()
+		f(&dst[0], &src[0], &weights[0], &bias[0], &offset, 1, 1, 1, width, 1, lo)
+		rows(t, fmt.Sprintf("NaN in %s %d, lo=%v", what, at, lo), dst, height, width, width,
+			func(m, n int) float64 {
+				return float64(max(ref.FMA(src[m], weights[n], bias[n]), lo))
+			},
+			func(m, n int) float64 {
+				return kerneltest.Tolerance(1, math.Abs(float64(src[m])*float64(weights[n]))+math.Abs(float64(bias[n])))
+			})
+	}
+	for _, lo := range []float32{negInf, 0} {
+		for m := range src {
+			keep := src[m]
+			src[m] = nan
+			check(lo, "pixel", m)
+			src[m] = keep
+		}
+		for n := range bias {
+			keep := bias[n]
+			bias[n] = nan
+			check(lo, "bias", n)
+			bias[n] = keep
+		}
+	}
+}
+
 // channelCounts returns multiples of the lanes on both sides of what kernels
 // may unroll by.
 func channelCounts(set *kernels.Set) []int {
@@ -191,16 +193,16 @@ func TestMaxPool3x3s2Row(t *testing.T) {
 		const maxPixels, gap = 5, 3
 		counts := channelCounts(set)
 		wide := counts[len(counts)-1] + gap
-		dsts := newSlab(t, maxPixels*wide)
-		srcs := newSlab(t, 3*(2*maxPixels+2)*wide)
-		values := kerneltest.Random(1, len(srcs[0]))
+		dstMem := guarded(t, maxPixels*wide)
+		srcMem := guarded(t, 3*(2*maxPixels+2)*wide)
+		values := kerneltest.Random(1, len(srcMem[0]))
 		for _, channels := range counts {
 			for pixels := 1; pixels <= maxPixels; pixels++ {
 				for side := range sides {
 					srcPixel, dstPixel := channels+pixels%2*gap, channels+channels/set.Lanes%2*gap
 					srcRow := (2*pixels + 2) * srcPixel
-					src := srcs.load(side, values[:2*srcRow+2*pixels*srcPixel+channels])
-					dst := dsts.blank(side, (pixels-1)*dstPixel+channels)
+					src := srcMem.load(side, values[:2*srcRow+2*pixels*srcPixel+channels])
+					dst := dstMem.blank(side, (pixels-1)*dstPixel+channels)
 					set.MaxPool3x3s2(&dst[0], &src[0], pixels, channels, srcRow, srcPixel, dstPixel)
 					rows(t, fmt.Sprintf("%d pixels × %d channels, %s", pixels, channels, sides[side]), dst, pixels, channels, dstPixel, func(p, c int) float64 {
 						best := negInf
@@ -223,18 +225,18 @@ func TestPoolWindow(t *testing.T) {
 		const maxSide, gap = 4, 3
 		counts := channelCounts(set)
 		wide := counts[len(counts)-1] + gap
-		dsts := newSlab(t, wide)
-		srcs := newSlab(t, maxSide*(maxSide+1)*wide)
-		values := kerneltest.Random(1, len(srcs[0]))
+		dstMem := guarded(t, wide)
+		srcMem := guarded(t, maxSide*(maxSide+1)*wide)
+		values := kerneltest.Random(1, len(srcMem[0]))
 		for _, channels := range counts {
 			for h := 1; h <= maxSide; h++ {
 				for w := 1; w <= maxSide; w++ {
 					for side := range sides {
 						srcPixel := channels + (h+w)%2*gap
 						srcRow := (w + h%2) * srcPixel
-						src := srcs.load(side, values[:(h-1)*srcRow+(w-1)*srcPixel+channels])
+						src := srcMem.load(side, values[:(h-1)*srcRow+(w-1)*srcPixel+channels])
 						what := fmt.Sprintf("%d×%d pixels × %d channels, %s", h, w, channels, sides[side])
-						dst := dsts.blank(side, channels)
+						dst := dstMem.blank(side, channels)
 						set.MaxPool(&dst[0], &src[0], h, w, channels, srcRow, srcPixel)
 						rows(t, "MaxPool of "+what, dst, 1, channels, channels, func(_, c int) float64 {
 							best := negInf
@@ -273,14 +275,14 @@ func TestElementKernels(t *testing.T) {
 		counts := channelCounts(set)
 		most := counts[len(counts)-1]
 		x, y := kerneltest.Random(1, most), kerneltest.Random(2, most)
-		dsts, as, bs := newSlab(t, most), newSlab(t, most), newSlab(t, most)
+		dstMem, aMem, bMem := guarded(t, most), guarded(t, most), guarded(t, most)
 		for _, n := range counts {
 			for side := range sides {
 				what := fmt.Sprintf("%d values, %s", n, sides[side])
 				for _, lo := range []float32{negInf, 0} {
 					add := func(_, i int) float64 { return float64(max(x[i]+y[i], lo)) }
 					for _, where := range []string{"", ", dst = a", ", dst = b"} {
-						a, b, dst := as.load(side, x[:n]), bs.load(side, y[:n]), dsts.blank(side, n)
+						a, b, dst := aMem.load(side, x[:n]), bMem.load(side, y[:n]), dstMem.blank(side, n)
 						switch where {
 						case ", dst = a":
 							dst = a
@@ -292,7 +294,7 @@ func TestElementKernels(t *testing.T) {
 					}
 				}
 				relu := func(_, i int) float64 { return float64(max(x[i], 0)) }
-				a, dst := as.load(side, x[:n]), dsts.blank(side, n)
+				a, dst := aMem.load(side, x[:n]), dstMem.blank(side, n)
 				set.ReLU(&dst[0], &a[0], n)
 				rows(t, "ReLU of "+what, dst, 1, n, n, relu, nil)
 				set.ReLU(&a[0], &a[0], n)
@@ -308,9 +310,9 @@ func TestLRNKernels(t *testing.T) {
 		const maxPixels, maxSize, gap = 3, 9, 3
 		counts := channelCounts(set)
 		wide := counts[len(counts)-1] + max(gap, maxSize-1)
-		dsts, srcs, squaress := newSlab(t, maxPixels*wide), newSlab(t, maxPixels*wide), newSlab(t, maxPixels*wide)
-		values := kerneltest.Random(1, len(srcs[0]))
-		squared := kerneltest.Random(2, len(squaress[0]))
+		dstMem, srcMem, squareMem := guarded(t, maxPixels*wide), guarded(t, maxPixels*wide), guarded(t, maxPixels*wide)
+		values := kerneltest.Random(1, len(srcMem[0]))
+		squared := kerneltest.Random(2, len(squareMem[0]))
 		for i, x := range squared {
 			squared[i] = x * x
 		}
@@ -318,8 +320,8 @@ func TestLRNKernels(t *testing.T) {
 			for pixels := 1; pixels <= maxPixels; pixels++ {
 				for side := range sides {
 					srcPixel, dstPixel := channels+pixels%2*gap, channels+channels/set.Lanes%2*gap
-					src := srcs.load(side, values[:(pixels-1)*srcPixel+channels])
-					dst := dsts.blank(side, (pixels-1)*dstPixel+channels)
+					src := srcMem.load(side, values[:(pixels-1)*srcPixel+channels])
+					dst := dstMem.blank(side, (pixels-1)*dstPixel+channels)
 					what := fmt.Sprintf("%d pixels × %d channels, %s", pixels, channels, sides[side])
 					set.LRNSquare(&dst[0], &src[0], pixels, channels, srcPixel, dstPixel)
 					rows(t, "LRNSquare of "+what, dst, pixels, channels, dstPixel, func(p, c int) float64 {
@@ -330,7 +332,7 @@ func TestLRNKernels(t *testing.T) {
 					for size := 1; size <= maxSize; size += 2 {
 						const scale, k = 0.125, 1.5
 						squaresPixel := channels + size - 1
-						squares := squaress.load(side, squared[:pixels*squaresPixel])
+						squares := squareMem.load(side, squared[:pixels*squaresPixel])
 						kerneltest.Poison(dst)
 						set.LRN(&dst[0], &src[0], &squares[0], pixels, channels, srcPixel, dstPixel, squaresPixel, size, scale, k)
 						want := func(p, c int) float64 {

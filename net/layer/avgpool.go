@@ -1,10 +1,6 @@
 package layer
 
-import (
-	"cmp"
-
-	"firebench/kernels"
-)
+import "firebench/kernels"
 
 // An AvgPool averages Kernel×Kernel windows. The divisor is the part of the window
 // inside the padded image, as in Caffe. Stride 0 means 1; Ceil rounds the output
@@ -28,6 +24,4 @@ func (p AvgPool) Bind(b Binding) ([]kernels.Task, error) {
 	return bound(kernels.BindAvgPool(b.Set, p.shape(), b.Dst, b.Src[0], b.Threads))
 }
 
-func (p AvgPool) shape() kernels.PoolShape {
-	return kernels.PoolShape{KH: p.Kernel, KW: p.Kernel, Stride: cmp.Or(p.Stride, 1), Pad: p.Pad, Ceil: p.Ceil}
-}
+func (p AvgPool) shape() kernels.PoolShape { return MaxPool(p).shape() }

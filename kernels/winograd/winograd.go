@@ -1,0 +1,119 @@
+// Package winograd derives the matrices of Winograd's minimal filtering
+// algorithms, exactly: the one place that the generator of the transform kernels
+// and the transformation of weights take them from.
+//
+// F(m, r) computes m outputs of a filter with r taps from m+r-1 inputs d with
+// m+r-1 multiplications between data and filter,
+//
+//	y = AT · ((G·g) ⊙ (BT·d))
+//
+// F(m×m, r×r) nests it with itself (Lavin and Gray, "Fast Algorithms for
+// Convolutional Neural Networks", 2015). The construction is Toom and Cook's: the
+// polynomials are evaluated at m+r-2 points and at infinity.
+package winograd
+
+import (
+	"fmt"
+	"math/big"
+)
+
+// points are the finite evaluation points, in order: small numbers keep rounding
+// errors small, and pairs of opposite points share most of their arithmetic.
+var points = []*big.Rat{
+	big.NewRat(0, 1),
+	big.NewRat(1, 1), big.NewRat(-1, 1),
+	big.NewRat(2, 1), big.NewRat(-2, 1),
+	big.NewRat(1, 2), big.NewRat(-1, 2),
+}
+
+// A Matrix is a matrix of exact numbers.
+type Matrix [][]*big.Rat
+
+// An Algorithm is F(M, R).
+type Algorithm struct {
+	M, R int
+	BT   Matrix // N×N: transforms inputs
+	G    Matrix // N×R: transforms weights
+	AT   Matrix // M×N: transforms products to outputs
+}
+
+// N returns the number of inputs, which is the number of products.
+func (a *Algorithm) N() int { return a.M + a.R - 1 }
+
+// New returns F(m, r). Algorithms with the same m+r share BT. It panics when m or
+// r is less than 1 or there are not points enough.
+func New(m, r int) *Algorithm {
+	n := m + r - 1
+	if m < 1 || r < 1 || n-1 > len(points) {
+		panic(fmt.Sprintf("winograd: no F(%d, %d)", m, r))
+	}
+	p := points[:n-1]
+	a := &Algorithm{M: m, R: r, BT: newMatrix(n, n), G: newMatrix(n, r), AT: newMatrix(m, n)}
+	for j := range p {
+		// The j-th Lagrange numerator, its value at p[j], and the powers of p[j].
+		numerator, scale := []*big.Rat{big.NewRat(1, 1)}, big.NewRat(1, 1)
+		for l := range p {
+			if l != j {
+				numerator = timesRoot(numerator, p[l])
+				scale.Mul(scale, new(big.Rat).Sub(p[j], p[l]))
+			}
+		}
+		copy(a.BT[j], numerator)
+		power := big.NewRat(1, 1)
+		for k := range max(m, r) {
+			if k < r {
+				a.G[j][k].Quo(power, scale)
+			}
+			if k < m {
+				a.AT[k][j].Set(power)
+			}
+			power = new(big.Rat).Mul(power, p[j])
+		}
+	}
+	all := []*big.Rat{big.NewRat(1, 1)}
+	for _, root := range p {
+		all = timesRoot(all, root)
+	}
+	copy(a.BT[n-1], all)
+	a.G[n-1][r-1].SetInt64(1)
+	a.AT[m-1][n-1].SetInt64(1)
+	return a
+}
+
+// timesRoot returns the coefficients of poly · (x - root), lowest first.
+func timesRoot(poly []*big.Rat, root *big.Rat) []*big.Rat {
+	out := make([]*big.Rat, len(poly)+1)
+	for i := range out {
+		out[i] = new(big.Rat)
+		if i > 0 {
+			out[i].Set(poly[i-1])
+		}
+		if i < len(poly) {
+			out[i].Sub(out[i], new(big.Rat).Mul(root, poly[i]))
+		}
+	}
+	return out
+}
+
+func newMatrix(rows, cols int) Matrix {
+	m := make(Matrix, rows)
+	for i := range m {
+		m[i] = make([]*big.Rat, cols)
+		for j := range m[i] {
+			m[i][j] = new(big.Rat)
+		}
+	}
+	return m
+}
+
+// Float returns the matrix in float64, row by row.
+func (m Matrix) Float() [][]float64 {
+	out := make([][]float64, len(m))
+	for i, row := range m {
+		for _, v := range row {
+			f, _ := v.Float64()
+			out[i] = append(out[i], f)
+		}
+	}
+	return out
+}
