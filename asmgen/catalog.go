@@ -15,6 +15,10 @@ var catalog = []row{
 	{"avx2", "f32", recipes.Window, recipes.Tile{}},
 	{"avx2", "f32", recipes.Elementwise, recipes.Tile{}},
 	{"avx2", "f32", recipes.LRN, recipes.Tile{}},
+	{"avx2", "f32", recipes.WinogradInput, recipes.Tile{Rows: 6, Cols: 6}},
+	{"avx2", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 4}},
+	{"avx2", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 3}},
+	{"avx2", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 2}},
 	{"avx2", "f32", recipes.Peak, recipes.Tile{}},
 
 	{"avx512", "f32", recipes.Conv, recipes.Tile{Rows: 14, Cols: 32}},
@@ -23,6 +27,10 @@ var catalog = []row{
 	{"avx512", "f32", recipes.Window, recipes.Tile{}},
 	{"avx512", "f32", recipes.Elementwise, recipes.Tile{}},
 	{"avx512", "f32", recipes.LRN, recipes.Tile{}},
+	{"avx512", "f32", recipes.WinogradInput, recipes.Tile{Rows: 6, Cols: 6}},
+	{"avx512", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 4}},
+	{"avx512", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 3}},
+	{"avx512", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 2}},
 	{"avx512", "f32", recipes.Peak, recipes.Tile{}},
 }
 

@@ -19,8 +19,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"firebench/asmgen/recipes"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
@@ -67,7 +65,7 @@ func generate() (map[string][]byte, error) {
 		for ; i < len(catalog) && catalog[i].isa == r.isa && catalog[i].recipe.File == r.recipe.File; i++ {
 			r := catalog[i]
 			names := r.recipe.Emit(m, r.tile)
-			if r.tile != (recipes.Tile{}) {
+			if r.recipe.Table {
 				table(&tables, r, names)
 			}
 		}

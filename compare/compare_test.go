@@ -83,9 +83,9 @@ func TestGolden(t *testing.T) {
 func TestMachineReadable(t *testing.T) {
 	_, text, _ := compare(t, "-format", "json", bench)
 	var r struct {
-		Machine                  []struct{ Peaks []any }
-		Networks, Stages, Layers []any
-		Notes                    []string
+		Machine                              []struct{ Peaks []any }
+		Networks, Stages, Layers, Candidates []any
+		Notes                                []string
 	}
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func TestMachineReadable(t *testing.T) {
 	if len(r.Machine) != 1 {
 		t.Fatalf("%d machines, want 1", len(r.Machine))
 	}
-	want := []int{1, len(r.Machine[0].Peaks), len(r.Networks), len(r.Stages), len(r.Layers), len(r.Notes)}
+	want := []int{1, len(r.Machine[0].Peaks), len(r.Networks), len(r.Stages), len(r.Layers), len(r.Candidates), len(r.Notes)}
 
 	_, text, _ = compare(t, "-format", "csv", bench)
 	sections := strings.Split(strings.TrimSuffix(text, "\n"), "\n\n")
@@ -116,27 +116,29 @@ func TestTablesFlag(t *testing.T) {
 	if !strings.Contains(got, "### Networks") || !strings.Contains(got, "### Stages") {
 		t.Errorf("a table is missing:\n%s", got)
 	}
-	if strings.Contains(got, "### Machine") || strings.Contains(got, "### Layers") || strings.Contains(got, "layers with") {
+	if strings.Count(got, "### ") != 2 || strings.Contains(got, "layers with") {
 		t.Errorf("a table or note too many:\n%s", got)
 	}
-	_, got, _ = compare(t, "-format", "json", "-tables", "layers", bench)
-	var r map[string]any
-	if err := json.Unmarshal([]byte(got), &r); err != nil {
-		t.Fatal(err)
-	}
-	if len(r) != 2 || r["layers"] == nil || r["notes"] == nil {
-		t.Errorf("JSON of -tables layers has %d keys:\n%s", len(r), got)
+	for _, name := range tableNames {
+		_, got, _ = compare(t, "-format", "json", "-tables", name, bench)
+		var r map[string]any
+		if err := json.Unmarshal([]byte(got), &r); err != nil {
+			t.Fatal(err)
+		}
+		if len(r) != 2 || r[name] == nil || r["notes"] == nil {
+			t.Errorf("JSON of -tables %s has %d keys:\n%s", name, len(r), got)
+		}
 	}
 }
 
-// Our pairs are those of go tool benchstat -col /net -row /stage, with its p-values.
+// Our pairs are those of go tool benchstat -filter /algo:auto -col /net -row /stage, with its p-values.
 func TestPairsLikeBenchstat(t *testing.T) {
 	f, err := os.Open(bench)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	filter, err := benchproc.NewFilter(".name:Stage")
+	filter, err := benchproc.NewFilter(".name:Stage /algo:auto")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +243,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"-nets", "alexnet", bench}, "expected two different networks"},
 		{[]string{"-nets", "alexnet,alexnet", bench}, "expected two different networks"},
 		{[]string{"-nets", "alexnet,vgg", bench}, `unknown network "vgg", expected one of squeezenet1.0, `},
-		{[]string{"-tables", "layers,x", bench}, `unknown table "x", expected some of machine,networks,stages,layers`},
+		{[]string{"-tables", "layers,x", bench}, `unknown table "x", expected some of machine,networks,stages,layers,candidates`},
 		{[]string{"-tables", "", bench}, `unknown table ""`},
 		{[]string{"-what"}, "flag provided but not defined"},
 		{[]string{bench, "-mix"}, "flags go before the files"},
@@ -348,7 +350,7 @@ func TestMixedMachines(t *testing.T) {
 		t.Errorf("one machine with FIREBENCH_ISA lowered: status %d, stderr %q", status, stderr)
 	}
 	_, stdout, _ = compare(t, "-mix", bench, file(t, "other.txt", strings.ReplaceAll(text, "cores: 2", "cores: 4")))
-	for _, want := range []string{"Machine 2: CPU Example", "\nmachine 2, avx512, 1 thread, direct\n"} {
+	for _, want := range []string{"Machine 2: CPU Example", "\nmachine 2, avx512, 1 thread, auto\n", "\nalexnet, machine 2, avx512, 1 thread\n"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("-mix: no %q in\n%s", want, stdout)
 		}

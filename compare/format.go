@@ -24,8 +24,9 @@ var formats = map[string]func(w io.Writer, r *report) error{
 
 // legend says under each page what the columns are; the package comment says more.
 const legend = `Medians per image with 95% intervals; p by the Mann-Whitney U-test. GFLOP/s count 2 per
-multiply-add of the direct convolution, % of peak relates them to the FMA peak that the
-same files measured. FLOP/B and GB/s count the least possible traffic. MB are float32 weights.`
+multiply-add of the direct convolution, % of peak relates them to the FMA peak that was
+measured beside each time. FLOP/B and GB/s count the least possible traffic. MB are float32
+weights. Regret: how much slower the algorithm that auto picks is than the fastest candidate.`
 
 // writeJSON writes the report as one object.
 func writeJSON(w io.Writer, r *report) error {
@@ -339,13 +340,20 @@ func settingColumns[Row any](rows []Row, inTitle bool, of func(Row) setting) []c
 			val: func(r Row) any { return of(r).Threads }},
 		{head: "batch", key: "batch", hide: all(func(s setting) bool { return s.Batch == 1 }),
 			val: func(r Row) any { return of(r).Batch }},
-		{head: "algo", key: "algo", left: true, hide: all(func(s setting) bool { return s.Algo == "" }),
-			val: func(r Row) any { return of(r).Algo }},
 	}
 	for i := range columns {
 		columns[i].hide = columns[i].hide || inTitle
 	}
 	return columns
+}
+
+// algoColumn shows the algorithm of each row.
+func algoColumn[Row any](rows []Row, of func(Row) string) []column[Row] {
+	return []column[Row]{{
+		head: "algo", key: "algo", left: true,
+		hide: !slices.ContainsFunc(rows, func(r Row) bool { return of(r) != "" }),
+		val:  func(r Row) any { return of(r) },
+	}}
 }
 
 // tables returns the tables of the report that were asked for.
@@ -362,6 +370,9 @@ func tables(r *report) []table {
 	}
 	if r.Layers != nil {
 		ts = append(ts, layerTable(r.Layers))
+	}
+	if r.Candidates != nil {
+		ts = append(ts, candidateTable(r.Candidates))
 	}
 	return ts
 }
@@ -388,6 +399,7 @@ func networkTable(rows []networkRow) table {
 	return newTable("Networks", rows, noTitle, slices.Concat(
 		[]column[networkRow]{{head: "network", key: "net", left: true, val: func(r networkRow) any { return r.Net }}},
 		settingColumns(rows, false, func(r networkRow) setting { return r.setting }),
+		algoColumn(rows, func(r networkRow) string { return r.Algo }),
 		[]column[networkRow]{
 			{head: "parameters", key: "params", val: func(r networkRow) any { return r.Params }, show: scaled},
 			{head: "MB", key: "mb", val: func(r networkRow) any { return r.MB }, show: digits3},
@@ -429,6 +441,7 @@ func sideColumns(head, key string, of func(stageRow) stageSide) []column[stageRo
 	return slices.Concat(
 		[]column[stageRow]{
 			{key: key + "_net", val: func(r stageRow) any { return of(r).Net }},
+			{key: key + "_algo", val: func(r stageRow) any { return of(r).Algo }},
 			{head: head + " mult-adds", key: key + "_macs", val: func(r stageRow) any { return of(r).MACs }, show: scaled},
 		},
 		estimateColumns(head+" ms", key+"_ms", func(r stageRow) *estimate {
@@ -479,6 +492,7 @@ func layerTable(rows []layerRow) table {
 			{head: "op", key: "op", left: true, val: func(r layerRow) any { return r.Op }},
 		},
 		settingColumns(rows, true, func(r layerRow) setting { return r.setting }),
+		algoColumn(rows, func(r layerRow) string { return r.Algo }),
 		[]column[layerRow]{{head: "mult-adds", key: "macs", val: func(r layerRow) any { return r.MACs }, show: scaled}},
 		estimateColumns("ms", "ms", func(r layerRow) *estimate { return &r.Ms }),
 		[]column[layerRow]{
@@ -487,6 +501,32 @@ func layerTable(rows []layerRow) table {
 			{head: "FLOP/B", key: "flop_per_byte", val: func(r layerRow) any { return r.FLOPB }, show: digits4},
 			{head: "GB/s", key: "gbs", val: func(r layerRow) any { return r.GBs }, show: digits4},
 			{head: "% of net", key: "net_pct", val: func(r layerRow) any { return r.NetPct }, show: percent},
+		},
+	))
+}
+
+func candidateTable(rows []candidateRow) table {
+	title := func(r candidateRow) string { return r.Net + ", " + r.title }
+	return newTable("Candidates for each layer", rows, title, slices.Concat(
+		[]column[candidateRow]{
+			{key: "net", val: func(r candidateRow) any { return r.Net }},
+			{head: "layer", key: "layer", left: true, val: func(r candidateRow) any { return r.Layer }},
+			{head: "op", key: "op", left: true, val: func(r candidateRow) any { return r.Op }},
+		},
+		settingColumns(rows, true, func(r candidateRow) setting { return r.setting }),
+		algoColumn(rows, func(r candidateRow) string { return r.Algo }),
+		estimateColumns("ms", "ms", func(r candidateRow) *estimate { return &r.Ms }),
+		[]column[candidateRow]{
+			{head: "GFLOP/s", key: "gflops", val: func(r candidateRow) any { return r.GFLOPS }, show: digits4},
+			{head: "% of peak", key: "peak_pct", val: func(r candidateRow) any { return r.PeakPct }, show: percent},
+			{head: "pick", left: true, val: func(r candidateRow) any {
+				if r.Picked {
+					return "✓"
+				}
+				return ""
+			}},
+			{key: "picked", val: func(r candidateRow) any { return r.Picked }},
+			{head: "regret %", key: "regret_pct", val: func(r candidateRow) any { return r.RegretPct }, show: percent},
 		},
 	))
 }

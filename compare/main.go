@@ -1,18 +1,22 @@
 // Command compare reads benchmark files of this suite and prints how its networks
 // compare: as wholes, stage by stage, and layer by layer where their outputs have the
-// same size.
+// same size; and how good the choice of an algorithm for each layer is.
 //
 //	go run ./compare [flags] FILE...
 //
 //	-format text|md|csv|json   how to print; default text
 //	-nets A,B                  the networks to set side by side; default squeezenet1.0,alexnet
-//	-tables LIST               which of machine, networks, stages and layers; default all
+//	-tables LIST               which of machine, networks, stages, layers and candidates; default all
 //	-mix                       allow files of different machines, each in rows of its own
 //
 // The files hold the output of package bench in the Go benchmark format. All samples of
 // one benchmark are pooled, over all files of one machine: two versions of the code are
-// compared with benchstat, not with this command. Stages and layers are shown for the
-// best instruction set of the files, at every thread count.
+// compared with benchstat, not with this command. Networks are shown for every algorithm.
+// Stages and layers are shown for the best instruction set of the files, at every thread
+// count, as auto runs them: a network's stages with algo=auto, a layer with the algorithm
+// that its benchmarks mark with "1 pick"; where there is none, with algo=direct. The
+// candidates are all layers that were timed with several algorithms, of every network and
+// instruction set.
 //
 // Every number is a fact of the models' tables (parameters, multiply-adds, shapes) or
 // follows from medians of the samples:
@@ -22,12 +26,16 @@
 //   - MB are the float32 weights, in 10⁶ bytes.
 //   - GFLOP/s count two per multiply-add of the direct convolution, whichever
 //     algorithm ran.
-//   - % of peak relates them to BenchmarkPeak/op=fma of the same files, instruction set
-//     and thread count. A note says when the peaks that the benchmarks measured beside
-//     their own times were far from it.
-//   - × scalar is the scalar time over this time, at the same thread count.
+//   - % of peak relates them to the FMA peak of the same instruction set and thread
+//     count, which the benchmarks measure beside each of their times.
+//   - × scalar is the scalar time over this time, at the same thread count and with the
+//     same algorithm; with direct if the scalar kernels were not timed with that one.
 //   - FLOP/B and GB/s count the least traffic there is: input, weights and output once.
-//   - % of net is the layer's time over that of BenchmarkNet.
+//   - % of net is the layer's time over that of BenchmarkNet: with algo=auto if auto
+//     picks the layer's algorithm, else, or when that is missing, with the same.
+//   - The regret is how much slower the algorithm that auto picks is than the fastest
+//     candidate: 0 when it is the fastest. A network's is that of the sums, over the
+//     layers that have several candidates.
 //
 // A line that cannot be used is named on standard error and left out. The exit status
 // is 1 when a file cannot be read, when machines are mixed without -mix and when nothing

@@ -55,22 +55,49 @@ type config struct {
 	machine int // index in data.machines
 	isa     kernels.ISA
 	threads int
-	algo    string // empty when the name has none
+	algo    string // empty when the name has none, and in a config that stands for all of them
 	batch   int    // images per operation
 }
 
-// compare orders configs as the tables list them: the best ISA first.
+// The algorithms that the tables treat in a way of their own.
+const (
+	auto   = "auto" // picks one of the others for each layer
+	direct = "direct"
+)
+
+// with returns c with that algorithm; with "", it stands for all of them.
+func (c config) with(algo string) config {
+	c.algo = algo
+	return c
+}
+
+// compare orders configs as the tables list them: the best ISA first. It does not look at
+// the algorithms.
 func (c config) compare(d config) int {
 	return cmp.Or(
 		cmp.Compare(c.machine, d.machine),
 		cmp.Compare(d.isa, c.isa),
 		cmp.Compare(c.threads, d.threads),
 		cmp.Compare(c.batch, d.batch),
-		cmp.Compare(c.algo, d.algo),
 	)
 }
 
-// String names c without its machine: "avx512, 2 threads, direct".
+// compareAlgos orders algorithms as the tables list and prefer them: auto is what runs
+// unless another is asked for, direct what the others are measured against.
+func compareAlgos(a, b string) int {
+	rank := func(algo string) int {
+		switch algo {
+		case auto:
+			return 0
+		case direct:
+			return 1
+		}
+		return 2
+	}
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
+}
+
+// String names c without its machine and algorithm: "avx512, 2 threads".
 func (c config) String() string {
 	s := c.isa.String() + ", 1 thread"
 	if c.threads != 1 {
@@ -78,9 +105,6 @@ func (c config) String() string {
 	}
 	if c.batch != 1 {
 		s += fmt.Sprintf(", batch %d", c.batch)
-	}
-	if c.algo != "" {
-		s += ", " + c.algo
 	}
 	return s
 }
@@ -109,7 +133,12 @@ type cell struct {
 	doubted bool   // a warning was given
 	samples []sample
 	ownPeak []float64 // peak-% as the benchmark reported it
+	marks   [2]int    // how many samples have 0 pick and 1 pick; layers only
 }
+
+// picked reports whether auto picks the algorithm of c. Samples that disagree come from two
+// versions of the rule: neither says what is picked now.
+func (c *cell) picked() bool { return c.marks[1] > 0 && c.marks[0] == 0 }
 
 type sample struct {
 	file  int // index in data.files
@@ -134,9 +163,10 @@ type data struct {
 	infos    []os.FileInfo // of the files that were opened by name
 	machines []*machine
 	cells    map[key]*cell
-	configs  map[config]bool // of the cells
-	results  int             // in the cells
-	lines    int             // of results, usable or not
+	algos    map[key][]string // of the cells of a part, by their key with algorithm ""; in order
+	configs  map[config]bool  // of the cells
+	results  int              // in the cells
+	lines    int              // of results, usable or not
 }
 
 func newData(nets []*network, mix bool) *data {
@@ -150,6 +180,7 @@ func newData(nets []*network, mix bool) *data {
 		mix:     mix,
 		project: project,
 		cells:   make(map[key]*cell),
+		algos:   make(map[key][]string),
 		configs: make(map[config]bool),
 	}
 	for _, n := range nets {
@@ -268,6 +299,11 @@ func (d *data) add(res *benchfmt.Result, file int, warn func(string)) error {
 	if c == nil {
 		c = &cell{name: res.Name.String()}
 		d.cells[k] = c
+		if k.part != nil {
+			all := key{part: k.part, config: k.with("")}
+			i, _ := slices.BinarySearchFunc(d.algos[all], k.algo, compareAlgos)
+			d.algos[all] = slices.Insert(d.algos[all], i, k.algo)
+		}
 	}
 	if doubt := c.doubt(res, k, value); doubt != "" && !c.doubted {
 		c.doubted = true
@@ -277,8 +313,19 @@ func (d *data) add(res *benchfmt.Result, file int, warn func(string)) error {
 	if pct, ok := res.Value("peak-%"); ok && pct > 0 && pct <= maxRate {
 		c.ownPeak = append(c.ownPeak, pct)
 	}
+	if mark, ok := pickMark(res, k); ok && (mark == 0 || mark == 1) {
+		c.marks[int(mark)]++
+	}
 	d.results++
 	return nil
+}
+
+// pickMark returns what a layer's result says about auto: 1 when it picks this algorithm, else 0.
+func pickMark(res *benchfmt.Result, k key) (mark float64, ok bool) {
+	if k.part == nil || k.part.kind != layerPart {
+		return 0, false
+	}
+	return res.Value("pick")
 }
 
 // rate reads a result of BenchmarkPeak.
@@ -359,6 +406,14 @@ func parseConfig(fields [][]byte) (config, error) {
 func (c *cell) doubt(res *benchfmt.Result, k key, value float64) string {
 	if string(res.Name) != c.name {
 		return fmt.Sprintf("pooled with %q: the names differ only in keys that this command does not know", c.name)
+	}
+	if mark, ok := pickMark(res, k); ok {
+		switch {
+		case mark != 0 && mark != 1:
+			return fmt.Sprintf("%v pick, expected 0 or 1", mark)
+		case c.marks[1-int(mark)] > 0:
+			return fmt.Sprintf("%v pick, but other samples have %v: another version of the rule?", mark, 1-mark)
+		}
 	}
 	if k.part == nil || k.part.cost.MACs == 0 {
 		return ""

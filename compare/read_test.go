@@ -102,6 +102,8 @@ func TestBadLines(t *testing.T) {
 		{name + " 10 20000000 ns/op 5", "missing units"},
 		{name + " \x00\xff\x1b[2J 10", "parsing iteration count"},
 		{name + " 10 20000000 ns/op 1 GFLOP/s", "another version of the model?"},
+		{"BenchmarkLayer/net=alexnet/layer=conv1/isa=avx2 10 5000000 ns/op 2 pick", "2 pick, expected 0 or 1"},
+		{"BenchmarkLayer/net=alexnet/layer=conv1/isa=avx2 10 5000000 ns/op NaN pick", "NaN pick, expected 0 or 1"},
 		{"BenchmarkNet/net=alexnet/isa=avx2/tile=6 10 20000000 ns/op", "the names differ only in keys"},
 		{strings.Repeat("x", 40<<10), "line of more than 16384 bytes, ignored"},
 		{name + " 10 20000000 ns/op" + strings.Repeat(" 1 u", 10<<10), "line of more than 16384 bytes, ignored"},
@@ -307,6 +309,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte("cpu: A\n" + good + "cpu: B\n" + good))
 	f.Add([]byte("BenchmarkStage/net=alexnet/stage=13/algo=winograd/batch=8/isa=neon-64 1 1e9 ns/op 3 GFLOP/s\n"))
 	f.Add([]byte("BenchmarkLayer/net=squeezenet1.1/layer=conv1/isa=scalar 1 5 ns/op\nBenchmarkPeak/op=fma/isa=scalar 1 5 ns/op 4 GFLOP/s\n"))
+	f.Add([]byte("BenchmarkLayer/net=alexnet/layer=conv1/algo=direct/isa=avx2 1 5 ns/op 1 pick\nBenchmarkLayer/net=alexnet/layer=conv1/algo=winograd/isa=avx2 1 4 ns/op 0 pick\n"))
 	f.Add([]byte("l1d:\nBenchmark\x00\n-\n=\n:\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		start := time.Now()

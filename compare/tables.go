@@ -24,11 +24,12 @@ type number float64
 // A report is everything that is printed, in its JSON form. A table that was not asked
 // for is nil, one without rows is not.
 type report struct {
-	Machine  []machineInfo `json:"machine,omitzero"`
-	Networks []networkRow  `json:"networks,omitzero"`
-	Stages   []stageRow    `json:"stages,omitzero"`
-	Layers   []layerRow    `json:"layers,omitzero"`
-	Notes    []string      `json:"notes"` // what could not be paired, and warnings of the statistics
+	Machine    []machineInfo  `json:"machine,omitzero"`
+	Networks   []networkRow   `json:"networks,omitzero"`
+	Stages     []stageRow     `json:"stages,omitzero"`
+	Layers     []layerRow     `json:"layers,omitzero"`
+	Candidates []candidateRow `json:"candidates,omitzero"`
+	Notes      []string       `json:"notes"` // what could not be paired, and warnings of the statistics
 }
 
 // A machineInfo is what the files say about one machine.
@@ -56,13 +57,12 @@ type estimate struct {
 	N      int     `json:"n"`
 }
 
-// A setting is a config as the report shows it.
+// A setting is a config as the report shows it, without its algorithm.
 type setting struct {
 	Machine int    `json:"machine"`
 	ISA     string `json:"isa"`
 	Threads int    `json:"threads"`
 	Batch   int    `json:"batch"`
-	Algo    string `json:"algo"`
 	title   string // all of it, in words
 }
 
@@ -76,6 +76,7 @@ type timing struct {
 type networkRow struct {
 	Net string `json:"net"`
 	setting
+	Algo   string `json:"algo"`
 	Params int64  `json:"params"`
 	MB     number `json:"mb"`
 	MACs   int64  `json:"macs"`
@@ -98,6 +99,7 @@ type stageRow struct {
 // A stageSide is one network's part of a stageRow; timing is nil when it was not measured.
 type stageSide struct {
 	Net  string  `json:"net"`
+	Algo string  `json:"algo"`
 	MACs int64   `json:"macs"`
 	Time *timing `json:"time"`
 }
@@ -109,15 +111,29 @@ type layerRow struct {
 	Layer string `json:"layer"`
 	Op    string `json:"op"`
 	setting
-	MACs int64 `json:"macs"`
+	Algo string `json:"algo"`
+	MACs int64  `json:"macs"`
 	timing
 	FLOPB  *number `json:"flop_per_byte"`
 	GBs    *number `json:"gbs"`
 	NetPct *number `json:"net_pct"`
 }
 
+// A candidateRow is one of several algorithms that a layer was timed with. The layer "sum" stands for
+// all of a network that have several, each with its pick.
+type candidateRow struct {
+	Net   string `json:"net"`
+	Layer string `json:"layer"`
+	Op    string `json:"op"`
+	setting
+	Algo string `json:"algo"`
+	timing
+	Picked    bool    `json:"picked"`     // by auto
+	RegretPct *number `json:"regret_pct"` // of the pick and the sum: how much slower than the fastest
+}
+
 // tableNames are the tables there are.
-var tableNames = []string{"machine", "networks", "stages", "layers"}
+var tableNames = []string{"machine", "networks", "stages", "layers", "candidates"}
 
 // report makes the tables of those names, with networks a and b side by side.
 func (d *data) report(a, b *network, tables []string) *report {
@@ -133,6 +149,8 @@ func (d *data) report(a, b *network, tables []string) *report {
 			r.stages(a, b)
 		case "layers":
 			r.layers(a, b)
+		case "candidates":
+			r.candidates()
 		}
 	}
 	return &r.out
@@ -279,9 +297,25 @@ func derive(ms estimate, macs int64) *timing {
 // gflops returns the speed of macs multiply-adds in sec seconds.
 func gflops(macs int64, sec float64) float64 { return 2 * float64(macs) / sec / 1e9 }
 
+// total returns the sum of times, which has no interval, as the time of macs multiply-adds.
+func total(times []*timing, macs int64) *timing {
+	var ms, pct number
+	for _, t := range times {
+		ms += t.Ms.Median
+		if t.PeakPct != nil {
+			pct += t.Ms.Median * *t.PeakPct
+		}
+	}
+	sum := derive(estimate{Median: ms}, macs)
+	if pct > 0 {
+		sum.PeakPct = known(float64(pct / ms))
+	}
+	return sum
+}
+
 // setting returns c as the report shows it.
 func (r *reporter) setting(c config) setting {
-	s := setting{Machine: c.machine + 1, ISA: c.isa.String(), Threads: c.threads, Batch: c.batch, Algo: c.algo, title: c.String()}
+	s := setting{Machine: c.machine + 1, ISA: c.isa.String(), Threads: c.threads, Batch: c.batch, title: c.String()}
 	if len(r.machines) > 1 {
 		s.title = fmt.Sprintf("machine %d, %s", s.Machine, s.title)
 	}
@@ -292,33 +326,44 @@ func (r *reporter) networks() {
 	r.out.Networks = []networkRow{}
 	for _, c := range r.configs(wholeNet, r.nets...) {
 		for _, net := range r.nets {
-			t := r.timing(net.whole, c)
-			if t == nil {
-				continue
+			for _, algo := range r.algosOf(net.whole, c) {
+				r.out.Networks = append(r.out.Networks, r.network(net, c.with(algo)))
 			}
-			row := networkRow{
-				Net:          net.name,
-				setting:      r.setting(c),
-				Params:       net.whole.cost.Params,
-				MB:           number(4*float64(net.whole.cost.Params)) / 1e6,
-				MACs:         net.whole.cost.MACs,
-				timing:       *t,
-				ImagesPerSec: 1e3 / t.Ms.Median,
-			}
-			if base := r.scalar(net, c); base != nil {
-				row.OverScalar = known(float64(base.Ms.Median / t.Ms.Median))
-			}
-			r.out.Networks = append(r.out.Networks, row)
 		}
 	}
 }
 
-// configs returns the configs that these networks' parts of a kind were measured with, in order.
+// network returns the row of a network that was measured with c.
+func (r *reporter) network(net *network, c config) networkRow {
+	t := r.timing(net.whole, c)
+	row := networkRow{
+		Net:          net.name,
+		setting:      r.setting(c),
+		Algo:         c.algo,
+		Params:       net.whole.cost.Params,
+		MB:           number(4*float64(net.whole.cost.Params)) / 1e6,
+		MACs:         net.whole.cost.MACs,
+		timing:       *t,
+		ImagesPerSec: 1e3 / t.Ms.Median,
+	}
+	if base := r.scalar(net, c); base != nil {
+		row.OverScalar = known(float64(base.Ms.Median / t.Ms.Median))
+	}
+	return row
+}
+
+// algosOf returns the algorithms that a part was measured with, everything else being as in c, in order.
+func (r *reporter) algosOf(p *part, c config) []string {
+	return r.algos[key{part: p, config: c.with("")}]
+}
+
+// configs returns the configs that these networks' parts of a kind were measured with, in order,
+// each for all its algorithms.
 func (r *reporter) configs(k kind, of ...*network) []config {
 	set := make(map[config]bool)
 	for key := range r.cells {
 		if key.part != nil && key.part.kind == k && slices.Contains(of, key.part.net) {
-			set[key.config] = true
+			set[key.with("")] = true
 		}
 	}
 	return slices.SortedFunc(maps.Keys(set), config.compare)
@@ -342,8 +387,7 @@ func (r *reporter) scalar(net *network, c config) *timing {
 	if t := r.timing(net.whole, c); t != nil {
 		return t
 	}
-	c.algo = "direct"
-	return r.timing(net.whole, c)
+	return r.timing(net.whole, c.with(direct))
 }
 
 func (r *reporter) stages(a, b *network) {
@@ -355,23 +399,62 @@ func (r *reporter) stages(a, b *network) {
 	}
 	names := r.stageNames(a, b)
 	for _, c := range configs {
-		for _, net := range []*network{a, b} {
-			var missing []string
-			for _, s := range net.stages {
-				if r.cells[key{part: s, config: c}] == nil {
-					missing = append(missing, s.name)
-				}
-			}
-			if len(missing) > 0 {
-				r.note("%s: not measured of %s: stage %s", r.setting(c).title, net.name, strings.Join(missing, ", "))
-			}
-		}
+		ca, cb := r.stageConfig(a, c), r.stageConfig(b, c)
+		r.noteMissing(a, ca)
+		r.noteMissing(b, cb)
+		s := r.setting(c)
+		s.title = withAlgo(s.title, sideAlgos(ca.algo, cb.algo))
 		for _, name := range names {
-			r.pair(c, name, r.side(a, a.find(stagePart, name), c), r.side(b, b.find(stagePart, name), c))
+			r.pair(s, name, r.side(a, a.find(stagePart, name), ca), r.side(b, b.find(stagePart, name), cb))
 		}
-		r.pair(c, "sum", r.sum(a, c), r.sum(b, c))
-		r.pair(c, "net", r.side(a, a.whole, c), r.side(b, b.whole, c))
+		r.pair(s, "sum", r.sum(a, ca), r.sum(b, cb))
+		r.pair(s, "net", r.side(a, a.whole, ca), r.side(b, b.whole, cb))
 	}
+}
+
+// stageConfig returns c with the algorithm that the stages of net are shown with: the preferred one of
+// those that any of them was measured with.
+func (r *reporter) stageConfig(net *network, c config) config {
+	var algos []string
+	for _, s := range net.stages {
+		algos = append(algos, r.algosOf(s, c)...)
+	}
+	if len(algos) > 0 {
+		c.algo = slices.MinFunc(algos, compareAlgos)
+	}
+	return c
+}
+
+// noteMissing notes the stages of net that were not measured with c.
+func (r *reporter) noteMissing(net *network, c config) {
+	var missing []string
+	for _, s := range net.stages {
+		if r.cells[key{part: s, config: c}] == nil {
+			missing = append(missing, s.name)
+		}
+	}
+	if len(missing) > 0 {
+		r.note("%s: not measured of %s: stage %s", withAlgo(r.setting(c).title, c.algo), net.name, strings.Join(missing, ", "))
+	}
+}
+
+// withAlgo adds an algorithm to the title of a setting.
+func withAlgo(title, algo string) string {
+	if algo == "" {
+		return title
+	}
+	return title + ", " + algo
+}
+
+// sideAlgos names the algorithms of sides A and B; a side that was not measured has none.
+func sideAlgos(a, b string) string {
+	if a == b || b == "" {
+		return a
+	}
+	if a == "" {
+		return b
+	}
+	return fmt.Sprintf("%s (A) and %s (B)", a, b)
 }
 
 // stageNames returns the names of all stages of a and b, the biggest output first, and notes what the
@@ -423,7 +506,7 @@ type side struct {
 
 // side returns the measurements of part p of net; a nil p is a stage that net does not have.
 func (r *reporter) side(net *network, p *part, c config) side {
-	s := side{stageSide: stageSide{Net: net.name}}
+	s := side{stageSide: stageSide{Net: net.name, Algo: c.algo}}
 	if p != nil {
 		s.MACs = p.cost.MACs
 		s.Time = r.timing(p, c)
@@ -434,31 +517,25 @@ func (r *reporter) side(net *network, p *part, c config) side {
 
 // sum returns the sum of net's stages. It has no time unless each of them has one, and no interval.
 func (r *reporter) sum(net *network, c config) side {
-	s := side{stageSide: stageSide{Net: net.name, MACs: net.whole.cost.MACs}}
-	var ms, pct number
+	s := side{stageSide: stageSide{Net: net.name, Algo: c.algo, MACs: net.whole.cost.MACs}}
+	var times []*timing
 	for _, p := range net.stages {
 		t := r.timing(p, c)
 		if t == nil {
 			return s
 		}
-		ms += t.Ms.Median
-		if t.PeakPct != nil {
-			pct += t.Ms.Median * *t.PeakPct
-		}
+		times = append(times, t)
 	}
-	s.Time = derive(estimate{Median: ms}, s.MACs)
-	if pct > 0 {
-		s.Time.PeakPct = known(float64(pct / ms))
-	}
+	s.Time = total(times, s.MACs)
 	return s
 }
 
 // pair adds a row to the stages unless neither side was measured.
-func (r *reporter) pair(c config, name string, a, b side) {
+func (r *reporter) pair(s setting, name string, a, b side) {
 	if a.Time == nil && b.Time == nil {
 		return
 	}
-	row := stageRow{setting: r.setting(c), Stage: name, A: a.stageSide, B: b.stageSide}
+	row := stageRow{setting: s, Stage: name, A: a.stageSide, B: b.stageSide}
 	if a.Time != nil && b.Time != nil {
 		row.Ratio = known(float64(a.Time.Ms.Median / b.Time.Ms.Median))
 	}
@@ -481,7 +558,7 @@ func (r *reporter) layers(a, b *network) {
 		nets := make(map[[2]int]map[*network]bool) // by output size
 		for _, net := range []*network{a, b} {
 			for _, p := range net.layers {
-				if r.cells[key{part: p, config: c}] == nil {
+				if len(r.algosOf(p, c)) == 0 {
 					continue
 				}
 				parts = append(parts, p)
@@ -507,8 +584,30 @@ func (r *reporter) layers(a, b *network) {
 	}
 }
 
-// layer returns the row of one measured layer.
+// pick returns the algorithm that auto picks for a layer, everything else being as in c: the one that is
+// marked so, or the only one unless it is marked otherwise. It is not known when none or several are.
+func (r *reporter) pick(p *part, c config) (algo string, known bool) {
+	algos := r.algosOf(p, c)
+	for _, a := range algos {
+		cell := r.cells[key{part: p, config: c.with(a)}]
+		if cell.picked() || len(algos) == 1 && cell.marks == [2]int{} {
+			if known {
+				return "", false
+			}
+			algo, known = a, true
+		}
+	}
+	return algo, known
+}
+
+// layer returns the row of one measured layer, with the algorithm that auto picks or, if that is not
+// known, the preferred one.
 func (r *reporter) layer(p *part, c config) layerRow {
+	algo, picked := r.pick(p, c)
+	if !picked {
+		algo = r.algosOf(p, c)[0]
+	}
+	c.algo = algo
 	t := r.timing(p, c)
 	weights := 4 * p.cost.Params // read once for the whole batch
 	bytes := float64(p.cost.Bytes-weights) + float64(weights)/float64(c.batch)
@@ -516,6 +615,7 @@ func (r *reporter) layer(p *part, c config) layerRow {
 		H: p.out.H, W: p.out.W,
 		Net: p.net.name, Layer: p.name, Op: p.op,
 		setting: r.setting(c),
+		Algo:    algo,
 		MACs:    p.cost.MACs,
 		timing:  *t,
 	}
@@ -525,8 +625,83 @@ func (r *reporter) layer(p *part, c config) layerRow {
 			row.FLOPB = known(2 * float64(row.MACs) / bytes)
 		}
 	}
-	if net := r.timing(p.net.whole, c); net != nil {
+	net := r.timing(p.net.whole, c)
+	if picked { // as auto runs it
+		net = cmp.Or(r.timing(p.net.whole, c.with(auto)), net)
+	}
+	if net != nil {
 		row.NetPct = known(float64(100 * t.Ms.Median / net.Ms.Median))
 	}
 	return row
 }
+
+func (r *reporter) candidates() {
+	r.out.Candidates = []candidateRow{}
+	for _, c := range r.configs(layerPart, r.nets...) {
+		for _, net := range r.nets {
+			r.candidatesOf(net, c)
+		}
+	}
+	if len(r.out.Candidates) == 0 {
+		r.note("no BenchmarkLayer with more than one algorithm")
+	}
+}
+
+// candidatesOf adds the rows of the layers of net with more than one algorithm, and their sum.
+func (r *reporter) candidatesOf(net *network, c config) {
+	var (
+		picks   []*timing
+		fastest number // sum of medians
+		macs    int64
+		unknown []string
+	)
+	for _, p := range net.layers {
+		algos := r.algosOf(p, c)
+		if len(algos) < 2 {
+			continue
+		}
+		times := make([]*timing, len(algos))
+		best := number(math.Inf(1))
+		for i, algo := range algos {
+			times[i] = r.timing(p, c.with(algo))
+			best = min(best, times[i].Ms.Median)
+		}
+		pick, known := r.pick(p, c)
+		for i, algo := range algos {
+			row := candidateRow{
+				Net: net.name, Layer: p.name, Op: p.op,
+				setting: r.setting(c),
+				Algo:    algo,
+				timing:  *times[i],
+				Picked:  known && algo == pick,
+			}
+			if row.Picked {
+				row.RegretPct = regret(row.Ms.Median, best)
+				picks = append(picks, times[i])
+			}
+			r.out.Candidates = append(r.out.Candidates, row)
+		}
+		if !known {
+			unknown = append(unknown, p.name)
+		}
+		fastest += best
+		macs += p.cost.MACs
+	}
+	switch {
+	case len(unknown) > 0:
+		r.note("%s: no candidate, or more than one, is marked as the pick of %s: layer %s",
+			r.setting(c).title, net.name, strings.Join(unknown, ", "))
+	case len(picks) > 0:
+		sum := total(picks, macs)
+		r.out.Candidates = append(r.out.Candidates, candidateRow{
+			Net: net.name, Layer: "sum",
+			setting:   r.setting(c),
+			Algo:      auto,
+			timing:    *sum,
+			RegretPct: regret(sum.Ms.Median, fastest),
+		})
+	}
+}
+
+// regret returns by how many percent pick is slower than fastest.
+func regret(pick, fastest number) *number { return known(float64(100 * (pick/fastest - 1))) }

@@ -3,17 +3,20 @@ package kernels
 import (
 	"fmt"
 	"math"
+
+	"firebench/kernels/winograd"
 )
 
-// A Conv is a convolution with packed weights. It is immutable and may be bound
-// to any number of views.
+// A Conv is a convolution with packed weights, for the direct algorithm or for
+// Winograd's. It is immutable and may be bound to any number of views.
 type Conv struct {
-	set    *Set
-	shape  ConvShape
-	lo     float32 // 0 with ReLU, else -Inf
-	blocks []convBlock
-	panels []float32 // packed weights: a panel [K][tile width] a block
-	bias   []float32 // packed biases: a tile's width a block
+	set      *Set
+	shape    ConvShape
+	winograd *winograd.Algorithm // nil for the direct algorithm
+	lo       float32             // 0 with ReLU, else -Inf
+	blocks   []convBlock
+	panels   []float32 // packed weights, see pack and packWinograd
+	bias     []float32 // packed biases: a tile's width a block
 }
 
 // A convBlock is one column of tiles: the output channels that share a panel.
@@ -30,21 +33,35 @@ type convBlock struct {
 // OIHW, s.Weights() values; bias has s.Out values or is nil for none; relu appends
 // max(0, ·).
 func NewConv(set *Set, s ConvShape, weights, bias []float32, relu bool) (*Conv, error) {
-	if err := s.Check(); err != nil {
+	if err := s.checkWeights(weights, bias); err != nil {
 		return nil, err
 	}
+	c := &Conv{set: set, shape: s, lo: lowest(relu)}
+	c.cut(s.K(), bias)
+	c.pack(weights)
+	return c, nil
+}
+
+// lowest is the value that results are raised to: 0 for ReLU, -Inf for none.
+func lowest(relu bool) float32 {
+	if relu {
+		return 0
+	}
+	return float32(math.Inf(-1))
+}
+
+// checkWeights checks the shape and that the weights fit it.
+func (s ConvShape) checkWeights(weights, bias []float32) error {
+	if err := s.Check(); err != nil {
+		return err
+	}
 	if len(weights) != s.Weights() {
-		return nil, fmt.Errorf("convolution: %d weights, expected %d for %d×%d×%d×%d", len(weights), s.Weights(), s.Out, s.In/s.Groups, s.KH, s.KW)
+		return fmt.Errorf("convolution: %d weights, expected %d for %d×%d×%d×%d", len(weights), s.Weights(), s.Out, s.In/s.Groups, s.KH, s.KW)
 	}
 	if bias != nil && len(bias) != s.Out {
-		return nil, fmt.Errorf("convolution: %d biases, expected %d", len(bias), s.Out)
+		return fmt.Errorf("convolution: %d biases, expected %d", len(bias), s.Out)
 	}
-	c := &Conv{set: set, shape: s, lo: float32(math.Inf(-1))}
-	if relu {
-		c.lo = 0
-	}
-	c.pack(weights, bias)
-	return c, nil
+	return nil
 }
 
 // Shape returns the shape that the weights were packed for.
@@ -69,8 +86,8 @@ type convTask struct {
 	flatPixels int
 
 	lineStep int // lines a chunk
-	edge     [][]float32
-	maxLine  int
+	maxLine  int // pixels
+	scratch      // a line of a tile that is wider than its block
 }
 
 // chunkMACs is the least work of a chunk, so that claiming one stays below 1 %.
@@ -88,6 +105,9 @@ func (c *Conv) Bind(dst, src View, threads int) (Task, error) {
 	oh, ow := s.OutSize(src.H, src.W)
 	if dst.H != oh || dst.W != ow || dst.C != s.Out || src.C != s.In {
 		return nil, fmt.Errorf("convolution: %v to %v, expected %d input channels and output %d×%d×%d", src, dst, s.In, oh, ow, s.Out)
+	}
+	if c.winograd != nil {
+		return c.bindWinograd(dst, src, threads)
 	}
 	t := &convTask{Conv: c, dst: dst, src: src, interior: dst, srcStride: s.Stride * src.Pixel}
 	if s.KH == 1 && s.KW == 1 && s.Pad > 0 {
@@ -148,12 +168,7 @@ func (c *Conv) Bind(dst, src View, threads int) (Task, error) {
 			edge = max(edge, t.maxLine*b.tile.Width)
 		}
 	}
-	if edge > 0 {
-		t.edge = make([][]float32, max(threads, 1))
-		for i := range t.edge {
-			t.edge[i] = Alloc(edge)
-		}
-	}
+	t.scratch = newScratch(threads, edge)
 	return t, nil
 }
 
@@ -186,30 +201,29 @@ func (t *convTask) Chunk(worker, i int) {
 // line computes pixels output pixels of one block, from indices into the two
 // views' memory.
 func (t *convTask) line(worker int, b *convBlock, dst, src, pixels int) {
+	w, bias := &t.panels[b.weights], &t.bias[b.bias]
 	if b.width == b.tile.Width {
-		t.tiles(b, t.dst.Data[dst:], t.src.Data[src:], pixels, t.dst.Pixel)
+		b.tile.run(t.dst.Data[dst:], t.src.Data[src:], w, bias, t.offsets, t.segLen, t.srcStride, t.dst.Pixel, pixels, t.lo)
 		return
 	}
 	// A tile always writes its full width: go through a buffer of that width.
-	edge := t.edge[worker]
-	t.tiles(b, edge, t.src.Data[src:], pixels, b.tile.Width)
+	edge := t.of(worker)
+	b.tile.run(edge, t.src.Data[src:], w, bias, t.offsets, t.segLen, t.srcStride, b.tile.Width, pixels, t.lo)
 	for p := range pixels {
 		copy(t.dst.Data[dst+p*t.dst.Pixel:][:b.width], edge[p*b.tile.Width:])
 	}
 }
 
-// tiles computes pixels output pixels in tiles of almost equal height.
-func (t *convTask) tiles(b *convBlock, dst, src []float32, pixels, dstStride int) {
-	heights := b.tile.Heights
-	tiles := (pixels + len(heights) - 1) / len(heights)
+// run computes pixels output pixels in tiles of almost equal height.
+func (t *ConvTile) run(dst, src []float32, weights, bias *float32, offsets []int, segLen, srcStride, dstStride, pixels int, lo float32) {
+	tiles := (pixels + len(t.Heights) - 1) / len(t.Heights)
 	height, taller := pixels/tiles, pixels%tiles
-	w, bias := &t.panels[b.weights], &t.bias[b.bias]
 	if taller > 0 {
-		heights[height](&dst[0], &src[0], w, bias, &t.offsets[0], len(t.offsets), t.segLen, t.srcStride, dstStride, taller, t.lo)
+		t.Heights[height](&dst[0], &src[0], weights, bias, &offsets[0], len(offsets), segLen, srcStride, dstStride, taller, lo)
 		done := taller * (height + 1)
-		dst, src = dst[done*dstStride:], src[done*t.srcStride:]
+		dst, src = dst[done*dstStride:], src[done*srcStride:]
 	}
-	heights[height-1](&dst[0], &src[0], w, bias, &t.offsets[0], len(t.offsets), t.segLen, t.srcStride, dstStride, tiles-taller, t.lo)
+	t.Heights[height-1](&dst[0], &src[0], weights, bias, &offsets[0], len(offsets), segLen, srcStride, dstStride, tiles-taller, lo)
 }
 
 // ring writes act(bias) to the pixels that only the padding of a 1×1 convolution

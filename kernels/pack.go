@@ -1,12 +1,11 @@
 package kernels
 
-// pack lays the weights out in panels: the output channels of each group are cut
-// into blocks of the wide tile, then at most one of the narrow one; a panel holds,
-// for every k in (kernel row, kernel column, input channel) order, one weight per
-// column of the tile, zeros beyond the block's channels.
-func (c *Conv) pack(weights, bias []float32) {
+// cut divides the output channels of each group into blocks of the wide tile, then
+// at most one of the narrow one, gives each block a panel of k rows as wide as its
+// tile, zeros beyond the block's channels, and packs the biases.
+func (c *Conv) cut(k int, bias []float32) {
 	s := c.shape
-	in, out, k := s.In/s.Groups, s.Out/s.Groups, s.K()
+	in, out := s.In/s.Groups, s.Out/s.Groups
 	size, columns := 0, 0
 	for g := range s.Groups {
 		for n := 0; n < out; {
@@ -23,11 +22,20 @@ func (c *Conv) pack(weights, bias []float32) {
 	}
 	c.panels = Alloc(size)
 	c.bias = Alloc(columns)
-	for _, b := range c.blocks {
-		if bias != nil {
+	if bias != nil {
+		for _, b := range c.blocks {
 			copy(c.bias[b.bias:], bias[b.out:b.out+b.width])
 		}
-		packPanel(c.panels[b.weights:][:k*b.tile.Width], weights[b.out*k:][:b.width*k], b.tile.Width, in, s.KH*s.KW)
+	}
+}
+
+// pack fills the panels for the direct algorithm: for every k in (kernel row,
+// kernel column, input channel) order, one weight per column of the tile.
+func (c *Conv) pack(weights []float32) {
+	s := c.shape
+	k := s.K()
+	for _, b := range c.blocks {
+		packPanel(c.panels[b.weights:][:k*b.tile.Width], weights[b.out*k:][:b.width*k], b.tile.Width, s.In/s.Groups, s.KH*s.KW)
 	}
 }
 

@@ -117,6 +117,36 @@ type Set struct {
 	//	}
 	LRN func(dst, src, squares *float32, pixels, channels, srcPixel, dstPixel, squaresPixel, size int, scale, k float32)
 
+	// WinogradInput transforms the inputs of a row of tiles, 6×6 pixels each, by the
+	// matrix BT of winograd.New(m, 7-m), which is the same for every m. Its rounding
+	// is that of the recipe; tmp is scratch memory for 36 vectors.
+	//
+	//	for t := range tiles {
+	//		for c := range channels {
+	//			for i := range 6 {
+	//				for j := range 6 {
+	//					dst[(i*6+j)*dstPoint+t*dstTile+c] = Σ BT[i][k]*BT[j][l]*src[k*srcRow+l*srcPixel+t*srcTile+c] // over k, l
+	//				}
+	//			}
+	//		}
+	//	}
+	WinogradInput func(dst, src, tmp *float32, tiles, channels, srcRow, srcPixel, srcTile, dstPoint, dstTile int)
+
+	// WinogradOutput[m] transforms the 36 products of each of a row of tiles to m×m
+	// output pixels, by the matrix AT of winograd.New(m, 7-m); nil where there is none:
+	//
+	//	for t := range tiles {
+	//		for c := range channels {
+	//			for i := range m {
+	//				for j := range m {
+	//					y := bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*6+l)*srcPoint+t*srcTile+c] // over k, l
+	//					dst[i*dstRow+j*dstPixel+t*dstTile+c] = max(y, lo)
+	//				}
+	//			}
+	//		}
+	//	}
+	WinogradOutput [5]func(dst, src, tmp, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32)
+
 	// FMAPeak runs n rounds of PeakFMAs independent vector multiply-adds on
 	// registers: the processor's upper bound. ReadPeak adds up n values (a multiple of
 	// 16·Lanes) into Lanes sums at dst: the bound of reading memory.
@@ -127,16 +157,20 @@ type Set struct {
 
 var scalarSet = Set{
 	ISA: Scalar, Lanes: 1,
-	Conv:         ConvTile{4, []ConvFunc{scalar.Conv1x4, scalar.Conv2x4}},
-	ConvNarrow:   ConvTile{4, []ConvFunc{scalar.Conv1x4, scalar.Conv2x4}},
-	MaxPool3x3s2: scalar.MaxPool3x3s2,
-	MaxPool:      scalar.MaxPool,
-	AvgPool:      scalar.AvgPool,
-	Add:          scalar.Add,
-	ReLU:         scalar.ReLU,
-	LRNSquare:    scalar.LRNSquare,
-	LRN:          scalar.LRN,
-	FMAPeak:      scalar.FMAPeak,
-	PeakFMAs:     scalar.PeakFMAs,
-	ReadPeak:     scalar.ReadPeak,
+	Conv:          ConvTile{4, []ConvFunc{scalar.Conv1x4, scalar.Conv2x4}},
+	ConvNarrow:    ConvTile{4, []ConvFunc{scalar.Conv1x4, scalar.Conv2x4}},
+	MaxPool3x3s2:  scalar.MaxPool3x3s2,
+	MaxPool:       scalar.MaxPool,
+	AvgPool:       scalar.AvgPool,
+	Add:           scalar.Add,
+	ReLU:          scalar.ReLU,
+	LRNSquare:     scalar.LRNSquare,
+	LRN:           scalar.LRN,
+	WinogradInput: scalar.WinogradInput6,
+	WinogradOutput: [5]func(dst, src, tmp, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32){
+		2: scalar.WinogradOutput6x2, 3: scalar.WinogradOutput6x3, 4: scalar.WinogradOutput6x4,
+	},
+	FMAPeak:  scalar.FMAPeak,
+	PeakFMAs: scalar.PeakFMAs,
+	ReadPeak: scalar.ReadPeak,
 }

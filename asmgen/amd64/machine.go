@@ -23,13 +23,14 @@ type Machine struct {
 	ctx       *build.Context
 	lanes     int
 	registers int
-	labels    map[string]int
+	labels    map[string]int          // of the current function, by name
+	consts    map[float32]operand.Mem // of the file
 }
 
 // New returns a machine with vectors of lanes float32 values: 8 for AVX2, 16 for
 // AVX-512. constraint is the build constraint of its files.
 func New(lanes int, constraint string) *Machine {
-	m := &Machine{ctx: build.NewContext(), lanes: lanes}
+	m := &Machine{ctx: build.NewContext(), lanes: lanes, consts: map[float32]operand.Mem{}}
 	switch lanes {
 	case 8:
 		m.registers = 16 // avo would hand out Y16 to Y31, which are AVX-512's
@@ -145,6 +146,18 @@ func (m *Machine) Zero() vec.V {
 	return v
 }
 
+// Const broadcasts from read-only data.
+func (m *Machine) Const(c float32) vec.V {
+	mem, ok := m.consts[c]
+	if !ok {
+		mem = m.ctx.ConstData(fmt.Sprintf("const%d", len(m.consts)), operand.F32(c))
+		m.consts[c] = mem
+	}
+	v := m.vector()
+	m.ctx.VBROADCASTSS(mem, v)
+	return v
+}
+
 func (m *Machine) Copy(v vec.V) vec.V {
 	c := m.vector()
 	m.ctx.VMOVAPS(v, c)
@@ -157,6 +170,12 @@ func (m *Machine) ZeroInt() vec.R {
 	return r
 }
 
+func (m *Machine) Count(n int) vec.R {
+	r := m.ctx.GP64()
+	m.ctx.MOVQ(operand.U32(uint32(n)), r)
+	return r
+}
+
 func (m *Machine) CopyInt(r vec.R) vec.R {
 	c := m.ctx.GP64()
 	m.ctx.MOVQ(r, c)
@@ -164,6 +183,7 @@ func (m *Machine) CopyInt(r vec.R) vec.R {
 }
 
 func (m *Machine) AddInt(dst, src vec.R) { m.ctx.ADDQ(src, dst) }
+func (m *Machine) SubInt(dst, src vec.R) { m.ctx.SUBQ(src, dst) }
 
 func (m *Machine) AddMul(dst, src vec.R, n int) {
 	switch n {
@@ -275,6 +295,7 @@ func (m *Machine) StoreX(v vec.V, p, x vec.R) {
 }
 
 func (m *Machine) Add(dst, v vec.V) { m.ctx.VADDPS(v, dst, dst) }
+func (m *Machine) Sub(dst, v vec.V) { m.ctx.VSUBPS(v, dst, dst) }
 func (m *Machine) Mul(dst, v vec.V) { m.ctx.VMULPS(v, dst, dst) }
 func (m *Machine) Div(dst, v vec.V) { m.ctx.VDIVPS(v, dst, dst) }
 
@@ -289,3 +310,4 @@ func (m *Machine) Sqrt(v vec.V) vec.V {
 func (m *Machine) Max(dst, v vec.V) { m.ctx.VMAXPS(dst, v, dst) }
 
 func (m *Machine) MulAdd(dst, a, b vec.V) { m.ctx.VFMADD231PS(a, b, dst) }
+func (m *Machine) MulSub(dst, a, b vec.V) { m.ctx.VFNMADD231PS(a, b, dst) }

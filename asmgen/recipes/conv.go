@@ -8,7 +8,7 @@ import (
 
 // Conv is the convolution tile, the one kernel behind convolutions of every size
 // and dense layers: functions Conv1xN to ConvMxN for a tile of M×N.
-var Conv = Recipe{"conv", func(m vec.Machine, t Tile) []string {
+var Conv = Recipe{"conv", true, func(m vec.Machine, t Tile) []string {
 	var names []string
 	for rows := 1; rows <= t.Rows; rows++ {
 		names = append(names, fmt.Sprintf("Conv%dx%d", rows, t.Cols))

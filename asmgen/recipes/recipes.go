@@ -4,13 +4,16 @@ package recipes
 
 import "firebench/asmgen/vec"
 
-// A Tile is the part of an output that a kernel holds in registers: Rows pixels ×
-// Cols channels. Families without a tile leave it zero.
+// A Tile is the part of an output that a kernel computes at a time: for
+// convolutions Rows pixels × Cols channels. Families without a tile leave it zero.
 type Tile struct{ Rows, Cols int }
 
 // A Recipe is one kernel family.
 type Recipe struct {
 	File string // of this package, named in the generated headers; also the generated files' name
+	// Table asks for a list of the tile's functions: they do the same for different
+	// heights.
+	Table bool
 	// Emit writes the family's functions for a tile and returns their names.
 	Emit func(m vec.Machine, t Tile) []string
 }

@@ -31,11 +31,14 @@ type Machine interface {
 	Int(param string) R   // loads an integer or pointer argument
 	Splat(param string) V // loads a float32 argument into all lanes
 	Zero() V
+	Const(c float32) V // all lanes are c
 	Copy(v V) V
 
 	ZeroInt() R
+	Count(n int) R // a loop's constant count
 	CopyInt(r R) R
 	AddInt(dst, src R)                                    // dst += src
+	SubInt(dst, src R)                                    // dst -= src
 	AddMul(dst, src R, n int)                             // dst += n·src
 	AddVectors(p R, n int)                                // p += n vectors
 	AddFloats(p R, n int)                                 // p += n float32 values
@@ -53,14 +56,22 @@ type Machine interface {
 	Store(v V, p R, off int)
 	StoreX(v V, p, x R)
 	Add(dst, v V)       // dst += v
+	Sub(dst, v V)       // dst -= v
 	Mul(dst, v V)       // dst *= v
 	Div(dst, v V)       // dst /= v
 	Sqrt(v V) V         // √v
 	Max(dst, v V)       // dst = max(dst, v); dst where either is NaN, if the machine must choose
 	MulAdd(dst, a, b V) // dst += a·b, rounded once
+	MulSub(dst, a, b V) // dst -= a·b, rounded once
 
 	// Rows prepares the addressing of n rows that lie stride bytes apart.
 	Rows(stride R, n int) Rows
+
+	// LoadRow and StoreRow access the vector at the start of row i; NextVector moves
+	// all rows by a vector.
+	LoadRow(rows Rows, i int) V
+	StoreRow(v V, rows Rows, i int)
+	NextVector(rows Rows)
 
 	// Outer adds steps outer products to the accumulators: for each step k, row m and
 	// vector v, acc[m][v] += rows[m][k]·w[k][v], where w is a run of len(acc[0])

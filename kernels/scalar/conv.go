@@ -7,9 +7,9 @@ func Conv1x4(dst, src, weights, bias *float32, offsets *int, segs, segLen, srcSt
 	b := (*[4]float32)(unsafe.Pointer(bias))
 	for t := range tiles {
 		c0, c1, c2, c3 := b[0], b[1], b[2], b[3]
-		w := at(weights, 0, 4*segs*segLen)
+		w := vec(weights, 0, 4*segs*segLen)
 		for _, off := range unsafe.Slice(offsets, segs) {
-			for _, x := range at(src, t*srcStride+off, segLen) {
+			for _, x := range vec(src, t*srcStride+off, segLen) {
 				c0 += float32(x * w[0])
 				c1 += float32(x * w[1])
 				c2 += float32(x * w[2])
@@ -17,7 +17,7 @@ func Conv1x4(dst, src, weights, bias *float32, offsets *int, segs, segLen, srcSt
 				w = w[4:]
 			}
 		}
-		store4(at(dst, t*dstStride, 4), c0, c1, c2, c3, lo)
+		store4(vec(dst, t*dstStride, 4), c0, c1, c2, c3, lo)
 	}
 }
 
@@ -28,10 +28,10 @@ func Conv2x4(dst, src, weights, bias *float32, offsets *int, segs, segLen, srcSt
 	for t := range tiles {
 		c0, c1, c2, c3 := b[0], b[1], b[2], b[3]
 		d0, d1, d2, d3 := b[0], b[1], b[2], b[3]
-		w := at(weights, 0, 4*segs*segLen)
+		w := vec(weights, 0, 4*segs*segLen)
 		for _, off := range unsafe.Slice(offsets, segs) {
-			xs := at(src, 2*t*srcStride+off, segLen)
-			ys := at(src, (2*t+1)*srcStride+off, segLen)
+			xs := vec(src, 2*t*srcStride+off, segLen)
+			ys := vec(src, (2*t+1)*srcStride+off, segLen)
 			for k, x := range xs {
 				y := ys[k]
 				w0, w1, w2, w3 := w[0], w[1], w[2], w[3]
@@ -46,8 +46,8 @@ func Conv2x4(dst, src, weights, bias *float32, offsets *int, segs, segLen, srcSt
 				d3 += float32(y * w3)
 			}
 		}
-		store4(at(dst, 2*t*dstStride, 4), c0, c1, c2, c3, lo)
-		store4(at(dst, (2*t+1)*dstStride, 4), d0, d1, d2, d3, lo)
+		store4(vec(dst, 2*t*dstStride, 4), c0, c1, c2, c3, lo)
+		store4(vec(dst, (2*t+1)*dstStride, 4), d0, d1, d2, d3, lo)
 	}
 }
 

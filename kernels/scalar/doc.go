@@ -9,7 +9,7 @@ package scalar
 
 import "unsafe"
 
-// at returns p[i:i+n]; the pointers come from kernels, which owns the bounds.
-func at(p *float32, i, n int) []float32 {
+// vec returns p[i:i+n]; the pointers come from kernels, which owns the bounds.
+func vec(p *float32, i, n int) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(p), i*4)), n)
 }

@@ -4,17 +4,17 @@ import "math"
 
 // Add sets dst[i] = max(a[i]+b[i], lo).
 func Add(dst, a, b *float32, n int, lo float32) {
-	y := at(b, 0, n)
-	z := at(dst, 0, n)
-	for i, x := range at(a, 0, n) {
+	y := vec(b, 0, n)
+	z := vec(dst, 0, n)
+	for i, x := range vec(a, 0, n) {
 		z[i] = max(x+y[i], lo)
 	}
 }
 
 // ReLU sets dst[i] = max(src[i], 0).
 func ReLU(dst, src *float32, n int) {
-	y := at(dst, 0, n)
-	for i, x := range at(src, 0, n) {
+	y := vec(dst, 0, n)
+	for i, x := range vec(src, 0, n) {
 		y[i] = max(x, 0)
 	}
 }
@@ -22,8 +22,8 @@ func ReLU(dst, src *float32, n int) {
 // LRNSquare squares the channels of a row of pixels.
 func LRNSquare(dst, src *float32, pixels, channels, srcPixel, dstPixel int) {
 	for p := range pixels {
-		y := at(dst, p*dstPixel, channels)
-		for c, x := range at(src, p*srcPixel, channels) {
+		y := vec(dst, p*dstPixel, channels)
+		for c, x := range vec(src, p*srcPixel, channels) {
 			y[c] = x * x
 		}
 	}
@@ -32,9 +32,9 @@ func LRNSquare(dst, src *float32, pixels, channels, srcPixel, dstPixel int) {
 // LRN divides by (k + scale·Σ squares)^0.75.
 func LRN(dst, src, squares *float32, pixels, channels, srcPixel, dstPixel, squaresPixel, size int, scale, k float32) {
 	for p := range pixels {
-		y := at(dst, p*dstPixel, channels)
-		sq := at(squares, p*squaresPixel, channels+size-1)
-		for c, x := range at(src, p*srcPixel, channels) {
+		y := vec(dst, p*dstPixel, channels)
+		sq := vec(squares, p*squaresPixel, channels+size-1)
+		for c, x := range vec(src, p*srcPixel, channels) {
 			sum := sq[c]
 			for _, v := range sq[c+1 : c+size] {
 				sum += v

@@ -31,7 +31,7 @@ var sink float32
 // ReadPeak adds up n values, a multiple of 16.
 func ReadPeak(dst, src *float32, n int) {
 	var s [8]float32
-	xs := at(src, 0, n)
+	xs := vec(src, 0, n)
 	for ; len(xs) >= 8; xs = xs[8:] {
 		s[0] += xs[0]
 		s[1] += xs[1]

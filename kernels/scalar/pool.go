@@ -3,17 +3,17 @@ package scalar
 // MaxPool3x3s2 computes a row of 3×3 windows, stride 2.
 func MaxPool3x3s2(dst, src *float32, pixels, channels, srcRow, srcPixel, dstPixel int) {
 	for p := range pixels {
-		MaxPool(&at(dst, p*dstPixel, 1)[0], &at(src, 2*p*srcPixel, 1)[0], 3, 3, channels, srcRow, srcPixel)
+		MaxPool(&vec(dst, p*dstPixel, 1)[0], &vec(src, 2*p*srcPixel, 1)[0], 3, 3, channels, srcRow, srcPixel)
 	}
 }
 
 // MaxPool computes one window of rows×cols pixels.
 func MaxPool(dst, src *float32, rows, cols, channels, srcRow, srcPixel int) {
-	y := at(dst, 0, channels)
-	copy(y, at(src, 0, channels))
+	y := vec(dst, 0, channels)
+	copy(y, vec(src, 0, channels))
 	for i := range rows {
 		for j := range cols {
-			for c, x := range at(src, i*srcRow+j*srcPixel, channels) {
+			for c, x := range vec(src, i*srcRow+j*srcPixel, channels) {
 				y[c] = max(y[c], x)
 			}
 		}
@@ -22,11 +22,11 @@ func MaxPool(dst, src *float32, rows, cols, channels, srcRow, srcPixel int) {
 
 // AvgPool computes the sum of one window times scale.
 func AvgPool(dst, src *float32, rows, cols, channels, srcRow, srcPixel int, scale float32) {
-	y := at(dst, 0, channels)
+	y := vec(dst, 0, channels)
 	clear(y)
 	for i := range rows {
 		for j := range cols {
-			for c, x := range at(src, i*srcRow+j*srcPixel, channels) {
+			for c, x := range vec(src, i*srcRow+j*srcPixel, channels) {
 				y[c] += x
 			}
 		}

@@ -1,0 +1,337 @@
+package kernels
+
+import (
+	"fmt"
+
+	"firebench/kernels/winograd"
+)
+
+// winogradTile is the side of the tiles that the transform kernels read; points is
+// the number of products a tile and channel.
+const (
+	winogradTile = 6
+	points       = winogradTile * winogradTile
+)
+
+// winogradFor returns the algorithm for a convolution, nil if it has none: F(m, r)
+// with m+r-1 = 6 for square kernels of r×r taps. A kernel with stride s counts as
+// one of ⌈K/s⌉ taps at stride 1, on the s² phases of the image.
+func winogradFor(set *Set, s ConvShape) *winograd.Algorithm {
+	if s.KH != s.KW || s.Stride > 1 && s.Groups > 1 || s.KH < s.Stride {
+		return nil
+	}
+	m := winogradTile + 1 - (s.KH+s.Stride-1)/s.Stride
+	if m < 1 || m >= len(set.WinogradOutput) || set.WinogradOutput[m] == nil {
+		return nil
+	}
+	return winograd.New(m, winogradTile+1-m)
+}
+
+// HasWinograd reports whether NewWinograd and Bind accept a convolution of an h×w
+// image: the kernel must be square with 3 to 5 taps on a side, or strided with as
+// many in each phase of the image, and the output no smaller than a tile.
+func HasWinograd(set *Set, s ConvShape, h, w int) bool {
+	a := winogradFor(set, s)
+	oh, ow := s.OutSize(h, w)
+	return a != nil && oh >= a.M && ow >= a.M
+}
+
+// NewWinograd is NewConv for Winograd's algorithm F(m×m, r×r) with m+r = 7, which
+// needs 36 multiplications for m² outputs instead of m²·r². Strided convolutions
+// become ones with stride 1 on the phases of the image.
+//
+// Rounding: with u = 2⁻²⁴, an output differs from the exact one by no more than
+//
+//	u · (In·36 + 80) · β · max|input| · Σ|weights|
+//
+// in theory (see WinogradBound, which gives β), growing with the number of channels
+// and, through β, steeply with the tile; in practice it is a few u · max|output|.
+// A NaN or an infinity spreads over the tile that it is in.
+func NewWinograd(set *Set, s ConvShape, weights, bias []float32, relu bool) (*Conv, error) {
+	if err := s.checkWeights(weights, bias); err != nil {
+		return nil, err
+	}
+	a := winogradFor(set, s)
+	if a == nil {
+		return nil, fmt.Errorf("convolution: no Winograd algorithm for a %d×%d kernel with stride %d and %d groups", s.KH, s.KW, s.Stride, s.Groups)
+	}
+	c := &Conv{set: set, shape: s, winograd: a, lo: lowest(relu)}
+	c.cut(points*c.winogradIn(), bias)
+	c.packWinograd(weights)
+	return c, nil
+}
+
+// winogradIn is the number of input channels in a group, all phases counted.
+func (c *Conv) winogradIn() int {
+	return c.shape.In / c.shape.Groups * c.shape.Stride * c.shape.Stride
+}
+
+// packWinograd fills the panels with G·g·Gᵀ, rounded once: for every point, one row
+// per input channel, the phases outermost, with one weight per column of the tile.
+func (c *Conv) packWinograd(weights []float32) {
+	s, r := c.shape, c.winograd.R
+	in, channels := s.In/s.Groups, c.winogradIn()
+	taps := s.KH * s.KW
+	g := c.winograd.G.Float()
+	var half [winogradTile][winogradTile]float64 // G·g
+	for _, b := range c.blocks {
+		width := b.tile.Width
+		panel := c.panels[b.weights:][:points*channels*width]
+		for n := range b.width {
+			for ci := range channels {
+				phase, ch := ci/in, ci%in
+				py, px := phase/s.Stride, phase%s.Stride
+				w := weights[((b.out+n)*in+ch)*taps:][:taps]
+				for i := range winogradTile {
+					for x := range r {
+						half[i][x] = 0
+						for y := range r {
+							if ky, kx := y*s.Stride+py, x*s.Stride+px; ky < s.KH && kx < s.KW {
+								half[i][x] += g[i][y] * float64(w[ky*s.KW+kx])
+							}
+						}
+					}
+				}
+				for i := range winogradTile {
+					for j := range winogradTile {
+						sum := 0.0
+						for x := range r {
+							sum += half[i][x] * g[j][x]
+						}
+						panel[((i*winogradTile+j)*channels+ci)*width+n] = float32(sum)
+					}
+				}
+			}
+		}
+	}
+}
+
+// winogradTask is a Winograd convolution bound to its views. A chunk takes a block
+// of tile rows through all steps, for a part of the output channels: the inputs are
+// transformed to 36 matrices [tile][channel], each multiplied by its matrix of weights, one
+// block of output channels after the other, and the products transformed to outputs.
+// The working set stays in the level-2 cache.
+//
+// Where tiles do not divide the output, the last one of a row or column moves back
+// and overlaps its neighbour: no tile reaches beyond the padding. Both are in one
+// chunk, so that the order in which they write is fixed.
+type winogradTask struct {
+	*Conv
+	scratch
+	dst, src View
+
+	rows, cols int // tiles
+	blockRows  int // parts that the tile rows of an image are cut into
+	parts      int // parts that the output channels are cut into
+
+	channels int                                      // of a pixel of the transformed input, all groups
+	phaseW   int                                      // pixels of a row of phases; 0 for stride 1
+	inPoint  int                                      // floats between the matrices of transformed inputs
+	outPoint int                                      // floats between the matrices of products
+	layout   struct{ in, out, phases, tmp, edge int } // offsets in scratch
+	zeros    []float32                                // in the place of the bias, which only outputs have
+	offsets  []int                                    // one segment, from the start
+}
+
+func (c *Conv) bindWinograd(dst, src View, threads int) (Task, error) {
+	s, a := c.shape, c.winograd
+	if src.Halo < s.Pad {
+		return nil, fmt.Errorf("convolution: halo %d of the source is less than the padding %d", src.Halo, s.Pad)
+	}
+	if dst.H < a.M || dst.W < a.M {
+		return nil, fmt.Errorf("convolution: output %v is smaller than Winograd's %d×%d tiles", dst, a.M, a.M)
+	}
+	t := &winogradTask{Conv: c, dst: dst, src: src}
+	t.rows, t.cols = (dst.H+a.M-1)/a.M, (dst.W+a.M-1)/a.M
+	t.channels = s.In
+	if s.Stride > 1 {
+		lanes := c.set.Lanes
+		t.channels = (c.winogradIn() + lanes - 1) / lanes * lanes
+		t.phaseW = dst.W + a.R - 1
+	}
+	width := c.set.Conv.Width
+	// Half of the cache for transformed inputs and products leaves room for weights.
+	rows := level2() / 2 / (4 * points * t.cols * (t.channels + width))
+	t.blockRows = min((t.rows+max(rows, 1)-1)/max(rows, 1), max(t.rows/2, 1)) // two rows at least: the last may overlap
+	chunks := dst.N * t.blockRows
+	for t.parts = 1; t.parts < len(c.blocks) && threads > 1 && (chunks*t.parts)%threads != 0 && chunks*t.parts < 4*threads; {
+		t.parts++
+	}
+
+	tiles := (t.rows + t.blockRows - 1) / t.blockRows * t.cols
+	t.inPoint, t.outPoint = oddLines(tiles*t.channels), oddLines(tiles*width)
+	size := 0
+	reserve := func(n int) int {
+		at := size
+		size += (n + 15) / 16 * 16
+		return at
+	}
+	t.layout.in = reserve(points * t.inPoint)
+	t.layout.out = reserve(points * t.outPoint)
+	t.layout.tmp = reserve(points * c.set.Lanes)
+	t.layout.edge = reserve(a.M * a.M * width)
+	if s.Stride > 1 {
+		phaseRows := (t.rows+t.blockRows-1)/t.blockRows*a.M + a.R - 1
+		t.layout.phases = reserve(phaseRows * t.phaseW * t.channels)
+	}
+	t.scratch = newScratch(threads, size)
+	t.zeros, t.offsets = Alloc(width), []int{0}
+	return t, nil
+}
+
+// oddLines rounds a stride up to an odd number of cache lines: powers of two would
+// map all 36 matrices to the same few sets of the cache.
+func oddLines(floats int) int { return (floats+15)/16*16 | 16 }
+
+func (t *winogradTask) Chunks() int { return t.dst.N * t.blockRows * t.parts }
+
+func (t *winogradTask) Chunk(worker, i int) {
+	if i == 0 {
+		t.dst.zeroHalo()
+	}
+	part, block := i%t.parts, i/t.parts
+	n, block := block/t.blockRows, block%t.blockRows
+	first, last := block*t.rows/t.blockRows, (block+1)*t.rows/t.blockRows
+	buf := t.of(worker)
+	t.input(buf, n, first, last)
+	tiles := (last - first) * t.cols
+	for b := part * len(t.blocks) / t.parts; b < (part+1)*len(t.blocks)/t.parts; b++ {
+		t.multiply(buf, &t.blocks[b], tiles)
+		t.output(buf, &t.blocks[b], n, first, last)
+	}
+}
+
+// outRow and outCol are the first output row or column of a tile.
+func (t *winogradTask) outRow(row int) int { return min(row*t.winograd.M, t.dst.H-t.winograd.M) }
+
+// full is how many tiles of a row lie side by side; one more may overlap the last.
+func (t *winogradTask) full() int { return t.dst.W / t.winograd.M }
+
+// input transforms the inputs of tile rows first to last-1 of image n.
+func (t *winogradTask) input(buf []float32, n, first, last int) {
+	m, pad := t.winograd.M, t.shape.Pad
+	data, row, pixel := t.src.Data, t.src.Row, t.src.Pixel
+	at := func(y int) int { return t.src.Index(n, y-pad, -pad, 0) }
+	if t.phaseW > 0 {
+		y0 := t.outRow(first)
+		data, row, pixel = t.phases(buf, n, y0, t.outRow(last-1)+winogradTile), t.phaseW*t.channels, t.channels
+		at = func(y int) int { return (y - y0) * row }
+	}
+	full := t.full()
+	body := t.channels / t.set.Lanes * t.set.Lanes
+	dst, tmp := buf[t.layout.in:], &buf[t.layout.tmp]
+	transform := func(dst []float32, src, tiles int) {
+		if body > 0 {
+			t.set.WinogradInput(&dst[0], &data[src], tmp, tiles, body, row, pixel, m*pixel, t.inPoint, t.channels)
+		}
+		if body < t.channels {
+			scalarSet.WinogradInput(&dst[body], &data[src+body], tmp, tiles, t.channels-body, row, pixel, m*pixel, t.inPoint, t.channels)
+		}
+	}
+	for y := first; y < last; y++ {
+		src := at(t.outRow(y))
+		transform(dst, src, full)
+		if full < t.cols {
+			transform(dst[full*t.channels:], src+(t.dst.W-m)*pixel, 1)
+		}
+		dst = dst[t.cols*t.channels:]
+	}
+}
+
+// phases splits the input of output rows y0 to y1-1 of image n into phases: a
+// pixel becomes the Stride×Stride input pixels that it stands for, one row of them
+// after the other, and zeros up to whole vectors.
+func (t *winogradTask) phases(buf []float32, n, y0, y1 int) []float32 {
+	s, src := t.shape, t.src
+	run := s.Stride * s.In // of one input row in one pixel
+	phases := buf[t.layout.phases:][:(y1-y0)*t.phaseW*t.channels]
+	// Input columns up to W+Pad exist; what the last taps reach beyond has no weight.
+	whole := min((src.W+2*s.Pad)/s.Stride, t.phaseW)
+	for y := y0; y < y1; y++ {
+		out := phases[(y-y0)*t.phaseW*t.channels:][:t.phaseW*t.channels]
+		if s.Stride*run < t.channels {
+			clear(out)
+		}
+		for p := range s.Stride {
+			out := out[p*run:]
+			iy := y*s.Stride + p - s.Pad
+			if iy >= src.H+s.Pad {
+				for x := range t.phaseW {
+					clear(out[x*t.channels:][:run])
+				}
+				continue
+			}
+			for x := range t.phaseW {
+				px := out[x*t.channels:][:run]
+				switch {
+				case x < whole && src.Pixel == s.In:
+					in := src.Data[src.Index(n, iy, x*s.Stride-s.Pad, 0):][:run]
+					copyRun(px, in)
+				default:
+					clear(px)
+					for q := range s.Stride {
+						if ix := x*s.Stride + q - s.Pad; ix < src.W+s.Pad {
+							copy(px[q*s.In:], src.Data[src.Index(n, iy, ix, 0):][:s.In])
+						}
+					}
+				}
+			}
+		}
+	}
+	return phases
+}
+
+// copyRun copies a few values; the lengths of images with three channels do
+// without a call.
+func copyRun(dst, src []float32) {
+	switch len(dst) {
+	case 6:
+		*(*[6]float32)(dst) = [6]float32(src)
+	case 12:
+		*(*[12]float32)(dst) = [12]float32(src)
+	default:
+		copy(dst, src)
+	}
+}
+
+// multiply computes the products of one block of output channels: 36 matrix
+// products with the kernel of 1×1 convolutions.
+func (t *winogradTask) multiply(buf []float32, b *convBlock, tiles int) {
+	channels, width := t.winogradIn(), b.tile.Width
+	for p := range points {
+		w := &t.panels[b.weights+p*channels*width]
+		b.tile.run(buf[t.layout.out+p*t.outPoint:], buf[t.layout.in+p*t.inPoint+b.in:], w, &t.zeros[0], t.offsets, channels, t.channels, width, tiles, lowest(false))
+	}
+}
+
+// output transforms the products of one block of output channels.
+func (t *winogradTask) output(buf []float32, b *convBlock, n, first, last int) {
+	m, width := t.winograd.M, b.tile.Width
+	kernel := t.set.WinogradOutput[m]
+	tmp, bias := &buf[t.layout.tmp], &t.bias[b.bias]
+	full := t.full()
+	products := buf[t.layout.out:]
+	for y := first; y < last; y++ {
+		oy := t.outRow(y)
+		if b.width == width {
+			dst := t.dst.Index(n, oy, 0, b.out)
+			kernel(&t.dst.Data[dst], &products[0], tmp, bias, full, width, t.outPoint, width, t.dst.Row, t.dst.Pixel, m*t.dst.Pixel, t.lo)
+			if full < t.cols {
+				kernel(&t.dst.Data[dst+(t.dst.W-m)*t.dst.Pixel], &products[full*width], tmp, bias, 1, width, t.outPoint, width, t.dst.Row, t.dst.Pixel, 0, t.lo)
+			}
+		} else {
+			// A kernel always writes the tile's full width: go through a buffer.
+			edge := buf[t.layout.edge:]
+			for x := range t.cols {
+				kernel(&edge[0], &products[x*width], tmp, bias, 1, width, t.outPoint, width, m*width, width, 0, t.lo)
+				ox := min(x*m, t.dst.W-m)
+				for i := range m {
+					for j := range m {
+						copy(t.dst.Data[t.dst.Index(n, oy+i, ox+j, b.out):][:b.width], edge[(i*m+j)*width:])
+					}
+				}
+			}
+		}
+		products = products[t.cols*width:]
+	}
+}
