@@ -15,9 +15,6 @@ import (
 // seed makes every run use the same weights and images.
 const seed = 1
 
-// algo is the convolution algorithm of the benchmarks below.
-const algo = "direct"
-
 // planCache keeps the plans of one model: sub-benchmarks come in runs that share
 // them, and AlexNet's weights fill a quarter of a gigabyte.
 type planCache struct {
@@ -27,6 +24,7 @@ type planCache struct {
 
 type planKey struct {
 	isa     kernels.ISA
+	algo    kernels.Algo
 	threads int
 	keepAll bool
 }
@@ -35,16 +33,16 @@ var plans planCache
 
 // get compiles a model with seeded weights and an image, or finds it compiled.
 // keepAll makes steps runnable alone; every value is there then.
-func (c *planCache) get(b *testing.B, m *graph.Model, set *kernels.Set, keepAll bool) *graph.Plan {
+func (c *planCache) get(b *testing.B, m *graph.Model, set *kernels.Set, algo kernels.Algo, keepAll bool) *graph.Plan {
 	if c.model != m.Name {
 		c.close()
 		c.model = m.Name
 	}
-	key := planKey{set.ISA, runtime.GOMAXPROCS(0), keepAll}
+	key := planKey{set.ISA, algo, runtime.GOMAXPROCS(0), keepAll}
 	if p := c.plans[key]; p != nil {
 		return p
 	}
-	p, err := graph.Compile(m, weights.Random(seed), graph.Options{Set: set, Threads: key.threads, KeepAll: keepAll})
+	p, err := graph.Compile(m, weights.Random(seed), graph.Options{Set: set, Algo: algo, Threads: key.threads, KeepAll: keepAll})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -80,12 +78,20 @@ func eachNet(b *testing.B, f func(b *testing.B, m *graph.Model)) {
 	}
 }
 
+// eachAlgo runs f as a sub-benchmark for every way to choose the convolutions'
+// algorithm.
+func eachAlgo(b *testing.B, f func(b *testing.B, algo kernels.Algo)) {
+	for _, algo := range []kernels.Algo{kernels.Auto, kernels.Direct, kernels.Winograd} {
+		b.Run("algo="+algo.String(), func(b *testing.B) { f(b, algo) })
+	}
+}
+
 // BenchmarkNet measures whole networks: one image a run.
 func BenchmarkNet(b *testing.B) {
 	eachNet(b, func(b *testing.B, m *graph.Model) {
-		b.Run("algo="+algo, func(b *testing.B) {
+		eachAlgo(b, func(b *testing.B, algo kernels.Algo) {
 			eachISA(b, func(b *testing.B, set *kernels.Set) {
-				p := plans.get(b, m, set, false)
+				p := plans.get(b, m, set, algo, false)
 				measure(b, set, total(p.Steps()), false, p.Run)
 			})
 		})
@@ -104,27 +110,44 @@ func BenchmarkStage(b *testing.B) {
 			if s.Name != byStage[s.Stage][0].Name {
 				continue
 			}
-			b.Run(fmt.Sprintf("stage=%s/algo=%s", s.Stage, algo), func(b *testing.B) {
-				eachISA(b, func(b *testing.B, set *kernels.Set) {
-					p := plans.get(b, m, set, true)
-					measure(b, set, total(byStage[s.Stage]), false, func() error { return p.RunStage(s.Stage) })
+			b.Run("stage="+s.Stage, func(b *testing.B) {
+				eachAlgo(b, func(b *testing.B, algo kernels.Algo) {
+					eachISA(b, func(b *testing.B, set *kernels.Set) {
+						p := plans.get(b, m, set, algo, true)
+						measure(b, set, total(byStage[s.Stage]), false, func() error { return p.RunStage(s.Stage) })
+					})
 				})
 			})
 		}
 	})
 }
 
-// BenchmarkLayer measures every layer of every network on its own. Its data is in
-// the cache as far as it fits, which it may not be in the middle of a network.
+// BenchmarkLayer measures every layer of every network on its own, convolutions
+// with each algorithm that can compute them; pick is 1 for the one that is chosen.
+// Its data is in the cache as far as it fits, which it may not be in the middle of a
+// network.
 func BenchmarkLayer(b *testing.B) {
 	eachNet(b, func(b *testing.B, m *graph.Model) {
 		for i, s := range steps(b, m) {
-			b.Run(fmt.Sprintf("layer=%s/op=%s/algo=%s", s.Name, s.Op, algo), func(b *testing.B) {
-				eachISA(b, func(b *testing.B, set *kernels.Set) {
-					p := plans.get(b, m, set, true)
-					measure(b, set, s.Cost, s.Op == "dense", func() error { return p.RunStep(i) })
+			algos := []kernels.Algo{kernels.Direct}
+			if s.Winograd {
+				algos = append(algos, kernels.Winograd)
+			}
+			for _, algo := range algos {
+				b.Run(fmt.Sprintf("layer=%s/op=%s/algo=%v", s.Name, s.Op, algo), func(b *testing.B) {
+					eachISA(b, func(b *testing.B, set *kernels.Set) {
+						p := plans.get(b, m, set, algo, true)
+						measure(b, set, s.Cost, s.Op == "dense", func() error { return p.RunStep(i) })
+						if s.Winograd {
+							pick := 0.0
+							if plans.get(b, m, set, kernels.Auto, true).Steps()[i].Algo == algo {
+								pick = 1
+							}
+							b.ReportMetric(pick, "pick")
+						}
+					})
 				})
-			})
+			}
 		}
 	})
 }
@@ -140,7 +163,7 @@ func steps(b *testing.B, m *graph.Model) []graph.Step {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return plans.get(b, m, set, true).Steps()
+	return plans.get(b, m, set, kernels.Auto, true).Steps()
 }
 
 // total adds up the costs of steps.

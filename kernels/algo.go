@@ -36,9 +36,9 @@ func ParseAlgo(s string) (Algo, error) {
 	return 0, fmt.Errorf("unknown algorithm %q, expected auto, direct or winograd", s)
 }
 
-// level2 returns the size of the level-2 cache in bytes, 1 MiB where it cannot be
+// Level2 returns the size of the level-2 cache in bytes, 1 MiB where it cannot be
 // told.
-func level2() int {
+func Level2() int {
 	if n := cpuid.CPU.Cache.L2; n > 0 {
 		return n
 	}
@@ -65,7 +65,7 @@ func Pick(set *Set, s ConvShape, h, w int) Algo {
 	oh, ow := s.OutSize(h, w)
 	vectors := func(channels int) int { return (channels + set.Lanes - 1) / set.Lanes }
 	stream := func(weights int) int {
-		if bytes := 4 * weights; bytes > level2()/2 {
+		if bytes := 4 * weights; bytes > Level2()/2 {
 			return bytes / bytesPerCycle
 		}
 		return 0

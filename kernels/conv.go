@@ -103,7 +103,7 @@ func (c *Conv) Bind(dst, src View, threads int) (Task, error) {
 		return nil, fmt.Errorf("convolution: %w", err)
 	}
 	oh, ow := s.OutSize(src.H, src.W)
-	if dst.H != oh || dst.W != ow || dst.C != s.Out || src.C != s.In {
+	if !dst.fits(oh) || dst.W != ow || dst.C != s.Out || src.C != s.In {
 		return nil, fmt.Errorf("convolution: %v to %v, expected %d input channels and output %d×%d×%d", src, dst, s.In, oh, ow, s.Out)
 	}
 	if c.winograd != nil {

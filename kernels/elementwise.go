@@ -80,3 +80,17 @@ func BindCopy(dst, src View, threads int) (Task, error) {
 		copy(dst, a)
 	}}, threads)
 }
+
+// BindZeroHalo prepares clearing v's halo. Only rows that are computed through
+// windows need it; other tasks do that themselves.
+func BindZeroHalo(v View) (Task, error) {
+	if err := v.check("halo"); err != nil {
+		return nil, err
+	}
+	return zeroHaloTask{v}, nil
+}
+
+type zeroHaloTask struct{ View }
+
+func (zeroHaloTask) Chunks() int      { return 1 }
+func (t zeroHaloTask) Chunk(_, _ int) { t.zeroHalo() }

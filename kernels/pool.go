@@ -40,7 +40,7 @@ func bindPool(set *Set, s PoolShape, dst, src View, threads int, average bool) (
 	if s.KH == 0 {
 		s = PoolShape{KH: src.H, KW: src.W, Stride: 1}
 	}
-	if dst.H != oh || dst.W != ow || dst.C != src.C {
+	if !dst.fits(oh) || dst.W != ow || dst.C != src.C {
 		return nil, fmt.Errorf("pooling: %v to %v, expected output %d×%d×%d", src, dst, oh, ow, src.C)
 	}
 	t := &poolTask{set: set, shape: s, dst: dst, src: src, average: average}

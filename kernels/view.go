@@ -15,6 +15,8 @@ type View struct {
 	N, H, W, C        int
 	Batch, Row, Pixel int
 	Halo              int
+
+	window bool // of rows: the halo belongs to the rows around, of which some may be missing
 }
 
 // ViewSize returns how many float32 values ViewOf needs.
@@ -49,6 +51,33 @@ func (v View) Channels(c0, c int) View {
 	return v
 }
 
+// Rows returns the window of h rows from y0 on. Reading it may go beyond, into the
+// rows around it or the halo; a task that writes it leaves the halo alone, and may
+// have a source that would give more rows.
+func (v View) Rows(y0, h int) View {
+	if y0 < 0 || h < 1 || y0+h > v.H {
+		panic(fmt.Sprintf("kernels: rows %d to %d of a view with %d", y0, y0+h, v.H))
+	}
+	v.Offset += y0 * v.Row
+	v.H = h
+	v.window = true
+	return v
+}
+
+// Image returns the window of image n alone.
+func (v View) Image(n int) View {
+	if n < 0 || n >= v.N {
+		panic(fmt.Sprintf("kernels: image %d of a view with %d", n, v.N))
+	}
+	v.Offset += n * v.Batch
+	v.N = 1
+	return v
+}
+
+// fits reports whether h rows of output are what the view is for: just as many,
+// or at least, if it is a window.
+func (v View) fits(h int) bool { return v.H == h || v.window && v.H < h }
+
 // Index returns the index into Data of an element; y and x may lie in the halo.
 func (v View) Index(n, y, x, c int) int {
 	return v.Offset + n*v.Batch + y*v.Row + x*v.Pixel + c
@@ -73,7 +102,7 @@ func (v View) flat() bool {
 
 // zeroHalo clears the halo: it belongs to the producer, and arenas reuse memory.
 func (v View) zeroHalo() {
-	if v.Halo == 0 {
+	if v.Halo == 0 || v.window {
 		return
 	}
 	for n := range v.N {
@@ -107,8 +136,12 @@ func (v View) check(name string) error {
 	if v.Pixel < v.C || v.Row < v.W*v.Pixel || (v.N > 1 && v.Batch < v.H*v.Row) {
 		return fmt.Errorf("%s: view %v overlaps itself: strides %d, %d, %d", name, v, v.Batch, v.Row, v.Pixel)
 	}
-	first := v.Index(0, -v.Halo, -v.Halo, 0)
-	last := v.Index(v.N-1, v.H-1+v.Halo, v.W-1+v.Halo, v.C-1)
+	above := v.Halo
+	if v.window {
+		above = 0
+	}
+	first := v.Index(0, -above, -v.Halo, 0)
+	last := v.Index(v.N-1, v.H-1+above, v.W-1+v.Halo, v.C-1)
 	if first < 0 || last >= len(v.Data) {
 		return fmt.Errorf("%s: view %v spans elements %d to %d of %d", name, v, first, last, len(v.Data))
 	}

@@ -106,6 +106,16 @@ func (c *Conv) packWinograd(weights []float32) {
 	}
 }
 
+// RowAlign is 1, or the height of Winograd's output tiles. Computing an output in
+// windows of rows gives the same bits as computing it at once if windows start at
+// multiples of it and are no lower.
+func (c *Conv) RowAlign() int {
+	if c.winograd != nil {
+		return c.winograd.M
+	}
+	return 1
+}
+
 // winogradTask is a Winograd convolution bound to its views. A chunk takes a block
 // of tile rows through all steps, for a part of the output channels: the inputs are
 // transformed to 36 matrices [tile][channel], each multiplied by its matrix of weights, one
@@ -151,7 +161,7 @@ func (c *Conv) bindWinograd(dst, src View, threads int) (Task, error) {
 	}
 	width := c.set.Conv.Width
 	// Half of the cache for transformed inputs and products leaves room for weights.
-	rows := level2() / 2 / (4 * points * t.cols * (t.channels + width))
+	rows := Level2() / 2 / (4 * points * t.cols * (t.channels + width))
 	t.blockRows = min((t.rows+max(rows, 1)-1)/max(rows, 1), max(t.rows/2, 1)) // two rows at least: the last may overlap
 	chunks := dst.N * t.blockRows
 	for t.parts = 1; t.parts < len(c.blocks) && threads > 1 && (chunks*t.parts)%threads != 0 && chunks*t.parts < 4*threads; {

@@ -152,7 +152,7 @@ type buffer struct {
 // buffers returns the buffers by the number of the value that owns each, nil for
 // values that own none. With keep, all are in use for ever; the network's input,
 // result and logits always are.
-func (l *layout) buffers(input layer.Shape, batch int, keep bool) []*buffer {
+func (l *layout) buffers(input layer.Shape, batch int, keep bool, segments []*segment) []*buffer {
 	buffers := make([]*buffer, len(l.values))
 	for v := range l.values {
 		if l.target(v) != v {
@@ -173,6 +173,19 @@ func (l *layout) buffers(input layer.Shape, batch int, keep bool) []*buffer {
 			b.halo = max(b.halo, halo(l.infos[i]))
 		}
 	}
+	// What a segment reads and writes is in use from its start to its end.
+	for _, s := range segments {
+		for i := s.first; i <= s.last; i++ {
+			for _, v := range append([]int{i + 1}, l.args[i]...) {
+				root, _ := l.window(v)
+				b := buffers[root]
+				b.last = max(b.last, s.last)
+				if s.rows[root] != nil {
+					b.first = min(b.first, s.first)
+				}
+			}
+		}
+	}
 	pinned := []int{0, len(l.infos), l.softmaxInput()}
 	if keep {
 		for v := range l.values {
@@ -183,12 +196,23 @@ func (l *layout) buffers(input layer.Shape, batch int, keep bool) []*buffer {
 		root, _ := l.window(v)
 		buffers[root].first, buffers[root].last = -1, len(l.infos)
 	}
-	for _, b := range buffers {
+	inner := map[int]*rows{}
+	for _, s := range segments {
+		for root, r := range s.rows {
+			if !r.outer {
+				inner[root] = r
+			}
+		}
+	}
+	for root, b := range buffers {
 		if b == nil {
 			continue
 		}
 		const line = 64 / 4
 		size := int64(batch) * int64(kernels.ViewSize(1, b.shape.H, b.shape.W, b.shape.C, b.halo))
+		if r := inner[root]; r != nil {
+			size = int64(kernels.ViewSize(1, r.height-2*r.halo, b.shape.W, b.shape.C, b.halo))
+		}
 		b.size = (size + line - 1) / line * line
 	}
 	return buffers

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 
 	"firebench/kernels"
 	"firebench/net/layer"
@@ -27,6 +28,7 @@ type Weights interface {
 // machine has.
 type Options struct {
 	Set     *kernels.Set // nil: the best that the machine supports
+	Algo    kernels.Algo // of the convolutions; the zero value picks for each
 	Threads int          // the caller's included; 0: GOMAXPROCS
 	Batch   int          // images a Run; 0: 1
 	KeepAll bool         // reuse no memory, so that every node can be read after Run
@@ -69,6 +71,9 @@ func (o *Options) resolve() error {
 //   - The inputs of a concatenation are written to channel windows of its result;
 //     only those that have other readers are copied.
 //   - A value that padded convolutions read is surrounded by a halo of zeros.
+//   - Where the values between some layers do not fit the level-2 cache, bands of
+//     rows pass through these layers one after the other; values that nobody else
+//     reads are then never there as a whole.
 //   - All values share one block of memory, each at a place that is free as long as
 //     it is needed.
 //
@@ -86,81 +91,231 @@ func Compile(m *Model, w Weights, o Options) (*Plan, error) {
 	}
 
 	l := newLayout(t)
-	buffers := l.buffers(m.Input, o.Batch, o.KeepAll)
+	p := &Plan{model: m, nodes: map[string]kernels.View{}}
+	convs := map[int]*kernels.Conv{}
+	for i, n := range t.infos {
+		if wl, ok := n.Layer.(layer.Weighted); ok {
+			if convs[i], err = pack(o, n, wl, w, l.values[i+1].relu); err != nil {
+				return fail(fmt.Errorf("node %s: %w", n.Name, err))
+			}
+			p.weights += convs[i].Bytes()
+		}
+	}
+	var segments []*segment
+	if !o.KeepAll {
+		segments = l.segments(convs)
+	}
+	buffers := l.buffers(m.Input, o.Batch, o.KeepAll, segments)
 	size := assign(buffers)
 	if size > maxArena {
 		return fail(fmt.Errorf("batch %d needs %d MiB of activations, expected at most %d", o.Batch, size>>18, maxArena>>18))
 	}
-	arena := kernels.Alloc(int(size))
-	view := func(v int) kernels.View {
-		root, channel := l.window(v)
-		b := buffers[root]
-		shape := m.Input
-		if v > 0 {
-			shape = l.infos[v-1].Out
-		}
-		return kernels.ViewOf(arena[b.offset:][:b.size], o.Batch, b.shape.H, b.shape.W, b.shape.C, b.halo).Channels(channel, shape.C)
-	}
-
-	p := &Plan{
-		model:  m,
-		input:  view(0),
-		output: view(len(t.infos)),
-		logits: view(l.softmaxInput()),
-		nodes:  map[string]kernels.View{Input: view(0)},
-		arena:  4 * size,
-	}
+	b := binder{Options: o, Plan: p, layout: l, convs: convs, buffers: buffers, arena: kernels.Alloc(int(size))}
+	p.input, p.output, p.logits = b.view(0), b.view(len(t.infos)), b.view(l.softmaxInput())
+	p.nodes[Input] = p.input
 	for i, n := range t.infos {
 		if root, _ := l.window(i + 1); buffers[root].last == len(t.infos) {
-			p.nodes[n.Name] = view(i + 1)
+			p.nodes[n.Name] = b.view(i + 1)
 		}
-		if l.target(i+1) != i+1 {
-			continue
-		}
-		b := layer.Binding{Set: o.Set, Threads: o.Threads, ReLU: l.values[i+1].relu, Dst: view(i + 1)}
-		for _, a := range t.args[i] {
-			b.Src = append(b.Src, view(a))
-		}
-		if wl, ok := n.Layer.(layer.Weighted); ok {
-			if b.Conv, err = pack(o.Set, n, wl, w, b.ReLU); err != nil {
-				return fail(fmt.Errorf("node %s: %w", n.Name, err))
-			}
-			p.weights += b.Conv.Bytes()
-		}
-		tasks, err := n.Layer.Bind(b)
-		if err != nil {
-			return fail(fmt.Errorf("node %s: %w", n.Name, err))
-		}
-		if len(tasks) == 0 {
-			continue
-		}
-		cost := n.Cost
-		if _, ok := n.Layer.(layer.Concat); ok {
-			cost = n.Layer.Cost(l.copied(i))
-		}
-		params := 4 * cost.Params
-		p.steps = append(p.steps, Step{
-			Name: n.Name, Op: n.Layer.Op(), Stage: n.Stage, Out: n.Out,
-			Cost: kernels.Cost{
-				Params: cost.Params,
-				MACs:   cost.MACs * int64(o.Batch),
-				Bytes:  (cost.Bytes-params)*int64(o.Batch) + params,
-			},
-		})
-		p.work = append(p.work, work{
-			tasks:  tasks,
-			labels: pprof.WithLabels(context.Background(), pprof.Labels("net", m.Name, "layer", n.Name)),
-		})
 	}
+	for i := 0; i < len(t.infos); i++ {
+		if len(segments) > 0 && segments[0].first == i {
+			s := segments[0]
+			segments = segments[1:]
+			if err := b.segment(s); err != nil {
+				return fail(err)
+			}
+			i = s.last
+		} else if err := b.node(i); err != nil {
+			return fail(err)
+		}
+	}
+	p.arena = 4*size + kernels.ShareScratch(o.Threads, b.tasks...)
 	p.workers = kernels.NewWorkers(o.Threads) // last: errors leave no goroutines behind
 	return p, nil
 }
 
+// A binder binds the layers of a plan to its memory, in the order in which they run.
+type binder struct {
+	Options
+	*Plan
+	*layout
+	convs   map[int]*kernels.Conv
+	buffers []*buffer
+	arena   []float32
+	tasks   []kernels.Task // all of them
+}
+
+// memory is the part of the arena that belongs to a value that owns a buffer.
+func (b *binder) memory(root int) []float32 {
+	return b.arena[b.buffers[root].offset:][:b.buffers[root].size]
+}
+
+// shape returns the shape of a value.
+func (b *binder) shape(v int) layer.Shape {
+	if v == 0 {
+		return b.model.Input
+	}
+	return b.infos[v-1].Out
+}
+
+// view returns all images of a value, which must not be an inner one of a segment.
+func (b *binder) view(v int) kernels.View {
+	root, channel := b.window(v)
+	s := b.shape(root)
+	return kernels.ViewOf(b.memory(root), b.Batch, s.H, s.W, s.C, b.buffers[root].halo).Channels(channel, b.shape(v).C)
+}
+
+// node binds node i to whole values.
+func (b *binder) node(i int) error {
+	if b.target(i+1) != i+1 {
+		return nil
+	}
+	var src []kernels.View
+	for _, a := range b.args[i] {
+		src = append(src, b.view(a))
+	}
+	tasks, err := b.bind(i, b.view(i+1), src)
+	if err != nil || len(tasks) == 0 {
+		return err
+	}
+	b.step(i)
+	b.schedule(i, tasks)
+	return nil
+}
+
+// segment binds the nodes of a segment to windows of rows, band by band.
+func (b *binder) segment(s *segment) error {
+	for i := s.first; i <= s.last; i++ {
+		if _, ok := b.infos[i].Layer.(layer.Concat); !ok && b.target(i+1) == i+1 {
+			b.step(i)
+		}
+	}
+	for image := range b.Batch {
+		for k := range s.bands {
+			prepared := map[int]bool{}
+			for i := s.first; i <= s.last; i++ {
+				if b.target(i+1) != i+1 {
+					continue
+				}
+				root, _ := b.window(i + 1)
+				r := s.rows[root]
+				if !prepared[root] {
+					prepared[root] = true
+					v := b.image(s, root, image)
+					tasks, err := r.prepare(v, k)
+					if err != nil {
+						return err
+					}
+					b.schedule(i, tasks)
+				}
+				if _, ok := b.infos[i].Layer.(layer.Concat); ok || r.hi[k] == r.prev(k) {
+					continue
+				}
+				if err := b.piece(s, i, image, k); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// image returns the buffer of a value that owns one, for one image.
+func (b *binder) image(s *segment, root, image int) kernels.View {
+	if r := s.rows[root]; r != nil && !r.outer {
+		return r.buffer(b.memory(root))
+	}
+	return b.view(root).Image(image)
+}
+
+// piece binds node i to the rows that it computes in band k.
+func (b *binder) piece(s *segment, i, image, k int) error {
+	root, channel := b.window(i + 1)
+	r := s.rows[root]
+	y, h := r.prev(k), r.hi[k]-r.prev(k)
+	dst := r.window(b.image(s, root, image), k, y, h).Channels(channel, b.infos[i].Out.C)
+	kernel, stride, pad, _ := b.infos[i].Layer.(layer.Windowed).Window(b.infos[i].In)
+	var src []kernels.View
+	for _, a := range b.args[i] {
+		root, channel := b.window(a)
+		v := b.image(s, root, image)
+		last := b.shape(a).H // as many rows as there are, but for layers that keep the shape
+		in := s.rows[root]
+		if in != nil {
+			last = in.hi[k]
+		}
+		if kernel == 1 && stride == 1 && pad == 0 {
+			last = y + h
+		}
+		if in != nil {
+			v = in.window(v, k, y*stride, last-y*stride)
+		} else {
+			v = v.Rows(y*stride, last-y*stride)
+		}
+		src = append(src, v.Channels(channel, b.shape(a).C))
+	}
+	tasks, err := b.bind(i, dst, src)
+	b.schedule(i, tasks)
+	return err
+}
+
+// bind returns the tasks of node i.
+func (b *binder) bind(i int, dst kernels.View, src []kernels.View) ([]kernels.Task, error) {
+	n := b.infos[i]
+	tasks, err := n.Layer.Bind(layer.Binding{
+		Set: b.Set, Threads: b.Options.Threads, Conv: b.convs[i], ReLU: b.values[i+1].relu, Dst: dst, Src: src,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("node %s: %w", n.Name, err)
+	}
+	b.tasks = append(b.tasks, tasks...)
+	return tasks, nil
+}
+
+// step lists node i among the plan's steps.
+func (b *binder) step(i int) {
+	n := b.infos[i]
+	cost := n.Cost
+	if _, ok := n.Layer.(layer.Concat); ok {
+		cost = n.Layer.Cost(b.copied(i))
+	}
+	params := 4 * cost.Params
+	step := Step{
+		Name: n.Name, Op: n.Layer.Op(), Stage: n.Stage, Out: n.Out,
+		Cost: kernels.Cost{
+			Params: cost.Params,
+			MACs:   cost.MACs * int64(b.Batch),
+			Bytes:  (cost.Bytes-params)*int64(b.Batch) + params,
+		},
+	}
+	if c := b.convs[i]; c != nil {
+		step.Algo = c.Algo()
+		step.Winograd = kernels.HasWinograd(b.Set, c.Shape(), n.In[0].H, n.In[0].W)
+	}
+	b.steps = append(b.steps, step)
+	b.labels = append(b.labels, pprof.WithLabels(context.Background(), pprof.Labels("net", b.model.Name, "layer", n.Name)))
+}
+
+// schedule appends tasks of node i.
+func (b *binder) schedule(i int, tasks []kernels.Task) {
+	if len(tasks) == 0 {
+		return
+	}
+	name := b.infos[i].Name
+	step := slices.IndexFunc(b.steps, func(s Step) bool { return s.Name == name })
+	if step < 0 { // a concatenation in place: its halo belongs to the layer before
+		step = len(b.steps) - 1
+	}
+	b.work = append(b.work, work{step: step, tasks: tasks, labels: b.labels[step]})
+}
+
 // pack fetches a node's weights and brings them into the kernels' order.
-func pack(set *kernels.Set, n Info, l layer.Weighted, w Weights, relu bool) (*kernels.Conv, error) {
+func pack(o Options, n Info, l layer.Weighted, w Weights, relu bool) (*kernels.Conv, error) {
 	weights, bias, err := w.Layer(param(n, l))
 	if err != nil {
 		return nil, err
 	}
-	return kernels.NewConv(set, l.ConvShape(n.In[0]), weights, bias, relu)
+	in := n.In[0]
+	return kernels.NewConvAlgo(o.Set, o.Algo, l.ConvShape(in), in.H, in.W, weights, bias, relu)
 }

@@ -7,7 +7,7 @@ func LiveBytes(m *Model) int64 {
 	if err != nil {
 		panic(err)
 	}
-	return 4 * live(newLayout(t).buffers(m.Input, 1, false), len(t.infos))
+	return 4 * live(newLayout(t).buffers(m.Input, 1, false, nil), len(t.infos))
 }
 
 func live(buffers []*buffer, nodes int) int64 {

@@ -30,7 +30,8 @@ type Plan struct {
 	nodes                 map[string]kernels.View // those that survive a run
 	arena, weights        int64                   // bytes
 	steps                 []Step
-	work                  []work // by step
+	labels                []context.Context // by step, for profiles
+	work                  []work            // what Run does
 
 	mu      sync.Mutex // held while running
 	closed  bool
@@ -39,14 +40,19 @@ type Plan struct {
 
 // A Step is one node that does work; fused, in-place and identity nodes have none.
 // Out is the shape of one image; Cost is that of one Run, all images of the batch.
+// Algo is the algorithm that computes a convolution or dense layer, Auto for other
+// operations; Winograd tells that Winograd's algorithm can compute it.
 type Step struct {
 	Name, Op, Stage string
 	Out             layer.Shape
 	Cost            kernels.Cost
+	Algo            kernels.Algo
+	Winograd        bool
 }
 
-// work is what a step does.
+// work is what is done for a step in one go: all of it, or a band of rows.
 type work struct {
+	step   int
 	tasks  []kernels.Task // one after the other
 	labels context.Context
 }
@@ -99,18 +105,14 @@ func (p *Plan) Run() error {
 	return nil
 }
 
-// RunStep runs step i of Steps alone, on what its inputs' memory holds: after a
-// Run without KeepAll, that may be another node's values.
+// RunStep runs step i of Steps alone, on what its inputs hold. Its results are
+// meaningful in plans with KeepAll only: in others, memory may hold another node's
+// values by then, and some steps work on parts of their values.
 func (p *Plan) RunStep(i int) error {
-	if i < 0 || i >= len(p.work) {
-		return fmt.Errorf("graph: %s: step %d of %d", p.model.Name, i, len(p.work))
+	if i < 0 || i >= len(p.steps) {
+		return fmt.Errorf("graph: %s: step %d of %d", p.model.Name, i, len(p.steps))
 	}
-	if err := p.begin(); err != nil {
-		return err
-	}
-	defer p.end()
-	p.work[i].run(p.workers)
-	return nil
+	return p.runIf(func(step int) bool { return step == i })
 }
 
 // RunStage runs the steps of one stage, with RunStep's caveat.
@@ -118,12 +120,17 @@ func (p *Plan) RunStage(name string) error {
 	if !slices.ContainsFunc(p.steps, func(s Step) bool { return s.Stage == name }) {
 		return fmt.Errorf("graph: %s: unknown stage %q, expected one of %q", p.model.Name, name, p.stages())
 	}
+	return p.runIf(func(step int) bool { return p.steps[step].Stage == name })
+}
+
+// runIf runs the work of some steps.
+func (p *Plan) runIf(wanted func(step int) bool) error {
 	if err := p.begin(); err != nil {
 		return err
 	}
 	defer p.end()
 	for i := range p.work {
-		if p.steps[i].Stage == name {
+		if wanted(p.work[i].step) {
 			p.work[i].run(p.workers)
 		}
 	}

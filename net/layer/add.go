@@ -32,3 +32,6 @@ func (Add) Bind(b Binding) ([]kernels.Task, error) {
 }
 
 func (Add) rectifier() {}
+
+// Window implements Windowed.
+func (Add) Window([]Shape) (kernel, stride, pad int, ok bool) { return 1, 1, 0, true }

@@ -25,3 +25,8 @@ func (p AvgPool) Bind(b Binding) ([]kernels.Task, error) {
 }
 
 func (p AvgPool) shape() kernels.PoolShape { return MaxPool(p).shape() }
+
+// Window implements Windowed.
+func (p AvgPool) Window(in []Shape) (kernel, stride, pad int, ok bool) {
+	return p.shape().KH, p.shape().Stride, 0, p.Pad == 0
+}

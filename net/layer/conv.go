@@ -78,3 +78,10 @@ func convCost(l Weighted, in Shape) kernels.Cost {
 func convBind(b Binding) ([]kernels.Task, error) {
 	return bound(b.Conv.Bind(b.Dst, b.Src[0], b.Threads))
 }
+
+// Window implements Windowed.
+func (c Conv) Window(in []Shape) (kernel, stride, pad int, ok bool) {
+	s := c.ConvShape(in[0])
+	// The ring that padding adds to a 1×1 convolution is not made of windows.
+	return s.KH, s.Stride, s.Pad, s.KH > 1 || s.Pad == 0
+}

@@ -76,6 +76,17 @@ type Rectifier interface {
 	rectifier()
 }
 
+// A Windowed layer computes any rows of its result from some rows of its inputs, so
+// that a plan can take a band of rows through several layers while it is in a cache.
+type Windowed interface {
+	Layer
+
+	// Window returns which rows output row y needs on inputs of these shapes:
+	// y·stride-pad to y·stride-pad+kernel-1, those outside the image being
+	// padding. ok is false if the parameters do not allow windows.
+	Window(in []Shape) (kernel, stride, pad int, ok bool)
+}
+
 // inputs checks the number of inputs and their shapes.
 func inputs(in []Shape, want int) error {
 	if len(in) != want {

@@ -30,3 +30,6 @@ func (LRN) Cost(in []Shape) kernels.Cost { return traffic(in[0], in...) }
 func (l LRN) Bind(b Binding) ([]kernels.Task, error) {
 	return bound(kernels.BindLRN(b.Set, kernels.LRNShape(l), b.Dst, b.Src[0], b.Threads))
 }
+
+// Window implements Windowed.
+func (LRN) Window([]Shape) (kernel, stride, pad int, ok bool) { return 1, 1, 0, true }

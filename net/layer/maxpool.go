@@ -56,3 +56,8 @@ func poolCost(s kernels.PoolShape, in Shape) kernels.Cost {
 	oh, ow := s.OutSize(in.H, in.W)
 	return traffic(Shape{oh, ow, in.C}, in)
 }
+
+// Window implements Windowed.
+func (p MaxPool) Window(in []Shape) (kernel, stride, pad int, ok bool) {
+	return p.shape().KH, p.shape().Stride, 0, p.Pad == 0
+}

@@ -23,3 +23,6 @@ func (ReLU) Cost(in []Shape) kernels.Cost { return traffic(in[0], in...) }
 func (ReLU) Bind(b Binding) ([]kernels.Task, error) {
 	return bound(kernels.BindReLU(b.Set, b.Dst, b.Src[0], b.Threads))
 }
+
+// Window implements Windowed.
+func (ReLU) Window([]Shape) (kernel, stride, pad int, ok bool) { return 1, 1, 0, true }
