@@ -274,6 +274,8 @@ func (m *Machine) Steps(name string, n vec.R, unroll int, body func(n int)) {
 	m.ctx.Label(l + "_done")
 }
 
+func (m *Machine) Prefetch(p vec.R) { m.ctx.PREFETCHT0(operand.Mem{Base: p}) }
+
 func (m *Machine) Load(p vec.R, off int) vec.V {
 	v := m.vector()
 	m.ctx.VMOVUPS(operand.Mem{Base: p, Disp: off * m.size()}, v)

@@ -61,6 +61,8 @@ func convTile(m vec.Machine, name string, rows, cols int) {
 				acc[i] = append(acc[i], m.Copy(v))
 			}
 		}
+		ahead := m.CopyInt(src)
+		m.AddMul(ahead, stride, rows)
 		w := m.Int("weights")
 		offsets := m.Int("offsets")
 		segs := m.Int("segs")
@@ -71,7 +73,13 @@ func convTile(m vec.Machine, name string, rows, cols int) {
 			for unroll < 4 && unroll*rows*vectors < unrollMACs {
 				unroll *= 2
 			}
-			m.Steps("k", steps, unroll, func(n int) { m.Outer(acc, tile, w, n) })
+			m.Steps("k", steps, unroll, func(n int) {
+				m.Outer(acc, tile, w, n)
+				for range n {
+					m.Prefetch(ahead)
+					m.AddFloats(ahead, 16)
+				}
+			})
 		})
 		lo := m.Splat("lo")
 		dstStride := m.Int("dstStride")

@@ -51,6 +51,8 @@ type Machine interface {
 	LoopParam(name, param string, body func())            // as Loop; the count stays in its argument, not in a register
 	Steps(name string, n R, unroll int, body func(n int)) // n >= 0 steps: blocks of unroll, then one by one; consumes n
 
+	Prefetch(p R) // the cache line at p, for reading soon
+
 	Load(p R, off int) V
 	LoadX(p, x R) V // from address p + x bytes
 	Store(v V, p R, off int)

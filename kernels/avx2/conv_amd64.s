@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·Conv1x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -16,61 +16,73 @@ tile:
 	MOVQ    bias+24(FP), BX
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
-	MOVQ    weights+16(FP), SI
-	MOVQ    offsets+32(FP), DI
-	MOVQ    segs+40(FP), R8
+	MOVQ    AX, SI
+	ADDQ    DX, SI
+	MOVQ    weights+16(FP), DI
+	MOVQ    offsets+32(FP), R8
+	MOVQ    segs+40(FP), R9
 
 segment:
-	MOVQ (DI), BX
-	ADDQ $+8, DI
+	MOVQ (R8), BX
+	ADDQ $+8, R8
 	LEAQ (AX)(BX*4), BX
-	MOVQ segLen+48(FP), R9
-	SUBQ $+4, R9
+	MOVQ segLen+48(FP), R10
+	SUBQ $+4, R10
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (SI), Y2
-	VMOVUPS      32(SI), Y3
+	VMOVUPS      (DI), Y2
+	VMOVUPS      32(DI), Y3
 	VBROADCASTSS (BX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	VMOVUPS      64(SI), Y2
-	VMOVUPS      96(SI), Y3
+	VMOVUPS      64(DI), Y2
+	VMOVUPS      96(DI), Y3
 	VBROADCASTSS 4(BX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	VMOVUPS      128(SI), Y2
-	VMOVUPS      160(SI), Y3
+	VMOVUPS      128(DI), Y2
+	VMOVUPS      160(DI), Y3
 	VBROADCASTSS 8(BX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	VMOVUPS      192(SI), Y2
-	VMOVUPS      224(SI), Y3
+	VMOVUPS      192(DI), Y2
+	VMOVUPS      224(DI), Y3
 	VBROADCASTSS 12(BX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         $0x00000100, SI
+	ADDQ         $0x00000100, DI
 	ADDQ         $+16, BX
-	SUBQ         $+4, R9
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	SUBQ         $+4, R10
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R9
+	ADDQ $+4, R10
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (SI), Y2
-	VMOVUPS      32(SI), Y3
+	VMOVUPS      (DI), Y2
+	VMOVUPS      32(DI), Y3
 	VBROADCASTSS (BX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         $+64, SI
+	ADDQ         $+64, DI
 	ADDQ         $+4, BX
-	DECQ         R9
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	DECQ         R10
 	JNZ          k_one
 
 k_done:
-	DECQ         R8
+	DECQ         R9
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Y2
 	MOVQ         dstStride+64(FP), BX
@@ -87,7 +99,7 @@ k_done:
 	RET
 
 // func Conv2x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·Conv2x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -100,76 +112,88 @@ tile:
 	VMOVUPS 32(BX), Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y1, Y3
-	MOVQ    weights+16(FP), SI
-	MOVQ    offsets+32(FP), DI
-	MOVQ    segs+40(FP), R8
+	MOVQ    AX, SI
+	LEAQ    (SI)(DX*2), SI
+	MOVQ    weights+16(FP), DI
+	MOVQ    offsets+32(FP), R8
+	MOVQ    segs+40(FP), R9
 
 segment:
-	MOVQ (DI), BX
-	ADDQ $+8, DI
+	MOVQ (R8), BX
+	ADDQ $+8, R8
 	LEAQ (AX)(BX*4), BX
-	MOVQ segLen+48(FP), R9
-	SUBQ $+4, R9
+	MOVQ segLen+48(FP), R10
+	SUBQ $+4, R10
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (SI), Y4
-	VMOVUPS      32(SI), Y5
+	VMOVUPS      (DI), Y4
+	VMOVUPS      32(DI), Y5
 	VBROADCASTSS (BX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
 	VBROADCASTSS (BX)(DX*1), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	VMOVUPS      64(SI), Y4
-	VMOVUPS      96(SI), Y5
+	VMOVUPS      64(DI), Y4
+	VMOVUPS      96(DI), Y5
 	VBROADCASTSS 4(BX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
 	VBROADCASTSS 4(BX)(DX*1), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	VMOVUPS      128(SI), Y4
-	VMOVUPS      160(SI), Y5
+	VMOVUPS      128(DI), Y4
+	VMOVUPS      160(DI), Y5
 	VBROADCASTSS 8(BX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
 	VBROADCASTSS 8(BX)(DX*1), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	VMOVUPS      192(SI), Y4
-	VMOVUPS      224(SI), Y5
+	VMOVUPS      192(DI), Y4
+	VMOVUPS      224(DI), Y5
 	VBROADCASTSS 12(BX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
 	VBROADCASTSS 12(BX)(DX*1), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         $0x00000100, SI
+	ADDQ         $0x00000100, DI
 	ADDQ         $+16, BX
-	SUBQ         $+4, R9
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	SUBQ         $+4, R10
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R9
+	ADDQ $+4, R10
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (SI), Y4
-	VMOVUPS      32(SI), Y5
+	VMOVUPS      (DI), Y4
+	VMOVUPS      32(DI), Y5
 	VBROADCASTSS (BX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
 	VBROADCASTSS (BX)(DX*1), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         $+64, SI
+	ADDQ         $+64, DI
 	ADDQ         $+4, BX
-	DECQ         R9
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	DECQ         R10
 	JNZ          k_one
 
 k_done:
-	DECQ         R8
+	DECQ         R9
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Y4
 	MOVQ         dstStride+64(FP), BX
@@ -191,7 +215,7 @@ k_done:
 	RET
 
 // func Conv3x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·Conv3x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -206,21 +230,24 @@ tile:
 	VMOVAPS Y1, Y3
 	VMOVAPS Y0, Y4
 	VMOVAPS Y1, Y5
-	MOVQ    weights+16(FP), SI
-	MOVQ    offsets+32(FP), DI
-	MOVQ    segs+40(FP), R8
+	MOVQ    AX, SI
+	IMUL3Q  $0x00000003, DX, BX
+	ADDQ    BX, SI
+	MOVQ    weights+16(FP), DI
+	MOVQ    offsets+32(FP), R8
+	MOVQ    segs+40(FP), R9
 
 segment:
-	MOVQ (DI), BX
-	ADDQ $+8, DI
+	MOVQ (R8), BX
+	ADDQ $+8, R8
 	LEAQ (AX)(BX*4), BX
-	MOVQ segLen+48(FP), R9
-	SUBQ $+4, R9
+	MOVQ segLen+48(FP), R10
+	SUBQ $+4, R10
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (SI), Y6
-	VMOVUPS      32(SI), Y7
+	VMOVUPS      (DI), Y6
+	VMOVUPS      32(DI), Y7
 	VBROADCASTSS (BX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -230,8 +257,8 @@ k_block:
 	VBROADCASTSS (BX)(DX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	VMOVUPS      64(SI), Y6
-	VMOVUPS      96(SI), Y7
+	VMOVUPS      64(DI), Y6
+	VMOVUPS      96(DI), Y7
 	VBROADCASTSS 4(BX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -241,8 +268,8 @@ k_block:
 	VBROADCASTSS 4(BX)(DX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	VMOVUPS      128(SI), Y6
-	VMOVUPS      160(SI), Y7
+	VMOVUPS      128(DI), Y6
+	VMOVUPS      160(DI), Y7
 	VBROADCASTSS 8(BX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -252,8 +279,8 @@ k_block:
 	VBROADCASTSS 8(BX)(DX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	VMOVUPS      192(SI), Y6
-	VMOVUPS      224(SI), Y7
+	VMOVUPS      192(DI), Y6
+	VMOVUPS      224(DI), Y7
 	VBROADCASTSS 12(BX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -263,18 +290,26 @@ k_block:
 	VBROADCASTSS 12(BX)(DX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         $0x00000100, SI
+	ADDQ         $0x00000100, DI
 	ADDQ         $+16, BX
-	SUBQ         $+4, R9
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	SUBQ         $+4, R10
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R9
+	ADDQ $+4, R10
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (SI), Y6
-	VMOVUPS      32(SI), Y7
+	VMOVUPS      (DI), Y6
+	VMOVUPS      32(DI), Y7
 	VBROADCASTSS (BX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -284,13 +319,15 @@ k_one:
 	VBROADCASTSS (BX)(DX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         $+64, SI
+	ADDQ         $+64, DI
 	ADDQ         $+4, BX
-	DECQ         R9
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	DECQ         R10
 	JNZ          k_one
 
 k_done:
-	DECQ         R8
+	DECQ         R9
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Y6
 	MOVQ         dstStride+64(FP), BX
@@ -318,7 +355,7 @@ k_done:
 	RET
 
 // func Conv4x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·Conv4x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -336,21 +373,23 @@ tile:
 	VMOVAPS Y1, Y5
 	VMOVAPS Y0, Y6
 	VMOVAPS Y1, Y7
-	MOVQ    weights+16(FP), DI
-	MOVQ    offsets+32(FP), R8
-	MOVQ    segs+40(FP), R9
+	MOVQ    AX, DI
+	LEAQ    (DI)(DX*4), DI
+	MOVQ    weights+16(FP), R8
+	MOVQ    offsets+32(FP), R9
+	MOVQ    segs+40(FP), R10
 
 segment:
-	MOVQ (R8), SI
-	ADDQ $+8, R8
+	MOVQ (R9), SI
+	ADDQ $+8, R9
 	LEAQ (AX)(SI*4), SI
-	MOVQ segLen+48(FP), R10
-	SUBQ $+4, R10
+	MOVQ segLen+48(FP), R11
+	SUBQ $+4, R11
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (DI), Y8
-	VMOVUPS      32(DI), Y9
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
 	VBROADCASTSS (SI), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -363,8 +402,8 @@ k_block:
 	VBROADCASTSS (SI)(BX*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	VMOVUPS      64(DI), Y8
-	VMOVUPS      96(DI), Y9
+	VMOVUPS      64(R8), Y8
+	VMOVUPS      96(R8), Y9
 	VBROADCASTSS 4(SI), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -377,8 +416,8 @@ k_block:
 	VBROADCASTSS 4(SI)(BX*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	VMOVUPS      128(DI), Y8
-	VMOVUPS      160(DI), Y9
+	VMOVUPS      128(R8), Y8
+	VMOVUPS      160(R8), Y9
 	VBROADCASTSS 8(SI), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -391,8 +430,8 @@ k_block:
 	VBROADCASTSS 8(SI)(BX*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	VMOVUPS      192(DI), Y8
-	VMOVUPS      224(DI), Y9
+	VMOVUPS      192(R8), Y8
+	VMOVUPS      224(R8), Y9
 	VBROADCASTSS 12(SI), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -405,18 +444,26 @@ k_block:
 	VBROADCASTSS 12(SI)(BX*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         $0x00000100, DI
+	ADDQ         $0x00000100, R8
 	ADDQ         $+16, SI
-	SUBQ         $+4, R10
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	SUBQ         $+4, R11
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R10
+	ADDQ $+4, R11
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (DI), Y8
-	VMOVUPS      32(DI), Y9
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
 	VBROADCASTSS (SI), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -429,13 +476,15 @@ k_one:
 	VBROADCASTSS (SI)(BX*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         $+64, DI
+	ADDQ         $+64, R8
 	ADDQ         $+4, SI
-	DECQ         R10
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	DECQ         R11
 	JNZ          k_one
 
 k_done:
-	DECQ         R9
+	DECQ         R10
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Y8
 	MOVQ         dstStride+64(FP), SI
@@ -467,7 +516,7 @@ k_done:
 	RET
 
 // func Conv5x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·Conv5x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -487,21 +536,24 @@ tile:
 	VMOVAPS Y1, Y7
 	VMOVAPS Y0, Y8
 	VMOVAPS Y1, Y9
-	MOVQ    weights+16(FP), DI
-	MOVQ    offsets+32(FP), R8
-	MOVQ    segs+40(FP), R9
+	MOVQ    AX, DI
+	IMUL3Q  $0x00000005, DX, SI
+	ADDQ    SI, DI
+	MOVQ    weights+16(FP), R8
+	MOVQ    offsets+32(FP), R9
+	MOVQ    segs+40(FP), R10
 
 segment:
-	MOVQ (R8), SI
-	ADDQ $+8, R8
+	MOVQ (R9), SI
+	ADDQ $+8, R9
 	LEAQ (AX)(SI*4), SI
-	MOVQ segLen+48(FP), R10
-	SUBQ $+4, R10
+	MOVQ segLen+48(FP), R11
+	SUBQ $+4, R11
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (DI), Y10
-	VMOVUPS      32(DI), Y11
+	VMOVUPS      (R8), Y10
+	VMOVUPS      32(R8), Y11
 	VBROADCASTSS (SI), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -517,8 +569,8 @@ k_block:
 	VBROADCASTSS (SI)(DX*4), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	VMOVUPS      64(DI), Y10
-	VMOVUPS      96(DI), Y11
+	VMOVUPS      64(R8), Y10
+	VMOVUPS      96(R8), Y11
 	VBROADCASTSS 4(SI), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -534,8 +586,8 @@ k_block:
 	VBROADCASTSS 4(SI)(DX*4), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	VMOVUPS      128(DI), Y10
-	VMOVUPS      160(DI), Y11
+	VMOVUPS      128(R8), Y10
+	VMOVUPS      160(R8), Y11
 	VBROADCASTSS 8(SI), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -551,8 +603,8 @@ k_block:
 	VBROADCASTSS 8(SI)(DX*4), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	VMOVUPS      192(DI), Y10
-	VMOVUPS      224(DI), Y11
+	VMOVUPS      192(R8), Y10
+	VMOVUPS      224(R8), Y11
 	VBROADCASTSS 12(SI), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -568,18 +620,26 @@ k_block:
 	VBROADCASTSS 12(SI)(DX*4), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         $0x00000100, DI
+	ADDQ         $0x00000100, R8
 	ADDQ         $+16, SI
-	SUBQ         $+4, R10
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	SUBQ         $+4, R11
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R10
+	ADDQ $+4, R11
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (DI), Y10
-	VMOVUPS      32(DI), Y11
+	VMOVUPS      (R8), Y10
+	VMOVUPS      32(R8), Y11
 	VBROADCASTSS (SI), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -595,13 +655,15 @@ k_one:
 	VBROADCASTSS (SI)(DX*4), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         $+64, DI
+	ADDQ         $+64, R8
 	ADDQ         $+4, SI
-	DECQ         R10
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	DECQ         R11
 	JNZ          k_one
 
 k_done:
-	DECQ         R9
+	DECQ         R10
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Y10
 	MOVQ         dstStride+64(FP), SI
@@ -639,7 +701,7 @@ k_done:
 	RET
 
 // func Conv6x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·Conv6x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -662,21 +724,24 @@ tile:
 	VMOVAPS Y1, Y9
 	VMOVAPS Y0, Y10
 	VMOVAPS Y1, Y11
-	MOVQ    weights+16(FP), R8
-	MOVQ    offsets+32(FP), R9
-	MOVQ    segs+40(FP), R10
+	MOVQ    AX, R8
+	IMUL3Q  $0x00000006, DX, DI
+	ADDQ    DI, R8
+	MOVQ    weights+16(FP), R9
+	MOVQ    offsets+32(FP), R10
+	MOVQ    segs+40(FP), R11
 
 segment:
-	MOVQ (R9), DI
-	ADDQ $+8, R9
+	MOVQ (R10), DI
+	ADDQ $+8, R10
 	LEAQ (AX)(DI*4), DI
-	MOVQ segLen+48(FP), R11
-	SUBQ $+4, R11
+	MOVQ segLen+48(FP), R12
+	SUBQ $+4, R12
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (R8), Y12
-	VMOVUPS      32(R8), Y13
+	VMOVUPS      (R9), Y12
+	VMOVUPS      32(R9), Y13
 	VBROADCASTSS (DI), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -695,8 +760,8 @@ k_block:
 	VBROADCASTSS (DI)(SI*1), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	VMOVUPS      64(R8), Y12
-	VMOVUPS      96(R8), Y13
+	VMOVUPS      64(R9), Y12
+	VMOVUPS      96(R9), Y13
 	VBROADCASTSS 4(DI), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -715,8 +780,8 @@ k_block:
 	VBROADCASTSS 4(DI)(SI*1), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	VMOVUPS      128(R8), Y12
-	VMOVUPS      160(R8), Y13
+	VMOVUPS      128(R9), Y12
+	VMOVUPS      160(R9), Y13
 	VBROADCASTSS 8(DI), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -735,8 +800,8 @@ k_block:
 	VBROADCASTSS 8(DI)(SI*1), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	VMOVUPS      192(R8), Y12
-	VMOVUPS      224(R8), Y13
+	VMOVUPS      192(R9), Y12
+	VMOVUPS      224(R9), Y13
 	VBROADCASTSS 12(DI), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -755,18 +820,26 @@ k_block:
 	VBROADCASTSS 12(DI)(SI*1), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         $0x00000100, R8
+	ADDQ         $0x00000100, R9
 	ADDQ         $+16, DI
-	SUBQ         $+4, R11
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
+	SUBQ         $+4, R12
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R11
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (R8), Y12
-	VMOVUPS      32(R8), Y13
+	VMOVUPS      (R9), Y12
+	VMOVUPS      32(R9), Y13
 	VBROADCASTSS (DI), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -785,13 +858,15 @@ k_one:
 	VBROADCASTSS (DI)(SI*1), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         $+64, R8
+	ADDQ         $+64, R9
 	ADDQ         $+4, DI
-	DECQ         R11
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
+	DECQ         R12
 	JNZ          k_one
 
 k_done:
-	DECQ         R10
+	DECQ         R11
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Y12
 	MOVQ         dstStride+64(FP), DI
@@ -834,7 +909,7 @@ k_done:
 	RET
 
 // func Conv1x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·Conv1x8(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -844,51 +919,63 @@ TEXT ·Conv1x8(SB), NOSPLIT, $0-84
 tile:
 	MOVQ    bias+24(FP), BX
 	VMOVUPS (BX), Y0
-	MOVQ    weights+16(FP), SI
-	MOVQ    offsets+32(FP), DI
-	MOVQ    segs+40(FP), R8
+	MOVQ    AX, SI
+	ADDQ    DX, SI
+	MOVQ    weights+16(FP), DI
+	MOVQ    offsets+32(FP), R8
+	MOVQ    segs+40(FP), R9
 
 segment:
-	MOVQ (DI), BX
-	ADDQ $+8, DI
+	MOVQ (R8), BX
+	ADDQ $+8, R8
 	LEAQ (AX)(BX*4), BX
-	MOVQ segLen+48(FP), R9
-	SUBQ $+4, R9
+	MOVQ segLen+48(FP), R10
+	SUBQ $+4, R10
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (SI), Y1
+	VMOVUPS      (DI), Y1
 	VBROADCASTSS (BX), Y2
 	VFMADD231PS  Y1, Y2, Y0
-	VMOVUPS      32(SI), Y1
+	VMOVUPS      32(DI), Y1
 	VBROADCASTSS 4(BX), Y2
 	VFMADD231PS  Y1, Y2, Y0
-	VMOVUPS      64(SI), Y1
+	VMOVUPS      64(DI), Y1
 	VBROADCASTSS 8(BX), Y2
 	VFMADD231PS  Y1, Y2, Y0
-	VMOVUPS      96(SI), Y1
+	VMOVUPS      96(DI), Y1
 	VBROADCASTSS 12(BX), Y2
 	VFMADD231PS  Y1, Y2, Y0
-	ADDQ         $0x00000080, SI
+	ADDQ         $0x00000080, DI
 	ADDQ         $+16, BX
-	SUBQ         $+4, R9
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	SUBQ         $+4, R10
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R9
+	ADDQ $+4, R10
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (SI), Y1
+	VMOVUPS      (DI), Y1
 	VBROADCASTSS (BX), Y2
 	VFMADD231PS  Y1, Y2, Y0
-	ADDQ         $+32, SI
+	ADDQ         $+32, DI
 	ADDQ         $+4, BX
-	DECQ         R9
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	DECQ         R10
 	JNZ          k_one
 
 k_done:
-	DECQ         R8
+	DECQ         R9
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Y1
 	MOVQ         dstStride+64(FP), BX
@@ -903,7 +990,7 @@ k_done:
 	RET
 
 // func Conv2x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·Conv2x8(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -914,61 +1001,73 @@ tile:
 	MOVQ    bias+24(FP), BX
 	VMOVUPS (BX), Y0
 	VMOVAPS Y0, Y1
-	MOVQ    weights+16(FP), SI
-	MOVQ    offsets+32(FP), DI
-	MOVQ    segs+40(FP), R8
+	MOVQ    AX, SI
+	LEAQ    (SI)(DX*2), SI
+	MOVQ    weights+16(FP), DI
+	MOVQ    offsets+32(FP), R8
+	MOVQ    segs+40(FP), R9
 
 segment:
-	MOVQ (DI), BX
-	ADDQ $+8, DI
+	MOVQ (R8), BX
+	ADDQ $+8, R8
 	LEAQ (AX)(BX*4), BX
-	MOVQ segLen+48(FP), R9
-	SUBQ $+4, R9
+	MOVQ segLen+48(FP), R10
+	SUBQ $+4, R10
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (SI), Y2
+	VMOVUPS      (DI), Y2
 	VBROADCASTSS (BX), Y3
 	VFMADD231PS  Y2, Y3, Y0
 	VBROADCASTSS (BX)(DX*1), Y3
 	VFMADD231PS  Y2, Y3, Y1
-	VMOVUPS      32(SI), Y2
+	VMOVUPS      32(DI), Y2
 	VBROADCASTSS 4(BX), Y3
 	VFMADD231PS  Y2, Y3, Y0
 	VBROADCASTSS 4(BX)(DX*1), Y3
 	VFMADD231PS  Y2, Y3, Y1
-	VMOVUPS      64(SI), Y2
+	VMOVUPS      64(DI), Y2
 	VBROADCASTSS 8(BX), Y3
 	VFMADD231PS  Y2, Y3, Y0
 	VBROADCASTSS 8(BX)(DX*1), Y3
 	VFMADD231PS  Y2, Y3, Y1
-	VMOVUPS      96(SI), Y2
+	VMOVUPS      96(DI), Y2
 	VBROADCASTSS 12(BX), Y3
 	VFMADD231PS  Y2, Y3, Y0
 	VBROADCASTSS 12(BX)(DX*1), Y3
 	VFMADD231PS  Y2, Y3, Y1
-	ADDQ         $0x00000080, SI
+	ADDQ         $0x00000080, DI
 	ADDQ         $+16, BX
-	SUBQ         $+4, R9
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	SUBQ         $+4, R10
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R9
+	ADDQ $+4, R10
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (SI), Y2
+	VMOVUPS      (DI), Y2
 	VBROADCASTSS (BX), Y3
 	VFMADD231PS  Y2, Y3, Y0
 	VBROADCASTSS (BX)(DX*1), Y3
 	VFMADD231PS  Y2, Y3, Y1
-	ADDQ         $+32, SI
+	ADDQ         $+32, DI
 	ADDQ         $+4, BX
-	DECQ         R9
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	DECQ         R10
 	JNZ          k_one
 
 k_done:
-	DECQ         R8
+	DECQ         R9
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Y2
 	MOVQ         dstStride+64(FP), BX
@@ -986,7 +1085,7 @@ k_done:
 	RET
 
 // func Conv3x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·Conv3x8(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -998,71 +1097,84 @@ tile:
 	VMOVUPS (BX), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
-	MOVQ    weights+16(FP), SI
-	MOVQ    offsets+32(FP), DI
-	MOVQ    segs+40(FP), R8
+	MOVQ    AX, SI
+	IMUL3Q  $0x00000003, DX, BX
+	ADDQ    BX, SI
+	MOVQ    weights+16(FP), DI
+	MOVQ    offsets+32(FP), R8
+	MOVQ    segs+40(FP), R9
 
 segment:
-	MOVQ (DI), BX
-	ADDQ $+8, DI
+	MOVQ (R8), BX
+	ADDQ $+8, R8
 	LEAQ (AX)(BX*4), BX
-	MOVQ segLen+48(FP), R9
-	SUBQ $+4, R9
+	MOVQ segLen+48(FP), R10
+	SUBQ $+4, R10
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (SI), Y3
+	VMOVUPS      (DI), Y3
 	VBROADCASTSS (BX), Y4
 	VFMADD231PS  Y3, Y4, Y0
 	VBROADCASTSS (BX)(DX*1), Y4
 	VFMADD231PS  Y3, Y4, Y1
 	VBROADCASTSS (BX)(DX*2), Y4
 	VFMADD231PS  Y3, Y4, Y2
-	VMOVUPS      32(SI), Y3
+	VMOVUPS      32(DI), Y3
 	VBROADCASTSS 4(BX), Y4
 	VFMADD231PS  Y3, Y4, Y0
 	VBROADCASTSS 4(BX)(DX*1), Y4
 	VFMADD231PS  Y3, Y4, Y1
 	VBROADCASTSS 4(BX)(DX*2), Y4
 	VFMADD231PS  Y3, Y4, Y2
-	VMOVUPS      64(SI), Y3
+	VMOVUPS      64(DI), Y3
 	VBROADCASTSS 8(BX), Y4
 	VFMADD231PS  Y3, Y4, Y0
 	VBROADCASTSS 8(BX)(DX*1), Y4
 	VFMADD231PS  Y3, Y4, Y1
 	VBROADCASTSS 8(BX)(DX*2), Y4
 	VFMADD231PS  Y3, Y4, Y2
-	VMOVUPS      96(SI), Y3
+	VMOVUPS      96(DI), Y3
 	VBROADCASTSS 12(BX), Y4
 	VFMADD231PS  Y3, Y4, Y0
 	VBROADCASTSS 12(BX)(DX*1), Y4
 	VFMADD231PS  Y3, Y4, Y1
 	VBROADCASTSS 12(BX)(DX*2), Y4
 	VFMADD231PS  Y3, Y4, Y2
-	ADDQ         $0x00000080, SI
+	ADDQ         $0x00000080, DI
 	ADDQ         $+16, BX
-	SUBQ         $+4, R9
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	SUBQ         $+4, R10
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R9
+	ADDQ $+4, R10
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (SI), Y3
+	VMOVUPS      (DI), Y3
 	VBROADCASTSS (BX), Y4
 	VFMADD231PS  Y3, Y4, Y0
 	VBROADCASTSS (BX)(DX*1), Y4
 	VFMADD231PS  Y3, Y4, Y1
 	VBROADCASTSS (BX)(DX*2), Y4
 	VFMADD231PS  Y3, Y4, Y2
-	ADDQ         $+32, SI
+	ADDQ         $+32, DI
 	ADDQ         $+4, BX
-	DECQ         R9
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	DECQ         R10
 	JNZ          k_one
 
 k_done:
-	DECQ         R8
+	DECQ         R9
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Y3
 	MOVQ         dstStride+64(FP), BX
@@ -1084,7 +1196,7 @@ k_done:
 	RET
 
 // func Conv4x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·Conv4x8(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -1098,20 +1210,22 @@ tile:
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
-	MOVQ    weights+16(FP), DI
-	MOVQ    offsets+32(FP), R8
-	MOVQ    segs+40(FP), R9
+	MOVQ    AX, DI
+	LEAQ    (DI)(DX*4), DI
+	MOVQ    weights+16(FP), R8
+	MOVQ    offsets+32(FP), R9
+	MOVQ    segs+40(FP), R10
 
 segment:
-	MOVQ (R8), SI
-	ADDQ $+8, R8
+	MOVQ (R9), SI
+	ADDQ $+8, R9
 	LEAQ (AX)(SI*4), SI
-	MOVQ segLen+48(FP), R10
-	SUBQ $+4, R10
+	MOVQ segLen+48(FP), R11
+	SUBQ $+4, R11
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (DI), Y4
+	VMOVUPS      (R8), Y4
 	VBROADCASTSS (SI), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	VBROADCASTSS (SI)(DX*1), Y5
@@ -1120,7 +1234,7 @@ k_block:
 	VFMADD231PS  Y4, Y5, Y2
 	VBROADCASTSS (SI)(BX*1), Y5
 	VFMADD231PS  Y4, Y5, Y3
-	VMOVUPS      32(DI), Y4
+	VMOVUPS      32(R8), Y4
 	VBROADCASTSS 4(SI), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	VBROADCASTSS 4(SI)(DX*1), Y5
@@ -1129,7 +1243,7 @@ k_block:
 	VFMADD231PS  Y4, Y5, Y2
 	VBROADCASTSS 4(SI)(BX*1), Y5
 	VFMADD231PS  Y4, Y5, Y3
-	VMOVUPS      64(DI), Y4
+	VMOVUPS      64(R8), Y4
 	VBROADCASTSS 8(SI), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	VBROADCASTSS 8(SI)(DX*1), Y5
@@ -1138,7 +1252,7 @@ k_block:
 	VFMADD231PS  Y4, Y5, Y2
 	VBROADCASTSS 8(SI)(BX*1), Y5
 	VFMADD231PS  Y4, Y5, Y3
-	VMOVUPS      96(DI), Y4
+	VMOVUPS      96(R8), Y4
 	VBROADCASTSS 12(SI), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	VBROADCASTSS 12(SI)(DX*1), Y5
@@ -1147,17 +1261,25 @@ k_block:
 	VFMADD231PS  Y4, Y5, Y2
 	VBROADCASTSS 12(SI)(BX*1), Y5
 	VFMADD231PS  Y4, Y5, Y3
-	ADDQ         $0x00000080, DI
+	ADDQ         $0x00000080, R8
 	ADDQ         $+16, SI
-	SUBQ         $+4, R10
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	SUBQ         $+4, R11
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R10
+	ADDQ $+4, R11
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (DI), Y4
+	VMOVUPS      (R8), Y4
 	VBROADCASTSS (SI), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	VBROADCASTSS (SI)(DX*1), Y5
@@ -1166,13 +1288,15 @@ k_one:
 	VFMADD231PS  Y4, Y5, Y2
 	VBROADCASTSS (SI)(BX*1), Y5
 	VFMADD231PS  Y4, Y5, Y3
-	ADDQ         $+32, DI
+	ADDQ         $+32, R8
 	ADDQ         $+4, SI
-	DECQ         R10
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	DECQ         R11
 	JNZ          k_one
 
 k_done:
-	DECQ         R9
+	DECQ         R10
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Y4
 	MOVQ         dstStride+64(FP), SI
@@ -1196,7 +1320,7 @@ k_done:
 	RET
 
 // func Conv5x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·Conv5x8(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -1211,20 +1335,23 @@ tile:
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
 	VMOVAPS Y0, Y4
-	MOVQ    weights+16(FP), DI
-	MOVQ    offsets+32(FP), R8
-	MOVQ    segs+40(FP), R9
+	MOVQ    AX, DI
+	IMUL3Q  $0x00000005, DX, SI
+	ADDQ    SI, DI
+	MOVQ    weights+16(FP), R8
+	MOVQ    offsets+32(FP), R9
+	MOVQ    segs+40(FP), R10
 
 segment:
-	MOVQ (R8), SI
-	ADDQ $+8, R8
+	MOVQ (R9), SI
+	ADDQ $+8, R9
 	LEAQ (AX)(SI*4), SI
-	MOVQ segLen+48(FP), R10
-	SUBQ $+4, R10
+	MOVQ segLen+48(FP), R11
+	SUBQ $+4, R11
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (DI), Y5
+	VMOVUPS      (R8), Y5
 	VBROADCASTSS (SI), Y6
 	VFMADD231PS  Y5, Y6, Y0
 	VBROADCASTSS (SI)(DX*1), Y6
@@ -1235,7 +1362,7 @@ k_block:
 	VFMADD231PS  Y5, Y6, Y3
 	VBROADCASTSS (SI)(DX*4), Y6
 	VFMADD231PS  Y5, Y6, Y4
-	VMOVUPS      32(DI), Y5
+	VMOVUPS      32(R8), Y5
 	VBROADCASTSS 4(SI), Y6
 	VFMADD231PS  Y5, Y6, Y0
 	VBROADCASTSS 4(SI)(DX*1), Y6
@@ -1246,7 +1373,7 @@ k_block:
 	VFMADD231PS  Y5, Y6, Y3
 	VBROADCASTSS 4(SI)(DX*4), Y6
 	VFMADD231PS  Y5, Y6, Y4
-	VMOVUPS      64(DI), Y5
+	VMOVUPS      64(R8), Y5
 	VBROADCASTSS 8(SI), Y6
 	VFMADD231PS  Y5, Y6, Y0
 	VBROADCASTSS 8(SI)(DX*1), Y6
@@ -1257,7 +1384,7 @@ k_block:
 	VFMADD231PS  Y5, Y6, Y3
 	VBROADCASTSS 8(SI)(DX*4), Y6
 	VFMADD231PS  Y5, Y6, Y4
-	VMOVUPS      96(DI), Y5
+	VMOVUPS      96(R8), Y5
 	VBROADCASTSS 12(SI), Y6
 	VFMADD231PS  Y5, Y6, Y0
 	VBROADCASTSS 12(SI)(DX*1), Y6
@@ -1268,17 +1395,25 @@ k_block:
 	VFMADD231PS  Y5, Y6, Y3
 	VBROADCASTSS 12(SI)(DX*4), Y6
 	VFMADD231PS  Y5, Y6, Y4
-	ADDQ         $0x00000080, DI
+	ADDQ         $0x00000080, R8
 	ADDQ         $+16, SI
-	SUBQ         $+4, R10
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	SUBQ         $+4, R11
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R10
+	ADDQ $+4, R11
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (DI), Y5
+	VMOVUPS      (R8), Y5
 	VBROADCASTSS (SI), Y6
 	VFMADD231PS  Y5, Y6, Y0
 	VBROADCASTSS (SI)(DX*1), Y6
@@ -1289,13 +1424,15 @@ k_one:
 	VFMADD231PS  Y5, Y6, Y3
 	VBROADCASTSS (SI)(DX*4), Y6
 	VFMADD231PS  Y5, Y6, Y4
-	ADDQ         $+32, DI
+	ADDQ         $+32, R8
 	ADDQ         $+4, SI
-	DECQ         R10
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	DECQ         R11
 	JNZ          k_one
 
 k_done:
-	DECQ         R9
+	DECQ         R10
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Y5
 	MOVQ         dstStride+64(FP), SI
@@ -1323,7 +1460,7 @@ k_done:
 	RET
 
 // func Conv6x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·Conv6x8(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -1340,20 +1477,23 @@ tile:
 	VMOVAPS Y0, Y3
 	VMOVAPS Y0, Y4
 	VMOVAPS Y0, Y5
-	MOVQ    weights+16(FP), R8
-	MOVQ    offsets+32(FP), R9
-	MOVQ    segs+40(FP), R10
+	MOVQ    AX, R8
+	IMUL3Q  $0x00000006, DX, DI
+	ADDQ    DI, R8
+	MOVQ    weights+16(FP), R9
+	MOVQ    offsets+32(FP), R10
+	MOVQ    segs+40(FP), R11
 
 segment:
-	MOVQ (R9), DI
-	ADDQ $+8, R9
+	MOVQ (R10), DI
+	ADDQ $+8, R10
 	LEAQ (AX)(DI*4), DI
-	MOVQ segLen+48(FP), R11
-	SUBQ $+4, R11
+	MOVQ segLen+48(FP), R12
+	SUBQ $+4, R12
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (R8), Y6
+	VMOVUPS      (R9), Y6
 	VBROADCASTSS (DI), Y7
 	VFMADD231PS  Y6, Y7, Y0
 	VBROADCASTSS (DI)(DX*1), Y7
@@ -1366,7 +1506,7 @@ k_block:
 	VFMADD231PS  Y6, Y7, Y4
 	VBROADCASTSS (DI)(SI*1), Y7
 	VFMADD231PS  Y6, Y7, Y5
-	VMOVUPS      32(R8), Y6
+	VMOVUPS      32(R9), Y6
 	VBROADCASTSS 4(DI), Y7
 	VFMADD231PS  Y6, Y7, Y0
 	VBROADCASTSS 4(DI)(DX*1), Y7
@@ -1379,7 +1519,7 @@ k_block:
 	VFMADD231PS  Y6, Y7, Y4
 	VBROADCASTSS 4(DI)(SI*1), Y7
 	VFMADD231PS  Y6, Y7, Y5
-	VMOVUPS      64(R8), Y6
+	VMOVUPS      64(R9), Y6
 	VBROADCASTSS 8(DI), Y7
 	VFMADD231PS  Y6, Y7, Y0
 	VBROADCASTSS 8(DI)(DX*1), Y7
@@ -1392,7 +1532,7 @@ k_block:
 	VFMADD231PS  Y6, Y7, Y4
 	VBROADCASTSS 8(DI)(SI*1), Y7
 	VFMADD231PS  Y6, Y7, Y5
-	VMOVUPS      96(R8), Y6
+	VMOVUPS      96(R9), Y6
 	VBROADCASTSS 12(DI), Y7
 	VFMADD231PS  Y6, Y7, Y0
 	VBROADCASTSS 12(DI)(DX*1), Y7
@@ -1405,17 +1545,25 @@ k_block:
 	VFMADD231PS  Y6, Y7, Y4
 	VBROADCASTSS 12(DI)(SI*1), Y7
 	VFMADD231PS  Y6, Y7, Y5
-	ADDQ         $0x00000080, R8
+	ADDQ         $0x00000080, R9
 	ADDQ         $+16, DI
-	SUBQ         $+4, R11
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
+	SUBQ         $+4, R12
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R11
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (R8), Y6
+	VMOVUPS      (R9), Y6
 	VBROADCASTSS (DI), Y7
 	VFMADD231PS  Y6, Y7, Y0
 	VBROADCASTSS (DI)(DX*1), Y7
@@ -1428,13 +1576,15 @@ k_one:
 	VFMADD231PS  Y6, Y7, Y4
 	VBROADCASTSS (DI)(SI*1), Y7
 	VFMADD231PS  Y6, Y7, Y5
-	ADDQ         $+32, R8
+	ADDQ         $+32, R9
 	ADDQ         $+4, DI
-	DECQ         R11
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
+	DECQ         R12
 	JNZ          k_one
 
 k_done:
-	DECQ         R10
+	DECQ         R11
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Y6
 	MOVQ         dstStride+64(FP), DI
@@ -1465,7 +1615,7 @@ k_done:
 	RET
 
 // func Conv7x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·Conv7x8(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -1483,20 +1633,23 @@ tile:
 	VMOVAPS Y0, Y4
 	VMOVAPS Y0, Y5
 	VMOVAPS Y0, Y6
-	MOVQ    weights+16(FP), R8
-	MOVQ    offsets+32(FP), R9
-	MOVQ    segs+40(FP), R10
+	MOVQ    AX, R8
+	IMUL3Q  $0x00000007, DX, DI
+	ADDQ    DI, R8
+	MOVQ    weights+16(FP), R9
+	MOVQ    offsets+32(FP), R10
+	MOVQ    segs+40(FP), R11
 
 segment:
-	MOVQ (R9), DI
-	ADDQ $+8, R9
+	MOVQ (R10), DI
+	ADDQ $+8, R10
 	LEAQ (AX)(DI*4), DI
-	MOVQ segLen+48(FP), R11
-	SUBQ $+4, R11
+	MOVQ segLen+48(FP), R12
+	SUBQ $+4, R12
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (R8), Y7
+	VMOVUPS      (R9), Y7
 	VBROADCASTSS (DI), Y8
 	VFMADD231PS  Y7, Y8, Y0
 	VBROADCASTSS (DI)(DX*1), Y8
@@ -1511,7 +1664,7 @@ k_block:
 	VFMADD231PS  Y7, Y8, Y5
 	VBROADCASTSS (DI)(BX*2), Y8
 	VFMADD231PS  Y7, Y8, Y6
-	VMOVUPS      32(R8), Y7
+	VMOVUPS      32(R9), Y7
 	VBROADCASTSS 4(DI), Y8
 	VFMADD231PS  Y7, Y8, Y0
 	VBROADCASTSS 4(DI)(DX*1), Y8
@@ -1526,7 +1679,7 @@ k_block:
 	VFMADD231PS  Y7, Y8, Y5
 	VBROADCASTSS 4(DI)(BX*2), Y8
 	VFMADD231PS  Y7, Y8, Y6
-	VMOVUPS      64(R8), Y7
+	VMOVUPS      64(R9), Y7
 	VBROADCASTSS 8(DI), Y8
 	VFMADD231PS  Y7, Y8, Y0
 	VBROADCASTSS 8(DI)(DX*1), Y8
@@ -1541,7 +1694,7 @@ k_block:
 	VFMADD231PS  Y7, Y8, Y5
 	VBROADCASTSS 8(DI)(BX*2), Y8
 	VFMADD231PS  Y7, Y8, Y6
-	VMOVUPS      96(R8), Y7
+	VMOVUPS      96(R9), Y7
 	VBROADCASTSS 12(DI), Y8
 	VFMADD231PS  Y7, Y8, Y0
 	VBROADCASTSS 12(DI)(DX*1), Y8
@@ -1556,17 +1709,25 @@ k_block:
 	VFMADD231PS  Y7, Y8, Y5
 	VBROADCASTSS 12(DI)(BX*2), Y8
 	VFMADD231PS  Y7, Y8, Y6
-	ADDQ         $0x00000080, R8
+	ADDQ         $0x00000080, R9
 	ADDQ         $+16, DI
-	SUBQ         $+4, R11
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
+	SUBQ         $+4, R12
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R11
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (R8), Y7
+	VMOVUPS      (R9), Y7
 	VBROADCASTSS (DI), Y8
 	VFMADD231PS  Y7, Y8, Y0
 	VBROADCASTSS (DI)(DX*1), Y8
@@ -1581,13 +1742,15 @@ k_one:
 	VFMADD231PS  Y7, Y8, Y5
 	VBROADCASTSS (DI)(BX*2), Y8
 	VFMADD231PS  Y7, Y8, Y6
-	ADDQ         $+32, R8
+	ADDQ         $+32, R9
 	ADDQ         $+4, DI
-	DECQ         R11
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
+	DECQ         R12
 	JNZ          k_one
 
 k_done:
-	DECQ         R10
+	DECQ         R11
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Y7
 	MOVQ         dstStride+64(FP), DI
@@ -1621,7 +1784,7 @@ k_done:
 	RET
 
 // func Conv8x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·Conv8x8(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -1640,22 +1803,24 @@ tile:
 	VMOVAPS Y0, Y5
 	VMOVAPS Y0, Y6
 	VMOVAPS Y0, Y7
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ    AX, R9
+	LEAQ    (R9)(DX*8), R9
+	MOVQ    weights+16(FP), R10
+	MOVQ    offsets+32(FP), R11
+	MOVQ    segs+40(FP), R12
 
 segment:
-	MOVQ (R10), DI
-	ADDQ $+8, R10
+	MOVQ (R11), DI
+	ADDQ $+8, R11
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
-	MOVQ segLen+48(FP), R12
-	SUBQ $+4, R12
+	MOVQ segLen+48(FP), R13
+	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (R9), Y8
+	VMOVUPS      (R10), Y8
 	VBROADCASTSS (DI), Y9
 	VFMADD231PS  Y8, Y9, Y0
 	VBROADCASTSS (DI)(DX*1), Y9
@@ -1672,7 +1837,7 @@ k_block:
 	VFMADD231PS  Y8, Y9, Y6
 	VBROADCASTSS (R8), Y9
 	VFMADD231PS  Y8, Y9, Y7
-	VMOVUPS      32(R9), Y8
+	VMOVUPS      32(R10), Y8
 	VBROADCASTSS 4(DI), Y9
 	VFMADD231PS  Y8, Y9, Y0
 	VBROADCASTSS 4(DI)(DX*1), Y9
@@ -1689,7 +1854,7 @@ k_block:
 	VFMADD231PS  Y8, Y9, Y6
 	VBROADCASTSS 4(R8), Y9
 	VFMADD231PS  Y8, Y9, Y7
-	VMOVUPS      64(R9), Y8
+	VMOVUPS      64(R10), Y8
 	VBROADCASTSS 8(DI), Y9
 	VFMADD231PS  Y8, Y9, Y0
 	VBROADCASTSS 8(DI)(DX*1), Y9
@@ -1706,7 +1871,7 @@ k_block:
 	VFMADD231PS  Y8, Y9, Y6
 	VBROADCASTSS 8(R8), Y9
 	VFMADD231PS  Y8, Y9, Y7
-	VMOVUPS      96(R9), Y8
+	VMOVUPS      96(R10), Y8
 	VBROADCASTSS 12(DI), Y9
 	VFMADD231PS  Y8, Y9, Y0
 	VBROADCASTSS 12(DI)(DX*1), Y9
@@ -1723,18 +1888,26 @@ k_block:
 	VFMADD231PS  Y8, Y9, Y6
 	VBROADCASTSS 12(R8), Y9
 	VFMADD231PS  Y8, Y9, Y7
-	ADDQ         $0x00000080, R9
+	ADDQ         $0x00000080, R10
 	ADDQ         $+16, DI
 	ADDQ         $+16, R8
-	SUBQ         $+4, R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	SUBQ         $+4, R13
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (R9), Y8
+	VMOVUPS      (R10), Y8
 	VBROADCASTSS (DI), Y9
 	VFMADD231PS  Y8, Y9, Y0
 	VBROADCASTSS (DI)(DX*1), Y9
@@ -1751,14 +1924,16 @@ k_one:
 	VFMADD231PS  Y8, Y9, Y6
 	VBROADCASTSS (R8), Y9
 	VFMADD231PS  Y8, Y9, Y7
-	ADDQ         $+32, R9
+	ADDQ         $+32, R10
 	ADDQ         $+4, DI
 	ADDQ         $+4, R8
-	DECQ         R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
-	DECQ         R11
+	DECQ         R12
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Y8
 	MOVQ         dstStride+64(FP), DI
@@ -1794,7 +1969,7 @@ k_done:
 	RET
 
 // func Conv9x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·Conv9x8(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -1814,22 +1989,25 @@ tile:
 	VMOVAPS Y0, Y6
 	VMOVAPS Y0, Y7
 	VMOVAPS Y0, Y8
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ    AX, R9
+	IMUL3Q  $0x00000009, DX, DI
+	ADDQ    DI, R9
+	MOVQ    weights+16(FP), R10
+	MOVQ    offsets+32(FP), R11
+	MOVQ    segs+40(FP), R12
 
 segment:
-	MOVQ (R10), DI
-	ADDQ $+8, R10
+	MOVQ (R11), DI
+	ADDQ $+8, R11
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
-	MOVQ segLen+48(FP), R12
-	SUBQ $+4, R12
+	MOVQ segLen+48(FP), R13
+	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (R9), Y9
+	VMOVUPS      (R10), Y9
 	VBROADCASTSS (DI), Y10
 	VFMADD231PS  Y9, Y10, Y0
 	VBROADCASTSS (DI)(DX*1), Y10
@@ -1848,7 +2026,7 @@ k_block:
 	VFMADD231PS  Y9, Y10, Y7
 	VBROADCASTSS (R8)(DX*1), Y10
 	VFMADD231PS  Y9, Y10, Y8
-	VMOVUPS      32(R9), Y9
+	VMOVUPS      32(R10), Y9
 	VBROADCASTSS 4(DI), Y10
 	VFMADD231PS  Y9, Y10, Y0
 	VBROADCASTSS 4(DI)(DX*1), Y10
@@ -1867,7 +2045,7 @@ k_block:
 	VFMADD231PS  Y9, Y10, Y7
 	VBROADCASTSS 4(R8)(DX*1), Y10
 	VFMADD231PS  Y9, Y10, Y8
-	VMOVUPS      64(R9), Y9
+	VMOVUPS      64(R10), Y9
 	VBROADCASTSS 8(DI), Y10
 	VFMADD231PS  Y9, Y10, Y0
 	VBROADCASTSS 8(DI)(DX*1), Y10
@@ -1886,7 +2064,7 @@ k_block:
 	VFMADD231PS  Y9, Y10, Y7
 	VBROADCASTSS 8(R8)(DX*1), Y10
 	VFMADD231PS  Y9, Y10, Y8
-	VMOVUPS      96(R9), Y9
+	VMOVUPS      96(R10), Y9
 	VBROADCASTSS 12(DI), Y10
 	VFMADD231PS  Y9, Y10, Y0
 	VBROADCASTSS 12(DI)(DX*1), Y10
@@ -1905,18 +2083,26 @@ k_block:
 	VFMADD231PS  Y9, Y10, Y7
 	VBROADCASTSS 12(R8)(DX*1), Y10
 	VFMADD231PS  Y9, Y10, Y8
-	ADDQ         $0x00000080, R9
+	ADDQ         $0x00000080, R10
 	ADDQ         $+16, DI
 	ADDQ         $+16, R8
-	SUBQ         $+4, R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	SUBQ         $+4, R13
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (R9), Y9
+	VMOVUPS      (R10), Y9
 	VBROADCASTSS (DI), Y10
 	VFMADD231PS  Y9, Y10, Y0
 	VBROADCASTSS (DI)(DX*1), Y10
@@ -1935,14 +2121,16 @@ k_one:
 	VFMADD231PS  Y9, Y10, Y7
 	VBROADCASTSS (R8)(DX*1), Y10
 	VFMADD231PS  Y9, Y10, Y8
-	ADDQ         $+32, R9
+	ADDQ         $+32, R10
 	ADDQ         $+4, DI
 	ADDQ         $+4, R8
-	DECQ         R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
-	DECQ         R11
+	DECQ         R12
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Y9
 	MOVQ         dstStride+64(FP), DI
@@ -1982,7 +2170,7 @@ k_done:
 	RET
 
 // func Conv10x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·Conv10x8(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -2003,22 +2191,25 @@ tile:
 	VMOVAPS Y0, Y7
 	VMOVAPS Y0, Y8
 	VMOVAPS Y0, Y9
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ    AX, R9
+	IMUL3Q  $0x0000000a, DX, DI
+	ADDQ    DI, R9
+	MOVQ    weights+16(FP), R10
+	MOVQ    offsets+32(FP), R11
+	MOVQ    segs+40(FP), R12
 
 segment:
-	MOVQ (R10), DI
-	ADDQ $+8, R10
+	MOVQ (R11), DI
+	ADDQ $+8, R11
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
-	MOVQ segLen+48(FP), R12
-	SUBQ $+4, R12
+	MOVQ segLen+48(FP), R13
+	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (R9), Y10
+	VMOVUPS      (R10), Y10
 	VBROADCASTSS (DI), Y11
 	VFMADD231PS  Y10, Y11, Y0
 	VBROADCASTSS (DI)(DX*1), Y11
@@ -2039,7 +2230,7 @@ k_block:
 	VFMADD231PS  Y10, Y11, Y8
 	VBROADCASTSS (R8)(DX*2), Y11
 	VFMADD231PS  Y10, Y11, Y9
-	VMOVUPS      32(R9), Y10
+	VMOVUPS      32(R10), Y10
 	VBROADCASTSS 4(DI), Y11
 	VFMADD231PS  Y10, Y11, Y0
 	VBROADCASTSS 4(DI)(DX*1), Y11
@@ -2060,7 +2251,7 @@ k_block:
 	VFMADD231PS  Y10, Y11, Y8
 	VBROADCASTSS 4(R8)(DX*2), Y11
 	VFMADD231PS  Y10, Y11, Y9
-	VMOVUPS      64(R9), Y10
+	VMOVUPS      64(R10), Y10
 	VBROADCASTSS 8(DI), Y11
 	VFMADD231PS  Y10, Y11, Y0
 	VBROADCASTSS 8(DI)(DX*1), Y11
@@ -2081,7 +2272,7 @@ k_block:
 	VFMADD231PS  Y10, Y11, Y8
 	VBROADCASTSS 8(R8)(DX*2), Y11
 	VFMADD231PS  Y10, Y11, Y9
-	VMOVUPS      96(R9), Y10
+	VMOVUPS      96(R10), Y10
 	VBROADCASTSS 12(DI), Y11
 	VFMADD231PS  Y10, Y11, Y0
 	VBROADCASTSS 12(DI)(DX*1), Y11
@@ -2102,18 +2293,26 @@ k_block:
 	VFMADD231PS  Y10, Y11, Y8
 	VBROADCASTSS 12(R8)(DX*2), Y11
 	VFMADD231PS  Y10, Y11, Y9
-	ADDQ         $0x00000080, R9
+	ADDQ         $0x00000080, R10
 	ADDQ         $+16, DI
 	ADDQ         $+16, R8
-	SUBQ         $+4, R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	SUBQ         $+4, R13
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (R9), Y10
+	VMOVUPS      (R10), Y10
 	VBROADCASTSS (DI), Y11
 	VFMADD231PS  Y10, Y11, Y0
 	VBROADCASTSS (DI)(DX*1), Y11
@@ -2134,14 +2333,16 @@ k_one:
 	VFMADD231PS  Y10, Y11, Y8
 	VBROADCASTSS (R8)(DX*2), Y11
 	VFMADD231PS  Y10, Y11, Y9
-	ADDQ         $+32, R9
+	ADDQ         $+32, R10
 	ADDQ         $+4, DI
 	ADDQ         $+4, R8
-	DECQ         R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
-	DECQ         R11
+	DECQ         R12
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Y10
 	MOVQ         dstStride+64(FP), DI
@@ -2184,7 +2385,7 @@ k_done:
 	RET
 
 // func Conv11x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·Conv11x8(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -2206,22 +2407,25 @@ tile:
 	VMOVAPS Y0, Y8
 	VMOVAPS Y0, Y9
 	VMOVAPS Y0, Y10
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ    AX, R9
+	IMUL3Q  $0x0000000b, DX, DI
+	ADDQ    DI, R9
+	MOVQ    weights+16(FP), R10
+	MOVQ    offsets+32(FP), R11
+	MOVQ    segs+40(FP), R12
 
 segment:
-	MOVQ (R10), DI
-	ADDQ $+8, R10
+	MOVQ (R11), DI
+	ADDQ $+8, R11
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
-	MOVQ segLen+48(FP), R12
-	SUBQ $+4, R12
+	MOVQ segLen+48(FP), R13
+	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (R9), Y11
+	VMOVUPS      (R10), Y11
 	VBROADCASTSS (DI), Y12
 	VFMADD231PS  Y11, Y12, Y0
 	VBROADCASTSS (DI)(DX*1), Y12
@@ -2244,7 +2448,7 @@ k_block:
 	VFMADD231PS  Y11, Y12, Y9
 	VBROADCASTSS (R8)(BX*1), Y12
 	VFMADD231PS  Y11, Y12, Y10
-	VMOVUPS      32(R9), Y11
+	VMOVUPS      32(R10), Y11
 	VBROADCASTSS 4(DI), Y12
 	VFMADD231PS  Y11, Y12, Y0
 	VBROADCASTSS 4(DI)(DX*1), Y12
@@ -2267,7 +2471,7 @@ k_block:
 	VFMADD231PS  Y11, Y12, Y9
 	VBROADCASTSS 4(R8)(BX*1), Y12
 	VFMADD231PS  Y11, Y12, Y10
-	VMOVUPS      64(R9), Y11
+	VMOVUPS      64(R10), Y11
 	VBROADCASTSS 8(DI), Y12
 	VFMADD231PS  Y11, Y12, Y0
 	VBROADCASTSS 8(DI)(DX*1), Y12
@@ -2290,7 +2494,7 @@ k_block:
 	VFMADD231PS  Y11, Y12, Y9
 	VBROADCASTSS 8(R8)(BX*1), Y12
 	VFMADD231PS  Y11, Y12, Y10
-	VMOVUPS      96(R9), Y11
+	VMOVUPS      96(R10), Y11
 	VBROADCASTSS 12(DI), Y12
 	VFMADD231PS  Y11, Y12, Y0
 	VBROADCASTSS 12(DI)(DX*1), Y12
@@ -2313,18 +2517,26 @@ k_block:
 	VFMADD231PS  Y11, Y12, Y9
 	VBROADCASTSS 12(R8)(BX*1), Y12
 	VFMADD231PS  Y11, Y12, Y10
-	ADDQ         $0x00000080, R9
+	ADDQ         $0x00000080, R10
 	ADDQ         $+16, DI
 	ADDQ         $+16, R8
-	SUBQ         $+4, R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	SUBQ         $+4, R13
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (R9), Y11
+	VMOVUPS      (R10), Y11
 	VBROADCASTSS (DI), Y12
 	VFMADD231PS  Y11, Y12, Y0
 	VBROADCASTSS (DI)(DX*1), Y12
@@ -2347,14 +2559,16 @@ k_one:
 	VFMADD231PS  Y11, Y12, Y9
 	VBROADCASTSS (R8)(BX*1), Y12
 	VFMADD231PS  Y11, Y12, Y10
-	ADDQ         $+32, R9
+	ADDQ         $+32, R10
 	ADDQ         $+4, DI
 	ADDQ         $+4, R8
-	DECQ         R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
-	DECQ         R11
+	DECQ         R12
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Y11
 	MOVQ         dstStride+64(FP), DI
@@ -2400,7 +2614,7 @@ k_done:
 	RET
 
 // func Conv12x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·Conv12x8(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -2423,22 +2637,25 @@ tile:
 	VMOVAPS Y0, Y9
 	VMOVAPS Y0, Y10
 	VMOVAPS Y0, Y11
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ    AX, R9
+	IMUL3Q  $0x0000000c, DX, DI
+	ADDQ    DI, R9
+	MOVQ    weights+16(FP), R10
+	MOVQ    offsets+32(FP), R11
+	MOVQ    segs+40(FP), R12
 
 segment:
-	MOVQ (R10), DI
-	ADDQ $+8, R10
+	MOVQ (R11), DI
+	ADDQ $+8, R11
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
-	MOVQ segLen+48(FP), R12
-	SUBQ $+4, R12
+	MOVQ segLen+48(FP), R13
+	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (R9), Y12
+	VMOVUPS      (R10), Y12
 	VBROADCASTSS (DI), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS (DI)(DX*1), Y13
@@ -2463,7 +2680,7 @@ k_block:
 	VFMADD231PS  Y12, Y13, Y10
 	VBROADCASTSS (R8)(DX*4), Y13
 	VFMADD231PS  Y12, Y13, Y11
-	VMOVUPS      32(R9), Y12
+	VMOVUPS      32(R10), Y12
 	VBROADCASTSS 4(DI), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS 4(DI)(DX*1), Y13
@@ -2488,7 +2705,7 @@ k_block:
 	VFMADD231PS  Y12, Y13, Y10
 	VBROADCASTSS 4(R8)(DX*4), Y13
 	VFMADD231PS  Y12, Y13, Y11
-	VMOVUPS      64(R9), Y12
+	VMOVUPS      64(R10), Y12
 	VBROADCASTSS 8(DI), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS 8(DI)(DX*1), Y13
@@ -2513,7 +2730,7 @@ k_block:
 	VFMADD231PS  Y12, Y13, Y10
 	VBROADCASTSS 8(R8)(DX*4), Y13
 	VFMADD231PS  Y12, Y13, Y11
-	VMOVUPS      96(R9), Y12
+	VMOVUPS      96(R10), Y12
 	VBROADCASTSS 12(DI), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS 12(DI)(DX*1), Y13
@@ -2538,18 +2755,26 @@ k_block:
 	VFMADD231PS  Y12, Y13, Y10
 	VBROADCASTSS 12(R8)(DX*4), Y13
 	VFMADD231PS  Y12, Y13, Y11
-	ADDQ         $0x00000080, R9
+	ADDQ         $0x00000080, R10
 	ADDQ         $+16, DI
 	ADDQ         $+16, R8
-	SUBQ         $+4, R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	SUBQ         $+4, R13
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (R9), Y12
+	VMOVUPS      (R10), Y12
 	VBROADCASTSS (DI), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS (DI)(DX*1), Y13
@@ -2574,14 +2799,16 @@ k_one:
 	VFMADD231PS  Y12, Y13, Y10
 	VBROADCASTSS (R8)(DX*4), Y13
 	VFMADD231PS  Y12, Y13, Y11
-	ADDQ         $+32, R9
+	ADDQ         $+32, R10
 	ADDQ         $+4, DI
 	ADDQ         $+4, R8
-	DECQ         R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
-	DECQ         R11
+	DECQ         R12
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Y12
 	MOVQ         dstStride+64(FP), DI
@@ -2630,7 +2857,7 @@ k_done:
 	RET
 
 // func Conv13x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·Conv13x8(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -2654,22 +2881,25 @@ tile:
 	VMOVAPS Y0, Y10
 	VMOVAPS Y0, Y11
 	VMOVAPS Y0, Y12
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ    AX, R9
+	IMUL3Q  $0x0000000d, DX, DI
+	ADDQ    DI, R9
+	MOVQ    weights+16(FP), R10
+	MOVQ    offsets+32(FP), R11
+	MOVQ    segs+40(FP), R12
 
 segment:
-	MOVQ (R10), DI
-	ADDQ $+8, R10
+	MOVQ (R11), DI
+	ADDQ $+8, R11
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
-	MOVQ segLen+48(FP), R12
-	SUBQ $+4, R12
+	MOVQ segLen+48(FP), R13
+	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (R9), Y13
+	VMOVUPS      (R10), Y13
 	VBROADCASTSS (DI), Y14
 	VFMADD231PS  Y13, Y14, Y0
 	VBROADCASTSS (DI)(DX*1), Y14
@@ -2696,7 +2926,7 @@ k_block:
 	VFMADD231PS  Y13, Y14, Y11
 	VBROADCASTSS (R8)(SI*1), Y14
 	VFMADD231PS  Y13, Y14, Y12
-	VMOVUPS      32(R9), Y13
+	VMOVUPS      32(R10), Y13
 	VBROADCASTSS 4(DI), Y14
 	VFMADD231PS  Y13, Y14, Y0
 	VBROADCASTSS 4(DI)(DX*1), Y14
@@ -2723,7 +2953,7 @@ k_block:
 	VFMADD231PS  Y13, Y14, Y11
 	VBROADCASTSS 4(R8)(SI*1), Y14
 	VFMADD231PS  Y13, Y14, Y12
-	VMOVUPS      64(R9), Y13
+	VMOVUPS      64(R10), Y13
 	VBROADCASTSS 8(DI), Y14
 	VFMADD231PS  Y13, Y14, Y0
 	VBROADCASTSS 8(DI)(DX*1), Y14
@@ -2750,7 +2980,7 @@ k_block:
 	VFMADD231PS  Y13, Y14, Y11
 	VBROADCASTSS 8(R8)(SI*1), Y14
 	VFMADD231PS  Y13, Y14, Y12
-	VMOVUPS      96(R9), Y13
+	VMOVUPS      96(R10), Y13
 	VBROADCASTSS 12(DI), Y14
 	VFMADD231PS  Y13, Y14, Y0
 	VBROADCASTSS 12(DI)(DX*1), Y14
@@ -2777,18 +3007,26 @@ k_block:
 	VFMADD231PS  Y13, Y14, Y11
 	VBROADCASTSS 12(R8)(SI*1), Y14
 	VFMADD231PS  Y13, Y14, Y12
-	ADDQ         $0x00000080, R9
+	ADDQ         $0x00000080, R10
 	ADDQ         $+16, DI
 	ADDQ         $+16, R8
-	SUBQ         $+4, R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	SUBQ         $+4, R13
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (R9), Y13
+	VMOVUPS      (R10), Y13
 	VBROADCASTSS (DI), Y14
 	VFMADD231PS  Y13, Y14, Y0
 	VBROADCASTSS (DI)(DX*1), Y14
@@ -2815,14 +3053,16 @@ k_one:
 	VFMADD231PS  Y13, Y14, Y11
 	VBROADCASTSS (R8)(SI*1), Y14
 	VFMADD231PS  Y13, Y14, Y12
-	ADDQ         $+32, R9
+	ADDQ         $+32, R10
 	ADDQ         $+4, DI
 	ADDQ         $+4, R8
-	DECQ         R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
-	DECQ         R11
+	DECQ         R12
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Y13
 	MOVQ         dstStride+64(FP), DI
@@ -2874,7 +3114,7 @@ k_done:
 	RET
 
 // func Conv14x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·Conv14x8(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -2899,22 +3139,25 @@ tile:
 	VMOVAPS Y0, Y11
 	VMOVAPS Y0, Y12
 	VMOVAPS Y0, Y13
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ    AX, R9
+	IMUL3Q  $0x0000000e, DX, DI
+	ADDQ    DI, R9
+	MOVQ    weights+16(FP), R10
+	MOVQ    offsets+32(FP), R11
+	MOVQ    segs+40(FP), R12
 
 segment:
-	MOVQ (R10), DI
-	ADDQ $+8, R10
+	MOVQ (R11), DI
+	ADDQ $+8, R11
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
-	MOVQ segLen+48(FP), R12
-	SUBQ $+2, R12
+	MOVQ segLen+48(FP), R13
+	SUBQ $+2, R13
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (R9), Y14
+	VMOVUPS      (R10), Y14
 	VBROADCASTSS (DI), Y15
 	VFMADD231PS  Y14, Y15, Y0
 	VBROADCASTSS (DI)(DX*1), Y15
@@ -2943,7 +3186,7 @@ k_block:
 	VFMADD231PS  Y14, Y15, Y12
 	VBROADCASTSS (R8)(BX*2), Y15
 	VFMADD231PS  Y14, Y15, Y13
-	VMOVUPS      32(R9), Y14
+	VMOVUPS      32(R10), Y14
 	VBROADCASTSS 4(DI), Y15
 	VFMADD231PS  Y14, Y15, Y0
 	VBROADCASTSS 4(DI)(DX*1), Y15
@@ -2972,18 +3215,22 @@ k_block:
 	VFMADD231PS  Y14, Y15, Y12
 	VBROADCASTSS 4(R8)(BX*2), Y15
 	VFMADD231PS  Y14, Y15, Y13
-	ADDQ         $+64, R9
+	ADDQ         $+64, R10
 	ADDQ         $+8, DI
 	ADDQ         $+8, R8
-	SUBQ         $+2, R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	SUBQ         $+2, R13
 	JGE          k_block
 
 k_rest:
-	ADDQ $+2, R12
+	ADDQ $+2, R13
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (R9), Y14
+	VMOVUPS      (R10), Y14
 	VBROADCASTSS (DI), Y15
 	VFMADD231PS  Y14, Y15, Y0
 	VBROADCASTSS (DI)(DX*1), Y15
@@ -3012,14 +3259,16 @@ k_one:
 	VFMADD231PS  Y14, Y15, Y12
 	VBROADCASTSS (R8)(BX*2), Y15
 	VFMADD231PS  Y14, Y15, Y13
-	ADDQ         $+32, R9
+	ADDQ         $+32, R10
 	ADDQ         $+4, DI
 	ADDQ         $+4, R8
-	DECQ         R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
-	DECQ         R11
+	DECQ         R12
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Y14
 	MOVQ         dstStride+64(FP), DI

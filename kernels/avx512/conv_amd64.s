@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func Conv1x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv1x32(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -16,61 +16,73 @@ tile:
 	MOVQ    bias+24(FP), BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
-	MOVQ    weights+16(FP), SI
-	MOVQ    offsets+32(FP), DI
-	MOVQ    segs+40(FP), R8
+	MOVQ    AX, SI
+	ADDQ    DX, SI
+	MOVQ    weights+16(FP), DI
+	MOVQ    offsets+32(FP), R8
+	MOVQ    segs+40(FP), R9
 
 segment:
-	MOVQ (DI), BX
-	ADDQ $+8, DI
+	MOVQ (R8), BX
+	ADDQ $+8, R8
 	LEAQ (AX)(BX*4), BX
-	MOVQ segLen+48(FP), R9
-	SUBQ $+4, R9
+	MOVQ segLen+48(FP), R10
+	SUBQ $+4, R10
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (SI), Z2
-	VMOVUPS      64(SI), Z3
+	VMOVUPS      (DI), Z2
+	VMOVUPS      64(DI), Z3
 	VBROADCASTSS (BX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
-	VMOVUPS      128(SI), Z2
-	VMOVUPS      192(SI), Z3
+	VMOVUPS      128(DI), Z2
+	VMOVUPS      192(DI), Z3
 	VBROADCASTSS 4(BX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
-	VMOVUPS      256(SI), Z2
-	VMOVUPS      320(SI), Z3
+	VMOVUPS      256(DI), Z2
+	VMOVUPS      320(DI), Z3
 	VBROADCASTSS 8(BX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
-	VMOVUPS      384(SI), Z2
-	VMOVUPS      448(SI), Z3
+	VMOVUPS      384(DI), Z2
+	VMOVUPS      448(DI), Z3
 	VBROADCASTSS 12(BX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
-	ADDQ         $0x00000200, SI
+	ADDQ         $0x00000200, DI
 	ADDQ         $+16, BX
-	SUBQ         $+4, R9
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	SUBQ         $+4, R10
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R9
+	ADDQ $+4, R10
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (SI), Z2
-	VMOVUPS      64(SI), Z3
+	VMOVUPS      (DI), Z2
+	VMOVUPS      64(DI), Z3
 	VBROADCASTSS (BX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
-	ADDQ         $0x00000080, SI
+	ADDQ         $0x00000080, DI
 	ADDQ         $+4, BX
-	DECQ         R9
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	DECQ         R10
 	JNZ          k_one
 
 k_done:
-	DECQ         R8
+	DECQ         R9
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z2
 	MOVQ         dstStride+64(FP), BX
@@ -87,7 +99,7 @@ k_done:
 	RET
 
 // func Conv2x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv2x32(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -100,76 +112,88 @@ tile:
 	VMOVUPS 64(BX), Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z1, Z3
-	MOVQ    weights+16(FP), SI
-	MOVQ    offsets+32(FP), DI
-	MOVQ    segs+40(FP), R8
+	MOVQ    AX, SI
+	LEAQ    (SI)(DX*2), SI
+	MOVQ    weights+16(FP), DI
+	MOVQ    offsets+32(FP), R8
+	MOVQ    segs+40(FP), R9
 
 segment:
-	MOVQ (DI), BX
-	ADDQ $+8, DI
+	MOVQ (R8), BX
+	ADDQ $+8, R8
 	LEAQ (AX)(BX*4), BX
-	MOVQ segLen+48(FP), R9
-	SUBQ $+4, R9
+	MOVQ segLen+48(FP), R10
+	SUBQ $+4, R10
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (SI), Z4
-	VMOVUPS      64(SI), Z5
+	VMOVUPS      (DI), Z4
+	VMOVUPS      64(DI), Z5
 	VBROADCASTSS (BX), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
 	VBROADCASTSS (BX)(DX*1), Z6
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
-	VMOVUPS      128(SI), Z4
-	VMOVUPS      192(SI), Z5
+	VMOVUPS      128(DI), Z4
+	VMOVUPS      192(DI), Z5
 	VBROADCASTSS 4(BX), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
 	VBROADCASTSS 4(BX)(DX*1), Z6
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
-	VMOVUPS      256(SI), Z4
-	VMOVUPS      320(SI), Z5
+	VMOVUPS      256(DI), Z4
+	VMOVUPS      320(DI), Z5
 	VBROADCASTSS 8(BX), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
 	VBROADCASTSS 8(BX)(DX*1), Z6
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
-	VMOVUPS      384(SI), Z4
-	VMOVUPS      448(SI), Z5
+	VMOVUPS      384(DI), Z4
+	VMOVUPS      448(DI), Z5
 	VBROADCASTSS 12(BX), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
 	VBROADCASTSS 12(BX)(DX*1), Z6
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
-	ADDQ         $0x00000200, SI
+	ADDQ         $0x00000200, DI
 	ADDQ         $+16, BX
-	SUBQ         $+4, R9
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	SUBQ         $+4, R10
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R9
+	ADDQ $+4, R10
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (SI), Z4
-	VMOVUPS      64(SI), Z5
+	VMOVUPS      (DI), Z4
+	VMOVUPS      64(DI), Z5
 	VBROADCASTSS (BX), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
 	VBROADCASTSS (BX)(DX*1), Z6
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
-	ADDQ         $0x00000080, SI
+	ADDQ         $0x00000080, DI
 	ADDQ         $+4, BX
-	DECQ         R9
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	DECQ         R10
 	JNZ          k_one
 
 k_done:
-	DECQ         R8
+	DECQ         R9
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z4
 	MOVQ         dstStride+64(FP), BX
@@ -191,7 +215,7 @@ k_done:
 	RET
 
 // func Conv3x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv3x32(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -206,21 +230,24 @@ tile:
 	VMOVAPS Z1, Z3
 	VMOVAPS Z0, Z4
 	VMOVAPS Z1, Z5
-	MOVQ    weights+16(FP), SI
-	MOVQ    offsets+32(FP), DI
-	MOVQ    segs+40(FP), R8
+	MOVQ    AX, SI
+	IMUL3Q  $0x00000003, DX, BX
+	ADDQ    BX, SI
+	MOVQ    weights+16(FP), DI
+	MOVQ    offsets+32(FP), R8
+	MOVQ    segs+40(FP), R9
 
 segment:
-	MOVQ (DI), BX
-	ADDQ $+8, DI
+	MOVQ (R8), BX
+	ADDQ $+8, R8
 	LEAQ (AX)(BX*4), BX
-	MOVQ segLen+48(FP), R9
-	SUBQ $+4, R9
+	MOVQ segLen+48(FP), R10
+	SUBQ $+4, R10
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (SI), Z6
-	VMOVUPS      64(SI), Z7
+	VMOVUPS      (DI), Z6
+	VMOVUPS      64(DI), Z7
 	VBROADCASTSS (BX), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
@@ -230,8 +257,8 @@ k_block:
 	VBROADCASTSS (BX)(DX*2), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
-	VMOVUPS      128(SI), Z6
-	VMOVUPS      192(SI), Z7
+	VMOVUPS      128(DI), Z6
+	VMOVUPS      192(DI), Z7
 	VBROADCASTSS 4(BX), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
@@ -241,8 +268,8 @@ k_block:
 	VBROADCASTSS 4(BX)(DX*2), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
-	VMOVUPS      256(SI), Z6
-	VMOVUPS      320(SI), Z7
+	VMOVUPS      256(DI), Z6
+	VMOVUPS      320(DI), Z7
 	VBROADCASTSS 8(BX), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
@@ -252,8 +279,8 @@ k_block:
 	VBROADCASTSS 8(BX)(DX*2), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
-	VMOVUPS      384(SI), Z6
-	VMOVUPS      448(SI), Z7
+	VMOVUPS      384(DI), Z6
+	VMOVUPS      448(DI), Z7
 	VBROADCASTSS 12(BX), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
@@ -263,18 +290,26 @@ k_block:
 	VBROADCASTSS 12(BX)(DX*2), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
-	ADDQ         $0x00000200, SI
+	ADDQ         $0x00000200, DI
 	ADDQ         $+16, BX
-	SUBQ         $+4, R9
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	SUBQ         $+4, R10
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R9
+	ADDQ $+4, R10
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (SI), Z6
-	VMOVUPS      64(SI), Z7
+	VMOVUPS      (DI), Z6
+	VMOVUPS      64(DI), Z7
 	VBROADCASTSS (BX), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
@@ -284,13 +319,15 @@ k_one:
 	VBROADCASTSS (BX)(DX*2), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
-	ADDQ         $0x00000080, SI
+	ADDQ         $0x00000080, DI
 	ADDQ         $+4, BX
-	DECQ         R9
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
+	DECQ         R10
 	JNZ          k_one
 
 k_done:
-	DECQ         R8
+	DECQ         R9
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z6
 	MOVQ         dstStride+64(FP), BX
@@ -318,7 +355,7 @@ k_done:
 	RET
 
 // func Conv4x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv4x32(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -336,21 +373,23 @@ tile:
 	VMOVAPS Z1, Z5
 	VMOVAPS Z0, Z6
 	VMOVAPS Z1, Z7
-	MOVQ    weights+16(FP), DI
-	MOVQ    offsets+32(FP), R8
-	MOVQ    segs+40(FP), R9
+	MOVQ    AX, DI
+	LEAQ    (DI)(DX*4), DI
+	MOVQ    weights+16(FP), R8
+	MOVQ    offsets+32(FP), R9
+	MOVQ    segs+40(FP), R10
 
 segment:
-	MOVQ (R8), SI
-	ADDQ $+8, R8
+	MOVQ (R9), SI
+	ADDQ $+8, R9
 	LEAQ (AX)(SI*4), SI
-	MOVQ segLen+48(FP), R10
-	SUBQ $+4, R10
+	MOVQ segLen+48(FP), R11
+	SUBQ $+4, R11
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (DI), Z8
-	VMOVUPS      64(DI), Z9
+	VMOVUPS      (R8), Z8
+	VMOVUPS      64(R8), Z9
 	VBROADCASTSS (SI), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -363,8 +402,8 @@ k_block:
 	VBROADCASTSS (SI)(BX*1), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
-	VMOVUPS      128(DI), Z8
-	VMOVUPS      192(DI), Z9
+	VMOVUPS      128(R8), Z8
+	VMOVUPS      192(R8), Z9
 	VBROADCASTSS 4(SI), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -377,8 +416,8 @@ k_block:
 	VBROADCASTSS 4(SI)(BX*1), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
-	VMOVUPS      256(DI), Z8
-	VMOVUPS      320(DI), Z9
+	VMOVUPS      256(R8), Z8
+	VMOVUPS      320(R8), Z9
 	VBROADCASTSS 8(SI), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -391,8 +430,8 @@ k_block:
 	VBROADCASTSS 8(SI)(BX*1), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
-	VMOVUPS      384(DI), Z8
-	VMOVUPS      448(DI), Z9
+	VMOVUPS      384(R8), Z8
+	VMOVUPS      448(R8), Z9
 	VBROADCASTSS 12(SI), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -405,18 +444,26 @@ k_block:
 	VBROADCASTSS 12(SI)(BX*1), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
-	ADDQ         $0x00000200, DI
+	ADDQ         $0x00000200, R8
 	ADDQ         $+16, SI
-	SUBQ         $+4, R10
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	SUBQ         $+4, R11
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R10
+	ADDQ $+4, R11
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (DI), Z8
-	VMOVUPS      64(DI), Z9
+	VMOVUPS      (R8), Z8
+	VMOVUPS      64(R8), Z9
 	VBROADCASTSS (SI), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -429,13 +476,15 @@ k_one:
 	VBROADCASTSS (SI)(BX*1), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
-	ADDQ         $0x00000080, DI
+	ADDQ         $0x00000080, R8
 	ADDQ         $+4, SI
-	DECQ         R10
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	DECQ         R11
 	JNZ          k_one
 
 k_done:
-	DECQ         R9
+	DECQ         R10
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z8
 	MOVQ         dstStride+64(FP), SI
@@ -467,7 +516,7 @@ k_done:
 	RET
 
 // func Conv5x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv5x32(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -487,21 +536,24 @@ tile:
 	VMOVAPS Z1, Z7
 	VMOVAPS Z0, Z8
 	VMOVAPS Z1, Z9
-	MOVQ    weights+16(FP), DI
-	MOVQ    offsets+32(FP), R8
-	MOVQ    segs+40(FP), R9
+	MOVQ    AX, DI
+	IMUL3Q  $0x00000005, DX, SI
+	ADDQ    SI, DI
+	MOVQ    weights+16(FP), R8
+	MOVQ    offsets+32(FP), R9
+	MOVQ    segs+40(FP), R10
 
 segment:
-	MOVQ (R8), SI
-	ADDQ $+8, R8
+	MOVQ (R9), SI
+	ADDQ $+8, R9
 	LEAQ (AX)(SI*4), SI
-	MOVQ segLen+48(FP), R10
-	SUBQ $+4, R10
+	MOVQ segLen+48(FP), R11
+	SUBQ $+4, R11
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (DI), Z10
-	VMOVUPS      64(DI), Z11
+	VMOVUPS      (R8), Z10
+	VMOVUPS      64(R8), Z11
 	VBROADCASTSS (SI), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
@@ -517,8 +569,8 @@ k_block:
 	VBROADCASTSS (SI)(DX*4), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
-	VMOVUPS      128(DI), Z10
-	VMOVUPS      192(DI), Z11
+	VMOVUPS      128(R8), Z10
+	VMOVUPS      192(R8), Z11
 	VBROADCASTSS 4(SI), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
@@ -534,8 +586,8 @@ k_block:
 	VBROADCASTSS 4(SI)(DX*4), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
-	VMOVUPS      256(DI), Z10
-	VMOVUPS      320(DI), Z11
+	VMOVUPS      256(R8), Z10
+	VMOVUPS      320(R8), Z11
 	VBROADCASTSS 8(SI), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
@@ -551,8 +603,8 @@ k_block:
 	VBROADCASTSS 8(SI)(DX*4), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
-	VMOVUPS      384(DI), Z10
-	VMOVUPS      448(DI), Z11
+	VMOVUPS      384(R8), Z10
+	VMOVUPS      448(R8), Z11
 	VBROADCASTSS 12(SI), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
@@ -568,18 +620,26 @@ k_block:
 	VBROADCASTSS 12(SI)(DX*4), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
-	ADDQ         $0x00000200, DI
+	ADDQ         $0x00000200, R8
 	ADDQ         $+16, SI
-	SUBQ         $+4, R10
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	SUBQ         $+4, R11
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R10
+	ADDQ $+4, R11
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (DI), Z10
-	VMOVUPS      64(DI), Z11
+	VMOVUPS      (R8), Z10
+	VMOVUPS      64(R8), Z11
 	VBROADCASTSS (SI), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
@@ -595,13 +655,15 @@ k_one:
 	VBROADCASTSS (SI)(DX*4), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
-	ADDQ         $0x00000080, DI
+	ADDQ         $0x00000080, R8
 	ADDQ         $+4, SI
-	DECQ         R10
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
+	DECQ         R11
 	JNZ          k_one
 
 k_done:
-	DECQ         R9
+	DECQ         R10
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z10
 	MOVQ         dstStride+64(FP), SI
@@ -639,7 +701,7 @@ k_done:
 	RET
 
 // func Conv6x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv6x32(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -662,21 +724,24 @@ tile:
 	VMOVAPS Z1, Z9
 	VMOVAPS Z0, Z10
 	VMOVAPS Z1, Z11
-	MOVQ    weights+16(FP), R8
-	MOVQ    offsets+32(FP), R9
-	MOVQ    segs+40(FP), R10
+	MOVQ    AX, R8
+	IMUL3Q  $0x00000006, DX, DI
+	ADDQ    DI, R8
+	MOVQ    weights+16(FP), R9
+	MOVQ    offsets+32(FP), R10
+	MOVQ    segs+40(FP), R11
 
 segment:
-	MOVQ (R9), DI
-	ADDQ $+8, R9
+	MOVQ (R10), DI
+	ADDQ $+8, R10
 	LEAQ (AX)(DI*4), DI
-	MOVQ segLen+48(FP), R11
-	SUBQ $+4, R11
+	MOVQ segLen+48(FP), R12
+	SUBQ $+4, R12
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (R8), Z12
-	VMOVUPS      64(R8), Z13
+	VMOVUPS      (R9), Z12
+	VMOVUPS      64(R9), Z13
 	VBROADCASTSS (DI), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
@@ -695,8 +760,8 @@ k_block:
 	VBROADCASTSS (DI)(SI*1), Z14
 	VFMADD231PS  Z12, Z14, Z10
 	VFMADD231PS  Z13, Z14, Z11
-	VMOVUPS      128(R8), Z12
-	VMOVUPS      192(R8), Z13
+	VMOVUPS      128(R9), Z12
+	VMOVUPS      192(R9), Z13
 	VBROADCASTSS 4(DI), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
@@ -715,8 +780,8 @@ k_block:
 	VBROADCASTSS 4(DI)(SI*1), Z14
 	VFMADD231PS  Z12, Z14, Z10
 	VFMADD231PS  Z13, Z14, Z11
-	VMOVUPS      256(R8), Z12
-	VMOVUPS      320(R8), Z13
+	VMOVUPS      256(R9), Z12
+	VMOVUPS      320(R9), Z13
 	VBROADCASTSS 8(DI), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
@@ -735,8 +800,8 @@ k_block:
 	VBROADCASTSS 8(DI)(SI*1), Z14
 	VFMADD231PS  Z12, Z14, Z10
 	VFMADD231PS  Z13, Z14, Z11
-	VMOVUPS      384(R8), Z12
-	VMOVUPS      448(R8), Z13
+	VMOVUPS      384(R9), Z12
+	VMOVUPS      448(R9), Z13
 	VBROADCASTSS 12(DI), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
@@ -755,18 +820,26 @@ k_block:
 	VBROADCASTSS 12(DI)(SI*1), Z14
 	VFMADD231PS  Z12, Z14, Z10
 	VFMADD231PS  Z13, Z14, Z11
-	ADDQ         $0x00000200, R8
+	ADDQ         $0x00000200, R9
 	ADDQ         $+16, DI
-	SUBQ         $+4, R11
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
+	SUBQ         $+4, R12
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R11
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (R8), Z12
-	VMOVUPS      64(R8), Z13
+	VMOVUPS      (R9), Z12
+	VMOVUPS      64(R9), Z13
 	VBROADCASTSS (DI), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
@@ -785,13 +858,15 @@ k_one:
 	VBROADCASTSS (DI)(SI*1), Z14
 	VFMADD231PS  Z12, Z14, Z10
 	VFMADD231PS  Z13, Z14, Z11
-	ADDQ         $0x00000080, R8
+	ADDQ         $0x00000080, R9
 	ADDQ         $+4, DI
-	DECQ         R11
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
+	DECQ         R12
 	JNZ          k_one
 
 k_done:
-	DECQ         R10
+	DECQ         R11
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z12
 	MOVQ         dstStride+64(FP), DI
@@ -834,7 +909,7 @@ k_done:
 	RET
 
 // func Conv7x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv7x32(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -859,21 +934,24 @@ tile:
 	VMOVAPS Z1, Z11
 	VMOVAPS Z0, Z12
 	VMOVAPS Z1, Z13
-	MOVQ    weights+16(FP), R8
-	MOVQ    offsets+32(FP), R9
-	MOVQ    segs+40(FP), R10
+	MOVQ    AX, R8
+	IMUL3Q  $0x00000007, DX, DI
+	ADDQ    DI, R8
+	MOVQ    weights+16(FP), R9
+	MOVQ    offsets+32(FP), R10
+	MOVQ    segs+40(FP), R11
 
 segment:
-	MOVQ (R9), DI
-	ADDQ $+8, R9
+	MOVQ (R10), DI
+	ADDQ $+8, R10
 	LEAQ (AX)(DI*4), DI
-	MOVQ segLen+48(FP), R11
-	SUBQ $+2, R11
+	MOVQ segLen+48(FP), R12
+	SUBQ $+2, R12
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (R8), Z14
-	VMOVUPS      64(R8), Z15
+	VMOVUPS      (R9), Z14
+	VMOVUPS      64(R9), Z15
 	VBROADCASTSS (DI), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
@@ -895,8 +973,8 @@ k_block:
 	VBROADCASTSS (DI)(BX*2), Z16
 	VFMADD231PS  Z14, Z16, Z12
 	VFMADD231PS  Z15, Z16, Z13
-	VMOVUPS      128(R8), Z14
-	VMOVUPS      192(R8), Z15
+	VMOVUPS      128(R9), Z14
+	VMOVUPS      192(R9), Z15
 	VBROADCASTSS 4(DI), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
@@ -918,18 +996,22 @@ k_block:
 	VBROADCASTSS 4(DI)(BX*2), Z16
 	VFMADD231PS  Z14, Z16, Z12
 	VFMADD231PS  Z15, Z16, Z13
-	ADDQ         $0x00000100, R8
+	ADDQ         $0x00000100, R9
 	ADDQ         $+8, DI
-	SUBQ         $+2, R11
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
+	SUBQ         $+2, R12
 	JGE          k_block
 
 k_rest:
-	ADDQ $+2, R11
+	ADDQ $+2, R12
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (R8), Z14
-	VMOVUPS      64(R8), Z15
+	VMOVUPS      (R9), Z14
+	VMOVUPS      64(R9), Z15
 	VBROADCASTSS (DI), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
@@ -951,13 +1033,15 @@ k_one:
 	VBROADCASTSS (DI)(BX*2), Z16
 	VFMADD231PS  Z14, Z16, Z12
 	VFMADD231PS  Z15, Z16, Z13
-	ADDQ         $0x00000080, R8
+	ADDQ         $0x00000080, R9
 	ADDQ         $+4, DI
-	DECQ         R11
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
+	DECQ         R12
 	JNZ          k_one
 
 k_done:
-	DECQ         R10
+	DECQ         R11
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z14
 	MOVQ         dstStride+64(FP), DI
@@ -1005,7 +1089,7 @@ k_done:
 	RET
 
 // func Conv8x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv8x32(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -1032,23 +1116,25 @@ tile:
 	VMOVAPS Z1, Z13
 	VMOVAPS Z0, Z14
 	VMOVAPS Z1, Z15
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ    AX, R9
+	LEAQ    (R9)(DX*8), R9
+	MOVQ    weights+16(FP), R10
+	MOVQ    offsets+32(FP), R11
+	MOVQ    segs+40(FP), R12
 
 segment:
-	MOVQ (R10), DI
-	ADDQ $+8, R10
+	MOVQ (R11), DI
+	ADDQ $+8, R11
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
-	MOVQ segLen+48(FP), R12
-	SUBQ $+2, R12
+	MOVQ segLen+48(FP), R13
+	SUBQ $+2, R13
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (R9), Z16
-	VMOVUPS      64(R9), Z17
+	VMOVUPS      (R10), Z16
+	VMOVUPS      64(R10), Z17
 	VBROADCASTSS (DI), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -1073,8 +1159,8 @@ k_block:
 	VBROADCASTSS (R8), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
-	VMOVUPS      128(R9), Z16
-	VMOVUPS      192(R9), Z17
+	VMOVUPS      128(R10), Z16
+	VMOVUPS      192(R10), Z17
 	VBROADCASTSS 4(DI), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -1099,19 +1185,23 @@ k_block:
 	VBROADCASTSS 4(R8), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         $0x00000100, R9
+	ADDQ         $0x00000100, R10
 	ADDQ         $+8, DI
 	ADDQ         $+8, R8
-	SUBQ         $+2, R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	SUBQ         $+2, R13
 	JGE          k_block
 
 k_rest:
-	ADDQ $+2, R12
+	ADDQ $+2, R13
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (R9), Z16
-	VMOVUPS      64(R9), Z17
+	VMOVUPS      (R10), Z16
+	VMOVUPS      64(R10), Z17
 	VBROADCASTSS (DI), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -1136,14 +1226,16 @@ k_one:
 	VBROADCASTSS (R8), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         $0x00000080, R9
+	ADDQ         $0x00000080, R10
 	ADDQ         $+4, DI
 	ADDQ         $+4, R8
-	DECQ         R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
-	DECQ         R11
+	DECQ         R12
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z16
 	MOVQ         dstStride+64(FP), DI
@@ -1195,7 +1287,7 @@ k_done:
 	RET
 
 // func Conv9x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv9x32(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -1224,23 +1316,26 @@ tile:
 	VMOVAPS Z1, Z15
 	VMOVAPS Z0, Z16
 	VMOVAPS Z1, Z17
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ    AX, R9
+	IMUL3Q  $0x00000009, DX, DI
+	ADDQ    DI, R9
+	MOVQ    weights+16(FP), R10
+	MOVQ    offsets+32(FP), R11
+	MOVQ    segs+40(FP), R12
 
 segment:
-	MOVQ (R10), DI
-	ADDQ $+8, R10
+	MOVQ (R11), DI
+	ADDQ $+8, R11
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
-	MOVQ segLen+48(FP), R12
-	SUBQ $+2, R12
+	MOVQ segLen+48(FP), R13
+	SUBQ $+2, R13
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (R9), Z18
-	VMOVUPS      64(R9), Z19
+	VMOVUPS      (R10), Z18
+	VMOVUPS      64(R10), Z19
 	VBROADCASTSS (DI), Z20
 	VFMADD231PS  Z18, Z20, Z0
 	VFMADD231PS  Z19, Z20, Z1
@@ -1268,8 +1363,8 @@ k_block:
 	VBROADCASTSS (R8)(DX*1), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
-	VMOVUPS      128(R9), Z18
-	VMOVUPS      192(R9), Z19
+	VMOVUPS      128(R10), Z18
+	VMOVUPS      192(R10), Z19
 	VBROADCASTSS 4(DI), Z20
 	VFMADD231PS  Z18, Z20, Z0
 	VFMADD231PS  Z19, Z20, Z1
@@ -1297,19 +1392,23 @@ k_block:
 	VBROADCASTSS 4(R8)(DX*1), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
-	ADDQ         $0x00000100, R9
+	ADDQ         $0x00000100, R10
 	ADDQ         $+8, DI
 	ADDQ         $+8, R8
-	SUBQ         $+2, R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	SUBQ         $+2, R13
 	JGE          k_block
 
 k_rest:
-	ADDQ $+2, R12
+	ADDQ $+2, R13
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (R9), Z18
-	VMOVUPS      64(R9), Z19
+	VMOVUPS      (R10), Z18
+	VMOVUPS      64(R10), Z19
 	VBROADCASTSS (DI), Z20
 	VFMADD231PS  Z18, Z20, Z0
 	VFMADD231PS  Z19, Z20, Z1
@@ -1337,14 +1436,16 @@ k_one:
 	VBROADCASTSS (R8)(DX*1), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
-	ADDQ         $0x00000080, R9
+	ADDQ         $0x00000080, R10
 	ADDQ         $+4, DI
 	ADDQ         $+4, R8
-	DECQ         R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
-	DECQ         R11
+	DECQ         R12
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z18
 	MOVQ         dstStride+64(FP), DI
@@ -1402,7 +1503,7 @@ k_done:
 	RET
 
 // func Conv10x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv10x32(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -1433,23 +1534,26 @@ tile:
 	VMOVAPS Z1, Z17
 	VMOVAPS Z0, Z18
 	VMOVAPS Z1, Z19
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ    AX, R9
+	IMUL3Q  $0x0000000a, DX, DI
+	ADDQ    DI, R9
+	MOVQ    weights+16(FP), R10
+	MOVQ    offsets+32(FP), R11
+	MOVQ    segs+40(FP), R12
 
 segment:
-	MOVQ (R10), DI
-	ADDQ $+8, R10
+	MOVQ (R11), DI
+	ADDQ $+8, R11
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
-	MOVQ segLen+48(FP), R12
-	SUBQ $+2, R12
+	MOVQ segLen+48(FP), R13
+	SUBQ $+2, R13
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (R9), Z20
-	VMOVUPS      64(R9), Z21
+	VMOVUPS      (R10), Z20
+	VMOVUPS      64(R10), Z21
 	VBROADCASTSS (DI), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
@@ -1480,8 +1584,8 @@ k_block:
 	VBROADCASTSS (R8)(DX*2), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
-	VMOVUPS      128(R9), Z20
-	VMOVUPS      192(R9), Z21
+	VMOVUPS      128(R10), Z20
+	VMOVUPS      192(R10), Z21
 	VBROADCASTSS 4(DI), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
@@ -1512,19 +1616,23 @@ k_block:
 	VBROADCASTSS 4(R8)(DX*2), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
-	ADDQ         $0x00000100, R9
+	ADDQ         $0x00000100, R10
 	ADDQ         $+8, DI
 	ADDQ         $+8, R8
-	SUBQ         $+2, R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	SUBQ         $+2, R13
 	JGE          k_block
 
 k_rest:
-	ADDQ $+2, R12
+	ADDQ $+2, R13
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (R9), Z20
-	VMOVUPS      64(R9), Z21
+	VMOVUPS      (R10), Z20
+	VMOVUPS      64(R10), Z21
 	VBROADCASTSS (DI), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
@@ -1555,14 +1663,16 @@ k_one:
 	VBROADCASTSS (R8)(DX*2), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
-	ADDQ         $0x00000080, R9
+	ADDQ         $0x00000080, R10
 	ADDQ         $+4, DI
 	ADDQ         $+4, R8
-	DECQ         R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
-	DECQ         R11
+	DECQ         R12
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z20
 	MOVQ         dstStride+64(FP), DI
@@ -1625,7 +1735,7 @@ k_done:
 	RET
 
 // func Conv11x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv11x32(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -1658,23 +1768,26 @@ tile:
 	VMOVAPS Z1, Z19
 	VMOVAPS Z0, Z20
 	VMOVAPS Z1, Z21
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ    AX, R9
+	IMUL3Q  $0x0000000b, DX, DI
+	ADDQ    DI, R9
+	MOVQ    weights+16(FP), R10
+	MOVQ    offsets+32(FP), R11
+	MOVQ    segs+40(FP), R12
 
 segment:
-	MOVQ (R10), DI
-	ADDQ $+8, R10
+	MOVQ (R11), DI
+	ADDQ $+8, R11
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
-	MOVQ segLen+48(FP), R12
-	SUBQ $+2, R12
+	MOVQ segLen+48(FP), R13
+	SUBQ $+2, R13
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (R9), Z22
-	VMOVUPS      64(R9), Z23
+	VMOVUPS      (R10), Z22
+	VMOVUPS      64(R10), Z23
 	VBROADCASTSS (DI), Z24
 	VFMADD231PS  Z22, Z24, Z0
 	VFMADD231PS  Z23, Z24, Z1
@@ -1708,8 +1821,8 @@ k_block:
 	VBROADCASTSS (R8)(BX*1), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
-	VMOVUPS      128(R9), Z22
-	VMOVUPS      192(R9), Z23
+	VMOVUPS      128(R10), Z22
+	VMOVUPS      192(R10), Z23
 	VBROADCASTSS 4(DI), Z24
 	VFMADD231PS  Z22, Z24, Z0
 	VFMADD231PS  Z23, Z24, Z1
@@ -1743,19 +1856,23 @@ k_block:
 	VBROADCASTSS 4(R8)(BX*1), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         $0x00000100, R9
+	ADDQ         $0x00000100, R10
 	ADDQ         $+8, DI
 	ADDQ         $+8, R8
-	SUBQ         $+2, R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	SUBQ         $+2, R13
 	JGE          k_block
 
 k_rest:
-	ADDQ $+2, R12
+	ADDQ $+2, R13
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (R9), Z22
-	VMOVUPS      64(R9), Z23
+	VMOVUPS      (R10), Z22
+	VMOVUPS      64(R10), Z23
 	VBROADCASTSS (DI), Z24
 	VFMADD231PS  Z22, Z24, Z0
 	VFMADD231PS  Z23, Z24, Z1
@@ -1789,14 +1906,16 @@ k_one:
 	VBROADCASTSS (R8)(BX*1), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         $0x00000080, R9
+	ADDQ         $0x00000080, R10
 	ADDQ         $+4, DI
 	ADDQ         $+4, R8
-	DECQ         R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
-	DECQ         R11
+	DECQ         R12
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z22
 	MOVQ         dstStride+64(FP), DI
@@ -1864,7 +1983,7 @@ k_done:
 	RET
 
 // func Conv12x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv12x32(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -1899,23 +2018,26 @@ tile:
 	VMOVAPS Z1, Z21
 	VMOVAPS Z0, Z22
 	VMOVAPS Z1, Z23
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ    AX, R9
+	IMUL3Q  $0x0000000c, DX, DI
+	ADDQ    DI, R9
+	MOVQ    weights+16(FP), R10
+	MOVQ    offsets+32(FP), R11
+	MOVQ    segs+40(FP), R12
 
 segment:
-	MOVQ (R10), DI
-	ADDQ $+8, R10
+	MOVQ (R11), DI
+	ADDQ $+8, R11
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
-	MOVQ segLen+48(FP), R12
-	SUBQ $+2, R12
+	MOVQ segLen+48(FP), R13
+	SUBQ $+2, R13
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (R9), Z24
-	VMOVUPS      64(R9), Z25
+	VMOVUPS      (R10), Z24
+	VMOVUPS      64(R10), Z25
 	VBROADCASTSS (DI), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
@@ -1952,8 +2074,8 @@ k_block:
 	VBROADCASTSS (R8)(DX*4), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
-	VMOVUPS      128(R9), Z24
-	VMOVUPS      192(R9), Z25
+	VMOVUPS      128(R10), Z24
+	VMOVUPS      192(R10), Z25
 	VBROADCASTSS 4(DI), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
@@ -1990,19 +2112,23 @@ k_block:
 	VBROADCASTSS 4(R8)(DX*4), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
-	ADDQ         $0x00000100, R9
+	ADDQ         $0x00000100, R10
 	ADDQ         $+8, DI
 	ADDQ         $+8, R8
-	SUBQ         $+2, R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	SUBQ         $+2, R13
 	JGE          k_block
 
 k_rest:
-	ADDQ $+2, R12
+	ADDQ $+2, R13
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (R9), Z24
-	VMOVUPS      64(R9), Z25
+	VMOVUPS      (R10), Z24
+	VMOVUPS      64(R10), Z25
 	VBROADCASTSS (DI), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
@@ -2039,14 +2165,16 @@ k_one:
 	VBROADCASTSS (R8)(DX*4), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
-	ADDQ         $0x00000080, R9
+	ADDQ         $0x00000080, R10
 	ADDQ         $+4, DI
 	ADDQ         $+4, R8
-	DECQ         R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
-	DECQ         R11
+	DECQ         R12
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z24
 	MOVQ         dstStride+64(FP), DI
@@ -2119,7 +2247,7 @@ k_done:
 	RET
 
 // func Conv13x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv13x32(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -2156,23 +2284,26 @@ tile:
 	VMOVAPS Z1, Z23
 	VMOVAPS Z0, Z24
 	VMOVAPS Z1, Z25
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ    AX, R9
+	IMUL3Q  $0x0000000d, DX, DI
+	ADDQ    DI, R9
+	MOVQ    weights+16(FP), R10
+	MOVQ    offsets+32(FP), R11
+	MOVQ    segs+40(FP), R12
 
 segment:
-	MOVQ (R10), DI
-	ADDQ $+8, R10
+	MOVQ (R11), DI
+	ADDQ $+8, R11
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
-	MOVQ segLen+48(FP), R12
-	SUBQ $+2, R12
+	MOVQ segLen+48(FP), R13
+	SUBQ $+2, R13
 	JL   k_rest
 
 k_block:
-	VMOVUPS      (R9), Z26
-	VMOVUPS      64(R9), Z27
+	VMOVUPS      (R10), Z26
+	VMOVUPS      64(R10), Z27
 	VBROADCASTSS (DI), Z28
 	VFMADD231PS  Z26, Z28, Z0
 	VFMADD231PS  Z27, Z28, Z1
@@ -2212,8 +2343,8 @@ k_block:
 	VBROADCASTSS (R8)(SI*1), Z28
 	VFMADD231PS  Z26, Z28, Z24
 	VFMADD231PS  Z27, Z28, Z25
-	VMOVUPS      128(R9), Z26
-	VMOVUPS      192(R9), Z27
+	VMOVUPS      128(R10), Z26
+	VMOVUPS      192(R10), Z27
 	VBROADCASTSS 4(DI), Z28
 	VFMADD231PS  Z26, Z28, Z0
 	VFMADD231PS  Z27, Z28, Z1
@@ -2253,19 +2384,23 @@ k_block:
 	VBROADCASTSS 4(R8)(SI*1), Z28
 	VFMADD231PS  Z26, Z28, Z24
 	VFMADD231PS  Z27, Z28, Z25
-	ADDQ         $0x00000100, R9
+	ADDQ         $0x00000100, R10
 	ADDQ         $+8, DI
 	ADDQ         $+8, R8
-	SUBQ         $+2, R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	SUBQ         $+2, R13
 	JGE          k_block
 
 k_rest:
-	ADDQ $+2, R12
+	ADDQ $+2, R13
 	JZ   k_done
 
 k_one:
-	VMOVUPS      (R9), Z26
-	VMOVUPS      64(R9), Z27
+	VMOVUPS      (R10), Z26
+	VMOVUPS      64(R10), Z27
 	VBROADCASTSS (DI), Z28
 	VFMADD231PS  Z26, Z28, Z0
 	VFMADD231PS  Z27, Z28, Z1
@@ -2305,14 +2440,16 @@ k_one:
 	VBROADCASTSS (R8)(SI*1), Z28
 	VFMADD231PS  Z26, Z28, Z24
 	VFMADD231PS  Z27, Z28, Z25
-	ADDQ         $0x00000080, R9
+	ADDQ         $0x00000080, R10
 	ADDQ         $+4, DI
 	ADDQ         $+4, R8
-	DECQ         R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
-	DECQ         R11
+	DECQ         R12
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z26
 	MOVQ         dstStride+64(FP), DI
@@ -2390,7 +2527,7 @@ k_done:
 	RET
 
 // func Conv14x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv14x32(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -2429,23 +2566,26 @@ tile:
 	VMOVAPS Z1, Z25
 	VMOVAPS Z0, Z26
 	VMOVAPS Z1, Z27
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ    AX, R9
+	IMUL3Q  $0x0000000e, DX, DI
+	ADDQ    DI, R9
+	MOVQ    weights+16(FP), R10
+	MOVQ    offsets+32(FP), R11
+	MOVQ    segs+40(FP), R12
 
 segment:
-	MOVQ  (R10), DI
-	ADDQ  $+8, R10
+	MOVQ  (R11), DI
+	ADDQ  $+8, R11
 	LEAQ  (AX)(DI*4), DI
 	LEAQ  (DI)(SI*1), R8
 	LEAQ  (R8)(DX*2), R8
-	MOVQ  segLen+48(FP), R12
-	TESTQ R12, R12
+	MOVQ  segLen+48(FP), R13
+	TESTQ R13, R13
 	JZ    k_done
 
 k_one:
-	VMOVUPS      (R9), Z28
-	VMOVUPS      64(R9), Z29
+	VMOVUPS      (R10), Z28
+	VMOVUPS      64(R10), Z29
 	VBROADCASTSS (DI), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -2488,14 +2628,16 @@ k_one:
 	VBROADCASTSS (R8)(BX*2), Z30
 	VFMADD231PS  Z28, Z30, Z26
 	VFMADD231PS  Z29, Z30, Z27
-	ADDQ         $0x00000080, R9
+	ADDQ         $0x00000080, R10
 	ADDQ         $+4, DI
 	ADDQ         $+4, R8
-	DECQ         R12
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
-	DECQ         R11
+	DECQ         R12
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z28
 	MOVQ         dstStride+64(FP), DI
@@ -2578,7 +2720,7 @@ k_done:
 	RET
 
 // func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv1x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -2588,46 +2730,58 @@ TEXT ·Conv1x16(SB), NOSPLIT, $0-84
 tile:
 	MOVQ    bias+24(FP), BX
 	VMOVUPS (BX), Z0
-	MOVQ    weights+16(FP), SI
-	MOVQ    offsets+32(FP), DI
-	MOVQ    segs+40(FP), R8
+	MOVQ    AX, SI
+	ADDQ    DX, SI
+	MOVQ    weights+16(FP), DI
+	MOVQ    offsets+32(FP), R8
+	MOVQ    segs+40(FP), R9
 
 segment:
-	MOVQ (DI), BX
-	ADDQ $+8, DI
+	MOVQ (R8), BX
+	ADDQ $+8, R8
 	LEAQ (AX)(BX*4), BX
-	MOVQ segLen+48(FP), R9
-	SUBQ $+4, R9
+	MOVQ segLen+48(FP), R10
+	SUBQ $+4, R10
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (SI), Z1
+	VMOVUPS          (DI), Z1
 	VFMADD231PS.BCST (BX), Z1, Z0
-	VMOVUPS          64(SI), Z1
+	VMOVUPS          64(DI), Z1
 	VFMADD231PS.BCST 4(BX), Z1, Z0
-	VMOVUPS          128(SI), Z1
+	VMOVUPS          128(DI), Z1
 	VFMADD231PS.BCST 8(BX), Z1, Z0
-	VMOVUPS          192(SI), Z1
+	VMOVUPS          192(DI), Z1
 	VFMADD231PS.BCST 12(BX), Z1, Z0
-	ADDQ             $0x00000100, SI
+	ADDQ             $0x00000100, DI
 	ADDQ             $+16, BX
-	SUBQ             $+4, R9
+	PREFETCHT0       (SI)
+	ADDQ             $+64, SI
+	PREFETCHT0       (SI)
+	ADDQ             $+64, SI
+	PREFETCHT0       (SI)
+	ADDQ             $+64, SI
+	PREFETCHT0       (SI)
+	ADDQ             $+64, SI
+	SUBQ             $+4, R10
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R9
+	ADDQ $+4, R10
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (SI), Z1
+	VMOVUPS          (DI), Z1
 	VFMADD231PS.BCST (BX), Z1, Z0
-	ADDQ             $+64, SI
+	ADDQ             $+64, DI
 	ADDQ             $+4, BX
-	DECQ             R9
+	PREFETCHT0       (SI)
+	ADDQ             $+64, SI
+	DECQ             R10
 	JNZ              k_one
 
 k_done:
-	DECQ         R8
+	DECQ         R9
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z1
 	MOVQ         dstStride+64(FP), BX
@@ -2642,7 +2796,7 @@ k_done:
 	RET
 
 // func Conv2x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv2x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -2653,51 +2807,63 @@ tile:
 	MOVQ    bias+24(FP), BX
 	VMOVUPS (BX), Z0
 	VMOVAPS Z0, Z1
-	MOVQ    weights+16(FP), SI
-	MOVQ    offsets+32(FP), DI
-	MOVQ    segs+40(FP), R8
+	MOVQ    AX, SI
+	LEAQ    (SI)(DX*2), SI
+	MOVQ    weights+16(FP), DI
+	MOVQ    offsets+32(FP), R8
+	MOVQ    segs+40(FP), R9
 
 segment:
-	MOVQ (DI), BX
-	ADDQ $+8, DI
+	MOVQ (R8), BX
+	ADDQ $+8, R8
 	LEAQ (AX)(BX*4), BX
-	MOVQ segLen+48(FP), R9
-	SUBQ $+4, R9
+	MOVQ segLen+48(FP), R10
+	SUBQ $+4, R10
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (SI), Z2
+	VMOVUPS          (DI), Z2
 	VFMADD231PS.BCST (BX), Z2, Z0
 	VFMADD231PS.BCST (BX)(DX*1), Z2, Z1
-	VMOVUPS          64(SI), Z2
+	VMOVUPS          64(DI), Z2
 	VFMADD231PS.BCST 4(BX), Z2, Z0
 	VFMADD231PS.BCST 4(BX)(DX*1), Z2, Z1
-	VMOVUPS          128(SI), Z2
+	VMOVUPS          128(DI), Z2
 	VFMADD231PS.BCST 8(BX), Z2, Z0
 	VFMADD231PS.BCST 8(BX)(DX*1), Z2, Z1
-	VMOVUPS          192(SI), Z2
+	VMOVUPS          192(DI), Z2
 	VFMADD231PS.BCST 12(BX), Z2, Z0
 	VFMADD231PS.BCST 12(BX)(DX*1), Z2, Z1
-	ADDQ             $0x00000100, SI
+	ADDQ             $0x00000100, DI
 	ADDQ             $+16, BX
-	SUBQ             $+4, R9
+	PREFETCHT0       (SI)
+	ADDQ             $+64, SI
+	PREFETCHT0       (SI)
+	ADDQ             $+64, SI
+	PREFETCHT0       (SI)
+	ADDQ             $+64, SI
+	PREFETCHT0       (SI)
+	ADDQ             $+64, SI
+	SUBQ             $+4, R10
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R9
+	ADDQ $+4, R10
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (SI), Z2
+	VMOVUPS          (DI), Z2
 	VFMADD231PS.BCST (BX), Z2, Z0
 	VFMADD231PS.BCST (BX)(DX*1), Z2, Z1
-	ADDQ             $+64, SI
+	ADDQ             $+64, DI
 	ADDQ             $+4, BX
-	DECQ             R9
+	PREFETCHT0       (SI)
+	ADDQ             $+64, SI
+	DECQ             R10
 	JNZ              k_one
 
 k_done:
-	DECQ         R8
+	DECQ         R9
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z2
 	MOVQ         dstStride+64(FP), BX
@@ -2715,7 +2881,7 @@ k_done:
 	RET
 
 // func Conv3x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv3x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -2727,56 +2893,69 @@ tile:
 	VMOVUPS (BX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
-	MOVQ    weights+16(FP), SI
-	MOVQ    offsets+32(FP), DI
-	MOVQ    segs+40(FP), R8
+	MOVQ    AX, SI
+	IMUL3Q  $0x00000003, DX, BX
+	ADDQ    BX, SI
+	MOVQ    weights+16(FP), DI
+	MOVQ    offsets+32(FP), R8
+	MOVQ    segs+40(FP), R9
 
 segment:
-	MOVQ (DI), BX
-	ADDQ $+8, DI
+	MOVQ (R8), BX
+	ADDQ $+8, R8
 	LEAQ (AX)(BX*4), BX
-	MOVQ segLen+48(FP), R9
-	SUBQ $+4, R9
+	MOVQ segLen+48(FP), R10
+	SUBQ $+4, R10
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (SI), Z3
+	VMOVUPS          (DI), Z3
 	VFMADD231PS.BCST (BX), Z3, Z0
 	VFMADD231PS.BCST (BX)(DX*1), Z3, Z1
 	VFMADD231PS.BCST (BX)(DX*2), Z3, Z2
-	VMOVUPS          64(SI), Z3
+	VMOVUPS          64(DI), Z3
 	VFMADD231PS.BCST 4(BX), Z3, Z0
 	VFMADD231PS.BCST 4(BX)(DX*1), Z3, Z1
 	VFMADD231PS.BCST 4(BX)(DX*2), Z3, Z2
-	VMOVUPS          128(SI), Z3
+	VMOVUPS          128(DI), Z3
 	VFMADD231PS.BCST 8(BX), Z3, Z0
 	VFMADD231PS.BCST 8(BX)(DX*1), Z3, Z1
 	VFMADD231PS.BCST 8(BX)(DX*2), Z3, Z2
-	VMOVUPS          192(SI), Z3
+	VMOVUPS          192(DI), Z3
 	VFMADD231PS.BCST 12(BX), Z3, Z0
 	VFMADD231PS.BCST 12(BX)(DX*1), Z3, Z1
 	VFMADD231PS.BCST 12(BX)(DX*2), Z3, Z2
-	ADDQ             $0x00000100, SI
+	ADDQ             $0x00000100, DI
 	ADDQ             $+16, BX
-	SUBQ             $+4, R9
+	PREFETCHT0       (SI)
+	ADDQ             $+64, SI
+	PREFETCHT0       (SI)
+	ADDQ             $+64, SI
+	PREFETCHT0       (SI)
+	ADDQ             $+64, SI
+	PREFETCHT0       (SI)
+	ADDQ             $+64, SI
+	SUBQ             $+4, R10
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R9
+	ADDQ $+4, R10
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (SI), Z3
+	VMOVUPS          (DI), Z3
 	VFMADD231PS.BCST (BX), Z3, Z0
 	VFMADD231PS.BCST (BX)(DX*1), Z3, Z1
 	VFMADD231PS.BCST (BX)(DX*2), Z3, Z2
-	ADDQ             $+64, SI
+	ADDQ             $+64, DI
 	ADDQ             $+4, BX
-	DECQ             R9
+	PREFETCHT0       (SI)
+	ADDQ             $+64, SI
+	DECQ             R10
 	JNZ              k_one
 
 k_done:
-	DECQ         R8
+	DECQ         R9
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z3
 	MOVQ         dstStride+64(FP), BX
@@ -2798,7 +2977,7 @@ k_done:
 	RET
 
 // func Conv4x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv4x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -2812,61 +2991,73 @@ tile:
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
-	MOVQ    weights+16(FP), DI
-	MOVQ    offsets+32(FP), R8
-	MOVQ    segs+40(FP), R9
+	MOVQ    AX, DI
+	LEAQ    (DI)(DX*4), DI
+	MOVQ    weights+16(FP), R8
+	MOVQ    offsets+32(FP), R9
+	MOVQ    segs+40(FP), R10
 
 segment:
-	MOVQ (R8), SI
-	ADDQ $+8, R8
+	MOVQ (R9), SI
+	ADDQ $+8, R9
 	LEAQ (AX)(SI*4), SI
-	MOVQ segLen+48(FP), R10
-	SUBQ $+4, R10
+	MOVQ segLen+48(FP), R11
+	SUBQ $+4, R11
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (DI), Z4
+	VMOVUPS          (R8), Z4
 	VFMADD231PS.BCST (SI), Z4, Z0
 	VFMADD231PS.BCST (SI)(DX*1), Z4, Z1
 	VFMADD231PS.BCST (SI)(DX*2), Z4, Z2
 	VFMADD231PS.BCST (SI)(BX*1), Z4, Z3
-	VMOVUPS          64(DI), Z4
+	VMOVUPS          64(R8), Z4
 	VFMADD231PS.BCST 4(SI), Z4, Z0
 	VFMADD231PS.BCST 4(SI)(DX*1), Z4, Z1
 	VFMADD231PS.BCST 4(SI)(DX*2), Z4, Z2
 	VFMADD231PS.BCST 4(SI)(BX*1), Z4, Z3
-	VMOVUPS          128(DI), Z4
+	VMOVUPS          128(R8), Z4
 	VFMADD231PS.BCST 8(SI), Z4, Z0
 	VFMADD231PS.BCST 8(SI)(DX*1), Z4, Z1
 	VFMADD231PS.BCST 8(SI)(DX*2), Z4, Z2
 	VFMADD231PS.BCST 8(SI)(BX*1), Z4, Z3
-	VMOVUPS          192(DI), Z4
+	VMOVUPS          192(R8), Z4
 	VFMADD231PS.BCST 12(SI), Z4, Z0
 	VFMADD231PS.BCST 12(SI)(DX*1), Z4, Z1
 	VFMADD231PS.BCST 12(SI)(DX*2), Z4, Z2
 	VFMADD231PS.BCST 12(SI)(BX*1), Z4, Z3
-	ADDQ             $0x00000100, DI
+	ADDQ             $0x00000100, R8
 	ADDQ             $+16, SI
-	SUBQ             $+4, R10
+	PREFETCHT0       (DI)
+	ADDQ             $+64, DI
+	PREFETCHT0       (DI)
+	ADDQ             $+64, DI
+	PREFETCHT0       (DI)
+	ADDQ             $+64, DI
+	PREFETCHT0       (DI)
+	ADDQ             $+64, DI
+	SUBQ             $+4, R11
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R10
+	ADDQ $+4, R11
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (DI), Z4
+	VMOVUPS          (R8), Z4
 	VFMADD231PS.BCST (SI), Z4, Z0
 	VFMADD231PS.BCST (SI)(DX*1), Z4, Z1
 	VFMADD231PS.BCST (SI)(DX*2), Z4, Z2
 	VFMADD231PS.BCST (SI)(BX*1), Z4, Z3
-	ADDQ             $+64, DI
+	ADDQ             $+64, R8
 	ADDQ             $+4, SI
-	DECQ             R10
+	PREFETCHT0       (DI)
+	ADDQ             $+64, DI
+	DECQ             R11
 	JNZ              k_one
 
 k_done:
-	DECQ         R9
+	DECQ         R10
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z4
 	MOVQ         dstStride+64(FP), SI
@@ -2890,7 +3081,7 @@ k_done:
 	RET
 
 // func Conv5x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv5x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -2905,66 +3096,79 @@ tile:
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
-	MOVQ    weights+16(FP), DI
-	MOVQ    offsets+32(FP), R8
-	MOVQ    segs+40(FP), R9
+	MOVQ    AX, DI
+	IMUL3Q  $0x00000005, DX, SI
+	ADDQ    SI, DI
+	MOVQ    weights+16(FP), R8
+	MOVQ    offsets+32(FP), R9
+	MOVQ    segs+40(FP), R10
 
 segment:
-	MOVQ (R8), SI
-	ADDQ $+8, R8
+	MOVQ (R9), SI
+	ADDQ $+8, R9
 	LEAQ (AX)(SI*4), SI
-	MOVQ segLen+48(FP), R10
-	SUBQ $+4, R10
+	MOVQ segLen+48(FP), R11
+	SUBQ $+4, R11
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (DI), Z5
+	VMOVUPS          (R8), Z5
 	VFMADD231PS.BCST (SI), Z5, Z0
 	VFMADD231PS.BCST (SI)(DX*1), Z5, Z1
 	VFMADD231PS.BCST (SI)(DX*2), Z5, Z2
 	VFMADD231PS.BCST (SI)(BX*1), Z5, Z3
 	VFMADD231PS.BCST (SI)(DX*4), Z5, Z4
-	VMOVUPS          64(DI), Z5
+	VMOVUPS          64(R8), Z5
 	VFMADD231PS.BCST 4(SI), Z5, Z0
 	VFMADD231PS.BCST 4(SI)(DX*1), Z5, Z1
 	VFMADD231PS.BCST 4(SI)(DX*2), Z5, Z2
 	VFMADD231PS.BCST 4(SI)(BX*1), Z5, Z3
 	VFMADD231PS.BCST 4(SI)(DX*4), Z5, Z4
-	VMOVUPS          128(DI), Z5
+	VMOVUPS          128(R8), Z5
 	VFMADD231PS.BCST 8(SI), Z5, Z0
 	VFMADD231PS.BCST 8(SI)(DX*1), Z5, Z1
 	VFMADD231PS.BCST 8(SI)(DX*2), Z5, Z2
 	VFMADD231PS.BCST 8(SI)(BX*1), Z5, Z3
 	VFMADD231PS.BCST 8(SI)(DX*4), Z5, Z4
-	VMOVUPS          192(DI), Z5
+	VMOVUPS          192(R8), Z5
 	VFMADD231PS.BCST 12(SI), Z5, Z0
 	VFMADD231PS.BCST 12(SI)(DX*1), Z5, Z1
 	VFMADD231PS.BCST 12(SI)(DX*2), Z5, Z2
 	VFMADD231PS.BCST 12(SI)(BX*1), Z5, Z3
 	VFMADD231PS.BCST 12(SI)(DX*4), Z5, Z4
-	ADDQ             $0x00000100, DI
+	ADDQ             $0x00000100, R8
 	ADDQ             $+16, SI
-	SUBQ             $+4, R10
+	PREFETCHT0       (DI)
+	ADDQ             $+64, DI
+	PREFETCHT0       (DI)
+	ADDQ             $+64, DI
+	PREFETCHT0       (DI)
+	ADDQ             $+64, DI
+	PREFETCHT0       (DI)
+	ADDQ             $+64, DI
+	SUBQ             $+4, R11
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R10
+	ADDQ $+4, R11
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (DI), Z5
+	VMOVUPS          (R8), Z5
 	VFMADD231PS.BCST (SI), Z5, Z0
 	VFMADD231PS.BCST (SI)(DX*1), Z5, Z1
 	VFMADD231PS.BCST (SI)(DX*2), Z5, Z2
 	VFMADD231PS.BCST (SI)(BX*1), Z5, Z3
 	VFMADD231PS.BCST (SI)(DX*4), Z5, Z4
-	ADDQ             $+64, DI
+	ADDQ             $+64, R8
 	ADDQ             $+4, SI
-	DECQ             R10
+	PREFETCHT0       (DI)
+	ADDQ             $+64, DI
+	DECQ             R11
 	JNZ              k_one
 
 k_done:
-	DECQ         R9
+	DECQ         R10
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z5
 	MOVQ         dstStride+64(FP), SI
@@ -2992,7 +3196,7 @@ k_done:
 	RET
 
 // func Conv6x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv6x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -3009,71 +3213,84 @@ tile:
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
-	MOVQ    weights+16(FP), R8
-	MOVQ    offsets+32(FP), R9
-	MOVQ    segs+40(FP), R10
+	MOVQ    AX, R8
+	IMUL3Q  $0x00000006, DX, DI
+	ADDQ    DI, R8
+	MOVQ    weights+16(FP), R9
+	MOVQ    offsets+32(FP), R10
+	MOVQ    segs+40(FP), R11
 
 segment:
-	MOVQ (R9), DI
-	ADDQ $+8, R9
+	MOVQ (R10), DI
+	ADDQ $+8, R10
 	LEAQ (AX)(DI*4), DI
-	MOVQ segLen+48(FP), R11
-	SUBQ $+4, R11
+	MOVQ segLen+48(FP), R12
+	SUBQ $+4, R12
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (R8), Z6
+	VMOVUPS          (R9), Z6
 	VFMADD231PS.BCST (DI), Z6, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z6, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z6, Z2
 	VFMADD231PS.BCST (DI)(BX*1), Z6, Z3
 	VFMADD231PS.BCST (DI)(DX*4), Z6, Z4
 	VFMADD231PS.BCST (DI)(SI*1), Z6, Z5
-	VMOVUPS          64(R8), Z6
+	VMOVUPS          64(R9), Z6
 	VFMADD231PS.BCST 4(DI), Z6, Z0
 	VFMADD231PS.BCST 4(DI)(DX*1), Z6, Z1
 	VFMADD231PS.BCST 4(DI)(DX*2), Z6, Z2
 	VFMADD231PS.BCST 4(DI)(BX*1), Z6, Z3
 	VFMADD231PS.BCST 4(DI)(DX*4), Z6, Z4
 	VFMADD231PS.BCST 4(DI)(SI*1), Z6, Z5
-	VMOVUPS          128(R8), Z6
+	VMOVUPS          128(R9), Z6
 	VFMADD231PS.BCST 8(DI), Z6, Z0
 	VFMADD231PS.BCST 8(DI)(DX*1), Z6, Z1
 	VFMADD231PS.BCST 8(DI)(DX*2), Z6, Z2
 	VFMADD231PS.BCST 8(DI)(BX*1), Z6, Z3
 	VFMADD231PS.BCST 8(DI)(DX*4), Z6, Z4
 	VFMADD231PS.BCST 8(DI)(SI*1), Z6, Z5
-	VMOVUPS          192(R8), Z6
+	VMOVUPS          192(R9), Z6
 	VFMADD231PS.BCST 12(DI), Z6, Z0
 	VFMADD231PS.BCST 12(DI)(DX*1), Z6, Z1
 	VFMADD231PS.BCST 12(DI)(DX*2), Z6, Z2
 	VFMADD231PS.BCST 12(DI)(BX*1), Z6, Z3
 	VFMADD231PS.BCST 12(DI)(DX*4), Z6, Z4
 	VFMADD231PS.BCST 12(DI)(SI*1), Z6, Z5
-	ADDQ             $0x00000100, R8
+	ADDQ             $0x00000100, R9
 	ADDQ             $+16, DI
-	SUBQ             $+4, R11
+	PREFETCHT0       (R8)
+	ADDQ             $+64, R8
+	PREFETCHT0       (R8)
+	ADDQ             $+64, R8
+	PREFETCHT0       (R8)
+	ADDQ             $+64, R8
+	PREFETCHT0       (R8)
+	ADDQ             $+64, R8
+	SUBQ             $+4, R12
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R11
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (R8), Z6
+	VMOVUPS          (R9), Z6
 	VFMADD231PS.BCST (DI), Z6, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z6, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z6, Z2
 	VFMADD231PS.BCST (DI)(BX*1), Z6, Z3
 	VFMADD231PS.BCST (DI)(DX*4), Z6, Z4
 	VFMADD231PS.BCST (DI)(SI*1), Z6, Z5
-	ADDQ             $+64, R8
+	ADDQ             $+64, R9
 	ADDQ             $+4, DI
-	DECQ             R11
+	PREFETCHT0       (R8)
+	ADDQ             $+64, R8
+	DECQ             R12
 	JNZ              k_one
 
 k_done:
-	DECQ         R10
+	DECQ         R11
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z6
 	MOVQ         dstStride+64(FP), DI
@@ -3104,7 +3321,7 @@ k_done:
 	RET
 
 // func Conv7x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv7x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -3122,20 +3339,23 @@ tile:
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
-	MOVQ    weights+16(FP), R8
-	MOVQ    offsets+32(FP), R9
-	MOVQ    segs+40(FP), R10
+	MOVQ    AX, R8
+	IMUL3Q  $0x00000007, DX, DI
+	ADDQ    DI, R8
+	MOVQ    weights+16(FP), R9
+	MOVQ    offsets+32(FP), R10
+	MOVQ    segs+40(FP), R11
 
 segment:
-	MOVQ (R9), DI
-	ADDQ $+8, R9
+	MOVQ (R10), DI
+	ADDQ $+8, R10
 	LEAQ (AX)(DI*4), DI
-	MOVQ segLen+48(FP), R11
-	SUBQ $+4, R11
+	MOVQ segLen+48(FP), R12
+	SUBQ $+4, R12
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (R8), Z7
+	VMOVUPS          (R9), Z7
 	VFMADD231PS.BCST (DI), Z7, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z7, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z7, Z2
@@ -3143,7 +3363,7 @@ k_block:
 	VFMADD231PS.BCST (DI)(DX*4), Z7, Z4
 	VFMADD231PS.BCST (DI)(SI*1), Z7, Z5
 	VFMADD231PS.BCST (DI)(BX*2), Z7, Z6
-	VMOVUPS          64(R8), Z7
+	VMOVUPS          64(R9), Z7
 	VFMADD231PS.BCST 4(DI), Z7, Z0
 	VFMADD231PS.BCST 4(DI)(DX*1), Z7, Z1
 	VFMADD231PS.BCST 4(DI)(DX*2), Z7, Z2
@@ -3151,7 +3371,7 @@ k_block:
 	VFMADD231PS.BCST 4(DI)(DX*4), Z7, Z4
 	VFMADD231PS.BCST 4(DI)(SI*1), Z7, Z5
 	VFMADD231PS.BCST 4(DI)(BX*2), Z7, Z6
-	VMOVUPS          128(R8), Z7
+	VMOVUPS          128(R9), Z7
 	VFMADD231PS.BCST 8(DI), Z7, Z0
 	VFMADD231PS.BCST 8(DI)(DX*1), Z7, Z1
 	VFMADD231PS.BCST 8(DI)(DX*2), Z7, Z2
@@ -3159,7 +3379,7 @@ k_block:
 	VFMADD231PS.BCST 8(DI)(DX*4), Z7, Z4
 	VFMADD231PS.BCST 8(DI)(SI*1), Z7, Z5
 	VFMADD231PS.BCST 8(DI)(BX*2), Z7, Z6
-	VMOVUPS          192(R8), Z7
+	VMOVUPS          192(R9), Z7
 	VFMADD231PS.BCST 12(DI), Z7, Z0
 	VFMADD231PS.BCST 12(DI)(DX*1), Z7, Z1
 	VFMADD231PS.BCST 12(DI)(DX*2), Z7, Z2
@@ -3167,17 +3387,25 @@ k_block:
 	VFMADD231PS.BCST 12(DI)(DX*4), Z7, Z4
 	VFMADD231PS.BCST 12(DI)(SI*1), Z7, Z5
 	VFMADD231PS.BCST 12(DI)(BX*2), Z7, Z6
-	ADDQ             $0x00000100, R8
+	ADDQ             $0x00000100, R9
 	ADDQ             $+16, DI
-	SUBQ             $+4, R11
+	PREFETCHT0       (R8)
+	ADDQ             $+64, R8
+	PREFETCHT0       (R8)
+	ADDQ             $+64, R8
+	PREFETCHT0       (R8)
+	ADDQ             $+64, R8
+	PREFETCHT0       (R8)
+	ADDQ             $+64, R8
+	SUBQ             $+4, R12
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R11
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (R8), Z7
+	VMOVUPS          (R9), Z7
 	VFMADD231PS.BCST (DI), Z7, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z7, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z7, Z2
@@ -3185,13 +3413,15 @@ k_one:
 	VFMADD231PS.BCST (DI)(DX*4), Z7, Z4
 	VFMADD231PS.BCST (DI)(SI*1), Z7, Z5
 	VFMADD231PS.BCST (DI)(BX*2), Z7, Z6
-	ADDQ             $+64, R8
+	ADDQ             $+64, R9
 	ADDQ             $+4, DI
-	DECQ             R11
+	PREFETCHT0       (R8)
+	ADDQ             $+64, R8
+	DECQ             R12
 	JNZ              k_one
 
 k_done:
-	DECQ         R10
+	DECQ         R11
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z7
 	MOVQ         dstStride+64(FP), DI
@@ -3225,7 +3455,7 @@ k_done:
 	RET
 
 // func Conv8x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv8x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -3244,22 +3474,24 @@ tile:
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ    AX, R9
+	LEAQ    (R9)(DX*8), R9
+	MOVQ    weights+16(FP), R10
+	MOVQ    offsets+32(FP), R11
+	MOVQ    segs+40(FP), R12
 
 segment:
-	MOVQ (R10), DI
-	ADDQ $+8, R10
+	MOVQ (R11), DI
+	ADDQ $+8, R11
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
-	MOVQ segLen+48(FP), R12
-	SUBQ $+4, R12
+	MOVQ segLen+48(FP), R13
+	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (R9), Z8
+	VMOVUPS          (R10), Z8
 	VFMADD231PS.BCST (DI), Z8, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z8, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z8, Z2
@@ -3268,7 +3500,7 @@ k_block:
 	VFMADD231PS.BCST (DI)(SI*1), Z8, Z5
 	VFMADD231PS.BCST (DI)(BX*2), Z8, Z6
 	VFMADD231PS.BCST (R8), Z8, Z7
-	VMOVUPS          64(R9), Z8
+	VMOVUPS          64(R10), Z8
 	VFMADD231PS.BCST 4(DI), Z8, Z0
 	VFMADD231PS.BCST 4(DI)(DX*1), Z8, Z1
 	VFMADD231PS.BCST 4(DI)(DX*2), Z8, Z2
@@ -3277,7 +3509,7 @@ k_block:
 	VFMADD231PS.BCST 4(DI)(SI*1), Z8, Z5
 	VFMADD231PS.BCST 4(DI)(BX*2), Z8, Z6
 	VFMADD231PS.BCST 4(R8), Z8, Z7
-	VMOVUPS          128(R9), Z8
+	VMOVUPS          128(R10), Z8
 	VFMADD231PS.BCST 8(DI), Z8, Z0
 	VFMADD231PS.BCST 8(DI)(DX*1), Z8, Z1
 	VFMADD231PS.BCST 8(DI)(DX*2), Z8, Z2
@@ -3286,7 +3518,7 @@ k_block:
 	VFMADD231PS.BCST 8(DI)(SI*1), Z8, Z5
 	VFMADD231PS.BCST 8(DI)(BX*2), Z8, Z6
 	VFMADD231PS.BCST 8(R8), Z8, Z7
-	VMOVUPS          192(R9), Z8
+	VMOVUPS          192(R10), Z8
 	VFMADD231PS.BCST 12(DI), Z8, Z0
 	VFMADD231PS.BCST 12(DI)(DX*1), Z8, Z1
 	VFMADD231PS.BCST 12(DI)(DX*2), Z8, Z2
@@ -3295,18 +3527,26 @@ k_block:
 	VFMADD231PS.BCST 12(DI)(SI*1), Z8, Z5
 	VFMADD231PS.BCST 12(DI)(BX*2), Z8, Z6
 	VFMADD231PS.BCST 12(R8), Z8, Z7
-	ADDQ             $0x00000100, R9
+	ADDQ             $0x00000100, R10
 	ADDQ             $+16, DI
 	ADDQ             $+16, R8
-	SUBQ             $+4, R12
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	SUBQ             $+4, R13
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (R9), Z8
+	VMOVUPS          (R10), Z8
 	VFMADD231PS.BCST (DI), Z8, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z8, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z8, Z2
@@ -3315,14 +3555,16 @@ k_one:
 	VFMADD231PS.BCST (DI)(SI*1), Z8, Z5
 	VFMADD231PS.BCST (DI)(BX*2), Z8, Z6
 	VFMADD231PS.BCST (R8), Z8, Z7
-	ADDQ             $+64, R9
+	ADDQ             $+64, R10
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	DECQ             R12
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	DECQ             R13
 	JNZ              k_one
 
 k_done:
-	DECQ         R11
+	DECQ         R12
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z8
 	MOVQ         dstStride+64(FP), DI
@@ -3358,7 +3600,7 @@ k_done:
 	RET
 
 // func Conv9x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv9x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -3378,22 +3620,25 @@ tile:
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
 	VMOVAPS Z0, Z8
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ    AX, R9
+	IMUL3Q  $0x00000009, DX, DI
+	ADDQ    DI, R9
+	MOVQ    weights+16(FP), R10
+	MOVQ    offsets+32(FP), R11
+	MOVQ    segs+40(FP), R12
 
 segment:
-	MOVQ (R10), DI
-	ADDQ $+8, R10
+	MOVQ (R11), DI
+	ADDQ $+8, R11
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
-	MOVQ segLen+48(FP), R12
-	SUBQ $+4, R12
+	MOVQ segLen+48(FP), R13
+	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (R9), Z9
+	VMOVUPS          (R10), Z9
 	VFMADD231PS.BCST (DI), Z9, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z9, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z9, Z2
@@ -3403,7 +3648,7 @@ k_block:
 	VFMADD231PS.BCST (DI)(BX*2), Z9, Z6
 	VFMADD231PS.BCST (R8), Z9, Z7
 	VFMADD231PS.BCST (R8)(DX*1), Z9, Z8
-	VMOVUPS          64(R9), Z9
+	VMOVUPS          64(R10), Z9
 	VFMADD231PS.BCST 4(DI), Z9, Z0
 	VFMADD231PS.BCST 4(DI)(DX*1), Z9, Z1
 	VFMADD231PS.BCST 4(DI)(DX*2), Z9, Z2
@@ -3413,7 +3658,7 @@ k_block:
 	VFMADD231PS.BCST 4(DI)(BX*2), Z9, Z6
 	VFMADD231PS.BCST 4(R8), Z9, Z7
 	VFMADD231PS.BCST 4(R8)(DX*1), Z9, Z8
-	VMOVUPS          128(R9), Z9
+	VMOVUPS          128(R10), Z9
 	VFMADD231PS.BCST 8(DI), Z9, Z0
 	VFMADD231PS.BCST 8(DI)(DX*1), Z9, Z1
 	VFMADD231PS.BCST 8(DI)(DX*2), Z9, Z2
@@ -3423,7 +3668,7 @@ k_block:
 	VFMADD231PS.BCST 8(DI)(BX*2), Z9, Z6
 	VFMADD231PS.BCST 8(R8), Z9, Z7
 	VFMADD231PS.BCST 8(R8)(DX*1), Z9, Z8
-	VMOVUPS          192(R9), Z9
+	VMOVUPS          192(R10), Z9
 	VFMADD231PS.BCST 12(DI), Z9, Z0
 	VFMADD231PS.BCST 12(DI)(DX*1), Z9, Z1
 	VFMADD231PS.BCST 12(DI)(DX*2), Z9, Z2
@@ -3433,18 +3678,26 @@ k_block:
 	VFMADD231PS.BCST 12(DI)(BX*2), Z9, Z6
 	VFMADD231PS.BCST 12(R8), Z9, Z7
 	VFMADD231PS.BCST 12(R8)(DX*1), Z9, Z8
-	ADDQ             $0x00000100, R9
+	ADDQ             $0x00000100, R10
 	ADDQ             $+16, DI
 	ADDQ             $+16, R8
-	SUBQ             $+4, R12
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	SUBQ             $+4, R13
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (R9), Z9
+	VMOVUPS          (R10), Z9
 	VFMADD231PS.BCST (DI), Z9, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z9, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z9, Z2
@@ -3454,14 +3707,16 @@ k_one:
 	VFMADD231PS.BCST (DI)(BX*2), Z9, Z6
 	VFMADD231PS.BCST (R8), Z9, Z7
 	VFMADD231PS.BCST (R8)(DX*1), Z9, Z8
-	ADDQ             $+64, R9
+	ADDQ             $+64, R10
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	DECQ             R12
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	DECQ             R13
 	JNZ              k_one
 
 k_done:
-	DECQ         R11
+	DECQ         R12
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z9
 	MOVQ         dstStride+64(FP), DI
@@ -3501,7 +3756,7 @@ k_done:
 	RET
 
 // func Conv10x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv10x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -3522,22 +3777,25 @@ tile:
 	VMOVAPS Z0, Z7
 	VMOVAPS Z0, Z8
 	VMOVAPS Z0, Z9
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ    AX, R9
+	IMUL3Q  $0x0000000a, DX, DI
+	ADDQ    DI, R9
+	MOVQ    weights+16(FP), R10
+	MOVQ    offsets+32(FP), R11
+	MOVQ    segs+40(FP), R12
 
 segment:
-	MOVQ (R10), DI
-	ADDQ $+8, R10
+	MOVQ (R11), DI
+	ADDQ $+8, R11
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
-	MOVQ segLen+48(FP), R12
-	SUBQ $+4, R12
+	MOVQ segLen+48(FP), R13
+	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (R9), Z10
+	VMOVUPS          (R10), Z10
 	VFMADD231PS.BCST (DI), Z10, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z10, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z10, Z2
@@ -3548,7 +3806,7 @@ k_block:
 	VFMADD231PS.BCST (R8), Z10, Z7
 	VFMADD231PS.BCST (R8)(DX*1), Z10, Z8
 	VFMADD231PS.BCST (R8)(DX*2), Z10, Z9
-	VMOVUPS          64(R9), Z10
+	VMOVUPS          64(R10), Z10
 	VFMADD231PS.BCST 4(DI), Z10, Z0
 	VFMADD231PS.BCST 4(DI)(DX*1), Z10, Z1
 	VFMADD231PS.BCST 4(DI)(DX*2), Z10, Z2
@@ -3559,7 +3817,7 @@ k_block:
 	VFMADD231PS.BCST 4(R8), Z10, Z7
 	VFMADD231PS.BCST 4(R8)(DX*1), Z10, Z8
 	VFMADD231PS.BCST 4(R8)(DX*2), Z10, Z9
-	VMOVUPS          128(R9), Z10
+	VMOVUPS          128(R10), Z10
 	VFMADD231PS.BCST 8(DI), Z10, Z0
 	VFMADD231PS.BCST 8(DI)(DX*1), Z10, Z1
 	VFMADD231PS.BCST 8(DI)(DX*2), Z10, Z2
@@ -3570,7 +3828,7 @@ k_block:
 	VFMADD231PS.BCST 8(R8), Z10, Z7
 	VFMADD231PS.BCST 8(R8)(DX*1), Z10, Z8
 	VFMADD231PS.BCST 8(R8)(DX*2), Z10, Z9
-	VMOVUPS          192(R9), Z10
+	VMOVUPS          192(R10), Z10
 	VFMADD231PS.BCST 12(DI), Z10, Z0
 	VFMADD231PS.BCST 12(DI)(DX*1), Z10, Z1
 	VFMADD231PS.BCST 12(DI)(DX*2), Z10, Z2
@@ -3581,18 +3839,26 @@ k_block:
 	VFMADD231PS.BCST 12(R8), Z10, Z7
 	VFMADD231PS.BCST 12(R8)(DX*1), Z10, Z8
 	VFMADD231PS.BCST 12(R8)(DX*2), Z10, Z9
-	ADDQ             $0x00000100, R9
+	ADDQ             $0x00000100, R10
 	ADDQ             $+16, DI
 	ADDQ             $+16, R8
-	SUBQ             $+4, R12
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	SUBQ             $+4, R13
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (R9), Z10
+	VMOVUPS          (R10), Z10
 	VFMADD231PS.BCST (DI), Z10, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z10, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z10, Z2
@@ -3603,14 +3869,16 @@ k_one:
 	VFMADD231PS.BCST (R8), Z10, Z7
 	VFMADD231PS.BCST (R8)(DX*1), Z10, Z8
 	VFMADD231PS.BCST (R8)(DX*2), Z10, Z9
-	ADDQ             $+64, R9
+	ADDQ             $+64, R10
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	DECQ             R12
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	DECQ             R13
 	JNZ              k_one
 
 k_done:
-	DECQ         R11
+	DECQ         R12
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z10
 	MOVQ         dstStride+64(FP), DI
@@ -3653,7 +3921,7 @@ k_done:
 	RET
 
 // func Conv11x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv11x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -3675,22 +3943,25 @@ tile:
 	VMOVAPS Z0, Z8
 	VMOVAPS Z0, Z9
 	VMOVAPS Z0, Z10
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ    AX, R9
+	IMUL3Q  $0x0000000b, DX, DI
+	ADDQ    DI, R9
+	MOVQ    weights+16(FP), R10
+	MOVQ    offsets+32(FP), R11
+	MOVQ    segs+40(FP), R12
 
 segment:
-	MOVQ (R10), DI
-	ADDQ $+8, R10
+	MOVQ (R11), DI
+	ADDQ $+8, R11
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
-	MOVQ segLen+48(FP), R12
-	SUBQ $+4, R12
+	MOVQ segLen+48(FP), R13
+	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (R9), Z11
+	VMOVUPS          (R10), Z11
 	VFMADD231PS.BCST (DI), Z11, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z11, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z11, Z2
@@ -3702,7 +3973,7 @@ k_block:
 	VFMADD231PS.BCST (R8)(DX*1), Z11, Z8
 	VFMADD231PS.BCST (R8)(DX*2), Z11, Z9
 	VFMADD231PS.BCST (R8)(BX*1), Z11, Z10
-	VMOVUPS          64(R9), Z11
+	VMOVUPS          64(R10), Z11
 	VFMADD231PS.BCST 4(DI), Z11, Z0
 	VFMADD231PS.BCST 4(DI)(DX*1), Z11, Z1
 	VFMADD231PS.BCST 4(DI)(DX*2), Z11, Z2
@@ -3714,7 +3985,7 @@ k_block:
 	VFMADD231PS.BCST 4(R8)(DX*1), Z11, Z8
 	VFMADD231PS.BCST 4(R8)(DX*2), Z11, Z9
 	VFMADD231PS.BCST 4(R8)(BX*1), Z11, Z10
-	VMOVUPS          128(R9), Z11
+	VMOVUPS          128(R10), Z11
 	VFMADD231PS.BCST 8(DI), Z11, Z0
 	VFMADD231PS.BCST 8(DI)(DX*1), Z11, Z1
 	VFMADD231PS.BCST 8(DI)(DX*2), Z11, Z2
@@ -3726,7 +3997,7 @@ k_block:
 	VFMADD231PS.BCST 8(R8)(DX*1), Z11, Z8
 	VFMADD231PS.BCST 8(R8)(DX*2), Z11, Z9
 	VFMADD231PS.BCST 8(R8)(BX*1), Z11, Z10
-	VMOVUPS          192(R9), Z11
+	VMOVUPS          192(R10), Z11
 	VFMADD231PS.BCST 12(DI), Z11, Z0
 	VFMADD231PS.BCST 12(DI)(DX*1), Z11, Z1
 	VFMADD231PS.BCST 12(DI)(DX*2), Z11, Z2
@@ -3738,18 +4009,26 @@ k_block:
 	VFMADD231PS.BCST 12(R8)(DX*1), Z11, Z8
 	VFMADD231PS.BCST 12(R8)(DX*2), Z11, Z9
 	VFMADD231PS.BCST 12(R8)(BX*1), Z11, Z10
-	ADDQ             $0x00000100, R9
+	ADDQ             $0x00000100, R10
 	ADDQ             $+16, DI
 	ADDQ             $+16, R8
-	SUBQ             $+4, R12
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	SUBQ             $+4, R13
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (R9), Z11
+	VMOVUPS          (R10), Z11
 	VFMADD231PS.BCST (DI), Z11, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z11, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z11, Z2
@@ -3761,14 +4040,16 @@ k_one:
 	VFMADD231PS.BCST (R8)(DX*1), Z11, Z8
 	VFMADD231PS.BCST (R8)(DX*2), Z11, Z9
 	VFMADD231PS.BCST (R8)(BX*1), Z11, Z10
-	ADDQ             $+64, R9
+	ADDQ             $+64, R10
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	DECQ             R12
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	DECQ             R13
 	JNZ              k_one
 
 k_done:
-	DECQ         R11
+	DECQ         R12
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z11
 	MOVQ         dstStride+64(FP), DI
@@ -3814,7 +4095,7 @@ k_done:
 	RET
 
 // func Conv12x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv12x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -3837,22 +4118,25 @@ tile:
 	VMOVAPS Z0, Z9
 	VMOVAPS Z0, Z10
 	VMOVAPS Z0, Z11
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ    AX, R9
+	IMUL3Q  $0x0000000c, DX, DI
+	ADDQ    DI, R9
+	MOVQ    weights+16(FP), R10
+	MOVQ    offsets+32(FP), R11
+	MOVQ    segs+40(FP), R12
 
 segment:
-	MOVQ (R10), DI
-	ADDQ $+8, R10
+	MOVQ (R11), DI
+	ADDQ $+8, R11
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
-	MOVQ segLen+48(FP), R12
-	SUBQ $+4, R12
+	MOVQ segLen+48(FP), R13
+	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (R9), Z12
+	VMOVUPS          (R10), Z12
 	VFMADD231PS.BCST (DI), Z12, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z12, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z12, Z2
@@ -3865,7 +4149,7 @@ k_block:
 	VFMADD231PS.BCST (R8)(DX*2), Z12, Z9
 	VFMADD231PS.BCST (R8)(BX*1), Z12, Z10
 	VFMADD231PS.BCST (R8)(DX*4), Z12, Z11
-	VMOVUPS          64(R9), Z12
+	VMOVUPS          64(R10), Z12
 	VFMADD231PS.BCST 4(DI), Z12, Z0
 	VFMADD231PS.BCST 4(DI)(DX*1), Z12, Z1
 	VFMADD231PS.BCST 4(DI)(DX*2), Z12, Z2
@@ -3878,7 +4162,7 @@ k_block:
 	VFMADD231PS.BCST 4(R8)(DX*2), Z12, Z9
 	VFMADD231PS.BCST 4(R8)(BX*1), Z12, Z10
 	VFMADD231PS.BCST 4(R8)(DX*4), Z12, Z11
-	VMOVUPS          128(R9), Z12
+	VMOVUPS          128(R10), Z12
 	VFMADD231PS.BCST 8(DI), Z12, Z0
 	VFMADD231PS.BCST 8(DI)(DX*1), Z12, Z1
 	VFMADD231PS.BCST 8(DI)(DX*2), Z12, Z2
@@ -3891,7 +4175,7 @@ k_block:
 	VFMADD231PS.BCST 8(R8)(DX*2), Z12, Z9
 	VFMADD231PS.BCST 8(R8)(BX*1), Z12, Z10
 	VFMADD231PS.BCST 8(R8)(DX*4), Z12, Z11
-	VMOVUPS          192(R9), Z12
+	VMOVUPS          192(R10), Z12
 	VFMADD231PS.BCST 12(DI), Z12, Z0
 	VFMADD231PS.BCST 12(DI)(DX*1), Z12, Z1
 	VFMADD231PS.BCST 12(DI)(DX*2), Z12, Z2
@@ -3904,18 +4188,26 @@ k_block:
 	VFMADD231PS.BCST 12(R8)(DX*2), Z12, Z9
 	VFMADD231PS.BCST 12(R8)(BX*1), Z12, Z10
 	VFMADD231PS.BCST 12(R8)(DX*4), Z12, Z11
-	ADDQ             $0x00000100, R9
+	ADDQ             $0x00000100, R10
 	ADDQ             $+16, DI
 	ADDQ             $+16, R8
-	SUBQ             $+4, R12
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	SUBQ             $+4, R13
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (R9), Z12
+	VMOVUPS          (R10), Z12
 	VFMADD231PS.BCST (DI), Z12, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z12, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z12, Z2
@@ -3928,14 +4220,16 @@ k_one:
 	VFMADD231PS.BCST (R8)(DX*2), Z12, Z9
 	VFMADD231PS.BCST (R8)(BX*1), Z12, Z10
 	VFMADD231PS.BCST (R8)(DX*4), Z12, Z11
-	ADDQ             $+64, R9
+	ADDQ             $+64, R10
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	DECQ             R12
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	DECQ             R13
 	JNZ              k_one
 
 k_done:
-	DECQ         R11
+	DECQ         R12
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z12
 	MOVQ         dstStride+64(FP), DI
@@ -3984,7 +4278,7 @@ k_done:
 	RET
 
 // func Conv13x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv13x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -4008,22 +4302,25 @@ tile:
 	VMOVAPS Z0, Z10
 	VMOVAPS Z0, Z11
 	VMOVAPS Z0, Z12
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ    AX, R9
+	IMUL3Q  $0x0000000d, DX, DI
+	ADDQ    DI, R9
+	MOVQ    weights+16(FP), R10
+	MOVQ    offsets+32(FP), R11
+	MOVQ    segs+40(FP), R12
 
 segment:
-	MOVQ (R10), DI
-	ADDQ $+8, R10
+	MOVQ (R11), DI
+	ADDQ $+8, R11
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
-	MOVQ segLen+48(FP), R12
-	SUBQ $+4, R12
+	MOVQ segLen+48(FP), R13
+	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (R9), Z13
+	VMOVUPS          (R10), Z13
 	VFMADD231PS.BCST (DI), Z13, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z13, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z13, Z2
@@ -4037,7 +4334,7 @@ k_block:
 	VFMADD231PS.BCST (R8)(BX*1), Z13, Z10
 	VFMADD231PS.BCST (R8)(DX*4), Z13, Z11
 	VFMADD231PS.BCST (R8)(SI*1), Z13, Z12
-	VMOVUPS          64(R9), Z13
+	VMOVUPS          64(R10), Z13
 	VFMADD231PS.BCST 4(DI), Z13, Z0
 	VFMADD231PS.BCST 4(DI)(DX*1), Z13, Z1
 	VFMADD231PS.BCST 4(DI)(DX*2), Z13, Z2
@@ -4051,7 +4348,7 @@ k_block:
 	VFMADD231PS.BCST 4(R8)(BX*1), Z13, Z10
 	VFMADD231PS.BCST 4(R8)(DX*4), Z13, Z11
 	VFMADD231PS.BCST 4(R8)(SI*1), Z13, Z12
-	VMOVUPS          128(R9), Z13
+	VMOVUPS          128(R10), Z13
 	VFMADD231PS.BCST 8(DI), Z13, Z0
 	VFMADD231PS.BCST 8(DI)(DX*1), Z13, Z1
 	VFMADD231PS.BCST 8(DI)(DX*2), Z13, Z2
@@ -4065,7 +4362,7 @@ k_block:
 	VFMADD231PS.BCST 8(R8)(BX*1), Z13, Z10
 	VFMADD231PS.BCST 8(R8)(DX*4), Z13, Z11
 	VFMADD231PS.BCST 8(R8)(SI*1), Z13, Z12
-	VMOVUPS          192(R9), Z13
+	VMOVUPS          192(R10), Z13
 	VFMADD231PS.BCST 12(DI), Z13, Z0
 	VFMADD231PS.BCST 12(DI)(DX*1), Z13, Z1
 	VFMADD231PS.BCST 12(DI)(DX*2), Z13, Z2
@@ -4079,18 +4376,26 @@ k_block:
 	VFMADD231PS.BCST 12(R8)(BX*1), Z13, Z10
 	VFMADD231PS.BCST 12(R8)(DX*4), Z13, Z11
 	VFMADD231PS.BCST 12(R8)(SI*1), Z13, Z12
-	ADDQ             $0x00000100, R9
+	ADDQ             $0x00000100, R10
 	ADDQ             $+16, DI
 	ADDQ             $+16, R8
-	SUBQ             $+4, R12
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	SUBQ             $+4, R13
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (R9), Z13
+	VMOVUPS          (R10), Z13
 	VFMADD231PS.BCST (DI), Z13, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z13, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z13, Z2
@@ -4104,14 +4409,16 @@ k_one:
 	VFMADD231PS.BCST (R8)(BX*1), Z13, Z10
 	VFMADD231PS.BCST (R8)(DX*4), Z13, Z11
 	VFMADD231PS.BCST (R8)(SI*1), Z13, Z12
-	ADDQ             $+64, R9
+	ADDQ             $+64, R10
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	DECQ             R12
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	DECQ             R13
 	JNZ              k_one
 
 k_done:
-	DECQ         R11
+	DECQ         R12
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z13
 	MOVQ         dstStride+64(FP), DI
@@ -4163,7 +4470,7 @@ k_done:
 	RET
 
 // func Conv14x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv14x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -4188,22 +4495,25 @@ tile:
 	VMOVAPS Z0, Z11
 	VMOVAPS Z0, Z12
 	VMOVAPS Z0, Z13
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ    AX, R9
+	IMUL3Q  $0x0000000e, DX, DI
+	ADDQ    DI, R9
+	MOVQ    weights+16(FP), R10
+	MOVQ    offsets+32(FP), R11
+	MOVQ    segs+40(FP), R12
 
 segment:
-	MOVQ (R10), DI
-	ADDQ $+8, R10
+	MOVQ (R11), DI
+	ADDQ $+8, R11
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
-	MOVQ segLen+48(FP), R12
-	SUBQ $+2, R12
+	MOVQ segLen+48(FP), R13
+	SUBQ $+2, R13
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (R9), Z14
+	VMOVUPS          (R10), Z14
 	VFMADD231PS.BCST (DI), Z14, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z14, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z14, Z2
@@ -4218,7 +4528,7 @@ k_block:
 	VFMADD231PS.BCST (R8)(DX*4), Z14, Z11
 	VFMADD231PS.BCST (R8)(SI*1), Z14, Z12
 	VFMADD231PS.BCST (R8)(BX*2), Z14, Z13
-	VMOVUPS          64(R9), Z14
+	VMOVUPS          64(R10), Z14
 	VFMADD231PS.BCST 4(DI), Z14, Z0
 	VFMADD231PS.BCST 4(DI)(DX*1), Z14, Z1
 	VFMADD231PS.BCST 4(DI)(DX*2), Z14, Z2
@@ -4233,18 +4543,22 @@ k_block:
 	VFMADD231PS.BCST 4(R8)(DX*4), Z14, Z11
 	VFMADD231PS.BCST 4(R8)(SI*1), Z14, Z12
 	VFMADD231PS.BCST 4(R8)(BX*2), Z14, Z13
-	ADDQ             $0x00000080, R9
+	ADDQ             $0x00000080, R10
 	ADDQ             $+8, DI
 	ADDQ             $+8, R8
-	SUBQ             $+2, R12
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	SUBQ             $+2, R13
 	JGE              k_block
 
 k_rest:
-	ADDQ $+2, R12
+	ADDQ $+2, R13
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (R9), Z14
+	VMOVUPS          (R10), Z14
 	VFMADD231PS.BCST (DI), Z14, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z14, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z14, Z2
@@ -4259,14 +4573,16 @@ k_one:
 	VFMADD231PS.BCST (R8)(DX*4), Z14, Z11
 	VFMADD231PS.BCST (R8)(SI*1), Z14, Z12
 	VFMADD231PS.BCST (R8)(BX*2), Z14, Z13
-	ADDQ             $+64, R9
+	ADDQ             $+64, R10
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	DECQ             R12
+	PREFETCHT0       (R9)
+	ADDQ             $+64, R9
+	DECQ             R13
 	JNZ              k_one
 
 k_done:
-	DECQ         R11
+	DECQ         R12
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z14
 	MOVQ         dstStride+64(FP), DI
@@ -4321,7 +4637,7 @@ k_done:
 	RET
 
 // func Conv15x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv15x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -4347,24 +4663,27 @@ tile:
 	VMOVAPS Z0, Z12
 	VMOVAPS Z0, Z13
 	VMOVAPS Z0, Z14
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ    AX, R10
+	IMUL3Q  $0x0000000f, DX, DI
+	ADDQ    DI, R10
+	MOVQ    weights+16(FP), R11
+	MOVQ    offsets+32(FP), R12
+	MOVQ    segs+40(FP), R13
 
 segment:
-	MOVQ (R11), DI
-	ADDQ $+8, R11
+	MOVQ (R12), DI
+	ADDQ $+8, R12
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
 	LEAQ (R8)(SI*1), R9
 	LEAQ (R9)(DX*2), R9
-	MOVQ segLen+48(FP), R13
-	SUBQ $+2, R13
+	MOVQ segLen+48(FP), R14
+	SUBQ $+2, R14
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (R10), Z15
+	VMOVUPS          (R11), Z15
 	VFMADD231PS.BCST (DI), Z15, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z15, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z15, Z2
@@ -4380,7 +4699,7 @@ k_block:
 	VFMADD231PS.BCST (R8)(SI*1), Z15, Z12
 	VFMADD231PS.BCST (R8)(BX*2), Z15, Z13
 	VFMADD231PS.BCST (R9), Z15, Z14
-	VMOVUPS          64(R10), Z15
+	VMOVUPS          64(R11), Z15
 	VFMADD231PS.BCST 4(DI), Z15, Z0
 	VFMADD231PS.BCST 4(DI)(DX*1), Z15, Z1
 	VFMADD231PS.BCST 4(DI)(DX*2), Z15, Z2
@@ -4396,19 +4715,23 @@ k_block:
 	VFMADD231PS.BCST 4(R8)(SI*1), Z15, Z12
 	VFMADD231PS.BCST 4(R8)(BX*2), Z15, Z13
 	VFMADD231PS.BCST 4(R9), Z15, Z14
-	ADDQ             $0x00000080, R10
+	ADDQ             $0x00000080, R11
 	ADDQ             $+8, DI
 	ADDQ             $+8, R8
 	ADDQ             $+8, R9
-	SUBQ             $+2, R13
+	PREFETCHT0       (R10)
+	ADDQ             $+64, R10
+	PREFETCHT0       (R10)
+	ADDQ             $+64, R10
+	SUBQ             $+2, R14
 	JGE              k_block
 
 k_rest:
-	ADDQ $+2, R13
+	ADDQ $+2, R14
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (R10), Z15
+	VMOVUPS          (R11), Z15
 	VFMADD231PS.BCST (DI), Z15, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z15, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z15, Z2
@@ -4424,15 +4747,17 @@ k_one:
 	VFMADD231PS.BCST (R8)(SI*1), Z15, Z12
 	VFMADD231PS.BCST (R8)(BX*2), Z15, Z13
 	VFMADD231PS.BCST (R9), Z15, Z14
-	ADDQ             $+64, R10
+	ADDQ             $+64, R11
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
 	ADDQ             $+4, R9
-	DECQ             R13
+	PREFETCHT0       (R10)
+	ADDQ             $+64, R10
+	DECQ             R14
 	JNZ              k_one
 
 k_done:
-	DECQ         R12
+	DECQ         R13
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z15
 	MOVQ         dstStride+64(FP), DI
@@ -4490,7 +4815,7 @@ k_done:
 	RET
 
 // func Conv16x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv16x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -4517,24 +4842,27 @@ tile:
 	VMOVAPS Z0, Z13
 	VMOVAPS Z0, Z14
 	VMOVAPS Z0, Z15
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ    AX, R10
+	IMUL3Q  $0x00000010, DX, DI
+	ADDQ    DI, R10
+	MOVQ    weights+16(FP), R11
+	MOVQ    offsets+32(FP), R12
+	MOVQ    segs+40(FP), R13
 
 segment:
-	MOVQ (R11), DI
-	ADDQ $+8, R11
+	MOVQ (R12), DI
+	ADDQ $+8, R12
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
 	LEAQ (R8)(SI*1), R9
 	LEAQ (R9)(DX*2), R9
-	MOVQ segLen+48(FP), R13
-	SUBQ $+2, R13
+	MOVQ segLen+48(FP), R14
+	SUBQ $+2, R14
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (R10), Z16
+	VMOVUPS          (R11), Z16
 	VFMADD231PS.BCST (DI), Z16, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z16, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z16, Z2
@@ -4551,7 +4879,7 @@ k_block:
 	VFMADD231PS.BCST (R8)(BX*2), Z16, Z13
 	VFMADD231PS.BCST (R9), Z16, Z14
 	VFMADD231PS.BCST (R9)(DX*1), Z16, Z15
-	VMOVUPS          64(R10), Z16
+	VMOVUPS          64(R11), Z16
 	VFMADD231PS.BCST 4(DI), Z16, Z0
 	VFMADD231PS.BCST 4(DI)(DX*1), Z16, Z1
 	VFMADD231PS.BCST 4(DI)(DX*2), Z16, Z2
@@ -4568,19 +4896,23 @@ k_block:
 	VFMADD231PS.BCST 4(R8)(BX*2), Z16, Z13
 	VFMADD231PS.BCST 4(R9), Z16, Z14
 	VFMADD231PS.BCST 4(R9)(DX*1), Z16, Z15
-	ADDQ             $0x00000080, R10
+	ADDQ             $0x00000080, R11
 	ADDQ             $+8, DI
 	ADDQ             $+8, R8
 	ADDQ             $+8, R9
-	SUBQ             $+2, R13
+	PREFETCHT0       (R10)
+	ADDQ             $+64, R10
+	PREFETCHT0       (R10)
+	ADDQ             $+64, R10
+	SUBQ             $+2, R14
 	JGE              k_block
 
 k_rest:
-	ADDQ $+2, R13
+	ADDQ $+2, R14
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (R10), Z16
+	VMOVUPS          (R11), Z16
 	VFMADD231PS.BCST (DI), Z16, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z16, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z16, Z2
@@ -4597,15 +4929,17 @@ k_one:
 	VFMADD231PS.BCST (R8)(BX*2), Z16, Z13
 	VFMADD231PS.BCST (R9), Z16, Z14
 	VFMADD231PS.BCST (R9)(DX*1), Z16, Z15
-	ADDQ             $+64, R10
+	ADDQ             $+64, R11
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
 	ADDQ             $+4, R9
-	DECQ             R13
+	PREFETCHT0       (R10)
+	ADDQ             $+64, R10
+	DECQ             R14
 	JNZ              k_one
 
 k_done:
-	DECQ         R12
+	DECQ         R13
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z16
 	MOVQ         dstStride+64(FP), DI
@@ -4666,7 +5000,7 @@ k_done:
 	RET
 
 // func Conv17x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv17x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -4694,24 +5028,27 @@ tile:
 	VMOVAPS Z0, Z14
 	VMOVAPS Z0, Z15
 	VMOVAPS Z0, Z16
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ    AX, R10
+	IMUL3Q  $0x00000011, DX, DI
+	ADDQ    DI, R10
+	MOVQ    weights+16(FP), R11
+	MOVQ    offsets+32(FP), R12
+	MOVQ    segs+40(FP), R13
 
 segment:
-	MOVQ (R11), DI
-	ADDQ $+8, R11
+	MOVQ (R12), DI
+	ADDQ $+8, R12
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
 	LEAQ (R8)(SI*1), R9
 	LEAQ (R9)(DX*2), R9
-	MOVQ segLen+48(FP), R13
-	SUBQ $+2, R13
+	MOVQ segLen+48(FP), R14
+	SUBQ $+2, R14
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (R10), Z17
+	VMOVUPS          (R11), Z17
 	VFMADD231PS.BCST (DI), Z17, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z17, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z17, Z2
@@ -4729,7 +5066,7 @@ k_block:
 	VFMADD231PS.BCST (R9), Z17, Z14
 	VFMADD231PS.BCST (R9)(DX*1), Z17, Z15
 	VFMADD231PS.BCST (R9)(DX*2), Z17, Z16
-	VMOVUPS          64(R10), Z17
+	VMOVUPS          64(R11), Z17
 	VFMADD231PS.BCST 4(DI), Z17, Z0
 	VFMADD231PS.BCST 4(DI)(DX*1), Z17, Z1
 	VFMADD231PS.BCST 4(DI)(DX*2), Z17, Z2
@@ -4747,19 +5084,23 @@ k_block:
 	VFMADD231PS.BCST 4(R9), Z17, Z14
 	VFMADD231PS.BCST 4(R9)(DX*1), Z17, Z15
 	VFMADD231PS.BCST 4(R9)(DX*2), Z17, Z16
-	ADDQ             $0x00000080, R10
+	ADDQ             $0x00000080, R11
 	ADDQ             $+8, DI
 	ADDQ             $+8, R8
 	ADDQ             $+8, R9
-	SUBQ             $+2, R13
+	PREFETCHT0       (R10)
+	ADDQ             $+64, R10
+	PREFETCHT0       (R10)
+	ADDQ             $+64, R10
+	SUBQ             $+2, R14
 	JGE              k_block
 
 k_rest:
-	ADDQ $+2, R13
+	ADDQ $+2, R14
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (R10), Z17
+	VMOVUPS          (R11), Z17
 	VFMADD231PS.BCST (DI), Z17, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z17, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z17, Z2
@@ -4777,15 +5118,17 @@ k_one:
 	VFMADD231PS.BCST (R9), Z17, Z14
 	VFMADD231PS.BCST (R9)(DX*1), Z17, Z15
 	VFMADD231PS.BCST (R9)(DX*2), Z17, Z16
-	ADDQ             $+64, R10
+	ADDQ             $+64, R11
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
 	ADDQ             $+4, R9
-	DECQ             R13
+	PREFETCHT0       (R10)
+	ADDQ             $+64, R10
+	DECQ             R14
 	JNZ              k_one
 
 k_done:
-	DECQ         R12
+	DECQ         R13
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z17
 	MOVQ         dstStride+64(FP), DI
@@ -4849,7 +5192,7 @@ k_done:
 	RET
 
 // func Conv18x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv18x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -4878,24 +5221,27 @@ tile:
 	VMOVAPS Z0, Z15
 	VMOVAPS Z0, Z16
 	VMOVAPS Z0, Z17
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ    AX, R10
+	IMUL3Q  $0x00000012, DX, DI
+	ADDQ    DI, R10
+	MOVQ    weights+16(FP), R11
+	MOVQ    offsets+32(FP), R12
+	MOVQ    segs+40(FP), R13
 
 segment:
-	MOVQ (R11), DI
-	ADDQ $+8, R11
+	MOVQ (R12), DI
+	ADDQ $+8, R12
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
 	LEAQ (R8)(SI*1), R9
 	LEAQ (R9)(DX*2), R9
-	MOVQ segLen+48(FP), R13
-	SUBQ $+2, R13
+	MOVQ segLen+48(FP), R14
+	SUBQ $+2, R14
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (R10), Z18
+	VMOVUPS          (R11), Z18
 	VFMADD231PS.BCST (DI), Z18, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z18, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z18, Z2
@@ -4914,7 +5260,7 @@ k_block:
 	VFMADD231PS.BCST (R9)(DX*1), Z18, Z15
 	VFMADD231PS.BCST (R9)(DX*2), Z18, Z16
 	VFMADD231PS.BCST (R9)(BX*1), Z18, Z17
-	VMOVUPS          64(R10), Z18
+	VMOVUPS          64(R11), Z18
 	VFMADD231PS.BCST 4(DI), Z18, Z0
 	VFMADD231PS.BCST 4(DI)(DX*1), Z18, Z1
 	VFMADD231PS.BCST 4(DI)(DX*2), Z18, Z2
@@ -4933,19 +5279,23 @@ k_block:
 	VFMADD231PS.BCST 4(R9)(DX*1), Z18, Z15
 	VFMADD231PS.BCST 4(R9)(DX*2), Z18, Z16
 	VFMADD231PS.BCST 4(R9)(BX*1), Z18, Z17
-	ADDQ             $0x00000080, R10
+	ADDQ             $0x00000080, R11
 	ADDQ             $+8, DI
 	ADDQ             $+8, R8
 	ADDQ             $+8, R9
-	SUBQ             $+2, R13
+	PREFETCHT0       (R10)
+	ADDQ             $+64, R10
+	PREFETCHT0       (R10)
+	ADDQ             $+64, R10
+	SUBQ             $+2, R14
 	JGE              k_block
 
 k_rest:
-	ADDQ $+2, R13
+	ADDQ $+2, R14
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (R10), Z18
+	VMOVUPS          (R11), Z18
 	VFMADD231PS.BCST (DI), Z18, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z18, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z18, Z2
@@ -4964,15 +5314,17 @@ k_one:
 	VFMADD231PS.BCST (R9)(DX*1), Z18, Z15
 	VFMADD231PS.BCST (R9)(DX*2), Z18, Z16
 	VFMADD231PS.BCST (R9)(BX*1), Z18, Z17
-	ADDQ             $+64, R10
+	ADDQ             $+64, R11
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
 	ADDQ             $+4, R9
-	DECQ             R13
+	PREFETCHT0       (R10)
+	ADDQ             $+64, R10
+	DECQ             R14
 	JNZ              k_one
 
 k_done:
-	DECQ         R12
+	DECQ         R13
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z18
 	MOVQ         dstStride+64(FP), DI
@@ -5039,7 +5391,7 @@ k_done:
 	RET
 
 // func Conv19x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv19x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -5069,24 +5421,27 @@ tile:
 	VMOVAPS Z0, Z16
 	VMOVAPS Z0, Z17
 	VMOVAPS Z0, Z18
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ    AX, R10
+	IMUL3Q  $0x00000013, DX, DI
+	ADDQ    DI, R10
+	MOVQ    weights+16(FP), R11
+	MOVQ    offsets+32(FP), R12
+	MOVQ    segs+40(FP), R13
 
 segment:
-	MOVQ (R11), DI
-	ADDQ $+8, R11
+	MOVQ (R12), DI
+	ADDQ $+8, R12
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
 	LEAQ (R8)(SI*1), R9
 	LEAQ (R9)(DX*2), R9
-	MOVQ segLen+48(FP), R13
-	SUBQ $+2, R13
+	MOVQ segLen+48(FP), R14
+	SUBQ $+2, R14
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (R10), Z19
+	VMOVUPS          (R11), Z19
 	VFMADD231PS.BCST (DI), Z19, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z19, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z19, Z2
@@ -5106,7 +5461,7 @@ k_block:
 	VFMADD231PS.BCST (R9)(DX*2), Z19, Z16
 	VFMADD231PS.BCST (R9)(BX*1), Z19, Z17
 	VFMADD231PS.BCST (R9)(DX*4), Z19, Z18
-	VMOVUPS          64(R10), Z19
+	VMOVUPS          64(R11), Z19
 	VFMADD231PS.BCST 4(DI), Z19, Z0
 	VFMADD231PS.BCST 4(DI)(DX*1), Z19, Z1
 	VFMADD231PS.BCST 4(DI)(DX*2), Z19, Z2
@@ -5126,19 +5481,23 @@ k_block:
 	VFMADD231PS.BCST 4(R9)(DX*2), Z19, Z16
 	VFMADD231PS.BCST 4(R9)(BX*1), Z19, Z17
 	VFMADD231PS.BCST 4(R9)(DX*4), Z19, Z18
-	ADDQ             $0x00000080, R10
+	ADDQ             $0x00000080, R11
 	ADDQ             $+8, DI
 	ADDQ             $+8, R8
 	ADDQ             $+8, R9
-	SUBQ             $+2, R13
+	PREFETCHT0       (R10)
+	ADDQ             $+64, R10
+	PREFETCHT0       (R10)
+	ADDQ             $+64, R10
+	SUBQ             $+2, R14
 	JGE              k_block
 
 k_rest:
-	ADDQ $+2, R13
+	ADDQ $+2, R14
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (R10), Z19
+	VMOVUPS          (R11), Z19
 	VFMADD231PS.BCST (DI), Z19, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z19, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z19, Z2
@@ -5158,15 +5517,17 @@ k_one:
 	VFMADD231PS.BCST (R9)(DX*2), Z19, Z16
 	VFMADD231PS.BCST (R9)(BX*1), Z19, Z17
 	VFMADD231PS.BCST (R9)(DX*4), Z19, Z18
-	ADDQ             $+64, R10
+	ADDQ             $+64, R11
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
 	ADDQ             $+4, R9
-	DECQ             R13
+	PREFETCHT0       (R10)
+	ADDQ             $+64, R10
+	DECQ             R14
 	JNZ              k_one
 
 k_done:
-	DECQ         R12
+	DECQ         R13
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z19
 	MOVQ         dstStride+64(FP), DI
@@ -5236,7 +5597,7 @@ k_done:
 	RET
 
 // func Conv20x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv20x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -5267,24 +5628,27 @@ tile:
 	VMOVAPS Z0, Z17
 	VMOVAPS Z0, Z18
 	VMOVAPS Z0, Z19
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ    AX, R10
+	IMUL3Q  $0x00000014, DX, DI
+	ADDQ    DI, R10
+	MOVQ    weights+16(FP), R11
+	MOVQ    offsets+32(FP), R12
+	MOVQ    segs+40(FP), R13
 
 segment:
-	MOVQ (R11), DI
-	ADDQ $+8, R11
+	MOVQ (R12), DI
+	ADDQ $+8, R12
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
 	LEAQ (R8)(SI*1), R9
 	LEAQ (R9)(DX*2), R9
-	MOVQ segLen+48(FP), R13
-	SUBQ $+2, R13
+	MOVQ segLen+48(FP), R14
+	SUBQ $+2, R14
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (R10), Z20
+	VMOVUPS          (R11), Z20
 	VFMADD231PS.BCST (DI), Z20, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z20, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z20, Z2
@@ -5305,7 +5669,7 @@ k_block:
 	VFMADD231PS.BCST (R9)(BX*1), Z20, Z17
 	VFMADD231PS.BCST (R9)(DX*4), Z20, Z18
 	VFMADD231PS.BCST (R9)(SI*1), Z20, Z19
-	VMOVUPS          64(R10), Z20
+	VMOVUPS          64(R11), Z20
 	VFMADD231PS.BCST 4(DI), Z20, Z0
 	VFMADD231PS.BCST 4(DI)(DX*1), Z20, Z1
 	VFMADD231PS.BCST 4(DI)(DX*2), Z20, Z2
@@ -5326,19 +5690,23 @@ k_block:
 	VFMADD231PS.BCST 4(R9)(BX*1), Z20, Z17
 	VFMADD231PS.BCST 4(R9)(DX*4), Z20, Z18
 	VFMADD231PS.BCST 4(R9)(SI*1), Z20, Z19
-	ADDQ             $0x00000080, R10
+	ADDQ             $0x00000080, R11
 	ADDQ             $+8, DI
 	ADDQ             $+8, R8
 	ADDQ             $+8, R9
-	SUBQ             $+2, R13
+	PREFETCHT0       (R10)
+	ADDQ             $+64, R10
+	PREFETCHT0       (R10)
+	ADDQ             $+64, R10
+	SUBQ             $+2, R14
 	JGE              k_block
 
 k_rest:
-	ADDQ $+2, R13
+	ADDQ $+2, R14
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (R10), Z20
+	VMOVUPS          (R11), Z20
 	VFMADD231PS.BCST (DI), Z20, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z20, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z20, Z2
@@ -5359,15 +5727,17 @@ k_one:
 	VFMADD231PS.BCST (R9)(BX*1), Z20, Z17
 	VFMADD231PS.BCST (R9)(DX*4), Z20, Z18
 	VFMADD231PS.BCST (R9)(SI*1), Z20, Z19
-	ADDQ             $+64, R10
+	ADDQ             $+64, R11
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
 	ADDQ             $+4, R9
-	DECQ             R13
+	PREFETCHT0       (R10)
+	ADDQ             $+64, R10
+	DECQ             R14
 	JNZ              k_one
 
 k_done:
-	DECQ         R12
+	DECQ         R13
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z20
 	MOVQ         dstStride+64(FP), DI
@@ -5440,7 +5810,7 @@ k_done:
 	RET
 
 // func Conv21x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv21x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -5472,24 +5842,27 @@ tile:
 	VMOVAPS Z0, Z18
 	VMOVAPS Z0, Z19
 	VMOVAPS Z0, Z20
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ    AX, R10
+	IMUL3Q  $0x00000015, DX, DI
+	ADDQ    DI, R10
+	MOVQ    weights+16(FP), R11
+	MOVQ    offsets+32(FP), R12
+	MOVQ    segs+40(FP), R13
 
 segment:
-	MOVQ (R11), DI
-	ADDQ $+8, R11
+	MOVQ (R12), DI
+	ADDQ $+8, R12
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
 	LEAQ (R8)(SI*1), R9
 	LEAQ (R9)(DX*2), R9
-	MOVQ segLen+48(FP), R13
-	SUBQ $+2, R13
+	MOVQ segLen+48(FP), R14
+	SUBQ $+2, R14
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (R10), Z21
+	VMOVUPS          (R11), Z21
 	VFMADD231PS.BCST (DI), Z21, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z21, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z21, Z2
@@ -5511,7 +5884,7 @@ k_block:
 	VFMADD231PS.BCST (R9)(DX*4), Z21, Z18
 	VFMADD231PS.BCST (R9)(SI*1), Z21, Z19
 	VFMADD231PS.BCST (R9)(BX*2), Z21, Z20
-	VMOVUPS          64(R10), Z21
+	VMOVUPS          64(R11), Z21
 	VFMADD231PS.BCST 4(DI), Z21, Z0
 	VFMADD231PS.BCST 4(DI)(DX*1), Z21, Z1
 	VFMADD231PS.BCST 4(DI)(DX*2), Z21, Z2
@@ -5533,19 +5906,23 @@ k_block:
 	VFMADD231PS.BCST 4(R9)(DX*4), Z21, Z18
 	VFMADD231PS.BCST 4(R9)(SI*1), Z21, Z19
 	VFMADD231PS.BCST 4(R9)(BX*2), Z21, Z20
-	ADDQ             $0x00000080, R10
+	ADDQ             $0x00000080, R11
 	ADDQ             $+8, DI
 	ADDQ             $+8, R8
 	ADDQ             $+8, R9
-	SUBQ             $+2, R13
+	PREFETCHT0       (R10)
+	ADDQ             $+64, R10
+	PREFETCHT0       (R10)
+	ADDQ             $+64, R10
+	SUBQ             $+2, R14
 	JGE              k_block
 
 k_rest:
-	ADDQ $+2, R13
+	ADDQ $+2, R14
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (R10), Z21
+	VMOVUPS          (R11), Z21
 	VFMADD231PS.BCST (DI), Z21, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z21, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z21, Z2
@@ -5567,15 +5944,17 @@ k_one:
 	VFMADD231PS.BCST (R9)(DX*4), Z21, Z18
 	VFMADD231PS.BCST (R9)(SI*1), Z21, Z19
 	VFMADD231PS.BCST (R9)(BX*2), Z21, Z20
-	ADDQ             $+64, R10
+	ADDQ             $+64, R11
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
 	ADDQ             $+4, R9
-	DECQ             R13
+	PREFETCHT0       (R10)
+	ADDQ             $+64, R10
+	DECQ             R14
 	JNZ              k_one
 
 k_done:
-	DECQ         R12
+	DECQ         R13
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z21
 	MOVQ         dstStride+64(FP), DI
@@ -5651,7 +6030,7 @@ k_done:
 	RET
 
 // func Conv22x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv22x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -5684,13 +6063,16 @@ tile:
 	VMOVAPS Z0, Z19
 	VMOVAPS Z0, Z20
 	VMOVAPS Z0, Z21
-	MOVQ    weights+16(FP), R11
-	MOVQ    offsets+32(FP), R12
-	MOVQ    segs+40(FP), R13
+	MOVQ    AX, R11
+	IMUL3Q  $0x00000016, DX, DI
+	ADDQ    DI, R11
+	MOVQ    weights+16(FP), R12
+	MOVQ    offsets+32(FP), R13
+	MOVQ    segs+40(FP), R14
 
 segment:
-	MOVQ (R12), DI
-	ADDQ $+8, R12
+	MOVQ (R13), DI
+	ADDQ $+8, R13
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
@@ -5698,12 +6080,12 @@ segment:
 	LEAQ (R9)(DX*2), R9
 	LEAQ (R9)(SI*1), R10
 	LEAQ (R10)(DX*2), R10
-	MOVQ segLen+48(FP), R14
-	SUBQ $+2, R14
+	MOVQ segLen+48(FP), R15
+	SUBQ $+2, R15
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (R11), Z22
+	VMOVUPS          (R12), Z22
 	VFMADD231PS.BCST (DI), Z22, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z22, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z22, Z2
@@ -5726,7 +6108,7 @@ k_block:
 	VFMADD231PS.BCST (R9)(SI*1), Z22, Z19
 	VFMADD231PS.BCST (R9)(BX*2), Z22, Z20
 	VFMADD231PS.BCST (R10), Z22, Z21
-	VMOVUPS          64(R11), Z22
+	VMOVUPS          64(R12), Z22
 	VFMADD231PS.BCST 4(DI), Z22, Z0
 	VFMADD231PS.BCST 4(DI)(DX*1), Z22, Z1
 	VFMADD231PS.BCST 4(DI)(DX*2), Z22, Z2
@@ -5749,20 +6131,24 @@ k_block:
 	VFMADD231PS.BCST 4(R9)(SI*1), Z22, Z19
 	VFMADD231PS.BCST 4(R9)(BX*2), Z22, Z20
 	VFMADD231PS.BCST 4(R10), Z22, Z21
-	ADDQ             $0x00000080, R11
+	ADDQ             $0x00000080, R12
 	ADDQ             $+8, DI
 	ADDQ             $+8, R8
 	ADDQ             $+8, R9
 	ADDQ             $+8, R10
-	SUBQ             $+2, R14
+	PREFETCHT0       (R11)
+	ADDQ             $+64, R11
+	PREFETCHT0       (R11)
+	ADDQ             $+64, R11
+	SUBQ             $+2, R15
 	JGE              k_block
 
 k_rest:
-	ADDQ $+2, R14
+	ADDQ $+2, R15
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (R11), Z22
+	VMOVUPS          (R12), Z22
 	VFMADD231PS.BCST (DI), Z22, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z22, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z22, Z2
@@ -5785,16 +6171,18 @@ k_one:
 	VFMADD231PS.BCST (R9)(SI*1), Z22, Z19
 	VFMADD231PS.BCST (R9)(BX*2), Z22, Z20
 	VFMADD231PS.BCST (R10), Z22, Z21
-	ADDQ             $+64, R11
+	ADDQ             $+64, R12
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
 	ADDQ             $+4, R9
 	ADDQ             $+4, R10
-	DECQ             R14
+	PREFETCHT0       (R11)
+	ADDQ             $+64, R11
+	DECQ             R15
 	JNZ              k_one
 
 k_done:
-	DECQ         R13
+	DECQ         R14
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z22
 	MOVQ         dstStride+64(FP), DI
@@ -5873,7 +6261,7 @@ k_done:
 	RET
 
 // func Conv23x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv23x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -5907,13 +6295,16 @@ tile:
 	VMOVAPS Z0, Z20
 	VMOVAPS Z0, Z21
 	VMOVAPS Z0, Z22
-	MOVQ    weights+16(FP), R11
-	MOVQ    offsets+32(FP), R12
-	MOVQ    segs+40(FP), R13
+	MOVQ    AX, R11
+	IMUL3Q  $0x00000017, DX, DI
+	ADDQ    DI, R11
+	MOVQ    weights+16(FP), R12
+	MOVQ    offsets+32(FP), R13
+	MOVQ    segs+40(FP), R14
 
 segment:
-	MOVQ (R12), DI
-	ADDQ $+8, R12
+	MOVQ (R13), DI
+	ADDQ $+8, R13
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
@@ -5921,12 +6312,12 @@ segment:
 	LEAQ (R9)(DX*2), R9
 	LEAQ (R9)(SI*1), R10
 	LEAQ (R10)(DX*2), R10
-	MOVQ segLen+48(FP), R14
-	SUBQ $+2, R14
+	MOVQ segLen+48(FP), R15
+	SUBQ $+2, R15
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (R11), Z23
+	VMOVUPS          (R12), Z23
 	VFMADD231PS.BCST (DI), Z23, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z23, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z23, Z2
@@ -5950,7 +6341,7 @@ k_block:
 	VFMADD231PS.BCST (R9)(BX*2), Z23, Z20
 	VFMADD231PS.BCST (R10), Z23, Z21
 	VFMADD231PS.BCST (R10)(DX*1), Z23, Z22
-	VMOVUPS          64(R11), Z23
+	VMOVUPS          64(R12), Z23
 	VFMADD231PS.BCST 4(DI), Z23, Z0
 	VFMADD231PS.BCST 4(DI)(DX*1), Z23, Z1
 	VFMADD231PS.BCST 4(DI)(DX*2), Z23, Z2
@@ -5974,20 +6365,24 @@ k_block:
 	VFMADD231PS.BCST 4(R9)(BX*2), Z23, Z20
 	VFMADD231PS.BCST 4(R10), Z23, Z21
 	VFMADD231PS.BCST 4(R10)(DX*1), Z23, Z22
-	ADDQ             $0x00000080, R11
+	ADDQ             $0x00000080, R12
 	ADDQ             $+8, DI
 	ADDQ             $+8, R8
 	ADDQ             $+8, R9
 	ADDQ             $+8, R10
-	SUBQ             $+2, R14
+	PREFETCHT0       (R11)
+	ADDQ             $+64, R11
+	PREFETCHT0       (R11)
+	ADDQ             $+64, R11
+	SUBQ             $+2, R15
 	JGE              k_block
 
 k_rest:
-	ADDQ $+2, R14
+	ADDQ $+2, R15
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (R11), Z23
+	VMOVUPS          (R12), Z23
 	VFMADD231PS.BCST (DI), Z23, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z23, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z23, Z2
@@ -6011,16 +6406,18 @@ k_one:
 	VFMADD231PS.BCST (R9)(BX*2), Z23, Z20
 	VFMADD231PS.BCST (R10), Z23, Z21
 	VFMADD231PS.BCST (R10)(DX*1), Z23, Z22
-	ADDQ             $+64, R11
+	ADDQ             $+64, R12
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
 	ADDQ             $+4, R9
 	ADDQ             $+4, R10
-	DECQ             R14
+	PREFETCHT0       (R11)
+	ADDQ             $+64, R11
+	DECQ             R15
 	JNZ              k_one
 
 k_done:
-	DECQ         R13
+	DECQ         R14
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z23
 	MOVQ         dstStride+64(FP), DI
@@ -6102,7 +6499,7 @@ k_done:
 	RET
 
 // func Conv24x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv24x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -6137,13 +6534,16 @@ tile:
 	VMOVAPS Z0, Z21
 	VMOVAPS Z0, Z22
 	VMOVAPS Z0, Z23
-	MOVQ    weights+16(FP), R11
-	MOVQ    offsets+32(FP), R12
-	MOVQ    segs+40(FP), R13
+	MOVQ    AX, R11
+	IMUL3Q  $0x00000018, DX, DI
+	ADDQ    DI, R11
+	MOVQ    weights+16(FP), R12
+	MOVQ    offsets+32(FP), R13
+	MOVQ    segs+40(FP), R14
 
 segment:
-	MOVQ (R12), DI
-	ADDQ $+8, R12
+	MOVQ (R13), DI
+	ADDQ $+8, R13
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
@@ -6151,12 +6551,12 @@ segment:
 	LEAQ (R9)(DX*2), R9
 	LEAQ (R9)(SI*1), R10
 	LEAQ (R10)(DX*2), R10
-	MOVQ segLen+48(FP), R14
-	SUBQ $+2, R14
+	MOVQ segLen+48(FP), R15
+	SUBQ $+2, R15
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (R11), Z24
+	VMOVUPS          (R12), Z24
 	VFMADD231PS.BCST (DI), Z24, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z24, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z24, Z2
@@ -6181,7 +6581,7 @@ k_block:
 	VFMADD231PS.BCST (R10), Z24, Z21
 	VFMADD231PS.BCST (R10)(DX*1), Z24, Z22
 	VFMADD231PS.BCST (R10)(DX*2), Z24, Z23
-	VMOVUPS          64(R11), Z24
+	VMOVUPS          64(R12), Z24
 	VFMADD231PS.BCST 4(DI), Z24, Z0
 	VFMADD231PS.BCST 4(DI)(DX*1), Z24, Z1
 	VFMADD231PS.BCST 4(DI)(DX*2), Z24, Z2
@@ -6206,20 +6606,24 @@ k_block:
 	VFMADD231PS.BCST 4(R10), Z24, Z21
 	VFMADD231PS.BCST 4(R10)(DX*1), Z24, Z22
 	VFMADD231PS.BCST 4(R10)(DX*2), Z24, Z23
-	ADDQ             $0x00000080, R11
+	ADDQ             $0x00000080, R12
 	ADDQ             $+8, DI
 	ADDQ             $+8, R8
 	ADDQ             $+8, R9
 	ADDQ             $+8, R10
-	SUBQ             $+2, R14
+	PREFETCHT0       (R11)
+	ADDQ             $+64, R11
+	PREFETCHT0       (R11)
+	ADDQ             $+64, R11
+	SUBQ             $+2, R15
 	JGE              k_block
 
 k_rest:
-	ADDQ $+2, R14
+	ADDQ $+2, R15
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (R11), Z24
+	VMOVUPS          (R12), Z24
 	VFMADD231PS.BCST (DI), Z24, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z24, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z24, Z2
@@ -6244,16 +6648,18 @@ k_one:
 	VFMADD231PS.BCST (R10), Z24, Z21
 	VFMADD231PS.BCST (R10)(DX*1), Z24, Z22
 	VFMADD231PS.BCST (R10)(DX*2), Z24, Z23
-	ADDQ             $+64, R11
+	ADDQ             $+64, R12
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
 	ADDQ             $+4, R9
 	ADDQ             $+4, R10
-	DECQ             R14
+	PREFETCHT0       (R11)
+	ADDQ             $+64, R11
+	DECQ             R15
 	JNZ              k_one
 
 k_done:
-	DECQ         R13
+	DECQ         R14
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z24
 	MOVQ         dstStride+64(FP), DI
@@ -6338,7 +6744,7 @@ k_done:
 	RET
 
 // func Conv25x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv25x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -6374,13 +6780,16 @@ tile:
 	VMOVAPS Z0, Z22
 	VMOVAPS Z0, Z23
 	VMOVAPS Z0, Z24
-	MOVQ    weights+16(FP), R11
-	MOVQ    offsets+32(FP), R12
-	MOVQ    segs+40(FP), R13
+	MOVQ    AX, R11
+	IMUL3Q  $0x00000019, DX, DI
+	ADDQ    DI, R11
+	MOVQ    weights+16(FP), R12
+	MOVQ    offsets+32(FP), R13
+	MOVQ    segs+40(FP), R14
 
 segment:
-	MOVQ (R12), DI
-	ADDQ $+8, R12
+	MOVQ (R13), DI
+	ADDQ $+8, R13
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
@@ -6388,12 +6797,12 @@ segment:
 	LEAQ (R9)(DX*2), R9
 	LEAQ (R9)(SI*1), R10
 	LEAQ (R10)(DX*2), R10
-	MOVQ segLen+48(FP), R14
-	SUBQ $+2, R14
+	MOVQ segLen+48(FP), R15
+	SUBQ $+2, R15
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (R11), Z25
+	VMOVUPS          (R12), Z25
 	VFMADD231PS.BCST (DI), Z25, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z25, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z25, Z2
@@ -6419,7 +6828,7 @@ k_block:
 	VFMADD231PS.BCST (R10)(DX*1), Z25, Z22
 	VFMADD231PS.BCST (R10)(DX*2), Z25, Z23
 	VFMADD231PS.BCST (R10)(BX*1), Z25, Z24
-	VMOVUPS          64(R11), Z25
+	VMOVUPS          64(R12), Z25
 	VFMADD231PS.BCST 4(DI), Z25, Z0
 	VFMADD231PS.BCST 4(DI)(DX*1), Z25, Z1
 	VFMADD231PS.BCST 4(DI)(DX*2), Z25, Z2
@@ -6445,20 +6854,24 @@ k_block:
 	VFMADD231PS.BCST 4(R10)(DX*1), Z25, Z22
 	VFMADD231PS.BCST 4(R10)(DX*2), Z25, Z23
 	VFMADD231PS.BCST 4(R10)(BX*1), Z25, Z24
-	ADDQ             $0x00000080, R11
+	ADDQ             $0x00000080, R12
 	ADDQ             $+8, DI
 	ADDQ             $+8, R8
 	ADDQ             $+8, R9
 	ADDQ             $+8, R10
-	SUBQ             $+2, R14
+	PREFETCHT0       (R11)
+	ADDQ             $+64, R11
+	PREFETCHT0       (R11)
+	ADDQ             $+64, R11
+	SUBQ             $+2, R15
 	JGE              k_block
 
 k_rest:
-	ADDQ $+2, R14
+	ADDQ $+2, R15
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (R11), Z25
+	VMOVUPS          (R12), Z25
 	VFMADD231PS.BCST (DI), Z25, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z25, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z25, Z2
@@ -6484,16 +6897,18 @@ k_one:
 	VFMADD231PS.BCST (R10)(DX*1), Z25, Z22
 	VFMADD231PS.BCST (R10)(DX*2), Z25, Z23
 	VFMADD231PS.BCST (R10)(BX*1), Z25, Z24
-	ADDQ             $+64, R11
+	ADDQ             $+64, R12
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
 	ADDQ             $+4, R9
 	ADDQ             $+4, R10
-	DECQ             R14
+	PREFETCHT0       (R11)
+	ADDQ             $+64, R11
+	DECQ             R15
 	JNZ              k_one
 
 k_done:
-	DECQ         R13
+	DECQ         R14
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z25
 	MOVQ         dstStride+64(FP), DI
@@ -6581,7 +6996,7 @@ k_done:
 	RET
 
 // func Conv26x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv26x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -6618,13 +7033,16 @@ tile:
 	VMOVAPS Z0, Z23
 	VMOVAPS Z0, Z24
 	VMOVAPS Z0, Z25
-	MOVQ    weights+16(FP), R11
-	MOVQ    offsets+32(FP), R12
-	MOVQ    segs+40(FP), R13
+	MOVQ    AX, R11
+	IMUL3Q  $0x0000001a, DX, DI
+	ADDQ    DI, R11
+	MOVQ    weights+16(FP), R12
+	MOVQ    offsets+32(FP), R13
+	MOVQ    segs+40(FP), R14
 
 segment:
-	MOVQ (R12), DI
-	ADDQ $+8, R12
+	MOVQ (R13), DI
+	ADDQ $+8, R13
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
@@ -6632,12 +7050,12 @@ segment:
 	LEAQ (R9)(DX*2), R9
 	LEAQ (R9)(SI*1), R10
 	LEAQ (R10)(DX*2), R10
-	MOVQ segLen+48(FP), R14
-	SUBQ $+2, R14
+	MOVQ segLen+48(FP), R15
+	SUBQ $+2, R15
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (R11), Z26
+	VMOVUPS          (R12), Z26
 	VFMADD231PS.BCST (DI), Z26, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z26, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z26, Z2
@@ -6664,7 +7082,7 @@ k_block:
 	VFMADD231PS.BCST (R10)(DX*2), Z26, Z23
 	VFMADD231PS.BCST (R10)(BX*1), Z26, Z24
 	VFMADD231PS.BCST (R10)(DX*4), Z26, Z25
-	VMOVUPS          64(R11), Z26
+	VMOVUPS          64(R12), Z26
 	VFMADD231PS.BCST 4(DI), Z26, Z0
 	VFMADD231PS.BCST 4(DI)(DX*1), Z26, Z1
 	VFMADD231PS.BCST 4(DI)(DX*2), Z26, Z2
@@ -6691,20 +7109,24 @@ k_block:
 	VFMADD231PS.BCST 4(R10)(DX*2), Z26, Z23
 	VFMADD231PS.BCST 4(R10)(BX*1), Z26, Z24
 	VFMADD231PS.BCST 4(R10)(DX*4), Z26, Z25
-	ADDQ             $0x00000080, R11
+	ADDQ             $0x00000080, R12
 	ADDQ             $+8, DI
 	ADDQ             $+8, R8
 	ADDQ             $+8, R9
 	ADDQ             $+8, R10
-	SUBQ             $+2, R14
+	PREFETCHT0       (R11)
+	ADDQ             $+64, R11
+	PREFETCHT0       (R11)
+	ADDQ             $+64, R11
+	SUBQ             $+2, R15
 	JGE              k_block
 
 k_rest:
-	ADDQ $+2, R14
+	ADDQ $+2, R15
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (R11), Z26
+	VMOVUPS          (R12), Z26
 	VFMADD231PS.BCST (DI), Z26, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z26, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z26, Z2
@@ -6731,16 +7153,18 @@ k_one:
 	VFMADD231PS.BCST (R10)(DX*2), Z26, Z23
 	VFMADD231PS.BCST (R10)(BX*1), Z26, Z24
 	VFMADD231PS.BCST (R10)(DX*4), Z26, Z25
-	ADDQ             $+64, R11
+	ADDQ             $+64, R12
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
 	ADDQ             $+4, R9
 	ADDQ             $+4, R10
-	DECQ             R14
+	PREFETCHT0       (R11)
+	ADDQ             $+64, R11
+	DECQ             R15
 	JNZ              k_one
 
 k_done:
-	DECQ         R13
+	DECQ         R14
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z26
 	MOVQ         dstStride+64(FP), DI
@@ -6831,7 +7255,7 @@ k_done:
 	RET
 
 // func Conv27x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv27x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -6869,13 +7293,16 @@ tile:
 	VMOVAPS Z0, Z24
 	VMOVAPS Z0, Z25
 	VMOVAPS Z0, Z26
-	MOVQ    weights+16(FP), R11
-	MOVQ    offsets+32(FP), R12
-	MOVQ    segs+40(FP), R13
+	MOVQ    AX, R11
+	IMUL3Q  $0x0000001b, DX, DI
+	ADDQ    DI, R11
+	MOVQ    weights+16(FP), R12
+	MOVQ    offsets+32(FP), R13
+	MOVQ    segs+40(FP), R14
 
 segment:
-	MOVQ (R12), DI
-	ADDQ $+8, R12
+	MOVQ (R13), DI
+	ADDQ $+8, R13
 	LEAQ (AX)(DI*4), DI
 	LEAQ (DI)(SI*1), R8
 	LEAQ (R8)(DX*2), R8
@@ -6883,12 +7310,12 @@ segment:
 	LEAQ (R9)(DX*2), R9
 	LEAQ (R9)(SI*1), R10
 	LEAQ (R10)(DX*2), R10
-	MOVQ segLen+48(FP), R14
-	SUBQ $+2, R14
+	MOVQ segLen+48(FP), R15
+	SUBQ $+2, R15
 	JL   k_rest
 
 k_block:
-	VMOVUPS          (R11), Z27
+	VMOVUPS          (R12), Z27
 	VFMADD231PS.BCST (DI), Z27, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z27, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z27, Z2
@@ -6916,7 +7343,7 @@ k_block:
 	VFMADD231PS.BCST (R10)(BX*1), Z27, Z24
 	VFMADD231PS.BCST (R10)(DX*4), Z27, Z25
 	VFMADD231PS.BCST (R10)(SI*1), Z27, Z26
-	VMOVUPS          64(R11), Z27
+	VMOVUPS          64(R12), Z27
 	VFMADD231PS.BCST 4(DI), Z27, Z0
 	VFMADD231PS.BCST 4(DI)(DX*1), Z27, Z1
 	VFMADD231PS.BCST 4(DI)(DX*2), Z27, Z2
@@ -6944,20 +7371,24 @@ k_block:
 	VFMADD231PS.BCST 4(R10)(BX*1), Z27, Z24
 	VFMADD231PS.BCST 4(R10)(DX*4), Z27, Z25
 	VFMADD231PS.BCST 4(R10)(SI*1), Z27, Z26
-	ADDQ             $0x00000080, R11
+	ADDQ             $0x00000080, R12
 	ADDQ             $+8, DI
 	ADDQ             $+8, R8
 	ADDQ             $+8, R9
 	ADDQ             $+8, R10
-	SUBQ             $+2, R14
+	PREFETCHT0       (R11)
+	ADDQ             $+64, R11
+	PREFETCHT0       (R11)
+	ADDQ             $+64, R11
+	SUBQ             $+2, R15
 	JGE              k_block
 
 k_rest:
-	ADDQ $+2, R14
+	ADDQ $+2, R15
 	JZ   k_done
 
 k_one:
-	VMOVUPS          (R11), Z27
+	VMOVUPS          (R12), Z27
 	VFMADD231PS.BCST (DI), Z27, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z27, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z27, Z2
@@ -6985,16 +7416,18 @@ k_one:
 	VFMADD231PS.BCST (R10)(BX*1), Z27, Z24
 	VFMADD231PS.BCST (R10)(DX*4), Z27, Z25
 	VFMADD231PS.BCST (R10)(SI*1), Z27, Z26
-	ADDQ             $+64, R11
+	ADDQ             $+64, R12
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
 	ADDQ             $+4, R9
 	ADDQ             $+4, R10
-	DECQ             R14
+	PREFETCHT0       (R11)
+	ADDQ             $+64, R11
+	DECQ             R15
 	JNZ              k_one
 
 k_done:
-	DECQ         R13
+	DECQ         R14
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z27
 	MOVQ         dstStride+64(FP), DI
@@ -7088,7 +7521,7 @@ k_done:
 	RET
 
 // func Conv28x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·Conv28x16(SB), NOSPLIT, $0-84
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
@@ -7127,13 +7560,16 @@ tile:
 	VMOVAPS Z0, Z25
 	VMOVAPS Z0, Z26
 	VMOVAPS Z0, Z27
-	MOVQ    weights+16(FP), R11
-	MOVQ    offsets+32(FP), R12
-	MOVQ    segs+40(FP), R13
+	MOVQ    AX, R11
+	IMUL3Q  $0x0000001c, DX, DI
+	ADDQ    DI, R11
+	MOVQ    weights+16(FP), R12
+	MOVQ    offsets+32(FP), R13
+	MOVQ    segs+40(FP), R14
 
 segment:
-	MOVQ  (R12), DI
-	ADDQ  $+8, R12
+	MOVQ  (R13), DI
+	ADDQ  $+8, R13
 	LEAQ  (AX)(DI*4), DI
 	LEAQ  (DI)(SI*1), R8
 	LEAQ  (R8)(DX*2), R8
@@ -7141,12 +7577,12 @@ segment:
 	LEAQ  (R9)(DX*2), R9
 	LEAQ  (R9)(SI*1), R10
 	LEAQ  (R10)(DX*2), R10
-	MOVQ  segLen+48(FP), R14
-	TESTQ R14, R14
+	MOVQ  segLen+48(FP), R15
+	TESTQ R15, R15
 	JZ    k_done
 
 k_one:
-	VMOVUPS          (R11), Z28
+	VMOVUPS          (R12), Z28
 	VFMADD231PS.BCST (DI), Z28, Z0
 	VFMADD231PS.BCST (DI)(DX*1), Z28, Z1
 	VFMADD231PS.BCST (DI)(DX*2), Z28, Z2
@@ -7175,16 +7611,18 @@ k_one:
 	VFMADD231PS.BCST (R10)(DX*4), Z28, Z25
 	VFMADD231PS.BCST (R10)(SI*1), Z28, Z26
 	VFMADD231PS.BCST (R10)(BX*2), Z28, Z27
-	ADDQ             $+64, R11
+	ADDQ             $+64, R12
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
 	ADDQ             $+4, R9
 	ADDQ             $+4, R10
-	DECQ             R14
+	PREFETCHT0       (R11)
+	ADDQ             $+64, R11
+	DECQ             R15
 	JNZ              k_one
 
 k_done:
-	DECQ         R13
+	DECQ         R14
 	JNZ          segment
 	VBROADCASTSS lo+80(FP), Z28
 	MOVQ         dstStride+64(FP), DI

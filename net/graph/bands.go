@@ -142,7 +142,13 @@ func (l *layout) segment(first, last int, convs map[int]*kernels.Conv) *segment 
 	if s.rows[end] == nil || !s.rows[end].outer {
 		return nil
 	}
-	s.bands = bands(inner, s.rows[end].shape.H)
+	weights := 0
+	for i := first; i <= last; i++ {
+		if c := convs[i]; c != nil {
+			weights += int(c.Bytes())
+		}
+	}
+	s.bands = bands(inner, weights, s.rows[end].shape.H)
 	if s.bands < 2 {
 		return nil
 	}
@@ -151,10 +157,14 @@ func (l *layout) segment(first, last int, convs map[int]*kernels.Conv) *segment 
 }
 
 // bands returns how many bands keep inner bytes of values within a quarter of the
-// level-2 cache: weights, inputs and outputs pass through it as well. Bands of
-// less than two rows would do too much twice or in small pieces.
-func bands(inner, rows int) int {
+// level-2 cache: weights, inputs and outputs pass through it as well. Every band
+// reads all weights; where these do not stay in the cache, it is not worth it.
+// Bands of less than two rows would do too much twice or in small pieces.
+func bands(inner, weights, rows int) int {
 	budget := kernels.Level2() / 4
+	if weights > 2*budget {
+		return 1
+	}
 	return min((inner+budget-1)/budget, rows/2)
 }
 
