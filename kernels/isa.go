@@ -40,7 +40,7 @@ func ParseISA(s string) (ISA, error) {
 // A feature is one thing that an ISA asks of the processor.
 type feature struct {
 	avo   string // the name in the generated files' Requires lines
-	debug string // the key of GODEBUG=cpu.<key>=off, the Go runtime's name
+	debug string // the key of GODEBUG=cpu.<key>=off, the Go runtime's name; "" if it has none
 	has   func() bool
 }
 

@@ -13,6 +13,7 @@ var avx2Features = []feature{
 	{"AVX", "avx", has(cpuid.AVX)},    // 256-bit loads, stores, max, add, multiply, divide, square root
 	{"AVX2", "avx2", has(cpuid.AVX2)}, // broadcast from a register
 	{"FMA3", "fma", has(cpuid.FMA3)},  // the multiply-add itself
+	{"MMX+", "", has(cpuid.SSE)},      // avo's name for what prefetching needs; every amd64 has it
 }
 
 var avx512Features = append(avx2Features[:len(avx2Features):len(avx2Features)],

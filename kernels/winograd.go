@@ -265,43 +265,36 @@ func (t *winogradTask) phases(buf []float32, n, y0, y1 int) []float32 {
 		for p := range s.Stride {
 			out := out[p*run:]
 			iy := y*s.Stride + p - s.Pad
-			if iy >= src.H+s.Pad {
-				for x := range t.phaseW {
-					clear(out[x*t.channels:][:run])
-				}
-				continue
-			}
-			for x := range t.phaseW {
-				px := out[x*t.channels:][:run]
-				switch {
-				case x < whole && src.Pixel == s.In:
-					in := src.Data[src.Index(n, iy, x*s.Stride-s.Pad, 0):][:run]
-					copyRun(px, in)
+			x := 0
+			if iy < src.H+s.Pad && src.Pixel == s.In {
+				in := src.Data[src.Index(n, iy, -s.Pad, 0):]
+				switch run { // images have three channels: their runs do without a call
+				case 6:
+					for ; x < whole; x++ {
+						*(*[6]float32)(out[x*t.channels:]) = [6]float32(in[x*6:])
+					}
+				case 12:
+					for ; x < whole; x++ {
+						*(*[12]float32)(out[x*t.channels:]) = [12]float32(in[x*12:])
+					}
 				default:
-					clear(px)
-					for q := range s.Stride {
-						if ix := x*s.Stride + q - s.Pad; ix < src.W+s.Pad {
-							copy(px[q*s.In:], src.Data[src.Index(n, iy, ix, 0):][:s.In])
-						}
+					for ; x < whole; x++ {
+						copy(out[x*t.channels:][:run], in[x*run:])
+					}
+				}
+			}
+			for ; x < t.phaseW; x++ {
+				px := out[x*t.channels:][:run]
+				clear(px)
+				for q := range s.Stride {
+					if ix := x*s.Stride + q - s.Pad; iy < src.H+s.Pad && ix < src.W+s.Pad {
+						copy(px[q*s.In:], src.Data[src.Index(n, iy, ix, 0):][:s.In])
 					}
 				}
 			}
 		}
 	}
 	return phases
-}
-
-// copyRun copies a few values; the lengths of images with three channels do
-// without a call.
-func copyRun(dst, src []float32) {
-	switch len(dst) {
-	case 6:
-		*(*[6]float32)(dst) = [6]float32(src)
-	case 12:
-		*(*[12]float32)(dst) = [12]float32(src)
-	default:
-		copy(dst, src)
-	}
 }
 
 // multiply computes the products of one block of output channels: 36 matrix

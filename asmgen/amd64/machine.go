@@ -121,6 +121,8 @@ func (m *Machine) Int(param string) vec.R {
 	return r
 }
 
+func (m *Machine) SetInt(param string, r vec.R) { m.ctx.MOVQ(r, m.param(param)) }
+
 func (m *Machine) Splat(param string) vec.V {
 	v := m.vector()
 	m.ctx.VBROADCASTSS(m.param(param), v)
@@ -184,6 +186,8 @@ func (m *Machine) CopyInt(r vec.R) vec.R {
 
 func (m *Machine) AddInt(dst, src vec.R) { m.ctx.ADDQ(src, dst) }
 func (m *Machine) SubInt(dst, src vec.R) { m.ctx.SUBQ(src, dst) }
+
+func (m *Machine) Times(dst, src vec.R) { m.ctx.IMULQ(src, dst) }
 
 func (m *Machine) AddMul(dst, src vec.R, n int) {
 	switch n {
@@ -274,7 +278,7 @@ func (m *Machine) Steps(name string, n vec.R, unroll int, body func(n int)) {
 	m.ctx.Label(l + "_done")
 }
 
-func (m *Machine) Prefetch(p vec.R) { m.ctx.PREFETCHT0(operand.Mem{Base: p}) }
+func (m *Machine) Prefetch(p vec.R, bytes int) { m.ctx.PREFETCHT0(operand.Mem{Base: p, Disp: bytes}) }
 
 func (m *Machine) Load(p vec.R, off int) vec.V {
 	v := m.vector()

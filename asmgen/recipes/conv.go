@@ -18,9 +18,18 @@ var Conv = Recipe{"conv", true, func(m vec.Machine, t Tile) []string {
 }}
 
 // unrollMACs is how many vector multiply-adds the inner loop holds at least, so
-// that what moves pointers and counts hardly matters. A full AVX-512 tile has as
-// many in one step, and the shortest loop is the fastest there.
-const unrollMACs = 28
+// that what moves pointers and counts hardly matters.
+const unrollMACs = 56
+
+// How weights are prefetched: memory behind the level-2 cache is slow to start and
+// hardware prefetching stops at every page. A tile of few rows reads its weights as
+// fast as they come, near bytes ahead; a higher one has the time to fetch a line of
+// the next panel with each step.
+const (
+	nearRows = 2
+	near     = 4096
+	line     = 64
+)
 
 func convTile(m vec.Machine, name string, rows, cols int) {
 	vectors := cols / m.Lanes()
@@ -45,10 +54,19 @@ func convTile(m vec.Machine, name string, rows, cols int) {
 		"		}",
 		"	}")
 	src := m.Int("src")
-	dst := m.Int("dst")
 	stride := m.Int("srcStride")
 	m.Bytes(stride)
 	tile := m.Rows(stride, rows)
+	// The weights that come next, one step ahead of reading them for low tiles, which
+	// use each once; else the panel behind this one, while this one is in use.
+	var next vec.R
+	if rows > nearRows {
+		panel := m.Int("segs")
+		m.Times(panel, m.Int("segLen"))
+		next = m.Int("weights")
+		m.Bytes(panel)
+		m.AddMul(next, panel, cols)
+	}
 	m.LoopParam("tile", "tiles", func() {
 		// The sums start at the bias.
 		bias := m.Int("bias")
@@ -61,7 +79,7 @@ func convTile(m vec.Machine, name string, rows, cols int) {
 				acc[i] = append(acc[i], m.Copy(v))
 			}
 		}
-		ahead := m.CopyInt(src)
+		ahead := m.CopyInt(src) // the next tile's inputs, where tiles lie side by side
 		m.AddMul(ahead, stride, rows)
 		w := m.Int("weights")
 		offsets := m.Int("offsets")
@@ -74,15 +92,24 @@ func convTile(m vec.Machine, name string, rows, cols int) {
 				unroll *= 2
 			}
 			m.Steps("k", steps, unroll, func(n int) {
+				for i := 0; rows <= nearRows && i < n*cols*4; i += line {
+					m.Prefetch(w, near+i)
+				}
 				m.Outer(acc, tile, w, n)
-				for range n {
-					m.Prefetch(ahead)
-					m.AddFloats(ahead, 16)
+				for i := range n {
+					m.Prefetch(ahead, i*line)
+					if rows > nearRows {
+						m.Prefetch(next, i*line)
+					}
+				}
+				m.AddFloats(ahead, n*line/4)
+				if rows > nearRows {
+					m.AddFloats(next, n*line/4)
 				}
 			})
 		})
 		lo := m.Splat("lo")
-		dstStride := m.Int("dstStride")
+		dst, dstStride := m.Int("dst"), m.Int("dstStride")
 		m.Bytes(dstStride)
 		for _, row := range acc {
 			for v := range row {
@@ -91,6 +118,7 @@ func convTile(m vec.Machine, name string, rows, cols int) {
 			}
 			m.AddInt(dst, dstStride)
 		}
+		m.SetInt("dst", dst)
 		m.AddMul(src, stride, rows)
 	})
 	m.Return()

@@ -28,8 +28,9 @@ type Machine interface {
 	Func(name, signature string, doc ...string)
 	Return()
 
-	Int(param string) R   // loads an integer or pointer argument
-	Splat(param string) V // loads a float32 argument into all lanes
+	Int(param string) R       // loads an integer or pointer argument
+	SetInt(param string, r R) // stores to the argument, for the next Int
+	Splat(param string) V     // loads a float32 argument into all lanes
 	Zero() V
 	Const(c float32) V // all lanes are c
 	Copy(v V) V
@@ -40,6 +41,7 @@ type Machine interface {
 	AddInt(dst, src R)                                    // dst += src
 	SubInt(dst, src R)                                    // dst -= src
 	AddMul(dst, src R, n int)                             // dst += n·src
+	Times(dst, src R)                                     // dst *= src
 	AddVectors(p R, n int)                                // p += n vectors
 	AddFloats(p R, n int)                                 // p += n float32 values
 	Bytes(n R)                                            // n becomes the size of n float32 values
@@ -51,7 +53,7 @@ type Machine interface {
 	LoopParam(name, param string, body func())            // as Loop; the count stays in its argument, not in a register
 	Steps(name string, n R, unroll int, body func(n int)) // n >= 0 steps: blocks of unroll, then one by one; consumes n
 
-	Prefetch(p R) // the cache line at p, for reading soon
+	Prefetch(p R, bytes int) // the cache line at p + bytes, for reading soon
 
 	Load(p R, off int) V
 	LoadX(p, x R) V // from address p + x bytes

@@ -156,13 +156,16 @@ func (l *layout) segment(first, last int, convs map[int]*kernels.Conv) *segment 
 	return s
 }
 
-// bands returns how many bands keep inner bytes of values within a quarter of the
+// level2 is the size of the cache that bands are made for.
+var level2 = kernels.Level2
+
+// bands returns how many bands keep inner bytes of values within half of the
 // level-2 cache: weights, inputs and outputs pass through it as well. Every band
 // reads all weights; where these do not stay in the cache, it is not worth it.
-// Bands of less than two rows would do too much twice or in small pieces.
+// Bands of less than two rows would do too much in small pieces.
 func bands(inner, weights, rows int) int {
-	budget := kernels.Level2() / 4
-	if weights > 2*budget {
+	budget := level2() / 2
+	if weights > budget {
 		return 1
 	}
 	return min((inner+budget-1)/budget, rows/2)
