@@ -89,12 +89,9 @@ func Pick(set *Set, s ConvShape, h, w int) Algo {
 // says.
 func NewConvAlgo(set *Set, algo Algo, s ConvShape, h, w int, weights, bias []float32, relu bool) (*Conv, error) {
 	if algo == Auto {
-		if err := s.Check(); err != nil {
-			return nil, err
-		}
 		algo = Pick(set, s, h, w)
 	}
-	if algo == Winograd && s.Check() == nil && HasWinograd(set, s, h, w) {
+	if algo == Winograd && HasWinograd(set, s, h, w) {
 		return NewWinograd(set, s, weights, bias, relu)
 	}
 	return NewConv(set, s, weights, bias, relu)

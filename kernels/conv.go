@@ -111,8 +111,8 @@ func (c *Conv) Bind(dst, src View, threads int) (Task, error) {
 	}
 	t := &convTask{Conv: c, dst: dst, src: src, interior: dst, srcStride: s.Stride * src.Pixel}
 	if s.KH == 1 && s.KW == 1 && s.Pad > 0 {
-		if s.Stride != 1 {
-			return nil, fmt.Errorf("convolution: 1×1 with padding %d and stride %d, expected stride 1", s.Pad, s.Stride)
+		if s.Stride != 1 || dst.H != oh {
+			return nil, fmt.Errorf("convolution: 1×1 with padding %d and stride %d to %d rows, expected stride 1 and all %d", s.Pad, s.Stride, dst.H, oh)
 		}
 		t.interior.Offset = dst.Index(0, s.Pad, s.Pad, 0)
 		t.interior.H, t.interior.W = src.H, src.W

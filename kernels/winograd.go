@@ -17,7 +17,7 @@ const (
 // with m+r-1 = 6 for square kernels of r×r taps. A kernel with stride s counts as
 // one of ⌈K/s⌉ taps at stride 1, on the s² phases of the image.
 func winogradFor(set *Set, s ConvShape) *winograd.Algorithm {
-	if s.KH != s.KW || s.Stride > 1 && s.Groups > 1 || s.KH < s.Stride {
+	if s.Check() != nil || s.KH != s.KW || s.Stride > 1 && s.Groups > 1 || s.KH < s.Stride {
 		return nil
 	}
 	m := winogradTile + 1 - (s.KH+s.Stride-1)/s.Stride

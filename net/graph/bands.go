@@ -21,6 +21,7 @@ type rows struct {
 	shape   layer.Shape
 	halo    int
 	align   int         // bands end at multiples of it
+	tail    int         // a band ends with the last row or leaves at least as many
 	outer   bool        // nodes behind the segment read it too, or the caller does
 	height  int         // of an inner buffer, which holds one image, in rows, halo included
 	hi      []int       // rows below are computed after the band
@@ -104,15 +105,16 @@ func (l *layout) segment(first, last int, convs map[int]*kernels.Conv) *segment 
 			s.rows[root] = r
 		}
 		if c := convs[i]; c != nil {
-			r.align = max(r.align, c.RowAlign())
+			r.align = lcm(r.align, c.RowAlign())
 		}
+		r.tail = max(r.tail, r.align, tail(l.infos[i]))
 	}
 	for root, r := range s.rows {
 		for v := range l.values {
 			if owner, _ := l.window(v); owner != root || l.target(v) != v {
 				continue
 			}
-			if v-1 > last {
+			if v-1 < first || v-1 > last {
 				return nil // a concatenation reaches beyond the segment
 			}
 			for _, i := range l.values[v].readers {
@@ -125,6 +127,9 @@ func (l *layout) segment(first, last int, convs map[int]*kernels.Conv) *segment 
 					continue
 				}
 				kernel, stride, pad, _ := l.infos[i].Layer.(layer.Windowed).Window(l.infos[i].In)
+				if c := convs[i]; c != nil && c.Algo() == kernels.Winograd {
+					kernel = (kernel + stride - 1) / stride * stride // whole phases
+				}
 				out, _ := l.window(i + 1)
 				r.readers = append(r.readers, rowReader{kernel, stride, pad, s.rows[out]})
 			}
@@ -156,15 +161,33 @@ func (l *layout) segment(first, last int, convs map[int]*kernels.Conv) *segment 
 	return s
 }
 
-// level2 is the size of the cache that bands are made for.
-var level2 = kernels.Level2
+// lcm returns the least common multiple.
+func lcm(a, b int) int {
+	n := a
+	for n%b != 0 {
+		n += a
+	}
+	return n
+}
+
+// tail returns how many rows at the end of node n's result cannot be computed
+// without the ones before: their windows end in the padding or behind the image.
+func tail(n Info) int {
+	w, ok := n.Layer.(layer.Windowed)
+	if !ok {
+		return 0
+	}
+	kernel, stride, pad, _ := w.Window(n.In)
+	return n.Out.H - (n.In[0].H-max(kernel-pad, 1))/stride
+}
 
 // bands returns how many bands keep inner bytes of values within half of the
 // level-2 cache: weights, inputs and outputs pass through it as well. Every band
 // reads all weights; where these do not stay in the cache, it is not worth it.
-// Bands of less than two rows would do too much in small pieces.
-func bands(inner, weights, rows int) int {
-	budget := level2() / 2
+// Bands of less than two rows would do too much in small pieces. It is a variable
+// for tests, whose networks are small.
+var bands = func(inner, weights, rows int) int {
+	budget := kernels.Level2() / 2
 	if weights > budget {
 		return 1
 	}
@@ -198,7 +221,7 @@ func (s *segment) schedule(end int, l *layout) {
 				need = max(need, reader.to(reader.out.hi[k]))
 			}
 			need = (max(need, r.prev(k)) + r.align - 1) / r.align * r.align
-			if k == s.bands-1 || need > r.shape.H-r.align {
+			if k == s.bands-1 || need > r.shape.H-r.tail {
 				need = r.shape.H
 			}
 			r.hi = append(r.hi, need)
