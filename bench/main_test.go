@@ -4,7 +4,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -18,7 +20,12 @@ import (
 // key splits benchstat's tables.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if f := flag.Lookup("test.bench"); f != nil && f.Value.String() != "" {
+	if flag.Lookup("test.bench").Value.String() != "" {
+		if cpus := strings.Split(flag.Lookup("test.cpu").Value.String(), ","); len(cpus) > 1 {
+			os.Exit(each(cpus))
+		} else if n, err := strconv.Atoi(cpus[0]); err == nil && n > 0 {
+			runtime.GOMAXPROCS(n)
+		}
 		isas, err := kernels.Supported()
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
@@ -36,6 +43,21 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	plans.close()
 	os.Exit(code)
+}
+
+// each runs the benchmarks in a process of their own per -cpu value: testing takes
+// the first iteration of a benchmark under the value before, and if it is slow, no
+// other.
+func each(cpus []string) int {
+	for _, n := range cpus {
+		cmd := exec.Command(os.Args[0], append(os.Args[1:], "-test.cpu="+n)...)
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		if err := cmd.Run(); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: -cpu %s: %v\n", n, err)
+			return 1
+		}
+	}
+	return 0
 }
 
 // size formats a number of bytes; cpuid reports -1 for what it cannot tell.
@@ -69,9 +91,6 @@ func eachISA(b *testing.B, f func(b *testing.B, set *kernels.Set)) {
 // package comment; dense asks for those of a memory-bound layer as well.
 func measure(b *testing.B, set *kernels.Set, cost kernels.Cost, dense bool, run func() error) {
 	threads := runtime.GOMAXPROCS(0)
-	if err := run(); err != nil { // touches all memory once
-		b.Fatal(err)
-	}
 	before := peaks.fma(set, threads)
 	var read float64
 	if dense {
@@ -79,7 +98,7 @@ func measure(b *testing.B, set *kernels.Set, cost kernels.Cost, dense bool, run 
 	}
 	b.ReportAllocs()
 	b.ResetTimer()
-	for range b.N { // not b.Loop, which measures the first -cpu with the GOMAXPROCS of the one before
+	for range b.N {
 		if err := run(); err != nil {
 			b.Fatal(err)
 		}

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 
 	"firebench/kernels"
 	"firebench/net/graph"
+	"firebench/net/layer"
 	"firebench/net/models"
 	"firebench/net/weights"
 )
@@ -18,41 +20,71 @@ const seed = 1
 // planCache keeps the plans of one model: sub-benchmarks come in runs that share
 // them, and AlexNet's weights fill a quarter of a gigabyte.
 type planCache struct {
-	model string
-	plans map[planKey]*graph.Plan
+	model   string
+	weights source
+	plans   map[planKey]*graph.Plan
 }
 
 type planKey struct {
 	isa     kernels.ISA
 	algo    kernels.Algo
 	threads int
+	batch   int
 	keepAll bool
 }
 
 var plans planCache
 
+// maxPlans bounds the memory: every instruction set of one machine with two
+// algorithms.
+const maxPlans = 6
+
+// source keeps the weights of the model in use: plans of one model follow each
+// other, and generating them takes longer than packing.
+type source struct {
+	graph.Weights
+	layers map[string][2][]float32
+}
+
+func (s source) Layer(p graph.Param) (w, b []float32, err error) {
+	l, ok := s.layers[p.Node]
+	if !ok {
+		if w, b, err = s.Weights.Layer(p); err != nil {
+			return nil, nil, err
+		}
+		l = [2][]float32{slices.Clone(w), slices.Clone(b)}
+		s.layers[p.Node] = l
+	}
+	return l[0], l[1], nil
+}
+
 // get compiles a model with seeded weights and an image, or finds it compiled.
 // keepAll makes steps runnable alone; every value is there then.
-func (c *planCache) get(b *testing.B, m *graph.Model, set *kernels.Set, algo kernels.Algo, keepAll bool) *graph.Plan {
+func (c *planCache) get(b *testing.B, m *graph.Model, set *kernels.Set, algo kernels.Algo, batch int, keepAll bool) *graph.Plan {
 	if c.model != m.Name {
 		c.close()
-		c.model = m.Name
+		c.model, c.weights = m.Name, source{weights.Random(seed), map[string][2][]float32{}}
 	}
-	key := planKey{set.ISA, algo, runtime.GOMAXPROCS(0), keepAll}
+	if len(c.plans) >= maxPlans {
+		c.drop()
+	}
+	key := planKey{set.ISA, algo, runtime.GOMAXPROCS(0), batch, keepAll}
 	if p := c.plans[key]; p != nil {
 		return p
 	}
-	p, err := graph.Compile(m, weights.Random(seed), graph.Options{Set: set, Algo: algo, Threads: key.threads, KeepAll: keepAll})
+	p, err := graph.Compile(m, c.weights, graph.Options{Set: set, Algo: algo, Threads: key.threads, Batch: batch, KeepAll: keepAll})
 	if err != nil {
 		b.Fatal(err)
 	}
 	r := rand.New(rand.NewPCG(seed, 0))
 	in := p.Input()
-	for y := range in.H {
-		for x := range in.W {
-			px := in.Pixels(0, y, x)
-			for i := range px {
-				px[i] = float32(r.NormFloat64() * 64) // the spread of pixels minus their mean
+	for n := range in.N {
+		for y := range in.H {
+			for x := range in.W {
+				px := in.Pixels(n, y, x)
+				for i := range px {
+					px[i] = float32(r.NormFloat64() * 64) // the spread of pixels minus their mean
+				}
 			}
 		}
 	}
@@ -64,10 +96,15 @@ func (c *planCache) get(b *testing.B, m *graph.Model, set *kernels.Set, algo ker
 }
 
 func (c *planCache) close() {
+	c.drop()
+	c.model, c.weights = "", source{}
+}
+
+func (c *planCache) drop() {
 	for _, p := range c.plans {
 		p.Close()
 	}
-	*c = planCache{plans: map[planKey]*graph.Plan{}}
+	c.plans = map[planKey]*graph.Plan{}
 	runtime.GC() // before the next quarter gigabyte
 }
 
@@ -86,15 +123,19 @@ func eachAlgo(b *testing.B, f func(b *testing.B, algo kernels.Algo)) {
 	}
 }
 
-// BenchmarkNet measures whole networks: one image a run.
+// BenchmarkNet measures whole networks, on one image or a batch of them a run.
 func BenchmarkNet(b *testing.B) {
 	eachNet(b, func(b *testing.B, m *graph.Model) {
-		eachAlgo(b, func(b *testing.B, algo kernels.Algo) {
-			eachISA(b, func(b *testing.B, set *kernels.Set) {
-				p := plans.get(b, m, set, algo, false)
-				measure(b, set, total(p.Steps()), false, p.Run)
+		for _, batch := range []int{1, 8} {
+			b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
+				eachAlgo(b, func(b *testing.B, algo kernels.Algo) {
+					eachISA(b, func(b *testing.B, set *kernels.Set) {
+						p := plans.get(b, m, set, algo, batch, false)
+						measure(b, set, total(p.Steps()), false, p.Run)
+					})
+				})
 			})
-		})
+		}
 	})
 }
 
@@ -113,7 +154,7 @@ func BenchmarkStage(b *testing.B) {
 			b.Run("stage="+s.Stage, func(b *testing.B) {
 				eachAlgo(b, func(b *testing.B, algo kernels.Algo) {
 					eachISA(b, func(b *testing.B, set *kernels.Set) {
-						p := plans.get(b, m, set, algo, true)
+						p := plans.get(b, m, set, algo, 1, true)
 						measure(b, set, total(byStage[s.Stage]), false, func() error { return p.RunStage(s.Stage) })
 					})
 				})
@@ -136,14 +177,10 @@ func BenchmarkLayer(b *testing.B) {
 			for _, algo := range algos {
 				b.Run(fmt.Sprintf("layer=%s/op=%s/algo=%v", s.Name, s.Op, algo), func(b *testing.B) {
 					eachISA(b, func(b *testing.B, set *kernels.Set) {
-						p := plans.get(b, m, set, algo, true)
+						p := plans.get(b, m, set, algo, 1, true)
 						measure(b, set, s.Cost, s.Op == "dense", func() error { return p.RunStep(i) })
 						if s.Winograd {
-							pick := 0.0
-							if plans.get(b, m, set, kernels.Auto, true).Steps()[i].Algo == algo {
-								pick = 1
-							}
-							b.ReportMetric(pick, "pick")
+							b.ReportMetric(pick(b, m, s.Name, set, algo), "pick")
 						}
 					})
 				})
@@ -152,8 +189,22 @@ func BenchmarkLayer(b *testing.B) {
 	})
 }
 
+// pick is 1 if algo is what is chosen for a convolution, else 0.
+func pick(b *testing.B, m *graph.Model, name string, set *kernels.Set, algo kernels.Algo) float64 {
+	nodes, err := m.Infer()
+	if err != nil {
+		b.Fatal(err)
+	}
+	n := nodes[slices.IndexFunc(nodes, func(n graph.Info) bool { return n.Name == name })]
+	in := n.In[0]
+	if kernels.Pick(set, n.Layer.(layer.Weighted).ConvShape(in), in.H, in.W) == algo {
+		return 1
+	}
+	return 0
+}
+
 // steps returns what the compiled model executes; that does not depend on the
-// instruction set.
+// instruction set and the algorithms.
 func steps(b *testing.B, m *graph.Model) []graph.Step {
 	isa, err := kernels.Best()
 	if err != nil {
@@ -163,7 +214,7 @@ func steps(b *testing.B, m *graph.Model) []graph.Step {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return plans.get(b, m, set, kernels.Auto, true).Steps()
+	return plans.get(b, m, set, kernels.Direct, 1, true).Steps()
 }
 
 // total adds up the costs of steps.

@@ -78,9 +78,11 @@ type convTask struct {
 	offsets   []int // where each segment starts, from the window's first input
 	segLen    int
 	srcStride int // from output pixel to output pixel in src
+	dstStride int // and in dst
 
 	// The output is cut into lines: its rows, or, where source and destination
-	// have no gaps, equal parts of all its pixels.
+	// have no gaps, equal parts of all its pixels, or, where an image has one pixel,
+	// all images, so that a batch of dense layers is a matrix product.
 	lines      int
 	linePixels int // 0: parts of flatPixels
 	flatPixels int
@@ -109,7 +111,7 @@ func (c *Conv) Bind(dst, src View, threads int) (Task, error) {
 	if c.winograd != nil {
 		return c.bindWinograd(dst, src, threads)
 	}
-	t := &convTask{Conv: c, dst: dst, src: src, interior: dst, srcStride: s.Stride * src.Pixel}
+	t := &convTask{Conv: c, dst: dst, src: src, interior: dst, srcStride: s.Stride * src.Pixel, dstStride: dst.Pixel}
 	if s.KH == 1 && s.KW == 1 && s.Pad > 0 {
 		if s.Stride != 1 || dst.H != oh {
 			return nil, fmt.Errorf("convolution: 1×1 with padding %d and stride %d to %d rows, expected stride 1 and all %d", s.Pad, s.Stride, dst.H, oh)
@@ -145,12 +147,16 @@ func (c *Conv) Bind(dst, src View, threads int) (Task, error) {
 
 	out := t.interior
 	total := out.N * out.H * out.W
-	if s.KH == 1 && s.KW == 1 && s.Stride == 1 && src.flat() && out.flat() {
+	switch {
+	case out.H == 1 && out.W == 1:
+		t.lines, t.linePixels, t.maxLine = 1, out.N, out.N
+		t.srcStride, t.dstStride = src.Batch, dst.Batch
+	case s.KH == 1 && s.KW == 1 && s.Stride == 1 && src.flat() && out.flat():
 		// Eight tiles a line keep the ragged end small and the call rare.
 		t.flatPixels = total
 		t.lines = max(1, total/(8*len(c.set.Conv.Heights)))
 		t.maxLine = total/t.lines + 1
-	} else {
+	default:
 		t.lines, t.linePixels, t.maxLine = out.N*out.H, out.W, out.W
 	}
 
@@ -203,14 +209,14 @@ func (t *convTask) Chunk(worker, i int) {
 func (t *convTask) line(worker int, b *convBlock, dst, src, pixels int) {
 	w, bias := &t.panels[b.weights], &t.bias[b.bias]
 	if b.width == b.tile.Width {
-		b.tile.run(t.dst.Data[dst:], t.src.Data[src:], w, bias, t.offsets, t.segLen, t.srcStride, t.dst.Pixel, pixels, t.lo)
+		b.tile.run(t.dst.Data[dst:], t.src.Data[src:], w, bias, t.offsets, t.segLen, t.srcStride, t.dstStride, pixels, t.lo)
 		return
 	}
 	// A tile always writes its full width: go through a buffer of that width.
 	edge := t.of(worker)
 	b.tile.run(edge, t.src.Data[src:], w, bias, t.offsets, t.segLen, t.srcStride, b.tile.Width, pixels, t.lo)
 	for p := range pixels {
-		copy(t.dst.Data[dst+p*t.dst.Pixel:][:b.width], edge[p*b.tile.Width:])
+		copy(t.dst.Data[dst+p*t.dstStride:][:b.width], edge[p*b.tile.Width:])
 	}
 }
 

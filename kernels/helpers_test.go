@@ -2,6 +2,7 @@ package kernels_test
 
 import (
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 	"unsafe"
@@ -151,6 +152,24 @@ func exercise(t *testing.T, threads int, dst tensor, srcs []tensor,
 		kerneltest.Unwritten(t, name, got)
 		kerneltest.ZeroHalo(t, name, got)
 	}
+}
+
+// guardScratch gives each worker of a task scratch memory of just the size that
+// it asks for, poisoned, beside an unreadable page. It returns the memory for another task
+// of the same kind. Tasks get their scratch memory from this package's inside only,
+// and allocate it rounded up: no test could see a kernel reach beyond it.
+func guardScratch(t testing.TB, task kernels.Task, memory []slab, side int) []slab {
+	t.Helper()
+	scratch := reflect.ValueOf(task).Elem().FieldByName("scratch")
+	need := int(scratch.FieldByName("need").Int())
+	buffers := *(*[][]float32)(scratch.FieldByName("buffers").Addr().UnsafePointer())
+	for i := range buffers {
+		if i == len(memory) {
+			memory = append(memory, guarded(t, need))
+		}
+		buffers[i] = memory[i].blank(side, need)
+	}
+	return memory
 }
 
 // layouts are the ways for an operand to lie in memory that differ in how the

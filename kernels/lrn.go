@@ -13,10 +13,8 @@ type lrnTask struct {
 	set      *Set
 	shape    LRNShape
 	dst, src View
-	// squares holds one row of x² a worker, each pixel between Size/2 zeros: the
-	// kernel sums neighbours without looking where the channels end.
-	squares [][]float32
-	pixel   int // floats of a pixel in squares
+	scratch      // one row of x², each pixel between Size/2 zeros: the kernel does not look where channels end
+	pixel    int // floats of a pixel in scratch
 }
 
 // BindLRN prepares local response normalization of src across channels.
@@ -29,9 +27,7 @@ func BindLRN(set *Set, s LRNShape, dst, src View, threads int) (Task, error) {
 	}
 	t := &lrnTask{rowChunks: splitRows(dst, 1, threads), set: set, shape: s, dst: dst, src: src}
 	t.pixel = src.C + s.Size - 1
-	for range max(threads, 1) {
-		t.squares = append(t.squares, Alloc(src.W*t.pixel))
-	}
+	t.scratch = newScratch(threads, src.W*t.pixel)
 	return t, nil
 }
 
@@ -39,9 +35,13 @@ func (t *lrnTask) Chunk(worker, i int) {
 	if i == 0 {
 		t.dst.zeroHalo()
 	}
-	src, dst, sq, size := t.src, t.dst, t.squares[worker], t.shape.Size
+	src, dst, sq, size := t.src, t.dst, t.of(worker), t.shape.Size
 	body := src.C / t.set.Lanes * t.set.Lanes
 	tail := src.C - body
+	for x := range src.W {
+		clear(sq[x*t.pixel:][:size/2])
+		clear(sq[x*t.pixel+size/2+src.C:][:size/2])
+	}
 	scale := t.shape.Alpha / float32(size)
 	first, last := t.rows(i)
 	for row := first; row < last; row++ {

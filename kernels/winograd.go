@@ -255,7 +255,9 @@ func (t *winogradTask) phases(buf []float32, n, y0, y1 int) []float32 {
 	s, src := t.shape, t.src
 	run := s.Stride * s.In // of one input row in one pixel
 	phases := buf[t.layout.phases:][:(y1-y0)*t.phaseW*t.channels]
-	// Input columns up to W+Pad exist; what the last taps reach beyond has no weight.
+	// Rows that only taps without a weight reach may not exist, or not yet; columns
+	// exist up to W+Pad.
+	rows := min(src.H+s.Pad, (t.dst.H-1)*s.Stride-s.Pad+s.KH)
 	whole := min((src.W+2*s.Pad)/s.Stride, t.phaseW)
 	for y := y0; y < y1; y++ {
 		out := phases[(y-y0)*t.phaseW*t.channels:][:t.phaseW*t.channels]
@@ -266,7 +268,7 @@ func (t *winogradTask) phases(buf []float32, n, y0, y1 int) []float32 {
 			out := out[p*run:]
 			iy := y*s.Stride + p - s.Pad
 			x := 0
-			if iy < src.H+s.Pad && src.Pixel == s.In {
+			if iy < rows && src.Pixel == s.In {
 				in := src.Data[src.Index(n, iy, -s.Pad, 0):]
 				switch run { // images have three channels: their runs do without a call
 				case 6:
@@ -287,7 +289,7 @@ func (t *winogradTask) phases(buf []float32, n, y0, y1 int) []float32 {
 				px := out[x*t.channels:][:run]
 				clear(px)
 				for q := range s.Stride {
-					if ix := x*s.Stride + q - s.Pad; iy < src.H+s.Pad && ix < src.W+s.Pad {
+					if ix := x*s.Stride + q - s.Pad; iy < rows && ix < src.W+s.Pad {
 						copy(px[q*s.In:], src.Data[src.Index(n, iy, ix, 0):][:s.In])
 					}
 				}

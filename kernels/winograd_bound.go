@@ -2,8 +2,6 @@ package kernels
 
 import (
 	"math"
-
-	"firebench/kernels/winograd"
 )
 
 // WinogradBound returns b such that no output of NewWinograd's convolution, on any
@@ -29,7 +27,7 @@ import (
 // γ(n) times its absolute value, so that replacing all matrices by their absolute
 // values bounds the error, and a tile by its largest value, β (Barabasz et al.,
 // "Error analysis and improving the accuracy of Winograd convolution for deep neural
-// networks", 2018, section 4). β² is 860 for 3×3 kernels, 199 for 4×4 and 133 for 5×5: 
+// networks", 2018, section 4). β² is 860 for 3×3 kernels, 199 for 4×4 and 133 for 5×5:
 // this is the worst case; that of random roundings grows with the root of n, and with
 // the norm of a tile and not its sum.
 func WinogradBound(s ConvShape) float64 {
@@ -74,5 +72,3 @@ func nonzeros(m [][]float64) int {
 	}
 	return most
 }
-
-var _ = winograd.New

@@ -161,9 +161,10 @@ func (o *options) invocations(best kernels.ISA) []invocation {
 	isa := "^isa=" + best.String() + "$"
 	return []invocation{
 		{"^BenchmarkPeak$", 20 * time.Millisecond, threads},
-		{"^BenchmarkNet$/" + nets, 100 * time.Millisecond, threads},
-		{"^BenchmarkStage$/" + nets + "/^stage=/^algo=/" + isa, 40 * time.Millisecond, threads},
-		{"^BenchmarkLayer$/" + nets + "/^layer=/^op=/^algo=/" + isa, 20 * time.Millisecond, threads[:1]},
+		{"^BenchmarkNet$/" + nets + "/^batch=1$/^algo=direct$", 50 * time.Millisecond, threads},
+		{"^BenchmarkNet$/" + nets + "/^batch=1$/^algo=auto$/" + isa, 100 * time.Millisecond, threads},
+		{"^BenchmarkStage$/" + nets + "/^stage=/^algo=auto$/" + isa, 30 * time.Millisecond, threads},
+		{"^BenchmarkLayer$/" + nets + "/^layer=/^op=/^algo=/" + isa, 15 * time.Millisecond, threads[:1]},
 	}
 }
 
@@ -197,7 +198,7 @@ func (o *options) record(ctx context.Context, stderr io.Writer, binary string, b
 
 // profile runs one network long enough for a profile that shows its layers.
 func profile(ctx context.Context, stderr io.Writer, binary, file, net string, best kernels.ISA) error {
-	bench := fmt.Sprintf("^BenchmarkNet$/^net=%s$/^algo=/^isa=%v$", strings.ReplaceAll(net, ".", `\.`), best)
+	bench := fmt.Sprintf("^BenchmarkNet$/^net=%s$/^batch=1$/^algo=auto$/^isa=%v$", strings.ReplaceAll(net, ".", `\.`), best)
 	return command(ctx, stderr, stderr, binary, "-test.run=^$", "-test.bench="+bench, "-test.benchtime=5s", "-test.cpuprofile="+file)
 }
 

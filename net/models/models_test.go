@@ -30,8 +30,8 @@ var facts = []struct {
 		832_667_936 + 55*55*(96*128+128*256) + 27*27*(256*384+384*512),
 		layer.Shape{H: 227, W: 227, C: 3}, "caffe-bgr-227", "stem 55 27 13 head", "conv10 conv10.relu pool10 prob"},
 	{"squeezenet1.1", 1_235_496, 349_151_936, layer.Shape{H: 224, W: 224, C: 3}, "caffe-bgr-224", "stem 55 27 13 head", "conv10 conv10.relu pool10 prob"},
-	{"alexnet", 60_965_224, 724_406_816, layer.Shape{H: 227, W: 227, C: 3}, "caffe-bgr-227", "stem 55 27 13 6 head", "fc6 fc6.relu drop6 fc7 fc7.relu drop7 fc8 prob"},
-	{"alexnet-owt", 61_100_840, 714_188_480, layer.Shape{H: 224, W: 224, C: 3}, "torchvision-rgb-224", "stem 27 13 6 head", "fc6 fc6.relu drop7 fc7 fc7.relu fc8 prob"},
+	{"alexnet", 60_965_224, 724_406_816, layer.Shape{H: 227, W: 227, C: 3}, "caffe-bgr-227", "stem 55 27 13 head", "pool5 fc6 fc6.relu drop6 fc7 fc7.relu drop7 fc8 prob"},
+	{"alexnet-owt", 61_100_840, 714_188_480, layer.Shape{H: 224, W: 224, C: 3}, "torchvision-rgb-224", "stem 27 13 head", "pool5 drop6 fc6 fc6.relu drop7 fc7 fc7.relu fc8 prob"},
 }
 
 func TestFacts(t *testing.T) {
