@@ -108,6 +108,53 @@ func TestDigest(t *testing.T) {
 	})
 }
 
+// TestDigestWinograd: Winograd's algorithm gives the same bits on AVX2 and AVX-512,
+// with any thread count and in any layout. The scalar kernels, which also transform
+// the channels that fill no vector, round in another way: the numbers of channels
+// here leave both instruction sets as many of these.
+func TestDigestWinograd(t *testing.T) {
+	cases := []convCase{
+		conv(27, 13, 16, 64, 3, 1, 1, 1),
+		conv(13, 15, 48, 67, 3, 1, 1, 1),
+		conv(9, 11, 22, 40, 3, 1, 0, 2),
+		conv(14, 9, 5, 33, 4, 1, 1, 1),
+		conv(13, 13, 32, 50, 5, 1, 2, 2),
+		conv(33, 31, 3, 96, 7, 2, 0, 1),
+		conv(39, 41, 3, 31, 11, 4, 2, 1),
+		conv(22, 23, 7, 9, 8, 2, 3, 1),
+	}
+	type key struct {
+		convCase
+		fused bool
+	}
+	want := map[key]string{}
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for i, c := range cases {
+			c.relu, c.n = i%2 == 0, 1+i%2
+			k := key{c, set.ISA != kernels.Scalar}
+			op, d, out := newWinograd(t, set, c), c.data(), c.output()
+			for threads := 1; threads <= 3; threads++ {
+				for _, l := range []layout{{}, {halo: 2, before: 1, after: 3}} {
+					dst := out.in(l).view(make([]float32, out.in(l).size()))
+					src := d.src.in(layout{halo: max(l.halo, c.Pad), before: l.before, after: l.after})
+					task, err := op.Bind(dst, src.view(make([]float32, src.size())), threads)
+					if err != nil {
+						t.Fatal(err)
+					}
+					run(task, threads)
+					got := digest(values(dst))
+					if want[k] == "" {
+						want[k] = got
+					}
+					if got != want[k] {
+						t.Errorf("%v, %d threads, layout %+v: digest %s, want %s", c, threads, l, got, want[k])
+					}
+				}
+			}
+		}
+	})
+}
+
 // TestDigestTiles: which tile an output falls into does not change it. Every
 // range of output channels alone gives what it gives within the whole layer.
 func TestDigestTiles(t *testing.T) {

@@ -76,7 +76,50 @@ func FuzzConv(f *testing.F) {
 	})
 }
 
-// FuzzPool does the same for maximum and average pooling.
+// FuzzWinograd compares both algorithms with the reference for square kernels. What
+// HasWinograd says no to must be refused.
+func FuzzWinograd(f *testing.F) {
+	all := sets(f)
+	f.Add(byte(15), byte(31), byte(0), byte(2), byte(0), byte(1), byte(0), byte(12), byte(12), byte(1), byte(0), byte(0), byte(0))
+	f.Add(byte(2), byte(8), byte(0), byte(6), byte(1), byte(0), byte(1), byte(22), byte(24), byte(0), byte(9), byte(31), byte(1))
+	f.Add(byte(0), byte(0), byte(0), byte(10), byte(3), byte(2), byte(0), byte(30), byte(39), byte(1), byte(6), byte(8), byte(2))
+	f.Add(byte(8), byte(16), byte(1), byte(4), byte(0), byte(2), byte(1), byte(6), byte(8), byte(0), byte(0), byte(1), byte(0))
+	f.Add(byte(5), byte(40), byte(2), byte(3), byte(0), byte(3), byte(0), byte(5), byte(3), byte(1), byte(3), byte(2), byte(1))
+	f.Add(byte(5), byte(40), byte(0), byte(2), byte(0), byte(0), byte(0), byte(4), byte(9), byte(1), byte(3), byte(2), byte(1)) // lower than a tile
+	f.Add(byte(5), byte(40), byte(1), byte(6), byte(1), byte(0), byte(0), byte(20), byte(20), byte(1), byte(3), byte(2), byte(1))
+	f.Fuzz(func(t *testing.T, in, out, groups, k, stride, pad, n, h, w, relu, dstLayout, srcLayout, threads byte) {
+		g, size := pick(groups, 1, 3), pick(k, 1, 12)
+		c := convCase{
+			ConvShape: kernels.ConvShape{
+				In: pick(in, 1, 40) * g, Out: pick(out, 1, 70) * g, KH: size, KW: size,
+				Stride: pick(stride, 1, 4), Pad: pick(pad, 0, 5), Groups: g,
+			},
+			n: pick(n, 1, 2), h: pick(h, 1, 40), w: pick(w, 1, 40),
+			relu: relu%2 == 1,
+		}
+		oh, ow := c.OutSize(c.h, c.w)
+		if oh < 1 || ow < 1 || c.n*oh*ow*c.Out*c.K() > 1<<21 {
+			t.Skip("no output, or too slow")
+		}
+		defer clear(convCache) // a fuzzer does not come back to its shapes
+		defer clear(winogradBounds)
+		for _, set := range all {
+			if kernels.HasWinograd(set, c.ConvShape, c.h, c.w) {
+				dst, src, threads := fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, c.Pad), pick(threads, 1, 3)
+				c.testWinograd(t, set, dst, src, threads)
+				c.test(t, set, dst, src, threads)
+				continue
+			}
+			op, err := kernels.NewWinograd(set, c.ConvShape, make([]float32, c.Weights()), nil, false)
+			if err == nil {
+				_, err = op.Bind(kernels.NewView(c.n, oh, ow, c.Out, 0), kernels.NewView(c.n, c.h, c.w, c.In, c.Pad), 1)
+			}
+			checkError(t, c.String(), err, []string{"convolution", "Winograd"})
+		}
+	})
+}
+
+// FuzzPool does the same as FuzzConv for maximum and average pooling.
 func FuzzPool(f *testing.F) {
 	all := sets(f)
 	f.Add(byte(2), byte(2), byte(1), byte(0), true, byte(0), byte(6), byte(6), byte(15), byte(0), byte(0), byte(0))

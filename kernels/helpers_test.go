@@ -124,8 +124,8 @@ func run(task kernels.Task, threads int) {
 	w.Run(nil, task)
 }
 
-// exercise binds and runs one operation twice, with every operand's memory
-// behind and then before an unreadable page. It checks what every operation
+// exercise binds and runs one operation twice, with every operand's memory, and
+// scratch memory, behind and then before an unreadable page. It checks what every operation
 // owes: all of the output written, its halo zeroed, and nothing else touched.
 // The result itself is the caller's to check.
 func exercise(t *testing.T, threads int, dst tensor, srcs []tensor,
@@ -137,6 +137,7 @@ func exercise(t *testing.T, threads int, dst tensor, srcs []tensor,
 	for i, src := range srcs {
 		in[i] = guarded(t, src.size())
 	}
+	var scratch []slab
 	for side, name := range sides {
 		got := dst.view(out[side])
 		views := make([]kernels.View, len(srcs))
@@ -147,6 +148,7 @@ func exercise(t *testing.T, threads int, dst tensor, srcs []tensor,
 		if err != nil {
 			t.Fatal(err)
 		}
+		scratch = guardScratch(t, task, scratch, side)
 		run(task, threads)
 		check(name, got)
 		kerneltest.Unwritten(t, name, got)
@@ -154,20 +156,28 @@ func exercise(t *testing.T, threads int, dst tensor, srcs []tensor,
 	}
 }
 
+// scratchOf returns how many values of scratch memory a task asks for, and the memory
+// of each worker, nil for tasks without. Nothing outside of their package sees it
+// otherwise.
+func scratchOf(task kernels.Task) (need int, workers [][]float32) {
+	v := reflect.ValueOf(task).Elem().FieldByName("scratch")
+	if !v.IsValid() {
+		return 0, nil
+	}
+	return int(v.FieldByName("need").Int()), *(*[][]float32)(v.FieldByName("buffers").Addr().UnsafePointer())
+}
+
 // guardScratch gives each worker of a task scratch memory of just the size that
-// it asks for, poisoned, beside an unreadable page. It returns the memory for another task
-// of the same kind. Tasks get their scratch memory from this package's inside only,
-// and allocate it rounded up: no test could see a kernel reach beyond it.
+// it asks for, poisoned, beside an unreadable page: no other test could tell that a
+// kernel reaches beyond it, or reads what nobody wrote.
 func guardScratch(t testing.TB, task kernels.Task, memory []slab, side int) []slab {
 	t.Helper()
-	scratch := reflect.ValueOf(task).Elem().FieldByName("scratch")
-	need := int(scratch.FieldByName("need").Int())
-	buffers := *(*[][]float32)(scratch.FieldByName("buffers").Addr().UnsafePointer())
-	for i := range buffers {
+	need, workers := scratchOf(task)
+	for i := range workers {
 		if i == len(memory) {
 			memory = append(memory, guarded(t, need))
 		}
-		buffers[i] = memory[i].blank(side, need)
+		workers[i] = memory[i].blank(side, need)
 	}
 	return memory
 }

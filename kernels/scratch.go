@@ -21,25 +21,30 @@ func (s *scratch) of(worker int) []float32 {
 
 func (s *scratch) shared() *scratch { return s }
 
-// ShareScratch lets tasks, bound for the same number of threads, use the same
+// ShareScratch lets tasks that are bound for a number of threads use the same
 // scratch memory, and returns its size in bytes. Such tasks must not run at the
-// same time.
-func ShareScratch(threads int, tasks ...Task) int64 {
+// same time, but for those in alone: each list of it is bound for one thread and uses
+// the memory of one worker, so that different lists may run at the same time.
+func ShareScratch(threads int, tasks []Task, alone ...[]Task) int64 {
 	need := 0
 	type user interface{ shared() *scratch }
-	for _, t := range tasks {
-		if u, ok := t.(user); ok {
-			need = max(need, u.shared().need)
+	each := func(tasks []Task, f func(s *scratch)) {
+		for _, t := range tasks {
+			if u, ok := t.(user); ok {
+				f(u.shared())
+			}
 		}
 	}
-	buffers := make([][]float32, max(threads, 1))
+	for _, list := range append(alone, tasks) {
+		each(list, func(s *scratch) { need = max(need, s.need) })
+	}
+	buffers := make([][]float32, max(threads, len(alone), 1))
 	for i := range buffers {
 		buffers[i] = Alloc(need)
 	}
-	for _, t := range tasks {
-		if u, ok := t.(user); ok {
-			u.shared().buffers = buffers
-		}
+	each(tasks, func(s *scratch) { s.buffers = buffers })
+	for i, list := range alone {
+		each(list, func(s *scratch) { s.buffers = buffers[i : i+1] })
 	}
 	return 4 * int64(need) * int64(len(buffers))
 }

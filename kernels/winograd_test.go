@@ -8,6 +8,7 @@ import (
 
 	"firebench/kernels"
 	"firebench/kernels/kerneltest"
+	"firebench/kernels/ref"
 	"firebench/kernels/winograd"
 )
 
@@ -69,7 +70,7 @@ func (c convCase) winogradBound() []float64 {
 		return b
 	}
 	typical := c.winogradSpread()
-	bounds := c.winogradWorst()
+	bounds := c.winogradWorst(c.data())
 	for i, b := range bounds {
 		bounds[i] = min(b, typical)
 	}
@@ -80,12 +81,12 @@ func (c convCase) winogradBound() []float64 {
 // winogradSpread returns an error that no output of the case's data should reach.
 // Inputs and weights have variance 1. The sum over k channels of the products at point
 // (i, j) then has the variance k·b[i]·b[j]·g[i]·g[j], b and g being the sums of squares
-// of the rows of BT and G, and an output is the sum of 36 such values times those of
-// AT. Each has seen n roundings. Were they independent, and all as large as u, the error
-// would have √n·u times the standard deviation of these sums (Higham and Mary, "A new
-// approach to probabilistic rounding error analysis", 2019, where λ = 4 is safe for more
-// outputs than the tests have); most are much smaller than u, which makes up
-// for the tails of products of few channels.
+// of the rows of BT and G, and an output is the sum of these values times those of AT.
+// Each has seen n roundings. Were these independent and all as large as u, its error
+// would be λ·√n times u and the values' size with a probability of 2·exp(-λ²/2) at most
+// (Higham and Mary, "A new approach to probabilistic rounding error analysis", 2019): for
+// λ = 4 one output in 1500. Few are that large: the tests come to half of it.
+// A constant that is wrong by a millionth is beyond.
 func (c convCase) winogradSpread() float64 {
 	const unit, lambda = 1.0 / (1 << 24), 4
 	a := c.algorithm()
@@ -105,13 +106,13 @@ func (c convCase) winogradSpread() float64 {
 		spread = max(spread, sum)
 	}
 	k := float64(c.In / c.Groups * c.Stride * c.Stride)
-	n := k + 21 // four passes of up to 4 or 5 terms, weights and bias
+	n := k + 21 // as in WinogradBound
 	return lambda * unit * math.Sqrt(n*k) * spread
 }
 
-// winogradWorst returns WinogradBound for each output of the case.
-func (c convCase) winogradWorst() []float64 {
-	d, m := c.data(), c.algorithm().M
+// winogradWorst returns WinogradBound for each output of the case with such data.
+func (c convCase) winogradWorst(d *convData) []float64 {
+	m := c.algorithm().M
 	src, out := d.src.dense(), c.output()
 	ins, outs := c.In/c.Groups, c.Out/c.Groups
 	sums := make([]float64, c.Out)
@@ -165,22 +166,14 @@ func newWinograd(t testing.TB, set *kernels.Set, c convCase) *kernels.Conv {
 	return op
 }
 
-// testWinograd runs the case in the given layouts against the reference, with
-// scratch memory that is no larger than it needs to be, and full of NaNs.
+// testWinograd runs the case in the given layouts against the reference.
 func (c convCase) testWinograd(t *testing.T, set *kernels.Set, dst, src layout, threads int) {
 	t.Run(c.String(), func(t *testing.T) {
 		d, bounds := c.data(), c.winogradBound()
 		op := newWinograd(t, set, c)
-		var scratch []slab
-		side := 0
 		exercise(t, threads, c.output().in(dst), []tensor{d.src.in(src)},
 			func(dst kernels.View, srcs []kernels.View) (kernels.Task, error) {
-				task, err := op.Bind(dst, srcs[0], threads)
-				if err == nil {
-					scratch = guardScratch(t, task, scratch, side)
-					side++
-				}
-				return task, err
+				return op.Bind(dst, srcs[0], threads)
 			},
 			func(side string, got kernels.View) {
 				kerneltest.Compare(t, side, got, d.want, func(i int) float64 { return bounds[i] })
@@ -303,11 +296,11 @@ func manyRows(set *kernels.Set) convCase {
 // that rows and channels are cut into may change a result.
 func TestWinogradThreads(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for _, c := range []convCase{
+		for i, c := range []convCase{
 			manyRows(set),
 			conv(27, 27, 16, 3*set.Conv.Width+1, 3, 1, 1, 1),
 			conv(27, 26, 24, 4*set.Conv.Width, 5, 1, 2, 2),
-			conv(41, 43, 3, 2*set.Conv.Width, 7, 2, 0, 1),
+			conv(41, 43, 3, 3*set.Conv.Width, 7, 2, 0, 1),
 		} {
 			var one []float32
 			for threads := 1; threads <= 3; threads++ {
@@ -318,7 +311,7 @@ func TestWinogradThreads(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if chunks := task.Chunks(); chunks < 2*threads {
+				if chunks := task.Chunks(); chunks < threads || i == 0 && chunks < 2 {
 					t.Errorf("%v: %d chunks for %d threads test nothing", c, chunks, threads)
 				}
 				run(task, threads)
@@ -330,6 +323,362 @@ func TestWinogradThreads(t *testing.T) {
 					t.Errorf("%v: %d threads give another result than one", c, threads)
 				}
 			}
+		}
+	})
+}
+
+// TestWinogradBound holds results for inputs and weights of very different
+// magnitudes, which the errors of small outputs next to large inputs make hard,
+// against WinogradBound alone. They must be beyond the direct algorithm's bound,
+// or the test would show nothing.
+func TestWinogradBound(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for _, s := range winogradKernels {
+			for _, in := range []int{1, 9} {
+				c := winogradCase(s, in, 3, 9, 10, 0)
+				src := random(1, 1, c.h, c.w, c.In)
+				d := &convData{src: src, weights: kerneltest.Random(2, c.Weights()), bias: kerneltest.Random(3, c.Out)}
+				for _, values := range [][]float32{src.values, d.weights} {
+					for i, e := range kerneltest.Random(4, len(values)) {
+						values[i] = float32(math.Ldexp(float64(values[i]), int(4*e)))
+					}
+				}
+				d.src.zeros = c.Pad
+				d.want, d.abs = ref.Conv(c.ConvShape, src.dense(), d.weights, d.bias, false)
+				op, err := kernels.NewWinograd(set, c.ConvShape, d.weights, d.bias, false)
+				if err != nil {
+					t.Fatal(err)
+				}
+				out := c.output()
+				got := kernels.NewView(1, out.h, out.w, out.c, 0)
+				source := d.src.in(layout{halo: c.Pad})
+				task, err := op.Bind(got, source.view(make([]float32, source.size())), 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				run(task, 1)
+				bounds := c.winogradWorst(d)
+				kerneltest.Compare(t, c.String(), got, d.want, func(i int) float64 { return bounds[i] })
+				beyond := 0
+				for i, v := range values(got) {
+					if math.Abs(float64(v)-d.want[i]) > kerneltest.Tolerance(c.K(), d.abs[i]) {
+						beyond++
+					}
+				}
+				if beyond == 0 {
+					t.Errorf("%v: no output is beyond the direct algorithm's bound", c)
+				}
+			}
+		}
+	})
+}
+
+// TestWinogradBoundValue checks the formula where its parts are known: β is 88/3 for
+// all three algorithms, whose rows have at most 4 and 5 terms.
+func TestWinogradBoundValue(t *testing.T) {
+	for _, c := range []struct {
+		s kernels.ConvShape
+		n float64 // roundings; 0 if there is no algorithm
+	}{
+		{kernels.ConvShape{In: 1, Out: 5, KH: 3, KW: 3, Stride: 1, Groups: 1}, 1 + 21},
+		{kernels.ConvShape{In: 64, Out: 256, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}, 64 + 21},
+		{kernels.ConvShape{In: 64, Out: 256, KH: 4, KW: 4, Stride: 1, Groups: 1}, 64 + 21},
+		{kernels.ConvShape{In: 96, Out: 256, KH: 5, KW: 5, Stride: 1, Pad: 2, Groups: 2}, 48 + 21},
+		{kernels.ConvShape{In: 3, Out: 96, KH: 7, KW: 7, Stride: 2, Groups: 1}, 12 + 21},
+		{kernels.ConvShape{In: 3, Out: 96, KH: 11, KW: 11, Stride: 4, Groups: 1}, 48 + 21},
+		{kernels.ConvShape{In: 3, Out: 96, KH: 3, KW: 3, Stride: 2, Groups: 1}, 0},
+		{kernels.ConvShape{In: 3, Out: 96, KH: 1, KW: 1, Stride: 1, Groups: 1}, 0},
+		{kernels.ConvShape{In: 3, Out: 96, KH: 3, KW: 3, Groups: 1}, 0},
+		{kernels.ConvShape{}, 0},
+	} {
+		want := math.Inf(1)
+		if c.n > 0 {
+			want = c.n * 0x1p-24 / (1 - c.n*0x1p-24) * 88 / 3 * 88 / 3
+		}
+		if got := kernels.WinogradBound(c.s); got != want && !(math.Abs(got/want-1) < 1e-12) {
+			t.Errorf("WinogradBound(%+v) = %g, want %g", c.s, got, want)
+		}
+	}
+}
+
+// TestWinogradNaN puts a NaN, and infinities of both signs, at every input in turn.
+// Each reaches all outputs whose window it is in, and no output whose tile, and no
+// group whose channels, it is not in: these keep their bits.
+func TestWinogradNaN(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for _, c := range []convCase{
+			conv(9, 8, 1, set.Conv.Width+1, 3, 1, 1, 1),
+			conv(7, 9, 4, 4, 5, 1, 2, 2),
+			conv(14, 15, 1, 3, 7, 2, 1, 1),
+			conv(26, 27, 1, 2, 11, 4, 2, 1),
+		} {
+			for _, relu := range []bool{false, true} {
+				c.relu = relu
+				out, m := c.output(), c.algorithm().M
+				got := kernels.NewView(1, out.h, out.w, out.c, 0)
+				source := c.data().src.in(layout{halo: c.Pad})
+				src := source.view(make([]float32, source.size()))
+				task, err := newWinograd(t, set, c).Bind(got, src, 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				run(task, 1)
+				clean := slices.Clone(got.Data)
+				// reads reports whether an output that starts at input y0 reads input y
+				// among so many.
+				reads := func(y0, y, size int) bool { return y0*c.Stride-c.Pad <= y && y < y0*c.Stride-c.Pad+size }
+				check := func(odd float32, y, x, ch int) {
+					i := 0
+					for oy := range out.h {
+						for ox := range out.w {
+							near := reads(tileStart(oy, out.h, m), y, 6*c.Stride) && reads(tileStart(ox, out.w, m), x, 6*c.Stride)
+							window := reads(oy, y, c.KH) && reads(ox, x, c.KW)
+							for o := range out.c {
+								v, was := got.Data[i], clean[i]
+								i++
+								group := o/(c.Out/c.Groups) == ch/(c.In/c.Groups)
+								finite := v-v == 0
+								switch {
+								case (!near || !group) && v != was:
+									t.Errorf("%v, %v at (%d, %d, %d): output (%d, %d, %d) is %v, was %v, and its tile does not hold it", c, odd, y, x, ch, oy, ox, o, v, was)
+								case window && group && finite && !(relu && odd == odd): // ReLU makes -∞ 0
+									t.Errorf("%v, %v at (%d, %d, %d): output (%d, %d, %d) is %v", c, odd, y, x, ch, oy, ox, o, v)
+								}
+							}
+						}
+					}
+				}
+				for y := range c.h {
+					for x := range c.w {
+						for ch := range c.In {
+							p := &src.Data[src.Index(0, y, x, ch)]
+							keep := *p
+							for _, odd := range []float32{nan, inf, negInf} {
+								*p = odd
+								run(task, 1)
+								check(odd, y, x, ch)
+							}
+							*p = keep
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestWinogradNoBias: nil stands for zeros.
+func TestWinogradNoBias(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		c := conv(6, 7, 3, 19, 3, 1, 1, 1)
+		d, out := c.data(), c.output()
+		source := d.src.in(layout{halo: 1})
+		src := source.view(make([]float32, source.size()))
+		var got [2]kernels.View
+		for i, bias := range [][]float32{nil, make([]float32, c.Out)} {
+			op, err := kernels.NewWinograd(set, c.ConvShape, d.weights, bias, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[i] = kernels.NewView(1, out.h, out.w, out.c, 0)
+			task, err := op.Bind(got[i], src, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			run(task, 1)
+		}
+		if !slices.Equal(got[0].Data, got[1].Data) {
+			t.Error("no bias and a bias of zeros differ")
+		}
+		want, _ := ref.Conv(c.ConvShape, d.src.dense(), d.weights, nil, false)
+		bound := c.winogradSpread()
+		kerneltest.Compare(t, c.String(), got[0], want, func(int) float64 { return bound })
+	})
+}
+
+// TestHasWinograd compares HasWinograd with its documentation and with what
+// NewWinograd and Bind do, for every small shape.
+func TestHasWinograd(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for kh := 1; kh <= 12; kh++ {
+			for _, kw := range []int{kh, kh + 1} {
+				for stride := 1; stride <= 5; stride++ {
+					for pad := 0; pad <= 2; pad++ {
+						for groups := 1; groups <= 2; groups++ {
+							s := kernels.ConvShape{In: 2, Out: 2, KH: kh, KW: kw, Stride: stride, Pad: pad, Groups: groups}
+							testHasWinograd(t, set, s)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+func testHasWinograd(t *testing.T, set *kernels.Set, s kernels.ConvShape) {
+	taps := (s.KH + s.Stride - 1) / s.Stride
+	kernel := s.KH == s.KW && taps >= 3 && taps <= 5 && (s.Stride == 1 || s.Groups == 1)
+	op, err := kernels.NewWinograd(set, s, make([]float32, s.Weights()), nil, false)
+	if kernel {
+		checkError(t, fmt.Sprintf("%+v", s), err, nil)
+	} else {
+		checkError(t, fmt.Sprintf("%+v", s), err, []string{"no Winograd", fmt.Sprintf("%d×%d kernel with stride %d and %d groups", s.KH, s.KW, s.Stride, s.Groups)})
+	}
+	for oh := 0; oh <= 5; oh++ {
+		for _, ow := range []int{1, 2, 4} {
+			h, w := (oh-1)*s.Stride+s.KH-2*s.Pad, (ow-1)*s.Stride+s.KW-2*s.Pad
+			if h < 1 || w < 1 {
+				continue
+			}
+			want := kernel && oh >= 7-taps && ow >= 7-taps
+			if got := kernels.HasWinograd(set, s, h, w); got != want {
+				t.Errorf("HasWinograd of %+v for outputs of %d×%d is %v", s, oh, ow, got)
+			}
+			if op == nil || oh == 0 {
+				continue
+			}
+			_, err := op.Bind(kernels.NewView(1, oh, ow, 2, 0), kernels.NewView(1, h, w, 2, s.Pad), 1)
+			var parts []string
+			if !want {
+				parts = []string{"convolution", fmt.Sprintf("output 1×%d×%d×2 is smaller than Winograd's %d×%d tiles", oh, ow, 7-taps, 7-taps)}
+			}
+			checkError(t, fmt.Sprintf("%+v to %d×%d", s, oh, ow), err, parts)
+		}
+	}
+}
+
+// TestWinogradErrors: what does not fit is an error that says what was expected.
+func TestWinogradErrors(t *testing.T) {
+	set, err := kernels.For(kernels.Scalar)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := kernels.ConvShape{In: 4, Out: 6, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 2}
+	fails := func(what string, change func(*kernels.ConvShape), weights, biases int, parts ...string) {
+		t.Helper()
+		s := good
+		change(&s)
+		_, err := kernels.NewWinograd(set, s, make([]float32, weights), make([]float32, biases), false)
+		checkError(t, what, err, append(parts, "convolution"))
+	}
+	fails("In", func(s *kernels.ConvShape) { s.In = 0 }, 108, 6, "In")
+	fails("Stride", func(s *kernels.ConvShape) { s.Stride = 0 }, 108, 6, "Stride")
+	fails("Groups", func(s *kernels.ConvShape) { s.Groups = 3 }, 108, 6, "3 groups")
+	fails("weights", func(*kernels.ConvShape) {}, 107, 6, "107 weights", "108")
+	fails("biases", func(*kernels.ConvShape) {}, 108, 5, "5 biases", "6")
+	fails("huge", func(s *kernels.ConvShape) { s.In, s.Out = 1<<20, 1<<20 }, 0, 0, "weights")
+
+	op, err := kernels.NewWinograd(set, good, make([]float32, 108), nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := op.Bytes(), int64(4*(36*2*4*2+4*2)); got != want { // two groups of 3 channels, in tiles 4 wide
+		t.Errorf("%d bytes of weights and biases, want %d", got, want)
+	}
+	src, dst := kernels.NewView(2, 5, 7, 4, 1), kernels.NewView(2, 5, 7, 6, 0)
+	for _, c := range []struct {
+		name     string
+		dst, src kernels.View
+		parts    []string
+	}{
+		{"good", dst, src, nil},
+		{"no halo", dst, kernels.NewView(2, 5, 7, 4, 0), []string{"halo 0", "padding 1"}},
+		{"input channels", dst, kernels.NewView(2, 5, 7, 5, 1), []string{"4 input channels"}},
+		{"output channels", kernels.NewView(2, 5, 7, 5, 0), src, []string{"5×7×6"}},
+		{"output size", kernels.NewView(2, 4, 7, 6, 0), src, []string{"5×7×6"}},
+		{"batch", kernels.NewView(1, 5, 7, 6, 0), src, []string{"images"}},
+		{"empty", kernels.View{}, src, []string{"destination"}},
+	} {
+		_, err := op.Bind(c.dst, c.src, 1)
+		checkError(t, c.name, err, c.parts)
+	}
+}
+
+// TestShareScratch lets tasks of all kinds share their scratch memory, several
+// times with different company. They give what they give alone, whoever wrote
+// there before, and allocate nothing when they run.
+func TestShareScratch(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for threads := 1; threads <= 2; threads++ {
+			cases := []convCase{
+				conv(13, 14, 17, 9, 3, 1, 1, 1),
+				conv(31, 30, 3, set.Conv.Width+1, 7, 2, 0, 1),
+				conv(9, 9, 4, 10, 5, 1, 2, 2),
+				conv(9, 40, 4, 3, 1, 1, 0, 1), // direct, through a line buffer
+			}
+			var tasks []kernels.Task
+			var dsts []kernels.View
+			var alone [][]float32
+			for _, c := range cases {
+				d, out := c.data(), c.output()
+				algo := kernels.Winograd
+				if c.KH == 1 {
+					algo = kernels.Direct
+				}
+				op, err := kernels.NewConvAlgo(set, algo, c.ConvShape, c.h, c.w, d.weights, d.bias, c.relu)
+				if err != nil {
+					t.Fatal(err)
+				}
+				source := d.src.in(layout{halo: c.Pad})
+				src := source.view(make([]float32, source.size()))
+				for i := range 2 {
+					dst := kernels.NewView(c.n, out.h, out.w, out.c, 0)
+					task, err := op.Bind(dst, src, threads)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if i == 0 {
+						run(task, threads)
+						alone = append(alone, dst.Data)
+					} else {
+						tasks, dsts = append(tasks, task), append(dsts, dst)
+					}
+				}
+			}
+			relu, err := kernels.BindReLU(set, dsts[0], dsts[0], threads) // has none
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := kernels.ShareScratch(threads, []kernels.Task{relu}); n != 0 {
+				t.Errorf("%d bytes of scratch memory for a task without any", n)
+			}
+			workers := kernels.NewWorkers(threads)
+			defer workers.Close()
+			check := func(order ...int) {
+				t.Helper()
+				for _, i := range order {
+					kerneltest.Poison(dsts[i].Data)
+					if n := testing.AllocsPerRun(5, func() { workers.Run(nil, tasks[i]) }); n != 0 {
+						t.Errorf("%v allocates %v times a run", cases[i], n)
+					}
+					if !slices.Equal(dsts[i].Data, alone[i]) {
+						t.Errorf("%v, %d threads: another result with shared scratch memory than alone", cases[i], threads)
+					}
+				}
+			}
+			all := kernels.ShareScratch(threads, append(tasks, relu))
+			check(0, 1, 2, 3, 1, 0, 3, 2)
+			_, first := scratchOf(tasks[0])
+			for _, task := range tasks {
+				need, own := scratchOf(task)
+				for i, memory := range own {
+					if len(memory) < need || &memory[0] != &first[i][0] || i > 0 && &memory[0] == &first[0][0] {
+						t.Errorf("%d threads: worker %d does not share its scratch memory between tasks and with nobody else", threads, i)
+					}
+				}
+			}
+			most := int64(0)
+			for _, task := range tasks {
+				most = max(most, kernels.ShareScratch(threads, []kernels.Task{task}))
+			}
+			if all != most || most == 0 {
+				t.Errorf("%d bytes of scratch memory for all, want those of the largest task, %d", all, most)
+			}
+			check(3, 2, 1, 0)
+			kernels.ShareScratch(threads, []kernels.Task{tasks[1], tasks[3]})
+			kernels.ShareScratch(threads, []kernels.Task{tasks[0], tasks[1]})
+			check(0, 1, 3, 2, 1, 0)
 		}
 	})
 }

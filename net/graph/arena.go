@@ -149,6 +149,9 @@ type buffer struct {
 	offset      int64 // into the arena
 }
 
+// line is a cache line in float32 values.
+const line = 64 / 4
+
 // buffers returns the buffers by the number of the value that owns each, nil for
 // values that own none. With keep, all are in use for ever; the network's input,
 // result and logits always are.
@@ -180,7 +183,7 @@ func (l *layout) buffers(input layer.Shape, batch int, keep bool, segments []*se
 				root, _ := l.window(v)
 				b := buffers[root]
 				b.last = max(b.last, s.last)
-				if s.rows[root] != nil {
+				if s.parts[0][root] != nil {
 					b.first = min(b.first, s.first)
 				}
 			}
@@ -196,11 +199,11 @@ func (l *layout) buffers(input layer.Shape, batch int, keep bool, segments []*se
 		root, _ := l.window(v)
 		buffers[root].first, buffers[root].last = -1, len(l.infos)
 	}
-	inner := map[int]*rows{}
+	slots := map[int]int64{} // sizes of inner buffers
 	for _, s := range segments {
-		for root, r := range s.rows {
+		for root, r := range s.parts[0] {
 			if !r.outer {
-				inner[root] = r
+				slots[root] = int64(s.slots) * r.size()
 			}
 		}
 	}
@@ -208,10 +211,9 @@ func (l *layout) buffers(input layer.Shape, batch int, keep bool, segments []*se
 		if b == nil {
 			continue
 		}
-		const line = 64 / 4
 		size := int64(batch) * int64(kernels.ViewSize(1, b.shape.H, b.shape.W, b.shape.C, b.halo))
-		if r := inner[root]; r != nil {
-			size = int64(kernels.ViewSize(1, r.height-2*r.halo, b.shape.W, b.shape.C, b.halo))
+		if n, ok := slots[root]; ok {
+			size = n
 		}
 		b.size = (size + line - 1) / line * line
 	}

@@ -1,6 +1,10 @@
 package graph
 
 import (
+	"context"
+	"runtime/pprof"
+	"slices"
+
 	"firebench/kernels"
 	"firebench/net/layer"
 )
@@ -9,10 +13,15 @@ import (
 // all of them, so that what one computes is still in the level-2 cache when the
 // next reads it. Values that only the segment's own nodes read keep just the rows
 // that are still needed.
+//
+// Threads share a segment by its result's rows: each computes a part, and what it
+// needs for that, on its own, in its own buffers. Values thus stay in the cache of
+// the core that computed them; the rows that two parts need are computed twice.
 type segment struct {
-	first, last int // nodes
-	bands       int
-	rows        map[int]*rows // by the value that owns the buffer
+	first, last int             // nodes
+	bands       int             // of a part
+	parts       []map[int]*rows // by the value that owns the buffer
+	slots       int             // sets of inner buffers: one a thread
 }
 
 // rows tells how far a buffer's values are computed, band by band. Rows are
@@ -24,6 +33,7 @@ type rows struct {
 	tail    int         // a band ends with the last row or leaves at least as many
 	outer   bool        // nodes behind the segment read it too, or the caller does
 	height  int         // of an inner buffer, which holds one image, in rows, halo included
+	start   int         // the first row that the part computes
 	hi      []int       // rows below are computed after the band
 	base    []int       // the first row that is still needed in the band
 	readers []rowReader // in the segment
@@ -44,14 +54,14 @@ func (r rowReader) to(y int) int { return (y-1)*r.stride - r.pad + r.kernel }
 // prev returns how far the value was computed before band k.
 func (r *rows) prev(k int) int {
 	if k == 0 {
-		return 0
+		return r.start
 	}
 	return r.hi[k-1]
 }
 
 // segments returns the segments that are worth it; convs are the packed layers by
 // node.
-func (l *layout) segments(convs map[int]*kernels.Conv) []*segment {
+func (l *layout) segments(convs map[int]*kernels.Conv, batch, threads int) []*segment {
 	var out []*segment
 	for first := 0; first < len(l.infos); {
 		if !l.windowed(first) {
@@ -62,7 +72,7 @@ func (l *layout) segments(convs map[int]*kernels.Conv) []*segment {
 		for !l.cut(last) && last+1 < len(l.infos) && l.windowed(last+1) {
 			last++
 		}
-		if s := l.segment(first, last, convs); s != nil {
+		if s := l.segment(first, last, convs, batch, threads); s != nil {
 			out = append(out, s)
 		}
 		first = last + 1
@@ -90,32 +100,88 @@ func (l *layout) cut(i int) bool {
 }
 
 // segment plans the bands of nodes first to last, nil if they are not worth it.
-func (l *layout) segment(first, last int, convs map[int]*kernels.Conv) *segment {
-	s := &segment{first: first, last: last, rows: map[int]*rows{}}
-	// The buffers that the segment computes, and who reads them.
-	inner := 0 // bytes of the values that need not outlive the segment
+func (l *layout) segment(first, last int, convs map[int]*kernels.Conv, batch, threads int) *segment {
+	values := l.computed(first, last, convs)
+	if values == nil {
+		return nil
+	}
+	inner, outer := 0, 0 // bytes of the values that need not outlive the segment; number of the others
+	for _, r := range values {
+		if r.outer {
+			outer++
+		} else {
+			inner += 4 * r.shape.Elems()
+		}
+	}
+	end, _ := l.window(last + 1)
+	if values[end] == nil || !values[end].outer {
+		return nil
+	}
+	weights := 0
+	for i := first; i <= last; i++ {
+		if c := convs[i]; c != nil {
+			weights += int(c.Bytes())
+		}
+	}
+	n := bands(inner, weights, values[end].shape.H)
+	if n < 2 {
+		return nil
+	}
+	s := &segment{first: first, last: last, slots: 1}
+	// Whole images to each thread, if they come out even; else parts of each image,
+	// unless parts would write the same rows of a value that others read.
+	parts := 1
+	switch {
+	case batch%threads == 0:
+		s.slots = threads
+	case outer == 1 && values[end].shape.H/threads > 2*(values[end].tail+values[end].align):
+		s.slots, parts = threads, threads
+	}
+	s.bands = (n + parts - 1) / parts
+	for part := range parts {
+		values := l.computed(first, last, convs)
+		s.schedule(l, values, values[end], part, parts)
+		s.parts = append(s.parts, values)
+	}
+	// Every slot has room for every part.
+	for root := range s.parts[0] {
+		height := 0
+		for _, values := range s.parts {
+			height = max(height, values[root].height)
+		}
+		for _, values := range s.parts {
+			values[root].height = height
+		}
+	}
+	return s
+}
+
+// computed returns the values that own a buffer and that nodes first to last
+// compute, with who reads them; nil if a concatenation reaches beyond these nodes.
+func (l *layout) computed(first, last int, convs map[int]*kernels.Conv) map[int]*rows {
+	values := map[int]*rows{}
 	for i := first; i <= last; i++ {
 		if l.target(i+1) != i+1 {
 			continue
 		}
 		root, _ := l.window(i + 1)
-		r := s.rows[root]
+		r := values[root]
 		if r == nil {
 			r = &rows{shape: l.infos[root-1].Out, align: 1}
-			s.rows[root] = r
+			values[root] = r
 		}
 		if c := convs[i]; c != nil {
 			r.align = lcm(r.align, c.RowAlign())
 		}
 		r.tail = max(r.tail, r.align, tail(l.infos[i]))
 	}
-	for root, r := range s.rows {
+	for root, r := range values {
 		for v := range l.values {
 			if owner, _ := l.window(v); owner != root || l.target(v) != v {
 				continue
 			}
 			if v-1 < first || v-1 > last {
-				return nil // a concatenation reaches beyond the segment
+				return nil
 			}
 			for _, i := range l.values[v].readers {
 				if _, ok := l.infos[i].Layer.(layer.Concat); ok && i >= first && i <= last {
@@ -131,7 +197,7 @@ func (l *layout) segment(first, last int, convs map[int]*kernels.Conv) *segment 
 					kernel = (kernel + stride - 1) / stride * stride // whole phases
 				}
 				out, _ := l.window(i + 1)
-				r.readers = append(r.readers, rowReader{kernel, stride, pad, s.rows[out]})
+				r.readers = append(r.readers, rowReader{kernel, stride, pad, values[out]})
 			}
 		}
 		for _, v := range []int{len(l.infos), l.softmaxInput()} {
@@ -139,26 +205,8 @@ func (l *layout) segment(first, last int, convs map[int]*kernels.Conv) *segment 
 				r.outer = true
 			}
 		}
-		if !r.outer {
-			inner += 4 * r.shape.Elems()
-		}
 	}
-	end, _ := l.window(last + 1)
-	if s.rows[end] == nil || !s.rows[end].outer {
-		return nil
-	}
-	weights := 0
-	for i := first; i <= last; i++ {
-		if c := convs[i]; c != nil {
-			weights += int(c.Bytes())
-		}
-	}
-	s.bands = bands(inner, weights, s.rows[end].shape.H)
-	if s.bands < 2 {
-		return nil
-	}
-	s.schedule(end, l)
-	return s
+	return values
 }
 
 // lcm returns the least common multiple.
@@ -194,51 +242,63 @@ var bands = func(inner, weights, rows int) int {
 	return min((inner+budget-1)/budget, rows/2)
 }
 
-// schedule computes, band by band, how far each value has to be: backwards from
-// equal parts of the last one.
-func (s *segment) schedule(end int, l *layout) {
-	var order []*rows // consumers first
+// schedule computes where the values of a part begin and, band by band, how far each
+// has to be: backwards from equal parts and bands of the last one.
+func (s *segment) schedule(l *layout, values map[int]*rows, end *rows, part, parts int) {
+	var order []*rows // each value once, behind all that read it
 	for i := s.last; i >= s.first; i-- {
-		if root, _ := l.window(i + 1); s.rows[root] != nil && l.target(i+1) == i+1 {
-			r := s.rows[root]
-			if len(order) == 0 || order[len(order)-1] != r {
-				order = append(order, r)
-			}
+		if root, _ := l.window(i + 1); l.target(i+1) == i+1 && !slices.Contains(order, values[root]) {
+			order = append(order, values[root])
 		}
 	}
+	from := part * end.shape.H / parts / end.align * end.align
+	to := (part + 1) * end.shape.H / parts / end.align * end.align
+	if part == parts-1 {
+		to = end.shape.H
+	}
+	for _, r := range order {
+		r.start = r.shape.H
+		if r == end {
+			r.start = from
+		}
+		for _, reader := range r.readers {
+			r.start = min(r.start, reader.from(reader.out.start))
+		}
+		if parts == 1 {
+			r.start = 0
+		}
+		r.start = max(min(r.start, r.shape.H-r.tail), 0) / r.align * r.align
+	}
 	for k := range s.bands {
-		done := map[*rows]bool{}
 		for _, r := range order {
-			if done[r] {
-				continue
-			}
-			done[r] = true
 			need := 0
-			if r == s.rows[end] {
-				need = (k + 1) * r.shape.H / s.bands
+			if r == end {
+				need = from + (k+1)*(to-from)/s.bands
 			}
 			for _, reader := range r.readers {
 				need = max(need, reader.to(reader.out.hi[k]))
 			}
 			need = (max(need, r.prev(k)) + r.align - 1) / r.align * r.align
-			if k == s.bands-1 || need > r.shape.H-r.tail {
+			if need > r.shape.H-r.tail || parts == 1 && k == s.bands-1 {
 				need = r.shape.H
 			}
 			r.hi = append(r.hi, need)
 		}
 	}
-	for _, r := range s.rows {
+	for _, r := range order {
 		for k := range s.bands {
-			base := -r.halo
-			if k > 0 {
-				base = r.prev(k)
-				for _, reader := range r.readers {
-					base = min(base, reader.from(reader.out.prev(k)))
-				}
-				base = max(base, r.base[k-1])
+			base := r.prev(k)
+			for _, reader := range r.readers {
+				base = min(base, reader.from(reader.out.prev(k)))
 			}
-			r.base = append(r.base, base)
-			r.height = max(r.height, r.top(k)-base, 2*r.halo+1)
+			switch {
+			case k > 0:
+				base = max(base, r.base[k-1])
+			case r.start == 0:
+				base = -r.halo
+			}
+			r.base = append(r.base, max(base, -r.halo))
+			r.height = max(r.height, r.top(k)-r.base[k], 2*r.halo+1)
 		}
 		if full := r.shape.H + 2*r.halo; r.outer || r.height >= full {
 			r.height = full
@@ -261,6 +321,12 @@ func (r *rows) top(k int) int {
 // y + shift(k) in band k.
 func (r *rows) buffer(memory []float32) kernels.View {
 	return kernels.ViewOf(memory, 1, r.height-2*r.halo, r.shape.W, r.shape.C, r.halo)
+}
+
+// size is how many float32 values the buffer has, a multiple of a cache line.
+func (r *rows) size() int64 {
+	n := int64(kernels.ViewSize(1, r.height-2*r.halo, r.shape.W, r.shape.C, r.halo))
+	return (n + line - 1) / line * line
 }
 
 func (r *rows) shift(k int) int { return -r.base[k] - r.halo }
@@ -297,7 +363,7 @@ func (z zero) Chunk(_, _ int) { clear(z.data) }
 // the buffer v.
 func (r *rows) prepare(v kernels.View, k int) ([]kernels.Task, error) {
 	var tasks []kernels.Task
-	if k == 0 && r.halo > 0 {
+	if k == 0 && r.halo > 0 && (!r.outer || r.start == 0) {
 		t, err := kernels.BindZeroHalo(v)
 		if err != nil {
 			return nil, err
@@ -316,4 +382,28 @@ func (r *rows) prepare(v kernels.View, k int) ([]kernels.Task, error) {
 		tasks = append(tasks, zero{memory[at : at+r.halo*row]})
 	}
 	return tasks, nil
+}
+
+// A pass is a segment's work: a chunk is what one slot does.
+type pass struct {
+	slots  [][]piece
+	labels context.Context // the worker's own, to be put back
+}
+
+// A piece is a part of one node's work, bound for one thread.
+type piece struct {
+	task   kernels.Task
+	labels context.Context
+}
+
+func (p *pass) Chunks() int { return len(p.slots) }
+
+func (p *pass) Chunk(_, slot int) {
+	for _, piece := range p.slots[slot] {
+		pprof.SetGoroutineLabels(piece.labels)
+		for i := range piece.task.Chunks() {
+			piece.task.Chunk(0, i)
+		}
+	}
+	pprof.SetGoroutineLabels(p.labels)
 }

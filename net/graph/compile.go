@@ -103,8 +103,9 @@ func Compile(m *Model, w Weights, o Options) (*Plan, error) {
 	}
 	var segments []*segment
 	if !o.KeepAll {
-		segments = l.segments(convs)
+		segments = l.segments(convs, o.Batch, o.Threads)
 	}
+	p.bands = len(segments) > 0
 	buffers := l.buffers(m.Input, o.Batch, o.KeepAll, segments)
 	size := assign(buffers)
 	if size > maxArena {
@@ -130,7 +131,7 @@ func Compile(m *Model, w Weights, o Options) (*Plan, error) {
 			return fail(err)
 		}
 	}
-	p.arena = 4*size + kernels.ShareScratch(o.Threads, b.tasks...)
+	p.arena = 4*size + kernels.ShareScratch(o.Threads, b.tasks, b.slots...)
 	p.workers = kernels.NewWorkers(o.Threads) // last: errors leave no goroutines behind
 	return p, nil
 }
@@ -143,7 +144,8 @@ type binder struct {
 	convs   map[int]*kernels.Conv
 	buffers []*buffer
 	arena   []float32
-	tasks   []kernels.Task // all of them
+	tasks   []kernels.Task   // bound for all threads
+	slots   [][]kernels.Task // of segments, bound for one thread, by slot
 }
 
 // memory is the part of the arena that belongs to a value that owns a buffer.
@@ -175,73 +177,91 @@ func (b *binder) node(i int) error {
 	for _, a := range b.args[i] {
 		src = append(src, b.view(a))
 	}
-	tasks, err := b.bind(i, b.view(i+1), src)
+	tasks, err := b.bind(i, b.Options.Threads, b.view(i+1), src)
 	if err != nil || len(tasks) == 0 {
 		return err
 	}
+	b.tasks = append(b.tasks, tasks...)
 	b.step(i)
-	b.schedule(i, tasks)
+	b.work = append(b.work, work{step: len(b.steps) - 1, tasks: tasks, labels: b.stepLabels(i)})
 	return nil
 }
 
 // segment binds the nodes of a segment to windows of rows, band by band.
 func (b *binder) segment(s *segment) error {
+	first := len(b.steps)
 	for i := s.first; i <= s.last; i++ {
 		if _, ok := b.infos[i].Layer.(layer.Concat); !ok && b.target(i+1) == i+1 {
 			b.step(i)
 		}
 	}
+	p := &pass{slots: make([][]piece, s.slots), labels: b.labels[first]}
 	for image := range b.Batch {
-		for k := range s.bands {
-			prepared := map[int]bool{}
-			for i := s.first; i <= s.last; i++ {
-				if b.target(i+1) != i+1 {
-					continue
-				}
-				root, _ := b.window(i + 1)
-				r := s.rows[root]
-				if !prepared[root] {
-					prepared[root] = true
-					v := b.image(s, root, image)
-					tasks, err := r.prepare(v, k)
-					if err != nil {
-						return err
-					}
-					b.schedule(i, tasks)
-				}
-				if _, ok := b.infos[i].Layer.(layer.Concat); ok || r.hi[k] == r.prev(k) {
-					continue
-				}
-				if err := b.piece(s, i, image, k); err != nil {
+		for part, values := range s.parts {
+			slot := (image + part) % s.slots
+			for k := range s.bands {
+				if err := b.band(p, s, values, image, slot, k); err != nil {
 					return err
 				}
 			}
+		}
+	}
+	b.work = append(b.work, work{step: first, tasks: []kernels.Task{p}, labels: p.labels})
+	return nil
+}
+
+// band binds one band of one part of an image.
+func (b *binder) band(p *pass, s *segment, values map[int]*rows, image, slot, k int) error {
+	prepared := map[int]bool{}
+	for i := s.first; i <= s.last; i++ {
+		if b.target(i+1) != i+1 {
+			continue
+		}
+		root, _ := b.window(i + 1)
+		r := values[root]
+		var tasks []kernels.Task
+		var err error
+		if !prepared[root] {
+			prepared[root] = true
+			if tasks, err = r.prepare(b.image(s, values, root, image, slot), k); err != nil {
+				return err
+			}
+		}
+		if _, ok := b.infos[i].Layer.(layer.Concat); !ok && r.hi[k] > r.prev(k) {
+			bound, err := b.rows(s, values, i, image, slot, k)
+			if err != nil {
+				return err
+			}
+			tasks = append(tasks, bound...)
+		}
+		for _, t := range tasks {
+			p.slots[slot] = append(p.slots[slot], piece{t, b.stepLabels(i)})
 		}
 	}
 	return nil
 }
 
 // image returns the buffer of a value that owns one, for one image.
-func (b *binder) image(s *segment, root, image int) kernels.View {
-	if r := s.rows[root]; r != nil && !r.outer {
-		return r.buffer(b.memory(root))
+func (b *binder) image(s *segment, values map[int]*rows, root, image, slot int) kernels.View {
+	if r := values[root]; r != nil && !r.outer {
+		return r.buffer(b.memory(root)[int64(slot)*r.size():][:r.size()])
 	}
 	return b.view(root).Image(image)
 }
 
-// piece binds node i to the rows that it computes in band k.
-func (b *binder) piece(s *segment, i, image, k int) error {
+// rows binds node i to the rows that it computes in band k.
+func (b *binder) rows(s *segment, values map[int]*rows, i, image, slot, k int) ([]kernels.Task, error) {
 	root, channel := b.window(i + 1)
-	r := s.rows[root]
+	r := values[root]
 	y, h := r.prev(k), r.hi[k]-r.prev(k)
-	dst := r.window(b.image(s, root, image), k, y, h).Channels(channel, b.infos[i].Out.C)
+	dst := r.window(b.image(s, values, root, image, slot), k, y, h).Channels(channel, b.infos[i].Out.C)
 	kernel, stride, pad, _ := b.infos[i].Layer.(layer.Windowed).Window(b.infos[i].In)
 	var src []kernels.View
 	for _, a := range b.args[i] {
 		root, channel := b.window(a)
-		v := b.image(s, root, image)
+		v := b.image(s, values, root, image, slot)
 		last := b.shape(a).H // as many rows as there are, but for layers that keep the shape
-		in := s.rows[root]
+		in := values[root]
 		if in != nil {
 			last = in.hi[k]
 		}
@@ -255,21 +275,23 @@ func (b *binder) piece(s *segment, i, image, k int) error {
 		}
 		src = append(src, v.Channels(channel, b.shape(a).C))
 	}
-	tasks, err := b.bind(i, dst, src)
-	b.schedule(i, tasks)
-	return err
+	tasks, err := b.bind(i, 1, dst, src)
+	for len(b.slots) <= slot {
+		b.slots = append(b.slots, nil)
+	}
+	b.slots[slot] = append(b.slots[slot], tasks...)
+	return tasks, err
 }
 
 // bind returns the tasks of node i.
-func (b *binder) bind(i int, dst kernels.View, src []kernels.View) ([]kernels.Task, error) {
+func (b *binder) bind(i, threads int, dst kernels.View, src []kernels.View) ([]kernels.Task, error) {
 	n := b.infos[i]
 	tasks, err := n.Layer.Bind(layer.Binding{
-		Set: b.Set, Threads: b.Options.Threads, Conv: b.convs[i], ReLU: b.values[i+1].relu, Dst: dst, Src: src,
+		Set: b.Set, Threads: threads, Conv: b.convs[i], ReLU: b.values[i+1].relu, Dst: dst, Src: src,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("node %s: %w", n.Name, err)
 	}
-	b.tasks = append(b.tasks, tasks...)
 	return tasks, nil
 }
 
@@ -297,17 +319,14 @@ func (b *binder) step(i int) {
 	b.labels = append(b.labels, pprof.WithLabels(context.Background(), pprof.Labels("net", b.model.Name, "layer", n.Name)))
 }
 
-// schedule appends tasks of node i.
-func (b *binder) schedule(i int, tasks []kernels.Task) {
-	if len(tasks) == 0 {
-		return
-	}
+// stepLabels returns the profiler labels of node i's step; a concatenation in place
+// has none, its halo belongs to the layer before.
+func (b *binder) stepLabels(i int) context.Context {
 	name := b.infos[i].Name
-	step := slices.IndexFunc(b.steps, func(s Step) bool { return s.Name == name })
-	if step < 0 { // a concatenation in place: its halo belongs to the layer before
-		step = len(b.steps) - 1
+	if step := slices.IndexFunc(b.steps, func(s Step) bool { return s.Name == name }); step >= 0 {
+		return b.labels[step]
 	}
-	b.work = append(b.work, work{step: step, tasks: tasks, labels: b.labels[step]})
+	return b.labels[len(b.labels)-1]
 }
 
 // pack fetches a node's weights and brings them into the kernels' order.

@@ -29,6 +29,7 @@ type Plan struct {
 	input, output, logits kernels.View
 	nodes                 map[string]kernels.View // those that survive a run
 	arena, weights        int64                   // bytes
+	bands                 bool                    // some layers work together, band by band
 	steps                 []Step
 	labels                []context.Context // by step, for profiles
 	work                  []work            // what Run does
@@ -50,9 +51,9 @@ type Step struct {
 	Winograd        bool
 }
 
-// work is what is done for a step in one go: all of it, or a band of rows.
+// work is what is done in one go: a step, or all steps of a segment.
 type work struct {
-	step   int
+	step   int            // the first one
 	tasks  []kernels.Task // one after the other
 	labels context.Context
 }
@@ -105,9 +106,9 @@ func (p *Plan) Run() error {
 	return nil
 }
 
-// RunStep runs step i of Steps alone, on what its inputs hold. Its results are
-// meaningful in plans with KeepAll only: in others, memory may hold another node's
-// values by then, and some steps work on parts of their values.
+// RunStep runs step i of Steps alone, on what its inputs hold, which without KeepAll
+// may be another node's values. It fails in plans in which layers work together,
+// band by band; with KeepAll, none do.
 func (p *Plan) RunStep(i int) error {
 	if i < 0 || i >= len(p.steps) {
 		return fmt.Errorf("graph: %s: step %d of %d", p.model.Name, i, len(p.steps))
@@ -125,6 +126,9 @@ func (p *Plan) RunStage(name string) error {
 
 // runIf runs the work of some steps.
 func (p *Plan) runIf(wanted func(step int) bool) error {
+	if p.bands {
+		return fmt.Errorf("graph: %s: layers work together in this plan, single steps need one with KeepAll", p.model.Name)
+	}
 	if err := p.begin(); err != nil {
 		return err
 	}

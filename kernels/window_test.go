@@ -1,0 +1,336 @@
+package kernels_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"firebench/kernels"
+	"firebench/kernels/kerneltest"
+)
+
+// A windowed is an operation that can be computed in windows of rows: output row
+// y needs the source rows from y·stride-pad to y·stride-pad+kernel-1.
+type windowed struct {
+	name                string
+	kernel, stride, pad int
+	align               int // windows start at multiples of it, and are no lower
+	out                 tensor
+	srcs                []tensor
+	bind                func(dst kernels.View, srcs []kernels.View, threads int) (kernels.Task, error)
+}
+
+// keepsShape reports whether the sources must have as many rows as the result.
+func (op windowed) keepsShape() bool { return op.kernel == 1 && op.stride == 1 && op.pad == 0 }
+
+// windowedOps lists every operation that has windows.
+func windowedOps(t testing.TB, set *kernels.Set) []windowed {
+	var ops []windowed
+	const n, h, w, channels = 2, 29, 13, 19
+	for _, s := range append([]kernels.ConvShape{
+		{KH: 1, KW: 1, Stride: 1, Groups: 1},
+		{KH: 1, KW: 1, Stride: 2, Groups: 1},
+		{KH: 3, KW: 3, Stride: 2, Pad: 1, Groups: 1},
+		{KH: 3, KW: 5, Stride: 1, Pad: 1, Groups: 1},
+		{KH: 3, KW: 3, Stride: 1, Pad: 3, Groups: 1},
+	}, winogradKernels...) {
+		c := winogradCase(s, 3, 9, 14, 13, 1)
+		c.n, c.relu = n, true
+		for _, algo := range []kernels.Algo{kernels.Direct, kernels.Winograd} {
+			op, err := kernels.NewConvAlgo(set, algo, c.ConvShape, c.h, c.w, c.data().weights, c.data().bias, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if op.Algo() != algo {
+				continue // no Winograd
+			}
+			ops = append(ops, windowed{
+				fmt.Sprintf("%v=%v", algo, c), c.KH, c.Stride, c.Pad, op.RowAlign(),
+				c.output(), []tensor{c.data().src.in(layout{halo: c.Pad})},
+				func(dst kernels.View, srcs []kernels.View, threads int) (kernels.Task, error) {
+					return op.Bind(dst, srcs[0], threads)
+				},
+			})
+		}
+	}
+	for _, s := range []kernels.PoolShape{
+		{KH: 3, KW: 3, Stride: 2},
+		{KH: 3, KW: 3, Stride: 2, Ceil: true},
+		{KH: 2, KW: 2, Stride: 2, Ceil: true},
+		{KH: 3, KW: 3, Stride: 1},
+		{KH: 4, KW: 2, Stride: 3, Ceil: true},
+	} {
+		for _, size := range []int{h, h + 1} { // with ceil, one of them has a ragged window
+			src := random(1, n, size, w, channels)
+			oh, ow := s.OutSize(size, w)
+			out := tensor{n: n, h: oh, w: ow, c: channels}
+			ops = append(ops, windowed{
+				fmt.Sprintf("max=%v", poolCase{s, n, size, w, channels}), s.KH, s.Stride, 0, 1, out, []tensor{src},
+				func(dst kernels.View, srcs []kernels.View, threads int) (kernels.Task, error) {
+					return kernels.BindMaxPool(set, s, dst, srcs[0], threads)
+				},
+			}, windowed{
+				fmt.Sprintf("avg=%v", poolCase{s, n, size, w, channels}), s.KH, s.Stride, 0, 1, out, []tensor{src},
+				func(dst kernels.View, srcs []kernels.View, threads int) (kernels.Task, error) {
+					return kernels.BindAvgPool(set, s, dst, srcs[0], threads)
+				},
+			})
+		}
+	}
+	a, b := random(1, n, h, w, channels), random(2, n, h, w, channels)
+	out := tensor{n: n, h: h, w: w, c: channels}
+	for _, e := range elements {
+		ops = append(ops, windowed{
+			e.name, 1, 1, 0, 1, out, []tensor{a, b}[:e.srcs],
+			func(dst kernels.View, srcs []kernels.View, threads int) (kernels.Task, error) {
+				return e.bind(set, dst, srcs, threads)
+			},
+		})
+	}
+	return append(ops, windowed{
+		"lrn", 1, 1, 0, 1, out, []tensor{a},
+		func(dst kernels.View, srcs []kernels.View, threads int) (kernels.Task, error) {
+			return kernels.BindLRN(set, alexLRN(5), dst, srcs[0], threads)
+		},
+	}, windowed{
+		"softmax", 1, 1, 0, 1, out, []tensor{a},
+		func(dst kernels.View, srcs []kernels.View, _ int) (kernels.Task, error) {
+			return kernels.BindSoftmax(dst, srcs[0])
+		},
+	})
+}
+
+// cuts returns ways to cut the result into windows, as the rows where they end. They
+// start at multiples of align, are no lower, and the last has a whole kernel of source
+// rows, padding included, of which one at least is the image's.
+func (op windowed) cuts() [][]int {
+	h := op.srcs[0].h
+	last := min(op.out.h-op.align, (h-1)/op.stride, (h+2*op.pad-op.kernel)/op.stride)
+	even := func(step int) []int {
+		var ends []int
+		for y := step; y <= last; y += step {
+			ends = append(ends, y)
+		}
+		return append(ends, op.out.h)
+	}
+	return [][]int{even(op.align), even(3 * op.align), {op.align, op.out.h}, {last / op.align * op.align, op.out.h}}
+}
+
+// TestRowWindows computes every operation at once and in windows of rows. The bits
+// must be the same, whether a window's source goes on to the end of the image or
+// holds just the rows that it needs, all others being NaNs, as when they are yet
+// to be computed. Nothing else may be written, the halo included.
+func TestRowWindows(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for _, op := range windowedOps(t, set) {
+			t.Run(op.name, func(t *testing.T) {
+				for i, dst := range []layout{{}, {halo: 1, before: 2, after: 1}} {
+					op.out.layout = dst
+					op.test(t, 1+i)
+				}
+			})
+		}
+	})
+}
+
+func (op windowed) test(t *testing.T, threads int) {
+	size := op.out.size()
+	memory := guarded(t, size)
+	var srcs []kernels.View
+	for _, src := range op.srcs {
+		src.zeros = op.pad
+		srcs = append(srcs, src.view(make([]float32, src.size())))
+	}
+	whole := op.out.view(make([]float32, size))
+	task, err := op.bind(whole, srcs, threads)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(task, threads)
+
+	// window computes rows y0 to y1-1 of some images, of minimal sources or not.
+	side := 0
+	window := func(pick func(v kernels.View) kernels.View, y0, y1 int, minimal bool) {
+		what := fmt.Sprintf("rows %d to %d, %d threads, minimal source %v", y0, y1-1, threads, minimal)
+		dst := op.out.view(memory.cut(side, size))
+		side = 1 - side
+		dst = pick(dst).Rows(y0, y1-y0)
+		var in []kernels.View
+		for _, v := range srcs {
+			first, last := y0*op.stride, v.H
+			if op.keepsShape() {
+				last = y1
+			} else if minimal {
+				last = min(last, max((y1-1)*op.stride-op.pad+op.kernel, first+1))
+			}
+			if minimal {
+				v.Data = slices.Clone(v.Data)
+				poisonRows(v, first-op.pad, (y1-1)*op.stride-op.pad+op.kernel)
+			}
+			in = append(in, pick(v).Rows(first, last-first))
+		}
+		task, err := op.bind(dst, in, threads)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		run(task, threads)
+		want := values(pick(whole).Rows(y0, y1-y0))
+		if got := values(dst); !sameBits(got, want) {
+			t.Errorf("%s: not what computing all at once gives", what)
+		}
+		dst.Halo = 0
+		kerneltest.Unwritten(t, what, dst)
+	}
+	all := func(v kernels.View) kernels.View { return v }
+	for i, ends := range op.cuts() {
+		y0 := 0
+		for _, y1 := range ends {
+			window(all, y0, y1, i%2 == 0)
+			for n := range op.out.n {
+				window(func(v kernels.View) kernels.View { return v.Image(n) }, y0, y1, i%2 == 1)
+			}
+			y0 = y1
+		}
+	}
+}
+
+// poisonRows fills the rows of a view that are not from first to last-1 with NaNs.
+func poisonRows(v kernels.View, first, last int) {
+	for n := range v.N {
+		for y := -v.Halo; y < v.H+v.Halo; y++ {
+			if y < first || y >= last {
+				for x := -v.Halo; x < v.W+v.Halo; x++ {
+					kerneltest.Poison(v.Pixels(n, y, x))
+				}
+			}
+		}
+	}
+}
+
+// sameBits reports whether two slices hold the same bits, but for those of NaNs.
+func sameBits(a, b []float32) bool {
+	return slices.EqualFunc(a, b, func(x, y float32) bool {
+		return x == y && (x != 0 || 1/x == 1/y) || x != x && y != y
+	})
+}
+
+// TestRowWindowErrors: a window is for fewer rows than there are, not for more, and
+// what is not made of windows is refused.
+func TestRowWindowErrors(t *testing.T) {
+	set, err := kernels.For(kernels.Scalar)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bind := func(k, pad int, dst, src kernels.View) error {
+		s := kernels.ConvShape{In: 3, Out: 3, KH: k, KW: k, Stride: 1, Pad: pad, Groups: 1}
+		op, err := kernels.NewConv(set, s, make([]float32, s.Weights()), nil, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = op.Bind(dst, src, 1)
+		return err
+	}
+	view := kernels.NewView(1, 9, 9, 3, 1)
+	other := kernels.NewView(1, 9, 9, 3, 1)
+	large := kernels.NewView(1, 11, 11, 3, 0)
+	pool := func(dst, src kernels.View) error {
+		_, err := kernels.BindMaxPool(set, kernels.PoolShape{KH: 3, KW: 3, Stride: 1, Pad: 1}, dst, src, 1)
+		return err
+	}
+	add := func(dst, src kernels.View) error {
+		_, err := kernels.BindAdd(set, dst, src, src, false, 1)
+		return err
+	}
+	for _, c := range []struct {
+		name  string
+		err   error
+		parts []string
+	}{
+		{"good", bind(3, 1, view.Rows(2, 4), other.Rows(2, 4)), nil},
+		{"more source rows", bind(3, 1, view.Rows(2, 4), other.Rows(2, 7)), nil},
+		{"no window of the source", bind(3, 1, view.Rows(0, 4), other), nil},
+		{"fewer source rows", bind(3, 1, view.Rows(2, 4), other.Rows(2, 3)), []string{"convolution", "3×9×3"}},
+		{"no window", bind(3, 1, kernels.NewView(1, 4, 9, 3, 1), other), []string{"convolution", "9×9×3"}},
+		{"good ring", bind(1, 1, large, view), nil},
+		{"part of a ring", bind(1, 1, large.Rows(0, 5), view), []string{"convolution", "padding 1", "5 rows", "all 11"}},
+		{"pooling, fewer source rows", pool(view.Rows(2, 4), other.Rows(2, 3)), []string{"pooling", "3×9×3"}},
+		{"add, more source rows", add(view.Rows(2, 4), other.Rows(2, 5)), []string{"add", "shape"}},
+		{"add, fewer source rows", add(view.Rows(2, 4), other.Rows(2, 3)), []string{"add", "shape"}},
+	} {
+		checkError(t, c.name, c.err, c.parts)
+	}
+}
+
+// TestViewWindows: a window holds the elements that its name says.
+func TestViewWindows(t *testing.T) {
+	v := kernels.NewView(3, 4, 5, 6, 2)
+	for i := range v.Data {
+		v.Data[i] = float32(i)
+	}
+	same := func(what string, w kernels.View, n, h, c int, at func(n, y, x, c int) float32) {
+		t.Helper()
+		if w.N != n || w.H != h || w.W != v.W || w.C != c || w.Halo != v.Halo {
+			t.Errorf("%s is %v with a halo of %d", what, w, w.Halo)
+			return
+		}
+		for n := range n {
+			for y := range h {
+				for x := range v.W {
+					for c := range c {
+						if got, want := w.At(n, y, x, c), at(n, y, x, c); got != want {
+							t.Fatalf("%s holds %v at (%d, %d, %d, %d), want %v", what, got, n, y, x, c, want)
+						}
+					}
+				}
+			}
+		}
+	}
+	same("Rows(1, 3)", v.Rows(1, 3), 3, 3, 6, func(n, y, x, c int) float32 { return v.At(n, y+1, x, c) })
+	same("Rows(1, 3).Rows(2, 1)", v.Rows(1, 3).Rows(2, 1), 3, 1, 6, func(n, y, x, c int) float32 { return v.At(n, y+3, x, c) })
+	same("Image(2)", v.Image(2), 1, 4, 6, func(_, y, x, c int) float32 { return v.At(2, y, x, c) })
+	same("all of them", v.Channels(2, 3).Image(1).Rows(0, 2), 1, 2, 3, func(_, y, x, c int) float32 { return v.At(1, y, x, c+2) })
+	for name, f := range map[string]func(){
+		"Rows(-1, 2)":          func() { v.Rows(-1, 2) },
+		"Rows(0, 0)":           func() { v.Rows(0, 0) },
+		"Rows(0, 5)":           func() { v.Rows(0, 5) },
+		"Rows(4, 1)":           func() { v.Rows(4, 1) },
+		"Rows(1, 2).Rows(1,2)": func() { v.Rows(1, 2).Rows(1, 2) },
+		"Image(3)":             func() { v.Image(3) },
+		"Image(-1)":            func() { v.Image(-1) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s did not panic", name)
+				}
+			}()
+			f()
+		}()
+	}
+}
+
+// TestZeroHalo: BindZeroHalo clears the halo and nothing else, and refuses a view
+// that does not fit its memory.
+func TestZeroHalo(t *testing.T) {
+	for halo := range 3 {
+		for _, l := range []layout{{halo: halo}, {halo: halo, before: 2, after: 1}} {
+			x := random(1, 2, 3, 4, 5).in(l)
+			v := x.view(make([]float32, x.size()))
+			task, err := kernels.BindZeroHalo(v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			run(task, 2)
+			what := fmt.Sprintf("layout %+v", l)
+			kerneltest.ZeroHalo(t, what, v)
+			kerneltest.Unwritten(t, what, v)
+			if !slices.Equal(values(v), x.values) {
+				t.Errorf("%s: the image changed", what)
+			}
+		}
+	}
+	short := kernels.NewView(1, 3, 3, 2, 1)
+	short.Data = short.Data[1:]
+	_, err := kernels.BindZeroHalo(short)
+	checkError(t, "short", err, []string{"halo", "spans"})
+}
