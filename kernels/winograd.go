@@ -32,8 +32,11 @@ func winogradFor(set *Set, s ConvShape) *winograd.Algorithm {
 // many in each phase of the image, and the output no smaller than a tile.
 func HasWinograd(set *Set, s ConvShape, h, w int) bool {
 	a := winogradFor(set, s)
+	if a == nil {
+		return false
+	}
 	oh, ow := s.OutSize(h, w)
-	return a != nil && oh >= a.M && ow >= a.M
+	return oh >= a.M && ow >= a.M
 }
 
 // NewWinograd is NewConv for Winograd's algorithm F(m×m, r×r) with m+r = 7, which
