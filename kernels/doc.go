@@ -16,7 +16,9 @@
 // A convolution reads its padding from memory: its source View has a halo of at
 // least Pad pixels of zeros on all four sides, written by whoever produces the
 // source. Every [Task] whose destination has a halo zeroes that halo on each run,
-// because arenas reuse memory. Pooling never reads the halo; it clips windows.
+// because arenas reuse memory, unless the destination is a window of rows (see
+// [View.Rows]): its halo belongs to the whole. Pooling never reads the halo; it clips
+// windows.
 //
 // # Aliasing
 //
@@ -30,6 +32,9 @@
 // thread count or the instruction set: AVX2, AVX-512 and NEON agree bit for bit.
 // The scalar kernels round the product as well, because Go has no float32 fused
 // multiply-add; they agree within the bound eps·(k+2)·Σ|a·b|.
+//
+// Winograd convolutions round differently, in a fixed order as well: AVX2 and AVX-512
+// agree bit for bit, at any thread count; [WinogradBound] bounds the error.
 //
 // NaN in a product reaches the output, through ReLU as well. Maximum pooling
 // keeps a NaN that is the window's first value and may drop one elsewhere; it may

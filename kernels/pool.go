@@ -36,6 +36,9 @@ func bindPool(set *Set, s PoolShape, dst, src View, threads int, average bool) (
 	if err := checkViews(dst, src); err != nil {
 		return nil, fmt.Errorf("pooling: %w", err)
 	}
+	if s.Pad > 0 && (dst.window || src.window) {
+		return nil, fmt.Errorf("pooling: padding %d and a window of rows, expected no padding", s.Pad)
+	}
 	oh, ow := s.OutSize(src.H, src.W)
 	if s.KH == 0 {
 		s = PoolShape{KH: src.H, KW: src.W, Stride: 1}

@@ -1,5 +1,7 @@
 package kernels
 
+import "slices"
+
 // scratch is memory of each worker's own that a task needs while it runs.
 type scratch struct {
 	need    int         // float32 values a worker
@@ -35,7 +37,7 @@ func ShareScratch(threads int, tasks []Task, alone ...[]Task) int64 {
 			}
 		}
 	}
-	for _, list := range append(alone, tasks) {
+	for _, list := range slices.Concat(alone, [][]Task{tasks}) {
 		each(list, func(s *scratch) { need = max(need, s.need) })
 	}
 	buffers := make([][]float32, max(threads, len(alone), 1))

@@ -233,8 +233,9 @@ func TestRowWindowErrors(t *testing.T) {
 	view := kernels.NewView(1, 9, 9, 3, 1)
 	other := kernels.NewView(1, 9, 9, 3, 1)
 	large := kernels.NewView(1, 11, 11, 3, 0)
-	pool := func(dst, src kernels.View) error {
-		_, err := kernels.BindMaxPool(set, kernels.PoolShape{KH: 3, KW: 3, Stride: 1, Pad: 1}, dst, src, 1)
+	small := kernels.NewView(1, 7, 7, 3, 0)
+	pool := func(pad int, dst, src kernels.View) error {
+		_, err := kernels.BindMaxPool(set, kernels.PoolShape{KH: 3, KW: 3, Stride: 1, Pad: pad}, dst, src, 1)
 		return err
 	}
 	add := func(dst, src kernels.View) error {
@@ -253,7 +254,9 @@ func TestRowWindowErrors(t *testing.T) {
 		{"no window", bind(3, 1, kernels.NewView(1, 4, 9, 3, 1), other), []string{"convolution", "9×9×3"}},
 		{"good ring", bind(1, 1, large, view), nil},
 		{"part of a ring", bind(1, 1, large.Rows(0, 5), view), []string{"convolution", "padding 1", "5 rows", "all 11"}},
-		{"pooling, fewer source rows", pool(view.Rows(2, 4), other.Rows(2, 3)), []string{"pooling", "3×9×3"}},
+		{"good pooling", pool(0, small.Rows(2, 4), other.Rows(2, 6)), nil},
+		{"pooling, fewer source rows", pool(0, small.Rows(2, 4), other.Rows(2, 5)), []string{"pooling", "5×9×3"}},
+		{"padded pooling", pool(1, view.Rows(2, 4), other.Rows(2, 4)), []string{"pooling", "padding 1"}},
 		{"add, more source rows", add(view.Rows(2, 4), other.Rows(2, 5)), []string{"add", "shape"}},
 		{"add, fewer source rows", add(view.Rows(2, 4), other.Rows(2, 3)), []string{"add", "shape"}},
 	} {

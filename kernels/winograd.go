@@ -153,10 +153,9 @@ func (c *Conv) bindWinograd(dst, src View, threads int) (Task, error) {
 	}
 	t := &winogradTask{Conv: c, dst: dst, src: src}
 	t.rows, t.cols = (dst.H+a.M-1)/a.M, (dst.W+a.M-1)/a.M
-	t.channels = s.In
-	if s.Stride > 1 {
-		lanes := c.set.Lanes
-		t.channels = (c.winogradIn() + lanes - 1) / lanes * lanes
+	lanes := c.set.Lanes
+	t.channels = (s.In*s.Stride*s.Stride + lanes - 1) / lanes * lanes
+	if s.Stride > 1 || t.channels > s.In {
 		t.phaseW = dst.W + a.R - 1
 	}
 	width := c.set.Conv.Width
@@ -180,7 +179,7 @@ func (c *Conv) bindWinograd(dst, src View, threads int) (Task, error) {
 	t.layout.out = reserve(points * t.outPoint)
 	t.layout.tmp = reserve(points * c.set.Lanes)
 	t.layout.edge = reserve(a.M * a.M * width)
-	if s.Stride > 1 {
+	if t.phaseW > 0 {
 		phaseRows := (t.rows+t.blockRows-1)/t.blockRows*a.M + a.R - 1
 		t.layout.phases = reserve(phaseRows * t.phaseW * t.channels)
 	}
@@ -228,15 +227,9 @@ func (t *winogradTask) input(buf []float32, n, first, last int) {
 		at = func(y int) int { return (y - y0) * row }
 	}
 	full := t.full()
-	body := t.channels / t.set.Lanes * t.set.Lanes
 	dst, tmp := buf[t.layout.in:], &buf[t.layout.tmp]
 	transform := func(dst []float32, src, tiles int) {
-		if body > 0 {
-			t.set.WinogradInput(&dst[0], &data[src], tmp, tiles, body, row, pixel, m*pixel, t.inPoint, t.channels)
-		}
-		if body < t.channels {
-			scalarSet.WinogradInput(&dst[body], &data[src+body], tmp, tiles, t.channels-body, row, pixel, m*pixel, t.inPoint, t.channels)
-		}
+		t.set.WinogradInput(&dst[0], &data[src], tmp, tiles, t.channels, row, pixel, m*pixel, t.inPoint, t.channels)
 	}
 	for y := first; y < last; y++ {
 		src := at(t.outRow(y))
@@ -248,9 +241,10 @@ func (t *winogradTask) input(buf []float32, n, first, last int) {
 	}
 }
 
-// phases splits the input of output rows y0 to y1-1 of image n into phases: a
+// phases copies the input of output rows y0 to y1-1 of image n, split into phases: a
 // pixel becomes the Stride×Stride input pixels that it stands for, one row of them
-// after the other, and zeros up to whole vectors.
+// after the other, and zeros up to whole vectors. With stride 1 it only appends the
+// zeros.
 func (t *winogradTask) phases(buf []float32, n, y0, y1 int) []float32 {
 	s, src := t.shape, t.src
 	run := s.Stride * s.In // of one input row in one pixel

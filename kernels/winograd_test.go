@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 	"testing"
 
 	"firebench/kernels"
@@ -85,8 +86,8 @@ func (c convCase) winogradBound() []float64 {
 // Each has seen n roundings. Were these independent and all as large as u, its error
 // would be λ·√n times u and the values' size with a probability of 2·exp(-λ²/2) at most
 // (Higham and Mary, "A new approach to probabilistic rounding error analysis", 2019): for
-// λ = 4 one output in 1500. Few are that large: the tests come to half of it.
-// A constant that is wrong by a millionth is beyond.
+// λ = 4 one output in 1500. Few are that large: the tests come to half of it, and a
+// constant of a transform that is off by 2·10⁻⁵ to more than all.
 func (c convCase) winogradSpread() float64 {
 	const unit, lambda = 1.0 / (1 << 24), 4
 	a := c.algorithm()
@@ -595,6 +596,24 @@ func TestWinogradErrors(t *testing.T) {
 	}
 }
 
+// boundTo binds the case, with Winograd's algorithm if there is one, to a new
+// destination.
+func (c convCase) boundTo(t testing.TB, set *kernels.Set, threads int) (kernels.View, kernels.Task) {
+	t.Helper()
+	d, out := c.data(), c.output()
+	op, err := kernels.NewConvAlgo(set, kernels.Winograd, c.ConvShape, c.h, c.w, d.weights, d.bias, c.relu)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := d.src.in(layout{halo: c.Pad})
+	dst := kernels.NewView(c.n, out.h, out.w, out.c, 0)
+	task, err := op.Bind(dst, source.view(make([]float32, source.size())), threads)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dst, task
+}
+
 // TestShareScratch lets tasks of all kinds share their scratch memory, several
 // times with different company. They give what they give alone, whoever wrote
 // there before, and allocate nothing when they run.
@@ -611,30 +630,11 @@ func TestShareScratch(t *testing.T) {
 			var dsts []kernels.View
 			var alone [][]float32
 			for _, c := range cases {
-				d, out := c.data(), c.output()
-				algo := kernels.Winograd
-				if c.KH == 1 {
-					algo = kernels.Direct
-				}
-				op, err := kernels.NewConvAlgo(set, algo, c.ConvShape, c.h, c.w, d.weights, d.bias, c.relu)
-				if err != nil {
-					t.Fatal(err)
-				}
-				source := d.src.in(layout{halo: c.Pad})
-				src := source.view(make([]float32, source.size()))
-				for i := range 2 {
-					dst := kernels.NewView(c.n, out.h, out.w, out.c, 0)
-					task, err := op.Bind(dst, src, threads)
-					if err != nil {
-						t.Fatal(err)
-					}
-					if i == 0 {
-						run(task, threads)
-						alone = append(alone, dst.Data)
-					} else {
-						tasks, dsts = append(tasks, task), append(dsts, dst)
-					}
-				}
+				dst, task := c.boundTo(t, set, threads)
+				run(task, threads)
+				alone = append(alone, dst.Data)
+				dst, task = c.boundTo(t, set, threads)
+				tasks, dsts = append(tasks, task), append(dsts, dst)
 			}
 			relu, err := kernels.BindReLU(set, dsts[0], dsts[0], threads) // has none
 			if err != nil {
@@ -679,6 +679,69 @@ func TestShareScratch(t *testing.T) {
 			kernels.ShareScratch(threads, []kernels.Task{tasks[1], tasks[3]})
 			kernels.ShareScratch(threads, []kernels.Task{tasks[0], tasks[1]})
 			check(0, 1, 3, 2, 1, 0)
+		}
+	})
+}
+
+// TestShareScratchAlone runs lists of tasks side by side, each on a thread of its own,
+// and, when they are done, a task on all threads in the same memory.
+func TestShareScratchAlone(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		cases := []convCase{
+			conv(13, 14, 17, 9, 3, 1, 1, 1),
+			conv(31, 30, 3, set.Conv.Width+1, 7, 2, 0, 1),
+			conv(9, 40, 4, 3, 1, 1, 0, 1),
+		}
+		for threads := 1; threads <= 3; threads++ {
+			var lists [3][]kernels.Task
+			var dsts [3][]kernels.View
+			var want [][]float32
+			for _, c := range cases {
+				dst, task := c.boundTo(t, set, threads)
+				run(task, threads)
+				want = append(want, dst.Data)
+				for j := range lists {
+					dst, task := c.boundTo(t, set, 1)
+					lists[j], dsts[j] = append(lists[j], task), append(dsts[j], dst)
+				}
+			}
+			dst, task := cases[0].boundTo(t, set, threads)
+			size := kernels.ShareScratch(threads, []kernels.Task{task}, lists[:]...)
+			most := 0
+			for j, list := range lists {
+				for _, task := range list {
+					need, own := scratchOf(task)
+					most = max(most, need)
+					_, first := scratchOf(list[0])
+					_, other := scratchOf(lists[(j+1)%len(lists)][0])
+					if len(own) != 1 || len(own[0]) < need || &own[0][0] != &first[0][0] || &own[0][0] == &other[0][0] {
+						t.Errorf("list %d does not have scratch memory of its own", j)
+					}
+				}
+			}
+			if want := int64(4 * most * len(lists)); size != want {
+				t.Errorf("%d bytes of scratch memory, want %d", size, want)
+			}
+			var wait sync.WaitGroup
+			for _, list := range lists {
+				wait.Go(func() {
+					for _, task := range list {
+						run(task, 1)
+					}
+				})
+			}
+			wait.Wait()
+			run(task, threads)
+			for j := range dsts {
+				for i, dst := range dsts[j] {
+					if !slices.Equal(dst.Data, want[i]) {
+						t.Errorf("%v, list %d: another result than alone", cases[i], j)
+					}
+				}
+			}
+			if !slices.Equal(dst.Data, want[0]) {
+				t.Errorf("%v, %d threads: another result than before", cases[0], threads)
+			}
 		}
 	})
 }

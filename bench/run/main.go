@@ -161,10 +161,9 @@ func (o *options) invocations(best kernels.ISA) []invocation {
 	isa := "^isa=" + best.String() + "$"
 	return []invocation{
 		{"^BenchmarkPeak$", 20 * time.Millisecond, threads},
-		{"^BenchmarkNet$/" + nets + "/^batch=1$/^algo=direct$", 50 * time.Millisecond, threads},
-		{"^BenchmarkNet$/" + nets + "/^batch=1$/^algo=auto$/" + isa, 100 * time.Millisecond, threads},
-		{"^BenchmarkStage$/" + nets + "/^stage=/^algo=auto$/" + isa, 30 * time.Millisecond, threads},
-		{"^BenchmarkLayer$/" + nets + "/^layer=/^op=/^algo=/" + isa, 15 * time.Millisecond, threads[:1]},
+		{"^BenchmarkNet$/" + nets + "/^batch=1$/^algo=(auto|direct)$", 50 * time.Millisecond, threads},
+		{"^BenchmarkStage$/" + nets + "/^stage=/^algo=auto$/" + isa, 20 * time.Millisecond, threads},
+		{"^BenchmarkLayer$/" + nets + "/^layer=/^op=/^algo=/" + isa, 10 * time.Millisecond, threads[:1]},
 	}
 }
 
