@@ -256,7 +256,7 @@ func (t *winogradTask) phases(buf []float32, n, y0, y1 int) []float32 {
 	for y := y0; y < y1; y++ {
 		out := phases[(y-y0)*t.phaseW*t.channels:][:t.phaseW*t.channels]
 		if s.Stride*run < t.channels {
-			clear(out)
+			clear(out) // nothing reads the rest of the vector, but what is left there may be slow to compute with
 		}
 		for p := range s.Stride {
 			out := out[p*run:]
@@ -283,7 +283,7 @@ func (t *winogradTask) phases(buf []float32, n, y0, y1 int) []float32 {
 				px := out[x*t.channels:][:run]
 				clear(px)
 				for q := range s.Stride {
-					if ix := x*s.Stride + q - s.Pad; iy < rows && ix < src.W+s.Pad {
+					if ix := x*s.Stride + q - s.Pad; iy < rows && ix < src.W {
 						copy(px[q*s.In:], src.Data[src.Index(n, iy, ix, 0):][:s.In])
 					}
 				}

@@ -12,6 +12,8 @@
 //	-model NAME      the network (squeezenet1.0)
 //	-weights FILE    its weights; without, they are random and the answer means nothing
 //	-isa NAME        the instruction set: scalar, avx2, avx512 or neon (the best that is usable)
+//	-algo NAME       the algorithm of the convolutions: direct, winograd where there is one, or
+//	                 auto, which picks for each (auto)
 //	-threads N       how many threads (one per processor)
 //	-top N           how many classes to print (5)
 //	-json            print one JSON object per line:
@@ -65,6 +67,7 @@ type options struct {
 	model   *graph.Model
 	weights string
 	set     *kernels.Set
+	algo    kernels.Algo
 	threads int
 	top     int
 	json    bool
@@ -116,6 +119,10 @@ func newFlags(o *options) *flag.FlagSet {
 	fs.StringVar(&o.weights, "weights", "", "weights `FILE`; without, they are random and the answer means nothing")
 	fs.Func("isa", "instruction set `NAME`: scalar, avx2, avx512 or neon (default the best that is usable)", func(s string) (err error) {
 		o.set, err = kernelSet(s)
+		return err
+	})
+	fs.Func("algo", "algorithm `NAME` of the convolutions: auto, direct or winograd (default auto, which picks for each)", func(s string) (err error) {
+		o.algo, err = kernels.ParseAlgo(s)
 		return err
 	})
 	fs.IntVar(&o.threads, "threads", 0, "number of threads; 0 means one per processor")
@@ -214,7 +221,7 @@ func (c *classifier) open() (err error) {
 			return err
 		}
 	}
-	c.plan, err = graph.Compile(c.model, w, graph.Options{Set: c.set, Threads: c.threads})
+	c.plan, err = graph.Compile(c.model, w, graph.Options{Set: c.set, Algo: c.algo, Threads: c.threads})
 	return err
 }
 
@@ -303,7 +310,7 @@ func (c *classifier) print(r result, recipe string) error {
 		if recipe != "" {
 			how = "recipe " + recipe
 		}
-		fmt.Fprintf(&b, "%s: %s, %s, %s, %.3f ms\n", r.File, how, c.model.Name, c.set.ISA, r.MS)
+		fmt.Fprintf(&b, "%s: %s, %s, %s %s, %.3f ms\n", r.File, how, c.model.Name, c.set.ISA, c.algo, r.MS)
 		for _, g := range r.Top {
 			fmt.Fprintf(&b, "%7.2f %%  %s  %s\n", 100*g.Prob, g.WNID, g.Label)
 		}

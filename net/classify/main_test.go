@@ -120,6 +120,8 @@ func TestUsage(t *testing.T) {
 		{"-threads 1000000000 a.jpg", "-threads 1000000000"},
 		{"-model vgg16 a.jpg", `unknown model "vgg16", expected one of squeezenet1.0`},
 		{"-isa mmx a.jpg", `unknown instruction set "mmx"`},
+		{"-algo fft a.jpg", `unknown algorithm "fft", expected auto, direct or winograd`},
+		{"-algo= a.jpg", `unknown algorithm ""`},
 		{"-isa " + unusable + " a.jpg", unusable + " is not usable here, expected one of [scalar"},
 		{"-logits out.npy a.jpg b.jpg", "out.npy: expected a single INPUT, not 2"},
 		{"a.jpg -json", "-json after the first INPUT"},
@@ -147,7 +149,7 @@ func TestHelp(t *testing.T) {
 	if status != 0 || stderr != "" {
 		t.Errorf("status %d, standard error %q", status, stderr)
 	}
-	for _, flag := range []string{"INPUT...", "-model", "-weights", "-isa", "-threads", "-top", "-json", "-logits"} {
+	for _, flag := range []string{"INPUT...", "-model", "-weights", "-isa", "-algo", "-threads", "-top", "-json", "-logits"} {
 		if !strings.Contains(stdout, flag) {
 			t.Errorf("the help does not mention %s", flag)
 		}
@@ -291,7 +293,7 @@ func TestGoesOn(t *testing.T) {
 	}
 	guess := ` *\d+\.\d\d %  n\d{8}  [^\n]+\n`
 	want := regexp.MustCompile(
-		`^` + regexp.QuoteMeta(jpg) + `: recipe caffe-bgr-227, squeezenet1\.0, [a-z0-9]+, [0-9.]+ ms\n` + guess + guess +
+		`^` + regexp.QuoteMeta(jpg) + `: recipe caffe-bgr-227, squeezenet1\.0, [a-z0-9]+ auto, [0-9.]+ ms\n` + guess + guess +
 			`\n` + regexp.QuoteMeta(gif) + `: recipe caffe-bgr-227, .*\n` + guess + guess +
 			`\n` + regexp.QuoteMeta(npy) + `: preprocessed tensor, .*\n` + guess + guess + `$`)
 	if !want.MatchString(stdout) {
@@ -357,31 +359,44 @@ func TestLogits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	largest := 0.0
+	for _, v := range want.Data {
+		largest = max(largest, math.Abs(float64(v)))
+	}
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		out := write(t, t.TempDir(), "logits.npy", []byte("old"))
-		args := []string{"-isa", set.ISA.String(), "-weights", weights, "-logits", out}
-		status, stdout, stderr := command(append(args, input)...)
-		if status != 0 || !strings.Contains(stdout, ", "+set.ISA.String()+", ") {
-			t.Fatalf("status %d, output %q, standard error %q", status, stdout, stderr)
-		}
-		got, err := tensor.ReadNPYFile(out)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !slices.Equal(got.Dims, want.Dims) {
-			t.Fatalf("shape %s, want %s", got.Shape(), want.Shape())
-		}
-		largest := 0.0
-		for _, v := range want.Data {
-			largest = max(largest, math.Abs(float64(v)))
-		}
-		for i := range got.Data {
-			if d := math.Abs(float64(got.Data[i] - want.Data[i])); !(d <= 1e-4*largest) {
-				t.Errorf("logit %d is %v, want %v", i, got.Data[i], want.Data[i])
+		var results [][]float32
+		for _, algo := range algos {
+			out := write(t, t.TempDir(), "logits.npy", []byte("old"))
+			args := []string{"-isa", set.ISA.String(), "-algo", algo.name, "-weights", weights, "-logits", out}
+			status, stdout, stderr := command(append(args, input)...)
+			if status != 0 || !strings.Contains(stdout, ", "+set.ISA.String()+" "+algo.name+", ") {
+				t.Fatalf("%s: status %d, output %q, standard error %q", algo.name, status, stdout, stderr)
 			}
+			got, err := tensor.ReadNPYFile(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(got.Dims, want.Dims) {
+				t.Fatalf("%s: shape %s, want %s", algo.name, got.Shape(), want.Shape())
+			}
+			for i := range got.Data {
+				if d := math.Abs(float64(got.Data[i] - want.Data[i])); !(d <= algo.bound*largest) {
+					t.Errorf("%s: logit %d is %v, want %v", algo.name, i, got.Data[i], want.Data[i])
+				}
+			}
+			results = append(results, got.Data)
+		}
+		if slices.Equal(results[0], results[1]) {
+			t.Error("direct and winograd give the same bits: one of them did not run")
 		}
 	})
 }
+
+// algos are the values of -algo and how far logits may be off, relative to the largest.
+var algos = []struct {
+	name  string
+	bound float64
+}{{"direct", 1e-4}, {"winograd", 1e-3}, {"auto", 1e-3}}
 
 // TestLogitsKept checks that an output file stays as it is when there is nothing
 // to write, and that nothing else is left in its folder.
@@ -447,8 +462,8 @@ func TestModels(t *testing.T) {
 	}
 }
 
-// TestPhotographs compares the answers for real photographs with those of
-// another implementation, whose JPEG decoder and resizer are others too.
+// TestPhotographs compares the answers for real photographs, by every algorithm, with
+// those of another implementation, whose JPEG decoder and resizer are others too.
 func TestPhotographs(t *testing.T) {
 	file, err := os.ReadFile(kerneltest.Shared(t, "images/expected.json"))
 	if err != nil {
@@ -464,26 +479,28 @@ func TestPhotographs(t *testing.T) {
 	if len(expected) != 16 {
 		t.Fatalf("%d photographs, expected 16", len(expected))
 	}
-	args := []string{"-json", "-weights", kerneltest.Shared(t, "weights/compressed_SqueezeNet.net")}
-	for _, e := range expected {
-		args = append(args, kerneltest.Shared(t, "images/"+e.File))
-	}
-	status, stdout, stderr := command(args...)
-	if status != 0 || strings.Contains(stderr, "random") {
-		t.Fatalf("status %d, standard error %q", status, stderr)
-	}
-	d := json.NewDecoder(strings.NewReader(stdout))
-	for _, e := range expected {
-		var r result
-		if err := d.Decode(&r); err != nil {
-			t.Fatal(err)
+	for _, algo := range algos {
+		args := []string{"-json", "-algo", algo.name, "-weights", kerneltest.Shared(t, "weights/compressed_SqueezeNet.net")}
+		for _, e := range expected {
+			args = append(args, kerneltest.Shared(t, "images/"+e.File))
 		}
-		if len(r.Top) != 5 {
-			t.Fatalf("%d classes, expected 5", len(r.Top))
+		status, stdout, stderr := command(args...)
+		if status != 0 || strings.Contains(stderr, "random") {
+			t.Fatalf("%s: status %d, standard error %q", algo.name, status, stderr)
 		}
-		class, prob := int(e.Top5[0][0]), e.Top5[0][1]
-		if got := r.Top[0]; got.Class != class || math.Abs(float64(got.Prob)-prob) > 0.06 {
-			t.Errorf("%s: class %d with probability %.4f, want %d with %.4f", e.File, got.Class, got.Prob, class, prob)
+		d := json.NewDecoder(strings.NewReader(stdout))
+		for _, e := range expected {
+			var r result
+			if err := d.Decode(&r); err != nil {
+				t.Fatal(err)
+			}
+			if len(r.Top) != 5 {
+				t.Fatalf("%d classes, expected 5", len(r.Top))
+			}
+			class, prob := int(e.Top5[0][0]), e.Top5[0][1]
+			if got := r.Top[0]; got.Class != class || math.Abs(float64(got.Prob)-prob) > 0.06 {
+				t.Errorf("%s, %s: class %d with probability %.4f, want %d with %.4f", algo.name, e.File, got.Class, got.Prob, class, prob)
+			}
 		}
 	}
 }

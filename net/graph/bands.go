@@ -48,8 +48,9 @@ type rowReader struct {
 // from returns the first row that r reads when it computes its rows from y on.
 func (r rowReader) from(y int) int { return y*r.stride - r.pad }
 
-// to returns the row behind the last that r reads to compute its rows below y.
-func (r rowReader) to(y int) int { return (y-1)*r.stride - r.pad + r.kernel }
+// to returns the row behind the last that r reads to compute its rows below y; a
+// window of padding alone counts as one that reads a row.
+func (r rowReader) to(y int) int { return (y-1)*r.stride + max(r.kernel-r.pad, 1) }
 
 // prev returns how far the value was computed before band k.
 func (r *rows) prev(k int) int {
@@ -136,6 +137,8 @@ func (l *layout) segment(first, last int, convs map[int]*kernels.Conv, batch, th
 		s.slots = threads
 	case outer == 1 && values[end].shape.H/threads > 2*(values[end].tail+values[end].align):
 		s.slots, parts = threads, threads
+	default:
+		return nil // too little for all threads to share
 	}
 	s.bands = (n + parts - 1) / parts
 	for part := range parts {

@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"cmp"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -63,6 +64,17 @@ func fill(v kernels.View, seed uint64) {
 	}
 }
 
+// poison writes NaN to every pixel of v.
+func poison(v kernels.View) {
+	for n := range v.N {
+		for y := range v.H {
+			for x := range v.W {
+				kerneltest.Poison(v.Pixels(n, y, x))
+			}
+		}
+	}
+}
+
 // run fills the input and runs the plan.
 func run(t *testing.T, p *graph.Plan) {
 	t.Helper()
@@ -104,6 +116,10 @@ func checkNodes(t *testing.T, p *graph.Plan, w stored, wholeMACs int) {
 		}
 		return v
 	}
+	algos := map[string]kernels.Algo{}
+	for _, s := range p.Steps() {
+		algos[s.Name] = s.Algo
+	}
 	for i, n := range infos {
 		names := m.Nodes[i].Inputs
 		if len(names) == 0 {
@@ -124,7 +140,10 @@ func checkNodes(t *testing.T, p *graph.Plan, w stored, wholeMACs int) {
 
 		switch l := n.Layer.(type) {
 		case layer.Weighted:
-			c := convCheck{what, l.ConvShape(n.In[0]), dst, src[0], w[n.Name][0], w[n.Name][1], relu}
+			c := convCheck{what, l.ConvShape(n.In[0]), dst, src[0], w[n.Name][0], w[n.Name][1], relu, 0}
+			if algos[n.Name] == kernels.Winograd {
+				c.winograd = largest(dense(src[0]))
+			}
 			if n.Cost.MACs*int64(dst.N) <= int64(wholeMACs) {
 				c.whole(t)
 			} else {
@@ -147,10 +166,7 @@ func checkNodes(t *testing.T, p *graph.Plan, w stored, wholeMACs int) {
 			// The difference from the largest logit is rounded, and exp turns the
 			// absolute error into a relative one.
 			want := ref.Softmax(src[0])
-			spread := 0.0
-			for _, v := range dense(src[0]) {
-				spread = max(spread, v, -v)
-			}
+			spread := largest(dense(src[0]))
 			kerneltest.Compare(t, what, dst, want, kerneltest.RelativeBound(4+int(2*spread), want))
 		case layer.ReLU:
 			want := dense(src[0])
@@ -210,12 +226,49 @@ type convCheck struct {
 	dst, src      kernels.View
 	weights, bias []float32
 	relu          bool
+	winograd      float64 // the largest input, if computed by Winograd's algorithm
 }
 
 func (c convCheck) whole(t *testing.T) {
 	t.Helper()
 	want, abs := ref.Conv(c.shape, c.src, c.weights, c.bias, c.relu)
-	kerneltest.Compare(t, c.what, c.dst, want, kerneltest.SumBound(c.shape.K()+1, abs))
+	bound := kerneltest.SumBound(c.shape.K()+1, abs)
+	if c.winograd > 0 {
+		bound = c.winogradBound(abs)
+	}
+	kerneltest.Compare(t, c.what, c.dst, want, bound)
+}
+
+// winogradBound returns the bound for results of Winograd's algorithm: what
+// kernels.WinogradBound promises for all data, and, as that leaves room for the worst
+// of them, what rounding does to these. Errors of a tile spread over it, so that
+// the largest sum of absolute values matters.
+func (c convCheck) winogradBound(abs []float64) func(i int) float64 {
+	b, k := kernels.WinogradBound(c.shape), c.shape.K()
+	worst := make([]float64, c.shape.Out)
+	for o := range worst {
+		sum := 0.0
+		for _, w := range c.weights[o*k : (o+1)*k] {
+			sum += math.Abs(float64(w))
+		}
+		worst[o] = b * (c.winograd*sum + math.Abs(float64(c.bias[o])))
+	}
+	typical := winogradTypical * largest(abs)
+	return func(i int) float64 { return min(worst[i%len(worst)], typical) }
+}
+
+// winogradTypical is the error of Winograd's algorithm, relative to the largest sum of
+// absolute values, that random weights stay below: it is 3e-6 for few channels, less for
+// many.
+const winogradTypical = 1e-5
+
+// largest returns the largest absolute value.
+func largest(values []float64) float64 {
+	most := 0.0
+	for _, v := range values {
+		most = max(most, math.Abs(v))
+	}
+	return most
 }
 
 // samples checks a few pieces, the corners among them.

@@ -157,23 +157,51 @@ func checkPlans(t *testing.T, m *graph.Model, batch int, steps string) {
 	t.Helper()
 	w := random(t, m)
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for _, threads := range []int{1, 3} {
-			keep := compile(t, m, w, graph.Options{Set: set, Threads: threads, Batch: batch, KeepAll: true})
+		for _, algo := range []kernels.Algo{kernels.Direct, kernels.Winograd} {
+			o := graph.Options{Set: set, Algo: algo, Batch: batch}
+			keep := compileKeep(t, m, w, o, 1)
 			if got := stepNames(keep); got != steps {
 				t.Errorf("steps are %q, want %q", got, steps)
 			}
-			run(t, keep)
 			checkNodes(t, keep, w, math.MaxInt)
-
-			reuse := compile(t, m, w, graph.Options{Set: set, Threads: threads, Batch: batch})
-			for range 2 { // the second on what the first left behind
-				run(t, reuse)
-				kerneltest.Compare(t, "output with reuse of memory", reuse.Output(), dense(keep.Output()), nil)
-				kerneltest.Compare(t, "logits with reuse of memory", reuse.Logits(), dense(keep.Logits()), nil)
+			checkNodes(t, compileKeep(t, m, w, o, 3), w, math.MaxInt)
+			for _, way := range []struct{ threads, bands int }{{1, 1}, {1, 100}, {3, 2}} {
+				o.Threads = way.threads
+				checkReuse(t, keep, w, o, way.bands)
 			}
-			kerneltest.Compare(t, "input after two runs", reuse.Input(), dense(keep.Input()), nil)
 		}
 	})
+}
+
+// compileKeep compiles m with KeepAll and runs it.
+func compileKeep(t *testing.T, m *graph.Model, w graph.Weights, o graph.Options, threads int) *graph.Plan {
+	t.Helper()
+	o.KeepAll, o.Threads = true, threads
+	p := compile(t, m, w, o)
+	run(t, p)
+	return p
+}
+
+// checkReuse compiles keep's model with reuse of memory, and up to so many bands for
+// values of any size. On what a run on NaNs left behind, its results must be keep's,
+// which has at least as many images, bit by bit. It returns the plan.
+func checkReuse(t *testing.T, keep *graph.Plan, w graph.Weights, o graph.Options, bands int) *graph.Plan {
+	t.Helper()
+	defer graph.SetBands(bands)()
+	p := compile(t, keep.Model(), w, o)
+	what := fmt.Sprintf("%v, batch %d, %d threads, up to %d bands: ", o.Algo, p.Input().N, p.Threads(), bands)
+	poison(p.Input())
+	if err := p.Run(); err != nil {
+		t.Fatal(err)
+	}
+	run(t, p)
+	for _, c := range []struct {
+		name      string
+		got, want kernels.View
+	}{{"input", p.Input(), keep.Input()}, {"logits", p.Logits(), keep.Logits()}, {"output", p.Output(), keep.Output()}} {
+		kerneltest.Compare(t, what+c.name, c.got, dense(c.want)[:len(dense(c.got))], nil)
+	}
+	return p
 }
 
 func TestHalo(t *testing.T) {
@@ -203,32 +231,73 @@ func TestSteps(t *testing.T) {
 		node("fc", layer.Dense{Out: 10}),
 	)
 	m.Head = "fc"
-	p := compile(t, m, random(t, m), graph.Options{Batch: 5})
 	in, mid, row := image.Elems(), 9*11*4, 3
 	cost := func(params, macs, elems int) kernels.Cost {
 		return kernels.Cost{Params: int64(params), MACs: int64(5 * macs), Bytes: int64(4 * (params + 5*elems))}
 	}
 	want := []graph.Step{
-		{Name: "conv1", Op: "conv3x3", Stage: "stem", Out: layer.Shape{H: 9, W: 11, C: 4}, Cost: cost(4*27+4, mid*27, in+mid)},
+		{Name: "conv1", Op: "conv3x3", Stage: "stem", Out: layer.Shape{H: 9, W: 11, C: 4}, Cost: cost(4*27+4, mid*27, in+mid), Winograd: true},
 		{Name: "pool", Op: "maxpool", Stage: "1x3", Out: layer.Shape{H: 1, W: 3, C: 4}, Cost: cost(0, 0, mid+4*row)},
-		{Name: "conv2", Op: "conv1x1", Stage: "1x3", Out: layer.Shape{H: 1, W: 3, C: 2}, Cost: cost(8+2, 2*row*4, 4*row+2*row)},
+		{Name: "conv2", Op: "conv1x1", Stage: "1x3", Out: layer.Shape{H: 1, W: 3, C: 2}, Cost: cost(8+2, 2*row*4, 4*row+2*row), Algo: kernels.Direct},
 		// conv2 is in place, pool has another reader and is copied.
 		{Name: "cat", Op: "concat", Stage: "1x3", Out: layer.Shape{H: 1, W: 3, C: 6}, Cost: cost(0, 0, 2*4*row)},
-		{Name: "fc", Op: "dense", Stage: "head", Out: layer.Shape{H: 1, W: 1, C: 10}, Cost: cost(6*row*10+10, 6*row*10, 6*row+10)},
+		{Name: "fc", Op: "dense", Stage: "head", Out: layer.Shape{H: 1, W: 1, C: 10}, Cost: cost(6*row*10+10, 6*row*10, 6*row+10), Algo: kernels.Direct},
 	}
-	got := p.Steps()
-	if len(got) != len(want) {
-		t.Fatalf("steps are %+v, want %+v", got, want)
-	}
-	for i := range want {
-		if got[i] != want[i] {
-			t.Errorf("step %d is\n%+v, want\n%+v", i, got[i], want[i])
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for algo, picked := range map[kernels.Algo]kernels.Algo{
+			kernels.Auto:     kernels.Pick(set, conv.ConvShape(image), image.H, image.W),
+			kernels.Direct:   kernels.Direct,
+			kernels.Winograd: kernels.Winograd,
+		} {
+			want[0].Algo = picked
+			p := compile(t, m, random(t, m), graph.Options{Set: set, Algo: algo, Batch: 5})
+			got := p.Steps()
+			if len(got) != len(want) {
+				t.Fatalf("steps are %+v, want %+v", got, want)
+			}
+			for i := range want {
+				if got[i] != want[i] {
+					t.Errorf("%v: step %d is\n%+v, want\n%+v", algo, i, got[i], want[i])
+				}
+			}
+			got[0].Name = "scribble"
+			if p.Steps()[0] != want[0] {
+				t.Error("Steps returns the plan's own slice")
+			}
 		}
+	})
+}
+
+// TestPick checks that a plan takes the algorithm that kernels.Pick names, for a
+// network that has layers of each.
+func TestPick(t *testing.T) {
+	m := small(layer.Shape{H: 40, W: 40, C: 3},
+		node("few", layer.Conv{Out: 64, Kernel: 3, Pad: 1}),
+		node("many", layer.Conv{Out: 64, Kernel: 3, Pad: 1}),
+		node("flat", layer.Conv{Out: 16, Kernel: 1}),
+		node("tiny", layer.Conv{Out: 16, Kernel: 39}),
+	)
+	infos, err := m.Infer()
+	if err != nil {
+		t.Fatal(err)
 	}
-	got[0].Name = "scribble"
-	if p.Steps()[0] != want[0] {
-		t.Error("Steps returns the plan's own slice")
-	}
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		seen := map[kernels.Algo]bool{}
+		for i, s := range compile(t, m, random(t, m), graph.Options{Set: set}).Steps() {
+			in := infos[i].In[0]
+			shape := infos[i].Layer.(layer.Conv).ConvShape(in)
+			if want := kernels.Pick(set, shape, in.H, in.W); s.Algo != want {
+				t.Errorf("%s: algorithm %v, want %v", s.Name, s.Algo, want)
+			}
+			if want := kernels.HasWinograd(set, shape, in.H, in.W); s.Winograd != want {
+				t.Errorf("%s: Winograd is %v, want %v", s.Name, s.Winograd, want)
+			}
+			seen[s.Algo] = true
+		}
+		if !seen[kernels.Direct] || !seen[kernels.Winograd] {
+			t.Errorf("the only algorithm is %v", seen)
+		}
+	})
 }
 
 func TestNode(t *testing.T) {

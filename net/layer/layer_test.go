@@ -142,3 +142,57 @@ func TestOutShapeErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestWindow checks which layers can compute a band of rows, and from what.
+func TestWindow(t *testing.T) {
+	one, two := shapes(9, 11, 4), shapes(9, 11, 4, 9, 11, 4)
+	tests := []struct {
+		layer               layer.Layer
+		in                  []layer.Shape
+		kernel, stride, pad int // kernel 0: no windows
+	}{
+		{layer.Conv{Out: 8, Kernel: 3, Stride: 2, Pad: 1}, one, 3, 2, 1},
+		{layer.Conv{Out: 8, Kernel: 5, Groups: 4}, one, 5, 1, 0},
+		{layer.Conv{Out: 8, Kernel: 2, Pad: 3}, one, 2, 1, 3},
+		{layer.Conv{Out: 8, Kernel: 1, Stride: 3}, one, 1, 3, 0},
+		{layer.Conv{Out: 8, Kernel: 1, Pad: 1}, one, 0, 0, 0}, // its ring has no windows
+		{layer.MaxPool{Kernel: 3, Stride: 2, Ceil: true}, one, 3, 2, 0},
+		{layer.MaxPool{Kernel: 2}, one, 2, 1, 0},
+		{layer.MaxPool{Kernel: 3, Stride: 2, Pad: 1}, one, 0, 0, 0}, // a window clipped above is not one of fewer rows
+		{layer.AvgPool{Kernel: 2, Stride: 3}, one, 2, 3, 0},
+		{layer.AvgPool{Kernel: 2, Stride: 3, Pad: 1}, one, 0, 0, 0},
+		{layer.LRN{Size: 5, Alpha: 1e-4, Beta: 0.75, K: 1}, one, 1, 1, 0},
+		{layer.ReLU{}, one, 1, 1, 0},
+		{layer.Add{}, two, 1, 1, 0},
+		{layer.Dense{Out: 10}, one, 0, 0, 0},
+		{layer.GlobalAvgPool{}, one, 0, 0, 0},
+		{layer.Softmax{}, one, 0, 0, 0},
+		{layer.Dropout{Rate: 0.5}, one, 0, 0, 0},
+		{layer.Concat{}, two, 0, 0, 0},
+	}
+	for _, test := range tests {
+		kernel, stride, pad, ok := 0, 0, 0, false
+		if w, windowed := test.layer.(layer.Windowed); windowed {
+			kernel, stride, pad, ok = w.Window(test.in)
+		}
+		if ok != (test.kernel > 0) {
+			t.Errorf("%T%+v has windows: %v, want %v", test.layer, test.layer, ok, !ok)
+			continue
+		}
+		if !ok {
+			continue
+		}
+		if kernel != test.kernel || stride != test.stride || pad != test.pad {
+			t.Errorf("%T%+v.Window() = %d, %d, %d, want %d, %d, %d", test.layer, test.layer, kernel, stride, pad, test.kernel, test.stride, test.pad)
+		}
+		// The windows of all rows fit what OutShape says: the last starts inside the image
+		// or its padding, and there is no room for another.
+		out, err := test.layer.OutShape(test.in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last := (out.H-1)*stride - pad; last >= test.in[0].H+pad || last+stride+kernel <= test.in[0].H+pad {
+			t.Errorf("%T%+v: %d rows of output for %d of input with windows of %d, stride %d, padding %d", test.layer, test.layer, out.H, test.in[0].H, kernel, stride, pad)
+		}
+	}
+}

@@ -61,21 +61,25 @@ func absMax(s []float32) float64 {
 	return m
 }
 
-// TestGoldenLogits compares the network with another implementation's results.
+// TestGoldenLogits compares the network with another implementation's results. Bounds
+// are relative to the largest logit.
 func TestGoldenLogits(t *testing.T) {
+	bounds := map[kernels.Algo]float64{kernels.Direct: 1e-4, kernels.Winograd: 1e-3}
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		p := published(t, graph.Options{Set: set})
-		for i := range 3 {
-			run(t, p, readShared(t, fmt.Sprintf("golden/input%d.npy", i)))
-			want := readShared(t, fmt.Sprintf("golden/logits%d.npy", i))
-			got := tensor.FromView(p.Logits())
-			if !slices.Equal(want.Dims, got.Dims[:len(want.Dims)]) {
-				t.Fatalf("logits have the shape %s, want %s", got.Shape(), want.Shape())
-			}
-			bound := 1e-4 * absMax(want.Data)
-			for c, v := range got.Data {
-				if d := math.Abs(float64(v - want.Data[c])); !(d <= bound) {
-					t.Errorf("input %d, class %d: logit %v, want %v ± %.2g", i, c, v, want.Data[c], bound)
+		for algo, relative := range bounds {
+			p := published(t, graph.Options{Set: set, Algo: algo})
+			for i := range 3 {
+				run(t, p, readShared(t, fmt.Sprintf("golden/input%d.npy", i)))
+				want := readShared(t, fmt.Sprintf("golden/logits%d.npy", i))
+				got := tensor.FromView(p.Logits())
+				if !slices.Equal(want.Dims, got.Dims[:len(want.Dims)]) {
+					t.Fatalf("logits have the shape %s, want %s", got.Shape(), want.Shape())
+				}
+				bound := relative * absMax(want.Data)
+				for c, v := range got.Data {
+					if d := math.Abs(float64(v - want.Data[c])); !(d <= bound) {
+						t.Errorf("%v, input %d, class %d: logit %v, want %v ± %.2g", algo, i, c, v, want.Data[c], bound)
+					}
 				}
 			}
 		}
@@ -99,7 +103,7 @@ func nodeName(original string) string {
 	).Replace(original)
 }
 
-// TestGoldenNodes compares statistics of every node for one image.
+// TestGoldenNodes compares statistics of every node for one image, computed directly.
 func TestGoldenNodes(t *testing.T) {
 	file, err := os.ReadFile(kerneltest.Shared(t, "golden/nodes0.json"))
 	if err != nil {
@@ -117,7 +121,7 @@ func TestGoldenNodes(t *testing.T) {
 		t.Fatalf("%d nodes, expected those of a whole network", len(nodes))
 	}
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		p := published(t, graph.Options{Set: set, KeepAll: true})
+		p := published(t, graph.Options{Set: set, Algo: kernels.Direct, KeepAll: true})
 		run(t, p, readShared(t, "golden/input0.npy"))
 		for original, want := range nodes {
 			v, ok := p.Node(nodeName(original))

@@ -1,0 +1,485 @@
+package graph_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"firebench/kernels"
+	"firebench/kernels/kerneltest"
+	"firebench/net/graph"
+	"firebench/net/layer"
+	"firebench/net/models"
+)
+
+// same3 and the like keep height and width.
+var (
+	same3 = layer.Conv{Out: 5, Kernel: 3, Pad: 1}
+	same5 = layer.Conv{Out: 4, Kernel: 5, Pad: 2}
+	same7 = layer.Conv{Out: 3, Kernel: 7, Pad: 3}
+	one   = layer.Conv{Out: 6, Kernel: 1}
+	lrn   = layer.LRN{Size: 3, Alpha: 1, Beta: 0.75, K: 1}
+	pool3 = layer.MaxPool{Kernel: 3, Stride: 2, Ceil: true} // ends a segment
+)
+
+// segments are networks that bands of rows pass through, each with a trap.
+var segments = []struct {
+	name  string
+	nodes []graph.Node
+}{
+	{"two", []graph.Node{node("a", same3), node("b", same3)}},
+	{"same", []graph.Node{node("a", same3), node("b", same5), node("c", same7), node("d", one), node("e", same3)}},
+	{"valid", []graph.Node{node("a", layer.Conv{Out: 3, Kernel: 3}), node("b", layer.Conv{Out: 4, Kernel: 2}), node("c", layer.Conv{Out: 5, Kernel: 4}), node("d", one)}},
+	{"more padding than the windows need", []graph.Node{node("a", layer.Conv{Out: 4, Kernel: 3, Pad: 2}), node("b", layer.Conv{Out: 3, Kernel: 5, Pad: 4}), node("c", same3)}},
+	{"windows of padding alone", []graph.Node{node("a", layer.Conv{Out: 4, Kernel: 2, Pad: 3}), node("b", layer.Conv{Out: 3, Kernel: 3, Pad: 5}), node("c", same3)}},
+	{"stride in the middle", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 6, Kernel: 3, Stride: 2, Pad: 1}), node("c", same3), node("d", one)}},
+	// Winograd's algorithm for these reads a row that has no weight.
+	{"phases", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 6, Kernel: 7, Stride: 2, Pad: 3}), node("c", same3)}},
+	{"phases without padding", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 6, Kernel: 5, Stride: 2}), node("c", same3)}},
+	{"phases with rows to spare", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 6, Kernel: 11, Stride: 4, Pad: 2}), node("c", one)}},
+	{"rows that nobody reads", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 4, Kernel: 1, Stride: 3}), node("c", one)}},
+	{"groups", []graph.Node{node("a", layer.Conv{Out: 6, Kernel: 3, Pad: 1}), node("b", layer.Conv{Out: 8, Kernel: 5, Pad: 2, Groups: 2}), node("c", layer.Conv{Out: 4, Kernel: 3, Pad: 1, Groups: 4})}},
+	{"elementwise", []graph.Node{node("a", same3), node("n", lrn), node("b", same3), node("r", relu), node("d", layer.Dropout{}), node("p", layer.MaxPool{Kernel: 2}), node("s", relu)}},
+
+	{"small steps of pools", []graph.Node{node("a", same3), node("p", layer.MaxPool{Kernel: 3, Ceil: true}), node("q", layer.AvgPool{Kernel: 2}), node("b", same3)}},
+	// What the last windows lack, no earlier row makes up for.
+	{"ceil", []graph.Node{node("a", same3), node("p", layer.AvgPool{Kernel: 3, Stride: 3, Ceil: true}), node("b", same3)}},
+	{"ceil of two", []graph.Node{node("a", same3), node("p", layer.AvgPool{Kernel: 2, Stride: 2, Ceil: true}), node("b", one)}},
+	{"pool at the end", []graph.Node{node("a", same3), node("b", one), node("p", pool3)}},
+	{"pools between", []graph.Node{node("a", same3), node("b", same3), node("p", pool3), node("c", one), node("d", same5), node("q", pool3), node("e", same3), node("f", one)}},
+	{"padded pool, which has no bands", []graph.Node{node("a", same3), node("b", same3), node("p", layer.MaxPool{Kernel: 3, Pad: 1}), node("c", same3), node("d", same3)}},
+	{"padded 1×1, which has no bands", []graph.Node{node("a", same3), node("b", same3), node("p", layer.Conv{Out: 4, Kernel: 1, Pad: 1}), node("c", same3), node("d", same3)}},
+
+	{"fire", fire("f", "input", "z")},
+	{"fires", slices.Concat(fire("f", "input", "f.out"), fire("g", "f.out", "g.out"), []graph.Node{node("p", pool3)}, fire("h", "p", "z"))},
+	{"concat in concat", []graph.Node{
+		node("a", same3), node("b", same5, "input"), node("c", layer.Concat{}, "a", "b"),
+		node("d", one, "input"), node("e", layer.Concat{}, "d", "c"), node("f", same7), node("g", one),
+	}},
+	{"parts with different windows", []graph.Node{
+		node("x", one), node("a", same7, "x"), node("b", layer.MaxPool{Kernel: 1}, "x"), node("c", lrn, "x"),
+		node("d", layer.Concat{}, "a", "b", "c"), node("e", same3),
+	}},
+	// Winograd's tiles for these are 3, 4 and 2 rows high.
+	{"parts with different tiles", []graph.Node{
+		node("x", one), node("a", layer.Conv{Out: 4, Kernel: 4, Pad: 2}, "x"), node("b", layer.Conv{Out: 4, Kernel: 3, Pad: 1}, "x"), node("c", same5, "x"),
+		node("k", layer.MaxPool{Kernel: 2}, "b"), node("l", layer.MaxPool{Kernel: 2}, "c"), node("m", layer.Conv{Out: 4, Kernel: 3}, "a"),
+		node("b3", layer.Conv{Out: 4, Kernel: 2}, "b"), node("d", layer.Concat{}, "k", "l", "m", "b3"), node("z", same3),
+	}},
+	{"tiles of 3 beside tiles of 4", []graph.Node{
+		node("a", layer.Conv{Out: 7, Kernel: 2, Pad: 1}), node("b", layer.Conv{Out: 4, Kernel: 4, Pad: 1}, "a"), node("c", layer.Conv{Out: 5, Kernel: 3, Pad: 1}, "input"),
+		node("d", layer.Concat{}, "b", "c"), node("z", same5),
+	}},
+	{"concat of what the segment does not compute", []graph.Node{
+		node("n", lrn), node("a", one), node("m", lrn), node("c", layer.Concat{}, "a", "input"),
+		node("r", relu), node("d", layer.Concat{}, "m", "r"), node("p", pool3),
+		node("y", same3), node("z", same3),
+	}},
+	{"concat of a pool that ends a segment", []graph.Node{
+		node("a", same3), node("p", pool3), node("b", layer.Conv{Out: 4, Kernel: 3, Stride: 2, Pad: 1}, "a"),
+		node("q", layer.MaxPool{Kernel: 1}, "b"), node("c", layer.Concat{}, "p", "p"), node("e", same3, "q"), node("f", layer.GlobalAvgPool{}, "e"),
+		node("g", layer.GlobalAvgPool{}, "c"), node("h", layer.Concat{}, "f", "g"),
+	}},
+	{"concat beyond the segment", []graph.Node{
+		node("a", same3), node("b", same3), node("x", layer.MaxPool{Kernel: 3, Pad: 1}), node("c", same3), node("d", layer.Concat{}, "c", "b"), node("e", one),
+	}},
+
+	{"bypass", []graph.Node{node("a", same3), node("r", relu), node("b", same5), node("c", layer.Conv{Out: 5, Kernel: 3, Pad: 1}), node("s", layer.Add{}, "r", "c"), node("s.r", relu), node("d", same3)}},
+	{"bypass of the input", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 2, Kernel: 5, Pad: 2}), node("s", layer.Add{}, "b", "input"), node("z", same3)}},
+	{"bypass around everything", []graph.Node{node("a", one), node("b", same7), node("c", same7), node("d", layer.Conv{Out: 6, Kernel: 1}), node("s", layer.Add{}, "a", "d")}},
+	{"sum with itself", []graph.Node{node("a", same3), node("s", layer.Add{}, "a", "a"), node("b", same3)}},
+	{"read outside too", []graph.Node{
+		node("a", same3), node("b", same3), node("c", same5), node("g", layer.GlobalAvgPool{}), node("h", layer.GlobalAvgPool{}, "a"), node("z", layer.Concat{}, "g", "h"),
+	}},
+	{"a larger halo outside", []graph.Node{
+		node("a", same3), node("b", same3), node("p", layer.MaxPool{Kernel: 3, Pad: 1}), node("c", same7), node("d", same7, "a"), node("s", layer.Add{}, "c", "d"),
+	}},
+	{"three windows on a value", []graph.Node{
+		node("a", same3), node("b", layer.Conv{Out: 5, Kernel: 7, Pad: 3}, "a"), node("c", layer.Conv{Out: 5, Kernel: 1}, "a"),
+		node("s", layer.Add{}, "b", "c"), node("t", layer.Add{}, "s", "a"), node("z", one),
+	}},
+	{"one branch far ahead", []graph.Node{
+		node("x", one), node("a", same7, "x"), node("b", same7), node("c", same7), node("d", layer.Conv{Out: 6, Kernel: 7, Pad: 3}), node("s", layer.Add{}, "x", "d"), node("z", one),
+	}},
+	{"logits inside", []graph.Node{node("a", same3), node("b", same3), node("c", one), node("s", layer.Softmax{})}},
+	{"end in other names", []graph.Node{node("a", same3), node("b", same3), node("r", relu), node("d", layer.Dropout{}), node("f", layer.Dense{Out: 3})}},
+	{"end before the segment", []graph.Node{node("a", same3), node("b", same3), node("x", layer.Softmax{}), node("d", layer.Dropout{}, "x"), node("e", layer.Dropout{})}},
+}
+
+// fire is a Fire module that reads in and ends in a layer named out.
+func fire(name, in, out string) []graph.Node {
+	s := name + ".s"
+	return []graph.Node{
+		node(s, layer.Conv{Out: 3, Kernel: 1}, in), node(s+".r", relu),
+		node(name+".e1", layer.Conv{Out: 4, Kernel: 1}, s+".r"), node(name+".e1.r", relu),
+		node(name+".e3", layer.Conv{Out: 6, Kernel: 3, Pad: 1}, s+".r"), node(name+".e3.r", relu),
+		node(name+".c", layer.Concat{}, name+".e1.r", name+".e3.r"),
+		node(out, layer.Conv{Out: 4, Kernel: 3, Pad: 1}),
+	}
+}
+
+// ways to run a network in bands. The first three have 1, 2 and 3 threads and images;
+// threads share images, except for the last, in which each has one of its own.
+var ways = []struct{ bands, threads, batch int }{{4, 2, 1}, {2, 1, 3}, {100, 3, 2}, {5, 3, 1}, {100, 1, 1}, {3, 2, 2}}
+
+// TestBands runs networks in all numbers of bands, and compares them with the same
+// in one piece.
+func TestBands(t *testing.T) {
+	inputs := []layer.Shape{{H: 63, W: 8, C: 2}, {H: 16, W: 17, C: 2}}
+	if testing.Short() {
+		inputs = inputs[:1]
+	}
+	for _, test := range segments {
+		t.Run(test.name, func(t *testing.T) {
+			banded := false
+			for _, input := range inputs {
+				m := small(input, test.nodes...)
+				w := random(t, m)
+				kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+					skipSlow(t, set)
+					for _, algo := range []kernels.Algo{kernels.Direct, kernels.Winograd} {
+						o := graph.Options{Set: set, Algo: algo, Batch: 3}
+						keep := compileKeep(t, m, w, o, 1)
+						checkNodes(t, keep, w, math.MaxInt)
+						for _, way := range ways {
+							o.Threads, o.Batch = way.threads, way.batch
+							p := checkReuse(t, keep, w, o, way.bands)
+							banded = banded || len(graph.Slots(p)) > 0
+						}
+						checkAllocs(t, checkReuse(t, keep, w, o, 4))
+					}
+				})
+			}
+			if !banded {
+				t.Error("nothing ran in bands")
+			}
+		})
+	}
+}
+
+// skipSlow skips all but the fastest instruction set in short mode.
+func skipSlow(t *testing.T, set *kernels.Set) {
+	t.Helper()
+	if best, err := kernels.Best(); testing.Short() && (err != nil || set.ISA != best) {
+		t.Skip("takes seconds")
+	}
+}
+
+// TestBandsOfNets does the same with the layers of real networks, on small images. Dense
+// layers, which have no bands, are left out.
+func TestBandsOfNets(t *testing.T) {
+	for _, m := range models.All() {
+		t.Run("net="+m.Name, func(t *testing.T) {
+			m.Input.H, m.Input.W, m.Head = 87, 63, ""
+			if i := slices.IndexFunc(m.Nodes, func(n graph.Node) bool { return n.Layer.Op() == "dense" }); i >= 0 {
+				m.Nodes = m.Nodes[:i]
+			}
+			w := random(t, m)
+			kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+				skipSlow(t, set)
+				for _, algo := range []kernels.Algo{kernels.Direct, kernels.Winograd} {
+					o := graph.Options{Set: set, Algo: algo, Batch: 3}
+					keep := compileKeep(t, m, w, o, 2)
+					for _, way := range ways[:3] {
+						o.Threads, o.Batch = way.threads, way.batch
+						slots := graph.Slots(checkReuse(t, keep, w, o, way.bands))
+						if len(slots) == 0 && o.Threads == 1 {
+							t.Errorf("%v: nothing ran in bands", algo)
+						}
+						for _, pieces := range slots {
+							if len(pieces) != o.Threads || slices.Min(pieces) == 0 {
+								t.Errorf("%v, %d threads, batch %d: pieces %v in a segment, want all threads at work", algo, o.Threads, o.Batch, pieces)
+							}
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestBandsOfLargeValues leaves the number of bands to the rule, for values that do
+// not fit any cache.
+func TestBandsOfLargeValues(t *testing.T) {
+	side := 8 * int(math.Ceil(math.Sqrt(float64(kernels.Level2())/32/64))) // 32 channels are four times the cache
+	m := small(layer.Shape{H: side, W: side, C: 2},
+		node("a", layer.Conv{Out: 32, Kernel: 3, Pad: 1}), node("r", relu),
+		node("b", layer.Conv{Out: 32, Kernel: 1}),
+		node("c", layer.MaxPool{Kernel: 3, Stride: 2, Ceil: true}),
+	)
+	w := random(t, m)
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for _, o := range []graph.Options{{Threads: 1, Batch: 2}, {Threads: 2, Batch: 2}, {Threads: 2, Batch: 1}, {Threads: 3, Batch: 2}} {
+			o.Set, o.Algo = set, kernels.Direct
+			keep := compileKeep(t, m, w, o, 1)
+			p := compile(t, m, w, o)
+			run(t, p)
+			kerneltest.Compare(t, "output", p.Output(), dense(keep.Output()), nil)
+			slots := graph.Slots(p)
+			if len(slots) != 1 || len(slots[0]) != o.Threads {
+				t.Fatalf("%d threads, batch %d: pieces %v, want one segment for all threads", o.Threads, o.Batch, slots)
+			}
+			pieces := slots[0]
+			if slices.Min(pieces) < 3*2 || slices.Min(pieces) < slices.Max(pieces)*2/3 {
+				t.Errorf("%d threads, batch %d: pieces %v, want about as many each, of 3 steps in more than one band", o.Threads, o.Batch, pieces)
+			}
+			if whole := int64(4 * o.Batch * side * side * 32); p.ArenaBytes() >= whole {
+				t.Errorf("%d threads, batch %d: the arena has %d bytes, as many as the %d of one of the values that need not be there as a whole", o.Threads, o.Batch, p.ArenaBytes(), whole)
+			}
+		}
+	})
+}
+
+// TestBandRule checks what any rule must keep to.
+func TestBandRule(t *testing.T) {
+	cache := kernels.Level2()
+	for _, test := range []struct{ inner, weights, rows, least, most int }{
+		{0, 0, 100, 0, 1},
+		{1000, 1000, 100, 0, 1},             // all is in the cache anyway
+		{10 * cache, 1000, 100, 10, 50},     // and nothing is
+		{10 * cache, 1000, 7, 2, 3},         // two rows at least
+		{10 * cache, 1000, 1, 0, 1},         //
+		{10 * cache, 10 * cache, 100, 0, 1}, // weights would be read again and again
+		{1000 * cache, cache / 16, 1 << 20, 1000, 1 << 19},
+	} {
+		if got := graph.Bands(test.inner, test.weights, test.rows); got < test.least || got > test.most {
+			t.Errorf("%d bytes inside, %d of weights, %d rows: %d bands, want %d to %d", test.inner, test.weights, test.rows, got, test.least, test.most)
+		}
+	}
+}
+
+// A rowProbe is a layer with 3×3 windows that computes nothing but reports its name
+// and how many rows it should.
+type rowProbe struct {
+	name   string
+	report func(name string, rows int)
+}
+
+func (rowProbe) Op() string                                              { return "probe" }
+func (rowProbe) OutShape(in []layer.Shape) (layer.Shape, error)          { return in[0], nil }
+func (rowProbe) Cost([]layer.Shape) kernels.Cost                         { return kernels.Cost{} }
+func (rowProbe) Window([]layer.Shape) (kernel, stride, pad int, ok bool) { return 3, 1, 1, true }
+
+func (p rowProbe) Bind(b layer.Binding) ([]kernels.Task, error) {
+	return []kernels.Task{probeTask{probe{1, func() { p.report(p.name, b.Dst.H) }}}}, nil
+}
+
+// rowProbes is a model of three of them with h rows.
+func rowProbes(h int, report func(name string, rows int)) *graph.Model {
+	return small(layer.Shape{H: h, W: 3, C: 2}, node("a", rowProbe{"a", report}), node("b", rowProbe{"b", report}), node("c", rowProbe{"c", report}))
+}
+
+// TestBandOrder checks that every band passes through all layers before the next
+// one, image by image, and that parts of it cannot be run alone.
+func TestBandOrder(t *testing.T) {
+	var log []string
+	m := rowProbes(10, func(name string, rows int) { log = append(log, fmt.Sprint(name, rows)) })
+	defer graph.SetBands(3)()
+	p := compile(t, m, random(t, m), graph.Options{Threads: 1, Batch: 2})
+	if err := p.Run(); err != nil {
+		t.Fatal(err)
+	}
+	// Rows 0-2, 3-5 and 6-9 of c need those of b up to 3, 6 and 9, and these need a's.
+	const image = "a5 b4 c3 a3 b3 c3 a2 b3 c4"
+	if got := strings.Join(log, " "); got != image+" "+image {
+		t.Errorf("Run ran %q, want %q twice", got, image)
+	}
+
+	log = nil
+	for what, err := range map[string]error{"RunStep": p.RunStep(1), "RunStage": p.RunStage("10x3")} {
+		if err == nil || !strings.Contains(err.Error(), "KeepAll") || log != nil {
+			t.Errorf("%s: error %v after %q, want one that names KeepAll and nothing done", what, err, log)
+		}
+	}
+	if err := compile(t, m, random(t, m), graph.Options{Threads: 1, Batch: 2, KeepAll: true}).RunStep(1); err != nil {
+		t.Error(err)
+	}
+	if got := strings.Join(log, " "); got != "b10" {
+		t.Errorf("with KeepAll, RunStep(1) ran %q, want b10", got)
+	}
+}
+
+// TestBandLabels checks that the profiler sees the layer of each piece of a band,
+// on every thread, and none afterwards.
+func TestBandLabels(t *testing.T) {
+	for _, threads := range []int{1, 2, 3} {
+		var mu sync.Mutex
+		pieces := 0
+		m := rowProbes(60, func(name string, rows int) {
+			mu.Lock()
+			defer mu.Unlock()
+			pieces++
+			profile := goroutines(t)
+			if !strings.Contains(profile, `"layer":"`+name+`"`) {
+				t.Errorf("%d threads: no goroutine carries the label of step %s:\n%s", threads, name, profile)
+			}
+			if n := strings.Count(profile, `"layer":`); n > threads {
+				t.Errorf("%d threads: %d goroutines carry labels", threads, n)
+			}
+		})
+		restore := graph.SetBands(6)
+		p := compile(t, m, random(t, m), graph.Options{Threads: threads})
+		restore()
+		run(t, p)
+		if pieces != 3*6 {
+			t.Errorf("%d threads: %d pieces, want 3 steps in 6 bands", threads, pieces)
+		}
+		p.Close()
+		if after := goroutines(t); strings.Contains(after, `"layer":`) {
+			t.Errorf("%d threads: labels are left behind:\n%s", threads, after)
+		}
+	}
+}
+
+// FuzzNets compiles a random network in all ways: every node of every algorithm is
+// what package ref computes, and bands do not change a bit.
+func FuzzNets(f *testing.F) {
+	seeds := uint64(150)
+	if testing.Short() {
+		seeds = 20
+	}
+	for seed := range seeds {
+		f.Add(seed)
+	}
+	isas, err := kernels.Supported()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		m := randomModel(r)
+		w := random(t, m)
+		defer func() {
+			if t.Failed() {
+				t.Logf("seed %d: %+v", seed, *m)
+			}
+		}()
+		for _, isa := range isas {
+			set, err := kernels.For(isa)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, algo := range []kernels.Algo{kernels.Direct, kernels.Winograd} {
+				o := graph.Options{Set: set, Algo: algo, Batch: 1 + r.IntN(3)}
+				keep := compileKeep(t, m, w, o, 1)
+				checkNodes(t, keep, w, math.MaxInt)
+				for _, bands := range []int{2 + r.IntN(5), 100} {
+					o.Threads = 1 + r.IntN(3)
+					checkReuse(t, keep, w, o, bands)
+				}
+			}
+		}
+	})
+}
+
+// randomModel returns a network of up to a dozen layers of all kinds and a few that
+// lead what nobody reads to its result.
+func randomModel(r *rand.Rand) *graph.Model {
+	g := generator{unread: map[string]bool{}}
+	g.values = []generated{{graph.Input, layer.Shape{H: 4 + r.IntN(60), W: 3 + r.IntN(10), C: 1 + r.IntN(5)}}}
+	for want := 2 + r.IntN(10); len(g.nodes) < want; {
+		v := g.values[len(g.values)-1]
+		if r.IntN(4) == 0 {
+			v = g.values[r.IntN(len(g.values))]
+		}
+		peers := slices.DeleteFunc(slices.Clone(g.values), func(p generated) bool { return p.shape.H != v.shape.H || p.shape.W != v.shape.W })
+		peer := peers[r.IntN(len(peers))]
+		window, stride, pad := 1+r.IntN(3), 1+r.IntN(3), r.IntN(8)/7
+		switch r.IntN(12) {
+		case 0, 1, 2, 3:
+			g.add(randomConv(r, v.shape.C), v)
+		case 4:
+			g.add(relu, v)
+		case 5:
+			g.add(layer.MaxPool{Kernel: window, Stride: stride, Pad: pad, Ceil: r.IntN(2) == 0}, v)
+		case 6:
+			g.add(layer.AvgPool{Kernel: window, Stride: stride, Pad: pad, Ceil: r.IntN(2) == 0}, v)
+		case 7:
+			g.add(lrn, v)
+		case 8:
+			g.add(layer.Dropout{}, v)
+		case 9:
+			g.add(layer.Concat{}, peer, v)
+		case 10:
+			g.add(layer.Concat{}, v, peer, peers[r.IntN(len(peers))])
+		case 11:
+			g.add(layer.Add{}, v, peer)
+		}
+	}
+	for len(g.unread) > 1 {
+		// Join what has the same size; what has not becomes one pixel.
+		first := slices.IndexFunc(g.values, g.isUnread)
+		peers := slices.DeleteFunc(slices.Clone(g.values), func(v generated) bool {
+			s := g.values[first].shape
+			return !g.isUnread(v) || v.shape.H != s.H || v.shape.W != s.W
+		})
+		if len(peers) > 1 {
+			g.add(layer.Concat{}, peers...)
+		} else {
+			g.add(layer.Dense{Out: 9}, peers[0])
+		}
+	}
+	if last := g.values[len(g.values)-1]; !g.isUnread(last) {
+		g.add(relu, g.values[slices.IndexFunc(g.values, g.isUnread)])
+	}
+	return small(g.values[0].shape, g.nodes...)
+}
+
+// randomConv returns a convolution for so many input channels, most with the padding
+// that keeps the size.
+func randomConv(r *rand.Rand, in int) layer.Conv {
+	c := layer.Conv{Kernel: []int{1, 1, 2, 3, 3, 3, 4, 5, 7}[r.IntN(9)]}
+	switch r.IntN(8) {
+	case 0, 1, 2, 3, 4:
+		c.Pad = c.Kernel / 2
+	case 5:
+		c.Pad = r.IntN(c.Kernel + 2)
+	}
+	if r.IntN(4) == 0 && (c.Kernel > 1 || c.Pad == 0) {
+		c.Stride = 1 + r.IntN(4)
+	}
+	c.Groups = 1
+	if in%2 == 0 && r.IntN(4) == 0 {
+		c.Groups = 2
+	}
+	c.Out = c.Groups * (1 + r.IntN(9))
+	return c
+}
+
+// A generator is a random model in the making.
+type generator struct {
+	nodes  []graph.Node
+	values []generated
+	unread map[string]bool
+}
+
+type generated struct {
+	name  string
+	shape layer.Shape
+}
+
+func (g *generator) isUnread(v generated) bool { return g.unread[v.name] }
+
+// add appends a layer unless it cannot work on its inputs.
+func (g *generator) add(l layer.Layer, in ...generated) {
+	var shapes []layer.Shape
+	var names []string
+	for _, v := range in {
+		shapes, names = append(shapes, v.shape), append(names, v.name)
+	}
+	out, err := l.OutShape(shapes)
+	if err != nil {
+		return
+	}
+	name := fmt.Sprintf("n%d", len(g.nodes))
+	g.nodes = append(g.nodes, node(name, l, names...))
+	g.values = append(g.values, generated{name, out})
+	for _, n := range names {
+		delete(g.unread, n)
+	}
+	g.unread[name] = true
+}
