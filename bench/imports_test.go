@@ -18,13 +18,14 @@ func TestImports(t *testing.T) {
 	}{
 		{"firebench/kernels/kerneltest", []string{"firebench/kernels"}, nil},
 		{"firebench/kernels/ref", []string{"firebench/kernels"}, nil},
-		{"firebench/kernels/", nil, nil}, // scalar and the generated packages
+		{"firebench/kernels/scalar", []string{"firebench/kernels/winograd"}, nil},
+		{"firebench/kernels/", nil, nil}, // matrices and the generated packages
 		{"firebench/kernels", []string{"firebench/kernels/"}, []string{"github.com/klauspost/cpuid/v2"}},
 		{"firebench/net/tensor", []string{"firebench/kernels"}, nil},
 		{"firebench/net/layer", []string{"firebench/kernels"}, nil},
 		{"firebench/net/graph", []string{"firebench/kernels", "firebench/net/layer"}, nil},
 		{"firebench/net/", []string{"firebench/kernels", "firebench/net/"}, []string{"golang.org/x/image/"}},
-		{"firebench/asmgen", []string{"firebench/asmgen"}, []string{"github.com/mmcloughlin/avo/"}},
+		{"firebench/asmgen", []string{"firebench/asmgen", "firebench/kernels/winograd"}, []string{"github.com/mmcloughlin/avo/"}},
 		{"firebench/compare", []string{"firebench/kernels", "firebench/net/"}, []string{"golang.org/x/perf/"}},
 		{"firebench/bench", []string{"firebench/kernels", "firebench/net/"}, []string{"github.com/klauspost/cpuid/v2"}},
 	}
