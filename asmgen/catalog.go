@@ -2,6 +2,7 @@ package main
 
 import (
 	"firebench/asmgen/amd64"
+	"firebench/asmgen/arm64"
 	"firebench/asmgen/recipes"
 	"firebench/asmgen/vec"
 )
@@ -32,6 +33,18 @@ var catalog = []row{
 	{"avx512", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 3}},
 	{"avx512", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 2}},
 	{"avx512", "f32", recipes.Peak, recipes.Tile{}},
+
+	{"neon", "f32", recipes.Conv, recipes.Tile{Rows: 8, Cols: 8}},
+	{"neon", "f32", recipes.Conv, recipes.Tile{Rows: 16, Cols: 4}},
+	{"neon", "f32", recipes.MaxPool3x3s2, recipes.Tile{}},
+	{"neon", "f32", recipes.Window, recipes.Tile{}},
+	{"neon", "f32", recipes.Elementwise, recipes.Tile{}},
+	{"neon", "f32", recipes.LRN, recipes.Tile{}},
+	{"neon", "f32", recipes.WinogradInput, recipes.Tile{Rows: 6, Cols: 6}},
+	{"neon", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 4}},
+	{"neon", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 3}},
+	{"neon", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 2}},
+	{"neon", "f32", recipes.Peak, recipes.Tile{}},
 }
 
 type row struct {
@@ -56,4 +69,5 @@ type printer interface {
 var targets = map[string]target{
 	"avx2":   {"amd64", func(c string) printer { return amd64.New(8, c) }},
 	"avx512": {"amd64", func(c string) printer { return amd64.New(16, c) }},
+	"neon":   {"arm64", func(c string) printer { return arm64.New(c) }},
 }

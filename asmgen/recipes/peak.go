@@ -6,19 +6,25 @@ import (
 	"firebench/asmgen/vec"
 )
 
-// PeakFMAs is the number of vector multiply-adds in a round of FMAPeak: more than
-// the two pipes × five cycles of latency of any core known so far, and few enough for
-// sixteen registers.
-const PeakFMAs = 12
+// peakFMAs is the number of vector multiply-adds in a round of FMAPeak: more than
+// the two pipes × five cycles of latency of any core with wide vectors known so far,
+// and few enough for sixteen registers. Cores with narrow vectors have up to four
+// pipes × four cycles.
+func peakFMAs(m vec.Machine) int {
+	if m.Lanes() == 4 {
+		return 24
+	}
+	return 12
+}
 
 // Peak measures the machine: FMAPeak its arithmetic, ReadPeak its memory.
 var Peak = Recipe{"peak", false, func(m vec.Machine, _ Tile) []string {
 	m.Func("FMAPeak", "func(n int)",
-		fmt.Sprintf("FMAPeak runs n rounds, n >= 1, of %d independent multiply-adds of vectors in", PeakFMAs),
+		fmt.Sprintf("FMAPeak runs n rounds, n >= 1, of %d independent multiply-adds of vectors in", peakFMAs(m)),
 		"registers, all zero.")
 	n := m.Int("n")
 	x := m.Zero()
-	acc := make([]vec.V, PeakFMAs)
+	acc := make([]vec.V, peakFMAs(m))
 	for i := range acc {
 		acc[i] = m.Copy(x)
 	}

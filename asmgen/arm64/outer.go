@@ -1,0 +1,209 @@
+package arm64
+
+import (
+	"fmt"
+
+	"firebench/asmgen/vec"
+)
+
+// rows addresses n rows by as few registers as possible: row i begins at
+// bases[i/per] plus i%per strides.
+type rows struct {
+	m       *Machine
+	per     int
+	strides []vec.R // strides[i] is i strides; 0 has none
+	bases   []vec.R
+}
+
+func (m *Machine) Rows(stride vec.R, n int) vec.Rows {
+	bases := func(per int) int { return (n + per - 1) / per }
+	r := &rows{m: m, per: n, strides: []vec.R{nil, stride}}
+	for per := n - 1; per > 1; per-- {
+		if bases(per)+per < bases(r.per)+r.per {
+			r.per = per
+		}
+	}
+	for i := 2; i < r.per; i++ {
+		s := m.ctx.GP64()
+		m.addShifted(s, r.strides[i-1], stride, 0)
+		r.strides = append(r.strides, s)
+	}
+	for range bases(r.per) {
+		r.bases = append(r.bases, m.ctx.GP64())
+	}
+	return r
+}
+
+func (r *rows) Start(p vec.R) {
+	r.m.move(r.bases[0], p)
+	for i, b := range r.bases[1:] {
+		r.m.addShifted(b, r.bases[i], r.strides[r.per-1], 0)
+		r.m.AddInt(b, r.strides[1])
+	}
+}
+
+// at returns the operands that address row i; x is nil for no offset.
+func (r *rows) at(i int) (base, x vec.R) { return r.bases[i/r.per], r.strides[i%r.per] }
+
+func (m *Machine) LoadRow(tile vec.Rows, i int) vec.V {
+	base, x := tile.(*rows).at(i)
+	if x == nil {
+		return m.Load(base, 0)
+	}
+	return m.LoadX(base, x)
+}
+
+// loadFloat loads the first value of row i into lane 0.
+func (m *Machine) loadFloat(r *rows, i int) vec.V {
+	v := m.ctx.XMM()
+	base, x := r.at(i)
+	if x == nil {
+		m.emit("FMOVS (R{1}), F{0}", out(v), in(base))
+	} else {
+		m.emit("FMOVS (R{1})(R{2}), F{0}", out(v), in(base), in(x))
+	}
+	return v
+}
+
+func (m *Machine) StoreRow(v vec.V, tile vec.Rows, i int) {
+	base, x := tile.(*rows).at(i)
+	if x == nil {
+		m.Store(v, base, 0)
+	} else {
+		m.StoreX(v, base, x)
+	}
+}
+
+func (m *Machine) NextVector(tile vec.Rows) {
+	for _, b := range tile.(*rows).bases {
+		m.AddVectors(b, 1)
+	}
+}
+
+const (
+	// ahead is how many multiply-adds lie between a load and the first use of what it
+	// loads, where there are registers: an in-order core waits for the rest of the
+	// load's latency, others do not mind.
+	ahead = 8
+	// groupRows is the number of rows whose inputs are in registers at a time.
+	groupRows = 8
+)
+
+// An action is a part of Outer: a load of a row's inputs, a load of count vectors
+// of weights, or a multiply-add.
+type action struct {
+	kind    actionKind
+	row     int
+	weights int // the first vector of weights, counted from w
+	count   int
+	step    int
+	vector  int
+}
+
+type actionKind int
+
+const (
+	loadRow actionKind = iota
+	loadWeights
+	multiply
+)
+
+// schedule orders the parts of Outer for a tile of rows×vectors accumulators:
+// multiply-adds of one group of rows after another, step by step, and the loads
+// between them. It also returns how many registers are in use beside the
+// accumulators.
+func schedule(rows, vectors, steps int) (list []action, scratch int) {
+	var macs, loads []action
+	groups := (rows + groupRows - 1) / groupRows
+	for g := range groups {
+		for k := range steps {
+			for row := g * rows / groups; row < (g+1)*rows/groups; row++ {
+				for v := range vectors {
+					macs = append(macs, action{kind: multiply, row: row, step: k, vector: v, weights: k*vectors + v})
+				}
+			}
+		}
+	}
+
+	// Loads in the order in which their results are first used, and when.
+	var needed []int
+	lastRow, lastWeights := make([]int, rows), make([]int, steps*vectors)
+	haveRow, haveWeights := make([]bool, rows), make([]bool, steps*vectors)
+	for i, mac := range macs {
+		if !haveWeights[mac.weights] {
+			count := min(2, steps*vectors-mac.weights)
+			for j := range count {
+				haveWeights[mac.weights+j] = true
+			}
+			loads, needed = append(loads, action{kind: loadWeights, weights: mac.weights, count: count}), append(needed, i)
+		}
+		if !haveRow[mac.row] {
+			haveRow[mac.row] = true
+			loads, needed = append(loads, action{kind: loadRow, row: mac.row, count: 1}), append(needed, i)
+		}
+		lastRow[mac.row], lastWeights[mac.weights] = i, i
+	}
+
+	// What must be loaded is, and one load more if its time has come.
+	live := 0
+	for i, mac := range macs {
+		for early := true; len(loads) > 0 && (needed[0] <= i || early && needed[0] <= i+ahead); {
+			early = needed[0] <= i
+			list = append(list, loads[0])
+			live += loads[0].count
+			loads, needed = loads[1:], needed[1:]
+		}
+		scratch = max(scratch, live)
+		list = append(list, mac)
+		if lastRow[mac.row] == i {
+			live--
+		}
+		if lastWeights[mac.weights] == i {
+			live--
+		}
+	}
+	return list, scratch
+}
+
+// Scratch counts for blocks of as many steps as a vector has lanes; single steps
+// need no more.
+func (m *Machine) Scratch(rows, vectors int) int {
+	_, scratch := schedule(rows, vectors, lanes)
+	return scratch
+}
+
+// Outer multiplies by lane: a vector of each row holds the inputs of as many
+// steps as it has lanes. A broadcast per row and step would take a slot that
+// multiply-adds need.
+func (m *Machine) Outer(acc [][]vec.V, tile vec.Rows, w vec.R, steps int) {
+	r := tile.(*rows)
+	vectors := len(acc[0])
+	a, b := make([]vec.V, len(acc)), make([]vec.V, steps*vectors)
+	list, _ := schedule(len(acc), vectors, steps)
+	for _, s := range list {
+		switch s.kind {
+		case loadRow:
+			switch steps {
+			case 1:
+				a[s.row] = m.loadFloat(r, s.row)
+			case lanes:
+				a[s.row] = m.LoadRow(r, s.row)
+			default:
+				panic(fmt.Sprintf("arm64: outer products of %d steps", steps))
+			}
+		case loadWeights:
+			if s.count == 1 {
+				b[s.weights] = m.Load(w, s.weights)
+				continue
+			}
+			b[s.weights], b[s.weights+1] = m.ctx.XMM(), m.ctx.XMM()
+			m.loadPair(b[s.weights], b[s.weights+1], w, s.weights)
+		case multiply:
+			m.word("fmla", []ref{inout(acc[s.row][s.vector]), in(b[s.weights]), in(a[s.row])}, s.step)
+		}
+	}
+	m.AddVectors(w, steps*vectors)
+	for _, b := range r.bases {
+		m.AddFloats(b, steps)
+	}
+}

@@ -1,0 +1,28 @@
+//go:build arm64 && !purego
+
+package kernels
+
+import "firebench/kernels/neon"
+
+// peakFMAs is the number of vector multiply-adds in a round of FMAPeak.
+const peakFMAs = 24
+
+var neonSet = Set{
+	ISA: NEON, Lanes: 4,
+	Conv:          ConvTile{8, neon.ConvX8[:]},
+	ConvNarrow:    ConvTile{4, neon.ConvX4[:]},
+	MaxPool3x3s2:  neon.MaxPool3x3s2,
+	MaxPool:       neon.MaxPool,
+	AvgPool:       neon.AvgPool,
+	Add:           neon.Add,
+	ReLU:          neon.ReLU,
+	LRNSquare:     neon.LRNSquare,
+	LRN:           neon.LRN,
+	WinogradInput: neon.WinogradInput6,
+	WinogradOutput: [5]func(dst, src, tmp, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32){
+		2: neon.WinogradOutput6x2, 3: neon.WinogradOutput6x3, 4: neon.WinogradOutput6x4,
+	},
+	FMAPeak:  neon.FMAPeak,
+	PeakFMAs: peakFMAs * 4,
+	ReadPeak: neon.ReadPeak,
+}
