@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"firebench/asmgen/amd64"
 	"firebench/asmgen/recipes"
 )
 
@@ -100,16 +99,20 @@ func TestUsage(t *testing.T) {
 // mistake, found when generating and not as a slow kernel or an illegal register.
 func TestTileTooLarge(t *testing.T) {
 	for _, c := range []struct {
-		lanes int
-		tile  recipes.Tile
-	}{{8, recipes.Tile{Rows: 7, Cols: 16}}, {8, recipes.Tile{Rows: 15, Cols: 8}}, {16, recipes.Tile{Rows: 15, Cols: 32}}, {16, recipes.Tile{Rows: 32, Cols: 16}}} {
+		isa  string
+		tile recipes.Tile
+	}{
+		{"avx2", recipes.Tile{Rows: 7, Cols: 16}}, {"avx2", recipes.Tile{Rows: 15, Cols: 8}},
+		{"avx512", recipes.Tile{Rows: 15, Cols: 32}}, {"avx512", recipes.Tile{Rows: 32, Cols: 16}},
+		{"neon", recipes.Tile{Rows: 12, Cols: 8}}, {"neon", recipes.Tile{Rows: 24, Cols: 4}},
+	} {
 		func() {
 			defer func() {
 				if recover() == nil {
-					t.Errorf("%d lanes, tile %v: no panic", c.lanes, c.tile)
+					t.Errorf("%s, tile %v: no panic", c.isa, c.tile)
 				}
 			}()
-			recipes.Conv.Emit(amd64.New(c.lanes, "amd64"), c.tile)
+			recipes.Conv.Emit(targets[c.isa].new("test"), c.tile)
 		}()
 	}
 }

@@ -1,0 +1,127 @@
+package arm64
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/mmcloughlin/avo/reg"
+
+	"firebench/asmgen/vec"
+)
+
+// TestRefuses: what one instruction cannot hold is a mistake found when
+// generating. The assembler would make several instructions of some of it.
+func TestRefuses(t *testing.T) {
+	for name, f := range map[string]func(m *Machine, p vec.R, v vec.V){
+		"pair beyond its range":   func(m *Machine, p vec.R, v vec.V) { m.loadPair(v, v, p, 64) },
+		"load beyond its range":   func(m *Machine, p vec.R, v vec.V) { m.Load(p, 4096) },
+		"load before its range":   func(m *Machine, p vec.R, v vec.V) { m.Load(p, -1) },
+		"store beyond its range":  func(m *Machine, p vec.R, v vec.V) { m.Store(v, p, 4096) },
+		"addition of 4096":        func(m *Machine, p vec.R, v vec.V) { m.AddFloats(p, 1024) },
+		"prefetch between lines":  func(m *Machine, p vec.R, v vec.V) { m.Prefetch(p, 12) },
+		"prefetch too far":        func(m *Machine, p vec.R, v vec.V) { m.Prefetch(p, 32768) },
+		"count":                   func(m *Machine, p vec.R, v vec.V) { m.Count(1 << 16) },
+		"lane":                    func(*Machine, vec.R, vec.V) { encode("fmla", 0, 0, 0, lanes) },
+		"vector register":         func(*Machine, vec.R, vec.V) { encode("fadd", 0, registers, 0) },
+		"stack pointer":           func(*Machine, vec.R, vec.V) { encode("ldr", 0, 31, 0) },
+		"missing operand":         func(*Machine, vec.R, vec.V) { encode("fadd", 0, 0) },
+		"unknown instruction":     func(*Machine, vec.R, vec.V) { encode("sdot", 0, 0, 0) },
+		"products of three steps": func(m *Machine, p vec.R, v vec.V) { m.Outer([][]vec.V{{v}}, m.Rows(p, 1), p, 3) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			m := New("arm64")
+			m.Func("F", "func(p *float32)")
+			f(m, m.Int("p"), m.Zero())
+		}()
+	}
+}
+
+// TestPrintRefuses: what only shows once registers are allocated.
+func TestPrintRefuses(t *testing.T) {
+	for want, f := range map[string]func(m *Machine){
+		"reserved":                     func(m *Machine) { m.emit("MOVD $0, R{0}", out(reg.RSP)) },
+		"not an instruction of this":   func(m *Machine) { m.ctx.VZEROUPPER() },
+		"failed to allocate registers": func(m *Machine) { manyVectors(m, registers+1) },
+	} {
+		m := New("arm64")
+		m.Func("F", "func(p *float32)")
+		f(m)
+		m.Return()
+		if _, _, err := m.Print("test", "test"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, expected one with %q", err, want)
+		}
+	}
+	m := New("arm64")
+	m.Func("F", "func(p *float32)")
+	manyVectors(m, registers)
+	m.Return()
+	if asm, _, err := m.Print("test", "test"); err != nil || !strings.Contains(string(asm), "F31") {
+		t.Errorf("all %d registers: %v", registers, err)
+	}
+}
+
+// manyVectors has n vectors in use at a time.
+func manyVectors(m *Machine, n int) {
+	p := m.Int("p")
+	var v []vec.V
+	for i := range n {
+		v = append(v, m.Load(p, i))
+	}
+	for i := range v {
+		m.Store(v[i], p, i)
+	}
+}
+
+// TestSchedule checks that every multiply-add is there once, in the order of its
+// accumulator's steps, after its loads, and how many registers that takes.
+func TestSchedule(t *testing.T) {
+	for rows := 1; rows <= 24; rows++ {
+		for vectors := 1; vectors <= 3; vectors++ {
+			for _, steps := range []int{1, lanes} {
+				name := fmt.Sprintf("%d rows, %d vectors, %d steps", rows, vectors, steps)
+				list, scratch := schedule(rows, vectors, steps)
+				next := map[[2]int]int{} // step by accumulator
+				a, b := make([]int, rows), make([]int, steps*vectors)
+				macs, live, most := 0, 0, 0
+				for _, s := range list {
+					switch s.kind {
+					case loadRow:
+						a[s.row] += steps * vectors // uses to come
+						live++
+					case loadWeights:
+						for i := range s.count {
+							b[s.weights+i] += rows
+							live++
+						}
+					case multiply:
+						most = max(most, live)
+						acc := [2]int{s.row, s.vector}
+						if next[acc] != s.step || a[s.row] == 0 || b[s.weights] == 0 || s.weights != s.step*vectors+s.vector {
+							t.Fatalf("%s: %+v out of order", name, s)
+						}
+						next[acc]++
+						macs++
+						if a[s.row]--; a[s.row] == 0 {
+							live--
+						}
+						if b[s.weights]--; b[s.weights] == 0 {
+							live--
+						}
+					}
+				}
+				if macs != rows*vectors*steps || live != 0 {
+					t.Errorf("%s: %d multiply-adds, %d registers left", name, macs, live)
+				}
+				if scratch != most {
+					t.Errorf("%s: scratch is %d, expected %d", name, scratch, most)
+				}
+			}
+		}
+	}
+}
