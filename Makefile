@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help generate check test test-isa bench compare profile
+.PHONY: help generate check test test-isa test-arm64 enc mca bench compare profile
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,19 @@ test-isa: ## the test suite once per instruction set of this machine, and with -
 		echo "== $$isa"; FIREBENCH_ISA=$$isa FIREBENCH_REQUIRE=$$isa go test ./...; \
 	done
 	FIREBENCH_REQUIRE=scalar go test -tags purego ./...
+
+test-arm64: ## the test suite for arm64 under qemu-user (qemu-user-static), networks shortened
+	set -e; for cpu in max cortex-a72; do \
+		echo "== $$cpu"; FIREBENCH_REQUIRE=neon GOARCH=arm64 go test -short -exec "qemu-aarch64-static -cpu $$cpu" $(ARM64); \
+	done
+# Tests of packages that run other programs do not run under qemu-user: the generator's and the commands'.
+ARM64 = ./kernels/... ./net/...
+
+enc: ## the whole table of NEON encodings and the generated words against GNU's assembler (binutils-aarch64-linux-gnu)
+	go test -count=1 -run '^TestGNU$$' ./asmgen/arm64 -gnu
+
+mca: ## llvm-mca's predictions for the inner loops (llvm-19), in results/predictions.md; fails below the limits
+	go run ./asmgen/mca -o results/predictions.md
 
 bench: ## the main job: benchmark squeezenet1.0 against alexnet, print and record the comparison
 	go run ./bench/run

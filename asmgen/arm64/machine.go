@@ -393,11 +393,6 @@ func (m *Machine) Load(p vec.R, off int) vec.V {
 	return v
 }
 
-// loadPair loads two vectors that lie side by side.
-func (m *Machine) loadPair(v, w vec.V, p vec.R, off int) {
-	m.emit(fmt.Sprintf("FLDPQ %d(R{2}), (F{0}, F{1})", imm(off*size, -1024, 1008, size)), out(v), out(w), in(p))
-}
-
 func (m *Machine) LoadX(p, x vec.R) vec.V {
 	v := m.ctx.XMM()
 	m.word("ldr", []ref{out(v), in(p), in(x)})

@@ -14,7 +14,6 @@ import (
 // generating. The assembler would make several instructions of some of it.
 func TestRefuses(t *testing.T) {
 	for name, f := range map[string]func(m *Machine, p vec.R, v vec.V){
-		"pair beyond its range":   func(m *Machine, p vec.R, v vec.V) { m.loadPair(v, v, p, 64) },
 		"load beyond its range":   func(m *Machine, p vec.R, v vec.V) { m.Load(p, 4096) },
 		"load before its range":   func(m *Machine, p vec.R, v vec.V) { m.Load(p, -1) },
 		"store beyond its range":  func(m *Machine, p vec.R, v vec.V) { m.Store(v, p, 4096) },
@@ -95,10 +94,8 @@ func TestSchedule(t *testing.T) {
 						a[s.row] += steps * vectors // uses to come
 						live++
 					case loadWeights:
-						for i := range s.count {
-							b[s.weights+i] += rows
-							live++
-						}
+						b[s.weights] += rows
+						live++
 					case multiply:
 						most = max(most, live)
 						acc := [2]int{s.row, s.vector}

@@ -53,10 +53,16 @@ func (m *Machine) LoadRow(tile vec.Rows, i int) vec.V {
 	return m.LoadX(base, x)
 }
 
-// loadFloat loads the first value of row i into lane 0.
-func (m *Machine) loadFloat(r *rows, i int) vec.V {
-	v := m.ctx.XMM()
+// loadSteps loads the next steps values of row i.
+func (m *Machine) loadSteps(r *rows, i, steps int) vec.V {
 	base, x := r.at(i)
+	switch {
+	case steps == lanes:
+		return m.LoadRow(r, i)
+	case steps != 1:
+		panic(fmt.Sprintf("arm64: outer products of %d steps", steps))
+	}
+	v := m.ctx.XMM()
 	if x == nil {
 		m.emit("FMOVS (R{1}), F{0}", out(v), in(base))
 	} else {
@@ -81,21 +87,22 @@ func (m *Machine) NextVector(tile vec.Rows) {
 }
 
 const (
-	// ahead is how many multiply-adds lie between a load and the first use of what it
-	// loads, where there are registers: an in-order core waits for the rest of the
-	// load's latency, others do not mind.
+	// head is how many loads come before the first multiply-add, and ahead how many
+	// multiply-adds lie between another load and the first use of what it loads: an
+	// in-order core waits for the rest of a load's latency, others do not mind. The best
+	// of those tried, by llvm-mca's model of Cortex-A55 (asmgen/mca).
+	head  = 5
 	ahead = 8
 	// groupRows is the number of rows whose inputs are in registers at a time.
 	groupRows = 8
 )
 
-// An action is a part of Outer: a load of a row's inputs, a load of count vectors
-// of weights, or a multiply-add.
+// An action is a part of Outer: a load of a row's inputs, a load of a vector of
+// weights, or a multiply-add.
 type action struct {
 	kind    actionKind
 	row     int
-	weights int // the first vector of weights, counted from w
-	count   int
+	weights int // the vector of weights, counted from w
 	step    int
 	vector  int
 }
@@ -108,10 +115,10 @@ const (
 	multiply
 )
 
-// schedule orders the parts of Outer for a tile of rows×vectors accumulators:
-// multiply-adds of one group of rows after another, step by step, and the loads
-// between them. It also returns how many registers are in use beside the
-// accumulators.
+// schedule orders the parts of Outer for a tile whose rows have as many
+// accumulators as vectors: multiply-adds of one group of rows after another, step by
+// step, and the loads between them. It also returns how many registers are in use
+// beside the accumulators.
 func schedule(rows, vectors, steps int) (list []action, scratch int) {
 	var macs, loads []action
 	groups := (rows + groupRows - 1) / groupRows
@@ -119,27 +126,21 @@ func schedule(rows, vectors, steps int) (list []action, scratch int) {
 		for k := range steps {
 			for row := g * rows / groups; row < (g+1)*rows/groups; row++ {
 				for v := range vectors {
-					macs = append(macs, action{kind: multiply, row: row, step: k, vector: v, weights: k*vectors + v})
+					macs = append(macs, action{multiply, row, k*vectors + v, k, v})
 				}
 			}
 		}
 	}
 
-	// Loads in the order in which their results are first used, and when.
+	// Loads in the order in which their results are first used, and when that is.
 	var needed []int
-	lastRow, lastWeights := make([]int, rows), make([]int, steps*vectors)
-	haveRow, haveWeights := make([]bool, rows), make([]bool, steps*vectors)
+	lastRow, lastWeights := map[int]int{}, map[int]int{}
 	for i, mac := range macs {
-		if !haveWeights[mac.weights] {
-			count := min(2, steps*vectors-mac.weights)
-			for j := range count {
-				haveWeights[mac.weights+j] = true
-			}
-			loads, needed = append(loads, action{kind: loadWeights, weights: mac.weights, count: count}), append(needed, i)
+		if _, ok := lastWeights[mac.weights]; !ok {
+			loads, needed = append(loads, action{kind: loadWeights, weights: mac.weights}), append(needed, i)
 		}
-		if !haveRow[mac.row] {
-			haveRow[mac.row] = true
-			loads, needed = append(loads, action{kind: loadRow, row: mac.row, count: 1}), append(needed, i)
+		if _, ok := lastRow[mac.row]; !ok {
+			loads, needed = append(loads, action{kind: loadRow, row: mac.row}), append(needed, i)
 		}
 		lastRow[mac.row], lastWeights[mac.weights] = i, i
 	}
@@ -147,10 +148,10 @@ func schedule(rows, vectors, steps int) (list []action, scratch int) {
 	// What must be loaded is, and one load more if its time has come.
 	live := 0
 	for i, mac := range macs {
-		for early := true; len(loads) > 0 && (needed[0] <= i || early && needed[0] <= i+ahead); {
+		for early := true; len(loads) > 0 && (needed[0] <= i || i == 0 && live < head || early && needed[0] <= i+ahead); {
 			early = needed[0] <= i
 			list = append(list, loads[0])
-			live += loads[0].count
+			live++
 			loads, needed = loads[1:], needed[1:]
 		}
 		scratch = max(scratch, live)
@@ -183,21 +184,9 @@ func (m *Machine) Outer(acc [][]vec.V, tile vec.Rows, w vec.R, steps int) {
 	for _, s := range list {
 		switch s.kind {
 		case loadRow:
-			switch steps {
-			case 1:
-				a[s.row] = m.loadFloat(r, s.row)
-			case lanes:
-				a[s.row] = m.LoadRow(r, s.row)
-			default:
-				panic(fmt.Sprintf("arm64: outer products of %d steps", steps))
-			}
+			a[s.row] = m.loadSteps(r, s.row, steps)
 		case loadWeights:
-			if s.count == 1 {
-				b[s.weights] = m.Load(w, s.weights)
-				continue
-			}
-			b[s.weights], b[s.weights+1] = m.ctx.XMM(), m.ctx.XMM()
-			m.loadPair(b[s.weights], b[s.weights+1], w, s.weights)
+			b[s.weights] = m.Load(w, s.weights)
 		case multiply:
 			m.word("fmla", []ref{inout(acc[s.row][s.vector]), in(b[s.weights]), in(a[s.row])}, s.step)
 		}

@@ -31,6 +31,17 @@ const (
 	line     = 64
 )
 
+// prefetched is how many lines of inputs and of weights n steps of the inner loop
+// prefetch: with wide vectors one a step, which costs nothing there. Narrow ones need
+// many instructions for a step, and on in-order cores each one more counts: no more
+// weights than the steps read, and no inputs, which lie in a few long runs.
+func prefetched(m vec.Machine, n, cols int) (inputs, weights int) {
+	if m.Lanes() == 4 {
+		return 0, (n*cols*4 + line - 1) / line
+	}
+	return n, n
+}
+
 func convTile(m vec.Machine, name string, rows, cols int) {
 	vectors := cols / m.Lanes()
 	if need := rows*vectors + m.Scratch(rows, vectors); need > m.Registers() {
@@ -79,8 +90,11 @@ func convTile(m vec.Machine, name string, rows, cols int) {
 				acc[i] = append(acc[i], m.Copy(v))
 			}
 		}
-		ahead := m.CopyInt(src) // the next tile's inputs, where tiles lie side by side
-		m.AddMul(ahead, stride, rows)
+		var ahead vec.R // the next tile's inputs, where tiles lie side by side
+		if inputs, _ := prefetched(m, 1, cols); inputs > 0 {
+			ahead = m.CopyInt(src)
+			m.AddMul(ahead, stride, rows)
+		}
 		w := m.Int("weights")
 		offsets := m.Int("offsets")
 		segs := m.Int("segs")
@@ -96,15 +110,20 @@ func convTile(m vec.Machine, name string, rows, cols int) {
 					m.Prefetch(w, near+i)
 				}
 				m.Outer(acc, tile, w, n)
+				inputs, weights := prefetched(m, n, cols)
 				for i := range n {
-					m.Prefetch(ahead, i*line)
-					if rows > nearRows {
+					if i < inputs {
+						m.Prefetch(ahead, i*line)
+					}
+					if rows > nearRows && i < weights {
 						m.Prefetch(next, i*line)
 					}
 				}
-				m.AddFloats(ahead, n*line/4)
+				if inputs > 0 {
+					m.AddFloats(ahead, inputs*line/4)
+				}
 				if rows > nearRows {
-					m.AddFloats(next, n*line/4)
+					m.AddFloats(next, weights*line/4)
 				}
 			})
 		})

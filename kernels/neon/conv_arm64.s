@@ -15,66 +15,62 @@ tile:
 	MOVD  bias+24(FP), R2
 	FMOVQ 0(R2), F0
 	FMOVQ 16(R2), F1
-	MOVD  R0, R3
-	ADD   R1, R3, R3
-	MOVD  weights+16(FP), R6
-	MOVD  offsets+32(FP), R7
-	MOVD  segs+40(FP), R8
+	MOVD  weights+16(FP), R3
+	MOVD  offsets+32(FP), R6
+	MOVD  segs+40(FP), R7
 
 segment:
-	MOVD (R7), R2
-	ADD  $8, R7, R7
+	MOVD (R6), R2
+	ADD  $8, R6, R6
 	ADD  R2<<2, R0, R2
 	MOVD R2, R2
-	MOVD segLen+48(FP), R9
-	SUBS $4, R9, R9
+	MOVD segLen+48(FP), R8
+	SUBS $4, R8, R8
 	BLT  k_rest
 
 k_block:
-	PRFM  4096(R6), PLDL1KEEP
-	PRFM  4160(R6), PLDL1KEEP
-	FLDPQ 0(R6), (F2, F3)
-	FMOVQ 0(R2), F4
-	FLDPQ 32(R6), (F5, F6)
-	WORD  $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
-	FLDPQ 64(R6), (F2, F7)
-	WORD  $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
-	FLDPQ 96(R6), (F3, F8)
-	WORD  $0x4fa410a0 // fmla v0.4s, v5.4s, v4.s[1]
-	WORD  $0x4fa410c1 // fmla v1.4s, v6.4s, v4.s[1]
-	WORD  $0x4f841840 // fmla v0.4s, v2.4s, v4.s[2]
-	WORD  $0x4f8418e1 // fmla v1.4s, v7.4s, v4.s[2]
-	WORD  $0x4fa41860 // fmla v0.4s, v3.4s, v4.s[3]
-	WORD  $0x4fa41901 // fmla v1.4s, v8.4s, v4.s[3]
-	ADD   $128, R6, R6
+	PRFM  4096(R3), PLDL1KEEP
+	PRFM  4160(R3), PLDL1KEEP
+	FMOVQ 0(R3), F2
+	FMOVQ 0(R2), F3
+	FMOVQ 16(R3), F4
+	FMOVQ 32(R3), F5
+	FMOVQ 48(R3), F6
+	WORD  $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
+	FMOVQ 64(R3), F2
+	WORD  $0x4f831081 // fmla v1.4s, v4.4s, v3.s[0]
+	FMOVQ 80(R3), F4
+	WORD  $0x4fa310a0 // fmla v0.4s, v5.4s, v3.s[1]
+	FMOVQ 96(R3), F5
+	WORD  $0x4fa310c1 // fmla v1.4s, v6.4s, v3.s[1]
+	FMOVQ 112(R3), F6
+	WORD  $0x4f831840 // fmla v0.4s, v2.4s, v3.s[2]
+	WORD  $0x4f831881 // fmla v1.4s, v4.4s, v3.s[2]
+	WORD  $0x4fa318a0 // fmla v0.4s, v5.4s, v3.s[3]
+	WORD  $0x4fa318c1 // fmla v1.4s, v6.4s, v3.s[3]
+	ADD   $128, R3, R3
 	ADD   $16, R2, R2
-	PRFM  0(R3), PLDL1KEEP
-	PRFM  64(R3), PLDL1KEEP
-	PRFM  128(R3), PLDL1KEEP
-	PRFM  192(R3), PLDL1KEEP
-	ADD   $256, R3, R3
-	SUBS  $4, R9, R9
+	SUBS  $4, R8, R8
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R9, R9
+	ADDS $4, R8, R8
 	BEQ  k_done
 
 k_one:
-	PRFM  4096(R6), PLDL1KEEP
-	FLDPQ 0(R6), (F2, F3)
-	FMOVS (R2), F4
-	WORD  $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
-	WORD  $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
-	ADD   $32, R6, R6
+	PRFM  4096(R3), PLDL1KEEP
+	FMOVQ 0(R3), F2
+	FMOVS (R2), F3
+	FMOVQ 16(R3), F4
+	WORD  $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
+	WORD  $0x4f831081 // fmla v1.4s, v4.4s, v3.s[0]
+	ADD   $32, R3, R3
 	ADD   $4, R2, R2
-	PRFM  0(R3), PLDL1KEEP
-	ADD   $64, R3, R3
-	SUBS  $1, R9, R9
+	SUBS  $1, R8, R8
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R8, R8
+	SUBS  $1, R7, R7
 	BNE   segment
 	FMOVS lo+80(FP), F2
 	VDUP  V2.S[0], V2.S4
@@ -107,78 +103,74 @@ tile:
 	FMOVQ 16(R2), F1
 	VMOV  V0.B16, V2.B16
 	VMOV  V1.B16, V3.B16
-	MOVD  R0, R3
-	ADD   R1<<1, R3, R3
-	MOVD  weights+16(FP), R6
-	MOVD  offsets+32(FP), R7
-	MOVD  segs+40(FP), R8
+	MOVD  weights+16(FP), R3
+	MOVD  offsets+32(FP), R6
+	MOVD  segs+40(FP), R7
 
 segment:
-	MOVD (R7), R2
-	ADD  $8, R7, R7
+	MOVD (R6), R2
+	ADD  $8, R6, R6
 	ADD  R2<<2, R0, R2
 	MOVD R2, R2
-	MOVD segLen+48(FP), R9
-	SUBS $4, R9, R9
+	MOVD segLen+48(FP), R8
+	SUBS $4, R8, R8
 	BLT  k_rest
 
 k_block:
-	PRFM  4096(R6), PLDL1KEEP
-	PRFM  4160(R6), PLDL1KEEP
-	FLDPQ 0(R6), (F4, F5)
-	FMOVQ 0(R2), F6
+	PRFM  4096(R3), PLDL1KEEP
+	PRFM  4160(R3), PLDL1KEEP
+	FMOVQ 0(R3), F4
+	FMOVQ 0(R2), F5
+	FMOVQ 16(R3), F6
 	WORD  $0x3ce16847 // ldr q7, [x2, x1]
-	WORD  $0x4f861080 // fmla v0.4s, v4.4s, v6.s[0]
-	FLDPQ 32(R6), (F8, F9)
-	WORD  $0x4f8610a1 // fmla v1.4s, v5.4s, v6.s[0]
-	FLDPQ 64(R6), (F10, F11)
+	FMOVQ 32(R3), F8
+	WORD  $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
+	FMOVQ 48(R3), F9
+	WORD  $0x4f8510c1 // fmla v1.4s, v6.4s, v5.s[0]
+	FMOVQ 64(R3), F10
 	WORD  $0x4f871082 // fmla v2.4s, v4.4s, v7.s[0]
-	WORD  $0x4f8710a3 // fmla v3.4s, v5.4s, v7.s[0]
-	FLDPQ 96(R6), (F4, F5)
-	WORD  $0x4fa61100 // fmla v0.4s, v8.4s, v6.s[1]
-	WORD  $0x4fa61121 // fmla v1.4s, v9.4s, v6.s[1]
+	FMOVQ 80(R3), F4
+	WORD  $0x4f8710c3 // fmla v3.4s, v6.4s, v7.s[0]
+	FMOVQ 96(R3), F6
+	WORD  $0x4fa51100 // fmla v0.4s, v8.4s, v5.s[1]
+	FMOVQ 112(R3), F11
+	WORD  $0x4fa51121 // fmla v1.4s, v9.4s, v5.s[1]
 	WORD  $0x4fa71102 // fmla v2.4s, v8.4s, v7.s[1]
 	WORD  $0x4fa71123 // fmla v3.4s, v9.4s, v7.s[1]
-	WORD  $0x4f861940 // fmla v0.4s, v10.4s, v6.s[2]
-	WORD  $0x4f861961 // fmla v1.4s, v11.4s, v6.s[2]
+	WORD  $0x4f851940 // fmla v0.4s, v10.4s, v5.s[2]
+	WORD  $0x4f851881 // fmla v1.4s, v4.4s, v5.s[2]
 	WORD  $0x4f871942 // fmla v2.4s, v10.4s, v7.s[2]
-	WORD  $0x4f871963 // fmla v3.4s, v11.4s, v7.s[2]
-	WORD  $0x4fa61880 // fmla v0.4s, v4.4s, v6.s[3]
-	WORD  $0x4fa618a1 // fmla v1.4s, v5.4s, v6.s[3]
-	WORD  $0x4fa71882 // fmla v2.4s, v4.4s, v7.s[3]
-	WORD  $0x4fa718a3 // fmla v3.4s, v5.4s, v7.s[3]
-	ADD   $128, R6, R6
+	WORD  $0x4f871883 // fmla v3.4s, v4.4s, v7.s[2]
+	WORD  $0x4fa518c0 // fmla v0.4s, v6.4s, v5.s[3]
+	WORD  $0x4fa51961 // fmla v1.4s, v11.4s, v5.s[3]
+	WORD  $0x4fa718c2 // fmla v2.4s, v6.4s, v7.s[3]
+	WORD  $0x4fa71963 // fmla v3.4s, v11.4s, v7.s[3]
+	ADD   $128, R3, R3
 	ADD   $16, R2, R2
-	PRFM  0(R3), PLDL1KEEP
-	PRFM  64(R3), PLDL1KEEP
-	PRFM  128(R3), PLDL1KEEP
-	PRFM  192(R3), PLDL1KEEP
-	ADD   $256, R3, R3
-	SUBS  $4, R9, R9
+	SUBS  $4, R8, R8
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R9, R9
+	ADDS $4, R8, R8
 	BEQ  k_done
 
 k_one:
-	PRFM  4096(R6), PLDL1KEEP
-	FLDPQ 0(R6), (F4, F5)
-	FMOVS (R2), F6
+	PRFM  4096(R3), PLDL1KEEP
+	FMOVQ 0(R3), F4
+	FMOVS (R2), F5
+	FMOVQ 16(R3), F6
 	FMOVS (R2)(R1), F7
-	WORD  $0x4f861080 // fmla v0.4s, v4.4s, v6.s[0]
-	WORD  $0x4f8610a1 // fmla v1.4s, v5.4s, v6.s[0]
+	WORD  $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
+	WORD  $0x4f8510c1 // fmla v1.4s, v6.4s, v5.s[0]
 	WORD  $0x4f871082 // fmla v2.4s, v4.4s, v7.s[0]
-	WORD  $0x4f8710a3 // fmla v3.4s, v5.4s, v7.s[0]
-	ADD   $32, R6, R6
+	WORD  $0x4f8710c3 // fmla v3.4s, v6.4s, v7.s[0]
+	ADD   $32, R3, R3
 	ADD   $4, R2, R2
-	PRFM  0(R3), PLDL1KEEP
-	ADD   $64, R3, R3
-	SUBS  $1, R9, R9
+	SUBS  $1, R8, R8
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R8, R8
+	SUBS  $1, R7, R7
 	BNE   segment
 	FMOVS lo+80(FP), F4
 	VDUP  V4.S[0], V4.S4
@@ -225,95 +217,88 @@ tile:
 	VMOV  V1.B16, V3.B16
 	VMOV  V0.B16, V4.B16
 	VMOV  V1.B16, V5.B16
-	MOVD  R0, R7
-	MOVD  $3, R3
-	MADD  R1, R7, R3, R7
-	MOVD  weights+16(FP), R8
-	MOVD  offsets+32(FP), R9
-	MOVD  segs+40(FP), R10
+	MOVD  weights+16(FP), R7
+	MOVD  offsets+32(FP), R8
+	MOVD  segs+40(FP), R9
 
 segment:
-	MOVD (R9), R3
-	ADD  $8, R9, R9
+	MOVD (R8), R3
+	ADD  $8, R8, R8
 	ADD  R3<<2, R0, R3
 	MOVD R3, R3
-	MOVD segLen+48(FP), R11
-	SUBS $4, R11, R11
+	MOVD segLen+48(FP), R10
+	SUBS $4, R10, R10
 	BLT  k_rest
 
 k_block:
-	FLDPQ 0(R8), (F6, F7)
-	FMOVQ 0(R3), F8
+	FMOVQ 0(R7), F6
+	FMOVQ 0(R3), F7
+	FMOVQ 16(R7), F8
 	WORD  $0x3ce16869 // ldr q9, [x3, x1]
-	WORD  $0x4f8810c0 // fmla v0.4s, v6.4s, v8.s[0]
 	WORD  $0x3ce2686a // ldr q10, [x3, x2]
-	WORD  $0x4f8810e1 // fmla v1.4s, v7.4s, v8.s[0]
-	FLDPQ 32(R8), (F11, F12)
+	WORD  $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
+	FMOVQ 32(R7), F11
+	WORD  $0x4f871101 // fmla v1.4s, v8.4s, v7.s[0]
+	FMOVQ 48(R7), F12
 	WORD  $0x4f8910c2 // fmla v2.4s, v6.4s, v9.s[0]
-	WORD  $0x4f8910e3 // fmla v3.4s, v7.4s, v9.s[0]
-	FLDPQ 64(R8), (F13, F14)
+	WORD  $0x4f891103 // fmla v3.4s, v8.4s, v9.s[0]
+	FMOVQ 64(R7), F13
 	WORD  $0x4f8a10c4 // fmla v4.4s, v6.4s, v10.s[0]
-	WORD  $0x4f8a10e5 // fmla v5.4s, v7.4s, v10.s[0]
-	WORD  $0x4fa81160 // fmla v0.4s, v11.4s, v8.s[1]
-	WORD  $0x4fa81181 // fmla v1.4s, v12.4s, v8.s[1]
+	FMOVQ 80(R7), F6
+	WORD  $0x4f8a1105 // fmla v5.4s, v8.4s, v10.s[0]
+	WORD  $0x4fa71160 // fmla v0.4s, v11.4s, v7.s[1]
+	WORD  $0x4fa71181 // fmla v1.4s, v12.4s, v7.s[1]
 	WORD  $0x4fa91162 // fmla v2.4s, v11.4s, v9.s[1]
 	WORD  $0x4fa91183 // fmla v3.4s, v12.4s, v9.s[1]
-	FLDPQ 96(R8), (F6, F7)
+	FMOVQ 96(R7), F8
 	WORD  $0x4faa1164 // fmla v4.4s, v11.4s, v10.s[1]
+	FMOVQ 112(R7), F11
 	WORD  $0x4faa1185 // fmla v5.4s, v12.4s, v10.s[1]
-	WORD  $0x4f8819a0 // fmla v0.4s, v13.4s, v8.s[2]
-	WORD  $0x4f8819c1 // fmla v1.4s, v14.4s, v8.s[2]
+	WORD  $0x4f8719a0 // fmla v0.4s, v13.4s, v7.s[2]
+	WORD  $0x4f8718c1 // fmla v1.4s, v6.4s, v7.s[2]
 	WORD  $0x4f8919a2 // fmla v2.4s, v13.4s, v9.s[2]
-	WORD  $0x4f8919c3 // fmla v3.4s, v14.4s, v9.s[2]
+	WORD  $0x4f8918c3 // fmla v3.4s, v6.4s, v9.s[2]
 	WORD  $0x4f8a19a4 // fmla v4.4s, v13.4s, v10.s[2]
-	WORD  $0x4f8a19c5 // fmla v5.4s, v14.4s, v10.s[2]
-	WORD  $0x4fa818c0 // fmla v0.4s, v6.4s, v8.s[3]
-	WORD  $0x4fa818e1 // fmla v1.4s, v7.4s, v8.s[3]
-	WORD  $0x4fa918c2 // fmla v2.4s, v6.4s, v9.s[3]
-	WORD  $0x4fa918e3 // fmla v3.4s, v7.4s, v9.s[3]
-	WORD  $0x4faa18c4 // fmla v4.4s, v6.4s, v10.s[3]
-	WORD  $0x4faa18e5 // fmla v5.4s, v7.4s, v10.s[3]
-	ADD   $128, R8, R8
+	WORD  $0x4f8a18c5 // fmla v5.4s, v6.4s, v10.s[2]
+	WORD  $0x4fa71900 // fmla v0.4s, v8.4s, v7.s[3]
+	WORD  $0x4fa71961 // fmla v1.4s, v11.4s, v7.s[3]
+	WORD  $0x4fa91902 // fmla v2.4s, v8.4s, v9.s[3]
+	WORD  $0x4fa91963 // fmla v3.4s, v11.4s, v9.s[3]
+	WORD  $0x4faa1904 // fmla v4.4s, v8.4s, v10.s[3]
+	WORD  $0x4faa1965 // fmla v5.4s, v11.4s, v10.s[3]
+	ADD   $128, R7, R7
 	ADD   $16, R3, R3
-	PRFM  0(R7), PLDL1KEEP
 	PRFM  0(R6), PLDL1KEEP
-	PRFM  64(R7), PLDL1KEEP
 	PRFM  64(R6), PLDL1KEEP
-	PRFM  128(R7), PLDL1KEEP
-	PRFM  128(R6), PLDL1KEEP
-	PRFM  192(R7), PLDL1KEEP
-	PRFM  192(R6), PLDL1KEEP
-	ADD   $256, R7, R7
-	ADD   $256, R6, R6
-	SUBS  $4, R11, R11
+	ADD   $128, R6, R6
+	SUBS  $4, R10, R10
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R11, R11
+	ADDS $4, R10, R10
 	BEQ  k_done
 
 k_one:
-	FLDPQ 0(R8), (F6, F7)
-	FMOVS (R3), F8
+	FMOVQ 0(R7), F6
+	FMOVS (R3), F7
+	FMOVQ 16(R7), F8
 	FMOVS (R3)(R1), F9
-	WORD  $0x4f8810c0 // fmla v0.4s, v6.4s, v8.s[0]
 	FMOVS (R3)(R2), F10
-	WORD  $0x4f8810e1 // fmla v1.4s, v7.4s, v8.s[0]
+	WORD  $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
+	WORD  $0x4f871101 // fmla v1.4s, v8.4s, v7.s[0]
 	WORD  $0x4f8910c2 // fmla v2.4s, v6.4s, v9.s[0]
-	WORD  $0x4f8910e3 // fmla v3.4s, v7.4s, v9.s[0]
+	WORD  $0x4f891103 // fmla v3.4s, v8.4s, v9.s[0]
 	WORD  $0x4f8a10c4 // fmla v4.4s, v6.4s, v10.s[0]
-	WORD  $0x4f8a10e5 // fmla v5.4s, v7.4s, v10.s[0]
-	ADD   $32, R8, R8
+	WORD  $0x4f8a1105 // fmla v5.4s, v8.4s, v10.s[0]
+	ADD   $32, R7, R7
 	ADD   $4, R3, R3
-	PRFM  0(R7), PLDL1KEEP
 	PRFM  0(R6), PLDL1KEEP
-	ADD   $64, R7, R7
 	ADD   $64, R6, R6
-	SUBS  $1, R11, R11
+	SUBS  $1, R10, R10
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R10, R10
+	SUBS  $1, R9, R9
 	BNE   segment
 	FMOVS lo+80(FP), F6
 	VDUP  V6.S[0], V6.S4
@@ -367,110 +352,104 @@ tile:
 	VMOV  V1.B16, V5.B16
 	VMOV  V0.B16, V6.B16
 	VMOV  V1.B16, V7.B16
-	MOVD  R0, R7
-	ADD   R1<<2, R7, R7
-	MOVD  weights+16(FP), R8
-	MOVD  offsets+32(FP), R9
-	MOVD  segs+40(FP), R10
+	MOVD  weights+16(FP), R7
+	MOVD  offsets+32(FP), R8
+	MOVD  segs+40(FP), R9
 
 segment:
-	MOVD (R9), R2
-	ADD  $8, R9, R9
+	MOVD (R8), R2
+	ADD  $8, R8, R8
 	ADD  R2<<2, R0, R2
 	MOVD R2, R2
 	ADD  R1, R2, R3
 	ADD  R1, R3, R3
-	MOVD segLen+48(FP), R11
-	SUBS $4, R11, R11
+	MOVD segLen+48(FP), R10
+	SUBS $4, R10, R10
 	BLT  k_rest
 
 k_block:
-	FLDPQ 0(R8), (F8, F9)
-	FMOVQ 0(R2), F10
+	FMOVQ 0(R7), F8
+	FMOVQ 0(R2), F9
+	FMOVQ 16(R7), F10
 	WORD  $0x3ce1684b // ldr q11, [x2, x1]
-	WORD  $0x4f8a1100 // fmla v0.4s, v8.4s, v10.s[0]
 	FMOVQ 0(R3), F12
-	WORD  $0x4f8a1121 // fmla v1.4s, v9.4s, v10.s[0]
+	WORD  $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
 	WORD  $0x3ce1686d // ldr q13, [x3, x1]
+	WORD  $0x4f891141 // fmla v1.4s, v10.4s, v9.s[0]
+	FMOVQ 32(R7), F14
 	WORD  $0x4f8b1102 // fmla v2.4s, v8.4s, v11.s[0]
-	FLDPQ 32(R8), (F14, F15)
-	WORD  $0x4f8b1123 // fmla v3.4s, v9.4s, v11.s[0]
+	FMOVQ 48(R7), F15
+	WORD  $0x4f8b1143 // fmla v3.4s, v10.4s, v11.s[0]
 	WORD  $0x4f8c1104 // fmla v4.4s, v8.4s, v12.s[0]
-	WORD  $0x4f8c1125 // fmla v5.4s, v9.4s, v12.s[0]
+	WORD  $0x4f8c1145 // fmla v5.4s, v10.4s, v12.s[0]
 	WORD  $0x4f8d1106 // fmla v6.4s, v8.4s, v13.s[0]
-	WORD  $0x4f8d1127 // fmla v7.4s, v9.4s, v13.s[0]
-	FLDPQ 64(R8), (F8, F9)
-	WORD  $0x4faa11c0 // fmla v0.4s, v14.4s, v10.s[1]
-	WORD  $0x4faa11e1 // fmla v1.4s, v15.4s, v10.s[1]
+	WORD  $0x4f8d1147 // fmla v7.4s, v10.4s, v13.s[0]
+	FMOVQ 64(R7), F8
+	WORD  $0x4fa911c0 // fmla v0.4s, v14.4s, v9.s[1]
+	FMOVQ 80(R7), F10
+	WORD  $0x4fa911e1 // fmla v1.4s, v15.4s, v9.s[1]
 	WORD  $0x4fab11c2 // fmla v2.4s, v14.4s, v11.s[1]
 	WORD  $0x4fab11e3 // fmla v3.4s, v15.4s, v11.s[1]
 	WORD  $0x4fac11c4 // fmla v4.4s, v14.4s, v12.s[1]
 	WORD  $0x4fac11e5 // fmla v5.4s, v15.4s, v12.s[1]
 	WORD  $0x4fad11c6 // fmla v6.4s, v14.4s, v13.s[1]
 	WORD  $0x4fad11e7 // fmla v7.4s, v15.4s, v13.s[1]
-	FLDPQ 96(R8), (F14, F15)
-	WORD  $0x4f8a1900 // fmla v0.4s, v8.4s, v10.s[2]
-	WORD  $0x4f8a1921 // fmla v1.4s, v9.4s, v10.s[2]
+	FMOVQ 96(R7), F14
+	WORD  $0x4f891900 // fmla v0.4s, v8.4s, v9.s[2]
+	FMOVQ 112(R7), F15
+	WORD  $0x4f891941 // fmla v1.4s, v10.4s, v9.s[2]
 	WORD  $0x4f8b1902 // fmla v2.4s, v8.4s, v11.s[2]
-	WORD  $0x4f8b1923 // fmla v3.4s, v9.4s, v11.s[2]
+	WORD  $0x4f8b1943 // fmla v3.4s, v10.4s, v11.s[2]
 	WORD  $0x4f8c1904 // fmla v4.4s, v8.4s, v12.s[2]
-	WORD  $0x4f8c1925 // fmla v5.4s, v9.4s, v12.s[2]
+	WORD  $0x4f8c1945 // fmla v5.4s, v10.4s, v12.s[2]
 	WORD  $0x4f8d1906 // fmla v6.4s, v8.4s, v13.s[2]
-	WORD  $0x4f8d1927 // fmla v7.4s, v9.4s, v13.s[2]
-	WORD  $0x4faa19c0 // fmla v0.4s, v14.4s, v10.s[3]
-	WORD  $0x4faa19e1 // fmla v1.4s, v15.4s, v10.s[3]
+	WORD  $0x4f8d1947 // fmla v7.4s, v10.4s, v13.s[2]
+	WORD  $0x4fa919c0 // fmla v0.4s, v14.4s, v9.s[3]
+	WORD  $0x4fa919e1 // fmla v1.4s, v15.4s, v9.s[3]
 	WORD  $0x4fab19c2 // fmla v2.4s, v14.4s, v11.s[3]
 	WORD  $0x4fab19e3 // fmla v3.4s, v15.4s, v11.s[3]
 	WORD  $0x4fac19c4 // fmla v4.4s, v14.4s, v12.s[3]
 	WORD  $0x4fac19e5 // fmla v5.4s, v15.4s, v12.s[3]
 	WORD  $0x4fad19c6 // fmla v6.4s, v14.4s, v13.s[3]
 	WORD  $0x4fad19e7 // fmla v7.4s, v15.4s, v13.s[3]
-	ADD   $128, R8, R8
+	ADD   $128, R7, R7
 	ADD   $16, R2, R2
 	ADD   $16, R3, R3
-	PRFM  0(R7), PLDL1KEEP
 	PRFM  0(R6), PLDL1KEEP
-	PRFM  64(R7), PLDL1KEEP
 	PRFM  64(R6), PLDL1KEEP
-	PRFM  128(R7), PLDL1KEEP
-	PRFM  128(R6), PLDL1KEEP
-	PRFM  192(R7), PLDL1KEEP
-	PRFM  192(R6), PLDL1KEEP
-	ADD   $256, R7, R7
-	ADD   $256, R6, R6
-	SUBS  $4, R11, R11
+	ADD   $128, R6, R6
+	SUBS  $4, R10, R10
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R11, R11
+	ADDS $4, R10, R10
 	BEQ  k_done
 
 k_one:
-	FLDPQ 0(R8), (F8, F9)
-	FMOVS (R2), F10
+	FMOVQ 0(R7), F8
+	FMOVS (R2), F9
+	FMOVQ 16(R7), F10
 	FMOVS (R2)(R1), F11
-	WORD  $0x4f8a1100 // fmla v0.4s, v8.4s, v10.s[0]
 	FMOVS (R3), F12
-	WORD  $0x4f8a1121 // fmla v1.4s, v9.4s, v10.s[0]
-	FMOVS (R3)(R1), F10
+	WORD  $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
+	FMOVS (R3)(R1), F13
+	WORD  $0x4f891141 // fmla v1.4s, v10.4s, v9.s[0]
 	WORD  $0x4f8b1102 // fmla v2.4s, v8.4s, v11.s[0]
-	WORD  $0x4f8b1123 // fmla v3.4s, v9.4s, v11.s[0]
+	WORD  $0x4f8b1143 // fmla v3.4s, v10.4s, v11.s[0]
 	WORD  $0x4f8c1104 // fmla v4.4s, v8.4s, v12.s[0]
-	WORD  $0x4f8c1125 // fmla v5.4s, v9.4s, v12.s[0]
-	WORD  $0x4f8a1106 // fmla v6.4s, v8.4s, v10.s[0]
-	WORD  $0x4f8a1127 // fmla v7.4s, v9.4s, v10.s[0]
-	ADD   $32, R8, R8
+	WORD  $0x4f8c1145 // fmla v5.4s, v10.4s, v12.s[0]
+	WORD  $0x4f8d1106 // fmla v6.4s, v8.4s, v13.s[0]
+	WORD  $0x4f8d1147 // fmla v7.4s, v10.4s, v13.s[0]
+	ADD   $32, R7, R7
 	ADD   $4, R2, R2
 	ADD   $4, R3, R3
-	PRFM  0(R7), PLDL1KEEP
 	PRFM  0(R6), PLDL1KEEP
-	ADD   $64, R7, R7
 	ADD   $64, R6, R6
-	SUBS  $1, R11, R11
+	SUBS  $1, R10, R10
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R10, R10
+	SUBS  $1, R9, R9
 	BNE   segment
 	FMOVS lo+80(FP), F8
 	VDUP  V8.S[0], V8.S4
@@ -531,46 +510,46 @@ tile:
 	VMOV  V1.B16, V7.B16
 	VMOV  V0.B16, V8.B16
 	VMOV  V1.B16, V9.B16
-	MOVD  R0, R8
-	MOVD  $5, R3
-	MADD  R1, R8, R3, R8
-	MOVD  weights+16(FP), R9
-	MOVD  offsets+32(FP), R10
-	MOVD  segs+40(FP), R11
+	MOVD  weights+16(FP), R8
+	MOVD  offsets+32(FP), R9
+	MOVD  segs+40(FP), R10
 
 segment:
-	MOVD (R10), R3
-	ADD  $8, R10, R10
+	MOVD (R9), R3
+	ADD  $8, R9, R9
 	ADD  R3<<2, R0, R3
 	MOVD R3, R3
 	ADD  R2, R3, R6
 	ADD  R1, R6, R6
-	MOVD segLen+48(FP), R12
-	SUBS $4, R12, R12
+	MOVD segLen+48(FP), R11
+	SUBS $4, R11, R11
 	BLT  k_rest
 
 k_block:
-	FLDPQ 0(R9), (F10, F11)
-	FMOVQ 0(R3), F12
+	FMOVQ 0(R8), F10
+	FMOVQ 0(R3), F11
+	FMOVQ 16(R8), F12
 	WORD  $0x3ce1686d // ldr q13, [x3, x1]
-	WORD  $0x4f8c1140 // fmla v0.4s, v10.4s, v12.s[0]
 	WORD  $0x3ce2686e // ldr q14, [x3, x2]
-	WORD  $0x4f8c1161 // fmla v1.4s, v11.4s, v12.s[0]
+	WORD  $0x4f8b1140 // fmla v0.4s, v10.4s, v11.s[0]
 	FMOVQ 0(R6), F15
-	WORD  $0x4f8d1142 // fmla v2.4s, v10.4s, v13.s[0]
+	WORD  $0x4f8b1181 // fmla v1.4s, v12.4s, v11.s[0]
 	WORD  $0x3ce168d0 // ldr q16, [x6, x1]
-	WORD  $0x4f8d1163 // fmla v3.4s, v11.4s, v13.s[0]
-	FLDPQ 32(R9), (F17, F18)
+	WORD  $0x4f8d1142 // fmla v2.4s, v10.4s, v13.s[0]
+	FMOVQ 32(R8), F17
+	WORD  $0x4f8d1183 // fmla v3.4s, v12.4s, v13.s[0]
+	FMOVQ 48(R8), F18
 	WORD  $0x4f8e1144 // fmla v4.4s, v10.4s, v14.s[0]
-	WORD  $0x4f8e1165 // fmla v5.4s, v11.4s, v14.s[0]
+	WORD  $0x4f8e1185 // fmla v5.4s, v12.4s, v14.s[0]
 	WORD  $0x4f8f1146 // fmla v6.4s, v10.4s, v15.s[0]
-	WORD  $0x4f8f1167 // fmla v7.4s, v11.4s, v15.s[0]
+	WORD  $0x4f8f1187 // fmla v7.4s, v12.4s, v15.s[0]
 	WORD  $0x4f901148 // fmla v8.4s, v10.4s, v16.s[0]
-	WORD  $0x4f901169 // fmla v9.4s, v11.4s, v16.s[0]
-	WORD  $0x4fac1220 // fmla v0.4s, v17.4s, v12.s[1]
-	WORD  $0x4fac1241 // fmla v1.4s, v18.4s, v12.s[1]
-	FLDPQ 64(R9), (F10, F11)
+	WORD  $0x4f901189 // fmla v9.4s, v12.4s, v16.s[0]
+	WORD  $0x4fab1220 // fmla v0.4s, v17.4s, v11.s[1]
+	WORD  $0x4fab1241 // fmla v1.4s, v18.4s, v11.s[1]
+	FMOVQ 64(R8), F10
 	WORD  $0x4fad1222 // fmla v2.4s, v17.4s, v13.s[1]
+	FMOVQ 80(R8), F12
 	WORD  $0x4fad1243 // fmla v3.4s, v18.4s, v13.s[1]
 	WORD  $0x4fae1224 // fmla v4.4s, v17.4s, v14.s[1]
 	WORD  $0x4fae1245 // fmla v5.4s, v18.4s, v14.s[1]
@@ -578,19 +557,20 @@ k_block:
 	WORD  $0x4faf1247 // fmla v7.4s, v18.4s, v15.s[1]
 	WORD  $0x4fb01228 // fmla v8.4s, v17.4s, v16.s[1]
 	WORD  $0x4fb01249 // fmla v9.4s, v18.4s, v16.s[1]
-	WORD  $0x4f8c1940 // fmla v0.4s, v10.4s, v12.s[2]
-	WORD  $0x4f8c1961 // fmla v1.4s, v11.4s, v12.s[2]
-	FLDPQ 96(R9), (F17, F18)
+	WORD  $0x4f8b1940 // fmla v0.4s, v10.4s, v11.s[2]
+	WORD  $0x4f8b1981 // fmla v1.4s, v12.4s, v11.s[2]
+	FMOVQ 96(R8), F17
 	WORD  $0x4f8d1942 // fmla v2.4s, v10.4s, v13.s[2]
-	WORD  $0x4f8d1963 // fmla v3.4s, v11.4s, v13.s[2]
+	FMOVQ 112(R8), F18
+	WORD  $0x4f8d1983 // fmla v3.4s, v12.4s, v13.s[2]
 	WORD  $0x4f8e1944 // fmla v4.4s, v10.4s, v14.s[2]
-	WORD  $0x4f8e1965 // fmla v5.4s, v11.4s, v14.s[2]
+	WORD  $0x4f8e1985 // fmla v5.4s, v12.4s, v14.s[2]
 	WORD  $0x4f8f1946 // fmla v6.4s, v10.4s, v15.s[2]
-	WORD  $0x4f8f1967 // fmla v7.4s, v11.4s, v15.s[2]
+	WORD  $0x4f8f1987 // fmla v7.4s, v12.4s, v15.s[2]
 	WORD  $0x4f901948 // fmla v8.4s, v10.4s, v16.s[2]
-	WORD  $0x4f901969 // fmla v9.4s, v11.4s, v16.s[2]
-	WORD  $0x4fac1a20 // fmla v0.4s, v17.4s, v12.s[3]
-	WORD  $0x4fac1a41 // fmla v1.4s, v18.4s, v12.s[3]
+	WORD  $0x4f901989 // fmla v9.4s, v12.4s, v16.s[2]
+	WORD  $0x4fab1a20 // fmla v0.4s, v17.4s, v11.s[3]
+	WORD  $0x4fab1a41 // fmla v1.4s, v18.4s, v11.s[3]
 	WORD  $0x4fad1a22 // fmla v2.4s, v17.4s, v13.s[3]
 	WORD  $0x4fad1a43 // fmla v3.4s, v18.4s, v13.s[3]
 	WORD  $0x4fae1a24 // fmla v4.4s, v17.4s, v14.s[3]
@@ -599,55 +579,47 @@ k_block:
 	WORD  $0x4faf1a47 // fmla v7.4s, v18.4s, v15.s[3]
 	WORD  $0x4fb01a28 // fmla v8.4s, v17.4s, v16.s[3]
 	WORD  $0x4fb01a49 // fmla v9.4s, v18.4s, v16.s[3]
-	ADD   $128, R9, R9
+	ADD   $128, R8, R8
 	ADD   $16, R3, R3
 	ADD   $16, R6, R6
-	PRFM  0(R8), PLDL1KEEP
 	PRFM  0(R7), PLDL1KEEP
-	PRFM  64(R8), PLDL1KEEP
 	PRFM  64(R7), PLDL1KEEP
-	PRFM  128(R8), PLDL1KEEP
-	PRFM  128(R7), PLDL1KEEP
-	PRFM  192(R8), PLDL1KEEP
-	PRFM  192(R7), PLDL1KEEP
-	ADD   $256, R8, R8
-	ADD   $256, R7, R7
-	SUBS  $4, R12, R12
+	ADD   $128, R7, R7
+	SUBS  $4, R11, R11
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R12, R12
+	ADDS $4, R11, R11
 	BEQ  k_done
 
 k_one:
-	FLDPQ 0(R9), (F10, F11)
-	FMOVS (R3), F12
+	FMOVQ 0(R8), F10
+	FMOVS (R3), F11
+	FMOVQ 16(R8), F12
 	FMOVS (R3)(R1), F13
-	WORD  $0x4f8c1140 // fmla v0.4s, v10.4s, v12.s[0]
 	FMOVS (R3)(R2), F14
-	WORD  $0x4f8c1161 // fmla v1.4s, v11.4s, v12.s[0]
-	FMOVS (R6), F12
+	WORD  $0x4f8b1140 // fmla v0.4s, v10.4s, v11.s[0]
+	FMOVS (R6), F15
+	WORD  $0x4f8b1181 // fmla v1.4s, v12.4s, v11.s[0]
+	FMOVS (R6)(R1), F11
 	WORD  $0x4f8d1142 // fmla v2.4s, v10.4s, v13.s[0]
-	FMOVS (R6)(R1), F15
-	WORD  $0x4f8d1163 // fmla v3.4s, v11.4s, v13.s[0]
+	WORD  $0x4f8d1183 // fmla v3.4s, v12.4s, v13.s[0]
 	WORD  $0x4f8e1144 // fmla v4.4s, v10.4s, v14.s[0]
-	WORD  $0x4f8e1165 // fmla v5.4s, v11.4s, v14.s[0]
-	WORD  $0x4f8c1146 // fmla v6.4s, v10.4s, v12.s[0]
-	WORD  $0x4f8c1167 // fmla v7.4s, v11.4s, v12.s[0]
-	WORD  $0x4f8f1148 // fmla v8.4s, v10.4s, v15.s[0]
-	WORD  $0x4f8f1169 // fmla v9.4s, v11.4s, v15.s[0]
-	ADD   $32, R9, R9
+	WORD  $0x4f8e1185 // fmla v5.4s, v12.4s, v14.s[0]
+	WORD  $0x4f8f1146 // fmla v6.4s, v10.4s, v15.s[0]
+	WORD  $0x4f8f1187 // fmla v7.4s, v12.4s, v15.s[0]
+	WORD  $0x4f8b1148 // fmla v8.4s, v10.4s, v11.s[0]
+	WORD  $0x4f8b1189 // fmla v9.4s, v12.4s, v11.s[0]
+	ADD   $32, R8, R8
 	ADD   $4, R3, R3
 	ADD   $4, R6, R6
-	PRFM  0(R8), PLDL1KEEP
 	PRFM  0(R7), PLDL1KEEP
-	ADD   $64, R8, R8
 	ADD   $64, R7, R7
-	SUBS  $1, R12, R12
+	SUBS  $1, R11, R11
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R11, R11
+	SUBS  $1, R10, R10
 	BNE   segment
 	FMOVS lo+80(FP), F10
 	VDUP  V10.S[0], V10.S4
@@ -716,51 +688,51 @@ tile:
 	VMOV  V1.B16, V9.B16
 	VMOV  V0.B16, V10.B16
 	VMOV  V1.B16, V11.B16
-	MOVD  R0, R8
-	MOVD  $6, R3
-	MADD  R1, R8, R3, R8
-	MOVD  weights+16(FP), R9
-	MOVD  offsets+32(FP), R10
-	MOVD  segs+40(FP), R11
+	MOVD  weights+16(FP), R8
+	MOVD  offsets+32(FP), R9
+	MOVD  segs+40(FP), R10
 
 segment:
-	MOVD (R10), R3
-	ADD  $8, R10, R10
+	MOVD (R9), R3
+	ADD  $8, R9, R9
 	ADD  R3<<2, R0, R3
 	MOVD R3, R3
 	ADD  R2, R3, R6
 	ADD  R1, R6, R6
-	MOVD segLen+48(FP), R12
-	SUBS $4, R12, R12
+	MOVD segLen+48(FP), R11
+	SUBS $4, R11, R11
 	BLT  k_rest
 
 k_block:
-	FLDPQ 0(R9), (F12, F13)
-	FMOVQ 0(R3), F14
+	FMOVQ 0(R8), F12
+	FMOVQ 0(R3), F13
+	FMOVQ 16(R8), F14
 	WORD  $0x3ce1686f // ldr q15, [x3, x1]
-	WORD  $0x4f8e1180 // fmla v0.4s, v12.4s, v14.s[0]
 	WORD  $0x3ce26870 // ldr q16, [x3, x2]
-	WORD  $0x4f8e11a1 // fmla v1.4s, v13.4s, v14.s[0]
+	WORD  $0x4f8d1180 // fmla v0.4s, v12.4s, v13.s[0]
 	FMOVQ 0(R6), F17
-	WORD  $0x4f8f1182 // fmla v2.4s, v12.4s, v15.s[0]
+	WORD  $0x4f8d11c1 // fmla v1.4s, v14.4s, v13.s[0]
 	WORD  $0x3ce168d2 // ldr q18, [x6, x1]
-	WORD  $0x4f8f11a3 // fmla v3.4s, v13.4s, v15.s[0]
+	WORD  $0x4f8f1182 // fmla v2.4s, v12.4s, v15.s[0]
 	WORD  $0x3ce268d3 // ldr q19, [x6, x2]
+	WORD  $0x4f8f11c3 // fmla v3.4s, v14.4s, v15.s[0]
+	FMOVQ 32(R8), F20
 	WORD  $0x4f901184 // fmla v4.4s, v12.4s, v16.s[0]
-	FLDPQ 32(R9), (F20, F21)
-	WORD  $0x4f9011a5 // fmla v5.4s, v13.4s, v16.s[0]
+	FMOVQ 48(R8), F21
+	WORD  $0x4f9011c5 // fmla v5.4s, v14.4s, v16.s[0]
 	WORD  $0x4f911186 // fmla v6.4s, v12.4s, v17.s[0]
-	WORD  $0x4f9111a7 // fmla v7.4s, v13.4s, v17.s[0]
+	WORD  $0x4f9111c7 // fmla v7.4s, v14.4s, v17.s[0]
 	WORD  $0x4f921188 // fmla v8.4s, v12.4s, v18.s[0]
-	WORD  $0x4f9211a9 // fmla v9.4s, v13.4s, v18.s[0]
+	WORD  $0x4f9211c9 // fmla v9.4s, v14.4s, v18.s[0]
 	WORD  $0x4f93118a // fmla v10.4s, v12.4s, v19.s[0]
-	WORD  $0x4f9311ab // fmla v11.4s, v13.4s, v19.s[0]
-	WORD  $0x4fae1280 // fmla v0.4s, v20.4s, v14.s[1]
-	WORD  $0x4fae12a1 // fmla v1.4s, v21.4s, v14.s[1]
+	WORD  $0x4f9311cb // fmla v11.4s, v14.4s, v19.s[0]
+	WORD  $0x4fad1280 // fmla v0.4s, v20.4s, v13.s[1]
+	WORD  $0x4fad12a1 // fmla v1.4s, v21.4s, v13.s[1]
 	WORD  $0x4faf1282 // fmla v2.4s, v20.4s, v15.s[1]
 	WORD  $0x4faf12a3 // fmla v3.4s, v21.4s, v15.s[1]
-	FLDPQ 64(R9), (F12, F13)
+	FMOVQ 64(R8), F12
 	WORD  $0x4fb01284 // fmla v4.4s, v20.4s, v16.s[1]
+	FMOVQ 80(R8), F14
 	WORD  $0x4fb012a5 // fmla v5.4s, v21.4s, v16.s[1]
 	WORD  $0x4fb11286 // fmla v6.4s, v20.4s, v17.s[1]
 	WORD  $0x4fb112a7 // fmla v7.4s, v21.4s, v17.s[1]
@@ -768,21 +740,22 @@ k_block:
 	WORD  $0x4fb212a9 // fmla v9.4s, v21.4s, v18.s[1]
 	WORD  $0x4fb3128a // fmla v10.4s, v20.4s, v19.s[1]
 	WORD  $0x4fb312ab // fmla v11.4s, v21.4s, v19.s[1]
-	WORD  $0x4f8e1980 // fmla v0.4s, v12.4s, v14.s[2]
-	WORD  $0x4f8e19a1 // fmla v1.4s, v13.4s, v14.s[2]
+	WORD  $0x4f8d1980 // fmla v0.4s, v12.4s, v13.s[2]
+	WORD  $0x4f8d19c1 // fmla v1.4s, v14.4s, v13.s[2]
 	WORD  $0x4f8f1982 // fmla v2.4s, v12.4s, v15.s[2]
-	WORD  $0x4f8f19a3 // fmla v3.4s, v13.4s, v15.s[2]
-	FLDPQ 96(R9), (F20, F21)
+	WORD  $0x4f8f19c3 // fmla v3.4s, v14.4s, v15.s[2]
+	FMOVQ 96(R8), F20
 	WORD  $0x4f901984 // fmla v4.4s, v12.4s, v16.s[2]
-	WORD  $0x4f9019a5 // fmla v5.4s, v13.4s, v16.s[2]
+	FMOVQ 112(R8), F21
+	WORD  $0x4f9019c5 // fmla v5.4s, v14.4s, v16.s[2]
 	WORD  $0x4f911986 // fmla v6.4s, v12.4s, v17.s[2]
-	WORD  $0x4f9119a7 // fmla v7.4s, v13.4s, v17.s[2]
+	WORD  $0x4f9119c7 // fmla v7.4s, v14.4s, v17.s[2]
 	WORD  $0x4f921988 // fmla v8.4s, v12.4s, v18.s[2]
-	WORD  $0x4f9219a9 // fmla v9.4s, v13.4s, v18.s[2]
+	WORD  $0x4f9219c9 // fmla v9.4s, v14.4s, v18.s[2]
 	WORD  $0x4f93198a // fmla v10.4s, v12.4s, v19.s[2]
-	WORD  $0x4f9319ab // fmla v11.4s, v13.4s, v19.s[2]
-	WORD  $0x4fae1a80 // fmla v0.4s, v20.4s, v14.s[3]
-	WORD  $0x4fae1aa1 // fmla v1.4s, v21.4s, v14.s[3]
+	WORD  $0x4f9319cb // fmla v11.4s, v14.4s, v19.s[2]
+	WORD  $0x4fad1a80 // fmla v0.4s, v20.4s, v13.s[3]
+	WORD  $0x4fad1aa1 // fmla v1.4s, v21.4s, v13.s[3]
 	WORD  $0x4faf1a82 // fmla v2.4s, v20.4s, v15.s[3]
 	WORD  $0x4faf1aa3 // fmla v3.4s, v21.4s, v15.s[3]
 	WORD  $0x4fb01a84 // fmla v4.4s, v20.4s, v16.s[3]
@@ -793,58 +766,50 @@ k_block:
 	WORD  $0x4fb21aa9 // fmla v9.4s, v21.4s, v18.s[3]
 	WORD  $0x4fb31a8a // fmla v10.4s, v20.4s, v19.s[3]
 	WORD  $0x4fb31aab // fmla v11.4s, v21.4s, v19.s[3]
-	ADD   $128, R9, R9
+	ADD   $128, R8, R8
 	ADD   $16, R3, R3
 	ADD   $16, R6, R6
-	PRFM  0(R8), PLDL1KEEP
 	PRFM  0(R7), PLDL1KEEP
-	PRFM  64(R8), PLDL1KEEP
 	PRFM  64(R7), PLDL1KEEP
-	PRFM  128(R8), PLDL1KEEP
-	PRFM  128(R7), PLDL1KEEP
-	PRFM  192(R8), PLDL1KEEP
-	PRFM  192(R7), PLDL1KEEP
-	ADD   $256, R8, R8
-	ADD   $256, R7, R7
-	SUBS  $4, R12, R12
+	ADD   $128, R7, R7
+	SUBS  $4, R11, R11
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R12, R12
+	ADDS $4, R11, R11
 	BEQ  k_done
 
 k_one:
-	FLDPQ 0(R9), (F12, F13)
-	FMOVS (R3), F14
+	FMOVQ 0(R8), F12
+	FMOVS (R3), F13
+	FMOVQ 16(R8), F14
 	FMOVS (R3)(R1), F15
-	WORD  $0x4f8e1180 // fmla v0.4s, v12.4s, v14.s[0]
 	FMOVS (R3)(R2), F16
-	WORD  $0x4f8e11a1 // fmla v1.4s, v13.4s, v14.s[0]
-	FMOVS (R6), F14
+	WORD  $0x4f8d1180 // fmla v0.4s, v12.4s, v13.s[0]
+	FMOVS (R6), F17
+	WORD  $0x4f8d11c1 // fmla v1.4s, v14.4s, v13.s[0]
+	FMOVS (R6)(R1), F13
 	WORD  $0x4f8f1182 // fmla v2.4s, v12.4s, v15.s[0]
-	FMOVS (R6)(R1), F17
-	WORD  $0x4f8f11a3 // fmla v3.4s, v13.4s, v15.s[0]
-	FMOVS (R6)(R2), F15
+	FMOVS (R6)(R2), F18
+	WORD  $0x4f8f11c3 // fmla v3.4s, v14.4s, v15.s[0]
 	WORD  $0x4f901184 // fmla v4.4s, v12.4s, v16.s[0]
-	WORD  $0x4f9011a5 // fmla v5.4s, v13.4s, v16.s[0]
-	WORD  $0x4f8e1186 // fmla v6.4s, v12.4s, v14.s[0]
-	WORD  $0x4f8e11a7 // fmla v7.4s, v13.4s, v14.s[0]
-	WORD  $0x4f911188 // fmla v8.4s, v12.4s, v17.s[0]
-	WORD  $0x4f9111a9 // fmla v9.4s, v13.4s, v17.s[0]
-	WORD  $0x4f8f118a // fmla v10.4s, v12.4s, v15.s[0]
-	WORD  $0x4f8f11ab // fmla v11.4s, v13.4s, v15.s[0]
-	ADD   $32, R9, R9
+	WORD  $0x4f9011c5 // fmla v5.4s, v14.4s, v16.s[0]
+	WORD  $0x4f911186 // fmla v6.4s, v12.4s, v17.s[0]
+	WORD  $0x4f9111c7 // fmla v7.4s, v14.4s, v17.s[0]
+	WORD  $0x4f8d1188 // fmla v8.4s, v12.4s, v13.s[0]
+	WORD  $0x4f8d11c9 // fmla v9.4s, v14.4s, v13.s[0]
+	WORD  $0x4f92118a // fmla v10.4s, v12.4s, v18.s[0]
+	WORD  $0x4f9211cb // fmla v11.4s, v14.4s, v18.s[0]
+	ADD   $32, R8, R8
 	ADD   $4, R3, R3
 	ADD   $4, R6, R6
-	PRFM  0(R8), PLDL1KEEP
 	PRFM  0(R7), PLDL1KEEP
-	ADD   $64, R8, R8
 	ADD   $64, R7, R7
-	SUBS  $1, R12, R12
+	SUBS  $1, R11, R11
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R11, R11
+	SUBS  $1, R10, R10
 	BNE   segment
 	FMOVS lo+80(FP), F12
 	VDUP  V12.S[0], V12.S4
@@ -921,56 +886,56 @@ tile:
 	VMOV  V1.B16, V11.B16
 	VMOV  V0.B16, V12.B16
 	VMOV  V1.B16, V13.B16
-	MOVD  R0, R9
-	MOVD  $7, R6
-	MADD  R1, R9, R6, R9
-	MOVD  weights+16(FP), R10
-	MOVD  offsets+32(FP), R11
-	MOVD  segs+40(FP), R12
+	MOVD  weights+16(FP), R9
+	MOVD  offsets+32(FP), R10
+	MOVD  segs+40(FP), R11
 
 segment:
-	MOVD (R11), R6
-	ADD  $8, R11, R11
+	MOVD (R10), R6
+	ADD  $8, R10, R10
 	ADD  R6<<2, R0, R6
 	MOVD R6, R6
 	ADD  R3, R6, R7
 	ADD  R1, R7, R7
-	MOVD segLen+48(FP), R13
-	SUBS $4, R13, R13
+	MOVD segLen+48(FP), R12
+	SUBS $4, R12, R12
 	BLT  k_rest
 
 k_block:
-	FLDPQ 0(R10), (F14, F15)
-	FMOVQ 0(R6), F16
+	FMOVQ 0(R9), F14
+	FMOVQ 0(R6), F15
+	FMOVQ 16(R9), F16
 	WORD  $0x3ce168d1 // ldr q17, [x6, x1]
-	WORD  $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
 	WORD  $0x3ce268d2 // ldr q18, [x6, x2]
-	WORD  $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
+	WORD  $0x4f8f11c0 // fmla v0.4s, v14.4s, v15.s[0]
 	WORD  $0x3ce368d3 // ldr q19, [x6, x3]
-	WORD  $0x4f9111c2 // fmla v2.4s, v14.4s, v17.s[0]
+	WORD  $0x4f8f1201 // fmla v1.4s, v16.4s, v15.s[0]
 	FMOVQ 0(R7), F20
-	WORD  $0x4f9111e3 // fmla v3.4s, v15.4s, v17.s[0]
+	WORD  $0x4f9111c2 // fmla v2.4s, v14.4s, v17.s[0]
 	WORD  $0x3ce168f5 // ldr q21, [x7, x1]
-	WORD  $0x4f9211c4 // fmla v4.4s, v14.4s, v18.s[0]
+	WORD  $0x4f911203 // fmla v3.4s, v16.4s, v17.s[0]
 	WORD  $0x3ce268f6 // ldr q22, [x7, x2]
-	WORD  $0x4f9211e5 // fmla v5.4s, v15.4s, v18.s[0]
-	FLDPQ 32(R10), (F23, F24)
+	WORD  $0x4f9211c4 // fmla v4.4s, v14.4s, v18.s[0]
+	WORD  $0x4f921205 // fmla v5.4s, v16.4s, v18.s[0]
+	FMOVQ 32(R9), F23
 	WORD  $0x4f9311c6 // fmla v6.4s, v14.4s, v19.s[0]
-	WORD  $0x4f9311e7 // fmla v7.4s, v15.4s, v19.s[0]
+	FMOVQ 48(R9), F24
+	WORD  $0x4f931207 // fmla v7.4s, v16.4s, v19.s[0]
 	WORD  $0x4f9411c8 // fmla v8.4s, v14.4s, v20.s[0]
-	WORD  $0x4f9411e9 // fmla v9.4s, v15.4s, v20.s[0]
+	WORD  $0x4f941209 // fmla v9.4s, v16.4s, v20.s[0]
 	WORD  $0x4f9511ca // fmla v10.4s, v14.4s, v21.s[0]
-	WORD  $0x4f9511eb // fmla v11.4s, v15.4s, v21.s[0]
+	WORD  $0x4f95120b // fmla v11.4s, v16.4s, v21.s[0]
 	WORD  $0x4f9611cc // fmla v12.4s, v14.4s, v22.s[0]
-	WORD  $0x4f9611ed // fmla v13.4s, v15.4s, v22.s[0]
-	WORD  $0x4fb012e0 // fmla v0.4s, v23.4s, v16.s[1]
-	WORD  $0x4fb01301 // fmla v1.4s, v24.4s, v16.s[1]
+	WORD  $0x4f96120d // fmla v13.4s, v16.4s, v22.s[0]
+	WORD  $0x4faf12e0 // fmla v0.4s, v23.4s, v15.s[1]
+	WORD  $0x4faf1301 // fmla v1.4s, v24.4s, v15.s[1]
 	WORD  $0x4fb112e2 // fmla v2.4s, v23.4s, v17.s[1]
 	WORD  $0x4fb11303 // fmla v3.4s, v24.4s, v17.s[1]
 	WORD  $0x4fb212e4 // fmla v4.4s, v23.4s, v18.s[1]
 	WORD  $0x4fb21305 // fmla v5.4s, v24.4s, v18.s[1]
-	FLDPQ 64(R10), (F14, F15)
+	FMOVQ 64(R9), F14
 	WORD  $0x4fb312e6 // fmla v6.4s, v23.4s, v19.s[1]
+	FMOVQ 80(R9), F16
 	WORD  $0x4fb31307 // fmla v7.4s, v24.4s, v19.s[1]
 	WORD  $0x4fb412e8 // fmla v8.4s, v23.4s, v20.s[1]
 	WORD  $0x4fb41309 // fmla v9.4s, v24.4s, v20.s[1]
@@ -978,23 +943,24 @@ k_block:
 	WORD  $0x4fb5130b // fmla v11.4s, v24.4s, v21.s[1]
 	WORD  $0x4fb612ec // fmla v12.4s, v23.4s, v22.s[1]
 	WORD  $0x4fb6130d // fmla v13.4s, v24.4s, v22.s[1]
-	WORD  $0x4f9019c0 // fmla v0.4s, v14.4s, v16.s[2]
-	WORD  $0x4f9019e1 // fmla v1.4s, v15.4s, v16.s[2]
+	WORD  $0x4f8f19c0 // fmla v0.4s, v14.4s, v15.s[2]
+	WORD  $0x4f8f1a01 // fmla v1.4s, v16.4s, v15.s[2]
 	WORD  $0x4f9119c2 // fmla v2.4s, v14.4s, v17.s[2]
-	WORD  $0x4f9119e3 // fmla v3.4s, v15.4s, v17.s[2]
+	WORD  $0x4f911a03 // fmla v3.4s, v16.4s, v17.s[2]
 	WORD  $0x4f9219c4 // fmla v4.4s, v14.4s, v18.s[2]
-	WORD  $0x4f9219e5 // fmla v5.4s, v15.4s, v18.s[2]
-	FLDPQ 96(R10), (F23, F24)
+	WORD  $0x4f921a05 // fmla v5.4s, v16.4s, v18.s[2]
+	FMOVQ 96(R9), F23
 	WORD  $0x4f9319c6 // fmla v6.4s, v14.4s, v19.s[2]
-	WORD  $0x4f9319e7 // fmla v7.4s, v15.4s, v19.s[2]
+	FMOVQ 112(R9), F24
+	WORD  $0x4f931a07 // fmla v7.4s, v16.4s, v19.s[2]
 	WORD  $0x4f9419c8 // fmla v8.4s, v14.4s, v20.s[2]
-	WORD  $0x4f9419e9 // fmla v9.4s, v15.4s, v20.s[2]
+	WORD  $0x4f941a09 // fmla v9.4s, v16.4s, v20.s[2]
 	WORD  $0x4f9519ca // fmla v10.4s, v14.4s, v21.s[2]
-	WORD  $0x4f9519eb // fmla v11.4s, v15.4s, v21.s[2]
+	WORD  $0x4f951a0b // fmla v11.4s, v16.4s, v21.s[2]
 	WORD  $0x4f9619cc // fmla v12.4s, v14.4s, v22.s[2]
-	WORD  $0x4f9619ed // fmla v13.4s, v15.4s, v22.s[2]
-	WORD  $0x4fb01ae0 // fmla v0.4s, v23.4s, v16.s[3]
-	WORD  $0x4fb01b01 // fmla v1.4s, v24.4s, v16.s[3]
+	WORD  $0x4f961a0d // fmla v13.4s, v16.4s, v22.s[2]
+	WORD  $0x4faf1ae0 // fmla v0.4s, v23.4s, v15.s[3]
+	WORD  $0x4faf1b01 // fmla v1.4s, v24.4s, v15.s[3]
 	WORD  $0x4fb11ae2 // fmla v2.4s, v23.4s, v17.s[3]
 	WORD  $0x4fb11b03 // fmla v3.4s, v24.4s, v17.s[3]
 	WORD  $0x4fb21ae4 // fmla v4.4s, v23.4s, v18.s[3]
@@ -1007,61 +973,53 @@ k_block:
 	WORD  $0x4fb51b0b // fmla v11.4s, v24.4s, v21.s[3]
 	WORD  $0x4fb61aec // fmla v12.4s, v23.4s, v22.s[3]
 	WORD  $0x4fb61b0d // fmla v13.4s, v24.4s, v22.s[3]
-	ADD   $128, R10, R10
+	ADD   $128, R9, R9
 	ADD   $16, R6, R6
 	ADD   $16, R7, R7
-	PRFM  0(R9), PLDL1KEEP
 	PRFM  0(R8), PLDL1KEEP
-	PRFM  64(R9), PLDL1KEEP
 	PRFM  64(R8), PLDL1KEEP
-	PRFM  128(R9), PLDL1KEEP
-	PRFM  128(R8), PLDL1KEEP
-	PRFM  192(R9), PLDL1KEEP
-	PRFM  192(R8), PLDL1KEEP
-	ADD   $256, R9, R9
-	ADD   $256, R8, R8
-	SUBS  $4, R13, R13
+	ADD   $128, R8, R8
+	SUBS  $4, R12, R12
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R13, R13
+	ADDS $4, R12, R12
 	BEQ  k_done
 
 k_one:
-	FLDPQ 0(R10), (F14, F15)
-	FMOVS (R6), F16
+	FMOVQ 0(R9), F14
+	FMOVS (R6), F15
+	FMOVQ 16(R9), F16
 	FMOVS (R6)(R1), F17
-	WORD  $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
 	FMOVS (R6)(R2), F18
-	WORD  $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
-	FMOVS (R6)(R3), F16
+	WORD  $0x4f8f11c0 // fmla v0.4s, v14.4s, v15.s[0]
+	FMOVS (R6)(R3), F19
+	WORD  $0x4f8f1201 // fmla v1.4s, v16.4s, v15.s[0]
+	FMOVS (R7), F15
 	WORD  $0x4f9111c2 // fmla v2.4s, v14.4s, v17.s[0]
-	FMOVS (R7), F19
-	WORD  $0x4f9111e3 // fmla v3.4s, v15.4s, v17.s[0]
-	FMOVS (R7)(R1), F17
+	FMOVS (R7)(R1), F20
+	WORD  $0x4f911203 // fmla v3.4s, v16.4s, v17.s[0]
+	FMOVS (R7)(R2), F17
 	WORD  $0x4f9211c4 // fmla v4.4s, v14.4s, v18.s[0]
-	FMOVS (R7)(R2), F20
-	WORD  $0x4f9211e5 // fmla v5.4s, v15.4s, v18.s[0]
-	WORD  $0x4f9011c6 // fmla v6.4s, v14.4s, v16.s[0]
-	WORD  $0x4f9011e7 // fmla v7.4s, v15.4s, v16.s[0]
-	WORD  $0x4f9311c8 // fmla v8.4s, v14.4s, v19.s[0]
-	WORD  $0x4f9311e9 // fmla v9.4s, v15.4s, v19.s[0]
-	WORD  $0x4f9111ca // fmla v10.4s, v14.4s, v17.s[0]
-	WORD  $0x4f9111eb // fmla v11.4s, v15.4s, v17.s[0]
-	WORD  $0x4f9411cc // fmla v12.4s, v14.4s, v20.s[0]
-	WORD  $0x4f9411ed // fmla v13.4s, v15.4s, v20.s[0]
-	ADD   $32, R10, R10
+	WORD  $0x4f921205 // fmla v5.4s, v16.4s, v18.s[0]
+	WORD  $0x4f9311c6 // fmla v6.4s, v14.4s, v19.s[0]
+	WORD  $0x4f931207 // fmla v7.4s, v16.4s, v19.s[0]
+	WORD  $0x4f8f11c8 // fmla v8.4s, v14.4s, v15.s[0]
+	WORD  $0x4f8f1209 // fmla v9.4s, v16.4s, v15.s[0]
+	WORD  $0x4f9411ca // fmla v10.4s, v14.4s, v20.s[0]
+	WORD  $0x4f94120b // fmla v11.4s, v16.4s, v20.s[0]
+	WORD  $0x4f9111cc // fmla v12.4s, v14.4s, v17.s[0]
+	WORD  $0x4f91120d // fmla v13.4s, v16.4s, v17.s[0]
+	ADD   $32, R9, R9
 	ADD   $4, R6, R6
 	ADD   $4, R7, R7
-	PRFM  0(R9), PLDL1KEEP
 	PRFM  0(R8), PLDL1KEEP
-	ADD   $64, R9, R9
 	ADD   $64, R8, R8
-	SUBS  $1, R13, R13
+	SUBS  $1, R12, R12
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R12, R12
+	SUBS  $1, R11, R11
 	BNE   segment
 	FMOVS lo+80(FP), F14
 	VDUP  V14.S[0], V14.S4
@@ -1145,60 +1103,61 @@ tile:
 	VMOV  V1.B16, V13.B16
 	VMOV  V0.B16, V14.B16
 	VMOV  V1.B16, V15.B16
-	MOVD  R0, R9
-	ADD   R1<<3, R9, R9
-	MOVD  weights+16(FP), R10
-	MOVD  offsets+32(FP), R11
-	MOVD  segs+40(FP), R12
+	MOVD  weights+16(FP), R9
+	MOVD  offsets+32(FP), R10
+	MOVD  segs+40(FP), R11
 
 segment:
-	MOVD (R11), R6
-	ADD  $8, R11, R11
+	MOVD (R10), R6
+	ADD  $8, R10, R10
 	ADD  R6<<2, R0, R6
 	MOVD R6, R6
 	ADD  R3, R6, R7
 	ADD  R1, R7, R7
-	MOVD segLen+48(FP), R13
-	SUBS $4, R13, R13
+	MOVD segLen+48(FP), R12
+	SUBS $4, R12, R12
 	BLT  k_rest
 
 k_block:
-	FLDPQ 0(R10), (F16, F17)
-	FMOVQ 0(R6), F18
+	FMOVQ 0(R9), F16
+	FMOVQ 0(R6), F17
+	FMOVQ 16(R9), F18
 	WORD  $0x3ce168d3 // ldr q19, [x6, x1]
-	WORD  $0x4f921200 // fmla v0.4s, v16.4s, v18.s[0]
 	WORD  $0x3ce268d4 // ldr q20, [x6, x2]
-	WORD  $0x4f921221 // fmla v1.4s, v17.4s, v18.s[0]
+	WORD  $0x4f911200 // fmla v0.4s, v16.4s, v17.s[0]
 	WORD  $0x3ce368d5 // ldr q21, [x6, x3]
-	WORD  $0x4f931202 // fmla v2.4s, v16.4s, v19.s[0]
+	WORD  $0x4f911241 // fmla v1.4s, v18.4s, v17.s[0]
 	FMOVQ 0(R7), F22
-	WORD  $0x4f931223 // fmla v3.4s, v17.4s, v19.s[0]
+	WORD  $0x4f931202 // fmla v2.4s, v16.4s, v19.s[0]
 	WORD  $0x3ce168f7 // ldr q23, [x7, x1]
-	WORD  $0x4f941204 // fmla v4.4s, v16.4s, v20.s[0]
+	WORD  $0x4f931243 // fmla v3.4s, v18.4s, v19.s[0]
 	WORD  $0x3ce268f8 // ldr q24, [x7, x2]
-	WORD  $0x4f941225 // fmla v5.4s, v17.4s, v20.s[0]
+	WORD  $0x4f941204 // fmla v4.4s, v16.4s, v20.s[0]
+	WORD  $0x4f941245 // fmla v5.4s, v18.4s, v20.s[0]
 	WORD  $0x3ce368f9 // ldr q25, [x7, x3]
 	WORD  $0x4f951206 // fmla v6.4s, v16.4s, v21.s[0]
-	WORD  $0x4f951227 // fmla v7.4s, v17.4s, v21.s[0]
-	FLDPQ 32(R10), (F26, F27)
+	WORD  $0x4f951247 // fmla v7.4s, v18.4s, v21.s[0]
+	FMOVQ 32(R9), F26
 	WORD  $0x4f961208 // fmla v8.4s, v16.4s, v22.s[0]
-	WORD  $0x4f961229 // fmla v9.4s, v17.4s, v22.s[0]
+	FMOVQ 48(R9), F27
+	WORD  $0x4f961249 // fmla v9.4s, v18.4s, v22.s[0]
 	WORD  $0x4f97120a // fmla v10.4s, v16.4s, v23.s[0]
-	WORD  $0x4f97122b // fmla v11.4s, v17.4s, v23.s[0]
+	WORD  $0x4f97124b // fmla v11.4s, v18.4s, v23.s[0]
 	WORD  $0x4f98120c // fmla v12.4s, v16.4s, v24.s[0]
-	WORD  $0x4f98122d // fmla v13.4s, v17.4s, v24.s[0]
+	WORD  $0x4f98124d // fmla v13.4s, v18.4s, v24.s[0]
 	WORD  $0x4f99120e // fmla v14.4s, v16.4s, v25.s[0]
-	WORD  $0x4f99122f // fmla v15.4s, v17.4s, v25.s[0]
-	WORD  $0x4fb21340 // fmla v0.4s, v26.4s, v18.s[1]
-	WORD  $0x4fb21361 // fmla v1.4s, v27.4s, v18.s[1]
+	WORD  $0x4f99124f // fmla v15.4s, v18.4s, v25.s[0]
+	WORD  $0x4fb11340 // fmla v0.4s, v26.4s, v17.s[1]
+	WORD  $0x4fb11361 // fmla v1.4s, v27.4s, v17.s[1]
 	WORD  $0x4fb31342 // fmla v2.4s, v26.4s, v19.s[1]
 	WORD  $0x4fb31363 // fmla v3.4s, v27.4s, v19.s[1]
 	WORD  $0x4fb41344 // fmla v4.4s, v26.4s, v20.s[1]
 	WORD  $0x4fb41365 // fmla v5.4s, v27.4s, v20.s[1]
 	WORD  $0x4fb51346 // fmla v6.4s, v26.4s, v21.s[1]
 	WORD  $0x4fb51367 // fmla v7.4s, v27.4s, v21.s[1]
-	FLDPQ 64(R10), (F16, F17)
+	FMOVQ 64(R9), F16
 	WORD  $0x4fb61348 // fmla v8.4s, v26.4s, v22.s[1]
+	FMOVQ 80(R9), F18
 	WORD  $0x4fb61369 // fmla v9.4s, v27.4s, v22.s[1]
 	WORD  $0x4fb7134a // fmla v10.4s, v26.4s, v23.s[1]
 	WORD  $0x4fb7136b // fmla v11.4s, v27.4s, v23.s[1]
@@ -1206,25 +1165,26 @@ k_block:
 	WORD  $0x4fb8136d // fmla v13.4s, v27.4s, v24.s[1]
 	WORD  $0x4fb9134e // fmla v14.4s, v26.4s, v25.s[1]
 	WORD  $0x4fb9136f // fmla v15.4s, v27.4s, v25.s[1]
-	WORD  $0x4f921a00 // fmla v0.4s, v16.4s, v18.s[2]
-	WORD  $0x4f921a21 // fmla v1.4s, v17.4s, v18.s[2]
+	WORD  $0x4f911a00 // fmla v0.4s, v16.4s, v17.s[2]
+	WORD  $0x4f911a41 // fmla v1.4s, v18.4s, v17.s[2]
 	WORD  $0x4f931a02 // fmla v2.4s, v16.4s, v19.s[2]
-	WORD  $0x4f931a23 // fmla v3.4s, v17.4s, v19.s[2]
+	WORD  $0x4f931a43 // fmla v3.4s, v18.4s, v19.s[2]
 	WORD  $0x4f941a04 // fmla v4.4s, v16.4s, v20.s[2]
-	WORD  $0x4f941a25 // fmla v5.4s, v17.4s, v20.s[2]
+	WORD  $0x4f941a45 // fmla v5.4s, v18.4s, v20.s[2]
 	WORD  $0x4f951a06 // fmla v6.4s, v16.4s, v21.s[2]
-	WORD  $0x4f951a27 // fmla v7.4s, v17.4s, v21.s[2]
-	FLDPQ 96(R10), (F26, F27)
+	WORD  $0x4f951a47 // fmla v7.4s, v18.4s, v21.s[2]
+	FMOVQ 96(R9), F26
 	WORD  $0x4f961a08 // fmla v8.4s, v16.4s, v22.s[2]
-	WORD  $0x4f961a29 // fmla v9.4s, v17.4s, v22.s[2]
+	FMOVQ 112(R9), F27
+	WORD  $0x4f961a49 // fmla v9.4s, v18.4s, v22.s[2]
 	WORD  $0x4f971a0a // fmla v10.4s, v16.4s, v23.s[2]
-	WORD  $0x4f971a2b // fmla v11.4s, v17.4s, v23.s[2]
+	WORD  $0x4f971a4b // fmla v11.4s, v18.4s, v23.s[2]
 	WORD  $0x4f981a0c // fmla v12.4s, v16.4s, v24.s[2]
-	WORD  $0x4f981a2d // fmla v13.4s, v17.4s, v24.s[2]
+	WORD  $0x4f981a4d // fmla v13.4s, v18.4s, v24.s[2]
 	WORD  $0x4f991a0e // fmla v14.4s, v16.4s, v25.s[2]
-	WORD  $0x4f991a2f // fmla v15.4s, v17.4s, v25.s[2]
-	WORD  $0x4fb21b40 // fmla v0.4s, v26.4s, v18.s[3]
-	WORD  $0x4fb21b61 // fmla v1.4s, v27.4s, v18.s[3]
+	WORD  $0x4f991a4f // fmla v15.4s, v18.4s, v25.s[2]
+	WORD  $0x4fb11b40 // fmla v0.4s, v26.4s, v17.s[3]
+	WORD  $0x4fb11b61 // fmla v1.4s, v27.4s, v17.s[3]
 	WORD  $0x4fb31b42 // fmla v2.4s, v26.4s, v19.s[3]
 	WORD  $0x4fb31b63 // fmla v3.4s, v27.4s, v19.s[3]
 	WORD  $0x4fb41b44 // fmla v4.4s, v26.4s, v20.s[3]
@@ -1239,64 +1199,56 @@ k_block:
 	WORD  $0x4fb81b6d // fmla v13.4s, v27.4s, v24.s[3]
 	WORD  $0x4fb91b4e // fmla v14.4s, v26.4s, v25.s[3]
 	WORD  $0x4fb91b6f // fmla v15.4s, v27.4s, v25.s[3]
-	ADD   $128, R10, R10
+	ADD   $128, R9, R9
 	ADD   $16, R6, R6
 	ADD   $16, R7, R7
-	PRFM  0(R9), PLDL1KEEP
 	PRFM  0(R8), PLDL1KEEP
-	PRFM  64(R9), PLDL1KEEP
 	PRFM  64(R8), PLDL1KEEP
-	PRFM  128(R9), PLDL1KEEP
-	PRFM  128(R8), PLDL1KEEP
-	PRFM  192(R9), PLDL1KEEP
-	PRFM  192(R8), PLDL1KEEP
-	ADD   $256, R9, R9
-	ADD   $256, R8, R8
-	SUBS  $4, R13, R13
+	ADD   $128, R8, R8
+	SUBS  $4, R12, R12
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R13, R13
+	ADDS $4, R12, R12
 	BEQ  k_done
 
 k_one:
-	FLDPQ 0(R10), (F16, F17)
-	FMOVS (R6), F18
+	FMOVQ 0(R9), F16
+	FMOVS (R6), F17
+	FMOVQ 16(R9), F18
 	FMOVS (R6)(R1), F19
-	WORD  $0x4f921200 // fmla v0.4s, v16.4s, v18.s[0]
 	FMOVS (R6)(R2), F20
-	WORD  $0x4f921221 // fmla v1.4s, v17.4s, v18.s[0]
-	FMOVS (R6)(R3), F18
+	WORD  $0x4f911200 // fmla v0.4s, v16.4s, v17.s[0]
+	FMOVS (R6)(R3), F21
+	WORD  $0x4f911241 // fmla v1.4s, v18.4s, v17.s[0]
+	FMOVS (R7), F17
 	WORD  $0x4f931202 // fmla v2.4s, v16.4s, v19.s[0]
-	FMOVS (R7), F21
-	WORD  $0x4f931223 // fmla v3.4s, v17.4s, v19.s[0]
-	FMOVS (R7)(R1), F19
+	FMOVS (R7)(R1), F22
+	WORD  $0x4f931243 // fmla v3.4s, v18.4s, v19.s[0]
+	FMOVS (R7)(R2), F19
 	WORD  $0x4f941204 // fmla v4.4s, v16.4s, v20.s[0]
-	FMOVS (R7)(R2), F22
-	WORD  $0x4f941225 // fmla v5.4s, v17.4s, v20.s[0]
+	WORD  $0x4f941245 // fmla v5.4s, v18.4s, v20.s[0]
 	FMOVS (R7)(R3), F20
-	WORD  $0x4f921206 // fmla v6.4s, v16.4s, v18.s[0]
-	WORD  $0x4f921227 // fmla v7.4s, v17.4s, v18.s[0]
-	WORD  $0x4f951208 // fmla v8.4s, v16.4s, v21.s[0]
-	WORD  $0x4f951229 // fmla v9.4s, v17.4s, v21.s[0]
-	WORD  $0x4f93120a // fmla v10.4s, v16.4s, v19.s[0]
-	WORD  $0x4f93122b // fmla v11.4s, v17.4s, v19.s[0]
-	WORD  $0x4f96120c // fmla v12.4s, v16.4s, v22.s[0]
-	WORD  $0x4f96122d // fmla v13.4s, v17.4s, v22.s[0]
+	WORD  $0x4f951206 // fmla v6.4s, v16.4s, v21.s[0]
+	WORD  $0x4f951247 // fmla v7.4s, v18.4s, v21.s[0]
+	WORD  $0x4f911208 // fmla v8.4s, v16.4s, v17.s[0]
+	WORD  $0x4f911249 // fmla v9.4s, v18.4s, v17.s[0]
+	WORD  $0x4f96120a // fmla v10.4s, v16.4s, v22.s[0]
+	WORD  $0x4f96124b // fmla v11.4s, v18.4s, v22.s[0]
+	WORD  $0x4f93120c // fmla v12.4s, v16.4s, v19.s[0]
+	WORD  $0x4f93124d // fmla v13.4s, v18.4s, v19.s[0]
 	WORD  $0x4f94120e // fmla v14.4s, v16.4s, v20.s[0]
-	WORD  $0x4f94122f // fmla v15.4s, v17.4s, v20.s[0]
-	ADD   $32, R10, R10
+	WORD  $0x4f94124f // fmla v15.4s, v18.4s, v20.s[0]
+	ADD   $32, R9, R9
 	ADD   $4, R6, R6
 	ADD   $4, R7, R7
-	PRFM  0(R9), PLDL1KEEP
 	PRFM  0(R8), PLDL1KEEP
-	ADD   $64, R9, R9
 	ADD   $64, R8, R8
-	SUBS  $1, R13, R13
+	SUBS  $1, R12, R12
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R12, R12
+	SUBS  $1, R11, R11
 	BNE   segment
 	FMOVS lo+80(FP), F16
 	VDUP  V16.S[0], V16.S4
@@ -1361,58 +1313,51 @@ TEXT ·Conv1x4(SB), NOSPLIT, $0-84
 tile:
 	MOVD  bias+24(FP), R2
 	FMOVQ 0(R2), F0
-	MOVD  R0, R3
-	ADD   R1, R3, R3
-	MOVD  weights+16(FP), R6
-	MOVD  offsets+32(FP), R7
-	MOVD  segs+40(FP), R8
+	MOVD  weights+16(FP), R3
+	MOVD  offsets+32(FP), R6
+	MOVD  segs+40(FP), R7
 
 segment:
-	MOVD (R7), R2
-	ADD  $8, R7, R7
+	MOVD (R6), R2
+	ADD  $8, R6, R6
 	ADD  R2<<2, R0, R2
 	MOVD R2, R2
-	MOVD segLen+48(FP), R9
-	SUBS $4, R9, R9
+	MOVD segLen+48(FP), R8
+	SUBS $4, R8, R8
 	BLT  k_rest
 
 k_block:
-	PRFM  4096(R6), PLDL1KEEP
-	FLDPQ 0(R6), (F1, F2)
-	FMOVQ 0(R2), F3
-	FLDPQ 32(R6), (F4, F5)
-	WORD  $0x4f831020 // fmla v0.4s, v1.4s, v3.s[0]
-	WORD  $0x4fa31040 // fmla v0.4s, v2.4s, v3.s[1]
-	WORD  $0x4f831880 // fmla v0.4s, v4.4s, v3.s[2]
-	WORD  $0x4fa318a0 // fmla v0.4s, v5.4s, v3.s[3]
-	ADD   $64, R6, R6
+	PRFM  4096(R3), PLDL1KEEP
+	FMOVQ 0(R3), F1
+	FMOVQ 0(R2), F2
+	FMOVQ 16(R3), F3
+	FMOVQ 32(R3), F4
+	FMOVQ 48(R3), F5
+	WORD  $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
+	WORD  $0x4fa21060 // fmla v0.4s, v3.4s, v2.s[1]
+	WORD  $0x4f821880 // fmla v0.4s, v4.4s, v2.s[2]
+	WORD  $0x4fa218a0 // fmla v0.4s, v5.4s, v2.s[3]
+	ADD   $64, R3, R3
 	ADD   $16, R2, R2
-	PRFM  0(R3), PLDL1KEEP
-	PRFM  64(R3), PLDL1KEEP
-	PRFM  128(R3), PLDL1KEEP
-	PRFM  192(R3), PLDL1KEEP
-	ADD   $256, R3, R3
-	SUBS  $4, R9, R9
+	SUBS  $4, R8, R8
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R9, R9
+	ADDS $4, R8, R8
 	BEQ  k_done
 
 k_one:
-	PRFM  4096(R6), PLDL1KEEP
-	FMOVQ 0(R6), F1
+	PRFM  4096(R3), PLDL1KEEP
+	FMOVQ 0(R3), F1
 	FMOVS (R2), F2
 	WORD  $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
-	ADD   $16, R6, R6
+	ADD   $16, R3, R3
 	ADD   $4, R2, R2
-	PRFM  0(R3), PLDL1KEEP
-	ADD   $64, R3, R3
-	SUBS  $1, R9, R9
+	SUBS  $1, R8, R8
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R8, R8
+	SUBS  $1, R7, R7
 	BNE   segment
 	FMOVS lo+80(FP), F1
 	VDUP  V1.S[0], V1.S4
@@ -1441,65 +1386,58 @@ tile:
 	MOVD  bias+24(FP), R2
 	FMOVQ 0(R2), F0
 	VMOV  V0.B16, V1.B16
-	MOVD  R0, R3
-	ADD   R1<<1, R3, R3
-	MOVD  weights+16(FP), R6
-	MOVD  offsets+32(FP), R7
-	MOVD  segs+40(FP), R8
+	MOVD  weights+16(FP), R3
+	MOVD  offsets+32(FP), R6
+	MOVD  segs+40(FP), R7
 
 segment:
-	MOVD (R7), R2
-	ADD  $8, R7, R7
+	MOVD (R6), R2
+	ADD  $8, R6, R6
 	ADD  R2<<2, R0, R2
 	MOVD R2, R2
-	MOVD segLen+48(FP), R9
-	SUBS $4, R9, R9
+	MOVD segLen+48(FP), R8
+	SUBS $4, R8, R8
 	BLT  k_rest
 
 k_block:
-	PRFM  4096(R6), PLDL1KEEP
-	FLDPQ 0(R6), (F2, F3)
-	FMOVQ 0(R2), F4
-	WORD  $0x3ce16845 // ldr q5, [x2, x1]
-	WORD  $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
-	FLDPQ 32(R6), (F6, F7)
-	WORD  $0x4f851041 // fmla v1.4s, v2.4s, v5.s[0]
-	WORD  $0x4fa41060 // fmla v0.4s, v3.4s, v4.s[1]
-	WORD  $0x4fa51061 // fmla v1.4s, v3.4s, v5.s[1]
-	WORD  $0x4f8418c0 // fmla v0.4s, v6.4s, v4.s[2]
-	WORD  $0x4f8518c1 // fmla v1.4s, v6.4s, v5.s[2]
-	WORD  $0x4fa418e0 // fmla v0.4s, v7.4s, v4.s[3]
-	WORD  $0x4fa518e1 // fmla v1.4s, v7.4s, v5.s[3]
-	ADD   $64, R6, R6
+	PRFM  4096(R3), PLDL1KEEP
+	FMOVQ 0(R3), F2
+	FMOVQ 0(R2), F3
+	WORD  $0x3ce16844 // ldr q4, [x2, x1]
+	FMOVQ 16(R3), F5
+	FMOVQ 32(R3), F6
+	WORD  $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
+	FMOVQ 48(R3), F7
+	WORD  $0x4f841041 // fmla v1.4s, v2.4s, v4.s[0]
+	WORD  $0x4fa310a0 // fmla v0.4s, v5.4s, v3.s[1]
+	WORD  $0x4fa410a1 // fmla v1.4s, v5.4s, v4.s[1]
+	WORD  $0x4f8318c0 // fmla v0.4s, v6.4s, v3.s[2]
+	WORD  $0x4f8418c1 // fmla v1.4s, v6.4s, v4.s[2]
+	WORD  $0x4fa318e0 // fmla v0.4s, v7.4s, v3.s[3]
+	WORD  $0x4fa418e1 // fmla v1.4s, v7.4s, v4.s[3]
+	ADD   $64, R3, R3
 	ADD   $16, R2, R2
-	PRFM  0(R3), PLDL1KEEP
-	PRFM  64(R3), PLDL1KEEP
-	PRFM  128(R3), PLDL1KEEP
-	PRFM  192(R3), PLDL1KEEP
-	ADD   $256, R3, R3
-	SUBS  $4, R9, R9
+	SUBS  $4, R8, R8
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R9, R9
+	ADDS $4, R8, R8
 	BEQ  k_done
 
 k_one:
-	PRFM  4096(R6), PLDL1KEEP
-	FMOVQ 0(R6), F2
+	PRFM  4096(R3), PLDL1KEEP
+	FMOVQ 0(R3), F2
 	FMOVS (R2), F3
 	FMOVS (R2)(R1), F4
 	WORD  $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
 	WORD  $0x4f841041 // fmla v1.4s, v2.4s, v4.s[0]
-	ADD   $16, R6, R6
+	ADD   $16, R3, R3
 	ADD   $4, R2, R2
-	PRFM  0(R3), PLDL1KEEP
-	ADD   $64, R3, R3
-	SUBS  $1, R9, R9
+	SUBS  $1, R8, R8
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R8, R8
+	SUBS  $1, R7, R7
 	BNE   segment
 	FMOVS lo+80(FP), F2
 	VDUP  V2.S[0], V2.S4
@@ -1539,78 +1477,67 @@ tile:
 	FMOVQ 0(R3), F0
 	VMOV  V0.B16, V1.B16
 	VMOV  V0.B16, V2.B16
-	MOVD  R0, R7
-	MOVD  $3, R3
-	MADD  R1, R7, R3, R7
-	MOVD  weights+16(FP), R8
-	MOVD  offsets+32(FP), R9
-	MOVD  segs+40(FP), R10
+	MOVD  weights+16(FP), R7
+	MOVD  offsets+32(FP), R8
+	MOVD  segs+40(FP), R9
 
 segment:
-	MOVD (R9), R3
-	ADD  $8, R9, R9
+	MOVD (R8), R3
+	ADD  $8, R8, R8
 	ADD  R3<<2, R0, R3
 	MOVD R3, R3
-	MOVD segLen+48(FP), R11
-	SUBS $4, R11, R11
+	MOVD segLen+48(FP), R10
+	SUBS $4, R10, R10
 	BLT  k_rest
 
 k_block:
-	FLDPQ 0(R8), (F3, F4)
-	FMOVQ 0(R3), F5
-	WORD  $0x3ce16866 // ldr q6, [x3, x1]
-	WORD  $0x4f851060 // fmla v0.4s, v3.4s, v5.s[0]
-	WORD  $0x3ce26867 // ldr q7, [x3, x2]
-	WORD  $0x4f861061 // fmla v1.4s, v3.4s, v6.s[0]
-	FLDPQ 32(R8), (F8, F9)
-	WORD  $0x4f871062 // fmla v2.4s, v3.4s, v7.s[0]
-	WORD  $0x4fa51080 // fmla v0.4s, v4.4s, v5.s[1]
-	WORD  $0x4fa61081 // fmla v1.4s, v4.4s, v6.s[1]
-	WORD  $0x4fa71082 // fmla v2.4s, v4.4s, v7.s[1]
-	WORD  $0x4f851900 // fmla v0.4s, v8.4s, v5.s[2]
-	WORD  $0x4f861901 // fmla v1.4s, v8.4s, v6.s[2]
-	WORD  $0x4f871902 // fmla v2.4s, v8.4s, v7.s[2]
-	WORD  $0x4fa51920 // fmla v0.4s, v9.4s, v5.s[3]
-	WORD  $0x4fa61921 // fmla v1.4s, v9.4s, v6.s[3]
-	WORD  $0x4fa71922 // fmla v2.4s, v9.4s, v7.s[3]
-	ADD   $64, R8, R8
+	FMOVQ 0(R7), F3
+	FMOVQ 0(R3), F4
+	WORD  $0x3ce16865 // ldr q5, [x3, x1]
+	WORD  $0x3ce26866 // ldr q6, [x3, x2]
+	FMOVQ 16(R7), F7
+	WORD  $0x4f841060 // fmla v0.4s, v3.4s, v4.s[0]
+	FMOVQ 32(R7), F8
+	WORD  $0x4f851061 // fmla v1.4s, v3.4s, v5.s[0]
+	FMOVQ 48(R7), F9
+	WORD  $0x4f861062 // fmla v2.4s, v3.4s, v6.s[0]
+	WORD  $0x4fa410e0 // fmla v0.4s, v7.4s, v4.s[1]
+	WORD  $0x4fa510e1 // fmla v1.4s, v7.4s, v5.s[1]
+	WORD  $0x4fa610e2 // fmla v2.4s, v7.4s, v6.s[1]
+	WORD  $0x4f841900 // fmla v0.4s, v8.4s, v4.s[2]
+	WORD  $0x4f851901 // fmla v1.4s, v8.4s, v5.s[2]
+	WORD  $0x4f861902 // fmla v2.4s, v8.4s, v6.s[2]
+	WORD  $0x4fa41920 // fmla v0.4s, v9.4s, v4.s[3]
+	WORD  $0x4fa51921 // fmla v1.4s, v9.4s, v5.s[3]
+	WORD  $0x4fa61922 // fmla v2.4s, v9.4s, v6.s[3]
+	ADD   $64, R7, R7
 	ADD   $16, R3, R3
-	PRFM  0(R7), PLDL1KEEP
 	PRFM  0(R6), PLDL1KEEP
-	PRFM  64(R7), PLDL1KEEP
-	PRFM  64(R6), PLDL1KEEP
-	PRFM  128(R7), PLDL1KEEP
-	PRFM  128(R6), PLDL1KEEP
-	PRFM  192(R7), PLDL1KEEP
-	PRFM  192(R6), PLDL1KEEP
-	ADD   $256, R7, R7
-	ADD   $256, R6, R6
-	SUBS  $4, R11, R11
+	ADD   $64, R6, R6
+	SUBS  $4, R10, R10
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R11, R11
+	ADDS $4, R10, R10
 	BEQ  k_done
 
 k_one:
-	FMOVQ 0(R8), F3
+	FMOVQ 0(R7), F3
 	FMOVS (R3), F4
 	FMOVS (R3)(R1), F5
+	FMOVS (R3)(R2), F6
 	WORD  $0x4f841060 // fmla v0.4s, v3.4s, v4.s[0]
-	FMOVS (R3)(R2), F4
 	WORD  $0x4f851061 // fmla v1.4s, v3.4s, v5.s[0]
-	WORD  $0x4f841062 // fmla v2.4s, v3.4s, v4.s[0]
-	ADD   $16, R8, R8
+	WORD  $0x4f861062 // fmla v2.4s, v3.4s, v6.s[0]
+	ADD   $16, R7, R7
 	ADD   $4, R3, R3
-	PRFM  0(R7), PLDL1KEEP
 	PRFM  0(R6), PLDL1KEEP
-	ADD   $64, R7, R7
 	ADD   $64, R6, R6
-	SUBS  $1, R11, R11
+	SUBS  $1, R10, R10
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R10, R10
+	SUBS  $1, R9, R9
 	BNE   segment
 	FMOVS lo+80(FP), F3
 	VDUP  V3.S[0], V3.S4
@@ -1654,88 +1581,78 @@ tile:
 	VMOV  V0.B16, V1.B16
 	VMOV  V0.B16, V2.B16
 	VMOV  V0.B16, V3.B16
-	MOVD  R0, R7
-	ADD   R1<<2, R7, R7
-	MOVD  weights+16(FP), R8
-	MOVD  offsets+32(FP), R9
-	MOVD  segs+40(FP), R10
+	MOVD  weights+16(FP), R7
+	MOVD  offsets+32(FP), R8
+	MOVD  segs+40(FP), R9
 
 segment:
-	MOVD (R9), R2
-	ADD  $8, R9, R9
+	MOVD (R8), R2
+	ADD  $8, R8, R8
 	ADD  R2<<2, R0, R2
 	MOVD R2, R2
 	ADD  R1, R2, R3
 	ADD  R1, R3, R3
-	MOVD segLen+48(FP), R11
-	SUBS $4, R11, R11
+	MOVD segLen+48(FP), R10
+	SUBS $4, R10, R10
 	BLT  k_rest
 
 k_block:
-	FLDPQ 0(R8), (F4, F5)
-	FMOVQ 0(R2), F6
-	WORD  $0x3ce16847 // ldr q7, [x2, x1]
-	WORD  $0x4f861080 // fmla v0.4s, v4.4s, v6.s[0]
-	FMOVQ 0(R3), F8
-	WORD  $0x4f871081 // fmla v1.4s, v4.4s, v7.s[0]
-	WORD  $0x3ce16869 // ldr q9, [x3, x1]
-	WORD  $0x4f881082 // fmla v2.4s, v4.4s, v8.s[0]
-	FLDPQ 32(R8), (F10, F11)
-	WORD  $0x4f891083 // fmla v3.4s, v4.4s, v9.s[0]
-	WORD  $0x4fa610a0 // fmla v0.4s, v5.4s, v6.s[1]
-	WORD  $0x4fa710a1 // fmla v1.4s, v5.4s, v7.s[1]
-	WORD  $0x4fa810a2 // fmla v2.4s, v5.4s, v8.s[1]
-	WORD  $0x4fa910a3 // fmla v3.4s, v5.4s, v9.s[1]
-	WORD  $0x4f861940 // fmla v0.4s, v10.4s, v6.s[2]
-	WORD  $0x4f871941 // fmla v1.4s, v10.4s, v7.s[2]
-	WORD  $0x4f881942 // fmla v2.4s, v10.4s, v8.s[2]
-	WORD  $0x4f891943 // fmla v3.4s, v10.4s, v9.s[2]
-	WORD  $0x4fa61960 // fmla v0.4s, v11.4s, v6.s[3]
-	WORD  $0x4fa71961 // fmla v1.4s, v11.4s, v7.s[3]
-	WORD  $0x4fa81962 // fmla v2.4s, v11.4s, v8.s[3]
-	WORD  $0x4fa91963 // fmla v3.4s, v11.4s, v9.s[3]
-	ADD   $64, R8, R8
+	FMOVQ 0(R7), F4
+	FMOVQ 0(R2), F5
+	WORD  $0x3ce16846 // ldr q6, [x2, x1]
+	FMOVQ 0(R3), F7
+	WORD  $0x3ce16868 // ldr q8, [x3, x1]
+	WORD  $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
+	FMOVQ 16(R7), F9
+	WORD  $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
+	FMOVQ 32(R7), F10
+	WORD  $0x4f871082 // fmla v2.4s, v4.4s, v7.s[0]
+	WORD  $0x4f881083 // fmla v3.4s, v4.4s, v8.s[0]
+	FMOVQ 48(R7), F4
+	WORD  $0x4fa51120 // fmla v0.4s, v9.4s, v5.s[1]
+	WORD  $0x4fa61121 // fmla v1.4s, v9.4s, v6.s[1]
+	WORD  $0x4fa71122 // fmla v2.4s, v9.4s, v7.s[1]
+	WORD  $0x4fa81123 // fmla v3.4s, v9.4s, v8.s[1]
+	WORD  $0x4f851940 // fmla v0.4s, v10.4s, v5.s[2]
+	WORD  $0x4f861941 // fmla v1.4s, v10.4s, v6.s[2]
+	WORD  $0x4f871942 // fmla v2.4s, v10.4s, v7.s[2]
+	WORD  $0x4f881943 // fmla v3.4s, v10.4s, v8.s[2]
+	WORD  $0x4fa51880 // fmla v0.4s, v4.4s, v5.s[3]
+	WORD  $0x4fa61881 // fmla v1.4s, v4.4s, v6.s[3]
+	WORD  $0x4fa71882 // fmla v2.4s, v4.4s, v7.s[3]
+	WORD  $0x4fa81883 // fmla v3.4s, v4.4s, v8.s[3]
+	ADD   $64, R7, R7
 	ADD   $16, R2, R2
 	ADD   $16, R3, R3
-	PRFM  0(R7), PLDL1KEEP
 	PRFM  0(R6), PLDL1KEEP
-	PRFM  64(R7), PLDL1KEEP
-	PRFM  64(R6), PLDL1KEEP
-	PRFM  128(R7), PLDL1KEEP
-	PRFM  128(R6), PLDL1KEEP
-	PRFM  192(R7), PLDL1KEEP
-	PRFM  192(R6), PLDL1KEEP
-	ADD   $256, R7, R7
-	ADD   $256, R6, R6
-	SUBS  $4, R11, R11
+	ADD   $64, R6, R6
+	SUBS  $4, R10, R10
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R11, R11
+	ADDS $4, R10, R10
 	BEQ  k_done
 
 k_one:
-	FMOVQ 0(R8), F4
+	FMOVQ 0(R7), F4
 	FMOVS (R2), F5
 	FMOVS (R2)(R1), F6
+	FMOVS (R3), F7
+	FMOVS (R3)(R1), F8
 	WORD  $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
-	FMOVS (R3), F5
 	WORD  $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
-	FMOVS (R3)(R1), F6
-	WORD  $0x4f851082 // fmla v2.4s, v4.4s, v5.s[0]
-	WORD  $0x4f861083 // fmla v3.4s, v4.4s, v6.s[0]
-	ADD   $16, R8, R8
+	WORD  $0x4f871082 // fmla v2.4s, v4.4s, v7.s[0]
+	WORD  $0x4f881083 // fmla v3.4s, v4.4s, v8.s[0]
+	ADD   $16, R7, R7
 	ADD   $4, R2, R2
 	ADD   $4, R3, R3
-	PRFM  0(R7), PLDL1KEEP
 	PRFM  0(R6), PLDL1KEEP
-	ADD   $64, R7, R7
 	ADD   $64, R6, R6
-	SUBS  $1, R11, R11
+	SUBS  $1, R10, R10
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R10, R10
+	SUBS  $1, R9, R9
 	BNE   segment
 	FMOVS lo+80(FP), F4
 	VDUP  V4.S[0], V4.S4
@@ -1783,96 +1700,85 @@ tile:
 	VMOV  V0.B16, V2.B16
 	VMOV  V0.B16, V3.B16
 	VMOV  V0.B16, V4.B16
-	MOVD  R0, R8
-	MOVD  $5, R3
-	MADD  R1, R8, R3, R8
-	MOVD  weights+16(FP), R9
-	MOVD  offsets+32(FP), R10
-	MOVD  segs+40(FP), R11
+	MOVD  weights+16(FP), R8
+	MOVD  offsets+32(FP), R9
+	MOVD  segs+40(FP), R10
 
 segment:
-	MOVD (R10), R3
-	ADD  $8, R10, R10
+	MOVD (R9), R3
+	ADD  $8, R9, R9
 	ADD  R3<<2, R0, R3
 	MOVD R3, R3
 	ADD  R2, R3, R6
 	ADD  R1, R6, R6
-	MOVD segLen+48(FP), R12
-	SUBS $4, R12, R12
+	MOVD segLen+48(FP), R11
+	SUBS $4, R11, R11
 	BLT  k_rest
 
 k_block:
-	FLDPQ 0(R9), (F5, F6)
-	FMOVQ 0(R3), F7
-	WORD  $0x3ce16868 // ldr q8, [x3, x1]
-	WORD  $0x4f8710a0 // fmla v0.4s, v5.4s, v7.s[0]
-	WORD  $0x3ce26869 // ldr q9, [x3, x2]
-	WORD  $0x4f8810a1 // fmla v1.4s, v5.4s, v8.s[0]
-	FMOVQ 0(R6), F10
-	WORD  $0x4f8910a2 // fmla v2.4s, v5.4s, v9.s[0]
-	WORD  $0x3ce168cb // ldr q11, [x6, x1]
-	WORD  $0x4f8a10a3 // fmla v3.4s, v5.4s, v10.s[0]
-	FLDPQ 32(R9), (F12, F13)
-	WORD  $0x4f8b10a4 // fmla v4.4s, v5.4s, v11.s[0]
-	WORD  $0x4fa710c0 // fmla v0.4s, v6.4s, v7.s[1]
-	WORD  $0x4fa810c1 // fmla v1.4s, v6.4s, v8.s[1]
-	WORD  $0x4fa910c2 // fmla v2.4s, v6.4s, v9.s[1]
-	WORD  $0x4faa10c3 // fmla v3.4s, v6.4s, v10.s[1]
-	WORD  $0x4fab10c4 // fmla v4.4s, v6.4s, v11.s[1]
-	WORD  $0x4f871980 // fmla v0.4s, v12.4s, v7.s[2]
-	WORD  $0x4f881981 // fmla v1.4s, v12.4s, v8.s[2]
-	WORD  $0x4f891982 // fmla v2.4s, v12.4s, v9.s[2]
-	WORD  $0x4f8a1983 // fmla v3.4s, v12.4s, v10.s[2]
-	WORD  $0x4f8b1984 // fmla v4.4s, v12.4s, v11.s[2]
-	WORD  $0x4fa719a0 // fmla v0.4s, v13.4s, v7.s[3]
-	WORD  $0x4fa819a1 // fmla v1.4s, v13.4s, v8.s[3]
-	WORD  $0x4fa919a2 // fmla v2.4s, v13.4s, v9.s[3]
-	WORD  $0x4faa19a3 // fmla v3.4s, v13.4s, v10.s[3]
-	WORD  $0x4fab19a4 // fmla v4.4s, v13.4s, v11.s[3]
-	ADD   $64, R9, R9
+	FMOVQ 0(R8), F5
+	FMOVQ 0(R3), F6
+	WORD  $0x3ce16867 // ldr q7, [x3, x1]
+	WORD  $0x3ce26868 // ldr q8, [x3, x2]
+	FMOVQ 0(R6), F9
+	WORD  $0x4f8610a0 // fmla v0.4s, v5.4s, v6.s[0]
+	WORD  $0x3ce168ca // ldr q10, [x6, x1]
+	WORD  $0x4f8710a1 // fmla v1.4s, v5.4s, v7.s[0]
+	FMOVQ 16(R8), F11
+	WORD  $0x4f8810a2 // fmla v2.4s, v5.4s, v8.s[0]
+	FMOVQ 32(R8), F12
+	WORD  $0x4f8910a3 // fmla v3.4s, v5.4s, v9.s[0]
+	WORD  $0x4f8a10a4 // fmla v4.4s, v5.4s, v10.s[0]
+	WORD  $0x4fa61160 // fmla v0.4s, v11.4s, v6.s[1]
+	WORD  $0x4fa71161 // fmla v1.4s, v11.4s, v7.s[1]
+	FMOVQ 48(R8), F5
+	WORD  $0x4fa81162 // fmla v2.4s, v11.4s, v8.s[1]
+	WORD  $0x4fa91163 // fmla v3.4s, v11.4s, v9.s[1]
+	WORD  $0x4faa1164 // fmla v4.4s, v11.4s, v10.s[1]
+	WORD  $0x4f861980 // fmla v0.4s, v12.4s, v6.s[2]
+	WORD  $0x4f871981 // fmla v1.4s, v12.4s, v7.s[2]
+	WORD  $0x4f881982 // fmla v2.4s, v12.4s, v8.s[2]
+	WORD  $0x4f891983 // fmla v3.4s, v12.4s, v9.s[2]
+	WORD  $0x4f8a1984 // fmla v4.4s, v12.4s, v10.s[2]
+	WORD  $0x4fa618a0 // fmla v0.4s, v5.4s, v6.s[3]
+	WORD  $0x4fa718a1 // fmla v1.4s, v5.4s, v7.s[3]
+	WORD  $0x4fa818a2 // fmla v2.4s, v5.4s, v8.s[3]
+	WORD  $0x4fa918a3 // fmla v3.4s, v5.4s, v9.s[3]
+	WORD  $0x4faa18a4 // fmla v4.4s, v5.4s, v10.s[3]
+	ADD   $64, R8, R8
 	ADD   $16, R3, R3
 	ADD   $16, R6, R6
-	PRFM  0(R8), PLDL1KEEP
 	PRFM  0(R7), PLDL1KEEP
-	PRFM  64(R8), PLDL1KEEP
-	PRFM  64(R7), PLDL1KEEP
-	PRFM  128(R8), PLDL1KEEP
-	PRFM  128(R7), PLDL1KEEP
-	PRFM  192(R8), PLDL1KEEP
-	PRFM  192(R7), PLDL1KEEP
-	ADD   $256, R8, R8
-	ADD   $256, R7, R7
-	SUBS  $4, R12, R12
+	ADD   $64, R7, R7
+	SUBS  $4, R11, R11
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R12, R12
+	ADDS $4, R11, R11
 	BEQ  k_done
 
 k_one:
-	FMOVQ 0(R9), F5
+	FMOVQ 0(R8), F5
 	FMOVS (R3), F6
 	FMOVS (R3)(R1), F7
+	FMOVS (R3)(R2), F8
+	FMOVS (R6), F9
 	WORD  $0x4f8610a0 // fmla v0.4s, v5.4s, v6.s[0]
-	FMOVS (R3)(R2), F6
-	WORD  $0x4f8710a1 // fmla v1.4s, v5.4s, v7.s[0]
-	FMOVS (R6), F7
-	WORD  $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
 	FMOVS (R6)(R1), F6
-	WORD  $0x4f8710a3 // fmla v3.4s, v5.4s, v7.s[0]
+	WORD  $0x4f8710a1 // fmla v1.4s, v5.4s, v7.s[0]
+	WORD  $0x4f8810a2 // fmla v2.4s, v5.4s, v8.s[0]
+	WORD  $0x4f8910a3 // fmla v3.4s, v5.4s, v9.s[0]
 	WORD  $0x4f8610a4 // fmla v4.4s, v5.4s, v6.s[0]
-	ADD   $16, R9, R9
+	ADD   $16, R8, R8
 	ADD   $4, R3, R3
 	ADD   $4, R6, R6
-	PRFM  0(R8), PLDL1KEEP
 	PRFM  0(R7), PLDL1KEEP
-	ADD   $64, R8, R8
 	ADD   $64, R7, R7
-	SUBS  $1, R12, R12
+	SUBS  $1, R11, R11
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R11, R11
+	SUBS  $1, R10, R10
 	BNE   segment
 	FMOVS lo+80(FP), F5
 	VDUP  V5.S[0], V5.S4
@@ -1925,103 +1831,92 @@ tile:
 	VMOV  V0.B16, V3.B16
 	VMOV  V0.B16, V4.B16
 	VMOV  V0.B16, V5.B16
-	MOVD  R0, R8
-	MOVD  $6, R3
-	MADD  R1, R8, R3, R8
-	MOVD  weights+16(FP), R9
-	MOVD  offsets+32(FP), R10
-	MOVD  segs+40(FP), R11
+	MOVD  weights+16(FP), R8
+	MOVD  offsets+32(FP), R9
+	MOVD  segs+40(FP), R10
 
 segment:
-	MOVD (R10), R3
-	ADD  $8, R10, R10
+	MOVD (R9), R3
+	ADD  $8, R9, R9
 	ADD  R3<<2, R0, R3
 	MOVD R3, R3
 	ADD  R2, R3, R6
 	ADD  R1, R6, R6
-	MOVD segLen+48(FP), R12
-	SUBS $4, R12, R12
+	MOVD segLen+48(FP), R11
+	SUBS $4, R11, R11
 	BLT  k_rest
 
 k_block:
-	FLDPQ 0(R9), (F6, F7)
-	FMOVQ 0(R3), F8
-	WORD  $0x3ce16869 // ldr q9, [x3, x1]
-	WORD  $0x4f8810c0 // fmla v0.4s, v6.4s, v8.s[0]
-	WORD  $0x3ce2686a // ldr q10, [x3, x2]
-	WORD  $0x4f8910c1 // fmla v1.4s, v6.4s, v9.s[0]
-	FMOVQ 0(R6), F11
-	WORD  $0x4f8a10c2 // fmla v2.4s, v6.4s, v10.s[0]
-	WORD  $0x3ce168cc // ldr q12, [x6, x1]
-	WORD  $0x4f8b10c3 // fmla v3.4s, v6.4s, v11.s[0]
-	WORD  $0x3ce268cd // ldr q13, [x6, x2]
-	WORD  $0x4f8c10c4 // fmla v4.4s, v6.4s, v12.s[0]
-	FLDPQ 32(R9), (F14, F15)
-	WORD  $0x4f8d10c5 // fmla v5.4s, v6.4s, v13.s[0]
-	WORD  $0x4fa810e0 // fmla v0.4s, v7.4s, v8.s[1]
-	WORD  $0x4fa910e1 // fmla v1.4s, v7.4s, v9.s[1]
-	WORD  $0x4faa10e2 // fmla v2.4s, v7.4s, v10.s[1]
-	WORD  $0x4fab10e3 // fmla v3.4s, v7.4s, v11.s[1]
-	WORD  $0x4fac10e4 // fmla v4.4s, v7.4s, v12.s[1]
-	WORD  $0x4fad10e5 // fmla v5.4s, v7.4s, v13.s[1]
-	WORD  $0x4f8819c0 // fmla v0.4s, v14.4s, v8.s[2]
-	WORD  $0x4f8919c1 // fmla v1.4s, v14.4s, v9.s[2]
-	WORD  $0x4f8a19c2 // fmla v2.4s, v14.4s, v10.s[2]
-	WORD  $0x4f8b19c3 // fmla v3.4s, v14.4s, v11.s[2]
-	WORD  $0x4f8c19c4 // fmla v4.4s, v14.4s, v12.s[2]
-	WORD  $0x4f8d19c5 // fmla v5.4s, v14.4s, v13.s[2]
-	WORD  $0x4fa819e0 // fmla v0.4s, v15.4s, v8.s[3]
-	WORD  $0x4fa919e1 // fmla v1.4s, v15.4s, v9.s[3]
-	WORD  $0x4faa19e2 // fmla v2.4s, v15.4s, v10.s[3]
-	WORD  $0x4fab19e3 // fmla v3.4s, v15.4s, v11.s[3]
-	WORD  $0x4fac19e4 // fmla v4.4s, v15.4s, v12.s[3]
-	WORD  $0x4fad19e5 // fmla v5.4s, v15.4s, v13.s[3]
-	ADD   $64, R9, R9
+	FMOVQ 0(R8), F6
+	FMOVQ 0(R3), F7
+	WORD  $0x3ce16868 // ldr q8, [x3, x1]
+	WORD  $0x3ce26869 // ldr q9, [x3, x2]
+	FMOVQ 0(R6), F10
+	WORD  $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
+	WORD  $0x3ce168cb // ldr q11, [x6, x1]
+	WORD  $0x4f8810c1 // fmla v1.4s, v6.4s, v8.s[0]
+	WORD  $0x3ce268cc // ldr q12, [x6, x2]
+	WORD  $0x4f8910c2 // fmla v2.4s, v6.4s, v9.s[0]
+	FMOVQ 16(R8), F13
+	WORD  $0x4f8a10c3 // fmla v3.4s, v6.4s, v10.s[0]
+	FMOVQ 32(R8), F14
+	WORD  $0x4f8b10c4 // fmla v4.4s, v6.4s, v11.s[0]
+	WORD  $0x4f8c10c5 // fmla v5.4s, v6.4s, v12.s[0]
+	WORD  $0x4fa711a0 // fmla v0.4s, v13.4s, v7.s[1]
+	WORD  $0x4fa811a1 // fmla v1.4s, v13.4s, v8.s[1]
+	WORD  $0x4fa911a2 // fmla v2.4s, v13.4s, v9.s[1]
+	WORD  $0x4faa11a3 // fmla v3.4s, v13.4s, v10.s[1]
+	FMOVQ 48(R8), F6
+	WORD  $0x4fab11a4 // fmla v4.4s, v13.4s, v11.s[1]
+	WORD  $0x4fac11a5 // fmla v5.4s, v13.4s, v12.s[1]
+	WORD  $0x4f8719c0 // fmla v0.4s, v14.4s, v7.s[2]
+	WORD  $0x4f8819c1 // fmla v1.4s, v14.4s, v8.s[2]
+	WORD  $0x4f8919c2 // fmla v2.4s, v14.4s, v9.s[2]
+	WORD  $0x4f8a19c3 // fmla v3.4s, v14.4s, v10.s[2]
+	WORD  $0x4f8b19c4 // fmla v4.4s, v14.4s, v11.s[2]
+	WORD  $0x4f8c19c5 // fmla v5.4s, v14.4s, v12.s[2]
+	WORD  $0x4fa718c0 // fmla v0.4s, v6.4s, v7.s[3]
+	WORD  $0x4fa818c1 // fmla v1.4s, v6.4s, v8.s[3]
+	WORD  $0x4fa918c2 // fmla v2.4s, v6.4s, v9.s[3]
+	WORD  $0x4faa18c3 // fmla v3.4s, v6.4s, v10.s[3]
+	WORD  $0x4fab18c4 // fmla v4.4s, v6.4s, v11.s[3]
+	WORD  $0x4fac18c5 // fmla v5.4s, v6.4s, v12.s[3]
+	ADD   $64, R8, R8
 	ADD   $16, R3, R3
 	ADD   $16, R6, R6
-	PRFM  0(R8), PLDL1KEEP
 	PRFM  0(R7), PLDL1KEEP
-	PRFM  64(R8), PLDL1KEEP
-	PRFM  64(R7), PLDL1KEEP
-	PRFM  128(R8), PLDL1KEEP
-	PRFM  128(R7), PLDL1KEEP
-	PRFM  192(R8), PLDL1KEEP
-	PRFM  192(R7), PLDL1KEEP
-	ADD   $256, R8, R8
-	ADD   $256, R7, R7
-	SUBS  $4, R12, R12
+	ADD   $64, R7, R7
+	SUBS  $4, R11, R11
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R12, R12
+	ADDS $4, R11, R11
 	BEQ  k_done
 
 k_one:
-	FMOVQ 0(R9), F6
+	FMOVQ 0(R8), F6
 	FMOVS (R3), F7
 	FMOVS (R3)(R1), F8
+	FMOVS (R3)(R2), F9
+	FMOVS (R6), F10
 	WORD  $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
-	FMOVS (R3)(R2), F7
-	WORD  $0x4f8810c1 // fmla v1.4s, v6.4s, v8.s[0]
-	FMOVS (R6), F8
-	WORD  $0x4f8710c2 // fmla v2.4s, v6.4s, v7.s[0]
 	FMOVS (R6)(R1), F7
-	WORD  $0x4f8810c3 // fmla v3.4s, v6.4s, v8.s[0]
+	WORD  $0x4f8810c1 // fmla v1.4s, v6.4s, v8.s[0]
 	FMOVS (R6)(R2), F8
+	WORD  $0x4f8910c2 // fmla v2.4s, v6.4s, v9.s[0]
+	WORD  $0x4f8a10c3 // fmla v3.4s, v6.4s, v10.s[0]
 	WORD  $0x4f8710c4 // fmla v4.4s, v6.4s, v7.s[0]
 	WORD  $0x4f8810c5 // fmla v5.4s, v6.4s, v8.s[0]
-	ADD   $16, R9, R9
+	ADD   $16, R8, R8
 	ADD   $4, R3, R3
 	ADD   $4, R6, R6
-	PRFM  0(R8), PLDL1KEEP
 	PRFM  0(R7), PLDL1KEEP
-	ADD   $64, R8, R8
 	ADD   $64, R7, R7
-	SUBS  $1, R12, R12
+	SUBS  $1, R11, R11
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R11, R11
+	SUBS  $1, R10, R10
 	BNE   segment
 	FMOVS lo+80(FP), F6
 	VDUP  V6.S[0], V6.S4
@@ -2079,110 +1974,99 @@ tile:
 	VMOV  V0.B16, V4.B16
 	VMOV  V0.B16, V5.B16
 	VMOV  V0.B16, V6.B16
-	MOVD  R0, R9
-	MOVD  $7, R6
-	MADD  R1, R9, R6, R9
-	MOVD  weights+16(FP), R10
-	MOVD  offsets+32(FP), R11
-	MOVD  segs+40(FP), R12
+	MOVD  weights+16(FP), R9
+	MOVD  offsets+32(FP), R10
+	MOVD  segs+40(FP), R11
 
 segment:
-	MOVD (R11), R6
-	ADD  $8, R11, R11
+	MOVD (R10), R6
+	ADD  $8, R10, R10
 	ADD  R6<<2, R0, R6
 	MOVD R6, R6
 	ADD  R3, R6, R7
 	ADD  R1, R7, R7
-	MOVD segLen+48(FP), R13
-	SUBS $4, R13, R13
+	MOVD segLen+48(FP), R12
+	SUBS $4, R12, R12
 	BLT  k_rest
 
 k_block:
-	FLDPQ 0(R10), (F7, F8)
-	FMOVQ 0(R6), F9
-	WORD  $0x3ce168ca // ldr q10, [x6, x1]
-	WORD  $0x4f8910e0 // fmla v0.4s, v7.4s, v9.s[0]
-	WORD  $0x3ce268cb // ldr q11, [x6, x2]
-	WORD  $0x4f8a10e1 // fmla v1.4s, v7.4s, v10.s[0]
-	WORD  $0x3ce368cc // ldr q12, [x6, x3]
-	WORD  $0x4f8b10e2 // fmla v2.4s, v7.4s, v11.s[0]
-	FMOVQ 0(R7), F13
-	WORD  $0x4f8c10e3 // fmla v3.4s, v7.4s, v12.s[0]
-	WORD  $0x3ce168ee // ldr q14, [x7, x1]
-	WORD  $0x4f8d10e4 // fmla v4.4s, v7.4s, v13.s[0]
-	WORD  $0x3ce268ef // ldr q15, [x7, x2]
-	WORD  $0x4f8e10e5 // fmla v5.4s, v7.4s, v14.s[0]
-	FLDPQ 32(R10), (F16, F17)
-	WORD  $0x4f8f10e6 // fmla v6.4s, v7.4s, v15.s[0]
-	WORD  $0x4fa91100 // fmla v0.4s, v8.4s, v9.s[1]
-	WORD  $0x4faa1101 // fmla v1.4s, v8.4s, v10.s[1]
-	WORD  $0x4fab1102 // fmla v2.4s, v8.4s, v11.s[1]
-	WORD  $0x4fac1103 // fmla v3.4s, v8.4s, v12.s[1]
-	WORD  $0x4fad1104 // fmla v4.4s, v8.4s, v13.s[1]
-	WORD  $0x4fae1105 // fmla v5.4s, v8.4s, v14.s[1]
-	WORD  $0x4faf1106 // fmla v6.4s, v8.4s, v15.s[1]
-	WORD  $0x4f891a00 // fmla v0.4s, v16.4s, v9.s[2]
-	WORD  $0x4f8a1a01 // fmla v1.4s, v16.4s, v10.s[2]
-	WORD  $0x4f8b1a02 // fmla v2.4s, v16.4s, v11.s[2]
-	WORD  $0x4f8c1a03 // fmla v3.4s, v16.4s, v12.s[2]
-	WORD  $0x4f8d1a04 // fmla v4.4s, v16.4s, v13.s[2]
-	WORD  $0x4f8e1a05 // fmla v5.4s, v16.4s, v14.s[2]
-	WORD  $0x4f8f1a06 // fmla v6.4s, v16.4s, v15.s[2]
-	WORD  $0x4fa91a20 // fmla v0.4s, v17.4s, v9.s[3]
-	WORD  $0x4faa1a21 // fmla v1.4s, v17.4s, v10.s[3]
-	WORD  $0x4fab1a22 // fmla v2.4s, v17.4s, v11.s[3]
-	WORD  $0x4fac1a23 // fmla v3.4s, v17.4s, v12.s[3]
-	WORD  $0x4fad1a24 // fmla v4.4s, v17.4s, v13.s[3]
-	WORD  $0x4fae1a25 // fmla v5.4s, v17.4s, v14.s[3]
-	WORD  $0x4faf1a26 // fmla v6.4s, v17.4s, v15.s[3]
-	ADD   $64, R10, R10
+	FMOVQ 0(R9), F7
+	FMOVQ 0(R6), F8
+	WORD  $0x3ce168c9 // ldr q9, [x6, x1]
+	WORD  $0x3ce268ca // ldr q10, [x6, x2]
+	WORD  $0x3ce368cb // ldr q11, [x6, x3]
+	WORD  $0x4f8810e0 // fmla v0.4s, v7.4s, v8.s[0]
+	FMOVQ 0(R7), F12
+	WORD  $0x4f8910e1 // fmla v1.4s, v7.4s, v9.s[0]
+	WORD  $0x3ce168ed // ldr q13, [x7, x1]
+	WORD  $0x4f8a10e2 // fmla v2.4s, v7.4s, v10.s[0]
+	WORD  $0x3ce268ee // ldr q14, [x7, x2]
+	WORD  $0x4f8b10e3 // fmla v3.4s, v7.4s, v11.s[0]
+	FMOVQ 16(R9), F15
+	WORD  $0x4f8c10e4 // fmla v4.4s, v7.4s, v12.s[0]
+	WORD  $0x4f8d10e5 // fmla v5.4s, v7.4s, v13.s[0]
+	FMOVQ 32(R9), F16
+	WORD  $0x4f8e10e6 // fmla v6.4s, v7.4s, v14.s[0]
+	WORD  $0x4fa811e0 // fmla v0.4s, v15.4s, v8.s[1]
+	WORD  $0x4fa911e1 // fmla v1.4s, v15.4s, v9.s[1]
+	WORD  $0x4faa11e2 // fmla v2.4s, v15.4s, v10.s[1]
+	WORD  $0x4fab11e3 // fmla v3.4s, v15.4s, v11.s[1]
+	WORD  $0x4fac11e4 // fmla v4.4s, v15.4s, v12.s[1]
+	WORD  $0x4fad11e5 // fmla v5.4s, v15.4s, v13.s[1]
+	FMOVQ 48(R9), F7
+	WORD  $0x4fae11e6 // fmla v6.4s, v15.4s, v14.s[1]
+	WORD  $0x4f881a00 // fmla v0.4s, v16.4s, v8.s[2]
+	WORD  $0x4f891a01 // fmla v1.4s, v16.4s, v9.s[2]
+	WORD  $0x4f8a1a02 // fmla v2.4s, v16.4s, v10.s[2]
+	WORD  $0x4f8b1a03 // fmla v3.4s, v16.4s, v11.s[2]
+	WORD  $0x4f8c1a04 // fmla v4.4s, v16.4s, v12.s[2]
+	WORD  $0x4f8d1a05 // fmla v5.4s, v16.4s, v13.s[2]
+	WORD  $0x4f8e1a06 // fmla v6.4s, v16.4s, v14.s[2]
+	WORD  $0x4fa818e0 // fmla v0.4s, v7.4s, v8.s[3]
+	WORD  $0x4fa918e1 // fmla v1.4s, v7.4s, v9.s[3]
+	WORD  $0x4faa18e2 // fmla v2.4s, v7.4s, v10.s[3]
+	WORD  $0x4fab18e3 // fmla v3.4s, v7.4s, v11.s[3]
+	WORD  $0x4fac18e4 // fmla v4.4s, v7.4s, v12.s[3]
+	WORD  $0x4fad18e5 // fmla v5.4s, v7.4s, v13.s[3]
+	WORD  $0x4fae18e6 // fmla v6.4s, v7.4s, v14.s[3]
+	ADD   $64, R9, R9
 	ADD   $16, R6, R6
 	ADD   $16, R7, R7
-	PRFM  0(R9), PLDL1KEEP
 	PRFM  0(R8), PLDL1KEEP
-	PRFM  64(R9), PLDL1KEEP
-	PRFM  64(R8), PLDL1KEEP
-	PRFM  128(R9), PLDL1KEEP
-	PRFM  128(R8), PLDL1KEEP
-	PRFM  192(R9), PLDL1KEEP
-	PRFM  192(R8), PLDL1KEEP
-	ADD   $256, R9, R9
-	ADD   $256, R8, R8
-	SUBS  $4, R13, R13
+	ADD   $64, R8, R8
+	SUBS  $4, R12, R12
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R13, R13
+	ADDS $4, R12, R12
 	BEQ  k_done
 
 k_one:
-	FMOVQ 0(R10), F7
+	FMOVQ 0(R9), F7
 	FMOVS (R6), F8
 	FMOVS (R6)(R1), F9
+	FMOVS (R6)(R2), F10
+	FMOVS (R6)(R3), F11
 	WORD  $0x4f8810e0 // fmla v0.4s, v7.4s, v8.s[0]
-	FMOVS (R6)(R2), F8
-	WORD  $0x4f8910e1 // fmla v1.4s, v7.4s, v9.s[0]
-	FMOVS (R6)(R3), F9
-	WORD  $0x4f8810e2 // fmla v2.4s, v7.4s, v8.s[0]
 	FMOVS (R7), F8
-	WORD  $0x4f8910e3 // fmla v3.4s, v7.4s, v9.s[0]
+	WORD  $0x4f8910e1 // fmla v1.4s, v7.4s, v9.s[0]
 	FMOVS (R7)(R1), F9
+	WORD  $0x4f8a10e2 // fmla v2.4s, v7.4s, v10.s[0]
+	FMOVS (R7)(R2), F10
+	WORD  $0x4f8b10e3 // fmla v3.4s, v7.4s, v11.s[0]
 	WORD  $0x4f8810e4 // fmla v4.4s, v7.4s, v8.s[0]
-	FMOVS (R7)(R2), F8
 	WORD  $0x4f8910e5 // fmla v5.4s, v7.4s, v9.s[0]
-	WORD  $0x4f8810e6 // fmla v6.4s, v7.4s, v8.s[0]
-	ADD   $16, R10, R10
+	WORD  $0x4f8a10e6 // fmla v6.4s, v7.4s, v10.s[0]
+	ADD   $16, R9, R9
 	ADD   $4, R6, R6
 	ADD   $4, R7, R7
-	PRFM  0(R9), PLDL1KEEP
 	PRFM  0(R8), PLDL1KEEP
-	ADD   $64, R9, R9
 	ADD   $64, R8, R8
-	SUBS  $1, R13, R13
+	SUBS  $1, R12, R12
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R12, R12
+	SUBS  $1, R11, R11
 	BNE   segment
 	FMOVS lo+80(FP), F7
 	VDUP  V7.S[0], V7.S4
@@ -2244,116 +2128,106 @@ tile:
 	VMOV  V0.B16, V5.B16
 	VMOV  V0.B16, V6.B16
 	VMOV  V0.B16, V7.B16
-	MOVD  R0, R9
-	ADD   R1<<3, R9, R9
-	MOVD  weights+16(FP), R10
-	MOVD  offsets+32(FP), R11
-	MOVD  segs+40(FP), R12
+	MOVD  weights+16(FP), R9
+	MOVD  offsets+32(FP), R10
+	MOVD  segs+40(FP), R11
 
 segment:
-	MOVD (R11), R6
-	ADD  $8, R11, R11
+	MOVD (R10), R6
+	ADD  $8, R10, R10
 	ADD  R6<<2, R0, R6
 	MOVD R6, R6
 	ADD  R3, R6, R7
 	ADD  R1, R7, R7
-	MOVD segLen+48(FP), R13
-	SUBS $4, R13, R13
+	MOVD segLen+48(FP), R12
+	SUBS $4, R12, R12
 	BLT  k_rest
 
 k_block:
-	FLDPQ 0(R10), (F8, F9)
-	FMOVQ 0(R6), F10
-	WORD  $0x3ce168cb // ldr q11, [x6, x1]
-	WORD  $0x4f8a1100 // fmla v0.4s, v8.4s, v10.s[0]
-	WORD  $0x3ce268cc // ldr q12, [x6, x2]
-	WORD  $0x4f8b1101 // fmla v1.4s, v8.4s, v11.s[0]
-	WORD  $0x3ce368cd // ldr q13, [x6, x3]
-	WORD  $0x4f8c1102 // fmla v2.4s, v8.4s, v12.s[0]
-	FMOVQ 0(R7), F14
-	WORD  $0x4f8d1103 // fmla v3.4s, v8.4s, v13.s[0]
-	WORD  $0x3ce168ef // ldr q15, [x7, x1]
-	WORD  $0x4f8e1104 // fmla v4.4s, v8.4s, v14.s[0]
-	WORD  $0x3ce268f0 // ldr q16, [x7, x2]
-	WORD  $0x4f8f1105 // fmla v5.4s, v8.4s, v15.s[0]
-	WORD  $0x3ce368f1 // ldr q17, [x7, x3]
-	WORD  $0x4f901106 // fmla v6.4s, v8.4s, v16.s[0]
-	WORD  $0x4f911107 // fmla v7.4s, v8.4s, v17.s[0]
-	FLDPQ 32(R10), (F8, F18)
-	WORD  $0x4faa1120 // fmla v0.4s, v9.4s, v10.s[1]
-	WORD  $0x4fab1121 // fmla v1.4s, v9.4s, v11.s[1]
-	WORD  $0x4fac1122 // fmla v2.4s, v9.4s, v12.s[1]
-	WORD  $0x4fad1123 // fmla v3.4s, v9.4s, v13.s[1]
-	WORD  $0x4fae1124 // fmla v4.4s, v9.4s, v14.s[1]
-	WORD  $0x4faf1125 // fmla v5.4s, v9.4s, v15.s[1]
-	WORD  $0x4fb01126 // fmla v6.4s, v9.4s, v16.s[1]
-	WORD  $0x4fb11127 // fmla v7.4s, v9.4s, v17.s[1]
-	WORD  $0x4f8a1900 // fmla v0.4s, v8.4s, v10.s[2]
-	WORD  $0x4f8b1901 // fmla v1.4s, v8.4s, v11.s[2]
-	WORD  $0x4f8c1902 // fmla v2.4s, v8.4s, v12.s[2]
-	WORD  $0x4f8d1903 // fmla v3.4s, v8.4s, v13.s[2]
-	WORD  $0x4f8e1904 // fmla v4.4s, v8.4s, v14.s[2]
-	WORD  $0x4f8f1905 // fmla v5.4s, v8.4s, v15.s[2]
-	WORD  $0x4f901906 // fmla v6.4s, v8.4s, v16.s[2]
-	WORD  $0x4f911907 // fmla v7.4s, v8.4s, v17.s[2]
-	WORD  $0x4faa1a40 // fmla v0.4s, v18.4s, v10.s[3]
-	WORD  $0x4fab1a41 // fmla v1.4s, v18.4s, v11.s[3]
-	WORD  $0x4fac1a42 // fmla v2.4s, v18.4s, v12.s[3]
-	WORD  $0x4fad1a43 // fmla v3.4s, v18.4s, v13.s[3]
-	WORD  $0x4fae1a44 // fmla v4.4s, v18.4s, v14.s[3]
-	WORD  $0x4faf1a45 // fmla v5.4s, v18.4s, v15.s[3]
-	WORD  $0x4fb01a46 // fmla v6.4s, v18.4s, v16.s[3]
-	WORD  $0x4fb11a47 // fmla v7.4s, v18.4s, v17.s[3]
-	ADD   $64, R10, R10
+	FMOVQ 0(R9), F8
+	FMOVQ 0(R6), F9
+	WORD  $0x3ce168ca // ldr q10, [x6, x1]
+	WORD  $0x3ce268cb // ldr q11, [x6, x2]
+	WORD  $0x3ce368cc // ldr q12, [x6, x3]
+	WORD  $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
+	FMOVQ 0(R7), F13
+	WORD  $0x4f8a1101 // fmla v1.4s, v8.4s, v10.s[0]
+	WORD  $0x3ce168ee // ldr q14, [x7, x1]
+	WORD  $0x4f8b1102 // fmla v2.4s, v8.4s, v11.s[0]
+	WORD  $0x3ce268ef // ldr q15, [x7, x2]
+	WORD  $0x4f8c1103 // fmla v3.4s, v8.4s, v12.s[0]
+	WORD  $0x3ce368f0 // ldr q16, [x7, x3]
+	WORD  $0x4f8d1104 // fmla v4.4s, v8.4s, v13.s[0]
+	FMOVQ 16(R9), F17
+	WORD  $0x4f8e1105 // fmla v5.4s, v8.4s, v14.s[0]
+	WORD  $0x4f8f1106 // fmla v6.4s, v8.4s, v15.s[0]
+	WORD  $0x4f901107 // fmla v7.4s, v8.4s, v16.s[0]
+	FMOVQ 32(R9), F8
+	WORD  $0x4fa91220 // fmla v0.4s, v17.4s, v9.s[1]
+	WORD  $0x4faa1221 // fmla v1.4s, v17.4s, v10.s[1]
+	WORD  $0x4fab1222 // fmla v2.4s, v17.4s, v11.s[1]
+	WORD  $0x4fac1223 // fmla v3.4s, v17.4s, v12.s[1]
+	WORD  $0x4fad1224 // fmla v4.4s, v17.4s, v13.s[1]
+	WORD  $0x4fae1225 // fmla v5.4s, v17.4s, v14.s[1]
+	WORD  $0x4faf1226 // fmla v6.4s, v17.4s, v15.s[1]
+	WORD  $0x4fb01227 // fmla v7.4s, v17.4s, v16.s[1]
+	FMOVQ 48(R9), F17
+	WORD  $0x4f891900 // fmla v0.4s, v8.4s, v9.s[2]
+	WORD  $0x4f8a1901 // fmla v1.4s, v8.4s, v10.s[2]
+	WORD  $0x4f8b1902 // fmla v2.4s, v8.4s, v11.s[2]
+	WORD  $0x4f8c1903 // fmla v3.4s, v8.4s, v12.s[2]
+	WORD  $0x4f8d1904 // fmla v4.4s, v8.4s, v13.s[2]
+	WORD  $0x4f8e1905 // fmla v5.4s, v8.4s, v14.s[2]
+	WORD  $0x4f8f1906 // fmla v6.4s, v8.4s, v15.s[2]
+	WORD  $0x4f901907 // fmla v7.4s, v8.4s, v16.s[2]
+	WORD  $0x4fa91a20 // fmla v0.4s, v17.4s, v9.s[3]
+	WORD  $0x4faa1a21 // fmla v1.4s, v17.4s, v10.s[3]
+	WORD  $0x4fab1a22 // fmla v2.4s, v17.4s, v11.s[3]
+	WORD  $0x4fac1a23 // fmla v3.4s, v17.4s, v12.s[3]
+	WORD  $0x4fad1a24 // fmla v4.4s, v17.4s, v13.s[3]
+	WORD  $0x4fae1a25 // fmla v5.4s, v17.4s, v14.s[3]
+	WORD  $0x4faf1a26 // fmla v6.4s, v17.4s, v15.s[3]
+	WORD  $0x4fb01a27 // fmla v7.4s, v17.4s, v16.s[3]
+	ADD   $64, R9, R9
 	ADD   $16, R6, R6
 	ADD   $16, R7, R7
-	PRFM  0(R9), PLDL1KEEP
 	PRFM  0(R8), PLDL1KEEP
-	PRFM  64(R9), PLDL1KEEP
-	PRFM  64(R8), PLDL1KEEP
-	PRFM  128(R9), PLDL1KEEP
-	PRFM  128(R8), PLDL1KEEP
-	PRFM  192(R9), PLDL1KEEP
-	PRFM  192(R8), PLDL1KEEP
-	ADD   $256, R9, R9
-	ADD   $256, R8, R8
-	SUBS  $4, R13, R13
+	ADD   $64, R8, R8
+	SUBS  $4, R12, R12
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R13, R13
+	ADDS $4, R12, R12
 	BEQ  k_done
 
 k_one:
-	FMOVQ 0(R10), F8
+	FMOVQ 0(R9), F8
 	FMOVS (R6), F9
 	FMOVS (R6)(R1), F10
+	FMOVS (R6)(R2), F11
+	FMOVS (R6)(R3), F12
 	WORD  $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
-	FMOVS (R6)(R2), F9
-	WORD  $0x4f8a1101 // fmla v1.4s, v8.4s, v10.s[0]
-	FMOVS (R6)(R3), F10
-	WORD  $0x4f891102 // fmla v2.4s, v8.4s, v9.s[0]
 	FMOVS (R7), F9
-	WORD  $0x4f8a1103 // fmla v3.4s, v8.4s, v10.s[0]
+	WORD  $0x4f8a1101 // fmla v1.4s, v8.4s, v10.s[0]
 	FMOVS (R7)(R1), F10
+	WORD  $0x4f8b1102 // fmla v2.4s, v8.4s, v11.s[0]
+	FMOVS (R7)(R2), F11
+	WORD  $0x4f8c1103 // fmla v3.4s, v8.4s, v12.s[0]
+	FMOVS (R7)(R3), F12
 	WORD  $0x4f891104 // fmla v4.4s, v8.4s, v9.s[0]
-	FMOVS (R7)(R2), F9
 	WORD  $0x4f8a1105 // fmla v5.4s, v8.4s, v10.s[0]
-	FMOVS (R7)(R3), F10
-	WORD  $0x4f891106 // fmla v6.4s, v8.4s, v9.s[0]
-	WORD  $0x4f8a1107 // fmla v7.4s, v8.4s, v10.s[0]
-	ADD   $16, R10, R10
+	WORD  $0x4f8b1106 // fmla v6.4s, v8.4s, v11.s[0]
+	WORD  $0x4f8c1107 // fmla v7.4s, v8.4s, v12.s[0]
+	ADD   $16, R9, R9
 	ADD   $4, R6, R6
 	ADD   $4, R7, R7
-	PRFM  0(R9), PLDL1KEEP
 	PRFM  0(R8), PLDL1KEEP
-	ADD   $64, R9, R9
 	ADD   $64, R8, R8
-	SUBS  $1, R13, R13
+	SUBS  $1, R12, R12
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R12, R12
+	SUBS  $1, R11, R11
 	BNE   segment
 	FMOVS lo+80(FP), F8
 	VDUP  V8.S[0], V8.S4
@@ -2417,64 +2291,63 @@ tile:
 	VMOV  V0.B16, V6.B16
 	VMOV  V0.B16, V7.B16
 	VMOV  V0.B16, V8.B16
-	MOVD  R0, R9
-	MOVD  $9, R3
-	MADD  R1, R9, R3, R9
-	MOVD  weights+16(FP), R10
-	MOVD  offsets+32(FP), R11
-	MOVD  segs+40(FP), R12
+	MOVD  weights+16(FP), R9
+	MOVD  offsets+32(FP), R10
+	MOVD  segs+40(FP), R11
 
 segment:
-	MOVD (R11), R3
-	ADD  $8, R11, R11
+	MOVD (R10), R3
+	ADD  $8, R10, R10
 	ADD  R3<<2, R0, R3
 	MOVD R3, R3
 	ADD  R2, R3, R6
 	ADD  R1, R6, R6
 	ADD  R2, R6, R7
 	ADD  R1, R7, R7
-	MOVD segLen+48(FP), R13
-	SUBS $4, R13, R13
+	MOVD segLen+48(FP), R12
+	SUBS $4, R12, R12
 	BLT  k_rest
 
 k_block:
-	FLDPQ 0(R10), (F9, F10)
-	FMOVQ 0(R3), F11
-	WORD  $0x3ce1686c // ldr q12, [x3, x1]
-	WORD  $0x4f8b1120 // fmla v0.4s, v9.4s, v11.s[0]
-	WORD  $0x3ce2686d // ldr q13, [x3, x2]
-	WORD  $0x4f8c1121 // fmla v1.4s, v9.4s, v12.s[0]
-	FMOVQ 0(R6), F14
-	WORD  $0x4f8d1122 // fmla v2.4s, v9.4s, v13.s[0]
-	FLDPQ 32(R10), (F15, F16)
-	WORD  $0x4f8e1123 // fmla v3.4s, v9.4s, v14.s[0]
-	WORD  $0x4fab1140 // fmla v0.4s, v10.4s, v11.s[1]
-	WORD  $0x4fac1141 // fmla v1.4s, v10.4s, v12.s[1]
-	WORD  $0x4fad1142 // fmla v2.4s, v10.4s, v13.s[1]
-	WORD  $0x4fae1143 // fmla v3.4s, v10.4s, v14.s[1]
+	FMOVQ 0(R9), F9
+	FMOVQ 0(R3), F10
+	WORD  $0x3ce1686b // ldr q11, [x3, x1]
+	WORD  $0x3ce2686c // ldr q12, [x3, x2]
+	FMOVQ 0(R6), F13
+	WORD  $0x4f8a1120 // fmla v0.4s, v9.4s, v10.s[0]
+	FMOVQ 16(R9), F14
+	WORD  $0x4f8b1121 // fmla v1.4s, v9.4s, v11.s[0]
+	FMOVQ 32(R9), F15
+	WORD  $0x4f8c1122 // fmla v2.4s, v9.4s, v12.s[0]
+	WORD  $0x4f8d1123 // fmla v3.4s, v9.4s, v13.s[0]
+	FMOVQ 48(R9), F16
+	WORD  $0x4faa11c0 // fmla v0.4s, v14.4s, v10.s[1]
+	WORD  $0x4fab11c1 // fmla v1.4s, v14.4s, v11.s[1]
+	WORD  $0x4fac11c2 // fmla v2.4s, v14.4s, v12.s[1]
+	WORD  $0x4fad11c3 // fmla v3.4s, v14.4s, v13.s[1]
 	WORD  $0x3ce168d1 // ldr q17, [x6, x1]
-	WORD  $0x4f8b19e0 // fmla v0.4s, v15.4s, v11.s[2]
+	WORD  $0x4f8a19e0 // fmla v0.4s, v15.4s, v10.s[2]
 	WORD  $0x3ce268d2 // ldr q18, [x6, x2]
-	WORD  $0x4f8c19e1 // fmla v1.4s, v15.4s, v12.s[2]
+	WORD  $0x4f8b19e1 // fmla v1.4s, v15.4s, v11.s[2]
 	FMOVQ 0(R7), F19
-	WORD  $0x4f8d19e2 // fmla v2.4s, v15.4s, v13.s[2]
+	WORD  $0x4f8c19e2 // fmla v2.4s, v15.4s, v12.s[2]
 	WORD  $0x3ce168f4 // ldr q20, [x7, x1]
-	WORD  $0x4f8e19e3 // fmla v3.4s, v15.4s, v14.s[2]
+	WORD  $0x4f8d19e3 // fmla v3.4s, v15.4s, v13.s[2]
 	WORD  $0x3ce268f5 // ldr q21, [x7, x2]
-	WORD  $0x4fab1a00 // fmla v0.4s, v16.4s, v11.s[3]
-	WORD  $0x4fac1a01 // fmla v1.4s, v16.4s, v12.s[3]
-	WORD  $0x4fad1a02 // fmla v2.4s, v16.4s, v13.s[3]
-	WORD  $0x4fae1a03 // fmla v3.4s, v16.4s, v14.s[3]
+	WORD  $0x4faa1a00 // fmla v0.4s, v16.4s, v10.s[3]
+	WORD  $0x4fab1a01 // fmla v1.4s, v16.4s, v11.s[3]
+	WORD  $0x4fac1a02 // fmla v2.4s, v16.4s, v12.s[3]
+	WORD  $0x4fad1a03 // fmla v3.4s, v16.4s, v13.s[3]
 	WORD  $0x4f911124 // fmla v4.4s, v9.4s, v17.s[0]
 	WORD  $0x4f921125 // fmla v5.4s, v9.4s, v18.s[0]
 	WORD  $0x4f931126 // fmla v6.4s, v9.4s, v19.s[0]
 	WORD  $0x4f941127 // fmla v7.4s, v9.4s, v20.s[0]
 	WORD  $0x4f951128 // fmla v8.4s, v9.4s, v21.s[0]
-	WORD  $0x4fb11144 // fmla v4.4s, v10.4s, v17.s[1]
-	WORD  $0x4fb21145 // fmla v5.4s, v10.4s, v18.s[1]
-	WORD  $0x4fb31146 // fmla v6.4s, v10.4s, v19.s[1]
-	WORD  $0x4fb41147 // fmla v7.4s, v10.4s, v20.s[1]
-	WORD  $0x4fb51148 // fmla v8.4s, v10.4s, v21.s[1]
+	WORD  $0x4fb111c4 // fmla v4.4s, v14.4s, v17.s[1]
+	WORD  $0x4fb211c5 // fmla v5.4s, v14.4s, v18.s[1]
+	WORD  $0x4fb311c6 // fmla v6.4s, v14.4s, v19.s[1]
+	WORD  $0x4fb411c7 // fmla v7.4s, v14.4s, v20.s[1]
+	WORD  $0x4fb511c8 // fmla v8.4s, v14.4s, v21.s[1]
 	WORD  $0x4f9119e4 // fmla v4.4s, v15.4s, v17.s[2]
 	WORD  $0x4f9219e5 // fmla v5.4s, v15.4s, v18.s[2]
 	WORD  $0x4f9319e6 // fmla v6.4s, v15.4s, v19.s[2]
@@ -2485,60 +2358,50 @@ k_block:
 	WORD  $0x4fb31a06 // fmla v6.4s, v16.4s, v19.s[3]
 	WORD  $0x4fb41a07 // fmla v7.4s, v16.4s, v20.s[3]
 	WORD  $0x4fb51a08 // fmla v8.4s, v16.4s, v21.s[3]
-	ADD   $64, R10, R10
+	ADD   $64, R9, R9
 	ADD   $16, R3, R3
 	ADD   $16, R6, R6
 	ADD   $16, R7, R7
-	PRFM  0(R9), PLDL1KEEP
 	PRFM  0(R8), PLDL1KEEP
-	PRFM  64(R9), PLDL1KEEP
-	PRFM  64(R8), PLDL1KEEP
-	PRFM  128(R9), PLDL1KEEP
-	PRFM  128(R8), PLDL1KEEP
-	PRFM  192(R9), PLDL1KEEP
-	PRFM  192(R8), PLDL1KEEP
-	ADD   $256, R9, R9
-	ADD   $256, R8, R8
-	SUBS  $4, R13, R13
+	ADD   $64, R8, R8
+	SUBS  $4, R12, R12
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R13, R13
+	ADDS $4, R12, R12
 	BEQ  k_done
 
 k_one:
-	FMOVQ 0(R10), F9
+	FMOVQ 0(R9), F9
 	FMOVS (R3), F10
 	FMOVS (R3)(R1), F11
+	FMOVS (R3)(R2), F12
+	FMOVS (R6), F13
 	WORD  $0x4f8a1120 // fmla v0.4s, v9.4s, v10.s[0]
-	FMOVS (R3)(R2), F10
-	WORD  $0x4f8b1121 // fmla v1.4s, v9.4s, v11.s[0]
-	FMOVS (R6), F11
-	WORD  $0x4f8a1122 // fmla v2.4s, v9.4s, v10.s[0]
 	FMOVS (R6)(R1), F10
-	WORD  $0x4f8b1123 // fmla v3.4s, v9.4s, v11.s[0]
+	WORD  $0x4f8b1121 // fmla v1.4s, v9.4s, v11.s[0]
 	FMOVS (R6)(R2), F11
+	WORD  $0x4f8c1122 // fmla v2.4s, v9.4s, v12.s[0]
+	FMOVS (R7), F12
+	WORD  $0x4f8d1123 // fmla v3.4s, v9.4s, v13.s[0]
+	FMOVS (R7)(R1), F13
 	WORD  $0x4f8a1124 // fmla v4.4s, v9.4s, v10.s[0]
-	FMOVS (R7), F10
-	WORD  $0x4f8b1125 // fmla v5.4s, v9.4s, v11.s[0]
-	FMOVS (R7)(R1), F11
-	WORD  $0x4f8a1126 // fmla v6.4s, v9.4s, v10.s[0]
 	FMOVS (R7)(R2), F10
-	WORD  $0x4f8b1127 // fmla v7.4s, v9.4s, v11.s[0]
+	WORD  $0x4f8b1125 // fmla v5.4s, v9.4s, v11.s[0]
+	WORD  $0x4f8c1126 // fmla v6.4s, v9.4s, v12.s[0]
+	WORD  $0x4f8d1127 // fmla v7.4s, v9.4s, v13.s[0]
 	WORD  $0x4f8a1128 // fmla v8.4s, v9.4s, v10.s[0]
-	ADD   $16, R10, R10
+	ADD   $16, R9, R9
 	ADD   $4, R3, R3
 	ADD   $4, R6, R6
 	ADD   $4, R7, R7
-	PRFM  0(R9), PLDL1KEEP
 	PRFM  0(R8), PLDL1KEEP
-	ADD   $64, R9, R9
 	ADD   $64, R8, R8
-	SUBS  $1, R13, R13
+	SUBS  $1, R12, R12
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R12, R12
+	SUBS  $1, R11, R11
 	BNE   segment
 	FMOVS lo+80(FP), F9
 	VDUP  V9.S[0], V9.S4
@@ -2609,131 +2472,120 @@ tile:
 	VMOV  V0.B16, V7.B16
 	VMOV  V0.B16, V8.B16
 	VMOV  V0.B16, V9.B16
-	MOVD  R0, R10
-	MOVD  $10, R7
-	MADD  R1, R10, R7, R10
-	MOVD  weights+16(FP), R11
-	MOVD  offsets+32(FP), R12
-	MOVD  segs+40(FP), R13
+	MOVD  weights+16(FP), R10
+	MOVD  offsets+32(FP), R11
+	MOVD  segs+40(FP), R12
 
 segment:
-	MOVD (R12), R7
-	ADD  $8, R12, R12
+	MOVD (R11), R7
+	ADD  $8, R11, R11
 	ADD  R7<<2, R0, R7
 	MOVD R7, R7
 	ADD  R6, R7, R8
 	ADD  R1, R8, R8
-	MOVD segLen+48(FP), R14
-	SUBS $4, R14, R14
+	MOVD segLen+48(FP), R13
+	SUBS $4, R13, R13
 	BLT  k_rest
 
 k_block:
-	FLDPQ 0(R11), (F10, F11)
-	FMOVQ 0(R7), F12
-	WORD  $0x3ce168ed // ldr q13, [x7, x1]
-	WORD  $0x4f8c1140 // fmla v0.4s, v10.4s, v12.s[0]
-	WORD  $0x3ce268ee // ldr q14, [x7, x2]
-	WORD  $0x4f8d1141 // fmla v1.4s, v10.4s, v13.s[0]
-	WORD  $0x3ce368ef // ldr q15, [x7, x3]
-	WORD  $0x4f8e1142 // fmla v2.4s, v10.4s, v14.s[0]
-	WORD  $0x3ce668f0 // ldr q16, [x7, x6]
-	WORD  $0x4f8f1143 // fmla v3.4s, v10.4s, v15.s[0]
-	FLDPQ 32(R11), (F17, F18)
-	WORD  $0x4f901144 // fmla v4.4s, v10.4s, v16.s[0]
-	WORD  $0x4fac1160 // fmla v0.4s, v11.4s, v12.s[1]
-	WORD  $0x4fad1161 // fmla v1.4s, v11.4s, v13.s[1]
-	WORD  $0x4fae1162 // fmla v2.4s, v11.4s, v14.s[1]
-	WORD  $0x4faf1163 // fmla v3.4s, v11.4s, v15.s[1]
-	WORD  $0x4fb01164 // fmla v4.4s, v11.4s, v16.s[1]
-	WORD  $0x4f8c1a20 // fmla v0.4s, v17.4s, v12.s[2]
-	WORD  $0x4f8d1a21 // fmla v1.4s, v17.4s, v13.s[2]
+	FMOVQ 0(R10), F10
+	FMOVQ 0(R7), F11
+	WORD  $0x3ce168ec // ldr q12, [x7, x1]
+	WORD  $0x3ce268ed // ldr q13, [x7, x2]
+	WORD  $0x3ce368ee // ldr q14, [x7, x3]
+	WORD  $0x4f8b1140 // fmla v0.4s, v10.4s, v11.s[0]
+	WORD  $0x3ce668ef // ldr q15, [x7, x6]
+	WORD  $0x4f8c1141 // fmla v1.4s, v10.4s, v12.s[0]
+	FMOVQ 16(R10), F16
+	WORD  $0x4f8d1142 // fmla v2.4s, v10.4s, v13.s[0]
+	FMOVQ 32(R10), F17
+	WORD  $0x4f8e1143 // fmla v3.4s, v10.4s, v14.s[0]
+	WORD  $0x4f8f1144 // fmla v4.4s, v10.4s, v15.s[0]
+	WORD  $0x4fab1200 // fmla v0.4s, v16.4s, v11.s[1]
+	WORD  $0x4fac1201 // fmla v1.4s, v16.4s, v12.s[1]
+	FMOVQ 48(R10), F18
+	WORD  $0x4fad1202 // fmla v2.4s, v16.4s, v13.s[1]
+	WORD  $0x4fae1203 // fmla v3.4s, v16.4s, v14.s[1]
+	WORD  $0x4faf1204 // fmla v4.4s, v16.4s, v15.s[1]
+	WORD  $0x4f8b1a20 // fmla v0.4s, v17.4s, v11.s[2]
+	WORD  $0x4f8c1a21 // fmla v1.4s, v17.4s, v12.s[2]
 	FMOVQ 0(R8), F19
-	WORD  $0x4f8e1a22 // fmla v2.4s, v17.4s, v14.s[2]
+	WORD  $0x4f8d1a22 // fmla v2.4s, v17.4s, v13.s[2]
 	WORD  $0x3ce16914 // ldr q20, [x8, x1]
-	WORD  $0x4f8f1a23 // fmla v3.4s, v17.4s, v15.s[2]
+	WORD  $0x4f8e1a23 // fmla v3.4s, v17.4s, v14.s[2]
 	WORD  $0x3ce26915 // ldr q21, [x8, x2]
-	WORD  $0x4f901a24 // fmla v4.4s, v17.4s, v16.s[2]
+	WORD  $0x4f8f1a24 // fmla v4.4s, v17.4s, v15.s[2]
 	WORD  $0x3ce36916 // ldr q22, [x8, x3]
-	WORD  $0x4fac1a40 // fmla v0.4s, v18.4s, v12.s[3]
-	WORD  $0x3ce6690c // ldr q12, [x8, x6]
-	WORD  $0x4fad1a41 // fmla v1.4s, v18.4s, v13.s[3]
-	WORD  $0x4fae1a42 // fmla v2.4s, v18.4s, v14.s[3]
-	WORD  $0x4faf1a43 // fmla v3.4s, v18.4s, v15.s[3]
-	WORD  $0x4fb01a44 // fmla v4.4s, v18.4s, v16.s[3]
+	WORD  $0x4fab1a40 // fmla v0.4s, v18.4s, v11.s[3]
+	WORD  $0x3ce6690b // ldr q11, [x8, x6]
+	WORD  $0x4fac1a41 // fmla v1.4s, v18.4s, v12.s[3]
+	WORD  $0x4fad1a42 // fmla v2.4s, v18.4s, v13.s[3]
+	WORD  $0x4fae1a43 // fmla v3.4s, v18.4s, v14.s[3]
+	WORD  $0x4faf1a44 // fmla v4.4s, v18.4s, v15.s[3]
 	WORD  $0x4f931145 // fmla v5.4s, v10.4s, v19.s[0]
 	WORD  $0x4f941146 // fmla v6.4s, v10.4s, v20.s[0]
 	WORD  $0x4f951147 // fmla v7.4s, v10.4s, v21.s[0]
 	WORD  $0x4f961148 // fmla v8.4s, v10.4s, v22.s[0]
-	WORD  $0x4f8c1149 // fmla v9.4s, v10.4s, v12.s[0]
-	WORD  $0x4fb31165 // fmla v5.4s, v11.4s, v19.s[1]
-	WORD  $0x4fb41166 // fmla v6.4s, v11.4s, v20.s[1]
-	WORD  $0x4fb51167 // fmla v7.4s, v11.4s, v21.s[1]
-	WORD  $0x4fb61168 // fmla v8.4s, v11.4s, v22.s[1]
-	WORD  $0x4fac1169 // fmla v9.4s, v11.4s, v12.s[1]
+	WORD  $0x4f8b1149 // fmla v9.4s, v10.4s, v11.s[0]
+	WORD  $0x4fb31205 // fmla v5.4s, v16.4s, v19.s[1]
+	WORD  $0x4fb41206 // fmla v6.4s, v16.4s, v20.s[1]
+	WORD  $0x4fb51207 // fmla v7.4s, v16.4s, v21.s[1]
+	WORD  $0x4fb61208 // fmla v8.4s, v16.4s, v22.s[1]
+	WORD  $0x4fab1209 // fmla v9.4s, v16.4s, v11.s[1]
 	WORD  $0x4f931a25 // fmla v5.4s, v17.4s, v19.s[2]
 	WORD  $0x4f941a26 // fmla v6.4s, v17.4s, v20.s[2]
 	WORD  $0x4f951a27 // fmla v7.4s, v17.4s, v21.s[2]
 	WORD  $0x4f961a28 // fmla v8.4s, v17.4s, v22.s[2]
-	WORD  $0x4f8c1a29 // fmla v9.4s, v17.4s, v12.s[2]
+	WORD  $0x4f8b1a29 // fmla v9.4s, v17.4s, v11.s[2]
 	WORD  $0x4fb31a45 // fmla v5.4s, v18.4s, v19.s[3]
 	WORD  $0x4fb41a46 // fmla v6.4s, v18.4s, v20.s[3]
 	WORD  $0x4fb51a47 // fmla v7.4s, v18.4s, v21.s[3]
 	WORD  $0x4fb61a48 // fmla v8.4s, v18.4s, v22.s[3]
-	WORD  $0x4fac1a49 // fmla v9.4s, v18.4s, v12.s[3]
-	ADD   $64, R11, R11
+	WORD  $0x4fab1a49 // fmla v9.4s, v18.4s, v11.s[3]
+	ADD   $64, R10, R10
 	ADD   $16, R7, R7
 	ADD   $16, R8, R8
-	PRFM  0(R10), PLDL1KEEP
 	PRFM  0(R9), PLDL1KEEP
-	PRFM  64(R10), PLDL1KEEP
-	PRFM  64(R9), PLDL1KEEP
-	PRFM  128(R10), PLDL1KEEP
-	PRFM  128(R9), PLDL1KEEP
-	PRFM  192(R10), PLDL1KEEP
-	PRFM  192(R9), PLDL1KEEP
-	ADD   $256, R10, R10
-	ADD   $256, R9, R9
-	SUBS  $4, R14, R14
+	ADD   $64, R9, R9
+	SUBS  $4, R13, R13
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R14, R14
+	ADDS $4, R13, R13
 	BEQ  k_done
 
 k_one:
-	FMOVQ 0(R11), F10
+	FMOVQ 0(R10), F10
 	FMOVS (R7), F11
 	FMOVS (R7)(R1), F12
+	FMOVS (R7)(R2), F13
+	FMOVS (R7)(R3), F14
 	WORD  $0x4f8b1140 // fmla v0.4s, v10.4s, v11.s[0]
-	FMOVS (R7)(R2), F11
-	WORD  $0x4f8c1141 // fmla v1.4s, v10.4s, v12.s[0]
-	FMOVS (R7)(R3), F12
-	WORD  $0x4f8b1142 // fmla v2.4s, v10.4s, v11.s[0]
 	FMOVS (R7)(R6), F11
-	WORD  $0x4f8c1143 // fmla v3.4s, v10.4s, v12.s[0]
+	WORD  $0x4f8c1141 // fmla v1.4s, v10.4s, v12.s[0]
 	FMOVS (R8), F12
+	WORD  $0x4f8d1142 // fmla v2.4s, v10.4s, v13.s[0]
+	FMOVS (R8)(R1), F13
+	WORD  $0x4f8e1143 // fmla v3.4s, v10.4s, v14.s[0]
+	FMOVS (R8)(R2), F14
 	WORD  $0x4f8b1144 // fmla v4.4s, v10.4s, v11.s[0]
-	FMOVS (R8)(R1), F11
-	WORD  $0x4f8c1145 // fmla v5.4s, v10.4s, v12.s[0]
-	FMOVS (R8)(R2), F12
-	WORD  $0x4f8b1146 // fmla v6.4s, v10.4s, v11.s[0]
 	FMOVS (R8)(R3), F11
-	WORD  $0x4f8c1147 // fmla v7.4s, v10.4s, v12.s[0]
+	WORD  $0x4f8c1145 // fmla v5.4s, v10.4s, v12.s[0]
 	FMOVS (R8)(R6), F12
+	WORD  $0x4f8d1146 // fmla v6.4s, v10.4s, v13.s[0]
+	WORD  $0x4f8e1147 // fmla v7.4s, v10.4s, v14.s[0]
 	WORD  $0x4f8b1148 // fmla v8.4s, v10.4s, v11.s[0]
 	WORD  $0x4f8c1149 // fmla v9.4s, v10.4s, v12.s[0]
-	ADD   $16, R11, R11
+	ADD   $16, R10, R10
 	ADD   $4, R7, R7
 	ADD   $4, R8, R8
-	PRFM  0(R10), PLDL1KEEP
 	PRFM  0(R9), PLDL1KEEP
-	ADD   $64, R10, R10
 	ADD   $64, R9, R9
-	SUBS  $1, R14, R14
+	SUBS  $1, R13, R13
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R13, R13
+	SUBS  $1, R12, R12
 	BNE   segment
 	FMOVS lo+80(FP), F10
 	VDUP  V10.S[0], V10.S4
@@ -2807,142 +2659,131 @@ tile:
 	VMOV  V0.B16, V8.B16
 	VMOV  V0.B16, V9.B16
 	VMOV  V0.B16, V10.B16
-	MOVD  R0, R10
-	MOVD  $11, R6
-	MADD  R1, R10, R6, R10
-	MOVD  weights+16(FP), R11
-	MOVD  offsets+32(FP), R12
-	MOVD  segs+40(FP), R13
+	MOVD  weights+16(FP), R10
+	MOVD  offsets+32(FP), R11
+	MOVD  segs+40(FP), R12
 
 segment:
-	MOVD (R12), R6
-	ADD  $8, R12, R12
+	MOVD (R11), R6
+	ADD  $8, R11, R11
 	ADD  R6<<2, R0, R6
 	MOVD R6, R6
 	ADD  R3, R6, R7
 	ADD  R1, R7, R7
 	ADD  R3, R7, R8
 	ADD  R1, R8, R8
-	MOVD segLen+48(FP), R14
-	SUBS $4, R14, R14
+	MOVD segLen+48(FP), R13
+	SUBS $4, R13, R13
 	BLT  k_rest
 
 k_block:
-	FLDPQ 0(R11), (F11, F12)
-	FMOVQ 0(R6), F13
-	WORD  $0x3ce168ce // ldr q14, [x6, x1]
-	WORD  $0x4f8d1160 // fmla v0.4s, v11.4s, v13.s[0]
-	WORD  $0x3ce268cf // ldr q15, [x6, x2]
-	WORD  $0x4f8e1161 // fmla v1.4s, v11.4s, v14.s[0]
-	WORD  $0x3ce368d0 // ldr q16, [x6, x3]
-	WORD  $0x4f8f1162 // fmla v2.4s, v11.4s, v15.s[0]
-	FMOVQ 0(R7), F17
-	WORD  $0x4f901163 // fmla v3.4s, v11.4s, v16.s[0]
-	FLDPQ 32(R11), (F18, F19)
-	WORD  $0x4f911164 // fmla v4.4s, v11.4s, v17.s[0]
-	WORD  $0x4fad1180 // fmla v0.4s, v12.4s, v13.s[1]
-	WORD  $0x4fae1181 // fmla v1.4s, v12.4s, v14.s[1]
-	WORD  $0x4faf1182 // fmla v2.4s, v12.4s, v15.s[1]
-	WORD  $0x4fb01183 // fmla v3.4s, v12.4s, v16.s[1]
-	WORD  $0x4fb11184 // fmla v4.4s, v12.4s, v17.s[1]
-	WORD  $0x4f8d1a40 // fmla v0.4s, v18.4s, v13.s[2]
-	WORD  $0x4f8e1a41 // fmla v1.4s, v18.4s, v14.s[2]
+	FMOVQ 0(R10), F11
+	FMOVQ 0(R6), F12
+	WORD  $0x3ce168cd // ldr q13, [x6, x1]
+	WORD  $0x3ce268ce // ldr q14, [x6, x2]
+	WORD  $0x3ce368cf // ldr q15, [x6, x3]
+	WORD  $0x4f8c1160 // fmla v0.4s, v11.4s, v12.s[0]
+	FMOVQ 0(R7), F16
+	WORD  $0x4f8d1161 // fmla v1.4s, v11.4s, v13.s[0]
+	FMOVQ 16(R10), F17
+	WORD  $0x4f8e1162 // fmla v2.4s, v11.4s, v14.s[0]
+	FMOVQ 32(R10), F18
+	WORD  $0x4f8f1163 // fmla v3.4s, v11.4s, v15.s[0]
+	WORD  $0x4f901164 // fmla v4.4s, v11.4s, v16.s[0]
+	WORD  $0x4fac1220 // fmla v0.4s, v17.4s, v12.s[1]
+	WORD  $0x4fad1221 // fmla v1.4s, v17.4s, v13.s[1]
+	FMOVQ 48(R10), F19
+	WORD  $0x4fae1222 // fmla v2.4s, v17.4s, v14.s[1]
+	WORD  $0x4faf1223 // fmla v3.4s, v17.4s, v15.s[1]
+	WORD  $0x4fb01224 // fmla v4.4s, v17.4s, v16.s[1]
+	WORD  $0x4f8c1a40 // fmla v0.4s, v18.4s, v12.s[2]
+	WORD  $0x4f8d1a41 // fmla v1.4s, v18.4s, v13.s[2]
 	WORD  $0x3ce168f4 // ldr q20, [x7, x1]
-	WORD  $0x4f8f1a42 // fmla v2.4s, v18.4s, v15.s[2]
+	WORD  $0x4f8e1a42 // fmla v2.4s, v18.4s, v14.s[2]
 	WORD  $0x3ce268f5 // ldr q21, [x7, x2]
-	WORD  $0x4f901a43 // fmla v3.4s, v18.4s, v16.s[2]
+	WORD  $0x4f8f1a43 // fmla v3.4s, v18.4s, v15.s[2]
 	WORD  $0x3ce368f6 // ldr q22, [x7, x3]
-	WORD  $0x4f911a44 // fmla v4.4s, v18.4s, v17.s[2]
+	WORD  $0x4f901a44 // fmla v4.4s, v18.4s, v16.s[2]
 	FMOVQ 0(R8), F23
-	WORD  $0x4fad1a60 // fmla v0.4s, v19.4s, v13.s[3]
-	WORD  $0x3ce1690d // ldr q13, [x8, x1]
-	WORD  $0x4fae1a61 // fmla v1.4s, v19.4s, v14.s[3]
-	WORD  $0x3ce2690e // ldr q14, [x8, x2]
-	WORD  $0x4faf1a62 // fmla v2.4s, v19.4s, v15.s[3]
-	WORD  $0x4fb01a63 // fmla v3.4s, v19.4s, v16.s[3]
-	WORD  $0x4fb11a64 // fmla v4.4s, v19.4s, v17.s[3]
+	WORD  $0x4fac1a60 // fmla v0.4s, v19.4s, v12.s[3]
+	WORD  $0x3ce1690c // ldr q12, [x8, x1]
+	WORD  $0x4fad1a61 // fmla v1.4s, v19.4s, v13.s[3]
+	WORD  $0x3ce2690d // ldr q13, [x8, x2]
+	WORD  $0x4fae1a62 // fmla v2.4s, v19.4s, v14.s[3]
+	WORD  $0x4faf1a63 // fmla v3.4s, v19.4s, v15.s[3]
+	WORD  $0x4fb01a64 // fmla v4.4s, v19.4s, v16.s[3]
 	WORD  $0x4f941165 // fmla v5.4s, v11.4s, v20.s[0]
 	WORD  $0x4f951166 // fmla v6.4s, v11.4s, v21.s[0]
 	WORD  $0x4f961167 // fmla v7.4s, v11.4s, v22.s[0]
 	WORD  $0x4f971168 // fmla v8.4s, v11.4s, v23.s[0]
-	WORD  $0x4f8d1169 // fmla v9.4s, v11.4s, v13.s[0]
-	WORD  $0x4f8e116a // fmla v10.4s, v11.4s, v14.s[0]
-	WORD  $0x4fb41185 // fmla v5.4s, v12.4s, v20.s[1]
-	WORD  $0x4fb51186 // fmla v6.4s, v12.4s, v21.s[1]
-	WORD  $0x4fb61187 // fmla v7.4s, v12.4s, v22.s[1]
-	WORD  $0x4fb71188 // fmla v8.4s, v12.4s, v23.s[1]
-	WORD  $0x4fad1189 // fmla v9.4s, v12.4s, v13.s[1]
-	WORD  $0x4fae118a // fmla v10.4s, v12.4s, v14.s[1]
+	WORD  $0x4f8c1169 // fmla v9.4s, v11.4s, v12.s[0]
+	WORD  $0x4f8d116a // fmla v10.4s, v11.4s, v13.s[0]
+	WORD  $0x4fb41225 // fmla v5.4s, v17.4s, v20.s[1]
+	WORD  $0x4fb51226 // fmla v6.4s, v17.4s, v21.s[1]
+	WORD  $0x4fb61227 // fmla v7.4s, v17.4s, v22.s[1]
+	WORD  $0x4fb71228 // fmla v8.4s, v17.4s, v23.s[1]
+	WORD  $0x4fac1229 // fmla v9.4s, v17.4s, v12.s[1]
+	WORD  $0x4fad122a // fmla v10.4s, v17.4s, v13.s[1]
 	WORD  $0x4f941a45 // fmla v5.4s, v18.4s, v20.s[2]
 	WORD  $0x4f951a46 // fmla v6.4s, v18.4s, v21.s[2]
 	WORD  $0x4f961a47 // fmla v7.4s, v18.4s, v22.s[2]
 	WORD  $0x4f971a48 // fmla v8.4s, v18.4s, v23.s[2]
-	WORD  $0x4f8d1a49 // fmla v9.4s, v18.4s, v13.s[2]
-	WORD  $0x4f8e1a4a // fmla v10.4s, v18.4s, v14.s[2]
+	WORD  $0x4f8c1a49 // fmla v9.4s, v18.4s, v12.s[2]
+	WORD  $0x4f8d1a4a // fmla v10.4s, v18.4s, v13.s[2]
 	WORD  $0x4fb41a65 // fmla v5.4s, v19.4s, v20.s[3]
 	WORD  $0x4fb51a66 // fmla v6.4s, v19.4s, v21.s[3]
 	WORD  $0x4fb61a67 // fmla v7.4s, v19.4s, v22.s[3]
 	WORD  $0x4fb71a68 // fmla v8.4s, v19.4s, v23.s[3]
-	WORD  $0x4fad1a69 // fmla v9.4s, v19.4s, v13.s[3]
-	WORD  $0x4fae1a6a // fmla v10.4s, v19.4s, v14.s[3]
-	ADD   $64, R11, R11
+	WORD  $0x4fac1a69 // fmla v9.4s, v19.4s, v12.s[3]
+	WORD  $0x4fad1a6a // fmla v10.4s, v19.4s, v13.s[3]
+	ADD   $64, R10, R10
 	ADD   $16, R6, R6
 	ADD   $16, R7, R7
 	ADD   $16, R8, R8
-	PRFM  0(R10), PLDL1KEEP
 	PRFM  0(R9), PLDL1KEEP
-	PRFM  64(R10), PLDL1KEEP
-	PRFM  64(R9), PLDL1KEEP
-	PRFM  128(R10), PLDL1KEEP
-	PRFM  128(R9), PLDL1KEEP
-	PRFM  192(R10), PLDL1KEEP
-	PRFM  192(R9), PLDL1KEEP
-	ADD   $256, R10, R10
-	ADD   $256, R9, R9
-	SUBS  $4, R14, R14
+	ADD   $64, R9, R9
+	SUBS  $4, R13, R13
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R14, R14
+	ADDS $4, R13, R13
 	BEQ  k_done
 
 k_one:
-	FMOVQ 0(R11), F11
+	FMOVQ 0(R10), F11
 	FMOVS (R6), F12
 	FMOVS (R6)(R1), F13
+	FMOVS (R6)(R2), F14
+	FMOVS (R6)(R3), F15
 	WORD  $0x4f8c1160 // fmla v0.4s, v11.4s, v12.s[0]
-	FMOVS (R6)(R2), F12
-	WORD  $0x4f8d1161 // fmla v1.4s, v11.4s, v13.s[0]
-	FMOVS (R6)(R3), F13
-	WORD  $0x4f8c1162 // fmla v2.4s, v11.4s, v12.s[0]
 	FMOVS (R7), F12
-	WORD  $0x4f8d1163 // fmla v3.4s, v11.4s, v13.s[0]
+	WORD  $0x4f8d1161 // fmla v1.4s, v11.4s, v13.s[0]
 	FMOVS (R7)(R1), F13
+	WORD  $0x4f8e1162 // fmla v2.4s, v11.4s, v14.s[0]
+	FMOVS (R7)(R2), F14
+	WORD  $0x4f8f1163 // fmla v3.4s, v11.4s, v15.s[0]
+	FMOVS (R7)(R3), F15
 	WORD  $0x4f8c1164 // fmla v4.4s, v11.4s, v12.s[0]
-	FMOVS (R7)(R2), F12
-	WORD  $0x4f8d1165 // fmla v5.4s, v11.4s, v13.s[0]
-	FMOVS (R7)(R3), F13
-	WORD  $0x4f8c1166 // fmla v6.4s, v11.4s, v12.s[0]
 	FMOVS (R8), F12
-	WORD  $0x4f8d1167 // fmla v7.4s, v11.4s, v13.s[0]
+	WORD  $0x4f8d1165 // fmla v5.4s, v11.4s, v13.s[0]
 	FMOVS (R8)(R1), F13
+	WORD  $0x4f8e1166 // fmla v6.4s, v11.4s, v14.s[0]
+	FMOVS (R8)(R2), F14
+	WORD  $0x4f8f1167 // fmla v7.4s, v11.4s, v15.s[0]
 	WORD  $0x4f8c1168 // fmla v8.4s, v11.4s, v12.s[0]
-	FMOVS (R8)(R2), F12
 	WORD  $0x4f8d1169 // fmla v9.4s, v11.4s, v13.s[0]
-	WORD  $0x4f8c116a // fmla v10.4s, v11.4s, v12.s[0]
-	ADD   $16, R11, R11
+	WORD  $0x4f8e116a // fmla v10.4s, v11.4s, v14.s[0]
+	ADD   $16, R10, R10
 	ADD   $4, R6, R6
 	ADD   $4, R7, R7
 	ADD   $4, R8, R8
-	PRFM  0(R10), PLDL1KEEP
 	PRFM  0(R9), PLDL1KEEP
-	ADD   $64, R10, R10
 	ADD   $64, R9, R9
-	SUBS  $1, R14, R14
+	SUBS  $1, R13, R13
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R13, R13
+	SUBS  $1, R12, R12
 	BNE   segment
 	FMOVS lo+80(FP), F11
 	VDUP  V11.S[0], V11.S4
@@ -3020,149 +2861,138 @@ tile:
 	VMOV  V0.B16, V9.B16
 	VMOV  V0.B16, V10.B16
 	VMOV  V0.B16, V11.B16
-	MOVD  R0, R10
-	MOVD  $12, R6
-	MADD  R1, R10, R6, R10
-	MOVD  weights+16(FP), R11
-	MOVD  offsets+32(FP), R12
-	MOVD  segs+40(FP), R13
+	MOVD  weights+16(FP), R10
+	MOVD  offsets+32(FP), R11
+	MOVD  segs+40(FP), R12
 
 segment:
-	MOVD (R12), R6
-	ADD  $8, R12, R12
+	MOVD (R11), R6
+	ADD  $8, R11, R11
 	ADD  R6<<2, R0, R6
 	MOVD R6, R6
 	ADD  R3, R6, R7
 	ADD  R1, R7, R7
 	ADD  R3, R7, R8
 	ADD  R1, R8, R8
-	MOVD segLen+48(FP), R14
-	SUBS $4, R14, R14
+	MOVD segLen+48(FP), R13
+	SUBS $4, R13, R13
 	BLT  k_rest
 
 k_block:
-	FLDPQ 0(R11), (F12, F13)
-	FMOVQ 0(R6), F14
-	WORD  $0x3ce168cf // ldr q15, [x6, x1]
-	WORD  $0x4f8e1180 // fmla v0.4s, v12.4s, v14.s[0]
-	WORD  $0x3ce268d0 // ldr q16, [x6, x2]
-	WORD  $0x4f8f1181 // fmla v1.4s, v12.4s, v15.s[0]
-	WORD  $0x3ce368d1 // ldr q17, [x6, x3]
-	WORD  $0x4f901182 // fmla v2.4s, v12.4s, v16.s[0]
-	FMOVQ 0(R7), F18
-	WORD  $0x4f911183 // fmla v3.4s, v12.4s, v17.s[0]
-	WORD  $0x3ce168f3 // ldr q19, [x7, x1]
-	WORD  $0x4f921184 // fmla v4.4s, v12.4s, v18.s[0]
-	FLDPQ 32(R11), (F20, F21)
-	WORD  $0x4f931185 // fmla v5.4s, v12.4s, v19.s[0]
-	WORD  $0x4fae11a0 // fmla v0.4s, v13.4s, v14.s[1]
-	WORD  $0x4faf11a1 // fmla v1.4s, v13.4s, v15.s[1]
-	WORD  $0x4fb011a2 // fmla v2.4s, v13.4s, v16.s[1]
-	WORD  $0x4fb111a3 // fmla v3.4s, v13.4s, v17.s[1]
-	WORD  $0x4fb211a4 // fmla v4.4s, v13.4s, v18.s[1]
-	WORD  $0x4fb311a5 // fmla v5.4s, v13.4s, v19.s[1]
-	WORD  $0x4f8e1a80 // fmla v0.4s, v20.4s, v14.s[2]
-	WORD  $0x4f8f1a81 // fmla v1.4s, v20.4s, v15.s[2]
-	WORD  $0x4f901a82 // fmla v2.4s, v20.4s, v16.s[2]
-	WORD  $0x4f911a83 // fmla v3.4s, v20.4s, v17.s[2]
+	FMOVQ 0(R10), F12
+	FMOVQ 0(R6), F13
+	WORD  $0x3ce168ce // ldr q14, [x6, x1]
+	WORD  $0x3ce268cf // ldr q15, [x6, x2]
+	WORD  $0x3ce368d0 // ldr q16, [x6, x3]
+	WORD  $0x4f8d1180 // fmla v0.4s, v12.4s, v13.s[0]
+	FMOVQ 0(R7), F17
+	WORD  $0x4f8e1181 // fmla v1.4s, v12.4s, v14.s[0]
+	WORD  $0x3ce168f2 // ldr q18, [x7, x1]
+	WORD  $0x4f8f1182 // fmla v2.4s, v12.4s, v15.s[0]
+	FMOVQ 16(R10), F19
+	WORD  $0x4f901183 // fmla v3.4s, v12.4s, v16.s[0]
+	FMOVQ 32(R10), F20
+	WORD  $0x4f911184 // fmla v4.4s, v12.4s, v17.s[0]
+	WORD  $0x4f921185 // fmla v5.4s, v12.4s, v18.s[0]
+	WORD  $0x4fad1260 // fmla v0.4s, v19.4s, v13.s[1]
+	WORD  $0x4fae1261 // fmla v1.4s, v19.4s, v14.s[1]
+	WORD  $0x4faf1262 // fmla v2.4s, v19.4s, v15.s[1]
+	WORD  $0x4fb01263 // fmla v3.4s, v19.4s, v16.s[1]
+	FMOVQ 48(R10), F21
+	WORD  $0x4fb11264 // fmla v4.4s, v19.4s, v17.s[1]
+	WORD  $0x4fb21265 // fmla v5.4s, v19.4s, v18.s[1]
+	WORD  $0x4f8d1a80 // fmla v0.4s, v20.4s, v13.s[2]
+	WORD  $0x4f8e1a81 // fmla v1.4s, v20.4s, v14.s[2]
+	WORD  $0x4f8f1a82 // fmla v2.4s, v20.4s, v15.s[2]
+	WORD  $0x4f901a83 // fmla v3.4s, v20.4s, v16.s[2]
 	WORD  $0x3ce268f6 // ldr q22, [x7, x2]
-	WORD  $0x4f921a84 // fmla v4.4s, v20.4s, v18.s[2]
+	WORD  $0x4f911a84 // fmla v4.4s, v20.4s, v17.s[2]
 	WORD  $0x3ce368f7 // ldr q23, [x7, x3]
-	WORD  $0x4f931a85 // fmla v5.4s, v20.4s, v19.s[2]
+	WORD  $0x4f921a85 // fmla v5.4s, v20.4s, v18.s[2]
 	FMOVQ 0(R8), F24
-	WORD  $0x4fae1aa0 // fmla v0.4s, v21.4s, v14.s[3]
-	WORD  $0x3ce1690e // ldr q14, [x8, x1]
-	WORD  $0x4faf1aa1 // fmla v1.4s, v21.4s, v15.s[3]
-	WORD  $0x3ce2690f // ldr q15, [x8, x2]
-	WORD  $0x4fb01aa2 // fmla v2.4s, v21.4s, v16.s[3]
-	WORD  $0x3ce36910 // ldr q16, [x8, x3]
-	WORD  $0x4fb11aa3 // fmla v3.4s, v21.4s, v17.s[3]
-	WORD  $0x4fb21aa4 // fmla v4.4s, v21.4s, v18.s[3]
-	WORD  $0x4fb31aa5 // fmla v5.4s, v21.4s, v19.s[3]
+	WORD  $0x4fad1aa0 // fmla v0.4s, v21.4s, v13.s[3]
+	WORD  $0x3ce1690d // ldr q13, [x8, x1]
+	WORD  $0x4fae1aa1 // fmla v1.4s, v21.4s, v14.s[3]
+	WORD  $0x3ce2690e // ldr q14, [x8, x2]
+	WORD  $0x4faf1aa2 // fmla v2.4s, v21.4s, v15.s[3]
+	WORD  $0x3ce3690f // ldr q15, [x8, x3]
+	WORD  $0x4fb01aa3 // fmla v3.4s, v21.4s, v16.s[3]
+	WORD  $0x4fb11aa4 // fmla v4.4s, v21.4s, v17.s[3]
+	WORD  $0x4fb21aa5 // fmla v5.4s, v21.4s, v18.s[3]
 	WORD  $0x4f961186 // fmla v6.4s, v12.4s, v22.s[0]
 	WORD  $0x4f971187 // fmla v7.4s, v12.4s, v23.s[0]
 	WORD  $0x4f981188 // fmla v8.4s, v12.4s, v24.s[0]
-	WORD  $0x4f8e1189 // fmla v9.4s, v12.4s, v14.s[0]
-	WORD  $0x4f8f118a // fmla v10.4s, v12.4s, v15.s[0]
-	WORD  $0x4f90118b // fmla v11.4s, v12.4s, v16.s[0]
-	WORD  $0x4fb611a6 // fmla v6.4s, v13.4s, v22.s[1]
-	WORD  $0x4fb711a7 // fmla v7.4s, v13.4s, v23.s[1]
-	WORD  $0x4fb811a8 // fmla v8.4s, v13.4s, v24.s[1]
-	WORD  $0x4fae11a9 // fmla v9.4s, v13.4s, v14.s[1]
-	WORD  $0x4faf11aa // fmla v10.4s, v13.4s, v15.s[1]
-	WORD  $0x4fb011ab // fmla v11.4s, v13.4s, v16.s[1]
+	WORD  $0x4f8d1189 // fmla v9.4s, v12.4s, v13.s[0]
+	WORD  $0x4f8e118a // fmla v10.4s, v12.4s, v14.s[0]
+	WORD  $0x4f8f118b // fmla v11.4s, v12.4s, v15.s[0]
+	WORD  $0x4fb61266 // fmla v6.4s, v19.4s, v22.s[1]
+	WORD  $0x4fb71267 // fmla v7.4s, v19.4s, v23.s[1]
+	WORD  $0x4fb81268 // fmla v8.4s, v19.4s, v24.s[1]
+	WORD  $0x4fad1269 // fmla v9.4s, v19.4s, v13.s[1]
+	WORD  $0x4fae126a // fmla v10.4s, v19.4s, v14.s[1]
+	WORD  $0x4faf126b // fmla v11.4s, v19.4s, v15.s[1]
 	WORD  $0x4f961a86 // fmla v6.4s, v20.4s, v22.s[2]
 	WORD  $0x4f971a87 // fmla v7.4s, v20.4s, v23.s[2]
 	WORD  $0x4f981a88 // fmla v8.4s, v20.4s, v24.s[2]
-	WORD  $0x4f8e1a89 // fmla v9.4s, v20.4s, v14.s[2]
-	WORD  $0x4f8f1a8a // fmla v10.4s, v20.4s, v15.s[2]
-	WORD  $0x4f901a8b // fmla v11.4s, v20.4s, v16.s[2]
+	WORD  $0x4f8d1a89 // fmla v9.4s, v20.4s, v13.s[2]
+	WORD  $0x4f8e1a8a // fmla v10.4s, v20.4s, v14.s[2]
+	WORD  $0x4f8f1a8b // fmla v11.4s, v20.4s, v15.s[2]
 	WORD  $0x4fb61aa6 // fmla v6.4s, v21.4s, v22.s[3]
 	WORD  $0x4fb71aa7 // fmla v7.4s, v21.4s, v23.s[3]
 	WORD  $0x4fb81aa8 // fmla v8.4s, v21.4s, v24.s[3]
-	WORD  $0x4fae1aa9 // fmla v9.4s, v21.4s, v14.s[3]
-	WORD  $0x4faf1aaa // fmla v10.4s, v21.4s, v15.s[3]
-	WORD  $0x4fb01aab // fmla v11.4s, v21.4s, v16.s[3]
-	ADD   $64, R11, R11
+	WORD  $0x4fad1aa9 // fmla v9.4s, v21.4s, v13.s[3]
+	WORD  $0x4fae1aaa // fmla v10.4s, v21.4s, v14.s[3]
+	WORD  $0x4faf1aab // fmla v11.4s, v21.4s, v15.s[3]
+	ADD   $64, R10, R10
 	ADD   $16, R6, R6
 	ADD   $16, R7, R7
 	ADD   $16, R8, R8
-	PRFM  0(R10), PLDL1KEEP
 	PRFM  0(R9), PLDL1KEEP
-	PRFM  64(R10), PLDL1KEEP
-	PRFM  64(R9), PLDL1KEEP
-	PRFM  128(R10), PLDL1KEEP
-	PRFM  128(R9), PLDL1KEEP
-	PRFM  192(R10), PLDL1KEEP
-	PRFM  192(R9), PLDL1KEEP
-	ADD   $256, R10, R10
-	ADD   $256, R9, R9
-	SUBS  $4, R14, R14
+	ADD   $64, R9, R9
+	SUBS  $4, R13, R13
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R14, R14
+	ADDS $4, R13, R13
 	BEQ  k_done
 
 k_one:
-	FMOVQ 0(R11), F12
+	FMOVQ 0(R10), F12
 	FMOVS (R6), F13
 	FMOVS (R6)(R1), F14
+	FMOVS (R6)(R2), F15
+	FMOVS (R6)(R3), F16
 	WORD  $0x4f8d1180 // fmla v0.4s, v12.4s, v13.s[0]
-	FMOVS (R6)(R2), F13
-	WORD  $0x4f8e1181 // fmla v1.4s, v12.4s, v14.s[0]
-	FMOVS (R6)(R3), F14
-	WORD  $0x4f8d1182 // fmla v2.4s, v12.4s, v13.s[0]
 	FMOVS (R7), F13
-	WORD  $0x4f8e1183 // fmla v3.4s, v12.4s, v14.s[0]
+	WORD  $0x4f8e1181 // fmla v1.4s, v12.4s, v14.s[0]
 	FMOVS (R7)(R1), F14
+	WORD  $0x4f8f1182 // fmla v2.4s, v12.4s, v15.s[0]
+	FMOVS (R7)(R2), F15
+	WORD  $0x4f901183 // fmla v3.4s, v12.4s, v16.s[0]
+	FMOVS (R7)(R3), F16
 	WORD  $0x4f8d1184 // fmla v4.4s, v12.4s, v13.s[0]
-	FMOVS (R7)(R2), F13
-	WORD  $0x4f8e1185 // fmla v5.4s, v12.4s, v14.s[0]
-	FMOVS (R7)(R3), F14
-	WORD  $0x4f8d1186 // fmla v6.4s, v12.4s, v13.s[0]
 	FMOVS (R8), F13
-	WORD  $0x4f8e1187 // fmla v7.4s, v12.4s, v14.s[0]
+	WORD  $0x4f8e1185 // fmla v5.4s, v12.4s, v14.s[0]
 	FMOVS (R8)(R1), F14
+	WORD  $0x4f8f1186 // fmla v6.4s, v12.4s, v15.s[0]
+	FMOVS (R8)(R2), F15
+	WORD  $0x4f901187 // fmla v7.4s, v12.4s, v16.s[0]
+	FMOVS (R8)(R3), F16
 	WORD  $0x4f8d1188 // fmla v8.4s, v12.4s, v13.s[0]
-	FMOVS (R8)(R2), F13
 	WORD  $0x4f8e1189 // fmla v9.4s, v12.4s, v14.s[0]
-	FMOVS (R8)(R3), F14
-	WORD  $0x4f8d118a // fmla v10.4s, v12.4s, v13.s[0]
-	WORD  $0x4f8e118b // fmla v11.4s, v12.4s, v14.s[0]
-	ADD   $16, R11, R11
+	WORD  $0x4f8f118a // fmla v10.4s, v12.4s, v15.s[0]
+	WORD  $0x4f90118b // fmla v11.4s, v12.4s, v16.s[0]
+	ADD   $16, R10, R10
 	ADD   $4, R6, R6
 	ADD   $4, R7, R7
 	ADD   $4, R8, R8
-	PRFM  0(R10), PLDL1KEEP
 	PRFM  0(R9), PLDL1KEEP
-	ADD   $64, R10, R10
 	ADD   $64, R9, R9
-	SUBS  $1, R14, R14
+	SUBS  $1, R13, R13
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R13, R13
+	SUBS  $1, R12, R12
 	BNE   segment
 	FMOVS lo+80(FP), F12
 	VDUP  V12.S[0], V12.S4
@@ -3245,156 +3075,145 @@ tile:
 	VMOV  V0.B16, V10.B16
 	VMOV  V0.B16, V11.B16
 	VMOV  V0.B16, V12.B16
-	MOVD  R0, R11
-	MOVD  $13, R7
-	MADD  R1, R11, R7, R11
-	MOVD  weights+16(FP), R12
-	MOVD  offsets+32(FP), R13
-	MOVD  segs+40(FP), R14
+	MOVD  weights+16(FP), R11
+	MOVD  offsets+32(FP), R12
+	MOVD  segs+40(FP), R13
 
 segment:
-	MOVD (R13), R7
-	ADD  $8, R13, R13
+	MOVD (R12), R7
+	ADD  $8, R12, R12
 	ADD  R7<<2, R0, R7
 	MOVD R7, R7
 	ADD  R6, R7, R8
 	ADD  R1, R8, R8
 	ADD  R6, R8, R9
 	ADD  R1, R9, R9
-	MOVD segLen+48(FP), R15
-	SUBS $4, R15, R15
+	MOVD segLen+48(FP), R14
+	SUBS $4, R14, R14
 	BLT  k_rest
 
 k_block:
-	FLDPQ 0(R12), (F13, F14)
-	FMOVQ 0(R7), F15
-	WORD  $0x3ce168f0 // ldr q16, [x7, x1]
-	WORD  $0x4f8f11a0 // fmla v0.4s, v13.4s, v15.s[0]
-	WORD  $0x3ce268f1 // ldr q17, [x7, x2]
-	WORD  $0x4f9011a1 // fmla v1.4s, v13.4s, v16.s[0]
-	WORD  $0x3ce368f2 // ldr q18, [x7, x3]
-	WORD  $0x4f9111a2 // fmla v2.4s, v13.4s, v17.s[0]
-	WORD  $0x3ce668f3 // ldr q19, [x7, x6]
-	WORD  $0x4f9211a3 // fmla v3.4s, v13.4s, v18.s[0]
-	FMOVQ 0(R8), F20
-	WORD  $0x4f9311a4 // fmla v4.4s, v13.4s, v19.s[0]
-	FLDPQ 32(R12), (F21, F22)
-	WORD  $0x4f9411a5 // fmla v5.4s, v13.4s, v20.s[0]
-	WORD  $0x4faf11c0 // fmla v0.4s, v14.4s, v15.s[1]
-	WORD  $0x4fb011c1 // fmla v1.4s, v14.4s, v16.s[1]
-	WORD  $0x4fb111c2 // fmla v2.4s, v14.4s, v17.s[1]
-	WORD  $0x4fb211c3 // fmla v3.4s, v14.4s, v18.s[1]
-	WORD  $0x4fb311c4 // fmla v4.4s, v14.4s, v19.s[1]
-	WORD  $0x4fb411c5 // fmla v5.4s, v14.4s, v20.s[1]
-	WORD  $0x4f8f1aa0 // fmla v0.4s, v21.4s, v15.s[2]
-	WORD  $0x4f901aa1 // fmla v1.4s, v21.4s, v16.s[2]
-	WORD  $0x4f911aa2 // fmla v2.4s, v21.4s, v17.s[2]
-	WORD  $0x4f921aa3 // fmla v3.4s, v21.4s, v18.s[2]
+	FMOVQ 0(R11), F13
+	FMOVQ 0(R7), F14
+	WORD  $0x3ce168ef // ldr q15, [x7, x1]
+	WORD  $0x3ce268f0 // ldr q16, [x7, x2]
+	WORD  $0x3ce368f1 // ldr q17, [x7, x3]
+	WORD  $0x4f8e11a0 // fmla v0.4s, v13.4s, v14.s[0]
+	WORD  $0x3ce668f2 // ldr q18, [x7, x6]
+	WORD  $0x4f8f11a1 // fmla v1.4s, v13.4s, v15.s[0]
+	FMOVQ 0(R8), F19
+	WORD  $0x4f9011a2 // fmla v2.4s, v13.4s, v16.s[0]
+	FMOVQ 16(R11), F20
+	WORD  $0x4f9111a3 // fmla v3.4s, v13.4s, v17.s[0]
+	FMOVQ 32(R11), F21
+	WORD  $0x4f9211a4 // fmla v4.4s, v13.4s, v18.s[0]
+	WORD  $0x4f9311a5 // fmla v5.4s, v13.4s, v19.s[0]
+	WORD  $0x4fae1280 // fmla v0.4s, v20.4s, v14.s[1]
+	WORD  $0x4faf1281 // fmla v1.4s, v20.4s, v15.s[1]
+	WORD  $0x4fb01282 // fmla v2.4s, v20.4s, v16.s[1]
+	WORD  $0x4fb11283 // fmla v3.4s, v20.4s, v17.s[1]
+	FMOVQ 48(R11), F22
+	WORD  $0x4fb21284 // fmla v4.4s, v20.4s, v18.s[1]
+	WORD  $0x4fb31285 // fmla v5.4s, v20.4s, v19.s[1]
+	WORD  $0x4f8e1aa0 // fmla v0.4s, v21.4s, v14.s[2]
+	WORD  $0x4f8f1aa1 // fmla v1.4s, v21.4s, v15.s[2]
+	WORD  $0x4f901aa2 // fmla v2.4s, v21.4s, v16.s[2]
+	WORD  $0x4f911aa3 // fmla v3.4s, v21.4s, v17.s[2]
 	WORD  $0x3ce16917 // ldr q23, [x8, x1]
-	WORD  $0x4f931aa4 // fmla v4.4s, v21.4s, v19.s[2]
+	WORD  $0x4f921aa4 // fmla v4.4s, v21.4s, v18.s[2]
 	WORD  $0x3ce26918 // ldr q24, [x8, x2]
-	WORD  $0x4f941aa5 // fmla v5.4s, v21.4s, v20.s[2]
+	WORD  $0x4f931aa5 // fmla v5.4s, v21.4s, v19.s[2]
 	WORD  $0x3ce36919 // ldr q25, [x8, x3]
-	WORD  $0x4faf1ac0 // fmla v0.4s, v22.4s, v15.s[3]
-	WORD  $0x3ce6690f // ldr q15, [x8, x6]
-	WORD  $0x4fb01ac1 // fmla v1.4s, v22.4s, v16.s[3]
-	FMOVQ 0(R9), F16
-	WORD  $0x4fb11ac2 // fmla v2.4s, v22.4s, v17.s[3]
-	WORD  $0x3ce16931 // ldr q17, [x9, x1]
-	WORD  $0x4fb21ac3 // fmla v3.4s, v22.4s, v18.s[3]
-	WORD  $0x3ce26932 // ldr q18, [x9, x2]
-	WORD  $0x4fb31ac4 // fmla v4.4s, v22.4s, v19.s[3]
-	WORD  $0x4fb41ac5 // fmla v5.4s, v22.4s, v20.s[3]
+	WORD  $0x4fae1ac0 // fmla v0.4s, v22.4s, v14.s[3]
+	WORD  $0x3ce6690e // ldr q14, [x8, x6]
+	WORD  $0x4faf1ac1 // fmla v1.4s, v22.4s, v15.s[3]
+	FMOVQ 0(R9), F15
+	WORD  $0x4fb01ac2 // fmla v2.4s, v22.4s, v16.s[3]
+	WORD  $0x3ce16930 // ldr q16, [x9, x1]
+	WORD  $0x4fb11ac3 // fmla v3.4s, v22.4s, v17.s[3]
+	WORD  $0x3ce26931 // ldr q17, [x9, x2]
+	WORD  $0x4fb21ac4 // fmla v4.4s, v22.4s, v18.s[3]
+	WORD  $0x4fb31ac5 // fmla v5.4s, v22.4s, v19.s[3]
 	WORD  $0x4f9711a6 // fmla v6.4s, v13.4s, v23.s[0]
 	WORD  $0x4f9811a7 // fmla v7.4s, v13.4s, v24.s[0]
 	WORD  $0x4f9911a8 // fmla v8.4s, v13.4s, v25.s[0]
-	WORD  $0x4f8f11a9 // fmla v9.4s, v13.4s, v15.s[0]
-	WORD  $0x4f9011aa // fmla v10.4s, v13.4s, v16.s[0]
-	WORD  $0x4f9111ab // fmla v11.4s, v13.4s, v17.s[0]
-	WORD  $0x4f9211ac // fmla v12.4s, v13.4s, v18.s[0]
-	WORD  $0x4fb711c6 // fmla v6.4s, v14.4s, v23.s[1]
-	WORD  $0x4fb811c7 // fmla v7.4s, v14.4s, v24.s[1]
-	WORD  $0x4fb911c8 // fmla v8.4s, v14.4s, v25.s[1]
-	WORD  $0x4faf11c9 // fmla v9.4s, v14.4s, v15.s[1]
-	WORD  $0x4fb011ca // fmla v10.4s, v14.4s, v16.s[1]
-	WORD  $0x4fb111cb // fmla v11.4s, v14.4s, v17.s[1]
-	WORD  $0x4fb211cc // fmla v12.4s, v14.4s, v18.s[1]
+	WORD  $0x4f8e11a9 // fmla v9.4s, v13.4s, v14.s[0]
+	WORD  $0x4f8f11aa // fmla v10.4s, v13.4s, v15.s[0]
+	WORD  $0x4f9011ab // fmla v11.4s, v13.4s, v16.s[0]
+	WORD  $0x4f9111ac // fmla v12.4s, v13.4s, v17.s[0]
+	WORD  $0x4fb71286 // fmla v6.4s, v20.4s, v23.s[1]
+	WORD  $0x4fb81287 // fmla v7.4s, v20.4s, v24.s[1]
+	WORD  $0x4fb91288 // fmla v8.4s, v20.4s, v25.s[1]
+	WORD  $0x4fae1289 // fmla v9.4s, v20.4s, v14.s[1]
+	WORD  $0x4faf128a // fmla v10.4s, v20.4s, v15.s[1]
+	WORD  $0x4fb0128b // fmla v11.4s, v20.4s, v16.s[1]
+	WORD  $0x4fb1128c // fmla v12.4s, v20.4s, v17.s[1]
 	WORD  $0x4f971aa6 // fmla v6.4s, v21.4s, v23.s[2]
 	WORD  $0x4f981aa7 // fmla v7.4s, v21.4s, v24.s[2]
 	WORD  $0x4f991aa8 // fmla v8.4s, v21.4s, v25.s[2]
-	WORD  $0x4f8f1aa9 // fmla v9.4s, v21.4s, v15.s[2]
-	WORD  $0x4f901aaa // fmla v10.4s, v21.4s, v16.s[2]
-	WORD  $0x4f911aab // fmla v11.4s, v21.4s, v17.s[2]
-	WORD  $0x4f921aac // fmla v12.4s, v21.4s, v18.s[2]
+	WORD  $0x4f8e1aa9 // fmla v9.4s, v21.4s, v14.s[2]
+	WORD  $0x4f8f1aaa // fmla v10.4s, v21.4s, v15.s[2]
+	WORD  $0x4f901aab // fmla v11.4s, v21.4s, v16.s[2]
+	WORD  $0x4f911aac // fmla v12.4s, v21.4s, v17.s[2]
 	WORD  $0x4fb71ac6 // fmla v6.4s, v22.4s, v23.s[3]
 	WORD  $0x4fb81ac7 // fmla v7.4s, v22.4s, v24.s[3]
 	WORD  $0x4fb91ac8 // fmla v8.4s, v22.4s, v25.s[3]
-	WORD  $0x4faf1ac9 // fmla v9.4s, v22.4s, v15.s[3]
-	WORD  $0x4fb01aca // fmla v10.4s, v22.4s, v16.s[3]
-	WORD  $0x4fb11acb // fmla v11.4s, v22.4s, v17.s[3]
-	WORD  $0x4fb21acc // fmla v12.4s, v22.4s, v18.s[3]
-	ADD   $64, R12, R12
+	WORD  $0x4fae1ac9 // fmla v9.4s, v22.4s, v14.s[3]
+	WORD  $0x4faf1aca // fmla v10.4s, v22.4s, v15.s[3]
+	WORD  $0x4fb01acb // fmla v11.4s, v22.4s, v16.s[3]
+	WORD  $0x4fb11acc // fmla v12.4s, v22.4s, v17.s[3]
+	ADD   $64, R11, R11
 	ADD   $16, R7, R7
 	ADD   $16, R8, R8
 	ADD   $16, R9, R9
-	PRFM  0(R11), PLDL1KEEP
 	PRFM  0(R10), PLDL1KEEP
-	PRFM  64(R11), PLDL1KEEP
-	PRFM  64(R10), PLDL1KEEP
-	PRFM  128(R11), PLDL1KEEP
-	PRFM  128(R10), PLDL1KEEP
-	PRFM  192(R11), PLDL1KEEP
-	PRFM  192(R10), PLDL1KEEP
-	ADD   $256, R11, R11
-	ADD   $256, R10, R10
-	SUBS  $4, R15, R15
+	ADD   $64, R10, R10
+	SUBS  $4, R14, R14
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R15, R15
+	ADDS $4, R14, R14
 	BEQ  k_done
 
 k_one:
-	FMOVQ 0(R12), F13
+	FMOVQ 0(R11), F13
 	FMOVS (R7), F14
 	FMOVS (R7)(R1), F15
+	FMOVS (R7)(R2), F16
+	FMOVS (R7)(R3), F17
 	WORD  $0x4f8e11a0 // fmla v0.4s, v13.4s, v14.s[0]
-	FMOVS (R7)(R2), F14
-	WORD  $0x4f8f11a1 // fmla v1.4s, v13.4s, v15.s[0]
-	FMOVS (R7)(R3), F15
-	WORD  $0x4f8e11a2 // fmla v2.4s, v13.4s, v14.s[0]
 	FMOVS (R7)(R6), F14
-	WORD  $0x4f8f11a3 // fmla v3.4s, v13.4s, v15.s[0]
+	WORD  $0x4f8f11a1 // fmla v1.4s, v13.4s, v15.s[0]
 	FMOVS (R8), F15
+	WORD  $0x4f9011a2 // fmla v2.4s, v13.4s, v16.s[0]
+	FMOVS (R8)(R1), F16
+	WORD  $0x4f9111a3 // fmla v3.4s, v13.4s, v17.s[0]
+	FMOVS (R8)(R2), F17
 	WORD  $0x4f8e11a4 // fmla v4.4s, v13.4s, v14.s[0]
-	FMOVS (R8)(R1), F14
-	WORD  $0x4f8f11a5 // fmla v5.4s, v13.4s, v15.s[0]
-	FMOVS (R8)(R2), F15
-	WORD  $0x4f8e11a6 // fmla v6.4s, v13.4s, v14.s[0]
 	FMOVS (R8)(R3), F14
-	WORD  $0x4f8f11a7 // fmla v7.4s, v13.4s, v15.s[0]
+	WORD  $0x4f8f11a5 // fmla v5.4s, v13.4s, v15.s[0]
 	FMOVS (R8)(R6), F15
+	WORD  $0x4f9011a6 // fmla v6.4s, v13.4s, v16.s[0]
+	FMOVS (R9), F16
+	WORD  $0x4f9111a7 // fmla v7.4s, v13.4s, v17.s[0]
+	FMOVS (R9)(R1), F17
 	WORD  $0x4f8e11a8 // fmla v8.4s, v13.4s, v14.s[0]
-	FMOVS (R9), F14
-	WORD  $0x4f8f11a9 // fmla v9.4s, v13.4s, v15.s[0]
-	FMOVS (R9)(R1), F15
-	WORD  $0x4f8e11aa // fmla v10.4s, v13.4s, v14.s[0]
 	FMOVS (R9)(R2), F14
-	WORD  $0x4f8f11ab // fmla v11.4s, v13.4s, v15.s[0]
+	WORD  $0x4f8f11a9 // fmla v9.4s, v13.4s, v15.s[0]
+	WORD  $0x4f9011aa // fmla v10.4s, v13.4s, v16.s[0]
+	WORD  $0x4f9111ab // fmla v11.4s, v13.4s, v17.s[0]
 	WORD  $0x4f8e11ac // fmla v12.4s, v13.4s, v14.s[0]
-	ADD   $16, R12, R12
+	ADD   $16, R11, R11
 	ADD   $4, R7, R7
 	ADD   $4, R8, R8
 	ADD   $4, R9, R9
-	PRFM  0(R11), PLDL1KEEP
 	PRFM  0(R10), PLDL1KEEP
-	ADD   $64, R11, R11
 	ADD   $64, R10, R10
-	SUBS  $1, R15, R15
+	SUBS  $1, R14, R14
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R14, R14
+	SUBS  $1, R13, R13
 	BNE   segment
 	FMOVS lo+80(FP), F13
 	VDUP  V13.S[0], V13.S4
@@ -3481,163 +3300,152 @@ tile:
 	VMOV  V0.B16, V11.B16
 	VMOV  V0.B16, V12.B16
 	VMOV  V0.B16, V13.B16
-	MOVD  R0, R11
-	MOVD  $14, R7
-	MADD  R1, R11, R7, R11
-	MOVD  weights+16(FP), R12
-	MOVD  offsets+32(FP), R13
-	MOVD  segs+40(FP), R14
+	MOVD  weights+16(FP), R11
+	MOVD  offsets+32(FP), R12
+	MOVD  segs+40(FP), R13
 
 segment:
-	MOVD (R13), R7
-	ADD  $8, R13, R13
+	MOVD (R12), R7
+	ADD  $8, R12, R12
 	ADD  R7<<2, R0, R7
 	MOVD R7, R7
 	ADD  R6, R7, R8
 	ADD  R1, R8, R8
 	ADD  R6, R8, R9
 	ADD  R1, R9, R9
-	MOVD segLen+48(FP), R15
-	SUBS $4, R15, R15
+	MOVD segLen+48(FP), R14
+	SUBS $4, R14, R14
 	BLT  k_rest
 
 k_block:
-	FLDPQ 0(R12), (F14, F15)
-	FMOVQ 0(R7), F16
-	WORD  $0x3ce168f1 // ldr q17, [x7, x1]
-	WORD  $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
-	WORD  $0x3ce268f2 // ldr q18, [x7, x2]
-	WORD  $0x4f9111c1 // fmla v1.4s, v14.4s, v17.s[0]
-	WORD  $0x3ce368f3 // ldr q19, [x7, x3]
-	WORD  $0x4f9211c2 // fmla v2.4s, v14.4s, v18.s[0]
-	WORD  $0x3ce668f4 // ldr q20, [x7, x6]
-	WORD  $0x4f9311c3 // fmla v3.4s, v14.4s, v19.s[0]
-	FMOVQ 0(R8), F21
-	WORD  $0x4f9411c4 // fmla v4.4s, v14.4s, v20.s[0]
-	WORD  $0x3ce16916 // ldr q22, [x8, x1]
-	WORD  $0x4f9511c5 // fmla v5.4s, v14.4s, v21.s[0]
-	FLDPQ 32(R12), (F23, F24)
-	WORD  $0x4f9611c6 // fmla v6.4s, v14.4s, v22.s[0]
-	WORD  $0x4fb011e0 // fmla v0.4s, v15.4s, v16.s[1]
-	WORD  $0x4fb111e1 // fmla v1.4s, v15.4s, v17.s[1]
-	WORD  $0x4fb211e2 // fmla v2.4s, v15.4s, v18.s[1]
-	WORD  $0x4fb311e3 // fmla v3.4s, v15.4s, v19.s[1]
-	WORD  $0x4fb411e4 // fmla v4.4s, v15.4s, v20.s[1]
-	WORD  $0x4fb511e5 // fmla v5.4s, v15.4s, v21.s[1]
-	WORD  $0x4fb611e6 // fmla v6.4s, v15.4s, v22.s[1]
-	WORD  $0x4f901ae0 // fmla v0.4s, v23.4s, v16.s[2]
-	WORD  $0x4f911ae1 // fmla v1.4s, v23.4s, v17.s[2]
-	WORD  $0x4f921ae2 // fmla v2.4s, v23.4s, v18.s[2]
-	WORD  $0x4f931ae3 // fmla v3.4s, v23.4s, v19.s[2]
-	WORD  $0x4f941ae4 // fmla v4.4s, v23.4s, v20.s[2]
-	WORD  $0x4f951ae5 // fmla v5.4s, v23.4s, v21.s[2]
+	FMOVQ 0(R11), F14
+	FMOVQ 0(R7), F15
+	WORD  $0x3ce168f0 // ldr q16, [x7, x1]
+	WORD  $0x3ce268f1 // ldr q17, [x7, x2]
+	WORD  $0x3ce368f2 // ldr q18, [x7, x3]
+	WORD  $0x4f8f11c0 // fmla v0.4s, v14.4s, v15.s[0]
+	WORD  $0x3ce668f3 // ldr q19, [x7, x6]
+	WORD  $0x4f9011c1 // fmla v1.4s, v14.4s, v16.s[0]
+	FMOVQ 0(R8), F20
+	WORD  $0x4f9111c2 // fmla v2.4s, v14.4s, v17.s[0]
+	WORD  $0x3ce16915 // ldr q21, [x8, x1]
+	WORD  $0x4f9211c3 // fmla v3.4s, v14.4s, v18.s[0]
+	FMOVQ 16(R11), F22
+	WORD  $0x4f9311c4 // fmla v4.4s, v14.4s, v19.s[0]
+	WORD  $0x4f9411c5 // fmla v5.4s, v14.4s, v20.s[0]
+	FMOVQ 32(R11), F23
+	WORD  $0x4f9511c6 // fmla v6.4s, v14.4s, v21.s[0]
+	WORD  $0x4faf12c0 // fmla v0.4s, v22.4s, v15.s[1]
+	WORD  $0x4fb012c1 // fmla v1.4s, v22.4s, v16.s[1]
+	WORD  $0x4fb112c2 // fmla v2.4s, v22.4s, v17.s[1]
+	WORD  $0x4fb212c3 // fmla v3.4s, v22.4s, v18.s[1]
+	WORD  $0x4fb312c4 // fmla v4.4s, v22.4s, v19.s[1]
+	WORD  $0x4fb412c5 // fmla v5.4s, v22.4s, v20.s[1]
+	FMOVQ 48(R11), F24
+	WORD  $0x4fb512c6 // fmla v6.4s, v22.4s, v21.s[1]
+	WORD  $0x4f8f1ae0 // fmla v0.4s, v23.4s, v15.s[2]
+	WORD  $0x4f901ae1 // fmla v1.4s, v23.4s, v16.s[2]
+	WORD  $0x4f911ae2 // fmla v2.4s, v23.4s, v17.s[2]
+	WORD  $0x4f921ae3 // fmla v3.4s, v23.4s, v18.s[2]
+	WORD  $0x4f931ae4 // fmla v4.4s, v23.4s, v19.s[2]
+	WORD  $0x4f941ae5 // fmla v5.4s, v23.4s, v20.s[2]
 	WORD  $0x3ce26919 // ldr q25, [x8, x2]
-	WORD  $0x4f961ae6 // fmla v6.4s, v23.4s, v22.s[2]
+	WORD  $0x4f951ae6 // fmla v6.4s, v23.4s, v21.s[2]
 	WORD  $0x3ce3691a // ldr q26, [x8, x3]
-	WORD  $0x4fb01b00 // fmla v0.4s, v24.4s, v16.s[3]
-	WORD  $0x3ce66910 // ldr q16, [x8, x6]
-	WORD  $0x4fb11b01 // fmla v1.4s, v24.4s, v17.s[3]
-	FMOVQ 0(R9), F17
-	WORD  $0x4fb21b02 // fmla v2.4s, v24.4s, v18.s[3]
-	WORD  $0x3ce16932 // ldr q18, [x9, x1]
-	WORD  $0x4fb31b03 // fmla v3.4s, v24.4s, v19.s[3]
-	WORD  $0x3ce26933 // ldr q19, [x9, x2]
-	WORD  $0x4fb41b04 // fmla v4.4s, v24.4s, v20.s[3]
-	WORD  $0x3ce36934 // ldr q20, [x9, x3]
-	WORD  $0x4fb51b05 // fmla v5.4s, v24.4s, v21.s[3]
-	WORD  $0x4fb61b06 // fmla v6.4s, v24.4s, v22.s[3]
+	WORD  $0x4faf1b00 // fmla v0.4s, v24.4s, v15.s[3]
+	WORD  $0x3ce6690f // ldr q15, [x8, x6]
+	WORD  $0x4fb01b01 // fmla v1.4s, v24.4s, v16.s[3]
+	FMOVQ 0(R9), F16
+	WORD  $0x4fb11b02 // fmla v2.4s, v24.4s, v17.s[3]
+	WORD  $0x3ce16931 // ldr q17, [x9, x1]
+	WORD  $0x4fb21b03 // fmla v3.4s, v24.4s, v18.s[3]
+	WORD  $0x3ce26932 // ldr q18, [x9, x2]
+	WORD  $0x4fb31b04 // fmla v4.4s, v24.4s, v19.s[3]
+	WORD  $0x3ce36933 // ldr q19, [x9, x3]
+	WORD  $0x4fb41b05 // fmla v5.4s, v24.4s, v20.s[3]
+	WORD  $0x4fb51b06 // fmla v6.4s, v24.4s, v21.s[3]
 	WORD  $0x4f9911c7 // fmla v7.4s, v14.4s, v25.s[0]
 	WORD  $0x4f9a11c8 // fmla v8.4s, v14.4s, v26.s[0]
-	WORD  $0x4f9011c9 // fmla v9.4s, v14.4s, v16.s[0]
-	WORD  $0x4f9111ca // fmla v10.4s, v14.4s, v17.s[0]
-	WORD  $0x4f9211cb // fmla v11.4s, v14.4s, v18.s[0]
-	WORD  $0x4f9311cc // fmla v12.4s, v14.4s, v19.s[0]
-	WORD  $0x4f9411cd // fmla v13.4s, v14.4s, v20.s[0]
-	WORD  $0x4fb911e7 // fmla v7.4s, v15.4s, v25.s[1]
-	WORD  $0x4fba11e8 // fmla v8.4s, v15.4s, v26.s[1]
-	WORD  $0x4fb011e9 // fmla v9.4s, v15.4s, v16.s[1]
-	WORD  $0x4fb111ea // fmla v10.4s, v15.4s, v17.s[1]
-	WORD  $0x4fb211eb // fmla v11.4s, v15.4s, v18.s[1]
-	WORD  $0x4fb311ec // fmla v12.4s, v15.4s, v19.s[1]
-	WORD  $0x4fb411ed // fmla v13.4s, v15.4s, v20.s[1]
+	WORD  $0x4f8f11c9 // fmla v9.4s, v14.4s, v15.s[0]
+	WORD  $0x4f9011ca // fmla v10.4s, v14.4s, v16.s[0]
+	WORD  $0x4f9111cb // fmla v11.4s, v14.4s, v17.s[0]
+	WORD  $0x4f9211cc // fmla v12.4s, v14.4s, v18.s[0]
+	WORD  $0x4f9311cd // fmla v13.4s, v14.4s, v19.s[0]
+	WORD  $0x4fb912c7 // fmla v7.4s, v22.4s, v25.s[1]
+	WORD  $0x4fba12c8 // fmla v8.4s, v22.4s, v26.s[1]
+	WORD  $0x4faf12c9 // fmla v9.4s, v22.4s, v15.s[1]
+	WORD  $0x4fb012ca // fmla v10.4s, v22.4s, v16.s[1]
+	WORD  $0x4fb112cb // fmla v11.4s, v22.4s, v17.s[1]
+	WORD  $0x4fb212cc // fmla v12.4s, v22.4s, v18.s[1]
+	WORD  $0x4fb312cd // fmla v13.4s, v22.4s, v19.s[1]
 	WORD  $0x4f991ae7 // fmla v7.4s, v23.4s, v25.s[2]
 	WORD  $0x4f9a1ae8 // fmla v8.4s, v23.4s, v26.s[2]
-	WORD  $0x4f901ae9 // fmla v9.4s, v23.4s, v16.s[2]
-	WORD  $0x4f911aea // fmla v10.4s, v23.4s, v17.s[2]
-	WORD  $0x4f921aeb // fmla v11.4s, v23.4s, v18.s[2]
-	WORD  $0x4f931aec // fmla v12.4s, v23.4s, v19.s[2]
-	WORD  $0x4f941aed // fmla v13.4s, v23.4s, v20.s[2]
+	WORD  $0x4f8f1ae9 // fmla v9.4s, v23.4s, v15.s[2]
+	WORD  $0x4f901aea // fmla v10.4s, v23.4s, v16.s[2]
+	WORD  $0x4f911aeb // fmla v11.4s, v23.4s, v17.s[2]
+	WORD  $0x4f921aec // fmla v12.4s, v23.4s, v18.s[2]
+	WORD  $0x4f931aed // fmla v13.4s, v23.4s, v19.s[2]
 	WORD  $0x4fb91b07 // fmla v7.4s, v24.4s, v25.s[3]
 	WORD  $0x4fba1b08 // fmla v8.4s, v24.4s, v26.s[3]
-	WORD  $0x4fb01b09 // fmla v9.4s, v24.4s, v16.s[3]
-	WORD  $0x4fb11b0a // fmla v10.4s, v24.4s, v17.s[3]
-	WORD  $0x4fb21b0b // fmla v11.4s, v24.4s, v18.s[3]
-	WORD  $0x4fb31b0c // fmla v12.4s, v24.4s, v19.s[3]
-	WORD  $0x4fb41b0d // fmla v13.4s, v24.4s, v20.s[3]
-	ADD   $64, R12, R12
+	WORD  $0x4faf1b09 // fmla v9.4s, v24.4s, v15.s[3]
+	WORD  $0x4fb01b0a // fmla v10.4s, v24.4s, v16.s[3]
+	WORD  $0x4fb11b0b // fmla v11.4s, v24.4s, v17.s[3]
+	WORD  $0x4fb21b0c // fmla v12.4s, v24.4s, v18.s[3]
+	WORD  $0x4fb31b0d // fmla v13.4s, v24.4s, v19.s[3]
+	ADD   $64, R11, R11
 	ADD   $16, R7, R7
 	ADD   $16, R8, R8
 	ADD   $16, R9, R9
-	PRFM  0(R11), PLDL1KEEP
 	PRFM  0(R10), PLDL1KEEP
-	PRFM  64(R11), PLDL1KEEP
-	PRFM  64(R10), PLDL1KEEP
-	PRFM  128(R11), PLDL1KEEP
-	PRFM  128(R10), PLDL1KEEP
-	PRFM  192(R11), PLDL1KEEP
-	PRFM  192(R10), PLDL1KEEP
-	ADD   $256, R11, R11
-	ADD   $256, R10, R10
-	SUBS  $4, R15, R15
+	ADD   $64, R10, R10
+	SUBS  $4, R14, R14
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R15, R15
+	ADDS $4, R14, R14
 	BEQ  k_done
 
 k_one:
-	FMOVQ 0(R12), F14
+	FMOVQ 0(R11), F14
 	FMOVS (R7), F15
 	FMOVS (R7)(R1), F16
+	FMOVS (R7)(R2), F17
+	FMOVS (R7)(R3), F18
 	WORD  $0x4f8f11c0 // fmla v0.4s, v14.4s, v15.s[0]
-	FMOVS (R7)(R2), F15
-	WORD  $0x4f9011c1 // fmla v1.4s, v14.4s, v16.s[0]
-	FMOVS (R7)(R3), F16
-	WORD  $0x4f8f11c2 // fmla v2.4s, v14.4s, v15.s[0]
 	FMOVS (R7)(R6), F15
-	WORD  $0x4f9011c3 // fmla v3.4s, v14.4s, v16.s[0]
+	WORD  $0x4f9011c1 // fmla v1.4s, v14.4s, v16.s[0]
 	FMOVS (R8), F16
+	WORD  $0x4f9111c2 // fmla v2.4s, v14.4s, v17.s[0]
+	FMOVS (R8)(R1), F17
+	WORD  $0x4f9211c3 // fmla v3.4s, v14.4s, v18.s[0]
+	FMOVS (R8)(R2), F18
 	WORD  $0x4f8f11c4 // fmla v4.4s, v14.4s, v15.s[0]
-	FMOVS (R8)(R1), F15
-	WORD  $0x4f9011c5 // fmla v5.4s, v14.4s, v16.s[0]
-	FMOVS (R8)(R2), F16
-	WORD  $0x4f8f11c6 // fmla v6.4s, v14.4s, v15.s[0]
 	FMOVS (R8)(R3), F15
-	WORD  $0x4f9011c7 // fmla v7.4s, v14.4s, v16.s[0]
+	WORD  $0x4f9011c5 // fmla v5.4s, v14.4s, v16.s[0]
 	FMOVS (R8)(R6), F16
+	WORD  $0x4f9111c6 // fmla v6.4s, v14.4s, v17.s[0]
+	FMOVS (R9), F17
+	WORD  $0x4f9211c7 // fmla v7.4s, v14.4s, v18.s[0]
+	FMOVS (R9)(R1), F18
 	WORD  $0x4f8f11c8 // fmla v8.4s, v14.4s, v15.s[0]
-	FMOVS (R9), F15
-	WORD  $0x4f9011c9 // fmla v9.4s, v14.4s, v16.s[0]
-	FMOVS (R9)(R1), F16
-	WORD  $0x4f8f11ca // fmla v10.4s, v14.4s, v15.s[0]
 	FMOVS (R9)(R2), F15
-	WORD  $0x4f9011cb // fmla v11.4s, v14.4s, v16.s[0]
+	WORD  $0x4f9011c9 // fmla v9.4s, v14.4s, v16.s[0]
 	FMOVS (R9)(R3), F16
+	WORD  $0x4f9111ca // fmla v10.4s, v14.4s, v17.s[0]
+	WORD  $0x4f9211cb // fmla v11.4s, v14.4s, v18.s[0]
 	WORD  $0x4f8f11cc // fmla v12.4s, v14.4s, v15.s[0]
 	WORD  $0x4f9011cd // fmla v13.4s, v14.4s, v16.s[0]
-	ADD   $16, R12, R12
+	ADD   $16, R11, R11
 	ADD   $4, R7, R7
 	ADD   $4, R8, R8
 	ADD   $4, R9, R9
-	PRFM  0(R11), PLDL1KEEP
 	PRFM  0(R10), PLDL1KEEP
-	ADD   $64, R11, R11
 	ADD   $64, R10, R10
-	SUBS  $1, R15, R15
+	SUBS  $1, R14, R14
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R14, R14
+	SUBS  $1, R13, R13
 	BNE   segment
 	FMOVS lo+80(FP), F14
 	VDUP  V14.S[0], V14.S4
@@ -3728,170 +3536,159 @@ tile:
 	VMOV  V0.B16, V12.B16
 	VMOV  V0.B16, V13.B16
 	VMOV  V0.B16, V14.B16
-	MOVD  R0, R11
-	MOVD  $15, R7
-	MADD  R1, R11, R7, R11
-	MOVD  weights+16(FP), R12
-	MOVD  offsets+32(FP), R13
-	MOVD  segs+40(FP), R14
+	MOVD  weights+16(FP), R11
+	MOVD  offsets+32(FP), R12
+	MOVD  segs+40(FP), R13
 
 segment:
-	MOVD (R13), R7
-	ADD  $8, R13, R13
+	MOVD (R12), R7
+	ADD  $8, R12, R12
 	ADD  R7<<2, R0, R7
 	MOVD R7, R7
 	ADD  R6, R7, R8
 	ADD  R1, R8, R8
 	ADD  R6, R8, R9
 	ADD  R1, R9, R9
-	MOVD segLen+48(FP), R15
-	SUBS $4, R15, R15
+	MOVD segLen+48(FP), R14
+	SUBS $4, R14, R14
 	BLT  k_rest
 
 k_block:
-	FLDPQ 0(R12), (F15, F16)
-	FMOVQ 0(R7), F17
-	WORD  $0x3ce168f2 // ldr q18, [x7, x1]
-	WORD  $0x4f9111e0 // fmla v0.4s, v15.4s, v17.s[0]
-	WORD  $0x3ce268f3 // ldr q19, [x7, x2]
-	WORD  $0x4f9211e1 // fmla v1.4s, v15.4s, v18.s[0]
-	WORD  $0x3ce368f4 // ldr q20, [x7, x3]
-	WORD  $0x4f9311e2 // fmla v2.4s, v15.4s, v19.s[0]
-	WORD  $0x3ce668f5 // ldr q21, [x7, x6]
-	WORD  $0x4f9411e3 // fmla v3.4s, v15.4s, v20.s[0]
-	FMOVQ 0(R8), F22
-	WORD  $0x4f9511e4 // fmla v4.4s, v15.4s, v21.s[0]
-	WORD  $0x3ce16917 // ldr q23, [x8, x1]
-	WORD  $0x4f9611e5 // fmla v5.4s, v15.4s, v22.s[0]
-	FLDPQ 32(R12), (F24, F25)
-	WORD  $0x4f9711e6 // fmla v6.4s, v15.4s, v23.s[0]
-	WORD  $0x4fb11200 // fmla v0.4s, v16.4s, v17.s[1]
-	WORD  $0x4fb21201 // fmla v1.4s, v16.4s, v18.s[1]
-	WORD  $0x4fb31202 // fmla v2.4s, v16.4s, v19.s[1]
-	WORD  $0x4fb41203 // fmla v3.4s, v16.4s, v20.s[1]
-	WORD  $0x4fb51204 // fmla v4.4s, v16.4s, v21.s[1]
-	WORD  $0x4fb61205 // fmla v5.4s, v16.4s, v22.s[1]
-	WORD  $0x4fb71206 // fmla v6.4s, v16.4s, v23.s[1]
-	WORD  $0x4f911b00 // fmla v0.4s, v24.4s, v17.s[2]
-	WORD  $0x4f921b01 // fmla v1.4s, v24.4s, v18.s[2]
-	WORD  $0x4f931b02 // fmla v2.4s, v24.4s, v19.s[2]
-	WORD  $0x4f941b03 // fmla v3.4s, v24.4s, v20.s[2]
-	WORD  $0x4f951b04 // fmla v4.4s, v24.4s, v21.s[2]
-	WORD  $0x4f961b05 // fmla v5.4s, v24.4s, v22.s[2]
+	FMOVQ 0(R11), F15
+	FMOVQ 0(R7), F16
+	WORD  $0x3ce168f1 // ldr q17, [x7, x1]
+	WORD  $0x3ce268f2 // ldr q18, [x7, x2]
+	WORD  $0x3ce368f3 // ldr q19, [x7, x3]
+	WORD  $0x4f9011e0 // fmla v0.4s, v15.4s, v16.s[0]
+	WORD  $0x3ce668f4 // ldr q20, [x7, x6]
+	WORD  $0x4f9111e1 // fmla v1.4s, v15.4s, v17.s[0]
+	FMOVQ 0(R8), F21
+	WORD  $0x4f9211e2 // fmla v2.4s, v15.4s, v18.s[0]
+	WORD  $0x3ce16916 // ldr q22, [x8, x1]
+	WORD  $0x4f9311e3 // fmla v3.4s, v15.4s, v19.s[0]
+	FMOVQ 16(R11), F23
+	WORD  $0x4f9411e4 // fmla v4.4s, v15.4s, v20.s[0]
+	WORD  $0x4f9511e5 // fmla v5.4s, v15.4s, v21.s[0]
+	FMOVQ 32(R11), F24
+	WORD  $0x4f9611e6 // fmla v6.4s, v15.4s, v22.s[0]
+	WORD  $0x4fb012e0 // fmla v0.4s, v23.4s, v16.s[1]
+	WORD  $0x4fb112e1 // fmla v1.4s, v23.4s, v17.s[1]
+	WORD  $0x4fb212e2 // fmla v2.4s, v23.4s, v18.s[1]
+	WORD  $0x4fb312e3 // fmla v3.4s, v23.4s, v19.s[1]
+	WORD  $0x4fb412e4 // fmla v4.4s, v23.4s, v20.s[1]
+	WORD  $0x4fb512e5 // fmla v5.4s, v23.4s, v21.s[1]
+	FMOVQ 48(R11), F25
+	WORD  $0x4fb612e6 // fmla v6.4s, v23.4s, v22.s[1]
+	WORD  $0x4f901b00 // fmla v0.4s, v24.4s, v16.s[2]
+	WORD  $0x4f911b01 // fmla v1.4s, v24.4s, v17.s[2]
+	WORD  $0x4f921b02 // fmla v2.4s, v24.4s, v18.s[2]
+	WORD  $0x4f931b03 // fmla v3.4s, v24.4s, v19.s[2]
+	WORD  $0x4f941b04 // fmla v4.4s, v24.4s, v20.s[2]
+	WORD  $0x4f951b05 // fmla v5.4s, v24.4s, v21.s[2]
 	WORD  $0x3ce2691a // ldr q26, [x8, x2]
-	WORD  $0x4f971b06 // fmla v6.4s, v24.4s, v23.s[2]
+	WORD  $0x4f961b06 // fmla v6.4s, v24.4s, v22.s[2]
 	WORD  $0x3ce3691b // ldr q27, [x8, x3]
-	WORD  $0x4fb11b20 // fmla v0.4s, v25.4s, v17.s[3]
-	WORD  $0x3ce66911 // ldr q17, [x8, x6]
-	WORD  $0x4fb21b21 // fmla v1.4s, v25.4s, v18.s[3]
-	FMOVQ 0(R9), F18
-	WORD  $0x4fb31b22 // fmla v2.4s, v25.4s, v19.s[3]
-	WORD  $0x3ce16933 // ldr q19, [x9, x1]
-	WORD  $0x4fb41b23 // fmla v3.4s, v25.4s, v20.s[3]
-	WORD  $0x3ce26934 // ldr q20, [x9, x2]
-	WORD  $0x4fb51b24 // fmla v4.4s, v25.4s, v21.s[3]
-	WORD  $0x3ce36935 // ldr q21, [x9, x3]
-	WORD  $0x4fb61b25 // fmla v5.4s, v25.4s, v22.s[3]
-	WORD  $0x3ce66936 // ldr q22, [x9, x6]
-	WORD  $0x4fb71b26 // fmla v6.4s, v25.4s, v23.s[3]
+	WORD  $0x4fb01b20 // fmla v0.4s, v25.4s, v16.s[3]
+	WORD  $0x3ce66910 // ldr q16, [x8, x6]
+	WORD  $0x4fb11b21 // fmla v1.4s, v25.4s, v17.s[3]
+	FMOVQ 0(R9), F17
+	WORD  $0x4fb21b22 // fmla v2.4s, v25.4s, v18.s[3]
+	WORD  $0x3ce16932 // ldr q18, [x9, x1]
+	WORD  $0x4fb31b23 // fmla v3.4s, v25.4s, v19.s[3]
+	WORD  $0x3ce26933 // ldr q19, [x9, x2]
+	WORD  $0x4fb41b24 // fmla v4.4s, v25.4s, v20.s[3]
+	WORD  $0x3ce36934 // ldr q20, [x9, x3]
+	WORD  $0x4fb51b25 // fmla v5.4s, v25.4s, v21.s[3]
+	WORD  $0x3ce66935 // ldr q21, [x9, x6]
+	WORD  $0x4fb61b26 // fmla v6.4s, v25.4s, v22.s[3]
 	WORD  $0x4f9a11e7 // fmla v7.4s, v15.4s, v26.s[0]
 	WORD  $0x4f9b11e8 // fmla v8.4s, v15.4s, v27.s[0]
-	WORD  $0x4f9111e9 // fmla v9.4s, v15.4s, v17.s[0]
-	WORD  $0x4f9211ea // fmla v10.4s, v15.4s, v18.s[0]
-	WORD  $0x4f9311eb // fmla v11.4s, v15.4s, v19.s[0]
-	WORD  $0x4f9411ec // fmla v12.4s, v15.4s, v20.s[0]
-	WORD  $0x4f9511ed // fmla v13.4s, v15.4s, v21.s[0]
-	WORD  $0x4f9611ee // fmla v14.4s, v15.4s, v22.s[0]
-	WORD  $0x4fba1207 // fmla v7.4s, v16.4s, v26.s[1]
-	WORD  $0x4fbb1208 // fmla v8.4s, v16.4s, v27.s[1]
-	WORD  $0x4fb11209 // fmla v9.4s, v16.4s, v17.s[1]
-	WORD  $0x4fb2120a // fmla v10.4s, v16.4s, v18.s[1]
-	WORD  $0x4fb3120b // fmla v11.4s, v16.4s, v19.s[1]
-	WORD  $0x4fb4120c // fmla v12.4s, v16.4s, v20.s[1]
-	WORD  $0x4fb5120d // fmla v13.4s, v16.4s, v21.s[1]
-	WORD  $0x4fb6120e // fmla v14.4s, v16.4s, v22.s[1]
+	WORD  $0x4f9011e9 // fmla v9.4s, v15.4s, v16.s[0]
+	WORD  $0x4f9111ea // fmla v10.4s, v15.4s, v17.s[0]
+	WORD  $0x4f9211eb // fmla v11.4s, v15.4s, v18.s[0]
+	WORD  $0x4f9311ec // fmla v12.4s, v15.4s, v19.s[0]
+	WORD  $0x4f9411ed // fmla v13.4s, v15.4s, v20.s[0]
+	WORD  $0x4f9511ee // fmla v14.4s, v15.4s, v21.s[0]
+	WORD  $0x4fba12e7 // fmla v7.4s, v23.4s, v26.s[1]
+	WORD  $0x4fbb12e8 // fmla v8.4s, v23.4s, v27.s[1]
+	WORD  $0x4fb012e9 // fmla v9.4s, v23.4s, v16.s[1]
+	WORD  $0x4fb112ea // fmla v10.4s, v23.4s, v17.s[1]
+	WORD  $0x4fb212eb // fmla v11.4s, v23.4s, v18.s[1]
+	WORD  $0x4fb312ec // fmla v12.4s, v23.4s, v19.s[1]
+	WORD  $0x4fb412ed // fmla v13.4s, v23.4s, v20.s[1]
+	WORD  $0x4fb512ee // fmla v14.4s, v23.4s, v21.s[1]
 	WORD  $0x4f9a1b07 // fmla v7.4s, v24.4s, v26.s[2]
 	WORD  $0x4f9b1b08 // fmla v8.4s, v24.4s, v27.s[2]
-	WORD  $0x4f911b09 // fmla v9.4s, v24.4s, v17.s[2]
-	WORD  $0x4f921b0a // fmla v10.4s, v24.4s, v18.s[2]
-	WORD  $0x4f931b0b // fmla v11.4s, v24.4s, v19.s[2]
-	WORD  $0x4f941b0c // fmla v12.4s, v24.4s, v20.s[2]
-	WORD  $0x4f951b0d // fmla v13.4s, v24.4s, v21.s[2]
-	WORD  $0x4f961b0e // fmla v14.4s, v24.4s, v22.s[2]
+	WORD  $0x4f901b09 // fmla v9.4s, v24.4s, v16.s[2]
+	WORD  $0x4f911b0a // fmla v10.4s, v24.4s, v17.s[2]
+	WORD  $0x4f921b0b // fmla v11.4s, v24.4s, v18.s[2]
+	WORD  $0x4f931b0c // fmla v12.4s, v24.4s, v19.s[2]
+	WORD  $0x4f941b0d // fmla v13.4s, v24.4s, v20.s[2]
+	WORD  $0x4f951b0e // fmla v14.4s, v24.4s, v21.s[2]
 	WORD  $0x4fba1b27 // fmla v7.4s, v25.4s, v26.s[3]
 	WORD  $0x4fbb1b28 // fmla v8.4s, v25.4s, v27.s[3]
-	WORD  $0x4fb11b29 // fmla v9.4s, v25.4s, v17.s[3]
-	WORD  $0x4fb21b2a // fmla v10.4s, v25.4s, v18.s[3]
-	WORD  $0x4fb31b2b // fmla v11.4s, v25.4s, v19.s[3]
-	WORD  $0x4fb41b2c // fmla v12.4s, v25.4s, v20.s[3]
-	WORD  $0x4fb51b2d // fmla v13.4s, v25.4s, v21.s[3]
-	WORD  $0x4fb61b2e // fmla v14.4s, v25.4s, v22.s[3]
-	ADD   $64, R12, R12
+	WORD  $0x4fb01b29 // fmla v9.4s, v25.4s, v16.s[3]
+	WORD  $0x4fb11b2a // fmla v10.4s, v25.4s, v17.s[3]
+	WORD  $0x4fb21b2b // fmla v11.4s, v25.4s, v18.s[3]
+	WORD  $0x4fb31b2c // fmla v12.4s, v25.4s, v19.s[3]
+	WORD  $0x4fb41b2d // fmla v13.4s, v25.4s, v20.s[3]
+	WORD  $0x4fb51b2e // fmla v14.4s, v25.4s, v21.s[3]
+	ADD   $64, R11, R11
 	ADD   $16, R7, R7
 	ADD   $16, R8, R8
 	ADD   $16, R9, R9
-	PRFM  0(R11), PLDL1KEEP
 	PRFM  0(R10), PLDL1KEEP
-	PRFM  64(R11), PLDL1KEEP
-	PRFM  64(R10), PLDL1KEEP
-	PRFM  128(R11), PLDL1KEEP
-	PRFM  128(R10), PLDL1KEEP
-	PRFM  192(R11), PLDL1KEEP
-	PRFM  192(R10), PLDL1KEEP
-	ADD   $256, R11, R11
-	ADD   $256, R10, R10
-	SUBS  $4, R15, R15
+	ADD   $64, R10, R10
+	SUBS  $4, R14, R14
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R15, R15
+	ADDS $4, R14, R14
 	BEQ  k_done
 
 k_one:
-	FMOVQ 0(R12), F15
+	FMOVQ 0(R11), F15
 	FMOVS (R7), F16
 	FMOVS (R7)(R1), F17
+	FMOVS (R7)(R2), F18
+	FMOVS (R7)(R3), F19
 	WORD  $0x4f9011e0 // fmla v0.4s, v15.4s, v16.s[0]
-	FMOVS (R7)(R2), F16
-	WORD  $0x4f9111e1 // fmla v1.4s, v15.4s, v17.s[0]
-	FMOVS (R7)(R3), F17
-	WORD  $0x4f9011e2 // fmla v2.4s, v15.4s, v16.s[0]
 	FMOVS (R7)(R6), F16
-	WORD  $0x4f9111e3 // fmla v3.4s, v15.4s, v17.s[0]
+	WORD  $0x4f9111e1 // fmla v1.4s, v15.4s, v17.s[0]
 	FMOVS (R8), F17
+	WORD  $0x4f9211e2 // fmla v2.4s, v15.4s, v18.s[0]
+	FMOVS (R8)(R1), F18
+	WORD  $0x4f9311e3 // fmla v3.4s, v15.4s, v19.s[0]
+	FMOVS (R8)(R2), F19
 	WORD  $0x4f9011e4 // fmla v4.4s, v15.4s, v16.s[0]
-	FMOVS (R8)(R1), F16
-	WORD  $0x4f9111e5 // fmla v5.4s, v15.4s, v17.s[0]
-	FMOVS (R8)(R2), F17
-	WORD  $0x4f9011e6 // fmla v6.4s, v15.4s, v16.s[0]
 	FMOVS (R8)(R3), F16
-	WORD  $0x4f9111e7 // fmla v7.4s, v15.4s, v17.s[0]
+	WORD  $0x4f9111e5 // fmla v5.4s, v15.4s, v17.s[0]
 	FMOVS (R8)(R6), F17
+	WORD  $0x4f9211e6 // fmla v6.4s, v15.4s, v18.s[0]
+	FMOVS (R9), F18
+	WORD  $0x4f9311e7 // fmla v7.4s, v15.4s, v19.s[0]
+	FMOVS (R9)(R1), F19
 	WORD  $0x4f9011e8 // fmla v8.4s, v15.4s, v16.s[0]
-	FMOVS (R9), F16
-	WORD  $0x4f9111e9 // fmla v9.4s, v15.4s, v17.s[0]
-	FMOVS (R9)(R1), F17
-	WORD  $0x4f9011ea // fmla v10.4s, v15.4s, v16.s[0]
 	FMOVS (R9)(R2), F16
-	WORD  $0x4f9111eb // fmla v11.4s, v15.4s, v17.s[0]
+	WORD  $0x4f9111e9 // fmla v9.4s, v15.4s, v17.s[0]
 	FMOVS (R9)(R3), F17
+	WORD  $0x4f9211ea // fmla v10.4s, v15.4s, v18.s[0]
+	FMOVS (R9)(R6), F18
+	WORD  $0x4f9311eb // fmla v11.4s, v15.4s, v19.s[0]
 	WORD  $0x4f9011ec // fmla v12.4s, v15.4s, v16.s[0]
-	FMOVS (R9)(R6), F16
 	WORD  $0x4f9111ed // fmla v13.4s, v15.4s, v17.s[0]
-	WORD  $0x4f9011ee // fmla v14.4s, v15.4s, v16.s[0]
-	ADD   $16, R12, R12
+	WORD  $0x4f9211ee // fmla v14.4s, v15.4s, v18.s[0]
+	ADD   $16, R11, R11
 	ADD   $4, R7, R7
 	ADD   $4, R8, R8
 	ADD   $4, R9, R9
-	PRFM  0(R11), PLDL1KEEP
 	PRFM  0(R10), PLDL1KEEP
-	ADD   $64, R11, R11
 	ADD   $64, R10, R10
-	SUBS  $1, R15, R15
+	SUBS  $1, R14, R14
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R14, R14
+	SUBS  $1, R13, R13
 	BNE   segment
 	FMOVS lo+80(FP), F15
 	VDUP  V15.S[0], V15.S4
@@ -3985,15 +3782,13 @@ tile:
 	VMOV  V0.B16, V13.B16
 	VMOV  V0.B16, V14.B16
 	VMOV  V0.B16, V15.B16
-	MOVD  R0, R11
-	ADD   R1<<4, R11, R11
-	MOVD  weights+16(FP), R12
-	MOVD  offsets+32(FP), R13
-	MOVD  segs+40(FP), R14
+	MOVD  weights+16(FP), R11
+	MOVD  offsets+32(FP), R12
+	MOVD  segs+40(FP), R13
 
 segment:
-	MOVD (R13), R6
-	ADD  $8, R13, R13
+	MOVD (R12), R6
+	ADD  $8, R12, R12
 	ADD  R6<<2, R0, R6
 	MOVD R6, R6
 	ADD  R3, R6, R7
@@ -4002,163 +3797,155 @@ segment:
 	ADD  R1, R8, R8
 	ADD  R3, R8, R9
 	ADD  R1, R9, R9
-	MOVD segLen+48(FP), R15
-	SUBS $4, R15, R15
+	MOVD segLen+48(FP), R14
+	SUBS $4, R14, R14
 	BLT  k_rest
 
 k_block:
-	FLDPQ 0(R12), (F16, F17)
-	FMOVQ 0(R6), F18
-	WORD  $0x3ce168d3 // ldr q19, [x6, x1]
-	WORD  $0x4f921200 // fmla v0.4s, v16.4s, v18.s[0]
-	WORD  $0x3ce268d4 // ldr q20, [x6, x2]
-	WORD  $0x4f931201 // fmla v1.4s, v16.4s, v19.s[0]
-	WORD  $0x3ce368d5 // ldr q21, [x6, x3]
-	WORD  $0x4f941202 // fmla v2.4s, v16.4s, v20.s[0]
-	FMOVQ 0(R7), F22
-	WORD  $0x4f951203 // fmla v3.4s, v16.4s, v21.s[0]
-	WORD  $0x3ce168f7 // ldr q23, [x7, x1]
-	WORD  $0x4f961204 // fmla v4.4s, v16.4s, v22.s[0]
-	WORD  $0x3ce268f8 // ldr q24, [x7, x2]
-	WORD  $0x4f971205 // fmla v5.4s, v16.4s, v23.s[0]
-	WORD  $0x3ce368f9 // ldr q25, [x7, x3]
-	WORD  $0x4f981206 // fmla v6.4s, v16.4s, v24.s[0]
-	WORD  $0x4f991207 // fmla v7.4s, v16.4s, v25.s[0]
-	FLDPQ 32(R12), (F26, F27)
-	WORD  $0x4fb21220 // fmla v0.4s, v17.4s, v18.s[1]
-	WORD  $0x4fb31221 // fmla v1.4s, v17.4s, v19.s[1]
-	WORD  $0x4fb41222 // fmla v2.4s, v17.4s, v20.s[1]
-	WORD  $0x4fb51223 // fmla v3.4s, v17.4s, v21.s[1]
-	WORD  $0x4fb61224 // fmla v4.4s, v17.4s, v22.s[1]
-	WORD  $0x4fb71225 // fmla v5.4s, v17.4s, v23.s[1]
-	WORD  $0x4fb81226 // fmla v6.4s, v17.4s, v24.s[1]
-	WORD  $0x4fb91227 // fmla v7.4s, v17.4s, v25.s[1]
-	WORD  $0x4f921b40 // fmla v0.4s, v26.4s, v18.s[2]
-	WORD  $0x4f931b41 // fmla v1.4s, v26.4s, v19.s[2]
-	WORD  $0x4f941b42 // fmla v2.4s, v26.4s, v20.s[2]
-	WORD  $0x4f951b43 // fmla v3.4s, v26.4s, v21.s[2]
-	WORD  $0x4f961b44 // fmla v4.4s, v26.4s, v22.s[2]
-	WORD  $0x4f971b45 // fmla v5.4s, v26.4s, v23.s[2]
-	WORD  $0x4f981b46 // fmla v6.4s, v26.4s, v24.s[2]
-	WORD  $0x4f991b47 // fmla v7.4s, v26.4s, v25.s[2]
+	FMOVQ 0(R11), F16
+	FMOVQ 0(R6), F17
+	WORD  $0x3ce168d2 // ldr q18, [x6, x1]
+	WORD  $0x3ce268d3 // ldr q19, [x6, x2]
+	WORD  $0x3ce368d4 // ldr q20, [x6, x3]
+	WORD  $0x4f911200 // fmla v0.4s, v16.4s, v17.s[0]
+	FMOVQ 0(R7), F21
+	WORD  $0x4f921201 // fmla v1.4s, v16.4s, v18.s[0]
+	WORD  $0x3ce168f6 // ldr q22, [x7, x1]
+	WORD  $0x4f931202 // fmla v2.4s, v16.4s, v19.s[0]
+	WORD  $0x3ce268f7 // ldr q23, [x7, x2]
+	WORD  $0x4f941203 // fmla v3.4s, v16.4s, v20.s[0]
+	WORD  $0x3ce368f8 // ldr q24, [x7, x3]
+	WORD  $0x4f951204 // fmla v4.4s, v16.4s, v21.s[0]
+	FMOVQ 16(R11), F25
+	WORD  $0x4f961205 // fmla v5.4s, v16.4s, v22.s[0]
+	WORD  $0x4f971206 // fmla v6.4s, v16.4s, v23.s[0]
+	WORD  $0x4f981207 // fmla v7.4s, v16.4s, v24.s[0]
+	FMOVQ 32(R11), F26
+	WORD  $0x4fb11320 // fmla v0.4s, v25.4s, v17.s[1]
+	WORD  $0x4fb21321 // fmla v1.4s, v25.4s, v18.s[1]
+	WORD  $0x4fb31322 // fmla v2.4s, v25.4s, v19.s[1]
+	WORD  $0x4fb41323 // fmla v3.4s, v25.4s, v20.s[1]
+	WORD  $0x4fb51324 // fmla v4.4s, v25.4s, v21.s[1]
+	WORD  $0x4fb61325 // fmla v5.4s, v25.4s, v22.s[1]
+	WORD  $0x4fb71326 // fmla v6.4s, v25.4s, v23.s[1]
+	WORD  $0x4fb81327 // fmla v7.4s, v25.4s, v24.s[1]
+	FMOVQ 48(R11), F27
+	WORD  $0x4f911b40 // fmla v0.4s, v26.4s, v17.s[2]
+	WORD  $0x4f921b41 // fmla v1.4s, v26.4s, v18.s[2]
+	WORD  $0x4f931b42 // fmla v2.4s, v26.4s, v19.s[2]
+	WORD  $0x4f941b43 // fmla v3.4s, v26.4s, v20.s[2]
+	WORD  $0x4f951b44 // fmla v4.4s, v26.4s, v21.s[2]
+	WORD  $0x4f961b45 // fmla v5.4s, v26.4s, v22.s[2]
+	WORD  $0x4f971b46 // fmla v6.4s, v26.4s, v23.s[2]
+	WORD  $0x4f981b47 // fmla v7.4s, v26.4s, v24.s[2]
 	FMOVQ 0(R8), F28
-	WORD  $0x4fb21b60 // fmla v0.4s, v27.4s, v18.s[3]
-	WORD  $0x3ce16912 // ldr q18, [x8, x1]
-	WORD  $0x4fb31b61 // fmla v1.4s, v27.4s, v19.s[3]
-	WORD  $0x3ce26913 // ldr q19, [x8, x2]
-	WORD  $0x4fb41b62 // fmla v2.4s, v27.4s, v20.s[3]
-	WORD  $0x3ce36914 // ldr q20, [x8, x3]
-	WORD  $0x4fb51b63 // fmla v3.4s, v27.4s, v21.s[3]
-	FMOVQ 0(R9), F21
-	WORD  $0x4fb61b64 // fmla v4.4s, v27.4s, v22.s[3]
-	WORD  $0x3ce16936 // ldr q22, [x9, x1]
-	WORD  $0x4fb71b65 // fmla v5.4s, v27.4s, v23.s[3]
-	WORD  $0x3ce26937 // ldr q23, [x9, x2]
-	WORD  $0x4fb81b66 // fmla v6.4s, v27.4s, v24.s[3]
-	WORD  $0x3ce36938 // ldr q24, [x9, x3]
-	WORD  $0x4fb91b67 // fmla v7.4s, v27.4s, v25.s[3]
+	WORD  $0x4fb11b60 // fmla v0.4s, v27.4s, v17.s[3]
+	WORD  $0x3ce16911 // ldr q17, [x8, x1]
+	WORD  $0x4fb21b61 // fmla v1.4s, v27.4s, v18.s[3]
+	WORD  $0x3ce26912 // ldr q18, [x8, x2]
+	WORD  $0x4fb31b62 // fmla v2.4s, v27.4s, v19.s[3]
+	WORD  $0x3ce36913 // ldr q19, [x8, x3]
+	WORD  $0x4fb41b63 // fmla v3.4s, v27.4s, v20.s[3]
+	FMOVQ 0(R9), F20
+	WORD  $0x4fb51b64 // fmla v4.4s, v27.4s, v21.s[3]
+	WORD  $0x3ce16935 // ldr q21, [x9, x1]
+	WORD  $0x4fb61b65 // fmla v5.4s, v27.4s, v22.s[3]
+	WORD  $0x3ce26936 // ldr q22, [x9, x2]
+	WORD  $0x4fb71b66 // fmla v6.4s, v27.4s, v23.s[3]
+	WORD  $0x3ce36937 // ldr q23, [x9, x3]
+	WORD  $0x4fb81b67 // fmla v7.4s, v27.4s, v24.s[3]
 	WORD  $0x4f9c1208 // fmla v8.4s, v16.4s, v28.s[0]
-	WORD  $0x4f921209 // fmla v9.4s, v16.4s, v18.s[0]
-	WORD  $0x4f93120a // fmla v10.4s, v16.4s, v19.s[0]
-	WORD  $0x4f94120b // fmla v11.4s, v16.4s, v20.s[0]
-	WORD  $0x4f95120c // fmla v12.4s, v16.4s, v21.s[0]
-	WORD  $0x4f96120d // fmla v13.4s, v16.4s, v22.s[0]
-	WORD  $0x4f97120e // fmla v14.4s, v16.4s, v23.s[0]
-	WORD  $0x4f98120f // fmla v15.4s, v16.4s, v24.s[0]
-	WORD  $0x4fbc1228 // fmla v8.4s, v17.4s, v28.s[1]
-	WORD  $0x4fb21229 // fmla v9.4s, v17.4s, v18.s[1]
-	WORD  $0x4fb3122a // fmla v10.4s, v17.4s, v19.s[1]
-	WORD  $0x4fb4122b // fmla v11.4s, v17.4s, v20.s[1]
-	WORD  $0x4fb5122c // fmla v12.4s, v17.4s, v21.s[1]
-	WORD  $0x4fb6122d // fmla v13.4s, v17.4s, v22.s[1]
-	WORD  $0x4fb7122e // fmla v14.4s, v17.4s, v23.s[1]
-	WORD  $0x4fb8122f // fmla v15.4s, v17.4s, v24.s[1]
+	WORD  $0x4f911209 // fmla v9.4s, v16.4s, v17.s[0]
+	WORD  $0x4f92120a // fmla v10.4s, v16.4s, v18.s[0]
+	WORD  $0x4f93120b // fmla v11.4s, v16.4s, v19.s[0]
+	WORD  $0x4f94120c // fmla v12.4s, v16.4s, v20.s[0]
+	WORD  $0x4f95120d // fmla v13.4s, v16.4s, v21.s[0]
+	WORD  $0x4f96120e // fmla v14.4s, v16.4s, v22.s[0]
+	WORD  $0x4f97120f // fmla v15.4s, v16.4s, v23.s[0]
+	WORD  $0x4fbc1328 // fmla v8.4s, v25.4s, v28.s[1]
+	WORD  $0x4fb11329 // fmla v9.4s, v25.4s, v17.s[1]
+	WORD  $0x4fb2132a // fmla v10.4s, v25.4s, v18.s[1]
+	WORD  $0x4fb3132b // fmla v11.4s, v25.4s, v19.s[1]
+	WORD  $0x4fb4132c // fmla v12.4s, v25.4s, v20.s[1]
+	WORD  $0x4fb5132d // fmla v13.4s, v25.4s, v21.s[1]
+	WORD  $0x4fb6132e // fmla v14.4s, v25.4s, v22.s[1]
+	WORD  $0x4fb7132f // fmla v15.4s, v25.4s, v23.s[1]
 	WORD  $0x4f9c1b48 // fmla v8.4s, v26.4s, v28.s[2]
-	WORD  $0x4f921b49 // fmla v9.4s, v26.4s, v18.s[2]
-	WORD  $0x4f931b4a // fmla v10.4s, v26.4s, v19.s[2]
-	WORD  $0x4f941b4b // fmla v11.4s, v26.4s, v20.s[2]
-	WORD  $0x4f951b4c // fmla v12.4s, v26.4s, v21.s[2]
-	WORD  $0x4f961b4d // fmla v13.4s, v26.4s, v22.s[2]
-	WORD  $0x4f971b4e // fmla v14.4s, v26.4s, v23.s[2]
-	WORD  $0x4f981b4f // fmla v15.4s, v26.4s, v24.s[2]
+	WORD  $0x4f911b49 // fmla v9.4s, v26.4s, v17.s[2]
+	WORD  $0x4f921b4a // fmla v10.4s, v26.4s, v18.s[2]
+	WORD  $0x4f931b4b // fmla v11.4s, v26.4s, v19.s[2]
+	WORD  $0x4f941b4c // fmla v12.4s, v26.4s, v20.s[2]
+	WORD  $0x4f951b4d // fmla v13.4s, v26.4s, v21.s[2]
+	WORD  $0x4f961b4e // fmla v14.4s, v26.4s, v22.s[2]
+	WORD  $0x4f971b4f // fmla v15.4s, v26.4s, v23.s[2]
 	WORD  $0x4fbc1b68 // fmla v8.4s, v27.4s, v28.s[3]
-	WORD  $0x4fb21b69 // fmla v9.4s, v27.4s, v18.s[3]
-	WORD  $0x4fb31b6a // fmla v10.4s, v27.4s, v19.s[3]
-	WORD  $0x4fb41b6b // fmla v11.4s, v27.4s, v20.s[3]
-	WORD  $0x4fb51b6c // fmla v12.4s, v27.4s, v21.s[3]
-	WORD  $0x4fb61b6d // fmla v13.4s, v27.4s, v22.s[3]
-	WORD  $0x4fb71b6e // fmla v14.4s, v27.4s, v23.s[3]
-	WORD  $0x4fb81b6f // fmla v15.4s, v27.4s, v24.s[3]
-	ADD   $64, R12, R12
+	WORD  $0x4fb11b69 // fmla v9.4s, v27.4s, v17.s[3]
+	WORD  $0x4fb21b6a // fmla v10.4s, v27.4s, v18.s[3]
+	WORD  $0x4fb31b6b // fmla v11.4s, v27.4s, v19.s[3]
+	WORD  $0x4fb41b6c // fmla v12.4s, v27.4s, v20.s[3]
+	WORD  $0x4fb51b6d // fmla v13.4s, v27.4s, v21.s[3]
+	WORD  $0x4fb61b6e // fmla v14.4s, v27.4s, v22.s[3]
+	WORD  $0x4fb71b6f // fmla v15.4s, v27.4s, v23.s[3]
+	ADD   $64, R11, R11
 	ADD   $16, R6, R6
 	ADD   $16, R7, R7
 	ADD   $16, R8, R8
 	ADD   $16, R9, R9
-	PRFM  0(R11), PLDL1KEEP
 	PRFM  0(R10), PLDL1KEEP
-	PRFM  64(R11), PLDL1KEEP
-	PRFM  64(R10), PLDL1KEEP
-	PRFM  128(R11), PLDL1KEEP
-	PRFM  128(R10), PLDL1KEEP
-	PRFM  192(R11), PLDL1KEEP
-	PRFM  192(R10), PLDL1KEEP
-	ADD   $256, R11, R11
-	ADD   $256, R10, R10
-	SUBS  $4, R15, R15
+	ADD   $64, R10, R10
+	SUBS  $4, R14, R14
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R15, R15
+	ADDS $4, R14, R14
 	BEQ  k_done
 
 k_one:
-	FMOVQ 0(R12), F16
+	FMOVQ 0(R11), F16
 	FMOVS (R6), F17
 	FMOVS (R6)(R1), F18
+	FMOVS (R6)(R2), F19
+	FMOVS (R6)(R3), F20
 	WORD  $0x4f911200 // fmla v0.4s, v16.4s, v17.s[0]
-	FMOVS (R6)(R2), F17
-	WORD  $0x4f921201 // fmla v1.4s, v16.4s, v18.s[0]
-	FMOVS (R6)(R3), F18
-	WORD  $0x4f911202 // fmla v2.4s, v16.4s, v17.s[0]
 	FMOVS (R7), F17
-	WORD  $0x4f921203 // fmla v3.4s, v16.4s, v18.s[0]
+	WORD  $0x4f921201 // fmla v1.4s, v16.4s, v18.s[0]
 	FMOVS (R7)(R1), F18
+	WORD  $0x4f931202 // fmla v2.4s, v16.4s, v19.s[0]
+	FMOVS (R7)(R2), F19
+	WORD  $0x4f941203 // fmla v3.4s, v16.4s, v20.s[0]
+	FMOVS (R7)(R3), F20
 	WORD  $0x4f911204 // fmla v4.4s, v16.4s, v17.s[0]
-	FMOVS (R7)(R2), F17
-	WORD  $0x4f921205 // fmla v5.4s, v16.4s, v18.s[0]
-	FMOVS (R7)(R3), F18
-	WORD  $0x4f911206 // fmla v6.4s, v16.4s, v17.s[0]
 	FMOVS (R8), F17
-	WORD  $0x4f921207 // fmla v7.4s, v16.4s, v18.s[0]
+	WORD  $0x4f921205 // fmla v5.4s, v16.4s, v18.s[0]
 	FMOVS (R8)(R1), F18
+	WORD  $0x4f931206 // fmla v6.4s, v16.4s, v19.s[0]
+	FMOVS (R8)(R2), F19
+	WORD  $0x4f941207 // fmla v7.4s, v16.4s, v20.s[0]
+	FMOVS (R8)(R3), F20
 	WORD  $0x4f911208 // fmla v8.4s, v16.4s, v17.s[0]
-	FMOVS (R8)(R2), F17
-	WORD  $0x4f921209 // fmla v9.4s, v16.4s, v18.s[0]
-	FMOVS (R8)(R3), F18
-	WORD  $0x4f91120a // fmla v10.4s, v16.4s, v17.s[0]
 	FMOVS (R9), F17
-	WORD  $0x4f92120b // fmla v11.4s, v16.4s, v18.s[0]
+	WORD  $0x4f921209 // fmla v9.4s, v16.4s, v18.s[0]
 	FMOVS (R9)(R1), F18
+	WORD  $0x4f93120a // fmla v10.4s, v16.4s, v19.s[0]
+	FMOVS (R9)(R2), F19
+	WORD  $0x4f94120b // fmla v11.4s, v16.4s, v20.s[0]
+	FMOVS (R9)(R3), F20
 	WORD  $0x4f91120c // fmla v12.4s, v16.4s, v17.s[0]
-	FMOVS (R9)(R2), F17
 	WORD  $0x4f92120d // fmla v13.4s, v16.4s, v18.s[0]
-	FMOVS (R9)(R3), F18
-	WORD  $0x4f91120e // fmla v14.4s, v16.4s, v17.s[0]
-	WORD  $0x4f92120f // fmla v15.4s, v16.4s, v18.s[0]
-	ADD   $16, R12, R12
+	WORD  $0x4f93120e // fmla v14.4s, v16.4s, v19.s[0]
+	WORD  $0x4f94120f // fmla v15.4s, v16.4s, v20.s[0]
+	ADD   $16, R11, R11
 	ADD   $4, R6, R6
 	ADD   $4, R7, R7
 	ADD   $4, R8, R8
 	ADD   $4, R9, R9
-	PRFM  0(R11), PLDL1KEEP
 	PRFM  0(R10), PLDL1KEEP
-	ADD   $64, R11, R11
 	ADD   $64, R10, R10
-	SUBS  $1, R15, R15
+	SUBS  $1, R14, R14
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R14, R14
+	SUBS  $1, R13, R13
 	BNE   segment
 	FMOVS lo+80(FP), F16
 	VDUP  V16.S[0], V16.S4
