@@ -26,12 +26,12 @@ test-isa: ## the test suite once per instruction set of this machine, and with -
 	done
 	FIREBENCH_REQUIRE=scalar go test -tags purego ./...
 
-test-arm64: ## the test suite for arm64 under qemu-user (qemu-user-static), networks shortened
-	set -e; for cpu in max cortex-a72; do \
-		echo "== $$cpu"; FIREBENCH_REQUIRE=neon GOARCH=arm64 go test -short -exec "qemu-aarch64-static -cpu $$cpu" $(ARM64); \
-	done
-# Tests of packages that run other programs do not run under qemu-user: the generator's and the commands'.
-ARM64 = ./kernels/... ./net/...
+# The golden logits and every kernel, on a processor with all extensions, then every
+# kernel on one that has the vectors and nothing else. Tests that start programs cannot
+# run under qemu-user.
+test-arm64: ## kernels and golden networks for arm64 under qemu-user (qemu-user-static); -short, which shortens float64 references
+	FIREBENCH_REQUIRE=neon GOARCH=arm64 go test -short -exec "qemu-aarch64-static -cpu max" ./kernels/... ./net/layer ./net/graph ./net/weights
+	FIREBENCH_REQUIRE=neon GOARCH=arm64 go test -short -exec "qemu-aarch64-static -cpu cortex-a72" ./kernels
 
 enc: ## the whole table of NEON encodings and the generated words against GNU's assembler (binutils-aarch64-linux-gnu)
 	go test -count=1 -run '^TestGNU$$' ./asmgen/arm64 -gnu
