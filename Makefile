@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help generate check test test-isa test-arm64 enc mca bench compare profile
+.PHONY: help generate check test test-isa test-arm64 test-arm64-net enc mca bench compare profile
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,12 +26,14 @@ test-isa: ## the test suite once per instruction set of this machine, and with -
 	done
 	FIREBENCH_REQUIRE=scalar go test -tags purego ./...
 
-# The golden logits and every kernel, on a processor with all extensions, then every
-# kernel on one that has the vectors and nothing else. Tests that start programs cannot
-# run under qemu-user.
-test-arm64: ## kernels and golden networks for arm64 under qemu-user (qemu-user-static); -short, which shortens float64 references
-	FIREBENCH_REQUIRE=neon GOARCH=arm64 go test -short -exec "qemu-aarch64-static -cpu max" ./kernels/... ./net/layer ./net/graph ./net/weights
+# On a processor with all extensions, and on one that has the vectors and nothing else.
+test-arm64: ## the kernels' tests for arm64 under qemu-user (qemu-user-static)
+	FIREBENCH_REQUIRE=neon GOARCH=arm64 go test -short -exec "qemu-aarch64-static -cpu max" ./kernels/...
 	FIREBENCH_REQUIRE=neon GOARCH=arm64 go test -short -exec "qemu-aarch64-static -cpu cortex-a72" ./kernels
+
+# Minutes: every network and the golden logits, in emulation.
+test-arm64-net: ## the networks' tests for arm64 under qemu-user; -short, which shortens float64 references
+	FIREBENCH_REQUIRE=neon GOARCH=arm64 go test -short -timeout 30m -exec "qemu-aarch64-static -cpu max" ./net/layer ./net/graph ./net/weights
 
 enc: ## the whole table of NEON encodings and the generated words against GNU's assembler (binutils-aarch64-linux-gnu)
 	go test -count=1 -run '^TestGNU$$' ./asmgen/arm64 -gnu
