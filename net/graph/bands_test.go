@@ -161,14 +161,6 @@ func TestBands(t *testing.T) {
 	}
 }
 
-// skipSlow skips all but the fastest instruction set in short mode.
-func skipSlow(t *testing.T, set *kernels.Set) {
-	t.Helper()
-	if best, err := kernels.Best(); testing.Short() && (err != nil || set.ISA != best) {
-		t.Skip("takes seconds")
-	}
-}
-
 // TestBandsOfNets does the same with the layers of real networks, on small images. Dense
 // layers, which have no bands, are left out.
 func TestBandsOfNets(t *testing.T) {
@@ -213,6 +205,7 @@ func TestBandsOfLargeValues(t *testing.T) {
 	)
 	w := random(t, m)
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		skipSlow(t, set)
 		for _, o := range []graph.Options{{Threads: 1, Batch: 2}, {Threads: 2, Batch: 2}, {Threads: 2, Batch: 1}, {Threads: 3, Batch: 2}} {
 			o.Set, o.Algo = set, kernels.Direct
 			keep := compileKeep(t, m, w, o, 1)

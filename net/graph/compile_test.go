@@ -157,6 +157,7 @@ func checkPlans(t *testing.T, m *graph.Model, batch int, steps string) {
 	t.Helper()
 	w := random(t, m)
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		skipSlow(t, set)
 		for _, algo := range []kernels.Algo{kernels.Direct, kernels.Winograd} {
 			o := graph.Options{Set: set, Algo: algo, Batch: batch}
 			keep := compileKeep(t, m, w, o, 1)

@@ -4,6 +4,7 @@ import (
 	"math"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,6 +26,9 @@ func TestNets(t *testing.T) {
 	}
 	for _, m := range models.All() {
 		t.Run("net="+m.Name, func(t *testing.T) {
+			if testing.Short() && strings.HasPrefix(m.Name, "alexnet") {
+				t.Skip("60 million weights")
+			}
 			w := random(t, m)
 			kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 				skipSlow(t, set)
@@ -141,6 +145,9 @@ func TestArena(t *testing.T) {
 // TestMemory checks that after Compile only packed weights remain: as many as the
 // model has, but for 3×3 weights, and the like, that became 36 products.
 func TestMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("60 million weights")
+	}
 	heap := func() int64 {
 		runtime.GC()
 		var s runtime.MemStats
