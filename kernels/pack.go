@@ -39,14 +39,21 @@ func (c *Conv) pack(weights []float32) {
 	}
 }
 
-// packPanel transposes one block: weights[n][ci][tap] to panel[(tap, ci)][n].
+// packPanel transposes one block: weights[n][ci][tap] to panel[(tap, ci)][n]. It goes
+// through a few input channels at a time, because rows of both are often a multiple
+// of 4 KiB apart and would chase each other out of the cache.
 func packPanel(panel, weights []float32, width, in, taps int) {
+	const channels = 16
 	k := in * taps
-	for n := 0; n*k < len(weights); n++ {
-		row := weights[n*k:][:k]
-		for ci := range in {
-			for tap, v := range row[ci*taps:][:taps] {
-				panel[(tap*in+ci)*width+n] = v
+	for ci := 0; ci < in; ci += channels {
+		rows := min(channels, in-ci)
+		for tap := range taps {
+			out := panel[(tap*in+ci)*width:][:rows*width]
+			for n := 0; n*k < len(weights); n++ {
+				w := weights[n*k+ci*taps+tap:]
+				for i := range rows {
+					out[i*width+n] = w[i*taps]
+				}
 			}
 		}
 	}

@@ -160,9 +160,10 @@ func (o *options) invocations(best kernels.ISA) []invocation {
 	nets := "^net=(" + strings.ReplaceAll(strings.ReplaceAll(o.nets, ".", `\.`), ",", "|") + ")$"
 	isa := "^isa=" + best.String() + "$"
 	return []invocation{
-		{"^BenchmarkPeak$", 20 * time.Millisecond, threads},
-		{"^BenchmarkNet$/" + nets + "/^batch=1$/^algo=(auto|direct)$", 50 * time.Millisecond, threads},
-		{"^BenchmarkStage$/" + nets + "/^stage=/^algo=auto$/" + isa, 20 * time.Millisecond, threads},
+		{"^BenchmarkPeak$", 10 * time.Millisecond, threads},
+		{"^BenchmarkNet$/" + nets + "/^batch=1$/^algo=direct$", 30 * time.Millisecond, threads},
+		{"^BenchmarkNet$/" + nets + "/^batch=1$/^algo=auto$/" + isa, 60 * time.Millisecond, threads},
+		{"^BenchmarkStage$/" + nets + "/^stage=/^algo=auto$/" + isa, 20 * time.Millisecond, threads[:1]},
 		{"^BenchmarkLayer$/" + nets + "/^layer=/^op=/^algo=/" + isa, 10 * time.Millisecond, threads[:1]},
 	}
 }

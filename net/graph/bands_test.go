@@ -149,6 +149,7 @@ func TestBands(t *testing.T) {
 							o.Threads, o.Batch = way.threads, way.batch
 							p := checkReuse(t, keep, w, o, way.bands)
 							banded = banded || len(graph.Slots(p)) > 0
+							checkParts(t, m, w, o, way.bands)
 						}
 						checkAllocs(t, checkReuse(t, keep, w, o, 4))
 					}
@@ -158,6 +159,46 @@ func TestBands(t *testing.T) {
 				t.Error("nothing ran in bands")
 			}
 		})
+	}
+}
+
+// TestBandsOfPadding has more rows without an image below them than with one: no part
+// and no band may begin there.
+func TestBandsOfPadding(t *testing.T) {
+	m := small(layer.Shape{H: 4, W: 5, C: 2}, node("a", layer.Conv{Out: 3, Kernel: 3, Pad: 5}), node("b", one), node("c", one))
+	w := random(t, m)
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for _, algo := range []kernels.Algo{kernels.Direct, kernels.Winograd} {
+			o := graph.Options{Set: set, Algo: algo}
+			keep := compileKeep(t, m, w, o, 1)
+			checkNodes(t, keep, w, math.MaxInt)
+			for threads := range 3 {
+				for _, bands := range []int{2, 3, 100} {
+					o.Threads = threads + 1
+					checkReuse(t, keep, w, o, bands)
+				}
+			}
+		}
+	})
+}
+
+// checkParts checks that threads never compute the same row of a segment's result, and
+// share it fairly.
+func checkParts(t *testing.T, m *graph.Model, w graph.Weights, o graph.Options, bands int) {
+	t.Helper()
+	defer graph.SetBands(bands)()
+	for _, parts := range graph.Parts(m, w, o) {
+		row, least, most := 0, math.MaxInt, 0
+		for _, p := range parts {
+			if p[0] != row {
+				break
+			}
+			row = p[1]
+			least, most = min(least, p[1]-p[0]), max(most, p[1]-p[0])
+		}
+		if p := parts[len(parts)-1]; row != p[1] || least < 1 || most > 3*least {
+			t.Errorf("%v, %d threads, batch %d: the parts of an image have the rows %v, want them to follow one another, in pieces of about the same size", o.Algo, o.Threads, o.Batch, parts)
+		}
 	}
 }
 

@@ -42,6 +42,30 @@ func Slots(p *Plan) [][]int {
 // a plan, which no arena can be smaller than, and the size of the arena that they
 // get. Both are in bytes, scratch memory aside.
 func Placement(m *Model, w Weights, o Options) (busiest, total int64) {
+	l, segments := planSegments(m, w, &o)
+	buffers := l.buffers(m.Input, o.Batch, false, segments)
+	return 4 * live(buffers, len(l.infos)), 4 * assign(buffers)
+}
+
+// Parts returns, for every segment of a plan, which rows of its result the parts
+// compute that an image is cut into: from one, inclusive, to another.
+func Parts(m *Model, w Weights, o Options) [][][2]int {
+	l, segments := planSegments(m, w, &o)
+	var all [][][2]int
+	for _, s := range segments {
+		end, _ := l.window(s.last + 1)
+		var parts [][2]int
+		for _, values := range s.parts {
+			r := values[end]
+			parts = append(parts, [2]int{r.start, r.hi[s.bands-1]})
+		}
+		all = append(all, parts)
+	}
+	return all
+}
+
+// planSegments does what Compile does until the segments are known.
+func planSegments(m *Model, w Weights, o *Options) (*layout, []*segment) {
 	t, err := m.table()
 	if err == nil {
 		err = o.resolve()
@@ -53,13 +77,12 @@ func Placement(m *Model, w Weights, o Options) (busiest, total int64) {
 	convs := map[int]*kernels.Conv{}
 	for i, n := range t.infos {
 		if c, ok := n.Layer.(layer.Conv); ok { // bands have no other weights
-			if convs[i], err = pack(o, n, c, w, false); err != nil {
+			if convs[i], err = pack(*o, n, c, w, false); err != nil {
 				panic(err)
 			}
 		}
 	}
-	buffers := l.buffers(m.Input, o.Batch, false, l.segments(convs, o.Batch, o.Threads))
-	return 4 * live(buffers, len(t.infos)), 4 * assign(buffers)
+	return l, l.segments(convs, o.Batch, o.Threads)
 }
 
 func live(buffers []*buffer, nodes int) int64 {

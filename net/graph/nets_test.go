@@ -109,6 +109,13 @@ func checkPlacement(t *testing.T, p *graph.Plan, w graph.Weights, o graph.Option
 	}
 }
 
+// allocated returns how many bytes were allocated so far.
+func allocated() uint64 {
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return s.TotalAlloc
+}
+
 // TestArena checks what is promised of SqueezeNet at batch 1: 7 MB, and, on one
 // thread, no more than maxScratch on top for Winograd's algorithm. Keeping all nodes takes
 // more.
@@ -119,10 +126,18 @@ func TestArena(t *testing.T) {
 	}
 	w := random(t, m)
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		skipSlow(t, set)
 		size := func(o graph.Options) int64 {
 			o.Set = set
 			p := compile(t, m, w, o)
-			p.Close()
+			defer p.Close()
+			before := allocated()
+			if err := p.Run(); err != nil {
+				t.Fatal(err)
+			}
+			if n := allocated() - before; n > 10_000 {
+				t.Errorf("%v: the first run allocates %d bytes that the arena does not count", o.Algo, n)
+			}
 			return p.ArenaBytes()
 		}
 		for threads := range 2 {
