@@ -48,6 +48,9 @@ func (o *Options) resolve() error {
 	if o.Threads < 0 || o.Threads > maxThreads {
 		return fmt.Errorf("threads is %d, expected 1 to %d (0: GOMAXPROCS)", o.Threads, maxThreads)
 	}
+	if o.Algo > kernels.Winograd {
+		return fmt.Errorf("algorithm is %v, expected auto, direct or winograd", o.Algo)
+	}
 	o.Batch = cmp.Or(o.Batch, 1)
 	o.Threads = cmp.Or(o.Threads, runtime.GOMAXPROCS(0))
 	if o.Set == nil {
