@@ -2,7 +2,7 @@
 .PHONY: help generate check test test-isa test-arm64 test-arm64-net enc mca bench compare profile
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 generate: ## rewrite every generated file
 	go run ./asmgen
