@@ -12,6 +12,7 @@
 //	peak-%   of the FMA peak of the same instruction set and thread count, measured right before and after
 //	FLOP/B   those operations per byte of input, output and weights, once each
 //	GB/s     bytes of input, output and weights, once each (dense layers, which memory limits)
+//	pick     1 if the rule picks this algorithm for the layer, 0 if another, where there are several
 //	read-%   of the bandwidth of plainly reading as many bytes, measured right before and after
 //
 // Command bench/run records interleaved samples of them.

@@ -69,12 +69,6 @@ func (m *Machine) StoreRow(v vec.V, tile vec.Rows, i int) {
 	m.ctx.VMOVUPS(v, tile.(*rows).at(i, 0))
 }
 
-func (m *Machine) NextVector(tile vec.Rows) {
-	for _, b := range tile.(*rows).bases {
-		m.AddVectors(b, 1)
-	}
-}
-
 // embedded reports whether multiply-adds broadcast their memory operand
 // themselves. That saves a register and an instruction, but loads once per
 // multiply-add: with two vectors a row, an explicit broadcast halves the loads,

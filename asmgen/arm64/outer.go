@@ -80,12 +80,6 @@ func (m *Machine) StoreRow(v vec.V, tile vec.Rows, i int) {
 	}
 }
 
-func (m *Machine) NextVector(tile vec.Rows) {
-	for _, b := range tile.(*rows).bases {
-		m.AddVectors(b, 1)
-	}
-}
-
 const (
 	// head is how many loads come before the first multiply-add, and ahead how many
 	// multiply-adds lie between another load and the first use of what it loads: an

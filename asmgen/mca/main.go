@@ -39,9 +39,9 @@ type target struct {
 	limits                      map[string][]float64 // by function, least shares of the multiply-add bound
 }
 
-// The limits of the AVX tiles are what the models said when the tiles were chosen,
-// which was by measuring: znver4's knows little of loads of 64 bytes, and tiles one
-// vector wide load as often as they multiply.
+// The limits of the AVX tiles are gates against getting worse, a little under what the
+// models say: those tiles were chosen by measuring. Why znver4's model is so far from
+// the bound was not looked into; tiles one vector wide load as often as they multiply.
 var targets = []target{
 	{"neon", "arm64", "aarch64-linux-gnu", "+neon", "fmla",
 		[]string{"neoverse-n1", "neoverse-v1", "neoverse-v2", "cortex-a55"}, map[string][]float64{

@@ -71,11 +71,9 @@ type Machine interface {
 	// Rows prepares the addressing of n rows that lie stride bytes apart.
 	Rows(stride R, n int) Rows
 
-	// LoadRow and StoreRow access the vector at the start of row i; NextVector moves
-	// all rows by a vector.
+	// LoadRow and StoreRow access the vector at the start of row i.
 	LoadRow(rows Rows, i int) V
 	StoreRow(v V, rows Rows, i int)
-	NextVector(rows Rows)
 
 	// Outer adds steps outer products to the accumulators: for each step k, row m and
 	// vector v, acc[m][v] += rows[m][k]·w[k][v], where w is a run of len(acc[0])
