@@ -148,3 +148,22 @@ func TestGODEBUG(t *testing.T) {
 		t.Errorf("cpu.avx512f=on: %v, expected %v", got, all)
 	}
 }
+
+// TestPeakFMAs: a wrong number of multiply-adds in a round would falsify every
+// peak-%. It must be the generated loop's.
+func TestPeakFMAs(t *testing.T) {
+	for _, n := range native {
+		inside, count := false, 0
+		for _, line := range generated(t, n.set.ISA) {
+			if strings.HasPrefix(line, "TEXT") {
+				inside = strings.Contains(line, "·FMAPeak(")
+			}
+			if inside && (strings.Contains(line, "VFMADD") || strings.Contains(line, "VFMLA")) {
+				count++
+			}
+		}
+		if want := n.set.PeakFMAs / n.set.Lanes; count != want {
+			t.Errorf("%v: a round of FMAPeak has %d vector multiply-adds, PeakFMAs says %d", n.set.ISA, count, want)
+		}
+	}
+}
