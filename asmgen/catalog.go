@@ -12,6 +12,8 @@ import (
 var catalog = []row{
 	{"avx2", "f32", recipes.Conv, recipes.Tile{Rows: 6, Cols: 16}},
 	{"avx2", "f32", recipes.Conv, recipes.Tile{Rows: 14, Cols: 8}},
+	{"avx2", "f32", recipes.Product, recipes.Tile{Rows: 6, Cols: 16}},
+	{"avx2", "f32", recipes.Product, recipes.Tile{Rows: 14, Cols: 8}},
 	{"avx2", "f32", recipes.MaxPool3x3s2, recipes.Tile{}},
 	{"avx2", "f32", recipes.Window, recipes.Tile{}},
 	{"avx2", "f32", recipes.Elementwise, recipes.Tile{}},
@@ -24,6 +26,8 @@ var catalog = []row{
 
 	{"avx512", "f32", recipes.Conv, recipes.Tile{Rows: 14, Cols: 32}},
 	{"avx512", "f32", recipes.Conv, recipes.Tile{Rows: 28, Cols: 16}},
+	{"avx512", "f32", recipes.Product, recipes.Tile{Rows: 14, Cols: 32}},
+	{"avx512", "f32", recipes.Product, recipes.Tile{Rows: 28, Cols: 16}},
 	{"avx512", "f32", recipes.MaxPool3x3s2, recipes.Tile{}},
 	{"avx512", "f32", recipes.Window, recipes.Tile{}},
 	{"avx512", "f32", recipes.Elementwise, recipes.Tile{}},
@@ -36,6 +40,8 @@ var catalog = []row{
 
 	{"neon", "f32", recipes.Conv, recipes.Tile{Rows: 8, Cols: 8}},
 	{"neon", "f32", recipes.Conv, recipes.Tile{Rows: 16, Cols: 4}},
+	{"neon", "f32", recipes.Product, recipes.Tile{Rows: 8, Cols: 8}},
+	{"neon", "f32", recipes.Product, recipes.Tile{Rows: 16, Cols: 4}},
 	{"neon", "f32", recipes.MaxPool3x3s2, recipes.Tile{}},
 	{"neon", "f32", recipes.Window, recipes.Tile{}},
 	{"neon", "f32", recipes.Elementwise, recipes.Tile{}},

@@ -65,7 +65,7 @@ func generate() (map[string][]byte, error) {
 		for ; i < len(catalog) && catalog[i].isa == r.isa && catalog[i].recipe.File == r.recipe.File; i++ {
 			r := catalog[i]
 			names := r.recipe.Emit(m, r.tile)
-			if r.recipe.Table {
+			if r.recipe.Table != "" {
 				table(&tables, r, names)
 			}
 		}
@@ -88,9 +88,9 @@ func generate() (map[string][]byte, error) {
 
 // table declares the list of a tile's functions, lowest tile first.
 func table(w *bytes.Buffer, r row, names []string) {
-	name := fmt.Sprintf("ConvX%d", r.tile.Cols)
-	fmt.Fprintf(w, "\n// %s lists the heights of the tile conv_%s_%dx%d_%s.\n", name, r.typ, r.tile.Rows, r.tile.Cols, r.isa)
-	fmt.Fprintf(w, "var %s = [...]func(dst, src, weights, bias *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles int, lo float32){\n", name)
+	name := strings.Replace(names[0], "1x", "X", 1) // ConvX16 of Conv1x16 and so on
+	fmt.Fprintf(w, "\n// %s lists the heights of the tile %s_%s_%dx%d_%s.\n", name, r.recipe.File, r.typ, r.tile.Rows, r.tile.Cols, r.isa)
+	fmt.Fprintf(w, "var %s = [...]%s{\n", name, r.recipe.Table)
 	for _, n := range names {
 		fmt.Fprintf(w, "\t%s,\n", n)
 	}

@@ -25,7 +25,7 @@ func BenchmarkKernel(b *testing.B) {
 			}
 			b.Run("layer="+n.Name, func(b *testing.B) {
 				eachISA(b, func(b *testing.B, set *kernels.Set) {
-					for _, t := range []kernels.ConvTile{set.Conv, set.ConvNarrow} {
+					for _, t := range []kernels.Tile{set.Wide, set.Narrow} {
 						b.Run("kernel="+t.Name(set.ISA), func(b *testing.B) { tile(b, set, t, conv.ConvShape(n.In[0])) })
 					}
 				})
@@ -35,9 +35,9 @@ func BenchmarkKernel(b *testing.B) {
 }
 
 // tile measures one line of one tile of a convolution like s.
-func tile(b *testing.B, set *kernels.Set, t kernels.ConvTile, s kernels.ConvShape) {
+func tile(b *testing.B, set *kernels.Set, t kernels.Tile, s kernels.ConvShape) {
 	s.In, s.Out, s.Groups, s.Pad = s.In/s.Groups, t.Width, 1, 0
-	pixels := len(t.Heights)
+	pixels := t.Height()
 	r := rand.New(rand.NewPCG(seed, 0))
 	weights := make([]float32, s.Weights())
 	for i := range weights {

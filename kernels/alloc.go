@@ -8,7 +8,7 @@ const align = 64
 
 // Alloc returns n zeroed float32 values that start at a cache line. Large blocks
 // ask the operating system for huge pages, which keeps address translation out of
-// the way when weights are streamed.
+// the way: the values of a layer lie on more small pages than a processor remembers.
 func Alloc(n int) []float32 {
 	const extra = align / 4
 	buf := make([]float32, n+extra)

@@ -21,7 +21,7 @@ type Conv struct {
 
 // A convBlock is one column of tiles: the output channels that share a panel.
 type convBlock struct {
-	tile    *ConvTile
+	tile    *Tile
 	in      int // first input channel of its group
 	out     int // first output channel
 	width   int // output channels, at most tile.Width
@@ -154,7 +154,7 @@ func (c *Conv) Bind(dst, src View, threads int) (Task, error) {
 	case s.KH == 1 && s.KW == 1 && s.Stride == 1 && src.flat() && out.flat():
 		// Eight tiles a line keep the ragged end small and the call rare.
 		t.flatPixels = total
-		t.lines = max(1, total/(8*len(c.set.Conv.Heights)))
+		t.lines = max(1, total/(8*c.set.Wide.Height()))
 		t.maxLine = total/t.lines + 1
 	default:
 		t.lines, t.linePixels, t.maxLine = out.N*out.H, out.W, out.W
@@ -191,45 +191,79 @@ func (t *convTask) Chunk(worker, i int) {
 	}
 	b := &t.blocks[i/t.lineChunks()]
 	first := i % t.lineChunks() * t.lineStep
-	for line := first; line < min(first+t.lineStep, t.lines); line++ {
+	last := min(first+t.lineStep, t.lines)
+	tiles := (t.maxLine + b.tile.Height() - 1) / b.tile.Height()
+	ahead := t.ahead(b, t.shape.K(), (last-first)*tiles)
+	for line := first; line < last; line++ {
+		next := ahead.at((line - first) * tiles)
 		if t.linePixels > 0 {
 			n, y := line/t.interior.H, line%t.interior.H
 			src := t.src.Index(n, y*t.shape.Stride, 0, b.in)
-			t.line(worker, b, t.interior.Index(n, y, 0, b.out), src, t.linePixels)
+			t.line(worker, b, next, ahead.pace, t.interior.Index(n, y, 0, b.out), src, t.linePixels)
 		} else {
 			p0 := line * t.flatPixels / t.lines
 			p1 := (line + 1) * t.flatPixels / t.lines
-			t.line(worker, b, t.interior.Offset+p0*t.dst.Pixel+b.out, t.src.Offset+p0*t.src.Pixel+b.in, p1-p0)
+			t.line(worker, b, next, ahead.pace, t.interior.Offset+p0*t.dst.Pixel+b.out, t.src.Offset+p0*t.src.Pixel+b.in, p1-p0)
 		}
 	}
 }
 
+// An ahead is the panel behind the one in use, as it is prefetched: in equal parts by
+// the tiles that use the other, so that it comes from memory without a burst.
+type ahead struct {
+	weights []float32 // from that panel on
+	step    int       // floats a tile
+	pace    int       // bytes a step of a tile's sum
+}
+
+// ahead is for tiles with sums of k terms that all use block b.
+func (c *Conv) ahead(b *convBlock, k, tiles int) ahead {
+	panel := k * b.tile.Width
+	if b.weights+panel == len(c.panels) {
+		return ahead{weights: c.panels[b.weights:]}
+	}
+	return ahead{c.panels[b.weights+panel:], panel / tiles, pace(b.tile.Width, tiles)}
+}
+
+// pace is how many bytes a step of each of tiles must prefetch for all of them to
+// prefetch a panel of as many rows as their sums have steps.
+func pace(width, tiles int) int { return (4*width + tiles - 1) / tiles }
+
+// at is where the tile with a number begins.
+func (a ahead) at(tile int) *float32 { return &a.weights[min(tile*a.step, len(a.weights)-1)] }
+
 // line computes pixels output pixels of one block, from indices into the two
 // views' memory.
-func (t *convTask) line(worker int, b *convBlock, dst, src, pixels int) {
+func (t *convTask) line(worker int, b *convBlock, next *float32, pace, dst, src, pixels int) {
 	w, bias := &t.panels[b.weights], &t.bias[b.bias]
 	if b.width == b.tile.Width {
-		b.tile.run(t.dst.Data[dst:], t.src.Data[src:], w, bias, t.offsets, t.segLen, t.srcStride, t.dstStride, pixels, t.lo)
+		b.tile.conv(t.dst.Data[dst:], t.src.Data[src:], w, bias, next, t.offsets, t.segLen, t.srcStride, t.dstStride, pixels, pace, t.lo)
 		return
 	}
 	// A tile always writes its full width: go through a buffer of that width.
 	edge := t.of(worker)
-	b.tile.run(edge, t.src.Data[src:], w, bias, t.offsets, t.segLen, t.srcStride, b.tile.Width, pixels, t.lo)
+	b.tile.conv(edge, t.src.Data[src:], w, bias, next, t.offsets, t.segLen, t.srcStride, b.tile.Width, pixels, pace, t.lo)
 	for p := range pixels {
 		copy(t.dst.Data[dst+p*t.dstStride:][:b.width], edge[p*b.tile.Width:])
 	}
 }
 
-// run computes pixels output pixels in tiles of almost equal height.
-func (t *ConvTile) run(dst, src []float32, weights, bias *float32, offsets []int, segLen, srcStride, dstStride, pixels int, lo float32) {
-	tiles := (pixels + len(t.Heights) - 1) / len(t.Heights)
-	height, taller := pixels/tiles, pixels%tiles
+// cut divides n pixels into tiles of almost equal height: taller ones of height+1
+// and then lower ones of height.
+func (t *Tile) cut(n int) (height, taller, lower int) {
+	tiles := (n + t.Height() - 1) / t.Height()
+	return n / tiles, n % tiles, tiles - n%tiles
+}
+
+// conv computes pixels output pixels.
+func (t *Tile) conv(dst, src []float32, weights, bias, next *float32, offsets []int, segLen, srcStride, dstStride, pixels, pace int, lo float32) {
+	height, taller, lower := t.cut(pixels)
 	if taller > 0 {
-		t.Heights[height](&dst[0], &src[0], weights, bias, &offsets[0], len(offsets), segLen, srcStride, dstStride, taller, lo)
+		t.Conv[height](&dst[0], &src[0], weights, bias, next, &offsets[0], len(offsets), segLen, srcStride, dstStride, taller, pace, lo)
 		done := taller * (height + 1)
 		dst, src = dst[done*dstStride:], src[done*srcStride:]
 	}
-	t.Heights[height-1](&dst[0], &src[0], weights, bias, &offsets[0], len(offsets), segLen, srcStride, dstStride, tiles-taller, lo)
+	t.Conv[height-1](&dst[0], &src[0], weights, bias, next, &offsets[0], len(offsets), segLen, srcStride, dstStride, lower, pace, lo)
 }
 
 // ring writes act(bias) to the pixels that only the padding of a 1×1 convolution

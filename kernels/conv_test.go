@@ -133,7 +133,7 @@ func TestConvChannels(t *testing.T) {
 			for out := 1; out <= 67; out++ {
 				test(5, out, 1)
 			}
-			for _, out := range kerneltest.Sizes(set.Conv.Width, set.ConvNarrow.Width) {
+			for _, out := range kerneltest.Sizes(set.Wide.Width, set.Narrow.Width) {
 				test(2, out, 1)
 				test(6, 3*out, 3) // the tiles start anew in each group
 			}
@@ -150,9 +150,9 @@ func TestConvChannels(t *testing.T) {
 // remainder of the tiles' heights.
 func TestConvLines(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		wide, narrow := len(set.Conv.Heights), len(set.ConvNarrow.Heights)
+		wide, narrow := len(set.Wide.Conv), len(set.Narrow.Conv)
 		// A full wide tile and a ragged narrow one.
-		out := set.Conv.Width + set.ConvNarrow.Width/2 + 1
+		out := set.Wide.Width + set.Narrow.Width/2 + 1
 		for w := 1; w <= 2*max(wide, narrow)+1; w++ {
 			conv(2, w, 2, out, 3, 1, 1, 1).test(t, set, layout{}, layout{halo: 1}, 1)
 			conv(3, 2*w, 2, out, 3, 2, 1, 1).test(t, set, layout{}, layout{halo: 1}, 1)
@@ -221,7 +221,7 @@ func TestConvRing(t *testing.T) {
 func TestConvDense(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, size := range [][3]int{{1, 1, 1}, {1, 1, 37}, {2, 3, 5}, {6, 6, 16}} {
-			for _, out := range append(kerneltest.Sizes(set.Conv.Width, set.ConvNarrow.Width), 1000) {
+			for _, out := range append(kerneltest.Sizes(set.Wide.Width, set.Narrow.Width), 1000) {
 				h, w, in := size[0], size[1], size[2]
 				c := conv(h, w, in, out, 0, 1, 0, 1)
 				c.KH, c.KW = h, w
@@ -309,8 +309,8 @@ func TestConvNaN(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, base := range []convCase{
-			conv(4, 5, 3, set.Conv.Width+1, 3, 1, 1, 1),
-			conv(4, 5, 2, set.ConvNarrow.Width, 1, 1, 0, 1),
+			conv(4, 5, 3, set.Wide.Width+1, 3, 1, 1, 1),
+			conv(4, 5, 2, set.Narrow.Width, 1, 1, 0, 1),
 		} {
 			for _, relu := range []bool{false, true} {
 				c := base

@@ -159,14 +159,14 @@ func TestDigestWinograd(t *testing.T) {
 // range of output channels alone gives what it gives within the whole layer.
 func TestDigestTiles(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		c := conv(5, 29, 7, 2*set.Conv.Width+set.ConvNarrow.Width+3, 3, 1, 1, 1)
+		c := conv(5, 29, 7, 2*set.Wide.Width+set.Narrow.Width+3, 3, 1, 1, 1)
 		d := c.data()
 		source := d.src.in(layout{halo: 1})
 		src := source.view(make([]float32, source.size()))
 		whole := kernels.NewView(1, 5, 29, c.Out, 0)
 		run(bindConv(t, set, c, whole, src, 1), 1)
 
-		for _, width := range kerneltest.Sizes(set.ConvNarrow.Width, set.Conv.Width) {
+		for _, width := range kerneltest.Sizes(set.Narrow.Width, set.Wide.Width) {
 			for first := 0; first+width <= c.Out; first += width {
 				s := c.ConvShape
 				s.Out = width

@@ -9,9 +9,9 @@ func (c *Conv) cut(k int, bias []float32) {
 	size, columns := 0, 0
 	for g := range s.Groups {
 		for n := 0; n < out; {
-			tile := &c.set.Conv
-			if out-n <= c.set.ConvNarrow.Width {
-				tile = &c.set.ConvNarrow
+			tile := &c.set.Wide
+			if out-n <= c.set.Narrow.Width {
+				tile = &c.set.Narrow
 			}
 			width := min(tile.Width, out-n)
 			c.blocks = append(c.blocks, convBlock{tile, g * in, g*out + n, width, size, columns})

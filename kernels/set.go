@@ -28,18 +28,46 @@ import (
 // A segment is a contiguous run of inputs: a kernel row, or a kernel pixel with
 // groups. lo is 0 for ReLU, -Inf for none; a NaN in acc stays. segs, segLen and
 // tiles are at least 1.
-type ConvFunc = func(dst, src, weights, bias *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles int, lo float32)
+//
+// Meanwhile weights that come later are prefetched, from next on, pace bytes for each
+// step of a sum; both may be anything.
+type ConvFunc = func(dst, src, weights, bias, next *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles, pace int, lo float32)
 
-// A ConvTile is one tile shape in every height that it comes in.
-type ConvTile struct {
-	Width   int        // output channels
-	Heights []ConvFunc // Heights[m-1] computes m pixels at a time
+// A ProductFunc computes matrix products of one shape, for each of points one with
+// tiles·M rows, W columns and sums of k terms:
+//
+//	for p := range points {
+//		for t := range tiles {
+//			for m := range M {
+//				for n := range W {
+//					acc := 0
+//					for j := range k {
+//						acc = fma(src[p*srcPoint+(t*M+m)*srcStride+j], weights[(p*k+j)*W+n], acc)
+//					}
+//					dst[p*dstPoint+(t*M+m)*dstStride+n] = acc
+//				}
+//			}
+//		}
+//	}
+//
+// points, k and tiles are at least 1; next and pace are ConvFunc's.
+type ProductFunc = func(dst, src, weights, next *float32, points, k, tiles, srcPoint, dstPoint, srcStride, dstStride, pace int)
+
+// A Tile is one tile shape in every height that it comes in: Conv[m-1] and
+// Product[m-1] compute m pixels, or rows, at a time.
+type Tile struct {
+	Width   int // output channels, or columns
+	Conv    []ConvFunc
+	Product []ProductFunc
 }
+
+// Height is that of the highest tile.
+func (t Tile) Height() int { return len(t.Conv) }
 
 // Name returns the tile's name in benchmarks, conv_f32_14x32_avx512 for 14 pixels ×
 // 32 channels.
-func (t ConvTile) Name(isa ISA) string {
-	return fmt.Sprintf("conv_f32_%dx%d_%v", len(t.Heights), t.Width, isa)
+func (t Tile) Name(isa ISA) string {
+	return fmt.Sprintf("conv_f32_%dx%d_%v", t.Height(), t.Width, isa)
 }
 
 // A Set holds the kernels of one instruction set, one field per family. Channel
@@ -49,9 +77,9 @@ type Set struct {
 	ISA   ISA
 	Lanes int // float32 values in a vector
 
-	// Conv is the tile for most layers; ConvNarrow, one vector wide, wastes nothing
-	// where the channels left are too few for Conv.
-	Conv, ConvNarrow ConvTile
+	// Wide is the tile for most layers; Narrow, of one vector, wastes nothing where the
+	// channels left are too few for Wide.
+	Wide, Narrow Tile
 
 	// MaxPool3x3s2 computes a row of 3×3 windows, stride 2:
 	//
@@ -155,10 +183,12 @@ type Set struct {
 	ReadPeak func(dst, src *float32, n int)
 }
 
+var scalarTile = Tile{4, []ConvFunc{scalar.Conv1x4, scalar.Conv2x4}, []ProductFunc{scalar.Product1x4, scalar.Product2x4}}
+
 var scalarSet = Set{
 	ISA: Scalar, Lanes: 1,
-	Conv:          ConvTile{4, []ConvFunc{scalar.Conv1x4, scalar.Conv2x4}},
-	ConvNarrow:    ConvTile{4, []ConvFunc{scalar.Conv1x4, scalar.Conv2x4}},
+	Wide:          scalarTile,
+	Narrow:        scalarTile,
 	MaxPool3x3s2:  scalar.MaxPool3x3s2,
 	MaxPool:       scalar.MaxPool,
 	AvgPool:       scalar.AvgPool,

@@ -12,8 +12,8 @@ const peakFMAs = 12
 
 var avx2Set = Set{
 	ISA: AVX2, Lanes: 8,
-	Conv:          ConvTile{16, avx2.ConvX16[:]},
-	ConvNarrow:    ConvTile{8, avx2.ConvX8[:]},
+	Wide:          Tile{16, avx2.ConvX16[:], avx2.ProductX16[:]},
+	Narrow:        Tile{8, avx2.ConvX8[:], avx2.ProductX8[:]},
 	MaxPool3x3s2:  avx2.MaxPool3x3s2,
 	MaxPool:       avx2.MaxPool,
 	AvgPool:       avx2.AvgPool,
@@ -32,8 +32,8 @@ var avx2Set = Set{
 
 var avx512Set = Set{
 	ISA: AVX512, Lanes: 16,
-	Conv:          ConvTile{32, avx512.ConvX32[:]},
-	ConvNarrow:    ConvTile{16, avx512.ConvX16[:]},
+	Wide:          Tile{32, avx512.ConvX32[:], avx512.ProductX32[:]},
+	Narrow:        Tile{16, avx512.ConvX16[:], avx512.ProductX16[:]},
 	MaxPool3x3s2:  avx512.MaxPool3x3s2,
 	MaxPool:       avx512.MaxPool,
 	AvgPool:       avx512.AvgPool,

@@ -9,8 +9,8 @@ const peakFMAs = 24
 
 var neonSet = Set{
 	ISA: NEON, Lanes: 4,
-	Conv:          ConvTile{8, neon.ConvX8[:]},
-	ConvNarrow:    ConvTile{4, neon.ConvX4[:]},
+	Wide:          Tile{8, neon.ConvX8[:], neon.ProductX8[:]},
+	Narrow:        Tile{4, neon.ConvX4[:], neon.ProductX4[:]},
 	MaxPool3x3s2:  neon.MaxPool3x3s2,
 	MaxPool:       neon.MaxPool,
 	AvgPool:       neon.AvgPool,

@@ -50,15 +50,23 @@ func rows(t *testing.T, what string, got []float32, rows, cols, stride int, want
 // Both are also within the bound of the exact sum, or the bound is wrong.
 func TestConvTiles(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for i, tile := range []kernels.ConvTile{set.Conv, set.ConvNarrow} {
+		for i, tile := range []kernels.Tile{set.Wide, set.Narrow} {
 			name := [...]string{"wide", "narrow"}[i]
 			if tile.Width%set.Lanes != 0 {
 				t.Errorf("the %s tile is %d channels wide, no multiple of %d lanes", name, tile.Width, set.Lanes)
 			}
-			for i, f := range tile.Heights {
+			for i, f := range tile.Conv {
 				t.Run(fmt.Sprintf("%s=%dx%d", name, i+1, tile.Width), func(t *testing.T) {
 					testConvTile(t, f, i+1, tile.Width, mulAdd(set.ISA))
 					testConvTileNaN(t, f, i+1, tile.Width)
+				})
+			}
+			if len(tile.Product) != tile.Height() {
+				t.Fatalf("the %s tile has %d heights for products, %d for convolutions", name, len(tile.Product), tile.Height())
+			}
+			for i, f := range tile.Product {
+				t.Run(fmt.Sprintf("product %s=%dx%d", name, i+1, tile.Width), func(t *testing.T) {
+					testProduct(t, f, i+1, tile.Width, mulAdd(set.ISA))
 				})
 			}
 		}
@@ -105,7 +113,7 @@ func testConvTile(t *testing.T, f kernels.ConvFunc, height, width int, mulAdd fu
 						bias := biasMem.load(side, biases)
 						off := offsetMem.loadInts(side, offsets)
 						dst := dstMem.blank(side, (pixels-1)*dstStride+width)
-						f(&dst[0], &src[0], &weights[0], &bias[0], &off[0], segs, segLen, srcStride, dstStride, tiles, lo)
+						f(&dst[0], &src[0], &weights[0], &bias[0], &weights[0], &off[0], segs, segLen, srcStride, dstStride, tiles, 7, lo)
 
 						what := fmt.Sprintf("segs=%d segLen=%d tiles=%d srcStride=%d dstStride=%d lo=%v, %s", segs, segLen, tiles, srcStride, dstStride, lo, sides[side])
 						sums := make([]float64, pixels*width)
@@ -141,6 +149,48 @@ func testConvTile(t *testing.T, f kernels.ConvFunc, height, width int, mulAdd fu
 	}
 }
 
+// testProduct compares one height of a tile with the loops of ProductFunc, bit for bit.
+func testProduct(t *testing.T, f kernels.ProductFunc, height, width int, mulAdd func(x, y, z float32) float32) {
+	const maxPoints, maxK, maxTiles, gap = 3, 9, 3, 5
+	values := kerneltest.Random(1, maxPoints*(maxTiles*height*(maxK+gap)+gap))
+	panel := kerneltest.Random(2, maxPoints*maxK*width)
+	dstMem := guarded(t, maxPoints*(maxTiles*height*(width+gap)+gap))
+	srcMem := guarded(t, len(values))
+	weightMem := guarded(t, len(panel))
+	for points := 1; points <= maxPoints; points++ {
+		for k := 1; k <= maxK; k++ {
+			for tiles := 1; tiles <= maxTiles; tiles++ {
+				rowCount := tiles * height
+				for side := range sides {
+					srcStride, dstStride := k+points%2*gap, width+tiles%2*gap
+					// The points lie apart, and in the destination in no order: backwards.
+					srcPoint := (rowCount-1)*srcStride + k + k%2*gap
+					dstPoint := (rowCount-1)*dstStride + width + gap
+					src := srcMem.load(side, values[:(points-1)*srcPoint+(rowCount-1)*srcStride+k])
+					weights := weightMem.load(side, panel[:points*k*width])
+					dst := dstMem.blank(side, (points-1)*dstPoint+(rowCount-1)*dstStride+width)
+					last := (points - 1) * dstPoint
+					f(&dst[last], &src[0], &weights[0], &weights[0], points, k, tiles, srcPoint, -dstPoint, srcStride, dstStride, 7)
+					for p := range points {
+						at := last - p*dstPoint
+						part := dst[at:min(at+dstPoint, len(dst))]
+						rows(t, fmt.Sprintf("point %d of %d, k=%d tiles=%d, %s", p, points, k, tiles, sides[side]), part, rowCount, width, dstStride, func(m, n int) float64 {
+							acc := float32(0)
+							for j := range k {
+								acc = mulAdd(src[p*srcPoint+m*srcStride+j], weights[(p*k+j)*width+n], acc)
+							}
+							return float64(acc)
+						}, nil)
+					}
+					if t.Failed() {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
 // testConvTileNaN puts a NaN into one pixel at a time, and then into one bias:
 // it must fill that row, or that column, of the tile and nothing else, with ReLU
 // and without.
@@ -153,7 +203,7 @@ func testConvTileNaN(t *testing.T, f kernels.ConvFunc, height, width int) {
 	offset := 0
 	check := func(lo float32, what string, at int) {
 		t.Helper()
-		f(&dst[0], &src[0], &weights[0], &bias[0], &offset, 1, 1, 1, width, 1, lo)
+		f(&dst[0], &src[0], &weights[0], &bias[0], nil, &offset, 1, 1, 1, width, 1, 0, lo)
 		rows(t, fmt.Sprintf("NaN in %s %d, lo=%v", what, at, lo), dst, height, width, width,
 			func(m, n int) float64 {
 				return float64(max(ref.FMA(src[m], weights[n], bias[n]), lo))

@@ -11,6 +11,9 @@ import (
 const (
 	winogradTile = 6
 	points       = winogradTile * winogradTile
+
+	// pointBytes is how much of the level-1 cache weights should take.
+	pointBytes = 8 << 10
 )
 
 // winogradFor returns the algorithm for a convolution, nil if it has none: F(m, r)
@@ -139,8 +142,6 @@ type winogradTask struct {
 	inPoint  int                                      // floats between the matrices of transformed inputs
 	outPoint int                                      // floats between the matrices of products
 	layout   struct{ in, out, phases, tmp, edge int } // offsets in scratch
-	zeros    []float32                                // in the place of the bias, which only outputs have
-	offsets  []int                                    // one segment, from the start
 }
 
 func (c *Conv) bindWinograd(dst, src View, threads int) (Task, error) {
@@ -158,9 +159,9 @@ func (c *Conv) bindWinograd(dst, src View, threads int) (Task, error) {
 	if s.Stride > 1 || t.channels > s.In {
 		t.phaseW = dst.W + a.R - 1
 	}
-	width := c.set.Conv.Width
-	// Half of the cache for transformed inputs and products leaves room for weights.
-	rows := Level2() / 2 / (4 * points * t.cols * (t.channels + width))
+	width := c.set.Wide.Width
+	// Two thirds of the cache for transformed inputs and products leaves room for weights.
+	rows := Level2() * 2 / 3 / (4 * points * t.cols * (t.channels + width))
 	t.blockRows = min((t.rows+max(rows, 1)-1)/max(rows, 1), max(t.rows/2, 1)) // two rows at least: the last may overlap
 	chunks := dst.N * t.blockRows
 	for t.parts = 1; t.parts < len(c.blocks) && threads > 1 && (chunks*t.parts)%threads != 0 && chunks*t.parts < 4*threads; {
@@ -184,7 +185,6 @@ func (c *Conv) bindWinograd(dst, src View, threads int) (Task, error) {
 		t.layout.phases = reserve(phaseRows * t.phaseW * t.channels)
 	}
 	t.scratch = newScratch(threads, size)
-	t.zeros, t.offsets = Alloc(width), []int{0}
 	return t, nil
 }
 
@@ -294,12 +294,24 @@ func (t *winogradTask) phases(buf []float32, n, y0, y1 int) []float32 {
 }
 
 // multiply computes the products of one block of output channels: 36 matrix
-// products with the kernel of 1×1 convolutions.
+// products. Tiles of two heights take two calls, for a few points at a time, so that the
+// second finds their weights in the level-1 cache; both prefetch the next points'.
 func (t *winogradTask) multiply(buf []float32, b *convBlock, tiles int) {
-	channels, width := t.winogradIn(), b.tile.Width
-	for p := range points {
-		w := &t.panels[b.weights+p*channels*width]
-		b.tile.run(buf[t.layout.out+p*t.outPoint:], buf[t.layout.in+p*t.inPoint+b.in:], w, &t.zeros[0], t.offsets, channels, t.channels, width, tiles, lowest(false))
+	k, width := t.winogradIn(), b.tile.Width
+	height, taller, lower := b.tile.cut(tiles)
+	pace := pace(width, taller+lower)
+	step := min(max(pointBytes/(4*k*width), 1), points)
+	for p := 0; p < points; p += step {
+		n := min(step, points-p)
+		in, out := buf[t.layout.in+p*t.inPoint+b.in:], buf[t.layout.out+p*t.outPoint:]
+		w, ahead := t.panels[b.weights+p*k*width:], t.panels[min(b.weights+(p+n)*k*width, len(t.panels)-1):]
+		if taller > 0 {
+			b.tile.Product[height](&out[0], &in[0], &w[0], &ahead[0], n, k, taller, t.inPoint, t.outPoint, t.channels, width, pace)
+			done := taller * (height + 1)
+			in, out = in[done*t.channels:], out[done*width:]
+			ahead = ahead[min(n*k*width*taller/(taller+lower), len(ahead)-1):]
+		}
+		b.tile.Product[height-1](&out[0], &in[0], &w[0], &ahead[0], n, k, lower, t.inPoint, t.outPoint, t.channels, width, pace)
 	}
 }
 

@@ -289,8 +289,8 @@ func TestWinogradLayouts(t *testing.T) {
 func manyRows(set *kernels.Set) convCase {
 	const in, points = 16, 36
 	// Two rows of tiles fill half of the cache; there are five.
-	tiles := kernels.Level2()/2/(2*4*points*(in+set.Conv.Width)) + 1
-	return conv(18, 4*tiles, in, set.Conv.Width+1, 3, 1, 1, 1)
+	tiles := kernels.Level2()/2/(2*4*points*(in+set.Wide.Width)) + 1
+	return conv(18, 4*tiles, in, set.Wide.Width+1, 3, 1, 1, 1)
 }
 
 // TestWinogradThreads compares bit for bit: neither the thread count nor the parts
@@ -299,9 +299,9 @@ func TestWinogradThreads(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for i, c := range []convCase{
 			manyRows(set),
-			conv(27, 27, 16, 3*set.Conv.Width+1, 3, 1, 1, 1),
-			conv(27, 26, 24, 4*set.Conv.Width, 5, 1, 2, 2),
-			conv(41, 43, 3, 3*set.Conv.Width, 7, 2, 0, 1),
+			conv(27, 27, 16, 3*set.Wide.Width+1, 3, 1, 1, 1),
+			conv(27, 26, 24, 4*set.Wide.Width, 5, 1, 2, 2),
+			conv(41, 43, 3, 3*set.Wide.Width, 7, 2, 0, 1),
 		} {
 			var one []float32
 			for threads := 1; threads <= 3; threads++ {
@@ -409,7 +409,7 @@ func TestWinogradNaN(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, c := range []convCase{
-			conv(9, 8, 1, set.Conv.Width+1, 3, 1, 1, 1),
+			conv(9, 8, 1, set.Wide.Width+1, 3, 1, 1, 1),
 			conv(7, 9, 4, 4, 5, 1, 2, 2),
 			conv(14, 15, 1, 3, 7, 2, 1, 1),
 			conv(26, 27, 1, 2, 11, 4, 2, 1),
@@ -622,7 +622,7 @@ func TestShareScratch(t *testing.T) {
 		for threads := 1; threads <= 2; threads++ {
 			cases := []convCase{
 				conv(13, 14, 17, 9, 3, 1, 1, 1),
-				conv(31, 30, 3, set.Conv.Width+1, 7, 2, 0, 1),
+				conv(31, 30, 3, set.Wide.Width+1, 7, 2, 0, 1),
 				conv(9, 9, 4, 10, 5, 1, 2, 2),
 				conv(9, 40, 4, 3, 1, 1, 0, 1), // direct, through a line buffer
 			}
@@ -689,7 +689,7 @@ func TestShareScratchAlone(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		cases := []convCase{
 			conv(13, 14, 17, 9, 3, 1, 1, 1),
-			conv(31, 30, 3, set.Conv.Width+1, 7, 2, 0, 1),
+			conv(31, 30, 3, set.Wide.Width+1, 7, 2, 0, 1),
 			conv(9, 40, 4, 3, 1, 1, 0, 1),
 		}
 		for threads := 1; threads <= 3; threads++ {

@@ -6,131 +6,156 @@ import (
 	"firebench/asmgen/vec"
 )
 
-// Conv is the convolution tile, the one kernel behind convolutions of every size
+// Conv is the convolution tile, the kernel behind direct convolutions of every size
 // and dense layers: functions Conv1xN to ConvMxN for a tile of M×N.
-var Conv = Recipe{"conv", true, func(m vec.Machine, t Tile) []string {
+var Conv = Recipe{"conv", convSignature, func(m vec.Machine, t Tile) []string {
+	return heights("Conv", m, t, convTile)
+}}
+
+// heights emits one function for each height of a tile.
+func heights(family string, m vec.Machine, t Tile, emit func(m vec.Machine, name string, rows, cols int)) []string {
+	vectors := t.Cols / m.Lanes()
+	if need := t.Rows*vectors + m.Scratch(t.Rows, vectors); need > m.Registers() {
+		panic(fmt.Sprintf("%s of %d×%d: %d vector registers, the machine has %d", family, t.Rows, t.Cols, need, m.Registers()))
+	}
 	var names []string
 	for rows := 1; rows <= t.Rows; rows++ {
-		names = append(names, fmt.Sprintf("Conv%dx%d", rows, t.Cols))
-		convTile(m, names[rows-1], rows, t.Cols)
+		names = append(names, fmt.Sprintf("%s%dx%d", family, rows, t.Cols))
+		emit(m, names[rows-1], rows, t.Cols)
 	}
 	return names
-}}
+}
 
 // unrollMACs is how many vector multiply-adds the inner loop holds at least, so
 // that what moves pointers and counts hardly matters.
 const unrollMACs = 56
 
-// How weights are prefetched: memory behind the level-2 cache is slow to start and
-// hardware prefetching stops at every page. A tile of few rows reads its weights as
-// fast as they come, near bytes ahead; a higher one has the time to fetch a line of
-// the next panel with each step.
+// line is the size of a cache line in bytes.
+const line = 64
+
+// A tile of at most nearRows rows reads its weights as fast as they come, and each once:
+// it prefetches its own, near bytes ahead, because memory is slow to start and hardware
+// prefetching stops at every page.
 const (
 	nearRows = 2
 	near     = 4096
-	line     = 64
 )
 
-// prefetched is how many lines of inputs and of weights n steps of the inner loop
-// prefetch: with wide vectors one a step, which costs nothing there. Narrow ones need
-// many instructions for a step, and on in-order cores each one more counts: no more
-// weights than the steps read, and no inputs, which lie in a few long runs.
-func prefetched(m vec.Machine, n, cols int) (inputs, weights int) {
-	if m.Lanes() == 4 {
-		return 0, (n*cols*4 + line - 1) / line
-	}
-	return n, n
+// An inner is the loop over the steps of a sum, the same for both families: the outer
+// products of a column of inputs and a row of weights, and what is prefetched beside
+// them.
+type inner struct {
+	m          vec.Machine
+	rows, cols int
+	acc        [][]vec.V
+	tile       vec.Rows
+	w          vec.R // weights of the next step
+	ahead      vec.R // inputs of the next tile, where tiles lie side by side; or nil
+	next, pace vec.R // weights of the next panel, and how many bytes of them a step asks for; or nil
 }
 
-func convTile(m vec.Machine, name string, rows, cols int) {
-	vectors := cols / m.Lanes()
-	if need := rows*vectors + m.Scratch(rows, vectors); need > m.Registers() {
-		panic(fmt.Sprintf("%s: %d vector registers, the machine has %d", name, need, m.Registers()))
+// prefetchesInputs reports whether tiles prefetch the next one's inputs. On in-order
+// cores each instruction counts, and inputs lie in a few long runs there.
+func prefetchesInputs(m vec.Machine, rows int) bool { return rows > nearRows && m.Lanes() > 4 }
+
+func (l *inner) steps(n vec.R) {
+	m, vectors := l.m, len(l.acc[0])
+	unroll := 1
+	for unroll < 4 && unroll*l.rows*vectors < unrollMACs {
+		unroll *= 2
 	}
-	m.Func(name, "func(dst, src, weights, bias *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles int, lo float32)",
-		fmt.Sprintf("%s computes tiles × %d output pixels × %d channels; it equals", name, rows, cols),
-		"",
-		"	for t := range tiles {",
-		fmt.Sprintf("		for m := range %d {", rows),
-		fmt.Sprintf("			for n := range %d {", cols),
-		"				acc, k := bias[n], 0",
-		"				for s := range segs {",
-		"					for j := range segLen {",
-		fmt.Sprintf("						acc = fma(src[(t*%d+m)*srcStride+offsets[s]+j], weights[k*%d+n], acc)", rows, cols),
-		"						k++",
-		"					}",
-		"				}",
-		fmt.Sprintf("				dst[(t*%d+m)*dstStride+n] = max(acc, lo)", rows),
-		"			}",
-		"		}",
-		"	}")
-	src := m.Int("src")
+	m.Steps("k", n, unroll, func(n int) {
+		for i := 0; l.rows <= nearRows && i < n*l.cols*4; i += line {
+			m.Prefetch(l.w, near+i)
+		}
+		m.Outer(l.acc, l.tile, l.w, n)
+		if l.ahead != nil {
+			lines := min(n, (n*l.rows*4+line-1)/line)
+			for i := range lines {
+				m.Prefetch(l.ahead, i*line)
+			}
+			m.AddFloats(l.ahead, lines*line/4)
+		}
+		if l.next != nil {
+			m.Prefetch(l.next, 0)
+			if n > 1 && m.Lanes() > 4 {
+				m.Prefetch(l.next, line)
+			}
+			m.AddMul(l.next, l.pace, n)
+		}
+	})
+}
+
+// paceDoc describes the arguments that do not change the result.
+var paceDoc = []string{
+	"",
+	"Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.",
+}
+
+const convSignature = "func(dst, src, weights, bias, next *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles, pace int, lo float32)"
+
+func convTile(m vec.Machine, name string, rows, cols int) {
+	m.Func(name, convSignature,
+		append([]string{
+			fmt.Sprintf("%s computes tiles × %d output pixels × %d channels; it equals", name, rows, cols),
+			"",
+			"	for t := range tiles {",
+			fmt.Sprintf("		for m := range %d {", rows),
+			fmt.Sprintf("			for n := range %d {", cols),
+			"				acc, k := bias[n], 0",
+			"				for s := range segs {",
+			"					for j := range segLen {",
+			fmt.Sprintf("						acc = fma(src[(t*%d+m)*srcStride+offsets[s]+j], weights[k*%d+n], acc)", rows, cols),
+			"						k++",
+			"					}",
+			"				}",
+			fmt.Sprintf("				dst[(t*%d+m)*dstStride+n] = max(acc, lo)", rows),
+			"			}",
+			"		}",
+			"	}"}, paceDoc...)...)
+	l := inner{m: m, rows: rows, cols: cols}
 	stride := m.Int("srcStride")
 	m.Bytes(stride)
-	tile := m.Rows(stride, rows)
-	// The weights that come next, one step ahead of reading them for low tiles, which
-	// use each once; else the panel behind this one, while this one is in use.
-	var next vec.R
+	l.tile = m.Rows(stride, rows)
 	if rows > nearRows {
-		panel := m.Int("segs")
-		m.Times(panel, m.Int("segLen"))
-		next = m.Int("weights")
-		m.Bytes(panel)
-		m.AddMul(next, panel, cols)
+		l.next, l.pace = m.Int("next"), m.Int("pace")
 	}
 	m.LoopParam("tile", "tiles", func() {
 		// The sums start at the bias.
 		bias := m.Int("bias")
-		acc := make([][]vec.V, rows)
-		for v := range vectors {
-			acc[0] = append(acc[0], m.Load(bias, v))
+		l.acc = make([][]vec.V, rows)
+		for v := range cols / m.Lanes() {
+			l.acc[0] = append(l.acc[0], m.Load(bias, v))
 		}
 		for i := 1; i < rows; i++ {
-			for _, v := range acc[0] {
-				acc[i] = append(acc[i], m.Copy(v))
+			for _, v := range l.acc[0] {
+				l.acc[i] = append(l.acc[i], m.Copy(v))
 			}
 		}
-		var ahead vec.R // the next tile's inputs, where tiles lie side by side
-		if inputs, _ := prefetched(m, 1, cols); inputs > 0 {
-			ahead = m.CopyInt(src)
-			m.AddMul(ahead, stride, rows)
+		if prefetchesInputs(m, rows) {
+			// Stores wait for their lines, one after the other: prefetch the next tile's.
+			out, dstStride := m.Int("dst"), m.Int("dstStride")
+			m.Bytes(dstStride)
+			m.AddMul(out, dstStride, rows)
+			for range rows {
+				for i := 0; i < 4*cols; i += line {
+					m.Prefetch(out, i)
+				}
+				m.AddInt(out, dstStride)
+			}
+			l.ahead = m.Int("src")
+			m.AddMul(l.ahead, stride, rows)
 		}
-		w := m.Int("weights")
+		l.w = m.Int("weights")
 		offsets := m.Int("offsets")
-		segs := m.Int("segs")
-		m.Loop("segment", segs, func() {
-			tile.Start(m.FloatAt(src, m.NextInt(offsets)))
-			steps := m.Int("segLen")
-			unroll := 1
-			for unroll < 4 && unroll*rows*vectors < unrollMACs {
-				unroll *= 2
-			}
-			m.Steps("k", steps, unroll, func(n int) {
-				for i := 0; rows <= nearRows && i < n*cols*4; i += line {
-					m.Prefetch(w, near+i)
-				}
-				m.Outer(acc, tile, w, n)
-				inputs, weights := prefetched(m, n, cols)
-				for i := range n {
-					if i < inputs {
-						m.Prefetch(ahead, i*line)
-					}
-					if rows > nearRows && i < weights {
-						m.Prefetch(next, i*line)
-					}
-				}
-				if inputs > 0 {
-					m.AddFloats(ahead, inputs*line/4)
-				}
-				if rows > nearRows {
-					m.AddFloats(next, weights*line/4)
-				}
-			})
+		m.Loop("segment", m.Int("segs"), func() {
+			l.tile.Start(m.FloatAt(m.Int("src"), m.NextInt(offsets)))
+			l.steps(m.Int("segLen"))
 		})
 		lo := m.Splat("lo")
 		dst, dstStride := m.Int("dst"), m.Int("dstStride")
 		m.Bytes(dstStride)
-		for _, row := range acc {
+		for _, row := range l.acc {
 			for v := range row {
 				m.Max(row[v], lo)
 				m.Store(row[v], dst, v)
@@ -138,7 +163,9 @@ func convTile(m vec.Machine, name string, rows, cols int) {
 			m.AddInt(dst, dstStride)
 		}
 		m.SetInt("dst", dst)
+		src := m.Int("src")
 		m.AddMul(src, stride, rows)
+		m.SetInt("src", src)
 	})
 	m.Return()
 }

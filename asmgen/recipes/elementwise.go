@@ -3,7 +3,7 @@ package recipes
 import "firebench/asmgen/vec"
 
 // Elementwise is Add, the residual connection, and ReLU.
-var Elementwise = Recipe{"elementwise", false, func(m vec.Machine, _ Tile) []string {
+var Elementwise = Recipe{"elementwise", "", func(m vec.Machine, _ Tile) []string {
 	const unroll = 4
 
 	m.Func("Add", "func(dst, a, b *float32, n int, lo float32)",

@@ -6,7 +6,7 @@ import "firebench/asmgen/vec"
 // two passes over a row: squares first, because sums over neighbouring channels
 // need them at every alignment. Square roots and division are exact on every
 // machine; approximations would differ between them.
-var LRN = Recipe{"lrn", false, func(m vec.Machine, _ Tile) []string {
+var LRN = Recipe{"lrn", "", func(m vec.Machine, _ Tile) []string {
 	m.Func("LRNSquare", "func(dst, src *float32, pixels, channels, srcPixel, dstPixel int)",
 		"LRNSquare squares the channels of a row of pixels; it equals",
 		"",

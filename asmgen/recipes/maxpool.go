@@ -3,7 +3,7 @@ package recipes
 import "firebench/asmgen/vec"
 
 // MaxPool3x3s2 is the pooling of both networks: 3×3 windows, stride 2.
-var MaxPool3x3s2 = Recipe{"maxpool", false, func(m vec.Machine, _ Tile) []string {
+var MaxPool3x3s2 = Recipe{"maxpool", "", func(m vec.Machine, _ Tile) []string {
 	m.Func("MaxPool3x3s2", "func(dst, src *float32, pixels, channels, srcRow, srcPixel, dstPixel int)",
 		"MaxPool3x3s2 computes a row of 3×3 windows, stride 2; it equals",
 		"",

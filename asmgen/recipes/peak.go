@@ -18,7 +18,7 @@ func peakFMAs(m vec.Machine) int {
 }
 
 // Peak measures the machine: FMAPeak its arithmetic, ReadPeak its memory.
-var Peak = Recipe{"peak", false, func(m vec.Machine, _ Tile) []string {
+var Peak = Recipe{"peak", "", func(m vec.Machine, _ Tile) []string {
 	m.Func("FMAPeak", "func(n int)",
 		fmt.Sprintf("FMAPeak runs n rounds, n >= 1, of %d independent multiply-adds of vectors in", peakFMAs(m)),
 		"registers, all zero.")

@@ -11,9 +11,9 @@ type Tile struct{ Rows, Cols int }
 // A Recipe is one kernel family.
 type Recipe struct {
 	File string // of this package, named in the generated headers; also the generated files' name
-	// Table asks for a list of the tile's functions: they do the same for different
-	// heights.
-	Table bool
+	// Table is the signature of the tile's functions if they do the same for different
+	// heights: it asks for a list of them.
+	Table string
 	// Emit writes the family's functions for a tile and returns their names.
 	Emit func(m vec.Machine, t Tile) []string
 }

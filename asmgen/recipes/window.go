@@ -4,7 +4,7 @@ import "firebench/asmgen/vec"
 
 // Window is the general pooling, one window of any size a call: MaxPool and
 // AvgPool, which is also the global one.
-var Window = Recipe{"window", false, func(m vec.Machine, _ Tile) []string {
+var Window = Recipe{"window", "", func(m vec.Machine, _ Tile) []string {
 	window(m, "MaxPool", "", m.Max,
 		"MaxPool computes the maximum over one window; it equals",
 		"",

@@ -13,7 +13,7 @@ import (
 // vectors' lanes, so a two-dimensional transform is arithmetic between vectors.
 // Outputs of every size share the input transform, which the first row of the
 // catalog emits.
-var Winograd = Recipe{"winograd", false, func(m vec.Machine, t Tile) []string {
+var Winograd = Recipe{"winograd", "", func(m vec.Machine, t Tile) []string {
 	a := winograd.New(t.Cols, t.Rows+1-t.Cols)
 	out := fmt.Sprintf("WinogradOutput%dx%d", t.Rows, t.Cols)
 	winogradOutput(m, out, a)
@@ -21,7 +21,7 @@ var Winograd = Recipe{"winograd", false, func(m vec.Machine, t Tile) []string {
 }}
 
 // WinogradInput is the input transform of tiles with tile.Rows inputs on a side.
-var WinogradInput = Recipe{"winograd", false, func(m vec.Machine, t Tile) []string {
+var WinogradInput = Recipe{"winograd", "", func(m vec.Machine, t Tile) []string {
 	name := fmt.Sprintf("WinogradInput%d", t.Rows)
 	winogradInput(m, name, winograd.New(1, t.Rows))
 	return []string{name}
@@ -122,7 +122,30 @@ func winogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 	m.AddMul(column, point, n) // from row to row of a column of points
 	in, out := m.Rows(column, n), m.Rows(pixel, a.M)
 	lo := m.Splat("lo")
+	// Stores wait for their lines, one after the other: prefetch the next tile's, as wide
+	// as a wide convolution tile.
+	prefetch := func() {
+		row, tile := m.Int("dstRow"), m.Int("dstTile")
+		m.Bytes(row)
+		m.Bytes(tile)
+		m.AddInt(tile, dst)
+		for i := range a.M {
+			x := m.CopyInt(tile)
+			for j := range a.M {
+				for i := 0; i < 2*4*m.Lanes(); i += line {
+					m.Prefetch(x, i)
+				}
+				if j < a.M-1 {
+					m.AddInt(x, pixel)
+				}
+			}
+			if i < a.M-1 {
+				m.AddInt(tile, row)
+			}
+		}
+	}
 	m.LoopParam("tile", "tiles", func() {
+		prefetch()
 		bias := m.Int("bias")
 		channels := m.Int("channels")
 		m.Vectors(channels)

@@ -21,8 +21,10 @@ package avx2
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv2x16 computes tiles × 2 output pixels × 16 channels; it equals
 //
@@ -41,8 +43,10 @@ func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv2x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv2x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv3x16 computes tiles × 3 output pixels × 16 channels; it equals
 //
@@ -61,8 +65,10 @@ func Conv2x16(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv3x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv3x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv4x16 computes tiles × 4 output pixels × 16 channels; it equals
 //
@@ -81,8 +87,10 @@ func Conv3x16(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv4x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv4x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv5x16 computes tiles × 5 output pixels × 16 channels; it equals
 //
@@ -101,8 +109,10 @@ func Conv4x16(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv5x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv5x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv6x16 computes tiles × 6 output pixels × 16 channels; it equals
 //
@@ -121,8 +131,10 @@ func Conv5x16(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv6x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv6x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv1x8 computes tiles × 1 output pixels × 8 channels; it equals
 //
@@ -141,8 +153,10 @@ func Conv6x16(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv1x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv1x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv2x8 computes tiles × 2 output pixels × 8 channels; it equals
 //
@@ -161,8 +175,10 @@ func Conv1x8(dst *float32, src *float32, weights *float32, bias *float32, offset
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv2x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv2x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv3x8 computes tiles × 3 output pixels × 8 channels; it equals
 //
@@ -181,8 +197,10 @@ func Conv2x8(dst *float32, src *float32, weights *float32, bias *float32, offset
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv3x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv3x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv4x8 computes tiles × 4 output pixels × 8 channels; it equals
 //
@@ -201,8 +219,10 @@ func Conv3x8(dst *float32, src *float32, weights *float32, bias *float32, offset
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv4x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv4x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv5x8 computes tiles × 5 output pixels × 8 channels; it equals
 //
@@ -221,8 +241,10 @@ func Conv4x8(dst *float32, src *float32, weights *float32, bias *float32, offset
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv5x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv5x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv6x8 computes tiles × 6 output pixels × 8 channels; it equals
 //
@@ -241,8 +263,10 @@ func Conv5x8(dst *float32, src *float32, weights *float32, bias *float32, offset
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv6x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv6x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv7x8 computes tiles × 7 output pixels × 8 channels; it equals
 //
@@ -261,8 +285,10 @@ func Conv6x8(dst *float32, src *float32, weights *float32, bias *float32, offset
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv7x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv7x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv8x8 computes tiles × 8 output pixels × 8 channels; it equals
 //
@@ -281,8 +307,10 @@ func Conv7x8(dst *float32, src *float32, weights *float32, bias *float32, offset
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv8x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv8x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv9x8 computes tiles × 9 output pixels × 8 channels; it equals
 //
@@ -301,8 +329,10 @@ func Conv8x8(dst *float32, src *float32, weights *float32, bias *float32, offset
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv9x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv9x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv10x8 computes tiles × 10 output pixels × 8 channels; it equals
 //
@@ -321,8 +351,10 @@ func Conv9x8(dst *float32, src *float32, weights *float32, bias *float32, offset
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv10x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv10x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv11x8 computes tiles × 11 output pixels × 8 channels; it equals
 //
@@ -341,8 +373,10 @@ func Conv10x8(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv11x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv11x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv12x8 computes tiles × 12 output pixels × 8 channels; it equals
 //
@@ -361,8 +395,10 @@ func Conv11x8(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv12x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv12x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv13x8 computes tiles × 13 output pixels × 8 channels; it equals
 //
@@ -381,8 +417,10 @@ func Conv12x8(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv13x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv13x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv14x8 computes tiles × 14 output pixels × 8 channels; it equals
 //
@@ -401,11 +439,13 @@ func Conv13x8(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv14x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv14x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // ConvX16 lists the heights of the tile conv_f32_6x16_avx2.
-var ConvX16 = [...]func(dst, src, weights, bias *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles int, lo float32){
+var ConvX16 = [...]func(dst, src, weights, bias, next *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles, pace int, lo float32){
 	Conv1x16,
 	Conv2x16,
 	Conv3x16,
@@ -415,7 +455,7 @@ var ConvX16 = [...]func(dst, src, weights, bias *float32, offsets *int, segs, se
 }
 
 // ConvX8 lists the heights of the tile conv_f32_14x8_avx2.
-var ConvX8 = [...]func(dst, src, weights, bias *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles int, lo float32){
+var ConvX8 = [...]func(dst, src, weights, bias, next *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles, pace int, lo float32){
 	Conv1x8,
 	Conv2x8,
 	Conv3x8,

@@ -4,316 +4,303 @@
 
 #include "textflag.h"
 
-// func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Conv1x16(SB), NOSPLIT, $0-84
-	MOVQ src+8(FP), AX
-	MOVQ srcStride+56(FP), CX
-	SHLQ $0x02, CX
+TEXT ·Conv1x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
 
 tile:
-	MOVQ    bias+24(FP), DX
-	VMOVUPS (DX), Y0
-	VMOVUPS 32(DX), Y1
-	MOVQ    AX, BX
-	ADDQ    CX, BX
-	MOVQ    weights+16(FP), SI
-	MOVQ    offsets+32(FP), DI
-	MOVQ    segs+40(FP), R8
+	MOVQ    bias+24(FP), CX
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	MOVQ    weights+16(FP), DX
+	MOVQ    offsets+40(FP), BX
+	MOVQ    segs+48(FP), SI
 
 segment:
-	MOVQ (DI), DX
-	ADDQ $+8, DI
-	LEAQ (AX)(DX*4), DX
-	MOVQ segLen+48(FP), R9
-	SUBQ $+4, R9
+	MOVQ src+8(FP), CX
+	MOVQ (BX), DI
+	ADDQ $+8, BX
+	LEAQ (CX)(DI*4), CX
+	MOVQ segLen+56(FP), DI
+	SUBQ $+4, DI
 	JL   k_rest
 
 k_block:
-	PREFETCHT0   4096(SI)
-	PREFETCHT0   4160(SI)
-	PREFETCHT0   4224(SI)
-	PREFETCHT0   4288(SI)
-	VMOVUPS      (SI), Y2
-	VMOVUPS      32(SI), Y3
-	VBROADCASTSS (DX), Y4
+	PREFETCHT0   4096(DX)
+	PREFETCHT0   4160(DX)
+	PREFETCHT0   4224(DX)
+	PREFETCHT0   4288(DX)
+	VMOVUPS      (DX), Y2
+	VMOVUPS      32(DX), Y3
+	VBROADCASTSS (CX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	VMOVUPS      64(SI), Y2
-	VMOVUPS      96(SI), Y3
-	VBROADCASTSS 4(DX), Y4
+	VMOVUPS      64(DX), Y2
+	VMOVUPS      96(DX), Y3
+	VBROADCASTSS 4(CX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	VMOVUPS      128(SI), Y2
-	VMOVUPS      160(SI), Y3
-	VBROADCASTSS 8(DX), Y4
+	VMOVUPS      128(DX), Y2
+	VMOVUPS      160(DX), Y3
+	VBROADCASTSS 8(CX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	VMOVUPS      192(SI), Y2
-	VMOVUPS      224(SI), Y3
-	VBROADCASTSS 12(DX), Y4
+	VMOVUPS      192(DX), Y2
+	VMOVUPS      224(DX), Y3
+	VBROADCASTSS 12(CX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         $0x00000100, SI
-	ADDQ         $+16, DX
-	PREFETCHT0   (BX)
-	PREFETCHT0   64(BX)
-	PREFETCHT0   128(BX)
-	PREFETCHT0   192(BX)
-	ADDQ         $0x00000100, BX
-	SUBQ         $+4, R9
+	ADDQ         $0x00000100, DX
+	ADDQ         $+16, CX
+	SUBQ         $+4, DI
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R9
+	ADDQ $+4, DI
 	JZ   k_done
 
 k_one:
-	PREFETCHT0   4096(SI)
-	VMOVUPS      (SI), Y2
-	VMOVUPS      32(SI), Y3
-	VBROADCASTSS (DX), Y4
+	PREFETCHT0   4096(DX)
+	VMOVUPS      (DX), Y2
+	VMOVUPS      32(DX), Y3
+	VBROADCASTSS (CX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         $+64, SI
-	ADDQ         $+4, DX
-	PREFETCHT0   (BX)
-	ADDQ         $+64, BX
-	DECQ         R9
+	ADDQ         $+64, DX
+	ADDQ         $+4, CX
+	DECQ         DI
 	JNZ          k_one
 
 k_done:
-	DECQ         R8
+	DECQ         SI
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Y2
-	MOVQ         dst+0(FP), DX
-	MOVQ         dstStride+64(FP), BX
-	SHLQ         $0x02, BX
+	VBROADCASTSS lo+96(FP), Y2
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+72(FP), DX
+	SHLQ         $0x02, DX
 	VMAXPS       Y0, Y2, Y0
-	VMOVUPS      Y0, (DX)
+	VMOVUPS      Y0, (CX)
 	VMAXPS       Y1, Y2, Y1
-	VMOVUPS      Y1, 32(DX)
-	ADDQ         BX, DX
-	MOVQ         DX, dst+0(FP)
-	ADDQ         CX, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Y1, 32(CX)
+	ADDQ         DX, CX
+	MOVQ         CX, dst+0(FP)
+	MOVQ         src+8(FP), CX
+	ADDQ         AX, CX
+	MOVQ         CX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv2x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv2x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Conv2x16(SB), NOSPLIT, $0-84
-	MOVQ src+8(FP), AX
-	MOVQ srcStride+56(FP), CX
-	SHLQ $0x02, CX
+TEXT ·Conv2x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
 
 tile:
-	MOVQ    bias+24(FP), DX
-	VMOVUPS (DX), Y0
-	VMOVUPS 32(DX), Y1
+	MOVQ    bias+24(FP), CX
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y1, Y3
-	MOVQ    AX, BX
-	LEAQ    (BX)(CX*2), BX
-	MOVQ    weights+16(FP), SI
-	MOVQ    offsets+32(FP), DI
-	MOVQ    segs+40(FP), R8
+	MOVQ    weights+16(FP), DX
+	MOVQ    offsets+40(FP), BX
+	MOVQ    segs+48(FP), SI
 
 segment:
-	MOVQ (DI), DX
-	ADDQ $+8, DI
-	LEAQ (AX)(DX*4), DX
-	MOVQ segLen+48(FP), R9
-	SUBQ $+4, R9
+	MOVQ src+8(FP), CX
+	MOVQ (BX), DI
+	ADDQ $+8, BX
+	LEAQ (CX)(DI*4), CX
+	MOVQ segLen+56(FP), DI
+	SUBQ $+4, DI
 	JL   k_rest
 
 k_block:
-	PREFETCHT0   4096(SI)
-	PREFETCHT0   4160(SI)
-	PREFETCHT0   4224(SI)
-	PREFETCHT0   4288(SI)
-	VMOVUPS      (SI), Y4
-	VMOVUPS      32(SI), Y5
-	VBROADCASTSS (DX), Y6
+	PREFETCHT0   4096(DX)
+	PREFETCHT0   4160(DX)
+	PREFETCHT0   4224(DX)
+	PREFETCHT0   4288(DX)
+	VMOVUPS      (DX), Y4
+	VMOVUPS      32(DX), Y5
+	VBROADCASTSS (CX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (DX)(CX*1), Y6
+	VBROADCASTSS (CX)(AX*1), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	VMOVUPS      64(SI), Y4
-	VMOVUPS      96(SI), Y5
-	VBROADCASTSS 4(DX), Y6
+	VMOVUPS      64(DX), Y4
+	VMOVUPS      96(DX), Y5
+	VBROADCASTSS 4(CX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS 4(DX)(CX*1), Y6
+	VBROADCASTSS 4(CX)(AX*1), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	VMOVUPS      128(SI), Y4
-	VMOVUPS      160(SI), Y5
-	VBROADCASTSS 8(DX), Y6
+	VMOVUPS      128(DX), Y4
+	VMOVUPS      160(DX), Y5
+	VBROADCASTSS 8(CX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS 8(DX)(CX*1), Y6
+	VBROADCASTSS 8(CX)(AX*1), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	VMOVUPS      192(SI), Y4
-	VMOVUPS      224(SI), Y5
-	VBROADCASTSS 12(DX), Y6
+	VMOVUPS      192(DX), Y4
+	VMOVUPS      224(DX), Y5
+	VBROADCASTSS 12(CX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS 12(DX)(CX*1), Y6
+	VBROADCASTSS 12(CX)(AX*1), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         $0x00000100, SI
-	ADDQ         $+16, DX
-	PREFETCHT0   (BX)
-	PREFETCHT0   64(BX)
-	PREFETCHT0   128(BX)
-	PREFETCHT0   192(BX)
-	ADDQ         $0x00000100, BX
-	SUBQ         $+4, R9
+	ADDQ         $0x00000100, DX
+	ADDQ         $+16, CX
+	SUBQ         $+4, DI
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R9
+	ADDQ $+4, DI
 	JZ   k_done
 
 k_one:
-	PREFETCHT0   4096(SI)
-	VMOVUPS      (SI), Y4
-	VMOVUPS      32(SI), Y5
-	VBROADCASTSS (DX), Y6
+	PREFETCHT0   4096(DX)
+	VMOVUPS      (DX), Y4
+	VMOVUPS      32(DX), Y5
+	VBROADCASTSS (CX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (DX)(CX*1), Y6
+	VBROADCASTSS (CX)(AX*1), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         $+64, SI
-	ADDQ         $+4, DX
-	PREFETCHT0   (BX)
-	ADDQ         $+64, BX
-	DECQ         R9
+	ADDQ         $+64, DX
+	ADDQ         $+4, CX
+	DECQ         DI
 	JNZ          k_one
 
 k_done:
-	DECQ         R8
+	DECQ         SI
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Y4
-	MOVQ         dst+0(FP), DX
-	MOVQ         dstStride+64(FP), BX
-	SHLQ         $0x02, BX
+	VBROADCASTSS lo+96(FP), Y4
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+72(FP), DX
+	SHLQ         $0x02, DX
 	VMAXPS       Y0, Y4, Y0
-	VMOVUPS      Y0, (DX)
+	VMOVUPS      Y0, (CX)
 	VMAXPS       Y1, Y4, Y1
-	VMOVUPS      Y1, 32(DX)
-	ADDQ         BX, DX
+	VMOVUPS      Y1, 32(CX)
+	ADDQ         DX, CX
 	VMAXPS       Y2, Y4, Y2
-	VMOVUPS      Y2, (DX)
+	VMOVUPS      Y2, (CX)
 	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      Y3, 32(DX)
-	ADDQ         BX, DX
-	MOVQ         DX, dst+0(FP)
-	LEAQ         (AX)(CX*2), AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Y3, 32(CX)
+	ADDQ         DX, CX
+	MOVQ         CX, dst+0(FP)
+	MOVQ         src+8(FP), CX
+	LEAQ         (CX)(AX*2), CX
+	MOVQ         CX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv3x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv3x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Conv3x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   segs+40(FP), DX
-	MOVQ   segLen+48(FP), BX
-	IMULQ  BX, DX
-	MOVQ   weights+16(FP), BX
-	SHLQ   $0x02, DX
-	IMUL3Q $0x00000010, DX, DX
-	ADDQ   DX, BX
+TEXT ·Conv3x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	MOVQ next+32(FP), DX
+	MOVQ pace+88(FP), BX
 
 tile:
-	MOVQ    bias+24(FP), DX
-	VMOVUPS (DX), Y0
-	VMOVUPS 32(DX), Y1
-	VMOVAPS Y0, Y2
-	VMOVAPS Y1, Y3
-	VMOVAPS Y0, Y4
-	VMOVAPS Y1, Y5
-	MOVQ    AX, SI
-	IMUL3Q  $0x00000003, CX, DX
-	ADDQ    DX, SI
-	MOVQ    weights+16(FP), DI
-	MOVQ    offsets+32(FP), R8
-	MOVQ    segs+40(FP), R9
+	MOVQ       bias+24(FP), CX
+	VMOVUPS    (CX), Y0
+	VMOVUPS    32(CX), Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y1, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y1, Y5
+	MOVQ       dst+0(FP), CX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x00000003, SI, DI
+	ADDQ       DI, CX
+	PREFETCHT0 (CX)
+	ADDQ       SI, CX
+	PREFETCHT0 (CX)
+	ADDQ       SI, CX
+	PREFETCHT0 (CX)
+	ADDQ       SI, CX
+	MOVQ       src+8(FP), SI
+	IMUL3Q     $0x00000003, AX, CX
+	ADDQ       CX, SI
+	MOVQ       weights+16(FP), DI
+	MOVQ       offsets+40(FP), R8
+	MOVQ       segs+48(FP), R9
 
 segment:
-	MOVQ (R8), DX
+	MOVQ src+8(FP), CX
+	MOVQ (R8), R10
 	ADDQ $+8, R8
-	LEAQ (AX)(DX*4), DX
-	MOVQ segLen+48(FP), R10
+	LEAQ (CX)(R10*4), CX
+	MOVQ segLen+56(FP), R10
 	SUBQ $+4, R10
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (DI), Y6
 	VMOVUPS      32(DI), Y7
-	VBROADCASTSS (DX), Y8
+	VBROADCASTSS (CX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (DX)(CX*1), Y8
+	VBROADCASTSS (CX)(AX*1), Y8
 	VFMADD231PS  Y6, Y8, Y2
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (DX)(CX*2), Y8
+	VBROADCASTSS (CX)(AX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
 	VMOVUPS      64(DI), Y6
 	VMOVUPS      96(DI), Y7
-	VBROADCASTSS 4(DX), Y8
+	VBROADCASTSS 4(CX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS 4(DX)(CX*1), Y8
+	VBROADCASTSS 4(CX)(AX*1), Y8
 	VFMADD231PS  Y6, Y8, Y2
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS 4(DX)(CX*2), Y8
+	VBROADCASTSS 4(CX)(AX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
 	VMOVUPS      128(DI), Y6
 	VMOVUPS      160(DI), Y7
-	VBROADCASTSS 8(DX), Y8
+	VBROADCASTSS 8(CX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS 8(DX)(CX*1), Y8
+	VBROADCASTSS 8(CX)(AX*1), Y8
 	VFMADD231PS  Y6, Y8, Y2
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS 8(DX)(CX*2), Y8
+	VBROADCASTSS 8(CX)(AX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
 	VMOVUPS      192(DI), Y6
 	VMOVUPS      224(DI), Y7
-	VBROADCASTSS 12(DX), Y8
+	VBROADCASTSS 12(CX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS 12(DX)(CX*1), Y8
+	VBROADCASTSS 12(CX)(AX*1), Y8
 	VFMADD231PS  Y6, Y8, Y2
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS 12(DX)(CX*2), Y8
+	VBROADCASTSS 12(CX)(AX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         $0x00000100, DI
-	ADDQ         $+16, DX
+	ADDQ         $+16, CX
 	PREFETCHT0   (SI)
-	PREFETCHT0   (BX)
-	PREFETCHT0   64(SI)
-	PREFETCHT0   64(BX)
-	PREFETCHT0   128(SI)
-	PREFETCHT0   128(BX)
-	PREFETCHT0   192(SI)
-	PREFETCHT0   192(BX)
-	ADDQ         $0x00000100, SI
-	ADDQ         $0x00000100, BX
+	ADDQ         $+64, SI
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	LEAQ         (DX)(BX*4), DX
 	SUBQ         $+4, R10
 	JGE          k_block
 
@@ -324,162 +311,166 @@ k_rest:
 k_one:
 	VMOVUPS      (DI), Y6
 	VMOVUPS      32(DI), Y7
-	VBROADCASTSS (DX), Y8
+	VBROADCASTSS (CX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (DX)(CX*1), Y8
+	VBROADCASTSS (CX)(AX*1), Y8
 	VFMADD231PS  Y6, Y8, Y2
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (DX)(CX*2), Y8
+	VBROADCASTSS (CX)(AX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         $+64, DI
-	ADDQ         $+4, DX
+	ADDQ         $+4, CX
 	PREFETCHT0   (SI)
-	PREFETCHT0   (BX)
 	ADDQ         $+64, SI
-	ADDQ         $+64, BX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	DECQ         R10
 	JNZ          k_one
 
 k_done:
 	DECQ         R9
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Y6
-	MOVQ         dst+0(FP), DX
-	MOVQ         dstStride+64(FP), SI
+	VBROADCASTSS lo+96(FP), Y6
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
 	VMAXPS       Y0, Y6, Y0
-	VMOVUPS      Y0, (DX)
+	VMOVUPS      Y0, (CX)
 	VMAXPS       Y1, Y6, Y1
-	VMOVUPS      Y1, 32(DX)
-	ADDQ         SI, DX
+	VMOVUPS      Y1, 32(CX)
+	ADDQ         SI, CX
 	VMAXPS       Y2, Y6, Y2
-	VMOVUPS      Y2, (DX)
+	VMOVUPS      Y2, (CX)
 	VMAXPS       Y3, Y6, Y3
-	VMOVUPS      Y3, 32(DX)
-	ADDQ         SI, DX
+	VMOVUPS      Y3, 32(CX)
+	ADDQ         SI, CX
 	VMAXPS       Y4, Y6, Y4
-	VMOVUPS      Y4, (DX)
+	VMOVUPS      Y4, (CX)
 	VMAXPS       Y5, Y6, Y5
-	VMOVUPS      Y5, 32(DX)
-	ADDQ         SI, DX
-	MOVQ         DX, dst+0(FP)
-	IMUL3Q       $0x00000003, CX, DX
-	ADDQ         DX, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Y5, 32(CX)
+	ADDQ         SI, CX
+	MOVQ         CX, dst+0(FP)
+	MOVQ         src+8(FP), CX
+	IMUL3Q       $0x00000003, AX, SI
+	ADDQ         SI, CX
+	MOVQ         CX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv4x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv4x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Conv4x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	MOVQ   segs+40(FP), BX
-	MOVQ   segLen+48(FP), SI
-	IMULQ  SI, BX
-	MOVQ   weights+16(FP), SI
-	SHLQ   $0x02, BX
-	IMUL3Q $0x00000010, BX, BX
-	ADDQ   BX, SI
+TEXT ·Conv4x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ next+32(FP), BX
+	MOVQ pace+88(FP), SI
 
 tile:
-	MOVQ    bias+24(FP), BX
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVAPS Y0, Y2
-	VMOVAPS Y1, Y3
-	VMOVAPS Y0, Y4
-	VMOVAPS Y1, Y5
-	VMOVAPS Y0, Y6
-	VMOVAPS Y1, Y7
-	MOVQ    AX, DI
-	LEAQ    (DI)(CX*4), DI
-	MOVQ    weights+16(FP), R8
-	MOVQ    offsets+32(FP), R9
-	MOVQ    segs+40(FP), R10
+	MOVQ       bias+24(FP), DX
+	VMOVUPS    (DX), Y0
+	VMOVUPS    32(DX), Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y1, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y1, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y1, Y7
+	MOVQ       dst+0(FP), DX
+	MOVQ       dstStride+72(FP), DI
+	SHLQ       $0x02, DI
+	LEAQ       (DX)(DI*4), DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	MOVQ       src+8(FP), DI
+	LEAQ       (DI)(AX*4), DI
+	MOVQ       weights+16(FP), R8
+	MOVQ       offsets+40(FP), R9
+	MOVQ       segs+48(FP), R10
 
 segment:
-	MOVQ (R9), BX
+	MOVQ src+8(FP), DX
+	MOVQ (R9), R11
 	ADDQ $+8, R9
-	LEAQ (AX)(BX*4), BX
-	MOVQ segLen+48(FP), R11
+	LEAQ (DX)(R11*4), DX
+	MOVQ segLen+56(FP), R11
 	SUBQ $+4, R11
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
-	VBROADCASTSS (BX), Y10
+	VBROADCASTSS (DX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (BX)(CX*1), Y10
+	VBROADCASTSS (DX)(AX*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (BX)(CX*2), Y10
+	VBROADCASTSS (DX)(AX*2), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (BX)(DX*1), Y10
+	VBROADCASTSS (DX)(CX*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
 	VMOVUPS      64(R8), Y8
 	VMOVUPS      96(R8), Y9
-	VBROADCASTSS 4(BX), Y10
+	VBROADCASTSS 4(DX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 4(BX)(CX*1), Y10
+	VBROADCASTSS 4(DX)(AX*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 4(BX)(CX*2), Y10
+	VBROADCASTSS 4(DX)(AX*2), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 4(BX)(DX*1), Y10
+	VBROADCASTSS 4(DX)(CX*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
 	VMOVUPS      128(R8), Y8
 	VMOVUPS      160(R8), Y9
-	VBROADCASTSS 8(BX), Y10
+	VBROADCASTSS 8(DX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 8(BX)(CX*1), Y10
+	VBROADCASTSS 8(DX)(AX*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 8(BX)(CX*2), Y10
+	VBROADCASTSS 8(DX)(AX*2), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 8(BX)(DX*1), Y10
+	VBROADCASTSS 8(DX)(CX*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
 	VMOVUPS      192(R8), Y8
 	VMOVUPS      224(R8), Y9
-	VBROADCASTSS 12(BX), Y10
+	VBROADCASTSS 12(DX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 12(BX)(CX*1), Y10
+	VBROADCASTSS 12(DX)(AX*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 12(BX)(CX*2), Y10
+	VBROADCASTSS 12(DX)(AX*2), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 12(BX)(DX*1), Y10
+	VBROADCASTSS 12(DX)(CX*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
 	ADDQ         $0x00000100, R8
-	ADDQ         $+16, BX
+	ADDQ         $+16, DX
 	PREFETCHT0   (DI)
-	PREFETCHT0   (SI)
-	PREFETCHT0   64(DI)
-	PREFETCHT0   64(SI)
-	PREFETCHT0   128(DI)
-	PREFETCHT0   128(SI)
-	PREFETCHT0   192(DI)
-	PREFETCHT0   192(SI)
-	ADDQ         $0x00000100, DI
-	ADDQ         $0x00000100, SI
+	ADDQ         $+64, DI
+	PREFETCHT0   (BX)
+	PREFETCHT0   64(BX)
+	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -490,184 +481,192 @@ k_rest:
 k_one:
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
-	VBROADCASTSS (BX), Y10
+	VBROADCASTSS (DX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (BX)(CX*1), Y10
+	VBROADCASTSS (DX)(AX*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (BX)(CX*2), Y10
+	VBROADCASTSS (DX)(AX*2), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (BX)(DX*1), Y10
+	VBROADCASTSS (DX)(CX*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
 	ADDQ         $+64, R8
-	ADDQ         $+4, BX
+	ADDQ         $+4, DX
 	PREFETCHT0   (DI)
-	PREFETCHT0   (SI)
 	ADDQ         $+64, DI
-	ADDQ         $+64, SI
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
 	DECQ         R11
 	JNZ          k_one
 
 k_done:
 	DECQ         R10
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Y8
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+64(FP), DI
+	VBROADCASTSS lo+96(FP), Y8
+	MOVQ         dst+0(FP), DX
+	MOVQ         dstStride+72(FP), DI
 	SHLQ         $0x02, DI
 	VMAXPS       Y0, Y8, Y0
-	VMOVUPS      Y0, (BX)
+	VMOVUPS      Y0, (DX)
 	VMAXPS       Y1, Y8, Y1
-	VMOVUPS      Y1, 32(BX)
-	ADDQ         DI, BX
+	VMOVUPS      Y1, 32(DX)
+	ADDQ         DI, DX
 	VMAXPS       Y2, Y8, Y2
-	VMOVUPS      Y2, (BX)
+	VMOVUPS      Y2, (DX)
 	VMAXPS       Y3, Y8, Y3
-	VMOVUPS      Y3, 32(BX)
-	ADDQ         DI, BX
+	VMOVUPS      Y3, 32(DX)
+	ADDQ         DI, DX
 	VMAXPS       Y4, Y8, Y4
-	VMOVUPS      Y4, (BX)
+	VMOVUPS      Y4, (DX)
 	VMAXPS       Y5, Y8, Y5
-	VMOVUPS      Y5, 32(BX)
-	ADDQ         DI, BX
+	VMOVUPS      Y5, 32(DX)
+	ADDQ         DI, DX
 	VMAXPS       Y6, Y8, Y6
-	VMOVUPS      Y6, (BX)
+	VMOVUPS      Y6, (DX)
 	VMAXPS       Y7, Y8, Y7
-	VMOVUPS      Y7, 32(BX)
-	ADDQ         DI, BX
-	MOVQ         BX, dst+0(FP)
-	LEAQ         (AX)(CX*4), AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Y7, 32(DX)
+	ADDQ         DI, DX
+	MOVQ         DX, dst+0(FP)
+	MOVQ         src+8(FP), DX
+	LEAQ         (DX)(AX*4), DX
+	MOVQ         DX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv5x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv5x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Conv5x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	MOVQ   segs+40(FP), BX
-	MOVQ   segLen+48(FP), SI
-	IMULQ  SI, BX
-	MOVQ   weights+16(FP), SI
-	SHLQ   $0x02, BX
-	IMUL3Q $0x00000010, BX, BX
-	ADDQ   BX, SI
+TEXT ·Conv5x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ next+32(FP), BX
+	MOVQ pace+88(FP), SI
 
 tile:
-	MOVQ    bias+24(FP), BX
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVAPS Y0, Y2
-	VMOVAPS Y1, Y3
-	VMOVAPS Y0, Y4
-	VMOVAPS Y1, Y5
-	VMOVAPS Y0, Y6
-	VMOVAPS Y1, Y7
-	VMOVAPS Y0, Y8
-	VMOVAPS Y1, Y9
-	MOVQ    AX, DI
-	IMUL3Q  $0x00000005, CX, BX
-	ADDQ    BX, DI
-	MOVQ    weights+16(FP), R8
-	MOVQ    offsets+32(FP), R9
-	MOVQ    segs+40(FP), R10
+	MOVQ       bias+24(FP), DX
+	VMOVUPS    (DX), Y0
+	VMOVUPS    32(DX), Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y1, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y1, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y1, Y7
+	VMOVAPS    Y0, Y8
+	VMOVAPS    Y1, Y9
+	MOVQ       dst+0(FP), DX
+	MOVQ       dstStride+72(FP), DI
+	SHLQ       $0x02, DI
+	IMUL3Q     $0x00000005, DI, R8
+	ADDQ       R8, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	MOVQ       src+8(FP), DI
+	IMUL3Q     $0x00000005, AX, DX
+	ADDQ       DX, DI
+	MOVQ       weights+16(FP), R8
+	MOVQ       offsets+40(FP), R9
+	MOVQ       segs+48(FP), R10
 
 segment:
-	MOVQ (R9), BX
+	MOVQ src+8(FP), DX
+	MOVQ (R9), R11
 	ADDQ $+8, R9
-	LEAQ (AX)(BX*4), BX
-	MOVQ segLen+48(FP), R11
+	LEAQ (DX)(R11*4), DX
+	MOVQ segLen+56(FP), R11
 	SUBQ $+4, R11
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R8), Y10
 	VMOVUPS      32(R8), Y11
-	VBROADCASTSS (BX), Y12
+	VBROADCASTSS (DX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (BX)(CX*1), Y12
+	VBROADCASTSS (DX)(AX*1), Y12
 	VFMADD231PS  Y10, Y12, Y2
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (BX)(CX*2), Y12
+	VBROADCASTSS (DX)(AX*2), Y12
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (BX)(DX*1), Y12
+	VBROADCASTSS (DX)(CX*1), Y12
 	VFMADD231PS  Y10, Y12, Y6
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (BX)(CX*4), Y12
+	VBROADCASTSS (DX)(AX*4), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
 	VMOVUPS      64(R8), Y10
 	VMOVUPS      96(R8), Y11
-	VBROADCASTSS 4(BX), Y12
+	VBROADCASTSS 4(DX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS 4(BX)(CX*1), Y12
+	VBROADCASTSS 4(DX)(AX*1), Y12
 	VFMADD231PS  Y10, Y12, Y2
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS 4(BX)(CX*2), Y12
+	VBROADCASTSS 4(DX)(AX*2), Y12
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS 4(BX)(DX*1), Y12
+	VBROADCASTSS 4(DX)(CX*1), Y12
 	VFMADD231PS  Y10, Y12, Y6
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS 4(BX)(CX*4), Y12
+	VBROADCASTSS 4(DX)(AX*4), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
 	VMOVUPS      128(R8), Y10
 	VMOVUPS      160(R8), Y11
-	VBROADCASTSS 8(BX), Y12
+	VBROADCASTSS 8(DX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS 8(BX)(CX*1), Y12
+	VBROADCASTSS 8(DX)(AX*1), Y12
 	VFMADD231PS  Y10, Y12, Y2
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS 8(BX)(CX*2), Y12
+	VBROADCASTSS 8(DX)(AX*2), Y12
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS 8(BX)(DX*1), Y12
+	VBROADCASTSS 8(DX)(CX*1), Y12
 	VFMADD231PS  Y10, Y12, Y6
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS 8(BX)(CX*4), Y12
+	VBROADCASTSS 8(DX)(AX*4), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
 	VMOVUPS      192(R8), Y10
 	VMOVUPS      224(R8), Y11
-	VBROADCASTSS 12(BX), Y12
+	VBROADCASTSS 12(DX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS 12(BX)(CX*1), Y12
+	VBROADCASTSS 12(DX)(AX*1), Y12
 	VFMADD231PS  Y10, Y12, Y2
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS 12(BX)(CX*2), Y12
+	VBROADCASTSS 12(DX)(AX*2), Y12
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS 12(BX)(DX*1), Y12
+	VBROADCASTSS 12(DX)(CX*1), Y12
 	VFMADD231PS  Y10, Y12, Y6
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS 12(BX)(CX*4), Y12
+	VBROADCASTSS 12(DX)(AX*4), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         $0x00000100, R8
-	ADDQ         $+16, BX
+	ADDQ         $+16, DX
 	PREFETCHT0   (DI)
-	PREFETCHT0   (SI)
 	PREFETCHT0   64(DI)
-	PREFETCHT0   64(SI)
-	PREFETCHT0   128(DI)
-	PREFETCHT0   128(SI)
-	PREFETCHT0   192(DI)
-	PREFETCHT0   192(SI)
-	ADDQ         $0x00000100, DI
-	ADDQ         $0x00000100, SI
+	ADDQ         $0x00000080, DI
+	PREFETCHT0   (BX)
+	PREFETCHT0   64(BX)
+	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -678,208 +677,218 @@ k_rest:
 k_one:
 	VMOVUPS      (R8), Y10
 	VMOVUPS      32(R8), Y11
-	VBROADCASTSS (BX), Y12
+	VBROADCASTSS (DX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (BX)(CX*1), Y12
+	VBROADCASTSS (DX)(AX*1), Y12
 	VFMADD231PS  Y10, Y12, Y2
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (BX)(CX*2), Y12
+	VBROADCASTSS (DX)(AX*2), Y12
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (BX)(DX*1), Y12
+	VBROADCASTSS (DX)(CX*1), Y12
 	VFMADD231PS  Y10, Y12, Y6
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (BX)(CX*4), Y12
+	VBROADCASTSS (DX)(AX*4), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         $+64, R8
-	ADDQ         $+4, BX
+	ADDQ         $+4, DX
 	PREFETCHT0   (DI)
-	PREFETCHT0   (SI)
 	ADDQ         $+64, DI
-	ADDQ         $+64, SI
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
 	DECQ         R11
 	JNZ          k_one
 
 k_done:
 	DECQ         R10
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Y10
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+64(FP), DI
+	VBROADCASTSS lo+96(FP), Y10
+	MOVQ         dst+0(FP), DX
+	MOVQ         dstStride+72(FP), DI
 	SHLQ         $0x02, DI
 	VMAXPS       Y0, Y10, Y0
-	VMOVUPS      Y0, (BX)
+	VMOVUPS      Y0, (DX)
 	VMAXPS       Y1, Y10, Y1
-	VMOVUPS      Y1, 32(BX)
-	ADDQ         DI, BX
+	VMOVUPS      Y1, 32(DX)
+	ADDQ         DI, DX
 	VMAXPS       Y2, Y10, Y2
-	VMOVUPS      Y2, (BX)
+	VMOVUPS      Y2, (DX)
 	VMAXPS       Y3, Y10, Y3
-	VMOVUPS      Y3, 32(BX)
-	ADDQ         DI, BX
+	VMOVUPS      Y3, 32(DX)
+	ADDQ         DI, DX
 	VMAXPS       Y4, Y10, Y4
-	VMOVUPS      Y4, (BX)
+	VMOVUPS      Y4, (DX)
 	VMAXPS       Y5, Y10, Y5
-	VMOVUPS      Y5, 32(BX)
-	ADDQ         DI, BX
+	VMOVUPS      Y5, 32(DX)
+	ADDQ         DI, DX
 	VMAXPS       Y6, Y10, Y6
-	VMOVUPS      Y6, (BX)
+	VMOVUPS      Y6, (DX)
 	VMAXPS       Y7, Y10, Y7
-	VMOVUPS      Y7, 32(BX)
-	ADDQ         DI, BX
+	VMOVUPS      Y7, 32(DX)
+	ADDQ         DI, DX
 	VMAXPS       Y8, Y10, Y8
-	VMOVUPS      Y8, (BX)
+	VMOVUPS      Y8, (DX)
 	VMAXPS       Y9, Y10, Y9
-	VMOVUPS      Y9, 32(BX)
-	ADDQ         DI, BX
-	MOVQ         BX, dst+0(FP)
-	IMUL3Q       $0x00000005, CX, BX
-	ADDQ         BX, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Y9, 32(DX)
+	ADDQ         DI, DX
+	MOVQ         DX, dst+0(FP)
+	MOVQ         src+8(FP), DX
+	IMUL3Q       $0x00000005, AX, DI
+	ADDQ         DI, DX
+	MOVQ         DX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv6x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv6x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Conv6x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), DI
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000010, SI, SI
-	ADDQ   SI, DI
+TEXT ·Conv6x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), SI
+	MOVQ pace+88(FP), DI
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Y0
-	VMOVUPS 32(SI), Y1
-	VMOVAPS Y0, Y2
-	VMOVAPS Y1, Y3
-	VMOVAPS Y0, Y4
-	VMOVAPS Y1, Y5
-	VMOVAPS Y0, Y6
-	VMOVAPS Y1, Y7
-	VMOVAPS Y0, Y8
-	VMOVAPS Y1, Y9
-	VMOVAPS Y0, Y10
-	VMOVAPS Y1, Y11
-	MOVQ    AX, R8
-	IMUL3Q  $0x00000006, CX, SI
-	ADDQ    SI, R8
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Y0
+	VMOVUPS    32(BX), Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y1, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y1, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y1, Y7
+	VMOVAPS    Y0, Y8
+	VMOVAPS    Y1, Y9
+	VMOVAPS    Y0, Y10
+	VMOVAPS    Y1, Y11
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), R8
+	SHLQ       $0x02, R8
+	IMUL3Q     $0x00000006, R8, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	MOVQ       src+8(FP), R8
+	IMUL3Q     $0x00000006, AX, BX
+	ADDQ       BX, R8
+	MOVQ       weights+16(FP), R9
+	MOVQ       offsets+40(FP), R10
+	MOVQ       segs+48(FP), R11
 
 segment:
-	MOVQ (R10), SI
+	MOVQ src+8(FP), BX
+	MOVQ (R10), R12
 	ADDQ $+8, R10
-	LEAQ (AX)(SI*4), SI
-	MOVQ segLen+48(FP), R12
+	LEAQ (BX)(R12*4), BX
+	MOVQ segLen+56(FP), R12
 	SUBQ $+4, R12
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
-	VBROADCASTSS (SI), Y14
+	VBROADCASTSS (BX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (SI)(CX*1), Y14
+	VBROADCASTSS (BX)(AX*1), Y14
 	VFMADD231PS  Y12, Y14, Y2
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (SI)(CX*2), Y14
+	VBROADCASTSS (BX)(AX*2), Y14
 	VFMADD231PS  Y12, Y14, Y4
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (SI)(DX*1), Y14
+	VBROADCASTSS (BX)(CX*1), Y14
 	VFMADD231PS  Y12, Y14, Y6
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (SI)(CX*4), Y14
+	VBROADCASTSS (BX)(AX*4), Y14
 	VFMADD231PS  Y12, Y14, Y8
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (SI)(BX*1), Y14
+	VBROADCASTSS (BX)(DX*1), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
 	VMOVUPS      64(R9), Y12
 	VMOVUPS      96(R9), Y13
-	VBROADCASTSS 4(SI), Y14
+	VBROADCASTSS 4(BX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS 4(SI)(CX*1), Y14
+	VBROADCASTSS 4(BX)(AX*1), Y14
 	VFMADD231PS  Y12, Y14, Y2
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS 4(SI)(CX*2), Y14
+	VBROADCASTSS 4(BX)(AX*2), Y14
 	VFMADD231PS  Y12, Y14, Y4
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS 4(SI)(DX*1), Y14
+	VBROADCASTSS 4(BX)(CX*1), Y14
 	VFMADD231PS  Y12, Y14, Y6
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS 4(SI)(CX*4), Y14
+	VBROADCASTSS 4(BX)(AX*4), Y14
 	VFMADD231PS  Y12, Y14, Y8
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS 4(SI)(BX*1), Y14
+	VBROADCASTSS 4(BX)(DX*1), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
 	VMOVUPS      128(R9), Y12
 	VMOVUPS      160(R9), Y13
-	VBROADCASTSS 8(SI), Y14
+	VBROADCASTSS 8(BX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS 8(SI)(CX*1), Y14
+	VBROADCASTSS 8(BX)(AX*1), Y14
 	VFMADD231PS  Y12, Y14, Y2
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS 8(SI)(CX*2), Y14
+	VBROADCASTSS 8(BX)(AX*2), Y14
 	VFMADD231PS  Y12, Y14, Y4
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS 8(SI)(DX*1), Y14
+	VBROADCASTSS 8(BX)(CX*1), Y14
 	VFMADD231PS  Y12, Y14, Y6
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS 8(SI)(CX*4), Y14
+	VBROADCASTSS 8(BX)(AX*4), Y14
 	VFMADD231PS  Y12, Y14, Y8
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS 8(SI)(BX*1), Y14
+	VBROADCASTSS 8(BX)(DX*1), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
 	VMOVUPS      192(R9), Y12
 	VMOVUPS      224(R9), Y13
-	VBROADCASTSS 12(SI), Y14
+	VBROADCASTSS 12(BX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS 12(SI)(CX*1), Y14
+	VBROADCASTSS 12(BX)(AX*1), Y14
 	VFMADD231PS  Y12, Y14, Y2
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS 12(SI)(CX*2), Y14
+	VBROADCASTSS 12(BX)(AX*2), Y14
 	VFMADD231PS  Y12, Y14, Y4
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS 12(SI)(DX*1), Y14
+	VBROADCASTSS 12(BX)(CX*1), Y14
 	VFMADD231PS  Y12, Y14, Y6
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS 12(SI)(CX*4), Y14
+	VBROADCASTSS 12(BX)(AX*4), Y14
 	VFMADD231PS  Y12, Y14, Y8
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS 12(SI)(BX*1), Y14
+	VBROADCASTSS 12(BX)(DX*1), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
 	ADDQ         $0x00000100, R9
-	ADDQ         $+16, SI
+	ADDQ         $+16, BX
 	PREFETCHT0   (R8)
-	PREFETCHT0   (DI)
 	PREFETCHT0   64(R8)
-	PREFETCHT0   64(DI)
-	PREFETCHT0   128(R8)
-	PREFETCHT0   128(DI)
-	PREFETCHT0   192(R8)
-	PREFETCHT0   192(DI)
-	ADDQ         $0x00000100, R8
-	ADDQ         $0x00000100, DI
+	ADDQ         $0x00000080, R8
+	PREFETCHT0   (SI)
+	PREFETCHT0   64(SI)
+	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R12
 	JGE          k_block
 
@@ -890,330 +899,320 @@ k_rest:
 k_one:
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
-	VBROADCASTSS (SI), Y14
+	VBROADCASTSS (BX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (SI)(CX*1), Y14
+	VBROADCASTSS (BX)(AX*1), Y14
 	VFMADD231PS  Y12, Y14, Y2
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (SI)(CX*2), Y14
+	VBROADCASTSS (BX)(AX*2), Y14
 	VFMADD231PS  Y12, Y14, Y4
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (SI)(DX*1), Y14
+	VBROADCASTSS (BX)(CX*1), Y14
 	VFMADD231PS  Y12, Y14, Y6
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (SI)(CX*4), Y14
+	VBROADCASTSS (BX)(AX*4), Y14
 	VFMADD231PS  Y12, Y14, Y8
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (SI)(BX*1), Y14
+	VBROADCASTSS (BX)(DX*1), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
 	ADDQ         $+64, R9
-	ADDQ         $+4, SI
+	ADDQ         $+4, BX
 	PREFETCHT0   (R8)
-	PREFETCHT0   (DI)
 	ADDQ         $+64, R8
-	ADDQ         $+64, DI
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
 	DECQ         R12
 	JNZ          k_one
 
 k_done:
 	DECQ         R11
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Y12
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), R8
+	VBROADCASTSS lo+96(FP), Y12
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), R8
 	SHLQ         $0x02, R8
 	VMAXPS       Y0, Y12, Y0
-	VMOVUPS      Y0, (SI)
+	VMOVUPS      Y0, (BX)
 	VMAXPS       Y1, Y12, Y1
-	VMOVUPS      Y1, 32(SI)
-	ADDQ         R8, SI
+	VMOVUPS      Y1, 32(BX)
+	ADDQ         R8, BX
 	VMAXPS       Y2, Y12, Y2
-	VMOVUPS      Y2, (SI)
+	VMOVUPS      Y2, (BX)
 	VMAXPS       Y3, Y12, Y3
-	VMOVUPS      Y3, 32(SI)
-	ADDQ         R8, SI
+	VMOVUPS      Y3, 32(BX)
+	ADDQ         R8, BX
 	VMAXPS       Y4, Y12, Y4
-	VMOVUPS      Y4, (SI)
+	VMOVUPS      Y4, (BX)
 	VMAXPS       Y5, Y12, Y5
-	VMOVUPS      Y5, 32(SI)
-	ADDQ         R8, SI
+	VMOVUPS      Y5, 32(BX)
+	ADDQ         R8, BX
 	VMAXPS       Y6, Y12, Y6
-	VMOVUPS      Y6, (SI)
+	VMOVUPS      Y6, (BX)
 	VMAXPS       Y7, Y12, Y7
-	VMOVUPS      Y7, 32(SI)
-	ADDQ         R8, SI
+	VMOVUPS      Y7, 32(BX)
+	ADDQ         R8, BX
 	VMAXPS       Y8, Y12, Y8
-	VMOVUPS      Y8, (SI)
+	VMOVUPS      Y8, (BX)
 	VMAXPS       Y9, Y12, Y9
-	VMOVUPS      Y9, 32(SI)
-	ADDQ         R8, SI
+	VMOVUPS      Y9, 32(BX)
+	ADDQ         R8, BX
 	VMAXPS       Y10, Y12, Y10
-	VMOVUPS      Y10, (SI)
+	VMOVUPS      Y10, (BX)
 	VMAXPS       Y11, Y12, Y11
-	VMOVUPS      Y11, 32(SI)
-	ADDQ         R8, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x00000006, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Y11, 32(BX)
+	ADDQ         R8, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x00000006, AX, R8
+	ADDQ         R8, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv1x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv1x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Conv1x8(SB), NOSPLIT, $0-84
-	MOVQ src+8(FP), AX
-	MOVQ srcStride+56(FP), CX
-	SHLQ $0x02, CX
+TEXT ·Conv1x8(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
 
 tile:
-	MOVQ    bias+24(FP), DX
-	VMOVUPS (DX), Y0
-	MOVQ    AX, BX
-	ADDQ    CX, BX
-	MOVQ    weights+16(FP), SI
-	MOVQ    offsets+32(FP), DI
-	MOVQ    segs+40(FP), R8
+	MOVQ    bias+24(FP), CX
+	VMOVUPS (CX), Y0
+	MOVQ    weights+16(FP), DX
+	MOVQ    offsets+40(FP), BX
+	MOVQ    segs+48(FP), SI
 
 segment:
-	MOVQ (DI), DX
-	ADDQ $+8, DI
-	LEAQ (AX)(DX*4), DX
-	MOVQ segLen+48(FP), R9
-	SUBQ $+4, R9
+	MOVQ src+8(FP), CX
+	MOVQ (BX), DI
+	ADDQ $+8, BX
+	LEAQ (CX)(DI*4), CX
+	MOVQ segLen+56(FP), DI
+	SUBQ $+4, DI
 	JL   k_rest
 
 k_block:
-	PREFETCHT0   4096(SI)
-	PREFETCHT0   4160(SI)
-	VMOVUPS      (SI), Y1
-	VBROADCASTSS (DX), Y2
+	PREFETCHT0   4096(DX)
+	PREFETCHT0   4160(DX)
+	VMOVUPS      (DX), Y1
+	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y1, Y2, Y0
-	VMOVUPS      32(SI), Y1
-	VBROADCASTSS 4(DX), Y2
+	VMOVUPS      32(DX), Y1
+	VBROADCASTSS 4(CX), Y2
 	VFMADD231PS  Y1, Y2, Y0
-	VMOVUPS      64(SI), Y1
-	VBROADCASTSS 8(DX), Y2
+	VMOVUPS      64(DX), Y1
+	VBROADCASTSS 8(CX), Y2
 	VFMADD231PS  Y1, Y2, Y0
-	VMOVUPS      96(SI), Y1
-	VBROADCASTSS 12(DX), Y2
+	VMOVUPS      96(DX), Y1
+	VBROADCASTSS 12(CX), Y2
 	VFMADD231PS  Y1, Y2, Y0
-	ADDQ         $0x00000080, SI
-	ADDQ         $+16, DX
-	PREFETCHT0   (BX)
-	PREFETCHT0   64(BX)
-	PREFETCHT0   128(BX)
-	PREFETCHT0   192(BX)
-	ADDQ         $0x00000100, BX
-	SUBQ         $+4, R9
+	ADDQ         $0x00000080, DX
+	ADDQ         $+16, CX
+	SUBQ         $+4, DI
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R9
+	ADDQ $+4, DI
 	JZ   k_done
 
 k_one:
-	PREFETCHT0   4096(SI)
-	VMOVUPS      (SI), Y1
-	VBROADCASTSS (DX), Y2
+	PREFETCHT0   4096(DX)
+	VMOVUPS      (DX), Y1
+	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y1, Y2, Y0
-	ADDQ         $+32, SI
-	ADDQ         $+4, DX
-	PREFETCHT0   (BX)
-	ADDQ         $+64, BX
-	DECQ         R9
+	ADDQ         $+32, DX
+	ADDQ         $+4, CX
+	DECQ         DI
 	JNZ          k_one
 
 k_done:
-	DECQ         R8
+	DECQ         SI
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Y1
-	MOVQ         dst+0(FP), DX
-	MOVQ         dstStride+64(FP), BX
-	SHLQ         $0x02, BX
+	VBROADCASTSS lo+96(FP), Y1
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+72(FP), DX
+	SHLQ         $0x02, DX
 	VMAXPS       Y0, Y1, Y0
-	VMOVUPS      Y0, (DX)
-	ADDQ         BX, DX
-	MOVQ         DX, dst+0(FP)
-	ADDQ         CX, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Y0, (CX)
+	ADDQ         DX, CX
+	MOVQ         CX, dst+0(FP)
+	MOVQ         src+8(FP), CX
+	ADDQ         AX, CX
+	MOVQ         CX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv2x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv2x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Conv2x8(SB), NOSPLIT, $0-84
-	MOVQ src+8(FP), AX
-	MOVQ srcStride+56(FP), CX
-	SHLQ $0x02, CX
+TEXT ·Conv2x8(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
 
 tile:
-	MOVQ    bias+24(FP), DX
-	VMOVUPS (DX), Y0
+	MOVQ    bias+24(FP), CX
+	VMOVUPS (CX), Y0
 	VMOVAPS Y0, Y1
-	MOVQ    AX, BX
-	LEAQ    (BX)(CX*2), BX
-	MOVQ    weights+16(FP), SI
-	MOVQ    offsets+32(FP), DI
-	MOVQ    segs+40(FP), R8
+	MOVQ    weights+16(FP), DX
+	MOVQ    offsets+40(FP), BX
+	MOVQ    segs+48(FP), SI
 
 segment:
-	MOVQ (DI), DX
-	ADDQ $+8, DI
-	LEAQ (AX)(DX*4), DX
-	MOVQ segLen+48(FP), R9
-	SUBQ $+4, R9
+	MOVQ src+8(FP), CX
+	MOVQ (BX), DI
+	ADDQ $+8, BX
+	LEAQ (CX)(DI*4), CX
+	MOVQ segLen+56(FP), DI
+	SUBQ $+4, DI
 	JL   k_rest
 
 k_block:
-	PREFETCHT0   4096(SI)
-	PREFETCHT0   4160(SI)
-	VMOVUPS      (SI), Y2
-	VBROADCASTSS (DX), Y3
+	PREFETCHT0   4096(DX)
+	PREFETCHT0   4160(DX)
+	VMOVUPS      (DX), Y2
+	VBROADCASTSS (CX), Y3
 	VFMADD231PS  Y2, Y3, Y0
-	VBROADCASTSS (DX)(CX*1), Y3
+	VBROADCASTSS (CX)(AX*1), Y3
 	VFMADD231PS  Y2, Y3, Y1
-	VMOVUPS      32(SI), Y2
-	VBROADCASTSS 4(DX), Y3
+	VMOVUPS      32(DX), Y2
+	VBROADCASTSS 4(CX), Y3
 	VFMADD231PS  Y2, Y3, Y0
-	VBROADCASTSS 4(DX)(CX*1), Y3
+	VBROADCASTSS 4(CX)(AX*1), Y3
 	VFMADD231PS  Y2, Y3, Y1
-	VMOVUPS      64(SI), Y2
-	VBROADCASTSS 8(DX), Y3
+	VMOVUPS      64(DX), Y2
+	VBROADCASTSS 8(CX), Y3
 	VFMADD231PS  Y2, Y3, Y0
-	VBROADCASTSS 8(DX)(CX*1), Y3
+	VBROADCASTSS 8(CX)(AX*1), Y3
 	VFMADD231PS  Y2, Y3, Y1
-	VMOVUPS      96(SI), Y2
-	VBROADCASTSS 12(DX), Y3
+	VMOVUPS      96(DX), Y2
+	VBROADCASTSS 12(CX), Y3
 	VFMADD231PS  Y2, Y3, Y0
-	VBROADCASTSS 12(DX)(CX*1), Y3
+	VBROADCASTSS 12(CX)(AX*1), Y3
 	VFMADD231PS  Y2, Y3, Y1
-	ADDQ         $0x00000080, SI
-	ADDQ         $+16, DX
-	PREFETCHT0   (BX)
-	PREFETCHT0   64(BX)
-	PREFETCHT0   128(BX)
-	PREFETCHT0   192(BX)
-	ADDQ         $0x00000100, BX
-	SUBQ         $+4, R9
+	ADDQ         $0x00000080, DX
+	ADDQ         $+16, CX
+	SUBQ         $+4, DI
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R9
+	ADDQ $+4, DI
 	JZ   k_done
 
 k_one:
-	PREFETCHT0   4096(SI)
-	VMOVUPS      (SI), Y2
-	VBROADCASTSS (DX), Y3
+	PREFETCHT0   4096(DX)
+	VMOVUPS      (DX), Y2
+	VBROADCASTSS (CX), Y3
 	VFMADD231PS  Y2, Y3, Y0
-	VBROADCASTSS (DX)(CX*1), Y3
+	VBROADCASTSS (CX)(AX*1), Y3
 	VFMADD231PS  Y2, Y3, Y1
-	ADDQ         $+32, SI
-	ADDQ         $+4, DX
-	PREFETCHT0   (BX)
-	ADDQ         $+64, BX
-	DECQ         R9
+	ADDQ         $+32, DX
+	ADDQ         $+4, CX
+	DECQ         DI
 	JNZ          k_one
 
 k_done:
-	DECQ         R8
+	DECQ         SI
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Y2
-	MOVQ         dst+0(FP), DX
-	MOVQ         dstStride+64(FP), BX
-	SHLQ         $0x02, BX
+	VBROADCASTSS lo+96(FP), Y2
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+72(FP), DX
+	SHLQ         $0x02, DX
 	VMAXPS       Y0, Y2, Y0
-	VMOVUPS      Y0, (DX)
-	ADDQ         BX, DX
+	VMOVUPS      Y0, (CX)
+	ADDQ         DX, CX
 	VMAXPS       Y1, Y2, Y1
-	VMOVUPS      Y1, (DX)
-	ADDQ         BX, DX
-	MOVQ         DX, dst+0(FP)
-	LEAQ         (AX)(CX*2), AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Y1, (CX)
+	ADDQ         DX, CX
+	MOVQ         CX, dst+0(FP)
+	MOVQ         src+8(FP), CX
+	LEAQ         (CX)(AX*2), CX
+	MOVQ         CX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv3x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv3x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Conv3x8(SB), NOSPLIT, $0-84
-	MOVQ  src+8(FP), AX
-	MOVQ  srcStride+56(FP), CX
-	SHLQ  $0x02, CX
-	MOVQ  segs+40(FP), DX
-	MOVQ  segLen+48(FP), BX
-	IMULQ BX, DX
-	MOVQ  weights+16(FP), BX
-	SHLQ  $0x02, DX
-	LEAQ  (BX)(DX*8), BX
+TEXT ·Conv3x8(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	MOVQ next+32(FP), DX
+	MOVQ pace+88(FP), BX
 
 tile:
-	MOVQ    bias+24(FP), DX
-	VMOVUPS (DX), Y0
-	VMOVAPS Y0, Y1
-	VMOVAPS Y0, Y2
-	MOVQ    AX, SI
-	IMUL3Q  $0x00000003, CX, DX
-	ADDQ    DX, SI
-	MOVQ    weights+16(FP), DI
-	MOVQ    offsets+32(FP), R8
-	MOVQ    segs+40(FP), R9
+	MOVQ       bias+24(FP), CX
+	VMOVUPS    (CX), Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	MOVQ       dst+0(FP), CX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x00000003, SI, DI
+	ADDQ       DI, CX
+	PREFETCHT0 (CX)
+	ADDQ       SI, CX
+	PREFETCHT0 (CX)
+	ADDQ       SI, CX
+	PREFETCHT0 (CX)
+	ADDQ       SI, CX
+	MOVQ       src+8(FP), SI
+	IMUL3Q     $0x00000003, AX, CX
+	ADDQ       CX, SI
+	MOVQ       weights+16(FP), DI
+	MOVQ       offsets+40(FP), R8
+	MOVQ       segs+48(FP), R9
 
 segment:
-	MOVQ (R8), DX
+	MOVQ src+8(FP), CX
+	MOVQ (R8), R10
 	ADDQ $+8, R8
-	LEAQ (AX)(DX*4), DX
-	MOVQ segLen+48(FP), R10
+	LEAQ (CX)(R10*4), CX
+	MOVQ segLen+56(FP), R10
 	SUBQ $+4, R10
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (DI), Y3
-	VBROADCASTSS (DX), Y4
+	VBROADCASTSS (CX), Y4
 	VFMADD231PS  Y3, Y4, Y0
-	VBROADCASTSS (DX)(CX*1), Y4
+	VBROADCASTSS (CX)(AX*1), Y4
 	VFMADD231PS  Y3, Y4, Y1
-	VBROADCASTSS (DX)(CX*2), Y4
+	VBROADCASTSS (CX)(AX*2), Y4
 	VFMADD231PS  Y3, Y4, Y2
 	VMOVUPS      32(DI), Y3
-	VBROADCASTSS 4(DX), Y4
+	VBROADCASTSS 4(CX), Y4
 	VFMADD231PS  Y3, Y4, Y0
-	VBROADCASTSS 4(DX)(CX*1), Y4
+	VBROADCASTSS 4(CX)(AX*1), Y4
 	VFMADD231PS  Y3, Y4, Y1
-	VBROADCASTSS 4(DX)(CX*2), Y4
+	VBROADCASTSS 4(CX)(AX*2), Y4
 	VFMADD231PS  Y3, Y4, Y2
 	VMOVUPS      64(DI), Y3
-	VBROADCASTSS 8(DX), Y4
+	VBROADCASTSS 8(CX), Y4
 	VFMADD231PS  Y3, Y4, Y0
-	VBROADCASTSS 8(DX)(CX*1), Y4
+	VBROADCASTSS 8(CX)(AX*1), Y4
 	VFMADD231PS  Y3, Y4, Y1
-	VBROADCASTSS 8(DX)(CX*2), Y4
+	VBROADCASTSS 8(CX)(AX*2), Y4
 	VFMADD231PS  Y3, Y4, Y2
 	VMOVUPS      96(DI), Y3
-	VBROADCASTSS 12(DX), Y4
+	VBROADCASTSS 12(CX), Y4
 	VFMADD231PS  Y3, Y4, Y0
-	VBROADCASTSS 12(DX)(CX*1), Y4
+	VBROADCASTSS 12(CX)(AX*1), Y4
 	VFMADD231PS  Y3, Y4, Y1
-	VBROADCASTSS 12(DX)(CX*2), Y4
+	VBROADCASTSS 12(CX)(AX*2), Y4
 	VFMADD231PS  Y3, Y4, Y2
 	ADDQ         $0x00000080, DI
-	ADDQ         $+16, DX
+	ADDQ         $+16, CX
 	PREFETCHT0   (SI)
-	PREFETCHT0   (BX)
-	PREFETCHT0   64(SI)
-	PREFETCHT0   64(BX)
-	PREFETCHT0   128(SI)
-	PREFETCHT0   128(BX)
-	PREFETCHT0   192(SI)
-	PREFETCHT0   192(BX)
-	ADDQ         $0x00000100, SI
-	ADDQ         $0x00000100, BX
+	ADDQ         $+64, SI
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	LEAQ         (DX)(BX*4), DX
 	SUBQ         $+4, R10
 	JGE          k_block
 
@@ -1223,128 +1222,133 @@ k_rest:
 
 k_one:
 	VMOVUPS      (DI), Y3
-	VBROADCASTSS (DX), Y4
+	VBROADCASTSS (CX), Y4
 	VFMADD231PS  Y3, Y4, Y0
-	VBROADCASTSS (DX)(CX*1), Y4
+	VBROADCASTSS (CX)(AX*1), Y4
 	VFMADD231PS  Y3, Y4, Y1
-	VBROADCASTSS (DX)(CX*2), Y4
+	VBROADCASTSS (CX)(AX*2), Y4
 	VFMADD231PS  Y3, Y4, Y2
 	ADDQ         $+32, DI
-	ADDQ         $+4, DX
+	ADDQ         $+4, CX
 	PREFETCHT0   (SI)
-	PREFETCHT0   (BX)
 	ADDQ         $+64, SI
-	ADDQ         $+64, BX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	DECQ         R10
 	JNZ          k_one
 
 k_done:
 	DECQ         R9
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Y3
-	MOVQ         dst+0(FP), DX
-	MOVQ         dstStride+64(FP), SI
+	VBROADCASTSS lo+96(FP), Y3
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
 	VMAXPS       Y0, Y3, Y0
-	VMOVUPS      Y0, (DX)
-	ADDQ         SI, DX
+	VMOVUPS      Y0, (CX)
+	ADDQ         SI, CX
 	VMAXPS       Y1, Y3, Y1
-	VMOVUPS      Y1, (DX)
-	ADDQ         SI, DX
+	VMOVUPS      Y1, (CX)
+	ADDQ         SI, CX
 	VMAXPS       Y2, Y3, Y2
-	VMOVUPS      Y2, (DX)
-	ADDQ         SI, DX
-	MOVQ         DX, dst+0(FP)
-	IMUL3Q       $0x00000003, CX, DX
-	ADDQ         DX, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Y2, (CX)
+	ADDQ         SI, CX
+	MOVQ         CX, dst+0(FP)
+	MOVQ         src+8(FP), CX
+	IMUL3Q       $0x00000003, AX, SI
+	ADDQ         SI, CX
+	MOVQ         CX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv4x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv4x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Conv4x8(SB), NOSPLIT, $0-84
-	MOVQ  src+8(FP), AX
-	MOVQ  srcStride+56(FP), CX
-	SHLQ  $0x02, CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  segs+40(FP), BX
-	MOVQ  segLen+48(FP), SI
-	IMULQ SI, BX
-	MOVQ  weights+16(FP), SI
-	SHLQ  $0x02, BX
-	LEAQ  (SI)(BX*8), SI
+TEXT ·Conv4x8(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ next+32(FP), BX
+	MOVQ pace+88(FP), SI
 
 tile:
-	MOVQ    bias+24(FP), BX
-	VMOVUPS (BX), Y0
-	VMOVAPS Y0, Y1
-	VMOVAPS Y0, Y2
-	VMOVAPS Y0, Y3
-	MOVQ    AX, DI
-	LEAQ    (DI)(CX*4), DI
-	MOVQ    weights+16(FP), R8
-	MOVQ    offsets+32(FP), R9
-	MOVQ    segs+40(FP), R10
+	MOVQ       bias+24(FP), DX
+	VMOVUPS    (DX), Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	MOVQ       dst+0(FP), DX
+	MOVQ       dstStride+72(FP), DI
+	SHLQ       $0x02, DI
+	LEAQ       (DX)(DI*4), DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	MOVQ       src+8(FP), DI
+	LEAQ       (DI)(AX*4), DI
+	MOVQ       weights+16(FP), R8
+	MOVQ       offsets+40(FP), R9
+	MOVQ       segs+48(FP), R10
 
 segment:
-	MOVQ (R9), BX
+	MOVQ src+8(FP), DX
+	MOVQ (R9), R11
 	ADDQ $+8, R9
-	LEAQ (AX)(BX*4), BX
-	MOVQ segLen+48(FP), R11
+	LEAQ (DX)(R11*4), DX
+	MOVQ segLen+56(FP), R11
 	SUBQ $+4, R11
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R8), Y4
-	VBROADCASTSS (BX), Y5
+	VBROADCASTSS (DX), Y5
 	VFMADD231PS  Y4, Y5, Y0
-	VBROADCASTSS (BX)(CX*1), Y5
+	VBROADCASTSS (DX)(AX*1), Y5
 	VFMADD231PS  Y4, Y5, Y1
-	VBROADCASTSS (BX)(CX*2), Y5
+	VBROADCASTSS (DX)(AX*2), Y5
 	VFMADD231PS  Y4, Y5, Y2
-	VBROADCASTSS (BX)(DX*1), Y5
+	VBROADCASTSS (DX)(CX*1), Y5
 	VFMADD231PS  Y4, Y5, Y3
 	VMOVUPS      32(R8), Y4
-	VBROADCASTSS 4(BX), Y5
+	VBROADCASTSS 4(DX), Y5
 	VFMADD231PS  Y4, Y5, Y0
-	VBROADCASTSS 4(BX)(CX*1), Y5
+	VBROADCASTSS 4(DX)(AX*1), Y5
 	VFMADD231PS  Y4, Y5, Y1
-	VBROADCASTSS 4(BX)(CX*2), Y5
+	VBROADCASTSS 4(DX)(AX*2), Y5
 	VFMADD231PS  Y4, Y5, Y2
-	VBROADCASTSS 4(BX)(DX*1), Y5
+	VBROADCASTSS 4(DX)(CX*1), Y5
 	VFMADD231PS  Y4, Y5, Y3
 	VMOVUPS      64(R8), Y4
-	VBROADCASTSS 8(BX), Y5
+	VBROADCASTSS 8(DX), Y5
 	VFMADD231PS  Y4, Y5, Y0
-	VBROADCASTSS 8(BX)(CX*1), Y5
+	VBROADCASTSS 8(DX)(AX*1), Y5
 	VFMADD231PS  Y4, Y5, Y1
-	VBROADCASTSS 8(BX)(CX*2), Y5
+	VBROADCASTSS 8(DX)(AX*2), Y5
 	VFMADD231PS  Y4, Y5, Y2
-	VBROADCASTSS 8(BX)(DX*1), Y5
+	VBROADCASTSS 8(DX)(CX*1), Y5
 	VFMADD231PS  Y4, Y5, Y3
 	VMOVUPS      96(R8), Y4
-	VBROADCASTSS 12(BX), Y5
+	VBROADCASTSS 12(DX), Y5
 	VFMADD231PS  Y4, Y5, Y0
-	VBROADCASTSS 12(BX)(CX*1), Y5
+	VBROADCASTSS 12(DX)(AX*1), Y5
 	VFMADD231PS  Y4, Y5, Y1
-	VBROADCASTSS 12(BX)(CX*2), Y5
+	VBROADCASTSS 12(DX)(AX*2), Y5
 	VFMADD231PS  Y4, Y5, Y2
-	VBROADCASTSS 12(BX)(DX*1), Y5
+	VBROADCASTSS 12(DX)(CX*1), Y5
 	VFMADD231PS  Y4, Y5, Y3
 	ADDQ         $0x00000080, R8
-	ADDQ         $+16, BX
+	ADDQ         $+16, DX
 	PREFETCHT0   (DI)
-	PREFETCHT0   (SI)
-	PREFETCHT0   64(DI)
-	PREFETCHT0   64(SI)
-	PREFETCHT0   128(DI)
-	PREFETCHT0   128(SI)
-	PREFETCHT0   192(DI)
-	PREFETCHT0   192(SI)
-	ADDQ         $0x00000100, DI
-	ADDQ         $0x00000100, SI
+	ADDQ         $+64, DI
+	PREFETCHT0   (BX)
+	PREFETCHT0   64(BX)
+	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -1354,142 +1358,151 @@ k_rest:
 
 k_one:
 	VMOVUPS      (R8), Y4
-	VBROADCASTSS (BX), Y5
+	VBROADCASTSS (DX), Y5
 	VFMADD231PS  Y4, Y5, Y0
-	VBROADCASTSS (BX)(CX*1), Y5
+	VBROADCASTSS (DX)(AX*1), Y5
 	VFMADD231PS  Y4, Y5, Y1
-	VBROADCASTSS (BX)(CX*2), Y5
+	VBROADCASTSS (DX)(AX*2), Y5
 	VFMADD231PS  Y4, Y5, Y2
-	VBROADCASTSS (BX)(DX*1), Y5
+	VBROADCASTSS (DX)(CX*1), Y5
 	VFMADD231PS  Y4, Y5, Y3
 	ADDQ         $+32, R8
-	ADDQ         $+4, BX
+	ADDQ         $+4, DX
 	PREFETCHT0   (DI)
-	PREFETCHT0   (SI)
 	ADDQ         $+64, DI
-	ADDQ         $+64, SI
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
 	DECQ         R11
 	JNZ          k_one
 
 k_done:
 	DECQ         R10
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Y4
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+64(FP), DI
+	VBROADCASTSS lo+96(FP), Y4
+	MOVQ         dst+0(FP), DX
+	MOVQ         dstStride+72(FP), DI
 	SHLQ         $0x02, DI
 	VMAXPS       Y0, Y4, Y0
-	VMOVUPS      Y0, (BX)
-	ADDQ         DI, BX
+	VMOVUPS      Y0, (DX)
+	ADDQ         DI, DX
 	VMAXPS       Y1, Y4, Y1
-	VMOVUPS      Y1, (BX)
-	ADDQ         DI, BX
+	VMOVUPS      Y1, (DX)
+	ADDQ         DI, DX
 	VMAXPS       Y2, Y4, Y2
-	VMOVUPS      Y2, (BX)
-	ADDQ         DI, BX
+	VMOVUPS      Y2, (DX)
+	ADDQ         DI, DX
 	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      Y3, (BX)
-	ADDQ         DI, BX
-	MOVQ         BX, dst+0(FP)
-	LEAQ         (AX)(CX*4), AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Y3, (DX)
+	ADDQ         DI, DX
+	MOVQ         DX, dst+0(FP)
+	MOVQ         src+8(FP), DX
+	LEAQ         (DX)(AX*4), DX
+	MOVQ         DX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv5x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv5x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Conv5x8(SB), NOSPLIT, $0-84
-	MOVQ  src+8(FP), AX
-	MOVQ  srcStride+56(FP), CX
-	SHLQ  $0x02, CX
-	LEAQ  (CX)(CX*2), DX
-	MOVQ  segs+40(FP), BX
-	MOVQ  segLen+48(FP), SI
-	IMULQ SI, BX
-	MOVQ  weights+16(FP), SI
-	SHLQ  $0x02, BX
-	LEAQ  (SI)(BX*8), SI
+TEXT ·Conv5x8(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ next+32(FP), BX
+	MOVQ pace+88(FP), SI
 
 tile:
-	MOVQ    bias+24(FP), BX
-	VMOVUPS (BX), Y0
-	VMOVAPS Y0, Y1
-	VMOVAPS Y0, Y2
-	VMOVAPS Y0, Y3
-	VMOVAPS Y0, Y4
-	MOVQ    AX, DI
-	IMUL3Q  $0x00000005, CX, BX
-	ADDQ    BX, DI
-	MOVQ    weights+16(FP), R8
-	MOVQ    offsets+32(FP), R9
-	MOVQ    segs+40(FP), R10
+	MOVQ       bias+24(FP), DX
+	VMOVUPS    (DX), Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	MOVQ       dst+0(FP), DX
+	MOVQ       dstStride+72(FP), DI
+	SHLQ       $0x02, DI
+	IMUL3Q     $0x00000005, DI, R8
+	ADDQ       R8, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	MOVQ       src+8(FP), DI
+	IMUL3Q     $0x00000005, AX, DX
+	ADDQ       DX, DI
+	MOVQ       weights+16(FP), R8
+	MOVQ       offsets+40(FP), R9
+	MOVQ       segs+48(FP), R10
 
 segment:
-	MOVQ (R9), BX
+	MOVQ src+8(FP), DX
+	MOVQ (R9), R11
 	ADDQ $+8, R9
-	LEAQ (AX)(BX*4), BX
-	MOVQ segLen+48(FP), R11
+	LEAQ (DX)(R11*4), DX
+	MOVQ segLen+56(FP), R11
 	SUBQ $+4, R11
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R8), Y5
-	VBROADCASTSS (BX), Y6
+	VBROADCASTSS (DX), Y6
 	VFMADD231PS  Y5, Y6, Y0
-	VBROADCASTSS (BX)(CX*1), Y6
+	VBROADCASTSS (DX)(AX*1), Y6
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (BX)(CX*2), Y6
+	VBROADCASTSS (DX)(AX*2), Y6
 	VFMADD231PS  Y5, Y6, Y2
-	VBROADCASTSS (BX)(DX*1), Y6
+	VBROADCASTSS (DX)(CX*1), Y6
 	VFMADD231PS  Y5, Y6, Y3
-	VBROADCASTSS (BX)(CX*4), Y6
+	VBROADCASTSS (DX)(AX*4), Y6
 	VFMADD231PS  Y5, Y6, Y4
 	VMOVUPS      32(R8), Y5
-	VBROADCASTSS 4(BX), Y6
+	VBROADCASTSS 4(DX), Y6
 	VFMADD231PS  Y5, Y6, Y0
-	VBROADCASTSS 4(BX)(CX*1), Y6
+	VBROADCASTSS 4(DX)(AX*1), Y6
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS 4(BX)(CX*2), Y6
+	VBROADCASTSS 4(DX)(AX*2), Y6
 	VFMADD231PS  Y5, Y6, Y2
-	VBROADCASTSS 4(BX)(DX*1), Y6
+	VBROADCASTSS 4(DX)(CX*1), Y6
 	VFMADD231PS  Y5, Y6, Y3
-	VBROADCASTSS 4(BX)(CX*4), Y6
+	VBROADCASTSS 4(DX)(AX*4), Y6
 	VFMADD231PS  Y5, Y6, Y4
 	VMOVUPS      64(R8), Y5
-	VBROADCASTSS 8(BX), Y6
+	VBROADCASTSS 8(DX), Y6
 	VFMADD231PS  Y5, Y6, Y0
-	VBROADCASTSS 8(BX)(CX*1), Y6
+	VBROADCASTSS 8(DX)(AX*1), Y6
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS 8(BX)(CX*2), Y6
+	VBROADCASTSS 8(DX)(AX*2), Y6
 	VFMADD231PS  Y5, Y6, Y2
-	VBROADCASTSS 8(BX)(DX*1), Y6
+	VBROADCASTSS 8(DX)(CX*1), Y6
 	VFMADD231PS  Y5, Y6, Y3
-	VBROADCASTSS 8(BX)(CX*4), Y6
+	VBROADCASTSS 8(DX)(AX*4), Y6
 	VFMADD231PS  Y5, Y6, Y4
 	VMOVUPS      96(R8), Y5
-	VBROADCASTSS 12(BX), Y6
+	VBROADCASTSS 12(DX), Y6
 	VFMADD231PS  Y5, Y6, Y0
-	VBROADCASTSS 12(BX)(CX*1), Y6
+	VBROADCASTSS 12(DX)(AX*1), Y6
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS 12(BX)(CX*2), Y6
+	VBROADCASTSS 12(DX)(AX*2), Y6
 	VFMADD231PS  Y5, Y6, Y2
-	VBROADCASTSS 12(BX)(DX*1), Y6
+	VBROADCASTSS 12(DX)(CX*1), Y6
 	VFMADD231PS  Y5, Y6, Y3
-	VBROADCASTSS 12(BX)(CX*4), Y6
+	VBROADCASTSS 12(DX)(AX*4), Y6
 	VFMADD231PS  Y5, Y6, Y4
 	ADDQ         $0x00000080, R8
-	ADDQ         $+16, BX
+	ADDQ         $+16, DX
 	PREFETCHT0   (DI)
-	PREFETCHT0   (SI)
 	PREFETCHT0   64(DI)
-	PREFETCHT0   64(SI)
-	PREFETCHT0   128(DI)
-	PREFETCHT0   128(SI)
-	PREFETCHT0   192(DI)
-	PREFETCHT0   192(SI)
-	ADDQ         $0x00000100, DI
-	ADDQ         $0x00000100, SI
+	ADDQ         $0x00000080, DI
+	PREFETCHT0   (BX)
+	PREFETCHT0   64(BX)
+	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -1499,158 +1512,169 @@ k_rest:
 
 k_one:
 	VMOVUPS      (R8), Y5
-	VBROADCASTSS (BX), Y6
+	VBROADCASTSS (DX), Y6
 	VFMADD231PS  Y5, Y6, Y0
-	VBROADCASTSS (BX)(CX*1), Y6
+	VBROADCASTSS (DX)(AX*1), Y6
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (BX)(CX*2), Y6
+	VBROADCASTSS (DX)(AX*2), Y6
 	VFMADD231PS  Y5, Y6, Y2
-	VBROADCASTSS (BX)(DX*1), Y6
+	VBROADCASTSS (DX)(CX*1), Y6
 	VFMADD231PS  Y5, Y6, Y3
-	VBROADCASTSS (BX)(CX*4), Y6
+	VBROADCASTSS (DX)(AX*4), Y6
 	VFMADD231PS  Y5, Y6, Y4
 	ADDQ         $+32, R8
-	ADDQ         $+4, BX
+	ADDQ         $+4, DX
 	PREFETCHT0   (DI)
-	PREFETCHT0   (SI)
 	ADDQ         $+64, DI
-	ADDQ         $+64, SI
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
 	DECQ         R11
 	JNZ          k_one
 
 k_done:
 	DECQ         R10
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Y5
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+64(FP), DI
+	VBROADCASTSS lo+96(FP), Y5
+	MOVQ         dst+0(FP), DX
+	MOVQ         dstStride+72(FP), DI
 	SHLQ         $0x02, DI
 	VMAXPS       Y0, Y5, Y0
-	VMOVUPS      Y0, (BX)
-	ADDQ         DI, BX
+	VMOVUPS      Y0, (DX)
+	ADDQ         DI, DX
 	VMAXPS       Y1, Y5, Y1
-	VMOVUPS      Y1, (BX)
-	ADDQ         DI, BX
+	VMOVUPS      Y1, (DX)
+	ADDQ         DI, DX
 	VMAXPS       Y2, Y5, Y2
-	VMOVUPS      Y2, (BX)
-	ADDQ         DI, BX
+	VMOVUPS      Y2, (DX)
+	ADDQ         DI, DX
 	VMAXPS       Y3, Y5, Y3
-	VMOVUPS      Y3, (BX)
-	ADDQ         DI, BX
+	VMOVUPS      Y3, (DX)
+	ADDQ         DI, DX
 	VMAXPS       Y4, Y5, Y4
-	VMOVUPS      Y4, (BX)
-	ADDQ         DI, BX
-	MOVQ         BX, dst+0(FP)
-	IMUL3Q       $0x00000005, CX, BX
-	ADDQ         BX, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Y4, (DX)
+	ADDQ         DI, DX
+	MOVQ         DX, dst+0(FP)
+	MOVQ         src+8(FP), DX
+	IMUL3Q       $0x00000005, AX, DI
+	ADDQ         DI, DX
+	MOVQ         DX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv6x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv6x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Conv6x8(SB), NOSPLIT, $0-84
-	MOVQ  src+8(FP), AX
-	MOVQ  srcStride+56(FP), CX
-	SHLQ  $0x02, CX
-	LEAQ  (CX)(CX*2), DX
-	LEAQ  (CX)(CX*4), BX
-	MOVQ  segs+40(FP), SI
-	MOVQ  segLen+48(FP), DI
-	IMULQ DI, SI
-	MOVQ  weights+16(FP), DI
-	SHLQ  $0x02, SI
-	LEAQ  (DI)(SI*8), DI
+TEXT ·Conv6x8(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), SI
+	MOVQ pace+88(FP), DI
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Y0
-	VMOVAPS Y0, Y1
-	VMOVAPS Y0, Y2
-	VMOVAPS Y0, Y3
-	VMOVAPS Y0, Y4
-	VMOVAPS Y0, Y5
-	MOVQ    AX, R8
-	IMUL3Q  $0x00000006, CX, SI
-	ADDQ    SI, R8
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), R8
+	SHLQ       $0x02, R8
+	IMUL3Q     $0x00000006, R8, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	MOVQ       src+8(FP), R8
+	IMUL3Q     $0x00000006, AX, BX
+	ADDQ       BX, R8
+	MOVQ       weights+16(FP), R9
+	MOVQ       offsets+40(FP), R10
+	MOVQ       segs+48(FP), R11
 
 segment:
-	MOVQ (R10), SI
+	MOVQ src+8(FP), BX
+	MOVQ (R10), R12
 	ADDQ $+8, R10
-	LEAQ (AX)(SI*4), SI
-	MOVQ segLen+48(FP), R12
+	LEAQ (BX)(R12*4), BX
+	MOVQ segLen+56(FP), R12
 	SUBQ $+4, R12
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R9), Y6
-	VBROADCASTSS (SI), Y7
+	VBROADCASTSS (BX), Y7
 	VFMADD231PS  Y6, Y7, Y0
-	VBROADCASTSS (SI)(CX*1), Y7
+	VBROADCASTSS (BX)(AX*1), Y7
 	VFMADD231PS  Y6, Y7, Y1
-	VBROADCASTSS (SI)(CX*2), Y7
+	VBROADCASTSS (BX)(AX*2), Y7
 	VFMADD231PS  Y6, Y7, Y2
-	VBROADCASTSS (SI)(DX*1), Y7
+	VBROADCASTSS (BX)(CX*1), Y7
 	VFMADD231PS  Y6, Y7, Y3
-	VBROADCASTSS (SI)(CX*4), Y7
+	VBROADCASTSS (BX)(AX*4), Y7
 	VFMADD231PS  Y6, Y7, Y4
-	VBROADCASTSS (SI)(BX*1), Y7
+	VBROADCASTSS (BX)(DX*1), Y7
 	VFMADD231PS  Y6, Y7, Y5
 	VMOVUPS      32(R9), Y6
-	VBROADCASTSS 4(SI), Y7
+	VBROADCASTSS 4(BX), Y7
 	VFMADD231PS  Y6, Y7, Y0
-	VBROADCASTSS 4(SI)(CX*1), Y7
+	VBROADCASTSS 4(BX)(AX*1), Y7
 	VFMADD231PS  Y6, Y7, Y1
-	VBROADCASTSS 4(SI)(CX*2), Y7
+	VBROADCASTSS 4(BX)(AX*2), Y7
 	VFMADD231PS  Y6, Y7, Y2
-	VBROADCASTSS 4(SI)(DX*1), Y7
+	VBROADCASTSS 4(BX)(CX*1), Y7
 	VFMADD231PS  Y6, Y7, Y3
-	VBROADCASTSS 4(SI)(CX*4), Y7
+	VBROADCASTSS 4(BX)(AX*4), Y7
 	VFMADD231PS  Y6, Y7, Y4
-	VBROADCASTSS 4(SI)(BX*1), Y7
+	VBROADCASTSS 4(BX)(DX*1), Y7
 	VFMADD231PS  Y6, Y7, Y5
 	VMOVUPS      64(R9), Y6
-	VBROADCASTSS 8(SI), Y7
+	VBROADCASTSS 8(BX), Y7
 	VFMADD231PS  Y6, Y7, Y0
-	VBROADCASTSS 8(SI)(CX*1), Y7
+	VBROADCASTSS 8(BX)(AX*1), Y7
 	VFMADD231PS  Y6, Y7, Y1
-	VBROADCASTSS 8(SI)(CX*2), Y7
+	VBROADCASTSS 8(BX)(AX*2), Y7
 	VFMADD231PS  Y6, Y7, Y2
-	VBROADCASTSS 8(SI)(DX*1), Y7
+	VBROADCASTSS 8(BX)(CX*1), Y7
 	VFMADD231PS  Y6, Y7, Y3
-	VBROADCASTSS 8(SI)(CX*4), Y7
+	VBROADCASTSS 8(BX)(AX*4), Y7
 	VFMADD231PS  Y6, Y7, Y4
-	VBROADCASTSS 8(SI)(BX*1), Y7
+	VBROADCASTSS 8(BX)(DX*1), Y7
 	VFMADD231PS  Y6, Y7, Y5
 	VMOVUPS      96(R9), Y6
-	VBROADCASTSS 12(SI), Y7
+	VBROADCASTSS 12(BX), Y7
 	VFMADD231PS  Y6, Y7, Y0
-	VBROADCASTSS 12(SI)(CX*1), Y7
+	VBROADCASTSS 12(BX)(AX*1), Y7
 	VFMADD231PS  Y6, Y7, Y1
-	VBROADCASTSS 12(SI)(CX*2), Y7
+	VBROADCASTSS 12(BX)(AX*2), Y7
 	VFMADD231PS  Y6, Y7, Y2
-	VBROADCASTSS 12(SI)(DX*1), Y7
+	VBROADCASTSS 12(BX)(CX*1), Y7
 	VFMADD231PS  Y6, Y7, Y3
-	VBROADCASTSS 12(SI)(CX*4), Y7
+	VBROADCASTSS 12(BX)(AX*4), Y7
 	VFMADD231PS  Y6, Y7, Y4
-	VBROADCASTSS 12(SI)(BX*1), Y7
+	VBROADCASTSS 12(BX)(DX*1), Y7
 	VFMADD231PS  Y6, Y7, Y5
 	ADDQ         $0x00000080, R9
-	ADDQ         $+16, SI
+	ADDQ         $+16, BX
 	PREFETCHT0   (R8)
-	PREFETCHT0   (DI)
 	PREFETCHT0   64(R8)
-	PREFETCHT0   64(DI)
-	PREFETCHT0   128(R8)
-	PREFETCHT0   128(DI)
-	PREFETCHT0   192(R8)
-	PREFETCHT0   192(DI)
-	ADDQ         $0x00000100, R8
-	ADDQ         $0x00000100, DI
+	ADDQ         $0x00000080, R8
+	PREFETCHT0   (SI)
+	PREFETCHT0   64(SI)
+	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R12
 	JGE          k_block
 
@@ -1660,172 +1684,185 @@ k_rest:
 
 k_one:
 	VMOVUPS      (R9), Y6
-	VBROADCASTSS (SI), Y7
+	VBROADCASTSS (BX), Y7
 	VFMADD231PS  Y6, Y7, Y0
-	VBROADCASTSS (SI)(CX*1), Y7
+	VBROADCASTSS (BX)(AX*1), Y7
 	VFMADD231PS  Y6, Y7, Y1
-	VBROADCASTSS (SI)(CX*2), Y7
+	VBROADCASTSS (BX)(AX*2), Y7
 	VFMADD231PS  Y6, Y7, Y2
-	VBROADCASTSS (SI)(DX*1), Y7
+	VBROADCASTSS (BX)(CX*1), Y7
 	VFMADD231PS  Y6, Y7, Y3
-	VBROADCASTSS (SI)(CX*4), Y7
+	VBROADCASTSS (BX)(AX*4), Y7
 	VFMADD231PS  Y6, Y7, Y4
-	VBROADCASTSS (SI)(BX*1), Y7
+	VBROADCASTSS (BX)(DX*1), Y7
 	VFMADD231PS  Y6, Y7, Y5
 	ADDQ         $+32, R9
-	ADDQ         $+4, SI
+	ADDQ         $+4, BX
 	PREFETCHT0   (R8)
-	PREFETCHT0   (DI)
 	ADDQ         $+64, R8
-	ADDQ         $+64, DI
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
 	DECQ         R12
 	JNZ          k_one
 
 k_done:
 	DECQ         R11
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Y6
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), R8
+	VBROADCASTSS lo+96(FP), Y6
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), R8
 	SHLQ         $0x02, R8
 	VMAXPS       Y0, Y6, Y0
-	VMOVUPS      Y0, (SI)
-	ADDQ         R8, SI
+	VMOVUPS      Y0, (BX)
+	ADDQ         R8, BX
 	VMAXPS       Y1, Y6, Y1
-	VMOVUPS      Y1, (SI)
-	ADDQ         R8, SI
+	VMOVUPS      Y1, (BX)
+	ADDQ         R8, BX
 	VMAXPS       Y2, Y6, Y2
-	VMOVUPS      Y2, (SI)
-	ADDQ         R8, SI
+	VMOVUPS      Y2, (BX)
+	ADDQ         R8, BX
 	VMAXPS       Y3, Y6, Y3
-	VMOVUPS      Y3, (SI)
-	ADDQ         R8, SI
+	VMOVUPS      Y3, (BX)
+	ADDQ         R8, BX
 	VMAXPS       Y4, Y6, Y4
-	VMOVUPS      Y4, (SI)
-	ADDQ         R8, SI
+	VMOVUPS      Y4, (BX)
+	ADDQ         R8, BX
 	VMAXPS       Y5, Y6, Y5
-	VMOVUPS      Y5, (SI)
-	ADDQ         R8, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x00000006, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Y5, (BX)
+	ADDQ         R8, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x00000006, AX, R8
+	ADDQ         R8, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv7x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv7x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Conv7x8(SB), NOSPLIT, $0-84
-	MOVQ  src+8(FP), AX
-	MOVQ  srcStride+56(FP), CX
-	SHLQ  $0x02, CX
-	LEAQ  (CX)(CX*2), DX
-	LEAQ  (CX)(CX*4), BX
-	MOVQ  segs+40(FP), SI
-	MOVQ  segLen+48(FP), DI
-	IMULQ DI, SI
-	MOVQ  weights+16(FP), DI
-	SHLQ  $0x02, SI
-	LEAQ  (DI)(SI*8), DI
+TEXT ·Conv7x8(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), SI
+	MOVQ pace+88(FP), DI
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Y0
-	VMOVAPS Y0, Y1
-	VMOVAPS Y0, Y2
-	VMOVAPS Y0, Y3
-	VMOVAPS Y0, Y4
-	VMOVAPS Y0, Y5
-	VMOVAPS Y0, Y6
-	MOVQ    AX, R8
-	IMUL3Q  $0x00000007, CX, SI
-	ADDQ    SI, R8
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), R8
+	SHLQ       $0x02, R8
+	IMUL3Q     $0x00000007, R8, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	MOVQ       src+8(FP), R8
+	IMUL3Q     $0x00000007, AX, BX
+	ADDQ       BX, R8
+	MOVQ       weights+16(FP), R9
+	MOVQ       offsets+40(FP), R10
+	MOVQ       segs+48(FP), R11
 
 segment:
-	MOVQ (R10), SI
+	MOVQ src+8(FP), BX
+	MOVQ (R10), R12
 	ADDQ $+8, R10
-	LEAQ (AX)(SI*4), SI
-	MOVQ segLen+48(FP), R12
+	LEAQ (BX)(R12*4), BX
+	MOVQ segLen+56(FP), R12
 	SUBQ $+4, R12
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R9), Y7
-	VBROADCASTSS (SI), Y8
+	VBROADCASTSS (BX), Y8
 	VFMADD231PS  Y7, Y8, Y0
-	VBROADCASTSS (SI)(CX*1), Y8
+	VBROADCASTSS (BX)(AX*1), Y8
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (SI)(CX*2), Y8
+	VBROADCASTSS (BX)(AX*2), Y8
 	VFMADD231PS  Y7, Y8, Y2
-	VBROADCASTSS (SI)(DX*1), Y8
+	VBROADCASTSS (BX)(CX*1), Y8
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (SI)(CX*4), Y8
+	VBROADCASTSS (BX)(AX*4), Y8
 	VFMADD231PS  Y7, Y8, Y4
-	VBROADCASTSS (SI)(BX*1), Y8
+	VBROADCASTSS (BX)(DX*1), Y8
 	VFMADD231PS  Y7, Y8, Y5
-	VBROADCASTSS (SI)(DX*2), Y8
+	VBROADCASTSS (BX)(CX*2), Y8
 	VFMADD231PS  Y7, Y8, Y6
 	VMOVUPS      32(R9), Y7
-	VBROADCASTSS 4(SI), Y8
+	VBROADCASTSS 4(BX), Y8
 	VFMADD231PS  Y7, Y8, Y0
-	VBROADCASTSS 4(SI)(CX*1), Y8
+	VBROADCASTSS 4(BX)(AX*1), Y8
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS 4(SI)(CX*2), Y8
+	VBROADCASTSS 4(BX)(AX*2), Y8
 	VFMADD231PS  Y7, Y8, Y2
-	VBROADCASTSS 4(SI)(DX*1), Y8
+	VBROADCASTSS 4(BX)(CX*1), Y8
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS 4(SI)(CX*4), Y8
+	VBROADCASTSS 4(BX)(AX*4), Y8
 	VFMADD231PS  Y7, Y8, Y4
-	VBROADCASTSS 4(SI)(BX*1), Y8
+	VBROADCASTSS 4(BX)(DX*1), Y8
 	VFMADD231PS  Y7, Y8, Y5
-	VBROADCASTSS 4(SI)(DX*2), Y8
+	VBROADCASTSS 4(BX)(CX*2), Y8
 	VFMADD231PS  Y7, Y8, Y6
 	VMOVUPS      64(R9), Y7
-	VBROADCASTSS 8(SI), Y8
+	VBROADCASTSS 8(BX), Y8
 	VFMADD231PS  Y7, Y8, Y0
-	VBROADCASTSS 8(SI)(CX*1), Y8
+	VBROADCASTSS 8(BX)(AX*1), Y8
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS 8(SI)(CX*2), Y8
+	VBROADCASTSS 8(BX)(AX*2), Y8
 	VFMADD231PS  Y7, Y8, Y2
-	VBROADCASTSS 8(SI)(DX*1), Y8
+	VBROADCASTSS 8(BX)(CX*1), Y8
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS 8(SI)(CX*4), Y8
+	VBROADCASTSS 8(BX)(AX*4), Y8
 	VFMADD231PS  Y7, Y8, Y4
-	VBROADCASTSS 8(SI)(BX*1), Y8
+	VBROADCASTSS 8(BX)(DX*1), Y8
 	VFMADD231PS  Y7, Y8, Y5
-	VBROADCASTSS 8(SI)(DX*2), Y8
+	VBROADCASTSS 8(BX)(CX*2), Y8
 	VFMADD231PS  Y7, Y8, Y6
 	VMOVUPS      96(R9), Y7
-	VBROADCASTSS 12(SI), Y8
+	VBROADCASTSS 12(BX), Y8
 	VFMADD231PS  Y7, Y8, Y0
-	VBROADCASTSS 12(SI)(CX*1), Y8
+	VBROADCASTSS 12(BX)(AX*1), Y8
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS 12(SI)(CX*2), Y8
+	VBROADCASTSS 12(BX)(AX*2), Y8
 	VFMADD231PS  Y7, Y8, Y2
-	VBROADCASTSS 12(SI)(DX*1), Y8
+	VBROADCASTSS 12(BX)(CX*1), Y8
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS 12(SI)(CX*4), Y8
+	VBROADCASTSS 12(BX)(AX*4), Y8
 	VFMADD231PS  Y7, Y8, Y4
-	VBROADCASTSS 12(SI)(BX*1), Y8
+	VBROADCASTSS 12(BX)(DX*1), Y8
 	VFMADD231PS  Y7, Y8, Y5
-	VBROADCASTSS 12(SI)(DX*2), Y8
+	VBROADCASTSS 12(BX)(CX*2), Y8
 	VFMADD231PS  Y7, Y8, Y6
 	ADDQ         $0x00000080, R9
-	ADDQ         $+16, SI
+	ADDQ         $+16, BX
 	PREFETCHT0   (R8)
-	PREFETCHT0   (DI)
 	PREFETCHT0   64(R8)
-	PREFETCHT0   64(DI)
-	PREFETCHT0   128(R8)
-	PREFETCHT0   128(DI)
-	PREFETCHT0   192(R8)
-	PREFETCHT0   192(DI)
-	ADDQ         $0x00000100, R8
-	ADDQ         $0x00000100, DI
+	ADDQ         $0x00000080, R8
+	PREFETCHT0   (SI)
+	PREFETCHT0   64(SI)
+	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R12
 	JGE          k_block
 
@@ -1835,188 +1872,202 @@ k_rest:
 
 k_one:
 	VMOVUPS      (R9), Y7
-	VBROADCASTSS (SI), Y8
+	VBROADCASTSS (BX), Y8
 	VFMADD231PS  Y7, Y8, Y0
-	VBROADCASTSS (SI)(CX*1), Y8
+	VBROADCASTSS (BX)(AX*1), Y8
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (SI)(CX*2), Y8
+	VBROADCASTSS (BX)(AX*2), Y8
 	VFMADD231PS  Y7, Y8, Y2
-	VBROADCASTSS (SI)(DX*1), Y8
+	VBROADCASTSS (BX)(CX*1), Y8
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (SI)(CX*4), Y8
+	VBROADCASTSS (BX)(AX*4), Y8
 	VFMADD231PS  Y7, Y8, Y4
-	VBROADCASTSS (SI)(BX*1), Y8
+	VBROADCASTSS (BX)(DX*1), Y8
 	VFMADD231PS  Y7, Y8, Y5
-	VBROADCASTSS (SI)(DX*2), Y8
+	VBROADCASTSS (BX)(CX*2), Y8
 	VFMADD231PS  Y7, Y8, Y6
 	ADDQ         $+32, R9
-	ADDQ         $+4, SI
+	ADDQ         $+4, BX
 	PREFETCHT0   (R8)
-	PREFETCHT0   (DI)
 	ADDQ         $+64, R8
-	ADDQ         $+64, DI
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
 	DECQ         R12
 	JNZ          k_one
 
 k_done:
 	DECQ         R11
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Y7
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), R8
+	VBROADCASTSS lo+96(FP), Y7
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), R8
 	SHLQ         $0x02, R8
 	VMAXPS       Y0, Y7, Y0
-	VMOVUPS      Y0, (SI)
-	ADDQ         R8, SI
+	VMOVUPS      Y0, (BX)
+	ADDQ         R8, BX
 	VMAXPS       Y1, Y7, Y1
-	VMOVUPS      Y1, (SI)
-	ADDQ         R8, SI
+	VMOVUPS      Y1, (BX)
+	ADDQ         R8, BX
 	VMAXPS       Y2, Y7, Y2
-	VMOVUPS      Y2, (SI)
-	ADDQ         R8, SI
+	VMOVUPS      Y2, (BX)
+	ADDQ         R8, BX
 	VMAXPS       Y3, Y7, Y3
-	VMOVUPS      Y3, (SI)
-	ADDQ         R8, SI
+	VMOVUPS      Y3, (BX)
+	ADDQ         R8, BX
 	VMAXPS       Y4, Y7, Y4
-	VMOVUPS      Y4, (SI)
-	ADDQ         R8, SI
+	VMOVUPS      Y4, (BX)
+	ADDQ         R8, BX
 	VMAXPS       Y5, Y7, Y5
-	VMOVUPS      Y5, (SI)
-	ADDQ         R8, SI
+	VMOVUPS      Y5, (BX)
+	ADDQ         R8, BX
 	VMAXPS       Y6, Y7, Y6
-	VMOVUPS      Y6, (SI)
-	ADDQ         R8, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x00000007, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Y6, (BX)
+	ADDQ         R8, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x00000007, AX, R8
+	ADDQ         R8, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv8x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv8x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Conv8x8(SB), NOSPLIT, $0-84
-	MOVQ  src+8(FP), AX
-	MOVQ  srcStride+56(FP), CX
-	SHLQ  $0x02, CX
-	LEAQ  (CX)(CX*2), DX
-	LEAQ  (CX)(CX*4), BX
-	MOVQ  segs+40(FP), SI
-	MOVQ  segLen+48(FP), DI
-	IMULQ DI, SI
-	MOVQ  weights+16(FP), R8
-	SHLQ  $0x02, SI
-	LEAQ  (R8)(SI*8), R8
+TEXT ·Conv8x8(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), DI
+	MOVQ pace+88(FP), R8
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Y0
-	VMOVAPS Y0, Y1
-	VMOVAPS Y0, Y2
-	VMOVAPS Y0, Y3
-	VMOVAPS Y0, Y4
-	VMOVAPS Y0, Y5
-	VMOVAPS Y0, Y6
-	VMOVAPS Y0, Y7
-	MOVQ    AX, R9
-	LEAQ    (R9)(CX*8), R9
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*8), BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	LEAQ       (R9)(AX*8), R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       segs+48(FP), R12
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	MOVQ segLen+48(FP), R13
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	MOVQ segLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R10), Y8
-	VBROADCASTSS (SI), Y9
+	VBROADCASTSS (BX), Y9
 	VFMADD231PS  Y8, Y9, Y0
-	VBROADCASTSS (SI)(CX*1), Y9
+	VBROADCASTSS (BX)(AX*1), Y9
 	VFMADD231PS  Y8, Y9, Y1
-	VBROADCASTSS (SI)(CX*2), Y9
+	VBROADCASTSS (BX)(AX*2), Y9
 	VFMADD231PS  Y8, Y9, Y2
-	VBROADCASTSS (SI)(DX*1), Y9
+	VBROADCASTSS (BX)(CX*1), Y9
 	VFMADD231PS  Y8, Y9, Y3
-	VBROADCASTSS (SI)(CX*4), Y9
+	VBROADCASTSS (BX)(AX*4), Y9
 	VFMADD231PS  Y8, Y9, Y4
-	VBROADCASTSS (SI)(BX*1), Y9
+	VBROADCASTSS (BX)(DX*1), Y9
 	VFMADD231PS  Y8, Y9, Y5
-	VBROADCASTSS (SI)(DX*2), Y9
+	VBROADCASTSS (BX)(CX*2), Y9
 	VFMADD231PS  Y8, Y9, Y6
-	VBROADCASTSS (DI), Y9
+	VBROADCASTSS (SI), Y9
 	VFMADD231PS  Y8, Y9, Y7
 	VMOVUPS      32(R10), Y8
-	VBROADCASTSS 4(SI), Y9
+	VBROADCASTSS 4(BX), Y9
 	VFMADD231PS  Y8, Y9, Y0
-	VBROADCASTSS 4(SI)(CX*1), Y9
+	VBROADCASTSS 4(BX)(AX*1), Y9
 	VFMADD231PS  Y8, Y9, Y1
-	VBROADCASTSS 4(SI)(CX*2), Y9
+	VBROADCASTSS 4(BX)(AX*2), Y9
 	VFMADD231PS  Y8, Y9, Y2
-	VBROADCASTSS 4(SI)(DX*1), Y9
+	VBROADCASTSS 4(BX)(CX*1), Y9
 	VFMADD231PS  Y8, Y9, Y3
-	VBROADCASTSS 4(SI)(CX*4), Y9
+	VBROADCASTSS 4(BX)(AX*4), Y9
 	VFMADD231PS  Y8, Y9, Y4
-	VBROADCASTSS 4(SI)(BX*1), Y9
+	VBROADCASTSS 4(BX)(DX*1), Y9
 	VFMADD231PS  Y8, Y9, Y5
-	VBROADCASTSS 4(SI)(DX*2), Y9
+	VBROADCASTSS 4(BX)(CX*2), Y9
 	VFMADD231PS  Y8, Y9, Y6
-	VBROADCASTSS 4(DI), Y9
+	VBROADCASTSS 4(SI), Y9
 	VFMADD231PS  Y8, Y9, Y7
 	VMOVUPS      64(R10), Y8
-	VBROADCASTSS 8(SI), Y9
+	VBROADCASTSS 8(BX), Y9
 	VFMADD231PS  Y8, Y9, Y0
-	VBROADCASTSS 8(SI)(CX*1), Y9
+	VBROADCASTSS 8(BX)(AX*1), Y9
 	VFMADD231PS  Y8, Y9, Y1
-	VBROADCASTSS 8(SI)(CX*2), Y9
+	VBROADCASTSS 8(BX)(AX*2), Y9
 	VFMADD231PS  Y8, Y9, Y2
-	VBROADCASTSS 8(SI)(DX*1), Y9
+	VBROADCASTSS 8(BX)(CX*1), Y9
 	VFMADD231PS  Y8, Y9, Y3
-	VBROADCASTSS 8(SI)(CX*4), Y9
+	VBROADCASTSS 8(BX)(AX*4), Y9
 	VFMADD231PS  Y8, Y9, Y4
-	VBROADCASTSS 8(SI)(BX*1), Y9
+	VBROADCASTSS 8(BX)(DX*1), Y9
 	VFMADD231PS  Y8, Y9, Y5
-	VBROADCASTSS 8(SI)(DX*2), Y9
+	VBROADCASTSS 8(BX)(CX*2), Y9
 	VFMADD231PS  Y8, Y9, Y6
-	VBROADCASTSS 8(DI), Y9
+	VBROADCASTSS 8(SI), Y9
 	VFMADD231PS  Y8, Y9, Y7
 	VMOVUPS      96(R10), Y8
-	VBROADCASTSS 12(SI), Y9
+	VBROADCASTSS 12(BX), Y9
 	VFMADD231PS  Y8, Y9, Y0
-	VBROADCASTSS 12(SI)(CX*1), Y9
+	VBROADCASTSS 12(BX)(AX*1), Y9
 	VFMADD231PS  Y8, Y9, Y1
-	VBROADCASTSS 12(SI)(CX*2), Y9
+	VBROADCASTSS 12(BX)(AX*2), Y9
 	VFMADD231PS  Y8, Y9, Y2
-	VBROADCASTSS 12(SI)(DX*1), Y9
+	VBROADCASTSS 12(BX)(CX*1), Y9
 	VFMADD231PS  Y8, Y9, Y3
-	VBROADCASTSS 12(SI)(CX*4), Y9
+	VBROADCASTSS 12(BX)(AX*4), Y9
 	VFMADD231PS  Y8, Y9, Y4
-	VBROADCASTSS 12(SI)(BX*1), Y9
+	VBROADCASTSS 12(BX)(DX*1), Y9
 	VFMADD231PS  Y8, Y9, Y5
-	VBROADCASTSS 12(SI)(DX*2), Y9
+	VBROADCASTSS 12(BX)(CX*2), Y9
 	VFMADD231PS  Y8, Y9, Y6
-	VBROADCASTSS 12(DI), Y9
+	VBROADCASTSS 12(SI), Y9
 	VFMADD231PS  Y8, Y9, Y7
 	ADDQ         $0x00000080, R10
+	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	ADDQ         $+16, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	PREFETCHT0   64(R9)
-	PREFETCHT0   64(R8)
-	PREFETCHT0   128(R9)
-	PREFETCHT0   128(R8)
-	PREFETCHT0   192(R9)
-	PREFETCHT0   192(R8)
-	ADDQ         $0x00000100, R9
-	ADDQ         $0x00000100, R8
+	ADDQ         $0x00000080, R9
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
 
@@ -2026,203 +2077,221 @@ k_rest:
 
 k_one:
 	VMOVUPS      (R10), Y8
-	VBROADCASTSS (SI), Y9
+	VBROADCASTSS (BX), Y9
 	VFMADD231PS  Y8, Y9, Y0
-	VBROADCASTSS (SI)(CX*1), Y9
+	VBROADCASTSS (BX)(AX*1), Y9
 	VFMADD231PS  Y8, Y9, Y1
-	VBROADCASTSS (SI)(CX*2), Y9
+	VBROADCASTSS (BX)(AX*2), Y9
 	VFMADD231PS  Y8, Y9, Y2
-	VBROADCASTSS (SI)(DX*1), Y9
+	VBROADCASTSS (BX)(CX*1), Y9
 	VFMADD231PS  Y8, Y9, Y3
-	VBROADCASTSS (SI)(CX*4), Y9
+	VBROADCASTSS (BX)(AX*4), Y9
 	VFMADD231PS  Y8, Y9, Y4
-	VBROADCASTSS (SI)(BX*1), Y9
+	VBROADCASTSS (BX)(DX*1), Y9
 	VFMADD231PS  Y8, Y9, Y5
-	VBROADCASTSS (SI)(DX*2), Y9
+	VBROADCASTSS (BX)(CX*2), Y9
 	VFMADD231PS  Y8, Y9, Y6
-	VBROADCASTSS (DI), Y9
+	VBROADCASTSS (SI), Y9
 	VFMADD231PS  Y8, Y9, Y7
 	ADDQ         $+32, R10
+	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	ADDQ         $+4, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	ADDQ         $+64, R9
-	ADDQ         $+64, R8
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
 
 k_done:
 	DECQ         R12
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Y8
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Y8
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Y0, Y8, Y0
-	VMOVUPS      Y0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y1, Y8, Y1
-	VMOVUPS      Y1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y2, Y8, Y2
-	VMOVUPS      Y2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y3, Y8, Y3
-	VMOVUPS      Y3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y4, Y8, Y4
-	VMOVUPS      Y4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y5, Y8, Y5
-	VMOVUPS      Y5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y6, Y8, Y6
-	VMOVUPS      Y6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y7, Y8, Y7
-	VMOVUPS      Y7, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	LEAQ         (AX)(CX*8), AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Y7, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	LEAQ         (BX)(AX*8), BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv9x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv9x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Conv9x8(SB), NOSPLIT, $0-84
-	MOVQ  src+8(FP), AX
-	MOVQ  srcStride+56(FP), CX
-	SHLQ  $0x02, CX
-	LEAQ  (CX)(CX*2), DX
-	LEAQ  (CX)(CX*4), BX
-	MOVQ  segs+40(FP), SI
-	MOVQ  segLen+48(FP), DI
-	IMULQ DI, SI
-	MOVQ  weights+16(FP), R8
-	SHLQ  $0x02, SI
-	LEAQ  (R8)(SI*8), R8
+TEXT ·Conv9x8(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), DI
+	MOVQ pace+88(FP), R8
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Y0
-	VMOVAPS Y0, Y1
-	VMOVAPS Y0, Y2
-	VMOVAPS Y0, Y3
-	VMOVAPS Y0, Y4
-	VMOVAPS Y0, Y5
-	VMOVAPS Y0, Y6
-	VMOVAPS Y0, Y7
-	VMOVAPS Y0, Y8
-	MOVQ    AX, R9
-	IMUL3Q  $0x00000009, CX, SI
-	ADDQ    SI, R9
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	VMOVAPS    Y0, Y8
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x00000009, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x00000009, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       segs+48(FP), R12
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	MOVQ segLen+48(FP), R13
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	MOVQ segLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R10), Y9
-	VBROADCASTSS (SI), Y10
+	VBROADCASTSS (BX), Y10
 	VFMADD231PS  Y9, Y10, Y0
-	VBROADCASTSS (SI)(CX*1), Y10
+	VBROADCASTSS (BX)(AX*1), Y10
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (SI)(CX*2), Y10
+	VBROADCASTSS (BX)(AX*2), Y10
 	VFMADD231PS  Y9, Y10, Y2
-	VBROADCASTSS (SI)(DX*1), Y10
+	VBROADCASTSS (BX)(CX*1), Y10
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (SI)(CX*4), Y10
+	VBROADCASTSS (BX)(AX*4), Y10
 	VFMADD231PS  Y9, Y10, Y4
-	VBROADCASTSS (SI)(BX*1), Y10
+	VBROADCASTSS (BX)(DX*1), Y10
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (SI)(DX*2), Y10
+	VBROADCASTSS (BX)(CX*2), Y10
 	VFMADD231PS  Y9, Y10, Y6
-	VBROADCASTSS (DI), Y10
+	VBROADCASTSS (SI), Y10
 	VFMADD231PS  Y9, Y10, Y7
-	VBROADCASTSS (DI)(CX*1), Y10
+	VBROADCASTSS (SI)(AX*1), Y10
 	VFMADD231PS  Y9, Y10, Y8
 	VMOVUPS      32(R10), Y9
-	VBROADCASTSS 4(SI), Y10
+	VBROADCASTSS 4(BX), Y10
 	VFMADD231PS  Y9, Y10, Y0
-	VBROADCASTSS 4(SI)(CX*1), Y10
+	VBROADCASTSS 4(BX)(AX*1), Y10
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 4(SI)(CX*2), Y10
+	VBROADCASTSS 4(BX)(AX*2), Y10
 	VFMADD231PS  Y9, Y10, Y2
-	VBROADCASTSS 4(SI)(DX*1), Y10
+	VBROADCASTSS 4(BX)(CX*1), Y10
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 4(SI)(CX*4), Y10
+	VBROADCASTSS 4(BX)(AX*4), Y10
 	VFMADD231PS  Y9, Y10, Y4
-	VBROADCASTSS 4(SI)(BX*1), Y10
+	VBROADCASTSS 4(BX)(DX*1), Y10
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 4(SI)(DX*2), Y10
+	VBROADCASTSS 4(BX)(CX*2), Y10
 	VFMADD231PS  Y9, Y10, Y6
-	VBROADCASTSS 4(DI), Y10
+	VBROADCASTSS 4(SI), Y10
 	VFMADD231PS  Y9, Y10, Y7
-	VBROADCASTSS 4(DI)(CX*1), Y10
+	VBROADCASTSS 4(SI)(AX*1), Y10
 	VFMADD231PS  Y9, Y10, Y8
 	VMOVUPS      64(R10), Y9
-	VBROADCASTSS 8(SI), Y10
+	VBROADCASTSS 8(BX), Y10
 	VFMADD231PS  Y9, Y10, Y0
-	VBROADCASTSS 8(SI)(CX*1), Y10
+	VBROADCASTSS 8(BX)(AX*1), Y10
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 8(SI)(CX*2), Y10
+	VBROADCASTSS 8(BX)(AX*2), Y10
 	VFMADD231PS  Y9, Y10, Y2
-	VBROADCASTSS 8(SI)(DX*1), Y10
+	VBROADCASTSS 8(BX)(CX*1), Y10
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 8(SI)(CX*4), Y10
+	VBROADCASTSS 8(BX)(AX*4), Y10
 	VFMADD231PS  Y9, Y10, Y4
-	VBROADCASTSS 8(SI)(BX*1), Y10
+	VBROADCASTSS 8(BX)(DX*1), Y10
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 8(SI)(DX*2), Y10
+	VBROADCASTSS 8(BX)(CX*2), Y10
 	VFMADD231PS  Y9, Y10, Y6
-	VBROADCASTSS 8(DI), Y10
+	VBROADCASTSS 8(SI), Y10
 	VFMADD231PS  Y9, Y10, Y7
-	VBROADCASTSS 8(DI)(CX*1), Y10
+	VBROADCASTSS 8(SI)(AX*1), Y10
 	VFMADD231PS  Y9, Y10, Y8
 	VMOVUPS      96(R10), Y9
-	VBROADCASTSS 12(SI), Y10
+	VBROADCASTSS 12(BX), Y10
 	VFMADD231PS  Y9, Y10, Y0
-	VBROADCASTSS 12(SI)(CX*1), Y10
+	VBROADCASTSS 12(BX)(AX*1), Y10
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 12(SI)(CX*2), Y10
+	VBROADCASTSS 12(BX)(AX*2), Y10
 	VFMADD231PS  Y9, Y10, Y2
-	VBROADCASTSS 12(SI)(DX*1), Y10
+	VBROADCASTSS 12(BX)(CX*1), Y10
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 12(SI)(CX*4), Y10
+	VBROADCASTSS 12(BX)(AX*4), Y10
 	VFMADD231PS  Y9, Y10, Y4
-	VBROADCASTSS 12(SI)(BX*1), Y10
+	VBROADCASTSS 12(BX)(DX*1), Y10
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 12(SI)(DX*2), Y10
+	VBROADCASTSS 12(BX)(CX*2), Y10
 	VFMADD231PS  Y9, Y10, Y6
-	VBROADCASTSS 12(DI), Y10
+	VBROADCASTSS 12(SI), Y10
 	VFMADD231PS  Y9, Y10, Y7
-	VBROADCASTSS 12(DI)(CX*1), Y10
+	VBROADCASTSS 12(SI)(AX*1), Y10
 	VFMADD231PS  Y9, Y10, Y8
 	ADDQ         $0x00000080, R10
+	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	ADDQ         $+16, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	PREFETCHT0   64(R9)
-	PREFETCHT0   64(R8)
 	PREFETCHT0   128(R9)
-	PREFETCHT0   128(R8)
-	PREFETCHT0   192(R9)
-	PREFETCHT0   192(R8)
-	ADDQ         $0x00000100, R9
-	ADDQ         $0x00000100, R8
+	ADDQ         $0x000000c0, R9
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
 
@@ -2232,218 +2301,238 @@ k_rest:
 
 k_one:
 	VMOVUPS      (R10), Y9
-	VBROADCASTSS (SI), Y10
+	VBROADCASTSS (BX), Y10
 	VFMADD231PS  Y9, Y10, Y0
-	VBROADCASTSS (SI)(CX*1), Y10
+	VBROADCASTSS (BX)(AX*1), Y10
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (SI)(CX*2), Y10
+	VBROADCASTSS (BX)(AX*2), Y10
 	VFMADD231PS  Y9, Y10, Y2
-	VBROADCASTSS (SI)(DX*1), Y10
+	VBROADCASTSS (BX)(CX*1), Y10
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (SI)(CX*4), Y10
+	VBROADCASTSS (BX)(AX*4), Y10
 	VFMADD231PS  Y9, Y10, Y4
-	VBROADCASTSS (SI)(BX*1), Y10
+	VBROADCASTSS (BX)(DX*1), Y10
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (SI)(DX*2), Y10
+	VBROADCASTSS (BX)(CX*2), Y10
 	VFMADD231PS  Y9, Y10, Y6
-	VBROADCASTSS (DI), Y10
+	VBROADCASTSS (SI), Y10
 	VFMADD231PS  Y9, Y10, Y7
-	VBROADCASTSS (DI)(CX*1), Y10
+	VBROADCASTSS (SI)(AX*1), Y10
 	VFMADD231PS  Y9, Y10, Y8
 	ADDQ         $+32, R10
+	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	ADDQ         $+4, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	ADDQ         $+64, R9
-	ADDQ         $+64, R8
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
 
 k_done:
 	DECQ         R12
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Y9
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Y9
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Y0, Y9, Y0
-	VMOVUPS      Y0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y1, Y9, Y1
-	VMOVUPS      Y1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y2, Y9, Y2
-	VMOVUPS      Y2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y3, Y9, Y3
-	VMOVUPS      Y3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y4, Y9, Y4
-	VMOVUPS      Y4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y5, Y9, Y5
-	VMOVUPS      Y5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y6, Y9, Y6
-	VMOVUPS      Y6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y7, Y9, Y7
-	VMOVUPS      Y7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y8, Y9, Y8
-	VMOVUPS      Y8, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x00000009, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Y8, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x00000009, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv10x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv10x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Conv10x8(SB), NOSPLIT, $0-84
-	MOVQ  src+8(FP), AX
-	MOVQ  srcStride+56(FP), CX
-	SHLQ  $0x02, CX
-	LEAQ  (CX)(CX*2), DX
-	LEAQ  (CX)(CX*4), BX
-	MOVQ  segs+40(FP), SI
-	MOVQ  segLen+48(FP), DI
-	IMULQ DI, SI
-	MOVQ  weights+16(FP), R8
-	SHLQ  $0x02, SI
-	LEAQ  (R8)(SI*8), R8
+TEXT ·Conv10x8(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), DI
+	MOVQ pace+88(FP), R8
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Y0
-	VMOVAPS Y0, Y1
-	VMOVAPS Y0, Y2
-	VMOVAPS Y0, Y3
-	VMOVAPS Y0, Y4
-	VMOVAPS Y0, Y5
-	VMOVAPS Y0, Y6
-	VMOVAPS Y0, Y7
-	VMOVAPS Y0, Y8
-	VMOVAPS Y0, Y9
-	MOVQ    AX, R9
-	IMUL3Q  $0x0000000a, CX, SI
-	ADDQ    SI, R9
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	VMOVAPS    Y0, Y8
+	VMOVAPS    Y0, Y9
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000a, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000a, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       segs+48(FP), R12
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	MOVQ segLen+48(FP), R13
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	MOVQ segLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R10), Y10
-	VBROADCASTSS (SI), Y11
+	VBROADCASTSS (BX), Y11
 	VFMADD231PS  Y10, Y11, Y0
-	VBROADCASTSS (SI)(CX*1), Y11
+	VBROADCASTSS (BX)(AX*1), Y11
 	VFMADD231PS  Y10, Y11, Y1
-	VBROADCASTSS (SI)(CX*2), Y11
+	VBROADCASTSS (BX)(AX*2), Y11
 	VFMADD231PS  Y10, Y11, Y2
-	VBROADCASTSS (SI)(DX*1), Y11
+	VBROADCASTSS (BX)(CX*1), Y11
 	VFMADD231PS  Y10, Y11, Y3
-	VBROADCASTSS (SI)(CX*4), Y11
+	VBROADCASTSS (BX)(AX*4), Y11
 	VFMADD231PS  Y10, Y11, Y4
-	VBROADCASTSS (SI)(BX*1), Y11
+	VBROADCASTSS (BX)(DX*1), Y11
 	VFMADD231PS  Y10, Y11, Y5
-	VBROADCASTSS (SI)(DX*2), Y11
+	VBROADCASTSS (BX)(CX*2), Y11
 	VFMADD231PS  Y10, Y11, Y6
-	VBROADCASTSS (DI), Y11
+	VBROADCASTSS (SI), Y11
 	VFMADD231PS  Y10, Y11, Y7
-	VBROADCASTSS (DI)(CX*1), Y11
+	VBROADCASTSS (SI)(AX*1), Y11
 	VFMADD231PS  Y10, Y11, Y8
-	VBROADCASTSS (DI)(CX*2), Y11
+	VBROADCASTSS (SI)(AX*2), Y11
 	VFMADD231PS  Y10, Y11, Y9
 	VMOVUPS      32(R10), Y10
-	VBROADCASTSS 4(SI), Y11
+	VBROADCASTSS 4(BX), Y11
 	VFMADD231PS  Y10, Y11, Y0
-	VBROADCASTSS 4(SI)(CX*1), Y11
+	VBROADCASTSS 4(BX)(AX*1), Y11
 	VFMADD231PS  Y10, Y11, Y1
-	VBROADCASTSS 4(SI)(CX*2), Y11
+	VBROADCASTSS 4(BX)(AX*2), Y11
 	VFMADD231PS  Y10, Y11, Y2
-	VBROADCASTSS 4(SI)(DX*1), Y11
+	VBROADCASTSS 4(BX)(CX*1), Y11
 	VFMADD231PS  Y10, Y11, Y3
-	VBROADCASTSS 4(SI)(CX*4), Y11
+	VBROADCASTSS 4(BX)(AX*4), Y11
 	VFMADD231PS  Y10, Y11, Y4
-	VBROADCASTSS 4(SI)(BX*1), Y11
+	VBROADCASTSS 4(BX)(DX*1), Y11
 	VFMADD231PS  Y10, Y11, Y5
-	VBROADCASTSS 4(SI)(DX*2), Y11
+	VBROADCASTSS 4(BX)(CX*2), Y11
 	VFMADD231PS  Y10, Y11, Y6
-	VBROADCASTSS 4(DI), Y11
+	VBROADCASTSS 4(SI), Y11
 	VFMADD231PS  Y10, Y11, Y7
-	VBROADCASTSS 4(DI)(CX*1), Y11
+	VBROADCASTSS 4(SI)(AX*1), Y11
 	VFMADD231PS  Y10, Y11, Y8
-	VBROADCASTSS 4(DI)(CX*2), Y11
+	VBROADCASTSS 4(SI)(AX*2), Y11
 	VFMADD231PS  Y10, Y11, Y9
 	VMOVUPS      64(R10), Y10
-	VBROADCASTSS 8(SI), Y11
+	VBROADCASTSS 8(BX), Y11
 	VFMADD231PS  Y10, Y11, Y0
-	VBROADCASTSS 8(SI)(CX*1), Y11
+	VBROADCASTSS 8(BX)(AX*1), Y11
 	VFMADD231PS  Y10, Y11, Y1
-	VBROADCASTSS 8(SI)(CX*2), Y11
+	VBROADCASTSS 8(BX)(AX*2), Y11
 	VFMADD231PS  Y10, Y11, Y2
-	VBROADCASTSS 8(SI)(DX*1), Y11
+	VBROADCASTSS 8(BX)(CX*1), Y11
 	VFMADD231PS  Y10, Y11, Y3
-	VBROADCASTSS 8(SI)(CX*4), Y11
+	VBROADCASTSS 8(BX)(AX*4), Y11
 	VFMADD231PS  Y10, Y11, Y4
-	VBROADCASTSS 8(SI)(BX*1), Y11
+	VBROADCASTSS 8(BX)(DX*1), Y11
 	VFMADD231PS  Y10, Y11, Y5
-	VBROADCASTSS 8(SI)(DX*2), Y11
+	VBROADCASTSS 8(BX)(CX*2), Y11
 	VFMADD231PS  Y10, Y11, Y6
-	VBROADCASTSS 8(DI), Y11
+	VBROADCASTSS 8(SI), Y11
 	VFMADD231PS  Y10, Y11, Y7
-	VBROADCASTSS 8(DI)(CX*1), Y11
+	VBROADCASTSS 8(SI)(AX*1), Y11
 	VFMADD231PS  Y10, Y11, Y8
-	VBROADCASTSS 8(DI)(CX*2), Y11
+	VBROADCASTSS 8(SI)(AX*2), Y11
 	VFMADD231PS  Y10, Y11, Y9
 	VMOVUPS      96(R10), Y10
-	VBROADCASTSS 12(SI), Y11
+	VBROADCASTSS 12(BX), Y11
 	VFMADD231PS  Y10, Y11, Y0
-	VBROADCASTSS 12(SI)(CX*1), Y11
+	VBROADCASTSS 12(BX)(AX*1), Y11
 	VFMADD231PS  Y10, Y11, Y1
-	VBROADCASTSS 12(SI)(CX*2), Y11
+	VBROADCASTSS 12(BX)(AX*2), Y11
 	VFMADD231PS  Y10, Y11, Y2
-	VBROADCASTSS 12(SI)(DX*1), Y11
+	VBROADCASTSS 12(BX)(CX*1), Y11
 	VFMADD231PS  Y10, Y11, Y3
-	VBROADCASTSS 12(SI)(CX*4), Y11
+	VBROADCASTSS 12(BX)(AX*4), Y11
 	VFMADD231PS  Y10, Y11, Y4
-	VBROADCASTSS 12(SI)(BX*1), Y11
+	VBROADCASTSS 12(BX)(DX*1), Y11
 	VFMADD231PS  Y10, Y11, Y5
-	VBROADCASTSS 12(SI)(DX*2), Y11
+	VBROADCASTSS 12(BX)(CX*2), Y11
 	VFMADD231PS  Y10, Y11, Y6
-	VBROADCASTSS 12(DI), Y11
+	VBROADCASTSS 12(SI), Y11
 	VFMADD231PS  Y10, Y11, Y7
-	VBROADCASTSS 12(DI)(CX*1), Y11
+	VBROADCASTSS 12(SI)(AX*1), Y11
 	VFMADD231PS  Y10, Y11, Y8
-	VBROADCASTSS 12(DI)(CX*2), Y11
+	VBROADCASTSS 12(SI)(AX*2), Y11
 	VFMADD231PS  Y10, Y11, Y9
 	ADDQ         $0x00000080, R10
+	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	ADDQ         $+16, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	PREFETCHT0   64(R9)
-	PREFETCHT0   64(R8)
 	PREFETCHT0   128(R9)
-	PREFETCHT0   128(R8)
-	PREFETCHT0   192(R9)
-	PREFETCHT0   192(R8)
-	ADDQ         $0x00000100, R9
-	ADDQ         $0x00000100, R8
+	ADDQ         $0x000000c0, R9
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
 
@@ -2453,232 +2542,254 @@ k_rest:
 
 k_one:
 	VMOVUPS      (R10), Y10
-	VBROADCASTSS (SI), Y11
+	VBROADCASTSS (BX), Y11
 	VFMADD231PS  Y10, Y11, Y0
-	VBROADCASTSS (SI)(CX*1), Y11
+	VBROADCASTSS (BX)(AX*1), Y11
 	VFMADD231PS  Y10, Y11, Y1
-	VBROADCASTSS (SI)(CX*2), Y11
+	VBROADCASTSS (BX)(AX*2), Y11
 	VFMADD231PS  Y10, Y11, Y2
-	VBROADCASTSS (SI)(DX*1), Y11
+	VBROADCASTSS (BX)(CX*1), Y11
 	VFMADD231PS  Y10, Y11, Y3
-	VBROADCASTSS (SI)(CX*4), Y11
+	VBROADCASTSS (BX)(AX*4), Y11
 	VFMADD231PS  Y10, Y11, Y4
-	VBROADCASTSS (SI)(BX*1), Y11
+	VBROADCASTSS (BX)(DX*1), Y11
 	VFMADD231PS  Y10, Y11, Y5
-	VBROADCASTSS (SI)(DX*2), Y11
+	VBROADCASTSS (BX)(CX*2), Y11
 	VFMADD231PS  Y10, Y11, Y6
-	VBROADCASTSS (DI), Y11
+	VBROADCASTSS (SI), Y11
 	VFMADD231PS  Y10, Y11, Y7
-	VBROADCASTSS (DI)(CX*1), Y11
+	VBROADCASTSS (SI)(AX*1), Y11
 	VFMADD231PS  Y10, Y11, Y8
-	VBROADCASTSS (DI)(CX*2), Y11
+	VBROADCASTSS (SI)(AX*2), Y11
 	VFMADD231PS  Y10, Y11, Y9
 	ADDQ         $+32, R10
+	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	ADDQ         $+4, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	ADDQ         $+64, R9
-	ADDQ         $+64, R8
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
 
 k_done:
 	DECQ         R12
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Y10
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Y10
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Y0, Y10, Y0
-	VMOVUPS      Y0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y1, Y10, Y1
-	VMOVUPS      Y1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y2, Y10, Y2
-	VMOVUPS      Y2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y3, Y10, Y3
-	VMOVUPS      Y3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y4, Y10, Y4
-	VMOVUPS      Y4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y5, Y10, Y5
-	VMOVUPS      Y5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y6, Y10, Y6
-	VMOVUPS      Y6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y7, Y10, Y7
-	VMOVUPS      Y7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y8, Y10, Y8
-	VMOVUPS      Y8, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y8, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y9, Y10, Y9
-	VMOVUPS      Y9, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x0000000a, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Y9, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x0000000a, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv11x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv11x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Conv11x8(SB), NOSPLIT, $0-84
-	MOVQ  src+8(FP), AX
-	MOVQ  srcStride+56(FP), CX
-	SHLQ  $0x02, CX
-	LEAQ  (CX)(CX*2), DX
-	LEAQ  (CX)(CX*4), BX
-	MOVQ  segs+40(FP), SI
-	MOVQ  segLen+48(FP), DI
-	IMULQ DI, SI
-	MOVQ  weights+16(FP), R8
-	SHLQ  $0x02, SI
-	LEAQ  (R8)(SI*8), R8
+TEXT ·Conv11x8(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), DI
+	MOVQ pace+88(FP), R8
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Y0
-	VMOVAPS Y0, Y1
-	VMOVAPS Y0, Y2
-	VMOVAPS Y0, Y3
-	VMOVAPS Y0, Y4
-	VMOVAPS Y0, Y5
-	VMOVAPS Y0, Y6
-	VMOVAPS Y0, Y7
-	VMOVAPS Y0, Y8
-	VMOVAPS Y0, Y9
-	VMOVAPS Y0, Y10
-	MOVQ    AX, R9
-	IMUL3Q  $0x0000000b, CX, SI
-	ADDQ    SI, R9
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	VMOVAPS    Y0, Y8
+	VMOVAPS    Y0, Y9
+	VMOVAPS    Y0, Y10
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000b, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000b, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       segs+48(FP), R12
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	MOVQ segLen+48(FP), R13
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	MOVQ segLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R10), Y11
-	VBROADCASTSS (SI), Y12
+	VBROADCASTSS (BX), Y12
 	VFMADD231PS  Y11, Y12, Y0
-	VBROADCASTSS (SI)(CX*1), Y12
+	VBROADCASTSS (BX)(AX*1), Y12
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (SI)(CX*2), Y12
+	VBROADCASTSS (BX)(AX*2), Y12
 	VFMADD231PS  Y11, Y12, Y2
-	VBROADCASTSS (SI)(DX*1), Y12
+	VBROADCASTSS (BX)(CX*1), Y12
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (SI)(CX*4), Y12
+	VBROADCASTSS (BX)(AX*4), Y12
 	VFMADD231PS  Y11, Y12, Y4
-	VBROADCASTSS (SI)(BX*1), Y12
+	VBROADCASTSS (BX)(DX*1), Y12
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (SI)(DX*2), Y12
+	VBROADCASTSS (BX)(CX*2), Y12
 	VFMADD231PS  Y11, Y12, Y6
-	VBROADCASTSS (DI), Y12
+	VBROADCASTSS (SI), Y12
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (DI)(CX*1), Y12
+	VBROADCASTSS (SI)(AX*1), Y12
 	VFMADD231PS  Y11, Y12, Y8
-	VBROADCASTSS (DI)(CX*2), Y12
+	VBROADCASTSS (SI)(AX*2), Y12
 	VFMADD231PS  Y11, Y12, Y9
-	VBROADCASTSS (DI)(DX*1), Y12
+	VBROADCASTSS (SI)(CX*1), Y12
 	VFMADD231PS  Y11, Y12, Y10
 	VMOVUPS      32(R10), Y11
-	VBROADCASTSS 4(SI), Y12
+	VBROADCASTSS 4(BX), Y12
 	VFMADD231PS  Y11, Y12, Y0
-	VBROADCASTSS 4(SI)(CX*1), Y12
+	VBROADCASTSS 4(BX)(AX*1), Y12
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS 4(SI)(CX*2), Y12
+	VBROADCASTSS 4(BX)(AX*2), Y12
 	VFMADD231PS  Y11, Y12, Y2
-	VBROADCASTSS 4(SI)(DX*1), Y12
+	VBROADCASTSS 4(BX)(CX*1), Y12
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS 4(SI)(CX*4), Y12
+	VBROADCASTSS 4(BX)(AX*4), Y12
 	VFMADD231PS  Y11, Y12, Y4
-	VBROADCASTSS 4(SI)(BX*1), Y12
+	VBROADCASTSS 4(BX)(DX*1), Y12
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS 4(SI)(DX*2), Y12
+	VBROADCASTSS 4(BX)(CX*2), Y12
 	VFMADD231PS  Y11, Y12, Y6
-	VBROADCASTSS 4(DI), Y12
+	VBROADCASTSS 4(SI), Y12
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS 4(DI)(CX*1), Y12
+	VBROADCASTSS 4(SI)(AX*1), Y12
 	VFMADD231PS  Y11, Y12, Y8
-	VBROADCASTSS 4(DI)(CX*2), Y12
+	VBROADCASTSS 4(SI)(AX*2), Y12
 	VFMADD231PS  Y11, Y12, Y9
-	VBROADCASTSS 4(DI)(DX*1), Y12
+	VBROADCASTSS 4(SI)(CX*1), Y12
 	VFMADD231PS  Y11, Y12, Y10
 	VMOVUPS      64(R10), Y11
-	VBROADCASTSS 8(SI), Y12
+	VBROADCASTSS 8(BX), Y12
 	VFMADD231PS  Y11, Y12, Y0
-	VBROADCASTSS 8(SI)(CX*1), Y12
+	VBROADCASTSS 8(BX)(AX*1), Y12
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS 8(SI)(CX*2), Y12
+	VBROADCASTSS 8(BX)(AX*2), Y12
 	VFMADD231PS  Y11, Y12, Y2
-	VBROADCASTSS 8(SI)(DX*1), Y12
+	VBROADCASTSS 8(BX)(CX*1), Y12
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS 8(SI)(CX*4), Y12
+	VBROADCASTSS 8(BX)(AX*4), Y12
 	VFMADD231PS  Y11, Y12, Y4
-	VBROADCASTSS 8(SI)(BX*1), Y12
+	VBROADCASTSS 8(BX)(DX*1), Y12
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS 8(SI)(DX*2), Y12
+	VBROADCASTSS 8(BX)(CX*2), Y12
 	VFMADD231PS  Y11, Y12, Y6
-	VBROADCASTSS 8(DI), Y12
+	VBROADCASTSS 8(SI), Y12
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS 8(DI)(CX*1), Y12
+	VBROADCASTSS 8(SI)(AX*1), Y12
 	VFMADD231PS  Y11, Y12, Y8
-	VBROADCASTSS 8(DI)(CX*2), Y12
+	VBROADCASTSS 8(SI)(AX*2), Y12
 	VFMADD231PS  Y11, Y12, Y9
-	VBROADCASTSS 8(DI)(DX*1), Y12
+	VBROADCASTSS 8(SI)(CX*1), Y12
 	VFMADD231PS  Y11, Y12, Y10
 	VMOVUPS      96(R10), Y11
-	VBROADCASTSS 12(SI), Y12
+	VBROADCASTSS 12(BX), Y12
 	VFMADD231PS  Y11, Y12, Y0
-	VBROADCASTSS 12(SI)(CX*1), Y12
+	VBROADCASTSS 12(BX)(AX*1), Y12
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS 12(SI)(CX*2), Y12
+	VBROADCASTSS 12(BX)(AX*2), Y12
 	VFMADD231PS  Y11, Y12, Y2
-	VBROADCASTSS 12(SI)(DX*1), Y12
+	VBROADCASTSS 12(BX)(CX*1), Y12
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS 12(SI)(CX*4), Y12
+	VBROADCASTSS 12(BX)(AX*4), Y12
 	VFMADD231PS  Y11, Y12, Y4
-	VBROADCASTSS 12(SI)(BX*1), Y12
+	VBROADCASTSS 12(BX)(DX*1), Y12
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS 12(SI)(DX*2), Y12
+	VBROADCASTSS 12(BX)(CX*2), Y12
 	VFMADD231PS  Y11, Y12, Y6
-	VBROADCASTSS 12(DI), Y12
+	VBROADCASTSS 12(SI), Y12
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS 12(DI)(CX*1), Y12
+	VBROADCASTSS 12(SI)(AX*1), Y12
 	VFMADD231PS  Y11, Y12, Y8
-	VBROADCASTSS 12(DI)(CX*2), Y12
+	VBROADCASTSS 12(SI)(AX*2), Y12
 	VFMADD231PS  Y11, Y12, Y9
-	VBROADCASTSS 12(DI)(DX*1), Y12
+	VBROADCASTSS 12(SI)(CX*1), Y12
 	VFMADD231PS  Y11, Y12, Y10
 	ADDQ         $0x00000080, R10
+	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	ADDQ         $+16, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	PREFETCHT0   64(R9)
-	PREFETCHT0   64(R8)
 	PREFETCHT0   128(R9)
-	PREFETCHT0   128(R8)
-	PREFETCHT0   192(R9)
-	PREFETCHT0   192(R8)
-	ADDQ         $0x00000100, R9
-	ADDQ         $0x00000100, R8
+	ADDQ         $0x000000c0, R9
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
 
@@ -2688,246 +2799,270 @@ k_rest:
 
 k_one:
 	VMOVUPS      (R10), Y11
-	VBROADCASTSS (SI), Y12
+	VBROADCASTSS (BX), Y12
 	VFMADD231PS  Y11, Y12, Y0
-	VBROADCASTSS (SI)(CX*1), Y12
+	VBROADCASTSS (BX)(AX*1), Y12
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (SI)(CX*2), Y12
+	VBROADCASTSS (BX)(AX*2), Y12
 	VFMADD231PS  Y11, Y12, Y2
-	VBROADCASTSS (SI)(DX*1), Y12
+	VBROADCASTSS (BX)(CX*1), Y12
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (SI)(CX*4), Y12
+	VBROADCASTSS (BX)(AX*4), Y12
 	VFMADD231PS  Y11, Y12, Y4
-	VBROADCASTSS (SI)(BX*1), Y12
+	VBROADCASTSS (BX)(DX*1), Y12
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (SI)(DX*2), Y12
+	VBROADCASTSS (BX)(CX*2), Y12
 	VFMADD231PS  Y11, Y12, Y6
-	VBROADCASTSS (DI), Y12
+	VBROADCASTSS (SI), Y12
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (DI)(CX*1), Y12
+	VBROADCASTSS (SI)(AX*1), Y12
 	VFMADD231PS  Y11, Y12, Y8
-	VBROADCASTSS (DI)(CX*2), Y12
+	VBROADCASTSS (SI)(AX*2), Y12
 	VFMADD231PS  Y11, Y12, Y9
-	VBROADCASTSS (DI)(DX*1), Y12
+	VBROADCASTSS (SI)(CX*1), Y12
 	VFMADD231PS  Y11, Y12, Y10
 	ADDQ         $+32, R10
+	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	ADDQ         $+4, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	ADDQ         $+64, R9
-	ADDQ         $+64, R8
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
 
 k_done:
 	DECQ         R12
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Y11
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Y11
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Y0, Y11, Y0
-	VMOVUPS      Y0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y1, Y11, Y1
-	VMOVUPS      Y1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y2, Y11, Y2
-	VMOVUPS      Y2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y3, Y11, Y3
-	VMOVUPS      Y3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y4, Y11, Y4
-	VMOVUPS      Y4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y5, Y11, Y5
-	VMOVUPS      Y5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y6, Y11, Y6
-	VMOVUPS      Y6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y7, Y11, Y7
-	VMOVUPS      Y7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y8, Y11, Y8
-	VMOVUPS      Y8, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y8, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y9, Y11, Y9
-	VMOVUPS      Y9, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y9, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y10, Y11, Y10
-	VMOVUPS      Y10, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x0000000b, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Y10, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x0000000b, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv12x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv12x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Conv12x8(SB), NOSPLIT, $0-84
-	MOVQ  src+8(FP), AX
-	MOVQ  srcStride+56(FP), CX
-	SHLQ  $0x02, CX
-	LEAQ  (CX)(CX*2), DX
-	LEAQ  (CX)(CX*4), BX
-	MOVQ  segs+40(FP), SI
-	MOVQ  segLen+48(FP), DI
-	IMULQ DI, SI
-	MOVQ  weights+16(FP), R8
-	SHLQ  $0x02, SI
-	LEAQ  (R8)(SI*8), R8
+TEXT ·Conv12x8(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), DI
+	MOVQ pace+88(FP), R8
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Y0
-	VMOVAPS Y0, Y1
-	VMOVAPS Y0, Y2
-	VMOVAPS Y0, Y3
-	VMOVAPS Y0, Y4
-	VMOVAPS Y0, Y5
-	VMOVAPS Y0, Y6
-	VMOVAPS Y0, Y7
-	VMOVAPS Y0, Y8
-	VMOVAPS Y0, Y9
-	VMOVAPS Y0, Y10
-	VMOVAPS Y0, Y11
-	MOVQ    AX, R9
-	IMUL3Q  $0x0000000c, CX, SI
-	ADDQ    SI, R9
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	VMOVAPS    Y0, Y8
+	VMOVAPS    Y0, Y9
+	VMOVAPS    Y0, Y10
+	VMOVAPS    Y0, Y11
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000c, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000c, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       segs+48(FP), R12
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	MOVQ segLen+48(FP), R13
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	MOVQ segLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R10), Y12
-	VBROADCASTSS (SI), Y13
+	VBROADCASTSS (BX), Y13
 	VFMADD231PS  Y12, Y13, Y0
-	VBROADCASTSS (SI)(CX*1), Y13
+	VBROADCASTSS (BX)(AX*1), Y13
 	VFMADD231PS  Y12, Y13, Y1
-	VBROADCASTSS (SI)(CX*2), Y13
+	VBROADCASTSS (BX)(AX*2), Y13
 	VFMADD231PS  Y12, Y13, Y2
-	VBROADCASTSS (SI)(DX*1), Y13
+	VBROADCASTSS (BX)(CX*1), Y13
 	VFMADD231PS  Y12, Y13, Y3
-	VBROADCASTSS (SI)(CX*4), Y13
+	VBROADCASTSS (BX)(AX*4), Y13
 	VFMADD231PS  Y12, Y13, Y4
-	VBROADCASTSS (SI)(BX*1), Y13
+	VBROADCASTSS (BX)(DX*1), Y13
 	VFMADD231PS  Y12, Y13, Y5
-	VBROADCASTSS (SI)(DX*2), Y13
+	VBROADCASTSS (BX)(CX*2), Y13
 	VFMADD231PS  Y12, Y13, Y6
-	VBROADCASTSS (DI), Y13
+	VBROADCASTSS (SI), Y13
 	VFMADD231PS  Y12, Y13, Y7
-	VBROADCASTSS (DI)(CX*1), Y13
+	VBROADCASTSS (SI)(AX*1), Y13
 	VFMADD231PS  Y12, Y13, Y8
-	VBROADCASTSS (DI)(CX*2), Y13
+	VBROADCASTSS (SI)(AX*2), Y13
 	VFMADD231PS  Y12, Y13, Y9
-	VBROADCASTSS (DI)(DX*1), Y13
+	VBROADCASTSS (SI)(CX*1), Y13
 	VFMADD231PS  Y12, Y13, Y10
-	VBROADCASTSS (DI)(CX*4), Y13
+	VBROADCASTSS (SI)(AX*4), Y13
 	VFMADD231PS  Y12, Y13, Y11
 	VMOVUPS      32(R10), Y12
-	VBROADCASTSS 4(SI), Y13
+	VBROADCASTSS 4(BX), Y13
 	VFMADD231PS  Y12, Y13, Y0
-	VBROADCASTSS 4(SI)(CX*1), Y13
+	VBROADCASTSS 4(BX)(AX*1), Y13
 	VFMADD231PS  Y12, Y13, Y1
-	VBROADCASTSS 4(SI)(CX*2), Y13
+	VBROADCASTSS 4(BX)(AX*2), Y13
 	VFMADD231PS  Y12, Y13, Y2
-	VBROADCASTSS 4(SI)(DX*1), Y13
+	VBROADCASTSS 4(BX)(CX*1), Y13
 	VFMADD231PS  Y12, Y13, Y3
-	VBROADCASTSS 4(SI)(CX*4), Y13
+	VBROADCASTSS 4(BX)(AX*4), Y13
 	VFMADD231PS  Y12, Y13, Y4
-	VBROADCASTSS 4(SI)(BX*1), Y13
+	VBROADCASTSS 4(BX)(DX*1), Y13
 	VFMADD231PS  Y12, Y13, Y5
-	VBROADCASTSS 4(SI)(DX*2), Y13
+	VBROADCASTSS 4(BX)(CX*2), Y13
 	VFMADD231PS  Y12, Y13, Y6
-	VBROADCASTSS 4(DI), Y13
+	VBROADCASTSS 4(SI), Y13
 	VFMADD231PS  Y12, Y13, Y7
-	VBROADCASTSS 4(DI)(CX*1), Y13
+	VBROADCASTSS 4(SI)(AX*1), Y13
 	VFMADD231PS  Y12, Y13, Y8
-	VBROADCASTSS 4(DI)(CX*2), Y13
+	VBROADCASTSS 4(SI)(AX*2), Y13
 	VFMADD231PS  Y12, Y13, Y9
-	VBROADCASTSS 4(DI)(DX*1), Y13
+	VBROADCASTSS 4(SI)(CX*1), Y13
 	VFMADD231PS  Y12, Y13, Y10
-	VBROADCASTSS 4(DI)(CX*4), Y13
+	VBROADCASTSS 4(SI)(AX*4), Y13
 	VFMADD231PS  Y12, Y13, Y11
 	VMOVUPS      64(R10), Y12
-	VBROADCASTSS 8(SI), Y13
+	VBROADCASTSS 8(BX), Y13
 	VFMADD231PS  Y12, Y13, Y0
-	VBROADCASTSS 8(SI)(CX*1), Y13
+	VBROADCASTSS 8(BX)(AX*1), Y13
 	VFMADD231PS  Y12, Y13, Y1
-	VBROADCASTSS 8(SI)(CX*2), Y13
+	VBROADCASTSS 8(BX)(AX*2), Y13
 	VFMADD231PS  Y12, Y13, Y2
-	VBROADCASTSS 8(SI)(DX*1), Y13
+	VBROADCASTSS 8(BX)(CX*1), Y13
 	VFMADD231PS  Y12, Y13, Y3
-	VBROADCASTSS 8(SI)(CX*4), Y13
+	VBROADCASTSS 8(BX)(AX*4), Y13
 	VFMADD231PS  Y12, Y13, Y4
-	VBROADCASTSS 8(SI)(BX*1), Y13
+	VBROADCASTSS 8(BX)(DX*1), Y13
 	VFMADD231PS  Y12, Y13, Y5
-	VBROADCASTSS 8(SI)(DX*2), Y13
+	VBROADCASTSS 8(BX)(CX*2), Y13
 	VFMADD231PS  Y12, Y13, Y6
-	VBROADCASTSS 8(DI), Y13
+	VBROADCASTSS 8(SI), Y13
 	VFMADD231PS  Y12, Y13, Y7
-	VBROADCASTSS 8(DI)(CX*1), Y13
+	VBROADCASTSS 8(SI)(AX*1), Y13
 	VFMADD231PS  Y12, Y13, Y8
-	VBROADCASTSS 8(DI)(CX*2), Y13
+	VBROADCASTSS 8(SI)(AX*2), Y13
 	VFMADD231PS  Y12, Y13, Y9
-	VBROADCASTSS 8(DI)(DX*1), Y13
+	VBROADCASTSS 8(SI)(CX*1), Y13
 	VFMADD231PS  Y12, Y13, Y10
-	VBROADCASTSS 8(DI)(CX*4), Y13
+	VBROADCASTSS 8(SI)(AX*4), Y13
 	VFMADD231PS  Y12, Y13, Y11
 	VMOVUPS      96(R10), Y12
-	VBROADCASTSS 12(SI), Y13
+	VBROADCASTSS 12(BX), Y13
 	VFMADD231PS  Y12, Y13, Y0
-	VBROADCASTSS 12(SI)(CX*1), Y13
+	VBROADCASTSS 12(BX)(AX*1), Y13
 	VFMADD231PS  Y12, Y13, Y1
-	VBROADCASTSS 12(SI)(CX*2), Y13
+	VBROADCASTSS 12(BX)(AX*2), Y13
 	VFMADD231PS  Y12, Y13, Y2
-	VBROADCASTSS 12(SI)(DX*1), Y13
+	VBROADCASTSS 12(BX)(CX*1), Y13
 	VFMADD231PS  Y12, Y13, Y3
-	VBROADCASTSS 12(SI)(CX*4), Y13
+	VBROADCASTSS 12(BX)(AX*4), Y13
 	VFMADD231PS  Y12, Y13, Y4
-	VBROADCASTSS 12(SI)(BX*1), Y13
+	VBROADCASTSS 12(BX)(DX*1), Y13
 	VFMADD231PS  Y12, Y13, Y5
-	VBROADCASTSS 12(SI)(DX*2), Y13
+	VBROADCASTSS 12(BX)(CX*2), Y13
 	VFMADD231PS  Y12, Y13, Y6
-	VBROADCASTSS 12(DI), Y13
+	VBROADCASTSS 12(SI), Y13
 	VFMADD231PS  Y12, Y13, Y7
-	VBROADCASTSS 12(DI)(CX*1), Y13
+	VBROADCASTSS 12(SI)(AX*1), Y13
 	VFMADD231PS  Y12, Y13, Y8
-	VBROADCASTSS 12(DI)(CX*2), Y13
+	VBROADCASTSS 12(SI)(AX*2), Y13
 	VFMADD231PS  Y12, Y13, Y9
-	VBROADCASTSS 12(DI)(DX*1), Y13
+	VBROADCASTSS 12(SI)(CX*1), Y13
 	VFMADD231PS  Y12, Y13, Y10
-	VBROADCASTSS 12(DI)(CX*4), Y13
+	VBROADCASTSS 12(SI)(AX*4), Y13
 	VFMADD231PS  Y12, Y13, Y11
 	ADDQ         $0x00000080, R10
+	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	ADDQ         $+16, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	PREFETCHT0   64(R9)
-	PREFETCHT0   64(R8)
 	PREFETCHT0   128(R9)
-	PREFETCHT0   128(R8)
-	PREFETCHT0   192(R9)
-	PREFETCHT0   192(R8)
-	ADDQ         $0x00000100, R9
-	ADDQ         $0x00000100, R8
+	ADDQ         $0x000000c0, R9
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
 
@@ -2937,260 +3072,287 @@ k_rest:
 
 k_one:
 	VMOVUPS      (R10), Y12
-	VBROADCASTSS (SI), Y13
+	VBROADCASTSS (BX), Y13
 	VFMADD231PS  Y12, Y13, Y0
-	VBROADCASTSS (SI)(CX*1), Y13
+	VBROADCASTSS (BX)(AX*1), Y13
 	VFMADD231PS  Y12, Y13, Y1
-	VBROADCASTSS (SI)(CX*2), Y13
+	VBROADCASTSS (BX)(AX*2), Y13
 	VFMADD231PS  Y12, Y13, Y2
-	VBROADCASTSS (SI)(DX*1), Y13
+	VBROADCASTSS (BX)(CX*1), Y13
 	VFMADD231PS  Y12, Y13, Y3
-	VBROADCASTSS (SI)(CX*4), Y13
+	VBROADCASTSS (BX)(AX*4), Y13
 	VFMADD231PS  Y12, Y13, Y4
-	VBROADCASTSS (SI)(BX*1), Y13
+	VBROADCASTSS (BX)(DX*1), Y13
 	VFMADD231PS  Y12, Y13, Y5
-	VBROADCASTSS (SI)(DX*2), Y13
+	VBROADCASTSS (BX)(CX*2), Y13
 	VFMADD231PS  Y12, Y13, Y6
-	VBROADCASTSS (DI), Y13
+	VBROADCASTSS (SI), Y13
 	VFMADD231PS  Y12, Y13, Y7
-	VBROADCASTSS (DI)(CX*1), Y13
+	VBROADCASTSS (SI)(AX*1), Y13
 	VFMADD231PS  Y12, Y13, Y8
-	VBROADCASTSS (DI)(CX*2), Y13
+	VBROADCASTSS (SI)(AX*2), Y13
 	VFMADD231PS  Y12, Y13, Y9
-	VBROADCASTSS (DI)(DX*1), Y13
+	VBROADCASTSS (SI)(CX*1), Y13
 	VFMADD231PS  Y12, Y13, Y10
-	VBROADCASTSS (DI)(CX*4), Y13
+	VBROADCASTSS (SI)(AX*4), Y13
 	VFMADD231PS  Y12, Y13, Y11
 	ADDQ         $+32, R10
+	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	ADDQ         $+4, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	ADDQ         $+64, R9
-	ADDQ         $+64, R8
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
 
 k_done:
 	DECQ         R12
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Y12
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Y12
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Y0, Y12, Y0
-	VMOVUPS      Y0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y1, Y12, Y1
-	VMOVUPS      Y1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y2, Y12, Y2
-	VMOVUPS      Y2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y3, Y12, Y3
-	VMOVUPS      Y3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y4, Y12, Y4
-	VMOVUPS      Y4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y5, Y12, Y5
-	VMOVUPS      Y5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y6, Y12, Y6
-	VMOVUPS      Y6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y7, Y12, Y7
-	VMOVUPS      Y7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y8, Y12, Y8
-	VMOVUPS      Y8, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y8, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y9, Y12, Y9
-	VMOVUPS      Y9, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y9, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y10, Y12, Y10
-	VMOVUPS      Y10, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y10, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y11, Y12, Y11
-	VMOVUPS      Y11, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x0000000c, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Y11, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x0000000c, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv13x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv13x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Conv13x8(SB), NOSPLIT, $0-84
-	MOVQ  src+8(FP), AX
-	MOVQ  srcStride+56(FP), CX
-	SHLQ  $0x02, CX
-	LEAQ  (CX)(CX*2), DX
-	LEAQ  (CX)(CX*4), BX
-	MOVQ  segs+40(FP), SI
-	MOVQ  segLen+48(FP), DI
-	IMULQ DI, SI
-	MOVQ  weights+16(FP), R8
-	SHLQ  $0x02, SI
-	LEAQ  (R8)(SI*8), R8
+TEXT ·Conv13x8(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), DI
+	MOVQ pace+88(FP), R8
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Y0
-	VMOVAPS Y0, Y1
-	VMOVAPS Y0, Y2
-	VMOVAPS Y0, Y3
-	VMOVAPS Y0, Y4
-	VMOVAPS Y0, Y5
-	VMOVAPS Y0, Y6
-	VMOVAPS Y0, Y7
-	VMOVAPS Y0, Y8
-	VMOVAPS Y0, Y9
-	VMOVAPS Y0, Y10
-	VMOVAPS Y0, Y11
-	VMOVAPS Y0, Y12
-	MOVQ    AX, R9
-	IMUL3Q  $0x0000000d, CX, SI
-	ADDQ    SI, R9
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	VMOVAPS    Y0, Y8
+	VMOVAPS    Y0, Y9
+	VMOVAPS    Y0, Y10
+	VMOVAPS    Y0, Y11
+	VMOVAPS    Y0, Y12
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000d, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000d, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       segs+48(FP), R12
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	MOVQ segLen+48(FP), R13
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	MOVQ segLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R10), Y13
-	VBROADCASTSS (SI), Y14
+	VBROADCASTSS (BX), Y14
 	VFMADD231PS  Y13, Y14, Y0
-	VBROADCASTSS (SI)(CX*1), Y14
+	VBROADCASTSS (BX)(AX*1), Y14
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (SI)(CX*2), Y14
+	VBROADCASTSS (BX)(AX*2), Y14
 	VFMADD231PS  Y13, Y14, Y2
-	VBROADCASTSS (SI)(DX*1), Y14
+	VBROADCASTSS (BX)(CX*1), Y14
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (SI)(CX*4), Y14
+	VBROADCASTSS (BX)(AX*4), Y14
 	VFMADD231PS  Y13, Y14, Y4
-	VBROADCASTSS (SI)(BX*1), Y14
+	VBROADCASTSS (BX)(DX*1), Y14
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (SI)(DX*2), Y14
+	VBROADCASTSS (BX)(CX*2), Y14
 	VFMADD231PS  Y13, Y14, Y6
-	VBROADCASTSS (DI), Y14
+	VBROADCASTSS (SI), Y14
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (DI)(CX*1), Y14
+	VBROADCASTSS (SI)(AX*1), Y14
 	VFMADD231PS  Y13, Y14, Y8
-	VBROADCASTSS (DI)(CX*2), Y14
+	VBROADCASTSS (SI)(AX*2), Y14
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (DI)(DX*1), Y14
+	VBROADCASTSS (SI)(CX*1), Y14
 	VFMADD231PS  Y13, Y14, Y10
-	VBROADCASTSS (DI)(CX*4), Y14
+	VBROADCASTSS (SI)(AX*4), Y14
 	VFMADD231PS  Y13, Y14, Y11
-	VBROADCASTSS (DI)(BX*1), Y14
+	VBROADCASTSS (SI)(DX*1), Y14
 	VFMADD231PS  Y13, Y14, Y12
 	VMOVUPS      32(R10), Y13
-	VBROADCASTSS 4(SI), Y14
+	VBROADCASTSS 4(BX), Y14
 	VFMADD231PS  Y13, Y14, Y0
-	VBROADCASTSS 4(SI)(CX*1), Y14
+	VBROADCASTSS 4(BX)(AX*1), Y14
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS 4(SI)(CX*2), Y14
+	VBROADCASTSS 4(BX)(AX*2), Y14
 	VFMADD231PS  Y13, Y14, Y2
-	VBROADCASTSS 4(SI)(DX*1), Y14
+	VBROADCASTSS 4(BX)(CX*1), Y14
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS 4(SI)(CX*4), Y14
+	VBROADCASTSS 4(BX)(AX*4), Y14
 	VFMADD231PS  Y13, Y14, Y4
-	VBROADCASTSS 4(SI)(BX*1), Y14
+	VBROADCASTSS 4(BX)(DX*1), Y14
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS 4(SI)(DX*2), Y14
+	VBROADCASTSS 4(BX)(CX*2), Y14
 	VFMADD231PS  Y13, Y14, Y6
-	VBROADCASTSS 4(DI), Y14
+	VBROADCASTSS 4(SI), Y14
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS 4(DI)(CX*1), Y14
+	VBROADCASTSS 4(SI)(AX*1), Y14
 	VFMADD231PS  Y13, Y14, Y8
-	VBROADCASTSS 4(DI)(CX*2), Y14
+	VBROADCASTSS 4(SI)(AX*2), Y14
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS 4(DI)(DX*1), Y14
+	VBROADCASTSS 4(SI)(CX*1), Y14
 	VFMADD231PS  Y13, Y14, Y10
-	VBROADCASTSS 4(DI)(CX*4), Y14
+	VBROADCASTSS 4(SI)(AX*4), Y14
 	VFMADD231PS  Y13, Y14, Y11
-	VBROADCASTSS 4(DI)(BX*1), Y14
+	VBROADCASTSS 4(SI)(DX*1), Y14
 	VFMADD231PS  Y13, Y14, Y12
 	VMOVUPS      64(R10), Y13
-	VBROADCASTSS 8(SI), Y14
+	VBROADCASTSS 8(BX), Y14
 	VFMADD231PS  Y13, Y14, Y0
-	VBROADCASTSS 8(SI)(CX*1), Y14
+	VBROADCASTSS 8(BX)(AX*1), Y14
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS 8(SI)(CX*2), Y14
+	VBROADCASTSS 8(BX)(AX*2), Y14
 	VFMADD231PS  Y13, Y14, Y2
-	VBROADCASTSS 8(SI)(DX*1), Y14
+	VBROADCASTSS 8(BX)(CX*1), Y14
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS 8(SI)(CX*4), Y14
+	VBROADCASTSS 8(BX)(AX*4), Y14
 	VFMADD231PS  Y13, Y14, Y4
-	VBROADCASTSS 8(SI)(BX*1), Y14
+	VBROADCASTSS 8(BX)(DX*1), Y14
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS 8(SI)(DX*2), Y14
+	VBROADCASTSS 8(BX)(CX*2), Y14
 	VFMADD231PS  Y13, Y14, Y6
-	VBROADCASTSS 8(DI), Y14
+	VBROADCASTSS 8(SI), Y14
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS 8(DI)(CX*1), Y14
+	VBROADCASTSS 8(SI)(AX*1), Y14
 	VFMADD231PS  Y13, Y14, Y8
-	VBROADCASTSS 8(DI)(CX*2), Y14
+	VBROADCASTSS 8(SI)(AX*2), Y14
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS 8(DI)(DX*1), Y14
+	VBROADCASTSS 8(SI)(CX*1), Y14
 	VFMADD231PS  Y13, Y14, Y10
-	VBROADCASTSS 8(DI)(CX*4), Y14
+	VBROADCASTSS 8(SI)(AX*4), Y14
 	VFMADD231PS  Y13, Y14, Y11
-	VBROADCASTSS 8(DI)(BX*1), Y14
+	VBROADCASTSS 8(SI)(DX*1), Y14
 	VFMADD231PS  Y13, Y14, Y12
 	VMOVUPS      96(R10), Y13
-	VBROADCASTSS 12(SI), Y14
+	VBROADCASTSS 12(BX), Y14
 	VFMADD231PS  Y13, Y14, Y0
-	VBROADCASTSS 12(SI)(CX*1), Y14
+	VBROADCASTSS 12(BX)(AX*1), Y14
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS 12(SI)(CX*2), Y14
+	VBROADCASTSS 12(BX)(AX*2), Y14
 	VFMADD231PS  Y13, Y14, Y2
-	VBROADCASTSS 12(SI)(DX*1), Y14
+	VBROADCASTSS 12(BX)(CX*1), Y14
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS 12(SI)(CX*4), Y14
+	VBROADCASTSS 12(BX)(AX*4), Y14
 	VFMADD231PS  Y13, Y14, Y4
-	VBROADCASTSS 12(SI)(BX*1), Y14
+	VBROADCASTSS 12(BX)(DX*1), Y14
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS 12(SI)(DX*2), Y14
+	VBROADCASTSS 12(BX)(CX*2), Y14
 	VFMADD231PS  Y13, Y14, Y6
-	VBROADCASTSS 12(DI), Y14
+	VBROADCASTSS 12(SI), Y14
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS 12(DI)(CX*1), Y14
+	VBROADCASTSS 12(SI)(AX*1), Y14
 	VFMADD231PS  Y13, Y14, Y8
-	VBROADCASTSS 12(DI)(CX*2), Y14
+	VBROADCASTSS 12(SI)(AX*2), Y14
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS 12(DI)(DX*1), Y14
+	VBROADCASTSS 12(SI)(CX*1), Y14
 	VFMADD231PS  Y13, Y14, Y10
-	VBROADCASTSS 12(DI)(CX*4), Y14
+	VBROADCASTSS 12(SI)(AX*4), Y14
 	VFMADD231PS  Y13, Y14, Y11
-	VBROADCASTSS 12(DI)(BX*1), Y14
+	VBROADCASTSS 12(SI)(DX*1), Y14
 	VFMADD231PS  Y13, Y14, Y12
 	ADDQ         $0x00000080, R10
+	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	ADDQ         $+16, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	PREFETCHT0   64(R9)
-	PREFETCHT0   64(R8)
 	PREFETCHT0   128(R9)
-	PREFETCHT0   128(R8)
 	PREFETCHT0   192(R9)
-	PREFETCHT0   192(R8)
 	ADDQ         $0x00000100, R9
-	ADDQ         $0x00000100, R8
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
 
@@ -3200,274 +3362,303 @@ k_rest:
 
 k_one:
 	VMOVUPS      (R10), Y13
-	VBROADCASTSS (SI), Y14
+	VBROADCASTSS (BX), Y14
 	VFMADD231PS  Y13, Y14, Y0
-	VBROADCASTSS (SI)(CX*1), Y14
+	VBROADCASTSS (BX)(AX*1), Y14
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (SI)(CX*2), Y14
+	VBROADCASTSS (BX)(AX*2), Y14
 	VFMADD231PS  Y13, Y14, Y2
-	VBROADCASTSS (SI)(DX*1), Y14
+	VBROADCASTSS (BX)(CX*1), Y14
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (SI)(CX*4), Y14
+	VBROADCASTSS (BX)(AX*4), Y14
 	VFMADD231PS  Y13, Y14, Y4
-	VBROADCASTSS (SI)(BX*1), Y14
+	VBROADCASTSS (BX)(DX*1), Y14
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (SI)(DX*2), Y14
+	VBROADCASTSS (BX)(CX*2), Y14
 	VFMADD231PS  Y13, Y14, Y6
-	VBROADCASTSS (DI), Y14
+	VBROADCASTSS (SI), Y14
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (DI)(CX*1), Y14
+	VBROADCASTSS (SI)(AX*1), Y14
 	VFMADD231PS  Y13, Y14, Y8
-	VBROADCASTSS (DI)(CX*2), Y14
+	VBROADCASTSS (SI)(AX*2), Y14
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (DI)(DX*1), Y14
+	VBROADCASTSS (SI)(CX*1), Y14
 	VFMADD231PS  Y13, Y14, Y10
-	VBROADCASTSS (DI)(CX*4), Y14
+	VBROADCASTSS (SI)(AX*4), Y14
 	VFMADD231PS  Y13, Y14, Y11
-	VBROADCASTSS (DI)(BX*1), Y14
+	VBROADCASTSS (SI)(DX*1), Y14
 	VFMADD231PS  Y13, Y14, Y12
 	ADDQ         $+32, R10
+	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	ADDQ         $+4, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	ADDQ         $+64, R9
-	ADDQ         $+64, R8
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
 
 k_done:
 	DECQ         R12
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Y13
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Y13
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Y0, Y13, Y0
-	VMOVUPS      Y0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y1, Y13, Y1
-	VMOVUPS      Y1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y2, Y13, Y2
-	VMOVUPS      Y2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y3, Y13, Y3
-	VMOVUPS      Y3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y4, Y13, Y4
-	VMOVUPS      Y4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y5, Y13, Y5
-	VMOVUPS      Y5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y6, Y13, Y6
-	VMOVUPS      Y6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y7, Y13, Y7
-	VMOVUPS      Y7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y8, Y13, Y8
-	VMOVUPS      Y8, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y8, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y9, Y13, Y9
-	VMOVUPS      Y9, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y9, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y10, Y13, Y10
-	VMOVUPS      Y10, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y10, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y11, Y13, Y11
-	VMOVUPS      Y11, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y11, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y12, Y13, Y12
-	VMOVUPS      Y12, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x0000000d, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Y12, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x0000000d, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv14x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv14x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Conv14x8(SB), NOSPLIT, $0-84
-	MOVQ  src+8(FP), AX
-	MOVQ  srcStride+56(FP), CX
-	SHLQ  $0x02, CX
-	LEAQ  (CX)(CX*2), DX
-	LEAQ  (CX)(CX*4), BX
-	MOVQ  segs+40(FP), SI
-	MOVQ  segLen+48(FP), DI
-	IMULQ DI, SI
-	MOVQ  weights+16(FP), R8
-	SHLQ  $0x02, SI
-	LEAQ  (R8)(SI*8), R8
+TEXT ·Conv14x8(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), DI
+	MOVQ pace+88(FP), R8
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Y0
-	VMOVAPS Y0, Y1
-	VMOVAPS Y0, Y2
-	VMOVAPS Y0, Y3
-	VMOVAPS Y0, Y4
-	VMOVAPS Y0, Y5
-	VMOVAPS Y0, Y6
-	VMOVAPS Y0, Y7
-	VMOVAPS Y0, Y8
-	VMOVAPS Y0, Y9
-	VMOVAPS Y0, Y10
-	VMOVAPS Y0, Y11
-	VMOVAPS Y0, Y12
-	VMOVAPS Y0, Y13
-	MOVQ    AX, R9
-	IMUL3Q  $0x0000000e, CX, SI
-	ADDQ    SI, R9
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	VMOVAPS    Y0, Y8
+	VMOVAPS    Y0, Y9
+	VMOVAPS    Y0, Y10
+	VMOVAPS    Y0, Y11
+	VMOVAPS    Y0, Y12
+	VMOVAPS    Y0, Y13
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000e, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000e, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       segs+48(FP), R12
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	MOVQ segLen+48(FP), R13
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	MOVQ segLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R10), Y14
-	VBROADCASTSS (SI), Y15
+	VBROADCASTSS (BX), Y15
 	VFMADD231PS  Y14, Y15, Y0
-	VBROADCASTSS (SI)(CX*1), Y15
+	VBROADCASTSS (BX)(AX*1), Y15
 	VFMADD231PS  Y14, Y15, Y1
-	VBROADCASTSS (SI)(CX*2), Y15
+	VBROADCASTSS (BX)(AX*2), Y15
 	VFMADD231PS  Y14, Y15, Y2
-	VBROADCASTSS (SI)(DX*1), Y15
+	VBROADCASTSS (BX)(CX*1), Y15
 	VFMADD231PS  Y14, Y15, Y3
-	VBROADCASTSS (SI)(CX*4), Y15
+	VBROADCASTSS (BX)(AX*4), Y15
 	VFMADD231PS  Y14, Y15, Y4
-	VBROADCASTSS (SI)(BX*1), Y15
+	VBROADCASTSS (BX)(DX*1), Y15
 	VFMADD231PS  Y14, Y15, Y5
-	VBROADCASTSS (SI)(DX*2), Y15
+	VBROADCASTSS (BX)(CX*2), Y15
 	VFMADD231PS  Y14, Y15, Y6
-	VBROADCASTSS (DI), Y15
+	VBROADCASTSS (SI), Y15
 	VFMADD231PS  Y14, Y15, Y7
-	VBROADCASTSS (DI)(CX*1), Y15
+	VBROADCASTSS (SI)(AX*1), Y15
 	VFMADD231PS  Y14, Y15, Y8
-	VBROADCASTSS (DI)(CX*2), Y15
+	VBROADCASTSS (SI)(AX*2), Y15
 	VFMADD231PS  Y14, Y15, Y9
-	VBROADCASTSS (DI)(DX*1), Y15
+	VBROADCASTSS (SI)(CX*1), Y15
 	VFMADD231PS  Y14, Y15, Y10
-	VBROADCASTSS (DI)(CX*4), Y15
+	VBROADCASTSS (SI)(AX*4), Y15
 	VFMADD231PS  Y14, Y15, Y11
-	VBROADCASTSS (DI)(BX*1), Y15
+	VBROADCASTSS (SI)(DX*1), Y15
 	VFMADD231PS  Y14, Y15, Y12
-	VBROADCASTSS (DI)(DX*2), Y15
+	VBROADCASTSS (SI)(CX*2), Y15
 	VFMADD231PS  Y14, Y15, Y13
 	VMOVUPS      32(R10), Y14
-	VBROADCASTSS 4(SI), Y15
+	VBROADCASTSS 4(BX), Y15
 	VFMADD231PS  Y14, Y15, Y0
-	VBROADCASTSS 4(SI)(CX*1), Y15
+	VBROADCASTSS 4(BX)(AX*1), Y15
 	VFMADD231PS  Y14, Y15, Y1
-	VBROADCASTSS 4(SI)(CX*2), Y15
+	VBROADCASTSS 4(BX)(AX*2), Y15
 	VFMADD231PS  Y14, Y15, Y2
-	VBROADCASTSS 4(SI)(DX*1), Y15
+	VBROADCASTSS 4(BX)(CX*1), Y15
 	VFMADD231PS  Y14, Y15, Y3
-	VBROADCASTSS 4(SI)(CX*4), Y15
+	VBROADCASTSS 4(BX)(AX*4), Y15
 	VFMADD231PS  Y14, Y15, Y4
-	VBROADCASTSS 4(SI)(BX*1), Y15
+	VBROADCASTSS 4(BX)(DX*1), Y15
 	VFMADD231PS  Y14, Y15, Y5
-	VBROADCASTSS 4(SI)(DX*2), Y15
+	VBROADCASTSS 4(BX)(CX*2), Y15
 	VFMADD231PS  Y14, Y15, Y6
-	VBROADCASTSS 4(DI), Y15
+	VBROADCASTSS 4(SI), Y15
 	VFMADD231PS  Y14, Y15, Y7
-	VBROADCASTSS 4(DI)(CX*1), Y15
+	VBROADCASTSS 4(SI)(AX*1), Y15
 	VFMADD231PS  Y14, Y15, Y8
-	VBROADCASTSS 4(DI)(CX*2), Y15
+	VBROADCASTSS 4(SI)(AX*2), Y15
 	VFMADD231PS  Y14, Y15, Y9
-	VBROADCASTSS 4(DI)(DX*1), Y15
+	VBROADCASTSS 4(SI)(CX*1), Y15
 	VFMADD231PS  Y14, Y15, Y10
-	VBROADCASTSS 4(DI)(CX*4), Y15
+	VBROADCASTSS 4(SI)(AX*4), Y15
 	VFMADD231PS  Y14, Y15, Y11
-	VBROADCASTSS 4(DI)(BX*1), Y15
+	VBROADCASTSS 4(SI)(DX*1), Y15
 	VFMADD231PS  Y14, Y15, Y12
-	VBROADCASTSS 4(DI)(DX*2), Y15
+	VBROADCASTSS 4(SI)(CX*2), Y15
 	VFMADD231PS  Y14, Y15, Y13
 	VMOVUPS      64(R10), Y14
-	VBROADCASTSS 8(SI), Y15
+	VBROADCASTSS 8(BX), Y15
 	VFMADD231PS  Y14, Y15, Y0
-	VBROADCASTSS 8(SI)(CX*1), Y15
+	VBROADCASTSS 8(BX)(AX*1), Y15
 	VFMADD231PS  Y14, Y15, Y1
-	VBROADCASTSS 8(SI)(CX*2), Y15
+	VBROADCASTSS 8(BX)(AX*2), Y15
 	VFMADD231PS  Y14, Y15, Y2
-	VBROADCASTSS 8(SI)(DX*1), Y15
+	VBROADCASTSS 8(BX)(CX*1), Y15
 	VFMADD231PS  Y14, Y15, Y3
-	VBROADCASTSS 8(SI)(CX*4), Y15
+	VBROADCASTSS 8(BX)(AX*4), Y15
 	VFMADD231PS  Y14, Y15, Y4
-	VBROADCASTSS 8(SI)(BX*1), Y15
+	VBROADCASTSS 8(BX)(DX*1), Y15
 	VFMADD231PS  Y14, Y15, Y5
-	VBROADCASTSS 8(SI)(DX*2), Y15
+	VBROADCASTSS 8(BX)(CX*2), Y15
 	VFMADD231PS  Y14, Y15, Y6
-	VBROADCASTSS 8(DI), Y15
+	VBROADCASTSS 8(SI), Y15
 	VFMADD231PS  Y14, Y15, Y7
-	VBROADCASTSS 8(DI)(CX*1), Y15
+	VBROADCASTSS 8(SI)(AX*1), Y15
 	VFMADD231PS  Y14, Y15, Y8
-	VBROADCASTSS 8(DI)(CX*2), Y15
+	VBROADCASTSS 8(SI)(AX*2), Y15
 	VFMADD231PS  Y14, Y15, Y9
-	VBROADCASTSS 8(DI)(DX*1), Y15
+	VBROADCASTSS 8(SI)(CX*1), Y15
 	VFMADD231PS  Y14, Y15, Y10
-	VBROADCASTSS 8(DI)(CX*4), Y15
+	VBROADCASTSS 8(SI)(AX*4), Y15
 	VFMADD231PS  Y14, Y15, Y11
-	VBROADCASTSS 8(DI)(BX*1), Y15
+	VBROADCASTSS 8(SI)(DX*1), Y15
 	VFMADD231PS  Y14, Y15, Y12
-	VBROADCASTSS 8(DI)(DX*2), Y15
+	VBROADCASTSS 8(SI)(CX*2), Y15
 	VFMADD231PS  Y14, Y15, Y13
 	VMOVUPS      96(R10), Y14
-	VBROADCASTSS 12(SI), Y15
+	VBROADCASTSS 12(BX), Y15
 	VFMADD231PS  Y14, Y15, Y0
-	VBROADCASTSS 12(SI)(CX*1), Y15
+	VBROADCASTSS 12(BX)(AX*1), Y15
 	VFMADD231PS  Y14, Y15, Y1
-	VBROADCASTSS 12(SI)(CX*2), Y15
+	VBROADCASTSS 12(BX)(AX*2), Y15
 	VFMADD231PS  Y14, Y15, Y2
-	VBROADCASTSS 12(SI)(DX*1), Y15
+	VBROADCASTSS 12(BX)(CX*1), Y15
 	VFMADD231PS  Y14, Y15, Y3
-	VBROADCASTSS 12(SI)(CX*4), Y15
+	VBROADCASTSS 12(BX)(AX*4), Y15
 	VFMADD231PS  Y14, Y15, Y4
-	VBROADCASTSS 12(SI)(BX*1), Y15
+	VBROADCASTSS 12(BX)(DX*1), Y15
 	VFMADD231PS  Y14, Y15, Y5
-	VBROADCASTSS 12(SI)(DX*2), Y15
+	VBROADCASTSS 12(BX)(CX*2), Y15
 	VFMADD231PS  Y14, Y15, Y6
-	VBROADCASTSS 12(DI), Y15
+	VBROADCASTSS 12(SI), Y15
 	VFMADD231PS  Y14, Y15, Y7
-	VBROADCASTSS 12(DI)(CX*1), Y15
+	VBROADCASTSS 12(SI)(AX*1), Y15
 	VFMADD231PS  Y14, Y15, Y8
-	VBROADCASTSS 12(DI)(CX*2), Y15
+	VBROADCASTSS 12(SI)(AX*2), Y15
 	VFMADD231PS  Y14, Y15, Y9
-	VBROADCASTSS 12(DI)(DX*1), Y15
+	VBROADCASTSS 12(SI)(CX*1), Y15
 	VFMADD231PS  Y14, Y15, Y10
-	VBROADCASTSS 12(DI)(CX*4), Y15
+	VBROADCASTSS 12(SI)(AX*4), Y15
 	VFMADD231PS  Y14, Y15, Y11
-	VBROADCASTSS 12(DI)(BX*1), Y15
+	VBROADCASTSS 12(SI)(DX*1), Y15
 	VFMADD231PS  Y14, Y15, Y12
-	VBROADCASTSS 12(DI)(DX*2), Y15
+	VBROADCASTSS 12(SI)(CX*2), Y15
 	VFMADD231PS  Y14, Y15, Y13
 	ADDQ         $0x00000080, R10
+	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	ADDQ         $+16, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	PREFETCHT0   64(R9)
-	PREFETCHT0   64(R8)
 	PREFETCHT0   128(R9)
-	PREFETCHT0   128(R8)
 	PREFETCHT0   192(R9)
-	PREFETCHT0   192(R8)
 	ADDQ         $0x00000100, R9
-	ADDQ         $0x00000100, R8
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
 
@@ -3477,97 +3668,99 @@ k_rest:
 
 k_one:
 	VMOVUPS      (R10), Y14
-	VBROADCASTSS (SI), Y15
+	VBROADCASTSS (BX), Y15
 	VFMADD231PS  Y14, Y15, Y0
-	VBROADCASTSS (SI)(CX*1), Y15
+	VBROADCASTSS (BX)(AX*1), Y15
 	VFMADD231PS  Y14, Y15, Y1
-	VBROADCASTSS (SI)(CX*2), Y15
+	VBROADCASTSS (BX)(AX*2), Y15
 	VFMADD231PS  Y14, Y15, Y2
-	VBROADCASTSS (SI)(DX*1), Y15
+	VBROADCASTSS (BX)(CX*1), Y15
 	VFMADD231PS  Y14, Y15, Y3
-	VBROADCASTSS (SI)(CX*4), Y15
+	VBROADCASTSS (BX)(AX*4), Y15
 	VFMADD231PS  Y14, Y15, Y4
-	VBROADCASTSS (SI)(BX*1), Y15
+	VBROADCASTSS (BX)(DX*1), Y15
 	VFMADD231PS  Y14, Y15, Y5
-	VBROADCASTSS (SI)(DX*2), Y15
+	VBROADCASTSS (BX)(CX*2), Y15
 	VFMADD231PS  Y14, Y15, Y6
-	VBROADCASTSS (DI), Y15
+	VBROADCASTSS (SI), Y15
 	VFMADD231PS  Y14, Y15, Y7
-	VBROADCASTSS (DI)(CX*1), Y15
+	VBROADCASTSS (SI)(AX*1), Y15
 	VFMADD231PS  Y14, Y15, Y8
-	VBROADCASTSS (DI)(CX*2), Y15
+	VBROADCASTSS (SI)(AX*2), Y15
 	VFMADD231PS  Y14, Y15, Y9
-	VBROADCASTSS (DI)(DX*1), Y15
+	VBROADCASTSS (SI)(CX*1), Y15
 	VFMADD231PS  Y14, Y15, Y10
-	VBROADCASTSS (DI)(CX*4), Y15
+	VBROADCASTSS (SI)(AX*4), Y15
 	VFMADD231PS  Y14, Y15, Y11
-	VBROADCASTSS (DI)(BX*1), Y15
+	VBROADCASTSS (SI)(DX*1), Y15
 	VFMADD231PS  Y14, Y15, Y12
-	VBROADCASTSS (DI)(DX*2), Y15
+	VBROADCASTSS (SI)(CX*2), Y15
 	VFMADD231PS  Y14, Y15, Y13
 	ADDQ         $+32, R10
+	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	ADDQ         $+4, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	ADDQ         $+64, R9
-	ADDQ         $+64, R8
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
 
 k_done:
 	DECQ         R12
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Y14
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Y14
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Y0, Y14, Y0
-	VMOVUPS      Y0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y1, Y14, Y1
-	VMOVUPS      Y1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y2, Y14, Y2
-	VMOVUPS      Y2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y3, Y14, Y3
-	VMOVUPS      Y3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y4, Y14, Y4
-	VMOVUPS      Y4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y5, Y14, Y5
-	VMOVUPS      Y5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y6, Y14, Y6
-	VMOVUPS      Y6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y7, Y14, Y7
-	VMOVUPS      Y7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y8, Y14, Y8
-	VMOVUPS      Y8, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y8, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y9, Y14, Y9
-	VMOVUPS      Y9, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y9, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y10, Y14, Y10
-	VMOVUPS      Y10, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y10, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y11, Y14, Y11
-	VMOVUPS      Y11, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y11, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y12, Y14, Y12
-	VMOVUPS      Y12, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Y12, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Y13, Y14, Y13
-	VMOVUPS      Y13, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x0000000e, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Y13, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x0000000e, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET

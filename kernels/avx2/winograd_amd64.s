@@ -142,7 +142,7 @@ DATA const2<>+0(SB)/4, $(2.0)
 GLOBL const2<>(SB), RODATA|NOPTR, $4
 
 // func WinogradOutput6x4(dst *float32, src *float32, tmp *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·WinogradOutput6x4(SB), NOSPLIT, $0-92
 	VBROADCASTSS const2<>+0(SB), Y0
 	VBROADCASTSS const0<>+0(SB), Y1
@@ -162,9 +162,49 @@ TEXT ·WinogradOutput6x4(SB), NOSPLIT, $0-92
 	VBROADCASTSS lo+88(FP), Y3
 
 tile:
-	MOVQ bias+24(FP), R11
-	MOVQ channels+40(FP), R12
-	SHRQ $0x03, R12
+	MOVQ       dstRow+64(FP), R9
+	MOVQ       dstTile+80(FP), R11
+	SHLQ       $0x02, R9
+	SHLQ       $0x02, R11
+	ADDQ       CX, R11
+	MOVQ       R11, R12
+	PREFETCHT0 (R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	ADDQ       R9, R11
+	MOVQ       R11, R12
+	PREFETCHT0 (R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	ADDQ       R9, R11
+	MOVQ       R11, R12
+	PREFETCHT0 (R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	ADDQ       R9, R11
+	MOVQ       R11, R9
+	PREFETCHT0 (R9)
+	ADDQ       BX, R9
+	PREFETCHT0 (R9)
+	ADDQ       BX, R9
+	PREFETCHT0 (R9)
+	ADDQ       BX, R9
+	PREFETCHT0 (R9)
+	MOVQ       bias+24(FP), R11
+	MOVQ       channels+40(FP), R12
+	SHRQ       $0x03, R12
 
 channel:
 	MOVQ AX, R13
@@ -274,7 +314,7 @@ DATA const3<>+0(SB)/4, $(8.0)
 GLOBL const3<>(SB), RODATA|NOPTR, $4
 
 // func WinogradOutput6x3(dst *float32, src *float32, tmp *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·WinogradOutput6x3(SB), NOSPLIT, $0-92
 	VBROADCASTSS const2<>+0(SB), Y0
 	VBROADCASTSS const0<>+0(SB), Y1
@@ -292,9 +332,34 @@ TEXT ·WinogradOutput6x3(SB), NOSPLIT, $0-92
 	VBROADCASTSS lo+88(FP), Y2
 
 tile:
-	MOVQ bias+24(FP), R10
-	MOVQ channels+40(FP), R11
-	SHRQ $0x03, R11
+	MOVQ       dstRow+64(FP), R9
+	MOVQ       dstTile+80(FP), R10
+	SHLQ       $0x02, R9
+	SHLQ       $0x02, R10
+	ADDQ       CX, R10
+	MOVQ       R10, R11
+	PREFETCHT0 (R11)
+	ADDQ       BX, R11
+	PREFETCHT0 (R11)
+	ADDQ       BX, R11
+	PREFETCHT0 (R11)
+	ADDQ       R9, R10
+	MOVQ       R10, R11
+	PREFETCHT0 (R11)
+	ADDQ       BX, R11
+	PREFETCHT0 (R11)
+	ADDQ       BX, R11
+	PREFETCHT0 (R11)
+	ADDQ       R9, R10
+	MOVQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       BX, R9
+	PREFETCHT0 (R9)
+	ADDQ       BX, R9
+	PREFETCHT0 (R9)
+	MOVQ       bias+24(FP), R10
+	MOVQ       channels+40(FP), R11
+	SHRQ       $0x03, R11
 
 channel:
 	MOVQ AX, R12
@@ -393,7 +458,7 @@ row:
 	RET
 
 // func WinogradOutput6x2(dst *float32, src *float32, tmp *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·WinogradOutput6x2(SB), NOSPLIT, $0-92
 	VBROADCASTSS const2<>+0(SB), Y0
 	MOVQ         src+8(FP), AX
@@ -410,9 +475,23 @@ TEXT ·WinogradOutput6x2(SB), NOSPLIT, $0-92
 	VBROADCASTSS lo+88(FP), Y1
 
 tile:
-	MOVQ bias+24(FP), R10
-	MOVQ channels+40(FP), R11
-	SHRQ $0x03, R11
+	MOVQ       dstRow+64(FP), R9
+	MOVQ       dstTile+80(FP), R10
+	SHLQ       $0x02, R9
+	SHLQ       $0x02, R10
+	ADDQ       CX, R10
+	MOVQ       R10, R11
+	PREFETCHT0 (R11)
+	ADDQ       BX, R11
+	PREFETCHT0 (R11)
+	ADDQ       R9, R10
+	MOVQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       BX, R9
+	PREFETCHT0 (R9)
+	MOVQ       bias+24(FP), R10
+	MOVQ       channels+40(FP), R11
+	SHRQ       $0x03, R11
 
 channel:
 	MOVQ AX, R12

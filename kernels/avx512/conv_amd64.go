@@ -21,8 +21,10 @@ package avx512
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv1x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv1x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv2x32 computes tiles × 2 output pixels × 32 channels; it equals
 //
@@ -41,8 +43,10 @@ func Conv1x32(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv2x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv2x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv3x32 computes tiles × 3 output pixels × 32 channels; it equals
 //
@@ -61,8 +65,10 @@ func Conv2x32(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv3x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv3x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv4x32 computes tiles × 4 output pixels × 32 channels; it equals
 //
@@ -81,8 +87,10 @@ func Conv3x32(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv4x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv4x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv5x32 computes tiles × 5 output pixels × 32 channels; it equals
 //
@@ -101,8 +109,10 @@ func Conv4x32(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv5x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv5x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv6x32 computes tiles × 6 output pixels × 32 channels; it equals
 //
@@ -121,8 +131,10 @@ func Conv5x32(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv6x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv6x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv7x32 computes tiles × 7 output pixels × 32 channels; it equals
 //
@@ -141,8 +153,10 @@ func Conv6x32(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv7x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv7x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv8x32 computes tiles × 8 output pixels × 32 channels; it equals
 //
@@ -161,8 +175,10 @@ func Conv7x32(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv8x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv8x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv9x32 computes tiles × 9 output pixels × 32 channels; it equals
 //
@@ -181,8 +197,10 @@ func Conv8x32(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv9x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv9x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv10x32 computes tiles × 10 output pixels × 32 channels; it equals
 //
@@ -201,8 +219,10 @@ func Conv9x32(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv10x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv10x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv11x32 computes tiles × 11 output pixels × 32 channels; it equals
 //
@@ -221,8 +241,10 @@ func Conv10x32(dst *float32, src *float32, weights *float32, bias *float32, offs
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv11x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv11x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv12x32 computes tiles × 12 output pixels × 32 channels; it equals
 //
@@ -241,8 +263,10 @@ func Conv11x32(dst *float32, src *float32, weights *float32, bias *float32, offs
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv12x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv12x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv13x32 computes tiles × 13 output pixels × 32 channels; it equals
 //
@@ -261,8 +285,10 @@ func Conv12x32(dst *float32, src *float32, weights *float32, bias *float32, offs
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv13x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv13x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv14x32 computes tiles × 14 output pixels × 32 channels; it equals
 //
@@ -281,8 +307,10 @@ func Conv13x32(dst *float32, src *float32, weights *float32, bias *float32, offs
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv14x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv14x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv1x16 computes tiles × 1 output pixels × 16 channels; it equals
 //
@@ -301,8 +329,10 @@ func Conv14x32(dst *float32, src *float32, weights *float32, bias *float32, offs
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv2x16 computes tiles × 2 output pixels × 16 channels; it equals
 //
@@ -321,8 +351,10 @@ func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv2x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv2x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv3x16 computes tiles × 3 output pixels × 16 channels; it equals
 //
@@ -341,8 +373,10 @@ func Conv2x16(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv3x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv3x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv4x16 computes tiles × 4 output pixels × 16 channels; it equals
 //
@@ -361,8 +395,10 @@ func Conv3x16(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv4x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv4x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv5x16 computes tiles × 5 output pixels × 16 channels; it equals
 //
@@ -381,8 +417,10 @@ func Conv4x16(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv5x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv5x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv6x16 computes tiles × 6 output pixels × 16 channels; it equals
 //
@@ -401,8 +439,10 @@ func Conv5x16(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv6x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv6x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv7x16 computes tiles × 7 output pixels × 16 channels; it equals
 //
@@ -421,8 +461,10 @@ func Conv6x16(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv7x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv7x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv8x16 computes tiles × 8 output pixels × 16 channels; it equals
 //
@@ -441,8 +483,10 @@ func Conv7x16(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv8x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv8x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv9x16 computes tiles × 9 output pixels × 16 channels; it equals
 //
@@ -461,8 +505,10 @@ func Conv8x16(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv9x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv9x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv10x16 computes tiles × 10 output pixels × 16 channels; it equals
 //
@@ -481,8 +527,10 @@ func Conv9x16(dst *float32, src *float32, weights *float32, bias *float32, offse
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv10x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv10x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv11x16 computes tiles × 11 output pixels × 16 channels; it equals
 //
@@ -501,8 +549,10 @@ func Conv10x16(dst *float32, src *float32, weights *float32, bias *float32, offs
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv11x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv11x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv12x16 computes tiles × 12 output pixels × 16 channels; it equals
 //
@@ -521,8 +571,10 @@ func Conv11x16(dst *float32, src *float32, weights *float32, bias *float32, offs
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv12x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv12x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv13x16 computes tiles × 13 output pixels × 16 channels; it equals
 //
@@ -541,8 +593,10 @@ func Conv12x16(dst *float32, src *float32, weights *float32, bias *float32, offs
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv13x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv13x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv14x16 computes tiles × 14 output pixels × 16 channels; it equals
 //
@@ -561,8 +615,10 @@ func Conv13x16(dst *float32, src *float32, weights *float32, bias *float32, offs
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv14x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv14x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv15x16 computes tiles × 15 output pixels × 16 channels; it equals
 //
@@ -581,8 +637,10 @@ func Conv14x16(dst *float32, src *float32, weights *float32, bias *float32, offs
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv15x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv15x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv16x16 computes tiles × 16 output pixels × 16 channels; it equals
 //
@@ -601,8 +659,10 @@ func Conv15x16(dst *float32, src *float32, weights *float32, bias *float32, offs
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv16x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv16x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv17x16 computes tiles × 17 output pixels × 16 channels; it equals
 //
@@ -621,8 +681,10 @@ func Conv16x16(dst *float32, src *float32, weights *float32, bias *float32, offs
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv17x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv17x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv18x16 computes tiles × 18 output pixels × 16 channels; it equals
 //
@@ -641,8 +703,10 @@ func Conv17x16(dst *float32, src *float32, weights *float32, bias *float32, offs
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv18x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv18x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv19x16 computes tiles × 19 output pixels × 16 channels; it equals
 //
@@ -661,8 +725,10 @@ func Conv18x16(dst *float32, src *float32, weights *float32, bias *float32, offs
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv19x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv19x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv20x16 computes tiles × 20 output pixels × 16 channels; it equals
 //
@@ -681,8 +747,10 @@ func Conv19x16(dst *float32, src *float32, weights *float32, bias *float32, offs
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv20x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv20x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv21x16 computes tiles × 21 output pixels × 16 channels; it equals
 //
@@ -701,8 +769,10 @@ func Conv20x16(dst *float32, src *float32, weights *float32, bias *float32, offs
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv21x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv21x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv22x16 computes tiles × 22 output pixels × 16 channels; it equals
 //
@@ -721,8 +791,10 @@ func Conv21x16(dst *float32, src *float32, weights *float32, bias *float32, offs
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv22x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv22x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv23x16 computes tiles × 23 output pixels × 16 channels; it equals
 //
@@ -741,8 +813,10 @@ func Conv22x16(dst *float32, src *float32, weights *float32, bias *float32, offs
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv23x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv23x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv24x16 computes tiles × 24 output pixels × 16 channels; it equals
 //
@@ -761,8 +835,10 @@ func Conv23x16(dst *float32, src *float32, weights *float32, bias *float32, offs
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv24x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv24x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv25x16 computes tiles × 25 output pixels × 16 channels; it equals
 //
@@ -781,8 +857,10 @@ func Conv24x16(dst *float32, src *float32, weights *float32, bias *float32, offs
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv25x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv25x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv26x16 computes tiles × 26 output pixels × 16 channels; it equals
 //
@@ -801,8 +879,10 @@ func Conv25x16(dst *float32, src *float32, weights *float32, bias *float32, offs
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv26x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv26x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv27x16 computes tiles × 27 output pixels × 16 channels; it equals
 //
@@ -821,8 +901,10 @@ func Conv26x16(dst *float32, src *float32, weights *float32, bias *float32, offs
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv27x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv27x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // Conv28x16 computes tiles × 28 output pixels × 16 channels; it equals
 //
@@ -841,11 +923,13 @@ func Conv27x16(dst *float32, src *float32, weights *float32, bias *float32, offs
 //		}
 //	}
 //
+// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+//
 //go:noescape
-func Conv28x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+func Conv28x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 
 // ConvX32 lists the heights of the tile conv_f32_14x32_avx512.
-var ConvX32 = [...]func(dst, src, weights, bias *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles int, lo float32){
+var ConvX32 = [...]func(dst, src, weights, bias, next *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles, pace int, lo float32){
 	Conv1x32,
 	Conv2x32,
 	Conv3x32,
@@ -863,7 +947,7 @@ var ConvX32 = [...]func(dst, src, weights, bias *float32, offsets *int, segs, se
 }
 
 // ConvX16 lists the heights of the tile conv_f32_28x16_avx512.
-var ConvX16 = [...]func(dst, src, weights, bias *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles int, lo float32){
+var ConvX16 = [...]func(dst, src, weights, bias, next *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles, pace int, lo float32){
 	Conv1x16,
 	Conv2x16,
 	Conv3x16,

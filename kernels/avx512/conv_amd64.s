@@ -4,326 +4,316 @@
 
 #include "textflag.h"
 
-// func Conv1x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv1x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv1x32(SB), NOSPLIT, $0-84
-	MOVQ src+8(FP), AX
-	MOVQ srcStride+56(FP), CX
-	SHLQ $0x02, CX
+TEXT ·Conv1x32(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
 
 tile:
-	MOVQ    bias+24(FP), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	MOVQ    AX, BX
-	ADDQ    CX, BX
-	MOVQ    weights+16(FP), SI
-	MOVQ    offsets+32(FP), DI
-	MOVQ    segs+40(FP), R8
+	MOVQ    bias+24(FP), CX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	MOVQ    weights+16(FP), DX
+	MOVQ    offsets+40(FP), BX
+	MOVQ    segs+48(FP), SI
 
 segment:
-	MOVQ (DI), DX
-	ADDQ $+8, DI
-	LEAQ (AX)(DX*4), DX
-	MOVQ segLen+48(FP), R9
-	SUBQ $+4, R9
+	MOVQ src+8(FP), CX
+	MOVQ (BX), DI
+	ADDQ $+8, BX
+	LEAQ (CX)(DI*4), CX
+	MOVQ segLen+56(FP), DI
+	SUBQ $+4, DI
 	JL   k_rest
 
 k_block:
-	PREFETCHT0   4096(SI)
-	PREFETCHT0   4160(SI)
-	PREFETCHT0   4224(SI)
-	PREFETCHT0   4288(SI)
-	PREFETCHT0   4352(SI)
-	PREFETCHT0   4416(SI)
-	PREFETCHT0   4480(SI)
-	PREFETCHT0   4544(SI)
-	VMOVUPS      (SI), Z2
-	VMOVUPS      64(SI), Z3
-	VBROADCASTSS (DX), Z4
+	PREFETCHT0   4096(DX)
+	PREFETCHT0   4160(DX)
+	PREFETCHT0   4224(DX)
+	PREFETCHT0   4288(DX)
+	PREFETCHT0   4352(DX)
+	PREFETCHT0   4416(DX)
+	PREFETCHT0   4480(DX)
+	PREFETCHT0   4544(DX)
+	VMOVUPS      (DX), Z2
+	VMOVUPS      64(DX), Z3
+	VBROADCASTSS (CX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
-	VMOVUPS      128(SI), Z2
-	VMOVUPS      192(SI), Z3
-	VBROADCASTSS 4(DX), Z4
+	VMOVUPS      128(DX), Z2
+	VMOVUPS      192(DX), Z3
+	VBROADCASTSS 4(CX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
-	VMOVUPS      256(SI), Z2
-	VMOVUPS      320(SI), Z3
-	VBROADCASTSS 8(DX), Z4
+	VMOVUPS      256(DX), Z2
+	VMOVUPS      320(DX), Z3
+	VBROADCASTSS 8(CX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
-	VMOVUPS      384(SI), Z2
-	VMOVUPS      448(SI), Z3
-	VBROADCASTSS 12(DX), Z4
+	VMOVUPS      384(DX), Z2
+	VMOVUPS      448(DX), Z3
+	VBROADCASTSS 12(CX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
-	ADDQ         $0x00000200, SI
-	ADDQ         $+16, DX
-	PREFETCHT0   (BX)
-	PREFETCHT0   64(BX)
-	PREFETCHT0   128(BX)
-	PREFETCHT0   192(BX)
-	ADDQ         $0x00000100, BX
-	SUBQ         $+4, R9
+	ADDQ         $0x00000200, DX
+	ADDQ         $+16, CX
+	SUBQ         $+4, DI
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R9
+	ADDQ $+4, DI
 	JZ   k_done
 
 k_one:
-	PREFETCHT0   4096(SI)
-	PREFETCHT0   4160(SI)
-	VMOVUPS      (SI), Z2
-	VMOVUPS      64(SI), Z3
-	VBROADCASTSS (DX), Z4
+	PREFETCHT0   4096(DX)
+	PREFETCHT0   4160(DX)
+	VMOVUPS      (DX), Z2
+	VMOVUPS      64(DX), Z3
+	VBROADCASTSS (CX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
-	ADDQ         $0x00000080, SI
-	ADDQ         $+4, DX
-	PREFETCHT0   (BX)
-	ADDQ         $+64, BX
-	DECQ         R9
+	ADDQ         $0x00000080, DX
+	ADDQ         $+4, CX
+	DECQ         DI
 	JNZ          k_one
 
 k_done:
-	DECQ         R8
+	DECQ         SI
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z2
-	MOVQ         dst+0(FP), DX
-	MOVQ         dstStride+64(FP), BX
-	SHLQ         $0x02, BX
+	VBROADCASTSS lo+96(FP), Z2
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+72(FP), DX
+	SHLQ         $0x02, DX
 	VMAXPS       Z0, Z2, Z0
-	VMOVUPS      Z0, (DX)
+	VMOVUPS      Z0, (CX)
 	VMAXPS       Z1, Z2, Z1
-	VMOVUPS      Z1, 64(DX)
-	ADDQ         BX, DX
-	MOVQ         DX, dst+0(FP)
-	ADDQ         CX, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z1, 64(CX)
+	ADDQ         DX, CX
+	MOVQ         CX, dst+0(FP)
+	MOVQ         src+8(FP), CX
+	ADDQ         AX, CX
+	MOVQ         CX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv2x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv2x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv2x32(SB), NOSPLIT, $0-84
-	MOVQ src+8(FP), AX
-	MOVQ srcStride+56(FP), CX
-	SHLQ $0x02, CX
+TEXT ·Conv2x32(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
 
 tile:
-	MOVQ    bias+24(FP), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
+	MOVQ    bias+24(FP), CX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z1, Z3
-	MOVQ    AX, BX
-	LEAQ    (BX)(CX*2), BX
-	MOVQ    weights+16(FP), SI
-	MOVQ    offsets+32(FP), DI
-	MOVQ    segs+40(FP), R8
+	MOVQ    weights+16(FP), DX
+	MOVQ    offsets+40(FP), BX
+	MOVQ    segs+48(FP), SI
 
 segment:
-	MOVQ (DI), DX
-	ADDQ $+8, DI
-	LEAQ (AX)(DX*4), DX
-	MOVQ segLen+48(FP), R9
-	SUBQ $+4, R9
+	MOVQ src+8(FP), CX
+	MOVQ (BX), DI
+	ADDQ $+8, BX
+	LEAQ (CX)(DI*4), CX
+	MOVQ segLen+56(FP), DI
+	SUBQ $+4, DI
 	JL   k_rest
 
 k_block:
-	PREFETCHT0   4096(SI)
-	PREFETCHT0   4160(SI)
-	PREFETCHT0   4224(SI)
-	PREFETCHT0   4288(SI)
-	PREFETCHT0   4352(SI)
-	PREFETCHT0   4416(SI)
-	PREFETCHT0   4480(SI)
-	PREFETCHT0   4544(SI)
-	VMOVUPS      (SI), Z4
-	VMOVUPS      64(SI), Z5
-	VBROADCASTSS (DX), Z6
+	PREFETCHT0   4096(DX)
+	PREFETCHT0   4160(DX)
+	PREFETCHT0   4224(DX)
+	PREFETCHT0   4288(DX)
+	PREFETCHT0   4352(DX)
+	PREFETCHT0   4416(DX)
+	PREFETCHT0   4480(DX)
+	PREFETCHT0   4544(DX)
+	VMOVUPS      (DX), Z4
+	VMOVUPS      64(DX), Z5
+	VBROADCASTSS (CX), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS (DX)(CX*1), Z6
+	VBROADCASTSS (CX)(AX*1), Z6
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
-	VMOVUPS      128(SI), Z4
-	VMOVUPS      192(SI), Z5
-	VBROADCASTSS 4(DX), Z6
+	VMOVUPS      128(DX), Z4
+	VMOVUPS      192(DX), Z5
+	VBROADCASTSS 4(CX), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS 4(DX)(CX*1), Z6
+	VBROADCASTSS 4(CX)(AX*1), Z6
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
-	VMOVUPS      256(SI), Z4
-	VMOVUPS      320(SI), Z5
-	VBROADCASTSS 8(DX), Z6
+	VMOVUPS      256(DX), Z4
+	VMOVUPS      320(DX), Z5
+	VBROADCASTSS 8(CX), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS 8(DX)(CX*1), Z6
+	VBROADCASTSS 8(CX)(AX*1), Z6
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
-	VMOVUPS      384(SI), Z4
-	VMOVUPS      448(SI), Z5
-	VBROADCASTSS 12(DX), Z6
+	VMOVUPS      384(DX), Z4
+	VMOVUPS      448(DX), Z5
+	VBROADCASTSS 12(CX), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS 12(DX)(CX*1), Z6
+	VBROADCASTSS 12(CX)(AX*1), Z6
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
-	ADDQ         $0x00000200, SI
-	ADDQ         $+16, DX
-	PREFETCHT0   (BX)
-	PREFETCHT0   64(BX)
-	PREFETCHT0   128(BX)
-	PREFETCHT0   192(BX)
-	ADDQ         $0x00000100, BX
-	SUBQ         $+4, R9
+	ADDQ         $0x00000200, DX
+	ADDQ         $+16, CX
+	SUBQ         $+4, DI
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R9
+	ADDQ $+4, DI
 	JZ   k_done
 
 k_one:
-	PREFETCHT0   4096(SI)
-	PREFETCHT0   4160(SI)
-	VMOVUPS      (SI), Z4
-	VMOVUPS      64(SI), Z5
-	VBROADCASTSS (DX), Z6
+	PREFETCHT0   4096(DX)
+	PREFETCHT0   4160(DX)
+	VMOVUPS      (DX), Z4
+	VMOVUPS      64(DX), Z5
+	VBROADCASTSS (CX), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS (DX)(CX*1), Z6
+	VBROADCASTSS (CX)(AX*1), Z6
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
-	ADDQ         $0x00000080, SI
-	ADDQ         $+4, DX
-	PREFETCHT0   (BX)
-	ADDQ         $+64, BX
-	DECQ         R9
+	ADDQ         $0x00000080, DX
+	ADDQ         $+4, CX
+	DECQ         DI
 	JNZ          k_one
 
 k_done:
-	DECQ         R8
+	DECQ         SI
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z4
-	MOVQ         dst+0(FP), DX
-	MOVQ         dstStride+64(FP), BX
-	SHLQ         $0x02, BX
+	VBROADCASTSS lo+96(FP), Z4
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+72(FP), DX
+	SHLQ         $0x02, DX
 	VMAXPS       Z0, Z4, Z0
-	VMOVUPS      Z0, (DX)
+	VMOVUPS      Z0, (CX)
 	VMAXPS       Z1, Z4, Z1
-	VMOVUPS      Z1, 64(DX)
-	ADDQ         BX, DX
+	VMOVUPS      Z1, 64(CX)
+	ADDQ         DX, CX
 	VMAXPS       Z2, Z4, Z2
-	VMOVUPS      Z2, (DX)
+	VMOVUPS      Z2, (CX)
 	VMAXPS       Z3, Z4, Z3
-	VMOVUPS      Z3, 64(DX)
-	ADDQ         BX, DX
-	MOVQ         DX, dst+0(FP)
-	LEAQ         (AX)(CX*2), AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z3, 64(CX)
+	ADDQ         DX, CX
+	MOVQ         CX, dst+0(FP)
+	MOVQ         src+8(FP), CX
+	LEAQ         (CX)(AX*2), CX
+	MOVQ         CX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv3x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv3x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv3x32(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   segs+40(FP), DX
-	MOVQ   segLen+48(FP), BX
-	IMULQ  BX, DX
-	MOVQ   weights+16(FP), BX
-	SHLQ   $0x02, DX
-	IMUL3Q $0x00000020, DX, DX
-	ADDQ   DX, BX
+TEXT ·Conv3x32(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	MOVQ next+32(FP), DX
+	MOVQ pace+88(FP), BX
 
 tile:
-	MOVQ    bias+24(FP), DX
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	MOVQ    AX, SI
-	IMUL3Q  $0x00000003, CX, DX
-	ADDQ    DX, SI
-	MOVQ    weights+16(FP), DI
-	MOVQ    offsets+32(FP), R8
-	MOVQ    segs+40(FP), R9
+	MOVQ       bias+24(FP), CX
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	MOVQ       dst+0(FP), CX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x00000003, SI, DI
+	ADDQ       DI, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       SI, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       SI, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       SI, CX
+	MOVQ       src+8(FP), SI
+	IMUL3Q     $0x00000003, AX, CX
+	ADDQ       CX, SI
+	MOVQ       weights+16(FP), DI
+	MOVQ       offsets+40(FP), R8
+	MOVQ       segs+48(FP), R9
 
 segment:
-	MOVQ (R8), DX
+	MOVQ src+8(FP), CX
+	MOVQ (R8), R10
 	ADDQ $+8, R8
-	LEAQ (AX)(DX*4), DX
-	MOVQ segLen+48(FP), R10
+	LEAQ (CX)(R10*4), CX
+	MOVQ segLen+56(FP), R10
 	SUBQ $+4, R10
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (DI), Z6
 	VMOVUPS      64(DI), Z7
-	VBROADCASTSS (DX), Z8
+	VBROADCASTSS (CX), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
-	VBROADCASTSS (DX)(CX*1), Z8
+	VBROADCASTSS (CX)(AX*1), Z8
 	VFMADD231PS  Z6, Z8, Z2
 	VFMADD231PS  Z7, Z8, Z3
-	VBROADCASTSS (DX)(CX*2), Z8
+	VBROADCASTSS (CX)(AX*2), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
 	VMOVUPS      128(DI), Z6
 	VMOVUPS      192(DI), Z7
-	VBROADCASTSS 4(DX), Z8
+	VBROADCASTSS 4(CX), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
-	VBROADCASTSS 4(DX)(CX*1), Z8
+	VBROADCASTSS 4(CX)(AX*1), Z8
 	VFMADD231PS  Z6, Z8, Z2
 	VFMADD231PS  Z7, Z8, Z3
-	VBROADCASTSS 4(DX)(CX*2), Z8
+	VBROADCASTSS 4(CX)(AX*2), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
 	VMOVUPS      256(DI), Z6
 	VMOVUPS      320(DI), Z7
-	VBROADCASTSS 8(DX), Z8
+	VBROADCASTSS 8(CX), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
-	VBROADCASTSS 8(DX)(CX*1), Z8
+	VBROADCASTSS 8(CX)(AX*1), Z8
 	VFMADD231PS  Z6, Z8, Z2
 	VFMADD231PS  Z7, Z8, Z3
-	VBROADCASTSS 8(DX)(CX*2), Z8
+	VBROADCASTSS 8(CX)(AX*2), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
 	VMOVUPS      384(DI), Z6
 	VMOVUPS      448(DI), Z7
-	VBROADCASTSS 12(DX), Z8
+	VBROADCASTSS 12(CX), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
-	VBROADCASTSS 12(DX)(CX*1), Z8
+	VBROADCASTSS 12(CX)(AX*1), Z8
 	VFMADD231PS  Z6, Z8, Z2
 	VFMADD231PS  Z7, Z8, Z3
-	VBROADCASTSS 12(DX)(CX*2), Z8
+	VBROADCASTSS 12(CX)(AX*2), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
 	ADDQ         $0x00000200, DI
-	ADDQ         $+16, DX
+	ADDQ         $+16, CX
 	PREFETCHT0   (SI)
-	PREFETCHT0   (BX)
-	PREFETCHT0   64(SI)
-	PREFETCHT0   64(BX)
-	PREFETCHT0   128(SI)
-	PREFETCHT0   128(BX)
-	PREFETCHT0   192(SI)
-	PREFETCHT0   192(BX)
-	ADDQ         $0x00000100, SI
-	ADDQ         $0x00000100, BX
+	ADDQ         $+64, SI
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	LEAQ         (DX)(BX*4), DX
 	SUBQ         $+4, R10
 	JGE          k_block
 
@@ -334,162 +324,170 @@ k_rest:
 k_one:
 	VMOVUPS      (DI), Z6
 	VMOVUPS      64(DI), Z7
-	VBROADCASTSS (DX), Z8
+	VBROADCASTSS (CX), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
-	VBROADCASTSS (DX)(CX*1), Z8
+	VBROADCASTSS (CX)(AX*1), Z8
 	VFMADD231PS  Z6, Z8, Z2
 	VFMADD231PS  Z7, Z8, Z3
-	VBROADCASTSS (DX)(CX*2), Z8
+	VBROADCASTSS (CX)(AX*2), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
 	ADDQ         $0x00000080, DI
-	ADDQ         $+4, DX
+	ADDQ         $+4, CX
 	PREFETCHT0   (SI)
-	PREFETCHT0   (BX)
 	ADDQ         $+64, SI
-	ADDQ         $+64, BX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	DECQ         R10
 	JNZ          k_one
 
 k_done:
 	DECQ         R9
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z6
-	MOVQ         dst+0(FP), DX
-	MOVQ         dstStride+64(FP), SI
+	VBROADCASTSS lo+96(FP), Z6
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z6, Z0
-	VMOVUPS      Z0, (DX)
+	VMOVUPS      Z0, (CX)
 	VMAXPS       Z1, Z6, Z1
-	VMOVUPS      Z1, 64(DX)
-	ADDQ         SI, DX
+	VMOVUPS      Z1, 64(CX)
+	ADDQ         SI, CX
 	VMAXPS       Z2, Z6, Z2
-	VMOVUPS      Z2, (DX)
+	VMOVUPS      Z2, (CX)
 	VMAXPS       Z3, Z6, Z3
-	VMOVUPS      Z3, 64(DX)
-	ADDQ         SI, DX
+	VMOVUPS      Z3, 64(CX)
+	ADDQ         SI, CX
 	VMAXPS       Z4, Z6, Z4
-	VMOVUPS      Z4, (DX)
+	VMOVUPS      Z4, (CX)
 	VMAXPS       Z5, Z6, Z5
-	VMOVUPS      Z5, 64(DX)
-	ADDQ         SI, DX
-	MOVQ         DX, dst+0(FP)
-	IMUL3Q       $0x00000003, CX, DX
-	ADDQ         DX, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z5, 64(CX)
+	ADDQ         SI, CX
+	MOVQ         CX, dst+0(FP)
+	MOVQ         src+8(FP), CX
+	IMUL3Q       $0x00000003, AX, SI
+	ADDQ         SI, CX
+	MOVQ         CX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv4x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv4x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv4x32(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	MOVQ   segs+40(FP), BX
-	MOVQ   segLen+48(FP), SI
-	IMULQ  SI, BX
-	MOVQ   weights+16(FP), SI
-	SHLQ   $0x02, BX
-	IMUL3Q $0x00000020, BX, BX
-	ADDQ   BX, SI
+TEXT ·Conv4x32(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ next+32(FP), BX
+	MOVQ pace+88(FP), SI
 
 tile:
-	MOVQ    bias+24(FP), BX
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	MOVQ    AX, DI
-	LEAQ    (DI)(CX*4), DI
-	MOVQ    weights+16(FP), R8
-	MOVQ    offsets+32(FP), R9
-	MOVQ    segs+40(FP), R10
+	MOVQ       bias+24(FP), DX
+	VMOVUPS    (DX), Z0
+	VMOVUPS    64(DX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	MOVQ       dst+0(FP), DX
+	MOVQ       dstStride+72(FP), DI
+	SHLQ       $0x02, DI
+	LEAQ       (DX)(DI*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       DI, DX
+	MOVQ       src+8(FP), DI
+	LEAQ       (DI)(AX*4), DI
+	MOVQ       weights+16(FP), R8
+	MOVQ       offsets+40(FP), R9
+	MOVQ       segs+48(FP), R10
 
 segment:
-	MOVQ (R9), BX
+	MOVQ src+8(FP), DX
+	MOVQ (R9), R11
 	ADDQ $+8, R9
-	LEAQ (AX)(BX*4), BX
-	MOVQ segLen+48(FP), R11
+	LEAQ (DX)(R11*4), DX
+	MOVQ segLen+56(FP), R11
 	SUBQ $+4, R11
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R8), Z8
 	VMOVUPS      64(R8), Z9
-	VBROADCASTSS (BX), Z10
+	VBROADCASTSS (DX), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS (BX)(CX*1), Z10
+	VBROADCASTSS (DX)(AX*1), Z10
 	VFMADD231PS  Z8, Z10, Z2
 	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS (BX)(CX*2), Z10
+	VBROADCASTSS (DX)(AX*2), Z10
 	VFMADD231PS  Z8, Z10, Z4
 	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS (BX)(DX*1), Z10
+	VBROADCASTSS (DX)(CX*1), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
 	VMOVUPS      128(R8), Z8
 	VMOVUPS      192(R8), Z9
-	VBROADCASTSS 4(BX), Z10
+	VBROADCASTSS 4(DX), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS 4(BX)(CX*1), Z10
+	VBROADCASTSS 4(DX)(AX*1), Z10
 	VFMADD231PS  Z8, Z10, Z2
 	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS 4(BX)(CX*2), Z10
+	VBROADCASTSS 4(DX)(AX*2), Z10
 	VFMADD231PS  Z8, Z10, Z4
 	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS 4(BX)(DX*1), Z10
+	VBROADCASTSS 4(DX)(CX*1), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
 	VMOVUPS      256(R8), Z8
 	VMOVUPS      320(R8), Z9
-	VBROADCASTSS 8(BX), Z10
+	VBROADCASTSS 8(DX), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS 8(BX)(CX*1), Z10
+	VBROADCASTSS 8(DX)(AX*1), Z10
 	VFMADD231PS  Z8, Z10, Z2
 	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS 8(BX)(CX*2), Z10
+	VBROADCASTSS 8(DX)(AX*2), Z10
 	VFMADD231PS  Z8, Z10, Z4
 	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS 8(BX)(DX*1), Z10
+	VBROADCASTSS 8(DX)(CX*1), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
 	VMOVUPS      384(R8), Z8
 	VMOVUPS      448(R8), Z9
-	VBROADCASTSS 12(BX), Z10
+	VBROADCASTSS 12(DX), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS 12(BX)(CX*1), Z10
+	VBROADCASTSS 12(DX)(AX*1), Z10
 	VFMADD231PS  Z8, Z10, Z2
 	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS 12(BX)(CX*2), Z10
+	VBROADCASTSS 12(DX)(AX*2), Z10
 	VFMADD231PS  Z8, Z10, Z4
 	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS 12(BX)(DX*1), Z10
+	VBROADCASTSS 12(DX)(CX*1), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
 	ADDQ         $0x00000200, R8
-	ADDQ         $+16, BX
+	ADDQ         $+16, DX
 	PREFETCHT0   (DI)
-	PREFETCHT0   (SI)
-	PREFETCHT0   64(DI)
-	PREFETCHT0   64(SI)
-	PREFETCHT0   128(DI)
-	PREFETCHT0   128(SI)
-	PREFETCHT0   192(DI)
-	PREFETCHT0   192(SI)
-	ADDQ         $0x00000100, DI
-	ADDQ         $0x00000100, SI
+	ADDQ         $+64, DI
+	PREFETCHT0   (BX)
+	PREFETCHT0   64(BX)
+	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -500,184 +498,197 @@ k_rest:
 k_one:
 	VMOVUPS      (R8), Z8
 	VMOVUPS      64(R8), Z9
-	VBROADCASTSS (BX), Z10
+	VBROADCASTSS (DX), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS (BX)(CX*1), Z10
+	VBROADCASTSS (DX)(AX*1), Z10
 	VFMADD231PS  Z8, Z10, Z2
 	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS (BX)(CX*2), Z10
+	VBROADCASTSS (DX)(AX*2), Z10
 	VFMADD231PS  Z8, Z10, Z4
 	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS (BX)(DX*1), Z10
+	VBROADCASTSS (DX)(CX*1), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
 	ADDQ         $0x00000080, R8
-	ADDQ         $+4, BX
+	ADDQ         $+4, DX
 	PREFETCHT0   (DI)
-	PREFETCHT0   (SI)
 	ADDQ         $+64, DI
-	ADDQ         $+64, SI
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
 	DECQ         R11
 	JNZ          k_one
 
 k_done:
 	DECQ         R10
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z8
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+64(FP), DI
+	VBROADCASTSS lo+96(FP), Z8
+	MOVQ         dst+0(FP), DX
+	MOVQ         dstStride+72(FP), DI
 	SHLQ         $0x02, DI
 	VMAXPS       Z0, Z8, Z0
-	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z0, (DX)
 	VMAXPS       Z1, Z8, Z1
-	VMOVUPS      Z1, 64(BX)
-	ADDQ         DI, BX
+	VMOVUPS      Z1, 64(DX)
+	ADDQ         DI, DX
 	VMAXPS       Z2, Z8, Z2
-	VMOVUPS      Z2, (BX)
+	VMOVUPS      Z2, (DX)
 	VMAXPS       Z3, Z8, Z3
-	VMOVUPS      Z3, 64(BX)
-	ADDQ         DI, BX
+	VMOVUPS      Z3, 64(DX)
+	ADDQ         DI, DX
 	VMAXPS       Z4, Z8, Z4
-	VMOVUPS      Z4, (BX)
+	VMOVUPS      Z4, (DX)
 	VMAXPS       Z5, Z8, Z5
-	VMOVUPS      Z5, 64(BX)
-	ADDQ         DI, BX
+	VMOVUPS      Z5, 64(DX)
+	ADDQ         DI, DX
 	VMAXPS       Z6, Z8, Z6
-	VMOVUPS      Z6, (BX)
+	VMOVUPS      Z6, (DX)
 	VMAXPS       Z7, Z8, Z7
-	VMOVUPS      Z7, 64(BX)
-	ADDQ         DI, BX
-	MOVQ         BX, dst+0(FP)
-	LEAQ         (AX)(CX*4), AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z7, 64(DX)
+	ADDQ         DI, DX
+	MOVQ         DX, dst+0(FP)
+	MOVQ         src+8(FP), DX
+	LEAQ         (DX)(AX*4), DX
+	MOVQ         DX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv5x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv5x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv5x32(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	MOVQ   segs+40(FP), BX
-	MOVQ   segLen+48(FP), SI
-	IMULQ  SI, BX
-	MOVQ   weights+16(FP), SI
-	SHLQ   $0x02, BX
-	IMUL3Q $0x00000020, BX, BX
-	ADDQ   BX, SI
+TEXT ·Conv5x32(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ next+32(FP), BX
+	MOVQ pace+88(FP), SI
 
 tile:
-	MOVQ    bias+24(FP), BX
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	MOVQ    AX, DI
-	IMUL3Q  $0x00000005, CX, BX
-	ADDQ    BX, DI
-	MOVQ    weights+16(FP), R8
-	MOVQ    offsets+32(FP), R9
-	MOVQ    segs+40(FP), R10
+	MOVQ       bias+24(FP), DX
+	VMOVUPS    (DX), Z0
+	VMOVUPS    64(DX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	MOVQ       dst+0(FP), DX
+	MOVQ       dstStride+72(FP), DI
+	SHLQ       $0x02, DI
+	IMUL3Q     $0x00000005, DI, R8
+	ADDQ       R8, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       DI, DX
+	MOVQ       src+8(FP), DI
+	IMUL3Q     $0x00000005, AX, DX
+	ADDQ       DX, DI
+	MOVQ       weights+16(FP), R8
+	MOVQ       offsets+40(FP), R9
+	MOVQ       segs+48(FP), R10
 
 segment:
-	MOVQ (R9), BX
+	MOVQ src+8(FP), DX
+	MOVQ (R9), R11
 	ADDQ $+8, R9
-	LEAQ (AX)(BX*4), BX
-	MOVQ segLen+48(FP), R11
+	LEAQ (DX)(R11*4), DX
+	MOVQ segLen+56(FP), R11
 	SUBQ $+4, R11
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R8), Z10
 	VMOVUPS      64(R8), Z11
-	VBROADCASTSS (BX), Z12
+	VBROADCASTSS (DX), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS (BX)(CX*1), Z12
+	VBROADCASTSS (DX)(AX*1), Z12
 	VFMADD231PS  Z10, Z12, Z2
 	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS (BX)(CX*2), Z12
+	VBROADCASTSS (DX)(AX*2), Z12
 	VFMADD231PS  Z10, Z12, Z4
 	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS (BX)(DX*1), Z12
+	VBROADCASTSS (DX)(CX*1), Z12
 	VFMADD231PS  Z10, Z12, Z6
 	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS (BX)(CX*4), Z12
+	VBROADCASTSS (DX)(AX*4), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
 	VMOVUPS      128(R8), Z10
 	VMOVUPS      192(R8), Z11
-	VBROADCASTSS 4(BX), Z12
+	VBROADCASTSS 4(DX), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS 4(BX)(CX*1), Z12
+	VBROADCASTSS 4(DX)(AX*1), Z12
 	VFMADD231PS  Z10, Z12, Z2
 	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS 4(BX)(CX*2), Z12
+	VBROADCASTSS 4(DX)(AX*2), Z12
 	VFMADD231PS  Z10, Z12, Z4
 	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS 4(BX)(DX*1), Z12
+	VBROADCASTSS 4(DX)(CX*1), Z12
 	VFMADD231PS  Z10, Z12, Z6
 	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS 4(BX)(CX*4), Z12
+	VBROADCASTSS 4(DX)(AX*4), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
 	VMOVUPS      256(R8), Z10
 	VMOVUPS      320(R8), Z11
-	VBROADCASTSS 8(BX), Z12
+	VBROADCASTSS 8(DX), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS 8(BX)(CX*1), Z12
+	VBROADCASTSS 8(DX)(AX*1), Z12
 	VFMADD231PS  Z10, Z12, Z2
 	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS 8(BX)(CX*2), Z12
+	VBROADCASTSS 8(DX)(AX*2), Z12
 	VFMADD231PS  Z10, Z12, Z4
 	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS 8(BX)(DX*1), Z12
+	VBROADCASTSS 8(DX)(CX*1), Z12
 	VFMADD231PS  Z10, Z12, Z6
 	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS 8(BX)(CX*4), Z12
+	VBROADCASTSS 8(DX)(AX*4), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
 	VMOVUPS      384(R8), Z10
 	VMOVUPS      448(R8), Z11
-	VBROADCASTSS 12(BX), Z12
+	VBROADCASTSS 12(DX), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS 12(BX)(CX*1), Z12
+	VBROADCASTSS 12(DX)(AX*1), Z12
 	VFMADD231PS  Z10, Z12, Z2
 	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS 12(BX)(CX*2), Z12
+	VBROADCASTSS 12(DX)(AX*2), Z12
 	VFMADD231PS  Z10, Z12, Z4
 	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS 12(BX)(DX*1), Z12
+	VBROADCASTSS 12(DX)(CX*1), Z12
 	VFMADD231PS  Z10, Z12, Z6
 	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS 12(BX)(CX*4), Z12
+	VBROADCASTSS 12(DX)(AX*4), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
 	ADDQ         $0x00000200, R8
-	ADDQ         $+16, BX
+	ADDQ         $+16, DX
 	PREFETCHT0   (DI)
-	PREFETCHT0   (SI)
 	PREFETCHT0   64(DI)
-	PREFETCHT0   64(SI)
-	PREFETCHT0   128(DI)
-	PREFETCHT0   128(SI)
-	PREFETCHT0   192(DI)
-	PREFETCHT0   192(SI)
-	ADDQ         $0x00000100, DI
-	ADDQ         $0x00000100, SI
+	ADDQ         $0x00000080, DI
+	PREFETCHT0   (BX)
+	PREFETCHT0   64(BX)
+	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -688,208 +699,224 @@ k_rest:
 k_one:
 	VMOVUPS      (R8), Z10
 	VMOVUPS      64(R8), Z11
-	VBROADCASTSS (BX), Z12
+	VBROADCASTSS (DX), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS (BX)(CX*1), Z12
+	VBROADCASTSS (DX)(AX*1), Z12
 	VFMADD231PS  Z10, Z12, Z2
 	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS (BX)(CX*2), Z12
+	VBROADCASTSS (DX)(AX*2), Z12
 	VFMADD231PS  Z10, Z12, Z4
 	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS (BX)(DX*1), Z12
+	VBROADCASTSS (DX)(CX*1), Z12
 	VFMADD231PS  Z10, Z12, Z6
 	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS (BX)(CX*4), Z12
+	VBROADCASTSS (DX)(AX*4), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
 	ADDQ         $0x00000080, R8
-	ADDQ         $+4, BX
+	ADDQ         $+4, DX
 	PREFETCHT0   (DI)
-	PREFETCHT0   (SI)
 	ADDQ         $+64, DI
-	ADDQ         $+64, SI
+	PREFETCHT0   (BX)
+	ADDQ         SI, BX
 	DECQ         R11
 	JNZ          k_one
 
 k_done:
 	DECQ         R10
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z10
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+64(FP), DI
+	VBROADCASTSS lo+96(FP), Z10
+	MOVQ         dst+0(FP), DX
+	MOVQ         dstStride+72(FP), DI
 	SHLQ         $0x02, DI
 	VMAXPS       Z0, Z10, Z0
-	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z0, (DX)
 	VMAXPS       Z1, Z10, Z1
-	VMOVUPS      Z1, 64(BX)
-	ADDQ         DI, BX
+	VMOVUPS      Z1, 64(DX)
+	ADDQ         DI, DX
 	VMAXPS       Z2, Z10, Z2
-	VMOVUPS      Z2, (BX)
+	VMOVUPS      Z2, (DX)
 	VMAXPS       Z3, Z10, Z3
-	VMOVUPS      Z3, 64(BX)
-	ADDQ         DI, BX
+	VMOVUPS      Z3, 64(DX)
+	ADDQ         DI, DX
 	VMAXPS       Z4, Z10, Z4
-	VMOVUPS      Z4, (BX)
+	VMOVUPS      Z4, (DX)
 	VMAXPS       Z5, Z10, Z5
-	VMOVUPS      Z5, 64(BX)
-	ADDQ         DI, BX
+	VMOVUPS      Z5, 64(DX)
+	ADDQ         DI, DX
 	VMAXPS       Z6, Z10, Z6
-	VMOVUPS      Z6, (BX)
+	VMOVUPS      Z6, (DX)
 	VMAXPS       Z7, Z10, Z7
-	VMOVUPS      Z7, 64(BX)
-	ADDQ         DI, BX
+	VMOVUPS      Z7, 64(DX)
+	ADDQ         DI, DX
 	VMAXPS       Z8, Z10, Z8
-	VMOVUPS      Z8, (BX)
+	VMOVUPS      Z8, (DX)
 	VMAXPS       Z9, Z10, Z9
-	VMOVUPS      Z9, 64(BX)
-	ADDQ         DI, BX
-	MOVQ         BX, dst+0(FP)
-	IMUL3Q       $0x00000005, CX, BX
-	ADDQ         BX, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z9, 64(DX)
+	ADDQ         DI, DX
+	MOVQ         DX, dst+0(FP)
+	MOVQ         src+8(FP), DX
+	IMUL3Q       $0x00000005, AX, DI
+	ADDQ         DI, DX
+	MOVQ         DX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv6x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv6x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv6x32(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), DI
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000020, SI, SI
-	ADDQ   SI, DI
+TEXT ·Conv6x32(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), SI
+	MOVQ pace+88(FP), DI
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVUPS 64(SI), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z1, Z11
-	MOVQ    AX, R8
-	IMUL3Q  $0x00000006, CX, SI
-	ADDQ    SI, R8
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVUPS    64(BX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), R8
+	SHLQ       $0x02, R8
+	IMUL3Q     $0x00000006, R8, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	MOVQ       src+8(FP), R8
+	IMUL3Q     $0x00000006, AX, BX
+	ADDQ       BX, R8
+	MOVQ       weights+16(FP), R9
+	MOVQ       offsets+40(FP), R10
+	MOVQ       segs+48(FP), R11
 
 segment:
-	MOVQ (R10), SI
+	MOVQ src+8(FP), BX
+	MOVQ (R10), R12
 	ADDQ $+8, R10
-	LEAQ (AX)(SI*4), SI
-	MOVQ segLen+48(FP), R12
+	LEAQ (BX)(R12*4), BX
+	MOVQ segLen+56(FP), R12
 	SUBQ $+4, R12
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R9), Z12
 	VMOVUPS      64(R9), Z13
-	VBROADCASTSS (SI), Z14
+	VBROADCASTSS (BX), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS (SI)(CX*1), Z14
+	VBROADCASTSS (BX)(AX*1), Z14
 	VFMADD231PS  Z12, Z14, Z2
 	VFMADD231PS  Z13, Z14, Z3
-	VBROADCASTSS (SI)(CX*2), Z14
+	VBROADCASTSS (BX)(AX*2), Z14
 	VFMADD231PS  Z12, Z14, Z4
 	VFMADD231PS  Z13, Z14, Z5
-	VBROADCASTSS (SI)(DX*1), Z14
+	VBROADCASTSS (BX)(CX*1), Z14
 	VFMADD231PS  Z12, Z14, Z6
 	VFMADD231PS  Z13, Z14, Z7
-	VBROADCASTSS (SI)(CX*4), Z14
+	VBROADCASTSS (BX)(AX*4), Z14
 	VFMADD231PS  Z12, Z14, Z8
 	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS (SI)(BX*1), Z14
+	VBROADCASTSS (BX)(DX*1), Z14
 	VFMADD231PS  Z12, Z14, Z10
 	VFMADD231PS  Z13, Z14, Z11
 	VMOVUPS      128(R9), Z12
 	VMOVUPS      192(R9), Z13
-	VBROADCASTSS 4(SI), Z14
+	VBROADCASTSS 4(BX), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS 4(SI)(CX*1), Z14
+	VBROADCASTSS 4(BX)(AX*1), Z14
 	VFMADD231PS  Z12, Z14, Z2
 	VFMADD231PS  Z13, Z14, Z3
-	VBROADCASTSS 4(SI)(CX*2), Z14
+	VBROADCASTSS 4(BX)(AX*2), Z14
 	VFMADD231PS  Z12, Z14, Z4
 	VFMADD231PS  Z13, Z14, Z5
-	VBROADCASTSS 4(SI)(DX*1), Z14
+	VBROADCASTSS 4(BX)(CX*1), Z14
 	VFMADD231PS  Z12, Z14, Z6
 	VFMADD231PS  Z13, Z14, Z7
-	VBROADCASTSS 4(SI)(CX*4), Z14
+	VBROADCASTSS 4(BX)(AX*4), Z14
 	VFMADD231PS  Z12, Z14, Z8
 	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS 4(SI)(BX*1), Z14
+	VBROADCASTSS 4(BX)(DX*1), Z14
 	VFMADD231PS  Z12, Z14, Z10
 	VFMADD231PS  Z13, Z14, Z11
 	VMOVUPS      256(R9), Z12
 	VMOVUPS      320(R9), Z13
-	VBROADCASTSS 8(SI), Z14
+	VBROADCASTSS 8(BX), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS 8(SI)(CX*1), Z14
+	VBROADCASTSS 8(BX)(AX*1), Z14
 	VFMADD231PS  Z12, Z14, Z2
 	VFMADD231PS  Z13, Z14, Z3
-	VBROADCASTSS 8(SI)(CX*2), Z14
+	VBROADCASTSS 8(BX)(AX*2), Z14
 	VFMADD231PS  Z12, Z14, Z4
 	VFMADD231PS  Z13, Z14, Z5
-	VBROADCASTSS 8(SI)(DX*1), Z14
+	VBROADCASTSS 8(BX)(CX*1), Z14
 	VFMADD231PS  Z12, Z14, Z6
 	VFMADD231PS  Z13, Z14, Z7
-	VBROADCASTSS 8(SI)(CX*4), Z14
+	VBROADCASTSS 8(BX)(AX*4), Z14
 	VFMADD231PS  Z12, Z14, Z8
 	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS 8(SI)(BX*1), Z14
+	VBROADCASTSS 8(BX)(DX*1), Z14
 	VFMADD231PS  Z12, Z14, Z10
 	VFMADD231PS  Z13, Z14, Z11
 	VMOVUPS      384(R9), Z12
 	VMOVUPS      448(R9), Z13
-	VBROADCASTSS 12(SI), Z14
+	VBROADCASTSS 12(BX), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS 12(SI)(CX*1), Z14
+	VBROADCASTSS 12(BX)(AX*1), Z14
 	VFMADD231PS  Z12, Z14, Z2
 	VFMADD231PS  Z13, Z14, Z3
-	VBROADCASTSS 12(SI)(CX*2), Z14
+	VBROADCASTSS 12(BX)(AX*2), Z14
 	VFMADD231PS  Z12, Z14, Z4
 	VFMADD231PS  Z13, Z14, Z5
-	VBROADCASTSS 12(SI)(DX*1), Z14
+	VBROADCASTSS 12(BX)(CX*1), Z14
 	VFMADD231PS  Z12, Z14, Z6
 	VFMADD231PS  Z13, Z14, Z7
-	VBROADCASTSS 12(SI)(CX*4), Z14
+	VBROADCASTSS 12(BX)(AX*4), Z14
 	VFMADD231PS  Z12, Z14, Z8
 	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS 12(SI)(BX*1), Z14
+	VBROADCASTSS 12(BX)(DX*1), Z14
 	VFMADD231PS  Z12, Z14, Z10
 	VFMADD231PS  Z13, Z14, Z11
 	ADDQ         $0x00000200, R9
-	ADDQ         $+16, SI
+	ADDQ         $+16, BX
 	PREFETCHT0   (R8)
-	PREFETCHT0   (DI)
 	PREFETCHT0   64(R8)
-	PREFETCHT0   64(DI)
-	PREFETCHT0   128(R8)
-	PREFETCHT0   128(DI)
-	PREFETCHT0   192(R8)
-	PREFETCHT0   192(DI)
-	ADDQ         $0x00000100, R8
-	ADDQ         $0x00000100, DI
+	ADDQ         $0x00000080, R8
+	PREFETCHT0   (SI)
+	PREFETCHT0   64(SI)
+	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R12
 	JGE          k_block
 
@@ -900,230 +927,249 @@ k_rest:
 k_one:
 	VMOVUPS      (R9), Z12
 	VMOVUPS      64(R9), Z13
-	VBROADCASTSS (SI), Z14
+	VBROADCASTSS (BX), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS (SI)(CX*1), Z14
+	VBROADCASTSS (BX)(AX*1), Z14
 	VFMADD231PS  Z12, Z14, Z2
 	VFMADD231PS  Z13, Z14, Z3
-	VBROADCASTSS (SI)(CX*2), Z14
+	VBROADCASTSS (BX)(AX*2), Z14
 	VFMADD231PS  Z12, Z14, Z4
 	VFMADD231PS  Z13, Z14, Z5
-	VBROADCASTSS (SI)(DX*1), Z14
+	VBROADCASTSS (BX)(CX*1), Z14
 	VFMADD231PS  Z12, Z14, Z6
 	VFMADD231PS  Z13, Z14, Z7
-	VBROADCASTSS (SI)(CX*4), Z14
+	VBROADCASTSS (BX)(AX*4), Z14
 	VFMADD231PS  Z12, Z14, Z8
 	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS (SI)(BX*1), Z14
+	VBROADCASTSS (BX)(DX*1), Z14
 	VFMADD231PS  Z12, Z14, Z10
 	VFMADD231PS  Z13, Z14, Z11
 	ADDQ         $0x00000080, R9
-	ADDQ         $+4, SI
+	ADDQ         $+4, BX
 	PREFETCHT0   (R8)
-	PREFETCHT0   (DI)
 	ADDQ         $+64, R8
-	ADDQ         $+64, DI
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
 	DECQ         R12
 	JNZ          k_one
 
 k_done:
 	DECQ         R11
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z12
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), R8
+	VBROADCASTSS lo+96(FP), Z12
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), R8
 	SHLQ         $0x02, R8
 	VMAXPS       Z0, Z12, Z0
-	VMOVUPS      Z0, (SI)
+	VMOVUPS      Z0, (BX)
 	VMAXPS       Z1, Z12, Z1
-	VMOVUPS      Z1, 64(SI)
-	ADDQ         R8, SI
+	VMOVUPS      Z1, 64(BX)
+	ADDQ         R8, BX
 	VMAXPS       Z2, Z12, Z2
-	VMOVUPS      Z2, (SI)
+	VMOVUPS      Z2, (BX)
 	VMAXPS       Z3, Z12, Z3
-	VMOVUPS      Z3, 64(SI)
-	ADDQ         R8, SI
+	VMOVUPS      Z3, 64(BX)
+	ADDQ         R8, BX
 	VMAXPS       Z4, Z12, Z4
-	VMOVUPS      Z4, (SI)
+	VMOVUPS      Z4, (BX)
 	VMAXPS       Z5, Z12, Z5
-	VMOVUPS      Z5, 64(SI)
-	ADDQ         R8, SI
+	VMOVUPS      Z5, 64(BX)
+	ADDQ         R8, BX
 	VMAXPS       Z6, Z12, Z6
-	VMOVUPS      Z6, (SI)
+	VMOVUPS      Z6, (BX)
 	VMAXPS       Z7, Z12, Z7
-	VMOVUPS      Z7, 64(SI)
-	ADDQ         R8, SI
+	VMOVUPS      Z7, 64(BX)
+	ADDQ         R8, BX
 	VMAXPS       Z8, Z12, Z8
-	VMOVUPS      Z8, (SI)
+	VMOVUPS      Z8, (BX)
 	VMAXPS       Z9, Z12, Z9
-	VMOVUPS      Z9, 64(SI)
-	ADDQ         R8, SI
+	VMOVUPS      Z9, 64(BX)
+	ADDQ         R8, BX
 	VMAXPS       Z10, Z12, Z10
-	VMOVUPS      Z10, (SI)
+	VMOVUPS      Z10, (BX)
 	VMAXPS       Z11, Z12, Z11
-	VMOVUPS      Z11, 64(SI)
-	ADDQ         R8, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x00000006, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z11, 64(BX)
+	ADDQ         R8, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x00000006, AX, R8
+	ADDQ         R8, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv7x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv7x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv7x32(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), DI
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000020, SI, SI
-	ADDQ   SI, DI
+TEXT ·Conv7x32(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), SI
+	MOVQ pace+88(FP), DI
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVUPS 64(SI), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z1, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z1, Z13
-	MOVQ    AX, R8
-	IMUL3Q  $0x00000007, CX, SI
-	ADDQ    SI, R8
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVUPS    64(BX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), R8
+	SHLQ       $0x02, R8
+	IMUL3Q     $0x00000007, R8, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	MOVQ       src+8(FP), R8
+	IMUL3Q     $0x00000007, AX, BX
+	ADDQ       BX, R8
+	MOVQ       weights+16(FP), R9
+	MOVQ       offsets+40(FP), R10
+	MOVQ       segs+48(FP), R11
 
 segment:
-	MOVQ (R10), SI
+	MOVQ src+8(FP), BX
+	MOVQ (R10), R12
 	ADDQ $+8, R10
-	LEAQ (AX)(SI*4), SI
-	MOVQ segLen+48(FP), R12
+	LEAQ (BX)(R12*4), BX
+	MOVQ segLen+56(FP), R12
 	SUBQ $+4, R12
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R9), Z14
 	VMOVUPS      64(R9), Z15
-	VBROADCASTSS (SI), Z16
+	VBROADCASTSS (BX), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
-	VBROADCASTSS (SI)(CX*1), Z16
+	VBROADCASTSS (BX)(AX*1), Z16
 	VFMADD231PS  Z14, Z16, Z2
 	VFMADD231PS  Z15, Z16, Z3
-	VBROADCASTSS (SI)(CX*2), Z16
+	VBROADCASTSS (BX)(AX*2), Z16
 	VFMADD231PS  Z14, Z16, Z4
 	VFMADD231PS  Z15, Z16, Z5
-	VBROADCASTSS (SI)(DX*1), Z16
+	VBROADCASTSS (BX)(CX*1), Z16
 	VFMADD231PS  Z14, Z16, Z6
 	VFMADD231PS  Z15, Z16, Z7
-	VBROADCASTSS (SI)(CX*4), Z16
+	VBROADCASTSS (BX)(AX*4), Z16
 	VFMADD231PS  Z14, Z16, Z8
 	VFMADD231PS  Z15, Z16, Z9
-	VBROADCASTSS (SI)(BX*1), Z16
+	VBROADCASTSS (BX)(DX*1), Z16
 	VFMADD231PS  Z14, Z16, Z10
 	VFMADD231PS  Z15, Z16, Z11
-	VBROADCASTSS (SI)(DX*2), Z16
+	VBROADCASTSS (BX)(CX*2), Z16
 	VFMADD231PS  Z14, Z16, Z12
 	VFMADD231PS  Z15, Z16, Z13
 	VMOVUPS      128(R9), Z14
 	VMOVUPS      192(R9), Z15
-	VBROADCASTSS 4(SI), Z16
+	VBROADCASTSS 4(BX), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
-	VBROADCASTSS 4(SI)(CX*1), Z16
+	VBROADCASTSS 4(BX)(AX*1), Z16
 	VFMADD231PS  Z14, Z16, Z2
 	VFMADD231PS  Z15, Z16, Z3
-	VBROADCASTSS 4(SI)(CX*2), Z16
+	VBROADCASTSS 4(BX)(AX*2), Z16
 	VFMADD231PS  Z14, Z16, Z4
 	VFMADD231PS  Z15, Z16, Z5
-	VBROADCASTSS 4(SI)(DX*1), Z16
+	VBROADCASTSS 4(BX)(CX*1), Z16
 	VFMADD231PS  Z14, Z16, Z6
 	VFMADD231PS  Z15, Z16, Z7
-	VBROADCASTSS 4(SI)(CX*4), Z16
+	VBROADCASTSS 4(BX)(AX*4), Z16
 	VFMADD231PS  Z14, Z16, Z8
 	VFMADD231PS  Z15, Z16, Z9
-	VBROADCASTSS 4(SI)(BX*1), Z16
+	VBROADCASTSS 4(BX)(DX*1), Z16
 	VFMADD231PS  Z14, Z16, Z10
 	VFMADD231PS  Z15, Z16, Z11
-	VBROADCASTSS 4(SI)(DX*2), Z16
+	VBROADCASTSS 4(BX)(CX*2), Z16
 	VFMADD231PS  Z14, Z16, Z12
 	VFMADD231PS  Z15, Z16, Z13
 	VMOVUPS      256(R9), Z14
 	VMOVUPS      320(R9), Z15
-	VBROADCASTSS 8(SI), Z16
+	VBROADCASTSS 8(BX), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
-	VBROADCASTSS 8(SI)(CX*1), Z16
+	VBROADCASTSS 8(BX)(AX*1), Z16
 	VFMADD231PS  Z14, Z16, Z2
 	VFMADD231PS  Z15, Z16, Z3
-	VBROADCASTSS 8(SI)(CX*2), Z16
+	VBROADCASTSS 8(BX)(AX*2), Z16
 	VFMADD231PS  Z14, Z16, Z4
 	VFMADD231PS  Z15, Z16, Z5
-	VBROADCASTSS 8(SI)(DX*1), Z16
+	VBROADCASTSS 8(BX)(CX*1), Z16
 	VFMADD231PS  Z14, Z16, Z6
 	VFMADD231PS  Z15, Z16, Z7
-	VBROADCASTSS 8(SI)(CX*4), Z16
+	VBROADCASTSS 8(BX)(AX*4), Z16
 	VFMADD231PS  Z14, Z16, Z8
 	VFMADD231PS  Z15, Z16, Z9
-	VBROADCASTSS 8(SI)(BX*1), Z16
+	VBROADCASTSS 8(BX)(DX*1), Z16
 	VFMADD231PS  Z14, Z16, Z10
 	VFMADD231PS  Z15, Z16, Z11
-	VBROADCASTSS 8(SI)(DX*2), Z16
+	VBROADCASTSS 8(BX)(CX*2), Z16
 	VFMADD231PS  Z14, Z16, Z12
 	VFMADD231PS  Z15, Z16, Z13
 	VMOVUPS      384(R9), Z14
 	VMOVUPS      448(R9), Z15
-	VBROADCASTSS 12(SI), Z16
+	VBROADCASTSS 12(BX), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
-	VBROADCASTSS 12(SI)(CX*1), Z16
+	VBROADCASTSS 12(BX)(AX*1), Z16
 	VFMADD231PS  Z14, Z16, Z2
 	VFMADD231PS  Z15, Z16, Z3
-	VBROADCASTSS 12(SI)(CX*2), Z16
+	VBROADCASTSS 12(BX)(AX*2), Z16
 	VFMADD231PS  Z14, Z16, Z4
 	VFMADD231PS  Z15, Z16, Z5
-	VBROADCASTSS 12(SI)(DX*1), Z16
+	VBROADCASTSS 12(BX)(CX*1), Z16
 	VFMADD231PS  Z14, Z16, Z6
 	VFMADD231PS  Z15, Z16, Z7
-	VBROADCASTSS 12(SI)(CX*4), Z16
+	VBROADCASTSS 12(BX)(AX*4), Z16
 	VFMADD231PS  Z14, Z16, Z8
 	VFMADD231PS  Z15, Z16, Z9
-	VBROADCASTSS 12(SI)(BX*1), Z16
+	VBROADCASTSS 12(BX)(DX*1), Z16
 	VFMADD231PS  Z14, Z16, Z10
 	VFMADD231PS  Z15, Z16, Z11
-	VBROADCASTSS 12(SI)(DX*2), Z16
+	VBROADCASTSS 12(BX)(CX*2), Z16
 	VFMADD231PS  Z14, Z16, Z12
 	VFMADD231PS  Z15, Z16, Z13
 	ADDQ         $0x00000200, R9
-	ADDQ         $+16, SI
+	ADDQ         $+16, BX
 	PREFETCHT0   (R8)
-	PREFETCHT0   (DI)
 	PREFETCHT0   64(R8)
-	PREFETCHT0   64(DI)
-	PREFETCHT0   128(R8)
-	PREFETCHT0   128(DI)
-	PREFETCHT0   192(R8)
-	PREFETCHT0   192(DI)
-	ADDQ         $0x00000100, R8
-	ADDQ         $0x00000100, DI
+	ADDQ         $0x00000080, R8
+	PREFETCHT0   (SI)
+	PREFETCHT0   64(SI)
+	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R12
 	JGE          k_block
 
@@ -1134,254 +1180,275 @@ k_rest:
 k_one:
 	VMOVUPS      (R9), Z14
 	VMOVUPS      64(R9), Z15
-	VBROADCASTSS (SI), Z16
+	VBROADCASTSS (BX), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
-	VBROADCASTSS (SI)(CX*1), Z16
+	VBROADCASTSS (BX)(AX*1), Z16
 	VFMADD231PS  Z14, Z16, Z2
 	VFMADD231PS  Z15, Z16, Z3
-	VBROADCASTSS (SI)(CX*2), Z16
+	VBROADCASTSS (BX)(AX*2), Z16
 	VFMADD231PS  Z14, Z16, Z4
 	VFMADD231PS  Z15, Z16, Z5
-	VBROADCASTSS (SI)(DX*1), Z16
+	VBROADCASTSS (BX)(CX*1), Z16
 	VFMADD231PS  Z14, Z16, Z6
 	VFMADD231PS  Z15, Z16, Z7
-	VBROADCASTSS (SI)(CX*4), Z16
+	VBROADCASTSS (BX)(AX*4), Z16
 	VFMADD231PS  Z14, Z16, Z8
 	VFMADD231PS  Z15, Z16, Z9
-	VBROADCASTSS (SI)(BX*1), Z16
+	VBROADCASTSS (BX)(DX*1), Z16
 	VFMADD231PS  Z14, Z16, Z10
 	VFMADD231PS  Z15, Z16, Z11
-	VBROADCASTSS (SI)(DX*2), Z16
+	VBROADCASTSS (BX)(CX*2), Z16
 	VFMADD231PS  Z14, Z16, Z12
 	VFMADD231PS  Z15, Z16, Z13
 	ADDQ         $0x00000080, R9
-	ADDQ         $+4, SI
+	ADDQ         $+4, BX
 	PREFETCHT0   (R8)
-	PREFETCHT0   (DI)
 	ADDQ         $+64, R8
-	ADDQ         $+64, DI
+	PREFETCHT0   (SI)
+	ADDQ         DI, SI
 	DECQ         R12
 	JNZ          k_one
 
 k_done:
 	DECQ         R11
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z14
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), R8
+	VBROADCASTSS lo+96(FP), Z14
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), R8
 	SHLQ         $0x02, R8
 	VMAXPS       Z0, Z14, Z0
-	VMOVUPS      Z0, (SI)
+	VMOVUPS      Z0, (BX)
 	VMAXPS       Z1, Z14, Z1
-	VMOVUPS      Z1, 64(SI)
-	ADDQ         R8, SI
+	VMOVUPS      Z1, 64(BX)
+	ADDQ         R8, BX
 	VMAXPS       Z2, Z14, Z2
-	VMOVUPS      Z2, (SI)
+	VMOVUPS      Z2, (BX)
 	VMAXPS       Z3, Z14, Z3
-	VMOVUPS      Z3, 64(SI)
-	ADDQ         R8, SI
+	VMOVUPS      Z3, 64(BX)
+	ADDQ         R8, BX
 	VMAXPS       Z4, Z14, Z4
-	VMOVUPS      Z4, (SI)
+	VMOVUPS      Z4, (BX)
 	VMAXPS       Z5, Z14, Z5
-	VMOVUPS      Z5, 64(SI)
-	ADDQ         R8, SI
+	VMOVUPS      Z5, 64(BX)
+	ADDQ         R8, BX
 	VMAXPS       Z6, Z14, Z6
-	VMOVUPS      Z6, (SI)
+	VMOVUPS      Z6, (BX)
 	VMAXPS       Z7, Z14, Z7
-	VMOVUPS      Z7, 64(SI)
-	ADDQ         R8, SI
+	VMOVUPS      Z7, 64(BX)
+	ADDQ         R8, BX
 	VMAXPS       Z8, Z14, Z8
-	VMOVUPS      Z8, (SI)
+	VMOVUPS      Z8, (BX)
 	VMAXPS       Z9, Z14, Z9
-	VMOVUPS      Z9, 64(SI)
-	ADDQ         R8, SI
+	VMOVUPS      Z9, 64(BX)
+	ADDQ         R8, BX
 	VMAXPS       Z10, Z14, Z10
-	VMOVUPS      Z10, (SI)
+	VMOVUPS      Z10, (BX)
 	VMAXPS       Z11, Z14, Z11
-	VMOVUPS      Z11, 64(SI)
-	ADDQ         R8, SI
+	VMOVUPS      Z11, 64(BX)
+	ADDQ         R8, BX
 	VMAXPS       Z12, Z14, Z12
-	VMOVUPS      Z12, (SI)
+	VMOVUPS      Z12, (BX)
 	VMAXPS       Z13, Z14, Z13
-	VMOVUPS      Z13, 64(SI)
-	ADDQ         R8, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x00000007, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z13, 64(BX)
+	ADDQ         R8, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x00000007, AX, R8
+	ADDQ         R8, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv8x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv8x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv8x32(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R8
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000020, SI, SI
-	ADDQ   SI, R8
+TEXT ·Conv8x32(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), DI
+	MOVQ pace+88(FP), R8
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVUPS 64(SI), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z1, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z1, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z1, Z15
-	MOVQ    AX, R9
-	LEAQ    (R9)(CX*8), R9
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVUPS    64(BX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*8), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	LEAQ       (R9)(AX*8), R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       segs+48(FP), R12
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	MOVQ segLen+48(FP), R13
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	MOVQ segLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R10), Z16
 	VMOVUPS      64(R10), Z17
-	VBROADCASTSS (SI), Z18
+	VBROADCASTSS (BX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS (SI)(CX*1), Z18
+	VBROADCASTSS (BX)(AX*1), Z18
 	VFMADD231PS  Z16, Z18, Z2
 	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS (SI)(CX*2), Z18
+	VBROADCASTSS (BX)(AX*2), Z18
 	VFMADD231PS  Z16, Z18, Z4
 	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS (SI)(DX*1), Z18
+	VBROADCASTSS (BX)(CX*1), Z18
 	VFMADD231PS  Z16, Z18, Z6
 	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS (SI)(CX*4), Z18
+	VBROADCASTSS (BX)(AX*4), Z18
 	VFMADD231PS  Z16, Z18, Z8
 	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS (SI)(BX*1), Z18
+	VBROADCASTSS (BX)(DX*1), Z18
 	VFMADD231PS  Z16, Z18, Z10
 	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS (SI)(DX*2), Z18
+	VBROADCASTSS (BX)(CX*2), Z18
 	VFMADD231PS  Z16, Z18, Z12
 	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS (DI), Z18
+	VBROADCASTSS (SI), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
 	VMOVUPS      128(R10), Z16
 	VMOVUPS      192(R10), Z17
-	VBROADCASTSS 4(SI), Z18
+	VBROADCASTSS 4(BX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS 4(SI)(CX*1), Z18
+	VBROADCASTSS 4(BX)(AX*1), Z18
 	VFMADD231PS  Z16, Z18, Z2
 	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS 4(SI)(CX*2), Z18
+	VBROADCASTSS 4(BX)(AX*2), Z18
 	VFMADD231PS  Z16, Z18, Z4
 	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 4(SI)(DX*1), Z18
+	VBROADCASTSS 4(BX)(CX*1), Z18
 	VFMADD231PS  Z16, Z18, Z6
 	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS 4(SI)(CX*4), Z18
+	VBROADCASTSS 4(BX)(AX*4), Z18
 	VFMADD231PS  Z16, Z18, Z8
 	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS 4(SI)(BX*1), Z18
+	VBROADCASTSS 4(BX)(DX*1), Z18
 	VFMADD231PS  Z16, Z18, Z10
 	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 4(SI)(DX*2), Z18
+	VBROADCASTSS 4(BX)(CX*2), Z18
 	VFMADD231PS  Z16, Z18, Z12
 	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS 4(DI), Z18
+	VBROADCASTSS 4(SI), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
 	VMOVUPS      256(R10), Z16
 	VMOVUPS      320(R10), Z17
-	VBROADCASTSS 8(SI), Z18
+	VBROADCASTSS 8(BX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS 8(SI)(CX*1), Z18
+	VBROADCASTSS 8(BX)(AX*1), Z18
 	VFMADD231PS  Z16, Z18, Z2
 	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS 8(SI)(CX*2), Z18
+	VBROADCASTSS 8(BX)(AX*2), Z18
 	VFMADD231PS  Z16, Z18, Z4
 	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 8(SI)(DX*1), Z18
+	VBROADCASTSS 8(BX)(CX*1), Z18
 	VFMADD231PS  Z16, Z18, Z6
 	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS 8(SI)(CX*4), Z18
+	VBROADCASTSS 8(BX)(AX*4), Z18
 	VFMADD231PS  Z16, Z18, Z8
 	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS 8(SI)(BX*1), Z18
+	VBROADCASTSS 8(BX)(DX*1), Z18
 	VFMADD231PS  Z16, Z18, Z10
 	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 8(SI)(DX*2), Z18
+	VBROADCASTSS 8(BX)(CX*2), Z18
 	VFMADD231PS  Z16, Z18, Z12
 	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS 8(DI), Z18
+	VBROADCASTSS 8(SI), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
 	VMOVUPS      384(R10), Z16
 	VMOVUPS      448(R10), Z17
-	VBROADCASTSS 12(SI), Z18
+	VBROADCASTSS 12(BX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS 12(SI)(CX*1), Z18
+	VBROADCASTSS 12(BX)(AX*1), Z18
 	VFMADD231PS  Z16, Z18, Z2
 	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS 12(SI)(CX*2), Z18
+	VBROADCASTSS 12(BX)(AX*2), Z18
 	VFMADD231PS  Z16, Z18, Z4
 	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS 12(SI)(DX*1), Z18
+	VBROADCASTSS 12(BX)(CX*1), Z18
 	VFMADD231PS  Z16, Z18, Z6
 	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS 12(SI)(CX*4), Z18
+	VBROADCASTSS 12(BX)(AX*4), Z18
 	VFMADD231PS  Z16, Z18, Z8
 	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS 12(SI)(BX*1), Z18
+	VBROADCASTSS 12(BX)(DX*1), Z18
 	VFMADD231PS  Z16, Z18, Z10
 	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS 12(SI)(DX*2), Z18
+	VBROADCASTSS 12(BX)(CX*2), Z18
 	VFMADD231PS  Z16, Z18, Z12
 	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS 12(DI), Z18
+	VBROADCASTSS 12(SI), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
 	ADDQ         $0x00000200, R10
+	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	ADDQ         $+16, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	PREFETCHT0   64(R9)
-	PREFETCHT0   64(R8)
-	PREFETCHT0   128(R9)
-	PREFETCHT0   128(R8)
-	PREFETCHT0   192(R9)
-	PREFETCHT0   192(R8)
-	ADDQ         $0x00000100, R9
-	ADDQ         $0x00000100, R8
+	ADDQ         $0x00000080, R9
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
 
@@ -1392,277 +1459,303 @@ k_rest:
 k_one:
 	VMOVUPS      (R10), Z16
 	VMOVUPS      64(R10), Z17
-	VBROADCASTSS (SI), Z18
+	VBROADCASTSS (BX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS (SI)(CX*1), Z18
+	VBROADCASTSS (BX)(AX*1), Z18
 	VFMADD231PS  Z16, Z18, Z2
 	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS (SI)(CX*2), Z18
+	VBROADCASTSS (BX)(AX*2), Z18
 	VFMADD231PS  Z16, Z18, Z4
 	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS (SI)(DX*1), Z18
+	VBROADCASTSS (BX)(CX*1), Z18
 	VFMADD231PS  Z16, Z18, Z6
 	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS (SI)(CX*4), Z18
+	VBROADCASTSS (BX)(AX*4), Z18
 	VFMADD231PS  Z16, Z18, Z8
 	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS (SI)(BX*1), Z18
+	VBROADCASTSS (BX)(DX*1), Z18
 	VFMADD231PS  Z16, Z18, Z10
 	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS (SI)(DX*2), Z18
+	VBROADCASTSS (BX)(CX*2), Z18
 	VFMADD231PS  Z16, Z18, Z12
 	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS (DI), Z18
+	VBROADCASTSS (SI), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
 	ADDQ         $0x00000080, R10
+	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	ADDQ         $+4, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	ADDQ         $+64, R9
-	ADDQ         $+64, R8
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
 
 k_done:
 	DECQ         R12
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z16
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z16
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z16, Z0
-	VMOVUPS      Z0, (SI)
+	VMOVUPS      Z0, (BX)
 	VMAXPS       Z1, Z16, Z1
-	VMOVUPS      Z1, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z16, Z2
-	VMOVUPS      Z2, (SI)
+	VMOVUPS      Z2, (BX)
 	VMAXPS       Z3, Z16, Z3
-	VMOVUPS      Z3, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z16, Z4
-	VMOVUPS      Z4, (SI)
+	VMOVUPS      Z4, (BX)
 	VMAXPS       Z5, Z16, Z5
-	VMOVUPS      Z5, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z16, Z6
-	VMOVUPS      Z6, (SI)
+	VMOVUPS      Z6, (BX)
 	VMAXPS       Z7, Z16, Z7
-	VMOVUPS      Z7, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z16, Z8
-	VMOVUPS      Z8, (SI)
+	VMOVUPS      Z8, (BX)
 	VMAXPS       Z9, Z16, Z9
-	VMOVUPS      Z9, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z16, Z10
-	VMOVUPS      Z10, (SI)
+	VMOVUPS      Z10, (BX)
 	VMAXPS       Z11, Z16, Z11
-	VMOVUPS      Z11, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z11, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z12, Z16, Z12
-	VMOVUPS      Z12, (SI)
+	VMOVUPS      Z12, (BX)
 	VMAXPS       Z13, Z16, Z13
-	VMOVUPS      Z13, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z13, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z14, Z16, Z14
-	VMOVUPS      Z14, (SI)
+	VMOVUPS      Z14, (BX)
 	VMAXPS       Z15, Z16, Z15
-	VMOVUPS      Z15, 64(SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	LEAQ         (AX)(CX*8), AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z15, 64(BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	LEAQ         (BX)(AX*8), BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv9x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv9x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv9x32(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R8
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000020, SI, SI
-	ADDQ   SI, R8
+TEXT ·Conv9x32(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), DI
+	MOVQ pace+88(FP), R8
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVUPS 64(SI), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z1, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z1, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z1, Z15
-	VMOVAPS Z0, Z16
-	VMOVAPS Z1, Z17
-	MOVQ    AX, R9
-	IMUL3Q  $0x00000009, CX, SI
-	ADDQ    SI, R9
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVUPS    64(BX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x00000009, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x00000009, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       segs+48(FP), R12
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	MOVQ segLen+48(FP), R13
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	MOVQ segLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R10), Z18
 	VMOVUPS      64(R10), Z19
-	VBROADCASTSS (SI), Z20
+	VBROADCASTSS (BX), Z20
 	VFMADD231PS  Z18, Z20, Z0
 	VFMADD231PS  Z19, Z20, Z1
-	VBROADCASTSS (SI)(CX*1), Z20
+	VBROADCASTSS (BX)(AX*1), Z20
 	VFMADD231PS  Z18, Z20, Z2
 	VFMADD231PS  Z19, Z20, Z3
-	VBROADCASTSS (SI)(CX*2), Z20
+	VBROADCASTSS (BX)(AX*2), Z20
 	VFMADD231PS  Z18, Z20, Z4
 	VFMADD231PS  Z19, Z20, Z5
-	VBROADCASTSS (SI)(DX*1), Z20
+	VBROADCASTSS (BX)(CX*1), Z20
 	VFMADD231PS  Z18, Z20, Z6
 	VFMADD231PS  Z19, Z20, Z7
-	VBROADCASTSS (SI)(CX*4), Z20
+	VBROADCASTSS (BX)(AX*4), Z20
 	VFMADD231PS  Z18, Z20, Z8
 	VFMADD231PS  Z19, Z20, Z9
-	VBROADCASTSS (SI)(BX*1), Z20
+	VBROADCASTSS (BX)(DX*1), Z20
 	VFMADD231PS  Z18, Z20, Z10
 	VFMADD231PS  Z19, Z20, Z11
-	VBROADCASTSS (SI)(DX*2), Z20
+	VBROADCASTSS (BX)(CX*2), Z20
 	VFMADD231PS  Z18, Z20, Z12
 	VFMADD231PS  Z19, Z20, Z13
-	VBROADCASTSS (DI), Z20
+	VBROADCASTSS (SI), Z20
 	VFMADD231PS  Z18, Z20, Z14
 	VFMADD231PS  Z19, Z20, Z15
-	VBROADCASTSS (DI)(CX*1), Z20
+	VBROADCASTSS (SI)(AX*1), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
 	VMOVUPS      128(R10), Z18
 	VMOVUPS      192(R10), Z19
-	VBROADCASTSS 4(SI), Z20
+	VBROADCASTSS 4(BX), Z20
 	VFMADD231PS  Z18, Z20, Z0
 	VFMADD231PS  Z19, Z20, Z1
-	VBROADCASTSS 4(SI)(CX*1), Z20
+	VBROADCASTSS 4(BX)(AX*1), Z20
 	VFMADD231PS  Z18, Z20, Z2
 	VFMADD231PS  Z19, Z20, Z3
-	VBROADCASTSS 4(SI)(CX*2), Z20
+	VBROADCASTSS 4(BX)(AX*2), Z20
 	VFMADD231PS  Z18, Z20, Z4
 	VFMADD231PS  Z19, Z20, Z5
-	VBROADCASTSS 4(SI)(DX*1), Z20
+	VBROADCASTSS 4(BX)(CX*1), Z20
 	VFMADD231PS  Z18, Z20, Z6
 	VFMADD231PS  Z19, Z20, Z7
-	VBROADCASTSS 4(SI)(CX*4), Z20
+	VBROADCASTSS 4(BX)(AX*4), Z20
 	VFMADD231PS  Z18, Z20, Z8
 	VFMADD231PS  Z19, Z20, Z9
-	VBROADCASTSS 4(SI)(BX*1), Z20
+	VBROADCASTSS 4(BX)(DX*1), Z20
 	VFMADD231PS  Z18, Z20, Z10
 	VFMADD231PS  Z19, Z20, Z11
-	VBROADCASTSS 4(SI)(DX*2), Z20
+	VBROADCASTSS 4(BX)(CX*2), Z20
 	VFMADD231PS  Z18, Z20, Z12
 	VFMADD231PS  Z19, Z20, Z13
-	VBROADCASTSS 4(DI), Z20
+	VBROADCASTSS 4(SI), Z20
 	VFMADD231PS  Z18, Z20, Z14
 	VFMADD231PS  Z19, Z20, Z15
-	VBROADCASTSS 4(DI)(CX*1), Z20
+	VBROADCASTSS 4(SI)(AX*1), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
 	VMOVUPS      256(R10), Z18
 	VMOVUPS      320(R10), Z19
-	VBROADCASTSS 8(SI), Z20
+	VBROADCASTSS 8(BX), Z20
 	VFMADD231PS  Z18, Z20, Z0
 	VFMADD231PS  Z19, Z20, Z1
-	VBROADCASTSS 8(SI)(CX*1), Z20
+	VBROADCASTSS 8(BX)(AX*1), Z20
 	VFMADD231PS  Z18, Z20, Z2
 	VFMADD231PS  Z19, Z20, Z3
-	VBROADCASTSS 8(SI)(CX*2), Z20
+	VBROADCASTSS 8(BX)(AX*2), Z20
 	VFMADD231PS  Z18, Z20, Z4
 	VFMADD231PS  Z19, Z20, Z5
-	VBROADCASTSS 8(SI)(DX*1), Z20
+	VBROADCASTSS 8(BX)(CX*1), Z20
 	VFMADD231PS  Z18, Z20, Z6
 	VFMADD231PS  Z19, Z20, Z7
-	VBROADCASTSS 8(SI)(CX*4), Z20
+	VBROADCASTSS 8(BX)(AX*4), Z20
 	VFMADD231PS  Z18, Z20, Z8
 	VFMADD231PS  Z19, Z20, Z9
-	VBROADCASTSS 8(SI)(BX*1), Z20
+	VBROADCASTSS 8(BX)(DX*1), Z20
 	VFMADD231PS  Z18, Z20, Z10
 	VFMADD231PS  Z19, Z20, Z11
-	VBROADCASTSS 8(SI)(DX*2), Z20
+	VBROADCASTSS 8(BX)(CX*2), Z20
 	VFMADD231PS  Z18, Z20, Z12
 	VFMADD231PS  Z19, Z20, Z13
-	VBROADCASTSS 8(DI), Z20
+	VBROADCASTSS 8(SI), Z20
 	VFMADD231PS  Z18, Z20, Z14
 	VFMADD231PS  Z19, Z20, Z15
-	VBROADCASTSS 8(DI)(CX*1), Z20
+	VBROADCASTSS 8(SI)(AX*1), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
 	VMOVUPS      384(R10), Z18
 	VMOVUPS      448(R10), Z19
-	VBROADCASTSS 12(SI), Z20
+	VBROADCASTSS 12(BX), Z20
 	VFMADD231PS  Z18, Z20, Z0
 	VFMADD231PS  Z19, Z20, Z1
-	VBROADCASTSS 12(SI)(CX*1), Z20
+	VBROADCASTSS 12(BX)(AX*1), Z20
 	VFMADD231PS  Z18, Z20, Z2
 	VFMADD231PS  Z19, Z20, Z3
-	VBROADCASTSS 12(SI)(CX*2), Z20
+	VBROADCASTSS 12(BX)(AX*2), Z20
 	VFMADD231PS  Z18, Z20, Z4
 	VFMADD231PS  Z19, Z20, Z5
-	VBROADCASTSS 12(SI)(DX*1), Z20
+	VBROADCASTSS 12(BX)(CX*1), Z20
 	VFMADD231PS  Z18, Z20, Z6
 	VFMADD231PS  Z19, Z20, Z7
-	VBROADCASTSS 12(SI)(CX*4), Z20
+	VBROADCASTSS 12(BX)(AX*4), Z20
 	VFMADD231PS  Z18, Z20, Z8
 	VFMADD231PS  Z19, Z20, Z9
-	VBROADCASTSS 12(SI)(BX*1), Z20
+	VBROADCASTSS 12(BX)(DX*1), Z20
 	VFMADD231PS  Z18, Z20, Z10
 	VFMADD231PS  Z19, Z20, Z11
-	VBROADCASTSS 12(SI)(DX*2), Z20
+	VBROADCASTSS 12(BX)(CX*2), Z20
 	VFMADD231PS  Z18, Z20, Z12
 	VFMADD231PS  Z19, Z20, Z13
-	VBROADCASTSS 12(DI), Z20
+	VBROADCASTSS 12(SI), Z20
 	VFMADD231PS  Z18, Z20, Z14
 	VFMADD231PS  Z19, Z20, Z15
-	VBROADCASTSS 12(DI)(CX*1), Z20
+	VBROADCASTSS 12(SI)(AX*1), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
 	ADDQ         $0x00000200, R10
+	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	ADDQ         $+16, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	PREFETCHT0   64(R9)
-	PREFETCHT0   64(R8)
 	PREFETCHT0   128(R9)
-	PREFETCHT0   128(R8)
-	PREFETCHT0   192(R9)
-	PREFETCHT0   192(R8)
-	ADDQ         $0x00000100, R9
-	ADDQ         $0x00000100, R8
+	ADDQ         $0x000000c0, R9
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
 
@@ -1673,300 +1766,329 @@ k_rest:
 k_one:
 	VMOVUPS      (R10), Z18
 	VMOVUPS      64(R10), Z19
-	VBROADCASTSS (SI), Z20
+	VBROADCASTSS (BX), Z20
 	VFMADD231PS  Z18, Z20, Z0
 	VFMADD231PS  Z19, Z20, Z1
-	VBROADCASTSS (SI)(CX*1), Z20
+	VBROADCASTSS (BX)(AX*1), Z20
 	VFMADD231PS  Z18, Z20, Z2
 	VFMADD231PS  Z19, Z20, Z3
-	VBROADCASTSS (SI)(CX*2), Z20
+	VBROADCASTSS (BX)(AX*2), Z20
 	VFMADD231PS  Z18, Z20, Z4
 	VFMADD231PS  Z19, Z20, Z5
-	VBROADCASTSS (SI)(DX*1), Z20
+	VBROADCASTSS (BX)(CX*1), Z20
 	VFMADD231PS  Z18, Z20, Z6
 	VFMADD231PS  Z19, Z20, Z7
-	VBROADCASTSS (SI)(CX*4), Z20
+	VBROADCASTSS (BX)(AX*4), Z20
 	VFMADD231PS  Z18, Z20, Z8
 	VFMADD231PS  Z19, Z20, Z9
-	VBROADCASTSS (SI)(BX*1), Z20
+	VBROADCASTSS (BX)(DX*1), Z20
 	VFMADD231PS  Z18, Z20, Z10
 	VFMADD231PS  Z19, Z20, Z11
-	VBROADCASTSS (SI)(DX*2), Z20
+	VBROADCASTSS (BX)(CX*2), Z20
 	VFMADD231PS  Z18, Z20, Z12
 	VFMADD231PS  Z19, Z20, Z13
-	VBROADCASTSS (DI), Z20
+	VBROADCASTSS (SI), Z20
 	VFMADD231PS  Z18, Z20, Z14
 	VFMADD231PS  Z19, Z20, Z15
-	VBROADCASTSS (DI)(CX*1), Z20
+	VBROADCASTSS (SI)(AX*1), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
 	ADDQ         $0x00000080, R10
+	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	ADDQ         $+4, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	ADDQ         $+64, R9
-	ADDQ         $+64, R8
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
 
 k_done:
 	DECQ         R12
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z18
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z18
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z18, Z0
-	VMOVUPS      Z0, (SI)
+	VMOVUPS      Z0, (BX)
 	VMAXPS       Z1, Z18, Z1
-	VMOVUPS      Z1, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z18, Z2
-	VMOVUPS      Z2, (SI)
+	VMOVUPS      Z2, (BX)
 	VMAXPS       Z3, Z18, Z3
-	VMOVUPS      Z3, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z18, Z4
-	VMOVUPS      Z4, (SI)
+	VMOVUPS      Z4, (BX)
 	VMAXPS       Z5, Z18, Z5
-	VMOVUPS      Z5, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z18, Z6
-	VMOVUPS      Z6, (SI)
+	VMOVUPS      Z6, (BX)
 	VMAXPS       Z7, Z18, Z7
-	VMOVUPS      Z7, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z18, Z8
-	VMOVUPS      Z8, (SI)
+	VMOVUPS      Z8, (BX)
 	VMAXPS       Z9, Z18, Z9
-	VMOVUPS      Z9, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z18, Z10
-	VMOVUPS      Z10, (SI)
+	VMOVUPS      Z10, (BX)
 	VMAXPS       Z11, Z18, Z11
-	VMOVUPS      Z11, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z11, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z12, Z18, Z12
-	VMOVUPS      Z12, (SI)
+	VMOVUPS      Z12, (BX)
 	VMAXPS       Z13, Z18, Z13
-	VMOVUPS      Z13, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z13, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z14, Z18, Z14
-	VMOVUPS      Z14, (SI)
+	VMOVUPS      Z14, (BX)
 	VMAXPS       Z15, Z18, Z15
-	VMOVUPS      Z15, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z15, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z16, Z18, Z16
-	VMOVUPS      Z16, (SI)
+	VMOVUPS      Z16, (BX)
 	VMAXPS       Z17, Z18, Z17
-	VMOVUPS      Z17, 64(SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x00000009, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z17, 64(BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x00000009, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv10x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv10x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv10x32(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R8
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000020, SI, SI
-	ADDQ   SI, R8
+TEXT ·Conv10x32(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), DI
+	MOVQ pace+88(FP), R8
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVUPS 64(SI), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z1, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z1, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z1, Z15
-	VMOVAPS Z0, Z16
-	VMOVAPS Z1, Z17
-	VMOVAPS Z0, Z18
-	VMOVAPS Z1, Z19
-	MOVQ    AX, R9
-	IMUL3Q  $0x0000000a, CX, SI
-	ADDQ    SI, R9
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVUPS    64(BX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z1, Z19
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000a, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000a, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       segs+48(FP), R12
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	MOVQ segLen+48(FP), R13
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	MOVQ segLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R10), Z20
 	VMOVUPS      64(R10), Z21
-	VBROADCASTSS (SI), Z22
+	VBROADCASTSS (BX), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
-	VBROADCASTSS (SI)(CX*1), Z22
+	VBROADCASTSS (BX)(AX*1), Z22
 	VFMADD231PS  Z20, Z22, Z2
 	VFMADD231PS  Z21, Z22, Z3
-	VBROADCASTSS (SI)(CX*2), Z22
+	VBROADCASTSS (BX)(AX*2), Z22
 	VFMADD231PS  Z20, Z22, Z4
 	VFMADD231PS  Z21, Z22, Z5
-	VBROADCASTSS (SI)(DX*1), Z22
+	VBROADCASTSS (BX)(CX*1), Z22
 	VFMADD231PS  Z20, Z22, Z6
 	VFMADD231PS  Z21, Z22, Z7
-	VBROADCASTSS (SI)(CX*4), Z22
+	VBROADCASTSS (BX)(AX*4), Z22
 	VFMADD231PS  Z20, Z22, Z8
 	VFMADD231PS  Z21, Z22, Z9
-	VBROADCASTSS (SI)(BX*1), Z22
+	VBROADCASTSS (BX)(DX*1), Z22
 	VFMADD231PS  Z20, Z22, Z10
 	VFMADD231PS  Z21, Z22, Z11
-	VBROADCASTSS (SI)(DX*2), Z22
+	VBROADCASTSS (BX)(CX*2), Z22
 	VFMADD231PS  Z20, Z22, Z12
 	VFMADD231PS  Z21, Z22, Z13
-	VBROADCASTSS (DI), Z22
+	VBROADCASTSS (SI), Z22
 	VFMADD231PS  Z20, Z22, Z14
 	VFMADD231PS  Z21, Z22, Z15
-	VBROADCASTSS (DI)(CX*1), Z22
+	VBROADCASTSS (SI)(AX*1), Z22
 	VFMADD231PS  Z20, Z22, Z16
 	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS (DI)(CX*2), Z22
+	VBROADCASTSS (SI)(AX*2), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
 	VMOVUPS      128(R10), Z20
 	VMOVUPS      192(R10), Z21
-	VBROADCASTSS 4(SI), Z22
+	VBROADCASTSS 4(BX), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
-	VBROADCASTSS 4(SI)(CX*1), Z22
+	VBROADCASTSS 4(BX)(AX*1), Z22
 	VFMADD231PS  Z20, Z22, Z2
 	VFMADD231PS  Z21, Z22, Z3
-	VBROADCASTSS 4(SI)(CX*2), Z22
+	VBROADCASTSS 4(BX)(AX*2), Z22
 	VFMADD231PS  Z20, Z22, Z4
 	VFMADD231PS  Z21, Z22, Z5
-	VBROADCASTSS 4(SI)(DX*1), Z22
+	VBROADCASTSS 4(BX)(CX*1), Z22
 	VFMADD231PS  Z20, Z22, Z6
 	VFMADD231PS  Z21, Z22, Z7
-	VBROADCASTSS 4(SI)(CX*4), Z22
+	VBROADCASTSS 4(BX)(AX*4), Z22
 	VFMADD231PS  Z20, Z22, Z8
 	VFMADD231PS  Z21, Z22, Z9
-	VBROADCASTSS 4(SI)(BX*1), Z22
+	VBROADCASTSS 4(BX)(DX*1), Z22
 	VFMADD231PS  Z20, Z22, Z10
 	VFMADD231PS  Z21, Z22, Z11
-	VBROADCASTSS 4(SI)(DX*2), Z22
+	VBROADCASTSS 4(BX)(CX*2), Z22
 	VFMADD231PS  Z20, Z22, Z12
 	VFMADD231PS  Z21, Z22, Z13
-	VBROADCASTSS 4(DI), Z22
+	VBROADCASTSS 4(SI), Z22
 	VFMADD231PS  Z20, Z22, Z14
 	VFMADD231PS  Z21, Z22, Z15
-	VBROADCASTSS 4(DI)(CX*1), Z22
+	VBROADCASTSS 4(SI)(AX*1), Z22
 	VFMADD231PS  Z20, Z22, Z16
 	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS 4(DI)(CX*2), Z22
+	VBROADCASTSS 4(SI)(AX*2), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
 	VMOVUPS      256(R10), Z20
 	VMOVUPS      320(R10), Z21
-	VBROADCASTSS 8(SI), Z22
+	VBROADCASTSS 8(BX), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
-	VBROADCASTSS 8(SI)(CX*1), Z22
+	VBROADCASTSS 8(BX)(AX*1), Z22
 	VFMADD231PS  Z20, Z22, Z2
 	VFMADD231PS  Z21, Z22, Z3
-	VBROADCASTSS 8(SI)(CX*2), Z22
+	VBROADCASTSS 8(BX)(AX*2), Z22
 	VFMADD231PS  Z20, Z22, Z4
 	VFMADD231PS  Z21, Z22, Z5
-	VBROADCASTSS 8(SI)(DX*1), Z22
+	VBROADCASTSS 8(BX)(CX*1), Z22
 	VFMADD231PS  Z20, Z22, Z6
 	VFMADD231PS  Z21, Z22, Z7
-	VBROADCASTSS 8(SI)(CX*4), Z22
+	VBROADCASTSS 8(BX)(AX*4), Z22
 	VFMADD231PS  Z20, Z22, Z8
 	VFMADD231PS  Z21, Z22, Z9
-	VBROADCASTSS 8(SI)(BX*1), Z22
+	VBROADCASTSS 8(BX)(DX*1), Z22
 	VFMADD231PS  Z20, Z22, Z10
 	VFMADD231PS  Z21, Z22, Z11
-	VBROADCASTSS 8(SI)(DX*2), Z22
+	VBROADCASTSS 8(BX)(CX*2), Z22
 	VFMADD231PS  Z20, Z22, Z12
 	VFMADD231PS  Z21, Z22, Z13
-	VBROADCASTSS 8(DI), Z22
+	VBROADCASTSS 8(SI), Z22
 	VFMADD231PS  Z20, Z22, Z14
 	VFMADD231PS  Z21, Z22, Z15
-	VBROADCASTSS 8(DI)(CX*1), Z22
+	VBROADCASTSS 8(SI)(AX*1), Z22
 	VFMADD231PS  Z20, Z22, Z16
 	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS 8(DI)(CX*2), Z22
+	VBROADCASTSS 8(SI)(AX*2), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
 	VMOVUPS      384(R10), Z20
 	VMOVUPS      448(R10), Z21
-	VBROADCASTSS 12(SI), Z22
+	VBROADCASTSS 12(BX), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
-	VBROADCASTSS 12(SI)(CX*1), Z22
+	VBROADCASTSS 12(BX)(AX*1), Z22
 	VFMADD231PS  Z20, Z22, Z2
 	VFMADD231PS  Z21, Z22, Z3
-	VBROADCASTSS 12(SI)(CX*2), Z22
+	VBROADCASTSS 12(BX)(AX*2), Z22
 	VFMADD231PS  Z20, Z22, Z4
 	VFMADD231PS  Z21, Z22, Z5
-	VBROADCASTSS 12(SI)(DX*1), Z22
+	VBROADCASTSS 12(BX)(CX*1), Z22
 	VFMADD231PS  Z20, Z22, Z6
 	VFMADD231PS  Z21, Z22, Z7
-	VBROADCASTSS 12(SI)(CX*4), Z22
+	VBROADCASTSS 12(BX)(AX*4), Z22
 	VFMADD231PS  Z20, Z22, Z8
 	VFMADD231PS  Z21, Z22, Z9
-	VBROADCASTSS 12(SI)(BX*1), Z22
+	VBROADCASTSS 12(BX)(DX*1), Z22
 	VFMADD231PS  Z20, Z22, Z10
 	VFMADD231PS  Z21, Z22, Z11
-	VBROADCASTSS 12(SI)(DX*2), Z22
+	VBROADCASTSS 12(BX)(CX*2), Z22
 	VFMADD231PS  Z20, Z22, Z12
 	VFMADD231PS  Z21, Z22, Z13
-	VBROADCASTSS 12(DI), Z22
+	VBROADCASTSS 12(SI), Z22
 	VFMADD231PS  Z20, Z22, Z14
 	VFMADD231PS  Z21, Z22, Z15
-	VBROADCASTSS 12(DI)(CX*1), Z22
+	VBROADCASTSS 12(SI)(AX*1), Z22
 	VFMADD231PS  Z20, Z22, Z16
 	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS 12(DI)(CX*2), Z22
+	VBROADCASTSS 12(SI)(AX*2), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
 	ADDQ         $0x00000200, R10
+	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	ADDQ         $+16, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	PREFETCHT0   64(R9)
-	PREFETCHT0   64(R8)
 	PREFETCHT0   128(R9)
-	PREFETCHT0   128(R8)
-	PREFETCHT0   192(R9)
-	PREFETCHT0   192(R8)
-	ADDQ         $0x00000100, R9
-	ADDQ         $0x00000100, R8
+	ADDQ         $0x000000c0, R9
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
 
@@ -1977,322 +2099,354 @@ k_rest:
 k_one:
 	VMOVUPS      (R10), Z20
 	VMOVUPS      64(R10), Z21
-	VBROADCASTSS (SI), Z22
+	VBROADCASTSS (BX), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
-	VBROADCASTSS (SI)(CX*1), Z22
+	VBROADCASTSS (BX)(AX*1), Z22
 	VFMADD231PS  Z20, Z22, Z2
 	VFMADD231PS  Z21, Z22, Z3
-	VBROADCASTSS (SI)(CX*2), Z22
+	VBROADCASTSS (BX)(AX*2), Z22
 	VFMADD231PS  Z20, Z22, Z4
 	VFMADD231PS  Z21, Z22, Z5
-	VBROADCASTSS (SI)(DX*1), Z22
+	VBROADCASTSS (BX)(CX*1), Z22
 	VFMADD231PS  Z20, Z22, Z6
 	VFMADD231PS  Z21, Z22, Z7
-	VBROADCASTSS (SI)(CX*4), Z22
+	VBROADCASTSS (BX)(AX*4), Z22
 	VFMADD231PS  Z20, Z22, Z8
 	VFMADD231PS  Z21, Z22, Z9
-	VBROADCASTSS (SI)(BX*1), Z22
+	VBROADCASTSS (BX)(DX*1), Z22
 	VFMADD231PS  Z20, Z22, Z10
 	VFMADD231PS  Z21, Z22, Z11
-	VBROADCASTSS (SI)(DX*2), Z22
+	VBROADCASTSS (BX)(CX*2), Z22
 	VFMADD231PS  Z20, Z22, Z12
 	VFMADD231PS  Z21, Z22, Z13
-	VBROADCASTSS (DI), Z22
+	VBROADCASTSS (SI), Z22
 	VFMADD231PS  Z20, Z22, Z14
 	VFMADD231PS  Z21, Z22, Z15
-	VBROADCASTSS (DI)(CX*1), Z22
+	VBROADCASTSS (SI)(AX*1), Z22
 	VFMADD231PS  Z20, Z22, Z16
 	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS (DI)(CX*2), Z22
+	VBROADCASTSS (SI)(AX*2), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
 	ADDQ         $0x00000080, R10
+	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	ADDQ         $+4, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	ADDQ         $+64, R9
-	ADDQ         $+64, R8
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
 
 k_done:
 	DECQ         R12
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z20
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z20
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z20, Z0
-	VMOVUPS      Z0, (SI)
+	VMOVUPS      Z0, (BX)
 	VMAXPS       Z1, Z20, Z1
-	VMOVUPS      Z1, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z20, Z2
-	VMOVUPS      Z2, (SI)
+	VMOVUPS      Z2, (BX)
 	VMAXPS       Z3, Z20, Z3
-	VMOVUPS      Z3, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z20, Z4
-	VMOVUPS      Z4, (SI)
+	VMOVUPS      Z4, (BX)
 	VMAXPS       Z5, Z20, Z5
-	VMOVUPS      Z5, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z20, Z6
-	VMOVUPS      Z6, (SI)
+	VMOVUPS      Z6, (BX)
 	VMAXPS       Z7, Z20, Z7
-	VMOVUPS      Z7, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z20, Z8
-	VMOVUPS      Z8, (SI)
+	VMOVUPS      Z8, (BX)
 	VMAXPS       Z9, Z20, Z9
-	VMOVUPS      Z9, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z20, Z10
-	VMOVUPS      Z10, (SI)
+	VMOVUPS      Z10, (BX)
 	VMAXPS       Z11, Z20, Z11
-	VMOVUPS      Z11, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z11, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z12, Z20, Z12
-	VMOVUPS      Z12, (SI)
+	VMOVUPS      Z12, (BX)
 	VMAXPS       Z13, Z20, Z13
-	VMOVUPS      Z13, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z13, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z14, Z20, Z14
-	VMOVUPS      Z14, (SI)
+	VMOVUPS      Z14, (BX)
 	VMAXPS       Z15, Z20, Z15
-	VMOVUPS      Z15, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z15, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z16, Z20, Z16
-	VMOVUPS      Z16, (SI)
+	VMOVUPS      Z16, (BX)
 	VMAXPS       Z17, Z20, Z17
-	VMOVUPS      Z17, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z17, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z18, Z20, Z18
-	VMOVUPS      Z18, (SI)
+	VMOVUPS      Z18, (BX)
 	VMAXPS       Z19, Z20, Z19
-	VMOVUPS      Z19, 64(SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x0000000a, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z19, 64(BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x0000000a, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv11x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv11x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv11x32(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R8
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000020, SI, SI
-	ADDQ   SI, R8
+TEXT ·Conv11x32(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), DI
+	MOVQ pace+88(FP), R8
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVUPS 64(SI), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z1, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z1, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z1, Z15
-	VMOVAPS Z0, Z16
-	VMOVAPS Z1, Z17
-	VMOVAPS Z0, Z18
-	VMOVAPS Z1, Z19
-	VMOVAPS Z0, Z20
-	VMOVAPS Z1, Z21
-	MOVQ    AX, R9
-	IMUL3Q  $0x0000000b, CX, SI
-	ADDQ    SI, R9
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVUPS    64(BX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z1, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z1, Z21
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000b, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000b, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       segs+48(FP), R12
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	MOVQ segLen+48(FP), R13
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	MOVQ segLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R10), Z22
 	VMOVUPS      64(R10), Z23
-	VBROADCASTSS (SI), Z24
+	VBROADCASTSS (BX), Z24
 	VFMADD231PS  Z22, Z24, Z0
 	VFMADD231PS  Z23, Z24, Z1
-	VBROADCASTSS (SI)(CX*1), Z24
+	VBROADCASTSS (BX)(AX*1), Z24
 	VFMADD231PS  Z22, Z24, Z2
 	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS (SI)(CX*2), Z24
+	VBROADCASTSS (BX)(AX*2), Z24
 	VFMADD231PS  Z22, Z24, Z4
 	VFMADD231PS  Z23, Z24, Z5
-	VBROADCASTSS (SI)(DX*1), Z24
+	VBROADCASTSS (BX)(CX*1), Z24
 	VFMADD231PS  Z22, Z24, Z6
 	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS (SI)(CX*4), Z24
+	VBROADCASTSS (BX)(AX*4), Z24
 	VFMADD231PS  Z22, Z24, Z8
 	VFMADD231PS  Z23, Z24, Z9
-	VBROADCASTSS (SI)(BX*1), Z24
+	VBROADCASTSS (BX)(DX*1), Z24
 	VFMADD231PS  Z22, Z24, Z10
 	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS (SI)(DX*2), Z24
+	VBROADCASTSS (BX)(CX*2), Z24
 	VFMADD231PS  Z22, Z24, Z12
 	VFMADD231PS  Z23, Z24, Z13
-	VBROADCASTSS (DI), Z24
+	VBROADCASTSS (SI), Z24
 	VFMADD231PS  Z22, Z24, Z14
 	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS (DI)(CX*1), Z24
+	VBROADCASTSS (SI)(AX*1), Z24
 	VFMADD231PS  Z22, Z24, Z16
 	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS (DI)(CX*2), Z24
+	VBROADCASTSS (SI)(AX*2), Z24
 	VFMADD231PS  Z22, Z24, Z18
 	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS (DI)(DX*1), Z24
+	VBROADCASTSS (SI)(CX*1), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
 	VMOVUPS      128(R10), Z22
 	VMOVUPS      192(R10), Z23
-	VBROADCASTSS 4(SI), Z24
+	VBROADCASTSS 4(BX), Z24
 	VFMADD231PS  Z22, Z24, Z0
 	VFMADD231PS  Z23, Z24, Z1
-	VBROADCASTSS 4(SI)(CX*1), Z24
+	VBROADCASTSS 4(BX)(AX*1), Z24
 	VFMADD231PS  Z22, Z24, Z2
 	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS 4(SI)(CX*2), Z24
+	VBROADCASTSS 4(BX)(AX*2), Z24
 	VFMADD231PS  Z22, Z24, Z4
 	VFMADD231PS  Z23, Z24, Z5
-	VBROADCASTSS 4(SI)(DX*1), Z24
+	VBROADCASTSS 4(BX)(CX*1), Z24
 	VFMADD231PS  Z22, Z24, Z6
 	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS 4(SI)(CX*4), Z24
+	VBROADCASTSS 4(BX)(AX*4), Z24
 	VFMADD231PS  Z22, Z24, Z8
 	VFMADD231PS  Z23, Z24, Z9
-	VBROADCASTSS 4(SI)(BX*1), Z24
+	VBROADCASTSS 4(BX)(DX*1), Z24
 	VFMADD231PS  Z22, Z24, Z10
 	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS 4(SI)(DX*2), Z24
+	VBROADCASTSS 4(BX)(CX*2), Z24
 	VFMADD231PS  Z22, Z24, Z12
 	VFMADD231PS  Z23, Z24, Z13
-	VBROADCASTSS 4(DI), Z24
+	VBROADCASTSS 4(SI), Z24
 	VFMADD231PS  Z22, Z24, Z14
 	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS 4(DI)(CX*1), Z24
+	VBROADCASTSS 4(SI)(AX*1), Z24
 	VFMADD231PS  Z22, Z24, Z16
 	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS 4(DI)(CX*2), Z24
+	VBROADCASTSS 4(SI)(AX*2), Z24
 	VFMADD231PS  Z22, Z24, Z18
 	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS 4(DI)(DX*1), Z24
+	VBROADCASTSS 4(SI)(CX*1), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
 	VMOVUPS      256(R10), Z22
 	VMOVUPS      320(R10), Z23
-	VBROADCASTSS 8(SI), Z24
+	VBROADCASTSS 8(BX), Z24
 	VFMADD231PS  Z22, Z24, Z0
 	VFMADD231PS  Z23, Z24, Z1
-	VBROADCASTSS 8(SI)(CX*1), Z24
+	VBROADCASTSS 8(BX)(AX*1), Z24
 	VFMADD231PS  Z22, Z24, Z2
 	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS 8(SI)(CX*2), Z24
+	VBROADCASTSS 8(BX)(AX*2), Z24
 	VFMADD231PS  Z22, Z24, Z4
 	VFMADD231PS  Z23, Z24, Z5
-	VBROADCASTSS 8(SI)(DX*1), Z24
+	VBROADCASTSS 8(BX)(CX*1), Z24
 	VFMADD231PS  Z22, Z24, Z6
 	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS 8(SI)(CX*4), Z24
+	VBROADCASTSS 8(BX)(AX*4), Z24
 	VFMADD231PS  Z22, Z24, Z8
 	VFMADD231PS  Z23, Z24, Z9
-	VBROADCASTSS 8(SI)(BX*1), Z24
+	VBROADCASTSS 8(BX)(DX*1), Z24
 	VFMADD231PS  Z22, Z24, Z10
 	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS 8(SI)(DX*2), Z24
+	VBROADCASTSS 8(BX)(CX*2), Z24
 	VFMADD231PS  Z22, Z24, Z12
 	VFMADD231PS  Z23, Z24, Z13
-	VBROADCASTSS 8(DI), Z24
+	VBROADCASTSS 8(SI), Z24
 	VFMADD231PS  Z22, Z24, Z14
 	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS 8(DI)(CX*1), Z24
+	VBROADCASTSS 8(SI)(AX*1), Z24
 	VFMADD231PS  Z22, Z24, Z16
 	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS 8(DI)(CX*2), Z24
+	VBROADCASTSS 8(SI)(AX*2), Z24
 	VFMADD231PS  Z22, Z24, Z18
 	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS 8(DI)(DX*1), Z24
+	VBROADCASTSS 8(SI)(CX*1), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
 	VMOVUPS      384(R10), Z22
 	VMOVUPS      448(R10), Z23
-	VBROADCASTSS 12(SI), Z24
+	VBROADCASTSS 12(BX), Z24
 	VFMADD231PS  Z22, Z24, Z0
 	VFMADD231PS  Z23, Z24, Z1
-	VBROADCASTSS 12(SI)(CX*1), Z24
+	VBROADCASTSS 12(BX)(AX*1), Z24
 	VFMADD231PS  Z22, Z24, Z2
 	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS 12(SI)(CX*2), Z24
+	VBROADCASTSS 12(BX)(AX*2), Z24
 	VFMADD231PS  Z22, Z24, Z4
 	VFMADD231PS  Z23, Z24, Z5
-	VBROADCASTSS 12(SI)(DX*1), Z24
+	VBROADCASTSS 12(BX)(CX*1), Z24
 	VFMADD231PS  Z22, Z24, Z6
 	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS 12(SI)(CX*4), Z24
+	VBROADCASTSS 12(BX)(AX*4), Z24
 	VFMADD231PS  Z22, Z24, Z8
 	VFMADD231PS  Z23, Z24, Z9
-	VBROADCASTSS 12(SI)(BX*1), Z24
+	VBROADCASTSS 12(BX)(DX*1), Z24
 	VFMADD231PS  Z22, Z24, Z10
 	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS 12(SI)(DX*2), Z24
+	VBROADCASTSS 12(BX)(CX*2), Z24
 	VFMADD231PS  Z22, Z24, Z12
 	VFMADD231PS  Z23, Z24, Z13
-	VBROADCASTSS 12(DI), Z24
+	VBROADCASTSS 12(SI), Z24
 	VFMADD231PS  Z22, Z24, Z14
 	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS 12(DI)(CX*1), Z24
+	VBROADCASTSS 12(SI)(AX*1), Z24
 	VFMADD231PS  Z22, Z24, Z16
 	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS 12(DI)(CX*2), Z24
+	VBROADCASTSS 12(SI)(AX*2), Z24
 	VFMADD231PS  Z22, Z24, Z18
 	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS 12(DI)(DX*1), Z24
+	VBROADCASTSS 12(SI)(CX*1), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
 	ADDQ         $0x00000200, R10
+	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	ADDQ         $+16, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	PREFETCHT0   64(R9)
-	PREFETCHT0   64(R8)
 	PREFETCHT0   128(R9)
-	PREFETCHT0   128(R8)
-	PREFETCHT0   192(R9)
-	PREFETCHT0   192(R8)
-	ADDQ         $0x00000100, R9
-	ADDQ         $0x00000100, R8
+	ADDQ         $0x000000c0, R9
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
 
@@ -2303,344 +2457,379 @@ k_rest:
 k_one:
 	VMOVUPS      (R10), Z22
 	VMOVUPS      64(R10), Z23
-	VBROADCASTSS (SI), Z24
+	VBROADCASTSS (BX), Z24
 	VFMADD231PS  Z22, Z24, Z0
 	VFMADD231PS  Z23, Z24, Z1
-	VBROADCASTSS (SI)(CX*1), Z24
+	VBROADCASTSS (BX)(AX*1), Z24
 	VFMADD231PS  Z22, Z24, Z2
 	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS (SI)(CX*2), Z24
+	VBROADCASTSS (BX)(AX*2), Z24
 	VFMADD231PS  Z22, Z24, Z4
 	VFMADD231PS  Z23, Z24, Z5
-	VBROADCASTSS (SI)(DX*1), Z24
+	VBROADCASTSS (BX)(CX*1), Z24
 	VFMADD231PS  Z22, Z24, Z6
 	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS (SI)(CX*4), Z24
+	VBROADCASTSS (BX)(AX*4), Z24
 	VFMADD231PS  Z22, Z24, Z8
 	VFMADD231PS  Z23, Z24, Z9
-	VBROADCASTSS (SI)(BX*1), Z24
+	VBROADCASTSS (BX)(DX*1), Z24
 	VFMADD231PS  Z22, Z24, Z10
 	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS (SI)(DX*2), Z24
+	VBROADCASTSS (BX)(CX*2), Z24
 	VFMADD231PS  Z22, Z24, Z12
 	VFMADD231PS  Z23, Z24, Z13
-	VBROADCASTSS (DI), Z24
+	VBROADCASTSS (SI), Z24
 	VFMADD231PS  Z22, Z24, Z14
 	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS (DI)(CX*1), Z24
+	VBROADCASTSS (SI)(AX*1), Z24
 	VFMADD231PS  Z22, Z24, Z16
 	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS (DI)(CX*2), Z24
+	VBROADCASTSS (SI)(AX*2), Z24
 	VFMADD231PS  Z22, Z24, Z18
 	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS (DI)(DX*1), Z24
+	VBROADCASTSS (SI)(CX*1), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
 	ADDQ         $0x00000080, R10
+	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	ADDQ         $+4, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	ADDQ         $+64, R9
-	ADDQ         $+64, R8
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
 
 k_done:
 	DECQ         R12
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z22
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z22
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z22, Z0
-	VMOVUPS      Z0, (SI)
+	VMOVUPS      Z0, (BX)
 	VMAXPS       Z1, Z22, Z1
-	VMOVUPS      Z1, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z22, Z2
-	VMOVUPS      Z2, (SI)
+	VMOVUPS      Z2, (BX)
 	VMAXPS       Z3, Z22, Z3
-	VMOVUPS      Z3, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z22, Z4
-	VMOVUPS      Z4, (SI)
+	VMOVUPS      Z4, (BX)
 	VMAXPS       Z5, Z22, Z5
-	VMOVUPS      Z5, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z22, Z6
-	VMOVUPS      Z6, (SI)
+	VMOVUPS      Z6, (BX)
 	VMAXPS       Z7, Z22, Z7
-	VMOVUPS      Z7, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z22, Z8
-	VMOVUPS      Z8, (SI)
+	VMOVUPS      Z8, (BX)
 	VMAXPS       Z9, Z22, Z9
-	VMOVUPS      Z9, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z22, Z10
-	VMOVUPS      Z10, (SI)
+	VMOVUPS      Z10, (BX)
 	VMAXPS       Z11, Z22, Z11
-	VMOVUPS      Z11, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z11, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z12, Z22, Z12
-	VMOVUPS      Z12, (SI)
+	VMOVUPS      Z12, (BX)
 	VMAXPS       Z13, Z22, Z13
-	VMOVUPS      Z13, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z13, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z14, Z22, Z14
-	VMOVUPS      Z14, (SI)
+	VMOVUPS      Z14, (BX)
 	VMAXPS       Z15, Z22, Z15
-	VMOVUPS      Z15, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z15, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z16, Z22, Z16
-	VMOVUPS      Z16, (SI)
+	VMOVUPS      Z16, (BX)
 	VMAXPS       Z17, Z22, Z17
-	VMOVUPS      Z17, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z17, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z18, Z22, Z18
-	VMOVUPS      Z18, (SI)
+	VMOVUPS      Z18, (BX)
 	VMAXPS       Z19, Z22, Z19
-	VMOVUPS      Z19, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z19, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z20, Z22, Z20
-	VMOVUPS      Z20, (SI)
+	VMOVUPS      Z20, (BX)
 	VMAXPS       Z21, Z22, Z21
-	VMOVUPS      Z21, 64(SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x0000000b, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z21, 64(BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x0000000b, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv12x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv12x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv12x32(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R8
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000020, SI, SI
-	ADDQ   SI, R8
+TEXT ·Conv12x32(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), DI
+	MOVQ pace+88(FP), R8
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVUPS 64(SI), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z1, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z1, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z1, Z15
-	VMOVAPS Z0, Z16
-	VMOVAPS Z1, Z17
-	VMOVAPS Z0, Z18
-	VMOVAPS Z1, Z19
-	VMOVAPS Z0, Z20
-	VMOVAPS Z1, Z21
-	VMOVAPS Z0, Z22
-	VMOVAPS Z1, Z23
-	MOVQ    AX, R9
-	IMUL3Q  $0x0000000c, CX, SI
-	ADDQ    SI, R9
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVUPS    64(BX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z1, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z1, Z21
+	VMOVAPS    Z0, Z22
+	VMOVAPS    Z1, Z23
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000c, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000c, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       segs+48(FP), R12
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	MOVQ segLen+48(FP), R13
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	MOVQ segLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R10), Z24
 	VMOVUPS      64(R10), Z25
-	VBROADCASTSS (SI), Z26
+	VBROADCASTSS (BX), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
-	VBROADCASTSS (SI)(CX*1), Z26
+	VBROADCASTSS (BX)(AX*1), Z26
 	VFMADD231PS  Z24, Z26, Z2
 	VFMADD231PS  Z25, Z26, Z3
-	VBROADCASTSS (SI)(CX*2), Z26
+	VBROADCASTSS (BX)(AX*2), Z26
 	VFMADD231PS  Z24, Z26, Z4
 	VFMADD231PS  Z25, Z26, Z5
-	VBROADCASTSS (SI)(DX*1), Z26
+	VBROADCASTSS (BX)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z6
 	VFMADD231PS  Z25, Z26, Z7
-	VBROADCASTSS (SI)(CX*4), Z26
+	VBROADCASTSS (BX)(AX*4), Z26
 	VFMADD231PS  Z24, Z26, Z8
 	VFMADD231PS  Z25, Z26, Z9
-	VBROADCASTSS (SI)(BX*1), Z26
+	VBROADCASTSS (BX)(DX*1), Z26
 	VFMADD231PS  Z24, Z26, Z10
 	VFMADD231PS  Z25, Z26, Z11
-	VBROADCASTSS (SI)(DX*2), Z26
+	VBROADCASTSS (BX)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z12
 	VFMADD231PS  Z25, Z26, Z13
-	VBROADCASTSS (DI), Z26
+	VBROADCASTSS (SI), Z26
 	VFMADD231PS  Z24, Z26, Z14
 	VFMADD231PS  Z25, Z26, Z15
-	VBROADCASTSS (DI)(CX*1), Z26
+	VBROADCASTSS (SI)(AX*1), Z26
 	VFMADD231PS  Z24, Z26, Z16
 	VFMADD231PS  Z25, Z26, Z17
-	VBROADCASTSS (DI)(CX*2), Z26
+	VBROADCASTSS (SI)(AX*2), Z26
 	VFMADD231PS  Z24, Z26, Z18
 	VFMADD231PS  Z25, Z26, Z19
-	VBROADCASTSS (DI)(DX*1), Z26
+	VBROADCASTSS (SI)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z20
 	VFMADD231PS  Z25, Z26, Z21
-	VBROADCASTSS (DI)(CX*4), Z26
+	VBROADCASTSS (SI)(AX*4), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
 	VMOVUPS      128(R10), Z24
 	VMOVUPS      192(R10), Z25
-	VBROADCASTSS 4(SI), Z26
+	VBROADCASTSS 4(BX), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
-	VBROADCASTSS 4(SI)(CX*1), Z26
+	VBROADCASTSS 4(BX)(AX*1), Z26
 	VFMADD231PS  Z24, Z26, Z2
 	VFMADD231PS  Z25, Z26, Z3
-	VBROADCASTSS 4(SI)(CX*2), Z26
+	VBROADCASTSS 4(BX)(AX*2), Z26
 	VFMADD231PS  Z24, Z26, Z4
 	VFMADD231PS  Z25, Z26, Z5
-	VBROADCASTSS 4(SI)(DX*1), Z26
+	VBROADCASTSS 4(BX)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z6
 	VFMADD231PS  Z25, Z26, Z7
-	VBROADCASTSS 4(SI)(CX*4), Z26
+	VBROADCASTSS 4(BX)(AX*4), Z26
 	VFMADD231PS  Z24, Z26, Z8
 	VFMADD231PS  Z25, Z26, Z9
-	VBROADCASTSS 4(SI)(BX*1), Z26
+	VBROADCASTSS 4(BX)(DX*1), Z26
 	VFMADD231PS  Z24, Z26, Z10
 	VFMADD231PS  Z25, Z26, Z11
-	VBROADCASTSS 4(SI)(DX*2), Z26
+	VBROADCASTSS 4(BX)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z12
 	VFMADD231PS  Z25, Z26, Z13
-	VBROADCASTSS 4(DI), Z26
+	VBROADCASTSS 4(SI), Z26
 	VFMADD231PS  Z24, Z26, Z14
 	VFMADD231PS  Z25, Z26, Z15
-	VBROADCASTSS 4(DI)(CX*1), Z26
+	VBROADCASTSS 4(SI)(AX*1), Z26
 	VFMADD231PS  Z24, Z26, Z16
 	VFMADD231PS  Z25, Z26, Z17
-	VBROADCASTSS 4(DI)(CX*2), Z26
+	VBROADCASTSS 4(SI)(AX*2), Z26
 	VFMADD231PS  Z24, Z26, Z18
 	VFMADD231PS  Z25, Z26, Z19
-	VBROADCASTSS 4(DI)(DX*1), Z26
+	VBROADCASTSS 4(SI)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z20
 	VFMADD231PS  Z25, Z26, Z21
-	VBROADCASTSS 4(DI)(CX*4), Z26
+	VBROADCASTSS 4(SI)(AX*4), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
 	VMOVUPS      256(R10), Z24
 	VMOVUPS      320(R10), Z25
-	VBROADCASTSS 8(SI), Z26
+	VBROADCASTSS 8(BX), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
-	VBROADCASTSS 8(SI)(CX*1), Z26
+	VBROADCASTSS 8(BX)(AX*1), Z26
 	VFMADD231PS  Z24, Z26, Z2
 	VFMADD231PS  Z25, Z26, Z3
-	VBROADCASTSS 8(SI)(CX*2), Z26
+	VBROADCASTSS 8(BX)(AX*2), Z26
 	VFMADD231PS  Z24, Z26, Z4
 	VFMADD231PS  Z25, Z26, Z5
-	VBROADCASTSS 8(SI)(DX*1), Z26
+	VBROADCASTSS 8(BX)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z6
 	VFMADD231PS  Z25, Z26, Z7
-	VBROADCASTSS 8(SI)(CX*4), Z26
+	VBROADCASTSS 8(BX)(AX*4), Z26
 	VFMADD231PS  Z24, Z26, Z8
 	VFMADD231PS  Z25, Z26, Z9
-	VBROADCASTSS 8(SI)(BX*1), Z26
+	VBROADCASTSS 8(BX)(DX*1), Z26
 	VFMADD231PS  Z24, Z26, Z10
 	VFMADD231PS  Z25, Z26, Z11
-	VBROADCASTSS 8(SI)(DX*2), Z26
+	VBROADCASTSS 8(BX)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z12
 	VFMADD231PS  Z25, Z26, Z13
-	VBROADCASTSS 8(DI), Z26
+	VBROADCASTSS 8(SI), Z26
 	VFMADD231PS  Z24, Z26, Z14
 	VFMADD231PS  Z25, Z26, Z15
-	VBROADCASTSS 8(DI)(CX*1), Z26
+	VBROADCASTSS 8(SI)(AX*1), Z26
 	VFMADD231PS  Z24, Z26, Z16
 	VFMADD231PS  Z25, Z26, Z17
-	VBROADCASTSS 8(DI)(CX*2), Z26
+	VBROADCASTSS 8(SI)(AX*2), Z26
 	VFMADD231PS  Z24, Z26, Z18
 	VFMADD231PS  Z25, Z26, Z19
-	VBROADCASTSS 8(DI)(DX*1), Z26
+	VBROADCASTSS 8(SI)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z20
 	VFMADD231PS  Z25, Z26, Z21
-	VBROADCASTSS 8(DI)(CX*4), Z26
+	VBROADCASTSS 8(SI)(AX*4), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
 	VMOVUPS      384(R10), Z24
 	VMOVUPS      448(R10), Z25
-	VBROADCASTSS 12(SI), Z26
+	VBROADCASTSS 12(BX), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
-	VBROADCASTSS 12(SI)(CX*1), Z26
+	VBROADCASTSS 12(BX)(AX*1), Z26
 	VFMADD231PS  Z24, Z26, Z2
 	VFMADD231PS  Z25, Z26, Z3
-	VBROADCASTSS 12(SI)(CX*2), Z26
+	VBROADCASTSS 12(BX)(AX*2), Z26
 	VFMADD231PS  Z24, Z26, Z4
 	VFMADD231PS  Z25, Z26, Z5
-	VBROADCASTSS 12(SI)(DX*1), Z26
+	VBROADCASTSS 12(BX)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z6
 	VFMADD231PS  Z25, Z26, Z7
-	VBROADCASTSS 12(SI)(CX*4), Z26
+	VBROADCASTSS 12(BX)(AX*4), Z26
 	VFMADD231PS  Z24, Z26, Z8
 	VFMADD231PS  Z25, Z26, Z9
-	VBROADCASTSS 12(SI)(BX*1), Z26
+	VBROADCASTSS 12(BX)(DX*1), Z26
 	VFMADD231PS  Z24, Z26, Z10
 	VFMADD231PS  Z25, Z26, Z11
-	VBROADCASTSS 12(SI)(DX*2), Z26
+	VBROADCASTSS 12(BX)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z12
 	VFMADD231PS  Z25, Z26, Z13
-	VBROADCASTSS 12(DI), Z26
+	VBROADCASTSS 12(SI), Z26
 	VFMADD231PS  Z24, Z26, Z14
 	VFMADD231PS  Z25, Z26, Z15
-	VBROADCASTSS 12(DI)(CX*1), Z26
+	VBROADCASTSS 12(SI)(AX*1), Z26
 	VFMADD231PS  Z24, Z26, Z16
 	VFMADD231PS  Z25, Z26, Z17
-	VBROADCASTSS 12(DI)(CX*2), Z26
+	VBROADCASTSS 12(SI)(AX*2), Z26
 	VFMADD231PS  Z24, Z26, Z18
 	VFMADD231PS  Z25, Z26, Z19
-	VBROADCASTSS 12(DI)(DX*1), Z26
+	VBROADCASTSS 12(SI)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z20
 	VFMADD231PS  Z25, Z26, Z21
-	VBROADCASTSS 12(DI)(CX*4), Z26
+	VBROADCASTSS 12(SI)(AX*4), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
 	ADDQ         $0x00000200, R10
+	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	ADDQ         $+16, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	PREFETCHT0   64(R9)
-	PREFETCHT0   64(R8)
 	PREFETCHT0   128(R9)
-	PREFETCHT0   128(R8)
-	PREFETCHT0   192(R9)
-	PREFETCHT0   192(R8)
-	ADDQ         $0x00000100, R9
-	ADDQ         $0x00000100, R8
+	ADDQ         $0x000000c0, R9
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
 
@@ -2651,366 +2840,405 @@ k_rest:
 k_one:
 	VMOVUPS      (R10), Z24
 	VMOVUPS      64(R10), Z25
-	VBROADCASTSS (SI), Z26
+	VBROADCASTSS (BX), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
-	VBROADCASTSS (SI)(CX*1), Z26
+	VBROADCASTSS (BX)(AX*1), Z26
 	VFMADD231PS  Z24, Z26, Z2
 	VFMADD231PS  Z25, Z26, Z3
-	VBROADCASTSS (SI)(CX*2), Z26
+	VBROADCASTSS (BX)(AX*2), Z26
 	VFMADD231PS  Z24, Z26, Z4
 	VFMADD231PS  Z25, Z26, Z5
-	VBROADCASTSS (SI)(DX*1), Z26
+	VBROADCASTSS (BX)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z6
 	VFMADD231PS  Z25, Z26, Z7
-	VBROADCASTSS (SI)(CX*4), Z26
+	VBROADCASTSS (BX)(AX*4), Z26
 	VFMADD231PS  Z24, Z26, Z8
 	VFMADD231PS  Z25, Z26, Z9
-	VBROADCASTSS (SI)(BX*1), Z26
+	VBROADCASTSS (BX)(DX*1), Z26
 	VFMADD231PS  Z24, Z26, Z10
 	VFMADD231PS  Z25, Z26, Z11
-	VBROADCASTSS (SI)(DX*2), Z26
+	VBROADCASTSS (BX)(CX*2), Z26
 	VFMADD231PS  Z24, Z26, Z12
 	VFMADD231PS  Z25, Z26, Z13
-	VBROADCASTSS (DI), Z26
+	VBROADCASTSS (SI), Z26
 	VFMADD231PS  Z24, Z26, Z14
 	VFMADD231PS  Z25, Z26, Z15
-	VBROADCASTSS (DI)(CX*1), Z26
+	VBROADCASTSS (SI)(AX*1), Z26
 	VFMADD231PS  Z24, Z26, Z16
 	VFMADD231PS  Z25, Z26, Z17
-	VBROADCASTSS (DI)(CX*2), Z26
+	VBROADCASTSS (SI)(AX*2), Z26
 	VFMADD231PS  Z24, Z26, Z18
 	VFMADD231PS  Z25, Z26, Z19
-	VBROADCASTSS (DI)(DX*1), Z26
+	VBROADCASTSS (SI)(CX*1), Z26
 	VFMADD231PS  Z24, Z26, Z20
 	VFMADD231PS  Z25, Z26, Z21
-	VBROADCASTSS (DI)(CX*4), Z26
+	VBROADCASTSS (SI)(AX*4), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
 	ADDQ         $0x00000080, R10
+	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	ADDQ         $+4, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	ADDQ         $+64, R9
-	ADDQ         $+64, R8
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
 
 k_done:
 	DECQ         R12
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z24
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z24
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z24, Z0
-	VMOVUPS      Z0, (SI)
+	VMOVUPS      Z0, (BX)
 	VMAXPS       Z1, Z24, Z1
-	VMOVUPS      Z1, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z24, Z2
-	VMOVUPS      Z2, (SI)
+	VMOVUPS      Z2, (BX)
 	VMAXPS       Z3, Z24, Z3
-	VMOVUPS      Z3, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z24, Z4
-	VMOVUPS      Z4, (SI)
+	VMOVUPS      Z4, (BX)
 	VMAXPS       Z5, Z24, Z5
-	VMOVUPS      Z5, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z24, Z6
-	VMOVUPS      Z6, (SI)
+	VMOVUPS      Z6, (BX)
 	VMAXPS       Z7, Z24, Z7
-	VMOVUPS      Z7, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z24, Z8
-	VMOVUPS      Z8, (SI)
+	VMOVUPS      Z8, (BX)
 	VMAXPS       Z9, Z24, Z9
-	VMOVUPS      Z9, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z24, Z10
-	VMOVUPS      Z10, (SI)
+	VMOVUPS      Z10, (BX)
 	VMAXPS       Z11, Z24, Z11
-	VMOVUPS      Z11, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z11, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z12, Z24, Z12
-	VMOVUPS      Z12, (SI)
+	VMOVUPS      Z12, (BX)
 	VMAXPS       Z13, Z24, Z13
-	VMOVUPS      Z13, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z13, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z14, Z24, Z14
-	VMOVUPS      Z14, (SI)
+	VMOVUPS      Z14, (BX)
 	VMAXPS       Z15, Z24, Z15
-	VMOVUPS      Z15, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z15, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z16, Z24, Z16
-	VMOVUPS      Z16, (SI)
+	VMOVUPS      Z16, (BX)
 	VMAXPS       Z17, Z24, Z17
-	VMOVUPS      Z17, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z17, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z18, Z24, Z18
-	VMOVUPS      Z18, (SI)
+	VMOVUPS      Z18, (BX)
 	VMAXPS       Z19, Z24, Z19
-	VMOVUPS      Z19, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z19, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z20, Z24, Z20
-	VMOVUPS      Z20, (SI)
+	VMOVUPS      Z20, (BX)
 	VMAXPS       Z21, Z24, Z21
-	VMOVUPS      Z21, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z21, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z22, Z24, Z22
-	VMOVUPS      Z22, (SI)
+	VMOVUPS      Z22, (BX)
 	VMAXPS       Z23, Z24, Z23
-	VMOVUPS      Z23, 64(SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x0000000c, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z23, 64(BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x0000000c, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv13x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv13x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv13x32(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R8
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000020, SI, SI
-	ADDQ   SI, R8
+TEXT ·Conv13x32(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), DI
+	MOVQ pace+88(FP), R8
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVUPS 64(SI), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z1, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z1, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z1, Z15
-	VMOVAPS Z0, Z16
-	VMOVAPS Z1, Z17
-	VMOVAPS Z0, Z18
-	VMOVAPS Z1, Z19
-	VMOVAPS Z0, Z20
-	VMOVAPS Z1, Z21
-	VMOVAPS Z0, Z22
-	VMOVAPS Z1, Z23
-	VMOVAPS Z0, Z24
-	VMOVAPS Z1, Z25
-	MOVQ    AX, R9
-	IMUL3Q  $0x0000000d, CX, SI
-	ADDQ    SI, R9
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVUPS    64(BX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z1, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z1, Z21
+	VMOVAPS    Z0, Z22
+	VMOVAPS    Z1, Z23
+	VMOVAPS    Z0, Z24
+	VMOVAPS    Z1, Z25
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000d, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000d, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       segs+48(FP), R12
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	MOVQ segLen+48(FP), R13
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	MOVQ segLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R10), Z26
 	VMOVUPS      64(R10), Z27
-	VBROADCASTSS (SI), Z28
+	VBROADCASTSS (BX), Z28
 	VFMADD231PS  Z26, Z28, Z0
 	VFMADD231PS  Z27, Z28, Z1
-	VBROADCASTSS (SI)(CX*1), Z28
+	VBROADCASTSS (BX)(AX*1), Z28
 	VFMADD231PS  Z26, Z28, Z2
 	VFMADD231PS  Z27, Z28, Z3
-	VBROADCASTSS (SI)(CX*2), Z28
+	VBROADCASTSS (BX)(AX*2), Z28
 	VFMADD231PS  Z26, Z28, Z4
 	VFMADD231PS  Z27, Z28, Z5
-	VBROADCASTSS (SI)(DX*1), Z28
+	VBROADCASTSS (BX)(CX*1), Z28
 	VFMADD231PS  Z26, Z28, Z6
 	VFMADD231PS  Z27, Z28, Z7
-	VBROADCASTSS (SI)(CX*4), Z28
+	VBROADCASTSS (BX)(AX*4), Z28
 	VFMADD231PS  Z26, Z28, Z8
 	VFMADD231PS  Z27, Z28, Z9
-	VBROADCASTSS (SI)(BX*1), Z28
+	VBROADCASTSS (BX)(DX*1), Z28
 	VFMADD231PS  Z26, Z28, Z10
 	VFMADD231PS  Z27, Z28, Z11
-	VBROADCASTSS (SI)(DX*2), Z28
+	VBROADCASTSS (BX)(CX*2), Z28
 	VFMADD231PS  Z26, Z28, Z12
 	VFMADD231PS  Z27, Z28, Z13
-	VBROADCASTSS (DI), Z28
+	VBROADCASTSS (SI), Z28
 	VFMADD231PS  Z26, Z28, Z14
 	VFMADD231PS  Z27, Z28, Z15
-	VBROADCASTSS (DI)(CX*1), Z28
+	VBROADCASTSS (SI)(AX*1), Z28
 	VFMADD231PS  Z26, Z28, Z16
 	VFMADD231PS  Z27, Z28, Z17
-	VBROADCASTSS (DI)(CX*2), Z28
+	VBROADCASTSS (SI)(AX*2), Z28
 	VFMADD231PS  Z26, Z28, Z18
 	VFMADD231PS  Z27, Z28, Z19
-	VBROADCASTSS (DI)(DX*1), Z28
+	VBROADCASTSS (SI)(CX*1), Z28
 	VFMADD231PS  Z26, Z28, Z20
 	VFMADD231PS  Z27, Z28, Z21
-	VBROADCASTSS (DI)(CX*4), Z28
+	VBROADCASTSS (SI)(AX*4), Z28
 	VFMADD231PS  Z26, Z28, Z22
 	VFMADD231PS  Z27, Z28, Z23
-	VBROADCASTSS (DI)(BX*1), Z28
+	VBROADCASTSS (SI)(DX*1), Z28
 	VFMADD231PS  Z26, Z28, Z24
 	VFMADD231PS  Z27, Z28, Z25
 	VMOVUPS      128(R10), Z26
 	VMOVUPS      192(R10), Z27
-	VBROADCASTSS 4(SI), Z28
+	VBROADCASTSS 4(BX), Z28
 	VFMADD231PS  Z26, Z28, Z0
 	VFMADD231PS  Z27, Z28, Z1
-	VBROADCASTSS 4(SI)(CX*1), Z28
+	VBROADCASTSS 4(BX)(AX*1), Z28
 	VFMADD231PS  Z26, Z28, Z2
 	VFMADD231PS  Z27, Z28, Z3
-	VBROADCASTSS 4(SI)(CX*2), Z28
+	VBROADCASTSS 4(BX)(AX*2), Z28
 	VFMADD231PS  Z26, Z28, Z4
 	VFMADD231PS  Z27, Z28, Z5
-	VBROADCASTSS 4(SI)(DX*1), Z28
+	VBROADCASTSS 4(BX)(CX*1), Z28
 	VFMADD231PS  Z26, Z28, Z6
 	VFMADD231PS  Z27, Z28, Z7
-	VBROADCASTSS 4(SI)(CX*4), Z28
+	VBROADCASTSS 4(BX)(AX*4), Z28
 	VFMADD231PS  Z26, Z28, Z8
 	VFMADD231PS  Z27, Z28, Z9
-	VBROADCASTSS 4(SI)(BX*1), Z28
+	VBROADCASTSS 4(BX)(DX*1), Z28
 	VFMADD231PS  Z26, Z28, Z10
 	VFMADD231PS  Z27, Z28, Z11
-	VBROADCASTSS 4(SI)(DX*2), Z28
+	VBROADCASTSS 4(BX)(CX*2), Z28
 	VFMADD231PS  Z26, Z28, Z12
 	VFMADD231PS  Z27, Z28, Z13
-	VBROADCASTSS 4(DI), Z28
+	VBROADCASTSS 4(SI), Z28
 	VFMADD231PS  Z26, Z28, Z14
 	VFMADD231PS  Z27, Z28, Z15
-	VBROADCASTSS 4(DI)(CX*1), Z28
+	VBROADCASTSS 4(SI)(AX*1), Z28
 	VFMADD231PS  Z26, Z28, Z16
 	VFMADD231PS  Z27, Z28, Z17
-	VBROADCASTSS 4(DI)(CX*2), Z28
+	VBROADCASTSS 4(SI)(AX*2), Z28
 	VFMADD231PS  Z26, Z28, Z18
 	VFMADD231PS  Z27, Z28, Z19
-	VBROADCASTSS 4(DI)(DX*1), Z28
+	VBROADCASTSS 4(SI)(CX*1), Z28
 	VFMADD231PS  Z26, Z28, Z20
 	VFMADD231PS  Z27, Z28, Z21
-	VBROADCASTSS 4(DI)(CX*4), Z28
+	VBROADCASTSS 4(SI)(AX*4), Z28
 	VFMADD231PS  Z26, Z28, Z22
 	VFMADD231PS  Z27, Z28, Z23
-	VBROADCASTSS 4(DI)(BX*1), Z28
+	VBROADCASTSS 4(SI)(DX*1), Z28
 	VFMADD231PS  Z26, Z28, Z24
 	VFMADD231PS  Z27, Z28, Z25
 	VMOVUPS      256(R10), Z26
 	VMOVUPS      320(R10), Z27
-	VBROADCASTSS 8(SI), Z28
+	VBROADCASTSS 8(BX), Z28
 	VFMADD231PS  Z26, Z28, Z0
 	VFMADD231PS  Z27, Z28, Z1
-	VBROADCASTSS 8(SI)(CX*1), Z28
+	VBROADCASTSS 8(BX)(AX*1), Z28
 	VFMADD231PS  Z26, Z28, Z2
 	VFMADD231PS  Z27, Z28, Z3
-	VBROADCASTSS 8(SI)(CX*2), Z28
+	VBROADCASTSS 8(BX)(AX*2), Z28
 	VFMADD231PS  Z26, Z28, Z4
 	VFMADD231PS  Z27, Z28, Z5
-	VBROADCASTSS 8(SI)(DX*1), Z28
+	VBROADCASTSS 8(BX)(CX*1), Z28
 	VFMADD231PS  Z26, Z28, Z6
 	VFMADD231PS  Z27, Z28, Z7
-	VBROADCASTSS 8(SI)(CX*4), Z28
+	VBROADCASTSS 8(BX)(AX*4), Z28
 	VFMADD231PS  Z26, Z28, Z8
 	VFMADD231PS  Z27, Z28, Z9
-	VBROADCASTSS 8(SI)(BX*1), Z28
+	VBROADCASTSS 8(BX)(DX*1), Z28
 	VFMADD231PS  Z26, Z28, Z10
 	VFMADD231PS  Z27, Z28, Z11
-	VBROADCASTSS 8(SI)(DX*2), Z28
+	VBROADCASTSS 8(BX)(CX*2), Z28
 	VFMADD231PS  Z26, Z28, Z12
 	VFMADD231PS  Z27, Z28, Z13
-	VBROADCASTSS 8(DI), Z28
+	VBROADCASTSS 8(SI), Z28
 	VFMADD231PS  Z26, Z28, Z14
 	VFMADD231PS  Z27, Z28, Z15
-	VBROADCASTSS 8(DI)(CX*1), Z28
+	VBROADCASTSS 8(SI)(AX*1), Z28
 	VFMADD231PS  Z26, Z28, Z16
 	VFMADD231PS  Z27, Z28, Z17
-	VBROADCASTSS 8(DI)(CX*2), Z28
+	VBROADCASTSS 8(SI)(AX*2), Z28
 	VFMADD231PS  Z26, Z28, Z18
 	VFMADD231PS  Z27, Z28, Z19
-	VBROADCASTSS 8(DI)(DX*1), Z28
+	VBROADCASTSS 8(SI)(CX*1), Z28
 	VFMADD231PS  Z26, Z28, Z20
 	VFMADD231PS  Z27, Z28, Z21
-	VBROADCASTSS 8(DI)(CX*4), Z28
+	VBROADCASTSS 8(SI)(AX*4), Z28
 	VFMADD231PS  Z26, Z28, Z22
 	VFMADD231PS  Z27, Z28, Z23
-	VBROADCASTSS 8(DI)(BX*1), Z28
+	VBROADCASTSS 8(SI)(DX*1), Z28
 	VFMADD231PS  Z26, Z28, Z24
 	VFMADD231PS  Z27, Z28, Z25
 	VMOVUPS      384(R10), Z26
 	VMOVUPS      448(R10), Z27
-	VBROADCASTSS 12(SI), Z28
+	VBROADCASTSS 12(BX), Z28
 	VFMADD231PS  Z26, Z28, Z0
 	VFMADD231PS  Z27, Z28, Z1
-	VBROADCASTSS 12(SI)(CX*1), Z28
+	VBROADCASTSS 12(BX)(AX*1), Z28
 	VFMADD231PS  Z26, Z28, Z2
 	VFMADD231PS  Z27, Z28, Z3
-	VBROADCASTSS 12(SI)(CX*2), Z28
+	VBROADCASTSS 12(BX)(AX*2), Z28
 	VFMADD231PS  Z26, Z28, Z4
 	VFMADD231PS  Z27, Z28, Z5
-	VBROADCASTSS 12(SI)(DX*1), Z28
+	VBROADCASTSS 12(BX)(CX*1), Z28
 	VFMADD231PS  Z26, Z28, Z6
 	VFMADD231PS  Z27, Z28, Z7
-	VBROADCASTSS 12(SI)(CX*4), Z28
+	VBROADCASTSS 12(BX)(AX*4), Z28
 	VFMADD231PS  Z26, Z28, Z8
 	VFMADD231PS  Z27, Z28, Z9
-	VBROADCASTSS 12(SI)(BX*1), Z28
+	VBROADCASTSS 12(BX)(DX*1), Z28
 	VFMADD231PS  Z26, Z28, Z10
 	VFMADD231PS  Z27, Z28, Z11
-	VBROADCASTSS 12(SI)(DX*2), Z28
+	VBROADCASTSS 12(BX)(CX*2), Z28
 	VFMADD231PS  Z26, Z28, Z12
 	VFMADD231PS  Z27, Z28, Z13
-	VBROADCASTSS 12(DI), Z28
+	VBROADCASTSS 12(SI), Z28
 	VFMADD231PS  Z26, Z28, Z14
 	VFMADD231PS  Z27, Z28, Z15
-	VBROADCASTSS 12(DI)(CX*1), Z28
+	VBROADCASTSS 12(SI)(AX*1), Z28
 	VFMADD231PS  Z26, Z28, Z16
 	VFMADD231PS  Z27, Z28, Z17
-	VBROADCASTSS 12(DI)(CX*2), Z28
+	VBROADCASTSS 12(SI)(AX*2), Z28
 	VFMADD231PS  Z26, Z28, Z18
 	VFMADD231PS  Z27, Z28, Z19
-	VBROADCASTSS 12(DI)(DX*1), Z28
+	VBROADCASTSS 12(SI)(CX*1), Z28
 	VFMADD231PS  Z26, Z28, Z20
 	VFMADD231PS  Z27, Z28, Z21
-	VBROADCASTSS 12(DI)(CX*4), Z28
+	VBROADCASTSS 12(SI)(AX*4), Z28
 	VFMADD231PS  Z26, Z28, Z22
 	VFMADD231PS  Z27, Z28, Z23
-	VBROADCASTSS 12(DI)(BX*1), Z28
+	VBROADCASTSS 12(SI)(DX*1), Z28
 	VFMADD231PS  Z26, Z28, Z24
 	VFMADD231PS  Z27, Z28, Z25
 	ADDQ         $0x00000200, R10
+	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	ADDQ         $+16, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	PREFETCHT0   64(R9)
-	PREFETCHT0   64(R8)
 	PREFETCHT0   128(R9)
-	PREFETCHT0   128(R8)
 	PREFETCHT0   192(R9)
-	PREFETCHT0   192(R8)
 	ADDQ         $0x00000100, R9
-	ADDQ         $0x00000100, R8
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
 
@@ -3021,296 +3249,340 @@ k_rest:
 k_one:
 	VMOVUPS      (R10), Z26
 	VMOVUPS      64(R10), Z27
-	VBROADCASTSS (SI), Z28
+	VBROADCASTSS (BX), Z28
 	VFMADD231PS  Z26, Z28, Z0
 	VFMADD231PS  Z27, Z28, Z1
-	VBROADCASTSS (SI)(CX*1), Z28
+	VBROADCASTSS (BX)(AX*1), Z28
 	VFMADD231PS  Z26, Z28, Z2
 	VFMADD231PS  Z27, Z28, Z3
-	VBROADCASTSS (SI)(CX*2), Z28
+	VBROADCASTSS (BX)(AX*2), Z28
 	VFMADD231PS  Z26, Z28, Z4
 	VFMADD231PS  Z27, Z28, Z5
-	VBROADCASTSS (SI)(DX*1), Z28
+	VBROADCASTSS (BX)(CX*1), Z28
 	VFMADD231PS  Z26, Z28, Z6
 	VFMADD231PS  Z27, Z28, Z7
-	VBROADCASTSS (SI)(CX*4), Z28
+	VBROADCASTSS (BX)(AX*4), Z28
 	VFMADD231PS  Z26, Z28, Z8
 	VFMADD231PS  Z27, Z28, Z9
-	VBROADCASTSS (SI)(BX*1), Z28
+	VBROADCASTSS (BX)(DX*1), Z28
 	VFMADD231PS  Z26, Z28, Z10
 	VFMADD231PS  Z27, Z28, Z11
-	VBROADCASTSS (SI)(DX*2), Z28
+	VBROADCASTSS (BX)(CX*2), Z28
 	VFMADD231PS  Z26, Z28, Z12
 	VFMADD231PS  Z27, Z28, Z13
-	VBROADCASTSS (DI), Z28
+	VBROADCASTSS (SI), Z28
 	VFMADD231PS  Z26, Z28, Z14
 	VFMADD231PS  Z27, Z28, Z15
-	VBROADCASTSS (DI)(CX*1), Z28
+	VBROADCASTSS (SI)(AX*1), Z28
 	VFMADD231PS  Z26, Z28, Z16
 	VFMADD231PS  Z27, Z28, Z17
-	VBROADCASTSS (DI)(CX*2), Z28
+	VBROADCASTSS (SI)(AX*2), Z28
 	VFMADD231PS  Z26, Z28, Z18
 	VFMADD231PS  Z27, Z28, Z19
-	VBROADCASTSS (DI)(DX*1), Z28
+	VBROADCASTSS (SI)(CX*1), Z28
 	VFMADD231PS  Z26, Z28, Z20
 	VFMADD231PS  Z27, Z28, Z21
-	VBROADCASTSS (DI)(CX*4), Z28
+	VBROADCASTSS (SI)(AX*4), Z28
 	VFMADD231PS  Z26, Z28, Z22
 	VFMADD231PS  Z27, Z28, Z23
-	VBROADCASTSS (DI)(BX*1), Z28
+	VBROADCASTSS (SI)(DX*1), Z28
 	VFMADD231PS  Z26, Z28, Z24
 	VFMADD231PS  Z27, Z28, Z25
 	ADDQ         $0x00000080, R10
+	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	ADDQ         $+4, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	ADDQ         $+64, R9
-	ADDQ         $+64, R8
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
 
 k_done:
 	DECQ         R12
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z26
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z26
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z26, Z0
-	VMOVUPS      Z0, (SI)
+	VMOVUPS      Z0, (BX)
 	VMAXPS       Z1, Z26, Z1
-	VMOVUPS      Z1, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z26, Z2
-	VMOVUPS      Z2, (SI)
+	VMOVUPS      Z2, (BX)
 	VMAXPS       Z3, Z26, Z3
-	VMOVUPS      Z3, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z26, Z4
-	VMOVUPS      Z4, (SI)
+	VMOVUPS      Z4, (BX)
 	VMAXPS       Z5, Z26, Z5
-	VMOVUPS      Z5, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z26, Z6
-	VMOVUPS      Z6, (SI)
+	VMOVUPS      Z6, (BX)
 	VMAXPS       Z7, Z26, Z7
-	VMOVUPS      Z7, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z26, Z8
-	VMOVUPS      Z8, (SI)
+	VMOVUPS      Z8, (BX)
 	VMAXPS       Z9, Z26, Z9
-	VMOVUPS      Z9, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z26, Z10
-	VMOVUPS      Z10, (SI)
+	VMOVUPS      Z10, (BX)
 	VMAXPS       Z11, Z26, Z11
-	VMOVUPS      Z11, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z11, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z12, Z26, Z12
-	VMOVUPS      Z12, (SI)
+	VMOVUPS      Z12, (BX)
 	VMAXPS       Z13, Z26, Z13
-	VMOVUPS      Z13, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z13, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z14, Z26, Z14
-	VMOVUPS      Z14, (SI)
+	VMOVUPS      Z14, (BX)
 	VMAXPS       Z15, Z26, Z15
-	VMOVUPS      Z15, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z15, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z16, Z26, Z16
-	VMOVUPS      Z16, (SI)
+	VMOVUPS      Z16, (BX)
 	VMAXPS       Z17, Z26, Z17
-	VMOVUPS      Z17, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z17, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z18, Z26, Z18
-	VMOVUPS      Z18, (SI)
+	VMOVUPS      Z18, (BX)
 	VMAXPS       Z19, Z26, Z19
-	VMOVUPS      Z19, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z19, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z20, Z26, Z20
-	VMOVUPS      Z20, (SI)
+	VMOVUPS      Z20, (BX)
 	VMAXPS       Z21, Z26, Z21
-	VMOVUPS      Z21, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z21, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z22, Z26, Z22
-	VMOVUPS      Z22, (SI)
+	VMOVUPS      Z22, (BX)
 	VMAXPS       Z23, Z26, Z23
-	VMOVUPS      Z23, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z23, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z24, Z26, Z24
-	VMOVUPS      Z24, (SI)
+	VMOVUPS      Z24, (BX)
 	VMAXPS       Z25, Z26, Z25
-	VMOVUPS      Z25, 64(SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x0000000d, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z25, 64(BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x0000000d, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv14x32(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv14x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv14x32(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R8
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000020, SI, SI
-	ADDQ   SI, R8
+TEXT ·Conv14x32(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), DI
+	MOVQ pace+88(FP), R8
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVUPS 64(SI), Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z1, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z1, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z1, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z1, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z1, Z15
-	VMOVAPS Z0, Z16
-	VMOVAPS Z1, Z17
-	VMOVAPS Z0, Z18
-	VMOVAPS Z1, Z19
-	VMOVAPS Z0, Z20
-	VMOVAPS Z1, Z21
-	VMOVAPS Z0, Z22
-	VMOVAPS Z1, Z23
-	VMOVAPS Z0, Z24
-	VMOVAPS Z1, Z25
-	VMOVAPS Z0, Z26
-	VMOVAPS Z1, Z27
-	MOVQ    AX, R9
-	IMUL3Q  $0x0000000e, CX, SI
-	ADDQ    SI, R9
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVUPS    64(BX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z1, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z1, Z21
+	VMOVAPS    Z0, Z22
+	VMOVAPS    Z1, Z23
+	VMOVAPS    Z0, Z24
+	VMOVAPS    Z1, Z25
+	VMOVAPS    Z0, Z26
+	VMOVAPS    Z1, Z27
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000e, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000e, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       segs+48(FP), R12
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	MOVQ segLen+48(FP), R13
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	MOVQ segLen+56(FP), R13
 	SUBQ $+2, R13
 	JL   k_rest
 
 k_block:
 	VMOVUPS      (R10), Z28
 	VMOVUPS      64(R10), Z29
-	VBROADCASTSS (SI), Z30
+	VBROADCASTSS (BX), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
-	VBROADCASTSS (SI)(CX*1), Z30
+	VBROADCASTSS (BX)(AX*1), Z30
 	VFMADD231PS  Z28, Z30, Z2
 	VFMADD231PS  Z29, Z30, Z3
-	VBROADCASTSS (SI)(CX*2), Z30
+	VBROADCASTSS (BX)(AX*2), Z30
 	VFMADD231PS  Z28, Z30, Z4
 	VFMADD231PS  Z29, Z30, Z5
-	VBROADCASTSS (SI)(DX*1), Z30
+	VBROADCASTSS (BX)(CX*1), Z30
 	VFMADD231PS  Z28, Z30, Z6
 	VFMADD231PS  Z29, Z30, Z7
-	VBROADCASTSS (SI)(CX*4), Z30
+	VBROADCASTSS (BX)(AX*4), Z30
 	VFMADD231PS  Z28, Z30, Z8
 	VFMADD231PS  Z29, Z30, Z9
-	VBROADCASTSS (SI)(BX*1), Z30
+	VBROADCASTSS (BX)(DX*1), Z30
 	VFMADD231PS  Z28, Z30, Z10
 	VFMADD231PS  Z29, Z30, Z11
-	VBROADCASTSS (SI)(DX*2), Z30
+	VBROADCASTSS (BX)(CX*2), Z30
 	VFMADD231PS  Z28, Z30, Z12
 	VFMADD231PS  Z29, Z30, Z13
-	VBROADCASTSS (DI), Z30
+	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z28, Z30, Z14
 	VFMADD231PS  Z29, Z30, Z15
-	VBROADCASTSS (DI)(CX*1), Z30
+	VBROADCASTSS (SI)(AX*1), Z30
 	VFMADD231PS  Z28, Z30, Z16
 	VFMADD231PS  Z29, Z30, Z17
-	VBROADCASTSS (DI)(CX*2), Z30
+	VBROADCASTSS (SI)(AX*2), Z30
 	VFMADD231PS  Z28, Z30, Z18
 	VFMADD231PS  Z29, Z30, Z19
-	VBROADCASTSS (DI)(DX*1), Z30
+	VBROADCASTSS (SI)(CX*1), Z30
 	VFMADD231PS  Z28, Z30, Z20
 	VFMADD231PS  Z29, Z30, Z21
-	VBROADCASTSS (DI)(CX*4), Z30
+	VBROADCASTSS (SI)(AX*4), Z30
 	VFMADD231PS  Z28, Z30, Z22
 	VFMADD231PS  Z29, Z30, Z23
-	VBROADCASTSS (DI)(BX*1), Z30
+	VBROADCASTSS (SI)(DX*1), Z30
 	VFMADD231PS  Z28, Z30, Z24
 	VFMADD231PS  Z29, Z30, Z25
-	VBROADCASTSS (DI)(DX*2), Z30
+	VBROADCASTSS (SI)(CX*2), Z30
 	VFMADD231PS  Z28, Z30, Z26
 	VFMADD231PS  Z29, Z30, Z27
 	VMOVUPS      128(R10), Z28
 	VMOVUPS      192(R10), Z29
-	VBROADCASTSS 4(SI), Z30
+	VBROADCASTSS 4(BX), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
-	VBROADCASTSS 4(SI)(CX*1), Z30
+	VBROADCASTSS 4(BX)(AX*1), Z30
 	VFMADD231PS  Z28, Z30, Z2
 	VFMADD231PS  Z29, Z30, Z3
-	VBROADCASTSS 4(SI)(CX*2), Z30
+	VBROADCASTSS 4(BX)(AX*2), Z30
 	VFMADD231PS  Z28, Z30, Z4
 	VFMADD231PS  Z29, Z30, Z5
-	VBROADCASTSS 4(SI)(DX*1), Z30
+	VBROADCASTSS 4(BX)(CX*1), Z30
 	VFMADD231PS  Z28, Z30, Z6
 	VFMADD231PS  Z29, Z30, Z7
-	VBROADCASTSS 4(SI)(CX*4), Z30
+	VBROADCASTSS 4(BX)(AX*4), Z30
 	VFMADD231PS  Z28, Z30, Z8
 	VFMADD231PS  Z29, Z30, Z9
-	VBROADCASTSS 4(SI)(BX*1), Z30
+	VBROADCASTSS 4(BX)(DX*1), Z30
 	VFMADD231PS  Z28, Z30, Z10
 	VFMADD231PS  Z29, Z30, Z11
-	VBROADCASTSS 4(SI)(DX*2), Z30
+	VBROADCASTSS 4(BX)(CX*2), Z30
 	VFMADD231PS  Z28, Z30, Z12
 	VFMADD231PS  Z29, Z30, Z13
-	VBROADCASTSS 4(DI), Z30
+	VBROADCASTSS 4(SI), Z30
 	VFMADD231PS  Z28, Z30, Z14
 	VFMADD231PS  Z29, Z30, Z15
-	VBROADCASTSS 4(DI)(CX*1), Z30
+	VBROADCASTSS 4(SI)(AX*1), Z30
 	VFMADD231PS  Z28, Z30, Z16
 	VFMADD231PS  Z29, Z30, Z17
-	VBROADCASTSS 4(DI)(CX*2), Z30
+	VBROADCASTSS 4(SI)(AX*2), Z30
 	VFMADD231PS  Z28, Z30, Z18
 	VFMADD231PS  Z29, Z30, Z19
-	VBROADCASTSS 4(DI)(DX*1), Z30
+	VBROADCASTSS 4(SI)(CX*1), Z30
 	VFMADD231PS  Z28, Z30, Z20
 	VFMADD231PS  Z29, Z30, Z21
-	VBROADCASTSS 4(DI)(CX*4), Z30
+	VBROADCASTSS 4(SI)(AX*4), Z30
 	VFMADD231PS  Z28, Z30, Z22
 	VFMADD231PS  Z29, Z30, Z23
-	VBROADCASTSS 4(DI)(BX*1), Z30
+	VBROADCASTSS 4(SI)(DX*1), Z30
 	VFMADD231PS  Z28, Z30, Z24
 	VFMADD231PS  Z29, Z30, Z25
-	VBROADCASTSS 4(DI)(DX*2), Z30
+	VBROADCASTSS 4(SI)(CX*2), Z30
 	VFMADD231PS  Z28, Z30, Z26
 	VFMADD231PS  Z29, Z30, Z27
 	ADDQ         $0x00000100, R10
+	ADDQ         $+8, BX
 	ADDQ         $+8, SI
-	ADDQ         $+8, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	PREFETCHT0   64(R9)
-	PREFETCHT0   64(R8)
 	ADDQ         $0x00000080, R9
-	ADDQ         $0x00000080, R8
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	LEAQ         (DI)(R8*2), DI
 	SUBQ         $+2, R13
 	JGE          k_block
 
@@ -3321,373 +3593,362 @@ k_rest:
 k_one:
 	VMOVUPS      (R10), Z28
 	VMOVUPS      64(R10), Z29
-	VBROADCASTSS (SI), Z30
+	VBROADCASTSS (BX), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
-	VBROADCASTSS (SI)(CX*1), Z30
+	VBROADCASTSS (BX)(AX*1), Z30
 	VFMADD231PS  Z28, Z30, Z2
 	VFMADD231PS  Z29, Z30, Z3
-	VBROADCASTSS (SI)(CX*2), Z30
+	VBROADCASTSS (BX)(AX*2), Z30
 	VFMADD231PS  Z28, Z30, Z4
 	VFMADD231PS  Z29, Z30, Z5
-	VBROADCASTSS (SI)(DX*1), Z30
+	VBROADCASTSS (BX)(CX*1), Z30
 	VFMADD231PS  Z28, Z30, Z6
 	VFMADD231PS  Z29, Z30, Z7
-	VBROADCASTSS (SI)(CX*4), Z30
+	VBROADCASTSS (BX)(AX*4), Z30
 	VFMADD231PS  Z28, Z30, Z8
 	VFMADD231PS  Z29, Z30, Z9
-	VBROADCASTSS (SI)(BX*1), Z30
+	VBROADCASTSS (BX)(DX*1), Z30
 	VFMADD231PS  Z28, Z30, Z10
 	VFMADD231PS  Z29, Z30, Z11
-	VBROADCASTSS (SI)(DX*2), Z30
+	VBROADCASTSS (BX)(CX*2), Z30
 	VFMADD231PS  Z28, Z30, Z12
 	VFMADD231PS  Z29, Z30, Z13
-	VBROADCASTSS (DI), Z30
+	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z28, Z30, Z14
 	VFMADD231PS  Z29, Z30, Z15
-	VBROADCASTSS (DI)(CX*1), Z30
+	VBROADCASTSS (SI)(AX*1), Z30
 	VFMADD231PS  Z28, Z30, Z16
 	VFMADD231PS  Z29, Z30, Z17
-	VBROADCASTSS (DI)(CX*2), Z30
+	VBROADCASTSS (SI)(AX*2), Z30
 	VFMADD231PS  Z28, Z30, Z18
 	VFMADD231PS  Z29, Z30, Z19
-	VBROADCASTSS (DI)(DX*1), Z30
+	VBROADCASTSS (SI)(CX*1), Z30
 	VFMADD231PS  Z28, Z30, Z20
 	VFMADD231PS  Z29, Z30, Z21
-	VBROADCASTSS (DI)(CX*4), Z30
+	VBROADCASTSS (SI)(AX*4), Z30
 	VFMADD231PS  Z28, Z30, Z22
 	VFMADD231PS  Z29, Z30, Z23
-	VBROADCASTSS (DI)(BX*1), Z30
+	VBROADCASTSS (SI)(DX*1), Z30
 	VFMADD231PS  Z28, Z30, Z24
 	VFMADD231PS  Z29, Z30, Z25
-	VBROADCASTSS (DI)(DX*2), Z30
+	VBROADCASTSS (SI)(CX*2), Z30
 	VFMADD231PS  Z28, Z30, Z26
 	VFMADD231PS  Z29, Z30, Z27
 	ADDQ         $0x00000080, R10
+	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	ADDQ         $+4, DI
 	PREFETCHT0   (R9)
-	PREFETCHT0   (R8)
 	ADDQ         $+64, R9
-	ADDQ         $+64, R8
+	PREFETCHT0   (DI)
+	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
 
 k_done:
 	DECQ         R12
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z28
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z28
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z28, Z0
-	VMOVUPS      Z0, (SI)
+	VMOVUPS      Z0, (BX)
 	VMAXPS       Z1, Z28, Z1
-	VMOVUPS      Z1, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z28, Z2
-	VMOVUPS      Z2, (SI)
+	VMOVUPS      Z2, (BX)
 	VMAXPS       Z3, Z28, Z3
-	VMOVUPS      Z3, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z28, Z4
-	VMOVUPS      Z4, (SI)
+	VMOVUPS      Z4, (BX)
 	VMAXPS       Z5, Z28, Z5
-	VMOVUPS      Z5, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z28, Z6
-	VMOVUPS      Z6, (SI)
+	VMOVUPS      Z6, (BX)
 	VMAXPS       Z7, Z28, Z7
-	VMOVUPS      Z7, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z28, Z8
-	VMOVUPS      Z8, (SI)
+	VMOVUPS      Z8, (BX)
 	VMAXPS       Z9, Z28, Z9
-	VMOVUPS      Z9, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z28, Z10
-	VMOVUPS      Z10, (SI)
+	VMOVUPS      Z10, (BX)
 	VMAXPS       Z11, Z28, Z11
-	VMOVUPS      Z11, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z11, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z12, Z28, Z12
-	VMOVUPS      Z12, (SI)
+	VMOVUPS      Z12, (BX)
 	VMAXPS       Z13, Z28, Z13
-	VMOVUPS      Z13, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z13, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z14, Z28, Z14
-	VMOVUPS      Z14, (SI)
+	VMOVUPS      Z14, (BX)
 	VMAXPS       Z15, Z28, Z15
-	VMOVUPS      Z15, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z15, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z16, Z28, Z16
-	VMOVUPS      Z16, (SI)
+	VMOVUPS      Z16, (BX)
 	VMAXPS       Z17, Z28, Z17
-	VMOVUPS      Z17, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z17, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z18, Z28, Z18
-	VMOVUPS      Z18, (SI)
+	VMOVUPS      Z18, (BX)
 	VMAXPS       Z19, Z28, Z19
-	VMOVUPS      Z19, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z19, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z20, Z28, Z20
-	VMOVUPS      Z20, (SI)
+	VMOVUPS      Z20, (BX)
 	VMAXPS       Z21, Z28, Z21
-	VMOVUPS      Z21, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z21, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z22, Z28, Z22
-	VMOVUPS      Z22, (SI)
+	VMOVUPS      Z22, (BX)
 	VMAXPS       Z23, Z28, Z23
-	VMOVUPS      Z23, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z23, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z24, Z28, Z24
-	VMOVUPS      Z24, (SI)
+	VMOVUPS      Z24, (BX)
 	VMAXPS       Z25, Z28, Z25
-	VMOVUPS      Z25, 64(SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z25, 64(BX)
+	ADDQ         SI, BX
 	VMAXPS       Z26, Z28, Z26
-	VMOVUPS      Z26, (SI)
+	VMOVUPS      Z26, (BX)
 	VMAXPS       Z27, Z28, Z27
-	VMOVUPS      Z27, 64(SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x0000000e, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z27, 64(BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x0000000e, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv1x16(SB), NOSPLIT, $0-84
-	MOVQ src+8(FP), AX
-	MOVQ srcStride+56(FP), CX
-	SHLQ $0x02, CX
+TEXT ·Conv1x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
 
 tile:
-	MOVQ    bias+24(FP), DX
-	VMOVUPS (DX), Z0
-	MOVQ    AX, BX
-	ADDQ    CX, BX
-	MOVQ    weights+16(FP), SI
-	MOVQ    offsets+32(FP), DI
-	MOVQ    segs+40(FP), R8
+	MOVQ    bias+24(FP), CX
+	VMOVUPS (CX), Z0
+	MOVQ    weights+16(FP), DX
+	MOVQ    offsets+40(FP), BX
+	MOVQ    segs+48(FP), SI
 
 segment:
-	MOVQ (DI), DX
-	ADDQ $+8, DI
-	LEAQ (AX)(DX*4), DX
-	MOVQ segLen+48(FP), R9
-	SUBQ $+4, R9
+	MOVQ src+8(FP), CX
+	MOVQ (BX), DI
+	ADDQ $+8, BX
+	LEAQ (CX)(DI*4), CX
+	MOVQ segLen+56(FP), DI
+	SUBQ $+4, DI
 	JL   k_rest
 
 k_block:
-	PREFETCHT0       4096(SI)
-	PREFETCHT0       4160(SI)
-	PREFETCHT0       4224(SI)
-	PREFETCHT0       4288(SI)
-	VMOVUPS          (SI), Z1
-	VFMADD231PS.BCST (DX), Z1, Z0
-	VMOVUPS          64(SI), Z1
-	VFMADD231PS.BCST 4(DX), Z1, Z0
-	VMOVUPS          128(SI), Z1
-	VFMADD231PS.BCST 8(DX), Z1, Z0
-	VMOVUPS          192(SI), Z1
-	VFMADD231PS.BCST 12(DX), Z1, Z0
-	ADDQ             $0x00000100, SI
-	ADDQ             $+16, DX
-	PREFETCHT0       (BX)
-	PREFETCHT0       64(BX)
-	PREFETCHT0       128(BX)
-	PREFETCHT0       192(BX)
-	ADDQ             $0x00000100, BX
-	SUBQ             $+4, R9
+	PREFETCHT0       4096(DX)
+	PREFETCHT0       4160(DX)
+	PREFETCHT0       4224(DX)
+	PREFETCHT0       4288(DX)
+	VMOVUPS          (DX), Z1
+	VFMADD231PS.BCST (CX), Z1, Z0
+	VMOVUPS          64(DX), Z1
+	VFMADD231PS.BCST 4(CX), Z1, Z0
+	VMOVUPS          128(DX), Z1
+	VFMADD231PS.BCST 8(CX), Z1, Z0
+	VMOVUPS          192(DX), Z1
+	VFMADD231PS.BCST 12(CX), Z1, Z0
+	ADDQ             $0x00000100, DX
+	ADDQ             $+16, CX
+	SUBQ             $+4, DI
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R9
+	ADDQ $+4, DI
 	JZ   k_done
 
 k_one:
-	PREFETCHT0       4096(SI)
-	VMOVUPS          (SI), Z1
-	VFMADD231PS.BCST (DX), Z1, Z0
-	ADDQ             $+64, SI
-	ADDQ             $+4, DX
-	PREFETCHT0       (BX)
-	ADDQ             $+64, BX
-	DECQ             R9
+	PREFETCHT0       4096(DX)
+	VMOVUPS          (DX), Z1
+	VFMADD231PS.BCST (CX), Z1, Z0
+	ADDQ             $+64, DX
+	ADDQ             $+4, CX
+	DECQ             DI
 	JNZ              k_one
 
 k_done:
-	DECQ         R8
+	DECQ         SI
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z1
-	MOVQ         dst+0(FP), DX
-	MOVQ         dstStride+64(FP), BX
-	SHLQ         $0x02, BX
+	VBROADCASTSS lo+96(FP), Z1
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+72(FP), DX
+	SHLQ         $0x02, DX
 	VMAXPS       Z0, Z1, Z0
-	VMOVUPS      Z0, (DX)
-	ADDQ         BX, DX
-	MOVQ         DX, dst+0(FP)
-	ADDQ         CX, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z0, (CX)
+	ADDQ         DX, CX
+	MOVQ         CX, dst+0(FP)
+	MOVQ         src+8(FP), CX
+	ADDQ         AX, CX
+	MOVQ         CX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv2x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv2x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv2x16(SB), NOSPLIT, $0-84
-	MOVQ src+8(FP), AX
-	MOVQ srcStride+56(FP), CX
-	SHLQ $0x02, CX
+TEXT ·Conv2x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
 
 tile:
-	MOVQ    bias+24(FP), DX
-	VMOVUPS (DX), Z0
+	MOVQ    bias+24(FP), CX
+	VMOVUPS (CX), Z0
 	VMOVAPS Z0, Z1
-	MOVQ    AX, BX
-	LEAQ    (BX)(CX*2), BX
-	MOVQ    weights+16(FP), SI
-	MOVQ    offsets+32(FP), DI
-	MOVQ    segs+40(FP), R8
+	MOVQ    weights+16(FP), DX
+	MOVQ    offsets+40(FP), BX
+	MOVQ    segs+48(FP), SI
 
 segment:
-	MOVQ (DI), DX
-	ADDQ $+8, DI
-	LEAQ (AX)(DX*4), DX
-	MOVQ segLen+48(FP), R9
-	SUBQ $+4, R9
+	MOVQ src+8(FP), CX
+	MOVQ (BX), DI
+	ADDQ $+8, BX
+	LEAQ (CX)(DI*4), CX
+	MOVQ segLen+56(FP), DI
+	SUBQ $+4, DI
 	JL   k_rest
 
 k_block:
-	PREFETCHT0       4096(SI)
-	PREFETCHT0       4160(SI)
-	PREFETCHT0       4224(SI)
-	PREFETCHT0       4288(SI)
-	VMOVUPS          (SI), Z2
-	VFMADD231PS.BCST (DX), Z2, Z0
-	VFMADD231PS.BCST (DX)(CX*1), Z2, Z1
-	VMOVUPS          64(SI), Z2
-	VFMADD231PS.BCST 4(DX), Z2, Z0
-	VFMADD231PS.BCST 4(DX)(CX*1), Z2, Z1
-	VMOVUPS          128(SI), Z2
-	VFMADD231PS.BCST 8(DX), Z2, Z0
-	VFMADD231PS.BCST 8(DX)(CX*1), Z2, Z1
-	VMOVUPS          192(SI), Z2
-	VFMADD231PS.BCST 12(DX), Z2, Z0
-	VFMADD231PS.BCST 12(DX)(CX*1), Z2, Z1
-	ADDQ             $0x00000100, SI
-	ADDQ             $+16, DX
-	PREFETCHT0       (BX)
-	PREFETCHT0       64(BX)
-	PREFETCHT0       128(BX)
-	PREFETCHT0       192(BX)
-	ADDQ             $0x00000100, BX
-	SUBQ             $+4, R9
+	PREFETCHT0       4096(DX)
+	PREFETCHT0       4160(DX)
+	PREFETCHT0       4224(DX)
+	PREFETCHT0       4288(DX)
+	VMOVUPS          (DX), Z2
+	VFMADD231PS.BCST (CX), Z2, Z0
+	VFMADD231PS.BCST (CX)(AX*1), Z2, Z1
+	VMOVUPS          64(DX), Z2
+	VFMADD231PS.BCST 4(CX), Z2, Z0
+	VFMADD231PS.BCST 4(CX)(AX*1), Z2, Z1
+	VMOVUPS          128(DX), Z2
+	VFMADD231PS.BCST 8(CX), Z2, Z0
+	VFMADD231PS.BCST 8(CX)(AX*1), Z2, Z1
+	VMOVUPS          192(DX), Z2
+	VFMADD231PS.BCST 12(CX), Z2, Z0
+	VFMADD231PS.BCST 12(CX)(AX*1), Z2, Z1
+	ADDQ             $0x00000100, DX
+	ADDQ             $+16, CX
+	SUBQ             $+4, DI
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R9
+	ADDQ $+4, DI
 	JZ   k_done
 
 k_one:
-	PREFETCHT0       4096(SI)
-	VMOVUPS          (SI), Z2
-	VFMADD231PS.BCST (DX), Z2, Z0
-	VFMADD231PS.BCST (DX)(CX*1), Z2, Z1
-	ADDQ             $+64, SI
-	ADDQ             $+4, DX
-	PREFETCHT0       (BX)
-	ADDQ             $+64, BX
-	DECQ             R9
+	PREFETCHT0       4096(DX)
+	VMOVUPS          (DX), Z2
+	VFMADD231PS.BCST (CX), Z2, Z0
+	VFMADD231PS.BCST (CX)(AX*1), Z2, Z1
+	ADDQ             $+64, DX
+	ADDQ             $+4, CX
+	DECQ             DI
 	JNZ              k_one
 
 k_done:
-	DECQ         R8
+	DECQ         SI
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z2
-	MOVQ         dst+0(FP), DX
-	MOVQ         dstStride+64(FP), BX
-	SHLQ         $0x02, BX
+	VBROADCASTSS lo+96(FP), Z2
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+72(FP), DX
+	SHLQ         $0x02, DX
 	VMAXPS       Z0, Z2, Z0
-	VMOVUPS      Z0, (DX)
-	ADDQ         BX, DX
+	VMOVUPS      Z0, (CX)
+	ADDQ         DX, CX
 	VMAXPS       Z1, Z2, Z1
-	VMOVUPS      Z1, (DX)
-	ADDQ         BX, DX
-	MOVQ         DX, dst+0(FP)
-	LEAQ         (AX)(CX*2), AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z1, (CX)
+	ADDQ         DX, CX
+	MOVQ         CX, dst+0(FP)
+	MOVQ         src+8(FP), CX
+	LEAQ         (CX)(AX*2), CX
+	MOVQ         CX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv3x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv3x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv3x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   segs+40(FP), DX
-	MOVQ   segLen+48(FP), BX
-	IMULQ  BX, DX
-	MOVQ   weights+16(FP), BX
-	SHLQ   $0x02, DX
-	IMUL3Q $0x00000010, DX, DX
-	ADDQ   DX, BX
+TEXT ·Conv3x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	MOVQ next+32(FP), DX
+	MOVQ pace+88(FP), BX
 
 tile:
-	MOVQ    bias+24(FP), DX
-	VMOVUPS (DX), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	MOVQ    AX, SI
-	IMUL3Q  $0x00000003, CX, DX
-	ADDQ    DX, SI
-	MOVQ    weights+16(FP), DI
-	MOVQ    offsets+32(FP), R8
-	MOVQ    segs+40(FP), R9
+	MOVQ       bias+24(FP), CX
+	VMOVUPS    (CX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	MOVQ       dst+0(FP), CX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x00000003, SI, DI
+	ADDQ       DI, CX
+	PREFETCHT0 (CX)
+	ADDQ       SI, CX
+	PREFETCHT0 (CX)
+	ADDQ       SI, CX
+	PREFETCHT0 (CX)
+	ADDQ       SI, CX
+	MOVQ       src+8(FP), SI
+	IMUL3Q     $0x00000003, AX, CX
+	ADDQ       CX, SI
+	MOVQ       weights+16(FP), DI
+	MOVQ       offsets+40(FP), R8
+	MOVQ       segs+48(FP), R9
 
 segment:
-	MOVQ (R8), DX
+	MOVQ src+8(FP), CX
+	MOVQ (R8), R10
 	ADDQ $+8, R8
-	LEAQ (AX)(DX*4), DX
-	MOVQ segLen+48(FP), R10
+	LEAQ (CX)(R10*4), CX
+	MOVQ segLen+56(FP), R10
 	SUBQ $+4, R10
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (DI), Z3
-	VFMADD231PS.BCST (DX), Z3, Z0
-	VFMADD231PS.BCST (DX)(CX*1), Z3, Z1
-	VFMADD231PS.BCST (DX)(CX*2), Z3, Z2
+	VFMADD231PS.BCST (CX), Z3, Z0
+	VFMADD231PS.BCST (CX)(AX*1), Z3, Z1
+	VFMADD231PS.BCST (CX)(AX*2), Z3, Z2
 	VMOVUPS          64(DI), Z3
-	VFMADD231PS.BCST 4(DX), Z3, Z0
-	VFMADD231PS.BCST 4(DX)(CX*1), Z3, Z1
-	VFMADD231PS.BCST 4(DX)(CX*2), Z3, Z2
+	VFMADD231PS.BCST 4(CX), Z3, Z0
+	VFMADD231PS.BCST 4(CX)(AX*1), Z3, Z1
+	VFMADD231PS.BCST 4(CX)(AX*2), Z3, Z2
 	VMOVUPS          128(DI), Z3
-	VFMADD231PS.BCST 8(DX), Z3, Z0
-	VFMADD231PS.BCST 8(DX)(CX*1), Z3, Z1
-	VFMADD231PS.BCST 8(DX)(CX*2), Z3, Z2
+	VFMADD231PS.BCST 8(CX), Z3, Z0
+	VFMADD231PS.BCST 8(CX)(AX*1), Z3, Z1
+	VFMADD231PS.BCST 8(CX)(AX*2), Z3, Z2
 	VMOVUPS          192(DI), Z3
-	VFMADD231PS.BCST 12(DX), Z3, Z0
-	VFMADD231PS.BCST 12(DX)(CX*1), Z3, Z1
-	VFMADD231PS.BCST 12(DX)(CX*2), Z3, Z2
+	VFMADD231PS.BCST 12(CX), Z3, Z0
+	VFMADD231PS.BCST 12(CX)(AX*1), Z3, Z1
+	VFMADD231PS.BCST 12(CX)(AX*2), Z3, Z2
 	ADDQ             $0x00000100, DI
-	ADDQ             $+16, DX
+	ADDQ             $+16, CX
 	PREFETCHT0       (SI)
-	PREFETCHT0       (BX)
-	PREFETCHT0       64(SI)
-	PREFETCHT0       64(BX)
-	PREFETCHT0       128(SI)
-	PREFETCHT0       128(BX)
-	PREFETCHT0       192(SI)
-	PREFETCHT0       192(BX)
-	ADDQ             $0x00000100, SI
-	ADDQ             $0x00000100, BX
+	ADDQ             $+64, SI
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	LEAQ             (DX)(BX*4), DX
 	SUBQ             $+4, R10
 	JGE              k_block
 
@@ -3697,110 +3958,114 @@ k_rest:
 
 k_one:
 	VMOVUPS          (DI), Z3
-	VFMADD231PS.BCST (DX), Z3, Z0
-	VFMADD231PS.BCST (DX)(CX*1), Z3, Z1
-	VFMADD231PS.BCST (DX)(CX*2), Z3, Z2
+	VFMADD231PS.BCST (CX), Z3, Z0
+	VFMADD231PS.BCST (CX)(AX*1), Z3, Z1
+	VFMADD231PS.BCST (CX)(AX*2), Z3, Z2
 	ADDQ             $+64, DI
-	ADDQ             $+4, DX
+	ADDQ             $+4, CX
 	PREFETCHT0       (SI)
-	PREFETCHT0       (BX)
 	ADDQ             $+64, SI
-	ADDQ             $+64, BX
+	PREFETCHT0       (DX)
+	ADDQ             BX, DX
 	DECQ             R10
 	JNZ              k_one
 
 k_done:
 	DECQ         R9
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z3
-	MOVQ         dst+0(FP), DX
-	MOVQ         dstStride+64(FP), SI
+	VBROADCASTSS lo+96(FP), Z3
+	MOVQ         dst+0(FP), CX
+	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z3, Z0
-	VMOVUPS      Z0, (DX)
-	ADDQ         SI, DX
+	VMOVUPS      Z0, (CX)
+	ADDQ         SI, CX
 	VMAXPS       Z1, Z3, Z1
-	VMOVUPS      Z1, (DX)
-	ADDQ         SI, DX
+	VMOVUPS      Z1, (CX)
+	ADDQ         SI, CX
 	VMAXPS       Z2, Z3, Z2
-	VMOVUPS      Z2, (DX)
-	ADDQ         SI, DX
-	MOVQ         DX, dst+0(FP)
-	IMUL3Q       $0x00000003, CX, DX
-	ADDQ         DX, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z2, (CX)
+	ADDQ         SI, CX
+	MOVQ         CX, dst+0(FP)
+	MOVQ         src+8(FP), CX
+	IMUL3Q       $0x00000003, AX, SI
+	ADDQ         SI, CX
+	MOVQ         CX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv4x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv4x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv4x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	MOVQ   segs+40(FP), BX
-	MOVQ   segLen+48(FP), SI
-	IMULQ  SI, BX
-	MOVQ   weights+16(FP), SI
-	SHLQ   $0x02, BX
-	IMUL3Q $0x00000010, BX, BX
-	ADDQ   BX, SI
+TEXT ·Conv4x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ next+32(FP), BX
+	MOVQ pace+88(FP), SI
 
 tile:
-	MOVQ    bias+24(FP), BX
-	VMOVUPS (BX), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	MOVQ    AX, DI
-	LEAQ    (DI)(CX*4), DI
-	MOVQ    weights+16(FP), R8
-	MOVQ    offsets+32(FP), R9
-	MOVQ    segs+40(FP), R10
+	MOVQ       bias+24(FP), DX
+	VMOVUPS    (DX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	MOVQ       dst+0(FP), DX
+	MOVQ       dstStride+72(FP), DI
+	SHLQ       $0x02, DI
+	LEAQ       (DX)(DI*4), DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	MOVQ       src+8(FP), DI
+	LEAQ       (DI)(AX*4), DI
+	MOVQ       weights+16(FP), R8
+	MOVQ       offsets+40(FP), R9
+	MOVQ       segs+48(FP), R10
 
 segment:
-	MOVQ (R9), BX
+	MOVQ src+8(FP), DX
+	MOVQ (R9), R11
 	ADDQ $+8, R9
-	LEAQ (AX)(BX*4), BX
-	MOVQ segLen+48(FP), R11
+	LEAQ (DX)(R11*4), DX
+	MOVQ segLen+56(FP), R11
 	SUBQ $+4, R11
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R8), Z4
-	VFMADD231PS.BCST (BX), Z4, Z0
-	VFMADD231PS.BCST (BX)(CX*1), Z4, Z1
-	VFMADD231PS.BCST (BX)(CX*2), Z4, Z2
-	VFMADD231PS.BCST (BX)(DX*1), Z4, Z3
+	VFMADD231PS.BCST (DX), Z4, Z0
+	VFMADD231PS.BCST (DX)(AX*1), Z4, Z1
+	VFMADD231PS.BCST (DX)(AX*2), Z4, Z2
+	VFMADD231PS.BCST (DX)(CX*1), Z4, Z3
 	VMOVUPS          64(R8), Z4
-	VFMADD231PS.BCST 4(BX), Z4, Z0
-	VFMADD231PS.BCST 4(BX)(CX*1), Z4, Z1
-	VFMADD231PS.BCST 4(BX)(CX*2), Z4, Z2
-	VFMADD231PS.BCST 4(BX)(DX*1), Z4, Z3
+	VFMADD231PS.BCST 4(DX), Z4, Z0
+	VFMADD231PS.BCST 4(DX)(AX*1), Z4, Z1
+	VFMADD231PS.BCST 4(DX)(AX*2), Z4, Z2
+	VFMADD231PS.BCST 4(DX)(CX*1), Z4, Z3
 	VMOVUPS          128(R8), Z4
-	VFMADD231PS.BCST 8(BX), Z4, Z0
-	VFMADD231PS.BCST 8(BX)(CX*1), Z4, Z1
-	VFMADD231PS.BCST 8(BX)(CX*2), Z4, Z2
-	VFMADD231PS.BCST 8(BX)(DX*1), Z4, Z3
+	VFMADD231PS.BCST 8(DX), Z4, Z0
+	VFMADD231PS.BCST 8(DX)(AX*1), Z4, Z1
+	VFMADD231PS.BCST 8(DX)(AX*2), Z4, Z2
+	VFMADD231PS.BCST 8(DX)(CX*1), Z4, Z3
 	VMOVUPS          192(R8), Z4
-	VFMADD231PS.BCST 12(BX), Z4, Z0
-	VFMADD231PS.BCST 12(BX)(CX*1), Z4, Z1
-	VFMADD231PS.BCST 12(BX)(CX*2), Z4, Z2
-	VFMADD231PS.BCST 12(BX)(DX*1), Z4, Z3
+	VFMADD231PS.BCST 12(DX), Z4, Z0
+	VFMADD231PS.BCST 12(DX)(AX*1), Z4, Z1
+	VFMADD231PS.BCST 12(DX)(AX*2), Z4, Z2
+	VFMADD231PS.BCST 12(DX)(CX*1), Z4, Z3
 	ADDQ             $0x00000100, R8
-	ADDQ             $+16, BX
+	ADDQ             $+16, DX
 	PREFETCHT0       (DI)
-	PREFETCHT0       (SI)
-	PREFETCHT0       64(DI)
-	PREFETCHT0       64(SI)
-	PREFETCHT0       128(DI)
-	PREFETCHT0       128(SI)
-	PREFETCHT0       192(DI)
-	PREFETCHT0       192(SI)
-	ADDQ             $0x00000100, DI
-	ADDQ             $0x00000100, SI
+	ADDQ             $+64, DI
+	PREFETCHT0       (BX)
+	PREFETCHT0       64(BX)
+	LEAQ             (BX)(SI*4), BX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -3810,119 +4075,127 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R8), Z4
-	VFMADD231PS.BCST (BX), Z4, Z0
-	VFMADD231PS.BCST (BX)(CX*1), Z4, Z1
-	VFMADD231PS.BCST (BX)(CX*2), Z4, Z2
-	VFMADD231PS.BCST (BX)(DX*1), Z4, Z3
+	VFMADD231PS.BCST (DX), Z4, Z0
+	VFMADD231PS.BCST (DX)(AX*1), Z4, Z1
+	VFMADD231PS.BCST (DX)(AX*2), Z4, Z2
+	VFMADD231PS.BCST (DX)(CX*1), Z4, Z3
 	ADDQ             $+64, R8
-	ADDQ             $+4, BX
+	ADDQ             $+4, DX
 	PREFETCHT0       (DI)
-	PREFETCHT0       (SI)
 	ADDQ             $+64, DI
-	ADDQ             $+64, SI
+	PREFETCHT0       (BX)
+	ADDQ             SI, BX
 	DECQ             R11
 	JNZ              k_one
 
 k_done:
 	DECQ         R10
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z4
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+64(FP), DI
+	VBROADCASTSS lo+96(FP), Z4
+	MOVQ         dst+0(FP), DX
+	MOVQ         dstStride+72(FP), DI
 	SHLQ         $0x02, DI
 	VMAXPS       Z0, Z4, Z0
-	VMOVUPS      Z0, (BX)
-	ADDQ         DI, BX
+	VMOVUPS      Z0, (DX)
+	ADDQ         DI, DX
 	VMAXPS       Z1, Z4, Z1
-	VMOVUPS      Z1, (BX)
-	ADDQ         DI, BX
+	VMOVUPS      Z1, (DX)
+	ADDQ         DI, DX
 	VMAXPS       Z2, Z4, Z2
-	VMOVUPS      Z2, (BX)
-	ADDQ         DI, BX
+	VMOVUPS      Z2, (DX)
+	ADDQ         DI, DX
 	VMAXPS       Z3, Z4, Z3
-	VMOVUPS      Z3, (BX)
-	ADDQ         DI, BX
-	MOVQ         BX, dst+0(FP)
-	LEAQ         (AX)(CX*4), AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z3, (DX)
+	ADDQ         DI, DX
+	MOVQ         DX, dst+0(FP)
+	MOVQ         src+8(FP), DX
+	LEAQ         (DX)(AX*4), DX
+	MOVQ         DX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv5x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv5x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv5x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	MOVQ   segs+40(FP), BX
-	MOVQ   segLen+48(FP), SI
-	IMULQ  SI, BX
-	MOVQ   weights+16(FP), SI
-	SHLQ   $0x02, BX
-	IMUL3Q $0x00000010, BX, BX
-	ADDQ   BX, SI
+TEXT ·Conv5x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ next+32(FP), BX
+	MOVQ pace+88(FP), SI
 
 tile:
-	MOVQ    bias+24(FP), BX
-	VMOVUPS (BX), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	MOVQ    AX, DI
-	IMUL3Q  $0x00000005, CX, BX
-	ADDQ    BX, DI
-	MOVQ    weights+16(FP), R8
-	MOVQ    offsets+32(FP), R9
-	MOVQ    segs+40(FP), R10
+	MOVQ       bias+24(FP), DX
+	VMOVUPS    (DX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	MOVQ       dst+0(FP), DX
+	MOVQ       dstStride+72(FP), DI
+	SHLQ       $0x02, DI
+	IMUL3Q     $0x00000005, DI, R8
+	ADDQ       R8, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	MOVQ       src+8(FP), DI
+	IMUL3Q     $0x00000005, AX, DX
+	ADDQ       DX, DI
+	MOVQ       weights+16(FP), R8
+	MOVQ       offsets+40(FP), R9
+	MOVQ       segs+48(FP), R10
 
 segment:
-	MOVQ (R9), BX
+	MOVQ src+8(FP), DX
+	MOVQ (R9), R11
 	ADDQ $+8, R9
-	LEAQ (AX)(BX*4), BX
-	MOVQ segLen+48(FP), R11
+	LEAQ (DX)(R11*4), DX
+	MOVQ segLen+56(FP), R11
 	SUBQ $+4, R11
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R8), Z5
-	VFMADD231PS.BCST (BX), Z5, Z0
-	VFMADD231PS.BCST (BX)(CX*1), Z5, Z1
-	VFMADD231PS.BCST (BX)(CX*2), Z5, Z2
-	VFMADD231PS.BCST (BX)(DX*1), Z5, Z3
-	VFMADD231PS.BCST (BX)(CX*4), Z5, Z4
+	VFMADD231PS.BCST (DX), Z5, Z0
+	VFMADD231PS.BCST (DX)(AX*1), Z5, Z1
+	VFMADD231PS.BCST (DX)(AX*2), Z5, Z2
+	VFMADD231PS.BCST (DX)(CX*1), Z5, Z3
+	VFMADD231PS.BCST (DX)(AX*4), Z5, Z4
 	VMOVUPS          64(R8), Z5
-	VFMADD231PS.BCST 4(BX), Z5, Z0
-	VFMADD231PS.BCST 4(BX)(CX*1), Z5, Z1
-	VFMADD231PS.BCST 4(BX)(CX*2), Z5, Z2
-	VFMADD231PS.BCST 4(BX)(DX*1), Z5, Z3
-	VFMADD231PS.BCST 4(BX)(CX*4), Z5, Z4
+	VFMADD231PS.BCST 4(DX), Z5, Z0
+	VFMADD231PS.BCST 4(DX)(AX*1), Z5, Z1
+	VFMADD231PS.BCST 4(DX)(AX*2), Z5, Z2
+	VFMADD231PS.BCST 4(DX)(CX*1), Z5, Z3
+	VFMADD231PS.BCST 4(DX)(AX*4), Z5, Z4
 	VMOVUPS          128(R8), Z5
-	VFMADD231PS.BCST 8(BX), Z5, Z0
-	VFMADD231PS.BCST 8(BX)(CX*1), Z5, Z1
-	VFMADD231PS.BCST 8(BX)(CX*2), Z5, Z2
-	VFMADD231PS.BCST 8(BX)(DX*1), Z5, Z3
-	VFMADD231PS.BCST 8(BX)(CX*4), Z5, Z4
+	VFMADD231PS.BCST 8(DX), Z5, Z0
+	VFMADD231PS.BCST 8(DX)(AX*1), Z5, Z1
+	VFMADD231PS.BCST 8(DX)(AX*2), Z5, Z2
+	VFMADD231PS.BCST 8(DX)(CX*1), Z5, Z3
+	VFMADD231PS.BCST 8(DX)(AX*4), Z5, Z4
 	VMOVUPS          192(R8), Z5
-	VFMADD231PS.BCST 12(BX), Z5, Z0
-	VFMADD231PS.BCST 12(BX)(CX*1), Z5, Z1
-	VFMADD231PS.BCST 12(BX)(CX*2), Z5, Z2
-	VFMADD231PS.BCST 12(BX)(DX*1), Z5, Z3
-	VFMADD231PS.BCST 12(BX)(CX*4), Z5, Z4
+	VFMADD231PS.BCST 12(DX), Z5, Z0
+	VFMADD231PS.BCST 12(DX)(AX*1), Z5, Z1
+	VFMADD231PS.BCST 12(DX)(AX*2), Z5, Z2
+	VFMADD231PS.BCST 12(DX)(CX*1), Z5, Z3
+	VFMADD231PS.BCST 12(DX)(AX*4), Z5, Z4
 	ADDQ             $0x00000100, R8
-	ADDQ             $+16, BX
+	ADDQ             $+16, DX
 	PREFETCHT0       (DI)
-	PREFETCHT0       (SI)
 	PREFETCHT0       64(DI)
-	PREFETCHT0       64(SI)
-	PREFETCHT0       128(DI)
-	PREFETCHT0       128(SI)
-	PREFETCHT0       192(DI)
-	PREFETCHT0       192(SI)
-	ADDQ             $0x00000100, DI
-	ADDQ             $0x00000100, SI
+	ADDQ             $0x00000080, DI
+	PREFETCHT0       (BX)
+	PREFETCHT0       64(BX)
+	LEAQ             (BX)(SI*4), BX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -3932,130 +4205,140 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R8), Z5
-	VFMADD231PS.BCST (BX), Z5, Z0
-	VFMADD231PS.BCST (BX)(CX*1), Z5, Z1
-	VFMADD231PS.BCST (BX)(CX*2), Z5, Z2
-	VFMADD231PS.BCST (BX)(DX*1), Z5, Z3
-	VFMADD231PS.BCST (BX)(CX*4), Z5, Z4
+	VFMADD231PS.BCST (DX), Z5, Z0
+	VFMADD231PS.BCST (DX)(AX*1), Z5, Z1
+	VFMADD231PS.BCST (DX)(AX*2), Z5, Z2
+	VFMADD231PS.BCST (DX)(CX*1), Z5, Z3
+	VFMADD231PS.BCST (DX)(AX*4), Z5, Z4
 	ADDQ             $+64, R8
-	ADDQ             $+4, BX
+	ADDQ             $+4, DX
 	PREFETCHT0       (DI)
-	PREFETCHT0       (SI)
 	ADDQ             $+64, DI
-	ADDQ             $+64, SI
+	PREFETCHT0       (BX)
+	ADDQ             SI, BX
 	DECQ             R11
 	JNZ              k_one
 
 k_done:
 	DECQ         R10
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z5
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+64(FP), DI
+	VBROADCASTSS lo+96(FP), Z5
+	MOVQ         dst+0(FP), DX
+	MOVQ         dstStride+72(FP), DI
 	SHLQ         $0x02, DI
 	VMAXPS       Z0, Z5, Z0
-	VMOVUPS      Z0, (BX)
-	ADDQ         DI, BX
+	VMOVUPS      Z0, (DX)
+	ADDQ         DI, DX
 	VMAXPS       Z1, Z5, Z1
-	VMOVUPS      Z1, (BX)
-	ADDQ         DI, BX
+	VMOVUPS      Z1, (DX)
+	ADDQ         DI, DX
 	VMAXPS       Z2, Z5, Z2
-	VMOVUPS      Z2, (BX)
-	ADDQ         DI, BX
+	VMOVUPS      Z2, (DX)
+	ADDQ         DI, DX
 	VMAXPS       Z3, Z5, Z3
-	VMOVUPS      Z3, (BX)
-	ADDQ         DI, BX
+	VMOVUPS      Z3, (DX)
+	ADDQ         DI, DX
 	VMAXPS       Z4, Z5, Z4
-	VMOVUPS      Z4, (BX)
-	ADDQ         DI, BX
-	MOVQ         BX, dst+0(FP)
-	IMUL3Q       $0x00000005, CX, BX
-	ADDQ         BX, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z4, (DX)
+	ADDQ         DI, DX
+	MOVQ         DX, dst+0(FP)
+	MOVQ         src+8(FP), DX
+	IMUL3Q       $0x00000005, AX, DI
+	ADDQ         DI, DX
+	MOVQ         DX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv6x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv6x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv6x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), DI
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000010, SI, SI
-	ADDQ   SI, DI
+TEXT ·Conv6x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), SI
+	MOVQ pace+88(FP), DI
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z5
-	MOVQ    AX, R8
-	IMUL3Q  $0x00000006, CX, SI
-	ADDQ    SI, R8
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), R8
+	SHLQ       $0x02, R8
+	IMUL3Q     $0x00000006, R8, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	MOVQ       src+8(FP), R8
+	IMUL3Q     $0x00000006, AX, BX
+	ADDQ       BX, R8
+	MOVQ       weights+16(FP), R9
+	MOVQ       offsets+40(FP), R10
+	MOVQ       segs+48(FP), R11
 
 segment:
-	MOVQ (R10), SI
+	MOVQ src+8(FP), BX
+	MOVQ (R10), R12
 	ADDQ $+8, R10
-	LEAQ (AX)(SI*4), SI
-	MOVQ segLen+48(FP), R12
+	LEAQ (BX)(R12*4), BX
+	MOVQ segLen+56(FP), R12
 	SUBQ $+4, R12
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R9), Z6
-	VFMADD231PS.BCST (SI), Z6, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z6, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z6, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z6, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z6, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z6, Z5
+	VFMADD231PS.BCST (BX), Z6, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z6, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z6, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z6, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z6, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z6, Z5
 	VMOVUPS          64(R9), Z6
-	VFMADD231PS.BCST 4(SI), Z6, Z0
-	VFMADD231PS.BCST 4(SI)(CX*1), Z6, Z1
-	VFMADD231PS.BCST 4(SI)(CX*2), Z6, Z2
-	VFMADD231PS.BCST 4(SI)(DX*1), Z6, Z3
-	VFMADD231PS.BCST 4(SI)(CX*4), Z6, Z4
-	VFMADD231PS.BCST 4(SI)(BX*1), Z6, Z5
+	VFMADD231PS.BCST 4(BX), Z6, Z0
+	VFMADD231PS.BCST 4(BX)(AX*1), Z6, Z1
+	VFMADD231PS.BCST 4(BX)(AX*2), Z6, Z2
+	VFMADD231PS.BCST 4(BX)(CX*1), Z6, Z3
+	VFMADD231PS.BCST 4(BX)(AX*4), Z6, Z4
+	VFMADD231PS.BCST 4(BX)(DX*1), Z6, Z5
 	VMOVUPS          128(R9), Z6
-	VFMADD231PS.BCST 8(SI), Z6, Z0
-	VFMADD231PS.BCST 8(SI)(CX*1), Z6, Z1
-	VFMADD231PS.BCST 8(SI)(CX*2), Z6, Z2
-	VFMADD231PS.BCST 8(SI)(DX*1), Z6, Z3
-	VFMADD231PS.BCST 8(SI)(CX*4), Z6, Z4
-	VFMADD231PS.BCST 8(SI)(BX*1), Z6, Z5
+	VFMADD231PS.BCST 8(BX), Z6, Z0
+	VFMADD231PS.BCST 8(BX)(AX*1), Z6, Z1
+	VFMADD231PS.BCST 8(BX)(AX*2), Z6, Z2
+	VFMADD231PS.BCST 8(BX)(CX*1), Z6, Z3
+	VFMADD231PS.BCST 8(BX)(AX*4), Z6, Z4
+	VFMADD231PS.BCST 8(BX)(DX*1), Z6, Z5
 	VMOVUPS          192(R9), Z6
-	VFMADD231PS.BCST 12(SI), Z6, Z0
-	VFMADD231PS.BCST 12(SI)(CX*1), Z6, Z1
-	VFMADD231PS.BCST 12(SI)(CX*2), Z6, Z2
-	VFMADD231PS.BCST 12(SI)(DX*1), Z6, Z3
-	VFMADD231PS.BCST 12(SI)(CX*4), Z6, Z4
-	VFMADD231PS.BCST 12(SI)(BX*1), Z6, Z5
+	VFMADD231PS.BCST 12(BX), Z6, Z0
+	VFMADD231PS.BCST 12(BX)(AX*1), Z6, Z1
+	VFMADD231PS.BCST 12(BX)(AX*2), Z6, Z2
+	VFMADD231PS.BCST 12(BX)(CX*1), Z6, Z3
+	VFMADD231PS.BCST 12(BX)(AX*4), Z6, Z4
+	VFMADD231PS.BCST 12(BX)(DX*1), Z6, Z5
 	ADDQ             $0x00000100, R9
-	ADDQ             $+16, SI
+	ADDQ             $+16, BX
 	PREFETCHT0       (R8)
-	PREFETCHT0       (DI)
 	PREFETCHT0       64(R8)
-	PREFETCHT0       64(DI)
-	PREFETCHT0       128(R8)
-	PREFETCHT0       128(DI)
-	PREFETCHT0       192(R8)
-	PREFETCHT0       192(DI)
-	ADDQ             $0x00000100, R8
-	ADDQ             $0x00000100, DI
+	ADDQ             $0x00000080, R8
+	PREFETCHT0       (SI)
+	PREFETCHT0       64(SI)
+	LEAQ             (SI)(DI*4), SI
 	SUBQ             $+4, R12
 	JGE              k_block
 
@@ -4065,139 +4348,151 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R9), Z6
-	VFMADD231PS.BCST (SI), Z6, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z6, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z6, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z6, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z6, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z6, Z5
+	VFMADD231PS.BCST (BX), Z6, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z6, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z6, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z6, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z6, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z6, Z5
 	ADDQ             $+64, R9
-	ADDQ             $+4, SI
+	ADDQ             $+4, BX
 	PREFETCHT0       (R8)
-	PREFETCHT0       (DI)
 	ADDQ             $+64, R8
-	ADDQ             $+64, DI
+	PREFETCHT0       (SI)
+	ADDQ             DI, SI
 	DECQ             R12
 	JNZ              k_one
 
 k_done:
 	DECQ         R11
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z6
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), R8
+	VBROADCASTSS lo+96(FP), Z6
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), R8
 	SHLQ         $0x02, R8
 	VMAXPS       Z0, Z6, Z0
-	VMOVUPS      Z0, (SI)
-	ADDQ         R8, SI
+	VMOVUPS      Z0, (BX)
+	ADDQ         R8, BX
 	VMAXPS       Z1, Z6, Z1
-	VMOVUPS      Z1, (SI)
-	ADDQ         R8, SI
+	VMOVUPS      Z1, (BX)
+	ADDQ         R8, BX
 	VMAXPS       Z2, Z6, Z2
-	VMOVUPS      Z2, (SI)
-	ADDQ         R8, SI
+	VMOVUPS      Z2, (BX)
+	ADDQ         R8, BX
 	VMAXPS       Z3, Z6, Z3
-	VMOVUPS      Z3, (SI)
-	ADDQ         R8, SI
+	VMOVUPS      Z3, (BX)
+	ADDQ         R8, BX
 	VMAXPS       Z4, Z6, Z4
-	VMOVUPS      Z4, (SI)
-	ADDQ         R8, SI
+	VMOVUPS      Z4, (BX)
+	ADDQ         R8, BX
 	VMAXPS       Z5, Z6, Z5
-	VMOVUPS      Z5, (SI)
-	ADDQ         R8, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x00000006, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z5, (BX)
+	ADDQ         R8, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x00000006, AX, R8
+	ADDQ         R8, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv7x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv7x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv7x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), DI
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000010, SI, SI
-	ADDQ   SI, DI
+TEXT ·Conv7x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), SI
+	MOVQ pace+88(FP), DI
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z0, Z6
-	MOVQ    AX, R8
-	IMUL3Q  $0x00000007, CX, SI
-	ADDQ    SI, R8
-	MOVQ    weights+16(FP), R9
-	MOVQ    offsets+32(FP), R10
-	MOVQ    segs+40(FP), R11
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), R8
+	SHLQ       $0x02, R8
+	IMUL3Q     $0x00000007, R8, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	MOVQ       src+8(FP), R8
+	IMUL3Q     $0x00000007, AX, BX
+	ADDQ       BX, R8
+	MOVQ       weights+16(FP), R9
+	MOVQ       offsets+40(FP), R10
+	MOVQ       segs+48(FP), R11
 
 segment:
-	MOVQ (R10), SI
+	MOVQ src+8(FP), BX
+	MOVQ (R10), R12
 	ADDQ $+8, R10
-	LEAQ (AX)(SI*4), SI
-	MOVQ segLen+48(FP), R12
+	LEAQ (BX)(R12*4), BX
+	MOVQ segLen+56(FP), R12
 	SUBQ $+4, R12
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R9), Z7
-	VFMADD231PS.BCST (SI), Z7, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z7, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z7, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z7, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z7, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z7, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z7, Z6
+	VFMADD231PS.BCST (BX), Z7, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z7, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z7, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z7, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z7, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z7, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z7, Z6
 	VMOVUPS          64(R9), Z7
-	VFMADD231PS.BCST 4(SI), Z7, Z0
-	VFMADD231PS.BCST 4(SI)(CX*1), Z7, Z1
-	VFMADD231PS.BCST 4(SI)(CX*2), Z7, Z2
-	VFMADD231PS.BCST 4(SI)(DX*1), Z7, Z3
-	VFMADD231PS.BCST 4(SI)(CX*4), Z7, Z4
-	VFMADD231PS.BCST 4(SI)(BX*1), Z7, Z5
-	VFMADD231PS.BCST 4(SI)(DX*2), Z7, Z6
+	VFMADD231PS.BCST 4(BX), Z7, Z0
+	VFMADD231PS.BCST 4(BX)(AX*1), Z7, Z1
+	VFMADD231PS.BCST 4(BX)(AX*2), Z7, Z2
+	VFMADD231PS.BCST 4(BX)(CX*1), Z7, Z3
+	VFMADD231PS.BCST 4(BX)(AX*4), Z7, Z4
+	VFMADD231PS.BCST 4(BX)(DX*1), Z7, Z5
+	VFMADD231PS.BCST 4(BX)(CX*2), Z7, Z6
 	VMOVUPS          128(R9), Z7
-	VFMADD231PS.BCST 8(SI), Z7, Z0
-	VFMADD231PS.BCST 8(SI)(CX*1), Z7, Z1
-	VFMADD231PS.BCST 8(SI)(CX*2), Z7, Z2
-	VFMADD231PS.BCST 8(SI)(DX*1), Z7, Z3
-	VFMADD231PS.BCST 8(SI)(CX*4), Z7, Z4
-	VFMADD231PS.BCST 8(SI)(BX*1), Z7, Z5
-	VFMADD231PS.BCST 8(SI)(DX*2), Z7, Z6
+	VFMADD231PS.BCST 8(BX), Z7, Z0
+	VFMADD231PS.BCST 8(BX)(AX*1), Z7, Z1
+	VFMADD231PS.BCST 8(BX)(AX*2), Z7, Z2
+	VFMADD231PS.BCST 8(BX)(CX*1), Z7, Z3
+	VFMADD231PS.BCST 8(BX)(AX*4), Z7, Z4
+	VFMADD231PS.BCST 8(BX)(DX*1), Z7, Z5
+	VFMADD231PS.BCST 8(BX)(CX*2), Z7, Z6
 	VMOVUPS          192(R9), Z7
-	VFMADD231PS.BCST 12(SI), Z7, Z0
-	VFMADD231PS.BCST 12(SI)(CX*1), Z7, Z1
-	VFMADD231PS.BCST 12(SI)(CX*2), Z7, Z2
-	VFMADD231PS.BCST 12(SI)(DX*1), Z7, Z3
-	VFMADD231PS.BCST 12(SI)(CX*4), Z7, Z4
-	VFMADD231PS.BCST 12(SI)(BX*1), Z7, Z5
-	VFMADD231PS.BCST 12(SI)(DX*2), Z7, Z6
+	VFMADD231PS.BCST 12(BX), Z7, Z0
+	VFMADD231PS.BCST 12(BX)(AX*1), Z7, Z1
+	VFMADD231PS.BCST 12(BX)(AX*2), Z7, Z2
+	VFMADD231PS.BCST 12(BX)(CX*1), Z7, Z3
+	VFMADD231PS.BCST 12(BX)(AX*4), Z7, Z4
+	VFMADD231PS.BCST 12(BX)(DX*1), Z7, Z5
+	VFMADD231PS.BCST 12(BX)(CX*2), Z7, Z6
 	ADDQ             $0x00000100, R9
-	ADDQ             $+16, SI
+	ADDQ             $+16, BX
 	PREFETCHT0       (R8)
-	PREFETCHT0       (DI)
 	PREFETCHT0       64(R8)
-	PREFETCHT0       64(DI)
-	PREFETCHT0       128(R8)
-	PREFETCHT0       128(DI)
-	PREFETCHT0       192(R8)
-	PREFETCHT0       192(DI)
-	ADDQ             $0x00000100, R8
-	ADDQ             $0x00000100, DI
+	ADDQ             $0x00000080, R8
+	PREFETCHT0       (SI)
+	PREFETCHT0       64(SI)
+	LEAQ             (SI)(DI*4), SI
 	SUBQ             $+4, R12
 	JGE              k_block
 
@@ -4207,150 +4502,163 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R9), Z7
-	VFMADD231PS.BCST (SI), Z7, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z7, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z7, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z7, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z7, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z7, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z7, Z6
+	VFMADD231PS.BCST (BX), Z7, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z7, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z7, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z7, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z7, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z7, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z7, Z6
 	ADDQ             $+64, R9
-	ADDQ             $+4, SI
+	ADDQ             $+4, BX
 	PREFETCHT0       (R8)
-	PREFETCHT0       (DI)
 	ADDQ             $+64, R8
-	ADDQ             $+64, DI
+	PREFETCHT0       (SI)
+	ADDQ             DI, SI
 	DECQ             R12
 	JNZ              k_one
 
 k_done:
 	DECQ         R11
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z7
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), R8
+	VBROADCASTSS lo+96(FP), Z7
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), R8
 	SHLQ         $0x02, R8
 	VMAXPS       Z0, Z7, Z0
-	VMOVUPS      Z0, (SI)
-	ADDQ         R8, SI
+	VMOVUPS      Z0, (BX)
+	ADDQ         R8, BX
 	VMAXPS       Z1, Z7, Z1
-	VMOVUPS      Z1, (SI)
-	ADDQ         R8, SI
+	VMOVUPS      Z1, (BX)
+	ADDQ         R8, BX
 	VMAXPS       Z2, Z7, Z2
-	VMOVUPS      Z2, (SI)
-	ADDQ         R8, SI
+	VMOVUPS      Z2, (BX)
+	ADDQ         R8, BX
 	VMAXPS       Z3, Z7, Z3
-	VMOVUPS      Z3, (SI)
-	ADDQ         R8, SI
+	VMOVUPS      Z3, (BX)
+	ADDQ         R8, BX
 	VMAXPS       Z4, Z7, Z4
-	VMOVUPS      Z4, (SI)
-	ADDQ         R8, SI
+	VMOVUPS      Z4, (BX)
+	ADDQ         R8, BX
 	VMAXPS       Z5, Z7, Z5
-	VMOVUPS      Z5, (SI)
-	ADDQ         R8, SI
+	VMOVUPS      Z5, (BX)
+	ADDQ         R8, BX
 	VMAXPS       Z6, Z7, Z6
-	VMOVUPS      Z6, (SI)
-	ADDQ         R8, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x00000007, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z6, (BX)
+	ADDQ         R8, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x00000007, AX, R8
+	ADDQ         R8, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv8x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv8x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv8x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R8
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000010, SI, SI
-	ADDQ   SI, R8
+TEXT ·Conv8x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), DI
+	MOVQ pace+88(FP), R8
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z0, Z7
-	MOVQ    AX, R9
-	LEAQ    (R9)(CX*8), R9
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*8), BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	LEAQ       (R9)(AX*8), R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       segs+48(FP), R12
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	MOVQ segLen+48(FP), R13
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	MOVQ segLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R10), Z8
-	VFMADD231PS.BCST (SI), Z8, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z8, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z8, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z8, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z8, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z8, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z8, Z6
-	VFMADD231PS.BCST (DI), Z8, Z7
+	VFMADD231PS.BCST (BX), Z8, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z8, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z8, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z8, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z8, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z8, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z8, Z6
+	VFMADD231PS.BCST (SI), Z8, Z7
 	VMOVUPS          64(R10), Z8
-	VFMADD231PS.BCST 4(SI), Z8, Z0
-	VFMADD231PS.BCST 4(SI)(CX*1), Z8, Z1
-	VFMADD231PS.BCST 4(SI)(CX*2), Z8, Z2
-	VFMADD231PS.BCST 4(SI)(DX*1), Z8, Z3
-	VFMADD231PS.BCST 4(SI)(CX*4), Z8, Z4
-	VFMADD231PS.BCST 4(SI)(BX*1), Z8, Z5
-	VFMADD231PS.BCST 4(SI)(DX*2), Z8, Z6
-	VFMADD231PS.BCST 4(DI), Z8, Z7
+	VFMADD231PS.BCST 4(BX), Z8, Z0
+	VFMADD231PS.BCST 4(BX)(AX*1), Z8, Z1
+	VFMADD231PS.BCST 4(BX)(AX*2), Z8, Z2
+	VFMADD231PS.BCST 4(BX)(CX*1), Z8, Z3
+	VFMADD231PS.BCST 4(BX)(AX*4), Z8, Z4
+	VFMADD231PS.BCST 4(BX)(DX*1), Z8, Z5
+	VFMADD231PS.BCST 4(BX)(CX*2), Z8, Z6
+	VFMADD231PS.BCST 4(SI), Z8, Z7
 	VMOVUPS          128(R10), Z8
-	VFMADD231PS.BCST 8(SI), Z8, Z0
-	VFMADD231PS.BCST 8(SI)(CX*1), Z8, Z1
-	VFMADD231PS.BCST 8(SI)(CX*2), Z8, Z2
-	VFMADD231PS.BCST 8(SI)(DX*1), Z8, Z3
-	VFMADD231PS.BCST 8(SI)(CX*4), Z8, Z4
-	VFMADD231PS.BCST 8(SI)(BX*1), Z8, Z5
-	VFMADD231PS.BCST 8(SI)(DX*2), Z8, Z6
-	VFMADD231PS.BCST 8(DI), Z8, Z7
+	VFMADD231PS.BCST 8(BX), Z8, Z0
+	VFMADD231PS.BCST 8(BX)(AX*1), Z8, Z1
+	VFMADD231PS.BCST 8(BX)(AX*2), Z8, Z2
+	VFMADD231PS.BCST 8(BX)(CX*1), Z8, Z3
+	VFMADD231PS.BCST 8(BX)(AX*4), Z8, Z4
+	VFMADD231PS.BCST 8(BX)(DX*1), Z8, Z5
+	VFMADD231PS.BCST 8(BX)(CX*2), Z8, Z6
+	VFMADD231PS.BCST 8(SI), Z8, Z7
 	VMOVUPS          192(R10), Z8
-	VFMADD231PS.BCST 12(SI), Z8, Z0
-	VFMADD231PS.BCST 12(SI)(CX*1), Z8, Z1
-	VFMADD231PS.BCST 12(SI)(CX*2), Z8, Z2
-	VFMADD231PS.BCST 12(SI)(DX*1), Z8, Z3
-	VFMADD231PS.BCST 12(SI)(CX*4), Z8, Z4
-	VFMADD231PS.BCST 12(SI)(BX*1), Z8, Z5
-	VFMADD231PS.BCST 12(SI)(DX*2), Z8, Z6
-	VFMADD231PS.BCST 12(DI), Z8, Z7
+	VFMADD231PS.BCST 12(BX), Z8, Z0
+	VFMADD231PS.BCST 12(BX)(AX*1), Z8, Z1
+	VFMADD231PS.BCST 12(BX)(AX*2), Z8, Z2
+	VFMADD231PS.BCST 12(BX)(CX*1), Z8, Z3
+	VFMADD231PS.BCST 12(BX)(AX*4), Z8, Z4
+	VFMADD231PS.BCST 12(BX)(DX*1), Z8, Z5
+	VFMADD231PS.BCST 12(BX)(CX*2), Z8, Z6
+	VFMADD231PS.BCST 12(SI), Z8, Z7
 	ADDQ             $0x00000100, R10
+	ADDQ             $+16, BX
 	ADDQ             $+16, SI
-	ADDQ             $+16, DI
 	PREFETCHT0       (R9)
-	PREFETCHT0       (R8)
 	PREFETCHT0       64(R9)
-	PREFETCHT0       64(R8)
-	PREFETCHT0       128(R9)
-	PREFETCHT0       128(R8)
-	PREFETCHT0       192(R9)
-	PREFETCHT0       192(R8)
-	ADDQ             $0x00000100, R9
-	ADDQ             $0x00000100, R8
+	ADDQ             $0x00000080, R9
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(DI)
+	LEAQ             (DI)(R8*4), DI
 	SUBQ             $+4, R13
 	JGE              k_block
 
@@ -4360,160 +4668,177 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R10), Z8
-	VFMADD231PS.BCST (SI), Z8, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z8, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z8, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z8, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z8, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z8, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z8, Z6
-	VFMADD231PS.BCST (DI), Z8, Z7
+	VFMADD231PS.BCST (BX), Z8, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z8, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z8, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z8, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z8, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z8, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z8, Z6
+	VFMADD231PS.BCST (SI), Z8, Z7
 	ADDQ             $+64, R10
+	ADDQ             $+4, BX
 	ADDQ             $+4, SI
-	ADDQ             $+4, DI
 	PREFETCHT0       (R9)
-	PREFETCHT0       (R8)
 	ADDQ             $+64, R9
-	ADDQ             $+64, R8
+	PREFETCHT0       (DI)
+	ADDQ             R8, DI
 	DECQ             R13
 	JNZ              k_one
 
 k_done:
 	DECQ         R12
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z8
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z8
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z8, Z0
-	VMOVUPS      Z0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z1, Z8, Z1
-	VMOVUPS      Z1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z8, Z2
-	VMOVUPS      Z2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z3, Z8, Z3
-	VMOVUPS      Z3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z8, Z4
-	VMOVUPS      Z4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z5, Z8, Z5
-	VMOVUPS      Z5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z8, Z6
-	VMOVUPS      Z6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z7, Z8, Z7
-	VMOVUPS      Z7, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	LEAQ         (AX)(CX*8), AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z7, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	LEAQ         (BX)(AX*8), BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv9x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv9x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv9x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R8
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000010, SI, SI
-	ADDQ   SI, R8
+TEXT ·Conv9x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), DI
+	MOVQ pace+88(FP), R8
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z0, Z7
-	VMOVAPS Z0, Z8
-	MOVQ    AX, R9
-	IMUL3Q  $0x00000009, CX, SI
-	ADDQ    SI, R9
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x00000009, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x00000009, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       segs+48(FP), R12
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	MOVQ segLen+48(FP), R13
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	MOVQ segLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R10), Z9
-	VFMADD231PS.BCST (SI), Z9, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z9, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z9, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z9, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z9, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z9, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z9, Z6
-	VFMADD231PS.BCST (DI), Z9, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z9, Z8
+	VFMADD231PS.BCST (BX), Z9, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z9, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z9, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z9, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z9, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z9, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z9, Z6
+	VFMADD231PS.BCST (SI), Z9, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z9, Z8
 	VMOVUPS          64(R10), Z9
-	VFMADD231PS.BCST 4(SI), Z9, Z0
-	VFMADD231PS.BCST 4(SI)(CX*1), Z9, Z1
-	VFMADD231PS.BCST 4(SI)(CX*2), Z9, Z2
-	VFMADD231PS.BCST 4(SI)(DX*1), Z9, Z3
-	VFMADD231PS.BCST 4(SI)(CX*4), Z9, Z4
-	VFMADD231PS.BCST 4(SI)(BX*1), Z9, Z5
-	VFMADD231PS.BCST 4(SI)(DX*2), Z9, Z6
-	VFMADD231PS.BCST 4(DI), Z9, Z7
-	VFMADD231PS.BCST 4(DI)(CX*1), Z9, Z8
+	VFMADD231PS.BCST 4(BX), Z9, Z0
+	VFMADD231PS.BCST 4(BX)(AX*1), Z9, Z1
+	VFMADD231PS.BCST 4(BX)(AX*2), Z9, Z2
+	VFMADD231PS.BCST 4(BX)(CX*1), Z9, Z3
+	VFMADD231PS.BCST 4(BX)(AX*4), Z9, Z4
+	VFMADD231PS.BCST 4(BX)(DX*1), Z9, Z5
+	VFMADD231PS.BCST 4(BX)(CX*2), Z9, Z6
+	VFMADD231PS.BCST 4(SI), Z9, Z7
+	VFMADD231PS.BCST 4(SI)(AX*1), Z9, Z8
 	VMOVUPS          128(R10), Z9
-	VFMADD231PS.BCST 8(SI), Z9, Z0
-	VFMADD231PS.BCST 8(SI)(CX*1), Z9, Z1
-	VFMADD231PS.BCST 8(SI)(CX*2), Z9, Z2
-	VFMADD231PS.BCST 8(SI)(DX*1), Z9, Z3
-	VFMADD231PS.BCST 8(SI)(CX*4), Z9, Z4
-	VFMADD231PS.BCST 8(SI)(BX*1), Z9, Z5
-	VFMADD231PS.BCST 8(SI)(DX*2), Z9, Z6
-	VFMADD231PS.BCST 8(DI), Z9, Z7
-	VFMADD231PS.BCST 8(DI)(CX*1), Z9, Z8
+	VFMADD231PS.BCST 8(BX), Z9, Z0
+	VFMADD231PS.BCST 8(BX)(AX*1), Z9, Z1
+	VFMADD231PS.BCST 8(BX)(AX*2), Z9, Z2
+	VFMADD231PS.BCST 8(BX)(CX*1), Z9, Z3
+	VFMADD231PS.BCST 8(BX)(AX*4), Z9, Z4
+	VFMADD231PS.BCST 8(BX)(DX*1), Z9, Z5
+	VFMADD231PS.BCST 8(BX)(CX*2), Z9, Z6
+	VFMADD231PS.BCST 8(SI), Z9, Z7
+	VFMADD231PS.BCST 8(SI)(AX*1), Z9, Z8
 	VMOVUPS          192(R10), Z9
-	VFMADD231PS.BCST 12(SI), Z9, Z0
-	VFMADD231PS.BCST 12(SI)(CX*1), Z9, Z1
-	VFMADD231PS.BCST 12(SI)(CX*2), Z9, Z2
-	VFMADD231PS.BCST 12(SI)(DX*1), Z9, Z3
-	VFMADD231PS.BCST 12(SI)(CX*4), Z9, Z4
-	VFMADD231PS.BCST 12(SI)(BX*1), Z9, Z5
-	VFMADD231PS.BCST 12(SI)(DX*2), Z9, Z6
-	VFMADD231PS.BCST 12(DI), Z9, Z7
-	VFMADD231PS.BCST 12(DI)(CX*1), Z9, Z8
+	VFMADD231PS.BCST 12(BX), Z9, Z0
+	VFMADD231PS.BCST 12(BX)(AX*1), Z9, Z1
+	VFMADD231PS.BCST 12(BX)(AX*2), Z9, Z2
+	VFMADD231PS.BCST 12(BX)(CX*1), Z9, Z3
+	VFMADD231PS.BCST 12(BX)(AX*4), Z9, Z4
+	VFMADD231PS.BCST 12(BX)(DX*1), Z9, Z5
+	VFMADD231PS.BCST 12(BX)(CX*2), Z9, Z6
+	VFMADD231PS.BCST 12(SI), Z9, Z7
+	VFMADD231PS.BCST 12(SI)(AX*1), Z9, Z8
 	ADDQ             $0x00000100, R10
+	ADDQ             $+16, BX
 	ADDQ             $+16, SI
-	ADDQ             $+16, DI
 	PREFETCHT0       (R9)
-	PREFETCHT0       (R8)
 	PREFETCHT0       64(R9)
-	PREFETCHT0       64(R8)
 	PREFETCHT0       128(R9)
-	PREFETCHT0       128(R8)
-	PREFETCHT0       192(R9)
-	PREFETCHT0       192(R8)
-	ADDQ             $0x00000100, R9
-	ADDQ             $0x00000100, R8
+	ADDQ             $0x000000c0, R9
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(DI)
+	LEAQ             (DI)(R8*4), DI
 	SUBQ             $+4, R13
 	JGE              k_block
 
@@ -4523,170 +4848,189 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R10), Z9
-	VFMADD231PS.BCST (SI), Z9, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z9, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z9, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z9, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z9, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z9, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z9, Z6
-	VFMADD231PS.BCST (DI), Z9, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z9, Z8
+	VFMADD231PS.BCST (BX), Z9, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z9, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z9, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z9, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z9, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z9, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z9, Z6
+	VFMADD231PS.BCST (SI), Z9, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z9, Z8
 	ADDQ             $+64, R10
+	ADDQ             $+4, BX
 	ADDQ             $+4, SI
-	ADDQ             $+4, DI
 	PREFETCHT0       (R9)
-	PREFETCHT0       (R8)
 	ADDQ             $+64, R9
-	ADDQ             $+64, R8
+	PREFETCHT0       (DI)
+	ADDQ             R8, DI
 	DECQ             R13
 	JNZ              k_one
 
 k_done:
 	DECQ         R12
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z9
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z9
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z9, Z0
-	VMOVUPS      Z0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z1, Z9, Z1
-	VMOVUPS      Z1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z9, Z2
-	VMOVUPS      Z2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z3, Z9, Z3
-	VMOVUPS      Z3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z9, Z4
-	VMOVUPS      Z4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z5, Z9, Z5
-	VMOVUPS      Z5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z9, Z6
-	VMOVUPS      Z6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z7, Z9, Z7
-	VMOVUPS      Z7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z9, Z8
-	VMOVUPS      Z8, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x00000009, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z8, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x00000009, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv10x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv10x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv10x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R8
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000010, SI, SI
-	ADDQ   SI, R8
+TEXT ·Conv10x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), DI
+	MOVQ pace+88(FP), R8
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z0, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z0, Z9
-	MOVQ    AX, R9
-	IMUL3Q  $0x0000000a, CX, SI
-	ADDQ    SI, R9
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000a, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000a, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       segs+48(FP), R12
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	MOVQ segLen+48(FP), R13
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	MOVQ segLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R10), Z10
-	VFMADD231PS.BCST (SI), Z10, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z10, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z10, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z10, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z10, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z10, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z10, Z6
-	VFMADD231PS.BCST (DI), Z10, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z10, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z10, Z9
+	VFMADD231PS.BCST (BX), Z10, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z10, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z10, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z10, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z10, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z10, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z10, Z6
+	VFMADD231PS.BCST (SI), Z10, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z10, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z10, Z9
 	VMOVUPS          64(R10), Z10
-	VFMADD231PS.BCST 4(SI), Z10, Z0
-	VFMADD231PS.BCST 4(SI)(CX*1), Z10, Z1
-	VFMADD231PS.BCST 4(SI)(CX*2), Z10, Z2
-	VFMADD231PS.BCST 4(SI)(DX*1), Z10, Z3
-	VFMADD231PS.BCST 4(SI)(CX*4), Z10, Z4
-	VFMADD231PS.BCST 4(SI)(BX*1), Z10, Z5
-	VFMADD231PS.BCST 4(SI)(DX*2), Z10, Z6
-	VFMADD231PS.BCST 4(DI), Z10, Z7
-	VFMADD231PS.BCST 4(DI)(CX*1), Z10, Z8
-	VFMADD231PS.BCST 4(DI)(CX*2), Z10, Z9
+	VFMADD231PS.BCST 4(BX), Z10, Z0
+	VFMADD231PS.BCST 4(BX)(AX*1), Z10, Z1
+	VFMADD231PS.BCST 4(BX)(AX*2), Z10, Z2
+	VFMADD231PS.BCST 4(BX)(CX*1), Z10, Z3
+	VFMADD231PS.BCST 4(BX)(AX*4), Z10, Z4
+	VFMADD231PS.BCST 4(BX)(DX*1), Z10, Z5
+	VFMADD231PS.BCST 4(BX)(CX*2), Z10, Z6
+	VFMADD231PS.BCST 4(SI), Z10, Z7
+	VFMADD231PS.BCST 4(SI)(AX*1), Z10, Z8
+	VFMADD231PS.BCST 4(SI)(AX*2), Z10, Z9
 	VMOVUPS          128(R10), Z10
-	VFMADD231PS.BCST 8(SI), Z10, Z0
-	VFMADD231PS.BCST 8(SI)(CX*1), Z10, Z1
-	VFMADD231PS.BCST 8(SI)(CX*2), Z10, Z2
-	VFMADD231PS.BCST 8(SI)(DX*1), Z10, Z3
-	VFMADD231PS.BCST 8(SI)(CX*4), Z10, Z4
-	VFMADD231PS.BCST 8(SI)(BX*1), Z10, Z5
-	VFMADD231PS.BCST 8(SI)(DX*2), Z10, Z6
-	VFMADD231PS.BCST 8(DI), Z10, Z7
-	VFMADD231PS.BCST 8(DI)(CX*1), Z10, Z8
-	VFMADD231PS.BCST 8(DI)(CX*2), Z10, Z9
+	VFMADD231PS.BCST 8(BX), Z10, Z0
+	VFMADD231PS.BCST 8(BX)(AX*1), Z10, Z1
+	VFMADD231PS.BCST 8(BX)(AX*2), Z10, Z2
+	VFMADD231PS.BCST 8(BX)(CX*1), Z10, Z3
+	VFMADD231PS.BCST 8(BX)(AX*4), Z10, Z4
+	VFMADD231PS.BCST 8(BX)(DX*1), Z10, Z5
+	VFMADD231PS.BCST 8(BX)(CX*2), Z10, Z6
+	VFMADD231PS.BCST 8(SI), Z10, Z7
+	VFMADD231PS.BCST 8(SI)(AX*1), Z10, Z8
+	VFMADD231PS.BCST 8(SI)(AX*2), Z10, Z9
 	VMOVUPS          192(R10), Z10
-	VFMADD231PS.BCST 12(SI), Z10, Z0
-	VFMADD231PS.BCST 12(SI)(CX*1), Z10, Z1
-	VFMADD231PS.BCST 12(SI)(CX*2), Z10, Z2
-	VFMADD231PS.BCST 12(SI)(DX*1), Z10, Z3
-	VFMADD231PS.BCST 12(SI)(CX*4), Z10, Z4
-	VFMADD231PS.BCST 12(SI)(BX*1), Z10, Z5
-	VFMADD231PS.BCST 12(SI)(DX*2), Z10, Z6
-	VFMADD231PS.BCST 12(DI), Z10, Z7
-	VFMADD231PS.BCST 12(DI)(CX*1), Z10, Z8
-	VFMADD231PS.BCST 12(DI)(CX*2), Z10, Z9
+	VFMADD231PS.BCST 12(BX), Z10, Z0
+	VFMADD231PS.BCST 12(BX)(AX*1), Z10, Z1
+	VFMADD231PS.BCST 12(BX)(AX*2), Z10, Z2
+	VFMADD231PS.BCST 12(BX)(CX*1), Z10, Z3
+	VFMADD231PS.BCST 12(BX)(AX*4), Z10, Z4
+	VFMADD231PS.BCST 12(BX)(DX*1), Z10, Z5
+	VFMADD231PS.BCST 12(BX)(CX*2), Z10, Z6
+	VFMADD231PS.BCST 12(SI), Z10, Z7
+	VFMADD231PS.BCST 12(SI)(AX*1), Z10, Z8
+	VFMADD231PS.BCST 12(SI)(AX*2), Z10, Z9
 	ADDQ             $0x00000100, R10
+	ADDQ             $+16, BX
 	ADDQ             $+16, SI
-	ADDQ             $+16, DI
 	PREFETCHT0       (R9)
-	PREFETCHT0       (R8)
 	PREFETCHT0       64(R9)
-	PREFETCHT0       64(R8)
 	PREFETCHT0       128(R9)
-	PREFETCHT0       128(R8)
-	PREFETCHT0       192(R9)
-	PREFETCHT0       192(R8)
-	ADDQ             $0x00000100, R9
-	ADDQ             $0x00000100, R8
+	ADDQ             $0x000000c0, R9
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(DI)
+	LEAQ             (DI)(R8*4), DI
 	SUBQ             $+4, R13
 	JGE              k_block
 
@@ -4696,179 +5040,200 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R10), Z10
-	VFMADD231PS.BCST (SI), Z10, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z10, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z10, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z10, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z10, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z10, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z10, Z6
-	VFMADD231PS.BCST (DI), Z10, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z10, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z10, Z9
+	VFMADD231PS.BCST (BX), Z10, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z10, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z10, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z10, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z10, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z10, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z10, Z6
+	VFMADD231PS.BCST (SI), Z10, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z10, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z10, Z9
 	ADDQ             $+64, R10
+	ADDQ             $+4, BX
 	ADDQ             $+4, SI
-	ADDQ             $+4, DI
 	PREFETCHT0       (R9)
-	PREFETCHT0       (R8)
 	ADDQ             $+64, R9
-	ADDQ             $+64, R8
+	PREFETCHT0       (DI)
+	ADDQ             R8, DI
 	DECQ             R13
 	JNZ              k_one
 
 k_done:
 	DECQ         R12
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z10
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z10
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z10, Z0
-	VMOVUPS      Z0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z1, Z10, Z1
-	VMOVUPS      Z1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z10, Z2
-	VMOVUPS      Z2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z3, Z10, Z3
-	VMOVUPS      Z3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z10, Z4
-	VMOVUPS      Z4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z5, Z10, Z5
-	VMOVUPS      Z5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z10, Z6
-	VMOVUPS      Z6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z7, Z10, Z7
-	VMOVUPS      Z7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z10, Z8
-	VMOVUPS      Z8, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z8, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z9, Z10, Z9
-	VMOVUPS      Z9, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x0000000a, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z9, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x0000000a, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv11x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv11x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv11x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R8
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000010, SI, SI
-	ADDQ   SI, R8
+TEXT ·Conv11x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), DI
+	MOVQ pace+88(FP), R8
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z0, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z0, Z9
-	VMOVAPS Z0, Z10
-	MOVQ    AX, R9
-	IMUL3Q  $0x0000000b, CX, SI
-	ADDQ    SI, R9
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000b, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000b, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       segs+48(FP), R12
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	MOVQ segLen+48(FP), R13
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	MOVQ segLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R10), Z11
-	VFMADD231PS.BCST (SI), Z11, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z11, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z11, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z11, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z11, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z11, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z11, Z6
-	VFMADD231PS.BCST (DI), Z11, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z11, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z11, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z11, Z10
+	VFMADD231PS.BCST (BX), Z11, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z11, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z11, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z11, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z11, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z11, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z11, Z6
+	VFMADD231PS.BCST (SI), Z11, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z11, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z11, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z11, Z10
 	VMOVUPS          64(R10), Z11
-	VFMADD231PS.BCST 4(SI), Z11, Z0
-	VFMADD231PS.BCST 4(SI)(CX*1), Z11, Z1
-	VFMADD231PS.BCST 4(SI)(CX*2), Z11, Z2
-	VFMADD231PS.BCST 4(SI)(DX*1), Z11, Z3
-	VFMADD231PS.BCST 4(SI)(CX*4), Z11, Z4
-	VFMADD231PS.BCST 4(SI)(BX*1), Z11, Z5
-	VFMADD231PS.BCST 4(SI)(DX*2), Z11, Z6
-	VFMADD231PS.BCST 4(DI), Z11, Z7
-	VFMADD231PS.BCST 4(DI)(CX*1), Z11, Z8
-	VFMADD231PS.BCST 4(DI)(CX*2), Z11, Z9
-	VFMADD231PS.BCST 4(DI)(DX*1), Z11, Z10
+	VFMADD231PS.BCST 4(BX), Z11, Z0
+	VFMADD231PS.BCST 4(BX)(AX*1), Z11, Z1
+	VFMADD231PS.BCST 4(BX)(AX*2), Z11, Z2
+	VFMADD231PS.BCST 4(BX)(CX*1), Z11, Z3
+	VFMADD231PS.BCST 4(BX)(AX*4), Z11, Z4
+	VFMADD231PS.BCST 4(BX)(DX*1), Z11, Z5
+	VFMADD231PS.BCST 4(BX)(CX*2), Z11, Z6
+	VFMADD231PS.BCST 4(SI), Z11, Z7
+	VFMADD231PS.BCST 4(SI)(AX*1), Z11, Z8
+	VFMADD231PS.BCST 4(SI)(AX*2), Z11, Z9
+	VFMADD231PS.BCST 4(SI)(CX*1), Z11, Z10
 	VMOVUPS          128(R10), Z11
-	VFMADD231PS.BCST 8(SI), Z11, Z0
-	VFMADD231PS.BCST 8(SI)(CX*1), Z11, Z1
-	VFMADD231PS.BCST 8(SI)(CX*2), Z11, Z2
-	VFMADD231PS.BCST 8(SI)(DX*1), Z11, Z3
-	VFMADD231PS.BCST 8(SI)(CX*4), Z11, Z4
-	VFMADD231PS.BCST 8(SI)(BX*1), Z11, Z5
-	VFMADD231PS.BCST 8(SI)(DX*2), Z11, Z6
-	VFMADD231PS.BCST 8(DI), Z11, Z7
-	VFMADD231PS.BCST 8(DI)(CX*1), Z11, Z8
-	VFMADD231PS.BCST 8(DI)(CX*2), Z11, Z9
-	VFMADD231PS.BCST 8(DI)(DX*1), Z11, Z10
+	VFMADD231PS.BCST 8(BX), Z11, Z0
+	VFMADD231PS.BCST 8(BX)(AX*1), Z11, Z1
+	VFMADD231PS.BCST 8(BX)(AX*2), Z11, Z2
+	VFMADD231PS.BCST 8(BX)(CX*1), Z11, Z3
+	VFMADD231PS.BCST 8(BX)(AX*4), Z11, Z4
+	VFMADD231PS.BCST 8(BX)(DX*1), Z11, Z5
+	VFMADD231PS.BCST 8(BX)(CX*2), Z11, Z6
+	VFMADD231PS.BCST 8(SI), Z11, Z7
+	VFMADD231PS.BCST 8(SI)(AX*1), Z11, Z8
+	VFMADD231PS.BCST 8(SI)(AX*2), Z11, Z9
+	VFMADD231PS.BCST 8(SI)(CX*1), Z11, Z10
 	VMOVUPS          192(R10), Z11
-	VFMADD231PS.BCST 12(SI), Z11, Z0
-	VFMADD231PS.BCST 12(SI)(CX*1), Z11, Z1
-	VFMADD231PS.BCST 12(SI)(CX*2), Z11, Z2
-	VFMADD231PS.BCST 12(SI)(DX*1), Z11, Z3
-	VFMADD231PS.BCST 12(SI)(CX*4), Z11, Z4
-	VFMADD231PS.BCST 12(SI)(BX*1), Z11, Z5
-	VFMADD231PS.BCST 12(SI)(DX*2), Z11, Z6
-	VFMADD231PS.BCST 12(DI), Z11, Z7
-	VFMADD231PS.BCST 12(DI)(CX*1), Z11, Z8
-	VFMADD231PS.BCST 12(DI)(CX*2), Z11, Z9
-	VFMADD231PS.BCST 12(DI)(DX*1), Z11, Z10
+	VFMADD231PS.BCST 12(BX), Z11, Z0
+	VFMADD231PS.BCST 12(BX)(AX*1), Z11, Z1
+	VFMADD231PS.BCST 12(BX)(AX*2), Z11, Z2
+	VFMADD231PS.BCST 12(BX)(CX*1), Z11, Z3
+	VFMADD231PS.BCST 12(BX)(AX*4), Z11, Z4
+	VFMADD231PS.BCST 12(BX)(DX*1), Z11, Z5
+	VFMADD231PS.BCST 12(BX)(CX*2), Z11, Z6
+	VFMADD231PS.BCST 12(SI), Z11, Z7
+	VFMADD231PS.BCST 12(SI)(AX*1), Z11, Z8
+	VFMADD231PS.BCST 12(SI)(AX*2), Z11, Z9
+	VFMADD231PS.BCST 12(SI)(CX*1), Z11, Z10
 	ADDQ             $0x00000100, R10
+	ADDQ             $+16, BX
 	ADDQ             $+16, SI
-	ADDQ             $+16, DI
 	PREFETCHT0       (R9)
-	PREFETCHT0       (R8)
 	PREFETCHT0       64(R9)
-	PREFETCHT0       64(R8)
 	PREFETCHT0       128(R9)
-	PREFETCHT0       128(R8)
-	PREFETCHT0       192(R9)
-	PREFETCHT0       192(R8)
-	ADDQ             $0x00000100, R9
-	ADDQ             $0x00000100, R8
+	ADDQ             $0x000000c0, R9
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(DI)
+	LEAQ             (DI)(R8*4), DI
 	SUBQ             $+4, R13
 	JGE              k_block
 
@@ -4878,188 +5243,211 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R10), Z11
-	VFMADD231PS.BCST (SI), Z11, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z11, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z11, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z11, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z11, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z11, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z11, Z6
-	VFMADD231PS.BCST (DI), Z11, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z11, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z11, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z11, Z10
+	VFMADD231PS.BCST (BX), Z11, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z11, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z11, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z11, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z11, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z11, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z11, Z6
+	VFMADD231PS.BCST (SI), Z11, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z11, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z11, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z11, Z10
 	ADDQ             $+64, R10
+	ADDQ             $+4, BX
 	ADDQ             $+4, SI
-	ADDQ             $+4, DI
 	PREFETCHT0       (R9)
-	PREFETCHT0       (R8)
 	ADDQ             $+64, R9
-	ADDQ             $+64, R8
+	PREFETCHT0       (DI)
+	ADDQ             R8, DI
 	DECQ             R13
 	JNZ              k_one
 
 k_done:
 	DECQ         R12
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z11
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z11
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z11, Z0
-	VMOVUPS      Z0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z1, Z11, Z1
-	VMOVUPS      Z1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z11, Z2
-	VMOVUPS      Z2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z3, Z11, Z3
-	VMOVUPS      Z3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z11, Z4
-	VMOVUPS      Z4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z5, Z11, Z5
-	VMOVUPS      Z5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z11, Z6
-	VMOVUPS      Z6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z7, Z11, Z7
-	VMOVUPS      Z7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z11, Z8
-	VMOVUPS      Z8, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z8, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z9, Z11, Z9
-	VMOVUPS      Z9, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z11, Z10
-	VMOVUPS      Z10, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x0000000b, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z10, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x0000000b, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv12x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv12x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv12x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R8
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000010, SI, SI
-	ADDQ   SI, R8
+TEXT ·Conv12x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), DI
+	MOVQ pace+88(FP), R8
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z0, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z0, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z0, Z11
-	MOVQ    AX, R9
-	IMUL3Q  $0x0000000c, CX, SI
-	ADDQ    SI, R9
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000c, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000c, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       segs+48(FP), R12
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	MOVQ segLen+48(FP), R13
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	MOVQ segLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R10), Z12
-	VFMADD231PS.BCST (SI), Z12, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z12, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z12, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z12, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z12, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z12, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z12, Z6
-	VFMADD231PS.BCST (DI), Z12, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z12, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z12, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z12, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z12, Z11
+	VFMADD231PS.BCST (BX), Z12, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z12, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z12, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z12, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z12, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z12, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z12, Z6
+	VFMADD231PS.BCST (SI), Z12, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z12, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z12, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z12, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z12, Z11
 	VMOVUPS          64(R10), Z12
-	VFMADD231PS.BCST 4(SI), Z12, Z0
-	VFMADD231PS.BCST 4(SI)(CX*1), Z12, Z1
-	VFMADD231PS.BCST 4(SI)(CX*2), Z12, Z2
-	VFMADD231PS.BCST 4(SI)(DX*1), Z12, Z3
-	VFMADD231PS.BCST 4(SI)(CX*4), Z12, Z4
-	VFMADD231PS.BCST 4(SI)(BX*1), Z12, Z5
-	VFMADD231PS.BCST 4(SI)(DX*2), Z12, Z6
-	VFMADD231PS.BCST 4(DI), Z12, Z7
-	VFMADD231PS.BCST 4(DI)(CX*1), Z12, Z8
-	VFMADD231PS.BCST 4(DI)(CX*2), Z12, Z9
-	VFMADD231PS.BCST 4(DI)(DX*1), Z12, Z10
-	VFMADD231PS.BCST 4(DI)(CX*4), Z12, Z11
+	VFMADD231PS.BCST 4(BX), Z12, Z0
+	VFMADD231PS.BCST 4(BX)(AX*1), Z12, Z1
+	VFMADD231PS.BCST 4(BX)(AX*2), Z12, Z2
+	VFMADD231PS.BCST 4(BX)(CX*1), Z12, Z3
+	VFMADD231PS.BCST 4(BX)(AX*4), Z12, Z4
+	VFMADD231PS.BCST 4(BX)(DX*1), Z12, Z5
+	VFMADD231PS.BCST 4(BX)(CX*2), Z12, Z6
+	VFMADD231PS.BCST 4(SI), Z12, Z7
+	VFMADD231PS.BCST 4(SI)(AX*1), Z12, Z8
+	VFMADD231PS.BCST 4(SI)(AX*2), Z12, Z9
+	VFMADD231PS.BCST 4(SI)(CX*1), Z12, Z10
+	VFMADD231PS.BCST 4(SI)(AX*4), Z12, Z11
 	VMOVUPS          128(R10), Z12
-	VFMADD231PS.BCST 8(SI), Z12, Z0
-	VFMADD231PS.BCST 8(SI)(CX*1), Z12, Z1
-	VFMADD231PS.BCST 8(SI)(CX*2), Z12, Z2
-	VFMADD231PS.BCST 8(SI)(DX*1), Z12, Z3
-	VFMADD231PS.BCST 8(SI)(CX*4), Z12, Z4
-	VFMADD231PS.BCST 8(SI)(BX*1), Z12, Z5
-	VFMADD231PS.BCST 8(SI)(DX*2), Z12, Z6
-	VFMADD231PS.BCST 8(DI), Z12, Z7
-	VFMADD231PS.BCST 8(DI)(CX*1), Z12, Z8
-	VFMADD231PS.BCST 8(DI)(CX*2), Z12, Z9
-	VFMADD231PS.BCST 8(DI)(DX*1), Z12, Z10
-	VFMADD231PS.BCST 8(DI)(CX*4), Z12, Z11
+	VFMADD231PS.BCST 8(BX), Z12, Z0
+	VFMADD231PS.BCST 8(BX)(AX*1), Z12, Z1
+	VFMADD231PS.BCST 8(BX)(AX*2), Z12, Z2
+	VFMADD231PS.BCST 8(BX)(CX*1), Z12, Z3
+	VFMADD231PS.BCST 8(BX)(AX*4), Z12, Z4
+	VFMADD231PS.BCST 8(BX)(DX*1), Z12, Z5
+	VFMADD231PS.BCST 8(BX)(CX*2), Z12, Z6
+	VFMADD231PS.BCST 8(SI), Z12, Z7
+	VFMADD231PS.BCST 8(SI)(AX*1), Z12, Z8
+	VFMADD231PS.BCST 8(SI)(AX*2), Z12, Z9
+	VFMADD231PS.BCST 8(SI)(CX*1), Z12, Z10
+	VFMADD231PS.BCST 8(SI)(AX*4), Z12, Z11
 	VMOVUPS          192(R10), Z12
-	VFMADD231PS.BCST 12(SI), Z12, Z0
-	VFMADD231PS.BCST 12(SI)(CX*1), Z12, Z1
-	VFMADD231PS.BCST 12(SI)(CX*2), Z12, Z2
-	VFMADD231PS.BCST 12(SI)(DX*1), Z12, Z3
-	VFMADD231PS.BCST 12(SI)(CX*4), Z12, Z4
-	VFMADD231PS.BCST 12(SI)(BX*1), Z12, Z5
-	VFMADD231PS.BCST 12(SI)(DX*2), Z12, Z6
-	VFMADD231PS.BCST 12(DI), Z12, Z7
-	VFMADD231PS.BCST 12(DI)(CX*1), Z12, Z8
-	VFMADD231PS.BCST 12(DI)(CX*2), Z12, Z9
-	VFMADD231PS.BCST 12(DI)(DX*1), Z12, Z10
-	VFMADD231PS.BCST 12(DI)(CX*4), Z12, Z11
+	VFMADD231PS.BCST 12(BX), Z12, Z0
+	VFMADD231PS.BCST 12(BX)(AX*1), Z12, Z1
+	VFMADD231PS.BCST 12(BX)(AX*2), Z12, Z2
+	VFMADD231PS.BCST 12(BX)(CX*1), Z12, Z3
+	VFMADD231PS.BCST 12(BX)(AX*4), Z12, Z4
+	VFMADD231PS.BCST 12(BX)(DX*1), Z12, Z5
+	VFMADD231PS.BCST 12(BX)(CX*2), Z12, Z6
+	VFMADD231PS.BCST 12(SI), Z12, Z7
+	VFMADD231PS.BCST 12(SI)(AX*1), Z12, Z8
+	VFMADD231PS.BCST 12(SI)(AX*2), Z12, Z9
+	VFMADD231PS.BCST 12(SI)(CX*1), Z12, Z10
+	VFMADD231PS.BCST 12(SI)(AX*4), Z12, Z11
 	ADDQ             $0x00000100, R10
+	ADDQ             $+16, BX
 	ADDQ             $+16, SI
-	ADDQ             $+16, DI
 	PREFETCHT0       (R9)
-	PREFETCHT0       (R8)
 	PREFETCHT0       64(R9)
-	PREFETCHT0       64(R8)
 	PREFETCHT0       128(R9)
-	PREFETCHT0       128(R8)
-	PREFETCHT0       192(R9)
-	PREFETCHT0       192(R8)
-	ADDQ             $0x00000100, R9
-	ADDQ             $0x00000100, R8
+	ADDQ             $0x000000c0, R9
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(DI)
+	LEAQ             (DI)(R8*4), DI
 	SUBQ             $+4, R13
 	JGE              k_block
 
@@ -5069,197 +5457,223 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R10), Z12
-	VFMADD231PS.BCST (SI), Z12, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z12, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z12, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z12, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z12, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z12, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z12, Z6
-	VFMADD231PS.BCST (DI), Z12, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z12, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z12, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z12, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z12, Z11
+	VFMADD231PS.BCST (BX), Z12, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z12, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z12, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z12, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z12, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z12, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z12, Z6
+	VFMADD231PS.BCST (SI), Z12, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z12, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z12, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z12, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z12, Z11
 	ADDQ             $+64, R10
+	ADDQ             $+4, BX
 	ADDQ             $+4, SI
-	ADDQ             $+4, DI
 	PREFETCHT0       (R9)
-	PREFETCHT0       (R8)
 	ADDQ             $+64, R9
-	ADDQ             $+64, R8
+	PREFETCHT0       (DI)
+	ADDQ             R8, DI
 	DECQ             R13
 	JNZ              k_one
 
 k_done:
 	DECQ         R12
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z12
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z12
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z12, Z0
-	VMOVUPS      Z0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z1, Z12, Z1
-	VMOVUPS      Z1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z12, Z2
-	VMOVUPS      Z2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z3, Z12, Z3
-	VMOVUPS      Z3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z12, Z4
-	VMOVUPS      Z4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z5, Z12, Z5
-	VMOVUPS      Z5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z12, Z6
-	VMOVUPS      Z6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z7, Z12, Z7
-	VMOVUPS      Z7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z12, Z8
-	VMOVUPS      Z8, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z8, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z9, Z12, Z9
-	VMOVUPS      Z9, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z12, Z10
-	VMOVUPS      Z10, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z10, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z11, Z12, Z11
-	VMOVUPS      Z11, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x0000000c, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z11, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x0000000c, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv13x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv13x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv13x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R8
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000010, SI, SI
-	ADDQ   SI, R8
+TEXT ·Conv13x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), DI
+	MOVQ pace+88(FP), R8
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z0, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z0, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z0, Z11
-	VMOVAPS Z0, Z12
-	MOVQ    AX, R9
-	IMUL3Q  $0x0000000d, CX, SI
-	ADDQ    SI, R9
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
+	VMOVAPS    Z0, Z12
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000d, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000d, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       segs+48(FP), R12
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	MOVQ segLen+48(FP), R13
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	MOVQ segLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R10), Z13
-	VFMADD231PS.BCST (SI), Z13, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z13, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z13, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z13, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z13, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z13, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z13, Z6
-	VFMADD231PS.BCST (DI), Z13, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z13, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z13, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z13, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z13, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z13, Z12
+	VFMADD231PS.BCST (BX), Z13, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z13, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z13, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z13, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z13, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z13, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z13, Z6
+	VFMADD231PS.BCST (SI), Z13, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z13, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z13, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z13, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z13, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z13, Z12
 	VMOVUPS          64(R10), Z13
-	VFMADD231PS.BCST 4(SI), Z13, Z0
-	VFMADD231PS.BCST 4(SI)(CX*1), Z13, Z1
-	VFMADD231PS.BCST 4(SI)(CX*2), Z13, Z2
-	VFMADD231PS.BCST 4(SI)(DX*1), Z13, Z3
-	VFMADD231PS.BCST 4(SI)(CX*4), Z13, Z4
-	VFMADD231PS.BCST 4(SI)(BX*1), Z13, Z5
-	VFMADD231PS.BCST 4(SI)(DX*2), Z13, Z6
-	VFMADD231PS.BCST 4(DI), Z13, Z7
-	VFMADD231PS.BCST 4(DI)(CX*1), Z13, Z8
-	VFMADD231PS.BCST 4(DI)(CX*2), Z13, Z9
-	VFMADD231PS.BCST 4(DI)(DX*1), Z13, Z10
-	VFMADD231PS.BCST 4(DI)(CX*4), Z13, Z11
-	VFMADD231PS.BCST 4(DI)(BX*1), Z13, Z12
+	VFMADD231PS.BCST 4(BX), Z13, Z0
+	VFMADD231PS.BCST 4(BX)(AX*1), Z13, Z1
+	VFMADD231PS.BCST 4(BX)(AX*2), Z13, Z2
+	VFMADD231PS.BCST 4(BX)(CX*1), Z13, Z3
+	VFMADD231PS.BCST 4(BX)(AX*4), Z13, Z4
+	VFMADD231PS.BCST 4(BX)(DX*1), Z13, Z5
+	VFMADD231PS.BCST 4(BX)(CX*2), Z13, Z6
+	VFMADD231PS.BCST 4(SI), Z13, Z7
+	VFMADD231PS.BCST 4(SI)(AX*1), Z13, Z8
+	VFMADD231PS.BCST 4(SI)(AX*2), Z13, Z9
+	VFMADD231PS.BCST 4(SI)(CX*1), Z13, Z10
+	VFMADD231PS.BCST 4(SI)(AX*4), Z13, Z11
+	VFMADD231PS.BCST 4(SI)(DX*1), Z13, Z12
 	VMOVUPS          128(R10), Z13
-	VFMADD231PS.BCST 8(SI), Z13, Z0
-	VFMADD231PS.BCST 8(SI)(CX*1), Z13, Z1
-	VFMADD231PS.BCST 8(SI)(CX*2), Z13, Z2
-	VFMADD231PS.BCST 8(SI)(DX*1), Z13, Z3
-	VFMADD231PS.BCST 8(SI)(CX*4), Z13, Z4
-	VFMADD231PS.BCST 8(SI)(BX*1), Z13, Z5
-	VFMADD231PS.BCST 8(SI)(DX*2), Z13, Z6
-	VFMADD231PS.BCST 8(DI), Z13, Z7
-	VFMADD231PS.BCST 8(DI)(CX*1), Z13, Z8
-	VFMADD231PS.BCST 8(DI)(CX*2), Z13, Z9
-	VFMADD231PS.BCST 8(DI)(DX*1), Z13, Z10
-	VFMADD231PS.BCST 8(DI)(CX*4), Z13, Z11
-	VFMADD231PS.BCST 8(DI)(BX*1), Z13, Z12
+	VFMADD231PS.BCST 8(BX), Z13, Z0
+	VFMADD231PS.BCST 8(BX)(AX*1), Z13, Z1
+	VFMADD231PS.BCST 8(BX)(AX*2), Z13, Z2
+	VFMADD231PS.BCST 8(BX)(CX*1), Z13, Z3
+	VFMADD231PS.BCST 8(BX)(AX*4), Z13, Z4
+	VFMADD231PS.BCST 8(BX)(DX*1), Z13, Z5
+	VFMADD231PS.BCST 8(BX)(CX*2), Z13, Z6
+	VFMADD231PS.BCST 8(SI), Z13, Z7
+	VFMADD231PS.BCST 8(SI)(AX*1), Z13, Z8
+	VFMADD231PS.BCST 8(SI)(AX*2), Z13, Z9
+	VFMADD231PS.BCST 8(SI)(CX*1), Z13, Z10
+	VFMADD231PS.BCST 8(SI)(AX*4), Z13, Z11
+	VFMADD231PS.BCST 8(SI)(DX*1), Z13, Z12
 	VMOVUPS          192(R10), Z13
-	VFMADD231PS.BCST 12(SI), Z13, Z0
-	VFMADD231PS.BCST 12(SI)(CX*1), Z13, Z1
-	VFMADD231PS.BCST 12(SI)(CX*2), Z13, Z2
-	VFMADD231PS.BCST 12(SI)(DX*1), Z13, Z3
-	VFMADD231PS.BCST 12(SI)(CX*4), Z13, Z4
-	VFMADD231PS.BCST 12(SI)(BX*1), Z13, Z5
-	VFMADD231PS.BCST 12(SI)(DX*2), Z13, Z6
-	VFMADD231PS.BCST 12(DI), Z13, Z7
-	VFMADD231PS.BCST 12(DI)(CX*1), Z13, Z8
-	VFMADD231PS.BCST 12(DI)(CX*2), Z13, Z9
-	VFMADD231PS.BCST 12(DI)(DX*1), Z13, Z10
-	VFMADD231PS.BCST 12(DI)(CX*4), Z13, Z11
-	VFMADD231PS.BCST 12(DI)(BX*1), Z13, Z12
+	VFMADD231PS.BCST 12(BX), Z13, Z0
+	VFMADD231PS.BCST 12(BX)(AX*1), Z13, Z1
+	VFMADD231PS.BCST 12(BX)(AX*2), Z13, Z2
+	VFMADD231PS.BCST 12(BX)(CX*1), Z13, Z3
+	VFMADD231PS.BCST 12(BX)(AX*4), Z13, Z4
+	VFMADD231PS.BCST 12(BX)(DX*1), Z13, Z5
+	VFMADD231PS.BCST 12(BX)(CX*2), Z13, Z6
+	VFMADD231PS.BCST 12(SI), Z13, Z7
+	VFMADD231PS.BCST 12(SI)(AX*1), Z13, Z8
+	VFMADD231PS.BCST 12(SI)(AX*2), Z13, Z9
+	VFMADD231PS.BCST 12(SI)(CX*1), Z13, Z10
+	VFMADD231PS.BCST 12(SI)(AX*4), Z13, Z11
+	VFMADD231PS.BCST 12(SI)(DX*1), Z13, Z12
 	ADDQ             $0x00000100, R10
+	ADDQ             $+16, BX
 	ADDQ             $+16, SI
-	ADDQ             $+16, DI
 	PREFETCHT0       (R9)
-	PREFETCHT0       (R8)
 	PREFETCHT0       64(R9)
-	PREFETCHT0       64(R8)
 	PREFETCHT0       128(R9)
-	PREFETCHT0       128(R8)
 	PREFETCHT0       192(R9)
-	PREFETCHT0       192(R8)
 	ADDQ             $0x00000100, R9
-	ADDQ             $0x00000100, R8
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(DI)
+	LEAQ             (DI)(R8*4), DI
 	SUBQ             $+4, R13
 	JGE              k_block
 
@@ -5269,206 +5683,234 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R10), Z13
-	VFMADD231PS.BCST (SI), Z13, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z13, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z13, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z13, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z13, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z13, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z13, Z6
-	VFMADD231PS.BCST (DI), Z13, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z13, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z13, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z13, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z13, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z13, Z12
+	VFMADD231PS.BCST (BX), Z13, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z13, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z13, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z13, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z13, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z13, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z13, Z6
+	VFMADD231PS.BCST (SI), Z13, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z13, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z13, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z13, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z13, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z13, Z12
 	ADDQ             $+64, R10
+	ADDQ             $+4, BX
 	ADDQ             $+4, SI
-	ADDQ             $+4, DI
 	PREFETCHT0       (R9)
-	PREFETCHT0       (R8)
 	ADDQ             $+64, R9
-	ADDQ             $+64, R8
+	PREFETCHT0       (DI)
+	ADDQ             R8, DI
 	DECQ             R13
 	JNZ              k_one
 
 k_done:
 	DECQ         R12
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z13
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z13
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z13, Z0
-	VMOVUPS      Z0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z1, Z13, Z1
-	VMOVUPS      Z1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z13, Z2
-	VMOVUPS      Z2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z3, Z13, Z3
-	VMOVUPS      Z3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z13, Z4
-	VMOVUPS      Z4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z5, Z13, Z5
-	VMOVUPS      Z5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z13, Z6
-	VMOVUPS      Z6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z7, Z13, Z7
-	VMOVUPS      Z7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z13, Z8
-	VMOVUPS      Z8, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z8, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z9, Z13, Z9
-	VMOVUPS      Z9, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z13, Z10
-	VMOVUPS      Z10, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z10, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z11, Z13, Z11
-	VMOVUPS      Z11, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z11, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z12, Z13, Z12
-	VMOVUPS      Z12, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x0000000d, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z12, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x0000000d, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv14x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv14x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv14x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R8
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000010, SI, SI
-	ADDQ   SI, R8
+TEXT ·Conv14x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), DI
+	MOVQ pace+88(FP), R8
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z0, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z0, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z0, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z0, Z13
-	MOVQ    AX, R9
-	IMUL3Q  $0x0000000e, CX, SI
-	ADDQ    SI, R9
-	MOVQ    weights+16(FP), R10
-	MOVQ    offsets+32(FP), R11
-	MOVQ    segs+40(FP), R12
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z0, Z13
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000e, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000e, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       segs+48(FP), R12
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	MOVQ segLen+48(FP), R13
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	MOVQ segLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R10), Z14
-	VFMADD231PS.BCST (SI), Z14, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z14, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z14, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z14, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z14, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z14, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z14, Z6
-	VFMADD231PS.BCST (DI), Z14, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z14, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z14, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z14, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z14, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z14, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z14, Z13
+	VFMADD231PS.BCST (BX), Z14, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z14, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z14, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z14, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z14, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z14, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z14, Z6
+	VFMADD231PS.BCST (SI), Z14, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z14, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z14, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z14, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z14, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z14, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z14, Z13
 	VMOVUPS          64(R10), Z14
-	VFMADD231PS.BCST 4(SI), Z14, Z0
-	VFMADD231PS.BCST 4(SI)(CX*1), Z14, Z1
-	VFMADD231PS.BCST 4(SI)(CX*2), Z14, Z2
-	VFMADD231PS.BCST 4(SI)(DX*1), Z14, Z3
-	VFMADD231PS.BCST 4(SI)(CX*4), Z14, Z4
-	VFMADD231PS.BCST 4(SI)(BX*1), Z14, Z5
-	VFMADD231PS.BCST 4(SI)(DX*2), Z14, Z6
-	VFMADD231PS.BCST 4(DI), Z14, Z7
-	VFMADD231PS.BCST 4(DI)(CX*1), Z14, Z8
-	VFMADD231PS.BCST 4(DI)(CX*2), Z14, Z9
-	VFMADD231PS.BCST 4(DI)(DX*1), Z14, Z10
-	VFMADD231PS.BCST 4(DI)(CX*4), Z14, Z11
-	VFMADD231PS.BCST 4(DI)(BX*1), Z14, Z12
-	VFMADD231PS.BCST 4(DI)(DX*2), Z14, Z13
+	VFMADD231PS.BCST 4(BX), Z14, Z0
+	VFMADD231PS.BCST 4(BX)(AX*1), Z14, Z1
+	VFMADD231PS.BCST 4(BX)(AX*2), Z14, Z2
+	VFMADD231PS.BCST 4(BX)(CX*1), Z14, Z3
+	VFMADD231PS.BCST 4(BX)(AX*4), Z14, Z4
+	VFMADD231PS.BCST 4(BX)(DX*1), Z14, Z5
+	VFMADD231PS.BCST 4(BX)(CX*2), Z14, Z6
+	VFMADD231PS.BCST 4(SI), Z14, Z7
+	VFMADD231PS.BCST 4(SI)(AX*1), Z14, Z8
+	VFMADD231PS.BCST 4(SI)(AX*2), Z14, Z9
+	VFMADD231PS.BCST 4(SI)(CX*1), Z14, Z10
+	VFMADD231PS.BCST 4(SI)(AX*4), Z14, Z11
+	VFMADD231PS.BCST 4(SI)(DX*1), Z14, Z12
+	VFMADD231PS.BCST 4(SI)(CX*2), Z14, Z13
 	VMOVUPS          128(R10), Z14
-	VFMADD231PS.BCST 8(SI), Z14, Z0
-	VFMADD231PS.BCST 8(SI)(CX*1), Z14, Z1
-	VFMADD231PS.BCST 8(SI)(CX*2), Z14, Z2
-	VFMADD231PS.BCST 8(SI)(DX*1), Z14, Z3
-	VFMADD231PS.BCST 8(SI)(CX*4), Z14, Z4
-	VFMADD231PS.BCST 8(SI)(BX*1), Z14, Z5
-	VFMADD231PS.BCST 8(SI)(DX*2), Z14, Z6
-	VFMADD231PS.BCST 8(DI), Z14, Z7
-	VFMADD231PS.BCST 8(DI)(CX*1), Z14, Z8
-	VFMADD231PS.BCST 8(DI)(CX*2), Z14, Z9
-	VFMADD231PS.BCST 8(DI)(DX*1), Z14, Z10
-	VFMADD231PS.BCST 8(DI)(CX*4), Z14, Z11
-	VFMADD231PS.BCST 8(DI)(BX*1), Z14, Z12
-	VFMADD231PS.BCST 8(DI)(DX*2), Z14, Z13
+	VFMADD231PS.BCST 8(BX), Z14, Z0
+	VFMADD231PS.BCST 8(BX)(AX*1), Z14, Z1
+	VFMADD231PS.BCST 8(BX)(AX*2), Z14, Z2
+	VFMADD231PS.BCST 8(BX)(CX*1), Z14, Z3
+	VFMADD231PS.BCST 8(BX)(AX*4), Z14, Z4
+	VFMADD231PS.BCST 8(BX)(DX*1), Z14, Z5
+	VFMADD231PS.BCST 8(BX)(CX*2), Z14, Z6
+	VFMADD231PS.BCST 8(SI), Z14, Z7
+	VFMADD231PS.BCST 8(SI)(AX*1), Z14, Z8
+	VFMADD231PS.BCST 8(SI)(AX*2), Z14, Z9
+	VFMADD231PS.BCST 8(SI)(CX*1), Z14, Z10
+	VFMADD231PS.BCST 8(SI)(AX*4), Z14, Z11
+	VFMADD231PS.BCST 8(SI)(DX*1), Z14, Z12
+	VFMADD231PS.BCST 8(SI)(CX*2), Z14, Z13
 	VMOVUPS          192(R10), Z14
-	VFMADD231PS.BCST 12(SI), Z14, Z0
-	VFMADD231PS.BCST 12(SI)(CX*1), Z14, Z1
-	VFMADD231PS.BCST 12(SI)(CX*2), Z14, Z2
-	VFMADD231PS.BCST 12(SI)(DX*1), Z14, Z3
-	VFMADD231PS.BCST 12(SI)(CX*4), Z14, Z4
-	VFMADD231PS.BCST 12(SI)(BX*1), Z14, Z5
-	VFMADD231PS.BCST 12(SI)(DX*2), Z14, Z6
-	VFMADD231PS.BCST 12(DI), Z14, Z7
-	VFMADD231PS.BCST 12(DI)(CX*1), Z14, Z8
-	VFMADD231PS.BCST 12(DI)(CX*2), Z14, Z9
-	VFMADD231PS.BCST 12(DI)(DX*1), Z14, Z10
-	VFMADD231PS.BCST 12(DI)(CX*4), Z14, Z11
-	VFMADD231PS.BCST 12(DI)(BX*1), Z14, Z12
-	VFMADD231PS.BCST 12(DI)(DX*2), Z14, Z13
+	VFMADD231PS.BCST 12(BX), Z14, Z0
+	VFMADD231PS.BCST 12(BX)(AX*1), Z14, Z1
+	VFMADD231PS.BCST 12(BX)(AX*2), Z14, Z2
+	VFMADD231PS.BCST 12(BX)(CX*1), Z14, Z3
+	VFMADD231PS.BCST 12(BX)(AX*4), Z14, Z4
+	VFMADD231PS.BCST 12(BX)(DX*1), Z14, Z5
+	VFMADD231PS.BCST 12(BX)(CX*2), Z14, Z6
+	VFMADD231PS.BCST 12(SI), Z14, Z7
+	VFMADD231PS.BCST 12(SI)(AX*1), Z14, Z8
+	VFMADD231PS.BCST 12(SI)(AX*2), Z14, Z9
+	VFMADD231PS.BCST 12(SI)(CX*1), Z14, Z10
+	VFMADD231PS.BCST 12(SI)(AX*4), Z14, Z11
+	VFMADD231PS.BCST 12(SI)(DX*1), Z14, Z12
+	VFMADD231PS.BCST 12(SI)(CX*2), Z14, Z13
 	ADDQ             $0x00000100, R10
+	ADDQ             $+16, BX
 	ADDQ             $+16, SI
-	ADDQ             $+16, DI
 	PREFETCHT0       (R9)
-	PREFETCHT0       (R8)
 	PREFETCHT0       64(R9)
-	PREFETCHT0       64(R8)
 	PREFETCHT0       128(R9)
-	PREFETCHT0       128(R8)
 	PREFETCHT0       192(R9)
-	PREFETCHT0       192(R8)
 	ADDQ             $0x00000100, R9
-	ADDQ             $0x00000100, R8
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(DI)
+	LEAQ             (DI)(R8*4), DI
 	SUBQ             $+4, R13
 	JGE              k_block
 
@@ -5478,218 +5920,248 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R10), Z14
-	VFMADD231PS.BCST (SI), Z14, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z14, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z14, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z14, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z14, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z14, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z14, Z6
-	VFMADD231PS.BCST (DI), Z14, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z14, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z14, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z14, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z14, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z14, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z14, Z13
+	VFMADD231PS.BCST (BX), Z14, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z14, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z14, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z14, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z14, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z14, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z14, Z6
+	VFMADD231PS.BCST (SI), Z14, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z14, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z14, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z14, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z14, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z14, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z14, Z13
 	ADDQ             $+64, R10
+	ADDQ             $+4, BX
 	ADDQ             $+4, SI
-	ADDQ             $+4, DI
 	PREFETCHT0       (R9)
-	PREFETCHT0       (R8)
 	ADDQ             $+64, R9
-	ADDQ             $+64, R8
+	PREFETCHT0       (DI)
+	ADDQ             R8, DI
 	DECQ             R13
 	JNZ              k_one
 
 k_done:
 	DECQ         R12
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z14
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z14
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z14, Z0
-	VMOVUPS      Z0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z1, Z14, Z1
-	VMOVUPS      Z1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z14, Z2
-	VMOVUPS      Z2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z3, Z14, Z3
-	VMOVUPS      Z3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z14, Z4
-	VMOVUPS      Z4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z5, Z14, Z5
-	VMOVUPS      Z5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z14, Z6
-	VMOVUPS      Z6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z7, Z14, Z7
-	VMOVUPS      Z7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z14, Z8
-	VMOVUPS      Z8, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z8, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z9, Z14, Z9
-	VMOVUPS      Z9, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z14, Z10
-	VMOVUPS      Z10, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z10, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z11, Z14, Z11
-	VMOVUPS      Z11, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z11, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z12, Z14, Z12
-	VMOVUPS      Z12, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z12, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z13, Z14, Z13
-	VMOVUPS      Z13, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x0000000e, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z13, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x0000000e, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv15x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv15x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv15x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R9
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000010, SI, SI
-	ADDQ   SI, R9
+TEXT ·Conv15x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), R8
+	MOVQ pace+88(FP), R9
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z0, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z0, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z0, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z0, Z13
-	VMOVAPS Z0, Z14
-	MOVQ    AX, R10
-	IMUL3Q  $0x0000000f, CX, SI
-	ADDQ    SI, R10
-	MOVQ    weights+16(FP), R11
-	MOVQ    offsets+32(FP), R12
-	MOVQ    segs+40(FP), R13
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z0, Z13
+	VMOVAPS    Z0, Z14
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000f, SI, DI
+	ADDQ       DI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R10
+	IMUL3Q     $0x0000000f, AX, BX
+	ADDQ       BX, R10
+	MOVQ       weights+16(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       segs+48(FP), R13
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R12), SI
 	ADDQ $+8, R12
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	LEAQ (DI)(BX*1), R8
-	LEAQ (R8)(CX*2), R8
-	MOVQ segLen+48(FP), R14
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	LEAQ (SI)(DX*1), DI
+	LEAQ (DI)(AX*2), DI
+	MOVQ segLen+56(FP), R14
 	SUBQ $+4, R14
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R11), Z15
-	VFMADD231PS.BCST (SI), Z15, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z15, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z15, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z15, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z15, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z15, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z15, Z6
-	VFMADD231PS.BCST (DI), Z15, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z15, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z15, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z15, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z15, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z15, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z15, Z13
-	VFMADD231PS.BCST (R8), Z15, Z14
+	VFMADD231PS.BCST (BX), Z15, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z15, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z15, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z15, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z15, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z15, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z15, Z6
+	VFMADD231PS.BCST (SI), Z15, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z15, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z15, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z15, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z15, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z15, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z15, Z13
+	VFMADD231PS.BCST (DI), Z15, Z14
 	VMOVUPS          64(R11), Z15
-	VFMADD231PS.BCST 4(SI), Z15, Z0
-	VFMADD231PS.BCST 4(SI)(CX*1), Z15, Z1
-	VFMADD231PS.BCST 4(SI)(CX*2), Z15, Z2
-	VFMADD231PS.BCST 4(SI)(DX*1), Z15, Z3
-	VFMADD231PS.BCST 4(SI)(CX*4), Z15, Z4
-	VFMADD231PS.BCST 4(SI)(BX*1), Z15, Z5
-	VFMADD231PS.BCST 4(SI)(DX*2), Z15, Z6
-	VFMADD231PS.BCST 4(DI), Z15, Z7
-	VFMADD231PS.BCST 4(DI)(CX*1), Z15, Z8
-	VFMADD231PS.BCST 4(DI)(CX*2), Z15, Z9
-	VFMADD231PS.BCST 4(DI)(DX*1), Z15, Z10
-	VFMADD231PS.BCST 4(DI)(CX*4), Z15, Z11
-	VFMADD231PS.BCST 4(DI)(BX*1), Z15, Z12
-	VFMADD231PS.BCST 4(DI)(DX*2), Z15, Z13
-	VFMADD231PS.BCST 4(R8), Z15, Z14
+	VFMADD231PS.BCST 4(BX), Z15, Z0
+	VFMADD231PS.BCST 4(BX)(AX*1), Z15, Z1
+	VFMADD231PS.BCST 4(BX)(AX*2), Z15, Z2
+	VFMADD231PS.BCST 4(BX)(CX*1), Z15, Z3
+	VFMADD231PS.BCST 4(BX)(AX*4), Z15, Z4
+	VFMADD231PS.BCST 4(BX)(DX*1), Z15, Z5
+	VFMADD231PS.BCST 4(BX)(CX*2), Z15, Z6
+	VFMADD231PS.BCST 4(SI), Z15, Z7
+	VFMADD231PS.BCST 4(SI)(AX*1), Z15, Z8
+	VFMADD231PS.BCST 4(SI)(AX*2), Z15, Z9
+	VFMADD231PS.BCST 4(SI)(CX*1), Z15, Z10
+	VFMADD231PS.BCST 4(SI)(AX*4), Z15, Z11
+	VFMADD231PS.BCST 4(SI)(DX*1), Z15, Z12
+	VFMADD231PS.BCST 4(SI)(CX*2), Z15, Z13
+	VFMADD231PS.BCST 4(DI), Z15, Z14
 	VMOVUPS          128(R11), Z15
-	VFMADD231PS.BCST 8(SI), Z15, Z0
-	VFMADD231PS.BCST 8(SI)(CX*1), Z15, Z1
-	VFMADD231PS.BCST 8(SI)(CX*2), Z15, Z2
-	VFMADD231PS.BCST 8(SI)(DX*1), Z15, Z3
-	VFMADD231PS.BCST 8(SI)(CX*4), Z15, Z4
-	VFMADD231PS.BCST 8(SI)(BX*1), Z15, Z5
-	VFMADD231PS.BCST 8(SI)(DX*2), Z15, Z6
-	VFMADD231PS.BCST 8(DI), Z15, Z7
-	VFMADD231PS.BCST 8(DI)(CX*1), Z15, Z8
-	VFMADD231PS.BCST 8(DI)(CX*2), Z15, Z9
-	VFMADD231PS.BCST 8(DI)(DX*1), Z15, Z10
-	VFMADD231PS.BCST 8(DI)(CX*4), Z15, Z11
-	VFMADD231PS.BCST 8(DI)(BX*1), Z15, Z12
-	VFMADD231PS.BCST 8(DI)(DX*2), Z15, Z13
-	VFMADD231PS.BCST 8(R8), Z15, Z14
+	VFMADD231PS.BCST 8(BX), Z15, Z0
+	VFMADD231PS.BCST 8(BX)(AX*1), Z15, Z1
+	VFMADD231PS.BCST 8(BX)(AX*2), Z15, Z2
+	VFMADD231PS.BCST 8(BX)(CX*1), Z15, Z3
+	VFMADD231PS.BCST 8(BX)(AX*4), Z15, Z4
+	VFMADD231PS.BCST 8(BX)(DX*1), Z15, Z5
+	VFMADD231PS.BCST 8(BX)(CX*2), Z15, Z6
+	VFMADD231PS.BCST 8(SI), Z15, Z7
+	VFMADD231PS.BCST 8(SI)(AX*1), Z15, Z8
+	VFMADD231PS.BCST 8(SI)(AX*2), Z15, Z9
+	VFMADD231PS.BCST 8(SI)(CX*1), Z15, Z10
+	VFMADD231PS.BCST 8(SI)(AX*4), Z15, Z11
+	VFMADD231PS.BCST 8(SI)(DX*1), Z15, Z12
+	VFMADD231PS.BCST 8(SI)(CX*2), Z15, Z13
+	VFMADD231PS.BCST 8(DI), Z15, Z14
 	VMOVUPS          192(R11), Z15
-	VFMADD231PS.BCST 12(SI), Z15, Z0
-	VFMADD231PS.BCST 12(SI)(CX*1), Z15, Z1
-	VFMADD231PS.BCST 12(SI)(CX*2), Z15, Z2
-	VFMADD231PS.BCST 12(SI)(DX*1), Z15, Z3
-	VFMADD231PS.BCST 12(SI)(CX*4), Z15, Z4
-	VFMADD231PS.BCST 12(SI)(BX*1), Z15, Z5
-	VFMADD231PS.BCST 12(SI)(DX*2), Z15, Z6
-	VFMADD231PS.BCST 12(DI), Z15, Z7
-	VFMADD231PS.BCST 12(DI)(CX*1), Z15, Z8
-	VFMADD231PS.BCST 12(DI)(CX*2), Z15, Z9
-	VFMADD231PS.BCST 12(DI)(DX*1), Z15, Z10
-	VFMADD231PS.BCST 12(DI)(CX*4), Z15, Z11
-	VFMADD231PS.BCST 12(DI)(BX*1), Z15, Z12
-	VFMADD231PS.BCST 12(DI)(DX*2), Z15, Z13
-	VFMADD231PS.BCST 12(R8), Z15, Z14
+	VFMADD231PS.BCST 12(BX), Z15, Z0
+	VFMADD231PS.BCST 12(BX)(AX*1), Z15, Z1
+	VFMADD231PS.BCST 12(BX)(AX*2), Z15, Z2
+	VFMADD231PS.BCST 12(BX)(CX*1), Z15, Z3
+	VFMADD231PS.BCST 12(BX)(AX*4), Z15, Z4
+	VFMADD231PS.BCST 12(BX)(DX*1), Z15, Z5
+	VFMADD231PS.BCST 12(BX)(CX*2), Z15, Z6
+	VFMADD231PS.BCST 12(SI), Z15, Z7
+	VFMADD231PS.BCST 12(SI)(AX*1), Z15, Z8
+	VFMADD231PS.BCST 12(SI)(AX*2), Z15, Z9
+	VFMADD231PS.BCST 12(SI)(CX*1), Z15, Z10
+	VFMADD231PS.BCST 12(SI)(AX*4), Z15, Z11
+	VFMADD231PS.BCST 12(SI)(DX*1), Z15, Z12
+	VFMADD231PS.BCST 12(SI)(CX*2), Z15, Z13
+	VFMADD231PS.BCST 12(DI), Z15, Z14
 	ADDQ             $0x00000100, R11
+	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
-	ADDQ             $+16, R8
 	PREFETCHT0       (R10)
-	PREFETCHT0       (R9)
 	PREFETCHT0       64(R10)
-	PREFETCHT0       64(R9)
 	PREFETCHT0       128(R10)
-	PREFETCHT0       128(R9)
 	PREFETCHT0       192(R10)
-	PREFETCHT0       192(R9)
 	ADDQ             $0x00000100, R10
-	ADDQ             $0x00000100, R9
+	PREFETCHT0       (R8)
+	PREFETCHT0       64(R8)
+	LEAQ             (R8)(R9*4), R8
 	SUBQ             $+4, R14
 	JGE              k_block
 
@@ -5699,228 +6171,260 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R11), Z15
-	VFMADD231PS.BCST (SI), Z15, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z15, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z15, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z15, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z15, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z15, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z15, Z6
-	VFMADD231PS.BCST (DI), Z15, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z15, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z15, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z15, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z15, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z15, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z15, Z13
-	VFMADD231PS.BCST (R8), Z15, Z14
+	VFMADD231PS.BCST (BX), Z15, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z15, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z15, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z15, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z15, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z15, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z15, Z6
+	VFMADD231PS.BCST (SI), Z15, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z15, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z15, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z15, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z15, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z15, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z15, Z13
+	VFMADD231PS.BCST (DI), Z15, Z14
 	ADDQ             $+64, R11
+	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
-	ADDQ             $+4, R8
 	PREFETCHT0       (R10)
-	PREFETCHT0       (R9)
 	ADDQ             $+64, R10
-	ADDQ             $+64, R9
+	PREFETCHT0       (R8)
+	ADDQ             R9, R8
 	DECQ             R14
 	JNZ              k_one
 
 k_done:
 	DECQ         R13
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z15
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z15
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z15, Z0
-	VMOVUPS      Z0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z1, Z15, Z1
-	VMOVUPS      Z1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z15, Z2
-	VMOVUPS      Z2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z3, Z15, Z3
-	VMOVUPS      Z3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z15, Z4
-	VMOVUPS      Z4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z5, Z15, Z5
-	VMOVUPS      Z5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z15, Z6
-	VMOVUPS      Z6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z7, Z15, Z7
-	VMOVUPS      Z7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z15, Z8
-	VMOVUPS      Z8, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z8, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z9, Z15, Z9
-	VMOVUPS      Z9, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z15, Z10
-	VMOVUPS      Z10, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z10, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z11, Z15, Z11
-	VMOVUPS      Z11, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z11, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z12, Z15, Z12
-	VMOVUPS      Z12, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z12, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z13, Z15, Z13
-	VMOVUPS      Z13, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z13, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z14, Z15, Z14
-	VMOVUPS      Z14, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x0000000f, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z14, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x0000000f, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv16x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv16x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv16x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R9
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000010, SI, SI
-	ADDQ   SI, R9
+TEXT ·Conv16x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), R8
+	MOVQ pace+88(FP), R9
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z0, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z0, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z0, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z0, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z0, Z15
-	MOVQ    AX, R10
-	IMUL3Q  $0x00000010, CX, SI
-	ADDQ    SI, R10
-	MOVQ    weights+16(FP), R11
-	MOVQ    offsets+32(FP), R12
-	MOVQ    segs+40(FP), R13
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z0, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z0, Z15
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x00000010, SI, DI
+	ADDQ       DI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R10
+	IMUL3Q     $0x00000010, AX, BX
+	ADDQ       BX, R10
+	MOVQ       weights+16(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       segs+48(FP), R13
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R12), SI
 	ADDQ $+8, R12
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	LEAQ (DI)(BX*1), R8
-	LEAQ (R8)(CX*2), R8
-	MOVQ segLen+48(FP), R14
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	LEAQ (SI)(DX*1), DI
+	LEAQ (DI)(AX*2), DI
+	MOVQ segLen+56(FP), R14
 	SUBQ $+4, R14
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R11), Z16
-	VFMADD231PS.BCST (SI), Z16, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z16, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z16, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z16, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z16, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z16, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z16, Z6
-	VFMADD231PS.BCST (DI), Z16, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z16, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z16, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z16, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z16, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z16, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z16, Z13
-	VFMADD231PS.BCST (R8), Z16, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z16, Z15
+	VFMADD231PS.BCST (BX), Z16, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z16, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z16, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z16, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z16, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z16, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z16, Z6
+	VFMADD231PS.BCST (SI), Z16, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z16, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z16, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z16, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z16, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z16, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z16, Z13
+	VFMADD231PS.BCST (DI), Z16, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z16, Z15
 	VMOVUPS          64(R11), Z16
-	VFMADD231PS.BCST 4(SI), Z16, Z0
-	VFMADD231PS.BCST 4(SI)(CX*1), Z16, Z1
-	VFMADD231PS.BCST 4(SI)(CX*2), Z16, Z2
-	VFMADD231PS.BCST 4(SI)(DX*1), Z16, Z3
-	VFMADD231PS.BCST 4(SI)(CX*4), Z16, Z4
-	VFMADD231PS.BCST 4(SI)(BX*1), Z16, Z5
-	VFMADD231PS.BCST 4(SI)(DX*2), Z16, Z6
-	VFMADD231PS.BCST 4(DI), Z16, Z7
-	VFMADD231PS.BCST 4(DI)(CX*1), Z16, Z8
-	VFMADD231PS.BCST 4(DI)(CX*2), Z16, Z9
-	VFMADD231PS.BCST 4(DI)(DX*1), Z16, Z10
-	VFMADD231PS.BCST 4(DI)(CX*4), Z16, Z11
-	VFMADD231PS.BCST 4(DI)(BX*1), Z16, Z12
-	VFMADD231PS.BCST 4(DI)(DX*2), Z16, Z13
-	VFMADD231PS.BCST 4(R8), Z16, Z14
-	VFMADD231PS.BCST 4(R8)(CX*1), Z16, Z15
+	VFMADD231PS.BCST 4(BX), Z16, Z0
+	VFMADD231PS.BCST 4(BX)(AX*1), Z16, Z1
+	VFMADD231PS.BCST 4(BX)(AX*2), Z16, Z2
+	VFMADD231PS.BCST 4(BX)(CX*1), Z16, Z3
+	VFMADD231PS.BCST 4(BX)(AX*4), Z16, Z4
+	VFMADD231PS.BCST 4(BX)(DX*1), Z16, Z5
+	VFMADD231PS.BCST 4(BX)(CX*2), Z16, Z6
+	VFMADD231PS.BCST 4(SI), Z16, Z7
+	VFMADD231PS.BCST 4(SI)(AX*1), Z16, Z8
+	VFMADD231PS.BCST 4(SI)(AX*2), Z16, Z9
+	VFMADD231PS.BCST 4(SI)(CX*1), Z16, Z10
+	VFMADD231PS.BCST 4(SI)(AX*4), Z16, Z11
+	VFMADD231PS.BCST 4(SI)(DX*1), Z16, Z12
+	VFMADD231PS.BCST 4(SI)(CX*2), Z16, Z13
+	VFMADD231PS.BCST 4(DI), Z16, Z14
+	VFMADD231PS.BCST 4(DI)(AX*1), Z16, Z15
 	VMOVUPS          128(R11), Z16
-	VFMADD231PS.BCST 8(SI), Z16, Z0
-	VFMADD231PS.BCST 8(SI)(CX*1), Z16, Z1
-	VFMADD231PS.BCST 8(SI)(CX*2), Z16, Z2
-	VFMADD231PS.BCST 8(SI)(DX*1), Z16, Z3
-	VFMADD231PS.BCST 8(SI)(CX*4), Z16, Z4
-	VFMADD231PS.BCST 8(SI)(BX*1), Z16, Z5
-	VFMADD231PS.BCST 8(SI)(DX*2), Z16, Z6
-	VFMADD231PS.BCST 8(DI), Z16, Z7
-	VFMADD231PS.BCST 8(DI)(CX*1), Z16, Z8
-	VFMADD231PS.BCST 8(DI)(CX*2), Z16, Z9
-	VFMADD231PS.BCST 8(DI)(DX*1), Z16, Z10
-	VFMADD231PS.BCST 8(DI)(CX*4), Z16, Z11
-	VFMADD231PS.BCST 8(DI)(BX*1), Z16, Z12
-	VFMADD231PS.BCST 8(DI)(DX*2), Z16, Z13
-	VFMADD231PS.BCST 8(R8), Z16, Z14
-	VFMADD231PS.BCST 8(R8)(CX*1), Z16, Z15
+	VFMADD231PS.BCST 8(BX), Z16, Z0
+	VFMADD231PS.BCST 8(BX)(AX*1), Z16, Z1
+	VFMADD231PS.BCST 8(BX)(AX*2), Z16, Z2
+	VFMADD231PS.BCST 8(BX)(CX*1), Z16, Z3
+	VFMADD231PS.BCST 8(BX)(AX*4), Z16, Z4
+	VFMADD231PS.BCST 8(BX)(DX*1), Z16, Z5
+	VFMADD231PS.BCST 8(BX)(CX*2), Z16, Z6
+	VFMADD231PS.BCST 8(SI), Z16, Z7
+	VFMADD231PS.BCST 8(SI)(AX*1), Z16, Z8
+	VFMADD231PS.BCST 8(SI)(AX*2), Z16, Z9
+	VFMADD231PS.BCST 8(SI)(CX*1), Z16, Z10
+	VFMADD231PS.BCST 8(SI)(AX*4), Z16, Z11
+	VFMADD231PS.BCST 8(SI)(DX*1), Z16, Z12
+	VFMADD231PS.BCST 8(SI)(CX*2), Z16, Z13
+	VFMADD231PS.BCST 8(DI), Z16, Z14
+	VFMADD231PS.BCST 8(DI)(AX*1), Z16, Z15
 	VMOVUPS          192(R11), Z16
-	VFMADD231PS.BCST 12(SI), Z16, Z0
-	VFMADD231PS.BCST 12(SI)(CX*1), Z16, Z1
-	VFMADD231PS.BCST 12(SI)(CX*2), Z16, Z2
-	VFMADD231PS.BCST 12(SI)(DX*1), Z16, Z3
-	VFMADD231PS.BCST 12(SI)(CX*4), Z16, Z4
-	VFMADD231PS.BCST 12(SI)(BX*1), Z16, Z5
-	VFMADD231PS.BCST 12(SI)(DX*2), Z16, Z6
-	VFMADD231PS.BCST 12(DI), Z16, Z7
-	VFMADD231PS.BCST 12(DI)(CX*1), Z16, Z8
-	VFMADD231PS.BCST 12(DI)(CX*2), Z16, Z9
-	VFMADD231PS.BCST 12(DI)(DX*1), Z16, Z10
-	VFMADD231PS.BCST 12(DI)(CX*4), Z16, Z11
-	VFMADD231PS.BCST 12(DI)(BX*1), Z16, Z12
-	VFMADD231PS.BCST 12(DI)(DX*2), Z16, Z13
-	VFMADD231PS.BCST 12(R8), Z16, Z14
-	VFMADD231PS.BCST 12(R8)(CX*1), Z16, Z15
+	VFMADD231PS.BCST 12(BX), Z16, Z0
+	VFMADD231PS.BCST 12(BX)(AX*1), Z16, Z1
+	VFMADD231PS.BCST 12(BX)(AX*2), Z16, Z2
+	VFMADD231PS.BCST 12(BX)(CX*1), Z16, Z3
+	VFMADD231PS.BCST 12(BX)(AX*4), Z16, Z4
+	VFMADD231PS.BCST 12(BX)(DX*1), Z16, Z5
+	VFMADD231PS.BCST 12(BX)(CX*2), Z16, Z6
+	VFMADD231PS.BCST 12(SI), Z16, Z7
+	VFMADD231PS.BCST 12(SI)(AX*1), Z16, Z8
+	VFMADD231PS.BCST 12(SI)(AX*2), Z16, Z9
+	VFMADD231PS.BCST 12(SI)(CX*1), Z16, Z10
+	VFMADD231PS.BCST 12(SI)(AX*4), Z16, Z11
+	VFMADD231PS.BCST 12(SI)(DX*1), Z16, Z12
+	VFMADD231PS.BCST 12(SI)(CX*2), Z16, Z13
+	VFMADD231PS.BCST 12(DI), Z16, Z14
+	VFMADD231PS.BCST 12(DI)(AX*1), Z16, Z15
 	ADDQ             $0x00000100, R11
+	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
-	ADDQ             $+16, R8
 	PREFETCHT0       (R10)
-	PREFETCHT0       (R9)
 	PREFETCHT0       64(R10)
-	PREFETCHT0       64(R9)
 	PREFETCHT0       128(R10)
-	PREFETCHT0       128(R9)
 	PREFETCHT0       192(R10)
-	PREFETCHT0       192(R9)
 	ADDQ             $0x00000100, R10
-	ADDQ             $0x00000100, R9
+	PREFETCHT0       (R8)
+	PREFETCHT0       64(R8)
+	LEAQ             (R8)(R9*4), R8
 	SUBQ             $+4, R14
 	JGE              k_block
 
@@ -5930,237 +6434,271 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R11), Z16
-	VFMADD231PS.BCST (SI), Z16, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z16, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z16, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z16, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z16, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z16, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z16, Z6
-	VFMADD231PS.BCST (DI), Z16, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z16, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z16, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z16, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z16, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z16, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z16, Z13
-	VFMADD231PS.BCST (R8), Z16, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z16, Z15
+	VFMADD231PS.BCST (BX), Z16, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z16, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z16, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z16, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z16, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z16, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z16, Z6
+	VFMADD231PS.BCST (SI), Z16, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z16, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z16, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z16, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z16, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z16, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z16, Z13
+	VFMADD231PS.BCST (DI), Z16, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z16, Z15
 	ADDQ             $+64, R11
+	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
-	ADDQ             $+4, R8
 	PREFETCHT0       (R10)
-	PREFETCHT0       (R9)
 	ADDQ             $+64, R10
-	ADDQ             $+64, R9
+	PREFETCHT0       (R8)
+	ADDQ             R9, R8
 	DECQ             R14
 	JNZ              k_one
 
 k_done:
 	DECQ         R13
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z16
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z16
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z16, Z0
-	VMOVUPS      Z0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z1, Z16, Z1
-	VMOVUPS      Z1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z16, Z2
-	VMOVUPS      Z2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z3, Z16, Z3
-	VMOVUPS      Z3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z16, Z4
-	VMOVUPS      Z4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z5, Z16, Z5
-	VMOVUPS      Z5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z16, Z6
-	VMOVUPS      Z6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z7, Z16, Z7
-	VMOVUPS      Z7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z16, Z8
-	VMOVUPS      Z8, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z8, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z9, Z16, Z9
-	VMOVUPS      Z9, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z16, Z10
-	VMOVUPS      Z10, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z10, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z11, Z16, Z11
-	VMOVUPS      Z11, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z11, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z12, Z16, Z12
-	VMOVUPS      Z12, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z12, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z13, Z16, Z13
-	VMOVUPS      Z13, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z13, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z14, Z16, Z14
-	VMOVUPS      Z14, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z14, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z15, Z16, Z15
-	VMOVUPS      Z15, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x00000010, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z15, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x00000010, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv17x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv17x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv17x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R9
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000010, SI, SI
-	ADDQ   SI, R9
+TEXT ·Conv17x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), R8
+	MOVQ pace+88(FP), R9
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z0, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z0, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z0, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z0, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z0, Z15
-	VMOVAPS Z0, Z16
-	MOVQ    AX, R10
-	IMUL3Q  $0x00000011, CX, SI
-	ADDQ    SI, R10
-	MOVQ    weights+16(FP), R11
-	MOVQ    offsets+32(FP), R12
-	MOVQ    segs+40(FP), R13
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z0, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z0, Z15
+	VMOVAPS    Z0, Z16
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x00000011, SI, DI
+	ADDQ       DI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R10
+	IMUL3Q     $0x00000011, AX, BX
+	ADDQ       BX, R10
+	MOVQ       weights+16(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       segs+48(FP), R13
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R12), SI
 	ADDQ $+8, R12
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	LEAQ (DI)(BX*1), R8
-	LEAQ (R8)(CX*2), R8
-	MOVQ segLen+48(FP), R14
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	LEAQ (SI)(DX*1), DI
+	LEAQ (DI)(AX*2), DI
+	MOVQ segLen+56(FP), R14
 	SUBQ $+4, R14
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R11), Z17
-	VFMADD231PS.BCST (SI), Z17, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z17, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z17, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z17, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z17, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z17, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z17, Z6
-	VFMADD231PS.BCST (DI), Z17, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z17, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z17, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z17, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z17, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z17, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z17, Z13
-	VFMADD231PS.BCST (R8), Z17, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z17, Z15
-	VFMADD231PS.BCST (R8)(CX*2), Z17, Z16
+	VFMADD231PS.BCST (BX), Z17, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z17, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z17, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z17, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z17, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z17, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z17, Z6
+	VFMADD231PS.BCST (SI), Z17, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z17, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z17, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z17, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z17, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z17, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z17, Z13
+	VFMADD231PS.BCST (DI), Z17, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z17, Z15
+	VFMADD231PS.BCST (DI)(AX*2), Z17, Z16
 	VMOVUPS          64(R11), Z17
-	VFMADD231PS.BCST 4(SI), Z17, Z0
-	VFMADD231PS.BCST 4(SI)(CX*1), Z17, Z1
-	VFMADD231PS.BCST 4(SI)(CX*2), Z17, Z2
-	VFMADD231PS.BCST 4(SI)(DX*1), Z17, Z3
-	VFMADD231PS.BCST 4(SI)(CX*4), Z17, Z4
-	VFMADD231PS.BCST 4(SI)(BX*1), Z17, Z5
-	VFMADD231PS.BCST 4(SI)(DX*2), Z17, Z6
-	VFMADD231PS.BCST 4(DI), Z17, Z7
-	VFMADD231PS.BCST 4(DI)(CX*1), Z17, Z8
-	VFMADD231PS.BCST 4(DI)(CX*2), Z17, Z9
-	VFMADD231PS.BCST 4(DI)(DX*1), Z17, Z10
-	VFMADD231PS.BCST 4(DI)(CX*4), Z17, Z11
-	VFMADD231PS.BCST 4(DI)(BX*1), Z17, Z12
-	VFMADD231PS.BCST 4(DI)(DX*2), Z17, Z13
-	VFMADD231PS.BCST 4(R8), Z17, Z14
-	VFMADD231PS.BCST 4(R8)(CX*1), Z17, Z15
-	VFMADD231PS.BCST 4(R8)(CX*2), Z17, Z16
+	VFMADD231PS.BCST 4(BX), Z17, Z0
+	VFMADD231PS.BCST 4(BX)(AX*1), Z17, Z1
+	VFMADD231PS.BCST 4(BX)(AX*2), Z17, Z2
+	VFMADD231PS.BCST 4(BX)(CX*1), Z17, Z3
+	VFMADD231PS.BCST 4(BX)(AX*4), Z17, Z4
+	VFMADD231PS.BCST 4(BX)(DX*1), Z17, Z5
+	VFMADD231PS.BCST 4(BX)(CX*2), Z17, Z6
+	VFMADD231PS.BCST 4(SI), Z17, Z7
+	VFMADD231PS.BCST 4(SI)(AX*1), Z17, Z8
+	VFMADD231PS.BCST 4(SI)(AX*2), Z17, Z9
+	VFMADD231PS.BCST 4(SI)(CX*1), Z17, Z10
+	VFMADD231PS.BCST 4(SI)(AX*4), Z17, Z11
+	VFMADD231PS.BCST 4(SI)(DX*1), Z17, Z12
+	VFMADD231PS.BCST 4(SI)(CX*2), Z17, Z13
+	VFMADD231PS.BCST 4(DI), Z17, Z14
+	VFMADD231PS.BCST 4(DI)(AX*1), Z17, Z15
+	VFMADD231PS.BCST 4(DI)(AX*2), Z17, Z16
 	VMOVUPS          128(R11), Z17
-	VFMADD231PS.BCST 8(SI), Z17, Z0
-	VFMADD231PS.BCST 8(SI)(CX*1), Z17, Z1
-	VFMADD231PS.BCST 8(SI)(CX*2), Z17, Z2
-	VFMADD231PS.BCST 8(SI)(DX*1), Z17, Z3
-	VFMADD231PS.BCST 8(SI)(CX*4), Z17, Z4
-	VFMADD231PS.BCST 8(SI)(BX*1), Z17, Z5
-	VFMADD231PS.BCST 8(SI)(DX*2), Z17, Z6
-	VFMADD231PS.BCST 8(DI), Z17, Z7
-	VFMADD231PS.BCST 8(DI)(CX*1), Z17, Z8
-	VFMADD231PS.BCST 8(DI)(CX*2), Z17, Z9
-	VFMADD231PS.BCST 8(DI)(DX*1), Z17, Z10
-	VFMADD231PS.BCST 8(DI)(CX*4), Z17, Z11
-	VFMADD231PS.BCST 8(DI)(BX*1), Z17, Z12
-	VFMADD231PS.BCST 8(DI)(DX*2), Z17, Z13
-	VFMADD231PS.BCST 8(R8), Z17, Z14
-	VFMADD231PS.BCST 8(R8)(CX*1), Z17, Z15
-	VFMADD231PS.BCST 8(R8)(CX*2), Z17, Z16
+	VFMADD231PS.BCST 8(BX), Z17, Z0
+	VFMADD231PS.BCST 8(BX)(AX*1), Z17, Z1
+	VFMADD231PS.BCST 8(BX)(AX*2), Z17, Z2
+	VFMADD231PS.BCST 8(BX)(CX*1), Z17, Z3
+	VFMADD231PS.BCST 8(BX)(AX*4), Z17, Z4
+	VFMADD231PS.BCST 8(BX)(DX*1), Z17, Z5
+	VFMADD231PS.BCST 8(BX)(CX*2), Z17, Z6
+	VFMADD231PS.BCST 8(SI), Z17, Z7
+	VFMADD231PS.BCST 8(SI)(AX*1), Z17, Z8
+	VFMADD231PS.BCST 8(SI)(AX*2), Z17, Z9
+	VFMADD231PS.BCST 8(SI)(CX*1), Z17, Z10
+	VFMADD231PS.BCST 8(SI)(AX*4), Z17, Z11
+	VFMADD231PS.BCST 8(SI)(DX*1), Z17, Z12
+	VFMADD231PS.BCST 8(SI)(CX*2), Z17, Z13
+	VFMADD231PS.BCST 8(DI), Z17, Z14
+	VFMADD231PS.BCST 8(DI)(AX*1), Z17, Z15
+	VFMADD231PS.BCST 8(DI)(AX*2), Z17, Z16
 	VMOVUPS          192(R11), Z17
-	VFMADD231PS.BCST 12(SI), Z17, Z0
-	VFMADD231PS.BCST 12(SI)(CX*1), Z17, Z1
-	VFMADD231PS.BCST 12(SI)(CX*2), Z17, Z2
-	VFMADD231PS.BCST 12(SI)(DX*1), Z17, Z3
-	VFMADD231PS.BCST 12(SI)(CX*4), Z17, Z4
-	VFMADD231PS.BCST 12(SI)(BX*1), Z17, Z5
-	VFMADD231PS.BCST 12(SI)(DX*2), Z17, Z6
-	VFMADD231PS.BCST 12(DI), Z17, Z7
-	VFMADD231PS.BCST 12(DI)(CX*1), Z17, Z8
-	VFMADD231PS.BCST 12(DI)(CX*2), Z17, Z9
-	VFMADD231PS.BCST 12(DI)(DX*1), Z17, Z10
-	VFMADD231PS.BCST 12(DI)(CX*4), Z17, Z11
-	VFMADD231PS.BCST 12(DI)(BX*1), Z17, Z12
-	VFMADD231PS.BCST 12(DI)(DX*2), Z17, Z13
-	VFMADD231PS.BCST 12(R8), Z17, Z14
-	VFMADD231PS.BCST 12(R8)(CX*1), Z17, Z15
-	VFMADD231PS.BCST 12(R8)(CX*2), Z17, Z16
+	VFMADD231PS.BCST 12(BX), Z17, Z0
+	VFMADD231PS.BCST 12(BX)(AX*1), Z17, Z1
+	VFMADD231PS.BCST 12(BX)(AX*2), Z17, Z2
+	VFMADD231PS.BCST 12(BX)(CX*1), Z17, Z3
+	VFMADD231PS.BCST 12(BX)(AX*4), Z17, Z4
+	VFMADD231PS.BCST 12(BX)(DX*1), Z17, Z5
+	VFMADD231PS.BCST 12(BX)(CX*2), Z17, Z6
+	VFMADD231PS.BCST 12(SI), Z17, Z7
+	VFMADD231PS.BCST 12(SI)(AX*1), Z17, Z8
+	VFMADD231PS.BCST 12(SI)(AX*2), Z17, Z9
+	VFMADD231PS.BCST 12(SI)(CX*1), Z17, Z10
+	VFMADD231PS.BCST 12(SI)(AX*4), Z17, Z11
+	VFMADD231PS.BCST 12(SI)(DX*1), Z17, Z12
+	VFMADD231PS.BCST 12(SI)(CX*2), Z17, Z13
+	VFMADD231PS.BCST 12(DI), Z17, Z14
+	VFMADD231PS.BCST 12(DI)(AX*1), Z17, Z15
+	VFMADD231PS.BCST 12(DI)(AX*2), Z17, Z16
 	ADDQ             $0x00000100, R11
+	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
-	ADDQ             $+16, R8
 	PREFETCHT0       (R10)
-	PREFETCHT0       (R9)
 	PREFETCHT0       64(R10)
-	PREFETCHT0       64(R9)
 	PREFETCHT0       128(R10)
-	PREFETCHT0       128(R9)
 	PREFETCHT0       192(R10)
-	PREFETCHT0       192(R9)
 	ADDQ             $0x00000100, R10
-	ADDQ             $0x00000100, R9
+	PREFETCHT0       (R8)
+	PREFETCHT0       64(R8)
+	LEAQ             (R8)(R9*4), R8
 	SUBQ             $+4, R14
 	JGE              k_block
 
@@ -6170,246 +6708,282 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R11), Z17
-	VFMADD231PS.BCST (SI), Z17, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z17, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z17, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z17, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z17, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z17, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z17, Z6
-	VFMADD231PS.BCST (DI), Z17, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z17, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z17, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z17, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z17, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z17, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z17, Z13
-	VFMADD231PS.BCST (R8), Z17, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z17, Z15
-	VFMADD231PS.BCST (R8)(CX*2), Z17, Z16
+	VFMADD231PS.BCST (BX), Z17, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z17, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z17, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z17, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z17, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z17, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z17, Z6
+	VFMADD231PS.BCST (SI), Z17, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z17, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z17, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z17, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z17, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z17, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z17, Z13
+	VFMADD231PS.BCST (DI), Z17, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z17, Z15
+	VFMADD231PS.BCST (DI)(AX*2), Z17, Z16
 	ADDQ             $+64, R11
+	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
-	ADDQ             $+4, R8
 	PREFETCHT0       (R10)
-	PREFETCHT0       (R9)
 	ADDQ             $+64, R10
-	ADDQ             $+64, R9
+	PREFETCHT0       (R8)
+	ADDQ             R9, R8
 	DECQ             R14
 	JNZ              k_one
 
 k_done:
 	DECQ         R13
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z17
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z17
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z17, Z0
-	VMOVUPS      Z0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z1, Z17, Z1
-	VMOVUPS      Z1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z17, Z2
-	VMOVUPS      Z2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z3, Z17, Z3
-	VMOVUPS      Z3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z17, Z4
-	VMOVUPS      Z4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z5, Z17, Z5
-	VMOVUPS      Z5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z17, Z6
-	VMOVUPS      Z6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z7, Z17, Z7
-	VMOVUPS      Z7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z17, Z8
-	VMOVUPS      Z8, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z8, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z9, Z17, Z9
-	VMOVUPS      Z9, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z17, Z10
-	VMOVUPS      Z10, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z10, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z11, Z17, Z11
-	VMOVUPS      Z11, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z11, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z12, Z17, Z12
-	VMOVUPS      Z12, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z12, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z13, Z17, Z13
-	VMOVUPS      Z13, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z13, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z14, Z17, Z14
-	VMOVUPS      Z14, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z14, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z15, Z17, Z15
-	VMOVUPS      Z15, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z15, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z16, Z17, Z16
-	VMOVUPS      Z16, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x00000011, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z16, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x00000011, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv18x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv18x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv18x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R9
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000010, SI, SI
-	ADDQ   SI, R9
+TEXT ·Conv18x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), R8
+	MOVQ pace+88(FP), R9
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z0, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z0, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z0, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z0, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z0, Z15
-	VMOVAPS Z0, Z16
-	VMOVAPS Z0, Z17
-	MOVQ    AX, R10
-	IMUL3Q  $0x00000012, CX, SI
-	ADDQ    SI, R10
-	MOVQ    weights+16(FP), R11
-	MOVQ    offsets+32(FP), R12
-	MOVQ    segs+40(FP), R13
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z0, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z0, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z0, Z17
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x00000012, SI, DI
+	ADDQ       DI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R10
+	IMUL3Q     $0x00000012, AX, BX
+	ADDQ       BX, R10
+	MOVQ       weights+16(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       segs+48(FP), R13
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R12), SI
 	ADDQ $+8, R12
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	LEAQ (DI)(BX*1), R8
-	LEAQ (R8)(CX*2), R8
-	MOVQ segLen+48(FP), R14
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	LEAQ (SI)(DX*1), DI
+	LEAQ (DI)(AX*2), DI
+	MOVQ segLen+56(FP), R14
 	SUBQ $+4, R14
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R11), Z18
-	VFMADD231PS.BCST (SI), Z18, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z18, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z18, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z18, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z18, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z18, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z18, Z6
-	VFMADD231PS.BCST (DI), Z18, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z18, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z18, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z18, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z18, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z18, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z18, Z13
-	VFMADD231PS.BCST (R8), Z18, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z18, Z15
-	VFMADD231PS.BCST (R8)(CX*2), Z18, Z16
-	VFMADD231PS.BCST (R8)(DX*1), Z18, Z17
+	VFMADD231PS.BCST (BX), Z18, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z18, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z18, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z18, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z18, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z18, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z18, Z6
+	VFMADD231PS.BCST (SI), Z18, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z18, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z18, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z18, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z18, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z18, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z18, Z13
+	VFMADD231PS.BCST (DI), Z18, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z18, Z15
+	VFMADD231PS.BCST (DI)(AX*2), Z18, Z16
+	VFMADD231PS.BCST (DI)(CX*1), Z18, Z17
 	VMOVUPS          64(R11), Z18
-	VFMADD231PS.BCST 4(SI), Z18, Z0
-	VFMADD231PS.BCST 4(SI)(CX*1), Z18, Z1
-	VFMADD231PS.BCST 4(SI)(CX*2), Z18, Z2
-	VFMADD231PS.BCST 4(SI)(DX*1), Z18, Z3
-	VFMADD231PS.BCST 4(SI)(CX*4), Z18, Z4
-	VFMADD231PS.BCST 4(SI)(BX*1), Z18, Z5
-	VFMADD231PS.BCST 4(SI)(DX*2), Z18, Z6
-	VFMADD231PS.BCST 4(DI), Z18, Z7
-	VFMADD231PS.BCST 4(DI)(CX*1), Z18, Z8
-	VFMADD231PS.BCST 4(DI)(CX*2), Z18, Z9
-	VFMADD231PS.BCST 4(DI)(DX*1), Z18, Z10
-	VFMADD231PS.BCST 4(DI)(CX*4), Z18, Z11
-	VFMADD231PS.BCST 4(DI)(BX*1), Z18, Z12
-	VFMADD231PS.BCST 4(DI)(DX*2), Z18, Z13
-	VFMADD231PS.BCST 4(R8), Z18, Z14
-	VFMADD231PS.BCST 4(R8)(CX*1), Z18, Z15
-	VFMADD231PS.BCST 4(R8)(CX*2), Z18, Z16
-	VFMADD231PS.BCST 4(R8)(DX*1), Z18, Z17
+	VFMADD231PS.BCST 4(BX), Z18, Z0
+	VFMADD231PS.BCST 4(BX)(AX*1), Z18, Z1
+	VFMADD231PS.BCST 4(BX)(AX*2), Z18, Z2
+	VFMADD231PS.BCST 4(BX)(CX*1), Z18, Z3
+	VFMADD231PS.BCST 4(BX)(AX*4), Z18, Z4
+	VFMADD231PS.BCST 4(BX)(DX*1), Z18, Z5
+	VFMADD231PS.BCST 4(BX)(CX*2), Z18, Z6
+	VFMADD231PS.BCST 4(SI), Z18, Z7
+	VFMADD231PS.BCST 4(SI)(AX*1), Z18, Z8
+	VFMADD231PS.BCST 4(SI)(AX*2), Z18, Z9
+	VFMADD231PS.BCST 4(SI)(CX*1), Z18, Z10
+	VFMADD231PS.BCST 4(SI)(AX*4), Z18, Z11
+	VFMADD231PS.BCST 4(SI)(DX*1), Z18, Z12
+	VFMADD231PS.BCST 4(SI)(CX*2), Z18, Z13
+	VFMADD231PS.BCST 4(DI), Z18, Z14
+	VFMADD231PS.BCST 4(DI)(AX*1), Z18, Z15
+	VFMADD231PS.BCST 4(DI)(AX*2), Z18, Z16
+	VFMADD231PS.BCST 4(DI)(CX*1), Z18, Z17
 	VMOVUPS          128(R11), Z18
-	VFMADD231PS.BCST 8(SI), Z18, Z0
-	VFMADD231PS.BCST 8(SI)(CX*1), Z18, Z1
-	VFMADD231PS.BCST 8(SI)(CX*2), Z18, Z2
-	VFMADD231PS.BCST 8(SI)(DX*1), Z18, Z3
-	VFMADD231PS.BCST 8(SI)(CX*4), Z18, Z4
-	VFMADD231PS.BCST 8(SI)(BX*1), Z18, Z5
-	VFMADD231PS.BCST 8(SI)(DX*2), Z18, Z6
-	VFMADD231PS.BCST 8(DI), Z18, Z7
-	VFMADD231PS.BCST 8(DI)(CX*1), Z18, Z8
-	VFMADD231PS.BCST 8(DI)(CX*2), Z18, Z9
-	VFMADD231PS.BCST 8(DI)(DX*1), Z18, Z10
-	VFMADD231PS.BCST 8(DI)(CX*4), Z18, Z11
-	VFMADD231PS.BCST 8(DI)(BX*1), Z18, Z12
-	VFMADD231PS.BCST 8(DI)(DX*2), Z18, Z13
-	VFMADD231PS.BCST 8(R8), Z18, Z14
-	VFMADD231PS.BCST 8(R8)(CX*1), Z18, Z15
-	VFMADD231PS.BCST 8(R8)(CX*2), Z18, Z16
-	VFMADD231PS.BCST 8(R8)(DX*1), Z18, Z17
+	VFMADD231PS.BCST 8(BX), Z18, Z0
+	VFMADD231PS.BCST 8(BX)(AX*1), Z18, Z1
+	VFMADD231PS.BCST 8(BX)(AX*2), Z18, Z2
+	VFMADD231PS.BCST 8(BX)(CX*1), Z18, Z3
+	VFMADD231PS.BCST 8(BX)(AX*4), Z18, Z4
+	VFMADD231PS.BCST 8(BX)(DX*1), Z18, Z5
+	VFMADD231PS.BCST 8(BX)(CX*2), Z18, Z6
+	VFMADD231PS.BCST 8(SI), Z18, Z7
+	VFMADD231PS.BCST 8(SI)(AX*1), Z18, Z8
+	VFMADD231PS.BCST 8(SI)(AX*2), Z18, Z9
+	VFMADD231PS.BCST 8(SI)(CX*1), Z18, Z10
+	VFMADD231PS.BCST 8(SI)(AX*4), Z18, Z11
+	VFMADD231PS.BCST 8(SI)(DX*1), Z18, Z12
+	VFMADD231PS.BCST 8(SI)(CX*2), Z18, Z13
+	VFMADD231PS.BCST 8(DI), Z18, Z14
+	VFMADD231PS.BCST 8(DI)(AX*1), Z18, Z15
+	VFMADD231PS.BCST 8(DI)(AX*2), Z18, Z16
+	VFMADD231PS.BCST 8(DI)(CX*1), Z18, Z17
 	VMOVUPS          192(R11), Z18
-	VFMADD231PS.BCST 12(SI), Z18, Z0
-	VFMADD231PS.BCST 12(SI)(CX*1), Z18, Z1
-	VFMADD231PS.BCST 12(SI)(CX*2), Z18, Z2
-	VFMADD231PS.BCST 12(SI)(DX*1), Z18, Z3
-	VFMADD231PS.BCST 12(SI)(CX*4), Z18, Z4
-	VFMADD231PS.BCST 12(SI)(BX*1), Z18, Z5
-	VFMADD231PS.BCST 12(SI)(DX*2), Z18, Z6
-	VFMADD231PS.BCST 12(DI), Z18, Z7
-	VFMADD231PS.BCST 12(DI)(CX*1), Z18, Z8
-	VFMADD231PS.BCST 12(DI)(CX*2), Z18, Z9
-	VFMADD231PS.BCST 12(DI)(DX*1), Z18, Z10
-	VFMADD231PS.BCST 12(DI)(CX*4), Z18, Z11
-	VFMADD231PS.BCST 12(DI)(BX*1), Z18, Z12
-	VFMADD231PS.BCST 12(DI)(DX*2), Z18, Z13
-	VFMADD231PS.BCST 12(R8), Z18, Z14
-	VFMADD231PS.BCST 12(R8)(CX*1), Z18, Z15
-	VFMADD231PS.BCST 12(R8)(CX*2), Z18, Z16
-	VFMADD231PS.BCST 12(R8)(DX*1), Z18, Z17
+	VFMADD231PS.BCST 12(BX), Z18, Z0
+	VFMADD231PS.BCST 12(BX)(AX*1), Z18, Z1
+	VFMADD231PS.BCST 12(BX)(AX*2), Z18, Z2
+	VFMADD231PS.BCST 12(BX)(CX*1), Z18, Z3
+	VFMADD231PS.BCST 12(BX)(AX*4), Z18, Z4
+	VFMADD231PS.BCST 12(BX)(DX*1), Z18, Z5
+	VFMADD231PS.BCST 12(BX)(CX*2), Z18, Z6
+	VFMADD231PS.BCST 12(SI), Z18, Z7
+	VFMADD231PS.BCST 12(SI)(AX*1), Z18, Z8
+	VFMADD231PS.BCST 12(SI)(AX*2), Z18, Z9
+	VFMADD231PS.BCST 12(SI)(CX*1), Z18, Z10
+	VFMADD231PS.BCST 12(SI)(AX*4), Z18, Z11
+	VFMADD231PS.BCST 12(SI)(DX*1), Z18, Z12
+	VFMADD231PS.BCST 12(SI)(CX*2), Z18, Z13
+	VFMADD231PS.BCST 12(DI), Z18, Z14
+	VFMADD231PS.BCST 12(DI)(AX*1), Z18, Z15
+	VFMADD231PS.BCST 12(DI)(AX*2), Z18, Z16
+	VFMADD231PS.BCST 12(DI)(CX*1), Z18, Z17
 	ADDQ             $0x00000100, R11
+	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
-	ADDQ             $+16, R8
 	PREFETCHT0       (R10)
-	PREFETCHT0       (R9)
 	PREFETCHT0       64(R10)
-	PREFETCHT0       64(R9)
 	PREFETCHT0       128(R10)
-	PREFETCHT0       128(R9)
 	PREFETCHT0       192(R10)
-	PREFETCHT0       192(R9)
 	ADDQ             $0x00000100, R10
-	ADDQ             $0x00000100, R9
+	PREFETCHT0       (R8)
+	PREFETCHT0       64(R8)
+	LEAQ             (R8)(R9*4), R8
 	SUBQ             $+4, R14
 	JGE              k_block
 
@@ -6419,255 +6993,293 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R11), Z18
-	VFMADD231PS.BCST (SI), Z18, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z18, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z18, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z18, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z18, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z18, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z18, Z6
-	VFMADD231PS.BCST (DI), Z18, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z18, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z18, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z18, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z18, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z18, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z18, Z13
-	VFMADD231PS.BCST (R8), Z18, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z18, Z15
-	VFMADD231PS.BCST (R8)(CX*2), Z18, Z16
-	VFMADD231PS.BCST (R8)(DX*1), Z18, Z17
+	VFMADD231PS.BCST (BX), Z18, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z18, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z18, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z18, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z18, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z18, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z18, Z6
+	VFMADD231PS.BCST (SI), Z18, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z18, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z18, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z18, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z18, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z18, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z18, Z13
+	VFMADD231PS.BCST (DI), Z18, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z18, Z15
+	VFMADD231PS.BCST (DI)(AX*2), Z18, Z16
+	VFMADD231PS.BCST (DI)(CX*1), Z18, Z17
 	ADDQ             $+64, R11
+	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
-	ADDQ             $+4, R8
 	PREFETCHT0       (R10)
-	PREFETCHT0       (R9)
 	ADDQ             $+64, R10
-	ADDQ             $+64, R9
+	PREFETCHT0       (R8)
+	ADDQ             R9, R8
 	DECQ             R14
 	JNZ              k_one
 
 k_done:
 	DECQ         R13
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z18
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z18
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z18, Z0
-	VMOVUPS      Z0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z1, Z18, Z1
-	VMOVUPS      Z1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z18, Z2
-	VMOVUPS      Z2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z3, Z18, Z3
-	VMOVUPS      Z3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z18, Z4
-	VMOVUPS      Z4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z5, Z18, Z5
-	VMOVUPS      Z5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z18, Z6
-	VMOVUPS      Z6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z7, Z18, Z7
-	VMOVUPS      Z7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z18, Z8
-	VMOVUPS      Z8, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z8, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z9, Z18, Z9
-	VMOVUPS      Z9, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z18, Z10
-	VMOVUPS      Z10, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z10, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z11, Z18, Z11
-	VMOVUPS      Z11, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z11, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z12, Z18, Z12
-	VMOVUPS      Z12, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z12, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z13, Z18, Z13
-	VMOVUPS      Z13, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z13, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z14, Z18, Z14
-	VMOVUPS      Z14, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z14, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z15, Z18, Z15
-	VMOVUPS      Z15, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z15, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z16, Z18, Z16
-	VMOVUPS      Z16, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z16, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z17, Z18, Z17
-	VMOVUPS      Z17, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x00000012, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z17, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x00000012, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv19x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv19x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv19x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R9
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000010, SI, SI
-	ADDQ   SI, R9
+TEXT ·Conv19x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), R8
+	MOVQ pace+88(FP), R9
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z0, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z0, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z0, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z0, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z0, Z15
-	VMOVAPS Z0, Z16
-	VMOVAPS Z0, Z17
-	VMOVAPS Z0, Z18
-	MOVQ    AX, R10
-	IMUL3Q  $0x00000013, CX, SI
-	ADDQ    SI, R10
-	MOVQ    weights+16(FP), R11
-	MOVQ    offsets+32(FP), R12
-	MOVQ    segs+40(FP), R13
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z0, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z0, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z0, Z17
+	VMOVAPS    Z0, Z18
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x00000013, SI, DI
+	ADDQ       DI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R10
+	IMUL3Q     $0x00000013, AX, BX
+	ADDQ       BX, R10
+	MOVQ       weights+16(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       segs+48(FP), R13
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R12), SI
 	ADDQ $+8, R12
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	LEAQ (DI)(BX*1), R8
-	LEAQ (R8)(CX*2), R8
-	MOVQ segLen+48(FP), R14
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	LEAQ (SI)(DX*1), DI
+	LEAQ (DI)(AX*2), DI
+	MOVQ segLen+56(FP), R14
 	SUBQ $+4, R14
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R11), Z19
-	VFMADD231PS.BCST (SI), Z19, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z19, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z19, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z19, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z19, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z19, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z19, Z6
-	VFMADD231PS.BCST (DI), Z19, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z19, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z19, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z19, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z19, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z19, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z19, Z13
-	VFMADD231PS.BCST (R8), Z19, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z19, Z15
-	VFMADD231PS.BCST (R8)(CX*2), Z19, Z16
-	VFMADD231PS.BCST (R8)(DX*1), Z19, Z17
-	VFMADD231PS.BCST (R8)(CX*4), Z19, Z18
+	VFMADD231PS.BCST (BX), Z19, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z19, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z19, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z19, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z19, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z19, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z19, Z6
+	VFMADD231PS.BCST (SI), Z19, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z19, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z19, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z19, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z19, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z19, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z19, Z13
+	VFMADD231PS.BCST (DI), Z19, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z19, Z15
+	VFMADD231PS.BCST (DI)(AX*2), Z19, Z16
+	VFMADD231PS.BCST (DI)(CX*1), Z19, Z17
+	VFMADD231PS.BCST (DI)(AX*4), Z19, Z18
 	VMOVUPS          64(R11), Z19
-	VFMADD231PS.BCST 4(SI), Z19, Z0
-	VFMADD231PS.BCST 4(SI)(CX*1), Z19, Z1
-	VFMADD231PS.BCST 4(SI)(CX*2), Z19, Z2
-	VFMADD231PS.BCST 4(SI)(DX*1), Z19, Z3
-	VFMADD231PS.BCST 4(SI)(CX*4), Z19, Z4
-	VFMADD231PS.BCST 4(SI)(BX*1), Z19, Z5
-	VFMADD231PS.BCST 4(SI)(DX*2), Z19, Z6
-	VFMADD231PS.BCST 4(DI), Z19, Z7
-	VFMADD231PS.BCST 4(DI)(CX*1), Z19, Z8
-	VFMADD231PS.BCST 4(DI)(CX*2), Z19, Z9
-	VFMADD231PS.BCST 4(DI)(DX*1), Z19, Z10
-	VFMADD231PS.BCST 4(DI)(CX*4), Z19, Z11
-	VFMADD231PS.BCST 4(DI)(BX*1), Z19, Z12
-	VFMADD231PS.BCST 4(DI)(DX*2), Z19, Z13
-	VFMADD231PS.BCST 4(R8), Z19, Z14
-	VFMADD231PS.BCST 4(R8)(CX*1), Z19, Z15
-	VFMADD231PS.BCST 4(R8)(CX*2), Z19, Z16
-	VFMADD231PS.BCST 4(R8)(DX*1), Z19, Z17
-	VFMADD231PS.BCST 4(R8)(CX*4), Z19, Z18
+	VFMADD231PS.BCST 4(BX), Z19, Z0
+	VFMADD231PS.BCST 4(BX)(AX*1), Z19, Z1
+	VFMADD231PS.BCST 4(BX)(AX*2), Z19, Z2
+	VFMADD231PS.BCST 4(BX)(CX*1), Z19, Z3
+	VFMADD231PS.BCST 4(BX)(AX*4), Z19, Z4
+	VFMADD231PS.BCST 4(BX)(DX*1), Z19, Z5
+	VFMADD231PS.BCST 4(BX)(CX*2), Z19, Z6
+	VFMADD231PS.BCST 4(SI), Z19, Z7
+	VFMADD231PS.BCST 4(SI)(AX*1), Z19, Z8
+	VFMADD231PS.BCST 4(SI)(AX*2), Z19, Z9
+	VFMADD231PS.BCST 4(SI)(CX*1), Z19, Z10
+	VFMADD231PS.BCST 4(SI)(AX*4), Z19, Z11
+	VFMADD231PS.BCST 4(SI)(DX*1), Z19, Z12
+	VFMADD231PS.BCST 4(SI)(CX*2), Z19, Z13
+	VFMADD231PS.BCST 4(DI), Z19, Z14
+	VFMADD231PS.BCST 4(DI)(AX*1), Z19, Z15
+	VFMADD231PS.BCST 4(DI)(AX*2), Z19, Z16
+	VFMADD231PS.BCST 4(DI)(CX*1), Z19, Z17
+	VFMADD231PS.BCST 4(DI)(AX*4), Z19, Z18
 	VMOVUPS          128(R11), Z19
-	VFMADD231PS.BCST 8(SI), Z19, Z0
-	VFMADD231PS.BCST 8(SI)(CX*1), Z19, Z1
-	VFMADD231PS.BCST 8(SI)(CX*2), Z19, Z2
-	VFMADD231PS.BCST 8(SI)(DX*1), Z19, Z3
-	VFMADD231PS.BCST 8(SI)(CX*4), Z19, Z4
-	VFMADD231PS.BCST 8(SI)(BX*1), Z19, Z5
-	VFMADD231PS.BCST 8(SI)(DX*2), Z19, Z6
-	VFMADD231PS.BCST 8(DI), Z19, Z7
-	VFMADD231PS.BCST 8(DI)(CX*1), Z19, Z8
-	VFMADD231PS.BCST 8(DI)(CX*2), Z19, Z9
-	VFMADD231PS.BCST 8(DI)(DX*1), Z19, Z10
-	VFMADD231PS.BCST 8(DI)(CX*4), Z19, Z11
-	VFMADD231PS.BCST 8(DI)(BX*1), Z19, Z12
-	VFMADD231PS.BCST 8(DI)(DX*2), Z19, Z13
-	VFMADD231PS.BCST 8(R8), Z19, Z14
-	VFMADD231PS.BCST 8(R8)(CX*1), Z19, Z15
-	VFMADD231PS.BCST 8(R8)(CX*2), Z19, Z16
-	VFMADD231PS.BCST 8(R8)(DX*1), Z19, Z17
-	VFMADD231PS.BCST 8(R8)(CX*4), Z19, Z18
+	VFMADD231PS.BCST 8(BX), Z19, Z0
+	VFMADD231PS.BCST 8(BX)(AX*1), Z19, Z1
+	VFMADD231PS.BCST 8(BX)(AX*2), Z19, Z2
+	VFMADD231PS.BCST 8(BX)(CX*1), Z19, Z3
+	VFMADD231PS.BCST 8(BX)(AX*4), Z19, Z4
+	VFMADD231PS.BCST 8(BX)(DX*1), Z19, Z5
+	VFMADD231PS.BCST 8(BX)(CX*2), Z19, Z6
+	VFMADD231PS.BCST 8(SI), Z19, Z7
+	VFMADD231PS.BCST 8(SI)(AX*1), Z19, Z8
+	VFMADD231PS.BCST 8(SI)(AX*2), Z19, Z9
+	VFMADD231PS.BCST 8(SI)(CX*1), Z19, Z10
+	VFMADD231PS.BCST 8(SI)(AX*4), Z19, Z11
+	VFMADD231PS.BCST 8(SI)(DX*1), Z19, Z12
+	VFMADD231PS.BCST 8(SI)(CX*2), Z19, Z13
+	VFMADD231PS.BCST 8(DI), Z19, Z14
+	VFMADD231PS.BCST 8(DI)(AX*1), Z19, Z15
+	VFMADD231PS.BCST 8(DI)(AX*2), Z19, Z16
+	VFMADD231PS.BCST 8(DI)(CX*1), Z19, Z17
+	VFMADD231PS.BCST 8(DI)(AX*4), Z19, Z18
 	VMOVUPS          192(R11), Z19
-	VFMADD231PS.BCST 12(SI), Z19, Z0
-	VFMADD231PS.BCST 12(SI)(CX*1), Z19, Z1
-	VFMADD231PS.BCST 12(SI)(CX*2), Z19, Z2
-	VFMADD231PS.BCST 12(SI)(DX*1), Z19, Z3
-	VFMADD231PS.BCST 12(SI)(CX*4), Z19, Z4
-	VFMADD231PS.BCST 12(SI)(BX*1), Z19, Z5
-	VFMADD231PS.BCST 12(SI)(DX*2), Z19, Z6
-	VFMADD231PS.BCST 12(DI), Z19, Z7
-	VFMADD231PS.BCST 12(DI)(CX*1), Z19, Z8
-	VFMADD231PS.BCST 12(DI)(CX*2), Z19, Z9
-	VFMADD231PS.BCST 12(DI)(DX*1), Z19, Z10
-	VFMADD231PS.BCST 12(DI)(CX*4), Z19, Z11
-	VFMADD231PS.BCST 12(DI)(BX*1), Z19, Z12
-	VFMADD231PS.BCST 12(DI)(DX*2), Z19, Z13
-	VFMADD231PS.BCST 12(R8), Z19, Z14
-	VFMADD231PS.BCST 12(R8)(CX*1), Z19, Z15
-	VFMADD231PS.BCST 12(R8)(CX*2), Z19, Z16
-	VFMADD231PS.BCST 12(R8)(DX*1), Z19, Z17
-	VFMADD231PS.BCST 12(R8)(CX*4), Z19, Z18
+	VFMADD231PS.BCST 12(BX), Z19, Z0
+	VFMADD231PS.BCST 12(BX)(AX*1), Z19, Z1
+	VFMADD231PS.BCST 12(BX)(AX*2), Z19, Z2
+	VFMADD231PS.BCST 12(BX)(CX*1), Z19, Z3
+	VFMADD231PS.BCST 12(BX)(AX*4), Z19, Z4
+	VFMADD231PS.BCST 12(BX)(DX*1), Z19, Z5
+	VFMADD231PS.BCST 12(BX)(CX*2), Z19, Z6
+	VFMADD231PS.BCST 12(SI), Z19, Z7
+	VFMADD231PS.BCST 12(SI)(AX*1), Z19, Z8
+	VFMADD231PS.BCST 12(SI)(AX*2), Z19, Z9
+	VFMADD231PS.BCST 12(SI)(CX*1), Z19, Z10
+	VFMADD231PS.BCST 12(SI)(AX*4), Z19, Z11
+	VFMADD231PS.BCST 12(SI)(DX*1), Z19, Z12
+	VFMADD231PS.BCST 12(SI)(CX*2), Z19, Z13
+	VFMADD231PS.BCST 12(DI), Z19, Z14
+	VFMADD231PS.BCST 12(DI)(AX*1), Z19, Z15
+	VFMADD231PS.BCST 12(DI)(AX*2), Z19, Z16
+	VFMADD231PS.BCST 12(DI)(CX*1), Z19, Z17
+	VFMADD231PS.BCST 12(DI)(AX*4), Z19, Z18
 	ADDQ             $0x00000100, R11
+	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
-	ADDQ             $+16, R8
 	PREFETCHT0       (R10)
-	PREFETCHT0       (R9)
 	PREFETCHT0       64(R10)
-	PREFETCHT0       64(R9)
 	PREFETCHT0       128(R10)
-	PREFETCHT0       128(R9)
 	PREFETCHT0       192(R10)
-	PREFETCHT0       192(R9)
 	ADDQ             $0x00000100, R10
-	ADDQ             $0x00000100, R9
+	PREFETCHT0       (R8)
+	PREFETCHT0       64(R8)
+	LEAQ             (R8)(R9*4), R8
 	SUBQ             $+4, R14
 	JGE              k_block
 
@@ -6677,264 +7289,304 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R11), Z19
-	VFMADD231PS.BCST (SI), Z19, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z19, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z19, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z19, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z19, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z19, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z19, Z6
-	VFMADD231PS.BCST (DI), Z19, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z19, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z19, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z19, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z19, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z19, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z19, Z13
-	VFMADD231PS.BCST (R8), Z19, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z19, Z15
-	VFMADD231PS.BCST (R8)(CX*2), Z19, Z16
-	VFMADD231PS.BCST (R8)(DX*1), Z19, Z17
-	VFMADD231PS.BCST (R8)(CX*4), Z19, Z18
+	VFMADD231PS.BCST (BX), Z19, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z19, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z19, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z19, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z19, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z19, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z19, Z6
+	VFMADD231PS.BCST (SI), Z19, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z19, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z19, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z19, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z19, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z19, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z19, Z13
+	VFMADD231PS.BCST (DI), Z19, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z19, Z15
+	VFMADD231PS.BCST (DI)(AX*2), Z19, Z16
+	VFMADD231PS.BCST (DI)(CX*1), Z19, Z17
+	VFMADD231PS.BCST (DI)(AX*4), Z19, Z18
 	ADDQ             $+64, R11
+	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
-	ADDQ             $+4, R8
 	PREFETCHT0       (R10)
-	PREFETCHT0       (R9)
 	ADDQ             $+64, R10
-	ADDQ             $+64, R9
+	PREFETCHT0       (R8)
+	ADDQ             R9, R8
 	DECQ             R14
 	JNZ              k_one
 
 k_done:
 	DECQ         R13
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z19
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z19
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z19, Z0
-	VMOVUPS      Z0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z1, Z19, Z1
-	VMOVUPS      Z1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z19, Z2
-	VMOVUPS      Z2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z3, Z19, Z3
-	VMOVUPS      Z3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z19, Z4
-	VMOVUPS      Z4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z5, Z19, Z5
-	VMOVUPS      Z5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z19, Z6
-	VMOVUPS      Z6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z7, Z19, Z7
-	VMOVUPS      Z7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z19, Z8
-	VMOVUPS      Z8, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z8, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z9, Z19, Z9
-	VMOVUPS      Z9, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z19, Z10
-	VMOVUPS      Z10, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z10, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z11, Z19, Z11
-	VMOVUPS      Z11, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z11, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z12, Z19, Z12
-	VMOVUPS      Z12, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z12, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z13, Z19, Z13
-	VMOVUPS      Z13, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z13, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z14, Z19, Z14
-	VMOVUPS      Z14, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z14, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z15, Z19, Z15
-	VMOVUPS      Z15, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z15, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z16, Z19, Z16
-	VMOVUPS      Z16, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z16, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z17, Z19, Z17
-	VMOVUPS      Z17, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z17, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z18, Z19, Z18
-	VMOVUPS      Z18, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x00000013, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z18, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x00000013, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv20x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv20x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv20x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R9
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000010, SI, SI
-	ADDQ   SI, R9
+TEXT ·Conv20x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), R8
+	MOVQ pace+88(FP), R9
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z0, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z0, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z0, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z0, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z0, Z15
-	VMOVAPS Z0, Z16
-	VMOVAPS Z0, Z17
-	VMOVAPS Z0, Z18
-	VMOVAPS Z0, Z19
-	MOVQ    AX, R10
-	IMUL3Q  $0x00000014, CX, SI
-	ADDQ    SI, R10
-	MOVQ    weights+16(FP), R11
-	MOVQ    offsets+32(FP), R12
-	MOVQ    segs+40(FP), R13
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z0, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z0, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z0, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z0, Z19
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x00000014, SI, DI
+	ADDQ       DI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R10
+	IMUL3Q     $0x00000014, AX, BX
+	ADDQ       BX, R10
+	MOVQ       weights+16(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       segs+48(FP), R13
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R12), SI
 	ADDQ $+8, R12
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	LEAQ (DI)(BX*1), R8
-	LEAQ (R8)(CX*2), R8
-	MOVQ segLen+48(FP), R14
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	LEAQ (SI)(DX*1), DI
+	LEAQ (DI)(AX*2), DI
+	MOVQ segLen+56(FP), R14
 	SUBQ $+4, R14
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R11), Z20
-	VFMADD231PS.BCST (SI), Z20, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z20, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z20, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z20, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z20, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z20, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z20, Z6
-	VFMADD231PS.BCST (DI), Z20, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z20, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z20, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z20, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z20, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z20, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z20, Z13
-	VFMADD231PS.BCST (R8), Z20, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z20, Z15
-	VFMADD231PS.BCST (R8)(CX*2), Z20, Z16
-	VFMADD231PS.BCST (R8)(DX*1), Z20, Z17
-	VFMADD231PS.BCST (R8)(CX*4), Z20, Z18
-	VFMADD231PS.BCST (R8)(BX*1), Z20, Z19
+	VFMADD231PS.BCST (BX), Z20, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z20, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z20, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z20, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z20, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z20, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z20, Z6
+	VFMADD231PS.BCST (SI), Z20, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z20, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z20, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z20, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z20, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z20, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z20, Z13
+	VFMADD231PS.BCST (DI), Z20, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z20, Z15
+	VFMADD231PS.BCST (DI)(AX*2), Z20, Z16
+	VFMADD231PS.BCST (DI)(CX*1), Z20, Z17
+	VFMADD231PS.BCST (DI)(AX*4), Z20, Z18
+	VFMADD231PS.BCST (DI)(DX*1), Z20, Z19
 	VMOVUPS          64(R11), Z20
-	VFMADD231PS.BCST 4(SI), Z20, Z0
-	VFMADD231PS.BCST 4(SI)(CX*1), Z20, Z1
-	VFMADD231PS.BCST 4(SI)(CX*2), Z20, Z2
-	VFMADD231PS.BCST 4(SI)(DX*1), Z20, Z3
-	VFMADD231PS.BCST 4(SI)(CX*4), Z20, Z4
-	VFMADD231PS.BCST 4(SI)(BX*1), Z20, Z5
-	VFMADD231PS.BCST 4(SI)(DX*2), Z20, Z6
-	VFMADD231PS.BCST 4(DI), Z20, Z7
-	VFMADD231PS.BCST 4(DI)(CX*1), Z20, Z8
-	VFMADD231PS.BCST 4(DI)(CX*2), Z20, Z9
-	VFMADD231PS.BCST 4(DI)(DX*1), Z20, Z10
-	VFMADD231PS.BCST 4(DI)(CX*4), Z20, Z11
-	VFMADD231PS.BCST 4(DI)(BX*1), Z20, Z12
-	VFMADD231PS.BCST 4(DI)(DX*2), Z20, Z13
-	VFMADD231PS.BCST 4(R8), Z20, Z14
-	VFMADD231PS.BCST 4(R8)(CX*1), Z20, Z15
-	VFMADD231PS.BCST 4(R8)(CX*2), Z20, Z16
-	VFMADD231PS.BCST 4(R8)(DX*1), Z20, Z17
-	VFMADD231PS.BCST 4(R8)(CX*4), Z20, Z18
-	VFMADD231PS.BCST 4(R8)(BX*1), Z20, Z19
+	VFMADD231PS.BCST 4(BX), Z20, Z0
+	VFMADD231PS.BCST 4(BX)(AX*1), Z20, Z1
+	VFMADD231PS.BCST 4(BX)(AX*2), Z20, Z2
+	VFMADD231PS.BCST 4(BX)(CX*1), Z20, Z3
+	VFMADD231PS.BCST 4(BX)(AX*4), Z20, Z4
+	VFMADD231PS.BCST 4(BX)(DX*1), Z20, Z5
+	VFMADD231PS.BCST 4(BX)(CX*2), Z20, Z6
+	VFMADD231PS.BCST 4(SI), Z20, Z7
+	VFMADD231PS.BCST 4(SI)(AX*1), Z20, Z8
+	VFMADD231PS.BCST 4(SI)(AX*2), Z20, Z9
+	VFMADD231PS.BCST 4(SI)(CX*1), Z20, Z10
+	VFMADD231PS.BCST 4(SI)(AX*4), Z20, Z11
+	VFMADD231PS.BCST 4(SI)(DX*1), Z20, Z12
+	VFMADD231PS.BCST 4(SI)(CX*2), Z20, Z13
+	VFMADD231PS.BCST 4(DI), Z20, Z14
+	VFMADD231PS.BCST 4(DI)(AX*1), Z20, Z15
+	VFMADD231PS.BCST 4(DI)(AX*2), Z20, Z16
+	VFMADD231PS.BCST 4(DI)(CX*1), Z20, Z17
+	VFMADD231PS.BCST 4(DI)(AX*4), Z20, Z18
+	VFMADD231PS.BCST 4(DI)(DX*1), Z20, Z19
 	VMOVUPS          128(R11), Z20
-	VFMADD231PS.BCST 8(SI), Z20, Z0
-	VFMADD231PS.BCST 8(SI)(CX*1), Z20, Z1
-	VFMADD231PS.BCST 8(SI)(CX*2), Z20, Z2
-	VFMADD231PS.BCST 8(SI)(DX*1), Z20, Z3
-	VFMADD231PS.BCST 8(SI)(CX*4), Z20, Z4
-	VFMADD231PS.BCST 8(SI)(BX*1), Z20, Z5
-	VFMADD231PS.BCST 8(SI)(DX*2), Z20, Z6
-	VFMADD231PS.BCST 8(DI), Z20, Z7
-	VFMADD231PS.BCST 8(DI)(CX*1), Z20, Z8
-	VFMADD231PS.BCST 8(DI)(CX*2), Z20, Z9
-	VFMADD231PS.BCST 8(DI)(DX*1), Z20, Z10
-	VFMADD231PS.BCST 8(DI)(CX*4), Z20, Z11
-	VFMADD231PS.BCST 8(DI)(BX*1), Z20, Z12
-	VFMADD231PS.BCST 8(DI)(DX*2), Z20, Z13
-	VFMADD231PS.BCST 8(R8), Z20, Z14
-	VFMADD231PS.BCST 8(R8)(CX*1), Z20, Z15
-	VFMADD231PS.BCST 8(R8)(CX*2), Z20, Z16
-	VFMADD231PS.BCST 8(R8)(DX*1), Z20, Z17
-	VFMADD231PS.BCST 8(R8)(CX*4), Z20, Z18
-	VFMADD231PS.BCST 8(R8)(BX*1), Z20, Z19
+	VFMADD231PS.BCST 8(BX), Z20, Z0
+	VFMADD231PS.BCST 8(BX)(AX*1), Z20, Z1
+	VFMADD231PS.BCST 8(BX)(AX*2), Z20, Z2
+	VFMADD231PS.BCST 8(BX)(CX*1), Z20, Z3
+	VFMADD231PS.BCST 8(BX)(AX*4), Z20, Z4
+	VFMADD231PS.BCST 8(BX)(DX*1), Z20, Z5
+	VFMADD231PS.BCST 8(BX)(CX*2), Z20, Z6
+	VFMADD231PS.BCST 8(SI), Z20, Z7
+	VFMADD231PS.BCST 8(SI)(AX*1), Z20, Z8
+	VFMADD231PS.BCST 8(SI)(AX*2), Z20, Z9
+	VFMADD231PS.BCST 8(SI)(CX*1), Z20, Z10
+	VFMADD231PS.BCST 8(SI)(AX*4), Z20, Z11
+	VFMADD231PS.BCST 8(SI)(DX*1), Z20, Z12
+	VFMADD231PS.BCST 8(SI)(CX*2), Z20, Z13
+	VFMADD231PS.BCST 8(DI), Z20, Z14
+	VFMADD231PS.BCST 8(DI)(AX*1), Z20, Z15
+	VFMADD231PS.BCST 8(DI)(AX*2), Z20, Z16
+	VFMADD231PS.BCST 8(DI)(CX*1), Z20, Z17
+	VFMADD231PS.BCST 8(DI)(AX*4), Z20, Z18
+	VFMADD231PS.BCST 8(DI)(DX*1), Z20, Z19
 	VMOVUPS          192(R11), Z20
-	VFMADD231PS.BCST 12(SI), Z20, Z0
-	VFMADD231PS.BCST 12(SI)(CX*1), Z20, Z1
-	VFMADD231PS.BCST 12(SI)(CX*2), Z20, Z2
-	VFMADD231PS.BCST 12(SI)(DX*1), Z20, Z3
-	VFMADD231PS.BCST 12(SI)(CX*4), Z20, Z4
-	VFMADD231PS.BCST 12(SI)(BX*1), Z20, Z5
-	VFMADD231PS.BCST 12(SI)(DX*2), Z20, Z6
-	VFMADD231PS.BCST 12(DI), Z20, Z7
-	VFMADD231PS.BCST 12(DI)(CX*1), Z20, Z8
-	VFMADD231PS.BCST 12(DI)(CX*2), Z20, Z9
-	VFMADD231PS.BCST 12(DI)(DX*1), Z20, Z10
-	VFMADD231PS.BCST 12(DI)(CX*4), Z20, Z11
-	VFMADD231PS.BCST 12(DI)(BX*1), Z20, Z12
-	VFMADD231PS.BCST 12(DI)(DX*2), Z20, Z13
-	VFMADD231PS.BCST 12(R8), Z20, Z14
-	VFMADD231PS.BCST 12(R8)(CX*1), Z20, Z15
-	VFMADD231PS.BCST 12(R8)(CX*2), Z20, Z16
-	VFMADD231PS.BCST 12(R8)(DX*1), Z20, Z17
-	VFMADD231PS.BCST 12(R8)(CX*4), Z20, Z18
-	VFMADD231PS.BCST 12(R8)(BX*1), Z20, Z19
+	VFMADD231PS.BCST 12(BX), Z20, Z0
+	VFMADD231PS.BCST 12(BX)(AX*1), Z20, Z1
+	VFMADD231PS.BCST 12(BX)(AX*2), Z20, Z2
+	VFMADD231PS.BCST 12(BX)(CX*1), Z20, Z3
+	VFMADD231PS.BCST 12(BX)(AX*4), Z20, Z4
+	VFMADD231PS.BCST 12(BX)(DX*1), Z20, Z5
+	VFMADD231PS.BCST 12(BX)(CX*2), Z20, Z6
+	VFMADD231PS.BCST 12(SI), Z20, Z7
+	VFMADD231PS.BCST 12(SI)(AX*1), Z20, Z8
+	VFMADD231PS.BCST 12(SI)(AX*2), Z20, Z9
+	VFMADD231PS.BCST 12(SI)(CX*1), Z20, Z10
+	VFMADD231PS.BCST 12(SI)(AX*4), Z20, Z11
+	VFMADD231PS.BCST 12(SI)(DX*1), Z20, Z12
+	VFMADD231PS.BCST 12(SI)(CX*2), Z20, Z13
+	VFMADD231PS.BCST 12(DI), Z20, Z14
+	VFMADD231PS.BCST 12(DI)(AX*1), Z20, Z15
+	VFMADD231PS.BCST 12(DI)(AX*2), Z20, Z16
+	VFMADD231PS.BCST 12(DI)(CX*1), Z20, Z17
+	VFMADD231PS.BCST 12(DI)(AX*4), Z20, Z18
+	VFMADD231PS.BCST 12(DI)(DX*1), Z20, Z19
 	ADDQ             $0x00000100, R11
+	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
-	ADDQ             $+16, R8
 	PREFETCHT0       (R10)
-	PREFETCHT0       (R9)
 	PREFETCHT0       64(R10)
-	PREFETCHT0       64(R9)
 	PREFETCHT0       128(R10)
-	PREFETCHT0       128(R9)
 	PREFETCHT0       192(R10)
-	PREFETCHT0       192(R9)
 	ADDQ             $0x00000100, R10
-	ADDQ             $0x00000100, R9
+	PREFETCHT0       (R8)
+	PREFETCHT0       64(R8)
+	LEAQ             (R8)(R9*4), R8
 	SUBQ             $+4, R14
 	JGE              k_block
 
@@ -6944,273 +7596,315 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R11), Z20
-	VFMADD231PS.BCST (SI), Z20, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z20, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z20, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z20, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z20, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z20, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z20, Z6
-	VFMADD231PS.BCST (DI), Z20, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z20, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z20, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z20, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z20, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z20, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z20, Z13
-	VFMADD231PS.BCST (R8), Z20, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z20, Z15
-	VFMADD231PS.BCST (R8)(CX*2), Z20, Z16
-	VFMADD231PS.BCST (R8)(DX*1), Z20, Z17
-	VFMADD231PS.BCST (R8)(CX*4), Z20, Z18
-	VFMADD231PS.BCST (R8)(BX*1), Z20, Z19
+	VFMADD231PS.BCST (BX), Z20, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z20, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z20, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z20, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z20, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z20, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z20, Z6
+	VFMADD231PS.BCST (SI), Z20, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z20, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z20, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z20, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z20, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z20, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z20, Z13
+	VFMADD231PS.BCST (DI), Z20, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z20, Z15
+	VFMADD231PS.BCST (DI)(AX*2), Z20, Z16
+	VFMADD231PS.BCST (DI)(CX*1), Z20, Z17
+	VFMADD231PS.BCST (DI)(AX*4), Z20, Z18
+	VFMADD231PS.BCST (DI)(DX*1), Z20, Z19
 	ADDQ             $+64, R11
+	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
-	ADDQ             $+4, R8
 	PREFETCHT0       (R10)
-	PREFETCHT0       (R9)
 	ADDQ             $+64, R10
-	ADDQ             $+64, R9
+	PREFETCHT0       (R8)
+	ADDQ             R9, R8
 	DECQ             R14
 	JNZ              k_one
 
 k_done:
 	DECQ         R13
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z20
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z20
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z20, Z0
-	VMOVUPS      Z0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z1, Z20, Z1
-	VMOVUPS      Z1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z20, Z2
-	VMOVUPS      Z2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z3, Z20, Z3
-	VMOVUPS      Z3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z20, Z4
-	VMOVUPS      Z4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z5, Z20, Z5
-	VMOVUPS      Z5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z20, Z6
-	VMOVUPS      Z6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z7, Z20, Z7
-	VMOVUPS      Z7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z20, Z8
-	VMOVUPS      Z8, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z8, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z9, Z20, Z9
-	VMOVUPS      Z9, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z20, Z10
-	VMOVUPS      Z10, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z10, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z11, Z20, Z11
-	VMOVUPS      Z11, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z11, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z12, Z20, Z12
-	VMOVUPS      Z12, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z12, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z13, Z20, Z13
-	VMOVUPS      Z13, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z13, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z14, Z20, Z14
-	VMOVUPS      Z14, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z14, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z15, Z20, Z15
-	VMOVUPS      Z15, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z15, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z16, Z20, Z16
-	VMOVUPS      Z16, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z16, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z17, Z20, Z17
-	VMOVUPS      Z17, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z17, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z18, Z20, Z18
-	VMOVUPS      Z18, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z18, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z19, Z20, Z19
-	VMOVUPS      Z19, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x00000014, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z19, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x00000014, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv21x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv21x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv21x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R9
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000010, SI, SI
-	ADDQ   SI, R9
+TEXT ·Conv21x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), R8
+	MOVQ pace+88(FP), R9
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z0, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z0, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z0, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z0, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z0, Z15
-	VMOVAPS Z0, Z16
-	VMOVAPS Z0, Z17
-	VMOVAPS Z0, Z18
-	VMOVAPS Z0, Z19
-	VMOVAPS Z0, Z20
-	MOVQ    AX, R10
-	IMUL3Q  $0x00000015, CX, SI
-	ADDQ    SI, R10
-	MOVQ    weights+16(FP), R11
-	MOVQ    offsets+32(FP), R12
-	MOVQ    segs+40(FP), R13
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z0, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z0, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z0, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z0, Z19
+	VMOVAPS    Z0, Z20
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x00000015, SI, DI
+	ADDQ       DI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R10
+	IMUL3Q     $0x00000015, AX, BX
+	ADDQ       BX, R10
+	MOVQ       weights+16(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       segs+48(FP), R13
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R12), SI
 	ADDQ $+8, R12
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	LEAQ (DI)(BX*1), R8
-	LEAQ (R8)(CX*2), R8
-	MOVQ segLen+48(FP), R14
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	LEAQ (SI)(DX*1), DI
+	LEAQ (DI)(AX*2), DI
+	MOVQ segLen+56(FP), R14
 	SUBQ $+4, R14
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R11), Z21
-	VFMADD231PS.BCST (SI), Z21, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z21, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z21, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z21, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z21, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z21, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z21, Z6
-	VFMADD231PS.BCST (DI), Z21, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z21, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z21, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z21, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z21, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z21, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z21, Z13
-	VFMADD231PS.BCST (R8), Z21, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z21, Z15
-	VFMADD231PS.BCST (R8)(CX*2), Z21, Z16
-	VFMADD231PS.BCST (R8)(DX*1), Z21, Z17
-	VFMADD231PS.BCST (R8)(CX*4), Z21, Z18
-	VFMADD231PS.BCST (R8)(BX*1), Z21, Z19
-	VFMADD231PS.BCST (R8)(DX*2), Z21, Z20
+	VFMADD231PS.BCST (BX), Z21, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z21, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z21, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z21, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z21, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z21, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z21, Z6
+	VFMADD231PS.BCST (SI), Z21, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z21, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z21, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z21, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z21, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z21, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z21, Z13
+	VFMADD231PS.BCST (DI), Z21, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z21, Z15
+	VFMADD231PS.BCST (DI)(AX*2), Z21, Z16
+	VFMADD231PS.BCST (DI)(CX*1), Z21, Z17
+	VFMADD231PS.BCST (DI)(AX*4), Z21, Z18
+	VFMADD231PS.BCST (DI)(DX*1), Z21, Z19
+	VFMADD231PS.BCST (DI)(CX*2), Z21, Z20
 	VMOVUPS          64(R11), Z21
-	VFMADD231PS.BCST 4(SI), Z21, Z0
-	VFMADD231PS.BCST 4(SI)(CX*1), Z21, Z1
-	VFMADD231PS.BCST 4(SI)(CX*2), Z21, Z2
-	VFMADD231PS.BCST 4(SI)(DX*1), Z21, Z3
-	VFMADD231PS.BCST 4(SI)(CX*4), Z21, Z4
-	VFMADD231PS.BCST 4(SI)(BX*1), Z21, Z5
-	VFMADD231PS.BCST 4(SI)(DX*2), Z21, Z6
-	VFMADD231PS.BCST 4(DI), Z21, Z7
-	VFMADD231PS.BCST 4(DI)(CX*1), Z21, Z8
-	VFMADD231PS.BCST 4(DI)(CX*2), Z21, Z9
-	VFMADD231PS.BCST 4(DI)(DX*1), Z21, Z10
-	VFMADD231PS.BCST 4(DI)(CX*4), Z21, Z11
-	VFMADD231PS.BCST 4(DI)(BX*1), Z21, Z12
-	VFMADD231PS.BCST 4(DI)(DX*2), Z21, Z13
-	VFMADD231PS.BCST 4(R8), Z21, Z14
-	VFMADD231PS.BCST 4(R8)(CX*1), Z21, Z15
-	VFMADD231PS.BCST 4(R8)(CX*2), Z21, Z16
-	VFMADD231PS.BCST 4(R8)(DX*1), Z21, Z17
-	VFMADD231PS.BCST 4(R8)(CX*4), Z21, Z18
-	VFMADD231PS.BCST 4(R8)(BX*1), Z21, Z19
-	VFMADD231PS.BCST 4(R8)(DX*2), Z21, Z20
+	VFMADD231PS.BCST 4(BX), Z21, Z0
+	VFMADD231PS.BCST 4(BX)(AX*1), Z21, Z1
+	VFMADD231PS.BCST 4(BX)(AX*2), Z21, Z2
+	VFMADD231PS.BCST 4(BX)(CX*1), Z21, Z3
+	VFMADD231PS.BCST 4(BX)(AX*4), Z21, Z4
+	VFMADD231PS.BCST 4(BX)(DX*1), Z21, Z5
+	VFMADD231PS.BCST 4(BX)(CX*2), Z21, Z6
+	VFMADD231PS.BCST 4(SI), Z21, Z7
+	VFMADD231PS.BCST 4(SI)(AX*1), Z21, Z8
+	VFMADD231PS.BCST 4(SI)(AX*2), Z21, Z9
+	VFMADD231PS.BCST 4(SI)(CX*1), Z21, Z10
+	VFMADD231PS.BCST 4(SI)(AX*4), Z21, Z11
+	VFMADD231PS.BCST 4(SI)(DX*1), Z21, Z12
+	VFMADD231PS.BCST 4(SI)(CX*2), Z21, Z13
+	VFMADD231PS.BCST 4(DI), Z21, Z14
+	VFMADD231PS.BCST 4(DI)(AX*1), Z21, Z15
+	VFMADD231PS.BCST 4(DI)(AX*2), Z21, Z16
+	VFMADD231PS.BCST 4(DI)(CX*1), Z21, Z17
+	VFMADD231PS.BCST 4(DI)(AX*4), Z21, Z18
+	VFMADD231PS.BCST 4(DI)(DX*1), Z21, Z19
+	VFMADD231PS.BCST 4(DI)(CX*2), Z21, Z20
 	VMOVUPS          128(R11), Z21
-	VFMADD231PS.BCST 8(SI), Z21, Z0
-	VFMADD231PS.BCST 8(SI)(CX*1), Z21, Z1
-	VFMADD231PS.BCST 8(SI)(CX*2), Z21, Z2
-	VFMADD231PS.BCST 8(SI)(DX*1), Z21, Z3
-	VFMADD231PS.BCST 8(SI)(CX*4), Z21, Z4
-	VFMADD231PS.BCST 8(SI)(BX*1), Z21, Z5
-	VFMADD231PS.BCST 8(SI)(DX*2), Z21, Z6
-	VFMADD231PS.BCST 8(DI), Z21, Z7
-	VFMADD231PS.BCST 8(DI)(CX*1), Z21, Z8
-	VFMADD231PS.BCST 8(DI)(CX*2), Z21, Z9
-	VFMADD231PS.BCST 8(DI)(DX*1), Z21, Z10
-	VFMADD231PS.BCST 8(DI)(CX*4), Z21, Z11
-	VFMADD231PS.BCST 8(DI)(BX*1), Z21, Z12
-	VFMADD231PS.BCST 8(DI)(DX*2), Z21, Z13
-	VFMADD231PS.BCST 8(R8), Z21, Z14
-	VFMADD231PS.BCST 8(R8)(CX*1), Z21, Z15
-	VFMADD231PS.BCST 8(R8)(CX*2), Z21, Z16
-	VFMADD231PS.BCST 8(R8)(DX*1), Z21, Z17
-	VFMADD231PS.BCST 8(R8)(CX*4), Z21, Z18
-	VFMADD231PS.BCST 8(R8)(BX*1), Z21, Z19
-	VFMADD231PS.BCST 8(R8)(DX*2), Z21, Z20
+	VFMADD231PS.BCST 8(BX), Z21, Z0
+	VFMADD231PS.BCST 8(BX)(AX*1), Z21, Z1
+	VFMADD231PS.BCST 8(BX)(AX*2), Z21, Z2
+	VFMADD231PS.BCST 8(BX)(CX*1), Z21, Z3
+	VFMADD231PS.BCST 8(BX)(AX*4), Z21, Z4
+	VFMADD231PS.BCST 8(BX)(DX*1), Z21, Z5
+	VFMADD231PS.BCST 8(BX)(CX*2), Z21, Z6
+	VFMADD231PS.BCST 8(SI), Z21, Z7
+	VFMADD231PS.BCST 8(SI)(AX*1), Z21, Z8
+	VFMADD231PS.BCST 8(SI)(AX*2), Z21, Z9
+	VFMADD231PS.BCST 8(SI)(CX*1), Z21, Z10
+	VFMADD231PS.BCST 8(SI)(AX*4), Z21, Z11
+	VFMADD231PS.BCST 8(SI)(DX*1), Z21, Z12
+	VFMADD231PS.BCST 8(SI)(CX*2), Z21, Z13
+	VFMADD231PS.BCST 8(DI), Z21, Z14
+	VFMADD231PS.BCST 8(DI)(AX*1), Z21, Z15
+	VFMADD231PS.BCST 8(DI)(AX*2), Z21, Z16
+	VFMADD231PS.BCST 8(DI)(CX*1), Z21, Z17
+	VFMADD231PS.BCST 8(DI)(AX*4), Z21, Z18
+	VFMADD231PS.BCST 8(DI)(DX*1), Z21, Z19
+	VFMADD231PS.BCST 8(DI)(CX*2), Z21, Z20
 	VMOVUPS          192(R11), Z21
-	VFMADD231PS.BCST 12(SI), Z21, Z0
-	VFMADD231PS.BCST 12(SI)(CX*1), Z21, Z1
-	VFMADD231PS.BCST 12(SI)(CX*2), Z21, Z2
-	VFMADD231PS.BCST 12(SI)(DX*1), Z21, Z3
-	VFMADD231PS.BCST 12(SI)(CX*4), Z21, Z4
-	VFMADD231PS.BCST 12(SI)(BX*1), Z21, Z5
-	VFMADD231PS.BCST 12(SI)(DX*2), Z21, Z6
-	VFMADD231PS.BCST 12(DI), Z21, Z7
-	VFMADD231PS.BCST 12(DI)(CX*1), Z21, Z8
-	VFMADD231PS.BCST 12(DI)(CX*2), Z21, Z9
-	VFMADD231PS.BCST 12(DI)(DX*1), Z21, Z10
-	VFMADD231PS.BCST 12(DI)(CX*4), Z21, Z11
-	VFMADD231PS.BCST 12(DI)(BX*1), Z21, Z12
-	VFMADD231PS.BCST 12(DI)(DX*2), Z21, Z13
-	VFMADD231PS.BCST 12(R8), Z21, Z14
-	VFMADD231PS.BCST 12(R8)(CX*1), Z21, Z15
-	VFMADD231PS.BCST 12(R8)(CX*2), Z21, Z16
-	VFMADD231PS.BCST 12(R8)(DX*1), Z21, Z17
-	VFMADD231PS.BCST 12(R8)(CX*4), Z21, Z18
-	VFMADD231PS.BCST 12(R8)(BX*1), Z21, Z19
-	VFMADD231PS.BCST 12(R8)(DX*2), Z21, Z20
+	VFMADD231PS.BCST 12(BX), Z21, Z0
+	VFMADD231PS.BCST 12(BX)(AX*1), Z21, Z1
+	VFMADD231PS.BCST 12(BX)(AX*2), Z21, Z2
+	VFMADD231PS.BCST 12(BX)(CX*1), Z21, Z3
+	VFMADD231PS.BCST 12(BX)(AX*4), Z21, Z4
+	VFMADD231PS.BCST 12(BX)(DX*1), Z21, Z5
+	VFMADD231PS.BCST 12(BX)(CX*2), Z21, Z6
+	VFMADD231PS.BCST 12(SI), Z21, Z7
+	VFMADD231PS.BCST 12(SI)(AX*1), Z21, Z8
+	VFMADD231PS.BCST 12(SI)(AX*2), Z21, Z9
+	VFMADD231PS.BCST 12(SI)(CX*1), Z21, Z10
+	VFMADD231PS.BCST 12(SI)(AX*4), Z21, Z11
+	VFMADD231PS.BCST 12(SI)(DX*1), Z21, Z12
+	VFMADD231PS.BCST 12(SI)(CX*2), Z21, Z13
+	VFMADD231PS.BCST 12(DI), Z21, Z14
+	VFMADD231PS.BCST 12(DI)(AX*1), Z21, Z15
+	VFMADD231PS.BCST 12(DI)(AX*2), Z21, Z16
+	VFMADD231PS.BCST 12(DI)(CX*1), Z21, Z17
+	VFMADD231PS.BCST 12(DI)(AX*4), Z21, Z18
+	VFMADD231PS.BCST 12(DI)(DX*1), Z21, Z19
+	VFMADD231PS.BCST 12(DI)(CX*2), Z21, Z20
 	ADDQ             $0x00000100, R11
+	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
-	ADDQ             $+16, R8
 	PREFETCHT0       (R10)
-	PREFETCHT0       (R9)
 	PREFETCHT0       64(R10)
-	PREFETCHT0       64(R9)
 	PREFETCHT0       128(R10)
-	PREFETCHT0       128(R9)
 	PREFETCHT0       192(R10)
-	PREFETCHT0       192(R9)
 	ADDQ             $0x00000100, R10
-	ADDQ             $0x00000100, R9
+	PREFETCHT0       (R8)
+	PREFETCHT0       64(R8)
+	LEAQ             (R8)(R9*4), R8
 	SUBQ             $+4, R14
 	JGE              k_block
 
@@ -7220,285 +7914,329 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R11), Z21
-	VFMADD231PS.BCST (SI), Z21, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z21, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z21, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z21, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z21, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z21, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z21, Z6
-	VFMADD231PS.BCST (DI), Z21, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z21, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z21, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z21, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z21, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z21, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z21, Z13
-	VFMADD231PS.BCST (R8), Z21, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z21, Z15
-	VFMADD231PS.BCST (R8)(CX*2), Z21, Z16
-	VFMADD231PS.BCST (R8)(DX*1), Z21, Z17
-	VFMADD231PS.BCST (R8)(CX*4), Z21, Z18
-	VFMADD231PS.BCST (R8)(BX*1), Z21, Z19
-	VFMADD231PS.BCST (R8)(DX*2), Z21, Z20
+	VFMADD231PS.BCST (BX), Z21, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z21, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z21, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z21, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z21, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z21, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z21, Z6
+	VFMADD231PS.BCST (SI), Z21, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z21, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z21, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z21, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z21, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z21, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z21, Z13
+	VFMADD231PS.BCST (DI), Z21, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z21, Z15
+	VFMADD231PS.BCST (DI)(AX*2), Z21, Z16
+	VFMADD231PS.BCST (DI)(CX*1), Z21, Z17
+	VFMADD231PS.BCST (DI)(AX*4), Z21, Z18
+	VFMADD231PS.BCST (DI)(DX*1), Z21, Z19
+	VFMADD231PS.BCST (DI)(CX*2), Z21, Z20
 	ADDQ             $+64, R11
+	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
-	ADDQ             $+4, R8
 	PREFETCHT0       (R10)
-	PREFETCHT0       (R9)
 	ADDQ             $+64, R10
-	ADDQ             $+64, R9
+	PREFETCHT0       (R8)
+	ADDQ             R9, R8
 	DECQ             R14
 	JNZ              k_one
 
 k_done:
 	DECQ         R13
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z21
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z21
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z21, Z0
-	VMOVUPS      Z0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z1, Z21, Z1
-	VMOVUPS      Z1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z21, Z2
-	VMOVUPS      Z2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z3, Z21, Z3
-	VMOVUPS      Z3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z21, Z4
-	VMOVUPS      Z4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z5, Z21, Z5
-	VMOVUPS      Z5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z21, Z6
-	VMOVUPS      Z6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z7, Z21, Z7
-	VMOVUPS      Z7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z21, Z8
-	VMOVUPS      Z8, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z8, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z9, Z21, Z9
-	VMOVUPS      Z9, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z21, Z10
-	VMOVUPS      Z10, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z10, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z11, Z21, Z11
-	VMOVUPS      Z11, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z11, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z12, Z21, Z12
-	VMOVUPS      Z12, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z12, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z13, Z21, Z13
-	VMOVUPS      Z13, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z13, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z14, Z21, Z14
-	VMOVUPS      Z14, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z14, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z15, Z21, Z15
-	VMOVUPS      Z15, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z15, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z16, Z21, Z16
-	VMOVUPS      Z16, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z16, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z17, Z21, Z17
-	VMOVUPS      Z17, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z17, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z18, Z21, Z18
-	VMOVUPS      Z18, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z18, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z19, Z21, Z19
-	VMOVUPS      Z19, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z19, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z20, Z21, Z20
-	VMOVUPS      Z20, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x00000015, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z20, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x00000015, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv22x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv22x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv22x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R10
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000010, SI, SI
-	ADDQ   SI, R10
+TEXT ·Conv22x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), R9
+	MOVQ pace+88(FP), R10
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z0, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z0, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z0, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z0, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z0, Z15
-	VMOVAPS Z0, Z16
-	VMOVAPS Z0, Z17
-	VMOVAPS Z0, Z18
-	VMOVAPS Z0, Z19
-	VMOVAPS Z0, Z20
-	VMOVAPS Z0, Z21
-	MOVQ    AX, R11
-	IMUL3Q  $0x00000016, CX, SI
-	ADDQ    SI, R11
-	MOVQ    weights+16(FP), R12
-	MOVQ    offsets+32(FP), R13
-	MOVQ    segs+40(FP), R14
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z0, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z0, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z0, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z0, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z0, Z21
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x00000016, SI, DI
+	ADDQ       DI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R11
+	IMUL3Q     $0x00000016, AX, BX
+	ADDQ       BX, R11
+	MOVQ       weights+16(FP), R12
+	MOVQ       offsets+40(FP), R13
+	MOVQ       segs+48(FP), R14
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R13), SI
 	ADDQ $+8, R13
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	LEAQ (DI)(BX*1), R8
-	LEAQ (R8)(CX*2), R8
-	LEAQ (R8)(BX*1), R9
-	LEAQ (R9)(CX*2), R9
-	MOVQ segLen+48(FP), R15
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	LEAQ (SI)(DX*1), DI
+	LEAQ (DI)(AX*2), DI
+	LEAQ (DI)(DX*1), R8
+	LEAQ (R8)(AX*2), R8
+	MOVQ segLen+56(FP), R15
 	SUBQ $+4, R15
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R12), Z22
-	VFMADD231PS.BCST (SI), Z22, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z22, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z22, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z22, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z22, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z22, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z22, Z6
-	VFMADD231PS.BCST (DI), Z22, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z22, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z22, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z22, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z22, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z22, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z22, Z13
-	VFMADD231PS.BCST (R8), Z22, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z22, Z15
-	VFMADD231PS.BCST (R8)(CX*2), Z22, Z16
-	VFMADD231PS.BCST (R8)(DX*1), Z22, Z17
-	VFMADD231PS.BCST (R8)(CX*4), Z22, Z18
-	VFMADD231PS.BCST (R8)(BX*1), Z22, Z19
-	VFMADD231PS.BCST (R8)(DX*2), Z22, Z20
-	VFMADD231PS.BCST (R9), Z22, Z21
+	VFMADD231PS.BCST (BX), Z22, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z22, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z22, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z22, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z22, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z22, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z22, Z6
+	VFMADD231PS.BCST (SI), Z22, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z22, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z22, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z22, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z22, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z22, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z22, Z13
+	VFMADD231PS.BCST (DI), Z22, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z22, Z15
+	VFMADD231PS.BCST (DI)(AX*2), Z22, Z16
+	VFMADD231PS.BCST (DI)(CX*1), Z22, Z17
+	VFMADD231PS.BCST (DI)(AX*4), Z22, Z18
+	VFMADD231PS.BCST (DI)(DX*1), Z22, Z19
+	VFMADD231PS.BCST (DI)(CX*2), Z22, Z20
+	VFMADD231PS.BCST (R8), Z22, Z21
 	VMOVUPS          64(R12), Z22
-	VFMADD231PS.BCST 4(SI), Z22, Z0
-	VFMADD231PS.BCST 4(SI)(CX*1), Z22, Z1
-	VFMADD231PS.BCST 4(SI)(CX*2), Z22, Z2
-	VFMADD231PS.BCST 4(SI)(DX*1), Z22, Z3
-	VFMADD231PS.BCST 4(SI)(CX*4), Z22, Z4
-	VFMADD231PS.BCST 4(SI)(BX*1), Z22, Z5
-	VFMADD231PS.BCST 4(SI)(DX*2), Z22, Z6
-	VFMADD231PS.BCST 4(DI), Z22, Z7
-	VFMADD231PS.BCST 4(DI)(CX*1), Z22, Z8
-	VFMADD231PS.BCST 4(DI)(CX*2), Z22, Z9
-	VFMADD231PS.BCST 4(DI)(DX*1), Z22, Z10
-	VFMADD231PS.BCST 4(DI)(CX*4), Z22, Z11
-	VFMADD231PS.BCST 4(DI)(BX*1), Z22, Z12
-	VFMADD231PS.BCST 4(DI)(DX*2), Z22, Z13
-	VFMADD231PS.BCST 4(R8), Z22, Z14
-	VFMADD231PS.BCST 4(R8)(CX*1), Z22, Z15
-	VFMADD231PS.BCST 4(R8)(CX*2), Z22, Z16
-	VFMADD231PS.BCST 4(R8)(DX*1), Z22, Z17
-	VFMADD231PS.BCST 4(R8)(CX*4), Z22, Z18
-	VFMADD231PS.BCST 4(R8)(BX*1), Z22, Z19
-	VFMADD231PS.BCST 4(R8)(DX*2), Z22, Z20
-	VFMADD231PS.BCST 4(R9), Z22, Z21
+	VFMADD231PS.BCST 4(BX), Z22, Z0
+	VFMADD231PS.BCST 4(BX)(AX*1), Z22, Z1
+	VFMADD231PS.BCST 4(BX)(AX*2), Z22, Z2
+	VFMADD231PS.BCST 4(BX)(CX*1), Z22, Z3
+	VFMADD231PS.BCST 4(BX)(AX*4), Z22, Z4
+	VFMADD231PS.BCST 4(BX)(DX*1), Z22, Z5
+	VFMADD231PS.BCST 4(BX)(CX*2), Z22, Z6
+	VFMADD231PS.BCST 4(SI), Z22, Z7
+	VFMADD231PS.BCST 4(SI)(AX*1), Z22, Z8
+	VFMADD231PS.BCST 4(SI)(AX*2), Z22, Z9
+	VFMADD231PS.BCST 4(SI)(CX*1), Z22, Z10
+	VFMADD231PS.BCST 4(SI)(AX*4), Z22, Z11
+	VFMADD231PS.BCST 4(SI)(DX*1), Z22, Z12
+	VFMADD231PS.BCST 4(SI)(CX*2), Z22, Z13
+	VFMADD231PS.BCST 4(DI), Z22, Z14
+	VFMADD231PS.BCST 4(DI)(AX*1), Z22, Z15
+	VFMADD231PS.BCST 4(DI)(AX*2), Z22, Z16
+	VFMADD231PS.BCST 4(DI)(CX*1), Z22, Z17
+	VFMADD231PS.BCST 4(DI)(AX*4), Z22, Z18
+	VFMADD231PS.BCST 4(DI)(DX*1), Z22, Z19
+	VFMADD231PS.BCST 4(DI)(CX*2), Z22, Z20
+	VFMADD231PS.BCST 4(R8), Z22, Z21
 	VMOVUPS          128(R12), Z22
-	VFMADD231PS.BCST 8(SI), Z22, Z0
-	VFMADD231PS.BCST 8(SI)(CX*1), Z22, Z1
-	VFMADD231PS.BCST 8(SI)(CX*2), Z22, Z2
-	VFMADD231PS.BCST 8(SI)(DX*1), Z22, Z3
-	VFMADD231PS.BCST 8(SI)(CX*4), Z22, Z4
-	VFMADD231PS.BCST 8(SI)(BX*1), Z22, Z5
-	VFMADD231PS.BCST 8(SI)(DX*2), Z22, Z6
-	VFMADD231PS.BCST 8(DI), Z22, Z7
-	VFMADD231PS.BCST 8(DI)(CX*1), Z22, Z8
-	VFMADD231PS.BCST 8(DI)(CX*2), Z22, Z9
-	VFMADD231PS.BCST 8(DI)(DX*1), Z22, Z10
-	VFMADD231PS.BCST 8(DI)(CX*4), Z22, Z11
-	VFMADD231PS.BCST 8(DI)(BX*1), Z22, Z12
-	VFMADD231PS.BCST 8(DI)(DX*2), Z22, Z13
-	VFMADD231PS.BCST 8(R8), Z22, Z14
-	VFMADD231PS.BCST 8(R8)(CX*1), Z22, Z15
-	VFMADD231PS.BCST 8(R8)(CX*2), Z22, Z16
-	VFMADD231PS.BCST 8(R8)(DX*1), Z22, Z17
-	VFMADD231PS.BCST 8(R8)(CX*4), Z22, Z18
-	VFMADD231PS.BCST 8(R8)(BX*1), Z22, Z19
-	VFMADD231PS.BCST 8(R8)(DX*2), Z22, Z20
-	VFMADD231PS.BCST 8(R9), Z22, Z21
+	VFMADD231PS.BCST 8(BX), Z22, Z0
+	VFMADD231PS.BCST 8(BX)(AX*1), Z22, Z1
+	VFMADD231PS.BCST 8(BX)(AX*2), Z22, Z2
+	VFMADD231PS.BCST 8(BX)(CX*1), Z22, Z3
+	VFMADD231PS.BCST 8(BX)(AX*4), Z22, Z4
+	VFMADD231PS.BCST 8(BX)(DX*1), Z22, Z5
+	VFMADD231PS.BCST 8(BX)(CX*2), Z22, Z6
+	VFMADD231PS.BCST 8(SI), Z22, Z7
+	VFMADD231PS.BCST 8(SI)(AX*1), Z22, Z8
+	VFMADD231PS.BCST 8(SI)(AX*2), Z22, Z9
+	VFMADD231PS.BCST 8(SI)(CX*1), Z22, Z10
+	VFMADD231PS.BCST 8(SI)(AX*4), Z22, Z11
+	VFMADD231PS.BCST 8(SI)(DX*1), Z22, Z12
+	VFMADD231PS.BCST 8(SI)(CX*2), Z22, Z13
+	VFMADD231PS.BCST 8(DI), Z22, Z14
+	VFMADD231PS.BCST 8(DI)(AX*1), Z22, Z15
+	VFMADD231PS.BCST 8(DI)(AX*2), Z22, Z16
+	VFMADD231PS.BCST 8(DI)(CX*1), Z22, Z17
+	VFMADD231PS.BCST 8(DI)(AX*4), Z22, Z18
+	VFMADD231PS.BCST 8(DI)(DX*1), Z22, Z19
+	VFMADD231PS.BCST 8(DI)(CX*2), Z22, Z20
+	VFMADD231PS.BCST 8(R8), Z22, Z21
 	VMOVUPS          192(R12), Z22
-	VFMADD231PS.BCST 12(SI), Z22, Z0
-	VFMADD231PS.BCST 12(SI)(CX*1), Z22, Z1
-	VFMADD231PS.BCST 12(SI)(CX*2), Z22, Z2
-	VFMADD231PS.BCST 12(SI)(DX*1), Z22, Z3
-	VFMADD231PS.BCST 12(SI)(CX*4), Z22, Z4
-	VFMADD231PS.BCST 12(SI)(BX*1), Z22, Z5
-	VFMADD231PS.BCST 12(SI)(DX*2), Z22, Z6
-	VFMADD231PS.BCST 12(DI), Z22, Z7
-	VFMADD231PS.BCST 12(DI)(CX*1), Z22, Z8
-	VFMADD231PS.BCST 12(DI)(CX*2), Z22, Z9
-	VFMADD231PS.BCST 12(DI)(DX*1), Z22, Z10
-	VFMADD231PS.BCST 12(DI)(CX*4), Z22, Z11
-	VFMADD231PS.BCST 12(DI)(BX*1), Z22, Z12
-	VFMADD231PS.BCST 12(DI)(DX*2), Z22, Z13
-	VFMADD231PS.BCST 12(R8), Z22, Z14
-	VFMADD231PS.BCST 12(R8)(CX*1), Z22, Z15
-	VFMADD231PS.BCST 12(R8)(CX*2), Z22, Z16
-	VFMADD231PS.BCST 12(R8)(DX*1), Z22, Z17
-	VFMADD231PS.BCST 12(R8)(CX*4), Z22, Z18
-	VFMADD231PS.BCST 12(R8)(BX*1), Z22, Z19
-	VFMADD231PS.BCST 12(R8)(DX*2), Z22, Z20
-	VFMADD231PS.BCST 12(R9), Z22, Z21
+	VFMADD231PS.BCST 12(BX), Z22, Z0
+	VFMADD231PS.BCST 12(BX)(AX*1), Z22, Z1
+	VFMADD231PS.BCST 12(BX)(AX*2), Z22, Z2
+	VFMADD231PS.BCST 12(BX)(CX*1), Z22, Z3
+	VFMADD231PS.BCST 12(BX)(AX*4), Z22, Z4
+	VFMADD231PS.BCST 12(BX)(DX*1), Z22, Z5
+	VFMADD231PS.BCST 12(BX)(CX*2), Z22, Z6
+	VFMADD231PS.BCST 12(SI), Z22, Z7
+	VFMADD231PS.BCST 12(SI)(AX*1), Z22, Z8
+	VFMADD231PS.BCST 12(SI)(AX*2), Z22, Z9
+	VFMADD231PS.BCST 12(SI)(CX*1), Z22, Z10
+	VFMADD231PS.BCST 12(SI)(AX*4), Z22, Z11
+	VFMADD231PS.BCST 12(SI)(DX*1), Z22, Z12
+	VFMADD231PS.BCST 12(SI)(CX*2), Z22, Z13
+	VFMADD231PS.BCST 12(DI), Z22, Z14
+	VFMADD231PS.BCST 12(DI)(AX*1), Z22, Z15
+	VFMADD231PS.BCST 12(DI)(AX*2), Z22, Z16
+	VFMADD231PS.BCST 12(DI)(CX*1), Z22, Z17
+	VFMADD231PS.BCST 12(DI)(AX*4), Z22, Z18
+	VFMADD231PS.BCST 12(DI)(DX*1), Z22, Z19
+	VFMADD231PS.BCST 12(DI)(CX*2), Z22, Z20
+	VFMADD231PS.BCST 12(R8), Z22, Z21
 	ADDQ             $0x00000100, R12
+	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
 	ADDQ             $+16, R8
-	ADDQ             $+16, R9
 	PREFETCHT0       (R11)
-	PREFETCHT0       (R10)
 	PREFETCHT0       64(R11)
-	PREFETCHT0       64(R10)
 	PREFETCHT0       128(R11)
-	PREFETCHT0       128(R10)
 	PREFETCHT0       192(R11)
-	PREFETCHT0       192(R10)
 	ADDQ             $0x00000100, R11
-	ADDQ             $0x00000100, R10
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
+	LEAQ             (R9)(R10*4), R9
 	SUBQ             $+4, R15
 	JGE              k_block
 
@@ -7508,295 +8246,341 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R12), Z22
-	VFMADD231PS.BCST (SI), Z22, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z22, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z22, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z22, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z22, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z22, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z22, Z6
-	VFMADD231PS.BCST (DI), Z22, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z22, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z22, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z22, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z22, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z22, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z22, Z13
-	VFMADD231PS.BCST (R8), Z22, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z22, Z15
-	VFMADD231PS.BCST (R8)(CX*2), Z22, Z16
-	VFMADD231PS.BCST (R8)(DX*1), Z22, Z17
-	VFMADD231PS.BCST (R8)(CX*4), Z22, Z18
-	VFMADD231PS.BCST (R8)(BX*1), Z22, Z19
-	VFMADD231PS.BCST (R8)(DX*2), Z22, Z20
-	VFMADD231PS.BCST (R9), Z22, Z21
+	VFMADD231PS.BCST (BX), Z22, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z22, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z22, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z22, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z22, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z22, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z22, Z6
+	VFMADD231PS.BCST (SI), Z22, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z22, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z22, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z22, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z22, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z22, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z22, Z13
+	VFMADD231PS.BCST (DI), Z22, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z22, Z15
+	VFMADD231PS.BCST (DI)(AX*2), Z22, Z16
+	VFMADD231PS.BCST (DI)(CX*1), Z22, Z17
+	VFMADD231PS.BCST (DI)(AX*4), Z22, Z18
+	VFMADD231PS.BCST (DI)(DX*1), Z22, Z19
+	VFMADD231PS.BCST (DI)(CX*2), Z22, Z20
+	VFMADD231PS.BCST (R8), Z22, Z21
 	ADDQ             $+64, R12
+	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	ADDQ             $+4, R9
 	PREFETCHT0       (R11)
-	PREFETCHT0       (R10)
 	ADDQ             $+64, R11
-	ADDQ             $+64, R10
+	PREFETCHT0       (R9)
+	ADDQ             R10, R9
 	DECQ             R15
 	JNZ              k_one
 
 k_done:
 	DECQ         R14
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z22
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z22
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z22, Z0
-	VMOVUPS      Z0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z1, Z22, Z1
-	VMOVUPS      Z1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z22, Z2
-	VMOVUPS      Z2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z3, Z22, Z3
-	VMOVUPS      Z3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z22, Z4
-	VMOVUPS      Z4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z5, Z22, Z5
-	VMOVUPS      Z5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z22, Z6
-	VMOVUPS      Z6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z7, Z22, Z7
-	VMOVUPS      Z7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z22, Z8
-	VMOVUPS      Z8, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z8, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z9, Z22, Z9
-	VMOVUPS      Z9, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z22, Z10
-	VMOVUPS      Z10, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z10, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z11, Z22, Z11
-	VMOVUPS      Z11, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z11, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z12, Z22, Z12
-	VMOVUPS      Z12, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z12, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z13, Z22, Z13
-	VMOVUPS      Z13, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z13, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z14, Z22, Z14
-	VMOVUPS      Z14, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z14, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z15, Z22, Z15
-	VMOVUPS      Z15, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z15, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z16, Z22, Z16
-	VMOVUPS      Z16, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z16, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z17, Z22, Z17
-	VMOVUPS      Z17, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z17, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z18, Z22, Z18
-	VMOVUPS      Z18, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z18, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z19, Z22, Z19
-	VMOVUPS      Z19, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z19, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z20, Z22, Z20
-	VMOVUPS      Z20, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z20, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z21, Z22, Z21
-	VMOVUPS      Z21, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x00000016, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z21, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x00000016, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv23x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv23x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv23x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R10
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000010, SI, SI
-	ADDQ   SI, R10
+TEXT ·Conv23x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), R9
+	MOVQ pace+88(FP), R10
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z0, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z0, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z0, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z0, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z0, Z15
-	VMOVAPS Z0, Z16
-	VMOVAPS Z0, Z17
-	VMOVAPS Z0, Z18
-	VMOVAPS Z0, Z19
-	VMOVAPS Z0, Z20
-	VMOVAPS Z0, Z21
-	VMOVAPS Z0, Z22
-	MOVQ    AX, R11
-	IMUL3Q  $0x00000017, CX, SI
-	ADDQ    SI, R11
-	MOVQ    weights+16(FP), R12
-	MOVQ    offsets+32(FP), R13
-	MOVQ    segs+40(FP), R14
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z0, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z0, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z0, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z0, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z0, Z21
+	VMOVAPS    Z0, Z22
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x00000017, SI, DI
+	ADDQ       DI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R11
+	IMUL3Q     $0x00000017, AX, BX
+	ADDQ       BX, R11
+	MOVQ       weights+16(FP), R12
+	MOVQ       offsets+40(FP), R13
+	MOVQ       segs+48(FP), R14
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R13), SI
 	ADDQ $+8, R13
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	LEAQ (DI)(BX*1), R8
-	LEAQ (R8)(CX*2), R8
-	LEAQ (R8)(BX*1), R9
-	LEAQ (R9)(CX*2), R9
-	MOVQ segLen+48(FP), R15
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	LEAQ (SI)(DX*1), DI
+	LEAQ (DI)(AX*2), DI
+	LEAQ (DI)(DX*1), R8
+	LEAQ (R8)(AX*2), R8
+	MOVQ segLen+56(FP), R15
 	SUBQ $+4, R15
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R12), Z23
-	VFMADD231PS.BCST (SI), Z23, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z23, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z23, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z23, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z23, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z23, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z23, Z6
-	VFMADD231PS.BCST (DI), Z23, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z23, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z23, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z23, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z23, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z23, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z23, Z13
-	VFMADD231PS.BCST (R8), Z23, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z23, Z15
-	VFMADD231PS.BCST (R8)(CX*2), Z23, Z16
-	VFMADD231PS.BCST (R8)(DX*1), Z23, Z17
-	VFMADD231PS.BCST (R8)(CX*4), Z23, Z18
-	VFMADD231PS.BCST (R8)(BX*1), Z23, Z19
-	VFMADD231PS.BCST (R8)(DX*2), Z23, Z20
-	VFMADD231PS.BCST (R9), Z23, Z21
-	VFMADD231PS.BCST (R9)(CX*1), Z23, Z22
+	VFMADD231PS.BCST (BX), Z23, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z23, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z23, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z23, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z23, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z23, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z23, Z6
+	VFMADD231PS.BCST (SI), Z23, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z23, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z23, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z23, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z23, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z23, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z23, Z13
+	VFMADD231PS.BCST (DI), Z23, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z23, Z15
+	VFMADD231PS.BCST (DI)(AX*2), Z23, Z16
+	VFMADD231PS.BCST (DI)(CX*1), Z23, Z17
+	VFMADD231PS.BCST (DI)(AX*4), Z23, Z18
+	VFMADD231PS.BCST (DI)(DX*1), Z23, Z19
+	VFMADD231PS.BCST (DI)(CX*2), Z23, Z20
+	VFMADD231PS.BCST (R8), Z23, Z21
+	VFMADD231PS.BCST (R8)(AX*1), Z23, Z22
 	VMOVUPS          64(R12), Z23
-	VFMADD231PS.BCST 4(SI), Z23, Z0
-	VFMADD231PS.BCST 4(SI)(CX*1), Z23, Z1
-	VFMADD231PS.BCST 4(SI)(CX*2), Z23, Z2
-	VFMADD231PS.BCST 4(SI)(DX*1), Z23, Z3
-	VFMADD231PS.BCST 4(SI)(CX*4), Z23, Z4
-	VFMADD231PS.BCST 4(SI)(BX*1), Z23, Z5
-	VFMADD231PS.BCST 4(SI)(DX*2), Z23, Z6
-	VFMADD231PS.BCST 4(DI), Z23, Z7
-	VFMADD231PS.BCST 4(DI)(CX*1), Z23, Z8
-	VFMADD231PS.BCST 4(DI)(CX*2), Z23, Z9
-	VFMADD231PS.BCST 4(DI)(DX*1), Z23, Z10
-	VFMADD231PS.BCST 4(DI)(CX*4), Z23, Z11
-	VFMADD231PS.BCST 4(DI)(BX*1), Z23, Z12
-	VFMADD231PS.BCST 4(DI)(DX*2), Z23, Z13
-	VFMADD231PS.BCST 4(R8), Z23, Z14
-	VFMADD231PS.BCST 4(R8)(CX*1), Z23, Z15
-	VFMADD231PS.BCST 4(R8)(CX*2), Z23, Z16
-	VFMADD231PS.BCST 4(R8)(DX*1), Z23, Z17
-	VFMADD231PS.BCST 4(R8)(CX*4), Z23, Z18
-	VFMADD231PS.BCST 4(R8)(BX*1), Z23, Z19
-	VFMADD231PS.BCST 4(R8)(DX*2), Z23, Z20
-	VFMADD231PS.BCST 4(R9), Z23, Z21
-	VFMADD231PS.BCST 4(R9)(CX*1), Z23, Z22
+	VFMADD231PS.BCST 4(BX), Z23, Z0
+	VFMADD231PS.BCST 4(BX)(AX*1), Z23, Z1
+	VFMADD231PS.BCST 4(BX)(AX*2), Z23, Z2
+	VFMADD231PS.BCST 4(BX)(CX*1), Z23, Z3
+	VFMADD231PS.BCST 4(BX)(AX*4), Z23, Z4
+	VFMADD231PS.BCST 4(BX)(DX*1), Z23, Z5
+	VFMADD231PS.BCST 4(BX)(CX*2), Z23, Z6
+	VFMADD231PS.BCST 4(SI), Z23, Z7
+	VFMADD231PS.BCST 4(SI)(AX*1), Z23, Z8
+	VFMADD231PS.BCST 4(SI)(AX*2), Z23, Z9
+	VFMADD231PS.BCST 4(SI)(CX*1), Z23, Z10
+	VFMADD231PS.BCST 4(SI)(AX*4), Z23, Z11
+	VFMADD231PS.BCST 4(SI)(DX*1), Z23, Z12
+	VFMADD231PS.BCST 4(SI)(CX*2), Z23, Z13
+	VFMADD231PS.BCST 4(DI), Z23, Z14
+	VFMADD231PS.BCST 4(DI)(AX*1), Z23, Z15
+	VFMADD231PS.BCST 4(DI)(AX*2), Z23, Z16
+	VFMADD231PS.BCST 4(DI)(CX*1), Z23, Z17
+	VFMADD231PS.BCST 4(DI)(AX*4), Z23, Z18
+	VFMADD231PS.BCST 4(DI)(DX*1), Z23, Z19
+	VFMADD231PS.BCST 4(DI)(CX*2), Z23, Z20
+	VFMADD231PS.BCST 4(R8), Z23, Z21
+	VFMADD231PS.BCST 4(R8)(AX*1), Z23, Z22
 	VMOVUPS          128(R12), Z23
-	VFMADD231PS.BCST 8(SI), Z23, Z0
-	VFMADD231PS.BCST 8(SI)(CX*1), Z23, Z1
-	VFMADD231PS.BCST 8(SI)(CX*2), Z23, Z2
-	VFMADD231PS.BCST 8(SI)(DX*1), Z23, Z3
-	VFMADD231PS.BCST 8(SI)(CX*4), Z23, Z4
-	VFMADD231PS.BCST 8(SI)(BX*1), Z23, Z5
-	VFMADD231PS.BCST 8(SI)(DX*2), Z23, Z6
-	VFMADD231PS.BCST 8(DI), Z23, Z7
-	VFMADD231PS.BCST 8(DI)(CX*1), Z23, Z8
-	VFMADD231PS.BCST 8(DI)(CX*2), Z23, Z9
-	VFMADD231PS.BCST 8(DI)(DX*1), Z23, Z10
-	VFMADD231PS.BCST 8(DI)(CX*4), Z23, Z11
-	VFMADD231PS.BCST 8(DI)(BX*1), Z23, Z12
-	VFMADD231PS.BCST 8(DI)(DX*2), Z23, Z13
-	VFMADD231PS.BCST 8(R8), Z23, Z14
-	VFMADD231PS.BCST 8(R8)(CX*1), Z23, Z15
-	VFMADD231PS.BCST 8(R8)(CX*2), Z23, Z16
-	VFMADD231PS.BCST 8(R8)(DX*1), Z23, Z17
-	VFMADD231PS.BCST 8(R8)(CX*4), Z23, Z18
-	VFMADD231PS.BCST 8(R8)(BX*1), Z23, Z19
-	VFMADD231PS.BCST 8(R8)(DX*2), Z23, Z20
-	VFMADD231PS.BCST 8(R9), Z23, Z21
-	VFMADD231PS.BCST 8(R9)(CX*1), Z23, Z22
+	VFMADD231PS.BCST 8(BX), Z23, Z0
+	VFMADD231PS.BCST 8(BX)(AX*1), Z23, Z1
+	VFMADD231PS.BCST 8(BX)(AX*2), Z23, Z2
+	VFMADD231PS.BCST 8(BX)(CX*1), Z23, Z3
+	VFMADD231PS.BCST 8(BX)(AX*4), Z23, Z4
+	VFMADD231PS.BCST 8(BX)(DX*1), Z23, Z5
+	VFMADD231PS.BCST 8(BX)(CX*2), Z23, Z6
+	VFMADD231PS.BCST 8(SI), Z23, Z7
+	VFMADD231PS.BCST 8(SI)(AX*1), Z23, Z8
+	VFMADD231PS.BCST 8(SI)(AX*2), Z23, Z9
+	VFMADD231PS.BCST 8(SI)(CX*1), Z23, Z10
+	VFMADD231PS.BCST 8(SI)(AX*4), Z23, Z11
+	VFMADD231PS.BCST 8(SI)(DX*1), Z23, Z12
+	VFMADD231PS.BCST 8(SI)(CX*2), Z23, Z13
+	VFMADD231PS.BCST 8(DI), Z23, Z14
+	VFMADD231PS.BCST 8(DI)(AX*1), Z23, Z15
+	VFMADD231PS.BCST 8(DI)(AX*2), Z23, Z16
+	VFMADD231PS.BCST 8(DI)(CX*1), Z23, Z17
+	VFMADD231PS.BCST 8(DI)(AX*4), Z23, Z18
+	VFMADD231PS.BCST 8(DI)(DX*1), Z23, Z19
+	VFMADD231PS.BCST 8(DI)(CX*2), Z23, Z20
+	VFMADD231PS.BCST 8(R8), Z23, Z21
+	VFMADD231PS.BCST 8(R8)(AX*1), Z23, Z22
 	VMOVUPS          192(R12), Z23
-	VFMADD231PS.BCST 12(SI), Z23, Z0
-	VFMADD231PS.BCST 12(SI)(CX*1), Z23, Z1
-	VFMADD231PS.BCST 12(SI)(CX*2), Z23, Z2
-	VFMADD231PS.BCST 12(SI)(DX*1), Z23, Z3
-	VFMADD231PS.BCST 12(SI)(CX*4), Z23, Z4
-	VFMADD231PS.BCST 12(SI)(BX*1), Z23, Z5
-	VFMADD231PS.BCST 12(SI)(DX*2), Z23, Z6
-	VFMADD231PS.BCST 12(DI), Z23, Z7
-	VFMADD231PS.BCST 12(DI)(CX*1), Z23, Z8
-	VFMADD231PS.BCST 12(DI)(CX*2), Z23, Z9
-	VFMADD231PS.BCST 12(DI)(DX*1), Z23, Z10
-	VFMADD231PS.BCST 12(DI)(CX*4), Z23, Z11
-	VFMADD231PS.BCST 12(DI)(BX*1), Z23, Z12
-	VFMADD231PS.BCST 12(DI)(DX*2), Z23, Z13
-	VFMADD231PS.BCST 12(R8), Z23, Z14
-	VFMADD231PS.BCST 12(R8)(CX*1), Z23, Z15
-	VFMADD231PS.BCST 12(R8)(CX*2), Z23, Z16
-	VFMADD231PS.BCST 12(R8)(DX*1), Z23, Z17
-	VFMADD231PS.BCST 12(R8)(CX*4), Z23, Z18
-	VFMADD231PS.BCST 12(R8)(BX*1), Z23, Z19
-	VFMADD231PS.BCST 12(R8)(DX*2), Z23, Z20
-	VFMADD231PS.BCST 12(R9), Z23, Z21
-	VFMADD231PS.BCST 12(R9)(CX*1), Z23, Z22
+	VFMADD231PS.BCST 12(BX), Z23, Z0
+	VFMADD231PS.BCST 12(BX)(AX*1), Z23, Z1
+	VFMADD231PS.BCST 12(BX)(AX*2), Z23, Z2
+	VFMADD231PS.BCST 12(BX)(CX*1), Z23, Z3
+	VFMADD231PS.BCST 12(BX)(AX*4), Z23, Z4
+	VFMADD231PS.BCST 12(BX)(DX*1), Z23, Z5
+	VFMADD231PS.BCST 12(BX)(CX*2), Z23, Z6
+	VFMADD231PS.BCST 12(SI), Z23, Z7
+	VFMADD231PS.BCST 12(SI)(AX*1), Z23, Z8
+	VFMADD231PS.BCST 12(SI)(AX*2), Z23, Z9
+	VFMADD231PS.BCST 12(SI)(CX*1), Z23, Z10
+	VFMADD231PS.BCST 12(SI)(AX*4), Z23, Z11
+	VFMADD231PS.BCST 12(SI)(DX*1), Z23, Z12
+	VFMADD231PS.BCST 12(SI)(CX*2), Z23, Z13
+	VFMADD231PS.BCST 12(DI), Z23, Z14
+	VFMADD231PS.BCST 12(DI)(AX*1), Z23, Z15
+	VFMADD231PS.BCST 12(DI)(AX*2), Z23, Z16
+	VFMADD231PS.BCST 12(DI)(CX*1), Z23, Z17
+	VFMADD231PS.BCST 12(DI)(AX*4), Z23, Z18
+	VFMADD231PS.BCST 12(DI)(DX*1), Z23, Z19
+	VFMADD231PS.BCST 12(DI)(CX*2), Z23, Z20
+	VFMADD231PS.BCST 12(R8), Z23, Z21
+	VFMADD231PS.BCST 12(R8)(AX*1), Z23, Z22
 	ADDQ             $0x00000100, R12
+	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
 	ADDQ             $+16, R8
-	ADDQ             $+16, R9
 	PREFETCHT0       (R11)
-	PREFETCHT0       (R10)
 	PREFETCHT0       64(R11)
-	PREFETCHT0       64(R10)
 	PREFETCHT0       128(R11)
-	PREFETCHT0       128(R10)
 	PREFETCHT0       192(R11)
-	PREFETCHT0       192(R10)
 	ADDQ             $0x00000100, R11
-	ADDQ             $0x00000100, R10
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
+	LEAQ             (R9)(R10*4), R9
 	SUBQ             $+4, R15
 	JGE              k_block
 
@@ -7806,304 +8590,352 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R12), Z23
-	VFMADD231PS.BCST (SI), Z23, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z23, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z23, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z23, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z23, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z23, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z23, Z6
-	VFMADD231PS.BCST (DI), Z23, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z23, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z23, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z23, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z23, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z23, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z23, Z13
-	VFMADD231PS.BCST (R8), Z23, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z23, Z15
-	VFMADD231PS.BCST (R8)(CX*2), Z23, Z16
-	VFMADD231PS.BCST (R8)(DX*1), Z23, Z17
-	VFMADD231PS.BCST (R8)(CX*4), Z23, Z18
-	VFMADD231PS.BCST (R8)(BX*1), Z23, Z19
-	VFMADD231PS.BCST (R8)(DX*2), Z23, Z20
-	VFMADD231PS.BCST (R9), Z23, Z21
-	VFMADD231PS.BCST (R9)(CX*1), Z23, Z22
+	VFMADD231PS.BCST (BX), Z23, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z23, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z23, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z23, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z23, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z23, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z23, Z6
+	VFMADD231PS.BCST (SI), Z23, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z23, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z23, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z23, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z23, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z23, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z23, Z13
+	VFMADD231PS.BCST (DI), Z23, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z23, Z15
+	VFMADD231PS.BCST (DI)(AX*2), Z23, Z16
+	VFMADD231PS.BCST (DI)(CX*1), Z23, Z17
+	VFMADD231PS.BCST (DI)(AX*4), Z23, Z18
+	VFMADD231PS.BCST (DI)(DX*1), Z23, Z19
+	VFMADD231PS.BCST (DI)(CX*2), Z23, Z20
+	VFMADD231PS.BCST (R8), Z23, Z21
+	VFMADD231PS.BCST (R8)(AX*1), Z23, Z22
 	ADDQ             $+64, R12
+	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	ADDQ             $+4, R9
 	PREFETCHT0       (R11)
-	PREFETCHT0       (R10)
 	ADDQ             $+64, R11
-	ADDQ             $+64, R10
+	PREFETCHT0       (R9)
+	ADDQ             R10, R9
 	DECQ             R15
 	JNZ              k_one
 
 k_done:
 	DECQ         R14
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z23
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z23
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z23, Z0
-	VMOVUPS      Z0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z1, Z23, Z1
-	VMOVUPS      Z1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z23, Z2
-	VMOVUPS      Z2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z3, Z23, Z3
-	VMOVUPS      Z3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z23, Z4
-	VMOVUPS      Z4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z5, Z23, Z5
-	VMOVUPS      Z5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z23, Z6
-	VMOVUPS      Z6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z7, Z23, Z7
-	VMOVUPS      Z7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z23, Z8
-	VMOVUPS      Z8, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z8, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z9, Z23, Z9
-	VMOVUPS      Z9, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z23, Z10
-	VMOVUPS      Z10, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z10, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z11, Z23, Z11
-	VMOVUPS      Z11, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z11, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z12, Z23, Z12
-	VMOVUPS      Z12, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z12, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z13, Z23, Z13
-	VMOVUPS      Z13, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z13, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z14, Z23, Z14
-	VMOVUPS      Z14, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z14, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z15, Z23, Z15
-	VMOVUPS      Z15, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z15, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z16, Z23, Z16
-	VMOVUPS      Z16, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z16, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z17, Z23, Z17
-	VMOVUPS      Z17, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z17, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z18, Z23, Z18
-	VMOVUPS      Z18, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z18, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z19, Z23, Z19
-	VMOVUPS      Z19, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z19, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z20, Z23, Z20
-	VMOVUPS      Z20, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z20, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z21, Z23, Z21
-	VMOVUPS      Z21, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z21, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z22, Z23, Z22
-	VMOVUPS      Z22, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x00000017, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z22, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x00000017, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv24x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv24x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv24x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R10
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000010, SI, SI
-	ADDQ   SI, R10
+TEXT ·Conv24x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), R9
+	MOVQ pace+88(FP), R10
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z0, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z0, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z0, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z0, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z0, Z15
-	VMOVAPS Z0, Z16
-	VMOVAPS Z0, Z17
-	VMOVAPS Z0, Z18
-	VMOVAPS Z0, Z19
-	VMOVAPS Z0, Z20
-	VMOVAPS Z0, Z21
-	VMOVAPS Z0, Z22
-	VMOVAPS Z0, Z23
-	MOVQ    AX, R11
-	IMUL3Q  $0x00000018, CX, SI
-	ADDQ    SI, R11
-	MOVQ    weights+16(FP), R12
-	MOVQ    offsets+32(FP), R13
-	MOVQ    segs+40(FP), R14
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z0, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z0, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z0, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z0, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z0, Z21
+	VMOVAPS    Z0, Z22
+	VMOVAPS    Z0, Z23
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x00000018, SI, DI
+	ADDQ       DI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R11
+	IMUL3Q     $0x00000018, AX, BX
+	ADDQ       BX, R11
+	MOVQ       weights+16(FP), R12
+	MOVQ       offsets+40(FP), R13
+	MOVQ       segs+48(FP), R14
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R13), SI
 	ADDQ $+8, R13
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	LEAQ (DI)(BX*1), R8
-	LEAQ (R8)(CX*2), R8
-	LEAQ (R8)(BX*1), R9
-	LEAQ (R9)(CX*2), R9
-	MOVQ segLen+48(FP), R15
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	LEAQ (SI)(DX*1), DI
+	LEAQ (DI)(AX*2), DI
+	LEAQ (DI)(DX*1), R8
+	LEAQ (R8)(AX*2), R8
+	MOVQ segLen+56(FP), R15
 	SUBQ $+4, R15
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R12), Z24
-	VFMADD231PS.BCST (SI), Z24, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z24, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z24, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z24, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z24, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z24, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z24, Z6
-	VFMADD231PS.BCST (DI), Z24, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z24, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z24, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z24, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z24, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z24, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z24, Z13
-	VFMADD231PS.BCST (R8), Z24, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z24, Z15
-	VFMADD231PS.BCST (R8)(CX*2), Z24, Z16
-	VFMADD231PS.BCST (R8)(DX*1), Z24, Z17
-	VFMADD231PS.BCST (R8)(CX*4), Z24, Z18
-	VFMADD231PS.BCST (R8)(BX*1), Z24, Z19
-	VFMADD231PS.BCST (R8)(DX*2), Z24, Z20
-	VFMADD231PS.BCST (R9), Z24, Z21
-	VFMADD231PS.BCST (R9)(CX*1), Z24, Z22
-	VFMADD231PS.BCST (R9)(CX*2), Z24, Z23
+	VFMADD231PS.BCST (BX), Z24, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z24, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z24, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z24, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z24, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z24, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z24, Z6
+	VFMADD231PS.BCST (SI), Z24, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z24, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z24, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z24, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z24, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z24, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z24, Z13
+	VFMADD231PS.BCST (DI), Z24, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z24, Z15
+	VFMADD231PS.BCST (DI)(AX*2), Z24, Z16
+	VFMADD231PS.BCST (DI)(CX*1), Z24, Z17
+	VFMADD231PS.BCST (DI)(AX*4), Z24, Z18
+	VFMADD231PS.BCST (DI)(DX*1), Z24, Z19
+	VFMADD231PS.BCST (DI)(CX*2), Z24, Z20
+	VFMADD231PS.BCST (R8), Z24, Z21
+	VFMADD231PS.BCST (R8)(AX*1), Z24, Z22
+	VFMADD231PS.BCST (R8)(AX*2), Z24, Z23
 	VMOVUPS          64(R12), Z24
-	VFMADD231PS.BCST 4(SI), Z24, Z0
-	VFMADD231PS.BCST 4(SI)(CX*1), Z24, Z1
-	VFMADD231PS.BCST 4(SI)(CX*2), Z24, Z2
-	VFMADD231PS.BCST 4(SI)(DX*1), Z24, Z3
-	VFMADD231PS.BCST 4(SI)(CX*4), Z24, Z4
-	VFMADD231PS.BCST 4(SI)(BX*1), Z24, Z5
-	VFMADD231PS.BCST 4(SI)(DX*2), Z24, Z6
-	VFMADD231PS.BCST 4(DI), Z24, Z7
-	VFMADD231PS.BCST 4(DI)(CX*1), Z24, Z8
-	VFMADD231PS.BCST 4(DI)(CX*2), Z24, Z9
-	VFMADD231PS.BCST 4(DI)(DX*1), Z24, Z10
-	VFMADD231PS.BCST 4(DI)(CX*4), Z24, Z11
-	VFMADD231PS.BCST 4(DI)(BX*1), Z24, Z12
-	VFMADD231PS.BCST 4(DI)(DX*2), Z24, Z13
-	VFMADD231PS.BCST 4(R8), Z24, Z14
-	VFMADD231PS.BCST 4(R8)(CX*1), Z24, Z15
-	VFMADD231PS.BCST 4(R8)(CX*2), Z24, Z16
-	VFMADD231PS.BCST 4(R8)(DX*1), Z24, Z17
-	VFMADD231PS.BCST 4(R8)(CX*4), Z24, Z18
-	VFMADD231PS.BCST 4(R8)(BX*1), Z24, Z19
-	VFMADD231PS.BCST 4(R8)(DX*2), Z24, Z20
-	VFMADD231PS.BCST 4(R9), Z24, Z21
-	VFMADD231PS.BCST 4(R9)(CX*1), Z24, Z22
-	VFMADD231PS.BCST 4(R9)(CX*2), Z24, Z23
+	VFMADD231PS.BCST 4(BX), Z24, Z0
+	VFMADD231PS.BCST 4(BX)(AX*1), Z24, Z1
+	VFMADD231PS.BCST 4(BX)(AX*2), Z24, Z2
+	VFMADD231PS.BCST 4(BX)(CX*1), Z24, Z3
+	VFMADD231PS.BCST 4(BX)(AX*4), Z24, Z4
+	VFMADD231PS.BCST 4(BX)(DX*1), Z24, Z5
+	VFMADD231PS.BCST 4(BX)(CX*2), Z24, Z6
+	VFMADD231PS.BCST 4(SI), Z24, Z7
+	VFMADD231PS.BCST 4(SI)(AX*1), Z24, Z8
+	VFMADD231PS.BCST 4(SI)(AX*2), Z24, Z9
+	VFMADD231PS.BCST 4(SI)(CX*1), Z24, Z10
+	VFMADD231PS.BCST 4(SI)(AX*4), Z24, Z11
+	VFMADD231PS.BCST 4(SI)(DX*1), Z24, Z12
+	VFMADD231PS.BCST 4(SI)(CX*2), Z24, Z13
+	VFMADD231PS.BCST 4(DI), Z24, Z14
+	VFMADD231PS.BCST 4(DI)(AX*1), Z24, Z15
+	VFMADD231PS.BCST 4(DI)(AX*2), Z24, Z16
+	VFMADD231PS.BCST 4(DI)(CX*1), Z24, Z17
+	VFMADD231PS.BCST 4(DI)(AX*4), Z24, Z18
+	VFMADD231PS.BCST 4(DI)(DX*1), Z24, Z19
+	VFMADD231PS.BCST 4(DI)(CX*2), Z24, Z20
+	VFMADD231PS.BCST 4(R8), Z24, Z21
+	VFMADD231PS.BCST 4(R8)(AX*1), Z24, Z22
+	VFMADD231PS.BCST 4(R8)(AX*2), Z24, Z23
 	VMOVUPS          128(R12), Z24
-	VFMADD231PS.BCST 8(SI), Z24, Z0
-	VFMADD231PS.BCST 8(SI)(CX*1), Z24, Z1
-	VFMADD231PS.BCST 8(SI)(CX*2), Z24, Z2
-	VFMADD231PS.BCST 8(SI)(DX*1), Z24, Z3
-	VFMADD231PS.BCST 8(SI)(CX*4), Z24, Z4
-	VFMADD231PS.BCST 8(SI)(BX*1), Z24, Z5
-	VFMADD231PS.BCST 8(SI)(DX*2), Z24, Z6
-	VFMADD231PS.BCST 8(DI), Z24, Z7
-	VFMADD231PS.BCST 8(DI)(CX*1), Z24, Z8
-	VFMADD231PS.BCST 8(DI)(CX*2), Z24, Z9
-	VFMADD231PS.BCST 8(DI)(DX*1), Z24, Z10
-	VFMADD231PS.BCST 8(DI)(CX*4), Z24, Z11
-	VFMADD231PS.BCST 8(DI)(BX*1), Z24, Z12
-	VFMADD231PS.BCST 8(DI)(DX*2), Z24, Z13
-	VFMADD231PS.BCST 8(R8), Z24, Z14
-	VFMADD231PS.BCST 8(R8)(CX*1), Z24, Z15
-	VFMADD231PS.BCST 8(R8)(CX*2), Z24, Z16
-	VFMADD231PS.BCST 8(R8)(DX*1), Z24, Z17
-	VFMADD231PS.BCST 8(R8)(CX*4), Z24, Z18
-	VFMADD231PS.BCST 8(R8)(BX*1), Z24, Z19
-	VFMADD231PS.BCST 8(R8)(DX*2), Z24, Z20
-	VFMADD231PS.BCST 8(R9), Z24, Z21
-	VFMADD231PS.BCST 8(R9)(CX*1), Z24, Z22
-	VFMADD231PS.BCST 8(R9)(CX*2), Z24, Z23
+	VFMADD231PS.BCST 8(BX), Z24, Z0
+	VFMADD231PS.BCST 8(BX)(AX*1), Z24, Z1
+	VFMADD231PS.BCST 8(BX)(AX*2), Z24, Z2
+	VFMADD231PS.BCST 8(BX)(CX*1), Z24, Z3
+	VFMADD231PS.BCST 8(BX)(AX*4), Z24, Z4
+	VFMADD231PS.BCST 8(BX)(DX*1), Z24, Z5
+	VFMADD231PS.BCST 8(BX)(CX*2), Z24, Z6
+	VFMADD231PS.BCST 8(SI), Z24, Z7
+	VFMADD231PS.BCST 8(SI)(AX*1), Z24, Z8
+	VFMADD231PS.BCST 8(SI)(AX*2), Z24, Z9
+	VFMADD231PS.BCST 8(SI)(CX*1), Z24, Z10
+	VFMADD231PS.BCST 8(SI)(AX*4), Z24, Z11
+	VFMADD231PS.BCST 8(SI)(DX*1), Z24, Z12
+	VFMADD231PS.BCST 8(SI)(CX*2), Z24, Z13
+	VFMADD231PS.BCST 8(DI), Z24, Z14
+	VFMADD231PS.BCST 8(DI)(AX*1), Z24, Z15
+	VFMADD231PS.BCST 8(DI)(AX*2), Z24, Z16
+	VFMADD231PS.BCST 8(DI)(CX*1), Z24, Z17
+	VFMADD231PS.BCST 8(DI)(AX*4), Z24, Z18
+	VFMADD231PS.BCST 8(DI)(DX*1), Z24, Z19
+	VFMADD231PS.BCST 8(DI)(CX*2), Z24, Z20
+	VFMADD231PS.BCST 8(R8), Z24, Z21
+	VFMADD231PS.BCST 8(R8)(AX*1), Z24, Z22
+	VFMADD231PS.BCST 8(R8)(AX*2), Z24, Z23
 	VMOVUPS          192(R12), Z24
-	VFMADD231PS.BCST 12(SI), Z24, Z0
-	VFMADD231PS.BCST 12(SI)(CX*1), Z24, Z1
-	VFMADD231PS.BCST 12(SI)(CX*2), Z24, Z2
-	VFMADD231PS.BCST 12(SI)(DX*1), Z24, Z3
-	VFMADD231PS.BCST 12(SI)(CX*4), Z24, Z4
-	VFMADD231PS.BCST 12(SI)(BX*1), Z24, Z5
-	VFMADD231PS.BCST 12(SI)(DX*2), Z24, Z6
-	VFMADD231PS.BCST 12(DI), Z24, Z7
-	VFMADD231PS.BCST 12(DI)(CX*1), Z24, Z8
-	VFMADD231PS.BCST 12(DI)(CX*2), Z24, Z9
-	VFMADD231PS.BCST 12(DI)(DX*1), Z24, Z10
-	VFMADD231PS.BCST 12(DI)(CX*4), Z24, Z11
-	VFMADD231PS.BCST 12(DI)(BX*1), Z24, Z12
-	VFMADD231PS.BCST 12(DI)(DX*2), Z24, Z13
-	VFMADD231PS.BCST 12(R8), Z24, Z14
-	VFMADD231PS.BCST 12(R8)(CX*1), Z24, Z15
-	VFMADD231PS.BCST 12(R8)(CX*2), Z24, Z16
-	VFMADD231PS.BCST 12(R8)(DX*1), Z24, Z17
-	VFMADD231PS.BCST 12(R8)(CX*4), Z24, Z18
-	VFMADD231PS.BCST 12(R8)(BX*1), Z24, Z19
-	VFMADD231PS.BCST 12(R8)(DX*2), Z24, Z20
-	VFMADD231PS.BCST 12(R9), Z24, Z21
-	VFMADD231PS.BCST 12(R9)(CX*1), Z24, Z22
-	VFMADD231PS.BCST 12(R9)(CX*2), Z24, Z23
+	VFMADD231PS.BCST 12(BX), Z24, Z0
+	VFMADD231PS.BCST 12(BX)(AX*1), Z24, Z1
+	VFMADD231PS.BCST 12(BX)(AX*2), Z24, Z2
+	VFMADD231PS.BCST 12(BX)(CX*1), Z24, Z3
+	VFMADD231PS.BCST 12(BX)(AX*4), Z24, Z4
+	VFMADD231PS.BCST 12(BX)(DX*1), Z24, Z5
+	VFMADD231PS.BCST 12(BX)(CX*2), Z24, Z6
+	VFMADD231PS.BCST 12(SI), Z24, Z7
+	VFMADD231PS.BCST 12(SI)(AX*1), Z24, Z8
+	VFMADD231PS.BCST 12(SI)(AX*2), Z24, Z9
+	VFMADD231PS.BCST 12(SI)(CX*1), Z24, Z10
+	VFMADD231PS.BCST 12(SI)(AX*4), Z24, Z11
+	VFMADD231PS.BCST 12(SI)(DX*1), Z24, Z12
+	VFMADD231PS.BCST 12(SI)(CX*2), Z24, Z13
+	VFMADD231PS.BCST 12(DI), Z24, Z14
+	VFMADD231PS.BCST 12(DI)(AX*1), Z24, Z15
+	VFMADD231PS.BCST 12(DI)(AX*2), Z24, Z16
+	VFMADD231PS.BCST 12(DI)(CX*1), Z24, Z17
+	VFMADD231PS.BCST 12(DI)(AX*4), Z24, Z18
+	VFMADD231PS.BCST 12(DI)(DX*1), Z24, Z19
+	VFMADD231PS.BCST 12(DI)(CX*2), Z24, Z20
+	VFMADD231PS.BCST 12(R8), Z24, Z21
+	VFMADD231PS.BCST 12(R8)(AX*1), Z24, Z22
+	VFMADD231PS.BCST 12(R8)(AX*2), Z24, Z23
 	ADDQ             $0x00000100, R12
+	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
 	ADDQ             $+16, R8
-	ADDQ             $+16, R9
 	PREFETCHT0       (R11)
-	PREFETCHT0       (R10)
 	PREFETCHT0       64(R11)
-	PREFETCHT0       64(R10)
 	PREFETCHT0       128(R11)
-	PREFETCHT0       128(R10)
 	PREFETCHT0       192(R11)
-	PREFETCHT0       192(R10)
 	ADDQ             $0x00000100, R11
-	ADDQ             $0x00000100, R10
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
+	LEAQ             (R9)(R10*4), R9
 	SUBQ             $+4, R15
 	JGE              k_block
 
@@ -8113,313 +8945,363 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R12), Z24
-	VFMADD231PS.BCST (SI), Z24, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z24, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z24, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z24, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z24, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z24, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z24, Z6
-	VFMADD231PS.BCST (DI), Z24, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z24, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z24, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z24, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z24, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z24, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z24, Z13
-	VFMADD231PS.BCST (R8), Z24, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z24, Z15
-	VFMADD231PS.BCST (R8)(CX*2), Z24, Z16
-	VFMADD231PS.BCST (R8)(DX*1), Z24, Z17
-	VFMADD231PS.BCST (R8)(CX*4), Z24, Z18
-	VFMADD231PS.BCST (R8)(BX*1), Z24, Z19
-	VFMADD231PS.BCST (R8)(DX*2), Z24, Z20
-	VFMADD231PS.BCST (R9), Z24, Z21
-	VFMADD231PS.BCST (R9)(CX*1), Z24, Z22
-	VFMADD231PS.BCST (R9)(CX*2), Z24, Z23
+	VFMADD231PS.BCST (BX), Z24, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z24, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z24, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z24, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z24, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z24, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z24, Z6
+	VFMADD231PS.BCST (SI), Z24, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z24, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z24, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z24, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z24, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z24, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z24, Z13
+	VFMADD231PS.BCST (DI), Z24, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z24, Z15
+	VFMADD231PS.BCST (DI)(AX*2), Z24, Z16
+	VFMADD231PS.BCST (DI)(CX*1), Z24, Z17
+	VFMADD231PS.BCST (DI)(AX*4), Z24, Z18
+	VFMADD231PS.BCST (DI)(DX*1), Z24, Z19
+	VFMADD231PS.BCST (DI)(CX*2), Z24, Z20
+	VFMADD231PS.BCST (R8), Z24, Z21
+	VFMADD231PS.BCST (R8)(AX*1), Z24, Z22
+	VFMADD231PS.BCST (R8)(AX*2), Z24, Z23
 	ADDQ             $+64, R12
+	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	ADDQ             $+4, R9
 	PREFETCHT0       (R11)
-	PREFETCHT0       (R10)
 	ADDQ             $+64, R11
-	ADDQ             $+64, R10
+	PREFETCHT0       (R9)
+	ADDQ             R10, R9
 	DECQ             R15
 	JNZ              k_one
 
 k_done:
 	DECQ         R14
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z24
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z24
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z24, Z0
-	VMOVUPS      Z0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z1, Z24, Z1
-	VMOVUPS      Z1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z24, Z2
-	VMOVUPS      Z2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z3, Z24, Z3
-	VMOVUPS      Z3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z24, Z4
-	VMOVUPS      Z4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z5, Z24, Z5
-	VMOVUPS      Z5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z24, Z6
-	VMOVUPS      Z6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z7, Z24, Z7
-	VMOVUPS      Z7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z24, Z8
-	VMOVUPS      Z8, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z8, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z9, Z24, Z9
-	VMOVUPS      Z9, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z24, Z10
-	VMOVUPS      Z10, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z10, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z11, Z24, Z11
-	VMOVUPS      Z11, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z11, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z12, Z24, Z12
-	VMOVUPS      Z12, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z12, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z13, Z24, Z13
-	VMOVUPS      Z13, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z13, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z14, Z24, Z14
-	VMOVUPS      Z14, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z14, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z15, Z24, Z15
-	VMOVUPS      Z15, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z15, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z16, Z24, Z16
-	VMOVUPS      Z16, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z16, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z17, Z24, Z17
-	VMOVUPS      Z17, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z17, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z18, Z24, Z18
-	VMOVUPS      Z18, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z18, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z19, Z24, Z19
-	VMOVUPS      Z19, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z19, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z20, Z24, Z20
-	VMOVUPS      Z20, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z20, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z21, Z24, Z21
-	VMOVUPS      Z21, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z21, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z22, Z24, Z22
-	VMOVUPS      Z22, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z22, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z23, Z24, Z23
-	VMOVUPS      Z23, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x00000018, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z23, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x00000018, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv25x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv25x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv25x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R10
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000010, SI, SI
-	ADDQ   SI, R10
+TEXT ·Conv25x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), R9
+	MOVQ pace+88(FP), R10
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z0, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z0, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z0, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z0, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z0, Z15
-	VMOVAPS Z0, Z16
-	VMOVAPS Z0, Z17
-	VMOVAPS Z0, Z18
-	VMOVAPS Z0, Z19
-	VMOVAPS Z0, Z20
-	VMOVAPS Z0, Z21
-	VMOVAPS Z0, Z22
-	VMOVAPS Z0, Z23
-	VMOVAPS Z0, Z24
-	MOVQ    AX, R11
-	IMUL3Q  $0x00000019, CX, SI
-	ADDQ    SI, R11
-	MOVQ    weights+16(FP), R12
-	MOVQ    offsets+32(FP), R13
-	MOVQ    segs+40(FP), R14
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z0, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z0, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z0, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z0, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z0, Z21
+	VMOVAPS    Z0, Z22
+	VMOVAPS    Z0, Z23
+	VMOVAPS    Z0, Z24
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x00000019, SI, DI
+	ADDQ       DI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R11
+	IMUL3Q     $0x00000019, AX, BX
+	ADDQ       BX, R11
+	MOVQ       weights+16(FP), R12
+	MOVQ       offsets+40(FP), R13
+	MOVQ       segs+48(FP), R14
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R13), SI
 	ADDQ $+8, R13
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	LEAQ (DI)(BX*1), R8
-	LEAQ (R8)(CX*2), R8
-	LEAQ (R8)(BX*1), R9
-	LEAQ (R9)(CX*2), R9
-	MOVQ segLen+48(FP), R15
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	LEAQ (SI)(DX*1), DI
+	LEAQ (DI)(AX*2), DI
+	LEAQ (DI)(DX*1), R8
+	LEAQ (R8)(AX*2), R8
+	MOVQ segLen+56(FP), R15
 	SUBQ $+4, R15
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R12), Z25
-	VFMADD231PS.BCST (SI), Z25, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z25, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z25, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z25, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z25, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z25, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z25, Z6
-	VFMADD231PS.BCST (DI), Z25, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z25, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z25, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z25, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z25, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z25, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z25, Z13
-	VFMADD231PS.BCST (R8), Z25, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z25, Z15
-	VFMADD231PS.BCST (R8)(CX*2), Z25, Z16
-	VFMADD231PS.BCST (R8)(DX*1), Z25, Z17
-	VFMADD231PS.BCST (R8)(CX*4), Z25, Z18
-	VFMADD231PS.BCST (R8)(BX*1), Z25, Z19
-	VFMADD231PS.BCST (R8)(DX*2), Z25, Z20
-	VFMADD231PS.BCST (R9), Z25, Z21
-	VFMADD231PS.BCST (R9)(CX*1), Z25, Z22
-	VFMADD231PS.BCST (R9)(CX*2), Z25, Z23
-	VFMADD231PS.BCST (R9)(DX*1), Z25, Z24
+	VFMADD231PS.BCST (BX), Z25, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z25, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z25, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z25, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z25, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z25, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z25, Z6
+	VFMADD231PS.BCST (SI), Z25, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z25, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z25, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z25, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z25, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z25, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z25, Z13
+	VFMADD231PS.BCST (DI), Z25, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z25, Z15
+	VFMADD231PS.BCST (DI)(AX*2), Z25, Z16
+	VFMADD231PS.BCST (DI)(CX*1), Z25, Z17
+	VFMADD231PS.BCST (DI)(AX*4), Z25, Z18
+	VFMADD231PS.BCST (DI)(DX*1), Z25, Z19
+	VFMADD231PS.BCST (DI)(CX*2), Z25, Z20
+	VFMADD231PS.BCST (R8), Z25, Z21
+	VFMADD231PS.BCST (R8)(AX*1), Z25, Z22
+	VFMADD231PS.BCST (R8)(AX*2), Z25, Z23
+	VFMADD231PS.BCST (R8)(CX*1), Z25, Z24
 	VMOVUPS          64(R12), Z25
-	VFMADD231PS.BCST 4(SI), Z25, Z0
-	VFMADD231PS.BCST 4(SI)(CX*1), Z25, Z1
-	VFMADD231PS.BCST 4(SI)(CX*2), Z25, Z2
-	VFMADD231PS.BCST 4(SI)(DX*1), Z25, Z3
-	VFMADD231PS.BCST 4(SI)(CX*4), Z25, Z4
-	VFMADD231PS.BCST 4(SI)(BX*1), Z25, Z5
-	VFMADD231PS.BCST 4(SI)(DX*2), Z25, Z6
-	VFMADD231PS.BCST 4(DI), Z25, Z7
-	VFMADD231PS.BCST 4(DI)(CX*1), Z25, Z8
-	VFMADD231PS.BCST 4(DI)(CX*2), Z25, Z9
-	VFMADD231PS.BCST 4(DI)(DX*1), Z25, Z10
-	VFMADD231PS.BCST 4(DI)(CX*4), Z25, Z11
-	VFMADD231PS.BCST 4(DI)(BX*1), Z25, Z12
-	VFMADD231PS.BCST 4(DI)(DX*2), Z25, Z13
-	VFMADD231PS.BCST 4(R8), Z25, Z14
-	VFMADD231PS.BCST 4(R8)(CX*1), Z25, Z15
-	VFMADD231PS.BCST 4(R8)(CX*2), Z25, Z16
-	VFMADD231PS.BCST 4(R8)(DX*1), Z25, Z17
-	VFMADD231PS.BCST 4(R8)(CX*4), Z25, Z18
-	VFMADD231PS.BCST 4(R8)(BX*1), Z25, Z19
-	VFMADD231PS.BCST 4(R8)(DX*2), Z25, Z20
-	VFMADD231PS.BCST 4(R9), Z25, Z21
-	VFMADD231PS.BCST 4(R9)(CX*1), Z25, Z22
-	VFMADD231PS.BCST 4(R9)(CX*2), Z25, Z23
-	VFMADD231PS.BCST 4(R9)(DX*1), Z25, Z24
+	VFMADD231PS.BCST 4(BX), Z25, Z0
+	VFMADD231PS.BCST 4(BX)(AX*1), Z25, Z1
+	VFMADD231PS.BCST 4(BX)(AX*2), Z25, Z2
+	VFMADD231PS.BCST 4(BX)(CX*1), Z25, Z3
+	VFMADD231PS.BCST 4(BX)(AX*4), Z25, Z4
+	VFMADD231PS.BCST 4(BX)(DX*1), Z25, Z5
+	VFMADD231PS.BCST 4(BX)(CX*2), Z25, Z6
+	VFMADD231PS.BCST 4(SI), Z25, Z7
+	VFMADD231PS.BCST 4(SI)(AX*1), Z25, Z8
+	VFMADD231PS.BCST 4(SI)(AX*2), Z25, Z9
+	VFMADD231PS.BCST 4(SI)(CX*1), Z25, Z10
+	VFMADD231PS.BCST 4(SI)(AX*4), Z25, Z11
+	VFMADD231PS.BCST 4(SI)(DX*1), Z25, Z12
+	VFMADD231PS.BCST 4(SI)(CX*2), Z25, Z13
+	VFMADD231PS.BCST 4(DI), Z25, Z14
+	VFMADD231PS.BCST 4(DI)(AX*1), Z25, Z15
+	VFMADD231PS.BCST 4(DI)(AX*2), Z25, Z16
+	VFMADD231PS.BCST 4(DI)(CX*1), Z25, Z17
+	VFMADD231PS.BCST 4(DI)(AX*4), Z25, Z18
+	VFMADD231PS.BCST 4(DI)(DX*1), Z25, Z19
+	VFMADD231PS.BCST 4(DI)(CX*2), Z25, Z20
+	VFMADD231PS.BCST 4(R8), Z25, Z21
+	VFMADD231PS.BCST 4(R8)(AX*1), Z25, Z22
+	VFMADD231PS.BCST 4(R8)(AX*2), Z25, Z23
+	VFMADD231PS.BCST 4(R8)(CX*1), Z25, Z24
 	VMOVUPS          128(R12), Z25
-	VFMADD231PS.BCST 8(SI), Z25, Z0
-	VFMADD231PS.BCST 8(SI)(CX*1), Z25, Z1
-	VFMADD231PS.BCST 8(SI)(CX*2), Z25, Z2
-	VFMADD231PS.BCST 8(SI)(DX*1), Z25, Z3
-	VFMADD231PS.BCST 8(SI)(CX*4), Z25, Z4
-	VFMADD231PS.BCST 8(SI)(BX*1), Z25, Z5
-	VFMADD231PS.BCST 8(SI)(DX*2), Z25, Z6
-	VFMADD231PS.BCST 8(DI), Z25, Z7
-	VFMADD231PS.BCST 8(DI)(CX*1), Z25, Z8
-	VFMADD231PS.BCST 8(DI)(CX*2), Z25, Z9
-	VFMADD231PS.BCST 8(DI)(DX*1), Z25, Z10
-	VFMADD231PS.BCST 8(DI)(CX*4), Z25, Z11
-	VFMADD231PS.BCST 8(DI)(BX*1), Z25, Z12
-	VFMADD231PS.BCST 8(DI)(DX*2), Z25, Z13
-	VFMADD231PS.BCST 8(R8), Z25, Z14
-	VFMADD231PS.BCST 8(R8)(CX*1), Z25, Z15
-	VFMADD231PS.BCST 8(R8)(CX*2), Z25, Z16
-	VFMADD231PS.BCST 8(R8)(DX*1), Z25, Z17
-	VFMADD231PS.BCST 8(R8)(CX*4), Z25, Z18
-	VFMADD231PS.BCST 8(R8)(BX*1), Z25, Z19
-	VFMADD231PS.BCST 8(R8)(DX*2), Z25, Z20
-	VFMADD231PS.BCST 8(R9), Z25, Z21
-	VFMADD231PS.BCST 8(R9)(CX*1), Z25, Z22
-	VFMADD231PS.BCST 8(R9)(CX*2), Z25, Z23
-	VFMADD231PS.BCST 8(R9)(DX*1), Z25, Z24
+	VFMADD231PS.BCST 8(BX), Z25, Z0
+	VFMADD231PS.BCST 8(BX)(AX*1), Z25, Z1
+	VFMADD231PS.BCST 8(BX)(AX*2), Z25, Z2
+	VFMADD231PS.BCST 8(BX)(CX*1), Z25, Z3
+	VFMADD231PS.BCST 8(BX)(AX*4), Z25, Z4
+	VFMADD231PS.BCST 8(BX)(DX*1), Z25, Z5
+	VFMADD231PS.BCST 8(BX)(CX*2), Z25, Z6
+	VFMADD231PS.BCST 8(SI), Z25, Z7
+	VFMADD231PS.BCST 8(SI)(AX*1), Z25, Z8
+	VFMADD231PS.BCST 8(SI)(AX*2), Z25, Z9
+	VFMADD231PS.BCST 8(SI)(CX*1), Z25, Z10
+	VFMADD231PS.BCST 8(SI)(AX*4), Z25, Z11
+	VFMADD231PS.BCST 8(SI)(DX*1), Z25, Z12
+	VFMADD231PS.BCST 8(SI)(CX*2), Z25, Z13
+	VFMADD231PS.BCST 8(DI), Z25, Z14
+	VFMADD231PS.BCST 8(DI)(AX*1), Z25, Z15
+	VFMADD231PS.BCST 8(DI)(AX*2), Z25, Z16
+	VFMADD231PS.BCST 8(DI)(CX*1), Z25, Z17
+	VFMADD231PS.BCST 8(DI)(AX*4), Z25, Z18
+	VFMADD231PS.BCST 8(DI)(DX*1), Z25, Z19
+	VFMADD231PS.BCST 8(DI)(CX*2), Z25, Z20
+	VFMADD231PS.BCST 8(R8), Z25, Z21
+	VFMADD231PS.BCST 8(R8)(AX*1), Z25, Z22
+	VFMADD231PS.BCST 8(R8)(AX*2), Z25, Z23
+	VFMADD231PS.BCST 8(R8)(CX*1), Z25, Z24
 	VMOVUPS          192(R12), Z25
-	VFMADD231PS.BCST 12(SI), Z25, Z0
-	VFMADD231PS.BCST 12(SI)(CX*1), Z25, Z1
-	VFMADD231PS.BCST 12(SI)(CX*2), Z25, Z2
-	VFMADD231PS.BCST 12(SI)(DX*1), Z25, Z3
-	VFMADD231PS.BCST 12(SI)(CX*4), Z25, Z4
-	VFMADD231PS.BCST 12(SI)(BX*1), Z25, Z5
-	VFMADD231PS.BCST 12(SI)(DX*2), Z25, Z6
-	VFMADD231PS.BCST 12(DI), Z25, Z7
-	VFMADD231PS.BCST 12(DI)(CX*1), Z25, Z8
-	VFMADD231PS.BCST 12(DI)(CX*2), Z25, Z9
-	VFMADD231PS.BCST 12(DI)(DX*1), Z25, Z10
-	VFMADD231PS.BCST 12(DI)(CX*4), Z25, Z11
-	VFMADD231PS.BCST 12(DI)(BX*1), Z25, Z12
-	VFMADD231PS.BCST 12(DI)(DX*2), Z25, Z13
-	VFMADD231PS.BCST 12(R8), Z25, Z14
-	VFMADD231PS.BCST 12(R8)(CX*1), Z25, Z15
-	VFMADD231PS.BCST 12(R8)(CX*2), Z25, Z16
-	VFMADD231PS.BCST 12(R8)(DX*1), Z25, Z17
-	VFMADD231PS.BCST 12(R8)(CX*4), Z25, Z18
-	VFMADD231PS.BCST 12(R8)(BX*1), Z25, Z19
-	VFMADD231PS.BCST 12(R8)(DX*2), Z25, Z20
-	VFMADD231PS.BCST 12(R9), Z25, Z21
-	VFMADD231PS.BCST 12(R9)(CX*1), Z25, Z22
-	VFMADD231PS.BCST 12(R9)(CX*2), Z25, Z23
-	VFMADD231PS.BCST 12(R9)(DX*1), Z25, Z24
+	VFMADD231PS.BCST 12(BX), Z25, Z0
+	VFMADD231PS.BCST 12(BX)(AX*1), Z25, Z1
+	VFMADD231PS.BCST 12(BX)(AX*2), Z25, Z2
+	VFMADD231PS.BCST 12(BX)(CX*1), Z25, Z3
+	VFMADD231PS.BCST 12(BX)(AX*4), Z25, Z4
+	VFMADD231PS.BCST 12(BX)(DX*1), Z25, Z5
+	VFMADD231PS.BCST 12(BX)(CX*2), Z25, Z6
+	VFMADD231PS.BCST 12(SI), Z25, Z7
+	VFMADD231PS.BCST 12(SI)(AX*1), Z25, Z8
+	VFMADD231PS.BCST 12(SI)(AX*2), Z25, Z9
+	VFMADD231PS.BCST 12(SI)(CX*1), Z25, Z10
+	VFMADD231PS.BCST 12(SI)(AX*4), Z25, Z11
+	VFMADD231PS.BCST 12(SI)(DX*1), Z25, Z12
+	VFMADD231PS.BCST 12(SI)(CX*2), Z25, Z13
+	VFMADD231PS.BCST 12(DI), Z25, Z14
+	VFMADD231PS.BCST 12(DI)(AX*1), Z25, Z15
+	VFMADD231PS.BCST 12(DI)(AX*2), Z25, Z16
+	VFMADD231PS.BCST 12(DI)(CX*1), Z25, Z17
+	VFMADD231PS.BCST 12(DI)(AX*4), Z25, Z18
+	VFMADD231PS.BCST 12(DI)(DX*1), Z25, Z19
+	VFMADD231PS.BCST 12(DI)(CX*2), Z25, Z20
+	VFMADD231PS.BCST 12(R8), Z25, Z21
+	VFMADD231PS.BCST 12(R8)(AX*1), Z25, Z22
+	VFMADD231PS.BCST 12(R8)(AX*2), Z25, Z23
+	VFMADD231PS.BCST 12(R8)(CX*1), Z25, Z24
 	ADDQ             $0x00000100, R12
+	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
 	ADDQ             $+16, R8
-	ADDQ             $+16, R9
 	PREFETCHT0       (R11)
-	PREFETCHT0       (R10)
 	PREFETCHT0       64(R11)
-	PREFETCHT0       64(R10)
 	PREFETCHT0       128(R11)
-	PREFETCHT0       128(R10)
 	PREFETCHT0       192(R11)
-	PREFETCHT0       192(R10)
 	ADDQ             $0x00000100, R11
-	ADDQ             $0x00000100, R10
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
+	LEAQ             (R9)(R10*4), R9
 	SUBQ             $+4, R15
 	JGE              k_block
 
@@ -8429,322 +9311,374 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R12), Z25
-	VFMADD231PS.BCST (SI), Z25, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z25, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z25, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z25, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z25, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z25, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z25, Z6
-	VFMADD231PS.BCST (DI), Z25, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z25, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z25, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z25, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z25, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z25, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z25, Z13
-	VFMADD231PS.BCST (R8), Z25, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z25, Z15
-	VFMADD231PS.BCST (R8)(CX*2), Z25, Z16
-	VFMADD231PS.BCST (R8)(DX*1), Z25, Z17
-	VFMADD231PS.BCST (R8)(CX*4), Z25, Z18
-	VFMADD231PS.BCST (R8)(BX*1), Z25, Z19
-	VFMADD231PS.BCST (R8)(DX*2), Z25, Z20
-	VFMADD231PS.BCST (R9), Z25, Z21
-	VFMADD231PS.BCST (R9)(CX*1), Z25, Z22
-	VFMADD231PS.BCST (R9)(CX*2), Z25, Z23
-	VFMADD231PS.BCST (R9)(DX*1), Z25, Z24
+	VFMADD231PS.BCST (BX), Z25, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z25, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z25, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z25, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z25, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z25, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z25, Z6
+	VFMADD231PS.BCST (SI), Z25, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z25, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z25, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z25, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z25, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z25, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z25, Z13
+	VFMADD231PS.BCST (DI), Z25, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z25, Z15
+	VFMADD231PS.BCST (DI)(AX*2), Z25, Z16
+	VFMADD231PS.BCST (DI)(CX*1), Z25, Z17
+	VFMADD231PS.BCST (DI)(AX*4), Z25, Z18
+	VFMADD231PS.BCST (DI)(DX*1), Z25, Z19
+	VFMADD231PS.BCST (DI)(CX*2), Z25, Z20
+	VFMADD231PS.BCST (R8), Z25, Z21
+	VFMADD231PS.BCST (R8)(AX*1), Z25, Z22
+	VFMADD231PS.BCST (R8)(AX*2), Z25, Z23
+	VFMADD231PS.BCST (R8)(CX*1), Z25, Z24
 	ADDQ             $+64, R12
+	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	ADDQ             $+4, R9
 	PREFETCHT0       (R11)
-	PREFETCHT0       (R10)
 	ADDQ             $+64, R11
-	ADDQ             $+64, R10
+	PREFETCHT0       (R9)
+	ADDQ             R10, R9
 	DECQ             R15
 	JNZ              k_one
 
 k_done:
 	DECQ         R14
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z25
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z25
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z25, Z0
-	VMOVUPS      Z0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z1, Z25, Z1
-	VMOVUPS      Z1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z25, Z2
-	VMOVUPS      Z2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z3, Z25, Z3
-	VMOVUPS      Z3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z25, Z4
-	VMOVUPS      Z4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z5, Z25, Z5
-	VMOVUPS      Z5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z25, Z6
-	VMOVUPS      Z6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z7, Z25, Z7
-	VMOVUPS      Z7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z25, Z8
-	VMOVUPS      Z8, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z8, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z9, Z25, Z9
-	VMOVUPS      Z9, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z25, Z10
-	VMOVUPS      Z10, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z10, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z11, Z25, Z11
-	VMOVUPS      Z11, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z11, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z12, Z25, Z12
-	VMOVUPS      Z12, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z12, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z13, Z25, Z13
-	VMOVUPS      Z13, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z13, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z14, Z25, Z14
-	VMOVUPS      Z14, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z14, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z15, Z25, Z15
-	VMOVUPS      Z15, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z15, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z16, Z25, Z16
-	VMOVUPS      Z16, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z16, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z17, Z25, Z17
-	VMOVUPS      Z17, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z17, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z18, Z25, Z18
-	VMOVUPS      Z18, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z18, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z19, Z25, Z19
-	VMOVUPS      Z19, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z19, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z20, Z25, Z20
-	VMOVUPS      Z20, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z20, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z21, Z25, Z21
-	VMOVUPS      Z21, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z21, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z22, Z25, Z22
-	VMOVUPS      Z22, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z22, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z23, Z25, Z23
-	VMOVUPS      Z23, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z23, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z24, Z25, Z24
-	VMOVUPS      Z24, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x00000019, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z24, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x00000019, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv26x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv26x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv26x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R10
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000010, SI, SI
-	ADDQ   SI, R10
+TEXT ·Conv26x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), R9
+	MOVQ pace+88(FP), R10
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z0, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z0, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z0, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z0, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z0, Z15
-	VMOVAPS Z0, Z16
-	VMOVAPS Z0, Z17
-	VMOVAPS Z0, Z18
-	VMOVAPS Z0, Z19
-	VMOVAPS Z0, Z20
-	VMOVAPS Z0, Z21
-	VMOVAPS Z0, Z22
-	VMOVAPS Z0, Z23
-	VMOVAPS Z0, Z24
-	VMOVAPS Z0, Z25
-	MOVQ    AX, R11
-	IMUL3Q  $0x0000001a, CX, SI
-	ADDQ    SI, R11
-	MOVQ    weights+16(FP), R12
-	MOVQ    offsets+32(FP), R13
-	MOVQ    segs+40(FP), R14
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z0, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z0, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z0, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z0, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z0, Z21
+	VMOVAPS    Z0, Z22
+	VMOVAPS    Z0, Z23
+	VMOVAPS    Z0, Z24
+	VMOVAPS    Z0, Z25
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000001a, SI, DI
+	ADDQ       DI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R11
+	IMUL3Q     $0x0000001a, AX, BX
+	ADDQ       BX, R11
+	MOVQ       weights+16(FP), R12
+	MOVQ       offsets+40(FP), R13
+	MOVQ       segs+48(FP), R14
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R13), SI
 	ADDQ $+8, R13
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	LEAQ (DI)(BX*1), R8
-	LEAQ (R8)(CX*2), R8
-	LEAQ (R8)(BX*1), R9
-	LEAQ (R9)(CX*2), R9
-	MOVQ segLen+48(FP), R15
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	LEAQ (SI)(DX*1), DI
+	LEAQ (DI)(AX*2), DI
+	LEAQ (DI)(DX*1), R8
+	LEAQ (R8)(AX*2), R8
+	MOVQ segLen+56(FP), R15
 	SUBQ $+4, R15
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R12), Z26
-	VFMADD231PS.BCST (SI), Z26, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z26, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z26, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z26, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z26, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z26, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z26, Z6
-	VFMADD231PS.BCST (DI), Z26, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z26, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z26, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z26, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z26, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z26, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z26, Z13
-	VFMADD231PS.BCST (R8), Z26, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z26, Z15
-	VFMADD231PS.BCST (R8)(CX*2), Z26, Z16
-	VFMADD231PS.BCST (R8)(DX*1), Z26, Z17
-	VFMADD231PS.BCST (R8)(CX*4), Z26, Z18
-	VFMADD231PS.BCST (R8)(BX*1), Z26, Z19
-	VFMADD231PS.BCST (R8)(DX*2), Z26, Z20
-	VFMADD231PS.BCST (R9), Z26, Z21
-	VFMADD231PS.BCST (R9)(CX*1), Z26, Z22
-	VFMADD231PS.BCST (R9)(CX*2), Z26, Z23
-	VFMADD231PS.BCST (R9)(DX*1), Z26, Z24
-	VFMADD231PS.BCST (R9)(CX*4), Z26, Z25
+	VFMADD231PS.BCST (BX), Z26, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z26, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z26, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z26, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z26, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z26, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z26, Z6
+	VFMADD231PS.BCST (SI), Z26, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z26, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z26, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z26, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z26, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z26, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z26, Z13
+	VFMADD231PS.BCST (DI), Z26, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z26, Z15
+	VFMADD231PS.BCST (DI)(AX*2), Z26, Z16
+	VFMADD231PS.BCST (DI)(CX*1), Z26, Z17
+	VFMADD231PS.BCST (DI)(AX*4), Z26, Z18
+	VFMADD231PS.BCST (DI)(DX*1), Z26, Z19
+	VFMADD231PS.BCST (DI)(CX*2), Z26, Z20
+	VFMADD231PS.BCST (R8), Z26, Z21
+	VFMADD231PS.BCST (R8)(AX*1), Z26, Z22
+	VFMADD231PS.BCST (R8)(AX*2), Z26, Z23
+	VFMADD231PS.BCST (R8)(CX*1), Z26, Z24
+	VFMADD231PS.BCST (R8)(AX*4), Z26, Z25
 	VMOVUPS          64(R12), Z26
-	VFMADD231PS.BCST 4(SI), Z26, Z0
-	VFMADD231PS.BCST 4(SI)(CX*1), Z26, Z1
-	VFMADD231PS.BCST 4(SI)(CX*2), Z26, Z2
-	VFMADD231PS.BCST 4(SI)(DX*1), Z26, Z3
-	VFMADD231PS.BCST 4(SI)(CX*4), Z26, Z4
-	VFMADD231PS.BCST 4(SI)(BX*1), Z26, Z5
-	VFMADD231PS.BCST 4(SI)(DX*2), Z26, Z6
-	VFMADD231PS.BCST 4(DI), Z26, Z7
-	VFMADD231PS.BCST 4(DI)(CX*1), Z26, Z8
-	VFMADD231PS.BCST 4(DI)(CX*2), Z26, Z9
-	VFMADD231PS.BCST 4(DI)(DX*1), Z26, Z10
-	VFMADD231PS.BCST 4(DI)(CX*4), Z26, Z11
-	VFMADD231PS.BCST 4(DI)(BX*1), Z26, Z12
-	VFMADD231PS.BCST 4(DI)(DX*2), Z26, Z13
-	VFMADD231PS.BCST 4(R8), Z26, Z14
-	VFMADD231PS.BCST 4(R8)(CX*1), Z26, Z15
-	VFMADD231PS.BCST 4(R8)(CX*2), Z26, Z16
-	VFMADD231PS.BCST 4(R8)(DX*1), Z26, Z17
-	VFMADD231PS.BCST 4(R8)(CX*4), Z26, Z18
-	VFMADD231PS.BCST 4(R8)(BX*1), Z26, Z19
-	VFMADD231PS.BCST 4(R8)(DX*2), Z26, Z20
-	VFMADD231PS.BCST 4(R9), Z26, Z21
-	VFMADD231PS.BCST 4(R9)(CX*1), Z26, Z22
-	VFMADD231PS.BCST 4(R9)(CX*2), Z26, Z23
-	VFMADD231PS.BCST 4(R9)(DX*1), Z26, Z24
-	VFMADD231PS.BCST 4(R9)(CX*4), Z26, Z25
+	VFMADD231PS.BCST 4(BX), Z26, Z0
+	VFMADD231PS.BCST 4(BX)(AX*1), Z26, Z1
+	VFMADD231PS.BCST 4(BX)(AX*2), Z26, Z2
+	VFMADD231PS.BCST 4(BX)(CX*1), Z26, Z3
+	VFMADD231PS.BCST 4(BX)(AX*4), Z26, Z4
+	VFMADD231PS.BCST 4(BX)(DX*1), Z26, Z5
+	VFMADD231PS.BCST 4(BX)(CX*2), Z26, Z6
+	VFMADD231PS.BCST 4(SI), Z26, Z7
+	VFMADD231PS.BCST 4(SI)(AX*1), Z26, Z8
+	VFMADD231PS.BCST 4(SI)(AX*2), Z26, Z9
+	VFMADD231PS.BCST 4(SI)(CX*1), Z26, Z10
+	VFMADD231PS.BCST 4(SI)(AX*4), Z26, Z11
+	VFMADD231PS.BCST 4(SI)(DX*1), Z26, Z12
+	VFMADD231PS.BCST 4(SI)(CX*2), Z26, Z13
+	VFMADD231PS.BCST 4(DI), Z26, Z14
+	VFMADD231PS.BCST 4(DI)(AX*1), Z26, Z15
+	VFMADD231PS.BCST 4(DI)(AX*2), Z26, Z16
+	VFMADD231PS.BCST 4(DI)(CX*1), Z26, Z17
+	VFMADD231PS.BCST 4(DI)(AX*4), Z26, Z18
+	VFMADD231PS.BCST 4(DI)(DX*1), Z26, Z19
+	VFMADD231PS.BCST 4(DI)(CX*2), Z26, Z20
+	VFMADD231PS.BCST 4(R8), Z26, Z21
+	VFMADD231PS.BCST 4(R8)(AX*1), Z26, Z22
+	VFMADD231PS.BCST 4(R8)(AX*2), Z26, Z23
+	VFMADD231PS.BCST 4(R8)(CX*1), Z26, Z24
+	VFMADD231PS.BCST 4(R8)(AX*4), Z26, Z25
 	VMOVUPS          128(R12), Z26
-	VFMADD231PS.BCST 8(SI), Z26, Z0
-	VFMADD231PS.BCST 8(SI)(CX*1), Z26, Z1
-	VFMADD231PS.BCST 8(SI)(CX*2), Z26, Z2
-	VFMADD231PS.BCST 8(SI)(DX*1), Z26, Z3
-	VFMADD231PS.BCST 8(SI)(CX*4), Z26, Z4
-	VFMADD231PS.BCST 8(SI)(BX*1), Z26, Z5
-	VFMADD231PS.BCST 8(SI)(DX*2), Z26, Z6
-	VFMADD231PS.BCST 8(DI), Z26, Z7
-	VFMADD231PS.BCST 8(DI)(CX*1), Z26, Z8
-	VFMADD231PS.BCST 8(DI)(CX*2), Z26, Z9
-	VFMADD231PS.BCST 8(DI)(DX*1), Z26, Z10
-	VFMADD231PS.BCST 8(DI)(CX*4), Z26, Z11
-	VFMADD231PS.BCST 8(DI)(BX*1), Z26, Z12
-	VFMADD231PS.BCST 8(DI)(DX*2), Z26, Z13
-	VFMADD231PS.BCST 8(R8), Z26, Z14
-	VFMADD231PS.BCST 8(R8)(CX*1), Z26, Z15
-	VFMADD231PS.BCST 8(R8)(CX*2), Z26, Z16
-	VFMADD231PS.BCST 8(R8)(DX*1), Z26, Z17
-	VFMADD231PS.BCST 8(R8)(CX*4), Z26, Z18
-	VFMADD231PS.BCST 8(R8)(BX*1), Z26, Z19
-	VFMADD231PS.BCST 8(R8)(DX*2), Z26, Z20
-	VFMADD231PS.BCST 8(R9), Z26, Z21
-	VFMADD231PS.BCST 8(R9)(CX*1), Z26, Z22
-	VFMADD231PS.BCST 8(R9)(CX*2), Z26, Z23
-	VFMADD231PS.BCST 8(R9)(DX*1), Z26, Z24
-	VFMADD231PS.BCST 8(R9)(CX*4), Z26, Z25
+	VFMADD231PS.BCST 8(BX), Z26, Z0
+	VFMADD231PS.BCST 8(BX)(AX*1), Z26, Z1
+	VFMADD231PS.BCST 8(BX)(AX*2), Z26, Z2
+	VFMADD231PS.BCST 8(BX)(CX*1), Z26, Z3
+	VFMADD231PS.BCST 8(BX)(AX*4), Z26, Z4
+	VFMADD231PS.BCST 8(BX)(DX*1), Z26, Z5
+	VFMADD231PS.BCST 8(BX)(CX*2), Z26, Z6
+	VFMADD231PS.BCST 8(SI), Z26, Z7
+	VFMADD231PS.BCST 8(SI)(AX*1), Z26, Z8
+	VFMADD231PS.BCST 8(SI)(AX*2), Z26, Z9
+	VFMADD231PS.BCST 8(SI)(CX*1), Z26, Z10
+	VFMADD231PS.BCST 8(SI)(AX*4), Z26, Z11
+	VFMADD231PS.BCST 8(SI)(DX*1), Z26, Z12
+	VFMADD231PS.BCST 8(SI)(CX*2), Z26, Z13
+	VFMADD231PS.BCST 8(DI), Z26, Z14
+	VFMADD231PS.BCST 8(DI)(AX*1), Z26, Z15
+	VFMADD231PS.BCST 8(DI)(AX*2), Z26, Z16
+	VFMADD231PS.BCST 8(DI)(CX*1), Z26, Z17
+	VFMADD231PS.BCST 8(DI)(AX*4), Z26, Z18
+	VFMADD231PS.BCST 8(DI)(DX*1), Z26, Z19
+	VFMADD231PS.BCST 8(DI)(CX*2), Z26, Z20
+	VFMADD231PS.BCST 8(R8), Z26, Z21
+	VFMADD231PS.BCST 8(R8)(AX*1), Z26, Z22
+	VFMADD231PS.BCST 8(R8)(AX*2), Z26, Z23
+	VFMADD231PS.BCST 8(R8)(CX*1), Z26, Z24
+	VFMADD231PS.BCST 8(R8)(AX*4), Z26, Z25
 	VMOVUPS          192(R12), Z26
-	VFMADD231PS.BCST 12(SI), Z26, Z0
-	VFMADD231PS.BCST 12(SI)(CX*1), Z26, Z1
-	VFMADD231PS.BCST 12(SI)(CX*2), Z26, Z2
-	VFMADD231PS.BCST 12(SI)(DX*1), Z26, Z3
-	VFMADD231PS.BCST 12(SI)(CX*4), Z26, Z4
-	VFMADD231PS.BCST 12(SI)(BX*1), Z26, Z5
-	VFMADD231PS.BCST 12(SI)(DX*2), Z26, Z6
-	VFMADD231PS.BCST 12(DI), Z26, Z7
-	VFMADD231PS.BCST 12(DI)(CX*1), Z26, Z8
-	VFMADD231PS.BCST 12(DI)(CX*2), Z26, Z9
-	VFMADD231PS.BCST 12(DI)(DX*1), Z26, Z10
-	VFMADD231PS.BCST 12(DI)(CX*4), Z26, Z11
-	VFMADD231PS.BCST 12(DI)(BX*1), Z26, Z12
-	VFMADD231PS.BCST 12(DI)(DX*2), Z26, Z13
-	VFMADD231PS.BCST 12(R8), Z26, Z14
-	VFMADD231PS.BCST 12(R8)(CX*1), Z26, Z15
-	VFMADD231PS.BCST 12(R8)(CX*2), Z26, Z16
-	VFMADD231PS.BCST 12(R8)(DX*1), Z26, Z17
-	VFMADD231PS.BCST 12(R8)(CX*4), Z26, Z18
-	VFMADD231PS.BCST 12(R8)(BX*1), Z26, Z19
-	VFMADD231PS.BCST 12(R8)(DX*2), Z26, Z20
-	VFMADD231PS.BCST 12(R9), Z26, Z21
-	VFMADD231PS.BCST 12(R9)(CX*1), Z26, Z22
-	VFMADD231PS.BCST 12(R9)(CX*2), Z26, Z23
-	VFMADD231PS.BCST 12(R9)(DX*1), Z26, Z24
-	VFMADD231PS.BCST 12(R9)(CX*4), Z26, Z25
+	VFMADD231PS.BCST 12(BX), Z26, Z0
+	VFMADD231PS.BCST 12(BX)(AX*1), Z26, Z1
+	VFMADD231PS.BCST 12(BX)(AX*2), Z26, Z2
+	VFMADD231PS.BCST 12(BX)(CX*1), Z26, Z3
+	VFMADD231PS.BCST 12(BX)(AX*4), Z26, Z4
+	VFMADD231PS.BCST 12(BX)(DX*1), Z26, Z5
+	VFMADD231PS.BCST 12(BX)(CX*2), Z26, Z6
+	VFMADD231PS.BCST 12(SI), Z26, Z7
+	VFMADD231PS.BCST 12(SI)(AX*1), Z26, Z8
+	VFMADD231PS.BCST 12(SI)(AX*2), Z26, Z9
+	VFMADD231PS.BCST 12(SI)(CX*1), Z26, Z10
+	VFMADD231PS.BCST 12(SI)(AX*4), Z26, Z11
+	VFMADD231PS.BCST 12(SI)(DX*1), Z26, Z12
+	VFMADD231PS.BCST 12(SI)(CX*2), Z26, Z13
+	VFMADD231PS.BCST 12(DI), Z26, Z14
+	VFMADD231PS.BCST 12(DI)(AX*1), Z26, Z15
+	VFMADD231PS.BCST 12(DI)(AX*2), Z26, Z16
+	VFMADD231PS.BCST 12(DI)(CX*1), Z26, Z17
+	VFMADD231PS.BCST 12(DI)(AX*4), Z26, Z18
+	VFMADD231PS.BCST 12(DI)(DX*1), Z26, Z19
+	VFMADD231PS.BCST 12(DI)(CX*2), Z26, Z20
+	VFMADD231PS.BCST 12(R8), Z26, Z21
+	VFMADD231PS.BCST 12(R8)(AX*1), Z26, Z22
+	VFMADD231PS.BCST 12(R8)(AX*2), Z26, Z23
+	VFMADD231PS.BCST 12(R8)(CX*1), Z26, Z24
+	VFMADD231PS.BCST 12(R8)(AX*4), Z26, Z25
 	ADDQ             $0x00000100, R12
+	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
 	ADDQ             $+16, R8
-	ADDQ             $+16, R9
 	PREFETCHT0       (R11)
-	PREFETCHT0       (R10)
 	PREFETCHT0       64(R11)
-	PREFETCHT0       64(R10)
 	PREFETCHT0       128(R11)
-	PREFETCHT0       128(R10)
 	PREFETCHT0       192(R11)
-	PREFETCHT0       192(R10)
 	ADDQ             $0x00000100, R11
-	ADDQ             $0x00000100, R10
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
+	LEAQ             (R9)(R10*4), R9
 	SUBQ             $+4, R15
 	JGE              k_block
 
@@ -8754,331 +9688,385 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R12), Z26
-	VFMADD231PS.BCST (SI), Z26, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z26, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z26, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z26, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z26, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z26, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z26, Z6
-	VFMADD231PS.BCST (DI), Z26, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z26, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z26, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z26, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z26, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z26, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z26, Z13
-	VFMADD231PS.BCST (R8), Z26, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z26, Z15
-	VFMADD231PS.BCST (R8)(CX*2), Z26, Z16
-	VFMADD231PS.BCST (R8)(DX*1), Z26, Z17
-	VFMADD231PS.BCST (R8)(CX*4), Z26, Z18
-	VFMADD231PS.BCST (R8)(BX*1), Z26, Z19
-	VFMADD231PS.BCST (R8)(DX*2), Z26, Z20
-	VFMADD231PS.BCST (R9), Z26, Z21
-	VFMADD231PS.BCST (R9)(CX*1), Z26, Z22
-	VFMADD231PS.BCST (R9)(CX*2), Z26, Z23
-	VFMADD231PS.BCST (R9)(DX*1), Z26, Z24
-	VFMADD231PS.BCST (R9)(CX*4), Z26, Z25
+	VFMADD231PS.BCST (BX), Z26, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z26, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z26, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z26, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z26, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z26, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z26, Z6
+	VFMADD231PS.BCST (SI), Z26, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z26, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z26, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z26, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z26, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z26, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z26, Z13
+	VFMADD231PS.BCST (DI), Z26, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z26, Z15
+	VFMADD231PS.BCST (DI)(AX*2), Z26, Z16
+	VFMADD231PS.BCST (DI)(CX*1), Z26, Z17
+	VFMADD231PS.BCST (DI)(AX*4), Z26, Z18
+	VFMADD231PS.BCST (DI)(DX*1), Z26, Z19
+	VFMADD231PS.BCST (DI)(CX*2), Z26, Z20
+	VFMADD231PS.BCST (R8), Z26, Z21
+	VFMADD231PS.BCST (R8)(AX*1), Z26, Z22
+	VFMADD231PS.BCST (R8)(AX*2), Z26, Z23
+	VFMADD231PS.BCST (R8)(CX*1), Z26, Z24
+	VFMADD231PS.BCST (R8)(AX*4), Z26, Z25
 	ADDQ             $+64, R12
+	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	ADDQ             $+4, R9
 	PREFETCHT0       (R11)
-	PREFETCHT0       (R10)
 	ADDQ             $+64, R11
-	ADDQ             $+64, R10
+	PREFETCHT0       (R9)
+	ADDQ             R10, R9
 	DECQ             R15
 	JNZ              k_one
 
 k_done:
 	DECQ         R14
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z26
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z26
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z26, Z0
-	VMOVUPS      Z0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z1, Z26, Z1
-	VMOVUPS      Z1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z26, Z2
-	VMOVUPS      Z2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z3, Z26, Z3
-	VMOVUPS      Z3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z26, Z4
-	VMOVUPS      Z4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z5, Z26, Z5
-	VMOVUPS      Z5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z26, Z6
-	VMOVUPS      Z6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z7, Z26, Z7
-	VMOVUPS      Z7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z26, Z8
-	VMOVUPS      Z8, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z8, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z9, Z26, Z9
-	VMOVUPS      Z9, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z26, Z10
-	VMOVUPS      Z10, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z10, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z11, Z26, Z11
-	VMOVUPS      Z11, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z11, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z12, Z26, Z12
-	VMOVUPS      Z12, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z12, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z13, Z26, Z13
-	VMOVUPS      Z13, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z13, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z14, Z26, Z14
-	VMOVUPS      Z14, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z14, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z15, Z26, Z15
-	VMOVUPS      Z15, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z15, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z16, Z26, Z16
-	VMOVUPS      Z16, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z16, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z17, Z26, Z17
-	VMOVUPS      Z17, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z17, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z18, Z26, Z18
-	VMOVUPS      Z18, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z18, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z19, Z26, Z19
-	VMOVUPS      Z19, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z19, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z20, Z26, Z20
-	VMOVUPS      Z20, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z20, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z21, Z26, Z21
-	VMOVUPS      Z21, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z21, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z22, Z26, Z22
-	VMOVUPS      Z22, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z22, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z23, Z26, Z23
-	VMOVUPS      Z23, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z23, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z24, Z26, Z24
-	VMOVUPS      Z24, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z24, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z25, Z26, Z25
-	VMOVUPS      Z25, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x0000001a, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z25, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x0000001a, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv27x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv27x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv27x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R10
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000010, SI, SI
-	ADDQ   SI, R10
+TEXT ·Conv27x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), R9
+	MOVQ pace+88(FP), R10
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z0, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z0, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z0, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z0, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z0, Z15
-	VMOVAPS Z0, Z16
-	VMOVAPS Z0, Z17
-	VMOVAPS Z0, Z18
-	VMOVAPS Z0, Z19
-	VMOVAPS Z0, Z20
-	VMOVAPS Z0, Z21
-	VMOVAPS Z0, Z22
-	VMOVAPS Z0, Z23
-	VMOVAPS Z0, Z24
-	VMOVAPS Z0, Z25
-	VMOVAPS Z0, Z26
-	MOVQ    AX, R11
-	IMUL3Q  $0x0000001b, CX, SI
-	ADDQ    SI, R11
-	MOVQ    weights+16(FP), R12
-	MOVQ    offsets+32(FP), R13
-	MOVQ    segs+40(FP), R14
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z0, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z0, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z0, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z0, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z0, Z21
+	VMOVAPS    Z0, Z22
+	VMOVAPS    Z0, Z23
+	VMOVAPS    Z0, Z24
+	VMOVAPS    Z0, Z25
+	VMOVAPS    Z0, Z26
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000001b, SI, DI
+	ADDQ       DI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R11
+	IMUL3Q     $0x0000001b, AX, BX
+	ADDQ       BX, R11
+	MOVQ       weights+16(FP), R12
+	MOVQ       offsets+40(FP), R13
+	MOVQ       segs+48(FP), R14
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R13), SI
 	ADDQ $+8, R13
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	LEAQ (DI)(BX*1), R8
-	LEAQ (R8)(CX*2), R8
-	LEAQ (R8)(BX*1), R9
-	LEAQ (R9)(CX*2), R9
-	MOVQ segLen+48(FP), R15
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	LEAQ (SI)(DX*1), DI
+	LEAQ (DI)(AX*2), DI
+	LEAQ (DI)(DX*1), R8
+	LEAQ (R8)(AX*2), R8
+	MOVQ segLen+56(FP), R15
 	SUBQ $+4, R15
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R12), Z27
-	VFMADD231PS.BCST (SI), Z27, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z27, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z27, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z27, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z27, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z27, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z27, Z6
-	VFMADD231PS.BCST (DI), Z27, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z27, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z27, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z27, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z27, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z27, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z27, Z13
-	VFMADD231PS.BCST (R8), Z27, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z27, Z15
-	VFMADD231PS.BCST (R8)(CX*2), Z27, Z16
-	VFMADD231PS.BCST (R8)(DX*1), Z27, Z17
-	VFMADD231PS.BCST (R8)(CX*4), Z27, Z18
-	VFMADD231PS.BCST (R8)(BX*1), Z27, Z19
-	VFMADD231PS.BCST (R8)(DX*2), Z27, Z20
-	VFMADD231PS.BCST (R9), Z27, Z21
-	VFMADD231PS.BCST (R9)(CX*1), Z27, Z22
-	VFMADD231PS.BCST (R9)(CX*2), Z27, Z23
-	VFMADD231PS.BCST (R9)(DX*1), Z27, Z24
-	VFMADD231PS.BCST (R9)(CX*4), Z27, Z25
-	VFMADD231PS.BCST (R9)(BX*1), Z27, Z26
+	VFMADD231PS.BCST (BX), Z27, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z27, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z27, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z27, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z27, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z27, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z27, Z6
+	VFMADD231PS.BCST (SI), Z27, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z27, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z27, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z27, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z27, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z27, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z27, Z13
+	VFMADD231PS.BCST (DI), Z27, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z27, Z15
+	VFMADD231PS.BCST (DI)(AX*2), Z27, Z16
+	VFMADD231PS.BCST (DI)(CX*1), Z27, Z17
+	VFMADD231PS.BCST (DI)(AX*4), Z27, Z18
+	VFMADD231PS.BCST (DI)(DX*1), Z27, Z19
+	VFMADD231PS.BCST (DI)(CX*2), Z27, Z20
+	VFMADD231PS.BCST (R8), Z27, Z21
+	VFMADD231PS.BCST (R8)(AX*1), Z27, Z22
+	VFMADD231PS.BCST (R8)(AX*2), Z27, Z23
+	VFMADD231PS.BCST (R8)(CX*1), Z27, Z24
+	VFMADD231PS.BCST (R8)(AX*4), Z27, Z25
+	VFMADD231PS.BCST (R8)(DX*1), Z27, Z26
 	VMOVUPS          64(R12), Z27
-	VFMADD231PS.BCST 4(SI), Z27, Z0
-	VFMADD231PS.BCST 4(SI)(CX*1), Z27, Z1
-	VFMADD231PS.BCST 4(SI)(CX*2), Z27, Z2
-	VFMADD231PS.BCST 4(SI)(DX*1), Z27, Z3
-	VFMADD231PS.BCST 4(SI)(CX*4), Z27, Z4
-	VFMADD231PS.BCST 4(SI)(BX*1), Z27, Z5
-	VFMADD231PS.BCST 4(SI)(DX*2), Z27, Z6
-	VFMADD231PS.BCST 4(DI), Z27, Z7
-	VFMADD231PS.BCST 4(DI)(CX*1), Z27, Z8
-	VFMADD231PS.BCST 4(DI)(CX*2), Z27, Z9
-	VFMADD231PS.BCST 4(DI)(DX*1), Z27, Z10
-	VFMADD231PS.BCST 4(DI)(CX*4), Z27, Z11
-	VFMADD231PS.BCST 4(DI)(BX*1), Z27, Z12
-	VFMADD231PS.BCST 4(DI)(DX*2), Z27, Z13
-	VFMADD231PS.BCST 4(R8), Z27, Z14
-	VFMADD231PS.BCST 4(R8)(CX*1), Z27, Z15
-	VFMADD231PS.BCST 4(R8)(CX*2), Z27, Z16
-	VFMADD231PS.BCST 4(R8)(DX*1), Z27, Z17
-	VFMADD231PS.BCST 4(R8)(CX*4), Z27, Z18
-	VFMADD231PS.BCST 4(R8)(BX*1), Z27, Z19
-	VFMADD231PS.BCST 4(R8)(DX*2), Z27, Z20
-	VFMADD231PS.BCST 4(R9), Z27, Z21
-	VFMADD231PS.BCST 4(R9)(CX*1), Z27, Z22
-	VFMADD231PS.BCST 4(R9)(CX*2), Z27, Z23
-	VFMADD231PS.BCST 4(R9)(DX*1), Z27, Z24
-	VFMADD231PS.BCST 4(R9)(CX*4), Z27, Z25
-	VFMADD231PS.BCST 4(R9)(BX*1), Z27, Z26
+	VFMADD231PS.BCST 4(BX), Z27, Z0
+	VFMADD231PS.BCST 4(BX)(AX*1), Z27, Z1
+	VFMADD231PS.BCST 4(BX)(AX*2), Z27, Z2
+	VFMADD231PS.BCST 4(BX)(CX*1), Z27, Z3
+	VFMADD231PS.BCST 4(BX)(AX*4), Z27, Z4
+	VFMADD231PS.BCST 4(BX)(DX*1), Z27, Z5
+	VFMADD231PS.BCST 4(BX)(CX*2), Z27, Z6
+	VFMADD231PS.BCST 4(SI), Z27, Z7
+	VFMADD231PS.BCST 4(SI)(AX*1), Z27, Z8
+	VFMADD231PS.BCST 4(SI)(AX*2), Z27, Z9
+	VFMADD231PS.BCST 4(SI)(CX*1), Z27, Z10
+	VFMADD231PS.BCST 4(SI)(AX*4), Z27, Z11
+	VFMADD231PS.BCST 4(SI)(DX*1), Z27, Z12
+	VFMADD231PS.BCST 4(SI)(CX*2), Z27, Z13
+	VFMADD231PS.BCST 4(DI), Z27, Z14
+	VFMADD231PS.BCST 4(DI)(AX*1), Z27, Z15
+	VFMADD231PS.BCST 4(DI)(AX*2), Z27, Z16
+	VFMADD231PS.BCST 4(DI)(CX*1), Z27, Z17
+	VFMADD231PS.BCST 4(DI)(AX*4), Z27, Z18
+	VFMADD231PS.BCST 4(DI)(DX*1), Z27, Z19
+	VFMADD231PS.BCST 4(DI)(CX*2), Z27, Z20
+	VFMADD231PS.BCST 4(R8), Z27, Z21
+	VFMADD231PS.BCST 4(R8)(AX*1), Z27, Z22
+	VFMADD231PS.BCST 4(R8)(AX*2), Z27, Z23
+	VFMADD231PS.BCST 4(R8)(CX*1), Z27, Z24
+	VFMADD231PS.BCST 4(R8)(AX*4), Z27, Z25
+	VFMADD231PS.BCST 4(R8)(DX*1), Z27, Z26
 	VMOVUPS          128(R12), Z27
-	VFMADD231PS.BCST 8(SI), Z27, Z0
-	VFMADD231PS.BCST 8(SI)(CX*1), Z27, Z1
-	VFMADD231PS.BCST 8(SI)(CX*2), Z27, Z2
-	VFMADD231PS.BCST 8(SI)(DX*1), Z27, Z3
-	VFMADD231PS.BCST 8(SI)(CX*4), Z27, Z4
-	VFMADD231PS.BCST 8(SI)(BX*1), Z27, Z5
-	VFMADD231PS.BCST 8(SI)(DX*2), Z27, Z6
-	VFMADD231PS.BCST 8(DI), Z27, Z7
-	VFMADD231PS.BCST 8(DI)(CX*1), Z27, Z8
-	VFMADD231PS.BCST 8(DI)(CX*2), Z27, Z9
-	VFMADD231PS.BCST 8(DI)(DX*1), Z27, Z10
-	VFMADD231PS.BCST 8(DI)(CX*4), Z27, Z11
-	VFMADD231PS.BCST 8(DI)(BX*1), Z27, Z12
-	VFMADD231PS.BCST 8(DI)(DX*2), Z27, Z13
-	VFMADD231PS.BCST 8(R8), Z27, Z14
-	VFMADD231PS.BCST 8(R8)(CX*1), Z27, Z15
-	VFMADD231PS.BCST 8(R8)(CX*2), Z27, Z16
-	VFMADD231PS.BCST 8(R8)(DX*1), Z27, Z17
-	VFMADD231PS.BCST 8(R8)(CX*4), Z27, Z18
-	VFMADD231PS.BCST 8(R8)(BX*1), Z27, Z19
-	VFMADD231PS.BCST 8(R8)(DX*2), Z27, Z20
-	VFMADD231PS.BCST 8(R9), Z27, Z21
-	VFMADD231PS.BCST 8(R9)(CX*1), Z27, Z22
-	VFMADD231PS.BCST 8(R9)(CX*2), Z27, Z23
-	VFMADD231PS.BCST 8(R9)(DX*1), Z27, Z24
-	VFMADD231PS.BCST 8(R9)(CX*4), Z27, Z25
-	VFMADD231PS.BCST 8(R9)(BX*1), Z27, Z26
+	VFMADD231PS.BCST 8(BX), Z27, Z0
+	VFMADD231PS.BCST 8(BX)(AX*1), Z27, Z1
+	VFMADD231PS.BCST 8(BX)(AX*2), Z27, Z2
+	VFMADD231PS.BCST 8(BX)(CX*1), Z27, Z3
+	VFMADD231PS.BCST 8(BX)(AX*4), Z27, Z4
+	VFMADD231PS.BCST 8(BX)(DX*1), Z27, Z5
+	VFMADD231PS.BCST 8(BX)(CX*2), Z27, Z6
+	VFMADD231PS.BCST 8(SI), Z27, Z7
+	VFMADD231PS.BCST 8(SI)(AX*1), Z27, Z8
+	VFMADD231PS.BCST 8(SI)(AX*2), Z27, Z9
+	VFMADD231PS.BCST 8(SI)(CX*1), Z27, Z10
+	VFMADD231PS.BCST 8(SI)(AX*4), Z27, Z11
+	VFMADD231PS.BCST 8(SI)(DX*1), Z27, Z12
+	VFMADD231PS.BCST 8(SI)(CX*2), Z27, Z13
+	VFMADD231PS.BCST 8(DI), Z27, Z14
+	VFMADD231PS.BCST 8(DI)(AX*1), Z27, Z15
+	VFMADD231PS.BCST 8(DI)(AX*2), Z27, Z16
+	VFMADD231PS.BCST 8(DI)(CX*1), Z27, Z17
+	VFMADD231PS.BCST 8(DI)(AX*4), Z27, Z18
+	VFMADD231PS.BCST 8(DI)(DX*1), Z27, Z19
+	VFMADD231PS.BCST 8(DI)(CX*2), Z27, Z20
+	VFMADD231PS.BCST 8(R8), Z27, Z21
+	VFMADD231PS.BCST 8(R8)(AX*1), Z27, Z22
+	VFMADD231PS.BCST 8(R8)(AX*2), Z27, Z23
+	VFMADD231PS.BCST 8(R8)(CX*1), Z27, Z24
+	VFMADD231PS.BCST 8(R8)(AX*4), Z27, Z25
+	VFMADD231PS.BCST 8(R8)(DX*1), Z27, Z26
 	VMOVUPS          192(R12), Z27
-	VFMADD231PS.BCST 12(SI), Z27, Z0
-	VFMADD231PS.BCST 12(SI)(CX*1), Z27, Z1
-	VFMADD231PS.BCST 12(SI)(CX*2), Z27, Z2
-	VFMADD231PS.BCST 12(SI)(DX*1), Z27, Z3
-	VFMADD231PS.BCST 12(SI)(CX*4), Z27, Z4
-	VFMADD231PS.BCST 12(SI)(BX*1), Z27, Z5
-	VFMADD231PS.BCST 12(SI)(DX*2), Z27, Z6
-	VFMADD231PS.BCST 12(DI), Z27, Z7
-	VFMADD231PS.BCST 12(DI)(CX*1), Z27, Z8
-	VFMADD231PS.BCST 12(DI)(CX*2), Z27, Z9
-	VFMADD231PS.BCST 12(DI)(DX*1), Z27, Z10
-	VFMADD231PS.BCST 12(DI)(CX*4), Z27, Z11
-	VFMADD231PS.BCST 12(DI)(BX*1), Z27, Z12
-	VFMADD231PS.BCST 12(DI)(DX*2), Z27, Z13
-	VFMADD231PS.BCST 12(R8), Z27, Z14
-	VFMADD231PS.BCST 12(R8)(CX*1), Z27, Z15
-	VFMADD231PS.BCST 12(R8)(CX*2), Z27, Z16
-	VFMADD231PS.BCST 12(R8)(DX*1), Z27, Z17
-	VFMADD231PS.BCST 12(R8)(CX*4), Z27, Z18
-	VFMADD231PS.BCST 12(R8)(BX*1), Z27, Z19
-	VFMADD231PS.BCST 12(R8)(DX*2), Z27, Z20
-	VFMADD231PS.BCST 12(R9), Z27, Z21
-	VFMADD231PS.BCST 12(R9)(CX*1), Z27, Z22
-	VFMADD231PS.BCST 12(R9)(CX*2), Z27, Z23
-	VFMADD231PS.BCST 12(R9)(DX*1), Z27, Z24
-	VFMADD231PS.BCST 12(R9)(CX*4), Z27, Z25
-	VFMADD231PS.BCST 12(R9)(BX*1), Z27, Z26
+	VFMADD231PS.BCST 12(BX), Z27, Z0
+	VFMADD231PS.BCST 12(BX)(AX*1), Z27, Z1
+	VFMADD231PS.BCST 12(BX)(AX*2), Z27, Z2
+	VFMADD231PS.BCST 12(BX)(CX*1), Z27, Z3
+	VFMADD231PS.BCST 12(BX)(AX*4), Z27, Z4
+	VFMADD231PS.BCST 12(BX)(DX*1), Z27, Z5
+	VFMADD231PS.BCST 12(BX)(CX*2), Z27, Z6
+	VFMADD231PS.BCST 12(SI), Z27, Z7
+	VFMADD231PS.BCST 12(SI)(AX*1), Z27, Z8
+	VFMADD231PS.BCST 12(SI)(AX*2), Z27, Z9
+	VFMADD231PS.BCST 12(SI)(CX*1), Z27, Z10
+	VFMADD231PS.BCST 12(SI)(AX*4), Z27, Z11
+	VFMADD231PS.BCST 12(SI)(DX*1), Z27, Z12
+	VFMADD231PS.BCST 12(SI)(CX*2), Z27, Z13
+	VFMADD231PS.BCST 12(DI), Z27, Z14
+	VFMADD231PS.BCST 12(DI)(AX*1), Z27, Z15
+	VFMADD231PS.BCST 12(DI)(AX*2), Z27, Z16
+	VFMADD231PS.BCST 12(DI)(CX*1), Z27, Z17
+	VFMADD231PS.BCST 12(DI)(AX*4), Z27, Z18
+	VFMADD231PS.BCST 12(DI)(DX*1), Z27, Z19
+	VFMADD231PS.BCST 12(DI)(CX*2), Z27, Z20
+	VFMADD231PS.BCST 12(R8), Z27, Z21
+	VFMADD231PS.BCST 12(R8)(AX*1), Z27, Z22
+	VFMADD231PS.BCST 12(R8)(AX*2), Z27, Z23
+	VFMADD231PS.BCST 12(R8)(CX*1), Z27, Z24
+	VFMADD231PS.BCST 12(R8)(AX*4), Z27, Z25
+	VFMADD231PS.BCST 12(R8)(DX*1), Z27, Z26
 	ADDQ             $0x00000100, R12
+	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
 	ADDQ             $+16, R8
-	ADDQ             $+16, R9
 	PREFETCHT0       (R11)
-	PREFETCHT0       (R10)
 	PREFETCHT0       64(R11)
-	PREFETCHT0       64(R10)
 	PREFETCHT0       128(R11)
-	PREFETCHT0       128(R10)
 	PREFETCHT0       192(R11)
-	PREFETCHT0       192(R10)
 	ADDQ             $0x00000100, R11
-	ADDQ             $0x00000100, R10
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
+	LEAQ             (R9)(R10*4), R9
 	SUBQ             $+4, R15
 	JGE              k_block
 
@@ -9088,278 +10076,336 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R12), Z27
-	VFMADD231PS.BCST (SI), Z27, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z27, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z27, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z27, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z27, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z27, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z27, Z6
-	VFMADD231PS.BCST (DI), Z27, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z27, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z27, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z27, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z27, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z27, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z27, Z13
-	VFMADD231PS.BCST (R8), Z27, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z27, Z15
-	VFMADD231PS.BCST (R8)(CX*2), Z27, Z16
-	VFMADD231PS.BCST (R8)(DX*1), Z27, Z17
-	VFMADD231PS.BCST (R8)(CX*4), Z27, Z18
-	VFMADD231PS.BCST (R8)(BX*1), Z27, Z19
-	VFMADD231PS.BCST (R8)(DX*2), Z27, Z20
-	VFMADD231PS.BCST (R9), Z27, Z21
-	VFMADD231PS.BCST (R9)(CX*1), Z27, Z22
-	VFMADD231PS.BCST (R9)(CX*2), Z27, Z23
-	VFMADD231PS.BCST (R9)(DX*1), Z27, Z24
-	VFMADD231PS.BCST (R9)(CX*4), Z27, Z25
-	VFMADD231PS.BCST (R9)(BX*1), Z27, Z26
+	VFMADD231PS.BCST (BX), Z27, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z27, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z27, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z27, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z27, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z27, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z27, Z6
+	VFMADD231PS.BCST (SI), Z27, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z27, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z27, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z27, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z27, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z27, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z27, Z13
+	VFMADD231PS.BCST (DI), Z27, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z27, Z15
+	VFMADD231PS.BCST (DI)(AX*2), Z27, Z16
+	VFMADD231PS.BCST (DI)(CX*1), Z27, Z17
+	VFMADD231PS.BCST (DI)(AX*4), Z27, Z18
+	VFMADD231PS.BCST (DI)(DX*1), Z27, Z19
+	VFMADD231PS.BCST (DI)(CX*2), Z27, Z20
+	VFMADD231PS.BCST (R8), Z27, Z21
+	VFMADD231PS.BCST (R8)(AX*1), Z27, Z22
+	VFMADD231PS.BCST (R8)(AX*2), Z27, Z23
+	VFMADD231PS.BCST (R8)(CX*1), Z27, Z24
+	VFMADD231PS.BCST (R8)(AX*4), Z27, Z25
+	VFMADD231PS.BCST (R8)(DX*1), Z27, Z26
 	ADDQ             $+64, R12
+	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	ADDQ             $+4, R9
 	PREFETCHT0       (R11)
-	PREFETCHT0       (R10)
 	ADDQ             $+64, R11
-	ADDQ             $+64, R10
+	PREFETCHT0       (R9)
+	ADDQ             R10, R9
 	DECQ             R15
 	JNZ              k_one
 
 k_done:
 	DECQ         R14
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z27
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z27
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z27, Z0
-	VMOVUPS      Z0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z1, Z27, Z1
-	VMOVUPS      Z1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z27, Z2
-	VMOVUPS      Z2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z3, Z27, Z3
-	VMOVUPS      Z3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z27, Z4
-	VMOVUPS      Z4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z5, Z27, Z5
-	VMOVUPS      Z5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z27, Z6
-	VMOVUPS      Z6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z7, Z27, Z7
-	VMOVUPS      Z7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z27, Z8
-	VMOVUPS      Z8, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z8, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z9, Z27, Z9
-	VMOVUPS      Z9, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z27, Z10
-	VMOVUPS      Z10, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z10, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z11, Z27, Z11
-	VMOVUPS      Z11, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z11, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z12, Z27, Z12
-	VMOVUPS      Z12, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z12, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z13, Z27, Z13
-	VMOVUPS      Z13, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z13, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z14, Z27, Z14
-	VMOVUPS      Z14, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z14, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z15, Z27, Z15
-	VMOVUPS      Z15, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z15, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z16, Z27, Z16
-	VMOVUPS      Z16, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z16, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z17, Z27, Z17
-	VMOVUPS      Z17, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z17, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z18, Z27, Z18
-	VMOVUPS      Z18, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z18, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z19, Z27, Z19
-	VMOVUPS      Z19, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z19, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z20, Z27, Z20
-	VMOVUPS      Z20, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z20, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z21, Z27, Z21
-	VMOVUPS      Z21, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z21, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z22, Z27, Z22
-	VMOVUPS      Z22, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z22, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z23, Z27, Z23
-	VMOVUPS      Z23, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z23, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z24, Z27, Z24
-	VMOVUPS      Z24, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z24, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z25, Z27, Z25
-	VMOVUPS      Z25, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z25, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z26, Z27, Z26
-	VMOVUPS      Z26, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x0000001b, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z26, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x0000001b, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func Conv28x16(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv28x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Conv28x16(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   srcStride+56(FP), CX
-	SHLQ   $0x02, CX
-	LEAQ   (CX)(CX*2), DX
-	LEAQ   (CX)(CX*4), BX
-	MOVQ   segs+40(FP), SI
-	MOVQ   segLen+48(FP), DI
-	IMULQ  DI, SI
-	MOVQ   weights+16(FP), R10
-	SHLQ   $0x02, SI
-	IMUL3Q $0x00000010, SI, SI
-	ADDQ   SI, R10
+TEXT ·Conv28x16(SB), NOSPLIT, $0-100
+	MOVQ srcStride+64(FP), AX
+	SHLQ $0x02, AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ next+32(FP), R9
+	MOVQ pace+88(FP), R10
 
 tile:
-	MOVQ    bias+24(FP), SI
-	VMOVUPS (SI), Z0
-	VMOVAPS Z0, Z1
-	VMOVAPS Z0, Z2
-	VMOVAPS Z0, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z0, Z6
-	VMOVAPS Z0, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z0, Z9
-	VMOVAPS Z0, Z10
-	VMOVAPS Z0, Z11
-	VMOVAPS Z0, Z12
-	VMOVAPS Z0, Z13
-	VMOVAPS Z0, Z14
-	VMOVAPS Z0, Z15
-	VMOVAPS Z0, Z16
-	VMOVAPS Z0, Z17
-	VMOVAPS Z0, Z18
-	VMOVAPS Z0, Z19
-	VMOVAPS Z0, Z20
-	VMOVAPS Z0, Z21
-	VMOVAPS Z0, Z22
-	VMOVAPS Z0, Z23
-	VMOVAPS Z0, Z24
-	VMOVAPS Z0, Z25
-	VMOVAPS Z0, Z26
-	VMOVAPS Z0, Z27
-	MOVQ    AX, R11
-	IMUL3Q  $0x0000001c, CX, SI
-	ADDQ    SI, R11
-	MOVQ    weights+16(FP), R12
-	MOVQ    offsets+32(FP), R13
-	MOVQ    segs+40(FP), R14
+	MOVQ       bias+24(FP), BX
+	VMOVUPS    (BX), Z0
+	VMOVAPS    Z0, Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z0, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z0, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z0, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z0, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z0, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z0, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z0, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z0, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z0, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z0, Z21
+	VMOVAPS    Z0, Z22
+	VMOVAPS    Z0, Z23
+	VMOVAPS    Z0, Z24
+	VMOVAPS    Z0, Z25
+	VMOVAPS    Z0, Z26
+	VMOVAPS    Z0, Z27
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+72(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000001c, SI, DI
+	ADDQ       DI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R11
+	IMUL3Q     $0x0000001c, AX, BX
+	ADDQ       BX, R11
+	MOVQ       weights+16(FP), R12
+	MOVQ       offsets+40(FP), R13
+	MOVQ       segs+48(FP), R14
 
 segment:
+	MOVQ src+8(FP), BX
 	MOVQ (R13), SI
 	ADDQ $+8, R13
-	LEAQ (AX)(SI*4), SI
-	LEAQ (SI)(BX*1), DI
-	LEAQ (DI)(CX*2), DI
-	LEAQ (DI)(BX*1), R8
-	LEAQ (R8)(CX*2), R8
-	LEAQ (R8)(BX*1), R9
-	LEAQ (R9)(CX*2), R9
-	MOVQ segLen+48(FP), R15
+	LEAQ (BX)(SI*4), BX
+	LEAQ (BX)(DX*1), SI
+	LEAQ (SI)(AX*2), SI
+	LEAQ (SI)(DX*1), DI
+	LEAQ (DI)(AX*2), DI
+	LEAQ (DI)(DX*1), R8
+	LEAQ (R8)(AX*2), R8
+	MOVQ segLen+56(FP), R15
 	SUBQ $+2, R15
 	JL   k_rest
 
 k_block:
 	VMOVUPS          (R12), Z28
-	VFMADD231PS.BCST (SI), Z28, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z28, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z28, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z28, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z28, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z28, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z28, Z6
-	VFMADD231PS.BCST (DI), Z28, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z28, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z28, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z28, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z28, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z28, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z28, Z13
-	VFMADD231PS.BCST (R8), Z28, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z28, Z15
-	VFMADD231PS.BCST (R8)(CX*2), Z28, Z16
-	VFMADD231PS.BCST (R8)(DX*1), Z28, Z17
-	VFMADD231PS.BCST (R8)(CX*4), Z28, Z18
-	VFMADD231PS.BCST (R8)(BX*1), Z28, Z19
-	VFMADD231PS.BCST (R8)(DX*2), Z28, Z20
-	VFMADD231PS.BCST (R9), Z28, Z21
-	VFMADD231PS.BCST (R9)(CX*1), Z28, Z22
-	VFMADD231PS.BCST (R9)(CX*2), Z28, Z23
-	VFMADD231PS.BCST (R9)(DX*1), Z28, Z24
-	VFMADD231PS.BCST (R9)(CX*4), Z28, Z25
-	VFMADD231PS.BCST (R9)(BX*1), Z28, Z26
-	VFMADD231PS.BCST (R9)(DX*2), Z28, Z27
+	VFMADD231PS.BCST (BX), Z28, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z28, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z28, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z28, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z28, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z28, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z28, Z6
+	VFMADD231PS.BCST (SI), Z28, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z28, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z28, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z28, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z28, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z28, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z28, Z13
+	VFMADD231PS.BCST (DI), Z28, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z28, Z15
+	VFMADD231PS.BCST (DI)(AX*2), Z28, Z16
+	VFMADD231PS.BCST (DI)(CX*1), Z28, Z17
+	VFMADD231PS.BCST (DI)(AX*4), Z28, Z18
+	VFMADD231PS.BCST (DI)(DX*1), Z28, Z19
+	VFMADD231PS.BCST (DI)(CX*2), Z28, Z20
+	VFMADD231PS.BCST (R8), Z28, Z21
+	VFMADD231PS.BCST (R8)(AX*1), Z28, Z22
+	VFMADD231PS.BCST (R8)(AX*2), Z28, Z23
+	VFMADD231PS.BCST (R8)(CX*1), Z28, Z24
+	VFMADD231PS.BCST (R8)(AX*4), Z28, Z25
+	VFMADD231PS.BCST (R8)(DX*1), Z28, Z26
+	VFMADD231PS.BCST (R8)(CX*2), Z28, Z27
 	VMOVUPS          64(R12), Z28
-	VFMADD231PS.BCST 4(SI), Z28, Z0
-	VFMADD231PS.BCST 4(SI)(CX*1), Z28, Z1
-	VFMADD231PS.BCST 4(SI)(CX*2), Z28, Z2
-	VFMADD231PS.BCST 4(SI)(DX*1), Z28, Z3
-	VFMADD231PS.BCST 4(SI)(CX*4), Z28, Z4
-	VFMADD231PS.BCST 4(SI)(BX*1), Z28, Z5
-	VFMADD231PS.BCST 4(SI)(DX*2), Z28, Z6
-	VFMADD231PS.BCST 4(DI), Z28, Z7
-	VFMADD231PS.BCST 4(DI)(CX*1), Z28, Z8
-	VFMADD231PS.BCST 4(DI)(CX*2), Z28, Z9
-	VFMADD231PS.BCST 4(DI)(DX*1), Z28, Z10
-	VFMADD231PS.BCST 4(DI)(CX*4), Z28, Z11
-	VFMADD231PS.BCST 4(DI)(BX*1), Z28, Z12
-	VFMADD231PS.BCST 4(DI)(DX*2), Z28, Z13
-	VFMADD231PS.BCST 4(R8), Z28, Z14
-	VFMADD231PS.BCST 4(R8)(CX*1), Z28, Z15
-	VFMADD231PS.BCST 4(R8)(CX*2), Z28, Z16
-	VFMADD231PS.BCST 4(R8)(DX*1), Z28, Z17
-	VFMADD231PS.BCST 4(R8)(CX*4), Z28, Z18
-	VFMADD231PS.BCST 4(R8)(BX*1), Z28, Z19
-	VFMADD231PS.BCST 4(R8)(DX*2), Z28, Z20
-	VFMADD231PS.BCST 4(R9), Z28, Z21
-	VFMADD231PS.BCST 4(R9)(CX*1), Z28, Z22
-	VFMADD231PS.BCST 4(R9)(CX*2), Z28, Z23
-	VFMADD231PS.BCST 4(R9)(DX*1), Z28, Z24
-	VFMADD231PS.BCST 4(R9)(CX*4), Z28, Z25
-	VFMADD231PS.BCST 4(R9)(BX*1), Z28, Z26
-	VFMADD231PS.BCST 4(R9)(DX*2), Z28, Z27
+	VFMADD231PS.BCST 4(BX), Z28, Z0
+	VFMADD231PS.BCST 4(BX)(AX*1), Z28, Z1
+	VFMADD231PS.BCST 4(BX)(AX*2), Z28, Z2
+	VFMADD231PS.BCST 4(BX)(CX*1), Z28, Z3
+	VFMADD231PS.BCST 4(BX)(AX*4), Z28, Z4
+	VFMADD231PS.BCST 4(BX)(DX*1), Z28, Z5
+	VFMADD231PS.BCST 4(BX)(CX*2), Z28, Z6
+	VFMADD231PS.BCST 4(SI), Z28, Z7
+	VFMADD231PS.BCST 4(SI)(AX*1), Z28, Z8
+	VFMADD231PS.BCST 4(SI)(AX*2), Z28, Z9
+	VFMADD231PS.BCST 4(SI)(CX*1), Z28, Z10
+	VFMADD231PS.BCST 4(SI)(AX*4), Z28, Z11
+	VFMADD231PS.BCST 4(SI)(DX*1), Z28, Z12
+	VFMADD231PS.BCST 4(SI)(CX*2), Z28, Z13
+	VFMADD231PS.BCST 4(DI), Z28, Z14
+	VFMADD231PS.BCST 4(DI)(AX*1), Z28, Z15
+	VFMADD231PS.BCST 4(DI)(AX*2), Z28, Z16
+	VFMADD231PS.BCST 4(DI)(CX*1), Z28, Z17
+	VFMADD231PS.BCST 4(DI)(AX*4), Z28, Z18
+	VFMADD231PS.BCST 4(DI)(DX*1), Z28, Z19
+	VFMADD231PS.BCST 4(DI)(CX*2), Z28, Z20
+	VFMADD231PS.BCST 4(R8), Z28, Z21
+	VFMADD231PS.BCST 4(R8)(AX*1), Z28, Z22
+	VFMADD231PS.BCST 4(R8)(AX*2), Z28, Z23
+	VFMADD231PS.BCST 4(R8)(CX*1), Z28, Z24
+	VFMADD231PS.BCST 4(R8)(AX*4), Z28, Z25
+	VFMADD231PS.BCST 4(R8)(DX*1), Z28, Z26
+	VFMADD231PS.BCST 4(R8)(CX*2), Z28, Z27
 	ADDQ             $0x00000080, R12
+	ADDQ             $+8, BX
 	ADDQ             $+8, SI
 	ADDQ             $+8, DI
 	ADDQ             $+8, R8
-	ADDQ             $+8, R9
 	PREFETCHT0       (R11)
-	PREFETCHT0       (R10)
 	PREFETCHT0       64(R11)
-	PREFETCHT0       64(R10)
 	ADDQ             $0x00000080, R11
-	ADDQ             $0x00000080, R10
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
+	LEAQ             (R9)(R10*2), R9
 	SUBQ             $+2, R15
 	JGE              k_block
 
@@ -9369,141 +10415,143 @@ k_rest:
 
 k_one:
 	VMOVUPS          (R12), Z28
-	VFMADD231PS.BCST (SI), Z28, Z0
-	VFMADD231PS.BCST (SI)(CX*1), Z28, Z1
-	VFMADD231PS.BCST (SI)(CX*2), Z28, Z2
-	VFMADD231PS.BCST (SI)(DX*1), Z28, Z3
-	VFMADD231PS.BCST (SI)(CX*4), Z28, Z4
-	VFMADD231PS.BCST (SI)(BX*1), Z28, Z5
-	VFMADD231PS.BCST (SI)(DX*2), Z28, Z6
-	VFMADD231PS.BCST (DI), Z28, Z7
-	VFMADD231PS.BCST (DI)(CX*1), Z28, Z8
-	VFMADD231PS.BCST (DI)(CX*2), Z28, Z9
-	VFMADD231PS.BCST (DI)(DX*1), Z28, Z10
-	VFMADD231PS.BCST (DI)(CX*4), Z28, Z11
-	VFMADD231PS.BCST (DI)(BX*1), Z28, Z12
-	VFMADD231PS.BCST (DI)(DX*2), Z28, Z13
-	VFMADD231PS.BCST (R8), Z28, Z14
-	VFMADD231PS.BCST (R8)(CX*1), Z28, Z15
-	VFMADD231PS.BCST (R8)(CX*2), Z28, Z16
-	VFMADD231PS.BCST (R8)(DX*1), Z28, Z17
-	VFMADD231PS.BCST (R8)(CX*4), Z28, Z18
-	VFMADD231PS.BCST (R8)(BX*1), Z28, Z19
-	VFMADD231PS.BCST (R8)(DX*2), Z28, Z20
-	VFMADD231PS.BCST (R9), Z28, Z21
-	VFMADD231PS.BCST (R9)(CX*1), Z28, Z22
-	VFMADD231PS.BCST (R9)(CX*2), Z28, Z23
-	VFMADD231PS.BCST (R9)(DX*1), Z28, Z24
-	VFMADD231PS.BCST (R9)(CX*4), Z28, Z25
-	VFMADD231PS.BCST (R9)(BX*1), Z28, Z26
-	VFMADD231PS.BCST (R9)(DX*2), Z28, Z27
+	VFMADD231PS.BCST (BX), Z28, Z0
+	VFMADD231PS.BCST (BX)(AX*1), Z28, Z1
+	VFMADD231PS.BCST (BX)(AX*2), Z28, Z2
+	VFMADD231PS.BCST (BX)(CX*1), Z28, Z3
+	VFMADD231PS.BCST (BX)(AX*4), Z28, Z4
+	VFMADD231PS.BCST (BX)(DX*1), Z28, Z5
+	VFMADD231PS.BCST (BX)(CX*2), Z28, Z6
+	VFMADD231PS.BCST (SI), Z28, Z7
+	VFMADD231PS.BCST (SI)(AX*1), Z28, Z8
+	VFMADD231PS.BCST (SI)(AX*2), Z28, Z9
+	VFMADD231PS.BCST (SI)(CX*1), Z28, Z10
+	VFMADD231PS.BCST (SI)(AX*4), Z28, Z11
+	VFMADD231PS.BCST (SI)(DX*1), Z28, Z12
+	VFMADD231PS.BCST (SI)(CX*2), Z28, Z13
+	VFMADD231PS.BCST (DI), Z28, Z14
+	VFMADD231PS.BCST (DI)(AX*1), Z28, Z15
+	VFMADD231PS.BCST (DI)(AX*2), Z28, Z16
+	VFMADD231PS.BCST (DI)(CX*1), Z28, Z17
+	VFMADD231PS.BCST (DI)(AX*4), Z28, Z18
+	VFMADD231PS.BCST (DI)(DX*1), Z28, Z19
+	VFMADD231PS.BCST (DI)(CX*2), Z28, Z20
+	VFMADD231PS.BCST (R8), Z28, Z21
+	VFMADD231PS.BCST (R8)(AX*1), Z28, Z22
+	VFMADD231PS.BCST (R8)(AX*2), Z28, Z23
+	VFMADD231PS.BCST (R8)(CX*1), Z28, Z24
+	VFMADD231PS.BCST (R8)(AX*4), Z28, Z25
+	VFMADD231PS.BCST (R8)(DX*1), Z28, Z26
+	VFMADD231PS.BCST (R8)(CX*2), Z28, Z27
 	ADDQ             $+64, R12
+	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	ADDQ             $+4, R9
 	PREFETCHT0       (R11)
-	PREFETCHT0       (R10)
 	ADDQ             $+64, R11
-	ADDQ             $+64, R10
+	PREFETCHT0       (R9)
+	ADDQ             R10, R9
 	DECQ             R15
 	JNZ              k_one
 
 k_done:
 	DECQ         R14
 	JNZ          segment
-	VBROADCASTSS lo+80(FP), Z28
-	MOVQ         dst+0(FP), SI
-	MOVQ         dstStride+64(FP), DI
-	SHLQ         $0x02, DI
+	VBROADCASTSS lo+96(FP), Z28
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+72(FP), SI
+	SHLQ         $0x02, SI
 	VMAXPS       Z0, Z28, Z0
-	VMOVUPS      Z0, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z0, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z1, Z28, Z1
-	VMOVUPS      Z1, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z1, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z2, Z28, Z2
-	VMOVUPS      Z2, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z2, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z3, Z28, Z3
-	VMOVUPS      Z3, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z3, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z4, Z28, Z4
-	VMOVUPS      Z4, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z4, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z5, Z28, Z5
-	VMOVUPS      Z5, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z5, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z6, Z28, Z6
-	VMOVUPS      Z6, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z6, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z7, Z28, Z7
-	VMOVUPS      Z7, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z7, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z8, Z28, Z8
-	VMOVUPS      Z8, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z8, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z9, Z28, Z9
-	VMOVUPS      Z9, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z9, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z10, Z28, Z10
-	VMOVUPS      Z10, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z10, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z11, Z28, Z11
-	VMOVUPS      Z11, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z11, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z12, Z28, Z12
-	VMOVUPS      Z12, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z12, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z13, Z28, Z13
-	VMOVUPS      Z13, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z13, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z14, Z28, Z14
-	VMOVUPS      Z14, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z14, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z15, Z28, Z15
-	VMOVUPS      Z15, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z15, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z16, Z28, Z16
-	VMOVUPS      Z16, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z16, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z17, Z28, Z17
-	VMOVUPS      Z17, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z17, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z18, Z28, Z18
-	VMOVUPS      Z18, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z18, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z19, Z28, Z19
-	VMOVUPS      Z19, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z19, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z20, Z28, Z20
-	VMOVUPS      Z20, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z20, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z21, Z28, Z21
-	VMOVUPS      Z21, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z21, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z22, Z28, Z22
-	VMOVUPS      Z22, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z22, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z23, Z28, Z23
-	VMOVUPS      Z23, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z23, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z24, Z28, Z24
-	VMOVUPS      Z24, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z24, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z25, Z28, Z25
-	VMOVUPS      Z25, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z25, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z26, Z28, Z26
-	VMOVUPS      Z26, (SI)
-	ADDQ         DI, SI
+	VMOVUPS      Z26, (BX)
+	ADDQ         SI, BX
 	VMAXPS       Z27, Z28, Z27
-	VMOVUPS      Z27, (SI)
-	ADDQ         DI, SI
-	MOVQ         SI, dst+0(FP)
-	IMUL3Q       $0x0000001c, CX, SI
-	ADDQ         SI, AX
-	DECQ         tiles+72(FP)
+	VMOVUPS      Z27, (BX)
+	ADDQ         SI, BX
+	MOVQ         BX, dst+0(FP)
+	MOVQ         src+8(FP), BX
+	IMUL3Q       $0x0000001c, AX, SI
+	ADDQ         SI, BX
+	MOVQ         BX, src+8(FP)
+	DECQ         tiles+80(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET

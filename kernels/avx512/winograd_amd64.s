@@ -142,7 +142,7 @@ DATA const2<>+0(SB)/4, $(2.0)
 GLOBL const2<>(SB), RODATA|NOPTR, $4
 
 // func WinogradOutput6x4(dst *float32, src *float32, tmp *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·WinogradOutput6x4(SB), NOSPLIT, $0-92
 	VBROADCASTSS const2<>+0(SB), Z0
 	VBROADCASTSS const0<>+0(SB), Z1
@@ -162,9 +162,65 @@ TEXT ·WinogradOutput6x4(SB), NOSPLIT, $0-92
 	VBROADCASTSS lo+88(FP), Z3
 
 tile:
-	MOVQ bias+24(FP), R11
-	MOVQ channels+40(FP), R12
-	SHRQ $0x04, R12
+	MOVQ       dstRow+64(FP), R9
+	MOVQ       dstTile+80(FP), R11
+	SHLQ       $0x02, R9
+	SHLQ       $0x02, R11
+	ADDQ       CX, R11
+	MOVQ       R11, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R9, R11
+	MOVQ       R11, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R9, R11
+	MOVQ       R11, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R9, R11
+	MOVQ       R11, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       BX, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       BX, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       BX, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	MOVQ       bias+24(FP), R11
+	MOVQ       channels+40(FP), R12
+	SHRQ       $0x04, R12
 
 channel:
 	MOVQ AX, R13
@@ -274,7 +330,7 @@ DATA const3<>+0(SB)/4, $(8.0)
 GLOBL const3<>(SB), RODATA|NOPTR, $4
 
 // func WinogradOutput6x3(dst *float32, src *float32, tmp *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·WinogradOutput6x3(SB), NOSPLIT, $0-92
 	VBROADCASTSS const2<>+0(SB), Z0
 	VBROADCASTSS const0<>+0(SB), Z1
@@ -292,9 +348,43 @@ TEXT ·WinogradOutput6x3(SB), NOSPLIT, $0-92
 	VBROADCASTSS lo+88(FP), Z2
 
 tile:
-	MOVQ bias+24(FP), R10
-	MOVQ channels+40(FP), R11
-	SHRQ $0x04, R11
+	MOVQ       dstRow+64(FP), R9
+	MOVQ       dstTile+80(FP), R10
+	SHLQ       $0x02, R9
+	SHLQ       $0x02, R10
+	ADDQ       CX, R10
+	MOVQ       R10, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       BX, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       BX, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R9, R10
+	MOVQ       R10, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       BX, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       BX, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R9, R10
+	MOVQ       R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       BX, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       BX, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	MOVQ       bias+24(FP), R10
+	MOVQ       channels+40(FP), R11
+	SHRQ       $0x04, R11
 
 channel:
 	MOVQ AX, R12
@@ -393,7 +483,7 @@ row:
 	RET
 
 // func WinogradOutput6x2(dst *float32, src *float32, tmp *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·WinogradOutput6x2(SB), NOSPLIT, $0-92
 	VBROADCASTSS const2<>+0(SB), Z0
 	MOVQ         src+8(FP), AX
@@ -410,9 +500,27 @@ TEXT ·WinogradOutput6x2(SB), NOSPLIT, $0-92
 	VBROADCASTSS lo+88(FP), Z1
 
 tile:
-	MOVQ bias+24(FP), R10
-	MOVQ channels+40(FP), R11
-	SHRQ $0x04, R11
+	MOVQ       dstRow+64(FP), R9
+	MOVQ       dstTile+80(FP), R10
+	SHLQ       $0x02, R9
+	SHLQ       $0x02, R10
+	ADDQ       CX, R10
+	MOVQ       R10, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       BX, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R9, R10
+	MOVQ       R10, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	ADDQ       BX, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	MOVQ       bias+24(FP), R10
+	MOVQ       channels+40(FP), R11
+	SHRQ       $0x04, R11
 
 channel:
 	MOVQ AX, R12

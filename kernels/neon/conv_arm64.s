@@ -4,136 +4,138 @@
 
 #include "textflag.h"
 
-// func Conv1x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv1x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: ASIMD
-TEXT ·Conv1x8(SB), NOSPLIT, $0-84
-	MOVD src+8(FP), R0
-	MOVD srcStride+56(FP), R1
-	LSL  $2, R1, R1
+TEXT ·Conv1x8(SB), NOSPLIT, $0-100
+	MOVD srcStride+64(FP), R0
+	LSL  $2, R0, R0
 
 tile:
-	MOVD  bias+24(FP), R2
-	FMOVQ 0(R2), F0
-	FMOVQ 16(R2), F1
-	MOVD  weights+16(FP), R3
-	MOVD  offsets+32(FP), R6
-	MOVD  segs+40(FP), R7
+	MOVD  bias+24(FP), R1
+	FMOVQ 0(R1), F0
+	FMOVQ 16(R1), F1
+	MOVD  weights+16(FP), R2
+	MOVD  offsets+40(FP), R3
+	MOVD  segs+48(FP), R6
 
 segment:
-	MOVD (R6), R2
-	ADD  $8, R6, R6
-	ADD  R2<<2, R0, R2
-	MOVD R2, R2
-	MOVD segLen+48(FP), R8
-	SUBS $4, R8, R8
+	MOVD src+8(FP), R1
+	MOVD (R3), R7
+	ADD  $8, R3, R3
+	ADD  R7<<2, R1, R1
+	MOVD R1, R1
+	MOVD segLen+56(FP), R7
+	SUBS $4, R7, R7
 	BLT  k_rest
 
 k_block:
-	PRFM  4096(R3), PLDL1KEEP
-	PRFM  4160(R3), PLDL1KEEP
-	FMOVQ 0(R3), F2
-	FMOVQ 0(R2), F3
-	FMOVQ 16(R3), F4
-	FMOVQ 32(R3), F5
-	FMOVQ 48(R3), F6
+	PRFM  4096(R2), PLDL1KEEP
+	PRFM  4160(R2), PLDL1KEEP
+	FMOVQ 0(R2), F2
+	FMOVQ 0(R1), F3
+	FMOVQ 16(R2), F4
+	FMOVQ 32(R2), F5
+	FMOVQ 48(R2), F6
 	WORD  $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
-	FMOVQ 64(R3), F2
+	FMOVQ 64(R2), F2
 	WORD  $0x4f831081 // fmla v1.4s, v4.4s, v3.s[0]
-	FMOVQ 80(R3), F4
+	FMOVQ 80(R2), F4
 	WORD  $0x4fa310a0 // fmla v0.4s, v5.4s, v3.s[1]
-	FMOVQ 96(R3), F5
+	FMOVQ 96(R2), F5
 	WORD  $0x4fa310c1 // fmla v1.4s, v6.4s, v3.s[1]
-	FMOVQ 112(R3), F6
+	FMOVQ 112(R2), F6
 	WORD  $0x4f831840 // fmla v0.4s, v2.4s, v3.s[2]
 	WORD  $0x4f831881 // fmla v1.4s, v4.4s, v3.s[2]
 	WORD  $0x4fa318a0 // fmla v0.4s, v5.4s, v3.s[3]
 	WORD  $0x4fa318c1 // fmla v1.4s, v6.4s, v3.s[3]
-	ADD   $128, R3, R3
-	ADD   $16, R2, R2
-	SUBS  $4, R8, R8
+	ADD   $128, R2, R2
+	ADD   $16, R1, R1
+	SUBS  $4, R7, R7
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R8, R8
+	ADDS $4, R7, R7
 	BEQ  k_done
 
 k_one:
-	PRFM  4096(R3), PLDL1KEEP
-	FMOVQ 0(R3), F2
-	FMOVS (R2), F3
-	FMOVQ 16(R3), F4
+	PRFM  4096(R2), PLDL1KEEP
+	FMOVQ 0(R2), F2
+	FMOVS (R1), F3
+	FMOVQ 16(R2), F4
 	WORD  $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
 	WORD  $0x4f831081 // fmla v1.4s, v4.4s, v3.s[0]
-	ADD   $32, R3, R3
-	ADD   $4, R2, R2
-	SUBS  $1, R8, R8
+	ADD   $32, R2, R2
+	ADD   $4, R1, R1
+	SUBS  $1, R7, R7
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R7, R7
+	SUBS  $1, R6, R6
 	BNE   segment
-	FMOVS lo+80(FP), F2
+	FMOVS lo+96(FP), F2
 	VDUP  V2.S[0], V2.S4
-	MOVD  dst+0(FP), R2
-	MOVD  dstStride+64(FP), R3
-	LSL   $2, R3, R3
+	MOVD  dst+0(FP), R1
+	MOVD  dstStride+72(FP), R2
+	LSL   $2, R2, R2
 	WORD  $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
-	FMOVQ F0, 0(R2)
+	FMOVQ F0, 0(R1)
 	WORD  $0x4e22f421 // fmax v1.4s, v1.4s, v2.4s
-	FMOVQ F1, 16(R2)
-	ADD   R3, R2, R2
-	MOVD  R2, dst+0(FP)
-	ADD   R1, R0, R0
-	MOVD  tiles+72(FP), R2
-	SUBS  $1, R2, R2
-	MOVD  R2, tiles+72(FP)
+	FMOVQ F1, 16(R1)
+	ADD   R2, R1, R1
+	MOVD  R1, dst+0(FP)
+	MOVD  src+8(FP), R1
+	ADD   R0, R1, R1
+	MOVD  R1, src+8(FP)
+	MOVD  tiles+80(FP), R1
+	SUBS  $1, R1, R1
+	MOVD  R1, tiles+80(FP)
 	BNE   tile
 	RET
 
-// func Conv2x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv2x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: ASIMD
-TEXT ·Conv2x8(SB), NOSPLIT, $0-84
-	MOVD src+8(FP), R0
-	MOVD srcStride+56(FP), R1
-	LSL  $2, R1, R1
+TEXT ·Conv2x8(SB), NOSPLIT, $0-100
+	MOVD srcStride+64(FP), R0
+	LSL  $2, R0, R0
 
 tile:
-	MOVD  bias+24(FP), R2
-	FMOVQ 0(R2), F0
-	FMOVQ 16(R2), F1
+	MOVD  bias+24(FP), R1
+	FMOVQ 0(R1), F0
+	FMOVQ 16(R1), F1
 	VMOV  V0.B16, V2.B16
 	VMOV  V1.B16, V3.B16
-	MOVD  weights+16(FP), R3
-	MOVD  offsets+32(FP), R6
-	MOVD  segs+40(FP), R7
+	MOVD  weights+16(FP), R2
+	MOVD  offsets+40(FP), R3
+	MOVD  segs+48(FP), R6
 
 segment:
-	MOVD (R6), R2
-	ADD  $8, R6, R6
-	ADD  R2<<2, R0, R2
-	MOVD R2, R2
-	MOVD segLen+48(FP), R8
-	SUBS $4, R8, R8
+	MOVD src+8(FP), R1
+	MOVD (R3), R7
+	ADD  $8, R3, R3
+	ADD  R7<<2, R1, R1
+	MOVD R1, R1
+	MOVD segLen+56(FP), R7
+	SUBS $4, R7, R7
 	BLT  k_rest
 
 k_block:
-	PRFM  4096(R3), PLDL1KEEP
-	PRFM  4160(R3), PLDL1KEEP
-	FMOVQ 0(R3), F4
-	FMOVQ 0(R2), F5
-	FMOVQ 16(R3), F6
-	WORD  $0x3ce16847 // ldr q7, [x2, x1]
-	FMOVQ 32(R3), F8
+	PRFM  4096(R2), PLDL1KEEP
+	PRFM  4160(R2), PLDL1KEEP
+	FMOVQ 0(R2), F4
+	FMOVQ 0(R1), F5
+	FMOVQ 16(R2), F6
+	WORD  $0x3ce06827 // ldr q7, [x1, x0]
+	FMOVQ 32(R2), F8
 	WORD  $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
-	FMOVQ 48(R3), F9
+	FMOVQ 48(R2), F9
 	WORD  $0x4f8510c1 // fmla v1.4s, v6.4s, v5.s[0]
-	FMOVQ 64(R3), F10
+	FMOVQ 64(R2), F10
 	WORD  $0x4f871082 // fmla v2.4s, v4.4s, v7.s[0]
-	FMOVQ 80(R3), F4
+	FMOVQ 80(R2), F4
 	WORD  $0x4f8710c3 // fmla v3.4s, v6.4s, v7.s[0]
-	FMOVQ 96(R3), F6
+	FMOVQ 96(R2), F6
 	WORD  $0x4fa51100 // fmla v0.4s, v8.4s, v5.s[1]
-	FMOVQ 112(R3), F11
+	FMOVQ 112(R2), F11
 	WORD  $0x4fa51121 // fmla v1.4s, v9.4s, v5.s[1]
 	WORD  $0x4fa71102 // fmla v2.4s, v8.4s, v7.s[1]
 	WORD  $0x4fa71123 // fmla v3.4s, v9.4s, v7.s[1]
@@ -145,97 +147,95 @@ k_block:
 	WORD  $0x4fa51961 // fmla v1.4s, v11.4s, v5.s[3]
 	WORD  $0x4fa718c2 // fmla v2.4s, v6.4s, v7.s[3]
 	WORD  $0x4fa71963 // fmla v3.4s, v11.4s, v7.s[3]
-	ADD   $128, R3, R3
-	ADD   $16, R2, R2
-	SUBS  $4, R8, R8
+	ADD   $128, R2, R2
+	ADD   $16, R1, R1
+	SUBS  $4, R7, R7
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R8, R8
+	ADDS $4, R7, R7
 	BEQ  k_done
 
 k_one:
-	PRFM  4096(R3), PLDL1KEEP
-	FMOVQ 0(R3), F4
-	FMOVS (R2), F5
-	FMOVQ 16(R3), F6
-	FMOVS (R2)(R1), F7
+	PRFM  4096(R2), PLDL1KEEP
+	FMOVQ 0(R2), F4
+	FMOVS (R1), F5
+	FMOVQ 16(R2), F6
+	FMOVS (R1)(R0), F7
 	WORD  $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
 	WORD  $0x4f8510c1 // fmla v1.4s, v6.4s, v5.s[0]
 	WORD  $0x4f871082 // fmla v2.4s, v4.4s, v7.s[0]
 	WORD  $0x4f8710c3 // fmla v3.4s, v6.4s, v7.s[0]
-	ADD   $32, R3, R3
-	ADD   $4, R2, R2
-	SUBS  $1, R8, R8
+	ADD   $32, R2, R2
+	ADD   $4, R1, R1
+	SUBS  $1, R7, R7
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R7, R7
+	SUBS  $1, R6, R6
 	BNE   segment
-	FMOVS lo+80(FP), F4
+	FMOVS lo+96(FP), F4
 	VDUP  V4.S[0], V4.S4
-	MOVD  dst+0(FP), R2
-	MOVD  dstStride+64(FP), R3
-	LSL   $2, R3, R3
+	MOVD  dst+0(FP), R1
+	MOVD  dstStride+72(FP), R2
+	LSL   $2, R2, R2
 	WORD  $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
-	FMOVQ F0, 0(R2)
+	FMOVQ F0, 0(R1)
 	WORD  $0x4e24f421 // fmax v1.4s, v1.4s, v4.4s
-	FMOVQ F1, 16(R2)
-	ADD   R3, R2, R2
+	FMOVQ F1, 16(R1)
+	ADD   R2, R1, R1
 	WORD  $0x4e24f442 // fmax v2.4s, v2.4s, v4.4s
-	FMOVQ F2, 0(R2)
+	FMOVQ F2, 0(R1)
 	WORD  $0x4e24f463 // fmax v3.4s, v3.4s, v4.4s
-	FMOVQ F3, 16(R2)
-	ADD   R3, R2, R2
-	MOVD  R2, dst+0(FP)
-	ADD   R1<<1, R0, R0
-	MOVD  tiles+72(FP), R2
-	SUBS  $1, R2, R2
-	MOVD  R2, tiles+72(FP)
+	FMOVQ F3, 16(R1)
+	ADD   R2, R1, R1
+	MOVD  R1, dst+0(FP)
+	MOVD  src+8(FP), R1
+	ADD   R0<<1, R1, R1
+	MOVD  R1, src+8(FP)
+	MOVD  tiles+80(FP), R1
+	SUBS  $1, R1, R1
+	MOVD  R1, tiles+80(FP)
 	BNE   tile
 	RET
 
-// func Conv3x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv3x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: ASIMD
-TEXT ·Conv3x8(SB), NOSPLIT, $0-84
-	MOVD src+8(FP), R0
-	MOVD srcStride+56(FP), R1
-	LSL  $2, R1, R1
-	ADD  R1, R1, R2
-	MOVD segs+40(FP), R3
-	MOVD segLen+48(FP), R6
-	MUL  R6, R3, R3
-	MOVD weights+16(FP), R6
-	LSL  $2, R3, R3
-	ADD  R3<<3, R6, R6
+TEXT ·Conv3x8(SB), NOSPLIT, $0-100
+	MOVD srcStride+64(FP), R0
+	LSL  $2, R0, R0
+	ADD  R0, R0, R1
+	MOVD next+32(FP), R3
+	MOVD pace+88(FP), R6
 
 tile:
-	MOVD  bias+24(FP), R3
-	FMOVQ 0(R3), F0
-	FMOVQ 16(R3), F1
+	MOVD  bias+24(FP), R2
+	FMOVQ 0(R2), F0
+	FMOVQ 16(R2), F1
 	VMOV  V0.B16, V2.B16
 	VMOV  V1.B16, V3.B16
 	VMOV  V0.B16, V4.B16
 	VMOV  V1.B16, V5.B16
 	MOVD  weights+16(FP), R7
-	MOVD  offsets+32(FP), R8
-	MOVD  segs+40(FP), R9
+	MOVD  offsets+40(FP), R8
+	MOVD  segs+48(FP), R9
 
 segment:
-	MOVD (R8), R3
+	MOVD src+8(FP), R2
+	MOVD (R8), R10
 	ADD  $8, R8, R8
-	ADD  R3<<2, R0, R3
-	MOVD R3, R3
-	MOVD segLen+48(FP), R10
+	ADD  R10<<2, R2, R2
+	MOVD R2, R2
+	MOVD segLen+56(FP), R10
 	SUBS $4, R10, R10
 	BLT  k_rest
 
 k_block:
 	FMOVQ 0(R7), F6
-	FMOVQ 0(R3), F7
+	FMOVQ 0(R2), F7
 	FMOVQ 16(R7), F8
-	WORD  $0x3ce16869 // ldr q9, [x3, x1]
-	WORD  $0x3ce2686a // ldr q10, [x3, x2]
+	WORD  $0x3ce06849 // ldr q9, [x2, x0]
+	WORD  $0x3ce1684a // ldr q10, [x2, x1]
 	WORD  $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
 	FMOVQ 32(R7), F11
 	WORD  $0x4f871101 // fmla v1.4s, v8.4s, v7.s[0]
@@ -267,10 +267,9 @@ k_block:
 	WORD  $0x4faa1904 // fmla v4.4s, v8.4s, v10.s[3]
 	WORD  $0x4faa1965 // fmla v5.4s, v11.4s, v10.s[3]
 	ADD   $128, R7, R7
-	ADD   $16, R3, R3
-	PRFM  0(R6), PLDL1KEEP
-	PRFM  64(R6), PLDL1KEEP
-	ADD   $128, R6, R6
+	ADD   $16, R2, R2
+	PRFM  0(R3), PLDL1KEEP
+	ADD   R6<<2, R3, R3
 	SUBS  $4, R10, R10
 	BGE   k_block
 
@@ -280,10 +279,10 @@ k_rest:
 
 k_one:
 	FMOVQ 0(R7), F6
-	FMOVS (R3), F7
+	FMOVS (R2), F7
 	FMOVQ 16(R7), F8
-	FMOVS (R3)(R1), F9
-	FMOVS (R3)(R2), F10
+	FMOVS (R2)(R0), F9
+	FMOVS (R2)(R1), F10
 	WORD  $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
 	WORD  $0x4f871101 // fmla v1.4s, v8.4s, v7.s[0]
 	WORD  $0x4f8910c2 // fmla v2.4s, v6.4s, v9.s[0]
@@ -291,61 +290,58 @@ k_one:
 	WORD  $0x4f8a10c4 // fmla v4.4s, v6.4s, v10.s[0]
 	WORD  $0x4f8a1105 // fmla v5.4s, v8.4s, v10.s[0]
 	ADD   $32, R7, R7
-	ADD   $4, R3, R3
-	PRFM  0(R6), PLDL1KEEP
-	ADD   $64, R6, R6
+	ADD   $4, R2, R2
+	PRFM  0(R3), PLDL1KEEP
+	ADD   R6, R3, R3
 	SUBS  $1, R10, R10
 	BNE   k_one
 
 k_done:
 	SUBS  $1, R9, R9
 	BNE   segment
-	FMOVS lo+80(FP), F6
+	FMOVS lo+96(FP), F6
 	VDUP  V6.S[0], V6.S4
-	MOVD  dst+0(FP), R3
-	MOVD  dstStride+64(FP), R7
+	MOVD  dst+0(FP), R2
+	MOVD  dstStride+72(FP), R7
 	LSL   $2, R7, R7
 	WORD  $0x4e26f400 // fmax v0.4s, v0.4s, v6.4s
-	FMOVQ F0, 0(R3)
+	FMOVQ F0, 0(R2)
 	WORD  $0x4e26f421 // fmax v1.4s, v1.4s, v6.4s
-	FMOVQ F1, 16(R3)
-	ADD   R7, R3, R3
+	FMOVQ F1, 16(R2)
+	ADD   R7, R2, R2
 	WORD  $0x4e26f442 // fmax v2.4s, v2.4s, v6.4s
-	FMOVQ F2, 0(R3)
+	FMOVQ F2, 0(R2)
 	WORD  $0x4e26f463 // fmax v3.4s, v3.4s, v6.4s
-	FMOVQ F3, 16(R3)
-	ADD   R7, R3, R3
+	FMOVQ F3, 16(R2)
+	ADD   R7, R2, R2
 	WORD  $0x4e26f484 // fmax v4.4s, v4.4s, v6.4s
-	FMOVQ F4, 0(R3)
+	FMOVQ F4, 0(R2)
 	WORD  $0x4e26f4a5 // fmax v5.4s, v5.4s, v6.4s
-	FMOVQ F5, 16(R3)
-	ADD   R7, R3, R3
-	MOVD  R3, dst+0(FP)
-	MOVD  $3, R3
-	MADD  R1, R0, R3, R0
-	MOVD  tiles+72(FP), R3
-	SUBS  $1, R3, R3
-	MOVD  R3, tiles+72(FP)
+	FMOVQ F5, 16(R2)
+	ADD   R7, R2, R2
+	MOVD  R2, dst+0(FP)
+	MOVD  src+8(FP), R2
+	MOVD  $3, R7
+	MADD  R0, R2, R7, R2
+	MOVD  R2, src+8(FP)
+	MOVD  tiles+80(FP), R2
+	SUBS  $1, R2, R2
+	MOVD  R2, tiles+80(FP)
 	BNE   tile
 	RET
 
-// func Conv4x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv4x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: ASIMD
-TEXT ·Conv4x8(SB), NOSPLIT, $0-84
-	MOVD src+8(FP), R0
-	MOVD srcStride+56(FP), R1
-	LSL  $2, R1, R1
-	MOVD segs+40(FP), R2
-	MOVD segLen+48(FP), R3
-	MUL  R3, R2, R2
-	MOVD weights+16(FP), R6
-	LSL  $2, R2, R2
-	ADD  R2<<3, R6, R6
+TEXT ·Conv4x8(SB), NOSPLIT, $0-100
+	MOVD srcStride+64(FP), R0
+	LSL  $2, R0, R0
+	MOVD next+32(FP), R3
+	MOVD pace+88(FP), R6
 
 tile:
-	MOVD  bias+24(FP), R2
-	FMOVQ 0(R2), F0
-	FMOVQ 16(R2), F1
+	MOVD  bias+24(FP), R1
+	FMOVQ 0(R1), F0
+	FMOVQ 16(R1), F1
 	VMOV  V0.B16, V2.B16
 	VMOV  V1.B16, V3.B16
 	VMOV  V0.B16, V4.B16
@@ -353,28 +349,29 @@ tile:
 	VMOV  V0.B16, V6.B16
 	VMOV  V1.B16, V7.B16
 	MOVD  weights+16(FP), R7
-	MOVD  offsets+32(FP), R8
-	MOVD  segs+40(FP), R9
+	MOVD  offsets+40(FP), R8
+	MOVD  segs+48(FP), R9
 
 segment:
+	MOVD src+8(FP), R1
 	MOVD (R8), R2
 	ADD  $8, R8, R8
-	ADD  R2<<2, R0, R2
-	MOVD R2, R2
-	ADD  R1, R2, R3
-	ADD  R1, R3, R3
-	MOVD segLen+48(FP), R10
+	ADD  R2<<2, R1, R1
+	MOVD R1, R1
+	ADD  R0, R1, R2
+	ADD  R0, R2, R2
+	MOVD segLen+56(FP), R10
 	SUBS $4, R10, R10
 	BLT  k_rest
 
 k_block:
 	FMOVQ 0(R7), F8
-	FMOVQ 0(R2), F9
+	FMOVQ 0(R1), F9
 	FMOVQ 16(R7), F10
-	WORD  $0x3ce1684b // ldr q11, [x2, x1]
-	FMOVQ 0(R3), F12
+	WORD  $0x3ce0682b // ldr q11, [x1, x0]
+	FMOVQ 0(R2), F12
 	WORD  $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
-	WORD  $0x3ce1686d // ldr q13, [x3, x1]
+	WORD  $0x3ce0684d // ldr q13, [x2, x0]
 	WORD  $0x4f891141 // fmla v1.4s, v10.4s, v9.s[0]
 	FMOVQ 32(R7), F14
 	WORD  $0x4f8b1102 // fmla v2.4s, v8.4s, v11.s[0]
@@ -413,11 +410,10 @@ k_block:
 	WORD  $0x4fad19c6 // fmla v6.4s, v14.4s, v13.s[3]
 	WORD  $0x4fad19e7 // fmla v7.4s, v15.4s, v13.s[3]
 	ADD   $128, R7, R7
+	ADD   $16, R1, R1
 	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	PRFM  0(R6), PLDL1KEEP
-	PRFM  64(R6), PLDL1KEEP
-	ADD   $128, R6, R6
+	PRFM  0(R3), PLDL1KEEP
+	ADD   R6<<2, R3, R3
 	SUBS  $4, R10, R10
 	BGE   k_block
 
@@ -427,12 +423,12 @@ k_rest:
 
 k_one:
 	FMOVQ 0(R7), F8
-	FMOVS (R2), F9
+	FMOVS (R1), F9
 	FMOVQ 16(R7), F10
-	FMOVS (R2)(R1), F11
-	FMOVS (R3), F12
+	FMOVS (R1)(R0), F11
+	FMOVS (R2), F12
 	WORD  $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
-	FMOVS (R3)(R1), F13
+	FMOVS (R2)(R0), F13
 	WORD  $0x4f891141 // fmla v1.4s, v10.4s, v9.s[0]
 	WORD  $0x4f8b1102 // fmla v2.4s, v8.4s, v11.s[0]
 	WORD  $0x4f8b1143 // fmla v3.4s, v10.4s, v11.s[0]
@@ -441,67 +437,64 @@ k_one:
 	WORD  $0x4f8d1106 // fmla v6.4s, v8.4s, v13.s[0]
 	WORD  $0x4f8d1147 // fmla v7.4s, v10.4s, v13.s[0]
 	ADD   $32, R7, R7
+	ADD   $4, R1, R1
 	ADD   $4, R2, R2
-	ADD   $4, R3, R3
-	PRFM  0(R6), PLDL1KEEP
-	ADD   $64, R6, R6
+	PRFM  0(R3), PLDL1KEEP
+	ADD   R6, R3, R3
 	SUBS  $1, R10, R10
 	BNE   k_one
 
 k_done:
 	SUBS  $1, R9, R9
 	BNE   segment
-	FMOVS lo+80(FP), F8
+	FMOVS lo+96(FP), F8
 	VDUP  V8.S[0], V8.S4
-	MOVD  dst+0(FP), R2
-	MOVD  dstStride+64(FP), R3
-	LSL   $2, R3, R3
+	MOVD  dst+0(FP), R1
+	MOVD  dstStride+72(FP), R2
+	LSL   $2, R2, R2
 	WORD  $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
-	FMOVQ F0, 0(R2)
+	FMOVQ F0, 0(R1)
 	WORD  $0x4e28f421 // fmax v1.4s, v1.4s, v8.4s
-	FMOVQ F1, 16(R2)
-	ADD   R3, R2, R2
+	FMOVQ F1, 16(R1)
+	ADD   R2, R1, R1
 	WORD  $0x4e28f442 // fmax v2.4s, v2.4s, v8.4s
-	FMOVQ F2, 0(R2)
+	FMOVQ F2, 0(R1)
 	WORD  $0x4e28f463 // fmax v3.4s, v3.4s, v8.4s
-	FMOVQ F3, 16(R2)
-	ADD   R3, R2, R2
+	FMOVQ F3, 16(R1)
+	ADD   R2, R1, R1
 	WORD  $0x4e28f484 // fmax v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 0(R2)
+	FMOVQ F4, 0(R1)
 	WORD  $0x4e28f4a5 // fmax v5.4s, v5.4s, v8.4s
-	FMOVQ F5, 16(R2)
-	ADD   R3, R2, R2
+	FMOVQ F5, 16(R1)
+	ADD   R2, R1, R1
 	WORD  $0x4e28f4c6 // fmax v6.4s, v6.4s, v8.4s
-	FMOVQ F6, 0(R2)
+	FMOVQ F6, 0(R1)
 	WORD  $0x4e28f4e7 // fmax v7.4s, v7.4s, v8.4s
-	FMOVQ F7, 16(R2)
-	ADD   R3, R2, R2
-	MOVD  R2, dst+0(FP)
-	ADD   R1<<2, R0, R0
-	MOVD  tiles+72(FP), R2
-	SUBS  $1, R2, R2
-	MOVD  R2, tiles+72(FP)
+	FMOVQ F7, 16(R1)
+	ADD   R2, R1, R1
+	MOVD  R1, dst+0(FP)
+	MOVD  src+8(FP), R1
+	ADD   R0<<2, R1, R1
+	MOVD  R1, src+8(FP)
+	MOVD  tiles+80(FP), R1
+	SUBS  $1, R1, R1
+	MOVD  R1, tiles+80(FP)
 	BNE   tile
 	RET
 
-// func Conv5x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv5x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: ASIMD
-TEXT ·Conv5x8(SB), NOSPLIT, $0-84
-	MOVD src+8(FP), R0
-	MOVD srcStride+56(FP), R1
-	LSL  $2, R1, R1
-	ADD  R1, R1, R2
-	MOVD segs+40(FP), R3
-	MOVD segLen+48(FP), R6
-	MUL  R6, R3, R3
-	MOVD weights+16(FP), R7
-	LSL  $2, R3, R3
-	ADD  R3<<3, R7, R7
+TEXT ·Conv5x8(SB), NOSPLIT, $0-100
+	MOVD srcStride+64(FP), R0
+	LSL  $2, R0, R0
+	ADD  R0, R0, R1
+	MOVD next+32(FP), R6
+	MOVD pace+88(FP), R7
 
 tile:
-	MOVD  bias+24(FP), R3
-	FMOVQ 0(R3), F0
-	FMOVQ 16(R3), F1
+	MOVD  bias+24(FP), R2
+	FMOVQ 0(R2), F0
+	FMOVQ 16(R2), F1
 	VMOV  V0.B16, V2.B16
 	VMOV  V1.B16, V3.B16
 	VMOV  V0.B16, V4.B16
@@ -511,30 +504,31 @@ tile:
 	VMOV  V0.B16, V8.B16
 	VMOV  V1.B16, V9.B16
 	MOVD  weights+16(FP), R8
-	MOVD  offsets+32(FP), R9
-	MOVD  segs+40(FP), R10
+	MOVD  offsets+40(FP), R9
+	MOVD  segs+48(FP), R10
 
 segment:
+	MOVD src+8(FP), R2
 	MOVD (R9), R3
 	ADD  $8, R9, R9
-	ADD  R3<<2, R0, R3
-	MOVD R3, R3
-	ADD  R2, R3, R6
-	ADD  R1, R6, R6
-	MOVD segLen+48(FP), R11
+	ADD  R3<<2, R2, R2
+	MOVD R2, R2
+	ADD  R1, R2, R3
+	ADD  R0, R3, R3
+	MOVD segLen+56(FP), R11
 	SUBS $4, R11, R11
 	BLT  k_rest
 
 k_block:
 	FMOVQ 0(R8), F10
-	FMOVQ 0(R3), F11
+	FMOVQ 0(R2), F11
 	FMOVQ 16(R8), F12
-	WORD  $0x3ce1686d // ldr q13, [x3, x1]
-	WORD  $0x3ce2686e // ldr q14, [x3, x2]
+	WORD  $0x3ce0684d // ldr q13, [x2, x0]
+	WORD  $0x3ce1684e // ldr q14, [x2, x1]
 	WORD  $0x4f8b1140 // fmla v0.4s, v10.4s, v11.s[0]
-	FMOVQ 0(R6), F15
+	FMOVQ 0(R3), F15
 	WORD  $0x4f8b1181 // fmla v1.4s, v12.4s, v11.s[0]
-	WORD  $0x3ce168d0 // ldr q16, [x6, x1]
+	WORD  $0x3ce06870 // ldr q16, [x3, x0]
 	WORD  $0x4f8d1142 // fmla v2.4s, v10.4s, v13.s[0]
 	FMOVQ 32(R8), F17
 	WORD  $0x4f8d1183 // fmla v3.4s, v12.4s, v13.s[0]
@@ -580,11 +574,10 @@ k_block:
 	WORD  $0x4fb01a28 // fmla v8.4s, v17.4s, v16.s[3]
 	WORD  $0x4fb01a49 // fmla v9.4s, v18.4s, v16.s[3]
 	ADD   $128, R8, R8
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
-	ADD   $16, R6, R6
-	PRFM  0(R7), PLDL1KEEP
-	PRFM  64(R7), PLDL1KEEP
-	ADD   $128, R7, R7
+	PRFM  0(R6), PLDL1KEEP
+	ADD   R7<<2, R6, R6
 	SUBS  $4, R11, R11
 	BGE   k_block
 
@@ -594,14 +587,14 @@ k_rest:
 
 k_one:
 	FMOVQ 0(R8), F10
-	FMOVS (R3), F11
+	FMOVS (R2), F11
 	FMOVQ 16(R8), F12
-	FMOVS (R3)(R1), F13
-	FMOVS (R3)(R2), F14
+	FMOVS (R2)(R0), F13
+	FMOVS (R2)(R1), F14
 	WORD  $0x4f8b1140 // fmla v0.4s, v10.4s, v11.s[0]
-	FMOVS (R6), F15
+	FMOVS (R3), F15
 	WORD  $0x4f8b1181 // fmla v1.4s, v12.4s, v11.s[0]
-	FMOVS (R6)(R1), F11
+	FMOVS (R3)(R0), F11
 	WORD  $0x4f8d1142 // fmla v2.4s, v10.4s, v13.s[0]
 	WORD  $0x4f8d1183 // fmla v3.4s, v12.4s, v13.s[0]
 	WORD  $0x4f8e1144 // fmla v4.4s, v10.4s, v14.s[0]
@@ -611,73 +604,70 @@ k_one:
 	WORD  $0x4f8b1148 // fmla v8.4s, v10.4s, v11.s[0]
 	WORD  $0x4f8b1189 // fmla v9.4s, v12.4s, v11.s[0]
 	ADD   $32, R8, R8
+	ADD   $4, R2, R2
 	ADD   $4, R3, R3
-	ADD   $4, R6, R6
-	PRFM  0(R7), PLDL1KEEP
-	ADD   $64, R7, R7
+	PRFM  0(R6), PLDL1KEEP
+	ADD   R7, R6, R6
 	SUBS  $1, R11, R11
 	BNE   k_one
 
 k_done:
 	SUBS  $1, R10, R10
 	BNE   segment
-	FMOVS lo+80(FP), F10
+	FMOVS lo+96(FP), F10
 	VDUP  V10.S[0], V10.S4
-	MOVD  dst+0(FP), R3
-	MOVD  dstStride+64(FP), R6
-	LSL   $2, R6, R6
+	MOVD  dst+0(FP), R2
+	MOVD  dstStride+72(FP), R3
+	LSL   $2, R3, R3
 	WORD  $0x4e2af400 // fmax v0.4s, v0.4s, v10.4s
-	FMOVQ F0, 0(R3)
+	FMOVQ F0, 0(R2)
 	WORD  $0x4e2af421 // fmax v1.4s, v1.4s, v10.4s
-	FMOVQ F1, 16(R3)
-	ADD   R6, R3, R3
+	FMOVQ F1, 16(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e2af442 // fmax v2.4s, v2.4s, v10.4s
-	FMOVQ F2, 0(R3)
+	FMOVQ F2, 0(R2)
 	WORD  $0x4e2af463 // fmax v3.4s, v3.4s, v10.4s
-	FMOVQ F3, 16(R3)
-	ADD   R6, R3, R3
+	FMOVQ F3, 16(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e2af484 // fmax v4.4s, v4.4s, v10.4s
-	FMOVQ F4, 0(R3)
+	FMOVQ F4, 0(R2)
 	WORD  $0x4e2af4a5 // fmax v5.4s, v5.4s, v10.4s
-	FMOVQ F5, 16(R3)
-	ADD   R6, R3, R3
+	FMOVQ F5, 16(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e2af4c6 // fmax v6.4s, v6.4s, v10.4s
-	FMOVQ F6, 0(R3)
+	FMOVQ F6, 0(R2)
 	WORD  $0x4e2af4e7 // fmax v7.4s, v7.4s, v10.4s
-	FMOVQ F7, 16(R3)
-	ADD   R6, R3, R3
+	FMOVQ F7, 16(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e2af508 // fmax v8.4s, v8.4s, v10.4s
-	FMOVQ F8, 0(R3)
+	FMOVQ F8, 0(R2)
 	WORD  $0x4e2af529 // fmax v9.4s, v9.4s, v10.4s
-	FMOVQ F9, 16(R3)
-	ADD   R6, R3, R3
-	MOVD  R3, dst+0(FP)
+	FMOVQ F9, 16(R2)
+	ADD   R3, R2, R2
+	MOVD  R2, dst+0(FP)
+	MOVD  src+8(FP), R2
 	MOVD  $5, R3
-	MADD  R1, R0, R3, R0
-	MOVD  tiles+72(FP), R3
-	SUBS  $1, R3, R3
-	MOVD  R3, tiles+72(FP)
+	MADD  R0, R2, R3, R2
+	MOVD  R2, src+8(FP)
+	MOVD  tiles+80(FP), R2
+	SUBS  $1, R2, R2
+	MOVD  R2, tiles+80(FP)
 	BNE   tile
 	RET
 
-// func Conv6x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv6x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: ASIMD
-TEXT ·Conv6x8(SB), NOSPLIT, $0-84
-	MOVD src+8(FP), R0
-	MOVD srcStride+56(FP), R1
-	LSL  $2, R1, R1
-	ADD  R1, R1, R2
-	MOVD segs+40(FP), R3
-	MOVD segLen+48(FP), R6
-	MUL  R6, R3, R3
-	MOVD weights+16(FP), R7
-	LSL  $2, R3, R3
-	ADD  R3<<3, R7, R7
+TEXT ·Conv6x8(SB), NOSPLIT, $0-100
+	MOVD srcStride+64(FP), R0
+	LSL  $2, R0, R0
+	ADD  R0, R0, R1
+	MOVD next+32(FP), R6
+	MOVD pace+88(FP), R7
 
 tile:
-	MOVD  bias+24(FP), R3
-	FMOVQ 0(R3), F0
-	FMOVQ 16(R3), F1
+	MOVD  bias+24(FP), R2
+	FMOVQ 0(R2), F0
+	FMOVQ 16(R2), F1
 	VMOV  V0.B16, V2.B16
 	VMOV  V1.B16, V3.B16
 	VMOV  V0.B16, V4.B16
@@ -689,32 +679,33 @@ tile:
 	VMOV  V0.B16, V10.B16
 	VMOV  V1.B16, V11.B16
 	MOVD  weights+16(FP), R8
-	MOVD  offsets+32(FP), R9
-	MOVD  segs+40(FP), R10
+	MOVD  offsets+40(FP), R9
+	MOVD  segs+48(FP), R10
 
 segment:
+	MOVD src+8(FP), R2
 	MOVD (R9), R3
 	ADD  $8, R9, R9
-	ADD  R3<<2, R0, R3
-	MOVD R3, R3
-	ADD  R2, R3, R6
-	ADD  R1, R6, R6
-	MOVD segLen+48(FP), R11
+	ADD  R3<<2, R2, R2
+	MOVD R2, R2
+	ADD  R1, R2, R3
+	ADD  R0, R3, R3
+	MOVD segLen+56(FP), R11
 	SUBS $4, R11, R11
 	BLT  k_rest
 
 k_block:
 	FMOVQ 0(R8), F12
-	FMOVQ 0(R3), F13
+	FMOVQ 0(R2), F13
 	FMOVQ 16(R8), F14
-	WORD  $0x3ce1686f // ldr q15, [x3, x1]
-	WORD  $0x3ce26870 // ldr q16, [x3, x2]
+	WORD  $0x3ce0684f // ldr q15, [x2, x0]
+	WORD  $0x3ce16850 // ldr q16, [x2, x1]
 	WORD  $0x4f8d1180 // fmla v0.4s, v12.4s, v13.s[0]
-	FMOVQ 0(R6), F17
+	FMOVQ 0(R3), F17
 	WORD  $0x4f8d11c1 // fmla v1.4s, v14.4s, v13.s[0]
-	WORD  $0x3ce168d2 // ldr q18, [x6, x1]
+	WORD  $0x3ce06872 // ldr q18, [x3, x0]
 	WORD  $0x4f8f1182 // fmla v2.4s, v12.4s, v15.s[0]
-	WORD  $0x3ce268d3 // ldr q19, [x6, x2]
+	WORD  $0x3ce16873 // ldr q19, [x3, x1]
 	WORD  $0x4f8f11c3 // fmla v3.4s, v14.4s, v15.s[0]
 	FMOVQ 32(R8), F20
 	WORD  $0x4f901184 // fmla v4.4s, v12.4s, v16.s[0]
@@ -767,11 +758,10 @@ k_block:
 	WORD  $0x4fb31a8a // fmla v10.4s, v20.4s, v19.s[3]
 	WORD  $0x4fb31aab // fmla v11.4s, v21.4s, v19.s[3]
 	ADD   $128, R8, R8
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
-	ADD   $16, R6, R6
-	PRFM  0(R7), PLDL1KEEP
-	PRFM  64(R7), PLDL1KEEP
-	ADD   $128, R7, R7
+	PRFM  0(R6), PLDL1KEEP
+	ADD   R7<<2, R6, R6
 	SUBS  $4, R11, R11
 	BGE   k_block
 
@@ -781,16 +771,16 @@ k_rest:
 
 k_one:
 	FMOVQ 0(R8), F12
-	FMOVS (R3), F13
+	FMOVS (R2), F13
 	FMOVQ 16(R8), F14
-	FMOVS (R3)(R1), F15
-	FMOVS (R3)(R2), F16
+	FMOVS (R2)(R0), F15
+	FMOVS (R2)(R1), F16
 	WORD  $0x4f8d1180 // fmla v0.4s, v12.4s, v13.s[0]
-	FMOVS (R6), F17
+	FMOVS (R3), F17
 	WORD  $0x4f8d11c1 // fmla v1.4s, v14.4s, v13.s[0]
-	FMOVS (R6)(R1), F13
+	FMOVS (R3)(R0), F13
 	WORD  $0x4f8f1182 // fmla v2.4s, v12.4s, v15.s[0]
-	FMOVS (R6)(R2), F18
+	FMOVS (R3)(R1), F18
 	WORD  $0x4f8f11c3 // fmla v3.4s, v14.4s, v15.s[0]
 	WORD  $0x4f901184 // fmla v4.4s, v12.4s, v16.s[0]
 	WORD  $0x4f9011c5 // fmla v5.4s, v14.4s, v16.s[0]
@@ -801,79 +791,76 @@ k_one:
 	WORD  $0x4f92118a // fmla v10.4s, v12.4s, v18.s[0]
 	WORD  $0x4f9211cb // fmla v11.4s, v14.4s, v18.s[0]
 	ADD   $32, R8, R8
+	ADD   $4, R2, R2
 	ADD   $4, R3, R3
-	ADD   $4, R6, R6
-	PRFM  0(R7), PLDL1KEEP
-	ADD   $64, R7, R7
+	PRFM  0(R6), PLDL1KEEP
+	ADD   R7, R6, R6
 	SUBS  $1, R11, R11
 	BNE   k_one
 
 k_done:
 	SUBS  $1, R10, R10
 	BNE   segment
-	FMOVS lo+80(FP), F12
+	FMOVS lo+96(FP), F12
 	VDUP  V12.S[0], V12.S4
-	MOVD  dst+0(FP), R3
-	MOVD  dstStride+64(FP), R6
-	LSL   $2, R6, R6
+	MOVD  dst+0(FP), R2
+	MOVD  dstStride+72(FP), R3
+	LSL   $2, R3, R3
 	WORD  $0x4e2cf400 // fmax v0.4s, v0.4s, v12.4s
-	FMOVQ F0, 0(R3)
+	FMOVQ F0, 0(R2)
 	WORD  $0x4e2cf421 // fmax v1.4s, v1.4s, v12.4s
-	FMOVQ F1, 16(R3)
-	ADD   R6, R3, R3
+	FMOVQ F1, 16(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e2cf442 // fmax v2.4s, v2.4s, v12.4s
-	FMOVQ F2, 0(R3)
+	FMOVQ F2, 0(R2)
 	WORD  $0x4e2cf463 // fmax v3.4s, v3.4s, v12.4s
-	FMOVQ F3, 16(R3)
-	ADD   R6, R3, R3
+	FMOVQ F3, 16(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e2cf484 // fmax v4.4s, v4.4s, v12.4s
-	FMOVQ F4, 0(R3)
+	FMOVQ F4, 0(R2)
 	WORD  $0x4e2cf4a5 // fmax v5.4s, v5.4s, v12.4s
-	FMOVQ F5, 16(R3)
-	ADD   R6, R3, R3
+	FMOVQ F5, 16(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e2cf4c6 // fmax v6.4s, v6.4s, v12.4s
-	FMOVQ F6, 0(R3)
+	FMOVQ F6, 0(R2)
 	WORD  $0x4e2cf4e7 // fmax v7.4s, v7.4s, v12.4s
-	FMOVQ F7, 16(R3)
-	ADD   R6, R3, R3
+	FMOVQ F7, 16(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e2cf508 // fmax v8.4s, v8.4s, v12.4s
-	FMOVQ F8, 0(R3)
+	FMOVQ F8, 0(R2)
 	WORD  $0x4e2cf529 // fmax v9.4s, v9.4s, v12.4s
-	FMOVQ F9, 16(R3)
-	ADD   R6, R3, R3
+	FMOVQ F9, 16(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e2cf54a // fmax v10.4s, v10.4s, v12.4s
-	FMOVQ F10, 0(R3)
+	FMOVQ F10, 0(R2)
 	WORD  $0x4e2cf56b // fmax v11.4s, v11.4s, v12.4s
-	FMOVQ F11, 16(R3)
-	ADD   R6, R3, R3
-	MOVD  R3, dst+0(FP)
+	FMOVQ F11, 16(R2)
+	ADD   R3, R2, R2
+	MOVD  R2, dst+0(FP)
+	MOVD  src+8(FP), R2
 	MOVD  $6, R3
-	MADD  R1, R0, R3, R0
-	MOVD  tiles+72(FP), R3
-	SUBS  $1, R3, R3
-	MOVD  R3, tiles+72(FP)
+	MADD  R0, R2, R3, R2
+	MOVD  R2, src+8(FP)
+	MOVD  tiles+80(FP), R2
+	SUBS  $1, R2, R2
+	MOVD  R2, tiles+80(FP)
 	BNE   tile
 	RET
 
-// func Conv7x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv7x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: ASIMD
-TEXT ·Conv7x8(SB), NOSPLIT, $0-84
-	MOVD src+8(FP), R0
-	MOVD srcStride+56(FP), R1
-	LSL  $2, R1, R1
-	ADD  R1, R1, R2
-	ADD  R1, R2, R3
-	MOVD segs+40(FP), R6
-	MOVD segLen+48(FP), R7
-	MUL  R7, R6, R6
-	MOVD weights+16(FP), R8
-	LSL  $2, R6, R6
-	ADD  R6<<3, R8, R8
+TEXT ·Conv7x8(SB), NOSPLIT, $0-100
+	MOVD srcStride+64(FP), R0
+	LSL  $2, R0, R0
+	ADD  R0, R0, R1
+	ADD  R0, R1, R2
+	MOVD next+32(FP), R7
+	MOVD pace+88(FP), R8
 
 tile:
-	MOVD  bias+24(FP), R6
-	FMOVQ 0(R6), F0
-	FMOVQ 16(R6), F1
+	MOVD  bias+24(FP), R3
+	FMOVQ 0(R3), F0
+	FMOVQ 16(R3), F1
 	VMOV  V0.B16, V2.B16
 	VMOV  V1.B16, V3.B16
 	VMOV  V0.B16, V4.B16
@@ -887,34 +874,35 @@ tile:
 	VMOV  V0.B16, V12.B16
 	VMOV  V1.B16, V13.B16
 	MOVD  weights+16(FP), R9
-	MOVD  offsets+32(FP), R10
-	MOVD  segs+40(FP), R11
+	MOVD  offsets+40(FP), R10
+	MOVD  segs+48(FP), R11
 
 segment:
+	MOVD src+8(FP), R3
 	MOVD (R10), R6
 	ADD  $8, R10, R10
-	ADD  R6<<2, R0, R6
-	MOVD R6, R6
-	ADD  R3, R6, R7
-	ADD  R1, R7, R7
-	MOVD segLen+48(FP), R12
+	ADD  R6<<2, R3, R3
+	MOVD R3, R3
+	ADD  R2, R3, R6
+	ADD  R0, R6, R6
+	MOVD segLen+56(FP), R12
 	SUBS $4, R12, R12
 	BLT  k_rest
 
 k_block:
 	FMOVQ 0(R9), F14
-	FMOVQ 0(R6), F15
+	FMOVQ 0(R3), F15
 	FMOVQ 16(R9), F16
-	WORD  $0x3ce168d1 // ldr q17, [x6, x1]
-	WORD  $0x3ce268d2 // ldr q18, [x6, x2]
+	WORD  $0x3ce06871 // ldr q17, [x3, x0]
+	WORD  $0x3ce16872 // ldr q18, [x3, x1]
 	WORD  $0x4f8f11c0 // fmla v0.4s, v14.4s, v15.s[0]
-	WORD  $0x3ce368d3 // ldr q19, [x6, x3]
+	WORD  $0x3ce26873 // ldr q19, [x3, x2]
 	WORD  $0x4f8f1201 // fmla v1.4s, v16.4s, v15.s[0]
-	FMOVQ 0(R7), F20
+	FMOVQ 0(R6), F20
 	WORD  $0x4f9111c2 // fmla v2.4s, v14.4s, v17.s[0]
-	WORD  $0x3ce168f5 // ldr q21, [x7, x1]
+	WORD  $0x3ce068d5 // ldr q21, [x6, x0]
 	WORD  $0x4f911203 // fmla v3.4s, v16.4s, v17.s[0]
-	WORD  $0x3ce268f6 // ldr q22, [x7, x2]
+	WORD  $0x3ce168d6 // ldr q22, [x6, x1]
 	WORD  $0x4f9211c4 // fmla v4.4s, v14.4s, v18.s[0]
 	WORD  $0x4f921205 // fmla v5.4s, v16.4s, v18.s[0]
 	FMOVQ 32(R9), F23
@@ -974,11 +962,10 @@ k_block:
 	WORD  $0x4fb61aec // fmla v12.4s, v23.4s, v22.s[3]
 	WORD  $0x4fb61b0d // fmla v13.4s, v24.4s, v22.s[3]
 	ADD   $128, R9, R9
+	ADD   $16, R3, R3
 	ADD   $16, R6, R6
-	ADD   $16, R7, R7
-	PRFM  0(R8), PLDL1KEEP
-	PRFM  64(R8), PLDL1KEEP
-	ADD   $128, R8, R8
+	PRFM  0(R7), PLDL1KEEP
+	ADD   R8<<2, R7, R7
 	SUBS  $4, R12, R12
 	BGE   k_block
 
@@ -988,18 +975,18 @@ k_rest:
 
 k_one:
 	FMOVQ 0(R9), F14
-	FMOVS (R6), F15
+	FMOVS (R3), F15
 	FMOVQ 16(R9), F16
-	FMOVS (R6)(R1), F17
-	FMOVS (R6)(R2), F18
+	FMOVS (R3)(R0), F17
+	FMOVS (R3)(R1), F18
 	WORD  $0x4f8f11c0 // fmla v0.4s, v14.4s, v15.s[0]
-	FMOVS (R6)(R3), F19
+	FMOVS (R3)(R2), F19
 	WORD  $0x4f8f1201 // fmla v1.4s, v16.4s, v15.s[0]
-	FMOVS (R7), F15
+	FMOVS (R6), F15
 	WORD  $0x4f9111c2 // fmla v2.4s, v14.4s, v17.s[0]
-	FMOVS (R7)(R1), F20
+	FMOVS (R6)(R0), F20
 	WORD  $0x4f911203 // fmla v3.4s, v16.4s, v17.s[0]
-	FMOVS (R7)(R2), F17
+	FMOVS (R6)(R1), F17
 	WORD  $0x4f9211c4 // fmla v4.4s, v14.4s, v18.s[0]
 	WORD  $0x4f921205 // fmla v5.4s, v16.4s, v18.s[0]
 	WORD  $0x4f9311c6 // fmla v6.4s, v14.4s, v19.s[0]
@@ -1011,84 +998,81 @@ k_one:
 	WORD  $0x4f9111cc // fmla v12.4s, v14.4s, v17.s[0]
 	WORD  $0x4f91120d // fmla v13.4s, v16.4s, v17.s[0]
 	ADD   $32, R9, R9
+	ADD   $4, R3, R3
 	ADD   $4, R6, R6
-	ADD   $4, R7, R7
-	PRFM  0(R8), PLDL1KEEP
-	ADD   $64, R8, R8
+	PRFM  0(R7), PLDL1KEEP
+	ADD   R8, R7, R7
 	SUBS  $1, R12, R12
 	BNE   k_one
 
 k_done:
 	SUBS  $1, R11, R11
 	BNE   segment
-	FMOVS lo+80(FP), F14
+	FMOVS lo+96(FP), F14
 	VDUP  V14.S[0], V14.S4
-	MOVD  dst+0(FP), R6
-	MOVD  dstStride+64(FP), R7
-	LSL   $2, R7, R7
+	MOVD  dst+0(FP), R3
+	MOVD  dstStride+72(FP), R6
+	LSL   $2, R6, R6
 	WORD  $0x4e2ef400 // fmax v0.4s, v0.4s, v14.4s
-	FMOVQ F0, 0(R6)
+	FMOVQ F0, 0(R3)
 	WORD  $0x4e2ef421 // fmax v1.4s, v1.4s, v14.4s
-	FMOVQ F1, 16(R6)
-	ADD   R7, R6, R6
+	FMOVQ F1, 16(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2ef442 // fmax v2.4s, v2.4s, v14.4s
-	FMOVQ F2, 0(R6)
+	FMOVQ F2, 0(R3)
 	WORD  $0x4e2ef463 // fmax v3.4s, v3.4s, v14.4s
-	FMOVQ F3, 16(R6)
-	ADD   R7, R6, R6
+	FMOVQ F3, 16(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2ef484 // fmax v4.4s, v4.4s, v14.4s
-	FMOVQ F4, 0(R6)
+	FMOVQ F4, 0(R3)
 	WORD  $0x4e2ef4a5 // fmax v5.4s, v5.4s, v14.4s
-	FMOVQ F5, 16(R6)
-	ADD   R7, R6, R6
+	FMOVQ F5, 16(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2ef4c6 // fmax v6.4s, v6.4s, v14.4s
-	FMOVQ F6, 0(R6)
+	FMOVQ F6, 0(R3)
 	WORD  $0x4e2ef4e7 // fmax v7.4s, v7.4s, v14.4s
-	FMOVQ F7, 16(R6)
-	ADD   R7, R6, R6
+	FMOVQ F7, 16(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2ef508 // fmax v8.4s, v8.4s, v14.4s
-	FMOVQ F8, 0(R6)
+	FMOVQ F8, 0(R3)
 	WORD  $0x4e2ef529 // fmax v9.4s, v9.4s, v14.4s
-	FMOVQ F9, 16(R6)
-	ADD   R7, R6, R6
+	FMOVQ F9, 16(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2ef54a // fmax v10.4s, v10.4s, v14.4s
-	FMOVQ F10, 0(R6)
+	FMOVQ F10, 0(R3)
 	WORD  $0x4e2ef56b // fmax v11.4s, v11.4s, v14.4s
-	FMOVQ F11, 16(R6)
-	ADD   R7, R6, R6
+	FMOVQ F11, 16(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2ef58c // fmax v12.4s, v12.4s, v14.4s
-	FMOVQ F12, 0(R6)
+	FMOVQ F12, 0(R3)
 	WORD  $0x4e2ef5ad // fmax v13.4s, v13.4s, v14.4s
-	FMOVQ F13, 16(R6)
-	ADD   R7, R6, R6
-	MOVD  R6, dst+0(FP)
+	FMOVQ F13, 16(R3)
+	ADD   R6, R3, R3
+	MOVD  R3, dst+0(FP)
+	MOVD  src+8(FP), R3
 	MOVD  $7, R6
-	MADD  R1, R0, R6, R0
-	MOVD  tiles+72(FP), R6
-	SUBS  $1, R6, R6
-	MOVD  R6, tiles+72(FP)
+	MADD  R0, R3, R6, R3
+	MOVD  R3, src+8(FP)
+	MOVD  tiles+80(FP), R3
+	SUBS  $1, R3, R3
+	MOVD  R3, tiles+80(FP)
 	BNE   tile
 	RET
 
-// func Conv8x8(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv8x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: ASIMD
-TEXT ·Conv8x8(SB), NOSPLIT, $0-84
-	MOVD src+8(FP), R0
-	MOVD srcStride+56(FP), R1
-	LSL  $2, R1, R1
-	ADD  R1, R1, R2
-	ADD  R1, R2, R3
-	MOVD segs+40(FP), R6
-	MOVD segLen+48(FP), R7
-	MUL  R7, R6, R6
-	MOVD weights+16(FP), R8
-	LSL  $2, R6, R6
-	ADD  R6<<3, R8, R8
+TEXT ·Conv8x8(SB), NOSPLIT, $0-100
+	MOVD srcStride+64(FP), R0
+	LSL  $2, R0, R0
+	ADD  R0, R0, R1
+	ADD  R0, R1, R2
+	MOVD next+32(FP), R7
+	MOVD pace+88(FP), R8
 
 tile:
-	MOVD  bias+24(FP), R6
-	FMOVQ 0(R6), F0
-	FMOVQ 16(R6), F1
+	MOVD  bias+24(FP), R3
+	FMOVQ 0(R3), F0
+	FMOVQ 16(R3), F1
 	VMOV  V0.B16, V2.B16
 	VMOV  V1.B16, V3.B16
 	VMOV  V0.B16, V4.B16
@@ -1104,37 +1088,38 @@ tile:
 	VMOV  V0.B16, V14.B16
 	VMOV  V1.B16, V15.B16
 	MOVD  weights+16(FP), R9
-	MOVD  offsets+32(FP), R10
-	MOVD  segs+40(FP), R11
+	MOVD  offsets+40(FP), R10
+	MOVD  segs+48(FP), R11
 
 segment:
+	MOVD src+8(FP), R3
 	MOVD (R10), R6
 	ADD  $8, R10, R10
-	ADD  R6<<2, R0, R6
-	MOVD R6, R6
-	ADD  R3, R6, R7
-	ADD  R1, R7, R7
-	MOVD segLen+48(FP), R12
+	ADD  R6<<2, R3, R3
+	MOVD R3, R3
+	ADD  R2, R3, R6
+	ADD  R0, R6, R6
+	MOVD segLen+56(FP), R12
 	SUBS $4, R12, R12
 	BLT  k_rest
 
 k_block:
 	FMOVQ 0(R9), F16
-	FMOVQ 0(R6), F17
+	FMOVQ 0(R3), F17
 	FMOVQ 16(R9), F18
-	WORD  $0x3ce168d3 // ldr q19, [x6, x1]
-	WORD  $0x3ce268d4 // ldr q20, [x6, x2]
+	WORD  $0x3ce06873 // ldr q19, [x3, x0]
+	WORD  $0x3ce16874 // ldr q20, [x3, x1]
 	WORD  $0x4f911200 // fmla v0.4s, v16.4s, v17.s[0]
-	WORD  $0x3ce368d5 // ldr q21, [x6, x3]
+	WORD  $0x3ce26875 // ldr q21, [x3, x2]
 	WORD  $0x4f911241 // fmla v1.4s, v18.4s, v17.s[0]
-	FMOVQ 0(R7), F22
+	FMOVQ 0(R6), F22
 	WORD  $0x4f931202 // fmla v2.4s, v16.4s, v19.s[0]
-	WORD  $0x3ce168f7 // ldr q23, [x7, x1]
+	WORD  $0x3ce068d7 // ldr q23, [x6, x0]
 	WORD  $0x4f931243 // fmla v3.4s, v18.4s, v19.s[0]
-	WORD  $0x3ce268f8 // ldr q24, [x7, x2]
+	WORD  $0x3ce168d8 // ldr q24, [x6, x1]
 	WORD  $0x4f941204 // fmla v4.4s, v16.4s, v20.s[0]
 	WORD  $0x4f941245 // fmla v5.4s, v18.4s, v20.s[0]
-	WORD  $0x3ce368f9 // ldr q25, [x7, x3]
+	WORD  $0x3ce268d9 // ldr q25, [x6, x2]
 	WORD  $0x4f951206 // fmla v6.4s, v16.4s, v21.s[0]
 	WORD  $0x4f951247 // fmla v7.4s, v18.4s, v21.s[0]
 	FMOVQ 32(R9), F26
@@ -1200,11 +1185,10 @@ k_block:
 	WORD  $0x4fb91b4e // fmla v14.4s, v26.4s, v25.s[3]
 	WORD  $0x4fb91b6f // fmla v15.4s, v27.4s, v25.s[3]
 	ADD   $128, R9, R9
+	ADD   $16, R3, R3
 	ADD   $16, R6, R6
-	ADD   $16, R7, R7
-	PRFM  0(R8), PLDL1KEEP
-	PRFM  64(R8), PLDL1KEEP
-	ADD   $128, R8, R8
+	PRFM  0(R7), PLDL1KEEP
+	ADD   R8<<2, R7, R7
 	SUBS  $4, R12, R12
 	BGE   k_block
 
@@ -1214,21 +1198,21 @@ k_rest:
 
 k_one:
 	FMOVQ 0(R9), F16
-	FMOVS (R6), F17
+	FMOVS (R3), F17
 	FMOVQ 16(R9), F18
-	FMOVS (R6)(R1), F19
-	FMOVS (R6)(R2), F20
+	FMOVS (R3)(R0), F19
+	FMOVS (R3)(R1), F20
 	WORD  $0x4f911200 // fmla v0.4s, v16.4s, v17.s[0]
-	FMOVS (R6)(R3), F21
+	FMOVS (R3)(R2), F21
 	WORD  $0x4f911241 // fmla v1.4s, v18.4s, v17.s[0]
-	FMOVS (R7), F17
+	FMOVS (R6), F17
 	WORD  $0x4f931202 // fmla v2.4s, v16.4s, v19.s[0]
-	FMOVS (R7)(R1), F22
+	FMOVS (R6)(R0), F22
 	WORD  $0x4f931243 // fmla v3.4s, v18.4s, v19.s[0]
-	FMOVS (R7)(R2), F19
+	FMOVS (R6)(R1), F19
 	WORD  $0x4f941204 // fmla v4.4s, v16.4s, v20.s[0]
 	WORD  $0x4f941245 // fmla v5.4s, v18.4s, v20.s[0]
-	FMOVS (R7)(R3), F20
+	FMOVS (R6)(R2), F20
 	WORD  $0x4f951206 // fmla v6.4s, v16.4s, v21.s[0]
 	WORD  $0x4f951247 // fmla v7.4s, v18.4s, v21.s[0]
 	WORD  $0x4f911208 // fmla v8.4s, v16.4s, v17.s[0]
@@ -1240,174 +1224,178 @@ k_one:
 	WORD  $0x4f94120e // fmla v14.4s, v16.4s, v20.s[0]
 	WORD  $0x4f94124f // fmla v15.4s, v18.4s, v20.s[0]
 	ADD   $32, R9, R9
+	ADD   $4, R3, R3
 	ADD   $4, R6, R6
-	ADD   $4, R7, R7
-	PRFM  0(R8), PLDL1KEEP
-	ADD   $64, R8, R8
+	PRFM  0(R7), PLDL1KEEP
+	ADD   R8, R7, R7
 	SUBS  $1, R12, R12
 	BNE   k_one
 
 k_done:
 	SUBS  $1, R11, R11
 	BNE   segment
-	FMOVS lo+80(FP), F16
+	FMOVS lo+96(FP), F16
 	VDUP  V16.S[0], V16.S4
-	MOVD  dst+0(FP), R6
-	MOVD  dstStride+64(FP), R7
-	LSL   $2, R7, R7
+	MOVD  dst+0(FP), R3
+	MOVD  dstStride+72(FP), R6
+	LSL   $2, R6, R6
 	WORD  $0x4e30f400 // fmax v0.4s, v0.4s, v16.4s
-	FMOVQ F0, 0(R6)
+	FMOVQ F0, 0(R3)
 	WORD  $0x4e30f421 // fmax v1.4s, v1.4s, v16.4s
-	FMOVQ F1, 16(R6)
-	ADD   R7, R6, R6
+	FMOVQ F1, 16(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e30f442 // fmax v2.4s, v2.4s, v16.4s
-	FMOVQ F2, 0(R6)
+	FMOVQ F2, 0(R3)
 	WORD  $0x4e30f463 // fmax v3.4s, v3.4s, v16.4s
-	FMOVQ F3, 16(R6)
-	ADD   R7, R6, R6
+	FMOVQ F3, 16(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e30f484 // fmax v4.4s, v4.4s, v16.4s
-	FMOVQ F4, 0(R6)
+	FMOVQ F4, 0(R3)
 	WORD  $0x4e30f4a5 // fmax v5.4s, v5.4s, v16.4s
-	FMOVQ F5, 16(R6)
-	ADD   R7, R6, R6
+	FMOVQ F5, 16(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e30f4c6 // fmax v6.4s, v6.4s, v16.4s
-	FMOVQ F6, 0(R6)
+	FMOVQ F6, 0(R3)
 	WORD  $0x4e30f4e7 // fmax v7.4s, v7.4s, v16.4s
-	FMOVQ F7, 16(R6)
-	ADD   R7, R6, R6
+	FMOVQ F7, 16(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e30f508 // fmax v8.4s, v8.4s, v16.4s
-	FMOVQ F8, 0(R6)
+	FMOVQ F8, 0(R3)
 	WORD  $0x4e30f529 // fmax v9.4s, v9.4s, v16.4s
-	FMOVQ F9, 16(R6)
-	ADD   R7, R6, R6
+	FMOVQ F9, 16(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e30f54a // fmax v10.4s, v10.4s, v16.4s
-	FMOVQ F10, 0(R6)
+	FMOVQ F10, 0(R3)
 	WORD  $0x4e30f56b // fmax v11.4s, v11.4s, v16.4s
-	FMOVQ F11, 16(R6)
-	ADD   R7, R6, R6
+	FMOVQ F11, 16(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e30f58c // fmax v12.4s, v12.4s, v16.4s
-	FMOVQ F12, 0(R6)
+	FMOVQ F12, 0(R3)
 	WORD  $0x4e30f5ad // fmax v13.4s, v13.4s, v16.4s
-	FMOVQ F13, 16(R6)
-	ADD   R7, R6, R6
+	FMOVQ F13, 16(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e30f5ce // fmax v14.4s, v14.4s, v16.4s
-	FMOVQ F14, 0(R6)
+	FMOVQ F14, 0(R3)
 	WORD  $0x4e30f5ef // fmax v15.4s, v15.4s, v16.4s
-	FMOVQ F15, 16(R6)
-	ADD   R7, R6, R6
-	MOVD  R6, dst+0(FP)
-	ADD   R1<<3, R0, R0
-	MOVD  tiles+72(FP), R6
-	SUBS  $1, R6, R6
-	MOVD  R6, tiles+72(FP)
+	FMOVQ F15, 16(R3)
+	ADD   R6, R3, R3
+	MOVD  R3, dst+0(FP)
+	MOVD  src+8(FP), R3
+	ADD   R0<<3, R3, R3
+	MOVD  R3, src+8(FP)
+	MOVD  tiles+80(FP), R3
+	SUBS  $1, R3, R3
+	MOVD  R3, tiles+80(FP)
 	BNE   tile
 	RET
 
-// func Conv1x4(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv1x4(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: ASIMD
-TEXT ·Conv1x4(SB), NOSPLIT, $0-84
-	MOVD src+8(FP), R0
-	MOVD srcStride+56(FP), R1
-	LSL  $2, R1, R1
+TEXT ·Conv1x4(SB), NOSPLIT, $0-100
+	MOVD srcStride+64(FP), R0
+	LSL  $2, R0, R0
 
 tile:
-	MOVD  bias+24(FP), R2
-	FMOVQ 0(R2), F0
-	MOVD  weights+16(FP), R3
-	MOVD  offsets+32(FP), R6
-	MOVD  segs+40(FP), R7
+	MOVD  bias+24(FP), R1
+	FMOVQ 0(R1), F0
+	MOVD  weights+16(FP), R2
+	MOVD  offsets+40(FP), R3
+	MOVD  segs+48(FP), R6
 
 segment:
-	MOVD (R6), R2
-	ADD  $8, R6, R6
-	ADD  R2<<2, R0, R2
-	MOVD R2, R2
-	MOVD segLen+48(FP), R8
-	SUBS $4, R8, R8
+	MOVD src+8(FP), R1
+	MOVD (R3), R7
+	ADD  $8, R3, R3
+	ADD  R7<<2, R1, R1
+	MOVD R1, R1
+	MOVD segLen+56(FP), R7
+	SUBS $4, R7, R7
 	BLT  k_rest
 
 k_block:
-	PRFM  4096(R3), PLDL1KEEP
-	FMOVQ 0(R3), F1
-	FMOVQ 0(R2), F2
-	FMOVQ 16(R3), F3
-	FMOVQ 32(R3), F4
-	FMOVQ 48(R3), F5
+	PRFM  4096(R2), PLDL1KEEP
+	FMOVQ 0(R2), F1
+	FMOVQ 0(R1), F2
+	FMOVQ 16(R2), F3
+	FMOVQ 32(R2), F4
+	FMOVQ 48(R2), F5
 	WORD  $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
 	WORD  $0x4fa21060 // fmla v0.4s, v3.4s, v2.s[1]
 	WORD  $0x4f821880 // fmla v0.4s, v4.4s, v2.s[2]
 	WORD  $0x4fa218a0 // fmla v0.4s, v5.4s, v2.s[3]
-	ADD   $64, R3, R3
-	ADD   $16, R2, R2
-	SUBS  $4, R8, R8
+	ADD   $64, R2, R2
+	ADD   $16, R1, R1
+	SUBS  $4, R7, R7
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R8, R8
+	ADDS $4, R7, R7
 	BEQ  k_done
 
 k_one:
-	PRFM  4096(R3), PLDL1KEEP
-	FMOVQ 0(R3), F1
-	FMOVS (R2), F2
+	PRFM  4096(R2), PLDL1KEEP
+	FMOVQ 0(R2), F1
+	FMOVS (R1), F2
 	WORD  $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
-	ADD   $16, R3, R3
-	ADD   $4, R2, R2
-	SUBS  $1, R8, R8
+	ADD   $16, R2, R2
+	ADD   $4, R1, R1
+	SUBS  $1, R7, R7
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R7, R7
+	SUBS  $1, R6, R6
 	BNE   segment
-	FMOVS lo+80(FP), F1
+	FMOVS lo+96(FP), F1
 	VDUP  V1.S[0], V1.S4
-	MOVD  dst+0(FP), R2
-	MOVD  dstStride+64(FP), R3
-	LSL   $2, R3, R3
+	MOVD  dst+0(FP), R1
+	MOVD  dstStride+72(FP), R2
+	LSL   $2, R2, R2
 	WORD  $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
-	FMOVQ F0, 0(R2)
-	ADD   R3, R2, R2
-	MOVD  R2, dst+0(FP)
-	ADD   R1, R0, R0
-	MOVD  tiles+72(FP), R2
-	SUBS  $1, R2, R2
-	MOVD  R2, tiles+72(FP)
+	FMOVQ F0, 0(R1)
+	ADD   R2, R1, R1
+	MOVD  R1, dst+0(FP)
+	MOVD  src+8(FP), R1
+	ADD   R0, R1, R1
+	MOVD  R1, src+8(FP)
+	MOVD  tiles+80(FP), R1
+	SUBS  $1, R1, R1
+	MOVD  R1, tiles+80(FP)
 	BNE   tile
 	RET
 
-// func Conv2x4(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv2x4(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: ASIMD
-TEXT ·Conv2x4(SB), NOSPLIT, $0-84
-	MOVD src+8(FP), R0
-	MOVD srcStride+56(FP), R1
-	LSL  $2, R1, R1
+TEXT ·Conv2x4(SB), NOSPLIT, $0-100
+	MOVD srcStride+64(FP), R0
+	LSL  $2, R0, R0
 
 tile:
-	MOVD  bias+24(FP), R2
-	FMOVQ 0(R2), F0
+	MOVD  bias+24(FP), R1
+	FMOVQ 0(R1), F0
 	VMOV  V0.B16, V1.B16
-	MOVD  weights+16(FP), R3
-	MOVD  offsets+32(FP), R6
-	MOVD  segs+40(FP), R7
+	MOVD  weights+16(FP), R2
+	MOVD  offsets+40(FP), R3
+	MOVD  segs+48(FP), R6
 
 segment:
-	MOVD (R6), R2
-	ADD  $8, R6, R6
-	ADD  R2<<2, R0, R2
-	MOVD R2, R2
-	MOVD segLen+48(FP), R8
-	SUBS $4, R8, R8
+	MOVD src+8(FP), R1
+	MOVD (R3), R7
+	ADD  $8, R3, R3
+	ADD  R7<<2, R1, R1
+	MOVD R1, R1
+	MOVD segLen+56(FP), R7
+	SUBS $4, R7, R7
 	BLT  k_rest
 
 k_block:
-	PRFM  4096(R3), PLDL1KEEP
-	FMOVQ 0(R3), F2
-	FMOVQ 0(R2), F3
-	WORD  $0x3ce16844 // ldr q4, [x2, x1]
-	FMOVQ 16(R3), F5
-	FMOVQ 32(R3), F6
+	PRFM  4096(R2), PLDL1KEEP
+	FMOVQ 0(R2), F2
+	FMOVQ 0(R1), F3
+	WORD  $0x3ce06824 // ldr q4, [x1, x0]
+	FMOVQ 16(R2), F5
+	FMOVQ 32(R2), F6
 	WORD  $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
-	FMOVQ 48(R3), F7
+	FMOVQ 48(R2), F7
 	WORD  $0x4f841041 // fmla v1.4s, v2.4s, v4.s[0]
 	WORD  $0x4fa310a0 // fmla v0.4s, v5.4s, v3.s[1]
 	WORD  $0x4fa410a1 // fmla v1.4s, v5.4s, v4.s[1]
@@ -1415,86 +1403,84 @@ k_block:
 	WORD  $0x4f8418c1 // fmla v1.4s, v6.4s, v4.s[2]
 	WORD  $0x4fa318e0 // fmla v0.4s, v7.4s, v3.s[3]
 	WORD  $0x4fa418e1 // fmla v1.4s, v7.4s, v4.s[3]
-	ADD   $64, R3, R3
-	ADD   $16, R2, R2
-	SUBS  $4, R8, R8
+	ADD   $64, R2, R2
+	ADD   $16, R1, R1
+	SUBS  $4, R7, R7
 	BGE   k_block
 
 k_rest:
-	ADDS $4, R8, R8
+	ADDS $4, R7, R7
 	BEQ  k_done
 
 k_one:
-	PRFM  4096(R3), PLDL1KEEP
-	FMOVQ 0(R3), F2
-	FMOVS (R2), F3
-	FMOVS (R2)(R1), F4
+	PRFM  4096(R2), PLDL1KEEP
+	FMOVQ 0(R2), F2
+	FMOVS (R1), F3
+	FMOVS (R1)(R0), F4
 	WORD  $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
 	WORD  $0x4f841041 // fmla v1.4s, v2.4s, v4.s[0]
-	ADD   $16, R3, R3
-	ADD   $4, R2, R2
-	SUBS  $1, R8, R8
+	ADD   $16, R2, R2
+	ADD   $4, R1, R1
+	SUBS  $1, R7, R7
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R7, R7
+	SUBS  $1, R6, R6
 	BNE   segment
-	FMOVS lo+80(FP), F2
+	FMOVS lo+96(FP), F2
 	VDUP  V2.S[0], V2.S4
-	MOVD  dst+0(FP), R2
-	MOVD  dstStride+64(FP), R3
-	LSL   $2, R3, R3
+	MOVD  dst+0(FP), R1
+	MOVD  dstStride+72(FP), R2
+	LSL   $2, R2, R2
 	WORD  $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
-	FMOVQ F0, 0(R2)
-	ADD   R3, R2, R2
+	FMOVQ F0, 0(R1)
+	ADD   R2, R1, R1
 	WORD  $0x4e22f421 // fmax v1.4s, v1.4s, v2.4s
-	FMOVQ F1, 0(R2)
-	ADD   R3, R2, R2
-	MOVD  R2, dst+0(FP)
-	ADD   R1<<1, R0, R0
-	MOVD  tiles+72(FP), R2
-	SUBS  $1, R2, R2
-	MOVD  R2, tiles+72(FP)
+	FMOVQ F1, 0(R1)
+	ADD   R2, R1, R1
+	MOVD  R1, dst+0(FP)
+	MOVD  src+8(FP), R1
+	ADD   R0<<1, R1, R1
+	MOVD  R1, src+8(FP)
+	MOVD  tiles+80(FP), R1
+	SUBS  $1, R1, R1
+	MOVD  R1, tiles+80(FP)
 	BNE   tile
 	RET
 
-// func Conv3x4(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv3x4(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: ASIMD
-TEXT ·Conv3x4(SB), NOSPLIT, $0-84
-	MOVD src+8(FP), R0
-	MOVD srcStride+56(FP), R1
-	LSL  $2, R1, R1
-	ADD  R1, R1, R2
-	MOVD segs+40(FP), R3
-	MOVD segLen+48(FP), R6
-	MUL  R6, R3, R3
-	MOVD weights+16(FP), R6
-	LSL  $2, R3, R3
-	ADD  R3<<2, R6, R6
+TEXT ·Conv3x4(SB), NOSPLIT, $0-100
+	MOVD srcStride+64(FP), R0
+	LSL  $2, R0, R0
+	ADD  R0, R0, R1
+	MOVD next+32(FP), R3
+	MOVD pace+88(FP), R6
 
 tile:
-	MOVD  bias+24(FP), R3
-	FMOVQ 0(R3), F0
+	MOVD  bias+24(FP), R2
+	FMOVQ 0(R2), F0
 	VMOV  V0.B16, V1.B16
 	VMOV  V0.B16, V2.B16
 	MOVD  weights+16(FP), R7
-	MOVD  offsets+32(FP), R8
-	MOVD  segs+40(FP), R9
+	MOVD  offsets+40(FP), R8
+	MOVD  segs+48(FP), R9
 
 segment:
-	MOVD (R8), R3
+	MOVD src+8(FP), R2
+	MOVD (R8), R10
 	ADD  $8, R8, R8
-	ADD  R3<<2, R0, R3
-	MOVD R3, R3
-	MOVD segLen+48(FP), R10
+	ADD  R10<<2, R2, R2
+	MOVD R2, R2
+	MOVD segLen+56(FP), R10
 	SUBS $4, R10, R10
 	BLT  k_rest
 
 k_block:
 	FMOVQ 0(R7), F3
-	FMOVQ 0(R3), F4
-	WORD  $0x3ce16865 // ldr q5, [x3, x1]
-	WORD  $0x3ce26866 // ldr q6, [x3, x2]
+	FMOVQ 0(R2), F4
+	WORD  $0x3ce06845 // ldr q5, [x2, x0]
+	WORD  $0x3ce16846 // ldr q6, [x2, x1]
 	FMOVQ 16(R7), F7
 	WORD  $0x4f841060 // fmla v0.4s, v3.4s, v4.s[0]
 	FMOVQ 32(R7), F8
@@ -1511,9 +1497,9 @@ k_block:
 	WORD  $0x4fa51921 // fmla v1.4s, v9.4s, v5.s[3]
 	WORD  $0x4fa61922 // fmla v2.4s, v9.4s, v6.s[3]
 	ADD   $64, R7, R7
-	ADD   $16, R3, R3
-	PRFM  0(R6), PLDL1KEEP
-	ADD   $64, R6, R6
+	ADD   $16, R2, R2
+	PRFM  0(R3), PLDL1KEEP
+	ADD   R6<<2, R3, R3
 	SUBS  $4, R10, R10
 	BGE   k_block
 
@@ -1523,85 +1509,83 @@ k_rest:
 
 k_one:
 	FMOVQ 0(R7), F3
-	FMOVS (R3), F4
-	FMOVS (R3)(R1), F5
-	FMOVS (R3)(R2), F6
+	FMOVS (R2), F4
+	FMOVS (R2)(R0), F5
+	FMOVS (R2)(R1), F6
 	WORD  $0x4f841060 // fmla v0.4s, v3.4s, v4.s[0]
 	WORD  $0x4f851061 // fmla v1.4s, v3.4s, v5.s[0]
 	WORD  $0x4f861062 // fmla v2.4s, v3.4s, v6.s[0]
 	ADD   $16, R7, R7
-	ADD   $4, R3, R3
-	PRFM  0(R6), PLDL1KEEP
-	ADD   $64, R6, R6
+	ADD   $4, R2, R2
+	PRFM  0(R3), PLDL1KEEP
+	ADD   R6, R3, R3
 	SUBS  $1, R10, R10
 	BNE   k_one
 
 k_done:
 	SUBS  $1, R9, R9
 	BNE   segment
-	FMOVS lo+80(FP), F3
+	FMOVS lo+96(FP), F3
 	VDUP  V3.S[0], V3.S4
-	MOVD  dst+0(FP), R3
-	MOVD  dstStride+64(FP), R7
+	MOVD  dst+0(FP), R2
+	MOVD  dstStride+72(FP), R7
 	LSL   $2, R7, R7
 	WORD  $0x4e23f400 // fmax v0.4s, v0.4s, v3.4s
-	FMOVQ F0, 0(R3)
-	ADD   R7, R3, R3
+	FMOVQ F0, 0(R2)
+	ADD   R7, R2, R2
 	WORD  $0x4e23f421 // fmax v1.4s, v1.4s, v3.4s
-	FMOVQ F1, 0(R3)
-	ADD   R7, R3, R3
+	FMOVQ F1, 0(R2)
+	ADD   R7, R2, R2
 	WORD  $0x4e23f442 // fmax v2.4s, v2.4s, v3.4s
-	FMOVQ F2, 0(R3)
-	ADD   R7, R3, R3
-	MOVD  R3, dst+0(FP)
-	MOVD  $3, R3
-	MADD  R1, R0, R3, R0
-	MOVD  tiles+72(FP), R3
-	SUBS  $1, R3, R3
-	MOVD  R3, tiles+72(FP)
+	FMOVQ F2, 0(R2)
+	ADD   R7, R2, R2
+	MOVD  R2, dst+0(FP)
+	MOVD  src+8(FP), R2
+	MOVD  $3, R7
+	MADD  R0, R2, R7, R2
+	MOVD  R2, src+8(FP)
+	MOVD  tiles+80(FP), R2
+	SUBS  $1, R2, R2
+	MOVD  R2, tiles+80(FP)
 	BNE   tile
 	RET
 
-// func Conv4x4(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv4x4(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: ASIMD
-TEXT ·Conv4x4(SB), NOSPLIT, $0-84
-	MOVD src+8(FP), R0
-	MOVD srcStride+56(FP), R1
-	LSL  $2, R1, R1
-	MOVD segs+40(FP), R2
-	MOVD segLen+48(FP), R3
-	MUL  R3, R2, R2
-	MOVD weights+16(FP), R6
-	LSL  $2, R2, R2
-	ADD  R2<<2, R6, R6
+TEXT ·Conv4x4(SB), NOSPLIT, $0-100
+	MOVD srcStride+64(FP), R0
+	LSL  $2, R0, R0
+	MOVD next+32(FP), R3
+	MOVD pace+88(FP), R6
 
 tile:
-	MOVD  bias+24(FP), R2
-	FMOVQ 0(R2), F0
+	MOVD  bias+24(FP), R1
+	FMOVQ 0(R1), F0
 	VMOV  V0.B16, V1.B16
 	VMOV  V0.B16, V2.B16
 	VMOV  V0.B16, V3.B16
 	MOVD  weights+16(FP), R7
-	MOVD  offsets+32(FP), R8
-	MOVD  segs+40(FP), R9
+	MOVD  offsets+40(FP), R8
+	MOVD  segs+48(FP), R9
 
 segment:
+	MOVD src+8(FP), R1
 	MOVD (R8), R2
 	ADD  $8, R8, R8
-	ADD  R2<<2, R0, R2
-	MOVD R2, R2
-	ADD  R1, R2, R3
-	ADD  R1, R3, R3
-	MOVD segLen+48(FP), R10
+	ADD  R2<<2, R1, R1
+	MOVD R1, R1
+	ADD  R0, R1, R2
+	ADD  R0, R2, R2
+	MOVD segLen+56(FP), R10
 	SUBS $4, R10, R10
 	BLT  k_rest
 
 k_block:
 	FMOVQ 0(R7), F4
-	FMOVQ 0(R2), F5
-	WORD  $0x3ce16846 // ldr q6, [x2, x1]
-	FMOVQ 0(R3), F7
-	WORD  $0x3ce16868 // ldr q8, [x3, x1]
+	FMOVQ 0(R1), F5
+	WORD  $0x3ce06826 // ldr q6, [x1, x0]
+	FMOVQ 0(R2), F7
+	WORD  $0x3ce06848 // ldr q8, [x2, x0]
 	WORD  $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
 	FMOVQ 16(R7), F9
 	WORD  $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
@@ -1622,10 +1606,10 @@ k_block:
 	WORD  $0x4fa71882 // fmla v2.4s, v4.4s, v7.s[3]
 	WORD  $0x4fa81883 // fmla v3.4s, v4.4s, v8.s[3]
 	ADD   $64, R7, R7
+	ADD   $16, R1, R1
 	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	PRFM  0(R6), PLDL1KEEP
-	ADD   $64, R6, R6
+	PRFM  0(R3), PLDL1KEEP
+	ADD   R6<<2, R3, R3
 	SUBS  $4, R10, R10
 	BGE   k_block
 
@@ -1635,94 +1619,92 @@ k_rest:
 
 k_one:
 	FMOVQ 0(R7), F4
-	FMOVS (R2), F5
-	FMOVS (R2)(R1), F6
-	FMOVS (R3), F7
-	FMOVS (R3)(R1), F8
+	FMOVS (R1), F5
+	FMOVS (R1)(R0), F6
+	FMOVS (R2), F7
+	FMOVS (R2)(R0), F8
 	WORD  $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
 	WORD  $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
 	WORD  $0x4f871082 // fmla v2.4s, v4.4s, v7.s[0]
 	WORD  $0x4f881083 // fmla v3.4s, v4.4s, v8.s[0]
 	ADD   $16, R7, R7
+	ADD   $4, R1, R1
 	ADD   $4, R2, R2
-	ADD   $4, R3, R3
-	PRFM  0(R6), PLDL1KEEP
-	ADD   $64, R6, R6
+	PRFM  0(R3), PLDL1KEEP
+	ADD   R6, R3, R3
 	SUBS  $1, R10, R10
 	BNE   k_one
 
 k_done:
 	SUBS  $1, R9, R9
 	BNE   segment
-	FMOVS lo+80(FP), F4
+	FMOVS lo+96(FP), F4
 	VDUP  V4.S[0], V4.S4
-	MOVD  dst+0(FP), R2
-	MOVD  dstStride+64(FP), R3
-	LSL   $2, R3, R3
+	MOVD  dst+0(FP), R1
+	MOVD  dstStride+72(FP), R2
+	LSL   $2, R2, R2
 	WORD  $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
-	FMOVQ F0, 0(R2)
-	ADD   R3, R2, R2
+	FMOVQ F0, 0(R1)
+	ADD   R2, R1, R1
 	WORD  $0x4e24f421 // fmax v1.4s, v1.4s, v4.4s
-	FMOVQ F1, 0(R2)
-	ADD   R3, R2, R2
+	FMOVQ F1, 0(R1)
+	ADD   R2, R1, R1
 	WORD  $0x4e24f442 // fmax v2.4s, v2.4s, v4.4s
-	FMOVQ F2, 0(R2)
-	ADD   R3, R2, R2
+	FMOVQ F2, 0(R1)
+	ADD   R2, R1, R1
 	WORD  $0x4e24f463 // fmax v3.4s, v3.4s, v4.4s
-	FMOVQ F3, 0(R2)
-	ADD   R3, R2, R2
-	MOVD  R2, dst+0(FP)
-	ADD   R1<<2, R0, R0
-	MOVD  tiles+72(FP), R2
-	SUBS  $1, R2, R2
-	MOVD  R2, tiles+72(FP)
+	FMOVQ F3, 0(R1)
+	ADD   R2, R1, R1
+	MOVD  R1, dst+0(FP)
+	MOVD  src+8(FP), R1
+	ADD   R0<<2, R1, R1
+	MOVD  R1, src+8(FP)
+	MOVD  tiles+80(FP), R1
+	SUBS  $1, R1, R1
+	MOVD  R1, tiles+80(FP)
 	BNE   tile
 	RET
 
-// func Conv5x4(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv5x4(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: ASIMD
-TEXT ·Conv5x4(SB), NOSPLIT, $0-84
-	MOVD src+8(FP), R0
-	MOVD srcStride+56(FP), R1
-	LSL  $2, R1, R1
-	ADD  R1, R1, R2
-	MOVD segs+40(FP), R3
-	MOVD segLen+48(FP), R6
-	MUL  R6, R3, R3
-	MOVD weights+16(FP), R7
-	LSL  $2, R3, R3
-	ADD  R3<<2, R7, R7
+TEXT ·Conv5x4(SB), NOSPLIT, $0-100
+	MOVD srcStride+64(FP), R0
+	LSL  $2, R0, R0
+	ADD  R0, R0, R1
+	MOVD next+32(FP), R6
+	MOVD pace+88(FP), R7
 
 tile:
-	MOVD  bias+24(FP), R3
-	FMOVQ 0(R3), F0
+	MOVD  bias+24(FP), R2
+	FMOVQ 0(R2), F0
 	VMOV  V0.B16, V1.B16
 	VMOV  V0.B16, V2.B16
 	VMOV  V0.B16, V3.B16
 	VMOV  V0.B16, V4.B16
 	MOVD  weights+16(FP), R8
-	MOVD  offsets+32(FP), R9
-	MOVD  segs+40(FP), R10
+	MOVD  offsets+40(FP), R9
+	MOVD  segs+48(FP), R10
 
 segment:
+	MOVD src+8(FP), R2
 	MOVD (R9), R3
 	ADD  $8, R9, R9
-	ADD  R3<<2, R0, R3
-	MOVD R3, R3
-	ADD  R2, R3, R6
-	ADD  R1, R6, R6
-	MOVD segLen+48(FP), R11
+	ADD  R3<<2, R2, R2
+	MOVD R2, R2
+	ADD  R1, R2, R3
+	ADD  R0, R3, R3
+	MOVD segLen+56(FP), R11
 	SUBS $4, R11, R11
 	BLT  k_rest
 
 k_block:
 	FMOVQ 0(R8), F5
-	FMOVQ 0(R3), F6
-	WORD  $0x3ce16867 // ldr q7, [x3, x1]
-	WORD  $0x3ce26868 // ldr q8, [x3, x2]
-	FMOVQ 0(R6), F9
+	FMOVQ 0(R2), F6
+	WORD  $0x3ce06847 // ldr q7, [x2, x0]
+	WORD  $0x3ce16848 // ldr q8, [x2, x1]
+	FMOVQ 0(R3), F9
 	WORD  $0x4f8610a0 // fmla v0.4s, v5.4s, v6.s[0]
-	WORD  $0x3ce168ca // ldr q10, [x6, x1]
+	WORD  $0x3ce0686a // ldr q10, [x3, x0]
 	WORD  $0x4f8710a1 // fmla v1.4s, v5.4s, v7.s[0]
 	FMOVQ 16(R8), F11
 	WORD  $0x4f8810a2 // fmla v2.4s, v5.4s, v8.s[0]
@@ -1746,10 +1728,10 @@ k_block:
 	WORD  $0x4fa918a3 // fmla v3.4s, v5.4s, v9.s[3]
 	WORD  $0x4faa18a4 // fmla v4.4s, v5.4s, v10.s[3]
 	ADD   $64, R8, R8
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
-	ADD   $16, R6, R6
-	PRFM  0(R7), PLDL1KEEP
-	ADD   $64, R7, R7
+	PRFM  0(R6), PLDL1KEEP
+	ADD   R7<<2, R6, R6
 	SUBS  $4, R11, R11
 	BGE   k_block
 
@@ -1759,103 +1741,101 @@ k_rest:
 
 k_one:
 	FMOVQ 0(R8), F5
-	FMOVS (R3), F6
-	FMOVS (R3)(R1), F7
-	FMOVS (R3)(R2), F8
-	FMOVS (R6), F9
+	FMOVS (R2), F6
+	FMOVS (R2)(R0), F7
+	FMOVS (R2)(R1), F8
+	FMOVS (R3), F9
 	WORD  $0x4f8610a0 // fmla v0.4s, v5.4s, v6.s[0]
-	FMOVS (R6)(R1), F6
+	FMOVS (R3)(R0), F6
 	WORD  $0x4f8710a1 // fmla v1.4s, v5.4s, v7.s[0]
 	WORD  $0x4f8810a2 // fmla v2.4s, v5.4s, v8.s[0]
 	WORD  $0x4f8910a3 // fmla v3.4s, v5.4s, v9.s[0]
 	WORD  $0x4f8610a4 // fmla v4.4s, v5.4s, v6.s[0]
 	ADD   $16, R8, R8
+	ADD   $4, R2, R2
 	ADD   $4, R3, R3
-	ADD   $4, R6, R6
-	PRFM  0(R7), PLDL1KEEP
-	ADD   $64, R7, R7
+	PRFM  0(R6), PLDL1KEEP
+	ADD   R7, R6, R6
 	SUBS  $1, R11, R11
 	BNE   k_one
 
 k_done:
 	SUBS  $1, R10, R10
 	BNE   segment
-	FMOVS lo+80(FP), F5
+	FMOVS lo+96(FP), F5
 	VDUP  V5.S[0], V5.S4
-	MOVD  dst+0(FP), R3
-	MOVD  dstStride+64(FP), R6
-	LSL   $2, R6, R6
+	MOVD  dst+0(FP), R2
+	MOVD  dstStride+72(FP), R3
+	LSL   $2, R3, R3
 	WORD  $0x4e25f400 // fmax v0.4s, v0.4s, v5.4s
-	FMOVQ F0, 0(R3)
-	ADD   R6, R3, R3
+	FMOVQ F0, 0(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e25f421 // fmax v1.4s, v1.4s, v5.4s
-	FMOVQ F1, 0(R3)
-	ADD   R6, R3, R3
+	FMOVQ F1, 0(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e25f442 // fmax v2.4s, v2.4s, v5.4s
-	FMOVQ F2, 0(R3)
-	ADD   R6, R3, R3
+	FMOVQ F2, 0(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e25f463 // fmax v3.4s, v3.4s, v5.4s
-	FMOVQ F3, 0(R3)
-	ADD   R6, R3, R3
+	FMOVQ F3, 0(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e25f484 // fmax v4.4s, v4.4s, v5.4s
-	FMOVQ F4, 0(R3)
-	ADD   R6, R3, R3
-	MOVD  R3, dst+0(FP)
+	FMOVQ F4, 0(R2)
+	ADD   R3, R2, R2
+	MOVD  R2, dst+0(FP)
+	MOVD  src+8(FP), R2
 	MOVD  $5, R3
-	MADD  R1, R0, R3, R0
-	MOVD  tiles+72(FP), R3
-	SUBS  $1, R3, R3
-	MOVD  R3, tiles+72(FP)
+	MADD  R0, R2, R3, R2
+	MOVD  R2, src+8(FP)
+	MOVD  tiles+80(FP), R2
+	SUBS  $1, R2, R2
+	MOVD  R2, tiles+80(FP)
 	BNE   tile
 	RET
 
-// func Conv6x4(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv6x4(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: ASIMD
-TEXT ·Conv6x4(SB), NOSPLIT, $0-84
-	MOVD src+8(FP), R0
-	MOVD srcStride+56(FP), R1
-	LSL  $2, R1, R1
-	ADD  R1, R1, R2
-	MOVD segs+40(FP), R3
-	MOVD segLen+48(FP), R6
-	MUL  R6, R3, R3
-	MOVD weights+16(FP), R7
-	LSL  $2, R3, R3
-	ADD  R3<<2, R7, R7
+TEXT ·Conv6x4(SB), NOSPLIT, $0-100
+	MOVD srcStride+64(FP), R0
+	LSL  $2, R0, R0
+	ADD  R0, R0, R1
+	MOVD next+32(FP), R6
+	MOVD pace+88(FP), R7
 
 tile:
-	MOVD  bias+24(FP), R3
-	FMOVQ 0(R3), F0
+	MOVD  bias+24(FP), R2
+	FMOVQ 0(R2), F0
 	VMOV  V0.B16, V1.B16
 	VMOV  V0.B16, V2.B16
 	VMOV  V0.B16, V3.B16
 	VMOV  V0.B16, V4.B16
 	VMOV  V0.B16, V5.B16
 	MOVD  weights+16(FP), R8
-	MOVD  offsets+32(FP), R9
-	MOVD  segs+40(FP), R10
+	MOVD  offsets+40(FP), R9
+	MOVD  segs+48(FP), R10
 
 segment:
+	MOVD src+8(FP), R2
 	MOVD (R9), R3
 	ADD  $8, R9, R9
-	ADD  R3<<2, R0, R3
-	MOVD R3, R3
-	ADD  R2, R3, R6
-	ADD  R1, R6, R6
-	MOVD segLen+48(FP), R11
+	ADD  R3<<2, R2, R2
+	MOVD R2, R2
+	ADD  R1, R2, R3
+	ADD  R0, R3, R3
+	MOVD segLen+56(FP), R11
 	SUBS $4, R11, R11
 	BLT  k_rest
 
 k_block:
 	FMOVQ 0(R8), F6
-	FMOVQ 0(R3), F7
-	WORD  $0x3ce16868 // ldr q8, [x3, x1]
-	WORD  $0x3ce26869 // ldr q9, [x3, x2]
-	FMOVQ 0(R6), F10
+	FMOVQ 0(R2), F7
+	WORD  $0x3ce06848 // ldr q8, [x2, x0]
+	WORD  $0x3ce16849 // ldr q9, [x2, x1]
+	FMOVQ 0(R3), F10
 	WORD  $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
-	WORD  $0x3ce168cb // ldr q11, [x6, x1]
+	WORD  $0x3ce0686b // ldr q11, [x3, x0]
 	WORD  $0x4f8810c1 // fmla v1.4s, v6.4s, v8.s[0]
-	WORD  $0x3ce268cc // ldr q12, [x6, x2]
+	WORD  $0x3ce1686c // ldr q12, [x3, x1]
 	WORD  $0x4f8910c2 // fmla v2.4s, v6.4s, v9.s[0]
 	FMOVQ 16(R8), F13
 	WORD  $0x4f8a10c3 // fmla v3.4s, v6.4s, v10.s[0]
@@ -1882,10 +1862,10 @@ k_block:
 	WORD  $0x4fab18c4 // fmla v4.4s, v6.4s, v11.s[3]
 	WORD  $0x4fac18c5 // fmla v5.4s, v6.4s, v12.s[3]
 	ADD   $64, R8, R8
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
-	ADD   $16, R6, R6
-	PRFM  0(R7), PLDL1KEEP
-	ADD   $64, R7, R7
+	PRFM  0(R6), PLDL1KEEP
+	ADD   R7<<2, R6, R6
 	SUBS  $4, R11, R11
 	BGE   k_block
 
@@ -1895,79 +1875,76 @@ k_rest:
 
 k_one:
 	FMOVQ 0(R8), F6
-	FMOVS (R3), F7
-	FMOVS (R3)(R1), F8
-	FMOVS (R3)(R2), F9
-	FMOVS (R6), F10
+	FMOVS (R2), F7
+	FMOVS (R2)(R0), F8
+	FMOVS (R2)(R1), F9
+	FMOVS (R3), F10
 	WORD  $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
-	FMOVS (R6)(R1), F7
+	FMOVS (R3)(R0), F7
 	WORD  $0x4f8810c1 // fmla v1.4s, v6.4s, v8.s[0]
-	FMOVS (R6)(R2), F8
+	FMOVS (R3)(R1), F8
 	WORD  $0x4f8910c2 // fmla v2.4s, v6.4s, v9.s[0]
 	WORD  $0x4f8a10c3 // fmla v3.4s, v6.4s, v10.s[0]
 	WORD  $0x4f8710c4 // fmla v4.4s, v6.4s, v7.s[0]
 	WORD  $0x4f8810c5 // fmla v5.4s, v6.4s, v8.s[0]
 	ADD   $16, R8, R8
+	ADD   $4, R2, R2
 	ADD   $4, R3, R3
-	ADD   $4, R6, R6
-	PRFM  0(R7), PLDL1KEEP
-	ADD   $64, R7, R7
+	PRFM  0(R6), PLDL1KEEP
+	ADD   R7, R6, R6
 	SUBS  $1, R11, R11
 	BNE   k_one
 
 k_done:
 	SUBS  $1, R10, R10
 	BNE   segment
-	FMOVS lo+80(FP), F6
+	FMOVS lo+96(FP), F6
 	VDUP  V6.S[0], V6.S4
-	MOVD  dst+0(FP), R3
-	MOVD  dstStride+64(FP), R6
-	LSL   $2, R6, R6
+	MOVD  dst+0(FP), R2
+	MOVD  dstStride+72(FP), R3
+	LSL   $2, R3, R3
 	WORD  $0x4e26f400 // fmax v0.4s, v0.4s, v6.4s
-	FMOVQ F0, 0(R3)
-	ADD   R6, R3, R3
+	FMOVQ F0, 0(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e26f421 // fmax v1.4s, v1.4s, v6.4s
-	FMOVQ F1, 0(R3)
-	ADD   R6, R3, R3
+	FMOVQ F1, 0(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e26f442 // fmax v2.4s, v2.4s, v6.4s
-	FMOVQ F2, 0(R3)
-	ADD   R6, R3, R3
+	FMOVQ F2, 0(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e26f463 // fmax v3.4s, v3.4s, v6.4s
-	FMOVQ F3, 0(R3)
-	ADD   R6, R3, R3
+	FMOVQ F3, 0(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e26f484 // fmax v4.4s, v4.4s, v6.4s
-	FMOVQ F4, 0(R3)
-	ADD   R6, R3, R3
+	FMOVQ F4, 0(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e26f4a5 // fmax v5.4s, v5.4s, v6.4s
-	FMOVQ F5, 0(R3)
-	ADD   R6, R3, R3
-	MOVD  R3, dst+0(FP)
+	FMOVQ F5, 0(R2)
+	ADD   R3, R2, R2
+	MOVD  R2, dst+0(FP)
+	MOVD  src+8(FP), R2
 	MOVD  $6, R3
-	MADD  R1, R0, R3, R0
-	MOVD  tiles+72(FP), R3
-	SUBS  $1, R3, R3
-	MOVD  R3, tiles+72(FP)
+	MADD  R0, R2, R3, R2
+	MOVD  R2, src+8(FP)
+	MOVD  tiles+80(FP), R2
+	SUBS  $1, R2, R2
+	MOVD  R2, tiles+80(FP)
 	BNE   tile
 	RET
 
-// func Conv7x4(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv7x4(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: ASIMD
-TEXT ·Conv7x4(SB), NOSPLIT, $0-84
-	MOVD src+8(FP), R0
-	MOVD srcStride+56(FP), R1
-	LSL  $2, R1, R1
-	ADD  R1, R1, R2
-	ADD  R1, R2, R3
-	MOVD segs+40(FP), R6
-	MOVD segLen+48(FP), R7
-	MUL  R7, R6, R6
-	MOVD weights+16(FP), R8
-	LSL  $2, R6, R6
-	ADD  R6<<2, R8, R8
+TEXT ·Conv7x4(SB), NOSPLIT, $0-100
+	MOVD srcStride+64(FP), R0
+	LSL  $2, R0, R0
+	ADD  R0, R0, R1
+	ADD  R0, R1, R2
+	MOVD next+32(FP), R7
+	MOVD pace+88(FP), R8
 
 tile:
-	MOVD  bias+24(FP), R6
-	FMOVQ 0(R6), F0
+	MOVD  bias+24(FP), R3
+	FMOVQ 0(R3), F0
 	VMOV  V0.B16, V1.B16
 	VMOV  V0.B16, V2.B16
 	VMOV  V0.B16, V3.B16
@@ -1975,32 +1952,33 @@ tile:
 	VMOV  V0.B16, V5.B16
 	VMOV  V0.B16, V6.B16
 	MOVD  weights+16(FP), R9
-	MOVD  offsets+32(FP), R10
-	MOVD  segs+40(FP), R11
+	MOVD  offsets+40(FP), R10
+	MOVD  segs+48(FP), R11
 
 segment:
+	MOVD src+8(FP), R3
 	MOVD (R10), R6
 	ADD  $8, R10, R10
-	ADD  R6<<2, R0, R6
-	MOVD R6, R6
-	ADD  R3, R6, R7
-	ADD  R1, R7, R7
-	MOVD segLen+48(FP), R12
+	ADD  R6<<2, R3, R3
+	MOVD R3, R3
+	ADD  R2, R3, R6
+	ADD  R0, R6, R6
+	MOVD segLen+56(FP), R12
 	SUBS $4, R12, R12
 	BLT  k_rest
 
 k_block:
 	FMOVQ 0(R9), F7
-	FMOVQ 0(R6), F8
-	WORD  $0x3ce168c9 // ldr q9, [x6, x1]
-	WORD  $0x3ce268ca // ldr q10, [x6, x2]
-	WORD  $0x3ce368cb // ldr q11, [x6, x3]
+	FMOVQ 0(R3), F8
+	WORD  $0x3ce06869 // ldr q9, [x3, x0]
+	WORD  $0x3ce1686a // ldr q10, [x3, x1]
+	WORD  $0x3ce2686b // ldr q11, [x3, x2]
 	WORD  $0x4f8810e0 // fmla v0.4s, v7.4s, v8.s[0]
-	FMOVQ 0(R7), F12
+	FMOVQ 0(R6), F12
 	WORD  $0x4f8910e1 // fmla v1.4s, v7.4s, v9.s[0]
-	WORD  $0x3ce168ed // ldr q13, [x7, x1]
+	WORD  $0x3ce068cd // ldr q13, [x6, x0]
 	WORD  $0x4f8a10e2 // fmla v2.4s, v7.4s, v10.s[0]
-	WORD  $0x3ce268ee // ldr q14, [x7, x2]
+	WORD  $0x3ce168ce // ldr q14, [x6, x1]
 	WORD  $0x4f8b10e3 // fmla v3.4s, v7.4s, v11.s[0]
 	FMOVQ 16(R9), F15
 	WORD  $0x4f8c10e4 // fmla v4.4s, v7.4s, v12.s[0]
@@ -2030,10 +2008,10 @@ k_block:
 	WORD  $0x4fad18e5 // fmla v5.4s, v7.4s, v13.s[3]
 	WORD  $0x4fae18e6 // fmla v6.4s, v7.4s, v14.s[3]
 	ADD   $64, R9, R9
+	ADD   $16, R3, R3
 	ADD   $16, R6, R6
-	ADD   $16, R7, R7
-	PRFM  0(R8), PLDL1KEEP
-	ADD   $64, R8, R8
+	PRFM  0(R7), PLDL1KEEP
+	ADD   R8<<2, R7, R7
 	SUBS  $4, R12, R12
 	BGE   k_block
 
@@ -2043,84 +2021,81 @@ k_rest:
 
 k_one:
 	FMOVQ 0(R9), F7
-	FMOVS (R6), F8
-	FMOVS (R6)(R1), F9
-	FMOVS (R6)(R2), F10
-	FMOVS (R6)(R3), F11
+	FMOVS (R3), F8
+	FMOVS (R3)(R0), F9
+	FMOVS (R3)(R1), F10
+	FMOVS (R3)(R2), F11
 	WORD  $0x4f8810e0 // fmla v0.4s, v7.4s, v8.s[0]
-	FMOVS (R7), F8
+	FMOVS (R6), F8
 	WORD  $0x4f8910e1 // fmla v1.4s, v7.4s, v9.s[0]
-	FMOVS (R7)(R1), F9
+	FMOVS (R6)(R0), F9
 	WORD  $0x4f8a10e2 // fmla v2.4s, v7.4s, v10.s[0]
-	FMOVS (R7)(R2), F10
+	FMOVS (R6)(R1), F10
 	WORD  $0x4f8b10e3 // fmla v3.4s, v7.4s, v11.s[0]
 	WORD  $0x4f8810e4 // fmla v4.4s, v7.4s, v8.s[0]
 	WORD  $0x4f8910e5 // fmla v5.4s, v7.4s, v9.s[0]
 	WORD  $0x4f8a10e6 // fmla v6.4s, v7.4s, v10.s[0]
 	ADD   $16, R9, R9
+	ADD   $4, R3, R3
 	ADD   $4, R6, R6
-	ADD   $4, R7, R7
-	PRFM  0(R8), PLDL1KEEP
-	ADD   $64, R8, R8
+	PRFM  0(R7), PLDL1KEEP
+	ADD   R8, R7, R7
 	SUBS  $1, R12, R12
 	BNE   k_one
 
 k_done:
 	SUBS  $1, R11, R11
 	BNE   segment
-	FMOVS lo+80(FP), F7
+	FMOVS lo+96(FP), F7
 	VDUP  V7.S[0], V7.S4
-	MOVD  dst+0(FP), R6
-	MOVD  dstStride+64(FP), R7
-	LSL   $2, R7, R7
+	MOVD  dst+0(FP), R3
+	MOVD  dstStride+72(FP), R6
+	LSL   $2, R6, R6
 	WORD  $0x4e27f400 // fmax v0.4s, v0.4s, v7.4s
-	FMOVQ F0, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F0, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e27f421 // fmax v1.4s, v1.4s, v7.4s
-	FMOVQ F1, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F1, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e27f442 // fmax v2.4s, v2.4s, v7.4s
-	FMOVQ F2, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F2, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e27f463 // fmax v3.4s, v3.4s, v7.4s
-	FMOVQ F3, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F3, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e27f484 // fmax v4.4s, v4.4s, v7.4s
-	FMOVQ F4, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F4, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e27f4a5 // fmax v5.4s, v5.4s, v7.4s
-	FMOVQ F5, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F5, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e27f4c6 // fmax v6.4s, v6.4s, v7.4s
-	FMOVQ F6, 0(R6)
-	ADD   R7, R6, R6
-	MOVD  R6, dst+0(FP)
+	FMOVQ F6, 0(R3)
+	ADD   R6, R3, R3
+	MOVD  R3, dst+0(FP)
+	MOVD  src+8(FP), R3
 	MOVD  $7, R6
-	MADD  R1, R0, R6, R0
-	MOVD  tiles+72(FP), R6
-	SUBS  $1, R6, R6
-	MOVD  R6, tiles+72(FP)
+	MADD  R0, R3, R6, R3
+	MOVD  R3, src+8(FP)
+	MOVD  tiles+80(FP), R3
+	SUBS  $1, R3, R3
+	MOVD  R3, tiles+80(FP)
 	BNE   tile
 	RET
 
-// func Conv8x4(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv8x4(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: ASIMD
-TEXT ·Conv8x4(SB), NOSPLIT, $0-84
-	MOVD src+8(FP), R0
-	MOVD srcStride+56(FP), R1
-	LSL  $2, R1, R1
-	ADD  R1, R1, R2
-	ADD  R1, R2, R3
-	MOVD segs+40(FP), R6
-	MOVD segLen+48(FP), R7
-	MUL  R7, R6, R6
-	MOVD weights+16(FP), R8
-	LSL  $2, R6, R6
-	ADD  R6<<2, R8, R8
+TEXT ·Conv8x4(SB), NOSPLIT, $0-100
+	MOVD srcStride+64(FP), R0
+	LSL  $2, R0, R0
+	ADD  R0, R0, R1
+	ADD  R0, R1, R2
+	MOVD next+32(FP), R7
+	MOVD pace+88(FP), R8
 
 tile:
-	MOVD  bias+24(FP), R6
-	FMOVQ 0(R6), F0
+	MOVD  bias+24(FP), R3
+	FMOVQ 0(R3), F0
 	VMOV  V0.B16, V1.B16
 	VMOV  V0.B16, V2.B16
 	VMOV  V0.B16, V3.B16
@@ -2129,34 +2104,35 @@ tile:
 	VMOV  V0.B16, V6.B16
 	VMOV  V0.B16, V7.B16
 	MOVD  weights+16(FP), R9
-	MOVD  offsets+32(FP), R10
-	MOVD  segs+40(FP), R11
+	MOVD  offsets+40(FP), R10
+	MOVD  segs+48(FP), R11
 
 segment:
+	MOVD src+8(FP), R3
 	MOVD (R10), R6
 	ADD  $8, R10, R10
-	ADD  R6<<2, R0, R6
-	MOVD R6, R6
-	ADD  R3, R6, R7
-	ADD  R1, R7, R7
-	MOVD segLen+48(FP), R12
+	ADD  R6<<2, R3, R3
+	MOVD R3, R3
+	ADD  R2, R3, R6
+	ADD  R0, R6, R6
+	MOVD segLen+56(FP), R12
 	SUBS $4, R12, R12
 	BLT  k_rest
 
 k_block:
 	FMOVQ 0(R9), F8
-	FMOVQ 0(R6), F9
-	WORD  $0x3ce168ca // ldr q10, [x6, x1]
-	WORD  $0x3ce268cb // ldr q11, [x6, x2]
-	WORD  $0x3ce368cc // ldr q12, [x6, x3]
+	FMOVQ 0(R3), F9
+	WORD  $0x3ce0686a // ldr q10, [x3, x0]
+	WORD  $0x3ce1686b // ldr q11, [x3, x1]
+	WORD  $0x3ce2686c // ldr q12, [x3, x2]
 	WORD  $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
-	FMOVQ 0(R7), F13
+	FMOVQ 0(R6), F13
 	WORD  $0x4f8a1101 // fmla v1.4s, v8.4s, v10.s[0]
-	WORD  $0x3ce168ee // ldr q14, [x7, x1]
+	WORD  $0x3ce068ce // ldr q14, [x6, x0]
 	WORD  $0x4f8b1102 // fmla v2.4s, v8.4s, v11.s[0]
-	WORD  $0x3ce268ef // ldr q15, [x7, x2]
+	WORD  $0x3ce168cf // ldr q15, [x6, x1]
 	WORD  $0x4f8c1103 // fmla v3.4s, v8.4s, v12.s[0]
-	WORD  $0x3ce368f0 // ldr q16, [x7, x3]
+	WORD  $0x3ce268d0 // ldr q16, [x6, x2]
 	WORD  $0x4f8d1104 // fmla v4.4s, v8.4s, v13.s[0]
 	FMOVQ 16(R9), F17
 	WORD  $0x4f8e1105 // fmla v5.4s, v8.4s, v14.s[0]
@@ -2189,10 +2165,10 @@ k_block:
 	WORD  $0x4faf1a26 // fmla v6.4s, v17.4s, v15.s[3]
 	WORD  $0x4fb01a27 // fmla v7.4s, v17.4s, v16.s[3]
 	ADD   $64, R9, R9
+	ADD   $16, R3, R3
 	ADD   $16, R6, R6
-	ADD   $16, R7, R7
-	PRFM  0(R8), PLDL1KEEP
-	ADD   $64, R8, R8
+	PRFM  0(R7), PLDL1KEEP
+	ADD   R8<<2, R7, R7
 	SUBS  $4, R12, R12
 	BGE   k_block
 
@@ -2202,87 +2178,84 @@ k_rest:
 
 k_one:
 	FMOVQ 0(R9), F8
-	FMOVS (R6), F9
-	FMOVS (R6)(R1), F10
-	FMOVS (R6)(R2), F11
-	FMOVS (R6)(R3), F12
+	FMOVS (R3), F9
+	FMOVS (R3)(R0), F10
+	FMOVS (R3)(R1), F11
+	FMOVS (R3)(R2), F12
 	WORD  $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
-	FMOVS (R7), F9
+	FMOVS (R6), F9
 	WORD  $0x4f8a1101 // fmla v1.4s, v8.4s, v10.s[0]
-	FMOVS (R7)(R1), F10
+	FMOVS (R6)(R0), F10
 	WORD  $0x4f8b1102 // fmla v2.4s, v8.4s, v11.s[0]
-	FMOVS (R7)(R2), F11
+	FMOVS (R6)(R1), F11
 	WORD  $0x4f8c1103 // fmla v3.4s, v8.4s, v12.s[0]
-	FMOVS (R7)(R3), F12
+	FMOVS (R6)(R2), F12
 	WORD  $0x4f891104 // fmla v4.4s, v8.4s, v9.s[0]
 	WORD  $0x4f8a1105 // fmla v5.4s, v8.4s, v10.s[0]
 	WORD  $0x4f8b1106 // fmla v6.4s, v8.4s, v11.s[0]
 	WORD  $0x4f8c1107 // fmla v7.4s, v8.4s, v12.s[0]
 	ADD   $16, R9, R9
+	ADD   $4, R3, R3
 	ADD   $4, R6, R6
-	ADD   $4, R7, R7
-	PRFM  0(R8), PLDL1KEEP
-	ADD   $64, R8, R8
+	PRFM  0(R7), PLDL1KEEP
+	ADD   R8, R7, R7
 	SUBS  $1, R12, R12
 	BNE   k_one
 
 k_done:
 	SUBS  $1, R11, R11
 	BNE   segment
-	FMOVS lo+80(FP), F8
+	FMOVS lo+96(FP), F8
 	VDUP  V8.S[0], V8.S4
-	MOVD  dst+0(FP), R6
-	MOVD  dstStride+64(FP), R7
-	LSL   $2, R7, R7
+	MOVD  dst+0(FP), R3
+	MOVD  dstStride+72(FP), R6
+	LSL   $2, R6, R6
 	WORD  $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
-	FMOVQ F0, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F0, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e28f421 // fmax v1.4s, v1.4s, v8.4s
-	FMOVQ F1, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F1, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e28f442 // fmax v2.4s, v2.4s, v8.4s
-	FMOVQ F2, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F2, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e28f463 // fmax v3.4s, v3.4s, v8.4s
-	FMOVQ F3, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F3, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e28f484 // fmax v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F4, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e28f4a5 // fmax v5.4s, v5.4s, v8.4s
-	FMOVQ F5, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F5, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e28f4c6 // fmax v6.4s, v6.4s, v8.4s
-	FMOVQ F6, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F6, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e28f4e7 // fmax v7.4s, v7.4s, v8.4s
-	FMOVQ F7, 0(R6)
-	ADD   R7, R6, R6
-	MOVD  R6, dst+0(FP)
-	ADD   R1<<3, R0, R0
-	MOVD  tiles+72(FP), R6
-	SUBS  $1, R6, R6
-	MOVD  R6, tiles+72(FP)
+	FMOVQ F7, 0(R3)
+	ADD   R6, R3, R3
+	MOVD  R3, dst+0(FP)
+	MOVD  src+8(FP), R3
+	ADD   R0<<3, R3, R3
+	MOVD  R3, src+8(FP)
+	MOVD  tiles+80(FP), R3
+	SUBS  $1, R3, R3
+	MOVD  R3, tiles+80(FP)
 	BNE   tile
 	RET
 
-// func Conv9x4(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv9x4(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: ASIMD
-TEXT ·Conv9x4(SB), NOSPLIT, $0-84
-	MOVD src+8(FP), R0
-	MOVD srcStride+56(FP), R1
-	LSL  $2, R1, R1
-	ADD  R1, R1, R2
-	MOVD segs+40(FP), R3
-	MOVD segLen+48(FP), R6
-	MUL  R6, R3, R3
-	MOVD weights+16(FP), R8
-	LSL  $2, R3, R3
-	ADD  R3<<2, R8, R8
+TEXT ·Conv9x4(SB), NOSPLIT, $0-100
+	MOVD srcStride+64(FP), R0
+	LSL  $2, R0, R0
+	ADD  R0, R0, R1
+	MOVD next+32(FP), R7
+	MOVD pace+88(FP), R8
 
 tile:
-	MOVD  bias+24(FP), R3
-	FMOVQ 0(R3), F0
+	MOVD  bias+24(FP), R2
+	FMOVQ 0(R2), F0
 	VMOV  V0.B16, V1.B16
 	VMOV  V0.B16, V2.B16
 	VMOV  V0.B16, V3.B16
@@ -2292,28 +2265,29 @@ tile:
 	VMOV  V0.B16, V7.B16
 	VMOV  V0.B16, V8.B16
 	MOVD  weights+16(FP), R9
-	MOVD  offsets+32(FP), R10
-	MOVD  segs+40(FP), R11
+	MOVD  offsets+40(FP), R10
+	MOVD  segs+48(FP), R11
 
 segment:
+	MOVD src+8(FP), R2
 	MOVD (R10), R3
 	ADD  $8, R10, R10
-	ADD  R3<<2, R0, R3
-	MOVD R3, R3
-	ADD  R2, R3, R6
-	ADD  R1, R6, R6
-	ADD  R2, R6, R7
-	ADD  R1, R7, R7
-	MOVD segLen+48(FP), R12
+	ADD  R3<<2, R2, R2
+	MOVD R2, R2
+	ADD  R1, R2, R3
+	ADD  R0, R3, R3
+	ADD  R1, R3, R6
+	ADD  R0, R6, R6
+	MOVD segLen+56(FP), R12
 	SUBS $4, R12, R12
 	BLT  k_rest
 
 k_block:
 	FMOVQ 0(R9), F9
-	FMOVQ 0(R3), F10
-	WORD  $0x3ce1686b // ldr q11, [x3, x1]
-	WORD  $0x3ce2686c // ldr q12, [x3, x2]
-	FMOVQ 0(R6), F13
+	FMOVQ 0(R2), F10
+	WORD  $0x3ce0684b // ldr q11, [x2, x0]
+	WORD  $0x3ce1684c // ldr q12, [x2, x1]
+	FMOVQ 0(R3), F13
 	WORD  $0x4f8a1120 // fmla v0.4s, v9.4s, v10.s[0]
 	FMOVQ 16(R9), F14
 	WORD  $0x4f8b1121 // fmla v1.4s, v9.4s, v11.s[0]
@@ -2325,15 +2299,15 @@ k_block:
 	WORD  $0x4fab11c1 // fmla v1.4s, v14.4s, v11.s[1]
 	WORD  $0x4fac11c2 // fmla v2.4s, v14.4s, v12.s[1]
 	WORD  $0x4fad11c3 // fmla v3.4s, v14.4s, v13.s[1]
-	WORD  $0x3ce168d1 // ldr q17, [x6, x1]
+	WORD  $0x3ce06871 // ldr q17, [x3, x0]
 	WORD  $0x4f8a19e0 // fmla v0.4s, v15.4s, v10.s[2]
-	WORD  $0x3ce268d2 // ldr q18, [x6, x2]
+	WORD  $0x3ce16872 // ldr q18, [x3, x1]
 	WORD  $0x4f8b19e1 // fmla v1.4s, v15.4s, v11.s[2]
-	FMOVQ 0(R7), F19
+	FMOVQ 0(R6), F19
 	WORD  $0x4f8c19e2 // fmla v2.4s, v15.4s, v12.s[2]
-	WORD  $0x3ce168f4 // ldr q20, [x7, x1]
+	WORD  $0x3ce068d4 // ldr q20, [x6, x0]
 	WORD  $0x4f8d19e3 // fmla v3.4s, v15.4s, v13.s[2]
-	WORD  $0x3ce268f5 // ldr q21, [x7, x2]
+	WORD  $0x3ce168d5 // ldr q21, [x6, x1]
 	WORD  $0x4faa1a00 // fmla v0.4s, v16.4s, v10.s[3]
 	WORD  $0x4fab1a01 // fmla v1.4s, v16.4s, v11.s[3]
 	WORD  $0x4fac1a02 // fmla v2.4s, v16.4s, v12.s[3]
@@ -2359,11 +2333,11 @@ k_block:
 	WORD  $0x4fb41a07 // fmla v7.4s, v16.4s, v20.s[3]
 	WORD  $0x4fb51a08 // fmla v8.4s, v16.4s, v21.s[3]
 	ADD   $64, R9, R9
+	ADD   $16, R2, R2
 	ADD   $16, R3, R3
 	ADD   $16, R6, R6
-	ADD   $16, R7, R7
-	PRFM  0(R8), PLDL1KEEP
-	ADD   $64, R8, R8
+	PRFM  0(R7), PLDL1KEEP
+	ADD   R8<<2, R7, R7
 	SUBS  $4, R12, R12
 	BGE   k_block
 
@@ -2373,96 +2347,93 @@ k_rest:
 
 k_one:
 	FMOVQ 0(R9), F9
-	FMOVS (R3), F10
-	FMOVS (R3)(R1), F11
-	FMOVS (R3)(R2), F12
-	FMOVS (R6), F13
+	FMOVS (R2), F10
+	FMOVS (R2)(R0), F11
+	FMOVS (R2)(R1), F12
+	FMOVS (R3), F13
 	WORD  $0x4f8a1120 // fmla v0.4s, v9.4s, v10.s[0]
-	FMOVS (R6)(R1), F10
+	FMOVS (R3)(R0), F10
 	WORD  $0x4f8b1121 // fmla v1.4s, v9.4s, v11.s[0]
-	FMOVS (R6)(R2), F11
+	FMOVS (R3)(R1), F11
 	WORD  $0x4f8c1122 // fmla v2.4s, v9.4s, v12.s[0]
-	FMOVS (R7), F12
+	FMOVS (R6), F12
 	WORD  $0x4f8d1123 // fmla v3.4s, v9.4s, v13.s[0]
-	FMOVS (R7)(R1), F13
+	FMOVS (R6)(R0), F13
 	WORD  $0x4f8a1124 // fmla v4.4s, v9.4s, v10.s[0]
-	FMOVS (R7)(R2), F10
+	FMOVS (R6)(R1), F10
 	WORD  $0x4f8b1125 // fmla v5.4s, v9.4s, v11.s[0]
 	WORD  $0x4f8c1126 // fmla v6.4s, v9.4s, v12.s[0]
 	WORD  $0x4f8d1127 // fmla v7.4s, v9.4s, v13.s[0]
 	WORD  $0x4f8a1128 // fmla v8.4s, v9.4s, v10.s[0]
 	ADD   $16, R9, R9
+	ADD   $4, R2, R2
 	ADD   $4, R3, R3
 	ADD   $4, R6, R6
-	ADD   $4, R7, R7
-	PRFM  0(R8), PLDL1KEEP
-	ADD   $64, R8, R8
+	PRFM  0(R7), PLDL1KEEP
+	ADD   R8, R7, R7
 	SUBS  $1, R12, R12
 	BNE   k_one
 
 k_done:
 	SUBS  $1, R11, R11
 	BNE   segment
-	FMOVS lo+80(FP), F9
+	FMOVS lo+96(FP), F9
 	VDUP  V9.S[0], V9.S4
-	MOVD  dst+0(FP), R3
-	MOVD  dstStride+64(FP), R6
-	LSL   $2, R6, R6
+	MOVD  dst+0(FP), R2
+	MOVD  dstStride+72(FP), R3
+	LSL   $2, R3, R3
 	WORD  $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
-	FMOVQ F0, 0(R3)
-	ADD   R6, R3, R3
+	FMOVQ F0, 0(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e29f421 // fmax v1.4s, v1.4s, v9.4s
-	FMOVQ F1, 0(R3)
-	ADD   R6, R3, R3
+	FMOVQ F1, 0(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e29f442 // fmax v2.4s, v2.4s, v9.4s
-	FMOVQ F2, 0(R3)
-	ADD   R6, R3, R3
+	FMOVQ F2, 0(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e29f463 // fmax v3.4s, v3.4s, v9.4s
-	FMOVQ F3, 0(R3)
-	ADD   R6, R3, R3
+	FMOVQ F3, 0(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e29f484 // fmax v4.4s, v4.4s, v9.4s
-	FMOVQ F4, 0(R3)
-	ADD   R6, R3, R3
+	FMOVQ F4, 0(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e29f4a5 // fmax v5.4s, v5.4s, v9.4s
-	FMOVQ F5, 0(R3)
-	ADD   R6, R3, R3
+	FMOVQ F5, 0(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e29f4c6 // fmax v6.4s, v6.4s, v9.4s
-	FMOVQ F6, 0(R3)
-	ADD   R6, R3, R3
+	FMOVQ F6, 0(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e29f4e7 // fmax v7.4s, v7.4s, v9.4s
-	FMOVQ F7, 0(R3)
-	ADD   R6, R3, R3
+	FMOVQ F7, 0(R2)
+	ADD   R3, R2, R2
 	WORD  $0x4e29f508 // fmax v8.4s, v8.4s, v9.4s
-	FMOVQ F8, 0(R3)
-	ADD   R6, R3, R3
-	MOVD  R3, dst+0(FP)
+	FMOVQ F8, 0(R2)
+	ADD   R3, R2, R2
+	MOVD  R2, dst+0(FP)
+	MOVD  src+8(FP), R2
 	MOVD  $9, R3
-	MADD  R1, R0, R3, R0
-	MOVD  tiles+72(FP), R3
-	SUBS  $1, R3, R3
-	MOVD  R3, tiles+72(FP)
+	MADD  R0, R2, R3, R2
+	MOVD  R2, src+8(FP)
+	MOVD  tiles+80(FP), R2
+	SUBS  $1, R2, R2
+	MOVD  R2, tiles+80(FP)
 	BNE   tile
 	RET
 
-// func Conv10x4(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv10x4(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: ASIMD
-TEXT ·Conv10x4(SB), NOSPLIT, $0-84
-	MOVD src+8(FP), R0
-	MOVD srcStride+56(FP), R1
-	LSL  $2, R1, R1
-	ADD  R1, R1, R2
-	ADD  R1, R2, R3
-	ADD  R1, R3, R6
-	MOVD segs+40(FP), R7
-	MOVD segLen+48(FP), R8
-	MUL  R8, R7, R7
-	MOVD weights+16(FP), R9
-	LSL  $2, R7, R7
-	ADD  R7<<2, R9, R9
+TEXT ·Conv10x4(SB), NOSPLIT, $0-100
+	MOVD srcStride+64(FP), R0
+	LSL  $2, R0, R0
+	ADD  R0, R0, R1
+	ADD  R0, R1, R2
+	ADD  R0, R2, R3
+	MOVD next+32(FP), R8
+	MOVD pace+88(FP), R9
 
 tile:
-	MOVD  bias+24(FP), R7
-	FMOVQ 0(R7), F0
+	MOVD  bias+24(FP), R6
+	FMOVQ 0(R6), F0
 	VMOV  V0.B16, V1.B16
 	VMOV  V0.B16, V2.B16
 	VMOV  V0.B16, V3.B16
@@ -2473,28 +2444,29 @@ tile:
 	VMOV  V0.B16, V8.B16
 	VMOV  V0.B16, V9.B16
 	MOVD  weights+16(FP), R10
-	MOVD  offsets+32(FP), R11
-	MOVD  segs+40(FP), R12
+	MOVD  offsets+40(FP), R11
+	MOVD  segs+48(FP), R12
 
 segment:
+	MOVD src+8(FP), R6
 	MOVD (R11), R7
 	ADD  $8, R11, R11
-	ADD  R7<<2, R0, R7
-	MOVD R7, R7
-	ADD  R6, R7, R8
-	ADD  R1, R8, R8
-	MOVD segLen+48(FP), R13
+	ADD  R7<<2, R6, R6
+	MOVD R6, R6
+	ADD  R3, R6, R7
+	ADD  R0, R7, R7
+	MOVD segLen+56(FP), R13
 	SUBS $4, R13, R13
 	BLT  k_rest
 
 k_block:
 	FMOVQ 0(R10), F10
-	FMOVQ 0(R7), F11
-	WORD  $0x3ce168ec // ldr q12, [x7, x1]
-	WORD  $0x3ce268ed // ldr q13, [x7, x2]
-	WORD  $0x3ce368ee // ldr q14, [x7, x3]
+	FMOVQ 0(R6), F11
+	WORD  $0x3ce068cc // ldr q12, [x6, x0]
+	WORD  $0x3ce168cd // ldr q13, [x6, x1]
+	WORD  $0x3ce268ce // ldr q14, [x6, x2]
 	WORD  $0x4f8b1140 // fmla v0.4s, v10.4s, v11.s[0]
-	WORD  $0x3ce668ef // ldr q15, [x7, x6]
+	WORD  $0x3ce368cf // ldr q15, [x6, x3]
 	WORD  $0x4f8c1141 // fmla v1.4s, v10.4s, v12.s[0]
 	FMOVQ 16(R10), F16
 	WORD  $0x4f8d1142 // fmla v2.4s, v10.4s, v13.s[0]
@@ -2509,15 +2481,15 @@ k_block:
 	WORD  $0x4faf1204 // fmla v4.4s, v16.4s, v15.s[1]
 	WORD  $0x4f8b1a20 // fmla v0.4s, v17.4s, v11.s[2]
 	WORD  $0x4f8c1a21 // fmla v1.4s, v17.4s, v12.s[2]
-	FMOVQ 0(R8), F19
+	FMOVQ 0(R7), F19
 	WORD  $0x4f8d1a22 // fmla v2.4s, v17.4s, v13.s[2]
-	WORD  $0x3ce16914 // ldr q20, [x8, x1]
+	WORD  $0x3ce068f4 // ldr q20, [x7, x0]
 	WORD  $0x4f8e1a23 // fmla v3.4s, v17.4s, v14.s[2]
-	WORD  $0x3ce26915 // ldr q21, [x8, x2]
+	WORD  $0x3ce168f5 // ldr q21, [x7, x1]
 	WORD  $0x4f8f1a24 // fmla v4.4s, v17.4s, v15.s[2]
-	WORD  $0x3ce36916 // ldr q22, [x8, x3]
+	WORD  $0x3ce268f6 // ldr q22, [x7, x2]
 	WORD  $0x4fab1a40 // fmla v0.4s, v18.4s, v11.s[3]
-	WORD  $0x3ce6690b // ldr q11, [x8, x6]
+	WORD  $0x3ce368eb // ldr q11, [x7, x3]
 	WORD  $0x4fac1a41 // fmla v1.4s, v18.4s, v12.s[3]
 	WORD  $0x4fad1a42 // fmla v2.4s, v18.4s, v13.s[3]
 	WORD  $0x4fae1a43 // fmla v3.4s, v18.4s, v14.s[3]
@@ -2543,10 +2515,10 @@ k_block:
 	WORD  $0x4fb61a48 // fmla v8.4s, v18.4s, v22.s[3]
 	WORD  $0x4fab1a49 // fmla v9.4s, v18.4s, v11.s[3]
 	ADD   $64, R10, R10
+	ADD   $16, R6, R6
 	ADD   $16, R7, R7
-	ADD   $16, R8, R8
-	PRFM  0(R9), PLDL1KEEP
-	ADD   $64, R9, R9
+	PRFM  0(R8), PLDL1KEEP
+	ADD   R9<<2, R8, R8
 	SUBS  $4, R13, R13
 	BGE   k_block
 
@@ -2556,99 +2528,96 @@ k_rest:
 
 k_one:
 	FMOVQ 0(R10), F10
-	FMOVS (R7), F11
-	FMOVS (R7)(R1), F12
-	FMOVS (R7)(R2), F13
-	FMOVS (R7)(R3), F14
+	FMOVS (R6), F11
+	FMOVS (R6)(R0), F12
+	FMOVS (R6)(R1), F13
+	FMOVS (R6)(R2), F14
 	WORD  $0x4f8b1140 // fmla v0.4s, v10.4s, v11.s[0]
-	FMOVS (R7)(R6), F11
+	FMOVS (R6)(R3), F11
 	WORD  $0x4f8c1141 // fmla v1.4s, v10.4s, v12.s[0]
-	FMOVS (R8), F12
+	FMOVS (R7), F12
 	WORD  $0x4f8d1142 // fmla v2.4s, v10.4s, v13.s[0]
-	FMOVS (R8)(R1), F13
+	FMOVS (R7)(R0), F13
 	WORD  $0x4f8e1143 // fmla v3.4s, v10.4s, v14.s[0]
-	FMOVS (R8)(R2), F14
+	FMOVS (R7)(R1), F14
 	WORD  $0x4f8b1144 // fmla v4.4s, v10.4s, v11.s[0]
-	FMOVS (R8)(R3), F11
+	FMOVS (R7)(R2), F11
 	WORD  $0x4f8c1145 // fmla v5.4s, v10.4s, v12.s[0]
-	FMOVS (R8)(R6), F12
+	FMOVS (R7)(R3), F12
 	WORD  $0x4f8d1146 // fmla v6.4s, v10.4s, v13.s[0]
 	WORD  $0x4f8e1147 // fmla v7.4s, v10.4s, v14.s[0]
 	WORD  $0x4f8b1148 // fmla v8.4s, v10.4s, v11.s[0]
 	WORD  $0x4f8c1149 // fmla v9.4s, v10.4s, v12.s[0]
 	ADD   $16, R10, R10
+	ADD   $4, R6, R6
 	ADD   $4, R7, R7
-	ADD   $4, R8, R8
-	PRFM  0(R9), PLDL1KEEP
-	ADD   $64, R9, R9
+	PRFM  0(R8), PLDL1KEEP
+	ADD   R9, R8, R8
 	SUBS  $1, R13, R13
 	BNE   k_one
 
 k_done:
 	SUBS  $1, R12, R12
 	BNE   segment
-	FMOVS lo+80(FP), F10
+	FMOVS lo+96(FP), F10
 	VDUP  V10.S[0], V10.S4
-	MOVD  dst+0(FP), R7
-	MOVD  dstStride+64(FP), R8
-	LSL   $2, R8, R8
+	MOVD  dst+0(FP), R6
+	MOVD  dstStride+72(FP), R7
+	LSL   $2, R7, R7
 	WORD  $0x4e2af400 // fmax v0.4s, v0.4s, v10.4s
-	FMOVQ F0, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F0, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2af421 // fmax v1.4s, v1.4s, v10.4s
-	FMOVQ F1, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F1, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2af442 // fmax v2.4s, v2.4s, v10.4s
-	FMOVQ F2, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F2, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2af463 // fmax v3.4s, v3.4s, v10.4s
-	FMOVQ F3, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F3, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2af484 // fmax v4.4s, v4.4s, v10.4s
-	FMOVQ F4, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F4, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2af4a5 // fmax v5.4s, v5.4s, v10.4s
-	FMOVQ F5, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F5, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2af4c6 // fmax v6.4s, v6.4s, v10.4s
-	FMOVQ F6, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F6, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2af4e7 // fmax v7.4s, v7.4s, v10.4s
-	FMOVQ F7, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F7, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2af508 // fmax v8.4s, v8.4s, v10.4s
-	FMOVQ F8, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F8, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2af529 // fmax v9.4s, v9.4s, v10.4s
-	FMOVQ F9, 0(R7)
-	ADD   R8, R7, R7
-	MOVD  R7, dst+0(FP)
+	FMOVQ F9, 0(R6)
+	ADD   R7, R6, R6
+	MOVD  R6, dst+0(FP)
+	MOVD  src+8(FP), R6
 	MOVD  $10, R7
-	MADD  R1, R0, R7, R0
-	MOVD  tiles+72(FP), R7
-	SUBS  $1, R7, R7
-	MOVD  R7, tiles+72(FP)
+	MADD  R0, R6, R7, R6
+	MOVD  R6, src+8(FP)
+	MOVD  tiles+80(FP), R6
+	SUBS  $1, R6, R6
+	MOVD  R6, tiles+80(FP)
 	BNE   tile
 	RET
 
-// func Conv11x4(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv11x4(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: ASIMD
-TEXT ·Conv11x4(SB), NOSPLIT, $0-84
-	MOVD src+8(FP), R0
-	MOVD srcStride+56(FP), R1
-	LSL  $2, R1, R1
-	ADD  R1, R1, R2
-	ADD  R1, R2, R3
-	MOVD segs+40(FP), R6
-	MOVD segLen+48(FP), R7
-	MUL  R7, R6, R6
-	MOVD weights+16(FP), R9
-	LSL  $2, R6, R6
-	ADD  R6<<2, R9, R9
+TEXT ·Conv11x4(SB), NOSPLIT, $0-100
+	MOVD srcStride+64(FP), R0
+	LSL  $2, R0, R0
+	ADD  R0, R0, R1
+	ADD  R0, R1, R2
+	MOVD next+32(FP), R8
+	MOVD pace+88(FP), R9
 
 tile:
-	MOVD  bias+24(FP), R6
-	FMOVQ 0(R6), F0
+	MOVD  bias+24(FP), R3
+	FMOVQ 0(R3), F0
 	VMOV  V0.B16, V1.B16
 	VMOV  V0.B16, V2.B16
 	VMOV  V0.B16, V3.B16
@@ -2660,30 +2629,31 @@ tile:
 	VMOV  V0.B16, V9.B16
 	VMOV  V0.B16, V10.B16
 	MOVD  weights+16(FP), R10
-	MOVD  offsets+32(FP), R11
-	MOVD  segs+40(FP), R12
+	MOVD  offsets+40(FP), R11
+	MOVD  segs+48(FP), R12
 
 segment:
+	MOVD src+8(FP), R3
 	MOVD (R11), R6
 	ADD  $8, R11, R11
-	ADD  R6<<2, R0, R6
-	MOVD R6, R6
-	ADD  R3, R6, R7
-	ADD  R1, R7, R7
-	ADD  R3, R7, R8
-	ADD  R1, R8, R8
-	MOVD segLen+48(FP), R13
+	ADD  R6<<2, R3, R3
+	MOVD R3, R3
+	ADD  R2, R3, R6
+	ADD  R0, R6, R6
+	ADD  R2, R6, R7
+	ADD  R0, R7, R7
+	MOVD segLen+56(FP), R13
 	SUBS $4, R13, R13
 	BLT  k_rest
 
 k_block:
 	FMOVQ 0(R10), F11
-	FMOVQ 0(R6), F12
-	WORD  $0x3ce168cd // ldr q13, [x6, x1]
-	WORD  $0x3ce268ce // ldr q14, [x6, x2]
-	WORD  $0x3ce368cf // ldr q15, [x6, x3]
+	FMOVQ 0(R3), F12
+	WORD  $0x3ce0686d // ldr q13, [x3, x0]
+	WORD  $0x3ce1686e // ldr q14, [x3, x1]
+	WORD  $0x3ce2686f // ldr q15, [x3, x2]
 	WORD  $0x4f8c1160 // fmla v0.4s, v11.4s, v12.s[0]
-	FMOVQ 0(R7), F16
+	FMOVQ 0(R6), F16
 	WORD  $0x4f8d1161 // fmla v1.4s, v11.4s, v13.s[0]
 	FMOVQ 16(R10), F17
 	WORD  $0x4f8e1162 // fmla v2.4s, v11.4s, v14.s[0]
@@ -2698,17 +2668,17 @@ k_block:
 	WORD  $0x4fb01224 // fmla v4.4s, v17.4s, v16.s[1]
 	WORD  $0x4f8c1a40 // fmla v0.4s, v18.4s, v12.s[2]
 	WORD  $0x4f8d1a41 // fmla v1.4s, v18.4s, v13.s[2]
-	WORD  $0x3ce168f4 // ldr q20, [x7, x1]
+	WORD  $0x3ce068d4 // ldr q20, [x6, x0]
 	WORD  $0x4f8e1a42 // fmla v2.4s, v18.4s, v14.s[2]
-	WORD  $0x3ce268f5 // ldr q21, [x7, x2]
+	WORD  $0x3ce168d5 // ldr q21, [x6, x1]
 	WORD  $0x4f8f1a43 // fmla v3.4s, v18.4s, v15.s[2]
-	WORD  $0x3ce368f6 // ldr q22, [x7, x3]
+	WORD  $0x3ce268d6 // ldr q22, [x6, x2]
 	WORD  $0x4f901a44 // fmla v4.4s, v18.4s, v16.s[2]
-	FMOVQ 0(R8), F23
+	FMOVQ 0(R7), F23
 	WORD  $0x4fac1a60 // fmla v0.4s, v19.4s, v12.s[3]
-	WORD  $0x3ce1690c // ldr q12, [x8, x1]
+	WORD  $0x3ce068ec // ldr q12, [x7, x0]
 	WORD  $0x4fad1a61 // fmla v1.4s, v19.4s, v13.s[3]
-	WORD  $0x3ce2690d // ldr q13, [x8, x2]
+	WORD  $0x3ce168ed // ldr q13, [x7, x1]
 	WORD  $0x4fae1a62 // fmla v2.4s, v19.4s, v14.s[3]
 	WORD  $0x4faf1a63 // fmla v3.4s, v19.4s, v15.s[3]
 	WORD  $0x4fb01a64 // fmla v4.4s, v19.4s, v16.s[3]
@@ -2737,11 +2707,11 @@ k_block:
 	WORD  $0x4fac1a69 // fmla v9.4s, v19.4s, v12.s[3]
 	WORD  $0x4fad1a6a // fmla v10.4s, v19.4s, v13.s[3]
 	ADD   $64, R10, R10
+	ADD   $16, R3, R3
 	ADD   $16, R6, R6
 	ADD   $16, R7, R7
-	ADD   $16, R8, R8
-	PRFM  0(R9), PLDL1KEEP
-	ADD   $64, R9, R9
+	PRFM  0(R8), PLDL1KEEP
+	ADD   R9<<2, R8, R8
 	SUBS  $4, R13, R13
 	BGE   k_block
 
@@ -2751,105 +2721,102 @@ k_rest:
 
 k_one:
 	FMOVQ 0(R10), F11
-	FMOVS (R6), F12
-	FMOVS (R6)(R1), F13
-	FMOVS (R6)(R2), F14
-	FMOVS (R6)(R3), F15
+	FMOVS (R3), F12
+	FMOVS (R3)(R0), F13
+	FMOVS (R3)(R1), F14
+	FMOVS (R3)(R2), F15
 	WORD  $0x4f8c1160 // fmla v0.4s, v11.4s, v12.s[0]
-	FMOVS (R7), F12
+	FMOVS (R6), F12
 	WORD  $0x4f8d1161 // fmla v1.4s, v11.4s, v13.s[0]
-	FMOVS (R7)(R1), F13
+	FMOVS (R6)(R0), F13
 	WORD  $0x4f8e1162 // fmla v2.4s, v11.4s, v14.s[0]
-	FMOVS (R7)(R2), F14
+	FMOVS (R6)(R1), F14
 	WORD  $0x4f8f1163 // fmla v3.4s, v11.4s, v15.s[0]
-	FMOVS (R7)(R3), F15
+	FMOVS (R6)(R2), F15
 	WORD  $0x4f8c1164 // fmla v4.4s, v11.4s, v12.s[0]
-	FMOVS (R8), F12
+	FMOVS (R7), F12
 	WORD  $0x4f8d1165 // fmla v5.4s, v11.4s, v13.s[0]
-	FMOVS (R8)(R1), F13
+	FMOVS (R7)(R0), F13
 	WORD  $0x4f8e1166 // fmla v6.4s, v11.4s, v14.s[0]
-	FMOVS (R8)(R2), F14
+	FMOVS (R7)(R1), F14
 	WORD  $0x4f8f1167 // fmla v7.4s, v11.4s, v15.s[0]
 	WORD  $0x4f8c1168 // fmla v8.4s, v11.4s, v12.s[0]
 	WORD  $0x4f8d1169 // fmla v9.4s, v11.4s, v13.s[0]
 	WORD  $0x4f8e116a // fmla v10.4s, v11.4s, v14.s[0]
 	ADD   $16, R10, R10
+	ADD   $4, R3, R3
 	ADD   $4, R6, R6
 	ADD   $4, R7, R7
-	ADD   $4, R8, R8
-	PRFM  0(R9), PLDL1KEEP
-	ADD   $64, R9, R9
+	PRFM  0(R8), PLDL1KEEP
+	ADD   R9, R8, R8
 	SUBS  $1, R13, R13
 	BNE   k_one
 
 k_done:
 	SUBS  $1, R12, R12
 	BNE   segment
-	FMOVS lo+80(FP), F11
+	FMOVS lo+96(FP), F11
 	VDUP  V11.S[0], V11.S4
-	MOVD  dst+0(FP), R6
-	MOVD  dstStride+64(FP), R7
-	LSL   $2, R7, R7
+	MOVD  dst+0(FP), R3
+	MOVD  dstStride+72(FP), R6
+	LSL   $2, R6, R6
 	WORD  $0x4e2bf400 // fmax v0.4s, v0.4s, v11.4s
-	FMOVQ F0, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F0, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2bf421 // fmax v1.4s, v1.4s, v11.4s
-	FMOVQ F1, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F1, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2bf442 // fmax v2.4s, v2.4s, v11.4s
-	FMOVQ F2, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F2, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2bf463 // fmax v3.4s, v3.4s, v11.4s
-	FMOVQ F3, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F3, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2bf484 // fmax v4.4s, v4.4s, v11.4s
-	FMOVQ F4, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F4, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2bf4a5 // fmax v5.4s, v5.4s, v11.4s
-	FMOVQ F5, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F5, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2bf4c6 // fmax v6.4s, v6.4s, v11.4s
-	FMOVQ F6, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F6, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2bf4e7 // fmax v7.4s, v7.4s, v11.4s
-	FMOVQ F7, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F7, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2bf508 // fmax v8.4s, v8.4s, v11.4s
-	FMOVQ F8, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F8, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2bf529 // fmax v9.4s, v9.4s, v11.4s
-	FMOVQ F9, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F9, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2bf54a // fmax v10.4s, v10.4s, v11.4s
-	FMOVQ F10, 0(R6)
-	ADD   R7, R6, R6
-	MOVD  R6, dst+0(FP)
+	FMOVQ F10, 0(R3)
+	ADD   R6, R3, R3
+	MOVD  R3, dst+0(FP)
+	MOVD  src+8(FP), R3
 	MOVD  $11, R6
-	MADD  R1, R0, R6, R0
-	MOVD  tiles+72(FP), R6
-	SUBS  $1, R6, R6
-	MOVD  R6, tiles+72(FP)
+	MADD  R0, R3, R6, R3
+	MOVD  R3, src+8(FP)
+	MOVD  tiles+80(FP), R3
+	SUBS  $1, R3, R3
+	MOVD  R3, tiles+80(FP)
 	BNE   tile
 	RET
 
-// func Conv12x4(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv12x4(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: ASIMD
-TEXT ·Conv12x4(SB), NOSPLIT, $0-84
-	MOVD src+8(FP), R0
-	MOVD srcStride+56(FP), R1
-	LSL  $2, R1, R1
-	ADD  R1, R1, R2
-	ADD  R1, R2, R3
-	MOVD segs+40(FP), R6
-	MOVD segLen+48(FP), R7
-	MUL  R7, R6, R6
-	MOVD weights+16(FP), R9
-	LSL  $2, R6, R6
-	ADD  R6<<2, R9, R9
+TEXT ·Conv12x4(SB), NOSPLIT, $0-100
+	MOVD srcStride+64(FP), R0
+	LSL  $2, R0, R0
+	ADD  R0, R0, R1
+	ADD  R0, R1, R2
+	MOVD next+32(FP), R8
+	MOVD pace+88(FP), R9
 
 tile:
-	MOVD  bias+24(FP), R6
-	FMOVQ 0(R6), F0
+	MOVD  bias+24(FP), R3
+	FMOVQ 0(R3), F0
 	VMOV  V0.B16, V1.B16
 	VMOV  V0.B16, V2.B16
 	VMOV  V0.B16, V3.B16
@@ -2862,32 +2829,33 @@ tile:
 	VMOV  V0.B16, V10.B16
 	VMOV  V0.B16, V11.B16
 	MOVD  weights+16(FP), R10
-	MOVD  offsets+32(FP), R11
-	MOVD  segs+40(FP), R12
+	MOVD  offsets+40(FP), R11
+	MOVD  segs+48(FP), R12
 
 segment:
+	MOVD src+8(FP), R3
 	MOVD (R11), R6
 	ADD  $8, R11, R11
-	ADD  R6<<2, R0, R6
-	MOVD R6, R6
-	ADD  R3, R6, R7
-	ADD  R1, R7, R7
-	ADD  R3, R7, R8
-	ADD  R1, R8, R8
-	MOVD segLen+48(FP), R13
+	ADD  R6<<2, R3, R3
+	MOVD R3, R3
+	ADD  R2, R3, R6
+	ADD  R0, R6, R6
+	ADD  R2, R6, R7
+	ADD  R0, R7, R7
+	MOVD segLen+56(FP), R13
 	SUBS $4, R13, R13
 	BLT  k_rest
 
 k_block:
 	FMOVQ 0(R10), F12
-	FMOVQ 0(R6), F13
-	WORD  $0x3ce168ce // ldr q14, [x6, x1]
-	WORD  $0x3ce268cf // ldr q15, [x6, x2]
-	WORD  $0x3ce368d0 // ldr q16, [x6, x3]
+	FMOVQ 0(R3), F13
+	WORD  $0x3ce0686e // ldr q14, [x3, x0]
+	WORD  $0x3ce1686f // ldr q15, [x3, x1]
+	WORD  $0x3ce26870 // ldr q16, [x3, x2]
 	WORD  $0x4f8d1180 // fmla v0.4s, v12.4s, v13.s[0]
-	FMOVQ 0(R7), F17
+	FMOVQ 0(R6), F17
 	WORD  $0x4f8e1181 // fmla v1.4s, v12.4s, v14.s[0]
-	WORD  $0x3ce168f2 // ldr q18, [x7, x1]
+	WORD  $0x3ce068d2 // ldr q18, [x6, x0]
 	WORD  $0x4f8f1182 // fmla v2.4s, v12.4s, v15.s[0]
 	FMOVQ 16(R10), F19
 	WORD  $0x4f901183 // fmla v3.4s, v12.4s, v16.s[0]
@@ -2905,17 +2873,17 @@ k_block:
 	WORD  $0x4f8e1a81 // fmla v1.4s, v20.4s, v14.s[2]
 	WORD  $0x4f8f1a82 // fmla v2.4s, v20.4s, v15.s[2]
 	WORD  $0x4f901a83 // fmla v3.4s, v20.4s, v16.s[2]
-	WORD  $0x3ce268f6 // ldr q22, [x7, x2]
+	WORD  $0x3ce168d6 // ldr q22, [x6, x1]
 	WORD  $0x4f911a84 // fmla v4.4s, v20.4s, v17.s[2]
-	WORD  $0x3ce368f7 // ldr q23, [x7, x3]
+	WORD  $0x3ce268d7 // ldr q23, [x6, x2]
 	WORD  $0x4f921a85 // fmla v5.4s, v20.4s, v18.s[2]
-	FMOVQ 0(R8), F24
+	FMOVQ 0(R7), F24
 	WORD  $0x4fad1aa0 // fmla v0.4s, v21.4s, v13.s[3]
-	WORD  $0x3ce1690d // ldr q13, [x8, x1]
+	WORD  $0x3ce068ed // ldr q13, [x7, x0]
 	WORD  $0x4fae1aa1 // fmla v1.4s, v21.4s, v14.s[3]
-	WORD  $0x3ce2690e // ldr q14, [x8, x2]
+	WORD  $0x3ce168ee // ldr q14, [x7, x1]
 	WORD  $0x4faf1aa2 // fmla v2.4s, v21.4s, v15.s[3]
-	WORD  $0x3ce3690f // ldr q15, [x8, x3]
+	WORD  $0x3ce268ef // ldr q15, [x7, x2]
 	WORD  $0x4fb01aa3 // fmla v3.4s, v21.4s, v16.s[3]
 	WORD  $0x4fb11aa4 // fmla v4.4s, v21.4s, v17.s[3]
 	WORD  $0x4fb21aa5 // fmla v5.4s, v21.4s, v18.s[3]
@@ -2944,11 +2912,11 @@ k_block:
 	WORD  $0x4fae1aaa // fmla v10.4s, v21.4s, v14.s[3]
 	WORD  $0x4faf1aab // fmla v11.4s, v21.4s, v15.s[3]
 	ADD   $64, R10, R10
+	ADD   $16, R3, R3
 	ADD   $16, R6, R6
 	ADD   $16, R7, R7
-	ADD   $16, R8, R8
-	PRFM  0(R9), PLDL1KEEP
-	ADD   $64, R9, R9
+	PRFM  0(R8), PLDL1KEEP
+	ADD   R9<<2, R8, R8
 	SUBS  $4, R13, R13
 	BGE   k_block
 
@@ -2958,111 +2926,108 @@ k_rest:
 
 k_one:
 	FMOVQ 0(R10), F12
-	FMOVS (R6), F13
-	FMOVS (R6)(R1), F14
-	FMOVS (R6)(R2), F15
-	FMOVS (R6)(R3), F16
+	FMOVS (R3), F13
+	FMOVS (R3)(R0), F14
+	FMOVS (R3)(R1), F15
+	FMOVS (R3)(R2), F16
 	WORD  $0x4f8d1180 // fmla v0.4s, v12.4s, v13.s[0]
-	FMOVS (R7), F13
+	FMOVS (R6), F13
 	WORD  $0x4f8e1181 // fmla v1.4s, v12.4s, v14.s[0]
-	FMOVS (R7)(R1), F14
+	FMOVS (R6)(R0), F14
 	WORD  $0x4f8f1182 // fmla v2.4s, v12.4s, v15.s[0]
-	FMOVS (R7)(R2), F15
+	FMOVS (R6)(R1), F15
 	WORD  $0x4f901183 // fmla v3.4s, v12.4s, v16.s[0]
-	FMOVS (R7)(R3), F16
+	FMOVS (R6)(R2), F16
 	WORD  $0x4f8d1184 // fmla v4.4s, v12.4s, v13.s[0]
-	FMOVS (R8), F13
+	FMOVS (R7), F13
 	WORD  $0x4f8e1185 // fmla v5.4s, v12.4s, v14.s[0]
-	FMOVS (R8)(R1), F14
+	FMOVS (R7)(R0), F14
 	WORD  $0x4f8f1186 // fmla v6.4s, v12.4s, v15.s[0]
-	FMOVS (R8)(R2), F15
+	FMOVS (R7)(R1), F15
 	WORD  $0x4f901187 // fmla v7.4s, v12.4s, v16.s[0]
-	FMOVS (R8)(R3), F16
+	FMOVS (R7)(R2), F16
 	WORD  $0x4f8d1188 // fmla v8.4s, v12.4s, v13.s[0]
 	WORD  $0x4f8e1189 // fmla v9.4s, v12.4s, v14.s[0]
 	WORD  $0x4f8f118a // fmla v10.4s, v12.4s, v15.s[0]
 	WORD  $0x4f90118b // fmla v11.4s, v12.4s, v16.s[0]
 	ADD   $16, R10, R10
+	ADD   $4, R3, R3
 	ADD   $4, R6, R6
 	ADD   $4, R7, R7
-	ADD   $4, R8, R8
-	PRFM  0(R9), PLDL1KEEP
-	ADD   $64, R9, R9
+	PRFM  0(R8), PLDL1KEEP
+	ADD   R9, R8, R8
 	SUBS  $1, R13, R13
 	BNE   k_one
 
 k_done:
 	SUBS  $1, R12, R12
 	BNE   segment
-	FMOVS lo+80(FP), F12
+	FMOVS lo+96(FP), F12
 	VDUP  V12.S[0], V12.S4
-	MOVD  dst+0(FP), R6
-	MOVD  dstStride+64(FP), R7
-	LSL   $2, R7, R7
+	MOVD  dst+0(FP), R3
+	MOVD  dstStride+72(FP), R6
+	LSL   $2, R6, R6
 	WORD  $0x4e2cf400 // fmax v0.4s, v0.4s, v12.4s
-	FMOVQ F0, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F0, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2cf421 // fmax v1.4s, v1.4s, v12.4s
-	FMOVQ F1, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F1, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2cf442 // fmax v2.4s, v2.4s, v12.4s
-	FMOVQ F2, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F2, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2cf463 // fmax v3.4s, v3.4s, v12.4s
-	FMOVQ F3, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F3, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2cf484 // fmax v4.4s, v4.4s, v12.4s
-	FMOVQ F4, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F4, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2cf4a5 // fmax v5.4s, v5.4s, v12.4s
-	FMOVQ F5, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F5, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2cf4c6 // fmax v6.4s, v6.4s, v12.4s
-	FMOVQ F6, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F6, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2cf4e7 // fmax v7.4s, v7.4s, v12.4s
-	FMOVQ F7, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F7, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2cf508 // fmax v8.4s, v8.4s, v12.4s
-	FMOVQ F8, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F8, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2cf529 // fmax v9.4s, v9.4s, v12.4s
-	FMOVQ F9, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F9, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2cf54a // fmax v10.4s, v10.4s, v12.4s
-	FMOVQ F10, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F10, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e2cf56b // fmax v11.4s, v11.4s, v12.4s
-	FMOVQ F11, 0(R6)
-	ADD   R7, R6, R6
-	MOVD  R6, dst+0(FP)
+	FMOVQ F11, 0(R3)
+	ADD   R6, R3, R3
+	MOVD  R3, dst+0(FP)
+	MOVD  src+8(FP), R3
 	MOVD  $12, R6
-	MADD  R1, R0, R6, R0
-	MOVD  tiles+72(FP), R6
-	SUBS  $1, R6, R6
-	MOVD  R6, tiles+72(FP)
+	MADD  R0, R3, R6, R3
+	MOVD  R3, src+8(FP)
+	MOVD  tiles+80(FP), R3
+	SUBS  $1, R3, R3
+	MOVD  R3, tiles+80(FP)
 	BNE   tile
 	RET
 
-// func Conv13x4(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv13x4(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: ASIMD
-TEXT ·Conv13x4(SB), NOSPLIT, $0-84
-	MOVD src+8(FP), R0
-	MOVD srcStride+56(FP), R1
-	LSL  $2, R1, R1
-	ADD  R1, R1, R2
-	ADD  R1, R2, R3
-	ADD  R1, R3, R6
-	MOVD segs+40(FP), R7
-	MOVD segLen+48(FP), R8
-	MUL  R8, R7, R7
-	MOVD weights+16(FP), R10
-	LSL  $2, R7, R7
-	ADD  R7<<2, R10, R10
+TEXT ·Conv13x4(SB), NOSPLIT, $0-100
+	MOVD srcStride+64(FP), R0
+	LSL  $2, R0, R0
+	ADD  R0, R0, R1
+	ADD  R0, R1, R2
+	ADD  R0, R2, R3
+	MOVD next+32(FP), R9
+	MOVD pace+88(FP), R10
 
 tile:
-	MOVD  bias+24(FP), R7
-	FMOVQ 0(R7), F0
+	MOVD  bias+24(FP), R6
+	FMOVQ 0(R6), F0
 	VMOV  V0.B16, V1.B16
 	VMOV  V0.B16, V2.B16
 	VMOV  V0.B16, V3.B16
@@ -3076,32 +3041,33 @@ tile:
 	VMOV  V0.B16, V11.B16
 	VMOV  V0.B16, V12.B16
 	MOVD  weights+16(FP), R11
-	MOVD  offsets+32(FP), R12
-	MOVD  segs+40(FP), R13
+	MOVD  offsets+40(FP), R12
+	MOVD  segs+48(FP), R13
 
 segment:
+	MOVD src+8(FP), R6
 	MOVD (R12), R7
 	ADD  $8, R12, R12
-	ADD  R7<<2, R0, R7
-	MOVD R7, R7
-	ADD  R6, R7, R8
-	ADD  R1, R8, R8
-	ADD  R6, R8, R9
-	ADD  R1, R9, R9
-	MOVD segLen+48(FP), R14
+	ADD  R7<<2, R6, R6
+	MOVD R6, R6
+	ADD  R3, R6, R7
+	ADD  R0, R7, R7
+	ADD  R3, R7, R8
+	ADD  R0, R8, R8
+	MOVD segLen+56(FP), R14
 	SUBS $4, R14, R14
 	BLT  k_rest
 
 k_block:
 	FMOVQ 0(R11), F13
-	FMOVQ 0(R7), F14
-	WORD  $0x3ce168ef // ldr q15, [x7, x1]
-	WORD  $0x3ce268f0 // ldr q16, [x7, x2]
-	WORD  $0x3ce368f1 // ldr q17, [x7, x3]
+	FMOVQ 0(R6), F14
+	WORD  $0x3ce068cf // ldr q15, [x6, x0]
+	WORD  $0x3ce168d0 // ldr q16, [x6, x1]
+	WORD  $0x3ce268d1 // ldr q17, [x6, x2]
 	WORD  $0x4f8e11a0 // fmla v0.4s, v13.4s, v14.s[0]
-	WORD  $0x3ce668f2 // ldr q18, [x7, x6]
+	WORD  $0x3ce368d2 // ldr q18, [x6, x3]
 	WORD  $0x4f8f11a1 // fmla v1.4s, v13.4s, v15.s[0]
-	FMOVQ 0(R8), F19
+	FMOVQ 0(R7), F19
 	WORD  $0x4f9011a2 // fmla v2.4s, v13.4s, v16.s[0]
 	FMOVQ 16(R11), F20
 	WORD  $0x4f9111a3 // fmla v3.4s, v13.4s, v17.s[0]
@@ -3119,19 +3085,19 @@ k_block:
 	WORD  $0x4f8f1aa1 // fmla v1.4s, v21.4s, v15.s[2]
 	WORD  $0x4f901aa2 // fmla v2.4s, v21.4s, v16.s[2]
 	WORD  $0x4f911aa3 // fmla v3.4s, v21.4s, v17.s[2]
-	WORD  $0x3ce16917 // ldr q23, [x8, x1]
+	WORD  $0x3ce068f7 // ldr q23, [x7, x0]
 	WORD  $0x4f921aa4 // fmla v4.4s, v21.4s, v18.s[2]
-	WORD  $0x3ce26918 // ldr q24, [x8, x2]
+	WORD  $0x3ce168f8 // ldr q24, [x7, x1]
 	WORD  $0x4f931aa5 // fmla v5.4s, v21.4s, v19.s[2]
-	WORD  $0x3ce36919 // ldr q25, [x8, x3]
+	WORD  $0x3ce268f9 // ldr q25, [x7, x2]
 	WORD  $0x4fae1ac0 // fmla v0.4s, v22.4s, v14.s[3]
-	WORD  $0x3ce6690e // ldr q14, [x8, x6]
+	WORD  $0x3ce368ee // ldr q14, [x7, x3]
 	WORD  $0x4faf1ac1 // fmla v1.4s, v22.4s, v15.s[3]
-	FMOVQ 0(R9), F15
+	FMOVQ 0(R8), F15
 	WORD  $0x4fb01ac2 // fmla v2.4s, v22.4s, v16.s[3]
-	WORD  $0x3ce16930 // ldr q16, [x9, x1]
+	WORD  $0x3ce06910 // ldr q16, [x8, x0]
 	WORD  $0x4fb11ac3 // fmla v3.4s, v22.4s, v17.s[3]
-	WORD  $0x3ce26931 // ldr q17, [x9, x2]
+	WORD  $0x3ce16911 // ldr q17, [x8, x1]
 	WORD  $0x4fb21ac4 // fmla v4.4s, v22.4s, v18.s[3]
 	WORD  $0x4fb31ac5 // fmla v5.4s, v22.4s, v19.s[3]
 	WORD  $0x4f9711a6 // fmla v6.4s, v13.4s, v23.s[0]
@@ -3163,11 +3129,11 @@ k_block:
 	WORD  $0x4fb01acb // fmla v11.4s, v22.4s, v16.s[3]
 	WORD  $0x4fb11acc // fmla v12.4s, v22.4s, v17.s[3]
 	ADD   $64, R11, R11
+	ADD   $16, R6, R6
 	ADD   $16, R7, R7
 	ADD   $16, R8, R8
-	ADD   $16, R9, R9
-	PRFM  0(R10), PLDL1KEEP
-	ADD   $64, R10, R10
+	PRFM  0(R9), PLDL1KEEP
+	ADD   R10<<2, R9, R9
 	SUBS  $4, R14, R14
 	BGE   k_block
 
@@ -3177,116 +3143,113 @@ k_rest:
 
 k_one:
 	FMOVQ 0(R11), F13
-	FMOVS (R7), F14
-	FMOVS (R7)(R1), F15
-	FMOVS (R7)(R2), F16
-	FMOVS (R7)(R3), F17
+	FMOVS (R6), F14
+	FMOVS (R6)(R0), F15
+	FMOVS (R6)(R1), F16
+	FMOVS (R6)(R2), F17
 	WORD  $0x4f8e11a0 // fmla v0.4s, v13.4s, v14.s[0]
-	FMOVS (R7)(R6), F14
+	FMOVS (R6)(R3), F14
 	WORD  $0x4f8f11a1 // fmla v1.4s, v13.4s, v15.s[0]
-	FMOVS (R8), F15
+	FMOVS (R7), F15
 	WORD  $0x4f9011a2 // fmla v2.4s, v13.4s, v16.s[0]
-	FMOVS (R8)(R1), F16
+	FMOVS (R7)(R0), F16
 	WORD  $0x4f9111a3 // fmla v3.4s, v13.4s, v17.s[0]
-	FMOVS (R8)(R2), F17
+	FMOVS (R7)(R1), F17
 	WORD  $0x4f8e11a4 // fmla v4.4s, v13.4s, v14.s[0]
-	FMOVS (R8)(R3), F14
+	FMOVS (R7)(R2), F14
 	WORD  $0x4f8f11a5 // fmla v5.4s, v13.4s, v15.s[0]
-	FMOVS (R8)(R6), F15
+	FMOVS (R7)(R3), F15
 	WORD  $0x4f9011a6 // fmla v6.4s, v13.4s, v16.s[0]
-	FMOVS (R9), F16
+	FMOVS (R8), F16
 	WORD  $0x4f9111a7 // fmla v7.4s, v13.4s, v17.s[0]
-	FMOVS (R9)(R1), F17
+	FMOVS (R8)(R0), F17
 	WORD  $0x4f8e11a8 // fmla v8.4s, v13.4s, v14.s[0]
-	FMOVS (R9)(R2), F14
+	FMOVS (R8)(R1), F14
 	WORD  $0x4f8f11a9 // fmla v9.4s, v13.4s, v15.s[0]
 	WORD  $0x4f9011aa // fmla v10.4s, v13.4s, v16.s[0]
 	WORD  $0x4f9111ab // fmla v11.4s, v13.4s, v17.s[0]
 	WORD  $0x4f8e11ac // fmla v12.4s, v13.4s, v14.s[0]
 	ADD   $16, R11, R11
+	ADD   $4, R6, R6
 	ADD   $4, R7, R7
 	ADD   $4, R8, R8
-	ADD   $4, R9, R9
-	PRFM  0(R10), PLDL1KEEP
-	ADD   $64, R10, R10
+	PRFM  0(R9), PLDL1KEEP
+	ADD   R10, R9, R9
 	SUBS  $1, R14, R14
 	BNE   k_one
 
 k_done:
 	SUBS  $1, R13, R13
 	BNE   segment
-	FMOVS lo+80(FP), F13
+	FMOVS lo+96(FP), F13
 	VDUP  V13.S[0], V13.S4
-	MOVD  dst+0(FP), R7
-	MOVD  dstStride+64(FP), R8
-	LSL   $2, R8, R8
+	MOVD  dst+0(FP), R6
+	MOVD  dstStride+72(FP), R7
+	LSL   $2, R7, R7
 	WORD  $0x4e2df400 // fmax v0.4s, v0.4s, v13.4s
-	FMOVQ F0, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F0, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2df421 // fmax v1.4s, v1.4s, v13.4s
-	FMOVQ F1, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F1, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2df442 // fmax v2.4s, v2.4s, v13.4s
-	FMOVQ F2, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F2, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2df463 // fmax v3.4s, v3.4s, v13.4s
-	FMOVQ F3, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F3, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2df484 // fmax v4.4s, v4.4s, v13.4s
-	FMOVQ F4, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F4, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2df4a5 // fmax v5.4s, v5.4s, v13.4s
-	FMOVQ F5, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F5, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2df4c6 // fmax v6.4s, v6.4s, v13.4s
-	FMOVQ F6, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F6, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2df4e7 // fmax v7.4s, v7.4s, v13.4s
-	FMOVQ F7, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F7, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2df508 // fmax v8.4s, v8.4s, v13.4s
-	FMOVQ F8, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F8, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2df529 // fmax v9.4s, v9.4s, v13.4s
-	FMOVQ F9, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F9, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2df54a // fmax v10.4s, v10.4s, v13.4s
-	FMOVQ F10, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F10, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2df56b // fmax v11.4s, v11.4s, v13.4s
-	FMOVQ F11, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F11, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2df58c // fmax v12.4s, v12.4s, v13.4s
-	FMOVQ F12, 0(R7)
-	ADD   R8, R7, R7
-	MOVD  R7, dst+0(FP)
+	FMOVQ F12, 0(R6)
+	ADD   R7, R6, R6
+	MOVD  R6, dst+0(FP)
+	MOVD  src+8(FP), R6
 	MOVD  $13, R7
-	MADD  R1, R0, R7, R0
-	MOVD  tiles+72(FP), R7
-	SUBS  $1, R7, R7
-	MOVD  R7, tiles+72(FP)
+	MADD  R0, R6, R7, R6
+	MOVD  R6, src+8(FP)
+	MOVD  tiles+80(FP), R6
+	SUBS  $1, R6, R6
+	MOVD  R6, tiles+80(FP)
 	BNE   tile
 	RET
 
-// func Conv14x4(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv14x4(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: ASIMD
-TEXT ·Conv14x4(SB), NOSPLIT, $0-84
-	MOVD src+8(FP), R0
-	MOVD srcStride+56(FP), R1
-	LSL  $2, R1, R1
-	ADD  R1, R1, R2
-	ADD  R1, R2, R3
-	ADD  R1, R3, R6
-	MOVD segs+40(FP), R7
-	MOVD segLen+48(FP), R8
-	MUL  R8, R7, R7
-	MOVD weights+16(FP), R10
-	LSL  $2, R7, R7
-	ADD  R7<<2, R10, R10
+TEXT ·Conv14x4(SB), NOSPLIT, $0-100
+	MOVD srcStride+64(FP), R0
+	LSL  $2, R0, R0
+	ADD  R0, R0, R1
+	ADD  R0, R1, R2
+	ADD  R0, R2, R3
+	MOVD next+32(FP), R9
+	MOVD pace+88(FP), R10
 
 tile:
-	MOVD  bias+24(FP), R7
-	FMOVQ 0(R7), F0
+	MOVD  bias+24(FP), R6
+	FMOVQ 0(R6), F0
 	VMOV  V0.B16, V1.B16
 	VMOV  V0.B16, V2.B16
 	VMOV  V0.B16, V3.B16
@@ -3301,34 +3264,35 @@ tile:
 	VMOV  V0.B16, V12.B16
 	VMOV  V0.B16, V13.B16
 	MOVD  weights+16(FP), R11
-	MOVD  offsets+32(FP), R12
-	MOVD  segs+40(FP), R13
+	MOVD  offsets+40(FP), R12
+	MOVD  segs+48(FP), R13
 
 segment:
+	MOVD src+8(FP), R6
 	MOVD (R12), R7
 	ADD  $8, R12, R12
-	ADD  R7<<2, R0, R7
-	MOVD R7, R7
-	ADD  R6, R7, R8
-	ADD  R1, R8, R8
-	ADD  R6, R8, R9
-	ADD  R1, R9, R9
-	MOVD segLen+48(FP), R14
+	ADD  R7<<2, R6, R6
+	MOVD R6, R6
+	ADD  R3, R6, R7
+	ADD  R0, R7, R7
+	ADD  R3, R7, R8
+	ADD  R0, R8, R8
+	MOVD segLen+56(FP), R14
 	SUBS $4, R14, R14
 	BLT  k_rest
 
 k_block:
 	FMOVQ 0(R11), F14
-	FMOVQ 0(R7), F15
-	WORD  $0x3ce168f0 // ldr q16, [x7, x1]
-	WORD  $0x3ce268f1 // ldr q17, [x7, x2]
-	WORD  $0x3ce368f2 // ldr q18, [x7, x3]
+	FMOVQ 0(R6), F15
+	WORD  $0x3ce068d0 // ldr q16, [x6, x0]
+	WORD  $0x3ce168d1 // ldr q17, [x6, x1]
+	WORD  $0x3ce268d2 // ldr q18, [x6, x2]
 	WORD  $0x4f8f11c0 // fmla v0.4s, v14.4s, v15.s[0]
-	WORD  $0x3ce668f3 // ldr q19, [x7, x6]
+	WORD  $0x3ce368d3 // ldr q19, [x6, x3]
 	WORD  $0x4f9011c1 // fmla v1.4s, v14.4s, v16.s[0]
-	FMOVQ 0(R8), F20
+	FMOVQ 0(R7), F20
 	WORD  $0x4f9111c2 // fmla v2.4s, v14.4s, v17.s[0]
-	WORD  $0x3ce16915 // ldr q21, [x8, x1]
+	WORD  $0x3ce068f5 // ldr q21, [x7, x0]
 	WORD  $0x4f9211c3 // fmla v3.4s, v14.4s, v18.s[0]
 	FMOVQ 16(R11), F22
 	WORD  $0x4f9311c4 // fmla v4.4s, v14.4s, v19.s[0]
@@ -3349,19 +3313,19 @@ k_block:
 	WORD  $0x4f921ae3 // fmla v3.4s, v23.4s, v18.s[2]
 	WORD  $0x4f931ae4 // fmla v4.4s, v23.4s, v19.s[2]
 	WORD  $0x4f941ae5 // fmla v5.4s, v23.4s, v20.s[2]
-	WORD  $0x3ce26919 // ldr q25, [x8, x2]
+	WORD  $0x3ce168f9 // ldr q25, [x7, x1]
 	WORD  $0x4f951ae6 // fmla v6.4s, v23.4s, v21.s[2]
-	WORD  $0x3ce3691a // ldr q26, [x8, x3]
+	WORD  $0x3ce268fa // ldr q26, [x7, x2]
 	WORD  $0x4faf1b00 // fmla v0.4s, v24.4s, v15.s[3]
-	WORD  $0x3ce6690f // ldr q15, [x8, x6]
+	WORD  $0x3ce368ef // ldr q15, [x7, x3]
 	WORD  $0x4fb01b01 // fmla v1.4s, v24.4s, v16.s[3]
-	FMOVQ 0(R9), F16
+	FMOVQ 0(R8), F16
 	WORD  $0x4fb11b02 // fmla v2.4s, v24.4s, v17.s[3]
-	WORD  $0x3ce16931 // ldr q17, [x9, x1]
+	WORD  $0x3ce06911 // ldr q17, [x8, x0]
 	WORD  $0x4fb21b03 // fmla v3.4s, v24.4s, v18.s[3]
-	WORD  $0x3ce26932 // ldr q18, [x9, x2]
+	WORD  $0x3ce16912 // ldr q18, [x8, x1]
 	WORD  $0x4fb31b04 // fmla v4.4s, v24.4s, v19.s[3]
-	WORD  $0x3ce36933 // ldr q19, [x9, x3]
+	WORD  $0x3ce26913 // ldr q19, [x8, x2]
 	WORD  $0x4fb41b05 // fmla v5.4s, v24.4s, v20.s[3]
 	WORD  $0x4fb51b06 // fmla v6.4s, v24.4s, v21.s[3]
 	WORD  $0x4f9911c7 // fmla v7.4s, v14.4s, v25.s[0]
@@ -3393,11 +3357,11 @@ k_block:
 	WORD  $0x4fb21b0c // fmla v12.4s, v24.4s, v18.s[3]
 	WORD  $0x4fb31b0d // fmla v13.4s, v24.4s, v19.s[3]
 	ADD   $64, R11, R11
+	ADD   $16, R6, R6
 	ADD   $16, R7, R7
 	ADD   $16, R8, R8
-	ADD   $16, R9, R9
-	PRFM  0(R10), PLDL1KEEP
-	ADD   $64, R10, R10
+	PRFM  0(R9), PLDL1KEEP
+	ADD   R10<<2, R9, R9
 	SUBS  $4, R14, R14
 	BGE   k_block
 
@@ -3407,121 +3371,118 @@ k_rest:
 
 k_one:
 	FMOVQ 0(R11), F14
-	FMOVS (R7), F15
-	FMOVS (R7)(R1), F16
-	FMOVS (R7)(R2), F17
-	FMOVS (R7)(R3), F18
+	FMOVS (R6), F15
+	FMOVS (R6)(R0), F16
+	FMOVS (R6)(R1), F17
+	FMOVS (R6)(R2), F18
 	WORD  $0x4f8f11c0 // fmla v0.4s, v14.4s, v15.s[0]
-	FMOVS (R7)(R6), F15
+	FMOVS (R6)(R3), F15
 	WORD  $0x4f9011c1 // fmla v1.4s, v14.4s, v16.s[0]
-	FMOVS (R8), F16
+	FMOVS (R7), F16
 	WORD  $0x4f9111c2 // fmla v2.4s, v14.4s, v17.s[0]
-	FMOVS (R8)(R1), F17
+	FMOVS (R7)(R0), F17
 	WORD  $0x4f9211c3 // fmla v3.4s, v14.4s, v18.s[0]
-	FMOVS (R8)(R2), F18
+	FMOVS (R7)(R1), F18
 	WORD  $0x4f8f11c4 // fmla v4.4s, v14.4s, v15.s[0]
-	FMOVS (R8)(R3), F15
+	FMOVS (R7)(R2), F15
 	WORD  $0x4f9011c5 // fmla v5.4s, v14.4s, v16.s[0]
-	FMOVS (R8)(R6), F16
+	FMOVS (R7)(R3), F16
 	WORD  $0x4f9111c6 // fmla v6.4s, v14.4s, v17.s[0]
-	FMOVS (R9), F17
+	FMOVS (R8), F17
 	WORD  $0x4f9211c7 // fmla v7.4s, v14.4s, v18.s[0]
-	FMOVS (R9)(R1), F18
+	FMOVS (R8)(R0), F18
 	WORD  $0x4f8f11c8 // fmla v8.4s, v14.4s, v15.s[0]
-	FMOVS (R9)(R2), F15
+	FMOVS (R8)(R1), F15
 	WORD  $0x4f9011c9 // fmla v9.4s, v14.4s, v16.s[0]
-	FMOVS (R9)(R3), F16
+	FMOVS (R8)(R2), F16
 	WORD  $0x4f9111ca // fmla v10.4s, v14.4s, v17.s[0]
 	WORD  $0x4f9211cb // fmla v11.4s, v14.4s, v18.s[0]
 	WORD  $0x4f8f11cc // fmla v12.4s, v14.4s, v15.s[0]
 	WORD  $0x4f9011cd // fmla v13.4s, v14.4s, v16.s[0]
 	ADD   $16, R11, R11
+	ADD   $4, R6, R6
 	ADD   $4, R7, R7
 	ADD   $4, R8, R8
-	ADD   $4, R9, R9
-	PRFM  0(R10), PLDL1KEEP
-	ADD   $64, R10, R10
+	PRFM  0(R9), PLDL1KEEP
+	ADD   R10, R9, R9
 	SUBS  $1, R14, R14
 	BNE   k_one
 
 k_done:
 	SUBS  $1, R13, R13
 	BNE   segment
-	FMOVS lo+80(FP), F14
+	FMOVS lo+96(FP), F14
 	VDUP  V14.S[0], V14.S4
-	MOVD  dst+0(FP), R7
-	MOVD  dstStride+64(FP), R8
-	LSL   $2, R8, R8
+	MOVD  dst+0(FP), R6
+	MOVD  dstStride+72(FP), R7
+	LSL   $2, R7, R7
 	WORD  $0x4e2ef400 // fmax v0.4s, v0.4s, v14.4s
-	FMOVQ F0, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F0, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ef421 // fmax v1.4s, v1.4s, v14.4s
-	FMOVQ F1, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F1, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ef442 // fmax v2.4s, v2.4s, v14.4s
-	FMOVQ F2, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F2, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ef463 // fmax v3.4s, v3.4s, v14.4s
-	FMOVQ F3, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F3, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ef484 // fmax v4.4s, v4.4s, v14.4s
-	FMOVQ F4, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F4, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ef4a5 // fmax v5.4s, v5.4s, v14.4s
-	FMOVQ F5, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F5, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ef4c6 // fmax v6.4s, v6.4s, v14.4s
-	FMOVQ F6, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F6, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ef4e7 // fmax v7.4s, v7.4s, v14.4s
-	FMOVQ F7, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F7, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ef508 // fmax v8.4s, v8.4s, v14.4s
-	FMOVQ F8, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F8, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ef529 // fmax v9.4s, v9.4s, v14.4s
-	FMOVQ F9, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F9, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ef54a // fmax v10.4s, v10.4s, v14.4s
-	FMOVQ F10, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F10, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ef56b // fmax v11.4s, v11.4s, v14.4s
-	FMOVQ F11, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F11, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ef58c // fmax v12.4s, v12.4s, v14.4s
-	FMOVQ F12, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F12, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ef5ad // fmax v13.4s, v13.4s, v14.4s
-	FMOVQ F13, 0(R7)
-	ADD   R8, R7, R7
-	MOVD  R7, dst+0(FP)
+	FMOVQ F13, 0(R6)
+	ADD   R7, R6, R6
+	MOVD  R6, dst+0(FP)
+	MOVD  src+8(FP), R6
 	MOVD  $14, R7
-	MADD  R1, R0, R7, R0
-	MOVD  tiles+72(FP), R7
-	SUBS  $1, R7, R7
-	MOVD  R7, tiles+72(FP)
+	MADD  R0, R6, R7, R6
+	MOVD  R6, src+8(FP)
+	MOVD  tiles+80(FP), R6
+	SUBS  $1, R6, R6
+	MOVD  R6, tiles+80(FP)
 	BNE   tile
 	RET
 
-// func Conv15x4(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv15x4(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: ASIMD
-TEXT ·Conv15x4(SB), NOSPLIT, $0-84
-	MOVD src+8(FP), R0
-	MOVD srcStride+56(FP), R1
-	LSL  $2, R1, R1
-	ADD  R1, R1, R2
-	ADD  R1, R2, R3
-	ADD  R1, R3, R6
-	MOVD segs+40(FP), R7
-	MOVD segLen+48(FP), R8
-	MUL  R8, R7, R7
-	MOVD weights+16(FP), R10
-	LSL  $2, R7, R7
-	ADD  R7<<2, R10, R10
+TEXT ·Conv15x4(SB), NOSPLIT, $0-100
+	MOVD srcStride+64(FP), R0
+	LSL  $2, R0, R0
+	ADD  R0, R0, R1
+	ADD  R0, R1, R2
+	ADD  R0, R2, R3
+	MOVD next+32(FP), R9
+	MOVD pace+88(FP), R10
 
 tile:
-	MOVD  bias+24(FP), R7
-	FMOVQ 0(R7), F0
+	MOVD  bias+24(FP), R6
+	FMOVQ 0(R6), F0
 	VMOV  V0.B16, V1.B16
 	VMOV  V0.B16, V2.B16
 	VMOV  V0.B16, V3.B16
@@ -3537,34 +3498,35 @@ tile:
 	VMOV  V0.B16, V13.B16
 	VMOV  V0.B16, V14.B16
 	MOVD  weights+16(FP), R11
-	MOVD  offsets+32(FP), R12
-	MOVD  segs+40(FP), R13
+	MOVD  offsets+40(FP), R12
+	MOVD  segs+48(FP), R13
 
 segment:
+	MOVD src+8(FP), R6
 	MOVD (R12), R7
 	ADD  $8, R12, R12
-	ADD  R7<<2, R0, R7
-	MOVD R7, R7
-	ADD  R6, R7, R8
-	ADD  R1, R8, R8
-	ADD  R6, R8, R9
-	ADD  R1, R9, R9
-	MOVD segLen+48(FP), R14
+	ADD  R7<<2, R6, R6
+	MOVD R6, R6
+	ADD  R3, R6, R7
+	ADD  R0, R7, R7
+	ADD  R3, R7, R8
+	ADD  R0, R8, R8
+	MOVD segLen+56(FP), R14
 	SUBS $4, R14, R14
 	BLT  k_rest
 
 k_block:
 	FMOVQ 0(R11), F15
-	FMOVQ 0(R7), F16
-	WORD  $0x3ce168f1 // ldr q17, [x7, x1]
-	WORD  $0x3ce268f2 // ldr q18, [x7, x2]
-	WORD  $0x3ce368f3 // ldr q19, [x7, x3]
+	FMOVQ 0(R6), F16
+	WORD  $0x3ce068d1 // ldr q17, [x6, x0]
+	WORD  $0x3ce168d2 // ldr q18, [x6, x1]
+	WORD  $0x3ce268d3 // ldr q19, [x6, x2]
 	WORD  $0x4f9011e0 // fmla v0.4s, v15.4s, v16.s[0]
-	WORD  $0x3ce668f4 // ldr q20, [x7, x6]
+	WORD  $0x3ce368d4 // ldr q20, [x6, x3]
 	WORD  $0x4f9111e1 // fmla v1.4s, v15.4s, v17.s[0]
-	FMOVQ 0(R8), F21
+	FMOVQ 0(R7), F21
 	WORD  $0x4f9211e2 // fmla v2.4s, v15.4s, v18.s[0]
-	WORD  $0x3ce16916 // ldr q22, [x8, x1]
+	WORD  $0x3ce068f6 // ldr q22, [x7, x0]
 	WORD  $0x4f9311e3 // fmla v3.4s, v15.4s, v19.s[0]
 	FMOVQ 16(R11), F23
 	WORD  $0x4f9411e4 // fmla v4.4s, v15.4s, v20.s[0]
@@ -3585,21 +3547,21 @@ k_block:
 	WORD  $0x4f931b03 // fmla v3.4s, v24.4s, v19.s[2]
 	WORD  $0x4f941b04 // fmla v4.4s, v24.4s, v20.s[2]
 	WORD  $0x4f951b05 // fmla v5.4s, v24.4s, v21.s[2]
-	WORD  $0x3ce2691a // ldr q26, [x8, x2]
+	WORD  $0x3ce168fa // ldr q26, [x7, x1]
 	WORD  $0x4f961b06 // fmla v6.4s, v24.4s, v22.s[2]
-	WORD  $0x3ce3691b // ldr q27, [x8, x3]
+	WORD  $0x3ce268fb // ldr q27, [x7, x2]
 	WORD  $0x4fb01b20 // fmla v0.4s, v25.4s, v16.s[3]
-	WORD  $0x3ce66910 // ldr q16, [x8, x6]
+	WORD  $0x3ce368f0 // ldr q16, [x7, x3]
 	WORD  $0x4fb11b21 // fmla v1.4s, v25.4s, v17.s[3]
-	FMOVQ 0(R9), F17
+	FMOVQ 0(R8), F17
 	WORD  $0x4fb21b22 // fmla v2.4s, v25.4s, v18.s[3]
-	WORD  $0x3ce16932 // ldr q18, [x9, x1]
+	WORD  $0x3ce06912 // ldr q18, [x8, x0]
 	WORD  $0x4fb31b23 // fmla v3.4s, v25.4s, v19.s[3]
-	WORD  $0x3ce26933 // ldr q19, [x9, x2]
+	WORD  $0x3ce16913 // ldr q19, [x8, x1]
 	WORD  $0x4fb41b24 // fmla v4.4s, v25.4s, v20.s[3]
-	WORD  $0x3ce36934 // ldr q20, [x9, x3]
+	WORD  $0x3ce26914 // ldr q20, [x8, x2]
 	WORD  $0x4fb51b25 // fmla v5.4s, v25.4s, v21.s[3]
-	WORD  $0x3ce66935 // ldr q21, [x9, x6]
+	WORD  $0x3ce36915 // ldr q21, [x8, x3]
 	WORD  $0x4fb61b26 // fmla v6.4s, v25.4s, v22.s[3]
 	WORD  $0x4f9a11e7 // fmla v7.4s, v15.4s, v26.s[0]
 	WORD  $0x4f9b11e8 // fmla v8.4s, v15.4s, v27.s[0]
@@ -3634,11 +3596,11 @@ k_block:
 	WORD  $0x4fb41b2d // fmla v13.4s, v25.4s, v20.s[3]
 	WORD  $0x4fb51b2e // fmla v14.4s, v25.4s, v21.s[3]
 	ADD   $64, R11, R11
+	ADD   $16, R6, R6
 	ADD   $16, R7, R7
 	ADD   $16, R8, R8
-	ADD   $16, R9, R9
-	PRFM  0(R10), PLDL1KEEP
-	ADD   $64, R10, R10
+	PRFM  0(R9), PLDL1KEEP
+	ADD   R10<<2, R9, R9
 	SUBS  $4, R14, R14
 	BGE   k_block
 
@@ -3648,125 +3610,122 @@ k_rest:
 
 k_one:
 	FMOVQ 0(R11), F15
-	FMOVS (R7), F16
-	FMOVS (R7)(R1), F17
-	FMOVS (R7)(R2), F18
-	FMOVS (R7)(R3), F19
+	FMOVS (R6), F16
+	FMOVS (R6)(R0), F17
+	FMOVS (R6)(R1), F18
+	FMOVS (R6)(R2), F19
 	WORD  $0x4f9011e0 // fmla v0.4s, v15.4s, v16.s[0]
-	FMOVS (R7)(R6), F16
+	FMOVS (R6)(R3), F16
 	WORD  $0x4f9111e1 // fmla v1.4s, v15.4s, v17.s[0]
-	FMOVS (R8), F17
+	FMOVS (R7), F17
 	WORD  $0x4f9211e2 // fmla v2.4s, v15.4s, v18.s[0]
-	FMOVS (R8)(R1), F18
+	FMOVS (R7)(R0), F18
 	WORD  $0x4f9311e3 // fmla v3.4s, v15.4s, v19.s[0]
-	FMOVS (R8)(R2), F19
+	FMOVS (R7)(R1), F19
 	WORD  $0x4f9011e4 // fmla v4.4s, v15.4s, v16.s[0]
-	FMOVS (R8)(R3), F16
+	FMOVS (R7)(R2), F16
 	WORD  $0x4f9111e5 // fmla v5.4s, v15.4s, v17.s[0]
-	FMOVS (R8)(R6), F17
+	FMOVS (R7)(R3), F17
 	WORD  $0x4f9211e6 // fmla v6.4s, v15.4s, v18.s[0]
-	FMOVS (R9), F18
+	FMOVS (R8), F18
 	WORD  $0x4f9311e7 // fmla v7.4s, v15.4s, v19.s[0]
-	FMOVS (R9)(R1), F19
+	FMOVS (R8)(R0), F19
 	WORD  $0x4f9011e8 // fmla v8.4s, v15.4s, v16.s[0]
-	FMOVS (R9)(R2), F16
+	FMOVS (R8)(R1), F16
 	WORD  $0x4f9111e9 // fmla v9.4s, v15.4s, v17.s[0]
-	FMOVS (R9)(R3), F17
+	FMOVS (R8)(R2), F17
 	WORD  $0x4f9211ea // fmla v10.4s, v15.4s, v18.s[0]
-	FMOVS (R9)(R6), F18
+	FMOVS (R8)(R3), F18
 	WORD  $0x4f9311eb // fmla v11.4s, v15.4s, v19.s[0]
 	WORD  $0x4f9011ec // fmla v12.4s, v15.4s, v16.s[0]
 	WORD  $0x4f9111ed // fmla v13.4s, v15.4s, v17.s[0]
 	WORD  $0x4f9211ee // fmla v14.4s, v15.4s, v18.s[0]
 	ADD   $16, R11, R11
+	ADD   $4, R6, R6
 	ADD   $4, R7, R7
 	ADD   $4, R8, R8
-	ADD   $4, R9, R9
-	PRFM  0(R10), PLDL1KEEP
-	ADD   $64, R10, R10
+	PRFM  0(R9), PLDL1KEEP
+	ADD   R10, R9, R9
 	SUBS  $1, R14, R14
 	BNE   k_one
 
 k_done:
 	SUBS  $1, R13, R13
 	BNE   segment
-	FMOVS lo+80(FP), F15
+	FMOVS lo+96(FP), F15
 	VDUP  V15.S[0], V15.S4
-	MOVD  dst+0(FP), R7
-	MOVD  dstStride+64(FP), R8
-	LSL   $2, R8, R8
+	MOVD  dst+0(FP), R6
+	MOVD  dstStride+72(FP), R7
+	LSL   $2, R7, R7
 	WORD  $0x4e2ff400 // fmax v0.4s, v0.4s, v15.4s
-	FMOVQ F0, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F0, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ff421 // fmax v1.4s, v1.4s, v15.4s
-	FMOVQ F1, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F1, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ff442 // fmax v2.4s, v2.4s, v15.4s
-	FMOVQ F2, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F2, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ff463 // fmax v3.4s, v3.4s, v15.4s
-	FMOVQ F3, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F3, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ff484 // fmax v4.4s, v4.4s, v15.4s
-	FMOVQ F4, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F4, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ff4a5 // fmax v5.4s, v5.4s, v15.4s
-	FMOVQ F5, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F5, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ff4c6 // fmax v6.4s, v6.4s, v15.4s
-	FMOVQ F6, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F6, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ff4e7 // fmax v7.4s, v7.4s, v15.4s
-	FMOVQ F7, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F7, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ff508 // fmax v8.4s, v8.4s, v15.4s
-	FMOVQ F8, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F8, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ff529 // fmax v9.4s, v9.4s, v15.4s
-	FMOVQ F9, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F9, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ff54a // fmax v10.4s, v10.4s, v15.4s
-	FMOVQ F10, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F10, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ff56b // fmax v11.4s, v11.4s, v15.4s
-	FMOVQ F11, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F11, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ff58c // fmax v12.4s, v12.4s, v15.4s
-	FMOVQ F12, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F12, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ff5ad // fmax v13.4s, v13.4s, v15.4s
-	FMOVQ F13, 0(R7)
-	ADD   R8, R7, R7
+	FMOVQ F13, 0(R6)
+	ADD   R7, R6, R6
 	WORD  $0x4e2ff5ce // fmax v14.4s, v14.4s, v15.4s
-	FMOVQ F14, 0(R7)
-	ADD   R8, R7, R7
-	MOVD  R7, dst+0(FP)
+	FMOVQ F14, 0(R6)
+	ADD   R7, R6, R6
+	MOVD  R6, dst+0(FP)
+	MOVD  src+8(FP), R6
 	MOVD  $15, R7
-	MADD  R1, R0, R7, R0
-	MOVD  tiles+72(FP), R7
-	SUBS  $1, R7, R7
-	MOVD  R7, tiles+72(FP)
+	MADD  R0, R6, R7, R6
+	MOVD  R6, src+8(FP)
+	MOVD  tiles+80(FP), R6
+	SUBS  $1, R6, R6
+	MOVD  R6, tiles+80(FP)
 	BNE   tile
 	RET
 
-// func Conv16x4(dst *float32, src *float32, weights *float32, bias *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, lo float32)
+// func Conv16x4(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
 // Requires: ASIMD
-TEXT ·Conv16x4(SB), NOSPLIT, $0-84
-	MOVD src+8(FP), R0
-	MOVD srcStride+56(FP), R1
-	LSL  $2, R1, R1
-	ADD  R1, R1, R2
-	ADD  R1, R2, R3
-	MOVD segs+40(FP), R6
-	MOVD segLen+48(FP), R7
-	MUL  R7, R6, R6
-	MOVD weights+16(FP), R10
-	LSL  $2, R6, R6
-	ADD  R6<<2, R10, R10
+TEXT ·Conv16x4(SB), NOSPLIT, $0-100
+	MOVD srcStride+64(FP), R0
+	LSL  $2, R0, R0
+	ADD  R0, R0, R1
+	ADD  R0, R1, R2
+	MOVD next+32(FP), R9
+	MOVD pace+88(FP), R10
 
 tile:
-	MOVD  bias+24(FP), R6
-	FMOVQ 0(R6), F0
+	MOVD  bias+24(FP), R3
+	FMOVQ 0(R3), F0
 	VMOV  V0.B16, V1.B16
 	VMOV  V0.B16, V2.B16
 	VMOV  V0.B16, V3.B16
@@ -3783,38 +3742,39 @@ tile:
 	VMOV  V0.B16, V14.B16
 	VMOV  V0.B16, V15.B16
 	MOVD  weights+16(FP), R11
-	MOVD  offsets+32(FP), R12
-	MOVD  segs+40(FP), R13
+	MOVD  offsets+40(FP), R12
+	MOVD  segs+48(FP), R13
 
 segment:
+	MOVD src+8(FP), R3
 	MOVD (R12), R6
 	ADD  $8, R12, R12
-	ADD  R6<<2, R0, R6
-	MOVD R6, R6
-	ADD  R3, R6, R7
-	ADD  R1, R7, R7
-	ADD  R3, R7, R8
-	ADD  R1, R8, R8
-	ADD  R3, R8, R9
-	ADD  R1, R9, R9
-	MOVD segLen+48(FP), R14
+	ADD  R6<<2, R3, R3
+	MOVD R3, R3
+	ADD  R2, R3, R6
+	ADD  R0, R6, R6
+	ADD  R2, R6, R7
+	ADD  R0, R7, R7
+	ADD  R2, R7, R8
+	ADD  R0, R8, R8
+	MOVD segLen+56(FP), R14
 	SUBS $4, R14, R14
 	BLT  k_rest
 
 k_block:
 	FMOVQ 0(R11), F16
-	FMOVQ 0(R6), F17
-	WORD  $0x3ce168d2 // ldr q18, [x6, x1]
-	WORD  $0x3ce268d3 // ldr q19, [x6, x2]
-	WORD  $0x3ce368d4 // ldr q20, [x6, x3]
+	FMOVQ 0(R3), F17
+	WORD  $0x3ce06872 // ldr q18, [x3, x0]
+	WORD  $0x3ce16873 // ldr q19, [x3, x1]
+	WORD  $0x3ce26874 // ldr q20, [x3, x2]
 	WORD  $0x4f911200 // fmla v0.4s, v16.4s, v17.s[0]
-	FMOVQ 0(R7), F21
+	FMOVQ 0(R6), F21
 	WORD  $0x4f921201 // fmla v1.4s, v16.4s, v18.s[0]
-	WORD  $0x3ce168f6 // ldr q22, [x7, x1]
+	WORD  $0x3ce068d6 // ldr q22, [x6, x0]
 	WORD  $0x4f931202 // fmla v2.4s, v16.4s, v19.s[0]
-	WORD  $0x3ce268f7 // ldr q23, [x7, x2]
+	WORD  $0x3ce168d7 // ldr q23, [x6, x1]
 	WORD  $0x4f941203 // fmla v3.4s, v16.4s, v20.s[0]
-	WORD  $0x3ce368f8 // ldr q24, [x7, x3]
+	WORD  $0x3ce268d8 // ldr q24, [x6, x2]
 	WORD  $0x4f951204 // fmla v4.4s, v16.4s, v21.s[0]
 	FMOVQ 16(R11), F25
 	WORD  $0x4f961205 // fmla v5.4s, v16.4s, v22.s[0]
@@ -3838,21 +3798,21 @@ k_block:
 	WORD  $0x4f961b45 // fmla v5.4s, v26.4s, v22.s[2]
 	WORD  $0x4f971b46 // fmla v6.4s, v26.4s, v23.s[2]
 	WORD  $0x4f981b47 // fmla v7.4s, v26.4s, v24.s[2]
-	FMOVQ 0(R8), F28
+	FMOVQ 0(R7), F28
 	WORD  $0x4fb11b60 // fmla v0.4s, v27.4s, v17.s[3]
-	WORD  $0x3ce16911 // ldr q17, [x8, x1]
+	WORD  $0x3ce068f1 // ldr q17, [x7, x0]
 	WORD  $0x4fb21b61 // fmla v1.4s, v27.4s, v18.s[3]
-	WORD  $0x3ce26912 // ldr q18, [x8, x2]
+	WORD  $0x3ce168f2 // ldr q18, [x7, x1]
 	WORD  $0x4fb31b62 // fmla v2.4s, v27.4s, v19.s[3]
-	WORD  $0x3ce36913 // ldr q19, [x8, x3]
+	WORD  $0x3ce268f3 // ldr q19, [x7, x2]
 	WORD  $0x4fb41b63 // fmla v3.4s, v27.4s, v20.s[3]
-	FMOVQ 0(R9), F20
+	FMOVQ 0(R8), F20
 	WORD  $0x4fb51b64 // fmla v4.4s, v27.4s, v21.s[3]
-	WORD  $0x3ce16935 // ldr q21, [x9, x1]
+	WORD  $0x3ce06915 // ldr q21, [x8, x0]
 	WORD  $0x4fb61b65 // fmla v5.4s, v27.4s, v22.s[3]
-	WORD  $0x3ce26936 // ldr q22, [x9, x2]
+	WORD  $0x3ce16916 // ldr q22, [x8, x1]
 	WORD  $0x4fb71b66 // fmla v6.4s, v27.4s, v23.s[3]
-	WORD  $0x3ce36937 // ldr q23, [x9, x3]
+	WORD  $0x3ce26917 // ldr q23, [x8, x2]
 	WORD  $0x4fb81b67 // fmla v7.4s, v27.4s, v24.s[3]
 	WORD  $0x4f9c1208 // fmla v8.4s, v16.4s, v28.s[0]
 	WORD  $0x4f911209 // fmla v9.4s, v16.4s, v17.s[0]
@@ -3887,12 +3847,12 @@ k_block:
 	WORD  $0x4fb61b6e // fmla v14.4s, v27.4s, v22.s[3]
 	WORD  $0x4fb71b6f // fmla v15.4s, v27.4s, v23.s[3]
 	ADD   $64, R11, R11
+	ADD   $16, R3, R3
 	ADD   $16, R6, R6
 	ADD   $16, R7, R7
 	ADD   $16, R8, R8
-	ADD   $16, R9, R9
-	PRFM  0(R10), PLDL1KEEP
-	ADD   $64, R10, R10
+	PRFM  0(R9), PLDL1KEEP
+	ADD   R10<<2, R9, R9
 	SUBS  $4, R14, R14
 	BGE   k_block
 
@@ -3902,108 +3862,110 @@ k_rest:
 
 k_one:
 	FMOVQ 0(R11), F16
-	FMOVS (R6), F17
-	FMOVS (R6)(R1), F18
-	FMOVS (R6)(R2), F19
-	FMOVS (R6)(R3), F20
+	FMOVS (R3), F17
+	FMOVS (R3)(R0), F18
+	FMOVS (R3)(R1), F19
+	FMOVS (R3)(R2), F20
 	WORD  $0x4f911200 // fmla v0.4s, v16.4s, v17.s[0]
-	FMOVS (R7), F17
+	FMOVS (R6), F17
 	WORD  $0x4f921201 // fmla v1.4s, v16.4s, v18.s[0]
-	FMOVS (R7)(R1), F18
+	FMOVS (R6)(R0), F18
 	WORD  $0x4f931202 // fmla v2.4s, v16.4s, v19.s[0]
-	FMOVS (R7)(R2), F19
+	FMOVS (R6)(R1), F19
 	WORD  $0x4f941203 // fmla v3.4s, v16.4s, v20.s[0]
-	FMOVS (R7)(R3), F20
+	FMOVS (R6)(R2), F20
 	WORD  $0x4f911204 // fmla v4.4s, v16.4s, v17.s[0]
-	FMOVS (R8), F17
+	FMOVS (R7), F17
 	WORD  $0x4f921205 // fmla v5.4s, v16.4s, v18.s[0]
-	FMOVS (R8)(R1), F18
+	FMOVS (R7)(R0), F18
 	WORD  $0x4f931206 // fmla v6.4s, v16.4s, v19.s[0]
-	FMOVS (R8)(R2), F19
+	FMOVS (R7)(R1), F19
 	WORD  $0x4f941207 // fmla v7.4s, v16.4s, v20.s[0]
-	FMOVS (R8)(R3), F20
+	FMOVS (R7)(R2), F20
 	WORD  $0x4f911208 // fmla v8.4s, v16.4s, v17.s[0]
-	FMOVS (R9), F17
+	FMOVS (R8), F17
 	WORD  $0x4f921209 // fmla v9.4s, v16.4s, v18.s[0]
-	FMOVS (R9)(R1), F18
+	FMOVS (R8)(R0), F18
 	WORD  $0x4f93120a // fmla v10.4s, v16.4s, v19.s[0]
-	FMOVS (R9)(R2), F19
+	FMOVS (R8)(R1), F19
 	WORD  $0x4f94120b // fmla v11.4s, v16.4s, v20.s[0]
-	FMOVS (R9)(R3), F20
+	FMOVS (R8)(R2), F20
 	WORD  $0x4f91120c // fmla v12.4s, v16.4s, v17.s[0]
 	WORD  $0x4f92120d // fmla v13.4s, v16.4s, v18.s[0]
 	WORD  $0x4f93120e // fmla v14.4s, v16.4s, v19.s[0]
 	WORD  $0x4f94120f // fmla v15.4s, v16.4s, v20.s[0]
 	ADD   $16, R11, R11
+	ADD   $4, R3, R3
 	ADD   $4, R6, R6
 	ADD   $4, R7, R7
 	ADD   $4, R8, R8
-	ADD   $4, R9, R9
-	PRFM  0(R10), PLDL1KEEP
-	ADD   $64, R10, R10
+	PRFM  0(R9), PLDL1KEEP
+	ADD   R10, R9, R9
 	SUBS  $1, R14, R14
 	BNE   k_one
 
 k_done:
 	SUBS  $1, R13, R13
 	BNE   segment
-	FMOVS lo+80(FP), F16
+	FMOVS lo+96(FP), F16
 	VDUP  V16.S[0], V16.S4
-	MOVD  dst+0(FP), R6
-	MOVD  dstStride+64(FP), R7
-	LSL   $2, R7, R7
+	MOVD  dst+0(FP), R3
+	MOVD  dstStride+72(FP), R6
+	LSL   $2, R6, R6
 	WORD  $0x4e30f400 // fmax v0.4s, v0.4s, v16.4s
-	FMOVQ F0, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F0, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e30f421 // fmax v1.4s, v1.4s, v16.4s
-	FMOVQ F1, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F1, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e30f442 // fmax v2.4s, v2.4s, v16.4s
-	FMOVQ F2, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F2, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e30f463 // fmax v3.4s, v3.4s, v16.4s
-	FMOVQ F3, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F3, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e30f484 // fmax v4.4s, v4.4s, v16.4s
-	FMOVQ F4, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F4, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e30f4a5 // fmax v5.4s, v5.4s, v16.4s
-	FMOVQ F5, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F5, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e30f4c6 // fmax v6.4s, v6.4s, v16.4s
-	FMOVQ F6, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F6, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e30f4e7 // fmax v7.4s, v7.4s, v16.4s
-	FMOVQ F7, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F7, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e30f508 // fmax v8.4s, v8.4s, v16.4s
-	FMOVQ F8, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F8, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e30f529 // fmax v9.4s, v9.4s, v16.4s
-	FMOVQ F9, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F9, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e30f54a // fmax v10.4s, v10.4s, v16.4s
-	FMOVQ F10, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F10, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e30f56b // fmax v11.4s, v11.4s, v16.4s
-	FMOVQ F11, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F11, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e30f58c // fmax v12.4s, v12.4s, v16.4s
-	FMOVQ F12, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F12, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e30f5ad // fmax v13.4s, v13.4s, v16.4s
-	FMOVQ F13, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F13, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e30f5ce // fmax v14.4s, v14.4s, v16.4s
-	FMOVQ F14, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F14, 0(R3)
+	ADD   R6, R3, R3
 	WORD  $0x4e30f5ef // fmax v15.4s, v15.4s, v16.4s
-	FMOVQ F15, 0(R6)
-	ADD   R7, R6, R6
-	MOVD  R6, dst+0(FP)
-	ADD   R1<<4, R0, R0
-	MOVD  tiles+72(FP), R6
-	SUBS  $1, R6, R6
-	MOVD  R6, tiles+72(FP)
+	FMOVQ F15, 0(R3)
+	ADD   R6, R3, R3
+	MOVD  R3, dst+0(FP)
+	MOVD  src+8(FP), R3
+	ADD   R0<<4, R3, R3
+	MOVD  R3, src+8(FP)
+	MOVD  tiles+80(FP), R3
+	SUBS  $1, R3, R3
+	MOVD  R3, tiles+80(FP)
 	BNE   tile
 	RET

@@ -1,9 +1,12 @@
 package scalar
 
-import "unsafe"
+import (
+	"math"
+	"unsafe"
+)
 
 // Conv1x4 computes 1 pixel × 4 channels at a time.
-func Conv1x4(dst, src, weights, bias *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles int, lo float32) {
+func Conv1x4(dst, src, weights, bias, _ *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles, _ int, lo float32) {
 	b := (*[4]float32)(unsafe.Pointer(bias))
 	for t := range tiles {
 		c0, c1, c2, c3 := b[0], b[1], b[2], b[3]
@@ -23,7 +26,7 @@ func Conv1x4(dst, src, weights, bias *float32, offsets *int, segs, segLen, srcSt
 
 // Conv2x4 computes 2 pixels × 4 channels at a time: eight sums hide the latency
 // of the additions and still leave registers for the factors.
-func Conv2x4(dst, src, weights, bias *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles int, lo float32) {
+func Conv2x4(dst, src, weights, bias, _ *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles, _ int, lo float32) {
 	b := (*[4]float32)(unsafe.Pointer(bias))
 	for t := range tiles {
 		c0, c1, c2, c3 := b[0], b[1], b[2], b[3]
@@ -53,4 +56,29 @@ func Conv2x4(dst, src, weights, bias *float32, offsets *int, segs, segLen, srcSt
 
 func store4(dst []float32, c0, c1, c2, c3, lo float32) {
 	dst[0], dst[1], dst[2], dst[3] = max(c0, lo), max(c1, lo), max(c2, lo), max(c3, lo)
+}
+
+// Product1x4 computes 1 row × 4 columns at a time.
+func Product1x4(dst, src, weights, _ *float32, points, k, tiles, srcPoint, dstPoint, srcStride, dstStride, _ int) {
+	products(Conv1x4, dst, src, weights, points, k, tiles, srcPoint, dstPoint, srcStride, dstStride)
+}
+
+// Product2x4 computes 2 rows × 4 columns at a time.
+func Product2x4(dst, src, weights, _ *float32, points, k, tiles, srcPoint, dstPoint, srcStride, dstStride, _ int) {
+	products(Conv2x4, dst, src, weights, points, k, tiles, srcPoint, dstPoint, srcStride, dstStride)
+}
+
+type tile = func(dst, src, weights, bias, next *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles, pace int, lo float32)
+
+// What a product has in the place of a convolution's arguments.
+var (
+	noBias   [4]float32
+	noOffset int
+)
+
+func products(conv tile, dst, src, weights *float32, points, k, tiles, srcPoint, dstPoint, srcStride, dstStride int) {
+	for p := range points {
+		conv(&vec(dst, p*dstPoint, 1)[0], &vec(src, p*srcPoint, 1)[0], &vec(weights, p*k*4, 1)[0], &noBias[0], nil,
+			&noOffset, 1, k, srcStride, dstStride, tiles, 0, float32(math.Inf(-1)))
+	}
 }
