@@ -44,14 +44,14 @@ type ConvFunc = func(dst, src, weights, bias, next *float32, offsets *int, segs,
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*M+m)*srcStride+j], weights[(p*k+j)*W+n], acc)
 //					}
-//					dst[p*dstPoint+(t*M+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*M+m)*W+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
 // points, k and tiles are at least 1; next and pace are ConvFunc's.
-type ProductFunc = func(dst, src, weights, next *float32, points, k, tiles, srcPoint, dstPoint, srcStride, dstStride, pace int)
+type ProductFunc = func(dst, src, weights, next *float32, points, k, tiles, srcPoint, dstPoint, srcStride, pace int)
 
 // A Tile is one tile shape in every height that it comes in: Conv[m-1] and
 // Product[m-1] compute m pixels, or rows, at a time.

@@ -154,7 +154,7 @@ func testProduct(t *testing.T, f kernels.ProductFunc, height, width int, mulAdd 
 	const maxPoints, maxK, maxTiles, gap = 3, 9, 3, 5
 	values := kerneltest.Random(1, maxPoints*(maxTiles*height*(maxK+gap)+gap))
 	panel := kerneltest.Random(2, maxPoints*maxK*width)
-	dstMem := guarded(t, maxPoints*(maxTiles*height*(width+gap)+gap))
+	dstMem := guarded(t, maxPoints*(maxTiles*height*width+gap))
 	srcMem := guarded(t, len(values))
 	weightMem := guarded(t, len(panel))
 	for points := 1; points <= maxPoints; points++ {
@@ -162,19 +162,19 @@ func testProduct(t *testing.T, f kernels.ProductFunc, height, width int, mulAdd 
 			for tiles := 1; tiles <= maxTiles; tiles++ {
 				rowCount := tiles * height
 				for side := range sides {
-					srcStride, dstStride := k+points%2*gap, width+tiles%2*gap
+					srcStride := k + points%2*gap
 					// The points lie apart, and in the destination in no order: backwards.
 					srcPoint := (rowCount-1)*srcStride + k + k%2*gap
-					dstPoint := (rowCount-1)*dstStride + width + gap
+					dstPoint := rowCount*width + tiles%2*gap
 					src := srcMem.load(side, values[:(points-1)*srcPoint+(rowCount-1)*srcStride+k])
 					weights := weightMem.load(side, panel[:points*k*width])
-					dst := dstMem.blank(side, (points-1)*dstPoint+(rowCount-1)*dstStride+width)
+					dst := dstMem.blank(side, (points-1)*dstPoint+rowCount*width)
 					last := (points - 1) * dstPoint
-					f(&dst[last], &src[0], &weights[0], &weights[0], points, k, tiles, srcPoint, -dstPoint, srcStride, dstStride, 7)
+					f(&dst[last], &src[0], &weights[0], &weights[0], points, k, tiles, srcPoint, -dstPoint, srcStride, 7)
 					for p := range points {
 						at := last - p*dstPoint
 						part := dst[at:min(at+dstPoint, len(dst))]
-						rows(t, fmt.Sprintf("point %d of %d, k=%d tiles=%d, %s", p, points, k, tiles, sides[side]), part, rowCount, width, dstStride, func(m, n int) float64 {
+						rows(t, fmt.Sprintf("point %d of %d, k=%d tiles=%d, %s", p, points, k, tiles, sides[side]), part, rowCount, width, width, func(m, n int) float64 {
 							acc := float32(0)
 							for j := range k {
 								acc = mulAdd(src[p*srcPoint+m*srcStride+j], weights[(p*k+j)*width+n], acc)

@@ -306,12 +306,12 @@ func (t *winogradTask) multiply(buf []float32, b *convBlock, tiles int) {
 		in, out := buf[t.layout.in+p*t.inPoint+b.in:], buf[t.layout.out+p*t.outPoint:]
 		w, ahead := t.panels[b.weights+p*k*width:], t.panels[min(b.weights+(p+n)*k*width, len(t.panels)-1):]
 		if taller > 0 {
-			b.tile.Product[height](&out[0], &in[0], &w[0], &ahead[0], n, k, taller, t.inPoint, t.outPoint, t.channels, width, pace)
+			b.tile.Product[height](&out[0], &in[0], &w[0], &ahead[0], n, k, taller, t.inPoint, t.outPoint, t.channels, pace)
 			done := taller * (height + 1)
 			in, out = in[done*t.channels:], out[done*width:]
 			ahead = ahead[min(n*k*width*taller/(taller+lower), len(ahead)-1):]
 		}
-		b.tile.Product[height-1](&out[0], &in[0], &w[0], &ahead[0], n, k, lower, t.inPoint, t.outPoint, t.channels, width, pace)
+		b.tile.Product[height-1](&out[0], &in[0], &w[0], &ahead[0], n, k, lower, t.inPoint, t.outPoint, t.channels, pace)
 	}
 }
 

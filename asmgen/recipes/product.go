@@ -13,7 +13,7 @@ var Product = Recipe{"product", productSignature, func(m vec.Machine, t Tile) []
 	return heights("Product", m, t, productTile)
 }}
 
-const productSignature = "func(dst, src, weights, next *float32, points, k, tiles, srcPoint, dstPoint, srcStride, dstStride, pace int)"
+const productSignature = "func(dst, src, weights, next *float32, points, k, tiles, srcPoint, dstPoint, srcStride, pace int)"
 
 func productTile(m vec.Machine, name string, rows, cols int) {
 	m.Func(name, productSignature,
@@ -28,7 +28,7 @@ func productTile(m vec.Machine, name string, rows, cols int) {
 			"					for j := range k {",
 			fmt.Sprintf("						acc = fma(src[p*srcPoint+(t*%d+m)*srcStride+j], weights[(p*k+j)*%d+n], acc)", rows, cols),
 			"					}",
-			fmt.Sprintf("					dst[p*dstPoint+(t*%d+m)*dstStride+n] = acc", rows),
+			fmt.Sprintf("					dst[p*dstPoint+(t*%d+m)*%d+n] = acc", rows, cols),
 			"				}",
 			"			}",
 			"		}",
@@ -52,18 +52,14 @@ func productTile(m vec.Machine, name string, rows, cols int) {
 			l.w = m.Int("weights")
 			l.tile.Start(src)
 			m.AddMul(src, stride, rows)
-			if prefetchesInputs(m, rows) {
-				l.ahead = m.CopyInt(src)
-			}
 			l.steps(m.Int("k"))
-			dst, dstStride := m.Int("dst"), m.Int("dstStride")
-			m.Bytes(dstStride)
-			for _, row := range l.acc {
+			dst := m.Int("dst")
+			for i, row := range l.acc {
 				for v := range row {
-					m.Store(row[v], dst, v)
+					m.Store(row[v], dst, i*len(row)+v)
 				}
-				m.AddInt(dst, dstStride)
 			}
+			m.AddFloats(dst, rows*cols)
 			m.SetInt("dst", dst)
 		})
 		// A tile ends where the next point's weights begin.
@@ -74,9 +70,8 @@ func productTile(m vec.Machine, name string, rows, cols int) {
 		m.SetInt("src", src)
 		// dst went through the tiles.
 		dst, dstPoint := m.Int("dst"), m.Int("dstPoint")
-		moved := m.Count(rows)
+		moved := m.Count(rows * cols)
 		m.Times(moved, m.Int("tiles"))
-		m.Times(moved, m.Int("dstStride"))
 		m.SubInt(dstPoint, moved)
 		m.Bytes(dstPoint)
 		m.AddInt(dst, dstPoint)

@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func Product1x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product1x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Product1x16(SB), NOSPLIT, $0-96
+TEXT ·Product1x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 
@@ -72,11 +72,9 @@ k_one:
 
 k_done:
 	MOVQ    dst+0(FP), CX
-	MOVQ    dstStride+80(FP), DI
-	SHLQ    $0x02, DI
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
-	ADDQ    DI, CX
+	ADDQ    $+64, CX
 	MOVQ    CX, dst+0(FP)
 	DECQ    BX
 	JNZ     tile
@@ -88,10 +86,8 @@ k_done:
 	MOVQ    CX, src+8(FP)
 	MOVQ    dst+0(FP), CX
 	MOVQ    dstPoint+64(FP), DX
-	MOVQ    $0x00000001, BX
+	MOVQ    $0x00000010, BX
 	MOVQ    tiles+48(FP), SI
-	IMULQ   SI, BX
-	MOVQ    dstStride+80(FP), SI
 	IMULQ   SI, BX
 	SUBQ    BX, DX
 	SHLQ    $0x02, DX
@@ -102,9 +98,9 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product2x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product2x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Product2x16(SB), NOSPLIT, $0-96
+TEXT ·Product2x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 
@@ -187,14 +183,11 @@ k_one:
 
 k_done:
 	MOVQ    dst+0(FP), CX
-	MOVQ    dstStride+80(FP), DI
-	SHLQ    $0x02, DI
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
-	ADDQ    DI, CX
-	VMOVUPS Y2, (CX)
-	VMOVUPS Y3, 32(CX)
-	ADDQ    DI, CX
+	VMOVUPS Y2, 64(CX)
+	VMOVUPS Y3, 96(CX)
+	ADDQ    $0x00000080, CX
 	MOVQ    CX, dst+0(FP)
 	DECQ    BX
 	JNZ     tile
@@ -206,10 +199,8 @@ k_done:
 	MOVQ    CX, src+8(FP)
 	MOVQ    dst+0(FP), CX
 	MOVQ    dstPoint+64(FP), DX
-	MOVQ    $0x00000002, BX
+	MOVQ    $0x00000020, BX
 	MOVQ    tiles+48(FP), SI
-	IMULQ   SI, BX
-	MOVQ    dstStride+80(FP), SI
 	IMULQ   SI, BX
 	SUBQ    BX, DX
 	SHLQ    $0x02, DX
@@ -220,13 +211,13 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product3x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product3x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Product3x16(SB), NOSPLIT, $0-96
+TEXT ·Product3x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	MOVQ next+24(FP), DX
-	MOVQ pace+88(FP), BX
+	MOVQ pace+80(FP), BX
 
 point:
 	MOVQ src+8(FP), SI
@@ -243,9 +234,8 @@ tile:
 	MOVQ   SI, CX
 	IMUL3Q $0x00000003, AX, R9
 	ADDQ   R9, SI
-	MOVQ   SI, R9
-	MOVQ   k+40(FP), R10
-	SUBQ   $+4, R10
+	MOVQ   k+40(FP), R9
+	SUBQ   $+4, R9
 	JL     k_rest
 
 k_block:
@@ -295,16 +285,14 @@ k_block:
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         $0x00000100, R8
 	ADDQ         $+16, CX
-	PREFETCHT0   (R9)
-	ADDQ         $+64, R9
 	PREFETCHT0   (DX)
 	PREFETCHT0   64(DX)
 	LEAQ         (DX)(BX*4), DX
-	SUBQ         $+4, R10
+	SUBQ         $+4, R9
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R10
+	ADDQ $+4, R9
 	JZ   k_done
 
 k_one:
@@ -321,26 +309,20 @@ k_one:
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         $+64, R8
 	ADDQ         $+4, CX
-	PREFETCHT0   (R9)
-	ADDQ         $+64, R9
 	PREFETCHT0   (DX)
 	ADDQ         BX, DX
-	DECQ         R10
+	DECQ         R9
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), CX
-	MOVQ    dstStride+80(FP), R9
-	SHLQ    $0x02, R9
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
-	ADDQ    R9, CX
-	VMOVUPS Y2, (CX)
-	VMOVUPS Y3, 32(CX)
-	ADDQ    R9, CX
-	VMOVUPS Y4, (CX)
-	VMOVUPS Y5, 32(CX)
-	ADDQ    R9, CX
+	VMOVUPS Y2, 64(CX)
+	VMOVUPS Y3, 96(CX)
+	VMOVUPS Y4, 128(CX)
+	VMOVUPS Y5, 160(CX)
+	ADDQ    $0x000000c0, CX
 	MOVQ    CX, dst+0(FP)
 	DECQ    DI
 	JNZ     tile
@@ -352,10 +334,8 @@ k_done:
 	MOVQ    CX, src+8(FP)
 	MOVQ    dst+0(FP), CX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000003, DI
+	MOVQ    $0x00000030, DI
 	MOVQ    tiles+48(FP), R8
-	IMULQ   R8, DI
-	MOVQ    dstStride+80(FP), R8
 	IMULQ   R8, DI
 	SUBQ    DI, SI
 	SHLQ    $0x02, SI
@@ -366,14 +346,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product4x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product4x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Product4x16(SB), NOSPLIT, $0-96
+TEXT ·Product4x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	MOVQ next+24(FP), BX
-	MOVQ pace+88(FP), SI
+	MOVQ pace+80(FP), SI
 
 point:
 	MOVQ src+8(FP), DI
@@ -391,9 +371,8 @@ tile:
 	MOVQ   weights+16(FP), R9
 	MOVQ   DI, DX
 	LEAQ   (DI)(AX*4), DI
-	MOVQ   DI, R10
-	MOVQ   k+40(FP), R11
-	SUBQ   $+4, R11
+	MOVQ   k+40(FP), R10
+	SUBQ   $+4, R10
 	JL     k_rest
 
 k_block:
@@ -455,16 +434,14 @@ k_block:
 	VFMADD231PS  Y9, Y10, Y7
 	ADDQ         $0x00000100, R9
 	ADDQ         $+16, DX
-	PREFETCHT0   (R10)
-	ADDQ         $+64, R10
 	PREFETCHT0   (BX)
 	PREFETCHT0   64(BX)
 	LEAQ         (BX)(SI*4), BX
-	SUBQ         $+4, R11
+	SUBQ         $+4, R10
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R11
+	ADDQ $+4, R10
 	JZ   k_done
 
 k_one:
@@ -484,29 +461,22 @@ k_one:
 	VFMADD231PS  Y9, Y10, Y7
 	ADDQ         $+64, R9
 	ADDQ         $+4, DX
-	PREFETCHT0   (R10)
-	ADDQ         $+64, R10
 	PREFETCHT0   (BX)
 	ADDQ         SI, BX
-	DECQ         R11
+	DECQ         R10
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), DX
-	MOVQ    dstStride+80(FP), R10
-	SHLQ    $0x02, R10
 	VMOVUPS Y0, (DX)
 	VMOVUPS Y1, 32(DX)
-	ADDQ    R10, DX
-	VMOVUPS Y2, (DX)
-	VMOVUPS Y3, 32(DX)
-	ADDQ    R10, DX
-	VMOVUPS Y4, (DX)
-	VMOVUPS Y5, 32(DX)
-	ADDQ    R10, DX
-	VMOVUPS Y6, (DX)
-	VMOVUPS Y7, 32(DX)
-	ADDQ    R10, DX
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+	VMOVUPS Y4, 128(DX)
+	VMOVUPS Y5, 160(DX)
+	VMOVUPS Y6, 192(DX)
+	VMOVUPS Y7, 224(DX)
+	ADDQ    $0x00000100, DX
 	MOVQ    DX, dst+0(FP)
 	DECQ    R8
 	JNZ     tile
@@ -518,10 +488,8 @@ k_done:
 	MOVQ    DX, src+8(FP)
 	MOVQ    dst+0(FP), DX
 	MOVQ    dstPoint+64(FP), DI
-	MOVQ    $0x00000004, R8
+	MOVQ    $0x00000040, R8
 	MOVQ    tiles+48(FP), R9
-	IMULQ   R9, R8
-	MOVQ    dstStride+80(FP), R9
 	IMULQ   R9, R8
 	SUBQ    R8, DI
 	SHLQ    $0x02, DI
@@ -532,14 +500,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product5x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product5x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Product5x16(SB), NOSPLIT, $0-96
+TEXT ·Product5x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	MOVQ next+24(FP), BX
-	MOVQ pace+88(FP), SI
+	MOVQ pace+80(FP), SI
 
 point:
 	MOVQ src+8(FP), DI
@@ -560,9 +528,8 @@ tile:
 	MOVQ   DI, DX
 	IMUL3Q $0x00000005, AX, R10
 	ADDQ   R10, DI
-	MOVQ   DI, R10
-	MOVQ   k+40(FP), R11
-	SUBQ   $+4, R11
+	MOVQ   k+40(FP), R10
+	SUBQ   $+4, R10
 	JL     k_rest
 
 k_block:
@@ -636,17 +603,14 @@ k_block:
 	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         $0x00000100, R9
 	ADDQ         $+16, DX
-	PREFETCHT0   (R10)
-	PREFETCHT0   64(R10)
-	ADDQ         $0x00000080, R10
 	PREFETCHT0   (BX)
 	PREFETCHT0   64(BX)
 	LEAQ         (BX)(SI*4), BX
-	SUBQ         $+4, R11
+	SUBQ         $+4, R10
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R11
+	ADDQ $+4, R10
 	JZ   k_done
 
 k_one:
@@ -669,32 +633,24 @@ k_one:
 	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         $+64, R9
 	ADDQ         $+4, DX
-	PREFETCHT0   (R10)
-	ADDQ         $+64, R10
 	PREFETCHT0   (BX)
 	ADDQ         SI, BX
-	DECQ         R11
+	DECQ         R10
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), DX
-	MOVQ    dstStride+80(FP), R10
-	SHLQ    $0x02, R10
 	VMOVUPS Y0, (DX)
 	VMOVUPS Y1, 32(DX)
-	ADDQ    R10, DX
-	VMOVUPS Y2, (DX)
-	VMOVUPS Y3, 32(DX)
-	ADDQ    R10, DX
-	VMOVUPS Y4, (DX)
-	VMOVUPS Y5, 32(DX)
-	ADDQ    R10, DX
-	VMOVUPS Y6, (DX)
-	VMOVUPS Y7, 32(DX)
-	ADDQ    R10, DX
-	VMOVUPS Y8, (DX)
-	VMOVUPS Y9, 32(DX)
-	ADDQ    R10, DX
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+	VMOVUPS Y4, 128(DX)
+	VMOVUPS Y5, 160(DX)
+	VMOVUPS Y6, 192(DX)
+	VMOVUPS Y7, 224(DX)
+	VMOVUPS Y8, 256(DX)
+	VMOVUPS Y9, 288(DX)
+	ADDQ    $0x00000140, DX
 	MOVQ    DX, dst+0(FP)
 	DECQ    R8
 	JNZ     tile
@@ -706,10 +662,8 @@ k_done:
 	MOVQ    DX, src+8(FP)
 	MOVQ    dst+0(FP), DX
 	MOVQ    dstPoint+64(FP), DI
-	MOVQ    $0x00000005, R8
+	MOVQ    $0x00000050, R8
 	MOVQ    tiles+48(FP), R9
-	IMULQ   R9, R8
-	MOVQ    dstStride+80(FP), R9
 	IMULQ   R9, R8
 	SUBQ    R8, DI
 	SHLQ    $0x02, DI
@@ -720,15 +674,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product6x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product6x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Product6x16(SB), NOSPLIT, $0-96
+TEXT ·Product6x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), SI
-	MOVQ pace+88(FP), DI
+	MOVQ pace+80(FP), DI
 
 point:
 	MOVQ src+8(FP), R8
@@ -751,9 +705,8 @@ tile:
 	MOVQ   R8, BX
 	IMUL3Q $0x00000006, AX, R11
 	ADDQ   R11, R8
-	MOVQ   R8, R11
-	MOVQ   k+40(FP), R12
-	SUBQ   $+4, R12
+	MOVQ   k+40(FP), R11
+	SUBQ   $+4, R11
 	JL     k_rest
 
 k_block:
@@ -839,17 +792,14 @@ k_block:
 	VFMADD231PS  Y13, Y14, Y11
 	ADDQ         $0x00000100, R10
 	ADDQ         $+16, BX
-	PREFETCHT0   (R11)
-	PREFETCHT0   64(R11)
-	ADDQ         $0x00000080, R11
 	PREFETCHT0   (SI)
 	PREFETCHT0   64(SI)
 	LEAQ         (SI)(DI*4), SI
-	SUBQ         $+4, R12
+	SUBQ         $+4, R11
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R11
 	JZ   k_done
 
 k_one:
@@ -875,35 +825,26 @@ k_one:
 	VFMADD231PS  Y13, Y14, Y11
 	ADDQ         $+64, R10
 	ADDQ         $+4, BX
-	PREFETCHT0   (R11)
-	ADDQ         $+64, R11
 	PREFETCHT0   (SI)
 	ADDQ         DI, SI
-	DECQ         R12
+	DECQ         R11
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), R11
-	SHLQ    $0x02, R11
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
-	ADDQ    R11, BX
-	VMOVUPS Y2, (BX)
-	VMOVUPS Y3, 32(BX)
-	ADDQ    R11, BX
-	VMOVUPS Y4, (BX)
-	VMOVUPS Y5, 32(BX)
-	ADDQ    R11, BX
-	VMOVUPS Y6, (BX)
-	VMOVUPS Y7, 32(BX)
-	ADDQ    R11, BX
-	VMOVUPS Y8, (BX)
-	VMOVUPS Y9, 32(BX)
-	ADDQ    R11, BX
-	VMOVUPS Y10, (BX)
-	VMOVUPS Y11, 32(BX)
-	ADDQ    R11, BX
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	VMOVUPS Y6, 192(BX)
+	VMOVUPS Y7, 224(BX)
+	VMOVUPS Y8, 256(BX)
+	VMOVUPS Y9, 288(BX)
+	VMOVUPS Y10, 320(BX)
+	VMOVUPS Y11, 352(BX)
+	ADDQ    $0x00000180, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R9
 	JNZ     tile
@@ -915,10 +856,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), R8
-	MOVQ    $0x00000006, R9
+	MOVQ    $0x00000060, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, R8
 	SHLQ    $0x02, R8
@@ -929,9 +868,9 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product1x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product1x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Product1x8(SB), NOSPLIT, $0-96
+TEXT ·Product1x8(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 
@@ -984,10 +923,8 @@ k_one:
 
 k_done:
 	MOVQ    dst+0(FP), CX
-	MOVQ    dstStride+80(FP), DI
-	SHLQ    $0x02, DI
 	VMOVUPS Y0, (CX)
-	ADDQ    DI, CX
+	ADDQ    $+32, CX
 	MOVQ    CX, dst+0(FP)
 	DECQ    BX
 	JNZ     tile
@@ -999,10 +936,8 @@ k_done:
 	MOVQ    CX, src+8(FP)
 	MOVQ    dst+0(FP), CX
 	MOVQ    dstPoint+64(FP), DX
-	MOVQ    $0x00000001, BX
+	MOVQ    $0x00000008, BX
 	MOVQ    tiles+48(FP), SI
-	IMULQ   SI, BX
-	MOVQ    dstStride+80(FP), SI
 	IMULQ   SI, BX
 	SUBQ    BX, DX
 	SHLQ    $0x02, DX
@@ -1013,9 +948,9 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product2x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product2x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Product2x8(SB), NOSPLIT, $0-96
+TEXT ·Product2x8(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 
@@ -1079,12 +1014,9 @@ k_one:
 
 k_done:
 	MOVQ    dst+0(FP), CX
-	MOVQ    dstStride+80(FP), DI
-	SHLQ    $0x02, DI
 	VMOVUPS Y0, (CX)
-	ADDQ    DI, CX
-	VMOVUPS Y1, (CX)
-	ADDQ    DI, CX
+	VMOVUPS Y1, 32(CX)
+	ADDQ    $+64, CX
 	MOVQ    CX, dst+0(FP)
 	DECQ    BX
 	JNZ     tile
@@ -1096,10 +1028,8 @@ k_done:
 	MOVQ    CX, src+8(FP)
 	MOVQ    dst+0(FP), CX
 	MOVQ    dstPoint+64(FP), DX
-	MOVQ    $0x00000002, BX
+	MOVQ    $0x00000010, BX
 	MOVQ    tiles+48(FP), SI
-	IMULQ   SI, BX
-	MOVQ    dstStride+80(FP), SI
 	IMULQ   SI, BX
 	SUBQ    BX, DX
 	SHLQ    $0x02, DX
@@ -1110,13 +1040,13 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product3x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product3x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Product3x8(SB), NOSPLIT, $0-96
+TEXT ·Product3x8(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	MOVQ next+24(FP), DX
-	MOVQ pace+88(FP), BX
+	MOVQ pace+80(FP), BX
 
 point:
 	MOVQ src+8(FP), SI
@@ -1130,9 +1060,8 @@ tile:
 	MOVQ   SI, CX
 	IMUL3Q $0x00000003, AX, R9
 	ADDQ   R9, SI
-	MOVQ   SI, R9
-	MOVQ   k+40(FP), R10
-	SUBQ   $+4, R10
+	MOVQ   k+40(FP), R9
+	SUBQ   $+4, R9
 	JL     k_rest
 
 k_block:
@@ -1166,16 +1095,14 @@ k_block:
 	VFMADD231PS  Y3, Y4, Y2
 	ADDQ         $0x00000080, R8
 	ADDQ         $+16, CX
-	PREFETCHT0   (R9)
-	ADDQ         $+64, R9
 	PREFETCHT0   (DX)
 	PREFETCHT0   64(DX)
 	LEAQ         (DX)(BX*4), DX
-	SUBQ         $+4, R10
+	SUBQ         $+4, R9
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R10
+	ADDQ $+4, R9
 	JZ   k_done
 
 k_one:
@@ -1188,23 +1115,17 @@ k_one:
 	VFMADD231PS  Y3, Y4, Y2
 	ADDQ         $+32, R8
 	ADDQ         $+4, CX
-	PREFETCHT0   (R9)
-	ADDQ         $+64, R9
 	PREFETCHT0   (DX)
 	ADDQ         BX, DX
-	DECQ         R10
+	DECQ         R9
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), CX
-	MOVQ    dstStride+80(FP), R9
-	SHLQ    $0x02, R9
 	VMOVUPS Y0, (CX)
-	ADDQ    R9, CX
-	VMOVUPS Y1, (CX)
-	ADDQ    R9, CX
-	VMOVUPS Y2, (CX)
-	ADDQ    R9, CX
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	ADDQ    $+96, CX
 	MOVQ    CX, dst+0(FP)
 	DECQ    DI
 	JNZ     tile
@@ -1216,10 +1137,8 @@ k_done:
 	MOVQ    CX, src+8(FP)
 	MOVQ    dst+0(FP), CX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000003, DI
+	MOVQ    $0x00000018, DI
 	MOVQ    tiles+48(FP), R8
-	IMULQ   R8, DI
-	MOVQ    dstStride+80(FP), R8
 	IMULQ   R8, DI
 	SUBQ    DI, SI
 	SHLQ    $0x02, SI
@@ -1230,14 +1149,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product4x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product4x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Product4x8(SB), NOSPLIT, $0-96
+TEXT ·Product4x8(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	MOVQ next+24(FP), BX
-	MOVQ pace+88(FP), SI
+	MOVQ pace+80(FP), SI
 
 point:
 	MOVQ src+8(FP), DI
@@ -1251,9 +1170,8 @@ tile:
 	MOVQ   weights+16(FP), R9
 	MOVQ   DI, DX
 	LEAQ   (DI)(AX*4), DI
-	MOVQ   DI, R10
-	MOVQ   k+40(FP), R11
-	SUBQ   $+4, R11
+	MOVQ   k+40(FP), R10
+	SUBQ   $+4, R10
 	JL     k_rest
 
 k_block:
@@ -1295,16 +1213,14 @@ k_block:
 	VFMADD231PS  Y4, Y5, Y3
 	ADDQ         $0x00000080, R9
 	ADDQ         $+16, DX
-	PREFETCHT0   (R10)
-	ADDQ         $+64, R10
 	PREFETCHT0   (BX)
 	PREFETCHT0   64(BX)
 	LEAQ         (BX)(SI*4), BX
-	SUBQ         $+4, R11
+	SUBQ         $+4, R10
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R11
+	ADDQ $+4, R10
 	JZ   k_done
 
 k_one:
@@ -1319,25 +1235,18 @@ k_one:
 	VFMADD231PS  Y4, Y5, Y3
 	ADDQ         $+32, R9
 	ADDQ         $+4, DX
-	PREFETCHT0   (R10)
-	ADDQ         $+64, R10
 	PREFETCHT0   (BX)
 	ADDQ         SI, BX
-	DECQ         R11
+	DECQ         R10
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), DX
-	MOVQ    dstStride+80(FP), R10
-	SHLQ    $0x02, R10
 	VMOVUPS Y0, (DX)
-	ADDQ    R10, DX
-	VMOVUPS Y1, (DX)
-	ADDQ    R10, DX
-	VMOVUPS Y2, (DX)
-	ADDQ    R10, DX
-	VMOVUPS Y3, (DX)
-	ADDQ    R10, DX
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+	ADDQ    $0x00000080, DX
 	MOVQ    DX, dst+0(FP)
 	DECQ    R8
 	JNZ     tile
@@ -1349,10 +1258,8 @@ k_done:
 	MOVQ    DX, src+8(FP)
 	MOVQ    dst+0(FP), DX
 	MOVQ    dstPoint+64(FP), DI
-	MOVQ    $0x00000004, R8
+	MOVQ    $0x00000020, R8
 	MOVQ    tiles+48(FP), R9
-	IMULQ   R9, R8
-	MOVQ    dstStride+80(FP), R9
 	IMULQ   R9, R8
 	SUBQ    R8, DI
 	SHLQ    $0x02, DI
@@ -1363,14 +1270,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product5x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product5x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Product5x8(SB), NOSPLIT, $0-96
+TEXT ·Product5x8(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	MOVQ next+24(FP), BX
-	MOVQ pace+88(FP), SI
+	MOVQ pace+80(FP), SI
 
 point:
 	MOVQ src+8(FP), DI
@@ -1386,9 +1293,8 @@ tile:
 	MOVQ   DI, DX
 	IMUL3Q $0x00000005, AX, R10
 	ADDQ   R10, DI
-	MOVQ   DI, R10
-	MOVQ   k+40(FP), R11
-	SUBQ   $+4, R11
+	MOVQ   k+40(FP), R10
+	SUBQ   $+4, R10
 	JL     k_rest
 
 k_block:
@@ -1438,17 +1344,14 @@ k_block:
 	VFMADD231PS  Y5, Y6, Y4
 	ADDQ         $0x00000080, R9
 	ADDQ         $+16, DX
-	PREFETCHT0   (R10)
-	PREFETCHT0   64(R10)
-	ADDQ         $0x00000080, R10
 	PREFETCHT0   (BX)
 	PREFETCHT0   64(BX)
 	LEAQ         (BX)(SI*4), BX
-	SUBQ         $+4, R11
+	SUBQ         $+4, R10
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R11
+	ADDQ $+4, R10
 	JZ   k_done
 
 k_one:
@@ -1465,27 +1368,19 @@ k_one:
 	VFMADD231PS  Y5, Y6, Y4
 	ADDQ         $+32, R9
 	ADDQ         $+4, DX
-	PREFETCHT0   (R10)
-	ADDQ         $+64, R10
 	PREFETCHT0   (BX)
 	ADDQ         SI, BX
-	DECQ         R11
+	DECQ         R10
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), DX
-	MOVQ    dstStride+80(FP), R10
-	SHLQ    $0x02, R10
 	VMOVUPS Y0, (DX)
-	ADDQ    R10, DX
-	VMOVUPS Y1, (DX)
-	ADDQ    R10, DX
-	VMOVUPS Y2, (DX)
-	ADDQ    R10, DX
-	VMOVUPS Y3, (DX)
-	ADDQ    R10, DX
-	VMOVUPS Y4, (DX)
-	ADDQ    R10, DX
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+	VMOVUPS Y4, 128(DX)
+	ADDQ    $0x000000a0, DX
 	MOVQ    DX, dst+0(FP)
 	DECQ    R8
 	JNZ     tile
@@ -1497,10 +1392,8 @@ k_done:
 	MOVQ    DX, src+8(FP)
 	MOVQ    dst+0(FP), DX
 	MOVQ    dstPoint+64(FP), DI
-	MOVQ    $0x00000005, R8
+	MOVQ    $0x00000028, R8
 	MOVQ    tiles+48(FP), R9
-	IMULQ   R9, R8
-	MOVQ    dstStride+80(FP), R9
 	IMULQ   R9, R8
 	SUBQ    R8, DI
 	SHLQ    $0x02, DI
@@ -1511,15 +1404,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product6x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product6x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Product6x8(SB), NOSPLIT, $0-96
+TEXT ·Product6x8(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), SI
-	MOVQ pace+88(FP), DI
+	MOVQ pace+80(FP), DI
 
 point:
 	MOVQ src+8(FP), R8
@@ -1536,9 +1429,8 @@ tile:
 	MOVQ   R8, BX
 	IMUL3Q $0x00000006, AX, R11
 	ADDQ   R11, R8
-	MOVQ   R8, R11
-	MOVQ   k+40(FP), R12
-	SUBQ   $+4, R12
+	MOVQ   k+40(FP), R11
+	SUBQ   $+4, R11
 	JL     k_rest
 
 k_block:
@@ -1596,17 +1488,14 @@ k_block:
 	VFMADD231PS  Y6, Y7, Y5
 	ADDQ         $0x00000080, R10
 	ADDQ         $+16, BX
-	PREFETCHT0   (R11)
-	PREFETCHT0   64(R11)
-	ADDQ         $0x00000080, R11
 	PREFETCHT0   (SI)
 	PREFETCHT0   64(SI)
 	LEAQ         (SI)(DI*4), SI
-	SUBQ         $+4, R12
+	SUBQ         $+4, R11
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R11
 	JZ   k_done
 
 k_one:
@@ -1625,29 +1514,20 @@ k_one:
 	VFMADD231PS  Y6, Y7, Y5
 	ADDQ         $+32, R10
 	ADDQ         $+4, BX
-	PREFETCHT0   (R11)
-	ADDQ         $+64, R11
 	PREFETCHT0   (SI)
 	ADDQ         DI, SI
-	DECQ         R12
+	DECQ         R11
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), R11
-	SHLQ    $0x02, R11
 	VMOVUPS Y0, (BX)
-	ADDQ    R11, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    R11, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    R11, BX
-	VMOVUPS Y3, (BX)
-	ADDQ    R11, BX
-	VMOVUPS Y4, (BX)
-	ADDQ    R11, BX
-	VMOVUPS Y5, (BX)
-	ADDQ    R11, BX
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	ADDQ    $0x000000c0, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R9
 	JNZ     tile
@@ -1659,10 +1539,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), R8
-	MOVQ    $0x00000006, R9
+	MOVQ    $0x00000030, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, R8
 	SHLQ    $0x02, R8
@@ -1673,15 +1551,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product7x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product7x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Product7x8(SB), NOSPLIT, $0-96
+TEXT ·Product7x8(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), SI
-	MOVQ pace+88(FP), DI
+	MOVQ pace+80(FP), DI
 
 point:
 	MOVQ src+8(FP), R8
@@ -1699,9 +1577,8 @@ tile:
 	MOVQ   R8, BX
 	IMUL3Q $0x00000007, AX, R11
 	ADDQ   R11, R8
-	MOVQ   R8, R11
-	MOVQ   k+40(FP), R12
-	SUBQ   $+4, R12
+	MOVQ   k+40(FP), R11
+	SUBQ   $+4, R11
 	JL     k_rest
 
 k_block:
@@ -1767,17 +1644,14 @@ k_block:
 	VFMADD231PS  Y7, Y8, Y6
 	ADDQ         $0x00000080, R10
 	ADDQ         $+16, BX
-	PREFETCHT0   (R11)
-	PREFETCHT0   64(R11)
-	ADDQ         $0x00000080, R11
 	PREFETCHT0   (SI)
 	PREFETCHT0   64(SI)
 	LEAQ         (SI)(DI*4), SI
-	SUBQ         $+4, R12
+	SUBQ         $+4, R11
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R11
 	JZ   k_done
 
 k_one:
@@ -1798,31 +1672,21 @@ k_one:
 	VFMADD231PS  Y7, Y8, Y6
 	ADDQ         $+32, R10
 	ADDQ         $+4, BX
-	PREFETCHT0   (R11)
-	ADDQ         $+64, R11
 	PREFETCHT0   (SI)
 	ADDQ         DI, SI
-	DECQ         R12
+	DECQ         R11
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), R11
-	SHLQ    $0x02, R11
 	VMOVUPS Y0, (BX)
-	ADDQ    R11, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    R11, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    R11, BX
-	VMOVUPS Y3, (BX)
-	ADDQ    R11, BX
-	VMOVUPS Y4, (BX)
-	ADDQ    R11, BX
-	VMOVUPS Y5, (BX)
-	ADDQ    R11, BX
-	VMOVUPS Y6, (BX)
-	ADDQ    R11, BX
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	VMOVUPS Y6, 192(BX)
+	ADDQ    $0x000000e0, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R9
 	JNZ     tile
@@ -1834,10 +1698,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), R8
-	MOVQ    $0x00000007, R9
+	MOVQ    $0x00000038, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, R8
 	SHLQ    $0x02, R8
@@ -1848,15 +1710,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product8x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product8x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Product8x8(SB), NOSPLIT, $0-96
+TEXT ·Product8x8(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ pace+80(FP), R8
 
 point:
 	MOVQ src+8(FP), R9
@@ -1876,9 +1738,8 @@ tile:
 	LEAQ   (BX)(DX*1), SI
 	LEAQ   (SI)(AX*2), SI
 	LEAQ   (R9)(AX*8), R9
-	MOVQ   R9, R12
-	MOVQ   k+40(FP), R13
-	SUBQ   $+4, R13
+	MOVQ   k+40(FP), R12
+	SUBQ   $+4, R12
 	JL     k_rest
 
 k_block:
@@ -1953,17 +1814,14 @@ k_block:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
-	ADDQ         $0x00000080, R12
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R13
+	SUBQ         $+4, R12
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R13
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
@@ -1987,33 +1845,22 @@ k_one:
 	ADDQ         $+32, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT0   (R12)
-	ADDQ         $+64, R12
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R13
+	DECQ         R12
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y7, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	VMOVUPS Y6, 192(BX)
+	VMOVUPS Y7, 224(BX)
+	ADDQ    $0x00000100, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
@@ -2025,10 +1872,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000008, R9
+	MOVQ    $0x00000040, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, SI
 	SHLQ    $0x02, SI
@@ -2039,15 +1884,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product9x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product9x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Product9x8(SB), NOSPLIT, $0-96
+TEXT ·Product9x8(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ pace+80(FP), R8
 
 point:
 	MOVQ src+8(FP), R9
@@ -2069,9 +1914,8 @@ tile:
 	LEAQ   (SI)(AX*2), SI
 	IMUL3Q $0x00000009, AX, R12
 	ADDQ   R12, R9
-	MOVQ   R9, R12
-	MOVQ   k+40(FP), R13
-	SUBQ   $+4, R13
+	MOVQ   k+40(FP), R12
+	SUBQ   $+4, R12
 	JL     k_rest
 
 k_block:
@@ -2154,18 +1998,14 @@ k_block:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
-	PREFETCHT0   128(R12)
-	ADDQ         $0x000000c0, R12
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R13
+	SUBQ         $+4, R12
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R13
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
@@ -2191,35 +2031,23 @@ k_one:
 	ADDQ         $+32, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT0   (R12)
-	ADDQ         $+64, R12
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R13
+	DECQ         R12
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y8, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	VMOVUPS Y6, 192(BX)
+	VMOVUPS Y7, 224(BX)
+	VMOVUPS Y8, 256(BX)
+	ADDQ    $0x00000120, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
@@ -2231,10 +2059,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000009, R9
+	MOVQ    $0x00000048, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, SI
 	SHLQ    $0x02, SI
@@ -2245,15 +2071,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product10x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product10x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Product10x8(SB), NOSPLIT, $0-96
+TEXT ·Product10x8(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ pace+80(FP), R8
 
 point:
 	MOVQ src+8(FP), R9
@@ -2276,9 +2102,8 @@ tile:
 	LEAQ   (SI)(AX*2), SI
 	IMUL3Q $0x0000000a, AX, R12
 	ADDQ   R12, R9
-	MOVQ   R9, R12
-	MOVQ   k+40(FP), R13
-	SUBQ   $+4, R13
+	MOVQ   k+40(FP), R12
+	SUBQ   $+4, R12
 	JL     k_rest
 
 k_block:
@@ -2369,18 +2194,14 @@ k_block:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
-	PREFETCHT0   128(R12)
-	ADDQ         $0x000000c0, R12
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R13
+	SUBQ         $+4, R12
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R13
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
@@ -2408,37 +2229,24 @@ k_one:
 	ADDQ         $+32, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT0   (R12)
-	ADDQ         $+64, R12
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R13
+	DECQ         R12
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y9, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	VMOVUPS Y6, 192(BX)
+	VMOVUPS Y7, 224(BX)
+	VMOVUPS Y8, 256(BX)
+	VMOVUPS Y9, 288(BX)
+	ADDQ    $0x00000140, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
@@ -2450,10 +2258,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x0000000a, R9
+	MOVQ    $0x00000050, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, SI
 	SHLQ    $0x02, SI
@@ -2464,15 +2270,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product11x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product11x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Product11x8(SB), NOSPLIT, $0-96
+TEXT ·Product11x8(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ pace+80(FP), R8
 
 point:
 	MOVQ src+8(FP), R9
@@ -2496,9 +2302,8 @@ tile:
 	LEAQ   (SI)(AX*2), SI
 	IMUL3Q $0x0000000b, AX, R12
 	ADDQ   R12, R9
-	MOVQ   R9, R12
-	MOVQ   k+40(FP), R13
-	SUBQ   $+4, R13
+	MOVQ   k+40(FP), R12
+	SUBQ   $+4, R12
 	JL     k_rest
 
 k_block:
@@ -2597,18 +2402,14 @@ k_block:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
-	PREFETCHT0   128(R12)
-	ADDQ         $0x000000c0, R12
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R13
+	SUBQ         $+4, R12
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R13
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
@@ -2638,39 +2439,25 @@ k_one:
 	ADDQ         $+32, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT0   (R12)
-	ADDQ         $+64, R12
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R13
+	DECQ         R12
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y10, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	VMOVUPS Y6, 192(BX)
+	VMOVUPS Y7, 224(BX)
+	VMOVUPS Y8, 256(BX)
+	VMOVUPS Y9, 288(BX)
+	VMOVUPS Y10, 320(BX)
+	ADDQ    $0x00000160, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
@@ -2682,10 +2469,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x0000000b, R9
+	MOVQ    $0x00000058, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, SI
 	SHLQ    $0x02, SI
@@ -2696,15 +2481,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product12x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product12x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Product12x8(SB), NOSPLIT, $0-96
+TEXT ·Product12x8(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ pace+80(FP), R8
 
 point:
 	MOVQ src+8(FP), R9
@@ -2729,9 +2514,8 @@ tile:
 	LEAQ   (SI)(AX*2), SI
 	IMUL3Q $0x0000000c, AX, R12
 	ADDQ   R12, R9
-	MOVQ   R9, R12
-	MOVQ   k+40(FP), R13
-	SUBQ   $+4, R13
+	MOVQ   k+40(FP), R12
+	SUBQ   $+4, R12
 	JL     k_rest
 
 k_block:
@@ -2838,18 +2622,14 @@ k_block:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
-	PREFETCHT0   128(R12)
-	ADDQ         $0x000000c0, R12
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R13
+	SUBQ         $+4, R12
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R13
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
@@ -2881,41 +2661,26 @@ k_one:
 	ADDQ         $+32, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT0   (R12)
-	ADDQ         $+64, R12
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R13
+	DECQ         R12
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y10, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y11, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	VMOVUPS Y6, 192(BX)
+	VMOVUPS Y7, 224(BX)
+	VMOVUPS Y8, 256(BX)
+	VMOVUPS Y9, 288(BX)
+	VMOVUPS Y10, 320(BX)
+	VMOVUPS Y11, 352(BX)
+	ADDQ    $0x00000180, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
@@ -2927,10 +2692,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x0000000c, R9
+	MOVQ    $0x00000060, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, SI
 	SHLQ    $0x02, SI
@@ -2941,15 +2704,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product13x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product13x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Product13x8(SB), NOSPLIT, $0-96
+TEXT ·Product13x8(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ pace+80(FP), R8
 
 point:
 	MOVQ src+8(FP), R9
@@ -2975,9 +2738,8 @@ tile:
 	LEAQ   (SI)(AX*2), SI
 	IMUL3Q $0x0000000d, AX, R12
 	ADDQ   R12, R9
-	MOVQ   R9, R12
-	MOVQ   k+40(FP), R13
-	SUBQ   $+4, R13
+	MOVQ   k+40(FP), R12
+	SUBQ   $+4, R12
 	JL     k_rest
 
 k_block:
@@ -3092,19 +2854,14 @@ k_block:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
-	PREFETCHT0   128(R12)
-	PREFETCHT0   192(R12)
-	ADDQ         $0x00000100, R12
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R13
+	SUBQ         $+4, R12
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R13
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
@@ -3138,43 +2895,27 @@ k_one:
 	ADDQ         $+32, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT0   (R12)
-	ADDQ         $+64, R12
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R13
+	DECQ         R12
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y10, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y11, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y12, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	VMOVUPS Y6, 192(BX)
+	VMOVUPS Y7, 224(BX)
+	VMOVUPS Y8, 256(BX)
+	VMOVUPS Y9, 288(BX)
+	VMOVUPS Y10, 320(BX)
+	VMOVUPS Y11, 352(BX)
+	VMOVUPS Y12, 384(BX)
+	ADDQ    $0x000001a0, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
@@ -3186,10 +2927,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x0000000d, R9
+	MOVQ    $0x00000068, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, SI
 	SHLQ    $0x02, SI
@@ -3200,15 +2939,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product14x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product14x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·Product14x8(SB), NOSPLIT, $0-96
+TEXT ·Product14x8(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ pace+80(FP), R8
 
 point:
 	MOVQ src+8(FP), R9
@@ -3235,9 +2974,8 @@ tile:
 	LEAQ   (SI)(AX*2), SI
 	IMUL3Q $0x0000000e, AX, R12
 	ADDQ   R12, R9
-	MOVQ   R9, R12
-	MOVQ   k+40(FP), R13
-	SUBQ   $+4, R13
+	MOVQ   k+40(FP), R12
+	SUBQ   $+4, R12
 	JL     k_rest
 
 k_block:
@@ -3360,19 +3098,14 @@ k_block:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
-	PREFETCHT0   128(R12)
-	PREFETCHT0   192(R12)
-	ADDQ         $0x00000100, R12
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R13
+	SUBQ         $+4, R12
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R13
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
@@ -3408,45 +3141,28 @@ k_one:
 	ADDQ         $+32, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT0   (R12)
-	ADDQ         $+64, R12
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R13
+	DECQ         R12
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y10, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y11, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y12, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y13, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y3, 96(BX)
+	VMOVUPS Y4, 128(BX)
+	VMOVUPS Y5, 160(BX)
+	VMOVUPS Y6, 192(BX)
+	VMOVUPS Y7, 224(BX)
+	VMOVUPS Y8, 256(BX)
+	VMOVUPS Y9, 288(BX)
+	VMOVUPS Y10, 320(BX)
+	VMOVUPS Y11, 352(BX)
+	VMOVUPS Y12, 384(BX)
+	VMOVUPS Y13, 416(BX)
+	ADDQ    $0x000001c0, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
@@ -3458,10 +3174,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x0000000e, R9
+	MOVQ    $0x00000070, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, SI
 	SHLQ    $0x02, SI

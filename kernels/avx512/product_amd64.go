@@ -14,7 +14,7 @@ package avx512
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*1+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*1+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*1+m)*32+n] = acc
 //				}
 //			}
 //		}
@@ -23,7 +23,7 @@ package avx512
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product1x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product1x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product2x32 computes points matrix products of tiles × 2 rows and 32 columns; it equals
 //
@@ -35,7 +35,7 @@ func Product1x32(dst *float32, src *float32, weights *float32, next *float32, po
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*2+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*2+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*2+m)*32+n] = acc
 //				}
 //			}
 //		}
@@ -44,7 +44,7 @@ func Product1x32(dst *float32, src *float32, weights *float32, next *float32, po
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product2x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product2x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product3x32 computes points matrix products of tiles × 3 rows and 32 columns; it equals
 //
@@ -56,7 +56,7 @@ func Product2x32(dst *float32, src *float32, weights *float32, next *float32, po
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*3+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*3+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*3+m)*32+n] = acc
 //				}
 //			}
 //		}
@@ -65,7 +65,7 @@ func Product2x32(dst *float32, src *float32, weights *float32, next *float32, po
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product3x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product3x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product4x32 computes points matrix products of tiles × 4 rows and 32 columns; it equals
 //
@@ -77,7 +77,7 @@ func Product3x32(dst *float32, src *float32, weights *float32, next *float32, po
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*4+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*4+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*4+m)*32+n] = acc
 //				}
 //			}
 //		}
@@ -86,7 +86,7 @@ func Product3x32(dst *float32, src *float32, weights *float32, next *float32, po
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product4x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product4x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product5x32 computes points matrix products of tiles × 5 rows and 32 columns; it equals
 //
@@ -98,7 +98,7 @@ func Product4x32(dst *float32, src *float32, weights *float32, next *float32, po
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*5+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*5+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*5+m)*32+n] = acc
 //				}
 //			}
 //		}
@@ -107,7 +107,7 @@ func Product4x32(dst *float32, src *float32, weights *float32, next *float32, po
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product5x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product5x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product6x32 computes points matrix products of tiles × 6 rows and 32 columns; it equals
 //
@@ -119,7 +119,7 @@ func Product5x32(dst *float32, src *float32, weights *float32, next *float32, po
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*6+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*6+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*6+m)*32+n] = acc
 //				}
 //			}
 //		}
@@ -128,7 +128,7 @@ func Product5x32(dst *float32, src *float32, weights *float32, next *float32, po
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product6x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product6x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product7x32 computes points matrix products of tiles × 7 rows and 32 columns; it equals
 //
@@ -140,7 +140,7 @@ func Product6x32(dst *float32, src *float32, weights *float32, next *float32, po
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*7+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*7+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*7+m)*32+n] = acc
 //				}
 //			}
 //		}
@@ -149,7 +149,7 @@ func Product6x32(dst *float32, src *float32, weights *float32, next *float32, po
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product7x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product7x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product8x32 computes points matrix products of tiles × 8 rows and 32 columns; it equals
 //
@@ -161,7 +161,7 @@ func Product7x32(dst *float32, src *float32, weights *float32, next *float32, po
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*8+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*8+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*8+m)*32+n] = acc
 //				}
 //			}
 //		}
@@ -170,7 +170,7 @@ func Product7x32(dst *float32, src *float32, weights *float32, next *float32, po
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product8x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product8x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product9x32 computes points matrix products of tiles × 9 rows and 32 columns; it equals
 //
@@ -182,7 +182,7 @@ func Product8x32(dst *float32, src *float32, weights *float32, next *float32, po
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*9+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*9+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*9+m)*32+n] = acc
 //				}
 //			}
 //		}
@@ -191,7 +191,7 @@ func Product8x32(dst *float32, src *float32, weights *float32, next *float32, po
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product9x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product9x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product10x32 computes points matrix products of tiles × 10 rows and 32 columns; it equals
 //
@@ -203,7 +203,7 @@ func Product9x32(dst *float32, src *float32, weights *float32, next *float32, po
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*10+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*10+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*10+m)*32+n] = acc
 //				}
 //			}
 //		}
@@ -212,7 +212,7 @@ func Product9x32(dst *float32, src *float32, weights *float32, next *float32, po
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product10x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product10x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product11x32 computes points matrix products of tiles × 11 rows and 32 columns; it equals
 //
@@ -224,7 +224,7 @@ func Product10x32(dst *float32, src *float32, weights *float32, next *float32, p
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*11+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*11+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*11+m)*32+n] = acc
 //				}
 //			}
 //		}
@@ -233,7 +233,7 @@ func Product10x32(dst *float32, src *float32, weights *float32, next *float32, p
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product11x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product11x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product12x32 computes points matrix products of tiles × 12 rows and 32 columns; it equals
 //
@@ -245,7 +245,7 @@ func Product11x32(dst *float32, src *float32, weights *float32, next *float32, p
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*12+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*12+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*12+m)*32+n] = acc
 //				}
 //			}
 //		}
@@ -254,7 +254,7 @@ func Product11x32(dst *float32, src *float32, weights *float32, next *float32, p
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product12x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product12x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product13x32 computes points matrix products of tiles × 13 rows and 32 columns; it equals
 //
@@ -266,7 +266,7 @@ func Product12x32(dst *float32, src *float32, weights *float32, next *float32, p
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*13+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*13+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*13+m)*32+n] = acc
 //				}
 //			}
 //		}
@@ -275,7 +275,7 @@ func Product12x32(dst *float32, src *float32, weights *float32, next *float32, p
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product13x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product13x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product14x32 computes points matrix products of tiles × 14 rows and 32 columns; it equals
 //
@@ -287,7 +287,7 @@ func Product13x32(dst *float32, src *float32, weights *float32, next *float32, p
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*14+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*14+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*14+m)*32+n] = acc
 //				}
 //			}
 //		}
@@ -296,7 +296,7 @@ func Product13x32(dst *float32, src *float32, weights *float32, next *float32, p
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product14x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product14x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product1x16 computes points matrix products of tiles × 1 rows and 16 columns; it equals
 //
@@ -308,7 +308,7 @@ func Product14x32(dst *float32, src *float32, weights *float32, next *float32, p
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*1+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*1+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*1+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -317,7 +317,7 @@ func Product14x32(dst *float32, src *float32, weights *float32, next *float32, p
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product1x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product1x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product2x16 computes points matrix products of tiles × 2 rows and 16 columns; it equals
 //
@@ -329,7 +329,7 @@ func Product1x16(dst *float32, src *float32, weights *float32, next *float32, po
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*2+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*2+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*2+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -338,7 +338,7 @@ func Product1x16(dst *float32, src *float32, weights *float32, next *float32, po
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product2x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product2x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product3x16 computes points matrix products of tiles × 3 rows and 16 columns; it equals
 //
@@ -350,7 +350,7 @@ func Product2x16(dst *float32, src *float32, weights *float32, next *float32, po
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*3+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*3+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*3+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -359,7 +359,7 @@ func Product2x16(dst *float32, src *float32, weights *float32, next *float32, po
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product3x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product3x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product4x16 computes points matrix products of tiles × 4 rows and 16 columns; it equals
 //
@@ -371,7 +371,7 @@ func Product3x16(dst *float32, src *float32, weights *float32, next *float32, po
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*4+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*4+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*4+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -380,7 +380,7 @@ func Product3x16(dst *float32, src *float32, weights *float32, next *float32, po
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product4x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product4x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product5x16 computes points matrix products of tiles × 5 rows and 16 columns; it equals
 //
@@ -392,7 +392,7 @@ func Product4x16(dst *float32, src *float32, weights *float32, next *float32, po
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*5+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*5+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*5+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -401,7 +401,7 @@ func Product4x16(dst *float32, src *float32, weights *float32, next *float32, po
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product5x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product5x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product6x16 computes points matrix products of tiles × 6 rows and 16 columns; it equals
 //
@@ -413,7 +413,7 @@ func Product5x16(dst *float32, src *float32, weights *float32, next *float32, po
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*6+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*6+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*6+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -422,7 +422,7 @@ func Product5x16(dst *float32, src *float32, weights *float32, next *float32, po
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product6x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product6x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product7x16 computes points matrix products of tiles × 7 rows and 16 columns; it equals
 //
@@ -434,7 +434,7 @@ func Product6x16(dst *float32, src *float32, weights *float32, next *float32, po
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*7+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*7+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*7+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -443,7 +443,7 @@ func Product6x16(dst *float32, src *float32, weights *float32, next *float32, po
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product7x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product7x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product8x16 computes points matrix products of tiles × 8 rows and 16 columns; it equals
 //
@@ -455,7 +455,7 @@ func Product7x16(dst *float32, src *float32, weights *float32, next *float32, po
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*8+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*8+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*8+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -464,7 +464,7 @@ func Product7x16(dst *float32, src *float32, weights *float32, next *float32, po
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product8x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product8x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product9x16 computes points matrix products of tiles × 9 rows and 16 columns; it equals
 //
@@ -476,7 +476,7 @@ func Product8x16(dst *float32, src *float32, weights *float32, next *float32, po
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*9+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*9+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*9+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -485,7 +485,7 @@ func Product8x16(dst *float32, src *float32, weights *float32, next *float32, po
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product9x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product9x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product10x16 computes points matrix products of tiles × 10 rows and 16 columns; it equals
 //
@@ -497,7 +497,7 @@ func Product9x16(dst *float32, src *float32, weights *float32, next *float32, po
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*10+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*10+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*10+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -506,7 +506,7 @@ func Product9x16(dst *float32, src *float32, weights *float32, next *float32, po
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product10x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product10x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product11x16 computes points matrix products of tiles × 11 rows and 16 columns; it equals
 //
@@ -518,7 +518,7 @@ func Product10x16(dst *float32, src *float32, weights *float32, next *float32, p
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*11+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*11+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*11+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -527,7 +527,7 @@ func Product10x16(dst *float32, src *float32, weights *float32, next *float32, p
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product11x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product11x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product12x16 computes points matrix products of tiles × 12 rows and 16 columns; it equals
 //
@@ -539,7 +539,7 @@ func Product11x16(dst *float32, src *float32, weights *float32, next *float32, p
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*12+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*12+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*12+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -548,7 +548,7 @@ func Product11x16(dst *float32, src *float32, weights *float32, next *float32, p
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product12x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product12x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product13x16 computes points matrix products of tiles × 13 rows and 16 columns; it equals
 //
@@ -560,7 +560,7 @@ func Product12x16(dst *float32, src *float32, weights *float32, next *float32, p
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*13+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*13+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*13+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -569,7 +569,7 @@ func Product12x16(dst *float32, src *float32, weights *float32, next *float32, p
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product13x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product13x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product14x16 computes points matrix products of tiles × 14 rows and 16 columns; it equals
 //
@@ -581,7 +581,7 @@ func Product13x16(dst *float32, src *float32, weights *float32, next *float32, p
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*14+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*14+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*14+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -590,7 +590,7 @@ func Product13x16(dst *float32, src *float32, weights *float32, next *float32, p
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product14x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product14x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product15x16 computes points matrix products of tiles × 15 rows and 16 columns; it equals
 //
@@ -602,7 +602,7 @@ func Product14x16(dst *float32, src *float32, weights *float32, next *float32, p
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*15+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*15+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*15+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -611,7 +611,7 @@ func Product14x16(dst *float32, src *float32, weights *float32, next *float32, p
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product15x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product15x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product16x16 computes points matrix products of tiles × 16 rows and 16 columns; it equals
 //
@@ -623,7 +623,7 @@ func Product15x16(dst *float32, src *float32, weights *float32, next *float32, p
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*16+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*16+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*16+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -632,7 +632,7 @@ func Product15x16(dst *float32, src *float32, weights *float32, next *float32, p
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product16x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product16x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product17x16 computes points matrix products of tiles × 17 rows and 16 columns; it equals
 //
@@ -644,7 +644,7 @@ func Product16x16(dst *float32, src *float32, weights *float32, next *float32, p
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*17+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*17+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*17+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -653,7 +653,7 @@ func Product16x16(dst *float32, src *float32, weights *float32, next *float32, p
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product17x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product17x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product18x16 computes points matrix products of tiles × 18 rows and 16 columns; it equals
 //
@@ -665,7 +665,7 @@ func Product17x16(dst *float32, src *float32, weights *float32, next *float32, p
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*18+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*18+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*18+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -674,7 +674,7 @@ func Product17x16(dst *float32, src *float32, weights *float32, next *float32, p
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product18x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product18x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product19x16 computes points matrix products of tiles × 19 rows and 16 columns; it equals
 //
@@ -686,7 +686,7 @@ func Product18x16(dst *float32, src *float32, weights *float32, next *float32, p
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*19+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*19+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*19+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -695,7 +695,7 @@ func Product18x16(dst *float32, src *float32, weights *float32, next *float32, p
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product19x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product19x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product20x16 computes points matrix products of tiles × 20 rows and 16 columns; it equals
 //
@@ -707,7 +707,7 @@ func Product19x16(dst *float32, src *float32, weights *float32, next *float32, p
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*20+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*20+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*20+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -716,7 +716,7 @@ func Product19x16(dst *float32, src *float32, weights *float32, next *float32, p
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product20x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product20x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product21x16 computes points matrix products of tiles × 21 rows and 16 columns; it equals
 //
@@ -728,7 +728,7 @@ func Product20x16(dst *float32, src *float32, weights *float32, next *float32, p
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*21+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*21+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*21+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -737,7 +737,7 @@ func Product20x16(dst *float32, src *float32, weights *float32, next *float32, p
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product21x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product21x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product22x16 computes points matrix products of tiles × 22 rows and 16 columns; it equals
 //
@@ -749,7 +749,7 @@ func Product21x16(dst *float32, src *float32, weights *float32, next *float32, p
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*22+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*22+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*22+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -758,7 +758,7 @@ func Product21x16(dst *float32, src *float32, weights *float32, next *float32, p
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product22x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product22x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product23x16 computes points matrix products of tiles × 23 rows and 16 columns; it equals
 //
@@ -770,7 +770,7 @@ func Product22x16(dst *float32, src *float32, weights *float32, next *float32, p
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*23+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*23+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*23+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -779,7 +779,7 @@ func Product22x16(dst *float32, src *float32, weights *float32, next *float32, p
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product23x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product23x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product24x16 computes points matrix products of tiles × 24 rows and 16 columns; it equals
 //
@@ -791,7 +791,7 @@ func Product23x16(dst *float32, src *float32, weights *float32, next *float32, p
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*24+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*24+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*24+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -800,7 +800,7 @@ func Product23x16(dst *float32, src *float32, weights *float32, next *float32, p
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product24x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product24x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product25x16 computes points matrix products of tiles × 25 rows and 16 columns; it equals
 //
@@ -812,7 +812,7 @@ func Product24x16(dst *float32, src *float32, weights *float32, next *float32, p
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*25+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*25+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*25+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -821,7 +821,7 @@ func Product24x16(dst *float32, src *float32, weights *float32, next *float32, p
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product25x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product25x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product26x16 computes points matrix products of tiles × 26 rows and 16 columns; it equals
 //
@@ -833,7 +833,7 @@ func Product25x16(dst *float32, src *float32, weights *float32, next *float32, p
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*26+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*26+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*26+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -842,7 +842,7 @@ func Product25x16(dst *float32, src *float32, weights *float32, next *float32, p
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product26x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product26x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product27x16 computes points matrix products of tiles × 27 rows and 16 columns; it equals
 //
@@ -854,7 +854,7 @@ func Product26x16(dst *float32, src *float32, weights *float32, next *float32, p
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*27+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*27+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*27+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -863,7 +863,7 @@ func Product26x16(dst *float32, src *float32, weights *float32, next *float32, p
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product27x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product27x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product28x16 computes points matrix products of tiles × 28 rows and 16 columns; it equals
 //
@@ -875,7 +875,7 @@ func Product27x16(dst *float32, src *float32, weights *float32, next *float32, p
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*28+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*28+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*28+m)*16+n] = acc
 //				}
 //			}
 //		}
@@ -884,10 +884,10 @@ func Product27x16(dst *float32, src *float32, weights *float32, next *float32, p
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product28x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product28x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // ProductX32 lists the heights of the tile product_f32_14x32_avx512.
-var ProductX32 = [...]func(dst, src, weights, next *float32, points, k, tiles, srcPoint, dstPoint, srcStride, dstStride, pace int){
+var ProductX32 = [...]func(dst, src, weights, next *float32, points, k, tiles, srcPoint, dstPoint, srcStride, pace int){
 	Product1x32,
 	Product2x32,
 	Product3x32,
@@ -905,7 +905,7 @@ var ProductX32 = [...]func(dst, src, weights, next *float32, points, k, tiles, s
 }
 
 // ProductX16 lists the heights of the tile product_f32_28x16_avx512.
-var ProductX16 = [...]func(dst, src, weights, next *float32, points, k, tiles, srcPoint, dstPoint, srcStride, dstStride, pace int){
+var ProductX16 = [...]func(dst, src, weights, next *float32, points, k, tiles, srcPoint, dstPoint, srcStride, pace int){
 	Product1x16,
 	Product2x16,
 	Product3x16,

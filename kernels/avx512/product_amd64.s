@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func Product1x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product1x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product1x32(SB), NOSPLIT, $0-96
+TEXT ·Product1x32(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 
@@ -77,11 +77,9 @@ k_one:
 
 k_done:
 	MOVQ    dst+0(FP), CX
-	MOVQ    dstStride+80(FP), DI
-	SHLQ    $0x02, DI
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
-	ADDQ    DI, CX
+	ADDQ    $0x00000080, CX
 	MOVQ    CX, dst+0(FP)
 	DECQ    BX
 	JNZ     tile
@@ -93,10 +91,8 @@ k_done:
 	MOVQ    CX, src+8(FP)
 	MOVQ    dst+0(FP), CX
 	MOVQ    dstPoint+64(FP), DX
-	MOVQ    $0x00000001, BX
+	MOVQ    $0x00000020, BX
 	MOVQ    tiles+48(FP), SI
-	IMULQ   SI, BX
-	MOVQ    dstStride+80(FP), SI
 	IMULQ   SI, BX
 	SUBQ    BX, DX
 	SHLQ    $0x02, DX
@@ -107,9 +103,9 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product2x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product2x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product2x32(SB), NOSPLIT, $0-96
+TEXT ·Product2x32(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 
@@ -197,14 +193,11 @@ k_one:
 
 k_done:
 	MOVQ    dst+0(FP), CX
-	MOVQ    dstStride+80(FP), DI
-	SHLQ    $0x02, DI
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
-	ADDQ    DI, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    DI, CX
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	ADDQ    $0x00000100, CX
 	MOVQ    CX, dst+0(FP)
 	DECQ    BX
 	JNZ     tile
@@ -216,10 +209,8 @@ k_done:
 	MOVQ    CX, src+8(FP)
 	MOVQ    dst+0(FP), CX
 	MOVQ    dstPoint+64(FP), DX
-	MOVQ    $0x00000002, BX
+	MOVQ    $0x00000040, BX
 	MOVQ    tiles+48(FP), SI
-	IMULQ   SI, BX
-	MOVQ    dstStride+80(FP), SI
 	IMULQ   SI, BX
 	SUBQ    BX, DX
 	SHLQ    $0x02, DX
@@ -230,13 +221,13 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product3x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product3x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product3x32(SB), NOSPLIT, $0-96
+TEXT ·Product3x32(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	MOVQ next+24(FP), DX
-	MOVQ pace+88(FP), BX
+	MOVQ pace+80(FP), BX
 
 point:
 	MOVQ src+8(FP), SI
@@ -253,9 +244,8 @@ tile:
 	MOVQ   SI, CX
 	IMUL3Q $0x00000003, AX, R9
 	ADDQ   R9, SI
-	MOVQ   SI, R9
-	MOVQ   k+40(FP), R10
-	SUBQ   $+4, R10
+	MOVQ   k+40(FP), R9
+	SUBQ   $+4, R9
 	JL     k_rest
 
 k_block:
@@ -305,16 +295,14 @@ k_block:
 	VFMADD231PS  Z7, Z8, Z5
 	ADDQ         $0x00000200, R8
 	ADDQ         $+16, CX
-	PREFETCHT0   (R9)
-	ADDQ         $+64, R9
 	PREFETCHT0   (DX)
 	PREFETCHT0   64(DX)
 	LEAQ         (DX)(BX*4), DX
-	SUBQ         $+4, R10
+	SUBQ         $+4, R9
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R10
+	ADDQ $+4, R9
 	JZ   k_done
 
 k_one:
@@ -331,26 +319,20 @@ k_one:
 	VFMADD231PS  Z7, Z8, Z5
 	ADDQ         $0x00000080, R8
 	ADDQ         $+4, CX
-	PREFETCHT0   (R9)
-	ADDQ         $+64, R9
 	PREFETCHT0   (DX)
 	ADDQ         BX, DX
-	DECQ         R10
+	DECQ         R9
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), CX
-	MOVQ    dstStride+80(FP), R9
-	SHLQ    $0x02, R9
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
-	ADDQ    R9, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    R9, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    R9, CX
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	ADDQ    $0x00000180, CX
 	MOVQ    CX, dst+0(FP)
 	DECQ    DI
 	JNZ     tile
@@ -362,10 +344,8 @@ k_done:
 	MOVQ    CX, src+8(FP)
 	MOVQ    dst+0(FP), CX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000003, DI
+	MOVQ    $0x00000060, DI
 	MOVQ    tiles+48(FP), R8
-	IMULQ   R8, DI
-	MOVQ    dstStride+80(FP), R8
 	IMULQ   R8, DI
 	SUBQ    DI, SI
 	SHLQ    $0x02, SI
@@ -376,14 +356,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product4x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product4x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product4x32(SB), NOSPLIT, $0-96
+TEXT ·Product4x32(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	MOVQ next+24(FP), BX
-	MOVQ pace+88(FP), SI
+	MOVQ pace+80(FP), SI
 
 point:
 	MOVQ src+8(FP), DI
@@ -401,9 +381,8 @@ tile:
 	MOVQ   weights+16(FP), R9
 	MOVQ   DI, DX
 	LEAQ   (DI)(AX*4), DI
-	MOVQ   DI, R10
-	MOVQ   k+40(FP), R11
-	SUBQ   $+4, R11
+	MOVQ   k+40(FP), R10
+	SUBQ   $+4, R10
 	JL     k_rest
 
 k_block:
@@ -465,16 +444,14 @@ k_block:
 	VFMADD231PS  Z9, Z10, Z7
 	ADDQ         $0x00000200, R9
 	ADDQ         $+16, DX
-	PREFETCHT0   (R10)
-	ADDQ         $+64, R10
 	PREFETCHT0   (BX)
 	PREFETCHT0   64(BX)
 	LEAQ         (BX)(SI*4), BX
-	SUBQ         $+4, R11
+	SUBQ         $+4, R10
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R11
+	ADDQ $+4, R10
 	JZ   k_done
 
 k_one:
@@ -494,29 +471,22 @@ k_one:
 	VFMADD231PS  Z9, Z10, Z7
 	ADDQ         $0x00000080, R9
 	ADDQ         $+4, DX
-	PREFETCHT0   (R10)
-	ADDQ         $+64, R10
 	PREFETCHT0   (BX)
 	ADDQ         SI, BX
-	DECQ         R11
+	DECQ         R10
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), DX
-	MOVQ    dstStride+80(FP), R10
-	SHLQ    $0x02, R10
 	VMOVUPS Z0, (DX)
 	VMOVUPS Z1, 64(DX)
-	ADDQ    R10, DX
-	VMOVUPS Z2, (DX)
-	VMOVUPS Z3, 64(DX)
-	ADDQ    R10, DX
-	VMOVUPS Z4, (DX)
-	VMOVUPS Z5, 64(DX)
-	ADDQ    R10, DX
-	VMOVUPS Z6, (DX)
-	VMOVUPS Z7, 64(DX)
-	ADDQ    R10, DX
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	VMOVUPS Z4, 256(DX)
+	VMOVUPS Z5, 320(DX)
+	VMOVUPS Z6, 384(DX)
+	VMOVUPS Z7, 448(DX)
+	ADDQ    $0x00000200, DX
 	MOVQ    DX, dst+0(FP)
 	DECQ    R8
 	JNZ     tile
@@ -528,10 +498,8 @@ k_done:
 	MOVQ    DX, src+8(FP)
 	MOVQ    dst+0(FP), DX
 	MOVQ    dstPoint+64(FP), DI
-	MOVQ    $0x00000004, R8
+	MOVQ    $0x00000080, R8
 	MOVQ    tiles+48(FP), R9
-	IMULQ   R9, R8
-	MOVQ    dstStride+80(FP), R9
 	IMULQ   R9, R8
 	SUBQ    R8, DI
 	SHLQ    $0x02, DI
@@ -542,14 +510,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product5x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product5x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product5x32(SB), NOSPLIT, $0-96
+TEXT ·Product5x32(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	MOVQ next+24(FP), BX
-	MOVQ pace+88(FP), SI
+	MOVQ pace+80(FP), SI
 
 point:
 	MOVQ src+8(FP), DI
@@ -570,9 +538,8 @@ tile:
 	MOVQ   DI, DX
 	IMUL3Q $0x00000005, AX, R10
 	ADDQ   R10, DI
-	MOVQ   DI, R10
-	MOVQ   k+40(FP), R11
-	SUBQ   $+4, R11
+	MOVQ   k+40(FP), R10
+	SUBQ   $+4, R10
 	JL     k_rest
 
 k_block:
@@ -646,17 +613,14 @@ k_block:
 	VFMADD231PS  Z11, Z12, Z9
 	ADDQ         $0x00000200, R9
 	ADDQ         $+16, DX
-	PREFETCHT0   (R10)
-	PREFETCHT0   64(R10)
-	ADDQ         $0x00000080, R10
 	PREFETCHT0   (BX)
 	PREFETCHT0   64(BX)
 	LEAQ         (BX)(SI*4), BX
-	SUBQ         $+4, R11
+	SUBQ         $+4, R10
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R11
+	ADDQ $+4, R10
 	JZ   k_done
 
 k_one:
@@ -679,32 +643,24 @@ k_one:
 	VFMADD231PS  Z11, Z12, Z9
 	ADDQ         $0x00000080, R9
 	ADDQ         $+4, DX
-	PREFETCHT0   (R10)
-	ADDQ         $+64, R10
 	PREFETCHT0   (BX)
 	ADDQ         SI, BX
-	DECQ         R11
+	DECQ         R10
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), DX
-	MOVQ    dstStride+80(FP), R10
-	SHLQ    $0x02, R10
 	VMOVUPS Z0, (DX)
 	VMOVUPS Z1, 64(DX)
-	ADDQ    R10, DX
-	VMOVUPS Z2, (DX)
-	VMOVUPS Z3, 64(DX)
-	ADDQ    R10, DX
-	VMOVUPS Z4, (DX)
-	VMOVUPS Z5, 64(DX)
-	ADDQ    R10, DX
-	VMOVUPS Z6, (DX)
-	VMOVUPS Z7, 64(DX)
-	ADDQ    R10, DX
-	VMOVUPS Z8, (DX)
-	VMOVUPS Z9, 64(DX)
-	ADDQ    R10, DX
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	VMOVUPS Z4, 256(DX)
+	VMOVUPS Z5, 320(DX)
+	VMOVUPS Z6, 384(DX)
+	VMOVUPS Z7, 448(DX)
+	VMOVUPS Z8, 512(DX)
+	VMOVUPS Z9, 576(DX)
+	ADDQ    $0x00000280, DX
 	MOVQ    DX, dst+0(FP)
 	DECQ    R8
 	JNZ     tile
@@ -716,10 +672,8 @@ k_done:
 	MOVQ    DX, src+8(FP)
 	MOVQ    dst+0(FP), DX
 	MOVQ    dstPoint+64(FP), DI
-	MOVQ    $0x00000005, R8
+	MOVQ    $0x000000a0, R8
 	MOVQ    tiles+48(FP), R9
-	IMULQ   R9, R8
-	MOVQ    dstStride+80(FP), R9
 	IMULQ   R9, R8
 	SUBQ    R8, DI
 	SHLQ    $0x02, DI
@@ -730,15 +684,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product6x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product6x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product6x32(SB), NOSPLIT, $0-96
+TEXT ·Product6x32(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), SI
-	MOVQ pace+88(FP), DI
+	MOVQ pace+80(FP), DI
 
 point:
 	MOVQ src+8(FP), R8
@@ -761,9 +715,8 @@ tile:
 	MOVQ   R8, BX
 	IMUL3Q $0x00000006, AX, R11
 	ADDQ   R11, R8
-	MOVQ   R8, R11
-	MOVQ   k+40(FP), R12
-	SUBQ   $+4, R12
+	MOVQ   k+40(FP), R11
+	SUBQ   $+4, R11
 	JL     k_rest
 
 k_block:
@@ -849,17 +802,14 @@ k_block:
 	VFMADD231PS  Z13, Z14, Z11
 	ADDQ         $0x00000200, R10
 	ADDQ         $+16, BX
-	PREFETCHT0   (R11)
-	PREFETCHT0   64(R11)
-	ADDQ         $0x00000080, R11
 	PREFETCHT0   (SI)
 	PREFETCHT0   64(SI)
 	LEAQ         (SI)(DI*4), SI
-	SUBQ         $+4, R12
+	SUBQ         $+4, R11
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R11
 	JZ   k_done
 
 k_one:
@@ -885,35 +835,26 @@ k_one:
 	VFMADD231PS  Z13, Z14, Z11
 	ADDQ         $0x00000080, R10
 	ADDQ         $+4, BX
-	PREFETCHT0   (R11)
-	ADDQ         $+64, R11
 	PREFETCHT0   (SI)
 	ADDQ         DI, SI
-	DECQ         R12
+	DECQ         R11
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), R11
-	SHLQ    $0x02, R11
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
-	ADDQ    R11, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, 64(BX)
-	ADDQ    R11, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	ADDQ    R11, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	ADDQ    R11, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, 64(BX)
-	ADDQ    R11, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, 64(BX)
-	ADDQ    R11, BX
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	ADDQ    $0x00000300, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R9
 	JNZ     tile
@@ -925,10 +866,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), R8
-	MOVQ    $0x00000006, R9
+	MOVQ    $0x000000c0, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, R8
 	SHLQ    $0x02, R8
@@ -939,15 +878,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product7x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product7x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product7x32(SB), NOSPLIT, $0-96
+TEXT ·Product7x32(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), SI
-	MOVQ pace+88(FP), DI
+	MOVQ pace+80(FP), DI
 
 point:
 	MOVQ src+8(FP), R8
@@ -972,9 +911,8 @@ tile:
 	MOVQ   R8, BX
 	IMUL3Q $0x00000007, AX, R11
 	ADDQ   R11, R8
-	MOVQ   R8, R11
-	MOVQ   k+40(FP), R12
-	SUBQ   $+4, R12
+	MOVQ   k+40(FP), R11
+	SUBQ   $+4, R11
 	JL     k_rest
 
 k_block:
@@ -1072,17 +1010,14 @@ k_block:
 	VFMADD231PS  Z15, Z16, Z13
 	ADDQ         $0x00000200, R10
 	ADDQ         $+16, BX
-	PREFETCHT0   (R11)
-	PREFETCHT0   64(R11)
-	ADDQ         $0x00000080, R11
 	PREFETCHT0   (SI)
 	PREFETCHT0   64(SI)
 	LEAQ         (SI)(DI*4), SI
-	SUBQ         $+4, R12
+	SUBQ         $+4, R11
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R11
 	JZ   k_done
 
 k_one:
@@ -1111,38 +1046,28 @@ k_one:
 	VFMADD231PS  Z15, Z16, Z13
 	ADDQ         $0x00000080, R10
 	ADDQ         $+4, BX
-	PREFETCHT0   (R11)
-	ADDQ         $+64, R11
 	PREFETCHT0   (SI)
 	ADDQ         DI, SI
-	DECQ         R12
+	DECQ         R11
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), R11
-	SHLQ    $0x02, R11
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
-	ADDQ    R11, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, 64(BX)
-	ADDQ    R11, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	ADDQ    R11, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	ADDQ    R11, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, 64(BX)
-	ADDQ    R11, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, 64(BX)
-	ADDQ    R11, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, 64(BX)
-	ADDQ    R11, BX
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	ADDQ    $0x00000380, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R9
 	JNZ     tile
@@ -1154,10 +1079,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), R8
-	MOVQ    $0x00000007, R9
+	MOVQ    $0x000000e0, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, R8
 	SHLQ    $0x02, R8
@@ -1168,15 +1091,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product8x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product8x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product8x32(SB), NOSPLIT, $0-96
+TEXT ·Product8x32(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ pace+80(FP), R8
 
 point:
 	MOVQ src+8(FP), R9
@@ -1204,9 +1127,8 @@ tile:
 	LEAQ   (BX)(DX*1), SI
 	LEAQ   (SI)(AX*2), SI
 	LEAQ   (R9)(AX*8), R9
-	MOVQ   R9, R12
-	MOVQ   k+40(FP), R13
-	SUBQ   $+4, R13
+	MOVQ   k+40(FP), R12
+	SUBQ   $+4, R12
 	JL     k_rest
 
 k_block:
@@ -1317,17 +1239,14 @@ k_block:
 	ADDQ         $0x00000200, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
-	ADDQ         $0x00000080, R12
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R13
+	SUBQ         $+4, R12
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R13
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
@@ -1360,41 +1279,30 @@ k_one:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT0   (R12)
-	ADDQ         $+64, R12
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R13
+	DECQ         R12
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, 64(BX)
-	ADDQ    SI, BX
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	ADDQ    $0x00000400, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
@@ -1406,10 +1314,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000008, R9
+	MOVQ    $0x00000100, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, SI
 	SHLQ    $0x02, SI
@@ -1420,15 +1326,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product9x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product9x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product9x32(SB), NOSPLIT, $0-96
+TEXT ·Product9x32(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ pace+80(FP), R8
 
 point:
 	MOVQ src+8(FP), R9
@@ -1459,9 +1365,8 @@ tile:
 	LEAQ   (SI)(AX*2), SI
 	IMUL3Q $0x00000009, AX, R12
 	ADDQ   R12, R9
-	MOVQ   R9, R12
-	MOVQ   k+40(FP), R13
-	SUBQ   $+4, R13
+	MOVQ   k+40(FP), R12
+	SUBQ   $+4, R12
 	JL     k_rest
 
 k_block:
@@ -1584,18 +1489,14 @@ k_block:
 	ADDQ         $0x00000200, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
-	PREFETCHT0   128(R12)
-	ADDQ         $0x000000c0, R12
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R13
+	SUBQ         $+4, R12
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R13
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
@@ -1631,44 +1532,32 @@ k_one:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT0   (R12)
-	ADDQ         $+64, R12
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R13
+	DECQ         R12
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, 64(BX)
-	ADDQ    SI, BX
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	ADDQ    $0x00000480, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
@@ -1680,10 +1569,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000009, R9
+	MOVQ    $0x00000120, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, SI
 	SHLQ    $0x02, SI
@@ -1694,15 +1581,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product10x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product10x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product10x32(SB), NOSPLIT, $0-96
+TEXT ·Product10x32(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ pace+80(FP), R8
 
 point:
 	MOVQ src+8(FP), R9
@@ -1735,9 +1622,8 @@ tile:
 	LEAQ   (SI)(AX*2), SI
 	IMUL3Q $0x0000000a, AX, R12
 	ADDQ   R12, R9
-	MOVQ   R9, R12
-	MOVQ   k+40(FP), R13
-	SUBQ   $+4, R13
+	MOVQ   k+40(FP), R12
+	SUBQ   $+4, R12
 	JL     k_rest
 
 k_block:
@@ -1872,18 +1758,14 @@ k_block:
 	ADDQ         $0x00000200, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
-	PREFETCHT0   128(R12)
-	ADDQ         $0x000000c0, R12
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R13
+	SUBQ         $+4, R12
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R13
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
@@ -1922,47 +1804,34 @@ k_one:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT0   (R12)
-	ADDQ         $+64, R12
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R13
+	DECQ         R12
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	VMOVUPS Z19, 64(BX)
-	ADDQ    SI, BX
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	ADDQ    $0x00000500, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
@@ -1974,10 +1843,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x0000000a, R9
+	MOVQ    $0x00000140, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, SI
 	SHLQ    $0x02, SI
@@ -1988,15 +1855,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product11x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product11x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product11x32(SB), NOSPLIT, $0-96
+TEXT ·Product11x32(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ pace+80(FP), R8
 
 point:
 	MOVQ src+8(FP), R9
@@ -2031,9 +1898,8 @@ tile:
 	LEAQ   (SI)(AX*2), SI
 	IMUL3Q $0x0000000b, AX, R12
 	ADDQ   R12, R9
-	MOVQ   R9, R12
-	MOVQ   k+40(FP), R13
-	SUBQ   $+4, R13
+	MOVQ   k+40(FP), R12
+	SUBQ   $+4, R12
 	JL     k_rest
 
 k_block:
@@ -2180,18 +2046,14 @@ k_block:
 	ADDQ         $0x00000200, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
-	PREFETCHT0   128(R12)
-	ADDQ         $0x000000c0, R12
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R13
+	SUBQ         $+4, R12
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R13
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
@@ -2233,50 +2095,36 @@ k_one:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT0   (R12)
-	ADDQ         $+64, R12
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R13
+	DECQ         R12
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	VMOVUPS Z19, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z20, (BX)
-	VMOVUPS Z21, 64(BX)
-	ADDQ    SI, BX
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	VMOVUPS Z20, 1280(BX)
+	VMOVUPS Z21, 1344(BX)
+	ADDQ    $0x00000580, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
@@ -2288,10 +2136,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x0000000b, R9
+	MOVQ    $0x00000160, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, SI
 	SHLQ    $0x02, SI
@@ -2302,15 +2148,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product12x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product12x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product12x32(SB), NOSPLIT, $0-96
+TEXT ·Product12x32(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ pace+80(FP), R8
 
 point:
 	MOVQ src+8(FP), R9
@@ -2347,9 +2193,8 @@ tile:
 	LEAQ   (SI)(AX*2), SI
 	IMUL3Q $0x0000000c, AX, R12
 	ADDQ   R12, R9
-	MOVQ   R9, R12
-	MOVQ   k+40(FP), R13
-	SUBQ   $+4, R13
+	MOVQ   k+40(FP), R12
+	SUBQ   $+4, R12
 	JL     k_rest
 
 k_block:
@@ -2508,18 +2353,14 @@ k_block:
 	ADDQ         $0x00000200, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
-	PREFETCHT0   128(R12)
-	ADDQ         $0x000000c0, R12
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R13
+	SUBQ         $+4, R12
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R13
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
@@ -2564,53 +2405,38 @@ k_one:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT0   (R12)
-	ADDQ         $+64, R12
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R13
+	DECQ         R12
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	VMOVUPS Z19, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z20, (BX)
-	VMOVUPS Z21, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z22, (BX)
-	VMOVUPS Z23, 64(BX)
-	ADDQ    SI, BX
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	VMOVUPS Z20, 1280(BX)
+	VMOVUPS Z21, 1344(BX)
+	VMOVUPS Z22, 1408(BX)
+	VMOVUPS Z23, 1472(BX)
+	ADDQ    $0x00000600, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
@@ -2622,10 +2448,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x0000000c, R9
+	MOVQ    $0x00000180, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, SI
 	SHLQ    $0x02, SI
@@ -2636,15 +2460,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product13x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product13x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product13x32(SB), NOSPLIT, $0-96
+TEXT ·Product13x32(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ pace+80(FP), R8
 
 point:
 	MOVQ src+8(FP), R9
@@ -2683,9 +2507,8 @@ tile:
 	LEAQ   (SI)(AX*2), SI
 	IMUL3Q $0x0000000d, AX, R12
 	ADDQ   R12, R9
-	MOVQ   R9, R12
-	MOVQ   k+40(FP), R13
-	SUBQ   $+4, R13
+	MOVQ   k+40(FP), R12
+	SUBQ   $+4, R12
 	JL     k_rest
 
 k_block:
@@ -2856,19 +2679,14 @@ k_block:
 	ADDQ         $0x00000200, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
-	PREFETCHT0   128(R12)
-	PREFETCHT0   192(R12)
-	ADDQ         $0x00000100, R12
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R13
+	SUBQ         $+4, R12
 	JGE          k_block
 
 k_rest:
-	ADDQ $+4, R13
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
@@ -2916,56 +2734,40 @@ k_one:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT0   (R12)
-	ADDQ         $+64, R12
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R13
+	DECQ         R12
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	VMOVUPS Z19, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z20, (BX)
-	VMOVUPS Z21, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z22, (BX)
-	VMOVUPS Z23, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z24, (BX)
-	VMOVUPS Z25, 64(BX)
-	ADDQ    SI, BX
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	VMOVUPS Z20, 1280(BX)
+	VMOVUPS Z21, 1344(BX)
+	VMOVUPS Z22, 1408(BX)
+	VMOVUPS Z23, 1472(BX)
+	VMOVUPS Z24, 1536(BX)
+	VMOVUPS Z25, 1600(BX)
+	ADDQ    $0x00000680, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
@@ -2977,10 +2779,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x0000000d, R9
+	MOVQ    $0x000001a0, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, SI
 	SHLQ    $0x02, SI
@@ -2991,15 +2791,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product14x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product14x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product14x32(SB), NOSPLIT, $0-96
+TEXT ·Product14x32(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ pace+80(FP), R8
 
 point:
 	MOVQ src+8(FP), R9
@@ -3040,9 +2840,8 @@ tile:
 	LEAQ   (SI)(AX*2), SI
 	IMUL3Q $0x0000000e, AX, R12
 	ADDQ   R12, R9
-	MOVQ   R9, R12
-	MOVQ   k+40(FP), R13
-	SUBQ   $+2, R13
+	MOVQ   k+40(FP), R12
+	SUBQ   $+2, R12
 	JL     k_rest
 
 k_block:
@@ -3137,17 +2936,14 @@ k_block:
 	ADDQ         $0x00000100, R11
 	ADDQ         $+8, BX
 	ADDQ         $+8, SI
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
-	ADDQ         $0x00000080, R12
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*2), DI
-	SUBQ         $+2, R13
+	SUBQ         $+2, R12
 	JGE          k_block
 
 k_rest:
-	ADDQ $+2, R13
+	ADDQ $+2, R12
 	JZ   k_done
 
 k_one:
@@ -3198,59 +2994,42 @@ k_one:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT0   (R12)
-	ADDQ         $+64, R12
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R13
+	DECQ         R12
 	JNZ          k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	VMOVUPS Z3, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	VMOVUPS Z5, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	VMOVUPS Z7, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	VMOVUPS Z9, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	VMOVUPS Z11, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	VMOVUPS Z13, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	VMOVUPS Z15, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	VMOVUPS Z17, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	VMOVUPS Z19, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z20, (BX)
-	VMOVUPS Z21, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z22, (BX)
-	VMOVUPS Z23, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z24, (BX)
-	VMOVUPS Z25, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Z26, (BX)
-	VMOVUPS Z27, 64(BX)
-	ADDQ    SI, BX
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	VMOVUPS Z20, 1280(BX)
+	VMOVUPS Z21, 1344(BX)
+	VMOVUPS Z22, 1408(BX)
+	VMOVUPS Z23, 1472(BX)
+	VMOVUPS Z24, 1536(BX)
+	VMOVUPS Z25, 1600(BX)
+	VMOVUPS Z26, 1664(BX)
+	VMOVUPS Z27, 1728(BX)
+	ADDQ    $0x00000700, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
@@ -3262,10 +3041,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x0000000e, R9
+	MOVQ    $0x000001c0, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, SI
 	SHLQ    $0x02, SI
@@ -3276,9 +3053,9 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product1x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product1x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product1x16(SB), NOSPLIT, $0-96
+TEXT ·Product1x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 
@@ -3328,10 +3105,8 @@ k_one:
 
 k_done:
 	MOVQ    dst+0(FP), CX
-	MOVQ    dstStride+80(FP), DI
-	SHLQ    $0x02, DI
 	VMOVUPS Z0, (CX)
-	ADDQ    DI, CX
+	ADDQ    $+64, CX
 	MOVQ    CX, dst+0(FP)
 	DECQ    BX
 	JNZ     tile
@@ -3343,10 +3118,8 @@ k_done:
 	MOVQ    CX, src+8(FP)
 	MOVQ    dst+0(FP), CX
 	MOVQ    dstPoint+64(FP), DX
-	MOVQ    $0x00000001, BX
+	MOVQ    $0x00000010, BX
 	MOVQ    tiles+48(FP), SI
-	IMULQ   SI, BX
-	MOVQ    dstStride+80(FP), SI
 	IMULQ   SI, BX
 	SUBQ    BX, DX
 	SHLQ    $0x02, DX
@@ -3357,9 +3130,9 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product2x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product2x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product2x16(SB), NOSPLIT, $0-96
+TEXT ·Product2x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 
@@ -3415,12 +3188,9 @@ k_one:
 
 k_done:
 	MOVQ    dst+0(FP), CX
-	MOVQ    dstStride+80(FP), DI
-	SHLQ    $0x02, DI
 	VMOVUPS Z0, (CX)
-	ADDQ    DI, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    DI, CX
+	VMOVUPS Z1, 64(CX)
+	ADDQ    $0x00000080, CX
 	MOVQ    CX, dst+0(FP)
 	DECQ    BX
 	JNZ     tile
@@ -3432,10 +3202,8 @@ k_done:
 	MOVQ    CX, src+8(FP)
 	MOVQ    dst+0(FP), CX
 	MOVQ    dstPoint+64(FP), DX
-	MOVQ    $0x00000002, BX
+	MOVQ    $0x00000020, BX
 	MOVQ    tiles+48(FP), SI
-	IMULQ   SI, BX
-	MOVQ    dstStride+80(FP), SI
 	IMULQ   SI, BX
 	SUBQ    BX, DX
 	SHLQ    $0x02, DX
@@ -3446,13 +3214,13 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product3x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product3x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product3x16(SB), NOSPLIT, $0-96
+TEXT ·Product3x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	MOVQ next+24(FP), DX
-	MOVQ pace+88(FP), BX
+	MOVQ pace+80(FP), BX
 
 point:
 	MOVQ src+8(FP), SI
@@ -3466,9 +3234,8 @@ tile:
 	MOVQ   SI, CX
 	IMUL3Q $0x00000003, AX, R9
 	ADDQ   R9, SI
-	MOVQ   SI, R9
-	MOVQ   k+40(FP), R10
-	SUBQ   $+4, R10
+	MOVQ   k+40(FP), R9
+	SUBQ   $+4, R9
 	JL     k_rest
 
 k_block:
@@ -3490,16 +3257,14 @@ k_block:
 	VFMADD231PS.BCST 12(CX)(AX*2), Z3, Z2
 	ADDQ             $0x00000100, R8
 	ADDQ             $+16, CX
-	PREFETCHT0       (R9)
-	ADDQ             $+64, R9
 	PREFETCHT0       (DX)
 	PREFETCHT0       64(DX)
 	LEAQ             (DX)(BX*4), DX
-	SUBQ             $+4, R10
+	SUBQ             $+4, R9
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R10
+	ADDQ $+4, R9
 	JZ   k_done
 
 k_one:
@@ -3509,23 +3274,17 @@ k_one:
 	VFMADD231PS.BCST (CX)(AX*2), Z3, Z2
 	ADDQ             $+64, R8
 	ADDQ             $+4, CX
-	PREFETCHT0       (R9)
-	ADDQ             $+64, R9
 	PREFETCHT0       (DX)
 	ADDQ             BX, DX
-	DECQ             R10
+	DECQ             R9
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), CX
-	MOVQ    dstStride+80(FP), R9
-	SHLQ    $0x02, R9
 	VMOVUPS Z0, (CX)
-	ADDQ    R9, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    R9, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    R9, CX
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	ADDQ    $0x000000c0, CX
 	MOVQ    CX, dst+0(FP)
 	DECQ    DI
 	JNZ     tile
@@ -3537,10 +3296,8 @@ k_done:
 	MOVQ    CX, src+8(FP)
 	MOVQ    dst+0(FP), CX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000003, DI
+	MOVQ    $0x00000030, DI
 	MOVQ    tiles+48(FP), R8
-	IMULQ   R8, DI
-	MOVQ    dstStride+80(FP), R8
 	IMULQ   R8, DI
 	SUBQ    DI, SI
 	SHLQ    $0x02, SI
@@ -3551,14 +3308,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product4x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product4x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product4x16(SB), NOSPLIT, $0-96
+TEXT ·Product4x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	MOVQ next+24(FP), BX
-	MOVQ pace+88(FP), SI
+	MOVQ pace+80(FP), SI
 
 point:
 	MOVQ src+8(FP), DI
@@ -3572,9 +3329,8 @@ tile:
 	MOVQ   weights+16(FP), R9
 	MOVQ   DI, DX
 	LEAQ   (DI)(AX*4), DI
-	MOVQ   DI, R10
-	MOVQ   k+40(FP), R11
-	SUBQ   $+4, R11
+	MOVQ   k+40(FP), R10
+	SUBQ   $+4, R10
 	JL     k_rest
 
 k_block:
@@ -3600,16 +3356,14 @@ k_block:
 	VFMADD231PS.BCST 12(DX)(CX*1), Z4, Z3
 	ADDQ             $0x00000100, R9
 	ADDQ             $+16, DX
-	PREFETCHT0       (R10)
-	ADDQ             $+64, R10
 	PREFETCHT0       (BX)
 	PREFETCHT0       64(BX)
 	LEAQ             (BX)(SI*4), BX
-	SUBQ             $+4, R11
+	SUBQ             $+4, R10
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R11
+	ADDQ $+4, R10
 	JZ   k_done
 
 k_one:
@@ -3620,25 +3374,18 @@ k_one:
 	VFMADD231PS.BCST (DX)(CX*1), Z4, Z3
 	ADDQ             $+64, R9
 	ADDQ             $+4, DX
-	PREFETCHT0       (R10)
-	ADDQ             $+64, R10
 	PREFETCHT0       (BX)
 	ADDQ             SI, BX
-	DECQ             R11
+	DECQ             R10
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), DX
-	MOVQ    dstStride+80(FP), R10
-	SHLQ    $0x02, R10
 	VMOVUPS Z0, (DX)
-	ADDQ    R10, DX
-	VMOVUPS Z1, (DX)
-	ADDQ    R10, DX
-	VMOVUPS Z2, (DX)
-	ADDQ    R10, DX
-	VMOVUPS Z3, (DX)
-	ADDQ    R10, DX
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	ADDQ    $0x00000100, DX
 	MOVQ    DX, dst+0(FP)
 	DECQ    R8
 	JNZ     tile
@@ -3650,10 +3397,8 @@ k_done:
 	MOVQ    DX, src+8(FP)
 	MOVQ    dst+0(FP), DX
 	MOVQ    dstPoint+64(FP), DI
-	MOVQ    $0x00000004, R8
+	MOVQ    $0x00000040, R8
 	MOVQ    tiles+48(FP), R9
-	IMULQ   R9, R8
-	MOVQ    dstStride+80(FP), R9
 	IMULQ   R9, R8
 	SUBQ    R8, DI
 	SHLQ    $0x02, DI
@@ -3664,14 +3409,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product5x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product5x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product5x16(SB), NOSPLIT, $0-96
+TEXT ·Product5x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	MOVQ next+24(FP), BX
-	MOVQ pace+88(FP), SI
+	MOVQ pace+80(FP), SI
 
 point:
 	MOVQ src+8(FP), DI
@@ -3687,9 +3432,8 @@ tile:
 	MOVQ   DI, DX
 	IMUL3Q $0x00000005, AX, R10
 	ADDQ   R10, DI
-	MOVQ   DI, R10
-	MOVQ   k+40(FP), R11
-	SUBQ   $+4, R11
+	MOVQ   k+40(FP), R10
+	SUBQ   $+4, R10
 	JL     k_rest
 
 k_block:
@@ -3719,17 +3463,14 @@ k_block:
 	VFMADD231PS.BCST 12(DX)(AX*4), Z5, Z4
 	ADDQ             $0x00000100, R9
 	ADDQ             $+16, DX
-	PREFETCHT0       (R10)
-	PREFETCHT0       64(R10)
-	ADDQ             $0x00000080, R10
 	PREFETCHT0       (BX)
 	PREFETCHT0       64(BX)
 	LEAQ             (BX)(SI*4), BX
-	SUBQ             $+4, R11
+	SUBQ             $+4, R10
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R11
+	ADDQ $+4, R10
 	JZ   k_done
 
 k_one:
@@ -3741,27 +3482,19 @@ k_one:
 	VFMADD231PS.BCST (DX)(AX*4), Z5, Z4
 	ADDQ             $+64, R9
 	ADDQ             $+4, DX
-	PREFETCHT0       (R10)
-	ADDQ             $+64, R10
 	PREFETCHT0       (BX)
 	ADDQ             SI, BX
-	DECQ             R11
+	DECQ             R10
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), DX
-	MOVQ    dstStride+80(FP), R10
-	SHLQ    $0x02, R10
 	VMOVUPS Z0, (DX)
-	ADDQ    R10, DX
-	VMOVUPS Z1, (DX)
-	ADDQ    R10, DX
-	VMOVUPS Z2, (DX)
-	ADDQ    R10, DX
-	VMOVUPS Z3, (DX)
-	ADDQ    R10, DX
-	VMOVUPS Z4, (DX)
-	ADDQ    R10, DX
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	VMOVUPS Z4, 256(DX)
+	ADDQ    $0x00000140, DX
 	MOVQ    DX, dst+0(FP)
 	DECQ    R8
 	JNZ     tile
@@ -3773,10 +3506,8 @@ k_done:
 	MOVQ    DX, src+8(FP)
 	MOVQ    dst+0(FP), DX
 	MOVQ    dstPoint+64(FP), DI
-	MOVQ    $0x00000005, R8
+	MOVQ    $0x00000050, R8
 	MOVQ    tiles+48(FP), R9
-	IMULQ   R9, R8
-	MOVQ    dstStride+80(FP), R9
 	IMULQ   R9, R8
 	SUBQ    R8, DI
 	SHLQ    $0x02, DI
@@ -3787,15 +3518,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product6x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product6x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product6x16(SB), NOSPLIT, $0-96
+TEXT ·Product6x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), SI
-	MOVQ pace+88(FP), DI
+	MOVQ pace+80(FP), DI
 
 point:
 	MOVQ src+8(FP), R8
@@ -3812,9 +3543,8 @@ tile:
 	MOVQ   R8, BX
 	IMUL3Q $0x00000006, AX, R11
 	ADDQ   R11, R8
-	MOVQ   R8, R11
-	MOVQ   k+40(FP), R12
-	SUBQ   $+4, R12
+	MOVQ   k+40(FP), R11
+	SUBQ   $+4, R11
 	JL     k_rest
 
 k_block:
@@ -3848,17 +3578,14 @@ k_block:
 	VFMADD231PS.BCST 12(BX)(DX*1), Z6, Z5
 	ADDQ             $0x00000100, R10
 	ADDQ             $+16, BX
-	PREFETCHT0       (R11)
-	PREFETCHT0       64(R11)
-	ADDQ             $0x00000080, R11
 	PREFETCHT0       (SI)
 	PREFETCHT0       64(SI)
 	LEAQ             (SI)(DI*4), SI
-	SUBQ             $+4, R12
+	SUBQ             $+4, R11
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R11
 	JZ   k_done
 
 k_one:
@@ -3871,29 +3598,20 @@ k_one:
 	VFMADD231PS.BCST (BX)(DX*1), Z6, Z5
 	ADDQ             $+64, R10
 	ADDQ             $+4, BX
-	PREFETCHT0       (R11)
-	ADDQ             $+64, R11
 	PREFETCHT0       (SI)
 	ADDQ             DI, SI
-	DECQ             R12
+	DECQ             R11
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), R11
-	SHLQ    $0x02, R11
 	VMOVUPS Z0, (BX)
-	ADDQ    R11, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    R11, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    R11, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    R11, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    R11, BX
-	VMOVUPS Z5, (BX)
-	ADDQ    R11, BX
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	ADDQ    $0x00000180, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R9
 	JNZ     tile
@@ -3905,10 +3623,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), R8
-	MOVQ    $0x00000006, R9
+	MOVQ    $0x00000060, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, R8
 	SHLQ    $0x02, R8
@@ -3919,15 +3635,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product7x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product7x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product7x16(SB), NOSPLIT, $0-96
+TEXT ·Product7x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), SI
-	MOVQ pace+88(FP), DI
+	MOVQ pace+80(FP), DI
 
 point:
 	MOVQ src+8(FP), R8
@@ -3945,9 +3661,8 @@ tile:
 	MOVQ   R8, BX
 	IMUL3Q $0x00000007, AX, R11
 	ADDQ   R11, R8
-	MOVQ   R8, R11
-	MOVQ   k+40(FP), R12
-	SUBQ   $+4, R12
+	MOVQ   k+40(FP), R11
+	SUBQ   $+4, R11
 	JL     k_rest
 
 k_block:
@@ -3985,17 +3700,14 @@ k_block:
 	VFMADD231PS.BCST 12(BX)(CX*2), Z7, Z6
 	ADDQ             $0x00000100, R10
 	ADDQ             $+16, BX
-	PREFETCHT0       (R11)
-	PREFETCHT0       64(R11)
-	ADDQ             $0x00000080, R11
 	PREFETCHT0       (SI)
 	PREFETCHT0       64(SI)
 	LEAQ             (SI)(DI*4), SI
-	SUBQ             $+4, R12
+	SUBQ             $+4, R11
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R11
 	JZ   k_done
 
 k_one:
@@ -4009,31 +3721,21 @@ k_one:
 	VFMADD231PS.BCST (BX)(CX*2), Z7, Z6
 	ADDQ             $+64, R10
 	ADDQ             $+4, BX
-	PREFETCHT0       (R11)
-	ADDQ             $+64, R11
 	PREFETCHT0       (SI)
 	ADDQ             DI, SI
-	DECQ             R12
+	DECQ             R11
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), R11
-	SHLQ    $0x02, R11
 	VMOVUPS Z0, (BX)
-	ADDQ    R11, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    R11, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    R11, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    R11, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    R11, BX
-	VMOVUPS Z5, (BX)
-	ADDQ    R11, BX
-	VMOVUPS Z6, (BX)
-	ADDQ    R11, BX
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	ADDQ    $0x000001c0, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R9
 	JNZ     tile
@@ -4045,10 +3747,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), R8
-	MOVQ    $0x00000007, R9
+	MOVQ    $0x00000070, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, R8
 	SHLQ    $0x02, R8
@@ -4059,15 +3759,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product8x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product8x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product8x16(SB), NOSPLIT, $0-96
+TEXT ·Product8x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ pace+80(FP), R8
 
 point:
 	MOVQ src+8(FP), R9
@@ -4087,9 +3787,8 @@ tile:
 	LEAQ   (BX)(DX*1), SI
 	LEAQ   (SI)(AX*2), SI
 	LEAQ   (R9)(AX*8), R9
-	MOVQ   R9, R12
-	MOVQ   k+40(FP), R13
-	SUBQ   $+4, R13
+	MOVQ   k+40(FP), R12
+	SUBQ   $+4, R12
 	JL     k_rest
 
 k_block:
@@ -4132,17 +3831,14 @@ k_block:
 	ADDQ             $0x00000100, R11
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
-	PREFETCHT0       (R12)
-	PREFETCHT0       64(R12)
-	ADDQ             $0x00000080, R12
 	PREFETCHT0       (DI)
 	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
-	SUBQ             $+4, R13
+	SUBQ             $+4, R12
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R13
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
@@ -4158,33 +3854,22 @@ k_one:
 	ADDQ             $+64, R11
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
-	PREFETCHT0       (R12)
-	ADDQ             $+64, R12
 	PREFETCHT0       (DI)
 	ADDQ             R8, DI
-	DECQ             R13
+	DECQ             R12
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	ADDQ    $0x00000200, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
@@ -4196,10 +3881,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000008, R9
+	MOVQ    $0x00000080, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, SI
 	SHLQ    $0x02, SI
@@ -4210,15 +3893,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product9x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product9x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product9x16(SB), NOSPLIT, $0-96
+TEXT ·Product9x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ pace+80(FP), R8
 
 point:
 	MOVQ src+8(FP), R9
@@ -4240,9 +3923,8 @@ tile:
 	LEAQ   (SI)(AX*2), SI
 	IMUL3Q $0x00000009, AX, R12
 	ADDQ   R12, R9
-	MOVQ   R9, R12
-	MOVQ   k+40(FP), R13
-	SUBQ   $+4, R13
+	MOVQ   k+40(FP), R12
+	SUBQ   $+4, R12
 	JL     k_rest
 
 k_block:
@@ -4289,18 +3971,14 @@ k_block:
 	ADDQ             $0x00000100, R11
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
-	PREFETCHT0       (R12)
-	PREFETCHT0       64(R12)
-	PREFETCHT0       128(R12)
-	ADDQ             $0x000000c0, R12
 	PREFETCHT0       (DI)
 	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
-	SUBQ             $+4, R13
+	SUBQ             $+4, R12
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R13
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
@@ -4317,35 +3995,23 @@ k_one:
 	ADDQ             $+64, R11
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
-	PREFETCHT0       (R12)
-	ADDQ             $+64, R12
 	PREFETCHT0       (DI)
 	ADDQ             R8, DI
-	DECQ             R13
+	DECQ             R12
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	ADDQ    $0x00000240, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
@@ -4357,10 +4023,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000009, R9
+	MOVQ    $0x00000090, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, SI
 	SHLQ    $0x02, SI
@@ -4371,15 +4035,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product10x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product10x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product10x16(SB), NOSPLIT, $0-96
+TEXT ·Product10x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ pace+80(FP), R8
 
 point:
 	MOVQ src+8(FP), R9
@@ -4402,9 +4066,8 @@ tile:
 	LEAQ   (SI)(AX*2), SI
 	IMUL3Q $0x0000000a, AX, R12
 	ADDQ   R12, R9
-	MOVQ   R9, R12
-	MOVQ   k+40(FP), R13
-	SUBQ   $+4, R13
+	MOVQ   k+40(FP), R12
+	SUBQ   $+4, R12
 	JL     k_rest
 
 k_block:
@@ -4455,18 +4118,14 @@ k_block:
 	ADDQ             $0x00000100, R11
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
-	PREFETCHT0       (R12)
-	PREFETCHT0       64(R12)
-	PREFETCHT0       128(R12)
-	ADDQ             $0x000000c0, R12
 	PREFETCHT0       (DI)
 	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
-	SUBQ             $+4, R13
+	SUBQ             $+4, R12
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R13
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
@@ -4484,37 +4143,24 @@ k_one:
 	ADDQ             $+64, R11
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
-	PREFETCHT0       (R12)
-	ADDQ             $+64, R12
 	PREFETCHT0       (DI)
 	ADDQ             R8, DI
-	DECQ             R13
+	DECQ             R12
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z9, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	ADDQ    $0x00000280, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
@@ -4526,10 +4172,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x0000000a, R9
+	MOVQ    $0x000000a0, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, SI
 	SHLQ    $0x02, SI
@@ -4540,15 +4184,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product11x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product11x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product11x16(SB), NOSPLIT, $0-96
+TEXT ·Product11x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ pace+80(FP), R8
 
 point:
 	MOVQ src+8(FP), R9
@@ -4572,9 +4216,8 @@ tile:
 	LEAQ   (SI)(AX*2), SI
 	IMUL3Q $0x0000000b, AX, R12
 	ADDQ   R12, R9
-	MOVQ   R9, R12
-	MOVQ   k+40(FP), R13
-	SUBQ   $+4, R13
+	MOVQ   k+40(FP), R12
+	SUBQ   $+4, R12
 	JL     k_rest
 
 k_block:
@@ -4629,18 +4272,14 @@ k_block:
 	ADDQ             $0x00000100, R11
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
-	PREFETCHT0       (R12)
-	PREFETCHT0       64(R12)
-	PREFETCHT0       128(R12)
-	ADDQ             $0x000000c0, R12
 	PREFETCHT0       (DI)
 	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
-	SUBQ             $+4, R13
+	SUBQ             $+4, R12
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R13
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
@@ -4659,39 +4298,25 @@ k_one:
 	ADDQ             $+64, R11
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
-	PREFETCHT0       (R12)
-	ADDQ             $+64, R12
 	PREFETCHT0       (DI)
 	ADDQ             R8, DI
-	DECQ             R13
+	DECQ             R12
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	ADDQ    $0x000002c0, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
@@ -4703,10 +4328,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x0000000b, R9
+	MOVQ    $0x000000b0, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, SI
 	SHLQ    $0x02, SI
@@ -4717,15 +4340,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product12x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product12x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product12x16(SB), NOSPLIT, $0-96
+TEXT ·Product12x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ pace+80(FP), R8
 
 point:
 	MOVQ src+8(FP), R9
@@ -4750,9 +4373,8 @@ tile:
 	LEAQ   (SI)(AX*2), SI
 	IMUL3Q $0x0000000c, AX, R12
 	ADDQ   R12, R9
-	MOVQ   R9, R12
-	MOVQ   k+40(FP), R13
-	SUBQ   $+4, R13
+	MOVQ   k+40(FP), R12
+	SUBQ   $+4, R12
 	JL     k_rest
 
 k_block:
@@ -4811,18 +4433,14 @@ k_block:
 	ADDQ             $0x00000100, R11
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
-	PREFETCHT0       (R12)
-	PREFETCHT0       64(R12)
-	PREFETCHT0       128(R12)
-	ADDQ             $0x000000c0, R12
 	PREFETCHT0       (DI)
 	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
-	SUBQ             $+4, R13
+	SUBQ             $+4, R12
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R13
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
@@ -4842,41 +4460,26 @@ k_one:
 	ADDQ             $+64, R11
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
-	PREFETCHT0       (R12)
-	ADDQ             $+64, R12
 	PREFETCHT0       (DI)
 	ADDQ             R8, DI
-	DECQ             R13
+	DECQ             R12
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z11, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	ADDQ    $0x00000300, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
@@ -4888,10 +4491,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x0000000c, R9
+	MOVQ    $0x000000c0, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, SI
 	SHLQ    $0x02, SI
@@ -4902,15 +4503,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product13x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product13x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product13x16(SB), NOSPLIT, $0-96
+TEXT ·Product13x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ pace+80(FP), R8
 
 point:
 	MOVQ src+8(FP), R9
@@ -4936,9 +4537,8 @@ tile:
 	LEAQ   (SI)(AX*2), SI
 	IMUL3Q $0x0000000d, AX, R12
 	ADDQ   R12, R9
-	MOVQ   R9, R12
-	MOVQ   k+40(FP), R13
-	SUBQ   $+4, R13
+	MOVQ   k+40(FP), R12
+	SUBQ   $+4, R12
 	JL     k_rest
 
 k_block:
@@ -5001,19 +4601,14 @@ k_block:
 	ADDQ             $0x00000100, R11
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
-	PREFETCHT0       (R12)
-	PREFETCHT0       64(R12)
-	PREFETCHT0       128(R12)
-	PREFETCHT0       192(R12)
-	ADDQ             $0x00000100, R12
 	PREFETCHT0       (DI)
 	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
-	SUBQ             $+4, R13
+	SUBQ             $+4, R12
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R13
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
@@ -5034,43 +4629,27 @@ k_one:
 	ADDQ             $+64, R11
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
-	PREFETCHT0       (R12)
-	ADDQ             $+64, R12
 	PREFETCHT0       (DI)
 	ADDQ             R8, DI
-	DECQ             R13
+	DECQ             R12
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z11, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	ADDQ    $0x00000340, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
@@ -5082,10 +4661,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x0000000d, R9
+	MOVQ    $0x000000d0, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, SI
 	SHLQ    $0x02, SI
@@ -5096,15 +4673,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product14x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product14x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product14x16(SB), NOSPLIT, $0-96
+TEXT ·Product14x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ pace+80(FP), R8
 
 point:
 	MOVQ src+8(FP), R9
@@ -5131,9 +4708,8 @@ tile:
 	LEAQ   (SI)(AX*2), SI
 	IMUL3Q $0x0000000e, AX, R12
 	ADDQ   R12, R9
-	MOVQ   R9, R12
-	MOVQ   k+40(FP), R13
-	SUBQ   $+4, R13
+	MOVQ   k+40(FP), R12
+	SUBQ   $+4, R12
 	JL     k_rest
 
 k_block:
@@ -5200,19 +4776,14 @@ k_block:
 	ADDQ             $0x00000100, R11
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
-	PREFETCHT0       (R12)
-	PREFETCHT0       64(R12)
-	PREFETCHT0       128(R12)
-	PREFETCHT0       192(R12)
-	ADDQ             $0x00000100, R12
 	PREFETCHT0       (DI)
 	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
-	SUBQ             $+4, R13
+	SUBQ             $+4, R12
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R13
+	ADDQ $+4, R12
 	JZ   k_done
 
 k_one:
@@ -5234,45 +4805,28 @@ k_one:
 	ADDQ             $+64, R11
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
-	PREFETCHT0       (R12)
-	ADDQ             $+64, R12
 	PREFETCHT0       (DI)
 	ADDQ             R8, DI
-	DECQ             R13
+	DECQ             R12
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z11, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z13, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	ADDQ    $0x00000380, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
@@ -5284,10 +4838,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x0000000e, R9
+	MOVQ    $0x000000e0, R9
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, R9
 	SUBQ    R9, SI
 	SHLQ    $0x02, SI
@@ -5298,15 +4850,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product15x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product15x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product15x16(SB), NOSPLIT, $0-96
+TEXT ·Product15x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), R8
-	MOVQ pace+88(FP), R9
+	MOVQ pace+80(FP), R9
 
 point:
 	MOVQ src+8(FP), R10
@@ -5336,9 +4888,8 @@ tile:
 	LEAQ   (DI)(AX*2), DI
 	IMUL3Q $0x0000000f, AX, R13
 	ADDQ   R13, R10
-	MOVQ   R10, R13
-	MOVQ   k+40(FP), R14
-	SUBQ   $+4, R14
+	MOVQ   k+40(FP), R13
+	SUBQ   $+4, R13
 	JL     k_rest
 
 k_block:
@@ -5410,19 +4961,14 @@ k_block:
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
-	PREFETCHT0       (R13)
-	PREFETCHT0       64(R13)
-	PREFETCHT0       128(R13)
-	PREFETCHT0       192(R13)
-	ADDQ             $0x00000100, R13
 	PREFETCHT0       (R8)
 	PREFETCHT0       64(R8)
 	LEAQ             (R8)(R9*4), R8
-	SUBQ             $+4, R14
+	SUBQ             $+4, R13
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R14
+	ADDQ $+4, R13
 	JZ   k_done
 
 k_one:
@@ -5446,47 +4992,29 @@ k_one:
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
-	PREFETCHT0       (R13)
-	ADDQ             $+64, R13
 	PREFETCHT0       (R8)
 	ADDQ             R9, R8
-	DECQ             R14
+	DECQ             R13
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z11, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z13, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	ADDQ    $0x000003c0, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R11
 	JNZ     tile
@@ -5498,10 +5026,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x0000000f, DI
+	MOVQ    $0x000000f0, DI
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, DI
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, DI
 	SUBQ    DI, SI
 	SHLQ    $0x02, SI
@@ -5512,15 +5038,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product16x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product16x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product16x16(SB), NOSPLIT, $0-96
+TEXT ·Product16x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), R8
-	MOVQ pace+88(FP), R9
+	MOVQ pace+80(FP), R9
 
 point:
 	MOVQ src+8(FP), R10
@@ -5551,9 +5077,8 @@ tile:
 	LEAQ   (DI)(AX*2), DI
 	IMUL3Q $0x00000010, AX, R13
 	ADDQ   R13, R10
-	MOVQ   R10, R13
-	MOVQ   k+40(FP), R14
-	SUBQ   $+4, R14
+	MOVQ   k+40(FP), R13
+	SUBQ   $+4, R13
 	JL     k_rest
 
 k_block:
@@ -5629,19 +5154,14 @@ k_block:
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
-	PREFETCHT0       (R13)
-	PREFETCHT0       64(R13)
-	PREFETCHT0       128(R13)
-	PREFETCHT0       192(R13)
-	ADDQ             $0x00000100, R13
 	PREFETCHT0       (R8)
 	PREFETCHT0       64(R8)
 	LEAQ             (R8)(R9*4), R8
-	SUBQ             $+4, R14
+	SUBQ             $+4, R13
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R14
+	ADDQ $+4, R13
 	JZ   k_done
 
 k_one:
@@ -5666,49 +5186,30 @@ k_one:
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
-	PREFETCHT0       (R13)
-	ADDQ             $+64, R13
 	PREFETCHT0       (R8)
 	ADDQ             R9, R8
-	DECQ             R14
+	DECQ             R13
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z11, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z13, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z15, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	ADDQ    $0x00000400, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R11
 	JNZ     tile
@@ -5720,10 +5221,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000010, DI
+	MOVQ    $0x00000100, DI
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, DI
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, DI
 	SUBQ    DI, SI
 	SHLQ    $0x02, SI
@@ -5734,15 +5233,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product17x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product17x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product17x16(SB), NOSPLIT, $0-96
+TEXT ·Product17x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), R8
-	MOVQ pace+88(FP), R9
+	MOVQ pace+80(FP), R9
 
 point:
 	MOVQ src+8(FP), R10
@@ -5774,9 +5273,8 @@ tile:
 	LEAQ   (DI)(AX*2), DI
 	IMUL3Q $0x00000011, AX, R13
 	ADDQ   R13, R10
-	MOVQ   R10, R13
-	MOVQ   k+40(FP), R14
-	SUBQ   $+4, R14
+	MOVQ   k+40(FP), R13
+	SUBQ   $+4, R13
 	JL     k_rest
 
 k_block:
@@ -5856,19 +5354,14 @@ k_block:
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
-	PREFETCHT0       (R13)
-	PREFETCHT0       64(R13)
-	PREFETCHT0       128(R13)
-	PREFETCHT0       192(R13)
-	ADDQ             $0x00000100, R13
 	PREFETCHT0       (R8)
 	PREFETCHT0       64(R8)
 	LEAQ             (R8)(R9*4), R8
-	SUBQ             $+4, R14
+	SUBQ             $+4, R13
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R14
+	ADDQ $+4, R13
 	JZ   k_done
 
 k_one:
@@ -5894,51 +5387,31 @@ k_one:
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
-	PREFETCHT0       (R13)
-	ADDQ             $+64, R13
 	PREFETCHT0       (R8)
 	ADDQ             R9, R8
-	DECQ             R14
+	DECQ             R13
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z11, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z13, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z15, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	ADDQ    $0x00000440, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R11
 	JNZ     tile
@@ -5950,10 +5423,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000011, DI
+	MOVQ    $0x00000110, DI
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, DI
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, DI
 	SUBQ    DI, SI
 	SHLQ    $0x02, SI
@@ -5964,15 +5435,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product18x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product18x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product18x16(SB), NOSPLIT, $0-96
+TEXT ·Product18x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), R8
-	MOVQ pace+88(FP), R9
+	MOVQ pace+80(FP), R9
 
 point:
 	MOVQ src+8(FP), R10
@@ -6005,9 +5476,8 @@ tile:
 	LEAQ   (DI)(AX*2), DI
 	IMUL3Q $0x00000012, AX, R13
 	ADDQ   R13, R10
-	MOVQ   R10, R13
-	MOVQ   k+40(FP), R14
-	SUBQ   $+4, R14
+	MOVQ   k+40(FP), R13
+	SUBQ   $+4, R13
 	JL     k_rest
 
 k_block:
@@ -6091,19 +5561,14 @@ k_block:
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
-	PREFETCHT0       (R13)
-	PREFETCHT0       64(R13)
-	PREFETCHT0       128(R13)
-	PREFETCHT0       192(R13)
-	ADDQ             $0x00000100, R13
 	PREFETCHT0       (R8)
 	PREFETCHT0       64(R8)
 	LEAQ             (R8)(R9*4), R8
-	SUBQ             $+4, R14
+	SUBQ             $+4, R13
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R14
+	ADDQ $+4, R13
 	JZ   k_done
 
 k_one:
@@ -6130,53 +5595,32 @@ k_one:
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
-	PREFETCHT0       (R13)
-	ADDQ             $+64, R13
 	PREFETCHT0       (R8)
 	ADDQ             R9, R8
-	DECQ             R14
+	DECQ             R13
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z11, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z13, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z15, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z17, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	ADDQ    $0x00000480, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R11
 	JNZ     tile
@@ -6188,10 +5632,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000012, DI
+	MOVQ    $0x00000120, DI
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, DI
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, DI
 	SUBQ    DI, SI
 	SHLQ    $0x02, SI
@@ -6202,15 +5644,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product19x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product19x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product19x16(SB), NOSPLIT, $0-96
+TEXT ·Product19x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), R8
-	MOVQ pace+88(FP), R9
+	MOVQ pace+80(FP), R9
 
 point:
 	MOVQ src+8(FP), R10
@@ -6244,9 +5686,8 @@ tile:
 	LEAQ   (DI)(AX*2), DI
 	IMUL3Q $0x00000013, AX, R13
 	ADDQ   R13, R10
-	MOVQ   R10, R13
-	MOVQ   k+40(FP), R14
-	SUBQ   $+4, R14
+	MOVQ   k+40(FP), R13
+	SUBQ   $+4, R13
 	JL     k_rest
 
 k_block:
@@ -6334,19 +5775,14 @@ k_block:
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
-	PREFETCHT0       (R13)
-	PREFETCHT0       64(R13)
-	PREFETCHT0       128(R13)
-	PREFETCHT0       192(R13)
-	ADDQ             $0x00000100, R13
 	PREFETCHT0       (R8)
 	PREFETCHT0       64(R8)
 	LEAQ             (R8)(R9*4), R8
-	SUBQ             $+4, R14
+	SUBQ             $+4, R13
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R14
+	ADDQ $+4, R13
 	JZ   k_done
 
 k_one:
@@ -6374,55 +5810,33 @@ k_one:
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
-	PREFETCHT0       (R13)
-	ADDQ             $+64, R13
 	PREFETCHT0       (R8)
 	ADDQ             R9, R8
-	DECQ             R14
+	DECQ             R13
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z11, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z13, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z15, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z17, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	ADDQ    $0x000004c0, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R11
 	JNZ     tile
@@ -6434,10 +5848,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000013, DI
+	MOVQ    $0x00000130, DI
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, DI
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, DI
 	SUBQ    DI, SI
 	SHLQ    $0x02, SI
@@ -6448,15 +5860,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product20x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product20x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product20x16(SB), NOSPLIT, $0-96
+TEXT ·Product20x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), R8
-	MOVQ pace+88(FP), R9
+	MOVQ pace+80(FP), R9
 
 point:
 	MOVQ src+8(FP), R10
@@ -6491,9 +5903,8 @@ tile:
 	LEAQ   (DI)(AX*2), DI
 	IMUL3Q $0x00000014, AX, R13
 	ADDQ   R13, R10
-	MOVQ   R10, R13
-	MOVQ   k+40(FP), R14
-	SUBQ   $+4, R14
+	MOVQ   k+40(FP), R13
+	SUBQ   $+4, R13
 	JL     k_rest
 
 k_block:
@@ -6585,19 +5996,14 @@ k_block:
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
-	PREFETCHT0       (R13)
-	PREFETCHT0       64(R13)
-	PREFETCHT0       128(R13)
-	PREFETCHT0       192(R13)
-	ADDQ             $0x00000100, R13
 	PREFETCHT0       (R8)
 	PREFETCHT0       64(R8)
 	LEAQ             (R8)(R9*4), R8
-	SUBQ             $+4, R14
+	SUBQ             $+4, R13
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R14
+	ADDQ $+4, R13
 	JZ   k_done
 
 k_one:
@@ -6626,57 +6032,34 @@ k_one:
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
-	PREFETCHT0       (R13)
-	ADDQ             $+64, R13
 	PREFETCHT0       (R8)
 	ADDQ             R9, R8
-	DECQ             R14
+	DECQ             R13
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z11, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z13, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z15, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z17, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z19, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	ADDQ    $0x00000500, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R11
 	JNZ     tile
@@ -6688,10 +6071,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000014, DI
+	MOVQ    $0x00000140, DI
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, DI
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, DI
 	SUBQ    DI, SI
 	SHLQ    $0x02, SI
@@ -6702,15 +6083,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product21x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product21x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product21x16(SB), NOSPLIT, $0-96
+TEXT ·Product21x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), R8
-	MOVQ pace+88(FP), R9
+	MOVQ pace+80(FP), R9
 
 point:
 	MOVQ src+8(FP), R10
@@ -6746,9 +6127,8 @@ tile:
 	LEAQ   (DI)(AX*2), DI
 	IMUL3Q $0x00000015, AX, R13
 	ADDQ   R13, R10
-	MOVQ   R10, R13
-	MOVQ   k+40(FP), R14
-	SUBQ   $+4, R14
+	MOVQ   k+40(FP), R13
+	SUBQ   $+4, R13
 	JL     k_rest
 
 k_block:
@@ -6844,19 +6224,14 @@ k_block:
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
-	PREFETCHT0       (R13)
-	PREFETCHT0       64(R13)
-	PREFETCHT0       128(R13)
-	PREFETCHT0       192(R13)
-	ADDQ             $0x00000100, R13
 	PREFETCHT0       (R8)
 	PREFETCHT0       64(R8)
 	LEAQ             (R8)(R9*4), R8
-	SUBQ             $+4, R14
+	SUBQ             $+4, R13
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R14
+	ADDQ $+4, R13
 	JZ   k_done
 
 k_one:
@@ -6886,59 +6261,35 @@ k_one:
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
-	PREFETCHT0       (R13)
-	ADDQ             $+64, R13
 	PREFETCHT0       (R8)
 	ADDQ             R9, R8
-	DECQ             R14
+	DECQ             R13
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z11, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z13, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z15, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z17, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z19, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z20, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	VMOVUPS Z20, 1280(BX)
+	ADDQ    $0x00000540, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R11
 	JNZ     tile
@@ -6950,10 +6301,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000015, DI
+	MOVQ    $0x00000150, DI
 	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, DI
-	MOVQ    dstStride+80(FP), R10
 	IMULQ   R10, DI
 	SUBQ    DI, SI
 	SHLQ    $0x02, SI
@@ -6964,15 +6313,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product22x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product22x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product22x16(SB), NOSPLIT, $0-96
+TEXT ·Product22x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), R9
-	MOVQ pace+88(FP), R10
+	MOVQ pace+80(FP), R10
 
 point:
 	MOVQ src+8(FP), R11
@@ -7011,9 +6360,8 @@ tile:
 	LEAQ   (R8)(AX*2), R8
 	IMUL3Q $0x00000016, AX, R14
 	ADDQ   R14, R11
-	MOVQ   R11, R14
-	MOVQ   k+40(FP), R15
-	SUBQ   $+4, R15
+	MOVQ   k+40(FP), R14
+	SUBQ   $+4, R14
 	JL     k_rest
 
 k_block:
@@ -7114,19 +6462,14 @@ k_block:
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
 	ADDQ             $+16, R8
-	PREFETCHT0       (R14)
-	PREFETCHT0       64(R14)
-	PREFETCHT0       128(R14)
-	PREFETCHT0       192(R14)
-	ADDQ             $0x00000100, R14
 	PREFETCHT0       (R9)
 	PREFETCHT0       64(R9)
 	LEAQ             (R9)(R10*4), R9
-	SUBQ             $+4, R15
+	SUBQ             $+4, R14
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R15
+	ADDQ $+4, R14
 	JZ   k_done
 
 k_one:
@@ -7158,61 +6501,36 @@ k_one:
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	PREFETCHT0       (R14)
-	ADDQ             $+64, R14
 	PREFETCHT0       (R9)
 	ADDQ             R10, R9
-	DECQ             R15
+	DECQ             R14
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z11, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z13, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z15, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z17, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z19, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z20, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z21, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	VMOVUPS Z20, 1280(BX)
+	VMOVUPS Z21, 1344(BX)
+	ADDQ    $0x00000580, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R12
 	JNZ     tile
@@ -7224,10 +6542,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000016, DI
+	MOVQ    $0x00000160, DI
 	MOVQ    tiles+48(FP), R8
-	IMULQ   R8, DI
-	MOVQ    dstStride+80(FP), R8
 	IMULQ   R8, DI
 	SUBQ    DI, SI
 	SHLQ    $0x02, SI
@@ -7238,15 +6554,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product23x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product23x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product23x16(SB), NOSPLIT, $0-96
+TEXT ·Product23x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), R9
-	MOVQ pace+88(FP), R10
+	MOVQ pace+80(FP), R10
 
 point:
 	MOVQ src+8(FP), R11
@@ -7286,9 +6602,8 @@ tile:
 	LEAQ   (R8)(AX*2), R8
 	IMUL3Q $0x00000017, AX, R14
 	ADDQ   R14, R11
-	MOVQ   R11, R14
-	MOVQ   k+40(FP), R15
-	SUBQ   $+4, R15
+	MOVQ   k+40(FP), R14
+	SUBQ   $+4, R14
 	JL     k_rest
 
 k_block:
@@ -7393,19 +6708,14 @@ k_block:
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
 	ADDQ             $+16, R8
-	PREFETCHT0       (R14)
-	PREFETCHT0       64(R14)
-	PREFETCHT0       128(R14)
-	PREFETCHT0       192(R14)
-	ADDQ             $0x00000100, R14
 	PREFETCHT0       (R9)
 	PREFETCHT0       64(R9)
 	LEAQ             (R9)(R10*4), R9
-	SUBQ             $+4, R15
+	SUBQ             $+4, R14
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R15
+	ADDQ $+4, R14
 	JZ   k_done
 
 k_one:
@@ -7438,63 +6748,37 @@ k_one:
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	PREFETCHT0       (R14)
-	ADDQ             $+64, R14
 	PREFETCHT0       (R9)
 	ADDQ             R10, R9
-	DECQ             R15
+	DECQ             R14
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z11, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z13, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z15, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z17, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z19, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z20, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z21, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z22, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	VMOVUPS Z20, 1280(BX)
+	VMOVUPS Z21, 1344(BX)
+	VMOVUPS Z22, 1408(BX)
+	ADDQ    $0x000005c0, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R12
 	JNZ     tile
@@ -7506,10 +6790,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000017, DI
+	MOVQ    $0x00000170, DI
 	MOVQ    tiles+48(FP), R8
-	IMULQ   R8, DI
-	MOVQ    dstStride+80(FP), R8
 	IMULQ   R8, DI
 	SUBQ    DI, SI
 	SHLQ    $0x02, SI
@@ -7520,15 +6802,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product24x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product24x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product24x16(SB), NOSPLIT, $0-96
+TEXT ·Product24x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), R9
-	MOVQ pace+88(FP), R10
+	MOVQ pace+80(FP), R10
 
 point:
 	MOVQ src+8(FP), R11
@@ -7569,9 +6851,8 @@ tile:
 	LEAQ   (R8)(AX*2), R8
 	IMUL3Q $0x00000018, AX, R14
 	ADDQ   R14, R11
-	MOVQ   R11, R14
-	MOVQ   k+40(FP), R15
-	SUBQ   $+4, R15
+	MOVQ   k+40(FP), R14
+	SUBQ   $+4, R14
 	JL     k_rest
 
 k_block:
@@ -7680,19 +6961,14 @@ k_block:
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
 	ADDQ             $+16, R8
-	PREFETCHT0       (R14)
-	PREFETCHT0       64(R14)
-	PREFETCHT0       128(R14)
-	PREFETCHT0       192(R14)
-	ADDQ             $0x00000100, R14
 	PREFETCHT0       (R9)
 	PREFETCHT0       64(R9)
 	LEAQ             (R9)(R10*4), R9
-	SUBQ             $+4, R15
+	SUBQ             $+4, R14
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R15
+	ADDQ $+4, R14
 	JZ   k_done
 
 k_one:
@@ -7726,65 +7002,38 @@ k_one:
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	PREFETCHT0       (R14)
-	ADDQ             $+64, R14
 	PREFETCHT0       (R9)
 	ADDQ             R10, R9
-	DECQ             R15
+	DECQ             R14
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z11, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z13, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z15, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z17, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z19, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z20, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z21, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z22, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z23, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	VMOVUPS Z20, 1280(BX)
+	VMOVUPS Z21, 1344(BX)
+	VMOVUPS Z22, 1408(BX)
+	VMOVUPS Z23, 1472(BX)
+	ADDQ    $0x00000600, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R12
 	JNZ     tile
@@ -7796,10 +7045,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000018, DI
+	MOVQ    $0x00000180, DI
 	MOVQ    tiles+48(FP), R8
-	IMULQ   R8, DI
-	MOVQ    dstStride+80(FP), R8
 	IMULQ   R8, DI
 	SUBQ    DI, SI
 	SHLQ    $0x02, SI
@@ -7810,15 +7057,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product25x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product25x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product25x16(SB), NOSPLIT, $0-96
+TEXT ·Product25x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), R9
-	MOVQ pace+88(FP), R10
+	MOVQ pace+80(FP), R10
 
 point:
 	MOVQ src+8(FP), R11
@@ -7860,9 +7107,8 @@ tile:
 	LEAQ   (R8)(AX*2), R8
 	IMUL3Q $0x00000019, AX, R14
 	ADDQ   R14, R11
-	MOVQ   R11, R14
-	MOVQ   k+40(FP), R15
-	SUBQ   $+4, R15
+	MOVQ   k+40(FP), R14
+	SUBQ   $+4, R14
 	JL     k_rest
 
 k_block:
@@ -7975,19 +7221,14 @@ k_block:
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
 	ADDQ             $+16, R8
-	PREFETCHT0       (R14)
-	PREFETCHT0       64(R14)
-	PREFETCHT0       128(R14)
-	PREFETCHT0       192(R14)
-	ADDQ             $0x00000100, R14
 	PREFETCHT0       (R9)
 	PREFETCHT0       64(R9)
 	LEAQ             (R9)(R10*4), R9
-	SUBQ             $+4, R15
+	SUBQ             $+4, R14
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R15
+	ADDQ $+4, R14
 	JZ   k_done
 
 k_one:
@@ -8022,67 +7263,39 @@ k_one:
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	PREFETCHT0       (R14)
-	ADDQ             $+64, R14
 	PREFETCHT0       (R9)
 	ADDQ             R10, R9
-	DECQ             R15
+	DECQ             R14
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z11, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z13, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z15, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z17, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z19, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z20, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z21, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z22, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z23, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z24, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	VMOVUPS Z20, 1280(BX)
+	VMOVUPS Z21, 1344(BX)
+	VMOVUPS Z22, 1408(BX)
+	VMOVUPS Z23, 1472(BX)
+	VMOVUPS Z24, 1536(BX)
+	ADDQ    $0x00000640, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R12
 	JNZ     tile
@@ -8094,10 +7307,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000019, DI
+	MOVQ    $0x00000190, DI
 	MOVQ    tiles+48(FP), R8
-	IMULQ   R8, DI
-	MOVQ    dstStride+80(FP), R8
 	IMULQ   R8, DI
 	SUBQ    DI, SI
 	SHLQ    $0x02, SI
@@ -8108,15 +7319,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product26x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product26x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product26x16(SB), NOSPLIT, $0-96
+TEXT ·Product26x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), R9
-	MOVQ pace+88(FP), R10
+	MOVQ pace+80(FP), R10
 
 point:
 	MOVQ src+8(FP), R11
@@ -8159,9 +7370,8 @@ tile:
 	LEAQ   (R8)(AX*2), R8
 	IMUL3Q $0x0000001a, AX, R14
 	ADDQ   R14, R11
-	MOVQ   R11, R14
-	MOVQ   k+40(FP), R15
-	SUBQ   $+4, R15
+	MOVQ   k+40(FP), R14
+	SUBQ   $+4, R14
 	JL     k_rest
 
 k_block:
@@ -8278,19 +7488,14 @@ k_block:
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
 	ADDQ             $+16, R8
-	PREFETCHT0       (R14)
-	PREFETCHT0       64(R14)
-	PREFETCHT0       128(R14)
-	PREFETCHT0       192(R14)
-	ADDQ             $0x00000100, R14
 	PREFETCHT0       (R9)
 	PREFETCHT0       64(R9)
 	LEAQ             (R9)(R10*4), R9
-	SUBQ             $+4, R15
+	SUBQ             $+4, R14
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R15
+	ADDQ $+4, R14
 	JZ   k_done
 
 k_one:
@@ -8326,69 +7531,40 @@ k_one:
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	PREFETCHT0       (R14)
-	ADDQ             $+64, R14
 	PREFETCHT0       (R9)
 	ADDQ             R10, R9
-	DECQ             R15
+	DECQ             R14
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z11, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z13, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z15, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z17, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z19, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z20, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z21, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z22, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z23, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z24, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z25, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	VMOVUPS Z20, 1280(BX)
+	VMOVUPS Z21, 1344(BX)
+	VMOVUPS Z22, 1408(BX)
+	VMOVUPS Z23, 1472(BX)
+	VMOVUPS Z24, 1536(BX)
+	VMOVUPS Z25, 1600(BX)
+	ADDQ    $0x00000680, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R12
 	JNZ     tile
@@ -8400,10 +7576,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x0000001a, DI
+	MOVQ    $0x000001a0, DI
 	MOVQ    tiles+48(FP), R8
-	IMULQ   R8, DI
-	MOVQ    dstStride+80(FP), R8
 	IMULQ   R8, DI
 	SUBQ    DI, SI
 	SHLQ    $0x02, SI
@@ -8414,15 +7588,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product27x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product27x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product27x16(SB), NOSPLIT, $0-96
+TEXT ·Product27x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), R9
-	MOVQ pace+88(FP), R10
+	MOVQ pace+80(FP), R10
 
 point:
 	MOVQ src+8(FP), R11
@@ -8466,9 +7640,8 @@ tile:
 	LEAQ   (R8)(AX*2), R8
 	IMUL3Q $0x0000001b, AX, R14
 	ADDQ   R14, R11
-	MOVQ   R11, R14
-	MOVQ   k+40(FP), R15
-	SUBQ   $+4, R15
+	MOVQ   k+40(FP), R14
+	SUBQ   $+4, R14
 	JL     k_rest
 
 k_block:
@@ -8589,19 +7762,14 @@ k_block:
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
 	ADDQ             $+16, R8
-	PREFETCHT0       (R14)
-	PREFETCHT0       64(R14)
-	PREFETCHT0       128(R14)
-	PREFETCHT0       192(R14)
-	ADDQ             $0x00000100, R14
 	PREFETCHT0       (R9)
 	PREFETCHT0       64(R9)
 	LEAQ             (R9)(R10*4), R9
-	SUBQ             $+4, R15
+	SUBQ             $+4, R14
 	JGE              k_block
 
 k_rest:
-	ADDQ $+4, R15
+	ADDQ $+4, R14
 	JZ   k_done
 
 k_one:
@@ -8638,71 +7806,41 @@ k_one:
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	PREFETCHT0       (R14)
-	ADDQ             $+64, R14
 	PREFETCHT0       (R9)
 	ADDQ             R10, R9
-	DECQ             R15
+	DECQ             R14
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z11, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z13, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z15, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z17, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z19, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z20, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z21, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z22, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z23, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z24, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z25, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z26, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	VMOVUPS Z20, 1280(BX)
+	VMOVUPS Z21, 1344(BX)
+	VMOVUPS Z22, 1408(BX)
+	VMOVUPS Z23, 1472(BX)
+	VMOVUPS Z24, 1536(BX)
+	VMOVUPS Z25, 1600(BX)
+	VMOVUPS Z26, 1664(BX)
+	ADDQ    $0x000006c0, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R12
 	JNZ     tile
@@ -8714,10 +7852,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x0000001b, DI
+	MOVQ    $0x000001b0, DI
 	MOVQ    tiles+48(FP), R8
-	IMULQ   R8, DI
-	MOVQ    dstStride+80(FP), R8
 	IMULQ   R8, DI
 	SUBQ    DI, SI
 	SHLQ    $0x02, SI
@@ -8728,15 +7864,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Product28x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product28x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·Product28x16(SB), NOSPLIT, $0-96
+TEXT ·Product28x16(SB), NOSPLIT, $0-88
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
 	MOVQ next+24(FP), R9
-	MOVQ pace+88(FP), R10
+	MOVQ pace+80(FP), R10
 
 point:
 	MOVQ src+8(FP), R11
@@ -8781,9 +7917,8 @@ tile:
 	LEAQ   (R8)(AX*2), R8
 	IMUL3Q $0x0000001c, AX, R14
 	ADDQ   R14, R11
-	MOVQ   R11, R14
-	MOVQ   k+40(FP), R15
-	SUBQ   $+2, R15
+	MOVQ   k+40(FP), R14
+	SUBQ   $+2, R14
 	JL     k_rest
 
 k_block:
@@ -8850,17 +7985,14 @@ k_block:
 	ADDQ             $+8, SI
 	ADDQ             $+8, DI
 	ADDQ             $+8, R8
-	PREFETCHT0       (R14)
-	PREFETCHT0       64(R14)
-	ADDQ             $0x00000080, R14
 	PREFETCHT0       (R9)
 	PREFETCHT0       64(R9)
 	LEAQ             (R9)(R10*2), R9
-	SUBQ             $+2, R15
+	SUBQ             $+2, R14
 	JGE              k_block
 
 k_rest:
-	ADDQ $+2, R15
+	ADDQ $+2, R14
 	JZ   k_done
 
 k_one:
@@ -8898,73 +8030,42 @@ k_one:
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	PREFETCHT0       (R14)
-	ADDQ             $+64, R14
 	PREFETCHT0       (R9)
 	ADDQ             R10, R9
-	DECQ             R15
+	DECQ             R14
 	JNZ              k_one
 
 k_done:
 	MOVQ    dst+0(FP), BX
-	MOVQ    dstStride+80(FP), SI
-	SHLQ    $0x02, SI
 	VMOVUPS Z0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z10, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z11, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z12, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z13, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z14, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z15, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z16, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z17, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z18, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z19, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z20, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z21, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z22, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z23, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z24, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z25, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z26, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Z27, (BX)
-	ADDQ    SI, BX
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	VMOVUPS Z4, 256(BX)
+	VMOVUPS Z5, 320(BX)
+	VMOVUPS Z6, 384(BX)
+	VMOVUPS Z7, 448(BX)
+	VMOVUPS Z8, 512(BX)
+	VMOVUPS Z9, 576(BX)
+	VMOVUPS Z10, 640(BX)
+	VMOVUPS Z11, 704(BX)
+	VMOVUPS Z12, 768(BX)
+	VMOVUPS Z13, 832(BX)
+	VMOVUPS Z14, 896(BX)
+	VMOVUPS Z15, 960(BX)
+	VMOVUPS Z16, 1024(BX)
+	VMOVUPS Z17, 1088(BX)
+	VMOVUPS Z18, 1152(BX)
+	VMOVUPS Z19, 1216(BX)
+	VMOVUPS Z20, 1280(BX)
+	VMOVUPS Z21, 1344(BX)
+	VMOVUPS Z22, 1408(BX)
+	VMOVUPS Z23, 1472(BX)
+	VMOVUPS Z24, 1536(BX)
+	VMOVUPS Z25, 1600(BX)
+	VMOVUPS Z26, 1664(BX)
+	VMOVUPS Z27, 1728(BX)
+	ADDQ    $0x00000700, BX
 	MOVQ    BX, dst+0(FP)
 	DECQ    R12
 	JNZ     tile
@@ -8976,10 +8077,8 @@ k_done:
 	MOVQ    BX, src+8(FP)
 	MOVQ    dst+0(FP), BX
 	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x0000001c, DI
+	MOVQ    $0x000001c0, DI
 	MOVQ    tiles+48(FP), R8
-	IMULQ   R8, DI
-	MOVQ    dstStride+80(FP), R8
 	IMULQ   R8, DI
 	SUBQ    DI, SI
 	SHLQ    $0x02, SI

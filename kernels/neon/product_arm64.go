@@ -14,7 +14,7 @@ package neon
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*1+m)*srcStride+j], weights[(p*k+j)*8+n], acc)
 //					}
-//					dst[p*dstPoint+(t*1+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*1+m)*8+n] = acc
 //				}
 //			}
 //		}
@@ -23,7 +23,7 @@ package neon
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product1x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product1x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product2x8 computes points matrix products of tiles × 2 rows and 8 columns; it equals
 //
@@ -35,7 +35,7 @@ func Product1x8(dst *float32, src *float32, weights *float32, next *float32, poi
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*2+m)*srcStride+j], weights[(p*k+j)*8+n], acc)
 //					}
-//					dst[p*dstPoint+(t*2+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*2+m)*8+n] = acc
 //				}
 //			}
 //		}
@@ -44,7 +44,7 @@ func Product1x8(dst *float32, src *float32, weights *float32, next *float32, poi
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product2x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product2x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product3x8 computes points matrix products of tiles × 3 rows and 8 columns; it equals
 //
@@ -56,7 +56,7 @@ func Product2x8(dst *float32, src *float32, weights *float32, next *float32, poi
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*3+m)*srcStride+j], weights[(p*k+j)*8+n], acc)
 //					}
-//					dst[p*dstPoint+(t*3+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*3+m)*8+n] = acc
 //				}
 //			}
 //		}
@@ -65,7 +65,7 @@ func Product2x8(dst *float32, src *float32, weights *float32, next *float32, poi
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product3x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product3x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product4x8 computes points matrix products of tiles × 4 rows and 8 columns; it equals
 //
@@ -77,7 +77,7 @@ func Product3x8(dst *float32, src *float32, weights *float32, next *float32, poi
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*4+m)*srcStride+j], weights[(p*k+j)*8+n], acc)
 //					}
-//					dst[p*dstPoint+(t*4+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*4+m)*8+n] = acc
 //				}
 //			}
 //		}
@@ -86,7 +86,7 @@ func Product3x8(dst *float32, src *float32, weights *float32, next *float32, poi
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product4x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product4x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product5x8 computes points matrix products of tiles × 5 rows and 8 columns; it equals
 //
@@ -98,7 +98,7 @@ func Product4x8(dst *float32, src *float32, weights *float32, next *float32, poi
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*5+m)*srcStride+j], weights[(p*k+j)*8+n], acc)
 //					}
-//					dst[p*dstPoint+(t*5+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*5+m)*8+n] = acc
 //				}
 //			}
 //		}
@@ -107,7 +107,7 @@ func Product4x8(dst *float32, src *float32, weights *float32, next *float32, poi
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product5x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product5x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product6x8 computes points matrix products of tiles × 6 rows and 8 columns; it equals
 //
@@ -119,7 +119,7 @@ func Product5x8(dst *float32, src *float32, weights *float32, next *float32, poi
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*6+m)*srcStride+j], weights[(p*k+j)*8+n], acc)
 //					}
-//					dst[p*dstPoint+(t*6+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*6+m)*8+n] = acc
 //				}
 //			}
 //		}
@@ -128,7 +128,7 @@ func Product5x8(dst *float32, src *float32, weights *float32, next *float32, poi
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product6x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product6x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product7x8 computes points matrix products of tiles × 7 rows and 8 columns; it equals
 //
@@ -140,7 +140,7 @@ func Product6x8(dst *float32, src *float32, weights *float32, next *float32, poi
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*7+m)*srcStride+j], weights[(p*k+j)*8+n], acc)
 //					}
-//					dst[p*dstPoint+(t*7+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*7+m)*8+n] = acc
 //				}
 //			}
 //		}
@@ -149,7 +149,7 @@ func Product6x8(dst *float32, src *float32, weights *float32, next *float32, poi
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product7x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product7x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product8x8 computes points matrix products of tiles × 8 rows and 8 columns; it equals
 //
@@ -161,7 +161,7 @@ func Product7x8(dst *float32, src *float32, weights *float32, next *float32, poi
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*8+m)*srcStride+j], weights[(p*k+j)*8+n], acc)
 //					}
-//					dst[p*dstPoint+(t*8+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*8+m)*8+n] = acc
 //				}
 //			}
 //		}
@@ -170,7 +170,7 @@ func Product7x8(dst *float32, src *float32, weights *float32, next *float32, poi
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product8x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product8x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product1x4 computes points matrix products of tiles × 1 rows and 4 columns; it equals
 //
@@ -182,7 +182,7 @@ func Product8x8(dst *float32, src *float32, weights *float32, next *float32, poi
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*1+m)*srcStride+j], weights[(p*k+j)*4+n], acc)
 //					}
-//					dst[p*dstPoint+(t*1+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*1+m)*4+n] = acc
 //				}
 //			}
 //		}
@@ -191,7 +191,7 @@ func Product8x8(dst *float32, src *float32, weights *float32, next *float32, poi
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product1x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product1x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product2x4 computes points matrix products of tiles × 2 rows and 4 columns; it equals
 //
@@ -203,7 +203,7 @@ func Product1x4(dst *float32, src *float32, weights *float32, next *float32, poi
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*2+m)*srcStride+j], weights[(p*k+j)*4+n], acc)
 //					}
-//					dst[p*dstPoint+(t*2+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*2+m)*4+n] = acc
 //				}
 //			}
 //		}
@@ -212,7 +212,7 @@ func Product1x4(dst *float32, src *float32, weights *float32, next *float32, poi
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product2x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product2x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product3x4 computes points matrix products of tiles × 3 rows and 4 columns; it equals
 //
@@ -224,7 +224,7 @@ func Product2x4(dst *float32, src *float32, weights *float32, next *float32, poi
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*3+m)*srcStride+j], weights[(p*k+j)*4+n], acc)
 //					}
-//					dst[p*dstPoint+(t*3+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*3+m)*4+n] = acc
 //				}
 //			}
 //		}
@@ -233,7 +233,7 @@ func Product2x4(dst *float32, src *float32, weights *float32, next *float32, poi
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product3x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product3x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product4x4 computes points matrix products of tiles × 4 rows and 4 columns; it equals
 //
@@ -245,7 +245,7 @@ func Product3x4(dst *float32, src *float32, weights *float32, next *float32, poi
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*4+m)*srcStride+j], weights[(p*k+j)*4+n], acc)
 //					}
-//					dst[p*dstPoint+(t*4+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*4+m)*4+n] = acc
 //				}
 //			}
 //		}
@@ -254,7 +254,7 @@ func Product3x4(dst *float32, src *float32, weights *float32, next *float32, poi
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product4x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product4x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product5x4 computes points matrix products of tiles × 5 rows and 4 columns; it equals
 //
@@ -266,7 +266,7 @@ func Product4x4(dst *float32, src *float32, weights *float32, next *float32, poi
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*5+m)*srcStride+j], weights[(p*k+j)*4+n], acc)
 //					}
-//					dst[p*dstPoint+(t*5+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*5+m)*4+n] = acc
 //				}
 //			}
 //		}
@@ -275,7 +275,7 @@ func Product4x4(dst *float32, src *float32, weights *float32, next *float32, poi
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product5x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product5x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product6x4 computes points matrix products of tiles × 6 rows and 4 columns; it equals
 //
@@ -287,7 +287,7 @@ func Product5x4(dst *float32, src *float32, weights *float32, next *float32, poi
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*6+m)*srcStride+j], weights[(p*k+j)*4+n], acc)
 //					}
-//					dst[p*dstPoint+(t*6+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*6+m)*4+n] = acc
 //				}
 //			}
 //		}
@@ -296,7 +296,7 @@ func Product5x4(dst *float32, src *float32, weights *float32, next *float32, poi
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product6x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product6x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product7x4 computes points matrix products of tiles × 7 rows and 4 columns; it equals
 //
@@ -308,7 +308,7 @@ func Product6x4(dst *float32, src *float32, weights *float32, next *float32, poi
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*7+m)*srcStride+j], weights[(p*k+j)*4+n], acc)
 //					}
-//					dst[p*dstPoint+(t*7+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*7+m)*4+n] = acc
 //				}
 //			}
 //		}
@@ -317,7 +317,7 @@ func Product6x4(dst *float32, src *float32, weights *float32, next *float32, poi
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product7x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product7x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product8x4 computes points matrix products of tiles × 8 rows and 4 columns; it equals
 //
@@ -329,7 +329,7 @@ func Product7x4(dst *float32, src *float32, weights *float32, next *float32, poi
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*8+m)*srcStride+j], weights[(p*k+j)*4+n], acc)
 //					}
-//					dst[p*dstPoint+(t*8+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*8+m)*4+n] = acc
 //				}
 //			}
 //		}
@@ -338,7 +338,7 @@ func Product7x4(dst *float32, src *float32, weights *float32, next *float32, poi
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product8x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product8x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product9x4 computes points matrix products of tiles × 9 rows and 4 columns; it equals
 //
@@ -350,7 +350,7 @@ func Product8x4(dst *float32, src *float32, weights *float32, next *float32, poi
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*9+m)*srcStride+j], weights[(p*k+j)*4+n], acc)
 //					}
-//					dst[p*dstPoint+(t*9+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*9+m)*4+n] = acc
 //				}
 //			}
 //		}
@@ -359,7 +359,7 @@ func Product8x4(dst *float32, src *float32, weights *float32, next *float32, poi
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product9x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product9x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product10x4 computes points matrix products of tiles × 10 rows and 4 columns; it equals
 //
@@ -371,7 +371,7 @@ func Product9x4(dst *float32, src *float32, weights *float32, next *float32, poi
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*10+m)*srcStride+j], weights[(p*k+j)*4+n], acc)
 //					}
-//					dst[p*dstPoint+(t*10+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*10+m)*4+n] = acc
 //				}
 //			}
 //		}
@@ -380,7 +380,7 @@ func Product9x4(dst *float32, src *float32, weights *float32, next *float32, poi
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product10x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product10x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product11x4 computes points matrix products of tiles × 11 rows and 4 columns; it equals
 //
@@ -392,7 +392,7 @@ func Product10x4(dst *float32, src *float32, weights *float32, next *float32, po
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*11+m)*srcStride+j], weights[(p*k+j)*4+n], acc)
 //					}
-//					dst[p*dstPoint+(t*11+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*11+m)*4+n] = acc
 //				}
 //			}
 //		}
@@ -401,7 +401,7 @@ func Product10x4(dst *float32, src *float32, weights *float32, next *float32, po
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product11x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product11x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product12x4 computes points matrix products of tiles × 12 rows and 4 columns; it equals
 //
@@ -413,7 +413,7 @@ func Product11x4(dst *float32, src *float32, weights *float32, next *float32, po
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*12+m)*srcStride+j], weights[(p*k+j)*4+n], acc)
 //					}
-//					dst[p*dstPoint+(t*12+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*12+m)*4+n] = acc
 //				}
 //			}
 //		}
@@ -422,7 +422,7 @@ func Product11x4(dst *float32, src *float32, weights *float32, next *float32, po
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product12x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product12x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product13x4 computes points matrix products of tiles × 13 rows and 4 columns; it equals
 //
@@ -434,7 +434,7 @@ func Product12x4(dst *float32, src *float32, weights *float32, next *float32, po
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*13+m)*srcStride+j], weights[(p*k+j)*4+n], acc)
 //					}
-//					dst[p*dstPoint+(t*13+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*13+m)*4+n] = acc
 //				}
 //			}
 //		}
@@ -443,7 +443,7 @@ func Product12x4(dst *float32, src *float32, weights *float32, next *float32, po
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product13x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product13x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product14x4 computes points matrix products of tiles × 14 rows and 4 columns; it equals
 //
@@ -455,7 +455,7 @@ func Product13x4(dst *float32, src *float32, weights *float32, next *float32, po
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*14+m)*srcStride+j], weights[(p*k+j)*4+n], acc)
 //					}
-//					dst[p*dstPoint+(t*14+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*14+m)*4+n] = acc
 //				}
 //			}
 //		}
@@ -464,7 +464,7 @@ func Product13x4(dst *float32, src *float32, weights *float32, next *float32, po
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product14x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product14x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product15x4 computes points matrix products of tiles × 15 rows and 4 columns; it equals
 //
@@ -476,7 +476,7 @@ func Product14x4(dst *float32, src *float32, weights *float32, next *float32, po
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*15+m)*srcStride+j], weights[(p*k+j)*4+n], acc)
 //					}
-//					dst[p*dstPoint+(t*15+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*15+m)*4+n] = acc
 //				}
 //			}
 //		}
@@ -485,7 +485,7 @@ func Product14x4(dst *float32, src *float32, weights *float32, next *float32, po
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product15x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product15x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // Product16x4 computes points matrix products of tiles × 16 rows and 4 columns; it equals
 //
@@ -497,7 +497,7 @@ func Product15x4(dst *float32, src *float32, weights *float32, next *float32, po
 //					for j := range k {
 //						acc = fma(src[p*srcPoint+(t*16+m)*srcStride+j], weights[(p*k+j)*4+n], acc)
 //					}
-//					dst[p*dstPoint+(t*16+m)*dstStride+n] = acc
+//					dst[p*dstPoint+(t*16+m)*4+n] = acc
 //				}
 //			}
 //		}
@@ -506,10 +506,10 @@ func Product15x4(dst *float32, src *float32, weights *float32, next *float32, po
 // Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
 //
 //go:noescape
-func Product16x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+func Product16x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 
 // ProductX8 lists the heights of the tile product_f32_8x8_neon.
-var ProductX8 = [...]func(dst, src, weights, next *float32, points, k, tiles, srcPoint, dstPoint, srcStride, dstStride, pace int){
+var ProductX8 = [...]func(dst, src, weights, next *float32, points, k, tiles, srcPoint, dstPoint, srcStride, pace int){
 	Product1x8,
 	Product2x8,
 	Product3x8,
@@ -521,7 +521,7 @@ var ProductX8 = [...]func(dst, src, weights, next *float32, points, k, tiles, sr
 }
 
 // ProductX4 lists the heights of the tile product_f32_16x4_neon.
-var ProductX4 = [...]func(dst, src, weights, next *float32, points, k, tiles, srcPoint, dstPoint, srcStride, dstStride, pace int){
+var ProductX4 = [...]func(dst, src, weights, next *float32, points, k, tiles, srcPoint, dstPoint, srcStride, pace int){
 	Product1x4,
 	Product2x4,
 	Product3x4,

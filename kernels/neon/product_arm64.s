@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func Product1x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product1x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: ASIMD
-TEXT ·Product1x8(SB), NOSPLIT, $0-96
+TEXT ·Product1x8(SB), NOSPLIT, $0-88
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 
@@ -67,11 +67,9 @@ k_one:
 
 k_done:
 	MOVD  dst+0(FP), R1
-	MOVD  dstStride+80(FP), R7
-	LSL   $2, R7, R7
 	FMOVQ F0, 0(R1)
 	FMOVQ F1, 16(R1)
-	ADD   R7, R1, R1
+	ADD   $32, R1, R1
 	MOVD  R1, dst+0(FP)
 	SUBS  $1, R3, R3
 	BNE   tile
@@ -83,10 +81,8 @@ k_done:
 	MOVD  R1, src+8(FP)
 	MOVD  dst+0(FP), R1
 	MOVD  dstPoint+64(FP), R2
-	MOVD  $1, R3
+	MOVD  $8, R3
 	MOVD  tiles+48(FP), R6
-	MUL   R6, R3, R3
-	MOVD  dstStride+80(FP), R6
 	MUL   R6, R3, R3
 	SUB   R3, R2, R2
 	LSL   $2, R2, R2
@@ -98,9 +94,9 @@ k_done:
 	BNE   point
 	RET
 
-// func Product2x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product2x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: ASIMD
-TEXT ·Product2x8(SB), NOSPLIT, $0-96
+TEXT ·Product2x8(SB), NOSPLIT, $0-88
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 
@@ -175,14 +171,11 @@ k_one:
 
 k_done:
 	MOVD  dst+0(FP), R1
-	MOVD  dstStride+80(FP), R7
-	LSL   $2, R7, R7
 	FMOVQ F0, 0(R1)
 	FMOVQ F1, 16(R1)
-	ADD   R7, R1, R1
-	FMOVQ F2, 0(R1)
-	FMOVQ F3, 16(R1)
-	ADD   R7, R1, R1
+	FMOVQ F2, 32(R1)
+	FMOVQ F3, 48(R1)
+	ADD   $64, R1, R1
 	MOVD  R1, dst+0(FP)
 	SUBS  $1, R3, R3
 	BNE   tile
@@ -194,10 +187,8 @@ k_done:
 	MOVD  R1, src+8(FP)
 	MOVD  dst+0(FP), R1
 	MOVD  dstPoint+64(FP), R2
-	MOVD  $2, R3
+	MOVD  $16, R3
 	MOVD  tiles+48(FP), R6
-	MUL   R6, R3, R3
-	MOVD  dstStride+80(FP), R6
 	MUL   R6, R3, R3
 	SUB   R3, R2, R2
 	LSL   $2, R2, R2
@@ -209,14 +200,14 @@ k_done:
 	BNE   point
 	RET
 
-// func Product3x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product3x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: ASIMD
-TEXT ·Product3x8(SB), NOSPLIT, $0-96
+TEXT ·Product3x8(SB), NOSPLIT, $0-88
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
 	MOVD next+24(FP), R3
-	MOVD pace+88(FP), R6
+	MOVD pace+80(FP), R6
 
 point:
 	MOVD src+8(FP), R7
@@ -305,17 +296,13 @@ k_one:
 
 k_done:
 	MOVD  dst+0(FP), R2
-	MOVD  dstStride+80(FP), R10
-	LSL   $2, R10, R10
 	FMOVQ F0, 0(R2)
 	FMOVQ F1, 16(R2)
-	ADD   R10, R2, R2
-	FMOVQ F2, 0(R2)
-	FMOVQ F3, 16(R2)
-	ADD   R10, R2, R2
-	FMOVQ F4, 0(R2)
-	FMOVQ F5, 16(R2)
-	ADD   R10, R2, R2
+	FMOVQ F2, 32(R2)
+	FMOVQ F3, 48(R2)
+	FMOVQ F4, 64(R2)
+	FMOVQ F5, 80(R2)
+	ADD   $96, R2, R2
 	MOVD  R2, dst+0(FP)
 	SUBS  $1, R8, R8
 	BNE   tile
@@ -327,10 +314,8 @@ k_done:
 	MOVD  R2, src+8(FP)
 	MOVD  dst+0(FP), R2
 	MOVD  dstPoint+64(FP), R7
-	MOVD  $3, R8
+	MOVD  $24, R8
 	MOVD  tiles+48(FP), R9
-	MUL   R9, R8, R8
-	MOVD  dstStride+80(FP), R9
 	MUL   R9, R8, R8
 	SUB   R8, R7, R7
 	LSL   $2, R7, R7
@@ -342,13 +327,13 @@ k_done:
 	BNE   point
 	RET
 
-// func Product4x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product4x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: ASIMD
-TEXT ·Product4x8(SB), NOSPLIT, $0-96
+TEXT ·Product4x8(SB), NOSPLIT, $0-88
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	MOVD next+24(FP), R3
-	MOVD pace+88(FP), R6
+	MOVD pace+80(FP), R6
 
 point:
 	MOVD src+8(FP), R7
@@ -454,20 +439,15 @@ k_one:
 
 k_done:
 	MOVD  dst+0(FP), R1
-	MOVD  dstStride+80(FP), R2
-	LSL   $2, R2, R2
 	FMOVQ F0, 0(R1)
 	FMOVQ F1, 16(R1)
-	ADD   R2, R1, R1
-	FMOVQ F2, 0(R1)
-	FMOVQ F3, 16(R1)
-	ADD   R2, R1, R1
-	FMOVQ F4, 0(R1)
-	FMOVQ F5, 16(R1)
-	ADD   R2, R1, R1
-	FMOVQ F6, 0(R1)
-	FMOVQ F7, 16(R1)
-	ADD   R2, R1, R1
+	FMOVQ F2, 32(R1)
+	FMOVQ F3, 48(R1)
+	FMOVQ F4, 64(R1)
+	FMOVQ F5, 80(R1)
+	FMOVQ F6, 96(R1)
+	FMOVQ F7, 112(R1)
+	ADD   $128, R1, R1
 	MOVD  R1, dst+0(FP)
 	SUBS  $1, R8, R8
 	BNE   tile
@@ -479,10 +459,8 @@ k_done:
 	MOVD  R1, src+8(FP)
 	MOVD  dst+0(FP), R1
 	MOVD  dstPoint+64(FP), R2
-	MOVD  $4, R7
+	MOVD  $32, R7
 	MOVD  tiles+48(FP), R8
-	MUL   R8, R7, R7
-	MOVD  dstStride+80(FP), R8
 	MUL   R8, R7, R7
 	SUB   R7, R2, R2
 	LSL   $2, R2, R2
@@ -494,14 +472,14 @@ k_done:
 	BNE   point
 	RET
 
-// func Product5x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product5x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: ASIMD
-TEXT ·Product5x8(SB), NOSPLIT, $0-96
+TEXT ·Product5x8(SB), NOSPLIT, $0-88
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
 	MOVD next+24(FP), R6
-	MOVD pace+88(FP), R7
+	MOVD pace+80(FP), R7
 
 point:
 	MOVD src+8(FP), R8
@@ -622,23 +600,17 @@ k_one:
 
 k_done:
 	MOVD  dst+0(FP), R2
-	MOVD  dstStride+80(FP), R3
-	LSL   $2, R3, R3
 	FMOVQ F0, 0(R2)
 	FMOVQ F1, 16(R2)
-	ADD   R3, R2, R2
-	FMOVQ F2, 0(R2)
-	FMOVQ F3, 16(R2)
-	ADD   R3, R2, R2
-	FMOVQ F4, 0(R2)
-	FMOVQ F5, 16(R2)
-	ADD   R3, R2, R2
-	FMOVQ F6, 0(R2)
-	FMOVQ F7, 16(R2)
-	ADD   R3, R2, R2
-	FMOVQ F8, 0(R2)
-	FMOVQ F9, 16(R2)
-	ADD   R3, R2, R2
+	FMOVQ F2, 32(R2)
+	FMOVQ F3, 48(R2)
+	FMOVQ F4, 64(R2)
+	FMOVQ F5, 80(R2)
+	FMOVQ F6, 96(R2)
+	FMOVQ F7, 112(R2)
+	FMOVQ F8, 128(R2)
+	FMOVQ F9, 144(R2)
+	ADD   $160, R2, R2
 	MOVD  R2, dst+0(FP)
 	SUBS  $1, R9, R9
 	BNE   tile
@@ -650,10 +622,8 @@ k_done:
 	MOVD  R2, src+8(FP)
 	MOVD  dst+0(FP), R2
 	MOVD  dstPoint+64(FP), R3
-	MOVD  $5, R8
+	MOVD  $40, R8
 	MOVD  tiles+48(FP), R9
-	MUL   R9, R8, R8
-	MOVD  dstStride+80(FP), R9
 	MUL   R9, R8, R8
 	SUB   R8, R3, R3
 	LSL   $2, R3, R3
@@ -665,14 +635,14 @@ k_done:
 	BNE   point
 	RET
 
-// func Product6x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product6x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: ASIMD
-TEXT ·Product6x8(SB), NOSPLIT, $0-96
+TEXT ·Product6x8(SB), NOSPLIT, $0-88
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
 	MOVD next+24(FP), R6
-	MOVD pace+88(FP), R7
+	MOVD pace+80(FP), R7
 
 point:
 	MOVD src+8(FP), R8
@@ -807,26 +777,19 @@ k_one:
 
 k_done:
 	MOVD  dst+0(FP), R2
-	MOVD  dstStride+80(FP), R3
-	LSL   $2, R3, R3
 	FMOVQ F0, 0(R2)
 	FMOVQ F1, 16(R2)
-	ADD   R3, R2, R2
-	FMOVQ F2, 0(R2)
-	FMOVQ F3, 16(R2)
-	ADD   R3, R2, R2
-	FMOVQ F4, 0(R2)
-	FMOVQ F5, 16(R2)
-	ADD   R3, R2, R2
-	FMOVQ F6, 0(R2)
-	FMOVQ F7, 16(R2)
-	ADD   R3, R2, R2
-	FMOVQ F8, 0(R2)
-	FMOVQ F9, 16(R2)
-	ADD   R3, R2, R2
-	FMOVQ F10, 0(R2)
-	FMOVQ F11, 16(R2)
-	ADD   R3, R2, R2
+	FMOVQ F2, 32(R2)
+	FMOVQ F3, 48(R2)
+	FMOVQ F4, 64(R2)
+	FMOVQ F5, 80(R2)
+	FMOVQ F6, 96(R2)
+	FMOVQ F7, 112(R2)
+	FMOVQ F8, 128(R2)
+	FMOVQ F9, 144(R2)
+	FMOVQ F10, 160(R2)
+	FMOVQ F11, 176(R2)
+	ADD   $192, R2, R2
 	MOVD  R2, dst+0(FP)
 	SUBS  $1, R9, R9
 	BNE   tile
@@ -838,10 +801,8 @@ k_done:
 	MOVD  R2, src+8(FP)
 	MOVD  dst+0(FP), R2
 	MOVD  dstPoint+64(FP), R3
-	MOVD  $6, R8
+	MOVD  $48, R8
 	MOVD  tiles+48(FP), R9
-	MUL   R9, R8, R8
-	MOVD  dstStride+80(FP), R9
 	MUL   R9, R8, R8
 	SUB   R8, R3, R3
 	LSL   $2, R3, R3
@@ -853,15 +814,15 @@ k_done:
 	BNE   point
 	RET
 
-// func Product7x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product7x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: ASIMD
-TEXT ·Product7x8(SB), NOSPLIT, $0-96
+TEXT ·Product7x8(SB), NOSPLIT, $0-88
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
 	ADD  R0, R1, R2
 	MOVD next+24(FP), R7
-	MOVD pace+88(FP), R8
+	MOVD pace+80(FP), R8
 
 point:
 	MOVD src+8(FP), R9
@@ -1010,29 +971,21 @@ k_one:
 
 k_done:
 	MOVD  dst+0(FP), R3
-	MOVD  dstStride+80(FP), R6
-	LSL   $2, R6, R6
 	FMOVQ F0, 0(R3)
 	FMOVQ F1, 16(R3)
-	ADD   R6, R3, R3
-	FMOVQ F2, 0(R3)
-	FMOVQ F3, 16(R3)
-	ADD   R6, R3, R3
-	FMOVQ F4, 0(R3)
-	FMOVQ F5, 16(R3)
-	ADD   R6, R3, R3
-	FMOVQ F6, 0(R3)
-	FMOVQ F7, 16(R3)
-	ADD   R6, R3, R3
-	FMOVQ F8, 0(R3)
-	FMOVQ F9, 16(R3)
-	ADD   R6, R3, R3
-	FMOVQ F10, 0(R3)
-	FMOVQ F11, 16(R3)
-	ADD   R6, R3, R3
-	FMOVQ F12, 0(R3)
-	FMOVQ F13, 16(R3)
-	ADD   R6, R3, R3
+	FMOVQ F2, 32(R3)
+	FMOVQ F3, 48(R3)
+	FMOVQ F4, 64(R3)
+	FMOVQ F5, 80(R3)
+	FMOVQ F6, 96(R3)
+	FMOVQ F7, 112(R3)
+	FMOVQ F8, 128(R3)
+	FMOVQ F9, 144(R3)
+	FMOVQ F10, 160(R3)
+	FMOVQ F11, 176(R3)
+	FMOVQ F12, 192(R3)
+	FMOVQ F13, 208(R3)
+	ADD   $224, R3, R3
 	MOVD  R3, dst+0(FP)
 	SUBS  $1, R10, R10
 	BNE   tile
@@ -1044,10 +997,8 @@ k_done:
 	MOVD  R3, src+8(FP)
 	MOVD  dst+0(FP), R3
 	MOVD  dstPoint+64(FP), R6
-	MOVD  $7, R9
+	MOVD  $56, R9
 	MOVD  tiles+48(FP), R10
-	MUL   R10, R9, R9
-	MOVD  dstStride+80(FP), R10
 	MUL   R10, R9, R9
 	SUB   R9, R6, R6
 	LSL   $2, R6, R6
@@ -1059,15 +1010,15 @@ k_done:
 	BNE   point
 	RET
 
-// func Product8x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product8x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: ASIMD
-TEXT ·Product8x8(SB), NOSPLIT, $0-96
+TEXT ·Product8x8(SB), NOSPLIT, $0-88
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
 	ADD  R0, R1, R2
 	MOVD next+24(FP), R7
-	MOVD pace+88(FP), R8
+	MOVD pace+80(FP), R8
 
 point:
 	MOVD src+8(FP), R9
@@ -1229,32 +1180,23 @@ k_one:
 
 k_done:
 	MOVD  dst+0(FP), R3
-	MOVD  dstStride+80(FP), R6
-	LSL   $2, R6, R6
 	FMOVQ F0, 0(R3)
 	FMOVQ F1, 16(R3)
-	ADD   R6, R3, R3
-	FMOVQ F2, 0(R3)
-	FMOVQ F3, 16(R3)
-	ADD   R6, R3, R3
-	FMOVQ F4, 0(R3)
-	FMOVQ F5, 16(R3)
-	ADD   R6, R3, R3
-	FMOVQ F6, 0(R3)
-	FMOVQ F7, 16(R3)
-	ADD   R6, R3, R3
-	FMOVQ F8, 0(R3)
-	FMOVQ F9, 16(R3)
-	ADD   R6, R3, R3
-	FMOVQ F10, 0(R3)
-	FMOVQ F11, 16(R3)
-	ADD   R6, R3, R3
-	FMOVQ F12, 0(R3)
-	FMOVQ F13, 16(R3)
-	ADD   R6, R3, R3
-	FMOVQ F14, 0(R3)
-	FMOVQ F15, 16(R3)
-	ADD   R6, R3, R3
+	FMOVQ F2, 32(R3)
+	FMOVQ F3, 48(R3)
+	FMOVQ F4, 64(R3)
+	FMOVQ F5, 80(R3)
+	FMOVQ F6, 96(R3)
+	FMOVQ F7, 112(R3)
+	FMOVQ F8, 128(R3)
+	FMOVQ F9, 144(R3)
+	FMOVQ F10, 160(R3)
+	FMOVQ F11, 176(R3)
+	FMOVQ F12, 192(R3)
+	FMOVQ F13, 208(R3)
+	FMOVQ F14, 224(R3)
+	FMOVQ F15, 240(R3)
+	ADD   $256, R3, R3
 	MOVD  R3, dst+0(FP)
 	SUBS  $1, R10, R10
 	BNE   tile
@@ -1266,10 +1208,8 @@ k_done:
 	MOVD  R3, src+8(FP)
 	MOVD  dst+0(FP), R3
 	MOVD  dstPoint+64(FP), R6
-	MOVD  $8, R9
+	MOVD  $64, R9
 	MOVD  tiles+48(FP), R10
-	MUL   R10, R9, R9
-	MOVD  dstStride+80(FP), R10
 	MUL   R10, R9, R9
 	SUB   R9, R6, R6
 	LSL   $2, R6, R6
@@ -1281,9 +1221,9 @@ k_done:
 	BNE   point
 	RET
 
-// func Product1x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product1x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: ASIMD
-TEXT ·Product1x4(SB), NOSPLIT, $0-96
+TEXT ·Product1x4(SB), NOSPLIT, $0-88
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 
@@ -1332,10 +1272,8 @@ k_one:
 
 k_done:
 	MOVD  dst+0(FP), R1
-	MOVD  dstStride+80(FP), R7
-	LSL   $2, R7, R7
 	FMOVQ F0, 0(R1)
-	ADD   R7, R1, R1
+	ADD   $16, R1, R1
 	MOVD  R1, dst+0(FP)
 	SUBS  $1, R3, R3
 	BNE   tile
@@ -1347,10 +1285,8 @@ k_done:
 	MOVD  R1, src+8(FP)
 	MOVD  dst+0(FP), R1
 	MOVD  dstPoint+64(FP), R2
-	MOVD  $1, R3
+	MOVD  $4, R3
 	MOVD  tiles+48(FP), R6
-	MUL   R6, R3, R3
-	MOVD  dstStride+80(FP), R6
 	MUL   R6, R3, R3
 	SUB   R3, R2, R2
 	LSL   $2, R2, R2
@@ -1362,9 +1298,9 @@ k_done:
 	BNE   point
 	RET
 
-// func Product2x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product2x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: ASIMD
-TEXT ·Product2x4(SB), NOSPLIT, $0-96
+TEXT ·Product2x4(SB), NOSPLIT, $0-88
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 
@@ -1421,12 +1357,9 @@ k_one:
 
 k_done:
 	MOVD  dst+0(FP), R1
-	MOVD  dstStride+80(FP), R7
-	LSL   $2, R7, R7
 	FMOVQ F0, 0(R1)
-	ADD   R7, R1, R1
-	FMOVQ F1, 0(R1)
-	ADD   R7, R1, R1
+	FMOVQ F1, 16(R1)
+	ADD   $32, R1, R1
 	MOVD  R1, dst+0(FP)
 	SUBS  $1, R3, R3
 	BNE   tile
@@ -1438,10 +1371,8 @@ k_done:
 	MOVD  R1, src+8(FP)
 	MOVD  dst+0(FP), R1
 	MOVD  dstPoint+64(FP), R2
-	MOVD  $2, R3
+	MOVD  $8, R3
 	MOVD  tiles+48(FP), R6
-	MUL   R6, R3, R3
-	MOVD  dstStride+80(FP), R6
 	MUL   R6, R3, R3
 	SUB   R3, R2, R2
 	LSL   $2, R2, R2
@@ -1453,14 +1384,14 @@ k_done:
 	BNE   point
 	RET
 
-// func Product3x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product3x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: ASIMD
-TEXT ·Product3x4(SB), NOSPLIT, $0-96
+TEXT ·Product3x4(SB), NOSPLIT, $0-88
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
 	MOVD next+24(FP), R3
-	MOVD pace+88(FP), R6
+	MOVD pace+80(FP), R6
 
 point:
 	MOVD src+8(FP), R7
@@ -1526,14 +1457,10 @@ k_one:
 
 k_done:
 	MOVD  dst+0(FP), R2
-	MOVD  dstStride+80(FP), R10
-	LSL   $2, R10, R10
 	FMOVQ F0, 0(R2)
-	ADD   R10, R2, R2
-	FMOVQ F1, 0(R2)
-	ADD   R10, R2, R2
-	FMOVQ F2, 0(R2)
-	ADD   R10, R2, R2
+	FMOVQ F1, 16(R2)
+	FMOVQ F2, 32(R2)
+	ADD   $48, R2, R2
 	MOVD  R2, dst+0(FP)
 	SUBS  $1, R8, R8
 	BNE   tile
@@ -1545,10 +1472,8 @@ k_done:
 	MOVD  R2, src+8(FP)
 	MOVD  dst+0(FP), R2
 	MOVD  dstPoint+64(FP), R7
-	MOVD  $3, R8
+	MOVD  $12, R8
 	MOVD  tiles+48(FP), R9
-	MUL   R9, R8, R8
-	MOVD  dstStride+80(FP), R9
 	MUL   R9, R8, R8
 	SUB   R8, R7, R7
 	LSL   $2, R7, R7
@@ -1560,13 +1485,13 @@ k_done:
 	BNE   point
 	RET
 
-// func Product4x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product4x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: ASIMD
-TEXT ·Product4x4(SB), NOSPLIT, $0-96
+TEXT ·Product4x4(SB), NOSPLIT, $0-88
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	MOVD next+24(FP), R3
-	MOVD pace+88(FP), R6
+	MOVD pace+80(FP), R6
 
 point:
 	MOVD src+8(FP), R7
@@ -1643,16 +1568,11 @@ k_one:
 
 k_done:
 	MOVD  dst+0(FP), R1
-	MOVD  dstStride+80(FP), R2
-	LSL   $2, R2, R2
 	FMOVQ F0, 0(R1)
-	ADD   R2, R1, R1
-	FMOVQ F1, 0(R1)
-	ADD   R2, R1, R1
-	FMOVQ F2, 0(R1)
-	ADD   R2, R1, R1
-	FMOVQ F3, 0(R1)
-	ADD   R2, R1, R1
+	FMOVQ F1, 16(R1)
+	FMOVQ F2, 32(R1)
+	FMOVQ F3, 48(R1)
+	ADD   $64, R1, R1
 	MOVD  R1, dst+0(FP)
 	SUBS  $1, R8, R8
 	BNE   tile
@@ -1664,10 +1584,8 @@ k_done:
 	MOVD  R1, src+8(FP)
 	MOVD  dst+0(FP), R1
 	MOVD  dstPoint+64(FP), R2
-	MOVD  $4, R7
+	MOVD  $16, R7
 	MOVD  tiles+48(FP), R8
-	MUL   R8, R7, R7
-	MOVD  dstStride+80(FP), R8
 	MUL   R8, R7, R7
 	SUB   R7, R2, R2
 	LSL   $2, R2, R2
@@ -1679,14 +1597,14 @@ k_done:
 	BNE   point
 	RET
 
-// func Product5x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product5x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: ASIMD
-TEXT ·Product5x4(SB), NOSPLIT, $0-96
+TEXT ·Product5x4(SB), NOSPLIT, $0-88
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
 	MOVD next+24(FP), R6
-	MOVD pace+88(FP), R7
+	MOVD pace+80(FP), R7
 
 point:
 	MOVD src+8(FP), R8
@@ -1772,18 +1690,12 @@ k_one:
 
 k_done:
 	MOVD  dst+0(FP), R2
-	MOVD  dstStride+80(FP), R3
-	LSL   $2, R3, R3
 	FMOVQ F0, 0(R2)
-	ADD   R3, R2, R2
-	FMOVQ F1, 0(R2)
-	ADD   R3, R2, R2
-	FMOVQ F2, 0(R2)
-	ADD   R3, R2, R2
-	FMOVQ F3, 0(R2)
-	ADD   R3, R2, R2
-	FMOVQ F4, 0(R2)
-	ADD   R3, R2, R2
+	FMOVQ F1, 16(R2)
+	FMOVQ F2, 32(R2)
+	FMOVQ F3, 48(R2)
+	FMOVQ F4, 64(R2)
+	ADD   $80, R2, R2
 	MOVD  R2, dst+0(FP)
 	SUBS  $1, R9, R9
 	BNE   tile
@@ -1795,10 +1707,8 @@ k_done:
 	MOVD  R2, src+8(FP)
 	MOVD  dst+0(FP), R2
 	MOVD  dstPoint+64(FP), R3
-	MOVD  $5, R8
+	MOVD  $20, R8
 	MOVD  tiles+48(FP), R9
-	MUL   R9, R8, R8
-	MOVD  dstStride+80(FP), R9
 	MUL   R9, R8, R8
 	SUB   R8, R3, R3
 	LSL   $2, R3, R3
@@ -1810,14 +1720,14 @@ k_done:
 	BNE   point
 	RET
 
-// func Product6x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product6x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: ASIMD
-TEXT ·Product6x4(SB), NOSPLIT, $0-96
+TEXT ·Product6x4(SB), NOSPLIT, $0-88
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
 	MOVD next+24(FP), R6
-	MOVD pace+88(FP), R7
+	MOVD pace+80(FP), R7
 
 point:
 	MOVD src+8(FP), R8
@@ -1911,20 +1821,13 @@ k_one:
 
 k_done:
 	MOVD  dst+0(FP), R2
-	MOVD  dstStride+80(FP), R3
-	LSL   $2, R3, R3
 	FMOVQ F0, 0(R2)
-	ADD   R3, R2, R2
-	FMOVQ F1, 0(R2)
-	ADD   R3, R2, R2
-	FMOVQ F2, 0(R2)
-	ADD   R3, R2, R2
-	FMOVQ F3, 0(R2)
-	ADD   R3, R2, R2
-	FMOVQ F4, 0(R2)
-	ADD   R3, R2, R2
-	FMOVQ F5, 0(R2)
-	ADD   R3, R2, R2
+	FMOVQ F1, 16(R2)
+	FMOVQ F2, 32(R2)
+	FMOVQ F3, 48(R2)
+	FMOVQ F4, 64(R2)
+	FMOVQ F5, 80(R2)
+	ADD   $96, R2, R2
 	MOVD  R2, dst+0(FP)
 	SUBS  $1, R9, R9
 	BNE   tile
@@ -1936,10 +1839,8 @@ k_done:
 	MOVD  R2, src+8(FP)
 	MOVD  dst+0(FP), R2
 	MOVD  dstPoint+64(FP), R3
-	MOVD  $6, R8
+	MOVD  $24, R8
 	MOVD  tiles+48(FP), R9
-	MUL   R9, R8, R8
-	MOVD  dstStride+80(FP), R9
 	MUL   R9, R8, R8
 	SUB   R8, R3, R3
 	LSL   $2, R3, R3
@@ -1951,15 +1852,15 @@ k_done:
 	BNE   point
 	RET
 
-// func Product7x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product7x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: ASIMD
-TEXT ·Product7x4(SB), NOSPLIT, $0-96
+TEXT ·Product7x4(SB), NOSPLIT, $0-88
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
 	ADD  R0, R1, R2
 	MOVD next+24(FP), R7
-	MOVD pace+88(FP), R8
+	MOVD pace+80(FP), R8
 
 point:
 	MOVD src+8(FP), R9
@@ -2061,22 +1962,14 @@ k_one:
 
 k_done:
 	MOVD  dst+0(FP), R3
-	MOVD  dstStride+80(FP), R6
-	LSL   $2, R6, R6
 	FMOVQ F0, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F1, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F2, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F3, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F4, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F5, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F6, 0(R3)
-	ADD   R6, R3, R3
+	FMOVQ F1, 16(R3)
+	FMOVQ F2, 32(R3)
+	FMOVQ F3, 48(R3)
+	FMOVQ F4, 64(R3)
+	FMOVQ F5, 80(R3)
+	FMOVQ F6, 96(R3)
+	ADD   $112, R3, R3
 	MOVD  R3, dst+0(FP)
 	SUBS  $1, R10, R10
 	BNE   tile
@@ -2088,10 +1981,8 @@ k_done:
 	MOVD  R3, src+8(FP)
 	MOVD  dst+0(FP), R3
 	MOVD  dstPoint+64(FP), R6
-	MOVD  $7, R9
+	MOVD  $28, R9
 	MOVD  tiles+48(FP), R10
-	MUL   R10, R9, R9
-	MOVD  dstStride+80(FP), R10
 	MUL   R10, R9, R9
 	SUB   R9, R6, R6
 	LSL   $2, R6, R6
@@ -2103,15 +1994,15 @@ k_done:
 	BNE   point
 	RET
 
-// func Product8x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product8x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: ASIMD
-TEXT ·Product8x4(SB), NOSPLIT, $0-96
+TEXT ·Product8x4(SB), NOSPLIT, $0-88
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
 	ADD  R0, R1, R2
 	MOVD next+24(FP), R7
-	MOVD pace+88(FP), R8
+	MOVD pace+80(FP), R8
 
 point:
 	MOVD src+8(FP), R9
@@ -2220,24 +2111,15 @@ k_one:
 
 k_done:
 	MOVD  dst+0(FP), R3
-	MOVD  dstStride+80(FP), R6
-	LSL   $2, R6, R6
 	FMOVQ F0, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F1, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F2, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F3, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F4, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F5, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F6, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F7, 0(R3)
-	ADD   R6, R3, R3
+	FMOVQ F1, 16(R3)
+	FMOVQ F2, 32(R3)
+	FMOVQ F3, 48(R3)
+	FMOVQ F4, 64(R3)
+	FMOVQ F5, 80(R3)
+	FMOVQ F6, 96(R3)
+	FMOVQ F7, 112(R3)
+	ADD   $128, R3, R3
 	MOVD  R3, dst+0(FP)
 	SUBS  $1, R10, R10
 	BNE   tile
@@ -2249,10 +2131,8 @@ k_done:
 	MOVD  R3, src+8(FP)
 	MOVD  dst+0(FP), R3
 	MOVD  dstPoint+64(FP), R6
-	MOVD  $8, R9
+	MOVD  $32, R9
 	MOVD  tiles+48(FP), R10
-	MUL   R10, R9, R9
-	MOVD  dstStride+80(FP), R10
 	MUL   R10, R9, R9
 	SUB   R9, R6, R6
 	LSL   $2, R6, R6
@@ -2264,14 +2144,14 @@ k_done:
 	BNE   point
 	RET
 
-// func Product9x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product9x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: ASIMD
-TEXT ·Product9x4(SB), NOSPLIT, $0-96
+TEXT ·Product9x4(SB), NOSPLIT, $0-88
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
 	MOVD next+24(FP), R7
-	MOVD pace+88(FP), R8
+	MOVD pace+80(FP), R8
 
 point:
 	MOVD src+8(FP), R9
@@ -2393,26 +2273,16 @@ k_one:
 
 k_done:
 	MOVD  dst+0(FP), R2
-	MOVD  dstStride+80(FP), R3
-	LSL   $2, R3, R3
 	FMOVQ F0, 0(R2)
-	ADD   R3, R2, R2
-	FMOVQ F1, 0(R2)
-	ADD   R3, R2, R2
-	FMOVQ F2, 0(R2)
-	ADD   R3, R2, R2
-	FMOVQ F3, 0(R2)
-	ADD   R3, R2, R2
-	FMOVQ F4, 0(R2)
-	ADD   R3, R2, R2
-	FMOVQ F5, 0(R2)
-	ADD   R3, R2, R2
-	FMOVQ F6, 0(R2)
-	ADD   R3, R2, R2
-	FMOVQ F7, 0(R2)
-	ADD   R3, R2, R2
-	FMOVQ F8, 0(R2)
-	ADD   R3, R2, R2
+	FMOVQ F1, 16(R2)
+	FMOVQ F2, 32(R2)
+	FMOVQ F3, 48(R2)
+	FMOVQ F4, 64(R2)
+	FMOVQ F5, 80(R2)
+	FMOVQ F6, 96(R2)
+	FMOVQ F7, 112(R2)
+	FMOVQ F8, 128(R2)
+	ADD   $144, R2, R2
 	MOVD  R2, dst+0(FP)
 	SUBS  $1, R10, R10
 	BNE   tile
@@ -2424,10 +2294,8 @@ k_done:
 	MOVD  R2, src+8(FP)
 	MOVD  dst+0(FP), R2
 	MOVD  dstPoint+64(FP), R3
-	MOVD  $9, R6
+	MOVD  $36, R6
 	MOVD  tiles+48(FP), R9
-	MUL   R9, R6, R6
-	MOVD  dstStride+80(FP), R9
 	MUL   R9, R6, R6
 	SUB   R6, R3, R3
 	LSL   $2, R3, R3
@@ -2439,16 +2307,16 @@ k_done:
 	BNE   point
 	RET
 
-// func Product10x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product10x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: ASIMD
-TEXT ·Product10x4(SB), NOSPLIT, $0-96
+TEXT ·Product10x4(SB), NOSPLIT, $0-88
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
 	ADD  R0, R1, R2
 	ADD  R0, R2, R3
 	MOVD next+24(FP), R8
-	MOVD pace+88(FP), R9
+	MOVD pace+80(FP), R9
 
 point:
 	MOVD src+8(FP), R10
@@ -2574,28 +2442,17 @@ k_one:
 
 k_done:
 	MOVD  dst+0(FP), R6
-	MOVD  dstStride+80(FP), R7
-	LSL   $2, R7, R7
 	FMOVQ F0, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F1, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F2, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F3, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F4, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F5, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F6, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F7, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F8, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F9, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F1, 16(R6)
+	FMOVQ F2, 32(R6)
+	FMOVQ F3, 48(R6)
+	FMOVQ F4, 64(R6)
+	FMOVQ F5, 80(R6)
+	FMOVQ F6, 96(R6)
+	FMOVQ F7, 112(R6)
+	FMOVQ F8, 128(R6)
+	FMOVQ F9, 144(R6)
+	ADD   $160, R6, R6
 	MOVD  R6, dst+0(FP)
 	SUBS  $1, R11, R11
 	BNE   tile
@@ -2607,10 +2464,8 @@ k_done:
 	MOVD  R6, src+8(FP)
 	MOVD  dst+0(FP), R6
 	MOVD  dstPoint+64(FP), R7
-	MOVD  $10, R10
+	MOVD  $40, R10
 	MOVD  tiles+48(FP), R11
-	MUL   R11, R10, R10
-	MOVD  dstStride+80(FP), R11
 	MUL   R11, R10, R10
 	SUB   R10, R7, R7
 	LSL   $2, R7, R7
@@ -2622,15 +2477,15 @@ k_done:
 	BNE   point
 	RET
 
-// func Product11x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product11x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: ASIMD
-TEXT ·Product11x4(SB), NOSPLIT, $0-96
+TEXT ·Product11x4(SB), NOSPLIT, $0-88
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
 	ADD  R0, R1, R2
 	MOVD next+24(FP), R8
-	MOVD pace+88(FP), R9
+	MOVD pace+80(FP), R9
 
 point:
 	MOVD src+8(FP), R10
@@ -2768,30 +2623,18 @@ k_one:
 
 k_done:
 	MOVD  dst+0(FP), R3
-	MOVD  dstStride+80(FP), R6
-	LSL   $2, R6, R6
 	FMOVQ F0, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F1, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F2, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F3, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F4, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F5, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F6, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F7, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F8, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F9, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F10, 0(R3)
-	ADD   R6, R3, R3
+	FMOVQ F1, 16(R3)
+	FMOVQ F2, 32(R3)
+	FMOVQ F3, 48(R3)
+	FMOVQ F4, 64(R3)
+	FMOVQ F5, 80(R3)
+	FMOVQ F6, 96(R3)
+	FMOVQ F7, 112(R3)
+	FMOVQ F8, 128(R3)
+	FMOVQ F9, 144(R3)
+	FMOVQ F10, 160(R3)
+	ADD   $176, R3, R3
 	MOVD  R3, dst+0(FP)
 	SUBS  $1, R11, R11
 	BNE   tile
@@ -2803,10 +2646,8 @@ k_done:
 	MOVD  R3, src+8(FP)
 	MOVD  dst+0(FP), R3
 	MOVD  dstPoint+64(FP), R6
-	MOVD  $11, R7
+	MOVD  $44, R7
 	MOVD  tiles+48(FP), R10
-	MUL   R10, R7, R7
-	MOVD  dstStride+80(FP), R10
 	MUL   R10, R7, R7
 	SUB   R7, R6, R6
 	LSL   $2, R6, R6
@@ -2818,15 +2659,15 @@ k_done:
 	BNE   point
 	RET
 
-// func Product12x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product12x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: ASIMD
-TEXT ·Product12x4(SB), NOSPLIT, $0-96
+TEXT ·Product12x4(SB), NOSPLIT, $0-88
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
 	ADD  R0, R1, R2
 	MOVD next+24(FP), R8
-	MOVD pace+88(FP), R9
+	MOVD pace+80(FP), R9
 
 point:
 	MOVD src+8(FP), R10
@@ -2972,32 +2813,19 @@ k_one:
 
 k_done:
 	MOVD  dst+0(FP), R3
-	MOVD  dstStride+80(FP), R6
-	LSL   $2, R6, R6
 	FMOVQ F0, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F1, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F2, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F3, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F4, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F5, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F6, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F7, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F8, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F9, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F10, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F11, 0(R3)
-	ADD   R6, R3, R3
+	FMOVQ F1, 16(R3)
+	FMOVQ F2, 32(R3)
+	FMOVQ F3, 48(R3)
+	FMOVQ F4, 64(R3)
+	FMOVQ F5, 80(R3)
+	FMOVQ F6, 96(R3)
+	FMOVQ F7, 112(R3)
+	FMOVQ F8, 128(R3)
+	FMOVQ F9, 144(R3)
+	FMOVQ F10, 160(R3)
+	FMOVQ F11, 176(R3)
+	ADD   $192, R3, R3
 	MOVD  R3, dst+0(FP)
 	SUBS  $1, R11, R11
 	BNE   tile
@@ -3009,10 +2837,8 @@ k_done:
 	MOVD  R3, src+8(FP)
 	MOVD  dst+0(FP), R3
 	MOVD  dstPoint+64(FP), R6
-	MOVD  $12, R7
+	MOVD  $48, R7
 	MOVD  tiles+48(FP), R10
-	MUL   R10, R7, R7
-	MOVD  dstStride+80(FP), R10
 	MUL   R10, R7, R7
 	SUB   R7, R6, R6
 	LSL   $2, R6, R6
@@ -3024,16 +2850,16 @@ k_done:
 	BNE   point
 	RET
 
-// func Product13x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product13x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: ASIMD
-TEXT ·Product13x4(SB), NOSPLIT, $0-96
+TEXT ·Product13x4(SB), NOSPLIT, $0-88
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
 	ADD  R0, R1, R2
 	ADD  R0, R2, R3
 	MOVD next+24(FP), R9
-	MOVD pace+88(FP), R10
+	MOVD pace+80(FP), R10
 
 point:
 	MOVD src+8(FP), R11
@@ -3187,34 +3013,20 @@ k_one:
 
 k_done:
 	MOVD  dst+0(FP), R6
-	MOVD  dstStride+80(FP), R7
-	LSL   $2, R7, R7
 	FMOVQ F0, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F1, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F2, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F3, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F4, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F5, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F6, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F7, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F8, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F9, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F10, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F11, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F12, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F1, 16(R6)
+	FMOVQ F2, 32(R6)
+	FMOVQ F3, 48(R6)
+	FMOVQ F4, 64(R6)
+	FMOVQ F5, 80(R6)
+	FMOVQ F6, 96(R6)
+	FMOVQ F7, 112(R6)
+	FMOVQ F8, 128(R6)
+	FMOVQ F9, 144(R6)
+	FMOVQ F10, 160(R6)
+	FMOVQ F11, 176(R6)
+	FMOVQ F12, 192(R6)
+	ADD   $208, R6, R6
 	MOVD  R6, dst+0(FP)
 	SUBS  $1, R12, R12
 	BNE   tile
@@ -3226,10 +3038,8 @@ k_done:
 	MOVD  R6, src+8(FP)
 	MOVD  dst+0(FP), R6
 	MOVD  dstPoint+64(FP), R7
-	MOVD  $13, R8
+	MOVD  $52, R8
 	MOVD  tiles+48(FP), R11
-	MUL   R11, R8, R8
-	MOVD  dstStride+80(FP), R11
 	MUL   R11, R8, R8
 	SUB   R8, R7, R7
 	LSL   $2, R7, R7
@@ -3241,16 +3051,16 @@ k_done:
 	BNE   point
 	RET
 
-// func Product14x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product14x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: ASIMD
-TEXT ·Product14x4(SB), NOSPLIT, $0-96
+TEXT ·Product14x4(SB), NOSPLIT, $0-88
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
 	ADD  R0, R1, R2
 	ADD  R0, R2, R3
 	MOVD next+24(FP), R9
-	MOVD pace+88(FP), R10
+	MOVD pace+80(FP), R10
 
 point:
 	MOVD src+8(FP), R11
@@ -3412,36 +3222,21 @@ k_one:
 
 k_done:
 	MOVD  dst+0(FP), R6
-	MOVD  dstStride+80(FP), R7
-	LSL   $2, R7, R7
 	FMOVQ F0, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F1, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F2, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F3, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F4, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F5, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F6, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F7, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F8, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F9, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F10, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F11, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F12, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F13, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F1, 16(R6)
+	FMOVQ F2, 32(R6)
+	FMOVQ F3, 48(R6)
+	FMOVQ F4, 64(R6)
+	FMOVQ F5, 80(R6)
+	FMOVQ F6, 96(R6)
+	FMOVQ F7, 112(R6)
+	FMOVQ F8, 128(R6)
+	FMOVQ F9, 144(R6)
+	FMOVQ F10, 160(R6)
+	FMOVQ F11, 176(R6)
+	FMOVQ F12, 192(R6)
+	FMOVQ F13, 208(R6)
+	ADD   $224, R6, R6
 	MOVD  R6, dst+0(FP)
 	SUBS  $1, R12, R12
 	BNE   tile
@@ -3453,10 +3248,8 @@ k_done:
 	MOVD  R6, src+8(FP)
 	MOVD  dst+0(FP), R6
 	MOVD  dstPoint+64(FP), R7
-	MOVD  $14, R8
+	MOVD  $56, R8
 	MOVD  tiles+48(FP), R11
-	MUL   R11, R8, R8
-	MOVD  dstStride+80(FP), R11
 	MUL   R11, R8, R8
 	SUB   R8, R7, R7
 	LSL   $2, R7, R7
@@ -3468,16 +3261,16 @@ k_done:
 	BNE   point
 	RET
 
-// func Product15x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product15x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: ASIMD
-TEXT ·Product15x4(SB), NOSPLIT, $0-96
+TEXT ·Product15x4(SB), NOSPLIT, $0-88
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
 	ADD  R0, R1, R2
 	ADD  R0, R2, R3
 	MOVD next+24(FP), R9
-	MOVD pace+88(FP), R10
+	MOVD pace+80(FP), R10
 
 point:
 	MOVD src+8(FP), R11
@@ -3647,38 +3440,22 @@ k_one:
 
 k_done:
 	MOVD  dst+0(FP), R6
-	MOVD  dstStride+80(FP), R7
-	LSL   $2, R7, R7
 	FMOVQ F0, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F1, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F2, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F3, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F4, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F5, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F6, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F7, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F8, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F9, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F10, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F11, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F12, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F13, 0(R6)
-	ADD   R7, R6, R6
-	FMOVQ F14, 0(R6)
-	ADD   R7, R6, R6
+	FMOVQ F1, 16(R6)
+	FMOVQ F2, 32(R6)
+	FMOVQ F3, 48(R6)
+	FMOVQ F4, 64(R6)
+	FMOVQ F5, 80(R6)
+	FMOVQ F6, 96(R6)
+	FMOVQ F7, 112(R6)
+	FMOVQ F8, 128(R6)
+	FMOVQ F9, 144(R6)
+	FMOVQ F10, 160(R6)
+	FMOVQ F11, 176(R6)
+	FMOVQ F12, 192(R6)
+	FMOVQ F13, 208(R6)
+	FMOVQ F14, 224(R6)
+	ADD   $240, R6, R6
 	MOVD  R6, dst+0(FP)
 	SUBS  $1, R12, R12
 	BNE   tile
@@ -3690,10 +3467,8 @@ k_done:
 	MOVD  R6, src+8(FP)
 	MOVD  dst+0(FP), R6
 	MOVD  dstPoint+64(FP), R7
-	MOVD  $15, R8
+	MOVD  $60, R8
 	MOVD  tiles+48(FP), R11
-	MUL   R11, R8, R8
-	MOVD  dstStride+80(FP), R11
 	MUL   R11, R8, R8
 	SUB   R8, R7, R7
 	LSL   $2, R7, R7
@@ -3705,15 +3480,15 @@ k_done:
 	BNE   point
 	RET
 
-// func Product16x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, dstStride int, pace int)
+// func Product16x4(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
 // Requires: ASIMD
-TEXT ·Product16x4(SB), NOSPLIT, $0-96
+TEXT ·Product16x4(SB), NOSPLIT, $0-88
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
 	ADD  R0, R1, R2
 	MOVD next+24(FP), R9
-	MOVD pace+88(FP), R10
+	MOVD pace+80(FP), R10
 
 point:
 	MOVD src+8(FP), R11
@@ -3894,40 +3669,23 @@ k_one:
 
 k_done:
 	MOVD  dst+0(FP), R3
-	MOVD  dstStride+80(FP), R6
-	LSL   $2, R6, R6
 	FMOVQ F0, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F1, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F2, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F3, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F4, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F5, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F6, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F7, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F8, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F9, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F10, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F11, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F12, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F13, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F14, 0(R3)
-	ADD   R6, R3, R3
-	FMOVQ F15, 0(R3)
-	ADD   R6, R3, R3
+	FMOVQ F1, 16(R3)
+	FMOVQ F2, 32(R3)
+	FMOVQ F3, 48(R3)
+	FMOVQ F4, 64(R3)
+	FMOVQ F5, 80(R3)
+	FMOVQ F6, 96(R3)
+	FMOVQ F7, 112(R3)
+	FMOVQ F8, 128(R3)
+	FMOVQ F9, 144(R3)
+	FMOVQ F10, 160(R3)
+	FMOVQ F11, 176(R3)
+	FMOVQ F12, 192(R3)
+	FMOVQ F13, 208(R3)
+	FMOVQ F14, 224(R3)
+	FMOVQ F15, 240(R3)
+	ADD   $256, R3, R3
 	MOVD  R3, dst+0(FP)
 	SUBS  $1, R12, R12
 	BNE   tile
@@ -3939,10 +3697,8 @@ k_done:
 	MOVD  R3, src+8(FP)
 	MOVD  dst+0(FP), R3
 	MOVD  dstPoint+64(FP), R6
-	MOVD  $16, R7
+	MOVD  $64, R7
 	MOVD  tiles+48(FP), R8
-	MUL   R8, R7, R7
-	MOVD  dstStride+80(FP), R8
 	MUL   R8, R7, R7
 	SUB   R7, R6, R6
 	LSL   $2, R6, R6

@@ -59,13 +59,13 @@ func store4(dst []float32, c0, c1, c2, c3, lo float32) {
 }
 
 // Product1x4 computes 1 row × 4 columns at a time.
-func Product1x4(dst, src, weights, _ *float32, points, k, tiles, srcPoint, dstPoint, srcStride, dstStride, _ int) {
-	products(Conv1x4, dst, src, weights, points, k, tiles, srcPoint, dstPoint, srcStride, dstStride)
+func Product1x4(dst, src, weights, _ *float32, points, k, tiles, srcPoint, dstPoint, srcStride, _ int) {
+	products(Conv1x4, dst, src, weights, points, k, tiles, srcPoint, dstPoint, srcStride)
 }
 
 // Product2x4 computes 2 rows × 4 columns at a time.
-func Product2x4(dst, src, weights, _ *float32, points, k, tiles, srcPoint, dstPoint, srcStride, dstStride, _ int) {
-	products(Conv2x4, dst, src, weights, points, k, tiles, srcPoint, dstPoint, srcStride, dstStride)
+func Product2x4(dst, src, weights, _ *float32, points, k, tiles, srcPoint, dstPoint, srcStride, _ int) {
+	products(Conv2x4, dst, src, weights, points, k, tiles, srcPoint, dstPoint, srcStride)
 }
 
 type tile = func(dst, src, weights, bias, next *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles, pace int, lo float32)
@@ -76,9 +76,9 @@ var (
 	noOffset int
 )
 
-func products(conv tile, dst, src, weights *float32, points, k, tiles, srcPoint, dstPoint, srcStride, dstStride int) {
+func products(conv tile, dst, src, weights *float32, points, k, tiles, srcPoint, dstPoint, srcStride int) {
 	for p := range points {
 		conv(&vec(dst, p*dstPoint, 1)[0], &vec(src, p*srcPoint, 1)[0], &vec(weights, p*k*4, 1)[0], &noBias[0], nil,
-			&noOffset, 1, k, srcStride, dstStride, tiles, 0, float32(math.Inf(-1)))
+			&noOffset, 1, k, srcStride, 4, tiles, 0, float32(math.Inf(-1)))
 	}
 }
