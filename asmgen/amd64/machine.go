@@ -6,6 +6,7 @@ package amd64
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/build"
@@ -53,6 +54,9 @@ func (m *Machine) Print(name, pkg string) (asm, stubs []byte, err error) {
 	if err := pass.Compile.Execute(f); err != nil {
 		return nil, nil, err
 	}
+	for _, fn := range f.Functions() {
+		fn.Nodes = slices.DeleteFunc(fn.Nodes, selfCopy)
+	}
 	if err := m.checkRegisters(f); err != nil {
 		return nil, nil, err
 	}
@@ -62,6 +66,14 @@ func (m *Machine) Print(name, pkg string) (asm, stubs []byte, err error) {
 	}
 	stubs, err = printer.NewStubs(cfg).Print(f)
 	return asm, stubs, err
+}
+
+// selfCopy reports whether a node copies a vector register to itself, as Copy does where
+// the allocator gave the copy the register of an original that is not needed any more.
+// avo removes only integer moves of that kind.
+func selfCopy(n ir.Node) bool {
+	i, ok := n.(*ir.Instruction)
+	return ok && i.Opcode == "VMOVAPS" && i.Operands[0] == i.Operands[1]
 }
 
 // checkRegisters refuses vector registers that the instruction set lacks, and BP,
@@ -298,6 +310,18 @@ func (m *Machine) Store(v vec.V, p vec.R, off int) {
 
 func (m *Machine) StoreX(v vec.V, p, x vec.R) {
 	m.ctx.VMOVUPS(v, operand.Mem{Base: p, Index: x, Scale: 1})
+}
+
+func (m *Machine) Sum(a, b vec.V) vec.V {
+	r := m.vector()
+	m.ctx.VADDPS(b, a, r)
+	return r
+}
+
+func (m *Machine) Difference(a, b vec.V) vec.V {
+	r := m.vector()
+	m.ctx.VSUBPS(b, a, r)
+	return r
 }
 
 func (m *Machine) Add(dst, v vec.V) { m.ctx.VADDPS(v, dst, dst) }

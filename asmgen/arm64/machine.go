@@ -405,6 +405,18 @@ func (m *Machine) Store(v vec.V, p vec.R, off int) {
 
 func (m *Machine) StoreX(v vec.V, p, x vec.R) { m.word("str", []ref{in(v), in(p), in(x)}) }
 
+func (m *Machine) Sum(a, b vec.V) vec.V {
+	r := m.ctx.XMM()
+	m.word("fadd", []ref{out(r), in(a), in(b)})
+	return r
+}
+
+func (m *Machine) Difference(a, b vec.V) vec.V {
+	r := m.ctx.XMM()
+	m.word("fsub", []ref{out(r), in(a), in(b)})
+	return r
+}
+
 func (m *Machine) Add(dst, v vec.V) { m.word("fadd", []ref{inout(dst), in(dst), in(v)}) }
 func (m *Machine) Sub(dst, v vec.V) { m.word("fsub", []ref{inout(dst), in(dst), in(v)}) }
 func (m *Machine) Mul(dst, v vec.V) { m.word("fmul", []ref{inout(dst), in(dst), in(v)}) }

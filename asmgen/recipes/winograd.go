@@ -3,6 +3,7 @@ package recipes
 import (
 	"fmt"
 	"math/big"
+	"slices"
 
 	"firebench/asmgen/vec"
 	"firebench/kernels/winograd"
@@ -111,6 +112,7 @@ func winogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 		"	}",
 		"",
 		fmt.Sprintf("tmp is scratch memory for %d vectors.", a.M*n))
+	unit := unitColumn(a.AT)
 	form := powers(a.AT)
 	consts := newConstants(m, a.AT)
 	src, dst := m.Int("src"), m.Int("dst")
@@ -163,9 +165,15 @@ func winogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 			tmp = m.Int("tmp")
 			m.Loop("row", m.Count(a.M), func() {
 				out.Start(q)
-				form.apply(m, consts, func(j int) vec.V { return m.Load(tmp, j) },
+				form.apply(m, consts,
+					func(j int) vec.V {
+						v := m.Load(tmp, j)
+						if j == unit {
+							m.Add(v, b) // reaches each output once
+						}
+						return v
+					},
 					func(j int, v vec.V) {
-						m.Add(v, b)
 						m.Max(v, lo)
 						m.StoreRow(v, out, j)
 					})
@@ -182,6 +190,16 @@ func winogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 		next(m, dst, "dstTile")
 	})
 	m.Return()
+}
+
+// unitColumn returns the column of a matrix that is all ones, as the point 1 makes it.
+func unitColumn(a winograd.Matrix) int {
+	for j := range a[0] {
+		if !slices.ContainsFunc(a, func(row []*big.Rat) bool { return row[j].Cmp(one) != 0 }) {
+			return j
+		}
+	}
+	panic("winograd: the point 1 is not among the points")
 }
 
 // A transform is a product of a small constant matrix with a column of vectors, as
@@ -223,6 +241,12 @@ func (a opposites) apply(m vec.Machine, c constants, load func(i int) vec.V, sto
 		}
 		factor := common(odd)
 		e, o := c.sum(m, even), c.sum(m, divide(odd, factor))
+		if factor.Cmp(one) == 0 {
+			store(i, m.Sum(e, o))
+			store(i+1, m.Difference(e, o))
+			i++
+			continue
+		}
 		d := m.Copy(e)
 		c.addTimes(m, e, o, factor)
 		c.addTimes(m, d, o, new(big.Rat).Neg(factor))
@@ -261,11 +285,8 @@ func (a powers) apply(m vec.Machine, c constants, load func(i int) vec.V, store 
 	sums := [2][]vec.V{make([]vec.V, n), make([]vec.V, n)} // by parity of the row and column
 	sums[0][0] = load(0)
 	for j := 1; j+1 < n; j += 2 {
-		s, v := load(j), load(j+1)
-		d := m.Copy(s)
-		m.Add(s, v)
-		m.Sub(d, v)
-		sums[0][j], sums[1][j] = s, d
+		p, q := load(j), load(j+1)
+		sums[0][j], sums[1][j] = m.Sum(p, q), m.Difference(p, q)
 	}
 	for i, row := range a {
 		var t []term
@@ -288,6 +309,23 @@ type term struct {
 }
 
 var one = big.NewRat(1, 1)
+
+// The kinds of terms, cheapest first.
+const (
+	plus  = iota // factor 1
+	minus        // factor -1
+	times        // any other
+)
+
+func (t term) cost() int {
+	switch {
+	case new(big.Rat).Abs(t.factor).Cmp(one) != 0:
+		return times
+	case t.factor.Sign() < 0:
+		return minus
+	}
+	return plus
+}
 
 // common returns the absolute value that all factors share, 1 if they do not.
 func common(terms []term) *big.Rat {
@@ -332,26 +370,26 @@ func newConstants(m vec.Machine, a winograd.Matrix) constants {
 
 // sum returns a new register with the sum of terms, rounded after each.
 func (c constants) sum(m vec.Machine, terms []term) vec.V {
-	// Start with a term that needs no multiplication.
-	first := 0
-	for i, t := range terms {
-		if t.factor.Cmp(one) == 0 {
-			first = i
-			break
-		}
-	}
-	acc := m.Copy(terms[first].v)
-	switch f := terms[first].factor; {
-	case f.Cmp(one) == 0:
-	case f.Sign() > 0:
-		m.Mul(acc, c[f.String()])
-	default:
+	// The first two terms are better without a multiplication.
+	rest := slices.Clone(terms)
+	slices.SortStableFunc(rest, func(a, b term) int { return a.cost() - b.cost() })
+	first, rest := rest[0], rest[1:]
+	var acc vec.V
+	switch {
+	case first.factor.Sign() < 0:
 		panic("winograd: a sum that starts with a negative term")
+	case first.factor.Cmp(one) != 0:
+		acc = m.Copy(first.v)
+		m.Mul(acc, c[first.factor.String()])
+	case len(rest) > 0 && rest[0].cost() == plus:
+		acc, rest = m.Sum(first.v, rest[0].v), rest[1:]
+	case len(rest) > 0 && rest[0].cost() == minus:
+		acc, rest = m.Difference(first.v, rest[0].v), rest[1:]
+	default:
+		acc = m.Copy(first.v)
 	}
-	for i, t := range terms {
-		if i != first {
-			c.addTimes(m, acc, t.v, t.factor)
-		}
+	for _, t := range rest {
+		c.addTimes(m, acc, t.v, t.factor)
 	}
 	return acc
 }

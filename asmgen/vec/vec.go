@@ -59,14 +59,16 @@ type Machine interface {
 	LoadX(p, x R) V // from address p + x bytes
 	Store(v V, p R, off int)
 	StoreX(v V, p, x R)
-	Add(dst, v V)       // dst += v
-	Sub(dst, v V)       // dst -= v
-	Mul(dst, v V)       // dst *= v
-	Div(dst, v V)       // dst /= v
-	Sqrt(v V) V         // √v
-	Max(dst, v V)       // dst = max(dst, v); dst where either is NaN, if the machine must choose
-	MulAdd(dst, a, b V) // dst += a·b, rounded once
-	MulSub(dst, a, b V) // dst -= a·b, rounded once
+	Sum(a, b V) V        // a + b
+	Difference(a, b V) V // a - b
+	Add(dst, v V)        // dst += v
+	Sub(dst, v V)        // dst -= v
+	Mul(dst, v V)        // dst *= v
+	Div(dst, v V)        // dst /= v
+	Sqrt(v V) V          // √v
+	Max(dst, v V)        // dst = max(dst, v); dst where either is NaN, if the machine must choose
+	MulAdd(dst, a, b V)  // dst += a·b, rounded once
+	MulSub(dst, a, b V)  // dst -= a·b, rounded once
 
 	// Rows prepares the addressing of n rows that lie stride bytes apart.
 	Rows(stride R, n int) Rows

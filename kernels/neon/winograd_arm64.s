@@ -51,15 +51,12 @@ col:
 	VFMLS V0.S4, V5.S4, V3.S4
 	VMOV  V6.B16, V9.B16
 	VFMLS V0.S4, V4.S4, V9.S4
-	VMOV  V3.B16, V10.B16
-	WORD  $0x4e29d463 // fadd v3.4s, v3.4s, v9.4s
-	WORD  $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	FMOVQ F3, 96(R13)
-	FMOVQ F10, 192(R13)
-	VMOV  V7.B16, V3.B16
-	WORD  $0x4ea5d463 // fsub v3.4s, v3.4s, v5.4s
-	VMOV  V6.B16, V5.B16
-	WORD  $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
+	WORD  $0x4e29d46a // fadd v10.4s, v3.4s, v9.4s
+	FMOVQ F10, 96(R13)
+	WORD  $0x4ea9d463 // fsub v3.4s, v3.4s, v9.4s
+	FMOVQ F3, 192(R13)
+	WORD  $0x4ea5d4e3 // fsub v3.4s, v7.4s, v5.4s
+	WORD  $0x4ea4d4c5 // fsub v5.4s, v6.4s, v4.4s
 	VMOV  V3.B16, V7.B16
 	VFMLA V2.S4, V5.S4, V3.S4
 	VFMLS V2.S4, V5.S4, V7.S4
@@ -95,15 +92,12 @@ row:
 	VFMLS V0.S4, V5.S4, V3.S4
 	VMOV  V6.B16, V9.B16
 	VFMLS V0.S4, V4.S4, V9.S4
-	VMOV  V3.B16, V10.B16
-	WORD  $0x4e29d463 // fadd v3.4s, v3.4s, v9.4s
-	WORD  $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD  $0x3ca66903 // str q3, [x8, x6]
-	WORD  $0x3caa690a // str q10, [x8, x10]
-	VMOV  V7.B16, V3.B16
-	WORD  $0x4ea5d463 // fsub v3.4s, v3.4s, v5.4s
-	VMOV  V6.B16, V5.B16
-	WORD  $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
+	WORD  $0x4e29d46a // fadd v10.4s, v3.4s, v9.4s
+	WORD  $0x3ca6690a // str q10, [x8, x6]
+	WORD  $0x4ea9d463 // fsub v3.4s, v3.4s, v9.4s
+	WORD  $0x3caa6903 // str q3, [x8, x10]
+	WORD  $0x4ea5d4e3 // fsub v3.4s, v7.4s, v5.4s
+	WORD  $0x4ea4d4c5 // fsub v5.4s, v6.4s, v4.4s
 	VMOV  V3.B16, V7.B16
 	VFMLA V2.S4, V5.S4, V3.S4
 	VFMLS V2.S4, V5.S4, V7.S4
@@ -217,29 +211,25 @@ col:
 	FMOVQ 0(R8), F4
 	WORD  $0x3ce66905 // ldr q5, [x8, x6]
 	WORD  $0x3ce76906 // ldr q6, [x8, x7]
-	VMOV  V5.B16, V7.B16
-	WORD  $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-	WORD  $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD  $0x4e26d4a7 // fadd v7.4s, v5.4s, v6.4s
+	WORD  $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
 	FMOVQ 0(R9), F6
 	WORD  $0x3ce66928 // ldr q8, [x9, x6]
-	VMOV  V6.B16, V9.B16
-	WORD  $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-	WORD  $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	VMOV  V4.B16, V4.B16
-	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD  $0x4e28d4c9 // fadd v9.4s, v6.4s, v8.4s
+	WORD  $0x4ea8d4c6 // fsub v6.4s, v6.4s, v8.4s
+	WORD  $0x4e27d484 // fadd v4.4s, v4.4s, v7.4s
+	WORD  $0x4e29d484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVQ F4, 0(R13)
-	VMOV  V7.B16, V4.B16
-	VFMLA V0.S4, V9.S4, V4.S4
-	FMOVQ F4, 96(R13)
 	VMOV  V5.B16, V4.B16
-	VFMLA V1.S4, V6.S4, V4.S4
+	VFMLA V0.S4, V6.S4, V4.S4
+	FMOVQ F4, 96(R13)
+	VMOV  V7.B16, V4.B16
+	VFMLA V1.S4, V9.S4, V4.S4
 	FMOVQ F4, 192(R13)
 	WORD  $0x3ce76924 // ldr q4, [x9, x7]
-	VMOV  V7.B16, V5.B16
-	VFMLA V2.S4, V9.S4, V5.S4
-	WORD  $0x4e24d4a5 // fadd v5.4s, v5.4s, v4.4s
-	FMOVQ F5, 288(R13)
+	WORD  $0x4e24d4a4 // fadd v4.4s, v5.4s, v4.4s
+	VFMLA V2.S4, V6.S4, V4.S4
+	FMOVQ F4, 288(R13)
 	ADD   R2, R12, R12
 	ADD   $16, R13, R13
 	SUBS  $1, R14, R14
@@ -255,38 +245,31 @@ row:
 	ADD   R3, R9, R9
 	FMOVQ 0(R13), F5
 	FMOVQ 16(R13), F6
+	WORD  $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
 	FMOVQ 32(R13), F7
-	VMOV  V6.B16, V8.B16
-	WORD  $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-	WORD  $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
+	WORD  $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
+	WORD  $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
 	FMOVQ 48(R13), F7
 	FMOVQ 64(R13), F9
-	VMOV  V7.B16, V10.B16
-	WORD  $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
-	WORD  $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	VMOV  V5.B16, V5.B16
-	WORD  $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-	WORD  $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-	WORD  $0x4e24d4a5 // fadd v5.4s, v5.4s, v4.4s
+	WORD  $0x4e29d4ea // fadd v10.4s, v7.4s, v9.4s
+	WORD  $0x4ea9d4e7 // fsub v7.4s, v7.4s, v9.4s
+	WORD  $0x4e28d4a5 // fadd v5.4s, v5.4s, v8.4s
+	WORD  $0x4e2ad4a5 // fadd v5.4s, v5.4s, v10.4s
 	WORD  $0x4e23f4a5 // fmax v5.4s, v5.4s, v3.4s
 	FMOVQ F5, 0(R8)
-	VMOV  V8.B16, V5.B16
-	VFMLA V0.S4, V10.S4, V5.S4
-	WORD  $0x4e24d4a5 // fadd v5.4s, v5.4s, v4.4s
+	VMOV  V6.B16, V5.B16
+	VFMLA V0.S4, V7.S4, V5.S4
 	WORD  $0x4e23f4a5 // fmax v5.4s, v5.4s, v3.4s
 	WORD  $0x3ca36905 // str q5, [x8, x3]
-	VMOV  V6.B16, V5.B16
-	VFMLA V1.S4, V7.S4, V5.S4
-	WORD  $0x4e24d4a5 // fadd v5.4s, v5.4s, v4.4s
+	VMOV  V8.B16, V5.B16
+	VFMLA V1.S4, V10.S4, V5.S4
 	WORD  $0x4e23f4a5 // fmax v5.4s, v5.4s, v3.4s
 	FMOVQ F5, 0(R9)
 	FMOVQ 80(R13), F5
-	VMOV  V8.B16, V6.B16
-	VFMLA V2.S4, V10.S4, V6.S4
-	WORD  $0x4e25d4c6 // fadd v6.4s, v6.4s, v5.4s
-	WORD  $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
-	WORD  $0x4e23f4c6 // fmax v6.4s, v6.4s, v3.4s
-	WORD  $0x3ca36926 // str q6, [x9, x3]
+	WORD  $0x4e25d4c5 // fadd v5.4s, v6.4s, v5.4s
+	VFMLA V2.S4, V7.S4, V5.S4
+	WORD  $0x4e23f4a5 // fmax v5.4s, v5.4s, v3.4s
+	WORD  $0x3ca36925 // str q5, [x9, x3]
 	MOVD  dstRow+64(FP), R8
 	LSL   $2, R8, R8
 	ADD   R8, R12, R12
@@ -377,26 +360,22 @@ col:
 	FMOVQ 0(R8), F3
 	WORD  $0x3ce66904 // ldr q4, [x8, x6]
 	WORD  $0x3ce76905 // ldr q5, [x8, x7]
-	VMOV  V4.B16, V6.B16
-	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-	WORD  $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
+	WORD  $0x4e25d486 // fadd v6.4s, v4.4s, v5.4s
+	WORD  $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
 	FMOVQ 0(R9), F5
 	WORD  $0x3ce66927 // ldr q7, [x9, x6]
-	VMOV  V5.B16, V8.B16
-	WORD  $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-	WORD  $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	VMOV  V3.B16, V3.B16
-	WORD  $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD  $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
+	WORD  $0x4e27d4a8 // fadd v8.4s, v5.4s, v7.4s
+	WORD  $0x4ea7d4a5 // fsub v5.4s, v5.4s, v7.4s
+	WORD  $0x4e26d463 // fadd v3.4s, v3.4s, v6.4s
+	WORD  $0x4e28d463 // fadd v3.4s, v3.4s, v8.4s
 	FMOVQ F3, 0(R14)
-	VMOV  V6.B16, V3.B16
-	VFMLA V0.S4, V8.S4, V3.S4
+	VMOV  V4.B16, V3.B16
+	VFMLA V0.S4, V5.S4, V3.S4
 	FMOVQ F3, 96(R14)
 	WORD  $0x3ce76923 // ldr q3, [x9, x7]
-	VMOV  V4.B16, V4.B16
-	VFMLA V1.S4, V5.S4, V4.S4
-	WORD  $0x4e23d484 // fadd v4.4s, v4.4s, v3.4s
-	FMOVQ F4, 192(R14)
+	WORD  $0x4e23d4c3 // fadd v3.4s, v6.4s, v3.4s
+	VFMLA V1.S4, V8.S4, V3.S4
+	FMOVQ F3, 192(R14)
 	ADD   R2, R13, R13
 	ADD   $16, R14, R14
 	SUBS  $1, R15, R15
@@ -410,33 +389,27 @@ row:
 	MOVD  R9, R8
 	FMOVQ 0(R13), F4
 	FMOVQ 16(R13), F5
+	WORD  $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
 	FMOVQ 32(R13), F6
-	VMOV  V5.B16, V7.B16
-	WORD  $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-	WORD  $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD  $0x4e26d4a7 // fadd v7.4s, v5.4s, v6.4s
+	WORD  $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
 	FMOVQ 48(R13), F6
 	FMOVQ 64(R13), F8
-	VMOV  V6.B16, V9.B16
-	WORD  $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-	WORD  $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	VMOV  V4.B16, V4.B16
-	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
-	WORD  $0x4e23d484 // fadd v4.4s, v4.4s, v3.4s
+	WORD  $0x4e28d4c9 // fadd v9.4s, v6.4s, v8.4s
+	WORD  $0x4ea8d4c6 // fsub v6.4s, v6.4s, v8.4s
+	WORD  $0x4e27d484 // fadd v4.4s, v4.4s, v7.4s
+	WORD  $0x4e29d484 // fadd v4.4s, v4.4s, v9.4s
 	WORD  $0x4e22f484 // fmax v4.4s, v4.4s, v2.4s
 	FMOVQ F4, 0(R8)
-	VMOV  V7.B16, V4.B16
-	VFMLA V0.S4, V9.S4, V4.S4
-	WORD  $0x4e23d484 // fadd v4.4s, v4.4s, v3.4s
+	VMOV  V5.B16, V4.B16
+	VFMLA V0.S4, V6.S4, V4.S4
 	WORD  $0x4e22f484 // fmax v4.4s, v4.4s, v2.4s
 	WORD  $0x3ca36904 // str q4, [x8, x3]
 	FMOVQ 80(R13), F4
-	VMOV  V5.B16, V5.B16
-	VFMLA V1.S4, V6.S4, V5.S4
-	WORD  $0x4e24d4a5 // fadd v5.4s, v5.4s, v4.4s
-	WORD  $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
-	WORD  $0x4e22f4a5 // fmax v5.4s, v5.4s, v2.4s
-	WORD  $0x3caa6905 // str q5, [x8, x10]
+	WORD  $0x4e24d4e4 // fadd v4.4s, v7.4s, v4.4s
+	VFMLA V1.S4, V9.S4, V4.S4
+	WORD  $0x4e22f484 // fmax v4.4s, v4.4s, v2.4s
+	WORD  $0x3caa6904 // str q4, [x8, x10]
 	MOVD  dstRow+64(FP), R8
 	LSL   $2, R8, R8
 	ADD   R8, R9, R9
@@ -513,23 +486,19 @@ col:
 	FMOVQ 0(R8), F2
 	WORD  $0x3ce66903 // ldr q3, [x8, x6]
 	WORD  $0x3ce76904 // ldr q4, [x8, x7]
-	VMOV  V3.B16, V5.B16
-	WORD  $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD  $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
+	WORD  $0x4e24d465 // fadd v5.4s, v3.4s, v4.4s
+	WORD  $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
 	FMOVQ 0(R9), F4
 	WORD  $0x3ce66926 // ldr q6, [x9, x6]
-	VMOV  V4.B16, V7.B16
-	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
-	WORD  $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	VMOV  V2.B16, V2.B16
-	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD  $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	WORD  $0x4e26d487 // fadd v7.4s, v4.4s, v6.4s
+	WORD  $0x4ea6d484 // fsub v4.4s, v4.4s, v6.4s
+	WORD  $0x4e25d442 // fadd v2.4s, v2.4s, v5.4s
+	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
 	FMOVQ F2, 0(R13)
 	WORD  $0x3ce76922 // ldr q2, [x9, x7]
-	VMOV  V5.B16, V3.B16
-	VFMLA V0.S4, V7.S4, V3.S4
-	WORD  $0x4e22d463 // fadd v3.4s, v3.4s, v2.4s
-	FMOVQ F3, 96(R13)
+	WORD  $0x4e22d462 // fadd v2.4s, v3.4s, v2.4s
+	VFMLA V0.S4, V4.S4, V2.S4
+	FMOVQ F2, 96(R13)
 	ADD   R2, R12, R12
 	ADD   $16, R13, R13
 	SUBS  $1, R14, R14
@@ -543,28 +512,23 @@ row:
 	MOVD  R9, R8
 	FMOVQ 0(R12), F3
 	FMOVQ 16(R12), F4
+	WORD  $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
 	FMOVQ 32(R12), F5
-	VMOV  V4.B16, V6.B16
-	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-	WORD  $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
+	WORD  $0x4e25d486 // fadd v6.4s, v4.4s, v5.4s
+	WORD  $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
 	FMOVQ 48(R12), F5
 	FMOVQ 64(R12), F7
-	VMOV  V5.B16, V8.B16
-	WORD  $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-	WORD  $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	VMOV  V3.B16, V3.B16
-	WORD  $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD  $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
-	WORD  $0x4e22d463 // fadd v3.4s, v3.4s, v2.4s
+	WORD  $0x4e27d4a8 // fadd v8.4s, v5.4s, v7.4s
+	WORD  $0x4ea7d4a5 // fsub v5.4s, v5.4s, v7.4s
+	WORD  $0x4e26d463 // fadd v3.4s, v3.4s, v6.4s
+	WORD  $0x4e28d463 // fadd v3.4s, v3.4s, v8.4s
 	WORD  $0x4e21f463 // fmax v3.4s, v3.4s, v1.4s
 	FMOVQ F3, 0(R8)
 	FMOVQ 80(R12), F3
-	VMOV  V6.B16, V4.B16
-	VFMLA V0.S4, V8.S4, V4.S4
-	WORD  $0x4e23d484 // fadd v4.4s, v4.4s, v3.4s
-	WORD  $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
-	WORD  $0x4e21f484 // fmax v4.4s, v4.4s, v1.4s
-	WORD  $0x3ca36904 // str q4, [x8, x3]
+	WORD  $0x4e23d483 // fadd v3.4s, v4.4s, v3.4s
+	VFMLA V0.S4, V5.S4, V3.S4
+	WORD  $0x4e21f463 // fmax v3.4s, v3.4s, v1.4s
+	WORD  $0x3ca36903 // str q3, [x8, x3]
 	MOVD  dstRow+64(FP), R8
 	LSL   $2, R8, R8
 	ADD   R8, R9, R9
