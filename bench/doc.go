@@ -10,6 +10,7 @@
 //
 //	GFLOP/s  two operations per multiply-add of the direct convolution, whatever algorithm ran
 //	peak-%   of the FMA peak of the same instruction set and thread count, measured right before and after
+//	fma-%    the same with the multiply-adds that the algorithm executes, wasted lanes and tiles included
 //	FLOP/B   those operations per byte of input, output and weights, once each
 //	GB/s     bytes of input, output and weights, once each (dense layers, which memory limits)
 //	pick     1 if the rule picks this algorithm for the layer, 0 if another, where there are several

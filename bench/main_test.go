@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		fmt.Printf("# %s\n", runtime.Version())
-		for _, unit := range []string{"GFLOP/s", "peak-%", "FLOP/B", "GB/s", "read-%"} {
+		for _, unit := range []string{"GFLOP/s", "peak-%", "fma-%", "FLOP/B", "GB/s", "read-%"} {
 			fmt.Printf("Unit %s better=higher\n", unit)
 		}
 		fmt.Printf("isas: %s\n", strings.Trim(fmt.Sprint(isas), "[]"))
@@ -88,8 +88,9 @@ func eachISA(b *testing.B, f func(b *testing.B, set *kernels.Set)) {
 }
 
 // measure times run, which does what cost says, and reports the metrics of the
-// package comment; dense asks for those of a memory-bound layer as well.
-func measure(b *testing.B, set *kernels.Set, cost kernels.Cost, dense bool, run func() error) {
+// package comment; dense asks for those of a memory-bound layer as well. It returns the
+// share of the FMA peak, in percent; 0 without multiply-adds.
+func measure(b *testing.B, set *kernels.Set, cost kernels.Cost, dense bool, run func() error) (peakPct float64) {
 	threads := runtime.GOMAXPROCS(0)
 	before := peaks.fma(set, threads)
 	var read float64
@@ -109,7 +110,8 @@ func measure(b *testing.B, set *kernels.Set, cost kernels.Cost, dense bool, run 
 		flops := 2 * float64(cost.MACs)
 		peak := (before + peaks.fma(set, threads)) / 2
 		b.ReportMetric(flops/ns, "GFLOP/s")
-		b.ReportMetric(100*flops/ns/peak, "peak-%")
+		peakPct = 100 * flops / ns / peak
+		b.ReportMetric(peakPct, "peak-%")
 		b.ReportMetric(flops/float64(cost.Bytes), "FLOP/B")
 	}
 	if dense {
@@ -117,4 +119,5 @@ func measure(b *testing.B, set *kernels.Set, cost kernels.Cost, dense bool, run 
 		b.ReportMetric(float64(cost.Bytes)/ns, "GB/s")
 		b.ReportMetric(100*float64(cost.Bytes)/ns/read, "read-%")
 	}
+	return peakPct
 }

@@ -178,7 +178,10 @@ func BenchmarkLayer(b *testing.B) {
 				b.Run(fmt.Sprintf("layer=%s/op=%s/algo=%v", s.Name, s.Op, algo), func(b *testing.B) {
 					eachISA(b, func(b *testing.B, set *kernels.Set) {
 						p := plans.get(b, m, set, algo, 1, true)
-						measure(b, set, s.Cost, s.Op == "dense", func() error { return p.RunStep(i) })
+						peak := measure(b, set, s.Cost, s.Op == "dense", func() error { return p.RunStep(i) })
+						if s.Cost.MACs > 0 {
+							b.ReportMetric(peak*float64(p.Steps()[i].Executed)/float64(s.Cost.MACs), "fma-%")
+						}
 						if s.Winograd {
 							b.ReportMetric(pick(b, m, s.Name, set, algo), "pick")
 						}

@@ -25,8 +25,9 @@ var formats = map[string]func(w io.Writer, r *report) error{
 // legend says under each page what the columns are; the package comment says more.
 const legend = `Medians per image with 95% intervals; p by the Mann-Whitney U-test. GFLOP/s count 2 per
 multiply-add of the direct convolution, % of peak relates them to the FMA peak that was
-measured beside each time. FLOP/B and GB/s count the least possible traffic. MB are float32
-weights. Regret: how much slower the algorithm that auto picks is than the fastest candidate.`
+measured beside each time, % FMA busy the multiply-adds that were executed. FLOP/B and
+GB/s count the least possible traffic. MB are float32 weights. Regret: how much slower the
+algorithm that auto picks is than the fastest candidate.`
 
 // writeJSON writes the report as one object.
 func writeJSON(w io.Writer, r *report) error {
@@ -498,6 +499,7 @@ func layerTable(rows []layerRow) table {
 		[]column[layerRow]{
 			{head: "GFLOP/s", key: "gflops", val: func(r layerRow) any { return r.GFLOPS }, show: digits4},
 			{head: "% of peak", key: "peak_pct", val: func(r layerRow) any { return r.PeakPct }, show: percent},
+			{head: "% FMA busy", key: "fma_pct", val: func(r layerRow) any { return r.FMAPct }, show: percent},
 			{head: "FLOP/B", key: "flop_per_byte", val: func(r layerRow) any { return r.FLOPB }, show: digits4},
 			{head: "GB/s", key: "gbs", val: func(r layerRow) any { return r.GBs }, show: digits4},
 			{head: "% of net", key: "net_pct", val: func(r layerRow) any { return r.NetPct }, show: percent},
@@ -519,6 +521,7 @@ func candidateTable(rows []candidateRow) table {
 		[]column[candidateRow]{
 			{head: "GFLOP/s", key: "gflops", val: func(r candidateRow) any { return r.GFLOPS }, show: digits4},
 			{head: "% of peak", key: "peak_pct", val: func(r candidateRow) any { return r.PeakPct }, show: percent},
+			{head: "% FMA busy", key: "fma_pct", val: func(r candidateRow) any { return r.FMAPct }, show: percent},
 			{head: "pick", left: true, val: func(r candidateRow) any {
 				if r.Picked {
 					return "✓"

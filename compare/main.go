@@ -28,6 +28,8 @@
 //     algorithm ran.
 //   - % of peak relates them to the FMA peak of the same instruction set and thread
 //     count, which the benchmarks measure beside each of their times.
+//   - % FMA busy relates the multiply-adds that the layer's algorithm executes, those of
+//     wasted lanes and tiles included, to the same peak: the rest is anything but products.
 //   - × scalar is the scalar time over this time, at the same thread count and with the
 //     same algorithm; with direct if the scalar kernels were not timed with that one.
 //   - FLOP/B and GB/s count the least traffic there is: input, weights and output once.

@@ -133,6 +133,7 @@ type cell struct {
 	doubted bool   // a warning was given
 	samples []sample
 	ownPeak []float64 // peak-% as the benchmark reported it
+	fma     []float64 // and fma-%
 	marks   [2]int    // how many samples have 0 pick and 1 pick; layers only
 }
 
@@ -312,6 +313,9 @@ func (d *data) add(res *benchfmt.Result, file int, warn func(string)) error {
 	c.samples = append(c.samples, sample{file, value})
 	if pct, ok := res.Value("peak-%"); ok && pct > 0 && pct <= maxRate {
 		c.ownPeak = append(c.ownPeak, pct)
+	}
+	if pct, ok := res.Value("fma-%"); ok && pct > 0 && pct <= maxRate {
+		c.fma = append(c.fma, pct)
 	}
 	if mark, ok := pickMark(res, k); ok && (mark == 0 || mark == 1) {
 		c.marks[int(mark)]++

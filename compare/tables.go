@@ -71,6 +71,7 @@ type timing struct {
 	Ms      estimate `json:"ms"`
 	GFLOPS  *number  `json:"gflops"`   // nil without multiply-adds
 	PeakPct *number  `json:"peak_pct"` // median of the benchmark's own, measured beside each time; nil without
+	FMAPct  *number  `json:"fma_pct"`  // the same of the multiply-adds that were executed; nil without
 }
 
 type networkRow struct {
@@ -276,6 +277,9 @@ func (r *reporter) timing(p *part, c config) *timing {
 	t := derive(r.estimate(r.sample(p, c)), p.cost.MACs)
 	if t.GFLOPS != nil && len(cell.ownPeak) > 0 {
 		t.PeakPct = known(median(cell.ownPeak))
+	}
+	if t.GFLOPS != nil && len(cell.fma) > 0 {
+		t.FMAPct = known(median(cell.fma))
 	}
 	return t
 }

@@ -92,6 +92,22 @@ func TestStatistics(t *testing.T) {
 	}
 }
 
+// TestFMAPct: % FMA busy is the median of fma-%, for layers and for candidates.
+func TestFMAPct(t *testing.T) {
+	const line = "BenchmarkLayer/net=alexnet/layer=conv3/op=conv3x3/algo=%s/isa=avx2\t10\t2000000 ns/op\t%v fma-%%\t%d pick\n"
+	in := peaks("isa=avx2", 100)
+	for _, pct := range []float64{70, 90, 75, 72, 71} {
+		in += fmt.Sprintf(line, "winograd", pct, 1) + fmt.Sprintf(line, "direct", pct+1, 0)
+	}
+	r := tablesOf(t, in)
+	near(t, "layer", *r.Layers[0].FMAPct, 72)
+	near(t, "candidate", *r.Candidates[0].FMAPct, 73)
+	near(t, "candidate", *r.Candidates[1].FMAPct, 72)
+	if r := tablesOf(t, fmt.Sprintf(line, "direct", "NaN", 1)); r.Layers[0].FMAPct != nil {
+		t.Errorf("fma-%% NaN: %v, want none", *r.Layers[0].FMAPct)
+	}
+}
+
 // TestPeakPct: % of peak is the median of what the benchmarks themselves measured
 // beside each time; BenchmarkPeak, taken at another moment, has no say.
 func TestPeakPct(t *testing.T) {

@@ -70,6 +70,22 @@ func (c *Conv) Shape() ConvShape { return c.shape }
 // Bytes returns the size of the packed weights and biases.
 func (c *Conv) Bytes() int64 { return 4 * int64(len(c.panels)+len(c.bias)) }
 
+// Executed returns the multiply-adds that computing an h×w image takes, lanes and tiles
+// beyond the output included: more than the direct algorithm needs where they are
+// wasted, fewer with Winograd's, whose transforms do not count.
+func (c *Conv) Executed(h, w int) int64 {
+	oh, ow := c.shape.OutSize(h, w)
+	rows, k := oh*ow, c.shape.K()
+	switch {
+	case c.winograd != nil:
+		m := c.winograd.M
+		rows, k = points*((oh+m-1)/m)*((ow+m-1)/m), c.winogradIn()
+	case c.shape.KH == 1 && c.shape.KW == 1 && c.shape.Stride == 1:
+		rows = h * w // the ring that padding adds takes none
+	}
+	return int64(rows) * int64(k) * int64(len(c.bias))
+}
+
 // convTask is a convolution bound to its views.
 type convTask struct {
 	*Conv

@@ -89,6 +89,34 @@ func (c convCase) test(t *testing.T, set *kernels.Set, dst, src layout, threads 
 
 // TestConvKernels has every kernel size with every stride, and paddings up to
 // one that is wider than half the kernel.
+// TestExecuted counts the multiply-adds of small convolutions by hand.
+func TestExecuted(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		wide, narrow := int64(set.Wide.Width), int64(set.Narrow.Width)
+		for _, c := range []struct {
+			what  string
+			shape kernels.ConvShape
+			new   func(*kernels.Set, kernels.ConvShape, []float32, []float32, bool) (*kernels.Conv, error)
+			h, w  int
+			want  int64
+		}{
+			{"one channel too many", kernels.ConvShape{In: 2, Out: int(wide) + 1, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}, kernels.NewConv, 5, 6, 5 * 6 * 18 * (wide + narrow)},
+			{"groups", kernels.ConvShape{In: 4, Out: 2 * int(wide), KH: 3, KW: 3, Stride: 2, Groups: 2}, kernels.NewConv, 7, 5, 3 * 2 * 18 * 2 * wide},
+			{"a ring", kernels.ConvShape{In: 3, Out: int(wide), KH: 1, KW: 1, Stride: 1, Pad: 1, Groups: 1}, kernels.NewConv, 4, 5, 4 * 5 * 3 * wide},
+			{"tiles of 4×4", kernels.ConvShape{In: 2, Out: int(wide), KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}, kernels.NewWinograd, 13, 8, 36 * 4 * 2 * 2 * wide},
+			{"four phases", kernels.ConvShape{In: 3, Out: int(wide), KH: 7, KW: 7, Stride: 2, Groups: 1}, kernels.NewWinograd, 17, 19, 36 * 2 * 3 * 12 * wide},
+		} {
+			conv, err := c.new(set, c.shape, make([]float32, c.shape.Weights()), nil, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := conv.Executed(c.h, c.w); got != c.want {
+				t.Errorf("%s: %d multiply-adds, want %d", c.what, got, c.want)
+			}
+		}
+	})
+}
+
 func TestConvKernels(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, k := range []int{1, 2, 3, 5, 7, 11} {

@@ -316,6 +316,7 @@ func (b *binder) step(i int) {
 	}
 	if c := b.convs[i]; c != nil {
 		step.Algo = c.Algo()
+		step.Executed = c.Executed(n.In[0].H, n.In[0].W) * int64(b.Batch)
 		step.Winograd = kernels.HasWinograd(b.Set, c.Shape(), n.In[0].H, n.In[0].W)
 	}
 	b.steps = append(b.steps, step)

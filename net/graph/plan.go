@@ -42,13 +42,15 @@ type Plan struct {
 // A Step is one node that does work; fused, in-place and identity nodes have none.
 // Out is the shape of one image; Cost is that of one Run, all images of the batch.
 // Algo is the algorithm that computes a convolution or dense layer, Auto for other
-// operations; Winograd tells that Winograd's algorithm can compute it.
+// operations; Winograd tells that Winograd's algorithm can compute it. Executed counts
+// the multiply-adds that the kernels execute for it, see kernels.Conv.Executed.
 type Step struct {
 	Name, Op, Stage string
 	Out             layer.Shape
 	Cost            kernels.Cost
 	Algo            kernels.Algo
 	Winograd        bool
+	Executed        int64
 }
 
 // work is what is done in one go: a step, or all steps of a segment.
