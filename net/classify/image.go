@@ -93,15 +93,27 @@ func (r recipe) apply(v kernels.View, img image.Image) {
 	top := int(math.RoundToEven(float64(h-r.crop) / 2))
 	crop := image.NewRGBA(image.Rect(left, top, left+r.crop, top+r.crop))
 	draw.BiLinear.Scale(crop, image.Rect(0, 0, w, h), full, full.Rect, draw.Src, nil)
+	r.convert(v, crop)
+}
 
+// convert writes the pixels of crop into the first image of v.
+func (r recipe) convert(v kernels.View, crop *image.RGBA) {
+	var values [3][256]float32 // of a channel of v, by the byte
+	for c := range values {
+		for b := range values[c] {
+			values[c][b] = float32((float64(b)/255*r.scale - r.mean[c]) / r.dev[c])
+		}
+	}
+	first, second, third := r.order[0], r.order[1], r.order[2]
 	for y := range r.crop {
-		for x := range r.crop {
-			src := crop.Pix[y*crop.Stride+4*x:][:4]
-			dst := v.Pixels(0, y, x)
-			for c := range dst {
-				value := float64(src[r.order[c]]) / 255 * r.scale
-				dst[c] = float32((value - r.mean[c]) / r.dev[c])
-			}
+		src := crop.Pix[y*crop.Stride:]
+		dst := v.Data[v.Index(0, y, 0, 0):]
+		for range r.crop { // &3: no bounds to check
+			rgba, px := (*[4]byte)(src), (*[3]float32)(dst)
+			px[0] = values[0][rgba[first&3]]
+			px[1] = values[1][rgba[second&3]]
+			px[2] = values[2][rgba[third&3]]
+			src, dst = src[4:], dst[min(v.Pixel, len(dst)):]
 		}
 	}
 }

@@ -206,3 +206,20 @@ func TestInterpolateChroma(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkConvert measures what is left to do for an input of the right size: from bytes to
+// the network's values. It belongs beside BenchmarkNet, which starts with them.
+func BenchmarkConvert(b *testing.B) {
+	for name, r := range recipes {
+		b.Run("recipe="+name, func(b *testing.B) {
+			crop := image.NewRGBA(image.Rect(0, 0, r.crop, r.crop))
+			for i := range crop.Pix {
+				crop.Pix[i] = byte(i * 7)
+			}
+			v := kernels.NewView(1, r.crop, r.crop, 3, 0)
+			for b.Loop() {
+				r.convert(v, crop)
+			}
+		})
+	}
+}
