@@ -39,9 +39,7 @@ var catalog = []row{
 	{"avx512", "f32", recipes.Peak, recipes.Tile{}},
 
 	{"neon", "f32", recipes.Conv, recipes.Tile{Rows: 8, Cols: 8}},
-	{"neon", "f32", recipes.Conv, recipes.Tile{Rows: 16, Cols: 4}},
 	{"neon", "f32", recipes.Product, recipes.Tile{Rows: 8, Cols: 8}},
-	{"neon", "f32", recipes.Product, recipes.Tile{Rows: 16, Cols: 4}},
 	{"neon", "f32", recipes.MaxPool3x3s2, recipes.Tile{}},
 	{"neon", "f32", recipes.Window, recipes.Tile{}},
 	{"neon", "f32", recipes.Elementwise, recipes.Tile{}},

@@ -77,8 +77,8 @@ type Set struct {
 	ISA   ISA
 	Lanes int // float32 values in a vector
 
-	// Wide is the tile for most layers; Narrow, of one vector, wastes nothing where the
-	// channels left are too few for Wide.
+	// Wide is the tile for most layers. Narrow, of one vector, wastes nothing where the
+	// channels left are too few for Wide; it may be the same.
 	Wide, Narrow Tile
 
 	// MaxPool3x3s2 computes a row of 3×3 windows, stride 2:

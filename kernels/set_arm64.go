@@ -7,10 +7,15 @@ import "firebench/kernels/neon"
 // peakFMAs is the number of vector multiply-adds in a round of FMAPeak.
 const peakFMAs = 24
 
+// neonTile is the only one: a tile of one vector would load so often that cores that
+// issue one load or multiply-add at a time would spend a third of their time loading, and the
+// networks have no layer that would use it.
+var neonTile = Tile{8, neon.ConvX8[:], neon.ProductX8[:]}
+
 var neonSet = Set{
 	ISA: NEON, Lanes: 4,
-	Wide:          Tile{8, neon.ConvX8[:], neon.ProductX8[:]},
-	Narrow:        Tile{4, neon.ConvX4[:], neon.ProductX4[:]},
+	Wide:          neonTile,
+	Narrow:        neonTile,
 	MaxPool3x3s2:  neon.MaxPool3x3s2,
 	MaxPool:       neon.MaxPool,
 	AvgPool:       neon.AvgPool,

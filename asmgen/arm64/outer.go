@@ -87,8 +87,6 @@ const (
 	// of those tried, by llvm-mca's model of Cortex-A55 (asmgen/mca).
 	head  = 5
 	ahead = 8
-	// groupRows is the number of rows whose inputs are in registers at a time.
-	groupRows = 8
 )
 
 // An action is a part of Outer: a load of a row's inputs, a load of a vector of
@@ -110,18 +108,14 @@ const (
 )
 
 // schedule orders the parts of Outer for a tile whose rows have as many
-// accumulators as vectors: multiply-adds of one group of rows after another, step by
-// step, and the loads between them. It also returns how many registers are in use
-// beside the accumulators.
+// accumulators as vectors: multiply-adds step by step, and the loads between them. It also
+// returns how many registers are in use beside the accumulators.
 func schedule(rows, vectors, steps int) (list []action, scratch int) {
 	var macs, loads []action
-	groups := (rows + groupRows - 1) / groupRows
-	for g := range groups {
-		for k := range steps {
-			for row := g * rows / groups; row < (g+1)*rows/groups; row++ {
-				for v := range vectors {
-					macs = append(macs, action{multiply, row, k*vectors + v, k, v})
-				}
+	for k := range steps {
+		for row := range rows {
+			for v := range vectors {
+				macs = append(macs, action{multiply, row, k*vectors + v, k, v})
 			}
 		}
 	}

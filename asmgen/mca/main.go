@@ -1,5 +1,5 @@
-// Mca predicts how close the inner loops of the convolution tiles come to the
-// multiply-add bound of processors that LLVM has models of: llvm-mca, on the bytes
+// Mca predicts how close the inner loops of the tiles, of convolutions and of
+// products, come to the multiply-add bound of processors that LLVM has models of: llvm-mca, on the bytes
 // that Go's assembler emits. It fails where a loop stays below its limit.
 //
 //	go run ./asmgen/mca            the full height of each tile
@@ -30,13 +30,16 @@ import (
 // Neoverse cores for a Cortex-A57.
 const oldest = 19
 
+// families are the files of kernels that tiles make up.
+var families = []string{"conv", "product"}
+
 // A target is a package of generated files and the processors that it is judged
 // for.
 type target struct {
 	isa, arch, triple, features string
 	multiplyAdd                 string               // the mnemonic's prefix
 	cores                       []string             // each with a model of its own in LLVM
-	limits                      map[string][]float64 // by function, least shares of the multiply-add bound
+	limits                      map[string][]float64 // by tile, least shares of the multiply-add bound
 }
 
 // The limits of the AVX tiles are gates against getting worse, a little under what the
@@ -45,24 +48,25 @@ type target struct {
 var targets = []target{
 	{"neon", "arm64", "aarch64-linux-gnu", "+neon", "fmla",
 		[]string{"neoverse-n1", "neoverse-v1", "neoverse-v2", "cortex-a55"}, map[string][]float64{
-			"Conv8x8":  {0.97, 0.97, 0.97, 0.65}, // Cortex-A55 works in order
-			"Conv16x4": {0.97, 0.97, 0.97, 0.60}, // for the last four channels at most
+			// Cortex-A55 works in order: a load costs two multiply-adds, 16 of them go with 64.
+			"8x8": {0.97, 0.97, 0.97, 0.65},
 		}},
 	{"avx2", "amd64", "x86_64-linux-gnu", "+avx2,+fma", "vfmadd",
 		[]string{"znver4", "skylake-avx512", "icelake-server", "sapphirerapids"}, map[string][]float64{
-			"Conv6x16": {0.95, 0.97, 0.97, 0.97},
-			"Conv14x8": {0.69, 0.81, 0.81, 0.97},
+			"6x16": {0.95, 0.97, 0.97, 0.97},
+			"14x8": {0.69, 0.81, 0.81, 0.97},
 		}},
 	{"avx512", "amd64", "x86_64-linux-gnu", "+avx512f", "vfmadd",
 		[]string{"znver4", "skylake-avx512", "icelake-server", "sapphirerapids"}, map[string][]float64{
-			"Conv14x32": {0.66, 0.92, 0.97, 0.97},
-			"Conv28x16": {0.97, 0.89, 0.97, 0.97},
+			"14x32": {0.66, 0.92, 0.97, 0.97},
+			"28x16": {0.97, 0.89, 0.97, 0.97},
 		}},
 }
 
-// limitsOf returns a tile's limits. Those without their own must reach the bound.
-func (t target) limitsOf(name string) []float64 {
-	if l := t.limits[name]; l != nil {
+// limitsOf returns the limits of a loop's tile. Those without their own must reach the
+// bound.
+func (t target) limitsOf(l loop) []float64 {
+	if l := t.limits[fmt.Sprintf("%dx%d", l.rows, l.cols)]; l != nil {
 		return l
 	}
 	return slices.Repeat([]float64{0.97}, len(t.cores))
@@ -108,16 +112,20 @@ func run(args []string, stdout, stderr io.Writer) int {
 const header = `# Predictions by llvm-mca, LLVM %s
 
 Share of the multiply-add bound that the models of LLVM predict for the inner loops of the
-convolution tiles, on the bytes that Go's assembler emits, and in brackets the least share that
-mca accepts. Nothing here is measured: the models assume level-1 hits and perfect fetching.
+tiles of convolutions and products, on the bytes that Go's assembler emits, and in brackets the
+least share that mca accepts. Nothing here is measured: the models assume level-1 hits and perfect fetching.
 Written by asmgen/mca.
 `
 
 // judge prints the target's table. The error names every loop below its limit.
 func (t target) judge(l llvm, dir string, all bool, w io.Writer) error {
-	loops, err := t.loops(filepath.Join(dir, t.isa, "conv_"+t.arch+".s"))
-	if err != nil {
-		return err
+	var loops []loop
+	for _, family := range families {
+		l, err := t.loops(filepath.Join(dir, t.isa, family+"_"+t.arch+".s"))
+		if err != nil {
+			return err
+		}
+		loops = append(loops, l...)
 	}
 	fmt.Fprintf(w, "\n## %s\n\n| tile | multiply-adds |", t.isa)
 	for _, c := range t.cores {
@@ -146,7 +154,7 @@ func (t target) judge(l llvm, dir string, all bool, w io.Writer) error {
 			return fmt.Errorf("%s %s: no multiply-adds in the inner loop", t.isa, loop.name)
 		}
 		fmt.Fprintf(w, "| %s | %d |", loop.name, len(macs))
-		limits := t.limitsOf(loop.name)
+		limits := t.limitsOf(loop)
 		for i, c := range t.cores {
 			bound, err := l.analyze(t, c, macs)
 			if err != nil {
@@ -182,7 +190,7 @@ type loop struct {
 }
 
 var (
-	functionName = regexp.MustCompile(`^TEXT ·(Conv(\d+)x(\d+))\(SB\)`)
+	functionName = regexp.MustCompile(`^TEXT ·(\w+?(\d+)x(\d+))\(SB\)`)
 	listingLine  = regexp.MustCompile(`^\t0x[0-9a-f]+ (\d+) \(.*:(\d+)\)\t(\S+)`)
 	listingBytes = regexp.MustCompile(`^\t0x([0-9a-f]+)((?: [0-9a-f]{2})+)  `)
 	rawWord      = regexp.MustCompile(`^\tWORD .* // (.*)$`)
@@ -206,7 +214,7 @@ func (t target) loops(path string) ([]loop, error) {
 		return nil, fmt.Errorf("go env GOROOT: %w", err)
 	}
 	cmd := exec.Command("go", "tool", "asm", "-S", "-p", t.isa, "-I", filepath.Join(strings.TrimSpace(string(root)), "pkg", "include"),
-		"-o", filepath.Join(tmp, "conv.o"), path)
+		"-o", filepath.Join(tmp, "tiles.o"), path)
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+t.arch)
 	listing, err := output(cmd, nil)
 	if err != nil {

@@ -17,11 +17,15 @@ const kernels = "../../kernels"
 // target.
 func TestLoops(t *testing.T) {
 	for _, target := range targets {
-		loops, err := target.loops(filepath.Join(kernels, target.isa, "conv_"+target.arch+".s"))
-		if err != nil {
-			t.Fatal(err)
-		}
 		full := 0
+		var loops []loop
+		for _, family := range families {
+			l, err := target.loops(filepath.Join(kernels, target.isa, family+"_"+target.arch+".s"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			loops = append(loops, l...)
+		}
 		for _, l := range loops {
 			if l.full {
 				full++
@@ -30,8 +34,8 @@ func TestLoops(t *testing.T) {
 				t.Errorf("%s %s: %d bytes, %d words", target.isa, l.name, len(l.code), len(l.words))
 			}
 		}
-		if full != 2 {
-			t.Errorf("%s: %d tiles, expected 2", target.isa, full)
+		if want := len(families) * len(target.limits); full != want {
+			t.Errorf("%s: %d tiles, expected the %d that have limits", target.isa, full, want)
 		}
 	}
 }
@@ -39,18 +43,20 @@ func TestLoops(t *testing.T) {
 // write puts the kernels of a NEON tile where mca looks for them, changed by edit.
 func write(t *testing.T, tile recipes.Tile, edit func(string) string) (dir string) {
 	t.Helper()
-	m := arm64.New("arm64")
-	recipes.Conv.Emit(m, tile)
-	asm, _, err := m.Print("test", "neon")
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir = t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "neon"), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "neon", "conv_arm64.s"), []byte(edit(string(asm))), 0o666); err != nil {
-		t.Fatal(err)
+	for _, r := range []recipes.Recipe{recipes.Conv, recipes.Product} {
+		m := arm64.New("arm64")
+		r.Emit(m, tile)
+		asm, _, err := m.Print("test", "neon")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "neon", r.File+"_arm64.s"), []byte(edit(string(asm))), 0o666); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return dir
 }
