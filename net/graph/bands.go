@@ -125,7 +125,10 @@ func (l *layout) segment(first, last int, convs map[int]*kernels.Conv, batch, th
 		}
 	}
 	n := bands(inner, weights, values[end].shape.H)
-	if n < 2 {
+	// In a batch it may be worth it to take images through the segment one by one, all
+	// their values together being so much larger: unless the weights are larger still.
+	oneByOne := batch > threads && batch%threads == 0 && inner > weights
+	if n < 2 && !oneByOne {
 		return nil
 	}
 	s := &segment{first: first, last: last, slots: 1}
@@ -140,7 +143,7 @@ func (l *layout) segment(first, last int, convs map[int]*kernels.Conv, batch, th
 	default:
 		return nil // too little for all threads to share
 	}
-	s.bands = (n + parts - 1) / parts
+	s.bands = max((n+parts-1)/parts, 1)
 	for part := range parts {
 		values := l.computed(first, last, convs)
 		s.schedule(l, values, values[end], part, parts)

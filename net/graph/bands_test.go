@@ -286,6 +286,39 @@ func TestBandRule(t *testing.T) {
 	}
 }
 
+// TestImageByImage has values that fit the cache for one image: a batch passes through
+// the layers image by image if these are more than the weights, and else layer by layer.
+func TestImageByImage(t *testing.T) {
+	m := small(layer.Shape{H: 20, W: 20, C: 2}, node("a", layer.Conv{Out: 16, Kernel: 3, Pad: 1}), node("b", layer.Conv{Out: 16, Kernel: 3, Pad: 1}), node("p", pool3))
+	w := random(t, m)
+	heavy := small(layer.Shape{H: 4, W: 4, C: 2}, m.Nodes...)
+	for _, test := range []struct {
+		model          *graph.Model
+		threads, batch int
+		pieces         []int // of each thread: an image has three steps and two halos to clear
+	}{
+		{m, 1, 4, []int{4 * 5}},
+		{m, 2, 4, []int{2 * 5, 2 * 5}},
+		{m, 1, 1, nil}, // no batch
+		{m, 2, 2, nil}, // a layer keeps both threads busy
+		{m, 2, 3, nil}, // a thread would be left over
+		{heavy, 1, 4, nil},
+	} {
+		o := graph.Options{Algo: kernels.Direct, Threads: test.threads, Batch: test.batch}
+		keep := compileKeep(t, test.model, w, o, 1)
+		p := compile(t, test.model, w, o)
+		run(t, p)
+		kerneltest.Compare(t, "output", p.Output(), dense(keep.Output()), nil)
+		var got []int
+		if slots := graph.Slots(p); len(slots) > 0 {
+			got = slots[0]
+		}
+		if !slices.Equal(got, test.pieces) {
+			t.Errorf("%d×%d, %d threads, batch %d: pieces %v, want %v", test.model.Input.H, test.model.Input.W, test.threads, test.batch, got, test.pieces)
+		}
+	}
+}
+
 // A rowProbe is a layer with 3×3 windows that computes nothing but reports its name
 // and how many rows it should.
 type rowProbe struct {

@@ -76,7 +76,8 @@ func (o *Options) resolve() error {
 //   - A value that padded convolutions read is surrounded by a halo of zeros.
 //   - Where the values between some layers do not fit the level-2 cache, bands of
 //     rows pass through these layers one after the other; values that nobody else
-//     reads are then never there as a whole.
+//     reads are then never there as a whole. The images of a batch pass one by one where
+//     their values are more than the weights.
 //   - All values share one block of memory, each at a place that is free as long as
 //     it is needed.
 //

@@ -251,6 +251,18 @@ func TestSteps(t *testing.T) {
 			kernels.Winograd: kernels.Winograd,
 		} {
 			want[0].Algo = picked
+			// Four and two channels take the narrow tile, ten as many as come up to it.
+			narrow := set.Narrow.Width
+			columns := func(out int) int {
+				return min((out+narrow-1)/narrow*narrow, (out+set.Wide.Width-1)/set.Wide.Width*set.Wide.Width)
+			}
+			direct := mid / 4 * 27 * columns(4)
+			if picked == kernels.Winograd {
+				direct = 36 * 3 * 3 * 3 * columns(4) // tiles of 4×4 over 9×11
+			}
+			for i, n := range []int{direct, 0, row * 4 * columns(2), 0, 6 * row * columns(10)} {
+				want[i].Executed = int64(5 * n)
+			}
 			p := compile(t, m, random(t, m), graph.Options{Set: set, Algo: algo, Batch: 5})
 			got := p.Steps()
 			if len(got) != len(want) {
