@@ -162,7 +162,7 @@ func (o *options) invocations(best kernels.ISA) []invocation {
 	return []invocation{
 		{"^BenchmarkPeak$", 10 * time.Millisecond, threads},
 		{"^BenchmarkNet$/" + nets + "/^batch=1$/^algo=direct$", 30 * time.Millisecond, threads},
-		{"^BenchmarkNet$/" + nets + "/^batch=1$/^algo=auto$/" + isa, 60 * time.Millisecond, threads},
+		{"^BenchmarkNet$/" + nets + "/^batch=(1|8)$/^algo=auto$/" + isa, 60 * time.Millisecond, threads},
 		{"^BenchmarkStage$/" + nets + "/^stage=/^algo=auto$/" + isa, 20 * time.Millisecond, threads[:1]},
 		{"^BenchmarkLayer$/" + nets + "/^layer=/^op=/^algo=/" + isa, 10 * time.Millisecond, threads[:1]},
 	}
