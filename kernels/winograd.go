@@ -137,8 +137,10 @@ type winogradTask struct {
 	blockRows  int // parts that the tile rows of an image are cut into
 	parts      int // parts that the output channels are cut into
 
+	run      int                                      // floats of an input row that a pixel of all phases stands for
+	vectors  int                                      // the same in whole vectors
 	channels int                                      // of a pixel of the transformed input, all groups
-	phaseW   int                                      // pixels of a row of phases; 0 for stride 1
+	phaseW   int                                      // pixels of a row of phases; 0 where every tile reads the source
 	inPoint  int                                      // floats between the matrices of transformed inputs
 	outPoint int                                      // floats between the matrices of products
 	layout   struct{ in, out, phases, tmp, edge int } // offsets in scratch
@@ -155,8 +157,11 @@ func (c *Conv) bindWinograd(dst, src View, threads int) (Task, error) {
 	t := &winogradTask{Conv: c, dst: dst, src: src}
 	t.rows, t.cols = (dst.H+a.M-1)/a.M, (dst.W+a.M-1)/a.M
 	lanes := c.set.Lanes
-	t.channels = (s.In*s.Stride*s.Stride + lanes - 1) / lanes * lanes
-	if s.Stride > 1 || t.channels > s.In {
+	up := func(n int) int { return (n + lanes - 1) / lanes * lanes }
+	t.run = s.Stride * s.In
+	t.vectors = up(t.run)
+	t.channels = up((s.Stride-1)*t.run + t.vectors)
+	if s.Stride > 1 || t.vectors > t.run {
 		t.phaseW = dst.W + a.R - 1
 	}
 	width := c.set.Wide.Width
@@ -181,8 +186,7 @@ func (c *Conv) bindWinograd(dst, src View, threads int) (Task, error) {
 	t.layout.tmp = reserve(points * c.set.Lanes)
 	t.layout.edge = reserve(a.M * a.M * width)
 	if t.phaseW > 0 {
-		phaseRows := (t.rows+t.blockRows-1)/t.blockRows*a.M + a.R - 1
-		t.layout.phases = reserve(phaseRows * t.phaseW * t.channels)
+		t.layout.phases = reserve(winogradTile * t.phaseW * t.channels)
 	}
 	t.scratch = newScratch(threads, size)
 	return t, nil
@@ -218,43 +222,77 @@ func (t *winogradTask) full() int { return t.dst.W / t.winograd.M }
 
 // input transforms the inputs of tile rows first to last-1 of image n.
 func (t *winogradTask) input(buf []float32, n, first, last int) {
-	m, pad := t.winograd.M, t.shape.Pad
-	data, row, pixel := t.src.Data, t.src.Row, t.src.Pixel
-	at := func(y int) int { return t.src.Index(n, y-pad, -pad, 0) }
-	if t.phaseW > 0 {
-		y0 := t.outRow(first)
-		data, row, pixel = t.phases(buf, n, y0, t.outRow(last-1)+winogradTile), t.phaseW*t.channels, t.channels
-		at = func(y int) int { return (y - y0) * row }
-	}
-	full := t.full()
-	dst, tmp := buf[t.layout.in:], &buf[t.layout.tmp]
-	transform := func(dst []float32, src, tiles int) {
-		t.set.WinogradInput(&dst[0], &data[src], tmp, tiles, t.channels, row, pixel, m*pixel, t.inPoint, t.channels)
-	}
-	for y := first; y < last; y++ {
-		src := at(t.outRow(y))
-		transform(dst, src, full)
-		if full < t.cols {
-			transform(dst[full*t.channels:], src+(t.dst.W-m)*pixel, 1)
+	m, s, src := t.winograd.M, t.shape, t.src
+	in, tmp := buf[t.layout.in:], &buf[t.layout.tmp]
+	for row := first; row < last; row++ {
+		y := t.outRow(row)
+		whole := t.whole(n, y)
+		for p := 0; p < s.Stride && whole > 0; p++ {
+			// The lanes behind the run are the next pixel's: the next run takes their place.
+			at := src.Index(n, y*s.Stride+p-s.Pad, -s.Pad, 0)
+			t.set.WinogradInput(&in[p*t.run], &src.Data[at], tmp, whole, t.vectors, s.Stride*src.Row, s.Stride*src.Pixel, m*s.Stride*src.Pixel, t.inPoint, t.channels)
 		}
-		dst = dst[t.cols*t.channels:]
+		// The other tiles, at multiples of m but for the last, which may overlap.
+		full := t.full()
+		x := min(whole*m, t.dst.W-m)
+		data, srcRow, pixel := buf[t.layout.phases:], t.phaseW*t.channels, t.channels
+		switch {
+		case whole == t.cols:
+		case t.phaseW > 0:
+			t.phases(buf, n, y, x)
+		default:
+			data, srcRow, pixel = src.Data[src.Index(n, y-s.Pad, x-s.Pad, 0):], src.Row, src.Pixel
+		}
+		if whole < full {
+			t.set.WinogradInput(&in[whole*t.channels], &data[0], tmp, full-whole, t.channels, srcRow, pixel, m*pixel, t.inPoint, t.channels)
+		}
+		if full < t.cols {
+			t.set.WinogradInput(&in[full*t.channels], &data[(t.dst.W-m-x)*pixel], tmp, 1, t.channels, srcRow, pixel, 0, t.inPoint, t.channels)
+		}
+		in = in[t.cols*t.channels:]
 	}
 }
 
-// phases copies the input of output rows y0 to y1-1 of image n, split into phases: a
-// pixel becomes the Stride×Stride input pixels that it stands for, one row of them
-// after the other, and zeros up to whole vectors. With stride 1 it only appends the
-// zeros.
-func (t *winogradTask) phases(buf []float32, n, y0, y1 int) []float32 {
+// whole returns how many tiles in the row of output row y, from the left, can be
+// transformed where their inputs are: every pixel of all phases must exist, and
+// memory behind the last for the rest of a vector.
+func (t *winogradTask) whole(n, y int) int {
 	s, src := t.shape, t.src
-	run := s.Stride * s.In // of one input row in one pixel
-	phases := buf[t.layout.phases:][:(y1-y0)*t.phaseW*t.channels]
-	// Rows that only taps without a weight reach may not exist, or not yet; columns
-	// exist up to W+Pad.
-	rows := min(src.H+s.Pad, (t.dst.H-1)*s.Stride-s.Pad+s.KH)
-	whole := min((src.W+2*s.Pad)/s.Stride, t.phaseW)
-	for y := y0; y < y1; y++ {
-		out := phases[(y-y0)*t.phaseW*t.channels:][:t.phaseW*t.channels]
+	if t.phaseW == 0 {
+		return t.full()
+	}
+	last := (y+winogradTile)*s.Stride - 1 - s.Pad // row
+	pixels := (src.W + 2*s.Pad) / s.Stride        // of all phases
+	if src.Pixel != s.In || last >= t.inRows() || pixels < winogradTile {
+		return 0
+	}
+	tiles := min((pixels-winogradTile)/t.winograd.M+1, t.full())
+	end := src.Index(n, last, -s.Pad, 0) + ((tiles-1)*t.winograd.M+winogradTile-1)*t.run + t.vectors
+	if end > len(src.Data) {
+		return 0
+	}
+	return tiles
+}
+
+// inRows is where the input ends: rows that only taps without a weight reach may not
+// exist, or not yet.
+func (t *winogradTask) inRows() int {
+	s := t.shape
+	return min(t.src.H+s.Pad, (t.dst.H-1)*s.Stride-s.Pad+s.KH)
+}
+
+// phases copies the input of the tiles of output row y of image n, from output column
+// x0 on, split into phases: a pixel becomes the Stride×Stride input pixels that it stands
+// for, one row of them after the other, and zeros up to whole vectors. With stride 1 it
+// only appends the zeros.
+func (t *winogradTask) phases(buf []float32, n, y0, x0 int) {
+	s, src, run := t.shape, t.src, t.run
+	rows := t.inRows()
+	width := t.phaseW - x0
+	whole := min((src.W+2*s.Pad)/s.Stride-x0, width) // columns exist up to W+Pad
+	for i := range winogradTile {
+		y := y0 + i
+		out := buf[t.layout.phases+i*t.phaseW*t.channels:][:width*t.channels]
 		if s.Stride*run < t.channels {
 			clear(out) // nothing reads the rest of the vector, but what is left there may be slow to compute with
 		}
@@ -263,34 +301,22 @@ func (t *winogradTask) phases(buf []float32, n, y0, y1 int) []float32 {
 			iy := y*s.Stride + p - s.Pad
 			x := 0
 			if iy < rows && src.Pixel == s.In {
-				in := src.Data[src.Index(n, iy, -s.Pad, 0):]
-				switch run { // images have three channels: their runs do without a call
-				case 6:
-					for ; x < whole; x++ {
-						*(*[6]float32)(out[x*t.channels:]) = [6]float32(in[x*6:])
-					}
-				case 12:
-					for ; x < whole; x++ {
-						*(*[12]float32)(out[x*t.channels:]) = [12]float32(in[x*12:])
-					}
-				default:
-					for ; x < whole; x++ {
-						copy(out[x*t.channels:][:run], in[x*run:])
-					}
+				in := src.Data[src.Index(n, iy, x0*s.Stride-s.Pad, 0):]
+				for ; x < whole; x++ {
+					copy(out[x*t.channels:][:run], in[x*run:])
 				}
 			}
-			for ; x < t.phaseW; x++ {
+			for ; x < width; x++ {
 				px := out[x*t.channels:][:run]
 				clear(px)
 				for q := range s.Stride {
-					if ix := x*s.Stride + q - s.Pad; iy < rows && ix < src.W {
+					if ix := (x0+x)*s.Stride + q - s.Pad; iy < rows && ix < src.W {
 						copy(px[q*s.In:], src.Data[src.Index(n, iy, ix, 0):][:s.In])
 					}
 				}
 			}
 		}
 	}
-	return phases
 }
 
 // multiply computes the products of one block of output channels: 36 matrix
