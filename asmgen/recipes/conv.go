@@ -54,9 +54,10 @@ type inner struct {
 	next, pace vec.R // weights of the next panel, and how many bytes of them a step asks for; or nil
 }
 
-// prefetchesInputs reports whether tiles prefetch the next one's inputs. On in-order
-// cores each instruction counts, and inputs lie in a few long runs there.
-func prefetchesInputs(m vec.Machine, rows int) bool { return rows > nearRows && m.Lanes() > 4 }
+// prefetchesTiles reports whether tiles prefetch what the next one reads and writes. With
+// narrow vectors, on cores that work in order, each instruction beside the multiply-adds
+// counts.
+func prefetchesTiles(m vec.Machine) bool { return m.Lanes() > 4 }
 
 func (l *inner) steps(n vec.R) {
 	m, vectors := l.m, len(l.acc[0])
@@ -78,8 +79,8 @@ func (l *inner) steps(n vec.R) {
 		}
 		if l.next != nil {
 			m.Prefetch(l.next, 0)
-			if n > 1 && m.Lanes() > 4 {
-				m.Prefetch(l.next, line)
+			if n > 1 && prefetchesTiles(m) {
+				m.Prefetch(l.next, line) // few tiles share a panel, where weights are many
 			}
 			m.AddMul(l.next, l.pace, n)
 		}
@@ -132,7 +133,7 @@ func convTile(m vec.Machine, name string, rows, cols int) {
 				l.acc[i] = append(l.acc[i], m.Copy(v))
 			}
 		}
-		if prefetchesInputs(m, rows) {
+		if rows > nearRows && prefetchesTiles(m) {
 			// Stores wait for their lines, one after the other: prefetch the next tile's.
 			out, dstStride := m.Int("dst"), m.Int("dstStride")
 			m.Bytes(dstStride)

@@ -147,7 +147,9 @@ func winogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 		}
 	}
 	m.LoopParam("tile", "tiles", func() {
-		prefetch()
+		if prefetchesTiles(m) {
+			prefetch()
+		}
 		bias := m.Int("bias")
 		channels := m.Int("channels")
 		m.Vectors(channels)
