@@ -2,7 +2,7 @@
 // and again, so that the samples of all benchmarks interleave, and prints the
 // comparison of the networks.
 //
-//	go run ./bench/run                   the main job: squeezenet1.0 against alexnet, under 3 minutes on 2 cores
+//	go run ./bench/run                   the main job: squeezenet1.0 against alexnet, three to five minutes on 2 cores
 //	go run ./bench/run -preset full      every network, layer, kernel and instruction set
 //	go run ./bench/run -profile cpu.pprof    a CPU profile of one network instead, labeled by layer
 //
