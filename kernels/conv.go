@@ -113,7 +113,7 @@ const chunkMACs = 1 << 19
 
 // Bind prepares the convolution of src into dst on up to threads threads. Both are
 // NHWC views of the shapes that c's shape implies; src.Halo must be at least the
-// padding. A 1×1 convolution needs no halo: what its padding adds to
+// shape's Halo. A 1×1 convolution with stride 1 needs none: what its padding adds to
 // the output is a ring of act(bias), which is written without a multiplication.
 func (c *Conv) Bind(dst, src View, threads int) (Task, error) {
 	s := c.shape
@@ -128,9 +128,9 @@ func (c *Conv) Bind(dst, src View, threads int) (Task, error) {
 		return c.bindWinograd(dst, src, threads)
 	}
 	t := &convTask{Conv: c, dst: dst, src: src, interior: dst, srcStride: s.Stride * src.Pixel, dstStride: dst.Pixel}
-	if s.KH == 1 && s.KW == 1 && s.Pad > 0 {
-		if s.Stride != 1 || dst.H != oh {
-			return nil, fmt.Errorf("convolution: 1×1 with padding %d and stride %d to %d rows, expected stride 1 and all %d", s.Pad, s.Stride, dst.H, oh)
+	if s.Halo() < s.Pad {
+		if dst.H != oh {
+			return nil, fmt.Errorf("convolution: 1×1 with padding %d to %d rows, expected all %d", s.Pad, dst.H, oh)
 		}
 		t.interior.Offset = dst.Index(0, s.Pad, s.Pad, 0)
 		t.interior.H, t.interior.W = src.H, src.W

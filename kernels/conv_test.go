@@ -54,10 +54,7 @@ func (c convCase) data() *convData {
 		weights: kerneltest.Random(2, c.Weights()),
 		bias:    kerneltest.Random(3, c.Out),
 	}
-	d.src.zeros = c.Pad
-	if c.KH == 1 && c.KW == 1 {
-		d.src.zeros = 0 // a 1×1 convolution reads no halo
-	}
+	d.src.zeros = c.Halo()
 	d.want, d.abs = ref.Conv(c.ConvShape, d.src.dense(), d.weights, d.bias, c.relu)
 	convCache[c] = d
 	return d
@@ -87,8 +84,6 @@ func (c convCase) test(t *testing.T, set *kernels.Set, dst, src layout, threads 
 	})
 }
 
-// TestConvKernels has every kernel size with every stride, and paddings up to
-// one that is wider than half the kernel.
 // TestExecuted counts the multiply-adds of small convolutions by hand.
 func TestExecuted(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
@@ -117,6 +112,8 @@ func TestExecuted(t *testing.T) {
 	})
 }
 
+// TestConvKernels has every kernel size with every stride, and paddings up to
+// one that is wider than half the kernel.
 func TestConvKernels(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, k := range []int{1, 2, 3, 5, 7, 11} {
@@ -239,6 +236,19 @@ func TestConvRing(t *testing.T) {
 						})
 					}
 				}
+			}
+		}
+	})
+}
+
+// TestConvPoints has 1×1 convolutions with padding and stride: the halo is read.
+func TestConvPoints(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for _, size := range [][4]int{{1, 1, 2, 1}, {4, 5, 2, 1}, {13, 13, 3, 2}, {7, 2, 2, 3}} {
+			for i, dst := range layouts {
+				c := conv(size[0], size[1], 3, set.Wide.Width+1, 1, size[2], size[3], 1)
+				c.n = 1 + i%2
+				c.test(t, set, dst, layout{halo: size[3] + i%2}, 1+i%3)
 			}
 		}
 	})
@@ -446,12 +456,4 @@ func TestConvErrors(t *testing.T) {
 	}
 	_, err = op.Bind(kernels.NewView(1, 1, 1, 1, 0), kernels.NewView(1, 8, 9, 1, 0), 1)
 	fails("kernel larger than the image", err)
-
-	s = kernels.ConvShape{In: 1, Out: 1, KH: 1, KW: 1, Stride: 2, Pad: 1, Groups: 1}
-	op, err = kernels.NewConv(set, s, make([]float32, s.Weights()), nil, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = op.Bind(kernels.NewView(1, 3, 3, 1, 0), kernels.NewView(1, 4, 4, 1, 1), 1)
-	fails("1×1 with padding and stride", err, "stride 2")
 }

@@ -51,6 +51,15 @@ func (s ConvShape) K() int { return s.In / s.Groups * s.KH * s.KW }
 // Weights returns the number of weights, biases excluded.
 func (s ConvShape) Weights() int { return s.Out * s.K() }
 
+// Halo returns the width of the halo of zeros that the source of the direct algorithm
+// needs: the padding, but for a 1×1 kernel with stride 1, whose padding no input reaches.
+func (s ConvShape) Halo() int {
+	if s.KH == 1 && s.KW == 1 && s.Stride == 1 {
+		return 0
+	}
+	return s.Pad
+}
+
 // A PoolShape describes a pooling window of KH×KW pixels; KH = 0 stands for the
 // whole image (global pooling). Ceil rounds the output size up, as Caffe does.
 type PoolShape struct {

@@ -75,31 +75,33 @@ func (c *Conv) packWinograd(weights []float32) {
 	s, r := c.shape, c.winograd.R
 	in, channels := s.In/s.Groups, c.winogradIn()
 	taps := s.KH * s.KW
-	g := c.winograd.G.Float()
-	var half [winogradTile][winogradTile]float64 // G·g
+	var g [winogradTile][winogradTile]float64
+	for i, row := range c.winograd.G.Float() {
+		copy(g[i][:], row)
+	}
 	for _, b := range c.blocks {
 		width := b.tile.Width
 		panel := c.panels[b.weights:][:points*channels*width]
-		for n := range b.width {
-			for ci := range channels {
-				phase, ch := ci/in, ci%in
-				py, px := phase/s.Stride, phase%s.Stride
+		for ci := range channels {
+			phase, ch := ci/in, ci%in
+			py, px := phase/s.Stride, phase%s.Stride
+			for n := range b.width {
 				w := weights[((b.out+n)*in+ch)*taps:][:taps]
-				for i := range winogradTile {
-					for x := range r {
-						half[i][x] = 0
-						for y := range r {
-							if ky, kx := y*s.Stride+py, x*s.Stride+px; ky < s.KH && kx < s.KW {
-								half[i][x] += g[i][y] * float64(w[ky*s.KW+kx])
-							}
+				var half [winogradTile][winogradTile]float64 // G·g
+				for y := 0; y*s.Stride+py < s.KH; y++ {
+					for x := 0; x*s.Stride+px < s.KW; x++ {
+						tap := float64(w[(y*s.Stride+py)*s.KW+x*s.Stride+px])
+						for i := range half {
+							half[i][x] += g[i][y] * tap
 						}
 					}
 				}
-				for i := range winogradTile {
-					for j := range winogradTile {
+				for i := range half {
+					row := half[i][:r]
+					for j := range g {
 						sum := 0.0
-						for x := range r {
-							sum += half[i][x] * g[j][x]
+						for x, v := range g[j][:len(row)] {
+							sum += row[x] * v
 						}
 						panel[((i*winogradTile+j)*channels+ci)*width+n] = float32(sum)
 					}

@@ -223,12 +223,8 @@ func (l *layout) buffers(input layer.Shape, batch int, keep bool, segments []*se
 // halo returns how many pixels around its input a node reads. Pooling clips its
 // windows, and padded 1×1 convolutions need not read zeros.
 func halo(n Info) int {
-	w, ok := n.Layer.(layer.Weighted)
-	if !ok {
-		return 0
-	}
-	if s := w.ConvShape(n.In[0]); s.KH > 1 || s.KW > 1 {
-		return s.Pad
+	if w, ok := n.Layer.(layer.Weighted); ok {
+		return w.ConvShape(n.In[0]).Halo()
 	}
 	return 0
 }

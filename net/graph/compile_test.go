@@ -96,6 +96,7 @@ var layouts = []struct {
 		node("c", layer.Concat{}, "k1", "k3", "k7", "p", "n", "i"), node("cg", layer.GlobalAvgPool{}),
 		node("z", layer.Concat{}, "f", "g", "cg"), node("y", layer.Softmax{}),
 	}, "a k1 k3 k7 p n r i f g cg y"},
+	{"padded 1×1 with stride", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 5, Kernel: 1, Stride: 2, Pad: 3}), node("c", same3)}, "a b c"},
 	{"padded 1×1", []graph.Node{node("a", layer.Conv{Out: 21, Kernel: 1, Pad: 2}), node("r", relu), node("g", layer.GlobalAvgPool{}), node("s", layer.Softmax{})}, "a g s"},
 	{"odd pools", []graph.Node{
 		node("a", layer.MaxPool{Kernel: 3, Stride: 2, Ceil: true}), node("b", layer.AvgPool{Kernel: 2, Stride: 2, Pad: 1, Ceil: true}),

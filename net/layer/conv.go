@@ -83,5 +83,5 @@ func convBind(b Binding) ([]kernels.Task, error) {
 func (c Conv) Window(in []Shape) (kernel, stride, pad int, ok bool) {
 	s := c.ConvShape(in[0])
 	// The ring that padding adds to a 1×1 convolution is not made of windows.
-	return s.KH, s.Stride, s.Pad, s.KH > 1 || s.Pad == 0
+	return s.KH, s.Stride, s.Pad, s.Halo() == s.Pad
 }
