@@ -1,5 +1,5 @@
 // Package bench holds Firebench's benchmarks, all of them in its tests: the
-// machine's peaks, single kernels, layers, stages of a network, whole networks, and
+// machine's peaks, single kernels, layers, stages of a network, whole networks, their compilation, and
 // the fork/join that stands between two layers. Their shapes come from the models in
 // firebench/net/models and from nowhere else.
 //

@@ -139,6 +139,25 @@ func BenchmarkNet(b *testing.B) {
 	})
 }
 
+// BenchmarkCompile measures what comes before the first run: packing weights, or
+// transforming them, and planning.
+func BenchmarkCompile(b *testing.B) {
+	eachNet(b, func(b *testing.B, m *graph.Model) {
+		from := source{weights.Random(seed), map[string][2][]float32{}}
+		eachAlgo(b, func(b *testing.B, algo kernels.Algo) {
+			eachISA(b, func(b *testing.B, set *kernels.Set) {
+				for range b.N {
+					p, err := graph.Compile(m, from, graph.Options{Set: set, Algo: algo})
+					if err != nil {
+						b.Fatal(err)
+					}
+					p.Close()
+				}
+			})
+		})
+	})
+}
+
 // BenchmarkStage measures the parts of a network that work at the same output
 // side, so that different networks can be paired.
 func BenchmarkStage(b *testing.B) {

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"firebench/kernels"
 	"firebench/kernels/kerneltest"
@@ -205,33 +204,5 @@ func TestMemory(t *testing.T) {
 			t.Errorf("%v: the heap grew by %d bytes, weights and arena have %d", algo, got, want)
 		}
 		p.Close()
-	}
-}
-
-func TestCompileTime(t *testing.T) {
-	if testing.Short() {
-		t.Skip("measures time")
-	}
-	m, err := models.Lookup("squeezenet1.0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := random(t, m)
-	const limit = 50 * time.Millisecond
-	for _, algo := range []kernels.Algo{kernels.Direct, kernels.Winograd} {
-		best := time.Hour
-		for range 10 {
-			start := time.Now()
-			p, err := graph.Compile(m, w, graph.Options{Algo: algo})
-			best = min(best, time.Since(start))
-			if err != nil {
-				t.Fatal(err)
-			}
-			p.Close()
-		}
-		t.Logf("%v: compiled in %v", algo, best)
-		if best > limit {
-			t.Errorf("%v: compiling takes %v at best, want at most %v", algo, best, limit)
-		}
 	}
 }
