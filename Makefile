@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help generate check test test-isa test-arm64 test-arm64-net enc mca bench compare profile
+.PHONY: help generate check test test-isa test-arm64 enc mca bench compare profile
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,14 +26,15 @@ test-isa: ## the test suite once per instruction set of this machine, and with -
 	done
 	FIREBENCH_REQUIRE=scalar go test -tags purego ./...
 
-# On a processor with all extensions, and on one that has the vectors and nothing else.
-test-arm64: ## the kernels' tests for arm64 under qemu-user (qemu-user-static)
-	FIREBENCH_REQUIRE=neon GOARCH=arm64 go test -short -exec "qemu-aarch64-static -cpu max" ./kernels/...
-	FIREBENCH_REQUIRE=neon GOARCH=arm64 go test -short -exec "qemu-aarch64-static -cpu cortex-a72" ./kernels
-
-# Minutes: every network and the golden logits, in emulation.
-test-arm64-net: ## the networks' tests for arm64 under qemu-user; -short, which shortens float64 references
-	FIREBENCH_REQUIRE=neon GOARCH=arm64 go test -short -timeout 30m -exec "qemu-aarch64-static -cpu max" ./net/layer ./net/graph ./net/weights
+# The whole suite on a processor with all extensions, and what computes once more on one that
+# has the vectors and nothing else. -short leaves out other instruction sets than NEON, most inputs
+# and images of one kind, and AlexNet's dense layers at full size: emulation is slow, references
+# in float64 are slower.
+arm64 = FIREBENCH_REQUIRE=$(2) GOARCH=arm64 go test -short -exec "qemu-aarch64-static -cpu $(1)"
+test-arm64: ## the test suite, -short, for arm64 under qemu-user (qemu-user-static)
+	$(call arm64,max,neon) ./...
+	$(call arm64,cortex-a72,neon) ./kernels/... ./net/graph ./net/layer ./net/weights
+	FIREBENCH_ISA=scalar $(call arm64,max,scalar) -run "^TestConvTiles$$" ./kernels
 
 enc: ## the whole table of NEON encodings and the generated words against GNU's assembler (binutils-aarch64-linux-gnu)
 	go test -count=1 -run '^TestGNU$$' ./asmgen/arm64 -gnu

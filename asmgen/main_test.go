@@ -20,6 +20,9 @@ func TestUpToDate(t *testing.T) {
 }
 
 func TestDeterministic(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short mode: TestUpToDate compares one run with the files of another")
+	}
 	a, err := generate()
 	if err != nil {
 		t.Fatal(err)
@@ -33,8 +36,11 @@ func TestDeterministic(t *testing.T) {
 	}
 }
 
-// TestCheck changes the written files in every way that -check must notice.
+// TestCheck changes the written files in every way that -check must notice. It does
+// without the tiles, which come in many heights: the files of the other kernels will do.
 func TestCheck(t *testing.T) {
+	defer func(all []row) { catalog = all }(catalog)
+	catalog = slices.DeleteFunc(slices.Clone(catalog), func(r row) bool { return r.recipe.Table != "" })
 	dir := t.TempDir()
 	if code := run([]string{"-dir", dir}, os.Stderr); code != 0 {
 		t.Fatalf("exit status %d", code)

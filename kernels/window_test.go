@@ -122,6 +122,7 @@ func (op windowed) cuts() [][]int {
 // to be computed. Nothing else may be written, the halo included.
 func TestRowWindows(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		kerneltest.SkipSlow(t, set)
 		for _, op := range windowedOps(t, set) {
 			t.Run(op.name, func(t *testing.T) {
 				for i, dst := range []layout{{}, {halo: 1, before: 2, after: 1}} {

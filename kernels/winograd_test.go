@@ -186,6 +186,7 @@ func (c convCase) testWinograd(t *testing.T, set *kernels.Set, dst, src layout, 
 // directions, for every kernel.
 func TestWinogradSizes(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		kerneltest.SkipSlow(t, set)
 		for _, s := range winogradKernels {
 			m := winogradCase(s, 1, 1, 1, 1, 0).algorithm().M
 			sizes := []int{m, m + 1, 2*m - 1, 2 * m, 2*m + 1, 13}
@@ -210,6 +211,7 @@ func TestWinogradSizes(t *testing.T) {
 // tile's width, on an image whose second row and column of tiles overlap the first.
 func TestWinogradChannels(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		kerneltest.SkipSlow(t, set)
 		test := func(s kernels.ConvShape, in, out int) {
 			m := winogradCase(s, 1, 1, 1, 1, 0).algorithm().M
 			winogradCase(s, in, out, m+1, m+2, 1).testWinograd(t, set, layout{}, layout{halo: s.Pad}, 1)
@@ -408,6 +410,7 @@ func TestWinogradBoundValue(t *testing.T) {
 func TestWinogradNaN(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		kerneltest.SkipSlow(t, set)
 		for _, c := range []convCase{
 			conv(9, 8, 1, set.Wide.Width+1, 3, 1, 1, 1),
 			conv(7, 9, 4, 4, 5, 1, 2, 2),

@@ -249,6 +249,7 @@ func TestWorkersNoThreads(t *testing.T) {
 func TestNoAllocations(t *testing.T) {
 	labels := pprof.WithLabels(context.Background(), pprof.Labels("layer", "test"))
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		kerneltest.SkipSlow(t, set)
 		for threads := 1; threads <= 3; threads++ {
 			w := kernels.NewWorkers(threads)
 			for name, task := range everyTask(t, set, threads) {

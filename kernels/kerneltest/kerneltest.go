@@ -47,6 +47,15 @@ func EachISA(t *testing.T, f func(t *testing.T, set *kernels.Set)) {
 	}
 }
 
+// SkipSlow skips all but the fastest instruction set in short mode, in which tests may
+// run in emulation: for what takes seconds there, or says little about other sets.
+func SkipSlow(t testing.TB, set *kernels.Set) {
+	t.Helper()
+	if best, err := kernels.Best(); testing.Short() && (err != nil || set.ISA != best) {
+		t.Skipf("short mode: only %v", best)
+	}
+}
+
 // required reports an error unless FIREBENCH_REQUIRE is empty or names one of
 // ran.
 func required(ran []kernels.ISA) error {

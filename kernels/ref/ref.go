@@ -37,25 +37,27 @@ func Conv(s kernels.ConvShape, src kernels.View, weights, bias []float32, relu b
 	abs = make([]float64, 0, cap(out))
 
 	in, outs := s.In/s.Groups, s.Out/s.Groups // of one group
+	window := make([]float64, s.K())          // what the outputs of a pixel and group read, in the weights' order
 	for n := range src.N {
 		for y := range oh {
 			for x := range ow {
 				for o := range s.Out {
-					first := o / outs * in // input channel where o's group starts
+					if o%outs == 0 {
+						first := o / outs * in // input channel where o's group starts
+						for k := range window {
+							i, kh, kw := k/(s.KH*s.KW), k/s.KW%s.KH, k%s.KW
+							window[k] = pixel(src, n, y*s.Stride-s.Pad+kh, x*s.Stride-s.Pad+kw, first+i)
+						}
+					}
 					var sum, mag float64
 					if bias != nil {
 						sum = float64(bias[o])
 						mag = math.Abs(sum)
 					}
-					for i := range in {
-						for kh := range s.KH {
-							for kw := range s.KW {
-								a := pixel(src, n, y*s.Stride-s.Pad+kh, x*s.Stride-s.Pad+kw, first+i)
-								b := float64(weights[((o*in+i)*s.KH+kh)*s.KW+kw])
-								sum += a * b
-								mag += math.Abs(a * b)
-							}
-						}
+					for k, a := range window {
+						b := float64(weights[o*len(window)+k])
+						sum += a * b
+						mag += math.Abs(a * b)
 					}
 					if relu && sum < 0 {
 						sum = 0

@@ -129,9 +129,9 @@ var ways = []struct{ bands, threads, batch int }{{4, 2, 1}, {2, 1, 3}, {100, 3, 
 // TestBands runs networks in all numbers of bands, and compares them with the same
 // in one piece.
 func TestBands(t *testing.T) {
-	inputs := []layer.Shape{{H: 63, W: 8, C: 2}, {H: 16, W: 17, C: 2}}
+	inputs, ways := []layer.Shape{{H: 63, W: 8, C: 2}, {H: 16, W: 17, C: 2}}, ways
 	if testing.Short() {
-		inputs = inputs[:1]
+		inputs, ways = inputs[:1], ways[:3]
 	}
 	for _, test := range segments {
 		t.Run(test.name, func(t *testing.T) {
@@ -140,7 +140,7 @@ func TestBands(t *testing.T) {
 				m := small(input, test.nodes...)
 				w := random(t, m)
 				kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-					skipSlow(t, set)
+					kerneltest.SkipSlow(t, set)
 					for _, algo := range []kernels.Algo{kernels.Direct, kernels.Winograd} {
 						o := graph.Options{Set: set, Algo: algo, Batch: 3}
 						keep := compileKeep(t, m, w, o, 1)
@@ -205,20 +205,24 @@ func checkParts(t *testing.T, m *graph.Model, w graph.Weights, o graph.Options, 
 // TestBandsOfNets does the same with the layers of real networks, on small images. Dense
 // layers, which have no bands, are left out.
 func TestBandsOfNets(t *testing.T) {
+	h, w, ways, images := 87, 63, ways[:3], 3
+	if testing.Short() {
+		h, w, ways, images = 71, 63, ways[:2], 1 // with several bands and threads all the same
+	}
 	for _, m := range models.All() {
 		t.Run("net="+m.Name, func(t *testing.T) {
-			m.Input.H, m.Input.W, m.Head = 87, 63, ""
+			m.Input.H, m.Input.W, m.Head = h, w, ""
 			if i := slices.IndexFunc(m.Nodes, func(n graph.Node) bool { return n.Layer.Op() == "dense" }); i >= 0 {
 				m.Nodes = m.Nodes[:i]
 			}
 			w := random(t, m)
 			kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-				skipSlow(t, set)
+				kerneltest.SkipSlow(t, set)
 				for _, algo := range []kernels.Algo{kernels.Direct, kernels.Winograd} {
-					o := graph.Options{Set: set, Algo: algo, Batch: 3}
+					o := graph.Options{Set: set, Algo: algo, Batch: images}
 					keep := compileKeep(t, m, w, o, 2)
-					for _, way := range ways[:3] {
-						o.Threads, o.Batch = way.threads, way.batch
+					for _, way := range ways {
+						o.Threads, o.Batch = way.threads, min(way.batch, images)
 						slots := graph.Slots(checkReuse(t, keep, w, o, way.bands))
 						if len(slots) == 0 && o.Threads == 1 {
 							t.Errorf("%v: nothing ran in bands", algo)
@@ -246,7 +250,7 @@ func TestBandsOfLargeValues(t *testing.T) {
 	)
 	w := random(t, m)
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		skipSlow(t, set)
+		kerneltest.SkipSlow(t, set)
 		for _, o := range []graph.Options{{Threads: 1, Batch: 2}, {Threads: 2, Batch: 2}, {Threads: 2, Batch: 1}, {Threads: 3, Batch: 2}} {
 			o.Set, o.Algo = set, kernels.Direct
 			keep := compileKeep(t, m, w, o, 1)

@@ -64,14 +64,6 @@ func fill(v kernels.View, seed uint64) {
 	}
 }
 
-// skipSlow skips all but the fastest instruction set in short mode.
-func skipSlow(t *testing.T, set *kernels.Set) {
-	t.Helper()
-	if best, err := kernels.Best(); testing.Short() && (err != nil || set.ISA != best) {
-		t.Skip("takes seconds")
-	}
-}
-
 // poison writes NaN to every pixel of v.
 func poison(v kernels.View) {
 	for n := range v.N {

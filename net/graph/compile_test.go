@@ -114,9 +114,13 @@ func stepNames(p *graph.Plan) string {
 }
 
 func TestLayouts(t *testing.T) {
+	inputs := []layer.Shape{image, {H: 16, W: 3, C: 3}, {H: 7, W: 28, C: 3}}
+	if testing.Short() {
+		inputs = inputs[:1]
+	}
 	for _, test := range layouts {
 		t.Run(test.name, func(t *testing.T) {
-			for _, input := range []layer.Shape{image, {H: 16, W: 3, C: 3}, {H: 7, W: 28, C: 3}} {
+			for _, input := range inputs {
 				for _, batch := range []int{1, 3} {
 					checkPlans(t, small(input, test.nodes...), batch, test.steps)
 				}
@@ -158,7 +162,7 @@ func checkPlans(t *testing.T, m *graph.Model, batch int, steps string) {
 	t.Helper()
 	w := random(t, m)
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		skipSlow(t, set)
+		kerneltest.SkipSlow(t, set)
 		for _, algo := range []kernels.Algo{kernels.Direct, kernels.Winograd} {
 			o := graph.Options{Set: set, Algo: algo, Batch: batch}
 			keep := compileKeep(t, m, w, o, 1)

@@ -25,18 +25,20 @@ func TestNets(t *testing.T) {
 	}
 	for _, m := range models.All() {
 		t.Run("net="+m.Name, func(t *testing.T) {
-			if testing.Short() && strings.HasPrefix(m.Name, "alexnet") {
-				t.Skip("60 million weights")
+			if testing.Short() {
+				m.Input.H, m.Input.W = 87, 75 // still with tiles for Winograd's algorithm in every layer
 			}
 			w := random(t, m)
 			kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-				skipSlow(t, set)
+				kerneltest.SkipSlow(t, set)
 				execute := func(p *graph.Plan) {
 					t.Helper()
-					run(t, p)
-					if set.ISA != kernels.Scalar { // whose tasks are the same
-						checkAllocs(t, p)
+					if set.ISA == kernels.Scalar { // whose tasks are the same
+						run(t, p)
+						return
 					}
+					fill(p.Input(), 2)
+					checkAllocs(t, p)
 				}
 				var logits [][]float64
 				for _, algo := range []kernels.Algo{kernels.Direct, kernels.Winograd} {
@@ -49,7 +51,9 @@ func TestNets(t *testing.T) {
 					o.Threads, o.KeepAll = 2, false
 					reuse := compile(t, m, w, o)
 					execute(reuse)
-					checkPlacement(t, reuse, w, o)
+					if !testing.Short() || !strings.HasPrefix(m.Name, "alexnet") { // which leaves gaps when it is small
+						checkPlacement(t, reuse, w, o)
+					}
 					kerneltest.Compare(t, "logits of two threads", reuse.Logits(), logits[len(logits)-1], nil)
 					kerneltest.Compare(t, "output of two threads", reuse.Output(), dense(keep.Output()), nil)
 					keep.Close()
@@ -66,14 +70,20 @@ func TestNets(t *testing.T) {
 	}
 }
 
-// checkAllocs runs p and reports an error if the second run allocates.
+// checkAllocs runs p and reports an error if the second run allocates. It may try
+// again: the runtime allocates for itself when more goroutines wait than ever before,
+// or after a garbage collection, but not every time, as a plan would.
 func checkAllocs(t *testing.T, p *graph.Plan) {
 	t.Helper()
-	if n := testing.AllocsPerRun(1, func() {
-		if err := p.Run(); err != nil {
-			t.Fatal(err)
-		}
-	}); n != 0 {
+	n := 1.0
+	for tries := 0; n != 0 && tries < 5; tries++ {
+		n = testing.AllocsPerRun(1, func() {
+			if err := p.Run(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if n != 0 {
 		t.Errorf("%v allocations a run with %d threads, want 0", n, p.Threads())
 	}
 }
@@ -125,11 +135,14 @@ func TestArena(t *testing.T) {
 	}
 	w := random(t, m)
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		skipSlow(t, set)
+		kerneltest.SkipSlow(t, set)
 		size := func(o graph.Options) int64 {
 			o.Set = set
 			p := compile(t, m, w, o)
 			defer p.Close()
+			if testing.Short() && o.Algo != kernels.Auto {
+				return p.ArenaBytes() // runs take seconds in emulation
+			}
 			before := allocated()
 			if err := p.Run(); err != nil {
 				t.Fatal(err)
@@ -160,7 +173,7 @@ func TestArena(t *testing.T) {
 // model has, but for 3×3 weights, and the like, that became 36 products.
 func TestMemory(t *testing.T) {
 	if testing.Short() {
-		t.Skip("60 million weights")
+		t.Skip("short mode: 60 million weights")
 	}
 	heap := func() int64 {
 		runtime.GC()

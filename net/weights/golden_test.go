@@ -65,10 +65,15 @@ func absMax(s []float32) float64 {
 // are relative to the largest logit.
 func TestGoldenLogits(t *testing.T) {
 	bounds := map[kernels.Algo]float64{kernels.Direct: 1e-4, kernels.Winograd: 1e-3}
+	inputs := 3
+	if testing.Short() {
+		inputs = 1
+	}
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		kerneltest.SkipSlow(t, set)
 		for algo, relative := range bounds {
 			p := published(t, graph.Options{Set: set, Algo: algo})
-			for i := range 3 {
+			for i := range inputs {
 				run(t, p, readShared(t, fmt.Sprintf("golden/input%d.npy", i)))
 				want := readShared(t, fmt.Sprintf("golden/logits%d.npy", i))
 				got := tensor.FromView(p.Logits())
@@ -121,6 +126,7 @@ func TestGoldenNodes(t *testing.T) {
 		t.Fatalf("%d nodes, expected those of a whole network", len(nodes))
 	}
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		kerneltest.SkipSlow(t, set)
 		p := published(t, graph.Options{Set: set, Algo: kernels.Direct, KeepAll: true})
 		run(t, p, readShared(t, "golden/input0.npy"))
 		for original, want := range nodes {
