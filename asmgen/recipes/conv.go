@@ -88,9 +88,11 @@ func (l *inner) steps(n vec.R) {
 }
 
 // paceDoc describes the arguments that do not change the result.
-var paceDoc = []string{
-	"",
-	"Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.",
+func paceDoc(rows int) []string {
+	if rows <= nearRows {
+		return []string{"", fmt.Sprintf("It prefetches its weights %d bytes ahead; next and pace are for higher tiles.", near)}
+	}
+	return []string{"", "Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum."}
 }
 
 const convSignature = "func(dst, src, weights, bias, next *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles, pace int, lo float32)"
@@ -113,7 +115,7 @@ func convTile(m vec.Machine, name string, rows, cols int) {
 			fmt.Sprintf("				dst[(t*%d+m)*dstStride+n] = max(acc, lo)", rows),
 			"			}",
 			"		}",
-			"	}"}, paceDoc...)...)
+			"	}"}, paceDoc(rows)...)...)
 	l := inner{m: m, rows: rows, cols: cols}
 	stride := m.Int("srcStride")
 	m.Bytes(stride)

@@ -32,7 +32,7 @@ func productTile(m vec.Machine, name string, rows, cols int) {
 			"				}",
 			"			}",
 			"		}",
-			"	}"}, paceDoc...)...)
+			"	}"}, paceDoc(rows)...)...)
 	l := inner{m: m, rows: rows, cols: cols}
 	stride := m.Int("srcStride")
 	m.Bytes(stride)

@@ -21,7 +21,7 @@ package avx2
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
 //
 //go:noescape
 func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
@@ -43,7 +43,7 @@ func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
 //
 //go:noescape
 func Conv2x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
@@ -153,7 +153,7 @@ func Conv6x16(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
 //
 //go:noescape
 func Conv1x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
@@ -175,7 +175,7 @@ func Conv1x8(dst *float32, src *float32, weights *float32, bias *float32, next *
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
 //
 //go:noescape
 func Conv2x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)

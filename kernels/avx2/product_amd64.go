@@ -20,7 +20,7 @@ package avx2
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
 //
 //go:noescape
 func Product1x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
@@ -41,7 +41,7 @@ func Product1x16(dst *float32, src *float32, weights *float32, next *float32, po
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
 //
 //go:noescape
 func Product2x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
@@ -146,7 +146,7 @@ func Product6x16(dst *float32, src *float32, weights *float32, next *float32, po
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
 //
 //go:noescape
 func Product1x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
@@ -167,7 +167,7 @@ func Product1x8(dst *float32, src *float32, weights *float32, next *float32, poi
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
 //
 //go:noescape
 func Product2x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)

@@ -21,7 +21,7 @@ package avx512
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
 //
 //go:noescape
 func Conv1x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
@@ -43,7 +43,7 @@ func Conv1x32(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
 //
 //go:noescape
 func Conv2x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
@@ -329,7 +329,7 @@ func Conv14x32(dst *float32, src *float32, weights *float32, bias *float32, next
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
 //
 //go:noescape
 func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
@@ -351,7 +351,7 @@ func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
 //
 //go:noescape
 func Conv2x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)

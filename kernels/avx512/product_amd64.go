@@ -20,7 +20,7 @@ package avx512
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
 //
 //go:noescape
 func Product1x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
@@ -41,7 +41,7 @@ func Product1x32(dst *float32, src *float32, weights *float32, next *float32, po
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
 //
 //go:noescape
 func Product2x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
@@ -314,7 +314,7 @@ func Product14x32(dst *float32, src *float32, weights *float32, next *float32, p
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
 //
 //go:noescape
 func Product1x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
@@ -335,7 +335,7 @@ func Product1x16(dst *float32, src *float32, weights *float32, next *float32, po
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
 //
 //go:noescape
 func Product2x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)

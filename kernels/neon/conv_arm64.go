@@ -21,7 +21,7 @@ package neon
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
 //
 //go:noescape
 func Conv1x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
@@ -43,7 +43,7 @@ func Conv1x8(dst *float32, src *float32, weights *float32, bias *float32, next *
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
 //
 //go:noescape
 func Conv2x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
