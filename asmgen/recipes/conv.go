@@ -78,9 +78,8 @@ func (l *inner) steps(n vec.R) {
 			m.AddFloats(l.ahead, lines*line/4)
 		}
 		if l.next != nil {
-			m.Prefetch(l.next, 0)
-			if n > 1 && prefetchesTiles(m) {
-				m.Prefetch(l.next, line) // few tiles share a panel, where weights are many
+			for i := 0; i < n*l.cols*4/2; i += line { // where two tiles share a panel, the fewest but for one
+				m.Prefetch(l.next, i)
 			}
 			m.AddMul(l.next, l.pace, n)
 		}

@@ -1211,7 +1211,6 @@ k_block:
 	PREFETCHT0   (SI)
 	ADDQ         $+64, SI
 	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
 	LEAQ         (DX)(BX*4), DX
 	SUBQ         $+4, R10
 	JGE          k_block
@@ -1347,7 +1346,6 @@ k_block:
 	PREFETCHT0   (DI)
 	ADDQ         $+64, DI
 	PREFETCHT0   (BX)
-	PREFETCHT0   64(BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -1501,7 +1499,6 @@ k_block:
 	PREFETCHT0   64(DI)
 	ADDQ         $0x00000080, DI
 	PREFETCHT0   (BX)
-	PREFETCHT0   64(BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -1673,7 +1670,6 @@ k_block:
 	PREFETCHT0   64(R8)
 	ADDQ         $0x00000080, R8
 	PREFETCHT0   (SI)
-	PREFETCHT0   64(SI)
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -1861,7 +1857,6 @@ k_block:
 	PREFETCHT0   64(R8)
 	ADDQ         $0x00000080, R8
 	PREFETCHT0   (SI)
-	PREFETCHT0   64(SI)
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -2066,7 +2061,6 @@ k_block:
 	PREFETCHT0   64(R9)
 	ADDQ         $0x00000080, R9
 	PREFETCHT0   (DI)
-	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -2290,7 +2284,6 @@ k_block:
 	PREFETCHT0   128(R9)
 	ADDQ         $0x000000c0, R9
 	PREFETCHT0   (DI)
-	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -2531,7 +2524,6 @@ k_block:
 	PREFETCHT0   128(R9)
 	ADDQ         $0x000000c0, R9
 	PREFETCHT0   (DI)
-	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -2788,7 +2780,6 @@ k_block:
 	PREFETCHT0   128(R9)
 	ADDQ         $0x000000c0, R9
 	PREFETCHT0   (DI)
-	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -3061,7 +3052,6 @@ k_block:
 	PREFETCHT0   128(R9)
 	ADDQ         $0x000000c0, R9
 	PREFETCHT0   (DI)
-	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -3351,7 +3341,6 @@ k_block:
 	PREFETCHT0   192(R9)
 	ADDQ         $0x00000100, R9
 	PREFETCHT0   (DI)
-	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -3657,7 +3646,6 @@ k_block:
 	PREFETCHT0   192(R9)
 	ADDQ         $0x00000100, R9
 	PREFETCHT0   (DI)
-	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block

@@ -1096,7 +1096,6 @@ k_block:
 	ADDQ         $0x00000080, R8
 	ADDQ         $+16, CX
 	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
 	LEAQ         (DX)(BX*4), DX
 	SUBQ         $+4, R9
 	JGE          k_block
@@ -1214,7 +1213,6 @@ k_block:
 	ADDQ         $0x00000080, R9
 	ADDQ         $+16, DX
 	PREFETCHT0   (BX)
-	PREFETCHT0   64(BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R10
 	JGE          k_block
@@ -1345,7 +1343,6 @@ k_block:
 	ADDQ         $0x00000080, R9
 	ADDQ         $+16, DX
 	PREFETCHT0   (BX)
-	PREFETCHT0   64(BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R10
 	JGE          k_block
@@ -1489,7 +1486,6 @@ k_block:
 	ADDQ         $0x00000080, R10
 	ADDQ         $+16, BX
 	PREFETCHT0   (SI)
-	PREFETCHT0   64(SI)
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -1645,7 +1641,6 @@ k_block:
 	ADDQ         $0x00000080, R10
 	ADDQ         $+16, BX
 	PREFETCHT0   (SI)
-	PREFETCHT0   64(SI)
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -1815,7 +1810,6 @@ k_block:
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (DI)
-	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -1999,7 +1993,6 @@ k_block:
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (DI)
-	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -2195,7 +2188,6 @@ k_block:
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (DI)
-	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -2403,7 +2395,6 @@ k_block:
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (DI)
-	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -2623,7 +2614,6 @@ k_block:
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (DI)
-	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -2855,7 +2845,6 @@ k_block:
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (DI)
-	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -3099,7 +3088,6 @@ k_block:
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (DI)
-	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block

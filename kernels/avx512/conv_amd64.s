@@ -313,6 +313,8 @@ k_block:
 	ADDQ         $+64, SI
 	PREFETCHT0   (DX)
 	PREFETCHT0   64(DX)
+	PREFETCHT0   128(DX)
+	PREFETCHT0   192(DX)
 	LEAQ         (DX)(BX*4), DX
 	SUBQ         $+4, R10
 	JGE          k_block
@@ -487,6 +489,8 @@ k_block:
 	ADDQ         $+64, DI
 	PREFETCHT0   (BX)
 	PREFETCHT0   64(BX)
+	PREFETCHT0   128(BX)
+	PREFETCHT0   192(BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -688,6 +692,8 @@ k_block:
 	ADDQ         $0x00000080, DI
 	PREFETCHT0   (BX)
 	PREFETCHT0   64(BX)
+	PREFETCHT0   128(BX)
+	PREFETCHT0   192(BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -916,6 +922,8 @@ k_block:
 	ADDQ         $0x00000080, R8
 	PREFETCHT0   (SI)
 	PREFETCHT0   64(SI)
+	PREFETCHT0   128(SI)
+	PREFETCHT0   192(SI)
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -1169,6 +1177,8 @@ k_block:
 	ADDQ         $0x00000080, R8
 	PREFETCHT0   (SI)
 	PREFETCHT0   64(SI)
+	PREFETCHT0   128(SI)
+	PREFETCHT0   192(SI)
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -1448,6 +1458,8 @@ k_block:
 	ADDQ         $0x00000080, R9
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -1755,6 +1767,8 @@ k_block:
 	ADDQ         $0x000000c0, R9
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -2088,6 +2102,8 @@ k_block:
 	ADDQ         $0x000000c0, R9
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -2446,6 +2462,8 @@ k_block:
 	ADDQ         $0x000000c0, R9
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -2829,6 +2847,8 @@ k_block:
 	ADDQ         $0x000000c0, R9
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -3238,6 +3258,8 @@ k_block:
 	ADDQ         $0x00000100, R9
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -10404,7 +10426,6 @@ k_block:
 	PREFETCHT0       64(R11)
 	ADDQ             $0x00000080, R11
 	PREFETCHT0       (R9)
-	PREFETCHT0       64(R9)
 	LEAQ             (R9)(R10*2), R9
 	SUBQ             $+2, R15
 	JGE              k_block

@@ -297,6 +297,8 @@ k_block:
 	ADDQ         $+16, CX
 	PREFETCHT0   (DX)
 	PREFETCHT0   64(DX)
+	PREFETCHT0   128(DX)
+	PREFETCHT0   192(DX)
 	LEAQ         (DX)(BX*4), DX
 	SUBQ         $+4, R9
 	JGE          k_block
@@ -446,6 +448,8 @@ k_block:
 	ADDQ         $+16, DX
 	PREFETCHT0   (BX)
 	PREFETCHT0   64(BX)
+	PREFETCHT0   128(BX)
+	PREFETCHT0   192(BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R10
 	JGE          k_block
@@ -615,6 +619,8 @@ k_block:
 	ADDQ         $+16, DX
 	PREFETCHT0   (BX)
 	PREFETCHT0   64(BX)
+	PREFETCHT0   128(BX)
+	PREFETCHT0   192(BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R10
 	JGE          k_block
@@ -804,6 +810,8 @@ k_block:
 	ADDQ         $+16, BX
 	PREFETCHT0   (SI)
 	PREFETCHT0   64(SI)
+	PREFETCHT0   128(SI)
+	PREFETCHT0   192(SI)
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -1012,6 +1020,8 @@ k_block:
 	ADDQ         $+16, BX
 	PREFETCHT0   (SI)
 	PREFETCHT0   64(SI)
+	PREFETCHT0   128(SI)
+	PREFETCHT0   192(SI)
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -1241,6 +1251,8 @@ k_block:
 	ADDQ         $+16, SI
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -1491,6 +1503,8 @@ k_block:
 	ADDQ         $+16, SI
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -1760,6 +1774,8 @@ k_block:
 	ADDQ         $+16, SI
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -2048,6 +2064,8 @@ k_block:
 	ADDQ         $+16, SI
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -2355,6 +2373,8 @@ k_block:
 	ADDQ         $+16, SI
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -2681,6 +2701,8 @@ k_block:
 	ADDQ         $+16, SI
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -7986,7 +8008,6 @@ k_block:
 	ADDQ             $+8, DI
 	ADDQ             $+8, R8
 	PREFETCHT0       (R9)
-	PREFETCHT0       64(R9)
 	LEAQ             (R9)(R10*2), R9
 	SUBQ             $+2, R14
 	JGE              k_block
