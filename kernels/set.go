@@ -147,7 +147,7 @@ type Set struct {
 
 	// WinogradInput transforms the inputs of a row of tiles, 6×6 pixels each, by the
 	// matrix BT of winograd.New(m, 7-m), which is the same for every m. Its rounding
-	// is that of the recipe; tmp is scratch memory for 36 vectors.
+	// is that of the recipe.
 	//
 	//	for t := range tiles {
 	//		for c := range channels {
@@ -158,7 +158,7 @@ type Set struct {
 	//			}
 	//		}
 	//	}
-	WinogradInput func(dst, src, tmp *float32, tiles, channels, srcRow, srcPixel, srcTile, dstPoint, dstTile int)
+	WinogradInput func(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstPoint, dstTile int)
 
 	// WinogradOutput[m] transforms the 36 products of each of a row of tiles to m×m
 	// output pixels, by the matrix AT of winograd.New(m, 7-m); nil where there is none:
@@ -173,7 +173,7 @@ type Set struct {
 	//			}
 	//		}
 	//	}
-	WinogradOutput [5]func(dst, src, tmp, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32)
+	WinogradOutput [5]func(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32)
 
 	// FMAPeak runs n rounds of PeakFMAs independent vector multiply-adds on
 	// registers: the processor's upper bound. ReadPeak adds up n values (a multiple of
@@ -197,7 +197,7 @@ var scalarSet = Set{
 	LRNSquare:     scalar.LRNSquare,
 	LRN:           scalar.LRN,
 	WinogradInput: scalar.WinogradInput6,
-	WinogradOutput: [5]func(dst, src, tmp, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32){
+	WinogradOutput: [5]func(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32){
 		2: scalar.WinogradOutput6x2, 3: scalar.WinogradOutput6x3, 4: scalar.WinogradOutput6x4,
 	},
 	FMAPeak:  scalar.FMAPeak,

@@ -22,7 +22,7 @@ var avx2Set = Set{
 	LRNSquare:     avx2.LRNSquare,
 	LRN:           avx2.LRN,
 	WinogradInput: avx2.WinogradInput6,
-	WinogradOutput: [5]func(dst, src, tmp, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32){
+	WinogradOutput: [5]func(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32){
 		2: avx2.WinogradOutput6x2, 3: avx2.WinogradOutput6x3, 4: avx2.WinogradOutput6x4,
 	},
 	FMAPeak:  avx2.FMAPeak,
@@ -42,7 +42,7 @@ var avx512Set = Set{
 	LRNSquare:     avx512.LRNSquare,
 	LRN:           avx512.LRN,
 	WinogradInput: avx512.WinogradInput6,
-	WinogradOutput: [5]func(dst, src, tmp, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32){
+	WinogradOutput: [5]func(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32){
 		2: avx512.WinogradOutput6x2, 3: avx512.WinogradOutput6x3, 4: avx512.WinogradOutput6x4,
 	},
 	FMAPeak:  avx512.FMAPeak,

@@ -24,7 +24,7 @@ var neonSet = Set{
 	LRNSquare:     neon.LRNSquare,
 	LRN:           neon.LRN,
 	WinogradInput: neon.WinogradInput6,
-	WinogradOutput: [5]func(dst, src, tmp, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32){
+	WinogradOutput: [5]func(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32){
 		2: neon.WinogradOutput6x2, 3: neon.WinogradOutput6x3, 4: neon.WinogradOutput6x4,
 	},
 	FMAPeak:  neon.FMAPeak,

@@ -431,7 +431,7 @@ func TestWinogradTransforms(t *testing.T) {
 		const maxTiles, gap, rounds = 3, 3, 4
 		wide := 3 * set.Lanes
 		dstMem, srcMem := guarded(t, 36*maxTiles*(wide+gap)+36*gap), guarded(t, 36*maxTiles*(wide+gap)+36*gap)
-		tmpMem, biasMem := guarded(t, 36*set.Lanes), guarded(t, wide)
+		biasMem := guarded(t, wide)
 		random := kerneltest.Random(1, len(srcMem[0]))
 		biases := kerneltest.Random(2, wide)
 		for channels := set.Lanes; channels <= wide; channels += set.Lanes {
@@ -448,8 +448,7 @@ func TestWinogradTransforms(t *testing.T) {
 						point := tiles*tile + extra(0)
 						src := srcMem.load(side, random[:5*row+((tiles-1)*step+5)*pixel+channels])
 						dst := dstMem.blank(side, 35*point+(tiles-1)*tile+channels)
-						tmp := tmpMem.blank(side, 36*set.Lanes)
-						set.WinogradInput(&dst[0], &src[0], &tmp[0], tiles, channels, row, pixel, step*pixel, point, tile)
+						set.WinogradInput(&dst[0], &src[0], tiles, channels, row, pixel, step*pixel, point, tile)
 						view := kernels.View{Data: dst, N: 1, H: 36, W: tiles, C: channels, Row: point, Pixel: tile}
 						var want, abs []float64
 						for p := range 36 {
@@ -477,8 +476,8 @@ func TestWinogradTransforms(t *testing.T) {
 						row := tiles*dstTile + extra(1)
 						src := srcMem.load(side, random[:35*point+(tiles-1)*tile+channels])
 						dst := dstMem.blank(side, (m-1)*row+(tiles-1)*dstTile+(m-1)*pixel+channels)
-						tmp, bias := tmpMem.blank(side, 6*m*set.Lanes), biasMem.load(side, biases[:channels])
-						output(&dst[0], &src[0], &tmp[0], &bias[0], tiles, channels, point, tile, row, pixel, dstTile, lo)
+						bias := biasMem.load(side, biases[:channels])
+						output(&dst[0], &src[0], &bias[0], tiles, channels, point, tile, row, pixel, dstTile, lo)
 						view := kernels.View{Data: dst, N: tiles, H: m, W: m, C: channels, Batch: dstTile, Row: row, Pixel: pixel}
 						var want, abs []float64
 						for n := range tiles {

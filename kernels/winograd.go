@@ -145,7 +145,7 @@ type winogradTask struct {
 	phaseW   int                                      // pixels of a row of phases; 0 where every tile reads the source
 	inPoint  int                                      // floats between the matrices of transformed inputs
 	outPoint int                                      // floats between the matrices of products
-	layout   struct{ in, out, phases, tmp, edge int } // offsets in scratch
+	layout   struct{ in, out, phases, edge int } // offsets in scratch
 }
 
 func (c *Conv) bindWinograd(dst, src View, threads int) (Task, error) {
@@ -167,8 +167,13 @@ func (c *Conv) bindWinograd(dst, src View, threads int) (Task, error) {
 		t.phaseW = dst.W + a.R - 1
 	}
 	width := c.set.Wide.Width
-	// Two thirds of the cache for transformed inputs and products leaves room for weights.
-	rows := Level2() * 2 / 3 / (4 * points * t.cols * (t.channels + width))
+	// Two thirds of the cache for transformed inputs and products leave room for weights. More
+	// weights than that come from behind it once a block: fewer blocks then.
+	budget := Level2() * 2 / 3
+	if 4*len(c.panels) > Level2() {
+		budget = Level2()
+	}
+	rows := budget / (4 * points * t.cols * (t.channels + width))
 	t.blockRows = min((t.rows+max(rows, 1)-1)/max(rows, 1), max(t.rows/2, 1)) // two rows at least: the last may overlap
 	chunks := dst.N * t.blockRows
 	for t.parts = 1; t.parts < len(c.blocks) && threads > 1 && (chunks*t.parts)%threads != 0 && chunks*t.parts < 4*threads; {
@@ -185,7 +190,6 @@ func (c *Conv) bindWinograd(dst, src View, threads int) (Task, error) {
 	}
 	t.layout.in = reserve(points * t.inPoint)
 	t.layout.out = reserve(points * t.outPoint)
-	t.layout.tmp = reserve(points * c.set.Lanes)
 	t.layout.edge = reserve(a.M * a.M * width)
 	if t.phaseW > 0 {
 		t.layout.phases = reserve(winogradTile * t.phaseW * t.channels)
@@ -225,14 +229,14 @@ func (t *winogradTask) full() int { return t.dst.W / t.winograd.M }
 // input transforms the inputs of tile rows first to last-1 of image n.
 func (t *winogradTask) input(buf []float32, n, first, last int) {
 	m, s, src := t.winograd.M, t.shape, t.src
-	in, tmp := buf[t.layout.in:], &buf[t.layout.tmp]
+	in := buf[t.layout.in:]
 	for row := first; row < last; row++ {
 		y := t.outRow(row)
 		whole := t.whole(n, y)
 		for p := 0; p < s.Stride && whole > 0; p++ {
 			// The lanes behind the run are the next pixel's: the next run takes their place.
 			at := src.Index(n, y*s.Stride+p-s.Pad, -s.Pad, 0)
-			t.set.WinogradInput(&in[p*t.run], &src.Data[at], tmp, whole, t.vectors, s.Stride*src.Row, s.Stride*src.Pixel, m*s.Stride*src.Pixel, t.inPoint, t.channels)
+			t.set.WinogradInput(&in[p*t.run], &src.Data[at], whole, t.vectors, s.Stride*src.Row, s.Stride*src.Pixel, m*s.Stride*src.Pixel, t.inPoint, t.channels)
 		}
 		// The other tiles, at multiples of m but for the last, which may overlap.
 		full := t.full()
@@ -246,10 +250,10 @@ func (t *winogradTask) input(buf []float32, n, first, last int) {
 			data, srcRow, pixel = src.Data[src.Index(n, y-s.Pad, x-s.Pad, 0):], src.Row, src.Pixel
 		}
 		if whole < full {
-			t.set.WinogradInput(&in[whole*t.channels], &data[0], tmp, full-whole, t.channels, srcRow, pixel, m*pixel, t.inPoint, t.channels)
+			t.set.WinogradInput(&in[whole*t.channels], &data[0], full-whole, t.channels, srcRow, pixel, m*pixel, t.inPoint, t.channels)
 		}
 		if full < t.cols {
-			t.set.WinogradInput(&in[full*t.channels], &data[(t.dst.W-m-x)*pixel], tmp, 1, t.channels, srcRow, pixel, 0, t.inPoint, t.channels)
+			t.set.WinogradInput(&in[full*t.channels], &data[(t.dst.W-m-x)*pixel], 1, t.channels, srcRow, pixel, 0, t.inPoint, t.channels)
 		}
 		in = in[t.cols*t.channels:]
 	}
@@ -347,22 +351,22 @@ func (t *winogradTask) multiply(buf []float32, b *convBlock, tiles int) {
 func (t *winogradTask) output(buf []float32, b *convBlock, n, first, last int) {
 	m, width := t.winograd.M, b.tile.Width
 	kernel := t.set.WinogradOutput[m]
-	tmp, bias := &buf[t.layout.tmp], &t.bias[b.bias]
+	bias := &t.bias[b.bias]
 	full := t.full()
 	products := buf[t.layout.out:]
 	for y := first; y < last; y++ {
 		oy := t.outRow(y)
 		if b.width == width {
 			dst := t.dst.Index(n, oy, 0, b.out)
-			kernel(&t.dst.Data[dst], &products[0], tmp, bias, full, width, t.outPoint, width, t.dst.Row, t.dst.Pixel, m*t.dst.Pixel, t.lo)
+			kernel(&t.dst.Data[dst], &products[0], bias, full, width, t.outPoint, width, t.dst.Row, t.dst.Pixel, m*t.dst.Pixel, t.lo)
 			if full < t.cols {
-				kernel(&t.dst.Data[dst+(t.dst.W-m)*t.dst.Pixel], &products[full*width], tmp, bias, 1, width, t.outPoint, width, t.dst.Row, t.dst.Pixel, 0, t.lo)
+				kernel(&t.dst.Data[dst+(t.dst.W-m)*t.dst.Pixel], &products[full*width], bias, 1, width, t.outPoint, width, t.dst.Row, t.dst.Pixel, 0, t.lo)
 			}
 		} else {
 			// A kernel always writes the tile's full width: go through a buffer.
 			edge := buf[t.layout.edge:]
 			for x := range t.cols {
-				kernel(&edge[0], &products[x*width], tmp, bias, 1, width, t.outPoint, width, m*width, width, 0, t.lo)
+				kernel(&edge[0], &products[x*width], bias, 1, width, t.outPoint, width, m*width, width, 0, t.lo)
 				ox := min(x*m, t.dst.W-m)
 				for i := range m {
 					for j := range m {

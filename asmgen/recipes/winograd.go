@@ -30,7 +30,7 @@ var WinogradInput = Recipe{"winograd", "", func(m vec.Machine, t Tile) []string 
 
 func winogradInput(m vec.Machine, name string, a *winograd.Algorithm) {
 	n := a.N()
-	m.Func(name, "func(dst, src, tmp *float32, tiles, channels, srcRow, srcPixel, srcTile, dstPoint, dstTile int)",
+	m.Func(name, "func(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstPoint, dstTile int)",
 		fmt.Sprintf("%s transforms the inputs of a row of tiles, %d×%d pixels each; with the", name, n, n),
 		fmt.Sprintf("matrix BT of winograd.New(m, %d-m) it equals, but for rounding,", n+1),
 		"",
@@ -42,11 +42,8 @@ func winogradInput(m vec.Machine, name string, a *winograd.Algorithm) {
 		"				}",
 		"			}",
 		"		}",
-		"	}",
-		"",
-		fmt.Sprintf("tmp is scratch memory for %d vectors.", n*n))
-	form := opposites(a.BT)
-	consts := newConstants(m, a.BT)
+		"	}")
+	s := newSplats(m, a.BT)
 	src, dst := m.Int("src"), m.Int("dst")
 	row, pixel := m.Int("srcRow"), m.Int("srcPixel")
 	m.Bytes(row)
@@ -58,23 +55,23 @@ func winogradInput(m vec.Machine, name string, a *winograd.Algorithm) {
 		channels := m.Int("channels")
 		m.Vectors(channels)
 		m.Loop("channel", channels, func() {
-			p, tmp := m.CopyInt(src), m.Int("tmp")
-			m.Loop("col", m.Count(n), func() {
-				in.Start(p)
-				form.apply(m, consts, func(i int) vec.V { return m.LoadRow(in, i) },
-					func(i int, v vec.V) { m.Store(v, tmp, i*n) })
-				m.AddInt(p, pixel)
-				m.AddVectors(tmp, 1)
-			})
-			q := m.CopyInt(dst)
-			tmp = m.Int("tmp")
-			m.Loop("row", m.Count(n), func() {
-				out.Start(q)
-				form.apply(m, consts, func(j int) vec.V { return m.Load(tmp, j) },
-					func(j int, v vec.V) { m.StoreRow(v, out, j) })
-				m.AddMul(q, point, n)
-				m.AddVectors(tmp, n)
-			})
+			var p vec.R
+			bothSides(m, opposites(a.BT), s, n,
+				func(j int) func(i int) vec.V {
+					if j == 0 {
+						p = m.CopyInt(src)
+					} else {
+						m.AddInt(p, pixel)
+					}
+					in.Start(p)
+					return func(i int) vec.V { return m.LoadRow(in, i) }
+				},
+				func(i int) func(j int, v vec.V) {
+					q := m.CopyInt(dst)
+					m.AddMul(q, point, i*n)
+					out.Start(q)
+					return func(j int, v vec.V) { m.StoreRow(v, out, j) }
+				})
 			m.AddVectors(src, 1)
 			m.AddVectors(dst, 1)
 		})
@@ -96,7 +93,7 @@ func next(m vec.Machine, p vec.R, step string) {
 
 func winogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 	n := a.N()
-	m.Func(name, "func(dst, src, tmp, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32)",
+	m.Func(name, "func(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32)",
 		fmt.Sprintf("%s transforms the products of a row of tiles to %d×%d output", name, a.M, a.M),
 		fmt.Sprintf("pixels each; with the matrix AT of winograd.New(%d, %d) it equals, but for rounding,", a.M, a.R),
 		"",
@@ -109,12 +106,9 @@ func winogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 		"				}",
 		"			}",
 		"		}",
-		"	}",
-		"",
-		fmt.Sprintf("tmp is scratch memory for %d vectors.", a.M*n))
+		"	}")
 	unit := unitColumn(a.AT)
-	form := powers(a.AT)
-	consts := newConstants(m, a.AT)
+	s := newSplats(m, a.AT, "lo")
 	src, dst := m.Int("src"), m.Int("dst")
 	point := m.Int("srcPoint")
 	m.Bytes(point)
@@ -123,7 +117,6 @@ func winogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 	column := m.ZeroInt()
 	m.AddMul(column, point, n) // from row to row of a column of points
 	in, out := m.Rows(column, n), m.Rows(pixel, a.M)
-	lo := m.Splat("lo")
 	// Stores wait for their lines, one after the other: prefetch the next tile's, as wide
 	// as a wide convolution tile.
 	prefetch := func() {
@@ -135,7 +128,7 @@ func winogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 			x := m.CopyInt(tile)
 			for j := range a.M {
 				for i := 0; i < 2*4*m.Lanes(); i += line {
-					m.Prefetch(x, i)
+					m.Prefetch(x, i, 1)
 				}
 				if j < a.M-1 {
 					m.AddInt(x, pixel)
@@ -154,36 +147,36 @@ func winogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 		channels := m.Int("channels")
 		m.Vectors(channels)
 		m.Loop("channel", channels, func() {
-			p, tmp := m.CopyInt(src), m.Int("tmp")
-			m.Loop("col", m.Count(n), func() {
-				in.Start(p)
-				form.apply(m, consts, func(i int) vec.V { return m.LoadRow(in, i) },
-					func(i int, v vec.V) { m.Store(v, tmp, i*n) })
-				m.AddInt(p, point)
-				m.AddVectors(tmp, 1)
-			})
-			b := m.Load(bias, 0)
-			q := m.CopyInt(dst)
-			tmp = m.Int("tmp")
-			m.Loop("row", m.Count(a.M), func() {
-				out.Start(q)
-				form.apply(m, consts,
-					func(j int) vec.V {
-						v := m.Load(tmp, j)
-						if j == unit {
-							m.Add(v, b) // reaches each output once
+			var p vec.R
+			bothSides(m, powers(a.AT), s, n,
+				func(j int) func(i int) vec.V {
+					if j == 0 {
+						p = m.CopyInt(src)
+					} else {
+						m.AddInt(p, point)
+					}
+					in.Start(p)
+					return func(i int) vec.V {
+						v := m.LoadRow(in, i)
+						if i == unit && j == unit {
+							m.Add(v, m.Load(bias, 0)) // reaches each output once
 						}
 						return v
-					},
-					func(j int, v vec.V) {
-						m.Max(v, lo)
+					}
+				},
+				func(i int) func(j int, v vec.V) {
+					q := m.CopyInt(dst)
+					if i > 0 {
+						row := m.Int("dstRow")
+						m.Bytes(row)
+						m.AddMul(q, row, i)
+					}
+					out.Start(q)
+					return func(j int, v vec.V) {
+						m.Max(v, s.param("lo"))
 						m.StoreRow(v, out, j)
-					})
-				row := m.Int("dstRow")
-				m.Bytes(row)
-				m.AddInt(q, row)
-				m.AddVectors(tmp, n)
-			})
+					}
+				})
 			m.AddVectors(src, 1)
 			m.AddVectors(dst, 1)
 			m.AddVectors(bias, 1)
@@ -205,44 +198,86 @@ func unitColumn(a winograd.Matrix) int {
 }
 
 // A transform is a product of a small constant matrix with a column of vectors, as
-// a program: load reads an element of the column, store takes one of the result, in
-// any order.
+// a program.
 type transform interface {
-	apply(m vec.Machine, c constants, load func(i int) vec.V, store func(i int, v vec.V))
+	// groups returns the matrix' rows, two at a time that share work.
+	groups() [][]int
+	// apply computes some rows of the product, all of them if rows is nil: load reads an
+	// element of the column, store takes one of the result, each once and in any order.
+	apply(m vec.Machine, s *splats, rows []int, load func(i int) vec.V, store func(i int, v vec.V))
 }
 
-// opposites is a matrix whose rows for opposite points differ only in the sign of
-// their odd or their even columns: both come from one sum over the even and one over
-// the odd columns.
+// bothSides emits T·x·Tᵀ for an x of n columns without a detour through memory: for
+// one group of T's rows after the other it computes these rows of T·x, column by column,
+// which sixteen registers can hold, and multiplies each by Tᵀ. column prepares loading
+// a column of x, row storing a row of the result.
+func bothSides(m vec.Machine, t transform, s *splats, n int, column func(j int) (load func(i int) vec.V), row func(i int) (store func(j int, v vec.V))) {
+	for _, group := range t.groups() {
+		half := map[int][]vec.V{} // rows of T·x
+		s.fresh()
+		for j := range n {
+			t.apply(m, s, group, column(j), func(i int, v vec.V) { half[i] = append(half[i], v) })
+		}
+		for _, i := range group {
+			s.fresh()
+			t.apply(m, s, nil, func(j int) vec.V { return half[i][j] }, row(i))
+		}
+	}
+}
+
+// once makes load read each element only once.
+func once(load func(i int) vec.V) func(i int) vec.V {
+	loaded := map[int]vec.V{}
+	return func(i int) vec.V {
+		if loaded[i] == nil {
+			loaded[i] = load(i)
+		}
+		return loaded[i]
+	}
+}
+
+// wanted reports whether row i is among rows.
+func wanted(rows []int, i int) bool { return rows == nil || slices.Contains(rows, i) }
+
+// opposites is a matrix whose rows for opposite points, 1 and 2, 3 and 4, …, differ only
+// in the sign of their odd or their even columns: both come from one sum over the even
+// and one over the odd columns. The first and the last row have one kind of columns.
 type opposites winograd.Matrix
 
-func (a opposites) apply(m vec.Machine, c constants, load func(i int) vec.V, store func(i int, v vec.V)) {
-	in := make([]vec.V, len(a[0]))
-	for i := range in {
-		in[i] = load(i)
+func (a opposites) groups() [][]int {
+	var groups [][]int
+	for i := 1; i+2 < len(a); i += 2 {
+		groups = append(groups, []int{i, i + 1})
 	}
+	return append(groups, []int{0, len(a) - 1})
+}
+
+func (a opposites) apply(m vec.Machine, s *splats, rows []int, load func(i int) vec.V, store func(i int, v vec.V)) {
+	load = once(load)
 	part := func(row []*big.Rat, parity int) []term {
 		var t []term
 		for j, v := range row {
 			if j%2 == parity && v.Sign() != 0 {
-				t = append(t, term{v, in[j]})
+				t = append(t, term{v, load(j)})
 			}
 		}
 		return t
 	}
 	for i := 0; i < len(a); i++ {
-		even, odd := part(a[i], 0), part(a[i], 1)
-		if len(even) == 0 || len(odd) == 0 {
-			store(i, c.sum(m, append(even, odd...)))
+		if !wanted(rows, i) {
 			continue
 		}
-		// Rows 1 and 2, 3 and 4, … are opposite; a common factor of the odd part goes
-		// into the last step.
+		even, odd := part(a[i], 0), part(a[i], 1)
+		if len(even) == 0 || len(odd) == 0 {
+			store(i, s.sum(m, append(even, odd...)))
+			continue
+		}
+		// A common factor of the odd part goes into the last step.
 		if alike(a[i], a[i+1]) == 1 {
 			odd, even = even, odd
 		}
 		factor := common(odd)
-		e, o := c.sum(m, even), c.sum(m, divide(odd, factor))
+		e, o := s.sum(m, even), s.sum(m, divide(odd, factor))
 		if factor.Cmp(one) == 0 {
 			store(i, m.Sum(e, o))
 			store(i+1, m.Difference(e, o))
@@ -250,8 +285,8 @@ func (a opposites) apply(m vec.Machine, c constants, load func(i int) vec.V, sto
 			continue
 		}
 		d := m.Copy(e)
-		c.addTimes(m, e, o, factor)
-		c.addTimes(m, d, o, new(big.Rat).Neg(factor))
+		s.addTimes(m, e, o, factor)
+		s.addTimes(m, d, o, new(big.Rat).Neg(factor))
 		store(i, e)
 		store(i+1, d)
 		i++
@@ -282,25 +317,40 @@ func alike(a, b []*big.Rat) int {
 // the odd ones.
 type powers winograd.Matrix
 
-func (a powers) apply(m vec.Machine, c constants, load func(i int) vec.V, store func(i int, v vec.V)) {
+func (a powers) groups() [][]int {
+	groups := make([][]int, 2)
+	for i := range a {
+		groups[i%2] = append(groups[i%2], i)
+	}
+	return groups
+}
+
+func (a powers) apply(m vec.Machine, s *splats, rows []int, load func(i int) vec.V, store func(i int, v vec.V)) {
+	load = once(load)
 	n := len(a[0])
 	sums := [2][]vec.V{make([]vec.V, n), make([]vec.V, n)} // by parity of the row and column
-	sums[0][0] = load(0)
 	for j := 1; j+1 < n; j += 2 {
-		p, q := load(j), load(j+1)
-		sums[0][j], sums[1][j] = m.Sum(p, q), m.Difference(p, q)
-	}
-	for i, row := range a {
-		var t []term
-		for j := 0; j+1 < n; j++ {
-			if v := sums[i%2][j]; v != nil && row[j].Sign() != 0 {
-				t = append(t, term{row[j], v})
+		for parity, op := range []func(a, b vec.V) vec.V{m.Sum, m.Difference} {
+			if rows == nil || rows[0]%2 == parity {
+				sums[parity][j] = op(load(j), load(j+1))
 			}
 		}
-		if row[n-1].Sign() != 0 {
-			t = append(t, term{row[n-1], load(n - 1)})
+	}
+	for i, row := range a {
+		if !wanted(rows, i) {
+			continue
 		}
-		store(i, c.sum(m, t))
+		var t []term
+		for j, factor := range row {
+			switch {
+			case factor.Sign() == 0:
+			case j == 0 || j == n-1:
+				t = append(t, term{factor, load(j)})
+			case sums[i%2][j] != nil:
+				t = append(t, term{factor, sums[i%2][j]})
+			}
+		}
+		store(i, s.sum(m, t))
 	}
 }
 
@@ -348,30 +398,66 @@ func divide(terms []term, by *big.Rat) []term {
 	return out
 }
 
-// constants are the registers of the factors beside 0, 1 and -1, by absolute value.
-type constants map[string]vec.V
+// splats are values in all lanes of a register: the factors of a transform beside 0, 1
+// and -1, by absolute value, and arguments. Where registers are plenty they are loaded once
+// for all, else by their first use after fresh.
+type splats struct {
+	m      vec.Machine
+	loaded map[string]vec.V
+}
 
-// newConstants loads every constant that a transform by the matrix may need.
-func newConstants(m vec.Machine, a winograd.Matrix) constants {
-	c := constants{}
+// newSplats serves a transform by a matrix.
+func newSplats(m vec.Machine, a winograd.Matrix, params ...string) *splats {
+	s := &splats{m, map[string]vec.V{}}
+	if s.few() {
+		return s
+	}
 	for _, row := range a {
 		for _, v := range row {
-			abs := new(big.Rat).Abs(v)
-			if abs.Sign() == 0 || abs.Cmp(one) == 0 || c[abs.String()] != nil {
-				continue
+			if abs := new(big.Rat).Abs(v); abs.Sign() != 0 && abs.Cmp(one) != 0 {
+				s.factor(abs)
 			}
-			f, exact := abs.Float32()
-			if !exact {
-				panic("winograd: " + abs.String() + " is not a float32")
-			}
-			c[abs.String()] = m.Const(f)
 		}
 	}
-	return c
+	for _, p := range params {
+		s.param(p)
+	}
+	return s
+}
+
+// few reports whether a transform leaves no registers for all splats.
+func (s *splats) few() bool { return s.m.Registers() < 32 }
+
+// fresh gives up what is loaded if registers are few.
+func (s *splats) fresh() {
+	if s.few() {
+		clear(s.loaded)
+	}
+}
+
+func (s *splats) get(name string, load func() vec.V) vec.V {
+	if s.loaded[name] == nil {
+		s.loaded[name] = load()
+	}
+	return s.loaded[name]
+}
+
+func (s *splats) param(name string) vec.V {
+	return s.get(name, func() vec.V { return s.m.Splat(name) })
+}
+
+func (s *splats) factor(abs *big.Rat) vec.V {
+	return s.get(abs.String(), func() vec.V {
+		f, exact := abs.Float32()
+		if !exact {
+			panic("winograd: " + abs.String() + " is not a float32")
+		}
+		return s.m.Const(f)
+	})
 }
 
 // sum returns a new register with the sum of terms, rounded after each.
-func (c constants) sum(m vec.Machine, terms []term) vec.V {
+func (s *splats) sum(m vec.Machine, terms []term) vec.V {
 	// The first two terms are better without a multiplication.
 	rest := slices.Clone(terms)
 	slices.SortStableFunc(rest, func(a, b term) int { return a.cost() - b.cost() })
@@ -382,7 +468,7 @@ func (c constants) sum(m vec.Machine, terms []term) vec.V {
 		panic("winograd: a sum that starts with a negative term")
 	case first.factor.Cmp(one) != 0:
 		acc = m.Copy(first.v)
-		m.Mul(acc, c[first.factor.String()])
+		m.Mul(acc, s.factor(first.factor))
 	case len(rest) > 0 && rest[0].cost() == plus:
 		acc, rest = m.Sum(first.v, rest[0].v), rest[1:]
 	case len(rest) > 0 && rest[0].cost() == minus:
@@ -391,13 +477,13 @@ func (c constants) sum(m vec.Machine, terms []term) vec.V {
 		acc = m.Copy(first.v)
 	}
 	for _, t := range rest {
-		c.addTimes(m, acc, t.v, t.factor)
+		s.addTimes(m, acc, t.v, t.factor)
 	}
 	return acc
 }
 
 // addTimes adds factor·v to acc.
-func (c constants) addTimes(m vec.Machine, acc, v vec.V, factor *big.Rat) {
+func (s *splats) addTimes(m vec.Machine, acc, v vec.V, factor *big.Rat) {
 	abs := new(big.Rat).Abs(factor)
 	switch {
 	case abs.Cmp(one) == 0 && factor.Sign() > 0:
@@ -405,8 +491,8 @@ func (c constants) addTimes(m vec.Machine, acc, v vec.V, factor *big.Rat) {
 	case abs.Cmp(one) == 0:
 		m.Sub(acc, v)
 	case factor.Sign() > 0:
-		m.MulAdd(acc, v, c[abs.String()])
+		m.MulAdd(acc, v, s.factor(abs))
 	default:
-		m.MulSub(acc, v, c[abs.String()])
+		m.MulSub(acc, v, s.factor(abs))
 	}
 }

@@ -4,124 +4,423 @@
 
 #include "textflag.h"
 
-// func WinogradInput6(dst *float32, src *float32, tmp *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstPoint int, dstTile int)
+// func WinogradInput6(dst *float32, src *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstPoint int, dstTile int)
 // Requires: AVX, FMA3
-TEXT ·WinogradInput6(SB), NOSPLIT, $0-80
-	VBROADCASTSS const0<>+0(SB), Y0
-	VBROADCASTSS const1<>+0(SB), Y1
-	VBROADCASTSS const2<>+0(SB), Y2
-	MOVQ         src+8(FP), AX
-	MOVQ         dst+0(FP), CX
-	MOVQ         srcRow+40(FP), DX
-	MOVQ         srcPixel+48(FP), BX
-	SHLQ         $0x02, DX
-	SHLQ         $0x02, BX
-	MOVQ         dstPoint+64(FP), SI
-	SHLQ         $0x02, SI
-	LEAQ         (DX)(DX*2), DI
-	LEAQ         (DX)(DX*4), R8
-	LEAQ         (SI)(SI*2), R10
-	LEAQ         (SI)(SI*4), R11
+TEXT ·WinogradInput6(SB), NOSPLIT, $0-72
+	MOVQ src+8(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ srcRow+32(FP), DX
+	MOVQ srcPixel+40(FP), BX
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	MOVQ dstPoint+56(FP), SI
+	SHLQ $0x02, SI
+	LEAQ (DX)(DX*2), DI
+	LEAQ (DX)(DX*4), R8
+	LEAQ (SI)(SI*2), R10
+	LEAQ (SI)(SI*4), R11
 
 tile:
-	MOVQ channels+32(FP), R12
+	MOVQ channels+24(FP), R12
 	SHRQ $0x03, R12
 
 channel:
-	MOVQ AX, R13
-	MOVQ tmp+16(FP), R14
-	MOVQ $0x00000006, R15
-
-col:
+	MOVQ         AX, R13
 	MOVQ         R13, R9
-	VMOVUPS      (R9), Y3
-	VMOVUPS      (R9)(DX*1), Y4
-	VMOVUPS      (R9)(DX*2), Y5
-	VMOVUPS      (R9)(DI*1), Y6
-	VMOVUPS      (R9)(DX*4), Y7
-	VMOVUPS      (R9)(R8*1), Y8
-	VMOVAPS      Y7, Y9
-	VFMADD231PS  Y3, Y0, Y9
-	VFNMADD231PS Y5, Y1, Y9
-	VMOVUPS      Y9, (R14)
-	VMOVAPS      Y7, Y3
-	VFNMADD231PS Y5, Y0, Y3
-	VMOVAPS      Y6, Y9
-	VFNMADD231PS Y4, Y0, Y9
-	VADDPS       Y9, Y3, Y10
-	VMOVUPS      Y10, 192(R14)
-	VSUBPS       Y9, Y3, Y3
-	VMOVUPS      Y3, 384(R14)
-	VSUBPS       Y5, Y7, Y3
-	VSUBPS       Y4, Y6, Y5
-	VMOVAPS      Y3, Y7
-	VFMADD231PS  Y5, Y2, Y3
-	VFNMADD231PS Y5, Y2, Y7
-	VMOVUPS      Y3, 576(R14)
-	VMOVUPS      Y7, 768(R14)
-	VMOVAPS      Y8, Y3
-	VFMADD231PS  Y4, Y0, Y3
-	VFNMADD231PS Y6, Y1, Y3
-	VMOVUPS      Y3, 960(R14)
+	VMOVUPS      (R9)(DX*2), Y0
+	VMOVUPS      (R9)(DX*4), Y1
+	VMOVUPS      (R9)(DX*1), Y2
+	VMOVUPS      (R9)(DI*1), Y3
+	VBROADCASTSS const0<>+0(SB), Y4
+	VFNMADD231PS Y0, Y4, Y1
+	VMOVAPS      Y3, Y0
+	VFNMADD231PS Y2, Y4, Y0
+	VADDPS       Y0, Y1, Y2
+	VSUBPS       Y0, Y1, Y0
 	ADDQ         BX, R13
-	ADDQ         $+32, R14
-	DECQ         R15
-	JNZ          col
-	MOVQ         CX, R13
-	MOVQ         tmp+16(FP), R14
-	MOVQ         $0x00000006, R15
-
-row:
 	MOVQ         R13, R9
-	VMOVUPS      (R14), Y3
-	VMOVUPS      32(R14), Y4
-	VMOVUPS      64(R14), Y5
-	VMOVUPS      96(R14), Y6
-	VMOVUPS      128(R14), Y7
-	VMOVUPS      160(R14), Y8
-	VMOVAPS      Y7, Y9
-	VFMADD231PS  Y3, Y0, Y9
-	VFNMADD231PS Y5, Y1, Y9
-	VMOVUPS      Y9, (R9)
-	VMOVAPS      Y7, Y3
-	VFNMADD231PS Y5, Y0, Y3
-	VMOVAPS      Y6, Y9
-	VFNMADD231PS Y4, Y0, Y9
-	VADDPS       Y9, Y3, Y10
-	VMOVUPS      Y10, (R9)(SI*1)
-	VSUBPS       Y9, Y3, Y3
-	VMOVUPS      Y3, (R9)(SI*2)
-	VSUBPS       Y5, Y7, Y3
-	VSUBPS       Y4, Y6, Y5
-	VMOVAPS      Y3, Y7
-	VFMADD231PS  Y5, Y2, Y3
-	VFNMADD231PS Y5, Y2, Y7
-	VMOVUPS      Y3, (R9)(R10*1)
-	VMOVUPS      Y7, (R9)(SI*4)
+	VMOVUPS      (R9)(DX*2), Y1
+	VMOVUPS      (R9)(DX*4), Y3
+	VMOVUPS      (R9)(DX*1), Y5
+	VMOVUPS      (R9)(DI*1), Y6
+	VFNMADD231PS Y1, Y4, Y3
+	VMOVAPS      Y6, Y1
+	VFNMADD231PS Y5, Y4, Y1
+	VADDPS       Y1, Y3, Y5
+	VSUBPS       Y1, Y3, Y1
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(DX*2), Y3
+	VMOVUPS      (R9)(DX*4), Y6
+	VMOVUPS      (R9)(DX*1), Y7
+	VMOVUPS      (R9)(DI*1), Y8
+	VFNMADD231PS Y3, Y4, Y6
 	VMOVAPS      Y8, Y3
-	VFMADD231PS  Y4, Y0, Y3
-	VFNMADD231PS Y6, Y1, Y3
+	VFNMADD231PS Y7, Y4, Y3
+	VADDPS       Y3, Y6, Y7
+	VSUBPS       Y3, Y6, Y3
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(DX*2), Y6
+	VMOVUPS      (R9)(DX*4), Y8
+	VMOVUPS      (R9)(DX*1), Y9
+	VMOVUPS      (R9)(DI*1), Y10
+	VFNMADD231PS Y6, Y4, Y8
+	VMOVAPS      Y10, Y6
+	VFNMADD231PS Y9, Y4, Y6
+	VADDPS       Y6, Y8, Y9
+	VSUBPS       Y6, Y8, Y6
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(DX*2), Y8
+	VMOVUPS      (R9)(DX*4), Y10
+	VMOVUPS      (R9)(DX*1), Y11
+	VMOVUPS      (R9)(DI*1), Y12
+	VFNMADD231PS Y8, Y4, Y10
+	VMOVAPS      Y12, Y8
+	VFNMADD231PS Y11, Y4, Y8
+	VADDPS       Y8, Y10, Y11
+	VSUBPS       Y8, Y10, Y8
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(DX*2), Y10
+	VMOVUPS      (R9)(DX*4), Y12
+	VMOVUPS      (R9)(DX*1), Y13
+	VMOVUPS      (R9)(DI*1), Y14
+	VFNMADD231PS Y10, Y4, Y12
+	VMOVAPS      Y14, Y10
+	VFNMADD231PS Y13, Y4, Y10
+	VADDPS       Y10, Y12, Y4
+	VSUBPS       Y10, Y12, Y10
+	MOVQ         CX, R9
+	IMUL3Q       $0x00000006, SI, R13
+	ADDQ         R13, R9
+	VMOVAPS      Y11, Y12
+	VBROADCASTSS const0<>+0(SB), Y13
+	VFMADD231PS  Y2, Y13, Y12
+	VBROADCASTSS const1<>+0(SB), Y2
+	VFNMADD231PS Y7, Y2, Y12
+	VMOVUPS      Y12, (R9)
+	VMOVAPS      Y11, Y12
+	VFNMADD231PS Y7, Y13, Y12
+	VMOVAPS      Y9, Y14
+	VFNMADD231PS Y5, Y13, Y14
+	VADDPS       Y14, Y12, Y15
+	VMOVUPS      Y15, (R9)(SI*1)
+	VSUBPS       Y14, Y12, Y12
+	VMOVUPS      Y12, (R9)(SI*2)
+	VSUBPS       Y7, Y11, Y7
+	VSUBPS       Y5, Y9, Y11
+	VMOVAPS      Y7, Y12
+	VBROADCASTSS const2<>+0(SB), Y14
+	VFMADD231PS  Y11, Y14, Y7
+	VFNMADD231PS Y11, Y14, Y12
+	VMOVUPS      Y7, (R9)(R10*1)
+	VMOVUPS      Y12, (R9)(SI*4)
+	VFMADD231PS  Y5, Y13, Y4
+	VFNMADD231PS Y9, Y2, Y4
+	VMOVUPS      Y4, (R9)(R11*1)
+	MOVQ         CX, R9
+	IMUL3Q       $0x0000000c, SI, R13
+	ADDQ         R13, R9
+	VMOVAPS      Y8, Y2
+	VBROADCASTSS const0<>+0(SB), Y4
+	VFMADD231PS  Y0, Y4, Y2
+	VBROADCASTSS const1<>+0(SB), Y0
+	VFNMADD231PS Y3, Y0, Y2
+	VMOVUPS      Y2, (R9)
+	VMOVAPS      Y8, Y2
+	VFNMADD231PS Y3, Y4, Y2
+	VMOVAPS      Y6, Y5
+	VFNMADD231PS Y1, Y4, Y5
+	VADDPS       Y5, Y2, Y7
+	VMOVUPS      Y7, (R9)(SI*1)
+	VSUBPS       Y5, Y2, Y2
+	VMOVUPS      Y2, (R9)(SI*2)
+	VSUBPS       Y3, Y8, Y2
+	VSUBPS       Y1, Y6, Y3
+	VMOVAPS      Y2, Y5
+	VBROADCASTSS const2<>+0(SB), Y7
+	VFMADD231PS  Y3, Y7, Y2
+	VFNMADD231PS Y3, Y7, Y5
+	VMOVUPS      Y2, (R9)(R10*1)
+	VMOVUPS      Y5, (R9)(SI*4)
+	VMOVAPS      Y10, Y2
+	VFMADD231PS  Y1, Y4, Y2
+	VFNMADD231PS Y6, Y0, Y2
+	VMOVUPS      Y2, (R9)(R11*1)
+	MOVQ         AX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(DX*2), Y0
+	VMOVUPS      (R9)(DX*4), Y1
+	VMOVUPS      (R9)(DX*1), Y2
+	VMOVUPS      (R9)(DI*1), Y3
+	VSUBPS       Y0, Y1, Y0
+	VSUBPS       Y2, Y3, Y1
+	VMOVAPS      Y0, Y2
+	VBROADCASTSS const2<>+0(SB), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VFNMADD231PS Y1, Y3, Y2
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(DX*2), Y1
+	VMOVUPS      (R9)(DX*4), Y4
+	VMOVUPS      (R9)(DX*1), Y5
+	VMOVUPS      (R9)(DI*1), Y6
+	VSUBPS       Y1, Y4, Y1
+	VSUBPS       Y5, Y6, Y4
+	VMOVAPS      Y1, Y5
+	VFMADD231PS  Y4, Y3, Y1
+	VFNMADD231PS Y4, Y3, Y5
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(DX*2), Y4
+	VMOVUPS      (R9)(DX*4), Y6
+	VMOVUPS      (R9)(DX*1), Y7
+	VMOVUPS      (R9)(DI*1), Y8
+	VSUBPS       Y4, Y6, Y4
+	VSUBPS       Y7, Y8, Y6
+	VMOVAPS      Y4, Y7
+	VFMADD231PS  Y6, Y3, Y4
+	VFNMADD231PS Y6, Y3, Y7
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(DX*2), Y6
+	VMOVUPS      (R9)(DX*4), Y8
+	VMOVUPS      (R9)(DX*1), Y9
+	VMOVUPS      (R9)(DI*1), Y10
+	VSUBPS       Y6, Y8, Y6
+	VSUBPS       Y9, Y10, Y8
+	VMOVAPS      Y6, Y9
+	VFMADD231PS  Y8, Y3, Y6
+	VFNMADD231PS Y8, Y3, Y9
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(DX*2), Y8
+	VMOVUPS      (R9)(DX*4), Y10
+	VMOVUPS      (R9)(DX*1), Y11
+	VMOVUPS      (R9)(DI*1), Y12
+	VSUBPS       Y8, Y10, Y8
+	VSUBPS       Y11, Y12, Y10
+	VMOVAPS      Y8, Y11
+	VFMADD231PS  Y10, Y3, Y8
+	VFNMADD231PS Y10, Y3, Y11
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(DX*2), Y10
+	VMOVUPS      (R9)(DX*4), Y12
+	VMOVUPS      (R9)(DX*1), Y13
+	VMOVUPS      (R9)(DI*1), Y14
+	VSUBPS       Y10, Y12, Y10
+	VSUBPS       Y13, Y14, Y12
+	VMOVAPS      Y10, Y13
+	VFMADD231PS  Y12, Y3, Y10
+	VFNMADD231PS Y12, Y3, Y13
+	MOVQ         CX, R9
+	IMUL3Q       $0x00000012, SI, R13
+	ADDQ         R13, R9
+	VMOVAPS      Y8, Y3
+	VBROADCASTSS const0<>+0(SB), Y12
+	VFMADD231PS  Y0, Y12, Y3
+	VBROADCASTSS const1<>+0(SB), Y0
+	VFNMADD231PS Y4, Y0, Y3
+	VMOVUPS      Y3, (R9)
+	VMOVAPS      Y8, Y3
+	VFNMADD231PS Y4, Y12, Y3
+	VMOVAPS      Y6, Y14
+	VFNMADD231PS Y1, Y12, Y14
+	VADDPS       Y14, Y3, Y15
+	VMOVUPS      Y15, (R9)(SI*1)
+	VSUBPS       Y14, Y3, Y3
+	VMOVUPS      Y3, (R9)(SI*2)
+	VSUBPS       Y4, Y8, Y3
+	VSUBPS       Y1, Y6, Y4
+	VMOVAPS      Y3, Y8
+	VBROADCASTSS const2<>+0(SB), Y14
+	VFMADD231PS  Y4, Y14, Y3
+	VFNMADD231PS Y4, Y14, Y8
+	VMOVUPS      Y3, (R9)(R10*1)
+	VMOVUPS      Y8, (R9)(SI*4)
+	VMOVAPS      Y10, Y3
+	VFMADD231PS  Y1, Y12, Y3
+	VFNMADD231PS Y6, Y0, Y3
 	VMOVUPS      Y3, (R9)(R11*1)
-	IMUL3Q       $0x00000006, SI, R9
-	ADDQ         R9, R13
-	ADDQ         $0x000000c0, R14
-	DECQ         R15
-	JNZ          row
+	MOVQ         CX, R9
+	IMUL3Q       $0x00000018, SI, R13
+	ADDQ         R13, R9
+	VMOVAPS      Y11, Y0
+	VBROADCASTSS const0<>+0(SB), Y1
+	VFMADD231PS  Y2, Y1, Y0
+	VBROADCASTSS const1<>+0(SB), Y2
+	VFNMADD231PS Y7, Y2, Y0
+	VMOVUPS      Y0, (R9)
+	VMOVAPS      Y11, Y0
+	VFNMADD231PS Y7, Y1, Y0
+	VMOVAPS      Y9, Y3
+	VFNMADD231PS Y5, Y1, Y3
+	VADDPS       Y3, Y0, Y4
+	VMOVUPS      Y4, (R9)(SI*1)
+	VSUBPS       Y3, Y0, Y0
+	VMOVUPS      Y0, (R9)(SI*2)
+	VSUBPS       Y7, Y11, Y0
+	VSUBPS       Y5, Y9, Y3
+	VMOVAPS      Y0, Y4
+	VBROADCASTSS const2<>+0(SB), Y6
+	VFMADD231PS  Y3, Y6, Y0
+	VFNMADD231PS Y3, Y6, Y4
+	VMOVUPS      Y0, (R9)(R10*1)
+	VMOVUPS      Y4, (R9)(SI*4)
+	VMOVAPS      Y13, Y0
+	VFMADD231PS  Y5, Y1, Y0
+	VFNMADD231PS Y9, Y2, Y0
+	VMOVUPS      Y0, (R9)(R11*1)
+	MOVQ         AX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9), Y0
+	VMOVUPS      (R9)(DX*2), Y1
+	VMOVUPS      (R9)(DX*4), Y2
+	VBROADCASTSS const0<>+0(SB), Y3
+	VFMADD231PS  Y0, Y3, Y2
+	VBROADCASTSS const1<>+0(SB), Y0
+	VFNMADD231PS Y1, Y0, Y2
+	VMOVUPS      (R9)(DX*1), Y1
+	VMOVUPS      (R9)(DI*1), Y4
+	VMOVUPS      (R9)(R8*1), Y5
+	VFMADD231PS  Y1, Y3, Y5
+	VFNMADD231PS Y4, Y0, Y5
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9), Y1
+	VMOVUPS      (R9)(DX*2), Y4
+	VMOVUPS      (R9)(DX*4), Y6
+	VFMADD231PS  Y1, Y3, Y6
+	VFNMADD231PS Y4, Y0, Y6
+	VMOVUPS      (R9)(DX*1), Y1
+	VMOVUPS      (R9)(DI*1), Y4
+	VMOVUPS      (R9)(R8*1), Y7
+	VFMADD231PS  Y1, Y3, Y7
+	VFNMADD231PS Y4, Y0, Y7
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9), Y1
+	VMOVUPS      (R9)(DX*2), Y4
+	VMOVUPS      (R9)(DX*4), Y8
+	VFMADD231PS  Y1, Y3, Y8
+	VFNMADD231PS Y4, Y0, Y8
+	VMOVUPS      (R9)(DX*1), Y1
+	VMOVUPS      (R9)(DI*1), Y4
+	VMOVUPS      (R9)(R8*1), Y9
+	VFMADD231PS  Y1, Y3, Y9
+	VFNMADD231PS Y4, Y0, Y9
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9), Y1
+	VMOVUPS      (R9)(DX*2), Y4
+	VMOVUPS      (R9)(DX*4), Y10
+	VFMADD231PS  Y1, Y3, Y10
+	VFNMADD231PS Y4, Y0, Y10
+	VMOVUPS      (R9)(DX*1), Y1
+	VMOVUPS      (R9)(DI*1), Y4
+	VMOVUPS      (R9)(R8*1), Y11
+	VFMADD231PS  Y1, Y3, Y11
+	VFNMADD231PS Y4, Y0, Y11
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9), Y1
+	VMOVUPS      (R9)(DX*2), Y4
+	VMOVUPS      (R9)(DX*4), Y12
+	VFMADD231PS  Y1, Y3, Y12
+	VFNMADD231PS Y4, Y0, Y12
+	VMOVUPS      (R9)(DX*1), Y1
+	VMOVUPS      (R9)(DI*1), Y4
+	VMOVUPS      (R9)(R8*1), Y13
+	VFMADD231PS  Y1, Y3, Y13
+	VFNMADD231PS Y4, Y0, Y13
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9), Y1
+	VMOVUPS      (R9)(DX*2), Y4
+	VMOVUPS      (R9)(DX*4), Y14
+	VFMADD231PS  Y1, Y3, Y14
+	VFNMADD231PS Y4, Y0, Y14
+	VMOVUPS      (R9)(DX*1), Y1
+	VMOVUPS      (R9)(DI*1), Y4
+	VMOVUPS      (R9)(R8*1), Y15
+	VFMADD231PS  Y1, Y3, Y15
+	VFNMADD231PS Y4, Y0, Y15
+	MOVQ         CX, R9
+	IMUL3Q       $0x00000000, SI, R13
+	ADDQ         R13, R9
+	VMOVAPS      Y12, Y0
+	VBROADCASTSS const0<>+0(SB), Y1
+	VFMADD231PS  Y2, Y1, Y0
+	VBROADCASTSS const1<>+0(SB), Y2
+	VFNMADD231PS Y8, Y2, Y0
+	VMOVUPS      Y0, (R9)
+	VMOVAPS      Y12, Y0
+	VFNMADD231PS Y8, Y1, Y0
+	VMOVAPS      Y10, Y3
+	VFNMADD231PS Y6, Y1, Y3
+	VADDPS       Y3, Y0, Y4
+	VMOVUPS      Y4, (R9)(SI*1)
+	VSUBPS       Y3, Y0, Y0
+	VMOVUPS      Y0, (R9)(SI*2)
+	VSUBPS       Y8, Y12, Y0
+	VSUBPS       Y6, Y10, Y3
+	VMOVAPS      Y0, Y4
+	VBROADCASTSS const2<>+0(SB), Y8
+	VFMADD231PS  Y3, Y8, Y0
+	VFNMADD231PS Y3, Y8, Y4
+	VMOVUPS      Y0, (R9)(R10*1)
+	VMOVUPS      Y4, (R9)(SI*4)
+	VMOVAPS      Y14, Y0
+	VFMADD231PS  Y6, Y1, Y0
+	VFNMADD231PS Y10, Y2, Y0
+	VMOVUPS      Y0, (R9)(R11*1)
+	MOVQ         CX, R9
+	IMUL3Q       $0x0000001e, SI, R13
+	ADDQ         R13, R9
+	VMOVAPS      Y13, Y0
+	VBROADCASTSS const0<>+0(SB), Y1
+	VFMADD231PS  Y5, Y1, Y0
+	VBROADCASTSS const1<>+0(SB), Y2
+	VFNMADD231PS Y9, Y2, Y0
+	VMOVUPS      Y0, (R9)
+	VMOVAPS      Y13, Y0
+	VFNMADD231PS Y9, Y1, Y0
+	VMOVAPS      Y11, Y3
+	VFNMADD231PS Y7, Y1, Y3
+	VADDPS       Y3, Y0, Y4
+	VMOVUPS      Y4, (R9)(SI*1)
+	VSUBPS       Y3, Y0, Y0
+	VMOVUPS      Y0, (R9)(SI*2)
+	VSUBPS       Y9, Y13, Y0
+	VSUBPS       Y7, Y11, Y3
+	VMOVAPS      Y0, Y4
+	VBROADCASTSS const2<>+0(SB), Y5
+	VFMADD231PS  Y3, Y5, Y0
+	VFNMADD231PS Y3, Y5, Y4
+	VMOVUPS      Y0, (R9)(R10*1)
+	VMOVUPS      Y4, (R9)(SI*4)
+	VMOVAPS      Y15, Y0
+	VFMADD231PS  Y7, Y1, Y0
+	VFNMADD231PS Y11, Y2, Y0
+	VMOVUPS      Y0, (R9)(R11*1)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	DECQ         R12
 	JNZ          channel
-	MOVQ         srcTile+56(FP), R9
-	MOVQ         channels+32(FP), R12
+	MOVQ         srcTile+48(FP), R9
+	MOVQ         channels+24(FP), R12
 	SUBQ         R12, R9
 	SHLQ         $0x02, R9
 	ADDQ         R9, AX
-	MOVQ         dstTile+72(FP), R9
-	MOVQ         channels+32(FP), R12
+	MOVQ         dstTile+64(FP), R9
+	MOVQ         channels+24(FP), R12
 	SUBQ         R12, R9
 	SHLQ         $0x02, R9
 	ADDQ         R9, CX
-	DECQ         tiles+24(FP)
+	DECQ         tiles+16(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
@@ -135,29 +434,25 @@ GLOBL const1<>(SB), RODATA|NOPTR, $4
 DATA const2<>+0(SB)/4, $(2.0)
 GLOBL const2<>(SB), RODATA|NOPTR, $4
 
-// func WinogradOutput6x4(dst *float32, src *float32, tmp *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+// func WinogradOutput6x4(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WinogradOutput6x4(SB), NOSPLIT, $0-92
-	VBROADCASTSS const2<>+0(SB), Y0
-	VBROADCASTSS const0<>+0(SB), Y1
-	VBROADCASTSS const3<>+0(SB), Y2
-	MOVQ         src+8(FP), AX
-	MOVQ         dst+0(FP), CX
-	MOVQ         srcPoint+48(FP), DX
-	SHLQ         $0x02, DX
-	MOVQ         dstPixel+72(FP), BX
-	SHLQ         $0x02, BX
-	XORQ         SI, SI
-	IMUL3Q       $0x00000006, DX, DI
-	ADDQ         DI, SI
-	LEAQ         (SI)(SI*2), DI
-	LEAQ         (SI)(SI*4), R8
-	LEAQ         (BX)(BX*2), R10
-	VBROADCASTSS lo+88(FP), Y3
+TEXT ·WinogradOutput6x4(SB), NOSPLIT, $0-84
+	MOVQ   src+8(FP), AX
+	MOVQ   dst+0(FP), CX
+	MOVQ   srcPoint+40(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   dstPixel+64(FP), BX
+	SHLQ   $0x02, BX
+	XORQ   SI, SI
+	IMUL3Q $0x00000006, DX, DI
+	ADDQ   DI, SI
+	LEAQ   (SI)(SI*2), DI
+	LEAQ   (SI)(SI*4), R8
+	LEAQ   (BX)(BX*2), R10
 
 tile:
-	MOVQ       dstRow+64(FP), R9
-	MOVQ       dstTile+80(FP), R11
+	MOVQ       dstRow+56(FP), R9
+	MOVQ       dstTile+72(FP), R11
 	SHLQ       $0x02, R9
 	SHLQ       $0x02, R11
 	ADDQ       CX, R11
@@ -196,127 +491,319 @@ tile:
 	PREFETCHT0 (R9)
 	ADDQ       BX, R9
 	PREFETCHT0 (R9)
-	MOVQ       bias+24(FP), R11
-	MOVQ       channels+40(FP), R12
+	MOVQ       bias+16(FP), R11
+	MOVQ       channels+32(FP), R12
 	SHRQ       $0x03, R12
 
 channel:
-	MOVQ AX, R13
-	MOVQ tmp+16(FP), R14
-	MOVQ $0x00000006, R15
-
-col:
-	MOVQ        R13, R9
-	VMOVUPS     (R9), Y4
-	VMOVUPS     (R9)(SI*1), Y5
-	VMOVUPS     (R9)(SI*2), Y6
-	VADDPS      Y6, Y5, Y7
-	VSUBPS      Y6, Y5, Y5
-	VMOVUPS     (R9)(DI*1), Y6
-	VMOVUPS     (R9)(SI*4), Y8
-	VADDPS      Y8, Y6, Y9
-	VSUBPS      Y8, Y6, Y6
-	VADDPS      Y7, Y4, Y4
-	VADDPS      Y9, Y4, Y4
-	VMOVUPS     Y4, (R14)
-	VMOVAPS     Y5, Y4
-	VFMADD231PS Y6, Y0, Y4
-	VMOVUPS     Y4, 192(R14)
-	VMOVAPS     Y7, Y4
-	VFMADD231PS Y9, Y1, Y4
-	VMOVUPS     Y4, 384(R14)
-	VMOVUPS     (R9)(R8*1), Y4
-	VADDPS      Y4, Y5, Y4
-	VFMADD231PS Y6, Y2, Y4
-	VMOVUPS     Y4, 576(R14)
-	ADDQ        DX, R13
-	ADDQ        $+32, R14
-	DECQ        R15
-	JNZ         col
-	VMOVUPS     (R11), Y4
-	MOVQ        CX, R13
-	MOVQ        tmp+16(FP), R14
-	MOVQ        $0x00000004, R15
-
-row:
-	MOVQ        R13, R9
-	VMOVUPS     (R14), Y5
-	VMOVUPS     32(R14), Y6
-	VADDPS      Y4, Y6, Y6
-	VMOVUPS     64(R14), Y7
-	VADDPS      Y7, Y6, Y8
-	VSUBPS      Y7, Y6, Y6
-	VMOVUPS     96(R14), Y7
-	VMOVUPS     128(R14), Y9
-	VADDPS      Y9, Y7, Y10
-	VSUBPS      Y9, Y7, Y7
-	VADDPS      Y8, Y5, Y5
-	VADDPS      Y10, Y5, Y5
-	VMAXPS      Y5, Y3, Y5
-	VMOVUPS     Y5, (R9)
-	VMOVAPS     Y6, Y5
-	VFMADD231PS Y7, Y0, Y5
-	VMAXPS      Y5, Y3, Y5
-	VMOVUPS     Y5, (R9)(BX*1)
-	VMOVAPS     Y8, Y5
-	VFMADD231PS Y10, Y1, Y5
-	VMAXPS      Y5, Y3, Y5
-	VMOVUPS     Y5, (R9)(BX*2)
-	VMOVUPS     160(R14), Y5
-	VADDPS      Y5, Y6, Y5
-	VFMADD231PS Y7, Y2, Y5
-	VMAXPS      Y5, Y3, Y5
-	VMOVUPS     Y5, (R9)(R10*1)
-	MOVQ        dstRow+64(FP), R9
-	SHLQ        $0x02, R9
-	ADDQ        R9, R13
-	ADDQ        $0x000000c0, R14
-	DECQ        R15
-	JNZ         row
-	ADDQ        $+32, AX
-	ADDQ        $+32, CX
-	ADDQ        $+32, R11
-	DECQ        R12
-	JNZ         channel
-	MOVQ        srcTile+56(FP), R9
-	MOVQ        channels+40(FP), R11
-	SUBQ        R11, R9
-	SHLQ        $0x02, R9
-	ADDQ        R9, AX
-	MOVQ        dstTile+80(FP), R9
-	MOVQ        channels+40(FP), R11
-	SUBQ        R11, R9
-	SHLQ        $0x02, R9
-	ADDQ        R9, CX
-	DECQ        tiles+32(FP)
-	JNZ         tile
+	MOVQ         AX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(SI*1), Y0
+	VMOVUPS      (R9)(SI*2), Y1
+	VADDPS       Y1, Y0, Y0
+	VMOVUPS      (R9)(DI*1), Y1
+	VMOVUPS      (R9)(SI*4), Y2
+	VADDPS       Y2, Y1, Y1
+	VMOVUPS      (R9), Y2
+	VADDPS       Y0, Y2, Y2
+	VADDPS       Y1, Y2, Y2
+	VBROADCASTSS const0<>+0(SB), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	ADDQ         DX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(SI*1), Y1
+	VMOVUPS      (R11), Y4
+	VADDPS       Y4, Y1, Y1
+	VMOVUPS      (R9)(SI*2), Y4
+	VADDPS       Y4, Y1, Y1
+	VMOVUPS      (R9)(DI*1), Y4
+	VMOVUPS      (R9)(SI*4), Y5
+	VADDPS       Y5, Y4, Y4
+	VMOVUPS      (R9), Y5
+	VADDPS       Y1, Y5, Y5
+	VADDPS       Y4, Y5, Y5
+	VFMADD231PS  Y4, Y3, Y1
+	ADDQ         DX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(SI*1), Y4
+	VMOVUPS      (R9)(SI*2), Y6
+	VADDPS       Y6, Y4, Y4
+	VMOVUPS      (R9)(DI*1), Y6
+	VMOVUPS      (R9)(SI*4), Y7
+	VADDPS       Y7, Y6, Y6
+	VMOVUPS      (R9), Y7
+	VADDPS       Y4, Y7, Y7
+	VADDPS       Y6, Y7, Y7
+	VFMADD231PS  Y6, Y3, Y4
+	ADDQ         DX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(SI*1), Y6
+	VMOVUPS      (R9)(SI*2), Y8
+	VADDPS       Y8, Y6, Y6
+	VMOVUPS      (R9)(DI*1), Y8
+	VMOVUPS      (R9)(SI*4), Y9
+	VADDPS       Y9, Y8, Y8
+	VMOVUPS      (R9), Y9
+	VADDPS       Y6, Y9, Y9
+	VADDPS       Y8, Y9, Y9
+	VFMADD231PS  Y8, Y3, Y6
+	ADDQ         DX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(SI*1), Y8
+	VMOVUPS      (R9)(SI*2), Y10
+	VADDPS       Y10, Y8, Y8
+	VMOVUPS      (R9)(DI*1), Y10
+	VMOVUPS      (R9)(SI*4), Y11
+	VADDPS       Y11, Y10, Y10
+	VMOVUPS      (R9), Y11
+	VADDPS       Y8, Y11, Y11
+	VADDPS       Y10, Y11, Y11
+	VFMADD231PS  Y10, Y3, Y8
+	ADDQ         DX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(SI*1), Y10
+	VMOVUPS      (R9)(SI*2), Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      (R9)(DI*1), Y12
+	VMOVUPS      (R9)(SI*4), Y13
+	VADDPS       Y13, Y12, Y12
+	VMOVUPS      (R9), Y13
+	VADDPS       Y10, Y13, Y13
+	VADDPS       Y12, Y13, Y13
+	VFMADD231PS  Y12, Y3, Y10
+	MOVQ         CX, R9
+	VADDPS       Y7, Y5, Y3
+	VSUBPS       Y7, Y5, Y5
+	VADDPS       Y11, Y9, Y7
+	VSUBPS       Y11, Y9, Y9
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y7, Y2, Y2
+	VBROADCASTSS lo+80(FP), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMOVUPS      Y2, (R9)
+	VMOVAPS      Y5, Y2
+	VBROADCASTSS const2<>+0(SB), Y12
+	VFMADD231PS  Y9, Y12, Y2
+	VMAXPS       Y2, Y11, Y2
+	VMOVUPS      Y2, (R9)(BX*1)
+	VMOVAPS      Y3, Y2
+	VBROADCASTSS const0<>+0(SB), Y3
+	VFMADD231PS  Y7, Y3, Y2
+	VMAXPS       Y2, Y11, Y2
+	VMOVUPS      Y2, (R9)(BX*2)
+	VADDPS       Y13, Y5, Y2
+	VBROADCASTSS const3<>+0(SB), Y3
+	VFMADD231PS  Y9, Y3, Y2
+	VMAXPS       Y2, Y11, Y2
+	VMOVUPS      Y2, (R9)(R10*1)
+	MOVQ         CX, R9
+	MOVQ         dstRow+56(FP), R13
+	SHLQ         $0x02, R13
+	LEAQ         (R9)(R13*2), R9
+	VADDPS       Y4, Y1, Y2
+	VSUBPS       Y4, Y1, Y1
+	VADDPS       Y8, Y6, Y3
+	VSUBPS       Y8, Y6, Y4
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y0, Y0
+	VBROADCASTSS lo+80(FP), Y5
+	VMAXPS       Y0, Y5, Y0
+	VMOVUPS      Y0, (R9)
+	VMOVAPS      Y1, Y0
+	VBROADCASTSS const2<>+0(SB), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VMAXPS       Y0, Y5, Y0
+	VMOVUPS      Y0, (R9)(BX*1)
+	VMOVAPS      Y2, Y0
+	VBROADCASTSS const0<>+0(SB), Y2
+	VFMADD231PS  Y3, Y2, Y0
+	VMAXPS       Y0, Y5, Y0
+	VMOVUPS      Y0, (R9)(BX*2)
+	VADDPS       Y10, Y1, Y0
+	VBROADCASTSS const3<>+0(SB), Y1
+	VFMADD231PS  Y4, Y1, Y0
+	VMAXPS       Y0, Y5, Y0
+	VMOVUPS      Y0, (R9)(R10*1)
+	MOVQ         AX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(SI*1), Y0
+	VMOVUPS      (R9)(SI*2), Y1
+	VSUBPS       Y1, Y0, Y0
+	VMOVUPS      (R9)(DI*1), Y1
+	VMOVUPS      (R9)(SI*4), Y2
+	VSUBPS       Y2, Y1, Y1
+	VMOVAPS      Y0, Y2
+	VBROADCASTSS const2<>+0(SB), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	VMOVUPS      (R9)(R8*1), Y4
+	VADDPS       Y4, Y0, Y0
+	VBROADCASTSS const3<>+0(SB), Y4
+	VFMADD231PS  Y1, Y4, Y0
+	ADDQ         DX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(SI*1), Y1
+	VMOVUPS      (R11), Y5
+	VADDPS       Y5, Y1, Y1
+	VMOVUPS      (R9)(SI*2), Y5
+	VSUBPS       Y5, Y1, Y1
+	VMOVUPS      (R9)(DI*1), Y5
+	VMOVUPS      (R9)(SI*4), Y6
+	VSUBPS       Y6, Y5, Y5
+	VMOVAPS      Y1, Y6
+	VFMADD231PS  Y5, Y3, Y6
+	VMOVUPS      (R9)(R8*1), Y7
+	VADDPS       Y7, Y1, Y1
+	VFMADD231PS  Y5, Y4, Y1
+	ADDQ         DX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(SI*1), Y5
+	VMOVUPS      (R9)(SI*2), Y7
+	VSUBPS       Y7, Y5, Y5
+	VMOVUPS      (R9)(DI*1), Y7
+	VMOVUPS      (R9)(SI*4), Y8
+	VSUBPS       Y8, Y7, Y7
+	VMOVAPS      Y5, Y8
+	VFMADD231PS  Y7, Y3, Y8
+	VMOVUPS      (R9)(R8*1), Y9
+	VADDPS       Y9, Y5, Y5
+	VFMADD231PS  Y7, Y4, Y5
+	ADDQ         DX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(SI*1), Y7
+	VMOVUPS      (R9)(SI*2), Y9
+	VSUBPS       Y9, Y7, Y7
+	VMOVUPS      (R9)(DI*1), Y9
+	VMOVUPS      (R9)(SI*4), Y10
+	VSUBPS       Y10, Y9, Y9
+	VMOVAPS      Y7, Y10
+	VFMADD231PS  Y9, Y3, Y10
+	VMOVUPS      (R9)(R8*1), Y11
+	VADDPS       Y11, Y7, Y7
+	VFMADD231PS  Y9, Y4, Y7
+	ADDQ         DX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(SI*1), Y9
+	VMOVUPS      (R9)(SI*2), Y11
+	VSUBPS       Y11, Y9, Y9
+	VMOVUPS      (R9)(DI*1), Y11
+	VMOVUPS      (R9)(SI*4), Y12
+	VSUBPS       Y12, Y11, Y11
+	VMOVAPS      Y9, Y12
+	VFMADD231PS  Y11, Y3, Y12
+	VMOVUPS      (R9)(R8*1), Y13
+	VADDPS       Y13, Y9, Y9
+	VFMADD231PS  Y11, Y4, Y9
+	ADDQ         DX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(SI*1), Y11
+	VMOVUPS      (R9)(SI*2), Y13
+	VSUBPS       Y13, Y11, Y11
+	VMOVUPS      (R9)(DI*1), Y13
+	VMOVUPS      (R9)(SI*4), Y14
+	VSUBPS       Y14, Y13, Y13
+	VMOVAPS      Y11, Y14
+	VFMADD231PS  Y13, Y3, Y14
+	VMOVUPS      (R9)(R8*1), Y3
+	VADDPS       Y3, Y11, Y3
+	VFMADD231PS  Y13, Y4, Y3
+	MOVQ         CX, R9
+	MOVQ         dstRow+56(FP), R13
+	SHLQ         $0x02, R13
+	ADDQ         R13, R9
+	VADDPS       Y8, Y6, Y4
+	VSUBPS       Y8, Y6, Y6
+	VADDPS       Y12, Y10, Y8
+	VSUBPS       Y12, Y10, Y10
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y8, Y2, Y2
+	VBROADCASTSS lo+80(FP), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMOVUPS      Y2, (R9)
+	VMOVAPS      Y6, Y2
+	VBROADCASTSS const2<>+0(SB), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VMAXPS       Y2, Y11, Y2
+	VMOVUPS      Y2, (R9)(BX*1)
+	VMOVAPS      Y4, Y2
+	VBROADCASTSS const0<>+0(SB), Y4
+	VFMADD231PS  Y8, Y4, Y2
+	VMAXPS       Y2, Y11, Y2
+	VMOVUPS      Y2, (R9)(BX*2)
+	VADDPS       Y14, Y6, Y2
+	VBROADCASTSS const3<>+0(SB), Y4
+	VFMADD231PS  Y10, Y4, Y2
+	VMAXPS       Y2, Y11, Y2
+	VMOVUPS      Y2, (R9)(R10*1)
+	MOVQ         CX, R9
+	MOVQ         dstRow+56(FP), R13
+	SHLQ         $0x02, R13
+	IMUL3Q       $0x00000003, R13, R13
+	ADDQ         R13, R9
+	VADDPS       Y5, Y1, Y2
+	VSUBPS       Y5, Y1, Y1
+	VADDPS       Y9, Y7, Y4
+	VSUBPS       Y9, Y7, Y5
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y4, Y0, Y0
+	VBROADCASTSS lo+80(FP), Y6
+	VMAXPS       Y0, Y6, Y0
+	VMOVUPS      Y0, (R9)
+	VMOVAPS      Y1, Y0
+	VBROADCASTSS const2<>+0(SB), Y7
+	VFMADD231PS  Y5, Y7, Y0
+	VMAXPS       Y0, Y6, Y0
+	VMOVUPS      Y0, (R9)(BX*1)
+	VMOVAPS      Y2, Y0
+	VBROADCASTSS const0<>+0(SB), Y2
+	VFMADD231PS  Y4, Y2, Y0
+	VMAXPS       Y0, Y6, Y0
+	VMOVUPS      Y0, (R9)(BX*2)
+	VADDPS       Y3, Y1, Y0
+	VBROADCASTSS const3<>+0(SB), Y1
+	VFMADD231PS  Y5, Y1, Y0
+	VMAXPS       Y0, Y6, Y0
+	VMOVUPS      Y0, (R9)(R10*1)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, R11
+	DECQ         R12
+	JNZ          channel
+	MOVQ         srcTile+48(FP), R9
+	MOVQ         channels+32(FP), R11
+	SUBQ         R11, R9
+	SHLQ         $0x02, R9
+	ADDQ         R9, AX
+	MOVQ         dstTile+72(FP), R9
+	MOVQ         channels+32(FP), R11
+	SUBQ         R11, R9
+	SHLQ         $0x02, R9
+	ADDQ         R9, CX
+	DECQ         tiles+24(FP)
+	JNZ          tile
 	VZEROUPPER
 	RET
 
 DATA const3<>+0(SB)/4, $(8.0)
 GLOBL const3<>(SB), RODATA|NOPTR, $4
 
-// func WinogradOutput6x3(dst *float32, src *float32, tmp *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+// func WinogradOutput6x3(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WinogradOutput6x3(SB), NOSPLIT, $0-92
-	VBROADCASTSS const2<>+0(SB), Y0
-	VBROADCASTSS const0<>+0(SB), Y1
-	MOVQ         src+8(FP), AX
-	MOVQ         dst+0(FP), CX
-	MOVQ         srcPoint+48(FP), DX
-	SHLQ         $0x02, DX
-	MOVQ         dstPixel+72(FP), BX
-	SHLQ         $0x02, BX
-	XORQ         SI, SI
-	IMUL3Q       $0x00000006, DX, DI
-	ADDQ         DI, SI
-	LEAQ         (SI)(SI*2), DI
-	LEAQ         (SI)(SI*4), R8
-	VBROADCASTSS lo+88(FP), Y2
+TEXT ·WinogradOutput6x3(SB), NOSPLIT, $0-84
+	MOVQ   src+8(FP), AX
+	MOVQ   dst+0(FP), CX
+	MOVQ   srcPoint+40(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   dstPixel+64(FP), BX
+	SHLQ   $0x02, BX
+	XORQ   SI, SI
+	IMUL3Q $0x00000006, DX, DI
+	ADDQ   DI, SI
+	LEAQ   (SI)(SI*2), DI
+	LEAQ   (SI)(SI*4), R8
 
 tile:
-	MOVQ       dstRow+64(FP), R9
-	MOVQ       dstTile+80(FP), R10
+	MOVQ       dstRow+56(FP), R9
+	MOVQ       dstTile+72(FP), R10
 	SHLQ       $0x02, R9
 	SHLQ       $0x02, R10
 	ADDQ       CX, R10
@@ -340,116 +827,259 @@ tile:
 	PREFETCHT0 (R9)
 	ADDQ       BX, R9
 	PREFETCHT0 (R9)
-	MOVQ       bias+24(FP), R10
-	MOVQ       channels+40(FP), R11
+	MOVQ       bias+16(FP), R10
+	MOVQ       channels+32(FP), R11
 	SHRQ       $0x03, R11
 
 channel:
-	MOVQ AX, R12
-	MOVQ tmp+16(FP), R13
-	MOVQ $0x00000006, R14
-
-col:
-	MOVQ        R12, R9
-	VMOVUPS     (R9), Y3
-	VMOVUPS     (R9)(SI*1), Y4
-	VMOVUPS     (R9)(SI*2), Y5
-	VADDPS      Y5, Y4, Y6
-	VSUBPS      Y5, Y4, Y4
-	VMOVUPS     (R9)(DI*1), Y5
-	VMOVUPS     (R9)(SI*4), Y7
-	VADDPS      Y7, Y5, Y8
-	VSUBPS      Y7, Y5, Y5
-	VADDPS      Y6, Y3, Y3
-	VADDPS      Y8, Y3, Y3
-	VMOVUPS     Y3, (R13)
-	VMOVAPS     Y4, Y3
-	VFMADD231PS Y5, Y0, Y3
-	VMOVUPS     Y3, 192(R13)
-	VMOVUPS     (R9)(R8*1), Y3
-	VADDPS      Y3, Y6, Y3
-	VFMADD231PS Y8, Y1, Y3
-	VMOVUPS     Y3, 384(R13)
-	ADDQ        DX, R12
-	ADDQ        $+32, R13
-	DECQ        R14
-	JNZ         col
-	VMOVUPS     (R10), Y3
-	MOVQ        CX, R12
-	MOVQ        tmp+16(FP), R13
-	MOVQ        $0x00000003, R14
-
-row:
-	MOVQ        R12, R9
-	VMOVUPS     (R13), Y4
-	VMOVUPS     32(R13), Y5
-	VADDPS      Y3, Y5, Y5
-	VMOVUPS     64(R13), Y6
-	VADDPS      Y6, Y5, Y7
-	VSUBPS      Y6, Y5, Y5
-	VMOVUPS     96(R13), Y6
-	VMOVUPS     128(R13), Y8
-	VADDPS      Y8, Y6, Y9
-	VSUBPS      Y8, Y6, Y6
-	VADDPS      Y7, Y4, Y4
-	VADDPS      Y9, Y4, Y4
-	VMAXPS      Y4, Y2, Y4
-	VMOVUPS     Y4, (R9)
-	VMOVAPS     Y5, Y4
-	VFMADD231PS Y6, Y0, Y4
-	VMAXPS      Y4, Y2, Y4
-	VMOVUPS     Y4, (R9)(BX*1)
-	VMOVUPS     160(R13), Y4
-	VADDPS      Y4, Y7, Y4
-	VFMADD231PS Y9, Y1, Y4
-	VMAXPS      Y4, Y2, Y4
-	VMOVUPS     Y4, (R9)(BX*2)
-	MOVQ        dstRow+64(FP), R9
-	SHLQ        $0x02, R9
-	ADDQ        R9, R12
-	ADDQ        $0x000000c0, R13
-	DECQ        R14
-	JNZ         row
-	ADDQ        $+32, AX
-	ADDQ        $+32, CX
-	ADDQ        $+32, R10
-	DECQ        R11
-	JNZ         channel
-	MOVQ        srcTile+56(FP), R9
-	MOVQ        channels+40(FP), R10
-	SUBQ        R10, R9
-	SHLQ        $0x02, R9
-	ADDQ        R9, AX
-	MOVQ        dstTile+80(FP), R9
-	MOVQ        channels+40(FP), R10
-	SUBQ        R10, R9
-	SHLQ        $0x02, R9
-	ADDQ        R9, CX
-	DECQ        tiles+32(FP)
-	JNZ         tile
+	MOVQ         AX, R12
+	MOVQ         R12, R9
+	VMOVUPS      (R9)(SI*1), Y0
+	VMOVUPS      (R9)(SI*2), Y1
+	VADDPS       Y1, Y0, Y0
+	VMOVUPS      (R9)(DI*1), Y1
+	VMOVUPS      (R9)(SI*4), Y2
+	VADDPS       Y2, Y1, Y1
+	VMOVUPS      (R9), Y2
+	VADDPS       Y0, Y2, Y2
+	VADDPS       Y1, Y2, Y2
+	VMOVUPS      (R9)(R8*1), Y3
+	VADDPS       Y3, Y0, Y0
+	VBROADCASTSS const0<>+0(SB), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	ADDQ         DX, R12
+	MOVQ         R12, R9
+	VMOVUPS      (R9)(SI*1), Y1
+	VMOVUPS      (R10), Y4
+	VADDPS       Y4, Y1, Y1
+	VMOVUPS      (R9)(SI*2), Y4
+	VADDPS       Y4, Y1, Y1
+	VMOVUPS      (R9)(DI*1), Y4
+	VMOVUPS      (R9)(SI*4), Y5
+	VADDPS       Y5, Y4, Y4
+	VMOVUPS      (R9), Y5
+	VADDPS       Y1, Y5, Y5
+	VADDPS       Y4, Y5, Y5
+	VMOVUPS      (R9)(R8*1), Y6
+	VADDPS       Y6, Y1, Y1
+	VFMADD231PS  Y4, Y3, Y1
+	ADDQ         DX, R12
+	MOVQ         R12, R9
+	VMOVUPS      (R9)(SI*1), Y4
+	VMOVUPS      (R9)(SI*2), Y6
+	VADDPS       Y6, Y4, Y4
+	VMOVUPS      (R9)(DI*1), Y6
+	VMOVUPS      (R9)(SI*4), Y7
+	VADDPS       Y7, Y6, Y6
+	VMOVUPS      (R9), Y7
+	VADDPS       Y4, Y7, Y7
+	VADDPS       Y6, Y7, Y7
+	VMOVUPS      (R9)(R8*1), Y8
+	VADDPS       Y8, Y4, Y4
+	VFMADD231PS  Y6, Y3, Y4
+	ADDQ         DX, R12
+	MOVQ         R12, R9
+	VMOVUPS      (R9)(SI*1), Y6
+	VMOVUPS      (R9)(SI*2), Y8
+	VADDPS       Y8, Y6, Y6
+	VMOVUPS      (R9)(DI*1), Y8
+	VMOVUPS      (R9)(SI*4), Y9
+	VADDPS       Y9, Y8, Y8
+	VMOVUPS      (R9), Y9
+	VADDPS       Y6, Y9, Y9
+	VADDPS       Y8, Y9, Y9
+	VMOVUPS      (R9)(R8*1), Y10
+	VADDPS       Y10, Y6, Y6
+	VFMADD231PS  Y8, Y3, Y6
+	ADDQ         DX, R12
+	MOVQ         R12, R9
+	VMOVUPS      (R9)(SI*1), Y8
+	VMOVUPS      (R9)(SI*2), Y10
+	VADDPS       Y10, Y8, Y8
+	VMOVUPS      (R9)(DI*1), Y10
+	VMOVUPS      (R9)(SI*4), Y11
+	VADDPS       Y11, Y10, Y10
+	VMOVUPS      (R9), Y11
+	VADDPS       Y8, Y11, Y11
+	VADDPS       Y10, Y11, Y11
+	VMOVUPS      (R9)(R8*1), Y12
+	VADDPS       Y12, Y8, Y8
+	VFMADD231PS  Y10, Y3, Y8
+	ADDQ         DX, R12
+	MOVQ         R12, R9
+	VMOVUPS      (R9)(SI*1), Y10
+	VMOVUPS      (R9)(SI*2), Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      (R9)(DI*1), Y12
+	VMOVUPS      (R9)(SI*4), Y13
+	VADDPS       Y13, Y12, Y12
+	VMOVUPS      (R9), Y13
+	VADDPS       Y10, Y13, Y13
+	VADDPS       Y12, Y13, Y13
+	VMOVUPS      (R9)(R8*1), Y14
+	VADDPS       Y14, Y10, Y10
+	VFMADD231PS  Y12, Y3, Y10
+	MOVQ         CX, R9
+	VADDPS       Y7, Y5, Y3
+	VSUBPS       Y7, Y5, Y5
+	VADDPS       Y11, Y9, Y7
+	VSUBPS       Y11, Y9, Y9
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y7, Y2, Y2
+	VBROADCASTSS lo+80(FP), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMOVUPS      Y2, (R9)
+	VMOVAPS      Y5, Y2
+	VBROADCASTSS const2<>+0(SB), Y5
+	VFMADD231PS  Y9, Y5, Y2
+	VMAXPS       Y2, Y11, Y2
+	VMOVUPS      Y2, (R9)(BX*1)
+	VADDPS       Y13, Y3, Y2
+	VBROADCASTSS const0<>+0(SB), Y3
+	VFMADD231PS  Y7, Y3, Y2
+	VMAXPS       Y2, Y11, Y2
+	VMOVUPS      Y2, (R9)(BX*2)
+	MOVQ         CX, R9
+	MOVQ         dstRow+56(FP), R12
+	SHLQ         $0x02, R12
+	LEAQ         (R9)(R12*2), R9
+	VADDPS       Y4, Y1, Y2
+	VSUBPS       Y4, Y1, Y1
+	VADDPS       Y8, Y6, Y3
+	VSUBPS       Y8, Y6, Y4
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y0, Y0
+	VBROADCASTSS lo+80(FP), Y5
+	VMAXPS       Y0, Y5, Y0
+	VMOVUPS      Y0, (R9)
+	VMOVAPS      Y1, Y0
+	VBROADCASTSS const2<>+0(SB), Y1
+	VFMADD231PS  Y4, Y1, Y0
+	VMAXPS       Y0, Y5, Y0
+	VMOVUPS      Y0, (R9)(BX*1)
+	VADDPS       Y10, Y2, Y0
+	VBROADCASTSS const0<>+0(SB), Y1
+	VFMADD231PS  Y3, Y1, Y0
+	VMAXPS       Y0, Y5, Y0
+	VMOVUPS      Y0, (R9)(BX*2)
+	MOVQ         AX, R12
+	MOVQ         R12, R9
+	VMOVUPS      (R9)(SI*1), Y0
+	VMOVUPS      (R9)(SI*2), Y1
+	VSUBPS       Y1, Y0, Y0
+	VMOVUPS      (R9)(DI*1), Y1
+	VMOVUPS      (R9)(SI*4), Y2
+	VSUBPS       Y2, Y1, Y1
+	VBROADCASTSS const2<>+0(SB), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         DX, R12
+	MOVQ         R12, R9
+	VMOVUPS      (R9)(SI*1), Y1
+	VMOVUPS      (R10), Y3
+	VADDPS       Y3, Y1, Y1
+	VMOVUPS      (R9)(SI*2), Y3
+	VSUBPS       Y3, Y1, Y1
+	VMOVUPS      (R9)(DI*1), Y3
+	VMOVUPS      (R9)(SI*4), Y4
+	VSUBPS       Y4, Y3, Y3
+	VFMADD231PS  Y3, Y2, Y1
+	ADDQ         DX, R12
+	MOVQ         R12, R9
+	VMOVUPS      (R9)(SI*1), Y3
+	VMOVUPS      (R9)(SI*2), Y4
+	VSUBPS       Y4, Y3, Y3
+	VMOVUPS      (R9)(DI*1), Y4
+	VMOVUPS      (R9)(SI*4), Y5
+	VSUBPS       Y5, Y4, Y4
+	VFMADD231PS  Y4, Y2, Y3
+	ADDQ         DX, R12
+	MOVQ         R12, R9
+	VMOVUPS      (R9)(SI*1), Y4
+	VMOVUPS      (R9)(SI*2), Y5
+	VSUBPS       Y5, Y4, Y4
+	VMOVUPS      (R9)(DI*1), Y5
+	VMOVUPS      (R9)(SI*4), Y6
+	VSUBPS       Y6, Y5, Y5
+	VFMADD231PS  Y5, Y2, Y4
+	ADDQ         DX, R12
+	MOVQ         R12, R9
+	VMOVUPS      (R9)(SI*1), Y5
+	VMOVUPS      (R9)(SI*2), Y6
+	VSUBPS       Y6, Y5, Y5
+	VMOVUPS      (R9)(DI*1), Y6
+	VMOVUPS      (R9)(SI*4), Y7
+	VSUBPS       Y7, Y6, Y6
+	VFMADD231PS  Y6, Y2, Y5
+	ADDQ         DX, R12
+	MOVQ         R12, R9
+	VMOVUPS      (R9)(SI*1), Y6
+	VMOVUPS      (R9)(SI*2), Y7
+	VSUBPS       Y7, Y6, Y6
+	VMOVUPS      (R9)(DI*1), Y7
+	VMOVUPS      (R9)(SI*4), Y8
+	VSUBPS       Y8, Y7, Y7
+	VFMADD231PS  Y7, Y2, Y6
+	MOVQ         CX, R9
+	MOVQ         dstRow+56(FP), R12
+	SHLQ         $0x02, R12
+	ADDQ         R12, R9
+	VADDPS       Y3, Y1, Y2
+	VSUBPS       Y3, Y1, Y1
+	VADDPS       Y5, Y4, Y3
+	VSUBPS       Y5, Y4, Y4
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y0, Y0
+	VBROADCASTSS lo+80(FP), Y5
+	VMAXPS       Y0, Y5, Y0
+	VMOVUPS      Y0, (R9)
+	VMOVAPS      Y1, Y0
+	VBROADCASTSS const2<>+0(SB), Y1
+	VFMADD231PS  Y4, Y1, Y0
+	VMAXPS       Y0, Y5, Y0
+	VMOVUPS      Y0, (R9)(BX*1)
+	VADDPS       Y6, Y2, Y0
+	VBROADCASTSS const0<>+0(SB), Y1
+	VFMADD231PS  Y3, Y1, Y0
+	VMAXPS       Y0, Y5, Y0
+	VMOVUPS      Y0, (R9)(BX*2)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, R10
+	DECQ         R11
+	JNZ          channel
+	MOVQ         srcTile+48(FP), R9
+	MOVQ         channels+32(FP), R10
+	SUBQ         R10, R9
+	SHLQ         $0x02, R9
+	ADDQ         R9, AX
+	MOVQ         dstTile+72(FP), R9
+	MOVQ         channels+32(FP), R10
+	SUBQ         R10, R9
+	SHLQ         $0x02, R9
+	ADDQ         R9, CX
+	DECQ         tiles+24(FP)
+	JNZ          tile
 	VZEROUPPER
 	RET
 
-// func WinogradOutput6x2(dst *float32, src *float32, tmp *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+// func WinogradOutput6x2(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WinogradOutput6x2(SB), NOSPLIT, $0-92
-	VBROADCASTSS const2<>+0(SB), Y0
-	MOVQ         src+8(FP), AX
-	MOVQ         dst+0(FP), CX
-	MOVQ         srcPoint+48(FP), DX
-	SHLQ         $0x02, DX
-	MOVQ         dstPixel+72(FP), BX
-	SHLQ         $0x02, BX
-	XORQ         SI, SI
-	IMUL3Q       $0x00000006, DX, DI
-	ADDQ         DI, SI
-	LEAQ         (SI)(SI*2), DI
-	LEAQ         (SI)(SI*4), R8
-	VBROADCASTSS lo+88(FP), Y1
+TEXT ·WinogradOutput6x2(SB), NOSPLIT, $0-84
+	MOVQ   src+8(FP), AX
+	MOVQ   dst+0(FP), CX
+	MOVQ   srcPoint+40(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   dstPixel+64(FP), BX
+	SHLQ   $0x02, BX
+	XORQ   SI, SI
+	IMUL3Q $0x00000006, DX, DI
+	ADDQ   DI, SI
+	LEAQ   (SI)(SI*2), DI
+	LEAQ   (SI)(SI*4), R8
 
 tile:
-	MOVQ       dstRow+64(FP), R9
-	MOVQ       dstTile+80(FP), R10
+	MOVQ       dstRow+56(FP), R9
+	MOVQ       dstTile+72(FP), R10
 	SHLQ       $0x02, R9
 	SHLQ       $0x02, R10
 	ADDQ       CX, R10
@@ -462,85 +1092,197 @@ tile:
 	PREFETCHT0 (R9)
 	ADDQ       BX, R9
 	PREFETCHT0 (R9)
-	MOVQ       bias+24(FP), R10
-	MOVQ       channels+40(FP), R11
+	MOVQ       bias+16(FP), R10
+	MOVQ       channels+32(FP), R11
 	SHRQ       $0x03, R11
 
 channel:
-	MOVQ AX, R12
-	MOVQ tmp+16(FP), R13
-	MOVQ $0x00000006, R14
-
-col:
-	MOVQ        R12, R9
-	VMOVUPS     (R9), Y2
-	VMOVUPS     (R9)(SI*1), Y3
-	VMOVUPS     (R9)(SI*2), Y4
-	VADDPS      Y4, Y3, Y5
-	VSUBPS      Y4, Y3, Y3
-	VMOVUPS     (R9)(DI*1), Y4
-	VMOVUPS     (R9)(SI*4), Y6
-	VADDPS      Y6, Y4, Y7
-	VSUBPS      Y6, Y4, Y4
-	VADDPS      Y5, Y2, Y2
-	VADDPS      Y7, Y2, Y2
-	VMOVUPS     Y2, (R13)
-	VMOVUPS     (R9)(R8*1), Y2
-	VADDPS      Y2, Y3, Y2
-	VFMADD231PS Y4, Y0, Y2
-	VMOVUPS     Y2, 192(R13)
-	ADDQ        DX, R12
-	ADDQ        $+32, R13
-	DECQ        R14
-	JNZ         col
-	VMOVUPS     (R10), Y2
-	MOVQ        CX, R12
-	MOVQ        tmp+16(FP), R13
-	MOVQ        $0x00000002, R14
-
-row:
-	MOVQ        R12, R9
-	VMOVUPS     (R13), Y3
-	VMOVUPS     32(R13), Y4
-	VADDPS      Y2, Y4, Y4
-	VMOVUPS     64(R13), Y5
-	VADDPS      Y5, Y4, Y6
-	VSUBPS      Y5, Y4, Y4
-	VMOVUPS     96(R13), Y5
-	VMOVUPS     128(R13), Y7
-	VADDPS      Y7, Y5, Y8
-	VSUBPS      Y7, Y5, Y5
-	VADDPS      Y6, Y3, Y3
-	VADDPS      Y8, Y3, Y3
-	VMAXPS      Y3, Y1, Y3
-	VMOVUPS     Y3, (R9)
-	VMOVUPS     160(R13), Y3
-	VADDPS      Y3, Y4, Y3
-	VFMADD231PS Y5, Y0, Y3
-	VMAXPS      Y3, Y1, Y3
-	VMOVUPS     Y3, (R9)(BX*1)
-	MOVQ        dstRow+64(FP), R9
-	SHLQ        $0x02, R9
-	ADDQ        R9, R12
-	ADDQ        $0x000000c0, R13
-	DECQ        R14
-	JNZ         row
-	ADDQ        $+32, AX
-	ADDQ        $+32, CX
-	ADDQ        $+32, R10
-	DECQ        R11
-	JNZ         channel
-	MOVQ        srcTile+56(FP), R9
-	MOVQ        channels+40(FP), R10
-	SUBQ        R10, R9
-	SHLQ        $0x02, R9
-	ADDQ        R9, AX
-	MOVQ        dstTile+80(FP), R9
-	MOVQ        channels+40(FP), R10
-	SUBQ        R10, R9
-	SHLQ        $0x02, R9
-	ADDQ        R9, CX
-	DECQ        tiles+32(FP)
-	JNZ         tile
+	MOVQ         AX, R12
+	MOVQ         R12, R9
+	VMOVUPS      (R9)(SI*1), Y0
+	VMOVUPS      (R9)(SI*2), Y1
+	VADDPS       Y1, Y0, Y0
+	VMOVUPS      (R9)(DI*1), Y1
+	VMOVUPS      (R9)(SI*4), Y2
+	VADDPS       Y2, Y1, Y1
+	VMOVUPS      (R9), Y2
+	VADDPS       Y0, Y2, Y0
+	VADDPS       Y1, Y0, Y0
+	ADDQ         DX, R12
+	MOVQ         R12, R9
+	VMOVUPS      (R9)(SI*1), Y1
+	VMOVUPS      (R10), Y2
+	VADDPS       Y2, Y1, Y1
+	VMOVUPS      (R9)(SI*2), Y2
+	VADDPS       Y2, Y1, Y1
+	VMOVUPS      (R9)(DI*1), Y2
+	VMOVUPS      (R9)(SI*4), Y3
+	VADDPS       Y3, Y2, Y2
+	VMOVUPS      (R9), Y3
+	VADDPS       Y1, Y3, Y1
+	VADDPS       Y2, Y1, Y1
+	ADDQ         DX, R12
+	MOVQ         R12, R9
+	VMOVUPS      (R9)(SI*1), Y2
+	VMOVUPS      (R9)(SI*2), Y3
+	VADDPS       Y3, Y2, Y2
+	VMOVUPS      (R9)(DI*1), Y3
+	VMOVUPS      (R9)(SI*4), Y4
+	VADDPS       Y4, Y3, Y3
+	VMOVUPS      (R9), Y4
+	VADDPS       Y2, Y4, Y2
+	VADDPS       Y3, Y2, Y2
+	ADDQ         DX, R12
+	MOVQ         R12, R9
+	VMOVUPS      (R9)(SI*1), Y3
+	VMOVUPS      (R9)(SI*2), Y4
+	VADDPS       Y4, Y3, Y3
+	VMOVUPS      (R9)(DI*1), Y4
+	VMOVUPS      (R9)(SI*4), Y5
+	VADDPS       Y5, Y4, Y4
+	VMOVUPS      (R9), Y5
+	VADDPS       Y3, Y5, Y3
+	VADDPS       Y4, Y3, Y3
+	ADDQ         DX, R12
+	MOVQ         R12, R9
+	VMOVUPS      (R9)(SI*1), Y4
+	VMOVUPS      (R9)(SI*2), Y5
+	VADDPS       Y5, Y4, Y4
+	VMOVUPS      (R9)(DI*1), Y5
+	VMOVUPS      (R9)(SI*4), Y6
+	VADDPS       Y6, Y5, Y5
+	VMOVUPS      (R9), Y6
+	VADDPS       Y4, Y6, Y4
+	VADDPS       Y5, Y4, Y4
+	ADDQ         DX, R12
+	MOVQ         R12, R9
+	VMOVUPS      (R9)(SI*1), Y5
+	VMOVUPS      (R9)(SI*2), Y6
+	VADDPS       Y6, Y5, Y5
+	VMOVUPS      (R9)(DI*1), Y6
+	VMOVUPS      (R9)(SI*4), Y7
+	VADDPS       Y7, Y6, Y6
+	VMOVUPS      (R9), Y7
+	VADDPS       Y5, Y7, Y5
+	VADDPS       Y6, Y5, Y5
+	MOVQ         CX, R9
+	VADDPS       Y2, Y1, Y6
+	VSUBPS       Y2, Y1, Y1
+	VADDPS       Y4, Y3, Y2
+	VSUBPS       Y4, Y3, Y3
+	VADDPS       Y6, Y0, Y0
+	VADDPS       Y2, Y0, Y0
+	VBROADCASTSS lo+80(FP), Y2
+	VMAXPS       Y0, Y2, Y0
+	VMOVUPS      Y0, (R9)
+	VADDPS       Y5, Y1, Y0
+	VBROADCASTSS const2<>+0(SB), Y1
+	VFMADD231PS  Y3, Y1, Y0
+	VMAXPS       Y0, Y2, Y0
+	VMOVUPS      Y0, (R9)(BX*1)
+	MOVQ         AX, R12
+	MOVQ         R12, R9
+	VMOVUPS      (R9)(SI*1), Y0
+	VMOVUPS      (R9)(SI*2), Y1
+	VSUBPS       Y1, Y0, Y0
+	VMOVUPS      (R9)(DI*1), Y1
+	VMOVUPS      (R9)(SI*4), Y2
+	VSUBPS       Y2, Y1, Y1
+	VMOVUPS      (R9)(R8*1), Y2
+	VADDPS       Y2, Y0, Y0
+	VBROADCASTSS const2<>+0(SB), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         DX, R12
+	MOVQ         R12, R9
+	VMOVUPS      (R9)(SI*1), Y1
+	VMOVUPS      (R10), Y3
+	VADDPS       Y3, Y1, Y1
+	VMOVUPS      (R9)(SI*2), Y3
+	VSUBPS       Y3, Y1, Y1
+	VMOVUPS      (R9)(DI*1), Y3
+	VMOVUPS      (R9)(SI*4), Y4
+	VSUBPS       Y4, Y3, Y3
+	VMOVUPS      (R9)(R8*1), Y4
+	VADDPS       Y4, Y1, Y1
+	VFMADD231PS  Y3, Y2, Y1
+	ADDQ         DX, R12
+	MOVQ         R12, R9
+	VMOVUPS      (R9)(SI*1), Y3
+	VMOVUPS      (R9)(SI*2), Y4
+	VSUBPS       Y4, Y3, Y3
+	VMOVUPS      (R9)(DI*1), Y4
+	VMOVUPS      (R9)(SI*4), Y5
+	VSUBPS       Y5, Y4, Y4
+	VMOVUPS      (R9)(R8*1), Y5
+	VADDPS       Y5, Y3, Y3
+	VFMADD231PS  Y4, Y2, Y3
+	ADDQ         DX, R12
+	MOVQ         R12, R9
+	VMOVUPS      (R9)(SI*1), Y4
+	VMOVUPS      (R9)(SI*2), Y5
+	VSUBPS       Y5, Y4, Y4
+	VMOVUPS      (R9)(DI*1), Y5
+	VMOVUPS      (R9)(SI*4), Y6
+	VSUBPS       Y6, Y5, Y5
+	VMOVUPS      (R9)(R8*1), Y6
+	VADDPS       Y6, Y4, Y4
+	VFMADD231PS  Y5, Y2, Y4
+	ADDQ         DX, R12
+	MOVQ         R12, R9
+	VMOVUPS      (R9)(SI*1), Y5
+	VMOVUPS      (R9)(SI*2), Y6
+	VSUBPS       Y6, Y5, Y5
+	VMOVUPS      (R9)(DI*1), Y6
+	VMOVUPS      (R9)(SI*4), Y7
+	VSUBPS       Y7, Y6, Y6
+	VMOVUPS      (R9)(R8*1), Y7
+	VADDPS       Y7, Y5, Y5
+	VFMADD231PS  Y6, Y2, Y5
+	ADDQ         DX, R12
+	MOVQ         R12, R9
+	VMOVUPS      (R9)(SI*1), Y6
+	VMOVUPS      (R9)(SI*2), Y7
+	VSUBPS       Y7, Y6, Y6
+	VMOVUPS      (R9)(DI*1), Y7
+	VMOVUPS      (R9)(SI*4), Y8
+	VSUBPS       Y8, Y7, Y7
+	VMOVUPS      (R9)(R8*1), Y8
+	VADDPS       Y8, Y6, Y6
+	VFMADD231PS  Y7, Y2, Y6
+	MOVQ         CX, R9
+	MOVQ         dstRow+56(FP), R12
+	SHLQ         $0x02, R12
+	ADDQ         R12, R9
+	VADDPS       Y3, Y1, Y2
+	VSUBPS       Y3, Y1, Y1
+	VADDPS       Y5, Y4, Y3
+	VSUBPS       Y5, Y4, Y4
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y0, Y0
+	VBROADCASTSS lo+80(FP), Y2
+	VMAXPS       Y0, Y2, Y0
+	VMOVUPS      Y0, (R9)
+	VADDPS       Y6, Y1, Y0
+	VBROADCASTSS const2<>+0(SB), Y1
+	VFMADD231PS  Y4, Y1, Y0
+	VMAXPS       Y0, Y2, Y0
+	VMOVUPS      Y0, (R9)(BX*1)
+	ADDQ         $+32, AX
+	ADDQ         $+32, CX
+	ADDQ         $+32, R10
+	DECQ         R11
+	JNZ          channel
+	MOVQ         srcTile+48(FP), R9
+	MOVQ         channels+32(FP), R10
+	SUBQ         R10, R9
+	SHLQ         $0x02, R9
+	ADDQ         R9, AX
+	MOVQ         dstTile+72(FP), R9
+	MOVQ         channels+32(FP), R10
+	SUBQ         R10, R9
+	SHLQ         $0x02, R9
+	ADDQ         R9, CX
+	DECQ         tiles+24(FP)
+	JNZ          tile
 	VZEROUPPER
 	RET

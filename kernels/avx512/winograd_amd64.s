@@ -4,19 +4,19 @@
 
 #include "textflag.h"
 
-// func WinogradInput6(dst *float32, src *float32, tmp *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstPoint int, dstTile int)
+// func WinogradInput6(dst *float32, src *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstPoint int, dstTile int)
 // Requires: AVX, AVX512F
-TEXT ·WinogradInput6(SB), NOSPLIT, $0-80
+TEXT ·WinogradInput6(SB), NOSPLIT, $0-72
 	VBROADCASTSS const0<>+0(SB), Z0
 	VBROADCASTSS const1<>+0(SB), Z1
 	VBROADCASTSS const2<>+0(SB), Z2
 	MOVQ         src+8(FP), AX
 	MOVQ         dst+0(FP), CX
-	MOVQ         srcRow+40(FP), DX
-	MOVQ         srcPixel+48(FP), BX
+	MOVQ         srcRow+32(FP), DX
+	MOVQ         srcPixel+40(FP), BX
 	SHLQ         $0x02, DX
 	SHLQ         $0x02, BX
-	MOVQ         dstPoint+64(FP), SI
+	MOVQ         dstPoint+56(FP), SI
 	SHLQ         $0x02, SI
 	LEAQ         (DX)(DX*2), DI
 	LEAQ         (DX)(DX*4), R8
@@ -24,104 +24,385 @@ TEXT ·WinogradInput6(SB), NOSPLIT, $0-80
 	LEAQ         (SI)(SI*4), R11
 
 tile:
-	MOVQ channels+32(FP), R12
+	MOVQ channels+24(FP), R12
 	SHRQ $0x04, R12
 
 channel:
-	MOVQ AX, R13
-	MOVQ tmp+16(FP), R14
-	MOVQ $0x00000006, R15
-
-col:
+	MOVQ         AX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(DX*2), Z3
+	VMOVUPS      (R9)(DX*4), Z4
+	VMOVUPS      (R9)(DX*1), Z5
+	VMOVUPS      (R9)(DI*1), Z6
+	VFNMADD231PS Z3, Z0, Z4
+	VMOVAPS      Z6, Z3
+	VFNMADD231PS Z5, Z0, Z3
+	VADDPS       Z3, Z4, Z5
+	VSUBPS       Z3, Z4, Z3
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(DX*2), Z4
+	VMOVUPS      (R9)(DX*4), Z6
+	VMOVUPS      (R9)(DX*1), Z7
+	VMOVUPS      (R9)(DI*1), Z8
+	VFNMADD231PS Z4, Z0, Z6
+	VMOVAPS      Z8, Z4
+	VFNMADD231PS Z7, Z0, Z4
+	VADDPS       Z4, Z6, Z7
+	VSUBPS       Z4, Z6, Z4
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(DX*2), Z6
+	VMOVUPS      (R9)(DX*4), Z8
+	VMOVUPS      (R9)(DX*1), Z9
+	VMOVUPS      (R9)(DI*1), Z10
+	VFNMADD231PS Z6, Z0, Z8
+	VMOVAPS      Z10, Z6
+	VFNMADD231PS Z9, Z0, Z6
+	VADDPS       Z6, Z8, Z9
+	VSUBPS       Z6, Z8, Z6
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(DX*2), Z8
+	VMOVUPS      (R9)(DX*4), Z10
+	VMOVUPS      (R9)(DX*1), Z11
+	VMOVUPS      (R9)(DI*1), Z12
+	VFNMADD231PS Z8, Z0, Z10
+	VMOVAPS      Z12, Z8
+	VFNMADD231PS Z11, Z0, Z8
+	VADDPS       Z8, Z10, Z11
+	VSUBPS       Z8, Z10, Z8
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(DX*2), Z10
+	VMOVUPS      (R9)(DX*4), Z12
+	VMOVUPS      (R9)(DX*1), Z13
+	VMOVUPS      (R9)(DI*1), Z14
+	VFNMADD231PS Z10, Z0, Z12
+	VMOVAPS      Z14, Z10
+	VFNMADD231PS Z13, Z0, Z10
+	VADDPS       Z10, Z12, Z13
+	VSUBPS       Z10, Z12, Z10
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(DX*2), Z12
+	VMOVUPS      (R9)(DX*4), Z14
+	VMOVUPS      (R9)(DX*1), Z15
+	VMOVUPS      (R9)(DI*1), Z16
+	VFNMADD231PS Z12, Z0, Z14
+	VMOVAPS      Z16, Z12
+	VFNMADD231PS Z15, Z0, Z12
+	VADDPS       Z12, Z14, Z15
+	VSUBPS       Z12, Z14, Z12
+	MOVQ         CX, R9
+	IMUL3Q       $0x00000006, SI, R13
+	ADDQ         R13, R9
+	VMOVAPS      Z13, Z14
+	VFMADD231PS  Z5, Z0, Z14
+	VFNMADD231PS Z9, Z1, Z14
+	VMOVUPS      Z14, (R9)
+	VMOVAPS      Z13, Z5
+	VFNMADD231PS Z9, Z0, Z5
+	VMOVAPS      Z11, Z14
+	VFNMADD231PS Z7, Z0, Z14
+	VADDPS       Z14, Z5, Z16
+	VMOVUPS      Z16, (R9)(SI*1)
+	VSUBPS       Z14, Z5, Z5
+	VMOVUPS      Z5, (R9)(SI*2)
+	VSUBPS       Z9, Z13, Z5
+	VSUBPS       Z7, Z11, Z9
+	VMOVAPS      Z5, Z13
+	VFMADD231PS  Z9, Z2, Z5
+	VFNMADD231PS Z9, Z2, Z13
+	VMOVUPS      Z5, (R9)(R10*1)
+	VMOVUPS      Z13, (R9)(SI*4)
+	VMOVAPS      Z15, Z5
+	VFMADD231PS  Z7, Z0, Z5
+	VFNMADD231PS Z11, Z1, Z5
+	VMOVUPS      Z5, (R9)(R11*1)
+	MOVQ         CX, R9
+	IMUL3Q       $0x0000000c, SI, R13
+	ADDQ         R13, R9
+	VMOVAPS      Z10, Z5
+	VFMADD231PS  Z3, Z0, Z5
+	VFNMADD231PS Z6, Z1, Z5
+	VMOVUPS      Z5, (R9)
+	VMOVAPS      Z10, Z3
+	VFNMADD231PS Z6, Z0, Z3
+	VMOVAPS      Z8, Z5
+	VFNMADD231PS Z4, Z0, Z5
+	VADDPS       Z5, Z3, Z7
+	VMOVUPS      Z7, (R9)(SI*1)
+	VSUBPS       Z5, Z3, Z3
+	VMOVUPS      Z3, (R9)(SI*2)
+	VSUBPS       Z6, Z10, Z3
+	VSUBPS       Z4, Z8, Z5
+	VMOVAPS      Z3, Z6
+	VFMADD231PS  Z5, Z2, Z3
+	VFNMADD231PS Z5, Z2, Z6
+	VMOVUPS      Z3, (R9)(R10*1)
+	VMOVUPS      Z6, (R9)(SI*4)
+	VMOVAPS      Z12, Z3
+	VFMADD231PS  Z4, Z0, Z3
+	VFNMADD231PS Z8, Z1, Z3
+	VMOVUPS      Z3, (R9)(R11*1)
+	MOVQ         AX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(DX*2), Z3
+	VMOVUPS      (R9)(DX*4), Z4
+	VMOVUPS      (R9)(DX*1), Z5
+	VMOVUPS      (R9)(DI*1), Z6
+	VSUBPS       Z3, Z4, Z3
+	VSUBPS       Z5, Z6, Z4
+	VMOVAPS      Z3, Z5
+	VFMADD231PS  Z4, Z2, Z3
+	VFNMADD231PS Z4, Z2, Z5
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(DX*2), Z4
+	VMOVUPS      (R9)(DX*4), Z6
+	VMOVUPS      (R9)(DX*1), Z7
+	VMOVUPS      (R9)(DI*1), Z8
+	VSUBPS       Z4, Z6, Z4
+	VSUBPS       Z7, Z8, Z6
+	VMOVAPS      Z4, Z7
+	VFMADD231PS  Z6, Z2, Z4
+	VFNMADD231PS Z6, Z2, Z7
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(DX*2), Z6
+	VMOVUPS      (R9)(DX*4), Z8
+	VMOVUPS      (R9)(DX*1), Z9
+	VMOVUPS      (R9)(DI*1), Z10
+	VSUBPS       Z6, Z8, Z6
+	VSUBPS       Z9, Z10, Z8
+	VMOVAPS      Z6, Z9
+	VFMADD231PS  Z8, Z2, Z6
+	VFNMADD231PS Z8, Z2, Z9
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(DX*2), Z8
+	VMOVUPS      (R9)(DX*4), Z10
+	VMOVUPS      (R9)(DX*1), Z11
+	VMOVUPS      (R9)(DI*1), Z12
+	VSUBPS       Z8, Z10, Z8
+	VSUBPS       Z11, Z12, Z10
+	VMOVAPS      Z8, Z11
+	VFMADD231PS  Z10, Z2, Z8
+	VFNMADD231PS Z10, Z2, Z11
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(DX*2), Z10
+	VMOVUPS      (R9)(DX*4), Z12
+	VMOVUPS      (R9)(DX*1), Z13
+	VMOVUPS      (R9)(DI*1), Z14
+	VSUBPS       Z10, Z12, Z10
+	VSUBPS       Z13, Z14, Z12
+	VMOVAPS      Z10, Z13
+	VFMADD231PS  Z12, Z2, Z10
+	VFNMADD231PS Z12, Z2, Z13
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9)(DX*2), Z12
+	VMOVUPS      (R9)(DX*4), Z14
+	VMOVUPS      (R9)(DX*1), Z15
+	VMOVUPS      (R9)(DI*1), Z16
+	VSUBPS       Z12, Z14, Z12
+	VSUBPS       Z15, Z16, Z14
+	VMOVAPS      Z12, Z15
+	VFMADD231PS  Z14, Z2, Z12
+	VFNMADD231PS Z14, Z2, Z15
+	MOVQ         CX, R9
+	IMUL3Q       $0x00000012, SI, R13
+	ADDQ         R13, R9
+	VMOVAPS      Z10, Z14
+	VFMADD231PS  Z3, Z0, Z14
+	VFNMADD231PS Z6, Z1, Z14
+	VMOVUPS      Z14, (R9)
+	VMOVAPS      Z10, Z3
+	VFNMADD231PS Z6, Z0, Z3
+	VMOVAPS      Z8, Z14
+	VFNMADD231PS Z4, Z0, Z14
+	VADDPS       Z14, Z3, Z16
+	VMOVUPS      Z16, (R9)(SI*1)
+	VSUBPS       Z14, Z3, Z3
+	VMOVUPS      Z3, (R9)(SI*2)
+	VSUBPS       Z6, Z10, Z3
+	VSUBPS       Z4, Z8, Z6
+	VMOVAPS      Z3, Z10
+	VFMADD231PS  Z6, Z2, Z3
+	VFNMADD231PS Z6, Z2, Z10
+	VMOVUPS      Z3, (R9)(R10*1)
+	VMOVUPS      Z10, (R9)(SI*4)
+	VMOVAPS      Z12, Z3
+	VFMADD231PS  Z4, Z0, Z3
+	VFNMADD231PS Z8, Z1, Z3
+	VMOVUPS      Z3, (R9)(R11*1)
+	MOVQ         CX, R9
+	IMUL3Q       $0x00000018, SI, R13
+	ADDQ         R13, R9
+	VMOVAPS      Z13, Z3
+	VFMADD231PS  Z5, Z0, Z3
+	VFNMADD231PS Z9, Z1, Z3
+	VMOVUPS      Z3, (R9)
+	VMOVAPS      Z13, Z3
+	VFNMADD231PS Z9, Z0, Z3
+	VMOVAPS      Z11, Z4
+	VFNMADD231PS Z7, Z0, Z4
+	VADDPS       Z4, Z3, Z5
+	VMOVUPS      Z5, (R9)(SI*1)
+	VSUBPS       Z4, Z3, Z3
+	VMOVUPS      Z3, (R9)(SI*2)
+	VSUBPS       Z9, Z13, Z3
+	VSUBPS       Z7, Z11, Z4
+	VMOVAPS      Z3, Z5
+	VFMADD231PS  Z4, Z2, Z3
+	VFNMADD231PS Z4, Z2, Z5
+	VMOVUPS      Z3, (R9)(R10*1)
+	VMOVUPS      Z5, (R9)(SI*4)
+	VMOVAPS      Z15, Z3
+	VFMADD231PS  Z7, Z0, Z3
+	VFNMADD231PS Z11, Z1, Z3
+	VMOVUPS      Z3, (R9)(R11*1)
+	MOVQ         AX, R13
 	MOVQ         R13, R9
 	VMOVUPS      (R9), Z3
-	VMOVUPS      (R9)(DX*1), Z4
-	VMOVUPS      (R9)(DX*2), Z5
-	VMOVUPS      (R9)(DI*1), Z6
-	VMOVUPS      (R9)(DX*4), Z7
-	VMOVUPS      (R9)(R8*1), Z8
-	VMOVAPS      Z7, Z9
-	VFMADD231PS  Z3, Z0, Z9
-	VFNMADD231PS Z5, Z1, Z9
-	VMOVUPS      Z9, (R14)
-	VMOVAPS      Z7, Z3
-	VFNMADD231PS Z5, Z0, Z3
-	VMOVAPS      Z6, Z9
-	VFNMADD231PS Z4, Z0, Z9
-	VADDPS       Z9, Z3, Z10
-	VMOVUPS      Z10, 384(R14)
-	VSUBPS       Z9, Z3, Z3
-	VMOVUPS      Z3, 768(R14)
-	VSUBPS       Z5, Z7, Z3
-	VSUBPS       Z4, Z6, Z5
-	VMOVAPS      Z3, Z7
-	VFMADD231PS  Z5, Z2, Z3
-	VFNMADD231PS Z5, Z2, Z7
-	VMOVUPS      Z3, 1152(R14)
-	VMOVUPS      Z7, 1536(R14)
-	VMOVAPS      Z8, Z3
-	VFMADD231PS  Z4, Z0, Z3
-	VFNMADD231PS Z6, Z1, Z3
-	VMOVUPS      Z3, 1920(R14)
+	VMOVUPS      (R9)(DX*2), Z4
+	VMOVUPS      (R9)(DX*4), Z5
+	VFMADD231PS  Z3, Z0, Z5
+	VFNMADD231PS Z4, Z1, Z5
+	VMOVUPS      (R9)(DX*1), Z3
+	VMOVUPS      (R9)(DI*1), Z4
+	VMOVUPS      (R9)(R8*1), Z6
+	VFMADD231PS  Z3, Z0, Z6
+	VFNMADD231PS Z4, Z1, Z6
 	ADDQ         BX, R13
-	ADDQ         $+64, R14
-	DECQ         R15
-	JNZ          col
-	MOVQ         CX, R13
-	MOVQ         tmp+16(FP), R14
-	MOVQ         $0x00000006, R15
-
-row:
 	MOVQ         R13, R9
-	VMOVUPS      (R14), Z3
-	VMOVUPS      64(R14), Z4
-	VMOVUPS      128(R14), Z5
-	VMOVUPS      192(R14), Z6
-	VMOVUPS      256(R14), Z7
-	VMOVUPS      320(R14), Z8
-	VMOVAPS      Z7, Z9
+	VMOVUPS      (R9), Z3
+	VMOVUPS      (R9)(DX*2), Z4
+	VMOVUPS      (R9)(DX*4), Z7
+	VFMADD231PS  Z3, Z0, Z7
+	VFNMADD231PS Z4, Z1, Z7
+	VMOVUPS      (R9)(DX*1), Z3
+	VMOVUPS      (R9)(DI*1), Z4
+	VMOVUPS      (R9)(R8*1), Z8
+	VFMADD231PS  Z3, Z0, Z8
+	VFNMADD231PS Z4, Z1, Z8
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9), Z3
+	VMOVUPS      (R9)(DX*2), Z4
+	VMOVUPS      (R9)(DX*4), Z9
 	VFMADD231PS  Z3, Z0, Z9
-	VFNMADD231PS Z5, Z1, Z9
-	VMOVUPS      Z9, (R9)
-	VMOVAPS      Z7, Z3
-	VFNMADD231PS Z5, Z0, Z3
-	VMOVAPS      Z6, Z9
-	VFNMADD231PS Z4, Z0, Z9
-	VADDPS       Z9, Z3, Z10
-	VMOVUPS      Z10, (R9)(SI*1)
-	VSUBPS       Z9, Z3, Z3
+	VFNMADD231PS Z4, Z1, Z9
+	VMOVUPS      (R9)(DX*1), Z3
+	VMOVUPS      (R9)(DI*1), Z4
+	VMOVUPS      (R9)(R8*1), Z10
+	VFMADD231PS  Z3, Z0, Z10
+	VFNMADD231PS Z4, Z1, Z10
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9), Z3
+	VMOVUPS      (R9)(DX*2), Z4
+	VMOVUPS      (R9)(DX*4), Z11
+	VFMADD231PS  Z3, Z0, Z11
+	VFNMADD231PS Z4, Z1, Z11
+	VMOVUPS      (R9)(DX*1), Z3
+	VMOVUPS      (R9)(DI*1), Z4
+	VMOVUPS      (R9)(R8*1), Z12
+	VFMADD231PS  Z3, Z0, Z12
+	VFNMADD231PS Z4, Z1, Z12
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9), Z3
+	VMOVUPS      (R9)(DX*2), Z4
+	VMOVUPS      (R9)(DX*4), Z13
+	VFMADD231PS  Z3, Z0, Z13
+	VFNMADD231PS Z4, Z1, Z13
+	VMOVUPS      (R9)(DX*1), Z3
+	VMOVUPS      (R9)(DI*1), Z4
+	VMOVUPS      (R9)(R8*1), Z14
+	VFMADD231PS  Z3, Z0, Z14
+	VFNMADD231PS Z4, Z1, Z14
+	ADDQ         BX, R13
+	MOVQ         R13, R9
+	VMOVUPS      (R9), Z3
+	VMOVUPS      (R9)(DX*2), Z4
+	VMOVUPS      (R9)(DX*4), Z15
+	VFMADD231PS  Z3, Z0, Z15
+	VFNMADD231PS Z4, Z1, Z15
+	VMOVUPS      (R9)(DX*1), Z3
+	VMOVUPS      (R9)(DI*1), Z4
+	VMOVUPS      (R9)(R8*1), Z16
+	VFMADD231PS  Z3, Z0, Z16
+	VFNMADD231PS Z4, Z1, Z16
+	MOVQ         CX, R9
+	IMUL3Q       $0x00000000, SI, R13
+	ADDQ         R13, R9
+	VMOVAPS      Z13, Z3
+	VFMADD231PS  Z5, Z0, Z3
+	VFNMADD231PS Z9, Z1, Z3
+	VMOVUPS      Z3, (R9)
+	VMOVAPS      Z13, Z3
+	VFNMADD231PS Z9, Z0, Z3
+	VMOVAPS      Z11, Z4
+	VFNMADD231PS Z7, Z0, Z4
+	VADDPS       Z4, Z3, Z5
+	VMOVUPS      Z5, (R9)(SI*1)
+	VSUBPS       Z4, Z3, Z3
 	VMOVUPS      Z3, (R9)(SI*2)
-	VSUBPS       Z5, Z7, Z3
-	VSUBPS       Z4, Z6, Z5
-	VMOVAPS      Z3, Z7
-	VFMADD231PS  Z5, Z2, Z3
-	VFNMADD231PS Z5, Z2, Z7
+	VSUBPS       Z9, Z13, Z3
+	VSUBPS       Z7, Z11, Z4
+	VMOVAPS      Z3, Z5
+	VFMADD231PS  Z4, Z2, Z3
+	VFNMADD231PS Z4, Z2, Z5
 	VMOVUPS      Z3, (R9)(R10*1)
-	VMOVUPS      Z7, (R9)(SI*4)
-	VMOVAPS      Z8, Z3
-	VFMADD231PS  Z4, Z0, Z3
-	VFNMADD231PS Z6, Z1, Z3
+	VMOVUPS      Z5, (R9)(SI*4)
+	VMOVAPS      Z15, Z3
+	VFMADD231PS  Z7, Z0, Z3
+	VFNMADD231PS Z11, Z1, Z3
 	VMOVUPS      Z3, (R9)(R11*1)
-	IMUL3Q       $0x00000006, SI, R9
-	ADDQ         R9, R13
-	ADDQ         $0x00000180, R14
-	DECQ         R15
-	JNZ          row
+	MOVQ         CX, R9
+	IMUL3Q       $0x0000001e, SI, R13
+	ADDQ         R13, R9
+	VMOVAPS      Z14, Z3
+	VFMADD231PS  Z6, Z0, Z3
+	VFNMADD231PS Z10, Z1, Z3
+	VMOVUPS      Z3, (R9)
+	VMOVAPS      Z14, Z3
+	VFNMADD231PS Z10, Z0, Z3
+	VMOVAPS      Z12, Z4
+	VFNMADD231PS Z8, Z0, Z4
+	VADDPS       Z4, Z3, Z5
+	VMOVUPS      Z5, (R9)(SI*1)
+	VSUBPS       Z4, Z3, Z3
+	VMOVUPS      Z3, (R9)(SI*2)
+	VSUBPS       Z10, Z14, Z3
+	VSUBPS       Z8, Z12, Z4
+	VMOVAPS      Z3, Z5
+	VFMADD231PS  Z4, Z2, Z3
+	VFNMADD231PS Z4, Z2, Z5
+	VMOVUPS      Z3, (R9)(R10*1)
+	VMOVUPS      Z5, (R9)(SI*4)
+	VMOVAPS      Z16, Z3
+	VFMADD231PS  Z8, Z0, Z3
+	VFNMADD231PS Z12, Z1, Z3
+	VMOVUPS      Z3, (R9)(R11*1)
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	DECQ         R12
 	JNZ          channel
-	MOVQ         srcTile+56(FP), R9
-	MOVQ         channels+32(FP), R12
+	MOVQ         srcTile+48(FP), R9
+	MOVQ         channels+24(FP), R12
 	SUBQ         R12, R9
 	SHLQ         $0x02, R9
 	ADDQ         R9, AX
-	MOVQ         dstTile+72(FP), R9
-	MOVQ         channels+32(FP), R12
+	MOVQ         dstTile+64(FP), R9
+	MOVQ         channels+24(FP), R12
 	SUBQ         R12, R9
 	SHLQ         $0x02, R9
 	ADDQ         R9, CX
-	DECQ         tiles+24(FP)
+	DECQ         tiles+16(FP)
 	JNZ          tile
 	VZEROUPPER
 	RET
@@ -135,17 +416,18 @@ GLOBL const1<>(SB), RODATA|NOPTR, $4
 DATA const2<>+0(SB)/4, $(2.0)
 GLOBL const2<>(SB), RODATA|NOPTR, $4
 
-// func WinogradOutput6x4(dst *float32, src *float32, tmp *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+// func WinogradOutput6x4(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WinogradOutput6x4(SB), NOSPLIT, $0-92
+TEXT ·WinogradOutput6x4(SB), NOSPLIT, $0-84
 	VBROADCASTSS const2<>+0(SB), Z0
 	VBROADCASTSS const0<>+0(SB), Z1
 	VBROADCASTSS const3<>+0(SB), Z2
+	VBROADCASTSS lo+80(FP), Z3
 	MOVQ         src+8(FP), AX
 	MOVQ         dst+0(FP), CX
-	MOVQ         srcPoint+48(FP), DX
+	MOVQ         srcPoint+40(FP), DX
 	SHLQ         $0x02, DX
-	MOVQ         dstPixel+72(FP), BX
+	MOVQ         dstPixel+64(FP), BX
 	SHLQ         $0x02, BX
 	XORQ         SI, SI
 	IMUL3Q       $0x00000006, DX, DI
@@ -153,11 +435,10 @@ TEXT ·WinogradOutput6x4(SB), NOSPLIT, $0-92
 	LEAQ         (SI)(SI*2), DI
 	LEAQ         (SI)(SI*4), R8
 	LEAQ         (BX)(BX*2), R10
-	VBROADCASTSS lo+88(FP), Z3
 
 tile:
-	MOVQ       dstRow+64(FP), R9
-	MOVQ       dstTile+80(FP), R11
+	MOVQ       dstRow+56(FP), R9
+	MOVQ       dstTile+72(FP), R11
 	SHLQ       $0x02, R9
 	SHLQ       $0x02, R11
 	ADDQ       CX, R11
@@ -212,99 +493,275 @@ tile:
 	ADDQ       BX, R9
 	PREFETCHT0 (R9)
 	PREFETCHT0 64(R9)
-	MOVQ       bias+24(FP), R11
-	MOVQ       channels+40(FP), R12
+	MOVQ       bias+16(FP), R11
+	MOVQ       channels+32(FP), R12
 	SHRQ       $0x04, R12
 
 channel:
-	MOVQ AX, R13
-	MOVQ tmp+16(FP), R14
-	MOVQ $0x00000006, R15
-
-col:
+	MOVQ        AX, R13
 	MOVQ        R13, R9
-	VMOVUPS     (R9), Z4
-	VMOVUPS     (R9)(SI*1), Z5
-	VMOVUPS     (R9)(SI*2), Z6
-	VADDPS      Z6, Z5, Z7
-	VSUBPS      Z6, Z5, Z5
-	VMOVUPS     (R9)(DI*1), Z6
-	VMOVUPS     (R9)(SI*4), Z8
-	VADDPS      Z8, Z6, Z9
-	VSUBPS      Z8, Z6, Z6
-	VADDPS      Z7, Z4, Z4
-	VADDPS      Z9, Z4, Z4
-	VMOVUPS     Z4, (R14)
-	VMOVAPS     Z5, Z4
-	VFMADD231PS Z6, Z0, Z4
-	VMOVUPS     Z4, 384(R14)
-	VMOVAPS     Z7, Z4
-	VFMADD231PS Z9, Z1, Z4
-	VMOVUPS     Z4, 768(R14)
-	VMOVUPS     (R9)(R8*1), Z4
-	VADDPS      Z4, Z5, Z4
-	VFMADD231PS Z6, Z2, Z4
-	VMOVUPS     Z4, 1152(R14)
-	ADDQ        DX, R13
-	ADDQ        $+64, R14
-	DECQ        R15
-	JNZ         col
-	VMOVUPS     (R11), Z4
-	MOVQ        CX, R13
-	MOVQ        tmp+16(FP), R14
-	MOVQ        $0x00000004, R15
-
-row:
-	MOVQ        R13, R9
-	VMOVUPS     (R14), Z5
-	VMOVUPS     64(R14), Z6
+	VMOVUPS     (R9)(SI*1), Z4
+	VMOVUPS     (R9)(SI*2), Z5
+	VADDPS      Z5, Z4, Z4
+	VMOVUPS     (R9)(DI*1), Z5
+	VMOVUPS     (R9)(SI*4), Z6
+	VADDPS      Z6, Z5, Z5
+	VMOVUPS     (R9), Z6
 	VADDPS      Z4, Z6, Z6
-	VMOVUPS     128(R14), Z7
-	VADDPS      Z7, Z6, Z8
-	VSUBPS      Z7, Z6, Z6
-	VMOVUPS     192(R14), Z7
-	VMOVUPS     256(R14), Z9
-	VADDPS      Z9, Z7, Z10
-	VSUBPS      Z9, Z7, Z7
-	VADDPS      Z8, Z5, Z5
-	VADDPS      Z10, Z5, Z5
-	VMAXPS      Z5, Z3, Z5
-	VMOVUPS     Z5, (R9)
-	VMOVAPS     Z6, Z5
-	VFMADD231PS Z7, Z0, Z5
-	VMAXPS      Z5, Z3, Z5
-	VMOVUPS     Z5, (R9)(BX*1)
-	VMOVAPS     Z8, Z5
-	VFMADD231PS Z10, Z1, Z5
-	VMAXPS      Z5, Z3, Z5
-	VMOVUPS     Z5, (R9)(BX*2)
-	VMOVUPS     320(R14), Z5
-	VADDPS      Z5, Z6, Z5
+	VADDPS      Z5, Z6, Z6
+	VFMADD231PS Z5, Z1, Z4
+	ADDQ        DX, R13
+	MOVQ        R13, R9
+	VMOVUPS     (R9)(SI*1), Z5
+	VMOVUPS     (R11), Z7
+	VADDPS      Z7, Z5, Z5
+	VMOVUPS     (R9)(SI*2), Z7
+	VADDPS      Z7, Z5, Z5
+	VMOVUPS     (R9)(DI*1), Z7
+	VMOVUPS     (R9)(SI*4), Z8
+	VADDPS      Z8, Z7, Z7
+	VMOVUPS     (R9), Z8
+	VADDPS      Z5, Z8, Z8
+	VADDPS      Z7, Z8, Z8
+	VFMADD231PS Z7, Z1, Z5
+	ADDQ        DX, R13
+	MOVQ        R13, R9
+	VMOVUPS     (R9)(SI*1), Z7
+	VMOVUPS     (R9)(SI*2), Z9
+	VADDPS      Z9, Z7, Z7
+	VMOVUPS     (R9)(DI*1), Z9
+	VMOVUPS     (R9)(SI*4), Z10
+	VADDPS      Z10, Z9, Z9
+	VMOVUPS     (R9), Z10
+	VADDPS      Z7, Z10, Z10
+	VADDPS      Z9, Z10, Z10
+	VFMADD231PS Z9, Z1, Z7
+	ADDQ        DX, R13
+	MOVQ        R13, R9
+	VMOVUPS     (R9)(SI*1), Z9
+	VMOVUPS     (R9)(SI*2), Z11
+	VADDPS      Z11, Z9, Z9
+	VMOVUPS     (R9)(DI*1), Z11
+	VMOVUPS     (R9)(SI*4), Z12
+	VADDPS      Z12, Z11, Z11
+	VMOVUPS     (R9), Z12
+	VADDPS      Z9, Z12, Z12
+	VADDPS      Z11, Z12, Z12
+	VFMADD231PS Z11, Z1, Z9
+	ADDQ        DX, R13
+	MOVQ        R13, R9
+	VMOVUPS     (R9)(SI*1), Z11
+	VMOVUPS     (R9)(SI*2), Z13
+	VADDPS      Z13, Z11, Z11
+	VMOVUPS     (R9)(DI*1), Z13
+	VMOVUPS     (R9)(SI*4), Z14
+	VADDPS      Z14, Z13, Z13
+	VMOVUPS     (R9), Z14
+	VADDPS      Z11, Z14, Z14
+	VADDPS      Z13, Z14, Z14
+	VFMADD231PS Z13, Z1, Z11
+	ADDQ        DX, R13
+	MOVQ        R13, R9
+	VMOVUPS     (R9)(SI*1), Z13
+	VMOVUPS     (R9)(SI*2), Z15
+	VADDPS      Z15, Z13, Z13
+	VMOVUPS     (R9)(DI*1), Z15
+	VMOVUPS     (R9)(SI*4), Z16
+	VADDPS      Z16, Z15, Z15
+	VMOVUPS     (R9), Z16
+	VADDPS      Z13, Z16, Z16
+	VADDPS      Z15, Z16, Z16
+	VFMADD231PS Z15, Z1, Z13
+	MOVQ        CX, R9
+	VADDPS      Z10, Z8, Z15
+	VSUBPS      Z10, Z8, Z8
+	VADDPS      Z14, Z12, Z10
+	VSUBPS      Z14, Z12, Z12
+	VADDPS      Z15, Z6, Z6
+	VADDPS      Z10, Z6, Z6
+	VMAXPS      Z6, Z3, Z6
+	VMOVUPS     Z6, (R9)
+	VMOVAPS     Z8, Z6
+	VFMADD231PS Z12, Z0, Z6
+	VMAXPS      Z6, Z3, Z6
+	VMOVUPS     Z6, (R9)(BX*1)
+	VMOVAPS     Z15, Z6
+	VFMADD231PS Z10, Z1, Z6
+	VMAXPS      Z6, Z3, Z6
+	VMOVUPS     Z6, (R9)(BX*2)
+	VADDPS      Z16, Z8, Z6
+	VFMADD231PS Z12, Z2, Z6
+	VMAXPS      Z6, Z3, Z6
+	VMOVUPS     Z6, (R9)(R10*1)
+	MOVQ        CX, R9
+	MOVQ        dstRow+56(FP), R13
+	SHLQ        $0x02, R13
+	LEAQ        (R9)(R13*2), R9
+	VADDPS      Z7, Z5, Z6
+	VSUBPS      Z7, Z5, Z5
+	VADDPS      Z11, Z9, Z7
+	VSUBPS      Z11, Z9, Z8
+	VADDPS      Z6, Z4, Z4
+	VADDPS      Z7, Z4, Z4
+	VMAXPS      Z4, Z3, Z4
+	VMOVUPS     Z4, (R9)
+	VMOVAPS     Z5, Z4
+	VFMADD231PS Z8, Z0, Z4
+	VMAXPS      Z4, Z3, Z4
+	VMOVUPS     Z4, (R9)(BX*1)
+	VMOVAPS     Z6, Z4
+	VFMADD231PS Z7, Z1, Z4
+	VMAXPS      Z4, Z3, Z4
+	VMOVUPS     Z4, (R9)(BX*2)
+	VADDPS      Z13, Z5, Z4
+	VFMADD231PS Z8, Z2, Z4
+	VMAXPS      Z4, Z3, Z4
+	VMOVUPS     Z4, (R9)(R10*1)
+	MOVQ        AX, R13
+	MOVQ        R13, R9
+	VMOVUPS     (R9)(SI*1), Z4
+	VMOVUPS     (R9)(SI*2), Z5
+	VSUBPS      Z5, Z4, Z4
+	VMOVUPS     (R9)(DI*1), Z5
+	VMOVUPS     (R9)(SI*4), Z6
+	VSUBPS      Z6, Z5, Z5
+	VMOVAPS     Z4, Z6
+	VFMADD231PS Z5, Z0, Z6
+	VMOVUPS     (R9)(R8*1), Z7
+	VADDPS      Z7, Z4, Z4
+	VFMADD231PS Z5, Z2, Z4
+	ADDQ        DX, R13
+	MOVQ        R13, R9
+	VMOVUPS     (R9)(SI*1), Z5
+	VMOVUPS     (R11), Z7
+	VADDPS      Z7, Z5, Z5
+	VMOVUPS     (R9)(SI*2), Z7
+	VSUBPS      Z7, Z5, Z5
+	VMOVUPS     (R9)(DI*1), Z7
+	VMOVUPS     (R9)(SI*4), Z8
+	VSUBPS      Z8, Z7, Z7
+	VMOVAPS     Z5, Z8
+	VFMADD231PS Z7, Z0, Z8
+	VMOVUPS     (R9)(R8*1), Z9
+	VADDPS      Z9, Z5, Z5
 	VFMADD231PS Z7, Z2, Z5
-	VMAXPS      Z5, Z3, Z5
-	VMOVUPS     Z5, (R9)(R10*1)
-	MOVQ        dstRow+64(FP), R9
-	SHLQ        $0x02, R9
-	ADDQ        R9, R13
-	ADDQ        $0x00000180, R14
-	DECQ        R15
-	JNZ         row
+	ADDQ        DX, R13
+	MOVQ        R13, R9
+	VMOVUPS     (R9)(SI*1), Z7
+	VMOVUPS     (R9)(SI*2), Z9
+	VSUBPS      Z9, Z7, Z7
+	VMOVUPS     (R9)(DI*1), Z9
+	VMOVUPS     (R9)(SI*4), Z10
+	VSUBPS      Z10, Z9, Z9
+	VMOVAPS     Z7, Z10
+	VFMADD231PS Z9, Z0, Z10
+	VMOVUPS     (R9)(R8*1), Z11
+	VADDPS      Z11, Z7, Z7
+	VFMADD231PS Z9, Z2, Z7
+	ADDQ        DX, R13
+	MOVQ        R13, R9
+	VMOVUPS     (R9)(SI*1), Z9
+	VMOVUPS     (R9)(SI*2), Z11
+	VSUBPS      Z11, Z9, Z9
+	VMOVUPS     (R9)(DI*1), Z11
+	VMOVUPS     (R9)(SI*4), Z12
+	VSUBPS      Z12, Z11, Z11
+	VMOVAPS     Z9, Z12
+	VFMADD231PS Z11, Z0, Z12
+	VMOVUPS     (R9)(R8*1), Z13
+	VADDPS      Z13, Z9, Z9
+	VFMADD231PS Z11, Z2, Z9
+	ADDQ        DX, R13
+	MOVQ        R13, R9
+	VMOVUPS     (R9)(SI*1), Z11
+	VMOVUPS     (R9)(SI*2), Z13
+	VSUBPS      Z13, Z11, Z11
+	VMOVUPS     (R9)(DI*1), Z13
+	VMOVUPS     (R9)(SI*4), Z14
+	VSUBPS      Z14, Z13, Z13
+	VMOVAPS     Z11, Z14
+	VFMADD231PS Z13, Z0, Z14
+	VMOVUPS     (R9)(R8*1), Z15
+	VADDPS      Z15, Z11, Z11
+	VFMADD231PS Z13, Z2, Z11
+	ADDQ        DX, R13
+	MOVQ        R13, R9
+	VMOVUPS     (R9)(SI*1), Z13
+	VMOVUPS     (R9)(SI*2), Z15
+	VSUBPS      Z15, Z13, Z13
+	VMOVUPS     (R9)(DI*1), Z15
+	VMOVUPS     (R9)(SI*4), Z16
+	VSUBPS      Z16, Z15, Z15
+	VMOVAPS     Z13, Z16
+	VFMADD231PS Z15, Z0, Z16
+	VMOVUPS     (R9)(R8*1), Z17
+	VADDPS      Z17, Z13, Z13
+	VFMADD231PS Z15, Z2, Z13
+	MOVQ        CX, R9
+	MOVQ        dstRow+56(FP), R13
+	SHLQ        $0x02, R13
+	ADDQ        R13, R9
+	VADDPS      Z10, Z8, Z15
+	VSUBPS      Z10, Z8, Z8
+	VADDPS      Z14, Z12, Z10
+	VSUBPS      Z14, Z12, Z12
+	VADDPS      Z15, Z6, Z6
+	VADDPS      Z10, Z6, Z6
+	VMAXPS      Z6, Z3, Z6
+	VMOVUPS     Z6, (R9)
+	VMOVAPS     Z8, Z6
+	VFMADD231PS Z12, Z0, Z6
+	VMAXPS      Z6, Z3, Z6
+	VMOVUPS     Z6, (R9)(BX*1)
+	VMOVAPS     Z15, Z6
+	VFMADD231PS Z10, Z1, Z6
+	VMAXPS      Z6, Z3, Z6
+	VMOVUPS     Z6, (R9)(BX*2)
+	VADDPS      Z16, Z8, Z6
+	VFMADD231PS Z12, Z2, Z6
+	VMAXPS      Z6, Z3, Z6
+	VMOVUPS     Z6, (R9)(R10*1)
+	MOVQ        CX, R9
+	MOVQ        dstRow+56(FP), R13
+	SHLQ        $0x02, R13
+	IMUL3Q      $0x00000003, R13, R13
+	ADDQ        R13, R9
+	VADDPS      Z7, Z5, Z6
+	VSUBPS      Z7, Z5, Z5
+	VADDPS      Z11, Z9, Z7
+	VSUBPS      Z11, Z9, Z8
+	VADDPS      Z6, Z4, Z4
+	VADDPS      Z7, Z4, Z4
+	VMAXPS      Z4, Z3, Z4
+	VMOVUPS     Z4, (R9)
+	VMOVAPS     Z5, Z4
+	VFMADD231PS Z8, Z0, Z4
+	VMAXPS      Z4, Z3, Z4
+	VMOVUPS     Z4, (R9)(BX*1)
+	VMOVAPS     Z6, Z4
+	VFMADD231PS Z7, Z1, Z4
+	VMAXPS      Z4, Z3, Z4
+	VMOVUPS     Z4, (R9)(BX*2)
+	VADDPS      Z13, Z5, Z4
+	VFMADD231PS Z8, Z2, Z4
+	VMAXPS      Z4, Z3, Z4
+	VMOVUPS     Z4, (R9)(R10*1)
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	ADDQ        $+64, R11
 	DECQ        R12
 	JNZ         channel
-	MOVQ        srcTile+56(FP), R9
-	MOVQ        channels+40(FP), R11
+	MOVQ        srcTile+48(FP), R9
+	MOVQ        channels+32(FP), R11
 	SUBQ        R11, R9
 	SHLQ        $0x02, R9
 	ADDQ        R9, AX
-	MOVQ        dstTile+80(FP), R9
-	MOVQ        channels+40(FP), R11
+	MOVQ        dstTile+72(FP), R9
+	MOVQ        channels+32(FP), R11
 	SUBQ        R11, R9
 	SHLQ        $0x02, R9
 	ADDQ        R9, CX
-	DECQ        tiles+32(FP)
+	DECQ        tiles+24(FP)
 	JNZ         tile
 	VZEROUPPER
 	RET
@@ -312,27 +769,27 @@ row:
 DATA const3<>+0(SB)/4, $(8.0)
 GLOBL const3<>(SB), RODATA|NOPTR, $4
 
-// func WinogradOutput6x3(dst *float32, src *float32, tmp *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+// func WinogradOutput6x3(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WinogradOutput6x3(SB), NOSPLIT, $0-92
+TEXT ·WinogradOutput6x3(SB), NOSPLIT, $0-84
 	VBROADCASTSS const2<>+0(SB), Z0
 	VBROADCASTSS const0<>+0(SB), Z1
+	VBROADCASTSS lo+80(FP), Z2
 	MOVQ         src+8(FP), AX
 	MOVQ         dst+0(FP), CX
-	MOVQ         srcPoint+48(FP), DX
+	MOVQ         srcPoint+40(FP), DX
 	SHLQ         $0x02, DX
-	MOVQ         dstPixel+72(FP), BX
+	MOVQ         dstPixel+64(FP), BX
 	SHLQ         $0x02, BX
 	XORQ         SI, SI
 	IMUL3Q       $0x00000006, DX, DI
 	ADDQ         DI, SI
 	LEAQ         (SI)(SI*2), DI
 	LEAQ         (SI)(SI*4), R8
-	VBROADCASTSS lo+88(FP), Z2
 
 tile:
-	MOVQ       dstRow+64(FP), R9
-	MOVQ       dstTile+80(FP), R10
+	MOVQ       dstRow+56(FP), R9
+	MOVQ       dstTile+72(FP), R10
 	SHLQ       $0x02, R9
 	SHLQ       $0x02, R10
 	ADDQ       CX, R10
@@ -365,116 +822,250 @@ tile:
 	ADDQ       BX, R9
 	PREFETCHT0 (R9)
 	PREFETCHT0 64(R9)
-	MOVQ       bias+24(FP), R10
-	MOVQ       channels+40(FP), R11
+	MOVQ       bias+16(FP), R10
+	MOVQ       channels+32(FP), R11
 	SHRQ       $0x04, R11
 
 channel:
-	MOVQ AX, R12
-	MOVQ tmp+16(FP), R13
-	MOVQ $0x00000006, R14
-
-col:
+	MOVQ        AX, R12
 	MOVQ        R12, R9
-	VMOVUPS     (R9), Z3
+	VMOVUPS     (R9)(SI*1), Z3
+	VMOVUPS     (R9)(SI*2), Z4
+	VADDPS      Z4, Z3, Z3
+	VMOVUPS     (R9)(DI*1), Z4
+	VMOVUPS     (R9)(SI*4), Z5
+	VADDPS      Z5, Z4, Z4
+	VMOVUPS     (R9), Z5
+	VADDPS      Z3, Z5, Z5
+	VADDPS      Z4, Z5, Z5
+	VMOVUPS     (R9)(R8*1), Z6
+	VADDPS      Z6, Z3, Z3
+	VFMADD231PS Z4, Z1, Z3
+	ADDQ        DX, R12
+	MOVQ        R12, R9
 	VMOVUPS     (R9)(SI*1), Z4
+	VMOVUPS     (R10), Z6
+	VADDPS      Z6, Z4, Z4
+	VMOVUPS     (R9)(SI*2), Z6
+	VADDPS      Z6, Z4, Z4
+	VMOVUPS     (R9)(DI*1), Z6
+	VMOVUPS     (R9)(SI*4), Z7
+	VADDPS      Z7, Z6, Z6
+	VMOVUPS     (R9), Z7
+	VADDPS      Z4, Z7, Z7
+	VADDPS      Z6, Z7, Z7
+	VMOVUPS     (R9)(R8*1), Z8
+	VADDPS      Z8, Z4, Z4
+	VFMADD231PS Z6, Z1, Z4
+	ADDQ        DX, R12
+	MOVQ        R12, R9
+	VMOVUPS     (R9)(SI*1), Z6
+	VMOVUPS     (R9)(SI*2), Z8
+	VADDPS      Z8, Z6, Z6
+	VMOVUPS     (R9)(DI*1), Z8
+	VMOVUPS     (R9)(SI*4), Z9
+	VADDPS      Z9, Z8, Z8
+	VMOVUPS     (R9), Z9
+	VADDPS      Z6, Z9, Z9
+	VADDPS      Z8, Z9, Z9
+	VMOVUPS     (R9)(R8*1), Z10
+	VADDPS      Z10, Z6, Z6
+	VFMADD231PS Z8, Z1, Z6
+	ADDQ        DX, R12
+	MOVQ        R12, R9
+	VMOVUPS     (R9)(SI*1), Z8
+	VMOVUPS     (R9)(SI*2), Z10
+	VADDPS      Z10, Z8, Z8
+	VMOVUPS     (R9)(DI*1), Z10
+	VMOVUPS     (R9)(SI*4), Z11
+	VADDPS      Z11, Z10, Z10
+	VMOVUPS     (R9), Z11
+	VADDPS      Z8, Z11, Z11
+	VADDPS      Z10, Z11, Z11
+	VMOVUPS     (R9)(R8*1), Z12
+	VADDPS      Z12, Z8, Z8
+	VFMADD231PS Z10, Z1, Z8
+	ADDQ        DX, R12
+	MOVQ        R12, R9
+	VMOVUPS     (R9)(SI*1), Z10
+	VMOVUPS     (R9)(SI*2), Z12
+	VADDPS      Z12, Z10, Z10
+	VMOVUPS     (R9)(DI*1), Z12
+	VMOVUPS     (R9)(SI*4), Z13
+	VADDPS      Z13, Z12, Z12
+	VMOVUPS     (R9), Z13
+	VADDPS      Z10, Z13, Z13
+	VADDPS      Z12, Z13, Z13
+	VMOVUPS     (R9)(R8*1), Z14
+	VADDPS      Z14, Z10, Z10
+	VFMADD231PS Z12, Z1, Z10
+	ADDQ        DX, R12
+	MOVQ        R12, R9
+	VMOVUPS     (R9)(SI*1), Z12
+	VMOVUPS     (R9)(SI*2), Z14
+	VADDPS      Z14, Z12, Z12
+	VMOVUPS     (R9)(DI*1), Z14
+	VMOVUPS     (R9)(SI*4), Z15
+	VADDPS      Z15, Z14, Z14
+	VMOVUPS     (R9), Z15
+	VADDPS      Z12, Z15, Z15
+	VADDPS      Z14, Z15, Z15
+	VMOVUPS     (R9)(R8*1), Z16
+	VADDPS      Z16, Z12, Z12
+	VFMADD231PS Z14, Z1, Z12
+	MOVQ        CX, R9
+	VADDPS      Z9, Z7, Z14
+	VSUBPS      Z9, Z7, Z7
+	VADDPS      Z13, Z11, Z9
+	VSUBPS      Z13, Z11, Z11
+	VADDPS      Z14, Z5, Z5
+	VADDPS      Z9, Z5, Z5
+	VMAXPS      Z5, Z2, Z5
+	VMOVUPS     Z5, (R9)
+	VMOVAPS     Z7, Z5
+	VFMADD231PS Z11, Z0, Z5
+	VMAXPS      Z5, Z2, Z5
+	VMOVUPS     Z5, (R9)(BX*1)
+	VADDPS      Z15, Z14, Z5
+	VFMADD231PS Z9, Z1, Z5
+	VMAXPS      Z5, Z2, Z5
+	VMOVUPS     Z5, (R9)(BX*2)
+	MOVQ        CX, R9
+	MOVQ        dstRow+56(FP), R12
+	SHLQ        $0x02, R12
+	LEAQ        (R9)(R12*2), R9
+	VADDPS      Z6, Z4, Z5
+	VSUBPS      Z6, Z4, Z4
+	VADDPS      Z10, Z8, Z6
+	VSUBPS      Z10, Z8, Z7
+	VADDPS      Z5, Z3, Z3
+	VADDPS      Z6, Z3, Z3
+	VMAXPS      Z3, Z2, Z3
+	VMOVUPS     Z3, (R9)
+	VMOVAPS     Z4, Z3
+	VFMADD231PS Z7, Z0, Z3
+	VMAXPS      Z3, Z2, Z3
+	VMOVUPS     Z3, (R9)(BX*1)
+	VADDPS      Z12, Z5, Z3
+	VFMADD231PS Z6, Z1, Z3
+	VMAXPS      Z3, Z2, Z3
+	VMOVUPS     Z3, (R9)(BX*2)
+	MOVQ        AX, R12
+	MOVQ        R12, R9
+	VMOVUPS     (R9)(SI*1), Z3
+	VMOVUPS     (R9)(SI*2), Z4
+	VSUBPS      Z4, Z3, Z3
+	VMOVUPS     (R9)(DI*1), Z4
+	VMOVUPS     (R9)(SI*4), Z5
+	VSUBPS      Z5, Z4, Z4
+	VFMADD231PS Z4, Z0, Z3
+	ADDQ        DX, R12
+	MOVQ        R12, R9
+	VMOVUPS     (R9)(SI*1), Z4
+	VMOVUPS     (R10), Z5
+	VADDPS      Z5, Z4, Z4
 	VMOVUPS     (R9)(SI*2), Z5
-	VADDPS      Z5, Z4, Z6
 	VSUBPS      Z5, Z4, Z4
 	VMOVUPS     (R9)(DI*1), Z5
-	VMOVUPS     (R9)(SI*4), Z7
-	VADDPS      Z7, Z5, Z8
-	VSUBPS      Z7, Z5, Z5
-	VADDPS      Z6, Z3, Z3
-	VADDPS      Z8, Z3, Z3
-	VMOVUPS     Z3, (R13)
-	VMOVAPS     Z4, Z3
-	VFMADD231PS Z5, Z0, Z3
-	VMOVUPS     Z3, 384(R13)
-	VMOVUPS     (R9)(R8*1), Z3
-	VADDPS      Z3, Z6, Z3
-	VFMADD231PS Z8, Z1, Z3
-	VMOVUPS     Z3, 768(R13)
-	ADDQ        DX, R12
-	ADDQ        $+64, R13
-	DECQ        R14
-	JNZ         col
-	VMOVUPS     (R10), Z3
-	MOVQ        CX, R12
-	MOVQ        tmp+16(FP), R13
-	MOVQ        $0x00000003, R14
-
-row:
-	MOVQ        R12, R9
-	VMOVUPS     (R13), Z4
-	VMOVUPS     64(R13), Z5
-	VADDPS      Z3, Z5, Z5
-	VMOVUPS     128(R13), Z6
-	VADDPS      Z6, Z5, Z7
+	VMOVUPS     (R9)(SI*4), Z6
 	VSUBPS      Z6, Z5, Z5
-	VMOVUPS     192(R13), Z6
-	VMOVUPS     256(R13), Z8
-	VADDPS      Z8, Z6, Z9
-	VSUBPS      Z8, Z6, Z6
-	VADDPS      Z7, Z4, Z4
-	VADDPS      Z9, Z4, Z4
-	VMAXPS      Z4, Z2, Z4
-	VMOVUPS     Z4, (R9)
-	VMOVAPS     Z5, Z4
-	VFMADD231PS Z6, Z0, Z4
-	VMAXPS      Z4, Z2, Z4
-	VMOVUPS     Z4, (R9)(BX*1)
-	VMOVUPS     320(R13), Z4
-	VADDPS      Z4, Z7, Z4
-	VFMADD231PS Z9, Z1, Z4
-	VMAXPS      Z4, Z2, Z4
-	VMOVUPS     Z4, (R9)(BX*2)
-	MOVQ        dstRow+64(FP), R9
-	SHLQ        $0x02, R9
-	ADDQ        R9, R12
-	ADDQ        $0x00000180, R13
-	DECQ        R14
-	JNZ         row
+	VFMADD231PS Z5, Z0, Z4
+	ADDQ        DX, R12
+	MOVQ        R12, R9
+	VMOVUPS     (R9)(SI*1), Z5
+	VMOVUPS     (R9)(SI*2), Z6
+	VSUBPS      Z6, Z5, Z5
+	VMOVUPS     (R9)(DI*1), Z6
+	VMOVUPS     (R9)(SI*4), Z7
+	VSUBPS      Z7, Z6, Z6
+	VFMADD231PS Z6, Z0, Z5
+	ADDQ        DX, R12
+	MOVQ        R12, R9
+	VMOVUPS     (R9)(SI*1), Z6
+	VMOVUPS     (R9)(SI*2), Z7
+	VSUBPS      Z7, Z6, Z6
+	VMOVUPS     (R9)(DI*1), Z7
+	VMOVUPS     (R9)(SI*4), Z8
+	VSUBPS      Z8, Z7, Z7
+	VFMADD231PS Z7, Z0, Z6
+	ADDQ        DX, R12
+	MOVQ        R12, R9
+	VMOVUPS     (R9)(SI*1), Z7
+	VMOVUPS     (R9)(SI*2), Z8
+	VSUBPS      Z8, Z7, Z7
+	VMOVUPS     (R9)(DI*1), Z8
+	VMOVUPS     (R9)(SI*4), Z9
+	VSUBPS      Z9, Z8, Z8
+	VFMADD231PS Z8, Z0, Z7
+	ADDQ        DX, R12
+	MOVQ        R12, R9
+	VMOVUPS     (R9)(SI*1), Z8
+	VMOVUPS     (R9)(SI*2), Z9
+	VSUBPS      Z9, Z8, Z8
+	VMOVUPS     (R9)(DI*1), Z9
+	VMOVUPS     (R9)(SI*4), Z10
+	VSUBPS      Z10, Z9, Z9
+	VFMADD231PS Z9, Z0, Z8
+	MOVQ        CX, R9
+	MOVQ        dstRow+56(FP), R12
+	SHLQ        $0x02, R12
+	ADDQ        R12, R9
+	VADDPS      Z5, Z4, Z9
+	VSUBPS      Z5, Z4, Z4
+	VADDPS      Z7, Z6, Z5
+	VSUBPS      Z7, Z6, Z6
+	VADDPS      Z9, Z3, Z3
+	VADDPS      Z5, Z3, Z3
+	VMAXPS      Z3, Z2, Z3
+	VMOVUPS     Z3, (R9)
+	VMOVAPS     Z4, Z3
+	VFMADD231PS Z6, Z0, Z3
+	VMAXPS      Z3, Z2, Z3
+	VMOVUPS     Z3, (R9)(BX*1)
+	VADDPS      Z8, Z9, Z3
+	VFMADD231PS Z5, Z1, Z3
+	VMAXPS      Z3, Z2, Z3
+	VMOVUPS     Z3, (R9)(BX*2)
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	ADDQ        $+64, R10
 	DECQ        R11
 	JNZ         channel
-	MOVQ        srcTile+56(FP), R9
-	MOVQ        channels+40(FP), R10
+	MOVQ        srcTile+48(FP), R9
+	MOVQ        channels+32(FP), R10
 	SUBQ        R10, R9
 	SHLQ        $0x02, R9
 	ADDQ        R9, AX
-	MOVQ        dstTile+80(FP), R9
-	MOVQ        channels+40(FP), R10
+	MOVQ        dstTile+72(FP), R9
+	MOVQ        channels+32(FP), R10
 	SUBQ        R10, R9
 	SHLQ        $0x02, R9
 	ADDQ        R9, CX
-	DECQ        tiles+32(FP)
+	DECQ        tiles+24(FP)
 	JNZ         tile
 	VZEROUPPER
 	RET
 
-// func WinogradOutput6x2(dst *float32, src *float32, tmp *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+// func WinogradOutput6x2(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WinogradOutput6x2(SB), NOSPLIT, $0-92
+TEXT ·WinogradOutput6x2(SB), NOSPLIT, $0-84
 	VBROADCASTSS const2<>+0(SB), Z0
+	VBROADCASTSS lo+80(FP), Z1
 	MOVQ         src+8(FP), AX
 	MOVQ         dst+0(FP), CX
-	MOVQ         srcPoint+48(FP), DX
+	MOVQ         srcPoint+40(FP), DX
 	SHLQ         $0x02, DX
-	MOVQ         dstPixel+72(FP), BX
+	MOVQ         dstPixel+64(FP), BX
 	SHLQ         $0x02, BX
 	XORQ         SI, SI
 	IMUL3Q       $0x00000006, DX, DI
 	ADDQ         DI, SI
 	LEAQ         (SI)(SI*2), DI
 	LEAQ         (SI)(SI*4), R8
-	VBROADCASTSS lo+88(FP), Z1
 
 tile:
-	MOVQ       dstRow+64(FP), R9
-	MOVQ       dstTile+80(FP), R10
+	MOVQ       dstRow+56(FP), R9
+	MOVQ       dstTile+72(FP), R10
 	SHLQ       $0x02, R9
 	SHLQ       $0x02, R10
 	ADDQ       CX, R10
@@ -491,85 +1082,192 @@ tile:
 	ADDQ       BX, R9
 	PREFETCHT0 (R9)
 	PREFETCHT0 64(R9)
-	MOVQ       bias+24(FP), R10
-	MOVQ       channels+40(FP), R11
+	MOVQ       bias+16(FP), R10
+	MOVQ       channels+32(FP), R11
 	SHRQ       $0x04, R11
 
 channel:
-	MOVQ AX, R12
-	MOVQ tmp+16(FP), R13
-	MOVQ $0x00000006, R14
-
-col:
+	MOVQ        AX, R12
 	MOVQ        R12, R9
-	VMOVUPS     (R9), Z2
+	VMOVUPS     (R9)(SI*1), Z2
+	VMOVUPS     (R9)(SI*2), Z3
+	VADDPS      Z3, Z2, Z2
+	VMOVUPS     (R9)(DI*1), Z3
+	VMOVUPS     (R9)(SI*4), Z4
+	VADDPS      Z4, Z3, Z3
+	VMOVUPS     (R9), Z4
+	VADDPS      Z2, Z4, Z2
+	VADDPS      Z3, Z2, Z2
+	ADDQ        DX, R12
+	MOVQ        R12, R9
 	VMOVUPS     (R9)(SI*1), Z3
+	VMOVUPS     (R10), Z4
+	VADDPS      Z4, Z3, Z3
 	VMOVUPS     (R9)(SI*2), Z4
-	VADDPS      Z4, Z3, Z5
+	VADDPS      Z4, Z3, Z3
+	VMOVUPS     (R9)(DI*1), Z4
+	VMOVUPS     (R9)(SI*4), Z5
+	VADDPS      Z5, Z4, Z4
+	VMOVUPS     (R9), Z5
+	VADDPS      Z3, Z5, Z3
+	VADDPS      Z4, Z3, Z3
+	ADDQ        DX, R12
+	MOVQ        R12, R9
+	VMOVUPS     (R9)(SI*1), Z4
+	VMOVUPS     (R9)(SI*2), Z5
+	VADDPS      Z5, Z4, Z4
+	VMOVUPS     (R9)(DI*1), Z5
+	VMOVUPS     (R9)(SI*4), Z6
+	VADDPS      Z6, Z5, Z5
+	VMOVUPS     (R9), Z6
+	VADDPS      Z4, Z6, Z4
+	VADDPS      Z5, Z4, Z4
+	ADDQ        DX, R12
+	MOVQ        R12, R9
+	VMOVUPS     (R9)(SI*1), Z5
+	VMOVUPS     (R9)(SI*2), Z6
+	VADDPS      Z6, Z5, Z5
+	VMOVUPS     (R9)(DI*1), Z6
+	VMOVUPS     (R9)(SI*4), Z7
+	VADDPS      Z7, Z6, Z6
+	VMOVUPS     (R9), Z7
+	VADDPS      Z5, Z7, Z5
+	VADDPS      Z6, Z5, Z5
+	ADDQ        DX, R12
+	MOVQ        R12, R9
+	VMOVUPS     (R9)(SI*1), Z6
+	VMOVUPS     (R9)(SI*2), Z7
+	VADDPS      Z7, Z6, Z6
+	VMOVUPS     (R9)(DI*1), Z7
+	VMOVUPS     (R9)(SI*4), Z8
+	VADDPS      Z8, Z7, Z7
+	VMOVUPS     (R9), Z8
+	VADDPS      Z6, Z8, Z6
+	VADDPS      Z7, Z6, Z6
+	ADDQ        DX, R12
+	MOVQ        R12, R9
+	VMOVUPS     (R9)(SI*1), Z7
+	VMOVUPS     (R9)(SI*2), Z8
+	VADDPS      Z8, Z7, Z7
+	VMOVUPS     (R9)(DI*1), Z8
+	VMOVUPS     (R9)(SI*4), Z9
+	VADDPS      Z9, Z8, Z8
+	VMOVUPS     (R9), Z9
+	VADDPS      Z7, Z9, Z7
+	VADDPS      Z8, Z7, Z7
+	MOVQ        CX, R9
+	VADDPS      Z4, Z3, Z8
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z5, Z4
+	VSUBPS      Z6, Z5, Z5
+	VADDPS      Z8, Z2, Z2
+	VADDPS      Z4, Z2, Z2
+	VMAXPS      Z2, Z1, Z2
+	VMOVUPS     Z2, (R9)
+	VADDPS      Z7, Z3, Z2
+	VFMADD231PS Z5, Z0, Z2
+	VMAXPS      Z2, Z1, Z2
+	VMOVUPS     Z2, (R9)(BX*1)
+	MOVQ        AX, R12
+	MOVQ        R12, R9
+	VMOVUPS     (R9)(SI*1), Z2
+	VMOVUPS     (R9)(SI*2), Z3
+	VSUBPS      Z3, Z2, Z2
+	VMOVUPS     (R9)(DI*1), Z3
+	VMOVUPS     (R9)(SI*4), Z4
+	VSUBPS      Z4, Z3, Z3
+	VMOVUPS     (R9)(R8*1), Z4
+	VADDPS      Z4, Z2, Z2
+	VFMADD231PS Z3, Z0, Z2
+	ADDQ        DX, R12
+	MOVQ        R12, R9
+	VMOVUPS     (R9)(SI*1), Z3
+	VMOVUPS     (R10), Z4
+	VADDPS      Z4, Z3, Z3
+	VMOVUPS     (R9)(SI*2), Z4
 	VSUBPS      Z4, Z3, Z3
 	VMOVUPS     (R9)(DI*1), Z4
-	VMOVUPS     (R9)(SI*4), Z6
-	VADDPS      Z6, Z4, Z7
-	VSUBPS      Z6, Z4, Z4
-	VADDPS      Z5, Z2, Z2
-	VADDPS      Z7, Z2, Z2
-	VMOVUPS     Z2, (R13)
-	VMOVUPS     (R9)(R8*1), Z2
-	VADDPS      Z2, Z3, Z2
-	VFMADD231PS Z4, Z0, Z2
-	VMOVUPS     Z2, 384(R13)
-	ADDQ        DX, R12
-	ADDQ        $+64, R13
-	DECQ        R14
-	JNZ         col
-	VMOVUPS     (R10), Z2
-	MOVQ        CX, R12
-	MOVQ        tmp+16(FP), R13
-	MOVQ        $0x00000002, R14
-
-row:
-	MOVQ        R12, R9
-	VMOVUPS     (R13), Z3
-	VMOVUPS     64(R13), Z4
-	VADDPS      Z2, Z4, Z4
-	VMOVUPS     128(R13), Z5
-	VADDPS      Z5, Z4, Z6
+	VMOVUPS     (R9)(SI*4), Z5
 	VSUBPS      Z5, Z4, Z4
-	VMOVUPS     192(R13), Z5
-	VMOVUPS     256(R13), Z7
-	VADDPS      Z7, Z5, Z8
-	VSUBPS      Z7, Z5, Z5
-	VADDPS      Z6, Z3, Z3
-	VADDPS      Z8, Z3, Z3
-	VMAXPS      Z3, Z1, Z3
-	VMOVUPS     Z3, (R9)
-	VMOVUPS     320(R13), Z3
-	VADDPS      Z3, Z4, Z3
-	VFMADD231PS Z5, Z0, Z3
-	VMAXPS      Z3, Z1, Z3
-	VMOVUPS     Z3, (R9)(BX*1)
-	MOVQ        dstRow+64(FP), R9
-	SHLQ        $0x02, R9
-	ADDQ        R9, R12
-	ADDQ        $0x00000180, R13
-	DECQ        R14
-	JNZ         row
+	VMOVUPS     (R9)(R8*1), Z5
+	VADDPS      Z5, Z3, Z3
+	VFMADD231PS Z4, Z0, Z3
+	ADDQ        DX, R12
+	MOVQ        R12, R9
+	VMOVUPS     (R9)(SI*1), Z4
+	VMOVUPS     (R9)(SI*2), Z5
+	VSUBPS      Z5, Z4, Z4
+	VMOVUPS     (R9)(DI*1), Z5
+	VMOVUPS     (R9)(SI*4), Z6
+	VSUBPS      Z6, Z5, Z5
+	VMOVUPS     (R9)(R8*1), Z6
+	VADDPS      Z6, Z4, Z4
+	VFMADD231PS Z5, Z0, Z4
+	ADDQ        DX, R12
+	MOVQ        R12, R9
+	VMOVUPS     (R9)(SI*1), Z5
+	VMOVUPS     (R9)(SI*2), Z6
+	VSUBPS      Z6, Z5, Z5
+	VMOVUPS     (R9)(DI*1), Z6
+	VMOVUPS     (R9)(SI*4), Z7
+	VSUBPS      Z7, Z6, Z6
+	VMOVUPS     (R9)(R8*1), Z7
+	VADDPS      Z7, Z5, Z5
+	VFMADD231PS Z6, Z0, Z5
+	ADDQ        DX, R12
+	MOVQ        R12, R9
+	VMOVUPS     (R9)(SI*1), Z6
+	VMOVUPS     (R9)(SI*2), Z7
+	VSUBPS      Z7, Z6, Z6
+	VMOVUPS     (R9)(DI*1), Z7
+	VMOVUPS     (R9)(SI*4), Z8
+	VSUBPS      Z8, Z7, Z7
+	VMOVUPS     (R9)(R8*1), Z8
+	VADDPS      Z8, Z6, Z6
+	VFMADD231PS Z7, Z0, Z6
+	ADDQ        DX, R12
+	MOVQ        R12, R9
+	VMOVUPS     (R9)(SI*1), Z7
+	VMOVUPS     (R9)(SI*2), Z8
+	VSUBPS      Z8, Z7, Z7
+	VMOVUPS     (R9)(DI*1), Z8
+	VMOVUPS     (R9)(SI*4), Z9
+	VSUBPS      Z9, Z8, Z8
+	VMOVUPS     (R9)(R8*1), Z9
+	VADDPS      Z9, Z7, Z7
+	VFMADD231PS Z8, Z0, Z7
+	MOVQ        CX, R9
+	MOVQ        dstRow+56(FP), R12
+	SHLQ        $0x02, R12
+	ADDQ        R12, R9
+	VADDPS      Z4, Z3, Z8
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z5, Z4
+	VSUBPS      Z6, Z5, Z5
+	VADDPS      Z8, Z2, Z2
+	VADDPS      Z4, Z2, Z2
+	VMAXPS      Z2, Z1, Z2
+	VMOVUPS     Z2, (R9)
+	VADDPS      Z7, Z3, Z2
+	VFMADD231PS Z5, Z0, Z2
+	VMAXPS      Z2, Z1, Z2
+	VMOVUPS     Z2, (R9)(BX*1)
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	ADDQ        $+64, R10
 	DECQ        R11
 	JNZ         channel
-	MOVQ        srcTile+56(FP), R9
-	MOVQ        channels+40(FP), R10
+	MOVQ        srcTile+48(FP), R9
+	MOVQ        channels+32(FP), R10
 	SUBQ        R10, R9
 	SHLQ        $0x02, R9
 	ADDQ        R9, AX
-	MOVQ        dstTile+80(FP), R9
-	MOVQ        channels+40(FP), R10
+	MOVQ        dstTile+72(FP), R9
+	MOVQ        channels+32(FP), R10
 	SUBQ        R10, R9
 	SHLQ        $0x02, R9
 	ADDQ        R9, CX
-	DECQ        tiles+32(FP)
+	DECQ        tiles+24(FP)
 	JNZ         tile
 	VZEROUPPER
 	RET

@@ -17,10 +17,8 @@ package neon
 //		}
 //	}
 //
-// tmp is scratch memory for 36 vectors.
-//
 //go:noescape
-func WinogradInput6(dst *float32, src *float32, tmp *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstPoint int, dstTile int)
+func WinogradInput6(dst *float32, src *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstPoint int, dstTile int)
 
 // WinogradOutput6x4 transforms the products of a row of tiles to 4×4 output
 // pixels each; with the matrix AT of winograd.New(4, 3) it equals, but for rounding,
@@ -36,10 +34,8 @@ func WinogradInput6(dst *float32, src *float32, tmp *float32, tiles int, channel
 //		}
 //	}
 //
-// tmp is scratch memory for 24 vectors.
-//
 //go:noescape
-func WinogradOutput6x4(dst *float32, src *float32, tmp *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+func WinogradOutput6x4(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
 
 // WinogradOutput6x3 transforms the products of a row of tiles to 3×3 output
 // pixels each; with the matrix AT of winograd.New(3, 4) it equals, but for rounding,
@@ -55,10 +51,8 @@ func WinogradOutput6x4(dst *float32, src *float32, tmp *float32, bias *float32, 
 //		}
 //	}
 //
-// tmp is scratch memory for 18 vectors.
-//
 //go:noescape
-func WinogradOutput6x3(dst *float32, src *float32, tmp *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+func WinogradOutput6x3(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
 
 // WinogradOutput6x2 transforms the products of a row of tiles to 2×2 output
 // pixels each; with the matrix AT of winograd.New(2, 5) it equals, but for rounding,
@@ -74,7 +68,5 @@ func WinogradOutput6x3(dst *float32, src *float32, tmp *float32, bias *float32, 
 //		}
 //	}
 //
-// tmp is scratch memory for 12 vectors.
-//
 //go:noescape
-func WinogradOutput6x2(dst *float32, src *float32, tmp *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+func WinogradOutput6x2(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)

@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func WinogradInput6(dst *float32, src *float32, tmp *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstPoint int, dstTile int)
+// func WinogradInput6(dst *float32, src *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstPoint int, dstTile int)
 // Requires: ASIMD
-TEXT ·WinogradInput6(SB), NOSPLIT, $0-80
+TEXT ·WinogradInput6(SB), NOSPLIT, $0-72
 	MOVD $0x40800000, R0
 	VDUP R0, V0.S4
 	MOVD $0x40a00000, R0
@@ -15,108 +15,796 @@ TEXT ·WinogradInput6(SB), NOSPLIT, $0-80
 	VDUP R0, V2.S4
 	MOVD src+8(FP), R0
 	MOVD dst+0(FP), R1
-	MOVD srcRow+40(FP), R2
-	MOVD srcPixel+48(FP), R3
+	MOVD srcRow+32(FP), R2
+	MOVD srcPixel+40(FP), R3
 	LSL  $2, R2, R2
 	LSL  $2, R3, R3
-	MOVD dstPoint+64(FP), R6
+	MOVD dstPoint+56(FP), R6
 	LSL  $2, R6, R6
 	ADD  R2, R2, R7
 	ADD  R6, R6, R10
 
 tile:
-	MOVD channels+32(FP), R11
+	MOVD channels+24(FP), R11
 	LSR  $2, R11, R11
 
 channel:
-	MOVD R0, R12
-	MOVD tmp+16(FP), R13
-	MOVD $6, R14
-
-col:
+	MOVD  R0, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R2, R9, R9
+	WORD  $0x3ce76903 // ldr q3, [x8, x7]
+	WORD  $0x3ce26924 // ldr q4, [x9, x2]
+	WORD  $0x3ce26905 // ldr q5, [x8, x2]
+	FMOVQ 0(R9), F6
+	VMOV  V4.B16, V4.B16
+	VFMLS V0.S4, V3.S4, V4.S4
+	VMOV  V6.B16, V3.B16
+	VFMLS V0.S4, V5.S4, V3.S4
+	WORD  $0x4e23d485 // fadd v5.4s, v4.4s, v3.4s
+	WORD  $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
+	ADD   R3, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R2, R9, R9
+	WORD  $0x3ce76904 // ldr q4, [x8, x7]
+	WORD  $0x3ce26926 // ldr q6, [x9, x2]
+	WORD  $0x3ce26907 // ldr q7, [x8, x2]
+	FMOVQ 0(R9), F8
+	VMOV  V6.B16, V6.B16
+	VFMLS V0.S4, V4.S4, V6.S4
+	VMOV  V8.B16, V4.B16
+	VFMLS V0.S4, V7.S4, V4.S4
+	WORD  $0x4e24d4c7 // fadd v7.4s, v6.4s, v4.4s
+	WORD  $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
+	ADD   R3, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R2, R9, R9
+	WORD  $0x3ce76906 // ldr q6, [x8, x7]
+	WORD  $0x3ce26928 // ldr q8, [x9, x2]
+	WORD  $0x3ce26909 // ldr q9, [x8, x2]
+	FMOVQ 0(R9), F10
+	VMOV  V8.B16, V8.B16
+	VFMLS V0.S4, V6.S4, V8.S4
+	VMOV  V10.B16, V6.B16
+	VFMLS V0.S4, V9.S4, V6.S4
+	WORD  $0x4e26d509 // fadd v9.4s, v8.4s, v6.4s
+	WORD  $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
+	ADD   R3, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R2, R9, R9
+	WORD  $0x3ce76908 // ldr q8, [x8, x7]
+	WORD  $0x3ce2692a // ldr q10, [x9, x2]
+	WORD  $0x3ce2690b // ldr q11, [x8, x2]
+	FMOVQ 0(R9), F12
+	VMOV  V10.B16, V10.B16
+	VFMLS V0.S4, V8.S4, V10.S4
+	VMOV  V12.B16, V8.B16
+	VFMLS V0.S4, V11.S4, V8.S4
+	WORD  $0x4e28d54b // fadd v11.4s, v10.4s, v8.4s
+	WORD  $0x4ea8d548 // fsub v8.4s, v10.4s, v8.4s
+	ADD   R3, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R2, R9, R9
+	WORD  $0x3ce7690a // ldr q10, [x8, x7]
+	WORD  $0x3ce2692c // ldr q12, [x9, x2]
+	WORD  $0x3ce2690d // ldr q13, [x8, x2]
+	FMOVQ 0(R9), F14
+	VMOV  V12.B16, V12.B16
+	VFMLS V0.S4, V10.S4, V12.S4
+	VMOV  V14.B16, V10.B16
+	VFMLS V0.S4, V13.S4, V10.S4
+	WORD  $0x4e2ad58d // fadd v13.4s, v12.4s, v10.4s
+	WORD  $0x4eaad58a // fsub v10.4s, v12.4s, v10.4s
+	ADD   R3, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R2, R9, R9
+	WORD  $0x3ce7690c // ldr q12, [x8, x7]
+	WORD  $0x3ce2692e // ldr q14, [x9, x2]
+	WORD  $0x3ce2690f // ldr q15, [x8, x2]
+	FMOVQ 0(R9), F16
+	VMOV  V14.B16, V14.B16
+	VFMLS V0.S4, V12.S4, V14.S4
+	VMOV  V16.B16, V12.B16
+	VFMLS V0.S4, V15.S4, V12.S4
+	WORD  $0x4e2cd5cf // fadd v15.4s, v14.4s, v12.4s
+	WORD  $0x4eacd5cc // fsub v12.4s, v14.4s, v12.4s
+	MOVD  R1, R8
+	MOVD  $6, R9
+	MADD  R6, R8, R9, R8
+	MOVD  R8, R8
+	ADD   R10, R8, R9
+	ADD   R6, R9, R9
+	VMOV  V13.B16, V14.B16
+	VFMLA V0.S4, V5.S4, V14.S4
+	VFMLS V1.S4, V9.S4, V14.S4
+	FMOVQ F14, 0(R8)
+	VMOV  V13.B16, V5.B16
+	VFMLS V0.S4, V9.S4, V5.S4
+	VMOV  V11.B16, V14.B16
+	VFMLS V0.S4, V7.S4, V14.S4
+	WORD  $0x4e2ed4b0 // fadd v16.4s, v5.4s, v14.4s
+	WORD  $0x3ca66910 // str q16, [x8, x6]
+	WORD  $0x4eaed4a5 // fsub v5.4s, v5.4s, v14.4s
+	WORD  $0x3caa6905 // str q5, [x8, x10]
+	WORD  $0x4ea9d5a5 // fsub v5.4s, v13.4s, v9.4s
+	WORD  $0x4ea7d569 // fsub v9.4s, v11.4s, v7.4s
+	VMOV  V5.B16, V13.B16
+	VFMLA V2.S4, V9.S4, V5.S4
+	VFMLS V2.S4, V9.S4, V13.S4
+	FMOVQ F5, 0(R9)
+	WORD  $0x3ca6692d // str q13, [x9, x6]
+	VMOV  V15.B16, V5.B16
+	VFMLA V0.S4, V7.S4, V5.S4
+	VFMLS V1.S4, V11.S4, V5.S4
+	WORD  $0x3caa6925 // str q5, [x9, x10]
+	MOVD  R1, R8
+	MOVD  $12, R9
+	MADD  R6, R8, R9, R8
+	MOVD  R8, R8
+	ADD   R10, R8, R9
+	ADD   R6, R9, R9
+	VMOV  V10.B16, V5.B16
+	VFMLA V0.S4, V3.S4, V5.S4
+	VFMLS V1.S4, V6.S4, V5.S4
+	FMOVQ F5, 0(R8)
+	VMOV  V10.B16, V3.B16
+	VFMLS V0.S4, V6.S4, V3.S4
+	VMOV  V8.B16, V5.B16
+	VFMLS V0.S4, V4.S4, V5.S4
+	WORD  $0x4e25d467 // fadd v7.4s, v3.4s, v5.4s
+	WORD  $0x3ca66907 // str q7, [x8, x6]
+	WORD  $0x4ea5d463 // fsub v3.4s, v3.4s, v5.4s
+	WORD  $0x3caa6903 // str q3, [x8, x10]
+	WORD  $0x4ea6d543 // fsub v3.4s, v10.4s, v6.4s
+	WORD  $0x4ea4d505 // fsub v5.4s, v8.4s, v4.4s
+	VMOV  V3.B16, V6.B16
+	VFMLA V2.S4, V5.S4, V3.S4
+	VFMLS V2.S4, V5.S4, V6.S4
+	FMOVQ F3, 0(R9)
+	WORD  $0x3ca66926 // str q6, [x9, x6]
+	VMOV  V12.B16, V3.B16
+	VFMLA V0.S4, V4.S4, V3.S4
+	VFMLS V1.S4, V8.S4, V3.S4
+	WORD  $0x3caa6923 // str q3, [x9, x10]
+	MOVD  R0, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R2, R9, R9
+	WORD  $0x3ce76903 // ldr q3, [x8, x7]
+	WORD  $0x3ce26924 // ldr q4, [x9, x2]
+	WORD  $0x3ce26905 // ldr q5, [x8, x2]
+	FMOVQ 0(R9), F6
+	WORD  $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
+	WORD  $0x4ea5d4c4 // fsub v4.4s, v6.4s, v5.4s
+	VMOV  V3.B16, V5.B16
+	VFMLA V2.S4, V4.S4, V3.S4
+	VFMLS V2.S4, V4.S4, V5.S4
+	ADD   R3, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R2, R9, R9
+	WORD  $0x3ce76904 // ldr q4, [x8, x7]
+	WORD  $0x3ce26926 // ldr q6, [x9, x2]
+	WORD  $0x3ce26907 // ldr q7, [x8, x2]
+	FMOVQ 0(R9), F8
+	WORD  $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
+	WORD  $0x4ea7d506 // fsub v6.4s, v8.4s, v7.4s
+	VMOV  V4.B16, V7.B16
+	VFMLA V2.S4, V6.S4, V4.S4
+	VFMLS V2.S4, V6.S4, V7.S4
+	ADD   R3, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R2, R9, R9
+	WORD  $0x3ce76906 // ldr q6, [x8, x7]
+	WORD  $0x3ce26928 // ldr q8, [x9, x2]
+	WORD  $0x3ce26909 // ldr q9, [x8, x2]
+	FMOVQ 0(R9), F10
+	WORD  $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
+	WORD  $0x4ea9d548 // fsub v8.4s, v10.4s, v9.4s
+	VMOV  V6.B16, V9.B16
+	VFMLA V2.S4, V8.S4, V6.S4
+	VFMLS V2.S4, V8.S4, V9.S4
+	ADD   R3, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R2, R9, R9
+	WORD  $0x3ce76908 // ldr q8, [x8, x7]
+	WORD  $0x3ce2692a // ldr q10, [x9, x2]
+	WORD  $0x3ce2690b // ldr q11, [x8, x2]
+	FMOVQ 0(R9), F12
+	WORD  $0x4ea8d548 // fsub v8.4s, v10.4s, v8.4s
+	WORD  $0x4eabd58a // fsub v10.4s, v12.4s, v11.4s
+	VMOV  V8.B16, V11.B16
+	VFMLA V2.S4, V10.S4, V8.S4
+	VFMLS V2.S4, V10.S4, V11.S4
+	ADD   R3, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R2, R9, R9
+	WORD  $0x3ce7690a // ldr q10, [x8, x7]
+	WORD  $0x3ce2692c // ldr q12, [x9, x2]
+	WORD  $0x3ce2690d // ldr q13, [x8, x2]
+	FMOVQ 0(R9), F14
+	WORD  $0x4eaad58a // fsub v10.4s, v12.4s, v10.4s
+	WORD  $0x4eadd5cc // fsub v12.4s, v14.4s, v13.4s
+	VMOV  V10.B16, V13.B16
+	VFMLA V2.S4, V12.S4, V10.S4
+	VFMLS V2.S4, V12.S4, V13.S4
+	ADD   R3, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R2, R9, R9
+	WORD  $0x3ce7690c // ldr q12, [x8, x7]
+	WORD  $0x3ce2692e // ldr q14, [x9, x2]
+	WORD  $0x3ce2690f // ldr q15, [x8, x2]
+	FMOVQ 0(R9), F16
+	WORD  $0x4eacd5cc // fsub v12.4s, v14.4s, v12.4s
+	WORD  $0x4eafd60e // fsub v14.4s, v16.4s, v15.4s
+	VMOV  V12.B16, V15.B16
+	VFMLA V2.S4, V14.S4, V12.S4
+	VFMLS V2.S4, V14.S4, V15.S4
+	MOVD  R1, R8
+	MOVD  $18, R9
+	MADD  R6, R8, R9, R8
+	MOVD  R8, R8
+	ADD   R10, R8, R9
+	ADD   R6, R9, R9
+	VMOV  V10.B16, V14.B16
+	VFMLA V0.S4, V3.S4, V14.S4
+	VFMLS V1.S4, V6.S4, V14.S4
+	FMOVQ F14, 0(R8)
+	VMOV  V10.B16, V3.B16
+	VFMLS V0.S4, V6.S4, V3.S4
+	VMOV  V8.B16, V14.B16
+	VFMLS V0.S4, V4.S4, V14.S4
+	WORD  $0x4e2ed470 // fadd v16.4s, v3.4s, v14.4s
+	WORD  $0x3ca66910 // str q16, [x8, x6]
+	WORD  $0x4eaed463 // fsub v3.4s, v3.4s, v14.4s
+	WORD  $0x3caa6903 // str q3, [x8, x10]
+	WORD  $0x4ea6d543 // fsub v3.4s, v10.4s, v6.4s
+	WORD  $0x4ea4d506 // fsub v6.4s, v8.4s, v4.4s
+	VMOV  V3.B16, V10.B16
+	VFMLA V2.S4, V6.S4, V3.S4
+	VFMLS V2.S4, V6.S4, V10.S4
+	FMOVQ F3, 0(R9)
+	WORD  $0x3ca6692a // str q10, [x9, x6]
+	VMOV  V12.B16, V3.B16
+	VFMLA V0.S4, V4.S4, V3.S4
+	VFMLS V1.S4, V8.S4, V3.S4
+	WORD  $0x3caa6923 // str q3, [x9, x10]
+	MOVD  R1, R8
+	MOVD  $24, R9
+	MADD  R6, R8, R9, R8
+	MOVD  R8, R8
+	ADD   R10, R8, R9
+	ADD   R6, R9, R9
+	VMOV  V13.B16, V3.B16
+	VFMLA V0.S4, V5.S4, V3.S4
+	VFMLS V1.S4, V9.S4, V3.S4
+	FMOVQ F3, 0(R8)
+	VMOV  V13.B16, V3.B16
+	VFMLS V0.S4, V9.S4, V3.S4
+	VMOV  V11.B16, V4.B16
+	VFMLS V0.S4, V7.S4, V4.S4
+	WORD  $0x4e24d465 // fadd v5.4s, v3.4s, v4.4s
+	WORD  $0x3ca66905 // str q5, [x8, x6]
+	WORD  $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
+	WORD  $0x3caa6903 // str q3, [x8, x10]
+	WORD  $0x4ea9d5a3 // fsub v3.4s, v13.4s, v9.4s
+	WORD  $0x4ea7d564 // fsub v4.4s, v11.4s, v7.4s
+	VMOV  V3.B16, V5.B16
+	VFMLA V2.S4, V4.S4, V3.S4
+	VFMLS V2.S4, V4.S4, V5.S4
+	FMOVQ F3, 0(R9)
+	WORD  $0x3ca66925 // str q5, [x9, x6]
+	VMOV  V15.B16, V3.B16
+	VFMLA V0.S4, V7.S4, V3.S4
+	VFMLS V1.S4, V11.S4, V3.S4
+	WORD  $0x3caa6923 // str q3, [x9, x10]
+	MOVD  R0, R12
 	MOVD  R12, R8
 	ADD   R7, R8, R9
 	ADD   R2, R9, R9
 	FMOVQ 0(R8), F3
-	WORD  $0x3ce26904 // ldr q4, [x8, x2]
-	WORD  $0x3ce76905 // ldr q5, [x8, x7]
-	FMOVQ 0(R9), F6
-	WORD  $0x3ce26927 // ldr q7, [x9, x2]
-	WORD  $0x3ce76928 // ldr q8, [x9, x7]
-	VMOV  V7.B16, V9.B16
-	VFMLA V0.S4, V3.S4, V9.S4
-	VFMLS V1.S4, V5.S4, V9.S4
-	FMOVQ F9, 0(R13)
-	VMOV  V7.B16, V3.B16
-	VFMLS V0.S4, V5.S4, V3.S4
-	VMOV  V6.B16, V9.B16
-	VFMLS V0.S4, V4.S4, V9.S4
-	WORD  $0x4e29d46a // fadd v10.4s, v3.4s, v9.4s
-	FMOVQ F10, 96(R13)
-	WORD  $0x4ea9d463 // fsub v3.4s, v3.4s, v9.4s
-	FMOVQ F3, 192(R13)
-	WORD  $0x4ea5d4e3 // fsub v3.4s, v7.4s, v5.4s
-	WORD  $0x4ea4d4c5 // fsub v5.4s, v6.4s, v4.4s
-	VMOV  V3.B16, V7.B16
-	VFMLA V2.S4, V5.S4, V3.S4
-	VFMLS V2.S4, V5.S4, V7.S4
-	FMOVQ F3, 288(R13)
-	FMOVQ F7, 384(R13)
-	VMOV  V8.B16, V3.B16
-	VFMLA V0.S4, V4.S4, V3.S4
-	VFMLS V1.S4, V6.S4, V3.S4
-	FMOVQ F3, 480(R13)
+	WORD  $0x3ce76904 // ldr q4, [x8, x7]
+	WORD  $0x3ce26925 // ldr q5, [x9, x2]
+	VMOV  V5.B16, V5.B16
+	VFMLA V0.S4, V3.S4, V5.S4
+	VFMLS V1.S4, V4.S4, V5.S4
+	WORD  $0x3ce26903 // ldr q3, [x8, x2]
+	FMOVQ 0(R9), F4
+	WORD  $0x3ce76926 // ldr q6, [x9, x7]
+	VMOV  V6.B16, V6.B16
+	VFMLA V0.S4, V3.S4, V6.S4
+	VFMLS V1.S4, V4.S4, V6.S4
 	ADD   R3, R12, R12
-	ADD   $16, R13, R13
-	SUBS  $1, R14, R14
-	BNE   col
-	MOVD  R1, R12
-	MOVD  tmp+16(FP), R13
-	MOVD  $6, R14
-
-row:
 	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R2, R9, R9
+	FMOVQ 0(R8), F3
+	WORD  $0x3ce76904 // ldr q4, [x8, x7]
+	WORD  $0x3ce26927 // ldr q7, [x9, x2]
+	VMOV  V7.B16, V7.B16
+	VFMLA V0.S4, V3.S4, V7.S4
+	VFMLS V1.S4, V4.S4, V7.S4
+	WORD  $0x3ce26903 // ldr q3, [x8, x2]
+	FMOVQ 0(R9), F4
+	WORD  $0x3ce76928 // ldr q8, [x9, x7]
+	VMOV  V8.B16, V8.B16
+	VFMLA V0.S4, V3.S4, V8.S4
+	VFMLS V1.S4, V4.S4, V8.S4
+	ADD   R3, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R2, R9, R9
+	FMOVQ 0(R8), F3
+	WORD  $0x3ce76904 // ldr q4, [x8, x7]
+	WORD  $0x3ce26929 // ldr q9, [x9, x2]
+	VMOV  V9.B16, V9.B16
+	VFMLA V0.S4, V3.S4, V9.S4
+	VFMLS V1.S4, V4.S4, V9.S4
+	WORD  $0x3ce26903 // ldr q3, [x8, x2]
+	FMOVQ 0(R9), F4
+	WORD  $0x3ce7692a // ldr q10, [x9, x7]
+	VMOV  V10.B16, V10.B16
+	VFMLA V0.S4, V3.S4, V10.S4
+	VFMLS V1.S4, V4.S4, V10.S4
+	ADD   R3, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R2, R9, R9
+	FMOVQ 0(R8), F3
+	WORD  $0x3ce76904 // ldr q4, [x8, x7]
+	WORD  $0x3ce2692b // ldr q11, [x9, x2]
+	VMOV  V11.B16, V11.B16
+	VFMLA V0.S4, V3.S4, V11.S4
+	VFMLS V1.S4, V4.S4, V11.S4
+	WORD  $0x3ce26903 // ldr q3, [x8, x2]
+	FMOVQ 0(R9), F4
+	WORD  $0x3ce7692c // ldr q12, [x9, x7]
+	VMOV  V12.B16, V12.B16
+	VFMLA V0.S4, V3.S4, V12.S4
+	VFMLS V1.S4, V4.S4, V12.S4
+	ADD   R3, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R2, R9, R9
+	FMOVQ 0(R8), F3
+	WORD  $0x3ce76904 // ldr q4, [x8, x7]
+	WORD  $0x3ce2692d // ldr q13, [x9, x2]
+	VMOV  V13.B16, V13.B16
+	VFMLA V0.S4, V3.S4, V13.S4
+	VFMLS V1.S4, V4.S4, V13.S4
+	WORD  $0x3ce26903 // ldr q3, [x8, x2]
+	FMOVQ 0(R9), F4
+	WORD  $0x3ce7692e // ldr q14, [x9, x7]
+	VMOV  V14.B16, V14.B16
+	VFMLA V0.S4, V3.S4, V14.S4
+	VFMLS V1.S4, V4.S4, V14.S4
+	ADD   R3, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R2, R9, R9
+	FMOVQ 0(R8), F3
+	WORD  $0x3ce76904 // ldr q4, [x8, x7]
+	WORD  $0x3ce2692f // ldr q15, [x9, x2]
+	VMOV  V15.B16, V15.B16
+	VFMLA V0.S4, V3.S4, V15.S4
+	VFMLS V1.S4, V4.S4, V15.S4
+	WORD  $0x3ce26903 // ldr q3, [x8, x2]
+	FMOVQ 0(R9), F4
+	WORD  $0x3ce76930 // ldr q16, [x9, x7]
+	VMOV  V16.B16, V16.B16
+	VFMLA V0.S4, V3.S4, V16.S4
+	VFMLS V1.S4, V4.S4, V16.S4
+	MOVD  R1, R8
+	MOVD  $0, R9
+	MADD  R6, R8, R9, R8
+	MOVD  R8, R8
 	ADD   R10, R8, R9
 	ADD   R6, R9, R9
-	FMOVQ 0(R13), F3
-	FMOVQ 16(R13), F4
-	FMOVQ 32(R13), F5
-	FMOVQ 48(R13), F6
-	FMOVQ 64(R13), F7
-	FMOVQ 80(R13), F8
-	VMOV  V7.B16, V9.B16
-	VFMLA V0.S4, V3.S4, V9.S4
-	VFMLS V1.S4, V5.S4, V9.S4
-	FMOVQ F9, 0(R8)
-	VMOV  V7.B16, V3.B16
-	VFMLS V0.S4, V5.S4, V3.S4
-	VMOV  V6.B16, V9.B16
-	VFMLS V0.S4, V4.S4, V9.S4
-	WORD  $0x4e29d46a // fadd v10.4s, v3.4s, v9.4s
-	WORD  $0x3ca6690a // str q10, [x8, x6]
-	WORD  $0x4ea9d463 // fsub v3.4s, v3.4s, v9.4s
+	VMOV  V13.B16, V3.B16
+	VFMLA V0.S4, V5.S4, V3.S4
+	VFMLS V1.S4, V9.S4, V3.S4
+	FMOVQ F3, 0(R8)
+	VMOV  V13.B16, V3.B16
+	VFMLS V0.S4, V9.S4, V3.S4
+	VMOV  V11.B16, V4.B16
+	VFMLS V0.S4, V7.S4, V4.S4
+	WORD  $0x4e24d465 // fadd v5.4s, v3.4s, v4.4s
+	WORD  $0x3ca66905 // str q5, [x8, x6]
+	WORD  $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
 	WORD  $0x3caa6903 // str q3, [x8, x10]
-	WORD  $0x4ea5d4e3 // fsub v3.4s, v7.4s, v5.4s
-	WORD  $0x4ea4d4c5 // fsub v5.4s, v6.4s, v4.4s
-	VMOV  V3.B16, V7.B16
-	VFMLA V2.S4, V5.S4, V3.S4
-	VFMLS V2.S4, V5.S4, V7.S4
+	WORD  $0x4ea9d5a3 // fsub v3.4s, v13.4s, v9.4s
+	WORD  $0x4ea7d564 // fsub v4.4s, v11.4s, v7.4s
+	VMOV  V3.B16, V5.B16
+	VFMLA V2.S4, V4.S4, V3.S4
+	VFMLS V2.S4, V4.S4, V5.S4
 	FMOVQ F3, 0(R9)
-	WORD  $0x3ca66927 // str q7, [x9, x6]
-	VMOV  V8.B16, V3.B16
-	VFMLA V0.S4, V4.S4, V3.S4
-	VFMLS V1.S4, V6.S4, V3.S4
+	WORD  $0x3ca66925 // str q5, [x9, x6]
+	VMOV  V15.B16, V3.B16
+	VFMLA V0.S4, V7.S4, V3.S4
+	VFMLS V1.S4, V11.S4, V3.S4
 	WORD  $0x3caa6923 // str q3, [x9, x10]
-	MOVD  $6, R8
-	MADD  R6, R12, R8, R12
-	ADD   $96, R13, R13
-	SUBS  $1, R14, R14
-	BNE   row
+	MOVD  R1, R8
+	MOVD  $30, R9
+	MADD  R6, R8, R9, R8
+	MOVD  R8, R8
+	ADD   R10, R8, R9
+	ADD   R6, R9, R9
+	VMOV  V14.B16, V3.B16
+	VFMLA V0.S4, V6.S4, V3.S4
+	VFMLS V1.S4, V10.S4, V3.S4
+	FMOVQ F3, 0(R8)
+	VMOV  V14.B16, V3.B16
+	VFMLS V0.S4, V10.S4, V3.S4
+	VMOV  V12.B16, V4.B16
+	VFMLS V0.S4, V8.S4, V4.S4
+	WORD  $0x4e24d465 // fadd v5.4s, v3.4s, v4.4s
+	WORD  $0x3ca66905 // str q5, [x8, x6]
+	WORD  $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
+	WORD  $0x3caa6903 // str q3, [x8, x10]
+	WORD  $0x4eaad5c3 // fsub v3.4s, v14.4s, v10.4s
+	WORD  $0x4ea8d584 // fsub v4.4s, v12.4s, v8.4s
+	VMOV  V3.B16, V5.B16
+	VFMLA V2.S4, V4.S4, V3.S4
+	VFMLS V2.S4, V4.S4, V5.S4
+	FMOVQ F3, 0(R9)
+	WORD  $0x3ca66925 // str q5, [x9, x6]
+	VMOV  V16.B16, V3.B16
+	VFMLA V0.S4, V8.S4, V3.S4
+	VFMLS V1.S4, V12.S4, V3.S4
+	WORD  $0x3caa6923 // str q3, [x9, x10]
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	SUBS  $1, R11, R11
 	BNE   channel
-	MOVD  srcTile+56(FP), R8
+	MOVD  srcTile+48(FP), R8
+	MOVD  channels+24(FP), R9
+	SUB   R9, R8, R8
+	LSL   $2, R8, R8
+	ADD   R8, R0, R0
+	MOVD  dstTile+64(FP), R8
+	MOVD  channels+24(FP), R9
+	SUB   R9, R8, R8
+	LSL   $2, R8, R8
+	ADD   R8, R1, R1
+	MOVD  tiles+16(FP), R8
+	SUBS  $1, R8, R8
+	MOVD  R8, tiles+16(FP)
+	BNE   tile
+	RET
+
+// func WinogradOutput6x4(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+// Requires: ASIMD
+TEXT ·WinogradOutput6x4(SB), NOSPLIT, $0-84
+	MOVD  $0x40000000, R0
+	VDUP  R0, V0.S4
+	MOVD  $0x40800000, R0
+	VDUP  R0, V1.S4
+	MOVD  $0x41000000, R0
+	VDUP  R0, V2.S4
+	FMOVS lo+80(FP), F3
+	VDUP  V3.S[0], V3.S4
+	MOVD  src+8(FP), R0
+	MOVD  dst+0(FP), R1
+	MOVD  srcPoint+40(FP), R2
+	LSL   $2, R2, R2
+	MOVD  dstPixel+64(FP), R3
+	LSL   $2, R3, R3
+	MOVD  $0, R6
+	MOVD  $6, R7
+	MADD  R2, R6, R7, R6
+	ADD   R6, R6, R7
+
+tile:
+	MOVD bias+16(FP), R10
+	MOVD channels+32(FP), R11
+	LSR  $2, R11, R11
+
+channel:
+	MOVD  R0, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66904 // ldr q4, [x8, x6]
+	WORD  $0x3ce76905 // ldr q5, [x8, x7]
+	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	FMOVQ 0(R9), F5
+	WORD  $0x3ce66926 // ldr q6, [x9, x6]
+	WORD  $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+	FMOVQ 0(R8), F6
+	WORD  $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
+	WORD  $0x4e25d4c6 // fadd v6.4s, v6.4s, v5.4s
+	VMOV  V4.B16, V4.B16
+	VFMLA V1.S4, V5.S4, V4.S4
+	ADD   R2, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66905 // ldr q5, [x8, x6]
+	FMOVQ 0(R10), F7
+	WORD  $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD  $0x3ce76907 // ldr q7, [x8, x7]
+	WORD  $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	FMOVQ 0(R9), F7
+	WORD  $0x3ce66928 // ldr q8, [x9, x6]
+	WORD  $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	FMOVQ 0(R8), F8
+	WORD  $0x4e25d508 // fadd v8.4s, v8.4s, v5.4s
+	WORD  $0x4e27d508 // fadd v8.4s, v8.4s, v7.4s
+	VMOV  V5.B16, V5.B16
+	VFMLA V1.S4, V7.S4, V5.S4
+	ADD   R2, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66907 // ldr q7, [x8, x6]
+	WORD  $0x3ce76909 // ldr q9, [x8, x7]
+	WORD  $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	FMOVQ 0(R9), F9
+	WORD  $0x3ce6692a // ldr q10, [x9, x6]
+	WORD  $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	FMOVQ 0(R8), F10
+	WORD  $0x4e27d54a // fadd v10.4s, v10.4s, v7.4s
+	WORD  $0x4e29d54a // fadd v10.4s, v10.4s, v9.4s
+	VMOV  V7.B16, V7.B16
+	VFMLA V1.S4, V9.S4, V7.S4
+	ADD   R2, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66909 // ldr q9, [x8, x6]
+	WORD  $0x3ce7690b // ldr q11, [x8, x7]
+	WORD  $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	FMOVQ 0(R9), F11
+	WORD  $0x3ce6692c // ldr q12, [x9, x6]
+	WORD  $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
+	FMOVQ 0(R8), F12
+	WORD  $0x4e29d58c // fadd v12.4s, v12.4s, v9.4s
+	WORD  $0x4e2bd58c // fadd v12.4s, v12.4s, v11.4s
+	VMOV  V9.B16, V9.B16
+	VFMLA V1.S4, V11.S4, V9.S4
+	ADD   R2, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce6690b // ldr q11, [x8, x6]
+	WORD  $0x3ce7690d // ldr q13, [x8, x7]
+	WORD  $0x4e2dd56b // fadd v11.4s, v11.4s, v13.4s
+	FMOVQ 0(R9), F13
+	WORD  $0x3ce6692e // ldr q14, [x9, x6]
+	WORD  $0x4e2ed5ad // fadd v13.4s, v13.4s, v14.4s
+	FMOVQ 0(R8), F14
+	WORD  $0x4e2bd5ce // fadd v14.4s, v14.4s, v11.4s
+	WORD  $0x4e2dd5ce // fadd v14.4s, v14.4s, v13.4s
+	VMOV  V11.B16, V11.B16
+	VFMLA V1.S4, V13.S4, V11.S4
+	ADD   R2, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce6690d // ldr q13, [x8, x6]
+	WORD  $0x3ce7690f // ldr q15, [x8, x7]
+	WORD  $0x4e2fd5ad // fadd v13.4s, v13.4s, v15.4s
+	FMOVQ 0(R9), F15
+	WORD  $0x3ce66930 // ldr q16, [x9, x6]
+	WORD  $0x4e30d5ef // fadd v15.4s, v15.4s, v16.4s
+	FMOVQ 0(R8), F16
+	WORD  $0x4e2dd610 // fadd v16.4s, v16.4s, v13.4s
+	WORD  $0x4e2fd610 // fadd v16.4s, v16.4s, v15.4s
+	VMOV  V13.B16, V13.B16
+	VFMLA V1.S4, V15.S4, V13.S4
+	MOVD  R1, R8
+	MOVD  R8, R8
+	ADD   R3, R8, R9
+	ADD   R3, R9, R9
+	WORD  $0x4e2ad50f // fadd v15.4s, v8.4s, v10.4s
+	WORD  $0x4eaad508 // fsub v8.4s, v8.4s, v10.4s
+	WORD  $0x4e2ed58a // fadd v10.4s, v12.4s, v14.4s
+	WORD  $0x4eaed58c // fsub v12.4s, v12.4s, v14.4s
+	WORD  $0x4e2fd4c6 // fadd v6.4s, v6.4s, v15.4s
+	WORD  $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
+	WORD  $0x4e23f4c6 // fmax v6.4s, v6.4s, v3.4s
+	FMOVQ F6, 0(R8)
+	VMOV  V8.B16, V6.B16
+	VFMLA V0.S4, V12.S4, V6.S4
+	WORD  $0x4e23f4c6 // fmax v6.4s, v6.4s, v3.4s
+	WORD  $0x3ca36906 // str q6, [x8, x3]
+	VMOV  V15.B16, V6.B16
+	VFMLA V1.S4, V10.S4, V6.S4
+	WORD  $0x4e23f4c6 // fmax v6.4s, v6.4s, v3.4s
+	FMOVQ F6, 0(R9)
+	WORD  $0x4e30d506 // fadd v6.4s, v8.4s, v16.4s
+	VFMLA V2.S4, V12.S4, V6.S4
+	WORD  $0x4e23f4c6 // fmax v6.4s, v6.4s, v3.4s
+	WORD  $0x3ca36926 // str q6, [x9, x3]
+	MOVD  R1, R8
+	MOVD  dstRow+56(FP), R9
+	LSL   $2, R9, R9
+	ADD   R9<<1, R8, R8
+	MOVD  R8, R8
+	ADD   R3, R8, R9
+	ADD   R3, R9, R9
+	WORD  $0x4e27d4a6 // fadd v6.4s, v5.4s, v7.4s
+	WORD  $0x4ea7d4a5 // fsub v5.4s, v5.4s, v7.4s
+	WORD  $0x4e2bd527 // fadd v7.4s, v9.4s, v11.4s
+	WORD  $0x4eabd528 // fsub v8.4s, v9.4s, v11.4s
+	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD  $0x4e27d484 // fadd v4.4s, v4.4s, v7.4s
+	WORD  $0x4e23f484 // fmax v4.4s, v4.4s, v3.4s
+	FMOVQ F4, 0(R8)
+	VMOV  V5.B16, V4.B16
+	VFMLA V0.S4, V8.S4, V4.S4
+	WORD  $0x4e23f484 // fmax v4.4s, v4.4s, v3.4s
+	WORD  $0x3ca36904 // str q4, [x8, x3]
+	VMOV  V6.B16, V4.B16
+	VFMLA V1.S4, V7.S4, V4.S4
+	WORD  $0x4e23f484 // fmax v4.4s, v4.4s, v3.4s
+	FMOVQ F4, 0(R9)
+	WORD  $0x4e2dd4a4 // fadd v4.4s, v5.4s, v13.4s
+	VFMLA V2.S4, V8.S4, V4.S4
+	WORD  $0x4e23f484 // fmax v4.4s, v4.4s, v3.4s
+	WORD  $0x3ca36924 // str q4, [x9, x3]
+	MOVD  R0, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66904 // ldr q4, [x8, x6]
+	WORD  $0x3ce76905 // ldr q5, [x8, x7]
+	WORD  $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ 0(R9), F5
+	WORD  $0x3ce66926 // ldr q6, [x9, x6]
+	WORD  $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
+	VMOV  V4.B16, V6.B16
+	VFMLA V0.S4, V5.S4, V6.S4
+	WORD  $0x3ce76927 // ldr q7, [x9, x7]
+	WORD  $0x4e27d484 // fadd v4.4s, v4.4s, v7.4s
+	VFMLA V2.S4, V5.S4, V4.S4
+	ADD   R2, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66905 // ldr q5, [x8, x6]
+	FMOVQ 0(R10), F7
+	WORD  $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD  $0x3ce76907 // ldr q7, [x8, x7]
+	WORD  $0x4ea7d4a5 // fsub v5.4s, v5.4s, v7.4s
+	FMOVQ 0(R9), F7
+	WORD  $0x3ce66928 // ldr q8, [x9, x6]
+	WORD  $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	VMOV  V5.B16, V8.B16
+	VFMLA V0.S4, V7.S4, V8.S4
+	WORD  $0x3ce76929 // ldr q9, [x9, x7]
+	WORD  $0x4e29d4a5 // fadd v5.4s, v5.4s, v9.4s
+	VFMLA V2.S4, V7.S4, V5.S4
+	ADD   R2, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66907 // ldr q7, [x8, x6]
+	WORD  $0x3ce76909 // ldr q9, [x8, x7]
+	WORD  $0x4ea9d4e7 // fsub v7.4s, v7.4s, v9.4s
+	FMOVQ 0(R9), F9
+	WORD  $0x3ce6692a // ldr q10, [x9, x6]
+	WORD  $0x4eaad529 // fsub v9.4s, v9.4s, v10.4s
+	VMOV  V7.B16, V10.B16
+	VFMLA V0.S4, V9.S4, V10.S4
+	WORD  $0x3ce7692b // ldr q11, [x9, x7]
+	WORD  $0x4e2bd4e7 // fadd v7.4s, v7.4s, v11.4s
+	VFMLA V2.S4, V9.S4, V7.S4
+	ADD   R2, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66909 // ldr q9, [x8, x6]
+	WORD  $0x3ce7690b // ldr q11, [x8, x7]
+	WORD  $0x4eabd529 // fsub v9.4s, v9.4s, v11.4s
+	FMOVQ 0(R9), F11
+	WORD  $0x3ce6692c // ldr q12, [x9, x6]
+	WORD  $0x4eacd56b // fsub v11.4s, v11.4s, v12.4s
+	VMOV  V9.B16, V12.B16
+	VFMLA V0.S4, V11.S4, V12.S4
+	WORD  $0x3ce7692d // ldr q13, [x9, x7]
+	WORD  $0x4e2dd529 // fadd v9.4s, v9.4s, v13.4s
+	VFMLA V2.S4, V11.S4, V9.S4
+	ADD   R2, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce6690b // ldr q11, [x8, x6]
+	WORD  $0x3ce7690d // ldr q13, [x8, x7]
+	WORD  $0x4eadd56b // fsub v11.4s, v11.4s, v13.4s
+	FMOVQ 0(R9), F13
+	WORD  $0x3ce6692e // ldr q14, [x9, x6]
+	WORD  $0x4eaed5ad // fsub v13.4s, v13.4s, v14.4s
+	VMOV  V11.B16, V14.B16
+	VFMLA V0.S4, V13.S4, V14.S4
+	WORD  $0x3ce7692f // ldr q15, [x9, x7]
+	WORD  $0x4e2fd56b // fadd v11.4s, v11.4s, v15.4s
+	VFMLA V2.S4, V13.S4, V11.S4
+	ADD   R2, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce6690d // ldr q13, [x8, x6]
+	WORD  $0x3ce7690f // ldr q15, [x8, x7]
+	WORD  $0x4eafd5ad // fsub v13.4s, v13.4s, v15.4s
+	FMOVQ 0(R9), F15
+	WORD  $0x3ce66930 // ldr q16, [x9, x6]
+	WORD  $0x4eb0d5ef // fsub v15.4s, v15.4s, v16.4s
+	VMOV  V13.B16, V16.B16
+	VFMLA V0.S4, V15.S4, V16.S4
+	WORD  $0x3ce76931 // ldr q17, [x9, x7]
+	WORD  $0x4e31d5ad // fadd v13.4s, v13.4s, v17.4s
+	VFMLA V2.S4, V15.S4, V13.S4
+	MOVD  R1, R8
+	MOVD  dstRow+56(FP), R9
+	LSL   $2, R9, R9
+	ADD   R9, R8, R8
+	MOVD  R8, R8
+	ADD   R3, R8, R9
+	ADD   R3, R9, R9
+	WORD  $0x4e2ad50f // fadd v15.4s, v8.4s, v10.4s
+	WORD  $0x4eaad508 // fsub v8.4s, v8.4s, v10.4s
+	WORD  $0x4e2ed58a // fadd v10.4s, v12.4s, v14.4s
+	WORD  $0x4eaed58c // fsub v12.4s, v12.4s, v14.4s
+	WORD  $0x4e2fd4c6 // fadd v6.4s, v6.4s, v15.4s
+	WORD  $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
+	WORD  $0x4e23f4c6 // fmax v6.4s, v6.4s, v3.4s
+	FMOVQ F6, 0(R8)
+	VMOV  V8.B16, V6.B16
+	VFMLA V0.S4, V12.S4, V6.S4
+	WORD  $0x4e23f4c6 // fmax v6.4s, v6.4s, v3.4s
+	WORD  $0x3ca36906 // str q6, [x8, x3]
+	VMOV  V15.B16, V6.B16
+	VFMLA V1.S4, V10.S4, V6.S4
+	WORD  $0x4e23f4c6 // fmax v6.4s, v6.4s, v3.4s
+	FMOVQ F6, 0(R9)
+	WORD  $0x4e30d506 // fadd v6.4s, v8.4s, v16.4s
+	VFMLA V2.S4, V12.S4, V6.S4
+	WORD  $0x4e23f4c6 // fmax v6.4s, v6.4s, v3.4s
+	WORD  $0x3ca36926 // str q6, [x9, x3]
+	MOVD  R1, R8
+	MOVD  dstRow+56(FP), R9
+	LSL   $2, R9, R9
+	MOVD  $3, R12
+	MADD  R9, R8, R12, R8
+	MOVD  R8, R8
+	ADD   R3, R8, R9
+	ADD   R3, R9, R9
+	WORD  $0x4e27d4a6 // fadd v6.4s, v5.4s, v7.4s
+	WORD  $0x4ea7d4a5 // fsub v5.4s, v5.4s, v7.4s
+	WORD  $0x4e2bd527 // fadd v7.4s, v9.4s, v11.4s
+	WORD  $0x4eabd528 // fsub v8.4s, v9.4s, v11.4s
+	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD  $0x4e27d484 // fadd v4.4s, v4.4s, v7.4s
+	WORD  $0x4e23f484 // fmax v4.4s, v4.4s, v3.4s
+	FMOVQ F4, 0(R8)
+	VMOV  V5.B16, V4.B16
+	VFMLA V0.S4, V8.S4, V4.S4
+	WORD  $0x4e23f484 // fmax v4.4s, v4.4s, v3.4s
+	WORD  $0x3ca36904 // str q4, [x8, x3]
+	VMOV  V6.B16, V4.B16
+	VFMLA V1.S4, V7.S4, V4.S4
+	WORD  $0x4e23f484 // fmax v4.4s, v4.4s, v3.4s
+	FMOVQ F4, 0(R9)
+	WORD  $0x4e2dd4a4 // fadd v4.4s, v5.4s, v13.4s
+	VFMLA V2.S4, V8.S4, V4.S4
+	WORD  $0x4e23f484 // fmax v4.4s, v4.4s, v3.4s
+	WORD  $0x3ca36924 // str q4, [x9, x3]
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	ADD   $16, R10, R10
+	SUBS  $1, R11, R11
+	BNE   channel
+	MOVD  srcTile+48(FP), R8
 	MOVD  channels+32(FP), R9
 	SUB   R9, R8, R8
 	LSL   $2, R8, R8
@@ -132,347 +820,518 @@ row:
 	BNE   tile
 	RET
 
-// func WinogradOutput6x4(dst *float32, src *float32, tmp *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+// func WinogradOutput6x3(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
 // Requires: ASIMD
-TEXT ·WinogradOutput6x4(SB), NOSPLIT, $0-92
+TEXT ·WinogradOutput6x3(SB), NOSPLIT, $0-84
 	MOVD  $0x40000000, R0
 	VDUP  R0, V0.S4
 	MOVD  $0x40800000, R0
 	VDUP  R0, V1.S4
-	MOVD  $0x41000000, R0
-	VDUP  R0, V2.S4
+	FMOVS lo+80(FP), F2
+	VDUP  V2.S[0], V2.S4
 	MOVD  src+8(FP), R0
 	MOVD  dst+0(FP), R1
-	MOVD  srcPoint+48(FP), R2
+	MOVD  srcPoint+40(FP), R2
 	LSL   $2, R2, R2
-	MOVD  dstPixel+72(FP), R3
-	LSL   $2, R3, R3
-	MOVD  $0, R6
-	MOVD  $6, R7
-	MADD  R2, R6, R7, R6
-	ADD   R6, R6, R7
-	FMOVS lo+88(FP), F3
-	VDUP  V3.S[0], V3.S4
-
-tile:
-	MOVD bias+24(FP), R10
-	MOVD channels+40(FP), R11
-	LSR  $2, R11, R11
-
-channel:
-	MOVD R0, R12
-	MOVD tmp+16(FP), R13
-	MOVD $6, R14
-
-col:
-	MOVD  R12, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	FMOVQ 0(R8), F4
-	WORD  $0x3ce66905 // ldr q5, [x8, x6]
-	WORD  $0x3ce76906 // ldr q6, [x8, x7]
-	WORD  $0x4e26d4a7 // fadd v7.4s, v5.4s, v6.4s
-	WORD  $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
-	FMOVQ 0(R9), F6
-	WORD  $0x3ce66928 // ldr q8, [x9, x6]
-	WORD  $0x4e28d4c9 // fadd v9.4s, v6.4s, v8.4s
-	WORD  $0x4ea8d4c6 // fsub v6.4s, v6.4s, v8.4s
-	WORD  $0x4e27d484 // fadd v4.4s, v4.4s, v7.4s
-	WORD  $0x4e29d484 // fadd v4.4s, v4.4s, v9.4s
-	FMOVQ F4, 0(R13)
-	VMOV  V5.B16, V4.B16
-	VFMLA V0.S4, V6.S4, V4.S4
-	FMOVQ F4, 96(R13)
-	VMOV  V7.B16, V4.B16
-	VFMLA V1.S4, V9.S4, V4.S4
-	FMOVQ F4, 192(R13)
-	WORD  $0x3ce76924 // ldr q4, [x9, x7]
-	WORD  $0x4e24d4a4 // fadd v4.4s, v5.4s, v4.4s
-	VFMLA V2.S4, V6.S4, V4.S4
-	FMOVQ F4, 288(R13)
-	ADD   R2, R12, R12
-	ADD   $16, R13, R13
-	SUBS  $1, R14, R14
-	BNE   col
-	FMOVQ 0(R10), F4
-	MOVD  R1, R12
-	MOVD  tmp+16(FP), R13
-	MOVD  $4, R14
-
-row:
-	MOVD  R12, R8
-	ADD   R3, R8, R9
-	ADD   R3, R9, R9
-	FMOVQ 0(R13), F5
-	FMOVQ 16(R13), F6
-	WORD  $0x4e24d4c6 // fadd v6.4s, v6.4s, v4.4s
-	FMOVQ 32(R13), F7
-	WORD  $0x4e27d4c8 // fadd v8.4s, v6.4s, v7.4s
-	WORD  $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
-	FMOVQ 48(R13), F7
-	FMOVQ 64(R13), F9
-	WORD  $0x4e29d4ea // fadd v10.4s, v7.4s, v9.4s
-	WORD  $0x4ea9d4e7 // fsub v7.4s, v7.4s, v9.4s
-	WORD  $0x4e28d4a5 // fadd v5.4s, v5.4s, v8.4s
-	WORD  $0x4e2ad4a5 // fadd v5.4s, v5.4s, v10.4s
-	WORD  $0x4e23f4a5 // fmax v5.4s, v5.4s, v3.4s
-	FMOVQ F5, 0(R8)
-	VMOV  V6.B16, V5.B16
-	VFMLA V0.S4, V7.S4, V5.S4
-	WORD  $0x4e23f4a5 // fmax v5.4s, v5.4s, v3.4s
-	WORD  $0x3ca36905 // str q5, [x8, x3]
-	VMOV  V8.B16, V5.B16
-	VFMLA V1.S4, V10.S4, V5.S4
-	WORD  $0x4e23f4a5 // fmax v5.4s, v5.4s, v3.4s
-	FMOVQ F5, 0(R9)
-	FMOVQ 80(R13), F5
-	WORD  $0x4e25d4c5 // fadd v5.4s, v6.4s, v5.4s
-	VFMLA V2.S4, V7.S4, V5.S4
-	WORD  $0x4e23f4a5 // fmax v5.4s, v5.4s, v3.4s
-	WORD  $0x3ca36925 // str q5, [x9, x3]
-	MOVD  dstRow+64(FP), R8
-	LSL   $2, R8, R8
-	ADD   R8, R12, R12
-	ADD   $96, R13, R13
-	SUBS  $1, R14, R14
-	BNE   row
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	ADD   $16, R10, R10
-	SUBS  $1, R11, R11
-	BNE   channel
-	MOVD  srcTile+56(FP), R8
-	MOVD  channels+40(FP), R9
-	SUB   R9, R8, R8
-	LSL   $2, R8, R8
-	ADD   R8, R0, R0
-	MOVD  dstTile+80(FP), R8
-	MOVD  channels+40(FP), R9
-	SUB   R9, R8, R8
-	LSL   $2, R8, R8
-	ADD   R8, R1, R1
-	MOVD  tiles+32(FP), R8
-	SUBS  $1, R8, R8
-	MOVD  R8, tiles+32(FP)
-	BNE   tile
-	RET
-
-// func WinogradOutput6x3(dst *float32, src *float32, tmp *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
-// Requires: ASIMD
-TEXT ·WinogradOutput6x3(SB), NOSPLIT, $0-92
-	MOVD  $0x40000000, R0
-	VDUP  R0, V0.S4
-	MOVD  $0x40800000, R0
-	VDUP  R0, V1.S4
-	MOVD  src+8(FP), R0
-	MOVD  dst+0(FP), R1
-	MOVD  srcPoint+48(FP), R2
-	LSL   $2, R2, R2
-	MOVD  dstPixel+72(FP), R3
+	MOVD  dstPixel+64(FP), R3
 	LSL   $2, R3, R3
 	MOVD  $0, R6
 	MOVD  $6, R7
 	MADD  R2, R6, R7, R6
 	ADD   R6, R6, R7
 	ADD   R3, R3, R10
-	FMOVS lo+88(FP), F2
-	VDUP  V2.S[0], V2.S4
 
 tile:
-	MOVD bias+24(FP), R11
-	MOVD channels+40(FP), R12
+	MOVD bias+16(FP), R11
+	MOVD channels+32(FP), R12
 	LSR  $2, R12, R12
 
 channel:
-	MOVD R0, R13
-	MOVD tmp+16(FP), R14
-	MOVD $6, R15
-
-col:
+	MOVD  R0, R13
 	MOVD  R13, R8
 	ADD   R7, R8, R9
 	ADD   R6, R9, R9
-	FMOVQ 0(R8), F3
+	WORD  $0x3ce66903 // ldr q3, [x8, x6]
+	WORD  $0x3ce76904 // ldr q4, [x8, x7]
+	WORD  $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+	FMOVQ 0(R9), F4
+	WORD  $0x3ce66925 // ldr q5, [x9, x6]
+	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	FMOVQ 0(R8), F5
+	WORD  $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
+	WORD  $0x4e24d4a5 // fadd v5.4s, v5.4s, v4.4s
+	WORD  $0x3ce76926 // ldr q6, [x9, x7]
+	WORD  $0x4e26d463 // fadd v3.4s, v3.4s, v6.4s
+	VFMLA V1.S4, V4.S4, V3.S4
+	ADD   R2, R13, R13
+	MOVD  R13, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
 	WORD  $0x3ce66904 // ldr q4, [x8, x6]
+	FMOVQ 0(R11), F6
+	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD  $0x3ce76906 // ldr q6, [x8, x7]
+	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	FMOVQ 0(R9), F6
+	WORD  $0x3ce66927 // ldr q7, [x9, x6]
+	WORD  $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
+	FMOVQ 0(R8), F7
+	WORD  $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
+	WORD  $0x4e26d4e7 // fadd v7.4s, v7.4s, v6.4s
+	WORD  $0x3ce76928 // ldr q8, [x9, x7]
+	WORD  $0x4e28d484 // fadd v4.4s, v4.4s, v8.4s
+	VFMLA V1.S4, V6.S4, V4.S4
+	ADD   R2, R13, R13
+	MOVD  R13, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66906 // ldr q6, [x8, x6]
+	WORD  $0x3ce76908 // ldr q8, [x8, x7]
+	WORD  $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	FMOVQ 0(R9), F8
+	WORD  $0x3ce66929 // ldr q9, [x9, x6]
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ 0(R8), F9
+	WORD  $0x4e26d529 // fadd v9.4s, v9.4s, v6.4s
+	WORD  $0x4e28d529 // fadd v9.4s, v9.4s, v8.4s
+	WORD  $0x3ce7692a // ldr q10, [x9, x7]
+	WORD  $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
+	VFMLA V1.S4, V8.S4, V6.S4
+	ADD   R2, R13, R13
+	MOVD  R13, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66908 // ldr q8, [x8, x6]
+	WORD  $0x3ce7690a // ldr q10, [x8, x7]
+	WORD  $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	FMOVQ 0(R9), F10
+	WORD  $0x3ce6692b // ldr q11, [x9, x6]
+	WORD  $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
+	FMOVQ 0(R8), F11
+	WORD  $0x4e28d56b // fadd v11.4s, v11.4s, v8.4s
+	WORD  $0x4e2ad56b // fadd v11.4s, v11.4s, v10.4s
+	WORD  $0x3ce7692c // ldr q12, [x9, x7]
+	WORD  $0x4e2cd508 // fadd v8.4s, v8.4s, v12.4s
+	VFMLA V1.S4, V10.S4, V8.S4
+	ADD   R2, R13, R13
+	MOVD  R13, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce6690a // ldr q10, [x8, x6]
+	WORD  $0x3ce7690c // ldr q12, [x8, x7]
+	WORD  $0x4e2cd54a // fadd v10.4s, v10.4s, v12.4s
+	FMOVQ 0(R9), F12
+	WORD  $0x3ce6692d // ldr q13, [x9, x6]
+	WORD  $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
+	FMOVQ 0(R8), F13
+	WORD  $0x4e2ad5ad // fadd v13.4s, v13.4s, v10.4s
+	WORD  $0x4e2cd5ad // fadd v13.4s, v13.4s, v12.4s
+	WORD  $0x3ce7692e // ldr q14, [x9, x7]
+	WORD  $0x4e2ed54a // fadd v10.4s, v10.4s, v14.4s
+	VFMLA V1.S4, V12.S4, V10.S4
+	ADD   R2, R13, R13
+	MOVD  R13, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce6690c // ldr q12, [x8, x6]
+	WORD  $0x3ce7690e // ldr q14, [x8, x7]
+	WORD  $0x4e2ed58c // fadd v12.4s, v12.4s, v14.4s
+	FMOVQ 0(R9), F14
+	WORD  $0x3ce6692f // ldr q15, [x9, x6]
+	WORD  $0x4e2fd5ce // fadd v14.4s, v14.4s, v15.4s
+	FMOVQ 0(R8), F15
+	WORD  $0x4e2cd5ef // fadd v15.4s, v15.4s, v12.4s
+	WORD  $0x4e2ed5ef // fadd v15.4s, v15.4s, v14.4s
+	WORD  $0x3ce76930 // ldr q16, [x9, x7]
+	WORD  $0x4e30d58c // fadd v12.4s, v12.4s, v16.4s
+	VFMLA V1.S4, V14.S4, V12.S4
+	MOVD  R1, R8
+	MOVD  R8, R8
+	WORD  $0x4e29d4ee // fadd v14.4s, v7.4s, v9.4s
+	WORD  $0x4ea9d4e7 // fsub v7.4s, v7.4s, v9.4s
+	WORD  $0x4e2dd569 // fadd v9.4s, v11.4s, v13.4s
+	WORD  $0x4eadd56b // fsub v11.4s, v11.4s, v13.4s
+	WORD  $0x4e2ed4a5 // fadd v5.4s, v5.4s, v14.4s
+	WORD  $0x4e29d4a5 // fadd v5.4s, v5.4s, v9.4s
+	WORD  $0x4e22f4a5 // fmax v5.4s, v5.4s, v2.4s
+	FMOVQ F5, 0(R8)
+	VMOV  V7.B16, V5.B16
+	VFMLA V0.S4, V11.S4, V5.S4
+	WORD  $0x4e22f4a5 // fmax v5.4s, v5.4s, v2.4s
+	WORD  $0x3ca36905 // str q5, [x8, x3]
+	WORD  $0x4e2fd5c5 // fadd v5.4s, v14.4s, v15.4s
+	VFMLA V1.S4, V9.S4, V5.S4
+	WORD  $0x4e22f4a5 // fmax v5.4s, v5.4s, v2.4s
+	WORD  $0x3caa6905 // str q5, [x8, x10]
+	MOVD  R1, R8
+	MOVD  dstRow+56(FP), R9
+	LSL   $2, R9, R9
+	ADD   R9<<1, R8, R8
+	MOVD  R8, R8
+	WORD  $0x4e26d485 // fadd v5.4s, v4.4s, v6.4s
+	WORD  $0x4ea6d484 // fsub v4.4s, v4.4s, v6.4s
+	WORD  $0x4e2ad506 // fadd v6.4s, v8.4s, v10.4s
+	WORD  $0x4eaad507 // fsub v7.4s, v8.4s, v10.4s
+	WORD  $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
+	WORD  $0x4e26d463 // fadd v3.4s, v3.4s, v6.4s
+	WORD  $0x4e22f463 // fmax v3.4s, v3.4s, v2.4s
+	FMOVQ F3, 0(R8)
+	VMOV  V4.B16, V3.B16
+	VFMLA V0.S4, V7.S4, V3.S4
+	WORD  $0x4e22f463 // fmax v3.4s, v3.4s, v2.4s
+	WORD  $0x3ca36903 // str q3, [x8, x3]
+	WORD  $0x4e2cd4a3 // fadd v3.4s, v5.4s, v12.4s
+	VFMLA V1.S4, V6.S4, V3.S4
+	WORD  $0x4e22f463 // fmax v3.4s, v3.4s, v2.4s
+	WORD  $0x3caa6903 // str q3, [x8, x10]
+	MOVD  R0, R13
+	MOVD  R13, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66903 // ldr q3, [x8, x6]
+	WORD  $0x3ce76904 // ldr q4, [x8, x7]
+	WORD  $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
+	FMOVQ 0(R9), F4
+	WORD  $0x3ce66925 // ldr q5, [x9, x6]
+	WORD  $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	VMOV  V3.B16, V3.B16
+	VFMLA V0.S4, V4.S4, V3.S4
+	ADD   R2, R13, R13
+	MOVD  R13, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66904 // ldr q4, [x8, x6]
+	FMOVQ 0(R11), F5
+	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
 	WORD  $0x3ce76905 // ldr q5, [x8, x7]
-	WORD  $0x4e25d486 // fadd v6.4s, v4.4s, v5.4s
 	WORD  $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
 	FMOVQ 0(R9), F5
-	WORD  $0x3ce66927 // ldr q7, [x9, x6]
-	WORD  $0x4e27d4a8 // fadd v8.4s, v5.4s, v7.4s
-	WORD  $0x4ea7d4a5 // fsub v5.4s, v5.4s, v7.4s
-	WORD  $0x4e26d463 // fadd v3.4s, v3.4s, v6.4s
-	WORD  $0x4e28d463 // fadd v3.4s, v3.4s, v8.4s
-	FMOVQ F3, 0(R14)
-	VMOV  V4.B16, V3.B16
-	VFMLA V0.S4, V5.S4, V3.S4
-	FMOVQ F3, 96(R14)
-	WORD  $0x3ce76923 // ldr q3, [x9, x7]
-	WORD  $0x4e23d4c3 // fadd v3.4s, v6.4s, v3.4s
-	VFMLA V1.S4, V8.S4, V3.S4
-	FMOVQ F3, 192(R14)
-	ADD   R2, R13, R13
-	ADD   $16, R14, R14
-	SUBS  $1, R15, R15
-	BNE   col
-	FMOVQ 0(R11), F3
-	MOVD  R1, R9
-	MOVD  tmp+16(FP), R13
-	MOVD  $3, R14
-
-row:
-	MOVD  R9, R8
-	FMOVQ 0(R13), F4
-	FMOVQ 16(R13), F5
-	WORD  $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
-	FMOVQ 32(R13), F6
-	WORD  $0x4e26d4a7 // fadd v7.4s, v5.4s, v6.4s
+	WORD  $0x3ce66926 // ldr q6, [x9, x6]
 	WORD  $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
-	FMOVQ 48(R13), F6
-	FMOVQ 64(R13), F8
-	WORD  $0x4e28d4c9 // fadd v9.4s, v6.4s, v8.4s
-	WORD  $0x4ea8d4c6 // fsub v6.4s, v6.4s, v8.4s
-	WORD  $0x4e27d484 // fadd v4.4s, v4.4s, v7.4s
-	WORD  $0x4e29d484 // fadd v4.4s, v4.4s, v9.4s
-	WORD  $0x4e22f484 // fmax v4.4s, v4.4s, v2.4s
-	FMOVQ F4, 0(R8)
-	VMOV  V5.B16, V4.B16
-	VFMLA V0.S4, V6.S4, V4.S4
-	WORD  $0x4e22f484 // fmax v4.4s, v4.4s, v2.4s
-	WORD  $0x3ca36904 // str q4, [x8, x3]
-	FMOVQ 80(R13), F4
-	WORD  $0x4e24d4e4 // fadd v4.4s, v7.4s, v4.4s
-	VFMLA V1.S4, V9.S4, V4.S4
-	WORD  $0x4e22f484 // fmax v4.4s, v4.4s, v2.4s
-	WORD  $0x3caa6904 // str q4, [x8, x10]
-	MOVD  dstRow+64(FP), R8
-	LSL   $2, R8, R8
-	ADD   R8, R9, R9
-	ADD   $96, R13, R13
-	SUBS  $1, R14, R14
-	BNE   row
+	VMOV  V4.B16, V4.B16
+	VFMLA V0.S4, V5.S4, V4.S4
+	ADD   R2, R13, R13
+	MOVD  R13, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66905 // ldr q5, [x8, x6]
+	WORD  $0x3ce76906 // ldr q6, [x8, x7]
+	WORD  $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
+	FMOVQ 0(R9), F6
+	WORD  $0x3ce66927 // ldr q7, [x9, x6]
+	WORD  $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
+	VMOV  V5.B16, V5.B16
+	VFMLA V0.S4, V6.S4, V5.S4
+	ADD   R2, R13, R13
+	MOVD  R13, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66906 // ldr q6, [x8, x6]
+	WORD  $0x3ce76907 // ldr q7, [x8, x7]
+	WORD  $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
+	FMOVQ 0(R9), F7
+	WORD  $0x3ce66928 // ldr q8, [x9, x6]
+	WORD  $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	VMOV  V6.B16, V6.B16
+	VFMLA V0.S4, V7.S4, V6.S4
+	ADD   R2, R13, R13
+	MOVD  R13, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66907 // ldr q7, [x8, x6]
+	WORD  $0x3ce76908 // ldr q8, [x8, x7]
+	WORD  $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	FMOVQ 0(R9), F8
+	WORD  $0x3ce66929 // ldr q9, [x9, x6]
+	WORD  $0x4ea9d508 // fsub v8.4s, v8.4s, v9.4s
+	VMOV  V7.B16, V7.B16
+	VFMLA V0.S4, V8.S4, V7.S4
+	ADD   R2, R13, R13
+	MOVD  R13, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66908 // ldr q8, [x8, x6]
+	WORD  $0x3ce76909 // ldr q9, [x8, x7]
+	WORD  $0x4ea9d508 // fsub v8.4s, v8.4s, v9.4s
+	FMOVQ 0(R9), F9
+	WORD  $0x3ce6692a // ldr q10, [x9, x6]
+	WORD  $0x4eaad529 // fsub v9.4s, v9.4s, v10.4s
+	VMOV  V8.B16, V8.B16
+	VFMLA V0.S4, V9.S4, V8.S4
+	MOVD  R1, R8
+	MOVD  dstRow+56(FP), R9
+	LSL   $2, R9, R9
+	ADD   R9, R8, R8
+	MOVD  R8, R8
+	WORD  $0x4e25d489 // fadd v9.4s, v4.4s, v5.4s
+	WORD  $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	WORD  $0x4e27d4c5 // fadd v5.4s, v6.4s, v7.4s
+	WORD  $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
+	WORD  $0x4e29d463 // fadd v3.4s, v3.4s, v9.4s
+	WORD  $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
+	WORD  $0x4e22f463 // fmax v3.4s, v3.4s, v2.4s
+	FMOVQ F3, 0(R8)
+	VMOV  V4.B16, V3.B16
+	VFMLA V0.S4, V6.S4, V3.S4
+	WORD  $0x4e22f463 // fmax v3.4s, v3.4s, v2.4s
+	WORD  $0x3ca36903 // str q3, [x8, x3]
+	WORD  $0x4e28d523 // fadd v3.4s, v9.4s, v8.4s
+	VFMLA V1.S4, V5.S4, V3.S4
+	WORD  $0x4e22f463 // fmax v3.4s, v3.4s, v2.4s
+	WORD  $0x3caa6903 // str q3, [x8, x10]
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	ADD   $16, R11, R11
 	SUBS  $1, R12, R12
 	BNE   channel
-	MOVD  srcTile+56(FP), R8
-	MOVD  channels+40(FP), R9
+	MOVD  srcTile+48(FP), R8
+	MOVD  channels+32(FP), R9
 	SUB   R9, R8, R8
 	LSL   $2, R8, R8
 	ADD   R8, R0, R0
-	MOVD  dstTile+80(FP), R8
-	MOVD  channels+40(FP), R9
+	MOVD  dstTile+72(FP), R8
+	MOVD  channels+32(FP), R9
 	SUB   R9, R8, R8
 	LSL   $2, R8, R8
 	ADD   R8, R1, R1
-	MOVD  tiles+32(FP), R8
+	MOVD  tiles+24(FP), R8
 	SUBS  $1, R8, R8
-	MOVD  R8, tiles+32(FP)
+	MOVD  R8, tiles+24(FP)
 	BNE   tile
 	RET
 
-// func WinogradOutput6x2(dst *float32, src *float32, tmp *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+// func WinogradOutput6x2(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
 // Requires: ASIMD
-TEXT ·WinogradOutput6x2(SB), NOSPLIT, $0-92
+TEXT ·WinogradOutput6x2(SB), NOSPLIT, $0-84
 	MOVD  $0x40000000, R0
 	VDUP  R0, V0.S4
+	FMOVS lo+80(FP), F1
+	VDUP  V1.S[0], V1.S4
 	MOVD  src+8(FP), R0
 	MOVD  dst+0(FP), R1
-	MOVD  srcPoint+48(FP), R2
+	MOVD  srcPoint+40(FP), R2
 	LSL   $2, R2, R2
-	MOVD  dstPixel+72(FP), R3
+	MOVD  dstPixel+64(FP), R3
 	LSL   $2, R3, R3
 	MOVD  $0, R6
 	MOVD  $6, R7
 	MADD  R2, R6, R7, R6
 	ADD   R6, R6, R7
-	FMOVS lo+88(FP), F1
-	VDUP  V1.S[0], V1.S4
 
 tile:
-	MOVD bias+24(FP), R10
-	MOVD channels+40(FP), R11
+	MOVD bias+16(FP), R10
+	MOVD channels+32(FP), R11
 	LSR  $2, R11, R11
 
 channel:
-	MOVD R0, R12
-	MOVD tmp+16(FP), R13
-	MOVD $6, R14
-
-col:
+	MOVD  R0, R12
 	MOVD  R12, R8
 	ADD   R7, R8, R9
 	ADD   R6, R9, R9
-	FMOVQ 0(R8), F2
+	WORD  $0x3ce66902 // ldr q2, [x8, x6]
+	WORD  $0x3ce76903 // ldr q3, [x8, x7]
+	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	FMOVQ 0(R9), F3
+	WORD  $0x3ce66924 // ldr q4, [x9, x6]
+	WORD  $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+	FMOVQ 0(R8), F4
+	WORD  $0x4e22d482 // fadd v2.4s, v4.4s, v2.4s
+	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	ADD   R2, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
 	WORD  $0x3ce66903 // ldr q3, [x8, x6]
+	FMOVQ 0(R10), F4
+	WORD  $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
 	WORD  $0x3ce76904 // ldr q4, [x8, x7]
-	WORD  $0x4e24d465 // fadd v5.4s, v3.4s, v4.4s
+	WORD  $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+	FMOVQ 0(R9), F4
+	WORD  $0x3ce66925 // ldr q5, [x9, x6]
+	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	FMOVQ 0(R8), F5
+	WORD  $0x4e23d4a3 // fadd v3.4s, v5.4s, v3.4s
+	WORD  $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+	ADD   R2, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66904 // ldr q4, [x8, x6]
+	WORD  $0x3ce76905 // ldr q5, [x8, x7]
+	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	FMOVQ 0(R9), F5
+	WORD  $0x3ce66926 // ldr q6, [x9, x6]
+	WORD  $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+	FMOVQ 0(R8), F6
+	WORD  $0x4e24d4c4 // fadd v4.4s, v6.4s, v4.4s
+	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	ADD   R2, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66905 // ldr q5, [x8, x6]
+	WORD  $0x3ce76906 // ldr q6, [x8, x7]
+	WORD  $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+	FMOVQ 0(R9), F6
+	WORD  $0x3ce66927 // ldr q7, [x9, x6]
+	WORD  $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
+	FMOVQ 0(R8), F7
+	WORD  $0x4e25d4e5 // fadd v5.4s, v7.4s, v5.4s
+	WORD  $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+	ADD   R2, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66906 // ldr q6, [x8, x6]
+	WORD  $0x3ce76907 // ldr q7, [x8, x7]
+	WORD  $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
+	FMOVQ 0(R9), F7
+	WORD  $0x3ce66928 // ldr q8, [x9, x6]
+	WORD  $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	FMOVQ 0(R8), F8
+	WORD  $0x4e26d506 // fadd v6.4s, v8.4s, v6.4s
+	WORD  $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
+	ADD   R2, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66907 // ldr q7, [x8, x6]
+	WORD  $0x3ce76908 // ldr q8, [x8, x7]
+	WORD  $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	FMOVQ 0(R9), F8
+	WORD  $0x3ce66929 // ldr q9, [x9, x6]
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ 0(R8), F9
+	WORD  $0x4e27d527 // fadd v7.4s, v9.4s, v7.4s
+	WORD  $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	MOVD  R1, R8
+	MOVD  R8, R8
+	WORD  $0x4e24d468 // fadd v8.4s, v3.4s, v4.4s
+	WORD  $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
+	WORD  $0x4e26d4a4 // fadd v4.4s, v5.4s, v6.4s
+	WORD  $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
+	WORD  $0x4e28d442 // fadd v2.4s, v2.4s, v8.4s
+	WORD  $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 0(R8)
+	WORD  $0x4e27d462 // fadd v2.4s, v3.4s, v7.4s
+	VFMLA V0.S4, V5.S4, V2.S4
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	WORD  $0x3ca36902 // str q2, [x8, x3]
+	MOVD  R0, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66902 // ldr q2, [x8, x6]
+	WORD  $0x3ce76903 // ldr q3, [x8, x7]
+	WORD  $0x4ea3d442 // fsub v2.4s, v2.4s, v3.4s
+	FMOVQ 0(R9), F3
+	WORD  $0x3ce66924 // ldr q4, [x9, x6]
+	WORD  $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
+	WORD  $0x3ce76924 // ldr q4, [x9, x7]
+	WORD  $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	VFMLA V0.S4, V3.S4, V2.S4
+	ADD   R2, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66903 // ldr q3, [x8, x6]
+	FMOVQ 0(R10), F4
+	WORD  $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+	WORD  $0x3ce76904 // ldr q4, [x8, x7]
 	WORD  $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
 	FMOVQ 0(R9), F4
-	WORD  $0x3ce66926 // ldr q6, [x9, x6]
-	WORD  $0x4e26d487 // fadd v7.4s, v4.4s, v6.4s
-	WORD  $0x4ea6d484 // fsub v4.4s, v4.4s, v6.4s
-	WORD  $0x4e25d442 // fadd v2.4s, v2.4s, v5.4s
-	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
-	FMOVQ F2, 0(R13)
-	WORD  $0x3ce76922 // ldr q2, [x9, x7]
-	WORD  $0x4e22d462 // fadd v2.4s, v3.4s, v2.4s
-	VFMLA V0.S4, V4.S4, V2.S4
-	FMOVQ F2, 96(R13)
-	ADD   R2, R12, R12
-	ADD   $16, R13, R13
-	SUBS  $1, R14, R14
-	BNE   col
-	FMOVQ 0(R10), F2
-	MOVD  R1, R9
-	MOVD  tmp+16(FP), R12
-	MOVD  $2, R13
-
-row:
-	MOVD  R9, R8
-	FMOVQ 0(R12), F3
-	FMOVQ 16(R12), F4
-	WORD  $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
-	FMOVQ 32(R12), F5
-	WORD  $0x4e25d486 // fadd v6.4s, v4.4s, v5.4s
+	WORD  $0x3ce66925 // ldr q5, [x9, x6]
 	WORD  $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
-	FMOVQ 48(R12), F5
-	FMOVQ 64(R12), F7
-	WORD  $0x4e27d4a8 // fadd v8.4s, v5.4s, v7.4s
-	WORD  $0x4ea7d4a5 // fsub v5.4s, v5.4s, v7.4s
-	WORD  $0x4e26d463 // fadd v3.4s, v3.4s, v6.4s
-	WORD  $0x4e28d463 // fadd v3.4s, v3.4s, v8.4s
-	WORD  $0x4e21f463 // fmax v3.4s, v3.4s, v1.4s
-	FMOVQ F3, 0(R8)
-	FMOVQ 80(R12), F3
-	WORD  $0x4e23d483 // fadd v3.4s, v4.4s, v3.4s
-	VFMLA V0.S4, V5.S4, V3.S4
-	WORD  $0x4e21f463 // fmax v3.4s, v3.4s, v1.4s
-	WORD  $0x3ca36903 // str q3, [x8, x3]
-	MOVD  dstRow+64(FP), R8
-	LSL   $2, R8, R8
-	ADD   R8, R9, R9
-	ADD   $96, R12, R12
-	SUBS  $1, R13, R13
-	BNE   row
+	WORD  $0x3ce76925 // ldr q5, [x9, x7]
+	WORD  $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
+	VFMLA V0.S4, V4.S4, V3.S4
+	ADD   R2, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66904 // ldr q4, [x8, x6]
+	WORD  $0x3ce76905 // ldr q5, [x8, x7]
+	WORD  $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ 0(R9), F5
+	WORD  $0x3ce66926 // ldr q6, [x9, x6]
+	WORD  $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
+	WORD  $0x3ce76926 // ldr q6, [x9, x7]
+	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	VFMLA V0.S4, V5.S4, V4.S4
+	ADD   R2, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66905 // ldr q5, [x8, x6]
+	WORD  $0x3ce76906 // ldr q6, [x8, x7]
+	WORD  $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
+	FMOVQ 0(R9), F6
+	WORD  $0x3ce66927 // ldr q7, [x9, x6]
+	WORD  $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
+	WORD  $0x3ce76927 // ldr q7, [x9, x7]
+	WORD  $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	VFMLA V0.S4, V6.S4, V5.S4
+	ADD   R2, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66906 // ldr q6, [x8, x6]
+	WORD  $0x3ce76907 // ldr q7, [x8, x7]
+	WORD  $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
+	FMOVQ 0(R9), F7
+	WORD  $0x3ce66928 // ldr q8, [x9, x6]
+	WORD  $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	WORD  $0x3ce76928 // ldr q8, [x9, x7]
+	WORD  $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	VFMLA V0.S4, V7.S4, V6.S4
+	ADD   R2, R12, R12
+	MOVD  R12, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
+	WORD  $0x3ce66907 // ldr q7, [x8, x6]
+	WORD  $0x3ce76908 // ldr q8, [x8, x7]
+	WORD  $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	FMOVQ 0(R9), F8
+	WORD  $0x3ce66929 // ldr q9, [x9, x6]
+	WORD  $0x4ea9d508 // fsub v8.4s, v8.4s, v9.4s
+	WORD  $0x3ce76929 // ldr q9, [x9, x7]
+	WORD  $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	VFMLA V0.S4, V8.S4, V7.S4
+	MOVD  R1, R8
+	MOVD  dstRow+56(FP), R9
+	LSL   $2, R9, R9
+	ADD   R9, R8, R8
+	MOVD  R8, R8
+	WORD  $0x4e24d468 // fadd v8.4s, v3.4s, v4.4s
+	WORD  $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
+	WORD  $0x4e26d4a4 // fadd v4.4s, v5.4s, v6.4s
+	WORD  $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
+	WORD  $0x4e28d442 // fadd v2.4s, v2.4s, v8.4s
+	WORD  $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 0(R8)
+	WORD  $0x4e27d462 // fadd v2.4s, v3.4s, v7.4s
+	VFMLA V0.S4, V5.S4, V2.S4
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	WORD  $0x3ca36902 // str q2, [x8, x3]
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	ADD   $16, R10, R10
 	SUBS  $1, R11, R11
 	BNE   channel
-	MOVD  srcTile+56(FP), R8
-	MOVD  channels+40(FP), R9
+	MOVD  srcTile+48(FP), R8
+	MOVD  channels+32(FP), R9
 	SUB   R9, R8, R8
 	LSL   $2, R8, R8
 	ADD   R8, R0, R0
-	MOVD  dstTile+80(FP), R8
-	MOVD  channels+40(FP), R9
+	MOVD  dstTile+72(FP), R8
+	MOVD  channels+32(FP), R9
 	SUB   R9, R8, R8
 	LSL   $2, R8, R8
 	ADD   R8, R1, R1
-	MOVD  tiles+32(FP), R8
+	MOVD  tiles+24(FP), R8
 	SUBS  $1, R8, R8
-	MOVD  R8, tiles+32(FP)
+	MOVD  R8, tiles+24(FP)
 	BNE   tile
 	RET

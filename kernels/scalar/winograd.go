@@ -21,7 +21,7 @@ func float32s(m winograd.Matrix) [][]float32 {
 }
 
 // WinogradInput6 transforms the inputs of a row of tiles.
-func WinogradInput6(dst, src, _ *float32, tiles, channels, srcRow, srcPixel, srcTile, dstPoint, dstTile int) {
+func WinogradInput6(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstPoint, dstTile int) {
 	for t := range tiles {
 		for c := range channels {
 			var d, v [36]float32
@@ -40,17 +40,17 @@ func WinogradInput6(dst, src, _ *float32, tiles, channels, srcRow, srcPixel, src
 
 // WinogradOutput6x2, WinogradOutput6x3 and WinogradOutput6x4 transform the products
 // of a row of tiles.
-func WinogradOutput6x2(dst, src, _, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32) {
+func WinogradOutput6x2(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32) {
 	winogradOutput(2, dst, src, bias, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile, lo)
 }
 
 // WinogradOutput6x3: see WinogradOutput6x2.
-func WinogradOutput6x3(dst, src, _, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32) {
+func WinogradOutput6x3(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32) {
 	winogradOutput(3, dst, src, bias, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile, lo)
 }
 
 // WinogradOutput6x4: see WinogradOutput6x2.
-func WinogradOutput6x4(dst, src, _, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32) {
+func WinogradOutput6x4(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32) {
 	winogradOutput(4, dst, src, bias, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile, lo)
 }
 
