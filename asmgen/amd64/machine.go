@@ -290,17 +290,7 @@ func (m *Machine) Steps(name string, n vec.R, unroll int, body func(n int)) {
 	m.ctx.Label(l + "_done")
 }
 
-func (m *Machine) Prefetch(p vec.R, bytes, level int) {
-	mem := operand.Mem{Base: p, Disp: bytes}
-	switch level {
-	case 1:
-		m.ctx.PREFETCHT0(mem)
-	case 2:
-		m.ctx.PREFETCHT1(mem)
-	default:
-		panic(fmt.Sprintf("prefetch into the cache of level %d", level))
-	}
-}
+func (m *Machine) Prefetch(p vec.R, bytes int) { m.ctx.PREFETCHT0(operand.Mem{Base: p, Disp: bytes}) }
 
 func (m *Machine) Load(p vec.R, off int) vec.V {
 	v := m.vector()

@@ -380,8 +380,8 @@ func (m *Machine) Steps(name string, n vec.R, unroll int, body func(n int)) {
 	m.ctx.Label(l + "_done")
 }
 
-func (m *Machine) Prefetch(p vec.R, bytes, level int) {
-	m.emit(fmt.Sprintf("PRFM %d(R{0}), PLDL%dKEEP", imm(bytes, 0, 32760, 8), imm(level, 1, 2, 1)), in(p))
+func (m *Machine) Prefetch(p vec.R, bytes int) {
+	m.emit(fmt.Sprintf("PRFM %d(R{0}), PLDL1KEEP", imm(bytes, 0, 32760, 8)), in(p))
 }
 
 // offset checks the offset, in vectors, of an access to one vector.

@@ -67,19 +67,19 @@ func (l *inner) steps(n vec.R) {
 	}
 	m.Steps("k", n, unroll, func(n int) {
 		for i := 0; l.rows <= nearRows && i < n*l.cols*4; i += line {
-			m.Prefetch(l.w, near+i, 1)
+			m.Prefetch(l.w, near+i)
 		}
 		m.Outer(l.acc, l.tile, l.w, n)
 		if l.ahead != nil {
 			lines := min(n, (n*l.rows*4+line-1)/line)
 			for i := range lines {
-				m.Prefetch(l.ahead, i*line, 1)
+				m.Prefetch(l.ahead, i*line)
 			}
 			m.AddFloats(l.ahead, lines*line/4)
 		}
 		if l.next != nil {
 			for i := 0; i < n*l.cols*4/2; i += line { // where two tiles share a panel, the fewest but for one
-				m.Prefetch(l.next, i, 2) // a panel may be larger than the level-1 cache
+				m.Prefetch(l.next, i)
 			}
 			m.AddMul(l.next, l.pace, n)
 		}
@@ -141,7 +141,7 @@ func convTile(m vec.Machine, name string, rows, cols int) {
 			m.AddMul(out, dstStride, rows)
 			for range rows {
 				for i := 0; i < 4*cols; i += line {
-					m.Prefetch(out, i, 1)
+					m.Prefetch(out, i)
 				}
 				m.AddInt(out, dstStride)
 			}

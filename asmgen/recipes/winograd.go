@@ -128,7 +128,7 @@ func winogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 			x := m.CopyInt(tile)
 			for j := range a.M {
 				for i := 0; i < 2*4*m.Lanes(); i += line {
-					m.Prefetch(x, i, 1)
+					m.Prefetch(x, i)
 				}
 				if j < a.M-1 {
 					m.AddInt(x, pixel)

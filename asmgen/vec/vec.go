@@ -53,7 +53,7 @@ type Machine interface {
 	LoopParam(name, param string, body func())            // as Loop; the count stays in its argument, not in a register
 	Steps(name string, n R, unroll int, body func(n int)) // n >= 0 steps: blocks of unroll, then one by one; consumes n
 
-	Prefetch(p R, bytes, level int) // the cache line at p + bytes, into the cache of level 1 or 2
+	Prefetch(p R, bytes int) // the cache line at p + bytes, for reading soon
 
 	Load(p R, off int) V
 	LoadX(p, x R) V // from address p + x bytes

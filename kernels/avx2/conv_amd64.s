@@ -298,8 +298,8 @@ k_block:
 	ADDQ         $+16, CX
 	PREFETCHT0   (SI)
 	ADDQ         $+64, SI
-	PREFETCHT1   (DX)
-	PREFETCHT1   64(DX)
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
 	LEAQ         (DX)(BX*4), DX
 	SUBQ         $+4, R10
 	JGE          k_block
@@ -324,7 +324,7 @@ k_one:
 	ADDQ         $+4, CX
 	PREFETCHT0   (SI)
 	ADDQ         $+64, SI
-	PREFETCHT1   (DX)
+	PREFETCHT0   (DX)
 	ADDQ         BX, DX
 	DECQ         R10
 	JNZ          k_one
@@ -468,8 +468,8 @@ k_block:
 	ADDQ         $+16, DX
 	PREFETCHT0   (DI)
 	ADDQ         $+64, DI
-	PREFETCHT1   (BX)
-	PREFETCHT1   64(BX)
+	PREFETCHT0   (BX)
+	PREFETCHT0   64(BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -497,7 +497,7 @@ k_one:
 	ADDQ         $+4, DX
 	PREFETCHT0   (DI)
 	ADDQ         $+64, DI
-	PREFETCHT1   (BX)
+	PREFETCHT0   (BX)
 	ADDQ         SI, BX
 	DECQ         R11
 	JNZ          k_one
@@ -664,8 +664,8 @@ k_block:
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	ADDQ         $0x00000080, DI
-	PREFETCHT1   (BX)
-	PREFETCHT1   64(BX)
+	PREFETCHT0   (BX)
+	PREFETCHT0   64(BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -696,7 +696,7 @@ k_one:
 	ADDQ         $+4, DX
 	PREFETCHT0   (DI)
 	ADDQ         $+64, DI
-	PREFETCHT1   (BX)
+	PREFETCHT0   (BX)
 	ADDQ         SI, BX
 	DECQ         R11
 	JNZ          k_one
@@ -886,8 +886,8 @@ k_block:
 	PREFETCHT0   (R8)
 	PREFETCHT0   64(R8)
 	ADDQ         $0x00000080, R8
-	PREFETCHT1   (SI)
-	PREFETCHT1   64(SI)
+	PREFETCHT0   (SI)
+	PREFETCHT0   64(SI)
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -921,7 +921,7 @@ k_one:
 	ADDQ         $+4, BX
 	PREFETCHT0   (R8)
 	ADDQ         $+64, R8
-	PREFETCHT1   (SI)
+	PREFETCHT0   (SI)
 	ADDQ         DI, SI
 	DECQ         R12
 	JNZ          k_one
@@ -1210,7 +1210,7 @@ k_block:
 	ADDQ         $+16, CX
 	PREFETCHT0   (SI)
 	ADDQ         $+64, SI
-	PREFETCHT1   (DX)
+	PREFETCHT0   (DX)
 	LEAQ         (DX)(BX*4), DX
 	SUBQ         $+4, R10
 	JGE          k_block
@@ -1231,7 +1231,7 @@ k_one:
 	ADDQ         $+4, CX
 	PREFETCHT0   (SI)
 	ADDQ         $+64, SI
-	PREFETCHT1   (DX)
+	PREFETCHT0   (DX)
 	ADDQ         BX, DX
 	DECQ         R10
 	JNZ          k_one
@@ -1345,7 +1345,7 @@ k_block:
 	ADDQ         $+16, DX
 	PREFETCHT0   (DI)
 	ADDQ         $+64, DI
-	PREFETCHT1   (BX)
+	PREFETCHT0   (BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -1368,7 +1368,7 @@ k_one:
 	ADDQ         $+4, DX
 	PREFETCHT0   (DI)
 	ADDQ         $+64, DI
-	PREFETCHT1   (BX)
+	PREFETCHT0   (BX)
 	ADDQ         SI, BX
 	DECQ         R11
 	JNZ          k_one
@@ -1498,7 +1498,7 @@ k_block:
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	ADDQ         $0x00000080, DI
-	PREFETCHT1   (BX)
+	PREFETCHT0   (BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -1523,7 +1523,7 @@ k_one:
 	ADDQ         $+4, DX
 	PREFETCHT0   (DI)
 	ADDQ         $+64, DI
-	PREFETCHT1   (BX)
+	PREFETCHT0   (BX)
 	ADDQ         SI, BX
 	DECQ         R11
 	JNZ          k_one
@@ -1669,7 +1669,7 @@ k_block:
 	PREFETCHT0   (R8)
 	PREFETCHT0   64(R8)
 	ADDQ         $0x00000080, R8
-	PREFETCHT1   (SI)
+	PREFETCHT0   (SI)
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -1696,7 +1696,7 @@ k_one:
 	ADDQ         $+4, BX
 	PREFETCHT0   (R8)
 	ADDQ         $+64, R8
-	PREFETCHT1   (SI)
+	PREFETCHT0   (SI)
 	ADDQ         DI, SI
 	DECQ         R12
 	JNZ          k_one
@@ -1856,7 +1856,7 @@ k_block:
 	PREFETCHT0   (R8)
 	PREFETCHT0   64(R8)
 	ADDQ         $0x00000080, R8
-	PREFETCHT1   (SI)
+	PREFETCHT0   (SI)
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -1885,7 +1885,7 @@ k_one:
 	ADDQ         $+4, BX
 	PREFETCHT0   (R8)
 	ADDQ         $+64, R8
-	PREFETCHT1   (SI)
+	PREFETCHT0   (SI)
 	ADDQ         DI, SI
 	DECQ         R12
 	JNZ          k_one
@@ -2060,7 +2060,7 @@ k_block:
 	PREFETCHT0   (R9)
 	PREFETCHT0   64(R9)
 	ADDQ         $0x00000080, R9
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -2092,7 +2092,7 @@ k_one:
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
 	ADDQ         $+64, R9
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
@@ -2283,7 +2283,7 @@ k_block:
 	PREFETCHT0   64(R9)
 	PREFETCHT0   128(R9)
 	ADDQ         $0x000000c0, R9
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -2317,7 +2317,7 @@ k_one:
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
 	ADDQ         $+64, R9
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
@@ -2523,7 +2523,7 @@ k_block:
 	PREFETCHT0   64(R9)
 	PREFETCHT0   128(R9)
 	ADDQ         $0x000000c0, R9
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -2559,7 +2559,7 @@ k_one:
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
 	ADDQ         $+64, R9
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
@@ -2779,7 +2779,7 @@ k_block:
 	PREFETCHT0   64(R9)
 	PREFETCHT0   128(R9)
 	ADDQ         $0x000000c0, R9
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -2817,7 +2817,7 @@ k_one:
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
 	ADDQ         $+64, R9
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
@@ -3051,7 +3051,7 @@ k_block:
 	PREFETCHT0   64(R9)
 	PREFETCHT0   128(R9)
 	ADDQ         $0x000000c0, R9
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -3091,7 +3091,7 @@ k_one:
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
 	ADDQ         $+64, R9
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
@@ -3340,7 +3340,7 @@ k_block:
 	PREFETCHT0   128(R9)
 	PREFETCHT0   192(R9)
 	ADDQ         $0x00000100, R9
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -3382,7 +3382,7 @@ k_one:
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
 	ADDQ         $+64, R9
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
@@ -3645,7 +3645,7 @@ k_block:
 	PREFETCHT0   128(R9)
 	PREFETCHT0   192(R9)
 	ADDQ         $0x00000100, R9
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -3689,7 +3689,7 @@ k_one:
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
 	ADDQ         $+64, R9
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one

@@ -285,8 +285,8 @@ k_block:
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         $0x00000100, R8
 	ADDQ         $+16, CX
-	PREFETCHT1   (DX)
-	PREFETCHT1   64(DX)
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
 	LEAQ         (DX)(BX*4), DX
 	SUBQ         $+4, R9
 	JGE          k_block
@@ -309,7 +309,7 @@ k_one:
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         $+64, R8
 	ADDQ         $+4, CX
-	PREFETCHT1   (DX)
+	PREFETCHT0   (DX)
 	ADDQ         BX, DX
 	DECQ         R9
 	JNZ          k_one
@@ -434,8 +434,8 @@ k_block:
 	VFMADD231PS  Y9, Y10, Y7
 	ADDQ         $0x00000100, R9
 	ADDQ         $+16, DX
-	PREFETCHT1   (BX)
-	PREFETCHT1   64(BX)
+	PREFETCHT0   (BX)
+	PREFETCHT0   64(BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R10
 	JGE          k_block
@@ -461,7 +461,7 @@ k_one:
 	VFMADD231PS  Y9, Y10, Y7
 	ADDQ         $+64, R9
 	ADDQ         $+4, DX
-	PREFETCHT1   (BX)
+	PREFETCHT0   (BX)
 	ADDQ         SI, BX
 	DECQ         R10
 	JNZ          k_one
@@ -603,8 +603,8 @@ k_block:
 	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         $0x00000100, R9
 	ADDQ         $+16, DX
-	PREFETCHT1   (BX)
-	PREFETCHT1   64(BX)
+	PREFETCHT0   (BX)
+	PREFETCHT0   64(BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R10
 	JGE          k_block
@@ -633,7 +633,7 @@ k_one:
 	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         $+64, R9
 	ADDQ         $+4, DX
-	PREFETCHT1   (BX)
+	PREFETCHT0   (BX)
 	ADDQ         SI, BX
 	DECQ         R10
 	JNZ          k_one
@@ -792,8 +792,8 @@ k_block:
 	VFMADD231PS  Y13, Y14, Y11
 	ADDQ         $0x00000100, R10
 	ADDQ         $+16, BX
-	PREFETCHT1   (SI)
-	PREFETCHT1   64(SI)
+	PREFETCHT0   (SI)
+	PREFETCHT0   64(SI)
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -825,7 +825,7 @@ k_one:
 	VFMADD231PS  Y13, Y14, Y11
 	ADDQ         $+64, R10
 	ADDQ         $+4, BX
-	PREFETCHT1   (SI)
+	PREFETCHT0   (SI)
 	ADDQ         DI, SI
 	DECQ         R11
 	JNZ          k_one
@@ -1095,7 +1095,7 @@ k_block:
 	VFMADD231PS  Y3, Y4, Y2
 	ADDQ         $0x00000080, R8
 	ADDQ         $+16, CX
-	PREFETCHT1   (DX)
+	PREFETCHT0   (DX)
 	LEAQ         (DX)(BX*4), DX
 	SUBQ         $+4, R9
 	JGE          k_block
@@ -1114,7 +1114,7 @@ k_one:
 	VFMADD231PS  Y3, Y4, Y2
 	ADDQ         $+32, R8
 	ADDQ         $+4, CX
-	PREFETCHT1   (DX)
+	PREFETCHT0   (DX)
 	ADDQ         BX, DX
 	DECQ         R9
 	JNZ          k_one
@@ -1212,7 +1212,7 @@ k_block:
 	VFMADD231PS  Y4, Y5, Y3
 	ADDQ         $0x00000080, R9
 	ADDQ         $+16, DX
-	PREFETCHT1   (BX)
+	PREFETCHT0   (BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R10
 	JGE          k_block
@@ -1233,7 +1233,7 @@ k_one:
 	VFMADD231PS  Y4, Y5, Y3
 	ADDQ         $+32, R9
 	ADDQ         $+4, DX
-	PREFETCHT1   (BX)
+	PREFETCHT0   (BX)
 	ADDQ         SI, BX
 	DECQ         R10
 	JNZ          k_one
@@ -1342,7 +1342,7 @@ k_block:
 	VFMADD231PS  Y5, Y6, Y4
 	ADDQ         $0x00000080, R9
 	ADDQ         $+16, DX
-	PREFETCHT1   (BX)
+	PREFETCHT0   (BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R10
 	JGE          k_block
@@ -1365,7 +1365,7 @@ k_one:
 	VFMADD231PS  Y5, Y6, Y4
 	ADDQ         $+32, R9
 	ADDQ         $+4, DX
-	PREFETCHT1   (BX)
+	PREFETCHT0   (BX)
 	ADDQ         SI, BX
 	DECQ         R10
 	JNZ          k_one
@@ -1485,7 +1485,7 @@ k_block:
 	VFMADD231PS  Y6, Y7, Y5
 	ADDQ         $0x00000080, R10
 	ADDQ         $+16, BX
-	PREFETCHT1   (SI)
+	PREFETCHT0   (SI)
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -1510,7 +1510,7 @@ k_one:
 	VFMADD231PS  Y6, Y7, Y5
 	ADDQ         $+32, R10
 	ADDQ         $+4, BX
-	PREFETCHT1   (SI)
+	PREFETCHT0   (SI)
 	ADDQ         DI, SI
 	DECQ         R11
 	JNZ          k_one
@@ -1640,7 +1640,7 @@ k_block:
 	VFMADD231PS  Y7, Y8, Y6
 	ADDQ         $0x00000080, R10
 	ADDQ         $+16, BX
-	PREFETCHT1   (SI)
+	PREFETCHT0   (SI)
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -1667,7 +1667,7 @@ k_one:
 	VFMADD231PS  Y7, Y8, Y6
 	ADDQ         $+32, R10
 	ADDQ         $+4, BX
-	PREFETCHT1   (SI)
+	PREFETCHT0   (SI)
 	ADDQ         DI, SI
 	DECQ         R11
 	JNZ          k_one
@@ -1809,7 +1809,7 @@ k_block:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -1839,7 +1839,7 @@ k_one:
 	ADDQ         $+32, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R12
 	JNZ          k_one
@@ -1992,7 +1992,7 @@ k_block:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -2024,7 +2024,7 @@ k_one:
 	ADDQ         $+32, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R12
 	JNZ          k_one
@@ -2187,7 +2187,7 @@ k_block:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -2221,7 +2221,7 @@ k_one:
 	ADDQ         $+32, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R12
 	JNZ          k_one
@@ -2394,7 +2394,7 @@ k_block:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -2430,7 +2430,7 @@ k_one:
 	ADDQ         $+32, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R12
 	JNZ          k_one
@@ -2613,7 +2613,7 @@ k_block:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -2651,7 +2651,7 @@ k_one:
 	ADDQ         $+32, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R12
 	JNZ          k_one
@@ -2844,7 +2844,7 @@ k_block:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -2884,7 +2884,7 @@ k_one:
 	ADDQ         $+32, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R12
 	JNZ          k_one
@@ -3087,7 +3087,7 @@ k_block:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -3129,7 +3129,7 @@ k_one:
 	ADDQ         $+32, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R12
 	JNZ          k_one

@@ -311,10 +311,10 @@ k_block:
 	ADDQ         $+16, CX
 	PREFETCHT0   (SI)
 	ADDQ         $+64, SI
-	PREFETCHT1   (DX)
-	PREFETCHT1   64(DX)
-	PREFETCHT1   128(DX)
-	PREFETCHT1   192(DX)
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	PREFETCHT0   128(DX)
+	PREFETCHT0   192(DX)
 	LEAQ         (DX)(BX*4), DX
 	SUBQ         $+4, R10
 	JGE          k_block
@@ -339,7 +339,7 @@ k_one:
 	ADDQ         $+4, CX
 	PREFETCHT0   (SI)
 	ADDQ         $+64, SI
-	PREFETCHT1   (DX)
+	PREFETCHT0   (DX)
 	ADDQ         BX, DX
 	DECQ         R10
 	JNZ          k_one
@@ -487,10 +487,10 @@ k_block:
 	ADDQ         $+16, DX
 	PREFETCHT0   (DI)
 	ADDQ         $+64, DI
-	PREFETCHT1   (BX)
-	PREFETCHT1   64(BX)
-	PREFETCHT1   128(BX)
-	PREFETCHT1   192(BX)
+	PREFETCHT0   (BX)
+	PREFETCHT0   64(BX)
+	PREFETCHT0   128(BX)
+	PREFETCHT0   192(BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -518,7 +518,7 @@ k_one:
 	ADDQ         $+4, DX
 	PREFETCHT0   (DI)
 	ADDQ         $+64, DI
-	PREFETCHT1   (BX)
+	PREFETCHT0   (BX)
 	ADDQ         SI, BX
 	DECQ         R11
 	JNZ          k_one
@@ -690,10 +690,10 @@ k_block:
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	ADDQ         $0x00000080, DI
-	PREFETCHT1   (BX)
-	PREFETCHT1   64(BX)
-	PREFETCHT1   128(BX)
-	PREFETCHT1   192(BX)
+	PREFETCHT0   (BX)
+	PREFETCHT0   64(BX)
+	PREFETCHT0   128(BX)
+	PREFETCHT0   192(BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -724,7 +724,7 @@ k_one:
 	ADDQ         $+4, DX
 	PREFETCHT0   (DI)
 	ADDQ         $+64, DI
-	PREFETCHT1   (BX)
+	PREFETCHT0   (BX)
 	ADDQ         SI, BX
 	DECQ         R11
 	JNZ          k_one
@@ -920,10 +920,10 @@ k_block:
 	PREFETCHT0   (R8)
 	PREFETCHT0   64(R8)
 	ADDQ         $0x00000080, R8
-	PREFETCHT1   (SI)
-	PREFETCHT1   64(SI)
-	PREFETCHT1   128(SI)
-	PREFETCHT1   192(SI)
+	PREFETCHT0   (SI)
+	PREFETCHT0   64(SI)
+	PREFETCHT0   128(SI)
+	PREFETCHT0   192(SI)
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -957,7 +957,7 @@ k_one:
 	ADDQ         $+4, BX
 	PREFETCHT0   (R8)
 	ADDQ         $+64, R8
-	PREFETCHT1   (SI)
+	PREFETCHT0   (SI)
 	ADDQ         DI, SI
 	DECQ         R12
 	JNZ          k_one
@@ -1175,10 +1175,10 @@ k_block:
 	PREFETCHT0   (R8)
 	PREFETCHT0   64(R8)
 	ADDQ         $0x00000080, R8
-	PREFETCHT1   (SI)
-	PREFETCHT1   64(SI)
-	PREFETCHT1   128(SI)
-	PREFETCHT1   192(SI)
+	PREFETCHT0   (SI)
+	PREFETCHT0   64(SI)
+	PREFETCHT0   128(SI)
+	PREFETCHT0   192(SI)
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -1215,7 +1215,7 @@ k_one:
 	ADDQ         $+4, BX
 	PREFETCHT0   (R8)
 	ADDQ         $+64, R8
-	PREFETCHT1   (SI)
+	PREFETCHT0   (SI)
 	ADDQ         DI, SI
 	DECQ         R12
 	JNZ          k_one
@@ -1456,10 +1456,10 @@ k_block:
 	PREFETCHT0   (R9)
 	PREFETCHT0   64(R9)
 	ADDQ         $0x00000080, R9
-	PREFETCHT1   (DI)
-	PREFETCHT1   64(DI)
-	PREFETCHT1   128(DI)
-	PREFETCHT1   192(DI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -1500,7 +1500,7 @@ k_one:
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
 	ADDQ         $+64, R9
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
@@ -1765,10 +1765,10 @@ k_block:
 	PREFETCHT0   64(R9)
 	PREFETCHT0   128(R9)
 	ADDQ         $0x000000c0, R9
-	PREFETCHT1   (DI)
-	PREFETCHT1   64(DI)
-	PREFETCHT1   128(DI)
-	PREFETCHT1   192(DI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -1812,7 +1812,7 @@ k_one:
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
 	ADDQ         $+64, R9
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
@@ -2100,10 +2100,10 @@ k_block:
 	PREFETCHT0   64(R9)
 	PREFETCHT0   128(R9)
 	ADDQ         $0x000000c0, R9
-	PREFETCHT1   (DI)
-	PREFETCHT1   64(DI)
-	PREFETCHT1   128(DI)
-	PREFETCHT1   192(DI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -2150,7 +2150,7 @@ k_one:
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
 	ADDQ         $+64, R9
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
@@ -2460,10 +2460,10 @@ k_block:
 	PREFETCHT0   64(R9)
 	PREFETCHT0   128(R9)
 	ADDQ         $0x000000c0, R9
-	PREFETCHT1   (DI)
-	PREFETCHT1   64(DI)
-	PREFETCHT1   128(DI)
-	PREFETCHT1   192(DI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -2513,7 +2513,7 @@ k_one:
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
 	ADDQ         $+64, R9
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
@@ -2845,10 +2845,10 @@ k_block:
 	PREFETCHT0   64(R9)
 	PREFETCHT0   128(R9)
 	ADDQ         $0x000000c0, R9
-	PREFETCHT1   (DI)
-	PREFETCHT1   64(DI)
-	PREFETCHT1   128(DI)
-	PREFETCHT1   192(DI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -2901,7 +2901,7 @@ k_one:
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
 	ADDQ         $+64, R9
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
@@ -3256,10 +3256,10 @@ k_block:
 	PREFETCHT0   128(R9)
 	PREFETCHT0   192(R9)
 	ADDQ         $0x00000100, R9
-	PREFETCHT1   (DI)
-	PREFETCHT1   64(DI)
-	PREFETCHT1   128(DI)
-	PREFETCHT1   192(DI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -3315,7 +3315,7 @@ k_one:
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
 	ADDQ         $+64, R9
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
@@ -3602,8 +3602,8 @@ k_block:
 	PREFETCHT0   (R9)
 	PREFETCHT0   64(R9)
 	ADDQ         $0x00000080, R9
-	PREFETCHT1   (DI)
-	PREFETCHT1   64(DI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*2), DI
 	SUBQ         $+2, R13
 	JGE          k_block
@@ -3662,7 +3662,7 @@ k_one:
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
 	ADDQ         $+64, R9
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R13
 	JNZ          k_one
@@ -3968,8 +3968,8 @@ k_block:
 	ADDQ             $+16, CX
 	PREFETCHT0       (SI)
 	ADDQ             $+64, SI
-	PREFETCHT1       (DX)
-	PREFETCHT1       64(DX)
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
 	LEAQ             (DX)(BX*4), DX
 	SUBQ             $+4, R10
 	JGE              k_block
@@ -3987,7 +3987,7 @@ k_one:
 	ADDQ             $+4, CX
 	PREFETCHT0       (SI)
 	ADDQ             $+64, SI
-	PREFETCHT1       (DX)
+	PREFETCHT0       (DX)
 	ADDQ             BX, DX
 	DECQ             R10
 	JNZ              k_one
@@ -4085,8 +4085,8 @@ k_block:
 	ADDQ             $+16, DX
 	PREFETCHT0       (DI)
 	ADDQ             $+64, DI
-	PREFETCHT1       (BX)
-	PREFETCHT1       64(BX)
+	PREFETCHT0       (BX)
+	PREFETCHT0       64(BX)
 	LEAQ             (BX)(SI*4), BX
 	SUBQ             $+4, R11
 	JGE              k_block
@@ -4105,7 +4105,7 @@ k_one:
 	ADDQ             $+4, DX
 	PREFETCHT0       (DI)
 	ADDQ             $+64, DI
-	PREFETCHT1       (BX)
+	PREFETCHT0       (BX)
 	ADDQ             SI, BX
 	DECQ             R11
 	JNZ              k_one
@@ -4215,8 +4215,8 @@ k_block:
 	PREFETCHT0       (DI)
 	PREFETCHT0       64(DI)
 	ADDQ             $0x00000080, DI
-	PREFETCHT1       (BX)
-	PREFETCHT1       64(BX)
+	PREFETCHT0       (BX)
+	PREFETCHT0       64(BX)
 	LEAQ             (BX)(SI*4), BX
 	SUBQ             $+4, R11
 	JGE              k_block
@@ -4236,7 +4236,7 @@ k_one:
 	ADDQ             $+4, DX
 	PREFETCHT0       (DI)
 	ADDQ             $+64, DI
-	PREFETCHT1       (BX)
+	PREFETCHT0       (BX)
 	ADDQ             SI, BX
 	DECQ             R11
 	JNZ              k_one
@@ -4358,8 +4358,8 @@ k_block:
 	PREFETCHT0       (R8)
 	PREFETCHT0       64(R8)
 	ADDQ             $0x00000080, R8
-	PREFETCHT1       (SI)
-	PREFETCHT1       64(SI)
+	PREFETCHT0       (SI)
+	PREFETCHT0       64(SI)
 	LEAQ             (SI)(DI*4), SI
 	SUBQ             $+4, R12
 	JGE              k_block
@@ -4380,7 +4380,7 @@ k_one:
 	ADDQ             $+4, BX
 	PREFETCHT0       (R8)
 	ADDQ             $+64, R8
-	PREFETCHT1       (SI)
+	PREFETCHT0       (SI)
 	ADDQ             DI, SI
 	DECQ             R12
 	JNZ              k_one
@@ -4512,8 +4512,8 @@ k_block:
 	PREFETCHT0       (R8)
 	PREFETCHT0       64(R8)
 	ADDQ             $0x00000080, R8
-	PREFETCHT1       (SI)
-	PREFETCHT1       64(SI)
+	PREFETCHT0       (SI)
+	PREFETCHT0       64(SI)
 	LEAQ             (SI)(DI*4), SI
 	SUBQ             $+4, R12
 	JGE              k_block
@@ -4535,7 +4535,7 @@ k_one:
 	ADDQ             $+4, BX
 	PREFETCHT0       (R8)
 	ADDQ             $+64, R8
-	PREFETCHT1       (SI)
+	PREFETCHT0       (SI)
 	ADDQ             DI, SI
 	DECQ             R12
 	JNZ              k_one
@@ -4678,8 +4678,8 @@ k_block:
 	PREFETCHT0       (R9)
 	PREFETCHT0       64(R9)
 	ADDQ             $0x00000080, R9
-	PREFETCHT1       (DI)
-	PREFETCHT1       64(DI)
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
 	SUBQ             $+4, R13
 	JGE              k_block
@@ -4703,7 +4703,7 @@ k_one:
 	ADDQ             $+4, SI
 	PREFETCHT0       (R9)
 	ADDQ             $+64, R9
-	PREFETCHT1       (DI)
+	PREFETCHT0       (DI)
 	ADDQ             R8, DI
 	DECQ             R13
 	JNZ              k_one
@@ -4858,8 +4858,8 @@ k_block:
 	PREFETCHT0       64(R9)
 	PREFETCHT0       128(R9)
 	ADDQ             $0x000000c0, R9
-	PREFETCHT1       (DI)
-	PREFETCHT1       64(DI)
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
 	SUBQ             $+4, R13
 	JGE              k_block
@@ -4884,7 +4884,7 @@ k_one:
 	ADDQ             $+4, SI
 	PREFETCHT0       (R9)
 	ADDQ             $+64, R9
-	PREFETCHT1       (DI)
+	PREFETCHT0       (DI)
 	ADDQ             R8, DI
 	DECQ             R13
 	JNZ              k_one
@@ -5050,8 +5050,8 @@ k_block:
 	PREFETCHT0       64(R9)
 	PREFETCHT0       128(R9)
 	ADDQ             $0x000000c0, R9
-	PREFETCHT1       (DI)
-	PREFETCHT1       64(DI)
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
 	SUBQ             $+4, R13
 	JGE              k_block
@@ -5077,7 +5077,7 @@ k_one:
 	ADDQ             $+4, SI
 	PREFETCHT0       (R9)
 	ADDQ             $+64, R9
-	PREFETCHT1       (DI)
+	PREFETCHT0       (DI)
 	ADDQ             R8, DI
 	DECQ             R13
 	JNZ              k_one
@@ -5253,8 +5253,8 @@ k_block:
 	PREFETCHT0       64(R9)
 	PREFETCHT0       128(R9)
 	ADDQ             $0x000000c0, R9
-	PREFETCHT1       (DI)
-	PREFETCHT1       64(DI)
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
 	SUBQ             $+4, R13
 	JGE              k_block
@@ -5281,7 +5281,7 @@ k_one:
 	ADDQ             $+4, SI
 	PREFETCHT0       (R9)
 	ADDQ             $+64, R9
-	PREFETCHT1       (DI)
+	PREFETCHT0       (DI)
 	ADDQ             R8, DI
 	DECQ             R13
 	JNZ              k_one
@@ -5467,8 +5467,8 @@ k_block:
 	PREFETCHT0       64(R9)
 	PREFETCHT0       128(R9)
 	ADDQ             $0x000000c0, R9
-	PREFETCHT1       (DI)
-	PREFETCHT1       64(DI)
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
 	SUBQ             $+4, R13
 	JGE              k_block
@@ -5496,7 +5496,7 @@ k_one:
 	ADDQ             $+4, SI
 	PREFETCHT0       (R9)
 	ADDQ             $+64, R9
-	PREFETCHT1       (DI)
+	PREFETCHT0       (DI)
 	ADDQ             R8, DI
 	DECQ             R13
 	JNZ              k_one
@@ -5693,8 +5693,8 @@ k_block:
 	PREFETCHT0       128(R9)
 	PREFETCHT0       192(R9)
 	ADDQ             $0x00000100, R9
-	PREFETCHT1       (DI)
-	PREFETCHT1       64(DI)
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
 	SUBQ             $+4, R13
 	JGE              k_block
@@ -5723,7 +5723,7 @@ k_one:
 	ADDQ             $+4, SI
 	PREFETCHT0       (R9)
 	ADDQ             $+64, R9
-	PREFETCHT1       (DI)
+	PREFETCHT0       (DI)
 	ADDQ             R8, DI
 	DECQ             R13
 	JNZ              k_one
@@ -5930,8 +5930,8 @@ k_block:
 	PREFETCHT0       128(R9)
 	PREFETCHT0       192(R9)
 	ADDQ             $0x00000100, R9
-	PREFETCHT1       (DI)
-	PREFETCHT1       64(DI)
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
 	SUBQ             $+4, R13
 	JGE              k_block
@@ -5961,7 +5961,7 @@ k_one:
 	ADDQ             $+4, SI
 	PREFETCHT0       (R9)
 	ADDQ             $+64, R9
-	PREFETCHT1       (DI)
+	PREFETCHT0       (DI)
 	ADDQ             R8, DI
 	DECQ             R13
 	JNZ              k_one
@@ -6181,8 +6181,8 @@ k_block:
 	PREFETCHT0       128(R10)
 	PREFETCHT0       192(R10)
 	ADDQ             $0x00000100, R10
-	PREFETCHT1       (R8)
-	PREFETCHT1       64(R8)
+	PREFETCHT0       (R8)
+	PREFETCHT0       64(R8)
 	LEAQ             (R8)(R9*4), R8
 	SUBQ             $+4, R14
 	JGE              k_block
@@ -6214,7 +6214,7 @@ k_one:
 	ADDQ             $+4, DI
 	PREFETCHT0       (R10)
 	ADDQ             $+64, R10
-	PREFETCHT1       (R8)
+	PREFETCHT0       (R8)
 	ADDQ             R9, R8
 	DECQ             R14
 	JNZ              k_one
@@ -6444,8 +6444,8 @@ k_block:
 	PREFETCHT0       128(R10)
 	PREFETCHT0       192(R10)
 	ADDQ             $0x00000100, R10
-	PREFETCHT1       (R8)
-	PREFETCHT1       64(R8)
+	PREFETCHT0       (R8)
+	PREFETCHT0       64(R8)
 	LEAQ             (R8)(R9*4), R8
 	SUBQ             $+4, R14
 	JGE              k_block
@@ -6478,7 +6478,7 @@ k_one:
 	ADDQ             $+4, DI
 	PREFETCHT0       (R10)
 	ADDQ             $+64, R10
-	PREFETCHT1       (R8)
+	PREFETCHT0       (R8)
 	ADDQ             R9, R8
 	DECQ             R14
 	JNZ              k_one
@@ -6718,8 +6718,8 @@ k_block:
 	PREFETCHT0       128(R10)
 	PREFETCHT0       192(R10)
 	ADDQ             $0x00000100, R10
-	PREFETCHT1       (R8)
-	PREFETCHT1       64(R8)
+	PREFETCHT0       (R8)
+	PREFETCHT0       64(R8)
 	LEAQ             (R8)(R9*4), R8
 	SUBQ             $+4, R14
 	JGE              k_block
@@ -6753,7 +6753,7 @@ k_one:
 	ADDQ             $+4, DI
 	PREFETCHT0       (R10)
 	ADDQ             $+64, R10
-	PREFETCHT1       (R8)
+	PREFETCHT0       (R8)
 	ADDQ             R9, R8
 	DECQ             R14
 	JNZ              k_one
@@ -7003,8 +7003,8 @@ k_block:
 	PREFETCHT0       128(R10)
 	PREFETCHT0       192(R10)
 	ADDQ             $0x00000100, R10
-	PREFETCHT1       (R8)
-	PREFETCHT1       64(R8)
+	PREFETCHT0       (R8)
+	PREFETCHT0       64(R8)
 	LEAQ             (R8)(R9*4), R8
 	SUBQ             $+4, R14
 	JGE              k_block
@@ -7039,7 +7039,7 @@ k_one:
 	ADDQ             $+4, DI
 	PREFETCHT0       (R10)
 	ADDQ             $+64, R10
-	PREFETCHT1       (R8)
+	PREFETCHT0       (R8)
 	ADDQ             R9, R8
 	DECQ             R14
 	JNZ              k_one
@@ -7299,8 +7299,8 @@ k_block:
 	PREFETCHT0       128(R10)
 	PREFETCHT0       192(R10)
 	ADDQ             $0x00000100, R10
-	PREFETCHT1       (R8)
-	PREFETCHT1       64(R8)
+	PREFETCHT0       (R8)
+	PREFETCHT0       64(R8)
 	LEAQ             (R8)(R9*4), R8
 	SUBQ             $+4, R14
 	JGE              k_block
@@ -7336,7 +7336,7 @@ k_one:
 	ADDQ             $+4, DI
 	PREFETCHT0       (R10)
 	ADDQ             $+64, R10
-	PREFETCHT1       (R8)
+	PREFETCHT0       (R8)
 	ADDQ             R9, R8
 	DECQ             R14
 	JNZ              k_one
@@ -7606,8 +7606,8 @@ k_block:
 	PREFETCHT0       128(R10)
 	PREFETCHT0       192(R10)
 	ADDQ             $0x00000100, R10
-	PREFETCHT1       (R8)
-	PREFETCHT1       64(R8)
+	PREFETCHT0       (R8)
+	PREFETCHT0       64(R8)
 	LEAQ             (R8)(R9*4), R8
 	SUBQ             $+4, R14
 	JGE              k_block
@@ -7644,7 +7644,7 @@ k_one:
 	ADDQ             $+4, DI
 	PREFETCHT0       (R10)
 	ADDQ             $+64, R10
-	PREFETCHT1       (R8)
+	PREFETCHT0       (R8)
 	ADDQ             R9, R8
 	DECQ             R14
 	JNZ              k_one
@@ -7924,8 +7924,8 @@ k_block:
 	PREFETCHT0       128(R10)
 	PREFETCHT0       192(R10)
 	ADDQ             $0x00000100, R10
-	PREFETCHT1       (R8)
-	PREFETCHT1       64(R8)
+	PREFETCHT0       (R8)
+	PREFETCHT0       64(R8)
 	LEAQ             (R8)(R9*4), R8
 	SUBQ             $+4, R14
 	JGE              k_block
@@ -7963,7 +7963,7 @@ k_one:
 	ADDQ             $+4, DI
 	PREFETCHT0       (R10)
 	ADDQ             $+64, R10
-	PREFETCHT1       (R8)
+	PREFETCHT0       (R8)
 	ADDQ             R9, R8
 	DECQ             R14
 	JNZ              k_one
@@ -8256,8 +8256,8 @@ k_block:
 	PREFETCHT0       128(R11)
 	PREFETCHT0       192(R11)
 	ADDQ             $0x00000100, R11
-	PREFETCHT1       (R9)
-	PREFETCHT1       64(R9)
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
 	LEAQ             (R9)(R10*4), R9
 	SUBQ             $+4, R15
 	JGE              k_block
@@ -8297,7 +8297,7 @@ k_one:
 	ADDQ             $+4, R8
 	PREFETCHT0       (R11)
 	ADDQ             $+64, R11
-	PREFETCHT1       (R9)
+	PREFETCHT0       (R9)
 	ADDQ             R10, R9
 	DECQ             R15
 	JNZ              k_one
@@ -8600,8 +8600,8 @@ k_block:
 	PREFETCHT0       128(R11)
 	PREFETCHT0       192(R11)
 	ADDQ             $0x00000100, R11
-	PREFETCHT1       (R9)
-	PREFETCHT1       64(R9)
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
 	LEAQ             (R9)(R10*4), R9
 	SUBQ             $+4, R15
 	JGE              k_block
@@ -8642,7 +8642,7 @@ k_one:
 	ADDQ             $+4, R8
 	PREFETCHT0       (R11)
 	ADDQ             $+64, R11
-	PREFETCHT1       (R9)
+	PREFETCHT0       (R9)
 	ADDQ             R10, R9
 	DECQ             R15
 	JNZ              k_one
@@ -8955,8 +8955,8 @@ k_block:
 	PREFETCHT0       128(R11)
 	PREFETCHT0       192(R11)
 	ADDQ             $0x00000100, R11
-	PREFETCHT1       (R9)
-	PREFETCHT1       64(R9)
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
 	LEAQ             (R9)(R10*4), R9
 	SUBQ             $+4, R15
 	JGE              k_block
@@ -8998,7 +8998,7 @@ k_one:
 	ADDQ             $+4, R8
 	PREFETCHT0       (R11)
 	ADDQ             $+64, R11
-	PREFETCHT1       (R9)
+	PREFETCHT0       (R9)
 	ADDQ             R10, R9
 	DECQ             R15
 	JNZ              k_one
@@ -9321,8 +9321,8 @@ k_block:
 	PREFETCHT0       128(R11)
 	PREFETCHT0       192(R11)
 	ADDQ             $0x00000100, R11
-	PREFETCHT1       (R9)
-	PREFETCHT1       64(R9)
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
 	LEAQ             (R9)(R10*4), R9
 	SUBQ             $+4, R15
 	JGE              k_block
@@ -9365,7 +9365,7 @@ k_one:
 	ADDQ             $+4, R8
 	PREFETCHT0       (R11)
 	ADDQ             $+64, R11
-	PREFETCHT1       (R9)
+	PREFETCHT0       (R9)
 	ADDQ             R10, R9
 	DECQ             R15
 	JNZ              k_one
@@ -9698,8 +9698,8 @@ k_block:
 	PREFETCHT0       128(R11)
 	PREFETCHT0       192(R11)
 	ADDQ             $0x00000100, R11
-	PREFETCHT1       (R9)
-	PREFETCHT1       64(R9)
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
 	LEAQ             (R9)(R10*4), R9
 	SUBQ             $+4, R15
 	JGE              k_block
@@ -9743,7 +9743,7 @@ k_one:
 	ADDQ             $+4, R8
 	PREFETCHT0       (R11)
 	ADDQ             $+64, R11
-	PREFETCHT1       (R9)
+	PREFETCHT0       (R9)
 	ADDQ             R10, R9
 	DECQ             R15
 	JNZ              k_one
@@ -10086,8 +10086,8 @@ k_block:
 	PREFETCHT0       128(R11)
 	PREFETCHT0       192(R11)
 	ADDQ             $0x00000100, R11
-	PREFETCHT1       (R9)
-	PREFETCHT1       64(R9)
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
 	LEAQ             (R9)(R10*4), R9
 	SUBQ             $+4, R15
 	JGE              k_block
@@ -10132,7 +10132,7 @@ k_one:
 	ADDQ             $+4, R8
 	PREFETCHT0       (R11)
 	ADDQ             $+64, R11
-	PREFETCHT1       (R9)
+	PREFETCHT0       (R9)
 	ADDQ             R10, R9
 	DECQ             R15
 	JNZ              k_one
@@ -10425,7 +10425,7 @@ k_block:
 	PREFETCHT0       (R11)
 	PREFETCHT0       64(R11)
 	ADDQ             $0x00000080, R11
-	PREFETCHT1       (R9)
+	PREFETCHT0       (R9)
 	LEAQ             (R9)(R10*2), R9
 	SUBQ             $+2, R15
 	JGE              k_block
@@ -10471,7 +10471,7 @@ k_one:
 	ADDQ             $+4, R8
 	PREFETCHT0       (R11)
 	ADDQ             $+64, R11
-	PREFETCHT1       (R9)
+	PREFETCHT0       (R9)
 	ADDQ             R10, R9
 	DECQ             R15
 	JNZ              k_one

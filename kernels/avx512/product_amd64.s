@@ -295,10 +295,10 @@ k_block:
 	VFMADD231PS  Z7, Z8, Z5
 	ADDQ         $0x00000200, R8
 	ADDQ         $+16, CX
-	PREFETCHT1   (DX)
-	PREFETCHT1   64(DX)
-	PREFETCHT1   128(DX)
-	PREFETCHT1   192(DX)
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	PREFETCHT0   128(DX)
+	PREFETCHT0   192(DX)
 	LEAQ         (DX)(BX*4), DX
 	SUBQ         $+4, R9
 	JGE          k_block
@@ -321,7 +321,7 @@ k_one:
 	VFMADD231PS  Z7, Z8, Z5
 	ADDQ         $0x00000080, R8
 	ADDQ         $+4, CX
-	PREFETCHT1   (DX)
+	PREFETCHT0   (DX)
 	ADDQ         BX, DX
 	DECQ         R9
 	JNZ          k_one
@@ -446,10 +446,10 @@ k_block:
 	VFMADD231PS  Z9, Z10, Z7
 	ADDQ         $0x00000200, R9
 	ADDQ         $+16, DX
-	PREFETCHT1   (BX)
-	PREFETCHT1   64(BX)
-	PREFETCHT1   128(BX)
-	PREFETCHT1   192(BX)
+	PREFETCHT0   (BX)
+	PREFETCHT0   64(BX)
+	PREFETCHT0   128(BX)
+	PREFETCHT0   192(BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R10
 	JGE          k_block
@@ -475,7 +475,7 @@ k_one:
 	VFMADD231PS  Z9, Z10, Z7
 	ADDQ         $0x00000080, R9
 	ADDQ         $+4, DX
-	PREFETCHT1   (BX)
+	PREFETCHT0   (BX)
 	ADDQ         SI, BX
 	DECQ         R10
 	JNZ          k_one
@@ -617,10 +617,10 @@ k_block:
 	VFMADD231PS  Z11, Z12, Z9
 	ADDQ         $0x00000200, R9
 	ADDQ         $+16, DX
-	PREFETCHT1   (BX)
-	PREFETCHT1   64(BX)
-	PREFETCHT1   128(BX)
-	PREFETCHT1   192(BX)
+	PREFETCHT0   (BX)
+	PREFETCHT0   64(BX)
+	PREFETCHT0   128(BX)
+	PREFETCHT0   192(BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R10
 	JGE          k_block
@@ -649,7 +649,7 @@ k_one:
 	VFMADD231PS  Z11, Z12, Z9
 	ADDQ         $0x00000080, R9
 	ADDQ         $+4, DX
-	PREFETCHT1   (BX)
+	PREFETCHT0   (BX)
 	ADDQ         SI, BX
 	DECQ         R10
 	JNZ          k_one
@@ -808,10 +808,10 @@ k_block:
 	VFMADD231PS  Z13, Z14, Z11
 	ADDQ         $0x00000200, R10
 	ADDQ         $+16, BX
-	PREFETCHT1   (SI)
-	PREFETCHT1   64(SI)
-	PREFETCHT1   128(SI)
-	PREFETCHT1   192(SI)
+	PREFETCHT0   (SI)
+	PREFETCHT0   64(SI)
+	PREFETCHT0   128(SI)
+	PREFETCHT0   192(SI)
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -843,7 +843,7 @@ k_one:
 	VFMADD231PS  Z13, Z14, Z11
 	ADDQ         $0x00000080, R10
 	ADDQ         $+4, BX
-	PREFETCHT1   (SI)
+	PREFETCHT0   (SI)
 	ADDQ         DI, SI
 	DECQ         R11
 	JNZ          k_one
@@ -1018,10 +1018,10 @@ k_block:
 	VFMADD231PS  Z15, Z16, Z13
 	ADDQ         $0x00000200, R10
 	ADDQ         $+16, BX
-	PREFETCHT1   (SI)
-	PREFETCHT1   64(SI)
-	PREFETCHT1   128(SI)
-	PREFETCHT1   192(SI)
+	PREFETCHT0   (SI)
+	PREFETCHT0   64(SI)
+	PREFETCHT0   128(SI)
+	PREFETCHT0   192(SI)
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -1056,7 +1056,7 @@ k_one:
 	VFMADD231PS  Z15, Z16, Z13
 	ADDQ         $0x00000080, R10
 	ADDQ         $+4, BX
-	PREFETCHT1   (SI)
+	PREFETCHT0   (SI)
 	ADDQ         DI, SI
 	DECQ         R11
 	JNZ          k_one
@@ -1249,10 +1249,10 @@ k_block:
 	ADDQ         $0x00000200, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT1   (DI)
-	PREFETCHT1   64(DI)
-	PREFETCHT1   128(DI)
-	PREFETCHT1   192(DI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -1291,7 +1291,7 @@ k_one:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R12
 	JNZ          k_one
@@ -1501,10 +1501,10 @@ k_block:
 	ADDQ         $0x00000200, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT1   (DI)
-	PREFETCHT1   64(DI)
-	PREFETCHT1   128(DI)
-	PREFETCHT1   192(DI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -1546,7 +1546,7 @@ k_one:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R12
 	JNZ          k_one
@@ -1772,10 +1772,10 @@ k_block:
 	ADDQ         $0x00000200, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT1   (DI)
-	PREFETCHT1   64(DI)
-	PREFETCHT1   128(DI)
-	PREFETCHT1   192(DI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -1820,7 +1820,7 @@ k_one:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R12
 	JNZ          k_one
@@ -2062,10 +2062,10 @@ k_block:
 	ADDQ         $0x00000200, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT1   (DI)
-	PREFETCHT1   64(DI)
-	PREFETCHT1   128(DI)
-	PREFETCHT1   192(DI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -2113,7 +2113,7 @@ k_one:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R12
 	JNZ          k_one
@@ -2371,10 +2371,10 @@ k_block:
 	ADDQ         $0x00000200, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT1   (DI)
-	PREFETCHT1   64(DI)
-	PREFETCHT1   128(DI)
-	PREFETCHT1   192(DI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -2425,7 +2425,7 @@ k_one:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R12
 	JNZ          k_one
@@ -2699,10 +2699,10 @@ k_block:
 	ADDQ         $0x00000200, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
-	PREFETCHT1   (DI)
-	PREFETCHT1   64(DI)
-	PREFETCHT1   128(DI)
-	PREFETCHT1   192(DI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -2756,7 +2756,7 @@ k_one:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R12
 	JNZ          k_one
@@ -2958,8 +2958,8 @@ k_block:
 	ADDQ         $0x00000100, R11
 	ADDQ         $+8, BX
 	ADDQ         $+8, SI
-	PREFETCHT1   (DI)
-	PREFETCHT1   64(DI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*2), DI
 	SUBQ         $+2, R12
 	JGE          k_block
@@ -3016,7 +3016,7 @@ k_one:
 	ADDQ         $0x00000080, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
-	PREFETCHT1   (DI)
+	PREFETCHT0   (DI)
 	ADDQ         R8, DI
 	DECQ         R12
 	JNZ          k_one
@@ -3279,8 +3279,8 @@ k_block:
 	VFMADD231PS.BCST 12(CX)(AX*2), Z3, Z2
 	ADDQ             $0x00000100, R8
 	ADDQ             $+16, CX
-	PREFETCHT1       (DX)
-	PREFETCHT1       64(DX)
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
 	LEAQ             (DX)(BX*4), DX
 	SUBQ             $+4, R9
 	JGE              k_block
@@ -3296,7 +3296,7 @@ k_one:
 	VFMADD231PS.BCST (CX)(AX*2), Z3, Z2
 	ADDQ             $+64, R8
 	ADDQ             $+4, CX
-	PREFETCHT1       (DX)
+	PREFETCHT0       (DX)
 	ADDQ             BX, DX
 	DECQ             R9
 	JNZ              k_one
@@ -3378,8 +3378,8 @@ k_block:
 	VFMADD231PS.BCST 12(DX)(CX*1), Z4, Z3
 	ADDQ             $0x00000100, R9
 	ADDQ             $+16, DX
-	PREFETCHT1       (BX)
-	PREFETCHT1       64(BX)
+	PREFETCHT0       (BX)
+	PREFETCHT0       64(BX)
 	LEAQ             (BX)(SI*4), BX
 	SUBQ             $+4, R10
 	JGE              k_block
@@ -3396,7 +3396,7 @@ k_one:
 	VFMADD231PS.BCST (DX)(CX*1), Z4, Z3
 	ADDQ             $+64, R9
 	ADDQ             $+4, DX
-	PREFETCHT1       (BX)
+	PREFETCHT0       (BX)
 	ADDQ             SI, BX
 	DECQ             R10
 	JNZ              k_one
@@ -3485,8 +3485,8 @@ k_block:
 	VFMADD231PS.BCST 12(DX)(AX*4), Z5, Z4
 	ADDQ             $0x00000100, R9
 	ADDQ             $+16, DX
-	PREFETCHT1       (BX)
-	PREFETCHT1       64(BX)
+	PREFETCHT0       (BX)
+	PREFETCHT0       64(BX)
 	LEAQ             (BX)(SI*4), BX
 	SUBQ             $+4, R10
 	JGE              k_block
@@ -3504,7 +3504,7 @@ k_one:
 	VFMADD231PS.BCST (DX)(AX*4), Z5, Z4
 	ADDQ             $+64, R9
 	ADDQ             $+4, DX
-	PREFETCHT1       (BX)
+	PREFETCHT0       (BX)
 	ADDQ             SI, BX
 	DECQ             R10
 	JNZ              k_one
@@ -3600,8 +3600,8 @@ k_block:
 	VFMADD231PS.BCST 12(BX)(DX*1), Z6, Z5
 	ADDQ             $0x00000100, R10
 	ADDQ             $+16, BX
-	PREFETCHT1       (SI)
-	PREFETCHT1       64(SI)
+	PREFETCHT0       (SI)
+	PREFETCHT0       64(SI)
 	LEAQ             (SI)(DI*4), SI
 	SUBQ             $+4, R11
 	JGE              k_block
@@ -3620,7 +3620,7 @@ k_one:
 	VFMADD231PS.BCST (BX)(DX*1), Z6, Z5
 	ADDQ             $+64, R10
 	ADDQ             $+4, BX
-	PREFETCHT1       (SI)
+	PREFETCHT0       (SI)
 	ADDQ             DI, SI
 	DECQ             R11
 	JNZ              k_one
@@ -3722,8 +3722,8 @@ k_block:
 	VFMADD231PS.BCST 12(BX)(CX*2), Z7, Z6
 	ADDQ             $0x00000100, R10
 	ADDQ             $+16, BX
-	PREFETCHT1       (SI)
-	PREFETCHT1       64(SI)
+	PREFETCHT0       (SI)
+	PREFETCHT0       64(SI)
 	LEAQ             (SI)(DI*4), SI
 	SUBQ             $+4, R11
 	JGE              k_block
@@ -3743,7 +3743,7 @@ k_one:
 	VFMADD231PS.BCST (BX)(CX*2), Z7, Z6
 	ADDQ             $+64, R10
 	ADDQ             $+4, BX
-	PREFETCHT1       (SI)
+	PREFETCHT0       (SI)
 	ADDQ             DI, SI
 	DECQ             R11
 	JNZ              k_one
@@ -3853,8 +3853,8 @@ k_block:
 	ADDQ             $0x00000100, R11
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
-	PREFETCHT1       (DI)
-	PREFETCHT1       64(DI)
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
 	SUBQ             $+4, R12
 	JGE              k_block
@@ -3876,7 +3876,7 @@ k_one:
 	ADDQ             $+64, R11
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
-	PREFETCHT1       (DI)
+	PREFETCHT0       (DI)
 	ADDQ             R8, DI
 	DECQ             R12
 	JNZ              k_one
@@ -3993,8 +3993,8 @@ k_block:
 	ADDQ             $0x00000100, R11
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
-	PREFETCHT1       (DI)
-	PREFETCHT1       64(DI)
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
 	SUBQ             $+4, R12
 	JGE              k_block
@@ -4017,7 +4017,7 @@ k_one:
 	ADDQ             $+64, R11
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
-	PREFETCHT1       (DI)
+	PREFETCHT0       (DI)
 	ADDQ             R8, DI
 	DECQ             R12
 	JNZ              k_one
@@ -4140,8 +4140,8 @@ k_block:
 	ADDQ             $0x00000100, R11
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
-	PREFETCHT1       (DI)
-	PREFETCHT1       64(DI)
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
 	SUBQ             $+4, R12
 	JGE              k_block
@@ -4165,7 +4165,7 @@ k_one:
 	ADDQ             $+64, R11
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
-	PREFETCHT1       (DI)
+	PREFETCHT0       (DI)
 	ADDQ             R8, DI
 	DECQ             R12
 	JNZ              k_one
@@ -4294,8 +4294,8 @@ k_block:
 	ADDQ             $0x00000100, R11
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
-	PREFETCHT1       (DI)
-	PREFETCHT1       64(DI)
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
 	SUBQ             $+4, R12
 	JGE              k_block
@@ -4320,7 +4320,7 @@ k_one:
 	ADDQ             $+64, R11
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
-	PREFETCHT1       (DI)
+	PREFETCHT0       (DI)
 	ADDQ             R8, DI
 	DECQ             R12
 	JNZ              k_one
@@ -4455,8 +4455,8 @@ k_block:
 	ADDQ             $0x00000100, R11
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
-	PREFETCHT1       (DI)
-	PREFETCHT1       64(DI)
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
 	SUBQ             $+4, R12
 	JGE              k_block
@@ -4482,7 +4482,7 @@ k_one:
 	ADDQ             $+64, R11
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
-	PREFETCHT1       (DI)
+	PREFETCHT0       (DI)
 	ADDQ             R8, DI
 	DECQ             R12
 	JNZ              k_one
@@ -4623,8 +4623,8 @@ k_block:
 	ADDQ             $0x00000100, R11
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
-	PREFETCHT1       (DI)
-	PREFETCHT1       64(DI)
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
 	SUBQ             $+4, R12
 	JGE              k_block
@@ -4651,7 +4651,7 @@ k_one:
 	ADDQ             $+64, R11
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
-	PREFETCHT1       (DI)
+	PREFETCHT0       (DI)
 	ADDQ             R8, DI
 	DECQ             R12
 	JNZ              k_one
@@ -4798,8 +4798,8 @@ k_block:
 	ADDQ             $0x00000100, R11
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
-	PREFETCHT1       (DI)
-	PREFETCHT1       64(DI)
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
 	SUBQ             $+4, R12
 	JGE              k_block
@@ -4827,7 +4827,7 @@ k_one:
 	ADDQ             $+64, R11
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
-	PREFETCHT1       (DI)
+	PREFETCHT0       (DI)
 	ADDQ             R8, DI
 	DECQ             R12
 	JNZ              k_one
@@ -4983,8 +4983,8 @@ k_block:
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
-	PREFETCHT1       (R8)
-	PREFETCHT1       64(R8)
+	PREFETCHT0       (R8)
+	PREFETCHT0       64(R8)
 	LEAQ             (R8)(R9*4), R8
 	SUBQ             $+4, R13
 	JGE              k_block
@@ -5014,7 +5014,7 @@ k_one:
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
-	PREFETCHT1       (R8)
+	PREFETCHT0       (R8)
 	ADDQ             R9, R8
 	DECQ             R13
 	JNZ              k_one
@@ -5176,8 +5176,8 @@ k_block:
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
-	PREFETCHT1       (R8)
-	PREFETCHT1       64(R8)
+	PREFETCHT0       (R8)
+	PREFETCHT0       64(R8)
 	LEAQ             (R8)(R9*4), R8
 	SUBQ             $+4, R13
 	JGE              k_block
@@ -5208,7 +5208,7 @@ k_one:
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
-	PREFETCHT1       (R8)
+	PREFETCHT0       (R8)
 	ADDQ             R9, R8
 	DECQ             R13
 	JNZ              k_one
@@ -5376,8 +5376,8 @@ k_block:
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
-	PREFETCHT1       (R8)
-	PREFETCHT1       64(R8)
+	PREFETCHT0       (R8)
+	PREFETCHT0       64(R8)
 	LEAQ             (R8)(R9*4), R8
 	SUBQ             $+4, R13
 	JGE              k_block
@@ -5409,7 +5409,7 @@ k_one:
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
-	PREFETCHT1       (R8)
+	PREFETCHT0       (R8)
 	ADDQ             R9, R8
 	DECQ             R13
 	JNZ              k_one
@@ -5583,8 +5583,8 @@ k_block:
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
-	PREFETCHT1       (R8)
-	PREFETCHT1       64(R8)
+	PREFETCHT0       (R8)
+	PREFETCHT0       64(R8)
 	LEAQ             (R8)(R9*4), R8
 	SUBQ             $+4, R13
 	JGE              k_block
@@ -5617,7 +5617,7 @@ k_one:
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
-	PREFETCHT1       (R8)
+	PREFETCHT0       (R8)
 	ADDQ             R9, R8
 	DECQ             R13
 	JNZ              k_one
@@ -5797,8 +5797,8 @@ k_block:
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
-	PREFETCHT1       (R8)
-	PREFETCHT1       64(R8)
+	PREFETCHT0       (R8)
+	PREFETCHT0       64(R8)
 	LEAQ             (R8)(R9*4), R8
 	SUBQ             $+4, R13
 	JGE              k_block
@@ -5832,7 +5832,7 @@ k_one:
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
-	PREFETCHT1       (R8)
+	PREFETCHT0       (R8)
 	ADDQ             R9, R8
 	DECQ             R13
 	JNZ              k_one
@@ -6018,8 +6018,8 @@ k_block:
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
-	PREFETCHT1       (R8)
-	PREFETCHT1       64(R8)
+	PREFETCHT0       (R8)
+	PREFETCHT0       64(R8)
 	LEAQ             (R8)(R9*4), R8
 	SUBQ             $+4, R13
 	JGE              k_block
@@ -6054,7 +6054,7 @@ k_one:
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
-	PREFETCHT1       (R8)
+	PREFETCHT0       (R8)
 	ADDQ             R9, R8
 	DECQ             R13
 	JNZ              k_one
@@ -6246,8 +6246,8 @@ k_block:
 	ADDQ             $+16, BX
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
-	PREFETCHT1       (R8)
-	PREFETCHT1       64(R8)
+	PREFETCHT0       (R8)
+	PREFETCHT0       64(R8)
 	LEAQ             (R8)(R9*4), R8
 	SUBQ             $+4, R13
 	JGE              k_block
@@ -6283,7 +6283,7 @@ k_one:
 	ADDQ             $+4, BX
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
-	PREFETCHT1       (R8)
+	PREFETCHT0       (R8)
 	ADDQ             R9, R8
 	DECQ             R13
 	JNZ              k_one
@@ -6484,8 +6484,8 @@ k_block:
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
 	ADDQ             $+16, R8
-	PREFETCHT1       (R9)
-	PREFETCHT1       64(R9)
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
 	LEAQ             (R9)(R10*4), R9
 	SUBQ             $+4, R14
 	JGE              k_block
@@ -6523,7 +6523,7 @@ k_one:
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	PREFETCHT1       (R9)
+	PREFETCHT0       (R9)
 	ADDQ             R10, R9
 	DECQ             R14
 	JNZ              k_one
@@ -6730,8 +6730,8 @@ k_block:
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
 	ADDQ             $+16, R8
-	PREFETCHT1       (R9)
-	PREFETCHT1       64(R9)
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
 	LEAQ             (R9)(R10*4), R9
 	SUBQ             $+4, R14
 	JGE              k_block
@@ -6770,7 +6770,7 @@ k_one:
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	PREFETCHT1       (R9)
+	PREFETCHT0       (R9)
 	ADDQ             R10, R9
 	DECQ             R14
 	JNZ              k_one
@@ -6983,8 +6983,8 @@ k_block:
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
 	ADDQ             $+16, R8
-	PREFETCHT1       (R9)
-	PREFETCHT1       64(R9)
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
 	LEAQ             (R9)(R10*4), R9
 	SUBQ             $+4, R14
 	JGE              k_block
@@ -7024,7 +7024,7 @@ k_one:
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	PREFETCHT1       (R9)
+	PREFETCHT0       (R9)
 	ADDQ             R10, R9
 	DECQ             R14
 	JNZ              k_one
@@ -7243,8 +7243,8 @@ k_block:
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
 	ADDQ             $+16, R8
-	PREFETCHT1       (R9)
-	PREFETCHT1       64(R9)
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
 	LEAQ             (R9)(R10*4), R9
 	SUBQ             $+4, R14
 	JGE              k_block
@@ -7285,7 +7285,7 @@ k_one:
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	PREFETCHT1       (R9)
+	PREFETCHT0       (R9)
 	ADDQ             R10, R9
 	DECQ             R14
 	JNZ              k_one
@@ -7510,8 +7510,8 @@ k_block:
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
 	ADDQ             $+16, R8
-	PREFETCHT1       (R9)
-	PREFETCHT1       64(R9)
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
 	LEAQ             (R9)(R10*4), R9
 	SUBQ             $+4, R14
 	JGE              k_block
@@ -7553,7 +7553,7 @@ k_one:
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	PREFETCHT1       (R9)
+	PREFETCHT0       (R9)
 	ADDQ             R10, R9
 	DECQ             R14
 	JNZ              k_one
@@ -7784,8 +7784,8 @@ k_block:
 	ADDQ             $+16, SI
 	ADDQ             $+16, DI
 	ADDQ             $+16, R8
-	PREFETCHT1       (R9)
-	PREFETCHT1       64(R9)
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
 	LEAQ             (R9)(R10*4), R9
 	SUBQ             $+4, R14
 	JGE              k_block
@@ -7828,7 +7828,7 @@ k_one:
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	PREFETCHT1       (R9)
+	PREFETCHT0       (R9)
 	ADDQ             R10, R9
 	DECQ             R14
 	JNZ              k_one
@@ -8007,7 +8007,7 @@ k_block:
 	ADDQ             $+8, SI
 	ADDQ             $+8, DI
 	ADDQ             $+8, R8
-	PREFETCHT1       (R9)
+	PREFETCHT0       (R9)
 	LEAQ             (R9)(R10*2), R9
 	SUBQ             $+2, R14
 	JGE              k_block
@@ -8051,7 +8051,7 @@ k_one:
 	ADDQ             $+4, SI
 	ADDQ             $+4, DI
 	ADDQ             $+4, R8
-	PREFETCHT1       (R9)
+	PREFETCHT0       (R9)
 	ADDQ             R10, R9
 	DECQ             R14
 	JNZ              k_one

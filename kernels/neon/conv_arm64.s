@@ -268,7 +268,7 @@ k_block:
 	WORD  $0x4faa1965 // fmla v5.4s, v11.4s, v10.s[3]
 	ADD   $128, R7, R7
 	ADD   $16, R2, R2
-	PRFM  0(R3), PLDL2KEEP
+	PRFM  0(R3), PLDL1KEEP
 	ADD   R6<<2, R3, R3
 	SUBS  $4, R10, R10
 	BGE   k_block
@@ -291,7 +291,7 @@ k_one:
 	WORD  $0x4f8a1105 // fmla v5.4s, v8.4s, v10.s[0]
 	ADD   $32, R7, R7
 	ADD   $4, R2, R2
-	PRFM  0(R3), PLDL2KEEP
+	PRFM  0(R3), PLDL1KEEP
 	ADD   R6, R3, R3
 	SUBS  $1, R10, R10
 	BNE   k_one
@@ -412,7 +412,7 @@ k_block:
 	ADD   $128, R7, R7
 	ADD   $16, R1, R1
 	ADD   $16, R2, R2
-	PRFM  0(R3), PLDL2KEEP
+	PRFM  0(R3), PLDL1KEEP
 	ADD   R6<<2, R3, R3
 	SUBS  $4, R10, R10
 	BGE   k_block
@@ -439,7 +439,7 @@ k_one:
 	ADD   $32, R7, R7
 	ADD   $4, R1, R1
 	ADD   $4, R2, R2
-	PRFM  0(R3), PLDL2KEEP
+	PRFM  0(R3), PLDL1KEEP
 	ADD   R6, R3, R3
 	SUBS  $1, R10, R10
 	BNE   k_one
@@ -576,7 +576,7 @@ k_block:
 	ADD   $128, R8, R8
 	ADD   $16, R2, R2
 	ADD   $16, R3, R3
-	PRFM  0(R6), PLDL2KEEP
+	PRFM  0(R6), PLDL1KEEP
 	ADD   R7<<2, R6, R6
 	SUBS  $4, R11, R11
 	BGE   k_block
@@ -606,7 +606,7 @@ k_one:
 	ADD   $32, R8, R8
 	ADD   $4, R2, R2
 	ADD   $4, R3, R3
-	PRFM  0(R6), PLDL2KEEP
+	PRFM  0(R6), PLDL1KEEP
 	ADD   R7, R6, R6
 	SUBS  $1, R11, R11
 	BNE   k_one
@@ -760,7 +760,7 @@ k_block:
 	ADD   $128, R8, R8
 	ADD   $16, R2, R2
 	ADD   $16, R3, R3
-	PRFM  0(R6), PLDL2KEEP
+	PRFM  0(R6), PLDL1KEEP
 	ADD   R7<<2, R6, R6
 	SUBS  $4, R11, R11
 	BGE   k_block
@@ -793,7 +793,7 @@ k_one:
 	ADD   $32, R8, R8
 	ADD   $4, R2, R2
 	ADD   $4, R3, R3
-	PRFM  0(R6), PLDL2KEEP
+	PRFM  0(R6), PLDL1KEEP
 	ADD   R7, R6, R6
 	SUBS  $1, R11, R11
 	BNE   k_one
@@ -964,7 +964,7 @@ k_block:
 	ADD   $128, R9, R9
 	ADD   $16, R3, R3
 	ADD   $16, R6, R6
-	PRFM  0(R7), PLDL2KEEP
+	PRFM  0(R7), PLDL1KEEP
 	ADD   R8<<2, R7, R7
 	SUBS  $4, R12, R12
 	BGE   k_block
@@ -1000,7 +1000,7 @@ k_one:
 	ADD   $32, R9, R9
 	ADD   $4, R3, R3
 	ADD   $4, R6, R6
-	PRFM  0(R7), PLDL2KEEP
+	PRFM  0(R7), PLDL1KEEP
 	ADD   R8, R7, R7
 	SUBS  $1, R12, R12
 	BNE   k_one
@@ -1187,7 +1187,7 @@ k_block:
 	ADD   $128, R9, R9
 	ADD   $16, R3, R3
 	ADD   $16, R6, R6
-	PRFM  0(R7), PLDL2KEEP
+	PRFM  0(R7), PLDL1KEEP
 	ADD   R8<<2, R7, R7
 	SUBS  $4, R12, R12
 	BGE   k_block
@@ -1226,7 +1226,7 @@ k_one:
 	ADD   $32, R9, R9
 	ADD   $4, R3, R3
 	ADD   $4, R6, R6
-	PRFM  0(R7), PLDL2KEEP
+	PRFM  0(R7), PLDL1KEEP
 	ADD   R8, R7, R7
 	SUBS  $1, R12, R12
 	BNE   k_one

@@ -266,7 +266,7 @@ k_block:
 	WORD  $0x4faa1965 // fmla v5.4s, v11.4s, v10.s[3]
 	ADD   $128, R9, R9
 	ADD   $16, R2, R2
-	PRFM  0(R3), PLDL2KEEP
+	PRFM  0(R3), PLDL1KEEP
 	ADD   R6<<2, R3, R3
 	SUBS  $4, R10, R10
 	BGE   k_block
@@ -289,7 +289,7 @@ k_one:
 	WORD  $0x4f8a1105 // fmla v5.4s, v8.4s, v10.s[0]
 	ADD   $32, R9, R9
 	ADD   $4, R2, R2
-	PRFM  0(R3), PLDL2KEEP
+	PRFM  0(R3), PLDL1KEEP
 	ADD   R6, R3, R3
 	SUBS  $1, R10, R10
 	BNE   k_one
@@ -405,7 +405,7 @@ k_block:
 	ADD   $128, R9, R9
 	ADD   $16, R1, R1
 	ADD   $16, R2, R2
-	PRFM  0(R3), PLDL2KEEP
+	PRFM  0(R3), PLDL1KEEP
 	ADD   R6<<2, R3, R3
 	SUBS  $4, R10, R10
 	BGE   k_block
@@ -432,7 +432,7 @@ k_one:
 	ADD   $32, R9, R9
 	ADD   $4, R1, R1
 	ADD   $4, R2, R2
-	PRFM  0(R3), PLDL2KEEP
+	PRFM  0(R3), PLDL1KEEP
 	ADD   R6, R3, R3
 	SUBS  $1, R10, R10
 	BNE   k_one
@@ -563,7 +563,7 @@ k_block:
 	ADD   $128, R10, R10
 	ADD   $16, R2, R2
 	ADD   $16, R3, R3
-	PRFM  0(R6), PLDL2KEEP
+	PRFM  0(R6), PLDL1KEEP
 	ADD   R7<<2, R6, R6
 	SUBS  $4, R11, R11
 	BGE   k_block
@@ -593,7 +593,7 @@ k_one:
 	ADD   $32, R10, R10
 	ADD   $4, R2, R2
 	ADD   $4, R3, R3
-	PRFM  0(R6), PLDL2KEEP
+	PRFM  0(R6), PLDL1KEEP
 	ADD   R7, R6, R6
 	SUBS  $1, R11, R11
 	BNE   k_one
@@ -737,7 +737,7 @@ k_block:
 	ADD   $128, R10, R10
 	ADD   $16, R2, R2
 	ADD   $16, R3, R3
-	PRFM  0(R6), PLDL2KEEP
+	PRFM  0(R6), PLDL1KEEP
 	ADD   R7<<2, R6, R6
 	SUBS  $4, R11, R11
 	BGE   k_block
@@ -770,7 +770,7 @@ k_one:
 	ADD   $32, R10, R10
 	ADD   $4, R2, R2
 	ADD   $4, R3, R3
-	PRFM  0(R6), PLDL2KEEP
+	PRFM  0(R6), PLDL1KEEP
 	ADD   R7, R6, R6
 	SUBS  $1, R11, R11
 	BNE   k_one
@@ -928,7 +928,7 @@ k_block:
 	ADD   $128, R11, R11
 	ADD   $16, R3, R3
 	ADD   $16, R6, R6
-	PRFM  0(R7), PLDL2KEEP
+	PRFM  0(R7), PLDL1KEEP
 	ADD   R8<<2, R7, R7
 	SUBS  $4, R12, R12
 	BGE   k_block
@@ -964,7 +964,7 @@ k_one:
 	ADD   $32, R11, R11
 	ADD   $4, R3, R3
 	ADD   $4, R6, R6
-	PRFM  0(R7), PLDL2KEEP
+	PRFM  0(R7), PLDL1KEEP
 	ADD   R8, R7, R7
 	SUBS  $1, R12, R12
 	BNE   k_one
@@ -1134,7 +1134,7 @@ k_block:
 	ADD   $128, R11, R11
 	ADD   $16, R3, R3
 	ADD   $16, R6, R6
-	PRFM  0(R7), PLDL2KEEP
+	PRFM  0(R7), PLDL1KEEP
 	ADD   R8<<2, R7, R7
 	SUBS  $4, R12, R12
 	BGE   k_block
@@ -1173,7 +1173,7 @@ k_one:
 	ADD   $32, R11, R11
 	ADD   $4, R3, R3
 	ADD   $4, R6, R6
-	PRFM  0(R7), PLDL2KEEP
+	PRFM  0(R7), PLDL1KEEP
 	ADD   R8, R7, R7
 	SUBS  $1, R12, R12
 	BNE   k_one
