@@ -145,6 +145,18 @@ type Set struct {
 	//	}
 	LRN func(dst, src, squares *float32, pixels, channels, srcPixel, dstPixel, squaresPixel, size int, scale, k float32)
 
+	// SpaceToDepth makes a row of pixels from runs rows, in this order; where runs
+	// overlap, later ones win:
+	//
+	//	for p := range pixels {
+	//		for r := range runs {
+	//			for c := range channels {
+	//				dst[p*dstPixel+r*dstRun+c] = src[p*srcPixel+r*srcRow+c]
+	//			}
+	//		}
+	//	}
+	SpaceToDepth func(dst, src *float32, pixels, runs, channels, srcPixel, srcRow, dstPixel, dstRun int)
+
 	// WinogradInput transforms the inputs of a row of tiles, 6×6 pixels each, by the
 	// matrix BT of winograd.New(m, 7-m), which is the same for every m. Its rounding
 	// is that of the recipe.
@@ -196,6 +208,7 @@ var scalarSet = Set{
 	ReLU:          scalar.ReLU,
 	LRNSquare:     scalar.LRNSquare,
 	LRN:           scalar.LRN,
+	SpaceToDepth:  scalar.SpaceToDepth,
 	WinogradInput: scalar.WinogradInput6,
 	WinogradOutput: [5]func(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32){
 		2: scalar.WinogradOutput6x2, 3: scalar.WinogradOutput6x3, 4: scalar.WinogradOutput6x4,

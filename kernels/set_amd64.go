@@ -21,6 +21,7 @@ var avx2Set = Set{
 	ReLU:          avx2.ReLU,
 	LRNSquare:     avx2.LRNSquare,
 	LRN:           avx2.LRN,
+	SpaceToDepth:  avx2.SpaceToDepth,
 	WinogradInput: avx2.WinogradInput6,
 	WinogradOutput: [5]func(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32){
 		2: avx2.WinogradOutput6x2, 3: avx2.WinogradOutput6x3, 4: avx2.WinogradOutput6x4,
@@ -41,6 +42,7 @@ var avx512Set = Set{
 	ReLU:          avx512.ReLU,
 	LRNSquare:     avx512.LRNSquare,
 	LRN:           avx512.LRN,
+	SpaceToDepth:  avx512.SpaceToDepth,
 	WinogradInput: avx512.WinogradInput6,
 	WinogradOutput: [5]func(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32){
 		2: avx512.WinogradOutput6x2, 3: avx512.WinogradOutput6x3, 4: avx512.WinogradOutput6x4,

@@ -23,6 +23,7 @@ var neonSet = Set{
 	ReLU:          neon.ReLU,
 	LRNSquare:     neon.LRNSquare,
 	LRN:           neon.LRN,
+	SpaceToDepth:  neon.SpaceToDepth,
 	WinogradInput: neon.WinogradInput6,
 	WinogradOutput: [5]func(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32){
 		2: neon.WinogradOutput6x2, 3: neon.WinogradOutput6x3, 4: neon.WinogradOutput6x4,

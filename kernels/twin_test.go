@@ -3,6 +3,7 @@ package kernels_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"firebench/kernels"
@@ -415,6 +416,45 @@ func separable(left, right []float64, x func(k, l int) float32) (sum, abs float6
 		}
 	}
 	return sum, abs
+}
+
+// TestSpaceToDepth calls the kernel with runs that lie apart, follow each other and
+// overlap, within a pixel and from pixel to pixel.
+func TestSpaceToDepth(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		const maxPixels, maxRuns, gap = 3, 3, 3
+		wide := 2*set.Lanes + gap
+		dstMem, srcMem := guarded(t, 2*maxPixels*maxRuns*wide), guarded(t, 2*maxPixels*maxRuns*wide)
+		random := kerneltest.Random(1, len(srcMem[0]))
+		for channels := set.Lanes; channels <= 2*set.Lanes; channels += set.Lanes {
+			for pixels := 1; pixels <= maxPixels; pixels++ {
+				for runs := 1; runs <= maxRuns; runs++ {
+					for i, run := range []int{channels, channels + gap, max(channels-gap, 1)} {
+						pixel := []int{runs * run, runs*run + gap}[i%2]
+						srcPixel, srcRow := []int{channels, 2}[i%2], maxPixels*wide
+						for side := range sides {
+							src := srcMem.load(side, random[:(runs-1)*srcRow+(pixels-1)*srcPixel+channels])
+							dst := dstMem.blank(side, (pixels-1)*pixel+(runs-1)*run+channels)
+							want := slices.Clone(dst)
+							set.SpaceToDepth(&dst[0], &src[0], pixels, runs, channels, srcPixel, srcRow, pixel, run)
+							for p := range pixels {
+								for r := range runs {
+									for c := range channels {
+										want[p*pixel+r*run+c] = src[p*srcPixel+r*srcRow+c]
+									}
+								}
+							}
+							for i := range want {
+								if math.Float32bits(dst[i]) != math.Float32bits(want[i]) {
+									t.Fatalf("%d pixels of %d runs of %d channels, %d apart, %s: dst[%d] is %v, want %v", pixels, runs, channels, run, sides[side], i, dst[i], want[i])
+								}
+							}
+						}
+					}
+				}
+			}
+		}
+	})
 }
 
 // TestWinogradTransforms calls the kernels around the products of Winograd

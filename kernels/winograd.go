@@ -139,13 +139,13 @@ type winogradTask struct {
 	blockRows  int // parts that the tile rows of an image are cut into
 	parts      int // parts that the output channels are cut into
 
-	run      int                                      // floats of an input row that a pixel of all phases stands for
-	vectors  int                                      // the same in whole vectors
-	channels int                                      // of a pixel of the transformed input, all groups
-	phaseW   int                                      // pixels of a row of phases; 0 where every tile reads the source
-	inPoint  int                                      // floats between the matrices of transformed inputs
-	outPoint int                                      // floats between the matrices of products
-	layout   struct{ in, out, phases, edge int } // offsets in scratch
+	run      int                                // floats of an input row that a pixel of depth stands for
+	vectors  int                                // the same in whole vectors
+	channels int                                // of a pixel of the transformed input, all groups
+	depthW   int                                // pixels of a row after space-to-depth; 0 where every tile reads the source
+	inPoint  int                                // floats between the matrices of transformed inputs
+	outPoint int                                // floats between the matrices of products
+	layout   struct{ in, out, depth, edge int } // offsets in scratch
 }
 
 func (c *Conv) bindWinograd(dst, src View, threads int) (Task, error) {
@@ -162,9 +162,9 @@ func (c *Conv) bindWinograd(dst, src View, threads int) (Task, error) {
 	up := func(n int) int { return (n + lanes - 1) / lanes * lanes }
 	t.run = s.Stride * s.In
 	t.vectors = up(t.run)
-	t.channels = up((s.Stride-1)*t.run + t.vectors)
+	t.channels = up(s.Stride * t.run)
 	if s.Stride > 1 || t.vectors > t.run {
-		t.phaseW = dst.W + a.R - 1
+		t.depthW = dst.W + a.R - 1
 	}
 	width := c.set.Wide.Width
 	// Two thirds of the cache for transformed inputs and products leave room for weights. More
@@ -191,8 +191,8 @@ func (c *Conv) bindWinograd(dst, src View, threads int) (Task, error) {
 	t.layout.in = reserve(points * t.inPoint)
 	t.layout.out = reserve(points * t.outPoint)
 	t.layout.edge = reserve(a.M * a.M * width)
-	if t.phaseW > 0 {
-		t.layout.phases = reserve(winogradTile * t.phaseW * t.channels)
+	if t.depthW > 0 {
+		t.layout.depth = reserve(winogradTile*t.depthW*t.channels + t.vectors) // the last run may go beyond
 	}
 	t.scratch = newScratch(threads, size)
 	return t, nil
@@ -228,100 +228,60 @@ func (t *winogradTask) full() int { return t.dst.W / t.winograd.M }
 
 // input transforms the inputs of tile rows first to last-1 of image n.
 func (t *winogradTask) input(buf []float32, n, first, last int) {
-	m, s, src := t.winograd.M, t.shape, t.src
+	m, src := t.winograd.M, t.src
 	in := buf[t.layout.in:]
 	for row := first; row < last; row++ {
 		y := t.outRow(row)
-		whole := t.whole(n, y)
-		for p := 0; p < s.Stride && whole > 0; p++ {
-			// The lanes behind the run are the next pixel's: the next run takes their place.
-			at := src.Index(n, y*s.Stride+p-s.Pad, -s.Pad, 0)
-			t.set.WinogradInput(&in[p*t.run], &src.Data[at], whole, t.vectors, s.Stride*src.Row, s.Stride*src.Pixel, m*s.Stride*src.Pixel, t.inPoint, t.channels)
+		var data []float32
+		srcRow, pixel := src.Row, src.Pixel
+		if t.depthW > 0 {
+			data, srcRow, pixel = buf[t.layout.depth:], t.depthW*t.channels, t.channels
+			t.spaceToDepth(data, n, y)
+		} else {
+			data = src.Data[src.Index(n, y-t.shape.Pad, -t.shape.Pad, 0):]
 		}
-		// The other tiles, at multiples of m but for the last, which may overlap.
 		full := t.full()
-		x := min(whole*m, t.dst.W-m)
-		data, srcRow, pixel := buf[t.layout.phases:], t.phaseW*t.channels, t.channels
-		switch {
-		case whole == t.cols:
-		case t.phaseW > 0:
-			t.phases(buf, n, y, x)
-		default:
-			data, srcRow, pixel = src.Data[src.Index(n, y-s.Pad, x-s.Pad, 0):], src.Row, src.Pixel
-		}
-		if whole < full {
-			t.set.WinogradInput(&in[whole*t.channels], &data[0], full-whole, t.channels, srcRow, pixel, m*pixel, t.inPoint, t.channels)
-		}
+		t.set.WinogradInput(&in[0], &data[0], full, t.channels, srcRow, pixel, m*pixel, t.inPoint, t.channels)
 		if full < t.cols {
-			t.set.WinogradInput(&in[full*t.channels], &data[(t.dst.W-m-x)*pixel], 1, t.channels, srcRow, pixel, 0, t.inPoint, t.channels)
+			t.set.WinogradInput(&in[full*t.channels], &data[(t.dst.W-m)*pixel], 1, t.channels, srcRow, pixel, 0, t.inPoint, t.channels)
 		}
 		in = in[t.cols*t.channels:]
 	}
 }
 
-// whole returns how many tiles in the row of output row y, from the left, can be
-// transformed where their inputs are: every pixel of all phases must exist, and
-// memory behind the last for the rest of a vector.
-func (t *winogradTask) whole(n, y int) int {
+// spaceToDepth writes the input of the tiles of output row y of image n: rows of pixels,
+// each of which stands for Stride×Stride of src, one row of them after the other. What
+// follows them in the last vector is anything: no product reads what becomes of it. With
+// stride 1 it only makes room for whole vectors.
+func (t *winogradTask) spaceToDepth(out []float32, n, y int) {
 	s, src := t.shape, t.src
-	if t.phaseW == 0 {
-		return t.full()
-	}
-	last := (y+winogradTile)*s.Stride - 1 - s.Pad // row
-	pixels := (src.W + 2*s.Pad) / s.Stride        // of all phases
-	if src.Pixel != s.In || last >= t.inRows() || pixels < winogradTile {
-		return 0
-	}
-	tiles := min((pixels-winogradTile)/t.winograd.M+1, t.full())
-	end := src.Index(n, last, -s.Pad, 0) + ((tiles-1)*t.winograd.M+winogradTile-1)*t.run + t.vectors
-	if end > len(src.Data) {
-		return 0
-	}
-	return tiles
-}
-
-// inRows is where the input ends: rows that only taps without a weight reach may not
-// exist, or not yet.
-func (t *winogradTask) inRows() int {
-	s := t.shape
-	return min(t.src.H+s.Pad, (t.dst.H-1)*s.Stride-s.Pad+s.KH)
-}
-
-// phases copies the input of the tiles of output row y of image n, from output column
-// x0 on, split into phases: a pixel becomes the Stride×Stride input pixels that it stands
-// for, one row of them after the other, and zeros up to whole vectors. With stride 1 it
-// only appends the zeros.
-func (t *winogradTask) phases(buf []float32, n, y0, x0 int) {
-	s, src, run := t.shape, t.src, t.run
-	rows := t.inRows()
-	width := t.phaseW - x0
-	whole := min((src.W+2*s.Pad)/s.Stride-x0, width) // columns exist up to W+Pad
+	step := s.Stride * src.Pixel
+	// Rows that only taps without a weight reach may not exist, or not yet.
+	rows := max(src.H, (t.dst.H-1)*s.Stride-s.Pad+s.KH)
 	for i := range winogradTile {
-		y := y0 + i
-		out := buf[t.layout.phases+i*t.phaseW*t.channels:][:width*t.channels]
-		if s.Stride*run < t.channels {
-			clear(out) // nothing reads the rest of the vector, but what is left there may be slow to compute with
-		}
-		for p := range s.Stride {
-			out := out[p*run:]
-			iy := y*s.Stride + p - s.Pad
-			x := 0
-			if iy < rows && src.Pixel == s.In {
-				in := src.Data[src.Index(n, iy, x0*s.Stride-s.Pad, 0):]
-				for ; x < whole; x++ {
-					copy(out[x*t.channels:][:run], in[x*run:])
-				}
+		iy, x := (y+i)*s.Stride-s.Pad, 0
+		if iy+s.Stride <= rows && (s.Stride == 1 || src.Pixel == s.In) {
+			// Whole pixels: all columns exist, and memory behind the last for the rest of a vector.
+			at := src.Index(n, iy, -s.Pad, 0)
+			spare := len(src.Data) - (at + (s.Stride-1)*src.Row + t.vectors)
+			x = max(min((src.W+2*s.Pad)/s.Stride, t.depthW, (spare+step)/step), 0)
+			if x > 0 {
+				t.set.SpaceToDepth(&out[0], &src.Data[at], x, s.Stride, t.vectors, step, src.Row, t.channels, t.run)
 			}
-			for ; x < width; x++ {
-				px := out[x*t.channels:][:run]
-				clear(px)
+		}
+		for ; x < t.depthW; x++ {
+			px := out[x*t.channels:][:t.channels]
+			clear(px)
+			for p := range s.Stride {
 				for q := range s.Stride {
-					if ix := (x0+x)*s.Stride + q - s.Pad; iy < rows && ix < src.W {
-						copy(px[q*s.In:], src.Data[src.Index(n, iy, ix, 0):][:s.In])
+					ix := x*s.Stride + q - s.Pad
+					if iy+p < rows && ix < src.W {
+						copy(px[p*t.run+q*s.In:], src.Data[src.Index(n, iy+p, ix, 0):][:s.In])
 					}
 				}
 			}
 		}
+		out = out[t.depthW*t.channels:]
 	}
 }
 

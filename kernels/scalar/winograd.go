@@ -20,6 +20,15 @@ func float32s(m winograd.Matrix) [][]float32 {
 	return out
 }
 
+// SpaceToDepth makes a row of pixels from runs rows.
+func SpaceToDepth(dst, src *float32, pixels, runs, channels, srcPixel, srcRow, dstPixel, dstRun int) {
+	for p := range pixels {
+		for r := range runs {
+			copy(vec(dst, p*dstPixel+r*dstRun, channels), vec(src, p*srcPixel+r*srcRow, channels))
+		}
+	}
+}
+
 // WinogradInput6 transforms the inputs of a row of tiles.
 func WinogradInput6(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstPoint, dstTile int) {
 	for t := range tiles {
