@@ -104,6 +104,7 @@ type convTask struct {
 	flatPixels int
 
 	lineStep int // lines a chunk
+	back     int // runs of lines in the second part, which is numbered backwards
 	maxLine  int // pixels
 	scratch      // a line of a tile that is wider than its block
 }
@@ -183,6 +184,9 @@ func (c *Conv) Bind(dst, src View, threads int) (Task, error) {
 	}
 	perBlock := max(1, min(t.lines, (chunks+len(c.blocks)-1)/len(c.blocks)))
 	t.lineStep = (t.lines + perBlock - 1) / perBlock
+	if threads > 1 {
+		t.back = t.lineChunks() / 2
+	}
 
 	edge := 0
 	for _, b := range c.blocks {
@@ -198,15 +202,26 @@ func (t *convTask) lineChunks() int { return (t.lines + t.lineStep - 1) / t.line
 
 func (t *convTask) Chunks() int { return len(t.blocks) * t.lineChunks() }
 
-// Chunk computes one block of output channels for a run of lines. Blocks change
-// slowest: a panel stays in the cache while the lines pass.
+// place returns the block of output channels and the run of lines that chunk i is. The
+// lines are in two parts, so that threads which begin at both ends stay apart; in
+// both, blocks change slowest: a panel stays in the cache while the lines pass.
+func (t *convTask) place(i int) (b *convBlock, lines int) {
+	front := t.lineChunks() - t.back
+	if i < len(t.blocks)*front {
+		return &t.blocks[i/front], i % front
+	}
+	i = t.Chunks() - 1 - i
+	return &t.blocks[i/t.back], front + i%t.back
+}
+
+// Chunk computes one block of output channels for a run of lines.
 func (t *convTask) Chunk(worker, i int) {
 	if i == 0 {
 		t.dst.zeroHalo()
 		t.ring()
 	}
-	b := &t.blocks[i/t.lineChunks()]
-	first := i % t.lineChunks() * t.lineStep
+	b, run := t.place(i)
+	first := run * t.lineStep
 	last := min(first+t.lineStep, t.lines)
 	tiles := (t.maxLine + b.tile.Height() - 1) / b.tile.Height()
 	ahead := t.ahead(b, t.shape.K(), (last-first)*tiles)

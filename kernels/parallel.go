@@ -19,7 +19,9 @@ type Task interface {
 // Workers runs tasks on a fixed number of threads: the caller and persistent
 // goroutines, which spin for a moment after each task and then park. Chunks are
 // claimed one at a time, so that a thread that the operating system holds up
-// costs no more than the chunk that it is in.
+// costs no more than the chunk that it is in. Every other thread takes them from the end:
+// two threads find most of what they read in their own caches if tasks number their chunks
+// by place.
 //
 // One Run at a time; Run does not allocate.
 type Workers struct {
@@ -30,6 +32,11 @@ type Workers struct {
 	_     [56]byte // claim and done on lines of their own: every thread writes them
 	done  atomic.Int64
 	_     [56]byte
+	// ends count what even threads took from the front and odd ones from the back.
+	ends [2]struct {
+		atomic.Int64
+		_ [56]byte
+	}
 
 	task   Task
 	labels context.Context
@@ -87,6 +94,8 @@ func (w *Workers) Run(ctx context.Context, t Task) {
 	}
 	w.task, w.labels, w.chunks = t, ctx, n
 	w.done.Store(0)
+	w.ends[0].Store(0)
+	w.ends[1].Store(0)
 	epoch := w.claim.Load()>>32 + 1
 	w.claim.Store(epoch<<32 | uint64(n))
 	for i := range w.helpers {
@@ -119,7 +128,12 @@ func (w *Workers) work(worker int, labeled *context.Context) bool {
 			*labeled = w.labels
 			pprof.SetGoroutineLabels(w.labels)
 		}
-		w.task.Chunk(worker, w.chunks-int(left))
+		// As many numbers are handed out as chunks were claimed: the ends do not meet.
+		chunk := int(w.ends[worker%2].Add(1)) - 1
+		if worker%2 == 1 {
+			chunk = w.chunks - 1 - chunk
+		}
+		w.task.Chunk(worker, chunk)
 		w.done.Add(1)
 		ran = true
 	}

@@ -149,6 +149,9 @@ func (l *layout) segment(first, last int, convs map[int]*kernels.Conv, batch, th
 		s.schedule(l, values, values[end], part, parts)
 		s.parts = append(s.parts, values)
 	}
+	if s.twice() > maxTwice {
+		return nil
+	}
 	// Every slot has room for every part.
 	for root := range s.parts[0] {
 		height := 0
@@ -160,6 +163,24 @@ func (l *layout) segment(first, last int, convs map[int]*kernels.Conv, batch, th
 		}
 	}
 	return s
+}
+
+// maxTwice is the share of a value's rows that two parts may both compute: threads lose no
+// more by reading what another one has computed. It is a variable for tests.
+var maxTwice = 1.0 / 16
+
+// twice returns the largest share of a value's rows that more than one part computes.
+func (s *segment) twice() float64 {
+	most := 0.0
+	for root, r := range s.parts[0] {
+		n := -r.shape.H
+		for _, values := range s.parts {
+			part := values[root]
+			n += part.hi[s.bands-1] - part.start
+		}
+		most = max(most, float64(n)/float64(r.shape.H))
+	}
+	return most
 }
 
 // computed returns the values that own a buffer and that nodes first to last

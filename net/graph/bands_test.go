@@ -290,6 +290,34 @@ func TestBandRule(t *testing.T) {
 	}
 }
 
+// TestTwice has two threads share bands only where few rows are computed twice.
+func TestTwice(t *testing.T) {
+	same := layer.Conv{Out: 4, Kernel: 3, Pad: 1}
+	limit := graph.MaxTwice()
+	restore := graph.SetBands(3)
+	defer restore()
+	graph.SetMaxTwice(limit)
+	for _, test := range []struct {
+		layers, rows, threads, segments int
+	}{
+		{2, 40, 2, 1}, // the first layer computes 2 rows of 40 twice
+		{2, 20, 2, 0}, // 2 of 20
+		{3, 40, 2, 0}, // 4 of 40
+		{2, 40, 3, 0}, // 2·2 of 40
+		{3, 20, 1, 1},
+	} {
+		var nodes []graph.Node
+		for i := range test.layers {
+			nodes = append(nodes, node(string(rune('a'+i)), same))
+		}
+		m := small(layer.Shape{H: test.rows, W: 8, C: 2}, nodes...)
+		parts := graph.Parts(m, random(t, m), graph.Options{Algo: kernels.Direct, Threads: test.threads, Batch: 1})
+		if len(parts) != test.segments {
+			t.Errorf("%d layers of %d rows, %d threads: parts %v, want %d segments", test.layers, test.rows, test.threads, parts, test.segments)
+		}
+	}
+}
+
 // TestImageByImage has values that fit the cache for one image: a batch passes through
 // the layers image by image if these are more than the weights, and else layer by layer.
 func TestImageByImage(t *testing.T) {

@@ -1,23 +1,33 @@
 package graph
 
 import (
+	"math"
+
 	"firebench/kernels"
 	"firebench/net/layer"
 )
 
 // SetBands makes Compile cut every segment that has inner values into n bands, or
-// into as many as there may be, whatever the sizes of its values and of the cache,
-// until restore is called.
+// into as many as there may be, whatever the sizes of its values and of the cache, and
+// what parts of it compute twice, until restore is called.
 func SetBands(n int) (restore func()) {
-	old := bands
+	old, oldTwice := bands, maxTwice
+	maxTwice = math.Inf(1)
 	bands = func(inner, _, rows int) int {
 		if inner == 0 {
 			return 1
 		}
 		return min(n, rows/2)
 	}
-	return func() { bands = old }
+	return func() { bands, maxTwice = old, oldTwice }
 }
+
+// SetMaxTwice sets the share of a value's rows that parts may compute twice, which SetBands
+// does not bound, until SetBands's restore is called.
+func SetMaxTwice(share float64) { maxTwice = share }
+
+// MaxTwice is what SetMaxTwice overrides.
+func MaxTwice() float64 { return maxTwice }
 
 // Bands is the rule that SetBands overrides.
 func Bands(inner, weights, rows int) int { return bands(inner, weights, rows) }
