@@ -156,7 +156,7 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// TestBadInputs gives classify one bad file at a time.
+// TestBadInputs gives classify bad files, each of which it must answer with one line.
 func TestBadInputs(t *testing.T) {
 	noise := make([]byte, 500_000)
 	rand.NewChaCha8([32]byte{1}).Read(noise)
@@ -183,7 +183,7 @@ func TestBadInputs(t *testing.T) {
 	}
 
 	dir := t.TempDir()
-	for _, test := range []struct {
+	tests := []struct {
 		name    string
 		content []byte
 		want    string
@@ -215,34 +215,30 @@ func TestBadInputs(t *testing.T) {
 		{"nan.npy", with(227*227+2*227+3, math.NaN()), "value [0,1,2,3] is NaN"},
 		{"inf.npy", with(len(input.Data)-1, math.Inf(-1)), "value [0,2,226,226] is -Inf"},
 		{"huge.npy", encodedTensor(t, huge), "the network's result is not finite"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			path := write(t, dir, test.name, test.content)
-			status, stdout, stderr := command("-algo", "direct", path) // which leaves weights as they are
-			if status != 1 || stdout != "" {
-				t.Errorf("status %d, output %q, expected status 1 and none", status, stdout)
-			}
-			checkLine(t, stderr, "classify: "+path+": ", test.want)
-		})
 	}
-	for _, test := range []struct{ path, want string }{
-		{filepath.Join(dir, "none.jpg"), "no such file"},
-		{filepath.Join(dir, "none.npy"), "no such file"},
-		{dir, "is a folder"},
-		{os.DevNull, "is a device"},
-	} {
-		t.Run(test.want, func(t *testing.T) {
-			status, _, stderr := command("-algo", "direct", test.path)
-			if status != 1 {
-				t.Errorf("status %d, expected 1", status)
-			}
-			checkLine(t, stderr, "classify: "+test.path+": ", test.want)
-		})
+	var paths, wants []string
+	for _, test := range tests {
+		paths, wants = append(paths, write(t, dir, test.name, test.content)), append(wants, test.want)
 	}
-	t.Run("line feed in the name", func(t *testing.T) {
-		_, _, stderr := command(filepath.Join(dir, "a\nb.jpg"))
-		checkLine(t, stderr, `a\nb.jpg: no such file`)
-	})
+	paths = append(paths, filepath.Join(dir, "none.jpg"), filepath.Join(dir, "none.npy"), dir, os.DevNull)
+	wants = append(wants, "no such file", "no such file", "is a folder", "is a device")
+	status, stdout, stderr := command(paths...)
+	if status != 1 || stdout != "" {
+		t.Errorf("status %d, output %q, expected status 1 and none", status, stdout)
+	}
+	lines := slices.Collect(strings.Lines(stderr))
+	if len(lines) != len(paths) {
+		t.Fatalf("%d lines for %d files: %q", len(lines), len(paths), stderr)
+	}
+	for i, path := range paths {
+		checkLine(t, lines[i], "classify: "+path+": ", wants[i])
+	}
+
+	status, _, stderr = command(filepath.Join(dir, "a\nb.jpg"))
+	if status != 1 {
+		t.Errorf("line feed in the name: status %d, expected 1", status)
+	}
+	checkLine(t, stderr, `a\nb.jpg: no such file`)
 }
 
 func TestBadWeights(t *testing.T) {
@@ -366,6 +362,10 @@ func TestLogits(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
 		var results [][]float32
+		algos := algos
+		if testing.Short() {
+			algos = algos[:2] // auto is one of them for each layer
+		}
 		for _, algo := range algos {
 			out := write(t, t.TempDir(), "logits.npy", []byte("old"))
 			args := []string{"-isa", set.ISA.String(), "-algo", algo.name, "-weights", weights, "-logits", out}
