@@ -19,7 +19,8 @@ type Task interface {
 // Workers runs tasks on a fixed number of threads: the caller and persistent
 // goroutines, which spin for a moment after each task and then park. Chunks are
 // claimed one at a time, so that a thread that the operating system holds up
-// costs no more than the chunk that it is in. Every other thread takes them from the end:
+// costs no more than the chunk that it is in; it gets none for a while after that, because
+// who took its core will do so again. Every other thread takes them from the end:
 // two threads find most of what they read in their own caches if tasks number their chunks
 // by place.
 //
@@ -48,16 +49,29 @@ type Workers struct {
 
 // A helper is a worker goroutine's parking place.
 type helper struct {
-	parked atomic.Bool
-	wake   chan struct{}
-	exited chan struct{}
-	_      [40]byte
+	parked  atomic.Bool
+	busy    atomic.Bool // in a chunk
+	resting atomic.Bool // takes no chunks
+	rest    time.Duration
+	until   time.Time // the end of the last rest
+	wake    chan struct{}
+	exited  chan struct{}
 }
 
 // spinTime is how long an idle helper watches for the next task before it parks:
 // several times what waking up costs (some 5 µs), and longer than the serial
 // parts between two layers.
 const spinTime = 50 * time.Microsecond
+
+// A helper is late when the others have waited for it for lateTime and twice as long as
+// they worked: a chunk of their own takes that long only if few are much larger than
+// the others. It rests restFactor times as long as they waited, and twice as long as the
+// last time if that is not long ago.
+const (
+	lateTime   = time.Millisecond
+	restFactor = 16
+	longRest   = time.Second
+)
 
 // NewWorkers starts threads-1 goroutines; the caller of Run is the last thread.
 // threads below 1 count as 1.
@@ -92,6 +106,12 @@ func (w *Workers) Run(ctx context.Context, t Task) {
 	if ctx == nil {
 		ctx = context.Background()
 	}
+	start := time.Now()
+	for i := range w.helpers {
+		if h := &w.helpers[i]; h.resting.Load() && start.After(h.until) {
+			h.resting.Store(false)
+		}
+	}
 	w.task, w.labels, w.chunks = t, ctx, n
 	w.done.Store(0)
 	w.ends[0].Store(0)
@@ -99,23 +119,53 @@ func (w *Workers) Run(ctx context.Context, t Task) {
 	epoch := w.claim.Load()>>32 + 1
 	w.claim.Store(epoch<<32 | uint64(n))
 	for i := range w.helpers {
-		if h := &w.helpers[i]; h.parked.Load() && h.parked.CompareAndSwap(true, false) {
+		if h := &w.helpers[i]; !h.resting.Load() && h.parked.Load() && h.parked.CompareAndSwap(true, false) {
 			h.wake <- struct{}{}
 		}
 	}
-	w.work(0, nil)
-	for spins := 0; w.done.Load() != int64(n); spins++ {
-		if spins > 1000 {
-			runtime.Gosched() // the helper may need this thread
-		}
+	w.work(0, nil, nil)
+	if w.done.Load() != int64(n) {
+		w.wait(n, time.Since(start))
 	}
 	w.task, w.labels = nil, nil
 }
 
-// work claims and runs chunks until none is left and reports whether it ran any.
-func (w *Workers) work(worker int, labeled *context.Context) bool {
+// wait waits for the helpers' last chunks and lets those rest that were late; own is how
+// long the caller worked.
+func (w *Workers) wait(n int, own time.Duration) {
+	start := time.Now()
+	for spins := 0; w.done.Load() != int64(n); spins++ {
+		if spins <= 1000 {
+			continue
+		}
+		runtime.Gosched() // the helper may need this thread
+		if d := time.Since(start); d > lateTime && d > 2*own {
+			for i := range w.helpers {
+				if h := &w.helpers[i]; h.busy.Load() {
+					h.resting.Store(true)
+				}
+			}
+		}
+	}
+	now := time.Now()
+	for i := range w.helpers {
+		h := &w.helpers[i]
+		if !h.resting.Load() || h.until.After(start) {
+			continue
+		}
+		if now.Sub(h.until) > h.rest {
+			h.rest = 0
+		}
+		h.rest = min(max(2*h.rest, restFactor*now.Sub(start)), longRest)
+		h.until = now.Add(h.rest)
+	}
+}
+
+// work claims and runs chunks until none is left and reports whether it ran any. h is
+// the worker's helper, nil for the caller of Run.
+func (w *Workers) work(worker int, h *helper, labeled *context.Context) bool {
 	ran := false
-	for {
+	for h == nil || !h.resting.Load() {
 		v := w.claim.Load()
 		left := uint32(v)
 		if left == 0 {
@@ -124,9 +174,12 @@ func (w *Workers) work(worker int, labeled *context.Context) bool {
 		if !w.claim.CompareAndSwap(v, v-1) {
 			continue
 		}
-		if labeled != nil && *labeled != w.labels {
-			*labeled = w.labels
-			pprof.SetGoroutineLabels(w.labels)
+		if h != nil {
+			h.busy.Store(true)
+			if *labeled != w.labels {
+				*labeled = w.labels
+				pprof.SetGoroutineLabels(w.labels)
+			}
 		}
 		// As many numbers are handed out as chunks were claimed: the ends do not meet.
 		chunk := int(w.ends[worker%2].Add(1)) - 1
@@ -134,9 +187,13 @@ func (w *Workers) work(worker int, labeled *context.Context) bool {
 			chunk = w.chunks - 1 - chunk
 		}
 		w.task.Chunk(worker, chunk)
+		if h != nil {
+			h.busy.Store(false)
+		}
 		w.done.Add(1)
 		ran = true
 	}
+	return ran
 }
 
 // help is a helper's life.
@@ -146,7 +203,7 @@ func (w *Workers) help(h *helper, worker int) {
 	for {
 		idle := time.Now()
 		for spins := 0; ; spins++ {
-			if w.work(worker, &labeled) {
+			if w.work(worker, h, &labeled) {
 				idle, spins = time.Now(), 0
 			}
 			if w.closed.Load() {
@@ -159,7 +216,7 @@ func (w *Workers) help(h *helper, worker int) {
 		h.parked.Store(true)
 		// Work that came between the last look and the store may have found
 		// nobody parked.
-		if (uint32(w.claim.Load()) != 0 || w.closed.Load()) && h.parked.CompareAndSwap(true, false) {
+		if (uint32(w.claim.Load()) != 0 && !h.resting.Load() || w.closed.Load()) && h.parked.CompareAndSwap(true, false) {
 			continue
 		}
 		<-h.wake

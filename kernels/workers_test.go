@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"runtime"
 	"runtime/pprof"
 	"strings"
@@ -90,10 +91,12 @@ func TestWorkersPark(t *testing.T) {
 }
 
 // A meetTask has one chunk per thread. All of them wait for each other, so that
-// each thread has exactly one; then chunk by chunk calls f.
+// each thread has exactly one; then chunk by chunk calls f. They give up if a thread does
+// not come: it may rest.
 type meetTask struct {
 	threads int
-	arrived sync.WaitGroup
+	arrived atomic.Int32 // negative: given up
+	end     time.Time
 	f       func(worker int)
 	lock    sync.Mutex
 }
@@ -101,8 +104,12 @@ type meetTask struct {
 func (m *meetTask) Chunks() int { return m.threads }
 
 func (m *meetTask) Chunk(worker, _ int) {
-	m.arrived.Done()
-	m.arrived.Wait()
+	for n := m.arrived.Add(1); int(n) < m.threads; n = m.arrived.Load() {
+		if n < 0 || time.Now().After(m.end) && m.arrived.CompareAndSwap(n, math.MinInt32) {
+			return
+		}
+		runtime.Gosched()
+	}
 	m.lock.Lock()
 	defer m.lock.Unlock()
 	m.f(worker)
@@ -110,10 +117,26 @@ func (m *meetTask) Chunk(worker, _ int) {
 
 // meet runs f once on every thread of w, one after the other, while all are
 // inside the task.
-func meet(w *kernels.Workers, ctx context.Context, f func(worker int)) {
-	m := &meetTask{threads: w.Threads(), f: f}
-	m.arrived.Add(m.threads)
-	w.Run(ctx, m)
+func meet(t *testing.T, w *kernels.Workers, ctx context.Context, f func(worker int)) {
+	t.Helper()
+	met := func() bool {
+		m := &meetTask{threads: w.Threads(), end: time.Now().Add(100 * time.Millisecond), f: f}
+		w.Run(ctx, m)
+		return m.arrived.Load() > 0
+	}
+	if !within(10*time.Second, met) {
+		t.Fatalf("%d threads never met", w.Threads())
+	}
+}
+
+// within calls f until it reports true.
+func within(limit time.Duration, f func() bool) bool {
+	for end := time.Now().Add(limit); time.Now().Before(end); {
+		if f() {
+			return true
+		}
+	}
+	return false
 }
 
 // TestWorkersAllTakePart: every thread works, under a number of its own.
@@ -122,7 +145,7 @@ func TestWorkersAllTakePart(t *testing.T) {
 		w := kernels.NewWorkers(threads)
 		for range 20 {
 			seen := make([]int, threads)
-			meet(w, nil, func(worker int) { seen[worker]++ })
+			meet(t, w, nil, func(worker int) { seen[worker]++ })
 			for worker, n := range seen {
 				if n != 1 {
 					t.Fatalf("worker %d of %d took %d of the chunks that wait for each other", worker, threads, n)
@@ -155,7 +178,7 @@ func TestWorkersLabels(t *testing.T) {
 		{"an empty set", context.Background(), ""},
 	} {
 		var once sync.Once
-		meet(w, c.ctx, func(int) {
+		meet(t, w, c.ctx, func(int) {
 			once.Do(func() {
 				helpers := 0
 				for labels, n := range helperLabels(t) {
@@ -327,4 +350,58 @@ func everyTask(t *testing.T, set *kernels.Set, threads int) map[string]kernels.T
 	task, err = kernels.BindSoftmax(dst, src)
 	add("softmax", task, err)
 	return tasks
+}
+
+// A lateTask has two chunks, one for the caller and one for the helper if it comes. The
+// helper's takes long.
+type lateTask struct {
+	late   time.Duration
+	helped atomic.Bool // the helper came
+}
+
+func (*lateTask) Chunks() int { return 2 }
+
+func (l *lateTask) Chunk(worker, _ int) {
+	if worker > 0 {
+		l.helped.Store(true)
+		time.Sleep(l.late)
+		return
+	}
+	for end := time.Now().Add(5 * time.Millisecond); !l.helped.Load() && time.Now().Before(end); {
+		runtime.Gosched()
+	}
+}
+
+// TestWorkersRest: a helper that was held up gets no chunk in the runs that follow, twice
+// as long when it happens again at once, and then it is asked again.
+func TestWorkersRest(t *testing.T) {
+	w := kernels.NewWorkers(2)
+	defer w.Close()
+	const late = 30 * time.Millisecond // much longer than the caller's own 5
+	// run returns whether the helper took part.
+	run := func(late time.Duration) bool {
+		task := &lateTask{late: late}
+		w.Run(nil, task)
+		return task.helped.Load()
+	}
+	if !within(10*time.Second, func() bool { return run(0) }) {
+		t.Fatal("the helper never took part")
+	}
+	rest := func() time.Duration {
+		if !within(10*time.Second, func() bool { return run(late) }) {
+			t.Fatal("the helper never took part again")
+		}
+		start := time.Now()
+		if !within(10*time.Second, func() bool { return run(0) }) {
+			t.Fatal("the helper rests for ever")
+		}
+		return time.Since(start)
+	}
+	first, second := rest(), rest()
+	if first < 16*(late-5*time.Millisecond) {
+		t.Errorf("a helper %v late rested %v, want 16 times as long", late, first)
+	}
+	if second < first+first/2 && second < time.Second {
+		t.Errorf("a helper that was late again rested %v, the first time %v", second, first)
+	}
 }
