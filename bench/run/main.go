@@ -113,13 +113,14 @@ func (o *options) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if o.profile != "" {
 		return profile(ctx, stderr, binary, o.profile, strings.Split(o.nets, ",")[0], best)
 	}
-	samples, err := o.record(ctx, stderr, binary, best)
+	source := commit(ctx) // of the binary; files may change meanwhile
+	samples, err := o.record(ctx, stderr, binary, best, source)
 	if err != nil {
 		return err
 	}
 	dir := o.out
 	if dir == "" {
-		dir = filepath.Join("results", machine(), time.Now().UTC().Format("2006-01-02")+"-"+commit(ctx))
+		dir = filepath.Join("results", machine(), time.Now().UTC().Format("2006-01-02")+"-"+source)
 	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
@@ -169,11 +170,11 @@ func (o *options) invocations(best kernels.ISA) []invocation {
 }
 
 // record returns the output of all samples.
-func (o *options) record(ctx context.Context, stderr io.Writer, binary string, best kernels.ISA) ([]byte, error) {
+func (o *options) record(ctx context.Context, stderr io.Writer, binary string, best kernels.ISA, source string) ([]byte, error) {
 	progress := terminal(stderr)
 	start := time.Now()
 	var samples bytes.Buffer
-	fmt.Fprintf(&samples, "# recorded %s, commit %s\n", start.UTC().Format(time.RFC3339), commit(ctx))
+	fmt.Fprintf(&samples, "# recorded %s, commit %s\n", start.UTC().Format(time.RFC3339), source)
 	invocations := o.invocations(best)
 	for i := range o.count {
 		fmt.Fprintf(&samples, "# sample %d%s\n", i+1, load())
