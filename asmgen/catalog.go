@@ -20,8 +20,9 @@ var catalog = []row{
 	{"avx2", "f32", recipes.LRN, recipes.Tile{}},
 	{"avx2", "f32", recipes.SpaceToDepth, recipes.Tile{}},
 	{"avx2", "f32", recipes.WinogradInput, recipes.Tile{Rows: 6, Cols: 6}},
+	{"avx2", "f32", recipes.WinogradInput, recipes.Tile{Rows: 8, Cols: 8}},
 	{"avx2", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 4}},
-	{"avx2", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 3}},
+	{"avx2", "f32", recipes.Winograd, recipes.Tile{Rows: 8, Cols: 5}},
 	{"avx2", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 2}},
 	{"avx2", "f32", recipes.Peak, recipes.Tile{}},
 
@@ -35,8 +36,9 @@ var catalog = []row{
 	{"avx512", "f32", recipes.LRN, recipes.Tile{}},
 	{"avx512", "f32", recipes.SpaceToDepth, recipes.Tile{}},
 	{"avx512", "f32", recipes.WinogradInput, recipes.Tile{Rows: 6, Cols: 6}},
+	{"avx512", "f32", recipes.WinogradInput, recipes.Tile{Rows: 8, Cols: 8}},
 	{"avx512", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 4}},
-	{"avx512", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 3}},
+	{"avx512", "f32", recipes.Winograd, recipes.Tile{Rows: 8, Cols: 5}},
 	{"avx512", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 2}},
 	{"avx512", "f32", recipes.Peak, recipes.Tile{}},
 
@@ -48,8 +50,9 @@ var catalog = []row{
 	{"neon", "f32", recipes.LRN, recipes.Tile{}},
 	{"neon", "f32", recipes.SpaceToDepth, recipes.Tile{}},
 	{"neon", "f32", recipes.WinogradInput, recipes.Tile{Rows: 6, Cols: 6}},
+	{"neon", "f32", recipes.WinogradInput, recipes.Tile{Rows: 8, Cols: 8}},
 	{"neon", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 4}},
-	{"neon", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 3}},
+	{"neon", "f32", recipes.Winograd, recipes.Tile{Rows: 8, Cols: 5}},
 	{"neon", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 2}},
 	{"neon", "f32", recipes.Peak, recipes.Tile{}},
 }

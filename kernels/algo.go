@@ -13,7 +13,7 @@ type Algo uint8
 const (
 	Auto     Algo = iota // what Pick picks
 	Direct               // one chain of multiply-adds an output
-	Winograd             // F(m×m, r×r), m+r = 7; where there is none, Direct
+	Winograd             // F(m×m, r×r); where there is none, Direct
 )
 
 var algoNames = [...]string{Auto: "auto", Direct: "direct", Winograd: "winograd"}
@@ -45,8 +45,8 @@ func Level2() int {
 	return 1 << 20
 }
 
-// What a transform of one vector of channels of one tile costs, and what memory
-// behind the level-2 cache delivers, in cycles and bytes a cycle of a core that
+// What a transform of one vector of channels of 36 points of a tile costs, and what
+// memory behind the level-2 cache delivers, in cycles and bytes a cycle of a core that
 // issues two multiply-adds: counted in the generated code and measured, see results/.
 const (
 	inputCycles   = 95
@@ -73,12 +73,13 @@ func Pick(set *Set, s ConvShape, h, w int) Algo {
 	direct := max(oh*ow*s.K()*vectors(s.Out)/2, stream(s.Weights()))
 
 	a := winogradFor(set, s)
+	points := a.N() * a.N()
 	tiles := (oh + a.M - 1) / a.M * ((ow + a.M - 1) / a.M)
 	in := s.In * s.Stride * s.Stride
 	// Each product ends with stores that so short a sum does not hide: some five
 	// more steps of it.
 	products := points * tiles * (in/s.Groups + 5) * vectors(s.Out) / 2
-	transforms := tiles * (inputCycles*vectors(in) + outputCycles*vectors(s.Out))
+	transforms := tiles * points * (inputCycles*vectors(in) + outputCycles*vectors(s.Out)) / 36
 	if max(products, stream(points*s.Out*in/s.Groups))+transforms < direct {
 		return Winograd
 	}

@@ -79,7 +79,7 @@ func (c *Conv) Executed(h, w int) int64 {
 	switch {
 	case c.winograd != nil:
 		m := c.winograd.M
-		rows, k = points*((oh+m-1)/m)*((ow+m-1)/m), c.winogradIn()
+		rows, k = c.points()*((oh+m-1)/m)*((ow+m-1)/m), c.winogradIn()
 	case c.shape.KH == 1 && c.shape.KW == 1 && c.shape.Stride == 1:
 		rows = h * w // the ring that padding adds takes none
 	}

@@ -99,7 +99,7 @@ func TestExecuted(t *testing.T) {
 			{"groups", kernels.ConvShape{In: 4, Out: 2 * int(wide), KH: 3, KW: 3, Stride: 2, Groups: 2}, kernels.NewConv, 7, 5, 3 * 2 * 18 * 2 * wide},
 			{"a ring", kernels.ConvShape{In: 3, Out: int(wide), KH: 1, KW: 1, Stride: 1, Pad: 1, Groups: 1}, kernels.NewConv, 4, 5, 4 * 5 * 3 * wide},
 			{"tiles of 4×4", kernels.ConvShape{In: 2, Out: int(wide), KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}, kernels.NewWinograd, 13, 8, 36 * 4 * 2 * 2 * wide},
-			{"four phases", kernels.ConvShape{In: 3, Out: int(wide), KH: 7, KW: 7, Stride: 2, Groups: 1}, kernels.NewWinograd, 17, 19, 36 * 2 * 3 * 12 * wide},
+			{"four phases", kernels.ConvShape{In: 3, Out: int(wide), KH: 7, KW: 7, Stride: 2, Groups: 1}, kernels.NewWinograd, 17, 19, 64 * 2 * 2 * 12 * wide},
 		} {
 			conv, err := c.new(set, c.shape, make([]float32, c.shape.Weights()), nil, false)
 			if err != nil {

@@ -70,6 +70,42 @@ func (t Tile) Name(isa ISA) string {
 	return fmt.Sprintf("conv_f32_%dx%d_%v", t.Height(), t.Width, isa)
 }
 
+// Transforms are the kernels around the products of Winograd's algorithm
+// F(Outputs×Outputs, r×r), whose tiles have n×n inputs, n = Outputs+r-1. The order of
+// their additions, and so their rounding, is the recipe's.
+type Transforms struct {
+	Outputs int
+
+	// Input transforms the inputs of a row of tiles by the matrix BT of
+	// winograd.New(Outputs, r):
+	//
+	//	for t := range tiles {
+	//		for c := range channels {
+	//			for i := range n {
+	//				for j := range n {
+	//					dst[(i*n+j)*dstPoint+t*dstTile+c] = Σ BT[i][k]*BT[j][l]*src[k*srcRow+l*srcPixel+t*srcTile+c] // over k, l
+	//				}
+	//			}
+	//		}
+	//	}
+	Input func(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstPoint, dstTile int)
+
+	// Output transforms the n² products of each of a row of tiles to output pixels, by
+	// the matrix AT:
+	//
+	//	for t := range tiles {
+	//		for c := range channels {
+	//			for i := range Outputs {
+	//				for j := range Outputs {
+	//					y := bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*n+l)*srcPoint+t*srcTile+c] // over k, l
+	//					dst[i*dstRow+j*dstPixel+t*dstTile+c] = max(y, lo)
+	//				}
+	//			}
+	//		}
+	//	}
+	Output func(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32)
+}
+
 // A Set holds the kernels of one instruction set, one field per family. Channel
 // and element counts (channels, n) are multiples of Lanes; the loops in this
 // package give the rest to the scalar kernels.
@@ -157,35 +193,9 @@ type Set struct {
 	//	}
 	SpaceToDepth func(dst, src *float32, pixels, runs, channels, srcPixel, srcRow, dstPixel, dstRun int)
 
-	// WinogradInput transforms the inputs of a row of tiles, 6×6 pixels each, by the
-	// matrix BT of winograd.New(m, 7-m), which is the same for every m. Its rounding
-	// is that of the recipe.
-	//
-	//	for t := range tiles {
-	//		for c := range channels {
-	//			for i := range 6 {
-	//				for j := range 6 {
-	//					dst[(i*6+j)*dstPoint+t*dstTile+c] = Σ BT[i][k]*BT[j][l]*src[k*srcRow+l*srcPixel+t*srcTile+c] // over k, l
-	//				}
-	//			}
-	//		}
-	//	}
-	WinogradInput func(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstPoint, dstTile int)
-
-	// WinogradOutput[m] transforms the 36 products of each of a row of tiles to m×m
-	// output pixels, by the matrix AT of winograd.New(m, 7-m); nil where there is none:
-	//
-	//	for t := range tiles {
-	//		for c := range channels {
-	//			for i := range m {
-	//				for j := range m {
-	//					y := bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*6+l)*srcPoint+t*srcTile+c] // over k, l
-	//					dst[i*dstRow+j*dstPixel+t*dstTile+c] = max(y, lo)
-	//				}
-	//			}
-	//		}
-	//	}
-	WinogradOutput [5]func(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32)
+	// Winograd[r] transforms what Winograd's algorithm for kernels of r×r taps reads and
+	// writes; the zero value where there is none.
+	Winograd [6]Transforms
 
 	// FMAPeak runs n rounds of PeakFMAs independent vector multiply-adds on
 	// registers: the processor's upper bound. ReadPeak adds up n values (a multiple of
@@ -199,19 +209,20 @@ var scalarTile = Tile{4, []ConvFunc{scalar.Conv1x4, scalar.Conv2x4}, []ProductFu
 
 var scalarSet = Set{
 	ISA: Scalar, Lanes: 1,
-	Wide:          scalarTile,
-	Narrow:        scalarTile,
-	MaxPool3x3s2:  scalar.MaxPool3x3s2,
-	MaxPool:       scalar.MaxPool,
-	AvgPool:       scalar.AvgPool,
-	Add:           scalar.Add,
-	ReLU:          scalar.ReLU,
-	LRNSquare:     scalar.LRNSquare,
-	LRN:           scalar.LRN,
-	SpaceToDepth:  scalar.SpaceToDepth,
-	WinogradInput: scalar.WinogradInput6,
-	WinogradOutput: [5]func(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32){
-		2: scalar.WinogradOutput6x2, 3: scalar.WinogradOutput6x3, 4: scalar.WinogradOutput6x4,
+	Wide:         scalarTile,
+	Narrow:       scalarTile,
+	MaxPool3x3s2: scalar.MaxPool3x3s2,
+	MaxPool:      scalar.MaxPool,
+	AvgPool:      scalar.AvgPool,
+	Add:          scalar.Add,
+	ReLU:         scalar.ReLU,
+	LRNSquare:    scalar.LRNSquare,
+	LRN:          scalar.LRN,
+	SpaceToDepth: scalar.SpaceToDepth,
+	Winograd: [6]Transforms{
+		3: {4, scalar.WinogradInput6, scalar.WinogradOutput6x4},
+		4: {5, scalar.WinogradInput8, scalar.WinogradOutput8x5},
+		5: {2, scalar.WinogradInput6, scalar.WinogradOutput6x2},
 	},
 	FMAPeak:  scalar.FMAPeak,
 	PeakFMAs: scalar.PeakFMAs,

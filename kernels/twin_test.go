@@ -458,89 +458,88 @@ func TestSpaceToDepth(t *testing.T) {
 }
 
 // TestWinogradTransforms calls the kernels around the products of Winograd
-// convolutions. Each pass is a sum of up to five terms; the bias is one more.
+// convolutions. Each pass is a sum of up to n-1 terms; the bias is one more.
 func TestWinogradTransforms(t *testing.T) {
-	const terms = 2*5 + 1
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for m, output := range set.WinogradOutput {
-			if (output != nil) != (m >= 2 && m <= 4) {
-				t.Fatalf("WinogradOutput[%d] is nil: %v", m, output == nil)
+		for r, k := range set.Winograd {
+			if (k.Outputs > 0) != (r >= 3 && r <= 5) {
+				t.Fatalf("Winograd[%d] has %d outputs", r, k.Outputs)
 			}
-		}
-		bt := winograd.New(1, 6).BT.Float()
-		const maxTiles, gap, rounds = 3, 3, 4
-		wide := 3 * set.Lanes
-		dstMem, srcMem := guarded(t, 36*maxTiles*(wide+gap)+36*gap), guarded(t, 36*maxTiles*(wide+gap)+36*gap)
-		biasMem := guarded(t, wide)
-		random := kerneltest.Random(1, len(srcMem[0]))
-		biases := kerneltest.Random(2, wide)
-		for channels := set.Lanes; channels <= wide; channels += set.Lanes {
-			for tiles := 1; tiles <= maxTiles; tiles++ {
-				for round := range 2 * rounds {
-					// Gaps between pixels, rows, tiles and points, one kind at a time.
-					side, extra := round%2, func(i int) int { return gap * (round / 2 >> i & 1) }
-					what := fmt.Sprintf("%d tiles × %d channels, round %d", tiles, channels, round)
-
-					pixel := channels + extra(0)
-					for _, step := range []int{2, 3, 4} { // from tile to tile; they overlap
-						row := ((tiles-1)*step+6)*pixel + extra(1)
-						tile := channels + extra(1)
-						point := tiles*tile + extra(0)
-						src := srcMem.load(side, random[:5*row+((tiles-1)*step+5)*pixel+channels])
-						dst := dstMem.blank(side, 35*point+(tiles-1)*tile+channels)
-						set.WinogradInput(&dst[0], &src[0], tiles, channels, row, pixel, step*pixel, point, tile)
-						view := kernels.View{Data: dst, N: 1, H: 36, W: tiles, C: channels, Row: point, Pixel: tile}
-						var want, abs []float64
-						for p := range 36 {
-							for n := range tiles {
-								for c := range channels {
-									sum, mag := separable(bt[p/6], bt[p%6], func(k, l int) float32 { return src[k*row+l*pixel+n*step*pixel+c] })
-									want, abs = append(want, sum), append(abs, mag)
-								}
-							}
-						}
-						kerneltest.Compare(t, "WinogradInput of "+what, view, want, kerneltest.SumBound(terms, abs))
-						kerneltest.Unwritten(t, "WinogradInput of "+what, view)
-					}
-
-					for m, output := range set.WinogradOutput {
-						if output == nil {
-							continue
-						}
-						at := winograd.New(m, 7-m).AT.Float()
-						what := fmt.Sprintf("WinogradOutput[%d] of %s", m, what)
-						lo := [...]float32{negInf, 0}[round/2%2]
-						tile := channels + extra(1)
-						point := tiles*tile + extra(0)
-						dstTile := m*pixel + extra(0)
-						row := tiles*dstTile + extra(1)
-						src := srcMem.load(side, random[:35*point+(tiles-1)*tile+channels])
-						dst := dstMem.blank(side, (m-1)*row+(tiles-1)*dstTile+(m-1)*pixel+channels)
-						bias := biasMem.load(side, biases[:channels])
-						output(&dst[0], &src[0], &bias[0], tiles, channels, point, tile, row, pixel, dstTile, lo)
-						view := kernels.View{Data: dst, N: tiles, H: m, W: m, C: channels, Batch: dstTile, Row: row, Pixel: pixel}
-						var want, abs []float64
-						for n := range tiles {
-							for i := range m {
-								for j := range m {
-									for c := range channels {
-										sum, mag := separable(at[i], at[j], func(k, l int) float32 { return src[(k*6+l)*point+n*tile+c] })
-										b := float64(bias[c])
-										want, abs = append(want, max(sum+b, float64(lo))), append(abs, mag+math.Abs(b))
-									}
-								}
-							}
-						}
-						kerneltest.Compare(t, what, view, want, kerneltest.SumBound(terms, abs))
-						kerneltest.Unwritten(t, what, view)
-					}
-					if t.Failed() {
-						return
-					}
-				}
+			if k.Outputs > 0 {
+				t.Run(fmt.Sprintf("taps=%d", r), func(t *testing.T) { testTransforms(t, set.Lanes, k, winograd.New(k.Outputs, r)) })
 			}
 		}
 	})
+}
+
+func testTransforms(t *testing.T, lanes int, k kernels.Transforms, a *winograd.Algorithm) {
+	const maxTiles, gap, rounds = 3, 3, 4
+	n, m, bt, at := a.N(), a.M, a.BT.Float(), a.AT.Float()
+	terms := 2*(n-1) + 1
+	wide := 3 * lanes
+	size := max(n*n*maxTiles*(wide+gap)+n*n*gap, n*((maxTiles-1)*n+n+gap)*(wide+gap))
+	dstMem, srcMem, biasMem := guarded(t, size), guarded(t, size), guarded(t, wide)
+	random := kerneltest.Random(1, size)
+	biases := kerneltest.Random(2, wide)
+	for channels := lanes; channels <= wide; channels += lanes {
+		for tiles := 1; tiles <= maxTiles; tiles++ {
+			for round := range 2 * rounds {
+				// Gaps between pixels, rows, tiles and points, one kind at a time.
+				side, extra := round%2, func(i int) int { return gap * (round / 2 >> i & 1) }
+				what := fmt.Sprintf("%d tiles × %d channels, round %d", tiles, channels, round)
+
+				pixel := channels + extra(0)
+				for _, step := range []int{2, m, n} { // from tile to tile; they overlap, but for the last
+					row := ((tiles-1)*step+n)*pixel + extra(1)
+					tile := channels + extra(1)
+					point := tiles*tile + extra(0)
+					src := srcMem.load(side, random[:(n-1)*row+((tiles-1)*step+n-1)*pixel+channels])
+					dst := dstMem.blank(side, (n*n-1)*point+(tiles-1)*tile+channels)
+					k.Input(&dst[0], &src[0], tiles, channels, row, pixel, step*pixel, point, tile)
+					view := kernels.View{Data: dst, N: 1, H: n * n, W: tiles, C: channels, Row: point, Pixel: tile}
+					var want, abs []float64
+					for p := range n * n {
+						for i := range tiles {
+							for c := range channels {
+								sum, mag := separable(bt[p/n], bt[p%n], func(k, l int) float32 { return src[k*row+l*pixel+i*step*pixel+c] })
+								want, abs = append(want, sum), append(abs, mag)
+							}
+						}
+					}
+					kerneltest.Compare(t, "input of "+what, view, want, kerneltest.SumBound(terms, abs))
+					kerneltest.Unwritten(t, "input of "+what, view)
+				}
+
+				lo := [...]float32{negInf, 0}[round/2%2]
+				tile := channels + extra(1)
+				point := tiles*tile + extra(0)
+				dstTile := m*pixel + extra(0)
+				row := tiles*dstTile + extra(1)
+				src := srcMem.load(side, random[:(n*n-1)*point+(tiles-1)*tile+channels])
+				dst := dstMem.blank(side, (m-1)*row+(tiles-1)*dstTile+(m-1)*pixel+channels)
+				bias := biasMem.load(side, biases[:channels])
+				k.Output(&dst[0], &src[0], &bias[0], tiles, channels, point, tile, row, pixel, dstTile, lo)
+				view := kernels.View{Data: dst, N: tiles, H: m, W: m, C: channels, Batch: dstTile, Row: row, Pixel: pixel}
+				var want, abs []float64
+				for p := range tiles {
+					for i := range m {
+						for j := range m {
+							for c := range channels {
+								sum, mag := separable(at[i], at[j], func(k, l int) float32 { return src[(k*n+l)*point+p*tile+c] })
+								b := float64(bias[c])
+								want, abs = append(want, max(sum+b, float64(lo))), append(abs, mag+math.Abs(b))
+							}
+						}
+					}
+				}
+				kerneltest.Compare(t, "output of "+what, view, want, kerneltest.SumBound(terms, abs))
+				kerneltest.Unwritten(t, "output of "+what, view)
+				if t.Failed() {
+					return
+				}
+			}
+		}
+	}
 }
 
 // TestPeakKernels: what measures the machine must do the work that it claims.

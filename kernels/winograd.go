@@ -6,28 +6,26 @@ import (
 	"firebench/kernels/winograd"
 )
 
-// winogradTile is the side of the tiles that the transform kernels read; points is
-// the number of products a tile and channel.
 const (
-	winogradTile = 6
-	points       = winogradTile * winogradTile
+	// maxTile is the most inputs of a tile on a side.
+	maxTile = 8
 
 	// pointBytes is how much of the level-1 cache weights should take.
 	pointBytes = 8 << 10
 )
 
-// winogradFor returns the algorithm for a convolution, nil if it has none: F(m, r)
-// with m+r-1 = 6 for square kernels of r×r taps. A kernel with stride s counts as
-// one of ⌈K/s⌉ taps at stride 1, on the s² phases of the image.
+// winogradFor returns the algorithm for a convolution, nil if it has none: F(m, r) for
+// square kernels of r×r taps. A kernel with stride s counts as one of ⌈K/s⌉ taps at
+// stride 1, on the s² phases of the image.
 func winogradFor(set *Set, s ConvShape) *winograd.Algorithm {
 	if s.Check() != nil || s.KH != s.KW || s.Stride > 1 && s.Groups > 1 || s.KH < s.Stride {
 		return nil
 	}
-	m := winogradTile + 1 - (s.KH+s.Stride-1)/s.Stride
-	if m < 1 || m >= len(set.WinogradOutput) || set.WinogradOutput[m] == nil {
+	r := (s.KH + s.Stride - 1) / s.Stride
+	if r >= len(set.Winograd) || set.Winograd[r].Outputs == 0 {
 		return nil
 	}
-	return winograd.New(m, winogradTile+1-m)
+	return winograd.New(set.Winograd[r].Outputs, r)
 }
 
 // HasWinograd reports whether NewWinograd and Bind accept a convolution of an h×w
@@ -42,9 +40,9 @@ func HasWinograd(set *Set, s ConvShape, h, w int) bool {
 	return oh >= a.M && ow >= a.M
 }
 
-// NewWinograd is NewConv for Winograd's algorithm F(m×m, r×r) with m+r = 7, which
-// needs 36 multiplications for m² outputs instead of m²·r². Strided convolutions
-// become ones with stride 1 on the phases of the image.
+// NewWinograd is NewConv for Winograd's algorithm F(m×m, r×r), which needs (m+r-1)²
+// multiplications for m² outputs instead of m²·r²: F(4×4, 3×3), F(5×5, 4×4) or
+// F(2×2, 5×5). Strided convolutions become ones with stride 1 on the phases of the image.
 //
 // Its errors are larger than NewConv's and depend on the whole tile: WinogradBound
 // has the bound. On random data they are some 5·10⁻⁶ of the largest output with up
@@ -59,10 +57,13 @@ func NewWinograd(set *Set, s ConvShape, weights, bias []float32, relu bool) (*Co
 		return nil, fmt.Errorf("convolution: no Winograd algorithm for a %d×%d kernel with stride %d and %d groups", s.KH, s.KW, s.Stride, s.Groups)
 	}
 	c := &Conv{set: set, shape: s, winograd: a, lo: lowest(relu)}
-	c.cut(points*c.winogradIn(), bias)
+	c.cut(c.points()*c.winogradIn(), bias)
 	c.packWinograd(weights)
 	return c, nil
 }
+
+// points is the number of products a tile and channel.
+func (c *Conv) points() int { return c.winograd.N() * c.winograd.N() }
 
 // winogradIn is the number of input channels in a group, all phases counted.
 func (c *Conv) winogradIn() int {
@@ -72,38 +73,38 @@ func (c *Conv) winogradIn() int {
 // packWinograd fills the panels with G·g·Gᵀ, rounded once: for every point, one row
 // per input channel, the phases outermost, with one weight per column of the tile.
 func (c *Conv) packWinograd(weights []float32) {
-	s, r := c.shape, c.winograd.R
+	s, r, side := c.shape, c.winograd.R, c.winograd.N()
 	in, channels := s.In/s.Groups, c.winogradIn()
 	taps := s.KH * s.KW
-	var g [winogradTile][winogradTile]float64
+	var g [maxTile][maxTile]float64
 	for i, row := range c.winograd.G.Float() {
 		copy(g[i][:], row)
 	}
 	for _, b := range c.blocks {
 		width := b.tile.Width
-		panel := c.panels[b.weights:][:points*channels*width]
+		panel := c.panels[b.weights:][:side*side*channels*width]
 		for ci := range channels {
 			phase, ch := ci/in, ci%in
 			py, px := phase/s.Stride, phase%s.Stride
 			for n := range b.width {
 				w := weights[((b.out+n)*in+ch)*taps:][:taps]
-				var half [winogradTile][winogradTile]float64 // G·g
+				var half [maxTile][maxTile]float64 // G·g
 				for y := 0; y*s.Stride+py < s.KH; y++ {
 					for x := 0; x*s.Stride+px < s.KW; x++ {
 						tap := float64(w[(y*s.Stride+py)*s.KW+x*s.Stride+px])
-						for i := range half {
+						for i := range side {
 							half[i][x] += g[i][y] * tap
 						}
 					}
 				}
-				for i := range half {
+				for i := range side {
 					row := half[i][:r]
-					for j := range g {
+					for j := range side {
 						sum := 0.0
 						for x, v := range g[j][:len(row)] {
 							sum += row[x] * v
 						}
-						panel[((i*winogradTile+j)*channels+ci)*width+n] = float32(sum)
+						panel[((i*side+j)*channels+ci)*width+n] = float32(sum)
 					}
 				}
 			}
@@ -123,7 +124,7 @@ func (c *Conv) RowAlign() int {
 
 // winogradTask is a Winograd convolution bound to its views. A chunk takes a block
 // of tile rows through all steps, for a part of the output channels: the inputs are
-// transformed to 36 matrices [tile][channel], each multiplied by its matrix of weights, one
+// transformed to n² matrices [tile][channel], each multiplied by its matrix of weights, one
 // block of output channels after the other, and the products transformed to outputs.
 // The working set stays in the level-2 cache.
 //
@@ -132,6 +133,7 @@ func (c *Conv) RowAlign() int {
 // chunk, so that the order in which they write is fixed.
 type winogradTask struct {
 	*Conv
+	*Transforms
 	scratch
 	dst, src View
 
@@ -156,7 +158,8 @@ func (c *Conv) bindWinograd(dst, src View, threads int) (Task, error) {
 	if dst.H < a.M || dst.W < a.M {
 		return nil, fmt.Errorf("convolution: output %v is smaller than Winograd's %d×%d tiles", dst, a.M, a.M)
 	}
-	t := &winogradTask{Conv: c, dst: dst, src: src}
+	t := &winogradTask{Conv: c, Transforms: &c.set.Winograd[a.R], dst: dst, src: src}
+	points := c.points()
 	t.rows, t.cols = (dst.H+a.M-1)/a.M, (dst.W+a.M-1)/a.M
 	lanes := c.set.Lanes
 	up := func(n int) int { return (n + lanes - 1) / lanes * lanes }
@@ -192,14 +195,14 @@ func (c *Conv) bindWinograd(dst, src View, threads int) (Task, error) {
 	t.layout.out = reserve(points * t.outPoint)
 	t.layout.edge = reserve(a.M * a.M * width)
 	if t.depthW > 0 {
-		t.layout.depth = reserve(winogradTile*t.depthW*t.channels + t.vectors) // the last run may go beyond
+		t.layout.depth = reserve(a.N()*t.depthW*t.channels + t.vectors) // the last run may go beyond
 	}
 	t.scratch = newScratch(threads, size)
 	return t, nil
 }
 
 // oddLines rounds a stride up to an odd number of cache lines: powers of two would
-// map all 36 matrices to the same few sets of the cache.
+// map all matrices to the same few sets of the cache.
 func oddLines(floats int) int { return (floats+15)/16*16 | 16 }
 
 func (t *winogradTask) Chunks() int { return t.dst.N * t.blockRows * t.parts }
@@ -241,9 +244,9 @@ func (t *winogradTask) input(buf []float32, n, first, last int) {
 			data = src.Data[src.Index(n, y-t.shape.Pad, -t.shape.Pad, 0):]
 		}
 		full := t.full()
-		t.set.WinogradInput(&in[0], &data[0], full, t.channels, srcRow, pixel, m*pixel, t.inPoint, t.channels)
+		t.Input(&in[0], &data[0], full, t.channels, srcRow, pixel, m*pixel, t.inPoint, t.channels)
 		if full < t.cols {
-			t.set.WinogradInput(&in[full*t.channels], &data[(t.dst.W-m)*pixel], 1, t.channels, srcRow, pixel, 0, t.inPoint, t.channels)
+			t.Input(&in[full*t.channels], &data[(t.dst.W-m)*pixel], 1, t.channels, srcRow, pixel, 0, t.inPoint, t.channels)
 		}
 		in = in[t.cols*t.channels:]
 	}
@@ -258,7 +261,7 @@ func (t *winogradTask) spaceToDepth(out []float32, n, y int) {
 	step := s.Stride * src.Pixel
 	// Rows that only taps without a weight reach may not exist, or not yet.
 	rows := max(src.H, (t.dst.H-1)*s.Stride-s.Pad+s.KH)
-	for i := range winogradTile {
+	for i := range t.winograd.N() {
 		iy, x := (y+i)*s.Stride-s.Pad, 0
 		if iy+s.Stride <= rows && (s.Stride == 1 || src.Pixel == s.In) {
 			// Whole pixels: all columns exist, and memory behind the last for the rest of a vector.
@@ -285,13 +288,14 @@ func (t *winogradTask) spaceToDepth(out []float32, n, y int) {
 	}
 }
 
-// multiply computes the products of one block of output channels: 36 matrix
+// multiply computes the products of one block of output channels: n² matrix
 // products. Tiles of two heights take two calls, for a few points at a time, so that the
 // second finds their weights in the level-1 cache; both prefetch the next points'.
 func (t *winogradTask) multiply(buf []float32, b *convBlock, tiles int) {
 	k, width := t.winogradIn(), b.tile.Width
 	height, taller, lower := b.tile.cut(tiles)
 	pace := pace(width, taller+lower)
+	points := t.points()
 	step := min(max(pointBytes/(4*k*width), 1), points)
 	for p := 0; p < points; p += step {
 		n := min(step, points-p)
@@ -310,7 +314,6 @@ func (t *winogradTask) multiply(buf []float32, b *convBlock, tiles int) {
 // output transforms the products of one block of output channels.
 func (t *winogradTask) output(buf []float32, b *convBlock, n, first, last int) {
 	m, width := t.winograd.M, b.tile.Width
-	kernel := t.set.WinogradOutput[m]
 	bias := &t.bias[b.bias]
 	full := t.full()
 	products := buf[t.layout.out:]
@@ -318,15 +321,15 @@ func (t *winogradTask) output(buf []float32, b *convBlock, n, first, last int) {
 		oy := t.outRow(y)
 		if b.width == width {
 			dst := t.dst.Index(n, oy, 0, b.out)
-			kernel(&t.dst.Data[dst], &products[0], bias, full, width, t.outPoint, width, t.dst.Row, t.dst.Pixel, m*t.dst.Pixel, t.lo)
+			t.Output(&t.dst.Data[dst], &products[0], bias, full, width, t.outPoint, width, t.dst.Row, t.dst.Pixel, m*t.dst.Pixel, t.lo)
 			if full < t.cols {
-				kernel(&t.dst.Data[dst+(t.dst.W-m)*t.dst.Pixel], &products[full*width], bias, 1, width, t.outPoint, width, t.dst.Row, t.dst.Pixel, 0, t.lo)
+				t.Output(&t.dst.Data[dst+(t.dst.W-m)*t.dst.Pixel], &products[full*width], bias, 1, width, t.outPoint, width, t.dst.Row, t.dst.Pixel, 0, t.lo)
 			}
 		} else {
 			// A kernel always writes the tile's full width: go through a buffer.
 			edge := buf[t.layout.edge:]
 			for x := range t.cols {
-				kernel(&edge[0], &products[x*width], bias, 1, width, t.outPoint, width, m*width, width, 0, t.lo)
+				t.Output(&edge[0], &products[x*width], bias, 1, width, t.outPoint, width, m*width, width, 0, t.lo)
 				ox := min(x*m, t.dst.W-m)
 				for i := range m {
 					for j := range m {

@@ -16,8 +16,8 @@ import "math"
 //	β = max over y and k of Σ |AT[y][i]| · ‖BT[i]‖₁ · |G[i][k]| over i
 //
 // where ρ is the most non-zero numbers in a row: b grows with the channels, all phases
-// counted, n being their number + 21, and with the tile. β is 29⅓ for its 6×6 inputs,
-// whatever the kernel; it would be 4 for 4×4 and 40 for 8×8.
+// counted, n being their number + 21 with tiles of 6×6 inputs and + 29 with 8×8, and with the
+// tile: β is 29⅓ for 6×6 inputs and 39 5/9 for 8×8.
 //
 // No term of an output passes through more than n roundings: a sum of ρ products takes
 // ρ of each term, in whatever order and however fused, and there are two passes of the

@@ -46,11 +46,21 @@ func winogradCase(s kernels.ConvShape, in, out, oh, ow, over int) convCase {
 	return convCase{ConvShape: s, n: 1, h: size(oh, s.KH), w: size(ow, s.KW)}
 }
 
-// algorithm returns the F(m, r) for the case: m+r = 7, with r taps in each phase.
+// algorithm returns the F(m, r) for the case, with r taps in each phase.
 func (c convCase) algorithm() *winograd.Algorithm {
 	r := (c.KH + c.Stride - 1) / c.Stride
-	return winograd.New(7-r, r)
+	return winograd.New(winogradOutputs[r], r)
 }
+
+// winogradRoundings are WinogradBound's n beyond the channels, and winogradBeta is its β,
+// by the inputs of a tile on a side.
+var (
+	winogradRoundings = [...]float64{6: 2*4 + 2*5 + 3, 8: 2*6 + 2*7 + 3}
+	winogradBeta      = [...]float64{6: 88.0 / 3, 8: 356.0 / 9}
+)
+
+// winogradOutputs are the outputs of a tile on a side, by taps.
+var winogradOutputs = [...]int{3: 4, 4: 5, 5: 2}
 
 // tileStart returns where the tile begins that output row or column y of size comes
 // from: the last tile ends with the output and overwrites what it overlaps.
@@ -107,7 +117,7 @@ func (c convCase) winogradSpread() float64 {
 		spread = max(spread, sum)
 	}
 	k := float64(c.In / c.Groups * c.Stride * c.Stride)
-	n := k + 21 // as in WinogradBound
+	n := k + winogradRoundings[a.N()]
 	return lambda * unit * math.Sqrt(n*k) * spread
 }
 
@@ -266,7 +276,7 @@ func TestWinogradLayouts(t *testing.T) {
 		for _, c := range []convCase{
 			conv(6, 9, 5, 37, 3, 1, 0, 1),
 			conv(6, 9, 18, 20, 3, 1, 1, 2),
-			conv(13, 10, 3, 33, 7, 2, 1, 1),
+			conv(16, 15, 3, 33, 7, 2, 1, 1),
 			conv(31, 24, 2, 5, 11, 4, 0, 1),
 		} {
 			for n := 1; n <= 2; n++ {
@@ -376,27 +386,28 @@ func TestWinogradBound(t *testing.T) {
 	})
 }
 
-// TestWinogradBoundValue checks the formula where its parts are known: β is 88/3 for
-// all three algorithms, whose rows have at most 4 and 5 terms.
+// TestWinogradBoundValue checks the formula where its parts are known.
 func TestWinogradBoundValue(t *testing.T) {
 	for _, c := range []struct {
-		s kernels.ConvShape
-		n float64 // roundings; 0 if there is no algorithm
+		s        kernels.ConvShape
+		channels float64 // of all phases
+		tile     int     // 0 if there is no algorithm
 	}{
-		{kernels.ConvShape{In: 1, Out: 5, KH: 3, KW: 3, Stride: 1, Groups: 1}, 1 + 21},
-		{kernels.ConvShape{In: 64, Out: 256, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}, 64 + 21},
-		{kernels.ConvShape{In: 64, Out: 256, KH: 4, KW: 4, Stride: 1, Groups: 1}, 64 + 21},
-		{kernels.ConvShape{In: 96, Out: 256, KH: 5, KW: 5, Stride: 1, Pad: 2, Groups: 2}, 48 + 21},
-		{kernels.ConvShape{In: 3, Out: 96, KH: 7, KW: 7, Stride: 2, Groups: 1}, 12 + 21},
-		{kernels.ConvShape{In: 3, Out: 96, KH: 11, KW: 11, Stride: 4, Groups: 1}, 48 + 21},
-		{kernels.ConvShape{In: 3, Out: 96, KH: 3, KW: 3, Stride: 2, Groups: 1}, 0},
-		{kernels.ConvShape{In: 3, Out: 96, KH: 1, KW: 1, Stride: 1, Groups: 1}, 0},
-		{kernels.ConvShape{In: 3, Out: 96, KH: 3, KW: 3, Groups: 1}, 0},
-		{kernels.ConvShape{}, 0},
+		{kernels.ConvShape{In: 1, Out: 5, KH: 3, KW: 3, Stride: 1, Groups: 1}, 1, 6},
+		{kernels.ConvShape{In: 64, Out: 256, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}, 64, 6},
+		{kernels.ConvShape{In: 64, Out: 256, KH: 4, KW: 4, Stride: 1, Groups: 1}, 64, 8},
+		{kernels.ConvShape{In: 96, Out: 256, KH: 5, KW: 5, Stride: 1, Pad: 2, Groups: 2}, 48, 6},
+		{kernels.ConvShape{In: 3, Out: 96, KH: 7, KW: 7, Stride: 2, Groups: 1}, 12, 8},
+		{kernels.ConvShape{In: 3, Out: 96, KH: 11, KW: 11, Stride: 4, Groups: 1}, 48, 6},
+		{kernels.ConvShape{In: 3, Out: 96, KH: 3, KW: 3, Stride: 2, Groups: 1}, 0, 0},
+		{kernels.ConvShape{In: 3, Out: 96, KH: 1, KW: 1, Stride: 1, Groups: 1}, 0, 0},
+		{kernels.ConvShape{In: 3, Out: 96, KH: 3, KW: 3, Groups: 1}, 0, 0},
+		{kernels.ConvShape{}, 0, 0},
 	} {
 		want := math.Inf(1)
-		if c.n > 0 {
-			want = c.n * 0x1p-24 / (1 - c.n*0x1p-24) * 88 / 3 * 88 / 3
+		if c.tile > 0 {
+			n, beta := c.channels+winogradRoundings[c.tile], winogradBeta[c.tile]
+			want = n * 0x1p-24 / (1 - n*0x1p-24) * beta * beta
 		}
 		if got := kernels.WinogradBound(c.s); got != want && !(math.Abs(got/want-1) < 1e-12) {
 			t.Errorf("WinogradBound(%+v) = %g, want %g", c.s, got, want)
@@ -419,7 +430,7 @@ func TestWinogradNaN(t *testing.T) {
 		} {
 			for _, relu := range []bool{false, true} {
 				c.relu = relu
-				out, m := c.output(), c.algorithm().M
+				out, m, n := c.output(), c.algorithm().M, c.algorithm().N()
 				got := kernels.NewView(1, out.h, out.w, out.c, 0)
 				source := c.data().src.in(layout{halo: c.Pad})
 				src := source.view(make([]float32, source.size()))
@@ -436,7 +447,7 @@ func TestWinogradNaN(t *testing.T) {
 					i := 0
 					for oy := range out.h {
 						for ox := range out.w {
-							near := reads(tileStart(oy, out.h, m), y, 6*c.Stride) && reads(tileStart(ox, out.w, m), x, 6*c.Stride)
+							near := reads(tileStart(oy, out.h, m), y, n*c.Stride) && reads(tileStart(ox, out.w, m), x, n*c.Stride)
 							window := reads(oy, y, c.KH) && reads(ox, x, c.KW)
 							for o := range out.c {
 								v, was := got.Data[i], clean[i]
@@ -529,13 +540,17 @@ func testHasWinograd(t *testing.T, set *kernels.Set, s kernels.ConvShape) {
 	} else {
 		checkError(t, fmt.Sprintf("%+v", s), err, []string{"no Winograd", fmt.Sprintf("%d×%d kernel with stride %d and %d groups", s.KH, s.KW, s.Stride, s.Groups)})
 	}
-	for oh := 0; oh <= 5; oh++ {
-		for _, ow := range []int{1, 2, 4} {
+	m := 0
+	if kernel {
+		m = winogradOutputs[taps]
+	}
+	for oh := 0; oh <= 6; oh++ {
+		for _, ow := range []int{1, 2, 4, 5} {
 			h, w := (oh-1)*s.Stride+s.KH-2*s.Pad, (ow-1)*s.Stride+s.KW-2*s.Pad
 			if h < 1 || w < 1 {
 				continue
 			}
-			want := kernel && oh >= 7-taps && ow >= 7-taps
+			want := kernel && oh >= m && ow >= m
 			if got := kernels.HasWinograd(set, s, h, w); got != want {
 				t.Errorf("HasWinograd of %+v for outputs of %d×%d is %v", s, oh, ow, got)
 			}
@@ -545,7 +560,7 @@ func testHasWinograd(t *testing.T, set *kernels.Set, s kernels.ConvShape) {
 			_, err := op.Bind(kernels.NewView(1, oh, ow, 2, 0), kernels.NewView(1, h, w, 2, s.Pad), 1)
 			var parts []string
 			if !want {
-				parts = []string{"convolution", fmt.Sprintf("output 1×%d×%d×2 is smaller than Winograd's %d×%d tiles", oh, ow, 7-taps, 7-taps)}
+				parts = []string{"convolution", fmt.Sprintf("output 1×%d×%d×2 is smaller than Winograd's %d×%d tiles", oh, ow, m, m)}
 			}
 			checkError(t, fmt.Sprintf("%+v to %d×%d", s, oh, ow), err, parts)
 		}

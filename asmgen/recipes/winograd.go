@@ -200,8 +200,9 @@ func unitColumn(a winograd.Matrix) int {
 // A transform is a product of a small constant matrix with a column of vectors, as
 // a program.
 type transform interface {
-	// groups returns the matrix' rows, two at a time that share work.
-	groups() [][]int
+	// groups returns the matrix' rows, at most size at a time, those that share work
+	// together.
+	groups(size int) [][]int
 	// apply computes some rows of the product, all of them if rows is nil: load reads an
 	// element of the column, store takes one of the result, each once and in any order.
 	apply(m vec.Machine, s *splats, rows []int, load func(i int) vec.V, store func(i int, v vec.V))
@@ -209,10 +210,14 @@ type transform interface {
 
 // bothSides emits T·x·Tᵀ for an x of n columns without a detour through memory: for
 // one group of T's rows after the other it computes these rows of T·x, column by column,
-// which sixteen registers can hold, and multiplies each by Tᵀ. column prepares loading
+// as many as registers can hold, and multiplies each by Tᵀ. column prepares loading
 // a column of x, row storing a row of the result.
 func bothSides(m vec.Machine, t transform, s *splats, n int, column func(j int) (load func(i int) vec.V), row func(i int) (store func(j int, v vec.V))) {
-	for _, group := range t.groups() {
+	size := 2
+	if 2*n+4 > m.Registers() {
+		size = 1
+	}
+	for _, group := range t.groups(size) {
 		half := map[int][]vec.V{} // rows of T·x
 		s.fresh()
 		for j := range n {
@@ -244,12 +249,12 @@ func wanted(rows []int, i int) bool { return rows == nil || slices.Contains(rows
 // and one over the odd columns. The first and the last row have one kind of columns.
 type opposites winograd.Matrix
 
-func (a opposites) groups() [][]int {
-	var groups [][]int
-	for i := 1; i+2 < len(a); i += 2 {
-		groups = append(groups, []int{i, i + 1})
+func (a opposites) groups(size int) [][]int {
+	var rows []int
+	for i := 1; i+1 < len(a); i++ {
+		rows = append(rows, i)
 	}
-	return append(groups, []int{0, len(a) - 1})
+	return slices.Collect(slices.Chunk(append(rows, 0, len(a)-1), size))
 }
 
 func (a opposites) apply(m vec.Machine, s *splats, rows []int, load func(i int) vec.V, store func(i int, v vec.V)) {
@@ -264,31 +269,42 @@ func (a opposites) apply(m vec.Machine, s *splats, rows []int, load func(i int) 
 		return t
 	}
 	for i := 0; i < len(a); i++ {
-		if !wanted(rows, i) {
+		if i == 0 || i == len(a)-1 {
+			if wanted(rows, i) {
+				store(i, s.sum(m, append(part(a[i], 0), part(a[i], 1)...)))
+			}
+			continue
+		}
+		first, second := wanted(rows, i), wanted(rows, i+1)
+		if !first && !second {
+			i++
 			continue
 		}
 		even, odd := part(a[i], 0), part(a[i], 1)
-		if len(even) == 0 || len(odd) == 0 {
-			store(i, s.sum(m, append(even, odd...)))
-			continue
-		}
 		// A common factor of the odd part goes into the last step.
 		if alike(a[i], a[i+1]) == 1 {
 			odd, even = even, odd
 		}
 		factor := common(odd)
 		e, o := s.sum(m, even), s.sum(m, divide(odd, factor))
-		if factor.Cmp(one) == 0 {
-			store(i, m.Sum(e, o))
-			store(i+1, m.Difference(e, o))
-			i++
-			continue
+		plain := factor.Cmp(one) == 0
+		if first {
+			if plain {
+				store(i, m.Sum(e, o))
+			} else {
+				v := m.Copy(e)
+				s.addTimes(m, v, o, factor)
+				store(i, v)
+			}
 		}
-		d := m.Copy(e)
-		s.addTimes(m, e, o, factor)
-		s.addTimes(m, d, o, new(big.Rat).Neg(factor))
-		store(i, e)
-		store(i+1, d)
+		if second {
+			if plain {
+				store(i+1, m.Difference(e, o))
+			} else {
+				s.addTimes(m, e, o, new(big.Rat).Neg(factor))
+				store(i+1, e)
+			}
+		}
 		i++
 	}
 }
@@ -317,10 +333,14 @@ func alike(a, b []*big.Rat) int {
 // the odd ones.
 type powers winograd.Matrix
 
-func (a powers) groups() [][]int {
-	groups := make([][]int, 2)
-	for i := range a {
-		groups[i%2] = append(groups[i%2], i)
+func (a powers) groups(size int) [][]int {
+	var groups [][]int
+	for parity := range 2 {
+		var rows []int
+		for i := parity; i < len(a); i += 2 {
+			rows = append(rows, i)
+		}
+		groups = slices.AppendSeq(groups, slices.Chunk(rows, size))
 	}
 	return groups
 }
@@ -400,15 +420,19 @@ func divide(terms []term, by *big.Rat) []term {
 
 // splats are values in all lanes of a register: the factors of a transform beside 0, 1
 // and -1, by absolute value, and arguments. Where registers are plenty they are loaded once
-// for all, else by their first use after fresh.
+// for all, else by their first use after fresh, and only the latest stay.
 type splats struct {
 	m      vec.Machine
 	loaded map[string]vec.V
+	names  []string // of what is loaded, the oldest first
 }
+
+// latest is how many splats stay where registers are few.
+const latest = 3
 
 // newSplats serves a transform by a matrix.
 func newSplats(m vec.Machine, a winograd.Matrix, params ...string) *splats {
-	s := &splats{m, map[string]vec.V{}}
+	s := &splats{m: m, loaded: map[string]vec.V{}}
 	if s.few() {
 		return s
 	}
@@ -432,12 +456,18 @@ func (s *splats) few() bool { return s.m.Registers() < 32 }
 func (s *splats) fresh() {
 	if s.few() {
 		clear(s.loaded)
+		s.names = nil
 	}
 }
 
 func (s *splats) get(name string, load func() vec.V) vec.V {
 	if s.loaded[name] == nil {
 		s.loaded[name] = load()
+		s.names = append(s.names, name)
+		if s.few() && len(s.names) > latest {
+			delete(s.loaded, s.names[0])
+			s.names = s.names[1:]
+		}
 	}
 	return s.loaded[name]
 }

@@ -20,6 +20,22 @@ package neon
 //go:noescape
 func WinogradInput6(dst *float32, src *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstPoint int, dstTile int)
 
+// WinogradInput8 transforms the inputs of a row of tiles, 8×8 pixels each; with the
+// matrix BT of winograd.New(m, 9-m) it equals, but for rounding,
+//
+//	for t := range tiles {
+//		for c := range channels {
+//			for i := range 8 {
+//				for j := range 8 {
+//					dst[(i*8+j)*dstPoint+t*dstTile+c] = Σ BT[i][k]*BT[j][l]*src[k*srcRow+l*srcPixel+t*srcTile+c] // over k, l
+//				}
+//			}
+//		}
+//	}
+//
+//go:noescape
+func WinogradInput8(dst *float32, src *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstPoint int, dstTile int)
+
 // WinogradOutput6x4 transforms the products of a row of tiles to 4×4 output
 // pixels each; with the matrix AT of winograd.New(4, 3) it equals, but for rounding,
 //
@@ -37,14 +53,14 @@ func WinogradInput6(dst *float32, src *float32, tiles int, channels int, srcRow 
 //go:noescape
 func WinogradOutput6x4(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
 
-// WinogradOutput6x3 transforms the products of a row of tiles to 3×3 output
-// pixels each; with the matrix AT of winograd.New(3, 4) it equals, but for rounding,
+// WinogradOutput8x5 transforms the products of a row of tiles to 5×5 output
+// pixels each; with the matrix AT of winograd.New(5, 4) it equals, but for rounding,
 //
 //	for t := range tiles {
 //		for c := range channels {
-//			for i := range 3 {
-//				for j := range 3 {
-//					y := bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*6+l)*srcPoint+t*srcTile+c] // over k, l
+//			for i := range 5 {
+//				for j := range 5 {
+//					y := bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*8+l)*srcPoint+t*srcTile+c] // over k, l
 //					dst[i*dstRow+j*dstPixel+t*dstTile+c] = max(y, lo)
 //				}
 //			}
@@ -52,7 +68,7 @@ func WinogradOutput6x4(dst *float32, src *float32, bias *float32, tiles int, cha
 //	}
 //
 //go:noescape
-func WinogradOutput6x3(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+func WinogradOutput8x5(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
 
 // WinogradOutput6x2 transforms the products of a row of tiles to 2×2 output
 // pixels each; with the matrix AT of winograd.New(2, 5) it equals, but for rounding,

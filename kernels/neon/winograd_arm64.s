@@ -134,10 +134,10 @@ channel:
 	WORD  $0x4ea9d5a5 // fsub v5.4s, v13.4s, v9.4s
 	WORD  $0x4ea7d569 // fsub v9.4s, v11.4s, v7.4s
 	VMOV  V5.B16, V13.B16
-	VFMLA V2.S4, V9.S4, V5.S4
-	VFMLS V2.S4, V9.S4, V13.S4
-	FMOVQ F5, 0(R9)
-	WORD  $0x3ca6692d // str q13, [x9, x6]
+	VFMLA V2.S4, V9.S4, V13.S4
+	FMOVQ F13, 0(R9)
+	VFMLS V2.S4, V9.S4, V5.S4
+	WORD  $0x3ca66925 // str q5, [x9, x6]
 	VMOV  V15.B16, V5.B16
 	VFMLA V0.S4, V7.S4, V5.S4
 	VFMLS V1.S4, V11.S4, V5.S4
@@ -163,10 +163,10 @@ channel:
 	WORD  $0x4ea6d543 // fsub v3.4s, v10.4s, v6.4s
 	WORD  $0x4ea4d505 // fsub v5.4s, v8.4s, v4.4s
 	VMOV  V3.B16, V6.B16
-	VFMLA V2.S4, V5.S4, V3.S4
-	VFMLS V2.S4, V5.S4, V6.S4
-	FMOVQ F3, 0(R9)
-	WORD  $0x3ca66926 // str q6, [x9, x6]
+	VFMLA V2.S4, V5.S4, V6.S4
+	FMOVQ F6, 0(R9)
+	VFMLS V2.S4, V5.S4, V3.S4
+	WORD  $0x3ca66923 // str q3, [x9, x6]
 	VMOV  V12.B16, V3.B16
 	VFMLA V0.S4, V4.S4, V3.S4
 	VFMLS V1.S4, V8.S4, V3.S4
@@ -182,8 +182,8 @@ channel:
 	WORD  $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
 	WORD  $0x4ea5d4c4 // fsub v4.4s, v6.4s, v5.4s
 	VMOV  V3.B16, V5.B16
-	VFMLA V2.S4, V4.S4, V3.S4
-	VFMLS V2.S4, V4.S4, V5.S4
+	VFMLA V2.S4, V4.S4, V5.S4
+	VFMLS V2.S4, V4.S4, V3.S4
 	ADD   R3, R12, R12
 	MOVD  R12, R8
 	ADD   R7, R8, R9
@@ -195,8 +195,8 @@ channel:
 	WORD  $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
 	WORD  $0x4ea7d506 // fsub v6.4s, v8.4s, v7.4s
 	VMOV  V4.B16, V7.B16
-	VFMLA V2.S4, V6.S4, V4.S4
-	VFMLS V2.S4, V6.S4, V7.S4
+	VFMLA V2.S4, V6.S4, V7.S4
+	VFMLS V2.S4, V6.S4, V4.S4
 	ADD   R3, R12, R12
 	MOVD  R12, R8
 	ADD   R7, R8, R9
@@ -208,8 +208,8 @@ channel:
 	WORD  $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD  $0x4ea9d548 // fsub v8.4s, v10.4s, v9.4s
 	VMOV  V6.B16, V9.B16
-	VFMLA V2.S4, V8.S4, V6.S4
-	VFMLS V2.S4, V8.S4, V9.S4
+	VFMLA V2.S4, V8.S4, V9.S4
+	VFMLS V2.S4, V8.S4, V6.S4
 	ADD   R3, R12, R12
 	MOVD  R12, R8
 	ADD   R7, R8, R9
@@ -221,8 +221,8 @@ channel:
 	WORD  $0x4ea8d548 // fsub v8.4s, v10.4s, v8.4s
 	WORD  $0x4eabd58a // fsub v10.4s, v12.4s, v11.4s
 	VMOV  V8.B16, V11.B16
-	VFMLA V2.S4, V10.S4, V8.S4
-	VFMLS V2.S4, V10.S4, V11.S4
+	VFMLA V2.S4, V10.S4, V11.S4
+	VFMLS V2.S4, V10.S4, V8.S4
 	ADD   R3, R12, R12
 	MOVD  R12, R8
 	ADD   R7, R8, R9
@@ -234,8 +234,8 @@ channel:
 	WORD  $0x4eaad58a // fsub v10.4s, v12.4s, v10.4s
 	WORD  $0x4eadd5cc // fsub v12.4s, v14.4s, v13.4s
 	VMOV  V10.B16, V13.B16
-	VFMLA V2.S4, V12.S4, V10.S4
-	VFMLS V2.S4, V12.S4, V13.S4
+	VFMLA V2.S4, V12.S4, V13.S4
+	VFMLS V2.S4, V12.S4, V10.S4
 	ADD   R3, R12, R12
 	MOVD  R12, R8
 	ADD   R7, R8, R9
@@ -247,65 +247,65 @@ channel:
 	WORD  $0x4eacd5cc // fsub v12.4s, v14.4s, v12.4s
 	WORD  $0x4eafd60e // fsub v14.4s, v16.4s, v15.4s
 	VMOV  V12.B16, V15.B16
-	VFMLA V2.S4, V14.S4, V12.S4
-	VFMLS V2.S4, V14.S4, V15.S4
+	VFMLA V2.S4, V14.S4, V15.S4
+	VFMLS V2.S4, V14.S4, V12.S4
 	MOVD  R1, R8
 	MOVD  $18, R9
 	MADD  R6, R8, R9, R8
 	MOVD  R8, R8
 	ADD   R10, R8, R9
 	ADD   R6, R9, R9
-	VMOV  V10.B16, V14.B16
-	VFMLA V0.S4, V3.S4, V14.S4
-	VFMLS V1.S4, V6.S4, V14.S4
+	VMOV  V13.B16, V14.B16
+	VFMLA V0.S4, V5.S4, V14.S4
+	VFMLS V1.S4, V9.S4, V14.S4
 	FMOVQ F14, 0(R8)
-	VMOV  V10.B16, V3.B16
-	VFMLS V0.S4, V6.S4, V3.S4
-	VMOV  V8.B16, V14.B16
-	VFMLS V0.S4, V4.S4, V14.S4
-	WORD  $0x4e2ed470 // fadd v16.4s, v3.4s, v14.4s
+	VMOV  V13.B16, V5.B16
+	VFMLS V0.S4, V9.S4, V5.S4
+	VMOV  V11.B16, V14.B16
+	VFMLS V0.S4, V7.S4, V14.S4
+	WORD  $0x4e2ed4b0 // fadd v16.4s, v5.4s, v14.4s
 	WORD  $0x3ca66910 // str q16, [x8, x6]
-	WORD  $0x4eaed463 // fsub v3.4s, v3.4s, v14.4s
-	WORD  $0x3caa6903 // str q3, [x8, x10]
-	WORD  $0x4ea6d543 // fsub v3.4s, v10.4s, v6.4s
-	WORD  $0x4ea4d506 // fsub v6.4s, v8.4s, v4.4s
-	VMOV  V3.B16, V10.B16
-	VFMLA V2.S4, V6.S4, V3.S4
-	VFMLS V2.S4, V6.S4, V10.S4
-	FMOVQ F3, 0(R9)
-	WORD  $0x3ca6692a // str q10, [x9, x6]
-	VMOV  V12.B16, V3.B16
-	VFMLA V0.S4, V4.S4, V3.S4
-	VFMLS V1.S4, V8.S4, V3.S4
-	WORD  $0x3caa6923 // str q3, [x9, x10]
+	WORD  $0x4eaed4a5 // fsub v5.4s, v5.4s, v14.4s
+	WORD  $0x3caa6905 // str q5, [x8, x10]
+	WORD  $0x4ea9d5a5 // fsub v5.4s, v13.4s, v9.4s
+	WORD  $0x4ea7d569 // fsub v9.4s, v11.4s, v7.4s
+	VMOV  V5.B16, V13.B16
+	VFMLA V2.S4, V9.S4, V13.S4
+	FMOVQ F13, 0(R9)
+	VFMLS V2.S4, V9.S4, V5.S4
+	WORD  $0x3ca66925 // str q5, [x9, x6]
+	VMOV  V15.B16, V5.B16
+	VFMLA V0.S4, V7.S4, V5.S4
+	VFMLS V1.S4, V11.S4, V5.S4
+	WORD  $0x3caa6925 // str q5, [x9, x10]
 	MOVD  R1, R8
 	MOVD  $24, R9
 	MADD  R6, R8, R9, R8
 	MOVD  R8, R8
 	ADD   R10, R8, R9
 	ADD   R6, R9, R9
-	VMOV  V13.B16, V3.B16
-	VFMLA V0.S4, V5.S4, V3.S4
-	VFMLS V1.S4, V9.S4, V3.S4
-	FMOVQ F3, 0(R8)
-	VMOV  V13.B16, V3.B16
-	VFMLS V0.S4, V9.S4, V3.S4
-	VMOV  V11.B16, V4.B16
-	VFMLS V0.S4, V7.S4, V4.S4
-	WORD  $0x4e24d465 // fadd v5.4s, v3.4s, v4.4s
-	WORD  $0x3ca66905 // str q5, [x8, x6]
-	WORD  $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
+	VMOV  V10.B16, V5.B16
+	VFMLA V0.S4, V3.S4, V5.S4
+	VFMLS V1.S4, V6.S4, V5.S4
+	FMOVQ F5, 0(R8)
+	VMOV  V10.B16, V3.B16
+	VFMLS V0.S4, V6.S4, V3.S4
+	VMOV  V8.B16, V5.B16
+	VFMLS V0.S4, V4.S4, V5.S4
+	WORD  $0x4e25d467 // fadd v7.4s, v3.4s, v5.4s
+	WORD  $0x3ca66907 // str q7, [x8, x6]
+	WORD  $0x4ea5d463 // fsub v3.4s, v3.4s, v5.4s
 	WORD  $0x3caa6903 // str q3, [x8, x10]
-	WORD  $0x4ea9d5a3 // fsub v3.4s, v13.4s, v9.4s
-	WORD  $0x4ea7d564 // fsub v4.4s, v11.4s, v7.4s
-	VMOV  V3.B16, V5.B16
-	VFMLA V2.S4, V4.S4, V3.S4
-	VFMLS V2.S4, V4.S4, V5.S4
-	FMOVQ F3, 0(R9)
-	WORD  $0x3ca66925 // str q5, [x9, x6]
-	VMOV  V15.B16, V3.B16
-	VFMLA V0.S4, V7.S4, V3.S4
-	VFMLS V1.S4, V11.S4, V3.S4
+	WORD  $0x4ea6d543 // fsub v3.4s, v10.4s, v6.4s
+	WORD  $0x4ea4d505 // fsub v5.4s, v8.4s, v4.4s
+	VMOV  V3.B16, V6.B16
+	VFMLA V2.S4, V5.S4, V6.S4
+	FMOVQ F6, 0(R9)
+	VFMLS V2.S4, V5.S4, V3.S4
+	WORD  $0x3ca66923 // str q3, [x9, x6]
+	VMOV  V12.B16, V3.B16
+	VFMLA V0.S4, V4.S4, V3.S4
+	VFMLS V1.S4, V8.S4, V3.S4
 	WORD  $0x3caa6923 // str q3, [x9, x10]
 	MOVD  R0, R12
 	MOVD  R12, R8
@@ -424,10 +424,10 @@ channel:
 	WORD  $0x4ea9d5a3 // fsub v3.4s, v13.4s, v9.4s
 	WORD  $0x4ea7d564 // fsub v4.4s, v11.4s, v7.4s
 	VMOV  V3.B16, V5.B16
-	VFMLA V2.S4, V4.S4, V3.S4
-	VFMLS V2.S4, V4.S4, V5.S4
-	FMOVQ F3, 0(R9)
-	WORD  $0x3ca66925 // str q5, [x9, x6]
+	VFMLA V2.S4, V4.S4, V5.S4
+	FMOVQ F5, 0(R9)
+	VFMLS V2.S4, V4.S4, V3.S4
+	WORD  $0x3ca66923 // str q3, [x9, x6]
 	VMOV  V15.B16, V3.B16
 	VFMLA V0.S4, V7.S4, V3.S4
 	VFMLS V1.S4, V11.S4, V3.S4
@@ -453,10 +453,10 @@ channel:
 	WORD  $0x4eaad5c3 // fsub v3.4s, v14.4s, v10.4s
 	WORD  $0x4ea8d584 // fsub v4.4s, v12.4s, v8.4s
 	VMOV  V3.B16, V5.B16
-	VFMLA V2.S4, V4.S4, V3.S4
-	VFMLS V2.S4, V4.S4, V5.S4
-	FMOVQ F3, 0(R9)
-	WORD  $0x3ca66925 // str q5, [x9, x6]
+	VFMLA V2.S4, V4.S4, V5.S4
+	FMOVQ F5, 0(R9)
+	VFMLS V2.S4, V4.S4, V3.S4
+	WORD  $0x3ca66923 // str q3, [x9, x6]
 	VMOV  V16.B16, V3.B16
 	VFMLA V0.S4, V8.S4, V3.S4
 	VFMLS V1.S4, V12.S4, V3.S4
@@ -478,6 +478,990 @@ channel:
 	MOVD  tiles+16(FP), R8
 	SUBS  $1, R8, R8
 	MOVD  R8, tiles+16(FP)
+	BNE   tile
+	RET
+
+// func WinogradInput8(dst *float32, src *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstPoint int, dstTile int)
+// Requires: ASIMD
+TEXT ·WinogradInput8(SB), NOSPLIT, $0-72
+	MOVD $0x40a80000, R0
+	VDUP R0, V0.S4
+	MOVD $0x40880000, R0
+	VDUP R0, V1.S4
+	MOVD $0x3f000000, R0
+	VDUP R0, V2.S4
+	MOVD $0x3e800000, R0
+	VDUP R0, V3.S4
+	MOVD $0x40200000, R0
+	VDUP R0, V4.S4
+	MOVD $0x3fa00000, R0
+	VDUP R0, V5.S4
+	MOVD $0x40000000, R0
+	VDUP R0, V6.S4
+	MOVD $0x40800000, R0
+	VDUP R0, V7.S4
+	MOVD $0x40a00000, R0
+	VDUP R0, V8.S4
+	MOVD src+8(FP), R0
+	MOVD dst+0(FP), R1
+	MOVD srcRow+32(FP), R2
+	MOVD srcPixel+40(FP), R3
+	LSL  $2, R2, R2
+	LSL  $2, R3, R3
+	MOVD dstPoint+56(FP), R6
+	LSL  $2, R6, R6
+	ADD  R2, R2, R7
+	ADD  R2, R7, R8
+	ADD  R6, R6, R11
+	ADD  R6, R11, R12
+
+tile:
+	MOVD channels+24(FP), R13
+	LSR  $2, R13, R13
+
+channel:
+	MOVD  R0, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	WORD  $0x3ce76929 // ldr q9, [x9, x7]
+	FMOVQ 0(R10), F10
+	WORD  $0x3ce7694b // ldr q11, [x10, x7]
+	WORD  $0x3ce2692c // ldr q12, [x9, x2]
+	WORD  $0x3ce8692d // ldr q13, [x9, x8]
+	WORD  $0x3ce2694e // ldr q14, [x10, x2]
+	WORD  $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	VFMLS V1.S4, V10.S4, V9.S4
+	WORD  $0x4e2ed58a // fadd v10.4s, v12.4s, v14.4s
+	VFMLS V1.S4, V13.S4, V10.S4
+	WORD  $0x4e2ad52b // fadd v11.4s, v9.4s, v10.4s
+	WORD  $0x4eaad529 // fsub v9.4s, v9.4s, v10.4s
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	WORD  $0x3ce7692a // ldr q10, [x9, x7]
+	FMOVQ 0(R10), F12
+	WORD  $0x3ce7694d // ldr q13, [x10, x7]
+	WORD  $0x3ce2692e // ldr q14, [x9, x2]
+	WORD  $0x3ce8692f // ldr q15, [x9, x8]
+	WORD  $0x3ce26950 // ldr q16, [x10, x2]
+	WORD  $0x4e2dd54a // fadd v10.4s, v10.4s, v13.4s
+	VFMLS V1.S4, V12.S4, V10.S4
+	WORD  $0x4e30d5cc // fadd v12.4s, v14.4s, v16.4s
+	VFMLS V1.S4, V15.S4, V12.S4
+	WORD  $0x4e2cd54d // fadd v13.4s, v10.4s, v12.4s
+	WORD  $0x4eacd54a // fsub v10.4s, v10.4s, v12.4s
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	WORD  $0x3ce7692c // ldr q12, [x9, x7]
+	FMOVQ 0(R10), F14
+	WORD  $0x3ce7694f // ldr q15, [x10, x7]
+	WORD  $0x3ce26930 // ldr q16, [x9, x2]
+	WORD  $0x3ce86931 // ldr q17, [x9, x8]
+	WORD  $0x3ce26952 // ldr q18, [x10, x2]
+	WORD  $0x4e2fd58c // fadd v12.4s, v12.4s, v15.4s
+	VFMLS V1.S4, V14.S4, V12.S4
+	WORD  $0x4e32d60e // fadd v14.4s, v16.4s, v18.4s
+	VFMLS V1.S4, V17.S4, V14.S4
+	WORD  $0x4e2ed58f // fadd v15.4s, v12.4s, v14.4s
+	WORD  $0x4eaed58c // fsub v12.4s, v12.4s, v14.4s
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	WORD  $0x3ce7692e // ldr q14, [x9, x7]
+	FMOVQ 0(R10), F16
+	WORD  $0x3ce76951 // ldr q17, [x10, x7]
+	WORD  $0x3ce26932 // ldr q18, [x9, x2]
+	WORD  $0x3ce86933 // ldr q19, [x9, x8]
+	WORD  $0x3ce26954 // ldr q20, [x10, x2]
+	WORD  $0x4e31d5ce // fadd v14.4s, v14.4s, v17.4s
+	VFMLS V1.S4, V16.S4, V14.S4
+	WORD  $0x4e34d650 // fadd v16.4s, v18.4s, v20.4s
+	VFMLS V1.S4, V19.S4, V16.S4
+	WORD  $0x4e30d5d1 // fadd v17.4s, v14.4s, v16.4s
+	WORD  $0x4eb0d5ce // fsub v14.4s, v14.4s, v16.4s
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	WORD  $0x3ce76930 // ldr q16, [x9, x7]
+	FMOVQ 0(R10), F18
+	WORD  $0x3ce76953 // ldr q19, [x10, x7]
+	WORD  $0x3ce26934 // ldr q20, [x9, x2]
+	WORD  $0x3ce86935 // ldr q21, [x9, x8]
+	WORD  $0x3ce26956 // ldr q22, [x10, x2]
+	WORD  $0x4e33d610 // fadd v16.4s, v16.4s, v19.4s
+	VFMLS V1.S4, V18.S4, V16.S4
+	WORD  $0x4e36d692 // fadd v18.4s, v20.4s, v22.4s
+	VFMLS V1.S4, V21.S4, V18.S4
+	WORD  $0x4e32d613 // fadd v19.4s, v16.4s, v18.4s
+	WORD  $0x4eb2d610 // fsub v16.4s, v16.4s, v18.4s
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	WORD  $0x3ce76932 // ldr q18, [x9, x7]
+	FMOVQ 0(R10), F20
+	WORD  $0x3ce76955 // ldr q21, [x10, x7]
+	WORD  $0x3ce26936 // ldr q22, [x9, x2]
+	WORD  $0x3ce86937 // ldr q23, [x9, x8]
+	WORD  $0x3ce26958 // ldr q24, [x10, x2]
+	WORD  $0x4e35d652 // fadd v18.4s, v18.4s, v21.4s
+	VFMLS V1.S4, V20.S4, V18.S4
+	WORD  $0x4e38d6d4 // fadd v20.4s, v22.4s, v24.4s
+	VFMLS V1.S4, V23.S4, V20.S4
+	WORD  $0x4e34d655 // fadd v21.4s, v18.4s, v20.4s
+	WORD  $0x4eb4d652 // fsub v18.4s, v18.4s, v20.4s
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	WORD  $0x3ce76934 // ldr q20, [x9, x7]
+	FMOVQ 0(R10), F22
+	WORD  $0x3ce76957 // ldr q23, [x10, x7]
+	WORD  $0x3ce26938 // ldr q24, [x9, x2]
+	WORD  $0x3ce86939 // ldr q25, [x9, x8]
+	WORD  $0x3ce2695a // ldr q26, [x10, x2]
+	WORD  $0x4e37d694 // fadd v20.4s, v20.4s, v23.4s
+	VFMLS V1.S4, V22.S4, V20.S4
+	WORD  $0x4e3ad716 // fadd v22.4s, v24.4s, v26.4s
+	VFMLS V1.S4, V25.S4, V22.S4
+	WORD  $0x4e36d697 // fadd v23.4s, v20.4s, v22.4s
+	WORD  $0x4eb6d694 // fsub v20.4s, v20.4s, v22.4s
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	WORD  $0x3ce76936 // ldr q22, [x9, x7]
+	FMOVQ 0(R10), F24
+	WORD  $0x3ce76959 // ldr q25, [x10, x7]
+	WORD  $0x3ce2693a // ldr q26, [x9, x2]
+	WORD  $0x3ce8693b // ldr q27, [x9, x8]
+	WORD  $0x3ce2695c // ldr q28, [x10, x2]
+	WORD  $0x4e39d6d6 // fadd v22.4s, v22.4s, v25.4s
+	VFMLS V1.S4, V24.S4, V22.S4
+	WORD  $0x4e3cd758 // fadd v24.4s, v26.4s, v28.4s
+	VFMLS V1.S4, V27.S4, V24.S4
+	WORD  $0x4e38d6d9 // fadd v25.4s, v22.4s, v24.4s
+	WORD  $0x4eb8d6d6 // fsub v22.4s, v22.4s, v24.4s
+	MOVD  R1, R9
+	ADD   R6<<3, R9, R9
+	MOVD  R9, R9
+	ADD   R12, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x4eabd6eb // fsub v11.4s, v23.4s, v11.4s
+	VFMLA V0.S4, V15.S4, V11.S4
+	VFMLS V0.S4, V19.S4, V11.S4
+	FMOVQ F11, 0(R9)
+	WORD  $0x4e37d5eb // fadd v11.4s, v15.4s, v23.4s
+	VFMLS V1.S4, V19.S4, V11.S4
+	WORD  $0x4e35d5b8 // fadd v24.4s, v13.4s, v21.4s
+	VFMLS V1.S4, V17.S4, V24.S4
+	WORD  $0x4e38d57a // fadd v26.4s, v11.4s, v24.4s
+	WORD  $0x3ca6693a // str q26, [x9, x6]
+	WORD  $0x4eb8d56b // fsub v11.4s, v11.4s, v24.4s
+	WORD  $0x3cab692b // str q11, [x9, x11]
+	VMOV  V23.B16, V11.B16
+	VFMLA V3.S4, V15.S4, V11.S4
+	VFMLS V5.S4, V19.S4, V11.S4
+	VMOV  V13.B16, V24.B16
+	WORD  $0x6e22df18 // fmul v24.4s, v24.4s, v2.4s
+	VFMLS V4.S4, V17.S4, V24.S4
+	VFMLA V6.S4, V21.S4, V24.S4
+	WORD  $0x4e38d57a // fadd v26.4s, v11.4s, v24.4s
+	WORD  $0x3cac693a // str q26, [x9, x12]
+	WORD  $0x4eb8d56b // fsub v11.4s, v11.4s, v24.4s
+	FMOVQ F11, 0(R10)
+	VMOV  V23.B16, V11.B16
+	VFMLA V7.S4, V15.S4, V11.S4
+	VFMLS V8.S4, V19.S4, V11.S4
+	VMOV  V13.B16, V15.B16
+	WORD  $0x6e26ddef // fmul v15.4s, v15.4s, v6.4s
+	VFMLS V4.S4, V17.S4, V15.S4
+	VFMLA V2.S4, V21.S4, V15.S4
+	WORD  $0x4e2fd573 // fadd v19.4s, v11.4s, v15.4s
+	WORD  $0x3ca66953 // str q19, [x10, x6]
+	WORD  $0x4eafd56b // fsub v11.4s, v11.4s, v15.4s
+	WORD  $0x3cab694b // str q11, [x10, x11]
+	WORD  $0x4eadd72b // fsub v11.4s, v25.4s, v13.4s
+	VFMLA V0.S4, V17.S4, V11.S4
+	VFMLS V0.S4, V21.S4, V11.S4
+	WORD  $0x3cac694b // str q11, [x10, x12]
+	MOVD  R1, R9
+	ADD   R6<<4, R9, R9
+	MOVD  R9, R9
+	ADD   R12, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x4ea9d689 // fsub v9.4s, v20.4s, v9.4s
+	VFMLA V0.S4, V12.S4, V9.S4
+	VFMLS V0.S4, V16.S4, V9.S4
+	FMOVQ F9, 0(R9)
+	WORD  $0x4e34d589 // fadd v9.4s, v12.4s, v20.4s
+	VFMLS V1.S4, V16.S4, V9.S4
+	WORD  $0x4e32d54b // fadd v11.4s, v10.4s, v18.4s
+	VFMLS V1.S4, V14.S4, V11.S4
+	WORD  $0x4e2bd52d // fadd v13.4s, v9.4s, v11.4s
+	WORD  $0x3ca6692d // str q13, [x9, x6]
+	WORD  $0x4eabd529 // fsub v9.4s, v9.4s, v11.4s
+	WORD  $0x3cab6929 // str q9, [x9, x11]
+	VMOV  V20.B16, V9.B16
+	VFMLA V3.S4, V12.S4, V9.S4
+	VFMLS V5.S4, V16.S4, V9.S4
+	VMOV  V10.B16, V11.B16
+	WORD  $0x6e22dd6b // fmul v11.4s, v11.4s, v2.4s
+	VFMLS V4.S4, V14.S4, V11.S4
+	VFMLA V6.S4, V18.S4, V11.S4
+	WORD  $0x4e2bd52d // fadd v13.4s, v9.4s, v11.4s
+	WORD  $0x3cac692d // str q13, [x9, x12]
+	WORD  $0x4eabd529 // fsub v9.4s, v9.4s, v11.4s
+	FMOVQ F9, 0(R10)
+	VMOV  V20.B16, V9.B16
+	VFMLA V7.S4, V12.S4, V9.S4
+	VFMLS V8.S4, V16.S4, V9.S4
+	VMOV  V10.B16, V11.B16
+	WORD  $0x6e26dd6b // fmul v11.4s, v11.4s, v6.4s
+	VFMLS V4.S4, V14.S4, V11.S4
+	VFMLA V2.S4, V18.S4, V11.S4
+	WORD  $0x4e2bd52c // fadd v12.4s, v9.4s, v11.4s
+	WORD  $0x3ca6694c // str q12, [x10, x6]
+	WORD  $0x4eabd529 // fsub v9.4s, v9.4s, v11.4s
+	WORD  $0x3cab6949 // str q9, [x10, x11]
+	WORD  $0x4eaad6c9 // fsub v9.4s, v22.4s, v10.4s
+	VFMLA V0.S4, V14.S4, V9.S4
+	VFMLS V0.S4, V18.S4, V9.S4
+	WORD  $0x3cac6949 // str q9, [x10, x12]
+	MOVD  R0, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	WORD  $0x3ce76929 // ldr q9, [x9, x7]
+	FMOVQ 0(R10), F10
+	WORD  $0x3ce7694b // ldr q11, [x10, x7]
+	WORD  $0x3ce2692c // ldr q12, [x9, x2]
+	WORD  $0x3ce8692d // ldr q13, [x9, x8]
+	WORD  $0x3ce2694e // ldr q14, [x10, x2]
+	VMOV  V11.B16, V11.B16
+	VFMLA V3.S4, V9.S4, V11.S4
+	VFMLS V5.S4, V10.S4, V11.S4
+	VMOV  V12.B16, V9.B16
+	WORD  $0x6e22dd29 // fmul v9.4s, v9.4s, v2.4s
+	VFMLS V4.S4, V13.S4, V9.S4
+	VFMLA V6.S4, V14.S4, V9.S4
+	WORD  $0x4e29d56a // fadd v10.4s, v11.4s, v9.4s
+	WORD  $0x4ea9d569 // fsub v9.4s, v11.4s, v9.4s
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	WORD  $0x3ce7692b // ldr q11, [x9, x7]
+	FMOVQ 0(R10), F12
+	WORD  $0x3ce7694d // ldr q13, [x10, x7]
+	WORD  $0x3ce2692e // ldr q14, [x9, x2]
+	WORD  $0x3ce8692f // ldr q15, [x9, x8]
+	WORD  $0x3ce26950 // ldr q16, [x10, x2]
+	VMOV  V13.B16, V13.B16
+	VFMLA V3.S4, V11.S4, V13.S4
+	VFMLS V5.S4, V12.S4, V13.S4
+	VMOV  V14.B16, V11.B16
+	WORD  $0x6e22dd6b // fmul v11.4s, v11.4s, v2.4s
+	VFMLS V4.S4, V15.S4, V11.S4
+	VFMLA V6.S4, V16.S4, V11.S4
+	WORD  $0x4e2bd5ac // fadd v12.4s, v13.4s, v11.4s
+	WORD  $0x4eabd5ab // fsub v11.4s, v13.4s, v11.4s
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	WORD  $0x3ce7692d // ldr q13, [x9, x7]
+	FMOVQ 0(R10), F14
+	WORD  $0x3ce7694f // ldr q15, [x10, x7]
+	WORD  $0x3ce26930 // ldr q16, [x9, x2]
+	WORD  $0x3ce86931 // ldr q17, [x9, x8]
+	WORD  $0x3ce26952 // ldr q18, [x10, x2]
+	VMOV  V15.B16, V15.B16
+	VFMLA V3.S4, V13.S4, V15.S4
+	VFMLS V5.S4, V14.S4, V15.S4
+	VMOV  V16.B16, V13.B16
+	WORD  $0x6e22ddad // fmul v13.4s, v13.4s, v2.4s
+	VFMLS V4.S4, V17.S4, V13.S4
+	VFMLA V6.S4, V18.S4, V13.S4
+	WORD  $0x4e2dd5ee // fadd v14.4s, v15.4s, v13.4s
+	WORD  $0x4eadd5ed // fsub v13.4s, v15.4s, v13.4s
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	WORD  $0x3ce7692f // ldr q15, [x9, x7]
+	FMOVQ 0(R10), F16
+	WORD  $0x3ce76951 // ldr q17, [x10, x7]
+	WORD  $0x3ce26932 // ldr q18, [x9, x2]
+	WORD  $0x3ce86933 // ldr q19, [x9, x8]
+	WORD  $0x3ce26954 // ldr q20, [x10, x2]
+	VMOV  V17.B16, V17.B16
+	VFMLA V3.S4, V15.S4, V17.S4
+	VFMLS V5.S4, V16.S4, V17.S4
+	VMOV  V18.B16, V15.B16
+	WORD  $0x6e22ddef // fmul v15.4s, v15.4s, v2.4s
+	VFMLS V4.S4, V19.S4, V15.S4
+	VFMLA V6.S4, V20.S4, V15.S4
+	WORD  $0x4e2fd630 // fadd v16.4s, v17.4s, v15.4s
+	WORD  $0x4eafd62f // fsub v15.4s, v17.4s, v15.4s
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	WORD  $0x3ce76931 // ldr q17, [x9, x7]
+	FMOVQ 0(R10), F18
+	WORD  $0x3ce76953 // ldr q19, [x10, x7]
+	WORD  $0x3ce26934 // ldr q20, [x9, x2]
+	WORD  $0x3ce86935 // ldr q21, [x9, x8]
+	WORD  $0x3ce26956 // ldr q22, [x10, x2]
+	VMOV  V19.B16, V19.B16
+	VFMLA V3.S4, V17.S4, V19.S4
+	VFMLS V5.S4, V18.S4, V19.S4
+	VMOV  V20.B16, V17.B16
+	WORD  $0x6e22de31 // fmul v17.4s, v17.4s, v2.4s
+	VFMLS V4.S4, V21.S4, V17.S4
+	VFMLA V6.S4, V22.S4, V17.S4
+	WORD  $0x4e31d672 // fadd v18.4s, v19.4s, v17.4s
+	WORD  $0x4eb1d671 // fsub v17.4s, v19.4s, v17.4s
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	WORD  $0x3ce76933 // ldr q19, [x9, x7]
+	FMOVQ 0(R10), F20
+	WORD  $0x3ce76955 // ldr q21, [x10, x7]
+	WORD  $0x3ce26936 // ldr q22, [x9, x2]
+	WORD  $0x3ce86937 // ldr q23, [x9, x8]
+	WORD  $0x3ce26958 // ldr q24, [x10, x2]
+	VMOV  V21.B16, V21.B16
+	VFMLA V3.S4, V19.S4, V21.S4
+	VFMLS V5.S4, V20.S4, V21.S4
+	VMOV  V22.B16, V19.B16
+	WORD  $0x6e22de73 // fmul v19.4s, v19.4s, v2.4s
+	VFMLS V4.S4, V23.S4, V19.S4
+	VFMLA V6.S4, V24.S4, V19.S4
+	WORD  $0x4e33d6b4 // fadd v20.4s, v21.4s, v19.4s
+	WORD  $0x4eb3d6b3 // fsub v19.4s, v21.4s, v19.4s
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	WORD  $0x3ce76935 // ldr q21, [x9, x7]
+	FMOVQ 0(R10), F22
+	WORD  $0x3ce76957 // ldr q23, [x10, x7]
+	WORD  $0x3ce26938 // ldr q24, [x9, x2]
+	WORD  $0x3ce86939 // ldr q25, [x9, x8]
+	WORD  $0x3ce2695a // ldr q26, [x10, x2]
+	VMOV  V23.B16, V23.B16
+	VFMLA V3.S4, V21.S4, V23.S4
+	VFMLS V5.S4, V22.S4, V23.S4
+	VMOV  V24.B16, V21.B16
+	WORD  $0x6e22deb5 // fmul v21.4s, v21.4s, v2.4s
+	VFMLS V4.S4, V25.S4, V21.S4
+	VFMLA V6.S4, V26.S4, V21.S4
+	WORD  $0x4e35d6f6 // fadd v22.4s, v23.4s, v21.4s
+	WORD  $0x4eb5d6f5 // fsub v21.4s, v23.4s, v21.4s
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	WORD  $0x3ce76937 // ldr q23, [x9, x7]
+	FMOVQ 0(R10), F24
+	WORD  $0x3ce76959 // ldr q25, [x10, x7]
+	WORD  $0x3ce2693a // ldr q26, [x9, x2]
+	WORD  $0x3ce8693b // ldr q27, [x9, x8]
+	WORD  $0x3ce2695c // ldr q28, [x10, x2]
+	VMOV  V25.B16, V25.B16
+	VFMLA V3.S4, V23.S4, V25.S4
+	VFMLS V5.S4, V24.S4, V25.S4
+	VMOV  V26.B16, V23.B16
+	WORD  $0x6e22def7 // fmul v23.4s, v23.4s, v2.4s
+	VFMLS V4.S4, V27.S4, V23.S4
+	VFMLA V6.S4, V28.S4, V23.S4
+	WORD  $0x4e37d738 // fadd v24.4s, v25.4s, v23.4s
+	WORD  $0x4eb7d737 // fsub v23.4s, v25.4s, v23.4s
+	MOVD  R1, R9
+	MOVD  $24, R10
+	MADD  R6, R9, R10, R9
+	MOVD  R9, R9
+	ADD   R12, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x4eaad6ca // fsub v10.4s, v22.4s, v10.4s
+	VFMLA V0.S4, V14.S4, V10.S4
+	VFMLS V0.S4, V18.S4, V10.S4
+	FMOVQ F10, 0(R9)
+	WORD  $0x4e36d5ca // fadd v10.4s, v14.4s, v22.4s
+	VFMLS V1.S4, V18.S4, V10.S4
+	WORD  $0x4e34d599 // fadd v25.4s, v12.4s, v20.4s
+	VFMLS V1.S4, V16.S4, V25.S4
+	WORD  $0x4e39d55a // fadd v26.4s, v10.4s, v25.4s
+	WORD  $0x3ca6693a // str q26, [x9, x6]
+	WORD  $0x4eb9d54a // fsub v10.4s, v10.4s, v25.4s
+	WORD  $0x3cab692a // str q10, [x9, x11]
+	VMOV  V22.B16, V10.B16
+	VFMLA V3.S4, V14.S4, V10.S4
+	VFMLS V5.S4, V18.S4, V10.S4
+	VMOV  V12.B16, V25.B16
+	WORD  $0x6e22df39 // fmul v25.4s, v25.4s, v2.4s
+	VFMLS V4.S4, V16.S4, V25.S4
+	VFMLA V6.S4, V20.S4, V25.S4
+	WORD  $0x4e39d55a // fadd v26.4s, v10.4s, v25.4s
+	WORD  $0x3cac693a // str q26, [x9, x12]
+	WORD  $0x4eb9d54a // fsub v10.4s, v10.4s, v25.4s
+	FMOVQ F10, 0(R10)
+	VMOV  V22.B16, V10.B16
+	VFMLA V7.S4, V14.S4, V10.S4
+	VFMLS V8.S4, V18.S4, V10.S4
+	VMOV  V12.B16, V14.B16
+	WORD  $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
+	VFMLS V4.S4, V16.S4, V14.S4
+	VFMLA V2.S4, V20.S4, V14.S4
+	WORD  $0x4e2ed552 // fadd v18.4s, v10.4s, v14.4s
+	WORD  $0x3ca66952 // str q18, [x10, x6]
+	WORD  $0x4eaed54a // fsub v10.4s, v10.4s, v14.4s
+	WORD  $0x3cab694a // str q10, [x10, x11]
+	WORD  $0x4eacd70a // fsub v10.4s, v24.4s, v12.4s
+	VFMLA V0.S4, V16.S4, V10.S4
+	VFMLS V0.S4, V20.S4, V10.S4
+	WORD  $0x3cac694a // str q10, [x10, x12]
+	MOVD  R1, R9
+	ADD   R6<<5, R9, R9
+	MOVD  R9, R9
+	ADD   R12, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x4ea9d6a9 // fsub v9.4s, v21.4s, v9.4s
+	VFMLA V0.S4, V13.S4, V9.S4
+	VFMLS V0.S4, V17.S4, V9.S4
+	FMOVQ F9, 0(R9)
+	WORD  $0x4e35d5a9 // fadd v9.4s, v13.4s, v21.4s
+	VFMLS V1.S4, V17.S4, V9.S4
+	WORD  $0x4e33d56a // fadd v10.4s, v11.4s, v19.4s
+	VFMLS V1.S4, V15.S4, V10.S4
+	WORD  $0x4e2ad52c // fadd v12.4s, v9.4s, v10.4s
+	WORD  $0x3ca6692c // str q12, [x9, x6]
+	WORD  $0x4eaad529 // fsub v9.4s, v9.4s, v10.4s
+	WORD  $0x3cab6929 // str q9, [x9, x11]
+	VMOV  V21.B16, V9.B16
+	VFMLA V3.S4, V13.S4, V9.S4
+	VFMLS V5.S4, V17.S4, V9.S4
+	VMOV  V11.B16, V10.B16
+	WORD  $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
+	VFMLS V4.S4, V15.S4, V10.S4
+	VFMLA V6.S4, V19.S4, V10.S4
+	WORD  $0x4e2ad52c // fadd v12.4s, v9.4s, v10.4s
+	WORD  $0x3cac692c // str q12, [x9, x12]
+	WORD  $0x4eaad529 // fsub v9.4s, v9.4s, v10.4s
+	FMOVQ F9, 0(R10)
+	VMOV  V21.B16, V9.B16
+	VFMLA V7.S4, V13.S4, V9.S4
+	VFMLS V8.S4, V17.S4, V9.S4
+	VMOV  V11.B16, V10.B16
+	WORD  $0x6e26dd4a // fmul v10.4s, v10.4s, v6.4s
+	VFMLS V4.S4, V15.S4, V10.S4
+	VFMLA V2.S4, V19.S4, V10.S4
+	WORD  $0x4e2ad52c // fadd v12.4s, v9.4s, v10.4s
+	WORD  $0x3ca6694c // str q12, [x10, x6]
+	WORD  $0x4eaad529 // fsub v9.4s, v9.4s, v10.4s
+	WORD  $0x3cab6949 // str q9, [x10, x11]
+	WORD  $0x4eabd6e9 // fsub v9.4s, v23.4s, v11.4s
+	VFMLA V0.S4, V15.S4, V9.S4
+	VFMLS V0.S4, V19.S4, V9.S4
+	WORD  $0x3cac6949 // str q9, [x10, x12]
+	MOVD  R0, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	WORD  $0x3ce76929 // ldr q9, [x9, x7]
+	FMOVQ 0(R10), F10
+	WORD  $0x3ce7694b // ldr q11, [x10, x7]
+	WORD  $0x3ce2692c // ldr q12, [x9, x2]
+	WORD  $0x3ce8692d // ldr q13, [x9, x8]
+	WORD  $0x3ce2694e // ldr q14, [x10, x2]
+	VMOV  V11.B16, V11.B16
+	VFMLA V7.S4, V9.S4, V11.S4
+	VFMLS V8.S4, V10.S4, V11.S4
+	VMOV  V12.B16, V9.B16
+	WORD  $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
+	VFMLS V4.S4, V13.S4, V9.S4
+	VFMLA V2.S4, V14.S4, V9.S4
+	WORD  $0x4e29d56a // fadd v10.4s, v11.4s, v9.4s
+	WORD  $0x4ea9d569 // fsub v9.4s, v11.4s, v9.4s
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	WORD  $0x3ce7692b // ldr q11, [x9, x7]
+	FMOVQ 0(R10), F12
+	WORD  $0x3ce7694d // ldr q13, [x10, x7]
+	WORD  $0x3ce2692e // ldr q14, [x9, x2]
+	WORD  $0x3ce8692f // ldr q15, [x9, x8]
+	WORD  $0x3ce26950 // ldr q16, [x10, x2]
+	VMOV  V13.B16, V13.B16
+	VFMLA V7.S4, V11.S4, V13.S4
+	VFMLS V8.S4, V12.S4, V13.S4
+	VMOV  V14.B16, V11.B16
+	WORD  $0x6e26dd6b // fmul v11.4s, v11.4s, v6.4s
+	VFMLS V4.S4, V15.S4, V11.S4
+	VFMLA V2.S4, V16.S4, V11.S4
+	WORD  $0x4e2bd5ac // fadd v12.4s, v13.4s, v11.4s
+	WORD  $0x4eabd5ab // fsub v11.4s, v13.4s, v11.4s
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	WORD  $0x3ce7692d // ldr q13, [x9, x7]
+	FMOVQ 0(R10), F14
+	WORD  $0x3ce7694f // ldr q15, [x10, x7]
+	WORD  $0x3ce26930 // ldr q16, [x9, x2]
+	WORD  $0x3ce86931 // ldr q17, [x9, x8]
+	WORD  $0x3ce26952 // ldr q18, [x10, x2]
+	VMOV  V15.B16, V15.B16
+	VFMLA V7.S4, V13.S4, V15.S4
+	VFMLS V8.S4, V14.S4, V15.S4
+	VMOV  V16.B16, V13.B16
+	WORD  $0x6e26ddad // fmul v13.4s, v13.4s, v6.4s
+	VFMLS V4.S4, V17.S4, V13.S4
+	VFMLA V2.S4, V18.S4, V13.S4
+	WORD  $0x4e2dd5ee // fadd v14.4s, v15.4s, v13.4s
+	WORD  $0x4eadd5ed // fsub v13.4s, v15.4s, v13.4s
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	WORD  $0x3ce7692f // ldr q15, [x9, x7]
+	FMOVQ 0(R10), F16
+	WORD  $0x3ce76951 // ldr q17, [x10, x7]
+	WORD  $0x3ce26932 // ldr q18, [x9, x2]
+	WORD  $0x3ce86933 // ldr q19, [x9, x8]
+	WORD  $0x3ce26954 // ldr q20, [x10, x2]
+	VMOV  V17.B16, V17.B16
+	VFMLA V7.S4, V15.S4, V17.S4
+	VFMLS V8.S4, V16.S4, V17.S4
+	VMOV  V18.B16, V15.B16
+	WORD  $0x6e26ddef // fmul v15.4s, v15.4s, v6.4s
+	VFMLS V4.S4, V19.S4, V15.S4
+	VFMLA V2.S4, V20.S4, V15.S4
+	WORD  $0x4e2fd630 // fadd v16.4s, v17.4s, v15.4s
+	WORD  $0x4eafd62f // fsub v15.4s, v17.4s, v15.4s
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	WORD  $0x3ce76931 // ldr q17, [x9, x7]
+	FMOVQ 0(R10), F18
+	WORD  $0x3ce76953 // ldr q19, [x10, x7]
+	WORD  $0x3ce26934 // ldr q20, [x9, x2]
+	WORD  $0x3ce86935 // ldr q21, [x9, x8]
+	WORD  $0x3ce26956 // ldr q22, [x10, x2]
+	VMOV  V19.B16, V19.B16
+	VFMLA V7.S4, V17.S4, V19.S4
+	VFMLS V8.S4, V18.S4, V19.S4
+	VMOV  V20.B16, V17.B16
+	WORD  $0x6e26de31 // fmul v17.4s, v17.4s, v6.4s
+	VFMLS V4.S4, V21.S4, V17.S4
+	VFMLA V2.S4, V22.S4, V17.S4
+	WORD  $0x4e31d672 // fadd v18.4s, v19.4s, v17.4s
+	WORD  $0x4eb1d671 // fsub v17.4s, v19.4s, v17.4s
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	WORD  $0x3ce76933 // ldr q19, [x9, x7]
+	FMOVQ 0(R10), F20
+	WORD  $0x3ce76955 // ldr q21, [x10, x7]
+	WORD  $0x3ce26936 // ldr q22, [x9, x2]
+	WORD  $0x3ce86937 // ldr q23, [x9, x8]
+	WORD  $0x3ce26958 // ldr q24, [x10, x2]
+	VMOV  V21.B16, V21.B16
+	VFMLA V7.S4, V19.S4, V21.S4
+	VFMLS V8.S4, V20.S4, V21.S4
+	VMOV  V22.B16, V19.B16
+	WORD  $0x6e26de73 // fmul v19.4s, v19.4s, v6.4s
+	VFMLS V4.S4, V23.S4, V19.S4
+	VFMLA V2.S4, V24.S4, V19.S4
+	WORD  $0x4e33d6b4 // fadd v20.4s, v21.4s, v19.4s
+	WORD  $0x4eb3d6b3 // fsub v19.4s, v21.4s, v19.4s
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	WORD  $0x3ce76935 // ldr q21, [x9, x7]
+	FMOVQ 0(R10), F22
+	WORD  $0x3ce76957 // ldr q23, [x10, x7]
+	WORD  $0x3ce26938 // ldr q24, [x9, x2]
+	WORD  $0x3ce86939 // ldr q25, [x9, x8]
+	WORD  $0x3ce2695a // ldr q26, [x10, x2]
+	VMOV  V23.B16, V23.B16
+	VFMLA V7.S4, V21.S4, V23.S4
+	VFMLS V8.S4, V22.S4, V23.S4
+	VMOV  V24.B16, V21.B16
+	WORD  $0x6e26deb5 // fmul v21.4s, v21.4s, v6.4s
+	VFMLS V4.S4, V25.S4, V21.S4
+	VFMLA V2.S4, V26.S4, V21.S4
+	WORD  $0x4e35d6f6 // fadd v22.4s, v23.4s, v21.4s
+	WORD  $0x4eb5d6f5 // fsub v21.4s, v23.4s, v21.4s
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	WORD  $0x3ce76937 // ldr q23, [x9, x7]
+	FMOVQ 0(R10), F24
+	WORD  $0x3ce76959 // ldr q25, [x10, x7]
+	WORD  $0x3ce2693a // ldr q26, [x9, x2]
+	WORD  $0x3ce8693b // ldr q27, [x9, x8]
+	WORD  $0x3ce2695c // ldr q28, [x10, x2]
+	VMOV  V25.B16, V25.B16
+	VFMLA V7.S4, V23.S4, V25.S4
+	VFMLS V8.S4, V24.S4, V25.S4
+	VMOV  V26.B16, V23.B16
+	WORD  $0x6e26def7 // fmul v23.4s, v23.4s, v6.4s
+	VFMLS V4.S4, V27.S4, V23.S4
+	VFMLA V2.S4, V28.S4, V23.S4
+	WORD  $0x4e37d738 // fadd v24.4s, v25.4s, v23.4s
+	WORD  $0x4eb7d737 // fsub v23.4s, v25.4s, v23.4s
+	MOVD  R1, R9
+	MOVD  $40, R10
+	MADD  R6, R9, R10, R9
+	MOVD  R9, R9
+	ADD   R12, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x4eaad6ca // fsub v10.4s, v22.4s, v10.4s
+	VFMLA V0.S4, V14.S4, V10.S4
+	VFMLS V0.S4, V18.S4, V10.S4
+	FMOVQ F10, 0(R9)
+	WORD  $0x4e36d5ca // fadd v10.4s, v14.4s, v22.4s
+	VFMLS V1.S4, V18.S4, V10.S4
+	WORD  $0x4e34d599 // fadd v25.4s, v12.4s, v20.4s
+	VFMLS V1.S4, V16.S4, V25.S4
+	WORD  $0x4e39d55a // fadd v26.4s, v10.4s, v25.4s
+	WORD  $0x3ca6693a // str q26, [x9, x6]
+	WORD  $0x4eb9d54a // fsub v10.4s, v10.4s, v25.4s
+	WORD  $0x3cab692a // str q10, [x9, x11]
+	VMOV  V22.B16, V10.B16
+	VFMLA V3.S4, V14.S4, V10.S4
+	VFMLS V5.S4, V18.S4, V10.S4
+	VMOV  V12.B16, V25.B16
+	WORD  $0x6e22df39 // fmul v25.4s, v25.4s, v2.4s
+	VFMLS V4.S4, V16.S4, V25.S4
+	VFMLA V6.S4, V20.S4, V25.S4
+	WORD  $0x4e39d55a // fadd v26.4s, v10.4s, v25.4s
+	WORD  $0x3cac693a // str q26, [x9, x12]
+	WORD  $0x4eb9d54a // fsub v10.4s, v10.4s, v25.4s
+	FMOVQ F10, 0(R10)
+	VMOV  V22.B16, V10.B16
+	VFMLA V7.S4, V14.S4, V10.S4
+	VFMLS V8.S4, V18.S4, V10.S4
+	VMOV  V12.B16, V14.B16
+	WORD  $0x6e26ddce // fmul v14.4s, v14.4s, v6.4s
+	VFMLS V4.S4, V16.S4, V14.S4
+	VFMLA V2.S4, V20.S4, V14.S4
+	WORD  $0x4e2ed552 // fadd v18.4s, v10.4s, v14.4s
+	WORD  $0x3ca66952 // str q18, [x10, x6]
+	WORD  $0x4eaed54a // fsub v10.4s, v10.4s, v14.4s
+	WORD  $0x3cab694a // str q10, [x10, x11]
+	WORD  $0x4eacd70a // fsub v10.4s, v24.4s, v12.4s
+	VFMLA V0.S4, V16.S4, V10.S4
+	VFMLS V0.S4, V20.S4, V10.S4
+	WORD  $0x3cac694a // str q10, [x10, x12]
+	MOVD  R1, R9
+	MOVD  $48, R10
+	MADD  R6, R9, R10, R9
+	MOVD  R9, R9
+	ADD   R12, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x4ea9d6a9 // fsub v9.4s, v21.4s, v9.4s
+	VFMLA V0.S4, V13.S4, V9.S4
+	VFMLS V0.S4, V17.S4, V9.S4
+	FMOVQ F9, 0(R9)
+	WORD  $0x4e35d5a9 // fadd v9.4s, v13.4s, v21.4s
+	VFMLS V1.S4, V17.S4, V9.S4
+	WORD  $0x4e33d56a // fadd v10.4s, v11.4s, v19.4s
+	VFMLS V1.S4, V15.S4, V10.S4
+	WORD  $0x4e2ad52c // fadd v12.4s, v9.4s, v10.4s
+	WORD  $0x3ca6692c // str q12, [x9, x6]
+	WORD  $0x4eaad529 // fsub v9.4s, v9.4s, v10.4s
+	WORD  $0x3cab6929 // str q9, [x9, x11]
+	VMOV  V21.B16, V9.B16
+	VFMLA V3.S4, V13.S4, V9.S4
+	VFMLS V5.S4, V17.S4, V9.S4
+	VMOV  V11.B16, V10.B16
+	WORD  $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
+	VFMLS V4.S4, V15.S4, V10.S4
+	VFMLA V6.S4, V19.S4, V10.S4
+	WORD  $0x4e2ad52c // fadd v12.4s, v9.4s, v10.4s
+	WORD  $0x3cac692c // str q12, [x9, x12]
+	WORD  $0x4eaad529 // fsub v9.4s, v9.4s, v10.4s
+	FMOVQ F9, 0(R10)
+	VMOV  V21.B16, V9.B16
+	VFMLA V7.S4, V13.S4, V9.S4
+	VFMLS V8.S4, V17.S4, V9.S4
+	VMOV  V11.B16, V10.B16
+	WORD  $0x6e26dd4a // fmul v10.4s, v10.4s, v6.4s
+	VFMLS V4.S4, V15.S4, V10.S4
+	VFMLA V2.S4, V19.S4, V10.S4
+	WORD  $0x4e2ad52c // fadd v12.4s, v9.4s, v10.4s
+	WORD  $0x3ca6694c // str q12, [x10, x6]
+	WORD  $0x4eaad529 // fsub v9.4s, v9.4s, v10.4s
+	WORD  $0x3cab6949 // str q9, [x10, x11]
+	WORD  $0x4eabd6e9 // fsub v9.4s, v23.4s, v11.4s
+	VFMLA V0.S4, V15.S4, V9.S4
+	VFMLS V0.S4, V19.S4, V9.S4
+	WORD  $0x3cac6949 // str q9, [x10, x12]
+	MOVD  R0, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	FMOVQ 0(R9), F9
+	WORD  $0x3ce7692a // ldr q10, [x9, x7]
+	FMOVQ 0(R10), F11
+	WORD  $0x3ce7694c // ldr q12, [x10, x7]
+	WORD  $0x4ea9d589 // fsub v9.4s, v12.4s, v9.4s
+	VFMLA V0.S4, V10.S4, V9.S4
+	VFMLS V0.S4, V11.S4, V9.S4
+	WORD  $0x3ce2692a // ldr q10, [x9, x2]
+	WORD  $0x3ce8692b // ldr q11, [x9, x8]
+	WORD  $0x3ce2694c // ldr q12, [x10, x2]
+	WORD  $0x3ce8694d // ldr q13, [x10, x8]
+	WORD  $0x4eaad5aa // fsub v10.4s, v13.4s, v10.4s
+	VFMLA V0.S4, V11.S4, V10.S4
+	VFMLS V0.S4, V12.S4, V10.S4
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	FMOVQ 0(R9), F11
+	WORD  $0x3ce7692c // ldr q12, [x9, x7]
+	FMOVQ 0(R10), F13
+	WORD  $0x3ce7694e // ldr q14, [x10, x7]
+	WORD  $0x4eabd5cb // fsub v11.4s, v14.4s, v11.4s
+	VFMLA V0.S4, V12.S4, V11.S4
+	VFMLS V0.S4, V13.S4, V11.S4
+	WORD  $0x3ce2692c // ldr q12, [x9, x2]
+	WORD  $0x3ce8692d // ldr q13, [x9, x8]
+	WORD  $0x3ce2694e // ldr q14, [x10, x2]
+	WORD  $0x3ce8694f // ldr q15, [x10, x8]
+	WORD  $0x4eacd5ec // fsub v12.4s, v15.4s, v12.4s
+	VFMLA V0.S4, V13.S4, V12.S4
+	VFMLS V0.S4, V14.S4, V12.S4
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	FMOVQ 0(R9), F13
+	WORD  $0x3ce7692e // ldr q14, [x9, x7]
+	FMOVQ 0(R10), F15
+	WORD  $0x3ce76950 // ldr q16, [x10, x7]
+	WORD  $0x4eadd60d // fsub v13.4s, v16.4s, v13.4s
+	VFMLA V0.S4, V14.S4, V13.S4
+	VFMLS V0.S4, V15.S4, V13.S4
+	WORD  $0x3ce2692e // ldr q14, [x9, x2]
+	WORD  $0x3ce8692f // ldr q15, [x9, x8]
+	WORD  $0x3ce26950 // ldr q16, [x10, x2]
+	WORD  $0x3ce86951 // ldr q17, [x10, x8]
+	WORD  $0x4eaed62e // fsub v14.4s, v17.4s, v14.4s
+	VFMLA V0.S4, V15.S4, V14.S4
+	VFMLS V0.S4, V16.S4, V14.S4
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	FMOVQ 0(R9), F15
+	WORD  $0x3ce76930 // ldr q16, [x9, x7]
+	FMOVQ 0(R10), F17
+	WORD  $0x3ce76952 // ldr q18, [x10, x7]
+	WORD  $0x4eafd64f // fsub v15.4s, v18.4s, v15.4s
+	VFMLA V0.S4, V16.S4, V15.S4
+	VFMLS V0.S4, V17.S4, V15.S4
+	WORD  $0x3ce26930 // ldr q16, [x9, x2]
+	WORD  $0x3ce86931 // ldr q17, [x9, x8]
+	WORD  $0x3ce26952 // ldr q18, [x10, x2]
+	WORD  $0x3ce86953 // ldr q19, [x10, x8]
+	WORD  $0x4eb0d670 // fsub v16.4s, v19.4s, v16.4s
+	VFMLA V0.S4, V17.S4, V16.S4
+	VFMLS V0.S4, V18.S4, V16.S4
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	FMOVQ 0(R9), F17
+	WORD  $0x3ce76932 // ldr q18, [x9, x7]
+	FMOVQ 0(R10), F19
+	WORD  $0x3ce76954 // ldr q20, [x10, x7]
+	WORD  $0x4eb1d691 // fsub v17.4s, v20.4s, v17.4s
+	VFMLA V0.S4, V18.S4, V17.S4
+	VFMLS V0.S4, V19.S4, V17.S4
+	WORD  $0x3ce26932 // ldr q18, [x9, x2]
+	WORD  $0x3ce86933 // ldr q19, [x9, x8]
+	WORD  $0x3ce26954 // ldr q20, [x10, x2]
+	WORD  $0x3ce86955 // ldr q21, [x10, x8]
+	WORD  $0x4eb2d6b2 // fsub v18.4s, v21.4s, v18.4s
+	VFMLA V0.S4, V19.S4, V18.S4
+	VFMLS V0.S4, V20.S4, V18.S4
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	FMOVQ 0(R9), F19
+	WORD  $0x3ce76934 // ldr q20, [x9, x7]
+	FMOVQ 0(R10), F21
+	WORD  $0x3ce76956 // ldr q22, [x10, x7]
+	WORD  $0x4eb3d6d3 // fsub v19.4s, v22.4s, v19.4s
+	VFMLA V0.S4, V20.S4, V19.S4
+	VFMLS V0.S4, V21.S4, V19.S4
+	WORD  $0x3ce26934 // ldr q20, [x9, x2]
+	WORD  $0x3ce86935 // ldr q21, [x9, x8]
+	WORD  $0x3ce26956 // ldr q22, [x10, x2]
+	WORD  $0x3ce86957 // ldr q23, [x10, x8]
+	WORD  $0x4eb4d6f4 // fsub v20.4s, v23.4s, v20.4s
+	VFMLA V0.S4, V21.S4, V20.S4
+	VFMLS V0.S4, V22.S4, V20.S4
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	FMOVQ 0(R9), F21
+	WORD  $0x3ce76936 // ldr q22, [x9, x7]
+	FMOVQ 0(R10), F23
+	WORD  $0x3ce76958 // ldr q24, [x10, x7]
+	WORD  $0x4eb5d715 // fsub v21.4s, v24.4s, v21.4s
+	VFMLA V0.S4, V22.S4, V21.S4
+	VFMLS V0.S4, V23.S4, V21.S4
+	WORD  $0x3ce26936 // ldr q22, [x9, x2]
+	WORD  $0x3ce86937 // ldr q23, [x9, x8]
+	WORD  $0x3ce26958 // ldr q24, [x10, x2]
+	WORD  $0x3ce86959 // ldr q25, [x10, x8]
+	WORD  $0x4eb6d736 // fsub v22.4s, v25.4s, v22.4s
+	VFMLA V0.S4, V23.S4, V22.S4
+	VFMLS V0.S4, V24.S4, V22.S4
+	ADD   R3, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R2, R10, R10
+	FMOVQ 0(R9), F23
+	WORD  $0x3ce76938 // ldr q24, [x9, x7]
+	FMOVQ 0(R10), F25
+	WORD  $0x3ce7695a // ldr q26, [x10, x7]
+	WORD  $0x4eb7d757 // fsub v23.4s, v26.4s, v23.4s
+	VFMLA V0.S4, V24.S4, V23.S4
+	VFMLS V0.S4, V25.S4, V23.S4
+	WORD  $0x3ce26938 // ldr q24, [x9, x2]
+	WORD  $0x3ce86939 // ldr q25, [x9, x8]
+	WORD  $0x3ce2695a // ldr q26, [x10, x2]
+	WORD  $0x3ce8695b // ldr q27, [x10, x8]
+	WORD  $0x4eb8d778 // fsub v24.4s, v27.4s, v24.4s
+	VFMLA V0.S4, V25.S4, V24.S4
+	VFMLS V0.S4, V26.S4, V24.S4
+	MOVD  R1, R9
+	MOVD  $0, R10
+	MADD  R6, R9, R10, R9
+	MOVD  R9, R9
+	ADD   R12, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x4ea9d6a9 // fsub v9.4s, v21.4s, v9.4s
+	VFMLA V0.S4, V13.S4, V9.S4
+	VFMLS V0.S4, V17.S4, V9.S4
+	FMOVQ F9, 0(R9)
+	WORD  $0x4e35d5a9 // fadd v9.4s, v13.4s, v21.4s
+	VFMLS V1.S4, V17.S4, V9.S4
+	WORD  $0x4e33d579 // fadd v25.4s, v11.4s, v19.4s
+	VFMLS V1.S4, V15.S4, V25.S4
+	WORD  $0x4e39d53a // fadd v26.4s, v9.4s, v25.4s
+	WORD  $0x3ca6693a // str q26, [x9, x6]
+	WORD  $0x4eb9d529 // fsub v9.4s, v9.4s, v25.4s
+	WORD  $0x3cab6929 // str q9, [x9, x11]
+	VMOV  V21.B16, V9.B16
+	VFMLA V3.S4, V13.S4, V9.S4
+	VFMLS V5.S4, V17.S4, V9.S4
+	VMOV  V11.B16, V25.B16
+	WORD  $0x6e22df39 // fmul v25.4s, v25.4s, v2.4s
+	VFMLS V4.S4, V15.S4, V25.S4
+	VFMLA V6.S4, V19.S4, V25.S4
+	WORD  $0x4e39d53a // fadd v26.4s, v9.4s, v25.4s
+	WORD  $0x3cac693a // str q26, [x9, x12]
+	WORD  $0x4eb9d529 // fsub v9.4s, v9.4s, v25.4s
+	FMOVQ F9, 0(R10)
+	VMOV  V21.B16, V9.B16
+	VFMLA V7.S4, V13.S4, V9.S4
+	VFMLS V8.S4, V17.S4, V9.S4
+	VMOV  V11.B16, V13.B16
+	WORD  $0x6e26ddad // fmul v13.4s, v13.4s, v6.4s
+	VFMLS V4.S4, V15.S4, V13.S4
+	VFMLA V2.S4, V19.S4, V13.S4
+	WORD  $0x4e2dd531 // fadd v17.4s, v9.4s, v13.4s
+	WORD  $0x3ca66951 // str q17, [x10, x6]
+	WORD  $0x4eadd529 // fsub v9.4s, v9.4s, v13.4s
+	WORD  $0x3cab6949 // str q9, [x10, x11]
+	WORD  $0x4eabd6e9 // fsub v9.4s, v23.4s, v11.4s
+	VFMLA V0.S4, V15.S4, V9.S4
+	VFMLS V0.S4, V19.S4, V9.S4
+	WORD  $0x3cac6949 // str q9, [x10, x12]
+	MOVD  R1, R9
+	MOVD  $56, R10
+	MADD  R6, R9, R10, R9
+	MOVD  R9, R9
+	ADD   R12, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x4eaad6c9 // fsub v9.4s, v22.4s, v10.4s
+	VFMLA V0.S4, V14.S4, V9.S4
+	VFMLS V0.S4, V18.S4, V9.S4
+	FMOVQ F9, 0(R9)
+	WORD  $0x4e36d5c9 // fadd v9.4s, v14.4s, v22.4s
+	VFMLS V1.S4, V18.S4, V9.S4
+	WORD  $0x4e34d58a // fadd v10.4s, v12.4s, v20.4s
+	VFMLS V1.S4, V16.S4, V10.S4
+	WORD  $0x4e2ad52b // fadd v11.4s, v9.4s, v10.4s
+	WORD  $0x3ca6692b // str q11, [x9, x6]
+	WORD  $0x4eaad529 // fsub v9.4s, v9.4s, v10.4s
+	WORD  $0x3cab6929 // str q9, [x9, x11]
+	VMOV  V22.B16, V9.B16
+	VFMLA V3.S4, V14.S4, V9.S4
+	VFMLS V5.S4, V18.S4, V9.S4
+	VMOV  V12.B16, V10.B16
+	WORD  $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
+	VFMLS V4.S4, V16.S4, V10.S4
+	VFMLA V6.S4, V20.S4, V10.S4
+	WORD  $0x4e2ad52b // fadd v11.4s, v9.4s, v10.4s
+	WORD  $0x3cac692b // str q11, [x9, x12]
+	WORD  $0x4eaad529 // fsub v9.4s, v9.4s, v10.4s
+	FMOVQ F9, 0(R10)
+	VMOV  V22.B16, V9.B16
+	VFMLA V7.S4, V14.S4, V9.S4
+	VFMLS V8.S4, V18.S4, V9.S4
+	VMOV  V12.B16, V10.B16
+	WORD  $0x6e26dd4a // fmul v10.4s, v10.4s, v6.4s
+	VFMLS V4.S4, V16.S4, V10.S4
+	VFMLA V2.S4, V20.S4, V10.S4
+	WORD  $0x4e2ad52b // fadd v11.4s, v9.4s, v10.4s
+	WORD  $0x3ca6694b // str q11, [x10, x6]
+	WORD  $0x4eaad529 // fsub v9.4s, v9.4s, v10.4s
+	WORD  $0x3cab6949 // str q9, [x10, x11]
+	WORD  $0x4eacd709 // fsub v9.4s, v24.4s, v12.4s
+	VFMLA V0.S4, V16.S4, V9.S4
+	VFMLS V0.S4, V20.S4, V9.S4
+	WORD  $0x3cac6949 // str q9, [x10, x12]
+	ADD   $16, R0, R0
+	ADD   $16, R1, R1
+	SUBS  $1, R13, R13
+	BNE   channel
+	MOVD  srcTile+48(FP), R9
+	MOVD  channels+24(FP), R10
+	SUB   R10, R9, R9
+	LSL   $2, R9, R9
+	ADD   R9, R0, R0
+	MOVD  dstTile+64(FP), R9
+	MOVD  channels+24(FP), R10
+	SUB   R10, R9, R9
+	LSL   $2, R9, R9
+	ADD   R9, R1, R1
+	MOVD  tiles+16(FP), R9
+	SUBS  $1, R9, R9
+	MOVD  R9, tiles+16(FP)
 	BNE   tile
 	RET
 
@@ -820,15 +1804,27 @@ channel:
 	BNE   tile
 	RET
 
-// func WinogradOutput6x3(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+// func WinogradOutput8x5(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
 // Requires: ASIMD
-TEXT ·WinogradOutput6x3(SB), NOSPLIT, $0-84
+TEXT ·WinogradOutput8x5(SB), NOSPLIT, $0-84
 	MOVD  $0x40000000, R0
 	VDUP  R0, V0.S4
-	MOVD  $0x40800000, R0
+	MOVD  $0x3f000000, R0
 	VDUP  R0, V1.S4
-	FMOVS lo+80(FP), F2
-	VDUP  V2.S[0], V2.S4
+	MOVD  $0x40800000, R0
+	VDUP  R0, V2.S4
+	MOVD  $0x3e800000, R0
+	VDUP  R0, V3.S4
+	MOVD  $0x41000000, R0
+	VDUP  R0, V4.S4
+	MOVD  $0x3e000000, R0
+	VDUP  R0, V5.S4
+	MOVD  $0x41800000, R0
+	VDUP  R0, V6.S4
+	MOVD  $0x3d800000, R0
+	VDUP  R0, V7.S4
+	FMOVS lo+80(FP), F8
+	VDUP  V8.S[0], V8.S4
 	MOVD  src+8(FP), R0
 	MOVD  dst+0(FP), R1
 	MOVD  srcPoint+40(FP), R2
@@ -836,267 +1832,677 @@ TEXT ·WinogradOutput6x3(SB), NOSPLIT, $0-84
 	MOVD  dstPixel+64(FP), R3
 	LSL   $2, R3, R3
 	MOVD  $0, R6
-	MOVD  $6, R7
-	MADD  R2, R6, R7, R6
+	ADD   R2<<3, R6, R6
 	ADD   R6, R6, R7
-	ADD   R3, R3, R10
+	ADD   R6, R7, R8
+	ADD   R3, R3, R11
 
 tile:
-	MOVD bias+16(FP), R11
-	MOVD channels+32(FP), R12
-	LSR  $2, R12, R12
+	MOVD bias+16(FP), R12
+	MOVD channels+32(FP), R13
+	LSR  $2, R13, R13
 
 channel:
-	MOVD  R0, R13
-	MOVD  R13, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce66903 // ldr q3, [x8, x6]
-	WORD  $0x3ce76904 // ldr q4, [x8, x7]
-	WORD  $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	FMOVQ 0(R9), F4
-	WORD  $0x3ce66925 // ldr q5, [x9, x6]
-	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-	FMOVQ 0(R8), F5
-	WORD  $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
-	WORD  $0x4e24d4a5 // fadd v5.4s, v5.4s, v4.4s
-	WORD  $0x3ce76926 // ldr q6, [x9, x7]
-	WORD  $0x4e26d463 // fadd v3.4s, v3.4s, v6.4s
-	VFMLA V1.S4, V4.S4, V3.S4
-	ADD   R2, R13, R13
-	MOVD  R13, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce66904 // ldr q4, [x8, x6]
-	FMOVQ 0(R11), F6
-	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
-	WORD  $0x3ce76906 // ldr q6, [x8, x7]
-	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
-	FMOVQ 0(R9), F6
-	WORD  $0x3ce66927 // ldr q7, [x9, x6]
-	WORD  $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-	FMOVQ 0(R8), F7
-	WORD  $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
-	WORD  $0x4e26d4e7 // fadd v7.4s, v7.4s, v6.4s
-	WORD  $0x3ce76928 // ldr q8, [x9, x7]
-	WORD  $0x4e28d484 // fadd v4.4s, v4.4s, v8.4s
-	VFMLA V1.S4, V6.S4, V4.S4
-	ADD   R2, R13, R13
-	MOVD  R13, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce66906 // ldr q6, [x8, x6]
-	WORD  $0x3ce76908 // ldr q8, [x8, x7]
-	WORD  $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-	FMOVQ 0(R9), F8
+	MOVD  R0, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
 	WORD  $0x3ce66929 // ldr q9, [x9, x6]
-	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
-	FMOVQ 0(R8), F9
-	WORD  $0x4e26d529 // fadd v9.4s, v9.4s, v6.4s
-	WORD  $0x4e28d529 // fadd v9.4s, v9.4s, v8.4s
 	WORD  $0x3ce7692a // ldr q10, [x9, x7]
-	WORD  $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
-	VFMLA V1.S4, V8.S4, V6.S4
-	ADD   R2, R13, R13
-	MOVD  R13, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce66908 // ldr q8, [x8, x6]
-	WORD  $0x3ce7690a // ldr q10, [x8, x7]
-	WORD  $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
-	FMOVQ 0(R9), F10
-	WORD  $0x3ce6692b // ldr q11, [x9, x6]
+	WORD  $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	WORD  $0x3ce8692a // ldr q10, [x9, x8]
+	FMOVQ 0(R10), F11
 	WORD  $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
-	FMOVQ 0(R8), F11
-	WORD  $0x4e28d56b // fadd v11.4s, v11.4s, v8.4s
-	WORD  $0x4e2ad56b // fadd v11.4s, v11.4s, v10.4s
-	WORD  $0x3ce7692c // ldr q12, [x9, x7]
-	WORD  $0x4e2cd508 // fadd v8.4s, v8.4s, v12.4s
-	VFMLA V1.S4, V10.S4, V8.S4
-	ADD   R2, R13, R13
-	MOVD  R13, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce6690a // ldr q10, [x8, x6]
-	WORD  $0x3ce7690c // ldr q12, [x8, x7]
-	WORD  $0x4e2cd54a // fadd v10.4s, v10.4s, v12.4s
+	WORD  $0x3ce6694b // ldr q11, [x10, x6]
+	WORD  $0x3ce7694c // ldr q12, [x10, x7]
+	WORD  $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
 	FMOVQ 0(R9), F12
-	WORD  $0x3ce6692d // ldr q13, [x9, x6]
-	WORD  $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
-	FMOVQ 0(R8), F13
-	WORD  $0x4e2ad5ad // fadd v13.4s, v13.4s, v10.4s
-	WORD  $0x4e2cd5ad // fadd v13.4s, v13.4s, v12.4s
-	WORD  $0x3ce7692e // ldr q14, [x9, x7]
-	WORD  $0x4e2ed54a // fadd v10.4s, v10.4s, v14.4s
-	VFMLA V1.S4, V12.S4, V10.S4
-	ADD   R2, R13, R13
-	MOVD  R13, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce6690c // ldr q12, [x8, x6]
-	WORD  $0x3ce7690e // ldr q14, [x8, x7]
-	WORD  $0x4e2ed58c // fadd v12.4s, v12.4s, v14.4s
-	FMOVQ 0(R9), F14
-	WORD  $0x3ce6692f // ldr q15, [x9, x6]
-	WORD  $0x4e2fd5ce // fadd v14.4s, v14.4s, v15.4s
-	FMOVQ 0(R8), F15
-	WORD  $0x4e2cd5ef // fadd v15.4s, v15.4s, v12.4s
-	WORD  $0x4e2ed5ef // fadd v15.4s, v15.4s, v14.4s
-	WORD  $0x3ce76930 // ldr q16, [x9, x7]
-	WORD  $0x4e30d58c // fadd v12.4s, v12.4s, v16.4s
-	VFMLA V1.S4, V14.S4, V12.S4
-	MOVD  R1, R8
-	MOVD  R8, R8
-	WORD  $0x4e29d4ee // fadd v14.4s, v7.4s, v9.4s
-	WORD  $0x4ea9d4e7 // fsub v7.4s, v7.4s, v9.4s
-	WORD  $0x4e2dd569 // fadd v9.4s, v11.4s, v13.4s
-	WORD  $0x4eadd56b // fsub v11.4s, v11.4s, v13.4s
-	WORD  $0x4e2ed4a5 // fadd v5.4s, v5.4s, v14.4s
-	WORD  $0x4e29d4a5 // fadd v5.4s, v5.4s, v9.4s
-	WORD  $0x4e22f4a5 // fmax v5.4s, v5.4s, v2.4s
-	FMOVQ F5, 0(R8)
-	VMOV  V7.B16, V5.B16
-	VFMLA V0.S4, V11.S4, V5.S4
-	WORD  $0x4e22f4a5 // fmax v5.4s, v5.4s, v2.4s
-	WORD  $0x3ca36905 // str q5, [x8, x3]
-	WORD  $0x4e2fd5c5 // fadd v5.4s, v14.4s, v15.4s
-	VFMLA V1.S4, V9.S4, V5.S4
-	WORD  $0x4e22f4a5 // fmax v5.4s, v5.4s, v2.4s
-	WORD  $0x3caa6905 // str q5, [x8, x10]
-	MOVD  R1, R8
-	MOVD  dstRow+56(FP), R9
-	LSL   $2, R9, R9
-	ADD   R9<<1, R8, R8
-	MOVD  R8, R8
-	WORD  $0x4e26d485 // fadd v5.4s, v4.4s, v6.4s
-	WORD  $0x4ea6d484 // fsub v4.4s, v4.4s, v6.4s
-	WORD  $0x4e2ad506 // fadd v6.4s, v8.4s, v10.4s
-	WORD  $0x4eaad507 // fsub v7.4s, v8.4s, v10.4s
-	WORD  $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
-	WORD  $0x4e26d463 // fadd v3.4s, v3.4s, v6.4s
-	WORD  $0x4e22f463 // fmax v3.4s, v3.4s, v2.4s
-	FMOVQ F3, 0(R8)
-	VMOV  V4.B16, V3.B16
-	VFMLA V0.S4, V7.S4, V3.S4
-	WORD  $0x4e22f463 // fmax v3.4s, v3.4s, v2.4s
-	WORD  $0x3ca36903 // str q3, [x8, x3]
-	WORD  $0x4e2cd4a3 // fadd v3.4s, v5.4s, v12.4s
-	VFMLA V1.S4, V6.S4, V3.S4
-	WORD  $0x4e22f463 // fmax v3.4s, v3.4s, v2.4s
-	WORD  $0x3caa6903 // str q3, [x8, x10]
-	MOVD  R0, R13
-	MOVD  R13, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce66903 // ldr q3, [x8, x6]
-	WORD  $0x3ce76904 // ldr q4, [x8, x7]
-	WORD  $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
-	FMOVQ 0(R9), F4
-	WORD  $0x3ce66925 // ldr q5, [x9, x6]
-	WORD  $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
-	VMOV  V3.B16, V3.B16
-	VFMLA V0.S4, V4.S4, V3.S4
-	ADD   R2, R13, R13
-	MOVD  R13, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce66904 // ldr q4, [x8, x6]
-	FMOVQ 0(R11), F5
-	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-	WORD  $0x3ce76905 // ldr q5, [x8, x7]
-	WORD  $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
-	FMOVQ 0(R9), F5
-	WORD  $0x3ce66926 // ldr q6, [x9, x6]
-	WORD  $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
-	VMOV  V4.B16, V4.B16
-	VFMLA V0.S4, V5.S4, V4.S4
-	ADD   R2, R13, R13
-	MOVD  R13, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce66905 // ldr q5, [x8, x6]
-	WORD  $0x3ce76906 // ldr q6, [x8, x7]
-	WORD  $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
-	FMOVQ 0(R9), F6
-	WORD  $0x3ce66927 // ldr q7, [x9, x6]
-	WORD  $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
-	VMOV  V5.B16, V5.B16
-	VFMLA V0.S4, V6.S4, V5.S4
-	ADD   R2, R13, R13
-	MOVD  R13, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce66906 // ldr q6, [x8, x6]
-	WORD  $0x3ce76907 // ldr q7, [x8, x7]
-	WORD  $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
-	FMOVQ 0(R9), F7
-	WORD  $0x3ce66928 // ldr q8, [x9, x6]
-	WORD  $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
-	VMOV  V6.B16, V6.B16
-	VFMLA V0.S4, V7.S4, V6.S4
-	ADD   R2, R13, R13
-	MOVD  R13, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce66907 // ldr q7, [x8, x6]
-	WORD  $0x3ce76908 // ldr q8, [x8, x7]
-	WORD  $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
-	FMOVQ 0(R9), F8
-	WORD  $0x3ce66929 // ldr q9, [x9, x6]
-	WORD  $0x4ea9d508 // fsub v8.4s, v8.4s, v9.4s
-	VMOV  V7.B16, V7.B16
-	VFMLA V0.S4, V8.S4, V7.S4
-	ADD   R2, R13, R13
-	MOVD  R13, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce66908 // ldr q8, [x8, x6]
-	WORD  $0x3ce76909 // ldr q9, [x8, x7]
-	WORD  $0x4ea9d508 // fsub v8.4s, v8.4s, v9.4s
-	FMOVQ 0(R9), F9
+	WORD  $0x4e29d58c // fadd v12.4s, v12.4s, v9.4s
+	WORD  $0x4e2ad58c // fadd v12.4s, v12.4s, v10.4s
+	WORD  $0x4e2bd58c // fadd v12.4s, v12.4s, v11.4s
+	VMOV  V9.B16, V9.B16
+	VFMLA V2.S4, V10.S4, V9.S4
+	VFMLA V3.S4, V11.S4, V9.S4
+	ADD   R2, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
 	WORD  $0x3ce6692a // ldr q10, [x9, x6]
+	FMOVQ 0(R12), F11
+	WORD  $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
+	WORD  $0x3ce7692b // ldr q11, [x9, x7]
+	WORD  $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
+	WORD  $0x3ce8692b // ldr q11, [x9, x8]
+	FMOVQ 0(R10), F13
+	WORD  $0x4e2dd56b // fadd v11.4s, v11.4s, v13.4s
+	WORD  $0x3ce6694d // ldr q13, [x10, x6]
+	WORD  $0x3ce7694e // ldr q14, [x10, x7]
+	WORD  $0x4e2ed5ad // fadd v13.4s, v13.4s, v14.4s
+	FMOVQ 0(R9), F14
+	WORD  $0x4e2ad5ce // fadd v14.4s, v14.4s, v10.4s
+	WORD  $0x4e2bd5ce // fadd v14.4s, v14.4s, v11.4s
+	WORD  $0x4e2dd5ce // fadd v14.4s, v14.4s, v13.4s
+	VMOV  V10.B16, V10.B16
+	VFMLA V2.S4, V11.S4, V10.S4
+	VFMLA V3.S4, V13.S4, V10.S4
+	ADD   R2, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce6692b // ldr q11, [x9, x6]
+	WORD  $0x3ce7692d // ldr q13, [x9, x7]
+	WORD  $0x4e2dd56b // fadd v11.4s, v11.4s, v13.4s
+	WORD  $0x3ce8692d // ldr q13, [x9, x8]
+	FMOVQ 0(R10), F15
+	WORD  $0x4e2fd5ad // fadd v13.4s, v13.4s, v15.4s
+	WORD  $0x3ce6694f // ldr q15, [x10, x6]
+	WORD  $0x3ce76950 // ldr q16, [x10, x7]
+	WORD  $0x4e30d5ef // fadd v15.4s, v15.4s, v16.4s
+	FMOVQ 0(R9), F16
+	WORD  $0x4e2bd610 // fadd v16.4s, v16.4s, v11.4s
+	WORD  $0x4e2dd610 // fadd v16.4s, v16.4s, v13.4s
+	WORD  $0x4e2fd610 // fadd v16.4s, v16.4s, v15.4s
+	VMOV  V11.B16, V11.B16
+	VFMLA V2.S4, V13.S4, V11.S4
+	VFMLA V3.S4, V15.S4, V11.S4
+	ADD   R2, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce6692d // ldr q13, [x9, x6]
+	WORD  $0x3ce7692f // ldr q15, [x9, x7]
+	WORD  $0x4e2fd5ad // fadd v13.4s, v13.4s, v15.4s
+	WORD  $0x3ce8692f // ldr q15, [x9, x8]
+	FMOVQ 0(R10), F17
+	WORD  $0x4e31d5ef // fadd v15.4s, v15.4s, v17.4s
+	WORD  $0x3ce66951 // ldr q17, [x10, x6]
+	WORD  $0x3ce76952 // ldr q18, [x10, x7]
+	WORD  $0x4e32d631 // fadd v17.4s, v17.4s, v18.4s
+	FMOVQ 0(R9), F18
+	WORD  $0x4e2dd652 // fadd v18.4s, v18.4s, v13.4s
+	WORD  $0x4e2fd652 // fadd v18.4s, v18.4s, v15.4s
+	WORD  $0x4e31d652 // fadd v18.4s, v18.4s, v17.4s
+	VMOV  V13.B16, V13.B16
+	VFMLA V2.S4, V15.S4, V13.S4
+	VFMLA V3.S4, V17.S4, V13.S4
+	ADD   R2, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce6692f // ldr q15, [x9, x6]
+	WORD  $0x3ce76931 // ldr q17, [x9, x7]
+	WORD  $0x4e31d5ef // fadd v15.4s, v15.4s, v17.4s
+	WORD  $0x3ce86931 // ldr q17, [x9, x8]
+	FMOVQ 0(R10), F19
+	WORD  $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD  $0x3ce66953 // ldr q19, [x10, x6]
+	WORD  $0x3ce76954 // ldr q20, [x10, x7]
+	WORD  $0x4e34d673 // fadd v19.4s, v19.4s, v20.4s
+	FMOVQ 0(R9), F20
+	WORD  $0x4e2fd694 // fadd v20.4s, v20.4s, v15.4s
+	WORD  $0x4e31d694 // fadd v20.4s, v20.4s, v17.4s
+	WORD  $0x4e33d694 // fadd v20.4s, v20.4s, v19.4s
+	VMOV  V15.B16, V15.B16
+	VFMLA V2.S4, V17.S4, V15.S4
+	VFMLA V3.S4, V19.S4, V15.S4
+	ADD   R2, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce66931 // ldr q17, [x9, x6]
+	WORD  $0x3ce76933 // ldr q19, [x9, x7]
+	WORD  $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD  $0x3ce86933 // ldr q19, [x9, x8]
+	FMOVQ 0(R10), F21
+	WORD  $0x4e35d673 // fadd v19.4s, v19.4s, v21.4s
+	WORD  $0x3ce66955 // ldr q21, [x10, x6]
+	WORD  $0x3ce76956 // ldr q22, [x10, x7]
+	WORD  $0x4e36d6b5 // fadd v21.4s, v21.4s, v22.4s
+	FMOVQ 0(R9), F22
+	WORD  $0x4e31d6d6 // fadd v22.4s, v22.4s, v17.4s
+	WORD  $0x4e33d6d6 // fadd v22.4s, v22.4s, v19.4s
+	WORD  $0x4e35d6d6 // fadd v22.4s, v22.4s, v21.4s
+	VMOV  V17.B16, V17.B16
+	VFMLA V2.S4, V19.S4, V17.S4
+	VFMLA V3.S4, V21.S4, V17.S4
+	ADD   R2, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce66933 // ldr q19, [x9, x6]
+	WORD  $0x3ce76935 // ldr q21, [x9, x7]
+	WORD  $0x4e35d673 // fadd v19.4s, v19.4s, v21.4s
+	WORD  $0x3ce86935 // ldr q21, [x9, x8]
+	FMOVQ 0(R10), F23
+	WORD  $0x4e37d6b5 // fadd v21.4s, v21.4s, v23.4s
+	WORD  $0x3ce66957 // ldr q23, [x10, x6]
+	WORD  $0x3ce76958 // ldr q24, [x10, x7]
+	WORD  $0x4e38d6f7 // fadd v23.4s, v23.4s, v24.4s
+	FMOVQ 0(R9), F24
+	WORD  $0x4e33d718 // fadd v24.4s, v24.4s, v19.4s
+	WORD  $0x4e35d718 // fadd v24.4s, v24.4s, v21.4s
+	WORD  $0x4e37d718 // fadd v24.4s, v24.4s, v23.4s
+	VMOV  V19.B16, V19.B16
+	VFMLA V2.S4, V21.S4, V19.S4
+	VFMLA V3.S4, V23.S4, V19.S4
+	ADD   R2, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce66935 // ldr q21, [x9, x6]
+	WORD  $0x3ce76937 // ldr q23, [x9, x7]
+	WORD  $0x4e37d6b5 // fadd v21.4s, v21.4s, v23.4s
+	WORD  $0x3ce86937 // ldr q23, [x9, x8]
+	FMOVQ 0(R10), F25
+	WORD  $0x4e39d6f7 // fadd v23.4s, v23.4s, v25.4s
+	WORD  $0x3ce66959 // ldr q25, [x10, x6]
+	WORD  $0x3ce7695a // ldr q26, [x10, x7]
+	WORD  $0x4e3ad739 // fadd v25.4s, v25.4s, v26.4s
+	FMOVQ 0(R9), F26
+	WORD  $0x4e35d75a // fadd v26.4s, v26.4s, v21.4s
+	WORD  $0x4e37d75a // fadd v26.4s, v26.4s, v23.4s
+	WORD  $0x4e39d75a // fadd v26.4s, v26.4s, v25.4s
+	VMOV  V21.B16, V21.B16
+	VFMLA V2.S4, V23.S4, V21.S4
+	VFMLA V3.S4, V25.S4, V21.S4
+	MOVD  R1, R9
+	MOVD  R9, R9
+	ADD   R11, R9, R10
+	ADD   R3, R10, R10
+	WORD  $0x4e30d5d7 // fadd v23.4s, v14.4s, v16.4s
+	WORD  $0x4eb0d5ce // fsub v14.4s, v14.4s, v16.4s
+	WORD  $0x4e34d650 // fadd v16.4s, v18.4s, v20.4s
+	WORD  $0x4eb4d652 // fsub v18.4s, v18.4s, v20.4s
+	WORD  $0x4e38d6d4 // fadd v20.4s, v22.4s, v24.4s
+	WORD  $0x4eb8d6d6 // fsub v22.4s, v22.4s, v24.4s
+	WORD  $0x4e37d58c // fadd v12.4s, v12.4s, v23.4s
+	WORD  $0x4e30d58c // fadd v12.4s, v12.4s, v16.4s
+	WORD  $0x4e34d58c // fadd v12.4s, v12.4s, v20.4s
+	WORD  $0x4e28f58c // fmax v12.4s, v12.4s, v8.4s
+	FMOVQ F12, 0(R9)
+	VMOV  V14.B16, V12.B16
+	VFMLA V0.S4, V18.S4, V12.S4
+	VFMLA V1.S4, V22.S4, V12.S4
+	WORD  $0x4e28f58c // fmax v12.4s, v12.4s, v8.4s
+	WORD  $0x3ca3692c // str q12, [x9, x3]
+	VMOV  V23.B16, V12.B16
+	VFMLA V2.S4, V16.S4, V12.S4
+	VFMLA V3.S4, V20.S4, V12.S4
+	WORD  $0x4e28f58c // fmax v12.4s, v12.4s, v8.4s
+	WORD  $0x3cab692c // str q12, [x9, x11]
+	VMOV  V14.B16, V12.B16
+	VFMLA V4.S4, V18.S4, V12.S4
+	VFMLA V5.S4, V22.S4, V12.S4
+	WORD  $0x4e28f58c // fmax v12.4s, v12.4s, v8.4s
+	FMOVQ F12, 0(R10)
+	WORD  $0x4e3ad6ec // fadd v12.4s, v23.4s, v26.4s
+	VFMLA V6.S4, V16.S4, V12.S4
+	VFMLA V7.S4, V20.S4, V12.S4
+	WORD  $0x4e28f58c // fmax v12.4s, v12.4s, v8.4s
+	WORD  $0x3ca3694c // str q12, [x10, x3]
+	MOVD  R1, R9
+	MOVD  dstRow+56(FP), R10
+	LSL   $2, R10, R10
+	ADD   R10<<1, R9, R9
+	MOVD  R9, R9
+	ADD   R11, R9, R10
+	ADD   R3, R10, R10
+	WORD  $0x4e2bd54c // fadd v12.4s, v10.4s, v11.4s
+	WORD  $0x4eabd54a // fsub v10.4s, v10.4s, v11.4s
+	WORD  $0x4e2fd5ab // fadd v11.4s, v13.4s, v15.4s
+	WORD  $0x4eafd5ad // fsub v13.4s, v13.4s, v15.4s
+	WORD  $0x4e33d62e // fadd v14.4s, v17.4s, v19.4s
+	WORD  $0x4eb3d62f // fsub v15.4s, v17.4s, v19.4s
+	WORD  $0x4e2cd529 // fadd v9.4s, v9.4s, v12.4s
+	WORD  $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	WORD  $0x4e2ed529 // fadd v9.4s, v9.4s, v14.4s
+	WORD  $0x4e28f529 // fmax v9.4s, v9.4s, v8.4s
+	FMOVQ F9, 0(R9)
+	VMOV  V10.B16, V9.B16
+	VFMLA V0.S4, V13.S4, V9.S4
+	VFMLA V1.S4, V15.S4, V9.S4
+	WORD  $0x4e28f529 // fmax v9.4s, v9.4s, v8.4s
+	WORD  $0x3ca36929 // str q9, [x9, x3]
+	VMOV  V12.B16, V9.B16
+	VFMLA V2.S4, V11.S4, V9.S4
+	VFMLA V3.S4, V14.S4, V9.S4
+	WORD  $0x4e28f529 // fmax v9.4s, v9.4s, v8.4s
+	WORD  $0x3cab6929 // str q9, [x9, x11]
+	VMOV  V10.B16, V9.B16
+	VFMLA V4.S4, V13.S4, V9.S4
+	VFMLA V5.S4, V15.S4, V9.S4
+	WORD  $0x4e28f529 // fmax v9.4s, v9.4s, v8.4s
+	FMOVQ F9, 0(R10)
+	WORD  $0x4e35d589 // fadd v9.4s, v12.4s, v21.4s
+	VFMLA V6.S4, V11.S4, V9.S4
+	VFMLA V7.S4, V14.S4, V9.S4
+	WORD  $0x4e28f529 // fmax v9.4s, v9.4s, v8.4s
+	WORD  $0x3ca36949 // str q9, [x10, x3]
+	MOVD  R0, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce66929 // ldr q9, [x9, x6]
+	WORD  $0x3ce7692a // ldr q10, [x9, x7]
+	WORD  $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	WORD  $0x3ce8692a // ldr q10, [x9, x8]
+	FMOVQ 0(R10), F11
+	WORD  $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
+	WORD  $0x3ce6694b // ldr q11, [x10, x6]
+	WORD  $0x3ce7694c // ldr q12, [x10, x7]
+	WORD  $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
+	WORD  $0x3ce8694c // ldr q12, [x10, x8]
+	WORD  $0x4e2cd529 // fadd v9.4s, v9.4s, v12.4s
+	VFMLA V6.S4, V10.S4, V9.S4
+	VFMLA V7.S4, V11.S4, V9.S4
+	ADD   R2, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce6692a // ldr q10, [x9, x6]
+	FMOVQ 0(R12), F11
+	WORD  $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
+	WORD  $0x3ce7692b // ldr q11, [x9, x7]
+	WORD  $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
+	WORD  $0x3ce8692b // ldr q11, [x9, x8]
+	FMOVQ 0(R10), F12
+	WORD  $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
+	WORD  $0x3ce6694c // ldr q12, [x10, x6]
+	WORD  $0x3ce7694d // ldr q13, [x10, x7]
+	WORD  $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
+	WORD  $0x3ce8694d // ldr q13, [x10, x8]
+	WORD  $0x4e2dd54a // fadd v10.4s, v10.4s, v13.4s
+	VFMLA V6.S4, V11.S4, V10.S4
+	VFMLA V7.S4, V12.S4, V10.S4
+	ADD   R2, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce6692b // ldr q11, [x9, x6]
+	WORD  $0x3ce7692c // ldr q12, [x9, x7]
+	WORD  $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
+	WORD  $0x3ce8692c // ldr q12, [x9, x8]
+	FMOVQ 0(R10), F13
+	WORD  $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
+	WORD  $0x3ce6694d // ldr q13, [x10, x6]
+	WORD  $0x3ce7694e // ldr q14, [x10, x7]
+	WORD  $0x4e2ed5ad // fadd v13.4s, v13.4s, v14.4s
+	WORD  $0x3ce8694e // ldr q14, [x10, x8]
+	WORD  $0x4e2ed56b // fadd v11.4s, v11.4s, v14.4s
+	VFMLA V6.S4, V12.S4, V11.S4
+	VFMLA V7.S4, V13.S4, V11.S4
+	ADD   R2, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce6692c // ldr q12, [x9, x6]
+	WORD  $0x3ce7692d // ldr q13, [x9, x7]
+	WORD  $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
+	WORD  $0x3ce8692d // ldr q13, [x9, x8]
+	FMOVQ 0(R10), F14
+	WORD  $0x4e2ed5ad // fadd v13.4s, v13.4s, v14.4s
+	WORD  $0x3ce6694e // ldr q14, [x10, x6]
+	WORD  $0x3ce7694f // ldr q15, [x10, x7]
+	WORD  $0x4e2fd5ce // fadd v14.4s, v14.4s, v15.4s
+	WORD  $0x3ce8694f // ldr q15, [x10, x8]
+	WORD  $0x4e2fd58c // fadd v12.4s, v12.4s, v15.4s
+	VFMLA V6.S4, V13.S4, V12.S4
+	VFMLA V7.S4, V14.S4, V12.S4
+	ADD   R2, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce6692d // ldr q13, [x9, x6]
+	WORD  $0x3ce7692e // ldr q14, [x9, x7]
+	WORD  $0x4e2ed5ad // fadd v13.4s, v13.4s, v14.4s
+	WORD  $0x3ce8692e // ldr q14, [x9, x8]
+	FMOVQ 0(R10), F15
+	WORD  $0x4e2fd5ce // fadd v14.4s, v14.4s, v15.4s
+	WORD  $0x3ce6694f // ldr q15, [x10, x6]
+	WORD  $0x3ce76950 // ldr q16, [x10, x7]
+	WORD  $0x4e30d5ef // fadd v15.4s, v15.4s, v16.4s
+	WORD  $0x3ce86950 // ldr q16, [x10, x8]
+	WORD  $0x4e30d5ad // fadd v13.4s, v13.4s, v16.4s
+	VFMLA V6.S4, V14.S4, V13.S4
+	VFMLA V7.S4, V15.S4, V13.S4
+	ADD   R2, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce6692e // ldr q14, [x9, x6]
+	WORD  $0x3ce7692f // ldr q15, [x9, x7]
+	WORD  $0x4e2fd5ce // fadd v14.4s, v14.4s, v15.4s
+	WORD  $0x3ce8692f // ldr q15, [x9, x8]
+	FMOVQ 0(R10), F16
+	WORD  $0x4e30d5ef // fadd v15.4s, v15.4s, v16.4s
+	WORD  $0x3ce66950 // ldr q16, [x10, x6]
+	WORD  $0x3ce76951 // ldr q17, [x10, x7]
+	WORD  $0x4e31d610 // fadd v16.4s, v16.4s, v17.4s
+	WORD  $0x3ce86951 // ldr q17, [x10, x8]
+	WORD  $0x4e31d5ce // fadd v14.4s, v14.4s, v17.4s
+	VFMLA V6.S4, V15.S4, V14.S4
+	VFMLA V7.S4, V16.S4, V14.S4
+	ADD   R2, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce6692f // ldr q15, [x9, x6]
+	WORD  $0x3ce76930 // ldr q16, [x9, x7]
+	WORD  $0x4e30d5ef // fadd v15.4s, v15.4s, v16.4s
+	WORD  $0x3ce86930 // ldr q16, [x9, x8]
+	FMOVQ 0(R10), F17
+	WORD  $0x4e31d610 // fadd v16.4s, v16.4s, v17.4s
+	WORD  $0x3ce66951 // ldr q17, [x10, x6]
+	WORD  $0x3ce76952 // ldr q18, [x10, x7]
+	WORD  $0x4e32d631 // fadd v17.4s, v17.4s, v18.4s
+	WORD  $0x3ce86952 // ldr q18, [x10, x8]
+	WORD  $0x4e32d5ef // fadd v15.4s, v15.4s, v18.4s
+	VFMLA V6.S4, V16.S4, V15.S4
+	VFMLA V7.S4, V17.S4, V15.S4
+	ADD   R2, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce66930 // ldr q16, [x9, x6]
+	WORD  $0x3ce76931 // ldr q17, [x9, x7]
+	WORD  $0x4e31d610 // fadd v16.4s, v16.4s, v17.4s
+	WORD  $0x3ce86931 // ldr q17, [x9, x8]
+	FMOVQ 0(R10), F18
+	WORD  $0x4e32d631 // fadd v17.4s, v17.4s, v18.4s
+	WORD  $0x3ce66952 // ldr q18, [x10, x6]
+	WORD  $0x3ce76953 // ldr q19, [x10, x7]
+	WORD  $0x4e33d652 // fadd v18.4s, v18.4s, v19.4s
+	WORD  $0x3ce86953 // ldr q19, [x10, x8]
+	WORD  $0x4e33d610 // fadd v16.4s, v16.4s, v19.4s
+	VFMLA V6.S4, V17.S4, V16.S4
+	VFMLA V7.S4, V18.S4, V16.S4
+	MOVD  R1, R9
+	MOVD  dstRow+56(FP), R10
+	LSL   $2, R10, R10
+	ADD   R10<<2, R9, R9
+	MOVD  R9, R9
+	ADD   R11, R9, R10
+	ADD   R3, R10, R10
+	WORD  $0x4e2bd551 // fadd v17.4s, v10.4s, v11.4s
+	WORD  $0x4eabd54a // fsub v10.4s, v10.4s, v11.4s
+	WORD  $0x4e2dd58b // fadd v11.4s, v12.4s, v13.4s
+	WORD  $0x4eadd58c // fsub v12.4s, v12.4s, v13.4s
+	WORD  $0x4e2fd5cd // fadd v13.4s, v14.4s, v15.4s
+	WORD  $0x4eafd5ce // fsub v14.4s, v14.4s, v15.4s
+	WORD  $0x4e31d529 // fadd v9.4s, v9.4s, v17.4s
+	WORD  $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	WORD  $0x4e2dd529 // fadd v9.4s, v9.4s, v13.4s
+	WORD  $0x4e28f529 // fmax v9.4s, v9.4s, v8.4s
+	FMOVQ F9, 0(R9)
+	VMOV  V10.B16, V9.B16
+	VFMLA V0.S4, V12.S4, V9.S4
+	VFMLA V1.S4, V14.S4, V9.S4
+	WORD  $0x4e28f529 // fmax v9.4s, v9.4s, v8.4s
+	WORD  $0x3ca36929 // str q9, [x9, x3]
+	VMOV  V17.B16, V9.B16
+	VFMLA V2.S4, V11.S4, V9.S4
+	VFMLA V3.S4, V13.S4, V9.S4
+	WORD  $0x4e28f529 // fmax v9.4s, v9.4s, v8.4s
+	WORD  $0x3cab6929 // str q9, [x9, x11]
+	VMOV  V10.B16, V9.B16
+	VFMLA V4.S4, V12.S4, V9.S4
+	VFMLA V5.S4, V14.S4, V9.S4
+	WORD  $0x4e28f529 // fmax v9.4s, v9.4s, v8.4s
+	FMOVQ F9, 0(R10)
+	WORD  $0x4e30d629 // fadd v9.4s, v17.4s, v16.4s
+	VFMLA V6.S4, V11.S4, V9.S4
+	VFMLA V7.S4, V13.S4, V9.S4
+	WORD  $0x4e28f529 // fmax v9.4s, v9.4s, v8.4s
+	WORD  $0x3ca36949 // str q9, [x10, x3]
+	MOVD  R0, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce66929 // ldr q9, [x9, x6]
+	WORD  $0x3ce7692a // ldr q10, [x9, x7]
 	WORD  $0x4eaad529 // fsub v9.4s, v9.4s, v10.4s
-	VMOV  V8.B16, V8.B16
-	VFMLA V0.S4, V9.S4, V8.S4
-	MOVD  R1, R8
-	MOVD  dstRow+56(FP), R9
-	LSL   $2, R9, R9
-	ADD   R9, R8, R8
-	MOVD  R8, R8
-	WORD  $0x4e25d489 // fadd v9.4s, v4.4s, v5.4s
-	WORD  $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
-	WORD  $0x4e27d4c5 // fadd v5.4s, v6.4s, v7.4s
-	WORD  $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
-	WORD  $0x4e29d463 // fadd v3.4s, v3.4s, v9.4s
-	WORD  $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
-	WORD  $0x4e22f463 // fmax v3.4s, v3.4s, v2.4s
-	FMOVQ F3, 0(R8)
-	VMOV  V4.B16, V3.B16
-	VFMLA V0.S4, V6.S4, V3.S4
-	WORD  $0x4e22f463 // fmax v3.4s, v3.4s, v2.4s
-	WORD  $0x3ca36903 // str q3, [x8, x3]
-	WORD  $0x4e28d523 // fadd v3.4s, v9.4s, v8.4s
-	VFMLA V1.S4, V5.S4, V3.S4
-	WORD  $0x4e22f463 // fmax v3.4s, v3.4s, v2.4s
-	WORD  $0x3caa6903 // str q3, [x8, x10]
+	WORD  $0x3ce8692a // ldr q10, [x9, x8]
+	FMOVQ 0(R10), F11
+	WORD  $0x4eabd54a // fsub v10.4s, v10.4s, v11.4s
+	WORD  $0x3ce6694b // ldr q11, [x10, x6]
+	WORD  $0x3ce7694c // ldr q12, [x10, x7]
+	WORD  $0x4eacd56b // fsub v11.4s, v11.4s, v12.4s
+	VMOV  V9.B16, V12.B16
+	VFMLA V0.S4, V10.S4, V12.S4
+	VFMLA V1.S4, V11.S4, V12.S4
+	VMOV  V9.B16, V9.B16
+	VFMLA V4.S4, V10.S4, V9.S4
+	VFMLA V5.S4, V11.S4, V9.S4
+	ADD   R2, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce6692a // ldr q10, [x9, x6]
+	FMOVQ 0(R12), F11
+	WORD  $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
+	WORD  $0x3ce7692b // ldr q11, [x9, x7]
+	WORD  $0x4eabd54a // fsub v10.4s, v10.4s, v11.4s
+	WORD  $0x3ce8692b // ldr q11, [x9, x8]
+	FMOVQ 0(R10), F13
+	WORD  $0x4eadd56b // fsub v11.4s, v11.4s, v13.4s
+	WORD  $0x3ce6694d // ldr q13, [x10, x6]
+	WORD  $0x3ce7694e // ldr q14, [x10, x7]
+	WORD  $0x4eaed5ad // fsub v13.4s, v13.4s, v14.4s
+	VMOV  V10.B16, V14.B16
+	VFMLA V0.S4, V11.S4, V14.S4
+	VFMLA V1.S4, V13.S4, V14.S4
+	VMOV  V10.B16, V10.B16
+	VFMLA V4.S4, V11.S4, V10.S4
+	VFMLA V5.S4, V13.S4, V10.S4
+	ADD   R2, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce6692b // ldr q11, [x9, x6]
+	WORD  $0x3ce7692d // ldr q13, [x9, x7]
+	WORD  $0x4eadd56b // fsub v11.4s, v11.4s, v13.4s
+	WORD  $0x3ce8692d // ldr q13, [x9, x8]
+	FMOVQ 0(R10), F15
+	WORD  $0x4eafd5ad // fsub v13.4s, v13.4s, v15.4s
+	WORD  $0x3ce6694f // ldr q15, [x10, x6]
+	WORD  $0x3ce76950 // ldr q16, [x10, x7]
+	WORD  $0x4eb0d5ef // fsub v15.4s, v15.4s, v16.4s
+	VMOV  V11.B16, V16.B16
+	VFMLA V0.S4, V13.S4, V16.S4
+	VFMLA V1.S4, V15.S4, V16.S4
+	VMOV  V11.B16, V11.B16
+	VFMLA V4.S4, V13.S4, V11.S4
+	VFMLA V5.S4, V15.S4, V11.S4
+	ADD   R2, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce6692d // ldr q13, [x9, x6]
+	WORD  $0x3ce7692f // ldr q15, [x9, x7]
+	WORD  $0x4eafd5ad // fsub v13.4s, v13.4s, v15.4s
+	WORD  $0x3ce8692f // ldr q15, [x9, x8]
+	FMOVQ 0(R10), F17
+	WORD  $0x4eb1d5ef // fsub v15.4s, v15.4s, v17.4s
+	WORD  $0x3ce66951 // ldr q17, [x10, x6]
+	WORD  $0x3ce76952 // ldr q18, [x10, x7]
+	WORD  $0x4eb2d631 // fsub v17.4s, v17.4s, v18.4s
+	VMOV  V13.B16, V18.B16
+	VFMLA V0.S4, V15.S4, V18.S4
+	VFMLA V1.S4, V17.S4, V18.S4
+	VMOV  V13.B16, V13.B16
+	VFMLA V4.S4, V15.S4, V13.S4
+	VFMLA V5.S4, V17.S4, V13.S4
+	ADD   R2, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce6692f // ldr q15, [x9, x6]
+	WORD  $0x3ce76931 // ldr q17, [x9, x7]
+	WORD  $0x4eb1d5ef // fsub v15.4s, v15.4s, v17.4s
+	WORD  $0x3ce86931 // ldr q17, [x9, x8]
+	FMOVQ 0(R10), F19
+	WORD  $0x4eb3d631 // fsub v17.4s, v17.4s, v19.4s
+	WORD  $0x3ce66953 // ldr q19, [x10, x6]
+	WORD  $0x3ce76954 // ldr q20, [x10, x7]
+	WORD  $0x4eb4d673 // fsub v19.4s, v19.4s, v20.4s
+	VMOV  V15.B16, V20.B16
+	VFMLA V0.S4, V17.S4, V20.S4
+	VFMLA V1.S4, V19.S4, V20.S4
+	VMOV  V15.B16, V15.B16
+	VFMLA V4.S4, V17.S4, V15.S4
+	VFMLA V5.S4, V19.S4, V15.S4
+	ADD   R2, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce66931 // ldr q17, [x9, x6]
+	WORD  $0x3ce76933 // ldr q19, [x9, x7]
+	WORD  $0x4eb3d631 // fsub v17.4s, v17.4s, v19.4s
+	WORD  $0x3ce86933 // ldr q19, [x9, x8]
+	FMOVQ 0(R10), F21
+	WORD  $0x4eb5d673 // fsub v19.4s, v19.4s, v21.4s
+	WORD  $0x3ce66955 // ldr q21, [x10, x6]
+	WORD  $0x3ce76956 // ldr q22, [x10, x7]
+	WORD  $0x4eb6d6b5 // fsub v21.4s, v21.4s, v22.4s
+	VMOV  V17.B16, V22.B16
+	VFMLA V0.S4, V19.S4, V22.S4
+	VFMLA V1.S4, V21.S4, V22.S4
+	VMOV  V17.B16, V17.B16
+	VFMLA V4.S4, V19.S4, V17.S4
+	VFMLA V5.S4, V21.S4, V17.S4
+	ADD   R2, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce66933 // ldr q19, [x9, x6]
+	WORD  $0x3ce76935 // ldr q21, [x9, x7]
+	WORD  $0x4eb5d673 // fsub v19.4s, v19.4s, v21.4s
+	WORD  $0x3ce86935 // ldr q21, [x9, x8]
+	FMOVQ 0(R10), F23
+	WORD  $0x4eb7d6b5 // fsub v21.4s, v21.4s, v23.4s
+	WORD  $0x3ce66957 // ldr q23, [x10, x6]
+	WORD  $0x3ce76958 // ldr q24, [x10, x7]
+	WORD  $0x4eb8d6f7 // fsub v23.4s, v23.4s, v24.4s
+	VMOV  V19.B16, V24.B16
+	VFMLA V0.S4, V21.S4, V24.S4
+	VFMLA V1.S4, V23.S4, V24.S4
+	VMOV  V19.B16, V19.B16
+	VFMLA V4.S4, V21.S4, V19.S4
+	VFMLA V5.S4, V23.S4, V19.S4
+	ADD   R2, R14, R14
+	MOVD  R14, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce66935 // ldr q21, [x9, x6]
+	WORD  $0x3ce76937 // ldr q23, [x9, x7]
+	WORD  $0x4eb7d6b5 // fsub v21.4s, v21.4s, v23.4s
+	WORD  $0x3ce86937 // ldr q23, [x9, x8]
+	FMOVQ 0(R10), F25
+	WORD  $0x4eb9d6f7 // fsub v23.4s, v23.4s, v25.4s
+	WORD  $0x3ce66959 // ldr q25, [x10, x6]
+	WORD  $0x3ce7695a // ldr q26, [x10, x7]
+	WORD  $0x4ebad739 // fsub v25.4s, v25.4s, v26.4s
+	VMOV  V21.B16, V26.B16
+	VFMLA V0.S4, V23.S4, V26.S4
+	VFMLA V1.S4, V25.S4, V26.S4
+	VMOV  V21.B16, V21.B16
+	VFMLA V4.S4, V23.S4, V21.S4
+	VFMLA V5.S4, V25.S4, V21.S4
+	MOVD  R1, R9
+	MOVD  dstRow+56(FP), R10
+	LSL   $2, R10, R10
+	ADD   R10, R9, R9
+	MOVD  R9, R9
+	ADD   R11, R9, R10
+	ADD   R3, R10, R10
+	WORD  $0x4e30d5d7 // fadd v23.4s, v14.4s, v16.4s
+	WORD  $0x4eb0d5ce // fsub v14.4s, v14.4s, v16.4s
+	WORD  $0x4e34d650 // fadd v16.4s, v18.4s, v20.4s
+	WORD  $0x4eb4d652 // fsub v18.4s, v18.4s, v20.4s
+	WORD  $0x4e38d6d4 // fadd v20.4s, v22.4s, v24.4s
+	WORD  $0x4eb8d6d6 // fsub v22.4s, v22.4s, v24.4s
+	WORD  $0x4e37d58c // fadd v12.4s, v12.4s, v23.4s
+	WORD  $0x4e30d58c // fadd v12.4s, v12.4s, v16.4s
+	WORD  $0x4e34d58c // fadd v12.4s, v12.4s, v20.4s
+	WORD  $0x4e28f58c // fmax v12.4s, v12.4s, v8.4s
+	FMOVQ F12, 0(R9)
+	VMOV  V14.B16, V12.B16
+	VFMLA V0.S4, V18.S4, V12.S4
+	VFMLA V1.S4, V22.S4, V12.S4
+	WORD  $0x4e28f58c // fmax v12.4s, v12.4s, v8.4s
+	WORD  $0x3ca3692c // str q12, [x9, x3]
+	VMOV  V23.B16, V12.B16
+	VFMLA V2.S4, V16.S4, V12.S4
+	VFMLA V3.S4, V20.S4, V12.S4
+	WORD  $0x4e28f58c // fmax v12.4s, v12.4s, v8.4s
+	WORD  $0x3cab692c // str q12, [x9, x11]
+	VMOV  V14.B16, V12.B16
+	VFMLA V4.S4, V18.S4, V12.S4
+	VFMLA V5.S4, V22.S4, V12.S4
+	WORD  $0x4e28f58c // fmax v12.4s, v12.4s, v8.4s
+	FMOVQ F12, 0(R10)
+	WORD  $0x4e3ad6ec // fadd v12.4s, v23.4s, v26.4s
+	VFMLA V6.S4, V16.S4, V12.S4
+	VFMLA V7.S4, V20.S4, V12.S4
+	WORD  $0x4e28f58c // fmax v12.4s, v12.4s, v8.4s
+	WORD  $0x3ca3694c // str q12, [x10, x3]
+	MOVD  R1, R9
+	MOVD  dstRow+56(FP), R10
+	LSL   $2, R10, R10
+	MOVD  $3, R14
+	MADD  R10, R9, R14, R9
+	MOVD  R9, R9
+	ADD   R11, R9, R10
+	ADD   R3, R10, R10
+	WORD  $0x4e2bd54c // fadd v12.4s, v10.4s, v11.4s
+	WORD  $0x4eabd54a // fsub v10.4s, v10.4s, v11.4s
+	WORD  $0x4e2fd5ab // fadd v11.4s, v13.4s, v15.4s
+	WORD  $0x4eafd5ad // fsub v13.4s, v13.4s, v15.4s
+	WORD  $0x4e33d62e // fadd v14.4s, v17.4s, v19.4s
+	WORD  $0x4eb3d62f // fsub v15.4s, v17.4s, v19.4s
+	WORD  $0x4e2cd529 // fadd v9.4s, v9.4s, v12.4s
+	WORD  $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	WORD  $0x4e2ed529 // fadd v9.4s, v9.4s, v14.4s
+	WORD  $0x4e28f529 // fmax v9.4s, v9.4s, v8.4s
+	FMOVQ F9, 0(R9)
+	VMOV  V10.B16, V9.B16
+	VFMLA V0.S4, V13.S4, V9.S4
+	VFMLA V1.S4, V15.S4, V9.S4
+	WORD  $0x4e28f529 // fmax v9.4s, v9.4s, v8.4s
+	WORD  $0x3ca36929 // str q9, [x9, x3]
+	VMOV  V12.B16, V9.B16
+	VFMLA V2.S4, V11.S4, V9.S4
+	VFMLA V3.S4, V14.S4, V9.S4
+	WORD  $0x4e28f529 // fmax v9.4s, v9.4s, v8.4s
+	WORD  $0x3cab6929 // str q9, [x9, x11]
+	VMOV  V10.B16, V9.B16
+	VFMLA V4.S4, V13.S4, V9.S4
+	VFMLA V5.S4, V15.S4, V9.S4
+	WORD  $0x4e28f529 // fmax v9.4s, v9.4s, v8.4s
+	FMOVQ F9, 0(R10)
+	WORD  $0x4e35d589 // fadd v9.4s, v12.4s, v21.4s
+	VFMLA V6.S4, V11.S4, V9.S4
+	VFMLA V7.S4, V14.S4, V9.S4
+	WORD  $0x4e28f529 // fmax v9.4s, v9.4s, v8.4s
+	WORD  $0x3ca36949 // str q9, [x10, x3]
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
-	ADD   $16, R11, R11
-	SUBS  $1, R12, R12
+	ADD   $16, R12, R12
+	SUBS  $1, R13, R13
 	BNE   channel
-	MOVD  srcTile+48(FP), R8
-	MOVD  channels+32(FP), R9
-	SUB   R9, R8, R8
-	LSL   $2, R8, R8
-	ADD   R8, R0, R0
-	MOVD  dstTile+72(FP), R8
-	MOVD  channels+32(FP), R9
-	SUB   R9, R8, R8
-	LSL   $2, R8, R8
-	ADD   R8, R1, R1
-	MOVD  tiles+24(FP), R8
-	SUBS  $1, R8, R8
-	MOVD  R8, tiles+24(FP)
+	MOVD  srcTile+48(FP), R9
+	MOVD  channels+32(FP), R10
+	SUB   R10, R9, R9
+	LSL   $2, R9, R9
+	ADD   R9, R0, R0
+	MOVD  dstTile+72(FP), R9
+	MOVD  channels+32(FP), R10
+	SUB   R10, R9, R9
+	LSL   $2, R9, R9
+	ADD   R9, R1, R1
+	MOVD  tiles+24(FP), R9
+	SUBS  $1, R9, R9
+	MOVD  R9, tiles+24(FP)
 	BNE   tile
 	RET
 

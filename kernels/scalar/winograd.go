@@ -2,10 +2,12 @@ package scalar
 
 import "firebench/kernels/winograd"
 
-// The transforms of tiles with 6×6 inputs; AT by the number of outputs on a side.
+// The transforms by the inputs of a tile on a side, and by its outputs.
 var (
-	bt = float32s(winograd.New(1, 6).BT)
-	at = [...][][]float32{2: float32s(winograd.New(2, 5).AT), 3: float32s(winograd.New(3, 4).AT), 4: float32s(winograd.New(4, 3).AT)}
+	bt6, bt8 = float32s(winograd.New(1, 6).BT), float32s(winograd.New(1, 8).BT)
+	at6x2    = float32s(winograd.New(2, 5).AT)
+	at6x4    = float32s(winograd.New(4, 3).AT)
+	at8x5    = float32s(winograd.New(5, 4).AT)
 )
 
 func float32s(m winograd.Matrix) [][]float32 {
@@ -29,50 +31,63 @@ func SpaceToDepth(dst, src *float32, pixels, runs, channels, srcPixel, srcRow, d
 	}
 }
 
-// WinogradInput6 transforms the inputs of a row of tiles.
+// WinogradInput6 transforms the inputs of a row of tiles, 6×6 each.
 func WinogradInput6(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstPoint, dstTile int) {
+	winogradInput(bt6, dst, src, tiles, channels, srcRow, srcPixel, srcTile, dstPoint, dstTile)
+}
+
+// WinogradInput8 is WinogradInput6 for 8×8 inputs.
+func WinogradInput8(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstPoint, dstTile int) {
+	winogradInput(bt8, dst, src, tiles, channels, srcRow, srcPixel, srcTile, dstPoint, dstTile)
+}
+
+// maxPoints is the number of points of the largest tile.
+const maxPoints = 8 * 8
+
+func winogradInput(bt [][]float32, dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstPoint, dstTile int) {
+	n := len(bt)
 	for t := range tiles {
 		for c := range channels {
-			var d, v [36]float32
-			for i := range 6 {
-				for j := range 6 {
-					d[i*6+j] = vec(src, i*srcRow+j*srcPixel+t*srcTile+c, 1)[0]
+			var d, v [maxPoints]float32
+			for i := range n {
+				for j := range n {
+					d[i*n+j] = vec(src, i*srcRow+j*srcPixel+t*srcTile+c, 1)[0]
 				}
 			}
 			transform(v[:], bt, d[:])
-			for i, x := range v {
+			for i, x := range v[:n*n] {
 				vec(dst, i*dstPoint+t*dstTile+c, 1)[0] = x
 			}
 		}
 	}
 }
 
-// WinogradOutput6x2, WinogradOutput6x3 and WinogradOutput6x4 transform the products
+// WinogradOutput6x2, WinogradOutput6x4 and WinogradOutput8x5 transform the products
 // of a row of tiles.
 func WinogradOutput6x2(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32) {
-	winogradOutput(2, dst, src, bias, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile, lo)
-}
-
-// WinogradOutput6x3: see WinogradOutput6x2.
-func WinogradOutput6x3(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32) {
-	winogradOutput(3, dst, src, bias, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile, lo)
+	winogradOutput(at6x2, dst, src, bias, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile, lo)
 }
 
 // WinogradOutput6x4: see WinogradOutput6x2.
 func WinogradOutput6x4(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32) {
-	winogradOutput(4, dst, src, bias, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile, lo)
+	winogradOutput(at6x4, dst, src, bias, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile, lo)
 }
 
-func winogradOutput(m int, dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32) {
+// WinogradOutput8x5: see WinogradOutput6x2.
+func WinogradOutput8x5(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32) {
+	winogradOutput(at8x5, dst, src, bias, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile, lo)
+}
+
+func winogradOutput(at [][]float32, dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32) {
+	m, n := len(at), len(at[0])
 	b := vec(bias, 0, channels)
 	for t := range tiles {
 		for c := range channels {
-			var p [36]float32
-			var y [16]float32
-			for i := range p {
+			var p, y [maxPoints]float32
+			for i := range n * n {
 				p[i] = vec(src, i*srcPoint+t*srcTile+c, 1)[0]
 			}
-			transform(y[:m*m], at[m], p[:])
+			transform(y[:], at, p[:])
 			for i := range m {
 				for j := range m {
 					vec(dst, i*dstRow+j*dstPixel+t*dstTile+c, 1)[0] = max(y[i*m+j]+b[c], lo)
@@ -82,24 +97,24 @@ func winogradOutput(m int, dst, src, bias *float32, tiles, channels, srcPoint, s
 	}
 }
 
-// transform computes a·d·aᵀ for a 6×6 tile d.
+// transform computes a·d·aᵀ for a tile d as wide as a.
 func transform(out []float32, a [][]float32, d []float32) {
-	rows := len(a)
-	var half [36]float32 // a·d
+	rows, n := len(a), len(a[0])
+	var half [maxPoints]float32 // a·d
 	for i, row := range a {
-		for j := range 6 {
+		for j := range n {
 			sum := float32(0)
 			for k, v := range row {
-				sum += float32(v * d[k*6+j])
+				sum += float32(v * d[k*n+j])
 			}
-			half[i*6+j] = sum
+			half[i*n+j] = sum
 		}
 	}
 	for i := range rows {
 		for j, row := range a {
 			sum := float32(0)
 			for k, v := range row {
-				sum += float32(v * half[i*6+k])
+				sum += float32(v * half[i*n+k])
 			}
 			out[i*rows+j] = sum
 		}
