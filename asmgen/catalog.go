@@ -23,7 +23,7 @@ var catalog = []row{
 	{"avx2", "f32", recipes.WinogradInput, recipes.Tile{Rows: 8, Cols: 8}},
 	{"avx2", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 4}},
 	{"avx2", "f32", recipes.Winograd, recipes.Tile{Rows: 8, Cols: 5}},
-	{"avx2", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 2}},
+	{"avx2", "f32", recipes.Winograd, recipes.Tile{Rows: 8, Cols: 4}},
 	{"avx2", "f32", recipes.Peak, recipes.Tile{}},
 
 	{"avx512", "f32", recipes.Conv, recipes.Tile{Rows: 14, Cols: 32}},
@@ -39,7 +39,7 @@ var catalog = []row{
 	{"avx512", "f32", recipes.WinogradInput, recipes.Tile{Rows: 8, Cols: 8}},
 	{"avx512", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 4}},
 	{"avx512", "f32", recipes.Winograd, recipes.Tile{Rows: 8, Cols: 5}},
-	{"avx512", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 2}},
+	{"avx512", "f32", recipes.Winograd, recipes.Tile{Rows: 8, Cols: 4}},
 	{"avx512", "f32", recipes.Peak, recipes.Tile{}},
 
 	{"neon", "f32", recipes.Conv, recipes.Tile{Rows: 8, Cols: 8}},
@@ -53,7 +53,7 @@ var catalog = []row{
 	{"neon", "f32", recipes.WinogradInput, recipes.Tile{Rows: 8, Cols: 8}},
 	{"neon", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 4}},
 	{"neon", "f32", recipes.Winograd, recipes.Tile{Rows: 8, Cols: 5}},
-	{"neon", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 2}},
+	{"neon", "f32", recipes.Winograd, recipes.Tile{Rows: 8, Cols: 4}},
 	{"neon", "f32", recipes.Peak, recipes.Tile{}},
 }
 

@@ -222,7 +222,7 @@ var scalarSet = Set{
 	Winograd: [6]Transforms{
 		3: {4, scalar.WinogradInput6, scalar.WinogradOutput6x4},
 		4: {5, scalar.WinogradInput8, scalar.WinogradOutput8x5},
-		5: {2, scalar.WinogradInput6, scalar.WinogradOutput6x2},
+		5: {4, scalar.WinogradInput8, scalar.WinogradOutput8x4},
 	},
 	FMAPeak:  scalar.FMAPeak,
 	PeakFMAs: scalar.PeakFMAs,

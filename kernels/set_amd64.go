@@ -25,7 +25,7 @@ var avx2Set = Set{
 	Winograd: [6]Transforms{
 		3: {4, avx2.WinogradInput6, avx2.WinogradOutput6x4},
 		4: {5, avx2.WinogradInput8, avx2.WinogradOutput8x5},
-		5: {2, avx2.WinogradInput6, avx2.WinogradOutput6x2},
+		5: {4, avx2.WinogradInput8, avx2.WinogradOutput8x4},
 	},
 	FMAPeak:  avx2.FMAPeak,
 	PeakFMAs: peakFMAs * 8,
@@ -47,7 +47,7 @@ var avx512Set = Set{
 	Winograd: [6]Transforms{
 		3: {4, avx512.WinogradInput6, avx512.WinogradOutput6x4},
 		4: {5, avx512.WinogradInput8, avx512.WinogradOutput8x5},
-		5: {2, avx512.WinogradInput6, avx512.WinogradOutput6x2},
+		5: {4, avx512.WinogradInput8, avx512.WinogradOutput8x4},
 	},
 	FMAPeak:  avx512.FMAPeak,
 	PeakFMAs: peakFMAs * 16,

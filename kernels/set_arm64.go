@@ -27,7 +27,7 @@ var neonSet = Set{
 	Winograd: [6]Transforms{
 		3: {4, neon.WinogradInput6, neon.WinogradOutput6x4},
 		4: {5, neon.WinogradInput8, neon.WinogradOutput8x5},
-		5: {2, neon.WinogradInput6, neon.WinogradOutput6x2},
+		5: {4, neon.WinogradInput8, neon.WinogradOutput8x4},
 	},
 	FMAPeak:  neon.FMAPeak,
 	PeakFMAs: peakFMAs * 4,

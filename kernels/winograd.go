@@ -42,10 +42,10 @@ func HasWinograd(set *Set, s ConvShape, h, w int) bool {
 
 // NewWinograd is NewConv for Winograd's algorithm F(m×m, r×r), which needs (m+r-1)²
 // multiplications for m² outputs instead of m²·r²: F(4×4, 3×3), F(5×5, 4×4) or
-// F(2×2, 5×5). Strided convolutions become ones with stride 1 on the phases of the image.
+// F(4×4, 5×5). Strided convolutions become ones with stride 1 on the phases of the image.
 //
 // Its errors are larger than NewConv's and depend on the whole tile: WinogradBound
-// has the bound. On random data they are some 5·10⁻⁶ of the largest output with up
+// has the bound. On random data they are some 7·10⁻⁶ of the largest output with up
 // to a hundred channels, and grow with the square root of their number. A NaN or an
 // infinity spreads over the outputs of the tiles that read it.
 func NewWinograd(set *Set, s ConvShape, weights, bias []float32, relu bool) (*Conv, error) {

@@ -60,7 +60,7 @@ var (
 )
 
 // winogradOutputs are the outputs of a tile on a side, by taps.
-var winogradOutputs = [...]int{3: 4, 4: 5, 5: 2}
+var winogradOutputs = [...]int{3: 4, 4: 5, 5: 4}
 
 // tileStart returns where the tile begins that output row or column y of size comes
 // from: the last tile ends with the output and overwrites what it overlaps.
@@ -396,7 +396,7 @@ func TestWinogradBoundValue(t *testing.T) {
 		{kernels.ConvShape{In: 1, Out: 5, KH: 3, KW: 3, Stride: 1, Groups: 1}, 1, 6},
 		{kernels.ConvShape{In: 64, Out: 256, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}, 64, 6},
 		{kernels.ConvShape{In: 64, Out: 256, KH: 4, KW: 4, Stride: 1, Groups: 1}, 64, 8},
-		{kernels.ConvShape{In: 96, Out: 256, KH: 5, KW: 5, Stride: 1, Pad: 2, Groups: 2}, 48, 6},
+		{kernels.ConvShape{In: 96, Out: 256, KH: 5, KW: 5, Stride: 1, Pad: 2, Groups: 2}, 48, 8},
 		{kernels.ConvShape{In: 3, Out: 96, KH: 7, KW: 7, Stride: 2, Groups: 1}, 12, 8},
 		{kernels.ConvShape{In: 3, Out: 96, KH: 11, KW: 11, Stride: 4, Groups: 1}, 48, 6},
 		{kernels.ConvShape{In: 3, Out: 96, KH: 3, KW: 3, Stride: 2, Groups: 1}, 0, 0},

@@ -3398,20 +3398,20 @@ GLOBL const11<>(SB), RODATA|NOPTR, $4
 DATA const12<>+0(SB)/4, $(0.0625)
 GLOBL const12<>(SB), RODATA|NOPTR, $4
 
-// func WinogradOutput6x2(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+// func WinogradOutput8x4(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WinogradOutput6x2(SB), NOSPLIT, $0-84
-	MOVQ   src+8(FP), AX
-	MOVQ   dst+0(FP), CX
-	MOVQ   srcPoint+40(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   dstPixel+64(FP), BX
-	SHLQ   $0x02, BX
-	XORQ   SI, SI
-	IMUL3Q $0x00000006, DX, DI
-	ADDQ   DI, SI
-	LEAQ   (SI)(SI*2), DI
-	LEAQ   (SI)(SI*4), R8
+TEXT ·WinogradOutput8x4(SB), NOSPLIT, $0-84
+	MOVQ src+8(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ srcPoint+40(FP), DX
+	SHLQ $0x02, DX
+	MOVQ dstPixel+64(FP), BX
+	SHLQ $0x02, BX
+	XORQ SI, SI
+	LEAQ (SI)(DX*8), SI
+	LEAQ (SI)(SI*2), DI
+	LEAQ (SI)(SI*4), R8
+	LEAQ (BX)(BX*2), R11
 
 tile:
 	MOVQ       dstRow+56(FP), R9
@@ -3419,105 +3419,385 @@ tile:
 	SHLQ       $0x02, R9
 	SHLQ       $0x02, R10
 	ADDQ       CX, R10
-	MOVQ       R10, R11
-	PREFETCHT0 (R11)
-	ADDQ       BX, R11
-	PREFETCHT0 (R11)
+	MOVQ       R10, R12
+	PREFETCHT0 (R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	ADDQ       R9, R10
+	MOVQ       R10, R12
+	PREFETCHT0 (R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	ADDQ       R9, R10
+	MOVQ       R10, R12
+	PREFETCHT0 (R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
+	ADDQ       BX, R12
+	PREFETCHT0 (R12)
 	ADDQ       R9, R10
 	MOVQ       R10, R9
 	PREFETCHT0 (R9)
 	ADDQ       BX, R9
 	PREFETCHT0 (R9)
-	MOVQ       bias+16(FP), R10
-	MOVQ       channels+32(FP), R11
-	SHRQ       $0x03, R11
+	ADDQ       BX, R9
+	PREFETCHT0 (R9)
+	ADDQ       BX, R9
+	PREFETCHT0 (R9)
+	MOVQ       bias+16(FP), R12
+	MOVQ       channels+32(FP), R13
+	SHRQ       $0x03, R13
 
 channel:
-	MOVQ         AX, R12
-	MOVQ         R12, R9
+	MOVQ         AX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
 	VMOVUPS      (R9)(SI*1), Y0
 	VMOVUPS      (R9)(SI*2), Y1
 	VADDPS       Y1, Y0, Y0
 	VMOVUPS      (R9)(DI*1), Y1
 	VMOVUPS      (R9)(SI*4), Y2
 	VADDPS       Y2, Y1, Y1
-	VMOVUPS      (R9), Y2
-	VADDPS       Y0, Y2, Y0
+	VMOVUPS      (R9)(R8*1), Y2
+	VMOVUPS      (R9)(DI*2), Y3
+	VADDPS       Y3, Y2, Y2
+	VMOVUPS      (R9), Y3
+	VADDPS       Y0, Y3, Y0
 	VADDPS       Y1, Y0, Y0
-	ADDQ         DX, R12
-	MOVQ         R12, R9
+	VADDPS       Y2, Y0, Y0
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
 	VMOVUPS      (R9)(SI*1), Y1
-	VMOVUPS      (R10), Y2
+	VMOVUPS      (R12), Y2
 	VADDPS       Y2, Y1, Y1
 	VMOVUPS      (R9)(SI*2), Y2
 	VADDPS       Y2, Y1, Y1
 	VMOVUPS      (R9)(DI*1), Y2
 	VMOVUPS      (R9)(SI*4), Y3
 	VADDPS       Y3, Y2, Y2
-	VMOVUPS      (R9), Y3
-	VADDPS       Y1, Y3, Y1
+	VMOVUPS      (R9)(R8*1), Y3
+	VMOVUPS      (R9)(DI*2), Y4
+	VADDPS       Y4, Y3, Y3
+	VMOVUPS      (R9), Y4
+	VADDPS       Y1, Y4, Y1
 	VADDPS       Y2, Y1, Y1
-	ADDQ         DX, R12
-	MOVQ         R12, R9
+	VADDPS       Y3, Y1, Y1
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
 	VMOVUPS      (R9)(SI*1), Y2
 	VMOVUPS      (R9)(SI*2), Y3
 	VADDPS       Y3, Y2, Y2
 	VMOVUPS      (R9)(DI*1), Y3
 	VMOVUPS      (R9)(SI*4), Y4
 	VADDPS       Y4, Y3, Y3
-	VMOVUPS      (R9), Y4
-	VADDPS       Y2, Y4, Y2
+	VMOVUPS      (R9)(R8*1), Y4
+	VMOVUPS      (R9)(DI*2), Y5
+	VADDPS       Y5, Y4, Y4
+	VMOVUPS      (R9), Y5
+	VADDPS       Y2, Y5, Y2
 	VADDPS       Y3, Y2, Y2
-	ADDQ         DX, R12
-	MOVQ         R12, R9
+	VADDPS       Y4, Y2, Y2
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
 	VMOVUPS      (R9)(SI*1), Y3
 	VMOVUPS      (R9)(SI*2), Y4
 	VADDPS       Y4, Y3, Y3
 	VMOVUPS      (R9)(DI*1), Y4
 	VMOVUPS      (R9)(SI*4), Y5
 	VADDPS       Y5, Y4, Y4
-	VMOVUPS      (R9), Y5
-	VADDPS       Y3, Y5, Y3
+	VMOVUPS      (R9)(R8*1), Y5
+	VMOVUPS      (R9)(DI*2), Y6
+	VADDPS       Y6, Y5, Y5
+	VMOVUPS      (R9), Y6
+	VADDPS       Y3, Y6, Y3
 	VADDPS       Y4, Y3, Y3
-	ADDQ         DX, R12
-	MOVQ         R12, R9
+	VADDPS       Y5, Y3, Y3
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
 	VMOVUPS      (R9)(SI*1), Y4
 	VMOVUPS      (R9)(SI*2), Y5
 	VADDPS       Y5, Y4, Y4
 	VMOVUPS      (R9)(DI*1), Y5
 	VMOVUPS      (R9)(SI*4), Y6
 	VADDPS       Y6, Y5, Y5
-	VMOVUPS      (R9), Y6
-	VADDPS       Y4, Y6, Y4
+	VMOVUPS      (R9)(R8*1), Y6
+	VMOVUPS      (R9)(DI*2), Y7
+	VADDPS       Y7, Y6, Y6
+	VMOVUPS      (R9), Y7
+	VADDPS       Y4, Y7, Y4
 	VADDPS       Y5, Y4, Y4
-	ADDQ         DX, R12
-	MOVQ         R12, R9
+	VADDPS       Y6, Y4, Y4
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
 	VMOVUPS      (R9)(SI*1), Y5
 	VMOVUPS      (R9)(SI*2), Y6
 	VADDPS       Y6, Y5, Y5
 	VMOVUPS      (R9)(DI*1), Y6
 	VMOVUPS      (R9)(SI*4), Y7
 	VADDPS       Y7, Y6, Y6
-	VMOVUPS      (R9), Y7
-	VADDPS       Y5, Y7, Y5
+	VMOVUPS      (R9)(R8*1), Y7
+	VMOVUPS      (R9)(DI*2), Y8
+	VADDPS       Y8, Y7, Y7
+	VMOVUPS      (R9), Y8
+	VADDPS       Y5, Y8, Y5
 	VADDPS       Y6, Y5, Y5
+	VADDPS       Y7, Y5, Y5
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
+	VMOVUPS      (R9)(SI*1), Y6
+	VMOVUPS      (R9)(SI*2), Y7
+	VADDPS       Y7, Y6, Y6
+	VMOVUPS      (R9)(DI*1), Y7
+	VMOVUPS      (R9)(SI*4), Y8
+	VADDPS       Y8, Y7, Y7
+	VMOVUPS      (R9)(R8*1), Y8
+	VMOVUPS      (R9)(DI*2), Y9
+	VADDPS       Y9, Y8, Y8
+	VMOVUPS      (R9), Y9
+	VADDPS       Y6, Y9, Y6
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y8, Y6, Y6
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
+	VMOVUPS      (R9)(SI*1), Y7
+	VMOVUPS      (R9)(SI*2), Y8
+	VADDPS       Y8, Y7, Y7
+	VMOVUPS      (R9)(DI*1), Y8
+	VMOVUPS      (R9)(SI*4), Y9
+	VADDPS       Y9, Y8, Y8
+	VMOVUPS      (R9)(R8*1), Y9
+	VMOVUPS      (R9)(DI*2), Y10
+	VADDPS       Y10, Y9, Y9
+	VMOVUPS      (R9), Y10
+	VADDPS       Y7, Y10, Y7
+	VADDPS       Y8, Y7, Y7
+	VADDPS       Y9, Y7, Y7
 	MOVQ         CX, R9
-	VADDPS       Y2, Y1, Y6
+	VADDPS       Y2, Y1, Y8
 	VSUBPS       Y2, Y1, Y1
 	VADDPS       Y4, Y3, Y2
 	VSUBPS       Y4, Y3, Y3
-	VADDPS       Y6, Y0, Y0
+	VADDPS       Y6, Y5, Y4
+	VSUBPS       Y6, Y5, Y5
+	VADDPS       Y8, Y0, Y0
 	VADDPS       Y2, Y0, Y0
+	VADDPS       Y4, Y0, Y0
+	VBROADCASTSS lo+80(FP), Y6
+	VMAXPS       Y0, Y6, Y0
+	VMOVUPS      Y0, (R9)
+	VMOVAPS      Y1, Y0
+	VBROADCASTSS const2<>+0(SB), Y9
+	VFMADD231PS  Y3, Y9, Y0
+	VBROADCASTSS const7<>+0(SB), Y9
+	VFMADD231PS  Y5, Y9, Y0
+	VMAXPS       Y0, Y6, Y0
+	VMOVUPS      Y0, (R9)(BX*1)
+	VMOVAPS      Y8, Y0
+	VBROADCASTSS const0<>+0(SB), Y6
+	VFMADD231PS  Y2, Y6, Y0
+	VBROADCASTSS const5<>+0(SB), Y2
+	VFMADD231PS  Y4, Y2, Y0
 	VBROADCASTSS lo+80(FP), Y2
 	VMAXPS       Y0, Y2, Y0
-	VMOVUPS      Y0, (R9)
-	VADDPS       Y5, Y1, Y0
-	VBROADCASTSS const2<>+0(SB), Y1
+	VMOVUPS      Y0, (R9)(BX*2)
+	VADDPS       Y7, Y1, Y0
+	VBROADCASTSS const9<>+0(SB), Y1
 	VFMADD231PS  Y3, Y1, Y0
+	VBROADCASTSS const10<>+0(SB), Y1
+	VFMADD231PS  Y5, Y1, Y0
 	VMAXPS       Y0, Y2, Y0
+	VMOVUPS      Y0, (R9)(R11*1)
+	MOVQ         AX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
+	VMOVUPS      (R9)(SI*1), Y0
+	VMOVUPS      (R9)(SI*2), Y1
+	VADDPS       Y1, Y0, Y0
+	VMOVUPS      (R9)(DI*1), Y1
+	VMOVUPS      (R9)(SI*4), Y2
+	VADDPS       Y2, Y1, Y1
+	VMOVUPS      (R9)(R8*1), Y2
+	VMOVUPS      (R9)(DI*2), Y3
+	VADDPS       Y3, Y2, Y2
+	VBROADCASTSS const0<>+0(SB), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS const5<>+0(SB), Y1
+	VFMADD231PS  Y2, Y1, Y0
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
+	VMOVUPS      (R9)(SI*1), Y2
+	VMOVUPS      (R12), Y4
+	VADDPS       Y4, Y2, Y2
+	VMOVUPS      (R9)(SI*2), Y4
+	VADDPS       Y4, Y2, Y2
+	VMOVUPS      (R9)(DI*1), Y4
+	VMOVUPS      (R9)(SI*4), Y5
+	VADDPS       Y5, Y4, Y4
+	VMOVUPS      (R9)(R8*1), Y5
+	VMOVUPS      (R9)(DI*2), Y6
+	VADDPS       Y6, Y5, Y5
+	VFMADD231PS  Y4, Y3, Y2
+	VFMADD231PS  Y5, Y1, Y2
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
+	VMOVUPS      (R9)(SI*1), Y4
+	VMOVUPS      (R9)(SI*2), Y5
+	VADDPS       Y5, Y4, Y4
+	VMOVUPS      (R9)(DI*1), Y5
+	VMOVUPS      (R9)(SI*4), Y6
+	VADDPS       Y6, Y5, Y5
+	VMOVUPS      (R9)(R8*1), Y6
+	VMOVUPS      (R9)(DI*2), Y7
+	VADDPS       Y7, Y6, Y6
+	VFMADD231PS  Y5, Y3, Y4
+	VFMADD231PS  Y6, Y1, Y4
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
+	VMOVUPS      (R9)(SI*1), Y5
+	VMOVUPS      (R9)(SI*2), Y6
+	VADDPS       Y6, Y5, Y5
+	VMOVUPS      (R9)(DI*1), Y6
+	VMOVUPS      (R9)(SI*4), Y7
+	VADDPS       Y7, Y6, Y6
+	VMOVUPS      (R9)(R8*1), Y7
+	VMOVUPS      (R9)(DI*2), Y8
+	VADDPS       Y8, Y7, Y7
+	VFMADD231PS  Y6, Y3, Y5
+	VFMADD231PS  Y7, Y1, Y5
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
+	VMOVUPS      (R9)(SI*1), Y6
+	VMOVUPS      (R9)(SI*2), Y7
+	VADDPS       Y7, Y6, Y6
+	VMOVUPS      (R9)(DI*1), Y7
+	VMOVUPS      (R9)(SI*4), Y8
+	VADDPS       Y8, Y7, Y7
+	VMOVUPS      (R9)(R8*1), Y8
+	VMOVUPS      (R9)(DI*2), Y9
+	VADDPS       Y9, Y8, Y8
+	VFMADD231PS  Y7, Y3, Y6
+	VFMADD231PS  Y8, Y1, Y6
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
+	VMOVUPS      (R9)(SI*1), Y7
+	VMOVUPS      (R9)(SI*2), Y8
+	VADDPS       Y8, Y7, Y7
+	VMOVUPS      (R9)(DI*1), Y8
+	VMOVUPS      (R9)(SI*4), Y9
+	VADDPS       Y9, Y8, Y8
+	VMOVUPS      (R9)(R8*1), Y9
+	VMOVUPS      (R9)(DI*2), Y10
+	VADDPS       Y10, Y9, Y9
+	VFMADD231PS  Y8, Y3, Y7
+	VFMADD231PS  Y9, Y1, Y7
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
+	VMOVUPS      (R9)(SI*1), Y8
+	VMOVUPS      (R9)(SI*2), Y9
+	VADDPS       Y9, Y8, Y8
+	VMOVUPS      (R9)(DI*1), Y9
+	VMOVUPS      (R9)(SI*4), Y10
+	VADDPS       Y10, Y9, Y9
+	VMOVUPS      (R9)(R8*1), Y10
+	VMOVUPS      (R9)(DI*2), Y11
+	VADDPS       Y11, Y10, Y10
+	VFMADD231PS  Y9, Y3, Y8
+	VFMADD231PS  Y10, Y1, Y8
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
+	VMOVUPS      (R9)(SI*1), Y9
+	VMOVUPS      (R9)(SI*2), Y10
+	VADDPS       Y10, Y9, Y9
+	VMOVUPS      (R9)(DI*1), Y10
+	VMOVUPS      (R9)(SI*4), Y11
+	VADDPS       Y11, Y10, Y10
+	VMOVUPS      (R9)(R8*1), Y11
+	VMOVUPS      (R9)(DI*2), Y12
+	VADDPS       Y12, Y11, Y11
+	VFMADD231PS  Y10, Y3, Y9
+	VFMADD231PS  Y11, Y1, Y9
+	MOVQ         CX, R9
+	MOVQ         dstRow+56(FP), R10
+	SHLQ         $0x02, R10
+	LEAQ         (R9)(R10*2), R9
+	VADDPS       Y4, Y2, Y1
+	VSUBPS       Y4, Y2, Y2
+	VADDPS       Y6, Y5, Y3
+	VSUBPS       Y6, Y5, Y4
+	VADDPS       Y8, Y7, Y5
+	VSUBPS       Y8, Y7, Y6
+	VADDPS       Y1, Y0, Y0
+	VADDPS       Y3, Y0, Y0
+	VADDPS       Y5, Y0, Y0
+	VBROADCASTSS lo+80(FP), Y7
+	VMAXPS       Y0, Y7, Y0
+	VMOVUPS      Y0, (R9)
+	VMOVAPS      Y2, Y0
+	VBROADCASTSS const2<>+0(SB), Y8
+	VFMADD231PS  Y4, Y8, Y0
+	VBROADCASTSS const7<>+0(SB), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VMAXPS       Y0, Y7, Y0
 	VMOVUPS      Y0, (R9)(BX*1)
-	MOVQ         AX, R12
-	MOVQ         R12, R9
+	VMOVAPS      Y1, Y0
+	VBROADCASTSS const0<>+0(SB), Y1
+	VFMADD231PS  Y3, Y1, Y0
+	VBROADCASTSS const5<>+0(SB), Y1
+	VFMADD231PS  Y5, Y1, Y0
+	VBROADCASTSS lo+80(FP), Y1
+	VMAXPS       Y0, Y1, Y0
+	VMOVUPS      Y0, (R9)(BX*2)
+	VADDPS       Y9, Y2, Y0
+	VBROADCASTSS const9<>+0(SB), Y2
+	VFMADD231PS  Y4, Y2, Y0
+	VBROADCASTSS const10<>+0(SB), Y2
+	VFMADD231PS  Y6, Y2, Y0
+	VMAXPS       Y0, Y1, Y0
+	VMOVUPS      Y0, (R9)(R11*1)
+	MOVQ         AX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
 	VMOVUPS      (R9)(SI*1), Y0
 	VMOVUPS      (R9)(SI*2), Y1
 	VSUBPS       Y1, Y0, Y0
@@ -3525,35 +3805,33 @@ channel:
 	VMOVUPS      (R9)(SI*4), Y2
 	VSUBPS       Y2, Y1, Y1
 	VMOVUPS      (R9)(R8*1), Y2
-	VADDPS       Y2, Y0, Y0
-	VBROADCASTSS const2<>+0(SB), Y2
-	VFMADD231PS  Y1, Y2, Y0
-	ADDQ         DX, R12
-	MOVQ         R12, R9
-	VMOVUPS      (R9)(SI*1), Y1
-	VMOVUPS      (R10), Y3
-	VADDPS       Y3, Y1, Y1
-	VMOVUPS      (R9)(SI*2), Y3
-	VSUBPS       Y3, Y1, Y1
-	VMOVUPS      (R9)(DI*1), Y3
-	VMOVUPS      (R9)(SI*4), Y4
-	VSUBPS       Y4, Y3, Y3
-	VMOVUPS      (R9)(R8*1), Y4
-	VADDPS       Y4, Y1, Y1
-	VFMADD231PS  Y3, Y2, Y1
-	ADDQ         DX, R12
-	MOVQ         R12, R9
-	VMOVUPS      (R9)(SI*1), Y3
+	VMOVUPS      (R9)(DI*2), Y3
+	VSUBPS       Y3, Y2, Y2
+	VBROADCASTSS const2<>+0(SB), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS const7<>+0(SB), Y1
+	VFMADD231PS  Y2, Y1, Y0
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
+	VMOVUPS      (R9)(SI*1), Y2
+	VMOVUPS      (R12), Y4
+	VADDPS       Y4, Y2, Y2
 	VMOVUPS      (R9)(SI*2), Y4
-	VSUBPS       Y4, Y3, Y3
+	VSUBPS       Y4, Y2, Y2
 	VMOVUPS      (R9)(DI*1), Y4
 	VMOVUPS      (R9)(SI*4), Y5
 	VSUBPS       Y5, Y4, Y4
 	VMOVUPS      (R9)(R8*1), Y5
-	VADDPS       Y5, Y3, Y3
-	VFMADD231PS  Y4, Y2, Y3
-	ADDQ         DX, R12
-	MOVQ         R12, R9
+	VMOVUPS      (R9)(DI*2), Y6
+	VSUBPS       Y6, Y5, Y5
+	VFMADD231PS  Y4, Y3, Y2
+	VFMADD231PS  Y5, Y1, Y2
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
 	VMOVUPS      (R9)(SI*1), Y4
 	VMOVUPS      (R9)(SI*2), Y5
 	VSUBPS       Y5, Y4, Y4
@@ -3561,10 +3839,14 @@ channel:
 	VMOVUPS      (R9)(SI*4), Y6
 	VSUBPS       Y6, Y5, Y5
 	VMOVUPS      (R9)(R8*1), Y6
-	VADDPS       Y6, Y4, Y4
-	VFMADD231PS  Y5, Y2, Y4
-	ADDQ         DX, R12
-	MOVQ         R12, R9
+	VMOVUPS      (R9)(DI*2), Y7
+	VSUBPS       Y7, Y6, Y6
+	VFMADD231PS  Y5, Y3, Y4
+	VFMADD231PS  Y6, Y1, Y4
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
 	VMOVUPS      (R9)(SI*1), Y5
 	VMOVUPS      (R9)(SI*2), Y6
 	VSUBPS       Y6, Y5, Y5
@@ -3572,10 +3854,14 @@ channel:
 	VMOVUPS      (R9)(SI*4), Y7
 	VSUBPS       Y7, Y6, Y6
 	VMOVUPS      (R9)(R8*1), Y7
-	VADDPS       Y7, Y5, Y5
-	VFMADD231PS  Y6, Y2, Y5
-	ADDQ         DX, R12
-	MOVQ         R12, R9
+	VMOVUPS      (R9)(DI*2), Y8
+	VSUBPS       Y8, Y7, Y7
+	VFMADD231PS  Y6, Y3, Y5
+	VFMADD231PS  Y7, Y1, Y5
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
 	VMOVUPS      (R9)(SI*1), Y6
 	VMOVUPS      (R9)(SI*2), Y7
 	VSUBPS       Y7, Y6, Y6
@@ -3583,30 +3869,276 @@ channel:
 	VMOVUPS      (R9)(SI*4), Y8
 	VSUBPS       Y8, Y7, Y7
 	VMOVUPS      (R9)(R8*1), Y8
-	VADDPS       Y8, Y6, Y6
-	VFMADD231PS  Y7, Y2, Y6
+	VMOVUPS      (R9)(DI*2), Y9
+	VSUBPS       Y9, Y8, Y8
+	VFMADD231PS  Y7, Y3, Y6
+	VFMADD231PS  Y8, Y1, Y6
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
+	VMOVUPS      (R9)(SI*1), Y7
+	VMOVUPS      (R9)(SI*2), Y8
+	VSUBPS       Y8, Y7, Y7
+	VMOVUPS      (R9)(DI*1), Y8
+	VMOVUPS      (R9)(SI*4), Y9
+	VSUBPS       Y9, Y8, Y8
+	VMOVUPS      (R9)(R8*1), Y9
+	VMOVUPS      (R9)(DI*2), Y10
+	VSUBPS       Y10, Y9, Y9
+	VFMADD231PS  Y8, Y3, Y7
+	VFMADD231PS  Y9, Y1, Y7
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
+	VMOVUPS      (R9)(SI*1), Y8
+	VMOVUPS      (R9)(SI*2), Y9
+	VSUBPS       Y9, Y8, Y8
+	VMOVUPS      (R9)(DI*1), Y9
+	VMOVUPS      (R9)(SI*4), Y10
+	VSUBPS       Y10, Y9, Y9
+	VMOVUPS      (R9)(R8*1), Y10
+	VMOVUPS      (R9)(DI*2), Y11
+	VSUBPS       Y11, Y10, Y10
+	VFMADD231PS  Y9, Y3, Y8
+	VFMADD231PS  Y10, Y1, Y8
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
+	VMOVUPS      (R9)(SI*1), Y9
+	VMOVUPS      (R9)(SI*2), Y10
+	VSUBPS       Y10, Y9, Y9
+	VMOVUPS      (R9)(DI*1), Y10
+	VMOVUPS      (R9)(SI*4), Y11
+	VSUBPS       Y11, Y10, Y10
+	VMOVUPS      (R9)(R8*1), Y11
+	VMOVUPS      (R9)(DI*2), Y12
+	VSUBPS       Y12, Y11, Y11
+	VFMADD231PS  Y10, Y3, Y9
+	VFMADD231PS  Y11, Y1, Y9
 	MOVQ         CX, R9
-	MOVQ         dstRow+56(FP), R12
-	SHLQ         $0x02, R12
-	ADDQ         R12, R9
-	VADDPS       Y3, Y1, Y2
-	VSUBPS       Y3, Y1, Y1
-	VADDPS       Y5, Y4, Y3
-	VSUBPS       Y5, Y4, Y4
-	VADDPS       Y2, Y0, Y0
+	MOVQ         dstRow+56(FP), R10
+	SHLQ         $0x02, R10
+	ADDQ         R10, R9
+	VADDPS       Y4, Y2, Y1
+	VSUBPS       Y4, Y2, Y2
+	VADDPS       Y6, Y5, Y3
+	VSUBPS       Y6, Y5, Y4
+	VADDPS       Y8, Y7, Y5
+	VSUBPS       Y8, Y7, Y6
+	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y0, Y0
-	VBROADCASTSS lo+80(FP), Y2
-	VMAXPS       Y0, Y2, Y0
+	VADDPS       Y5, Y0, Y0
+	VBROADCASTSS lo+80(FP), Y7
+	VMAXPS       Y0, Y7, Y0
 	VMOVUPS      Y0, (R9)
-	VADDPS       Y6, Y1, Y0
-	VBROADCASTSS const2<>+0(SB), Y1
-	VFMADD231PS  Y4, Y1, Y0
-	VMAXPS       Y0, Y2, Y0
+	VMOVAPS      Y2, Y0
+	VBROADCASTSS const2<>+0(SB), Y8
+	VFMADD231PS  Y4, Y8, Y0
+	VBROADCASTSS const7<>+0(SB), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VMAXPS       Y0, Y7, Y0
 	VMOVUPS      Y0, (R9)(BX*1)
+	VMOVAPS      Y1, Y0
+	VBROADCASTSS const0<>+0(SB), Y1
+	VFMADD231PS  Y3, Y1, Y0
+	VBROADCASTSS const5<>+0(SB), Y1
+	VFMADD231PS  Y5, Y1, Y0
+	VBROADCASTSS lo+80(FP), Y1
+	VMAXPS       Y0, Y1, Y0
+	VMOVUPS      Y0, (R9)(BX*2)
+	VADDPS       Y9, Y2, Y0
+	VBROADCASTSS const9<>+0(SB), Y2
+	VFMADD231PS  Y4, Y2, Y0
+	VBROADCASTSS const10<>+0(SB), Y2
+	VFMADD231PS  Y6, Y2, Y0
+	VMAXPS       Y0, Y1, Y0
+	VMOVUPS      Y0, (R9)(R11*1)
+	MOVQ         AX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
+	VMOVUPS      (R9)(SI*1), Y0
+	VMOVUPS      (R9)(SI*2), Y1
+	VSUBPS       Y1, Y0, Y0
+	VMOVUPS      (R9)(DI*1), Y1
+	VMOVUPS      (R9)(SI*4), Y2
+	VSUBPS       Y2, Y1, Y1
+	VMOVUPS      (R9)(R8*1), Y2
+	VMOVUPS      (R9)(DI*2), Y3
+	VSUBPS       Y3, Y2, Y2
+	VMOVUPS      (R10), Y3
+	VADDPS       Y3, Y0, Y0
+	VBROADCASTSS const9<>+0(SB), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS const10<>+0(SB), Y1
+	VFMADD231PS  Y2, Y1, Y0
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
+	VMOVUPS      (R9)(SI*1), Y2
+	VMOVUPS      (R12), Y4
+	VADDPS       Y4, Y2, Y2
+	VMOVUPS      (R9)(SI*2), Y4
+	VSUBPS       Y4, Y2, Y2
+	VMOVUPS      (R9)(DI*1), Y4
+	VMOVUPS      (R9)(SI*4), Y5
+	VSUBPS       Y5, Y4, Y4
+	VMOVUPS      (R9)(R8*1), Y5
+	VMOVUPS      (R9)(DI*2), Y6
+	VSUBPS       Y6, Y5, Y5
+	VMOVUPS      (R10), Y6
+	VADDPS       Y6, Y2, Y2
+	VFMADD231PS  Y4, Y3, Y2
+	VFMADD231PS  Y5, Y1, Y2
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
+	VMOVUPS      (R9)(SI*1), Y4
+	VMOVUPS      (R9)(SI*2), Y5
+	VSUBPS       Y5, Y4, Y4
+	VMOVUPS      (R9)(DI*1), Y5
+	VMOVUPS      (R9)(SI*4), Y6
+	VSUBPS       Y6, Y5, Y5
+	VMOVUPS      (R9)(R8*1), Y6
+	VMOVUPS      (R9)(DI*2), Y7
+	VSUBPS       Y7, Y6, Y6
+	VMOVUPS      (R10), Y7
+	VADDPS       Y7, Y4, Y4
+	VFMADD231PS  Y5, Y3, Y4
+	VFMADD231PS  Y6, Y1, Y4
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
+	VMOVUPS      (R9)(SI*1), Y5
+	VMOVUPS      (R9)(SI*2), Y6
+	VSUBPS       Y6, Y5, Y5
+	VMOVUPS      (R9)(DI*1), Y6
+	VMOVUPS      (R9)(SI*4), Y7
+	VSUBPS       Y7, Y6, Y6
+	VMOVUPS      (R9)(R8*1), Y7
+	VMOVUPS      (R9)(DI*2), Y8
+	VSUBPS       Y8, Y7, Y7
+	VMOVUPS      (R10), Y8
+	VADDPS       Y8, Y5, Y5
+	VFMADD231PS  Y6, Y3, Y5
+	VFMADD231PS  Y7, Y1, Y5
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
+	VMOVUPS      (R9)(SI*1), Y6
+	VMOVUPS      (R9)(SI*2), Y7
+	VSUBPS       Y7, Y6, Y6
+	VMOVUPS      (R9)(DI*1), Y7
+	VMOVUPS      (R9)(SI*4), Y8
+	VSUBPS       Y8, Y7, Y7
+	VMOVUPS      (R9)(R8*1), Y8
+	VMOVUPS      (R9)(DI*2), Y9
+	VSUBPS       Y9, Y8, Y8
+	VMOVUPS      (R10), Y9
+	VADDPS       Y9, Y6, Y6
+	VFMADD231PS  Y7, Y3, Y6
+	VFMADD231PS  Y8, Y1, Y6
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
+	VMOVUPS      (R9)(SI*1), Y7
+	VMOVUPS      (R9)(SI*2), Y8
+	VSUBPS       Y8, Y7, Y7
+	VMOVUPS      (R9)(DI*1), Y8
+	VMOVUPS      (R9)(SI*4), Y9
+	VSUBPS       Y9, Y8, Y8
+	VMOVUPS      (R9)(R8*1), Y9
+	VMOVUPS      (R9)(DI*2), Y10
+	VSUBPS       Y10, Y9, Y9
+	VMOVUPS      (R10), Y10
+	VADDPS       Y10, Y7, Y7
+	VFMADD231PS  Y8, Y3, Y7
+	VFMADD231PS  Y9, Y1, Y7
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
+	VMOVUPS      (R9)(SI*1), Y8
+	VMOVUPS      (R9)(SI*2), Y9
+	VSUBPS       Y9, Y8, Y8
+	VMOVUPS      (R9)(DI*1), Y9
+	VMOVUPS      (R9)(SI*4), Y10
+	VSUBPS       Y10, Y9, Y9
+	VMOVUPS      (R9)(R8*1), Y10
+	VMOVUPS      (R9)(DI*2), Y11
+	VSUBPS       Y11, Y10, Y10
+	VMOVUPS      (R10), Y11
+	VADDPS       Y11, Y8, Y8
+	VFMADD231PS  Y9, Y3, Y8
+	VFMADD231PS  Y10, Y1, Y8
+	ADDQ         DX, R14
+	MOVQ         R14, R9
+	LEAQ         (R9)(R8*1), R10
+	LEAQ         (R10)(SI*2), R10
+	VMOVUPS      (R9)(SI*1), Y9
+	VMOVUPS      (R9)(SI*2), Y10
+	VSUBPS       Y10, Y9, Y9
+	VMOVUPS      (R9)(DI*1), Y10
+	VMOVUPS      (R9)(SI*4), Y11
+	VSUBPS       Y11, Y10, Y10
+	VMOVUPS      (R9)(R8*1), Y11
+	VMOVUPS      (R9)(DI*2), Y12
+	VSUBPS       Y12, Y11, Y11
+	VMOVUPS      (R10), Y12
+	VADDPS       Y12, Y9, Y9
+	VFMADD231PS  Y10, Y3, Y9
+	VFMADD231PS  Y11, Y1, Y9
+	MOVQ         CX, R9
+	MOVQ         dstRow+56(FP), R10
+	SHLQ         $0x02, R10
+	IMUL3Q       $0x00000003, R10, R10
+	ADDQ         R10, R9
+	VADDPS       Y4, Y2, Y1
+	VSUBPS       Y4, Y2, Y2
+	VADDPS       Y6, Y5, Y3
+	VSUBPS       Y6, Y5, Y4
+	VADDPS       Y8, Y7, Y5
+	VSUBPS       Y8, Y7, Y6
+	VADDPS       Y1, Y0, Y0
+	VADDPS       Y3, Y0, Y0
+	VADDPS       Y5, Y0, Y0
+	VBROADCASTSS lo+80(FP), Y7
+	VMAXPS       Y0, Y7, Y0
+	VMOVUPS      Y0, (R9)
+	VMOVAPS      Y2, Y0
+	VBROADCASTSS const2<>+0(SB), Y8
+	VFMADD231PS  Y4, Y8, Y0
+	VBROADCASTSS const7<>+0(SB), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VMAXPS       Y0, Y7, Y0
+	VMOVUPS      Y0, (R9)(BX*1)
+	VMOVAPS      Y1, Y0
+	VBROADCASTSS const0<>+0(SB), Y1
+	VFMADD231PS  Y3, Y1, Y0
+	VBROADCASTSS const5<>+0(SB), Y1
+	VFMADD231PS  Y5, Y1, Y0
+	VBROADCASTSS lo+80(FP), Y1
+	VMAXPS       Y0, Y1, Y0
+	VMOVUPS      Y0, (R9)(BX*2)
+	VADDPS       Y9, Y2, Y0
+	VBROADCASTSS const9<>+0(SB), Y2
+	VFMADD231PS  Y4, Y2, Y0
+	VBROADCASTSS const10<>+0(SB), Y2
+	VFMADD231PS  Y6, Y2, Y0
+	VMAXPS       Y0, Y1, Y0
+	VMOVUPS      Y0, (R9)(R11*1)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
-	ADDQ         $+32, R10
-	DECQ         R11
+	ADDQ         $+32, R12
+	DECQ         R13
 	JNZ          channel
 	MOVQ         srcTile+48(FP), R9
 	MOVQ         channels+32(FP), R10

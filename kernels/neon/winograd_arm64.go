@@ -70,14 +70,14 @@ func WinogradOutput6x4(dst *float32, src *float32, bias *float32, tiles int, cha
 //go:noescape
 func WinogradOutput8x5(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
 
-// WinogradOutput6x2 transforms the products of a row of tiles to 2×2 output
-// pixels each; with the matrix AT of winograd.New(2, 5) it equals, but for rounding,
+// WinogradOutput8x4 transforms the products of a row of tiles to 4×4 output
+// pixels each; with the matrix AT of winograd.New(4, 5) it equals, but for rounding,
 //
 //	for t := range tiles {
 //		for c := range channels {
-//			for i := range 2 {
-//				for j := range 2 {
-//					y := bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*6+l)*srcPoint+t*srcTile+c] // over k, l
+//			for i := range 4 {
+//				for j := range 4 {
+//					y := bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*8+l)*srcPoint+t*srcTile+c] // over k, l
 //					dst[i*dstRow+j*dstPixel+t*dstTile+c] = max(y, lo)
 //				}
 //			}
@@ -85,4 +85,4 @@ func WinogradOutput8x5(dst *float32, src *float32, bias *float32, tiles int, cha
 //	}
 //
 //go:noescape
-func WinogradOutput6x2(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+func WinogradOutput8x4(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)

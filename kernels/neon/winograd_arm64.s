@@ -2506,13 +2506,23 @@ channel:
 	BNE   tile
 	RET
 
-// func WinogradOutput6x2(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+// func WinogradOutput8x4(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
 // Requires: ASIMD
-TEXT ·WinogradOutput6x2(SB), NOSPLIT, $0-84
+TEXT ·WinogradOutput8x4(SB), NOSPLIT, $0-84
 	MOVD  $0x40000000, R0
 	VDUP  R0, V0.S4
-	FMOVS lo+80(FP), F1
-	VDUP  V1.S[0], V1.S4
+	MOVD  $0x3f000000, R0
+	VDUP  R0, V1.S4
+	MOVD  $0x40800000, R0
+	VDUP  R0, V2.S4
+	MOVD  $0x3e800000, R0
+	VDUP  R0, V3.S4
+	MOVD  $0x41000000, R0
+	VDUP  R0, V4.S4
+	MOVD  $0x3e000000, R0
+	VDUP  R0, V5.S4
+	FMOVS lo+80(FP), F6
+	VDUP  V6.S[0], V6.S4
 	MOVD  src+8(FP), R0
 	MOVD  dst+0(FP), R1
 	MOVD  srcPoint+40(FP), R2
@@ -2520,224 +2530,487 @@ TEXT ·WinogradOutput6x2(SB), NOSPLIT, $0-84
 	MOVD  dstPixel+64(FP), R3
 	LSL   $2, R3, R3
 	MOVD  $0, R6
-	MOVD  $6, R7
-	MADD  R2, R6, R7, R6
+	ADD   R2<<3, R6, R6
 	ADD   R6, R6, R7
+	ADD   R6, R7, R8
 
 tile:
-	MOVD bias+16(FP), R10
-	MOVD channels+32(FP), R11
-	LSR  $2, R11, R11
+	MOVD bias+16(FP), R11
+	MOVD channels+32(FP), R12
+	LSR  $2, R12, R12
 
 channel:
-	MOVD  R0, R12
-	MOVD  R12, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce66902 // ldr q2, [x8, x6]
-	WORD  $0x3ce76903 // ldr q3, [x8, x7]
-	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	FMOVQ 0(R9), F3
-	WORD  $0x3ce66924 // ldr q4, [x9, x6]
-	WORD  $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	FMOVQ 0(R8), F4
-	WORD  $0x4e22d482 // fadd v2.4s, v4.4s, v2.4s
-	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	ADD   R2, R12, R12
-	MOVD  R12, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce66903 // ldr q3, [x8, x6]
-	FMOVQ 0(R10), F4
-	WORD  $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD  $0x3ce76904 // ldr q4, [x8, x7]
-	WORD  $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	FMOVQ 0(R9), F4
-	WORD  $0x3ce66925 // ldr q5, [x9, x6]
-	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-	FMOVQ 0(R8), F5
-	WORD  $0x4e23d4a3 // fadd v3.4s, v5.4s, v3.4s
-	WORD  $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	ADD   R2, R12, R12
-	MOVD  R12, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce66904 // ldr q4, [x8, x6]
-	WORD  $0x3ce76905 // ldr q5, [x8, x7]
-	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-	FMOVQ 0(R9), F5
-	WORD  $0x3ce66926 // ldr q6, [x9, x6]
-	WORD  $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-	FMOVQ 0(R8), F6
-	WORD  $0x4e24d4c4 // fadd v4.4s, v6.4s, v4.4s
-	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-	ADD   R2, R12, R12
-	MOVD  R12, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce66905 // ldr q5, [x8, x6]
-	WORD  $0x3ce76906 // ldr q6, [x8, x7]
-	WORD  $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-	FMOVQ 0(R9), F6
+	MOVD  R0, R13
+	MOVD  R13, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
 	WORD  $0x3ce66927 // ldr q7, [x9, x6]
-	WORD  $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-	FMOVQ 0(R8), F7
-	WORD  $0x4e25d4e5 // fadd v5.4s, v7.4s, v5.4s
-	WORD  $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-	ADD   R2, R12, R12
-	MOVD  R12, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce66906 // ldr q6, [x8, x6]
-	WORD  $0x3ce76907 // ldr q7, [x8, x7]
-	WORD  $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-	FMOVQ 0(R9), F7
-	WORD  $0x3ce66928 // ldr q8, [x9, x6]
-	WORD  $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
-	FMOVQ 0(R8), F8
-	WORD  $0x4e26d506 // fadd v6.4s, v8.4s, v6.4s
-	WORD  $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-	ADD   R2, R12, R12
-	MOVD  R12, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce66907 // ldr q7, [x8, x6]
-	WORD  $0x3ce76908 // ldr q8, [x8, x7]
-	WORD  $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
-	FMOVQ 0(R9), F8
-	WORD  $0x3ce66929 // ldr q9, [x9, x6]
-	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
-	FMOVQ 0(R8), F9
-	WORD  $0x4e27d527 // fadd v7.4s, v9.4s, v7.4s
-	WORD  $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
-	MOVD  R1, R8
-	MOVD  R8, R8
-	WORD  $0x4e24d468 // fadd v8.4s, v3.4s, v4.4s
-	WORD  $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
-	WORD  $0x4e26d4a4 // fadd v4.4s, v5.4s, v6.4s
-	WORD  $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
-	WORD  $0x4e28d442 // fadd v2.4s, v2.4s, v8.4s
-	WORD  $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	FMOVQ F2, 0(R8)
-	WORD  $0x4e27d462 // fadd v2.4s, v3.4s, v7.4s
-	VFMLA V0.S4, V5.S4, V2.S4
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	WORD  $0x3ca36902 // str q2, [x8, x3]
-	MOVD  R0, R12
-	MOVD  R12, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce66902 // ldr q2, [x8, x6]
-	WORD  $0x3ce76903 // ldr q3, [x8, x7]
-	WORD  $0x4ea3d442 // fsub v2.4s, v2.4s, v3.4s
-	FMOVQ 0(R9), F3
-	WORD  $0x3ce66924 // ldr q4, [x9, x6]
-	WORD  $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
-	WORD  $0x3ce76924 // ldr q4, [x9, x7]
-	WORD  $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
-	VFMLA V0.S4, V3.S4, V2.S4
-	ADD   R2, R12, R12
-	MOVD  R12, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce66903 // ldr q3, [x8, x6]
-	FMOVQ 0(R10), F4
-	WORD  $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	WORD  $0x3ce76904 // ldr q4, [x8, x7]
-	WORD  $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
-	FMOVQ 0(R9), F4
-	WORD  $0x3ce66925 // ldr q5, [x9, x6]
-	WORD  $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
-	WORD  $0x3ce76925 // ldr q5, [x9, x7]
-	WORD  $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
-	VFMLA V0.S4, V4.S4, V3.S4
-	ADD   R2, R12, R12
-	MOVD  R12, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce66904 // ldr q4, [x8, x6]
-	WORD  $0x3ce76905 // ldr q5, [x8, x7]
-	WORD  $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
-	FMOVQ 0(R9), F5
-	WORD  $0x3ce66926 // ldr q6, [x9, x6]
-	WORD  $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
-	WORD  $0x3ce76926 // ldr q6, [x9, x7]
-	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
-	VFMLA V0.S4, V5.S4, V4.S4
-	ADD   R2, R12, R12
-	MOVD  R12, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce66905 // ldr q5, [x8, x6]
-	WORD  $0x3ce76906 // ldr q6, [x8, x7]
-	WORD  $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
-	FMOVQ 0(R9), F6
-	WORD  $0x3ce66927 // ldr q7, [x9, x6]
-	WORD  $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
-	WORD  $0x3ce76927 // ldr q7, [x9, x7]
-	WORD  $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-	VFMLA V0.S4, V6.S4, V5.S4
-	ADD   R2, R12, R12
-	MOVD  R12, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce66906 // ldr q6, [x8, x6]
-	WORD  $0x3ce76907 // ldr q7, [x8, x7]
-	WORD  $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
-	FMOVQ 0(R9), F7
-	WORD  $0x3ce66928 // ldr q8, [x9, x6]
-	WORD  $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
 	WORD  $0x3ce76928 // ldr q8, [x9, x7]
-	WORD  $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-	VFMLA V0.S4, V7.S4, V6.S4
-	ADD   R2, R12, R12
-	MOVD  R12, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce66907 // ldr q7, [x8, x6]
-	WORD  $0x3ce76908 // ldr q8, [x8, x7]
-	WORD  $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
-	FMOVQ 0(R9), F8
-	WORD  $0x3ce66929 // ldr q9, [x9, x6]
-	WORD  $0x4ea9d508 // fsub v8.4s, v8.4s, v9.4s
+	WORD  $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	WORD  $0x3ce86928 // ldr q8, [x9, x8]
+	FMOVQ 0(R10), F9
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	WORD  $0x3ce66949 // ldr q9, [x10, x6]
+	WORD  $0x3ce7694a // ldr q10, [x10, x7]
+	WORD  $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	FMOVQ 0(R9), F10
+	WORD  $0x4e27d54a // fadd v10.4s, v10.4s, v7.4s
+	WORD  $0x4e28d54a // fadd v10.4s, v10.4s, v8.4s
+	WORD  $0x4e29d54a // fadd v10.4s, v10.4s, v9.4s
+	VMOV  V7.B16, V7.B16
+	VFMLA V2.S4, V8.S4, V7.S4
+	VFMLA V3.S4, V9.S4, V7.S4
+	ADD   R2, R13, R13
+	MOVD  R13, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce66928 // ldr q8, [x9, x6]
+	FMOVQ 0(R11), F9
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
 	WORD  $0x3ce76929 // ldr q9, [x9, x7]
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	WORD  $0x3ce86929 // ldr q9, [x9, x8]
+	FMOVQ 0(R10), F11
+	WORD  $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	WORD  $0x3ce6694b // ldr q11, [x10, x6]
+	WORD  $0x3ce7694c // ldr q12, [x10, x7]
+	WORD  $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
+	FMOVQ 0(R9), F12
+	WORD  $0x4e28d58c // fadd v12.4s, v12.4s, v8.4s
+	WORD  $0x4e29d58c // fadd v12.4s, v12.4s, v9.4s
+	WORD  $0x4e2bd58c // fadd v12.4s, v12.4s, v11.4s
+	VMOV  V8.B16, V8.B16
+	VFMLA V2.S4, V9.S4, V8.S4
+	VFMLA V3.S4, V11.S4, V8.S4
+	ADD   R2, R13, R13
+	MOVD  R13, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce66929 // ldr q9, [x9, x6]
+	WORD  $0x3ce7692b // ldr q11, [x9, x7]
+	WORD  $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	WORD  $0x3ce8692b // ldr q11, [x9, x8]
+	FMOVQ 0(R10), F13
+	WORD  $0x4e2dd56b // fadd v11.4s, v11.4s, v13.4s
+	WORD  $0x3ce6694d // ldr q13, [x10, x6]
+	WORD  $0x3ce7694e // ldr q14, [x10, x7]
+	WORD  $0x4e2ed5ad // fadd v13.4s, v13.4s, v14.4s
+	FMOVQ 0(R9), F14
+	WORD  $0x4e29d5ce // fadd v14.4s, v14.4s, v9.4s
+	WORD  $0x4e2bd5ce // fadd v14.4s, v14.4s, v11.4s
+	WORD  $0x4e2dd5ce // fadd v14.4s, v14.4s, v13.4s
+	VMOV  V9.B16, V9.B16
+	VFMLA V2.S4, V11.S4, V9.S4
+	VFMLA V3.S4, V13.S4, V9.S4
+	ADD   R2, R13, R13
+	MOVD  R13, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce6692b // ldr q11, [x9, x6]
+	WORD  $0x3ce7692d // ldr q13, [x9, x7]
+	WORD  $0x4e2dd56b // fadd v11.4s, v11.4s, v13.4s
+	WORD  $0x3ce8692d // ldr q13, [x9, x8]
+	FMOVQ 0(R10), F15
+	WORD  $0x4e2fd5ad // fadd v13.4s, v13.4s, v15.4s
+	WORD  $0x3ce6694f // ldr q15, [x10, x6]
+	WORD  $0x3ce76950 // ldr q16, [x10, x7]
+	WORD  $0x4e30d5ef // fadd v15.4s, v15.4s, v16.4s
+	FMOVQ 0(R9), F16
+	WORD  $0x4e2bd610 // fadd v16.4s, v16.4s, v11.4s
+	WORD  $0x4e2dd610 // fadd v16.4s, v16.4s, v13.4s
+	WORD  $0x4e2fd610 // fadd v16.4s, v16.4s, v15.4s
+	VMOV  V11.B16, V11.B16
+	VFMLA V2.S4, V13.S4, V11.S4
+	VFMLA V3.S4, V15.S4, V11.S4
+	ADD   R2, R13, R13
+	MOVD  R13, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce6692d // ldr q13, [x9, x6]
+	WORD  $0x3ce7692f // ldr q15, [x9, x7]
+	WORD  $0x4e2fd5ad // fadd v13.4s, v13.4s, v15.4s
+	WORD  $0x3ce8692f // ldr q15, [x9, x8]
+	FMOVQ 0(R10), F17
+	WORD  $0x4e31d5ef // fadd v15.4s, v15.4s, v17.4s
+	WORD  $0x3ce66951 // ldr q17, [x10, x6]
+	WORD  $0x3ce76952 // ldr q18, [x10, x7]
+	WORD  $0x4e32d631 // fadd v17.4s, v17.4s, v18.4s
+	FMOVQ 0(R9), F18
+	WORD  $0x4e2dd652 // fadd v18.4s, v18.4s, v13.4s
+	WORD  $0x4e2fd652 // fadd v18.4s, v18.4s, v15.4s
+	WORD  $0x4e31d652 // fadd v18.4s, v18.4s, v17.4s
+	VMOV  V13.B16, V13.B16
+	VFMLA V2.S4, V15.S4, V13.S4
+	VFMLA V3.S4, V17.S4, V13.S4
+	ADD   R2, R13, R13
+	MOVD  R13, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce6692f // ldr q15, [x9, x6]
+	WORD  $0x3ce76931 // ldr q17, [x9, x7]
+	WORD  $0x4e31d5ef // fadd v15.4s, v15.4s, v17.4s
+	WORD  $0x3ce86931 // ldr q17, [x9, x8]
+	FMOVQ 0(R10), F19
+	WORD  $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD  $0x3ce66953 // ldr q19, [x10, x6]
+	WORD  $0x3ce76954 // ldr q20, [x10, x7]
+	WORD  $0x4e34d673 // fadd v19.4s, v19.4s, v20.4s
+	FMOVQ 0(R9), F20
+	WORD  $0x4e2fd694 // fadd v20.4s, v20.4s, v15.4s
+	WORD  $0x4e31d694 // fadd v20.4s, v20.4s, v17.4s
+	WORD  $0x4e33d694 // fadd v20.4s, v20.4s, v19.4s
+	VMOV  V15.B16, V15.B16
+	VFMLA V2.S4, V17.S4, V15.S4
+	VFMLA V3.S4, V19.S4, V15.S4
+	ADD   R2, R13, R13
+	MOVD  R13, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce66931 // ldr q17, [x9, x6]
+	WORD  $0x3ce76933 // ldr q19, [x9, x7]
+	WORD  $0x4e33d631 // fadd v17.4s, v17.4s, v19.4s
+	WORD  $0x3ce86933 // ldr q19, [x9, x8]
+	FMOVQ 0(R10), F21
+	WORD  $0x4e35d673 // fadd v19.4s, v19.4s, v21.4s
+	WORD  $0x3ce66955 // ldr q21, [x10, x6]
+	WORD  $0x3ce76956 // ldr q22, [x10, x7]
+	WORD  $0x4e36d6b5 // fadd v21.4s, v21.4s, v22.4s
+	FMOVQ 0(R9), F22
+	WORD  $0x4e31d6d6 // fadd v22.4s, v22.4s, v17.4s
+	WORD  $0x4e33d6d6 // fadd v22.4s, v22.4s, v19.4s
+	WORD  $0x4e35d6d6 // fadd v22.4s, v22.4s, v21.4s
+	VMOV  V17.B16, V17.B16
+	VFMLA V2.S4, V19.S4, V17.S4
+	VFMLA V3.S4, V21.S4, V17.S4
+	ADD   R2, R13, R13
+	MOVD  R13, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce66933 // ldr q19, [x9, x6]
+	WORD  $0x3ce76935 // ldr q21, [x9, x7]
+	WORD  $0x4e35d673 // fadd v19.4s, v19.4s, v21.4s
+	WORD  $0x3ce86935 // ldr q21, [x9, x8]
+	FMOVQ 0(R10), F23
+	WORD  $0x4e37d6b5 // fadd v21.4s, v21.4s, v23.4s
+	WORD  $0x3ce66957 // ldr q23, [x10, x6]
+	WORD  $0x3ce76958 // ldr q24, [x10, x7]
+	WORD  $0x4e38d6f7 // fadd v23.4s, v23.4s, v24.4s
+	FMOVQ 0(R9), F24
+	WORD  $0x4e33d718 // fadd v24.4s, v24.4s, v19.4s
+	WORD  $0x4e35d718 // fadd v24.4s, v24.4s, v21.4s
+	WORD  $0x4e37d718 // fadd v24.4s, v24.4s, v23.4s
+	VMOV  V19.B16, V19.B16
+	VFMLA V2.S4, V21.S4, V19.S4
+	VFMLA V3.S4, V23.S4, V19.S4
+	MOVD  R1, R9
+	MOVD  R9, R9
+	ADD   R3, R9, R10
+	ADD   R3, R10, R10
+	WORD  $0x4e2ed595 // fadd v21.4s, v12.4s, v14.4s
+	WORD  $0x4eaed58c // fsub v12.4s, v12.4s, v14.4s
+	WORD  $0x4e32d60e // fadd v14.4s, v16.4s, v18.4s
+	WORD  $0x4eb2d610 // fsub v16.4s, v16.4s, v18.4s
+	WORD  $0x4e36d692 // fadd v18.4s, v20.4s, v22.4s
+	WORD  $0x4eb6d694 // fsub v20.4s, v20.4s, v22.4s
+	WORD  $0x4e35d54a // fadd v10.4s, v10.4s, v21.4s
+	WORD  $0x4e2ed54a // fadd v10.4s, v10.4s, v14.4s
+	WORD  $0x4e32d54a // fadd v10.4s, v10.4s, v18.4s
+	WORD  $0x4e26f54a // fmax v10.4s, v10.4s, v6.4s
+	FMOVQ F10, 0(R9)
+	VMOV  V12.B16, V10.B16
+	VFMLA V0.S4, V16.S4, V10.S4
+	VFMLA V1.S4, V20.S4, V10.S4
+	WORD  $0x4e26f54a // fmax v10.4s, v10.4s, v6.4s
+	WORD  $0x3ca3692a // str q10, [x9, x3]
+	VMOV  V21.B16, V10.B16
+	VFMLA V2.S4, V14.S4, V10.S4
+	VFMLA V3.S4, V18.S4, V10.S4
+	WORD  $0x4e26f54a // fmax v10.4s, v10.4s, v6.4s
+	FMOVQ F10, 0(R10)
+	WORD  $0x4e38d58a // fadd v10.4s, v12.4s, v24.4s
+	VFMLA V4.S4, V16.S4, V10.S4
+	VFMLA V5.S4, V20.S4, V10.S4
+	WORD  $0x4e26f54a // fmax v10.4s, v10.4s, v6.4s
+	WORD  $0x3ca3694a // str q10, [x10, x3]
+	MOVD  R1, R9
+	MOVD  dstRow+56(FP), R10
+	LSL   $2, R10, R10
+	ADD   R10<<1, R9, R9
+	MOVD  R9, R9
+	ADD   R3, R9, R10
+	ADD   R3, R10, R10
+	WORD  $0x4e29d50a // fadd v10.4s, v8.4s, v9.4s
+	WORD  $0x4ea9d508 // fsub v8.4s, v8.4s, v9.4s
+	WORD  $0x4e2dd569 // fadd v9.4s, v11.4s, v13.4s
+	WORD  $0x4eadd56b // fsub v11.4s, v11.4s, v13.4s
+	WORD  $0x4e31d5ec // fadd v12.4s, v15.4s, v17.4s
+	WORD  $0x4eb1d5ed // fsub v13.4s, v15.4s, v17.4s
+	WORD  $0x4e2ad4e7 // fadd v7.4s, v7.4s, v10.4s
 	WORD  $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
-	VFMLA V0.S4, V8.S4, V7.S4
-	MOVD  R1, R8
-	MOVD  dstRow+56(FP), R9
-	LSL   $2, R9, R9
-	ADD   R9, R8, R8
-	MOVD  R8, R8
-	WORD  $0x4e24d468 // fadd v8.4s, v3.4s, v4.4s
-	WORD  $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
-	WORD  $0x4e26d4a4 // fadd v4.4s, v5.4s, v6.4s
-	WORD  $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
-	WORD  $0x4e28d442 // fadd v2.4s, v2.4s, v8.4s
-	WORD  $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	FMOVQ F2, 0(R8)
-	WORD  $0x4e27d462 // fadd v2.4s, v3.4s, v7.4s
-	VFMLA V0.S4, V5.S4, V2.S4
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	WORD  $0x3ca36902 // str q2, [x8, x3]
+	WORD  $0x4e2cd4e7 // fadd v7.4s, v7.4s, v12.4s
+	WORD  $0x4e26f4e7 // fmax v7.4s, v7.4s, v6.4s
+	FMOVQ F7, 0(R9)
+	VMOV  V8.B16, V7.B16
+	VFMLA V0.S4, V11.S4, V7.S4
+	VFMLA V1.S4, V13.S4, V7.S4
+	WORD  $0x4e26f4e7 // fmax v7.4s, v7.4s, v6.4s
+	WORD  $0x3ca36927 // str q7, [x9, x3]
+	VMOV  V10.B16, V7.B16
+	VFMLA V2.S4, V9.S4, V7.S4
+	VFMLA V3.S4, V12.S4, V7.S4
+	WORD  $0x4e26f4e7 // fmax v7.4s, v7.4s, v6.4s
+	FMOVQ F7, 0(R10)
+	WORD  $0x4e33d507 // fadd v7.4s, v8.4s, v19.4s
+	VFMLA V4.S4, V11.S4, V7.S4
+	VFMLA V5.S4, V13.S4, V7.S4
+	WORD  $0x4e26f4e7 // fmax v7.4s, v7.4s, v6.4s
+	WORD  $0x3ca36947 // str q7, [x10, x3]
+	MOVD  R0, R13
+	MOVD  R13, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce66927 // ldr q7, [x9, x6]
+	WORD  $0x3ce76928 // ldr q8, [x9, x7]
+	WORD  $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	WORD  $0x3ce86928 // ldr q8, [x9, x8]
+	FMOVQ 0(R10), F9
+	WORD  $0x4ea9d508 // fsub v8.4s, v8.4s, v9.4s
+	WORD  $0x3ce66949 // ldr q9, [x10, x6]
+	WORD  $0x3ce7694a // ldr q10, [x10, x7]
+	WORD  $0x4eaad529 // fsub v9.4s, v9.4s, v10.4s
+	VMOV  V7.B16, V10.B16
+	VFMLA V0.S4, V8.S4, V10.S4
+	VFMLA V1.S4, V9.S4, V10.S4
+	WORD  $0x3ce8694b // ldr q11, [x10, x8]
+	WORD  $0x4e2bd4e7 // fadd v7.4s, v7.4s, v11.4s
+	VFMLA V4.S4, V8.S4, V7.S4
+	VFMLA V5.S4, V9.S4, V7.S4
+	ADD   R2, R13, R13
+	MOVD  R13, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce66928 // ldr q8, [x9, x6]
+	FMOVQ 0(R11), F9
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	WORD  $0x3ce76929 // ldr q9, [x9, x7]
+	WORD  $0x4ea9d508 // fsub v8.4s, v8.4s, v9.4s
+	WORD  $0x3ce86929 // ldr q9, [x9, x8]
+	FMOVQ 0(R10), F11
+	WORD  $0x4eabd529 // fsub v9.4s, v9.4s, v11.4s
+	WORD  $0x3ce6694b // ldr q11, [x10, x6]
+	WORD  $0x3ce7694c // ldr q12, [x10, x7]
+	WORD  $0x4eacd56b // fsub v11.4s, v11.4s, v12.4s
+	VMOV  V8.B16, V12.B16
+	VFMLA V0.S4, V9.S4, V12.S4
+	VFMLA V1.S4, V11.S4, V12.S4
+	WORD  $0x3ce8694d // ldr q13, [x10, x8]
+	WORD  $0x4e2dd508 // fadd v8.4s, v8.4s, v13.4s
+	VFMLA V4.S4, V9.S4, V8.S4
+	VFMLA V5.S4, V11.S4, V8.S4
+	ADD   R2, R13, R13
+	MOVD  R13, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce66929 // ldr q9, [x9, x6]
+	WORD  $0x3ce7692b // ldr q11, [x9, x7]
+	WORD  $0x4eabd529 // fsub v9.4s, v9.4s, v11.4s
+	WORD  $0x3ce8692b // ldr q11, [x9, x8]
+	FMOVQ 0(R10), F13
+	WORD  $0x4eadd56b // fsub v11.4s, v11.4s, v13.4s
+	WORD  $0x3ce6694d // ldr q13, [x10, x6]
+	WORD  $0x3ce7694e // ldr q14, [x10, x7]
+	WORD  $0x4eaed5ad // fsub v13.4s, v13.4s, v14.4s
+	VMOV  V9.B16, V14.B16
+	VFMLA V0.S4, V11.S4, V14.S4
+	VFMLA V1.S4, V13.S4, V14.S4
+	WORD  $0x3ce8694f // ldr q15, [x10, x8]
+	WORD  $0x4e2fd529 // fadd v9.4s, v9.4s, v15.4s
+	VFMLA V4.S4, V11.S4, V9.S4
+	VFMLA V5.S4, V13.S4, V9.S4
+	ADD   R2, R13, R13
+	MOVD  R13, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce6692b // ldr q11, [x9, x6]
+	WORD  $0x3ce7692d // ldr q13, [x9, x7]
+	WORD  $0x4eadd56b // fsub v11.4s, v11.4s, v13.4s
+	WORD  $0x3ce8692d // ldr q13, [x9, x8]
+	FMOVQ 0(R10), F15
+	WORD  $0x4eafd5ad // fsub v13.4s, v13.4s, v15.4s
+	WORD  $0x3ce6694f // ldr q15, [x10, x6]
+	WORD  $0x3ce76950 // ldr q16, [x10, x7]
+	WORD  $0x4eb0d5ef // fsub v15.4s, v15.4s, v16.4s
+	VMOV  V11.B16, V16.B16
+	VFMLA V0.S4, V13.S4, V16.S4
+	VFMLA V1.S4, V15.S4, V16.S4
+	WORD  $0x3ce86951 // ldr q17, [x10, x8]
+	WORD  $0x4e31d56b // fadd v11.4s, v11.4s, v17.4s
+	VFMLA V4.S4, V13.S4, V11.S4
+	VFMLA V5.S4, V15.S4, V11.S4
+	ADD   R2, R13, R13
+	MOVD  R13, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce6692d // ldr q13, [x9, x6]
+	WORD  $0x3ce7692f // ldr q15, [x9, x7]
+	WORD  $0x4eafd5ad // fsub v13.4s, v13.4s, v15.4s
+	WORD  $0x3ce8692f // ldr q15, [x9, x8]
+	FMOVQ 0(R10), F17
+	WORD  $0x4eb1d5ef // fsub v15.4s, v15.4s, v17.4s
+	WORD  $0x3ce66951 // ldr q17, [x10, x6]
+	WORD  $0x3ce76952 // ldr q18, [x10, x7]
+	WORD  $0x4eb2d631 // fsub v17.4s, v17.4s, v18.4s
+	VMOV  V13.B16, V18.B16
+	VFMLA V0.S4, V15.S4, V18.S4
+	VFMLA V1.S4, V17.S4, V18.S4
+	WORD  $0x3ce86953 // ldr q19, [x10, x8]
+	WORD  $0x4e33d5ad // fadd v13.4s, v13.4s, v19.4s
+	VFMLA V4.S4, V15.S4, V13.S4
+	VFMLA V5.S4, V17.S4, V13.S4
+	ADD   R2, R13, R13
+	MOVD  R13, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce6692f // ldr q15, [x9, x6]
+	WORD  $0x3ce76931 // ldr q17, [x9, x7]
+	WORD  $0x4eb1d5ef // fsub v15.4s, v15.4s, v17.4s
+	WORD  $0x3ce86931 // ldr q17, [x9, x8]
+	FMOVQ 0(R10), F19
+	WORD  $0x4eb3d631 // fsub v17.4s, v17.4s, v19.4s
+	WORD  $0x3ce66953 // ldr q19, [x10, x6]
+	WORD  $0x3ce76954 // ldr q20, [x10, x7]
+	WORD  $0x4eb4d673 // fsub v19.4s, v19.4s, v20.4s
+	VMOV  V15.B16, V20.B16
+	VFMLA V0.S4, V17.S4, V20.S4
+	VFMLA V1.S4, V19.S4, V20.S4
+	WORD  $0x3ce86955 // ldr q21, [x10, x8]
+	WORD  $0x4e35d5ef // fadd v15.4s, v15.4s, v21.4s
+	VFMLA V4.S4, V17.S4, V15.S4
+	VFMLA V5.S4, V19.S4, V15.S4
+	ADD   R2, R13, R13
+	MOVD  R13, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce66931 // ldr q17, [x9, x6]
+	WORD  $0x3ce76933 // ldr q19, [x9, x7]
+	WORD  $0x4eb3d631 // fsub v17.4s, v17.4s, v19.4s
+	WORD  $0x3ce86933 // ldr q19, [x9, x8]
+	FMOVQ 0(R10), F21
+	WORD  $0x4eb5d673 // fsub v19.4s, v19.4s, v21.4s
+	WORD  $0x3ce66955 // ldr q21, [x10, x6]
+	WORD  $0x3ce76956 // ldr q22, [x10, x7]
+	WORD  $0x4eb6d6b5 // fsub v21.4s, v21.4s, v22.4s
+	VMOV  V17.B16, V22.B16
+	VFMLA V0.S4, V19.S4, V22.S4
+	VFMLA V1.S4, V21.S4, V22.S4
+	WORD  $0x3ce86957 // ldr q23, [x10, x8]
+	WORD  $0x4e37d631 // fadd v17.4s, v17.4s, v23.4s
+	VFMLA V4.S4, V19.S4, V17.S4
+	VFMLA V5.S4, V21.S4, V17.S4
+	ADD   R2, R13, R13
+	MOVD  R13, R9
+	ADD   R8, R9, R10
+	ADD   R6, R10, R10
+	WORD  $0x3ce66933 // ldr q19, [x9, x6]
+	WORD  $0x3ce76935 // ldr q21, [x9, x7]
+	WORD  $0x4eb5d673 // fsub v19.4s, v19.4s, v21.4s
+	WORD  $0x3ce86935 // ldr q21, [x9, x8]
+	FMOVQ 0(R10), F23
+	WORD  $0x4eb7d6b5 // fsub v21.4s, v21.4s, v23.4s
+	WORD  $0x3ce66957 // ldr q23, [x10, x6]
+	WORD  $0x3ce76958 // ldr q24, [x10, x7]
+	WORD  $0x4eb8d6f7 // fsub v23.4s, v23.4s, v24.4s
+	VMOV  V19.B16, V24.B16
+	VFMLA V0.S4, V21.S4, V24.S4
+	VFMLA V1.S4, V23.S4, V24.S4
+	WORD  $0x3ce86959 // ldr q25, [x10, x8]
+	WORD  $0x4e39d673 // fadd v19.4s, v19.4s, v25.4s
+	VFMLA V4.S4, V21.S4, V19.S4
+	VFMLA V5.S4, V23.S4, V19.S4
+	MOVD  R1, R9
+	MOVD  dstRow+56(FP), R10
+	LSL   $2, R10, R10
+	ADD   R10, R9, R9
+	MOVD  R9, R9
+	ADD   R3, R9, R10
+	ADD   R3, R10, R10
+	WORD  $0x4e2ed595 // fadd v21.4s, v12.4s, v14.4s
+	WORD  $0x4eaed58c // fsub v12.4s, v12.4s, v14.4s
+	WORD  $0x4e32d60e // fadd v14.4s, v16.4s, v18.4s
+	WORD  $0x4eb2d610 // fsub v16.4s, v16.4s, v18.4s
+	WORD  $0x4e36d692 // fadd v18.4s, v20.4s, v22.4s
+	WORD  $0x4eb6d694 // fsub v20.4s, v20.4s, v22.4s
+	WORD  $0x4e35d54a // fadd v10.4s, v10.4s, v21.4s
+	WORD  $0x4e2ed54a // fadd v10.4s, v10.4s, v14.4s
+	WORD  $0x4e32d54a // fadd v10.4s, v10.4s, v18.4s
+	WORD  $0x4e26f54a // fmax v10.4s, v10.4s, v6.4s
+	FMOVQ F10, 0(R9)
+	VMOV  V12.B16, V10.B16
+	VFMLA V0.S4, V16.S4, V10.S4
+	VFMLA V1.S4, V20.S4, V10.S4
+	WORD  $0x4e26f54a // fmax v10.4s, v10.4s, v6.4s
+	WORD  $0x3ca3692a // str q10, [x9, x3]
+	VMOV  V21.B16, V10.B16
+	VFMLA V2.S4, V14.S4, V10.S4
+	VFMLA V3.S4, V18.S4, V10.S4
+	WORD  $0x4e26f54a // fmax v10.4s, v10.4s, v6.4s
+	FMOVQ F10, 0(R10)
+	WORD  $0x4e38d58a // fadd v10.4s, v12.4s, v24.4s
+	VFMLA V4.S4, V16.S4, V10.S4
+	VFMLA V5.S4, V20.S4, V10.S4
+	WORD  $0x4e26f54a // fmax v10.4s, v10.4s, v6.4s
+	WORD  $0x3ca3694a // str q10, [x10, x3]
+	MOVD  R1, R9
+	MOVD  dstRow+56(FP), R10
+	LSL   $2, R10, R10
+	MOVD  $3, R13
+	MADD  R10, R9, R13, R9
+	MOVD  R9, R9
+	ADD   R3, R9, R10
+	ADD   R3, R10, R10
+	WORD  $0x4e29d50a // fadd v10.4s, v8.4s, v9.4s
+	WORD  $0x4ea9d508 // fsub v8.4s, v8.4s, v9.4s
+	WORD  $0x4e2dd569 // fadd v9.4s, v11.4s, v13.4s
+	WORD  $0x4eadd56b // fsub v11.4s, v11.4s, v13.4s
+	WORD  $0x4e31d5ec // fadd v12.4s, v15.4s, v17.4s
+	WORD  $0x4eb1d5ed // fsub v13.4s, v15.4s, v17.4s
+	WORD  $0x4e2ad4e7 // fadd v7.4s, v7.4s, v10.4s
+	WORD  $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	WORD  $0x4e2cd4e7 // fadd v7.4s, v7.4s, v12.4s
+	WORD  $0x4e26f4e7 // fmax v7.4s, v7.4s, v6.4s
+	FMOVQ F7, 0(R9)
+	VMOV  V8.B16, V7.B16
+	VFMLA V0.S4, V11.S4, V7.S4
+	VFMLA V1.S4, V13.S4, V7.S4
+	WORD  $0x4e26f4e7 // fmax v7.4s, v7.4s, v6.4s
+	WORD  $0x3ca36927 // str q7, [x9, x3]
+	VMOV  V10.B16, V7.B16
+	VFMLA V2.S4, V9.S4, V7.S4
+	VFMLA V3.S4, V12.S4, V7.S4
+	WORD  $0x4e26f4e7 // fmax v7.4s, v7.4s, v6.4s
+	FMOVQ F7, 0(R10)
+	WORD  $0x4e33d507 // fadd v7.4s, v8.4s, v19.4s
+	VFMLA V4.S4, V11.S4, V7.S4
+	VFMLA V5.S4, V13.S4, V7.S4
+	WORD  $0x4e26f4e7 // fmax v7.4s, v7.4s, v6.4s
+	WORD  $0x3ca36947 // str q7, [x10, x3]
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
-	ADD   $16, R10, R10
-	SUBS  $1, R11, R11
+	ADD   $16, R11, R11
+	SUBS  $1, R12, R12
 	BNE   channel
-	MOVD  srcTile+48(FP), R8
-	MOVD  channels+32(FP), R9
-	SUB   R9, R8, R8
-	LSL   $2, R8, R8
-	ADD   R8, R0, R0
-	MOVD  dstTile+72(FP), R8
-	MOVD  channels+32(FP), R9
-	SUB   R9, R8, R8
-	LSL   $2, R8, R8
-	ADD   R8, R1, R1
-	MOVD  tiles+24(FP), R8
-	SUBS  $1, R8, R8
-	MOVD  R8, tiles+24(FP)
+	MOVD  srcTile+48(FP), R9
+	MOVD  channels+32(FP), R10
+	SUB   R10, R9, R9
+	LSL   $2, R9, R9
+	ADD   R9, R0, R0
+	MOVD  dstTile+72(FP), R9
+	MOVD  channels+32(FP), R10
+	SUB   R10, R9, R9
+	LSL   $2, R9, R9
+	ADD   R9, R1, R1
+	MOVD  tiles+24(FP), R9
+	SUBS  $1, R9, R9
+	MOVD  R9, tiles+24(FP)
 	BNE   tile
 	RET

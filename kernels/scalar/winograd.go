@@ -5,7 +5,7 @@ import "firebench/kernels/winograd"
 // The transforms by the inputs of a tile on a side, and by its outputs.
 var (
 	bt6, bt8 = float32s(winograd.New(1, 6).BT), float32s(winograd.New(1, 8).BT)
-	at6x2    = float32s(winograd.New(2, 5).AT)
+	at8x4    = float32s(winograd.New(4, 5).AT)
 	at6x4    = float32s(winograd.New(4, 3).AT)
 	at8x5    = float32s(winograd.New(5, 4).AT)
 )
@@ -62,18 +62,18 @@ func winogradInput(bt [][]float32, dst, src *float32, tiles, channels, srcRow, s
 	}
 }
 
-// WinogradOutput6x2, WinogradOutput6x4 and WinogradOutput8x5 transform the products
+// WinogradOutput8x4, WinogradOutput6x4 and WinogradOutput8x5 transform the products
 // of a row of tiles.
-func WinogradOutput6x2(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32) {
-	winogradOutput(at6x2, dst, src, bias, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile, lo)
+func WinogradOutput8x4(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32) {
+	winogradOutput(at8x4, dst, src, bias, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile, lo)
 }
 
-// WinogradOutput6x4: see WinogradOutput6x2.
+// WinogradOutput6x4: see WinogradOutput8x4.
 func WinogradOutput6x4(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32) {
 	winogradOutput(at6x4, dst, src, bias, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile, lo)
 }
 
-// WinogradOutput8x5: see WinogradOutput6x2.
+// WinogradOutput8x5: see WinogradOutput8x4.
 func WinogradOutput8x5(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32) {
 	winogradOutput(at8x5, dst, src, bias, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile, lo)
 }
