@@ -52,6 +52,7 @@ type helper struct {
 	parked  atomic.Bool
 	busy    atomic.Bool // in a chunk
 	resting atomic.Bool // takes no chunks
+	late    bool        // in this Run
 	rest    time.Duration
 	until   time.Time // the end of the last rest
 	wake    chan struct{}
@@ -63,10 +64,10 @@ type helper struct {
 // parts between two layers.
 const spinTime = 50 * time.Microsecond
 
-// A helper is late when the others have waited for it for lateTime and twice as long as
-// they worked: a chunk of their own takes that long only if few are much larger than
-// the others. It rests restFactor times as long as they waited, and twice as long as the
-// last time if that is not long ago.
+// A helper is late when the caller has waited for its chunk for lateTime and twice as long
+// as it worked itself: no chunk takes that long unless a few are much larger than the others.
+// It rests restFactor times as long as the caller waited, or twice as long as the last time
+// if that is not long ago.
 const (
 	lateTime   = time.Millisecond
 	restFactor = 16
@@ -142,6 +143,7 @@ func (w *Workers) wait(n int, own time.Duration) {
 		if d := time.Since(start); d > lateTime && d > 2*own {
 			for i := range w.helpers {
 				if h := &w.helpers[i]; h.busy.Load() {
+					h.late = true
 					h.resting.Store(true)
 				}
 			}
@@ -150,9 +152,10 @@ func (w *Workers) wait(n int, own time.Duration) {
 	now := time.Now()
 	for i := range w.helpers {
 		h := &w.helpers[i]
-		if !h.resting.Load() || h.until.After(start) {
+		if !h.late {
 			continue
 		}
+		h.late = false
 		if now.Sub(h.until) > h.rest {
 			h.rest = 0
 		}

@@ -78,7 +78,7 @@ func (l *inner) steps(n vec.R) {
 			m.AddFloats(l.ahead, lines*line/4)
 		}
 		if l.next != nil {
-			for i := 0; i < n*l.cols*4/2; i += line { // where two tiles share a panel, the fewest but for one
+			for i := 0; i < n*l.cols*4/2; i += line { // the whole panel if two tiles share this one; rarely there are fewer
 				m.Prefetch(l.next, i)
 			}
 			m.AddMul(l.next, l.pace, n)
