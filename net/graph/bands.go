@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"math"
 	"runtime/pprof"
 	"slices"
 
@@ -144,10 +145,9 @@ func (l *layout) segment(first, last int, convs map[int]*kernels.Conv, batch, th
 		return nil // too little for all threads to share
 	}
 	s.bands = max((n+parts-1)/parts, 1)
+	cuts := s.cuts(l, convs, end, parts)
 	for part := range parts {
-		values := l.computed(first, last, convs)
-		s.schedule(l, values, values[end], part, parts)
-		s.parts = append(s.parts, values)
+		s.parts = append(s.parts, s.part(l, convs, end, cuts[part], cuts[part+1]))
 	}
 	if s.twice() > maxTwice {
 		return nil
@@ -163,6 +163,55 @@ func (l *layout) segment(first, last int, convs map[int]*kernels.Conv, batch, th
 		}
 	}
 	return s
+}
+
+// part plans the part that computes the rows from one of the result, value end, to another.
+func (s *segment) part(l *layout, convs map[int]*kernels.Conv, end, from, to int) map[int]*rows {
+	values := l.computed(s.first, s.last, convs)
+	s.schedule(l, values, values[end], from, to)
+	return values
+}
+
+// cuts returns the rows of the result, value end, at which parts begin, and the row behind
+// the last: near equal parts, where the larger of two parts executes the fewest multiply-adds.
+// Equal parts need not, as the rows before them begin at multiples of a tile.
+func (s *segment) cuts(l *layout, convs map[int]*kernels.Conv, end, parts int) []int {
+	const reach = 3
+	r := l.computed(s.first, s.last, convs)[end]
+	cuts := make([]int, parts+1)
+	for k := range parts {
+		cuts[k] = k * r.shape.H / parts / r.align * r.align
+	}
+	cuts[parts] = r.shape.H
+	work := func(from, to int) int64 {
+		values := s.part(l, convs, end, from, to)
+		total := int64(0)
+		for i := s.first; i <= s.last; i++ {
+			if c := convs[i]; c != nil {
+				n := l.infos[i]
+				root, _ := l.window(i + 1)
+				computed := values[root].hi[s.bands-1] - values[root].start
+				total += c.Executed(n.In[0].H, n.In[0].W) * int64(computed) / int64(n.Out.H)
+			}
+		}
+		return total
+	}
+	for k := 1; k < parts; k++ {
+		equal, least := cuts[k], int64(math.MaxInt64)
+		for d := range 2*reach + 1 {
+			if d%2 == 1 {
+				d = -d - 1 // 0, -2, 2, -4, 4, …: nearest first
+			}
+			cut := equal + d/2*r.align
+			if cut-cuts[k-1] <= r.tail+r.align || cuts[k+1]-cut <= r.tail+r.align {
+				continue
+			}
+			if n := max(work(cuts[k-1], cut), work(cut, cuts[k+1])); n < least {
+				cuts[k], least = cut, n
+			}
+		}
+	}
+	return cuts
 }
 
 // maxTwice is the share of a value's rows that two parts may both compute: threads lose no
@@ -270,18 +319,14 @@ var bands = func(inner, weights, rows int) int {
 }
 
 // schedule computes where the values of a part begin and, band by band, how far each
-// has to be: backwards from equal parts and bands of the last one.
-func (s *segment) schedule(l *layout, values map[int]*rows, end *rows, part, parts int) {
+// has to be: backwards from rows from to to-1 of the last one, in equal bands.
+func (s *segment) schedule(l *layout, values map[int]*rows, end *rows, from, to int) {
+	whole := from == 0 && to == end.shape.H
 	var order []*rows // each value once, behind all that read it
 	for i := s.last; i >= s.first; i-- {
 		if root, _ := l.window(i + 1); l.target(i+1) == i+1 && !slices.Contains(order, values[root]) {
 			order = append(order, values[root])
 		}
-	}
-	from := part * end.shape.H / parts / end.align * end.align
-	to := (part + 1) * end.shape.H / parts / end.align * end.align
-	if part == parts-1 {
-		to = end.shape.H
 	}
 	for _, r := range order {
 		r.start = r.shape.H
@@ -291,7 +336,7 @@ func (s *segment) schedule(l *layout, values map[int]*rows, end *rows, part, par
 		for _, reader := range r.readers {
 			r.start = min(r.start, reader.from(reader.out.start))
 		}
-		if parts == 1 {
+		if whole {
 			r.start = 0
 		}
 		r.start = max(min(r.start, r.shape.H-r.tail), 0) / r.align * r.align
@@ -306,7 +351,7 @@ func (s *segment) schedule(l *layout, values map[int]*rows, end *rows, part, par
 				need = max(need, reader.to(reader.out.hi[k]))
 			}
 			need = (max(need, r.prev(k)) + r.align - 1) / r.align * r.align
-			if need > r.shape.H-r.tail || parts == 1 && k == s.bands-1 {
+			if need > r.shape.H-r.tail || whole && k == s.bands-1 {
 				need = r.shape.H
 			}
 			r.hi = append(r.hi, need)

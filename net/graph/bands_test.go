@@ -318,6 +318,24 @@ func TestTwice(t *testing.T) {
 	}
 }
 
+// TestCuts shares squeezenet1.0's stem among two threads. Row y of the pool's 55 reads rows 2y to
+// 2y+2 of the convolution's 111. By Winograd's algorithm, in tiles of 5 rows, equal parts are
+// rows 0 to 54 and 54 to 110, which take 11 and 13 tiles, as the latter begin with row 50; 12 and
+// 12 are the least.
+func TestCuts(t *testing.T) {
+	defer graph.SetBands(2)()
+	m := small(layer.Shape{H: 227, W: 227, C: 3}, node("a", layer.Conv{Out: 8, Kernel: 7, Stride: 2}), node("p", layer.MaxPool{Kernel: 3, Stride: 2}))
+	for algo, want := range map[kernels.Algo][2]int{kernels.Direct: {26, 28}, kernels.Winograd: {28, 29}} {
+		parts := graph.Parts(m, random(t, m), graph.Options{Algo: algo, Threads: 2, Batch: 1})
+		if len(parts) != 1 || len(parts[0]) != 2 {
+			t.Fatalf("%v: parts %v, want one segment of two", algo, parts)
+		}
+		if cut := parts[0][1][0]; cut < want[0] || cut > want[1] {
+			t.Errorf("%v: the second part begins at row %d, want %d to %d", algo, cut, want[0], want[1])
+		}
+	}
+}
+
 // TestImageByImage has values that fit the cache for one image: a batch passes through
 // the layers image by image if these are more than the weights, and else layer by layer.
 func TestImageByImage(t *testing.T) {
