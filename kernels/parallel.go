@@ -66,12 +66,12 @@ const spinTime = 50 * time.Microsecond
 
 // A helper is late when the caller has waited for its chunk for lateTime and twice as long
 // as it worked itself: no chunk takes that long unless a few are much larger than the others.
-// It rests restFactor times as long as the caller waited, or twice as long as the last time
-// if that is not long ago.
+// It rests as long as the caller waited, which costs little where that was an accident; if it
+// is late again soon, twice as long as the last time, up to longRest.
 const (
-	lateTime   = time.Millisecond
-	restFactor = 16
-	longRest   = time.Second
+	lateTime = time.Millisecond
+	soon     = 100 * time.Millisecond
+	longRest = time.Second
 )
 
 // NewWorkers starts threads-1 goroutines; the caller of Run is the last thread.
@@ -156,10 +156,10 @@ func (w *Workers) wait(n int, own time.Duration) {
 			continue
 		}
 		h.late = false
-		if now.Sub(h.until) > h.rest {
+		if start.Sub(h.until) > soon {
 			h.rest = 0
 		}
-		h.rest = min(max(2*h.rest, restFactor*now.Sub(start)), longRest)
+		h.rest = min(max(2*h.rest, now.Sub(start)), longRest)
 		h.until = now.Add(h.rest)
 	}
 }

@@ -372,24 +372,21 @@ func (l *lateTask) Chunk(worker, _ int) {
 	}
 }
 
-// TestWorkersRest: a helper that was held up gets no chunk in the runs that follow, twice
-// as long when it happens again at once, and then it is asked again.
+// TestWorkersRest: a helper that was held up gets no chunk in the runs that follow, for
+// about as long, twice as long when it happens again at once, and then it is asked again.
 func TestWorkersRest(t *testing.T) {
 	w := kernels.NewWorkers(2)
 	defer w.Close()
-	const late = 30 * time.Millisecond // much longer than the caller's own 5
+	const late = 100 * time.Millisecond
 	// run returns whether the helper took part.
 	run := func(late time.Duration) bool {
 		task := &lateTask{late: late}
 		w.Run(nil, task)
 		return task.helped.Load()
 	}
-	if !within(10*time.Second, func() bool { return run(0) }) {
-		t.Fatal("the helper never took part")
-	}
 	rest := func() time.Duration {
 		if !within(10*time.Second, func() bool { return run(late) }) {
-			t.Fatal("the helper never took part again")
+			t.Fatal("the helper never takes part")
 		}
 		start := time.Now()
 		if !within(10*time.Second, func() bool { return run(0) }) {
@@ -398,8 +395,8 @@ func TestWorkersRest(t *testing.T) {
 		return time.Since(start)
 	}
 	first, second := rest(), rest()
-	if first < 16*(late-5*time.Millisecond) {
-		t.Errorf("a helper %v late rested %v, want 16 times as long", late, first)
+	if first < late/2 {
+		t.Errorf("a helper %v late rested %v", late, first)
 	}
 	if second < first+first/2 && second < time.Second {
 		t.Errorf("a helper that was late again rested %v, the first time %v", second, first)
