@@ -223,7 +223,7 @@ func (t *winogradTask) Chunk(worker, i int) {
 	}
 }
 
-// outRow and outCol are the first output row or column of a tile.
+// outRow is the first output row of a row of tiles.
 func (t *winogradTask) outRow(row int) int { return min(row*t.winograd.M, t.dst.H-t.winograd.M) }
 
 // full is how many tiles of a row lie side by side; one more may overlap the last.
