@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"firebench/kernels"
+	"firebench/kernels/workers"
 )
 
 // peakMeter measures the machine's bounds on persistent workers.
 type peakMeter struct {
-	workers *kernels.Workers
+	workers *workers.Pool
 	memory  []float32
 }
 
@@ -95,12 +96,12 @@ func (p *peakMeter) scan(set *kernels.Set, threads int, bytes int64) *scan {
 }
 
 // start makes the workers fit the thread count.
-func (p *peakMeter) start(threads int) *kernels.Workers {
+func (p *peakMeter) start(threads int) *workers.Pool {
 	if p.workers == nil || p.workers.Threads() != threads {
 		if p.workers != nil {
 			p.workers.Close()
 		}
-		p.workers = kernels.NewWorkers(threads)
+		p.workers = workers.NewPool(threads)
 	}
 	return p.workers
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"firebench/kernels/winograd"
+	"firebench/kernels/workers"
 )
 
 // A Conv is a convolution with packed weights, for the direct algorithm or for
@@ -116,7 +117,7 @@ const chunkMACs = 1 << 19
 // NHWC views of the shapes that c's shape implies; src.Halo must be at least the
 // shape's Halo. A 1×1 convolution with stride 1 needs none: what its padding adds to
 // the output is a ring of act(bias), which is written without a multiplication.
-func (c *Conv) Bind(dst, src View, threads int) (Task, error) {
+func (c *Conv) Bind(dst, src View, threads int) (workers.Task, error) {
 	s := c.shape
 	if err := checkViews(dst, src); err != nil {
 		return nil, fmt.Errorf("convolution: %w", err)

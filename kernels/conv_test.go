@@ -9,6 +9,7 @@ import (
 	"firebench/kernels"
 	"firebench/kernels/kerneltest"
 	"firebench/kernels/ref"
+	"firebench/kernels/workers"
 )
 
 // A convCase is a convolution of n images of h×w pixels.
@@ -75,7 +76,7 @@ func (c convCase) test(t *testing.T, set *kernels.Set, dst, src layout, threads 
 			t.Fatal(err)
 		}
 		exercise(t, threads, c.output().in(dst), []tensor{d.src.in(src)},
-			func(dst kernels.View, srcs []kernels.View) (kernels.Task, error) {
+			func(dst kernels.View, srcs []kernels.View) (workers.Task, error) {
 				return op.Bind(dst, srcs[0], threads)
 			},
 			func(side string, got kernels.View) {
@@ -306,7 +307,7 @@ func TestConvThreads(t *testing.T) {
 }
 
 // bindConv binds the case's data to views.
-func bindConv(t testing.TB, set *kernels.Set, c convCase, dst, src kernels.View, threads int) kernels.Task {
+func bindConv(t testing.TB, set *kernels.Set, c convCase, dst, src kernels.View, threads int) workers.Task {
 	t.Helper()
 	d := c.data()
 	op, err := kernels.NewConv(set, c.ConvShape, d.weights, d.bias, c.relu)

@@ -15,7 +15,7 @@
 //
 // A convolution reads its padding from memory: its source View has a halo of at
 // least Pad pixels of zeros on all four sides, written by whoever produces the
-// source. Every [Task] whose destination has a halo zeroes that halo on each run,
+// source. Every [workers.Task] whose destination has a halo zeroes that halo on each run,
 // because arenas reuse memory, unless the destination is a window of rows (see
 // [View.Rows]): its halo belongs to the whole. Pooling never reads the halo; it clips
 // windows.
@@ -42,7 +42,7 @@
 //
 // # Concurrency
 //
-// A [Conv] is immutable. A [Task] owns scratch memory: one Run at a time. [Workers]
+// A [Conv] is immutable. A [workers.Task] owns scratch memory: one Run at a time. [workers.Pool]
 // splits a task into chunks; kernels never block and never call back, and one
 // call is short enough (microseconds) for the scheduler, which cannot preempt
 // assembly.

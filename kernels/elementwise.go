@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"firebench/kernels/scalar"
+	"firebench/kernels/workers"
 )
 
 // elementTask applies f to every contiguous run of values; a chunk is a run of
@@ -17,7 +18,7 @@ type elementTask struct {
 	lo        float32
 }
 
-func bindElements(name string, t *elementTask, threads int) (Task, error) {
+func bindElements(name string, t *elementTask, threads int) (workers.Task, error) {
 	if err := checkSame(t.dst, t.a, t.b); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -45,7 +46,7 @@ func (t *elementTask) Chunk(_, i int) {
 
 // BindAdd prepares dst = a + b, the residual connection, followed by max(0, ·)
 // with relu. dst may be a or b.
-func BindAdd(set *Set, dst, a, b View, relu bool, threads int) (Task, error) {
+func BindAdd(set *Set, dst, a, b View, relu bool, threads int) (workers.Task, error) {
 	lo := float32(math.Inf(-1))
 	if relu {
 		lo = 0
@@ -62,7 +63,7 @@ func BindAdd(set *Set, dst, a, b View, relu bool, threads int) (Task, error) {
 }
 
 // BindReLU prepares dst = max(src, 0). dst may be src.
-func BindReLU(set *Set, dst, src View, threads int) (Task, error) {
+func BindReLU(set *Set, dst, src View, threads int) (workers.Task, error) {
 	return bindElements("ReLU", &elementTask{dst: dst, a: src, b: src, set: set, f: func(t *elementTask, dst, a, _ []float32) {
 		body := len(dst) / t.set.Lanes * t.set.Lanes
 		if body > 0 {
@@ -75,7 +76,7 @@ func BindReLU(set *Set, dst, src View, threads int) (Task, error) {
 }
 
 // BindCopy prepares dst = src, for what cannot be written in place.
-func BindCopy(dst, src View, threads int) (Task, error) {
+func BindCopy(dst, src View, threads int) (workers.Task, error) {
 	return bindElements("copy", &elementTask{dst: dst, a: src, b: src, f: func(_ *elementTask, dst, a, _ []float32) {
 		copy(dst, a)
 	}}, threads)
@@ -83,7 +84,7 @@ func BindCopy(dst, src View, threads int) (Task, error) {
 
 // BindZeroHalo prepares clearing v's halo. Only rows that are computed through
 // windows need it; other tasks do that themselves.
-func BindZeroHalo(v View) (Task, error) {
+func BindZeroHalo(v View) (workers.Task, error) {
 	if err := v.check("halo"); err != nil {
 		return nil, err
 	}

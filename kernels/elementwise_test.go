@@ -8,27 +8,28 @@ import (
 	"firebench/kernels"
 	"firebench/kernels/kerneltest"
 	"firebench/kernels/ref"
+	"firebench/kernels/workers"
 )
 
 // An element is an operation on values of the same place.
 type element struct {
 	name string
 	srcs int
-	bind func(set *kernels.Set, dst kernels.View, srcs []kernels.View, threads int) (kernels.Task, error)
+	bind func(set *kernels.Set, dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error)
 	f    func(a, b float32) float32
 }
 
 var elements = []element{
-	{"add", 2, func(set *kernels.Set, dst kernels.View, srcs []kernels.View, threads int) (kernels.Task, error) {
+	{"add", 2, func(set *kernels.Set, dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 		return kernels.BindAdd(set, dst, srcs[0], srcs[1], false, threads)
 	}, func(a, b float32) float32 { return a + b }},
-	{"addrelu", 2, func(set *kernels.Set, dst kernels.View, srcs []kernels.View, threads int) (kernels.Task, error) {
+	{"addrelu", 2, func(set *kernels.Set, dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 		return kernels.BindAdd(set, dst, srcs[0], srcs[1], true, threads)
 	}, func(a, b float32) float32 { return max(a+b, 0) }},
-	{"relu", 1, func(set *kernels.Set, dst kernels.View, srcs []kernels.View, threads int) (kernels.Task, error) {
+	{"relu", 1, func(set *kernels.Set, dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 		return kernels.BindReLU(set, dst, srcs[0], threads)
 	}, func(a, _ float32) float32 { return max(a, 0) }},
-	{"copy", 1, func(_ *kernels.Set, dst kernels.View, srcs []kernels.View, threads int) (kernels.Task, error) {
+	{"copy", 1, func(_ *kernels.Set, dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 		return kernels.BindCopy(dst, srcs[0], threads)
 	}, func(a, _ float32) float32 { return a }},
 }
@@ -68,7 +69,7 @@ func (e element) test(t *testing.T, set *kernels.Set, n, h, w, c int, dst, a, b 
 			srcs[i].layout = l
 		}
 		exercise(t, threads, tensor{n: n, h: h, w: w, c: c, layout: dst}, srcs,
-			func(dst kernels.View, srcs []kernels.View) (kernels.Task, error) {
+			func(dst kernels.View, srcs []kernels.View) (workers.Task, error) {
 				return e.bind(set, dst, srcs, threads)
 			},
 			func(side string, got kernels.View) { kerneltest.Compare(t, side, got, want, nil) })
@@ -204,7 +205,7 @@ func TestSoftmax(t *testing.T) {
 					want := ref.Softmax(src.dense())
 					dst := tensor{n: src.n, h: src.h, w: src.w, c: src.c}
 					exercise(t, threads, dst.in(l), []tensor{src.in(layouts[(i+1)%len(layouts)])},
-						func(dst kernels.View, srcs []kernels.View) (kernels.Task, error) {
+						func(dst kernels.View, srcs []kernels.View) (workers.Task, error) {
 							return kernels.BindSoftmax(dst, srcs[0])
 						},
 						func(side string, got kernels.View) {

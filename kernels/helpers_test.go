@@ -9,6 +9,7 @@ import (
 
 	"firebench/kernels"
 	"firebench/kernels/kerneltest"
+	"firebench/kernels/workers"
 )
 
 // A layout is how a tensor lies in memory: inside a halo, as a window onto
@@ -118,8 +119,8 @@ func (s slab) blank(side, n int) []float32 {
 }
 
 // run executes a task on so many threads.
-func run(task kernels.Task, threads int) {
-	w := kernels.NewWorkers(threads)
+func run(task workers.Task, threads int) {
+	w := workers.NewPool(threads)
 	defer w.Close()
 	w.Run(nil, task)
 }
@@ -129,7 +130,7 @@ func run(task kernels.Task, threads int) {
 // owes: all of the output written, its halo zeroed, and nothing else touched.
 // The result itself is the caller's to check.
 func exercise(t *testing.T, threads int, dst tensor, srcs []tensor,
-	bind func(dst kernels.View, srcs []kernels.View) (kernels.Task, error), check func(side string, got kernels.View)) {
+	bind func(dst kernels.View, srcs []kernels.View) (workers.Task, error), check func(side string, got kernels.View)) {
 
 	t.Helper()
 	out := guarded(t, dst.size())
@@ -159,7 +160,7 @@ func exercise(t *testing.T, threads int, dst tensor, srcs []tensor,
 // scratchOf returns how many values of scratch memory a task asks for, and the memory
 // of each worker, nil for tasks without. Nothing outside of their package sees it
 // otherwise.
-func scratchOf(task kernels.Task) (need int, workers [][]float32) {
+func scratchOf(task workers.Task) (need int, workers [][]float32) {
 	v := reflect.ValueOf(task).Elem().FieldByName("scratch")
 	if !v.IsValid() {
 		return 0, nil
@@ -170,7 +171,7 @@ func scratchOf(task kernels.Task) (need int, workers [][]float32) {
 // guardScratch gives each worker of a task scratch memory of just the size that
 // it asks for, poisoned, beside an unreadable page: no other test could tell that a
 // kernel reaches beyond it, or reads what nobody wrote.
-func guardScratch(t testing.TB, task kernels.Task, memory []slab, side int) []slab {
+func guardScratch(t testing.TB, task workers.Task, memory []slab, side int) []slab {
 	t.Helper()
 	need, workers := scratchOf(task)
 	for i := range workers {

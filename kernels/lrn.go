@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"firebench/kernels/scalar"
+	"firebench/kernels/workers"
 )
 
 // lrnTask is a local response normalization bound to its views; a chunk is a run
@@ -18,7 +19,7 @@ type lrnTask struct {
 }
 
 // BindLRN prepares local response normalization of src across channels.
-func BindLRN(set *Set, s LRNShape, dst, src View, threads int) (Task, error) {
+func BindLRN(set *Set, s LRNShape, dst, src View, threads int) (workers.Task, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}

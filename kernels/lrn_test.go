@@ -7,6 +7,7 @@ import (
 	"firebench/kernels"
 	"firebench/kernels/kerneltest"
 	"firebench/kernels/ref"
+	"firebench/kernels/workers"
 )
 
 // testLRN runs a normalization in the given layouts against the reference.
@@ -15,7 +16,7 @@ func testLRN(t *testing.T, set *kernels.Set, s kernels.LRNShape, src tensor, dst
 		want := ref.LRN(s, src.dense())
 		dst := tensor{n: src.n, h: src.h, w: src.w, c: src.c}
 		exercise(t, threads, dst.in(dstLayout), []tensor{src.in(srcLayout)},
-			func(dst kernels.View, srcs []kernels.View) (kernels.Task, error) {
+			func(dst kernels.View, srcs []kernels.View) (workers.Task, error) {
 				return kernels.BindLRN(set, s, dst, srcs[0], threads)
 			},
 			func(side string, got kernels.View) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"firebench/kernels/scalar"
+	"firebench/kernels/workers"
 )
 
 // poolTask is a maximum or average pooling bound to its views; a chunk is a run of
@@ -18,18 +19,18 @@ type poolTask struct {
 
 // BindMaxPool prepares the maximum over windows of src. Windows are clipped to the
 // image: padding never wins.
-func BindMaxPool(set *Set, s PoolShape, dst, src View, threads int) (Task, error) {
+func BindMaxPool(set *Set, s PoolShape, dst, src View, threads int) (workers.Task, error) {
 	return bindPool(set, s, dst, src, threads, false)
 }
 
 // BindAvgPool prepares the mean over windows of src. The divisor is the number of
 // window pixels inside the padded image (Caffe's rule; PyTorch's with
 // count_include_pad), for global pooling H·W.
-func BindAvgPool(set *Set, s PoolShape, dst, src View, threads int) (Task, error) {
+func BindAvgPool(set *Set, s PoolShape, dst, src View, threads int) (workers.Task, error) {
 	return bindPool(set, s, dst, src, threads, true)
 }
 
-func bindPool(set *Set, s PoolShape, dst, src View, threads int, average bool) (Task, error) {
+func bindPool(set *Set, s PoolShape, dst, src View, threads int, average bool) (workers.Task, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}

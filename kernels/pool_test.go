@@ -8,6 +8,7 @@ import (
 	"firebench/kernels"
 	"firebench/kernels/kerneltest"
 	"firebench/kernels/ref"
+	"firebench/kernels/workers"
 )
 
 // A poolCase is a pooling of n images of h×w pixels with c channels.
@@ -33,10 +34,10 @@ func (p poolCase) test(t *testing.T, set *kernels.Set, dst, src layout, threads 
 	}
 	in := random(1, p.n, p.h, p.w, p.c)
 	out := tensor{n: p.n, h: oh, w: ow, c: p.c}
-	pool := func(name string, bind func(set *kernels.Set, s kernels.PoolShape, dst, src kernels.View, threads int) (kernels.Task, error), want []float64, bound func(int) float64) {
+	pool := func(name string, bind func(set *kernels.Set, s kernels.PoolShape, dst, src kernels.View, threads int) (workers.Task, error), want []float64, bound func(int) float64) {
 		t.Run(name+"="+p.String(), func(t *testing.T) {
 			exercise(t, threads, out.in(dst), []tensor{in.in(src)},
-				func(dst kernels.View, srcs []kernels.View) (kernels.Task, error) {
+				func(dst kernels.View, srcs []kernels.View) (workers.Task, error) {
 					return bind(set, p.PoolShape, dst, srcs[0], threads)
 				},
 				func(side string, got kernels.View) { kerneltest.Compare(t, side, got, want, bound) })
@@ -218,7 +219,7 @@ func TestPoolErrors(t *testing.T) {
 		{"window larger than the image", good, view(1, 1, 1, 1), view(1, 2, 5, 1), []string{"pooling"}},
 		{"empty source", good, view(1, 1, 1, 1), kernels.View{}, []string{"source"}},
 	} {
-		for name, bind := range map[string]func(*kernels.Set, kernels.PoolShape, kernels.View, kernels.View, int) (kernels.Task, error){
+		for name, bind := range map[string]func(*kernels.Set, kernels.PoolShape, kernels.View, kernels.View, int) (workers.Task, error){
 			"max": kernels.BindMaxPool, "average": kernels.BindAvgPool,
 		} {
 			_, err := bind(set, c.shape, c.dst, c.src, 1)

@@ -20,7 +20,7 @@ func splitRows(v View, ops, threads int) rowChunks {
 	return rowChunks{rows, (rows + chunks - 1) / chunks}
 }
 
-// Chunks implements Task.
+// Chunks implements workers.Task.
 func (r rowChunks) Chunks() int { return (r.count + r.step - 1) / r.step }
 
 // rows returns the rows of chunk i.

@@ -1,6 +1,9 @@
 package kernels
 
-import "slices"
+import (
+	"firebench/kernels/workers"
+	"slices"
+)
 
 // scratch is memory of each worker's own that a task needs while it runs.
 type scratch struct {
@@ -27,17 +30,17 @@ func (s *scratch) shared() *scratch { return s }
 // scratch memory, and returns its size in bytes. Such tasks must not run at the
 // same time, but for those in alone: each list of it is bound for one thread and uses
 // the memory of one worker, so that different lists may run at the same time.
-func ShareScratch(threads int, tasks []Task, alone ...[]Task) int64 {
+func ShareScratch(threads int, tasks []workers.Task, alone ...[]workers.Task) int64 {
 	need := 0
 	type user interface{ shared() *scratch }
-	each := func(tasks []Task, f func(s *scratch)) {
+	each := func(tasks []workers.Task, f func(s *scratch)) {
 		for _, t := range tasks {
 			if u, ok := t.(user); ok {
 				f(u.shared())
 			}
 		}
 	}
-	for _, list := range slices.Concat(alone, [][]Task{tasks}) {
+	for _, list := range slices.Concat(alone, [][]workers.Task{tasks}) {
 		each(list, func(s *scratch) { need = max(need, s.need) })
 	}
 	buffers := make([][]float32, max(threads, len(alone), 1))

@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"firebench/kernels/workers"
 	"fmt"
 	"math"
 )
@@ -14,7 +15,7 @@ type softmaxTask struct {
 // BindSoftmax prepares exp(x−max)/Σ exp(x−max) over the channels of each pixel,
 // summed in float64. It is plain Go on every instruction set: a network has one,
 // over its classes.
-func BindSoftmax(dst, src View) (Task, error) {
+func BindSoftmax(dst, src View) (workers.Task, error) {
 	if err := checkSame(dst, src); err != nil {
 		return nil, fmt.Errorf("softmax: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"firebench/kernels"
 	"firebench/kernels/kerneltest"
+	"firebench/kernels/workers"
 )
 
 // A windowed is an operation that can be computed in windows of rows: output row
@@ -17,7 +18,7 @@ type windowed struct {
 	align               int // windows start at multiples of it, and are no lower
 	out                 tensor
 	srcs                []tensor
-	bind                func(dst kernels.View, srcs []kernels.View, threads int) (kernels.Task, error)
+	bind                func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error)
 }
 
 // keepsShape reports whether the sources must have as many rows as the result.
@@ -47,7 +48,7 @@ func windowedOps(t testing.TB, set *kernels.Set) []windowed {
 			ops = append(ops, windowed{
 				fmt.Sprintf("%v=%v", algo, c), c.KH, c.Stride, c.Pad, op.RowAlign(),
 				c.output(), []tensor{c.data().src.in(layout{halo: c.Pad})},
-				func(dst kernels.View, srcs []kernels.View, threads int) (kernels.Task, error) {
+				func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 					return op.Bind(dst, srcs[0], threads)
 				},
 			})
@@ -66,12 +67,12 @@ func windowedOps(t testing.TB, set *kernels.Set) []windowed {
 			out := tensor{n: n, h: oh, w: ow, c: channels}
 			ops = append(ops, windowed{
 				fmt.Sprintf("max=%v", poolCase{s, n, size, w, channels}), s.KH, s.Stride, 0, 1, out, []tensor{src},
-				func(dst kernels.View, srcs []kernels.View, threads int) (kernels.Task, error) {
+				func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 					return kernels.BindMaxPool(set, s, dst, srcs[0], threads)
 				},
 			}, windowed{
 				fmt.Sprintf("avg=%v", poolCase{s, n, size, w, channels}), s.KH, s.Stride, 0, 1, out, []tensor{src},
-				func(dst kernels.View, srcs []kernels.View, threads int) (kernels.Task, error) {
+				func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 					return kernels.BindAvgPool(set, s, dst, srcs[0], threads)
 				},
 			})
@@ -82,19 +83,19 @@ func windowedOps(t testing.TB, set *kernels.Set) []windowed {
 	for _, e := range elements {
 		ops = append(ops, windowed{
 			e.name, 1, 1, 0, 1, out, []tensor{a, b}[:e.srcs],
-			func(dst kernels.View, srcs []kernels.View, threads int) (kernels.Task, error) {
+			func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 				return e.bind(set, dst, srcs, threads)
 			},
 		})
 	}
 	return append(ops, windowed{
 		"lrn", 1, 1, 0, 1, out, []tensor{a},
-		func(dst kernels.View, srcs []kernels.View, threads int) (kernels.Task, error) {
+		func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 			return kernels.BindLRN(set, alexLRN(5), dst, srcs[0], threads)
 		},
 	}, windowed{
 		"softmax", 1, 1, 0, 1, out, []tensor{a},
-		func(dst kernels.View, srcs []kernels.View, _ int) (kernels.Task, error) {
+		func(dst kernels.View, srcs []kernels.View, _ int) (workers.Task, error) {
 			return kernels.BindSoftmax(dst, srcs[0])
 		},
 	})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"firebench/kernels/winograd"
+	"firebench/kernels/workers"
 )
 
 const (
@@ -150,7 +151,7 @@ type winogradTask struct {
 	layout   struct{ in, out, depth, edge int } // offsets in scratch
 }
 
-func (c *Conv) bindWinograd(dst, src View, threads int) (Task, error) {
+func (c *Conv) bindWinograd(dst, src View, threads int) (workers.Task, error) {
 	s, a := c.shape, c.winograd
 	if src.Halo < s.Pad {
 		return nil, fmt.Errorf("convolution: halo %d of the source is less than the padding %d", src.Halo, s.Pad)

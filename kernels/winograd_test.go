@@ -11,6 +11,7 @@ import (
 	"firebench/kernels/kerneltest"
 	"firebench/kernels/ref"
 	"firebench/kernels/winograd"
+	"firebench/kernels/workers"
 )
 
 // winogradKernels are convolutions that Winograd's algorithm exists for: every
@@ -183,7 +184,7 @@ func (c convCase) testWinograd(t *testing.T, set *kernels.Set, dst, src layout, 
 		d, bounds := c.data(), c.winogradBound()
 		op := newWinograd(t, set, c)
 		exercise(t, threads, c.output().in(dst), []tensor{d.src.in(src)},
-			func(dst kernels.View, srcs []kernels.View) (kernels.Task, error) {
+			func(dst kernels.View, srcs []kernels.View) (workers.Task, error) {
 				return op.Bind(dst, srcs[0], threads)
 			},
 			func(side string, got kernels.View) {
@@ -616,7 +617,7 @@ func TestWinogradErrors(t *testing.T) {
 
 // boundTo binds the case, with Winograd's algorithm if there is one, to a new
 // destination.
-func (c convCase) boundTo(t testing.TB, set *kernels.Set, threads int) (kernels.View, kernels.Task) {
+func (c convCase) boundTo(t testing.TB, set *kernels.Set, threads int) (kernels.View, workers.Task) {
 	t.Helper()
 	d, out := c.data(), c.output()
 	op, err := kernels.NewConvAlgo(set, kernels.Winograd, c.ConvShape, c.h, c.w, d.weights, d.bias, c.relu)
@@ -644,7 +645,7 @@ func TestShareScratch(t *testing.T) {
 				conv(9, 9, 4, 10, 5, 1, 2, 2),
 				conv(9, 40, 4, 3, 1, 1, 0, 1), // direct, through a line buffer
 			}
-			var tasks []kernels.Task
+			var tasks []workers.Task
 			var dsts []kernels.View
 			var alone [][]float32
 			for _, c := range cases {
@@ -658,16 +659,16 @@ func TestShareScratch(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if n := kernels.ShareScratch(threads, []kernels.Task{relu}); n != 0 {
+			if n := kernels.ShareScratch(threads, []workers.Task{relu}); n != 0 {
 				t.Errorf("%d bytes of scratch memory for a task without any", n)
 			}
-			workers := kernels.NewWorkers(threads)
-			defer workers.Close()
+			pool := workers.NewPool(threads)
+			defer pool.Close()
 			check := func(order ...int) {
 				t.Helper()
 				for _, i := range order {
 					kerneltest.Poison(dsts[i].Data)
-					if n := testing.AllocsPerRun(5, func() { workers.Run(nil, tasks[i]) }); n != 0 {
+					if n := testing.AllocsPerRun(5, func() { pool.Run(nil, tasks[i]) }); n != 0 {
 						t.Errorf("%v allocates %v times a run", cases[i], n)
 					}
 					if !slices.Equal(dsts[i].Data, alone[i]) {
@@ -688,14 +689,14 @@ func TestShareScratch(t *testing.T) {
 			}
 			most := int64(0)
 			for _, task := range tasks {
-				most = max(most, kernels.ShareScratch(threads, []kernels.Task{task}))
+				most = max(most, kernels.ShareScratch(threads, []workers.Task{task}))
 			}
 			if all != most || most == 0 {
 				t.Errorf("%d bytes of scratch memory for all, want those of the largest task, %d", all, most)
 			}
 			check(3, 2, 1, 0)
-			kernels.ShareScratch(threads, []kernels.Task{tasks[1], tasks[3]})
-			kernels.ShareScratch(threads, []kernels.Task{tasks[0], tasks[1]})
+			kernels.ShareScratch(threads, []workers.Task{tasks[1], tasks[3]})
+			kernels.ShareScratch(threads, []workers.Task{tasks[0], tasks[1]})
 			check(0, 1, 3, 2, 1, 0)
 		}
 	})
@@ -711,7 +712,7 @@ func TestShareScratchAlone(t *testing.T) {
 			conv(9, 40, 4, 3, 1, 1, 0, 1),
 		}
 		for threads := 1; threads <= 3; threads++ {
-			var lists [3][]kernels.Task
+			var lists [3][]workers.Task
 			var dsts [3][]kernels.View
 			var want [][]float32
 			for _, c := range cases {
@@ -724,7 +725,7 @@ func TestShareScratchAlone(t *testing.T) {
 				}
 			}
 			dst, task := cases[0].boundTo(t, set, threads)
-			size := kernels.ShareScratch(threads, []kernels.Task{task}, lists[:]...)
+			size := kernels.ShareScratch(threads, []workers.Task{task}, lists[:]...)
 			most := 0
 			for j, list := range lists {
 				for _, task := range list {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"firebench/net/files"
 	"firebench/net/graph"
 	"firebench/net/tensor"
 )
@@ -17,7 +18,7 @@ func load(path string, p *graph.Plan) (recipe string, err error) {
 	if strings.EqualFold(filepath.Ext(path), ".npy") {
 		return "", loadTensor(path, p)
 	}
-	f, err := tensor.OpenFile(path, maxFile)
+	f, err := files.Open(path, maxFile)
 	if err != nil {
 		return "", err
 	}

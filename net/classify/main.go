@@ -42,6 +42,7 @@ import (
 	"time"
 
 	"firebench/kernels"
+	"firebench/net/files"
 	"firebench/net/graph"
 	"firebench/net/models"
 	"firebench/net/tensor"
@@ -198,15 +199,15 @@ type classifier struct {
 	options
 	stdout, stderr io.Writer
 	plan           *graph.Plan
-	out            *tensor.PendingFile // for the logits, or nil
-	printed        bool                // a result
-	prepared       bool                // an image, and said so
+	out            *files.Pending // for the logits, or nil
+	printed        bool           // a result
+	prepared       bool           // an image, and said so
 }
 
 // open does all that can fail before the first input is looked at.
 func (c *classifier) open() (err error) {
 	if c.logits != "" {
-		if c.out, err = tensor.CreateFile(c.logits); err != nil {
+		if c.out, err = files.Create(c.logits); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"firebench/kernels"
+	"firebench/kernels/workers"
 	"firebench/net/layer"
 )
 
@@ -433,8 +434,8 @@ func (z zero) Chunk(_, _ int) { clear(z.data) }
 
 // prepare returns the tasks that have to run before the nodes of band k write to
 // the buffer v.
-func (r *rows) prepare(v kernels.View, k int) ([]kernels.Task, error) {
-	var tasks []kernels.Task
+func (r *rows) prepare(v kernels.View, k int) ([]workers.Task, error) {
+	var tasks []workers.Task
 	if k == 0 && r.halo > 0 && (!r.outer || r.start == 0) {
 		t, err := kernels.BindZeroHalo(v)
 		if err != nil {
@@ -464,7 +465,7 @@ type pass struct {
 
 // A piece is a part of one node's work, bound for one thread.
 type piece struct {
-	task   kernels.Task
+	task   workers.Task
 	labels context.Context
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"firebench/kernels"
 	"firebench/kernels/kerneltest"
+	"firebench/kernels/workers"
 	"firebench/net/graph"
 	"firebench/net/layer"
 	"firebench/net/models"
@@ -381,8 +382,8 @@ func (rowProbe) OutShape(in []layer.Shape) (layer.Shape, error)          { retur
 func (rowProbe) Cost([]layer.Shape) kernels.Cost                         { return kernels.Cost{} }
 func (rowProbe) Window([]layer.Shape) (kernel, stride, pad int, ok bool) { return 3, 1, 1, true }
 
-func (p rowProbe) Bind(b layer.Binding) ([]kernels.Task, error) {
-	return []kernels.Task{probeTask{probe{1, func() { p.report(p.name, b.Dst.H) }}}}, nil
+func (p rowProbe) Bind(b layer.Binding) ([]workers.Task, error) {
+	return []workers.Task{probeTask{probe{1, func() { p.report(p.name, b.Dst.H) }}}}, nil
 }
 
 // rowProbes is a model of three of them with h rows.

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"firebench/kernels"
+	"firebench/kernels/workers"
 	"firebench/net/layer"
 )
 
@@ -136,7 +137,7 @@ func Compile(m *Model, w Weights, o Options) (*Plan, error) {
 		}
 	}
 	p.arena = 4*size + kernels.ShareScratch(o.Threads, b.tasks, b.slots...)
-	p.workers = kernels.NewWorkers(o.Threads) // last: errors leave no goroutines behind
+	p.workers = workers.NewPool(o.Threads) // last: errors leave no goroutines behind
 	return p, nil
 }
 
@@ -148,8 +149,8 @@ type binder struct {
 	convs   map[int]*kernels.Conv
 	buffers []*buffer
 	arena   []float32
-	tasks   []kernels.Task   // bound for all threads
-	slots   [][]kernels.Task // of segments, bound for one thread, by slot
+	tasks   []workers.Task   // bound for all threads
+	slots   [][]workers.Task // of segments, bound for one thread, by slot
 }
 
 // memory is the part of the arena that belongs to a value that owns a buffer.
@@ -210,7 +211,7 @@ func (b *binder) segment(s *segment) error {
 			}
 		}
 	}
-	b.work = append(b.work, work{step: first, tasks: []kernels.Task{p}, labels: p.labels})
+	b.work = append(b.work, work{step: first, tasks: []workers.Task{p}, labels: p.labels})
 	return nil
 }
 
@@ -223,7 +224,7 @@ func (b *binder) band(p *pass, s *segment, values map[int]*rows, image, slot, k 
 		}
 		root, _ := b.window(i + 1)
 		r := values[root]
-		var tasks []kernels.Task
+		var tasks []workers.Task
 		var err error
 		if !prepared[root] {
 			prepared[root] = true
@@ -254,7 +255,7 @@ func (b *binder) image(s *segment, values map[int]*rows, root, image, slot int) 
 }
 
 // rows binds node i to the rows that it computes in band k.
-func (b *binder) rows(s *segment, values map[int]*rows, i, image, slot, k int) ([]kernels.Task, error) {
+func (b *binder) rows(s *segment, values map[int]*rows, i, image, slot, k int) ([]workers.Task, error) {
 	root, channel := b.window(i + 1)
 	r := values[root]
 	y, h := r.prev(k), r.hi[k]-r.prev(k)
@@ -288,7 +289,7 @@ func (b *binder) rows(s *segment, values map[int]*rows, i, image, slot, k int) (
 }
 
 // bind returns the tasks of node i.
-func (b *binder) bind(i, threads int, dst kernels.View, src []kernels.View) ([]kernels.Task, error) {
+func (b *binder) bind(i, threads int, dst kernels.View, src []kernels.View) ([]workers.Task, error) {
 	n := b.infos[i]
 	tasks, err := n.Layer.Bind(layer.Binding{
 		Set: b.Set, Threads: threads, Conv: b.convs[i], ReLU: b.values[i+1].relu, Dst: dst, Src: src,

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"firebench/kernels"
+	"firebench/kernels/workers"
 	"firebench/net/layer"
 )
 
@@ -36,7 +37,7 @@ type Plan struct {
 
 	mu      sync.Mutex // held while running
 	closed  bool
-	workers *kernels.Workers
+	workers *workers.Pool
 }
 
 // A Step is one node that does work; fused, in-place and identity nodes have none.
@@ -56,7 +57,7 @@ type Step struct {
 // work is what is done in one go: a step, or all steps of a segment.
 type work struct {
 	step   int            // the first one
-	tasks  []kernels.Task // one after the other
+	tasks  []workers.Task // one after the other
 	labels context.Context
 }
 
@@ -169,10 +170,10 @@ func (p *Plan) end() {
 	p.mu.Unlock()
 }
 
-func (w *work) run(workers *kernels.Workers) {
+func (w *work) run(pool *workers.Pool) {
 	pprof.SetGoroutineLabels(w.labels)
 	for _, t := range w.tasks {
-		workers.Run(w.labels, t)
+		pool.Run(w.labels, t)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"firebench/kernels"
+	"firebench/kernels/workers"
 	"firebench/net/graph"
 	"firebench/net/layer"
 )
@@ -23,7 +24,7 @@ type probe struct {
 func (probe) Op() string                                     { return "probe" }
 func (probe) OutShape(in []layer.Shape) (layer.Shape, error) { return in[0], nil }
 func (probe) Cost([]layer.Shape) kernels.Cost                { return kernels.Cost{} }
-func (p probe) Bind(layer.Binding) ([]kernels.Task, error)   { return []kernels.Task{probeTask{p}}, nil }
+func (p probe) Bind(layer.Binding) ([]workers.Task, error)   { return []workers.Task{probeTask{p}}, nil }
 
 type probeTask struct{ probe }
 
@@ -208,7 +209,7 @@ var errBind = errors.New("cannot bind")
 // unbindable is a layer whose memory does not suit it.
 type unbindable struct{ probe }
 
-func (unbindable) Bind(layer.Binding) ([]kernels.Task, error) { return nil, errBind }
+func (unbindable) Bind(layer.Binding) ([]workers.Task, error) { return nil, errBind }
 
 func TestBindError(t *testing.T) {
 	goroutines := runtime.NumGoroutine()

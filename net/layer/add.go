@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"firebench/kernels"
+	"firebench/kernels/workers"
 )
 
 // An Add is the sum of two inputs of the same shape: a residual connection.
@@ -27,7 +28,7 @@ func (Add) OutShape(in []Shape) (Shape, error) {
 func (Add) Cost(in []Shape) kernels.Cost { return traffic(in[0], in...) }
 
 // Bind implements Layer.
-func (Add) Bind(b Binding) ([]kernels.Task, error) {
+func (Add) Bind(b Binding) ([]workers.Task, error) {
 	return bound(kernels.BindAdd(b.Set, b.Dst, b.Src[0], b.Src[1], b.ReLU, b.Threads))
 }
 

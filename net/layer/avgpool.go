@@ -1,6 +1,9 @@
 package layer
 
-import "firebench/kernels"
+import (
+	"firebench/kernels"
+	"firebench/kernels/workers"
+)
 
 // An AvgPool averages Kernel×Kernel windows. The divisor is the part of the window
 // inside the padded image, as in Caffe. Stride 0 means 1; Ceil rounds the output
@@ -20,7 +23,7 @@ func (p AvgPool) OutShape(in []Shape) (Shape, error) { return poolOut(p.shape(),
 func (p AvgPool) Cost(in []Shape) kernels.Cost { return poolCost(p.shape(), in[0]) }
 
 // Bind implements Layer.
-func (p AvgPool) Bind(b Binding) ([]kernels.Task, error) {
+func (p AvgPool) Bind(b Binding) ([]workers.Task, error) {
 	return bound(kernels.BindAvgPool(b.Set, p.shape(), b.Dst, b.Src[0], b.Threads))
 }
 

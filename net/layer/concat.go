@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"firebench/kernels"
+	"firebench/kernels/workers"
 )
 
 // A Concat lines up the channels of its inputs, which agree in height and width.
@@ -43,8 +44,8 @@ func (c Concat) Cost(in []Shape) kernels.Cost {
 }
 
 // Bind implements Layer. It copies those inputs that were not produced in place.
-func (Concat) Bind(b Binding) ([]kernels.Task, error) {
-	var tasks []kernels.Task
+func (Concat) Bind(b Binding) ([]workers.Task, error) {
+	var tasks []workers.Task
 	c := 0
 	for _, src := range b.Src {
 		dst := b.Dst.Channels(c, src.C)

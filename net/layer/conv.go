@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"firebench/kernels"
+	"firebench/kernels/workers"
 )
 
 // A Conv is a convolution with a square kernel, H×W×C to
@@ -35,7 +36,7 @@ func (c Conv) OutShape(in []Shape) (Shape, error) { return convOut(c, in) }
 func (c Conv) Cost(in []Shape) kernels.Cost { return convCost(c, in[0]) }
 
 // Bind implements Layer.
-func (c Conv) Bind(b Binding) ([]kernels.Task, error) { return convBind(b) }
+func (c Conv) Bind(b Binding) ([]workers.Task, error) { return convBind(b) }
 
 func (Conv) rectifier() {}
 
@@ -75,7 +76,7 @@ func convCost(l Weighted, in Shape) kernels.Cost {
 }
 
 // convBind is Bind of every Weighted layer.
-func convBind(b Binding) ([]kernels.Task, error) {
+func convBind(b Binding) ([]workers.Task, error) {
 	return bound(b.Conv.Bind(b.Dst, b.Src[0], b.Threads))
 }
 

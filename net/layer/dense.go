@@ -1,6 +1,9 @@
 package layer
 
-import "firebench/kernels"
+import (
+	"firebench/kernels"
+	"firebench/kernels/workers"
+)
 
 // A Dense layer is fully connected: H×W×C to 1×1×Out. Its weights are in C, H, W
 // order per output, as Caffe and PyTorch flatten.
@@ -21,6 +24,6 @@ func (d Dense) OutShape(in []Shape) (Shape, error) { return convOut(d, in) }
 func (d Dense) Cost(in []Shape) kernels.Cost { return convCost(d, in[0]) }
 
 // Bind implements Layer.
-func (d Dense) Bind(b Binding) ([]kernels.Task, error) { return convBind(b) }
+func (d Dense) Bind(b Binding) ([]workers.Task, error) { return convBind(b) }
 
 func (Dense) rectifier() {}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"firebench/kernels"
+	"firebench/kernels/workers"
 )
 
 // A Dropout is the identity at inference: its result lives where its input is.
@@ -28,4 +29,4 @@ func (d Dropout) OutShape(in []Shape) (Shape, error) {
 func (Dropout) Cost([]Shape) kernels.Cost { return kernels.Cost{} }
 
 // Bind implements Layer.
-func (Dropout) Bind(Binding) ([]kernels.Task, error) { return nil, nil }
+func (Dropout) Bind(Binding) ([]workers.Task, error) { return nil, nil }

@@ -1,6 +1,9 @@
 package layer
 
-import "firebench/kernels"
+import (
+	"firebench/kernels"
+	"firebench/kernels/workers"
+)
 
 // A GlobalAvgPool averages all pixels of a channel: H×W×C to 1×1×C.
 type GlobalAvgPool struct{}
@@ -20,6 +23,6 @@ func (GlobalAvgPool) OutShape(in []Shape) (Shape, error) {
 func (GlobalAvgPool) Cost(in []Shape) kernels.Cost { return poolCost(kernels.PoolShape{}, in[0]) }
 
 // Bind implements Layer.
-func (GlobalAvgPool) Bind(b Binding) ([]kernels.Task, error) {
+func (GlobalAvgPool) Bind(b Binding) ([]workers.Task, error) {
 	return bound(kernels.BindAvgPool(b.Set, kernels.PoolShape{}, b.Dst, b.Src[0], b.Threads))
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"firebench/kernels"
+	"firebench/kernels/workers"
 )
 
 // A Shape is the size of one image's activations: H×W pixels with C channels.
@@ -49,7 +50,7 @@ type Layer interface {
 
 	// Bind returns the tasks that compute b.Dst from b.Src, to be run one after the
 	// other; none when the result is there already.
-	Bind(b Binding) ([]kernels.Task, error)
+	Bind(b Binding) ([]workers.Task, error)
 }
 
 // A Binding is the memory and the machinery that a layer's tasks work with.
@@ -111,9 +112,9 @@ func traffic(out Shape, in ...Shape) kernels.Cost {
 }
 
 // bound adapts the kernels' one task to Bind's result.
-func bound(t kernels.Task, err error) ([]kernels.Task, error) {
+func bound(t workers.Task, err error) ([]workers.Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []kernels.Task{t}, nil
+	return []workers.Task{t}, nil
 }

@@ -1,6 +1,9 @@
 package layer
 
-import "firebench/kernels"
+import (
+	"firebench/kernels"
+	"firebench/kernels/workers"
+)
 
 // An LRN is local response normalization across channels, see
 // [kernels.LRNShape].
@@ -27,7 +30,7 @@ func (l LRN) OutShape(in []Shape) (Shape, error) {
 func (LRN) Cost(in []Shape) kernels.Cost { return traffic(in[0], in...) }
 
 // Bind implements Layer.
-func (l LRN) Bind(b Binding) ([]kernels.Task, error) {
+func (l LRN) Bind(b Binding) ([]workers.Task, error) {
 	return bound(kernels.BindLRN(b.Set, kernels.LRNShape(l), b.Dst, b.Src[0], b.Threads))
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"firebench/kernels"
+	"firebench/kernels/workers"
 )
 
 // A MaxPool takes the maximum of Kernel×Kernel windows, clipped to the image. Stride
@@ -24,7 +25,7 @@ func (p MaxPool) OutShape(in []Shape) (Shape, error) { return poolOut(p.shape(),
 func (p MaxPool) Cost(in []Shape) kernels.Cost { return poolCost(p.shape(), in[0]) }
 
 // Bind implements Layer.
-func (p MaxPool) Bind(b Binding) ([]kernels.Task, error) {
+func (p MaxPool) Bind(b Binding) ([]workers.Task, error) {
 	return bound(kernels.BindMaxPool(b.Set, p.shape(), b.Dst, b.Src[0], b.Threads))
 }
 

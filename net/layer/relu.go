@@ -1,6 +1,9 @@
 package layer
 
-import "firebench/kernels"
+import (
+	"firebench/kernels"
+	"firebench/kernels/workers"
+)
 
 // A ReLU is max(x, 0). Most become part of the layer before, see [Rectifier].
 type ReLU struct{}
@@ -20,7 +23,7 @@ func (ReLU) OutShape(in []Shape) (Shape, error) {
 func (ReLU) Cost(in []Shape) kernels.Cost { return traffic(in[0], in...) }
 
 // Bind implements Layer.
-func (ReLU) Bind(b Binding) ([]kernels.Task, error) {
+func (ReLU) Bind(b Binding) ([]workers.Task, error) {
 	return bound(kernels.BindReLU(b.Set, b.Dst, b.Src[0], b.Threads))
 }
 

@@ -1,6 +1,9 @@
 package layer
 
-import "firebench/kernels"
+import (
+	"firebench/kernels"
+	"firebench/kernels/workers"
+)
 
 // A Softmax turns the channels of each pixel into probabilities.
 type Softmax struct{}
@@ -20,6 +23,6 @@ func (Softmax) OutShape(in []Shape) (Shape, error) {
 func (Softmax) Cost(in []Shape) kernels.Cost { return traffic(in[0], in...) }
 
 // Bind implements Layer.
-func (Softmax) Bind(b Binding) ([]kernels.Task, error) {
+func (Softmax) Bind(b Binding) ([]workers.Task, error) {
 	return bound(kernels.BindSoftmax(b.Dst, b.Src[0]))
 }

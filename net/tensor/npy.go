@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"errors"
+	"firebench/net/files"
 	"fmt"
 	"io"
 	"math"
@@ -284,4 +285,33 @@ func WriteNPY(w io.Writer, t *Tensor) error {
 		bw.Write(b[:])
 	}
 	return bw.Flush() // the first error of all of these
+}
+
+// ReadNPYFile reads a .npy file of at most MaxNPY values as ReadNPY does. Errors
+// name the file.
+func ReadNPYFile(path string) (*Tensor, error) {
+	f, err := files.Open(path, 4*MaxNPY+maxHeader+12)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	t, err := ReadNPY(f, MaxNPY)
+	if err != nil {
+		return nil, files.Error(path, err)
+	}
+	return t, nil
+}
+
+// WriteNPYFile writes t as WriteNPY does; the file appears only when it is
+// complete. Errors name the file.
+func WriteNPYFile(path string, t *Tensor) error {
+	f, err := files.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Discard()
+	if err := WriteNPY(f, t); err != nil {
+		return files.Error(path, err)
+	}
+	return f.Commit()
 }

@@ -8,10 +8,10 @@ import (
 	"reflect"
 	"slices"
 
+	"firebench/net/files"
 	"firebench/net/graph"
 	"firebench/net/layer"
 	"firebench/net/models"
-	"firebench/net/tensor"
 )
 
 // The file that comes with "Deep Compression" (Han et al.,
@@ -59,7 +59,7 @@ func ReadDeepCompression(path string) (graph.Weights, error) {
 	for _, p := range params {
 		limit += 4 + storedSize(p, size(p))
 	}
-	data, err := tensor.ReadFile(path, int64(limit))
+	data, err := files.Read(path, int64(limit))
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,5 @@
-package kernels
+// Package workers runs tasks, cut into chunks, on a fixed number of threads.
+package workers
 
 import (
 	"context"
@@ -16,7 +17,7 @@ type Task interface {
 	Chunk(worker, i int)
 }
 
-// Workers runs tasks on a fixed number of threads: the caller and persistent
+// A Pool runs tasks on a fixed number of threads: the caller and persistent
 // goroutines, which spin for a moment after each task and then park. Chunks are
 // claimed one at a time, so that a thread that the operating system holds up
 // costs no more than the chunk that it is in; it gets none for a while after that, because
@@ -25,7 +26,7 @@ type Task interface {
 // by place.
 //
 // One Run at a time; Run does not allocate.
-type Workers struct {
+type Pool struct {
 	// claim is epoch<<32 | chunks not claimed yet. A successful compare-and-swap
 	// from a non-zero count owns one chunk of this very epoch, and Run
 	// cannot end, nor task change, before that chunk is done.
@@ -74,28 +75,31 @@ const (
 	longRest = time.Second
 )
 
-// NewWorkers starts threads-1 goroutines; the caller of Run is the last thread.
+// NewPool starts threads-1 goroutines; the caller of Run is the last thread.
 // threads below 1 count as 1.
-func NewWorkers(threads int) *Workers {
-	w := &Workers{helpers: make([]helper, max(threads-1, 0))}
-	for i := range w.helpers {
-		h := &w.helpers[i]
+func NewPool(threads int) *Pool {
+	p := &Pool{helpers: make([]helper, max(threads-1, 0))}
+	for i := range p.helpers {
+		h := &p.helpers[i]
 		h.wake = make(chan struct{}, 1)
 		h.exited = make(chan struct{})
-		go w.help(h, i+1)
+		go func() {
+			defer close(h.exited) // when help has returned: nobody sees it after Close
+			p.help(h, i+1)
+		}()
 	}
-	return w
+	return p
 }
 
 // Threads returns the number of threads, the caller's included.
-func (w *Workers) Threads() int { return len(w.helpers) + 1 }
+func (p *Pool) Threads() int { return len(p.helpers) + 1 }
 
 // Run executes all chunks of t and returns when they are done. Every helper that
 // takes part carries the profiler labels of ctx, none if ctx is nil; the caller's
 // labels are left to the caller.
-func (w *Workers) Run(ctx context.Context, t Task) {
+func (p *Pool) Run(ctx context.Context, t Task) {
 	n := t.Chunks()
-	if len(w.helpers) == 0 || n == 1 {
+	if len(p.helpers) == 0 || n == 1 {
 		for i := range n {
 			t.Chunk(0, i)
 		}
@@ -108,41 +112,41 @@ func (w *Workers) Run(ctx context.Context, t Task) {
 		ctx = context.Background()
 	}
 	start := time.Now()
-	for i := range w.helpers {
-		if h := &w.helpers[i]; h.resting.Load() && start.After(h.until) {
+	for i := range p.helpers {
+		if h := &p.helpers[i]; h.resting.Load() && start.After(h.until) {
 			h.resting.Store(false)
 		}
 	}
-	w.task, w.labels, w.chunks = t, ctx, n
-	w.done.Store(0)
-	w.ends[0].Store(0)
-	w.ends[1].Store(0)
-	epoch := w.claim.Load()>>32 + 1
-	w.claim.Store(epoch<<32 | uint64(n))
-	for i := range w.helpers {
-		if h := &w.helpers[i]; !h.resting.Load() && h.parked.Load() && h.parked.CompareAndSwap(true, false) {
+	p.task, p.labels, p.chunks = t, ctx, n
+	p.done.Store(0)
+	p.ends[0].Store(0)
+	p.ends[1].Store(0)
+	epoch := p.claim.Load()>>32 + 1
+	p.claim.Store(epoch<<32 | uint64(n))
+	for i := range p.helpers {
+		if h := &p.helpers[i]; !h.resting.Load() && h.parked.Load() && h.parked.CompareAndSwap(true, false) {
 			h.wake <- struct{}{}
 		}
 	}
-	w.work(0, nil, nil)
-	if w.done.Load() != int64(n) {
-		w.wait(n, time.Since(start))
+	p.work(0, nil, nil)
+	if p.done.Load() != int64(n) {
+		p.wait(n, time.Since(start))
 	}
-	w.task, w.labels = nil, nil
+	p.task, p.labels = nil, nil
 }
 
 // wait waits for the helpers' last chunks and lets those rest that were late; own is how
 // long the caller worked.
-func (w *Workers) wait(n int, own time.Duration) {
+func (p *Pool) wait(n int, own time.Duration) {
 	start := time.Now()
-	for spins := 0; w.done.Load() != int64(n); spins++ {
+	for spins := 0; p.done.Load() != int64(n); spins++ {
 		if spins <= 1000 {
 			continue
 		}
 		runtime.Gosched() // the helper may need this thread
 		if d := time.Since(start); d > lateTime && d > 2*own {
-			for i := range w.helpers {
-				if h := &w.helpers[i]; h.busy.Load() {
+			for i := range p.helpers {
+				if h := &p.helpers[i]; h.busy.Load() {
 					h.late = true
 					h.resting.Store(true)
 				}
@@ -150,8 +154,8 @@ func (w *Workers) wait(n int, own time.Duration) {
 		}
 	}
 	now := time.Now()
-	for i := range w.helpers {
-		h := &w.helpers[i]
+	for i := range p.helpers {
+		h := &p.helpers[i]
 		if !h.late {
 			continue
 		}
@@ -166,50 +170,49 @@ func (w *Workers) wait(n int, own time.Duration) {
 
 // work claims and runs chunks until none is left and reports whether it ran any. h is
 // the worker's helper, nil for the caller of Run.
-func (w *Workers) work(worker int, h *helper, labeled *context.Context) bool {
+func (p *Pool) work(worker int, h *helper, labeled *context.Context) bool {
 	ran := false
 	for h == nil || !h.resting.Load() {
-		v := w.claim.Load()
+		v := p.claim.Load()
 		left := uint32(v)
 		if left == 0 {
 			return ran
 		}
-		if !w.claim.CompareAndSwap(v, v-1) {
+		if !p.claim.CompareAndSwap(v, v-1) {
 			continue
 		}
 		if h != nil {
 			h.busy.Store(true)
-			if *labeled != w.labels {
-				*labeled = w.labels
-				pprof.SetGoroutineLabels(w.labels)
+			if *labeled != p.labels {
+				*labeled = p.labels
+				pprof.SetGoroutineLabels(p.labels)
 			}
 		}
 		// As many numbers are handed out as chunks were claimed: the ends do not meet.
-		chunk := int(w.ends[worker%2].Add(1)) - 1
+		chunk := int(p.ends[worker%2].Add(1)) - 1
 		if worker%2 == 1 {
-			chunk = w.chunks - 1 - chunk
+			chunk = p.chunks - 1 - chunk
 		}
-		w.task.Chunk(worker, chunk)
+		p.task.Chunk(worker, chunk)
 		if h != nil {
 			h.busy.Store(false)
 		}
-		w.done.Add(1)
+		p.done.Add(1)
 		ran = true
 	}
 	return ran
 }
 
 // help is a helper's life.
-func (w *Workers) help(h *helper, worker int) {
-	defer close(h.exited)
+func (p *Pool) help(h *helper, worker int) {
 	labeled := context.Background()
 	for {
 		idle := time.Now()
 		for spins := 0; ; spins++ {
-			if w.work(worker, h, &labeled) {
+			if p.work(worker, h, &labeled) {
 				idle, spins = time.Now(), 0
 			}
-			if w.closed.Load() {
+			if p.closed.Load() {
 				return
 			}
 			if spins%64 == 63 && time.Since(idle) > spinTime {
@@ -219,7 +222,7 @@ func (w *Workers) help(h *helper, worker int) {
 		h.parked.Store(true)
 		// Work that came between the last look and the store may have found
 		// nobody parked.
-		if (uint32(w.claim.Load()) != 0 && !h.resting.Load() || w.closed.Load()) && h.parked.CompareAndSwap(true, false) {
+		if (uint32(p.claim.Load()) != 0 && !h.resting.Load() || p.closed.Load()) && h.parked.CompareAndSwap(true, false) {
 			continue
 		}
 		<-h.wake
@@ -228,17 +231,17 @@ func (w *Workers) help(h *helper, worker int) {
 
 // Close ends the goroutines and waits for them; it may be called more than once,
 // and not during a Run.
-func (w *Workers) Close() {
-	if w.closed.Swap(true) {
+func (p *Pool) Close() {
+	if p.closed.Swap(true) {
 		return
 	}
-	for i := range w.helpers {
-		h := &w.helpers[i]
+	for i := range p.helpers {
+		h := &p.helpers[i]
 		if h.parked.CompareAndSwap(true, false) {
 			h.wake <- struct{}{}
 		}
 	}
-	for i := range w.helpers {
-		<-w.helpers[i].exited
+	for i := range p.helpers {
+		<-p.helpers[i].exited
 	}
 }

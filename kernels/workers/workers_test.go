@@ -1,4 +1,4 @@
-package kernels_test
+package workers_test
 
 import (
 	"bytes"
@@ -13,8 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"firebench/kernels"
-	"firebench/kernels/kerneltest"
+	"firebench/kernels/workers"
 )
 
 // A countTask counts how often each chunk ran, and catches two chunks running
@@ -56,9 +55,9 @@ func (c *countTask) check(t *testing.T, rounds int) {
 func TestWorkersChunks(t *testing.T) {
 	const rounds = 20
 	for threads := 1; threads <= 8; threads++ {
-		w := kernels.NewWorkers(threads)
+		w := workers.NewPool(threads)
 		if got := w.Threads(); got != threads {
-			t.Errorf("NewWorkers(%d).Threads() = %d", threads, got)
+			t.Errorf("NewPool(%d).Threads() = %d", threads, got)
 		}
 		for chunks := 0; chunks <= 100; chunks++ {
 			task := newCountTask(chunks, threads)
@@ -76,7 +75,7 @@ func TestWorkersChunks(t *testing.T) {
 // sleep.
 func TestWorkersPark(t *testing.T) {
 	const rounds = 300
-	w := kernels.NewWorkers(3)
+	w := workers.NewPool(3)
 	defer w.Close()
 	task := newCountTask(7, 3)
 	for i := range rounds {
@@ -117,7 +116,7 @@ func (m *meetTask) Chunk(worker, _ int) {
 
 // meet runs f once on every thread of w, one after the other, while all are
 // inside the task.
-func meet(t *testing.T, w *kernels.Workers, ctx context.Context, f func(worker int)) {
+func meet(t *testing.T, w *workers.Pool, ctx context.Context, f func(worker int)) {
 	t.Helper()
 	met := func() bool {
 		m := &meetTask{threads: w.Threads(), end: time.Now().Add(100 * time.Millisecond), f: f}
@@ -142,7 +141,7 @@ func within(limit time.Duration, f func() bool) bool {
 // TestWorkersAllTakePart: every thread works, under a number of its own.
 func TestWorkersAllTakePart(t *testing.T) {
 	for threads := 1; threads <= 8; threads++ {
-		w := kernels.NewWorkers(threads)
+		w := workers.NewPool(threads)
 		for range 20 {
 			seen := make([]int, threads)
 			meet(t, w, nil, func(worker int) { seen[worker]++ })
@@ -160,7 +159,7 @@ func TestWorkersAllTakePart(t *testing.T) {
 // none when it has none.
 func TestWorkersLabels(t *testing.T) {
 	const threads = 4
-	w := kernels.NewWorkers(threads)
+	w := workers.NewPool(threads)
 	defer w.Close()
 	label := func(layer string) context.Context {
 		return pprof.WithLabels(context.Background(), pprof.Labels("layer", layer))
@@ -205,7 +204,7 @@ func helperLabels(t *testing.T) map[string]int {
 	}
 	found := map[string]int{}
 	for record := range strings.SplitSeq(buf.String(), "\n\n") {
-		if !strings.Contains(record, "kernels.(*Workers).help") {
+		if !strings.Contains(record, "workers.(*Pool).help") {
 			continue
 		}
 		// 3 @ 0x46b0d1 0x46b0c5 …
@@ -235,7 +234,7 @@ func helperLabels(t *testing.T) map[string]int {
 func TestWorkersClose(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for i := range 100 {
-		w := kernels.NewWorkers(1 + i%8)
+		w := workers.NewPool(1 + i%8)
 		switch i % 3 {
 		case 1:
 			w.Run(nil, newCountTask(20, 8))
@@ -256,100 +255,15 @@ func TestWorkersClose(t *testing.T) {
 
 func TestWorkersNoThreads(t *testing.T) {
 	for _, threads := range []int{0, -1} {
-		w := kernels.NewWorkers(threads)
+		w := workers.NewPool(threads)
 		if got := w.Threads(); got != 1 {
-			t.Errorf("NewWorkers(%d).Threads() = %d, want 1", threads, got)
+			t.Errorf("NewPool(%d).Threads() = %d, want 1", threads, got)
 		}
 		task := newCountTask(5, 1)
 		w.Run(nil, task)
 		task.check(t, 1)
 		w.Close()
 	}
-}
-
-// TestNoAllocations: no task allocates when it runs, with labels, on any
-// number of threads.
-func TestNoAllocations(t *testing.T) {
-	labels := pprof.WithLabels(context.Background(), pprof.Labels("layer", "test"))
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		kerneltest.SkipSlow(t, set)
-		for threads := 1; threads <= 3; threads++ {
-			w := kernels.NewWorkers(threads)
-			for name, task := range everyTask(t, set, threads) {
-				// AllocsPerRun sets GOMAXPROCS to 1; only here do the helpers run at
-				// the same time.
-				allocs := mallocs(func() {
-					for range 10 {
-						w.Run(labels, task)
-					}
-				})
-				if allocs >= 10 {
-					t.Errorf("%s, %d threads: %d allocations in 10 runs", name, threads, allocs)
-				}
-				if n := testing.AllocsPerRun(10, func() { w.Run(labels, task) }); n != 0 {
-					t.Errorf("%s, %d threads: %v allocations per run", name, threads, n)
-				}
-			}
-			w.Close()
-		}
-	})
-}
-
-// mallocs returns the number of allocations of the whole process while f runs.
-// The runtime's own goroutines may add a few.
-func mallocs(f func()) uint64 {
-	f()
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return after.Mallocs - before.Mallocs
-}
-
-// everyTask binds one task of every kind, with ragged channels, a halo and
-// enough work for several chunks.
-func everyTask(t *testing.T, set *kernels.Set, threads int) map[string]kernels.Task {
-	t.Helper()
-	tasks := map[string]kernels.Task{}
-	add := func(name string, task kernels.Task, err error) {
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		tasks[name] = task
-	}
-	const c = 37
-	src, other := kernels.NewView(1, 28, 28, c, 1), kernels.NewView(1, 28, 28, c, 0)
-	dst := kernels.NewView(1, 28, 28, c, 1)
-	for _, s := range []kernels.ConvShape{
-		{In: c, Out: 40, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1},
-		{In: c, Out: 81, KH: 1, KW: 1, Stride: 1, Pad: 1, Groups: 1},
-		{In: c, Out: 10, KH: 28, KW: 28, Stride: 1, Groups: 1},
-	} {
-		oh, ow := s.OutSize(src.H, src.W)
-		op, err := kernels.NewConv(set, s, make([]float32, s.Weights()), nil, true)
-		if err != nil {
-			t.Fatal(err)
-		}
-		task, err := op.Bind(kernels.NewView(1, oh, ow, s.Out, 1), src, threads)
-		add(fmt.Sprintf("convolution %d×%d", s.KH, s.KW), task, err)
-	}
-	half := kernels.NewView(1, 14, 14, c, 1)
-	pool := kernels.PoolShape{KH: 3, KW: 3, Stride: 2, Ceil: true}
-	task, err := kernels.BindMaxPool(set, pool, half, src, threads)
-	add("maximum pooling", task, err)
-	task, err = kernels.BindAvgPool(set, pool, half, src, threads)
-	add("average pooling", task, err)
-	task, err = kernels.BindLRN(set, alexLRN(5), dst, src, threads)
-	add("LRN", task, err)
-	task, err = kernels.BindAdd(set, dst, src, other, true, threads)
-	add("add", task, err)
-	task, err = kernels.BindReLU(set, dst, src, threads)
-	add("ReLU", task, err)
-	task, err = kernels.BindCopy(dst, src, threads)
-	add("copy", task, err)
-	task, err = kernels.BindSoftmax(dst, src)
-	add("softmax", task, err)
-	return tasks
 }
 
 // A lateTask has two chunks, one for the caller and one for the helper if it comes. The
@@ -375,7 +289,7 @@ func (l *lateTask) Chunk(worker, _ int) {
 // TestWorkersRest: a helper that was held up gets no chunk in the runs that follow, for
 // about as long, twice as long when it happens again at once, and then it is asked again.
 func TestWorkersRest(t *testing.T) {
-	w := kernels.NewWorkers(2)
+	w := workers.NewPool(2)
 	defer w.Close()
 	const late = 100 * time.Millisecond
 	// run returns whether the helper took part.

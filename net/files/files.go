@@ -1,4 +1,6 @@
-package tensor
+// Package files opens and replaces files safely: reading is bounded, writing is atomic,
+// and errors name the file.
+package files
 
 import (
 	"errors"
@@ -9,13 +11,13 @@ import (
 	"os"
 )
 
-// OpenFile opens a regular file of at most limit bytes for reading. Anything
+// Open opens a regular file of at most limit bytes for reading. Anything
 // else, a folder, a pipe that may never deliver or a device that never ends, is
 // refused before it is opened. Errors name the file.
-func OpenFile(path string, limit int64) (*os.File, error) {
+func Open(path string, limit int64) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fileError(path, err)
+		return nil, Error(path, err)
 	}
 	if err := regular(path, info.Mode()); err != nil {
 		return nil, err
@@ -25,21 +27,21 @@ func OpenFile(path string, limit int64) (*os.File, error) {
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fileError(path, err)
+		return nil, Error(path, err)
 	}
 	return f, nil
 }
 
-// ReadFile returns the content of a file that OpenFile accepts.
-func ReadFile(path string, limit int64) ([]byte, error) {
-	f, err := OpenFile(path, limit)
+// Read returns the content of a file that Open accepts.
+func Read(path string, limit int64) ([]byte, error) {
+	f, err := Open(path, limit)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
-		return nil, fileError(path, err)
+		return nil, Error(path, err)
 	}
 	if int64(len(data)) > limit { // it has grown, or its size was a pretence, as in /proc
 		return nil, fmt.Errorf("%s: more than %d bytes", path, limit)
@@ -47,26 +49,26 @@ func ReadFile(path string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// A PendingFile collects a file's content under a temporary name in the same
+// A Pending collects a file's content under a temporary name in the same
 // folder: readers see the old file or the complete new one, never a part.
-type PendingFile struct {
+type Pending struct {
 	*os.File
 	path string
 }
 
-// CreateFile starts writing the file at path. It fails when the folder cannot be
+// Create starts writing the file at path. It fails when the folder cannot be
 // written, and when path is there but is not a regular file: the final rename
 // would replace it, a device or symbolic link too. Errors name path.
 //
 // The file appears with Commit; Discard, usually deferred, forgets it.
-func CreateFile(path string) (*PendingFile, error) {
+func Create(path string) (*Pending, error) {
 	info, err := os.Lstat(path)
 	if err == nil {
 		err = regular(path, info.Mode())
 	} else if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	} else {
-		err = fileError(path, err)
+		err = Error(path, err)
 	}
 	if err != nil {
 		return nil, err
@@ -75,58 +77,42 @@ func CreateFile(path string) (*PendingFile, error) {
 	temp := fmt.Sprintf("%s.%08x.tmp", path, rand.Uint32())
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
-		return nil, fileError(path, err)
+		return nil, Error(path, err)
 	}
-	return &PendingFile{f, path}, nil
+	return &Pending{f, path}, nil
 }
 
 // Commit closes the file and gives it its name, replacing a file of that name.
-func (f *PendingFile) Commit() error {
+func (f *Pending) Commit() error {
 	err := f.Close()
 	if err == nil {
 		err = os.Rename(f.Name(), f.path)
 	}
 	if err != nil {
 		os.Remove(f.Name())
-		return fileError(f.path, err)
+		return Error(f.path, err)
 	}
 	return nil
 }
 
-// Discard closes and removes the file. After Commit it does nothing.
-func (f *PendingFile) Discard() {
-	if f.Close() == nil {
-		os.Remove(f.Name())
-	}
-}
-
-// ReadNPYFile reads a .npy file of at most MaxNPY values as ReadNPY does. Errors
-// name the file.
-func ReadNPYFile(path string) (*Tensor, error) {
-	f, err := OpenFile(path, 4*MaxNPY+maxHeader+12)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	t, err := ReadNPY(f, MaxNPY)
-	if err != nil {
-		return nil, fileError(path, err)
-	}
-	return t, nil
-}
-
-// WriteNPYFile writes t as WriteNPY does; the file appears only when it is
-// complete. Errors name the file.
-func WriteNPYFile(path string, t *Tensor) error {
-	f, err := CreateFile(path)
+// Write replaces the file at path, or makes it, with data.
+func Write(path string, data []byte) error {
+	f, err := Create(path)
 	if err != nil {
 		return err
 	}
 	defer f.Discard()
-	if err := WriteNPY(f, t); err != nil {
-		return fileError(path, err)
+	if _, err := f.File.Write(data); err != nil {
+		return Error(path, err)
 	}
 	return f.Commit()
+}
+
+// Discard closes and removes the file. After Commit it does nothing.
+func (f *Pending) Discard() {
+	if f.Close() == nil {
+		os.Remove(f.Name())
+	}
 }
 
 // regular refuses everything but regular files.
@@ -149,9 +135,9 @@ func regular(path string, mode fs.FileMode) error {
 	return fmt.Errorf("%s: is %s, expected a regular file", path, kind)
 }
 
-// fileError puts the file's name before the error, once, and leaves the system
+// Error wraps err: it puts the file's name before the error, once, and leaves the system
 // call's name out.
-func fileError(path string, err error) error {
+func Error(path string, err error) error {
 	var pathErr *fs.PathError
 	var linkErr *os.LinkError
 	switch {

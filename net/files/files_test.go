@@ -1,4 +1,4 @@
-package tensor
+package files
 
 import (
 	"os"
@@ -23,12 +23,12 @@ func names(t *testing.T, dir string) []string {
 	return names
 }
 
-func TestCreateFile(t *testing.T) {
+func TestCreate(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "out")
-	write := func(content string) *PendingFile {
+	write := func(content string) *Pending {
 		t.Helper()
-		f, err := CreateFile(path)
+		f, err := Create(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,14 +79,14 @@ func TestFilesRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	create := func(path string) error {
-		f, err := CreateFile(path)
+		f, err := Create(path)
 		if err == nil {
 			f.Discard()
 		}
 		return err
 	}
 	read := func(path string) error {
-		_, err := ReadFile(path, 9)
+		_, err := Read(path, 9)
 		return err
 	}
 	type test struct {

@@ -1,0 +1,97 @@
+package kernels_test
+
+import (
+	"context"
+	"firebench/kernels"
+	"firebench/kernels/kerneltest"
+	"firebench/kernels/workers"
+	"fmt"
+	"runtime"
+	"runtime/pprof"
+	"testing"
+)
+
+// TestNoAllocations: no task allocates when it runs, with labels, on any
+// number of threads.
+func TestNoAllocations(t *testing.T) {
+	labels := pprof.WithLabels(context.Background(), pprof.Labels("layer", "test"))
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		kerneltest.SkipSlow(t, set)
+		for threads := 1; threads <= 3; threads++ {
+			w := workers.NewPool(threads)
+			for name, task := range everyTask(t, set, threads) {
+				// AllocsPerRun sets GOMAXPROCS to 1; only here do the helpers run at
+				// the same time.
+				allocs := mallocs(func() {
+					for range 10 {
+						w.Run(labels, task)
+					}
+				})
+				if allocs >= 10 {
+					t.Errorf("%s, %d threads: %d allocations in 10 runs", name, threads, allocs)
+				}
+				if n := testing.AllocsPerRun(10, func() { w.Run(labels, task) }); n != 0 {
+					t.Errorf("%s, %d threads: %v allocations per run", name, threads, n)
+				}
+			}
+			w.Close()
+		}
+	})
+}
+
+// mallocs returns the number of allocations of the whole process while f runs.
+// The runtime's own goroutines may add a few.
+func mallocs(f func()) uint64 {
+	f()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.Mallocs - before.Mallocs
+}
+
+// everyTask binds one task of every kind, with ragged channels, a halo and
+// enough work for several chunks.
+func everyTask(t *testing.T, set *kernels.Set, threads int) map[string]workers.Task {
+	t.Helper()
+	tasks := map[string]workers.Task{}
+	add := func(name string, task workers.Task, err error) {
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		tasks[name] = task
+	}
+	const c = 37
+	src, other := kernels.NewView(1, 28, 28, c, 1), kernels.NewView(1, 28, 28, c, 0)
+	dst := kernels.NewView(1, 28, 28, c, 1)
+	for _, s := range []kernels.ConvShape{
+		{In: c, Out: 40, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1},
+		{In: c, Out: 81, KH: 1, KW: 1, Stride: 1, Pad: 1, Groups: 1},
+		{In: c, Out: 10, KH: 28, KW: 28, Stride: 1, Groups: 1},
+	} {
+		oh, ow := s.OutSize(src.H, src.W)
+		op, err := kernels.NewConv(set, s, make([]float32, s.Weights()), nil, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		task, err := op.Bind(kernels.NewView(1, oh, ow, s.Out, 1), src, threads)
+		add(fmt.Sprintf("convolution %d×%d", s.KH, s.KW), task, err)
+	}
+	half := kernels.NewView(1, 14, 14, c, 1)
+	pool := kernels.PoolShape{KH: 3, KW: 3, Stride: 2, Ceil: true}
+	task, err := kernels.BindMaxPool(set, pool, half, src, threads)
+	add("maximum pooling", task, err)
+	task, err = kernels.BindAvgPool(set, pool, half, src, threads)
+	add("average pooling", task, err)
+	task, err = kernels.BindLRN(set, alexLRN(5), dst, src, threads)
+	add("LRN", task, err)
+	task, err = kernels.BindAdd(set, dst, src, other, true, threads)
+	add("add", task, err)
+	task, err = kernels.BindReLU(set, dst, src, threads)
+	add("ReLU", task, err)
+	task, err = kernels.BindCopy(dst, src, threads)
+	add("copy", task, err)
+	task, err = kernels.BindSoftmax(dst, src)
+	add("softmax", task, err)
+	return tasks
+}
