@@ -23,10 +23,10 @@ func BenchmarkKernel(b *testing.B) {
 			if !ok {
 				continue
 			}
-			b.Run("layer="+n.Name, func(b *testing.B) {
+			sub(b, "layer="+n.Name, func(b *testing.B) {
 				eachISA(b, func(b *testing.B, set *kernels.Set) {
 					for _, t := range []kernels.Tile{set.Wide, set.Narrow} {
-						b.Run("kernel="+t.Name(set.ISA), func(b *testing.B) { tile(b, set, t, conv.ConvShape(n.In[0])) })
+						sub(b, "kernel="+t.Name(set.ISA), func(b *testing.B) { tile(b, set, t, conv.ConvShape(n.In[0])) })
 					}
 				})
 			})

@@ -10,7 +10,6 @@ import (
 	"firebench/kernels"
 	"firebench/net/graph"
 	"firebench/net/layer"
-	"firebench/net/models"
 	"firebench/net/weights"
 )
 
@@ -60,7 +59,7 @@ func (s source) Layer(p graph.Param) (w, b []float32, err error) {
 
 // get compiles a model with seeded weights and an image, or finds it compiled.
 // keepAll makes steps runnable alone; every value is there then.
-func (c *planCache) get(b *testing.B, m *graph.Model, set *kernels.Set, algo kernels.Algo, batch int, keepAll bool) *graph.Plan {
+func (c *planCache) get(b testing.TB, m *graph.Model, set *kernels.Set, algo kernels.Algo, batch int, keepAll bool) *graph.Plan {
 	if c.model != m.Name {
 		c.close()
 		c.model, c.weights = m.Name, source{weights.Random(seed), map[string][2][]float32{}}
@@ -108,26 +107,11 @@ func (c *planCache) drop() {
 	runtime.GC() // before the next quarter gigabyte
 }
 
-// eachNet runs f as a sub-benchmark for every model.
-func eachNet(b *testing.B, f func(b *testing.B, m *graph.Model)) {
-	for _, m := range models.All() {
-		b.Run("net="+m.Name, func(b *testing.B) { f(b, m) })
-	}
-}
-
-// eachAlgo runs f as a sub-benchmark for every way to choose the convolutions'
-// algorithm.
-func eachAlgo(b *testing.B, f func(b *testing.B, algo kernels.Algo)) {
-	for _, algo := range []kernels.Algo{kernels.Auto, kernels.Direct, kernels.Winograd} {
-		b.Run("algo="+algo.String(), func(b *testing.B) { f(b, algo) })
-	}
-}
-
 // BenchmarkNet measures whole networks, on one image or a batch of them a run.
 func BenchmarkNet(b *testing.B) {
 	eachNet(b, func(b *testing.B, m *graph.Model) {
 		for _, batch := range []int{1, 8} {
-			b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
+			sub(b, fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
 				eachAlgo(b, func(b *testing.B, algo kernels.Algo) {
 					eachISA(b, func(b *testing.B, set *kernels.Set) {
 						p := plans.get(b, m, set, algo, batch, false)
@@ -170,7 +154,7 @@ func BenchmarkStage(b *testing.B) {
 			if s.Name != byStage[s.Stage][0].Name {
 				continue
 			}
-			b.Run("stage="+s.Stage, func(b *testing.B) {
+			sub(b, "stage="+s.Stage, func(b *testing.B) {
 				eachAlgo(b, func(b *testing.B, algo kernels.Algo) {
 					eachISA(b, func(b *testing.B, set *kernels.Set) {
 						p := plans.get(b, m, set, algo, 1, true)
@@ -194,12 +178,12 @@ func BenchmarkLayer(b *testing.B) {
 				algos = append(algos, kernels.Winograd)
 			}
 			for _, algo := range algos {
-				b.Run(fmt.Sprintf("layer=%s/op=%s/algo=%v", s.Name, s.Op, algo), func(b *testing.B) {
+				sub(b, fmt.Sprintf("layer=%s/op=%s/algo=%v", s.Name, s.Op, algo), func(b *testing.B) {
 					eachISA(b, func(b *testing.B, set *kernels.Set) {
 						p := plans.get(b, m, set, algo, 1, true)
 						peak := measure(b, set, s.Cost, s.Op == "dense", func() error { return p.RunStep(i) })
 						if s.Cost.MACs > 0 {
-							b.ReportMetric(peak*float64(p.Steps()[i].Executed)/float64(s.Cost.MACs), "fma-%")
+							b.ReportMetric(fmaPercent(peak, p.Steps()[i].Executed, s.Cost.MACs), "fma-%")
 						}
 						if s.Winograd {
 							b.ReportMetric(pick(b, m, s.Name, set, algo), "pick")
@@ -212,7 +196,7 @@ func BenchmarkLayer(b *testing.B) {
 }
 
 // pick is 1 if algo is what is chosen for a convolution, else 0.
-func pick(b *testing.B, m *graph.Model, name string, set *kernels.Set, algo kernels.Algo) float64 {
+func pick(b testing.TB, m *graph.Model, name string, set *kernels.Set, algo kernels.Algo) float64 {
 	nodes, err := m.Infer()
 	if err != nil {
 		b.Fatal(err)
