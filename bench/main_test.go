@@ -84,7 +84,7 @@ func size(n int) string {
 
 // TestHeader: the configuration lines say which machine this is.
 func TestHeader(t *testing.T) {
-	out, err := exec.Command(os.Args[0], "-test.run=^$", "-test.benchtime=1x", "-test.bench=ForkJoin").Output()
+	out, err := self(t, "ForkJoin").Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -166,7 +166,7 @@ func TestNoMatch(t *testing.T) {
 		{"Peak/op=fma/isa=scalar", nil},
 	}
 	for _, test := range tests {
-		cmd := exec.Command(os.Args[0], "-test.run=^$", "-test.benchtime=1x", "-test.bench="+test.pattern)
+		cmd := self(t, test.pattern)
 		var stderr strings.Builder
 		cmd.Stderr = &stderr
 		out, err := cmd.Output()
