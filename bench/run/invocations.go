@@ -6,12 +6,10 @@ import (
 	"strings"
 	"time"
 
+	"firebench/compare/report"
 	"firebench/kernels"
 	"firebench/net/models"
 )
-
-// defaultNets are measured unless -net names others.
-var defaultNets = []string{"squeezenet1.0", "alexnet"}
 
 // An invocation is a part of every sample: some benchmarks, run in one process for each
 // number of threads.
@@ -46,7 +44,7 @@ func (o *options) invocations(best kernels.ISA) []invocation {
 		}
 	}
 	if len(nets) == 0 {
-		nets = defaultNets
+		nets = report.DefaultNets
 	}
 	net, isa := netPattern(nets), "^isa="+best.String()+"$"
 	return []invocation{

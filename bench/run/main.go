@@ -31,15 +31,22 @@ import (
 	"syscall"
 
 	"firebench/bench/machine"
+	"firebench/compare/report"
 	"firebench/kernels"
 	"firebench/net/models"
 )
 
-func main() {
+func main() { mainWith(build) }
+
+// mainWith is main with another way to build the benchmarks, for tests.
+func mainWith(build builder) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr, build))
 }
+
+// A builder makes the test binary of firebench/bench at a path.
+type builder func(ctx context.Context, stderr io.Writer, path string) error
 
 // options are the command line.
 type options struct {
@@ -53,15 +60,14 @@ type options struct {
 	last    bool
 }
 
-// run is main with its surroundings as arguments; it returns the exit status. build
-// makes the test binary of firebench/bench at a path.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer, build func(ctx context.Context, stderr io.Writer, path string) error) int {
+// run is main with its surroundings as arguments; it returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer, build builder) int {
 	o := options{args: args}
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.preset, "preset", "quick", "what to measure: quick or full")
 	nets := flags.String("net", "", "networks to measure, separated by commas; the comparison sets the first two side by side\n"+
-		"(default "+strings.Join(defaultNets, ",")+"; all with -preset full; the first of them with -profile)")
+		"(default "+strings.Join(report.DefaultNets, ",")+"; all with -preset full; the first of them with -profile)")
 	flags.IntVar(&o.count, "count", 10, "samples")
 	flags.StringVar(&o.out, "out", "", "folder of the record (default results/<machine>/<date>T<time>-<commit>)")
 	flags.StringVar(&o.profile, "profile", "", "write a CPU profile of one network to this file, and bench.test, which it describes,\nbeside it; record nothing")
@@ -91,7 +97,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, build fun
 		err = o.record(ctx, stdout, stderr, build)
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "run: %v\n", err)
+		for line := range strings.SplitSeq(err.Error(), "\n") { // joined errors have one each
+			fmt.Fprintf(stderr, "run: %s\n", line)
+		}
 		return 1
 	}
 	return 0
@@ -131,7 +139,7 @@ func (o *options) check(rest []string, given map[string]bool) error {
 }
 
 // record records samples and prints their comparison.
-func (o *options) record(ctx context.Context, stdout, stderr io.Writer, build func(ctx context.Context, stderr io.Writer, path string) error) error {
+func (o *options) record(ctx context.Context, stdout, stderr io.Writer, build builder) error {
 	best, err := kernels.Best()
 	if err != nil {
 		return err
@@ -144,7 +152,7 @@ func (o *options) record(ctx context.Context, stdout, stderr io.Writer, build fu
 		return err
 	}
 	defer os.RemoveAll(temp)
-	binary := filepath.Join(temp, "bench.test")
+	binary := filepath.Join(temp, binaryName)
 	if err := build(ctx, stderr, binary); err != nil {
 		return err
 	}
@@ -160,7 +168,12 @@ func (o *options) record(ctx context.Context, stdout, stderr io.Writer, build fu
 		stderr:      stderr,
 		progress:    terminal(stderr),
 	}
-	if err := errors.Join(r.fill(ctx, &s), r.compare(o.pair(), stdout, stderr)); err != nil {
+	err = r.fill(ctx, &s)
+	if r.samples == 0 {
+		return err
+	}
+	err = errors.Join(err, report.WritePages(r.dir, o.report(nil)), printComparison(filepath.Join(r.dir, samplesFile), o.report(stderr), stdout))
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(stderr, "recorded in %s\n", r.dir)

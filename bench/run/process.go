@@ -7,9 +7,13 @@ import (
 	"io"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 )
+
+// binaryName is the name of the built benchmarks, which the system must take for a program.
+var binaryName = map[bool]string{false: "bench.test", true: "bench.test.exe"}[runtime.GOOS == "windows"]
 
 // build builds the benchmarks.
 func build(ctx context.Context, stderr io.Writer, path string) error {

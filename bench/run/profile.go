@@ -5,18 +5,19 @@ import (
 	"io"
 	"path/filepath"
 
+	"firebench/compare/report"
 	"firebench/kernels"
 )
 
 // writeProfile runs one network long enough for a profile that shows its layers, and
 // lists them.
-func (o *options) writeProfile(ctx context.Context, stdout, stderr io.Writer, build func(ctx context.Context, stderr io.Writer, path string) error) error {
+func (o *options) writeProfile(ctx context.Context, stdout, stderr io.Writer, build builder) error {
 	best, err := kernels.Best()
 	if err != nil {
 		return err
 	}
 	// It stays: pprof finds it at this place to show assembly and source.
-	binary, err := filepath.Abs(filepath.Join(filepath.Dir(o.profile), "bench.test"))
+	binary, err := filepath.Abs(filepath.Join(filepath.Dir(o.profile), binaryName))
 	if err != nil {
 		return err
 	}
@@ -25,7 +26,7 @@ func (o *options) writeProfile(ctx context.Context, stdout, stderr io.Writer, bu
 	}
 	nets := o.nets
 	if len(nets) == 0 {
-		nets = defaultNets[:1]
+		nets = report.DefaultNets[:1]
 	}
 	bench := "^BenchmarkNet$/" + netPattern(nets) + "/^batch=1$/^algo=auto$/^isa=" + best.String() + "$"
 	if _, err := command(ctx, stderr, stderr, binary, "-test.run=^$", "-test.bench="+bench, "-test.benchtime=5s", "-test.cpuprofile="+o.profile); err != nil {

@@ -117,7 +117,7 @@ func create(dir string, h header) (*record, error) {
 	}
 	// Not by package files: its temporary files vanish or look like rubbish, but
 	// what a killed run leaves here is worth keeping.
-	f, err := os.OpenFile(filepath.Join(dir, incompleteFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := os.OpenFile(filepath.Join(dir, incompleteFile), os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return nil, err
 	}
