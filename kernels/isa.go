@@ -109,7 +109,7 @@ type nativeSet struct {
 }
 
 // For returns the kernels of isa. It fails when this build or this machine lacks
-// them; it does not look at FIREBENCH_ISA.
+// them, and says what is missing; it does not look at FIREBENCH_ISA.
 func For(isa ISA) (*Set, error) {
 	if isa == Scalar {
 		return &scalarSet, nil
@@ -124,5 +124,5 @@ func For(isa ISA) (*Set, error) {
 			}
 		}
 	}
-	return nil, fmt.Errorf("kernels: no %v on this machine or in this build, have %v", isa, detect(os.Getenv("GODEBUG")))
+	return nil, unusable(isa)
 }
