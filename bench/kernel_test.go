@@ -9,9 +9,9 @@ import (
 	"firebench/net/layer"
 )
 
-// BenchmarkKernel measures one call of a convolution tile, at its full height, on
-// the windows of every convolution: what the kernel reaches when its data is at hand
-// and nothing surrounds it.
+// BenchmarkKernel measures one call of a convolution kernel, at its full height, for
+// the kernel size, stride and input channels of every convolution: what the kernel
+// reaches when its data is in the nearest cache and nothing happens around it.
 func BenchmarkKernel(b *testing.B) {
 	eachNet(b, func(b *testing.B, m *graph.Model) {
 		nodes, err := m.Infer()
@@ -34,7 +34,8 @@ func BenchmarkKernel(b *testing.B) {
 	})
 }
 
-// tile measures one line of one tile of a convolution like s.
+// tile measures t on a convolution that differs from s in its output: one row of as many
+// pixels, and as many channels, as t computes at a time.
 func tile(b *testing.B, set *kernels.Set, t kernels.Tile, s kernels.ConvShape) {
 	s.In, s.Out, s.Groups, s.Pad = s.In/s.Groups, t.Width, 1, 0
 	pixels := t.Height()

@@ -9,9 +9,9 @@ import (
 	"firebench/kernels/workers"
 )
 
-// peakMeter measures the machine's bounds on persistent workers.
+// A peakMeter measures the machine's bounds, on workers that it keeps.
 type peakMeter struct {
-	now     func() time.Time
+	now     func() time.Time // the clock; tests have one of their own
 	workers *workers.Pool
 	memory  []float32
 }
@@ -30,7 +30,7 @@ const (
 	readPart = 1 << 16
 )
 
-// A spin is one burst of multiply-adds a thread.
+// A spin is a burst of multiply-adds on every thread.
 type spin struct {
 	set     *kernels.Set
 	rounds  int
@@ -64,11 +64,11 @@ func (p *peakMeter) fma(set *kernels.Set, threads int) float64 {
 	return best
 }
 
-// A scan reads memory once, a part a chunk.
+// A scan reads memory once; a chunk is one part of it.
 type scan struct {
 	set    *kernels.Set
 	memory []float32
-	sums   []float32 // one cache line a worker
+	sums   []float32 // one cache line for each worker
 }
 
 func (s *scan) Chunks() int { return len(s.memory) / readPart }
