@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,6 +36,7 @@ func TestSignal(t *testing.T) {
 			for _, pid := range strings.Fields(read(t, state, "pids")) {
 				if !ends(pid) {
 					t.Errorf("process %s is still there", pid)
+					kill(pid)
 				}
 			}
 			dirs := folders(t)
@@ -88,7 +90,15 @@ func process(t *testing.T, args ...string) (*exec.Cmd, *strings.Builder) {
 	cmd.Env = append(os.Environ(), roleVar+"=run", "TMPDIR="+temp)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
+	cmd.WaitDelay = time.Second // for programs that it should have ended
 	return cmd, &stderr
+}
+
+// kill ends a process that should have ended.
+func kill(pid string) {
+	if n, err := strconv.Atoi(pid); err == nil {
+		syscall.Kill(n, syscall.SIGKILL)
+	}
 }
 
 // ends tells whether a process ends within some seconds. One that has ended may wait for
