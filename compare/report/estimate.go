@@ -40,20 +40,15 @@ func newSample(values []float64, scale float64) *benchmath.Sample {
 
 func (b *builder) estimate(s *benchmath.Sample) estimate {
 	sum := benchmath.AssumeNothing.Summary(s, confidence)
-	e := estimate{median: number(sum.Center), n: len(s.Values)}
-	if math.IsInf(sum.Lo, 0) || math.IsInf(sum.Hi, 0) {
-		b.note("no 95%% interval of fewer than %d samples", samplesNeeded)
-		return e
-	}
 	b.warn(sum.Warnings)
-	e.lo, e.hi = known(sum.Lo), known(sum.Hi)
+	e := estimate{median: number(sum.Center), n: len(s.Values)}
+	if !math.IsInf(sum.Lo, 0) && !math.IsInf(sum.Hi, 0) {
+		e.lo, e.hi = known(sum.Lo), known(sum.Hi)
+	}
 	return e
 }
 
-// samplesNeeded is how many samples it takes for an interval: the smallest and the
-// largest of n include the median with probability 1 - 2/2ⁿ.
-var samplesNeeded = 1 + int(math.Ceil(-math.Log2(1-confidence)))
-
+// warn notes what benchmath has to say: that there are too few samples for an interval or a test.
 func (b *builder) warn(warnings []error) {
 	for _, w := range warnings {
 		b.note("%v", w)
