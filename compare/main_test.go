@@ -175,6 +175,86 @@ func readFile(t testing.TB, name string) []byte {
 	return b
 }
 
+// Files of one machine but different commits are refused, or shown apart with -mix.
+func TestMixedCommits(t *testing.T) {
+	recorded := func(at, commit string) string {
+		return "# recorded " + at + ", commit " + commit + "\n# sample 1, load 0.1 0.1 0.1\n" + header + good
+	}
+	const early, late = "2026-11-23T10:00:00Z", "2026-11-24T10:00:00Z"
+	old := file(t, "old.txt", recorded(early, "1111aaaa"))
+	for name, text := range map[string]string{"another": recorded(late, "2222bbbb"), "none": header + good} {
+		other := file(t, "new.txt", text)
+		status, stdout, stderr := compare(t, old, other)
+		commit := map[string]string{"another": "2222bbbb"}[name]
+		want := regexp.MustCompile(`^compare: different commits: ` + regexp.QuoteMeta(old) + `:\d+ has commit "1111aaaa", ` +
+			regexp.QuoteMeta(other) + `:\d+ has commit "` + commit + `" \(go tool benchstat compares two versions of the code, -mix shows them side by side\)\n$`)
+		if status != 1 || stdout != "" || !want.MatchString(stderr) {
+			t.Errorf("%s: status %d, stdout %q, stderr %q, want %s", name, status, stdout, stderr, want)
+		}
+		_, stdout, stderr = compare(t, "-mix", "-format", "json", old, other)
+		r := parse(t, stdout)
+		if stderr != "" || len(r.Runs) != 2 || len(r.Networks) != 2 || r.Runs[0].Commit != "1111aaaa" || r.Runs[1].Commit != commit {
+			t.Errorf("%s: -mix: stderr %q, %+v", name, stderr, r)
+		}
+	}
+
+	// In one file as well; one commit recorded twice is one run.
+	if status, _, stderr := compare(t, file(t, "both.txt", recorded(early, "1111aaaa")+recorded(late, "2222bbbb"))); status != 1 || !strings.Contains(stderr, "both.txt:14 has commit") {
+		t.Errorf("two commits in a file: status %d, stderr %q", status, stderr)
+	}
+	_, stdout, stderr := compare(t, old, file(t, "again.txt", recorded(late, "1111aaaa")))
+	for _, want := range []string{
+		"recorded " + early + ", commit 1111aaaa, in " + old + "\n",
+		"recorded " + late + ", commit 1111aaaa, in ",
+		"2 samples",
+	} {
+		if !strings.Contains(stdout, want) || stderr != "" {
+			t.Errorf("one commit twice: no %q in, stderr %q\n%s", want, stderr, stdout)
+		}
+	}
+
+	// Versions without a name may differ.
+	for _, commit := range []string{"1111aaaa-dirty", ""} {
+		text := recorded(early, commit)
+		_, stdout, _ := compare(t, file(t, "a.txt", text), file(t, "b.txt", text))
+		if want := "2 files are taken for one version of the code"; !strings.Contains(stdout, want) {
+			t.Errorf("commit %q: no %q in\n%s", commit, want, stdout)
+		}
+	}
+}
+
+func TestStandardInput(t *testing.T) {
+	text := readFile(t, bench)
+	_, want, _ := compare(t, bench)
+	var out, stderr bytes.Buffer
+	if status := run([]string{"-"}, bytes.NewReader(text), &out, &stderr); status != 0 || stderr.Len() > 0 || out.String() != want {
+		t.Errorf("status %d, stderr %q, the report of the file: %v", status, stderr.String(), out.String() == want)
+	}
+	status, _, got := compare(t, "-")
+	if want := "standard input:0: the file is empty\ncompare: no usable results in -\n"; status != 1 || got != want {
+		t.Errorf("empty: status %d, stderr %q, want %q", status, got, want)
+	}
+}
+
+// A report names its file's time, commit and command, in every format for people.
+func TestRecorded(t *testing.T) {
+	text := "# recorded 2026-11-24T03:45:57Z, commit ca78fc9d\n# command: go run ./bench/run -count 1\n" + header + good
+	for _, format := range []string{"text", "md"} {
+		_, got, _ := compare(t, "-format", format, "-tables", "networks", file(t, "bench.txt", text))
+		if want := "recorded 2026-11-24T03:45:57Z, commit ca78fc9d, by go run ./bench/run -count 1"; !strings.Contains(got, want) {
+			t.Errorf("%s: no %q in\n%s", format, want, got)
+		}
+	}
+	_, got, _ := compare(t, "-format", "csv", file(t, "bench.txt", text))
+	if want := ",ca78fc9d,2026-11-24T03:45:57Z,go run ./bench/run -count 1,"; !strings.Contains(got, want) {
+		t.Errorf("csv: no %q in\n%s", want, got)
+	}
+	_, got, _ = compare(t, file(t, "bench.txt", header+good))
+	if want := "recorded at an unknown time, commit unknown\n"; !strings.Contains(got, want) {
+		t.Errorf("no %q in\n%s", want, got)
+	}
+}
+
 // A parsed is a part of the JSON form.
 type parsed struct {
 	Runs     []struct{ Commit string }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -105,6 +106,61 @@ func TestTables(t *testing.T) {
 		}
 		if len(r) != 3 || r[name] == nil || r["runs"] == nil || r["notes"] == nil {
 			t.Errorf("JSON of table %s has %d keys:\n%s", name, len(r), got)
+		}
+	}
+}
+
+// People see no column of intervals where no row has one, and one note that says why.
+func TestFewSamples(t *testing.T) {
+	for samples, want := range map[int]bool{1: false, 5: false, 6: true} {
+		d, _ := load(t, false, []byte(header+strings.Repeat(good, samples)+strings.Repeat("BenchmarkLayer/net=alexnet/layer=conv1/algo=direct/isa=avx2 1 5000000 ns/op\n", samples)))
+		for _, format := range []string{"text", "md"} {
+			var b strings.Builder
+			if err := build(d, Options{}).Write(&b, format); err != nil {
+				t.Fatal(err)
+			}
+			got := b.String()
+			if strings.Contains(got, "95% interval") != want || strings.Contains(got, "∞") {
+				t.Errorf("%s of %d samples: intervals %v, want %v:\n%s", format, samples, !want, want, got)
+			}
+			if n := strings.Count(got, "need >= 6 samples for confidence interval"); n != map[bool]int{false: 1, true: 0}[want] {
+				t.Errorf("%s of %d samples: %d notes that say why:\n%s", format, samples, n, got)
+			}
+		}
+	}
+}
+
+// Text fits a terminal of 120 columns, with the longest names of the models.
+func TestWidth(t *testing.T) {
+	in := header
+	for _, net := range facts {
+		for _, isa := range []string{"avx512", "avx512-2", "scalar", "scalar-2"} {
+			for _, algo := range []string{"direct", "winograd", "auto"} {
+				for i := range 6 {
+					ms := 1234.5 + 111*float64(i)
+					in += lines("Net/net="+net.Name+"/batch=8/algo="+algo+"/isa="+isa, ms) + lines("Net/net="+net.Name+"/algo="+algo+"/isa="+isa, ms)
+					for _, s := range net.Stages {
+						in += lines("Stage/net="+net.Name+"/stage="+s.Name+"/algo="+algo+"/isa="+isa, ms/10)
+					}
+					for _, l := range net.Layers {
+						in += lines("Layer/net="+net.Name+"/layer="+l.Name+"/algo="+algo+"/isa="+isa, ms/100)
+					}
+				}
+			}
+		}
+	}
+	in = strings.ReplaceAll(in, "ns/op", "ns/op 150.5 peak-% 80.5 fma-%")
+	for _, nets := range [][]string{nil, {"squeezenet1.0-simple", "squeezenet1.0-complex"}} {
+		d, stderr := load(t, false, []byte(in))
+		var b strings.Builder
+		if err := build(d, Options{Nets: nets}).Write(&b, "text"); err != nil || stderr != "" {
+			t.Fatal(err, stderr)
+		}
+		for line := range strings.Lines(b.String()) {
+			if n := utf8.RuneCountInString(line) - 1; n > 120 {
+				t.Errorf("%d columns: %s", n, line)
+				break
+			}
 		}
 	}
 }

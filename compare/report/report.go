@@ -196,20 +196,23 @@ func (b *builder) pick(names []string) []*samples.Network {
 	return nets
 }
 
-// pairNames names the networks that are set side by side, joined by a word.
-func (b *builder) pairNames(word string) string {
+// either names the networks side by side: "alexnet or alexnet-owt".
+func (b *builder) either() string {
 	var names []string
 	for _, n := range b.pair {
 		names = append(names, n.Name)
 	}
-	return strings.Join(names, " "+word+" ")
+	return strings.Join(names, " or ")
 }
 
-// letters tells the networks side by side apart where names would be too long.
+// letters tell the networks side by side apart where their names would be too long.
 var letters = []string{"A", "B"}
 
-// lettered names the networks side by side with their letters: "alexnet (A) and alexnet-owt (B)".
+// lettered names the networks side by side with their letters, one alone without: "alexnet (A) and alexnet-owt (B)".
 func (b *builder) lettered() string {
+	if len(b.pair) == 1 {
+		return b.pair[0].Name
+	}
 	var names []string
 	for i, n := range b.pair {
 		names = append(names, fmt.Sprintf("%s (%s)", n.Name, letters[i]))
