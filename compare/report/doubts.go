@@ -62,7 +62,7 @@ func (b *builder) slower(run int) []string {
 		if b.Cells[one] == nil {
 			continue
 		}
-		few, many := median(b.Cells[one].Values), median(b.Cells[k].Values)
+		few, many := samples.Median(b.Cells[one].Values), samples.Median(b.Cells[k].Values)
 		switch {
 		case k.Part == nil && many < few:
 			list = append(list, fmt.Sprintf("FMA peak (%v)", k.Config))

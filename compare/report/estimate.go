@@ -72,17 +72,12 @@ func (b *builder) timing(p *samples.Part, c samples.Config) *timing {
 	}
 	t := derive(b.estimate(b.sample(p, c)), p.Cost.MACs)
 	if t.gflops != nil && len(cell.OwnPeak) > 0 {
-		t.peakPct = known(median(cell.OwnPeak))
+		t.peakPct = known(samples.Median(cell.OwnPeak))
 	}
 	if t.gflops != nil && len(cell.FMAPct) > 0 {
-		t.fmaPct = known(median(cell.FMAPct))
+		t.fmaPct = known(samples.Median(cell.FMAPct))
 	}
 	return t
-}
-
-// median returns the median of values.
-func median(values []float64) float64 {
-	return benchmath.AssumeNothing.Summary(newSample(values, 1), confidence).Center
 }
 
 // derive adds the speed to a time.

@@ -132,26 +132,25 @@ func TestFewSamples(t *testing.T) {
 
 // Text fits a terminal of 120 columns, with the longest names of the models.
 func TestWidth(t *testing.T) {
-	in := header
+	var in strings.Builder
+	in.WriteString(header)
+	ms := []float64{1234.5, 1345.6, 1456.7, 1567.8, 1678.9, 1789.1}
+	add := func(name string, part []float64) { in.WriteString(lines(name, part...)) }
 	for _, net := range facts {
-		for _, isa := range []string{"avx512", "avx512-2", "scalar", "scalar-2"} {
-			for _, algo := range []string{"direct", "winograd", "auto"} {
-				for i := range 6 {
-					ms := 1234.5 + 111*float64(i)
-					in += lines("Net/net="+net.Name+"/batch=8/algo="+algo+"/isa="+isa, ms) + lines("Net/net="+net.Name+"/algo="+algo+"/isa="+isa, ms)
-					for _, s := range net.Stages {
-						in += lines("Stage/net="+net.Name+"/stage="+s.Name+"/algo="+algo+"/isa="+isa, ms/10)
-					}
-					for _, l := range net.Layers {
-						in += lines("Layer/net="+net.Name+"/layer="+l.Name+"/algo="+algo+"/isa="+isa, ms/100)
-					}
-				}
+		for _, config := range []string{"/algo=direct/isa=avx512", "/algo=auto/isa=avx512", "/algo=winograd/isa=avx512-2", "/algo=direct/isa=scalar"} {
+			add("Net/net="+net.Name+config, ms)
+			add("Net/net="+net.Name+"/batch=8"+config, ms)
+			for _, s := range net.Stages {
+				add("Stage/net="+net.Name+"/stage="+s.Name+config, ms)
+			}
+			for _, l := range net.Layers {
+				add("Layer/net="+net.Name+"/layer="+l.Name+config, ms)
 			}
 		}
 	}
-	in = strings.ReplaceAll(in, "ns/op", "ns/op 150.5 peak-% 80.5 fma-%")
+	text := strings.ReplaceAll(in.String(), "ns/op", "ns/op 150.5 peak-% 80.5 fma-%")
 	for _, nets := range [][]string{nil, {"squeezenet1.0-simple", "squeezenet1.0-complex"}} {
-		d, stderr := load(t, false, []byte(in))
+		d, stderr := load(t, false, []byte(text))
 		var b strings.Builder
 		if err := build(d, Options{Nets: nets}).Write(&b, "text"); err != nil || stderr != "" {
 			t.Fatal(err, stderr)

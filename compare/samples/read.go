@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"golang.org/x/perf/benchfmt"
+	"golang.org/x/perf/benchmath"
 	"golang.org/x/perf/benchproc"
 )
 
@@ -70,6 +71,12 @@ func (c *Cell) Picked() bool { return c.marks[1] > 0 && c.marks[0] == 0 }
 
 // Marked reports whether any sample of c says whether auto picks its algorithm.
 func (c *Cell) Marked() bool { return c.marks != [2]int{} }
+
+// Median returns the median of values.
+func Median(values []float64) float64 {
+	s := benchmath.NewSample(slices.Clone(values), &benchmath.DefaultThresholds)
+	return benchmath.AssumeNothing.Summary(s, 0.95).Center
+}
 
 // Data is what benchmark files hold.
 type Data struct {
