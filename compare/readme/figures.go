@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"firebench/compare/report"
@@ -100,10 +101,9 @@ func (f *figures) answer() (string, error) {
 		return "", fmt.Errorf("%s: %s was not measured with %s and %s on %v and the scalar kernels",
 			strings.Join(f.dirs, ", "), net.Name, samples.Direct, samples.Auto, f.best())
 	}
-	return fmt.Sprintf("**Within a few percent:** on one core of the %s below, all of %s runs at %.0f %% of the speed of a loop that does "+
-		"nothing but multiply and add, %.0f times as fast as the same algorithm in portable Go; and Winograd's algorithm, which "+
-		"needs fewer multiplications, takes %.1f ms for a picture instead of %.1f.\n",
-		f.run.Facts["cpu"], net.Name, pct, scalarMs/directMs, autoMs, directMs), nil
+	return fmt.Sprintf("On one core, %s reaches **%.0f %%** of the machine's peak, the speed of a loop of nothing but multiply-adds, as long as every product\n"+
+		"is computed: %s times portable Go. With Winograd's algorithm, which needs fewer products, a picture takes **%s ms instead of %s**.\n",
+		net.Name, pct, digits3(scalarMs/directMs), digits3(autoMs), digits3(directMs)), nil
 }
 
 // networks is the table of networks and where its figures come from.
@@ -122,6 +122,10 @@ func (f *figures) networks() (string, error) {
 		columns = append(columns, column{fmt.Sprintf("%v, %s, %d threads", f.best(), samples.Auto, f.threads), f.config(f.best(), f.threads, samples.Auto)})
 	}
 
+	columns = slices.DeleteFunc(columns, func(c column) bool {
+		return !slices.ContainsFunc(f.Networks, func(n *samples.Network) bool { _, ok := f.ms(n.Whole, c.config); return ok })
+	})
+
 	var b strings.Builder
 	b.WriteString("| ms per image |")
 	rule := "| --- |"
@@ -132,7 +136,7 @@ func (f *figures) networks() (string, error) {
 	fmt.Fprintf(&b, " × scalar |\n%s ---: |\n", rule)
 	rows := 0
 	for _, net := range f.Networks {
-		scalar, ok := f.ms(net.Whole, columns[0].config)
+		scalar, ok := f.ms(net.Whole, f.config(kernels.Scalar, 1, samples.Direct))
 		if !ok {
 			continue
 		}
@@ -158,8 +162,13 @@ func (f *figures) networks() (string, error) {
 	for _, dir := range f.dirs {
 		links = append(links, fmt.Sprintf("[%s](%s)", filepath.Base(dir), dir))
 	}
-	fmt.Fprintf(&b, "\nMedians of %s, one image at a time, on one thread unless the column says more. %s: %s cores, %s/%s, caches %s; commit %s; all samples and tables: %s.\n",
-		f.sampleCount(), f.run.Facts["cpu"], f.run.Facts["cores"], f.run.Facts["goos"], f.run.Facts["goarch"], f.run.Facts["caches"], f.run.Commit, strings.Join(links, ", "))
+	machine := f.run.Facts["cpu"]
+	if id := f.run.Facts["cpu-id"]; id != "" {
+		machine += ", family/model/stepping " + id
+	}
+	fmt.Fprintf(&b, "\nMedians of %s, one image at a time, on one thread unless the column says more; × scalar is the time of `scalar` over that of the\n"+
+		"last column of one thread. Measured on %s with %s cores (%s/%s, caches %s) at commit %s;\nall samples and tables: %s.\n",
+		f.sampleCount(), machine, f.run.Facts["cores"], f.run.Facts["goos"], f.run.Facts["goarch"], f.run.Facts["caches"], f.run.Commit, strings.Join(links, ", "))
 	return b.String(), nil
 }
 
@@ -221,7 +230,11 @@ func (f *figures) panels() ([]panel, error) {
 				return nil, fmt.Errorf("%s: stage %s of %s was not measured with %v, %s", strings.Join(f.dirs, ", "), s.Name, name, c, samples.Auto)
 			}
 			pct, _ := f.peakPct(s, c)
-			p.bars = append(p.bars, bar{s.Name, ms, ms * pct / 100, pct})
+			stage := s.Name
+			if size, err := strconv.Atoi(stage); err == nil {
+				stage = fmt.Sprintf("%d×%d", size, size) // of its outputs
+			}
+			p.bars = append(p.bars, bar{stage, ms, ms * pct / 100, pct})
 		}
 		panels = append(panels, p)
 	}
@@ -252,7 +265,7 @@ func (f *figures) svg() ([]byte, error) {
 		return nil, err
 	}
 	const (
-		width, left, right = 860, 70, 130 // pixels; text stands left and right of the bars
+		width, left, right = 860, 70, 160 // pixels; text stands left and right of the bars
 		pitch, height      = 24, 15       // of bars
 		above              = 34           // of each panel, for its title
 		below              = 44           // the picture's legend
@@ -282,7 +295,7 @@ text { fill: #1f2328 } .quiet { fill: #59636e } .bar { fill: #2f81f7 } .limit { 
 		for _, s := range p.bars {
 			sum += s.ms
 		}
-		fmt.Fprintf(&b, "<text x=\"0\" y=\"%d\" font-weight=\"bold\">%s</text><text class=\"quiet\" x=\"%d\" y=\"%[1]d\">%s ms in all stages</text>\n", y-10, p.net, width-right+10, digits3(sum))
+		fmt.Fprintf(&b, "<text x=\"0\" y=\"%d\" font-weight=\"bold\">%s</text><text class=\"quiet\" x=\"%d\" y=\"%d\">%s ms in all stages</text>\n", y-10, p.net, left+60, y-10, digits3(sum))
 		for _, s := range p.bars {
 			fmt.Fprintf(&b, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>", left-10, y+height-3, s.stage)
 			fmt.Fprintf(&b, "<rect class=\"bar\" x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>", left, y, s.ms*scale, height)
@@ -296,6 +309,6 @@ text { fill: #1f2328 } .quiet { fill: #59636e } .bar { fill: #2f81f7 } .limit { 
 		}
 	}
 	fmt.Fprintf(&b, "<rect class=\"bar\" x=\"%d\" y=\"%d\" width=\"24\" height=\"%d\"/><text x=\"%d\" y=\"%d\">measured, %v on one thread</text>", left, y+18, height, left+32, y+18+height-3, f.best())
-	fmt.Fprintf(&b, "<rect class=\"limit\" x=\"%d\" y=\"%d\" width=\"3\" height=\"%d\"/><text x=\"%d\" y=\"%d\">the FMA peak with the direct algorithm; Winograd may pass it</text>\n</svg>\n", left+270, y+15, height+6, left+282, y+18+height-3)
+	fmt.Fprintf(&b, "<rect class=\"limit\" x=\"%d\" y=\"%d\" width=\"3\" height=\"%d\"/><text x=\"%d\" y=\"%d\">the time of the direct algorithm at the FMA peak</text>\n</svg>\n", left+270, y+15, height+6, left+282, y+18+height-3)
 	return []byte(b.String()), nil
 }

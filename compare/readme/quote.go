@@ -23,7 +23,7 @@ type excerpt struct {
 
 // recipe is a part of a recipe and of what asmgen makes of it.
 var recipe = []excerpt{
-	{"the recipe", "asmgen/recipes/maxpool.go", "go", regexp.MustCompile(`eachVector\(`), regexp.MustCompile(`StoreAt`)},
+	{"the recipe", "asmgen/recipes/maxpool.go", "go", regexp.MustCompile(`eachVector\(`), regexp.MustCompile(`^\s*\}\)`)},
 	{"AVX-512", "kernels/avx512/maxpool_amd64.s", "asm", regexp.MustCompile(`^vector:`), regexp.MustCompile(`VMOVUPS +Z\d+, +\(`)},
 	{"NEON", "kernels/neon/maxpool_arm64.s", "asm", regexp.MustCompile(`^vector:`), regexp.MustCompile(`// str `)},
 }
