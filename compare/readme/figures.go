@@ -101,8 +101,8 @@ func (f *figures) answer() (string, error) {
 		return "", fmt.Errorf("%s: %s was not measured with %s and %s on %v and the scalar kernels",
 			strings.Join(f.dirs, ", "), net.Name, samples.Direct, samples.Auto, f.best())
 	}
-	return fmt.Sprintf("On one core, %s reaches **%.0f %%** of the machine's peak, the speed of a loop of nothing but multiply-adds, as long as every product\n"+
-		"is computed: %s times portable Go. With Winograd's algorithm, which needs fewer products, a picture takes **%s ms instead of %s**.\n",
+	return fmt.Sprintf("On one core, %s runs at **%.0f %%** of the machine's peak, the speed of a loop of nothing but multiply-adds, while it computes every\n"+
+		"product, %s times as fast as portable Go; with Winograd's algorithm, which needs fewer products, a picture takes **%s ms instead of %s**.\n",
 		net.Name, pct, digits3(scalarMs/directMs), digits3(autoMs), digits3(directMs)), nil
 }
 

@@ -128,7 +128,7 @@ func TestGenerate(t *testing.T) {
 	for _, want := range []string{
 		"# X\n<!-- runs: results/m/a -->\n<!-- generated: answer -->\n",
 		// The medians of the golden file: 454.6 ms scalar, 7.219 direct and 4.906 auto with 92.28 % of the peak.
-		"squeezenet1.0 reaches **92 %** of the machine's peak", ": 63.0 times portable Go.", "**4.91 ms instead of 7.22**",
+		"squeezenet1.0 runs at **92 %** of the machine's peak", "63.0 times as fast as portable Go;", "**4.91 ms instead of 7.22**",
 		"| ms per image | scalar | avx512, direct | avx512, auto | avx512, auto, 2 threads | × scalar |\n",
 		"\n| squeezenet1.0 | 455 | 7.22 | 4.91 | 2.52 | 92.7 |\n| alexnet | 395 | 13.4 | 11.3 | 7.62 | 35.1 |\n",
 		"Medians of 6 samples", "at commit ca78fc9d", "[a](results/m/a)",
