@@ -26,7 +26,7 @@ var machineTable = tableKind{"machine", func(b *builder) *table {
 		estimateColumns("read_gbs", "read GB/s", func(r peakRow) *estimate { return r.read }),
 	)
 	t.explain = []string{
-		"FMA is the speed of a loop of nothing but fused multiply-adds, read that of plainly reading more memory than the caches hold.",
+		"FMA is the speed of a loop of nothing but fused multiply-adds, read that of plainly reading as many bytes as AlexNet's weights have.",
 		explainMedian,
 	}
 	return t
