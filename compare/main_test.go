@@ -217,7 +217,7 @@ func TestMixedCommits(t *testing.T) {
 	for _, commit := range []string{"1111aaaa-dirty", ""} {
 		text := recorded(early, commit)
 		_, stdout, _ := compare(t, file(t, "a.txt", text), file(t, "b.txt", text))
-		if want := "2 files are taken for one version of the code"; !strings.Contains(stdout, want) {
+		if want := "2 recordings are taken for one version of the code"; !strings.Contains(stdout, want) {
 			t.Errorf("commit %q: no %q in\n%s", commit, want, stdout)
 		}
 	}

@@ -32,8 +32,8 @@ func (b *builder) noteDoubts() {
 		if slower := b.slower(i); len(slower) > 0 {
 			b.note("%smore threads were slower than fewer, as on a busy machine: %s", name, strings.Join(slower, ", "))
 		}
-		if files := run.Recordings; len(files) > 1 && (run.Commit == "" || strings.HasSuffix(run.Commit, "-dirty")) {
-			b.note("%s%d files are taken for one version of the code, which they do not name (commit %q)", name, len(files), run.Commit)
+		if n := len(run.Recordings); n > 1 && (run.Commit == "" || strings.HasSuffix(run.Commit, "-dirty")) {
+			b.note("%s%d recordings are taken for one version of the code, which their commit, %q, does not tell", name, n, run.Commit)
 		}
 	}
 }
