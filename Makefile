@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help generate check test test-isa test-arm64 enc mca bench compare profile
+.PHONY: help generate check test test-isa test-arm64 enc mca bench compare readme profile
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench: ## the main job: benchmark squeezenet1.0 against alexnet, print and recor
 
 compare: ## print the comparison of this machine's newest record, or of FILES
 	go run $(if $(FILES),./compare $(FILES),./bench/run -last)
+
+readme: ## the pages of recorded runs, and the figures and quotes in README.md; RUNS="results/..." shows others
+	go run ./compare/readme $(RUNS)
 
 profile: ## CPU profile of squeezenet1.0 by layer; cpu.pprof and bench.test stay for `go tool pprof cpu.pprof`
 	go run ./bench/run -profile cpu.pprof

@@ -39,16 +39,16 @@ import (
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is main with its surroundings as arguments; it returns the exit status.
-func run(args []string, stdout, stderr io.Writer) int {
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	fail := func(status int, format string, args ...any) int {
 		fmt.Fprintf(stderr, "compare: "+format+"\n", args...)
 		return status
 	}
-	o := report.Options{Log: stderr}
+	o := report.Options{Stdin: stdin, Log: stderr}
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {

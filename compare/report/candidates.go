@@ -10,15 +10,7 @@ import (
 // candidatesTable shows all layers that were timed with several algorithms, of every
 // network and instruction set, and how good auto's pick is.
 var candidatesTable = tableKind{"candidates", func(b *builder) *table {
-	var rows []candidateRow
-	for _, c := range b.configs(samples.Layer, b.Networks...) {
-		for _, net := range b.Networks {
-			rows = append(rows, b.candidates(net, c)...)
-		}
-	}
-	if len(rows) == 0 {
-		b.note("no BenchmarkLayer with more than one algorithm")
-	}
+	rows := b.candidates()
 	of := func(r candidateRow) *timing { return r.timing }
 	title := func(r candidateRow) string { return r.part.Net.Name + ", " + r.title }
 	t := newTable("Candidates for each layer", rows, title,
@@ -57,8 +49,21 @@ type candidateRow struct {
 	regretPct *number // of the pick and the sum: how much slower than the fastest
 }
 
-// candidates returns the rows of the layers of net with more than one algorithm, and their sum.
-func (b *builder) candidates(net *samples.Network, c samples.Config) []candidateRow {
+func (b *builder) candidates() []candidateRow {
+	var rows []candidateRow
+	for _, c := range b.configs(samples.Layer, b.Networks...) {
+		for _, net := range b.Networks {
+			rows = append(rows, b.candidatesOf(net, c)...)
+		}
+	}
+	if len(rows) == 0 {
+		b.note("no BenchmarkLayer with more than one algorithm")
+	}
+	return rows
+}
+
+// candidatesOf returns the rows of the layers of net with more than one algorithm, and their sum.
+func (b *builder) candidatesOf(net *samples.Network, c samples.Config) []candidateRow {
 	var (
 		rows    []candidateRow
 		picks   []*timing

@@ -32,8 +32,8 @@ func (b *builder) noteDoubts() {
 		if slower := b.slower(i); len(slower) > 0 {
 			b.note("%smore threads were slower than fewer, as on a busy machine: %s", name, strings.Join(slower, ", "))
 		}
-		if files := run.Recordings; len(files) > 1 && (run.Commit == "" || strings.HasSuffix(run.Commit, "-dirty")) {
-			b.note("%s%d files are taken for one version of the code, which they do not name (commit %q)", name, len(files), run.Commit)
+		if n := len(run.Recordings); n > 1 && (run.Commit == "" || strings.HasSuffix(run.Commit, "-dirty")) {
+			b.note("%s%d recordings are taken for one version of the code, which their commit, %q, does not tell", name, n, run.Commit)
 		}
 	}
 }
@@ -62,7 +62,7 @@ func (b *builder) slower(run int) []string {
 		if b.Cells[one] == nil {
 			continue
 		}
-		few, many := median(b.Cells[one].Values), median(b.Cells[k].Values)
+		few, many := samples.Median(b.Cells[one].Values), samples.Median(b.Cells[k].Values)
 		switch {
 		case k.Part == nil && many < few:
 			list = append(list, fmt.Sprintf("FMA peak (%v)", k.Config))

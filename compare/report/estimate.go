@@ -40,20 +40,15 @@ func newSample(values []float64, scale float64) *benchmath.Sample {
 
 func (b *builder) estimate(s *benchmath.Sample) estimate {
 	sum := benchmath.AssumeNothing.Summary(s, confidence)
-	e := estimate{median: number(sum.Center), n: len(s.Values)}
-	if math.IsInf(sum.Lo, 0) || math.IsInf(sum.Hi, 0) {
-		b.note("no 95%% interval of fewer than %d samples", samplesNeeded)
-		return e
-	}
 	b.warn(sum.Warnings)
-	e.lo, e.hi = known(sum.Lo), known(sum.Hi)
+	e := estimate{median: number(sum.Center), n: len(s.Values)}
+	if !math.IsInf(sum.Lo, 0) && !math.IsInf(sum.Hi, 0) {
+		e.lo, e.hi = known(sum.Lo), known(sum.Hi)
+	}
 	return e
 }
 
-// samplesNeeded is how many samples it takes for an interval: the smallest and the
-// largest of n include the median with probability 1 - 2/2ⁿ.
-var samplesNeeded = 1 + int(math.Ceil(-math.Log2(1-confidence)))
-
+// warn notes what benchmath has to say: that there are too few samples for an interval or a test.
 func (b *builder) warn(warnings []error) {
 	for _, w := range warnings {
 		b.note("%v", w)
@@ -77,17 +72,12 @@ func (b *builder) timing(p *samples.Part, c samples.Config) *timing {
 	}
 	t := derive(b.estimate(b.sample(p, c)), p.Cost.MACs)
 	if t.gflops != nil && len(cell.OwnPeak) > 0 {
-		t.peakPct = known(median(cell.OwnPeak))
+		t.peakPct = known(samples.Median(cell.OwnPeak))
 	}
 	if t.gflops != nil && len(cell.FMAPct) > 0 {
-		t.fmaPct = known(median(cell.FMAPct))
+		t.fmaPct = known(samples.Median(cell.FMAPct))
 	}
 	return t
-}
-
-// median returns the median of values.
-func median(values []float64) float64 {
-	return benchmath.AssumeNothing.Summary(newSample(values, 1), confidence).Center
 }
 
 // derive adds the speed to a time.

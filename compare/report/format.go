@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,27 +15,36 @@ import (
 	"firebench/compare/samples"
 )
 
-// formats are the ways to write a report.
-var formats = map[string]func(w io.Writer, r *Report) error{
-	"text": func(w io.Writer, r *Report) error { return writePage(w, r, textStyle) },
-	"md":   func(w io.Writer, r *Report) error { return writePage(w, r, mdStyle) },
-	"csv":  writeCSV,
-	"json": writeJSON,
+// formats are the ways to write a report, to a w that does not fail.
+var formats = []struct {
+	name  string
+	write func(w io.Writer, r *Report) error
+}{
+	{"text", func(w io.Writer, r *Report) error { return writePage(w, r, textStyle) }},
+	{"md", func(w io.Writer, r *Report) error { return writePage(w, r, mdStyle) }},
+	{"csv", writeCSV},
+	{"json", writeJSON},
 }
 
 // Formats returns the names of the formats.
-func Formats() []string { return slices.Sorted(maps.Keys(formats)) }
+func Formats() []string {
+	var names []string
+	for _, f := range formats {
+		names = append(names, f.name)
+	}
+	return names
+}
 
 // Write writes the report in a format out of Formats: text for terminals of 120
 // columns, md as GitHub reads it; csv and json have more columns and the same keys. Its
 // errors are those of w, or name an unknown format.
 func (r *Report) Write(w io.Writer, format string) error {
-	write, ok := formats[format]
-	if !ok {
+	i := slices.Index(Formats(), format)
+	if i < 0 {
 		return fmt.Errorf("unknown format %q, expected one of %s", format, strings.Join(Formats(), ", "))
 	}
-	var out bytes.Buffer // does not fail
-	if err := write(&out, r); err != nil {
+	var out bytes.Buffer
+	if err := formats[i].write(&out, r); err != nil {
 		return err
 	}
 	_, err := w.Write(out.Bytes())
@@ -181,7 +189,7 @@ func bullet(s string) string {
 	return b.String() + line
 }
 
-// writePage writes the report for people. w does not fail.
+// writePage writes the report for people.
 func writePage(w io.Writer, r *Report, s style) error {
 	for i, run := range r.runs {
 		lines := describe(run)

@@ -38,9 +38,6 @@ var layersTable = tableKind{"layers", func(b *builder) *table {
 			{key: "net_pct", head: "% of net", value: func(r layerRow) any { return r.netPct }, show: percent},
 		},
 	)
-	if len(b.pair) == 1 {
-		t.title = "Layers of " + b.pairNames("") + " by output size"
-	}
 	t.explain = []string{explainMedian, explainPeak, explainBusy,
 		"GB/s count the least traffic there is: input, weights and output once.",
 		"% of net is the layer's time over that of the network: as auto runs it if auto picks the layer's algorithm; " +
@@ -74,7 +71,7 @@ func (b *builder) layers() []layerRow {
 	var rows []layerRow
 	configs := b.best(samples.Layer, b.pair...)
 	if len(configs) == 0 {
-		b.note("no BenchmarkLayer of %s", b.pairNames("or"))
+		b.note("no BenchmarkLayer of %s", b.either())
 	}
 	for _, c := range configs {
 		var parts []*samples.Part

@@ -9,14 +9,7 @@ import (
 
 // networksTable shows all networks as wholes, with every algorithm.
 var networksTable = tableKind{"networks", func(b *builder) *table {
-	var rows []networkRow
-	for _, c := range b.configs(samples.Net, b.Networks...) {
-		for _, net := range b.Networks {
-			for _, algo := range b.Algos(net.Whole, c) {
-				rows = append(rows, b.network(net, c.With(algo)))
-			}
-		}
-	}
+	rows := b.networks()
 	timing := func(r networkRow) *timing { return r.timing }
 	ms := func(r networkRow) *estimate { return &r.ms }
 	t := newTable("Networks", rows, noTitle,
@@ -31,7 +24,7 @@ var networksTable = tableKind{"networks", func(b *builder) *table {
 		estimateColumns("ms", "ms/image", ms),
 		speedColumns(timing),
 		[]column[networkRow]{
-			{key: "images_per_sec", head: "images/s", value: func(r networkRow) any { return 1e3 / r.ms.median }, show: digits4},
+			{key: "images_per_sec", head: "images/s", value: func(r networkRow) any { return r.imagesPerSec() }, show: digits4},
 			{key: "over_scalar", head: "× scalar", value: func(r networkRow) any { return r.overScalar }, show: digits3},
 		},
 		samplesColumn(ms),
@@ -55,6 +48,20 @@ type networkRow struct {
 	config samples.Config
 	*timing
 	overScalar *number
+}
+
+func (r networkRow) imagesPerSec() number { return 1e3 / r.ms.median }
+
+func (b *builder) networks() []networkRow {
+	var rows []networkRow
+	for _, c := range b.configs(samples.Net, b.Networks...) {
+		for _, net := range b.Networks {
+			for _, algo := range b.Algos(net.Whole, c) {
+				rows = append(rows, b.network(net, c.With(algo)))
+			}
+		}
+	}
+	return rows
 }
 
 // network returns the row of a network that was measured with c.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -53,6 +54,9 @@ type Options struct {
 
 	// Mix allows several machines and commits, each in rows of its own.
 	Mix bool
+
+	// Stdin is read where the path is "-"; the default is os.Stdin.
+	Stdin io.Reader
 
 	// Log is told, one per line, what cannot be used: lines of a file and whole files.
 	// The default is to discard that.
@@ -107,6 +111,9 @@ func Read(o Options, paths ...string) (*Report, error) {
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
+	if o.Stdin == nil {
+		o.Stdin = os.Stdin
+	}
 	nets, err := samples.Networks()
 	if err != nil {
 		return nil, err
@@ -115,7 +122,7 @@ func Read(o Options, paths ...string) (*Report, error) {
 	unreadable := 0
 	for _, path := range paths {
 		if path == "-" {
-			err = d.ReadStdin(o.Log)
+			err = d.Read(o.Stdin, "standard input", o.Log)
 		} else {
 			err = d.ReadFile(path, o.Log)
 		}
@@ -137,8 +144,7 @@ func Read(o Options, paths ...string) (*Report, error) {
 
 // build makes the report of d, with options that Check accepts.
 func build(d *samples.Data, o Options) *Report {
-	b := &builder{Data: d, Report: &Report{runs: d.Runs}, noted: make(map[string]bool)}
-	b.pair = b.pick(o.Nets)
+	b := newBuilder(d, o.Nets)
 	b.noteDoubts()
 	for _, t := range tables {
 		if o.Tables == nil || slices.Contains(o.Tables, t.name) {
@@ -156,6 +162,12 @@ type builder struct {
 	*Report
 	pair  []*samples.Network // the networks to set side by side: one or two
 	noted map[string]bool
+}
+
+func newBuilder(d *samples.Data, nets []string) *builder {
+	b := &builder{Data: d, Report: &Report{runs: d.Runs}, noted: make(map[string]bool)}
+	b.pair = b.pick(nets)
+	return b
 }
 
 // pick returns the networks of these names, by default those that Options describes.
@@ -184,20 +196,23 @@ func (b *builder) pick(names []string) []*samples.Network {
 	return nets
 }
 
-// pairNames names the networks that are set side by side, joined by a word.
-func (b *builder) pairNames(word string) string {
+// either names the networks side by side: "alexnet or alexnet-owt".
+func (b *builder) either() string {
 	var names []string
 	for _, n := range b.pair {
 		names = append(names, n.Name)
 	}
-	return strings.Join(names, " "+word+" ")
+	return strings.Join(names, " or ")
 }
 
-// letters tells the networks side by side apart where names would be too long.
+// letters tell the networks side by side apart where their names would be too long.
 var letters = []string{"A", "B"}
 
-// lettered names the networks side by side with their letters: "alexnet (A) and alexnet-owt (B)".
+// lettered names the networks side by side with their letters, one alone without: "alexnet (A) and alexnet-owt (B)".
 func (b *builder) lettered() string {
+	if len(b.pair) == 1 {
+		return b.pair[0].Name
+	}
 	var names []string
 	for i, n := range b.pair {
 		names = append(names, fmt.Sprintf("%s (%s)", n.Name, letters[i]))

@@ -22,7 +22,11 @@ var stagesTable = tableKind{"stages", func(b *builder) *table {
 		configColumns(true, func(r stageRow) samples.Config { return r.config }),
 	}
 	for i := range b.pair {
-		columns = append(columns, sideColumns(letters[i], func(r stageRow) side { return r.sides[i] }))
+		head := letters[i] + " "
+		if len(b.pair) == 1 {
+			head = ""
+		}
+		columns = append(columns, sideColumns(strings.ToLower(letters[i]), head, func(r stageRow) side { return r.sides[i] }))
 	}
 	if len(b.pair) == 2 {
 		columns = append(columns, []column[stageRow]{
@@ -56,9 +60,8 @@ type side struct {
 	sample *benchmath.Sample // nil for sums
 }
 
-// sideColumns shows one side of the stages.
-func sideColumns(letter string, of func(stageRow) side) []column[stageRow] {
-	key := strings.ToLower(letter)
+// sideColumns shows one side of the stages; key and head begin the names of its columns.
+func sideColumns(key, head string, of func(stageRow) side) []column[stageRow] {
 	part := func(f func(*timing) *number) func(stageRow) any {
 		return func(r stageRow) any {
 			if t := of(r).time; t != nil {
@@ -71,9 +74,9 @@ func sideColumns(letter string, of func(stageRow) side) []column[stageRow] {
 		[]column[stageRow]{
 			{key: key + "_net", value: func(r stageRow) any { return of(r).net.Name }},
 			{key: key + "_algo", value: func(r stageRow) any { return of(r).algo }},
-			{key: key + "_macs", head: letter + " mult-adds", value: func(r stageRow) any { return of(r).macs }, show: scaled},
+			{key: key + "_macs", head: head + "mult-adds", value: func(r stageRow) any { return of(r).macs }, show: scaled},
 		},
-		estimateColumns(key+"_ms", letter+" ms", func(r stageRow) *estimate {
+		estimateColumns(key+"_ms", head+"ms", func(r stageRow) *estimate {
 			if t := of(r).time; t != nil {
 				return &t.ms
 			}
@@ -106,7 +109,7 @@ func (b *builder) stages() []stageRow {
 	var rows []stageRow
 	configs := b.best(samples.Stage, b.pair...)
 	if len(configs) == 0 {
-		b.note("no BenchmarkStage of %s", b.pairNames("or"))
+		b.note("no BenchmarkStage of %s", b.either())
 		return nil
 	}
 	names := b.stageNames()

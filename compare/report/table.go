@@ -176,6 +176,6 @@ func samplesColumn[Row any](of func(Row) *estimate) []column[Row] {
 const (
 	explainMedian = "Times are medians per image; their 95% confidence intervals assume no distribution; n counts samples."
 	explainPeak   = "GFLOP/s count two per multiply-add of the direct convolution, whatever algorithm ran; % peak relates them to the " +
-		"FMA peak of the instruction set, measured beside each time. Winograd multiplies less than it is credited with and may pass 100."
+		"FMA peak of the instruction set, measured beside each time. An algorithm that multiplies less than the direct one may pass 100."
 	explainBusy = "% FMA busy relates the multiply-adds that were executed, those of wasted lanes and tiles included, to the same peak."
 )

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"golang.org/x/perf/benchfmt"
+	"golang.org/x/perf/benchmath"
 	"golang.org/x/perf/benchproc"
 )
 
@@ -71,6 +72,12 @@ func (c *Cell) Picked() bool { return c.marks[1] > 0 && c.marks[0] == 0 }
 // Marked reports whether any sample of c says whether auto picks its algorithm.
 func (c *Cell) Marked() bool { return c.marks != [2]int{} }
 
+// Median returns the median of values.
+func Median(values []float64) float64 {
+	s := benchmath.NewSample(slices.Clone(values), &benchmath.DefaultThresholds)
+	return benchmath.AssumeNothing.Summary(s, 0.95).Center
+}
+
 // Data is what benchmark files hold.
 type Data struct {
 	Networks []*Network
@@ -81,8 +88,8 @@ type Data struct {
 
 	project *benchproc.Projection // onto the identity keys
 	byName  map[string]*Network
-	files   []string
-	infos   []os.FileInfo    // of the files that were opened by name
+	paths   []string         // of the files that ReadFile has read
+	infos   []os.FileInfo    // of the same files
 	algos   map[Key][]string // of the cells of a part, by their key with algorithm ""; in order
 	configs map[Config]bool  // of the cells
 	lines   int              // of results, usable or not
@@ -120,26 +127,16 @@ func (d *Data) ReadFile(path string, log io.Writer) error {
 		return err
 	}
 	defer f.Close()
-	return d.readOpen(f, path, log)
-}
-
-// ReadStdin is ReadFile on the standard input.
-func (d *Data) ReadStdin(log io.Writer) error {
-	return d.readOpen(os.Stdin, "standard input", log)
-}
-
-// readOpen is Read on a file that may have been read already.
-func (d *Data) readOpen(f *os.File, name string, log io.Writer) error {
 	if info, err := f.Stat(); err == nil {
 		for i, have := range d.infos {
 			if os.SameFile(have, info) {
-				fmt.Fprintf(log, "%s: the same file as %s, read once\n", name, d.files[i])
+				fmt.Fprintf(log, "%s: the same file as %s, read once\n", path, d.paths[i])
 				return nil
 			}
 		}
-		d.files, d.infos = append(d.files, name), append(d.infos, info)
+		d.paths, d.infos = append(d.paths, path), append(d.infos, info)
 	}
-	return d.Read(f, name, log)
+	return d.Read(f, path, log)
 }
 
 // Read adds the results that r delivers; name stands for r in messages. Errors and log are
