@@ -95,7 +95,7 @@ func measure(b *testing.B, set *kernels.Set, cost kernels.Cost, dense bool, run 
 	before := peaks.fma(set, threads)
 	var read float64
 	if dense {
-		read = peaks.read(set, threads, cost.Bytes)
+		read = peaks.read(set, threads, cost.Bytes())
 	}
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -112,12 +112,12 @@ func measure(b *testing.B, set *kernels.Set, cost kernels.Cost, dense bool, run 
 		b.ReportMetric(flops/ns, "GFLOP/s")
 		peakPct = 100 * flops / ns / peak
 		b.ReportMetric(peakPct, "peak-%")
-		b.ReportMetric(flops/float64(cost.Bytes), "FLOP/B")
+		b.ReportMetric(flops/float64(cost.Bytes()), "FLOP/B")
 	}
 	if dense {
-		read = (read + peaks.read(set, threads, cost.Bytes)) / 2
-		b.ReportMetric(float64(cost.Bytes)/ns, "GB/s")
-		b.ReportMetric(100*float64(cost.Bytes)/ns/read, "read-%")
+		read = (read + peaks.read(set, threads, cost.Bytes())) / 2
+		b.ReportMetric(float64(cost.Bytes())/ns, "GB/s")
+		b.ReportMetric(100*float64(cost.Bytes())/ns/read, "read-%")
 	}
 	return peakPct
 }

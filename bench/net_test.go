@@ -9,7 +9,6 @@ import (
 
 	"firebench/kernels"
 	"firebench/net/graph"
-	"firebench/net/layer"
 	"firebench/net/models"
 	"firebench/net/weights"
 )
@@ -27,7 +26,7 @@ type planCache struct {
 
 type planKey struct {
 	isa     kernels.ISA
-	algo    kernels.Algo
+	algo    string
 	threads int
 	batch   int
 	keepAll bool
@@ -60,7 +59,7 @@ func (s source) Layer(p graph.Param) (w, b []float32, err error) {
 
 // get compiles a model with seeded weights and an image, or finds it compiled.
 // keepAll makes steps runnable alone; every value is there then.
-func (c *planCache) get(b *testing.B, m *graph.Model, set *kernels.Set, algo kernels.Algo, batch int, keepAll bool) *graph.Plan {
+func (c *planCache) get(b *testing.B, m *graph.Model, set *kernels.Set, algo string, batch int, keepAll bool) *graph.Plan {
 	if c.model != m.Name {
 		c.close()
 		c.model, c.weights = m.Name, source{weights.Random(seed), map[string][2][]float32{}}
@@ -81,7 +80,7 @@ func (c *planCache) get(b *testing.B, m *graph.Model, set *kernels.Set, algo ker
 	for n := range in.N {
 		for y := range in.H {
 			for x := range in.W {
-				px := in.Pixels(n, y, x)
+				px := kernels.Pixel[float32](in, n, y, x)
 				for i := range px {
 					px[i] = float32(r.NormFloat64() * 64) // the spread of pixels minus their mean
 				}
@@ -117,9 +116,9 @@ func eachNet(b *testing.B, f func(b *testing.B, m *graph.Model)) {
 
 // eachAlgo runs f as a sub-benchmark for every way to choose the convolutions'
 // algorithm.
-func eachAlgo(b *testing.B, f func(b *testing.B, algo kernels.Algo)) {
-	for _, algo := range []kernels.Algo{kernels.Auto, kernels.Direct, kernels.Winograd} {
-		b.Run("algo="+algo.String(), func(b *testing.B) { f(b, algo) })
+func eachAlgo(b *testing.B, f func(b *testing.B, algo string)) {
+	for _, algo := range append([]string{kernels.Auto}, kernels.Algorithms()...) {
+		b.Run("algo="+algo, func(b *testing.B) { f(b, algo) })
 	}
 }
 
@@ -128,7 +127,7 @@ func BenchmarkNet(b *testing.B) {
 	eachNet(b, func(b *testing.B, m *graph.Model) {
 		for _, batch := range []int{1, 8} {
 			b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
-				eachAlgo(b, func(b *testing.B, algo kernels.Algo) {
+				eachAlgo(b, func(b *testing.B, algo string) {
 					eachISA(b, func(b *testing.B, set *kernels.Set) {
 						p := plans.get(b, m, set, algo, batch, false)
 						measure(b, set, total(p.Steps()), false, p.Run)
@@ -144,7 +143,7 @@ func BenchmarkNet(b *testing.B) {
 func BenchmarkCompile(b *testing.B) {
 	eachNet(b, func(b *testing.B, m *graph.Model) {
 		from := source{weights.Random(seed), map[string][2][]float32{}}
-		eachAlgo(b, func(b *testing.B, algo kernels.Algo) {
+		eachAlgo(b, func(b *testing.B, algo string) {
 			eachISA(b, func(b *testing.B, set *kernels.Set) {
 				for range b.N {
 					p, err := graph.Compile(m, from, graph.Options{Set: set, Algo: algo})
@@ -171,7 +170,7 @@ func BenchmarkStage(b *testing.B) {
 				continue
 			}
 			b.Run("stage="+s.Stage, func(b *testing.B) {
-				eachAlgo(b, func(b *testing.B, algo kernels.Algo) {
+				eachAlgo(b, func(b *testing.B, algo string) {
 					eachISA(b, func(b *testing.B, set *kernels.Set) {
 						p := plans.get(b, m, set, algo, 1, true)
 						measure(b, set, total(byStage[s.Stage]), false, func() error { return p.RunStage(s.Stage) })
@@ -189,40 +188,34 @@ func BenchmarkStage(b *testing.B) {
 func BenchmarkLayer(b *testing.B) {
 	eachNet(b, func(b *testing.B, m *graph.Model) {
 		for i, s := range steps(b, m) {
-			algos := []kernels.Algo{kernels.Direct}
-			if s.Winograd {
-				algos = append(algos, kernels.Winograd)
+			algos := s.Candidates
+			if len(algos) == 0 {
+				algos = kernels.Algorithms()[:1]
 			}
 			for _, algo := range algos {
 				b.Run(fmt.Sprintf("layer=%s/op=%s/algo=%v", s.Name, s.Op, algo), func(b *testing.B) {
 					eachISA(b, func(b *testing.B, set *kernels.Set) {
 						p := plans.get(b, m, set, algo, 1, true)
+						s := p.Steps()[i]
+						if s.Algo != "" && s.Algo != algo {
+							b.Skipf("%v has no %s for this layer", set.ISA, algo)
+						}
 						peak := measure(b, set, s.Cost, s.Op == "dense", func() error { return p.RunStep(i) })
 						if s.Cost.MACs > 0 {
-							b.ReportMetric(peak*float64(p.Steps()[i].Executed)/float64(s.Cost.MACs), "fma-%")
+							b.ReportMetric(peak*float64(s.Executed)/float64(s.Cost.MACs), "fma-%")
 						}
-						if s.Winograd {
-							b.ReportMetric(pick(b, m, s.Name, set, algo), "pick")
+						if len(s.Candidates) > 1 {
+							pick := 0.0
+							if s.Pick == algo {
+								pick = 1
+							}
+							b.ReportMetric(pick, "pick")
 						}
 					})
 				})
 			}
 		}
 	})
-}
-
-// pick is 1 if algo is what is chosen for a convolution, else 0.
-func pick(b *testing.B, m *graph.Model, name string, set *kernels.Set, algo kernels.Algo) float64 {
-	nodes, err := m.Infer()
-	if err != nil {
-		b.Fatal(err)
-	}
-	n := nodes[slices.IndexFunc(nodes, func(n graph.Info) bool { return n.Name == name })]
-	in := n.In[0]
-	if kernels.Pick(set, n.Layer.(layer.Weighted).ConvShape(in), in.H, in.W) == algo {
-		return 1
-	}
-	return 0
 }
 
 // steps returns what the compiled model executes; that does not depend on the
@@ -236,7 +229,7 @@ func steps(b *testing.B, m *graph.Model) []graph.Step {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return plans.get(b, m, set, kernels.Direct, 1, true).Steps()
+	return plans.get(b, m, set, kernels.Algorithms()[0], 1, true).Steps()
 }
 
 // total adds up the costs of steps.

@@ -37,7 +37,7 @@ type spin struct {
 }
 
 func (s *spin) Chunks() int    { return s.threads }
-func (s *spin) Chunk(_, _ int) { s.set.FMAPeak(s.rounds) }
+func (s *spin) Chunk(_, _ int) { s.set.F32.FMAPeak(s.rounds) }
 
 // fma returns the best of a few bursts in GFLOP/s over all threads.
 func (p *peakMeter) fma(set *kernels.Set, threads int) float64 {
@@ -52,7 +52,7 @@ func (p *peakMeter) fma(set *kernels.Set, threads int) float64 {
 			s.rounds = int(float64(s.rounds)*float64(burst)/float64(max(d, 1000))) + s.rounds/8
 			continue
 		}
-		best = max(best, 2*float64(set.PeakFMAs)*float64(s.rounds)*float64(threads)/float64(d.Nanoseconds()))
+		best = max(best, 2*float64(set.F32.PeakFMAs)*float64(s.rounds)*float64(threads)/float64(d.Nanoseconds()))
 		i++
 	}
 	return best
@@ -68,7 +68,7 @@ type scan struct {
 func (s *scan) Chunks() int { return len(s.memory) / readPart }
 
 func (s *scan) Chunk(worker, i int) {
-	s.set.ReadPeak(&s.sums[16*worker], &s.memory[i*readPart], readPart)
+	s.set.F32.ReadPeak(&s.sums[16*worker], &s.memory[i*readPart], readPart)
 }
 
 // read returns the bandwidth of reading bytes of memory over and over, in GB/s
@@ -87,12 +87,12 @@ func (p *peakMeter) read(set *kernels.Set, threads int, bytes int64) float64 {
 
 func (p *peakMeter) scan(set *kernels.Set, threads int, bytes int64) *scan {
 	if need := max(int(bytes/4), readPart); len(p.memory) < need {
-		p.memory = kernels.Alloc(need)
+		p.memory = kernels.Alloc[float32](need)
 		for i := range p.memory {
 			p.memory[i] = 1 // or all pages would be the one zero page
 		}
 	}
-	return &scan{set, p.memory[:bytes/4], kernels.Alloc(16 * threads)}
+	return &scan{set, p.memory[:bytes/4], kernels.Alloc[float32](16 * threads)}
 }
 
 // start makes the workers fit the thread count.
@@ -118,7 +118,7 @@ func BenchmarkPeak(b *testing.B) {
 			for range b.N {
 				w.Run(nil, s)
 			}
-			flops := 2 * float64(set.PeakFMAs) * float64(s.rounds) * float64(threads) * float64(b.N)
+			flops := 2 * float64(set.F32.PeakFMAs) * float64(s.rounds) * float64(threads) * float64(b.N)
 			b.ReportMetric(flops/float64(b.Elapsed().Nanoseconds()), "GFLOP/s")
 		})
 	})

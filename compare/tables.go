@@ -613,8 +613,7 @@ func (r *reporter) layer(p *part, c config) layerRow {
 	}
 	c.algo = algo
 	t := r.timing(p, c)
-	weights := 4 * p.cost.Params // read once for the whole batch
-	bytes := float64(p.cost.Bytes-weights) + float64(weights)/float64(c.batch)
+	bytes := float64(p.cost.Activations) + float64(p.cost.Weights)/float64(c.batch)
 	row := layerRow{
 		H: p.out.H, W: p.out.W,
 		Net: p.net.name, Layer: p.name, Op: p.op,

@@ -17,7 +17,7 @@ func TestFeatures(t *testing.T) {
 	for _, n := range native {
 		var asked []string
 		for _, f := range n.features {
-			asked = append(asked, f.avo)
+			asked = append(asked, f.name)
 		}
 		functions := 0
 		for _, line := range generated(t, n.set.ISA) {
@@ -76,7 +76,7 @@ func generated(t *testing.T, isa ISA) []string {
 }
 
 func TestParseISA(t *testing.T) {
-	for i := range isaNames {
+	for i := range isas {
 		if got, err := ParseISA(ISA(i).String()); err != nil || got != ISA(i) {
 			t.Errorf("ParseISA(%q) = %v, %v", ISA(i), got, err)
 		}
@@ -107,7 +107,7 @@ func TestSupported(t *testing.T) {
 			t.Errorf("For(%v) = %v, %v", isa, set, err)
 		}
 	}
-	for isa := range ISA(len(isaNames)) {
+	for isa := range ISA(len(isas)) {
 		if slices.Contains(all, isa) {
 			continue
 		}
@@ -125,15 +125,29 @@ func TestSupported(t *testing.T) {
 	}
 }
 
+// TestISAs: the list has every instruction set of this architecture, in order, and
+// those that this build has kernels for are among them.
+func TestISAs(t *testing.T) {
+	list := ISAs()
+	if list[0] != Scalar || !slices.IsSorted(list) {
+		t.Errorf("ISAs() = %v", list)
+	}
+	for _, n := range native {
+		if !slices.Contains(list, n.set.ISA) {
+			t.Errorf("ISAs() = %v, without %v", list, n.set.ISA)
+		}
+	}
+}
+
 // TestGODEBUG checks that switching a feature off takes away the sets that need it
 // and no others.
 func TestGODEBUG(t *testing.T) {
-	all := detect("")
+	all := names(detect(""))
 	for _, n := range native {
 		for _, f := range n.features {
-			got := detect("gctrace=0,cpu." + f.debug + "=off")
+			got := names(detect("gctrace=0,cpu." + f.debug + "=off"))
 			for _, m := range native {
-				needs := slices.ContainsFunc(m.features, func(g feature) bool { return g.debug == f.debug })
+				needs := f.debug != "" && slices.ContainsFunc(m.features, func(g feature) bool { return g.debug == f.debug })
 				want := slices.Contains(all, m.set.ISA) && !needs
 				if slices.Contains(got, m.set.ISA) != want {
 					t.Errorf("cpu.%s=off: %v, expected %v: %v", f.debug, got, m.set.ISA, want)
@@ -141,11 +155,46 @@ func TestGODEBUG(t *testing.T) {
 			}
 		}
 	}
-	if got := detect("cpu.all=off"); !slices.Equal(got, []ISA{Scalar}) {
-		t.Errorf("cpu.all=off: %v", got)
+	for setting, want := range map[string][]ISA{
+		"cpu.all=off":              {Scalar},
+		"cpu.all=off,cpu.all=on":   all,
+		"cpu.avx512f=on":           all,
+		"cpu.=off":                 all,
+		"=off":                     all,
+		"cpu.avx2=off,cpu.avx2=on": all,
+		"cpu.avx=off,cpu.all=on":   all,
+		"cpu.avx2=no":              all,
+		"cpu.avx2=off,cpu.avx2=no,cpu.avx2=of,avx": names(detect("cpu.avx2=off")),
+		"cpu.avx2=on,cpu.avx2=off":                 names(detect("cpu.avx2=off")),
+	} {
+		if got := names(detect(setting)); !slices.Equal(got, want) {
+			t.Errorf("GODEBUG=%s: %v, expected %v", setting, got, want)
+		}
 	}
-	if got := detect("cpu.avx512f=on"); !slices.Equal(got, all) {
-		t.Errorf("cpu.avx512f=on: %v, expected %v", got, all)
+}
+
+// TestWithin: FIREBENCH_ISA leaves the sets that need no more than the one it names, which
+// need not be all that stand before it in the list.
+func TestWithin(t *testing.T) {
+	set := func(features ...string) (n nativeSet) {
+		for _, f := range features {
+			n.features = append(n.features, feature{name: f})
+		}
+		return n
+	}
+	for _, c := range []struct {
+		n, m nativeSet
+		want bool
+	}{
+		{set(), set("a"), true},
+		{set("a"), set("a", "b"), true},
+		{set("b"), set("a", "b", "c"), true},
+		{set("a", "d"), set("a", "b", "c"), false},
+		{set("a"), set(), false},
+	} {
+		if got := c.n.within(c.m); got != c.want {
+			t.Errorf("%v within %v: %v", c.n.features, c.m.features, got)
+		}
 	}
 }
 
@@ -162,7 +211,7 @@ func TestPeakFMAs(t *testing.T) {
 				count++
 			}
 		}
-		if want := n.set.PeakFMAs / n.set.Lanes; count != want {
+		if want := n.set.F32.PeakFMAs / n.set.F32.Lanes; count != want {
 			t.Errorf("%v: a round of FMAPeak has %d vector multiply-adds, PeakFMAs says %d", n.set.ISA, count, want)
 		}
 	}

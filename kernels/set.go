@@ -1,11 +1,5 @@
 package kernels
 
-import (
-	"fmt"
-
-	"firebench/kernels/scalar"
-)
-
 // A ConvFunc computes tiles·M output pixels × W output channels of a convolution,
 // M and W being the tile's height and width; all sizes count float32 values:
 //
@@ -53,23 +47,6 @@ type ConvFunc = func(dst, src, weights, bias, next *float32, offsets *int, segs,
 // points, k and tiles are at least 1; next and pace are ConvFunc's.
 type ProductFunc = func(dst, src, weights, next *float32, points, k, tiles, srcPoint, dstPoint, srcStride, pace int)
 
-// A Tile is one tile shape in every height that it comes in: Conv[m-1] and
-// Product[m-1] compute m pixels, or rows, at a time.
-type Tile struct {
-	Width   int // output channels, or columns
-	Conv    []ConvFunc
-	Product []ProductFunc
-}
-
-// Height is that of the highest tile.
-func (t Tile) Height() int { return len(t.Conv) }
-
-// Name returns the tile's name in benchmarks, conv_f32_14x32_avx512 for 14 pixels ×
-// 32 channels.
-func (t Tile) Name(isa ISA) string {
-	return fmt.Sprintf("conv_f32_%dx%d_%v", t.Height(), t.Width, isa)
-}
-
 // Transforms are the kernels around the products of Winograd's algorithm
 // F(Outputs×Outputs, r×r), whose tiles have n×n inputs, n = Outputs+r-1. The order of
 // their additions, and so their rounding, is the recipe's.
@@ -106,11 +83,18 @@ type Transforms struct {
 	Output func(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32)
 }
 
-// A Set holds the kernels of one instruction set, one field per family. Channel
+// A Set holds the kernels of one instruction set, by the element that they compute with. A
+// set may share another's: the instructions that one set adds to another need not concern
+// all elements.
+type Set struct {
+	ISA ISA
+	F32 *F32
+}
+
+// F32 holds the float32 kernels of an instruction set, one field per family. Channel
 // and element counts (channels, n) are multiples of Lanes; the loops in this
 // package give the rest to the scalar kernels.
-type Set struct {
-	ISA   ISA
+type F32 struct {
 	Lanes int // float32 values in a vector
 
 	// Wide is the tile for most layers. Narrow, of one vector, wastes nothing where the
@@ -203,28 +187,4 @@ type Set struct {
 	FMAPeak  func(n int)
 	PeakFMAs int
 	ReadPeak func(dst, src *float32, n int)
-}
-
-var scalarTile = Tile{4, []ConvFunc{scalar.Conv1x4, scalar.Conv2x4}, []ProductFunc{scalar.Product1x4, scalar.Product2x4}}
-
-var scalarSet = Set{
-	ISA: Scalar, Lanes: 1,
-	Wide:         scalarTile,
-	Narrow:       scalarTile,
-	MaxPool3x3s2: scalar.MaxPool3x3s2,
-	MaxPool:      scalar.MaxPool,
-	AvgPool:      scalar.AvgPool,
-	Add:          scalar.Add,
-	ReLU:         scalar.ReLU,
-	LRNSquare:    scalar.LRNSquare,
-	LRN:          scalar.LRN,
-	SpaceToDepth: scalar.SpaceToDepth,
-	Winograd: [6]Transforms{
-		3: {4, scalar.WinogradInput6, scalar.WinogradOutput6x4},
-		4: {5, scalar.WinogradInput8, scalar.WinogradOutput8x5},
-		5: {4, scalar.WinogradInput8, scalar.WinogradOutput8x4},
-	},
-	FMAPeak:  scalar.FMAPeak,
-	PeakFMAs: scalar.PeakFMAs,
-	ReadPeak: scalar.ReadPeak,
 }
