@@ -764,3 +764,38 @@ func TestShareScratchAlone(t *testing.T) {
 		}
 	})
 }
+
+// TestWinogradOrder: the order in which chunks run does not change a result, although tiles
+// overlap and rows of tiles may have so many channels that not one fits the cache.
+func TestWinogradOrder(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		kerneltest.SkipSlow(t, set)
+		for _, in := range []int{200, 1100} {
+			for _, out := range []int{4, 3*set.F32.Wide.Width + 1} {
+				c := conv(9, 41, in, out, 3, 1, 1, 1)
+				size, source := c.output(), random(1, 1, c.h, c.w, in).in(layout{halo: c.Pad})
+				source.zeros = c.Pad
+				src := source.view(make([]float32, source.size()))
+				op, err := newWinogradConv(set, c.ConvShape, kerneltest.Random(2, c.Weights()), nil, false)
+				if err != nil {
+					t.Fatal(err)
+				}
+				compute := func(order func(i, n int) int) []float32 {
+					dst := kernels.NewView(kernels.Type{}, 1, size.h, size.w, size.c, 0)
+					task, err := op.Bind(dst, src, 2)
+					if err != nil {
+						t.Fatal(err)
+					}
+					for i := range task.Chunks() {
+						task.Chunk(0, order(i, task.Chunks()))
+					}
+					return values(dst)
+				}
+				forwards := compute(func(i, _ int) int { return i })
+				if !slices.Equal(compute(func(i, n int) int { return n - 1 - i }), forwards) {
+					t.Errorf("%v: chunks in reverse order give another result", c)
+				}
+			}
+		}
+	})
+}

@@ -37,6 +37,8 @@ var segments = []struct {
 	{"valid", []graph.Node{node("a", layer.Conv{Out: 3, Kernel: 3}), node("b", layer.Conv{Out: 4, Kernel: 2}), node("c", layer.Conv{Out: 5, Kernel: 4}), node("d", one)}},
 	{"more padding than the windows need", []graph.Node{node("a", layer.Conv{Out: 4, Kernel: 3, Pad: 2}), node("b", layer.Conv{Out: 3, Kernel: 5, Pad: 4}), node("c", same3)}},
 	{"windows of padding alone", []graph.Node{node("a", layer.Conv{Out: 4, Kernel: 2, Pad: 3}), node("b", layer.Conv{Out: 3, Kernel: 3, Pad: 5}), node("c", same3)}},
+	{"windows of padding alone, twice", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 4, Kernel: 2, Pad: 3}), node("c", layer.Conv{Out: 3, Kernel: 2, Pad: 3})}},
+	{"a result that ends with windows of padding alone", []graph.Node{node("a", one), node("b", layer.Conv{Out: 3, Kernel: 2, Pad: 3})}},
 	{"stride in the middle", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 6, Kernel: 3, Stride: 2, Pad: 1}), node("c", same3), node("d", one)}},
 	// Winograd's algorithm for these reads a row that has no weight.
 	{"phases", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 6, Kernel: 7, Stride: 2, Pad: 3}), node("c", same3)}},

@@ -230,6 +230,20 @@ func TestHalo(t *testing.T) {
 	}
 }
 
+// TestManyProcessors: GOMAXPROCS does not go beyond the limit for threads.
+func TestManyProcessors(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(3000))
+	m := small(image, node("conv1", conv))
+	p := compile(t, m, random(t, m), graph.Options{})
+	if got := p.Threads(); got != 1024 {
+		t.Errorf("%d threads, want 1024", got)
+	}
+	_, err := graph.Compile(m, random(t, m), graph.Options{Threads: 1025})
+	if err == nil || !strings.Contains(err.Error(), "threads is 1025, expected 1 to 1024") {
+		t.Errorf("1025 threads: error %v", err)
+	}
+}
+
 func TestSteps(t *testing.T) {
 	m := small(image,
 		node("conv1", conv), node("conv1.r", relu),
