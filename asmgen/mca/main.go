@@ -24,6 +24,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"firebench/net/files"
 )
 
 // oldest is the first version of LLVM whose models are used: older ones take the
@@ -99,7 +101,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 		stdout.Write(text.Bytes())
 		if *file != "" {
-			err = errors.Join(err, os.WriteFile(*file, text.Bytes(), 0o666))
+			err = errors.Join(err, files.Write(*file, text.Bytes()))
 		}
 	}
 	if err != nil {

@@ -6,76 +6,69 @@ import (
 	"firebench/asmgen/vec"
 )
 
-// Product is the tile of Conv without what only convolutions need: the matrix products
-// of Winograd's algorithm, many of one shape whose sums are short. Functions Product1xN
-// to ProductMxN for a tile of M×N.
+// Product is the tile of Conv without what only convolutions need, for a batch of matrix
+// products of one shape whose sums are short, as Winograd's algorithm has them. Functions
+// Product1xN to ProductMxN for a tile of M×N.
 var Product = Recipe{"product", productSignature, func(m vec.Machine, t Tile) []string {
-	return heights("Product", m, t, productTile)
+	return heights("Product", m, t, product)
 }}
 
-const productSignature = "func(dst, src, weights, next *float32, points, k, tiles, srcPoint, dstPoint, srcStride, pace int)"
+const productSignature = "func(dst, src, weights, prefetch *float32, batch, k, tiles, srcMatrix, dstMatrix, srcStride, prefetchStep int)"
 
-func productTile(m vec.Machine, name string, rows, cols int) {
-	m.Func(name, productSignature,
+func product(t *sums, name string) {
+	t.Func(name, productSignature,
 		append([]string{
-			fmt.Sprintf("%s computes points matrix products of tiles × %d rows and %d columns; it equals", name, rows, cols),
+			fmt.Sprintf("%s computes a batch of products of matrices with tiles × %d rows and %d columns; it equals", name, t.rows, t.cols),
 			"",
-			"	for p := range points {",
+			"	for b := range batch {",
 			"		for t := range tiles {",
-			fmt.Sprintf("			for m := range %d {", rows),
-			fmt.Sprintf("				for n := range %d {", cols),
+			fmt.Sprintf("			for m := range %d {", t.rows),
+			fmt.Sprintf("				for n := range %d {", t.cols),
 			"					acc := 0",
 			"					for j := range k {",
-			fmt.Sprintf("						acc = fma(src[p*srcPoint+(t*%d+m)*srcStride+j], weights[(p*k+j)*%d+n], acc)", rows, cols),
+			fmt.Sprintf("						acc = fma(src[b*srcMatrix+(t*%d+m)*srcStride+j], weights[(b*k+j)*%d+n], acc)", t.rows, t.cols),
 			"					}",
-			fmt.Sprintf("					dst[p*dstPoint+(t*%d+m)*%d+n] = acc", rows, cols),
+			fmt.Sprintf("					dst[b*dstMatrix+(t*%d+m)*%d+n] = acc", t.rows, t.cols),
 			"				}",
 			"			}",
 			"		}",
-			"	}"}, paceDoc(rows)...)...)
-	l := inner{m: m, rows: rows, cols: cols}
-	stride := m.Int("srcStride")
-	m.Bytes(stride)
-	l.tile = m.Rows(stride, rows)
-	if rows > nearRows {
-		l.next, l.pace = m.Int("next"), m.Int("pace")
-	}
-	m.LoopParam("point", "points", func() {
-		src := m.Int("src")
-		m.Loop("tile", m.Int("tiles"), func() {
-			l.acc = make([][]vec.V, rows)
-			for i := range rows {
-				for range cols / m.Lanes() {
-					l.acc[i] = append(l.acc[i], m.Zero())
+			"	}"}, prefetchDoc(t.rows)...)...)
+	t.begin()
+	t.LoopArg("matrix", "for each product of the batch", "batch", func() {
+		src := t.Arg("src")
+		t.Loop("tile", fmt.Sprintf("for each tile of %d×%d, rows by columns", t.rows, t.cols), t.Arg("tiles"), func() {
+			t.start("the sums start at zero", func(int) (row []vec.V) {
+				for range t.cols / t.f.Lanes() {
+					row = append(row, t.Zero())
 				}
-			}
-			l.w = m.Int("weights")
-			l.tile.Start(src)
-			m.AddMul(src, stride, rows)
-			l.steps(m.Int("k"))
-			dst := m.Int("dst")
-			for i, row := range l.acc {
+				return row
+			})
+			t.weights = t.Arg("weights")
+			t.inputs.Start(src)
+			t.AddMulTo(src, t.stride, t.rows)
+			t.addProducts(t.Arg("k"))
+			t.Comment("the sums are the outputs")
+			dst := t.Arg("dst")
+			for i, row := range t.sum {
 				for v := range row {
-					m.Store(row[v], dst, i*len(row)+v)
+					t.Store(row[v], dst, i*len(row)+v)
 				}
 			}
-			m.AddFloats(dst, rows*cols)
-			m.SetInt("dst", dst)
+			t.f.Skip(dst, t.rows*t.cols)
+			t.SetArg("dst", dst)
 		})
-		// A tile ends where the next point's weights begin.
-		m.SetInt("weights", l.w)
-		src, srcPoint := m.Int("src"), m.Int("srcPoint")
-		m.Bytes(srcPoint)
-		m.AddInt(src, srcPoint)
-		m.SetInt("src", src)
-		// dst went through the tiles.
-		dst, dstPoint := m.Int("dst"), m.Int("dstPoint")
-		moved := m.Count(rows * cols)
-		m.Times(moved, m.Int("tiles"))
-		m.SubInt(dstPoint, moved)
-		m.Bytes(dstPoint)
-		m.AddInt(dst, dstPoint)
-		m.SetInt("dst", dst)
+		t.Comment("a tile ends where the next matrix of weights begins; dst went through the tiles")
+		t.SetArg("weights", t.weights)
+		src, srcMatrix := t.Arg("src"), distance(t, t.f, "srcMatrix")
+		t.AddTo(src, srcMatrix)
+		t.SetArg("src", src)
+		dst, dstMatrix := t.Arg("dst"), t.Arg("dstMatrix")
+		done := vec.Named(t, "done", t.Int(t.rows*t.cols))
+		t.MulBy(done, t.Arg("tiles"))
+		t.SubFrom(dstMatrix, done)
+		t.f.ToBytes(dstMatrix)
+		t.AddTo(dst, dstMatrix)
+		t.SetArg("dst", dst)
 	})
-	m.Return()
+	t.Return()
 }

@@ -4,17 +4,24 @@
 
 #include "textflag.h"
 
-// func Product1x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product1x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Product1x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX input row 0/dst/src, DX src/srcMatrix/dstMatrix, BX tiles/done, SI weights/tiles,
+	// DI k
+	// Y0-Y1 sum[0:2], Y2-Y3 weights[0:2], Y4 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), DX
 	MOVQ tiles+48(FP), BX
 
+	// For each tile of 1×16, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   weights+16(FP), SI
@@ -24,6 +31,7 @@ tile:
 	SUBQ   $+4, DI
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
@@ -54,10 +62,12 @@ k_block:
 	SUBQ         $+4, DI
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, DI
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	PREFETCHT0   4096(SI)
 	VMOVUPS      (SI), Y2
@@ -71,6 +81,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), CX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
@@ -78,37 +89,46 @@ k_done:
 	MOVQ    CX, dst+0(FP)
 	DECQ    BX
 	JNZ     tile
-	MOVQ    SI, weights+16(FP)
-	MOVQ    src+8(FP), CX
-	MOVQ    srcPoint+56(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, src+8(FP)
-	MOVQ    dst+0(FP), CX
-	MOVQ    dstPoint+64(FP), DX
-	MOVQ    $0x00000010, BX
-	MOVQ    tiles+48(FP), SI
-	IMULQ   SI, BX
-	SUBQ    BX, DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  SI, weights+16(FP)
+	MOVQ  src+8(FP), CX
+	MOVQ  srcMatrix+56(FP), DX
+	SHLQ  $0x02, DX
+	ADDQ  DX, CX
+	MOVQ  CX, src+8(FP)
+	MOVQ  dst+0(FP), CX
+	MOVQ  dstMatrix+64(FP), DX
+	MOVQ  $0x00000010, BX
+	MOVQ  tiles+48(FP), SI
+	IMULQ SI, BX
+	SUBQ  BX, DX
+	SHLQ  $0x02, DX
+	ADDQ  DX, CX
+	MOVQ  CX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product2x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product2x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Product2x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX input row 0/dst/src, DX src/srcMatrix/dstMatrix, BX tiles/done, SI weights/tiles,
+	// DI k
+	// Y0-Y3 sum[0:4], Y4-Y5 weights[0:2], Y6 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), DX
 	MOVQ tiles+48(FP), BX
 
+	// For each tile of 2×16, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -120,6 +140,7 @@ tile:
 	SUBQ   $+4, DI
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
@@ -162,10 +183,12 @@ k_block:
 	SUBQ         $+4, DI
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, DI
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	PREFETCHT0   4096(SI)
 	VMOVUPS      (SI), Y4
@@ -182,6 +205,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), CX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
@@ -191,39 +215,48 @@ k_done:
 	MOVQ    CX, dst+0(FP)
 	DECQ    BX
 	JNZ     tile
-	MOVQ    SI, weights+16(FP)
-	MOVQ    src+8(FP), CX
-	MOVQ    srcPoint+56(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, src+8(FP)
-	MOVQ    dst+0(FP), CX
-	MOVQ    dstPoint+64(FP), DX
-	MOVQ    $0x00000020, BX
-	MOVQ    tiles+48(FP), SI
-	IMULQ   SI, BX
-	SUBQ    BX, DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  SI, weights+16(FP)
+	MOVQ  src+8(FP), CX
+	MOVQ  srcMatrix+56(FP), DX
+	SHLQ  $0x02, DX
+	ADDQ  DX, CX
+	MOVQ  CX, src+8(FP)
+	MOVQ  dst+0(FP), CX
+	MOVQ  dstMatrix+64(FP), DX
+	MOVQ  $0x00000020, BX
+	MOVQ  tiles+48(FP), SI
+	IMULQ SI, BX
+	SUBQ  BX, DX
+	SHLQ  $0x02, DX
+	ADDQ  DX, CX
+	MOVQ  CX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product3x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product3x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Product3x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX input row 0/dst/src, DX prefetch, BX prefetchStep, SI src/srcMatrix/dstMatrix,
+	// DI tiles/done, R8 weights/tiles, R9 k/temporary
+	// Y0-Y5 sum[0:6], Y6-Y7 weights[0:2], Y8 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
-	MOVQ next+24(FP), DX
-	MOVQ pace+80(FP), BX
+	MOVQ prefetch+24(FP), DX
+	MOVQ prefetchStep+80(FP), BX
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), SI
 	MOVQ tiles+48(FP), DI
 
+	// For each tile of 3×16, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -238,6 +271,7 @@ tile:
 	SUBQ   $+4, R9
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
@@ -291,10 +325,12 @@ k_block:
 	SUBQ         $+4, R9
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R9
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
@@ -315,6 +351,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), CX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
@@ -326,40 +363,49 @@ k_done:
 	MOVQ    CX, dst+0(FP)
 	DECQ    DI
 	JNZ     tile
-	MOVQ    R8, weights+16(FP)
-	MOVQ    src+8(FP), CX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, CX
-	MOVQ    CX, src+8(FP)
-	MOVQ    dst+0(FP), CX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000030, DI
-	MOVQ    tiles+48(FP), R8
-	IMULQ   R8, DI
-	SUBQ    DI, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, CX
-	MOVQ    CX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R8, weights+16(FP)
+	MOVQ  src+8(FP), CX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, CX
+	MOVQ  CX, src+8(FP)
+	MOVQ  dst+0(FP), CX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000030, DI
+	MOVQ  tiles+48(FP), R8
+	IMULQ R8, DI
+	SUBQ  DI, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, CX
+	MOVQ  CX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product4x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product4x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Product4x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX input row 0/dst/src, BX prefetch, SI prefetchStep,
+	// DI src/srcMatrix/dstMatrix, R8 tiles/done, R9 weights/tiles, R10 k
+	// Y0-Y7 sum[0:8], Y8-Y9 weights[0:2], Y10 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
-	MOVQ next+24(FP), BX
-	MOVQ pace+80(FP), SI
+	MOVQ prefetch+24(FP), BX
+	MOVQ prefetchStep+80(FP), SI
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), DI
 	MOVQ tiles+48(FP), R8
 
+	// For each tile of 4×16, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -375,6 +421,7 @@ tile:
 	SUBQ   $+4, R10
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
@@ -440,10 +487,12 @@ k_block:
 	SUBQ         $+4, R10
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R10
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
@@ -467,6 +516,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), DX
 	VMOVUPS Y0, (DX)
 	VMOVUPS Y1, 32(DX)
@@ -480,40 +530,49 @@ k_done:
 	MOVQ    DX, dst+0(FP)
 	DECQ    R8
 	JNZ     tile
-	MOVQ    R9, weights+16(FP)
-	MOVQ    src+8(FP), DX
-	MOVQ    srcPoint+56(FP), DI
-	SHLQ    $0x02, DI
-	ADDQ    DI, DX
-	MOVQ    DX, src+8(FP)
-	MOVQ    dst+0(FP), DX
-	MOVQ    dstPoint+64(FP), DI
-	MOVQ    $0x00000040, R8
-	MOVQ    tiles+48(FP), R9
-	IMULQ   R9, R8
-	SUBQ    R8, DI
-	SHLQ    $0x02, DI
-	ADDQ    DI, DX
-	MOVQ    DX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R9, weights+16(FP)
+	MOVQ  src+8(FP), DX
+	MOVQ  srcMatrix+56(FP), DI
+	SHLQ  $0x02, DI
+	ADDQ  DI, DX
+	MOVQ  DX, src+8(FP)
+	MOVQ  dst+0(FP), DX
+	MOVQ  dstMatrix+64(FP), DI
+	MOVQ  $0x00000040, R8
+	MOVQ  tiles+48(FP), R9
+	IMULQ R9, R8
+	SUBQ  R8, DI
+	SHLQ  $0x02, DI
+	ADDQ  DI, DX
+	MOVQ  DX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product5x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product5x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Product5x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX input row 0/dst/src, BX prefetch, SI prefetchStep,
+	// DI src/srcMatrix/dstMatrix, R8 tiles/done, R9 weights/tiles, R10 k/temporary
+	// Y0-Y9 sum[0:10], Y10-Y11 weights[0:2], Y12 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
-	MOVQ next+24(FP), BX
-	MOVQ pace+80(FP), SI
+	MOVQ prefetch+24(FP), BX
+	MOVQ prefetchStep+80(FP), SI
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), DI
 	MOVQ tiles+48(FP), R8
 
+	// For each tile of 5×16, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -532,6 +591,7 @@ tile:
 	SUBQ   $+4, R10
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R9), Y10
 	VMOVUPS      32(R9), Y11
@@ -609,10 +669,12 @@ k_block:
 	SUBQ         $+4, R10
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R10
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R9), Y10
 	VMOVUPS      32(R9), Y11
@@ -639,6 +701,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), DX
 	VMOVUPS Y0, (DX)
 	VMOVUPS Y1, 32(DX)
@@ -654,41 +717,50 @@ k_done:
 	MOVQ    DX, dst+0(FP)
 	DECQ    R8
 	JNZ     tile
-	MOVQ    R9, weights+16(FP)
-	MOVQ    src+8(FP), DX
-	MOVQ    srcPoint+56(FP), DI
-	SHLQ    $0x02, DI
-	ADDQ    DI, DX
-	MOVQ    DX, src+8(FP)
-	MOVQ    dst+0(FP), DX
-	MOVQ    dstPoint+64(FP), DI
-	MOVQ    $0x00000050, R8
-	MOVQ    tiles+48(FP), R9
-	IMULQ   R9, R8
-	SUBQ    R8, DI
-	SHLQ    $0x02, DI
-	ADDQ    DI, DX
-	MOVQ    DX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R9, weights+16(FP)
+	MOVQ  src+8(FP), DX
+	MOVQ  srcMatrix+56(FP), DI
+	SHLQ  $0x02, DI
+	ADDQ  DI, DX
+	MOVQ  DX, src+8(FP)
+	MOVQ  dst+0(FP), DX
+	MOVQ  dstMatrix+64(FP), DI
+	MOVQ  $0x00000050, R8
+	MOVQ  tiles+48(FP), R9
+	IMULQ R9, R8
+	SUBQ  R8, DI
+	SHLQ  $0x02, DI
+	ADDQ  DI, DX
+	MOVQ  DX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product6x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product6x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Product6x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src, SI prefetch,
+	// DI prefetchStep, R8 src/srcMatrix/dstMatrix, R9 tiles/done, R10 weights/tiles, R11 k/temporary
+	// Y0-Y11 sum[0:12], Y12-Y13 weights[0:2], Y14 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), SI
-	MOVQ pace+80(FP), DI
+	MOVQ prefetch+24(FP), SI
+	MOVQ prefetchStep+80(FP), DI
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R8
 	MOVQ tiles+48(FP), R9
 
+	// For each tile of 6×16, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -709,6 +781,7 @@ tile:
 	SUBQ   $+4, R11
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R10), Y12
 	VMOVUPS      32(R10), Y13
@@ -798,10 +871,12 @@ k_block:
 	SUBQ         $+4, R11
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R10), Y12
 	VMOVUPS      32(R10), Y13
@@ -831,6 +906,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -848,37 +924,46 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R9
 	JNZ     tile
-	MOVQ    R10, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), R8
-	MOVQ    $0x00000060, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R10, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), R8
+	SHLQ  $0x02, R8
+	ADDQ  R8, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), R8
+	MOVQ  $0x00000060, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, R8
+	SHLQ  $0x02, R8
+	ADDQ  R8, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product1x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product1x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Product1x8(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX input row 0/dst/src, DX src/srcMatrix/dstMatrix, BX tiles/done, SI weights/tiles,
+	// DI k
+	// Y0 sum, Y1 weights, Y2 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), DX
 	MOVQ tiles+48(FP), BX
 
+	// For each tile of 1×8, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VXORPS Y0, Y0, Y0
 	MOVQ   weights+16(FP), SI
 	MOVQ   DX, CX
@@ -887,6 +972,7 @@ tile:
 	SUBQ   $+4, DI
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
@@ -907,10 +993,12 @@ k_block:
 	SUBQ         $+4, DI
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, DI
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	PREFETCHT0   4096(SI)
 	VMOVUPS      (SI), Y1
@@ -922,43 +1010,53 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), CX
 	VMOVUPS Y0, (CX)
 	ADDQ    $+32, CX
 	MOVQ    CX, dst+0(FP)
 	DECQ    BX
 	JNZ     tile
-	MOVQ    SI, weights+16(FP)
-	MOVQ    src+8(FP), CX
-	MOVQ    srcPoint+56(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, src+8(FP)
-	MOVQ    dst+0(FP), CX
-	MOVQ    dstPoint+64(FP), DX
-	MOVQ    $0x00000008, BX
-	MOVQ    tiles+48(FP), SI
-	IMULQ   SI, BX
-	SUBQ    BX, DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  SI, weights+16(FP)
+	MOVQ  src+8(FP), CX
+	MOVQ  srcMatrix+56(FP), DX
+	SHLQ  $0x02, DX
+	ADDQ  DX, CX
+	MOVQ  CX, src+8(FP)
+	MOVQ  dst+0(FP), CX
+	MOVQ  dstMatrix+64(FP), DX
+	MOVQ  $0x00000008, BX
+	MOVQ  tiles+48(FP), SI
+	IMULQ SI, BX
+	SUBQ  BX, DX
+	SHLQ  $0x02, DX
+	ADDQ  DX, CX
+	MOVQ  CX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product2x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product2x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Product2x8(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX input row 0/dst/src, DX src/srcMatrix/dstMatrix, BX tiles/done, SI weights/tiles,
+	// DI k
+	// Y0-Y1 sum[0:2], Y2 weights, Y3 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), DX
 	MOVQ tiles+48(FP), BX
 
+	// For each tile of 2×8, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   weights+16(FP), SI
@@ -968,6 +1066,7 @@ tile:
 	SUBQ   $+4, DI
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
@@ -996,10 +1095,12 @@ k_block:
 	SUBQ         $+4, DI
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, DI
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	PREFETCHT0   4096(SI)
 	VMOVUPS      (SI), Y2
@@ -1013,6 +1114,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), CX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
@@ -1020,39 +1122,48 @@ k_done:
 	MOVQ    CX, dst+0(FP)
 	DECQ    BX
 	JNZ     tile
-	MOVQ    SI, weights+16(FP)
-	MOVQ    src+8(FP), CX
-	MOVQ    srcPoint+56(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, src+8(FP)
-	MOVQ    dst+0(FP), CX
-	MOVQ    dstPoint+64(FP), DX
-	MOVQ    $0x00000010, BX
-	MOVQ    tiles+48(FP), SI
-	IMULQ   SI, BX
-	SUBQ    BX, DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  SI, weights+16(FP)
+	MOVQ  src+8(FP), CX
+	MOVQ  srcMatrix+56(FP), DX
+	SHLQ  $0x02, DX
+	ADDQ  DX, CX
+	MOVQ  CX, src+8(FP)
+	MOVQ  dst+0(FP), CX
+	MOVQ  dstMatrix+64(FP), DX
+	MOVQ  $0x00000010, BX
+	MOVQ  tiles+48(FP), SI
+	IMULQ SI, BX
+	SUBQ  BX, DX
+	SHLQ  $0x02, DX
+	ADDQ  DX, CX
+	MOVQ  CX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product3x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product3x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Product3x8(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX input row 0/dst/src, DX prefetch, BX prefetchStep, SI src/srcMatrix/dstMatrix,
+	// DI tiles/done, R8 weights/tiles, R9 k/temporary
+	// Y0-Y2 sum[0:3], Y3 weights, Y4 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
-	MOVQ next+24(FP), DX
-	MOVQ pace+80(FP), BX
+	MOVQ prefetch+24(FP), DX
+	MOVQ prefetchStep+80(FP), BX
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), SI
 	MOVQ tiles+48(FP), DI
 
+	// For each tile of 3×8, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1064,6 +1175,7 @@ tile:
 	SUBQ   $+4, R9
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R8), Y3
 	VBROADCASTSS (CX), Y4
@@ -1100,10 +1212,12 @@ k_block:
 	SUBQ         $+4, R9
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R9
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R8), Y3
 	VBROADCASTSS (CX), Y4
@@ -1120,6 +1234,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), CX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
@@ -1128,40 +1243,49 @@ k_done:
 	MOVQ    CX, dst+0(FP)
 	DECQ    DI
 	JNZ     tile
-	MOVQ    R8, weights+16(FP)
-	MOVQ    src+8(FP), CX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, CX
-	MOVQ    CX, src+8(FP)
-	MOVQ    dst+0(FP), CX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000018, DI
-	MOVQ    tiles+48(FP), R8
-	IMULQ   R8, DI
-	SUBQ    DI, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, CX
-	MOVQ    CX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R8, weights+16(FP)
+	MOVQ  src+8(FP), CX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, CX
+	MOVQ  CX, src+8(FP)
+	MOVQ  dst+0(FP), CX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000018, DI
+	MOVQ  tiles+48(FP), R8
+	IMULQ R8, DI
+	SUBQ  DI, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, CX
+	MOVQ  CX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product4x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product4x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Product4x8(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX input row 0/dst/src, BX prefetch, SI prefetchStep,
+	// DI src/srcMatrix/dstMatrix, R8 tiles/done, R9 weights/tiles, R10 k
+	// Y0-Y3 sum[0:4], Y4 weights, Y5 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
-	MOVQ next+24(FP), BX
-	MOVQ pace+80(FP), SI
+	MOVQ prefetch+24(FP), BX
+	MOVQ prefetchStep+80(FP), SI
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), DI
 	MOVQ tiles+48(FP), R8
 
+	// For each tile of 4×8, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1173,6 +1297,7 @@ tile:
 	SUBQ   $+4, R10
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R9), Y4
 	VBROADCASTSS (DX), Y5
@@ -1217,10 +1342,12 @@ k_block:
 	SUBQ         $+4, R10
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R10
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R9), Y4
 	VBROADCASTSS (DX), Y5
@@ -1239,6 +1366,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), DX
 	VMOVUPS Y0, (DX)
 	VMOVUPS Y1, 32(DX)
@@ -1248,40 +1376,49 @@ k_done:
 	MOVQ    DX, dst+0(FP)
 	DECQ    R8
 	JNZ     tile
-	MOVQ    R9, weights+16(FP)
-	MOVQ    src+8(FP), DX
-	MOVQ    srcPoint+56(FP), DI
-	SHLQ    $0x02, DI
-	ADDQ    DI, DX
-	MOVQ    DX, src+8(FP)
-	MOVQ    dst+0(FP), DX
-	MOVQ    dstPoint+64(FP), DI
-	MOVQ    $0x00000020, R8
-	MOVQ    tiles+48(FP), R9
-	IMULQ   R9, R8
-	SUBQ    R8, DI
-	SHLQ    $0x02, DI
-	ADDQ    DI, DX
-	MOVQ    DX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R9, weights+16(FP)
+	MOVQ  src+8(FP), DX
+	MOVQ  srcMatrix+56(FP), DI
+	SHLQ  $0x02, DI
+	ADDQ  DI, DX
+	MOVQ  DX, src+8(FP)
+	MOVQ  dst+0(FP), DX
+	MOVQ  dstMatrix+64(FP), DI
+	MOVQ  $0x00000020, R8
+	MOVQ  tiles+48(FP), R9
+	IMULQ R9, R8
+	SUBQ  R8, DI
+	SHLQ  $0x02, DI
+	ADDQ  DI, DX
+	MOVQ  DX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product5x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product5x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Product5x8(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX input row 0/dst/src, BX prefetch, SI prefetchStep,
+	// DI src/srcMatrix/dstMatrix, R8 tiles/done, R9 weights/tiles, R10 k/temporary
+	// Y0-Y4 sum[0:5], Y5 weights, Y6 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
-	MOVQ next+24(FP), BX
-	MOVQ pace+80(FP), SI
+	MOVQ prefetch+24(FP), BX
+	MOVQ prefetchStep+80(FP), SI
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), DI
 	MOVQ tiles+48(FP), R8
 
+	// For each tile of 5×8, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1295,6 +1432,7 @@ tile:
 	SUBQ   $+4, R10
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R9), Y5
 	VBROADCASTSS (DX), Y6
@@ -1347,10 +1485,12 @@ k_block:
 	SUBQ         $+4, R10
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R10
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R9), Y5
 	VBROADCASTSS (DX), Y6
@@ -1371,6 +1511,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), DX
 	VMOVUPS Y0, (DX)
 	VMOVUPS Y1, 32(DX)
@@ -1381,41 +1522,50 @@ k_done:
 	MOVQ    DX, dst+0(FP)
 	DECQ    R8
 	JNZ     tile
-	MOVQ    R9, weights+16(FP)
-	MOVQ    src+8(FP), DX
-	MOVQ    srcPoint+56(FP), DI
-	SHLQ    $0x02, DI
-	ADDQ    DI, DX
-	MOVQ    DX, src+8(FP)
-	MOVQ    dst+0(FP), DX
-	MOVQ    dstPoint+64(FP), DI
-	MOVQ    $0x00000028, R8
-	MOVQ    tiles+48(FP), R9
-	IMULQ   R9, R8
-	SUBQ    R8, DI
-	SHLQ    $0x02, DI
-	ADDQ    DI, DX
-	MOVQ    DX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R9, weights+16(FP)
+	MOVQ  src+8(FP), DX
+	MOVQ  srcMatrix+56(FP), DI
+	SHLQ  $0x02, DI
+	ADDQ  DI, DX
+	MOVQ  DX, src+8(FP)
+	MOVQ  dst+0(FP), DX
+	MOVQ  dstMatrix+64(FP), DI
+	MOVQ  $0x00000028, R8
+	MOVQ  tiles+48(FP), R9
+	IMULQ R9, R8
+	SUBQ  R8, DI
+	SHLQ  $0x02, DI
+	ADDQ  DI, DX
+	MOVQ  DX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product6x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product6x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Product6x8(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src, SI prefetch,
+	// DI prefetchStep, R8 src/srcMatrix/dstMatrix, R9 tiles/done, R10 weights/tiles, R11 k/temporary
+	// Y0-Y5 sum[0:6], Y6 weights, Y7 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), SI
-	MOVQ pace+80(FP), DI
+	MOVQ prefetch+24(FP), SI
+	MOVQ prefetchStep+80(FP), DI
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R8
 	MOVQ tiles+48(FP), R9
 
+	// For each tile of 6×8, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1430,6 +1580,7 @@ tile:
 	SUBQ   $+4, R11
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R10), Y6
 	VBROADCASTSS (BX), Y7
@@ -1490,10 +1641,12 @@ k_block:
 	SUBQ         $+4, R11
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R10), Y6
 	VBROADCASTSS (BX), Y7
@@ -1516,6 +1669,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -1527,41 +1681,50 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R9
 	JNZ     tile
-	MOVQ    R10, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), R8
-	MOVQ    $0x00000030, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R10, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), R8
+	SHLQ  $0x02, R8
+	ADDQ  R8, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), R8
+	MOVQ  $0x00000030, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, R8
+	SHLQ  $0x02, R8
+	ADDQ  R8, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product7x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product7x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Product7x8(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src, SI prefetch,
+	// DI prefetchStep, R8 src/srcMatrix/dstMatrix, R9 tiles/done, R10 weights/tiles, R11 k/temporary
+	// Y0-Y6 sum[0:7], Y7 weights, Y8 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), SI
-	MOVQ pace+80(FP), DI
+	MOVQ prefetch+24(FP), SI
+	MOVQ prefetchStep+80(FP), DI
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R8
 	MOVQ tiles+48(FP), R9
 
+	// For each tile of 7×8, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1577,6 +1740,7 @@ tile:
 	SUBQ   $+4, R11
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R10), Y7
 	VBROADCASTSS (BX), Y8
@@ -1645,10 +1809,12 @@ k_block:
 	SUBQ         $+4, R11
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R10), Y7
 	VBROADCASTSS (BX), Y8
@@ -1673,6 +1839,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -1685,41 +1852,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R9
 	JNZ     tile
-	MOVQ    R10, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), R8
-	MOVQ    $0x00000038, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R10, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), R8
+	SHLQ  $0x02, R8
+	ADDQ  R8, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), R8
+	MOVQ  $0x00000038, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, R8
+	SHLQ  $0x02, R8
+	ADDQ  R8, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product8x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product8x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Product8x8(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI prefetch, R8 prefetchStep, R9 src/done, R10 tiles,
+	// R11 weights, R12 k
+	// Y0-Y7 sum[0:8], Y8 weights, Y9 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), DI
-	MOVQ pace+80(FP), R8
+	MOVQ prefetch+24(FP), DI
+	MOVQ prefetchStep+80(FP), R8
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R9
 	MOVQ tiles+48(FP), R10
 
+	// For each tile of 8×8, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1737,6 +1914,7 @@ tile:
 	SUBQ   $+4, R12
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R11), Y8
 	VBROADCASTSS (BX), Y9
@@ -1814,10 +1992,12 @@ k_block:
 	SUBQ         $+4, R12
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R11), Y8
 	VBROADCASTSS (BX), Y9
@@ -1845,6 +2025,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -1858,41 +2039,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
-	MOVQ    R11, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000040, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R11, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000040, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product9x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product9x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Product9x8(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI prefetch, R8 prefetchStep, R9 src/done, R10 tiles,
+	// R11 weights, R12 k/temporary
+	// Y0-Y8 sum[0:9], Y9 weights, Y10 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), DI
-	MOVQ pace+80(FP), R8
+	MOVQ prefetch+24(FP), DI
+	MOVQ prefetchStep+80(FP), R8
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R9
 	MOVQ tiles+48(FP), R10
 
+	// For each tile of 9×8, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1912,6 +2103,7 @@ tile:
 	SUBQ   $+4, R12
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R11), Y9
 	VBROADCASTSS (BX), Y10
@@ -1997,10 +2189,12 @@ k_block:
 	SUBQ         $+4, R12
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R11), Y9
 	VBROADCASTSS (BX), Y10
@@ -2030,6 +2224,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -2044,41 +2239,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
-	MOVQ    R11, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000048, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R11, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000048, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product10x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product10x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Product10x8(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI prefetch, R8 prefetchStep, R9 src/done, R10 tiles,
+	// R11 weights, R12 k/temporary
+	// Y0-Y9 sum[0:10], Y10 weights, Y11 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), DI
-	MOVQ pace+80(FP), R8
+	MOVQ prefetch+24(FP), DI
+	MOVQ prefetchStep+80(FP), R8
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R9
 	MOVQ tiles+48(FP), R10
 
+	// For each tile of 10×8, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2099,6 +2304,7 @@ tile:
 	SUBQ   $+4, R12
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R11), Y10
 	VBROADCASTSS (BX), Y11
@@ -2192,10 +2398,12 @@ k_block:
 	SUBQ         $+4, R12
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R11), Y10
 	VBROADCASTSS (BX), Y11
@@ -2227,6 +2435,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -2242,41 +2451,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
-	MOVQ    R11, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000050, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R11, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000050, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product11x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product11x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Product11x8(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI prefetch, R8 prefetchStep, R9 src/done, R10 tiles,
+	// R11 weights, R12 k/temporary
+	// Y0-Y10 sum[0:11], Y11 weights, Y12 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), DI
-	MOVQ pace+80(FP), R8
+	MOVQ prefetch+24(FP), DI
+	MOVQ prefetchStep+80(FP), R8
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R9
 	MOVQ tiles+48(FP), R10
 
+	// For each tile of 11×8, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2298,6 +2517,7 @@ tile:
 	SUBQ   $+4, R12
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R11), Y11
 	VBROADCASTSS (BX), Y12
@@ -2399,10 +2619,12 @@ k_block:
 	SUBQ         $+4, R12
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R11), Y11
 	VBROADCASTSS (BX), Y12
@@ -2436,6 +2658,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -2452,41 +2675,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
-	MOVQ    R11, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000058, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R11, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000058, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product12x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product12x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Product12x8(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI prefetch, R8 prefetchStep, R9 src/done, R10 tiles,
+	// R11 weights, R12 k/temporary
+	// Y0-Y11 sum[0:12], Y12 weights, Y13 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), DI
-	MOVQ pace+80(FP), R8
+	MOVQ prefetch+24(FP), DI
+	MOVQ prefetchStep+80(FP), R8
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R9
 	MOVQ tiles+48(FP), R10
 
+	// For each tile of 12×8, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2509,6 +2742,7 @@ tile:
 	SUBQ   $+4, R12
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R11), Y12
 	VBROADCASTSS (BX), Y13
@@ -2618,10 +2852,12 @@ k_block:
 	SUBQ         $+4, R12
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R11), Y12
 	VBROADCASTSS (BX), Y13
@@ -2657,6 +2893,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -2674,41 +2911,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
-	MOVQ    R11, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000060, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R11, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000060, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product13x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product13x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Product13x8(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI prefetch, R8 prefetchStep, R9 src/done, R10 tiles,
+	// R11 weights, R12 k/temporary
+	// Y0-Y12 sum[0:13], Y13 weights, Y14 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), DI
-	MOVQ pace+80(FP), R8
+	MOVQ prefetch+24(FP), DI
+	MOVQ prefetchStep+80(FP), R8
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R9
 	MOVQ tiles+48(FP), R10
 
+	// For each tile of 13×8, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2732,6 +2979,7 @@ tile:
 	SUBQ   $+4, R12
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R11), Y13
 	VBROADCASTSS (BX), Y14
@@ -2849,10 +3097,12 @@ k_block:
 	SUBQ         $+4, R12
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R11), Y13
 	VBROADCASTSS (BX), Y14
@@ -2890,6 +3140,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -2908,41 +3159,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
-	MOVQ    R11, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000068, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R11, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000068, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product14x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product14x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Product14x8(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI prefetch, R8 prefetchStep, R9 src/done, R10 tiles,
+	// R11 weights, R12 k/temporary
+	// Y0-Y13 sum[0:14], Y14 weights, Y15 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), DI
-	MOVQ pace+80(FP), R8
+	MOVQ prefetch+24(FP), DI
+	MOVQ prefetchStep+80(FP), R8
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R9
 	MOVQ tiles+48(FP), R10
 
+	// For each tile of 14×8, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2967,6 +3228,7 @@ tile:
 	SUBQ   $+4, R12
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R11), Y14
 	VBROADCASTSS (BX), Y15
@@ -3092,10 +3354,12 @@ k_block:
 	SUBQ         $+4, R12
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R11), Y14
 	VBROADCASTSS (BX), Y15
@@ -3135,6 +3399,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -3154,22 +3419,24 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
-	MOVQ    R11, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000070, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R11, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000070, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET

@@ -4,890 +4,890 @@
 
 package avx512
 
-// Product1x32 computes points matrix products of tiles × 1 rows and 32 columns; it equals
+// Product1x32 computes a batch of products of matrices with tiles × 1 rows and 32 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 1 {
 //				for n := range 32 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*1+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*1+m)*srcStride+j], weights[(b*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*1+m)*32+n] = acc
+//					dst[b*dstMatrix+(t*1+m)*32+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
+// It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func Product1x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product1x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product2x32 computes points matrix products of tiles × 2 rows and 32 columns; it equals
+// Product2x32 computes a batch of products of matrices with tiles × 2 rows and 32 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 2 {
 //				for n := range 32 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*2+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*2+m)*srcStride+j], weights[(b*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*2+m)*32+n] = acc
+//					dst[b*dstMatrix+(t*2+m)*32+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
+// It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func Product2x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product2x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product3x32 computes points matrix products of tiles × 3 rows and 32 columns; it equals
+// Product3x32 computes a batch of products of matrices with tiles × 3 rows and 32 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 3 {
 //				for n := range 32 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*3+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*3+m)*srcStride+j], weights[(b*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*3+m)*32+n] = acc
+//					dst[b*dstMatrix+(t*3+m)*32+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product3x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product3x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product4x32 computes points matrix products of tiles × 4 rows and 32 columns; it equals
+// Product4x32 computes a batch of products of matrices with tiles × 4 rows and 32 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 4 {
 //				for n := range 32 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*4+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*4+m)*srcStride+j], weights[(b*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*4+m)*32+n] = acc
+//					dst[b*dstMatrix+(t*4+m)*32+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product4x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product4x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product5x32 computes points matrix products of tiles × 5 rows and 32 columns; it equals
+// Product5x32 computes a batch of products of matrices with tiles × 5 rows and 32 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 5 {
 //				for n := range 32 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*5+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*5+m)*srcStride+j], weights[(b*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*5+m)*32+n] = acc
+//					dst[b*dstMatrix+(t*5+m)*32+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product5x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product5x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product6x32 computes points matrix products of tiles × 6 rows and 32 columns; it equals
+// Product6x32 computes a batch of products of matrices with tiles × 6 rows and 32 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 6 {
 //				for n := range 32 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*6+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*6+m)*srcStride+j], weights[(b*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*6+m)*32+n] = acc
+//					dst[b*dstMatrix+(t*6+m)*32+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product6x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product6x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product7x32 computes points matrix products of tiles × 7 rows and 32 columns; it equals
+// Product7x32 computes a batch of products of matrices with tiles × 7 rows and 32 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 7 {
 //				for n := range 32 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*7+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*7+m)*srcStride+j], weights[(b*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*7+m)*32+n] = acc
+//					dst[b*dstMatrix+(t*7+m)*32+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product7x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product7x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product8x32 computes points matrix products of tiles × 8 rows and 32 columns; it equals
+// Product8x32 computes a batch of products of matrices with tiles × 8 rows and 32 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 8 {
 //				for n := range 32 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*8+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*8+m)*srcStride+j], weights[(b*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*8+m)*32+n] = acc
+//					dst[b*dstMatrix+(t*8+m)*32+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product8x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product8x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product9x32 computes points matrix products of tiles × 9 rows and 32 columns; it equals
+// Product9x32 computes a batch of products of matrices with tiles × 9 rows and 32 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 9 {
 //				for n := range 32 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*9+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*9+m)*srcStride+j], weights[(b*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*9+m)*32+n] = acc
+//					dst[b*dstMatrix+(t*9+m)*32+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product9x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product9x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product10x32 computes points matrix products of tiles × 10 rows and 32 columns; it equals
+// Product10x32 computes a batch of products of matrices with tiles × 10 rows and 32 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 10 {
 //				for n := range 32 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*10+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*10+m)*srcStride+j], weights[(b*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*10+m)*32+n] = acc
+//					dst[b*dstMatrix+(t*10+m)*32+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product10x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product10x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product11x32 computes points matrix products of tiles × 11 rows and 32 columns; it equals
+// Product11x32 computes a batch of products of matrices with tiles × 11 rows and 32 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 11 {
 //				for n := range 32 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*11+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*11+m)*srcStride+j], weights[(b*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*11+m)*32+n] = acc
+//					dst[b*dstMatrix+(t*11+m)*32+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product11x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product11x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product12x32 computes points matrix products of tiles × 12 rows and 32 columns; it equals
+// Product12x32 computes a batch of products of matrices with tiles × 12 rows and 32 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 12 {
 //				for n := range 32 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*12+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*12+m)*srcStride+j], weights[(b*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*12+m)*32+n] = acc
+//					dst[b*dstMatrix+(t*12+m)*32+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product12x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product12x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product13x32 computes points matrix products of tiles × 13 rows and 32 columns; it equals
+// Product13x32 computes a batch of products of matrices with tiles × 13 rows and 32 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 13 {
 //				for n := range 32 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*13+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*13+m)*srcStride+j], weights[(b*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*13+m)*32+n] = acc
+//					dst[b*dstMatrix+(t*13+m)*32+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product13x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product13x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product14x32 computes points matrix products of tiles × 14 rows and 32 columns; it equals
+// Product14x32 computes a batch of products of matrices with tiles × 14 rows and 32 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 14 {
 //				for n := range 32 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*14+m)*srcStride+j], weights[(p*k+j)*32+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*14+m)*srcStride+j], weights[(b*k+j)*32+n], acc)
 //					}
-//					dst[p*dstPoint+(t*14+m)*32+n] = acc
+//					dst[b*dstMatrix+(t*14+m)*32+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product14x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product14x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product1x16 computes points matrix products of tiles × 1 rows and 16 columns; it equals
+// Product1x16 computes a batch of products of matrices with tiles × 1 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 1 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*1+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*1+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*1+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*1+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
+// It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func Product1x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product1x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product2x16 computes points matrix products of tiles × 2 rows and 16 columns; it equals
+// Product2x16 computes a batch of products of matrices with tiles × 2 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 2 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*2+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*2+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*2+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*2+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
+// It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func Product2x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product2x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product3x16 computes points matrix products of tiles × 3 rows and 16 columns; it equals
+// Product3x16 computes a batch of products of matrices with tiles × 3 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 3 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*3+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*3+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*3+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*3+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product3x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product3x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product4x16 computes points matrix products of tiles × 4 rows and 16 columns; it equals
+// Product4x16 computes a batch of products of matrices with tiles × 4 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 4 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*4+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*4+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*4+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*4+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product4x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product4x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product5x16 computes points matrix products of tiles × 5 rows and 16 columns; it equals
+// Product5x16 computes a batch of products of matrices with tiles × 5 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 5 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*5+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*5+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*5+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*5+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product5x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product5x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product6x16 computes points matrix products of tiles × 6 rows and 16 columns; it equals
+// Product6x16 computes a batch of products of matrices with tiles × 6 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 6 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*6+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*6+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*6+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*6+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product6x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product6x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product7x16 computes points matrix products of tiles × 7 rows and 16 columns; it equals
+// Product7x16 computes a batch of products of matrices with tiles × 7 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 7 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*7+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*7+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*7+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*7+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product7x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product7x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product8x16 computes points matrix products of tiles × 8 rows and 16 columns; it equals
+// Product8x16 computes a batch of products of matrices with tiles × 8 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 8 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*8+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*8+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*8+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*8+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product8x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product8x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product9x16 computes points matrix products of tiles × 9 rows and 16 columns; it equals
+// Product9x16 computes a batch of products of matrices with tiles × 9 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 9 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*9+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*9+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*9+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*9+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product9x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product9x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product10x16 computes points matrix products of tiles × 10 rows and 16 columns; it equals
+// Product10x16 computes a batch of products of matrices with tiles × 10 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 10 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*10+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*10+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*10+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*10+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product10x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product10x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product11x16 computes points matrix products of tiles × 11 rows and 16 columns; it equals
+// Product11x16 computes a batch of products of matrices with tiles × 11 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 11 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*11+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*11+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*11+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*11+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product11x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product11x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product12x16 computes points matrix products of tiles × 12 rows and 16 columns; it equals
+// Product12x16 computes a batch of products of matrices with tiles × 12 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 12 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*12+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*12+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*12+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*12+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product12x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product12x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product13x16 computes points matrix products of tiles × 13 rows and 16 columns; it equals
+// Product13x16 computes a batch of products of matrices with tiles × 13 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 13 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*13+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*13+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*13+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*13+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product13x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product13x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product14x16 computes points matrix products of tiles × 14 rows and 16 columns; it equals
+// Product14x16 computes a batch of products of matrices with tiles × 14 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 14 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*14+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*14+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*14+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*14+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product14x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product14x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product15x16 computes points matrix products of tiles × 15 rows and 16 columns; it equals
+// Product15x16 computes a batch of products of matrices with tiles × 15 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 15 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*15+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*15+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*15+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*15+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product15x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product15x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product16x16 computes points matrix products of tiles × 16 rows and 16 columns; it equals
+// Product16x16 computes a batch of products of matrices with tiles × 16 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 16 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*16+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*16+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*16+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*16+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product16x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product16x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product17x16 computes points matrix products of tiles × 17 rows and 16 columns; it equals
+// Product17x16 computes a batch of products of matrices with tiles × 17 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 17 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*17+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*17+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*17+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*17+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product17x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product17x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product18x16 computes points matrix products of tiles × 18 rows and 16 columns; it equals
+// Product18x16 computes a batch of products of matrices with tiles × 18 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 18 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*18+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*18+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*18+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*18+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product18x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product18x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product19x16 computes points matrix products of tiles × 19 rows and 16 columns; it equals
+// Product19x16 computes a batch of products of matrices with tiles × 19 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 19 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*19+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*19+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*19+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*19+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product19x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product19x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product20x16 computes points matrix products of tiles × 20 rows and 16 columns; it equals
+// Product20x16 computes a batch of products of matrices with tiles × 20 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 20 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*20+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*20+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*20+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*20+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product20x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product20x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product21x16 computes points matrix products of tiles × 21 rows and 16 columns; it equals
+// Product21x16 computes a batch of products of matrices with tiles × 21 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 21 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*21+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*21+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*21+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*21+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product21x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product21x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product22x16 computes points matrix products of tiles × 22 rows and 16 columns; it equals
+// Product22x16 computes a batch of products of matrices with tiles × 22 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 22 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*22+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*22+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*22+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*22+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product22x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product22x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product23x16 computes points matrix products of tiles × 23 rows and 16 columns; it equals
+// Product23x16 computes a batch of products of matrices with tiles × 23 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 23 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*23+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*23+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*23+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*23+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product23x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product23x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product24x16 computes points matrix products of tiles × 24 rows and 16 columns; it equals
+// Product24x16 computes a batch of products of matrices with tiles × 24 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 24 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*24+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*24+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*24+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*24+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product24x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product24x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product25x16 computes points matrix products of tiles × 25 rows and 16 columns; it equals
+// Product25x16 computes a batch of products of matrices with tiles × 25 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 25 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*25+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*25+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*25+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*25+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product25x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product25x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product26x16 computes points matrix products of tiles × 26 rows and 16 columns; it equals
+// Product26x16 computes a batch of products of matrices with tiles × 26 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 26 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*26+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*26+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*26+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*26+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product26x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product26x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product27x16 computes points matrix products of tiles × 27 rows and 16 columns; it equals
+// Product27x16 computes a batch of products of matrices with tiles × 27 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 27 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*27+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*27+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*27+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*27+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product27x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product27x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product28x16 computes points matrix products of tiles × 28 rows and 16 columns; it equals
+// Product28x16 computes a batch of products of matrices with tiles × 28 rows and 16 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 28 {
 //				for n := range 16 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*28+m)*srcStride+j], weights[(p*k+j)*16+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*28+m)*srcStride+j], weights[(b*k+j)*16+n], acc)
 //					}
-//					dst[p*dstPoint+(t*28+m)*16+n] = acc
+//					dst[b*dstMatrix+(t*28+m)*16+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product28x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product28x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
 // ProductX32 lists the heights of the tile product_f32_14x32_avx512.
-var ProductX32 = [...]func(dst, src, weights, next *float32, points, k, tiles, srcPoint, dstPoint, srcStride, pace int){
+var ProductX32 = [...]func(dst, src, weights, prefetch *float32, batch, k, tiles, srcMatrix, dstMatrix, srcStride, prefetchStep int){
 	Product1x32,
 	Product2x32,
 	Product3x32,
@@ -905,7 +905,7 @@ var ProductX32 = [...]func(dst, src, weights, next *float32, points, k, tiles, s
 }
 
 // ProductX16 lists the heights of the tile product_f32_28x16_avx512.
-var ProductX16 = [...]func(dst, src, weights, next *float32, points, k, tiles, srcPoint, dstPoint, srcStride, pace int){
+var ProductX16 = [...]func(dst, src, weights, prefetch *float32, batch, k, tiles, srcMatrix, dstMatrix, srcStride, prefetchStep int){
 	Product1x16,
 	Product2x16,
 	Product3x16,

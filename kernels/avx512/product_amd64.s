@@ -4,17 +4,24 @@
 
 #include "textflag.h"
 
-// func Product1x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product1x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product1x32(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX input row 0/dst/src, DX src/srcMatrix/dstMatrix, BX tiles/done, SI weights/tiles,
+	// DI k
+	// Z0-Z1 sum[0:2], Z2-Z3 weights[0:2], Z4 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), DX
 	MOVQ tiles+48(FP), BX
 
+	// For each tile of 1×32, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	MOVQ   weights+16(FP), SI
@@ -24,6 +31,7 @@ tile:
 	SUBQ   $+4, DI
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
@@ -58,10 +66,12 @@ k_block:
 	SUBQ         $+4, DI
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, DI
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
@@ -76,6 +86,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), CX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -83,37 +94,46 @@ k_done:
 	MOVQ    CX, dst+0(FP)
 	DECQ    BX
 	JNZ     tile
-	MOVQ    SI, weights+16(FP)
-	MOVQ    src+8(FP), CX
-	MOVQ    srcPoint+56(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, src+8(FP)
-	MOVQ    dst+0(FP), CX
-	MOVQ    dstPoint+64(FP), DX
-	MOVQ    $0x00000020, BX
-	MOVQ    tiles+48(FP), SI
-	IMULQ   SI, BX
-	SUBQ    BX, DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  SI, weights+16(FP)
+	MOVQ  src+8(FP), CX
+	MOVQ  srcMatrix+56(FP), DX
+	SHLQ  $0x02, DX
+	ADDQ  DX, CX
+	MOVQ  CX, src+8(FP)
+	MOVQ  dst+0(FP), CX
+	MOVQ  dstMatrix+64(FP), DX
+	MOVQ  $0x00000020, BX
+	MOVQ  tiles+48(FP), SI
+	IMULQ SI, BX
+	SUBQ  BX, DX
+	SHLQ  $0x02, DX
+	ADDQ  DX, CX
+	MOVQ  CX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product2x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product2x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product2x32(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX input row 0/dst/src, DX src/srcMatrix/dstMatrix, BX tiles/done, SI weights/tiles,
+	// DI k
+	// Z0-Z3 sum[0:4], Z4-Z5 weights[0:2], Z6 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), DX
 	MOVQ tiles+48(FP), BX
 
+	// For each tile of 2×32, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -125,6 +145,7 @@ tile:
 	SUBQ   $+4, DI
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
@@ -171,10 +192,12 @@ k_block:
 	SUBQ         $+4, DI
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, DI
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
@@ -192,6 +215,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), CX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -201,39 +225,48 @@ k_done:
 	MOVQ    CX, dst+0(FP)
 	DECQ    BX
 	JNZ     tile
-	MOVQ    SI, weights+16(FP)
-	MOVQ    src+8(FP), CX
-	MOVQ    srcPoint+56(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, src+8(FP)
-	MOVQ    dst+0(FP), CX
-	MOVQ    dstPoint+64(FP), DX
-	MOVQ    $0x00000040, BX
-	MOVQ    tiles+48(FP), SI
-	IMULQ   SI, BX
-	SUBQ    BX, DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  SI, weights+16(FP)
+	MOVQ  src+8(FP), CX
+	MOVQ  srcMatrix+56(FP), DX
+	SHLQ  $0x02, DX
+	ADDQ  DX, CX
+	MOVQ  CX, src+8(FP)
+	MOVQ  dst+0(FP), CX
+	MOVQ  dstMatrix+64(FP), DX
+	MOVQ  $0x00000040, BX
+	MOVQ  tiles+48(FP), SI
+	IMULQ SI, BX
+	SUBQ  BX, DX
+	SHLQ  $0x02, DX
+	ADDQ  DX, CX
+	MOVQ  CX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product3x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product3x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product3x32(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX input row 0/dst/src, DX prefetch, BX prefetchStep, SI src/srcMatrix/dstMatrix,
+	// DI tiles/done, R8 weights/tiles, R9 k/temporary
+	// Z0-Z5 sum[0:6], Z6-Z7 weights[0:2], Z8 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
-	MOVQ next+24(FP), DX
-	MOVQ pace+80(FP), BX
+	MOVQ prefetch+24(FP), DX
+	MOVQ prefetchStep+80(FP), BX
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), SI
 	MOVQ tiles+48(FP), DI
 
+	// For each tile of 3×32, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -248,6 +281,7 @@ tile:
 	SUBQ   $+4, R9
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R8), Z6
 	VMOVUPS      64(R8), Z7
@@ -303,10 +337,12 @@ k_block:
 	SUBQ         $+4, R9
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R9
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R8), Z6
 	VMOVUPS      64(R8), Z7
@@ -327,6 +363,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), CX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -338,40 +375,49 @@ k_done:
 	MOVQ    CX, dst+0(FP)
 	DECQ    DI
 	JNZ     tile
-	MOVQ    R8, weights+16(FP)
-	MOVQ    src+8(FP), CX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, CX
-	MOVQ    CX, src+8(FP)
-	MOVQ    dst+0(FP), CX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000060, DI
-	MOVQ    tiles+48(FP), R8
-	IMULQ   R8, DI
-	SUBQ    DI, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, CX
-	MOVQ    CX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R8, weights+16(FP)
+	MOVQ  src+8(FP), CX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, CX
+	MOVQ  CX, src+8(FP)
+	MOVQ  dst+0(FP), CX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000060, DI
+	MOVQ  tiles+48(FP), R8
+	IMULQ R8, DI
+	SUBQ  DI, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, CX
+	MOVQ  CX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product4x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product4x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product4x32(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX input row 0/dst/src, BX prefetch, SI prefetchStep,
+	// DI src/srcMatrix/dstMatrix, R8 tiles/done, R9 weights/tiles, R10 k
+	// Z0-Z7 sum[0:8], Z8-Z9 weights[0:2], Z10 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
-	MOVQ next+24(FP), BX
-	MOVQ pace+80(FP), SI
+	MOVQ prefetch+24(FP), BX
+	MOVQ prefetchStep+80(FP), SI
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), DI
 	MOVQ tiles+48(FP), R8
 
+	// For each tile of 4×32, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -387,6 +433,7 @@ tile:
 	SUBQ   $+4, R10
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R9), Z8
 	VMOVUPS      64(R9), Z9
@@ -454,10 +501,12 @@ k_block:
 	SUBQ         $+4, R10
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R10
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R9), Z8
 	VMOVUPS      64(R9), Z9
@@ -481,6 +530,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), DX
 	VMOVUPS Z0, (DX)
 	VMOVUPS Z1, 64(DX)
@@ -494,40 +544,49 @@ k_done:
 	MOVQ    DX, dst+0(FP)
 	DECQ    R8
 	JNZ     tile
-	MOVQ    R9, weights+16(FP)
-	MOVQ    src+8(FP), DX
-	MOVQ    srcPoint+56(FP), DI
-	SHLQ    $0x02, DI
-	ADDQ    DI, DX
-	MOVQ    DX, src+8(FP)
-	MOVQ    dst+0(FP), DX
-	MOVQ    dstPoint+64(FP), DI
-	MOVQ    $0x00000080, R8
-	MOVQ    tiles+48(FP), R9
-	IMULQ   R9, R8
-	SUBQ    R8, DI
-	SHLQ    $0x02, DI
-	ADDQ    DI, DX
-	MOVQ    DX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R9, weights+16(FP)
+	MOVQ  src+8(FP), DX
+	MOVQ  srcMatrix+56(FP), DI
+	SHLQ  $0x02, DI
+	ADDQ  DI, DX
+	MOVQ  DX, src+8(FP)
+	MOVQ  dst+0(FP), DX
+	MOVQ  dstMatrix+64(FP), DI
+	MOVQ  $0x00000080, R8
+	MOVQ  tiles+48(FP), R9
+	IMULQ R9, R8
+	SUBQ  R8, DI
+	SHLQ  $0x02, DI
+	ADDQ  DI, DX
+	MOVQ  DX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product5x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product5x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product5x32(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX input row 0/dst/src, BX prefetch, SI prefetchStep,
+	// DI src/srcMatrix/dstMatrix, R8 tiles/done, R9 weights/tiles, R10 k/temporary
+	// Z0-Z9 sum[0:10], Z10-Z11 weights[0:2], Z12 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
-	MOVQ next+24(FP), BX
-	MOVQ pace+80(FP), SI
+	MOVQ prefetch+24(FP), BX
+	MOVQ prefetchStep+80(FP), SI
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), DI
 	MOVQ tiles+48(FP), R8
 
+	// For each tile of 5×32, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -546,6 +605,7 @@ tile:
 	SUBQ   $+4, R10
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R9), Z10
 	VMOVUPS      64(R9), Z11
@@ -625,10 +685,12 @@ k_block:
 	SUBQ         $+4, R10
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R10
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R9), Z10
 	VMOVUPS      64(R9), Z11
@@ -655,6 +717,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), DX
 	VMOVUPS Z0, (DX)
 	VMOVUPS Z1, 64(DX)
@@ -670,41 +733,50 @@ k_done:
 	MOVQ    DX, dst+0(FP)
 	DECQ    R8
 	JNZ     tile
-	MOVQ    R9, weights+16(FP)
-	MOVQ    src+8(FP), DX
-	MOVQ    srcPoint+56(FP), DI
-	SHLQ    $0x02, DI
-	ADDQ    DI, DX
-	MOVQ    DX, src+8(FP)
-	MOVQ    dst+0(FP), DX
-	MOVQ    dstPoint+64(FP), DI
-	MOVQ    $0x000000a0, R8
-	MOVQ    tiles+48(FP), R9
-	IMULQ   R9, R8
-	SUBQ    R8, DI
-	SHLQ    $0x02, DI
-	ADDQ    DI, DX
-	MOVQ    DX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R9, weights+16(FP)
+	MOVQ  src+8(FP), DX
+	MOVQ  srcMatrix+56(FP), DI
+	SHLQ  $0x02, DI
+	ADDQ  DI, DX
+	MOVQ  DX, src+8(FP)
+	MOVQ  dst+0(FP), DX
+	MOVQ  dstMatrix+64(FP), DI
+	MOVQ  $0x000000a0, R8
+	MOVQ  tiles+48(FP), R9
+	IMULQ R9, R8
+	SUBQ  R8, DI
+	SHLQ  $0x02, DI
+	ADDQ  DI, DX
+	MOVQ  DX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product6x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product6x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product6x32(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src, SI prefetch,
+	// DI prefetchStep, R8 src/srcMatrix/dstMatrix, R9 tiles/done, R10 weights/tiles, R11 k/temporary
+	// Z0-Z11 sum[0:12], Z12-Z13 weights[0:2], Z14 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), SI
-	MOVQ pace+80(FP), DI
+	MOVQ prefetch+24(FP), SI
+	MOVQ prefetchStep+80(FP), DI
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R8
 	MOVQ tiles+48(FP), R9
 
+	// For each tile of 6×32, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -725,6 +797,7 @@ tile:
 	SUBQ   $+4, R11
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R10), Z12
 	VMOVUPS      64(R10), Z13
@@ -816,10 +889,12 @@ k_block:
 	SUBQ         $+4, R11
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R10), Z12
 	VMOVUPS      64(R10), Z13
@@ -849,6 +924,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -866,41 +942,50 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R9
 	JNZ     tile
-	MOVQ    R10, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), R8
-	MOVQ    $0x000000c0, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R10, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), R8
+	SHLQ  $0x02, R8
+	ADDQ  R8, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), R8
+	MOVQ  $0x000000c0, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, R8
+	SHLQ  $0x02, R8
+	ADDQ  R8, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product7x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product7x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product7x32(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src, SI prefetch,
+	// DI prefetchStep, R8 src/srcMatrix/dstMatrix, R9 tiles/done, R10 weights/tiles, R11 k/temporary
+	// Z0-Z13 sum[0:14], Z14-Z15 weights[0:2], Z16 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), SI
-	MOVQ pace+80(FP), DI
+	MOVQ prefetch+24(FP), SI
+	MOVQ prefetchStep+80(FP), DI
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R8
 	MOVQ tiles+48(FP), R9
 
+	// For each tile of 7×32, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -923,6 +1008,7 @@ tile:
 	SUBQ   $+4, R11
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R10), Z14
 	VMOVUPS      64(R10), Z15
@@ -1026,10 +1112,12 @@ k_block:
 	SUBQ         $+4, R11
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R10), Z14
 	VMOVUPS      64(R10), Z15
@@ -1062,6 +1150,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -1081,41 +1170,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R9
 	JNZ     tile
-	MOVQ    R10, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), R8
-	MOVQ    $0x000000e0, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R10, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), R8
+	SHLQ  $0x02, R8
+	ADDQ  R8, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), R8
+	MOVQ  $0x000000e0, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, R8
+	SHLQ  $0x02, R8
+	ADDQ  R8, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product8x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product8x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product8x32(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI prefetch, R8 prefetchStep, R9 src/done, R10 tiles,
+	// R11 weights, R12 k
+	// Z0-Z15 sum[0:16], Z16-Z17 weights[0:2], Z18 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), DI
-	MOVQ pace+80(FP), R8
+	MOVQ prefetch+24(FP), DI
+	MOVQ prefetchStep+80(FP), R8
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R9
 	MOVQ tiles+48(FP), R10
 
+	// For each tile of 8×32, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -1141,6 +1240,7 @@ tile:
 	SUBQ   $+4, R12
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R11), Z16
 	VMOVUPS      64(R11), Z17
@@ -1257,10 +1357,12 @@ k_block:
 	SUBQ         $+4, R12
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R11), Z16
 	VMOVUPS      64(R11), Z17
@@ -1297,6 +1399,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -1318,41 +1421,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
-	MOVQ    R11, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000100, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R11, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000100, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product9x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product9x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product9x32(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI prefetch, R8 prefetchStep, R9 src/done, R10 tiles,
+	// R11 weights, R12 k/temporary
+	// Z0-Z17 sum[0:18], Z18-Z19 weights[0:2], Z20 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), DI
-	MOVQ pace+80(FP), R8
+	MOVQ prefetch+24(FP), DI
+	MOVQ prefetchStep+80(FP), R8
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R9
 	MOVQ tiles+48(FP), R10
 
+	// For each tile of 9×32, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -1381,6 +1494,7 @@ tile:
 	SUBQ   $+4, R12
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R11), Z18
 	VMOVUPS      64(R11), Z19
@@ -1509,10 +1623,12 @@ k_block:
 	SUBQ         $+4, R12
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R11), Z18
 	VMOVUPS      64(R11), Z19
@@ -1552,6 +1668,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -1575,41 +1692,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
-	MOVQ    R11, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000120, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R11, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000120, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product10x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product10x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product10x32(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI prefetch, R8 prefetchStep, R9 src/done, R10 tiles,
+	// R11 weights, R12 k/temporary
+	// Z0-Z19 sum[0:20], Z20-Z21 weights[0:2], Z22 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), DI
-	MOVQ pace+80(FP), R8
+	MOVQ prefetch+24(FP), DI
+	MOVQ prefetchStep+80(FP), R8
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R9
 	MOVQ tiles+48(FP), R10
 
+	// For each tile of 10×32, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -1640,6 +1767,7 @@ tile:
 	SUBQ   $+4, R12
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R11), Z20
 	VMOVUPS      64(R11), Z21
@@ -1780,10 +1908,12 @@ k_block:
 	SUBQ         $+4, R12
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R11), Z20
 	VMOVUPS      64(R11), Z21
@@ -1826,6 +1956,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -1851,41 +1982,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
-	MOVQ    R11, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000140, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R11, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000140, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product11x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product11x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product11x32(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI prefetch, R8 prefetchStep, R9 src/done, R10 tiles,
+	// R11 weights, R12 k/temporary
+	// Z0-Z21 sum[0:22], Z22-Z23 weights[0:2], Z24 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), DI
-	MOVQ pace+80(FP), R8
+	MOVQ prefetch+24(FP), DI
+	MOVQ prefetchStep+80(FP), R8
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R9
 	MOVQ tiles+48(FP), R10
 
+	// For each tile of 11×32, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -1918,6 +2059,7 @@ tile:
 	SUBQ   $+4, R12
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R11), Z22
 	VMOVUPS      64(R11), Z23
@@ -2070,10 +2212,12 @@ k_block:
 	SUBQ         $+4, R12
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R11), Z22
 	VMOVUPS      64(R11), Z23
@@ -2119,6 +2263,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -2146,41 +2291,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
-	MOVQ    R11, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000160, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R11, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000160, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product12x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product12x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product12x32(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI prefetch, R8 prefetchStep, R9 src/done, R10 tiles,
+	// R11 weights, R12 k/temporary
+	// Z0-Z23 sum[0:24], Z24-Z25 weights[0:2], Z26 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), DI
-	MOVQ pace+80(FP), R8
+	MOVQ prefetch+24(FP), DI
+	MOVQ prefetchStep+80(FP), R8
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R9
 	MOVQ tiles+48(FP), R10
 
+	// For each tile of 12×32, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -2215,6 +2370,7 @@ tile:
 	SUBQ   $+4, R12
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R11), Z24
 	VMOVUPS      64(R11), Z25
@@ -2379,10 +2535,12 @@ k_block:
 	SUBQ         $+4, R12
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R11), Z24
 	VMOVUPS      64(R11), Z25
@@ -2431,6 +2589,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -2460,41 +2619,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
-	MOVQ    R11, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000180, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R11, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000180, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product13x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product13x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product13x32(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI prefetch, R8 prefetchStep, R9 src/done, R10 tiles,
+	// R11 weights, R12 k/temporary
+	// Z0-Z25 sum[0:26], Z26-Z27 weights[0:2], Z28 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), DI
-	MOVQ pace+80(FP), R8
+	MOVQ prefetch+24(FP), DI
+	MOVQ prefetchStep+80(FP), R8
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R9
 	MOVQ tiles+48(FP), R10
 
+	// For each tile of 13×32, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -2531,6 +2700,7 @@ tile:
 	SUBQ   $+4, R12
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R11), Z26
 	VMOVUPS      64(R11), Z27
@@ -2707,10 +2877,12 @@ k_block:
 	SUBQ         $+4, R12
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R11), Z26
 	VMOVUPS      64(R11), Z27
@@ -2762,6 +2934,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -2793,41 +2966,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
-	MOVQ    R11, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x000001a0, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R11, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x000001a0, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product14x32(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product14x32(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product14x32(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI prefetch, R8 prefetchStep, R9 src/done, R10 tiles,
+	// R11 weights, R12 k/temporary
+	// Z0-Z27 sum[0:28], Z28-Z29 weights[0:2], Z30 input
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), DI
-	MOVQ pace+80(FP), R8
+	MOVQ prefetch+24(FP), DI
+	MOVQ prefetchStep+80(FP), R8
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R9
 	MOVQ tiles+48(FP), R10
 
+	// For each tile of 14×32, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -2866,6 +3049,7 @@ tile:
 	SUBQ   $+2, R12
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 2 a round.
 k_block:
 	VMOVUPS      (R11), Z28
 	VMOVUPS      64(R11), Z29
@@ -2964,10 +3148,12 @@ k_block:
 	SUBQ         $+2, R12
 	JGE          k_block
 
+	// Fewer than 2 are left.
 k_rest:
 	ADDQ $+2, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R11), Z28
 	VMOVUPS      64(R11), Z29
@@ -3022,6 +3208,7 @@ k_one:
 	JNZ          k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -3055,37 +3242,46 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
-	MOVQ    R11, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x000001c0, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R11, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x000001c0, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product1x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product1x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product1x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX input row 0/dst/src, DX src/srcMatrix/dstMatrix, BX tiles/done, SI weights/tiles,
+	// DI k
+	// Z0 sum, Z1 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), DX
 	MOVQ tiles+48(FP), BX
 
+	// For each tile of 1×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	MOVQ   weights+16(FP), SI
 	MOVQ   DX, CX
@@ -3094,6 +3290,7 @@ tile:
 	SUBQ   $+4, DI
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	PREFETCHT0       4096(SI)
 	PREFETCHT0       4160(SI)
@@ -3112,10 +3309,12 @@ k_block:
 	SUBQ             $+4, DI
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, DI
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	PREFETCHT0       4096(SI)
 	VMOVUPS          (SI), Z1
@@ -3126,43 +3325,53 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), CX
 	VMOVUPS Z0, (CX)
 	ADDQ    $+64, CX
 	MOVQ    CX, dst+0(FP)
 	DECQ    BX
 	JNZ     tile
-	MOVQ    SI, weights+16(FP)
-	MOVQ    src+8(FP), CX
-	MOVQ    srcPoint+56(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, src+8(FP)
-	MOVQ    dst+0(FP), CX
-	MOVQ    dstPoint+64(FP), DX
-	MOVQ    $0x00000010, BX
-	MOVQ    tiles+48(FP), SI
-	IMULQ   SI, BX
-	SUBQ    BX, DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  SI, weights+16(FP)
+	MOVQ  src+8(FP), CX
+	MOVQ  srcMatrix+56(FP), DX
+	SHLQ  $0x02, DX
+	ADDQ  DX, CX
+	MOVQ  CX, src+8(FP)
+	MOVQ  dst+0(FP), CX
+	MOVQ  dstMatrix+64(FP), DX
+	MOVQ  $0x00000010, BX
+	MOVQ  tiles+48(FP), SI
+	IMULQ SI, BX
+	SUBQ  BX, DX
+	SHLQ  $0x02, DX
+	ADDQ  DX, CX
+	MOVQ  CX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product2x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product2x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product2x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX input row 0/dst/src, DX src/srcMatrix/dstMatrix, BX tiles/done, SI weights/tiles,
+	// DI k
+	// Z0-Z1 sum[0:2], Z2 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), DX
 	MOVQ tiles+48(FP), BX
 
+	// For each tile of 2×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	MOVQ   weights+16(FP), SI
@@ -3172,6 +3381,7 @@ tile:
 	SUBQ   $+4, DI
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	PREFETCHT0       4096(SI)
 	PREFETCHT0       4160(SI)
@@ -3194,10 +3404,12 @@ k_block:
 	SUBQ             $+4, DI
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, DI
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	PREFETCHT0       4096(SI)
 	VMOVUPS          (SI), Z2
@@ -3209,6 +3421,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), CX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -3216,39 +3429,48 @@ k_done:
 	MOVQ    CX, dst+0(FP)
 	DECQ    BX
 	JNZ     tile
-	MOVQ    SI, weights+16(FP)
-	MOVQ    src+8(FP), CX
-	MOVQ    srcPoint+56(FP), DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, src+8(FP)
-	MOVQ    dst+0(FP), CX
-	MOVQ    dstPoint+64(FP), DX
-	MOVQ    $0x00000020, BX
-	MOVQ    tiles+48(FP), SI
-	IMULQ   SI, BX
-	SUBQ    BX, DX
-	SHLQ    $0x02, DX
-	ADDQ    DX, CX
-	MOVQ    CX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  SI, weights+16(FP)
+	MOVQ  src+8(FP), CX
+	MOVQ  srcMatrix+56(FP), DX
+	SHLQ  $0x02, DX
+	ADDQ  DX, CX
+	MOVQ  CX, src+8(FP)
+	MOVQ  dst+0(FP), CX
+	MOVQ  dstMatrix+64(FP), DX
+	MOVQ  $0x00000020, BX
+	MOVQ  tiles+48(FP), SI
+	IMULQ SI, BX
+	SUBQ  BX, DX
+	SHLQ  $0x02, DX
+	ADDQ  DX, CX
+	MOVQ  CX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product3x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product3x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product3x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX input row 0/dst/src, DX prefetch, BX prefetchStep, SI src/srcMatrix/dstMatrix,
+	// DI tiles/done, R8 weights/tiles, R9 k/temporary
+	// Z0-Z2 sum[0:3], Z3 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
-	MOVQ next+24(FP), DX
-	MOVQ pace+80(FP), BX
+	MOVQ prefetch+24(FP), DX
+	MOVQ prefetchStep+80(FP), BX
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), SI
 	MOVQ tiles+48(FP), DI
 
+	// For each tile of 3×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -3260,6 +3482,7 @@ tile:
 	SUBQ   $+4, R9
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R8), Z3
 	VFMADD231PS.BCST (CX), Z3, Z0
@@ -3285,10 +3508,12 @@ k_block:
 	SUBQ             $+4, R9
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R9
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R8), Z3
 	VFMADD231PS.BCST (CX), Z3, Z0
@@ -3302,6 +3527,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), CX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -3310,40 +3536,49 @@ k_done:
 	MOVQ    CX, dst+0(FP)
 	DECQ    DI
 	JNZ     tile
-	MOVQ    R8, weights+16(FP)
-	MOVQ    src+8(FP), CX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, CX
-	MOVQ    CX, src+8(FP)
-	MOVQ    dst+0(FP), CX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000030, DI
-	MOVQ    tiles+48(FP), R8
-	IMULQ   R8, DI
-	SUBQ    DI, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, CX
-	MOVQ    CX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R8, weights+16(FP)
+	MOVQ  src+8(FP), CX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, CX
+	MOVQ  CX, src+8(FP)
+	MOVQ  dst+0(FP), CX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000030, DI
+	MOVQ  tiles+48(FP), R8
+	IMULQ R8, DI
+	SUBQ  DI, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, CX
+	MOVQ  CX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product4x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product4x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product4x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX input row 0/dst/src, BX prefetch, SI prefetchStep,
+	// DI src/srcMatrix/dstMatrix, R8 tiles/done, R9 weights/tiles, R10 k
+	// Z0-Z3 sum[0:4], Z4 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
-	MOVQ next+24(FP), BX
-	MOVQ pace+80(FP), SI
+	MOVQ prefetch+24(FP), BX
+	MOVQ prefetchStep+80(FP), SI
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), DI
 	MOVQ tiles+48(FP), R8
 
+	// For each tile of 4×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -3355,6 +3590,7 @@ tile:
 	SUBQ   $+4, R10
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R9), Z4
 	VFMADD231PS.BCST (DX), Z4, Z0
@@ -3384,10 +3620,12 @@ k_block:
 	SUBQ             $+4, R10
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R10
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R9), Z4
 	VFMADD231PS.BCST (DX), Z4, Z0
@@ -3402,6 +3640,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), DX
 	VMOVUPS Z0, (DX)
 	VMOVUPS Z1, 64(DX)
@@ -3411,40 +3650,49 @@ k_done:
 	MOVQ    DX, dst+0(FP)
 	DECQ    R8
 	JNZ     tile
-	MOVQ    R9, weights+16(FP)
-	MOVQ    src+8(FP), DX
-	MOVQ    srcPoint+56(FP), DI
-	SHLQ    $0x02, DI
-	ADDQ    DI, DX
-	MOVQ    DX, src+8(FP)
-	MOVQ    dst+0(FP), DX
-	MOVQ    dstPoint+64(FP), DI
-	MOVQ    $0x00000040, R8
-	MOVQ    tiles+48(FP), R9
-	IMULQ   R9, R8
-	SUBQ    R8, DI
-	SHLQ    $0x02, DI
-	ADDQ    DI, DX
-	MOVQ    DX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R9, weights+16(FP)
+	MOVQ  src+8(FP), DX
+	MOVQ  srcMatrix+56(FP), DI
+	SHLQ  $0x02, DI
+	ADDQ  DI, DX
+	MOVQ  DX, src+8(FP)
+	MOVQ  dst+0(FP), DX
+	MOVQ  dstMatrix+64(FP), DI
+	MOVQ  $0x00000040, R8
+	MOVQ  tiles+48(FP), R9
+	IMULQ R9, R8
+	SUBQ  R8, DI
+	SHLQ  $0x02, DI
+	ADDQ  DI, DX
+	MOVQ  DX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product5x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product5x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product5x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX input row 0/dst/src, BX prefetch, SI prefetchStep,
+	// DI src/srcMatrix/dstMatrix, R8 tiles/done, R9 weights/tiles, R10 k/temporary
+	// Z0-Z4 sum[0:5], Z5 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
-	MOVQ next+24(FP), BX
-	MOVQ pace+80(FP), SI
+	MOVQ prefetch+24(FP), BX
+	MOVQ prefetchStep+80(FP), SI
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), DI
 	MOVQ tiles+48(FP), R8
 
+	// For each tile of 5×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -3458,6 +3706,7 @@ tile:
 	SUBQ   $+4, R10
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R9), Z5
 	VFMADD231PS.BCST (DX), Z5, Z0
@@ -3491,10 +3740,12 @@ k_block:
 	SUBQ             $+4, R10
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R10
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R9), Z5
 	VFMADD231PS.BCST (DX), Z5, Z0
@@ -3510,6 +3761,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), DX
 	VMOVUPS Z0, (DX)
 	VMOVUPS Z1, 64(DX)
@@ -3520,41 +3772,50 @@ k_done:
 	MOVQ    DX, dst+0(FP)
 	DECQ    R8
 	JNZ     tile
-	MOVQ    R9, weights+16(FP)
-	MOVQ    src+8(FP), DX
-	MOVQ    srcPoint+56(FP), DI
-	SHLQ    $0x02, DI
-	ADDQ    DI, DX
-	MOVQ    DX, src+8(FP)
-	MOVQ    dst+0(FP), DX
-	MOVQ    dstPoint+64(FP), DI
-	MOVQ    $0x00000050, R8
-	MOVQ    tiles+48(FP), R9
-	IMULQ   R9, R8
-	SUBQ    R8, DI
-	SHLQ    $0x02, DI
-	ADDQ    DI, DX
-	MOVQ    DX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R9, weights+16(FP)
+	MOVQ  src+8(FP), DX
+	MOVQ  srcMatrix+56(FP), DI
+	SHLQ  $0x02, DI
+	ADDQ  DI, DX
+	MOVQ  DX, src+8(FP)
+	MOVQ  dst+0(FP), DX
+	MOVQ  dstMatrix+64(FP), DI
+	MOVQ  $0x00000050, R8
+	MOVQ  tiles+48(FP), R9
+	IMULQ R9, R8
+	SUBQ  R8, DI
+	SHLQ  $0x02, DI
+	ADDQ  DI, DX
+	MOVQ  DX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product6x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product6x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product6x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src, SI prefetch,
+	// DI prefetchStep, R8 src/srcMatrix/dstMatrix, R9 tiles/done, R10 weights/tiles, R11 k/temporary
+	// Z0-Z5 sum[0:6], Z6 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), SI
-	MOVQ pace+80(FP), DI
+	MOVQ prefetch+24(FP), SI
+	MOVQ prefetchStep+80(FP), DI
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R8
 	MOVQ tiles+48(FP), R9
 
+	// For each tile of 6×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -3569,6 +3830,7 @@ tile:
 	SUBQ   $+4, R11
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R10), Z6
 	VFMADD231PS.BCST (BX), Z6, Z0
@@ -3606,10 +3868,12 @@ k_block:
 	SUBQ             $+4, R11
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R10), Z6
 	VFMADD231PS.BCST (BX), Z6, Z0
@@ -3626,6 +3890,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -3637,41 +3902,50 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R9
 	JNZ     tile
-	MOVQ    R10, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), R8
-	MOVQ    $0x00000060, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R10, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), R8
+	SHLQ  $0x02, R8
+	ADDQ  R8, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), R8
+	MOVQ  $0x00000060, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, R8
+	SHLQ  $0x02, R8
+	ADDQ  R8, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product7x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product7x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product7x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src, SI prefetch,
+	// DI prefetchStep, R8 src/srcMatrix/dstMatrix, R9 tiles/done, R10 weights/tiles, R11 k/temporary
+	// Z0-Z6 sum[0:7], Z7 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), SI
-	MOVQ pace+80(FP), DI
+	MOVQ prefetch+24(FP), SI
+	MOVQ prefetchStep+80(FP), DI
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R8
 	MOVQ tiles+48(FP), R9
 
+	// For each tile of 7×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -3687,6 +3961,7 @@ tile:
 	SUBQ   $+4, R11
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R10), Z7
 	VFMADD231PS.BCST (BX), Z7, Z0
@@ -3728,10 +4003,12 @@ k_block:
 	SUBQ             $+4, R11
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R10), Z7
 	VFMADD231PS.BCST (BX), Z7, Z0
@@ -3749,6 +4026,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -3761,41 +4039,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R9
 	JNZ     tile
-	MOVQ    R10, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), R8
-	MOVQ    $0x00000070, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, R8
-	SHLQ    $0x02, R8
-	ADDQ    R8, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R10, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), R8
+	SHLQ  $0x02, R8
+	ADDQ  R8, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), R8
+	MOVQ  $0x00000070, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, R8
+	SHLQ  $0x02, R8
+	ADDQ  R8, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product8x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product8x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product8x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI prefetch, R8 prefetchStep, R9 src/done, R10 tiles,
+	// R11 weights, R12 k
+	// Z0-Z7 sum[0:8], Z8 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), DI
-	MOVQ pace+80(FP), R8
+	MOVQ prefetch+24(FP), DI
+	MOVQ prefetchStep+80(FP), R8
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R9
 	MOVQ tiles+48(FP), R10
 
+	// For each tile of 8×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -3813,6 +4101,7 @@ tile:
 	SUBQ   $+4, R12
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R11), Z8
 	VFMADD231PS.BCST (BX), Z8, Z0
@@ -3859,10 +4148,12 @@ k_block:
 	SUBQ             $+4, R12
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R11), Z8
 	VFMADD231PS.BCST (BX), Z8, Z0
@@ -3882,6 +4173,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -3895,41 +4187,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
-	MOVQ    R11, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000080, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R11, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000080, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product9x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product9x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product9x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI prefetch, R8 prefetchStep, R9 src/done, R10 tiles,
+	// R11 weights, R12 k/temporary
+	// Z0-Z8 sum[0:9], Z9 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), DI
-	MOVQ pace+80(FP), R8
+	MOVQ prefetch+24(FP), DI
+	MOVQ prefetchStep+80(FP), R8
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R9
 	MOVQ tiles+48(FP), R10
 
+	// For each tile of 9×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -3949,6 +4251,7 @@ tile:
 	SUBQ   $+4, R12
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R11), Z9
 	VFMADD231PS.BCST (BX), Z9, Z0
@@ -3999,10 +4302,12 @@ k_block:
 	SUBQ             $+4, R12
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R11), Z9
 	VFMADD231PS.BCST (BX), Z9, Z0
@@ -4023,6 +4328,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -4037,41 +4343,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
-	MOVQ    R11, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000090, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R11, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000090, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product10x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product10x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product10x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI prefetch, R8 prefetchStep, R9 src/done, R10 tiles,
+	// R11 weights, R12 k/temporary
+	// Z0-Z9 sum[0:10], Z10 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), DI
-	MOVQ pace+80(FP), R8
+	MOVQ prefetch+24(FP), DI
+	MOVQ prefetchStep+80(FP), R8
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R9
 	MOVQ tiles+48(FP), R10
 
+	// For each tile of 10×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -4092,6 +4408,7 @@ tile:
 	SUBQ   $+4, R12
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R11), Z10
 	VFMADD231PS.BCST (BX), Z10, Z0
@@ -4146,10 +4463,12 @@ k_block:
 	SUBQ             $+4, R12
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R11), Z10
 	VFMADD231PS.BCST (BX), Z10, Z0
@@ -4171,6 +4490,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -4186,41 +4506,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
-	MOVQ    R11, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x000000a0, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R11, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x000000a0, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product11x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product11x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product11x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI prefetch, R8 prefetchStep, R9 src/done, R10 tiles,
+	// R11 weights, R12 k/temporary
+	// Z0-Z10 sum[0:11], Z11 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), DI
-	MOVQ pace+80(FP), R8
+	MOVQ prefetch+24(FP), DI
+	MOVQ prefetchStep+80(FP), R8
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R9
 	MOVQ tiles+48(FP), R10
 
+	// For each tile of 11×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -4242,6 +4572,7 @@ tile:
 	SUBQ   $+4, R12
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R11), Z11
 	VFMADD231PS.BCST (BX), Z11, Z0
@@ -4300,10 +4631,12 @@ k_block:
 	SUBQ             $+4, R12
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R11), Z11
 	VFMADD231PS.BCST (BX), Z11, Z0
@@ -4326,6 +4659,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -4342,41 +4676,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
-	MOVQ    R11, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x000000b0, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R11, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x000000b0, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product12x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product12x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product12x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI prefetch, R8 prefetchStep, R9 src/done, R10 tiles,
+	// R11 weights, R12 k/temporary
+	// Z0-Z11 sum[0:12], Z12 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), DI
-	MOVQ pace+80(FP), R8
+	MOVQ prefetch+24(FP), DI
+	MOVQ prefetchStep+80(FP), R8
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R9
 	MOVQ tiles+48(FP), R10
 
+	// For each tile of 12×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -4399,6 +4743,7 @@ tile:
 	SUBQ   $+4, R12
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R11), Z12
 	VFMADD231PS.BCST (BX), Z12, Z0
@@ -4461,10 +4806,12 @@ k_block:
 	SUBQ             $+4, R12
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R11), Z12
 	VFMADD231PS.BCST (BX), Z12, Z0
@@ -4488,6 +4835,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -4505,41 +4853,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
-	MOVQ    R11, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x000000c0, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R11, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x000000c0, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product13x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product13x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product13x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI prefetch, R8 prefetchStep, R9 src/done, R10 tiles,
+	// R11 weights, R12 k/temporary
+	// Z0-Z12 sum[0:13], Z13 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), DI
-	MOVQ pace+80(FP), R8
+	MOVQ prefetch+24(FP), DI
+	MOVQ prefetchStep+80(FP), R8
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R9
 	MOVQ tiles+48(FP), R10
 
+	// For each tile of 13×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -4563,6 +4921,7 @@ tile:
 	SUBQ   $+4, R12
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R11), Z13
 	VFMADD231PS.BCST (BX), Z13, Z0
@@ -4629,10 +4988,12 @@ k_block:
 	SUBQ             $+4, R12
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R11), Z13
 	VFMADD231PS.BCST (BX), Z13, Z0
@@ -4657,6 +5018,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -4675,41 +5037,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
-	MOVQ    R11, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x000000d0, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R11, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x000000d0, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product14x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product14x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product14x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI prefetch, R8 prefetchStep, R9 src/done, R10 tiles,
+	// R11 weights, R12 k/temporary
+	// Z0-Z13 sum[0:14], Z14 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), DI
-	MOVQ pace+80(FP), R8
+	MOVQ prefetch+24(FP), DI
+	MOVQ prefetchStep+80(FP), R8
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R9
 	MOVQ tiles+48(FP), R10
 
+	// For each tile of 14×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -4734,6 +5106,7 @@ tile:
 	SUBQ   $+4, R12
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R11), Z14
 	VFMADD231PS.BCST (BX), Z14, Z0
@@ -4804,10 +5177,12 @@ k_block:
 	SUBQ             $+4, R12
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R11), Z14
 	VFMADD231PS.BCST (BX), Z14, Z0
@@ -4833,6 +5208,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -4852,41 +5228,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R10
 	JNZ     tile
-	MOVQ    R11, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x000000e0, R9
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, R9
-	SUBQ    R9, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R11, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x000000e0, R9
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, R9
+	SUBQ  R9, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product15x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product15x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product15x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI input row 14/done, R8 prefetch, R9 prefetchStep,
+	// R10 src/tiles, R11 tiles, R12 weights, R13 k/temporary
+	// Z0-Z14 sum[0:15], Z15 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), R8
-	MOVQ pace+80(FP), R9
+	MOVQ prefetch+24(FP), R8
+	MOVQ prefetchStep+80(FP), R9
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R10
 	MOVQ tiles+48(FP), R11
 
+	// For each tile of 15×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -4914,6 +5300,7 @@ tile:
 	SUBQ   $+4, R13
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R12), Z15
 	VFMADD231PS.BCST (BX), Z15, Z0
@@ -4989,10 +5376,12 @@ k_block:
 	SUBQ             $+4, R13
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R12), Z15
 	VFMADD231PS.BCST (BX), Z15, Z0
@@ -5020,6 +5409,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -5040,41 +5430,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R11
 	JNZ     tile
-	MOVQ    R12, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x000000f0, DI
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, DI
-	SUBQ    DI, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R12, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x000000f0, DI
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, DI
+	SUBQ  DI, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product16x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product16x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product16x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI input row 14/done, R8 prefetch, R9 prefetchStep,
+	// R10 src/tiles, R11 tiles, R12 weights, R13 k/temporary
+	// Z0-Z15 sum[0:16], Z16 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), R8
-	MOVQ pace+80(FP), R9
+	MOVQ prefetch+24(FP), R8
+	MOVQ prefetchStep+80(FP), R9
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R10
 	MOVQ tiles+48(FP), R11
 
+	// For each tile of 16×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -5103,6 +5503,7 @@ tile:
 	SUBQ   $+4, R13
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R12), Z16
 	VFMADD231PS.BCST (BX), Z16, Z0
@@ -5182,10 +5583,12 @@ k_block:
 	SUBQ             $+4, R13
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R12), Z16
 	VFMADD231PS.BCST (BX), Z16, Z0
@@ -5214,6 +5617,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -5235,41 +5639,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R11
 	JNZ     tile
-	MOVQ    R12, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000100, DI
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, DI
-	SUBQ    DI, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R12, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000100, DI
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, DI
+	SUBQ  DI, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product17x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product17x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product17x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI input row 14/done, R8 prefetch, R9 prefetchStep,
+	// R10 src/tiles, R11 tiles, R12 weights, R13 k/temporary
+	// Z0-Z16 sum[0:17], Z17 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), R8
-	MOVQ pace+80(FP), R9
+	MOVQ prefetch+24(FP), R8
+	MOVQ prefetchStep+80(FP), R9
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R10
 	MOVQ tiles+48(FP), R11
 
+	// For each tile of 17×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -5299,6 +5713,7 @@ tile:
 	SUBQ   $+4, R13
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R12), Z17
 	VFMADD231PS.BCST (BX), Z17, Z0
@@ -5382,10 +5797,12 @@ k_block:
 	SUBQ             $+4, R13
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R12), Z17
 	VFMADD231PS.BCST (BX), Z17, Z0
@@ -5415,6 +5832,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -5437,41 +5855,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R11
 	JNZ     tile
-	MOVQ    R12, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000110, DI
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, DI
-	SUBQ    DI, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R12, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000110, DI
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, DI
+	SUBQ  DI, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product18x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product18x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product18x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI input row 14/done, R8 prefetch, R9 prefetchStep,
+	// R10 src/tiles, R11 tiles, R12 weights, R13 k/temporary
+	// Z0-Z17 sum[0:18], Z18 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), R8
-	MOVQ pace+80(FP), R9
+	MOVQ prefetch+24(FP), R8
+	MOVQ prefetchStep+80(FP), R9
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R10
 	MOVQ tiles+48(FP), R11
 
+	// For each tile of 18×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -5502,6 +5930,7 @@ tile:
 	SUBQ   $+4, R13
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R12), Z18
 	VFMADD231PS.BCST (BX), Z18, Z0
@@ -5589,10 +6018,12 @@ k_block:
 	SUBQ             $+4, R13
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R12), Z18
 	VFMADD231PS.BCST (BX), Z18, Z0
@@ -5623,6 +6054,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -5646,41 +6078,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R11
 	JNZ     tile
-	MOVQ    R12, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000120, DI
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, DI
-	SUBQ    DI, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R12, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000120, DI
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, DI
+	SUBQ  DI, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product19x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product19x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product19x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI input row 14/done, R8 prefetch, R9 prefetchStep,
+	// R10 src/tiles, R11 tiles, R12 weights, R13 k/temporary
+	// Z0-Z18 sum[0:19], Z19 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), R8
-	MOVQ pace+80(FP), R9
+	MOVQ prefetch+24(FP), R8
+	MOVQ prefetchStep+80(FP), R9
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R10
 	MOVQ tiles+48(FP), R11
 
+	// For each tile of 19×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -5712,6 +6154,7 @@ tile:
 	SUBQ   $+4, R13
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R12), Z19
 	VFMADD231PS.BCST (BX), Z19, Z0
@@ -5803,10 +6246,12 @@ k_block:
 	SUBQ             $+4, R13
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R12), Z19
 	VFMADD231PS.BCST (BX), Z19, Z0
@@ -5838,6 +6283,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -5862,41 +6308,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R11
 	JNZ     tile
-	MOVQ    R12, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000130, DI
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, DI
-	SUBQ    DI, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R12, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000130, DI
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, DI
+	SUBQ  DI, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product20x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product20x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product20x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI input row 14/done, R8 prefetch, R9 prefetchStep,
+	// R10 src/tiles, R11 tiles, R12 weights, R13 k/temporary
+	// Z0-Z19 sum[0:20], Z20 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), R8
-	MOVQ pace+80(FP), R9
+	MOVQ prefetch+24(FP), R8
+	MOVQ prefetchStep+80(FP), R9
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R10
 	MOVQ tiles+48(FP), R11
 
+	// For each tile of 20×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -5929,6 +6385,7 @@ tile:
 	SUBQ   $+4, R13
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R12), Z20
 	VFMADD231PS.BCST (BX), Z20, Z0
@@ -6024,10 +6481,12 @@ k_block:
 	SUBQ             $+4, R13
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R12), Z20
 	VFMADD231PS.BCST (BX), Z20, Z0
@@ -6060,6 +6519,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -6085,41 +6545,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R11
 	JNZ     tile
-	MOVQ    R12, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000140, DI
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, DI
-	SUBQ    DI, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R12, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000140, DI
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, DI
+	SUBQ  DI, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product21x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product21x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product21x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI input row 14/done, R8 prefetch, R9 prefetchStep,
+	// R10 src/tiles, R11 tiles, R12 weights, R13 k/temporary
+	// Z0-Z20 sum[0:21], Z21 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), R8
-	MOVQ pace+80(FP), R9
+	MOVQ prefetch+24(FP), R8
+	MOVQ prefetchStep+80(FP), R9
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R10
 	MOVQ tiles+48(FP), R11
 
+	// For each tile of 21×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -6153,6 +6623,7 @@ tile:
 	SUBQ   $+4, R13
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R12), Z21
 	VFMADD231PS.BCST (BX), Z21, Z0
@@ -6252,10 +6723,12 @@ k_block:
 	SUBQ             $+4, R13
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R12), Z21
 	VFMADD231PS.BCST (BX), Z21, Z0
@@ -6289,6 +6762,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -6315,41 +6789,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R11
 	JNZ     tile
-	MOVQ    R12, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000150, DI
-	MOVQ    tiles+48(FP), R10
-	IMULQ   R10, DI
-	SUBQ    DI, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R12, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000150, DI
+	MOVQ  tiles+48(FP), R10
+	IMULQ R10, DI
+	SUBQ  DI, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product22x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product22x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product22x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI input row 14/done, R8 input row 21/tiles, R9 prefetch,
+	// R10 prefetchStep, R11 src, R12 tiles, R13 weights, R14 k/temporary
+	// Z0-Z21 sum[0:22], Z22 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), R9
-	MOVQ pace+80(FP), R10
+	MOVQ prefetch+24(FP), R9
+	MOVQ prefetchStep+80(FP), R10
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R11
 	MOVQ tiles+48(FP), R12
 
+	// For each tile of 22×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -6386,6 +6870,7 @@ tile:
 	SUBQ   $+4, R14
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R13), Z22
 	VFMADD231PS.BCST (BX), Z22, Z0
@@ -6490,10 +6975,12 @@ k_block:
 	SUBQ             $+4, R14
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R14
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R13), Z22
 	VFMADD231PS.BCST (BX), Z22, Z0
@@ -6529,6 +7016,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -6556,41 +7044,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R12
 	JNZ     tile
-	MOVQ    R13, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000160, DI
-	MOVQ    tiles+48(FP), R8
-	IMULQ   R8, DI
-	SUBQ    DI, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R13, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000160, DI
+	MOVQ  tiles+48(FP), R8
+	IMULQ R8, DI
+	SUBQ  DI, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product23x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product23x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product23x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI input row 14/done, R8 input row 21/tiles, R9 prefetch,
+	// R10 prefetchStep, R11 src, R12 tiles, R13 weights, R14 k/temporary
+	// Z0-Z22 sum[0:23], Z23 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), R9
-	MOVQ pace+80(FP), R10
+	MOVQ prefetch+24(FP), R9
+	MOVQ prefetchStep+80(FP), R10
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R11
 	MOVQ tiles+48(FP), R12
 
+	// For each tile of 23×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -6628,6 +7126,7 @@ tile:
 	SUBQ   $+4, R14
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R13), Z23
 	VFMADD231PS.BCST (BX), Z23, Z0
@@ -6736,10 +7235,12 @@ k_block:
 	SUBQ             $+4, R14
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R14
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R13), Z23
 	VFMADD231PS.BCST (BX), Z23, Z0
@@ -6776,6 +7277,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -6804,41 +7306,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R12
 	JNZ     tile
-	MOVQ    R13, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000170, DI
-	MOVQ    tiles+48(FP), R8
-	IMULQ   R8, DI
-	SUBQ    DI, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R13, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000170, DI
+	MOVQ  tiles+48(FP), R8
+	IMULQ R8, DI
+	SUBQ  DI, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product24x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product24x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product24x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI input row 14/done, R8 input row 21/tiles, R9 prefetch,
+	// R10 prefetchStep, R11 src, R12 tiles, R13 weights, R14 k/temporary
+	// Z0-Z23 sum[0:24], Z24 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), R9
-	MOVQ pace+80(FP), R10
+	MOVQ prefetch+24(FP), R9
+	MOVQ prefetchStep+80(FP), R10
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R11
 	MOVQ tiles+48(FP), R12
 
+	// For each tile of 24×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -6877,6 +7389,7 @@ tile:
 	SUBQ   $+4, R14
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R13), Z24
 	VFMADD231PS.BCST (BX), Z24, Z0
@@ -6989,10 +7502,12 @@ k_block:
 	SUBQ             $+4, R14
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R14
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R13), Z24
 	VFMADD231PS.BCST (BX), Z24, Z0
@@ -7030,6 +7545,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -7059,41 +7575,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R12
 	JNZ     tile
-	MOVQ    R13, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000180, DI
-	MOVQ    tiles+48(FP), R8
-	IMULQ   R8, DI
-	SUBQ    DI, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R13, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000180, DI
+	MOVQ  tiles+48(FP), R8
+	IMULQ R8, DI
+	SUBQ  DI, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product25x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product25x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product25x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI input row 14/done, R8 input row 21/tiles, R9 prefetch,
+	// R10 prefetchStep, R11 src, R12 tiles, R13 weights, R14 k/temporary
+	// Z0-Z24 sum[0:25], Z25 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), R9
-	MOVQ pace+80(FP), R10
+	MOVQ prefetch+24(FP), R9
+	MOVQ prefetchStep+80(FP), R10
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R11
 	MOVQ tiles+48(FP), R12
 
+	// For each tile of 25×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -7133,6 +7659,7 @@ tile:
 	SUBQ   $+4, R14
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R13), Z25
 	VFMADD231PS.BCST (BX), Z25, Z0
@@ -7249,10 +7776,12 @@ k_block:
 	SUBQ             $+4, R14
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R14
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R13), Z25
 	VFMADD231PS.BCST (BX), Z25, Z0
@@ -7291,6 +7820,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -7321,41 +7851,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R12
 	JNZ     tile
-	MOVQ    R13, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x00000190, DI
-	MOVQ    tiles+48(FP), R8
-	IMULQ   R8, DI
-	SUBQ    DI, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R13, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x00000190, DI
+	MOVQ  tiles+48(FP), R8
+	IMULQ R8, DI
+	SUBQ  DI, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product26x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product26x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product26x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI input row 14/done, R8 input row 21/tiles, R9 prefetch,
+	// R10 prefetchStep, R11 src, R12 tiles, R13 weights, R14 k/temporary
+	// Z0-Z25 sum[0:26], Z26 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), R9
-	MOVQ pace+80(FP), R10
+	MOVQ prefetch+24(FP), R9
+	MOVQ prefetchStep+80(FP), R10
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R11
 	MOVQ tiles+48(FP), R12
 
+	// For each tile of 26×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -7396,6 +7936,7 @@ tile:
 	SUBQ   $+4, R14
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R13), Z26
 	VFMADD231PS.BCST (BX), Z26, Z0
@@ -7516,10 +8057,12 @@ k_block:
 	SUBQ             $+4, R14
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R14
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R13), Z26
 	VFMADD231PS.BCST (BX), Z26, Z0
@@ -7559,6 +8102,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -7590,41 +8134,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R12
 	JNZ     tile
-	MOVQ    R13, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x000001a0, DI
-	MOVQ    tiles+48(FP), R8
-	IMULQ   R8, DI
-	SUBQ    DI, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R13, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x000001a0, DI
+	MOVQ  tiles+48(FP), R8
+	IMULQ R8, DI
+	SUBQ  DI, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product27x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product27x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product27x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI input row 14/done, R8 input row 21/tiles, R9 prefetch,
+	// R10 prefetchStep, R11 src, R12 tiles, R13 weights, R14 k/temporary
+	// Z0-Z26 sum[0:27], Z27 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), R9
-	MOVQ pace+80(FP), R10
+	MOVQ prefetch+24(FP), R9
+	MOVQ prefetchStep+80(FP), R10
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R11
 	MOVQ tiles+48(FP), R12
 
+	// For each tile of 27×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -7666,6 +8220,7 @@ tile:
 	SUBQ   $+4, R14
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R13), Z27
 	VFMADD231PS.BCST (BX), Z27, Z0
@@ -7790,10 +8345,12 @@ k_block:
 	SUBQ             $+4, R14
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R14
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R13), Z27
 	VFMADD231PS.BCST (BX), Z27, Z0
@@ -7834,6 +8391,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -7866,41 +8424,51 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R12
 	JNZ     tile
-	MOVQ    R13, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x000001b0, DI
-	MOVQ    tiles+48(FP), R8
-	IMULQ   R8, DI
-	SUBQ    DI, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R13, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x000001b0, DI
+	MOVQ  tiles+48(FP), R8
+	IMULQ R8, DI
+	SUBQ  DI, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET
 
-// func Product28x16(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product28x16(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Product28x16(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/dst/src,
+	// SI input row 7/srcMatrix/dstMatrix, DI input row 14/done, R8 input row 21/tiles, R9 prefetch,
+	// R10 prefetchStep, R11 src, R12 tiles, R13 weights, R14 k/temporary
+	// Z0-Z27 sum[0:28], Z28 weights
 	MOVQ srcStride+72(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+24(FP), R9
-	MOVQ pace+80(FP), R10
+	MOVQ prefetch+24(FP), R9
+	MOVQ prefetchStep+80(FP), R10
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVQ src+8(FP), R11
 	MOVQ tiles+48(FP), R12
 
+	// For each tile of 28×16, rows by columns.
 tile:
+	// The sums start at zero; sum[1·m+v] is vector v of row m.
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -7943,6 +8511,7 @@ tile:
 	SUBQ   $+2, R14
 	JL     k_rest
 
+	// For each step of the sums, an outer product: 2 a round.
 k_block:
 	VMOVUPS          (R13), Z28
 	VFMADD231PS.BCST (BX), Z28, Z0
@@ -8012,10 +8581,12 @@ k_block:
 	SUBQ             $+2, R14
 	JGE              k_block
 
+	// Fewer than 2 are left.
 k_rest:
 	ADDQ $+2, R14
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R13), Z28
 	VFMADD231PS.BCST (BX), Z28, Z0
@@ -8057,6 +8628,7 @@ k_one:
 	JNZ              k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVQ    dst+0(FP), BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -8090,22 +8662,24 @@ k_done:
 	MOVQ    BX, dst+0(FP)
 	DECQ    R12
 	JNZ     tile
-	MOVQ    R13, weights+16(FP)
-	MOVQ    src+8(FP), BX
-	MOVQ    srcPoint+56(FP), SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, src+8(FP)
-	MOVQ    dst+0(FP), BX
-	MOVQ    dstPoint+64(FP), SI
-	MOVQ    $0x000001c0, DI
-	MOVQ    tiles+48(FP), R8
-	IMULQ   R8, DI
-	SUBQ    DI, SI
-	SHLQ    $0x02, SI
-	ADDQ    SI, BX
-	MOVQ    BX, dst+0(FP)
-	DECQ    points+32(FP)
-	JNZ     point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVQ  R13, weights+16(FP)
+	MOVQ  src+8(FP), BX
+	MOVQ  srcMatrix+56(FP), SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, src+8(FP)
+	MOVQ  dst+0(FP), BX
+	MOVQ  dstMatrix+64(FP), SI
+	MOVQ  $0x000001c0, DI
+	MOVQ  tiles+48(FP), R8
+	IMULQ R8, DI
+	SUBQ  DI, SI
+	SHLQ  $0x02, SI
+	ADDQ  SI, BX
+	MOVQ  BX, dst+0(FP)
+	DECQ  batch+32(FP)
+	JNZ   matrix
 	VZEROUPPER
 	RET

@@ -4,176 +4,176 @@
 
 package neon
 
-// Product1x8 computes points matrix products of tiles × 1 rows and 8 columns; it equals
+// Product1x8 computes a batch of products of matrices with tiles × 1 rows and 8 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 1 {
 //				for n := range 8 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*1+m)*srcStride+j], weights[(p*k+j)*8+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*1+m)*srcStride+j], weights[(b*k+j)*8+n], acc)
 //					}
-//					dst[p*dstPoint+(t*1+m)*8+n] = acc
+//					dst[b*dstMatrix+(t*1+m)*8+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
+// It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func Product1x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product1x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product2x8 computes points matrix products of tiles × 2 rows and 8 columns; it equals
+// Product2x8 computes a batch of products of matrices with tiles × 2 rows and 8 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 2 {
 //				for n := range 8 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*2+m)*srcStride+j], weights[(p*k+j)*8+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*2+m)*srcStride+j], weights[(b*k+j)*8+n], acc)
 //					}
-//					dst[p*dstPoint+(t*2+m)*8+n] = acc
+//					dst[b*dstMatrix+(t*2+m)*8+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
+// It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func Product2x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product2x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product3x8 computes points matrix products of tiles × 3 rows and 8 columns; it equals
+// Product3x8 computes a batch of products of matrices with tiles × 3 rows and 8 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 3 {
 //				for n := range 8 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*3+m)*srcStride+j], weights[(p*k+j)*8+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*3+m)*srcStride+j], weights[(b*k+j)*8+n], acc)
 //					}
-//					dst[p*dstPoint+(t*3+m)*8+n] = acc
+//					dst[b*dstMatrix+(t*3+m)*8+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product3x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product3x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product4x8 computes points matrix products of tiles × 4 rows and 8 columns; it equals
+// Product4x8 computes a batch of products of matrices with tiles × 4 rows and 8 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 4 {
 //				for n := range 8 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*4+m)*srcStride+j], weights[(p*k+j)*8+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*4+m)*srcStride+j], weights[(b*k+j)*8+n], acc)
 //					}
-//					dst[p*dstPoint+(t*4+m)*8+n] = acc
+//					dst[b*dstMatrix+(t*4+m)*8+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product4x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product4x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product5x8 computes points matrix products of tiles × 5 rows and 8 columns; it equals
+// Product5x8 computes a batch of products of matrices with tiles × 5 rows and 8 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 5 {
 //				for n := range 8 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*5+m)*srcStride+j], weights[(p*k+j)*8+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*5+m)*srcStride+j], weights[(b*k+j)*8+n], acc)
 //					}
-//					dst[p*dstPoint+(t*5+m)*8+n] = acc
+//					dst[b*dstMatrix+(t*5+m)*8+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product5x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product5x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product6x8 computes points matrix products of tiles × 6 rows and 8 columns; it equals
+// Product6x8 computes a batch of products of matrices with tiles × 6 rows and 8 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 6 {
 //				for n := range 8 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*6+m)*srcStride+j], weights[(p*k+j)*8+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*6+m)*srcStride+j], weights[(b*k+j)*8+n], acc)
 //					}
-//					dst[p*dstPoint+(t*6+m)*8+n] = acc
+//					dst[b*dstMatrix+(t*6+m)*8+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product6x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product6x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product7x8 computes points matrix products of tiles × 7 rows and 8 columns; it equals
+// Product7x8 computes a batch of products of matrices with tiles × 7 rows and 8 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 7 {
 //				for n := range 8 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*7+m)*srcStride+j], weights[(p*k+j)*8+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*7+m)*srcStride+j], weights[(b*k+j)*8+n], acc)
 //					}
-//					dst[p*dstPoint+(t*7+m)*8+n] = acc
+//					dst[b*dstMatrix+(t*7+m)*8+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product7x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product7x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
-// Product8x8 computes points matrix products of tiles × 8 rows and 8 columns; it equals
+// Product8x8 computes a batch of products of matrices with tiles × 8 rows and 8 columns; it equals
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range 8 {
 //				for n := range 8 {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*8+m)*srcStride+j], weights[(p*k+j)*8+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*8+m)*srcStride+j], weights[(b*k+j)*8+n], acc)
 //					}
-//					dst[p*dstPoint+(t*8+m)*8+n] = acc
+//					dst[b*dstMatrix+(t*8+m)*8+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Product8x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+func Product8x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 
 // ProductX8 lists the heights of the tile product_f32_8x8_neon.
-var ProductX8 = [...]func(dst, src, weights, next *float32, points, k, tiles, srcPoint, dstPoint, srcStride, pace int){
+var ProductX8 = [...]func(dst, src, weights, prefetch *float32, batch, k, tiles, srcMatrix, dstMatrix, srcStride, prefetchStep int){
 	Product1x8,
 	Product2x8,
 	Product3x8,

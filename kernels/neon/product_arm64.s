@@ -4,17 +4,24 @@
 
 #include "textflag.h"
 
-// func Product1x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product1x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: ASIMD
 TEXT ·Product1x8(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// R0 srcStride, R1 input row 0/dst/src/batch, R2 src/srcMatrix/dstMatrix, R3 tiles/done,
+	// R6 weights/tiles, R7 k
+	// V0-V1 sum[0:2], V2 weights, V3 inputs, V4-V6 weights
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVD src+8(FP), R2
 	MOVD tiles+48(FP), R3
 
+	// For each tile of 1×8, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
 	MOVD  weights+16(FP), R6
@@ -24,6 +31,7 @@ tile:
 	SUBS  $4, R7, R7
 	BLT   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	PRFM  4096(R6), PLDL1KEEP
 	PRFM  4160(R6), PLDL1KEEP
@@ -49,10 +57,12 @@ k_block:
 	SUBS  $4, R7, R7
 	BGE   k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDS $4, R7, R7
 	BEQ  k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	PRFM  4096(R6), PLDL1KEEP
 	FMOVQ 0(R6), F2
@@ -66,6 +76,7 @@ k_one:
 	BNE   k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVD  dst+0(FP), R1
 	FMOVQ F0, 0(R1)
 	FMOVQ F1, 16(R1)
@@ -73,38 +84,47 @@ k_done:
 	MOVD  R1, dst+0(FP)
 	SUBS  $1, R3, R3
 	BNE   tile
-	MOVD  R6, weights+16(FP)
-	MOVD  src+8(FP), R1
-	MOVD  srcPoint+56(FP), R2
-	LSL   $2, R2, R2
-	ADD   R2, R1, R1
-	MOVD  R1, src+8(FP)
-	MOVD  dst+0(FP), R1
-	MOVD  dstPoint+64(FP), R2
-	MOVD  $8, R3
-	MOVD  tiles+48(FP), R6
-	MUL   R6, R3, R3
-	SUB   R3, R2, R2
-	LSL   $2, R2, R2
-	ADD   R2, R1, R1
-	MOVD  R1, dst+0(FP)
-	MOVD  points+32(FP), R1
-	SUBS  $1, R1, R1
-	MOVD  R1, points+32(FP)
-	BNE   point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVD R6, weights+16(FP)
+	MOVD src+8(FP), R1
+	MOVD srcMatrix+56(FP), R2
+	LSL  $2, R2, R2
+	ADD  R2, R1, R1
+	MOVD R1, src+8(FP)
+	MOVD dst+0(FP), R1
+	MOVD dstMatrix+64(FP), R2
+	MOVD $8, R3
+	MOVD tiles+48(FP), R6
+	MUL  R6, R3, R3
+	SUB  R3, R2, R2
+	LSL  $2, R2, R2
+	ADD  R2, R1, R1
+	MOVD R1, dst+0(FP)
+	MOVD batch+32(FP), R1
+	SUBS $1, R1, R1
+	MOVD R1, batch+32(FP)
+	BNE  matrix
 	RET
 
-// func Product2x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product2x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: ASIMD
 TEXT ·Product2x8(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// R0 srcStride, R1 input row 0/dst/src/batch, R2 src/srcMatrix/dstMatrix, R3 tiles/done,
+	// R6 weights/tiles, R7 k
+	// V0-V3 sum[0:4], V4 weights, V5 inputs, V6 weights, V7 inputs, V8-V11 weights
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVD src+8(FP), R2
 	MOVD tiles+48(FP), R3
 
+	// For each tile of 2×8, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
 	VMOVI $0, V2.B16
@@ -116,6 +136,7 @@ tile:
 	SUBS  $4, R7, R7
 	BLT   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	PRFM  4096(R6), PLDL1KEEP
 	PRFM  4160(R6), PLDL1KEEP
@@ -150,10 +171,12 @@ k_block:
 	SUBS  $4, R7, R7
 	BGE   k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDS $4, R7, R7
 	BEQ  k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	PRFM  4096(R6), PLDL1KEEP
 	FMOVQ 0(R6), F4
@@ -170,6 +193,7 @@ k_one:
 	BNE   k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVD  dst+0(FP), R1
 	FMOVQ F0, 0(R1)
 	FMOVQ F1, 16(R1)
@@ -179,41 +203,50 @@ k_done:
 	MOVD  R1, dst+0(FP)
 	SUBS  $1, R3, R3
 	BNE   tile
-	MOVD  R6, weights+16(FP)
-	MOVD  src+8(FP), R1
-	MOVD  srcPoint+56(FP), R2
-	LSL   $2, R2, R2
-	ADD   R2, R1, R1
-	MOVD  R1, src+8(FP)
-	MOVD  dst+0(FP), R1
-	MOVD  dstPoint+64(FP), R2
-	MOVD  $16, R3
-	MOVD  tiles+48(FP), R6
-	MUL   R6, R3, R3
-	SUB   R3, R2, R2
-	LSL   $2, R2, R2
-	ADD   R2, R1, R1
-	MOVD  R1, dst+0(FP)
-	MOVD  points+32(FP), R1
-	SUBS  $1, R1, R1
-	MOVD  R1, points+32(FP)
-	BNE   point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVD R6, weights+16(FP)
+	MOVD src+8(FP), R1
+	MOVD srcMatrix+56(FP), R2
+	LSL  $2, R2, R2
+	ADD  R2, R1, R1
+	MOVD R1, src+8(FP)
+	MOVD dst+0(FP), R1
+	MOVD dstMatrix+64(FP), R2
+	MOVD $16, R3
+	MOVD tiles+48(FP), R6
+	MUL  R6, R3, R3
+	SUB  R3, R2, R2
+	LSL  $2, R2, R2
+	ADD  R2, R1, R1
+	MOVD R1, dst+0(FP)
+	MOVD batch+32(FP), R1
+	SUBS $1, R1, R1
+	MOVD R1, batch+32(FP)
+	BNE  matrix
 	RET
 
-// func Product3x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product3x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: ASIMD
 TEXT ·Product3x8(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// R0 srcStride, R1 2·srcStride, R2 input row 0/dst/src/batch, R3 prefetch, R6 prefetchStep,
+	// R7 src/srcMatrix/dstMatrix, R8 tiles/done, R9 weights/tiles, R10 k/temporary
+	// V0-V5 sum[0:6], V6 weights, V7 inputs, V8 weights, V9-V10 inputs, V11-V13 weights
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
-	MOVD next+24(FP), R3
-	MOVD pace+80(FP), R6
+	MOVD prefetch+24(FP), R3
+	MOVD prefetchStep+80(FP), R6
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVD src+8(FP), R7
 	MOVD tiles+48(FP), R8
 
+	// For each tile of 3×8, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
 	VMOVI $0, V2.B16
@@ -228,6 +261,7 @@ tile:
 	SUBS  $4, R10, R10
 	BLT   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	FMOVQ 0(R9), F6
 	FMOVQ 0(R2), F7
@@ -271,10 +305,12 @@ k_block:
 	SUBS  $4, R10, R10
 	BGE   k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDS $4, R10, R10
 	BEQ  k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	FMOVQ 0(R9), F6
 	FMOVS (R2), F7
@@ -295,6 +331,7 @@ k_one:
 	BNE   k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVD  dst+0(FP), R2
 	FMOVQ F0, 0(R2)
 	FMOVQ F1, 16(R2)
@@ -306,40 +343,49 @@ k_done:
 	MOVD  R2, dst+0(FP)
 	SUBS  $1, R8, R8
 	BNE   tile
-	MOVD  R9, weights+16(FP)
-	MOVD  src+8(FP), R2
-	MOVD  srcPoint+56(FP), R7
-	LSL   $2, R7, R7
-	ADD   R7, R2, R2
-	MOVD  R2, src+8(FP)
-	MOVD  dst+0(FP), R2
-	MOVD  dstPoint+64(FP), R7
-	MOVD  $24, R8
-	MOVD  tiles+48(FP), R9
-	MUL   R9, R8, R8
-	SUB   R8, R7, R7
-	LSL   $2, R7, R7
-	ADD   R7, R2, R2
-	MOVD  R2, dst+0(FP)
-	MOVD  points+32(FP), R2
-	SUBS  $1, R2, R2
-	MOVD  R2, points+32(FP)
-	BNE   point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVD R9, weights+16(FP)
+	MOVD src+8(FP), R2
+	MOVD srcMatrix+56(FP), R7
+	LSL  $2, R7, R7
+	ADD  R7, R2, R2
+	MOVD R2, src+8(FP)
+	MOVD dst+0(FP), R2
+	MOVD dstMatrix+64(FP), R7
+	MOVD $24, R8
+	MOVD tiles+48(FP), R9
+	MUL  R9, R8, R8
+	SUB  R8, R7, R7
+	LSL  $2, R7, R7
+	ADD  R7, R2, R2
+	MOVD R2, dst+0(FP)
+	MOVD batch+32(FP), R2
+	SUBS $1, R2, R2
+	MOVD R2, batch+32(FP)
+	BNE  matrix
 	RET
 
-// func Product4x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product4x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: ASIMD
 TEXT ·Product4x8(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// R0 srcStride, R1 input row 0/dst/src/batch, R2 input row 2/srcMatrix/dstMatrix, R3 prefetch,
+	// R6 prefetchStep, R7 src/done, R8 tiles, R9 weights, R10 k
+	// V0-V7 sum[0:8], V8 weights, V9 inputs, V10 weights, V11-V13 inputs, V14-V15 weights
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
-	MOVD next+24(FP), R3
-	MOVD pace+80(FP), R6
+	MOVD prefetch+24(FP), R3
+	MOVD prefetchStep+80(FP), R6
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVD src+8(FP), R7
 	MOVD tiles+48(FP), R8
 
+	// For each tile of 4×8, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
 	VMOVI $0, V2.B16
@@ -357,6 +403,7 @@ tile:
 	SUBS  $4, R10, R10
 	BLT   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	FMOVQ 0(R9), F8
 	FMOVQ 0(R1), F9
@@ -410,10 +457,12 @@ k_block:
 	SUBS  $4, R10, R10
 	BGE   k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDS $4, R10, R10
 	BEQ  k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	FMOVQ 0(R9), F8
 	FMOVS (R1), F9
@@ -438,6 +487,7 @@ k_one:
 	BNE   k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVD  dst+0(FP), R1
 	FMOVQ F0, 0(R1)
 	FMOVQ F1, 16(R1)
@@ -451,41 +501,50 @@ k_done:
 	MOVD  R1, dst+0(FP)
 	SUBS  $1, R8, R8
 	BNE   tile
-	MOVD  R9, weights+16(FP)
-	MOVD  src+8(FP), R1
-	MOVD  srcPoint+56(FP), R2
-	LSL   $2, R2, R2
-	ADD   R2, R1, R1
-	MOVD  R1, src+8(FP)
-	MOVD  dst+0(FP), R1
-	MOVD  dstPoint+64(FP), R2
-	MOVD  $32, R7
-	MOVD  tiles+48(FP), R8
-	MUL   R8, R7, R7
-	SUB   R7, R2, R2
-	LSL   $2, R2, R2
-	ADD   R2, R1, R1
-	MOVD  R1, dst+0(FP)
-	MOVD  points+32(FP), R1
-	SUBS  $1, R1, R1
-	MOVD  R1, points+32(FP)
-	BNE   point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVD R9, weights+16(FP)
+	MOVD src+8(FP), R1
+	MOVD srcMatrix+56(FP), R2
+	LSL  $2, R2, R2
+	ADD  R2, R1, R1
+	MOVD R1, src+8(FP)
+	MOVD dst+0(FP), R1
+	MOVD dstMatrix+64(FP), R2
+	MOVD $32, R7
+	MOVD tiles+48(FP), R8
+	MUL  R8, R7, R7
+	SUB  R7, R2, R2
+	LSL  $2, R2, R2
+	ADD  R2, R1, R1
+	MOVD R1, dst+0(FP)
+	MOVD batch+32(FP), R1
+	SUBS $1, R1, R1
+	MOVD R1, batch+32(FP)
+	BNE  matrix
 	RET
 
-// func Product5x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product5x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: ASIMD
 TEXT ·Product5x8(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// R0 srcStride, R1 2·srcStride, R2 input row 0/dst/src/batch, R3 input row 3/srcMatrix/dstMatrix,
+	// R6 prefetch, R7 prefetchStep, R8 src/done, R9 tiles, R10 weights, R11 k/temporary
+	// V0-V9 sum[0:10], V10 weights, V11 inputs, V12 weights, V13-V16 inputs, V17-V18 weights
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
-	MOVD next+24(FP), R6
-	MOVD pace+80(FP), R7
+	MOVD prefetch+24(FP), R6
+	MOVD prefetchStep+80(FP), R7
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVD src+8(FP), R8
 	MOVD tiles+48(FP), R9
 
+	// For each tile of 5×8, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
 	VMOVI $0, V2.B16
@@ -506,6 +565,7 @@ tile:
 	SUBS  $4, R11, R11
 	BLT   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	FMOVQ 0(R10), F10
 	FMOVQ 0(R2), F11
@@ -568,10 +628,12 @@ k_block:
 	SUBS  $4, R11, R11
 	BGE   k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDS $4, R11, R11
 	BEQ  k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	FMOVQ 0(R10), F10
 	FMOVS (R2), F11
@@ -599,6 +661,7 @@ k_one:
 	BNE   k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVD  dst+0(FP), R2
 	FMOVQ F0, 0(R2)
 	FMOVQ F1, 16(R2)
@@ -614,41 +677,50 @@ k_done:
 	MOVD  R2, dst+0(FP)
 	SUBS  $1, R9, R9
 	BNE   tile
-	MOVD  R10, weights+16(FP)
-	MOVD  src+8(FP), R2
-	MOVD  srcPoint+56(FP), R3
-	LSL   $2, R3, R3
-	ADD   R3, R2, R2
-	MOVD  R2, src+8(FP)
-	MOVD  dst+0(FP), R2
-	MOVD  dstPoint+64(FP), R3
-	MOVD  $40, R8
-	MOVD  tiles+48(FP), R9
-	MUL   R9, R8, R8
-	SUB   R8, R3, R3
-	LSL   $2, R3, R3
-	ADD   R3, R2, R2
-	MOVD  R2, dst+0(FP)
-	MOVD  points+32(FP), R2
-	SUBS  $1, R2, R2
-	MOVD  R2, points+32(FP)
-	BNE   point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVD R10, weights+16(FP)
+	MOVD src+8(FP), R2
+	MOVD srcMatrix+56(FP), R3
+	LSL  $2, R3, R3
+	ADD  R3, R2, R2
+	MOVD R2, src+8(FP)
+	MOVD dst+0(FP), R2
+	MOVD dstMatrix+64(FP), R3
+	MOVD $40, R8
+	MOVD tiles+48(FP), R9
+	MUL  R9, R8, R8
+	SUB  R8, R3, R3
+	LSL  $2, R3, R3
+	ADD  R3, R2, R2
+	MOVD R2, dst+0(FP)
+	MOVD batch+32(FP), R2
+	SUBS $1, R2, R2
+	MOVD R2, batch+32(FP)
+	BNE  matrix
 	RET
 
-// func Product6x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product6x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: ASIMD
 TEXT ·Product6x8(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// R0 srcStride, R1 2·srcStride, R2 input row 0/dst/src/batch, R3 input row 3/srcMatrix/dstMatrix,
+	// R6 prefetch, R7 prefetchStep, R8 src/done, R9 tiles, R10 weights, R11 k/temporary
+	// V0-V11 sum[0:12], V12 weights, V13 inputs, V14 weights, V15-V19 inputs, V20-V21 weights
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
-	MOVD next+24(FP), R6
-	MOVD pace+80(FP), R7
+	MOVD prefetch+24(FP), R6
+	MOVD prefetchStep+80(FP), R7
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVD src+8(FP), R8
 	MOVD tiles+48(FP), R9
 
+	// For each tile of 6×8, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
 	VMOVI $0, V2.B16
@@ -671,6 +743,7 @@ tile:
 	SUBS  $4, R11, R11
 	BLT   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	FMOVQ 0(R10), F12
 	FMOVQ 0(R2), F13
@@ -742,10 +815,12 @@ k_block:
 	SUBS  $4, R11, R11
 	BGE   k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDS $4, R11, R11
 	BEQ  k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	FMOVQ 0(R10), F12
 	FMOVS (R2), F13
@@ -776,6 +851,7 @@ k_one:
 	BNE   k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVD  dst+0(FP), R2
 	FMOVQ F0, 0(R2)
 	FMOVQ F1, 16(R2)
@@ -793,42 +869,52 @@ k_done:
 	MOVD  R2, dst+0(FP)
 	SUBS  $1, R9, R9
 	BNE   tile
-	MOVD  R10, weights+16(FP)
-	MOVD  src+8(FP), R2
-	MOVD  srcPoint+56(FP), R3
-	LSL   $2, R3, R3
-	ADD   R3, R2, R2
-	MOVD  R2, src+8(FP)
-	MOVD  dst+0(FP), R2
-	MOVD  dstPoint+64(FP), R3
-	MOVD  $48, R8
-	MOVD  tiles+48(FP), R9
-	MUL   R9, R8, R8
-	SUB   R8, R3, R3
-	LSL   $2, R3, R3
-	ADD   R3, R2, R2
-	MOVD  R2, dst+0(FP)
-	MOVD  points+32(FP), R2
-	SUBS  $1, R2, R2
-	MOVD  R2, points+32(FP)
-	BNE   point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVD R10, weights+16(FP)
+	MOVD src+8(FP), R2
+	MOVD srcMatrix+56(FP), R3
+	LSL  $2, R3, R3
+	ADD  R3, R2, R2
+	MOVD R2, src+8(FP)
+	MOVD dst+0(FP), R2
+	MOVD dstMatrix+64(FP), R3
+	MOVD $48, R8
+	MOVD tiles+48(FP), R9
+	MUL  R9, R8, R8
+	SUB  R8, R3, R3
+	LSL  $2, R3, R3
+	ADD  R3, R2, R2
+	MOVD R2, dst+0(FP)
+	MOVD batch+32(FP), R2
+	SUBS $1, R2, R2
+	MOVD R2, batch+32(FP)
+	BNE  matrix
 	RET
 
-// func Product7x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product7x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: ASIMD
 TEXT ·Product7x8(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// R0 srcStride, R1 2·srcStride, R2 3·srcStride, R3 input row 0/dst/src/batch,
+	// R6 input row 4/srcMatrix/dstMatrix, R7 prefetch, R8 prefetchStep, R9 src/done, R10 tiles,
+	// R11 weights, R12 k/temporary
+	// V0-V13 sum[0:14], V14 weights, V15 inputs, V16 weights, V17-V22 inputs, V23-V24 weights
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
 	ADD  R0, R1, R2
-	MOVD next+24(FP), R7
-	MOVD pace+80(FP), R8
+	MOVD prefetch+24(FP), R7
+	MOVD prefetchStep+80(FP), R8
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVD src+8(FP), R9
 	MOVD tiles+48(FP), R10
 
+	// For each tile of 7×8, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
 	VMOVI $0, V2.B16
@@ -853,6 +939,7 @@ tile:
 	SUBS  $4, R12, R12
 	BLT   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	FMOVQ 0(R11), F14
 	FMOVQ 0(R3), F15
@@ -933,10 +1020,12 @@ k_block:
 	SUBS  $4, R12, R12
 	BGE   k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDS $4, R12, R12
 	BEQ  k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	FMOVQ 0(R11), F14
 	FMOVS (R3), F15
@@ -970,6 +1059,7 @@ k_one:
 	BNE   k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVD  dst+0(FP), R3
 	FMOVQ F0, 0(R3)
 	FMOVQ F1, 16(R3)
@@ -989,42 +1079,52 @@ k_done:
 	MOVD  R3, dst+0(FP)
 	SUBS  $1, R10, R10
 	BNE   tile
-	MOVD  R11, weights+16(FP)
-	MOVD  src+8(FP), R3
-	MOVD  srcPoint+56(FP), R6
-	LSL   $2, R6, R6
-	ADD   R6, R3, R3
-	MOVD  R3, src+8(FP)
-	MOVD  dst+0(FP), R3
-	MOVD  dstPoint+64(FP), R6
-	MOVD  $56, R9
-	MOVD  tiles+48(FP), R10
-	MUL   R10, R9, R9
-	SUB   R9, R6, R6
-	LSL   $2, R6, R6
-	ADD   R6, R3, R3
-	MOVD  R3, dst+0(FP)
-	MOVD  points+32(FP), R3
-	SUBS  $1, R3, R3
-	MOVD  R3, points+32(FP)
-	BNE   point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVD R11, weights+16(FP)
+	MOVD src+8(FP), R3
+	MOVD srcMatrix+56(FP), R6
+	LSL  $2, R6, R6
+	ADD  R6, R3, R3
+	MOVD R3, src+8(FP)
+	MOVD dst+0(FP), R3
+	MOVD dstMatrix+64(FP), R6
+	MOVD $56, R9
+	MOVD tiles+48(FP), R10
+	MUL  R10, R9, R9
+	SUB  R9, R6, R6
+	LSL  $2, R6, R6
+	ADD  R6, R3, R3
+	MOVD R3, dst+0(FP)
+	MOVD batch+32(FP), R3
+	SUBS $1, R3, R3
+	MOVD R3, batch+32(FP)
+	BNE  matrix
 	RET
 
-// func Product8x8(dst *float32, src *float32, weights *float32, next *float32, points int, k int, tiles int, srcPoint int, dstPoint int, srcStride int, pace int)
+// func Product8x8(dst *float32, src *float32, weights *float32, prefetch *float32, batch int, k int, tiles int, srcMatrix int, dstMatrix int, srcStride int, prefetchStep int)
 // Requires: ASIMD
 TEXT ·Product8x8(SB), NOSPLIT, $0-88
+	// Registers, a slash between what one of them holds by turns:
+	// R0 srcStride, R1 2·srcStride, R2 3·srcStride, R3 input row 0/dst/src/batch,
+	// R6 input row 4/srcMatrix/dstMatrix, R7 prefetch, R8 prefetchStep, R9 src/done, R10 tiles,
+	// R11 weights, R12 k
+	// V0-V15 sum[0:16], V16 weights, V17 inputs, V18 weights, V19-V25 inputs, V26-V27 weights
 	MOVD srcStride+72(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
 	ADD  R0, R1, R2
-	MOVD next+24(FP), R7
-	MOVD pace+80(FP), R8
+	MOVD prefetch+24(FP), R7
+	MOVD prefetchStep+80(FP), R8
 
-point:
+	// For each product of the batch.
+matrix:
 	MOVD src+8(FP), R9
 	MOVD tiles+48(FP), R10
 
+	// For each tile of 8×8, rows by columns.
 tile:
+	// The sums start at zero; sum[2·m+v] is vector v of row m.
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
 	VMOVI $0, V2.B16
@@ -1050,6 +1150,7 @@ tile:
 	SUBS  $4, R12, R12
 	BLT   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	FMOVQ 0(R11), F16
 	FMOVQ 0(R3), F17
@@ -1139,10 +1240,12 @@ k_block:
 	SUBS  $4, R12, R12
 	BGE   k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDS $4, R12, R12
 	BEQ  k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	FMOVQ 0(R11), F16
 	FMOVS (R3), F17
@@ -1179,6 +1282,7 @@ k_one:
 	BNE   k_one
 
 k_done:
+	// The sums are the outputs.
 	MOVD  dst+0(FP), R3
 	FMOVQ F0, 0(R3)
 	FMOVQ F1, 16(R3)
@@ -1200,23 +1304,25 @@ k_done:
 	MOVD  R3, dst+0(FP)
 	SUBS  $1, R10, R10
 	BNE   tile
-	MOVD  R11, weights+16(FP)
-	MOVD  src+8(FP), R3
-	MOVD  srcPoint+56(FP), R6
-	LSL   $2, R6, R6
-	ADD   R6, R3, R3
-	MOVD  R3, src+8(FP)
-	MOVD  dst+0(FP), R3
-	MOVD  dstPoint+64(FP), R6
-	MOVD  $64, R9
-	MOVD  tiles+48(FP), R10
-	MUL   R10, R9, R9
-	SUB   R9, R6, R6
-	LSL   $2, R6, R6
-	ADD   R6, R3, R3
-	MOVD  R3, dst+0(FP)
-	MOVD  points+32(FP), R3
-	SUBS  $1, R3, R3
-	MOVD  R3, points+32(FP)
-	BNE   point
+
+	// A tile ends where the next matrix of weights begins; dst went through the tiles.
+	MOVD R11, weights+16(FP)
+	MOVD src+8(FP), R3
+	MOVD srcMatrix+56(FP), R6
+	LSL  $2, R6, R6
+	ADD  R6, R3, R3
+	MOVD R3, src+8(FP)
+	MOVD dst+0(FP), R3
+	MOVD dstMatrix+64(FP), R6
+	MOVD $64, R9
+	MOVD tiles+48(FP), R10
+	MUL  R10, R9, R9
+	SUB  R9, R6, R6
+	LSL  $2, R6, R6
+	ADD  R6, R3, R3
+	MOVD R3, dst+0(FP)
+	MOVD batch+32(FP), R3
+	SUBS $1, R3, R3
+	MOVD R3, batch+32(FP)
+	BNE  matrix
 	RET
