@@ -223,7 +223,7 @@ func (m *Machine) Steps(name, comment string, n vec.R, unroll int, body func(n i
 		body(unroll)
 		m.Ctx.SUBQ(operand.I8(int8(unroll)), n)
 		m.Ctx.JGE(operand.LabelRef(l + "_block"))
-		m.Block(l+"_rest", fmt.Sprintf("fewer than %d are left", unroll))
+		m.Block(l+"_rest", fmt.Sprintf("Fewer than %d are left", unroll))
 		m.Ctx.ADDQ(operand.I8(int8(unroll)), n)
 	} else {
 		m.Ctx.TESTQ(n, n)

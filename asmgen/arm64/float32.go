@@ -25,7 +25,7 @@ func (e elements) Skip(p vec.R, n int)  { e.m.skip(p, n*e.elem.Size) }
 func (e elements) ToBytes(n vec.R) {
 	e.m.emit(fmt.Sprintf("LSL $%d, R{0}, R{0}", log2(e.elem.Size)), inout(n))
 }
-func (e elements) Index(p, i vec.R) vec.R {
+func (e elements) Address(p, i vec.R) vec.R {
 	r := e.m.Ctx.GP64()
 	e.m.addShifted(r, p, i, log2(e.elem.Size))
 	return r

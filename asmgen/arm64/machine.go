@@ -315,7 +315,7 @@ func (m *Machine) Steps(name, comment string, n vec.R, unroll int, body func(n i
 		body(unroll)
 		m.countDown(n, unroll)
 		m.branch("BGE", l+"_block")
-		m.Block(l+"_rest", fmt.Sprintf("fewer than %d are left", unroll))
+		m.Block(l+"_rest", fmt.Sprintf("Fewer than %d are left", unroll))
 		m.emit(fmt.Sprintf("ADDS $%d, R{0}, R{0}", unroll), inout(n))
 	} else {
 		m.countDown(n, 0)

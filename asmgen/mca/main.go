@@ -32,7 +32,7 @@ import (
 // Neoverse cores for a Cortex-A57.
 const oldest = 19
 
-// families are the files of kernels that tiles make up.
+// families are the kernels that come in tiles, by the names of their files.
 var families = []string{"conv", "product"}
 
 // A target is a package of generated files and the processors that it is judged

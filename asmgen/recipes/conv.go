@@ -34,10 +34,10 @@ func conv(t *sums, name string) {
 			"		}",
 			"	}"}, prefetchDoc(t.rows)...)...)
 	t.begin()
-	t.LoopArg("tile", fmt.Sprintf("for each tile of %d×%d, pixels by channels", t.rows, t.cols), "tiles", func() {
+	t.LoopArg("tile", fmt.Sprintf("For each tile of %d×%d, pixels by channels", t.rows, t.cols), "tiles", func() {
 		bias := t.Arg("bias")
 		var first []vec.V
-		t.start("the sums start at the bias", func(i int) (row []vec.V) {
+		t.start("The sums start at the bias", func(i int) (row []vec.V) {
 			if i == 0 {
 				for v := range t.cols / t.f.Lanes() {
 					first = append(first, t.Load(bias, v))
@@ -50,7 +50,7 @@ func conv(t *sums, name string) {
 			return row
 		})
 		if t.rows > nearRows && prefetchesTiles(t) {
-			t.Comment("stores wait for their cache lines, one after the other: prefetch the next tile's")
+			t.Comment("Stores wait for their cache lines, one after the other: prefetch the next tile's")
 			dst, dstStride := t.Arg("dst"), distance(t, t.f, "dstStride")
 			t.AddMulTo(dst, dstStride, t.rows)
 			for range t.rows {
@@ -64,14 +64,14 @@ func conv(t *sums, name string) {
 		}
 		t.weights = t.Arg("weights")
 		offsets := t.Arg("offsets")
-		t.Loop("run", "for each run of inputs, such as a row of the kernel window", t.Arg("runs"), func() {
+		t.Loop("run", "For each run of inputs, such as a row of the kernel window", t.Arg("runs"), func() {
 			src := t.Arg("src")
 			offset := vec.Named(t, "offset", t.LoadInt(offsets))
 			t.SkipInts(offsets, 1)
-			t.inputs.Start(vec.Named(t, "run", t.f.Index(src, offset)))
+			t.inputs.Start(vec.Named(t, "run", t.f.Address(src, offset)))
 			t.addProducts(t.Arg("runLen"))
 		})
-		t.Comment("the sums, at least lower, are the outputs")
+		t.Comment("The sums, at least lower, are the outputs")
 		lower := t.f.SplatArg("lower")
 		dst, dstStride := t.Arg("dst"), distance(t, t.f, "dstStride")
 		for _, row := range t.sum {

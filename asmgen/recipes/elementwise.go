@@ -13,7 +13,7 @@ var Elementwise = Recipe{"elementwise", "", func(m vec.Machine, _ Tile) []string
 // counts hardly matters.
 const elementwiseUnroll = 4
 
-func add(m walker, f vec.Float32) {
+func add(m vec.Core, f vec.Float32) {
 	m.Func("Add", "func(dst, a, b *float32, n int, lower float32)",
 		"Add adds two tensors; it equals",
 		"",
@@ -33,7 +33,7 @@ func add(m walker, f vec.Float32) {
 	m.Return()
 }
 
-func relu(m walker, f vec.Float32) {
+func relu(m vec.Core, f vec.Float32) {
 	m.Func("ReLU", "func(dst, src *float32, n int)",
 		"ReLU clears what is negative and keeps NaN; it equals",
 		"",

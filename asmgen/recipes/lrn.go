@@ -12,7 +12,7 @@ var LRN = Recipe{"lrn", "", func(m vec.Machine, _ Tile) []string {
 	return []string{"LRNSquare", "LRN"}
 }}
 
-func lrnSquare(m walker, f vec.Float32) {
+func lrnSquare(m vec.Core, f vec.Float32) {
 	m.Func("LRNSquare", "func(dst, src *float32, pixels, channels, srcPixel, dstPixel int)",
 		"LRNSquare squares the channels of a row of pixels; it equals",
 		"",
@@ -34,7 +34,7 @@ func lrnSquare(m walker, f vec.Float32) {
 	m.Return()
 }
 
-func lrn(m walker, f vec.Float32) {
+func lrn(m vec.Core, f vec.Float32) {
 	m.Func("LRN", "func(dst, src, squares *float32, pixels, channels, srcPixel, dstPixel, squaresPixel, size int, scale, k float32)",
 		"LRN normalizes a row of pixels; it equals",
 		"",
@@ -58,11 +58,11 @@ func lrn(m walker, f vec.Float32) {
 		eachVector(m, vectors(m, f, "channels"), []vec.R{x}, func() {
 			sum := vec.Named(m, "sum", m.Zero())
 			q := vec.Named(m, "neighbour", m.CopyInt(squares))
-			m.Loop("neighbour", "for each neighbouring channel: add its square", m.Arg("size"), func() {
+			m.Loop("neighbour", "For each neighbouring channel: add its square", m.Arg("size"), func() {
 				f.AddTo(sum, m.LoadAt(q, x))
 				f.Skip(q, 1)
 			})
-			m.Comment("divide by the power 3/4: the root times its own root")
+			m.Comment("Divide by the power 3/4: the root times its own root")
 			d := vec.Named(m, "d", m.Copy(k))
 			f.AddMulTo(d, scale, sum)
 			root := vec.Named(m, "root", f.Sqrt(d))

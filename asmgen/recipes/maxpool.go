@@ -8,7 +8,7 @@ var MaxPool3x3s2 = Recipe{"maxpool", "", func(m vec.Machine, _ Tile) []string {
 	return []string{"MaxPool3x3s2"}
 }}
 
-func maxPool3x3s2(m walker, f vec.Float32) {
+func maxPool3x3s2(m vec.Core, f vec.Float32) {
 	m.Func("MaxPool3x3s2", "func(dst, src *float32, pixels, channels, srcRow, srcPixel, dstPixel int)",
 		"MaxPool3x3s2 computes a row of 3×3 windows, stride 2; it equals",
 		"",
@@ -34,7 +34,7 @@ func maxPool3x3s2(m walker, f vec.Float32) {
 	vec.NameAll(m, "src row", rows)
 	zero := vec.Named(m, "zero", m.Int(0))
 	eachPixel(m, []step{{rows[0], srcPixel, 2}, {rows[1], srcPixel, 2}, {rows[2], srcPixel, 2}, {dst, dstPixel, 1}}, func() {
-		m.Comment("a distance from the row for each column; the channels run through all three")
+		m.Comment("A distance from the row for each column; the channels run through all three")
 		cols := []vec.R{m.CopyInt(zero)}
 		for j := 1; j < 3; j++ {
 			cols = append(cols, m.CopyInt(cols[j-1]))

@@ -24,7 +24,7 @@ var Peak = Recipe{"peak", "", func(m vec.Machine, _ Tile) []string {
 	return []string{"FMAPeak", "ReadPeak"}
 }}
 
-func fmaPeak(m walker, f vec.Float32) {
+func fmaPeak(m vec.Core, f vec.Float32) {
 	m.Func("FMAPeak", "func(n int)",
 		fmt.Sprintf("FMAPeak runs n rounds, n >= 1, of %d independent multiply-adds of vectors in", peakFMAs(m)),
 		"registers, all zero.")
@@ -35,7 +35,7 @@ func fmaPeak(m walker, f vec.Float32) {
 		sums[i] = m.Copy(x)
 	}
 	vec.NameAll(m, "sum", sums)
-	m.Loop("round", "for each round: a multiply-add to each sum", n, func() {
+	m.Loop("round", "For each round: a multiply-add to each sum", n, func() {
 		for _, sum := range sums {
 			f.AddMulTo(sum, x, x)
 		}
@@ -43,7 +43,7 @@ func fmaPeak(m walker, f vec.Float32) {
 	m.Return()
 }
 
-func readPeak(m walker, f vec.Float32) {
+func readPeak(m vec.Core, f vec.Float32) {
 	const block, chains = 16, 8 // vectors that a round reads, sums that do not wait for each other
 	m.Func("ReadPeak", "func(dst, src *float32, n int)",
 		"ReadPeak adds n values up; with L lanes in a vector it equals",
@@ -61,13 +61,13 @@ func readPeak(m walker, f vec.Float32) {
 		sums[i] = m.Zero()
 	}
 	vec.NameAll(m, "sum", sums)
-	m.Loop("block", fmt.Sprintf("for each block of %d vectors", block), blocks, func() {
+	m.Loop("block", fmt.Sprintf("For each block of %d vectors", block), blocks, func() {
 		for v := range block {
 			f.AddTo(sums[v%chains], m.Load(src, v))
 		}
 		m.SkipVectors(src, block)
 	})
-	m.Comment("the sum of the sums")
+	m.Comment("The sum of the sums")
 	for _, sum := range sums[1:] {
 		f.AddTo(sums[0], sum)
 	}

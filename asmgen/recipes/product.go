@@ -34,10 +34,10 @@ func product(t *sums, name string) {
 			"		}",
 			"	}"}, prefetchDoc(t.rows)...)...)
 	t.begin()
-	t.LoopArg("matrix", "for each product of the batch", "batch", func() {
+	t.LoopArg("matrix", "For each product of the batch", "batch", func() {
 		src := t.Arg("src")
-		t.Loop("tile", fmt.Sprintf("for each tile of %d×%d, rows by columns", t.rows, t.cols), t.Arg("tiles"), func() {
-			t.start("the sums start at zero", func(int) (row []vec.V) {
+		t.Loop("tile", fmt.Sprintf("For each tile of %d×%d, rows by columns", t.rows, t.cols), t.Arg("tiles"), func() {
+			t.start("The sums start at zero", func(int) (row []vec.V) {
 				for range t.cols / t.f.Lanes() {
 					row = append(row, t.Zero())
 				}
@@ -47,7 +47,7 @@ func product(t *sums, name string) {
 			t.inputs.Start(src)
 			t.AddMulTo(src, t.stride, t.rows)
 			t.addProducts(t.Arg("k"))
-			t.Comment("the sums are the outputs")
+			t.Comment("The sums are the outputs")
 			dst := t.Arg("dst")
 			for i, row := range t.sum {
 				for v := range row {
@@ -57,7 +57,7 @@ func product(t *sums, name string) {
 			t.f.Skip(dst, t.rows*t.cols)
 			t.SetArg("dst", dst)
 		})
-		t.Comment("a tile ends where the next matrix of weights begins; dst went through the tiles")
+		t.Comment("A tile ends where the next matrix of weights begins; dst went through the tiles")
 		t.SetArg("weights", t.weights)
 		src, srcMatrix := t.Arg("src"), distance(t, t.f, "srcMatrix")
 		t.AddTo(src, srcMatrix)

@@ -47,20 +47,12 @@ type step struct {
 	n           int
 }
 
-// walker is what a walk over an image needs.
-type walker interface {
-	vec.Functions
-	vec.Loops
-	vec.Integers
-	vec.Vectors
-}
-
 // eachPixel walks along a row, for as many pixels as the argument says: after each the
 // pointers step on to the next.
-func eachPixel(m walker, steps []step, body func()) {
-	m.LoopArg("pixel", "for each pixel of the row", "pixels", func() {
+func eachPixel(m vec.Core, steps []step, body func()) {
+	m.LoopArg("pixel", "For each pixel of the row", "pixels", func() {
 		body()
-		m.Comment("on to the next pixel")
+		m.Comment("On to the next pixel")
 		for _, s := range steps {
 			m.AddMulTo(s.p, s.distance, s.n)
 		}
@@ -69,8 +61,8 @@ func eachPixel(m walker, steps []step, body func()) {
 
 // eachVector walks along the channels of a pixel, n vectors: after each the pointers, or
 // distances from them, skip it.
-func eachVector(m walker, n vec.R, pointers []vec.R, body func()) {
-	m.Loop("vector", "for each vector of channels", n, func() {
+func eachVector(m vec.Core, n vec.R, pointers []vec.R, body func()) {
+	m.Loop("vector", "For each vector of channels", n, func() {
 		body()
 		for _, p := range pointers {
 			m.SkipVectors(p, 1)
@@ -79,8 +71,8 @@ func eachVector(m walker, n vec.R, pointers []vec.R, body func()) {
 }
 
 // eachBlock walks along n vectors, as many at a time as unroll says while they last.
-func eachBlock(m walker, n vec.R, unroll int, pointers []vec.R, body func(n int)) {
-	m.Steps("vector", "for each vector", n, unroll, func(n int) {
+func eachBlock(m vec.Core, n vec.R, unroll int, pointers []vec.R, body func(n int)) {
+	m.Steps("vector", "For each vector", n, unroll, func(n int) {
 		body(n)
 		for _, p := range pointers {
 			m.SkipVectors(p, n)

@@ -9,7 +9,7 @@ var SpaceToDepth = Recipe{"spacetodepth", "", func(m vec.Machine, _ Tile) []stri
 	return []string{"SpaceToDepth"}
 }}
 
-func spaceToDepth(m walker, e vec.Elements) {
+func spaceToDepth(m vec.Core, e vec.Elements) {
 	m.Func("SpaceToDepth", "func(dst, src *float32, pixels, runs, channels, srcPixel, srcRow, dstPixel, dstRun int)",
 		"SpaceToDepth makes a row of pixels from runs rows; it equals, in this order,",
 		"",
@@ -26,7 +26,7 @@ func spaceToDepth(m walker, e vec.Elements) {
 	channels := vectors(m, e, "channels")
 	eachPixel(m, []step{{src, srcPixel, 1}, {dst, dstPixel, 1}}, func() {
 		srcRun, dstRunAt := vec.Named(m, "src run", m.CopyInt(src)), vec.Named(m, "dst run", m.CopyInt(dst))
-		m.Loop("run", "for each run of channels, each from the next row", m.Arg("runs"), func() {
+		m.Loop("run", "For each run of channels, each from the next row", m.Arg("runs"), func() {
 			from, to := vec.Named(m, "from", m.CopyInt(srcRun)), vec.Named(m, "to", m.CopyInt(dstRunAt))
 			eachVector(m, vec.Named(m, "vectors left", m.CopyInt(channels)), []vec.R{from, to}, func() {
 				m.Store(m.Load(from, 0), to, 0)

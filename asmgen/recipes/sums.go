@@ -32,7 +32,7 @@ func heights(family string, m vec.Machine, t Tile, emit func(t *sums, name strin
 	var names []string
 	for rows := 1; rows <= t.Rows; rows++ {
 		names = append(names, fmt.Sprintf("%s%dx%d", family, rows, t.Cols))
-		emit(&sums{Machine: m, f: f, rows: rows, cols: t.Cols}, names[rows-1])
+		emit(&sums{Core: m, f: f, rows: rows, cols: t.Cols}, names[rows-1])
 	}
 	return names
 }
@@ -41,7 +41,7 @@ func heights(family string, m vec.Machine, t Tile, emit func(t *sums, name strin
 // registers, and the loop that adds the outer products of a column of inputs and a row
 // of weights to them, and prefetches.
 type sums struct {
-	vec.Machine
+	vec.Core
 	f          vec.Float32
 	rows, cols int
 	stride     vec.R     // from row to row of the inputs
@@ -50,8 +50,8 @@ type sums struct {
 	sum        [][]vec.V // by row and vector
 
 	// What is prefetched beside the steps, or nil.
-	nextInputs vec.R // of the next tile, where tiles lie side by side
-	next, step vec.R // weights of what comes later, and how many bytes of them a step asks for
+	nextInputs             vec.R // of the next tile, where tiles lie side by side
+	prefetch, prefetchStep vec.R // weights of what comes later, and how many bytes of them a step asks for
 }
 
 // begin loads what stays the same for all tiles.
@@ -59,11 +59,12 @@ func (t *sums) begin() {
 	t.stride = distance(t, t.f, "srcStride")
 	t.inputs = t.Rows("input row", t.stride, t.rows)
 	if t.rows > nearRows {
-		t.next, t.step = t.Arg("prefetch"), t.Arg("prefetchStep")
+		t.prefetch, t.prefetchStep = t.Arg("prefetch"), t.Arg("prefetchStep")
 	}
 }
 
-// start begins the sums of a tile: first makes one row of them, each copied rows times.
+// start begins the sums of a tile: row makes those of row i, one vector after the other.
+// comment says what they start at.
 func (t *sums) start(comment string, row func(i int) []vec.V) {
 	t.Comment(fmt.Sprintf("%s; sum[%d·m+v] is vector v of row m", comment, t.cols/t.f.Lanes()))
 	t.sum = make([][]vec.V, t.rows)
@@ -86,7 +87,7 @@ func (t *sums) addProducts(n vec.R) {
 		unroll *= 2
 	}
 	size := t.f.Element().Size
-	t.Steps("k", "for each step of the sums, an outer product", n, unroll, func(n int) {
+	t.Steps("k", "For each step of the sums, an outer product", n, unroll, func(n int) {
 		for i := 0; t.rows <= nearRows && i < n*t.cols*size; i += cacheLine {
 			t.Prefetch(t.weights, near+i)
 		}
@@ -98,11 +99,11 @@ func (t *sums) addProducts(n vec.R) {
 			}
 			t.f.Skip(t.nextInputs, lines*cacheLine/size)
 		}
-		if t.next != nil {
+		if t.prefetch != nil {
 			for i := 0; i < n*t.cols*size/2; i += cacheLine { // the whole panel if two tiles share this one; rarely there are fewer
-				t.Prefetch(t.next, i)
+				t.Prefetch(t.prefetch, i)
 			}
-			t.AddMulTo(t.next, t.step, n)
+			t.AddMulTo(t.prefetch, t.prefetchStep, n)
 		}
 	})
 }

@@ -39,7 +39,7 @@ const windowUnroll = 8
 
 // window folds op over the pixels of a window. With a scale argument the fold
 // starts at zero and is multiplied at the end, else it starts at the first pixel.
-func window(m walker, f vec.Float32, name, scale string, op func(dst, v vec.V), doc ...string) {
+func window(m vec.Core, f vec.Float32, name, scale string, op func(dst, v vec.V), doc ...string) {
 	signature := "func(dst, src *float32, rows, cols, channels, srcRow, srcPixel int)"
 	if scale != "" {
 		signature = "func(dst, src *float32, rows, cols, channels, srcRow, srcPixel int, " + scale + " float32)"
@@ -59,9 +59,9 @@ func window(m walker, f vec.Float32, name, scale string, op func(dst, v vec.V), 
 		}
 		vec.NameAll(m, "result", results)
 		row := vec.Named(m, "row", m.CopyInt(src))
-		m.Loop("row", "for each row of the window", m.Arg("rows"), func() {
+		m.Loop("row", "For each row of the window", m.Arg("rows"), func() {
 			pixel := vec.Named(m, "pixel", m.CopyInt(row))
-			m.Loop("pixel", "for each pixel of the row", m.Arg("cols"), func() {
+			m.Loop("pixel", "For each pixel of the row", m.Arg("cols"), func() {
 				for v := range results {
 					op(results[v], m.Load(pixel, v))
 				}
@@ -69,7 +69,7 @@ func window(m walker, f vec.Float32, name, scale string, op func(dst, v vec.V), 
 			})
 			m.AddTo(row, srcRow)
 		})
-		m.Comment("these channels are done")
+		m.Comment("These channels are done")
 		if scale != "" {
 			s := f.SplatArg(scale)
 			for v := range results {

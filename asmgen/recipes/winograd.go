@@ -28,7 +28,7 @@ var WinogradInput = Recipe{"winograd", "", func(m vec.Machine, t Tile) []string 
 	return []string{name}
 }}
 
-func winogradInput(m walker, f vec.Float32, name string, a *winograd.Algorithm) {
+func winogradInput(m vec.Core, f vec.Float32, name string, a *winograd.Algorithm) {
 	n := a.N()
 	m.Func(name, "func(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile int)",
 		fmt.Sprintf("%s transforms the inputs of a row of tiles, %d×%d pixels each; with the", name, n, n),
@@ -74,11 +74,11 @@ func winogradInput(m walker, f vec.Float32, name string, a *winograd.Algorithm) 
 
 // eachTile walks along a row of tiles. channels transforms one tile and moves src and dst
 // through its channels.
-func eachTile(m walker, e vec.Elements, src, dst vec.R, before, channels func()) {
-	m.LoopArg("tile", "for each tile", "tiles", func() {
+func eachTile(m vec.Core, e vec.Elements, src, dst vec.R, before, channels func()) {
+	m.LoopArg("tile", "For each tile", "tiles", func() {
 		before()
 		channels()
-		m.Comment("src and dst went through the channels; the next tile starts elsewhere")
+		m.Comment("The pointers went through the channels; the next tile starts elsewhere")
 		for _, s := range []struct {
 			p    vec.R
 			step string
@@ -91,7 +91,7 @@ func eachTile(m walker, e vec.Elements, src, dst vec.R, before, channels func())
 	})
 }
 
-func winogradOutput(m walker, f vec.Float32, name string, a *winograd.Algorithm) {
+func winogradOutput(m vec.Core, f vec.Float32, name string, a *winograd.Algorithm) {
 	n := a.N()
 	m.Func(name, "func(dst, src, bias *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower float32)",
 		fmt.Sprintf("%s transforms the products of a row of tiles to %d×%d output", name, a.M, a.M),
@@ -117,7 +117,7 @@ func winogradOutput(m walker, f vec.Float32, name string, a *winograd.Algorithm)
 	in, out := m.Rows("in row", down, n), m.Rows("out pixel", dstPixel, a.M)
 	// As wide as a wide convolution tile.
 	prefetch := func() {
-		m.Comment("stores wait for their cache lines, one after the other: prefetch the next tile's")
+		m.Comment("Stores wait for their cache lines, one after the other: prefetch the next tile's")
 		dstRow, tile := distances(m, f, "dstRow", "dstTile")
 		m.AddTo(tile, dst)
 		for i := range a.M {
@@ -207,20 +207,20 @@ type transform struct {
 // one group of T's rows after the other it computes these rows of T·x, column by column,
 // as many as registers can hold, and multiplies each by Tᵀ. column prepares loading
 // a column of x, row storing a row of the result.
-func (t *transform) bothSides(m walker, n int, column func(j int) (load func(i int) vec.V), row func(i int) (store func(j int, v vec.V))) {
+func (t *transform) bothSides(m vec.Core, n int, column func(j int) (load func(i int) vec.V), row func(i int) (store func(j int, v vec.V))) {
 	size := 2
 	if 2*n+4 > m.Registers() {
 		size = 1
 	}
 	for _, group := range t.program.groups(size) {
-		rows := "row " + join(group, " and row ")
+		rows := "Row " + join(group, " and row ")
 		half := map[int][]vec.V{} // rows of T·x
 		t.splats.fresh()
 		m.Comment(fmt.Sprintf("%s of %s·x, column by column", rows, t.name))
 		for j := range n {
 			t.program.apply(t.splats, group, column(j), func(i int, v vec.V) { half[i] = append(half[i], vec.Named(m, t.name+"·x", v)) })
 		}
-		m.Comment(fmt.Sprintf("%s of the result: these rows of %s·x times the transpose of %s", rows, t.name, t.name))
+		m.Comment(fmt.Sprintf("%s of the result: %s·x times the transpose of %s", rows, t.name, t.name))
 		for _, i := range group {
 			t.splats.fresh()
 			t.program.apply(t.splats, nil, func(j int) vec.V { return half[i][j] }, row(i))
@@ -420,7 +420,7 @@ func divide(terms []term, by *big.Rat) []term {
 // and -1, by absolute value, and arguments. Where registers are plenty they are loaded once
 // for all, else by their first use after fresh, and only the latest stay.
 type splats struct {
-	m      walker
+	m      vec.Core
 	f      vec.Float32
 	loaded map[string]vec.V
 	names  []string // of what is loaded, the oldest first
@@ -430,7 +430,7 @@ type splats struct {
 const latest = 3
 
 // newSplats serves a transform by a matrix.
-func newSplats(m walker, f vec.Float32, a winograd.Matrix, params ...string) *splats {
+func newSplats(m vec.Core, f vec.Float32, a winograd.Matrix, params ...string) *splats {
 	s := &splats{m: m, f: f, loaded: map[string]vec.V{}}
 	if s.few() {
 		return s

@@ -67,13 +67,12 @@ func (f *File) Label(name string) string {
 	return name
 }
 
-// Comment adds a comment: text with a capital letter and a full stop, in lines of
-// moderate length.
-func (f *File) Comment(text string) {
-	if text == "" {
+// Comment adds a sentence, with its full stop and in lines of moderate length.
+func (f *File) Comment(sentence string) {
+	if sentence == "" {
 		panic(f.machine + ": a block without a comment")
 	}
-	f.Ctx.Comment(wrap(strings.Fields(strings.ToUpper(text[:1]) + text[1:] + "."))...)
+	f.Ctx.Comment(wrap(strings.Fields(sentence + "."))...)
 }
 
 // Block begins a block of instructions: a comment, and below it the label.

@@ -5,10 +5,11 @@
 // is the machine's: Outer multiplies by a broadcast from memory on AVX and by
 // lane on NEON, and each machine owns its addressing.
 //
-// One rule holds for all methods. A method that returns a register makes a new one
-// and leaves its operands as they are: Add(a, b) is a + b. A method that returns
-// nothing changes its first operand, and where it computes, its name says so with a
-// preposition: AddTo(sum, v), MulBy(v, factor), ToBytes(n), SkipVectors(p, 1).
+// Arithmetic comes in two forms. A method that returns a register makes a new one and
+// leaves its operands as they are: Add(a, b) is a + b. A method that returns nothing
+// changes its first operand, and a preposition in its name says so: AddTo(sum, v),
+// MulBy(v, factor), ToBytes(n).
+//
 // Methods panic on a recipe's mistake; there is no input here that a user gives.
 package vec
 
@@ -31,13 +32,19 @@ type Element struct {
 // F32 is float32. Its size stands here and nowhere else.
 var F32 = Element{"f32", 4}
 
-// A Machine emits functions for one instruction set.
+// A Machine emits functions for one instruction set: what is the same for values of all
+// types, and arithmetic on each type.
 type Machine interface {
+	Core
+	Float32() Float32
+}
+
+// Core is what every kernel needs, whatever the type of its values.
+type Core interface {
 	Functions
 	Loops
 	Integers
 	Vectors
-	Float32() Float32
 }
 
 // Functions begins and ends functions, reads their arguments, and says in the assembly
@@ -51,8 +58,8 @@ type Functions interface {
 	Arg(param string) R       // loads an integer or pointer argument
 	SetArg(param string, r R) // stores r as the argument that the next Arg loads
 
-	// Comment stands above the instructions that follow.
-	Comment(text string)
+	// Comment is a sentence above the instructions that follow; its full stop is added.
+	Comment(sentence string)
 
 	// Name says what registers hold, for the map of registers that begins each function.
 	// Arguments have their parameter's name without it. Registers without a name are
@@ -75,8 +82,8 @@ func NameAll[T reg.Register](f Functions, name string, all []T) {
 	f.Name(name, registers...)
 }
 
-// Loops repeats a body. A loop's comment says what a round does: it stands above the
-// loop's label, which is made of the name.
+// Loops repeats a body. A loop's comment, a sentence as of Comment, says what a round is
+// for: it stands above the loop's label, which is made of the name.
 type Loops interface {
 	Loop(name, comment string, n R, body func())                   // n >= 1 times; n is 0 then
 	LoopArg(name, comment, param string, body func())              // as Loop; the count stays in its argument, not in a register
@@ -126,11 +133,11 @@ type Rows interface {
 // Elements is what a type's size decides.
 type Elements interface {
 	Element() Element
-	Lanes() int      // values in a vector
-	ToBytes(n R)     // n becomes the bytes of n values
-	ToVectors(n R)   // n becomes the vectors in n values
-	Index(p, i R) R  // address of value i from p on
-	Skip(p R, n int) // p skips n values
+	Lanes() int       // values in a vector
+	ToBytes(n R)      // n becomes the bytes of n values
+	ToVectors(n R)    // n becomes the vectors in n values
+	Address(p, i R) R // of value i from p on
+	Skip(p R, n int)  // p skips n values
 }
 
 // Float32 is arithmetic on vectors of float32 values.

@@ -103,7 +103,7 @@ vector:
 	VADDPS       Y10, Y12, Y4
 	VSUBPS       Y10, Y12, Y10
 
-	// Row 1 and row 2 of the result: these rows of BT·x times the transpose of BT.
+	// Row 1 and row 2 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000006, SI, R13
 	ADDQ         R13, R9
@@ -231,7 +231,7 @@ vector:
 	VFMADD231PS  Y12, Y3, Y13
 	VFNMADD231PS Y12, Y3, Y10
 
-	// Row 3 and row 4 of the result: these rows of BT·x times the transpose of BT.
+	// Row 3 and row 4 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000012, SI, R13
 	ADDQ         R13, R9
@@ -367,7 +367,7 @@ vector:
 	VFMADD231PS  Y1, Y3, Y15
 	VFNMADD231PS Y4, Y0, Y15
 
-	// Row 0 and row 5 of the result: these rows of BT·x times the transpose of BT.
+	// Row 0 and row 5 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000000, SI, R13
 	ADDQ         R13, R9
@@ -431,7 +431,7 @@ vector:
 	DECQ         R12
 	JNZ          vector
 
-	// Src and dst went through the channels; the next tile starts elsewhere.
+	// The pointers went through the channels; the next tile starts elsewhere.
 	MOVQ srcTile+48(FP), R9
 	MOVQ channels+24(FP), R12
 	SUBQ R12, R9
@@ -608,7 +608,7 @@ vector:
 	VFNMADD231PS Y12, Y2, Y9
 	VADDPS       Y9, Y8, Y2
 
-	// Row 1 of the result: these rows of BT·x times the transpose of BT.
+	// Row 1 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	LEAQ         (R9)(SI*8), R9
 	LEAQ         (R9)(R12*1), R10
@@ -787,7 +787,7 @@ vector:
 	VFNMADD231PS Y12, Y2, Y9
 	VSUBPS       Y9, Y8, Y2
 
-	// Row 2 of the result: these rows of BT·x times the transpose of BT.
+	// Row 2 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000010, SI, R10
 	ADDQ         R10, R9
@@ -1022,7 +1022,7 @@ vector:
 	VFMADD231PS  Y12, Y8, Y7
 	VADDPS       Y7, Y9, Y7
 
-	// Row 3 of the result: these rows of BT·x times the transpose of BT.
+	// Row 3 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000018, SI, R10
 	ADDQ         R10, R9
@@ -1257,7 +1257,7 @@ vector:
 	VFMADD231PS  Y12, Y8, Y7
 	VSUBPS       Y7, Y9, Y7
 
-	// Row 4 of the result: these rows of BT·x times the transpose of BT.
+	// Row 4 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000020, SI, R10
 	ADDQ         R10, R9
@@ -1492,7 +1492,7 @@ vector:
 	VFMADD231PS  Y12, Y8, Y7
 	VADDPS       Y7, Y9, Y7
 
-	// Row 5 of the result: these rows of BT·x times the transpose of BT.
+	// Row 5 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000028, SI, R10
 	ADDQ         R10, R9
@@ -1727,7 +1727,7 @@ vector:
 	VFMADD231PS  Y12, Y8, Y7
 	VSUBPS       Y7, Y9, Y7
 
-	// Row 6 of the result: these rows of BT·x times the transpose of BT.
+	// Row 6 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000030, SI, R10
 	ADDQ         R10, R9
@@ -1875,7 +1875,7 @@ vector:
 	VFMADD231PS  Y9, Y3, Y8
 	VFNMADD231PS Y10, Y3, Y8
 
-	// Row 0 of the result: these rows of BT·x times the transpose of BT.
+	// Row 0 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000000, SI, R10
 	ADDQ         R10, R9
@@ -2023,7 +2023,7 @@ vector:
 	VFMADD231PS  Y9, Y3, Y8
 	VFNMADD231PS Y10, Y3, Y8
 
-	// Row 7 of the result: these rows of BT·x times the transpose of BT.
+	// Row 7 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000038, SI, R10
 	ADDQ         R10, R9
@@ -2084,7 +2084,7 @@ vector:
 	DECQ         R13
 	JNZ          vector
 
-	// Src and dst went through the channels; the next tile starts elsewhere.
+	// The pointers went through the channels; the next tile starts elsewhere.
 	MOVQ srcTile+48(FP), R9
 	MOVQ channels+24(FP), R10
 	SUBQ R10, R9
@@ -2268,7 +2268,7 @@ vector:
 	VADDPS       Y12, Y13, Y13
 	VFMADD231PS  Y12, Y3, Y10
 
-	// Row 0 and row 2 of the result: these rows of AT·x times the transpose of AT.
+	// Row 0 and row 2 of the result: AT·x times the transpose of AT.
 	MOVQ         CX, R9
 	VADDPS       Y7, Y5, Y3
 	VSUBPS       Y7, Y5, Y5
@@ -2409,7 +2409,7 @@ vector:
 	VADDPS       Y3, Y11, Y3
 	VFMADD231PS  Y13, Y4, Y3
 
-	// Row 1 and row 3 of the result: these rows of AT·x times the transpose of AT.
+	// Row 1 and row 3 of the result: AT·x times the transpose of AT.
 	MOVQ         CX, R9
 	MOVQ         dstRow+56(FP), R13
 	SHLQ         $0x02, R13
@@ -2475,7 +2475,7 @@ vector:
 	DECQ         R12
 	JNZ          vector
 
-	// Src and dst went through the channels; the next tile starts elsewhere.
+	// The pointers went through the channels; the next tile starts elsewhere.
 	MOVQ srcTile+48(FP), R9
 	MOVQ channels+32(FP), R11
 	SUBQ R11, R9
@@ -2725,7 +2725,7 @@ vector:
 	VADDPS  Y8, Y7, Y7
 	VADDPS  Y9, Y7, Y7
 
-	// Row 0 of the result: these rows of AT·x times the transpose of AT.
+	// Row 0 of the result: AT·x times the transpose of AT.
 	MOVQ         CX, R9
 	VADDPS       Y2, Y1, Y8
 	VSUBPS       Y2, Y1, Y1
@@ -2896,7 +2896,7 @@ vector:
 	VFMADD231PS  Y10, Y3, Y9
 	VFMADD231PS  Y11, Y1, Y9
 
-	// Row 2 of the result: these rows of AT·x times the transpose of AT.
+	// Row 2 of the result: AT·x times the transpose of AT.
 	MOVQ         CX, R9
 	MOVQ         dstRow+56(FP), R10
 	SHLQ         $0x02, R10
@@ -3086,7 +3086,7 @@ vector:
 	VFMADD231PS  Y10, Y3, Y9
 	VFMADD231PS  Y11, Y1, Y9
 
-	// Row 4 of the result: these rows of AT·x times the transpose of AT.
+	// Row 4 of the result: AT·x times the transpose of AT.
 	MOVQ         CX, R9
 	MOVQ         dstRow+56(FP), R10
 	SHLQ         $0x02, R10
@@ -3260,7 +3260,7 @@ vector:
 	VFMADD231PS  Y10, Y3, Y9
 	VFMADD231PS  Y11, Y1, Y9
 
-	// Row 1 of the result: these rows of AT·x times the transpose of AT.
+	// Row 1 of the result: AT·x times the transpose of AT.
 	MOVQ         CX, R9
 	MOVQ         dstRow+56(FP), R10
 	SHLQ         $0x02, R10
@@ -3434,7 +3434,7 @@ vector:
 	VFMADD231PS  Y10, Y3, Y9
 	VFMADD231PS  Y11, Y1, Y9
 
-	// Row 3 of the result: these rows of AT·x times the transpose of AT.
+	// Row 3 of the result: AT·x times the transpose of AT.
 	MOVQ         CX, R9
 	MOVQ         dstRow+56(FP), R10
 	SHLQ         $0x02, R10
@@ -3488,7 +3488,7 @@ vector:
 	DECQ         R13
 	JNZ          vector
 
-	// Src and dst went through the channels; the next tile starts elsewhere.
+	// The pointers went through the channels; the next tile starts elsewhere.
 	MOVQ srcTile+48(FP), R9
 	MOVQ channels+32(FP), R10
 	SUBQ R10, R9
@@ -3725,7 +3725,7 @@ vector:
 	VADDPS  Y8, Y7, Y7
 	VADDPS  Y9, Y7, Y7
 
-	// Row 0 of the result: these rows of AT·x times the transpose of AT.
+	// Row 0 of the result: AT·x times the transpose of AT.
 	MOVQ         CX, R9
 	VADDPS       Y2, Y1, Y8
 	VSUBPS       Y2, Y1, Y1
@@ -3888,7 +3888,7 @@ vector:
 	VFMADD231PS  Y10, Y3, Y9
 	VFMADD231PS  Y11, Y1, Y9
 
-	// Row 2 of the result: these rows of AT·x times the transpose of AT.
+	// Row 2 of the result: AT·x times the transpose of AT.
 	MOVQ         CX, R9
 	MOVQ         dstRow+56(FP), R10
 	SHLQ         $0x02, R10
@@ -4054,7 +4054,7 @@ vector:
 	VFMADD231PS  Y10, Y3, Y9
 	VFMADD231PS  Y11, Y1, Y9
 
-	// Row 1 of the result: these rows of AT·x times the transpose of AT.
+	// Row 1 of the result: AT·x times the transpose of AT.
 	MOVQ         CX, R9
 	MOVQ         dstRow+56(FP), R10
 	SHLQ         $0x02, R10
@@ -4236,7 +4236,7 @@ vector:
 	VFMADD231PS  Y10, Y3, Y9
 	VFMADD231PS  Y11, Y1, Y9
 
-	// Row 3 of the result: these rows of AT·x times the transpose of AT.
+	// Row 3 of the result: AT·x times the transpose of AT.
 	MOVQ         CX, R9
 	MOVQ         dstRow+56(FP), R10
 	SHLQ         $0x02, R10
@@ -4282,7 +4282,7 @@ vector:
 	DECQ         R13
 	JNZ          vector
 
-	// Src and dst went through the channels; the next tile starts elsewhere.
+	// The pointers went through the channels; the next tile starts elsewhere.
 	MOVQ srcTile+48(FP), R9
 	MOVQ channels+32(FP), R10
 	SUBQ R10, R9

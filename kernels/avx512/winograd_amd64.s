@@ -103,7 +103,7 @@ vector:
 	VADDPS       Z12, Z14, Z15
 	VSUBPS       Z12, Z14, Z12
 
-	// Row 1 and row 2 of the result: these rows of BT·x times the transpose of BT.
+	// Row 1 and row 2 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000006, SI, R13
 	ADDQ         R13, R9
@@ -225,7 +225,7 @@ vector:
 	VFMADD231PS  Z14, Z2, Z15
 	VFNMADD231PS Z14, Z2, Z12
 
-	// Row 3 and row 4 of the result: these rows of BT·x times the transpose of BT.
+	// Row 3 and row 4 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000012, SI, R13
 	ADDQ         R13, R9
@@ -353,7 +353,7 @@ vector:
 	VFMADD231PS  Z3, Z0, Z16
 	VFNMADD231PS Z4, Z1, Z16
 
-	// Row 0 and row 5 of the result: these rows of BT·x times the transpose of BT.
+	// Row 0 and row 5 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000000, SI, R13
 	ADDQ         R13, R9
@@ -411,7 +411,7 @@ vector:
 	DECQ         R12
 	JNZ          vector
 
-	// Src and dst went through the channels; the next tile starts elsewhere.
+	// The pointers went through the channels; the next tile starts elsewhere.
 	MOVQ srcTile+48(FP), R9
 	MOVQ channels+24(FP), R12
 	SUBQ R12, R9
@@ -604,7 +604,7 @@ vector:
 	VADDPS       Z24, Z22, Z25
 	VSUBPS       Z24, Z22, Z22
 
-	// Row 1 and row 2 of the result: these rows of BT·x times the transpose of BT.
+	// Row 1 and row 2 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	LEAQ         (R9)(SI*8), R9
 	LEAQ         (R9)(R12*1), R10
@@ -837,7 +837,7 @@ vector:
 	VADDPS       Z23, Z25, Z24
 	VSUBPS       Z23, Z25, Z23
 
-	// Row 3 and row 4 of the result: these rows of BT·x times the transpose of BT.
+	// Row 3 and row 4 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000018, SI, R10
 	ADDQ         R10, R9
@@ -1071,7 +1071,7 @@ vector:
 	VADDPS       Z23, Z25, Z24
 	VSUBPS       Z23, Z25, Z23
 
-	// Row 5 and row 6 of the result: these rows of BT·x times the transpose of BT.
+	// Row 5 and row 6 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000028, SI, R10
 	ADDQ         R10, R9
@@ -1305,7 +1305,7 @@ vector:
 	VFMADD231PS  Z25, Z0, Z24
 	VFNMADD231PS Z26, Z0, Z24
 
-	// Row 0 and row 7 of the result: these rows of BT·x times the transpose of BT.
+	// Row 0 and row 7 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000000, SI, R10
 	ADDQ         R10, R9
@@ -1397,7 +1397,7 @@ vector:
 	DECQ         R13
 	JNZ          vector
 
-	// Src and dst went through the channels; the next tile starts elsewhere.
+	// The pointers went through the channels; the next tile starts elsewhere.
 	MOVQ srcTile+48(FP), R9
 	MOVQ channels+24(FP), R10
 	SUBQ R10, R9
@@ -1598,7 +1598,7 @@ vector:
 	VADDPS      Z15, Z16, Z16
 	VFMADD231PS Z15, Z1, Z13
 
-	// Row 0 and row 2 of the result: these rows of AT·x times the transpose of AT.
+	// Row 0 and row 2 of the result: AT·x times the transpose of AT.
 	MOVQ        CX, R9
 	VADDPS      Z10, Z8, Z15
 	VSUBPS      Z10, Z8, Z8
@@ -1727,7 +1727,7 @@ vector:
 	VADDPS      Z17, Z13, Z13
 	VFMADD231PS Z15, Z2, Z13
 
-	// Row 1 and row 3 of the result: these rows of AT·x times the transpose of AT.
+	// Row 1 and row 3 of the result: AT·x times the transpose of AT.
 	MOVQ        CX, R9
 	MOVQ        dstRow+56(FP), R13
 	SHLQ        $0x02, R13
@@ -1783,7 +1783,7 @@ vector:
 	DECQ        R12
 	JNZ         vector
 
-	// Src and dst went through the channels; the next tile starts elsewhere.
+	// The pointers went through the channels; the next tile starts elsewhere.
 	MOVQ srcTile+48(FP), R9
 	MOVQ channels+32(FP), R11
 	SUBQ R11, R9
@@ -2082,7 +2082,7 @@ vector:
 	VFMADD231PS Z23, Z2, Z21
 	VFMADD231PS Z25, Z3, Z21
 
-	// Row 0 and row 2 of the result: these rows of AT·x times the transpose of AT.
+	// Row 0 and row 2 of the result: AT·x times the transpose of AT.
 	MOVQ        CX, R9
 	VADDPS      Z16, Z14, Z23
 	VSUBPS      Z16, Z14, Z14
@@ -2291,7 +2291,7 @@ vector:
 	VFMADD231PS Z17, Z6, Z16
 	VFMADD231PS Z18, Z7, Z16
 
-	// Row 4 of the result: these rows of AT·x times the transpose of AT.
+	// Row 4 of the result: AT·x times the transpose of AT.
 	MOVQ        CX, R9
 	MOVQ        dstRow+56(FP), R10
 	SHLQ        $0x02, R10
@@ -2476,7 +2476,7 @@ vector:
 	VFMADD231PS Z23, Z4, Z21
 	VFMADD231PS Z25, Z5, Z21
 
-	// Row 1 and row 3 of the result: these rows of AT·x times the transpose of AT.
+	// Row 1 and row 3 of the result: AT·x times the transpose of AT.
 	MOVQ        CX, R9
 	MOVQ        dstRow+56(FP), R10
 	SHLQ        $0x02, R10
@@ -2554,7 +2554,7 @@ vector:
 	DECQ        R13
 	JNZ         vector
 
-	// Src and dst went through the channels; the next tile starts elsewhere.
+	// The pointers went through the channels; the next tile starts elsewhere.
 	MOVQ srcTile+48(FP), R9
 	MOVQ channels+32(FP), R10
 	SUBQ R10, R9
@@ -2829,7 +2829,7 @@ vector:
 	VFMADD231PS Z21, Z2, Z19
 	VFMADD231PS Z23, Z3, Z19
 
-	// Row 0 and row 2 of the result: these rows of AT·x times the transpose of AT.
+	// Row 0 and row 2 of the result: AT·x times the transpose of AT.
 	MOVQ        CX, R9
 	VADDPS      Z14, Z12, Z21
 	VSUBPS      Z14, Z12, Z12
@@ -3052,7 +3052,7 @@ vector:
 	VFMADD231PS Z21, Z4, Z19
 	VFMADD231PS Z23, Z5, Z19
 
-	// Row 1 and row 3 of the result: these rows of AT·x times the transpose of AT.
+	// Row 1 and row 3 of the result: AT·x times the transpose of AT.
 	MOVQ        CX, R9
 	MOVQ        dstRow+56(FP), R10
 	SHLQ        $0x02, R10
@@ -3120,7 +3120,7 @@ vector:
 	DECQ        R13
 	JNZ         vector
 
-	// Src and dst went through the channels; the next tile starts elsewhere.
+	// The pointers went through the channels; the next tile starts elsewhere.
 	MOVQ srcTile+48(FP), R9
 	MOVQ channels+32(FP), R10
 	SUBQ R10, R9

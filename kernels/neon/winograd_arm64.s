@@ -122,7 +122,7 @@ vector:
 	WORD  $0x4e2cd5cf // fadd v15.4s, v14.4s, v12.4s
 	WORD  $0x4eacd5cc // fsub v12.4s, v14.4s, v12.4s
 
-	// Row 1 and row 2 of the result: these rows of BT·x times the transpose of BT.
+	// Row 1 and row 2 of the result: BT·x times the transpose of BT.
 	MOVD  R1, R8
 	MOVD  $6, R9
 	MADD  R6, R8, R9, R8
@@ -262,7 +262,7 @@ vector:
 	VFMLA V2.S4, V14.S4, V15.S4
 	VFMLS V2.S4, V14.S4, V12.S4
 
-	// Row 3 and row 4 of the result: these rows of BT·x times the transpose of BT.
+	// Row 3 and row 4 of the result: BT·x times the transpose of BT.
 	MOVD  R1, R8
 	MOVD  $18, R9
 	MADD  R6, R8, R9, R8
@@ -420,7 +420,7 @@ vector:
 	VFMLA V0.S4, V3.S4, V16.S4
 	VFMLS V1.S4, V4.S4, V16.S4
 
-	// Row 0 and row 5 of the result: these rows of BT·x times the transpose of BT.
+	// Row 0 and row 5 of the result: BT·x times the transpose of BT.
 	MOVD  R1, R8
 	MOVD  $0, R9
 	MADD  R6, R8, R9, R8
@@ -484,7 +484,7 @@ vector:
 	SUBS  $1, R11, R11
 	BNE   vector
 
-	// Src and dst went through the channels; the next tile starts elsewhere.
+	// The pointers went through the channels; the next tile starts elsewhere.
 	MOVD srcTile+48(FP), R8
 	MOVD channels+24(FP), R9
 	SUB  R9, R8, R8
@@ -678,7 +678,7 @@ vector:
 	WORD  $0x4e38d6d9 // fadd v25.4s, v22.4s, v24.4s
 	WORD  $0x4eb8d6d6 // fsub v22.4s, v22.4s, v24.4s
 
-	// Row 1 and row 2 of the result: these rows of BT·x times the transpose of BT.
+	// Row 1 and row 2 of the result: BT·x times the transpose of BT.
 	MOVD  R1, R9
 	ADD   R6<<3, R9, R9
 	MOVD  R9, R9
@@ -920,7 +920,7 @@ vector:
 	WORD  $0x4e37d738 // fadd v24.4s, v25.4s, v23.4s
 	WORD  $0x4eb7d737 // fsub v23.4s, v25.4s, v23.4s
 
-	// Row 3 and row 4 of the result: these rows of BT·x times the transpose of BT.
+	// Row 3 and row 4 of the result: BT·x times the transpose of BT.
 	MOVD  R1, R9
 	MOVD  $24, R10
 	MADD  R6, R9, R10, R9
@@ -1163,7 +1163,7 @@ vector:
 	WORD  $0x4e37d738 // fadd v24.4s, v25.4s, v23.4s
 	WORD  $0x4eb7d737 // fsub v23.4s, v25.4s, v23.4s
 
-	// Row 5 and row 6 of the result: these rows of BT·x times the transpose of BT.
+	// Row 5 and row 6 of the result: BT·x times the transpose of BT.
 	MOVD  R1, R9
 	MOVD  $40, R10
 	MADD  R6, R9, R10, R9
@@ -1399,7 +1399,7 @@ vector:
 	VFMLA V0.S4, V25.S4, V24.S4
 	VFMLS V0.S4, V26.S4, V24.S4
 
-	// Row 0 and row 7 of the result: these rows of BT·x times the transpose of BT.
+	// Row 0 and row 7 of the result: BT·x times the transpose of BT.
 	MOVD  R1, R9
 	MOVD  $0, R10
 	MADD  R6, R9, R10, R9
@@ -1493,7 +1493,7 @@ vector:
 	SUBS  $1, R13, R13
 	BNE   vector
 
-	// Src and dst went through the channels; the next tile starts elsewhere.
+	// The pointers went through the channels; the next tile starts elsewhere.
 	MOVD srcTile+48(FP), R9
 	MOVD channels+24(FP), R10
 	SUB  R10, R9, R9
@@ -1640,7 +1640,7 @@ vector:
 	VMOV  V13.B16, V13.B16
 	VFMLA V1.S4, V15.S4, V13.S4
 
-	// Row 0 and row 2 of the result: these rows of AT·x times the transpose of AT.
+	// Row 0 and row 2 of the result: AT·x times the transpose of AT.
 	MOVD  R1, R8
 	MOVD  R8, R8
 	ADD   R3, R8, R9
@@ -1787,7 +1787,7 @@ vector:
 	WORD  $0x4e31d5ad // fadd v13.4s, v13.4s, v17.4s
 	VFMLA V2.S4, V15.S4, V13.S4
 
-	// Row 1 and row 3 of the result: these rows of AT·x times the transpose of AT.
+	// Row 1 and row 3 of the result: AT·x times the transpose of AT.
 	MOVD  R1, R8
 	MOVD  dstRow+56(FP), R9
 	LSL   $2, R9, R9
@@ -1849,7 +1849,7 @@ vector:
 	SUBS  $1, R11, R11
 	BNE   vector
 
-	// Src and dst went through the channels; the next tile starts elsewhere.
+	// The pointers went through the channels; the next tile starts elsewhere.
 	MOVD srcTile+48(FP), R8
 	MOVD channels+32(FP), R9
 	SUB  R9, R8, R8
@@ -2078,7 +2078,7 @@ vector:
 	VFMLA V2.S4, V23.S4, V21.S4
 	VFMLA V3.S4, V25.S4, V21.S4
 
-	// Row 0 and row 2 of the result: these rows of AT·x times the transpose of AT.
+	// Row 0 and row 2 of the result: AT·x times the transpose of AT.
 	MOVD  R1, R9
 	MOVD  R9, R9
 	ADD   R11, R9, R10
@@ -2293,7 +2293,7 @@ vector:
 	VFMLA V6.S4, V17.S4, V16.S4
 	VFMLA V7.S4, V18.S4, V16.S4
 
-	// Row 4 of the result: these rows of AT·x times the transpose of AT.
+	// Row 4 of the result: AT·x times the transpose of AT.
 	MOVD  R1, R9
 	MOVD  dstRow+56(FP), R10
 	LSL   $2, R10, R10
@@ -2489,7 +2489,7 @@ vector:
 	VFMLA V4.S4, V23.S4, V21.S4
 	VFMLA V5.S4, V25.S4, V21.S4
 
-	// Row 1 and row 3 of the result: these rows of AT·x times the transpose of AT.
+	// Row 1 and row 3 of the result: AT·x times the transpose of AT.
 	MOVD  R1, R9
 	MOVD  dstRow+56(FP), R10
 	LSL   $2, R10, R10
@@ -2573,7 +2573,7 @@ vector:
 	SUBS  $1, R13, R13
 	BNE   vector
 
-	// Src and dst went through the channels; the next tile starts elsewhere.
+	// The pointers went through the channels; the next tile starts elsewhere.
 	MOVD srcTile+48(FP), R9
 	MOVD channels+32(FP), R10
 	SUB  R10, R9, R9
@@ -2796,7 +2796,7 @@ vector:
 	VFMLA V2.S4, V21.S4, V19.S4
 	VFMLA V3.S4, V23.S4, V19.S4
 
-	// Row 0 and row 2 of the result: these rows of AT·x times the transpose of AT.
+	// Row 0 and row 2 of the result: AT·x times the transpose of AT.
 	MOVD  R1, R9
 	MOVD  R9, R9
 	ADD   R3, R9, R10
@@ -3025,7 +3025,7 @@ vector:
 	VFMLA V4.S4, V21.S4, V19.S4
 	VFMLA V5.S4, V23.S4, V19.S4
 
-	// Row 1 and row 3 of the result: these rows of AT·x times the transpose of AT.
+	// Row 1 and row 3 of the result: AT·x times the transpose of AT.
 	MOVD  R1, R9
 	MOVD  dstRow+56(FP), R10
 	LSL   $2, R10, R10
@@ -3099,7 +3099,7 @@ vector:
 	SUBS  $1, R12, R12
 	BNE   vector
 
-	// Src and dst went through the channels; the next tile starts elsewhere.
+	// The pointers went through the channels; the next tile starts elsewhere.
 	MOVD srcTile+48(FP), R9
 	MOVD channels+32(FP), R10
 	SUB  R10, R9, R9
