@@ -11,7 +11,7 @@ import (
 // and few enough for sixteen registers. Cores with narrow vectors have up to four
 // pipes × four cycles.
 func peakFMAs(m vec.Vectors) int {
-	if m.Size() == 16 {
+	if narrow(m) {
 		return 24
 	}
 	return 12

@@ -19,6 +19,9 @@ type Recipe struct {
 	Emit func(m vec.Machine, t Tile) []string
 }
 
+// narrow reports whether vectors are of the size that the smallest cores have, too.
+func narrow(m vec.Vectors) bool { return m.Size() <= 16 }
+
 // distance loads an argument that counts values, in bytes: addresses count bytes.
 func distance(m vec.Functions, e vec.Elements, param string) vec.R {
 	d := m.Arg(param)

@@ -77,7 +77,7 @@ func (t *sums) start(comment string, row func(i int) []vec.V) {
 // prefetchesTiles reports whether tiles prefetch what the next one reads and writes. With
 // narrow vectors, on cores that work in order, each instruction beside the multiply-adds
 // counts.
-func prefetchesTiles(m vec.Vectors) bool { return m.Size() > 16 }
+func prefetchesTiles(m vec.Vectors) bool { return !narrow(m) }
 
 // addProducts adds n outer products to the sums.
 func (t *sums) addProducts(n vec.R) {
