@@ -11,10 +11,10 @@ import (
 )
 
 // amd64Instructions are the instructions that amd64 assembly may use, each with the feature
-// that it needs by the name that generated files use, "" for what every processor has. The
-// encodings are written as in Intel's manual; mem and reg stand where what is not a register of its
-// own decides: they tell a memory operand from a register. VEX cannot name the registers 16 to 31, and
-// no 256-bit form of EVEX is here.
+// that it needs, by the name that generated files use; "" is what every processor has. The
+// encodings are written as in Intel's manual, with mem or reg behind where a form is for a
+// memory operand, or for a register, only. What is not here is refused: every 256-bit form
+// of EVEX, without which nothing names the registers Y16 to Y31, and each mask register's.
 var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"01 /r", "ADD", ""},
 	{"03 /r", "ADD", ""},
