@@ -16,13 +16,12 @@ const rowsPerBase = 7
 // costs an addition in the inner loop.
 type rows struct {
 	m                *Machine
-	n                int
 	stride, by3, by5 vec.R
 	bases            []vec.R
 }
 
 func (m *Machine) Rows(name string, stride vec.R, n int) vec.Rows {
-	r := &rows{m: m, n: n, stride: stride}
+	r := &rows{m: m, stride: stride}
 	if n > 3 {
 		r.by3 = vec.Named(m, "3·"+m.NameOf(stride), m.Ctx.GP64())
 		m.Ctx.LEAQ(operand.Mem{Base: stride, Index: stride, Scale: 2}, r.by3)
