@@ -215,12 +215,12 @@ func (t *directTask) strip(worker int, b *block, next *float32, pace, dst, src, 
 	w, bias := &t.panels[b.weights], &t.bias[b.bias]
 	out, in := Data[float32](t.dst), Data[float32](t.src)
 	if b.width == b.tile.Width {
-		b.tile.conv(out[dst:], in[src:], w, bias, next, t.offsets, t.run, t.srcStride, t.dstStride, pixels, pace, t.lo)
+		b.tile.conv(out[dst:], in[src:], w, bias, next, t.offsets, t.run, t.srcStride, t.dstStride, pixels, pace, t.lower)
 		return
 	}
 	// A tile always writes its full width: go through a buffer of that width.
 	edge := scratchOf[float32](&t.scratch, worker)
-	b.tile.conv(edge, in[src:], w, bias, next, t.offsets, t.run, t.srcStride, b.tile.Width, pixels, pace, t.lo)
+	b.tile.conv(edge, in[src:], w, bias, next, t.offsets, t.run, t.srcStride, b.tile.Width, pixels, pace, t.lower)
 	for p := range pixels {
 		copy(out[dst+p*t.dstStride:][:b.width], edge[p*b.tile.Width:])
 	}
@@ -242,7 +242,7 @@ func (t *directTask) border() {
 				px := Pixel[float32](t.dst, n, y, x)
 				for _, b := range t.blocks {
 					for i, v := range t.bias[b.bias:][:b.width] {
-						px[b.out+i] = max(v, t.lo)
+						px[b.out+i] = max(v, t.lower)
 					}
 				}
 			}

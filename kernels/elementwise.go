@@ -14,7 +14,7 @@ type elementTask struct {
 	dst, a, b View
 	f         func(t *elementTask, dst, a, b []float32)
 	f32       *F32
-	lo        float32
+	lower     float32
 }
 
 func bindElements(name string, t *elementTask, threads int) (workers.Task, error) {
@@ -47,13 +47,13 @@ func (t *elementTask) Chunk(_, i int) {
 // BindAdd prepares dst = a + b, the residual connection, followed by max(0, ·)
 // with relu. dst may be a or b.
 func BindAdd(set *Set, dst, a, b View, relu bool, threads int) (workers.Task, error) {
-	return bindElements("add", &elementTask{dst: dst, a: a, b: b, f32: set.F32, lo: lowest(relu), f: func(t *elementTask, dst, a, b []float32) {
+	return bindElements("add", &elementTask{dst: dst, a: a, b: b, f32: set.F32, lower: lowest(relu), f: func(t *elementTask, dst, a, b []float32) {
 		body := len(dst) / t.f32.Lanes * t.f32.Lanes
 		if body > 0 {
-			t.f32.Add(&dst[0], &a[0], &b[0], body, t.lo)
+			t.f32.Add(&dst[0], &a[0], &b[0], body, t.lower)
 		}
 		if body < len(dst) {
-			scalar.Add(&dst[body], &a[body], &b[body], len(dst)-body, t.lo)
+			scalar.Add(&dst[body], &a[body], &b[body], len(dst)-body, t.lower)
 		}
 	}}, threads)
 }

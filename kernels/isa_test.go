@@ -4,51 +4,10 @@ import (
 	"bufio"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 )
-
-// TestFeatures proves that no kernel can run on a processor that lacks one of its
-// instructions: what avo computed for each generated function is a subset of what
-// detect asks for.
-func TestFeatures(t *testing.T) {
-	for _, n := range native {
-		var asked []string
-		for _, f := range n.features {
-			asked = append(asked, f.name)
-		}
-		functions := 0
-		for _, line := range generated(t, n.set.ISA) {
-			if strings.HasPrefix(line, "TEXT") {
-				functions++
-			}
-			list, ok := strings.CutPrefix(line, "// Requires: ")
-			if !ok {
-				continue
-			}
-			for _, f := range strings.Split(list, ", ") {
-				if !slices.Contains(asked, f) {
-					t.Errorf("%v: a kernel requires %s, which is not in its feature list %v", n.set.ISA, f, asked)
-				}
-			}
-		}
-		if functions == 0 {
-			t.Errorf("%v: no functions found", n.set.ISA)
-		}
-	}
-}
-
-// TestRegisters checks that AVX2 kernels name no register that only AVX-512 has.
-func TestRegisters(t *testing.T) {
-	high := regexp.MustCompile(`\b([XYZ](1[6-9]|2[0-9]|3[01])|Z[0-9]+|K[0-7])\b`)
-	for _, line := range generated(t, AVX2) {
-		if r := high.FindString(line); r != "" && !strings.HasPrefix(line, "//") {
-			t.Errorf("avx2 uses %s: %s", r, line)
-		}
-	}
-}
 
 // generated returns the lines of an instruction set's assembly.
 func generated(t *testing.T, isa ISA) []string {

@@ -9,7 +9,7 @@ import (
 type packed struct {
 	f32     *F32
 	problem Problem
-	lo      float32 // results are raised to it: 0 with ReLU, else -Inf
+	lower   float32 // results are raised to it: 0 with ReLU, else -Inf
 	blocks  []block
 	panels  []float32 // packed weights
 	bias    []float32 // packed biases: a tile's width a block
@@ -29,7 +29,7 @@ type block struct {
 // at most one of the narrow one, gives each block a panel of k rows as wide as its
 // tile, zeros beyond the block's channels, and packs the biases.
 func newPacked(set *Set, p Problem, k int, bias []float32) packed {
-	c := packed{f32: set.F32, problem: p, lo: lowest(p.ReLU)}
+	c := packed{f32: set.F32, problem: p, lower: lowest(p.ReLU)}
 	in, out := p.In/p.Groups, p.Out/p.Groups
 	size, columns := 0, 0
 	for g := range p.Groups {

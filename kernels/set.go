@@ -8,44 +8,44 @@ package kernels
 //			for n := range W {
 //				acc := bias[n]
 //				k := 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*M+m)*srcStride+offsets[s]+j], weights[k*W+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*M+m)*srcStride+offsets[r]+j], weights[k*W+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*M+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*M+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// A segment is a contiguous run of inputs: a kernel row, or a kernel pixel with
-// groups. lo is 0 for ReLU, -Inf for none; a NaN in acc stays. segs, segLen and
+// A run is a contiguous stretch of inputs: a kernel row, or a kernel pixel with
+// groups. lower is 0 for ReLU, -Inf for none; a NaN in acc stays. runs, runLen and
 // tiles are at least 1.
 //
-// Meanwhile weights that come later are prefetched, from next on, pace bytes for each
-// step of a sum; both may be anything.
-type ConvFunc = func(dst, src, weights, bias, next *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles, pace int, lo float32)
+// Meanwhile weights that are needed later are prefetched: prefetchStep bytes, from prefetch
+// on, in each step of a sum. Neither changes a result.
+type ConvFunc = func(dst, src, weights, bias, prefetch *float32, offsets *int, runs, runLen, srcStride, dstStride, tiles, prefetchStep int, lower float32)
 
-// A ProductFunc computes matrix products of one shape, for each of points one with
+// A BatchMatMulFunc computes a batch of matrix products of one shape, each with
 // tiles·M rows, W columns and sums of k terms:
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range M {
 //				for n := range W {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*M+m)*srcStride+j], weights[(p*k+j)*W+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*M+m)*srcStride+j], weights[(b*k+j)*W+n], acc)
 //					}
-//					dst[p*dstPoint+(t*M+m)*W+n] = acc
+//					dst[b*dstMatrix+(t*M+m)*W+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// points, k and tiles are at least 1; next and pace are ConvFunc's.
-type ProductFunc = func(dst, src, weights, next *float32, points, k, tiles, srcPoint, dstPoint, srcStride, pace int)
+// batch, k and tiles are at least 1; prefetch and prefetchStep are ConvFunc's.
+type BatchMatMulFunc = func(dst, src, weights, prefetch *float32, batch, k, tiles, srcMatrix, dstMatrix, srcStride, prefetchStep int)
 
 // Transforms are the kernels around the products of Winograd's algorithm
 // F(Outputs×Outputs, r×r), whose tiles have n×n inputs, n = Outputs+r-1. The order of
@@ -60,12 +60,12 @@ type Transforms struct {
 	//		for c := range channels {
 	//			for i := range n {
 	//				for j := range n {
-	//					dst[(i*n+j)*dstPoint+t*dstTile+c] = Σ BT[i][k]*BT[j][l]*src[k*srcRow+l*srcPixel+t*srcTile+c] // over k, l
+	//					dst[(i*n+j)*dstMatrix+t*dstTile+c] = Σ BT[i][k]*BT[j][l]*src[k*srcRow+l*srcPixel+t*srcTile+c] // over k, l
 	//				}
 	//			}
 	//		}
 	//	}
-	Input func(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstPoint, dstTile int)
+	Input func(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile int)
 
 	// Output transforms the n² products of each of a row of tiles to output pixels, by
 	// the matrix AT:
@@ -74,13 +74,13 @@ type Transforms struct {
 	//		for c := range channels {
 	//			for i := range Outputs {
 	//				for j := range Outputs {
-	//					y := bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*n+l)*srcPoint+t*srcTile+c] // over k, l
-	//					dst[i*dstRow+j*dstPixel+t*dstTile+c] = max(y, lo)
+	//					y := bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*n+l)*srcMatrix+t*srcTile+c] // over k, l
+	//					dst[i*dstRow+j*dstPixel+t*dstTile+c] = max(y, lower)
 	//				}
 	//			}
 	//		}
 	//	}
-	Output func(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32)
+	Output func(dst, src, bias *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower float32)
 }
 
 // A Set holds the kernels of one instruction set, by the element that they compute with. A
@@ -127,12 +127,12 @@ type F32 struct {
 	MaxPool func(dst, src *float32, rows, cols, channels, srcRow, srcPixel int)
 	AvgPool func(dst, src *float32, rows, cols, channels, srcRow, srcPixel int, scale float32)
 
-	// Add is the residual connection; lo is 0 for ReLU, -Inf for none:
+	// Add is the residual connection; lower is 0 for ReLU, -Inf for none:
 	//
 	//	for i := range n {
-	//		dst[i] = max(a[i]+b[i], lo)
+	//		dst[i] = max(a[i]+b[i], lower)
 	//	}
-	Add func(dst, a, b *float32, n int, lo float32)
+	Add func(dst, a, b *float32, n int, lower float32)
 
 	// ReLU keeps NaN:
 	//

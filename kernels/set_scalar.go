@@ -2,7 +2,7 @@ package kernels
 
 import "firebench/kernels/scalar"
 
-var scalarTile = Tile{4, []ConvFunc{scalar.Conv1x4, scalar.Conv2x4}, []ProductFunc{scalar.Product1x4, scalar.Product2x4}}
+var scalarTile = Tile{4, []ConvFunc{scalar.Conv1x4, scalar.Conv2x4}, []BatchMatMulFunc{scalar.BatchMatMul1x4, scalar.BatchMatMul2x4}}
 
 var scalarSet = Set{ISA: Scalar, F32: &F32{
 	Lanes:        1,

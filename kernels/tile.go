@@ -3,11 +3,11 @@ package kernels
 import "fmt"
 
 // A Tile is one tile shape in every height that it comes in: Conv[m-1] and
-// Product[m-1] compute m pixels, or rows, at a time.
+// BatchMatMul[m-1] compute m pixels, or rows, at a time.
 type Tile struct {
 	Width   int // output channels, or columns
 	Conv    []ConvFunc
-	Product []ProductFunc
+	BatchMatMul []BatchMatMulFunc
 }
 
 // Height is that of the highest tile.
@@ -20,19 +20,19 @@ func (t Tile) Name(isa ISA) string {
 }
 
 // split divides n pixels into tiles of almost equal height: taller ones of height+1
-// and then lower ones of height.
-func (t *Tile) split(n int) (height, taller, lower int) {
+// and then shorter ones of height.
+func (t *Tile) split(n int) (height, taller, shorter int) {
 	tiles := (n + t.Height() - 1) / t.Height()
 	return n / tiles, n % tiles, tiles - n%tiles
 }
 
 // conv computes pixels output pixels.
-func (t *Tile) conv(dst, src []float32, weights, bias, next *float32, offsets []int, run, srcStride, dstStride, pixels, pace int, lo float32) {
-	height, taller, lower := t.split(pixels)
+func (t *Tile) conv(dst, src []float32, weights, bias, next *float32, offsets []int, run, srcStride, dstStride, pixels, pace int, lower float32) {
+	height, taller, shorter := t.split(pixels)
 	if taller > 0 {
-		t.Conv[height](&dst[0], &src[0], weights, bias, next, &offsets[0], len(offsets), run, srcStride, dstStride, taller, pace, lo)
+		t.Conv[height](&dst[0], &src[0], weights, bias, next, &offsets[0], len(offsets), run, srcStride, dstStride, taller, pace, lower)
 		done := taller * (height + 1)
 		dst, src = dst[done*dstStride:], src[done*srcStride:]
 	}
-	t.Conv[height-1](&dst[0], &src[0], weights, bias, next, &offsets[0], len(offsets), run, srcStride, dstStride, lower, pace, lo)
+	t.Conv[height-1](&dst[0], &src[0], weights, bias, next, &offsets[0], len(offsets), run, srcStride, dstStride, shorter, pace, lower)
 }

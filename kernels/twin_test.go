@@ -62,12 +62,12 @@ func TestConvTiles(t *testing.T) {
 					testConvTileNaN(t, f, i+1, tile.Width)
 				})
 			}
-			if len(tile.Product) != tile.Height() {
-				t.Fatalf("the %s tile has %d heights for products, %d for convolutions", name, len(tile.Product), tile.Height())
+			if len(tile.BatchMatMul) != tile.Height() {
+				t.Fatalf("the %s tile has %d heights for products, %d for convolutions", name, len(tile.BatchMatMul), tile.Height())
 			}
-			for i, f := range tile.Product {
+			for i, f := range tile.BatchMatMul {
 				t.Run(fmt.Sprintf("product %s=%dx%d", name, i+1, tile.Width), func(t *testing.T) {
-					testProduct(t, f, i+1, tile.Width, mulAdd(set.ISA))
+					testBatchMatMul(t, f, i+1, tile.Width, mulAdd(set.ISA))
 				})
 			}
 		}
@@ -150,8 +150,8 @@ func testConvTile(t *testing.T, f kernels.ConvFunc, height, width int, mulAdd fu
 	}
 }
 
-// testProduct compares one height of a tile with the loops of ProductFunc, bit for bit.
-func testProduct(t *testing.T, f kernels.ProductFunc, height, width int, mulAdd func(x, y, z float32) float32) {
+// testBatchMatMul compares one height of a tile with the loops of BatchMatMulFunc, bit for bit.
+func testBatchMatMul(t *testing.T, f kernels.BatchMatMulFunc, height, width int, mulAdd func(x, y, z float32) float32) {
 	const maxPoints, maxK, maxTiles, gap = 3, 9, 3, 5
 	values := kerneltest.Random(1, maxPoints*(maxTiles*height*(maxK+gap)+gap))
 	panel := kerneltest.Random(2, maxPoints*maxK*width)

@@ -309,8 +309,8 @@ func (t *winogradTask) spaceToDepth(out []float32, n, y int) {
 // second finds their weights in the level-1 cache; both prefetch those of the next elements.
 func (t *winogradTask) multiply(buf []float32, b *block, tiles int) {
 	k, width := t.winogradConv.channels, b.tile.Width
-	height, taller, lower := b.tile.split(tiles)
-	pace := pace(width, taller+lower)
+	height, taller, shorter := b.tile.split(tiles)
+	pace := pace(width, taller+shorter)
 	elements := t.elements()
 	step := min(max(elementBytes/(Float32.Size()*k*width), 1), elements)
 	for p := 0; p < elements; p += step {
@@ -318,12 +318,12 @@ func (t *winogradTask) multiply(buf []float32, b *block, tiles int) {
 		in, out := buf[t.layout.in+p*t.inElement+b.in:], buf[t.layout.out+p*t.outElement:]
 		w, ahead := t.panels[b.weights+p*k*width:], t.panels[min(b.weights+(p+n)*k*width, len(t.panels)-1):]
 		if taller > 0 {
-			b.tile.Product[height](&out[0], &in[0], &w[0], &ahead[0], n, k, taller, t.inElement, t.outElement, t.channels, pace)
+			b.tile.BatchMatMul[height](&out[0], &in[0], &w[0], &ahead[0], n, k, taller, t.inElement, t.outElement, t.channels, pace)
 			done := taller * (height + 1)
 			in, out = in[done*t.channels:], out[done*width:]
-			ahead = ahead[min(n*k*width*taller/(taller+lower), len(ahead)-1):]
+			ahead = ahead[min(n*k*width*taller/(taller+shorter), len(ahead)-1):]
 		}
-		b.tile.Product[height-1](&out[0], &in[0], &w[0], &ahead[0], n, k, lower, t.inElement, t.outElement, t.channels, pace)
+		b.tile.BatchMatMul[height-1](&out[0], &in[0], &w[0], &ahead[0], n, k, shorter, t.inElement, t.outElement, t.channels, pace)
 	}
 }
 
@@ -337,15 +337,15 @@ func (t *winogradTask) output(buf []float32, b *block, n, first, last int) {
 		oy := t.outRow(y)
 		if b.width == width {
 			dst := t.dst.Index(n, oy, 0, b.out)
-			t.Output(&out[dst], &products[0], bias, full, width, t.outElement, width, t.dst.Row, t.dst.Pixel, m*t.dst.Pixel, t.lo)
+			t.Output(&out[dst], &products[0], bias, full, width, t.outElement, width, t.dst.Row, t.dst.Pixel, m*t.dst.Pixel, t.lower)
 			if full < t.cols {
-				t.Output(&out[dst+(t.dst.W-m)*t.dst.Pixel], &products[full*width], bias, 1, width, t.outElement, width, t.dst.Row, t.dst.Pixel, 0, t.lo)
+				t.Output(&out[dst+(t.dst.W-m)*t.dst.Pixel], &products[full*width], bias, 1, width, t.outElement, width, t.dst.Row, t.dst.Pixel, 0, t.lower)
 			}
 		} else {
 			// A kernel always writes the tile's full width: go through a buffer.
 			edge := buf[t.layout.edge:]
 			for x := range t.cols {
-				t.Output(&edge[0], &products[x*width], bias, 1, width, t.outElement, width, m*width, width, 0, t.lo)
+				t.Output(&edge[0], &products[x*width], bias, 1, width, t.outElement, width, m*width, width, 0, t.lower)
 				ox := min(x*m, t.dst.W-m)
 				for i := range m {
 					for j := range m {
