@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help generate check test test-isa test-arm64 enc mca bench compare profile
+.PHONY: help generate check test test-isa test-arm64 enc mca bench compare readme profile
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench: ## the main job: benchmark squeezenet1.0 against alexnet, print and recor
 
 compare: ## print the comparison of the newest recorded run, or of FILES
 	go run ./compare $(or $(FILES),$(shell ls -t results/*/*/bench.txt | head -n 1))
+
+readme: ## the pages of recorded runs, and the figures and quotes in README.md; RUNS="results/..." shows others
+	go run ./compare/readme $(RUNS)
 
 profile: ## CPU profile of squeezenet1.0 by layer, in cpu.pprof
 	go run ./bench/run -profile cpu.pprof

@@ -5,47 +5,28 @@
 //	go run ./compare [flags] FILE...
 //
 //	-format text|md|csv|json   how to print; default text
-//	-nets A,B                  the networks to set side by side; default squeezenet1.0,alexnet
+//	-net A,B                   the networks to set side by side, or one alone; default
+//	                           squeezenet1.0,alexnet or, if they are not in the files,
+//	                           the first two that are
 //	-tables LIST               which of machine, networks, stages, layers and candidates; default all
-//	-mix                       allow files of different machines, each in rows of its own
+//	-mix                       allow different machines and commits, each in rows of its own
 //
-// The files hold the output of package bench in the Go benchmark format. All samples of
-// one benchmark are pooled, over all files of one machine: two versions of the code are
-// compared with benchstat, not with this command. Networks are shown for every algorithm.
+// The files hold the output of package bench in the Go benchmark format; the name "-"
+// stands for the standard input. All samples of one benchmark are pooled, over all files of
+// one machine and commit: `go tool benchstat OLD NEW` compares two versions of the code,
+// this command compares networks. Below the tables it explains their columns and notes
+// what could not be paired and what makes the figures doubtful.
+//
 // Stages and layers are shown for the best instruction set of the files, at every thread
 // count, as auto runs them: a network's stages with algo=auto, a layer with the algorithm
-// that its benchmarks mark with "1 pick"; where there is none, with algo=direct. The
-// candidates are all layers that were timed with several algorithms, of every network and
-// instruction set.
-//
-// Every number is a fact of the models' tables (parameters, multiply-adds, shapes) or
-// follows from medians of the samples:
-//
-//   - Intervals are 95% confidence intervals of the median, p-values those of the
-//     Mann-Whitney U-test. Neither assumes a distribution.
-//   - MB are the float32 weights, in 10⁶ bytes.
-//   - GFLOP/s count two per multiply-add of the direct convolution, whichever
-//     algorithm ran.
-//   - % of peak relates them to the FMA peak of the same instruction set and thread
-//     count, which the benchmarks measure beside each of their times.
-//   - % FMA busy relates the multiply-adds that the layer's algorithm executes, those of
-//     wasted lanes and tiles included, to the same peak: the rest is anything but products.
-//   - × scalar is the scalar time over this time, at the same thread count and with the
-//     same algorithm; with direct if the scalar kernels were not timed with that one.
-//   - FLOP/B and GB/s count the least traffic there is: input, weights and output once.
-//   - % of net is the layer's time over that of BenchmarkNet: with algo=auto if auto
-//     picks the layer's algorithm, else, or when that is missing, with the same.
-//   - The regret is how much slower the algorithm that auto picks is than the fastest
-//     candidate: 0 when it is the fastest. A network's is that of the sums, over the
-//     layers that have several candidates.
+// that its benchmarks mark with "1 pick"; where there is none, with algo=direct.
 //
 // A line that cannot be used is named on standard error and left out. The exit status
-// is 1 when a file cannot be read, when machines are mixed without -mix and when nothing
-// usable remains; it is 2 for a usage error.
+// is 1 when a file cannot be read, when machines or commits are mixed without -mix and when
+// nothing usable remains; it is 2 for a usage error.
 package main
 
 import (
-	"bufio"
 	"errors"
 	"flag"
 	"fmt"
@@ -53,14 +34,21 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"firebench/compare/report"
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is main with its surroundings as arguments; it returns the exit status.
-func run(args []string, stdout, stderr io.Writer) int {
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	fail := func(status int, format string, args ...any) int {
+		fmt.Fprintf(stderr, "compare: "+format+"\n", args...)
+		return status
+	}
+	o := report.Options{Stdin: stdin, Log: stderr}
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
@@ -68,103 +56,41 @@ func run(args []string, stdout, stderr io.Writer) int {
 		flags.PrintDefaults()
 	}
 	format := flags.String("format", "text", "print as `text`, md, csv or json")
-	pair := flags.String("nets", "squeezenet1.0,alexnet", "the two networks `A,B` to set side by side")
-	list := flags.String("tables", strings.Join(tableNames, ","), "the tables to print, separated by commas")
-	mix := flags.Bool("mix", false, "allow files of different machines, each in rows of its own")
+	flags.Func("net", "the networks `A,B` to set side by side, or one alone (default "+strings.Join(report.DefaultNets, ",")+")",
+		func(s string) error { o.Nets = strings.Split(s, ","); return nil })
+	flags.Func("tables", "the tables to print, a `list` out of "+strings.Join(report.Tables(), ",")+" (default all)",
+		func(s string) error { o.Tables = strings.Split(s, ","); return nil })
+	flags.BoolVar(&o.Mix, "mix", false, "allow different machines and commits, each in rows of its own")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
 		}
 		return 2
 	}
-	usage := func(msg string, args ...any) int {
-		fmt.Fprintf(stderr, "compare: "+msg+"\n", args...)
-		return 2
+	if !slices.Contains(report.Formats(), *format) {
+		return fail(2, "-format %q: expected one of %s", *format, strings.Join(report.Formats(), ", "))
 	}
-	write, ok := formats[*format]
-	if !ok {
-		return usage("-format %q: expected text, md, csv or json", *format)
-	}
-	tables := strings.Split(*list, ",")
-	for _, t := range tables {
-		if !slices.Contains(tableNames, t) {
-			return usage("-tables: unknown table %q, expected some of %s", t, strings.Join(tableNames, ","))
-		}
+	if err := o.Check(); err != nil {
+		return fail(2, "%v", err)
 	}
 	if flags.NArg() == 0 {
-		return usage("no benchmark file given (try -h)")
+		return fail(2, "no benchmark file given (try -h)")
 	}
 	for _, arg := range flags.Args() {
-		if strings.HasPrefix(arg, "-") {
-			return usage("%s: flags go before the files (write ./%[1]s for a file of that name)", arg)
+		if strings.HasPrefix(arg, "-") && arg != "-" {
+			return fail(2, "%s: flags go before the files (write ./%[1]s for a file of that name)", arg)
 		}
 	}
 
-	nets, err := networks()
+	r, err := report.Read(o, flags.Args()...)
 	if err != nil {
-		fmt.Fprintf(stderr, "compare: %v\n", err)
-		return 1
+		return fail(1, "%v", err)
 	}
-	a, b, err := pick(nets, *pair)
-	if err != nil {
-		return usage("-nets %q: %v", *pair, err)
+	if err := r.Write(stdout, *format); err != nil {
+		return fail(1, "writing the report: %v", err)
 	}
-
-	d := newData(nets, *mix)
-	unreadable := 0
-	for _, path := range flags.Args() {
-		err := d.readFile(path, stderr)
-		if mixed := (*mixError)(nil); errors.As(err, &mixed) {
-			fmt.Fprintf(stderr, "compare: %v\n", err)
-			return 1
-		}
-		if err != nil {
-			fmt.Fprintf(stderr, "compare: %v\n", err)
-			unreadable++
-		}
-	}
-	if d.results == 0 {
-		fmt.Fprintf(stderr, "compare: no usable results in %s\n", strings.Join(flags.Args(), ", "))
-		return 1
-	}
-
-	out := bufio.NewWriter(stdout)
-	err = write(out, d.report(a, b, tables))
-	if err == nil {
-		err = out.Flush()
-	}
-	if err != nil {
-		fmt.Fprintf(stderr, "compare: writing the report: %v\n", err)
-		return 1
-	}
-	if unreadable > 0 {
-		fmt.Fprintf(stderr, "compare: %d of %d files could not be read, the report is of the rest\n", unreadable, flags.NArg())
-		return 1
+	if r.Unreadable > 0 {
+		return fail(1, "%d of %d files could not be read, the report is of the rest", r.Unreadable, flags.NArg())
 	}
 	return 0
-}
-
-// pick returns the two networks of a list "A,B".
-func pick(nets []*network, pair string) (a, b *network, err error) {
-	names := strings.Split(pair, ",")
-	if len(names) != 2 || names[0] == names[1] {
-		return nil, nil, errors.New("expected two different networks A,B")
-	}
-	var picked [2]*network
-	for i, name := range names {
-		j := slices.IndexFunc(nets, func(n *network) bool { return n.name == name })
-		if j < 0 {
-			return nil, nil, unknownNet(nets, name)
-		}
-		picked[i] = nets[j]
-	}
-	return picked[0], picked[1], nil
-}
-
-func unknownNet(nets []*network, name string) error {
-	var known []string
-	for _, n := range nets {
-		known = append(known, n.name)
-	}
-	return fmt.Errorf("unknown network %q, expected one of %s", name, strings.Join(known, ", "))
 }

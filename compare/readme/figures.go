@@ -1,0 +1,314 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"firebench/compare/report"
+	"firebench/compare/samples"
+	"firebench/kernels"
+)
+
+// maxNetworks is how many rows the table of networks has at most.
+const maxNetworks = 10
+
+// figures are what README.md says about recorded runs.
+type figures struct {
+	*samples.Data
+	dirs    []string // of the runs, relative to README.md
+	run     *samples.Run
+	vectors []kernels.ISA // all that were measured but the scalar one, slowest first
+	threads int           // the most
+}
+
+// read returns the figures of runs, folders below root.
+func read(root string, runs []string) (*figures, error) {
+	nets, err := samples.Networks()
+	if err != nil {
+		return nil, err
+	}
+	f := &figures{Data: samples.New(nets, false), dirs: runs, threads: 1}
+	var log strings.Builder
+	for _, dir := range runs {
+		if err := f.ReadFile(filepath.Join(root, filepath.FromSlash(dir), "bench.txt"), &log); err != nil {
+			return nil, err
+		}
+	}
+	if log.Len() > 0 {
+		return nil, errors.New(strings.TrimSpace(log.String()))
+	}
+	if f.Results == 0 {
+		return nil, errors.New("README.md names no runs")
+	}
+	f.run = f.Runs[0]
+	isas := make(map[kernels.ISA]bool)
+	for k := range f.Cells {
+		if k.Part != nil && k.Part.Kind == samples.Net && k.ISA != kernels.Scalar {
+			isas[k.ISA] = true
+			f.threads = max(f.threads, k.Threads)
+		}
+	}
+	if len(isas) == 0 {
+		return nil, fmt.Errorf("%s: no network on vector instructions", strings.Join(runs, ", "))
+	}
+	f.vectors = slices.Sorted(maps.Keys(isas))
+	return f, nil
+}
+
+// best is the best instruction set that was measured.
+func (f *figures) best() kernels.ISA { return f.vectors[len(f.vectors)-1] }
+
+// config is one image on an instruction set.
+func (f *figures) config(isa kernels.ISA, threads int, algo string) samples.Config {
+	return samples.Config{ISA: isa, Threads: threads, Algo: algo, Batch: 1}
+}
+
+// ms returns the median time of a part in milliseconds.
+func (f *figures) ms(p *samples.Part, c samples.Config) (ms float64, ok bool) {
+	cell := f.Cells[samples.Key{Part: p, Config: c}]
+	if cell == nil {
+		return 0, false
+	}
+	return 1e3 * samples.Median(cell.Values), true
+}
+
+// peakPct returns the median share of the FMA peak that a part reached, in percent.
+func (f *figures) peakPct(p *samples.Part, c samples.Config) (pct float64, ok bool) {
+	cell := f.Cells[samples.Key{Part: p, Config: c}]
+	if cell == nil || len(cell.OwnPeak) == 0 {
+		return 0, false
+	}
+	return samples.Median(cell.OwnPeak), true
+}
+
+// answer answers the question how close Go can come to the machine.
+func (f *figures) answer() (string, error) {
+	net, err := samples.Lookup(f.Networks, report.DefaultNets[0])
+	if err != nil {
+		return "", err
+	}
+	direct, auto := f.config(f.best(), 1, samples.Direct), f.config(f.best(), 1, kernels.Auto)
+	pct, okPct := f.peakPct(net.Whole, direct)
+	directMs, okDirect := f.ms(net.Whole, direct)
+	autoMs, okAuto := f.ms(net.Whole, auto)
+	scalarMs, okScalar := f.ms(net.Whole, direct.Scalar())
+	if !okPct || !okDirect || !okAuto || !okScalar {
+		return "", fmt.Errorf("%s: %s was not measured with %s and %s on %v and the scalar kernels",
+			strings.Join(f.dirs, ", "), net.Name, samples.Direct, kernels.Auto, f.best())
+	}
+	return fmt.Sprintf("On one core, %s runs at **%.0f %%** of the machine's peak, the speed of a loop of nothing but multiply-adds, while it computes every\n"+
+		"product, %s times as fast as portable Go; with Winograd's algorithm, which needs fewer products, a picture takes **%s ms instead of %s**.\n",
+		net.Name, pct, digits3(scalarMs/directMs), digits3(autoMs), digits3(directMs)), nil
+}
+
+// networks is the table of networks and where its figures come from.
+func (f *figures) networks() (string, error) {
+	type column struct {
+		head   string
+		config samples.Config
+	}
+	columns := []column{{"scalar", f.config(kernels.Scalar, 1, samples.Direct)}}
+	for _, isa := range f.vectors {
+		columns = append(columns,
+			column{fmt.Sprintf("%v, %s", isa, samples.Direct), f.config(isa, 1, samples.Direct)},
+			column{fmt.Sprintf("%v, %s", isa, kernels.Auto), f.config(isa, 1, kernels.Auto)})
+	}
+	if f.threads > 1 {
+		columns = append(columns, column{fmt.Sprintf("%v, %s, %d threads", f.best(), kernels.Auto, f.threads), f.config(f.best(), f.threads, kernels.Auto)})
+	}
+
+	columns = slices.DeleteFunc(columns, func(c column) bool {
+		return !slices.ContainsFunc(f.Networks, func(n *samples.Network) bool { _, ok := f.ms(n.Whole, c.config); return ok })
+	})
+
+	var b strings.Builder
+	b.WriteString("| ms per image |")
+	rule := "| --- |"
+	for _, c := range columns {
+		fmt.Fprintf(&b, " %s |", c.head)
+		rule += " ---: |"
+	}
+	fmt.Fprintf(&b, " × scalar |\n%s ---: |\n", rule)
+	rows := 0
+	for _, net := range f.Networks {
+		scalar, ok := f.ms(net.Whole, f.config(kernels.Scalar, 1, samples.Direct))
+		if !ok {
+			continue
+		}
+		if rows++; rows > maxNetworks {
+			return "", fmt.Errorf("more than %d networks", maxNetworks)
+		}
+		fmt.Fprintf(&b, "| %s |", net.Name)
+		speedup := "-"
+		for _, c := range columns {
+			cell := "-"
+			if ms, ok := f.ms(net.Whole, c.config); ok {
+				cell = digits3(ms)
+				if c.config.Threads == 1 {
+					speedup = digits3(scalar / ms)
+				}
+			}
+			fmt.Fprintf(&b, " %s |", cell)
+		}
+		fmt.Fprintf(&b, " %s |\n", speedup)
+	}
+
+	var links []string
+	for _, dir := range f.dirs {
+		links = append(links, fmt.Sprintf("[%s](%s)", filepath.Base(dir), dir))
+	}
+	machine := f.run.Facts["cpu"]
+	if id := f.run.Facts["cpu-id"]; id != "" {
+		machine += ", family/model/stepping " + id
+	}
+	fmt.Fprintf(&b, "\nMedians of %s, one image at a time, on one thread unless the column says more; × scalar is the time of `scalar` over that of the\n"+
+		"last column of one thread. Measured on %s with %s cores (%s/%s, caches %s) at commit %s;\nall samples and tables: %s.\n",
+		f.sampleCount(), machine, f.run.Facts["cores"], f.run.Facts["goos"], f.run.Facts["goarch"], f.run.Facts["caches"], f.run.Commit, strings.Join(links, ", "))
+	return b.String(), nil
+}
+
+// sampleCount says how many samples the networks have on one thread.
+func (f *figures) sampleCount() string {
+	least, most := 0, 0
+	for k, c := range f.Cells {
+		if k.Part != nil && k.Part.Kind == samples.Net && k.Threads == 1 && k.Batch == 1 {
+			if n := len(c.Values); least == 0 || n < least {
+				least = n
+			}
+			most = max(most, len(c.Values))
+		}
+	}
+	if least == most {
+		return samples.Plural(most, "sample")
+	}
+	return fmt.Sprintf("%d to %d samples", least, most)
+}
+
+// digits3 shows a positive number with three digits.
+func digits3(v float64) string {
+	switch {
+	case v >= 99.95:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 9.995:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
+// A panel is one network of the picture.
+type panel struct {
+	net  string
+	bars []bar
+}
+
+// A bar is one stage of the picture. Bars of one panel add up to the network.
+type bar struct {
+	stage     string
+	ms, limit float64 // limit is the time of the direct algorithm at the FMA peak
+	pct       float64 // of the FMA peak; 0 without multiply-adds
+}
+
+// panels returns what the picture shows: the stages of the networks that are compared by
+// default, as auto runs them on one thread.
+func (f *figures) panels() ([]panel, error) {
+	c := f.config(f.best(), 1, kernels.Auto)
+	var panels []panel
+	for _, name := range report.DefaultNets {
+		net, err := samples.Lookup(f.Networks, name)
+		if err != nil {
+			return nil, err
+		}
+		p := panel{net: name}
+		for _, s := range net.Stages {
+			ms, ok := f.ms(s, c)
+			if !ok {
+				return nil, fmt.Errorf("%s: stage %s of %s was not measured with %v, %s", strings.Join(f.dirs, ", "), s.Name, name, c, kernels.Auto)
+			}
+			pct, _ := f.peakPct(s, c)
+			stage := s.Name
+			if size, err := strconv.Atoi(stage); err == nil {
+				stage = fmt.Sprintf("%d×%d", size, size) // of its outputs
+			}
+			p.bars = append(p.bars, bar{stage, ms, ms * pct / 100, pct})
+		}
+		panels = append(panels, p)
+	}
+	return panels, nil
+}
+
+// picture shows the picture and says what it shows.
+func (f *figures) picture() (string, error) {
+	panels, err := f.panels()
+	if err != nil {
+		return "", err
+	}
+	var alt []string
+	for _, p := range panels {
+		var stages []string
+		for _, b := range p.bars {
+			stages = append(stages, fmt.Sprintf("%s %s", b.stage, digits3(b.ms)))
+		}
+		alt = append(alt, fmt.Sprintf("%s: %s", p.net, strings.Join(stages, ", ")))
+	}
+	return fmt.Sprintf("![Milliseconds per image by stage, %v on one thread. %s](%s)\n", f.best(), strings.Join(alt, "; "), picture), nil
+}
+
+// svg draws the picture. It needs no fonts and suits light and dark pages.
+func (f *figures) svg() ([]byte, error) {
+	panels, err := f.panels()
+	if err != nil {
+		return nil, err
+	}
+	const (
+		width, left, right = 860, 70, 160 // pixels; text stands left and right of the bars
+		pitch, height      = 24, 15       // of bars
+		above              = 34           // of each panel, for its title
+		below              = 44           // the picture's legend
+	)
+	longest, rows := 0.0, 0
+	for _, p := range panels {
+		rows += len(p.bars)
+		for _, b := range p.bars {
+			longest = max(longest, b.ms, b.limit)
+		}
+	}
+	scale := (width - left - right) / longest
+	total := len(panels)*above + rows*pitch + below
+
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" role="img" font-family="system-ui, sans-serif" font-size="13">
+<style>
+text { fill: #1f2328 } .quiet { fill: #59636e } .bar { fill: #2f81f7 } .limit { fill: #bc4c00 }
+@media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .quiet { fill: #9198a1 } .limit { fill: #f0883e } }
+</style>
+`, width, total)
+	fmt.Fprintf(&b, "<title>Milliseconds per image by stage, %v on one thread</title>\n", f.best())
+	y := 0
+	for _, p := range panels {
+		y += above
+		sum := 0.0
+		for _, s := range p.bars {
+			sum += s.ms
+		}
+		fmt.Fprintf(&b, "<text x=\"0\" y=\"%d\" font-weight=\"bold\">%s</text><text class=\"quiet\" x=\"%d\" y=\"%d\">%s ms in all stages</text>\n", y-10, p.net, left+60, y-10, digits3(sum))
+		for _, s := range p.bars {
+			fmt.Fprintf(&b, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>", left-10, y+height-3, s.stage)
+			fmt.Fprintf(&b, "<rect class=\"bar\" x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>", left, y, s.ms*scale, height)
+			label := digits3(s.ms) + " ms"
+			if s.pct > 0 {
+				fmt.Fprintf(&b, "<rect class=\"limit\" x=\"%.1f\" y=\"%d\" width=\"3\" height=\"%d\"/>", left+s.limit*scale-1.5, y-3, height+6)
+				label += fmt.Sprintf(", %.0f %% of peak", s.pct)
+			}
+			fmt.Fprintf(&b, "<text class=\"quiet\" x=\"%.1f\" y=\"%d\">%s</text>\n", left+max(s.ms, s.limit)*scale+8, y+height-3, label)
+			y += pitch
+		}
+	}
+	fmt.Fprintf(&b, "<rect class=\"bar\" x=\"%d\" y=\"%d\" width=\"24\" height=\"%d\"/><text x=\"%d\" y=\"%d\">measured, %v on one thread</text>", left, y+18, height, left+32, y+18+height-3, f.best())
+	fmt.Fprintf(&b, "<rect class=\"limit\" x=\"%d\" y=\"%d\" width=\"3\" height=\"%d\"/><text x=\"%d\" y=\"%d\">the time of the direct algorithm at the FMA peak</text>\n</svg>\n", left+270, y+15, height+6, left+282, y+18+height-3)
+	return []byte(b.String()), nil
+}

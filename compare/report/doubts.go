@@ -1,0 +1,97 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"firebench/compare/samples"
+)
+
+// steady is the share of the faster samples of the FMA peak that the slower ones reach at
+// least on a machine that does nothing else: the lower quartile over the upper.
+const steady = 0.9
+
+// noteDoubts notes what makes all figures of a run doubtful: signs of other programs
+// beside the benchmarks, and versions of the code that may differ.
+func (b *builder) noteDoubts() {
+	for i, run := range b.Runs {
+		name := ""
+		if len(b.Runs) > 1 {
+			name = fmt.Sprintf("run %d: ", i+1)
+		}
+		if cores, err := strconv.Atoi(run.Facts["cores"]); err == nil && run.Load.Threads > float64(cores) {
+			b.note("%sthe machine was busy: before sample %s the load was %v on %s, more than the benchmarks alone can make",
+				name, run.Load.Sample, run.Load.Threads, samples.Plural(cores, "core"))
+		}
+		if spread := b.spread(i); len(spread) > 0 {
+			b.note("%sthe machine was not steady: between samples, the middle half of the measured FMA peak spreads over %s GFLOP/s",
+				name, strings.Join(spread, ", "))
+		}
+		if slower := b.slower(i); len(slower) > 0 {
+			b.note("%smore threads were slower than fewer, as on a busy machine: %s", name, strings.Join(slower, ", "))
+		}
+		if n := len(run.Recordings); n > 1 && (run.Commit == "" || strings.HasSuffix(run.Commit, "-dirty")) {
+			b.note("%s%d recordings are taken for one version of the code, which their commit, %q, does not tell", name, n, run.Commit)
+		}
+	}
+}
+
+// spread lists the FMA peaks of a run that vary.
+func (b *builder) spread(run int) []string {
+	var list []string
+	for _, k := range b.keys(func(k samples.Key) bool { return k.Run == run && k.Rate == samples.FMA }) {
+		values := slices.Sorted(slices.Values(b.Cells[k].Values))
+		low, high := values[len(values)/4], values[3*len(values)/4]
+		if low < steady*high {
+			list = append(list, fmt.Sprintf("%s–%s (%v)", digits4(low), digits4(high), k.Config))
+		}
+	}
+	return list
+}
+
+// slower lists the networks and peaks of a run that were slower with more threads than with one.
+func (b *builder) slower(run int) []string {
+	var list []string
+	for _, k := range b.keys(func(k samples.Key) bool {
+		return k.Run == run && k.Threads > 1 && (k.Rate == samples.FMA || k.Part != nil && k.Part.Kind == samples.Net)
+	}) {
+		one := k
+		one.Threads = 1
+		if b.Cells[one] == nil {
+			continue
+		}
+		few, many := samples.Median(b.Cells[one].Values), samples.Median(b.Cells[k].Values)
+		switch {
+		case k.Part == nil && many < few:
+			list = append(list, fmt.Sprintf("FMA peak (%v)", k.Config))
+		case k.Part != nil && many > few:
+			list = append(list, fmt.Sprintf("%s (%s)", k.Part.Net.Name, withAlgo(k.Config.String(), k.Algo)))
+		}
+	}
+	return list
+}
+
+// keys returns the keys of all cells that a function accepts, in the order of the tables.
+func (b *builder) keys(accept func(samples.Key) bool) []samples.Key {
+	var keys []samples.Key
+	for k := range b.Cells {
+		if accept(k) {
+			keys = append(keys, k)
+		}
+	}
+	place := func(k samples.Key) int {
+		return slices.IndexFunc(b.Networks, func(n *samples.Network) bool { return k.Part != nil && n == k.Part.Net })
+	}
+	slices.SortFunc(keys, func(x, y samples.Key) int {
+		if c := x.Config.Compare(y.Config); c != 0 {
+			return c
+		}
+		if c := place(x) - place(y); c != 0 {
+			return c
+		}
+		return samples.CompareAlgos(x.Algo, y.Algo)
+	})
+	return keys
+}

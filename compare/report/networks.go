@@ -1,0 +1,77 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+
+	"firebench/compare/samples"
+)
+
+// networksTable shows all networks as wholes, with every algorithm.
+var networksTable = tableKind{"networks", func(b *builder) *table {
+	rows := b.networks()
+	timing := func(r networkRow) *timing { return r.timing }
+	ms := func(r networkRow) *estimate { return &r.ms }
+	t := newTable("Networks", rows, noTitle,
+		[]column[networkRow]{{key: "net", head: "network", left: true, value: func(r networkRow) any { return r.net.Name }}},
+		configColumns(false, func(r networkRow) samples.Config { return r.config }),
+		algoColumn(func(r networkRow) string { return r.config.Algo }),
+		[]column[networkRow]{
+			{key: "params", value: func(r networkRow) any { return r.net.Whole.Cost.Params }},
+			{key: "mb", value: func(r networkRow) any { return number(megabytes(r.net)) }},
+			{key: "macs", value: func(r networkRow) any { return r.net.Whole.Cost.MACs }},
+		},
+		estimateColumns("ms", "ms/image", ms),
+		speedColumns(timing),
+		[]column[networkRow]{
+			{key: "images_per_sec", head: "images/s", value: func(r networkRow) any { return r.imagesPerSec() }, show: digits4},
+			{key: "over_scalar", head: "× scalar", value: func(r networkRow) any { return r.overScalar }, show: digits3},
+		},
+		samplesColumn(ms),
+	)
+	for _, net := range b.Networks {
+		if slices.ContainsFunc(rows, func(r networkRow) bool { return r.net == net }) {
+			cost := net.Whole.Cost
+			t.intro = append(t.intro, fmt.Sprintf("%s: %s parameters, %s MB, %s multiply-adds", net.Name,
+				scaled(float64(cost.Params)), digits3(megabytes(net)), scaled(float64(cost.MACs))))
+		}
+	}
+	t.explain = []string{explainMedian, explainPeak,
+		"× scalar is the time of the portable Go kernels for one image, with the direct algorithm on as many threads, over this time.",
+		"MB are float32 weights, in 10⁶ bytes."}
+	return t
+}}
+
+// A networkRow is a network that was measured with a config.
+type networkRow struct {
+	net    *samples.Network
+	config samples.Config
+	*timing
+	overScalar *number
+}
+
+func (r networkRow) imagesPerSec() number { return 1e3 / r.ms.median }
+
+func (b *builder) networks() []networkRow {
+	var rows []networkRow
+	for _, c := range b.configs(samples.Net, b.Networks...) {
+		for _, net := range b.Networks {
+			for _, algo := range b.Algos(net.Whole, c) {
+				rows = append(rows, b.network(net, c.With(algo)))
+			}
+		}
+	}
+	return rows
+}
+
+// network returns the row of a network that was measured with c.
+func (b *builder) network(net *samples.Network, c samples.Config) networkRow {
+	row := networkRow{net: net, config: c, timing: b.timing(net.Whole, c)}
+	if base := b.timing(net.Whole, c.Scalar()); base != nil {
+		row.overScalar = known(float64(base.ms.median / row.ms.median))
+	}
+	return row
+}
+
+// megabytes returns the size of the float32 weights.
+func megabytes(net *samples.Network) float64 { return float64(net.Whole.Cost.Weights) / 1e6 }

@@ -1,0 +1,87 @@
+package report
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The networks side by side are those that were asked for, else the usual ones, else the
+// first that were measured.
+func TestPair(t *testing.T) {
+	net := func(name string) string { return lines("Net/net="+name+"/isa=avx2", 1) }
+	for _, test := range []struct {
+		asked    string
+		in, want string
+	}{
+		{"", net("squeezenet1.0") + net("squeezenet1.1") + net("alexnet"), "squeezenet1.0 alexnet"},
+		{"", net("alexnet-owt") + net("squeezenet1.1") + net("squeezenet1.0"), "squeezenet1.0 squeezenet1.1"},
+		{"", net("alexnet-owt"), "alexnet-owt"},
+		{"", peaks("isa=avx2", 1), "squeezenet1.0 alexnet"},
+		{"alexnet-owt squeezenet1.1", net("squeezenet1.0") + net("alexnet"), "alexnet-owt squeezenet1.1"},
+		{"alexnet", net("squeezenet1.0") + net("alexnet"), "alexnet"},
+	} {
+		d, _ := load(t, false, []byte(header+test.in))
+		var got []string
+		for _, n := range newBuilder(d, strings.Fields(test.asked)).pair {
+			got = append(got, n.Name)
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("asked for %q, measured\n%s: got %q, want %q", test.asked, test.in, got, test.want)
+		}
+	}
+}
+
+// A network alone has stages and layers without a counterpart.
+func TestOneNetwork(t *testing.T) {
+	text := written(t, Options{Nets: []string{"alexnet"}}, "text")
+	for _, want := range []string{"\nStages of alexnet\n", "\nLayers of alexnet by output size\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	for _, unwanted := range []string{"A/B", "paired", "(B)", "B ms"} {
+		if strings.Contains(text, unwanted) {
+			t.Errorf("%q in\n%s", unwanted, text)
+		}
+	}
+}
+
+func TestPages(t *testing.T) {
+	dir := t.TempDir()
+	if err := WritePages(dir, Options{}); err == nil || !strings.Contains(err.Error(), "no usable results in "+filepath.Join(dir, "bench.txt")) {
+		t.Errorf("an empty folder: error %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "bench.txt"), readFile(t, bench), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := WritePages(dir, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	for name, format := range map[string]string{"compare.txt": "text", "README.md": "md"} {
+		if got := string(readFile(t, filepath.Join(dir, name))); got != written(t, Options{}, format) {
+			t.Errorf("%s is not the report as %s:\n%s", name, format, got)
+		}
+	}
+}
+
+// Every table has a name, rows in the golden file and explanations.
+func TestTableKinds(t *testing.T) {
+	d, _ := load(t, false, readFile(t, bench))
+	names := make(map[string]bool)
+	for _, made := range build(d, Options{}).tables {
+		if made.name == "" || names[made.name] || made.title == "" || len(made.records) == 0 || len(made.explain) == 0 {
+			t.Errorf("table %q, %q: %d rows, %d explanations", made.name, made.title, len(made.records), len(made.explain))
+		}
+		names[made.name] = true
+		for _, record := range made.records {
+			if len(record) != len(made.keys) {
+				t.Errorf("%s: %d values, %d keys", made.name, len(record), len(made.keys))
+			}
+		}
+	}
+	if len(names) != len(tables) || len(d.Runs) != 1 {
+		t.Errorf("%d tables, want %d; %d runs", len(names), len(tables), len(d.Runs))
+	}
+}

@@ -1,0 +1,132 @@
+package samples
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"firebench/kernels"
+)
+
+// A Config is the circumstances of a measurement.
+type Config struct {
+	Run     int // index in Data.Runs
+	ISA     kernels.ISA
+	Threads int
+	Algo    string // empty when the name has none, and in a Config that stands for all of them
+	Batch   int    // images per operation
+}
+
+// Direct is what other algorithms are compared with: the one that can compute every layer. The
+// names of all others, and of kernels.Auto, are just found in the files.
+var Direct = kernels.Algorithms()[0]
+
+// With returns c with that algorithm; with "", it stands for all of them.
+func (c Config) With(algo string) Config {
+	c.Algo = algo
+	return c
+}
+
+// Scalar returns what the time of a network is compared with: what portable Go code
+// takes for one image, with the direct algorithm, on as many threads.
+func (c Config) Scalar() Config {
+	c.ISA, c.Algo, c.Batch = kernels.Scalar, Direct, 1
+	return c
+}
+
+// machine is c without what only a network has.
+func (c Config) machine() Config {
+	return Config{Run: c.Run, ISA: c.ISA, Threads: c.Threads, Batch: 1}
+}
+
+// Compare orders configs as the tables list them: the best ISA first. It does not look at
+// the algorithms.
+func (c Config) Compare(d Config) int {
+	return cmp.Or(
+		cmp.Compare(c.Run, d.Run),
+		cmp.Compare(d.ISA, c.ISA),
+		cmp.Compare(c.Threads, d.Threads),
+		cmp.Compare(c.Batch, d.Batch),
+	)
+}
+
+// CompareAlgos orders algorithms as the tables list and prefer them: kernels.Auto is what runs
+// unless another is asked for, Direct what the others are compared with.
+func CompareAlgos(a, b string) int {
+	rank := func(algo string) int {
+		switch algo {
+		case kernels.Auto:
+			return 0
+		case Direct:
+			return 1
+		}
+		return 2
+	}
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
+}
+
+// String names c without its run and algorithm: "avx512, 2 threads".
+func (c Config) String() string {
+	s := fmt.Sprintf("%v, %s", c.ISA, Plural(c.Threads, "thread"))
+	if c.Batch != 1 {
+		s += fmt.Sprintf(", batch %d", c.Batch)
+	}
+	return s
+}
+
+// Plural returns "1 thread", "2 threads".
+func Plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// parseConfig reads what the parts of a benchmark's name say about the config.
+func parseConfig(parts [][]byte) (Config, error) {
+	c := Config{Threads: 1, Batch: 1, Algo: value(parts, "algo")}
+	var err error
+	if c.ISA, err = kernels.ParseISA(value(parts, "isa")); err != nil {
+		return c, fmt.Errorf("isa= in the name: %w", err)
+	}
+	if last := parts[len(parts)-1]; last[0] == '-' { // there is a part: isa
+		if c.Threads, err = count(string(last[1:]), maxThreads); err != nil {
+			return c, fmt.Errorf("threads in the name: %w", err)
+		}
+	}
+	if s := value(parts, "batch"); s != "" {
+		if c.Batch, err = count(s, maxBatch); err != nil {
+			return c, fmt.Errorf("batch= in the name: %w", err)
+		}
+	}
+	if !isWord(c.Algo) {
+		return c, fmt.Errorf("algo= in the name: %q is not a short word", c.Algo)
+	}
+	return c, nil
+}
+
+// value returns the value of "/key=value" among the parts of a benchmark's name.
+func value(parts [][]byte, key string) string {
+	for _, p := range parts {
+		if k, v, ok := bytes.Cut(p, []byte("=")); ok && string(k[1:]) == key {
+			return string(v)
+		}
+	}
+	return ""
+}
+
+// count parses a number from 1 to limit.
+func count(s string, limit int) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > limit {
+		return 0, fmt.Errorf("%q, expected a number from 1 to %d", s, limit)
+	}
+	return n, nil
+}
+
+// isWord reports whether s is empty or may be printed in a table: an algorithm's name.
+func isWord(s string) bool {
+	return len(s) <= 24 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789.-_+") == ""
+}
