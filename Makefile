@@ -44,12 +44,11 @@ mca: ## llvm-mca's predictions for the inner loops (llvm-19), in results/predict
 bench: ## the main job: benchmark squeezenet1.0 against alexnet, print and record the comparison
 	go run ./bench/run
 
-compare: ## print the comparison of the newest recorded run, or of FILES
-	go run ./compare $(or $(FILES),$(shell ls -t results/*/*/bench.txt | head -n 1))
+compare: ## print the comparison of this machine's newest record, or of FILES
+	go run $(if $(FILES),./compare $(FILES),./bench/run -last)
 
 readme: ## the pages of recorded runs, and the figures and quotes in README.md; RUNS="results/..." shows others
 	go run ./compare/readme $(RUNS)
 
-profile: ## CPU profile of squeezenet1.0 by layer, in cpu.pprof
+profile: ## CPU profile of squeezenet1.0 by layer; cpu.pprof and bench.test stay for `go tool pprof cpu.pprof`
 	go run ./bench/run -profile cpu.pprof
-	go tool pprof -tagroot layer -top -cum cpu.pprof

@@ -9,9 +9,9 @@ import (
 	"firebench/net/layer"
 )
 
-// BenchmarkKernel measures one call of a convolution tile, at its full height, on
-// the windows of every convolution: what the kernel reaches when its data is at hand
-// and nothing surrounds it.
+// BenchmarkKernel measures one call of a convolution kernel, at its full height, for
+// the kernel size, stride and input channels of every convolution: what the kernel
+// reaches when its data is in the nearest cache and nothing happens around it.
 func BenchmarkKernel(b *testing.B) {
 	eachNet(b, func(b *testing.B, m *graph.Model) {
 		nodes, err := m.Infer()
@@ -23,10 +23,10 @@ func BenchmarkKernel(b *testing.B) {
 			if !ok {
 				continue
 			}
-			b.Run("layer="+n.Name, func(b *testing.B) {
+			sub(b, "layer="+n.Name, func(b *testing.B) {
 				eachISA(b, func(b *testing.B, set *kernels.Set) {
 					for _, t := range []kernels.Tile{set.F32.Wide, set.F32.Narrow} {
-						b.Run("kernel="+t.Name(set.ISA), func(b *testing.B) { tile(b, set, t, conv.ConvShape(n.In[0])) })
+						sub(b, "kernel="+t.Name(set.ISA), func(b *testing.B) { tile(b, set, t, conv.ConvShape(n.In[0])) })
 					}
 				})
 			})
@@ -34,7 +34,8 @@ func BenchmarkKernel(b *testing.B) {
 	})
 }
 
-// tile measures one line of one tile of a convolution like s.
+// tile measures t on a convolution that differs from s in its output: one row of as many
+// pixels, and as many channels, as t computes at a time.
 func tile(b *testing.B, set *kernels.Set, t kernels.Tile, s kernels.ConvShape) {
 	s.In, s.Out, s.Groups, s.Pad = s.In/s.Groups, t.Width, 1, 0
 	pixels := t.Height()
@@ -49,8 +50,9 @@ func tile(b *testing.B, set *kernels.Set, t kernels.Tile, s kernels.ConvShape) {
 		b.Fatal(err)
 	}
 	src, dst := kernels.NewView(kernels.Type{}, 1, p.H, p.W, s.In, 0), kernels.NewView(kernels.Type{}, 1, 1, pixels, s.Out, 0)
-	for i, data := 0, kernels.Data[float32](src); i < len(data); i++ {
-		data[i] = float32(r.NormFloat64())
+	values := kernels.Data[float32](src)
+	for i := range values {
+		values[i] = float32(r.NormFloat64())
 	}
 	task, err := c.Bind(dst, src, 1)
 	if err != nil {

@@ -12,15 +12,18 @@ import (
 
 	"github.com/klauspost/cpuid/v2"
 
+	"firebench/bench/machine"
 	"firebench/kernels"
 )
 
 // TestMain writes what the benchmark format has no place for elsewhere: the units'
 // direction and the machine's facts. Only facts that never change are keys; every
-// key splits benchstat's tables.
+// key splits benchstat's tables. It fails when -bench matches no benchmark, which
+// testing calls a success.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if flag.Lookup("test.bench").Value.String() != "" {
+	pattern := flag.Lookup("test.bench").Value.String()
+	if pattern != "" {
 		if cpus := strings.Split(flag.Lookup("test.cpu").Value.String(), ","); len(cpus) > 1 {
 			os.Exit(each(cpus))
 		} else if n, err := strconv.Atoi(cpus[0]); err == nil && n > 0 {
@@ -37,17 +40,24 @@ func TestMain(m *testing.M) {
 		}
 		fmt.Printf("isas: %s\n", strings.Trim(fmt.Sprint(isas), "[]"))
 		fmt.Printf("cores: %d\n", runtime.NumCPU())
+		fmt.Printf("cpu-id: %s\n", machine.ID())
 		c := cpuid.CPU.Cache
 		fmt.Printf("caches: l1d=%s l2=%s l3=%s\n", size(c.L1D), size(c.L2), size(c.L3))
 	}
 	code := m.Run()
 	plans.close()
+	if code == 0 && pattern != "" {
+		if err := met.check(pattern, topLevel); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			code = 1
+		}
+	}
 	os.Exit(code)
 }
 
-// each runs the benchmarks in a process of their own per -cpu value: testing takes
-// the first iteration of a benchmark under the value before, and if it is slow, no
-// other.
+// each runs the benchmarks in a process of their own for each value of -cpu. In one
+// process, testing runs the first iteration of a benchmark with the value before, and
+// where that iteration is long enough, it runs no other.
 func each(cpus []string) int {
 	for _, n := range cpus {
 		cmd := exec.Command(os.Args[0], append(os.Args[1:], "-test.cpu="+n)...)
@@ -72,52 +82,15 @@ func size(n int) string {
 	}
 }
 
-// eachISA runs f as a sub-benchmark for every instruction set, best first.
-func eachISA(b *testing.B, f func(b *testing.B, set *kernels.Set)) {
-	isas, err := kernels.Supported()
+// TestHeader: the configuration lines say which machine this is.
+func TestHeader(t *testing.T) {
+	out, err := self(t, "ForkJoin").Output()
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	for i := len(isas) - 1; i >= 0; i-- {
-		set, err := kernels.For(isas[i])
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Run("isa="+set.ISA.String(), func(b *testing.B) { f(b, set) })
-	}
-}
-
-// measure times run, which does what cost says, and reports the metrics of the
-// package comment; dense asks for those of a memory-bound layer as well. It returns the
-// share of the FMA peak, in percent; 0 without multiply-adds.
-func measure(b *testing.B, set *kernels.Set, cost kernels.Cost, dense bool, run func() error) (peakPct float64) {
-	threads := runtime.GOMAXPROCS(0)
-	before := peaks.fma(set, threads)
-	var read float64
-	if dense {
-		read = peaks.read(set, threads, cost.Bytes())
-	}
-	b.ReportAllocs()
-	b.ResetTimer()
-	for range b.N {
-		if err := run(); err != nil {
-			b.Fatal(err)
+	for _, want := range []string{"\ncpu-id: " + machine.ID() + "\n", fmt.Sprintf("\ncores: %d\n", runtime.NumCPU()), "\nisas: scalar", "\ncaches: l1d="} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %q in\n%s", want, out)
 		}
 	}
-	b.StopTimer()
-	ns := float64(b.Elapsed().Nanoseconds()) / float64(b.N)
-	if cost.MACs > 0 {
-		flops := 2 * float64(cost.MACs)
-		peak := (before + peaks.fma(set, threads)) / 2
-		b.ReportMetric(flops/ns, "GFLOP/s")
-		peakPct = 100 * flops / ns / peak
-		b.ReportMetric(peakPct, "peak-%")
-		b.ReportMetric(flops/float64(cost.Bytes()), "FLOP/B")
-	}
-	if dense {
-		read = (read + peaks.read(set, threads, cost.Bytes())) / 2
-		b.ReportMetric(float64(cost.Bytes())/ns, "GB/s")
-		b.ReportMetric(100*float64(cost.Bytes())/ns/read, "read-%")
-	}
-	return peakPct
 }

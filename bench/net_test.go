@@ -16,8 +16,9 @@ import (
 // seed makes every run use the same weights and images.
 const seed = 1
 
-// planCache keeps the plans of one model: sub-benchmarks come in runs that share
-// them, and AlexNet's weights fill a quarter of a gigabyte.
+// A planCache keeps the plans of one model: benchmarks that follow each other share
+// them. It does not keep those of several, because AlexNet's weights fill a quarter of a
+// gigabyte.
 type planCache struct {
 	model   string
 	weights source
@@ -34,12 +35,11 @@ type planKey struct {
 
 var plans planCache
 
-// maxPlans bounds the memory: every instruction set of one machine with two
-// algorithms.
+// maxPlans bounds the memory: three instruction sets with two algorithms.
 const maxPlans = 6
 
-// source keeps the weights of the model in use: plans of one model follow each
-// other, and generating them takes longer than packing.
+// A source keeps the weights of the model in use for its next plan: generating them
+// takes longer than packing them.
 type source struct {
 	graph.Weights
 	layers map[string][2][]float32
@@ -57,19 +57,19 @@ func (s source) Layer(p graph.Param) (w, b []float32, err error) {
 	return l[0], l[1], nil
 }
 
-// get compiles a model with seeded weights and an image, or finds it compiled.
-// keepAll makes steps runnable alone; every value is there then.
-func (c *planCache) get(b *testing.B, m *graph.Model, set *kernels.Set, algo string, batch int, keepAll bool) *graph.Plan {
+// get returns the plan of a model with random weights and a random image, which has run
+// once. keepAll is graph.Options.KeepAll: each step can then run alone.
+func (c *planCache) get(b testing.TB, m *graph.Model, set *kernels.Set, algo string, batch int, keepAll bool) *graph.Plan {
 	if c.model != m.Name {
 		c.close()
 		c.model, c.weights = m.Name, source{weights.Random(seed), map[string][2][]float32{}}
 	}
-	if len(c.plans) >= maxPlans {
-		c.drop()
-	}
 	key := planKey{set.ISA, algo, runtime.GOMAXPROCS(0), batch, keepAll}
 	if p := c.plans[key]; p != nil {
 		return p
+	}
+	if len(c.plans) >= maxPlans {
+		c.drop()
 	}
 	p, err := graph.Compile(m, c.weights, graph.Options{Set: set, Algo: algo, Threads: key.threads, Batch: batch, KeepAll: keepAll})
 	if err != nil {
@@ -107,26 +107,11 @@ func (c *planCache) drop() {
 	runtime.GC() // before the next quarter gigabyte
 }
 
-// eachNet runs f as a sub-benchmark for every model.
-func eachNet(b *testing.B, f func(b *testing.B, m *graph.Model)) {
-	for _, m := range models.All() {
-		b.Run("net="+m.Name, func(b *testing.B) { f(b, m) })
-	}
-}
-
-// eachAlgo runs f as a sub-benchmark for every way to choose the convolutions'
-// algorithm.
-func eachAlgo(b *testing.B, f func(b *testing.B, algo string)) {
-	for _, algo := range append([]string{kernels.Auto}, kernels.Algorithms()...) {
-		b.Run("algo="+algo, func(b *testing.B) { f(b, algo) })
-	}
-}
-
-// BenchmarkNet measures whole networks, on one image or a batch of them a run.
+// BenchmarkNet measures whole networks; a run computes one image or a batch of them.
 func BenchmarkNet(b *testing.B) {
 	eachNet(b, func(b *testing.B, m *graph.Model) {
 		for _, batch := range []int{1, 8} {
-			b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
+			sub(b, fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
 				eachAlgo(b, func(b *testing.B, algo string) {
 					eachISA(b, func(b *testing.B, set *kernels.Set) {
 						p := plans.get(b, m, set, algo, batch, false)
@@ -157,8 +142,8 @@ func BenchmarkCompile(b *testing.B) {
 	})
 }
 
-// BenchmarkStage measures the parts of a network that work at the same output
-// side, so that different networks can be paired.
+// BenchmarkStage measures runs of layers whose outputs have one height and width, so that
+// different networks can be compared part by part.
 func BenchmarkStage(b *testing.B) {
 	eachNet(b, func(b *testing.B, m *graph.Model) {
 		byStage := map[string][]graph.Step{}
@@ -169,7 +154,7 @@ func BenchmarkStage(b *testing.B) {
 			if s.Name != byStage[s.Stage][0].Name {
 				continue
 			}
-			b.Run("stage="+s.Stage, func(b *testing.B) {
+			sub(b, "stage="+s.Stage, func(b *testing.B) {
 				eachAlgo(b, func(b *testing.B, algo string) {
 					eachISA(b, func(b *testing.B, set *kernels.Set) {
 						p := plans.get(b, m, set, algo, 1, true)
@@ -182,9 +167,8 @@ func BenchmarkStage(b *testing.B) {
 }
 
 // BenchmarkLayer measures every layer of every network on its own, convolutions
-// with each algorithm that can compute them; pick is 1 for the one that is chosen.
-// Its data is in the cache as far as it fits, which it may not be in the middle of a
-// network.
+// with each algorithm that can compute them. A layer that runs alone finds its data in
+// the cache as far as that fits; in the middle of a network it may not.
 func BenchmarkLayer(b *testing.B) {
 	eachNet(b, func(b *testing.B, m *graph.Model) {
 		for i, s := range steps(b, m) {
@@ -193,7 +177,7 @@ func BenchmarkLayer(b *testing.B) {
 				algos = kernels.Algorithms()[:1]
 			}
 			for _, algo := range algos {
-				b.Run(fmt.Sprintf("layer=%s/op=%s/algo=%v", s.Name, s.Op, algo), func(b *testing.B) {
+				sub(b, fmt.Sprintf("layer=%s/op=%s/algo=%v", s.Name, s.Op, algo), func(b *testing.B) {
 					eachISA(b, func(b *testing.B, set *kernels.Set) {
 						p := plans.get(b, m, set, algo, 1, true)
 						s := p.Steps()[i]
@@ -202,14 +186,10 @@ func BenchmarkLayer(b *testing.B) {
 						}
 						peak := measure(b, set, s.Cost, s.Op == "dense", func() error { return p.RunStep(i) })
 						if s.Cost.MACs > 0 {
-							b.ReportMetric(peak*float64(s.Executed)/float64(s.Cost.MACs), "fma-%")
+							b.ReportMetric(fmaPercent(peak, s.Executed, s.Cost.MACs), "fma-%")
 						}
 						if len(s.Candidates) > 1 {
-							pick := 0.0
-							if s.Pick == algo {
-								pick = 1
-							}
-							b.ReportMetric(pick, "pick")
+							b.ReportMetric(pick(s), "pick")
 						}
 					})
 				})
@@ -218,8 +198,16 @@ func BenchmarkLayer(b *testing.B) {
 	})
 }
 
-// steps returns what the compiled model executes; that does not depend on the
-// instruction set and the algorithms.
+// pick is 1 if a plan would use the step's algorithm by itself, 0 if another.
+func pick(s graph.Step) float64 {
+	if s.Algo == s.Pick {
+		return 1
+	}
+	return 0
+}
+
+// steps returns the steps of a plan. Their names and costs depend neither on the
+// instruction set nor on the algorithms.
 func steps(b *testing.B, m *graph.Model) []graph.Step {
 	isa, err := kernels.Best()
 	if err != nil {
@@ -239,4 +227,30 @@ func total(steps []graph.Step) kernels.Cost {
 		c = c.Add(s.Cost)
 	}
 	return c
+}
+
+// TestPlanCache: plans are compiled once as long as there are not too many.
+func TestPlanCache(t *testing.T) {
+	defer plans.close()
+	m, err := models.Lookup("squeezenet1.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	isa, err := kernels.Best()
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := kernels.For(isa)
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := func() (got []*graph.Plan) {
+		for batch := range maxPlans {
+			got = append(got, plans.get(t, m, set, kernels.Algorithms()[0], batch+1, false))
+		}
+		return got
+	}
+	if first, second := get(), get(); !slices.Equal(first, second) {
+		t.Errorf("%d plans are compiled anew", maxPlans)
+	}
 }

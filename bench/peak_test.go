@@ -9,13 +9,14 @@ import (
 	"firebench/kernels/workers"
 )
 
-// peakMeter measures the machine's bounds on persistent workers.
+// A peakMeter measures the machine's bounds, on workers that it keeps.
 type peakMeter struct {
+	now     func() time.Time // the clock; tests have one of their own
 	workers *workers.Pool
 	memory  []float32
 }
 
-var peaks peakMeter
+var peaks = peakMeter{now: time.Now}
 
 const (
 	// burst is how long one measurement of the FMA peak lasts: long against the
@@ -29,7 +30,7 @@ const (
 	readPart = 1 << 16
 )
 
-// A spin is one burst of multiply-adds a thread.
+// A spin is a burst of multiply-adds on every thread.
 type spin struct {
 	set     *kernels.Set
 	rounds  int
@@ -39,30 +40,35 @@ type spin struct {
 func (s *spin) Chunks() int    { return s.threads }
 func (s *spin) Chunk(_, _ int) { s.set.F32.FMAPeak(s.rounds) }
 
+// gflops is the rate of a burst that takes ns nanoseconds, in GFLOP/s.
+func (s *spin) gflops(ns float64) float64 {
+	return flops(float64(s.set.F32.PeakFMAs)*float64(s.rounds)*float64(s.threads)) / ns
+}
+
 // fma returns the best of a few bursts in GFLOP/s over all threads.
 func (p *peakMeter) fma(set *kernels.Set, threads int) float64 {
 	w := p.start(threads)
 	s := &spin{set, 1000, threads}
 	best := 0.0
 	for i := 0; i <= bursts; {
-		start := time.Now()
+		start := p.now()
 		w.Run(nil, s)
-		d := time.Since(start)
+		d := p.now().Sub(start)
 		if d < burst {
 			s.rounds = int(float64(s.rounds)*float64(burst)/float64(max(d, 1000))) + s.rounds/8
 			continue
 		}
-		best = max(best, 2*float64(set.F32.PeakFMAs)*float64(s.rounds)*float64(threads)/float64(d.Nanoseconds()))
+		best = max(best, s.gflops(float64(d.Nanoseconds())))
 		i++
 	}
 	return best
 }
 
-// A scan reads memory once, a part a chunk.
+// A scan reads memory once; a chunk is one part of it.
 type scan struct {
 	set    *kernels.Set
 	memory []float32
-	sums   []float32 // one cache line a worker
+	sums   []float32 // one cache line for each worker
 }
 
 func (s *scan) Chunks() int { return len(s.memory) / readPart }
@@ -71,6 +77,9 @@ func (s *scan) Chunk(worker, i int) {
 	s.set.F32.ReadPeak(&s.sums[16*worker], &s.memory[i*readPart], readPart)
 }
 
+// gbs is the bandwidth of a scan that takes ns nanoseconds, in GB/s.
+func (s *scan) gbs(ns float64) float64 { return 4 * float64(s.Chunks()*readPart) / ns }
+
 // read returns the bandwidth of reading bytes of memory over and over, in GB/s
 // over all threads: what fits a cache is faster, for a layer as well.
 func (p *peakMeter) read(set *kernels.Set, threads int, bytes int64) float64 {
@@ -78,21 +87,23 @@ func (p *peakMeter) read(set *kernels.Set, threads int, bytes int64) float64 {
 	s := p.scan(set, threads, bytes)
 	best := 0.0
 	for range 3 {
-		start := time.Now()
+		start := p.now()
 		w.Run(nil, s)
-		best = max(best, 4*float64(s.Chunks()*readPart)/float64(time.Since(start).Nanoseconds()))
+		best = max(best, s.gbs(float64(p.now().Sub(start).Nanoseconds())))
 	}
 	return best
 }
 
+// scan prepares a scan of so many bytes, or of one part where they are fewer.
 func (p *peakMeter) scan(set *kernels.Set, threads int, bytes int64) *scan {
-	if need := max(int(bytes/4), readPart); len(p.memory) < need {
-		p.memory = kernels.Alloc[float32](need)
+	values := max(int(bytes/4), readPart)
+	if len(p.memory) < values {
+		p.memory = kernels.Alloc[float32](values)
 		for i := range p.memory {
 			p.memory[i] = 1 // or all pages would be the one zero page
 		}
 	}
-	return &scan{set, p.memory[:bytes/4], kernels.Alloc[float32](16 * threads)}
+	return &scan{set, p.memory[:values], kernels.Alloc[float32](16 * threads)}
 }
 
 // start makes the workers fit the thread count.
@@ -108,7 +119,7 @@ func (p *peakMeter) start(threads int) *workers.Pool {
 
 // BenchmarkPeak measures the bounds that all else is compared with.
 func BenchmarkPeak(b *testing.B) {
-	b.Run("op=fma", func(b *testing.B) {
+	sub(b, "op=fma", func(b *testing.B) {
 		eachISA(b, func(b *testing.B, set *kernels.Set) {
 			threads := runtime.GOMAXPROCS(0)
 			w := peaks.start(threads)
@@ -118,11 +129,10 @@ func BenchmarkPeak(b *testing.B) {
 			for range b.N {
 				w.Run(nil, s)
 			}
-			flops := 2 * float64(set.F32.PeakFMAs) * float64(s.rounds) * float64(threads) * float64(b.N)
-			b.ReportMetric(flops/float64(b.Elapsed().Nanoseconds()), "GFLOP/s")
+			b.ReportMetric(s.gflops(float64(b.Elapsed().Nanoseconds())/float64(b.N)), "GFLOP/s")
 		})
 	})
-	b.Run("op=read", func(b *testing.B) {
+	sub(b, "op=read", func(b *testing.B) {
 		eachISA(b, func(b *testing.B, set *kernels.Set) {
 			threads := runtime.GOMAXPROCS(0)
 			w := peaks.start(threads)
@@ -132,7 +142,7 @@ func BenchmarkPeak(b *testing.B) {
 			for range b.N {
 				w.Run(nil, s)
 			}
-			b.ReportMetric(readBytes*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GB/s")
+			b.ReportMetric(s.gbs(float64(b.Elapsed().Nanoseconds())/float64(b.N)), "GB/s")
 		})
 	})
 }
@@ -140,6 +150,7 @@ func BenchmarkPeak(b *testing.B) {
 // BenchmarkForkJoin measures what stands between two layers: handing an empty task
 // to all workers and waiting for them.
 func BenchmarkForkJoin(b *testing.B) {
+	met.leaf(b.Name())
 	threads := runtime.GOMAXPROCS(0)
 	w := peaks.start(threads)
 	t := &empty{threads}

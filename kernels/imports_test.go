@@ -31,7 +31,7 @@ func TestImports(t *testing.T) {
 
 		{"firebench/asmgen", []string{"firebench/asmgen", "firebench/asmgen/", "firebench/kernels/winograd", "firebench/net/files"}, []string{"github.com/mmcloughlin/avo/"}},
 		{"firebench/compare", []string{"firebench/compare/", "firebench/kernels", "firebench/net/"}, []string{"golang.org/x/perf/"}},
-		{"firebench/bench", []string{"firebench/compare/", "firebench/kernels", "firebench/kernels/workers", "firebench/net/"}, []string{"github.com/klauspost/cpuid/v2"}},
+		{"firebench/bench", []string{"firebench/bench/", "firebench/compare/", "firebench/kernels", "firebench/kernels/workers", "firebench/net/"}, []string{"github.com/klauspost/cpuid/v2"}},
 	}
 	allowed := func(list []string, path string) bool {
 		return slices.ContainsFunc(list, func(p string) bool {

@@ -161,13 +161,33 @@ func switchedOff(godebug string) func(key string) bool {
 }
 
 // For returns the kernels of isa. It fails when this build or this machine lacks
-// them; it does not look at FIREBENCH_ISA.
+// them, and says what is missing; it does not look at FIREBENCH_ISA.
 func For(isa ISA) (*Set, error) {
-	usable := detect(os.Getenv("GODEBUG"))
-	for _, n := range usable {
+	for _, n := range detect(os.Getenv("GODEBUG")) {
 		if n.set.ISA == isa {
 			return n.set, nil
 		}
 	}
-	return nil, fmt.Errorf("kernels: no %v on this machine or in this build, have %v", isa, names(usable))
+	return nil, unusable(isa)
+}
+
+// unusable says why For has no kernels of isa: what the build, the processor or the
+// operating system lacks, or that GODEBUG switches it off.
+func unusable(isa ISA) error {
+	for _, n := range native {
+		if n.set.ISA != isa {
+			continue
+		}
+		var missing []string
+		for _, f := range n.features {
+			if !f.has() {
+				missing = append(missing, f.name)
+			}
+		}
+		if len(missing) > 0 {
+			return fmt.Errorf("kernels: %v needs %s, which the processor or the operating system lacks", isa, strings.Join(missing, ", "))
+		}
+		return fmt.Errorf("kernels: %v needs something that GODEBUG=%q switches off", isa, os.Getenv("GODEBUG"))
+	}
+	return fmt.Errorf("kernels: this build, for %s, has no %v kernels", runtime.GOARCH, isa)
 }

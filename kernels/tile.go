@@ -5,8 +5,8 @@ import "fmt"
 // A Tile is one tile shape in every height that it comes in: Conv[m-1] and
 // BatchMatMul[m-1] compute m pixels, or rows, at a time.
 type Tile struct {
-	Width   int // output channels, or columns
-	Conv    []ConvFunc
+	Width       int // output channels, or columns
+	Conv        []ConvFunc
 	BatchMatMul []BatchMatMulFunc
 }
 

@@ -1,5 +1,5 @@
-// Doctor tells which kernels this machine and this build can use, and why not the
-// others.
+// Doctor tells which instruction sets' kernels this machine and this build can use, and
+// why not the others.
 //
 //	go run ./bench/doctor
 //	go run ./bench/doctor -isas     only the names of the usable instruction sets
@@ -12,9 +12,12 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
+	"strings"
 
 	"github.com/klauspost/cpuid/v2"
 
+	"firebench/bench/machine"
 	"firebench/kernels"
 )
 
@@ -34,25 +37,41 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "doctor: unexpected argument %q\n", flags.Arg(0))
 		return 2
 	}
-	isas, err := kernels.Supported()
-	if err != nil {
-		fmt.Fprintf(stderr, "doctor: %v\n", err)
-		return 1
-	}
-	if *names {
-		for _, isa := range isas {
+	usable, err := kernels.Supported()
+	if err == nil && *names {
+		for _, isa := range usable {
 			fmt.Fprintln(stdout, isa)
 		}
 		return 0
 	}
-	c := cpuid.CPU
-	fmt.Fprintf(stdout, "processor  %s, %d cores, %s/%s\n", c.BrandName, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
-	fmt.Fprintf(stdout, "caches     L1d %d, L2 %d, L3 %d bytes\n", c.Cache.L1D, c.Cache.L2, c.Cache.L3)
-	fmt.Fprintf(stdout, "kernels    %v, the last one is used\n", isas)
-	for _, isa := range []kernels.ISA{kernels.Scalar, kernels.AVX2, kernels.AVX512, kernels.NEON} {
-		if _, err := kernels.For(isa); err != nil {
-			fmt.Fprintf(stdout, "%-10v %v\n", isa, err)
-		}
+	if !*names {
+		describe(stdout, usable)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "doctor: %v\n", err)
+		return 1
 	}
 	return 0
+}
+
+// describe prints what the machine is, and of each instruction set whether it can be
+// used. usable lists those that are, slowest first; it is nil when FIREBENCH_ISA is wrong.
+func describe(w io.Writer, usable []kernels.ISA) {
+	c := cpuid.CPU
+	fmt.Fprintf(w, "processor  %s, family/model/stepping %s, %d cores, %s/%s\n", c.BrandName, machine.ID(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
+	fmt.Fprintf(w, "caches     L1d %d, L2 %d, L3 %d bytes\n", c.Cache.L1D, c.Cache.L2, c.Cache.L3)
+	fmt.Fprintf(w, "records    results/%s\n", machine.Name())
+	for _, isa := range kernels.ISAs() {
+		_, err := kernels.For(isa)
+		state := "usable"
+		switch {
+		case err != nil:
+			state = "not usable: " + strings.TrimPrefix(err.Error(), "kernels: ")
+		case usable != nil && !slices.Contains(usable, isa):
+			state = "not used: excluded by FIREBENCH_ISA=" + os.Getenv("FIREBENCH_ISA")
+		case usable != nil && isa == usable[len(usable)-1]:
+			state = "usable, the fastest"
+		}
+		fmt.Fprintf(w, "%-10v %s\n", isa, state)
+	}
 }

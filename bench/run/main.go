@@ -4,82 +4,119 @@
 //
 //	go run ./bench/run                   the main job: squeezenet1.0 against alexnet, three to five minutes on 2 cores
 //	go run ./bench/run -preset full      every network, layer, kernel and instruction set
+//	go run ./bench/run -last             print the comparison of this machine's newest record again
 //	go run ./bench/run -profile cpu.pprof    a CPU profile of one network instead, labeled by layer
 //
-// The samples go to results/<machine>/<date>-<commit>/bench.txt, the comparison
-// beside them. Run it in the module's root.
+// The samples go to results/<machine>/<date>T<time>-<commit>/bench.txt, the comparison
+// beside them. A record is never replaced: each run has a folder of its own, and -out
+// names one without a record. Each sample is written when it is complete, to
+// bench-incomplete.txt until all are there. What ends a run early, an interrupt or a full
+// disk, leaves a record of the samples until then, and the exit status is 1.
+//
+// Run it in the module's root.
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"strconv"
+	"slices"
 	"strings"
-	"time"
+	"syscall"
 
-	"github.com/klauspost/cpuid/v2"
-
+	"firebench/bench/machine"
+	"firebench/compare/report"
 	"firebench/kernels"
 	"firebench/net/models"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+func main() { mainWith(build) }
+
+// mainWith is main with another way to build the benchmarks, for tests.
+func mainWith(build builder) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr, build))
 }
 
-// An invocation is one run of the test binary within a sample.
-type invocation struct {
-	bench     string // -test.bench
-	benchtime time.Duration
-	threads   []int // one process each: GOMAXPROCS
-}
+// A builder makes the test binary of firebench/bench at a path.
+type builder func(ctx context.Context, stderr io.Writer, path string) error
 
 // options are the command line.
 type options struct {
-	preset, nets, out, profile string
-	count                      int
+	args []string // as given
+
+	preset  string
+	nets    []string // empty if not given
+	count   int
+	out     string
+	profile string
+	last    bool
 }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	var o options
+// run is main with its surroundings as arguments; it returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer, build builder) int {
+	o := options{args: args}
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.preset, "preset", "quick", "what to measure: quick or full")
-	flags.StringVar(&o.nets, "net", "squeezenet1.0,alexnet", "networks of the quick preset and the profile, separated by commas")
+	nets := flags.String("net", "", "networks to measure, separated by commas; the comparison sets the first two side by side\n"+
+		"(default "+strings.Join(report.DefaultNets, ",")+"; all with -preset full; the first of them with -profile)")
 	flags.IntVar(&o.count, "count", 10, "samples")
-	flags.StringVar(&o.out, "out", "", "folder of the results (default results/<machine>/<date>-<commit>)")
-	flags.StringVar(&o.profile, "profile", "", "write a CPU profile of the first network to this file and record nothing")
+	flags.StringVar(&o.out, "out", "", "folder of the record (default results/<machine>/<date>T<time>-<commit>)")
+	flags.StringVar(&o.profile, "profile", "", "write a CPU profile of one network to this file, and bench.test, which it describes,\nbeside it; record nothing")
+	flags.BoolVar(&o.last, "last", false, "print the comparison of this machine's newest record; record nothing")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
 		}
 		return 2
 	}
-	if err := o.check(flags.Args()); err != nil {
+	if *nets != "" {
+		o.nets = strings.Split(*nets, ",")
+	}
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	if err := o.check(flags.Args(), given); err != nil {
 		fmt.Fprintf(stderr, "run: %v\n", err)
 		return 2
 	}
-	if err := o.run(ctx, stdout, stderr); err != nil {
-		fmt.Fprintf(stderr, "run: %v\n", err)
+	var err error
+	switch {
+	case o.last:
+		err = o.printLast(stdout, stderr)
+	case o.profile != "":
+		err = o.writeProfile(ctx, stdout, stderr, build)
+	default:
+		err = o.record(ctx, stdout, stderr, build)
+	}
+	if err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") { // joined errors have one each
+			fmt.Fprintf(stderr, "run: %s\n", line)
+		}
 		return 1
 	}
 	return 0
 }
 
-func (o *options) check(rest []string) error {
+// check returns an error for a command line that makes no sense; given are the names of
+// the flags in it.
+func (o *options) check(rest []string, given map[string]bool) error {
 	if len(rest) > 0 {
 		return fmt.Errorf("unexpected argument %q", rest[0])
+	}
+	for _, mode := range []string{"last", "profile"} {
+		for name := range given {
+			if given[mode] && name != mode && name != "net" {
+				return fmt.Errorf("-%s and -%s exclude each other", mode, name)
+			}
+		}
 	}
 	if o.preset != "quick" && o.preset != "full" {
 		return fmt.Errorf("-preset is %q, expected quick or full", o.preset)
@@ -87,176 +124,67 @@ func (o *options) check(rest []string) error {
 	if o.count < 1 || o.count > 1000 {
 		return fmt.Errorf("-count is %d, expected 1 to 1000", o.count)
 	}
-	for _, n := range strings.Split(o.nets, ",") {
+	for i, n := range o.nets {
 		if _, err := models.Lookup(n); err != nil {
 			return fmt.Errorf("-net: %w", err)
 		}
+		if slices.Contains(o.nets[:i], n) {
+			return fmt.Errorf("-net: %s is there twice", n)
+		}
+	}
+	if o.profile != "" && len(o.nets) > 1 {
+		return fmt.Errorf("-net is %s, expected one network with -profile", strings.Join(o.nets, ","))
 	}
 	return nil
 }
 
-func (o *options) run(ctx context.Context, stdout, stderr io.Writer) error {
+// record records samples and prints their comparison.
+func (o *options) record(ctx context.Context, stdout, stderr io.Writer, build builder) error {
 	best, err := kernels.Best()
 	if err != nil {
 		return err
 	}
-	tmp, err := os.MkdirTemp("", "firebench")
+	if l, ok := machine.CurrentLoad(); ok && busy(l[0], runtime.NumCPU()) {
+		fmt.Fprintf(stderr, "run: warning: the machine is busy: load %.2f on %d cores; the times will be too long\n", l[0], runtime.NumCPU())
+	}
+	temp, err := os.MkdirTemp("", "firebench")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(tmp)
-	binary := filepath.Join(tmp, "bench.test")
-	fmt.Fprintln(stderr, "building the benchmarks")
-	if err := command(ctx, stderr, stderr, "go", "test", "-c", "-o", binary, "./bench"); err != nil {
+	defer os.RemoveAll(temp)
+	binary := filepath.Join(temp, binaryName)
+	if err := build(ctx, stderr, binary); err != nil {
 		return err
 	}
-	if o.profile != "" {
-		return profile(ctx, stderr, binary, o.profile, strings.Split(o.nets, ",")[0], best)
-	}
-	source := commit(ctx) // of the binary; files may change meanwhile
-	samples, err := o.record(ctx, stderr, binary, best, source)
+	h := newHeader(ctx, o.args)
+	r, err := create(o.out, h)
 	if err != nil {
 		return err
 	}
-	dir := o.out
-	if dir == "" {
-		dir = filepath.Join("results", machine(), time.Now().UTC().Format("2006-01-02")+"-"+source)
+	s := sampler{
+		binary:      binary,
+		invocations: o.invocations(best),
+		count:       o.count,
+		stderr:      stderr,
+		progress:    terminal(stderr),
 	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	err = r.fill(ctx, &s)
+	if r.samples == 0 {
 		return err
 	}
-	file := filepath.Join(dir, "bench.txt")
-	if err := writeFile(file, samples); err != nil {
+	err = errors.Join(err, report.WritePages(r.dir, o.report(nil)), printComparison(filepath.Join(r.dir, samplesFile), o.report(stderr), stdout))
+	if err != nil {
 		return err
 	}
-	for _, format := range []string{"text", "md"} {
-		var table bytes.Buffer
-		if err := command(ctx, &table, stderr, "go", "run", "./compare", "-format", format, file); err != nil {
-			return err
-		}
-		name := map[string]string{"text": "compare.txt", "md": "README.md"}[format]
-		if err := writeFile(filepath.Join(dir, name), table.Bytes()); err != nil {
-			return err
-		}
-		if format == "text" {
-			stdout.Write(table.Bytes())
-		}
-	}
-	fmt.Fprintf(stderr, "recorded in %s\n", dir)
+	fmt.Fprintf(stderr, "recorded in %s\n", r.dir)
 	return nil
 }
 
-// invocations returns what one sample consists of.
-func (o *options) invocations(best kernels.ISA) []invocation {
-	threads := []int{1}
-	if n := runtime.NumCPU(); n > 1 {
-		threads = append(threads, n)
-	}
-	if o.preset == "full" {
-		return []invocation{
-			{"^Benchmark(Peak|ForkJoin|Net)$", 200 * time.Millisecond, threads},
-			{"^Benchmark(Stage|Layer|Kernel)$", 50 * time.Millisecond, threads},
-		}
-	}
-	nets := "^net=(" + strings.ReplaceAll(strings.ReplaceAll(o.nets, ".", `\.`), ",", "|") + ")$"
-	isa := "^isa=" + best.String() + "$"
-	return []invocation{
-		{"^BenchmarkPeak$", 10 * time.Millisecond, threads},
-		{"^BenchmarkNet$/" + nets + "/^batch=1$/^algo=direct$", 30 * time.Millisecond, threads},
-		{"^BenchmarkNet$/" + nets + "/^batch=(1|8)$/^algo=auto$/" + isa, 60 * time.Millisecond, threads},
-		{"^BenchmarkStage$/" + nets + "/^stage=/^algo=auto$/" + isa, 20 * time.Millisecond, threads[:1]},
-		{"^BenchmarkLayer$/" + nets + "/^layer=/^op=/^algo=/" + isa, 10 * time.Millisecond, threads[:1]},
-	}
-}
+// busy tells whether so high a load average distorts measurements: more than a third of
+// the cores have been working. Building this command leaves less.
+func busy(load float64, cores int) bool { return load > float64(cores)/3 }
 
-// record returns the output of all samples.
-func (o *options) record(ctx context.Context, stderr io.Writer, binary string, best kernels.ISA, source string) ([]byte, error) {
-	progress := terminal(stderr)
-	start := time.Now()
-	var samples bytes.Buffer
-	fmt.Fprintf(&samples, "# recorded %s, commit %s\n", start.UTC().Format(time.RFC3339), source)
-	invocations := o.invocations(best)
-	for i := range o.count {
-		fmt.Fprintf(&samples, "# sample %d%s\n", i+1, load())
-		for j, inv := range invocations {
-			for _, threads := range inv.threads {
-				if progress {
-					done := float64(i*len(invocations)+j) / float64(o.count*len(invocations))
-					fmt.Fprintf(stderr, "\r\033[Ksample %d of %d, %.0f %%, %s", i+1, o.count, 100*done, time.Since(start).Round(time.Second))
-				}
-				args := []string{"-test.run=^$", "-test.bench=" + inv.bench, "-test.benchtime=" + inv.benchtime.String(), "-test.cpu=" + strconv.Itoa(threads)}
-				if err := command(ctx, &samples, stderr, binary, args...); err != nil {
-					return nil, err
-				}
-			}
-		}
-	}
-	if progress {
-		fmt.Fprint(stderr, "\r\033[K")
-	}
-	return samples.Bytes(), nil
-}
-
-// profile runs one network long enough for a profile that shows its layers.
-func profile(ctx context.Context, stderr io.Writer, binary, file, net string, best kernels.ISA) error {
-	bench := fmt.Sprintf("^BenchmarkNet$/^net=%s$/^batch=1$/^algo=auto$/^isa=%v$", strings.ReplaceAll(net, ".", `\.`), best)
-	return command(ctx, stderr, stderr, binary, "-test.run=^$", "-test.bench="+bench, "-test.benchtime=5s", "-test.cpuprofile="+file)
-}
-
-// command runs a program; an interrupt ends it.
-func command(ctx context.Context, stdout, stderr io.Writer, name string, args ...string) error {
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Stdout, cmd.Stderr = stdout, stderr
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return errors.New("interrupted")
-		}
-		return fmt.Errorf("%s %s: %w", filepath.Base(name), strings.Join(args, " "), err)
-	}
-	return nil
-}
-
-// writeFile writes to a temporary name and renames.
-func writeFile(path string, content []byte) error {
-	if err := os.WriteFile(path+".tmp", content, 0o666); err != nil {
-		return err
-	}
-	return os.Rename(path+".tmp", path)
-}
-
-// machine names this machine for a folder: the processor and its cores.
-func machine() string {
-	name := strings.Map(func(r rune) rune {
-		switch {
-		case 'a' <= r && r <= 'z', '0' <= r && r <= '9', r == '.':
-			return r
-		}
-		return ' '
-	}, strings.ToLower(strings.NewReplacer("(R)", "", "(TM)", "").Replace(cpuid.CPU.BrandName)))
-	if name = strings.Join(strings.Fields(name), "-"); name == "" {
-		name = runtime.GOARCH
-	}
-	return fmt.Sprintf("%s-%dcores", name, runtime.NumCPU())
-}
-
-// commit names the source, "-dirty" with changes, "unknown" outside git.
-func commit(ctx context.Context) string {
-	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--abbrev=8", "--exclude=*").Output()
-	if err != nil {
-		return "unknown"
-	}
-	return strings.TrimSpace(string(out))
-}
-
-// load describes how busy the machine is, where that can be told.
-func load() string {
-	b, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return ""
-	}
-	return ", load " + strings.Join(strings.Fields(string(b))[:3], " ")
-}
-
+// terminal tells whether somebody watches w.
 func terminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {

@@ -1,0 +1,126 @@
+package bench
+
+import (
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"firebench/kernels"
+	"firebench/net/graph"
+	"firebench/net/models"
+)
+
+// self is a command that runs the benchmarks of this binary that match the pattern, one
+// iteration each.
+func self(t *testing.T, pattern string) *exec.Cmd {
+	if testing.Short() {
+		t.Skip("-short, as under emulation, where a program cannot start itself")
+	}
+	return exec.Command(os.Args[0], "-test.run=^$", "-test.benchtime=1x", "-test.cpu=1", "-test.bench="+pattern)
+}
+
+// output runs these benchmarks and returns the values of each line by unit.
+func output(t *testing.T, pattern string) map[string]map[string]float64 {
+	t.Helper()
+	out, err := self(t, pattern).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	results := map[string]map[string]float64{}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 || !strings.HasPrefix(fields[0], "Benchmark") {
+			continue
+		}
+		values := map[string]float64{}
+		for i := 2; i+1 < len(fields); i += 2 {
+			if values[fields[i+1]], err = strconv.ParseFloat(fields[i], 64); err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+		}
+		results[fields[0]] = values
+	}
+	return results
+}
+
+// printed tells whether got is want, up to the four digits of printed metrics.
+func printed(got, want float64) bool { return got > 0.999*want && got < 1.001*want }
+
+// TestLayerOutput checks the metrics of a layer's lines against the model and the plan.
+func TestLayerOutput(t *testing.T) {
+	defer plans.close()
+	m, err := models.Lookup("squeezenet1.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	isa, err := kernels.Best()
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := kernels.For(isa)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const layer = "fire2.expand3x3"
+	results := output(t, "Layer/net=squeezenet1.1$/layer="+layer+"$/op=/algo=/isa="+isa.String()+"$")
+	picks := 0.0
+	for _, algo := range kernels.Algorithms() {
+		var step graph.Step
+		for _, s := range plans.get(t, m, set, algo, 1, true).Steps() {
+			if s.Name == layer {
+				step = s
+			}
+		}
+		name := "BenchmarkLayer/net=squeezenet1.1/layer=" + layer + "/op=conv3x3/algo=" + algo + "/isa=" + isa.String()
+		got := results[name]
+		if got == nil {
+			t.Fatalf("no %s in %v", name, results)
+		}
+		macs, bytes := float64(step.Cost.MACs), float64(step.Cost.Bytes())
+		if want := 2 * macs / got["ns/op"]; !printed(got["GFLOP/s"], want) {
+			t.Errorf("%v: %v GFLOP/s, expected %v", algo, got["GFLOP/s"], want)
+		}
+		if want := 2 * macs / bytes; !printed(got["FLOP/B"], want) {
+			t.Errorf("%v: %v FLOP/B, expected %v", algo, got["FLOP/B"], want)
+		}
+		if want := got["peak-%"] * float64(step.Executed) / macs; !printed(got["fma-%"], want) {
+			t.Errorf("%v: %v fma-%%, expected %v", algo, got["fma-%"], want)
+		}
+		if pick := got["pick"]; pick != 0 && pick != 1 {
+			t.Errorf("%v: pick is %v", algo, pick)
+		}
+		picks += got["pick"]
+	}
+	if len(results) != len(kernels.Algorithms()) || picks != 1 {
+		t.Errorf("%d lines, %v of them picked, expected one for each algorithm and one pick: %v", len(results), picks, results)
+	}
+}
+
+// TestNetOutput: a batch of eight counts eight times the model's multiply-adds.
+func TestNetOutput(t *testing.T) {
+	m, err := models.Lookup("squeezenet1.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nodes, err := m.Infer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var macs int64
+	for _, n := range nodes {
+		macs += n.Cost.MACs
+	}
+	isa, err := kernels.Best()
+	if err != nil {
+		t.Fatal(err)
+	}
+	results := output(t, "Net/net=squeezenet1.1$/batch=/algo=auto/isa="+isa.String()+"$")
+	for batch, images := range map[string]float64{"batch=1": 1, "batch=8": 8} {
+		got := results["BenchmarkNet/net=squeezenet1.1/"+batch+"/algo=auto/isa="+isa.String()]
+		if want := 2 * float64(macs) * images / got["ns/op"]; got == nil || !printed(got["GFLOP/s"], want) {
+			t.Errorf("%s: %v GFLOP/s, expected %v", batch, got["GFLOP/s"], want)
+		}
+	}
+}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package main
+
+import "errors"
+
+func limitFiles(int) error { return errors.ErrUnsupported }

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"firebench/compare/report"
+	"firebench/kernels"
+	"firebench/net/models"
+)
+
+// An invocation is a part of every sample: some benchmarks, run in one process for each
+// number of threads.
+type invocation struct {
+	bench     string // -test.bench
+	benchtime time.Duration
+	threads   []int
+}
+
+// args is the command line of the test binary.
+func (inv invocation) args(threads int) []string {
+	return []string{"-test.run=^$", "-test.bench=" + inv.bench, "-test.benchtime=" + inv.benchtime.String(), "-test.cpu=" + strconv.Itoa(threads)}
+}
+
+// invocations returns what one sample consists of.
+func (o *options) invocations(best kernels.ISA) []invocation {
+	threads := []int{1}
+	if n := runtime.NumCPU(); n > 1 {
+		threads = append(threads, n)
+	}
+	nets := o.nets
+	if o.preset == "full" {
+		if len(nets) == 0 {
+			for _, m := range models.All() {
+				nets = append(nets, m.Name)
+			}
+		}
+		return []invocation{
+			{"^Benchmark(Peak|ForkJoin)$", 200 * time.Millisecond, threads},
+			{"^BenchmarkNet$/" + netPattern(nets), 200 * time.Millisecond, threads},
+			{"^Benchmark(Stage|Layer|Kernel)$/" + netPattern(nets), 50 * time.Millisecond, threads},
+		}
+	}
+	if len(nets) == 0 {
+		nets = report.DefaultNets
+	}
+	net, isa := netPattern(nets), "^isa="+best.String()+"$"
+	return []invocation{
+		{"^BenchmarkPeak$", 10 * time.Millisecond, threads},
+		{"^BenchmarkNet$/" + net + "/^batch=1$/^algo=direct$", 30 * time.Millisecond, threads},
+		{"^BenchmarkNet$/" + net + "/^batch=(1|8)$/^algo=auto$/" + isa, 60 * time.Millisecond, threads},
+		{"^BenchmarkStage$/" + net + "/^stage=/^algo=auto$/" + isa, 20 * time.Millisecond, threads[:1]},
+		{"^BenchmarkLayer$/" + net + "/^layer=/^op=/^algo=/" + isa, 10 * time.Millisecond, threads[:1]},
+	}
+}
+
+// netPattern matches the level of a benchmark's name that says the network.
+func netPattern(nets []string) string {
+	return "^net=(" + strings.ReplaceAll(strings.Join(nets, "|"), ".", `\.`) + ")$"
+}
