@@ -7,62 +7,45 @@ import (
 	"firebench/asmgen/vec"
 )
 
-// catalog is the only list of kernels: one row per family, element type, tile and
-// instruction set. A package of generated files comes from the rows with its name.
+// catalog is the only list of kernels. A row stands for one kernel of every family in it
+// on every instruction set in it; a package of generated files is all that rows say of its
+// name.
 var catalog = []row{
-	{"avx2", "f32", recipes.Conv, recipes.Tile{Rows: 6, Cols: 16}},
-	{"avx2", "f32", recipes.Conv, recipes.Tile{Rows: 14, Cols: 8}},
-	{"avx2", "f32", recipes.Product, recipes.Tile{Rows: 6, Cols: 16}},
-	{"avx2", "f32", recipes.Product, recipes.Tile{Rows: 14, Cols: 8}},
-	{"avx2", "f32", recipes.MaxPool3x3s2, recipes.Tile{}},
-	{"avx2", "f32", recipes.Window, recipes.Tile{}},
-	{"avx2", "f32", recipes.Elementwise, recipes.Tile{}},
-	{"avx2", "f32", recipes.LRN, recipes.Tile{}},
-	{"avx2", "f32", recipes.SpaceToDepth, recipes.Tile{}},
-	{"avx2", "f32", recipes.WinogradInput, recipes.Tile{Rows: 6, Cols: 6}},
-	{"avx2", "f32", recipes.WinogradInput, recipes.Tile{Rows: 8, Cols: 8}},
-	{"avx2", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 4}},
-	{"avx2", "f32", recipes.Winograd, recipes.Tile{Rows: 8, Cols: 5}},
-	{"avx2", "f32", recipes.Winograd, recipes.Tile{Rows: 8, Cols: 4}},
-	{"avx2", "f32", recipes.Peak, recipes.Tile{}},
+	// Tiles, each for convolutions and for batches of matrix products.
+	{sums, vec.F32, recipes.Tile{Rows: 6, Cols: 16}, isas{"avx2"}},
+	{sums, vec.F32, recipes.Tile{Rows: 14, Cols: 8}, isas{"avx2"}},
+	{sums, vec.F32, recipes.Tile{Rows: 14, Cols: 32}, isas{"avx512"}},
+	{sums, vec.F32, recipes.Tile{Rows: 28, Cols: 16}, isas{"avx512"}},
+	{sums, vec.F32, recipes.Tile{Rows: 8, Cols: 8}, isas{"neon"}},
 
-	{"avx512", "f32", recipes.Conv, recipes.Tile{Rows: 14, Cols: 32}},
-	{"avx512", "f32", recipes.Conv, recipes.Tile{Rows: 28, Cols: 16}},
-	{"avx512", "f32", recipes.Product, recipes.Tile{Rows: 14, Cols: 32}},
-	{"avx512", "f32", recipes.Product, recipes.Tile{Rows: 28, Cols: 16}},
-	{"avx512", "f32", recipes.MaxPool3x3s2, recipes.Tile{}},
-	{"avx512", "f32", recipes.Window, recipes.Tile{}},
-	{"avx512", "f32", recipes.Elementwise, recipes.Tile{}},
-	{"avx512", "f32", recipes.LRN, recipes.Tile{}},
-	{"avx512", "f32", recipes.SpaceToDepth, recipes.Tile{}},
-	{"avx512", "f32", recipes.WinogradInput, recipes.Tile{Rows: 6, Cols: 6}},
-	{"avx512", "f32", recipes.WinogradInput, recipes.Tile{Rows: 8, Cols: 8}},
-	{"avx512", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 4}},
-	{"avx512", "f32", recipes.Winograd, recipes.Tile{Rows: 8, Cols: 5}},
-	{"avx512", "f32", recipes.Winograd, recipes.Tile{Rows: 8, Cols: 4}},
-	{"avx512", "f32", recipes.Peak, recipes.Tile{}},
+	// Winograd's transforms: inputs of a tile, outputs of a tile.
+	{families{recipes.WinogradInput}, vec.F32, recipes.Tile{Rows: 6, Cols: 6}, all},
+	{families{recipes.WinogradInput}, vec.F32, recipes.Tile{Rows: 8, Cols: 8}, all},
+	{families{recipes.Winograd}, vec.F32, recipes.Tile{Rows: 6, Cols: 4}, all},
+	{families{recipes.Winograd}, vec.F32, recipes.Tile{Rows: 8, Cols: 5}, all},
+	{families{recipes.Winograd}, vec.F32, recipes.Tile{Rows: 8, Cols: 4}, all},
 
-	{"neon", "f32", recipes.Conv, recipes.Tile{Rows: 8, Cols: 8}},
-	{"neon", "f32", recipes.Product, recipes.Tile{Rows: 8, Cols: 8}},
-	{"neon", "f32", recipes.MaxPool3x3s2, recipes.Tile{}},
-	{"neon", "f32", recipes.Window, recipes.Tile{}},
-	{"neon", "f32", recipes.Elementwise, recipes.Tile{}},
-	{"neon", "f32", recipes.LRN, recipes.Tile{}},
-	{"neon", "f32", recipes.SpaceToDepth, recipes.Tile{}},
-	{"neon", "f32", recipes.WinogradInput, recipes.Tile{Rows: 6, Cols: 6}},
-	{"neon", "f32", recipes.WinogradInput, recipes.Tile{Rows: 8, Cols: 8}},
-	{"neon", "f32", recipes.Winograd, recipes.Tile{Rows: 6, Cols: 4}},
-	{"neon", "f32", recipes.Winograd, recipes.Tile{Rows: 8, Cols: 5}},
-	{"neon", "f32", recipes.Winograd, recipes.Tile{Rows: 8, Cols: 4}},
-	{"neon", "f32", recipes.Peak, recipes.Tile{}},
+	// Families without a tile.
+	{families{
+		recipes.MaxPool3x3s2, recipes.Window, recipes.Elementwise, recipes.LRN, recipes.SpaceToDepth, recipes.Peak,
+	}, vec.F32, recipes.Tile{}, all},
 }
 
-type row struct {
-	isa    string // package under kernels
-	typ    string // element type
-	recipe recipes.Recipe
-	tile   recipes.Tile
-}
+type (
+	row struct {
+		families families
+		element  vec.Element
+		tile     recipes.Tile
+		isas     isas
+	}
+	families []recipes.Recipe
+	isas     []string // packages under kernels
+)
+
+var (
+	sums = families{recipes.Conv, recipes.BatchMatMul}
+	all  = isas{"avx2", "avx512", "neon"}
+)
 
 // A target is an instruction set's back end.
 type target struct {
@@ -73,11 +56,11 @@ type target struct {
 // A printer is a Machine that can print what it has been told to emit.
 type printer interface {
 	vec.Machine
-	Print(name, pkg string) (asm, stubs []byte, err error)
+	Print(generator, pkg string) (asm, stubs []byte, err error)
 }
 
 var targets = map[string]target{
-	"avx2":   {"amd64", func(c string) printer { return amd64.New(8, c) }},
-	"avx512": {"amd64", func(c string) printer { return amd64.New(16, c) }},
+	"avx2":   {"amd64", func(c string) printer { return amd64.New(amd64.AVX2, c) }},
+	"avx512": {"amd64", func(c string) printer { return amd64.New(amd64.AVX512, c) }},
 	"neon":   {"arm64", func(c string) printer { return arm64.New(c) }},
 }

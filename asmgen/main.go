@@ -19,6 +19,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"firebench/asmgen/recipes"
+	"firebench/net/files"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
@@ -56,43 +59,48 @@ func run(args []string, stderr io.Writer) int {
 // generate returns the content of every generated file by its path below the
 // folder of the packages.
 func generate() (map[string][]byte, error) {
-	files := map[string][]byte{}
-	for i := 0; i < len(catalog); {
-		r := catalog[i]
-		t := targets[r.isa]
-		m := t.new(t.arch + ",!purego")
-		var tables bytes.Buffer
-		for ; i < len(catalog) && catalog[i].isa == r.isa && catalog[i].recipe.File == r.recipe.File; i++ {
-			r := catalog[i]
-			names := r.recipe.Emit(m, r.tile)
-			if r.recipe.Table != "" {
-				table(&tables, r, names)
+	// A file is a family on an instruction set, with all tiles that the catalog has of it.
+	type file struct {
+		isa, family string
+	}
+	machines := map[file]printer{}
+	tables := map[file]*bytes.Buffer{}
+	for _, row := range catalog {
+		for _, recipe := range row.families {
+			for _, isa := range row.isas {
+				f := file{isa, recipe.File}
+				if machines[f] == nil {
+					machines[f], tables[f] = targets[isa].new(targets[isa].arch+",!purego"), new(bytes.Buffer)
+				}
+				names := recipe.Emit(machines[f], row.tile)
+				if recipe.Table != "" {
+					table(tables[f], recipe, names, fmt.Sprintf("%s_%s_%dx%d_%s", recipe.File, row.element.Name, row.tile.Rows, row.tile.Cols, isa))
+				}
 			}
 		}
-		asm, stubs, err := m.Print("asmgen from recipes/"+r.recipe.File+".go", r.isa)
+	}
+	files := map[string][]byte{}
+	for f, m := range machines {
+		asm, stubs, err := m.Print("asmgen from recipes/"+f.family+".go", f.isa)
+		if err == nil {
+			stubs, err = format.Source(append(stubs, tables[f].Bytes()...))
+		}
 		if err != nil {
-			return nil, fmt.Errorf("%s for %s: %w", r.recipe.File, r.isa, err)
+			return nil, fmt.Errorf("%s for %s: %w", f.family, f.isa, err)
 		}
-		stubs, err = format.Source(append(stubs, tables.Bytes()...))
-		if err != nil {
-			return nil, fmt.Errorf("%s for %s: %w", r.recipe.File, r.isa, err)
-		}
-		base := filepath.Join(r.isa, r.recipe.File+"_"+t.arch)
-		if files[base+".s"] != nil {
-			return nil, fmt.Errorf("catalog: the rows of %s for %s do not stand together", r.recipe.File, r.isa)
-		}
+		base := filepath.Join(f.isa, f.family+"_"+targets[f.isa].arch)
 		files[base+".s"], files[base+".go"] = asm, stubs
 	}
 	return files, nil
 }
 
-// table declares the list of a tile's functions, lowest tile first.
-func table(w *bytes.Buffer, r row, names []string) {
-	name := strings.Replace(names[0], "1x", "X", 1) // ConvX16 of Conv1x16 and so on
-	fmt.Fprintf(w, "\n// %s lists the heights of the tile %s_%s_%dx%d_%s.\n", name, r.recipe.File, r.typ, r.tile.Rows, r.tile.Cols, r.isa)
-	fmt.Fprintf(w, "var %s = [...]%s{\n", name, r.recipe.Table)
-	for _, n := range names {
-		fmt.Fprintf(w, "\t%s,\n", n)
+// table declares the list of a tile's functions, lowest first.
+func table(w *bytes.Buffer, r recipes.Recipe, functions []string, tile string) {
+	name := strings.Replace(functions[0], "1x", "X", 1) // ConvX16 of Conv1x16 and so on
+	fmt.Fprintf(w, "\n// %s lists the heights of the tile %s.\n", name, tile)
+	fmt.Fprintf(w, "var %s = [...]%s{\n", name, r.Table)
+	for _, f := range functions {
+		fmt.Fprintf(w, "\t%s,\n", f)
 	}
 	fmt.Fprintf(w, "}\n")
 }
@@ -159,19 +167,19 @@ func firstDifference(a, b []byte) int {
 	return 1 + bytes.Count(a[:n], []byte("\n"))
 }
 
-func write(dir string, files map[string][]byte) error {
+func write(dir string, generated map[string][]byte) error {
 	paths, err := onDisk(dir)
 	if err != nil {
 		return err
 	}
 	for _, path := range paths {
-		if files[path] == nil {
+		if generated[path] == nil {
 			if err := os.Remove(filepath.Join(dir, path)); err != nil {
 				return err
 			}
 		}
 	}
-	for path, content := range files {
+	for path, content := range generated {
 		full := filepath.Join(dir, path)
 		if got, err := os.ReadFile(full); err == nil && bytes.Equal(got, content) {
 			continue // keep the build cache's time stamps
@@ -179,10 +187,7 @@ func write(dir string, files map[string][]byte) error {
 		if err := os.MkdirAll(filepath.Dir(full), 0o777); err != nil {
 			return err
 		}
-		if err := os.WriteFile(full+".tmp", content, 0o666); err != nil {
-			return err
-		}
-		if err := os.Rename(full+".tmp", full); err != nil {
+		if err := files.Write(full, content); err != nil {
 			return err
 		}
 	}

@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -40,7 +43,7 @@ func TestDeterministic(t *testing.T) {
 // without the tiles, which come in many heights: the files of the other kernels will do.
 func TestCheck(t *testing.T) {
 	defer func(all []row) { catalog = all }(catalog)
-	catalog = slices.DeleteFunc(slices.Clone(catalog), func(r row) bool { return r.recipe.Table != "" })
+	catalog = slices.DeleteFunc(slices.Clone(catalog), func(r row) bool { return r.families[0].Table != "" })
 	dir := t.TempDir()
 	if code := run([]string{"-dir", dir}, os.Stderr); code != 0 {
 		t.Fatalf("exit status %d", code)
@@ -82,6 +85,22 @@ func TestCheck(t *testing.T) {
 	write(filepath.Join(dir, stale), nil)
 	check(1, stale+": no recipe")
 
+	// Nothing but a regular file is replaced.
+	elsewhere := filepath.Join(t.TempDir(), "elsewhere")
+	write(elsewhere, nil)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(elsewhere, path); err == nil { // not everybody may make one on Windows
+		var stderr bytes.Buffer
+		if code := run([]string{"-dir", dir}, &stderr); code != 1 || !strings.Contains(stderr.String(), path+": is a symbolic link") {
+			t.Errorf("exit status %d, expected 1 and the symbolic link's name: %s", code, &stderr)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+
 	// Writing mends it all and deletes what is stale.
 	if code := run([]string{"-dir", dir}, os.Stderr); code != 0 {
 		t.Fatalf("exit status %d", code)
@@ -89,6 +108,131 @@ func TestCheck(t *testing.T) {
 	check(0, "")
 	if again, err := onDisk(dir); err != nil || !slices.Equal(again, paths) {
 		t.Errorf("files %v, %v, expected %v", again, err, paths)
+	}
+}
+
+// TestComments: each generated .s can be read alone. A map above a function's instructions
+// names all of their registers and no other, and a comment stands above each loop.
+func TestComments(t *testing.T) {
+	const dir = "../kernels" // TestUpToDate says that recipes write what is there
+	paths, err := onDisk(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	functions := 0
+	for _, path := range paths {
+		if filepath.Ext(path) != ".s" {
+			continue
+		}
+		content, err := os.ReadFile(filepath.Join(dir, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range strings.Split(string(content), "\nTEXT ")[1:] {
+			functions++
+			if err := readable(f); err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
+	}
+	if functions == 0 {
+		t.Error("no functions")
+	}
+}
+
+var (
+	// Registers as Go's assembler writes them, and in the comments of words as GNU's does.
+	registerName = regexp.MustCompile(`\b(?:[ABCD]X|[SD]I|R\d+|[XYZVF]\d+|[vqx]\d+)\b`)
+	mapEntry     = regexp.MustCompile(`^([A-Z]+\d*)(?:-([A-Z])(\d+))? .`)
+	branch       = regexp.MustCompile(`^\t[JB][A-Z]+ +(\w+)$`)
+)
+
+// readable reports an error if a function, from behind its TEXT on, lacks comments.
+func readable(function string) error {
+	lines := strings.Split(function, "\n")
+	name, _, _ := strings.Cut(lines[0], "(")
+	if len(lines) < 2 || !strings.HasPrefix(lines[1], "\t// Registers") {
+		return fmt.Errorf("%s begins without a map of registers", name)
+	}
+	listed := map[string]bool{}
+	body := 2
+	for ; strings.HasPrefix(lines[body], "\t// "); body++ {
+		text := strings.TrimPrefix(lines[body], "\t// ")
+		for _, e := range strings.Split(strings.TrimSuffix(text, ","), ", ") {
+			f := mapEntry.FindStringSubmatch(e)
+			switch {
+			case f == nil:
+				return fmt.Errorf("%s: %q is not an entry of a map of registers", name, e)
+			case f[2] == "":
+				listed[f[1]] = true
+			default:
+				first, err1 := strconv.Atoi(f[1][1:])
+				last, err2 := strconv.Atoi(f[3])
+				if err1 != nil || err2 != nil || f[1][:1] != f[2] || first >= last {
+					return fmt.Errorf("%s: %q is not a range of registers", name, e)
+				}
+				for i := first; i <= last; i++ {
+					listed[f[2]+strconv.Itoa(i)] = true
+				}
+			}
+		}
+	}
+	used := map[string]bool{}
+	labels := map[string]bool{} // so far; whether a comment stands above
+	for i, line := range lines[body:] {
+		if f := branch.FindStringSubmatch(line); f != nil {
+			if commented, back := labels[f[1]]; back && !commented {
+				return fmt.Errorf("%s: no comment above the loop %s", name, f[1])
+			}
+			continue
+		}
+		if label, ok := strings.CutSuffix(line, ":"); ok {
+			labels[label] = strings.HasPrefix(lines[body+i-1], "\t// ")
+		}
+		if !strings.HasPrefix(line, "\t") || strings.HasPrefix(line, "\t//") {
+			continue
+		}
+		for _, r := range registerName.FindAllString(line, -1) {
+			r = strings.ToUpper(r)
+			if strings.Contains(line, "WORD") {
+				r = strings.NewReplacer("Q", "V", "X", "R").Replace(r)
+			}
+			used[strings.Replace(r, "F", "V", 1)] = true
+		}
+	}
+	if !maps.Equal(used, listed) {
+		return fmt.Errorf("%s uses registers %v, its map lists %v", name,
+			slices.Sorted(maps.Keys(used)), slices.Sorted(maps.Keys(listed)))
+	}
+	return nil
+}
+
+// TestCommentsMutated: what TestComments must notice.
+func TestCommentsMutated(t *testing.T) {
+	const function = "·F(SB), NOSPLIT, $0-8\n" +
+		"\t// Registers, a slash between what one of them holds by turns:\n" +
+		"\t// AX n\n" +
+		"\t// Y0 zero, Y1-Y2 sum[0:2]\n" +
+		"\tMOVQ n+0(FP), AX\n\tVXORPS Y0, Y0, Y0\n\tJZ done\n" +
+		"\n\t// For each round.\nround:\n" +
+		"\tVADDPS Y0, Y1, Y1\n\tVADDPS Y0, Y2, Y2\n\tDECQ AX\n\tJNZ  round\n\ndone:\n\tRET\n"
+	if err := readable(function); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ old, new, want string }{
+		{"\t// Registers, a slash between what one of them holds by turns:\n", "", "without a map"},
+		{"Y1-Y2 sum[0:2]", "Y1 sum[0]", "uses registers"},
+		{"Y0 zero", "Y0 zero, Y3 nothing", "uses registers"},
+		{"AX n", "AX", "not an entry"},
+		{"Y1-Y2", "Y2-Y1", "not a range"},
+		{"Y0, Y2, Y2", "Y0, Y2, Y9", "uses registers"},
+		{"MOVQ n+0(FP), AX", "MOVQ n+0(FP), R8", "uses registers"},
+		{"\t// For each round.\n", "", "no comment above the loop round"},
+	} {
+		changed := strings.Replace(function, c.old, c.new, 1)
+		if err := readable(changed); changed == function || err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q instead of %q: error %v, expected one with %q", c.new, c.old, err, c.want)
+		}
 	}
 }
 

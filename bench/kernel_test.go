@@ -25,7 +25,7 @@ func BenchmarkKernel(b *testing.B) {
 			}
 			sub(b, "layer="+n.Name, func(b *testing.B) {
 				eachISA(b, func(b *testing.B, set *kernels.Set) {
-					for _, t := range []kernels.Tile{set.Wide, set.Narrow} {
+					for _, t := range []kernels.Tile{set.F32.Wide, set.F32.Narrow} {
 						sub(b, "kernel="+t.Name(set.ISA), func(b *testing.B) { tile(b, set, t, conv.ConvShape(n.In[0])) })
 					}
 				})
@@ -44,21 +44,26 @@ func tile(b *testing.B, set *kernels.Set, t kernels.Tile, s kernels.ConvShape) {
 	for i := range weights {
 		weights[i] = float32(r.NormFloat64())
 	}
-	c, err := kernels.NewConv(set, s, weights, nil, true)
+	p := kernels.Problem{ConvShape: s, H: s.KH, W: (pixels-1)*s.Stride + s.KW, ReLU: true}
+	c, err := kernels.NewConv(set, kernels.Algorithms()[0], p, weights, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
-	src := kernels.NewView(1, s.KH, (pixels-1)*s.Stride+s.KW, s.In, 0)
-	for i := range src.Data {
-		src.Data[i] = float32(r.NormFloat64())
+	src, dst := kernels.NewView(kernels.Type{}, 1, p.H, p.W, s.In, 0), kernels.NewView(kernels.Type{}, 1, 1, pixels, s.Out, 0)
+	values := kernels.Data[float32](src)
+	for i := range values {
+		values[i] = float32(r.NormFloat64())
 	}
-	task, err := c.Bind(kernels.NewView(1, 1, pixels, s.Out, 0), src, 1)
+	task, err := c.Bind(dst, src, 1)
 	if err != nil {
 		b.Fatal(err)
 	}
-	macs := int64(pixels * s.Out * s.K())
-	bytes := 4 * int64(len(src.Data)+s.Weights()+s.Out+pixels*s.Out)
-	measure(b, set, kernels.Cost{MACs: macs, Bytes: bytes}, false, func() error {
+	cost := kernels.Cost{
+		MACs:        int64(pixels * s.Out * s.K()),
+		Weights:     int64(s.Weights()+s.Out) * int64(kernels.Float32.Size()),
+		Activations: int64(len(src.Memory) + len(dst.Memory)),
+	}
+	measure(b, set, cost, false, func() error {
 		for i := range task.Chunks() {
 			task.Chunk(0, i)
 		}

@@ -4,7 +4,6 @@ import (
 	"flag"
 	"math"
 	"runtime"
-	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -35,7 +34,7 @@ func measure(b *testing.B, set *kernels.Set, cost kernels.Cost, dense bool, run 
 	peak := peaks.fma(set, threads)
 	var read float64
 	if dense {
-		read = peaks.read(set, threads, cost.Bytes)
+		read = peaks.read(set, threads, cost.Bytes())
 	}
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -46,7 +45,7 @@ func measure(b *testing.B, set *kernels.Set, cost kernels.Cost, dense bool, run 
 	}
 	b.StopTimer()
 	ns := float64(b.Elapsed().Nanoseconds()) / float64(b.N)
-	ops, bytes := flops(float64(cost.MACs)), float64(cost.Bytes)
+	ops, bytes := flops(float64(cost.MACs)), float64(cost.Bytes())
 	if cost.MACs > 0 {
 		peak = (peak + peaks.fma(set, threads)) / 2
 		peakPercent = percent(ops/ns, peak)
@@ -55,7 +54,7 @@ func measure(b *testing.B, set *kernels.Set, cost kernels.Cost, dense bool, run 
 		b.ReportMetric(ops/bytes, "FLOP/B")
 	}
 	if dense {
-		read = (read + peaks.read(set, threads, cost.Bytes)) / 2
+		read = (read + peaks.read(set, threads, cost.Bytes())) / 2
 		b.ReportMetric(bytes/ns, "GB/s")
 		b.ReportMetric(percent(bytes/ns, read), "read-%")
 	}
@@ -74,11 +73,11 @@ type simulation struct {
 
 // set returns kernels of 8 multiply-adds a round that run on the simulation.
 func (s *simulation) set() *kernels.Set {
-	return &kernels.Set{
+	return &kernels.Set{F32: &kernels.F32{
 		PeakFMAs: 8,
 		FMAPeak:  func(n int) { s.nanoseconds.Add(8 * int64(n) * s.perMAC.Load() / s.threads) },
 		ReadPeak: func(_, _ *float32, n int) { s.nanoseconds.Add(int64(n) * s.perValue / s.threads) },
-	}
+	}}
 }
 
 func (s *simulation) now() time.Time { return time.Unix(0, s.nanoseconds.Load()) }
@@ -140,7 +139,7 @@ func TestMeasure(t *testing.T) {
 			var returned float64
 			r := benchmark(t, "3", func(b *testing.B) {
 				s.perMAC.Store(4)
-				returned = measure(b, s.set(), kernels.Cost{MACs: 1000, Bytes: 4 << 20}, dense, func() error {
+				returned = measure(b, s.set(), kernels.Cost{MACs: 1000, Activations: 4 << 20}, dense, func() error {
 					s.perMAC.Store(2)
 					return nil
 				})
@@ -171,7 +170,7 @@ func TestMeasure(t *testing.T) {
 	}
 	s := simulate(t, 1)
 	r := benchmark(t, "1", func(b *testing.B) {
-		if got := measure(b, s.set(), kernels.Cost{Bytes: 4}, false, func() error { return nil }); got != 0 {
+		if got := measure(b, s.set(), kernels.Cost{Activations: 4}, false, func() error { return nil }); got != 0 {
 			t.Errorf("%v %% of the peak without a multiply-add", got)
 		}
 	})
@@ -183,7 +182,7 @@ func TestMeasure(t *testing.T) {
 // TestSpin checks the one formula of BenchmarkPeak and of the peak beside every
 // benchmark.
 func TestSpin(t *testing.T) {
-	s := &spin{&kernels.Set{PeakFMAs: 96}, 1000, 2}
+	s := &spin{&kernels.Set{F32: &kernels.F32{PeakFMAs: 96}}, 1000, 2}
 	if got, want := s.gflops(64_000), 6.; got != want {
 		t.Errorf("2 threads × 1000 rounds × 96 multiply-adds in 64 µs: %v GFLOP/s, expected %v", got, want)
 	}
@@ -211,24 +210,30 @@ func TestPick(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var picked []kernels.Algo
+		picked := map[string]string{} // by layer
 		for _, s := range plans.get(t, m, set, kernels.Auto, 1, true).Steps() {
-			if !s.Winograd {
-				continue
+			if s.Algo != "" {
+				picked[s.Name] = s.Algo
 			}
-			for _, algo := range []kernels.Algo{kernels.Direct, kernels.Winograd} {
-				want := 0.0
-				if s.Algo == algo {
-					want = 1
-					picked = append(picked, algo)
+		}
+		seen := map[string]bool{}
+		for _, algo := range kernels.Algorithms() {
+			for _, s := range plans.get(t, m, set, algo, 1, true).Steps() {
+				if s.Algo == "" {
+					continue
 				}
-				if got := pick(t, m, s.Name, set, algo); got != want {
-					t.Errorf("%v: the plan runs %s by %v, the pick of %v is %v", isa, s.Name, s.Algo, algo, got)
+				want := 0.0
+				if picked[s.Name] == s.Algo {
+					want = 1
+					seen[s.Algo] = true
+				}
+				if got := pick(s); got != want {
+					t.Errorf("%v: the plan runs %s by %s, the pick of %s is %v", isa, s.Name, picked[s.Name], s.Algo, got)
 				}
 			}
 		}
-		if len(picked) == 0 || !slices.Contains(picked, kernels.Winograd) {
-			t.Errorf("%v: picked %v", isa, picked)
+		if len(seen) != len(kernels.Algorithms()) {
+			t.Errorf("%v: picked %v", isa, seen)
 		}
 	}
 }

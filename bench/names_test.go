@@ -36,9 +36,9 @@ func eachNet(b *testing.B, f func(b *testing.B, m *graph.Model)) {
 
 // eachAlgo runs f as a sub-benchmark for every way to choose the convolutions'
 // algorithm.
-func eachAlgo(b *testing.B, f func(b *testing.B, algo kernels.Algo)) {
-	for _, algo := range []kernels.Algo{kernels.Auto, kernels.Direct, kernels.Winograd} {
-		sub(b, "algo="+algo.String(), func(b *testing.B) { f(b, algo) })
+func eachAlgo(b *testing.B, f func(b *testing.B, algo string)) {
+	for _, algo := range append([]string{kernels.Auto}, kernels.Algorithms()...) {
+		sub(b, "algo="+algo, func(b *testing.B) { f(b, algo) })
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 
 	"firebench/kernels"
 	"firebench/net/graph"
-	"firebench/net/layer"
 	"firebench/net/models"
 	"firebench/net/weights"
 )
@@ -28,7 +27,7 @@ type planCache struct {
 
 type planKey struct {
 	isa     kernels.ISA
-	algo    kernels.Algo
+	algo    string
 	threads int
 	batch   int
 	keepAll bool
@@ -60,7 +59,7 @@ func (s source) Layer(p graph.Param) (w, b []float32, err error) {
 
 // get returns the plan of a model with random weights and a random image, which has run
 // once. keepAll is graph.Options.KeepAll: each step can then run alone.
-func (c *planCache) get(b testing.TB, m *graph.Model, set *kernels.Set, algo kernels.Algo, batch int, keepAll bool) *graph.Plan {
+func (c *planCache) get(b testing.TB, m *graph.Model, set *kernels.Set, algo string, batch int, keepAll bool) *graph.Plan {
 	if c.model != m.Name {
 		c.close()
 		c.model, c.weights = m.Name, source{weights.Random(seed), map[string][2][]float32{}}
@@ -81,7 +80,7 @@ func (c *planCache) get(b testing.TB, m *graph.Model, set *kernels.Set, algo ker
 	for n := range in.N {
 		for y := range in.H {
 			for x := range in.W {
-				px := in.Pixels(n, y, x)
+				px := kernels.Pixel[float32](in, n, y, x)
 				for i := range px {
 					px[i] = float32(r.NormFloat64() * 64) // the spread of pixels minus their mean
 				}
@@ -113,7 +112,7 @@ func BenchmarkNet(b *testing.B) {
 	eachNet(b, func(b *testing.B, m *graph.Model) {
 		for _, batch := range []int{1, 8} {
 			sub(b, fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
-				eachAlgo(b, func(b *testing.B, algo kernels.Algo) {
+				eachAlgo(b, func(b *testing.B, algo string) {
 					eachISA(b, func(b *testing.B, set *kernels.Set) {
 						p := plans.get(b, m, set, algo, batch, false)
 						measure(b, set, total(p.Steps()), false, p.Run)
@@ -129,7 +128,7 @@ func BenchmarkNet(b *testing.B) {
 func BenchmarkCompile(b *testing.B) {
 	eachNet(b, func(b *testing.B, m *graph.Model) {
 		from := source{weights.Random(seed), map[string][2][]float32{}}
-		eachAlgo(b, func(b *testing.B, algo kernels.Algo) {
+		eachAlgo(b, func(b *testing.B, algo string) {
 			eachISA(b, func(b *testing.B, set *kernels.Set) {
 				for range b.N {
 					p, err := graph.Compile(m, from, graph.Options{Set: set, Algo: algo})
@@ -156,7 +155,7 @@ func BenchmarkStage(b *testing.B) {
 				continue
 			}
 			sub(b, "stage="+s.Stage, func(b *testing.B) {
-				eachAlgo(b, func(b *testing.B, algo kernels.Algo) {
+				eachAlgo(b, func(b *testing.B, algo string) {
 					eachISA(b, func(b *testing.B, set *kernels.Set) {
 						p := plans.get(b, m, set, algo, 1, true)
 						measure(b, set, total(byStage[s.Stage]), false, func() error { return p.RunStage(s.Stage) })
@@ -173,20 +172,24 @@ func BenchmarkStage(b *testing.B) {
 func BenchmarkLayer(b *testing.B) {
 	eachNet(b, func(b *testing.B, m *graph.Model) {
 		for i, s := range steps(b, m) {
-			algos := []kernels.Algo{kernels.Direct}
-			if s.Winograd {
-				algos = append(algos, kernels.Winograd)
+			algos := s.Candidates
+			if len(algos) == 0 {
+				algos = kernels.Algorithms()[:1]
 			}
 			for _, algo := range algos {
 				sub(b, fmt.Sprintf("layer=%s/op=%s/algo=%v", s.Name, s.Op, algo), func(b *testing.B) {
 					eachISA(b, func(b *testing.B, set *kernels.Set) {
 						p := plans.get(b, m, set, algo, 1, true)
+						s := p.Steps()[i]
+						if s.Algo != "" && s.Algo != algo {
+							b.Skipf("%v has no %s for this layer", set.ISA, algo)
+						}
 						peak := measure(b, set, s.Cost, s.Op == "dense", func() error { return p.RunStep(i) })
 						if s.Cost.MACs > 0 {
-							b.ReportMetric(fmaPercent(peak, p.Steps()[i].Executed, s.Cost.MACs), "fma-%")
+							b.ReportMetric(fmaPercent(peak, s.Executed, s.Cost.MACs), "fma-%")
 						}
-						if s.Winograd {
-							b.ReportMetric(pick(b, m, s.Name, set, algo), "pick")
+						if len(s.Candidates) > 1 {
+							b.ReportMetric(pick(s), "pick")
 						}
 					})
 				})
@@ -195,15 +198,9 @@ func BenchmarkLayer(b *testing.B) {
 	})
 }
 
-// pick is 1 if a plan would use algo for the convolution of that name, 0 if another.
-func pick(b testing.TB, m *graph.Model, name string, set *kernels.Set, algo kernels.Algo) float64 {
-	nodes, err := m.Infer()
-	if err != nil {
-		b.Fatal(err)
-	}
-	n := nodes[slices.IndexFunc(nodes, func(n graph.Info) bool { return n.Name == name })]
-	in := n.In[0]
-	if kernels.Pick(set, n.Layer.(layer.Weighted).ConvShape(in), in.H, in.W) == algo {
+// pick is 1 if a plan would use the step's algorithm by itself, 0 if another.
+func pick(s graph.Step) float64 {
+	if s.Algo == s.Pick {
 		return 1
 	}
 	return 0
@@ -220,7 +217,7 @@ func steps(b *testing.B, m *graph.Model) []graph.Step {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return plans.get(b, m, set, kernels.Direct, 1, true).Steps()
+	return plans.get(b, m, set, kernels.Algorithms()[0], 1, true).Steps()
 }
 
 // total adds up the costs of steps.
@@ -249,7 +246,7 @@ func TestPlanCache(t *testing.T) {
 	}
 	get := func() (got []*graph.Plan) {
 		for batch := range maxPlans {
-			got = append(got, plans.get(t, m, set, kernels.Direct, batch+1, false))
+			got = append(got, plans.get(t, m, set, kernels.Algorithms()[0], batch+1, false))
 		}
 		return got
 	}

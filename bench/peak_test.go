@@ -38,11 +38,11 @@ type spin struct {
 }
 
 func (s *spin) Chunks() int    { return s.threads }
-func (s *spin) Chunk(_, _ int) { s.set.FMAPeak(s.rounds) }
+func (s *spin) Chunk(_, _ int) { s.set.F32.FMAPeak(s.rounds) }
 
 // gflops is the rate of a burst that takes ns nanoseconds, in GFLOP/s.
 func (s *spin) gflops(ns float64) float64 {
-	return flops(float64(s.set.PeakFMAs)*float64(s.rounds)*float64(s.threads)) / ns
+	return flops(float64(s.set.F32.PeakFMAs)*float64(s.rounds)*float64(s.threads)) / ns
 }
 
 // fma returns the best of a few bursts in GFLOP/s over all threads.
@@ -74,7 +74,7 @@ type scan struct {
 func (s *scan) Chunks() int { return len(s.memory) / readPart }
 
 func (s *scan) Chunk(worker, i int) {
-	s.set.ReadPeak(&s.sums[16*worker], &s.memory[i*readPart], readPart)
+	s.set.F32.ReadPeak(&s.sums[16*worker], &s.memory[i*readPart], readPart)
 }
 
 // gbs is the bandwidth of a scan that takes ns nanoseconds, in GB/s.
@@ -98,12 +98,12 @@ func (p *peakMeter) read(set *kernels.Set, threads int, bytes int64) float64 {
 func (p *peakMeter) scan(set *kernels.Set, threads int, bytes int64) *scan {
 	values := max(int(bytes/4), readPart)
 	if len(p.memory) < values {
-		p.memory = kernels.Alloc(values)
+		p.memory = kernels.Alloc[float32](values)
 		for i := range p.memory {
 			p.memory[i] = 1 // or all pages would be the one zero page
 		}
 	}
-	return &scan{set, p.memory[:values], kernels.Alloc(16 * threads)}
+	return &scan{set, p.memory[:values], kernels.Alloc[float32](16 * threads)}
 }
 
 // start makes the workers fit the thread count.

@@ -5,20 +5,20 @@ import (
 	"unsafe"
 )
 
-// adviseHuge asks for huge pages wherever buf lies, unless it is small. Around it is
-// Go's heap, where the blocks of one network follow each other, and any block on these
-// pages may be on huge ones. Failure costs speed only.
-func adviseHuge(buf []float32) {
+// adviseHuge asks for huge pages wherever buf lies, unless it is small. The pages may hold
+// more than buf: other blocks of Go's heap, which for one network follow each other and
+// profit as well. If the request fails, only speed is lost.
+func adviseHuge(buf []byte) {
 	const (
 		huge         = 2 << 20
 		small        = 64 << 10
 		madvHugepage = 14
 	)
-	if 4*len(buf) < small {
+	if len(buf) < small {
 		return
 	}
 	first := uintptr(unsafe.Pointer(unsafe.SliceData(buf)))
-	last := first + uintptr(4*len(buf)) - 1
+	last := first + uintptr(len(buf)) - 1
 	start := first &^ (huge - 1)
 	syscall.Syscall(syscall.SYS_MADVISE, start, last|(huge-1)+1-start, madvHugepage)
 }

@@ -2,4 +2,4 @@
 
 package kernels
 
-func adviseHuge([]float32) {}
+func adviseHuge([]byte) {}

@@ -62,22 +62,22 @@ func everyTask(t *testing.T, set *kernels.Set, threads int) map[string]workers.T
 		tasks[name] = task
 	}
 	const c = 37
-	src, other := kernels.NewView(1, 28, 28, c, 1), kernels.NewView(1, 28, 28, c, 0)
-	dst := kernels.NewView(1, 28, 28, c, 1)
+	src, other := kernels.NewView(kernels.Type{}, 1, 28, 28, c, 1), kernels.NewView(kernels.Type{}, 1, 28, 28, c, 0)
+	dst := kernels.NewView(kernels.Type{}, 1, 28, 28, c, 1)
 	for _, s := range []kernels.ConvShape{
 		{In: c, Out: 40, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1},
 		{In: c, Out: 81, KH: 1, KW: 1, Stride: 1, Pad: 1, Groups: 1},
 		{In: c, Out: 10, KH: 28, KW: 28, Stride: 1, Groups: 1},
 	} {
 		oh, ow := s.OutSize(src.H, src.W)
-		op, err := kernels.NewConv(set, s, make([]float32, s.Weights()), nil, true)
+		op, err := newDirect(set, s, make([]float32, s.Weights()), nil, true)
 		if err != nil {
 			t.Fatal(err)
 		}
-		task, err := op.Bind(kernels.NewView(1, oh, ow, s.Out, 1), src, threads)
+		task, err := op.Bind(kernels.NewView(kernels.Type{}, 1, oh, ow, s.Out, 1), src, threads)
 		add(fmt.Sprintf("convolution %d×%d", s.KH, s.KW), task, err)
 	}
-	half := kernels.NewView(1, 14, 14, c, 1)
+	half := kernels.NewView(kernels.Type{}, 1, 14, 14, c, 1)
 	pool := kernels.PoolShape{KH: 3, KW: 3, Stride: 2, Ceil: true}
 	task, err := kernels.BindMaxPool(set, pool, half, src, threads)
 	add("maximum pooling", task, err)

@@ -50,7 +50,7 @@ func (c convCase) chain(mulAdd func(x, y, z float32) float32) []float32 {
 						for kw := range c.KW {
 							px := zeros
 							if sy, sx := y*c.Stride-c.Pad+kh, x*c.Stride-c.Pad+kw; sy >= 0 && sy < c.h && sx >= 0 && sx < c.w {
-								px = src.Pixels(n, sy, sx)
+								px = kernels.Pixel[float32](src, n, sy, sx)
 							}
 							for i, v := range px[o/outs*in:][:in] {
 								acc = mulAdd(v, d.weights[((o*in+i)*c.KH+kh)*c.KW+kw], acc)
@@ -159,22 +159,22 @@ func TestDigestWinograd(t *testing.T) {
 // range of output channels alone gives what it gives within the whole layer.
 func TestDigestTiles(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		c := conv(5, 29, 7, 2*set.Wide.Width+set.Narrow.Width+3, 3, 1, 1, 1)
+		c := conv(5, 29, 7, 2*set.F32.Wide.Width+set.F32.Narrow.Width+3, 3, 1, 1, 1)
 		d := c.data()
 		source := d.src.in(layout{halo: 1})
 		src := source.view(make([]float32, source.size()))
-		whole := kernels.NewView(1, 5, 29, c.Out, 0)
+		whole := kernels.NewView(kernels.Type{}, 1, 5, 29, c.Out, 0)
 		run(bindConv(t, set, c, whole, src, 1), 1)
 
-		for _, width := range kerneltest.Sizes(set.Narrow.Width, set.Wide.Width) {
+		for _, width := range kerneltest.Sizes(set.F32.Narrow.Width, set.F32.Wide.Width) {
 			for first := 0; first+width <= c.Out; first += width {
 				s := c.ConvShape
 				s.Out = width
-				op, err := kernels.NewConv(set, s, d.weights[first*s.K():][:s.Weights()], d.bias[first:][:width], false)
+				op, err := newDirect(set, s, d.weights[first*s.K():][:s.Weights()], d.bias[first:][:width], false)
 				if err != nil {
 					t.Fatal(err)
 				}
-				part := kernels.NewView(1, 5, 29, width, 0)
+				part := kernels.NewView(kernels.Type{}, 1, 5, 29, width, 0)
 				task, err := op.Bind(part, src, 1)
 				if err != nil {
 					t.Fatal(err)
@@ -194,7 +194,7 @@ func values(v kernels.View) []float32 {
 	for n := range v.N {
 		for y := range v.H {
 			for x := range v.W {
-				out = append(out, v.Pixels(n, y, x)...)
+				out = append(out, kernels.Pixel[float32](v, n, y, x)...)
 			}
 		}
 	}

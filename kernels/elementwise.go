@@ -2,7 +2,6 @@ package kernels
 
 import (
 	"fmt"
-	"math"
 
 	"firebench/kernels/scalar"
 	"firebench/kernels/workers"
@@ -14,8 +13,8 @@ type elementTask struct {
 	rowChunks
 	dst, a, b View
 	f         func(t *elementTask, dst, a, b []float32)
-	set       *Set
-	lo        float32
+	f32       *F32
+	lower     float32
 }
 
 func bindElements(name string, t *elementTask, threads int) (workers.Task, error) {
@@ -28,18 +27,19 @@ func bindElements(name string, t *elementTask, threads int) (workers.Task, error
 
 func (t *elementTask) Chunk(_, i int) {
 	if i == 0 {
-		t.dst.zeroHalo()
+		t.dst.fillHalo()
 	}
 	// A run is a whole row, or a pixel where a view is a window of channels.
 	run, runs := t.dst.C, t.dst.W
 	if t.dst.Pixel == run && t.a.Pixel == run && t.b.Pixel == run {
 		run, runs = run*runs, 1
 	}
+	dst, a, b := Data[float32](t.dst), Data[float32](t.a), Data[float32](t.b)
 	first, last := t.rows(i)
 	for row := first; row < last; row++ {
 		n, y := row/t.dst.H, row%t.dst.H
 		for x := range runs {
-			t.f(t, t.dst.Data[t.dst.Index(n, y, x, 0):][:run], t.a.Data[t.a.Index(n, y, x, 0):][:run], t.b.Data[t.b.Index(n, y, x, 0):][:run])
+			t.f(t, dst[t.dst.Index(n, y, x, 0):][:run], a[t.a.Index(n, y, x, 0):][:run], b[t.b.Index(n, y, x, 0):][:run])
 		}
 	}
 }
@@ -47,27 +47,23 @@ func (t *elementTask) Chunk(_, i int) {
 // BindAdd prepares dst = a + b, the residual connection, followed by max(0, ·)
 // with relu. dst may be a or b.
 func BindAdd(set *Set, dst, a, b View, relu bool, threads int) (workers.Task, error) {
-	lo := float32(math.Inf(-1))
-	if relu {
-		lo = 0
-	}
-	return bindElements("add", &elementTask{dst: dst, a: a, b: b, set: set, lo: lo, f: func(t *elementTask, dst, a, b []float32) {
-		body := len(dst) / t.set.Lanes * t.set.Lanes
+	return bindElements("add", &elementTask{dst: dst, a: a, b: b, f32: set.F32, lower: lowest(relu), f: func(t *elementTask, dst, a, b []float32) {
+		body := len(dst) / t.f32.Lanes * t.f32.Lanes
 		if body > 0 {
-			t.set.Add(&dst[0], &a[0], &b[0], body, t.lo)
+			t.f32.Add(&dst[0], &a[0], &b[0], body, t.lower)
 		}
 		if body < len(dst) {
-			scalar.Add(&dst[body], &a[body], &b[body], len(dst)-body, t.lo)
+			scalar.Add(&dst[body], &a[body], &b[body], len(dst)-body, t.lower)
 		}
 	}}, threads)
 }
 
 // BindReLU prepares dst = max(src, 0). dst may be src.
 func BindReLU(set *Set, dst, src View, threads int) (workers.Task, error) {
-	return bindElements("ReLU", &elementTask{dst: dst, a: src, b: src, set: set, f: func(t *elementTask, dst, a, _ []float32) {
-		body := len(dst) / t.set.Lanes * t.set.Lanes
+	return bindElements("ReLU", &elementTask{dst: dst, a: src, b: src, f32: set.F32, f: func(t *elementTask, dst, a, _ []float32) {
+		body := len(dst) / t.f32.Lanes * t.f32.Lanes
 		if body > 0 {
-			t.set.ReLU(&dst[0], &a[0], body)
+			t.f32.ReLU(&dst[0], &a[0], body)
 		}
 		if body < len(dst) {
 			scalar.ReLU(&dst[body], &a[body], len(dst)-body)
@@ -82,16 +78,25 @@ func BindCopy(dst, src View, threads int) (workers.Task, error) {
 	}}, threads)
 }
 
-// BindZeroHalo prepares clearing v's halo. Only rows that are computed through
-// windows need it; other tasks do that themselves.
-func BindZeroHalo(v View) (workers.Task, error) {
+// BindHalo prepares filling v's halo with zeros or its zero point. Only values that are
+// computed in parts of their rows need it; tasks that write whole images fill it themselves.
+func BindHalo(v View) (workers.Task, error) {
 	if err := v.check("halo"); err != nil {
 		return nil, err
 	}
-	return zeroHaloTask{v}, nil
+	return serial(v.fillHalo), nil
 }
 
-type zeroHaloTask struct{ View }
+// BindZero prepares filling v itself, without its halo, with zeros or its zero point.
+func BindZero(v View) (workers.Task, error) {
+	if err := v.check("zero"); err != nil {
+		return nil, err
+	}
+	return serial(v.fillZero), nil
+}
 
-func (zeroHaloTask) Chunks() int      { return 1 }
-func (t zeroHaloTask) Chunk(_, _ int) { t.zeroHalo() }
+// serial is a task of one chunk.
+type serial func()
+
+func (serial) Chunks() int      { return 1 }
+func (f serial) Chunk(_, _ int) { f() }

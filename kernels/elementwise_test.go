@@ -84,7 +84,7 @@ func TestElementSizes(t *testing.T) {
 				e.test(t, set, 1, 2, 1, c, layout{}, layout{}, layout{}, 1)
 				e.test(t, set, 1, 1, 3, c, layout{after: 1}, layout{}, layout{halo: 1}, 1)
 			}
-			for _, n := range kerneltest.Sizes(set.Lanes, 4*set.Lanes, 8*set.Lanes, 16*set.Lanes) {
+			for _, n := range kerneltest.Sizes(set.F32.Lanes, 4*set.F32.Lanes, 8*set.F32.Lanes, 16*set.F32.Lanes) {
 				e.test(t, set, 1, 1, n, 1, layout{}, layout{}, layout{}, 1)
 			}
 		}
@@ -112,8 +112,8 @@ func TestElementThreads(t *testing.T) {
 		for _, e := range elements {
 			for threads := 1; threads <= 3; threads++ {
 				e.test(t, set, 2, 31, 30, 65, layout{halo: 1}, layout{}, layout{}, threads)
-				views := []kernels.View{kernels.NewView(2, 31, 30, 65, 0), kernels.NewView(2, 31, 30, 65, 0)}
-				task, err := e.bind(set, kernels.NewView(2, 31, 30, 65, 0), views, threads)
+				views := []kernels.View{kernels.NewView(kernels.Type{}, 2, 31, 30, 65, 0), kernels.NewView(kernels.Type{}, 2, 31, 30, 65, 0)}
+				task, err := e.bind(set, kernels.NewView(kernels.Type{}, 2, 31, 30, 65, 0), views, threads)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -162,18 +162,18 @@ func TestElementErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := kernels.NewView(2, 3, 4, 5, 0)
+	good := kernels.NewView(kernels.Type{}, 2, 3, 4, 5, 0)
 	for _, e := range elements {
 		for _, c := range []struct {
 			name string
 			view kernels.View
 			want []string
 		}{
-			{"good", kernels.NewView(2, 3, 4, 5, 1), nil},
-			{"batch", kernels.NewView(1, 3, 4, 5, 0), []string{"images"}},
-			{"height", kernels.NewView(2, 2, 4, 5, 0), []string{"2×2×4×5", "2×3×4×5"}},
-			{"width", kernels.NewView(2, 3, 5, 5, 0), []string{"2×3×5×5", "2×3×4×5"}},
-			{"channels", kernels.NewView(2, 3, 4, 4, 0), []string{"2×3×4×4", "2×3×4×5"}},
+			{"good", kernels.NewView(kernels.Type{}, 2, 3, 4, 5, 1), nil},
+			{"batch", kernels.NewView(kernels.Type{}, 1, 3, 4, 5, 0), []string{"images"}},
+			{"height", kernels.NewView(kernels.Type{}, 2, 2, 4, 5, 0), []string{"2×2×4×5", "2×3×4×5"}},
+			{"width", kernels.NewView(kernels.Type{}, 2, 3, 5, 5, 0), []string{"2×3×5×5", "2×3×4×5"}},
+			{"channels", kernels.NewView(kernels.Type{}, 2, 3, 4, 4, 0), []string{"2×3×4×4", "2×3×4×5"}},
 			{"empty", kernels.View{}, []string{"empty"}},
 		} {
 			_, err := e.bind(set, c.view, []kernels.View{good, good}, 1)
@@ -218,6 +218,6 @@ func TestSoftmax(t *testing.T) {
 			}
 		}
 	}
-	_, err := kernels.BindSoftmax(kernels.NewView(1, 1, 1, 4, 0), kernels.NewView(1, 1, 1, 5, 0))
+	_, err := kernels.BindSoftmax(kernels.NewView(kernels.Type{}, 1, 1, 1, 4, 0), kernels.NewView(kernels.Type{}, 1, 1, 1, 5, 0))
 	checkError(t, "channels", err, []string{"softmax", "1×1×1×5", "1×1×1×4"})
 }

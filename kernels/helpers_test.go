@@ -1,8 +1,10 @@
 package kernels_test
 
 import (
+	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"unsafe"
@@ -36,7 +38,7 @@ func (x tensor) size() int {
 // view lays the tensor out over data, which becomes NaN but for what a source
 // defines.
 func (x tensor) view(data []float32) kernels.View {
-	v := kernels.ViewOf(data, x.n, x.h+x.below, x.w+x.right, x.before+x.c+x.after, x.halo).Channels(x.before, x.c)
+	v := kernels.ViewOf(kernels.Type{}, kernels.Bytes(data), x.n, x.h+x.below, x.w+x.right, x.before+x.c+x.after, x.halo).Channels(x.before, x.c)
 	v.H, v.W = x.h, x.w
 	kerneltest.Poison(data)
 	if x.values == nil {
@@ -46,7 +48,7 @@ func (x tensor) view(data []float32) kernels.View {
 	for n := range v.N {
 		for y := -x.zeros; y < v.H+x.zeros; y++ {
 			for i := -x.zeros; i < v.W+x.zeros; i++ {
-				if px := v.Pixels(n, y, i); y < 0 || y >= v.H || i < 0 || i >= v.W {
+				if px := kernels.Pixel[float32](v, n, y, i); y < 0 || y >= v.H || i < 0 || i >= v.W {
 					clear(px)
 				} else {
 					values = values[copy(px, values):]
@@ -157,15 +159,15 @@ func exercise(t *testing.T, threads int, dst tensor, srcs []tensor,
 	}
 }
 
-// scratchOf returns how many values of scratch memory a task asks for, and the memory
+// scratchOf returns how many bytes of scratch memory a task asks for, and the memory
 // of each worker, nil for tasks without. Nothing outside of their package sees it
 // otherwise.
-func scratchOf(task workers.Task) (need int, workers [][]float32) {
+func scratchOf(task workers.Task) (need int, workers [][]byte) {
 	v := reflect.ValueOf(task).Elem().FieldByName("scratch")
 	if !v.IsValid() {
 		return 0, nil
 	}
-	return int(v.FieldByName("need").Int()), *(*[][]float32)(v.FieldByName("buffers").Addr().UnsafePointer())
+	return int(v.FieldByName("need").Int()), *(*[][]byte)(v.FieldByName("buffers").Addr().UnsafePointer())
 }
 
 // guardScratch gives each worker of a task scratch memory of just the size that
@@ -176,11 +178,42 @@ func guardScratch(t testing.TB, task workers.Task, memory []slab, side int) []sl
 	need, workers := scratchOf(task)
 	for i := range workers {
 		if i == len(memory) {
-			memory = append(memory, guarded(t, need))
+			memory = append(memory, guarded(t, need/4))
 		}
-		workers[i] = memory[i].blank(side, need)
+		workers[i] = kernels.Bytes(memory[i].blank(side, need/4))
 	}
 	return memory
+}
+
+// pack packs weights for the problem of an h×w image with the algorithm of that name, which
+// must be one of its candidates if the problem is one at all.
+func pack(set *kernels.Set, algo string, s kernels.ConvShape, h, w int, weights, bias []float32, relu bool) (kernels.Conv, error) {
+	p := kernels.Problem{ConvShape: s, H: h, W: w, ReLU: relu}
+	op, err := kernels.NewConv(set, algo, p, weights, bias)
+	if err == nil && op.Algorithm() != algo {
+		return nil, fmt.Errorf("%+v is packed for %s, asked for was %s", p, op.Algorithm(), algo)
+	}
+	return op, err
+}
+
+// newDirect packs weights for the direct algorithm, on images of any size.
+func newDirect(set *kernels.Set, s kernels.ConvShape, weights, bias []float32, relu bool) (kernels.Conv, error) {
+	return pack(set, "direct", s, 100, 100, weights, bias, relu)
+}
+
+// newWinogradConv packs weights for Winograd's algorithm, on images that are large enough.
+func newWinogradConv(set *kernels.Set, s kernels.ConvShape, weights, bias []float32, relu bool) (kernels.Conv, error) {
+	return pack(set, "winograd", s, 100, 100, weights, bias, relu)
+}
+
+// hasWinograd reports whether Winograd's algorithm is a candidate for the case.
+func hasWinograd(set *kernels.Set, c convCase) bool {
+	return slices.Contains(kernels.Candidates(set, c.problem()), "winograd")
+}
+
+// problem describes the case to an algorithm.
+func (c convCase) problem() kernels.Problem {
+	return kernels.Problem{ConvShape: c.ConvShape, H: c.h, W: c.w, ReLU: c.relu}
 }
 
 // layouts are the ways for an operand to lie in memory that differ in how the

@@ -3,70 +3,117 @@ package kernels
 import (
 	"fmt"
 	"os"
+	"runtime"
+	"slices"
 	"strings"
 )
 
 // An ISA is an instruction set that kernels exist for.
 type ISA uint8
 
-// The instruction sets, slowest first within an architecture.
+// The instruction sets, slowest first within an architecture. The rest of what there is to
+// say of one stands in isas, in isa_<arch>.go and in set_<arch>.go.
 const (
 	Scalar ISA = iota // portable Go
-	AVX2              // amd64: 256-bit vectors, fused multiply-add
-	AVX512            // amd64: 512-bit vectors
-	NEON              // arm64: 128-bit vectors
+	AVX2              // 256-bit vectors, fused multiply-add
+	AVX512            // 512-bit vectors
+	NEON              // 128-bit vectors
 )
 
-var isaNames = [...]string{Scalar: "scalar", AVX2: "avx2", AVX512: "avx512", NEON: "neon"}
+var isas = [...]struct {
+	name string
+	arch string // GOARCH, "" for all
+}{
+	Scalar: {"scalar", ""},
+	AVX2:   {"avx2", "amd64"},
+	AVX512: {"avx512", "amd64"},
+	NEON:   {"neon", "arm64"},
+}
+
+// ISAs lists the instruction sets of this architecture, slowest first, whether this
+// machine has them or not.
+func ISAs() []ISA {
+	var list []ISA
+	for i, isa := range isas {
+		if isa.arch == "" || isa.arch == runtime.GOARCH {
+			list = append(list, ISA(i))
+		}
+	}
+	return list
+}
 
 // String returns the name that FIREBENCH_ISA and benchmark names use.
 func (i ISA) String() string {
-	if int(i) < len(isaNames) {
-		return isaNames[i]
+	if int(i) < len(isas) {
+		return isas[i].name
 	}
 	return fmt.Sprintf("ISA(%d)", uint8(i))
 }
 
 // ParseISA is the inverse of String. The error lists the known names.
 func ParseISA(s string) (ISA, error) {
-	for i, name := range isaNames {
-		if s == name {
+	var names []string
+	for i, isa := range isas {
+		if s == isa.name {
 			return ISA(i), nil
 		}
+		names = append(names, isa.name)
 	}
-	return 0, fmt.Errorf("unknown instruction set %q, expected one of %s", s, strings.Join(isaNames[:], ", "))
+	return 0, fmt.Errorf("unknown instruction set %q, expected one of %s", s, strings.Join(names, ", "))
 }
 
 // A feature is one thing that an ISA asks of the processor.
 type feature struct {
-	avo   string // the name in the generated files' Requires lines
+	name  string // avo's, as in the generated files' Requires lines
 	debug string // the key of GODEBUG=cpu.<key>=off, the Go runtime's name; "" if it has none
 	has   func() bool
 }
 
+// A nativeSet is a generated set and what it asks of the processor.
+type nativeSet struct {
+	set      *Set
+	features []feature
+}
+
+// within reports whether n asks for nothing that m does not ask for, too.
+func (n nativeSet) within(m nativeSet) bool {
+	return !slices.ContainsFunc(n.features, func(f feature) bool {
+		return !slices.ContainsFunc(m.features, func(g feature) bool { return f.name == g.name })
+	})
+}
+
 // Supported lists the instruction sets that this build can use on this machine,
-// slowest first; Scalar is always the first. FIREBENCH_ISA lowers the list to end
-// at the named one, GODEBUG=cpu.<feature>=off removes those that need the feature.
+// slowest first; Scalar is always the first. FIREBENCH_ISA names the last: those that need
+// more of the processor, or something else, are left out. GODEBUG=cpu.<feature>=off removes
+// those that need the feature.
 // The environment is read on every call, not in init: `go test` records
 // what a test reads, and only then keys its cache by it.
 //
 // It fails when FIREBENCH_ISA is unknown or not usable here.
 func Supported() ([]ISA, error) {
-	isas := detect(os.Getenv("GODEBUG"))
+	usable := detect(os.Getenv("GODEBUG"))
 	name := os.Getenv("FIREBENCH_ISA")
 	if name == "" {
-		return isas, nil
+		return names(usable), nil
 	}
 	top, err := ParseISA(name)
 	if err != nil {
 		return nil, fmt.Errorf("FIREBENCH_ISA: %w", err)
 	}
-	for i, isa := range isas {
-		if isa == top {
-			return isas[:i+1], nil
-		}
+	i := slices.IndexFunc(usable, func(n nativeSet) bool { return n.set.ISA == top })
+	if i < 0 {
+		return nil, fmt.Errorf("FIREBENCH_ISA: %v is not usable here, expected one of %v", top, names(usable))
 	}
-	return nil, fmt.Errorf("FIREBENCH_ISA: %v is not usable here, expected one of %v", top, isas)
+	last := usable[i]
+	return names(slices.DeleteFunc(usable, func(n nativeSet) bool { return !n.within(last) })), nil
+}
+
+func names(sets []nativeSet) []ISA {
+	var list []ISA
+	for _, n := range sets {
+		list = append(list, n.set.ISA)
+	}
+	return list
 }
 
 // Best returns the last of Supported.
@@ -80,49 +127,67 @@ func Best() (ISA, error) {
 
 // detect returns Scalar and every set of native whose features are all present
 // and not switched off.
-func detect(godebug string) []ISA {
-	off := map[string]bool{}
-	for _, kv := range strings.Split(godebug, ",") {
-		if key, ok := strings.CutSuffix(kv, "=off"); ok {
-			if key, ok := strings.CutPrefix(key, "cpu."); ok {
-				off[key] = true
-			}
-		}
-	}
-	isas := []ISA{Scalar}
-next:
+func detect(godebug string) []nativeSet {
+	off := switchedOff(godebug)
+	sets := []nativeSet{{set: &scalarSet}}
 	for _, n := range native {
-		for _, f := range n.features {
-			if !f.has() || off[f.debug] || off["all"] {
-				continue next
-			}
+		if !slices.ContainsFunc(n.features, func(f feature) bool { return !f.has() || off(f.debug) }) {
+			sets = append(sets, n)
 		}
-		isas = append(isas, n.set.ISA)
 	}
-	return isas
+	return sets
 }
 
-// nativeSet is a generated set and what it asks of the processor.
-type nativeSet struct {
-	set      *Set
-	features []feature
+// switchedOff tells which features GODEBUG switches off. As in the Go runtime,
+// the last word on a feature counts, cpu.all speaks of every one, and anything but on and off
+// is ignored.
+func switchedOff(godebug string) func(key string) bool {
+	off := map[string]bool{}
+	for kv := range strings.SplitSeq(godebug, ",") {
+		key, value, _ := strings.Cut(kv, "=")
+		key, ok := strings.CutPrefix(key, "cpu.")
+		if !ok || key == "" || value != "on" && value != "off" {
+			continue
+		}
+		if key == "all" {
+			clear(off)
+		}
+		off[key] = value == "off"
+	}
+	return func(key string) bool {
+		v, ok := off[key]
+		return v || !ok && off["all"]
+	}
 }
 
 // For returns the kernels of isa. It fails when this build or this machine lacks
 // them, and says what is missing; it does not look at FIREBENCH_ISA.
 func For(isa ISA) (*Set, error) {
-	if isa == Scalar {
-		return &scalarSet, nil
-	}
-	for _, have := range detect(os.Getenv("GODEBUG")) {
-		if have != isa {
-			continue
-		}
-		for _, n := range native {
-			if n.set.ISA == isa {
-				return n.set, nil
-			}
+	for _, n := range detect(os.Getenv("GODEBUG")) {
+		if n.set.ISA == isa {
+			return n.set, nil
 		}
 	}
 	return nil, unusable(isa)
+}
+
+// unusable says why For has no kernels of isa: what the build, the processor or the
+// operating system lacks, or that GODEBUG switches it off.
+func unusable(isa ISA) error {
+	for _, n := range native {
+		if n.set.ISA != isa {
+			continue
+		}
+		var missing []string
+		for _, f := range n.features {
+			if !f.has() {
+				missing = append(missing, f.name)
+			}
+		}
+		if len(missing) > 0 {
+			return fmt.Errorf("kernels: %v needs %s, which the processor or the operating system lacks", isa, strings.Join(missing, ", "))
+		}
+		return fmt.Errorf("kernels: %v needs something that GODEBUG=%q switches off", isa, os.Getenv("GODEBUG"))
+	}
+	return fmt.Errorf("kernels: this build, for %s, has no %v kernels", runtime.GOARCH, isa)
 }

@@ -11,7 +11,7 @@ func has(id cpuid.FeatureID) func() bool {
 
 var avx2Features = []feature{
 	{"AVX", "avx", has(cpuid.AVX)},    // 256-bit loads, stores, max, add, multiply, divide, square root
-	{"AVX2", "avx2", has(cpuid.AVX2)}, // broadcast from a register
+	{"AVX2", "avx2", has(cpuid.AVX2)}, // nothing yet: the float32 kernels need AVX and FMA3, the set is what its name says
 	{"FMA3", "fma", has(cpuid.FMA3)},  // the multiply-add itself
 	{"MMX+", "", has(cpuid.SSE)},      // avo's name for what prefetching needs; every amd64 has it
 }

@@ -4,51 +4,10 @@ import (
 	"bufio"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 )
-
-// TestFeatures proves that no kernel can run on a processor that lacks one of its
-// instructions: what avo computed for each generated function is a subset of what
-// detect asks for.
-func TestFeatures(t *testing.T) {
-	for _, n := range native {
-		var asked []string
-		for _, f := range n.features {
-			asked = append(asked, f.avo)
-		}
-		functions := 0
-		for _, line := range generated(t, n.set.ISA) {
-			if strings.HasPrefix(line, "TEXT") {
-				functions++
-			}
-			list, ok := strings.CutPrefix(line, "// Requires: ")
-			if !ok {
-				continue
-			}
-			for _, f := range strings.Split(list, ", ") {
-				if !slices.Contains(asked, f) {
-					t.Errorf("%v: a kernel requires %s, which is not in its feature list %v", n.set.ISA, f, asked)
-				}
-			}
-		}
-		if functions == 0 {
-			t.Errorf("%v: no functions found", n.set.ISA)
-		}
-	}
-}
-
-// TestRegisters checks that AVX2 kernels name no register that only AVX-512 has.
-func TestRegisters(t *testing.T) {
-	high := regexp.MustCompile(`\b([XYZ](1[6-9]|2[0-9]|3[01])|Z[0-9]+|K[0-7])\b`)
-	for _, line := range generated(t, AVX2) {
-		if r := high.FindString(line); r != "" && !strings.HasPrefix(line, "//") {
-			t.Errorf("avx2 uses %s: %s", r, line)
-		}
-	}
-}
 
 // generated returns the lines of an instruction set's assembly.
 func generated(t *testing.T, isa ISA) []string {
@@ -76,7 +35,7 @@ func generated(t *testing.T, isa ISA) []string {
 }
 
 func TestParseISA(t *testing.T) {
-	for i := range isaNames {
+	for i := range isas {
 		if got, err := ParseISA(ISA(i).String()); err != nil || got != ISA(i) {
 			t.Errorf("ParseISA(%q) = %v, %v", ISA(i), got, err)
 		}
@@ -107,7 +66,7 @@ func TestSupported(t *testing.T) {
 			t.Errorf("For(%v) = %v, %v", isa, set, err)
 		}
 	}
-	for isa := range ISA(len(isaNames)) {
+	for isa := range ISA(len(isas)) {
 		if slices.Contains(all, isa) {
 			continue
 		}
@@ -125,15 +84,29 @@ func TestSupported(t *testing.T) {
 	}
 }
 
+// TestISAs: the list has every instruction set of this architecture, in order, and
+// those that this build has kernels for are among them.
+func TestISAs(t *testing.T) {
+	list := ISAs()
+	if list[0] != Scalar || !slices.IsSorted(list) {
+		t.Errorf("ISAs() = %v", list)
+	}
+	for _, n := range native {
+		if !slices.Contains(list, n.set.ISA) {
+			t.Errorf("ISAs() = %v, without %v", list, n.set.ISA)
+		}
+	}
+}
+
 // TestGODEBUG checks that switching a feature off takes away the sets that need it
 // and no others.
 func TestGODEBUG(t *testing.T) {
-	all := detect("")
+	all := names(detect(""))
 	for _, n := range native {
 		for _, f := range n.features {
-			got := detect("gctrace=0,cpu." + f.debug + "=off")
+			got := names(detect("gctrace=0,cpu." + f.debug + "=off"))
 			for _, m := range native {
-				needs := slices.ContainsFunc(m.features, func(g feature) bool { return g.debug == f.debug })
+				needs := f.debug != "" && slices.ContainsFunc(m.features, func(g feature) bool { return g.debug == f.debug })
 				want := slices.Contains(all, m.set.ISA) && !needs
 				if slices.Contains(got, m.set.ISA) != want {
 					t.Errorf("cpu.%s=off: %v, expected %v: %v", f.debug, got, m.set.ISA, want)
@@ -141,11 +114,46 @@ func TestGODEBUG(t *testing.T) {
 			}
 		}
 	}
-	if got := detect("cpu.all=off"); !slices.Equal(got, []ISA{Scalar}) {
-		t.Errorf("cpu.all=off: %v", got)
+	for setting, want := range map[string][]ISA{
+		"cpu.all=off":              {Scalar},
+		"cpu.all=off,cpu.all=on":   all,
+		"cpu.avx512f=on":           all,
+		"cpu.=off":                 all,
+		"=off":                     all,
+		"cpu.avx2=off,cpu.avx2=on": all,
+		"cpu.avx=off,cpu.all=on":   all,
+		"cpu.avx2=no":              all,
+		"cpu.avx2=off,cpu.avx2=no,cpu.avx2=of,avx": names(detect("cpu.avx2=off")),
+		"cpu.avx2=on,cpu.avx2=off":                 names(detect("cpu.avx2=off")),
+	} {
+		if got := names(detect(setting)); !slices.Equal(got, want) {
+			t.Errorf("GODEBUG=%s: %v, expected %v", setting, got, want)
+		}
 	}
-	if got := detect("cpu.avx512f=on"); !slices.Equal(got, all) {
-		t.Errorf("cpu.avx512f=on: %v, expected %v", got, all)
+}
+
+// TestWithin: FIREBENCH_ISA leaves the sets that need no more than the one it names, which
+// need not be all that stand before it in the list.
+func TestWithin(t *testing.T) {
+	set := func(features ...string) (n nativeSet) {
+		for _, f := range features {
+			n.features = append(n.features, feature{name: f})
+		}
+		return n
+	}
+	for _, c := range []struct {
+		n, m nativeSet
+		want bool
+	}{
+		{set(), set("a"), true},
+		{set("a"), set("a", "b"), true},
+		{set("b"), set("a", "b", "c"), true},
+		{set("a", "d"), set("a", "b", "c"), false},
+		{set("a"), set(), false},
+	} {
+		if got := c.n.within(c.m); got != c.want {
+			t.Errorf("%v within %v: %v", c.n.features, c.m.features, got)
+		}
 	}
 }
 
@@ -162,7 +170,7 @@ func TestPeakFMAs(t *testing.T) {
 				count++
 			}
 		}
-		if want := n.set.PeakFMAs / n.set.Lanes; count != want {
+		if want := n.set.F32.PeakFMAs / n.set.F32.Lanes; count != want {
 			t.Errorf("%v: a round of FMAPeak has %d vector multiply-adds, PeakFMAs says %d", n.set.ISA, count, want)
 		}
 	}

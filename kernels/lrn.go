@@ -11,7 +11,7 @@ import (
 // of rows.
 type lrnTask struct {
 	rowChunks
-	set      *Set
+	f32      *F32
 	shape    LRNShape
 	dst, src View
 	scratch      // one row of x², each pixel between Size/2 zeros: the kernel does not look where channels end
@@ -26,18 +26,19 @@ func BindLRN(set *Set, s LRNShape, dst, src View, threads int) (workers.Task, er
 	if err := checkSame(dst, src); err != nil {
 		return nil, fmt.Errorf("LRN: %w", err)
 	}
-	t := &lrnTask{rowChunks: splitRows(dst, 1, threads), set: set, shape: s, dst: dst, src: src}
+	t := &lrnTask{rowChunks: splitRows(dst, 1, threads), f32: set.F32, shape: s, dst: dst, src: src}
 	t.pixel = src.C + s.Size - 1
-	t.scratch = newScratch(threads, src.W*t.pixel)
+	t.scratch = newScratch[float32](threads, src.W*t.pixel)
 	return t, nil
 }
 
 func (t *lrnTask) Chunk(worker, i int) {
 	if i == 0 {
-		t.dst.zeroHalo()
+		t.dst.fillHalo()
 	}
-	src, dst, sq, size := t.src, t.dst, t.of(worker), t.shape.Size
-	body := src.C / t.set.Lanes * t.set.Lanes
+	src, dst, sq, size := t.src, t.dst, scratchOf[float32](&t.scratch, worker), t.shape.Size
+	out, in := Data[float32](dst), Data[float32](src)
+	body := src.C / t.f32.Lanes * t.f32.Lanes
 	tail := src.C - body
 	for x := range src.W {
 		clear(sq[x*t.pixel:][:size/2])
@@ -49,16 +50,16 @@ func (t *lrnTask) Chunk(worker, i int) {
 		n, y := row/src.H, row%src.H
 		a, d := src.Index(n, y, 0, 0), dst.Index(n, y, 0, 0)
 		if body > 0 {
-			t.set.LRNSquare(&sq[size/2], &src.Data[a], src.W, body, src.Pixel, t.pixel)
+			t.f32.LRNSquare(&sq[size/2], &in[a], src.W, body, src.Pixel, t.pixel)
 		}
 		if tail > 0 {
-			scalar.LRNSquare(&sq[size/2+body], &src.Data[a+body], src.W, tail, src.Pixel, t.pixel)
+			scalar.LRNSquare(&sq[size/2+body], &in[a+body], src.W, tail, src.Pixel, t.pixel)
 		}
 		if body > 0 {
-			t.set.LRN(&dst.Data[d], &src.Data[a], &sq[0], src.W, body, src.Pixel, dst.Pixel, t.pixel, size, scale, t.shape.K)
+			t.f32.LRN(&out[d], &in[a], &sq[0], src.W, body, src.Pixel, dst.Pixel, t.pixel, size, scale, t.shape.K)
 		}
 		if tail > 0 {
-			scalar.LRN(&dst.Data[d+body], &src.Data[a+body], &sq[body], src.W, tail, src.Pixel, dst.Pixel, t.pixel, size, scale, t.shape.K)
+			scalar.LRN(&out[d+body], &in[a+body], &sq[body], src.W, tail, src.Pixel, dst.Pixel, t.pixel, size, scale, t.shape.K)
 		}
 	}
 }

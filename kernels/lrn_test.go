@@ -40,7 +40,7 @@ func TestLRNChannels(t *testing.T) {
 			for c := 1; c <= 40; c++ {
 				testLRN(t, set, alexLRN(size), random(1, 1, 2, 3, c), layout{}, layout{}, 1)
 			}
-			for _, c := range kerneltest.Sizes(set.Lanes, 4*set.Lanes, 8*set.Lanes) {
+			for _, c := range kerneltest.Sizes(set.F32.Lanes, 4*set.F32.Lanes, 8*set.F32.Lanes) {
 				testLRN(t, set, alexLRN(size), random(1, 1, 2, 3, c), layout{}, layout{}, 1)
 			}
 		}
@@ -71,7 +71,7 @@ func TestLRNThreads(t *testing.T) {
 		for threads := 1; threads <= 3; threads++ {
 			src := random(1, 2, 30, 29, 67)
 			testLRN(t, set, alexLRN(5), src, layout{halo: 1}, layout{}, threads)
-			task, err := kernels.BindLRN(set, alexLRN(5), kernels.NewView(2, 30, 29, 67, 0), src.dense(), threads)
+			task, err := kernels.BindLRN(set, alexLRN(5), kernels.NewView(kernels.Type{}, 2, 30, 29, 67, 0), src.dense(), threads)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -92,7 +92,7 @@ func TestLRNErrors(t *testing.T) {
 		change(&s)
 		return s
 	}
-	a, b := kernels.NewView(1, 2, 3, 4, 0), kernels.NewView(1, 2, 3, 4, 0)
+	a, b := kernels.NewView(kernels.Type{}, 1, 2, 3, 4, 0), kernels.NewView(kernels.Type{}, 1, 2, 3, 4, 0)
 	for _, c := range []struct {
 		name     string
 		shape    kernels.LRNShape
@@ -106,8 +106,8 @@ func TestLRNErrors(t *testing.T) {
 		{"beta", shape(func(s *kernels.LRNShape) { s.Beta = 0.5 }), a, b, []string{"Beta is 0.5", "0.75"}},
 		{"K", shape(func(s *kernels.LRNShape) { s.K = 0 }), a, b, []string{"K is 0"}},
 		{"alpha", shape(func(s *kernels.LRNShape) { s.Alpha = -1 }), a, b, []string{"Alpha -1"}},
-		{"channels", alexLRN(5), a, kernels.NewView(1, 2, 3, 5, 0), []string{"1×2×3×5", "1×2×3×4"}},
-		{"batch", alexLRN(5), a, kernels.NewView(2, 2, 3, 4, 0), []string{"images"}},
+		{"channels", alexLRN(5), a, kernels.NewView(kernels.Type{}, 1, 2, 3, 5, 0), []string{"1×2×3×5", "1×2×3×4"}},
+		{"batch", alexLRN(5), a, kernels.NewView(kernels.Type{}, 2, 2, 3, 4, 0), []string{"images"}},
 	} {
 		_, err := kernels.BindLRN(set, c.shape, c.dst, c.src, 1)
 		checkError(t, c.name, err, c.want)

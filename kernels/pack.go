@@ -1,42 +1,94 @@
 package kernels
 
-// cut divides the output channels of each group into blocks of the wide tile, then
+import (
+	"fmt"
+	"math"
+)
+
+// packed is what a Conv of every algorithm has: packed weights and biases.
+type packed struct {
+	f32     *F32
+	problem Problem
+	lower   float32 // results are raised to it: 0 with ReLU, else -Inf
+	blocks  []block
+	panels  []float32 // packed weights
+	bias    []float32 // packed biases: a tile's width a block
+}
+
+// A block is one column of tiles: the output channels that share a panel of weights.
+type block struct {
+	tile    *Tile
+	in      int // first input channel of its group
+	out     int // first output channel
+	width   int // output channels, at most tile.Width
+	weights int // offset in panels
+	bias    int // offset in bias
+}
+
+// newPacked divides the output channels of each group into blocks of the wide tile, then
 // at most one of the narrow one, gives each block a panel of k rows as wide as its
 // tile, zeros beyond the block's channels, and packs the biases.
-func (c *Conv) cut(k int, bias []float32) {
-	s := c.shape
-	in, out := s.In/s.Groups, s.Out/s.Groups
+func newPacked(set *Set, p Problem, k int, bias []float32) packed {
+	c := packed{f32: set.F32, problem: p, lower: lowest(p.ReLU)}
+	in, out := p.In/p.Groups, p.Out/p.Groups
 	size, columns := 0, 0
-	for g := range s.Groups {
+	for g := range p.Groups {
 		for n := 0; n < out; {
-			tile := &c.set.Wide
-			if out-n <= c.set.Narrow.Width {
-				tile = &c.set.Narrow
+			tile := &c.f32.Wide
+			if out-n <= c.f32.Narrow.Width {
+				tile = &c.f32.Narrow
 			}
 			width := min(tile.Width, out-n)
-			c.blocks = append(c.blocks, convBlock{tile, g * in, g*out + n, width, size, columns})
+			c.blocks = append(c.blocks, block{tile, g * in, g*out + n, width, size, columns})
 			size += k * tile.Width
 			columns += tile.Width
 			n += width
 		}
 	}
-	c.panels = Alloc(size)
-	c.bias = Alloc(columns)
+	c.panels = Alloc[float32](size)
+	c.bias = Alloc[float32](columns)
 	if bias != nil {
 		for _, b := range c.blocks {
 			copy(c.bias[b.bias:], bias[b.out:b.out+b.width])
 		}
 	}
+	return c
 }
 
-// pack fills the panels for the direct algorithm: for every k in (kernel row,
-// kernel column, input channel) order, one weight per column of the tile.
-func (c *Conv) pack(weights []float32) {
-	s := c.shape
-	k := s.K()
-	for _, b := range c.blocks {
-		packPanel(c.panels[b.weights:][:k*b.tile.Width], weights[b.out*k:][:b.width*k], b.tile.Width, s.In/s.Groups, s.KH*s.KW)
+// lowest is the value that results are raised to: 0 for ReLU, -Inf for none.
+func lowest(relu bool) float32 {
+	if relu {
+		return 0
 	}
+	return float32(math.Inf(-1))
+}
+
+// Problem implements Conv.
+func (c *packed) Problem() Problem { return c.problem }
+
+// Bytes implements Conv.
+func (c *packed) Bytes() int64 { return int64(len(Bytes(c.panels)) + len(Bytes(c.bias))) }
+
+// checkBind checks the views that a convolution is to be bound to.
+func (c *packed) checkBind(dst, src View) error {
+	p := c.problem
+	if err := checkViews(dst, src); err != nil {
+		return fmt.Errorf("convolution: %w", err)
+	}
+	oh, ow := p.OutSize(src.H, src.W)
+	if !dst.fits(oh) || dst.W != ow || dst.C != p.Out || src.C != p.In {
+		return fmt.Errorf("convolution: %v to %v, expected %d input channels and output %d×%d×%d", src, dst, p.In, oh, ow, p.Out)
+	}
+	if src.Element != p.Src || dst.Element != p.Dst {
+		return fmt.Errorf("convolution: %v to %v, expected %v to %v", src.Element, dst.Element, p.Src, p.Dst)
+	}
+	if src.Halo < p.Halo() {
+		return fmt.Errorf("convolution: halo %d of the source is less than the padding %d", src.Halo, p.Halo())
+	}
+	if p.Halo() < p.Pad {
+		return nil // it reads the image alone
+	}
+	return src.checkRows("convolution: source", -p.Pad, (dst.H-1)*p.Stride-p.Pad+p.KH)
 }
 
 // packPanel transposes one block: weights[n][ci][tap] to panel[(tap, ci)][n]. It goes

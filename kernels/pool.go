@@ -11,7 +11,7 @@ import (
 // output rows.
 type poolTask struct {
 	rowChunks
-	set      *Set
+	f32      *F32
 	shape    PoolShape
 	dst, src View
 	average  bool
@@ -34,11 +34,11 @@ func bindPool(set *Set, s PoolShape, dst, src View, threads int, average bool) (
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
-	if err := checkViews(dst, src); err != nil {
+	if err := checkFloats(dst, src); err != nil {
 		return nil, fmt.Errorf("pooling: %w", err)
 	}
-	if s.Pad > 0 && (dst.window || src.window) {
-		return nil, fmt.Errorf("pooling: padding %d and a window of rows, expected no padding", s.Pad)
+	if s.Pad > 0 && (dst.partial || src.partial) {
+		return nil, fmt.Errorf("pooling: padding %d and a part of the rows, expected no padding", s.Pad)
 	}
 	oh, ow := s.OutSize(src.H, src.W)
 	if s.KH == 0 {
@@ -47,14 +47,14 @@ func bindPool(set *Set, s PoolShape, dst, src View, threads int, average bool) (
 	if !dst.fits(oh) || dst.W != ow || dst.C != src.C {
 		return nil, fmt.Errorf("pooling: %v to %v, expected output %d×%d×%d", src, dst, oh, ow, src.C)
 	}
-	t := &poolTask{set: set, shape: s, dst: dst, src: src, average: average}
+	t := &poolTask{f32: set.F32, shape: s, dst: dst, src: src, average: average}
 	t.rowChunks = splitRows(dst, s.KH*s.KW, threads)
 	return t, nil
 }
 
 func (t *poolTask) Chunk(_, i int) {
 	if i == 0 {
-		t.dst.zeroHalo()
+		t.dst.fillHalo()
 	}
 	first, last := t.rows(i)
 	for row := first; row < last; row++ {
@@ -83,13 +83,14 @@ func (t *poolTask) fast(n, y, x int) int {
 		return 0
 	}
 	run := (src.W-3-x0)/2 + 1
-	body := src.C / t.set.Lanes * t.set.Lanes
+	body := src.C / t.f32.Lanes * t.f32.Lanes
 	d, a := t.dst.Index(n, y, x, 0), src.Index(n, y0, x0, 0)
+	dst, in := Data[float32](t.dst), Data[float32](src)
 	if body > 0 {
-		t.set.MaxPool3x3s2(&t.dst.Data[d], &src.Data[a], run, body, src.Row, src.Pixel, t.dst.Pixel)
+		t.f32.MaxPool3x3s2(&dst[d], &in[a], run, body, src.Row, src.Pixel, t.dst.Pixel)
 	}
 	if body < src.C {
-		scalar.MaxPool3x3s2(&t.dst.Data[d+body], &src.Data[a+body], run, src.C-body, src.Row, src.Pixel, t.dst.Pixel)
+		scalar.MaxPool3x3s2(&dst[d+body], &in[a+body], run, src.C-body, src.Row, src.Pixel, t.dst.Pixel)
 	}
 	return run
 }
@@ -103,14 +104,14 @@ func (t *poolTask) window(n, y, x int) {
 	count := (min(y1, src.H+s.Pad) - y0) * (min(x1, src.W+s.Pad) - x0)
 	y0, x0, y1, x1 = max(y0, 0), max(x0, 0), min(y1, src.H), min(x1, src.W)
 	rows, cols := y1-y0, x1-x0
-	body := src.C / t.set.Lanes * t.set.Lanes
+	body := src.C / t.f32.Lanes * t.f32.Lanes
 	tail := src.C - body
 	d, a := t.dst.Index(n, y, x, 0), src.Index(n, y0, x0, 0)
-	dst, in := t.dst.Data, src.Data
+	dst, in := Data[float32](t.dst), Data[float32](src)
 	if t.average {
 		scale := 1 / float32(count)
 		if body > 0 {
-			t.set.AvgPool(&dst[d], &in[a], rows, cols, body, src.Row, src.Pixel, scale)
+			t.f32.AvgPool(&dst[d], &in[a], rows, cols, body, src.Row, src.Pixel, scale)
 		}
 		if tail > 0 {
 			scalar.AvgPool(&dst[d+body], &in[a+body], rows, cols, tail, src.Row, src.Pixel, scale)
@@ -118,7 +119,7 @@ func (t *poolTask) window(n, y, x int) {
 		return
 	}
 	if body > 0 {
-		t.set.MaxPool(&dst[d], &in[a], rows, cols, body, src.Row, src.Pixel)
+		t.f32.MaxPool(&dst[d], &in[a], rows, cols, body, src.Row, src.Pixel)
 	}
 	if tail > 0 {
 		scalar.MaxPool(&dst[d+body], &in[a+body], rows, cols, tail, src.Row, src.Pixel)

@@ -56,7 +56,7 @@ func (p poolCase) test(t *testing.T, set *kernels.Set, dst, src layout, threads 
 // every size from one pixel on, so that windows are clipped on all sides.
 func TestPoolWindows(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		channels := set.Lanes + 1
+		channels := set.F32.Lanes + 1
 		for _, k := range [][2]int{{1, 1}, {2, 2}, {3, 3}, {3, 2}, {1, 3}, {5, 5}} {
 			for stride := 1; stride <= 3; stride++ {
 				for pad := 0; pad < min(k[0], k[1]); pad++ {
@@ -90,7 +90,7 @@ func TestPoolChannels(t *testing.T) {
 			for c := 1; c <= 40; c++ {
 				poolCase{s, 1, 5, 7, c}.test(t, set, layout{}, layout{}, 1)
 			}
-			for _, c := range kerneltest.Sizes(set.Lanes, 2*set.Lanes, 4*set.Lanes, 8*set.Lanes) {
+			for _, c := range kerneltest.Sizes(set.F32.Lanes, 2*set.F32.Lanes, 4*set.F32.Lanes, 8*set.F32.Lanes) {
 				poolCase{s, 1, 5, 7, c}.test(t, set, layout{halo: 1}, layout{after: 1}, 1)
 			}
 		}
@@ -126,7 +126,7 @@ func TestPoolThreads(t *testing.T) {
 			p := poolCase{kernels.PoolShape{KH: 3, KW: 3, Stride: 2, Ceil: true}, 2, 30, 40, 37}
 			p.test(t, set, layout{halo: 1}, layout{}, threads)
 			oh, ow := p.OutSize(p.h, p.w)
-			task, err := kernels.BindMaxPool(set, p.PoolShape, kernels.NewView(p.n, oh, ow, p.c, 0), kernels.NewView(p.n, p.h, p.w, p.c, 0), threads)
+			task, err := kernels.BindMaxPool(set, p.PoolShape, kernels.NewView(kernels.Type{}, p.n, oh, ow, p.c, 0), kernels.NewView(kernels.Type{}, p.n, p.h, p.w, p.c, 0), threads)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -149,10 +149,10 @@ func TestMaxPoolNaN(t *testing.T) {
 			{},
 		} {
 			// Every vector of the widest unrolled loop, and a tail.
-			src := kernels.NewView(1, 5, 7, 9*set.Lanes+1, 0)
-			random := kerneltest.Random(1, len(src.Data))
+			src := kernels.NewView(kernels.Type{}, 1, 5, 7, 9*set.F32.Lanes+1, 0)
+			random := kerneltest.Random(1, len(kernels.Data[float32](src)))
 			oh, ow := s.OutSize(src.H, src.W)
-			dst := kernels.NewView(1, oh, ow, src.C, 0)
+			dst := kernels.NewView(kernels.Type{}, 1, oh, ow, src.C, 0)
 			task, err := kernels.BindMaxPool(set, s, dst, src, 1)
 			if err != nil {
 				t.Fatal(err)
@@ -162,13 +162,13 @@ func TestMaxPoolNaN(t *testing.T) {
 					for phase := range 3 {
 						// put sets every third channel of one pixel.
 						put := func(v float32) {
-							px := src.Pixels(0, y, x)
+							px := kernels.Pixel[float32](src, 0, y, x)
 							for c := phase; c < len(px); c += 3 {
 								px[c] = v
 							}
 						}
 						what := fmt.Sprintf("%+v at (%d, %d), channels %d, %d…", s, y, x, phase, phase+3)
-						copy(src.Data, random)
+						copy(kernels.Data[float32](src), random)
 						for _, v := range []float32{inf, negInf} {
 							put(v)
 							run(task, 1)
@@ -178,7 +178,7 @@ func TestMaxPoolNaN(t *testing.T) {
 						put(nan)
 						want := ref.MaxPool(s, src)
 						run(task, 1)
-						for i, got := range dst.Data {
+						for i, got := range kernels.Data[float32](dst) {
 							first := y == max(i/dst.C/dst.W*s.Stride-s.Pad, 0) && x == max(i/dst.C%dst.W*s.Stride-s.Pad, 0)
 							if math.IsNaN(want[i]) && !first && float64(got) == ignored[i] {
 								want[i] = ignored[i]
@@ -198,7 +198,7 @@ func TestPoolErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	view := func(n, h, w, c int) kernels.View { return kernels.NewView(n, h, w, c, 0) }
+	view := func(n, h, w, c int) kernels.View { return kernels.NewView(kernels.Type{}, n, h, w, c, 0) }
 	good := kernels.PoolShape{KH: 3, KW: 3, Stride: 2}
 	for _, c := range []struct {
 		name     string

@@ -45,9 +45,22 @@ func checkViews(dst View, srcs ...View) error {
 	return nil
 }
 
-// checkSame is checkViews for operations that keep the shape.
-func checkSame(dst View, srcs ...View) error {
+// checkFloats is checkViews for operations on float32.
+func checkFloats(dst View, srcs ...View) error {
 	if err := checkViews(dst, srcs...); err != nil {
+		return err
+	}
+	for _, v := range append(srcs, dst) {
+		if v.Element != Float32 {
+			return fmt.Errorf("a view of %v, expected %v", v.Element, Float32)
+		}
+	}
+	return nil
+}
+
+// checkSame is checkFloats for operations that keep the shape.
+func checkSame(dst View, srcs ...View) error {
+	if err := checkFloats(dst, srcs...); err != nil {
 		return err
 	}
 	for _, src := range srcs {

@@ -1,11 +1,5 @@
 package kernels
 
-import (
-	"fmt"
-
-	"firebench/kernels/scalar"
-)
-
 // A ConvFunc computes tiles·M output pixels × W output channels of a convolution,
 // M and W being the tile's height and width; all sizes count float32 values:
 //
@@ -14,61 +8,44 @@ import (
 //			for n := range W {
 //				acc := bias[n]
 //				k := 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*M+m)*srcStride+offsets[s]+j], weights[k*W+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*M+m)*srcStride+offsets[r]+j], weights[k*W+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*M+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*M+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// A segment is a contiguous run of inputs: a kernel row, or a kernel pixel with
-// groups. lo is 0 for ReLU, -Inf for none; a NaN in acc stays. segs, segLen and
+// A run is a contiguous stretch of inputs: a kernel row, or a kernel pixel with
+// groups. lower is 0 for ReLU, -Inf for none; a NaN in acc stays. runs, runLen and
 // tiles are at least 1.
 //
-// Meanwhile weights that come later are prefetched, from next on, pace bytes for each
-// step of a sum; both may be anything.
-type ConvFunc = func(dst, src, weights, bias, next *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles, pace int, lo float32)
+// Meanwhile weights that are needed later are prefetched: prefetchStep bytes, from prefetch
+// on, in each step of a sum. Neither changes a result.
+type ConvFunc = func(dst, src, weights, bias, prefetch *float32, offsets *int, runs, runLen, srcStride, dstStride, tiles, prefetchStep int, lower float32)
 
-// A ProductFunc computes matrix products of one shape, for each of points one with
+// A BatchMatMulFunc computes a batch of matrix products of one shape, each with
 // tiles·M rows, W columns and sums of k terms:
 //
-//	for p := range points {
+//	for b := range batch {
 //		for t := range tiles {
 //			for m := range M {
 //				for n := range W {
 //					acc := 0
 //					for j := range k {
-//						acc = fma(src[p*srcPoint+(t*M+m)*srcStride+j], weights[(p*k+j)*W+n], acc)
+//						acc = fma(src[b*srcMatrix+(t*M+m)*srcStride+j], weights[(b*k+j)*W+n], acc)
 //					}
-//					dst[p*dstPoint+(t*M+m)*W+n] = acc
+//					dst[b*dstMatrix+(t*M+m)*W+n] = acc
 //				}
 //			}
 //		}
 //	}
 //
-// points, k and tiles are at least 1; next and pace are ConvFunc's.
-type ProductFunc = func(dst, src, weights, next *float32, points, k, tiles, srcPoint, dstPoint, srcStride, pace int)
-
-// A Tile is one tile shape in every height that it comes in: Conv[m-1] and
-// Product[m-1] compute m pixels, or rows, at a time.
-type Tile struct {
-	Width   int // output channels, or columns
-	Conv    []ConvFunc
-	Product []ProductFunc
-}
-
-// Height is that of the highest tile.
-func (t Tile) Height() int { return len(t.Conv) }
-
-// Name returns the tile's name in benchmarks, conv_f32_14x32_avx512 for 14 pixels ×
-// 32 channels.
-func (t Tile) Name(isa ISA) string {
-	return fmt.Sprintf("conv_f32_%dx%d_%v", t.Height(), t.Width, isa)
-}
+// batch, k and tiles are at least 1; prefetch and prefetchStep are ConvFunc's.
+type BatchMatMulFunc = func(dst, src, weights, prefetch *float32, batch, k, tiles, srcMatrix, dstMatrix, srcStride, prefetchStep int)
 
 // Transforms are the kernels around the products of Winograd's algorithm
 // F(Outputs×Outputs, r×r), whose tiles have n×n inputs, n = Outputs+r-1. The order of
@@ -83,12 +60,12 @@ type Transforms struct {
 	//		for c := range channels {
 	//			for i := range n {
 	//				for j := range n {
-	//					dst[(i*n+j)*dstPoint+t*dstTile+c] = Σ BT[i][k]*BT[j][l]*src[k*srcRow+l*srcPixel+t*srcTile+c] // over k, l
+	//					dst[(i*n+j)*dstMatrix+t*dstTile+c] = Σ BT[i][k]*BT[j][l]*src[k*srcRow+l*srcPixel+t*srcTile+c] // over k, l
 	//				}
 	//			}
 	//		}
 	//	}
-	Input func(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstPoint, dstTile int)
+	Input func(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile int)
 
 	// Output transforms the n² products of each of a row of tiles to output pixels, by
 	// the matrix AT:
@@ -97,20 +74,27 @@ type Transforms struct {
 	//		for c := range channels {
 	//			for i := range Outputs {
 	//				for j := range Outputs {
-	//					y := bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*n+l)*srcPoint+t*srcTile+c] // over k, l
-	//					dst[i*dstRow+j*dstPixel+t*dstTile+c] = max(y, lo)
+	//					y := bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*n+l)*srcMatrix+t*srcTile+c] // over k, l
+	//					dst[i*dstRow+j*dstPixel+t*dstTile+c] = max(y, lower)
 	//				}
 	//			}
 	//		}
 	//	}
-	Output func(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32)
+	Output func(dst, src, bias *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower float32)
 }
 
-// A Set holds the kernels of one instruction set, one field per family. Channel
+// A Set holds the kernels of one instruction set, by the element that they compute with. A
+// set may share another's: the instructions that one set adds to another need not concern
+// all elements.
+type Set struct {
+	ISA ISA
+	F32 *F32
+}
+
+// F32 holds the float32 kernels of an instruction set, one field per family. Channel
 // and element counts (channels, n) are multiples of Lanes; the loops in this
 // package give the rest to the scalar kernels.
-type Set struct {
-	ISA   ISA
+type F32 struct {
 	Lanes int // float32 values in a vector
 
 	// Wide is the tile for most layers. Narrow, of one vector, wastes nothing where the
@@ -143,12 +127,12 @@ type Set struct {
 	MaxPool func(dst, src *float32, rows, cols, channels, srcRow, srcPixel int)
 	AvgPool func(dst, src *float32, rows, cols, channels, srcRow, srcPixel int, scale float32)
 
-	// Add is the residual connection; lo is 0 for ReLU, -Inf for none:
+	// Add is the residual connection; lower is 0 for ReLU, -Inf for none:
 	//
 	//	for i := range n {
-	//		dst[i] = max(a[i]+b[i], lo)
+	//		dst[i] = max(a[i]+b[i], lower)
 	//	}
-	Add func(dst, a, b *float32, n int, lo float32)
+	Add func(dst, a, b *float32, n int, lower float32)
 
 	// ReLU keeps NaN:
 	//
@@ -203,28 +187,4 @@ type Set struct {
 	FMAPeak  func(n int)
 	PeakFMAs int
 	ReadPeak func(dst, src *float32, n int)
-}
-
-var scalarTile = Tile{4, []ConvFunc{scalar.Conv1x4, scalar.Conv2x4}, []ProductFunc{scalar.Product1x4, scalar.Product2x4}}
-
-var scalarSet = Set{
-	ISA: Scalar, Lanes: 1,
-	Wide:         scalarTile,
-	Narrow:       scalarTile,
-	MaxPool3x3s2: scalar.MaxPool3x3s2,
-	MaxPool:      scalar.MaxPool,
-	AvgPool:      scalar.AvgPool,
-	Add:          scalar.Add,
-	ReLU:         scalar.ReLU,
-	LRNSquare:    scalar.LRNSquare,
-	LRN:          scalar.LRN,
-	SpaceToDepth: scalar.SpaceToDepth,
-	Winograd: [6]Transforms{
-		3: {4, scalar.WinogradInput6, scalar.WinogradOutput6x4},
-		4: {5, scalar.WinogradInput8, scalar.WinogradOutput8x5},
-		5: {4, scalar.WinogradInput8, scalar.WinogradOutput8x4},
-	},
-	FMAPeak:  scalar.FMAPeak,
-	PeakFMAs: scalar.PeakFMAs,
-	ReadPeak: scalar.ReadPeak,
 }

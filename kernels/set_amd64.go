@@ -10,10 +10,10 @@ import (
 // peakFMAs is the number of vector multiply-adds in a round of FMAPeak.
 const peakFMAs = 12
 
-var avx2Set = Set{
-	ISA: AVX2, Lanes: 8,
-	Wide:         Tile{16, avx2.ConvX16[:], avx2.ProductX16[:]},
-	Narrow:       Tile{8, avx2.ConvX8[:], avx2.ProductX8[:]},
+var avx2Set = Set{ISA: AVX2, F32: &F32{
+	Lanes:        8,
+	Wide:         Tile{16, avx2.ConvX16[:], avx2.BatchMatMulX16[:]},
+	Narrow:       Tile{8, avx2.ConvX8[:], avx2.BatchMatMulX8[:]},
 	MaxPool3x3s2: avx2.MaxPool3x3s2,
 	MaxPool:      avx2.MaxPool,
 	AvgPool:      avx2.AvgPool,
@@ -30,12 +30,12 @@ var avx2Set = Set{
 	FMAPeak:  avx2.FMAPeak,
 	PeakFMAs: peakFMAs * 8,
 	ReadPeak: avx2.ReadPeak,
-}
+}}
 
-var avx512Set = Set{
-	ISA: AVX512, Lanes: 16,
-	Wide:         Tile{32, avx512.ConvX32[:], avx512.ProductX32[:]},
-	Narrow:       Tile{16, avx512.ConvX16[:], avx512.ProductX16[:]},
+var avx512Set = Set{ISA: AVX512, F32: &F32{
+	Lanes:        16,
+	Wide:         Tile{32, avx512.ConvX32[:], avx512.BatchMatMulX32[:]},
+	Narrow:       Tile{16, avx512.ConvX16[:], avx512.BatchMatMulX16[:]},
 	MaxPool3x3s2: avx512.MaxPool3x3s2,
 	MaxPool:      avx512.MaxPool,
 	AvgPool:      avx512.AvgPool,
@@ -52,4 +52,4 @@ var avx512Set = Set{
 	FMAPeak:  avx512.FMAPeak,
 	PeakFMAs: peakFMAs * 16,
 	ReadPeak: avx512.ReadPeak,
-}
+}}

@@ -10,10 +10,10 @@ const peakFMAs = 24
 // neonTile is the only one: a tile of one vector would load so often that cores that
 // issue one load or multiply-add at a time would spend a third of their time loading, and the
 // networks have no layer that would use it.
-var neonTile = Tile{8, neon.ConvX8[:], neon.ProductX8[:]}
+var neonTile = Tile{8, neon.ConvX8[:], neon.BatchMatMulX8[:]}
 
-var neonSet = Set{
-	ISA: NEON, Lanes: 4,
+var neonSet = Set{ISA: NEON, F32: &F32{
+	Lanes:        4,
 	Wide:         neonTile,
 	Narrow:       neonTile,
 	MaxPool3x3s2: neon.MaxPool3x3s2,
@@ -32,4 +32,4 @@ var neonSet = Set{
 	FMAPeak:  neon.FMAPeak,
 	PeakFMAs: peakFMAs * 4,
 	ReadPeak: neon.ReadPeak,
-}
+}}

@@ -138,12 +138,23 @@ func (s LRNShape) Check() error {
 
 // A Cost is what an operation has to do at least, independent of the algorithm.
 type Cost struct {
-	Params int64 // weights and biases
-	MACs   int64 // multiply-adds of the direct algorithm
-	Bytes  int64 // input, output and parameters, once each
+	Params      int64 // weights and biases
+	MACs        int64 // multiply-adds of the definition
+	Weights     int64 // bytes of weights and biases, once each
+	Activations int64 // bytes of input and output, once each
 }
+
+// Bytes returns the least traffic there is: input, output and weights, once each.
+func (c Cost) Bytes() int64 { return c.Weights + c.Activations }
 
 // Add returns the sum of two costs.
 func (c Cost) Add(d Cost) Cost {
-	return Cost{c.Params + d.Params, c.MACs + d.MACs, c.Bytes + d.Bytes}
+	return Cost{c.Params + d.Params, c.MACs + d.MACs, c.Weights + d.Weights, c.Activations + d.Activations}
+}
+
+// Batch returns the cost of n images: weights are read once for all.
+func (c Cost) Batch(n int) Cost {
+	c.MACs *= int64(n)
+	c.Activations *= int64(n)
+	return c
 }

@@ -24,11 +24,11 @@ func BindSoftmax(dst, src View) (workers.Task, error) {
 
 func (t *softmaxTask) Chunk(_, i int) {
 	if i == 0 {
-		t.dst.zeroHalo()
+		t.dst.fillHalo()
 	}
 	n, y := i/t.dst.H, i%t.dst.H
 	for x := range t.dst.W {
-		softmax(t.dst.Pixels(n, y, x), t.src.Pixels(n, y, x))
+		softmax(Pixel[float32](t.dst, n, y, x), Pixel[float32](t.src, n, y, x))
 	}
 }
 

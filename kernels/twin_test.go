@@ -30,7 +30,7 @@ func mulAdd(isa kernels.ISA) func(x, y, z float32) float32 {
 // the rows are still as poisoned.
 func rows(t *testing.T, what string, got []float32, rows, cols, stride int, want func(r, c int) float64, bound func(r, c int) float64) {
 	t.Helper()
-	v := kernels.View{Data: got, N: 1, H: 1, W: rows, C: cols, Batch: len(got), Row: len(got), Pixel: stride}
+	v := kernels.View{Memory: kernels.Bytes(got), N: 1, H: 1, W: rows, C: cols, Batch: len(got), Row: len(got), Pixel: stride}
 	flat := make([]float64, 0, rows*cols)
 	for r := range rows {
 		for c := range cols {
@@ -51,10 +51,10 @@ func rows(t *testing.T, what string, got []float32, rows, cols, stride int, want
 // Both are also within the bound of the exact sum, or the bound is wrong.
 func TestConvTiles(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for i, tile := range []kernels.Tile{set.Wide, set.Narrow} {
+		for i, tile := range []kernels.Tile{set.F32.Wide, set.F32.Narrow} {
 			name := [...]string{"wide", "narrow"}[i]
-			if tile.Width%set.Lanes != 0 {
-				t.Errorf("the %s tile is %d channels wide, no multiple of %d lanes", name, tile.Width, set.Lanes)
+			if tile.Width%set.F32.Lanes != 0 {
+				t.Errorf("the %s tile is %d channels wide, no multiple of %d lanes", name, tile.Width, set.F32.Lanes)
 			}
 			for i, f := range tile.Conv {
 				t.Run(fmt.Sprintf("%s=%dx%d", name, i+1, tile.Width), func(t *testing.T) {
@@ -62,12 +62,12 @@ func TestConvTiles(t *testing.T) {
 					testConvTileNaN(t, f, i+1, tile.Width)
 				})
 			}
-			if len(tile.Product) != tile.Height() {
-				t.Fatalf("the %s tile has %d heights for products, %d for convolutions", name, len(tile.Product), tile.Height())
+			if len(tile.BatchMatMul) != tile.Height() {
+				t.Fatalf("the %s tile has %d heights for products, %d for convolutions", name, len(tile.BatchMatMul), tile.Height())
 			}
-			for i, f := range tile.Product {
+			for i, f := range tile.BatchMatMul {
 				t.Run(fmt.Sprintf("product %s=%dx%d", name, i+1, tile.Width), func(t *testing.T) {
-					testProduct(t, f, i+1, tile.Width, mulAdd(set.ISA))
+					testBatchMatMul(t, f, i+1, tile.Width, mulAdd(set.ISA))
 				})
 			}
 		}
@@ -150,8 +150,8 @@ func testConvTile(t *testing.T, f kernels.ConvFunc, height, width int, mulAdd fu
 	}
 }
 
-// testProduct compares one height of a tile with the loops of ProductFunc, bit for bit.
-func testProduct(t *testing.T, f kernels.ProductFunc, height, width int, mulAdd func(x, y, z float32) float32) {
+// testBatchMatMul compares one height of a tile with the loops of BatchMatMulFunc, bit for bit.
+func testBatchMatMul(t *testing.T, f kernels.BatchMatMulFunc, height, width int, mulAdd func(x, y, z float32) float32) {
 	const maxPoints, maxK, maxTiles, gap = 3, 9, 3, 5
 	values := kerneltest.Random(1, maxPoints*(maxTiles*height*(maxK+gap)+gap))
 	panel := kerneltest.Random(2, maxPoints*maxK*width)
@@ -234,7 +234,7 @@ func testConvTileNaN(t *testing.T, f kernels.ConvFunc, height, width int) {
 func channelCounts(set *kernels.Set) []int {
 	var counts []int
 	for _, vectors := range []int{1, 2, 3, 4, 5, 7, 8, 9, 12, 16, 17} {
-		counts = append(counts, vectors*set.Lanes)
+		counts = append(counts, vectors*set.F32.Lanes)
 	}
 	return counts
 }
@@ -251,11 +251,11 @@ func TestMaxPool3x3s2Row(t *testing.T) {
 		for _, channels := range counts {
 			for pixels := 1; pixels <= maxPixels; pixels++ {
 				for side := range sides {
-					srcPixel, dstPixel := channels+pixels%2*gap, channels+channels/set.Lanes%2*gap
+					srcPixel, dstPixel := channels+pixels%2*gap, channels+channels/set.F32.Lanes%2*gap
 					srcRow := (2*pixels + 2) * srcPixel
 					src := srcMem.load(side, values[:2*srcRow+2*pixels*srcPixel+channels])
 					dst := dstMem.blank(side, (pixels-1)*dstPixel+channels)
-					set.MaxPool3x3s2(&dst[0], &src[0], pixels, channels, srcRow, srcPixel, dstPixel)
+					set.F32.MaxPool3x3s2(&dst[0], &src[0], pixels, channels, srcRow, srcPixel, dstPixel)
 					rows(t, fmt.Sprintf("%d pixels × %d channels, %s", pixels, channels, sides[side]), dst, pixels, channels, dstPixel, func(p, c int) float64 {
 						best := negInf
 						for i := range 3 {
@@ -289,7 +289,7 @@ func TestPoolWindow(t *testing.T) {
 						src := srcMem.load(side, values[:(h-1)*srcRow+(w-1)*srcPixel+channels])
 						what := fmt.Sprintf("%d×%d pixels × %d channels, %s", h, w, channels, sides[side])
 						dst := dstMem.blank(side, channels)
-						set.MaxPool(&dst[0], &src[0], h, w, channels, srcRow, srcPixel)
+						set.F32.MaxPool(&dst[0], &src[0], h, w, channels, srcRow, srcPixel)
 						rows(t, "MaxPool of "+what, dst, 1, channels, channels, func(_, c int) float64 {
 							best := negInf
 							for i := range h {
@@ -310,7 +310,7 @@ func TestPoolWindow(t *testing.T) {
 							return sum * float64(float32(scale))
 						}
 						kerneltest.Poison(dst)
-						set.AvgPool(&dst[0], &src[0], h, w, channels, srcRow, srcPixel, scale)
+						set.F32.AvgPool(&dst[0], &src[0], h, w, channels, srcRow, srcPixel, scale)
 						rows(t, "AvgPool of "+what, dst, 1, channels, channels,
 							func(_, c int) float64 { return sum(c, func(x float64) float64 { return x }) },
 							func(_, c int) float64 { return kerneltest.Tolerance(h*w, sum(c, math.Abs)) })
@@ -341,15 +341,15 @@ func TestElementKernels(t *testing.T) {
 						case ", dst = b":
 							dst = b
 						}
-						set.Add(&dst[0], &a[0], &b[0], n, lo)
+						set.F32.Add(&dst[0], &a[0], &b[0], n, lo)
 						rows(t, "Add of "+what+where, dst, 1, n, n, add, nil)
 					}
 				}
 				relu := func(_, i int) float64 { return float64(max(x[i], 0)) }
 				a, dst := aMem.load(side, x[:n]), dstMem.blank(side, n)
-				set.ReLU(&dst[0], &a[0], n)
+				set.F32.ReLU(&dst[0], &a[0], n)
 				rows(t, "ReLU of "+what, dst, 1, n, n, relu, nil)
-				set.ReLU(&a[0], &a[0], n)
+				set.F32.ReLU(&a[0], &a[0], n)
 				rows(t, "ReLU of "+what+", in place", a, 1, n, n, relu, nil)
 			}
 		}
@@ -371,11 +371,11 @@ func TestLRNKernels(t *testing.T) {
 		for _, channels := range counts {
 			for pixels := 1; pixels <= maxPixels; pixels++ {
 				for side := range sides {
-					srcPixel, dstPixel := channels+pixels%2*gap, channels+channels/set.Lanes%2*gap
+					srcPixel, dstPixel := channels+pixels%2*gap, channels+channels/set.F32.Lanes%2*gap
 					src := srcMem.load(side, values[:(pixels-1)*srcPixel+channels])
 					dst := dstMem.blank(side, (pixels-1)*dstPixel+channels)
 					what := fmt.Sprintf("%d pixels × %d channels, %s", pixels, channels, sides[side])
-					set.LRNSquare(&dst[0], &src[0], pixels, channels, srcPixel, dstPixel)
+					set.F32.LRNSquare(&dst[0], &src[0], pixels, channels, srcPixel, dstPixel)
 					rows(t, "LRNSquare of "+what, dst, pixels, channels, dstPixel, func(p, c int) float64 {
 						x := src[p*srcPixel+c]
 						return float64(x * x)
@@ -386,7 +386,7 @@ func TestLRNKernels(t *testing.T) {
 						squaresPixel := channels + size - 1
 						squares := squareMem.load(side, squared[:pixels*squaresPixel])
 						kerneltest.Poison(dst)
-						set.LRN(&dst[0], &src[0], &squares[0], pixels, channels, srcPixel, dstPixel, squaresPixel, size, scale, k)
+						set.F32.LRN(&dst[0], &src[0], &squares[0], pixels, channels, srcPixel, dstPixel, squaresPixel, size, scale, k)
 						want := func(p, c int) float64 {
 							var sum float64
 							for _, sq := range squares[p*squaresPixel+c:][:size] {
@@ -423,10 +423,10 @@ func separable(left, right []float64, x func(k, l int) float32) (sum, abs float6
 func TestSpaceToDepth(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		const maxPixels, maxRuns, gap = 3, 3, 3
-		wide := 2*set.Lanes + gap
+		wide := 2*set.F32.Lanes + gap
 		dstMem, srcMem := guarded(t, 2*maxPixels*maxRuns*wide), guarded(t, 2*maxPixels*maxRuns*wide)
 		random := kerneltest.Random(1, len(srcMem[0]))
-		for channels := set.Lanes; channels <= 2*set.Lanes; channels += set.Lanes {
+		for channels := set.F32.Lanes; channels <= 2*set.F32.Lanes; channels += set.F32.Lanes {
 			for pixels := 1; pixels <= maxPixels; pixels++ {
 				for runs := 1; runs <= maxRuns; runs++ {
 					for i, run := range []int{channels, channels + gap, max(channels-gap, 1)} {
@@ -436,7 +436,7 @@ func TestSpaceToDepth(t *testing.T) {
 							src := srcMem.load(side, random[:(runs-1)*srcRow+(pixels-1)*srcPixel+channels])
 							dst := dstMem.blank(side, (pixels-1)*pixel+(runs-1)*run+channels)
 							want := slices.Clone(dst)
-							set.SpaceToDepth(&dst[0], &src[0], pixels, runs, channels, srcPixel, srcRow, pixel, run)
+							set.F32.SpaceToDepth(&dst[0], &src[0], pixels, runs, channels, srcPixel, srcRow, pixel, run)
 							for p := range pixels {
 								for r := range runs {
 									for c := range channels {
@@ -461,12 +461,12 @@ func TestSpaceToDepth(t *testing.T) {
 // convolutions. Each pass is a sum of up to n-1 terms; the bias is one more.
 func TestWinogradTransforms(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for r, k := range set.Winograd {
+		for r, k := range set.F32.Winograd {
 			if (k.Outputs > 0) != (r >= 3 && r <= 5) {
 				t.Fatalf("Winograd[%d] has %d outputs", r, k.Outputs)
 			}
 			if k.Outputs > 0 {
-				t.Run(fmt.Sprintf("taps=%d", r), func(t *testing.T) { testTransforms(t, set.Lanes, k, winograd.New(k.Outputs, r)) })
+				t.Run(fmt.Sprintf("taps=%d", r), func(t *testing.T) { testTransforms(t, set.F32.Lanes, k, winograd.New(k.Outputs, r)) })
 			}
 		}
 	})
@@ -496,7 +496,7 @@ func testTransforms(t *testing.T, lanes int, k kernels.Transforms, a *winograd.A
 					src := srcMem.load(side, random[:(n-1)*row+((tiles-1)*step+n-1)*pixel+channels])
 					dst := dstMem.blank(side, (n*n-1)*point+(tiles-1)*tile+channels)
 					k.Input(&dst[0], &src[0], tiles, channels, row, pixel, step*pixel, point, tile)
-					view := kernels.View{Data: dst, N: 1, H: n * n, W: tiles, C: channels, Row: point, Pixel: tile}
+					view := kernels.View{Memory: kernels.Bytes(dst), N: 1, H: n * n, W: tiles, C: channels, Row: point, Pixel: tile}
 					var want, abs []float64
 					for p := range n * n {
 						for i := range tiles {
@@ -519,7 +519,7 @@ func testTransforms(t *testing.T, lanes int, k kernels.Transforms, a *winograd.A
 				dst := dstMem.blank(side, (m-1)*row+(tiles-1)*dstTile+(m-1)*pixel+channels)
 				bias := biasMem.load(side, biases[:channels])
 				k.Output(&dst[0], &src[0], &bias[0], tiles, channels, point, tile, row, pixel, dstTile, lo)
-				view := kernels.View{Data: dst, N: tiles, H: m, W: m, C: channels, Batch: dstTile, Row: row, Pixel: pixel}
+				view := kernels.View{Memory: kernels.Bytes(dst), N: tiles, H: m, W: m, C: channels, Batch: dstTile, Row: row, Pixel: pixel}
 				var want, abs []float64
 				for p := range tiles {
 					for i := range m {
@@ -545,18 +545,18 @@ func testTransforms(t *testing.T, lanes int, k kernels.Transforms, a *winograd.A
 // TestPeakKernels: what measures the machine must do the work that it claims.
 func TestPeakKernels(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		if set.PeakFMAs < 1 {
-			t.Errorf("PeakFMAs is %d", set.PeakFMAs)
+		if set.F32.PeakFMAs < 1 {
+			t.Errorf("PeakFMAs is %d", set.F32.PeakFMAs)
 		}
-		set.FMAPeak(1000)
+		set.F32.FMAPeak(1000)
 
 		for blocks := 1; blocks <= 5; blocks++ {
-			n := blocks * 16 * set.Lanes
+			n := blocks * 16 * set.F32.Lanes
 			values := kerneltest.Random(1, n)
-			src, dst := guarded(t, n), guarded(t, set.Lanes)
+			src, dst := guarded(t, n), guarded(t, set.F32.Lanes)
 			for side, name := range sides {
 				copy(src[side], values)
-				set.ReadPeak(&dst[side][0], &src[side][0], n)
+				set.F32.ReadPeak(&dst[side][0], &src[side][0], n)
 				var want, mag, got float64
 				for _, x := range values {
 					want += float64(x)

@@ -37,13 +37,10 @@ func windowedOps(t testing.TB, set *kernels.Set) []windowed {
 	}, winogradKernels...) {
 		c := winogradCase(s, 3, 9, 14, 13, 1)
 		c.n, c.relu = n, true
-		for _, algo := range []kernels.Algo{kernels.Direct, kernels.Winograd} {
-			op, err := kernels.NewConvAlgo(set, algo, c.ConvShape, c.h, c.w, c.data().weights, c.data().bias, true)
+		for _, algo := range kernels.Candidates(set, c.problem()) {
+			op, err := kernels.NewConv(set, algo, c.problem(), c.data().weights, c.data().bias)
 			if err != nil {
 				t.Fatal(err)
-			}
-			if op.Algo() != algo {
-				continue // no Winograd
 			}
 			ops = append(ops, windowed{
 				fmt.Sprintf("%v=%v", algo, c), c.KH, c.Stride, c.Pad, op.RowAlign(),
@@ -166,7 +163,7 @@ func (op windowed) test(t *testing.T, threads int) {
 				last = min(last, max((y1-1)*op.stride-op.pad+op.kernel, first+1))
 			}
 			if minimal {
-				v.Data = slices.Clone(v.Data)
+				v.Memory = slices.Clone(v.Memory)
 				poisonRows(v, first-op.pad, (y1-1)*op.stride-op.pad+op.kernel)
 			}
 			in = append(in, pick(v).Rows(first, last-first))
@@ -202,7 +199,7 @@ func poisonRows(v kernels.View, first, last int) {
 		for y := -v.Halo; y < v.H+v.Halo; y++ {
 			if y < first || y >= last {
 				for x := -v.Halo; x < v.W+v.Halo; x++ {
-					kerneltest.Poison(v.Pixels(n, y, x))
+					kerneltest.Poison(kernels.Pixel[float32](v, n, y, x))
 				}
 			}
 		}
@@ -225,17 +222,17 @@ func TestRowWindowErrors(t *testing.T) {
 	}
 	bind := func(k, pad int, dst, src kernels.View) error {
 		s := kernels.ConvShape{In: 3, Out: 3, KH: k, KW: k, Stride: 1, Pad: pad, Groups: 1}
-		op, err := kernels.NewConv(set, s, make([]float32, s.Weights()), nil, false)
+		op, err := newDirect(set, s, make([]float32, s.Weights()), nil, false)
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, err = op.Bind(dst, src, 1)
 		return err
 	}
-	view := kernels.NewView(1, 9, 9, 3, 1)
-	other := kernels.NewView(1, 9, 9, 3, 1)
-	large := kernels.NewView(1, 11, 11, 3, 0)
-	small := kernels.NewView(1, 7, 7, 3, 0)
+	view := kernels.NewView(kernels.Type{}, 1, 9, 9, 3, 1)
+	other := kernels.NewView(kernels.Type{}, 1, 9, 9, 3, 1)
+	large := kernels.NewView(kernels.Type{}, 1, 11, 11, 3, 0)
+	small := kernels.NewView(kernels.Type{}, 1, 7, 7, 3, 0)
 	pool := func(pad int, dst, src kernels.View) error {
 		_, err := kernels.BindMaxPool(set, kernels.PoolShape{KH: 3, KW: 3, Stride: 1, Pad: pad}, dst, src, 1)
 		return err
@@ -253,7 +250,7 @@ func TestRowWindowErrors(t *testing.T) {
 		{"more source rows", bind(3, 1, view.Rows(2, 4), other.Rows(2, 7)), nil},
 		{"no window of the source", bind(3, 1, view.Rows(0, 4), other), nil},
 		{"fewer source rows", bind(3, 1, view.Rows(2, 4), other.Rows(2, 3)), []string{"convolution", "3×9×3"}},
-		{"no window", bind(3, 1, kernels.NewView(1, 4, 9, 3, 1), other), []string{"convolution", "9×9×3"}},
+		{"no window", bind(3, 1, kernels.NewView(kernels.Type{}, 1, 4, 9, 3, 1), other), []string{"convolution", "9×9×3"}},
 		{"good ring", bind(1, 1, large, view), nil},
 		{"part of a ring", bind(1, 1, large.Rows(0, 5), view), []string{"convolution", "padding 1", "5 rows", "all 11"}},
 		{"good pooling", pool(0, small.Rows(2, 4), other.Rows(2, 6)), nil},
@@ -264,78 +261,4 @@ func TestRowWindowErrors(t *testing.T) {
 	} {
 		checkError(t, c.name, c.err, c.parts)
 	}
-}
-
-// TestViewWindows: a window holds the elements that its name says.
-func TestViewWindows(t *testing.T) {
-	v := kernels.NewView(3, 4, 5, 6, 2)
-	for i := range v.Data {
-		v.Data[i] = float32(i)
-	}
-	same := func(what string, w kernels.View, n, h, c int, at func(n, y, x, c int) float32) {
-		t.Helper()
-		if w.N != n || w.H != h || w.W != v.W || w.C != c || w.Halo != v.Halo {
-			t.Errorf("%s is %v with a halo of %d", what, w, w.Halo)
-			return
-		}
-		for n := range n {
-			for y := range h {
-				for x := range v.W {
-					for c := range c {
-						if got, want := w.At(n, y, x, c), at(n, y, x, c); got != want {
-							t.Fatalf("%s holds %v at (%d, %d, %d, %d), want %v", what, got, n, y, x, c, want)
-						}
-					}
-				}
-			}
-		}
-	}
-	same("Rows(1, 3)", v.Rows(1, 3), 3, 3, 6, func(n, y, x, c int) float32 { return v.At(n, y+1, x, c) })
-	same("Rows(1, 3).Rows(2, 1)", v.Rows(1, 3).Rows(2, 1), 3, 1, 6, func(n, y, x, c int) float32 { return v.At(n, y+3, x, c) })
-	same("Image(2)", v.Image(2), 1, 4, 6, func(_, y, x, c int) float32 { return v.At(2, y, x, c) })
-	same("all of them", v.Channels(2, 3).Image(1).Rows(0, 2), 1, 2, 3, func(_, y, x, c int) float32 { return v.At(1, y, x, c+2) })
-	for name, f := range map[string]func(){
-		"Rows(-1, 2)":          func() { v.Rows(-1, 2) },
-		"Rows(0, 0)":           func() { v.Rows(0, 0) },
-		"Rows(0, 5)":           func() { v.Rows(0, 5) },
-		"Rows(4, 1)":           func() { v.Rows(4, 1) },
-		"Rows(1, 2).Rows(1,2)": func() { v.Rows(1, 2).Rows(1, 2) },
-		"Image(3)":             func() { v.Image(3) },
-		"Image(-1)":            func() { v.Image(-1) },
-	} {
-		func() {
-			defer func() {
-				if recover() == nil {
-					t.Errorf("%s did not panic", name)
-				}
-			}()
-			f()
-		}()
-	}
-}
-
-// TestZeroHalo: BindZeroHalo clears the halo and nothing else, and refuses a view
-// that does not fit its memory.
-func TestZeroHalo(t *testing.T) {
-	for halo := range 3 {
-		for _, l := range []layout{{halo: halo}, {halo: halo, before: 2, after: 1}} {
-			x := random(1, 2, 3, 4, 5).in(l)
-			v := x.view(make([]float32, x.size()))
-			task, err := kernels.BindZeroHalo(v)
-			if err != nil {
-				t.Fatal(err)
-			}
-			run(task, 2)
-			what := fmt.Sprintf("layout %+v", l)
-			kerneltest.ZeroHalo(t, what, v)
-			kerneltest.Unwritten(t, what, v)
-			if !slices.Equal(values(v), x.values) {
-				t.Errorf("%s: the image changed", what)
-			}
-		}
-	}
-	short := kernels.NewView(1, 3, 3, 2, 1)
-	short.Data = short.Data[1:]
-	_, err := kernels.BindZeroHalo(short)
-	checkError(t, "short", err, []string{"halo", "spans"})
 }

@@ -11,80 +11,105 @@ const (
 	// maxTile is the most inputs of a tile on a side.
 	maxTile = 8
 
-	// pointBytes is how much of the level-1 cache weights should take.
-	pointBytes = 8 << 10
+	// elementBytes is how much of the level-1 cache the weights of a few elements should take.
+	elementBytes = 8 << 10
 )
 
-// winogradFor returns the algorithm for a convolution, nil if it has none: F(m, r) for
+// What a transform of one vector of channels of the 36 elements of a 6×6 tile costs, in
+// cycles of a core that issues two multiply-adds: counted in the generated code and measured,
+// see results/.
+const (
+	inputCycles  = 95
+	outputCycles = 85
+)
+
+// winogradAlgorithm is F(m×m, r×r), which needs (m+r-1)² multiplications for m² outputs
+// instead of m²·r² (Lavin and Gray 2015): F(4×4, 3×3), F(5×5, 4×4) or F(4×4, 5×5). The kernel
+// must be square with 3 to 5 taps on a side, or strided with as many in each phase of the
+// image, and the output no smaller than a tile. Strided convolutions become ones with stride
+// 1 on the phases of the image.
+//
+// Its errors are larger than the direct algorithm's and depend on the whole tile:
+// WinogradBound has the bound. On random data they are some 7·10⁻⁶ of the largest output with up
+// to a hundred channels, and grow with the square root of their number. A NaN or an
+// infinity spreads over the outputs of the tiles that read it.
+var winogradAlgorithm = algorithm{
+	name: "winograd",
+	cycles: func(set *Set, p Problem, cache int) (int, bool) {
+		a := winogradFor(set, p.ConvShape)
+		oh, ow := p.OutSize(p.H, p.W)
+		if a == nil || oh < a.M || ow < a.M {
+			return 0, false
+		}
+		elements := a.N() * a.N()
+		tiles := (oh + a.M - 1) / a.M * ((ow + a.M - 1) / a.M)
+		in := p.In * p.Stride * p.Stride
+		inVectors, outVectors := vectors(in, set.F32.Lanes), vectors(p.Out, set.F32.Lanes)
+		// Each product ends with stores that so short a sum does not hide: some five
+		// more steps of it.
+		products := elements * tiles * (in/p.Groups + 5) * outVectors / 2
+		transforms := tiles * elements * (inputCycles*inVectors + outputCycles*outVectors) / 36
+		return max(products, stream(elements*p.Out*in/p.Groups, cache)) + transforms, true
+	},
+	pack: func(set *Set, p Problem, weights, bias []float32) Conv {
+		a := winogradFor(set, p.ConvShape)
+		channels := p.In / p.Groups * p.Stride * p.Stride
+		c := &winogradConv{newPacked(set, p, a.N()*a.N()*channels, bias), a, channels}
+		c.packWeights(weights)
+		return c
+	},
+}
+
+// winogradFor returns the algorithm for a convolution of large enough images, nil if it has none: F(m, r) for
 // square kernels of r×r taps. A kernel with stride s counts as one of ⌈K/s⌉ taps at
 // stride 1, on the s² phases of the image.
 func winogradFor(set *Set, s ConvShape) *winograd.Algorithm {
-	if s.Check() != nil || s.KH != s.KW || s.Stride > 1 && s.Groups > 1 || s.KH < s.Stride {
+	if s.KH != s.KW || s.Stride > 1 && s.Groups > 1 || s.KH < s.Stride {
 		return nil
 	}
 	r := (s.KH + s.Stride - 1) / s.Stride
-	if r >= len(set.Winograd) || set.Winograd[r].Outputs == 0 {
+	if r >= len(set.F32.Winograd) || set.F32.Winograd[r].Outputs == 0 {
 		return nil
 	}
-	return winograd.New(set.Winograd[r].Outputs, r)
+	return winograd.New(set.F32.Winograd[r].Outputs, r)
 }
 
-// HasWinograd reports whether NewWinograd and Bind accept a convolution of an h×w
-// image: the kernel must be square with 3 to 5 taps on a side, or strided with as
-// many in each phase of the image, and the output no smaller than a tile.
-func HasWinograd(set *Set, s ConvShape, h, w int) bool {
-	a := winogradFor(set, s)
-	if a == nil {
-		return false
-	}
-	oh, ow := s.OutSize(h, w)
-	return oh >= a.M && ow >= a.M
+// A winogradConv has panels of transformed weights.
+type winogradConv struct {
+	packed
+	f        *winograd.Algorithm // F(m, r)
+	channels int                 // input channels in a group, those of all phases
 }
 
-// NewWinograd is NewConv for Winograd's algorithm F(m×m, r×r), which needs (m+r-1)²
-// multiplications for m² outputs instead of m²·r²: F(4×4, 3×3), F(5×5, 4×4) or
-// F(4×4, 5×5). Strided convolutions become ones with stride 1 on the phases of the image.
-//
-// Its errors are larger than NewConv's and depend on the whole tile: WinogradBound
-// has the bound. On random data they are some 7·10⁻⁶ of the largest output with up
-// to a hundred channels, and grow with the square root of their number. A NaN or an
-// infinity spreads over the outputs of the tiles that read it.
-func NewWinograd(set *Set, s ConvShape, weights, bias []float32, relu bool) (*Conv, error) {
-	if err := s.checkWeights(weights, bias); err != nil {
-		return nil, err
-	}
-	a := winogradFor(set, s)
-	if a == nil {
-		return nil, fmt.Errorf("convolution: no Winograd algorithm for a %d×%d kernel with stride %d and %d groups", s.KH, s.KW, s.Stride, s.Groups)
-	}
-	c := &Conv{set: set, shape: s, winograd: a, lo: lowest(relu)}
-	c.cut(c.points()*c.winogradIn(), bias)
-	c.packWinograd(weights)
-	return c, nil
+func (c *winogradConv) Algorithm() string { return winogradAlgorithm.name }
+
+// elements is the number of elements of a tile of inputs, and of products.
+func (c *winogradConv) elements() int { return c.f.N() * c.f.N() }
+
+func (c *winogradConv) Executed() int64 {
+	oh, ow := c.problem.OutSize(c.problem.H, c.problem.W)
+	tiles := (oh + c.f.M - 1) / c.f.M * ((ow + c.f.M - 1) / c.f.M)
+	return int64(c.elements()*tiles) * int64(c.channels) * int64(len(c.bias))
 }
 
-// points is the number of products a tile and channel.
-func (c *Conv) points() int { return c.winograd.N() * c.winograd.N() }
+func (c *winogradConv) RowAlign() int { return c.f.M }
 
-// winogradIn is the number of input channels in a group, all phases counted.
-func (c *Conv) winogradIn() int {
-	return c.shape.In / c.shape.Groups * c.shape.Stride * c.shape.Stride
-}
+// KernelRows rounds up to whole phases of the image.
+func (c *winogradConv) KernelRows() int { return c.f.R * c.problem.Stride }
 
-// packWinograd fills the panels with G·g·Gᵀ, rounded once: for every point, one row
+// packWeights fills the panels with G·g·Gᵀ, rounded once: for every element, one row
 // per input channel, the phases outermost, with one weight per column of the tile.
-func (c *Conv) packWinograd(weights []float32) {
-	s, r, side := c.shape, c.winograd.R, c.winograd.N()
-	in, channels := s.In/s.Groups, c.winogradIn()
-	taps := s.KH * s.KW
+func (c *winogradConv) packWeights(weights []float32) {
+	s, side := c.problem.ConvShape, c.f.N()
+	in, taps := s.In/s.Groups, s.KH*s.KW
 	var g [maxTile][maxTile]float64
-	for i, row := range c.winograd.G.Float() {
+	for i, row := range c.f.G.Float() {
 		copy(g[i][:], row)
 	}
 	for _, b := range c.blocks {
 		width := b.tile.Width
-		panel := c.panels[b.weights:][:side*side*channels*width]
-		for ci := range channels {
+		panel := c.panels[b.weights:][:side*side*c.channels*width]
+		for ci := range c.channels {
 			phase, ch := ci/in, ci%in
 			py, px := phase/s.Stride, phase%s.Stride
 			for n := range b.width {
@@ -99,28 +124,18 @@ func (c *Conv) packWinograd(weights []float32) {
 					}
 				}
 				for i := range side {
-					row := half[i][:r]
+					row := half[i][:c.f.R]
 					for j := range side {
 						sum := 0.0
 						for x, v := range g[j][:len(row)] {
 							sum += row[x] * v
 						}
-						panel[((i*side+j)*channels+ci)*width+n] = float32(sum)
+						panel[((i*side+j)*c.channels+ci)*width+n] = float32(sum)
 					}
 				}
 			}
 		}
 	}
-}
-
-// RowAlign is 1, or the height of Winograd's output tiles. Computing an output in
-// windows of rows gives the same bits as computing it at once if windows start at
-// multiples of it and are no lower.
-func (c *Conv) RowAlign() int {
-	if c.winograd != nil {
-		return c.winograd.M
-	}
-	return 1
 }
 
 // winogradTask is a Winograd convolution bound to its views. A chunk takes a block
@@ -133,7 +148,7 @@ func (c *Conv) RowAlign() int {
 // and overlaps its neighbour: no tile reaches beyond the padding. Both are in one
 // chunk, so that the order in which they write is fixed.
 type winogradTask struct {
-	*Conv
+	*winogradConv
 	*Transforms
 	scratch
 	dst, src View
@@ -142,27 +157,27 @@ type winogradTask struct {
 	blockRows  int // parts that the tile rows of an image are cut into
 	parts      int // parts that the output channels are cut into
 
-	run      int                                // floats of an input row that a pixel of depth stands for
-	vectors  int                                // the same in whole vectors
-	channels int                                // of a pixel of the transformed input, all groups
-	depthW   int                                // pixels of a row after space-to-depth; 0 where every tile reads the source
-	inPoint  int                                // floats between the matrices of transformed inputs
-	outPoint int                                // floats between the matrices of products
-	layout   struct{ in, out, depth, edge int } // offsets in scratch
+	run        int                                // floats of an input row that a pixel of depth stands for
+	vectors    int                                // the same in whole vectors
+	channels   int                                // of a pixel of the transformed input, all groups
+	depthW     int                                // pixels of a row after space-to-depth; 0 where every tile reads the source
+	inElement  int                                // floats between the matrices of transformed inputs
+	outElement int                                // floats between the matrices of products
+	layout     struct{ in, out, depth, edge int } // offsets in scratch
 }
 
-func (c *Conv) bindWinograd(dst, src View, threads int) (workers.Task, error) {
-	s, a := c.shape, c.winograd
-	if src.Halo < s.Pad {
-		return nil, fmt.Errorf("convolution: halo %d of the source is less than the padding %d", src.Halo, s.Pad)
+func (c *winogradConv) Bind(dst, src View, threads int) (workers.Task, error) {
+	if err := c.checkBind(dst, src); err != nil {
+		return nil, err
 	}
+	s, a := c.problem.ConvShape, c.f
 	if dst.H < a.M || dst.W < a.M {
 		return nil, fmt.Errorf("convolution: output %v is smaller than Winograd's %d×%d tiles", dst, a.M, a.M)
 	}
-	t := &winogradTask{Conv: c, Transforms: &c.set.Winograd[a.R], dst: dst, src: src}
-	points := c.points()
+	t := &winogradTask{winogradConv: c, Transforms: &c.f32.Winograd[a.R], dst: dst, src: src}
+	elements := c.elements()
 	t.rows, t.cols = (dst.H+a.M-1)/a.M, (dst.W+a.M-1)/a.M
-	lanes := c.set.Lanes
+	lanes := c.f32.Lanes
 	up := func(n int) int { return (n + lanes - 1) / lanes * lanes }
 	t.run = s.Stride * s.In
 	t.vectors = up(t.run)
@@ -170,14 +185,14 @@ func (c *Conv) bindWinograd(dst, src View, threads int) (workers.Task, error) {
 	if s.Stride > 1 || t.vectors > t.run {
 		t.depthW = dst.W + a.R - 1
 	}
-	width := c.set.Wide.Width
+	width := c.f32.Wide.Width
 	// Two thirds of the cache for transformed inputs and products leave room for weights. More
 	// weights than that come from behind it once a block: fewer blocks then.
 	budget := Level2() * 2 / 3
-	if 4*len(c.panels) > Level2() {
+	if len(Bytes(c.panels)) > Level2() {
 		budget = Level2()
 	}
-	rows := budget / (4 * points * t.cols * (t.channels + width))
+	rows := budget / (Float32.Size() * elements * t.cols * (t.channels + width))
 	t.blockRows = min((t.rows+max(rows, 1)-1)/max(rows, 1), max(t.rows/2, 1)) // two rows at least: the last may overlap
 	chunks := dst.N * t.blockRows
 	for t.parts = 1; t.parts < len(c.blocks) && threads > 1 && (chunks*t.parts)%threads != 0 && chunks*t.parts < 4*threads; {
@@ -185,20 +200,20 @@ func (c *Conv) bindWinograd(dst, src View, threads int) (workers.Task, error) {
 	}
 
 	tiles := (t.rows + t.blockRows - 1) / t.blockRows * t.cols
-	t.inPoint, t.outPoint = oddLines(tiles*t.channels), oddLines(tiles*width)
+	t.inElement, t.outElement = oddLines(tiles*t.channels), oddLines(tiles*width)
 	size := 0
 	reserve := func(n int) int {
 		at := size
 		size += (n + 15) / 16 * 16
 		return at
 	}
-	t.layout.in = reserve(points * t.inPoint)
-	t.layout.out = reserve(points * t.outPoint)
+	t.layout.in = reserve(elements * t.inElement)
+	t.layout.out = reserve(elements * t.outElement)
 	t.layout.edge = reserve(a.M * a.M * width)
 	if t.depthW > 0 {
 		t.layout.depth = reserve(a.N()*t.depthW*t.channels + t.vectors) // the last run may go beyond
 	}
-	t.scratch = newScratch(threads, size)
+	t.scratch = newScratch[float32](threads, size)
 	return t, nil
 }
 
@@ -210,12 +225,12 @@ func (t *winogradTask) Chunks() int { return t.dst.N * t.blockRows * t.parts }
 
 func (t *winogradTask) Chunk(worker, i int) {
 	if i == 0 {
-		t.dst.zeroHalo()
+		t.dst.fillHalo()
 	}
 	part, block := i%t.parts, i/t.parts
 	n, block := block/t.blockRows, block%t.blockRows
 	first, last := block*t.rows/t.blockRows, (block+1)*t.rows/t.blockRows
-	buf := t.of(worker)
+	buf := scratchOf[float32](&t.scratch, worker)
 	t.input(buf, n, first, last)
 	tiles := (last - first) * t.cols
 	for b := part * len(t.blocks) / t.parts; b < (part+1)*len(t.blocks)/t.parts; b++ {
@@ -225,14 +240,14 @@ func (t *winogradTask) Chunk(worker, i int) {
 }
 
 // outRow is the first output row of a row of tiles.
-func (t *winogradTask) outRow(row int) int { return min(row*t.winograd.M, t.dst.H-t.winograd.M) }
+func (t *winogradTask) outRow(row int) int { return min(row*t.f.M, t.dst.H-t.f.M) }
 
 // full is how many tiles of a row lie side by side; one more may overlap the last.
-func (t *winogradTask) full() int { return t.dst.W / t.winograd.M }
+func (t *winogradTask) full() int { return t.dst.W / t.f.M }
 
 // input transforms the inputs of tile rows first to last-1 of image n.
 func (t *winogradTask) input(buf []float32, n, first, last int) {
-	m, src := t.winograd.M, t.src
+	m, src := t.f.M, t.src
 	in := buf[t.layout.in:]
 	for row := first; row < last; row++ {
 		y := t.outRow(row)
@@ -242,12 +257,12 @@ func (t *winogradTask) input(buf []float32, n, first, last int) {
 			data, srcRow, pixel = buf[t.layout.depth:], t.depthW*t.channels, t.channels
 			t.spaceToDepth(data, n, y)
 		} else {
-			data = src.Data[src.Index(n, y-t.shape.Pad, -t.shape.Pad, 0):]
+			data = Data[float32](src)[src.Index(n, y-t.problem.Pad, -t.problem.Pad, 0):]
 		}
 		full := t.full()
-		t.Input(&in[0], &data[0], full, t.channels, srcRow, pixel, m*pixel, t.inPoint, t.channels)
+		t.Input(&in[0], &data[0], full, t.channels, srcRow, pixel, m*pixel, t.inElement, t.channels)
 		if full < t.cols {
-			t.Input(&in[full*t.channels], &data[(t.dst.W-m)*pixel], 1, t.channels, srcRow, pixel, 0, t.inPoint, t.channels)
+			t.Input(&in[full*t.channels], &data[(t.dst.W-m)*pixel], 1, t.channels, srcRow, pixel, 0, t.inElement, t.channels)
 		}
 		in = in[t.cols*t.channels:]
 	}
@@ -258,19 +273,19 @@ func (t *winogradTask) input(buf []float32, n, first, last int) {
 // follows them in the last vector is anything: no product reads what becomes of it. With
 // stride 1 it only makes room for whole vectors.
 func (t *winogradTask) spaceToDepth(out []float32, n, y int) {
-	s, src := t.shape, t.src
-	step := s.Stride * src.Pixel
+	s, src := t.problem, t.src
+	in, step := Data[float32](src), s.Stride*src.Pixel
 	// Rows that only taps without a weight reach may not exist, or not yet.
 	rows := max(src.H, (t.dst.H-1)*s.Stride-s.Pad+s.KH)
-	for i := range t.winograd.N() {
+	for i := range t.f.N() {
 		iy, x := (y+i)*s.Stride-s.Pad, 0
 		if iy+s.Stride <= rows && (s.Stride == 1 || src.Pixel == s.In) {
 			// Whole pixels: all columns exist, and memory behind the last for the rest of a vector.
 			at := src.Index(n, iy, -s.Pad, 0)
-			spare := len(src.Data) - (at + (s.Stride-1)*src.Row + t.vectors)
+			spare := len(in) - (at + (s.Stride-1)*src.Row + t.vectors)
 			x = max(min((src.W+2*s.Pad)/s.Stride, t.depthW, (spare+step)/step), 0)
 			if x > 0 {
-				t.set.SpaceToDepth(&out[0], &src.Data[at], x, s.Stride, t.vectors, step, src.Row, t.channels, t.run)
+				t.f32.SpaceToDepth(&out[0], &in[at], x, s.Stride, t.vectors, step, src.Row, t.channels, t.run)
 			}
 		}
 		for ; x < t.depthW; x++ {
@@ -280,7 +295,7 @@ func (t *winogradTask) spaceToDepth(out []float32, n, y int) {
 				for q := range s.Stride {
 					ix := x*s.Stride + q - s.Pad
 					if iy+p < rows && ix < src.W {
-						copy(px[p*t.run+q*s.In:], src.Data[src.Index(n, iy+p, ix, 0):][:s.In])
+						copy(px[p*t.run+q*s.In:], in[src.Index(n, iy+p, ix, 0):][:s.In])
 					}
 				}
 			}
@@ -290,51 +305,51 @@ func (t *winogradTask) spaceToDepth(out []float32, n, y int) {
 }
 
 // multiply computes the products of one block of output channels: n² matrix
-// products. Tiles of two heights take two calls, for a few points at a time, so that the
-// second finds their weights in the level-1 cache; both prefetch the next points'.
-func (t *winogradTask) multiply(buf []float32, b *convBlock, tiles int) {
-	k, width := t.winogradIn(), b.tile.Width
-	height, taller, lower := b.tile.cut(tiles)
-	pace := pace(width, taller+lower)
-	points := t.points()
-	step := min(max(pointBytes/(4*k*width), 1), points)
-	for p := 0; p < points; p += step {
-		n := min(step, points-p)
-		in, out := buf[t.layout.in+p*t.inPoint+b.in:], buf[t.layout.out+p*t.outPoint:]
+// products. Tiles of two heights take two calls, for a few elements at a time, so that the
+// second finds their weights in the level-1 cache; both prefetch those of the next elements.
+func (t *winogradTask) multiply(buf []float32, b *block, tiles int) {
+	k, width := t.winogradConv.channels, b.tile.Width
+	height, taller, shorter := b.tile.split(tiles)
+	pace := pace(width, taller+shorter)
+	elements := t.elements()
+	step := min(max(elementBytes/(Float32.Size()*k*width), 1), elements)
+	for p := 0; p < elements; p += step {
+		n := min(step, elements-p)
+		in, out := buf[t.layout.in+p*t.inElement+b.in:], buf[t.layout.out+p*t.outElement:]
 		w, ahead := t.panels[b.weights+p*k*width:], t.panels[min(b.weights+(p+n)*k*width, len(t.panels)-1):]
 		if taller > 0 {
-			b.tile.Product[height](&out[0], &in[0], &w[0], &ahead[0], n, k, taller, t.inPoint, t.outPoint, t.channels, pace)
+			b.tile.BatchMatMul[height](&out[0], &in[0], &w[0], &ahead[0], n, k, taller, t.inElement, t.outElement, t.channels, pace)
 			done := taller * (height + 1)
 			in, out = in[done*t.channels:], out[done*width:]
-			ahead = ahead[min(n*k*width*taller/(taller+lower), len(ahead)-1):]
+			ahead = ahead[min(n*k*width*taller/(taller+shorter), len(ahead)-1):]
 		}
-		b.tile.Product[height-1](&out[0], &in[0], &w[0], &ahead[0], n, k, lower, t.inPoint, t.outPoint, t.channels, pace)
+		b.tile.BatchMatMul[height-1](&out[0], &in[0], &w[0], &ahead[0], n, k, shorter, t.inElement, t.outElement, t.channels, pace)
 	}
 }
 
 // output transforms the products of one block of output channels.
-func (t *winogradTask) output(buf []float32, b *convBlock, n, first, last int) {
-	m, width := t.winograd.M, b.tile.Width
+func (t *winogradTask) output(buf []float32, b *block, n, first, last int) {
+	m, width := t.f.M, b.tile.Width
 	bias := &t.bias[b.bias]
 	full := t.full()
-	products := buf[t.layout.out:]
+	products, out := buf[t.layout.out:], Data[float32](t.dst)
 	for y := first; y < last; y++ {
 		oy := t.outRow(y)
 		if b.width == width {
 			dst := t.dst.Index(n, oy, 0, b.out)
-			t.Output(&t.dst.Data[dst], &products[0], bias, full, width, t.outPoint, width, t.dst.Row, t.dst.Pixel, m*t.dst.Pixel, t.lo)
+			t.Output(&out[dst], &products[0], bias, full, width, t.outElement, width, t.dst.Row, t.dst.Pixel, m*t.dst.Pixel, t.lower)
 			if full < t.cols {
-				t.Output(&t.dst.Data[dst+(t.dst.W-m)*t.dst.Pixel], &products[full*width], bias, 1, width, t.outPoint, width, t.dst.Row, t.dst.Pixel, 0, t.lo)
+				t.Output(&out[dst+(t.dst.W-m)*t.dst.Pixel], &products[full*width], bias, 1, width, t.outElement, width, t.dst.Row, t.dst.Pixel, 0, t.lower)
 			}
 		} else {
 			// A kernel always writes the tile's full width: go through a buffer.
 			edge := buf[t.layout.edge:]
 			for x := range t.cols {
-				t.Output(&edge[0], &products[x*width], bias, 1, width, t.outPoint, width, m*width, width, 0, t.lo)
+				t.Output(&edge[0], &products[x*width], bias, 1, width, t.outElement, width, m*width, width, 0, t.lower)
 				ox := min(x*m, t.dst.W-m)
 				for i := range m {
 					for j := range m {
-						copy(t.dst.Data[t.dst.Index(n, oy+i, ox+j, b.out):][:b.width], edge[(i*m+j)*width:])
+						copy(out[t.dst.Index(n, oy+i, ox+j, b.out):][:b.width], edge[(i*m+j)*width:])
 					}
 				}
 			}

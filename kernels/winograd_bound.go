@@ -2,7 +2,7 @@ package kernels
 
 import "math"
 
-// WinogradBound returns b such that no output of NewWinograd's convolution, on any
+// WinogradBound returns b such that no output of a Winograd convolution, on any
 // instruction set, is further from the exact one than
 //
 //	b · (max|x| · Σ|w| + |bias|)
@@ -31,6 +31,9 @@ import "math"
 //
 // Rounding errors are rarely all of one sign: random data come to a thousandth of b.
 func WinogradBound(s ConvShape) float64 {
+	if s.Check() != nil {
+		return math.Inf(1)
+	}
 	a := winogradFor(&scalarSet, s)
 	if a == nil {
 		return math.Inf(1)

@@ -124,7 +124,7 @@ func (c convCase) winogradSpread() float64 {
 
 // winogradWorst returns WinogradBound for each output of the case with such data.
 func (c convCase) winogradWorst(d *convData) []float64 {
-	m := c.algorithm().M
+	m, side := c.algorithm().M, c.algorithm().N()
 	src, out := d.src.dense(), c.output()
 	ins, outs := c.In/c.Groups, c.Out/c.Groups
 	sums := make([]float64, c.Out)
@@ -142,9 +142,9 @@ func (c convCase) winogradWorst(d *convData) []float64 {
 		}
 		top := 0.0
 		y0, x0 := t.y*c.Stride-c.Pad, t.x*c.Stride-c.Pad
-		for y := max(y0, 0); y < min(y0+6*c.Stride, c.h); y++ {
-			for x := max(x0, 0); x < min(x0+6*c.Stride, c.w); x++ {
-				for _, v := range src.Pixels(t.n, y, x)[t.group*ins:][:ins] {
+		for y := max(y0, 0); y < min(y0+side*c.Stride, c.h); y++ {
+			for x := max(x0, 0); x < min(x0+side*c.Stride, c.w); x++ {
+				for _, v := range kernels.Pixel[float32](src, t.n, y, x)[t.group*ins:][:ins] {
 					top = max(top, math.Abs(float64(v)))
 				}
 			}
@@ -168,20 +168,21 @@ func (c convCase) winogradWorst(d *convData) []float64 {
 }
 
 // newWinograd packs the case's weights.
-func newWinograd(t testing.TB, set *kernels.Set, c convCase) *kernels.Conv {
+func newWinograd(t testing.TB, set *kernels.Set, c convCase) kernels.Conv {
 	t.Helper()
 	d := c.data()
-	op, err := kernels.NewWinograd(set, c.ConvShape, d.weights, d.bias, c.relu)
+	op, err := newWinogradConv(set, c.ConvShape, d.weights, d.bias, c.relu)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return op
 }
 
-// testWinograd runs the case in the given layouts against the reference.
-func (c convCase) testWinograd(t *testing.T, set *kernels.Set, dst, src layout, threads int) {
+// testWinograd runs the case in the given layouts against the reference, within the bounds of
+// the outputs.
+func (c convCase) testWinograd(t *testing.T, set *kernels.Set, dst, src layout, threads int, bounds []float64) {
 	t.Run(c.String(), func(t *testing.T) {
-		d, bounds := c.data(), c.winogradBound()
+		d := c.data()
 		op := newWinograd(t, set, c)
 		exercise(t, threads, c.output().in(dst), []tensor{d.src.in(src)},
 			func(dst kernels.View, srcs []kernels.View) (workers.Task, error) {
@@ -211,7 +212,7 @@ func TestWinogradSizes(t *testing.T) {
 					if i == j {
 						c.n = 2
 					}
-					c.testWinograd(t, set, layout{halo: j % 2}, layout{halo: c.Pad + i%2}, 1)
+					c.testWinograd(t, set, layout{halo: j % 2}, layout{halo: c.Pad + i%2}, 1, c.winogradBound())
 				}
 			}
 		}
@@ -225,7 +226,8 @@ func TestWinogradChannels(t *testing.T) {
 		kerneltest.SkipSlow(t, set)
 		test := func(s kernels.ConvShape, in, out int) {
 			m := winogradCase(s, 1, 1, 1, 1, 0).algorithm().M
-			winogradCase(s, in, out, m+1, m+2, 1).testWinograd(t, set, layout{}, layout{halo: s.Pad}, 1)
+			c := winogradCase(s, in, out, m+1, m+2, 1)
+			c.testWinograd(t, set, layout{}, layout{halo: s.Pad}, 1, c.winogradBound())
 		}
 		square := func(k, stride, pad, groups int) kernels.ConvShape {
 			return kernels.ConvShape{KH: k, KW: k, Stride: stride, Pad: pad, Groups: groups}
@@ -265,7 +267,7 @@ func TestWinogradLayers(t *testing.T) {
 			conv(227, 227, 3, 4, 11, 4, 0, 1),
 			conv(224, 224, 3, 4, 11, 4, 2, 1),
 		} {
-			c.testWinograd(t, set, layout{halo: 1}, layout{halo: c.Pad}, 1)
+			c.testWinograd(t, set, layout{halo: 1}, layout{halo: c.Pad}, 1, c.winogradBound())
 		}
 	})
 }
@@ -288,7 +290,7 @@ func TestWinogradLayouts(t *testing.T) {
 							continue // refused, see TestWinogradRefuses
 						}
 						t.Run(fmt.Sprintf("layouts=%d,%d", i, j), func(t *testing.T) {
-							c.testWinograd(t, set, dst, src, 1+(i+j)%2)
+							c.testWinograd(t, set, dst, src, 1+(i+j)%2, c.winogradBound())
 						})
 					}
 				}
@@ -302,8 +304,8 @@ func TestWinogradLayouts(t *testing.T) {
 func manyRows(set *kernels.Set) convCase {
 	const in, points = 16, 36
 	// Two rows of tiles fill half of the cache; there are five.
-	tiles := kernels.Level2()/2/(2*4*points*(in+set.Wide.Width)) + 1
-	return conv(18, 4*tiles, in, set.Wide.Width+1, 3, 1, 1, 1)
+	tiles := kernels.Level2()/2/(2*4*points*(in+set.F32.Wide.Width)) + 1
+	return conv(18, 4*tiles, in, set.F32.Wide.Width+1, 3, 1, 1, 1)
 }
 
 // TestWinogradThreads compares bit for bit: neither the thread count nor the parts
@@ -312,15 +314,15 @@ func TestWinogradThreads(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for i, c := range []convCase{
 			manyRows(set),
-			conv(27, 27, 16, 3*set.Wide.Width+1, 3, 1, 1, 1),
-			conv(27, 26, 24, 4*set.Wide.Width, 5, 1, 2, 2),
-			conv(41, 43, 3, 3*set.Wide.Width, 7, 2, 0, 1),
+			conv(27, 27, 16, 3*set.F32.Wide.Width+1, 3, 1, 1, 1),
+			conv(27, 26, 24, 4*set.F32.Wide.Width, 5, 1, 2, 2),
+			conv(41, 43, 3, 3*set.F32.Wide.Width, 7, 2, 0, 1),
 		} {
 			var one []float32
 			for threads := 1; threads <= 3; threads++ {
 				d, out := c.data(), c.output()
 				source := d.src.in(layout{halo: c.Pad})
-				got := kernels.NewView(c.n, out.h, out.w, c.Out, 1)
+				got := kernels.NewView(kernels.Type{}, c.n, out.h, out.w, c.Out, 1)
 				task, err := newWinograd(t, set, c).Bind(got, source.view(make([]float32, source.size())), threads)
 				if err != nil {
 					t.Fatal(err)
@@ -330,10 +332,10 @@ func TestWinogradThreads(t *testing.T) {
 				}
 				run(task, threads)
 				if threads == 1 {
-					one = got.Data
+					one = kernels.Data[float32](got)
 					bounds := c.winogradBound()
 					kerneltest.Compare(t, c.String(), got, d.want, func(i int) float64 { return bounds[i] })
-				} else if !slices.Equal(got.Data, one) {
+				} else if !slices.Equal(kernels.Data[float32](got), one) {
 					t.Errorf("%v: %d threads give another result than one", c, threads)
 				}
 			}
@@ -359,12 +361,12 @@ func TestWinogradBound(t *testing.T) {
 				}
 				d.src.zeros = c.Pad
 				d.want, d.abs = ref.Conv(c.ConvShape, src.dense(), d.weights, d.bias, false)
-				op, err := kernels.NewWinograd(set, c.ConvShape, d.weights, d.bias, false)
+				op, err := newWinogradConv(set, c.ConvShape, d.weights, d.bias, false)
 				if err != nil {
 					t.Fatal(err)
 				}
 				out := c.output()
-				got := kernels.NewView(1, out.h, out.w, out.c, 0)
+				got := kernels.NewView(kernels.Type{}, 1, out.h, out.w, out.c, 0)
 				source := d.src.in(layout{halo: c.Pad})
 				task, err := op.Bind(got, source.view(make([]float32, source.size())), 1)
 				if err != nil {
@@ -424,7 +426,7 @@ func TestWinogradNaN(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
 		for _, c := range []convCase{
-			conv(9, 8, 1, set.Wide.Width+1, 3, 1, 1, 1),
+			conv(9, 8, 1, set.F32.Wide.Width+1, 3, 1, 1, 1),
 			conv(7, 9, 4, 4, 5, 1, 2, 2),
 			conv(14, 15, 1, 3, 7, 2, 1, 1),
 			conv(26, 27, 1, 2, 11, 4, 2, 1),
@@ -432,7 +434,7 @@ func TestWinogradNaN(t *testing.T) {
 			for _, relu := range []bool{false, true} {
 				c.relu = relu
 				out, m, n := c.output(), c.algorithm().M, c.algorithm().N()
-				got := kernels.NewView(1, out.h, out.w, out.c, 0)
+				got := kernels.NewView(kernels.Type{}, 1, out.h, out.w, out.c, 0)
 				source := c.data().src.in(layout{halo: c.Pad})
 				src := source.view(make([]float32, source.size()))
 				task, err := newWinograd(t, set, c).Bind(got, src, 1)
@@ -440,7 +442,7 @@ func TestWinogradNaN(t *testing.T) {
 					t.Fatal(err)
 				}
 				run(task, 1)
-				clean := slices.Clone(got.Data)
+				clean := slices.Clone(kernels.Data[float32](got))
 				// reads reports whether an output that starts at input y0 reads input y
 				// among so many.
 				reads := func(y0, y, size int) bool { return y0*c.Stride-c.Pad <= y && y < y0*c.Stride-c.Pad+size }
@@ -451,7 +453,7 @@ func TestWinogradNaN(t *testing.T) {
 							near := reads(tileStart(oy, out.h, m), y, n*c.Stride) && reads(tileStart(ox, out.w, m), x, n*c.Stride)
 							window := reads(oy, y, c.KH) && reads(ox, x, c.KW)
 							for o := range out.c {
-								v, was := got.Data[i], clean[i]
+								v, was := kernels.Data[float32](got)[i], clean[i]
 								i++
 								group := o/(c.Out/c.Groups) == ch/(c.In/c.Groups)
 								finite := v-v == 0
@@ -468,7 +470,7 @@ func TestWinogradNaN(t *testing.T) {
 				for y := range c.h {
 					for x := range c.w {
 						for ch := range c.In {
-							p := &src.Data[src.Index(0, y, x, ch)]
+							p := &kernels.Data[float32](src)[src.Index(0, y, x, ch)]
 							keep := *p
 							for _, odd := range []float32{nan, inf, negInf} {
 								*p = odd
@@ -493,18 +495,18 @@ func TestWinogradNoBias(t *testing.T) {
 		src := source.view(make([]float32, source.size()))
 		var got [2]kernels.View
 		for i, bias := range [][]float32{nil, make([]float32, c.Out)} {
-			op, err := kernels.NewWinograd(set, c.ConvShape, d.weights, bias, false)
+			op, err := newWinogradConv(set, c.ConvShape, d.weights, bias, false)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got[i] = kernels.NewView(1, out.h, out.w, out.c, 0)
+			got[i] = kernels.NewView(kernels.Type{}, 1, out.h, out.w, out.c, 0)
 			task, err := op.Bind(got[i], src, 1)
 			if err != nil {
 				t.Fatal(err)
 			}
 			run(task, 1)
 		}
-		if !slices.Equal(got[0].Data, got[1].Data) {
+		if !slices.Equal(kernels.Data[float32](got[0]), kernels.Data[float32](got[1])) {
 			t.Error("no bias and a bias of zeros differ")
 		}
 		want, _ := ref.Conv(c.ConvShape, d.src.dense(), d.weights, nil, false)
@@ -513,9 +515,9 @@ func TestWinogradNoBias(t *testing.T) {
 	})
 }
 
-// TestHasWinograd compares HasWinograd with its documentation and with what
-// NewWinograd and Bind do, for every small shape.
-func TestHasWinograd(t *testing.T) {
+// TestWinogradCandidate compares the candidates with the algorithm's documentation and with what
+// Bind does, for every small shape.
+func TestWinogradCandidate(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for kh := 1; kh <= 12; kh++ {
 			for _, kw := range []int{kh, kh + 1} {
@@ -523,7 +525,7 @@ func TestHasWinograd(t *testing.T) {
 					for pad := 0; pad <= 2; pad++ {
 						for groups := 1; groups <= 2; groups++ {
 							s := kernels.ConvShape{In: 2, Out: 2, KH: kh, KW: kw, Stride: stride, Pad: pad, Groups: groups}
-							testHasWinograd(t, set, s)
+							testWinogradCandidate(t, set, s)
 						}
 					}
 				}
@@ -532,18 +534,16 @@ func TestHasWinograd(t *testing.T) {
 	})
 }
 
-func testHasWinograd(t *testing.T, set *kernels.Set, s kernels.ConvShape) {
+func testWinogradCandidate(t *testing.T, set *kernels.Set, s kernels.ConvShape) {
 	taps := (s.KH + s.Stride - 1) / s.Stride
 	kernel := s.KH == s.KW && taps >= 3 && taps <= 5 && (s.Stride == 1 || s.Groups == 1)
-	op, err := kernels.NewWinograd(set, s, make([]float32, s.Weights()), nil, false)
-	if kernel {
-		checkError(t, fmt.Sprintf("%+v", s), err, nil)
-	} else {
-		checkError(t, fmt.Sprintf("%+v", s), err, []string{"no Winograd", fmt.Sprintf("%d×%d kernel with stride %d and %d groups", s.KH, s.KW, s.Stride, s.Groups)})
-	}
 	m := 0
+	var op kernels.Conv
 	if kernel {
 		m = winogradOutputs[taps]
+		var err error
+		op, err = newWinogradConv(set, s, make([]float32, s.Weights()), nil, false)
+		checkError(t, fmt.Sprintf("%+v", s), err, nil)
 	}
 	for oh := 0; oh <= 6; oh++ {
 		for _, ow := range []int{1, 2, 4, 5} {
@@ -552,13 +552,13 @@ func testHasWinograd(t *testing.T, set *kernels.Set, s kernels.ConvShape) {
 				continue
 			}
 			want := kernel && oh >= m && ow >= m
-			if got := kernels.HasWinograd(set, s, h, w); got != want {
-				t.Errorf("HasWinograd of %+v for outputs of %d×%d is %v", s, oh, ow, got)
+			if got := hasWinograd(set, convCase{ConvShape: s, n: 1, h: h, w: w}); got != want {
+				t.Errorf("Winograd is a candidate for %+v with outputs of %d×%d: %v", s, oh, ow, got)
 			}
 			if op == nil || oh == 0 {
 				continue
 			}
-			_, err := op.Bind(kernels.NewView(1, oh, ow, 2, 0), kernels.NewView(1, h, w, 2, s.Pad), 1)
+			_, err := op.Bind(kernels.NewView(kernels.Type{}, 1, oh, ow, 2, 0), kernels.NewView(kernels.Type{}, 1, h, w, 2, s.Pad), 1)
 			var parts []string
 			if !want {
 				parts = []string{"convolution", fmt.Sprintf("output 1×%d×%d×2 is smaller than Winograd's %d×%d tiles", oh, ow, m, m)}
@@ -579,7 +579,7 @@ func TestWinogradErrors(t *testing.T) {
 		t.Helper()
 		s := good
 		change(&s)
-		_, err := kernels.NewWinograd(set, s, make([]float32, weights), make([]float32, biases), false)
+		_, err := newWinogradConv(set, s, make([]float32, weights), make([]float32, biases), false)
 		checkError(t, what, err, append(parts, "convolution"))
 	}
 	fails("In", func(s *kernels.ConvShape) { s.In = 0 }, 108, 6, "In")
@@ -589,25 +589,25 @@ func TestWinogradErrors(t *testing.T) {
 	fails("biases", func(*kernels.ConvShape) {}, 108, 5, "5 biases", "6")
 	fails("huge", func(s *kernels.ConvShape) { s.In, s.Out = 1<<20, 1<<20 }, 0, 0, "weights")
 
-	op, err := kernels.NewWinograd(set, good, make([]float32, 108), nil, false)
+	op, err := newWinogradConv(set, good, make([]float32, 108), nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, want := op.Bytes(), int64(4*(36*2*4*2+4*2)); got != want { // two groups of 3 channels, in tiles 4 wide
 		t.Errorf("%d bytes of weights and biases, want %d", got, want)
 	}
-	src, dst := kernels.NewView(2, 5, 7, 4, 1), kernels.NewView(2, 5, 7, 6, 0)
+	src, dst := kernels.NewView(kernels.Type{}, 2, 5, 7, 4, 1), kernels.NewView(kernels.Type{}, 2, 5, 7, 6, 0)
 	for _, c := range []struct {
 		name     string
 		dst, src kernels.View
 		parts    []string
 	}{
 		{"good", dst, src, nil},
-		{"no halo", dst, kernels.NewView(2, 5, 7, 4, 0), []string{"halo 0", "padding 1"}},
-		{"input channels", dst, kernels.NewView(2, 5, 7, 5, 1), []string{"4 input channels"}},
-		{"output channels", kernels.NewView(2, 5, 7, 5, 0), src, []string{"5×7×6"}},
-		{"output size", kernels.NewView(2, 4, 7, 6, 0), src, []string{"5×7×6"}},
-		{"batch", kernels.NewView(1, 5, 7, 6, 0), src, []string{"images"}},
+		{"no halo", dst, kernels.NewView(kernels.Type{}, 2, 5, 7, 4, 0), []string{"halo 0", "padding 1"}},
+		{"input channels", dst, kernels.NewView(kernels.Type{}, 2, 5, 7, 5, 1), []string{"4 input channels"}},
+		{"output channels", kernels.NewView(kernels.Type{}, 2, 5, 7, 5, 0), src, []string{"5×7×6"}},
+		{"output size", kernels.NewView(kernels.Type{}, 2, 4, 7, 6, 0), src, []string{"5×7×6"}},
+		{"batch", kernels.NewView(kernels.Type{}, 1, 5, 7, 6, 0), src, []string{"images"}},
 		{"empty", kernels.View{}, src, []string{"destination"}},
 	} {
 		_, err := op.Bind(c.dst, c.src, 1)
@@ -620,12 +620,12 @@ func TestWinogradErrors(t *testing.T) {
 func (c convCase) boundTo(t testing.TB, set *kernels.Set, threads int) (kernels.View, workers.Task) {
 	t.Helper()
 	d, out := c.data(), c.output()
-	op, err := kernels.NewConvAlgo(set, kernels.Winograd, c.ConvShape, c.h, c.w, d.weights, d.bias, c.relu)
+	op, err := kernels.NewConv(set, "winograd", c.problem(), d.weights, d.bias)
 	if err != nil {
 		t.Fatal(err)
 	}
 	source := d.src.in(layout{halo: c.Pad})
-	dst := kernels.NewView(c.n, out.h, out.w, out.c, 0)
+	dst := kernels.NewView(kernels.Type{}, c.n, out.h, out.w, out.c, 0)
 	task, err := op.Bind(dst, source.view(make([]float32, source.size())), threads)
 	if err != nil {
 		t.Fatal(err)
@@ -641,7 +641,7 @@ func TestShareScratch(t *testing.T) {
 		for threads := 1; threads <= 2; threads++ {
 			cases := []convCase{
 				conv(13, 14, 17, 9, 3, 1, 1, 1),
-				conv(31, 30, 3, set.Wide.Width+1, 7, 2, 0, 1),
+				conv(31, 30, 3, set.F32.Wide.Width+1, 7, 2, 0, 1),
 				conv(9, 9, 4, 10, 5, 1, 2, 2),
 				conv(9, 40, 4, 3, 1, 1, 0, 1), // direct, through a line buffer
 			}
@@ -651,7 +651,7 @@ func TestShareScratch(t *testing.T) {
 			for _, c := range cases {
 				dst, task := c.boundTo(t, set, threads)
 				run(task, threads)
-				alone = append(alone, dst.Data)
+				alone = append(alone, kernels.Data[float32](dst))
 				dst, task = c.boundTo(t, set, threads)
 				tasks, dsts = append(tasks, task), append(dsts, dst)
 			}
@@ -667,11 +667,11 @@ func TestShareScratch(t *testing.T) {
 			check := func(order ...int) {
 				t.Helper()
 				for _, i := range order {
-					kerneltest.Poison(dsts[i].Data)
+					kerneltest.Poison(kernels.Data[float32](dsts[i]))
 					if n := testing.AllocsPerRun(5, func() { pool.Run(nil, tasks[i]) }); n != 0 {
 						t.Errorf("%v allocates %v times a run", cases[i], n)
 					}
-					if !slices.Equal(dsts[i].Data, alone[i]) {
+					if !slices.Equal(kernels.Data[float32](dsts[i]), alone[i]) {
 						t.Errorf("%v, %d threads: another result with shared scratch memory than alone", cases[i], threads)
 					}
 				}
@@ -708,7 +708,7 @@ func TestShareScratchAlone(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		cases := []convCase{
 			conv(13, 14, 17, 9, 3, 1, 1, 1),
-			conv(31, 30, 3, set.Wide.Width+1, 7, 2, 0, 1),
+			conv(31, 30, 3, set.F32.Wide.Width+1, 7, 2, 0, 1),
 			conv(9, 40, 4, 3, 1, 1, 0, 1),
 		}
 		for threads := 1; threads <= 3; threads++ {
@@ -718,7 +718,7 @@ func TestShareScratchAlone(t *testing.T) {
 			for _, c := range cases {
 				dst, task := c.boundTo(t, set, threads)
 				run(task, threads)
-				want = append(want, dst.Data)
+				want = append(want, kernels.Data[float32](dst))
 				for j := range lists {
 					dst, task := c.boundTo(t, set, 1)
 					lists[j], dsts[j] = append(lists[j], task), append(dsts[j], dst)
@@ -738,7 +738,7 @@ func TestShareScratchAlone(t *testing.T) {
 					}
 				}
 			}
-			if want := int64(4 * most * len(lists)); size != want {
+			if want := int64(most * len(lists)); size != want {
 				t.Errorf("%d bytes of scratch memory, want %d", size, want)
 			}
 			var wait sync.WaitGroup
@@ -753,13 +753,48 @@ func TestShareScratchAlone(t *testing.T) {
 			run(task, threads)
 			for j := range dsts {
 				for i, dst := range dsts[j] {
-					if !slices.Equal(dst.Data, want[i]) {
+					if !slices.Equal(kernels.Data[float32](dst), want[i]) {
 						t.Errorf("%v, list %d: another result than alone", cases[i], j)
 					}
 				}
 			}
-			if !slices.Equal(dst.Data, want[0]) {
+			if !slices.Equal(kernels.Data[float32](dst), want[0]) {
 				t.Errorf("%v, %d threads: another result than before", cases[0], threads)
+			}
+		}
+	})
+}
+
+// TestWinogradOrder: the order in which chunks run does not change a result, although tiles
+// overlap and rows of tiles may have so many channels that not one fits the cache.
+func TestWinogradOrder(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		kerneltest.SkipSlow(t, set)
+		for _, in := range []int{200, 1100} {
+			for _, out := range []int{4, 3*set.F32.Wide.Width + 1} {
+				c := conv(9, 41, in, out, 3, 1, 1, 1)
+				size, source := c.output(), random(1, 1, c.h, c.w, in).in(layout{halo: c.Pad})
+				source.zeros = c.Pad
+				src := source.view(make([]float32, source.size()))
+				op, err := newWinogradConv(set, c.ConvShape, kerneltest.Random(2, c.Weights()), nil, false)
+				if err != nil {
+					t.Fatal(err)
+				}
+				compute := func(order func(i, n int) int) []float32 {
+					dst := kernels.NewView(kernels.Type{}, 1, size.h, size.w, size.c, 0)
+					task, err := op.Bind(dst, src, 2)
+					if err != nil {
+						t.Fatal(err)
+					}
+					for i := range task.Chunks() {
+						task.Chunk(0, order(i, task.Chunks()))
+					}
+					return values(dst)
+				}
+				forwards := compute(func(i, _ int) int { return i })
+				if !slices.Equal(compute(func(i, n int) int { return n - 1 - i }), forwards) {
+					t.Errorf("%v: chunks in reverse order give another result", c)
+				}
 			}
 		}
 	})

@@ -1,6 +1,8 @@
 package amd64
 
 import (
+	"fmt"
+
 	"github.com/mmcloughlin/avo/operand"
 
 	"firebench/asmgen/vec"
@@ -14,39 +16,39 @@ const rowsPerBase = 7
 // costs an addition in the inner loop.
 type rows struct {
 	m                *Machine
-	n                int
 	stride, by3, by5 vec.R
 	bases            []vec.R
 }
 
-func (m *Machine) Rows(stride vec.R, n int) vec.Rows {
-	r := &rows{m: m, n: n, stride: stride}
+func (m *Machine) Rows(name string, stride vec.R, n int) vec.Rows {
+	r := &rows{m: m, stride: stride}
 	if n > 3 {
-		r.by3 = m.ctx.GP64()
-		m.ctx.LEAQ(operand.Mem{Base: stride, Index: stride, Scale: 2}, r.by3)
+		r.by3 = vec.Named(m, "3·"+m.NameOf(stride), m.Ctx.GP64())
+		m.Ctx.LEAQ(operand.Mem{Base: stride, Index: stride, Scale: 2}, r.by3)
 	}
 	if n > 5 {
-		r.by5 = m.ctx.GP64()
-		m.ctx.LEAQ(operand.Mem{Base: stride, Index: stride, Scale: 4}, r.by5)
+		r.by5 = vec.Named(m, "5·"+m.NameOf(stride), m.Ctx.GP64())
+		m.Ctx.LEAQ(operand.Mem{Base: stride, Index: stride, Scale: 4}, r.by5)
 	}
-	for range (n + rowsPerBase - 1) / rowsPerBase {
-		r.bases = append(r.bases, m.ctx.GP64())
+	for i := 0; i < n; i += rowsPerBase {
+		r.bases = append(r.bases, vec.Named(m, fmt.Sprintf("%s %d", name, i), m.Ctx.GP64()))
 	}
 	return r
 }
 
 func (r *rows) Start(p vec.R) {
 	m := r.m
-	m.ctx.MOVQ(p, r.bases[0])
+	m.Ctx.MOVQ(p, r.bases[0])
 	for i, b := range r.bases[1:] {
-		m.ctx.LEAQ(operand.Mem{Base: r.bases[i], Index: r.by5, Scale: 1}, b)
-		m.ctx.LEAQ(operand.Mem{Base: b, Index: r.stride, Scale: 2}, b)
+		m.Ctx.LEAQ(operand.Mem{Base: r.bases[i], Index: r.by5, Scale: 1}, b)
+		m.Ctx.LEAQ(operand.Mem{Base: b, Index: r.stride, Scale: 2}, b)
 	}
 }
 
-// at is the address of float32 k of row i, counted from the moving pointers.
-func (r *rows) at(i, k int) operand.Mem {
-	mem := operand.Mem{Base: r.bases[i/rowsPerBase], Disp: 4 * k}
+// at is the address of what lies bytes behind the start of row i, counted from the
+// moving pointers.
+func (r *rows) at(i, bytes int) operand.Mem {
+	mem := operand.Mem{Base: r.bases[i/rowsPerBase], Disp: bytes}
 	switch i % rowsPerBase {
 	case 0:
 	case 1, 2, 4:
@@ -61,49 +63,51 @@ func (r *rows) at(i, k int) operand.Mem {
 
 func (m *Machine) LoadRow(tile vec.Rows, i int) vec.V {
 	v := m.vector()
-	m.ctx.VMOVUPS(tile.(*rows).at(i, 0), v)
+	m.Ctx.VMOVUPS(tile.(*rows).at(i, 0), v)
 	return v
 }
 
 func (m *Machine) StoreRow(v vec.V, tile vec.Rows, i int) {
-	m.ctx.VMOVUPS(v, tile.(*rows).at(i, 0))
+	m.Ctx.VMOVUPS(v, tile.(*rows).at(i, 0))
 }
 
 // embedded reports whether multiply-adds broadcast their memory operand
 // themselves. That saves a register and an instruction, but loads once per
 // multiply-add: with two vectors a row, an explicit broadcast halves the loads,
 // and loads are as scarce as multiply-adds.
-func (m *Machine) embedded(vectors int) bool { return m.lanes == 16 && vectors == 1 }
+func (f float32s) embedded(vectors int) bool { return f.m.size == AVX512 && vectors == 1 }
 
-func (m *Machine) Scratch(_, vectors int) int {
-	if m.embedded(vectors) {
+func (f float32s) OuterRegisters(_, vectors int) int {
+	if f.embedded(vectors) {
 		return vectors
 	}
 	return vectors + 1
 }
 
-func (m *Machine) Outer(acc [][]vec.V, tile vec.Rows, w vec.R, steps int) {
-	r := tile.(*rows)
+func (f float32s) Outer(acc [][]vec.V, tile vec.Rows, w vec.R, steps int) {
+	m, r := f.m, tile.(*rows)
 	vectors := len(acc[0])
 	for k := range steps {
-		b := make([]vec.V, vectors)
-		for v := range b {
-			b[v] = m.Load(w, k*vectors+v)
+		weights := make([]vec.V, vectors)
+		for v := range weights {
+			weights[v] = m.Load(w, k*vectors+v)
 		}
+		vec.NameAll(m, "weights", weights)
 		for i, row := range acc {
-			if m.embedded(vectors) {
-				m.ctx.VFMADD231PS_BCST(r.at(i, k), b[0], row[0])
+			input := r.at(i, k*f.elem.Size)
+			if f.embedded(vectors) {
+				m.Ctx.VFMADD231PS_BCST(input, weights[0], row[0])
 				continue
 			}
-			a := m.vector()
-			m.ctx.VBROADCASTSS(r.at(i, k), a)
+			a := vec.Named(m, "input", m.vector())
+			m.Ctx.VBROADCASTSS(input, a)
 			for v := range row {
-				m.ctx.VFMADD231PS(b[v], a, row[v])
+				m.Ctx.VFMADD231PS(weights[v], a, row[v])
 			}
 		}
 	}
-	m.AddVectors(w, steps*vectors)
+	m.SkipVectors(w, steps*vectors)
 	for _, b := range r.bases {
-		m.AddFloats(b, steps)
+		f.Skip(b, steps)
 	}
 }

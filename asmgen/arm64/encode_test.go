@@ -27,7 +27,7 @@ type word struct {
 // lines returns the lines of the generated files by file:line.
 func lines(t *testing.T) map[string]string {
 	t.Helper()
-	files, err := filepath.Glob("../../kernels/neon/*.s")
+	files, err := filepath.Glob("../../kernels/*/*_arm64.s")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no generated files: %v", err)
 	}

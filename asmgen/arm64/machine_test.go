@@ -17,16 +17,18 @@ func TestRefuses(t *testing.T) {
 		"load beyond its range":   func(m *Machine, p vec.R, v vec.V) { m.Load(p, 4096) },
 		"load before its range":   func(m *Machine, p vec.R, v vec.V) { m.Load(p, -1) },
 		"store beyond its range":  func(m *Machine, p vec.R, v vec.V) { m.Store(v, p, 4096) },
-		"addition of 4096":        func(m *Machine, p vec.R, v vec.V) { m.AddFloats(p, 1024) },
+		"addition of 4096":        func(m *Machine, p vec.R, v vec.V) { m.Float32().Skip(p, 1024) },
 		"prefetch between lines":  func(m *Machine, p vec.R, v vec.V) { m.Prefetch(p, 12) },
 		"prefetch too far":        func(m *Machine, p vec.R, v vec.V) { m.Prefetch(p, 32768) },
-		"count":                   func(m *Machine, p vec.R, v vec.V) { m.Count(1 << 16) },
+		"count":                   func(m *Machine, p vec.R, v vec.V) { m.Int(1 << 16) },
 		"lane":                    func(*Machine, vec.R, vec.V) { encode("fmla", 0, 0, 0, lanes) },
 		"vector register":         func(*Machine, vec.R, vec.V) { encode("fadd", 0, registers, 0) },
 		"stack pointer":           func(*Machine, vec.R, vec.V) { encode("ldr", 0, 31, 0) },
 		"missing operand":         func(*Machine, vec.R, vec.V) { encode("fadd", 0, 0) },
 		"unknown instruction":     func(*Machine, vec.R, vec.V) { encode("sdot", 0, 0, 0) },
-		"products of three steps": func(m *Machine, p vec.R, v vec.V) { m.Outer([][]vec.V{{v}}, m.Rows(p, 1), p, 3) },
+		"division by three":       func(m *Machine, p vec.R, v vec.V) { m.DivBy(p, 3) },
+		"loop without a comment":  func(m *Machine, p vec.R, v vec.V) { m.Loop("l", "", p, func() {}) },
+		"products of three steps": func(m *Machine, p vec.R, v vec.V) { m.Float32().Outer([][]vec.V{{v}}, m.Rows("row", p, 1), p, 3) },
 	} {
 		func() {
 			defer func() {
@@ -36,7 +38,7 @@ func TestRefuses(t *testing.T) {
 			}()
 			m := New("arm64")
 			m.Func("F", "func(p *float32)")
-			f(m, m.Int("p"), m.Zero())
+			f(m, m.Arg("p"), m.Zero())
 		}()
 	}
 }
@@ -45,7 +47,7 @@ func TestRefuses(t *testing.T) {
 func TestPrintRefuses(t *testing.T) {
 	for want, f := range map[string]func(m *Machine){
 		"reserved":                     func(m *Machine) { m.emit("MOVD $0, R{0}", out(reg.RSP)) },
-		"not an instruction of this":   func(m *Machine) { m.ctx.VZEROUPPER() },
+		"not an instruction of this":   func(m *Machine) { m.Ctx.VZEROUPPER() },
 		"failed to allocate registers": func(m *Machine) { manyVectors(m, registers+1) },
 	} {
 		m := New("arm64")
@@ -67,7 +69,7 @@ func TestPrintRefuses(t *testing.T) {
 
 // manyVectors has n vectors in use at a time.
 func manyVectors(m *Machine, n int) {
-	p := m.Int("p")
+	p := m.Arg("p")
 	var v []vec.V
 	for i := range n {
 		v = append(v, m.Load(p, i))

@@ -15,7 +15,7 @@ type rows struct {
 	bases   []vec.R
 }
 
-func (m *Machine) Rows(stride vec.R, n int) vec.Rows {
+func (m *Machine) Rows(name string, stride vec.R, n int) vec.Rows {
 	bases := func(per int) int { return (n + per - 1) / per }
 	r := &rows{m: m, per: n, strides: []vec.R{nil, stride}}
 	for per := n - 1; per > 1; per-- {
@@ -24,12 +24,12 @@ func (m *Machine) Rows(stride vec.R, n int) vec.Rows {
 		}
 	}
 	for i := 2; i < r.per; i++ {
-		s := m.ctx.GP64()
+		s := vec.Named(m, fmt.Sprintf("%d·%s", i, m.NameOf(stride)), m.Ctx.GP64())
 		m.addShifted(s, r.strides[i-1], stride, 0)
 		r.strides = append(r.strides, s)
 	}
-	for range bases(r.per) {
-		r.bases = append(r.bases, m.ctx.GP64())
+	for i := 0; i < n; i += r.per {
+		r.bases = append(r.bases, vec.Named(m, fmt.Sprintf("%s %d", name, i), m.Ctx.GP64()))
 	}
 	return r
 }
@@ -38,7 +38,7 @@ func (r *rows) Start(p vec.R) {
 	r.m.move(r.bases[0], p)
 	for i, b := range r.bases[1:] {
 		r.m.addShifted(b, r.bases[i], r.strides[r.per-1], 0)
-		r.m.AddInt(b, r.strides[1])
+		r.m.AddTo(b, r.strides[1])
 	}
 }
 
@@ -50,19 +50,20 @@ func (m *Machine) LoadRow(tile vec.Rows, i int) vec.V {
 	if x == nil {
 		return m.Load(base, 0)
 	}
-	return m.LoadX(base, x)
+	return m.LoadAt(base, x)
 }
 
 // loadSteps loads the next steps values of row i.
-func (m *Machine) loadSteps(r *rows, i, steps int) vec.V {
+func (f float32s) loadSteps(r *rows, i, steps int) vec.V {
+	m := f.m
 	base, x := r.at(i)
 	switch {
-	case steps == lanes:
+	case steps == f.Lanes():
 		return m.LoadRow(r, i)
 	case steps != 1:
 		panic(fmt.Sprintf("arm64: outer products of %d steps", steps))
 	}
-	v := m.ctx.XMM()
+	v := m.Ctx.XMM()
 	if x == nil {
 		m.emit("FMOVS (R{1}), F{0}", out(v), in(base))
 	} else {
@@ -76,7 +77,7 @@ func (m *Machine) StoreRow(v vec.V, tile vec.Rows, i int) {
 	if x == nil {
 		m.Store(v, base, 0)
 	} else {
-		m.StoreX(v, base, x)
+		m.StoreAt(v, base, x)
 	}
 }
 
@@ -154,33 +155,33 @@ func schedule(rows, vectors, steps int) (list []action, scratch int) {
 	return list, scratch
 }
 
-// Scratch counts for blocks of as many steps as a vector has lanes; single steps
+// OuterRegisters counts for blocks of as many steps as a vector has lanes; single steps
 // need no more.
-func (m *Machine) Scratch(rows, vectors int) int {
-	_, scratch := schedule(rows, vectors, lanes)
+func (f float32s) OuterRegisters(rows, vectors int) int {
+	_, scratch := schedule(rows, vectors, f.Lanes())
 	return scratch
 }
 
 // Outer multiplies by lane: a vector of each row holds the inputs of as many
 // steps as it has lanes. A broadcast per row and step would take a slot that
 // multiply-adds need.
-func (m *Machine) Outer(acc [][]vec.V, tile vec.Rows, w vec.R, steps int) {
-	r := tile.(*rows)
+func (f float32s) Outer(acc [][]vec.V, tile vec.Rows, w vec.R, steps int) {
+	m, r := f.m, tile.(*rows)
 	vectors := len(acc[0])
-	a, b := make([]vec.V, len(acc)), make([]vec.V, steps*vectors)
+	inputs, weights := make([]vec.V, len(acc)), make([]vec.V, steps*vectors)
 	list, _ := schedule(len(acc), vectors, steps)
 	for _, s := range list {
 		switch s.kind {
 		case loadRow:
-			a[s.row] = m.loadSteps(r, s.row, steps)
+			inputs[s.row] = vec.Named(m, "inputs", f.loadSteps(r, s.row, steps))
 		case loadWeights:
-			b[s.weights] = m.Load(w, s.weights)
+			weights[s.weights] = vec.Named(m, "weights", m.Load(w, s.weights))
 		case multiply:
-			m.word("fmla", []ref{inout(acc[s.row][s.vector]), in(b[s.weights]), in(a[s.row])}, s.step)
+			m.word("fmla", []ref{inout(acc[s.row][s.vector]), in(weights[s.weights]), in(inputs[s.row])}, s.step)
 		}
 	}
-	m.AddVectors(w, steps*vectors)
+	m.SkipVectors(w, steps*vectors)
 	for _, b := range r.bases {
-		m.AddFloats(b, steps)
+		f.Skip(b, steps)
 	}
 }

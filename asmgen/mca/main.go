@@ -24,14 +24,16 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"firebench/net/files"
 )
 
 // oldest is the first version of LLVM whose models are used: older ones take the
 // Neoverse cores for a Cortex-A57.
 const oldest = 19
 
-// families are the files of kernels that tiles make up.
-var families = []string{"conv", "product"}
+// families are the kernels that come in tiles, by the names of their files.
+var families = []string{"conv", "batchmatmul"}
 
 // A target is a package of generated files and the processors that it is judged
 // for.
@@ -99,7 +101,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 		stdout.Write(text.Bytes())
 		if *file != "" {
-			err = errors.Join(err, os.WriteFile(*file, text.Bytes(), 0o666))
+			err = errors.Join(err, files.Write(*file, text.Bytes()))
 		}
 	}
 	if err != nil {

@@ -47,7 +47,7 @@ func write(t *testing.T, tile recipes.Tile, edit func(string) string) (dir strin
 	if err := os.MkdirAll(filepath.Join(dir, "neon"), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range []recipes.Recipe{recipes.Conv, recipes.Product} {
+	for _, r := range []recipes.Recipe{recipes.Conv, recipes.BatchMatMul} {
 		m := arm64.New("arm64")
 		r.Emit(m, tile)
 		asm, _, err := m.Print("test", "neon")

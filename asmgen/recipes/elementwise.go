@@ -4,50 +4,50 @@ import "firebench/asmgen/vec"
 
 // Elementwise is Add, the residual connection, and ReLU.
 var Elementwise = Recipe{"elementwise", "", func(m vec.Machine, _ Tile) []string {
-	const unroll = 4
+	add(m, m.Float32())
+	relu(m, m.Float32())
+	return []string{"Add", "ReLU"}
+}}
 
-	m.Func("Add", "func(dst, a, b *float32, n int, lo float32)",
+// elementwiseUnroll is how many vectors a round takes, so that what moves pointers and
+// counts hardly matters.
+const elementwiseUnroll = 4
+
+func add(m vec.Core, f vec.Float32) {
+	m.Func("Add", "func(dst, a, b *float32, n int, lower float32)",
 		"Add adds two tensors; it equals",
 		"",
 		"	for i := range n {",
-		"		dst[i] = max(a[i]+b[i], lo)",
+		"		dst[i] = max(a[i]+b[i], lower)",
 		"	}")
-	dst, a, b := m.Int("dst"), m.Int("a"), m.Int("b")
-	lo := m.Splat("lo")
-	n := m.Int("n")
-	m.Vectors(n)
-	m.Steps("vector", n, unroll, func(n int) {
+	dst, a, b := m.Arg("dst"), m.Arg("a"), m.Arg("b")
+	lower := f.SplatArg("lower")
+	eachBlock(m, vectors(m, f, "n"), elementwiseUnroll, []vec.R{a, b, dst}, func(n int) {
 		for v := range n {
 			x := m.Load(a, v)
-			m.Add(x, m.Load(b, v))
-			m.Max(x, lo)
+			f.AddTo(x, m.Load(b, v))
+			f.MaxWith(x, lower)
 			m.Store(x, dst, v)
 		}
-		m.AddVectors(a, n)
-		m.AddVectors(b, n)
-		m.AddVectors(dst, n)
 	})
 	m.Return()
+}
 
+func relu(m vec.Core, f vec.Float32) {
 	m.Func("ReLU", "func(dst, src *float32, n int)",
 		"ReLU clears what is negative and keeps NaN; it equals",
 		"",
 		"	for i := range n {",
 		"		dst[i] = max(src[i], 0)",
 		"	}")
-	dst, src := m.Int("dst"), m.Int("src")
-	zero := m.Zero()
-	n = m.Int("n")
-	m.Vectors(n)
-	m.Steps("vector", n, unroll, func(n int) {
+	dst, src := m.Arg("dst"), m.Arg("src")
+	zero := vec.Named(m, "zero", m.Zero())
+	eachBlock(m, vectors(m, f, "n"), elementwiseUnroll, []vec.R{src, dst}, func(n int) {
 		for v := range n {
 			x := m.Load(src, v)
-			m.Max(x, zero)
+			f.MaxWith(x, zero)
 			m.Store(x, dst, v)
 		}
-		m.AddVectors(src, n)
-		m.AddVectors(dst, n)
 	})
 	m.Return()
-	return []string{"Add", "ReLU"}
-}}
+}

@@ -7,6 +7,12 @@ import "firebench/asmgen/vec"
 // need them at every alignment. Square roots and division are exact on every
 // machine; approximations would differ between them.
 var LRN = Recipe{"lrn", "", func(m vec.Machine, _ Tile) []string {
+	lrnSquare(m, m.Float32())
+	lrn(m, m.Float32())
+	return []string{"LRNSquare", "LRN"}
+}}
+
+func lrnSquare(m vec.Core, f vec.Float32) {
 	m.Func("LRNSquare", "func(dst, src *float32, pixels, channels, srcPixel, dstPixel int)",
 		"LRNSquare squares the channels of a row of pixels; it equals",
 		"",
@@ -15,25 +21,20 @@ var LRN = Recipe{"lrn", "", func(m vec.Machine, _ Tile) []string {
 		"			dst[p*dstPixel+c] = src[p*srcPixel+c] * src[p*srcPixel+c]",
 		"		}",
 		"	}")
-	dst, src := m.Int("dst"), m.Int("src")
-	srcPixel, dstPixel := m.Int("srcPixel"), m.Int("dstPixel")
-	m.Bytes(srcPixel)
-	m.Bytes(dstPixel)
-	m.LoopParam("pixel", "pixels", func() {
-		x := m.ZeroInt()
-		n := m.Int("channels")
-		m.Vectors(n)
-		m.Loop("channel", n, func() {
-			v := m.LoadX(src, x)
-			m.Mul(v, v)
-			m.StoreX(v, dst, x)
-			m.AddVectors(x, 1)
+	dst, src := m.Arg("dst"), m.Arg("src")
+	srcPixel, dstPixel := distances(m, f, "srcPixel", "dstPixel")
+	eachPixel(m, []step{{src, srcPixel, 1}, {dst, dstPixel, 1}}, func() {
+		x := vec.Named(m, "channel", m.Int(0))
+		eachVector(m, vectors(m, f, "channels"), []vec.R{x}, func() {
+			v := m.LoadAt(src, x)
+			f.MulBy(v, v)
+			m.StoreAt(v, dst, x)
 		})
-		m.AddInt(src, srcPixel)
-		m.AddInt(dst, dstPixel)
 	})
 	m.Return()
+}
 
+func lrn(m vec.Core, f vec.Float32) {
 	m.Func("LRN", "func(dst, src, squares *float32, pixels, channels, srcPixel, dstPixel, squaresPixel, size int, scale, k float32)",
 		"LRN normalizes a row of pixels; it equals",
 		"",
@@ -47,39 +48,29 @@ var LRN = Recipe{"lrn", "", func(m vec.Machine, _ Tile) []string {
 		"			dst[p*dstPixel+c] = src[p*srcPixel+c] / (sqrt(d) * sqrt(sqrt(d)))",
 		"		}",
 		"	}")
-	dst, src = m.Int("dst"), m.Int("src")
-	squares := m.Int("squares")
-	srcPixel, dstPixel = m.Int("srcPixel"), m.Int("dstPixel")
-	m.Bytes(srcPixel)
-	m.Bytes(dstPixel)
-	squaresPixel := m.Int("squaresPixel")
-	m.Bytes(squaresPixel)
-	scale, k := m.Splat("scale"), m.Splat("k")
-	m.LoopParam("pixel", "pixels", func() {
-		x := m.ZeroInt()
-		n := m.Int("channels")
-		m.Vectors(n)
-		m.Loop("channel", n, func() {
-			sum := m.Zero()
-			q := m.CopyInt(squares)
-			size := m.Int("size")
-			m.Loop("neighbour", size, func() {
-				m.Add(sum, m.LoadX(q, x))
-				m.AddFloats(q, 1)
+	dst, src := m.Arg("dst"), m.Arg("src")
+	squares := m.Arg("squares")
+	srcPixel, dstPixel := distances(m, f, "srcPixel", "dstPixel")
+	squaresPixel := distance(m, f, "squaresPixel")
+	scale, k := f.SplatArg("scale"), f.SplatArg("k")
+	eachPixel(m, []step{{src, srcPixel, 1}, {dst, dstPixel, 1}, {squares, squaresPixel, 1}}, func() {
+		x := vec.Named(m, "channel", m.Int(0))
+		eachVector(m, vectors(m, f, "channels"), []vec.R{x}, func() {
+			sum := vec.Named(m, "sum", m.Zero())
+			q := vec.Named(m, "neighbour", m.CopyInt(squares))
+			m.Loop("neighbour", "For each neighbouring channel: add its square", m.Arg("size"), func() {
+				f.AddTo(sum, m.LoadAt(q, x))
+				f.Skip(q, 1)
 			})
-			d := m.Copy(k)
-			m.MulAdd(d, scale, sum)
-			root := m.Sqrt(d)
-			m.Mul(root, m.Sqrt(root))
-			y := m.LoadX(src, x)
-			m.Div(y, root)
-			m.StoreX(y, dst, x)
-			m.AddVectors(x, 1)
+			m.Comment("Divide by the power 3/4: the root times its own root")
+			d := vec.Named(m, "d", m.Copy(k))
+			f.AddMulTo(d, scale, sum)
+			root := vec.Named(m, "root", f.Sqrt(d))
+			f.MulBy(root, f.Sqrt(root))
+			y := m.LoadAt(src, x)
+			f.DivBy(y, root)
+			m.StoreAt(y, dst, x)
 		})
-		m.AddInt(src, srcPixel)
-		m.AddInt(dst, dstPixel)
-		m.AddInt(squares, squaresPixel)
 	})
 	m.Return()
-	return []string{"LRNSquare", "LRN"}
-}}
+}

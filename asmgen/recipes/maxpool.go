@@ -4,6 +4,11 @@ import "firebench/asmgen/vec"
 
 // MaxPool3x3s2 is the pooling of both networks: 3×3 windows, stride 2.
 var MaxPool3x3s2 = Recipe{"maxpool", "", func(m vec.Machine, _ Tile) []string {
+	maxPool3x3s2(m, m.Float32())
+	return []string{"MaxPool3x3s2"}
+}}
+
+func maxPool3x3s2(m vec.Core, f vec.Float32) {
 	m.Func("MaxPool3x3s2", "func(dst, src *float32, pixels, channels, srcRow, srcPixel, dstPixel int)",
 		"MaxPool3x3s2 computes a row of 3×3 windows, stride 2; it equals",
 		"",
@@ -18,49 +23,37 @@ var MaxPool3x3s2 = Recipe{"maxpool", "", func(m vec.Machine, _ Tile) []string {
 		"			dst[p*dstPixel+c] = top",
 		"		}",
 		"	}")
-	dst := m.Int("dst")
-	pixel := m.Int("srcPixel")
-	m.Bytes(pixel)
-	dstPixel := m.Int("dstPixel")
-	m.Bytes(dstPixel)
-	row := m.Int("srcRow")
-	m.Bytes(row)
-	rows := [3]vec.R{0: m.Int("src")}
+	dst := m.Arg("dst")
+	srcPixel, dstPixel := distance(m, f, "srcPixel"), distance(m, f, "dstPixel")
+	srcRow := distance(m, f, "srcRow")
+	rows := []vec.R{m.Arg("src")}
 	for i := 1; i < 3; i++ {
-		rows[i] = m.CopyInt(rows[i-1])
-		m.AddInt(rows[i], row)
+		rows = append(rows, m.CopyInt(rows[i-1]))
+		m.AddTo(rows[i], srcRow)
 	}
-	first := m.ZeroInt()
-	m.LoopParam("pixel", "pixels", func() {
-		// One offset a column; the channels run through all three.
-		cols := [3]vec.R{0: m.CopyInt(first)}
+	vec.NameAll(m, "src row", rows)
+	zero := vec.Named(m, "zero", m.Int(0))
+	eachPixel(m, []step{{rows[0], srcPixel, 2}, {rows[1], srcPixel, 2}, {rows[2], srcPixel, 2}, {dst, dstPixel, 1}}, func() {
+		m.Comment("A distance from the row for each column; the channels run through all three")
+		cols := []vec.R{m.CopyInt(zero)}
 		for j := 1; j < 3; j++ {
-			cols[j] = m.CopyInt(cols[j-1])
-			m.AddInt(cols[j], pixel)
+			cols = append(cols, m.CopyInt(cols[j-1]))
+			m.AddTo(cols[j], srcPixel)
 		}
-		n := m.Int("channels")
-		m.Vectors(n)
-		m.Loop("channel", n, func() {
+		vec.NameAll(m, "column", cols)
+		eachVector(m, vectors(m, f, "channels"), cols, func() {
 			var top vec.V
-			for i, r := range rows {
-				for j, c := range cols {
-					if x := m.LoadX(r, c); i == 0 && j == 0 {
-						top = x
+			for _, row := range rows {
+				for _, col := range cols {
+					if x := m.LoadAt(row, col); top == nil {
+						top = vec.Named(m, "top", x)
 					} else {
-						m.Max(top, x)
+						f.MaxWith(top, x)
 					}
 				}
 			}
-			m.StoreX(top, dst, cols[0])
-			for _, c := range cols {
-				m.AddVectors(c, 1)
-			}
+			m.StoreAt(top, dst, cols[0])
 		})
-		for _, r := range rows {
-			m.AddMul(r, pixel, 2)
-		}
-		m.AddInt(dst, dstPixel)
 	})
 	m.Return()
-	return []string{"MaxPool3x3s2"}
-}}
+}

@@ -5,6 +5,11 @@ import "firebench/asmgen/vec"
 // SpaceToDepth gathers the pixels that a stride steps over: it makes convolutions with a
 // stride ones without.
 var SpaceToDepth = Recipe{"spacetodepth", "", func(m vec.Machine, _ Tile) []string {
+	spaceToDepth(m, m.Float32())
+	return []string{"SpaceToDepth"}
+}}
+
+func spaceToDepth(m vec.Core, e vec.Elements) {
 	m.Func("SpaceToDepth", "func(dst, src *float32, pixels, runs, channels, srcPixel, srcRow, dstPixel, dstRun int)",
 		"SpaceToDepth makes a row of pixels from runs rows; it equals, in this order,",
 		"",
@@ -15,30 +20,20 @@ var SpaceToDepth = Recipe{"spacetodepth", "", func(m vec.Machine, _ Tile) []stri
 		"			}",
 		"		}",
 		"	}")
-	dst, src := m.Int("dst"), m.Int("src")
-	pixel, row := m.Int("srcPixel"), m.Int("srcRow")
-	m.Bytes(pixel)
-	m.Bytes(row)
-	toPixel, toRun := m.Int("dstPixel"), m.Int("dstRun")
-	m.Bytes(toPixel)
-	m.Bytes(toRun)
-	vectors := m.Int("channels")
-	m.Vectors(vectors)
-	m.LoopParam("pixel", "pixels", func() {
-		p, q := m.CopyInt(src), m.CopyInt(dst)
-		m.Loop("run", m.Int("runs"), func() {
-			from, to := m.CopyInt(p), m.CopyInt(q)
-			m.Loop("vector", m.CopyInt(vectors), func() {
+	dst, src := m.Arg("dst"), m.Arg("src")
+	srcPixel, srcRow := distances(m, e, "srcPixel", "srcRow")
+	dstPixel, dstRun := distances(m, e, "dstPixel", "dstRun")
+	channels := vectors(m, e, "channels")
+	eachPixel(m, []step{{src, srcPixel, 1}, {dst, dstPixel, 1}}, func() {
+		srcRun, dstRunAt := vec.Named(m, "src run", m.CopyInt(src)), vec.Named(m, "dst run", m.CopyInt(dst))
+		m.Loop("run", "For each run of channels, each from the next row", m.Arg("runs"), func() {
+			from, to := vec.Named(m, "from", m.CopyInt(srcRun)), vec.Named(m, "to", m.CopyInt(dstRunAt))
+			eachVector(m, vec.Named(m, "vectors left", m.CopyInt(channels)), []vec.R{from, to}, func() {
 				m.Store(m.Load(from, 0), to, 0)
-				m.AddVectors(from, 1)
-				m.AddVectors(to, 1)
 			})
-			m.AddInt(p, row)
-			m.AddInt(q, toRun)
+			m.AddTo(srcRun, srcRow)
+			m.AddTo(dstRunAt, dstRun)
 		})
-		m.AddInt(src, pixel)
-		m.AddInt(dst, toPixel)
 	})
 	m.Return()
-	return []string{"SpaceToDepth"}
-}}
+}

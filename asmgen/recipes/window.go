@@ -5,7 +5,8 @@ import "firebench/asmgen/vec"
 // Window is the general pooling, one window of any size a call: MaxPool and
 // AvgPool, which is also the global one.
 var Window = Recipe{"window", "", func(m vec.Machine, _ Tile) []string {
-	window(m, "MaxPool", "", m.Max,
+	f := m.Float32()
+	window(m, f, "MaxPool", "", f.MaxWith,
 		"MaxPool computes the maximum over one window; it equals",
 		"",
 		"	for c := range channels {",
@@ -17,7 +18,7 @@ var Window = Recipe{"window", "", func(m vec.Machine, _ Tile) []string {
 		"		}",
 		"		dst[c] = top",
 		"	}")
-	window(m, "AvgPool", "scale", m.Add,
+	window(m, f, "AvgPool", "scale", f.AddTo,
 		"AvgPool computes the scaled sum over one window; it equals",
 		"",
 		"	for c := range channels {",
@@ -38,53 +39,46 @@ const windowUnroll = 8
 
 // window folds op over the pixels of a window. With a scale argument the fold
 // starts at zero and is multiplied at the end, else it starts at the first pixel.
-func window(m vec.Machine, name, scale string, op func(dst, v vec.V), doc ...string) {
+func window(m vec.Core, f vec.Float32, name, scale string, op func(dst, v vec.V), doc ...string) {
 	signature := "func(dst, src *float32, rows, cols, channels, srcRow, srcPixel int)"
 	if scale != "" {
 		signature = "func(dst, src *float32, rows, cols, channels, srcRow, srcPixel int, " + scale + " float32)"
 	}
 	m.Func(name, signature, doc...)
-	dst := m.Int("dst")
-	src := m.Int("src")
-	row := m.Int("srcRow")
-	m.Bytes(row)
-	pixel := m.Int("srcPixel")
-	m.Bytes(pixel)
-	channels := m.Int("channels")
-	m.Vectors(channels)
-	m.Steps("channels", channels, windowUnroll, func(n int) {
-		acc := make([]vec.V, n)
-		for v := range acc {
+	dst := m.Arg("dst")
+	src := m.Arg("src")
+	srcRow, srcPixel := distance(m, f, "srcRow"), distance(m, f, "srcPixel")
+	eachBlock(m, vectors(m, f, "channels"), windowUnroll, []vec.R{src, dst}, func(n int) {
+		results := make([]vec.V, n)
+		for v := range results {
 			if scale != "" {
-				acc[v] = m.Zero()
+				results[v] = m.Zero()
 			} else {
-				acc[v] = m.Load(src, v)
+				results[v] = m.Load(src, v)
 			}
 		}
-		p := m.CopyInt(src)
-		rows := m.Int("rows")
-		m.Loop("row", rows, func() {
-			q := m.CopyInt(p)
-			cols := m.Int("cols")
-			m.Loop("col", cols, func() {
-				for v := range acc {
-					op(acc[v], m.Load(q, v))
+		vec.NameAll(m, "result", results)
+		row := vec.Named(m, "row", m.CopyInt(src))
+		m.Loop("row", "For each row of the window", m.Arg("rows"), func() {
+			pixel := vec.Named(m, "pixel", m.CopyInt(row))
+			m.Loop("pixel", "For each pixel of the row", m.Arg("cols"), func() {
+				for v := range results {
+					op(results[v], m.Load(pixel, v))
 				}
-				m.AddInt(q, pixel)
+				m.AddTo(pixel, srcPixel)
 			})
-			m.AddInt(p, row)
+			m.AddTo(row, srcRow)
 		})
+		m.Comment("These channels are done")
 		if scale != "" {
-			s := m.Splat(scale)
-			for v := range acc {
-				m.Mul(acc[v], s)
+			s := f.SplatArg(scale)
+			for v := range results {
+				f.MulBy(results[v], s)
 			}
 		}
-		for v := range acc {
-			m.Store(acc[v], dst, v)
+		for v := range results {
+			m.Store(results[v], dst, v)
 		}
-		m.AddVectors(src, n)
-		m.AddVectors(dst, n)
 	})
 	m.Return()
 }

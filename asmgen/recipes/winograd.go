@@ -4,33 +4,33 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 
 	"firebench/asmgen/vec"
 	"firebench/kernels/winograd"
 )
 
-// Winograd is the transforms around the products of Winograd convolutions, whose
-// tiles are tile.Rows inputs on a side and whose outputs tile.Cols. Channels are the
-// vectors' lanes, so a two-dimensional transform is arithmetic between vectors.
-// Outputs of every size share the input transform, which the first row of the
-// catalog emits.
+// Winograd is the output transform of Winograd convolutions, whose tiles are tile.Rows
+// inputs on a side and whose outputs tile.Cols. Channels are the vectors' lanes, so a
+// two-dimensional transform is arithmetic between vectors. Element (i, j) of all
+// transformed tiles is a matrix of the batch that BatchMatMul multiplies.
 var Winograd = Recipe{"winograd", "", func(m vec.Machine, t Tile) []string {
-	a := winograd.New(t.Cols, t.Rows+1-t.Cols)
-	out := fmt.Sprintf("WinogradOutput%dx%d", t.Rows, t.Cols)
-	winogradOutput(m, out, a)
-	return []string{out}
-}}
-
-// WinogradInput is the input transform of tiles with tile.Rows inputs on a side.
-var WinogradInput = Recipe{"winograd", "", func(m vec.Machine, t Tile) []string {
-	name := fmt.Sprintf("WinogradInput%d", t.Rows)
-	winogradInput(m, name, winograd.New(1, t.Rows))
+	name := fmt.Sprintf("WinogradOutput%dx%d", t.Rows, t.Cols)
+	winogradOutput(m, m.Float32(), name, winograd.New(t.Cols, t.Rows+1-t.Cols))
 	return []string{name}
 }}
 
-func winogradInput(m vec.Machine, name string, a *winograd.Algorithm) {
+// WinogradInput is the input transform of tiles with tile.Rows inputs on a side, which
+// outputs of every size share.
+var WinogradInput = Recipe{"winograd", "", func(m vec.Machine, t Tile) []string {
+	name := fmt.Sprintf("WinogradInput%d", t.Rows)
+	winogradInput(m, m.Float32(), name, winograd.New(1, t.Rows))
+	return []string{name}
+}}
+
+func winogradInput(m vec.Core, f vec.Float32, name string, a *winograd.Algorithm) {
 	n := a.N()
-	m.Func(name, "func(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstPoint, dstTile int)",
+	m.Func(name, "func(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile int)",
 		fmt.Sprintf("%s transforms the inputs of a row of tiles, %d×%d pixels each; with the", name, n, n),
 		fmt.Sprintf("matrix BT of winograd.New(m, %d-m) it equals, but for rounding,", n+1),
 		"",
@@ -38,62 +38,62 @@ func winogradInput(m vec.Machine, name string, a *winograd.Algorithm) {
 		"		for c := range channels {",
 		fmt.Sprintf("			for i := range %d {", n),
 		fmt.Sprintf("				for j := range %d {", n),
-		fmt.Sprintf("					dst[(i*%d+j)*dstPoint+t*dstTile+c] = Σ BT[i][k]*BT[j][l]*src[k*srcRow+l*srcPixel+t*srcTile+c] // over k, l", n),
+		fmt.Sprintf("					dst[(i*%d+j)*dstMatrix+t*dstTile+c] = Σ BT[i][k]*BT[j][l]*src[k*srcRow+l*srcPixel+t*srcTile+c] // over k, l", n),
 		"				}",
 		"			}",
 		"		}",
 		"	}")
-	s := newSplats(m, a.BT)
-	src, dst := m.Int("src"), m.Int("dst")
-	row, pixel := m.Int("srcRow"), m.Int("srcPixel")
-	m.Bytes(row)
-	m.Bytes(pixel)
-	point := m.Int("dstPoint")
-	m.Bytes(point)
-	in, out := m.Rows(row, n), m.Rows(point, n)
-	m.LoopParam("tile", "tiles", func() {
-		channels := m.Int("channels")
-		m.Vectors(channels)
-		m.Loop("channel", channels, func() {
+	t := transform{"BT", opposites(a.BT), newSplats(m, f, a.BT)}
+	src, dst := m.Arg("src"), m.Arg("dst")
+	srcRow, srcPixel := distances(m, f, "srcRow", "srcPixel")
+	dstMatrix := distance(m, f, "dstMatrix")
+	in, out := m.Rows("in row", srcRow, n), m.Rows("out", dstMatrix, n)
+	eachTile(m, f, src, dst, func() {}, func() {
+		eachVector(m, vectors(m, f, "channels"), []vec.R{src, dst}, func() {
 			var p vec.R
-			bothSides(m, opposites(a.BT), s, n,
+			t.bothSides(m, n,
 				func(j int) func(i int) vec.V {
 					if j == 0 {
-						p = m.CopyInt(src)
+						p = vec.Named(m, "column", m.CopyInt(src))
 					} else {
-						m.AddInt(p, pixel)
+						m.AddTo(p, srcPixel)
 					}
 					in.Start(p)
 					return func(i int) vec.V { return m.LoadRow(in, i) }
 				},
 				func(i int) func(j int, v vec.V) {
-					q := m.CopyInt(dst)
-					m.AddMul(q, point, i*n)
+					q := vec.Named(m, "row", m.CopyInt(dst))
+					m.AddMulTo(q, dstMatrix, i*n)
 					out.Start(q)
 					return func(j int, v vec.V) { m.StoreRow(v, out, j) }
 				})
-			m.AddVectors(src, 1)
-			m.AddVectors(dst, 1)
 		})
-		// The pointers went through the channels; the next tile starts elsewhere.
-		next(m, src, "srcTile")
-		next(m, dst, "dstTile")
 	})
 	m.Return()
 }
 
-// next moves p from the end of a tile's channels to the next tile, a step of the
-// argument's floats from the start.
-func next(m vec.Machine, p vec.R, step string) {
-	d := m.Int(step)
-	m.SubInt(d, m.Int("channels"))
-	m.Bytes(d)
-	m.AddInt(p, d)
+// eachTile walks along a row of tiles. channels transforms one tile and moves src and dst
+// through its channels.
+func eachTile(m vec.Core, e vec.Elements, src, dst vec.R, before, channels func()) {
+	m.LoopArg("tile", "For each tile", "tiles", func() {
+		before()
+		channels()
+		m.Comment("The pointers went through the channels; the next tile starts elsewhere")
+		for _, s := range []struct {
+			p    vec.R
+			step string
+		}{{src, "srcTile"}, {dst, "dstTile"}} {
+			d := m.Arg(s.step)
+			m.SubFrom(d, m.Arg("channels"))
+			e.ToBytes(d)
+			m.AddTo(s.p, d)
+		}
+	})
 }
 
-func winogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
+func winogradOutput(m vec.Core, f vec.Float32, name string, a *winograd.Algorithm) {
 	n := a.N()
-	m.Func(name, "func(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32)",
+	m.Func(name, "func(dst, src, bias *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower float32)",
 		fmt.Sprintf("%s transforms the products of a row of tiles to %d×%d output", name, a.M, a.M),
 		fmt.Sprintf("pixels each; with the matrix AT of winograd.New(%d, %d) it equals, but for rounding,", a.M, a.R),
 		"",
@@ -101,88 +101,76 @@ func winogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 		"		for c := range channels {",
 		fmt.Sprintf("			for i := range %d {", a.M),
 		fmt.Sprintf("				for j := range %d {", a.M),
-		fmt.Sprintf("					y := bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*%d+l)*srcPoint+t*srcTile+c] // over k, l", n),
-		"					dst[i*dstRow+j*dstPixel+t*dstTile+c] = max(y, lo)",
+		fmt.Sprintf("					y := bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*%d+l)*srcMatrix+t*srcTile+c] // over k, l", n),
+		"					dst[i*dstRow+j*dstPixel+t*dstTile+c] = max(y, lower)",
 		"				}",
 		"			}",
 		"		}",
 		"	}")
 	unit := unitColumn(a.AT)
-	s := newSplats(m, a.AT, "lo")
-	src, dst := m.Int("src"), m.Int("dst")
-	point := m.Int("srcPoint")
-	m.Bytes(point)
-	pixel := m.Int("dstPixel")
-	m.Bytes(pixel)
-	column := m.ZeroInt()
-	m.AddMul(column, point, n) // from row to row of a column of points
-	in, out := m.Rows(column, n), m.Rows(pixel, a.M)
-	// Stores wait for their lines, one after the other: prefetch the next tile's, as wide
-	// as a wide convolution tile.
+	t := transform{"AT", powers(a.AT), newSplats(m, f, a.AT, "lower")}
+	src, dst := m.Arg("src"), m.Arg("dst")
+	srcMatrix := distance(m, f, "srcMatrix")
+	dstPixel := distance(m, f, "dstPixel")
+	down := vec.Named(m, fmt.Sprintf("%d·srcMatrix", n), m.Int(0)) // from row to row of a column of the tile
+	m.AddMulTo(down, srcMatrix, n)
+	in, out := m.Rows("in row", down, n), m.Rows("out pixel", dstPixel, a.M)
+	// As wide as a wide convolution tile.
 	prefetch := func() {
-		row, tile := m.Int("dstRow"), m.Int("dstTile")
-		m.Bytes(row)
-		m.Bytes(tile)
-		m.AddInt(tile, dst)
+		m.Comment("Stores wait for their cache lines, one after the other: prefetch the next tile's")
+		dstRow, tile := distances(m, f, "dstRow", "dstTile")
+		m.AddTo(tile, dst)
 		for i := range a.M {
-			x := m.CopyInt(tile)
+			pixel := vec.Named(m, "pixel", m.CopyInt(tile))
 			for j := range a.M {
-				for i := 0; i < 2*4*m.Lanes(); i += line {
-					m.Prefetch(x, i)
+				for i := 0; i < 2*m.Size(); i += cacheLine {
+					m.Prefetch(pixel, i)
 				}
 				if j < a.M-1 {
-					m.AddInt(x, pixel)
+					m.AddTo(pixel, dstPixel)
 				}
 			}
 			if i < a.M-1 {
-				m.AddInt(tile, row)
+				m.AddTo(tile, dstRow)
 			}
 		}
 	}
-	m.LoopParam("tile", "tiles", func() {
+	eachTile(m, f, src, dst, func() {
 		if prefetchesTiles(m) {
 			prefetch()
 		}
-		bias := m.Int("bias")
-		channels := m.Int("channels")
-		m.Vectors(channels)
-		m.Loop("channel", channels, func() {
+	}, func() {
+		bias := m.Arg("bias")
+		eachVector(m, vectors(m, f, "channels"), []vec.R{src, dst, bias}, func() {
 			var p vec.R
-			bothSides(m, powers(a.AT), s, n,
+			t.bothSides(m, n,
 				func(j int) func(i int) vec.V {
 					if j == 0 {
-						p = m.CopyInt(src)
+						p = vec.Named(m, "column", m.CopyInt(src))
 					} else {
-						m.AddInt(p, point)
+						m.AddTo(p, srcMatrix)
 					}
 					in.Start(p)
 					return func(i int) vec.V {
 						v := m.LoadRow(in, i)
 						if i == unit && j == unit {
-							m.Add(v, m.Load(bias, 0)) // reaches each output once
+							f.AddTo(v, m.Load(bias, 0)) // reaches each output once
 						}
 						return v
 					}
 				},
 				func(i int) func(j int, v vec.V) {
-					q := m.CopyInt(dst)
+					q := vec.Named(m, "row", m.CopyInt(dst))
 					if i > 0 {
-						row := m.Int("dstRow")
-						m.Bytes(row)
-						m.AddMul(q, row, i)
+						m.AddMulTo(q, distance(m, f, "dstRow"), i)
 					}
 					out.Start(q)
 					return func(j int, v vec.V) {
-						m.Max(v, s.param("lo"))
+						f.MaxWith(v, t.splats.param("lower"))
 						m.StoreRow(v, out, j)
 					}
 				})
-			m.AddVectors(src, 1)
-			m.AddVectors(dst, 1)
-			m.AddVectors(bias, 1)
 		})
-		next(m, src, "srcTile")
-		next(m, dst, "dstTile")
 	})
 	m.Return()
 }
@@ -197,35 +185,45 @@ func unitColumn(a winograd.Matrix) int {
 	panic("winograd: the point 1 is not among the points")
 }
 
-// A transform is a product of a small constant matrix with a column of vectors, as
-// a program.
-type transform interface {
+// A program is a product of a small constant matrix with a column of vectors.
+type program interface {
 	// groups returns the matrix' rows, at most size at a time, those that share work
 	// together.
 	groups(size int) [][]int
 	// apply computes some rows of the product, all of them if rows is nil: load reads an
 	// element of the column, store takes one of the result, each once and in any order.
-	apply(m vec.Machine, s *splats, rows []int, load func(i int) vec.V, store func(i int, v vec.V))
+	apply(s *splats, rows []int, load func(i int) vec.V, store func(i int, v vec.V))
+}
+
+// A transform multiplies by a matrix T, known by its name in the algorithm, from both
+// sides.
+type transform struct {
+	name    string
+	program program
+	splats  *splats
 }
 
 // bothSides emits T·x·Tᵀ for an x of n columns without a detour through memory: for
 // one group of T's rows after the other it computes these rows of T·x, column by column,
 // as many as registers can hold, and multiplies each by Tᵀ. column prepares loading
 // a column of x, row storing a row of the result.
-func bothSides(m vec.Machine, t transform, s *splats, n int, column func(j int) (load func(i int) vec.V), row func(i int) (store func(j int, v vec.V))) {
+func (t *transform) bothSides(m vec.Core, n int, column func(j int) (load func(i int) vec.V), row func(i int) (store func(j int, v vec.V))) {
 	size := 2
 	if 2*n+4 > m.Registers() {
 		size = 1
 	}
-	for _, group := range t.groups(size) {
+	for _, group := range t.program.groups(size) {
+		rows := "Row " + join(group, " and row ")
 		half := map[int][]vec.V{} // rows of T·x
-		s.fresh()
+		t.splats.fresh()
+		m.Comment(fmt.Sprintf("%s of %s·x, column by column", rows, t.name))
 		for j := range n {
-			t.apply(m, s, group, column(j), func(i int, v vec.V) { half[i] = append(half[i], v) })
+			t.program.apply(t.splats, group, column(j), func(i int, v vec.V) { half[i] = append(half[i], vec.Named(m, t.name+"·x", v)) })
 		}
+		m.Comment(fmt.Sprintf("%s of the result: %s·x times the transpose of %s", rows, t.name, t.name))
 		for _, i := range group {
-			s.fresh()
-			t.apply(m, s, nil, func(j int) vec.V { return half[i][j] }, row(i))
+			t.splats.fresh()
+			t.program.apply(t.splats, nil, func(j int) vec.V { return half[i][j] }, row(i))
 		}
 	}
 }
@@ -257,7 +255,7 @@ func (a opposites) groups(size int) [][]int {
 	return slices.Collect(slices.Chunk(append(rows, 0, len(a)-1), size))
 }
 
-func (a opposites) apply(m vec.Machine, s *splats, rows []int, load func(i int) vec.V, store func(i int, v vec.V)) {
+func (a opposites) apply(s *splats, rows []int, load func(i int) vec.V, store func(i int, v vec.V)) {
 	load = once(load)
 	part := func(row []*big.Rat, parity int) []term {
 		var t []term
@@ -271,7 +269,7 @@ func (a opposites) apply(m vec.Machine, s *splats, rows []int, load func(i int) 
 	for i := 0; i < len(a); i++ {
 		if i == 0 || i == len(a)-1 {
 			if wanted(rows, i) {
-				store(i, s.sum(m, append(part(a[i], 0), part(a[i], 1)...)))
+				store(i, s.sum(append(part(a[i], 0), part(a[i], 1)...)))
 			}
 			continue
 		}
@@ -286,22 +284,22 @@ func (a opposites) apply(m vec.Machine, s *splats, rows []int, load func(i int) 
 			odd, even = even, odd
 		}
 		factor := common(odd)
-		e, o := s.sum(m, even), s.sum(m, divide(odd, factor))
+		e, o := s.sum(even), s.sum(divide(odd, factor))
 		plain := factor.Cmp(one) == 0
 		if first {
 			if plain {
-				store(i, m.Sum(e, o))
+				store(i, s.f.Add(e, o))
 			} else {
-				v := m.Copy(e)
-				s.addTimes(m, v, o, factor)
+				v := s.m.Copy(e)
+				s.addTimes(v, o, factor)
 				store(i, v)
 			}
 		}
 		if second {
 			if plain {
-				store(i+1, m.Difference(e, o))
+				store(i+1, s.f.Sub(e, o))
 			} else {
-				s.addTimes(m, e, o, new(big.Rat).Neg(factor))
+				s.addTimes(e, o, new(big.Rat).Neg(factor))
 				store(i+1, e)
 			}
 		}
@@ -345,12 +343,12 @@ func (a powers) groups(size int) [][]int {
 	return groups
 }
 
-func (a powers) apply(m vec.Machine, s *splats, rows []int, load func(i int) vec.V, store func(i int, v vec.V)) {
+func (a powers) apply(s *splats, rows []int, load func(i int) vec.V, store func(i int, v vec.V)) {
 	load = once(load)
 	n := len(a[0])
 	sums := [2][]vec.V{make([]vec.V, n), make([]vec.V, n)} // by parity of the row and column
 	for j := 1; j+1 < n; j += 2 {
-		for parity, op := range []func(a, b vec.V) vec.V{m.Sum, m.Difference} {
+		for parity, op := range []func(a, b vec.V) vec.V{s.f.Add, s.f.Sub} {
 			if rows == nil || rows[0]%2 == parity {
 				sums[parity][j] = op(load(j), load(j+1))
 			}
@@ -370,7 +368,7 @@ func (a powers) apply(m vec.Machine, s *splats, rows []int, load func(i int) vec
 				t = append(t, term{factor, sums[i%2][j]})
 			}
 		}
-		store(i, s.sum(m, t))
+		store(i, s.sum(t))
 	}
 }
 
@@ -422,7 +420,8 @@ func divide(terms []term, by *big.Rat) []term {
 // and -1, by absolute value, and arguments. Where registers are plenty they are loaded once
 // for all, else by their first use after fresh, and only the latest stay.
 type splats struct {
-	m      vec.Machine
+	m      vec.Core
+	f      vec.Float32
 	loaded map[string]vec.V
 	names  []string // of what is loaded, the oldest first
 }
@@ -431,8 +430,8 @@ type splats struct {
 const latest = 3
 
 // newSplats serves a transform by a matrix.
-func newSplats(m vec.Machine, a winograd.Matrix, params ...string) *splats {
-	s := &splats{m: m, loaded: map[string]vec.V{}}
+func newSplats(m vec.Core, f vec.Float32, a winograd.Matrix, params ...string) *splats {
+	s := &splats{m: m, f: f, loaded: map[string]vec.V{}}
 	if s.few() {
 		return s
 	}
@@ -473,21 +472,27 @@ func (s *splats) get(name string, load func() vec.V) vec.V {
 }
 
 func (s *splats) param(name string) vec.V {
-	return s.get(name, func() vec.V { return s.m.Splat(name) })
+	return s.get(name, func() vec.V { return s.f.SplatArg(name) })
 }
 
 func (s *splats) factor(abs *big.Rat) vec.V {
 	return s.get(abs.String(), func() vec.V {
-		f, exact := abs.Float32()
+		c, exact := abs.Float32()
 		if !exact {
 			panic("winograd: " + abs.String() + " is not a float32")
 		}
-		return s.m.Const(f)
+		v := s.f.Splat(c)
+		if s.few() {
+			s.m.Name("factor", v)
+		} else {
+			s.m.Name(fmt.Sprint(c), v)
+		}
+		return v
 	})
 }
 
 // sum returns a new register with the sum of terms, rounded after each.
-func (s *splats) sum(m vec.Machine, terms []term) vec.V {
+func (s *splats) sum(terms []term) vec.V {
 	// The first two terms are better without a multiplication.
 	rest := slices.Clone(terms)
 	slices.SortStableFunc(rest, func(a, b term) int { return a.cost() - b.cost() })
@@ -497,32 +502,41 @@ func (s *splats) sum(m vec.Machine, terms []term) vec.V {
 	case first.factor.Sign() < 0:
 		panic("winograd: a sum that starts with a negative term")
 	case first.factor.Cmp(one) != 0:
-		acc = m.Copy(first.v)
-		m.Mul(acc, s.factor(first.factor))
+		acc = s.m.Copy(first.v)
+		s.f.MulBy(acc, s.factor(first.factor))
 	case len(rest) > 0 && rest[0].cost() == plus:
-		acc, rest = m.Sum(first.v, rest[0].v), rest[1:]
+		acc, rest = s.f.Add(first.v, rest[0].v), rest[1:]
 	case len(rest) > 0 && rest[0].cost() == minus:
-		acc, rest = m.Difference(first.v, rest[0].v), rest[1:]
+		acc, rest = s.f.Sub(first.v, rest[0].v), rest[1:]
 	default:
-		acc = m.Copy(first.v)
+		acc = s.m.Copy(first.v)
 	}
 	for _, t := range rest {
-		s.addTimes(m, acc, t.v, t.factor)
+		s.addTimes(acc, t.v, t.factor)
 	}
 	return acc
 }
 
 // addTimes adds factor·v to acc.
-func (s *splats) addTimes(m vec.Machine, acc, v vec.V, factor *big.Rat) {
+func (s *splats) addTimes(acc, v vec.V, factor *big.Rat) {
 	abs := new(big.Rat).Abs(factor)
 	switch {
 	case abs.Cmp(one) == 0 && factor.Sign() > 0:
-		m.Add(acc, v)
+		s.f.AddTo(acc, v)
 	case abs.Cmp(one) == 0:
-		m.Sub(acc, v)
+		s.f.SubFrom(acc, v)
 	case factor.Sign() > 0:
-		m.MulAdd(acc, v, s.factor(abs))
+		s.f.AddMulTo(acc, v, s.factor(abs))
 	default:
-		m.MulSub(acc, v, s.factor(abs))
+		s.f.SubMulFrom(acc, v, s.factor(abs))
 	}
+}
+
+// join writes numbers with a separator between them.
+func join(numbers []int, separator string) string {
+	s := make([]string, len(numbers))
+	for i, n := range numbers {
+		s[i] = fmt.Sprint(n)
+	}
+	return strings.Join(s, separator)
 }

@@ -4,6 +4,13 @@
 // A recipe never names an instruction. Where the best form differs, the whole step
 // is the machine's: Outer multiplies by a broadcast from memory on AVX and by
 // lane on NEON, and each machine owns its addressing.
+//
+// Arithmetic comes in two forms. A method that returns a register makes a new one and
+// leaves its operands as they are: Add(a, b) is a + b. A method that returns nothing
+// changes its first operand, and a preposition in its name says so: AddTo(sum, v),
+// MulBy(v, factor), ToBytes(n).
+//
+// Methods panic on a recipe's mistake; there is no input here that a user gives.
 package vec
 
 import "github.com/mmcloughlin/avo/reg"
@@ -16,79 +23,148 @@ type (
 	R = reg.GPVirtual
 )
 
-// A Machine emits functions for one instruction set. Offsets count vectors unless
-// they say otherwise. Methods panic on a recipe's mistake; there is no input here
-// that a user gives.
-type Machine interface {
-	Lanes() int     // float32 values in a vector
-	Registers() int // vector registers
+// An Element is the type of the values in memory and in the lanes of a vector.
+type Element struct {
+	Name string // as names of kernels have it
+	Size int    // bytes
+}
 
+// F32 is float32. Its size stands here and nowhere else.
+var F32 = Element{"f32", 4}
+
+// A Machine emits functions for one instruction set: what is the same for values of all
+// types, and arithmetic on each type.
+type Machine interface {
+	Core
+	Float32() Float32
+}
+
+// Core is what every kernel needs, whatever the type of its values.
+type Core interface {
+	Functions
+	Loops
+	Integers
+	Vectors
+}
+
+// Functions begins and ends functions, reads their arguments, and says in the assembly
+// what a reader needs to know.
+type Functions interface {
 	// Func begins a function; signature is Go's, without the name. doc becomes its
 	// documentation. Return ends it.
 	Func(name, signature string, doc ...string)
 	Return()
 
-	Int(param string) R       // loads an integer or pointer argument
-	SetInt(param string, r R) // stores to the argument, for the next Int
-	Splat(param string) V     // loads a float32 argument into all lanes
-	Zero() V
-	Const(c float32) V // all lanes are c
-	Copy(v V) V
+	Arg(param string) R       // loads an integer or pointer argument
+	SetArg(param string, r R) // stores r as the argument that the next Arg loads
 
-	ZeroInt() R
-	Count(n int) R // a loop's constant count
+	// Comment is a sentence above the instructions that follow; its full stop is added.
+	Comment(sentence string)
+
+	// Name says what registers hold, for the map of registers that begins each function.
+	// Arguments have their parameter's name without it. Registers without a name are
+	// listed together as temporary.
+	Name(name string, registers ...reg.Register)
+}
+
+// Named gives one register its name.
+func Named[T reg.Register](f Functions, name string, r T) T {
+	f.Name(name, r)
+	return r
+}
+
+// NameAll gives several registers one name; the map tells them apart by their index.
+func NameAll[T reg.Register](f Functions, name string, all []T) {
+	registers := make([]reg.Register, len(all))
+	for i, r := range all {
+		registers[i] = r
+	}
+	f.Name(name, registers...)
+}
+
+// Loops repeats a body. A loop's comment, a sentence as of Comment, says what a round is
+// for: it stands above the loop's label, which is made of the name.
+type Loops interface {
+	Loop(name, comment string, n R, body func())                   // n >= 1 times; n is 0 then
+	LoopArg(name, comment, param string, body func())              // as Loop; the count stays in its argument, not in a register
+	Steps(name, comment string, n R, unroll int, body func(n int)) // n >= 0 steps, unroll in a round, then one by one; n is 0 then
+}
+
+// Integers is arithmetic on counts, distances and addresses.
+type Integers interface {
+	Int(n int) R
 	CopyInt(r R) R
-	AddInt(dst, src R)                                    // dst += src
-	SubInt(dst, src R)                                    // dst -= src
-	AddMul(dst, src R, n int)                             // dst += n·src
-	Times(dst, src R)                                     // dst *= src
-	AddVectors(p R, n int)                                // p += n vectors
-	AddFloats(p R, n int)                                 // p += n float32 values
-	Bytes(n R)                                            // n becomes the size of n float32 values
-	Vectors(n R)                                          // n becomes the number of vectors in n float32 values
-	Halve(n R, times int)                                 // n /= 2^times, rounded down
-	FloatAt(p, i R) R                                     // address of the float32 with index i from p on
-	NextInt(p R) R                                        // loads the int at p; p moves to the next one
-	Loop(name string, n R, body func())                   // n >= 1 times; consumes n
-	LoopParam(name, param string, body func())            // as Loop; the count stays in its argument, not in a register
-	Steps(name string, n R, unroll int, body func(n int)) // n >= 0 steps: blocks of unroll, then one by one; consumes n
+	AddTo(dst, src R)
+	AddMulTo(dst, src R, n int) // dst += n·src
+	SubFrom(dst, src R)
+	MulBy(dst, src R)
+	DivBy(dst R, n int) // n is a power of two; rounds down
+	LoadInt(p R) R      // the int at p
+	SkipInts(p R, n int)
+}
 
+// Vectors moves whole vectors, of whatever type, between memory and registers.
+type Vectors interface {
+	Size() int      // bytes in a vector
+	Registers() int // vector registers
+
+	Zero() V
+	Copy(v V) V
+	Load(p R, i int) V // vector i from p on
+	Store(v V, p R, i int)
+	LoadAt(p, x R) V // at address p + x bytes
+	StoreAt(v V, p, x R)
+	SkipVectors(p R, n int)
 	Prefetch(p R, bytes int) // the cache line at p + bytes, for reading soon
 
-	Load(p R, off int) V
-	LoadX(p, x R) V // from address p + x bytes
-	Store(v V, p R, off int)
-	StoreX(v V, p, x R)
-	Sum(a, b V) V        // a + b
-	Difference(a, b V) V // a - b
-	Add(dst, v V)        // dst += v
-	Sub(dst, v V)        // dst -= v
-	Mul(dst, v V)        // dst *= v
-	Div(dst, v V)        // dst /= v
-	Sqrt(v V) V          // √v
-	Max(dst, v V)        // dst = max(dst, v); dst where either is NaN, if the machine must choose
-	MulAdd(dst, a, b V)  // dst += a·b, rounded once
-	MulSub(dst, a, b V)  // dst -= a·b, rounded once
-
-	// Rows prepares the addressing of n rows that lie stride bytes apart.
-	Rows(stride R, n int) Rows
-
-	// LoadRow and StoreRow access the vector at the start of row i.
-	LoadRow(rows Rows, i int) V
+	// Rows prepares the addressing of n rows that lie stride bytes apart. The name is for
+	// the map of registers.
+	Rows(name string, stride R, n int) Rows
+	LoadRow(rows Rows, i int) V // the vector at the start of row i
 	StoreRow(v V, rows Rows, i int)
-
-	// Outer adds steps outer products to the accumulators: for each step k, row m and
-	// vector v, acc[m][v] += rows[m][k]·w[k][v], where w is a run of len(acc[0])
-	// vectors a step. Both advance by the steps.
-	Outer(acc [][]V, rows Rows, w R, steps int)
-
-	// Scratch is the number of vector registers that Outer needs beside the
-	// accumulators of rows×vectors.
-	Scratch(rows, vectors int) int
 }
 
 // Rows is a machine's way of addressing the rows of a tile.
 type Rows interface {
 	// Start makes the first row begin at p, which stays as it is.
 	Start(p R)
+}
+
+// Elements is what a type's size decides.
+type Elements interface {
+	Element() Element
+	Lanes() int       // values in a vector
+	ToBytes(n R)      // n becomes the bytes of n values
+	ToVectors(n R)    // n becomes the vectors in n values
+	Address(p, i R) R // of value i from p on
+	Skip(p R, n int)  // p skips n values
+}
+
+// Float32 is arithmetic on vectors of float32 values.
+type Float32 interface {
+	Elements
+
+	Splat(c float32) V       // all lanes are c
+	SplatArg(param string) V // all lanes are the float32 argument
+
+	Add(a, b V) V
+	Sub(a, b V) V // a - b
+	Sqrt(v V) V
+
+	AddTo(dst, v V)
+	SubFrom(dst, v V)
+	MulBy(dst, v V)
+	DivBy(dst, v V)
+	MaxWith(dst, v V)       // dst becomes the greater one; stays where either is NaN, if the machine must choose
+	AddMulTo(dst, a, b V)   // dst += a·b, rounded once
+	SubMulFrom(dst, a, b V) // dst -= a·b, rounded once
+
+	// Outer adds steps outer products to the accumulators: for each step k, row m and
+	// vector v, acc[m][v] += rows[m][k]·w[k][v], where w is a run of len(acc[0])
+	// vectors a step. Rows and w skip what was read.
+	Outer(acc [][]V, rows Rows, w R, steps int)
+
+	// OuterRegisters is how many vector registers Outer needs beside the accumulators of
+	// rows×vectors.
+	OuterRegisters(rows, vectors int) int
 }

@@ -61,7 +61,7 @@ func describe(w io.Writer, usable []kernels.ISA) {
 	fmt.Fprintf(w, "processor  %s, family/model/stepping %s, %d cores, %s/%s\n", c.BrandName, machine.ID(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
 	fmt.Fprintf(w, "caches     L1d %d, L2 %d, L3 %d bytes\n", c.Cache.L1D, c.Cache.L2, c.Cache.L3)
 	fmt.Fprintf(w, "records    results/%s\n", machine.Name())
-	for _, isa := range known() {
+	for _, isa := range kernels.ISAs() {
 		_, err := kernels.For(isa)
 		state := "usable"
 		switch {
@@ -74,16 +74,4 @@ func describe(w io.Writer, usable []kernels.ISA) {
 		}
 		fmt.Fprintf(w, "%-10v %s\n", isa, state)
 	}
-}
-
-// known lists the instruction sets of this architecture that kernels exist for, slowest
-// first.
-func known() []kernels.ISA {
-	switch runtime.GOARCH {
-	case "amd64":
-		return []kernels.ISA{kernels.Scalar, kernels.AVX2, kernels.AVX512}
-	case "arm64":
-		return []kernels.ISA{kernels.Scalar, kernels.NEON}
-	}
-	return []kernels.ISA{kernels.Scalar}
 }

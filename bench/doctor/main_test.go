@@ -37,7 +37,7 @@ func TestReasons(t *testing.T) {
 	if status != 0 || stderr != "" {
 		t.Fatalf("status %d: %s", status, stderr)
 	}
-	for _, isa := range known() {
+	for _, isa := range kernels.ISAs() {
 		got := line(lines, isa)
 		switch {
 		case isa == usable[len(usable)-1]:

@@ -92,14 +92,14 @@ func (f *figures) answer() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	direct, auto := f.config(f.best(), 1, samples.Direct), f.config(f.best(), 1, samples.Auto)
+	direct, auto := f.config(f.best(), 1, samples.Direct), f.config(f.best(), 1, kernels.Auto)
 	pct, okPct := f.peakPct(net.Whole, direct)
 	directMs, okDirect := f.ms(net.Whole, direct)
 	autoMs, okAuto := f.ms(net.Whole, auto)
 	scalarMs, okScalar := f.ms(net.Whole, direct.Scalar())
 	if !okPct || !okDirect || !okAuto || !okScalar {
 		return "", fmt.Errorf("%s: %s was not measured with %s and %s on %v and the scalar kernels",
-			strings.Join(f.dirs, ", "), net.Name, samples.Direct, samples.Auto, f.best())
+			strings.Join(f.dirs, ", "), net.Name, samples.Direct, kernels.Auto, f.best())
 	}
 	return fmt.Sprintf("On one core, %s runs at **%.0f %%** of the machine's peak, the speed of a loop of nothing but multiply-adds, while it computes every\n"+
 		"product, %s times as fast as portable Go; with Winograd's algorithm, which needs fewer products, a picture takes **%s ms instead of %s**.\n",
@@ -116,10 +116,10 @@ func (f *figures) networks() (string, error) {
 	for _, isa := range f.vectors {
 		columns = append(columns,
 			column{fmt.Sprintf("%v, %s", isa, samples.Direct), f.config(isa, 1, samples.Direct)},
-			column{fmt.Sprintf("%v, %s", isa, samples.Auto), f.config(isa, 1, samples.Auto)})
+			column{fmt.Sprintf("%v, %s", isa, kernels.Auto), f.config(isa, 1, kernels.Auto)})
 	}
 	if f.threads > 1 {
-		columns = append(columns, column{fmt.Sprintf("%v, %s, %d threads", f.best(), samples.Auto, f.threads), f.config(f.best(), f.threads, samples.Auto)})
+		columns = append(columns, column{fmt.Sprintf("%v, %s, %d threads", f.best(), kernels.Auto, f.threads), f.config(f.best(), f.threads, kernels.Auto)})
 	}
 
 	columns = slices.DeleteFunc(columns, func(c column) bool {
@@ -216,7 +216,7 @@ type bar struct {
 // panels returns what the picture shows: the stages of the networks that are compared by
 // default, as auto runs them on one thread.
 func (f *figures) panels() ([]panel, error) {
-	c := f.config(f.best(), 1, samples.Auto)
+	c := f.config(f.best(), 1, kernels.Auto)
 	var panels []panel
 	for _, name := range report.DefaultNets {
 		net, err := samples.Lookup(f.Networks, name)
@@ -227,7 +227,7 @@ func (f *figures) panels() ([]panel, error) {
 		for _, s := range net.Stages {
 			ms, ok := f.ms(s, c)
 			if !ok {
-				return nil, fmt.Errorf("%s: stage %s of %s was not measured with %v, %s", strings.Join(f.dirs, ", "), s.Name, name, c, samples.Auto)
+				return nil, fmt.Errorf("%s: stage %s of %s was not measured with %v, %s", strings.Join(f.dirs, ", "), s.Name, name, c, kernels.Auto)
 			}
 			pct, _ := f.peakPct(s, c)
 			stage := s.Name

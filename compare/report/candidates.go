@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"firebench/compare/samples"
+	"firebench/kernels"
 )
 
 // candidatesTable shows all layers that were timed with several algorithms, of every
@@ -109,7 +110,7 @@ func (b *builder) candidatesOf(net *samples.Network, c samples.Config) []candida
 		sum := total(picks, macs)
 		rows = append(rows, candidateRow{
 			part:      &samples.Part{Net: net, Name: "sum"},
-			config:    c.With(samples.Auto),
+			config:    c.With(kernels.Auto),
 			title:     b.title(c),
 			timing:    sum,
 			regretPct: regret(sum.ms.median, fastest),

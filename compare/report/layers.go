@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"firebench/compare/samples"
+	"firebench/kernels"
 )
 
 // layersTable shows the layers of the networks side by side, those with outputs of one
@@ -114,8 +115,7 @@ func (b *builder) layer(p *samples.Part, c samples.Config) layerRow {
 	}
 	c.Algo = algo
 	row := layerRow{part: p, config: c, title: b.title(c), timing: b.timing(p, c)}
-	weights := 4 * p.Cost.Params // read once for the whole batch
-	bytes := float64(p.Cost.Bytes-weights) + float64(weights)/float64(c.Batch)
+	bytes := float64(p.Cost.Activations) + float64(p.Cost.Weights)/float64(c.Batch) // weights are read once
 	if bytes > 0 {
 		row.gbs = known(bytes / 1e6 / float64(row.ms.median))
 		if p.Cost.MACs > 0 {
@@ -124,7 +124,7 @@ func (b *builder) layer(p *samples.Part, c samples.Config) layerRow {
 	}
 	net := b.timing(p.Net.Whole, c)
 	if picked { // as auto runs it
-		net = cmp.Or(b.timing(p.Net.Whole, c.With(samples.Auto)), net)
+		net = cmp.Or(b.timing(p.Net.Whole, c.With(kernels.Auto)), net)
 	}
 	if net != nil {
 		row.netPct = known(float64(100 * row.ms.median / net.ms.median))

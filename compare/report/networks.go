@@ -74,4 +74,4 @@ func (b *builder) network(net *samples.Network, c samples.Config) networkRow {
 }
 
 // megabytes returns the size of the float32 weights.
-func megabytes(net *samples.Network) float64 { return 4 * float64(net.Whole.Cost.Params) / 1e6 }
+func megabytes(net *samples.Network) float64 { return float64(net.Whole.Cost.Weights) / 1e6 }

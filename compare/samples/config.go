@@ -19,12 +19,9 @@ type Config struct {
 	Batch   int    // images per operation
 }
 
-// The algorithms that the tables treat in a way of their own. All others are just
-// names that are found in the files.
-var (
-	Auto   = fmt.Sprint(kernels.Auto)   // picks one of the others for each layer
-	Direct = fmt.Sprint(kernels.Direct) // what the others are compared with
-)
+// Direct is what other algorithms are compared with: the one that can compute every layer. The
+// names of all others, and of kernels.Auto, are just found in the files.
+var Direct = kernels.Algorithms()[0]
 
 // With returns c with that algorithm; with "", it stands for all of them.
 func (c Config) With(algo string) Config {
@@ -55,12 +52,12 @@ func (c Config) Compare(d Config) int {
 	)
 }
 
-// CompareAlgos orders algorithms as the tables list and prefer them: Auto is what runs
+// CompareAlgos orders algorithms as the tables list and prefer them: kernels.Auto is what runs
 // unless another is asked for, Direct what the others are compared with.
 func CompareAlgos(a, b string) int {
 	rank := func(algo string) int {
 		switch algo {
-		case Auto:
+		case kernels.Auto:
 			return 0
 		case Direct:
 			return 1

@@ -10,21 +10,21 @@ package avx2
 //		for m := range 1 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*1+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*1+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*1+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*1+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
+// It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv2x16 computes tiles × 2 output pixels × 16 channels; it equals
 //
@@ -32,21 +32,21 @@ func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 2 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*2+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*2+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*2+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*2+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
+// It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func Conv2x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv2x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv3x16 computes tiles × 3 output pixels × 16 channels; it equals
 //
@@ -54,21 +54,21 @@ func Conv2x16(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 3 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*3+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*3+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*3+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*3+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv3x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv3x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv4x16 computes tiles × 4 output pixels × 16 channels; it equals
 //
@@ -76,21 +76,21 @@ func Conv3x16(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 4 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*4+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*4+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*4+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*4+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv4x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv4x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv5x16 computes tiles × 5 output pixels × 16 channels; it equals
 //
@@ -98,21 +98,21 @@ func Conv4x16(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 5 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*5+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*5+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*5+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*5+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv5x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv5x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv6x16 computes tiles × 6 output pixels × 16 channels; it equals
 //
@@ -120,21 +120,21 @@ func Conv5x16(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 6 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*6+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*6+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*6+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*6+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv6x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv6x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv1x8 computes tiles × 1 output pixels × 8 channels; it equals
 //
@@ -142,21 +142,21 @@ func Conv6x16(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 1 {
 //			for n := range 8 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*1+m)*srcStride+offsets[s]+j], weights[k*8+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*1+m)*srcStride+offsets[r]+j], weights[k*8+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*1+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*1+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
+// It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func Conv1x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv1x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv2x8 computes tiles × 2 output pixels × 8 channels; it equals
 //
@@ -164,21 +164,21 @@ func Conv1x8(dst *float32, src *float32, weights *float32, bias *float32, next *
 //		for m := range 2 {
 //			for n := range 8 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*2+m)*srcStride+offsets[s]+j], weights[k*8+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*2+m)*srcStride+offsets[r]+j], weights[k*8+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*2+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*2+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
+// It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func Conv2x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv2x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv3x8 computes tiles × 3 output pixels × 8 channels; it equals
 //
@@ -186,21 +186,21 @@ func Conv2x8(dst *float32, src *float32, weights *float32, bias *float32, next *
 //		for m := range 3 {
 //			for n := range 8 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*3+m)*srcStride+offsets[s]+j], weights[k*8+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*3+m)*srcStride+offsets[r]+j], weights[k*8+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*3+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*3+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv3x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv3x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv4x8 computes tiles × 4 output pixels × 8 channels; it equals
 //
@@ -208,21 +208,21 @@ func Conv3x8(dst *float32, src *float32, weights *float32, bias *float32, next *
 //		for m := range 4 {
 //			for n := range 8 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*4+m)*srcStride+offsets[s]+j], weights[k*8+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*4+m)*srcStride+offsets[r]+j], weights[k*8+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*4+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*4+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv4x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv4x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv5x8 computes tiles × 5 output pixels × 8 channels; it equals
 //
@@ -230,21 +230,21 @@ func Conv4x8(dst *float32, src *float32, weights *float32, bias *float32, next *
 //		for m := range 5 {
 //			for n := range 8 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*5+m)*srcStride+offsets[s]+j], weights[k*8+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*5+m)*srcStride+offsets[r]+j], weights[k*8+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*5+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*5+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv5x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv5x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv6x8 computes tiles × 6 output pixels × 8 channels; it equals
 //
@@ -252,21 +252,21 @@ func Conv5x8(dst *float32, src *float32, weights *float32, bias *float32, next *
 //		for m := range 6 {
 //			for n := range 8 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*6+m)*srcStride+offsets[s]+j], weights[k*8+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*6+m)*srcStride+offsets[r]+j], weights[k*8+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*6+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*6+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv6x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv6x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv7x8 computes tiles × 7 output pixels × 8 channels; it equals
 //
@@ -274,21 +274,21 @@ func Conv6x8(dst *float32, src *float32, weights *float32, bias *float32, next *
 //		for m := range 7 {
 //			for n := range 8 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*7+m)*srcStride+offsets[s]+j], weights[k*8+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*7+m)*srcStride+offsets[r]+j], weights[k*8+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*7+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*7+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv7x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv7x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv8x8 computes tiles × 8 output pixels × 8 channels; it equals
 //
@@ -296,21 +296,21 @@ func Conv7x8(dst *float32, src *float32, weights *float32, bias *float32, next *
 //		for m := range 8 {
 //			for n := range 8 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*8+m)*srcStride+offsets[s]+j], weights[k*8+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*8+m)*srcStride+offsets[r]+j], weights[k*8+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*8+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*8+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv8x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv8x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv9x8 computes tiles × 9 output pixels × 8 channels; it equals
 //
@@ -318,21 +318,21 @@ func Conv8x8(dst *float32, src *float32, weights *float32, bias *float32, next *
 //		for m := range 9 {
 //			for n := range 8 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*9+m)*srcStride+offsets[s]+j], weights[k*8+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*9+m)*srcStride+offsets[r]+j], weights[k*8+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*9+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*9+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv9x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv9x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv10x8 computes tiles × 10 output pixels × 8 channels; it equals
 //
@@ -340,21 +340,21 @@ func Conv9x8(dst *float32, src *float32, weights *float32, bias *float32, next *
 //		for m := range 10 {
 //			for n := range 8 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*10+m)*srcStride+offsets[s]+j], weights[k*8+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*10+m)*srcStride+offsets[r]+j], weights[k*8+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*10+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*10+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv10x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv10x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv11x8 computes tiles × 11 output pixels × 8 channels; it equals
 //
@@ -362,21 +362,21 @@ func Conv10x8(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 11 {
 //			for n := range 8 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*11+m)*srcStride+offsets[s]+j], weights[k*8+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*11+m)*srcStride+offsets[r]+j], weights[k*8+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*11+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*11+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv11x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv11x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv12x8 computes tiles × 12 output pixels × 8 channels; it equals
 //
@@ -384,21 +384,21 @@ func Conv11x8(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 12 {
 //			for n := range 8 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*12+m)*srcStride+offsets[s]+j], weights[k*8+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*12+m)*srcStride+offsets[r]+j], weights[k*8+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*12+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*12+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv12x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv12x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv13x8 computes tiles × 13 output pixels × 8 channels; it equals
 //
@@ -406,21 +406,21 @@ func Conv12x8(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 13 {
 //			for n := range 8 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*13+m)*srcStride+offsets[s]+j], weights[k*8+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*13+m)*srcStride+offsets[r]+j], weights[k*8+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*13+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*13+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv13x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv13x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv14x8 computes tiles × 14 output pixels × 8 channels; it equals
 //
@@ -428,24 +428,24 @@ func Conv13x8(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 14 {
 //			for n := range 8 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*14+m)*srcStride+offsets[s]+j], weights[k*8+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*14+m)*srcStride+offsets[r]+j], weights[k*8+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*14+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*14+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv14x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv14x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // ConvX16 lists the heights of the tile conv_f32_6x16_avx2.
-var ConvX16 = [...]func(dst, src, weights, bias, next *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles, pace int, lo float32){
+var ConvX16 = [...]func(dst, src, weights, bias, prefetch *float32, offsets *int, runs, runLen, srcStride, dstStride, tiles, prefetchStep int, lower float32){
 	Conv1x16,
 	Conv2x16,
 	Conv3x16,
@@ -455,7 +455,7 @@ var ConvX16 = [...]func(dst, src, weights, bias, next *float32, offsets *int, se
 }
 
 // ConvX8 lists the heights of the tile conv_f32_14x8_avx2.
-var ConvX8 = [...]func(dst, src, weights, bias, next *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles, pace int, lo float32){
+var ConvX8 = [...]func(dst, src, weights, bias, prefetch *float32, offsets *int, runs, runLen, srcStride, dstStride, tiles, prefetchStep int, lower float32){
 	Conv1x8,
 	Conv2x8,
 	Conv3x8,

@@ -4,29 +4,38 @@
 
 #include "textflag.h"
 
-// func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Conv1x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX input row 0/bias/src/run/dst, DX weights/dstStride, BX offsets, SI runs,
+	// DI offset/runLen
+	// Y0-Y1 sum[0:2], Y2 weights[0]/lower, Y3 weights[1], Y4 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 
+	// For each tile of 1×16, pixels by channels.
 tile:
-	MOVQ    bias+24(FP), CX
+	MOVQ bias+24(FP), CX
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y1
 	MOVQ    weights+16(FP), DX
 	MOVQ    offsets+40(FP), BX
-	MOVQ    segs+48(FP), SI
+	MOVQ    runs+48(FP), SI
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), CX
 	MOVQ (BX), DI
 	ADDQ $+8, BX
 	LEAQ (CX)(DI*4), CX
-	MOVQ segLen+56(FP), DI
+	MOVQ runLen+56(FP), DI
 	SUBQ $+4, DI
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	PREFETCHT0   4096(DX)
 	PREFETCHT0   4160(DX)
@@ -57,10 +66,12 @@ k_block:
 	SUBQ         $+4, DI
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, DI
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	PREFETCHT0   4096(DX)
 	VMOVUPS      (DX), Y2
@@ -74,9 +85,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         SI
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Y2
+	DECQ SI
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Y2
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+72(FP), DX
 	SHLQ         $0x02, DX
@@ -94,31 +107,40 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv2x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv2x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Conv2x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX input row 0/bias/src/run/dst, DX weights/dstStride, BX offsets, SI runs,
+	// DI offset/runLen
+	// Y0-Y3 sum[0:4], Y4 weights[0]/lower, Y5 weights[1], Y6 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 
+	// For each tile of 2×16, pixels by channels.
 tile:
-	MOVQ    bias+24(FP), CX
+	MOVQ bias+24(FP), CX
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y1, Y3
 	MOVQ    weights+16(FP), DX
 	MOVQ    offsets+40(FP), BX
-	MOVQ    segs+48(FP), SI
+	MOVQ    runs+48(FP), SI
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), CX
 	MOVQ (BX), DI
 	ADDQ $+8, BX
 	LEAQ (CX)(DI*4), CX
-	MOVQ segLen+56(FP), DI
+	MOVQ runLen+56(FP), DI
 	SUBQ $+4, DI
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	PREFETCHT0   4096(DX)
 	PREFETCHT0   4160(DX)
@@ -161,10 +183,12 @@ k_block:
 	SUBQ         $+4, DI
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, DI
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	PREFETCHT0   4096(DX)
 	VMOVUPS      (DX), Y4
@@ -181,9 +205,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         SI
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Y4
+	DECQ SI
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Y4
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+72(FP), DX
 	SHLQ         $0x02, DX
@@ -206,22 +232,31 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv3x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv3x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Conv3x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX input row 0/bias/dst/src/run/temporary, DX prefetch, BX prefetchStep,
+	// SI dstStride/src/next inputs/temporary, DI weights/temporary, R8 offsets, R9 runs, R10 offset/runLen
+	// Y0-Y5 sum[0:6], Y6 weights[0]/lower, Y7 weights[1], Y8 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
-	MOVQ next+32(FP), DX
-	MOVQ pace+88(FP), BX
+	MOVQ prefetch+32(FP), DX
+	MOVQ prefetchStep+88(FP), BX
 
+	// For each tile of 3×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), CX
-	VMOVUPS    (CX), Y0
-	VMOVUPS    32(CX), Y1
-	VMOVAPS    Y0, Y2
-	VMOVAPS    Y1, Y3
-	VMOVAPS    Y0, Y4
-	VMOVAPS    Y1, Y5
+	MOVQ bias+24(FP), CX
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), CX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -238,17 +273,19 @@ tile:
 	ADDQ       CX, SI
 	MOVQ       weights+16(FP), DI
 	MOVQ       offsets+40(FP), R8
-	MOVQ       segs+48(FP), R9
+	MOVQ       runs+48(FP), R9
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), CX
 	MOVQ (R8), R10
 	ADDQ $+8, R8
 	LEAQ (CX)(R10*4), CX
-	MOVQ segLen+56(FP), R10
+	MOVQ runLen+56(FP), R10
 	SUBQ $+4, R10
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (DI), Y6
 	VMOVUPS      32(DI), Y7
@@ -304,10 +341,12 @@ k_block:
 	SUBQ         $+4, R10
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R10
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (DI), Y6
 	VMOVUPS      32(DI), Y7
@@ -330,9 +369,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R9
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Y6
+	DECQ R9
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Y6
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -361,25 +402,34 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv4x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv4x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Conv4x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/src/run, BX prefetch, SI prefetchStep,
+	// DI dstStride/src/next inputs, R8 weights, R9 offsets, R10 runs, R11 offset/runLen
+	// Y0-Y7 sum[0:8], Y8 weights[0]/lower, Y9 weights[1], Y10 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
-	MOVQ next+32(FP), BX
-	MOVQ pace+88(FP), SI
+	MOVQ prefetch+32(FP), BX
+	MOVQ prefetchStep+88(FP), SI
 
+	// For each tile of 4×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), DX
-	VMOVUPS    (DX), Y0
-	VMOVUPS    32(DX), Y1
-	VMOVAPS    Y0, Y2
-	VMOVAPS    Y1, Y3
-	VMOVAPS    Y0, Y4
-	VMOVAPS    Y1, Y5
-	VMOVAPS    Y0, Y6
-	VMOVAPS    Y1, Y7
+	MOVQ bias+24(FP), DX
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), DX
 	MOVQ       dstStride+72(FP), DI
 	SHLQ       $0x02, DI
@@ -396,17 +446,19 @@ tile:
 	LEAQ       (DI)(AX*4), DI
 	MOVQ       weights+16(FP), R8
 	MOVQ       offsets+40(FP), R9
-	MOVQ       segs+48(FP), R10
+	MOVQ       runs+48(FP), R10
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), DX
 	MOVQ (R9), R11
 	ADDQ $+8, R9
 	LEAQ (DX)(R11*4), DX
-	MOVQ segLen+56(FP), R11
+	MOVQ runLen+56(FP), R11
 	SUBQ $+4, R11
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
@@ -474,10 +526,12 @@ k_block:
 	SUBQ         $+4, R11
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
@@ -503,9 +557,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R10
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Y8
+	DECQ R10
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Y8
 	MOVQ         dst+0(FP), DX
 	MOVQ         dstStride+72(FP), DI
 	SHLQ         $0x02, DI
@@ -538,27 +594,37 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv5x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv5x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Conv5x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/src/run/temporary, BX prefetch,
+	// SI prefetchStep, DI dstStride/src/next inputs/temporary, R8 weights/temporary, R9 offsets, R10 runs,
+	// R11 offset/runLen
+	// Y0-Y9 sum[0:10], Y10 weights[0]/lower, Y11 weights[1], Y12 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
-	MOVQ next+32(FP), BX
-	MOVQ pace+88(FP), SI
+	MOVQ prefetch+32(FP), BX
+	MOVQ prefetchStep+88(FP), SI
 
+	// For each tile of 5×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), DX
-	VMOVUPS    (DX), Y0
-	VMOVUPS    32(DX), Y1
-	VMOVAPS    Y0, Y2
-	VMOVAPS    Y1, Y3
-	VMOVAPS    Y0, Y4
-	VMOVAPS    Y1, Y5
-	VMOVAPS    Y0, Y6
-	VMOVAPS    Y1, Y7
-	VMOVAPS    Y0, Y8
-	VMOVAPS    Y1, Y9
+	MOVQ bias+24(FP), DX
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), DX
 	MOVQ       dstStride+72(FP), DI
 	SHLQ       $0x02, DI
@@ -579,17 +645,19 @@ tile:
 	ADDQ       DX, DI
 	MOVQ       weights+16(FP), R8
 	MOVQ       offsets+40(FP), R9
-	MOVQ       segs+48(FP), R10
+	MOVQ       runs+48(FP), R10
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), DX
 	MOVQ (R9), R11
 	ADDQ $+8, R9
 	LEAQ (DX)(R11*4), DX
-	MOVQ segLen+56(FP), R11
+	MOVQ runLen+56(FP), R11
 	SUBQ $+4, R11
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R8), Y10
 	VMOVUPS      32(R8), Y11
@@ -670,10 +738,12 @@ k_block:
 	SUBQ         $+4, R11
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R8), Y10
 	VMOVUPS      32(R8), Y11
@@ -702,9 +772,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R10
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Y10
+	DECQ R10
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Y10
 	MOVQ         dst+0(FP), DX
 	MOVQ         dstStride+72(FP), DI
 	SHLQ         $0x02, DI
@@ -743,30 +815,40 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv6x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv6x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Conv6x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary, R9 weights/temporary,
+	// R10 offsets, R11 runs, R12 offset/runLen
+	// Y0-Y11 sum[0:12], Y12 weights[0]/lower, Y13 weights[1], Y14 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), SI
-	MOVQ pace+88(FP), DI
+	MOVQ prefetch+32(FP), SI
+	MOVQ prefetchStep+88(FP), DI
 
+	// For each tile of 6×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Y0
-	VMOVUPS    32(BX), Y1
-	VMOVAPS    Y0, Y2
-	VMOVAPS    Y1, Y3
-	VMOVAPS    Y0, Y4
-	VMOVAPS    Y1, Y5
-	VMOVAPS    Y0, Y6
-	VMOVAPS    Y1, Y7
-	VMOVAPS    Y0, Y8
-	VMOVAPS    Y1, Y9
-	VMOVAPS    Y0, Y10
-	VMOVAPS    Y1, Y11
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	VMOVAPS Y0, Y10
+	VMOVAPS Y1, Y11
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), R8
 	SHLQ       $0x02, R8
@@ -789,17 +871,19 @@ tile:
 	ADDQ       BX, R8
 	MOVQ       weights+16(FP), R9
 	MOVQ       offsets+40(FP), R10
-	MOVQ       segs+48(FP), R11
+	MOVQ       runs+48(FP), R11
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R10), R12
 	ADDQ $+8, R10
 	LEAQ (BX)(R12*4), BX
-	MOVQ segLen+56(FP), R12
+	MOVQ runLen+56(FP), R12
 	SUBQ $+4, R12
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
@@ -892,10 +976,12 @@ k_block:
 	SUBQ         $+4, R12
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
@@ -927,9 +1013,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R11
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Y12
+	DECQ R11
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Y12
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), R8
 	SHLQ         $0x02, R8
@@ -973,28 +1061,37 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv1x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv1x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Conv1x8(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX input row 0/bias/src/run/dst, DX weights/dstStride, BX offsets, SI runs,
+	// DI offset/runLen
+	// Y0 sum, Y1 weights/lower, Y2 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 
+	// For each tile of 1×8, pixels by channels.
 tile:
-	MOVQ    bias+24(FP), CX
+	MOVQ bias+24(FP), CX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
 	VMOVUPS (CX), Y0
 	MOVQ    weights+16(FP), DX
 	MOVQ    offsets+40(FP), BX
-	MOVQ    segs+48(FP), SI
+	MOVQ    runs+48(FP), SI
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), CX
 	MOVQ (BX), DI
 	ADDQ $+8, BX
 	LEAQ (CX)(DI*4), CX
-	MOVQ segLen+56(FP), DI
+	MOVQ runLen+56(FP), DI
 	SUBQ $+4, DI
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	PREFETCHT0   4096(DX)
 	PREFETCHT0   4160(DX)
@@ -1015,10 +1112,12 @@ k_block:
 	SUBQ         $+4, DI
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, DI
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	PREFETCHT0   4096(DX)
 	VMOVUPS      (DX), Y1
@@ -1030,9 +1129,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         SI
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Y1
+	DECQ SI
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Y1
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+72(FP), DX
 	SHLQ         $0x02, DX
@@ -1048,29 +1149,38 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv2x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv2x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Conv2x8(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX input row 0/bias/src/run/dst, DX weights/dstStride, BX offsets, SI runs,
+	// DI offset/runLen
+	// Y0-Y1 sum[0:2], Y2 weights/lower, Y3 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 
+	// For each tile of 2×8, pixels by channels.
 tile:
-	MOVQ    bias+24(FP), CX
+	MOVQ bias+24(FP), CX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
 	VMOVUPS (CX), Y0
 	VMOVAPS Y0, Y1
 	MOVQ    weights+16(FP), DX
 	MOVQ    offsets+40(FP), BX
-	MOVQ    segs+48(FP), SI
+	MOVQ    runs+48(FP), SI
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), CX
 	MOVQ (BX), DI
 	ADDQ $+8, BX
 	LEAQ (CX)(DI*4), CX
-	MOVQ segLen+56(FP), DI
+	MOVQ runLen+56(FP), DI
 	SUBQ $+4, DI
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	PREFETCHT0   4096(DX)
 	PREFETCHT0   4160(DX)
@@ -1099,10 +1209,12 @@ k_block:
 	SUBQ         $+4, DI
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, DI
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	PREFETCHT0   4096(DX)
 	VMOVUPS      (DX), Y2
@@ -1116,9 +1228,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         SI
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Y2
+	DECQ SI
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Y2
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+72(FP), DX
 	SHLQ         $0x02, DX
@@ -1137,19 +1251,28 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv3x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv3x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Conv3x8(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX input row 0/bias/dst/src/run/temporary, DX prefetch, BX prefetchStep,
+	// SI dstStride/src/next inputs/temporary, DI weights/temporary, R8 offsets, R9 runs, R10 offset/runLen
+	// Y0-Y2 sum[0:3], Y3 weights/lower, Y4 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
-	MOVQ next+32(FP), DX
-	MOVQ pace+88(FP), BX
+	MOVQ prefetch+32(FP), DX
+	MOVQ prefetchStep+88(FP), BX
 
+	// For each tile of 3×8, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), CX
-	VMOVUPS    (CX), Y0
-	VMOVAPS    Y0, Y1
-	VMOVAPS    Y0, Y2
+	MOVQ bias+24(FP), CX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (CX), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), CX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -1166,17 +1289,19 @@ tile:
 	ADDQ       CX, SI
 	MOVQ       weights+16(FP), DI
 	MOVQ       offsets+40(FP), R8
-	MOVQ       segs+48(FP), R9
+	MOVQ       runs+48(FP), R9
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), CX
 	MOVQ (R8), R10
 	ADDQ $+8, R8
 	LEAQ (CX)(R10*4), CX
-	MOVQ segLen+56(FP), R10
+	MOVQ runLen+56(FP), R10
 	SUBQ $+4, R10
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (DI), Y3
 	VBROADCASTSS (CX), Y4
@@ -1215,10 +1340,12 @@ k_block:
 	SUBQ         $+4, R10
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R10
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (DI), Y3
 	VBROADCASTSS (CX), Y4
@@ -1237,9 +1364,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R9
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Y3
+	DECQ R9
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Y3
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -1262,21 +1391,30 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv4x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv4x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Conv4x8(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/src/run, BX prefetch, SI prefetchStep,
+	// DI dstStride/src/next inputs, R8 weights, R9 offsets, R10 runs, R11 offset/runLen
+	// Y0-Y3 sum[0:4], Y4 weights/lower, Y5 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
-	MOVQ next+32(FP), BX
-	MOVQ pace+88(FP), SI
+	MOVQ prefetch+32(FP), BX
+	MOVQ prefetchStep+88(FP), SI
 
+	// For each tile of 4×8, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), DX
-	VMOVUPS    (DX), Y0
-	VMOVAPS    Y0, Y1
-	VMOVAPS    Y0, Y2
-	VMOVAPS    Y0, Y3
+	MOVQ bias+24(FP), DX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (DX), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), DX
 	MOVQ       dstStride+72(FP), DI
 	SHLQ       $0x02, DI
@@ -1293,17 +1431,19 @@ tile:
 	LEAQ       (DI)(AX*4), DI
 	MOVQ       weights+16(FP), R8
 	MOVQ       offsets+40(FP), R9
-	MOVQ       segs+48(FP), R10
+	MOVQ       runs+48(FP), R10
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), DX
 	MOVQ (R9), R11
 	ADDQ $+8, R9
 	LEAQ (DX)(R11*4), DX
-	MOVQ segLen+56(FP), R11
+	MOVQ runLen+56(FP), R11
 	SUBQ $+4, R11
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R8), Y4
 	VBROADCASTSS (DX), Y5
@@ -1350,10 +1490,12 @@ k_block:
 	SUBQ         $+4, R11
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R8), Y4
 	VBROADCASTSS (DX), Y5
@@ -1374,9 +1516,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R10
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Y4
+	DECQ R10
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Y4
 	MOVQ         dst+0(FP), DX
 	MOVQ         dstStride+72(FP), DI
 	SHLQ         $0x02, DI
@@ -1401,22 +1545,32 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv5x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv5x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Conv5x8(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/src/run/temporary, BX prefetch,
+	// SI prefetchStep, DI dstStride/src/next inputs/temporary, R8 weights/temporary, R9 offsets, R10 runs,
+	// R11 offset/runLen
+	// Y0-Y4 sum[0:5], Y5 weights/lower, Y6 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
-	MOVQ next+32(FP), BX
-	MOVQ pace+88(FP), SI
+	MOVQ prefetch+32(FP), BX
+	MOVQ prefetchStep+88(FP), SI
 
+	// For each tile of 5×8, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), DX
-	VMOVUPS    (DX), Y0
-	VMOVAPS    Y0, Y1
-	VMOVAPS    Y0, Y2
-	VMOVAPS    Y0, Y3
-	VMOVAPS    Y0, Y4
+	MOVQ bias+24(FP), DX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (DX), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), DX
 	MOVQ       dstStride+72(FP), DI
 	SHLQ       $0x02, DI
@@ -1437,17 +1591,19 @@ tile:
 	ADDQ       DX, DI
 	MOVQ       weights+16(FP), R8
 	MOVQ       offsets+40(FP), R9
-	MOVQ       segs+48(FP), R10
+	MOVQ       runs+48(FP), R10
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), DX
 	MOVQ (R9), R11
 	ADDQ $+8, R9
 	LEAQ (DX)(R11*4), DX
-	MOVQ segLen+56(FP), R11
+	MOVQ runLen+56(FP), R11
 	SUBQ $+4, R11
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R8), Y5
 	VBROADCASTSS (DX), Y6
@@ -1503,10 +1659,12 @@ k_block:
 	SUBQ         $+4, R11
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R8), Y5
 	VBROADCASTSS (DX), Y6
@@ -1529,9 +1687,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R10
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Y5
+	DECQ R10
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Y5
 	MOVQ         dst+0(FP), DX
 	MOVQ         dstStride+72(FP), DI
 	SHLQ         $0x02, DI
@@ -1560,24 +1720,34 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv6x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv6x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Conv6x8(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary, R9 weights/temporary,
+	// R10 offsets, R11 runs, R12 offset/runLen
+	// Y0-Y5 sum[0:6], Y6 weights/lower, Y7 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), SI
-	MOVQ pace+88(FP), DI
+	MOVQ prefetch+32(FP), SI
+	MOVQ prefetchStep+88(FP), DI
 
+	// For each tile of 6×8, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Y0
-	VMOVAPS    Y0, Y1
-	VMOVAPS    Y0, Y2
-	VMOVAPS    Y0, Y3
-	VMOVAPS    Y0, Y4
-	VMOVAPS    Y0, Y5
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), R8
 	SHLQ       $0x02, R8
@@ -1600,17 +1770,19 @@ tile:
 	ADDQ       BX, R8
 	MOVQ       weights+16(FP), R9
 	MOVQ       offsets+40(FP), R10
-	MOVQ       segs+48(FP), R11
+	MOVQ       runs+48(FP), R11
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R10), R12
 	ADDQ $+8, R10
 	LEAQ (BX)(R12*4), BX
-	MOVQ segLen+56(FP), R12
+	MOVQ runLen+56(FP), R12
 	SUBQ $+4, R12
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R9), Y6
 	VBROADCASTSS (BX), Y7
@@ -1674,10 +1846,12 @@ k_block:
 	SUBQ         $+4, R12
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R9), Y6
 	VBROADCASTSS (BX), Y7
@@ -1702,9 +1876,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R11
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Y6
+	DECQ R11
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Y6
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), R8
 	SHLQ         $0x02, R8
@@ -1736,25 +1912,35 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv7x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv7x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Conv7x8(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary, R9 weights/temporary,
+	// R10 offsets, R11 runs, R12 offset/runLen
+	// Y0-Y6 sum[0:7], Y7 weights/lower, Y8 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), SI
-	MOVQ pace+88(FP), DI
+	MOVQ prefetch+32(FP), SI
+	MOVQ prefetchStep+88(FP), DI
 
+	// For each tile of 7×8, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Y0
-	VMOVAPS    Y0, Y1
-	VMOVAPS    Y0, Y2
-	VMOVAPS    Y0, Y3
-	VMOVAPS    Y0, Y4
-	VMOVAPS    Y0, Y5
-	VMOVAPS    Y0, Y6
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), R8
 	SHLQ       $0x02, R8
@@ -1779,17 +1965,19 @@ tile:
 	ADDQ       BX, R8
 	MOVQ       weights+16(FP), R9
 	MOVQ       offsets+40(FP), R10
-	MOVQ       segs+48(FP), R11
+	MOVQ       runs+48(FP), R11
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R10), R12
 	ADDQ $+8, R10
 	LEAQ (BX)(R12*4), BX
-	MOVQ segLen+56(FP), R12
+	MOVQ runLen+56(FP), R12
 	SUBQ $+4, R12
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R9), Y7
 	VBROADCASTSS (BX), Y8
@@ -1861,10 +2049,12 @@ k_block:
 	SUBQ         $+4, R12
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R9), Y7
 	VBROADCASTSS (BX), Y8
@@ -1891,9 +2081,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R11
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Y7
+	DECQ R11
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Y7
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), R8
 	SHLQ         $0x02, R8
@@ -1928,26 +2120,36 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv8x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv8x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Conv8x8(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run,
+	// SI input row 7/dstStride/offset, DI prefetch, R8 prefetchStep, R9 src/next inputs, R10 weights,
+	// R11 offsets, R12 runs, R13 runLen
+	// Y0-Y7 sum[0:8], Y8 weights/lower, Y9 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ prefetch+32(FP), DI
+	MOVQ prefetchStep+88(FP), R8
 
+	// For each tile of 8×8, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Y0
-	VMOVAPS    Y0, Y1
-	VMOVAPS    Y0, Y2
-	VMOVAPS    Y0, Y3
-	VMOVAPS    Y0, Y4
-	VMOVAPS    Y0, Y5
-	VMOVAPS    Y0, Y6
-	VMOVAPS    Y0, Y7
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -1972,19 +2174,21 @@ tile:
 	LEAQ       (R9)(AX*8), R9
 	MOVQ       weights+16(FP), R10
 	MOVQ       offsets+40(FP), R11
-	MOVQ       segs+48(FP), R12
+	MOVQ       runs+48(FP), R12
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
 	LEAQ (BX)(SI*4), BX
 	LEAQ (BX)(DX*1), SI
 	LEAQ (SI)(AX*2), SI
-	MOVQ segLen+56(FP), R13
+	MOVQ runLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R10), Y8
 	VBROADCASTSS (BX), Y9
@@ -2065,10 +2269,12 @@ k_block:
 	SUBQ         $+4, R13
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R10), Y8
 	VBROADCASTSS (BX), Y9
@@ -2098,9 +2304,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R12
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Y8
+	DECQ R12
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Y8
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -2137,27 +2345,37 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv9x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv9x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Conv9x8(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
+	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 runLen
+	// Y0-Y8 sum[0:9], Y9 weights/lower, Y10 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ prefetch+32(FP), DI
+	MOVQ prefetchStep+88(FP), R8
 
+	// For each tile of 9×8, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Y0
-	VMOVAPS    Y0, Y1
-	VMOVAPS    Y0, Y2
-	VMOVAPS    Y0, Y3
-	VMOVAPS    Y0, Y4
-	VMOVAPS    Y0, Y5
-	VMOVAPS    Y0, Y6
-	VMOVAPS    Y0, Y7
-	VMOVAPS    Y0, Y8
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	VMOVAPS Y0, Y8
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -2186,19 +2404,21 @@ tile:
 	ADDQ       BX, R9
 	MOVQ       weights+16(FP), R10
 	MOVQ       offsets+40(FP), R11
-	MOVQ       segs+48(FP), R12
+	MOVQ       runs+48(FP), R12
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
 	LEAQ (BX)(SI*4), BX
 	LEAQ (BX)(DX*1), SI
 	LEAQ (SI)(AX*2), SI
-	MOVQ segLen+56(FP), R13
+	MOVQ runLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R10), Y9
 	VBROADCASTSS (BX), Y10
@@ -2288,10 +2508,12 @@ k_block:
 	SUBQ         $+4, R13
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R10), Y9
 	VBROADCASTSS (BX), Y10
@@ -2323,9 +2545,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R12
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Y9
+	DECQ R12
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Y9
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -2366,28 +2590,38 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv10x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv10x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Conv10x8(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
+	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 runLen
+	// Y0-Y9 sum[0:10], Y10 weights/lower, Y11 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ prefetch+32(FP), DI
+	MOVQ prefetchStep+88(FP), R8
 
+	// For each tile of 10×8, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Y0
-	VMOVAPS    Y0, Y1
-	VMOVAPS    Y0, Y2
-	VMOVAPS    Y0, Y3
-	VMOVAPS    Y0, Y4
-	VMOVAPS    Y0, Y5
-	VMOVAPS    Y0, Y6
-	VMOVAPS    Y0, Y7
-	VMOVAPS    Y0, Y8
-	VMOVAPS    Y0, Y9
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y0, Y9
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -2418,19 +2652,21 @@ tile:
 	ADDQ       BX, R9
 	MOVQ       weights+16(FP), R10
 	MOVQ       offsets+40(FP), R11
-	MOVQ       segs+48(FP), R12
+	MOVQ       runs+48(FP), R12
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
 	LEAQ (BX)(SI*4), BX
 	LEAQ (BX)(DX*1), SI
 	LEAQ (SI)(AX*2), SI
-	MOVQ segLen+56(FP), R13
+	MOVQ runLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R10), Y10
 	VBROADCASTSS (BX), Y11
@@ -2528,10 +2764,12 @@ k_block:
 	SUBQ         $+4, R13
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R10), Y10
 	VBROADCASTSS (BX), Y11
@@ -2565,9 +2803,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R12
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Y10
+	DECQ R12
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Y10
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -2611,29 +2851,39 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv11x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv11x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Conv11x8(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
+	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 runLen
+	// Y0-Y10 sum[0:11], Y11 weights/lower, Y12 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ prefetch+32(FP), DI
+	MOVQ prefetchStep+88(FP), R8
 
+	// For each tile of 11×8, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Y0
-	VMOVAPS    Y0, Y1
-	VMOVAPS    Y0, Y2
-	VMOVAPS    Y0, Y3
-	VMOVAPS    Y0, Y4
-	VMOVAPS    Y0, Y5
-	VMOVAPS    Y0, Y6
-	VMOVAPS    Y0, Y7
-	VMOVAPS    Y0, Y8
-	VMOVAPS    Y0, Y9
-	VMOVAPS    Y0, Y10
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y0, Y9
+	VMOVAPS Y0, Y10
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -2666,19 +2916,21 @@ tile:
 	ADDQ       BX, R9
 	MOVQ       weights+16(FP), R10
 	MOVQ       offsets+40(FP), R11
-	MOVQ       segs+48(FP), R12
+	MOVQ       runs+48(FP), R12
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
 	LEAQ (BX)(SI*4), BX
 	LEAQ (BX)(DX*1), SI
 	LEAQ (SI)(AX*2), SI
-	MOVQ segLen+56(FP), R13
+	MOVQ runLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R10), Y11
 	VBROADCASTSS (BX), Y12
@@ -2784,10 +3036,12 @@ k_block:
 	SUBQ         $+4, R13
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R10), Y11
 	VBROADCASTSS (BX), Y12
@@ -2823,9 +3077,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R12
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Y11
+	DECQ R12
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Y11
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -2872,30 +3128,40 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv12x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv12x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Conv12x8(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
+	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 runLen
+	// Y0-Y11 sum[0:12], Y12 weights/lower, Y13 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ prefetch+32(FP), DI
+	MOVQ prefetchStep+88(FP), R8
 
+	// For each tile of 12×8, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Y0
-	VMOVAPS    Y0, Y1
-	VMOVAPS    Y0, Y2
-	VMOVAPS    Y0, Y3
-	VMOVAPS    Y0, Y4
-	VMOVAPS    Y0, Y5
-	VMOVAPS    Y0, Y6
-	VMOVAPS    Y0, Y7
-	VMOVAPS    Y0, Y8
-	VMOVAPS    Y0, Y9
-	VMOVAPS    Y0, Y10
-	VMOVAPS    Y0, Y11
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y0, Y9
+	VMOVAPS Y0, Y10
+	VMOVAPS Y0, Y11
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -2930,19 +3196,21 @@ tile:
 	ADDQ       BX, R9
 	MOVQ       weights+16(FP), R10
 	MOVQ       offsets+40(FP), R11
-	MOVQ       segs+48(FP), R12
+	MOVQ       runs+48(FP), R12
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
 	LEAQ (BX)(SI*4), BX
 	LEAQ (BX)(DX*1), SI
 	LEAQ (SI)(AX*2), SI
-	MOVQ segLen+56(FP), R13
+	MOVQ runLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R10), Y12
 	VBROADCASTSS (BX), Y13
@@ -3056,10 +3324,12 @@ k_block:
 	SUBQ         $+4, R13
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R10), Y12
 	VBROADCASTSS (BX), Y13
@@ -3097,9 +3367,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R12
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Y12
+	DECQ R12
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Y12
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -3149,31 +3421,41 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv13x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv13x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Conv13x8(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
+	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 runLen
+	// Y0-Y12 sum[0:13], Y13 weights/lower, Y14 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ prefetch+32(FP), DI
+	MOVQ prefetchStep+88(FP), R8
 
+	// For each tile of 13×8, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Y0
-	VMOVAPS    Y0, Y1
-	VMOVAPS    Y0, Y2
-	VMOVAPS    Y0, Y3
-	VMOVAPS    Y0, Y4
-	VMOVAPS    Y0, Y5
-	VMOVAPS    Y0, Y6
-	VMOVAPS    Y0, Y7
-	VMOVAPS    Y0, Y8
-	VMOVAPS    Y0, Y9
-	VMOVAPS    Y0, Y10
-	VMOVAPS    Y0, Y11
-	VMOVAPS    Y0, Y12
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y0, Y9
+	VMOVAPS Y0, Y10
+	VMOVAPS Y0, Y11
+	VMOVAPS Y0, Y12
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -3210,19 +3492,21 @@ tile:
 	ADDQ       BX, R9
 	MOVQ       weights+16(FP), R10
 	MOVQ       offsets+40(FP), R11
-	MOVQ       segs+48(FP), R12
+	MOVQ       runs+48(FP), R12
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
 	LEAQ (BX)(SI*4), BX
 	LEAQ (BX)(DX*1), SI
 	LEAQ (SI)(AX*2), SI
-	MOVQ segLen+56(FP), R13
+	MOVQ runLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R10), Y13
 	VBROADCASTSS (BX), Y14
@@ -3345,10 +3629,12 @@ k_block:
 	SUBQ         $+4, R13
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R10), Y13
 	VBROADCASTSS (BX), Y14
@@ -3388,9 +3674,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R12
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Y13
+	DECQ R12
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Y13
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -3443,32 +3731,42 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv14x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv14x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·Conv14x8(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
+	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 runLen
+	// Y0-Y13 sum[0:14], Y14 weights/lower, Y15 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ prefetch+32(FP), DI
+	MOVQ prefetchStep+88(FP), R8
 
+	// For each tile of 14×8, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Y0
-	VMOVAPS    Y0, Y1
-	VMOVAPS    Y0, Y2
-	VMOVAPS    Y0, Y3
-	VMOVAPS    Y0, Y4
-	VMOVAPS    Y0, Y5
-	VMOVAPS    Y0, Y6
-	VMOVAPS    Y0, Y7
-	VMOVAPS    Y0, Y8
-	VMOVAPS    Y0, Y9
-	VMOVAPS    Y0, Y10
-	VMOVAPS    Y0, Y11
-	VMOVAPS    Y0, Y12
-	VMOVAPS    Y0, Y13
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y0, Y9
+	VMOVAPS Y0, Y10
+	VMOVAPS Y0, Y11
+	VMOVAPS Y0, Y12
+	VMOVAPS Y0, Y13
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -3507,19 +3805,21 @@ tile:
 	ADDQ       BX, R9
 	MOVQ       weights+16(FP), R10
 	MOVQ       offsets+40(FP), R11
-	MOVQ       segs+48(FP), R12
+	MOVQ       runs+48(FP), R12
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
 	LEAQ (BX)(SI*4), BX
 	LEAQ (BX)(DX*1), SI
 	LEAQ (SI)(AX*2), SI
-	MOVQ segLen+56(FP), R13
+	MOVQ runLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R10), Y14
 	VBROADCASTSS (BX), Y15
@@ -3650,10 +3950,12 @@ k_block:
 	SUBQ         $+4, R13
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R10), Y14
 	VBROADCASTSS (BX), Y15
@@ -3695,9 +3997,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R12
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Y14
+	DECQ R12
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Y14
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI

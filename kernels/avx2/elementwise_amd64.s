@@ -4,18 +4,22 @@
 
 #include "textflag.h"
 
-// func Add(dst *float32, a *float32, b *float32, n int, lo float32)
+// func Add(dst *float32, a *float32, b *float32, n int, lower float32)
 // Requires: AVX
 TEXT ·Add(SB), NOSPLIT, $0-36
+	// Registers, a slash between what one of them holds by turns:
+	// AX dst, CX a, DX b, BX n
+	// Y0 lower, Y1-Y2 temporary
 	MOVQ         dst+0(FP), AX
 	MOVQ         a+8(FP), CX
 	MOVQ         b+16(FP), DX
-	VBROADCASTSS lo+32(FP), Y0
+	VBROADCASTSS lower+32(FP), Y0
 	MOVQ         n+24(FP), BX
 	SHRQ         $0x03, BX
 	SUBQ         $+4, BX
 	JL           vector_rest
 
+	// For each vector: 4 a round.
 vector_block:
 	VMOVUPS (CX), Y1
 	VMOVUPS (DX), Y2
@@ -43,10 +47,12 @@ vector_block:
 	SUBQ    $+4, BX
 	JGE     vector_block
 
+	// Fewer than 4 are left.
 vector_rest:
 	ADDQ $+4, BX
 	JZ   vector_done
 
+	// For each vector: one a round.
 vector_one:
 	VMOVUPS (CX), Y1
 	VMOVUPS (DX), Y2
@@ -66,6 +72,9 @@ vector_done:
 // func ReLU(dst *float32, src *float32, n int)
 // Requires: AVX
 TEXT ·ReLU(SB), NOSPLIT, $0-24
+	// Registers, a slash between what one of them holds by turns:
+	// AX dst, CX src, DX n
+	// Y0 zero, Y1 temporary
 	MOVQ   dst+0(FP), AX
 	MOVQ   src+8(FP), CX
 	VXORPS Y0, Y0, Y0
@@ -74,6 +83,7 @@ TEXT ·ReLU(SB), NOSPLIT, $0-24
 	SUBQ   $+4, DX
 	JL     vector_rest
 
+	// For each vector: 4 a round.
 vector_block:
 	VMOVUPS (CX), Y1
 	VMAXPS  Y1, Y0, Y1
@@ -92,10 +102,12 @@ vector_block:
 	SUBQ    $+4, DX
 	JGE     vector_block
 
+	// Fewer than 4 are left.
 vector_rest:
 	ADDQ $+4, DX
 	JZ   vector_done
 
+	// For each vector: one a round.
 vector_one:
 	VMOVUPS (CX), Y1
 	VMAXPS  Y1, Y0, Y1

@@ -7,6 +7,9 @@
 // func FMAPeak(n int)
 // Requires: AVX, FMA3
 TEXT ·FMAPeak(SB), NOSPLIT, $0-8
+	// Registers, a slash between what one of them holds by turns:
+	// AX n
+	// Y0 zero, Y1-Y12 sum[0:12]
 	MOVQ    n+0(FP), AX
 	VXORPS  Y0, Y0, Y0
 	VMOVAPS Y0, Y1
@@ -22,6 +25,7 @@ TEXT ·FMAPeak(SB), NOSPLIT, $0-8
 	VMOVAPS Y0, Y11
 	VMOVAPS Y0, Y12
 
+	// For each round: a multiply-add to each sum.
 round:
 	VFMADD231PS Y0, Y0, Y1
 	VFMADD231PS Y0, Y0, Y2
@@ -43,6 +47,9 @@ round:
 // func ReadPeak(dst *float32, src *float32, n int)
 // Requires: AVX
 TEXT ·ReadPeak(SB), NOSPLIT, $0-24
+	// Registers, a slash between what one of them holds by turns:
+	// AX dst, CX src, DX n
+	// Y0-Y7 sum[0:8], Y8 temporary
 	MOVQ   dst+0(FP), AX
 	MOVQ   src+8(FP), CX
 	MOVQ   n+16(FP), DX
@@ -57,6 +64,7 @@ TEXT ·ReadPeak(SB), NOSPLIT, $0-24
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
+	// For each block of 16 vectors.
 block:
 	VMOVUPS (CX), Y8
 	VADDPS  Y8, Y0, Y0
@@ -93,6 +101,8 @@ block:
 	ADDQ    $0x00000200, CX
 	DECQ    DX
 	JNZ     block
+
+	// The sum of the sums.
 	VADDPS  Y1, Y0, Y0
 	VADDPS  Y2, Y0, Y0
 	VADDPS  Y3, Y0, Y0

@@ -7,6 +7,9 @@
 // func MaxPool(dst *float32, src *float32, rows int, cols int, channels int, srcRow int, srcPixel int)
 // Requires: AVX
 TEXT ·MaxPool(SB), NOSPLIT, $0-56
+	// Registers, a slash between what one of them holds by turns:
+	// AX dst, CX src, DX srcRow, BX srcPixel, SI channels, DI row, R8 rows, R9 pixel, R10 cols
+	// Y0 result[0]/result, Y1 result[1]/temporary, Y2-Y7 result[2:8], Y8 temporary
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ srcRow+40(FP), DX
@@ -16,9 +19,10 @@ TEXT ·MaxPool(SB), NOSPLIT, $0-56
 	MOVQ channels+32(FP), SI
 	SHRQ $0x03, SI
 	SUBQ $+8, SI
-	JL   channels_rest
+	JL   vector_rest
 
-channels_block:
+	// For each vector: 8 a round.
+vector_block:
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y1
 	VMOVUPS 64(CX), Y2
@@ -30,11 +34,13 @@ channels_block:
 	MOVQ    CX, DI
 	MOVQ    rows+16(FP), R8
 
+	// For each row of the window.
 row:
 	MOVQ DI, R9
 	MOVQ cols+24(FP), R10
 
-col:
+	// For each pixel of the row.
+pixel:
 	VMOVUPS (R9), Y8
 	VMAXPS  Y0, Y8, Y0
 	VMOVUPS 32(R9), Y8
@@ -53,10 +59,12 @@ col:
 	VMAXPS  Y7, Y8, Y7
 	ADDQ    BX, R9
 	DECQ    R10
-	JNZ     col
+	JNZ     pixel
 	ADDQ    DX, DI
 	DECQ    R8
 	JNZ     row
+
+	// These channels are done.
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VMOVUPS Y2, 64(AX)
@@ -68,43 +76,52 @@ col:
 	ADDQ    $0x00000100, CX
 	ADDQ    $0x00000100, AX
 	SUBQ    $+8, SI
-	JGE     channels_block
+	JGE     vector_block
 
-channels_rest:
+	// Fewer than 8 are left.
+vector_rest:
 	ADDQ $+8, SI
-	JZ   channels_done
+	JZ   vector_done
 
-channels_one:
+	// For each vector: one a round.
+vector_one:
 	VMOVUPS (CX), Y0
 	MOVQ    CX, DI
 	MOVQ    rows+16(FP), R8
 
+	// For each row of the window.
 row2:
 	MOVQ DI, R9
 	MOVQ cols+24(FP), R10
 
-col2:
+	// For each pixel of the row.
+pixel2:
 	VMOVUPS (R9), Y1
 	VMAXPS  Y0, Y1, Y0
 	ADDQ    BX, R9
 	DECQ    R10
-	JNZ     col2
+	JNZ     pixel2
 	ADDQ    DX, DI
 	DECQ    R8
 	JNZ     row2
+
+	// These channels are done.
 	VMOVUPS Y0, (AX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, AX
 	DECQ    SI
-	JNZ     channels_one
+	JNZ     vector_one
 
-channels_done:
+vector_done:
 	VZEROUPPER
 	RET
 
 // func AvgPool(dst *float32, src *float32, rows int, cols int, channels int, srcRow int, srcPixel int, scale float32)
 // Requires: AVX
 TEXT ·AvgPool(SB), NOSPLIT, $0-60
+	// Registers, a slash between what one of them holds by turns:
+	// AX dst, CX src, DX srcRow, BX srcPixel, SI channels, DI row, R8 rows, R9 pixel, R10 cols
+	// Y0 result[0]/result, Y1 result[1]/scale/temporary, Y2-Y7 result[2:8], Y8 scale/temporary
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ srcRow+40(FP), DX
@@ -114,9 +131,10 @@ TEXT ·AvgPool(SB), NOSPLIT, $0-60
 	MOVQ channels+32(FP), SI
 	SHRQ $0x03, SI
 	SUBQ $+8, SI
-	JL   channels_rest
+	JL   vector_rest
 
-channels_block:
+	// For each vector: 8 a round.
+vector_block:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -128,33 +146,37 @@ channels_block:
 	MOVQ   CX, DI
 	MOVQ   rows+16(FP), R8
 
+	// For each row of the window.
 row:
 	MOVQ DI, R9
 	MOVQ cols+24(FP), R10
 
-col:
-	VMOVUPS      (R9), Y8
-	VADDPS       Y8, Y0, Y0
-	VMOVUPS      32(R9), Y8
-	VADDPS       Y8, Y1, Y1
-	VMOVUPS      64(R9), Y8
-	VADDPS       Y8, Y2, Y2
-	VMOVUPS      96(R9), Y8
-	VADDPS       Y8, Y3, Y3
-	VMOVUPS      128(R9), Y8
-	VADDPS       Y8, Y4, Y4
-	VMOVUPS      160(R9), Y8
-	VADDPS       Y8, Y5, Y5
-	VMOVUPS      192(R9), Y8
-	VADDPS       Y8, Y6, Y6
-	VMOVUPS      224(R9), Y8
-	VADDPS       Y8, Y7, Y7
-	ADDQ         BX, R9
-	DECQ         R10
-	JNZ          col
-	ADDQ         DX, DI
-	DECQ         R8
-	JNZ          row
+	// For each pixel of the row.
+pixel:
+	VMOVUPS (R9), Y8
+	VADDPS  Y8, Y0, Y0
+	VMOVUPS 32(R9), Y8
+	VADDPS  Y8, Y1, Y1
+	VMOVUPS 64(R9), Y8
+	VADDPS  Y8, Y2, Y2
+	VMOVUPS 96(R9), Y8
+	VADDPS  Y8, Y3, Y3
+	VMOVUPS 128(R9), Y8
+	VADDPS  Y8, Y4, Y4
+	VMOVUPS 160(R9), Y8
+	VADDPS  Y8, Y5, Y5
+	VMOVUPS 192(R9), Y8
+	VADDPS  Y8, Y6, Y6
+	VMOVUPS 224(R9), Y8
+	VADDPS  Y8, Y7, Y7
+	ADDQ    BX, R9
+	DECQ    R10
+	JNZ     pixel
+	ADDQ    DX, DI
+	DECQ    R8
+	JNZ     row
+
+	// These channels are done.
 	VBROADCASTSS scale+56(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMULPS       Y8, Y1, Y1
@@ -175,38 +197,44 @@ col:
 	ADDQ         $0x00000100, CX
 	ADDQ         $0x00000100, AX
 	SUBQ         $+8, SI
-	JGE          channels_block
+	JGE          vector_block
 
-channels_rest:
+	// Fewer than 8 are left.
+vector_rest:
 	ADDQ $+8, SI
-	JZ   channels_done
+	JZ   vector_done
 
-channels_one:
+	// For each vector: one a round.
+vector_one:
 	VXORPS Y0, Y0, Y0
 	MOVQ   CX, DI
 	MOVQ   rows+16(FP), R8
 
+	// For each row of the window.
 row2:
 	MOVQ DI, R9
 	MOVQ cols+24(FP), R10
 
-col2:
-	VMOVUPS      (R9), Y1
-	VADDPS       Y1, Y0, Y0
-	ADDQ         BX, R9
-	DECQ         R10
-	JNZ          col2
-	ADDQ         DX, DI
-	DECQ         R8
-	JNZ          row2
+	// For each pixel of the row.
+pixel2:
+	VMOVUPS (R9), Y1
+	VADDPS  Y1, Y0, Y0
+	ADDQ    BX, R9
+	DECQ    R10
+	JNZ     pixel2
+	ADDQ    DX, DI
+	DECQ    R8
+	JNZ     row2
+
+	// These channels are done.
 	VBROADCASTSS scale+56(FP), Y1
 	VMULPS       Y1, Y0, Y0
 	VMOVUPS      Y0, (AX)
 	ADDQ         $+32, CX
 	ADDQ         $+32, AX
 	DECQ         SI
-	JNZ          channels_one
+	JNZ          vector_one
 
-channels_done:
+vector_done:
 	VZEROUPPER
 	RET

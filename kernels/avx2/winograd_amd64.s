@@ -4,27 +4,37 @@
 
 #include "textflag.h"
 
-// func WinogradInput6(dst *float32, src *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstPoint int, dstTile int)
+// func WinogradInput6(dst *float32, src *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstMatrix int, dstTile int)
 // Requires: AVX, FMA3
 TEXT ·WinogradInput6(SB), NOSPLIT, $0-72
+	// Registers, a slash between what one of them holds by turns:
+	// AX src, CX dst, DX srcRow, BX srcPixel, SI dstMatrix, DI 3·srcRow, R8 5·srcRow,
+	// R9 in row 0/out 0/row/srcTile/dstTile, R10 3·dstMatrix, R11 5·dstMatrix, R12 channels,
+	// R13 column/temporary
+	// Y0-Y3 BT·x/factor/temporary, Y4 factor/BT·x/temporary, Y5 BT·x/factor/temporary,
+	// Y6 BT·x/temporary, Y7-Y8 BT·x/factor/temporary, Y9-Y11 BT·x/temporary,
+	// Y12-Y14 factor/BT·x/temporary, Y15 BT·x/temporary
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
 	MOVQ srcRow+32(FP), DX
 	MOVQ srcPixel+40(FP), BX
 	SHLQ $0x02, DX
 	SHLQ $0x02, BX
-	MOVQ dstPoint+56(FP), SI
+	MOVQ dstMatrix+56(FP), SI
 	SHLQ $0x02, SI
 	LEAQ (DX)(DX*2), DI
 	LEAQ (DX)(DX*4), R8
 	LEAQ (SI)(SI*2), R10
 	LEAQ (SI)(SI*4), R11
 
+	// For each tile.
 tile:
 	MOVQ channels+24(FP), R12
 	SHRQ $0x03, R12
 
-channel:
+	// For each vector of channels.
+vector:
+	// Row 1 and row 2 of BT·x, column by column.
 	MOVQ         AX, R13
 	MOVQ         R13, R9
 	VMOVUPS      (R9)(DX*2), Y0
@@ -92,6 +102,8 @@ channel:
 	VFNMADD231PS Y13, Y4, Y10
 	VADDPS       Y10, Y12, Y4
 	VSUBPS       Y10, Y12, Y10
+
+	// Row 1 and row 2 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000006, SI, R13
 	ADDQ         R13, R9
@@ -149,6 +161,8 @@ channel:
 	VFMADD231PS  Y1, Y4, Y2
 	VFNMADD231PS Y6, Y0, Y2
 	VMOVUPS      Y2, (R9)(R11*1)
+
+	// Row 3 and row 4 of BT·x, column by column.
 	MOVQ         AX, R13
 	MOVQ         R13, R9
 	VMOVUPS      (R9)(DX*2), Y0
@@ -216,6 +230,8 @@ channel:
 	VMOVAPS      Y10, Y13
 	VFMADD231PS  Y12, Y3, Y13
 	VFNMADD231PS Y12, Y3, Y10
+
+	// Row 3 and row 4 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000012, SI, R13
 	ADDQ         R13, R9
@@ -274,6 +290,8 @@ channel:
 	VFMADD231PS  Y1, Y3, Y2
 	VFNMADD231PS Y6, Y0, Y2
 	VMOVUPS      Y2, (R9)(R11*1)
+
+	// Row 0 and row 5 of BT·x, column by column.
 	MOVQ         AX, R13
 	MOVQ         R13, R9
 	VMOVUPS      (R9), Y0
@@ -348,6 +366,8 @@ channel:
 	VMOVUPS      (R9)(R8*1), Y15
 	VFMADD231PS  Y1, Y3, Y15
 	VFNMADD231PS Y4, Y0, Y15
+
+	// Row 0 and row 5 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000000, SI, R13
 	ADDQ         R13, R9
@@ -409,19 +429,21 @@ channel:
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	DECQ         R12
-	JNZ          channel
-	MOVQ         srcTile+48(FP), R9
-	MOVQ         channels+24(FP), R12
-	SUBQ         R12, R9
-	SHLQ         $0x02, R9
-	ADDQ         R9, AX
-	MOVQ         dstTile+64(FP), R9
-	MOVQ         channels+24(FP), R12
-	SUBQ         R12, R9
-	SHLQ         $0x02, R9
-	ADDQ         R9, CX
-	DECQ         tiles+16(FP)
-	JNZ          tile
+	JNZ          vector
+
+	// The pointers went through the channels; the next tile starts elsewhere.
+	MOVQ srcTile+48(FP), R9
+	MOVQ channels+24(FP), R12
+	SUBQ R12, R9
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	MOVQ dstTile+64(FP), R9
+	MOVQ channels+24(FP), R12
+	SUBQ R12, R9
+	SHLQ $0x02, R9
+	ADDQ R9, CX
+	DECQ tiles+16(FP)
+	JNZ  tile
 	VZEROUPPER
 	RET
 
@@ -434,27 +456,36 @@ GLOBL const1<>(SB), RODATA|NOPTR, $4
 DATA const2<>+0(SB)/4, $(2.0)
 GLOBL const2<>(SB), RODATA|NOPTR, $4
 
-// func WinogradInput8(dst *float32, src *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstPoint int, dstTile int)
+// func WinogradInput8(dst *float32, src *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstMatrix int, dstTile int)
 // Requires: AVX, FMA3
 TEXT ·WinogradInput8(SB), NOSPLIT, $0-72
+	// Registers, a slash between what one of them holds by turns:
+	// AX src, CX dst, DX srcRow, BX srcPixel, SI dstMatrix, DI 3·srcRow, R8 5·srcRow,
+	// R9 in row 0/out 0/row/srcTile/dstTile, R10 in row 7/out 7/channels/temporary, R11 3·dstMatrix,
+	// R12 5·dstMatrix, R13 channels, R14 column
+	// Y0-Y1 BT·x/factor/temporary, Y2 factor/BT·x/temporary, Y3-Y7 BT·x/factor/temporary,
+	// Y8 factor/BT·x/temporary, Y9-Y13 factor/temporary
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
 	MOVQ srcRow+32(FP), DX
 	MOVQ srcPixel+40(FP), BX
 	SHLQ $0x02, DX
 	SHLQ $0x02, BX
-	MOVQ dstPoint+56(FP), SI
+	MOVQ dstMatrix+56(FP), SI
 	SHLQ $0x02, SI
 	LEAQ (DX)(DX*2), DI
 	LEAQ (DX)(DX*4), R8
 	LEAQ (SI)(SI*2), R11
 	LEAQ (SI)(SI*4), R12
 
+	// For each tile.
 tile:
 	MOVQ channels+24(FP), R13
 	SHRQ $0x03, R13
 
-channel:
+	// For each vector of channels.
+vector:
+	// Row 1 of BT·x, column by column.
 	MOVQ         AX, R14
 	MOVQ         R14, R9
 	LEAQ         (R9)(R8*1), R10
@@ -576,6 +607,8 @@ channel:
 	VADDPS       Y13, Y11, Y9
 	VFNMADD231PS Y12, Y2, Y9
 	VADDPS       Y9, Y8, Y2
+
+	// Row 1 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	LEAQ         (R9)(SI*8), R9
 	LEAQ         (R9)(R12*1), R10
@@ -630,6 +663,8 @@ channel:
 	VFMADD231PS  Y4, Y1, Y0
 	VFNMADD231PS Y6, Y1, Y0
 	VMOVUPS      Y0, (R10)
+
+	// Row 2 of BT·x, column by column.
 	MOVQ         AX, R14
 	MOVQ         R14, R9
 	LEAQ         (R9)(R8*1), R10
@@ -751,6 +786,8 @@ channel:
 	VADDPS       Y13, Y11, Y9
 	VFNMADD231PS Y12, Y2, Y9
 	VSUBPS       Y9, Y8, Y2
+
+	// Row 2 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000010, SI, R10
 	ADDQ         R10, R9
@@ -806,6 +843,8 @@ channel:
 	VFMADD231PS  Y4, Y1, Y0
 	VFNMADD231PS Y6, Y1, Y0
 	VMOVUPS      Y0, (R10)
+
+	// Row 3 of BT·x, column by column.
 	MOVQ         AX, R14
 	MOVQ         R14, R9
 	LEAQ         (R9)(R8*1), R10
@@ -982,6 +1021,8 @@ channel:
 	VBROADCASTSS const2<>+0(SB), Y8
 	VFMADD231PS  Y12, Y8, Y7
 	VADDPS       Y7, Y9, Y7
+
+	// Row 3 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000018, SI, R10
 	ADDQ         R10, R9
@@ -1037,6 +1078,8 @@ channel:
 	VFMADD231PS  Y3, Y1, Y0
 	VFNMADD231PS Y5, Y1, Y0
 	VMOVUPS      Y0, (R10)
+
+	// Row 4 of BT·x, column by column.
 	MOVQ         AX, R14
 	MOVQ         R14, R9
 	LEAQ         (R9)(R8*1), R10
@@ -1213,6 +1256,8 @@ channel:
 	VBROADCASTSS const2<>+0(SB), Y8
 	VFMADD231PS  Y12, Y8, Y7
 	VSUBPS       Y7, Y9, Y7
+
+	// Row 4 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000020, SI, R10
 	ADDQ         R10, R9
@@ -1268,6 +1313,8 @@ channel:
 	VFMADD231PS  Y3, Y1, Y0
 	VFNMADD231PS Y5, Y1, Y0
 	VMOVUPS      Y0, (R10)
+
+	// Row 5 of BT·x, column by column.
 	MOVQ         AX, R14
 	MOVQ         R14, R9
 	LEAQ         (R9)(R8*1), R10
@@ -1444,6 +1491,8 @@ channel:
 	VBROADCASTSS const7<>+0(SB), Y8
 	VFMADD231PS  Y12, Y8, Y7
 	VADDPS       Y7, Y9, Y7
+
+	// Row 5 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000028, SI, R10
 	ADDQ         R10, R9
@@ -1499,6 +1548,8 @@ channel:
 	VFMADD231PS  Y3, Y1, Y0
 	VFNMADD231PS Y5, Y1, Y0
 	VMOVUPS      Y0, (R10)
+
+	// Row 6 of BT·x, column by column.
 	MOVQ         AX, R14
 	MOVQ         R14, R9
 	LEAQ         (R9)(R8*1), R10
@@ -1675,6 +1726,8 @@ channel:
 	VBROADCASTSS const7<>+0(SB), Y8
 	VFMADD231PS  Y12, Y8, Y7
 	VSUBPS       Y7, Y9, Y7
+
+	// Row 6 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000030, SI, R10
 	ADDQ         R10, R9
@@ -1730,6 +1783,8 @@ channel:
 	VFMADD231PS  Y3, Y1, Y0
 	VFNMADD231PS Y5, Y1, Y0
 	VMOVUPS      Y0, (R10)
+
+	// Row 0 of BT·x, column by column.
 	MOVQ         AX, R14
 	MOVQ         R14, R9
 	LEAQ         (R9)(R8*1), R10
@@ -1819,6 +1874,8 @@ channel:
 	VSUBPS       Y8, Y11, Y8
 	VFMADD231PS  Y9, Y3, Y8
 	VFNMADD231PS Y10, Y3, Y8
+
+	// Row 0 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000000, SI, R10
 	ADDQ         R10, R9
@@ -1874,6 +1931,8 @@ channel:
 	VFMADD231PS  Y4, Y1, Y0
 	VFNMADD231PS Y6, Y1, Y0
 	VMOVUPS      Y0, (R10)
+
+	// Row 7 of BT·x, column by column.
 	MOVQ         AX, R14
 	MOVQ         R14, R9
 	LEAQ         (R9)(R8*1), R10
@@ -1963,6 +2022,8 @@ channel:
 	VSUBPS       Y8, Y11, Y8
 	VFMADD231PS  Y9, Y3, Y8
 	VFNMADD231PS Y10, Y3, Y8
+
+	// Row 7 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000038, SI, R10
 	ADDQ         R10, R9
@@ -2021,19 +2082,21 @@ channel:
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	DECQ         R13
-	JNZ          channel
-	MOVQ         srcTile+48(FP), R9
-	MOVQ         channels+24(FP), R10
-	SUBQ         R10, R9
-	SHLQ         $0x02, R9
-	ADDQ         R9, AX
-	MOVQ         dstTile+64(FP), R9
-	MOVQ         channels+24(FP), R10
-	SUBQ         R10, R9
-	SHLQ         $0x02, R9
-	ADDQ         R9, CX
-	DECQ         tiles+16(FP)
-	JNZ          tile
+	JNZ          vector
+
+	// The pointers went through the channels; the next tile starts elsewhere.
+	MOVQ srcTile+48(FP), R9
+	MOVQ channels+24(FP), R10
+	SUBQ R10, R9
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	MOVQ dstTile+64(FP), R9
+	MOVQ channels+24(FP), R10
+	SUBQ R10, R9
+	SHLQ $0x02, R9
+	ADDQ R9, CX
+	DECQ tiles+16(FP)
+	JNZ  tile
 	VZEROUPPER
 	RET
 
@@ -2055,12 +2118,20 @@ GLOBL const7<>(SB), RODATA|NOPTR, $4
 DATA const8<>+0(SB)/4, $(2.5)
 GLOBL const8<>(SB), RODATA|NOPTR, $4
 
-// func WinogradOutput6x4(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+// func WinogradOutput6x4(dst *float32, src *float32, bias *float32, tiles int, channels int, srcMatrix int, srcTile int, dstRow int, dstPixel int, dstTile int, lower float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·WinogradOutput6x4(SB), NOSPLIT, $0-84
+	// Registers, a slash between what one of them holds by turns:
+	// AX src, CX dst, DX srcMatrix, BX dstPixel, SI 6·srcMatrix, DI 3·6·srcMatrix/temporary,
+	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile, R10 3·dstPixel,
+	// R11 dstTile/bias/channels, R12 pixel/channels, R13 column/dstRow/temporary
+	// Y0 AT·x/temporary, Y1 AT·x/factor/lower/temporary, Y2 AT·x/factor/temporary,
+	// Y3 factor/lower/AT·x/temporary, Y4 AT·x/factor/lower/temporary, Y5 AT·x/lower/temporary,
+	// Y6 AT·x/factor/lower/temporary, Y7 AT·x/factor/temporary, Y8-Y10 AT·x/temporary,
+	// Y11 AT·x/lower/temporary, Y12 factor/AT·x/temporary, Y13-Y14 AT·x/temporary
 	MOVQ   src+8(FP), AX
 	MOVQ   dst+0(FP), CX
-	MOVQ   srcPoint+40(FP), DX
+	MOVQ   srcMatrix+40(FP), DX
 	SHLQ   $0x02, DX
 	MOVQ   dstPixel+64(FP), BX
 	SHLQ   $0x02, BX
@@ -2071,7 +2142,9 @@ TEXT ·WinogradOutput6x4(SB), NOSPLIT, $0-84
 	LEAQ   (SI)(SI*4), R8
 	LEAQ   (BX)(BX*2), R10
 
+	// For each tile.
 tile:
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dstRow+56(FP), R9
 	MOVQ       dstTile+72(FP), R11
 	SHLQ       $0x02, R9
@@ -2116,7 +2189,9 @@ tile:
 	MOVQ       channels+32(FP), R12
 	SHRQ       $0x03, R12
 
-channel:
+	// For each vector of channels.
+vector:
+	// Row 0 and row 2 of AT·x, column by column.
 	MOVQ         AX, R13
 	MOVQ         R13, R9
 	VMOVUPS      (R9)(SI*1), Y0
@@ -2192,6 +2267,8 @@ channel:
 	VADDPS       Y10, Y13, Y13
 	VADDPS       Y12, Y13, Y13
 	VFMADD231PS  Y12, Y3, Y10
+
+	// Row 0 and row 2 of the result: AT·x times the transpose of AT.
 	MOVQ         CX, R9
 	VADDPS       Y7, Y5, Y3
 	VSUBPS       Y7, Y5, Y5
@@ -2199,7 +2276,7 @@ channel:
 	VSUBPS       Y11, Y9, Y9
 	VADDPS       Y3, Y2, Y2
 	VADDPS       Y7, Y2, Y2
-	VBROADCASTSS lo+80(FP), Y11
+	VBROADCASTSS lower+80(FP), Y11
 	VMAXPS       Y2, Y11, Y2
 	VMOVUPS      Y2, (R9)
 	VMOVAPS      Y5, Y2
@@ -2215,7 +2292,7 @@ channel:
 	VADDPS       Y13, Y5, Y2
 	VBROADCASTSS const9<>+0(SB), Y3
 	VFMADD231PS  Y9, Y3, Y2
-	VBROADCASTSS lo+80(FP), Y3
+	VBROADCASTSS lower+80(FP), Y3
 	VMAXPS       Y2, Y3, Y2
 	VMOVUPS      Y2, (R9)(R10*1)
 	MOVQ         CX, R9
@@ -2228,7 +2305,7 @@ channel:
 	VSUBPS       Y8, Y6, Y4
 	VADDPS       Y2, Y0, Y0
 	VADDPS       Y3, Y0, Y0
-	VBROADCASTSS lo+80(FP), Y5
+	VBROADCASTSS lower+80(FP), Y5
 	VMAXPS       Y0, Y5, Y0
 	VMOVUPS      Y0, (R9)
 	VMOVAPS      Y1, Y0
@@ -2244,9 +2321,11 @@ channel:
 	VADDPS       Y10, Y1, Y0
 	VBROADCASTSS const9<>+0(SB), Y1
 	VFMADD231PS  Y4, Y1, Y0
-	VBROADCASTSS lo+80(FP), Y1
+	VBROADCASTSS lower+80(FP), Y1
 	VMAXPS       Y0, Y1, Y0
 	VMOVUPS      Y0, (R9)(R10*1)
+
+	// Row 1 and row 3 of AT·x, column by column.
 	MOVQ         AX, R13
 	MOVQ         R13, R9
 	VMOVUPS      (R9)(SI*1), Y0
@@ -2329,6 +2408,8 @@ channel:
 	VMOVUPS      (R9)(R8*1), Y3
 	VADDPS       Y3, Y11, Y3
 	VFMADD231PS  Y13, Y4, Y3
+
+	// Row 1 and row 3 of the result: AT·x times the transpose of AT.
 	MOVQ         CX, R9
 	MOVQ         dstRow+56(FP), R13
 	SHLQ         $0x02, R13
@@ -2339,7 +2420,7 @@ channel:
 	VSUBPS       Y12, Y10, Y10
 	VADDPS       Y4, Y2, Y2
 	VADDPS       Y8, Y2, Y2
-	VBROADCASTSS lo+80(FP), Y11
+	VBROADCASTSS lower+80(FP), Y11
 	VMAXPS       Y2, Y11, Y2
 	VMOVUPS      Y2, (R9)
 	VMOVAPS      Y6, Y2
@@ -2355,7 +2436,7 @@ channel:
 	VADDPS       Y14, Y6, Y2
 	VBROADCASTSS const9<>+0(SB), Y4
 	VFMADD231PS  Y10, Y4, Y2
-	VBROADCASTSS lo+80(FP), Y4
+	VBROADCASTSS lower+80(FP), Y4
 	VMAXPS       Y2, Y4, Y2
 	VMOVUPS      Y2, (R9)(R10*1)
 	MOVQ         CX, R9
@@ -2369,7 +2450,7 @@ channel:
 	VSUBPS       Y9, Y7, Y5
 	VADDPS       Y2, Y0, Y0
 	VADDPS       Y4, Y0, Y0
-	VBROADCASTSS lo+80(FP), Y6
+	VBROADCASTSS lower+80(FP), Y6
 	VMAXPS       Y0, Y6, Y0
 	VMOVUPS      Y0, (R9)
 	VMOVAPS      Y1, Y0
@@ -2385,38 +2466,48 @@ channel:
 	VADDPS       Y3, Y1, Y0
 	VBROADCASTSS const9<>+0(SB), Y1
 	VFMADD231PS  Y5, Y1, Y0
-	VBROADCASTSS lo+80(FP), Y1
+	VBROADCASTSS lower+80(FP), Y1
 	VMAXPS       Y0, Y1, Y0
 	VMOVUPS      Y0, (R9)(R10*1)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, R11
 	DECQ         R12
-	JNZ          channel
-	MOVQ         srcTile+48(FP), R9
-	MOVQ         channels+32(FP), R11
-	SUBQ         R11, R9
-	SHLQ         $0x02, R9
-	ADDQ         R9, AX
-	MOVQ         dstTile+72(FP), R9
-	MOVQ         channels+32(FP), R11
-	SUBQ         R11, R9
-	SHLQ         $0x02, R9
-	ADDQ         R9, CX
-	DECQ         tiles+24(FP)
-	JNZ          tile
+	JNZ          vector
+
+	// The pointers went through the channels; the next tile starts elsewhere.
+	MOVQ srcTile+48(FP), R9
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R9
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	MOVQ dstTile+72(FP), R9
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R9
+	SHLQ $0x02, R9
+	ADDQ R9, CX
+	DECQ tiles+24(FP)
+	JNZ  tile
 	VZEROUPPER
 	RET
 
 DATA const9<>+0(SB)/4, $(8.0)
 GLOBL const9<>(SB), RODATA|NOPTR, $4
 
-// func WinogradOutput8x5(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+// func WinogradOutput8x5(dst *float32, src *float32, bias *float32, tiles int, channels int, srcMatrix int, srcTile int, dstRow int, dstPixel int, dstTile int, lower float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·WinogradOutput8x5(SB), NOSPLIT, $0-84
+	// Registers, a slash between what one of them holds by turns:
+	// AX src, CX dst, DX srcMatrix, BX dstPixel, SI 8·srcMatrix, DI 3·8·srcMatrix, R8 5·8·srcMatrix,
+	// R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile,
+	// R10 in row 7/dstTile/dstRow/channels/temporary, R11 3·dstPixel, R12 pixel/bias, R13 channels,
+	// R14 column
+	// Y0 AT·x/temporary, Y1 AT·x/factor/lower/temporary, Y2-Y3 AT·x/factor/temporary,
+	// Y4-Y5 AT·x/temporary, Y6-Y7 AT·x/lower/factor/temporary, Y8 AT·x/factor/temporary,
+	// Y9 factor/AT·x/temporary, Y10-Y12 temporary
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
-	MOVQ srcPoint+40(FP), DX
+	MOVQ srcMatrix+40(FP), DX
 	SHLQ $0x02, DX
 	MOVQ dstPixel+64(FP), BX
 	SHLQ $0x02, BX
@@ -2426,7 +2517,9 @@ TEXT ·WinogradOutput8x5(SB), NOSPLIT, $0-84
 	LEAQ (SI)(SI*4), R8
 	LEAQ (BX)(BX*2), R11
 
+	// For each tile.
 tile:
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dstRow+56(FP), R9
 	MOVQ       dstTile+72(FP), R10
 	SHLQ       $0x02, R9
@@ -2490,145 +2583,149 @@ tile:
 	MOVQ       channels+32(FP), R13
 	SHRQ       $0x03, R13
 
-channel:
-	MOVQ         AX, R14
-	MOVQ         R14, R9
-	LEAQ         (R9)(R8*1), R10
-	LEAQ         (R10)(SI*2), R10
-	VMOVUPS      (R9)(SI*1), Y0
-	VMOVUPS      (R9)(SI*2), Y1
-	VADDPS       Y1, Y0, Y0
-	VMOVUPS      (R9)(DI*1), Y1
-	VMOVUPS      (R9)(SI*4), Y2
-	VADDPS       Y2, Y1, Y1
-	VMOVUPS      (R9)(R8*1), Y2
-	VMOVUPS      (R9)(DI*2), Y3
-	VADDPS       Y3, Y2, Y2
-	VMOVUPS      (R9), Y3
-	VADDPS       Y0, Y3, Y0
-	VADDPS       Y1, Y0, Y0
-	VADDPS       Y2, Y0, Y0
-	ADDQ         DX, R14
-	MOVQ         R14, R9
-	LEAQ         (R9)(R8*1), R10
-	LEAQ         (R10)(SI*2), R10
-	VMOVUPS      (R9)(SI*1), Y1
-	VMOVUPS      (R12), Y2
-	VADDPS       Y2, Y1, Y1
-	VMOVUPS      (R9)(SI*2), Y2
-	VADDPS       Y2, Y1, Y1
-	VMOVUPS      (R9)(DI*1), Y2
-	VMOVUPS      (R9)(SI*4), Y3
-	VADDPS       Y3, Y2, Y2
-	VMOVUPS      (R9)(R8*1), Y3
-	VMOVUPS      (R9)(DI*2), Y4
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      (R9), Y4
-	VADDPS       Y1, Y4, Y1
-	VADDPS       Y2, Y1, Y1
-	VADDPS       Y3, Y1, Y1
-	ADDQ         DX, R14
-	MOVQ         R14, R9
-	LEAQ         (R9)(R8*1), R10
-	LEAQ         (R10)(SI*2), R10
-	VMOVUPS      (R9)(SI*1), Y2
-	VMOVUPS      (R9)(SI*2), Y3
-	VADDPS       Y3, Y2, Y2
-	VMOVUPS      (R9)(DI*1), Y3
-	VMOVUPS      (R9)(SI*4), Y4
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      (R9)(R8*1), Y4
-	VMOVUPS      (R9)(DI*2), Y5
-	VADDPS       Y5, Y4, Y4
-	VMOVUPS      (R9), Y5
-	VADDPS       Y2, Y5, Y2
-	VADDPS       Y3, Y2, Y2
-	VADDPS       Y4, Y2, Y2
-	ADDQ         DX, R14
-	MOVQ         R14, R9
-	LEAQ         (R9)(R8*1), R10
-	LEAQ         (R10)(SI*2), R10
-	VMOVUPS      (R9)(SI*1), Y3
-	VMOVUPS      (R9)(SI*2), Y4
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      (R9)(DI*1), Y4
-	VMOVUPS      (R9)(SI*4), Y5
-	VADDPS       Y5, Y4, Y4
-	VMOVUPS      (R9)(R8*1), Y5
-	VMOVUPS      (R9)(DI*2), Y6
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      (R9), Y6
-	VADDPS       Y3, Y6, Y3
-	VADDPS       Y4, Y3, Y3
-	VADDPS       Y5, Y3, Y3
-	ADDQ         DX, R14
-	MOVQ         R14, R9
-	LEAQ         (R9)(R8*1), R10
-	LEAQ         (R10)(SI*2), R10
-	VMOVUPS      (R9)(SI*1), Y4
-	VMOVUPS      (R9)(SI*2), Y5
-	VADDPS       Y5, Y4, Y4
-	VMOVUPS      (R9)(DI*1), Y5
-	VMOVUPS      (R9)(SI*4), Y6
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      (R9)(R8*1), Y6
-	VMOVUPS      (R9)(DI*2), Y7
-	VADDPS       Y7, Y6, Y6
-	VMOVUPS      (R9), Y7
-	VADDPS       Y4, Y7, Y4
-	VADDPS       Y5, Y4, Y4
-	VADDPS       Y6, Y4, Y4
-	ADDQ         DX, R14
-	MOVQ         R14, R9
-	LEAQ         (R9)(R8*1), R10
-	LEAQ         (R10)(SI*2), R10
-	VMOVUPS      (R9)(SI*1), Y5
-	VMOVUPS      (R9)(SI*2), Y6
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      (R9)(DI*1), Y6
-	VMOVUPS      (R9)(SI*4), Y7
-	VADDPS       Y7, Y6, Y6
-	VMOVUPS      (R9)(R8*1), Y7
-	VMOVUPS      (R9)(DI*2), Y8
-	VADDPS       Y8, Y7, Y7
-	VMOVUPS      (R9), Y8
-	VADDPS       Y5, Y8, Y5
-	VADDPS       Y6, Y5, Y5
-	VADDPS       Y7, Y5, Y5
-	ADDQ         DX, R14
-	MOVQ         R14, R9
-	LEAQ         (R9)(R8*1), R10
-	LEAQ         (R10)(SI*2), R10
-	VMOVUPS      (R9)(SI*1), Y6
-	VMOVUPS      (R9)(SI*2), Y7
-	VADDPS       Y7, Y6, Y6
-	VMOVUPS      (R9)(DI*1), Y7
-	VMOVUPS      (R9)(SI*4), Y8
-	VADDPS       Y8, Y7, Y7
-	VMOVUPS      (R9)(R8*1), Y8
-	VMOVUPS      (R9)(DI*2), Y9
-	VADDPS       Y9, Y8, Y8
-	VMOVUPS      (R9), Y9
-	VADDPS       Y6, Y9, Y6
-	VADDPS       Y7, Y6, Y6
-	VADDPS       Y8, Y6, Y6
-	ADDQ         DX, R14
-	MOVQ         R14, R9
-	LEAQ         (R9)(R8*1), R10
-	LEAQ         (R10)(SI*2), R10
-	VMOVUPS      (R9)(SI*1), Y7
-	VMOVUPS      (R9)(SI*2), Y8
-	VADDPS       Y8, Y7, Y7
-	VMOVUPS      (R9)(DI*1), Y8
-	VMOVUPS      (R9)(SI*4), Y9
-	VADDPS       Y9, Y8, Y8
-	VMOVUPS      (R9)(R8*1), Y9
-	VMOVUPS      (R9)(DI*2), Y10
-	VADDPS       Y10, Y9, Y9
-	VMOVUPS      (R9), Y10
-	VADDPS       Y7, Y10, Y7
-	VADDPS       Y8, Y7, Y7
-	VADDPS       Y9, Y7, Y7
+	// For each vector of channels.
+vector:
+	// Row 0 of AT·x, column by column.
+	MOVQ    AX, R14
+	MOVQ    R14, R9
+	LEAQ    (R9)(R8*1), R10
+	LEAQ    (R10)(SI*2), R10
+	VMOVUPS (R9)(SI*1), Y0
+	VMOVUPS (R9)(SI*2), Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS (R9)(DI*1), Y1
+	VMOVUPS (R9)(SI*4), Y2
+	VADDPS  Y2, Y1, Y1
+	VMOVUPS (R9)(R8*1), Y2
+	VMOVUPS (R9)(DI*2), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS (R9), Y3
+	VADDPS  Y0, Y3, Y0
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y2, Y0, Y0
+	ADDQ    DX, R14
+	MOVQ    R14, R9
+	LEAQ    (R9)(R8*1), R10
+	LEAQ    (R10)(SI*2), R10
+	VMOVUPS (R9)(SI*1), Y1
+	VMOVUPS (R12), Y2
+	VADDPS  Y2, Y1, Y1
+	VMOVUPS (R9)(SI*2), Y2
+	VADDPS  Y2, Y1, Y1
+	VMOVUPS (R9)(DI*1), Y2
+	VMOVUPS (R9)(SI*4), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS (R9)(R8*1), Y3
+	VMOVUPS (R9)(DI*2), Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS (R9), Y4
+	VADDPS  Y1, Y4, Y1
+	VADDPS  Y2, Y1, Y1
+	VADDPS  Y3, Y1, Y1
+	ADDQ    DX, R14
+	MOVQ    R14, R9
+	LEAQ    (R9)(R8*1), R10
+	LEAQ    (R10)(SI*2), R10
+	VMOVUPS (R9)(SI*1), Y2
+	VMOVUPS (R9)(SI*2), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS (R9)(DI*1), Y3
+	VMOVUPS (R9)(SI*4), Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS (R9)(R8*1), Y4
+	VMOVUPS (R9)(DI*2), Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS (R9), Y5
+	VADDPS  Y2, Y5, Y2
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y4, Y2, Y2
+	ADDQ    DX, R14
+	MOVQ    R14, R9
+	LEAQ    (R9)(R8*1), R10
+	LEAQ    (R10)(SI*2), R10
+	VMOVUPS (R9)(SI*1), Y3
+	VMOVUPS (R9)(SI*2), Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS (R9)(DI*1), Y4
+	VMOVUPS (R9)(SI*4), Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS (R9)(R8*1), Y5
+	VMOVUPS (R9)(DI*2), Y6
+	VADDPS  Y6, Y5, Y5
+	VMOVUPS (R9), Y6
+	VADDPS  Y3, Y6, Y3
+	VADDPS  Y4, Y3, Y3
+	VADDPS  Y5, Y3, Y3
+	ADDQ    DX, R14
+	MOVQ    R14, R9
+	LEAQ    (R9)(R8*1), R10
+	LEAQ    (R10)(SI*2), R10
+	VMOVUPS (R9)(SI*1), Y4
+	VMOVUPS (R9)(SI*2), Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS (R9)(DI*1), Y5
+	VMOVUPS (R9)(SI*4), Y6
+	VADDPS  Y6, Y5, Y5
+	VMOVUPS (R9)(R8*1), Y6
+	VMOVUPS (R9)(DI*2), Y7
+	VADDPS  Y7, Y6, Y6
+	VMOVUPS (R9), Y7
+	VADDPS  Y4, Y7, Y4
+	VADDPS  Y5, Y4, Y4
+	VADDPS  Y6, Y4, Y4
+	ADDQ    DX, R14
+	MOVQ    R14, R9
+	LEAQ    (R9)(R8*1), R10
+	LEAQ    (R10)(SI*2), R10
+	VMOVUPS (R9)(SI*1), Y5
+	VMOVUPS (R9)(SI*2), Y6
+	VADDPS  Y6, Y5, Y5
+	VMOVUPS (R9)(DI*1), Y6
+	VMOVUPS (R9)(SI*4), Y7
+	VADDPS  Y7, Y6, Y6
+	VMOVUPS (R9)(R8*1), Y7
+	VMOVUPS (R9)(DI*2), Y8
+	VADDPS  Y8, Y7, Y7
+	VMOVUPS (R9), Y8
+	VADDPS  Y5, Y8, Y5
+	VADDPS  Y6, Y5, Y5
+	VADDPS  Y7, Y5, Y5
+	ADDQ    DX, R14
+	MOVQ    R14, R9
+	LEAQ    (R9)(R8*1), R10
+	LEAQ    (R10)(SI*2), R10
+	VMOVUPS (R9)(SI*1), Y6
+	VMOVUPS (R9)(SI*2), Y7
+	VADDPS  Y7, Y6, Y6
+	VMOVUPS (R9)(DI*1), Y7
+	VMOVUPS (R9)(SI*4), Y8
+	VADDPS  Y8, Y7, Y7
+	VMOVUPS (R9)(R8*1), Y8
+	VMOVUPS (R9)(DI*2), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS (R9), Y9
+	VADDPS  Y6, Y9, Y6
+	VADDPS  Y7, Y6, Y6
+	VADDPS  Y8, Y6, Y6
+	ADDQ    DX, R14
+	MOVQ    R14, R9
+	LEAQ    (R9)(R8*1), R10
+	LEAQ    (R10)(SI*2), R10
+	VMOVUPS (R9)(SI*1), Y7
+	VMOVUPS (R9)(SI*2), Y8
+	VADDPS  Y8, Y7, Y7
+	VMOVUPS (R9)(DI*1), Y8
+	VMOVUPS (R9)(SI*4), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS (R9)(R8*1), Y9
+	VMOVUPS (R9)(DI*2), Y10
+	VADDPS  Y10, Y9, Y9
+	VMOVUPS (R9), Y10
+	VADDPS  Y7, Y10, Y7
+	VADDPS  Y8, Y7, Y7
+	VADDPS  Y9, Y7, Y7
+
+	// Row 0 of the result: AT·x times the transpose of AT.
 	MOVQ         CX, R9
 	VADDPS       Y2, Y1, Y8
 	VSUBPS       Y2, Y1, Y1
@@ -2639,7 +2736,7 @@ channel:
 	VADDPS       Y8, Y0, Y0
 	VADDPS       Y2, Y0, Y0
 	VADDPS       Y4, Y0, Y0
-	VBROADCASTSS lo+80(FP), Y6
+	VBROADCASTSS lower+80(FP), Y6
 	VMAXPS       Y0, Y6, Y0
 	VMOVUPS      Y0, (R9)
 	VMOVAPS      Y1, Y0
@@ -2654,7 +2751,7 @@ channel:
 	VFMADD231PS  Y2, Y6, Y0
 	VBROADCASTSS const5<>+0(SB), Y6
 	VFMADD231PS  Y4, Y6, Y0
-	VBROADCASTSS lo+80(FP), Y6
+	VBROADCASTSS lower+80(FP), Y6
 	VMAXPS       Y0, Y6, Y0
 	VMOVUPS      Y0, (R9)(BX*2)
 	VMOVAPS      Y1, Y0
@@ -2669,9 +2766,11 @@ channel:
 	VFMADD231PS  Y2, Y1, Y0
 	VBROADCASTSS const12<>+0(SB), Y1
 	VFMADD231PS  Y4, Y1, Y0
-	VBROADCASTSS lo+80(FP), Y1
+	VBROADCASTSS lower+80(FP), Y1
 	VMAXPS       Y0, Y1, Y0
 	VMOVUPS      Y0, (R9)(BX*4)
+
+	// Row 2 of AT·x, column by column.
 	MOVQ         AX, R14
 	MOVQ         R14, R9
 	LEAQ         (R9)(R8*1), R10
@@ -2796,6 +2895,8 @@ channel:
 	VADDPS       Y12, Y11, Y11
 	VFMADD231PS  Y10, Y3, Y9
 	VFMADD231PS  Y11, Y1, Y9
+
+	// Row 2 of the result: AT·x times the transpose of AT.
 	MOVQ         CX, R9
 	MOVQ         dstRow+56(FP), R10
 	SHLQ         $0x02, R10
@@ -2809,7 +2910,7 @@ channel:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y0, Y0
 	VADDPS       Y5, Y0, Y0
-	VBROADCASTSS lo+80(FP), Y7
+	VBROADCASTSS lower+80(FP), Y7
 	VMAXPS       Y0, Y7, Y0
 	VMOVUPS      Y0, (R9)
 	VMOVAPS      Y2, Y0
@@ -2824,7 +2925,7 @@ channel:
 	VFMADD231PS  Y3, Y7, Y0
 	VBROADCASTSS const5<>+0(SB), Y7
 	VFMADD231PS  Y5, Y7, Y0
-	VBROADCASTSS lo+80(FP), Y7
+	VBROADCASTSS lower+80(FP), Y7
 	VMAXPS       Y0, Y7, Y0
 	VMOVUPS      Y0, (R9)(BX*2)
 	VMOVAPS      Y2, Y0
@@ -2839,9 +2940,11 @@ channel:
 	VFMADD231PS  Y3, Y1, Y0
 	VBROADCASTSS const12<>+0(SB), Y1
 	VFMADD231PS  Y5, Y1, Y0
-	VBROADCASTSS lo+80(FP), Y1
+	VBROADCASTSS lower+80(FP), Y1
 	VMAXPS       Y0, Y1, Y0
 	VMOVUPS      Y0, (R9)(BX*4)
+
+	// Row 4 of AT·x, column by column.
 	MOVQ         AX, R14
 	MOVQ         R14, R9
 	LEAQ         (R9)(R8*1), R10
@@ -2982,6 +3085,8 @@ channel:
 	VADDPS       Y12, Y9, Y9
 	VFMADD231PS  Y10, Y3, Y9
 	VFMADD231PS  Y11, Y1, Y9
+
+	// Row 4 of the result: AT·x times the transpose of AT.
 	MOVQ         CX, R9
 	MOVQ         dstRow+56(FP), R10
 	SHLQ         $0x02, R10
@@ -2995,7 +3100,7 @@ channel:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y0, Y0
 	VADDPS       Y5, Y0, Y0
-	VBROADCASTSS lo+80(FP), Y7
+	VBROADCASTSS lower+80(FP), Y7
 	VMAXPS       Y0, Y7, Y0
 	VMOVUPS      Y0, (R9)
 	VMOVAPS      Y2, Y0
@@ -3010,7 +3115,7 @@ channel:
 	VFMADD231PS  Y3, Y7, Y0
 	VBROADCASTSS const5<>+0(SB), Y7
 	VFMADD231PS  Y5, Y7, Y0
-	VBROADCASTSS lo+80(FP), Y7
+	VBROADCASTSS lower+80(FP), Y7
 	VMAXPS       Y0, Y7, Y0
 	VMOVUPS      Y0, (R9)(BX*2)
 	VMOVAPS      Y2, Y0
@@ -3025,9 +3130,11 @@ channel:
 	VFMADD231PS  Y3, Y1, Y0
 	VBROADCASTSS const12<>+0(SB), Y1
 	VFMADD231PS  Y5, Y1, Y0
-	VBROADCASTSS lo+80(FP), Y1
+	VBROADCASTSS lower+80(FP), Y1
 	VMAXPS       Y0, Y1, Y0
 	VMOVUPS      Y0, (R9)(BX*4)
+
+	// Row 1 of AT·x, column by column.
 	MOVQ         AX, R14
 	MOVQ         R14, R9
 	LEAQ         (R9)(R8*1), R10
@@ -3152,6 +3259,8 @@ channel:
 	VSUBPS       Y12, Y11, Y11
 	VFMADD231PS  Y10, Y3, Y9
 	VFMADD231PS  Y11, Y1, Y9
+
+	// Row 1 of the result: AT·x times the transpose of AT.
 	MOVQ         CX, R9
 	MOVQ         dstRow+56(FP), R10
 	SHLQ         $0x02, R10
@@ -3165,7 +3274,7 @@ channel:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y0, Y0
 	VADDPS       Y5, Y0, Y0
-	VBROADCASTSS lo+80(FP), Y7
+	VBROADCASTSS lower+80(FP), Y7
 	VMAXPS       Y0, Y7, Y0
 	VMOVUPS      Y0, (R9)
 	VMOVAPS      Y2, Y0
@@ -3180,7 +3289,7 @@ channel:
 	VFMADD231PS  Y3, Y7, Y0
 	VBROADCASTSS const5<>+0(SB), Y7
 	VFMADD231PS  Y5, Y7, Y0
-	VBROADCASTSS lo+80(FP), Y7
+	VBROADCASTSS lower+80(FP), Y7
 	VMAXPS       Y0, Y7, Y0
 	VMOVUPS      Y0, (R9)(BX*2)
 	VMOVAPS      Y2, Y0
@@ -3195,9 +3304,11 @@ channel:
 	VFMADD231PS  Y3, Y1, Y0
 	VBROADCASTSS const12<>+0(SB), Y1
 	VFMADD231PS  Y5, Y1, Y0
-	VBROADCASTSS lo+80(FP), Y1
+	VBROADCASTSS lower+80(FP), Y1
 	VMAXPS       Y0, Y1, Y0
 	VMOVUPS      Y0, (R9)(BX*4)
+
+	// Row 3 of AT·x, column by column.
 	MOVQ         AX, R14
 	MOVQ         R14, R9
 	LEAQ         (R9)(R8*1), R10
@@ -3322,6 +3433,8 @@ channel:
 	VSUBPS       Y12, Y11, Y11
 	VFMADD231PS  Y10, Y3, Y9
 	VFMADD231PS  Y11, Y1, Y9
+
+	// Row 3 of the result: AT·x times the transpose of AT.
 	MOVQ         CX, R9
 	MOVQ         dstRow+56(FP), R10
 	SHLQ         $0x02, R10
@@ -3336,7 +3449,7 @@ channel:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y0, Y0
 	VADDPS       Y5, Y0, Y0
-	VBROADCASTSS lo+80(FP), Y7
+	VBROADCASTSS lower+80(FP), Y7
 	VMAXPS       Y0, Y7, Y0
 	VMOVUPS      Y0, (R9)
 	VMOVAPS      Y2, Y0
@@ -3351,7 +3464,7 @@ channel:
 	VFMADD231PS  Y3, Y7, Y0
 	VBROADCASTSS const5<>+0(SB), Y7
 	VFMADD231PS  Y5, Y7, Y0
-	VBROADCASTSS lo+80(FP), Y7
+	VBROADCASTSS lower+80(FP), Y7
 	VMAXPS       Y0, Y7, Y0
 	VMOVUPS      Y0, (R9)(BX*2)
 	VMOVAPS      Y2, Y0
@@ -3366,26 +3479,28 @@ channel:
 	VFMADD231PS  Y3, Y1, Y0
 	VBROADCASTSS const12<>+0(SB), Y1
 	VFMADD231PS  Y5, Y1, Y0
-	VBROADCASTSS lo+80(FP), Y1
+	VBROADCASTSS lower+80(FP), Y1
 	VMAXPS       Y0, Y1, Y0
 	VMOVUPS      Y0, (R9)(BX*4)
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	ADDQ         $+32, R12
 	DECQ         R13
-	JNZ          channel
-	MOVQ         srcTile+48(FP), R9
-	MOVQ         channels+32(FP), R10
-	SUBQ         R10, R9
-	SHLQ         $0x02, R9
-	ADDQ         R9, AX
-	MOVQ         dstTile+72(FP), R9
-	MOVQ         channels+32(FP), R10
-	SUBQ         R10, R9
-	SHLQ         $0x02, R9
-	ADDQ         R9, CX
-	DECQ         tiles+24(FP)
-	JNZ          tile
+	JNZ          vector
+
+	// The pointers went through the channels; the next tile starts elsewhere.
+	MOVQ srcTile+48(FP), R9
+	MOVQ channels+32(FP), R10
+	SUBQ R10, R9
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	MOVQ dstTile+72(FP), R9
+	MOVQ channels+32(FP), R10
+	SUBQ R10, R9
+	SHLQ $0x02, R9
+	ADDQ R9, CX
+	DECQ tiles+24(FP)
+	JNZ  tile
 	VZEROUPPER
 	RET
 
@@ -3398,12 +3513,20 @@ GLOBL const11<>(SB), RODATA|NOPTR, $4
 DATA const12<>+0(SB)/4, $(0.0625)
 GLOBL const12<>(SB), RODATA|NOPTR, $4
 
-// func WinogradOutput8x4(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+// func WinogradOutput8x4(dst *float32, src *float32, bias *float32, tiles int, channels int, srcMatrix int, srcTile int, dstRow int, dstPixel int, dstTile int, lower float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·WinogradOutput8x4(SB), NOSPLIT, $0-84
+	// Registers, a slash between what one of them holds by turns:
+	// AX src, CX dst, DX srcMatrix, BX dstPixel, SI 8·srcMatrix, DI 3·8·srcMatrix, R8 5·8·srcMatrix,
+	// R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile,
+	// R10 in row 7/dstTile/dstRow/channels/temporary, R11 3·dstPixel, R12 pixel/bias, R13 channels,
+	// R14 column
+	// Y0 AT·x/temporary, Y1-Y2 AT·x/factor/lower/temporary, Y3 AT·x/factor/temporary,
+	// Y4-Y5 AT·x/temporary, Y6 AT·x/lower/factor/temporary, Y7 AT·x/lower/temporary,
+	// Y8 AT·x/factor/temporary, Y9 factor/AT·x/temporary, Y10-Y12 temporary
 	MOVQ src+8(FP), AX
 	MOVQ dst+0(FP), CX
-	MOVQ srcPoint+40(FP), DX
+	MOVQ srcMatrix+40(FP), DX
 	SHLQ $0x02, DX
 	MOVQ dstPixel+64(FP), BX
 	SHLQ $0x02, BX
@@ -3413,7 +3536,9 @@ TEXT ·WinogradOutput8x4(SB), NOSPLIT, $0-84
 	LEAQ (SI)(SI*4), R8
 	LEAQ (BX)(BX*2), R11
 
+	// For each tile.
 tile:
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dstRow+56(FP), R9
 	MOVQ       dstTile+72(FP), R10
 	SHLQ       $0x02, R9
@@ -3458,145 +3583,149 @@ tile:
 	MOVQ       channels+32(FP), R13
 	SHRQ       $0x03, R13
 
-channel:
-	MOVQ         AX, R14
-	MOVQ         R14, R9
-	LEAQ         (R9)(R8*1), R10
-	LEAQ         (R10)(SI*2), R10
-	VMOVUPS      (R9)(SI*1), Y0
-	VMOVUPS      (R9)(SI*2), Y1
-	VADDPS       Y1, Y0, Y0
-	VMOVUPS      (R9)(DI*1), Y1
-	VMOVUPS      (R9)(SI*4), Y2
-	VADDPS       Y2, Y1, Y1
-	VMOVUPS      (R9)(R8*1), Y2
-	VMOVUPS      (R9)(DI*2), Y3
-	VADDPS       Y3, Y2, Y2
-	VMOVUPS      (R9), Y3
-	VADDPS       Y0, Y3, Y0
-	VADDPS       Y1, Y0, Y0
-	VADDPS       Y2, Y0, Y0
-	ADDQ         DX, R14
-	MOVQ         R14, R9
-	LEAQ         (R9)(R8*1), R10
-	LEAQ         (R10)(SI*2), R10
-	VMOVUPS      (R9)(SI*1), Y1
-	VMOVUPS      (R12), Y2
-	VADDPS       Y2, Y1, Y1
-	VMOVUPS      (R9)(SI*2), Y2
-	VADDPS       Y2, Y1, Y1
-	VMOVUPS      (R9)(DI*1), Y2
-	VMOVUPS      (R9)(SI*4), Y3
-	VADDPS       Y3, Y2, Y2
-	VMOVUPS      (R9)(R8*1), Y3
-	VMOVUPS      (R9)(DI*2), Y4
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      (R9), Y4
-	VADDPS       Y1, Y4, Y1
-	VADDPS       Y2, Y1, Y1
-	VADDPS       Y3, Y1, Y1
-	ADDQ         DX, R14
-	MOVQ         R14, R9
-	LEAQ         (R9)(R8*1), R10
-	LEAQ         (R10)(SI*2), R10
-	VMOVUPS      (R9)(SI*1), Y2
-	VMOVUPS      (R9)(SI*2), Y3
-	VADDPS       Y3, Y2, Y2
-	VMOVUPS      (R9)(DI*1), Y3
-	VMOVUPS      (R9)(SI*4), Y4
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      (R9)(R8*1), Y4
-	VMOVUPS      (R9)(DI*2), Y5
-	VADDPS       Y5, Y4, Y4
-	VMOVUPS      (R9), Y5
-	VADDPS       Y2, Y5, Y2
-	VADDPS       Y3, Y2, Y2
-	VADDPS       Y4, Y2, Y2
-	ADDQ         DX, R14
-	MOVQ         R14, R9
-	LEAQ         (R9)(R8*1), R10
-	LEAQ         (R10)(SI*2), R10
-	VMOVUPS      (R9)(SI*1), Y3
-	VMOVUPS      (R9)(SI*2), Y4
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      (R9)(DI*1), Y4
-	VMOVUPS      (R9)(SI*4), Y5
-	VADDPS       Y5, Y4, Y4
-	VMOVUPS      (R9)(R8*1), Y5
-	VMOVUPS      (R9)(DI*2), Y6
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      (R9), Y6
-	VADDPS       Y3, Y6, Y3
-	VADDPS       Y4, Y3, Y3
-	VADDPS       Y5, Y3, Y3
-	ADDQ         DX, R14
-	MOVQ         R14, R9
-	LEAQ         (R9)(R8*1), R10
-	LEAQ         (R10)(SI*2), R10
-	VMOVUPS      (R9)(SI*1), Y4
-	VMOVUPS      (R9)(SI*2), Y5
-	VADDPS       Y5, Y4, Y4
-	VMOVUPS      (R9)(DI*1), Y5
-	VMOVUPS      (R9)(SI*4), Y6
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      (R9)(R8*1), Y6
-	VMOVUPS      (R9)(DI*2), Y7
-	VADDPS       Y7, Y6, Y6
-	VMOVUPS      (R9), Y7
-	VADDPS       Y4, Y7, Y4
-	VADDPS       Y5, Y4, Y4
-	VADDPS       Y6, Y4, Y4
-	ADDQ         DX, R14
-	MOVQ         R14, R9
-	LEAQ         (R9)(R8*1), R10
-	LEAQ         (R10)(SI*2), R10
-	VMOVUPS      (R9)(SI*1), Y5
-	VMOVUPS      (R9)(SI*2), Y6
-	VADDPS       Y6, Y5, Y5
-	VMOVUPS      (R9)(DI*1), Y6
-	VMOVUPS      (R9)(SI*4), Y7
-	VADDPS       Y7, Y6, Y6
-	VMOVUPS      (R9)(R8*1), Y7
-	VMOVUPS      (R9)(DI*2), Y8
-	VADDPS       Y8, Y7, Y7
-	VMOVUPS      (R9), Y8
-	VADDPS       Y5, Y8, Y5
-	VADDPS       Y6, Y5, Y5
-	VADDPS       Y7, Y5, Y5
-	ADDQ         DX, R14
-	MOVQ         R14, R9
-	LEAQ         (R9)(R8*1), R10
-	LEAQ         (R10)(SI*2), R10
-	VMOVUPS      (R9)(SI*1), Y6
-	VMOVUPS      (R9)(SI*2), Y7
-	VADDPS       Y7, Y6, Y6
-	VMOVUPS      (R9)(DI*1), Y7
-	VMOVUPS      (R9)(SI*4), Y8
-	VADDPS       Y8, Y7, Y7
-	VMOVUPS      (R9)(R8*1), Y8
-	VMOVUPS      (R9)(DI*2), Y9
-	VADDPS       Y9, Y8, Y8
-	VMOVUPS      (R9), Y9
-	VADDPS       Y6, Y9, Y6
-	VADDPS       Y7, Y6, Y6
-	VADDPS       Y8, Y6, Y6
-	ADDQ         DX, R14
-	MOVQ         R14, R9
-	LEAQ         (R9)(R8*1), R10
-	LEAQ         (R10)(SI*2), R10
-	VMOVUPS      (R9)(SI*1), Y7
-	VMOVUPS      (R9)(SI*2), Y8
-	VADDPS       Y8, Y7, Y7
-	VMOVUPS      (R9)(DI*1), Y8
-	VMOVUPS      (R9)(SI*4), Y9
-	VADDPS       Y9, Y8, Y8
-	VMOVUPS      (R9)(R8*1), Y9
-	VMOVUPS      (R9)(DI*2), Y10
-	VADDPS       Y10, Y9, Y9
-	VMOVUPS      (R9), Y10
-	VADDPS       Y7, Y10, Y7
-	VADDPS       Y8, Y7, Y7
-	VADDPS       Y9, Y7, Y7
+	// For each vector of channels.
+vector:
+	// Row 0 of AT·x, column by column.
+	MOVQ    AX, R14
+	MOVQ    R14, R9
+	LEAQ    (R9)(R8*1), R10
+	LEAQ    (R10)(SI*2), R10
+	VMOVUPS (R9)(SI*1), Y0
+	VMOVUPS (R9)(SI*2), Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS (R9)(DI*1), Y1
+	VMOVUPS (R9)(SI*4), Y2
+	VADDPS  Y2, Y1, Y1
+	VMOVUPS (R9)(R8*1), Y2
+	VMOVUPS (R9)(DI*2), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS (R9), Y3
+	VADDPS  Y0, Y3, Y0
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y2, Y0, Y0
+	ADDQ    DX, R14
+	MOVQ    R14, R9
+	LEAQ    (R9)(R8*1), R10
+	LEAQ    (R10)(SI*2), R10
+	VMOVUPS (R9)(SI*1), Y1
+	VMOVUPS (R12), Y2
+	VADDPS  Y2, Y1, Y1
+	VMOVUPS (R9)(SI*2), Y2
+	VADDPS  Y2, Y1, Y1
+	VMOVUPS (R9)(DI*1), Y2
+	VMOVUPS (R9)(SI*4), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS (R9)(R8*1), Y3
+	VMOVUPS (R9)(DI*2), Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS (R9), Y4
+	VADDPS  Y1, Y4, Y1
+	VADDPS  Y2, Y1, Y1
+	VADDPS  Y3, Y1, Y1
+	ADDQ    DX, R14
+	MOVQ    R14, R9
+	LEAQ    (R9)(R8*1), R10
+	LEAQ    (R10)(SI*2), R10
+	VMOVUPS (R9)(SI*1), Y2
+	VMOVUPS (R9)(SI*2), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS (R9)(DI*1), Y3
+	VMOVUPS (R9)(SI*4), Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS (R9)(R8*1), Y4
+	VMOVUPS (R9)(DI*2), Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS (R9), Y5
+	VADDPS  Y2, Y5, Y2
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y4, Y2, Y2
+	ADDQ    DX, R14
+	MOVQ    R14, R9
+	LEAQ    (R9)(R8*1), R10
+	LEAQ    (R10)(SI*2), R10
+	VMOVUPS (R9)(SI*1), Y3
+	VMOVUPS (R9)(SI*2), Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS (R9)(DI*1), Y4
+	VMOVUPS (R9)(SI*4), Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS (R9)(R8*1), Y5
+	VMOVUPS (R9)(DI*2), Y6
+	VADDPS  Y6, Y5, Y5
+	VMOVUPS (R9), Y6
+	VADDPS  Y3, Y6, Y3
+	VADDPS  Y4, Y3, Y3
+	VADDPS  Y5, Y3, Y3
+	ADDQ    DX, R14
+	MOVQ    R14, R9
+	LEAQ    (R9)(R8*1), R10
+	LEAQ    (R10)(SI*2), R10
+	VMOVUPS (R9)(SI*1), Y4
+	VMOVUPS (R9)(SI*2), Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS (R9)(DI*1), Y5
+	VMOVUPS (R9)(SI*4), Y6
+	VADDPS  Y6, Y5, Y5
+	VMOVUPS (R9)(R8*1), Y6
+	VMOVUPS (R9)(DI*2), Y7
+	VADDPS  Y7, Y6, Y6
+	VMOVUPS (R9), Y7
+	VADDPS  Y4, Y7, Y4
+	VADDPS  Y5, Y4, Y4
+	VADDPS  Y6, Y4, Y4
+	ADDQ    DX, R14
+	MOVQ    R14, R9
+	LEAQ    (R9)(R8*1), R10
+	LEAQ    (R10)(SI*2), R10
+	VMOVUPS (R9)(SI*1), Y5
+	VMOVUPS (R9)(SI*2), Y6
+	VADDPS  Y6, Y5, Y5
+	VMOVUPS (R9)(DI*1), Y6
+	VMOVUPS (R9)(SI*4), Y7
+	VADDPS  Y7, Y6, Y6
+	VMOVUPS (R9)(R8*1), Y7
+	VMOVUPS (R9)(DI*2), Y8
+	VADDPS  Y8, Y7, Y7
+	VMOVUPS (R9), Y8
+	VADDPS  Y5, Y8, Y5
+	VADDPS  Y6, Y5, Y5
+	VADDPS  Y7, Y5, Y5
+	ADDQ    DX, R14
+	MOVQ    R14, R9
+	LEAQ    (R9)(R8*1), R10
+	LEAQ    (R10)(SI*2), R10
+	VMOVUPS (R9)(SI*1), Y6
+	VMOVUPS (R9)(SI*2), Y7
+	VADDPS  Y7, Y6, Y6
+	VMOVUPS (R9)(DI*1), Y7
+	VMOVUPS (R9)(SI*4), Y8
+	VADDPS  Y8, Y7, Y7
+	VMOVUPS (R9)(R8*1), Y8
+	VMOVUPS (R9)(DI*2), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS (R9), Y9
+	VADDPS  Y6, Y9, Y6
+	VADDPS  Y7, Y6, Y6
+	VADDPS  Y8, Y6, Y6
+	ADDQ    DX, R14
+	MOVQ    R14, R9
+	LEAQ    (R9)(R8*1), R10
+	LEAQ    (R10)(SI*2), R10
+	VMOVUPS (R9)(SI*1), Y7
+	VMOVUPS (R9)(SI*2), Y8
+	VADDPS  Y8, Y7, Y7
+	VMOVUPS (R9)(DI*1), Y8
+	VMOVUPS (R9)(SI*4), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS (R9)(R8*1), Y9
+	VMOVUPS (R9)(DI*2), Y10
+	VADDPS  Y10, Y9, Y9
+	VMOVUPS (R9), Y10
+	VADDPS  Y7, Y10, Y7
+	VADDPS  Y8, Y7, Y7
+	VADDPS  Y9, Y7, Y7
+
+	// Row 0 of the result: AT·x times the transpose of AT.
 	MOVQ         CX, R9
 	VADDPS       Y2, Y1, Y8
 	VSUBPS       Y2, Y1, Y1
@@ -3607,7 +3736,7 @@ channel:
 	VADDPS       Y8, Y0, Y0
 	VADDPS       Y2, Y0, Y0
 	VADDPS       Y4, Y0, Y0
-	VBROADCASTSS lo+80(FP), Y6
+	VBROADCASTSS lower+80(FP), Y6
 	VMAXPS       Y0, Y6, Y0
 	VMOVUPS      Y0, (R9)
 	VMOVAPS      Y1, Y0
@@ -3622,7 +3751,7 @@ channel:
 	VFMADD231PS  Y2, Y6, Y0
 	VBROADCASTSS const5<>+0(SB), Y2
 	VFMADD231PS  Y4, Y2, Y0
-	VBROADCASTSS lo+80(FP), Y2
+	VBROADCASTSS lower+80(FP), Y2
 	VMAXPS       Y0, Y2, Y0
 	VMOVUPS      Y0, (R9)(BX*2)
 	VADDPS       Y7, Y1, Y0
@@ -3632,6 +3761,8 @@ channel:
 	VFMADD231PS  Y5, Y1, Y0
 	VMAXPS       Y0, Y2, Y0
 	VMOVUPS      Y0, (R9)(R11*1)
+
+	// Row 2 of AT·x, column by column.
 	MOVQ         AX, R14
 	MOVQ         R14, R9
 	LEAQ         (R9)(R8*1), R10
@@ -3756,6 +3887,8 @@ channel:
 	VADDPS       Y12, Y11, Y11
 	VFMADD231PS  Y10, Y3, Y9
 	VFMADD231PS  Y11, Y1, Y9
+
+	// Row 2 of the result: AT·x times the transpose of AT.
 	MOVQ         CX, R9
 	MOVQ         dstRow+56(FP), R10
 	SHLQ         $0x02, R10
@@ -3769,7 +3902,7 @@ channel:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y0, Y0
 	VADDPS       Y5, Y0, Y0
-	VBROADCASTSS lo+80(FP), Y7
+	VBROADCASTSS lower+80(FP), Y7
 	VMAXPS       Y0, Y7, Y0
 	VMOVUPS      Y0, (R9)
 	VMOVAPS      Y2, Y0
@@ -3784,7 +3917,7 @@ channel:
 	VFMADD231PS  Y3, Y1, Y0
 	VBROADCASTSS const5<>+0(SB), Y1
 	VFMADD231PS  Y5, Y1, Y0
-	VBROADCASTSS lo+80(FP), Y1
+	VBROADCASTSS lower+80(FP), Y1
 	VMAXPS       Y0, Y1, Y0
 	VMOVUPS      Y0, (R9)(BX*2)
 	VADDPS       Y9, Y2, Y0
@@ -3794,6 +3927,8 @@ channel:
 	VFMADD231PS  Y6, Y2, Y0
 	VMAXPS       Y0, Y1, Y0
 	VMOVUPS      Y0, (R9)(R11*1)
+
+	// Row 1 of AT·x, column by column.
 	MOVQ         AX, R14
 	MOVQ         R14, R9
 	LEAQ         (R9)(R8*1), R10
@@ -3918,6 +4053,8 @@ channel:
 	VSUBPS       Y12, Y11, Y11
 	VFMADD231PS  Y10, Y3, Y9
 	VFMADD231PS  Y11, Y1, Y9
+
+	// Row 1 of the result: AT·x times the transpose of AT.
 	MOVQ         CX, R9
 	MOVQ         dstRow+56(FP), R10
 	SHLQ         $0x02, R10
@@ -3931,7 +4068,7 @@ channel:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y0, Y0
 	VADDPS       Y5, Y0, Y0
-	VBROADCASTSS lo+80(FP), Y7
+	VBROADCASTSS lower+80(FP), Y7
 	VMAXPS       Y0, Y7, Y0
 	VMOVUPS      Y0, (R9)
 	VMOVAPS      Y2, Y0
@@ -3946,7 +4083,7 @@ channel:
 	VFMADD231PS  Y3, Y1, Y0
 	VBROADCASTSS const5<>+0(SB), Y1
 	VFMADD231PS  Y5, Y1, Y0
-	VBROADCASTSS lo+80(FP), Y1
+	VBROADCASTSS lower+80(FP), Y1
 	VMAXPS       Y0, Y1, Y0
 	VMOVUPS      Y0, (R9)(BX*2)
 	VADDPS       Y9, Y2, Y0
@@ -3956,6 +4093,8 @@ channel:
 	VFMADD231PS  Y6, Y2, Y0
 	VMAXPS       Y0, Y1, Y0
 	VMOVUPS      Y0, (R9)(R11*1)
+
+	// Row 3 of AT·x, column by column.
 	MOVQ         AX, R14
 	MOVQ         R14, R9
 	LEAQ         (R9)(R8*1), R10
@@ -4096,6 +4235,8 @@ channel:
 	VADDPS       Y12, Y9, Y9
 	VFMADD231PS  Y10, Y3, Y9
 	VFMADD231PS  Y11, Y1, Y9
+
+	// Row 3 of the result: AT·x times the transpose of AT.
 	MOVQ         CX, R9
 	MOVQ         dstRow+56(FP), R10
 	SHLQ         $0x02, R10
@@ -4110,7 +4251,7 @@ channel:
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y0, Y0
 	VADDPS       Y5, Y0, Y0
-	VBROADCASTSS lo+80(FP), Y7
+	VBROADCASTSS lower+80(FP), Y7
 	VMAXPS       Y0, Y7, Y0
 	VMOVUPS      Y0, (R9)
 	VMOVAPS      Y2, Y0
@@ -4125,7 +4266,7 @@ channel:
 	VFMADD231PS  Y3, Y1, Y0
 	VBROADCASTSS const5<>+0(SB), Y1
 	VFMADD231PS  Y5, Y1, Y0
-	VBROADCASTSS lo+80(FP), Y1
+	VBROADCASTSS lower+80(FP), Y1
 	VMAXPS       Y0, Y1, Y0
 	VMOVUPS      Y0, (R9)(BX*2)
 	VADDPS       Y9, Y2, Y0
@@ -4139,18 +4280,20 @@ channel:
 	ADDQ         $+32, CX
 	ADDQ         $+32, R12
 	DECQ         R13
-	JNZ          channel
-	MOVQ         srcTile+48(FP), R9
-	MOVQ         channels+32(FP), R10
-	SUBQ         R10, R9
-	SHLQ         $0x02, R9
-	ADDQ         R9, AX
-	MOVQ         dstTile+72(FP), R9
-	MOVQ         channels+32(FP), R10
-	SUBQ         R10, R9
-	SHLQ         $0x02, R9
-	ADDQ         R9, CX
-	DECQ         tiles+24(FP)
-	JNZ          tile
+	JNZ          vector
+
+	// The pointers went through the channels; the next tile starts elsewhere.
+	MOVQ srcTile+48(FP), R9
+	MOVQ channels+32(FP), R10
+	SUBQ R10, R9
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	MOVQ dstTile+72(FP), R9
+	MOVQ channels+32(FP), R10
+	SUBQ R10, R9
+	SHLQ $0x02, R9
+	ADDQ R9, CX
+	DECQ tiles+24(FP)
+	JNZ  tile
 	VZEROUPPER
 	RET

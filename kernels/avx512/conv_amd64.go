@@ -10,21 +10,21 @@ package avx512
 //		for m := range 1 {
 //			for n := range 32 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*1+m)*srcStride+offsets[s]+j], weights[k*32+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*1+m)*srcStride+offsets[r]+j], weights[k*32+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*1+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*1+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
+// It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func Conv1x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv1x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv2x32 computes tiles × 2 output pixels × 32 channels; it equals
 //
@@ -32,21 +32,21 @@ func Conv1x32(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 2 {
 //			for n := range 32 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*2+m)*srcStride+offsets[s]+j], weights[k*32+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*2+m)*srcStride+offsets[r]+j], weights[k*32+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*2+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*2+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
+// It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func Conv2x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv2x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv3x32 computes tiles × 3 output pixels × 32 channels; it equals
 //
@@ -54,21 +54,21 @@ func Conv2x32(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 3 {
 //			for n := range 32 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*3+m)*srcStride+offsets[s]+j], weights[k*32+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*3+m)*srcStride+offsets[r]+j], weights[k*32+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*3+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*3+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv3x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv3x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv4x32 computes tiles × 4 output pixels × 32 channels; it equals
 //
@@ -76,21 +76,21 @@ func Conv3x32(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 4 {
 //			for n := range 32 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*4+m)*srcStride+offsets[s]+j], weights[k*32+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*4+m)*srcStride+offsets[r]+j], weights[k*32+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*4+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*4+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv4x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv4x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv5x32 computes tiles × 5 output pixels × 32 channels; it equals
 //
@@ -98,21 +98,21 @@ func Conv4x32(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 5 {
 //			for n := range 32 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*5+m)*srcStride+offsets[s]+j], weights[k*32+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*5+m)*srcStride+offsets[r]+j], weights[k*32+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*5+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*5+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv5x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv5x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv6x32 computes tiles × 6 output pixels × 32 channels; it equals
 //
@@ -120,21 +120,21 @@ func Conv5x32(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 6 {
 //			for n := range 32 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*6+m)*srcStride+offsets[s]+j], weights[k*32+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*6+m)*srcStride+offsets[r]+j], weights[k*32+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*6+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*6+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv6x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv6x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv7x32 computes tiles × 7 output pixels × 32 channels; it equals
 //
@@ -142,21 +142,21 @@ func Conv6x32(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 7 {
 //			for n := range 32 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*7+m)*srcStride+offsets[s]+j], weights[k*32+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*7+m)*srcStride+offsets[r]+j], weights[k*32+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*7+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*7+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv7x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv7x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv8x32 computes tiles × 8 output pixels × 32 channels; it equals
 //
@@ -164,21 +164,21 @@ func Conv7x32(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 8 {
 //			for n := range 32 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*8+m)*srcStride+offsets[s]+j], weights[k*32+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*8+m)*srcStride+offsets[r]+j], weights[k*32+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*8+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*8+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv8x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv8x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv9x32 computes tiles × 9 output pixels × 32 channels; it equals
 //
@@ -186,21 +186,21 @@ func Conv8x32(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 9 {
 //			for n := range 32 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*9+m)*srcStride+offsets[s]+j], weights[k*32+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*9+m)*srcStride+offsets[r]+j], weights[k*32+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*9+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*9+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv9x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv9x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv10x32 computes tiles × 10 output pixels × 32 channels; it equals
 //
@@ -208,21 +208,21 @@ func Conv9x32(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 10 {
 //			for n := range 32 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*10+m)*srcStride+offsets[s]+j], weights[k*32+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*10+m)*srcStride+offsets[r]+j], weights[k*32+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*10+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*10+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv10x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv10x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv11x32 computes tiles × 11 output pixels × 32 channels; it equals
 //
@@ -230,21 +230,21 @@ func Conv10x32(dst *float32, src *float32, weights *float32, bias *float32, next
 //		for m := range 11 {
 //			for n := range 32 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*11+m)*srcStride+offsets[s]+j], weights[k*32+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*11+m)*srcStride+offsets[r]+j], weights[k*32+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*11+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*11+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv11x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv11x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv12x32 computes tiles × 12 output pixels × 32 channels; it equals
 //
@@ -252,21 +252,21 @@ func Conv11x32(dst *float32, src *float32, weights *float32, bias *float32, next
 //		for m := range 12 {
 //			for n := range 32 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*12+m)*srcStride+offsets[s]+j], weights[k*32+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*12+m)*srcStride+offsets[r]+j], weights[k*32+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*12+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*12+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv12x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv12x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv13x32 computes tiles × 13 output pixels × 32 channels; it equals
 //
@@ -274,21 +274,21 @@ func Conv12x32(dst *float32, src *float32, weights *float32, bias *float32, next
 //		for m := range 13 {
 //			for n := range 32 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*13+m)*srcStride+offsets[s]+j], weights[k*32+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*13+m)*srcStride+offsets[r]+j], weights[k*32+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*13+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*13+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv13x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv13x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv14x32 computes tiles × 14 output pixels × 32 channels; it equals
 //
@@ -296,21 +296,21 @@ func Conv13x32(dst *float32, src *float32, weights *float32, bias *float32, next
 //		for m := range 14 {
 //			for n := range 32 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*14+m)*srcStride+offsets[s]+j], weights[k*32+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*14+m)*srcStride+offsets[r]+j], weights[k*32+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*14+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*14+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv14x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv14x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv1x16 computes tiles × 1 output pixels × 16 channels; it equals
 //
@@ -318,21 +318,21 @@ func Conv14x32(dst *float32, src *float32, weights *float32, bias *float32, next
 //		for m := range 1 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*1+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*1+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*1+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*1+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
+// It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv2x16 computes tiles × 2 output pixels × 16 channels; it equals
 //
@@ -340,21 +340,21 @@ func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 2 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*2+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*2+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*2+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*2+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
+// It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func Conv2x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv2x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv3x16 computes tiles × 3 output pixels × 16 channels; it equals
 //
@@ -362,21 +362,21 @@ func Conv2x16(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 3 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*3+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*3+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*3+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*3+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv3x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv3x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv4x16 computes tiles × 4 output pixels × 16 channels; it equals
 //
@@ -384,21 +384,21 @@ func Conv3x16(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 4 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*4+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*4+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*4+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*4+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv4x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv4x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv5x16 computes tiles × 5 output pixels × 16 channels; it equals
 //
@@ -406,21 +406,21 @@ func Conv4x16(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 5 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*5+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*5+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*5+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*5+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv5x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv5x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv6x16 computes tiles × 6 output pixels × 16 channels; it equals
 //
@@ -428,21 +428,21 @@ func Conv5x16(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 6 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*6+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*6+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*6+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*6+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv6x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv6x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv7x16 computes tiles × 7 output pixels × 16 channels; it equals
 //
@@ -450,21 +450,21 @@ func Conv6x16(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 7 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*7+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*7+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*7+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*7+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv7x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv7x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv8x16 computes tiles × 8 output pixels × 16 channels; it equals
 //
@@ -472,21 +472,21 @@ func Conv7x16(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 8 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*8+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*8+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*8+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*8+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv8x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv8x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv9x16 computes tiles × 9 output pixels × 16 channels; it equals
 //
@@ -494,21 +494,21 @@ func Conv8x16(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 9 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*9+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*9+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*9+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*9+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv9x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv9x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv10x16 computes tiles × 10 output pixels × 16 channels; it equals
 //
@@ -516,21 +516,21 @@ func Conv9x16(dst *float32, src *float32, weights *float32, bias *float32, next 
 //		for m := range 10 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*10+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*10+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*10+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*10+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv10x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv10x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv11x16 computes tiles × 11 output pixels × 16 channels; it equals
 //
@@ -538,21 +538,21 @@ func Conv10x16(dst *float32, src *float32, weights *float32, bias *float32, next
 //		for m := range 11 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*11+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*11+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*11+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*11+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv11x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv11x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv12x16 computes tiles × 12 output pixels × 16 channels; it equals
 //
@@ -560,21 +560,21 @@ func Conv11x16(dst *float32, src *float32, weights *float32, bias *float32, next
 //		for m := range 12 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*12+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*12+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*12+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*12+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv12x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv12x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv13x16 computes tiles × 13 output pixels × 16 channels; it equals
 //
@@ -582,21 +582,21 @@ func Conv12x16(dst *float32, src *float32, weights *float32, bias *float32, next
 //		for m := range 13 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*13+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*13+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*13+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*13+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv13x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv13x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv14x16 computes tiles × 14 output pixels × 16 channels; it equals
 //
@@ -604,21 +604,21 @@ func Conv13x16(dst *float32, src *float32, weights *float32, bias *float32, next
 //		for m := range 14 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*14+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*14+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*14+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*14+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv14x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv14x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv15x16 computes tiles × 15 output pixels × 16 channels; it equals
 //
@@ -626,21 +626,21 @@ func Conv14x16(dst *float32, src *float32, weights *float32, bias *float32, next
 //		for m := range 15 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*15+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*15+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*15+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*15+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv15x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv15x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv16x16 computes tiles × 16 output pixels × 16 channels; it equals
 //
@@ -648,21 +648,21 @@ func Conv15x16(dst *float32, src *float32, weights *float32, bias *float32, next
 //		for m := range 16 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*16+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*16+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*16+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*16+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv16x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv16x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv17x16 computes tiles × 17 output pixels × 16 channels; it equals
 //
@@ -670,21 +670,21 @@ func Conv16x16(dst *float32, src *float32, weights *float32, bias *float32, next
 //		for m := range 17 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*17+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*17+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*17+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*17+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv17x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv17x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv18x16 computes tiles × 18 output pixels × 16 channels; it equals
 //
@@ -692,21 +692,21 @@ func Conv17x16(dst *float32, src *float32, weights *float32, bias *float32, next
 //		for m := range 18 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*18+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*18+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*18+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*18+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv18x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv18x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv19x16 computes tiles × 19 output pixels × 16 channels; it equals
 //
@@ -714,21 +714,21 @@ func Conv18x16(dst *float32, src *float32, weights *float32, bias *float32, next
 //		for m := range 19 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*19+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*19+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*19+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*19+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv19x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv19x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv20x16 computes tiles × 20 output pixels × 16 channels; it equals
 //
@@ -736,21 +736,21 @@ func Conv19x16(dst *float32, src *float32, weights *float32, bias *float32, next
 //		for m := range 20 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*20+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*20+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*20+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*20+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv20x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv20x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv21x16 computes tiles × 21 output pixels × 16 channels; it equals
 //
@@ -758,21 +758,21 @@ func Conv20x16(dst *float32, src *float32, weights *float32, bias *float32, next
 //		for m := range 21 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*21+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*21+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*21+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*21+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv21x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv21x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv22x16 computes tiles × 22 output pixels × 16 channels; it equals
 //
@@ -780,21 +780,21 @@ func Conv21x16(dst *float32, src *float32, weights *float32, bias *float32, next
 //		for m := range 22 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*22+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*22+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*22+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*22+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv22x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv22x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv23x16 computes tiles × 23 output pixels × 16 channels; it equals
 //
@@ -802,21 +802,21 @@ func Conv22x16(dst *float32, src *float32, weights *float32, bias *float32, next
 //		for m := range 23 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*23+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*23+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*23+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*23+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv23x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv23x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv24x16 computes tiles × 24 output pixels × 16 channels; it equals
 //
@@ -824,21 +824,21 @@ func Conv23x16(dst *float32, src *float32, weights *float32, bias *float32, next
 //		for m := range 24 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*24+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*24+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*24+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*24+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv24x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv24x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv25x16 computes tiles × 25 output pixels × 16 channels; it equals
 //
@@ -846,21 +846,21 @@ func Conv24x16(dst *float32, src *float32, weights *float32, bias *float32, next
 //		for m := range 25 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*25+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*25+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*25+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*25+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv25x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv25x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv26x16 computes tiles × 26 output pixels × 16 channels; it equals
 //
@@ -868,21 +868,21 @@ func Conv25x16(dst *float32, src *float32, weights *float32, bias *float32, next
 //		for m := range 26 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*26+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*26+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*26+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*26+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv26x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv26x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv27x16 computes tiles × 27 output pixels × 16 channels; it equals
 //
@@ -890,21 +890,21 @@ func Conv26x16(dst *float32, src *float32, weights *float32, bias *float32, next
 //		for m := range 27 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*27+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*27+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*27+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*27+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv27x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv27x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv28x16 computes tiles × 28 output pixels × 16 channels; it equals
 //
@@ -912,24 +912,24 @@ func Conv27x16(dst *float32, src *float32, weights *float32, bias *float32, next
 //		for m := range 28 {
 //			for n := range 16 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*28+m)*srcStride+offsets[s]+j], weights[k*16+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*28+m)*srcStride+offsets[r]+j], weights[k*16+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*28+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*28+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv28x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv28x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // ConvX32 lists the heights of the tile conv_f32_14x32_avx512.
-var ConvX32 = [...]func(dst, src, weights, bias, next *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles, pace int, lo float32){
+var ConvX32 = [...]func(dst, src, weights, bias, prefetch *float32, offsets *int, runs, runLen, srcStride, dstStride, tiles, prefetchStep int, lower float32){
 	Conv1x32,
 	Conv2x32,
 	Conv3x32,
@@ -947,7 +947,7 @@ var ConvX32 = [...]func(dst, src, weights, bias, next *float32, offsets *int, se
 }
 
 // ConvX16 lists the heights of the tile conv_f32_28x16_avx512.
-var ConvX16 = [...]func(dst, src, weights, bias, next *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles, pace int, lo float32){
+var ConvX16 = [...]func(dst, src, weights, bias, prefetch *float32, offsets *int, runs, runLen, srcStride, dstStride, tiles, prefetchStep int, lower float32){
 	Conv1x16,
 	Conv2x16,
 	Conv3x16,

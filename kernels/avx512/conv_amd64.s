@@ -4,29 +4,38 @@
 
 #include "textflag.h"
 
-// func Conv1x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv1x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv1x32(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX input row 0/bias/src/run/dst, DX weights/dstStride, BX offsets, SI runs,
+	// DI offset/runLen
+	// Z0-Z1 sum[0:2], Z2 weights[0]/lower, Z3 weights[1], Z4 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 
+	// For each tile of 1×32, pixels by channels.
 tile:
-	MOVQ    bias+24(FP), CX
+	MOVQ bias+24(FP), CX
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
 	MOVQ    weights+16(FP), DX
 	MOVQ    offsets+40(FP), BX
-	MOVQ    segs+48(FP), SI
+	MOVQ    runs+48(FP), SI
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), CX
 	MOVQ (BX), DI
 	ADDQ $+8, BX
 	LEAQ (CX)(DI*4), CX
-	MOVQ segLen+56(FP), DI
+	MOVQ runLen+56(FP), DI
 	SUBQ $+4, DI
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	PREFETCHT0   4096(DX)
 	PREFETCHT0   4160(DX)
@@ -61,10 +70,12 @@ k_block:
 	SUBQ         $+4, DI
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, DI
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	PREFETCHT0   4096(DX)
 	PREFETCHT0   4160(DX)
@@ -79,9 +90,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         SI
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z2
+	DECQ SI
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z2
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+72(FP), DX
 	SHLQ         $0x02, DX
@@ -99,31 +112,40 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv2x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv2x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv2x32(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX input row 0/bias/src/run/dst, DX weights/dstStride, BX offsets, SI runs,
+	// DI offset/runLen
+	// Z0-Z3 sum[0:4], Z4 weights[0]/lower, Z5 weights[1], Z6 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 
+	// For each tile of 2×32, pixels by channels.
 tile:
-	MOVQ    bias+24(FP), CX
+	MOVQ bias+24(FP), CX
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z1, Z3
 	MOVQ    weights+16(FP), DX
 	MOVQ    offsets+40(FP), BX
-	MOVQ    segs+48(FP), SI
+	MOVQ    runs+48(FP), SI
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), CX
 	MOVQ (BX), DI
 	ADDQ $+8, BX
 	LEAQ (CX)(DI*4), CX
-	MOVQ segLen+56(FP), DI
+	MOVQ runLen+56(FP), DI
 	SUBQ $+4, DI
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	PREFETCHT0   4096(DX)
 	PREFETCHT0   4160(DX)
@@ -170,10 +192,12 @@ k_block:
 	SUBQ         $+4, DI
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, DI
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	PREFETCHT0   4096(DX)
 	PREFETCHT0   4160(DX)
@@ -191,9 +215,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         SI
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z4
+	DECQ SI
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z4
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+72(FP), DX
 	SHLQ         $0x02, DX
@@ -216,22 +242,31 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv3x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv3x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv3x32(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX input row 0/bias/dst/src/run/temporary, DX prefetch, BX prefetchStep,
+	// SI dstStride/src/next inputs/temporary, DI weights/temporary, R8 offsets, R9 runs, R10 offset/runLen
+	// Z0-Z5 sum[0:6], Z6 weights[0]/lower, Z7 weights[1], Z8 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
-	MOVQ next+32(FP), DX
-	MOVQ pace+88(FP), BX
+	MOVQ prefetch+32(FP), DX
+	MOVQ prefetchStep+88(FP), BX
 
+	// For each tile of 3×32, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), CX
-	VMOVUPS    (CX), Z0
-	VMOVUPS    64(CX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
+	MOVQ bias+24(FP), CX
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), CX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -251,17 +286,19 @@ tile:
 	ADDQ       CX, SI
 	MOVQ       weights+16(FP), DI
 	MOVQ       offsets+40(FP), R8
-	MOVQ       segs+48(FP), R9
+	MOVQ       runs+48(FP), R9
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), CX
 	MOVQ (R8), R10
 	ADDQ $+8, R8
 	LEAQ (CX)(R10*4), CX
-	MOVQ segLen+56(FP), R10
+	MOVQ runLen+56(FP), R10
 	SUBQ $+4, R10
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (DI), Z6
 	VMOVUPS      64(DI), Z7
@@ -319,10 +356,12 @@ k_block:
 	SUBQ         $+4, R10
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R10
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (DI), Z6
 	VMOVUPS      64(DI), Z7
@@ -345,9 +384,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R9
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z6
+	DECQ R9
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z6
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -376,25 +417,34 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv4x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv4x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv4x32(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/src/run, BX prefetch, SI prefetchStep,
+	// DI dstStride/src/next inputs, R8 weights, R9 offsets, R10 runs, R11 offset/runLen
+	// Z0-Z7 sum[0:8], Z8 weights[0]/lower, Z9 weights[1], Z10 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
-	MOVQ next+32(FP), BX
-	MOVQ pace+88(FP), SI
+	MOVQ prefetch+32(FP), BX
+	MOVQ prefetchStep+88(FP), SI
 
+	// For each tile of 4×32, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), DX
-	VMOVUPS    (DX), Z0
-	VMOVUPS    64(DX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
+	MOVQ bias+24(FP), DX
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), DX
 	MOVQ       dstStride+72(FP), DI
 	SHLQ       $0x02, DI
@@ -415,17 +465,19 @@ tile:
 	LEAQ       (DI)(AX*4), DI
 	MOVQ       weights+16(FP), R8
 	MOVQ       offsets+40(FP), R9
-	MOVQ       segs+48(FP), R10
+	MOVQ       runs+48(FP), R10
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), DX
 	MOVQ (R9), R11
 	ADDQ $+8, R9
 	LEAQ (DX)(R11*4), DX
-	MOVQ segLen+56(FP), R11
+	MOVQ runLen+56(FP), R11
 	SUBQ $+4, R11
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R8), Z8
 	VMOVUPS      64(R8), Z9
@@ -495,10 +547,12 @@ k_block:
 	SUBQ         $+4, R11
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R8), Z8
 	VMOVUPS      64(R8), Z9
@@ -524,9 +578,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R10
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z8
+	DECQ R10
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z8
 	MOVQ         dst+0(FP), DX
 	MOVQ         dstStride+72(FP), DI
 	SHLQ         $0x02, DI
@@ -559,27 +615,37 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv5x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv5x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv5x32(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/src/run/temporary, BX prefetch,
+	// SI prefetchStep, DI dstStride/src/next inputs/temporary, R8 weights/temporary, R9 offsets, R10 runs,
+	// R11 offset/runLen
+	// Z0-Z9 sum[0:10], Z10 weights[0]/lower, Z11 weights[1], Z12 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
-	MOVQ next+32(FP), BX
-	MOVQ pace+88(FP), SI
+	MOVQ prefetch+32(FP), BX
+	MOVQ prefetchStep+88(FP), SI
 
+	// For each tile of 5×32, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), DX
-	VMOVUPS    (DX), Z0
-	VMOVUPS    64(DX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
+	MOVQ bias+24(FP), DX
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), DX
 	MOVQ       dstStride+72(FP), DI
 	SHLQ       $0x02, DI
@@ -605,17 +671,19 @@ tile:
 	ADDQ       DX, DI
 	MOVQ       weights+16(FP), R8
 	MOVQ       offsets+40(FP), R9
-	MOVQ       segs+48(FP), R10
+	MOVQ       runs+48(FP), R10
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), DX
 	MOVQ (R9), R11
 	ADDQ $+8, R9
 	LEAQ (DX)(R11*4), DX
-	MOVQ segLen+56(FP), R11
+	MOVQ runLen+56(FP), R11
 	SUBQ $+4, R11
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R8), Z10
 	VMOVUPS      64(R8), Z11
@@ -698,10 +766,12 @@ k_block:
 	SUBQ         $+4, R11
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R8), Z10
 	VMOVUPS      64(R8), Z11
@@ -730,9 +800,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R10
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z10
+	DECQ R10
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z10
 	MOVQ         dst+0(FP), DX
 	MOVQ         dstStride+72(FP), DI
 	SHLQ         $0x02, DI
@@ -771,30 +843,40 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv6x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv6x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv6x32(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary, R9 weights/temporary,
+	// R10 offsets, R11 runs, R12 offset/runLen
+	// Z0-Z11 sum[0:12], Z12 weights[0]/lower, Z13 weights[1], Z14 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), SI
-	MOVQ pace+88(FP), DI
+	MOVQ prefetch+32(FP), SI
+	MOVQ prefetchStep+88(FP), DI
 
+	// For each tile of 6×32, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVUPS    64(BX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), R8
 	SHLQ       $0x02, R8
@@ -823,17 +905,19 @@ tile:
 	ADDQ       BX, R8
 	MOVQ       weights+16(FP), R9
 	MOVQ       offsets+40(FP), R10
-	MOVQ       segs+48(FP), R11
+	MOVQ       runs+48(FP), R11
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R10), R12
 	ADDQ $+8, R10
 	LEAQ (BX)(R12*4), BX
-	MOVQ segLen+56(FP), R12
+	MOVQ runLen+56(FP), R12
 	SUBQ $+4, R12
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R9), Z12
 	VMOVUPS      64(R9), Z13
@@ -928,10 +1012,12 @@ k_block:
 	SUBQ         $+4, R12
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R9), Z12
 	VMOVUPS      64(R9), Z13
@@ -963,9 +1049,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R11
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z12
+	DECQ R11
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z12
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), R8
 	SHLQ         $0x02, R8
@@ -1009,32 +1097,42 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv7x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv7x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv7x32(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary, R9 weights/temporary,
+	// R10 offsets, R11 runs, R12 offset/runLen
+	// Z0-Z13 sum[0:14], Z14 weights[0]/lower, Z15 weights[1], Z16 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), SI
-	MOVQ pace+88(FP), DI
+	MOVQ prefetch+32(FP), SI
+	MOVQ prefetchStep+88(FP), DI
 
+	// For each tile of 7×32, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVUPS    64(BX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z1, Z13
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), R8
 	SHLQ       $0x02, R8
@@ -1066,17 +1164,19 @@ tile:
 	ADDQ       BX, R8
 	MOVQ       weights+16(FP), R9
 	MOVQ       offsets+40(FP), R10
-	MOVQ       segs+48(FP), R11
+	MOVQ       runs+48(FP), R11
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R10), R12
 	ADDQ $+8, R10
 	LEAQ (BX)(R12*4), BX
-	MOVQ segLen+56(FP), R12
+	MOVQ runLen+56(FP), R12
 	SUBQ $+4, R12
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R9), Z14
 	VMOVUPS      64(R9), Z15
@@ -1183,10 +1283,12 @@ k_block:
 	SUBQ         $+4, R12
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R9), Z14
 	VMOVUPS      64(R9), Z15
@@ -1221,9 +1323,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R11
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z14
+	DECQ R11
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z14
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), R8
 	SHLQ         $0x02, R8
@@ -1272,34 +1376,44 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv8x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv8x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv8x32(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run,
+	// SI input row 7/dstStride/offset, DI prefetch, R8 prefetchStep, R9 src/next inputs, R10 weights,
+	// R11 offsets, R12 runs, R13 runLen
+	// Z0-Z15 sum[0:16], Z16 weights[0]/lower, Z17 weights[1], Z18 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ prefetch+32(FP), DI
+	MOVQ prefetchStep+88(FP), R8
 
+	// For each tile of 8×32, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVUPS    64(BX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z1, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z1, Z15
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -1332,19 +1446,21 @@ tile:
 	LEAQ       (R9)(AX*8), R9
 	MOVQ       weights+16(FP), R10
 	MOVQ       offsets+40(FP), R11
-	MOVQ       segs+48(FP), R12
+	MOVQ       runs+48(FP), R12
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
 	LEAQ (BX)(SI*4), BX
 	LEAQ (BX)(DX*1), SI
 	LEAQ (SI)(AX*2), SI
-	MOVQ segLen+56(FP), R13
+	MOVQ runLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R10), Z16
 	VMOVUPS      64(R10), Z17
@@ -1464,10 +1580,12 @@ k_block:
 	SUBQ         $+4, R13
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R10), Z16
 	VMOVUPS      64(R10), Z17
@@ -1506,9 +1624,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R12
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z16
+	DECQ R12
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z16
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -1561,36 +1681,46 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv9x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv9x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv9x32(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
+	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 runLen
+	// Z0-Z17 sum[0:18], Z18 weights[0]/lower, Z19 weights[1], Z20 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ prefetch+32(FP), DI
+	MOVQ prefetchStep+88(FP), R8
 
+	// For each tile of 9×32, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVUPS    64(BX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z1, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z1, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z1, Z17
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -1628,19 +1758,21 @@ tile:
 	ADDQ       BX, R9
 	MOVQ       weights+16(FP), R10
 	MOVQ       offsets+40(FP), R11
-	MOVQ       segs+48(FP), R12
+	MOVQ       runs+48(FP), R12
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
 	LEAQ (BX)(SI*4), BX
 	LEAQ (BX)(DX*1), SI
 	LEAQ (SI)(AX*2), SI
-	MOVQ segLen+56(FP), R13
+	MOVQ runLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R10), Z18
 	VMOVUPS      64(R10), Z19
@@ -1773,10 +1905,12 @@ k_block:
 	SUBQ         $+4, R13
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R10), Z18
 	VMOVUPS      64(R10), Z19
@@ -1818,9 +1952,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R12
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z18
+	DECQ R12
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z18
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -1879,38 +2015,48 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv10x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv10x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv10x32(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
+	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 runLen
+	// Z0-Z19 sum[0:20], Z20 weights[0]/lower, Z21 weights[1], Z22 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ prefetch+32(FP), DI
+	MOVQ prefetchStep+88(FP), R8
 
+	// For each tile of 10×32, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVUPS    64(BX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z1, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z1, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z1, Z17
-	VMOVAPS    Z0, Z18
-	VMOVAPS    Z1, Z19
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -1951,19 +2097,21 @@ tile:
 	ADDQ       BX, R9
 	MOVQ       weights+16(FP), R10
 	MOVQ       offsets+40(FP), R11
-	MOVQ       segs+48(FP), R12
+	MOVQ       runs+48(FP), R12
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
 	LEAQ (BX)(SI*4), BX
 	LEAQ (BX)(DX*1), SI
 	LEAQ (SI)(AX*2), SI
-	MOVQ segLen+56(FP), R13
+	MOVQ runLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R10), Z20
 	VMOVUPS      64(R10), Z21
@@ -2108,10 +2256,12 @@ k_block:
 	SUBQ         $+4, R13
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R10), Z20
 	VMOVUPS      64(R10), Z21
@@ -2156,9 +2306,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R12
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z20
+	DECQ R12
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z20
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -2222,40 +2374,50 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv11x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv11x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv11x32(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
+	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 runLen
+	// Z0-Z21 sum[0:22], Z22 weights[0]/lower, Z23 weights[1], Z24 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ prefetch+32(FP), DI
+	MOVQ prefetchStep+88(FP), R8
 
+	// For each tile of 11×32, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVUPS    64(BX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z1, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z1, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z1, Z17
-	VMOVAPS    Z0, Z18
-	VMOVAPS    Z1, Z19
-	VMOVAPS    Z0, Z20
-	VMOVAPS    Z1, Z21
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -2299,19 +2461,21 @@ tile:
 	ADDQ       BX, R9
 	MOVQ       weights+16(FP), R10
 	MOVQ       offsets+40(FP), R11
-	MOVQ       segs+48(FP), R12
+	MOVQ       runs+48(FP), R12
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
 	LEAQ (BX)(SI*4), BX
 	LEAQ (BX)(DX*1), SI
 	LEAQ (SI)(AX*2), SI
-	MOVQ segLen+56(FP), R13
+	MOVQ runLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R10), Z22
 	VMOVUPS      64(R10), Z23
@@ -2468,10 +2632,12 @@ k_block:
 	SUBQ         $+4, R13
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R10), Z22
 	VMOVUPS      64(R10), Z23
@@ -2519,9 +2685,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R12
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z22
+	DECQ R12
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z22
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -2590,42 +2758,52 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv12x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv12x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv12x32(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
+	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 runLen
+	// Z0-Z23 sum[0:24], Z24 weights[0]/lower, Z25 weights[1], Z26 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ prefetch+32(FP), DI
+	MOVQ prefetchStep+88(FP), R8
 
+	// For each tile of 12×32, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVUPS    64(BX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z1, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z1, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z1, Z17
-	VMOVAPS    Z0, Z18
-	VMOVAPS    Z1, Z19
-	VMOVAPS    Z0, Z20
-	VMOVAPS    Z1, Z21
-	VMOVAPS    Z0, Z22
-	VMOVAPS    Z1, Z23
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z1, Z23
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -2672,19 +2850,21 @@ tile:
 	ADDQ       BX, R9
 	MOVQ       weights+16(FP), R10
 	MOVQ       offsets+40(FP), R11
-	MOVQ       segs+48(FP), R12
+	MOVQ       runs+48(FP), R12
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
 	LEAQ (BX)(SI*4), BX
 	LEAQ (BX)(DX*1), SI
 	LEAQ (SI)(AX*2), SI
-	MOVQ segLen+56(FP), R13
+	MOVQ runLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R10), Z24
 	VMOVUPS      64(R10), Z25
@@ -2853,10 +3033,12 @@ k_block:
 	SUBQ         $+4, R13
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R10), Z24
 	VMOVUPS      64(R10), Z25
@@ -2907,9 +3089,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R12
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z24
+	DECQ R12
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z24
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -2983,44 +3167,54 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv13x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv13x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv13x32(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
+	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 runLen
+	// Z0-Z25 sum[0:26], Z26 weights[0]/lower, Z27 weights[1], Z28 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ prefetch+32(FP), DI
+	MOVQ prefetchStep+88(FP), R8
 
+	// For each tile of 13×32, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVUPS    64(BX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z1, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z1, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z1, Z17
-	VMOVAPS    Z0, Z18
-	VMOVAPS    Z1, Z19
-	VMOVAPS    Z0, Z20
-	VMOVAPS    Z1, Z21
-	VMOVAPS    Z0, Z22
-	VMOVAPS    Z1, Z23
-	VMOVAPS    Z0, Z24
-	VMOVAPS    Z1, Z25
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z1, Z23
+	VMOVAPS Z0, Z24
+	VMOVAPS Z1, Z25
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -3070,19 +3264,21 @@ tile:
 	ADDQ       BX, R9
 	MOVQ       weights+16(FP), R10
 	MOVQ       offsets+40(FP), R11
-	MOVQ       segs+48(FP), R12
+	MOVQ       runs+48(FP), R12
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
 	LEAQ (BX)(SI*4), BX
 	LEAQ (BX)(DX*1), SI
 	LEAQ (SI)(AX*2), SI
-	MOVQ segLen+56(FP), R13
+	MOVQ runLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS      (R10), Z26
 	VMOVUPS      64(R10), Z27
@@ -3264,10 +3460,12 @@ k_block:
 	SUBQ         $+4, R13
 	JGE          k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R10), Z26
 	VMOVUPS      64(R10), Z27
@@ -3321,9 +3519,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R12
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z26
+	DECQ R12
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z26
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -3402,46 +3602,56 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv14x32(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv14x32(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv14x32(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
+	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 runLen
+	// Z0-Z27 sum[0:28], Z28 weights[0]/lower, Z29 weights[1], Z30 input
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ prefetch+32(FP), DI
+	MOVQ prefetchStep+88(FP), R8
 
+	// For each tile of 14×32, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVUPS    64(BX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z1, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z1, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z1, Z17
-	VMOVAPS    Z0, Z18
-	VMOVAPS    Z1, Z19
-	VMOVAPS    Z0, Z20
-	VMOVAPS    Z1, Z21
-	VMOVAPS    Z0, Z22
-	VMOVAPS    Z1, Z23
-	VMOVAPS    Z0, Z24
-	VMOVAPS    Z1, Z25
-	VMOVAPS    Z0, Z26
-	VMOVAPS    Z1, Z27
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z1, Z23
+	VMOVAPS Z0, Z24
+	VMOVAPS Z1, Z25
+	VMOVAPS Z0, Z26
+	VMOVAPS Z1, Z27
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -3494,19 +3704,21 @@ tile:
 	ADDQ       BX, R9
 	MOVQ       weights+16(FP), R10
 	MOVQ       offsets+40(FP), R11
-	MOVQ       segs+48(FP), R12
+	MOVQ       runs+48(FP), R12
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
 	LEAQ (BX)(SI*4), BX
 	LEAQ (BX)(DX*1), SI
 	LEAQ (SI)(AX*2), SI
-	MOVQ segLen+56(FP), R13
+	MOVQ runLen+56(FP), R13
 	SUBQ $+2, R13
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 2 a round.
 k_block:
 	VMOVUPS      (R10), Z28
 	VMOVUPS      64(R10), Z29
@@ -3608,10 +3820,12 @@ k_block:
 	SUBQ         $+2, R13
 	JGE          k_block
 
+	// Fewer than 2 are left.
 k_rest:
 	ADDQ $+2, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS      (R10), Z28
 	VMOVUPS      64(R10), Z29
@@ -3668,9 +3882,11 @@ k_one:
 	JNZ          k_one
 
 k_done:
-	DECQ         R12
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z28
+	DECQ R12
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z28
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -3754,28 +3970,37 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv1x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv1x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX input row 0/bias/src/run/dst, DX weights/dstStride, BX offsets, SI runs,
+	// DI offset/runLen
+	// Z0 sum, Z1 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 
+	// For each tile of 1×16, pixels by channels.
 tile:
-	MOVQ    bias+24(FP), CX
+	MOVQ bias+24(FP), CX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
 	VMOVUPS (CX), Z0
 	MOVQ    weights+16(FP), DX
 	MOVQ    offsets+40(FP), BX
-	MOVQ    segs+48(FP), SI
+	MOVQ    runs+48(FP), SI
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), CX
 	MOVQ (BX), DI
 	ADDQ $+8, BX
 	LEAQ (CX)(DI*4), CX
-	MOVQ segLen+56(FP), DI
+	MOVQ runLen+56(FP), DI
 	SUBQ $+4, DI
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	PREFETCHT0       4096(DX)
 	PREFETCHT0       4160(DX)
@@ -3794,10 +4019,12 @@ k_block:
 	SUBQ             $+4, DI
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, DI
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	PREFETCHT0       4096(DX)
 	VMOVUPS          (DX), Z1
@@ -3808,9 +4035,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         SI
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z1
+	DECQ SI
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z1
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+72(FP), DX
 	SHLQ         $0x02, DX
@@ -3826,29 +4055,38 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv2x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv2x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv2x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX input row 0/bias/src/run/dst, DX weights/dstStride, BX offsets, SI runs,
+	// DI offset/runLen
+	// Z0-Z1 sum[0:2], Z2 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 
+	// For each tile of 2×16, pixels by channels.
 tile:
-	MOVQ    bias+24(FP), CX
+	MOVQ bias+24(FP), CX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
 	VMOVUPS (CX), Z0
 	VMOVAPS Z0, Z1
 	MOVQ    weights+16(FP), DX
 	MOVQ    offsets+40(FP), BX
-	MOVQ    segs+48(FP), SI
+	MOVQ    runs+48(FP), SI
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), CX
 	MOVQ (BX), DI
 	ADDQ $+8, BX
 	LEAQ (CX)(DI*4), CX
-	MOVQ segLen+56(FP), DI
+	MOVQ runLen+56(FP), DI
 	SUBQ $+4, DI
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	PREFETCHT0       4096(DX)
 	PREFETCHT0       4160(DX)
@@ -3871,10 +4109,12 @@ k_block:
 	SUBQ             $+4, DI
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, DI
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	PREFETCHT0       4096(DX)
 	VMOVUPS          (DX), Z2
@@ -3886,9 +4126,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         SI
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z2
+	DECQ SI
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z2
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+72(FP), DX
 	SHLQ         $0x02, DX
@@ -3907,19 +4149,28 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv3x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv3x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv3x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX input row 0/bias/dst/src/run/temporary, DX prefetch, BX prefetchStep,
+	// SI dstStride/src/next inputs/temporary, DI weights/temporary, R8 offsets, R9 runs, R10 offset/runLen
+	// Z0-Z2 sum[0:3], Z3 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
-	MOVQ next+32(FP), DX
-	MOVQ pace+88(FP), BX
+	MOVQ prefetch+32(FP), DX
+	MOVQ prefetchStep+88(FP), BX
 
+	// For each tile of 3×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), CX
-	VMOVUPS    (CX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
+	MOVQ bias+24(FP), CX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (CX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), CX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -3936,17 +4187,19 @@ tile:
 	ADDQ       CX, SI
 	MOVQ       weights+16(FP), DI
 	MOVQ       offsets+40(FP), R8
-	MOVQ       segs+48(FP), R9
+	MOVQ       runs+48(FP), R9
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), CX
 	MOVQ (R8), R10
 	ADDQ $+8, R8
 	LEAQ (CX)(R10*4), CX
-	MOVQ segLen+56(FP), R10
+	MOVQ runLen+56(FP), R10
 	SUBQ $+4, R10
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (DI), Z3
 	VFMADD231PS.BCST (CX), Z3, Z0
@@ -3974,10 +4227,12 @@ k_block:
 	SUBQ             $+4, R10
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R10
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (DI), Z3
 	VFMADD231PS.BCST (CX), Z3, Z0
@@ -3993,9 +4248,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R9
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z3
+	DECQ R9
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z3
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -4018,21 +4275,30 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv4x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv4x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv4x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/src/run, BX prefetch, SI prefetchStep,
+	// DI dstStride/src/next inputs, R8 weights, R9 offsets, R10 runs, R11 offset/runLen
+	// Z0-Z3 sum[0:4], Z4 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
-	MOVQ next+32(FP), BX
-	MOVQ pace+88(FP), SI
+	MOVQ prefetch+32(FP), BX
+	MOVQ prefetchStep+88(FP), SI
 
+	// For each tile of 4×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), DX
-	VMOVUPS    (DX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
+	MOVQ bias+24(FP), DX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (DX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), DX
 	MOVQ       dstStride+72(FP), DI
 	SHLQ       $0x02, DI
@@ -4049,17 +4315,19 @@ tile:
 	LEAQ       (DI)(AX*4), DI
 	MOVQ       weights+16(FP), R8
 	MOVQ       offsets+40(FP), R9
-	MOVQ       segs+48(FP), R10
+	MOVQ       runs+48(FP), R10
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), DX
 	MOVQ (R9), R11
 	ADDQ $+8, R9
 	LEAQ (DX)(R11*4), DX
-	MOVQ segLen+56(FP), R11
+	MOVQ runLen+56(FP), R11
 	SUBQ $+4, R11
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R8), Z4
 	VFMADD231PS.BCST (DX), Z4, Z0
@@ -4091,10 +4359,12 @@ k_block:
 	SUBQ             $+4, R11
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R8), Z4
 	VFMADD231PS.BCST (DX), Z4, Z0
@@ -4111,9 +4381,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R10
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z4
+	DECQ R10
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z4
 	MOVQ         dst+0(FP), DX
 	MOVQ         dstStride+72(FP), DI
 	SHLQ         $0x02, DI
@@ -4138,22 +4410,32 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv5x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv5x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv5x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/src/run/temporary, BX prefetch,
+	// SI prefetchStep, DI dstStride/src/next inputs/temporary, R8 weights/temporary, R9 offsets, R10 runs,
+	// R11 offset/runLen
+	// Z0-Z4 sum[0:5], Z5 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
-	MOVQ next+32(FP), BX
-	MOVQ pace+88(FP), SI
+	MOVQ prefetch+32(FP), BX
+	MOVQ prefetchStep+88(FP), SI
 
+	// For each tile of 5×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), DX
-	VMOVUPS    (DX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
-	VMOVAPS    Z0, Z4
+	MOVQ bias+24(FP), DX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (DX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), DX
 	MOVQ       dstStride+72(FP), DI
 	SHLQ       $0x02, DI
@@ -4174,17 +4456,19 @@ tile:
 	ADDQ       DX, DI
 	MOVQ       weights+16(FP), R8
 	MOVQ       offsets+40(FP), R9
-	MOVQ       segs+48(FP), R10
+	MOVQ       runs+48(FP), R10
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), DX
 	MOVQ (R9), R11
 	ADDQ $+8, R9
 	LEAQ (DX)(R11*4), DX
-	MOVQ segLen+56(FP), R11
+	MOVQ runLen+56(FP), R11
 	SUBQ $+4, R11
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R8), Z5
 	VFMADD231PS.BCST (DX), Z5, Z0
@@ -4221,10 +4505,12 @@ k_block:
 	SUBQ             $+4, R11
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R11
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R8), Z5
 	VFMADD231PS.BCST (DX), Z5, Z0
@@ -4242,9 +4528,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R10
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z5
+	DECQ R10
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z5
 	MOVQ         dst+0(FP), DX
 	MOVQ         dstStride+72(FP), DI
 	SHLQ         $0x02, DI
@@ -4273,24 +4561,34 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv6x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv6x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv6x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary, R9 weights/temporary,
+	// R10 offsets, R11 runs, R12 offset/runLen
+	// Z0-Z5 sum[0:6], Z6 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), SI
-	MOVQ pace+88(FP), DI
+	MOVQ prefetch+32(FP), SI
+	MOVQ prefetchStep+88(FP), DI
 
+	// For each tile of 6×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z0, Z5
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), R8
 	SHLQ       $0x02, R8
@@ -4313,17 +4611,19 @@ tile:
 	ADDQ       BX, R8
 	MOVQ       weights+16(FP), R9
 	MOVQ       offsets+40(FP), R10
-	MOVQ       segs+48(FP), R11
+	MOVQ       runs+48(FP), R11
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R10), R12
 	ADDQ $+8, R10
 	LEAQ (BX)(R12*4), BX
-	MOVQ segLen+56(FP), R12
+	MOVQ runLen+56(FP), R12
 	SUBQ $+4, R12
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R9), Z6
 	VFMADD231PS.BCST (BX), Z6, Z0
@@ -4364,10 +4664,12 @@ k_block:
 	SUBQ             $+4, R12
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R9), Z6
 	VFMADD231PS.BCST (BX), Z6, Z0
@@ -4386,9 +4688,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R11
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z6
+	DECQ R11
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z6
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), R8
 	SHLQ         $0x02, R8
@@ -4420,25 +4724,35 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv7x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv7x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv7x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary, R9 weights/temporary,
+	// R10 offsets, R11 runs, R12 offset/runLen
+	// Z0-Z6 sum[0:7], Z7 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), SI
-	MOVQ pace+88(FP), DI
+	MOVQ prefetch+32(FP), SI
+	MOVQ prefetchStep+88(FP), DI
 
+	// For each tile of 7×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z0, Z5
-	VMOVAPS    Z0, Z6
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), R8
 	SHLQ       $0x02, R8
@@ -4463,17 +4777,19 @@ tile:
 	ADDQ       BX, R8
 	MOVQ       weights+16(FP), R9
 	MOVQ       offsets+40(FP), R10
-	MOVQ       segs+48(FP), R11
+	MOVQ       runs+48(FP), R11
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R10), R12
 	ADDQ $+8, R10
 	LEAQ (BX)(R12*4), BX
-	MOVQ segLen+56(FP), R12
+	MOVQ runLen+56(FP), R12
 	SUBQ $+4, R12
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R9), Z7
 	VFMADD231PS.BCST (BX), Z7, Z0
@@ -4518,10 +4834,12 @@ k_block:
 	SUBQ             $+4, R12
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R12
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R9), Z7
 	VFMADD231PS.BCST (BX), Z7, Z0
@@ -4541,9 +4859,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R11
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z7
+	DECQ R11
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z7
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), R8
 	SHLQ         $0x02, R8
@@ -4578,26 +4898,36 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv8x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv8x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv8x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run,
+	// SI input row 7/dstStride/offset, DI prefetch, R8 prefetchStep, R9 src/next inputs, R10 weights,
+	// R11 offsets, R12 runs, R13 runLen
+	// Z0-Z7 sum[0:8], Z8 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ prefetch+32(FP), DI
+	MOVQ prefetchStep+88(FP), R8
 
+	// For each tile of 8×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z0, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z0, Z7
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -4622,19 +4952,21 @@ tile:
 	LEAQ       (R9)(AX*8), R9
 	MOVQ       weights+16(FP), R10
 	MOVQ       offsets+40(FP), R11
-	MOVQ       segs+48(FP), R12
+	MOVQ       runs+48(FP), R12
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
 	LEAQ (BX)(SI*4), BX
 	LEAQ (BX)(DX*1), SI
 	LEAQ (SI)(AX*2), SI
-	MOVQ segLen+56(FP), R13
+	MOVQ runLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R10), Z8
 	VFMADD231PS.BCST (BX), Z8, Z0
@@ -4684,10 +5016,12 @@ k_block:
 	SUBQ             $+4, R13
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R10), Z8
 	VFMADD231PS.BCST (BX), Z8, Z0
@@ -4709,9 +5043,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R12
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z8
+	DECQ R12
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z8
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -4748,27 +5084,37 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv9x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv9x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv9x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
+	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 runLen
+	// Z0-Z8 sum[0:9], Z9 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ prefetch+32(FP), DI
+	MOVQ prefetchStep+88(FP), R8
 
+	// For each tile of 9×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z0, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z0, Z7
-	VMOVAPS    Z0, Z8
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -4797,19 +5143,21 @@ tile:
 	ADDQ       BX, R9
 	MOVQ       weights+16(FP), R10
 	MOVQ       offsets+40(FP), R11
-	MOVQ       segs+48(FP), R12
+	MOVQ       runs+48(FP), R12
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
 	LEAQ (BX)(SI*4), BX
 	LEAQ (BX)(DX*1), SI
 	LEAQ (SI)(AX*2), SI
-	MOVQ segLen+56(FP), R13
+	MOVQ runLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R10), Z9
 	VFMADD231PS.BCST (BX), Z9, Z0
@@ -4864,10 +5212,12 @@ k_block:
 	SUBQ             $+4, R13
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R10), Z9
 	VFMADD231PS.BCST (BX), Z9, Z0
@@ -4890,9 +5240,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R12
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z9
+	DECQ R12
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z9
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -4933,28 +5285,38 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv10x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv10x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv10x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
+	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 runLen
+	// Z0-Z9 sum[0:10], Z10 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ prefetch+32(FP), DI
+	MOVQ prefetchStep+88(FP), R8
 
+	// For each tile of 10×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z0, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z0, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z0, Z9
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -4985,19 +5347,21 @@ tile:
 	ADDQ       BX, R9
 	MOVQ       weights+16(FP), R10
 	MOVQ       offsets+40(FP), R11
-	MOVQ       segs+48(FP), R12
+	MOVQ       runs+48(FP), R12
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
 	LEAQ (BX)(SI*4), BX
 	LEAQ (BX)(DX*1), SI
 	LEAQ (SI)(AX*2), SI
-	MOVQ segLen+56(FP), R13
+	MOVQ runLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R10), Z10
 	VFMADD231PS.BCST (BX), Z10, Z0
@@ -5056,10 +5420,12 @@ k_block:
 	SUBQ             $+4, R13
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R10), Z10
 	VFMADD231PS.BCST (BX), Z10, Z0
@@ -5083,9 +5449,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R12
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z10
+	DECQ R12
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z10
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -5129,29 +5497,39 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv11x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv11x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv11x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
+	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 runLen
+	// Z0-Z10 sum[0:11], Z11 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ prefetch+32(FP), DI
+	MOVQ prefetchStep+88(FP), R8
 
+	// For each tile of 11×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z0, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z0, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z0, Z9
-	VMOVAPS    Z0, Z10
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -5184,19 +5562,21 @@ tile:
 	ADDQ       BX, R9
 	MOVQ       weights+16(FP), R10
 	MOVQ       offsets+40(FP), R11
-	MOVQ       segs+48(FP), R12
+	MOVQ       runs+48(FP), R12
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
 	LEAQ (BX)(SI*4), BX
 	LEAQ (BX)(DX*1), SI
 	LEAQ (SI)(AX*2), SI
-	MOVQ segLen+56(FP), R13
+	MOVQ runLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R10), Z11
 	VFMADD231PS.BCST (BX), Z11, Z0
@@ -5259,10 +5639,12 @@ k_block:
 	SUBQ             $+4, R13
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R10), Z11
 	VFMADD231PS.BCST (BX), Z11, Z0
@@ -5287,9 +5669,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R12
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z11
+	DECQ R12
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z11
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -5336,30 +5720,40 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv12x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv12x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv12x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
+	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 runLen
+	// Z0-Z11 sum[0:12], Z12 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ prefetch+32(FP), DI
+	MOVQ prefetchStep+88(FP), R8
 
+	// For each tile of 12×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z0, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z0, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z0, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z0, Z11
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -5394,19 +5788,21 @@ tile:
 	ADDQ       BX, R9
 	MOVQ       weights+16(FP), R10
 	MOVQ       offsets+40(FP), R11
-	MOVQ       segs+48(FP), R12
+	MOVQ       runs+48(FP), R12
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
 	LEAQ (BX)(SI*4), BX
 	LEAQ (BX)(DX*1), SI
 	LEAQ (SI)(AX*2), SI
-	MOVQ segLen+56(FP), R13
+	MOVQ runLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R10), Z12
 	VFMADD231PS.BCST (BX), Z12, Z0
@@ -5473,10 +5869,12 @@ k_block:
 	SUBQ             $+4, R13
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R10), Z12
 	VFMADD231PS.BCST (BX), Z12, Z0
@@ -5502,9 +5900,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R12
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z12
+	DECQ R12
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z12
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -5554,31 +5954,41 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv13x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv13x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv13x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
+	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 runLen
+	// Z0-Z12 sum[0:13], Z13 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ prefetch+32(FP), DI
+	MOVQ prefetchStep+88(FP), R8
 
+	// For each tile of 13×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z0, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z0, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z0, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z0, Z11
-	VMOVAPS    Z0, Z12
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -5615,19 +6025,21 @@ tile:
 	ADDQ       BX, R9
 	MOVQ       weights+16(FP), R10
 	MOVQ       offsets+40(FP), R11
-	MOVQ       segs+48(FP), R12
+	MOVQ       runs+48(FP), R12
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
 	LEAQ (BX)(SI*4), BX
 	LEAQ (BX)(DX*1), SI
 	LEAQ (SI)(AX*2), SI
-	MOVQ segLen+56(FP), R13
+	MOVQ runLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R10), Z13
 	VFMADD231PS.BCST (BX), Z13, Z0
@@ -5699,10 +6111,12 @@ k_block:
 	SUBQ             $+4, R13
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R10), Z13
 	VFMADD231PS.BCST (BX), Z13, Z0
@@ -5729,9 +6143,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R12
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z13
+	DECQ R12
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z13
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -5784,32 +6200,42 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv14x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv14x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv14x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
+	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 runLen
+	// Z0-Z13 sum[0:14], Z14 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), DI
-	MOVQ pace+88(FP), R8
+	MOVQ prefetch+32(FP), DI
+	MOVQ prefetchStep+88(FP), R8
 
+	// For each tile of 14×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z0, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z0, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z0, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z0, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z0, Z13
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -5848,19 +6274,21 @@ tile:
 	ADDQ       BX, R9
 	MOVQ       weights+16(FP), R10
 	MOVQ       offsets+40(FP), R11
-	MOVQ       segs+48(FP), R12
+	MOVQ       runs+48(FP), R12
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R11), SI
 	ADDQ $+8, R11
 	LEAQ (BX)(SI*4), BX
 	LEAQ (BX)(DX*1), SI
 	LEAQ (SI)(AX*2), SI
-	MOVQ segLen+56(FP), R13
+	MOVQ runLen+56(FP), R13
 	SUBQ $+4, R13
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R10), Z14
 	VFMADD231PS.BCST (BX), Z14, Z0
@@ -5936,10 +6364,12 @@ k_block:
 	SUBQ             $+4, R13
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R13
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R10), Z14
 	VFMADD231PS.BCST (BX), Z14, Z0
@@ -5967,9 +6397,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R12
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z14
+	DECQ R12
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z14
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -6025,33 +6457,43 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv15x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv15x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv15x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 prefetch, R9 prefetchStep,
+	// R10 src/next inputs, R11 weights, R12 offsets, R13 runs, R14 runLen
+	// Z0-Z14 sum[0:15], Z15 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), R8
-	MOVQ pace+88(FP), R9
+	MOVQ prefetch+32(FP), R8
+	MOVQ prefetchStep+88(FP), R9
 
+	// For each tile of 15×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z0, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z0, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z0, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z0, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z0, Z13
-	VMOVAPS    Z0, Z14
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -6092,9 +6534,10 @@ tile:
 	ADDQ       BX, R10
 	MOVQ       weights+16(FP), R11
 	MOVQ       offsets+40(FP), R12
-	MOVQ       segs+48(FP), R13
+	MOVQ       runs+48(FP), R13
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R12), SI
 	ADDQ $+8, R12
@@ -6103,10 +6546,11 @@ segment:
 	LEAQ (SI)(AX*2), SI
 	LEAQ (SI)(DX*1), DI
 	LEAQ (DI)(AX*2), DI
-	MOVQ segLen+56(FP), R14
+	MOVQ runLen+56(FP), R14
 	SUBQ $+4, R14
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R11), Z15
 	VFMADD231PS.BCST (BX), Z15, Z0
@@ -6187,10 +6631,12 @@ k_block:
 	SUBQ             $+4, R14
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R14
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R11), Z15
 	VFMADD231PS.BCST (BX), Z15, Z0
@@ -6220,9 +6666,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R13
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z15
+	DECQ R13
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z15
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -6281,34 +6729,44 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv16x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv16x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv16x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 prefetch, R9 prefetchStep,
+	// R10 src/next inputs, R11 weights, R12 offsets, R13 runs, R14 runLen
+	// Z0-Z15 sum[0:16], Z16 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), R8
-	MOVQ pace+88(FP), R9
+	MOVQ prefetch+32(FP), R8
+	MOVQ prefetchStep+88(FP), R9
 
+	// For each tile of 16×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z0, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z0, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z0, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z0, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z0, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z0, Z15
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z0, Z15
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -6351,9 +6809,10 @@ tile:
 	ADDQ       BX, R10
 	MOVQ       weights+16(FP), R11
 	MOVQ       offsets+40(FP), R12
-	MOVQ       segs+48(FP), R13
+	MOVQ       runs+48(FP), R13
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R12), SI
 	ADDQ $+8, R12
@@ -6362,10 +6821,11 @@ segment:
 	LEAQ (SI)(AX*2), SI
 	LEAQ (SI)(DX*1), DI
 	LEAQ (DI)(AX*2), DI
-	MOVQ segLen+56(FP), R14
+	MOVQ runLen+56(FP), R14
 	SUBQ $+4, R14
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R11), Z16
 	VFMADD231PS.BCST (BX), Z16, Z0
@@ -6450,10 +6910,12 @@ k_block:
 	SUBQ             $+4, R14
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R14
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R11), Z16
 	VFMADD231PS.BCST (BX), Z16, Z0
@@ -6484,9 +6946,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R13
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z16
+	DECQ R13
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z16
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -6548,35 +7012,45 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv17x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv17x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv17x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 prefetch, R9 prefetchStep,
+	// R10 src/next inputs, R11 weights, R12 offsets, R13 runs, R14 runLen
+	// Z0-Z16 sum[0:17], Z17 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), R8
-	MOVQ pace+88(FP), R9
+	MOVQ prefetch+32(FP), R8
+	MOVQ prefetchStep+88(FP), R9
 
+	// For each tile of 17×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z0, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z0, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z0, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z0, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z0, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z0, Z15
-	VMOVAPS    Z0, Z16
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z16
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -6621,9 +7095,10 @@ tile:
 	ADDQ       BX, R10
 	MOVQ       weights+16(FP), R11
 	MOVQ       offsets+40(FP), R12
-	MOVQ       segs+48(FP), R13
+	MOVQ       runs+48(FP), R13
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R12), SI
 	ADDQ $+8, R12
@@ -6632,10 +7107,11 @@ segment:
 	LEAQ (SI)(AX*2), SI
 	LEAQ (SI)(DX*1), DI
 	LEAQ (DI)(AX*2), DI
-	MOVQ segLen+56(FP), R14
+	MOVQ runLen+56(FP), R14
 	SUBQ $+4, R14
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R11), Z17
 	VFMADD231PS.BCST (BX), Z17, Z0
@@ -6724,10 +7200,12 @@ k_block:
 	SUBQ             $+4, R14
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R14
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R11), Z17
 	VFMADD231PS.BCST (BX), Z17, Z0
@@ -6759,9 +7237,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R13
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z17
+	DECQ R13
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z17
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -6826,36 +7306,46 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv18x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv18x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv18x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 prefetch, R9 prefetchStep,
+	// R10 src/next inputs, R11 weights, R12 offsets, R13 runs, R14 runLen
+	// Z0-Z17 sum[0:18], Z18 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), R8
-	MOVQ pace+88(FP), R9
+	MOVQ prefetch+32(FP), R8
+	MOVQ prefetchStep+88(FP), R9
 
+	// For each tile of 18×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z0, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z0, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z0, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z0, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z0, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z0, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z0, Z17
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z0, Z17
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -6902,9 +7392,10 @@ tile:
 	ADDQ       BX, R10
 	MOVQ       weights+16(FP), R11
 	MOVQ       offsets+40(FP), R12
-	MOVQ       segs+48(FP), R13
+	MOVQ       runs+48(FP), R13
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R12), SI
 	ADDQ $+8, R12
@@ -6913,10 +7404,11 @@ segment:
 	LEAQ (SI)(AX*2), SI
 	LEAQ (SI)(DX*1), DI
 	LEAQ (DI)(AX*2), DI
-	MOVQ segLen+56(FP), R14
+	MOVQ runLen+56(FP), R14
 	SUBQ $+4, R14
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R11), Z18
 	VFMADD231PS.BCST (BX), Z18, Z0
@@ -7009,10 +7501,12 @@ k_block:
 	SUBQ             $+4, R14
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R14
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R11), Z18
 	VFMADD231PS.BCST (BX), Z18, Z0
@@ -7045,9 +7539,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R13
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z18
+	DECQ R13
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z18
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -7115,37 +7611,47 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv19x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv19x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv19x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 prefetch, R9 prefetchStep,
+	// R10 src/next inputs, R11 weights, R12 offsets, R13 runs, R14 runLen
+	// Z0-Z18 sum[0:19], Z19 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), R8
-	MOVQ pace+88(FP), R9
+	MOVQ prefetch+32(FP), R8
+	MOVQ prefetchStep+88(FP), R9
 
+	// For each tile of 19×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z0, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z0, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z0, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z0, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z0, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z0, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z0, Z17
-	VMOVAPS    Z0, Z18
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z0, Z17
+	VMOVAPS Z0, Z18
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -7194,9 +7700,10 @@ tile:
 	ADDQ       BX, R10
 	MOVQ       weights+16(FP), R11
 	MOVQ       offsets+40(FP), R12
-	MOVQ       segs+48(FP), R13
+	MOVQ       runs+48(FP), R13
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R12), SI
 	ADDQ $+8, R12
@@ -7205,10 +7712,11 @@ segment:
 	LEAQ (SI)(AX*2), SI
 	LEAQ (SI)(DX*1), DI
 	LEAQ (DI)(AX*2), DI
-	MOVQ segLen+56(FP), R14
+	MOVQ runLen+56(FP), R14
 	SUBQ $+4, R14
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R11), Z19
 	VFMADD231PS.BCST (BX), Z19, Z0
@@ -7305,10 +7813,12 @@ k_block:
 	SUBQ             $+4, R14
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R14
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R11), Z19
 	VFMADD231PS.BCST (BX), Z19, Z0
@@ -7342,9 +7852,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R13
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z19
+	DECQ R13
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z19
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -7415,38 +7927,48 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv20x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv20x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv20x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 prefetch, R9 prefetchStep,
+	// R10 src/next inputs, R11 weights, R12 offsets, R13 runs, R14 runLen
+	// Z0-Z19 sum[0:20], Z20 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), R8
-	MOVQ pace+88(FP), R9
+	MOVQ prefetch+32(FP), R8
+	MOVQ prefetchStep+88(FP), R9
 
+	// For each tile of 20×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z0, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z0, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z0, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z0, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z0, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z0, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z0, Z17
-	VMOVAPS    Z0, Z18
-	VMOVAPS    Z0, Z19
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z0, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z0, Z19
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -7497,9 +8019,10 @@ tile:
 	ADDQ       BX, R10
 	MOVQ       weights+16(FP), R11
 	MOVQ       offsets+40(FP), R12
-	MOVQ       segs+48(FP), R13
+	MOVQ       runs+48(FP), R13
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R12), SI
 	ADDQ $+8, R12
@@ -7508,10 +8031,11 @@ segment:
 	LEAQ (SI)(AX*2), SI
 	LEAQ (SI)(DX*1), DI
 	LEAQ (DI)(AX*2), DI
-	MOVQ segLen+56(FP), R14
+	MOVQ runLen+56(FP), R14
 	SUBQ $+4, R14
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R11), Z20
 	VFMADD231PS.BCST (BX), Z20, Z0
@@ -7612,10 +8136,12 @@ k_block:
 	SUBQ             $+4, R14
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R14
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R11), Z20
 	VFMADD231PS.BCST (BX), Z20, Z0
@@ -7650,9 +8176,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R13
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z20
+	DECQ R13
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z20
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -7726,39 +8254,49 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv21x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv21x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv21x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 prefetch, R9 prefetchStep,
+	// R10 src/next inputs, R11 weights, R12 offsets, R13 runs, R14 runLen
+	// Z0-Z20 sum[0:21], Z21 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), R8
-	MOVQ pace+88(FP), R9
+	MOVQ prefetch+32(FP), R8
+	MOVQ prefetchStep+88(FP), R9
 
+	// For each tile of 21×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z0, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z0, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z0, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z0, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z0, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z0, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z0, Z17
-	VMOVAPS    Z0, Z18
-	VMOVAPS    Z0, Z19
-	VMOVAPS    Z0, Z20
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z0, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z0, Z19
+	VMOVAPS Z0, Z20
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -7811,9 +8349,10 @@ tile:
 	ADDQ       BX, R10
 	MOVQ       weights+16(FP), R11
 	MOVQ       offsets+40(FP), R12
-	MOVQ       segs+48(FP), R13
+	MOVQ       runs+48(FP), R13
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R12), SI
 	ADDQ $+8, R12
@@ -7822,10 +8361,11 @@ segment:
 	LEAQ (SI)(AX*2), SI
 	LEAQ (SI)(DX*1), DI
 	LEAQ (DI)(AX*2), DI
-	MOVQ segLen+56(FP), R14
+	MOVQ runLen+56(FP), R14
 	SUBQ $+4, R14
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R11), Z21
 	VFMADD231PS.BCST (BX), Z21, Z0
@@ -7930,10 +8470,12 @@ k_block:
 	SUBQ             $+4, R14
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R14
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R11), Z21
 	VFMADD231PS.BCST (BX), Z21, Z0
@@ -7969,9 +8511,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R13
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z21
+	DECQ R13
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z21
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -8048,40 +8592,50 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv22x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv22x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv22x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 input row 21, R9 prefetch,
+	// R10 prefetchStep, R11 src/next inputs, R12 weights, R13 offsets, R14 runs, R15 runLen
+	// Z0-Z21 sum[0:22], Z22 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), R9
-	MOVQ pace+88(FP), R10
+	MOVQ prefetch+32(FP), R9
+	MOVQ prefetchStep+88(FP), R10
 
+	// For each tile of 22×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z0, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z0, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z0, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z0, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z0, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z0, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z0, Z17
-	VMOVAPS    Z0, Z18
-	VMOVAPS    Z0, Z19
-	VMOVAPS    Z0, Z20
-	VMOVAPS    Z0, Z21
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z0, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z0, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z0, Z21
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -8136,9 +8690,10 @@ tile:
 	ADDQ       BX, R11
 	MOVQ       weights+16(FP), R12
 	MOVQ       offsets+40(FP), R13
-	MOVQ       segs+48(FP), R14
+	MOVQ       runs+48(FP), R14
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R13), SI
 	ADDQ $+8, R13
@@ -8149,10 +8704,11 @@ segment:
 	LEAQ (DI)(AX*2), DI
 	LEAQ (DI)(DX*1), R8
 	LEAQ (R8)(AX*2), R8
-	MOVQ segLen+56(FP), R15
+	MOVQ runLen+56(FP), R15
 	SUBQ $+4, R15
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R12), Z22
 	VFMADD231PS.BCST (BX), Z22, Z0
@@ -8262,10 +8818,12 @@ k_block:
 	SUBQ             $+4, R15
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R15
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R12), Z22
 	VFMADD231PS.BCST (BX), Z22, Z0
@@ -8303,9 +8861,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R14
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z22
+	DECQ R14
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z22
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -8385,41 +8945,51 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv23x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv23x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv23x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 input row 21, R9 prefetch,
+	// R10 prefetchStep, R11 src/next inputs, R12 weights, R13 offsets, R14 runs, R15 runLen
+	// Z0-Z22 sum[0:23], Z23 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), R9
-	MOVQ pace+88(FP), R10
+	MOVQ prefetch+32(FP), R9
+	MOVQ prefetchStep+88(FP), R10
 
+	// For each tile of 23×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z0, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z0, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z0, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z0, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z0, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z0, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z0, Z17
-	VMOVAPS    Z0, Z18
-	VMOVAPS    Z0, Z19
-	VMOVAPS    Z0, Z20
-	VMOVAPS    Z0, Z21
-	VMOVAPS    Z0, Z22
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z0, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z0, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z0, Z21
+	VMOVAPS Z0, Z22
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -8476,9 +9046,10 @@ tile:
 	ADDQ       BX, R11
 	MOVQ       weights+16(FP), R12
 	MOVQ       offsets+40(FP), R13
-	MOVQ       segs+48(FP), R14
+	MOVQ       runs+48(FP), R14
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R13), SI
 	ADDQ $+8, R13
@@ -8489,10 +9060,11 @@ segment:
 	LEAQ (DI)(AX*2), DI
 	LEAQ (DI)(DX*1), R8
 	LEAQ (R8)(AX*2), R8
-	MOVQ segLen+56(FP), R15
+	MOVQ runLen+56(FP), R15
 	SUBQ $+4, R15
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R12), Z23
 	VFMADD231PS.BCST (BX), Z23, Z0
@@ -8606,10 +9178,12 @@ k_block:
 	SUBQ             $+4, R15
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R15
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R12), Z23
 	VFMADD231PS.BCST (BX), Z23, Z0
@@ -8648,9 +9222,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R14
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z23
+	DECQ R14
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z23
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -8733,42 +9309,52 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv24x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv24x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv24x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 input row 21, R9 prefetch,
+	// R10 prefetchStep, R11 src/next inputs, R12 weights, R13 offsets, R14 runs, R15 runLen
+	// Z0-Z23 sum[0:24], Z24 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), R9
-	MOVQ pace+88(FP), R10
+	MOVQ prefetch+32(FP), R9
+	MOVQ prefetchStep+88(FP), R10
 
+	// For each tile of 24×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z0, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z0, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z0, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z0, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z0, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z0, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z0, Z17
-	VMOVAPS    Z0, Z18
-	VMOVAPS    Z0, Z19
-	VMOVAPS    Z0, Z20
-	VMOVAPS    Z0, Z21
-	VMOVAPS    Z0, Z22
-	VMOVAPS    Z0, Z23
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z0, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z0, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z0, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z0, Z23
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -8827,9 +9413,10 @@ tile:
 	ADDQ       BX, R11
 	MOVQ       weights+16(FP), R12
 	MOVQ       offsets+40(FP), R13
-	MOVQ       segs+48(FP), R14
+	MOVQ       runs+48(FP), R14
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R13), SI
 	ADDQ $+8, R13
@@ -8840,10 +9427,11 @@ segment:
 	LEAQ (DI)(AX*2), DI
 	LEAQ (DI)(DX*1), R8
 	LEAQ (R8)(AX*2), R8
-	MOVQ segLen+56(FP), R15
+	MOVQ runLen+56(FP), R15
 	SUBQ $+4, R15
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R12), Z24
 	VFMADD231PS.BCST (BX), Z24, Z0
@@ -8961,10 +9549,12 @@ k_block:
 	SUBQ             $+4, R15
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R15
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R12), Z24
 	VFMADD231PS.BCST (BX), Z24, Z0
@@ -9004,9 +9594,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R14
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z24
+	DECQ R14
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z24
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -9092,43 +9684,53 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv25x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv25x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv25x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 input row 21, R9 prefetch,
+	// R10 prefetchStep, R11 src/next inputs, R12 weights, R13 offsets, R14 runs, R15 runLen
+	// Z0-Z24 sum[0:25], Z25 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), R9
-	MOVQ pace+88(FP), R10
+	MOVQ prefetch+32(FP), R9
+	MOVQ prefetchStep+88(FP), R10
 
+	// For each tile of 25×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z0, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z0, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z0, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z0, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z0, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z0, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z0, Z17
-	VMOVAPS    Z0, Z18
-	VMOVAPS    Z0, Z19
-	VMOVAPS    Z0, Z20
-	VMOVAPS    Z0, Z21
-	VMOVAPS    Z0, Z22
-	VMOVAPS    Z0, Z23
-	VMOVAPS    Z0, Z24
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z0, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z0, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z0, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z0, Z23
+	VMOVAPS Z0, Z24
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -9189,9 +9791,10 @@ tile:
 	ADDQ       BX, R11
 	MOVQ       weights+16(FP), R12
 	MOVQ       offsets+40(FP), R13
-	MOVQ       segs+48(FP), R14
+	MOVQ       runs+48(FP), R14
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R13), SI
 	ADDQ $+8, R13
@@ -9202,10 +9805,11 @@ segment:
 	LEAQ (DI)(AX*2), DI
 	LEAQ (DI)(DX*1), R8
 	LEAQ (R8)(AX*2), R8
-	MOVQ segLen+56(FP), R15
+	MOVQ runLen+56(FP), R15
 	SUBQ $+4, R15
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R12), Z25
 	VFMADD231PS.BCST (BX), Z25, Z0
@@ -9327,10 +9931,12 @@ k_block:
 	SUBQ             $+4, R15
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R15
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R12), Z25
 	VFMADD231PS.BCST (BX), Z25, Z0
@@ -9371,9 +9977,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R14
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z25
+	DECQ R14
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z25
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -9462,44 +10070,54 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv26x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv26x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv26x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 input row 21, R9 prefetch,
+	// R10 prefetchStep, R11 src/next inputs, R12 weights, R13 offsets, R14 runs, R15 runLen
+	// Z0-Z25 sum[0:26], Z26 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), R9
-	MOVQ pace+88(FP), R10
+	MOVQ prefetch+32(FP), R9
+	MOVQ prefetchStep+88(FP), R10
 
+	// For each tile of 26×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z0, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z0, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z0, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z0, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z0, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z0, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z0, Z17
-	VMOVAPS    Z0, Z18
-	VMOVAPS    Z0, Z19
-	VMOVAPS    Z0, Z20
-	VMOVAPS    Z0, Z21
-	VMOVAPS    Z0, Z22
-	VMOVAPS    Z0, Z23
-	VMOVAPS    Z0, Z24
-	VMOVAPS    Z0, Z25
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z0, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z0, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z0, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z0, Z23
+	VMOVAPS Z0, Z24
+	VMOVAPS Z0, Z25
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -9562,9 +10180,10 @@ tile:
 	ADDQ       BX, R11
 	MOVQ       weights+16(FP), R12
 	MOVQ       offsets+40(FP), R13
-	MOVQ       segs+48(FP), R14
+	MOVQ       runs+48(FP), R14
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R13), SI
 	ADDQ $+8, R13
@@ -9575,10 +10194,11 @@ segment:
 	LEAQ (DI)(AX*2), DI
 	LEAQ (DI)(DX*1), R8
 	LEAQ (R8)(AX*2), R8
-	MOVQ segLen+56(FP), R15
+	MOVQ runLen+56(FP), R15
 	SUBQ $+4, R15
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R12), Z26
 	VFMADD231PS.BCST (BX), Z26, Z0
@@ -9704,10 +10324,12 @@ k_block:
 	SUBQ             $+4, R15
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R15
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R12), Z26
 	VFMADD231PS.BCST (BX), Z26, Z0
@@ -9749,9 +10371,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R14
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z26
+	DECQ R14
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z26
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -9843,45 +10467,55 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv27x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv27x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv27x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 input row 21, R9 prefetch,
+	// R10 prefetchStep, R11 src/next inputs, R12 weights, R13 offsets, R14 runs, R15 runLen
+	// Z0-Z26 sum[0:27], Z27 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), R9
-	MOVQ pace+88(FP), R10
+	MOVQ prefetch+32(FP), R9
+	MOVQ prefetchStep+88(FP), R10
 
+	// For each tile of 27×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z0, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z0, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z0, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z0, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z0, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z0, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z0, Z17
-	VMOVAPS    Z0, Z18
-	VMOVAPS    Z0, Z19
-	VMOVAPS    Z0, Z20
-	VMOVAPS    Z0, Z21
-	VMOVAPS    Z0, Z22
-	VMOVAPS    Z0, Z23
-	VMOVAPS    Z0, Z24
-	VMOVAPS    Z0, Z25
-	VMOVAPS    Z0, Z26
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z0, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z0, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z0, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z0, Z23
+	VMOVAPS Z0, Z24
+	VMOVAPS Z0, Z25
+	VMOVAPS Z0, Z26
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -9946,9 +10580,10 @@ tile:
 	ADDQ       BX, R11
 	MOVQ       weights+16(FP), R12
 	MOVQ       offsets+40(FP), R13
-	MOVQ       segs+48(FP), R14
+	MOVQ       runs+48(FP), R14
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R13), SI
 	ADDQ $+8, R13
@@ -9959,10 +10594,11 @@ segment:
 	LEAQ (DI)(AX*2), DI
 	LEAQ (DI)(DX*1), R8
 	LEAQ (R8)(AX*2), R8
-	MOVQ segLen+56(FP), R15
+	MOVQ runLen+56(FP), R15
 	SUBQ $+4, R15
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	VMOVUPS          (R12), Z27
 	VFMADD231PS.BCST (BX), Z27, Z0
@@ -10092,10 +10728,12 @@ k_block:
 	SUBQ             $+4, R15
 	JGE              k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDQ $+4, R15
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R12), Z27
 	VFMADD231PS.BCST (BX), Z27, Z0
@@ -10138,9 +10776,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R14
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z27
+	DECQ R14
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z27
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI
@@ -10235,46 +10875,56 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func Conv28x16(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv28x16(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·Conv28x16(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/temporary,
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 input row 21, R9 prefetch,
+	// R10 prefetchStep, R11 src/next inputs, R12 weights, R13 offsets, R14 runs, R15 runLen
+	// Z0-Z27 sum[0:28], Z28 weights/lower
 	MOVQ srcStride+64(FP), AX
 	SHLQ $0x02, AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
-	MOVQ next+32(FP), R9
-	MOVQ pace+88(FP), R10
+	MOVQ prefetch+32(FP), R9
+	MOVQ prefetchStep+88(FP), R10
 
+	// For each tile of 28×16, pixels by channels.
 tile:
-	MOVQ       bias+24(FP), BX
-	VMOVUPS    (BX), Z0
-	VMOVAPS    Z0, Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z0, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z0, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z0, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z0, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z0, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z0, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z0, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z0, Z17
-	VMOVAPS    Z0, Z18
-	VMOVAPS    Z0, Z19
-	VMOVAPS    Z0, Z20
-	VMOVAPS    Z0, Z21
-	VMOVAPS    Z0, Z22
-	VMOVAPS    Z0, Z23
-	VMOVAPS    Z0, Z24
-	VMOVAPS    Z0, Z25
-	VMOVAPS    Z0, Z26
-	VMOVAPS    Z0, Z27
+	MOVQ bias+24(FP), BX
+
+	// The sums start at the bias; sum[1·m+v] is vector v of row m.
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z0, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z0, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z0, Z21
+	VMOVAPS Z0, Z22
+	VMOVAPS Z0, Z23
+	VMOVAPS Z0, Z24
+	VMOVAPS Z0, Z25
+	VMOVAPS Z0, Z26
+	VMOVAPS Z0, Z27
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dst+0(FP), BX
 	MOVQ       dstStride+72(FP), SI
 	SHLQ       $0x02, SI
@@ -10341,9 +10991,10 @@ tile:
 	ADDQ       BX, R11
 	MOVQ       weights+16(FP), R12
 	MOVQ       offsets+40(FP), R13
-	MOVQ       segs+48(FP), R14
+	MOVQ       runs+48(FP), R14
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVQ src+8(FP), BX
 	MOVQ (R13), SI
 	ADDQ $+8, R13
@@ -10354,10 +11005,11 @@ segment:
 	LEAQ (DI)(AX*2), DI
 	LEAQ (DI)(DX*1), R8
 	LEAQ (R8)(AX*2), R8
-	MOVQ segLen+56(FP), R15
+	MOVQ runLen+56(FP), R15
 	SUBQ $+2, R15
 	JL   k_rest
 
+	// For each step of the sums, an outer product: 2 a round.
 k_block:
 	VMOVUPS          (R12), Z28
 	VFMADD231PS.BCST (BX), Z28, Z0
@@ -10430,10 +11082,12 @@ k_block:
 	SUBQ             $+2, R15
 	JGE              k_block
 
+	// Fewer than 2 are left.
 k_rest:
 	ADDQ $+2, R15
 	JZ   k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	VMOVUPS          (R12), Z28
 	VFMADD231PS.BCST (BX), Z28, Z0
@@ -10477,9 +11131,11 @@ k_one:
 	JNZ              k_one
 
 k_done:
-	DECQ         R14
-	JNZ          segment
-	VBROADCASTSS lo+96(FP), Z28
+	DECQ R14
+	JNZ  run
+
+	// The sums, at least lower, are the outputs.
+	VBROADCASTSS lower+96(FP), Z28
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+72(FP), SI
 	SHLQ         $0x02, SI

@@ -7,11 +7,11 @@ package avx512
 // Add adds two tensors; it equals
 //
 //	for i := range n {
-//		dst[i] = max(a[i]+b[i], lo)
+//		dst[i] = max(a[i]+b[i], lower)
 //	}
 //
 //go:noescape
-func Add(dst *float32, a *float32, b *float32, n int, lo float32)
+func Add(dst *float32, a *float32, b *float32, n int, lower float32)
 
 // ReLU clears what is negative and keeps NaN; it equals
 //

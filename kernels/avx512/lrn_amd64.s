@@ -7,6 +7,9 @@
 // func LRNSquare(dst *float32, src *float32, pixels int, channels int, srcPixel int, dstPixel int)
 // Requires: AVX, AVX512F
 TEXT ·LRNSquare(SB), NOSPLIT, $0-48
+	// Registers, a slash between what one of them holds by turns:
+	// AX dst, CX src, DX srcPixel, BX dstPixel, SI channel, DI channels
+	// Z0 temporary
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ srcPixel+32(FP), DX
@@ -14,28 +17,36 @@ TEXT ·LRNSquare(SB), NOSPLIT, $0-48
 	SHLQ $0x02, DX
 	SHLQ $0x02, BX
 
+	// For each pixel of the row.
 pixel:
 	XORQ SI, SI
 	MOVQ channels+24(FP), DI
 	SHRQ $0x04, DI
 
-channel:
+	// For each vector of channels.
+vector:
 	VMOVUPS (CX)(SI*1), Z0
 	VMULPS  Z0, Z0, Z0
 	VMOVUPS Z0, (AX)(SI*1)
 	ADDQ    $+64, SI
 	DECQ    DI
-	JNZ     channel
-	ADDQ    DX, CX
-	ADDQ    BX, AX
-	DECQ    pixels+16(FP)
-	JNZ     pixel
+	JNZ     vector
+
+	// On to the next pixel.
+	ADDQ DX, CX
+	ADDQ BX, AX
+	DECQ pixels+16(FP)
+	JNZ  pixel
 	VZEROUPPER
 	RET
 
 // func LRN(dst *float32, src *float32, squares *float32, pixels int, channels int, srcPixel int, dstPixel int, squaresPixel int, size int, scale float32, k float32)
 // Requires: AVX, AVX512F
 TEXT ·LRN(SB), NOSPLIT, $0-80
+	// Registers, a slash between what one of them holds by turns:
+	// AX dst, CX src, DX squares, BX srcPixel, SI dstPixel, DI squaresPixel, R8 channel, R9 channels,
+	// R10 neighbour, R11 size
+	// Z0 scale, Z1 k, Z2 sum, Z3 d/root/temporary, Z4 temporary
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
 	MOVQ         squares+16(FP), DX
@@ -48,22 +59,27 @@ TEXT ·LRN(SB), NOSPLIT, $0-80
 	VBROADCASTSS scale+72(FP), Z0
 	VBROADCASTSS k+76(FP), Z1
 
+	// For each pixel of the row.
 pixel:
 	XORQ R8, R8
 	MOVQ channels+32(FP), R9
 	SHRQ $0x04, R9
 
-channel:
+	// For each vector of channels.
+vector:
 	VPXORD Z2, Z2, Z2
 	MOVQ   DX, R10
 	MOVQ   size+64(FP), R11
 
+	// For each neighbouring channel: add its square.
 neighbour:
-	VMOVUPS     (R10)(R8*1), Z3
-	VADDPS      Z3, Z2, Z2
-	ADDQ        $+4, R10
-	DECQ        R11
-	JNZ         neighbour
+	VMOVUPS (R10)(R8*1), Z3
+	VADDPS  Z3, Z2, Z2
+	ADDQ    $+4, R10
+	DECQ    R11
+	JNZ     neighbour
+
+	// Divide by the power 3/4: the root times its own root.
 	VMOVAPS     Z1, Z3
 	VFMADD231PS Z0, Z2, Z3
 	VSQRTPS     Z3, Z3
@@ -74,11 +90,13 @@ neighbour:
 	VMOVUPS     Z4, (AX)(R8*1)
 	ADDQ        $+64, R8
 	DECQ        R9
-	JNZ         channel
-	ADDQ        BX, CX
-	ADDQ        SI, AX
-	ADDQ        DI, DX
-	DECQ        pixels+24(FP)
-	JNZ         pixel
+	JNZ         vector
+
+	// On to the next pixel.
+	ADDQ BX, CX
+	ADDQ SI, AX
+	ADDQ DI, DX
+	DECQ pixels+24(FP)
+	JNZ  pixel
 	VZEROUPPER
 	RET

@@ -7,6 +7,10 @@
 // func MaxPool3x3s2(dst *float32, src *float32, pixels int, channels int, srcRow int, srcPixel int, dstPixel int)
 // Requires: AVX, AVX512F
 TEXT ·MaxPool3x3s2(SB), NOSPLIT, $0-56
+	// Registers, a slash between what one of them holds by turns:
+	// AX dst, CX srcPixel, DX dstPixel, BX srcRow/zero, SI src/src row[0], DI src row[1], R8 src row[2],
+	// R9-R11 column[0:3], R12 channels
+	// Z0 top, Z1 temporary
 	MOVQ dst+0(FP), AX
 	MOVQ srcPixel+40(FP), CX
 	SHLQ $0x02, CX
@@ -21,7 +25,9 @@ TEXT ·MaxPool3x3s2(SB), NOSPLIT, $0-56
 	ADDQ BX, R8
 	XORQ BX, BX
 
+	// For each pixel of the row.
 pixel:
+	// A distance from the row for each column; the channels run through all three.
 	MOVQ BX, R9
 	MOVQ R9, R10
 	ADDQ CX, R10
@@ -30,7 +36,8 @@ pixel:
 	MOVQ channels+24(FP), R12
 	SHRQ $0x04, R12
 
-channel:
+	// For each vector of channels.
+vector:
 	VMOVUPS (SI)(R9*1), Z0
 	VMOVUPS (SI)(R10*1), Z1
 	VMAXPS  Z0, Z1, Z0
@@ -53,12 +60,14 @@ channel:
 	ADDQ    $+64, R10
 	ADDQ    $+64, R11
 	DECQ    R12
-	JNZ     channel
-	LEAQ    (SI)(CX*2), SI
-	LEAQ    (DI)(CX*2), DI
-	LEAQ    (R8)(CX*2), R8
-	ADDQ    DX, AX
-	DECQ    pixels+16(FP)
-	JNZ     pixel
+	JNZ     vector
+
+	// On to the next pixel.
+	LEAQ (SI)(CX*2), SI
+	LEAQ (DI)(CX*2), DI
+	LEAQ (R8)(CX*2), R8
+	ADDQ DX, AX
+	DECQ pixels+16(FP)
+	JNZ  pixel
 	VZEROUPPER
 	RET

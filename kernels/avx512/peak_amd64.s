@@ -7,6 +7,9 @@
 // func FMAPeak(n int)
 // Requires: AVX, AVX512F
 TEXT ·FMAPeak(SB), NOSPLIT, $0-8
+	// Registers, a slash between what one of them holds by turns:
+	// AX n
+	// Z0 zero, Z1-Z12 sum[0:12]
 	MOVQ    n+0(FP), AX
 	VPXORD  Z0, Z0, Z0
 	VMOVAPS Z0, Z1
@@ -22,6 +25,7 @@ TEXT ·FMAPeak(SB), NOSPLIT, $0-8
 	VMOVAPS Z0, Z11
 	VMOVAPS Z0, Z12
 
+	// For each round: a multiply-add to each sum.
 round:
 	VFMADD231PS Z0, Z0, Z1
 	VFMADD231PS Z0, Z0, Z2
@@ -43,6 +47,9 @@ round:
 // func ReadPeak(dst *float32, src *float32, n int)
 // Requires: AVX, AVX512F
 TEXT ·ReadPeak(SB), NOSPLIT, $0-24
+	// Registers, a slash between what one of them holds by turns:
+	// AX dst, CX src, DX n
+	// Z0-Z7 sum[0:8], Z8 temporary
 	MOVQ   dst+0(FP), AX
 	MOVQ   src+8(FP), CX
 	MOVQ   n+16(FP), DX
@@ -57,6 +64,7 @@ TEXT ·ReadPeak(SB), NOSPLIT, $0-24
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
 
+	// For each block of 16 vectors.
 block:
 	VMOVUPS (CX), Z8
 	VADDPS  Z8, Z0, Z0
@@ -93,6 +101,8 @@ block:
 	ADDQ    $0x00000400, CX
 	DECQ    DX
 	JNZ     block
+
+	// The sum of the sums.
 	VADDPS  Z1, Z0, Z0
 	VADDPS  Z2, Z0, Z0
 	VADDPS  Z3, Z0, Z0

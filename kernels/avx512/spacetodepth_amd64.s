@@ -7,6 +7,10 @@
 // func SpaceToDepth(dst *float32, src *float32, pixels int, runs int, channels int, srcPixel int, srcRow int, dstPixel int, dstRun int)
 // Requires: AVX, AVX512F
 TEXT ·SpaceToDepth(SB), NOSPLIT, $0-72
+	// Registers, a slash between what one of them holds by turns:
+	// AX dst, CX src, DX srcPixel, BX srcRow, SI dstPixel, DI dstRun, R8 channels, R9 src run,
+	// R10 dst run, R11 runs, R12 from, R13 to, R14 vectors left
+	// Z0 temporary
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ srcPixel+40(FP), DX
@@ -20,16 +24,19 @@ TEXT ·SpaceToDepth(SB), NOSPLIT, $0-72
 	MOVQ channels+32(FP), R8
 	SHRQ $0x04, R8
 
+	// For each pixel of the row.
 pixel:
 	MOVQ CX, R9
 	MOVQ AX, R10
 	MOVQ runs+24(FP), R11
 
+	// For each run of channels, each from the next row.
 run:
 	MOVQ R9, R12
 	MOVQ R10, R13
 	MOVQ R8, R14
 
+	// For each vector of channels.
 vector:
 	VMOVUPS (R12), Z0
 	VMOVUPS Z0, (R13)
@@ -41,9 +48,11 @@ vector:
 	ADDQ    DI, R10
 	DECQ    R11
 	JNZ     run
-	ADDQ    DX, CX
-	ADDQ    SI, AX
-	DECQ    pixels+16(FP)
-	JNZ     pixel
+
+	// On to the next pixel.
+	ADDQ DX, CX
+	ADDQ SI, AX
+	DECQ pixels+16(FP)
+	JNZ  pixel
 	VZEROUPPER
 	RET

@@ -7,6 +7,9 @@
 // func MaxPool(dst *float32, src *float32, rows int, cols int, channels int, srcRow int, srcPixel int)
 // Requires: AVX, AVX512F
 TEXT ·MaxPool(SB), NOSPLIT, $0-56
+	// Registers, a slash between what one of them holds by turns:
+	// AX dst, CX src, DX srcRow, BX srcPixel, SI channels, DI row, R8 rows, R9 pixel, R10 cols
+	// Z0 result[0]/result, Z1 result[1]/temporary, Z2-Z7 result[2:8], Z8 temporary
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ srcRow+40(FP), DX
@@ -16,9 +19,10 @@ TEXT ·MaxPool(SB), NOSPLIT, $0-56
 	MOVQ channels+32(FP), SI
 	SHRQ $0x04, SI
 	SUBQ $+8, SI
-	JL   channels_rest
+	JL   vector_rest
 
-channels_block:
+	// For each vector: 8 a round.
+vector_block:
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
 	VMOVUPS 128(CX), Z2
@@ -30,11 +34,13 @@ channels_block:
 	MOVQ    CX, DI
 	MOVQ    rows+16(FP), R8
 
+	// For each row of the window.
 row:
 	MOVQ DI, R9
 	MOVQ cols+24(FP), R10
 
-col:
+	// For each pixel of the row.
+pixel:
 	VMOVUPS (R9), Z8
 	VMAXPS  Z0, Z8, Z0
 	VMOVUPS 64(R9), Z8
@@ -53,10 +59,12 @@ col:
 	VMAXPS  Z7, Z8, Z7
 	ADDQ    BX, R9
 	DECQ    R10
-	JNZ     col
+	JNZ     pixel
 	ADDQ    DX, DI
 	DECQ    R8
 	JNZ     row
+
+	// These channels are done.
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, 128(AX)
@@ -68,43 +76,52 @@ col:
 	ADDQ    $0x00000200, CX
 	ADDQ    $0x00000200, AX
 	SUBQ    $+8, SI
-	JGE     channels_block
+	JGE     vector_block
 
-channels_rest:
+	// Fewer than 8 are left.
+vector_rest:
 	ADDQ $+8, SI
-	JZ   channels_done
+	JZ   vector_done
 
-channels_one:
+	// For each vector: one a round.
+vector_one:
 	VMOVUPS (CX), Z0
 	MOVQ    CX, DI
 	MOVQ    rows+16(FP), R8
 
+	// For each row of the window.
 row2:
 	MOVQ DI, R9
 	MOVQ cols+24(FP), R10
 
-col2:
+	// For each pixel of the row.
+pixel2:
 	VMOVUPS (R9), Z1
 	VMAXPS  Z0, Z1, Z0
 	ADDQ    BX, R9
 	DECQ    R10
-	JNZ     col2
+	JNZ     pixel2
 	ADDQ    DX, DI
 	DECQ    R8
 	JNZ     row2
+
+	// These channels are done.
 	VMOVUPS Z0, (AX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, AX
 	DECQ    SI
-	JNZ     channels_one
+	JNZ     vector_one
 
-channels_done:
+vector_done:
 	VZEROUPPER
 	RET
 
 // func AvgPool(dst *float32, src *float32, rows int, cols int, channels int, srcRow int, srcPixel int, scale float32)
 // Requires: AVX, AVX512F
 TEXT ·AvgPool(SB), NOSPLIT, $0-60
+	// Registers, a slash between what one of them holds by turns:
+	// AX dst, CX src, DX srcRow, BX srcPixel, SI channels, DI row, R8 rows, R9 pixel, R10 cols
+	// Z0 result[0]/scale/temporary, Z1-Z7 result[1:8], Z8 scale/temporary, Z9 result
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ srcRow+40(FP), DX
@@ -114,9 +131,10 @@ TEXT ·AvgPool(SB), NOSPLIT, $0-60
 	MOVQ channels+32(FP), SI
 	SHRQ $0x04, SI
 	SUBQ $+8, SI
-	JL   channels_rest
+	JL   vector_rest
 
-channels_block:
+	// For each vector: 8 a round.
+vector_block:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -128,33 +146,37 @@ channels_block:
 	MOVQ   CX, DI
 	MOVQ   rows+16(FP), R8
 
+	// For each row of the window.
 row:
 	MOVQ DI, R9
 	MOVQ cols+24(FP), R10
 
-col:
-	VMOVUPS      (R9), Z8
-	VADDPS       Z8, Z0, Z0
-	VMOVUPS      64(R9), Z8
-	VADDPS       Z8, Z1, Z1
-	VMOVUPS      128(R9), Z8
-	VADDPS       Z8, Z2, Z2
-	VMOVUPS      192(R9), Z8
-	VADDPS       Z8, Z3, Z3
-	VMOVUPS      256(R9), Z8
-	VADDPS       Z8, Z4, Z4
-	VMOVUPS      320(R9), Z8
-	VADDPS       Z8, Z5, Z5
-	VMOVUPS      384(R9), Z8
-	VADDPS       Z8, Z6, Z6
-	VMOVUPS      448(R9), Z8
-	VADDPS       Z8, Z7, Z7
-	ADDQ         BX, R9
-	DECQ         R10
-	JNZ          col
-	ADDQ         DX, DI
-	DECQ         R8
-	JNZ          row
+	// For each pixel of the row.
+pixel:
+	VMOVUPS (R9), Z8
+	VADDPS  Z8, Z0, Z0
+	VMOVUPS 64(R9), Z8
+	VADDPS  Z8, Z1, Z1
+	VMOVUPS 128(R9), Z8
+	VADDPS  Z8, Z2, Z2
+	VMOVUPS 192(R9), Z8
+	VADDPS  Z8, Z3, Z3
+	VMOVUPS 256(R9), Z8
+	VADDPS  Z8, Z4, Z4
+	VMOVUPS 320(R9), Z8
+	VADDPS  Z8, Z5, Z5
+	VMOVUPS 384(R9), Z8
+	VADDPS  Z8, Z6, Z6
+	VMOVUPS 448(R9), Z8
+	VADDPS  Z8, Z7, Z7
+	ADDQ    BX, R9
+	DECQ    R10
+	JNZ     pixel
+	ADDQ    DX, DI
+	DECQ    R8
+	JNZ     row
+
+	// These channels are done.
 	VBROADCASTSS scale+56(FP), Z8
 	VMULPS       Z8, Z0, Z0
 	VMULPS       Z8, Z1, Z1
@@ -175,38 +197,44 @@ col:
 	ADDQ         $0x00000200, CX
 	ADDQ         $0x00000200, AX
 	SUBQ         $+8, SI
-	JGE          channels_block
+	JGE          vector_block
 
-channels_rest:
+	// Fewer than 8 are left.
+vector_rest:
 	ADDQ $+8, SI
-	JZ   channels_done
+	JZ   vector_done
 
-channels_one:
+	// For each vector: one a round.
+vector_one:
 	VPXORD Z9, Z9, Z9
 	MOVQ   CX, DI
 	MOVQ   rows+16(FP), R8
 
+	// For each row of the window.
 row2:
 	MOVQ DI, R9
 	MOVQ cols+24(FP), R10
 
-col2:
-	VMOVUPS      (R9), Z0
-	VADDPS       Z0, Z9, Z9
-	ADDQ         BX, R9
-	DECQ         R10
-	JNZ          col2
-	ADDQ         DX, DI
-	DECQ         R8
-	JNZ          row2
+	// For each pixel of the row.
+pixel2:
+	VMOVUPS (R9), Z0
+	VADDPS  Z0, Z9, Z9
+	ADDQ    BX, R9
+	DECQ    R10
+	JNZ     pixel2
+	ADDQ    DX, DI
+	DECQ    R8
+	JNZ     row2
+
+	// These channels are done.
 	VBROADCASTSS scale+56(FP), Z0
 	VMULPS       Z0, Z9, Z9
 	VMOVUPS      Z9, (AX)
 	ADDQ         $+64, CX
 	ADDQ         $+64, AX
 	DECQ         SI
-	JNZ          channels_one
+	JNZ          vector_one
 
-channels_done:
+vector_done:
 	VZEROUPPER
 	RET

@@ -11,14 +11,14 @@ package avx512
 //		for c := range channels {
 //			for i := range 6 {
 //				for j := range 6 {
-//					dst[(i*6+j)*dstPoint+t*dstTile+c] = Σ BT[i][k]*BT[j][l]*src[k*srcRow+l*srcPixel+t*srcTile+c] // over k, l
+//					dst[(i*6+j)*dstMatrix+t*dstTile+c] = Σ BT[i][k]*BT[j][l]*src[k*srcRow+l*srcPixel+t*srcTile+c] // over k, l
 //				}
 //			}
 //		}
 //	}
 //
 //go:noescape
-func WinogradInput6(dst *float32, src *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstPoint int, dstTile int)
+func WinogradInput6(dst *float32, src *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstMatrix int, dstTile int)
 
 // WinogradInput8 transforms the inputs of a row of tiles, 8×8 pixels each; with the
 // matrix BT of winograd.New(m, 9-m) it equals, but for rounding,
@@ -27,14 +27,14 @@ func WinogradInput6(dst *float32, src *float32, tiles int, channels int, srcRow 
 //		for c := range channels {
 //			for i := range 8 {
 //				for j := range 8 {
-//					dst[(i*8+j)*dstPoint+t*dstTile+c] = Σ BT[i][k]*BT[j][l]*src[k*srcRow+l*srcPixel+t*srcTile+c] // over k, l
+//					dst[(i*8+j)*dstMatrix+t*dstTile+c] = Σ BT[i][k]*BT[j][l]*src[k*srcRow+l*srcPixel+t*srcTile+c] // over k, l
 //				}
 //			}
 //		}
 //	}
 //
 //go:noescape
-func WinogradInput8(dst *float32, src *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstPoint int, dstTile int)
+func WinogradInput8(dst *float32, src *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstMatrix int, dstTile int)
 
 // WinogradOutput6x4 transforms the products of a row of tiles to 4×4 output
 // pixels each; with the matrix AT of winograd.New(4, 3) it equals, but for rounding,
@@ -43,15 +43,15 @@ func WinogradInput8(dst *float32, src *float32, tiles int, channels int, srcRow 
 //		for c := range channels {
 //			for i := range 4 {
 //				for j := range 4 {
-//					y := bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*6+l)*srcPoint+t*srcTile+c] // over k, l
-//					dst[i*dstRow+j*dstPixel+t*dstTile+c] = max(y, lo)
+//					y := bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*6+l)*srcMatrix+t*srcTile+c] // over k, l
+//					dst[i*dstRow+j*dstPixel+t*dstTile+c] = max(y, lower)
 //				}
 //			}
 //		}
 //	}
 //
 //go:noescape
-func WinogradOutput6x4(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+func WinogradOutput6x4(dst *float32, src *float32, bias *float32, tiles int, channels int, srcMatrix int, srcTile int, dstRow int, dstPixel int, dstTile int, lower float32)
 
 // WinogradOutput8x5 transforms the products of a row of tiles to 5×5 output
 // pixels each; with the matrix AT of winograd.New(5, 4) it equals, but for rounding,
@@ -60,15 +60,15 @@ func WinogradOutput6x4(dst *float32, src *float32, bias *float32, tiles int, cha
 //		for c := range channels {
 //			for i := range 5 {
 //				for j := range 5 {
-//					y := bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*8+l)*srcPoint+t*srcTile+c] // over k, l
-//					dst[i*dstRow+j*dstPixel+t*dstTile+c] = max(y, lo)
+//					y := bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*8+l)*srcMatrix+t*srcTile+c] // over k, l
+//					dst[i*dstRow+j*dstPixel+t*dstTile+c] = max(y, lower)
 //				}
 //			}
 //		}
 //	}
 //
 //go:noescape
-func WinogradOutput8x5(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+func WinogradOutput8x5(dst *float32, src *float32, bias *float32, tiles int, channels int, srcMatrix int, srcTile int, dstRow int, dstPixel int, dstTile int, lower float32)
 
 // WinogradOutput8x4 transforms the products of a row of tiles to 4×4 output
 // pixels each; with the matrix AT of winograd.New(4, 5) it equals, but for rounding,
@@ -77,12 +77,12 @@ func WinogradOutput8x5(dst *float32, src *float32, bias *float32, tiles int, cha
 //		for c := range channels {
 //			for i := range 4 {
 //				for j := range 4 {
-//					y := bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*8+l)*srcPoint+t*srcTile+c] // over k, l
-//					dst[i*dstRow+j*dstPixel+t*dstTile+c] = max(y, lo)
+//					y := bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*8+l)*srcMatrix+t*srcTile+c] // over k, l
+//					dst[i*dstRow+j*dstPixel+t*dstTile+c] = max(y, lower)
 //				}
 //			}
 //		}
 //	}
 //
 //go:noescape
-func WinogradOutput8x4(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+func WinogradOutput8x4(dst *float32, src *float32, bias *float32, tiles int, channels int, srcMatrix int, srcTile int, dstRow int, dstPixel int, dstTile int, lower float32)

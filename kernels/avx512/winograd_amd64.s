@@ -4,9 +4,14 @@
 
 #include "textflag.h"
 
-// func WinogradInput6(dst *float32, src *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstPoint int, dstTile int)
+// func WinogradInput6(dst *float32, src *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstMatrix int, dstTile int)
 // Requires: AVX, AVX512F
 TEXT ·WinogradInput6(SB), NOSPLIT, $0-72
+	// Registers, a slash between what one of them holds by turns:
+	// AX src, CX dst, DX srcRow, BX srcPixel, SI dstMatrix, DI 3·srcRow, R8 5·srcRow,
+	// R9 in row 0/out 0/row/srcTile/dstTile, R10 3·dstMatrix, R11 5·dstMatrix, R12 channels,
+	// R13 column/temporary
+	// Z0 4, Z1 5, Z2 2, Z3-Z16 BT·x/temporary
 	VBROADCASTSS const0<>+0(SB), Z0
 	VBROADCASTSS const1<>+0(SB), Z1
 	VBROADCASTSS const2<>+0(SB), Z2
@@ -16,18 +21,21 @@ TEXT ·WinogradInput6(SB), NOSPLIT, $0-72
 	MOVQ         srcPixel+40(FP), BX
 	SHLQ         $0x02, DX
 	SHLQ         $0x02, BX
-	MOVQ         dstPoint+56(FP), SI
+	MOVQ         dstMatrix+56(FP), SI
 	SHLQ         $0x02, SI
 	LEAQ         (DX)(DX*2), DI
 	LEAQ         (DX)(DX*4), R8
 	LEAQ         (SI)(SI*2), R10
 	LEAQ         (SI)(SI*4), R11
 
+	// For each tile.
 tile:
 	MOVQ channels+24(FP), R12
 	SHRQ $0x04, R12
 
-channel:
+	// For each vector of channels.
+vector:
+	// Row 1 and row 2 of BT·x, column by column.
 	MOVQ         AX, R13
 	MOVQ         R13, R9
 	VMOVUPS      (R9)(DX*2), Z3
@@ -94,6 +102,8 @@ channel:
 	VFNMADD231PS Z15, Z0, Z12
 	VADDPS       Z12, Z14, Z15
 	VSUBPS       Z12, Z14, Z12
+
+	// Row 1 and row 2 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000006, SI, R13
 	ADDQ         R13, R9
@@ -146,6 +156,8 @@ channel:
 	VFMADD231PS  Z4, Z0, Z3
 	VFNMADD231PS Z8, Z1, Z3
 	VMOVUPS      Z3, (R9)(R11*1)
+
+	// Row 3 and row 4 of BT·x, column by column.
 	MOVQ         AX, R13
 	MOVQ         R13, R9
 	VMOVUPS      (R9)(DX*2), Z3
@@ -212,6 +224,8 @@ channel:
 	VMOVAPS      Z12, Z15
 	VFMADD231PS  Z14, Z2, Z15
 	VFNMADD231PS Z14, Z2, Z12
+
+	// Row 3 and row 4 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000012, SI, R13
 	ADDQ         R13, R9
@@ -264,6 +278,8 @@ channel:
 	VFMADD231PS  Z4, Z0, Z3
 	VFNMADD231PS Z8, Z1, Z3
 	VMOVUPS      Z3, (R9)(R11*1)
+
+	// Row 0 and row 5 of BT·x, column by column.
 	MOVQ         AX, R13
 	MOVQ         R13, R9
 	VMOVUPS      (R9), Z3
@@ -336,6 +352,8 @@ channel:
 	VMOVUPS      (R9)(R8*1), Z16
 	VFMADD231PS  Z3, Z0, Z16
 	VFNMADD231PS Z4, Z1, Z16
+
+	// Row 0 and row 5 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000000, SI, R13
 	ADDQ         R13, R9
@@ -391,19 +409,21 @@ channel:
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	DECQ         R12
-	JNZ          channel
-	MOVQ         srcTile+48(FP), R9
-	MOVQ         channels+24(FP), R12
-	SUBQ         R12, R9
-	SHLQ         $0x02, R9
-	ADDQ         R9, AX
-	MOVQ         dstTile+64(FP), R9
-	MOVQ         channels+24(FP), R12
-	SUBQ         R12, R9
-	SHLQ         $0x02, R9
-	ADDQ         R9, CX
-	DECQ         tiles+16(FP)
-	JNZ          tile
+	JNZ          vector
+
+	// The pointers went through the channels; the next tile starts elsewhere.
+	MOVQ srcTile+48(FP), R9
+	MOVQ channels+24(FP), R12
+	SUBQ R12, R9
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	MOVQ dstTile+64(FP), R9
+	MOVQ channels+24(FP), R12
+	SUBQ R12, R9
+	SHLQ $0x02, R9
+	ADDQ R9, CX
+	DECQ tiles+16(FP)
+	JNZ  tile
 	VZEROUPPER
 	RET
 
@@ -416,9 +436,15 @@ GLOBL const1<>(SB), RODATA|NOPTR, $4
 DATA const2<>+0(SB)/4, $(2.0)
 GLOBL const2<>(SB), RODATA|NOPTR, $4
 
-// func WinogradInput8(dst *float32, src *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstPoint int, dstTile int)
+// func WinogradInput8(dst *float32, src *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstMatrix int, dstTile int)
 // Requires: AVX, AVX512F
 TEXT ·WinogradInput8(SB), NOSPLIT, $0-72
+	// Registers, a slash between what one of them holds by turns:
+	// AX src, CX dst, DX srcRow, BX srcPixel, SI dstMatrix, DI 3·srcRow, R8 5·srcRow,
+	// R9 in row 0/out 0/row/srcTile/dstTile, R10 in row 7/out 7/channels/temporary, R11 3·dstMatrix,
+	// R12 5·dstMatrix, R13 channels, R14 column
+	// Z0 5.25, Z1 4.25, Z2 0.5, Z3 0.25, Z4 2.5, Z5 1.25, Z6 2, Z7 4, Z8 5, Z9-Z25 BT·x/temporary,
+	// Z26-Z28 temporary
 	VBROADCASTSS const3<>+0(SB), Z0
 	VBROADCASTSS const4<>+0(SB), Z1
 	VBROADCASTSS const5<>+0(SB), Z2
@@ -434,18 +460,21 @@ TEXT ·WinogradInput8(SB), NOSPLIT, $0-72
 	MOVQ         srcPixel+40(FP), BX
 	SHLQ         $0x02, DX
 	SHLQ         $0x02, BX
-	MOVQ         dstPoint+56(FP), SI
+	MOVQ         dstMatrix+56(FP), SI
 	SHLQ         $0x02, SI
 	LEAQ         (DX)(DX*2), DI
 	LEAQ         (DX)(DX*4), R8
 	LEAQ         (SI)(SI*2), R11
 	LEAQ         (SI)(SI*4), R12
 
+	// For each tile.
 tile:
 	MOVQ channels+24(FP), R13
 	SHRQ $0x04, R13
 
-channel:
+	// For each vector of channels.
+vector:
+	// Row 1 and row 2 of BT·x, column by column.
 	MOVQ         AX, R14
 	MOVQ         R14, R9
 	LEAQ         (R9)(R8*1), R10
@@ -574,6 +603,8 @@ channel:
 	VFNMADD231PS Z27, Z1, Z24
 	VADDPS       Z24, Z22, Z25
 	VSUBPS       Z24, Z22, Z22
+
+	// Row 1 and row 2 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	LEAQ         (R9)(SI*8), R9
 	LEAQ         (R9)(R12*1), R10
@@ -659,6 +690,8 @@ channel:
 	VFMADD231PS  Z14, Z0, Z9
 	VFNMADD231PS Z18, Z0, Z9
 	VMOVUPS      Z9, (R10)
+
+	// Row 3 and row 4 of BT·x, column by column.
 	MOVQ         AX, R14
 	MOVQ         R14, R9
 	LEAQ         (R9)(R8*1), R10
@@ -803,6 +836,8 @@ channel:
 	VFMADD231PS  Z28, Z6, Z23
 	VADDPS       Z23, Z25, Z24
 	VSUBPS       Z23, Z25, Z23
+
+	// Row 3 and row 4 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000018, SI, R10
 	ADDQ         R10, R9
@@ -889,6 +924,8 @@ channel:
 	VFMADD231PS  Z15, Z0, Z9
 	VFNMADD231PS Z19, Z0, Z9
 	VMOVUPS      Z9, (R10)
+
+	// Row 5 and row 6 of BT·x, column by column.
 	MOVQ         AX, R14
 	MOVQ         R14, R9
 	LEAQ         (R9)(R8*1), R10
@@ -1033,6 +1070,8 @@ channel:
 	VFMADD231PS  Z28, Z2, Z23
 	VADDPS       Z23, Z25, Z24
 	VSUBPS       Z23, Z25, Z23
+
+	// Row 5 and row 6 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000028, SI, R10
 	ADDQ         R10, R9
@@ -1119,6 +1158,8 @@ channel:
 	VFMADD231PS  Z15, Z0, Z9
 	VFNMADD231PS Z19, Z0, Z9
 	VMOVUPS      Z9, (R10)
+
+	// Row 0 and row 7 of BT·x, column by column.
 	MOVQ         AX, R14
 	MOVQ         R14, R9
 	LEAQ         (R9)(R8*1), R10
@@ -1263,6 +1304,8 @@ channel:
 	VSUBPS       Z24, Z27, Z24
 	VFMADD231PS  Z25, Z0, Z24
 	VFNMADD231PS Z26, Z0, Z24
+
+	// Row 0 and row 7 of the result: BT·x times the transpose of BT.
 	MOVQ         CX, R9
 	IMUL3Q       $0x00000000, SI, R10
 	ADDQ         R10, R9
@@ -1352,19 +1395,21 @@ channel:
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	DECQ         R13
-	JNZ          channel
-	MOVQ         srcTile+48(FP), R9
-	MOVQ         channels+24(FP), R10
-	SUBQ         R10, R9
-	SHLQ         $0x02, R9
-	ADDQ         R9, AX
-	MOVQ         dstTile+64(FP), R9
-	MOVQ         channels+24(FP), R10
-	SUBQ         R10, R9
-	SHLQ         $0x02, R9
-	ADDQ         R9, CX
-	DECQ         tiles+16(FP)
-	JNZ          tile
+	JNZ          vector
+
+	// The pointers went through the channels; the next tile starts elsewhere.
+	MOVQ srcTile+48(FP), R9
+	MOVQ channels+24(FP), R10
+	SUBQ R10, R9
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	MOVQ dstTile+64(FP), R9
+	MOVQ channels+24(FP), R10
+	SUBQ R10, R9
+	SHLQ $0x02, R9
+	ADDQ R9, CX
+	DECQ tiles+16(FP)
+	JNZ  tile
 	VZEROUPPER
 	RET
 
@@ -1386,16 +1431,22 @@ GLOBL const7<>(SB), RODATA|NOPTR, $4
 DATA const8<>+0(SB)/4, $(1.25)
 GLOBL const8<>(SB), RODATA|NOPTR, $4
 
-// func WinogradOutput6x4(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+// func WinogradOutput6x4(dst *float32, src *float32, bias *float32, tiles int, channels int, srcMatrix int, srcTile int, dstRow int, dstPixel int, dstTile int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·WinogradOutput6x4(SB), NOSPLIT, $0-84
+	// Registers, a slash between what one of them holds by turns:
+	// AX src, CX dst, DX srcMatrix, BX dstPixel, SI 6·srcMatrix, DI 3·6·srcMatrix/temporary,
+	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile, R10 3·dstPixel,
+	// R11 dstTile/bias/channels, R12 pixel/channels, R13 column/dstRow/temporary
+	// Z0 2, Z1 4, Z2 8, Z3 lower, Z4-Z14 AT·x/temporary, Z15 temporary, Z16 AT·x/temporary,
+	// Z17 temporary
 	VBROADCASTSS const2<>+0(SB), Z0
 	VBROADCASTSS const0<>+0(SB), Z1
 	VBROADCASTSS const9<>+0(SB), Z2
-	VBROADCASTSS lo+80(FP), Z3
+	VBROADCASTSS lower+80(FP), Z3
 	MOVQ         src+8(FP), AX
 	MOVQ         dst+0(FP), CX
-	MOVQ         srcPoint+40(FP), DX
+	MOVQ         srcMatrix+40(FP), DX
 	SHLQ         $0x02, DX
 	MOVQ         dstPixel+64(FP), BX
 	SHLQ         $0x02, BX
@@ -1406,7 +1457,9 @@ TEXT ·WinogradOutput6x4(SB), NOSPLIT, $0-84
 	LEAQ         (SI)(SI*4), R8
 	LEAQ         (BX)(BX*2), R10
 
+	// For each tile.
 tile:
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dstRow+56(FP), R9
 	MOVQ       dstTile+72(FP), R11
 	SHLQ       $0x02, R9
@@ -1467,7 +1520,9 @@ tile:
 	MOVQ       channels+32(FP), R12
 	SHRQ       $0x04, R12
 
-channel:
+	// For each vector of channels.
+vector:
+	// Row 0 and row 2 of AT·x, column by column.
 	MOVQ        AX, R13
 	MOVQ        R13, R9
 	VMOVUPS     (R9)(SI*1), Z4
@@ -1542,6 +1597,8 @@ channel:
 	VADDPS      Z13, Z16, Z16
 	VADDPS      Z15, Z16, Z16
 	VFMADD231PS Z15, Z1, Z13
+
+	// Row 0 and row 2 of the result: AT·x times the transpose of AT.
 	MOVQ        CX, R9
 	VADDPS      Z10, Z8, Z15
 	VSUBPS      Z10, Z8, Z8
@@ -1587,6 +1644,8 @@ channel:
 	VFMADD231PS Z8, Z2, Z4
 	VMAXPS      Z4, Z3, Z4
 	VMOVUPS     Z4, (R9)(R10*1)
+
+	// Row 1 and row 3 of AT·x, column by column.
 	MOVQ        AX, R13
 	MOVQ        R13, R9
 	VMOVUPS     (R9)(SI*1), Z4
@@ -1667,6 +1726,8 @@ channel:
 	VMOVUPS     (R9)(R8*1), Z17
 	VADDPS      Z17, Z13, Z13
 	VFMADD231PS Z15, Z2, Z13
+
+	// Row 1 and row 3 of the result: AT·x times the transpose of AT.
 	MOVQ        CX, R9
 	MOVQ        dstRow+56(FP), R13
 	SHLQ        $0x02, R13
@@ -1720,28 +1781,37 @@ channel:
 	ADDQ        $+64, CX
 	ADDQ        $+64, R11
 	DECQ        R12
-	JNZ         channel
-	MOVQ        srcTile+48(FP), R9
-	MOVQ        channels+32(FP), R11
-	SUBQ        R11, R9
-	SHLQ        $0x02, R9
-	ADDQ        R9, AX
-	MOVQ        dstTile+72(FP), R9
-	MOVQ        channels+32(FP), R11
-	SUBQ        R11, R9
-	SHLQ        $0x02, R9
-	ADDQ        R9, CX
-	DECQ        tiles+24(FP)
-	JNZ         tile
+	JNZ         vector
+
+	// The pointers went through the channels; the next tile starts elsewhere.
+	MOVQ srcTile+48(FP), R9
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R9
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	MOVQ dstTile+72(FP), R9
+	MOVQ channels+32(FP), R11
+	SUBQ R11, R9
+	SHLQ $0x02, R9
+	ADDQ R9, CX
+	DECQ tiles+24(FP)
+	JNZ  tile
 	VZEROUPPER
 	RET
 
 DATA const9<>+0(SB)/4, $(8.0)
 GLOBL const9<>(SB), RODATA|NOPTR, $4
 
-// func WinogradOutput8x5(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+// func WinogradOutput8x5(dst *float32, src *float32, bias *float32, tiles int, channels int, srcMatrix int, srcTile int, dstRow int, dstPixel int, dstTile int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·WinogradOutput8x5(SB), NOSPLIT, $0-84
+	// Registers, a slash between what one of them holds by turns:
+	// AX src, CX dst, DX srcMatrix, BX dstPixel, SI 8·srcMatrix, DI 3·8·srcMatrix, R8 5·8·srcMatrix,
+	// R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile,
+	// R10 in row 7/dstTile/dstRow/channels/temporary, R11 3·dstPixel, R12 pixel/bias, R13 channels,
+	// R14 column
+	// Z0 2, Z1 0.5, Z2 4, Z3 0.25, Z4 8, Z5 0.125, Z6 16, Z7 0.0625, Z8 lower, Z9-Z22 AT·x/temporary,
+	// Z23 temporary, Z24 AT·x/temporary, Z25 temporary, Z26 AT·x/temporary
 	VBROADCASTSS const2<>+0(SB), Z0
 	VBROADCASTSS const5<>+0(SB), Z1
 	VBROADCASTSS const0<>+0(SB), Z2
@@ -1750,10 +1820,10 @@ TEXT ·WinogradOutput8x5(SB), NOSPLIT, $0-84
 	VBROADCASTSS const10<>+0(SB), Z5
 	VBROADCASTSS const11<>+0(SB), Z6
 	VBROADCASTSS const12<>+0(SB), Z7
-	VBROADCASTSS lo+80(FP), Z8
+	VBROADCASTSS lower+80(FP), Z8
 	MOVQ         src+8(FP), AX
 	MOVQ         dst+0(FP), CX
-	MOVQ         srcPoint+40(FP), DX
+	MOVQ         srcMatrix+40(FP), DX
 	SHLQ         $0x02, DX
 	MOVQ         dstPixel+64(FP), BX
 	SHLQ         $0x02, BX
@@ -1763,7 +1833,9 @@ TEXT ·WinogradOutput8x5(SB), NOSPLIT, $0-84
 	LEAQ         (SI)(SI*4), R8
 	LEAQ         (BX)(BX*2), R11
 
+	// For each tile.
 tile:
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dstRow+56(FP), R9
 	MOVQ       dstTile+72(FP), R10
 	SHLQ       $0x02, R9
@@ -1852,7 +1924,9 @@ tile:
 	MOVQ       channels+32(FP), R13
 	SHRQ       $0x04, R13
 
-channel:
+	// For each vector of channels.
+vector:
+	// Row 0 and row 2 of AT·x, column by column.
 	MOVQ        AX, R14
 	MOVQ        R14, R9
 	LEAQ        (R9)(R8*1), R10
@@ -2007,6 +2081,8 @@ channel:
 	VADDPS      Z25, Z26, Z26
 	VFMADD231PS Z23, Z2, Z21
 	VFMADD231PS Z25, Z3, Z21
+
+	// Row 0 and row 2 of the result: AT·x times the transpose of AT.
 	MOVQ        CX, R9
 	VADDPS      Z16, Z14, Z23
 	VSUBPS      Z16, Z14, Z14
@@ -2074,6 +2150,8 @@ channel:
 	VFMADD231PS Z14, Z7, Z9
 	VMAXPS      Z9, Z8, Z9
 	VMOVUPS     Z9, (R9)(BX*4)
+
+	// Row 4 of AT·x, column by column.
 	MOVQ        AX, R14
 	MOVQ        R14, R9
 	LEAQ        (R9)(R8*1), R10
@@ -2212,6 +2290,8 @@ channel:
 	VADDPS      Z19, Z16, Z16
 	VFMADD231PS Z17, Z6, Z16
 	VFMADD231PS Z18, Z7, Z16
+
+	// Row 4 of the result: AT·x times the transpose of AT.
 	MOVQ        CX, R9
 	MOVQ        dstRow+56(FP), R10
 	SHLQ        $0x02, R10
@@ -2247,6 +2327,8 @@ channel:
 	VFMADD231PS Z13, Z7, Z9
 	VMAXPS      Z9, Z8, Z9
 	VMOVUPS     Z9, (R9)(BX*4)
+
+	// Row 1 and row 3 of AT·x, column by column.
 	MOVQ        AX, R14
 	MOVQ        R14, R9
 	LEAQ        (R9)(R8*1), R10
@@ -2393,6 +2475,8 @@ channel:
 	VFMADD231PS Z25, Z1, Z26
 	VFMADD231PS Z23, Z4, Z21
 	VFMADD231PS Z25, Z5, Z21
+
+	// Row 1 and row 3 of the result: AT·x times the transpose of AT.
 	MOVQ        CX, R9
 	MOVQ        dstRow+56(FP), R10
 	SHLQ        $0x02, R10
@@ -2468,19 +2552,21 @@ channel:
 	ADDQ        $+64, CX
 	ADDQ        $+64, R12
 	DECQ        R13
-	JNZ         channel
-	MOVQ        srcTile+48(FP), R9
-	MOVQ        channels+32(FP), R10
-	SUBQ        R10, R9
-	SHLQ        $0x02, R9
-	ADDQ        R9, AX
-	MOVQ        dstTile+72(FP), R9
-	MOVQ        channels+32(FP), R10
-	SUBQ        R10, R9
-	SHLQ        $0x02, R9
-	ADDQ        R9, CX
-	DECQ        tiles+24(FP)
-	JNZ         tile
+	JNZ         vector
+
+	// The pointers went through the channels; the next tile starts elsewhere.
+	MOVQ srcTile+48(FP), R9
+	MOVQ channels+32(FP), R10
+	SUBQ R10, R9
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	MOVQ dstTile+72(FP), R9
+	MOVQ channels+32(FP), R10
+	SUBQ R10, R9
+	SHLQ $0x02, R9
+	ADDQ R9, CX
+	DECQ tiles+24(FP)
+	JNZ  tile
 	VZEROUPPER
 	RET
 
@@ -2493,19 +2579,26 @@ GLOBL const11<>(SB), RODATA|NOPTR, $4
 DATA const12<>+0(SB)/4, $(0.0625)
 GLOBL const12<>(SB), RODATA|NOPTR, $4
 
-// func WinogradOutput8x4(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+// func WinogradOutput8x4(dst *float32, src *float32, bias *float32, tiles int, channels int, srcMatrix int, srcTile int, dstRow int, dstPixel int, dstTile int, lower float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·WinogradOutput8x4(SB), NOSPLIT, $0-84
+	// Registers, a slash between what one of them holds by turns:
+	// AX src, CX dst, DX srcMatrix, BX dstPixel, SI 8·srcMatrix, DI 3·8·srcMatrix, R8 5·8·srcMatrix,
+	// R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile,
+	// R10 in row 7/dstTile/dstRow/channels/temporary, R11 3·dstPixel, R12 pixel/bias, R13 channels,
+	// R14 column
+	// Z0 2, Z1 0.5, Z2 4, Z3 0.25, Z4 8, Z5 0.125, Z6 lower, Z7-Z20 AT·x/temporary, Z21 temporary,
+	// Z22 AT·x/temporary, Z23 temporary, Z24 AT·x/temporary, Z25 temporary
 	VBROADCASTSS const2<>+0(SB), Z0
 	VBROADCASTSS const5<>+0(SB), Z1
 	VBROADCASTSS const0<>+0(SB), Z2
 	VBROADCASTSS const6<>+0(SB), Z3
 	VBROADCASTSS const9<>+0(SB), Z4
 	VBROADCASTSS const10<>+0(SB), Z5
-	VBROADCASTSS lo+80(FP), Z6
+	VBROADCASTSS lower+80(FP), Z6
 	MOVQ         src+8(FP), AX
 	MOVQ         dst+0(FP), CX
-	MOVQ         srcPoint+40(FP), DX
+	MOVQ         srcMatrix+40(FP), DX
 	SHLQ         $0x02, DX
 	MOVQ         dstPixel+64(FP), BX
 	SHLQ         $0x02, BX
@@ -2515,7 +2608,9 @@ TEXT ·WinogradOutput8x4(SB), NOSPLIT, $0-84
 	LEAQ         (SI)(SI*4), R8
 	LEAQ         (BX)(BX*2), R11
 
+	// For each tile.
 tile:
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
 	MOVQ       dstRow+56(FP), R9
 	MOVQ       dstTile+72(FP), R10
 	SHLQ       $0x02, R9
@@ -2576,7 +2671,9 @@ tile:
 	MOVQ       channels+32(FP), R13
 	SHRQ       $0x04, R13
 
-channel:
+	// For each vector of channels.
+vector:
+	// Row 0 and row 2 of AT·x, column by column.
 	MOVQ        AX, R14
 	MOVQ        R14, R9
 	LEAQ        (R9)(R8*1), R10
@@ -2731,6 +2828,8 @@ channel:
 	VADDPS      Z23, Z24, Z24
 	VFMADD231PS Z21, Z2, Z19
 	VFMADD231PS Z23, Z3, Z19
+
+	// Row 0 and row 2 of the result: AT·x times the transpose of AT.
 	MOVQ        CX, R9
 	VADDPS      Z14, Z12, Z21
 	VSUBPS      Z14, Z12, Z12
@@ -2788,6 +2887,8 @@ channel:
 	VFMADD231PS Z13, Z5, Z7
 	VMAXPS      Z7, Z6, Z7
 	VMOVUPS     Z7, (R9)(R11*1)
+
+	// Row 1 and row 3 of AT·x, column by column.
 	MOVQ        AX, R14
 	MOVQ        R14, R9
 	LEAQ        (R9)(R8*1), R10
@@ -2950,6 +3051,8 @@ channel:
 	VADDPS      Z25, Z19, Z19
 	VFMADD231PS Z21, Z4, Z19
 	VFMADD231PS Z23, Z5, Z19
+
+	// Row 1 and row 3 of the result: AT·x times the transpose of AT.
 	MOVQ        CX, R9
 	MOVQ        dstRow+56(FP), R10
 	SHLQ        $0x02, R10
@@ -3015,18 +3118,20 @@ channel:
 	ADDQ        $+64, CX
 	ADDQ        $+64, R12
 	DECQ        R13
-	JNZ         channel
-	MOVQ        srcTile+48(FP), R9
-	MOVQ        channels+32(FP), R10
-	SUBQ        R10, R9
-	SHLQ        $0x02, R9
-	ADDQ        R9, AX
-	MOVQ        dstTile+72(FP), R9
-	MOVQ        channels+32(FP), R10
-	SUBQ        R10, R9
-	SHLQ        $0x02, R9
-	ADDQ        R9, CX
-	DECQ        tiles+24(FP)
-	JNZ         tile
+	JNZ         vector
+
+	// The pointers went through the channels; the next tile starts elsewhere.
+	MOVQ srcTile+48(FP), R9
+	MOVQ channels+32(FP), R10
+	SUBQ R10, R9
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	MOVQ dstTile+72(FP), R9
+	MOVQ channels+32(FP), R10
+	SUBQ R10, R9
+	SHLQ $0x02, R9
+	ADDQ R9, CX
+	DECQ tiles+24(FP)
+	JNZ  tile
 	VZEROUPPER
 	RET

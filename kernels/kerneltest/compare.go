@@ -28,7 +28,7 @@ func Compare(t testing.TB, what string, got kernels.View, want []float64, bound 
 		for y := range got.H {
 			for x := range got.W {
 				for c := range got.C {
-					m := miss{i: i, n: n, y: y, x: x, c: c, got: float64(got.At(n, y, x, c)), want: want[i]}
+					m := miss{i: i, n: n, y: y, x: x, c: c, got: float64(kernels.At[float32](got, n, y, x, c)), want: want[i]}
 					if bound != nil {
 						m.bound = bound(i)
 					}
@@ -90,17 +90,17 @@ func RelativeBound(k int, want []float64) func(i int) float64 {
 // view, halo included: everything else must still be as [Poison] left it.
 func Unwritten(t testing.TB, what string, v kernels.View) {
 	t.Helper()
-	inside := make([]bool, len(v.Data))
+	inside := make([]bool, len(kernels.Data[float32](v)))
 	eachPixel(v, func(n, y, x int, _ bool) {
 		i := v.Index(n, y, x, 0)
 		for c := range v.C {
 			inside[i+c] = true
 		}
 	})
-	for i, f := range v.Data {
+	for i, f := range kernels.Data[float32](v) {
 		if !inside[i] && !isCanary(f) {
 			t.Errorf("%s: wrote %v outside its view, at element %d of %d (offset %d, pixel stride %d, row stride %d)",
-				what, f, i, len(v.Data), v.Offset, v.Pixel, v.Row)
+				what, f, i, len(kernels.Data[float32](v)), v.Offset, v.Pixel, v.Row)
 			return
 		}
 	}
@@ -115,7 +115,7 @@ func ZeroHalo(t testing.TB, what string, v kernels.View) {
 			return
 		}
 		for c := range v.C {
-			if f := v.At(n, y, x, c); f != 0 {
+			if f := kernels.At[float32](v, n, y, x, c); f != 0 {
 				t.Errorf("%s: the halo holds %v at (n=%d y=%d x=%d c=%d) around %d×%d", what, f, n, y, x, c, v.H, v.W)
 				bad = true
 				return

@@ -260,11 +260,11 @@ func TestSizes(t *testing.T) {
 func TestCompare(t *testing.T) {
 	nan, inf := math.NaN(), math.Inf(1)
 	// Two pixels of two channels inside a halo that must not matter.
-	v := kernels.NewView(1, 1, 2, 2, 1)
-	Poison(v.Data)
+	v := kernels.NewView(kernels.Type{}, 1, 1, 2, 2, 1)
+	Poison(kernels.Data[float32](v))
 	set := func(a, b, c, d float32) {
-		copy(v.Pixels(0, 0, 0), []float32{a, b})
-		copy(v.Pixels(0, 0, 1), []float32{c, d})
+		copy(kernels.Pixel[float32](v, 0, 0, 0), []float32{a, b})
+		copy(kernels.Pixel[float32](v, 0, 0, 1), []float32{c, d})
 	}
 	half := func(int) float64 { return 0.5 }
 	for _, c := range []struct {
@@ -294,20 +294,20 @@ func TestCompare(t *testing.T) {
 }
 
 func TestUnwritten(t *testing.T) {
-	whole := kernels.NewView(2, 2, 3, 5, 1)
+	whole := kernels.NewView(kernels.Type{}, 2, 2, 3, 5, 1)
 	window := whole.Channels(1, 3)
-	Poison(whole.Data)
-	for i := range whole.Data {
+	Poison(kernels.Data[float32](whole))
+	for i := range kernels.Data[float32](whole) {
 		// The window's pixels, halo included: channels 1 to 3 of 5.
 		if c := i % 5; c >= 1 && c <= 3 {
-			whole.Data[i] = 1
+			kernels.Data[float32](whole)[i] = 1
 		}
 	}
 	r := &recorder{TB: t}
 	Unwritten(r, "window", window)
 	r.want(t, "all inside")
 
-	whole.Data[whole.Index(1, -1, 2, 4)] = 7
+	kernels.Data[float32](whole)[whole.Index(1, -1, 2, 4)] = 7
 	Unwritten(r, "window", window)
 	r.want(t, "beside the window", "wrote 7 outside its view")
 
@@ -319,18 +319,18 @@ func TestUnwritten(t *testing.T) {
 
 func TestZeroHalo(t *testing.T) {
 	for _, at := range [][3]int{{0, -1, -1}, {0, 2, 3}, {1, 0, -1}, {1, 1, 3}, {1, -1, 1}} {
-		v := kernels.NewView(2, 2, 3, 4, 1)
+		v := kernels.NewView(kernels.Type{}, 2, 2, 3, 4, 1)
 		for n := range v.N {
 			for y := range v.H {
 				for x := range v.W {
-					copy(v.Pixels(n, y, x), []float32{1, 2, 3, 4})
+					copy(kernels.Pixel[float32](v, n, y, x), []float32{1, 2, 3, 4})
 				}
 			}
 		}
 		r := &recorder{TB: t}
 		ZeroHalo(r, "clean", v)
 		r.want(t, "clean")
-		v.Data[v.Index(at[0], at[1], at[2], 3)] = 9
+		kernels.Data[float32](v)[v.Index(at[0], at[1], at[2], 3)] = 9
 		ZeroHalo(r, "dirty", v)
 		r.want(t, fmt.Sprint(at), fmt.Sprintf("dirty: the halo holds 9 at (n=%d y=%d x=%d c=3)", at[0], at[1], at[2]))
 	}

@@ -10,21 +10,21 @@ package neon
 //		for m := range 1 {
 //			for n := range 8 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*1+m)*srcStride+offsets[s]+j], weights[k*8+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*1+m)*srcStride+offsets[r]+j], weights[k*8+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*1+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*1+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
+// It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func Conv1x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv1x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv2x8 computes tiles × 2 output pixels × 8 channels; it equals
 //
@@ -32,21 +32,21 @@ func Conv1x8(dst *float32, src *float32, weights *float32, bias *float32, next *
 //		for m := range 2 {
 //			for n := range 8 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*2+m)*srcStride+offsets[s]+j], weights[k*8+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*2+m)*srcStride+offsets[r]+j], weights[k*8+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*2+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*2+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// It prefetches its weights 4096 bytes ahead; next and pace are for higher tiles.
+// It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func Conv2x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv2x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv3x8 computes tiles × 3 output pixels × 8 channels; it equals
 //
@@ -54,21 +54,21 @@ func Conv2x8(dst *float32, src *float32, weights *float32, bias *float32, next *
 //		for m := range 3 {
 //			for n := range 8 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*3+m)*srcStride+offsets[s]+j], weights[k*8+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*3+m)*srcStride+offsets[r]+j], weights[k*8+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*3+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*3+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv3x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv3x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv4x8 computes tiles × 4 output pixels × 8 channels; it equals
 //
@@ -76,21 +76,21 @@ func Conv3x8(dst *float32, src *float32, weights *float32, bias *float32, next *
 //		for m := range 4 {
 //			for n := range 8 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*4+m)*srcStride+offsets[s]+j], weights[k*8+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*4+m)*srcStride+offsets[r]+j], weights[k*8+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*4+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*4+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv4x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv4x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv5x8 computes tiles × 5 output pixels × 8 channels; it equals
 //
@@ -98,21 +98,21 @@ func Conv4x8(dst *float32, src *float32, weights *float32, bias *float32, next *
 //		for m := range 5 {
 //			for n := range 8 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*5+m)*srcStride+offsets[s]+j], weights[k*8+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*5+m)*srcStride+offsets[r]+j], weights[k*8+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*5+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*5+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv5x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv5x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv6x8 computes tiles × 6 output pixels × 8 channels; it equals
 //
@@ -120,21 +120,21 @@ func Conv5x8(dst *float32, src *float32, weights *float32, bias *float32, next *
 //		for m := range 6 {
 //			for n := range 8 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*6+m)*srcStride+offsets[s]+j], weights[k*8+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*6+m)*srcStride+offsets[r]+j], weights[k*8+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*6+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*6+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv6x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv6x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv7x8 computes tiles × 7 output pixels × 8 channels; it equals
 //
@@ -142,21 +142,21 @@ func Conv6x8(dst *float32, src *float32, weights *float32, bias *float32, next *
 //		for m := range 7 {
 //			for n := range 8 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*7+m)*srcStride+offsets[s]+j], weights[k*8+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*7+m)*srcStride+offsets[r]+j], weights[k*8+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*7+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*7+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv7x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv7x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // Conv8x8 computes tiles × 8 output pixels × 8 channels; it equals
 //
@@ -164,24 +164,24 @@ func Conv7x8(dst *float32, src *float32, weights *float32, bias *float32, next *
 //		for m := range 8 {
 //			for n := range 8 {
 //				acc, k := bias[n], 0
-//				for s := range segs {
-//					for j := range segLen {
-//						acc = fma(src[(t*8+m)*srcStride+offsets[s]+j], weights[k*8+n], acc)
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*8+m)*srcStride+offsets[r]+j], weights[k*8+n], acc)
 //						k++
 //					}
 //				}
-//				dst[(t*8+m)*dstStride+n] = max(acc, lo)
+//				dst[(t*8+m)*dstStride+n] = max(acc, lower)
 //			}
 //		}
 //	}
 //
-// Meanwhile it prefetches the weights at next, moving on by pace bytes a step of a sum.
+// Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func Conv8x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+func Conv8x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 
 // ConvX8 lists the heights of the tile conv_f32_8x8_neon.
-var ConvX8 = [...]func(dst, src, weights, bias, next *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles, pace int, lo float32){
+var ConvX8 = [...]func(dst, src, weights, bias, prefetch *float32, offsets *int, runs, runLen, srcStride, dstStride, tiles, prefetchStep int, lower float32){
 	Conv1x8,
 	Conv2x8,
 	Conv3x8,

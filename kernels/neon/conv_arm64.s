@@ -4,30 +4,39 @@
 
 #include "textflag.h"
 
-// func Conv1x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv1x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: ASIMD
 TEXT ·Conv1x8(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// R0 srcStride, R1 input row 0/bias/src/run/dst/tiles, R2 weights/dstStride, R3 offsets, R6 runs,
+	// R7 offset/runLen
+	// V0-V1 sum[0:2], V2 weights/lower, V3 inputs, V4-V6 weights
 	MOVD srcStride+64(FP), R0
 	LSL  $2, R0, R0
 
+	// For each tile of 1×8, pixels by channels.
 tile:
-	MOVD  bias+24(FP), R1
+	MOVD bias+24(FP), R1
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	MOVD  weights+16(FP), R2
 	MOVD  offsets+40(FP), R3
-	MOVD  segs+48(FP), R6
+	MOVD  runs+48(FP), R6
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVD src+8(FP), R1
 	MOVD (R3), R7
 	ADD  $8, R3, R3
 	ADD  R7<<2, R1, R1
 	MOVD R1, R1
-	MOVD segLen+56(FP), R7
+	MOVD runLen+56(FP), R7
 	SUBS $4, R7, R7
 	BLT  k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	PRFM  4096(R2), PLDL1KEEP
 	PRFM  4160(R2), PLDL1KEEP
@@ -53,10 +62,12 @@ k_block:
 	SUBS  $4, R7, R7
 	BGE   k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDS $4, R7, R7
 	BEQ  k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	PRFM  4096(R2), PLDL1KEEP
 	FMOVQ 0(R2), F2
@@ -70,9 +81,11 @@ k_one:
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R6, R6
-	BNE   segment
-	FMOVS lo+96(FP), F2
+	SUBS $1, R6, R6
+	BNE  run
+
+	// The sums, at least lower, are the outputs.
+	FMOVS lower+96(FP), F2
 	VDUP  V2.S[0], V2.S4
 	MOVD  dst+0(FP), R1
 	MOVD  dstStride+72(FP), R2
@@ -92,32 +105,41 @@ k_done:
 	BNE   tile
 	RET
 
-// func Conv2x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv2x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: ASIMD
 TEXT ·Conv2x8(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// R0 srcStride, R1 input row 0/bias/src/run/dst/tiles, R2 weights/dstStride, R3 offsets, R6 runs,
+	// R7 offset/runLen
+	// V0-V3 sum[0:4], V4 weights/lower, V5 inputs, V6 weights, V7 inputs, V8-V11 weights
 	MOVD srcStride+64(FP), R0
 	LSL  $2, R0, R0
 
+	// For each tile of 2×8, pixels by channels.
 tile:
-	MOVD  bias+24(FP), R1
+	MOVD bias+24(FP), R1
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	VMOV  V0.B16, V2.B16
 	VMOV  V1.B16, V3.B16
 	MOVD  weights+16(FP), R2
 	MOVD  offsets+40(FP), R3
-	MOVD  segs+48(FP), R6
+	MOVD  runs+48(FP), R6
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVD src+8(FP), R1
 	MOVD (R3), R7
 	ADD  $8, R3, R3
 	ADD  R7<<2, R1, R1
 	MOVD R1, R1
-	MOVD segLen+56(FP), R7
+	MOVD runLen+56(FP), R7
 	SUBS $4, R7, R7
 	BLT  k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	PRFM  4096(R2), PLDL1KEEP
 	PRFM  4160(R2), PLDL1KEEP
@@ -152,10 +174,12 @@ k_block:
 	SUBS  $4, R7, R7
 	BGE   k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDS $4, R7, R7
 	BEQ  k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	PRFM  4096(R2), PLDL1KEEP
 	FMOVQ 0(R2), F4
@@ -172,9 +196,11 @@ k_one:
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R6, R6
-	BNE   segment
-	FMOVS lo+96(FP), F4
+	SUBS $1, R6, R6
+	BNE  run
+
+	// The sums, at least lower, are the outputs.
+	FMOVS lower+96(FP), F4
 	VDUP  V4.S[0], V4.S4
 	MOVD  dst+0(FP), R1
 	MOVD  dstStride+72(FP), R2
@@ -199,17 +225,24 @@ k_done:
 	BNE   tile
 	RET
 
-// func Conv3x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv3x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: ASIMD
 TEXT ·Conv3x8(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// R0 srcStride, R1 2·srcStride, R2 input row 0/bias/src/run/dst/tiles, R3 prefetch, R6 prefetchStep,
+	// R7 weights/dstStride/temporary, R8 offsets, R9 runs, R10 offset/runLen
+	// V0-V5 sum[0:6], V6 weights/lower, V7 inputs, V8 weights, V9-V10 inputs, V11-V13 weights
 	MOVD srcStride+64(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
-	MOVD next+32(FP), R3
-	MOVD pace+88(FP), R6
+	MOVD prefetch+32(FP), R3
+	MOVD prefetchStep+88(FP), R6
 
+	// For each tile of 3×8, pixels by channels.
 tile:
-	MOVD  bias+24(FP), R2
+	MOVD bias+24(FP), R2
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
 	FMOVQ 0(R2), F0
 	FMOVQ 16(R2), F1
 	VMOV  V0.B16, V2.B16
@@ -218,18 +251,20 @@ tile:
 	VMOV  V1.B16, V5.B16
 	MOVD  weights+16(FP), R7
 	MOVD  offsets+40(FP), R8
-	MOVD  segs+48(FP), R9
+	MOVD  runs+48(FP), R9
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVD src+8(FP), R2
 	MOVD (R8), R10
 	ADD  $8, R8, R8
 	ADD  R10<<2, R2, R2
 	MOVD R2, R2
-	MOVD segLen+56(FP), R10
+	MOVD runLen+56(FP), R10
 	SUBS $4, R10, R10
 	BLT  k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	FMOVQ 0(R7), F6
 	FMOVQ 0(R2), F7
@@ -273,10 +308,12 @@ k_block:
 	SUBS  $4, R10, R10
 	BGE   k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDS $4, R10, R10
 	BEQ  k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	FMOVQ 0(R7), F6
 	FMOVS (R2), F7
@@ -297,9 +334,11 @@ k_one:
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R9, R9
-	BNE   segment
-	FMOVS lo+96(FP), F6
+	SUBS $1, R9, R9
+	BNE  run
+
+	// The sums, at least lower, are the outputs.
+	FMOVS lower+96(FP), F6
 	VDUP  V6.S[0], V6.S4
 	MOVD  dst+0(FP), R2
 	MOVD  dstStride+72(FP), R7
@@ -330,16 +369,23 @@ k_done:
 	BNE   tile
 	RET
 
-// func Conv4x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv4x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: ASIMD
 TEXT ·Conv4x8(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// R0 srcStride, R1 input row 0/bias/src/run/dst/tiles, R2 input row 2/offset/dstStride, R3 prefetch,
+	// R6 prefetchStep, R7 weights, R8 offsets, R9 runs, R10 runLen
+	// V0-V7 sum[0:8], V8 weights/lower, V9 inputs, V10 weights, V11-V13 inputs, V14-V15 weights
 	MOVD srcStride+64(FP), R0
 	LSL  $2, R0, R0
-	MOVD next+32(FP), R3
-	MOVD pace+88(FP), R6
+	MOVD prefetch+32(FP), R3
+	MOVD prefetchStep+88(FP), R6
 
+	// For each tile of 4×8, pixels by channels.
 tile:
-	MOVD  bias+24(FP), R1
+	MOVD bias+24(FP), R1
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	VMOV  V0.B16, V2.B16
@@ -350,9 +396,10 @@ tile:
 	VMOV  V1.B16, V7.B16
 	MOVD  weights+16(FP), R7
 	MOVD  offsets+40(FP), R8
-	MOVD  segs+48(FP), R9
+	MOVD  runs+48(FP), R9
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVD src+8(FP), R1
 	MOVD (R8), R2
 	ADD  $8, R8, R8
@@ -360,10 +407,11 @@ segment:
 	MOVD R1, R1
 	ADD  R0, R1, R2
 	ADD  R0, R2, R2
-	MOVD segLen+56(FP), R10
+	MOVD runLen+56(FP), R10
 	SUBS $4, R10, R10
 	BLT  k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	FMOVQ 0(R7), F8
 	FMOVQ 0(R1), F9
@@ -417,10 +465,12 @@ k_block:
 	SUBS  $4, R10, R10
 	BGE   k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDS $4, R10, R10
 	BEQ  k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	FMOVQ 0(R7), F8
 	FMOVS (R1), F9
@@ -445,9 +495,11 @@ k_one:
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R9, R9
-	BNE   segment
-	FMOVS lo+96(FP), F8
+	SUBS $1, R9, R9
+	BNE  run
+
+	// The sums, at least lower, are the outputs.
+	FMOVS lower+96(FP), F8
 	VDUP  V8.S[0], V8.S4
 	MOVD  dst+0(FP), R1
 	MOVD  dstStride+72(FP), R2
@@ -482,17 +534,25 @@ k_done:
 	BNE   tile
 	RET
 
-// func Conv5x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv5x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: ASIMD
 TEXT ·Conv5x8(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// R0 srcStride, R1 2·srcStride, R2 input row 0/bias/src/run/dst/tiles,
+	// R3 input row 3/offset/dstStride/temporary, R6 prefetch, R7 prefetchStep, R8 weights, R9 offsets,
+	// R10 runs, R11 runLen
+	// V0-V9 sum[0:10], V10 weights/lower, V11 inputs, V12 weights, V13-V16 inputs, V17-V18 weights
 	MOVD srcStride+64(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
-	MOVD next+32(FP), R6
-	MOVD pace+88(FP), R7
+	MOVD prefetch+32(FP), R6
+	MOVD prefetchStep+88(FP), R7
 
+	// For each tile of 5×8, pixels by channels.
 tile:
-	MOVD  bias+24(FP), R2
+	MOVD bias+24(FP), R2
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
 	FMOVQ 0(R2), F0
 	FMOVQ 16(R2), F1
 	VMOV  V0.B16, V2.B16
@@ -505,9 +565,10 @@ tile:
 	VMOV  V1.B16, V9.B16
 	MOVD  weights+16(FP), R8
 	MOVD  offsets+40(FP), R9
-	MOVD  segs+48(FP), R10
+	MOVD  runs+48(FP), R10
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVD src+8(FP), R2
 	MOVD (R9), R3
 	ADD  $8, R9, R9
@@ -515,10 +576,11 @@ segment:
 	MOVD R2, R2
 	ADD  R1, R2, R3
 	ADD  R0, R3, R3
-	MOVD segLen+56(FP), R11
+	MOVD runLen+56(FP), R11
 	SUBS $4, R11, R11
 	BLT  k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	FMOVQ 0(R8), F10
 	FMOVQ 0(R2), F11
@@ -581,10 +643,12 @@ k_block:
 	SUBS  $4, R11, R11
 	BGE   k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDS $4, R11, R11
 	BEQ  k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	FMOVQ 0(R8), F10
 	FMOVS (R2), F11
@@ -612,9 +676,11 @@ k_one:
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R10, R10
-	BNE   segment
-	FMOVS lo+96(FP), F10
+	SUBS $1, R10, R10
+	BNE  run
+
+	// The sums, at least lower, are the outputs.
+	FMOVS lower+96(FP), F10
 	VDUP  V10.S[0], V10.S4
 	MOVD  dst+0(FP), R2
 	MOVD  dstStride+72(FP), R3
@@ -655,17 +721,25 @@ k_done:
 	BNE   tile
 	RET
 
-// func Conv6x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv6x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: ASIMD
 TEXT ·Conv6x8(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// R0 srcStride, R1 2·srcStride, R2 input row 0/bias/src/run/dst/tiles,
+	// R3 input row 3/offset/dstStride/temporary, R6 prefetch, R7 prefetchStep, R8 weights, R9 offsets,
+	// R10 runs, R11 runLen
+	// V0-V11 sum[0:12], V12 weights/lower, V13 inputs, V14 weights, V15-V19 inputs, V20-V21 weights
 	MOVD srcStride+64(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
-	MOVD next+32(FP), R6
-	MOVD pace+88(FP), R7
+	MOVD prefetch+32(FP), R6
+	MOVD prefetchStep+88(FP), R7
 
+	// For each tile of 6×8, pixels by channels.
 tile:
-	MOVD  bias+24(FP), R2
+	MOVD bias+24(FP), R2
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
 	FMOVQ 0(R2), F0
 	FMOVQ 16(R2), F1
 	VMOV  V0.B16, V2.B16
@@ -680,9 +754,10 @@ tile:
 	VMOV  V1.B16, V11.B16
 	MOVD  weights+16(FP), R8
 	MOVD  offsets+40(FP), R9
-	MOVD  segs+48(FP), R10
+	MOVD  runs+48(FP), R10
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVD src+8(FP), R2
 	MOVD (R9), R3
 	ADD  $8, R9, R9
@@ -690,10 +765,11 @@ segment:
 	MOVD R2, R2
 	ADD  R1, R2, R3
 	ADD  R0, R3, R3
-	MOVD segLen+56(FP), R11
+	MOVD runLen+56(FP), R11
 	SUBS $4, R11, R11
 	BLT  k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	FMOVQ 0(R8), F12
 	FMOVQ 0(R2), F13
@@ -765,10 +841,12 @@ k_block:
 	SUBS  $4, R11, R11
 	BGE   k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDS $4, R11, R11
 	BEQ  k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	FMOVQ 0(R8), F12
 	FMOVS (R2), F13
@@ -799,9 +877,11 @@ k_one:
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R10, R10
-	BNE   segment
-	FMOVS lo+96(FP), F12
+	SUBS $1, R10, R10
+	BNE  run
+
+	// The sums, at least lower, are the outputs.
+	FMOVS lower+96(FP), F12
 	VDUP  V12.S[0], V12.S4
 	MOVD  dst+0(FP), R2
 	MOVD  dstStride+72(FP), R3
@@ -847,18 +927,26 @@ k_done:
 	BNE   tile
 	RET
 
-// func Conv7x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv7x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: ASIMD
 TEXT ·Conv7x8(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// R0 srcStride, R1 2·srcStride, R2 3·srcStride, R3 input row 0/bias/src/run/dst/tiles,
+	// R6 input row 4/offset/dstStride/temporary, R7 prefetch, R8 prefetchStep, R9 weights, R10 offsets,
+	// R11 runs, R12 runLen
+	// V0-V13 sum[0:14], V14 weights/lower, V15 inputs, V16 weights, V17-V22 inputs, V23-V24 weights
 	MOVD srcStride+64(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
 	ADD  R0, R1, R2
-	MOVD next+32(FP), R7
-	MOVD pace+88(FP), R8
+	MOVD prefetch+32(FP), R7
+	MOVD prefetchStep+88(FP), R8
 
+	// For each tile of 7×8, pixels by channels.
 tile:
-	MOVD  bias+24(FP), R3
+	MOVD bias+24(FP), R3
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
 	FMOVQ 0(R3), F0
 	FMOVQ 16(R3), F1
 	VMOV  V0.B16, V2.B16
@@ -875,9 +963,10 @@ tile:
 	VMOV  V1.B16, V13.B16
 	MOVD  weights+16(FP), R9
 	MOVD  offsets+40(FP), R10
-	MOVD  segs+48(FP), R11
+	MOVD  runs+48(FP), R11
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVD src+8(FP), R3
 	MOVD (R10), R6
 	ADD  $8, R10, R10
@@ -885,10 +974,11 @@ segment:
 	MOVD R3, R3
 	ADD  R2, R3, R6
 	ADD  R0, R6, R6
-	MOVD segLen+56(FP), R12
+	MOVD runLen+56(FP), R12
 	SUBS $4, R12, R12
 	BLT  k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	FMOVQ 0(R9), F14
 	FMOVQ 0(R3), F15
@@ -969,10 +1059,12 @@ k_block:
 	SUBS  $4, R12, R12
 	BGE   k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDS $4, R12, R12
 	BEQ  k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	FMOVQ 0(R9), F14
 	FMOVS (R3), F15
@@ -1006,9 +1098,11 @@ k_one:
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R11, R11
-	BNE   segment
-	FMOVS lo+96(FP), F14
+	SUBS $1, R11, R11
+	BNE  run
+
+	// The sums, at least lower, are the outputs.
+	FMOVS lower+96(FP), F14
 	VDUP  V14.S[0], V14.S4
 	MOVD  dst+0(FP), R3
 	MOVD  dstStride+72(FP), R6
@@ -1059,18 +1153,26 @@ k_done:
 	BNE   tile
 	RET
 
-// func Conv8x8(dst *float32, src *float32, weights *float32, bias *float32, next *float32, offsets *int, segs int, segLen int, srcStride int, dstStride int, tiles int, pace int, lo float32)
+// func Conv8x8(dst *float32, src *float32, weights *float32, bias *float32, prefetch *float32, offsets *int, runs int, runLen int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32)
 // Requires: ASIMD
 TEXT ·Conv8x8(SB), NOSPLIT, $0-100
+	// Registers, a slash between what one of them holds by turns:
+	// R0 srcStride, R1 2·srcStride, R2 3·srcStride, R3 input row 0/bias/src/run/dst/tiles,
+	// R6 input row 4/offset/dstStride, R7 prefetch, R8 prefetchStep, R9 weights, R10 offsets, R11 runs,
+	// R12 runLen
+	// V0-V15 sum[0:16], V16 weights/lower, V17 inputs, V18 weights, V19-V25 inputs, V26-V27 weights
 	MOVD srcStride+64(FP), R0
 	LSL  $2, R0, R0
 	ADD  R0, R0, R1
 	ADD  R0, R1, R2
-	MOVD next+32(FP), R7
-	MOVD pace+88(FP), R8
+	MOVD prefetch+32(FP), R7
+	MOVD prefetchStep+88(FP), R8
 
+	// For each tile of 8×8, pixels by channels.
 tile:
-	MOVD  bias+24(FP), R3
+	MOVD bias+24(FP), R3
+
+	// The sums start at the bias; sum[2·m+v] is vector v of row m.
 	FMOVQ 0(R3), F0
 	FMOVQ 16(R3), F1
 	VMOV  V0.B16, V2.B16
@@ -1089,9 +1191,10 @@ tile:
 	VMOV  V1.B16, V15.B16
 	MOVD  weights+16(FP), R9
 	MOVD  offsets+40(FP), R10
-	MOVD  segs+48(FP), R11
+	MOVD  runs+48(FP), R11
 
-segment:
+	// For each run of inputs, such as a row of the kernel window.
+run:
 	MOVD src+8(FP), R3
 	MOVD (R10), R6
 	ADD  $8, R10, R10
@@ -1099,10 +1202,11 @@ segment:
 	MOVD R3, R3
 	ADD  R2, R3, R6
 	ADD  R0, R6, R6
-	MOVD segLen+56(FP), R12
+	MOVD runLen+56(FP), R12
 	SUBS $4, R12, R12
 	BLT  k_rest
 
+	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	FMOVQ 0(R9), F16
 	FMOVQ 0(R3), F17
@@ -1192,10 +1296,12 @@ k_block:
 	SUBS  $4, R12, R12
 	BGE   k_block
 
+	// Fewer than 4 are left.
 k_rest:
 	ADDS $4, R12, R12
 	BEQ  k_done
 
+	// For each step of the sums, an outer product: one a round.
 k_one:
 	FMOVQ 0(R9), F16
 	FMOVS (R3), F17
@@ -1232,9 +1338,11 @@ k_one:
 	BNE   k_one
 
 k_done:
-	SUBS  $1, R11, R11
-	BNE   segment
-	FMOVS lo+96(FP), F16
+	SUBS $1, R11, R11
+	BNE  run
+
+	// The sums, at least lower, are the outputs.
+	FMOVS lower+96(FP), F16
 	VDUP  V16.S[0], V16.S4
 	MOVD  dst+0(FP), R3
 	MOVD  dstStride+72(FP), R6

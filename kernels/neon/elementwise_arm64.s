@@ -4,19 +4,23 @@
 
 #include "textflag.h"
 
-// func Add(dst *float32, a *float32, b *float32, n int, lo float32)
+// func Add(dst *float32, a *float32, b *float32, n int, lower float32)
 // Requires: ASIMD
 TEXT ·Add(SB), NOSPLIT, $0-36
+	// Registers, a slash between what one of them holds by turns:
+	// R0 dst, R1 a, R2 b, R3 n
+	// V0 lower, V1-V2 temporary
 	MOVD  dst+0(FP), R0
 	MOVD  a+8(FP), R1
 	MOVD  b+16(FP), R2
-	FMOVS lo+32(FP), F0
+	FMOVS lower+32(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  n+24(FP), R3
 	LSR   $2, R3, R3
 	SUBS  $4, R3, R3
 	BLT   vector_rest
 
+	// For each vector: 4 a round.
 vector_block:
 	FMOVQ 0(R1), F1
 	FMOVQ 0(R2), F2
@@ -44,10 +48,12 @@ vector_block:
 	SUBS  $4, R3, R3
 	BGE   vector_block
 
+	// Fewer than 4 are left.
 vector_rest:
 	ADDS $4, R3, R3
 	BEQ  vector_done
 
+	// For each vector: one a round.
 vector_one:
 	FMOVQ 0(R1), F1
 	FMOVQ 0(R2), F2
@@ -66,6 +72,9 @@ vector_done:
 // func ReLU(dst *float32, src *float32, n int)
 // Requires: ASIMD
 TEXT ·ReLU(SB), NOSPLIT, $0-24
+	// Registers, a slash between what one of them holds by turns:
+	// R0 dst, R1 src, R2 n
+	// V0 zero, V1 temporary
 	MOVD  dst+0(FP), R0
 	MOVD  src+8(FP), R1
 	VMOVI $0, V0.B16
@@ -74,6 +83,7 @@ TEXT ·ReLU(SB), NOSPLIT, $0-24
 	SUBS  $4, R2, R2
 	BLT   vector_rest
 
+	// For each vector: 4 a round.
 vector_block:
 	FMOVQ 0(R1), F1
 	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
@@ -92,10 +102,12 @@ vector_block:
 	SUBS  $4, R2, R2
 	BGE   vector_block
 
+	// Fewer than 4 are left.
 vector_rest:
 	ADDS $4, R2, R2
 	BEQ  vector_done
 
+	// For each vector: one a round.
 vector_one:
 	FMOVQ 0(R1), F1
 	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s

@@ -7,6 +7,9 @@
 // func LRNSquare(dst *float32, src *float32, pixels int, channels int, srcPixel int, dstPixel int)
 // Requires: ASIMD
 TEXT ·LRNSquare(SB), NOSPLIT, $0-48
+	// Registers, a slash between what one of them holds by turns:
+	// R0 dst, R1 src, R2 srcPixel, R3 dstPixel, R6 channel/pixels, R7 channels
+	// V0 temporary
 	MOVD dst+0(FP), R0
 	MOVD src+8(FP), R1
 	MOVD srcPixel+32(FP), R2
@@ -14,18 +17,22 @@ TEXT ·LRNSquare(SB), NOSPLIT, $0-48
 	LSL  $2, R2, R2
 	LSL  $2, R3, R3
 
+	// For each pixel of the row.
 pixel:
 	MOVD $0, R6
 	MOVD channels+24(FP), R7
 	LSR  $2, R7, R7
 
-channel:
+	// For each vector of channels.
+vector:
 	WORD $0x3ce66820 // ldr q0, [x1, x6]
 	WORD $0x6e20dc00 // fmul v0.4s, v0.4s, v0.4s
 	WORD $0x3ca66800 // str q0, [x0, x6]
 	ADD  $16, R6, R6
 	SUBS $1, R7, R7
-	BNE  channel
+	BNE  vector
+
+	// On to the next pixel.
 	ADD  R2, R1, R1
 	ADD  R3, R0, R0
 	MOVD pixels+16(FP), R6
@@ -37,6 +44,10 @@ channel:
 // func LRN(dst *float32, src *float32, squares *float32, pixels int, channels int, srcPixel int, dstPixel int, squaresPixel int, size int, scale float32, k float32)
 // Requires: ASIMD
 TEXT ·LRN(SB), NOSPLIT, $0-80
+	// Registers, a slash between what one of them holds by turns:
+	// R0 dst, R1 src, R2 squares, R3 srcPixel, R6 dstPixel, R7 squaresPixel, R8 channel/pixels,
+	// R9 channels, R10 neighbour, R11 size
+	// V0 scale, V1 k, V2 sum/root, V3 d/temporary
 	MOVD  dst+0(FP), R0
 	MOVD  src+8(FP), R1
 	MOVD  squares+16(FP), R2
@@ -51,22 +62,27 @@ TEXT ·LRN(SB), NOSPLIT, $0-80
 	FMOVS k+76(FP), F1
 	VDUP  V1.S[0], V1.S4
 
+	// For each pixel of the row.
 pixel:
 	MOVD $0, R8
 	MOVD channels+32(FP), R9
 	LSR  $2, R9, R9
 
-channel:
+	// For each vector of channels.
+vector:
 	VMOVI $0, V2.B16
 	MOVD  R2, R10
 	MOVD  size+64(FP), R11
 
+	// For each neighbouring channel: add its square.
 neighbour:
-	WORD  $0x3ce86943 // ldr q3, [x10, x8]
-	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	ADD   $4, R10, R10
-	SUBS  $1, R11, R11
-	BNE   neighbour
+	WORD $0x3ce86943 // ldr q3, [x10, x8]
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	ADD  $4, R10, R10
+	SUBS $1, R11, R11
+	BNE  neighbour
+
+	// Divide by the power 3/4: the root times its own root.
 	VMOV  V1.B16, V3.B16
 	VFMLA V2.S4, V0.S4, V3.S4
 	WORD  $0x6ea1f862 // fsqrt v2.4s, v3.4s
@@ -77,12 +93,14 @@ neighbour:
 	WORD  $0x3ca86803 // str q3, [x0, x8]
 	ADD   $16, R8, R8
 	SUBS  $1, R9, R9
-	BNE   channel
-	ADD   R3, R1, R1
-	ADD   R6, R0, R0
-	ADD   R7, R2, R2
-	MOVD  pixels+24(FP), R8
-	SUBS  $1, R8, R8
-	MOVD  R8, pixels+24(FP)
-	BNE   pixel
+	BNE   vector
+
+	// On to the next pixel.
+	ADD  R3, R1, R1
+	ADD  R6, R0, R0
+	ADD  R7, R2, R2
+	MOVD pixels+24(FP), R8
+	SUBS $1, R8, R8
+	MOVD R8, pixels+24(FP)
+	BNE  pixel
 	RET

@@ -7,6 +7,10 @@
 // func MaxPool3x3s2(dst *float32, src *float32, pixels int, channels int, srcRow int, srcPixel int, dstPixel int)
 // Requires: ASIMD
 TEXT ·MaxPool3x3s2(SB), NOSPLIT, $0-56
+	// Registers, a slash between what one of them holds by turns:
+	// R0 dst, R1 srcPixel, R2 dstPixel, R3 srcRow/zero, R6 src/src row[0], R7-R8 src row[1:3],
+	// R9 column[0]/pixels, R10-R11 column[1:3], R12 channels
+	// V0 top, V1 temporary
 	MOVD dst+0(FP), R0
 	MOVD srcPixel+40(FP), R1
 	LSL  $2, R1, R1
@@ -21,7 +25,9 @@ TEXT ·MaxPool3x3s2(SB), NOSPLIT, $0-56
 	ADD  R3, R8, R8
 	MOVD $0, R3
 
+	// For each pixel of the row.
 pixel:
+	// A distance from the row for each column; the channels run through all three.
 	MOVD R3, R9
 	MOVD R9, R10
 	ADD  R1, R10, R10
@@ -30,7 +36,8 @@ pixel:
 	MOVD channels+24(FP), R12
 	LSR  $2, R12, R12
 
-channel:
+	// For each vector of channels.
+vector:
 	WORD $0x3ce968c0 // ldr q0, [x6, x9]
 	WORD $0x3cea68c1 // ldr q1, [x6, x10]
 	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
@@ -53,7 +60,9 @@ channel:
 	ADD  $16, R10, R10
 	ADD  $16, R11, R11
 	SUBS $1, R12, R12
-	BNE  channel
+	BNE  vector
+
+	// On to the next pixel.
 	ADD  R1<<1, R6, R6
 	ADD  R1<<1, R7, R7
 	ADD  R1<<1, R8, R8

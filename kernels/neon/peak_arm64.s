@@ -7,6 +7,9 @@
 // func FMAPeak(n int)
 // Requires: ASIMD
 TEXT ·FMAPeak(SB), NOSPLIT, $0-8
+	// Registers, a slash between what one of them holds by turns:
+	// R0 n
+	// V0 zero, V1-V24 sum[0:24]
 	MOVD  n+0(FP), R0
 	VMOVI $0, V0.B16
 	VMOV  V0.B16, V1.B16
@@ -34,6 +37,7 @@ TEXT ·FMAPeak(SB), NOSPLIT, $0-8
 	VMOV  V0.B16, V23.B16
 	VMOV  V0.B16, V24.B16
 
+	// For each round: a multiply-add to each sum.
 round:
 	VFMLA V0.S4, V0.S4, V1.S4
 	VFMLA V0.S4, V0.S4, V2.S4
@@ -66,6 +70,9 @@ round:
 // func ReadPeak(dst *float32, src *float32, n int)
 // Requires: ASIMD
 TEXT ·ReadPeak(SB), NOSPLIT, $0-24
+	// Registers, a slash between what one of them holds by turns:
+	// R0 dst, R1 src, R2 n
+	// V0-V7 sum[0:8], V8 temporary
 	MOVD  dst+0(FP), R0
 	MOVD  src+8(FP), R1
 	MOVD  n+16(FP), R2
@@ -80,6 +87,7 @@ TEXT ·ReadPeak(SB), NOSPLIT, $0-24
 	VMOVI $0, V6.B16
 	VMOVI $0, V7.B16
 
+	// For each block of 16 vectors.
 block:
 	FMOVQ 0(R1), F8
 	WORD  $0x4e28d400 // fadd v0.4s, v0.4s, v8.4s
@@ -116,6 +124,8 @@ block:
 	ADD   $256, R1, R1
 	SUBS  $1, R2, R2
 	BNE   block
+
+	// The sum of the sums.
 	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD  $0x4e23d400 // fadd v0.4s, v0.4s, v3.4s

@@ -7,6 +7,9 @@
 // func MaxPool(dst *float32, src *float32, rows int, cols int, channels int, srcRow int, srcPixel int)
 // Requires: ASIMD
 TEXT ·MaxPool(SB), NOSPLIT, $0-56
+	// Registers, a slash between what one of them holds by turns:
+	// R0 dst, R1 src, R2 srcRow, R3 srcPixel, R6 channels, R7 row, R8 rows, R9 pixel, R10 cols
+	// V0 result[0]/result, V1 result[1]/temporary, V2-V7 result[2:8], V8 temporary
 	MOVD dst+0(FP), R0
 	MOVD src+8(FP), R1
 	MOVD srcRow+40(FP), R2
@@ -16,9 +19,10 @@ TEXT ·MaxPool(SB), NOSPLIT, $0-56
 	MOVD channels+32(FP), R6
 	LSR  $2, R6, R6
 	SUBS $8, R6, R6
-	BLT  channels_rest
+	BLT  vector_rest
 
-channels_block:
+	// For each vector: 8 a round.
+vector_block:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	FMOVQ 32(R1), F2
@@ -30,11 +34,13 @@ channels_block:
 	MOVD  R1, R7
 	MOVD  rows+16(FP), R8
 
+	// For each row of the window.
 row:
 	MOVD R7, R9
 	MOVD cols+24(FP), R10
 
-col:
+	// For each pixel of the row.
+pixel:
 	FMOVQ 0(R9), F8
 	WORD  $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
 	FMOVQ 16(R9), F8
@@ -53,10 +59,12 @@ col:
 	WORD  $0x4e28f4e7 // fmax v7.4s, v7.4s, v8.4s
 	ADD   R3, R9, R9
 	SUBS  $1, R10, R10
-	BNE   col
+	BNE   pixel
 	ADD   R2, R7, R7
 	SUBS  $1, R8, R8
 	BNE   row
+
+	// These channels are done.
 	FMOVQ F0, 0(R0)
 	FMOVQ F1, 16(R0)
 	FMOVQ F2, 32(R0)
@@ -68,42 +76,51 @@ col:
 	ADD   $128, R1, R1
 	ADD   $128, R0, R0
 	SUBS  $8, R6, R6
-	BGE   channels_block
+	BGE   vector_block
 
-channels_rest:
+	// Fewer than 8 are left.
+vector_rest:
 	ADDS $8, R6, R6
-	BEQ  channels_done
+	BEQ  vector_done
 
-channels_one:
+	// For each vector: one a round.
+vector_one:
 	FMOVQ 0(R1), F0
 	MOVD  R1, R7
 	MOVD  rows+16(FP), R8
 
+	// For each row of the window.
 row2:
 	MOVD R7, R9
 	MOVD cols+24(FP), R10
 
-col2:
+	// For each pixel of the row.
+pixel2:
 	FMOVQ 0(R9), F1
 	WORD  $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	ADD   R3, R9, R9
 	SUBS  $1, R10, R10
-	BNE   col2
+	BNE   pixel2
 	ADD   R2, R7, R7
 	SUBS  $1, R8, R8
 	BNE   row2
+
+	// These channels are done.
 	FMOVQ F0, 0(R0)
 	ADD   $16, R1, R1
 	ADD   $16, R0, R0
 	SUBS  $1, R6, R6
-	BNE   channels_one
+	BNE   vector_one
 
-channels_done:
+vector_done:
 	RET
 
 // func AvgPool(dst *float32, src *float32, rows int, cols int, channels int, srcRow int, srcPixel int, scale float32)
 // Requires: ASIMD
 TEXT ·AvgPool(SB), NOSPLIT, $0-60
+	// Registers, a slash between what one of them holds by turns:
+	// R0 dst, R1 src, R2 srcRow, R3 srcPixel, R6 channels, R7 row, R8 rows, R9 pixel, R10 cols
+	// V0 result[0]/result, V1 result[1]/scale/temporary, V2-V7 result[2:8], V8 scale/temporary
 	MOVD dst+0(FP), R0
 	MOVD src+8(FP), R1
 	MOVD srcRow+40(FP), R2
@@ -113,9 +130,10 @@ TEXT ·AvgPool(SB), NOSPLIT, $0-60
 	MOVD channels+32(FP), R6
 	LSR  $2, R6, R6
 	SUBS $8, R6, R6
-	BLT  channels_rest
+	BLT  vector_rest
 
-channels_block:
+	// For each vector: 8 a round.
+vector_block:
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
 	VMOVI $0, V2.B16
@@ -127,11 +145,13 @@ channels_block:
 	MOVD  R1, R7
 	MOVD  rows+16(FP), R8
 
+	// For each row of the window.
 row:
 	MOVD R7, R9
 	MOVD cols+24(FP), R10
 
-col:
+	// For each pixel of the row.
+pixel:
 	FMOVQ 0(R9), F8
 	WORD  $0x4e28d400 // fadd v0.4s, v0.4s, v8.4s
 	FMOVQ 16(R9), F8
@@ -150,10 +170,12 @@ col:
 	WORD  $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
 	ADD   R3, R9, R9
 	SUBS  $1, R10, R10
-	BNE   col
+	BNE   pixel
 	ADD   R2, R7, R7
 	SUBS  $1, R8, R8
 	BNE   row
+
+	// These channels are done.
 	FMOVS scale+56(FP), F8
 	VDUP  V8.S[0], V8.S4
 	WORD  $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
@@ -175,30 +197,36 @@ col:
 	ADD   $128, R1, R1
 	ADD   $128, R0, R0
 	SUBS  $8, R6, R6
-	BGE   channels_block
+	BGE   vector_block
 
-channels_rest:
+	// Fewer than 8 are left.
+vector_rest:
 	ADDS $8, R6, R6
-	BEQ  channels_done
+	BEQ  vector_done
 
-channels_one:
+	// For each vector: one a round.
+vector_one:
 	VMOVI $0, V0.B16
 	MOVD  R1, R7
 	MOVD  rows+16(FP), R8
 
+	// For each row of the window.
 row2:
 	MOVD R7, R9
 	MOVD cols+24(FP), R10
 
-col2:
+	// For each pixel of the row.
+pixel2:
 	FMOVQ 0(R9), F1
 	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	ADD   R3, R9, R9
 	SUBS  $1, R10, R10
-	BNE   col2
+	BNE   pixel2
 	ADD   R2, R7, R7
 	SUBS  $1, R8, R8
 	BNE   row2
+
+	// These channels are done.
 	FMOVS scale+56(FP), F1
 	VDUP  V1.S[0], V1.S4
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
@@ -206,7 +234,7 @@ col2:
 	ADD   $16, R1, R1
 	ADD   $16, R0, R0
 	SUBS  $1, R6, R6
-	BNE   channels_one
+	BNE   vector_one
 
-channels_done:
+vector_done:
 	RET

@@ -4,9 +4,14 @@
 
 #include "textflag.h"
 
-// func WinogradInput6(dst *float32, src *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstPoint int, dstTile int)
+// func WinogradInput6(dst *float32, src *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstMatrix int, dstTile int)
 // Requires: ASIMD
 TEXT ·WinogradInput6(SB), NOSPLIT, $0-72
+	// Registers, a slash between what one of them holds by turns:
+	// R0 src/temporary, R1 dst, R2 srcRow, R3 srcPixel, R6 dstMatrix, R7 2·srcRow,
+	// R8 in row 0/out 0/row/srcTile/dstTile/tiles, R9 in row 3/out 3/channels/temporary, R10 2·dstMatrix,
+	// R11 channels, R12 column
+	// V0 4, V1 5, V2 2, V3-V16 BT·x/temporary
 	MOVD $0x40800000, R0
 	VDUP R0, V0.S4
 	MOVD $0x40a00000, R0
@@ -19,16 +24,19 @@ TEXT ·WinogradInput6(SB), NOSPLIT, $0-72
 	MOVD srcPixel+40(FP), R3
 	LSL  $2, R2, R2
 	LSL  $2, R3, R3
-	MOVD dstPoint+56(FP), R6
+	MOVD dstMatrix+56(FP), R6
 	LSL  $2, R6, R6
 	ADD  R2, R2, R7
 	ADD  R6, R6, R10
 
+	// For each tile.
 tile:
 	MOVD channels+24(FP), R11
 	LSR  $2, R11, R11
 
-channel:
+	// For each vector of channels.
+vector:
+	// Row 1 and row 2 of BT·x, column by column.
 	MOVD  R0, R12
 	MOVD  R12, R8
 	ADD   R7, R8, R9
@@ -113,6 +121,8 @@ channel:
 	VFMLS V0.S4, V15.S4, V12.S4
 	WORD  $0x4e2cd5cf // fadd v15.4s, v14.4s, v12.4s
 	WORD  $0x4eacd5cc // fsub v12.4s, v14.4s, v12.4s
+
+	// Row 1 and row 2 of the result: BT·x times the transpose of BT.
 	MOVD  R1, R8
 	MOVD  $6, R9
 	MADD  R6, R8, R9, R8
@@ -171,6 +181,8 @@ channel:
 	VFMLA V0.S4, V4.S4, V3.S4
 	VFMLS V1.S4, V8.S4, V3.S4
 	WORD  $0x3caa6923 // str q3, [x9, x10]
+
+	// Row 3 and row 4 of BT·x, column by column.
 	MOVD  R0, R12
 	MOVD  R12, R8
 	ADD   R7, R8, R9
@@ -249,6 +261,8 @@ channel:
 	VMOV  V12.B16, V15.B16
 	VFMLA V2.S4, V14.S4, V15.S4
 	VFMLS V2.S4, V14.S4, V12.S4
+
+	// Row 3 and row 4 of the result: BT·x times the transpose of BT.
 	MOVD  R1, R8
 	MOVD  $18, R9
 	MADD  R6, R8, R9, R8
@@ -307,6 +321,8 @@ channel:
 	VFMLA V0.S4, V4.S4, V3.S4
 	VFMLS V1.S4, V8.S4, V3.S4
 	WORD  $0x3caa6923 // str q3, [x9, x10]
+
+	// Row 0 and row 5 of BT·x, column by column.
 	MOVD  R0, R12
 	MOVD  R12, R8
 	ADD   R7, R8, R9
@@ -403,6 +419,8 @@ channel:
 	VMOV  V16.B16, V16.B16
 	VFMLA V0.S4, V3.S4, V16.S4
 	VFMLS V1.S4, V4.S4, V16.S4
+
+	// Row 0 and row 5 of the result: BT·x times the transpose of BT.
 	MOVD  R1, R8
 	MOVD  $0, R9
 	MADD  R6, R8, R9, R8
@@ -464,26 +482,34 @@ channel:
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	SUBS  $1, R11, R11
-	BNE   channel
-	MOVD  srcTile+48(FP), R8
-	MOVD  channels+24(FP), R9
-	SUB   R9, R8, R8
-	LSL   $2, R8, R8
-	ADD   R8, R0, R0
-	MOVD  dstTile+64(FP), R8
-	MOVD  channels+24(FP), R9
-	SUB   R9, R8, R8
-	LSL   $2, R8, R8
-	ADD   R8, R1, R1
-	MOVD  tiles+16(FP), R8
-	SUBS  $1, R8, R8
-	MOVD  R8, tiles+16(FP)
-	BNE   tile
+	BNE   vector
+
+	// The pointers went through the channels; the next tile starts elsewhere.
+	MOVD srcTile+48(FP), R8
+	MOVD channels+24(FP), R9
+	SUB  R9, R8, R8
+	LSL  $2, R8, R8
+	ADD  R8, R0, R0
+	MOVD dstTile+64(FP), R8
+	MOVD channels+24(FP), R9
+	SUB  R9, R8, R8
+	LSL  $2, R8, R8
+	ADD  R8, R1, R1
+	MOVD tiles+16(FP), R8
+	SUBS $1, R8, R8
+	MOVD R8, tiles+16(FP)
+	BNE  tile
 	RET
 
-// func WinogradInput8(dst *float32, src *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstPoint int, dstTile int)
+// func WinogradInput8(dst *float32, src *float32, tiles int, channels int, srcRow int, srcPixel int, srcTile int, dstMatrix int, dstTile int)
 // Requires: ASIMD
 TEXT ·WinogradInput8(SB), NOSPLIT, $0-72
+	// Registers, a slash between what one of them holds by turns:
+	// R0 src/temporary, R1 dst, R2 srcRow, R3 srcPixel, R6 dstMatrix, R7 2·srcRow, R8 3·srcRow,
+	// R9 in row 0/out 0/row/srcTile/dstTile/tiles, R10 in row 4/out 4/channels/temporary,
+	// R11 2·dstMatrix, R12 3·dstMatrix, R13 channels, R14 column
+	// V0 5.25, V1 4.25, V2 0.5, V3 0.25, V4 2.5, V5 1.25, V6 2, V7 4, V8 5, V9-V25 BT·x/temporary,
+	// V26-V28 temporary
 	MOVD $0x40a80000, R0
 	VDUP R0, V0.S4
 	MOVD $0x40880000, R0
@@ -508,18 +534,21 @@ TEXT ·WinogradInput8(SB), NOSPLIT, $0-72
 	MOVD srcPixel+40(FP), R3
 	LSL  $2, R2, R2
 	LSL  $2, R3, R3
-	MOVD dstPoint+56(FP), R6
+	MOVD dstMatrix+56(FP), R6
 	LSL  $2, R6, R6
 	ADD  R2, R2, R7
 	ADD  R2, R7, R8
 	ADD  R6, R6, R11
 	ADD  R6, R11, R12
 
+	// For each tile.
 tile:
 	MOVD channels+24(FP), R13
 	LSR  $2, R13, R13
 
-channel:
+	// For each vector of channels.
+vector:
+	// Row 1 and row 2 of BT·x, column by column.
 	MOVD  R0, R14
 	MOVD  R14, R9
 	ADD   R8, R9, R10
@@ -648,6 +677,8 @@ channel:
 	VFMLS V1.S4, V27.S4, V24.S4
 	WORD  $0x4e38d6d9 // fadd v25.4s, v22.4s, v24.4s
 	WORD  $0x4eb8d6d6 // fsub v22.4s, v22.4s, v24.4s
+
+	// Row 1 and row 2 of the result: BT·x times the transpose of BT.
 	MOVD  R1, R9
 	ADD   R6<<3, R9, R9
 	MOVD  R9, R9
@@ -734,6 +765,8 @@ channel:
 	VFMLA V0.S4, V14.S4, V9.S4
 	VFMLS V0.S4, V18.S4, V9.S4
 	WORD  $0x3cac6949 // str q9, [x10, x12]
+
+	// Row 3 and row 4 of BT·x, column by column.
 	MOVD  R0, R14
 	MOVD  R14, R9
 	ADD   R8, R9, R10
@@ -886,6 +919,8 @@ channel:
 	VFMLA V6.S4, V28.S4, V23.S4
 	WORD  $0x4e37d738 // fadd v24.4s, v25.4s, v23.4s
 	WORD  $0x4eb7d737 // fsub v23.4s, v25.4s, v23.4s
+
+	// Row 3 and row 4 of the result: BT·x times the transpose of BT.
 	MOVD  R1, R9
 	MOVD  $24, R10
 	MADD  R6, R9, R10, R9
@@ -973,6 +1008,8 @@ channel:
 	VFMLA V0.S4, V15.S4, V9.S4
 	VFMLS V0.S4, V19.S4, V9.S4
 	WORD  $0x3cac6949 // str q9, [x10, x12]
+
+	// Row 5 and row 6 of BT·x, column by column.
 	MOVD  R0, R14
 	MOVD  R14, R9
 	ADD   R8, R9, R10
@@ -1125,6 +1162,8 @@ channel:
 	VFMLA V2.S4, V28.S4, V23.S4
 	WORD  $0x4e37d738 // fadd v24.4s, v25.4s, v23.4s
 	WORD  $0x4eb7d737 // fsub v23.4s, v25.4s, v23.4s
+
+	// Row 5 and row 6 of the result: BT·x times the transpose of BT.
 	MOVD  R1, R9
 	MOVD  $40, R10
 	MADD  R6, R9, R10, R9
@@ -1213,6 +1252,8 @@ channel:
 	VFMLA V0.S4, V15.S4, V9.S4
 	VFMLS V0.S4, V19.S4, V9.S4
 	WORD  $0x3cac6949 // str q9, [x10, x12]
+
+	// Row 0 and row 7 of BT·x, column by column.
 	MOVD  R0, R14
 	MOVD  R14, R9
 	ADD   R8, R9, R10
@@ -1357,6 +1398,8 @@ channel:
 	WORD  $0x4eb8d778 // fsub v24.4s, v27.4s, v24.4s
 	VFMLA V0.S4, V25.S4, V24.S4
 	VFMLS V0.S4, V26.S4, V24.S4
+
+	// Row 0 and row 7 of the result: BT·x times the transpose of BT.
 	MOVD  R1, R9
 	MOVD  $0, R10
 	MADD  R6, R9, R10, R9
@@ -1448,37 +1491,45 @@ channel:
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	SUBS  $1, R13, R13
-	BNE   channel
-	MOVD  srcTile+48(FP), R9
-	MOVD  channels+24(FP), R10
-	SUB   R10, R9, R9
-	LSL   $2, R9, R9
-	ADD   R9, R0, R0
-	MOVD  dstTile+64(FP), R9
-	MOVD  channels+24(FP), R10
-	SUB   R10, R9, R9
-	LSL   $2, R9, R9
-	ADD   R9, R1, R1
-	MOVD  tiles+16(FP), R9
-	SUBS  $1, R9, R9
-	MOVD  R9, tiles+16(FP)
-	BNE   tile
+	BNE   vector
+
+	// The pointers went through the channels; the next tile starts elsewhere.
+	MOVD srcTile+48(FP), R9
+	MOVD channels+24(FP), R10
+	SUB  R10, R9, R9
+	LSL  $2, R9, R9
+	ADD  R9, R0, R0
+	MOVD dstTile+64(FP), R9
+	MOVD channels+24(FP), R10
+	SUB  R10, R9, R9
+	LSL  $2, R9, R9
+	ADD  R9, R1, R1
+	MOVD tiles+16(FP), R9
+	SUBS $1, R9, R9
+	MOVD R9, tiles+16(FP)
+	BNE  tile
 	RET
 
-// func WinogradOutput6x4(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+// func WinogradOutput6x4(dst *float32, src *float32, bias *float32, tiles int, channels int, srcMatrix int, srcTile int, dstRow int, dstPixel int, dstTile int, lower float32)
 // Requires: ASIMD
 TEXT ·WinogradOutput6x4(SB), NOSPLIT, $0-84
+	// Registers, a slash between what one of them holds by turns:
+	// R0 src/temporary, R1 dst, R2 srcMatrix, R3 dstPixel, R6 6·srcMatrix, R7 2·6·srcMatrix/temporary,
+	// R8 in row 0/out pixel 0/row/srcTile/dstTile/tiles, R9 in row 3/out pixel 2/dstRow/channels,
+	// R10 bias, R11 channels, R12 column/temporary
+	// V0 2, V1 4, V2 8, V3 lower, V4-V14 AT·x/temporary, V15 temporary, V16 AT·x/temporary,
+	// V17 temporary
 	MOVD  $0x40000000, R0
 	VDUP  R0, V0.S4
 	MOVD  $0x40800000, R0
 	VDUP  R0, V1.S4
 	MOVD  $0x41000000, R0
 	VDUP  R0, V2.S4
-	FMOVS lo+80(FP), F3
+	FMOVS lower+80(FP), F3
 	VDUP  V3.S[0], V3.S4
 	MOVD  src+8(FP), R0
 	MOVD  dst+0(FP), R1
-	MOVD  srcPoint+40(FP), R2
+	MOVD  srcMatrix+40(FP), R2
 	LSL   $2, R2, R2
 	MOVD  dstPixel+64(FP), R3
 	LSL   $2, R3, R3
@@ -1487,12 +1538,15 @@ TEXT ·WinogradOutput6x4(SB), NOSPLIT, $0-84
 	MADD  R2, R6, R7, R6
 	ADD   R6, R6, R7
 
+	// For each tile.
 tile:
 	MOVD bias+16(FP), R10
 	MOVD channels+32(FP), R11
 	LSR  $2, R11, R11
 
-channel:
+	// For each vector of channels.
+vector:
+	// Row 0 and row 2 of AT·x, column by column.
 	MOVD  R0, R12
 	MOVD  R12, R8
 	ADD   R7, R8, R9
@@ -1585,6 +1639,8 @@ channel:
 	WORD  $0x4e2fd610 // fadd v16.4s, v16.4s, v15.4s
 	VMOV  V13.B16, V13.B16
 	VFMLA V1.S4, V15.S4, V13.S4
+
+	// Row 0 and row 2 of the result: AT·x times the transpose of AT.
 	MOVD  R1, R8
 	MOVD  R8, R8
 	ADD   R3, R8, R9
@@ -1636,6 +1692,8 @@ channel:
 	VFMLA V2.S4, V8.S4, V4.S4
 	WORD  $0x4e23f484 // fmax v4.4s, v4.4s, v3.4s
 	WORD  $0x3ca36924 // str q4, [x9, x3]
+
+	// Row 1 and row 3 of AT·x, column by column.
 	MOVD  R0, R12
 	MOVD  R12, R8
 	ADD   R7, R8, R9
@@ -1728,6 +1786,8 @@ channel:
 	WORD  $0x3ce76931 // ldr q17, [x9, x7]
 	WORD  $0x4e31d5ad // fadd v13.4s, v13.4s, v17.4s
 	VFMLA V2.S4, V15.S4, V13.S4
+
+	// Row 1 and row 3 of the result: AT·x times the transpose of AT.
 	MOVD  R1, R8
 	MOVD  dstRow+56(FP), R9
 	LSL   $2, R9, R9
@@ -1787,26 +1847,35 @@ channel:
 	ADD   $16, R1, R1
 	ADD   $16, R10, R10
 	SUBS  $1, R11, R11
-	BNE   channel
-	MOVD  srcTile+48(FP), R8
-	MOVD  channels+32(FP), R9
-	SUB   R9, R8, R8
-	LSL   $2, R8, R8
-	ADD   R8, R0, R0
-	MOVD  dstTile+72(FP), R8
-	MOVD  channels+32(FP), R9
-	SUB   R9, R8, R8
-	LSL   $2, R8, R8
-	ADD   R8, R1, R1
-	MOVD  tiles+24(FP), R8
-	SUBS  $1, R8, R8
-	MOVD  R8, tiles+24(FP)
-	BNE   tile
+	BNE   vector
+
+	// The pointers went through the channels; the next tile starts elsewhere.
+	MOVD srcTile+48(FP), R8
+	MOVD channels+32(FP), R9
+	SUB  R9, R8, R8
+	LSL  $2, R8, R8
+	ADD  R8, R0, R0
+	MOVD dstTile+72(FP), R8
+	MOVD channels+32(FP), R9
+	SUB  R9, R8, R8
+	LSL  $2, R8, R8
+	ADD  R8, R1, R1
+	MOVD tiles+24(FP), R8
+	SUBS $1, R8, R8
+	MOVD R8, tiles+24(FP)
+	BNE  tile
 	RET
 
-// func WinogradOutput8x5(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+// func WinogradOutput8x5(dst *float32, src *float32, bias *float32, tiles int, channels int, srcMatrix int, srcTile int, dstRow int, dstPixel int, dstTile int, lower float32)
 // Requires: ASIMD
 TEXT ·WinogradOutput8x5(SB), NOSPLIT, $0-84
+	// Registers, a slash between what one of them holds by turns:
+	// R0 src/temporary, R1 dst, R2 srcMatrix, R3 dstPixel, R6 8·srcMatrix, R7 2·8·srcMatrix,
+	// R8 3·8·srcMatrix, R9 in row 0/out pixel 0/row/srcTile/dstTile/tiles,
+	// R10 in row 4/out pixel 3/dstRow/channels, R11 2·dstPixel, R12 bias, R13 channels,
+	// R14 column/temporary
+	// V0 2, V1 0.5, V2 4, V3 0.25, V4 8, V5 0.125, V6 16, V7 0.0625, V8 lower, V9-V22 AT·x/temporary,
+	// V23 temporary, V24 AT·x/temporary, V25 temporary, V26 AT·x/temporary
 	MOVD  $0x40000000, R0
 	VDUP  R0, V0.S4
 	MOVD  $0x3f000000, R0
@@ -1823,11 +1892,11 @@ TEXT ·WinogradOutput8x5(SB), NOSPLIT, $0-84
 	VDUP  R0, V6.S4
 	MOVD  $0x3d800000, R0
 	VDUP  R0, V7.S4
-	FMOVS lo+80(FP), F8
+	FMOVS lower+80(FP), F8
 	VDUP  V8.S[0], V8.S4
 	MOVD  src+8(FP), R0
 	MOVD  dst+0(FP), R1
-	MOVD  srcPoint+40(FP), R2
+	MOVD  srcMatrix+40(FP), R2
 	LSL   $2, R2, R2
 	MOVD  dstPixel+64(FP), R3
 	LSL   $2, R3, R3
@@ -1837,12 +1906,15 @@ TEXT ·WinogradOutput8x5(SB), NOSPLIT, $0-84
 	ADD   R6, R7, R8
 	ADD   R3, R3, R11
 
+	// For each tile.
 tile:
 	MOVD bias+16(FP), R12
 	MOVD channels+32(FP), R13
 	LSR  $2, R13, R13
 
-channel:
+	// For each vector of channels.
+vector:
+	// Row 0 and row 2 of AT·x, column by column.
 	MOVD  R0, R14
 	MOVD  R14, R9
 	ADD   R8, R9, R10
@@ -2005,6 +2077,8 @@ channel:
 	VMOV  V21.B16, V21.B16
 	VFMLA V2.S4, V23.S4, V21.S4
 	VFMLA V3.S4, V25.S4, V21.S4
+
+	// Row 0 and row 2 of the result: AT·x times the transpose of AT.
 	MOVD  R1, R9
 	MOVD  R9, R9
 	ADD   R11, R9, R10
@@ -2078,6 +2152,8 @@ channel:
 	VFMLA V7.S4, V14.S4, V9.S4
 	WORD  $0x4e28f529 // fmax v9.4s, v9.4s, v8.4s
 	WORD  $0x3ca36949 // str q9, [x10, x3]
+
+	// Row 4 of AT·x, column by column.
 	MOVD  R0, R14
 	MOVD  R14, R9
 	ADD   R8, R9, R10
@@ -2216,6 +2292,8 @@ channel:
 	WORD  $0x4e33d610 // fadd v16.4s, v16.4s, v19.4s
 	VFMLA V6.S4, V17.S4, V16.S4
 	VFMLA V7.S4, V18.S4, V16.S4
+
+	// Row 4 of the result: AT·x times the transpose of AT.
 	MOVD  R1, R9
 	MOVD  dstRow+56(FP), R10
 	LSL   $2, R10, R10
@@ -2254,6 +2332,8 @@ channel:
 	VFMLA V7.S4, V13.S4, V9.S4
 	WORD  $0x4e28f529 // fmax v9.4s, v9.4s, v8.4s
 	WORD  $0x3ca36949 // str q9, [x10, x3]
+
+	// Row 1 and row 3 of AT·x, column by column.
 	MOVD  R0, R14
 	MOVD  R14, R9
 	ADD   R8, R9, R10
@@ -2408,6 +2488,8 @@ channel:
 	VMOV  V21.B16, V21.B16
 	VFMLA V4.S4, V23.S4, V21.S4
 	VFMLA V5.S4, V25.S4, V21.S4
+
+	// Row 1 and row 3 of the result: AT·x times the transpose of AT.
 	MOVD  R1, R9
 	MOVD  dstRow+56(FP), R10
 	LSL   $2, R10, R10
@@ -2489,26 +2571,34 @@ channel:
 	ADD   $16, R1, R1
 	ADD   $16, R12, R12
 	SUBS  $1, R13, R13
-	BNE   channel
-	MOVD  srcTile+48(FP), R9
-	MOVD  channels+32(FP), R10
-	SUB   R10, R9, R9
-	LSL   $2, R9, R9
-	ADD   R9, R0, R0
-	MOVD  dstTile+72(FP), R9
-	MOVD  channels+32(FP), R10
-	SUB   R10, R9, R9
-	LSL   $2, R9, R9
-	ADD   R9, R1, R1
-	MOVD  tiles+24(FP), R9
-	SUBS  $1, R9, R9
-	MOVD  R9, tiles+24(FP)
-	BNE   tile
+	BNE   vector
+
+	// The pointers went through the channels; the next tile starts elsewhere.
+	MOVD srcTile+48(FP), R9
+	MOVD channels+32(FP), R10
+	SUB  R10, R9, R9
+	LSL  $2, R9, R9
+	ADD  R9, R0, R0
+	MOVD dstTile+72(FP), R9
+	MOVD channels+32(FP), R10
+	SUB  R10, R9, R9
+	LSL  $2, R9, R9
+	ADD  R9, R1, R1
+	MOVD tiles+24(FP), R9
+	SUBS $1, R9, R9
+	MOVD R9, tiles+24(FP)
+	BNE  tile
 	RET
 
-// func WinogradOutput8x4(dst *float32, src *float32, bias *float32, tiles int, channels int, srcPoint int, srcTile int, dstRow int, dstPixel int, dstTile int, lo float32)
+// func WinogradOutput8x4(dst *float32, src *float32, bias *float32, tiles int, channels int, srcMatrix int, srcTile int, dstRow int, dstPixel int, dstTile int, lower float32)
 // Requires: ASIMD
 TEXT ·WinogradOutput8x4(SB), NOSPLIT, $0-84
+	// Registers, a slash between what one of them holds by turns:
+	// R0 src/temporary, R1 dst, R2 srcMatrix, R3 dstPixel, R6 8·srcMatrix, R7 2·8·srcMatrix,
+	// R8 3·8·srcMatrix, R9 in row 0/out pixel 0/row/srcTile/dstTile/tiles,
+	// R10 in row 4/out pixel 2/dstRow/channels, R11 bias, R12 channels, R13 column/temporary
+	// V0 2, V1 0.5, V2 4, V3 0.25, V4 8, V5 0.125, V6 lower, V7-V20 AT·x/temporary, V21 temporary,
+	// V22 AT·x/temporary, V23 temporary, V24 AT·x/temporary, V25 temporary
 	MOVD  $0x40000000, R0
 	VDUP  R0, V0.S4
 	MOVD  $0x3f000000, R0
@@ -2521,11 +2611,11 @@ TEXT ·WinogradOutput8x4(SB), NOSPLIT, $0-84
 	VDUP  R0, V4.S4
 	MOVD  $0x3e000000, R0
 	VDUP  R0, V5.S4
-	FMOVS lo+80(FP), F6
+	FMOVS lower+80(FP), F6
 	VDUP  V6.S[0], V6.S4
 	MOVD  src+8(FP), R0
 	MOVD  dst+0(FP), R1
-	MOVD  srcPoint+40(FP), R2
+	MOVD  srcMatrix+40(FP), R2
 	LSL   $2, R2, R2
 	MOVD  dstPixel+64(FP), R3
 	LSL   $2, R3, R3
@@ -2534,12 +2624,15 @@ TEXT ·WinogradOutput8x4(SB), NOSPLIT, $0-84
 	ADD   R6, R6, R7
 	ADD   R6, R7, R8
 
+	// For each tile.
 tile:
 	MOVD bias+16(FP), R11
 	MOVD channels+32(FP), R12
 	LSR  $2, R12, R12
 
-channel:
+	// For each vector of channels.
+vector:
+	// Row 0 and row 2 of AT·x, column by column.
 	MOVD  R0, R13
 	MOVD  R13, R9
 	ADD   R8, R9, R10
@@ -2702,6 +2795,8 @@ channel:
 	VMOV  V19.B16, V19.B16
 	VFMLA V2.S4, V21.S4, V19.S4
 	VFMLA V3.S4, V23.S4, V19.S4
+
+	// Row 0 and row 2 of the result: AT·x times the transpose of AT.
 	MOVD  R1, R9
 	MOVD  R9, R9
 	ADD   R3, R9, R10
@@ -2765,6 +2860,8 @@ channel:
 	VFMLA V5.S4, V13.S4, V7.S4
 	WORD  $0x4e26f4e7 // fmax v7.4s, v7.4s, v6.4s
 	WORD  $0x3ca36947 // str q7, [x10, x3]
+
+	// Row 1 and row 3 of AT·x, column by column.
 	MOVD  R0, R13
 	MOVD  R13, R9
 	ADD   R8, R9, R10
@@ -2927,6 +3024,8 @@ channel:
 	WORD  $0x4e39d673 // fadd v19.4s, v19.4s, v25.4s
 	VFMLA V4.S4, V21.S4, V19.S4
 	VFMLA V5.S4, V23.S4, V19.S4
+
+	// Row 1 and row 3 of the result: AT·x times the transpose of AT.
 	MOVD  R1, R9
 	MOVD  dstRow+56(FP), R10
 	LSL   $2, R10, R10
@@ -2998,19 +3097,21 @@ channel:
 	ADD   $16, R1, R1
 	ADD   $16, R11, R11
 	SUBS  $1, R12, R12
-	BNE   channel
-	MOVD  srcTile+48(FP), R9
-	MOVD  channels+32(FP), R10
-	SUB   R10, R9, R9
-	LSL   $2, R9, R9
-	ADD   R9, R0, R0
-	MOVD  dstTile+72(FP), R9
-	MOVD  channels+32(FP), R10
-	SUB   R10, R9, R9
-	LSL   $2, R9, R9
-	ADD   R9, R1, R1
-	MOVD  tiles+24(FP), R9
-	SUBS  $1, R9, R9
-	MOVD  R9, tiles+24(FP)
-	BNE   tile
+	BNE   vector
+
+	// The pointers went through the channels; the next tile starts elsewhere.
+	MOVD srcTile+48(FP), R9
+	MOVD channels+32(FP), R10
+	SUB  R10, R9, R9
+	LSL  $2, R9, R9
+	ADD  R9, R0, R0
+	MOVD dstTile+72(FP), R9
+	MOVD channels+32(FP), R10
+	SUB  R10, R9, R9
+	LSL  $2, R9, R9
+	ADD  R9, R1, R1
+	MOVD tiles+24(FP), R9
+	SUBS $1, R9, R9
+	MOVD R9, tiles+24(FP)
+	BNE  tile
 	RET

@@ -174,7 +174,7 @@ func pixel(v kernels.View, n, y, x, c int) float64 {
 	if y < 0 || y >= v.H || x < 0 || x >= v.W {
 		return 0
 	}
-	return float64(v.At(n, y, x, c))
+	return float64(kernels.At[float32](v, n, y, x, c))
 }
 
 // A window is the half-open rectangle of the padded image that one output of

@@ -12,14 +12,14 @@ import (
 // image returns a view with a halo of NaNs, which ref must not see, around
 // the given values in NHWC order.
 func image(n, h, w, c int, values ...float32) kernels.View {
-	v := kernels.NewView(n, h, w, c, 1)
-	for i := range v.Data {
-		v.Data[i] = float32(math.NaN())
+	v := kernels.NewView(kernels.Type{}, n, h, w, c, 1)
+	for i := range kernels.Data[float32](v) {
+		kernels.Data[float32](v)[i] = float32(math.NaN())
 	}
 	for n := range n {
 		for y := range h {
 			for x := range w {
-				values = values[copy(v.Pixels(n, y, x), values):]
+				values = values[copy(kernels.Pixel[float32](v, n, y, x), values):]
 			}
 		}
 	}

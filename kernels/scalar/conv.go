@@ -6,13 +6,13 @@ import (
 )
 
 // Conv1x4 computes 1 pixel × 4 channels at a time.
-func Conv1x4(dst, src, weights, bias, _ *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles, _ int, lo float32) {
+func Conv1x4(dst, src, weights, bias, _ *float32, offsets *int, runs, runLen, srcStride, dstStride, tiles, _ int, lower float32) {
 	b := (*[4]float32)(unsafe.Pointer(bias))
 	for t := range tiles {
 		c0, c1, c2, c3 := b[0], b[1], b[2], b[3]
-		w := vec(weights, 0, 4*segs*segLen)
-		for _, off := range unsafe.Slice(offsets, segs) {
-			for _, x := range vec(src, t*srcStride+off, segLen) {
+		w := vec(weights, 0, 4*runs*runLen)
+		for _, off := range unsafe.Slice(offsets, runs) {
+			for _, x := range vec(src, t*srcStride+off, runLen) {
 				c0 += float32(x * w[0])
 				c1 += float32(x * w[1])
 				c2 += float32(x * w[2])
@@ -20,21 +20,21 @@ func Conv1x4(dst, src, weights, bias, _ *float32, offsets *int, segs, segLen, sr
 				w = w[4:]
 			}
 		}
-		store4(vec(dst, t*dstStride, 4), c0, c1, c2, c3, lo)
+		store4(vec(dst, t*dstStride, 4), c0, c1, c2, c3, lower)
 	}
 }
 
 // Conv2x4 computes 2 pixels × 4 channels at a time: eight sums hide the latency
 // of the additions and still leave registers for the factors.
-func Conv2x4(dst, src, weights, bias, _ *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles, _ int, lo float32) {
+func Conv2x4(dst, src, weights, bias, _ *float32, offsets *int, runs, runLen, srcStride, dstStride, tiles, _ int, lower float32) {
 	b := (*[4]float32)(unsafe.Pointer(bias))
 	for t := range tiles {
 		c0, c1, c2, c3 := b[0], b[1], b[2], b[3]
 		d0, d1, d2, d3 := b[0], b[1], b[2], b[3]
-		w := vec(weights, 0, 4*segs*segLen)
-		for _, off := range unsafe.Slice(offsets, segs) {
-			xs := vec(src, 2*t*srcStride+off, segLen)
-			ys := vec(src, (2*t+1)*srcStride+off, segLen)
+		w := vec(weights, 0, 4*runs*runLen)
+		for _, off := range unsafe.Slice(offsets, runs) {
+			xs := vec(src, 2*t*srcStride+off, runLen)
+			ys := vec(src, (2*t+1)*srcStride+off, runLen)
 			for k, x := range xs {
 				y := ys[k]
 				w0, w1, w2, w3 := w[0], w[1], w[2], w[3]
@@ -49,26 +49,26 @@ func Conv2x4(dst, src, weights, bias, _ *float32, offsets *int, segs, segLen, sr
 				d3 += float32(y * w3)
 			}
 		}
-		store4(vec(dst, 2*t*dstStride, 4), c0, c1, c2, c3, lo)
-		store4(vec(dst, (2*t+1)*dstStride, 4), d0, d1, d2, d3, lo)
+		store4(vec(dst, 2*t*dstStride, 4), c0, c1, c2, c3, lower)
+		store4(vec(dst, (2*t+1)*dstStride, 4), d0, d1, d2, d3, lower)
 	}
 }
 
-func store4(dst []float32, c0, c1, c2, c3, lo float32) {
-	dst[0], dst[1], dst[2], dst[3] = max(c0, lo), max(c1, lo), max(c2, lo), max(c3, lo)
+func store4(dst []float32, c0, c1, c2, c3, lower float32) {
+	dst[0], dst[1], dst[2], dst[3] = max(c0, lower), max(c1, lower), max(c2, lower), max(c3, lower)
 }
 
-// Product1x4 computes 1 row × 4 columns at a time.
-func Product1x4(dst, src, weights, _ *float32, points, k, tiles, srcPoint, dstPoint, srcStride, _ int) {
-	products(Conv1x4, dst, src, weights, points, k, tiles, srcPoint, dstPoint, srcStride)
+// BatchMatMul1x4 computes 1 row × 4 columns at a time.
+func BatchMatMul1x4(dst, src, weights, _ *float32, batch, k, tiles, srcMatrix, dstMatrix, srcStride, _ int) {
+	products(Conv1x4, dst, src, weights, batch, k, tiles, srcMatrix, dstMatrix, srcStride)
 }
 
-// Product2x4 computes 2 rows × 4 columns at a time.
-func Product2x4(dst, src, weights, _ *float32, points, k, tiles, srcPoint, dstPoint, srcStride, _ int) {
-	products(Conv2x4, dst, src, weights, points, k, tiles, srcPoint, dstPoint, srcStride)
+// BatchMatMul2x4 computes 2 rows × 4 columns at a time.
+func BatchMatMul2x4(dst, src, weights, _ *float32, batch, k, tiles, srcMatrix, dstMatrix, srcStride, _ int) {
+	products(Conv2x4, dst, src, weights, batch, k, tiles, srcMatrix, dstMatrix, srcStride)
 }
 
-type tile = func(dst, src, weights, bias, next *float32, offsets *int, segs, segLen, srcStride, dstStride, tiles, pace int, lo float32)
+type tile = func(dst, src, weights, bias, prefetch *float32, offsets *int, runs, runLen, srcStride, dstStride, tiles, prefetchStep int, lower float32)
 
 // What a product has in the place of a convolution's arguments.
 var (
@@ -76,9 +76,9 @@ var (
 	noOffset int
 )
 
-func products(conv tile, dst, src, weights *float32, points, k, tiles, srcPoint, dstPoint, srcStride int) {
-	for p := range points {
-		conv(&vec(dst, p*dstPoint, 1)[0], &vec(src, p*srcPoint, 1)[0], &vec(weights, p*k*4, 1)[0], &noBias[0], nil,
+func products(conv tile, dst, src, weights *float32, batch, k, tiles, srcMatrix, dstMatrix, srcStride int) {
+	for b := range batch {
+		conv(&vec(dst, b*dstMatrix, 1)[0], &vec(src, b*srcMatrix, 1)[0], &vec(weights, b*k*4, 1)[0], &noBias[0], nil,
 			&noOffset, 1, k, srcStride, 4, tiles, 0, float32(math.Inf(-1)))
 	}
 }

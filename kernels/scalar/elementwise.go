@@ -2,12 +2,12 @@ package scalar
 
 import "math"
 
-// Add sets dst[i] = max(a[i]+b[i], lo).
-func Add(dst, a, b *float32, n int, lo float32) {
+// Add sets dst[i] = max(a[i]+b[i], lower).
+func Add(dst, a, b *float32, n int, lower float32) {
 	y := vec(b, 0, n)
 	z := vec(dst, 0, n)
 	for i, x := range vec(a, 0, n) {
-		z[i] = max(x+y[i], lo)
+		z[i] = max(x+y[i], lower)
 	}
 }
 

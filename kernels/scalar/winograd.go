@@ -32,19 +32,19 @@ func SpaceToDepth(dst, src *float32, pixels, runs, channels, srcPixel, srcRow, d
 }
 
 // WinogradInput6 transforms the inputs of a row of tiles, 6×6 each.
-func WinogradInput6(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstPoint, dstTile int) {
-	winogradInput(bt6, dst, src, tiles, channels, srcRow, srcPixel, srcTile, dstPoint, dstTile)
+func WinogradInput6(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile int) {
+	winogradInput(bt6, dst, src, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile)
 }
 
 // WinogradInput8 is WinogradInput6 for 8×8 inputs.
-func WinogradInput8(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstPoint, dstTile int) {
-	winogradInput(bt8, dst, src, tiles, channels, srcRow, srcPixel, srcTile, dstPoint, dstTile)
+func WinogradInput8(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile int) {
+	winogradInput(bt8, dst, src, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile)
 }
 
 // maxPoints is the number of points of the largest tile.
 const maxPoints = 8 * 8
 
-func winogradInput(bt [][]float32, dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstPoint, dstTile int) {
+func winogradInput(bt [][]float32, dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile int) {
 	n := len(bt)
 	for t := range tiles {
 		for c := range channels {
@@ -56,7 +56,7 @@ func winogradInput(bt [][]float32, dst, src *float32, tiles, channels, srcRow, s
 			}
 			transform(v[:], bt, d[:])
 			for i, x := range v[:n*n] {
-				vec(dst, i*dstPoint+t*dstTile+c, 1)[0] = x
+				vec(dst, i*dstMatrix+t*dstTile+c, 1)[0] = x
 			}
 		}
 	}
@@ -64,33 +64,33 @@ func winogradInput(bt [][]float32, dst, src *float32, tiles, channels, srcRow, s
 
 // WinogradOutput8x4, WinogradOutput6x4 and WinogradOutput8x5 transform the products
 // of a row of tiles.
-func WinogradOutput8x4(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32) {
-	winogradOutput(at8x4, dst, src, bias, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile, lo)
+func WinogradOutput8x4(dst, src, bias *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower float32) {
+	winogradOutput(at8x4, dst, src, bias, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile, lower)
 }
 
 // WinogradOutput6x4: see WinogradOutput8x4.
-func WinogradOutput6x4(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32) {
-	winogradOutput(at6x4, dst, src, bias, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile, lo)
+func WinogradOutput6x4(dst, src, bias *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower float32) {
+	winogradOutput(at6x4, dst, src, bias, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile, lower)
 }
 
 // WinogradOutput8x5: see WinogradOutput8x4.
-func WinogradOutput8x5(dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32) {
-	winogradOutput(at8x5, dst, src, bias, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile, lo)
+func WinogradOutput8x5(dst, src, bias *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower float32) {
+	winogradOutput(at8x5, dst, src, bias, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile, lower)
 }
 
-func winogradOutput(at [][]float32, dst, src, bias *float32, tiles, channels, srcPoint, srcTile, dstRow, dstPixel, dstTile int, lo float32) {
+func winogradOutput(at [][]float32, dst, src, bias *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower float32) {
 	m, n := len(at), len(at[0])
 	b := vec(bias, 0, channels)
 	for t := range tiles {
 		for c := range channels {
 			var p, y [maxPoints]float32
 			for i := range n * n {
-				p[i] = vec(src, i*srcPoint+t*srcTile+c, 1)[0]
+				p[i] = vec(src, i*srcMatrix+t*srcTile+c, 1)[0]
 			}
 			transform(y[:], at, p[:])
 			for i := range m {
 				for j := range m {
-					vec(dst, i*dstRow+j*dstPixel+t*dstTile+c, 1)[0] = max(y[i*m+j]+b[c], lo)
+					vec(dst, i*dstRow+j*dstPixel+t*dstTile+c, 1)[0] = max(y[i*m+j]+b[c], lower)
 				}
 			}
 		}

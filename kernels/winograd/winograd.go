@@ -15,6 +15,7 @@ package winograd
 import (
 	"fmt"
 	"math/big"
+	"sync"
 )
 
 // points are the finite evaluation points, in order: small numbers keep rounding
@@ -40,9 +41,25 @@ type Algorithm struct {
 // N returns the number of inputs, which is the number of products.
 func (a *Algorithm) N() int { return a.M + a.R - 1 }
 
-// New returns F(m, r). Algorithms with the same m+r share BT. It panics when m or
-// r is less than 1 or there are not points enough.
+var (
+	mu      sync.Mutex
+	derived = map[[2]int]*Algorithm{}
+)
+
+// New returns F(m, r), which is derived once and not to be changed. Algorithms with the same
+// m+r have the same BT. It panics when m or r is less than 1 or there are not points enough.
 func New(m, r int) *Algorithm {
+	mu.Lock()
+	defer mu.Unlock()
+	a := derived[[2]int{m, r}]
+	if a == nil {
+		a = derive(m, r)
+		derived[[2]int{m, r}] = a
+	}
+	return a
+}
+
+func derive(m, r int) *Algorithm {
 	n := m + r - 1
 	if m < 1 || r < 1 || n-1 > len(points) {
 		panic(fmt.Sprintf("winograd: no F(%d, %d)", m, r))

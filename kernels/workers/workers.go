@@ -144,7 +144,7 @@ func (p *Pool) wait(n int, own time.Duration) {
 			continue
 		}
 		runtime.Gosched() // the helper may need this thread
-		if d := time.Since(start); d > lateTime && d > 2*own {
+		if isLate(time.Since(start), own) {
 			for i := range p.helpers {
 				if h := &p.helpers[i]; h.busy.Load() {
 					h.late = true
@@ -167,6 +167,10 @@ func (p *Pool) wait(n int, own time.Duration) {
 		h.until = now.Add(h.rest)
 	}
 }
+
+// isLate reports whether the helpers that are still in a chunk are late: after the caller has
+// waited that long, having worked for own.
+func isLate(waited, own time.Duration) bool { return waited > lateTime && waited > 2*own }
 
 // work claims and runs chunks until none is left and reports whether it ran any. h is
 // the worker's helper, nil for the caller of Run.

@@ -107,7 +107,7 @@ func (r recipe) convert(v kernels.View, crop *image.RGBA) {
 	first, second, third := r.order[0], r.order[1], r.order[2]
 	for y := range r.crop {
 		src := crop.Pix[y*crop.Stride:]
-		dst := v.Data[v.Index(0, y, 0, 0):]
+		dst := kernels.Data[float32](v)[v.Index(0, y, 0, 0):]
 		for range r.crop { // &3: no bounds to check
 			rgba, px := (*[4]byte)(src), (*[3]float32)(dst)
 			px[0] = values[0][rgba[first&3]]

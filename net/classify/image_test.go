@@ -32,7 +32,7 @@ func input(t *testing.T, name string, img image.Image) kernels.View {
 	if !ok {
 		t.Fatalf("no recipe %q", name)
 	}
-	v := kernels.NewView(1, r.crop, r.crop, 3, 2)
+	v := kernels.NewView(kernels.Type{}, 1, r.crop, r.crop, 3, 2)
 	r.apply(v, img)
 	return v
 }
@@ -62,14 +62,14 @@ func TestRecipeColours(t *testing.T) {
 		for y := range v.H {
 			for x := range v.W {
 				for c, want := range test.want {
-					if got := float64(v.At(0, y, x, c)); math.Abs(got-want) > 1e-5 {
+					if got := float64(kernels.At[float32](v, 0, y, x, c)); math.Abs(got-want) > 1e-5 {
 						t.Fatalf("%s of %v: pixel %d,%d, channel %d is %v, want %v", test.recipe, test.colour, x, y, c, got, want)
 					}
 				}
 			}
 		}
 		for _, i := range []int{v.Index(0, -1, 5, 0), v.Index(0, v.H, 5, 0), v.Index(0, 5, -1, 0), v.Index(0, 5, v.W, 0)} {
-			if v.Data[i] != 0 {
+			if kernels.Data[float32](v)[i] != 0 {
 				t.Fatalf("%s wrote into the halo", test.recipe)
 			}
 		}
@@ -102,7 +102,7 @@ func TestRecipeGeometry(t *testing.T) {
 				p := img.RGBAAt(test.left+x, test.top+y)
 				for c, o := range r.order {
 					want := (float64([]uint8{p.R, p.G, p.B}[o])/255*r.scale - r.mean[c]) / r.dev[c]
-					if got := float64(v.At(0, y, x, c)); math.Abs(got-want) > 1e-5 {
+					if got := float64(kernels.At[float32](v, 0, y, x, c)); math.Abs(got-want) > 1e-5 {
 						t.Fatalf("%s of %d×%d: pixel %d,%d, channel %d is %v, want %v", test.recipe, test.w, test.h, x, y, c, got, want)
 					}
 				}
@@ -120,8 +120,8 @@ func TestRecipeExtremes(t *testing.T) {
 				img.Pix[i] = 200
 			}
 			v := input(t, name, img)
-			first := v.Pixels(0, 0, 0)
-			for c, got := range v.Pixels(0, v.H-1, v.W-1) {
+			first := kernels.Pixel[float32](v, 0, 0, 0)
+			for c, got := range kernels.Pixel[float32](v, 0, v.H-1, v.W-1) {
 				if got != first[c] || got == 0 {
 					t.Errorf("%s of %v: a grey image has %v in one corner and %v in another", name, size, first[c], got)
 				}
@@ -216,7 +216,7 @@ func BenchmarkConvert(b *testing.B) {
 			for i := range crop.Pix {
 				crop.Pix[i] = byte(i * 7)
 			}
-			v := kernels.NewView(1, r.crop, r.crop, 3, 0)
+			v := kernels.NewView(kernels.Type{}, 1, r.crop, r.crop, 3, 0)
 			for b.Loop() {
 				r.convert(v, crop)
 			}

@@ -68,7 +68,7 @@ type options struct {
 	model   *graph.Model
 	weights string
 	set     *kernels.Set
-	algo    kernels.Algo
+	algo    string
 	threads int
 	top     int
 	json    bool
@@ -123,7 +123,8 @@ func newFlags(o *options) *flag.FlagSet {
 		return err
 	})
 	fs.Func("algo", "algorithm `NAME` of the convolutions: auto, direct or winograd (default auto, which picks for each)", func(s string) (err error) {
-		o.algo, err = kernels.ParseAlgo(s)
+		o.algo = s
+		err = kernels.CheckAlgorithm(s)
 		return err
 	})
 	fs.IntVar(&o.threads, "threads", 0, "number of threads; 0 means one per processor")
@@ -260,7 +261,7 @@ func (c *classifier) classify(path string) error {
 		return err
 	}
 	ms := float64(time.Since(start).Microseconds()) / 1000
-	probs := c.plan.Output().Pixels(0, 0, 0)
+	probs := kernels.Pixel[float32](c.plan.Output(), 0, 0, 0)
 	if i := slices.IndexFunc(probs, notFinite); i >= 0 {
 		return fmt.Errorf("%s: the network's result is not finite: the probability of class %d is %g", path, i, probs[i])
 	}
@@ -311,7 +312,7 @@ func (c *classifier) print(r result, recipe string) error {
 		if recipe != "" {
 			how = "recipe " + recipe
 		}
-		fmt.Fprintf(&b, "%s: %s, %s, %s %s, %.3f ms\n", r.File, how, c.model.Name, c.set.ISA, c.algo, r.MS)
+		fmt.Fprintf(&b, "%s: %s, %s, %s %s, %.3f ms\n", r.File, how, c.model.Name, c.set.ISA, cmp.Or(c.algo, kernels.Auto), r.MS)
 		for _, g := range r.Top {
 			fmt.Fprintf(&b, "%7.2f %%  %s  %s\n", 100*g.Prob, g.WNID, g.Label)
 		}

@@ -18,7 +18,8 @@ type value struct {
 	// count for its target.
 	readers []int
 
-	relu bool // the producer applies the ReLU that follows
+	relu   bool // the producer applies the ReLU that follows
+	output bool // the caller reads it
 
 	// concat is the concatenation that this value is a window of, from channel
 	// on; 0, the network's input, is none.
@@ -31,16 +32,14 @@ type layout struct {
 	values []value
 }
 
-// newLayout fuses ReLUs, drops dropouts and puts concatenations in place. That the
-// caller reads the network's result needs no care here: in a table without dead
-// nodes, nothing else does.
+// newLayout fuses activations, drops identities and puts concatenations in place.
 func newLayout(t table) *layout {
 	l := &layout{table: t, values: make([]value, len(t.infos)+1)}
 	for v := range l.values {
 		l.values[v].alias = v
 	}
 	for i, n := range t.infos {
-		if _, ok := n.Layer.(layer.Dropout); ok {
+		if _, ok := n.Layer.(layer.Identity); ok {
 			l.values[i+1].alias = l.target(t.args[i][0])
 			continue
 		}
@@ -49,14 +48,17 @@ func newLayout(t table) *layout {
 			v.readers = append(v.readers, i)
 		}
 	}
+	for _, v := range t.outputs {
+		l.values[l.target(v)].output = true
+	}
 	for i, n := range t.infos {
-		if _, ok := n.Layer.(layer.ReLU); ok {
+		if _, ok := n.Layer.(layer.Activation); ok {
 			l.fuse(i)
 		}
 	}
 	for i, n := range t.infos {
-		if _, ok := n.Layer.(layer.Concat); ok {
-			l.place(i)
+		if c, ok := n.Layer.(layer.InPlace); ok {
+			l.join(i, c)
 		}
 	}
 	return l
@@ -80,36 +82,34 @@ func (l *layout) producer(v int) layer.Layer {
 
 // onlyReader reports whether node i, and nothing else, reads v, and reads it once.
 func (l *layout) onlyReader(v, i int) bool {
-	return len(l.values[v].readers) == 1 && l.values[v].readers[0] == i
+	return !l.values[v].output && len(l.values[v].readers) == 1 && l.values[v].readers[0] == i
 }
 
-// fuse makes ReLU node i part of the layer before if that has a kernel for it and
+// fuse makes activation i part of the layer before if that has a kernel for it and
 // nobody wants to see the values in between.
 func (l *layout) fuse(i int) {
 	v := l.target(l.args[i][0])
-	if _, ok := l.producer(v).(layer.Rectifier); !ok || !l.onlyReader(v, i) {
+	if _, ok := l.producer(v).(layer.Fuser); !ok || !l.onlyReader(v, i) {
 		return
 	}
 	relu := &l.values[i+1]
 	l.values[v].relu = true
 	l.values[v].readers, relu.readers = relu.readers, nil
+	l.values[v].output = relu.output
 	relu.alias = v
 }
 
-// place lets those inputs of concatenation i that nobody else reads be produced
-// in their windows of the result.
-func (l *layout) place(i int) {
-	channel := 0
+// join lets those inputs of node i that nobody else reads be produced in its result.
+func (l *layout) join(i int, c layer.InPlace) {
 	for j, a := range l.args[i] {
 		if v := l.target(a); v > 0 && l.onlyReader(v, i) {
-			l.values[v].concat, l.values[v].channel = i+1, channel
+			l.values[v].concat, l.values[v].channel = i+1, c.Channel(l.infos[i].In, j)
 		}
-		channel += l.infos[i].In[j].C
 	}
 }
 
-// window returns the value whose buffer holds v, and v's first channel in it.
-func (l *layout) window(v int) (root, channel int) {
+// place returns the value whose buffer holds v, and v's first channel in it.
+func (l *layout) place(v int) (root, channel int) {
 	v = l.target(v)
 	for l.values[v].concat != 0 {
 		channel += l.values[v].channel
@@ -118,18 +118,21 @@ func (l *layout) window(v int) (root, channel int) {
 	return v, channel
 }
 
-// softmaxInput returns the value that the softmax at the end of the network reads,
-// or the network's result if it does not end in one.
-func (l *layout) softmaxInput() int {
-	v := l.target(len(l.infos))
-	if _, ok := l.producer(v).(layer.Softmax); ok {
+// logits returns what the normalizer reads that the main output comes from, or the main
+// output if it does not come from one.
+func (l *layout) logits() int {
+	v := l.target(l.outputs[0])
+	if _, ok := l.producer(v).(layer.Normalizer); ok {
 		return l.target(l.args[v-1][0])
 	}
 	return v
 }
 
-// copied returns the shapes of those inputs of concatenation i that are not
-// produced in place.
+// pinned returns the values that are never overwritten in a run: the network's input, its
+// outputs and its logits.
+func (l *layout) pinned() []int { return append([]int{0, l.logits()}, l.outputs...) }
+
+// copied returns the shapes of those inputs of in-place node i that are not produced in place.
 func (l *layout) copied(i int) []layer.Shape {
 	var shapes []layer.Shape
 	for j, a := range l.args[i] {
@@ -145,29 +148,30 @@ type buffer struct {
 	shape       layer.Shape
 	halo        int
 	first, last int   // the nodes between which it is in use, inclusive
-	size        int64 // in float32 values, a multiple of a cache line
+	size        int64 // in bytes, a multiple of a cache line
 	offset      int64 // into the arena
 }
 
-// line is a cache line in float32 values.
-const line = 64 / 4
+// cacheLine rounds a number of bytes up to whole cache lines.
+func cacheLine(bytes int64) int64 { return (bytes + 63) / 64 * 64 }
+
+// viewBytes is the size of a view of n images of a shape.
+func viewBytes(n int, s layer.Shape, halo int) int64 {
+	return int64(n) * int64(kernels.ViewSize(1, s.H, s.W, s.C, halo)) * int64(s.Type.Element.Size())
+}
 
 // buffers returns the buffers by the number of the value that owns each, nil for
-// values that own none. With keep, all are in use for ever; the network's input,
-// result and logits always are.
-func (l *layout) buffers(input layer.Shape, batch int, keep bool, segments []*segment) []*buffer {
+// values that own none. With keep, all are in use for ever.
+func (l *layout) buffers(batch int, keep bool, cascades []*cascade) []*buffer {
 	buffers := make([]*buffer, len(l.values))
 	for v := range l.values {
 		if l.target(v) != v {
 			continue
 		}
-		root, _ := l.window(v)
+		root, _ := l.place(v)
 		b := buffers[root]
 		if b == nil {
-			b = &buffer{shape: input, first: v - 1}
-			if root > 0 {
-				b.shape = l.infos[root-1].Out
-			}
+			b = &buffer{shape: l.shape(root), first: v - 1}
 			buffers[root] = b
 		}
 		b.last = max(b.last, v-1)
@@ -176,11 +180,11 @@ func (l *layout) buffers(input layer.Shape, batch int, keep bool, segments []*se
 			b.halo = max(b.halo, halo(l.infos[i]))
 		}
 	}
-	// What a segment reads and writes is in use from its start to its end.
-	for _, s := range segments {
+	// What a cascade reads and writes is in use from its start to its end.
+	for _, s := range cascades {
 		for i := s.first; i <= s.last; i++ {
 			for _, v := range append([]int{i + 1}, l.args[i]...) {
-				root, _ := l.window(v)
+				root, _ := l.place(v)
 				b := buffers[root]
 				b.last = max(b.last, s.last)
 				if s.parts[0][root] != nil {
@@ -189,18 +193,18 @@ func (l *layout) buffers(input layer.Shape, batch int, keep bool, segments []*se
 			}
 		}
 	}
-	pinned := []int{0, len(l.infos), l.softmaxInput()}
+	pinned := l.pinned()
 	if keep {
 		for v := range l.values {
 			pinned = append(pinned, v)
 		}
 	}
 	for _, v := range pinned {
-		root, _ := l.window(v)
+		root, _ := l.place(v)
 		buffers[root].first, buffers[root].last = -1, len(l.infos)
 	}
 	slots := map[int]int64{} // sizes of inner buffers
-	for _, s := range segments {
+	for _, s := range cascades {
 		for root, r := range s.parts[0] {
 			if !r.outer {
 				slots[root] = int64(s.slots) * r.size()
@@ -211,11 +215,11 @@ func (l *layout) buffers(input layer.Shape, batch int, keep bool, segments []*se
 		if b == nil {
 			continue
 		}
-		size := int64(batch) * int64(kernels.ViewSize(1, b.shape.H, b.shape.W, b.shape.C, b.halo))
+		size := viewBytes(batch, b.shape, b.halo)
 		if n, ok := slots[root]; ok {
 			size = n
 		}
-		b.size = (size + line - 1) / line * line
+		b.size = cacheLine(size)
 	}
 	return buffers
 }

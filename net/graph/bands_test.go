@@ -37,6 +37,8 @@ var segments = []struct {
 	{"valid", []graph.Node{node("a", layer.Conv{Out: 3, Kernel: 3}), node("b", layer.Conv{Out: 4, Kernel: 2}), node("c", layer.Conv{Out: 5, Kernel: 4}), node("d", one)}},
 	{"more padding than the windows need", []graph.Node{node("a", layer.Conv{Out: 4, Kernel: 3, Pad: 2}), node("b", layer.Conv{Out: 3, Kernel: 5, Pad: 4}), node("c", same3)}},
 	{"windows of padding alone", []graph.Node{node("a", layer.Conv{Out: 4, Kernel: 2, Pad: 3}), node("b", layer.Conv{Out: 3, Kernel: 3, Pad: 5}), node("c", same3)}},
+	{"windows of padding alone, twice", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 4, Kernel: 2, Pad: 3}), node("c", layer.Conv{Out: 3, Kernel: 2, Pad: 3})}},
+	{"a result that ends with windows of padding alone", []graph.Node{node("a", one), node("b", layer.Conv{Out: 3, Kernel: 2, Pad: 3})}},
 	{"stride in the middle", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 6, Kernel: 3, Stride: 2, Pad: 1}), node("c", same3), node("d", one)}},
 	// Winograd's algorithm for these reads a row that has no weight.
 	{"phases", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 6, Kernel: 7, Stride: 2, Pad: 3}), node("c", same3)}},
@@ -142,7 +144,7 @@ func TestBands(t *testing.T) {
 				w := random(t, m)
 				kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 					kerneltest.SkipSlow(t, set)
-					for _, algo := range []kernels.Algo{kernels.Direct, kernels.Winograd} {
+					for _, algo := range kernels.Algorithms() {
 						o := graph.Options{Set: set, Algo: algo, Batch: 3}
 						keep := compileKeep(t, m, w, o, 1)
 						checkNodes(t, keep, w, math.MaxInt)
@@ -169,7 +171,7 @@ func TestBandsOfPadding(t *testing.T) {
 	m := small(layer.Shape{H: 4, W: 5, C: 2}, node("a", layer.Conv{Out: 3, Kernel: 3, Pad: 5}), node("b", one), node("c", one))
 	w := random(t, m)
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for _, algo := range []kernels.Algo{kernels.Direct, kernels.Winograd} {
+		for _, algo := range kernels.Algorithms() {
 			o := graph.Options{Set: set, Algo: algo}
 			keep := compileKeep(t, m, w, o, 1)
 			checkNodes(t, keep, w, math.MaxInt)
@@ -219,7 +221,7 @@ func TestBandsOfNets(t *testing.T) {
 			w := random(t, m)
 			kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 				kerneltest.SkipSlow(t, set)
-				for _, algo := range []kernels.Algo{kernels.Direct, kernels.Winograd} {
+				for _, algo := range kernels.Algorithms() {
 					o := graph.Options{Set: set, Algo: algo, Batch: images}
 					keep := compileKeep(t, m, w, o, 2)
 					for _, way := range ways {
@@ -253,7 +255,7 @@ func TestBandsOfLargeValues(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
 		for _, o := range []graph.Options{{Threads: 1, Batch: 2}, {Threads: 2, Batch: 2}, {Threads: 2, Batch: 1}, {Threads: 3, Batch: 2}} {
-			o.Set, o.Algo = set, kernels.Direct
+			o.Set, o.Algo = set, "direct"
 			keep := compileKeep(t, m, w, o, 1)
 			p := compile(t, m, w, o)
 			run(t, p)
@@ -312,7 +314,7 @@ func TestTwice(t *testing.T) {
 			nodes = append(nodes, node(string(rune('a'+i)), same))
 		}
 		m := small(layer.Shape{H: test.rows, W: 8, C: 2}, nodes...)
-		parts := graph.Parts(m, random(t, m), graph.Options{Algo: kernels.Direct, Threads: test.threads, Batch: 1})
+		parts := graph.Parts(m, random(t, m), graph.Options{Algo: "direct", Threads: test.threads, Batch: 1})
 		if len(parts) != test.segments {
 			t.Errorf("%d layers of %d rows, %d threads: parts %v, want %d segments", test.layers, test.rows, test.threads, parts, test.segments)
 		}
@@ -326,7 +328,7 @@ func TestTwice(t *testing.T) {
 func TestCuts(t *testing.T) {
 	defer graph.SetBands(2)()
 	m := small(layer.Shape{H: 227, W: 227, C: 3}, node("a", layer.Conv{Out: 8, Kernel: 7, Stride: 2}), node("p", layer.MaxPool{Kernel: 3, Stride: 2}))
-	for algo, want := range map[kernels.Algo][2]int{kernels.Direct: {26, 28}, kernels.Winograd: {28, 29}} {
+	for algo, want := range map[string][2]int{"direct": {26, 28}, "winograd": {28, 29}} {
 		parts := graph.Parts(m, random(t, m), graph.Options{Algo: algo, Threads: 2, Batch: 1})
 		if len(parts) != 1 || len(parts[0]) != 2 {
 			t.Fatalf("%v: parts %v, want one segment of two", algo, parts)
@@ -355,7 +357,7 @@ func TestImageByImage(t *testing.T) {
 		{m, 2, 3, nil}, // a thread would be left over
 		{heavy, 1, 4, nil},
 	} {
-		o := graph.Options{Algo: kernels.Direct, Threads: test.threads, Batch: test.batch}
+		o := graph.Options{Algo: "direct", Threads: test.threads, Batch: test.batch}
 		keep := compileKeep(t, test.model, w, o, 1)
 		p := compile(t, test.model, w, o)
 		run(t, p)
@@ -481,7 +483,7 @@ func FuzzNets(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, algo := range []kernels.Algo{kernels.Direct, kernels.Winograd} {
+			for _, algo := range kernels.Algorithms() {
 				o := graph.Options{Set: set, Algo: algo, Batch: 1 + r.IntN(3)}
 				keep := compileKeep(t, m, w, o, 1)
 				checkNodes(t, keep, w, math.MaxInt)

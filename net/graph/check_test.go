@@ -58,7 +58,7 @@ func fill(v kernels.View, seed uint64) {
 	for n := range v.N {
 		for y := range v.H {
 			for x := range v.W {
-				values = values[copy(v.Pixels(n, y, x), values):]
+				values = values[copy(kernels.Pixel[float32](v, n, y, x), values):]
 			}
 		}
 	}
@@ -69,7 +69,7 @@ func poison(v kernels.View) {
 	for n := range v.N {
 		for y := range v.H {
 			for x := range v.W {
-				kerneltest.Poison(v.Pixels(n, y, x))
+				kerneltest.Poison(kernels.Pixel[float32](v, n, y, x))
 			}
 		}
 	}
@@ -90,7 +90,7 @@ func dense(v kernels.View) []float64 {
 	for n := range v.N {
 		for y := range v.H {
 			for x := range v.W {
-				for _, f := range v.Pixels(n, y, x) {
+				for _, f := range kernels.Pixel[float32](v, n, y, x) {
 					values = append(values, float64(f))
 				}
 			}
@@ -116,7 +116,7 @@ func checkNodes(t *testing.T, p *graph.Plan, w stored, wholeMACs int) {
 		}
 		return v
 	}
-	algos := map[string]kernels.Algo{}
+	algos := map[string]string{}
 	for _, s := range p.Steps() {
 		algos[s.Name] = s.Algo
 	}
@@ -141,7 +141,7 @@ func checkNodes(t *testing.T, p *graph.Plan, w stored, wholeMACs int) {
 		switch l := n.Layer.(type) {
 		case layer.Weighted:
 			c := convCheck{what, l.ConvShape(n.In[0]), dst, src[0], w[n.Name][0], w[n.Name][1], relu, 0}
-			if algos[n.Name] == kernels.Winograd {
+			if algos[n.Name] == "winograd" {
 				c.winograd = largest(dense(src[0]))
 			}
 			if n.Cost.MACs*int64(dst.N) <= int64(wholeMACs) {
@@ -216,7 +216,7 @@ func rectified(p *graph.Plan, nodes []graph.Info) bool {
 
 // same reports whether two views are of the same memory.
 func same(a, b kernels.View) bool {
-	return a.C == b.C && &a.Data[a.Offset] == &b.Data[b.Offset]
+	return a.C == b.C && &kernels.Data[float32](a)[a.Offset] == &kernels.Data[float32](b)[b.Offset]
 }
 
 // A convCheck is a convolution that was computed.

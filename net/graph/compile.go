@@ -29,7 +29,7 @@ type Weights interface {
 // machine has.
 type Options struct {
 	Set     *kernels.Set // nil: the best that the machine supports
-	Algo    kernels.Algo // of the convolutions; the zero value picks for each
+	Algo    string       // of the convolutions that it can compute; "" and kernels.Auto: the fastest for each
 	Threads int          // the caller's included; 0: GOMAXPROCS
 	Batch   int          // images a Run; 0: 1
 	KeepAll bool         // reuse no memory, so that every node can be read after Run
@@ -38,7 +38,7 @@ type Options struct {
 const (
 	maxBatch   = 1 << 16
 	maxThreads = 1 << 10
-	maxArena   = 1 << 30 // float32 values: 4 GiB
+	maxArena   = 4 << 30 // bytes
 )
 
 // resolve replaces the zero values.
@@ -49,11 +49,12 @@ func (o *Options) resolve() error {
 	if o.Threads < 0 || o.Threads > maxThreads {
 		return fmt.Errorf("threads is %d, expected 1 to %d (0: GOMAXPROCS)", o.Threads, maxThreads)
 	}
-	if o.Algo > kernels.Winograd {
-		return fmt.Errorf("algorithm is %v, expected auto, direct or winograd", o.Algo)
+	o.Algo = cmp.Or(o.Algo, kernels.Auto)
+	if err := kernels.CheckAlgorithm(o.Algo); err != nil {
+		return err
 	}
 	o.Batch = cmp.Or(o.Batch, 1)
-	o.Threads = cmp.Or(o.Threads, runtime.GOMAXPROCS(0))
+	o.Threads = cmp.Or(o.Threads, min(runtime.GOMAXPROCS(0), maxThreads))
 	if o.Set == nil {
 		best, err := kernels.Best()
 		if err != nil {
@@ -72,7 +73,7 @@ func (o *Options) resolve() error {
 //     something else reads the values in between. What is called the value of that
 //     layer is then the rectified one.
 //   - A dropout is its input.
-//   - The inputs of a concatenation are written to channel windows of its result;
+//   - The inputs of a concatenation are written to their channels of its result;
 //     only those that have other readers are copied.
 //   - A value that padded convolutions read is surrounded by a halo of zeros.
 //   - Where the values between some layers do not fit the level-2 cache, bands of
@@ -97,38 +98,43 @@ func Compile(m *Model, w Weights, o Options) (*Plan, error) {
 
 	l := newLayout(t)
 	p := &Plan{model: m, nodes: map[string]kernels.View{}}
-	convs := map[int]*kernels.Conv{}
-	for i, n := range t.infos {
-		if wl, ok := n.Layer.(layer.Weighted); ok {
-			if convs[i], err = pack(o, n, wl, w, l.values[i+1].relu); err != nil {
-				return fail(fmt.Errorf("node %s: %w", n.Name, err))
-			}
-			p.weights += convs[i].Bytes()
+	convs, err := l.pack(w, o)
+	if err != nil {
+		return fail(err)
+	}
+	seen := map[kernels.Conv]bool{}
+	for _, c := range convs {
+		if !seen[c] {
+			p.weights += c.Bytes()
 		}
+		seen[c] = true
 	}
-	var segments []*segment
+	var cascades []*cascade
 	if !o.KeepAll {
-		segments = l.segments(convs, o.Batch, o.Threads)
+		cascades = l.cascades(convs, o.Batch, o.Threads)
 	}
-	p.bands = len(segments) > 0
-	buffers := l.buffers(m.Input, o.Batch, o.KeepAll, segments)
+	p.cascades = len(cascades) > 0
+	buffers := l.buffers(o.Batch, o.KeepAll, cascades)
 	size := assign(buffers)
 	if size > maxArena {
-		return fail(fmt.Errorf("batch %d needs %d MiB of activations, expected at most %d", o.Batch, size>>18, maxArena>>18))
+		return fail(fmt.Errorf("batch %d needs %d MiB of activations, expected at most %d", o.Batch, size>>20, maxArena>>20))
 	}
-	b := binder{Options: o, Plan: p, layout: l, convs: convs, buffers: buffers, arena: kernels.Alloc(int(size))}
-	p.input, p.output, p.logits = b.view(0), b.view(len(t.infos)), b.view(l.softmaxInput())
+	b := binder{Options: o, Plan: p, layout: l, convs: convs, buffers: buffers, arena: kernels.Alloc[byte](int(size))}
+	p.input, p.logits = b.view(0), b.view(l.logits())
+	for _, v := range l.outputs {
+		p.outputs = append(p.outputs, b.view(v))
+	}
 	p.nodes[Input] = p.input
 	for i, n := range t.infos {
-		if root, _ := l.window(i + 1); buffers[root].last == len(t.infos) {
+		if root, _ := l.place(i + 1); buffers[root].last == len(t.infos) {
 			p.nodes[n.Name] = b.view(i + 1)
 		}
 	}
 	for i := 0; i < len(t.infos); i++ {
-		if len(segments) > 0 && segments[0].first == i {
-			s := segments[0]
-			segments = segments[1:]
-			if err := b.segment(s); err != nil {
+		if len(cascades) > 0 && cascades[0].first == i {
+			s := cascades[0]
+			cascades = cascades[1:]
+			if err := b.cascade(s); err != nil {
 				return fail(err)
 			}
 			i = s.last
@@ -136,7 +142,7 @@ func Compile(m *Model, w Weights, o Options) (*Plan, error) {
 			return fail(err)
 		}
 	}
-	p.arena = 4*size + kernels.ShareScratch(o.Threads, b.tasks, b.slots...)
+	p.arena = size + kernels.ShareScratch(o.Threads, b.tasks, b.slots...)
 	p.workers = workers.NewPool(o.Threads) // last: errors leave no goroutines behind
 	return p, nil
 }
@@ -146,31 +152,23 @@ type binder struct {
 	Options
 	*Plan
 	*layout
-	convs   map[int]*kernels.Conv
+	convs   map[int]kernels.Conv
 	buffers []*buffer
-	arena   []float32
+	arena   []byte
 	tasks   []workers.Task   // bound for all threads
-	slots   [][]workers.Task // of segments, bound for one thread, by slot
+	slots   [][]workers.Task // of cascades, bound for one thread, by slot
 }
 
 // memory is the part of the arena that belongs to a value that owns a buffer.
-func (b *binder) memory(root int) []float32 {
+func (b *binder) memory(root int) []byte {
 	return b.arena[b.buffers[root].offset:][:b.buffers[root].size]
 }
 
-// shape returns the shape of a value.
-func (b *binder) shape(v int) layer.Shape {
-	if v == 0 {
-		return b.model.Input
-	}
-	return b.infos[v-1].Out
-}
-
-// view returns all images of a value, which must not be an inner one of a segment.
+// view returns all images of a value, which must not be an inner one of a cascade.
 func (b *binder) view(v int) kernels.View {
-	root, channel := b.window(v)
+	root, channel := b.place(v)
 	s := b.shape(root)
-	return kernels.ViewOf(b.memory(root), b.Batch, s.H, s.W, s.C, b.buffers[root].halo).Channels(channel, b.shape(v).C)
+	return kernels.ViewOf(s.Type, b.memory(root), b.Batch, s.H, s.W, s.C, b.buffers[root].halo).Channels(channel, b.shape(v).C)
 }
 
 // node binds node i to whole values.
@@ -187,105 +185,9 @@ func (b *binder) node(i int) error {
 		return err
 	}
 	b.tasks = append(b.tasks, tasks...)
-	b.step(i)
+	b.addStep(i)
 	b.work = append(b.work, work{step: len(b.steps) - 1, tasks: tasks, labels: b.stepLabels(i)})
 	return nil
-}
-
-// segment binds the nodes of a segment to windows of rows, band by band.
-func (b *binder) segment(s *segment) error {
-	first := len(b.steps)
-	for i := s.first; i <= s.last; i++ {
-		if _, ok := b.infos[i].Layer.(layer.Concat); !ok && b.target(i+1) == i+1 {
-			b.step(i)
-		}
-	}
-	p := &pass{slots: make([][]piece, s.slots), labels: b.labels[first]}
-	for image := range b.Batch {
-		for part, values := range s.parts {
-			slot := (image + part) % s.slots
-			for k := range s.bands {
-				if err := b.band(p, s, values, image, slot, k); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	b.work = append(b.work, work{step: first, tasks: []workers.Task{p}, labels: p.labels})
-	return nil
-}
-
-// band binds one band of one part of an image.
-func (b *binder) band(p *pass, s *segment, values map[int]*rows, image, slot, k int) error {
-	prepared := map[int]bool{}
-	for i := s.first; i <= s.last; i++ {
-		if b.target(i+1) != i+1 {
-			continue
-		}
-		root, _ := b.window(i + 1)
-		r := values[root]
-		var tasks []workers.Task
-		var err error
-		if !prepared[root] {
-			prepared[root] = true
-			if tasks, err = r.prepare(b.image(s, values, root, image, slot), k); err != nil {
-				return err
-			}
-		}
-		if _, ok := b.infos[i].Layer.(layer.Concat); !ok && r.hi[k] > r.prev(k) {
-			bound, err := b.rows(s, values, i, image, slot, k)
-			if err != nil {
-				return err
-			}
-			tasks = append(tasks, bound...)
-		}
-		for _, t := range tasks {
-			p.slots[slot] = append(p.slots[slot], piece{t, b.stepLabels(i)})
-		}
-	}
-	return nil
-}
-
-// image returns the buffer of a value that owns one, for one image.
-func (b *binder) image(s *segment, values map[int]*rows, root, image, slot int) kernels.View {
-	if r := values[root]; r != nil && !r.outer {
-		return r.buffer(b.memory(root)[int64(slot)*r.size():][:r.size()])
-	}
-	return b.view(root).Image(image)
-}
-
-// rows binds node i to the rows that it computes in band k.
-func (b *binder) rows(s *segment, values map[int]*rows, i, image, slot, k int) ([]workers.Task, error) {
-	root, channel := b.window(i + 1)
-	r := values[root]
-	y, h := r.prev(k), r.hi[k]-r.prev(k)
-	dst := r.window(b.image(s, values, root, image, slot), k, y, h).Channels(channel, b.infos[i].Out.C)
-	kernel, stride, pad, _ := b.infos[i].Layer.(layer.Windowed).Window(b.infos[i].In)
-	var src []kernels.View
-	for _, a := range b.args[i] {
-		root, channel := b.window(a)
-		v := b.image(s, values, root, image, slot)
-		last := b.shape(a).H // as many rows as there are, but for layers that keep the shape
-		in := values[root]
-		if in != nil {
-			last = in.hi[k]
-		}
-		if kernel == 1 && stride == 1 && pad == 0 {
-			last = y + h
-		}
-		if in != nil {
-			v = in.window(v, k, y*stride, last-y*stride)
-		} else {
-			v = v.Rows(y*stride, last-y*stride)
-		}
-		src = append(src, v.Channels(channel, b.shape(a).C))
-	}
-	tasks, err := b.bind(i, 1, dst, src)
-	for len(b.slots) <= slot {
-		b.slots = append(b.slots, nil)
-	}
-	b.slots[slot] = append(b.slots[slot], tasks...)
-	return tasks, err
 }
 
 // bind returns the tasks of node i.
@@ -300,26 +202,19 @@ func (b *binder) bind(i, threads int, dst kernels.View, src []kernels.View) ([]w
 	return tasks, nil
 }
 
-// step lists node i among the plan's steps.
-func (b *binder) step(i int) {
+// addStep lists node i among the plan's steps.
+func (b *binder) addStep(i int) {
 	n := b.infos[i]
 	cost := n.Cost
-	if _, ok := n.Layer.(layer.Concat); ok {
+	if _, ok := n.Layer.(layer.InPlace); ok {
 		cost = n.Layer.Cost(b.copied(i))
 	}
-	params := 4 * cost.Params
-	step := Step{
-		Name: n.Name, Op: n.Layer.Op(), Stage: n.Stage, Out: n.Out,
-		Cost: kernels.Cost{
-			Params: cost.Params,
-			MACs:   cost.MACs * int64(b.Batch),
-			Bytes:  (cost.Bytes-params)*int64(b.Batch) + params,
-		},
-	}
+	step := Step{Name: n.Name, Op: n.Layer.Op(), Stage: n.Stage, Out: n.Out, Cost: cost.Batch(b.Batch)}
 	if c := b.convs[i]; c != nil {
-		step.Algo = c.Algo()
-		step.Executed = c.Executed(n.In[0].H, n.In[0].W) * int64(b.Batch)
-		step.Winograd = kernels.HasWinograd(b.Set, c.Shape(), n.In[0].H, n.In[0].W)
+		step.Algo = c.Algorithm()
+		step.Candidates = kernels.Candidates(b.Set, c.Problem())
+		step.Pick = kernels.Pick(b.Set, c.Problem())
+		step.Executed = c.Executed() * int64(b.Batch)
 	}
 	b.steps = append(b.steps, step)
 	b.labels = append(b.labels, pprof.WithLabels(context.Background(), pprof.Labels("net", b.model.Name, "layer", n.Name)))
@@ -335,12 +230,35 @@ func (b *binder) stepLabels(i int) context.Context {
 	return b.labels[len(b.labels)-1]
 }
 
-// pack fetches a node's weights and brings them into the kernels' order.
-func pack(o Options, n Info, l layer.Weighted, w Weights, relu bool) (*kernels.Conv, error) {
-	weights, bias, err := w.Layer(param(n, l))
-	if err != nil {
-		return nil, err
+// pack fetches the weights of all nodes and brings them into the kernels' order. Nodes that use the
+// same weights in the same way share the packed ones.
+func (l *layout) pack(w Weights, o Options) (map[int]kernels.Conv, error) {
+	convs := map[int]kernels.Conv{}
+	for owner := range l.infos {
+		if l.owners[owner] != owner {
+			continue
+		}
+		fail := func(err error) (map[int]kernels.Conv, error) {
+			return nil, fmt.Errorf("node %s: %w", l.infos[owner].Name, err)
+		}
+		weights, bias, err := w.Layer(l.param(owner))
+		if err != nil {
+			return fail(err)
+		}
+		packed := map[kernels.Problem]kernels.Conv{}
+		for i := owner; i < len(l.infos); i++ {
+			if l.owners[i] != owner {
+				continue
+			}
+			p := l.problem(i)
+			p.ReLU = l.values[i+1].relu
+			if packed[p] == nil {
+				if packed[p], err = kernels.NewConv(o.Set, o.Algo, p, weights, bias); err != nil {
+					return fail(err)
+				}
+			}
+			convs[i] = packed[p]
+		}
 	}
-	in := n.In[0]
-	return kernels.NewConvAlgo(o.Set, o.Algo, l.ConvShape(in), in.H, in.W, weights, bias, relu)
+	return convs, nil
 }

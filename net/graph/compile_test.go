@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -163,7 +165,7 @@ func checkPlans(t *testing.T, m *graph.Model, batch int, steps string) {
 	w := random(t, m)
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
-		for _, algo := range []kernels.Algo{kernels.Direct, kernels.Winograd} {
+		for _, algo := range kernels.Algorithms() {
 			o := graph.Options{Set: set, Algo: algo, Batch: batch}
 			keep := compileKeep(t, m, w, o, 1)
 			if got := stepNames(keep); got != steps {
@@ -228,6 +230,20 @@ func TestHalo(t *testing.T) {
 	}
 }
 
+// TestManyProcessors: GOMAXPROCS does not go beyond the limit for threads.
+func TestManyProcessors(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(3000))
+	m := small(image, node("conv1", conv))
+	p := compile(t, m, random(t, m), graph.Options{})
+	if got := p.Threads(); got != 1024 {
+		t.Errorf("%d threads, want 1024", got)
+	}
+	_, err := graph.Compile(m, random(t, m), graph.Options{Threads: 1025})
+	if err == nil || !strings.Contains(err.Error(), "threads is 1025, expected 1 to 1024") {
+		t.Errorf("1025 threads: error %v", err)
+	}
+}
+
 func TestSteps(t *testing.T) {
 	m := small(image,
 		node("conv1", conv), node("conv1.r", relu),
@@ -239,30 +255,32 @@ func TestSteps(t *testing.T) {
 	m.Head = "fc"
 	in, mid, row := image.Elems(), 9*11*4, 3
 	cost := func(params, macs, elems int) kernels.Cost {
-		return kernels.Cost{Params: int64(params), MACs: int64(5 * macs), Bytes: int64(4 * (params + 5*elems))}
+		return kernels.Cost{Params: int64(params), MACs: int64(5 * macs), Weights: int64(4 * params), Activations: int64(4 * 5 * elems)}
 	}
 	want := []graph.Step{
-		{Name: "conv1", Op: "conv3x3", Stage: "stem", Out: layer.Shape{H: 9, W: 11, C: 4}, Cost: cost(4*27+4, mid*27, in+mid), Winograd: true},
+		{Name: "conv1", Op: "conv3x3", Stage: "stem", Out: layer.Shape{H: 9, W: 11, C: 4}, Cost: cost(4*27+4, mid*27, in+mid), Candidates: []string{"direct", "winograd"}},
 		{Name: "pool", Op: "maxpool", Stage: "1x3", Out: layer.Shape{H: 1, W: 3, C: 4}, Cost: cost(0, 0, mid+4*row)},
-		{Name: "conv2", Op: "conv1x1", Stage: "1x3", Out: layer.Shape{H: 1, W: 3, C: 2}, Cost: cost(8+2, 2*row*4, 4*row+2*row), Algo: kernels.Direct},
+		{Name: "conv2", Op: "conv1x1", Stage: "1x3", Out: layer.Shape{H: 1, W: 3, C: 2}, Cost: cost(8+2, 2*row*4, 4*row+2*row), Algo: "direct", Candidates: []string{"direct"}, Pick: "direct"},
 		// conv2 is in place, pool has another reader and is copied.
 		{Name: "cat", Op: "concat", Stage: "1x3", Out: layer.Shape{H: 1, W: 3, C: 6}, Cost: cost(0, 0, 2*4*row)},
-		{Name: "fc", Op: "dense", Stage: "head", Out: layer.Shape{H: 1, W: 1, C: 10}, Cost: cost(6*row*10+10, 6*row*10, 6*row+10), Algo: kernels.Direct},
+		{Name: "fc", Op: "dense", Stage: "head", Out: layer.Shape{H: 1, W: 1, C: 10}, Cost: cost(6*row*10+10, 6*row*10, 6*row+10), Algo: "direct", Candidates: []string{"direct"}, Pick: "direct"},
 	}
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for algo, picked := range map[kernels.Algo]kernels.Algo{
-			kernels.Auto:     kernels.Pick(set, conv.ConvShape(image), image.H, image.W),
-			kernels.Direct:   kernels.Direct,
-			kernels.Winograd: kernels.Winograd,
+		pick := kernels.Pick(set, kernels.Problem{ConvShape: conv.ConvShape(image), H: image.H, W: image.W, ReLU: true})
+		want[0].Pick = pick
+		for algo, picked := range map[string]string{
+			kernels.Auto: pick,
+			"direct":     "direct",
+			"winograd":   "winograd",
 		} {
 			want[0].Algo = picked
 			// Four and two channels take the narrow tile, ten as many as come up to it.
-			narrow := set.Narrow.Width
+			narrow := set.F32.Narrow.Width
 			columns := func(out int) int {
-				return min((out+narrow-1)/narrow*narrow, (out+set.Wide.Width-1)/set.Wide.Width*set.Wide.Width)
+				return min((out+narrow-1)/narrow*narrow, (out+set.F32.Wide.Width-1)/set.F32.Wide.Width*set.F32.Wide.Width)
 			}
 			direct := mid / 4 * 27 * columns(4)
-			if picked == kernels.Winograd {
+			if picked == "winograd" {
 				direct = 36 * 3 * 3 * 3 * columns(4) // tiles of 4×4 over 9×11
 			}
 			for i, n := range []int{direct, 0, row * 4 * columns(2), 0, 6 * row * columns(10)} {
@@ -274,12 +292,12 @@ func TestSteps(t *testing.T) {
 				t.Fatalf("steps are %+v, want %+v", got, want)
 			}
 			for i := range want {
-				if got[i] != want[i] {
+				if !reflect.DeepEqual(got[i], want[i]) {
 					t.Errorf("%v: step %d is\n%+v, want\n%+v", algo, i, got[i], want[i])
 				}
 			}
 			got[0].Name = "scribble"
-			if p.Steps()[0] != want[0] {
+			if !reflect.DeepEqual(p.Steps()[0], want[0]) {
 				t.Error("Steps returns the plan's own slice")
 			}
 		}
@@ -300,19 +318,19 @@ func TestPick(t *testing.T) {
 		t.Fatal(err)
 	}
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		seen := map[kernels.Algo]bool{}
+		seen := map[string]bool{}
 		for i, s := range compile(t, m, random(t, m), graph.Options{Set: set}).Steps() {
 			in := infos[i].In[0]
-			shape := infos[i].Layer.(layer.Conv).ConvShape(in)
-			if want := kernels.Pick(set, shape, in.H, in.W); s.Algo != want {
-				t.Errorf("%s: algorithm %v, want %v", s.Name, s.Algo, want)
+			problem := kernels.Problem{ConvShape: infos[i].Layer.(layer.Conv).ConvShape(in), H: in.H, W: in.W}
+			if want := kernels.Pick(set, problem); s.Algo != want || s.Pick != want {
+				t.Errorf("%s: algorithm %s, picked %s, want %s", s.Name, s.Algo, s.Pick, want)
 			}
-			if want := kernels.HasWinograd(set, shape, in.H, in.W); s.Winograd != want {
-				t.Errorf("%s: Winograd is %v, want %v", s.Name, s.Winograd, want)
+			if want := kernels.Candidates(set, problem); !slices.Equal(s.Candidates, want) {
+				t.Errorf("%s: candidates %q, want %q", s.Name, s.Candidates, want)
 			}
 			seen[s.Algo] = true
 		}
-		if !seen[kernels.Direct] || !seen[kernels.Winograd] {
+		if !seen["direct"] || !seen["winograd"] {
 			t.Errorf("the only algorithm is %v", seen)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log"
 
+	"firebench/kernels"
 	"firebench/net/graph"
 	"firebench/net/layer"
 	"firebench/net/weights"
@@ -35,12 +36,12 @@ func Example() {
 	for _, s := range p.Steps() {
 		fmt.Printf("%-4s %-5s %-7s %v, %d multiply-adds\n", s.Stage, s.Name, s.Op, s.Out, s.Cost.MACs)
 	}
-	copy(p.Input().Pixels(0, 0, 0), []float32{1, 2, 3})
+	copy(kernels.Pixel[float32](p.Input(), 0, 0, 0), []float32{1, 2, 3})
 	if err := p.Run(); err != nil {
 		log.Fatal(err)
 	}
 	sum := float32(0)
-	for _, prob := range p.Output().Pixels(0, 0, 0) {
+	for _, prob := range kernels.Pixel[float32](p.Output(), 0, 0, 0) {
 		sum += prob
 	}
 	fmt.Printf("the probabilities add up to %.3f\n", sum)

@@ -2,12 +2,9 @@ package graph
 
 import (
 	"math"
-
-	"firebench/kernels"
-	"firebench/net/layer"
 )
 
-// SetBands makes Compile cut every segment that has inner values into n bands, or
+// SetBands makes Compile cut every cascade that has inner values into n bands, or
 // into as many as there may be, whatever the sizes of its values and of the cache, and
 // what parts of it compute twice, until restore is called.
 func SetBands(n int) (restore func()) {
@@ -32,7 +29,7 @@ func MaxTwice() float64 { return maxTwice }
 // Bands is the rule that SetBands overrides.
 func Bands(inner, weights, rows int) int { return bands(inner, weights, rows) }
 
-// Slots returns, for every segment of the plan, how many pieces of work each thread
+// Slots returns, for every cascade of the plan, how many pieces of work each thread
 // has: a step's part of a band, or what prepares a buffer for it.
 func Slots(p *Plan) [][]int {
 	var slots [][]int
@@ -52,18 +49,18 @@ func Slots(p *Plan) [][]int {
 // a plan, which no arena can be smaller than, and the size of the arena that they
 // get. Both are in bytes, scratch memory aside.
 func Placement(m *Model, w Weights, o Options) (busiest, total int64) {
-	l, segments := planSegments(m, w, &o)
-	buffers := l.buffers(m.Input, o.Batch, false, segments)
-	return 4 * live(buffers, len(l.infos)), 4 * assign(buffers)
+	l, cascades := planCascades(m, w, &o)
+	buffers := l.buffers(o.Batch, false, cascades)
+	return live(buffers, len(l.infos)), assign(buffers)
 }
 
-// Parts returns, for every segment of a plan, which rows of its result the parts
+// Parts returns, for every cascade of a plan, which rows of its result the parts
 // compute that an image is cut into: from one, inclusive, to another.
 func Parts(m *Model, w Weights, o Options) [][][2]int {
-	l, segments := planSegments(m, w, &o)
+	l, cascades := planCascades(m, w, &o)
 	var all [][][2]int
-	for _, s := range segments {
-		end, _ := l.window(s.last + 1)
+	for _, s := range cascades {
+		end, _ := l.place(s.last + 1)
 		var parts [][2]int
 		for _, values := range s.parts {
 			r := values[end]
@@ -74,8 +71,8 @@ func Parts(m *Model, w Weights, o Options) [][][2]int {
 	return all
 }
 
-// planSegments does what Compile does until the segments are known.
-func planSegments(m *Model, w Weights, o *Options) (*layout, []*segment) {
+// planCascades does what Compile does until the cascades are known.
+func planCascades(m *Model, w Weights, o *Options) (*layout, []*cascade) {
 	t, err := m.table()
 	if err == nil {
 		err = o.resolve()
@@ -84,15 +81,11 @@ func planSegments(m *Model, w Weights, o *Options) (*layout, []*segment) {
 		panic(err)
 	}
 	l := newLayout(t)
-	convs := map[int]*kernels.Conv{}
-	for i, n := range t.infos {
-		if c, ok := n.Layer.(layer.Conv); ok { // bands have no other weights
-			if convs[i], err = pack(*o, n, c, w, false); err != nil {
-				panic(err)
-			}
-		}
+	convs, err := l.pack(w, *o)
+	if err != nil {
+		panic(err)
 	}
-	return l, l.segments(convs, o.Batch, o.Threads)
+	return l, l.cascades(convs, o.Batch, o.Threads)
 }
 
 func live(buffers []*buffer, nodes int) int64 {

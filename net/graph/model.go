@@ -6,6 +6,7 @@ package graph
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -18,22 +19,26 @@ const Input = "input"
 
 // A Model is a network without weights.
 type Model struct {
-	Name   string
-	Input  layer.Shape
-	Recipe string // how an image becomes the input, see package classify
-	Head   string // the first node of the classifier, "" for none
-	Nodes  []Node // in the order in which they run
+	Name    string
+	Input   layer.Shape
+	Recipe  string   // how an image becomes the input, see package classify
+	Head    string   // the first node of the classifier, "" for none
+	Outputs []string // nodes whose results the caller reads, the main one first; none means the last node
+	Nodes   []Node   // in the order in which they run
 }
 
 // A Node is one layer of a model and where its inputs come from: earlier nodes,
 // or [Input]. No Inputs at all means the node before, for the first node the input.
+// Weights names an earlier node whose weights this one uses as well; "" means its own.
 type Node struct {
-	Name   string
-	Layer  layer.Layer
-	Inputs []string
+	Name    string
+	Layer   layer.Layer
+	Inputs  []string
+	Weights string
 }
 
-// An Info is what Infer knows about a node. Cost is one image's.
+// An Info is what Infer knows about a node. Cost is one image's; parameters count where they
+// belong, not where they are used again.
 type Info struct {
 	Name  string
 	Layer layer.Layer
@@ -45,7 +50,7 @@ type Info struct {
 
 // Stages that are not named after their output side.
 const (
-	Stem = "stem" // the first convolution and the ReLU on it
+	Stem = "stem" // the first layer with weights and the activation on it
 	Head = "head" // everything from Model.Head on
 )
 
@@ -54,8 +59,8 @@ const (
 // "55x27" where height and width differ).
 //
 // It reports names that benchmarks cannot carry, that are missing or taken twice;
-// inputs that are unknown or come later; shapes that do not fit; and nodes whose
-// result nothing reads. Errors name the model and the node.
+// inputs that are unknown or come later; shapes that do not fit; weights of a node that has
+// others; and nodes whose result nothing reads. Errors name the model and the node.
 func (m *Model) Infer() ([]Info, error) {
 	t, err := m.table()
 	return t.infos, err
@@ -69,31 +74,54 @@ type Param struct {
 	Dims [4]int
 }
 
-// Params returns the weights that the model needs, in the order of its nodes.
+// Params returns the weights that the model needs, in the order of the nodes that they
+// belong to.
 func (m *Model) Params() ([]Param, error) {
-	infos, err := m.Infer()
+	t, err := m.table()
 	if err != nil {
 		return nil, err
 	}
 	var params []Param
-	for _, n := range infos {
-		if w, ok := n.Layer.(layer.Weighted); ok {
-			params = append(params, param(n, w))
+	for i := range t.infos {
+		if t.owners[i] == i {
+			params = append(params, t.param(i))
 		}
 	}
 	return params, nil
 }
 
-func param(n Info, w layer.Weighted) Param {
-	s := w.ConvShape(n.In[0])
-	return Param{n.Name, [4]int{s.Out, s.In / s.Groups, s.KH, s.KW}}
-}
-
 // A table is a checked model. Values are numbered: 0 is the network's input, i+1
 // the result of node i.
 type table struct {
-	infos []Info
-	args  [][]int // the values that each node reads
+	input   layer.Shape
+	infos   []Info
+	args    [][]int // the values that each node reads
+	outputs []int   // the values that the caller reads, the main one first
+	owners  []int   // the node whose weights each node uses; -1 without weights
+}
+
+// shape returns the shape of a value.
+func (t *table) shape(v int) layer.Shape {
+	if v == 0 {
+		return t.input
+	}
+	return t.infos[v-1].Out
+}
+
+// problem returns the convolution that a node with weights is.
+func (t *table) problem(i int) kernels.Problem {
+	n := t.infos[i]
+	in := n.In[0]
+	return kernels.Problem{
+		ConvShape: n.Layer.(layer.Weighted).ConvShape(in),
+		H:         in.H, W: in.W,
+		Src: in.Type.Element, Dst: n.Out.Type.Element,
+	}
+}
+
+func (t *table) param(i int) Param {
+	s := t.problem(i).ConvShape
+	return Param{t.infos[i].Name, [4]int{s.Out, s.In / s.Groups, s.KH, s.KW}}
 }
 
 func (m *Model) table() (t table, err error) {
@@ -128,19 +156,33 @@ func (m *Model) table() (t table, err error) {
 		head--
 	}
 
+	t.input = m.Input
 	read := make([]bool, len(m.Nodes)+1)
 	for i, n := range m.Nodes {
-		args, info, err := m.node(i, values, t.infos)
+		args, err := t.node(n, i, values)
+		if err == nil {
+			err = t.own(n, i, values)
+		}
 		if err != nil {
 			return fail(fmt.Errorf("node %s: %w", n.Name, err))
 		}
 		for _, a := range args {
 			read[a] = true
 		}
-		t.args = append(t.args, args)
-		t.infos = append(t.infos, info)
 	}
-	for i, n := range m.Nodes[:len(m.Nodes)-1] {
+	for _, name := range m.Outputs {
+		v, ok := values[name]
+		if !ok || v == 0 || slices.Contains(t.outputs, v) {
+			return fail(fmt.Errorf("output %q: expected the name of a node, once", name))
+		}
+		t.outputs = append(t.outputs, v)
+		read[v] = true
+	}
+	if len(m.Outputs) == 0 {
+		t.outputs = []int{len(m.Nodes)}
+		read[len(m.Nodes)] = true
+	}
+	for i, n := range m.Nodes {
 		if !read[i+1] {
 			return fail(fmt.Errorf("node %s: nothing reads its result", n.Name))
 		}
@@ -149,11 +191,10 @@ func (m *Model) table() (t table, err error) {
 	return t, nil
 }
 
-// node checks node i, given the infos of those before it.
-func (m *Model) node(i int, values map[string]int, infos []Info) (args []int, info Info, err error) {
-	n := m.Nodes[i]
+// node checks node i and adds it to the table of those before it.
+func (t *table) node(n Node, i int, values map[string]int) (args []int, err error) {
 	if n.Layer == nil {
-		return nil, Info{}, errors.New("it has no layer")
+		return nil, errors.New("it has no layer")
 	}
 	if len(n.Inputs) == 0 {
 		args = []int{i}
@@ -162,27 +203,48 @@ func (m *Model) node(i int, values map[string]int, infos []Info) (args []int, in
 		v, ok := values[name]
 		switch {
 		case !ok:
-			return nil, Info{}, fmt.Errorf("unknown input %q", name)
+			return nil, fmt.Errorf("unknown input %q", name)
 		case v == i+1:
-			return nil, Info{}, errors.New("it reads its own result")
+			return nil, errors.New("it reads its own result")
 		case v > i:
-			return nil, Info{}, fmt.Errorf("input %s comes later in the table", name)
+			return nil, fmt.Errorf("input %s comes later in the table", name)
 		}
 		args = append(args, v)
 	}
-	info = Info{Name: n.Name, Layer: n.Layer}
+	info := Info{Name: n.Name, Layer: n.Layer}
 	for _, a := range args {
-		s := m.Input
-		if a > 0 {
-			s = infos[a-1].Out
-		}
-		info.In = append(info.In, s)
+		info.In = append(info.In, t.shape(a))
 	}
 	if info.Out, err = n.Layer.OutShape(info.In); err != nil {
-		return nil, Info{}, fmt.Errorf("%s: %w", n.Layer.Op(), err)
+		return nil, fmt.Errorf("%s: %w", n.Layer.Op(), err)
 	}
 	info.Cost = n.Layer.Cost(info.In)
-	return args, info, nil
+	t.args = append(t.args, args)
+	t.infos = append(t.infos, info)
+	return args, nil
+}
+
+// own finds out whose weights node i uses.
+func (t *table) own(n Node, i int, values map[string]int) error {
+	_, weighted := n.Layer.(layer.Weighted)
+	owner := i
+	switch v, ok := values[n.Weights]; {
+	case n.Weights == "" && !weighted:
+		owner = -1
+	case n.Weights == "":
+	case !weighted:
+		return fmt.Errorf("weights of %s: %s has none", n.Weights, n.Layer.Op())
+	case !ok || v == 0 || v > i || t.owners[v-1] != v-1:
+		return fmt.Errorf("weights of %q: expected an earlier node with weights of its own", n.Weights)
+	default:
+		owner = v - 1
+		if own, other := t.param(i).Dims, t.param(owner).Dims; own != other {
+			return fmt.Errorf("weights of %s: they are %v, expected %v", n.Weights, other, own)
+		}
+		t.infos[i].Cost.Params = 0
+	}
+	t.owners = append(t.owners, owner)
+	return nil
 }
 
 // nameStages fills in the stages; the head starts at node head.
@@ -190,13 +252,13 @@ func (t *table) nameStages(head int) {
 	stem := false // seen
 	for i := range t.infos {
 		n := &t.infos[i]
-		_, conv := n.Layer.(layer.Conv)
-		_, relu := n.Layer.(layer.ReLU)
+		_, weighted := n.Layer.(layer.Weighted)
+		_, activation := n.Layer.(layer.Activation)
 		a := t.args[i][0]
 		switch {
 		case i >= head:
 			n.Stage = Head
-		case conv && !stem, relu && a > 0 && t.infos[a-1].Stage == Stem:
+		case weighted && !stem, activation && a > 0 && t.infos[a-1].Stage == Stem:
 			n.Stage, stem = Stem, true
 		case n.Out.H == n.Out.W:
 			n.Stage = fmt.Sprint(n.Out.H)

@@ -26,14 +26,15 @@ var (
 // layer. Afterwards the calling goroutine has no labels, whatever it had before:
 // putting them back would cost an allocation in the caller, who alone knows them.
 type Plan struct {
-	model                 *Model
-	input, output, logits kernels.View
-	nodes                 map[string]kernels.View // those that survive a run
-	arena, weights        int64                   // bytes
-	bands                 bool                    // some layers work together, band by band
-	steps                 []Step
-	labels                []context.Context // by step, for profiles
-	work                  []work            // what Run does
+	model          *Model
+	input, logits  kernels.View
+	outputs        []kernels.View
+	nodes          map[string]kernels.View // those that survive a run
+	arena, weights int64                   // bytes
+	cascades       bool                    // some layers work together, band by band
+	steps          []Step
+	labels         []context.Context // by step, for profiles
+	work           []work            // what Run does
 
 	mu      sync.Mutex // held while running
 	closed  bool
@@ -41,20 +42,20 @@ type Plan struct {
 }
 
 // A Step is one node that does work; fused, in-place and identity nodes have none.
-// Out is the shape of one image; Cost is that of one Run, all images of the batch.
-// Algo is the algorithm that computes a convolution or dense layer, Auto for other
-// operations; Winograd tells that Winograd's algorithm can compute it. Executed counts
-// the multiply-adds that the kernels execute for it, see kernels.Conv.Executed.
+// Out is the shape of one image; Cost is that of one Run, all images of the batch. Of a
+// convolution or dense layer, Algo names the algorithm that computes it, Candidates those
+// that can and Pick the one that kernels.Pick picks; Executed counts the multiply-adds that the kernels execute, see kernels.Conv.
 type Step struct {
 	Name, Op, Stage string
 	Out             layer.Shape
 	Cost            kernels.Cost
-	Algo            kernels.Algo
-	Winograd        bool
+	Algo            string
+	Candidates      []string
+	Pick            string
 	Executed        int64
 }
 
-// work is what is done in one go: a step, or all steps of a segment.
+// work is what is done in one go: a step, or all steps of a cascade.
 type work struct {
 	step   int            // the first one
 	tasks  []workers.Task // one after the other
@@ -68,11 +69,15 @@ func (p *Plan) Model() *Model { return p.model }
 // may have a halo, which must stay zero: write whole pixels through the view.
 func (p *Plan) Input() kernels.View { return p.input }
 
-// Output returns the result of the last node, valid until the next run.
-func (p *Plan) Output() kernels.View { return p.output }
+// Outputs returns the results that Model.Outputs names, valid until the next run; without names that
+// of the last node.
+func (p *Plan) Outputs() []kernels.View { return slices.Clone(p.outputs) }
 
-// Logits returns what the softmax at the end of the network reads, or Output if
-// the network does not end in a softmax. It is valid until the next run.
+// Output returns the first of Outputs, the network's main result.
+func (p *Plan) Output() kernels.View { return p.outputs[0] }
+
+// Logits returns what the softmax reads that Output comes from, or Output if
+// it does not come from a softmax. It is valid until the next run.
 func (p *Plan) Logits() kernels.View { return p.logits }
 
 // Node returns the result of a node, or the input under the name [Input]. It
@@ -129,7 +134,7 @@ func (p *Plan) RunStage(name string) error {
 
 // runIf runs the work of some steps.
 func (p *Plan) runIf(wanted func(step int) bool) error {
-	if p.bands {
+	if p.cascades {
 		return fmt.Errorf("graph: %s: layers work together in this plan, single steps need one with KeepAll", p.model.Name)
 	}
 	if err := p.begin(); err != nil {

@@ -32,7 +32,7 @@ func (Add) Bind(b Binding) ([]workers.Task, error) {
 	return bound(kernels.BindAdd(b.Set, b.Dst, b.Src[0], b.Src[1], b.ReLU, b.Threads))
 }
 
-func (Add) rectifier() {}
+func (Add) fuser() {}
 
 // Window implements Windowed.
 func (Add) Window([]Shape) (kernel, stride, pad int, ok bool) { return 1, 1, 0, true }

@@ -27,6 +27,9 @@ func (Concat) OutShape(in []Shape) (Shape, error) {
 		if s.H != out.H || s.W != out.W {
 			return Shape{}, fmt.Errorf("inputs %v and %v differ in height or width", in[0], s)
 		}
+		if s.Type != out.Type {
+			return Shape{}, fmt.Errorf("inputs %v and %v differ in type", in[0], s)
+		}
 		if out.C += s.C; out.C > maxElems {
 			break // before a sum of many overflows
 		}
@@ -50,7 +53,7 @@ func (Concat) Bind(b Binding) ([]workers.Task, error) {
 	for _, src := range b.Src {
 		dst := b.Dst.Channels(c, src.C)
 		c += src.C
-		if &dst.Data[dst.Offset] == &src.Data[src.Offset] {
+		if dst.Overlays(src) {
 			continue
 		}
 		t, err := kernels.BindCopy(dst, src, b.Threads)
@@ -60,4 +63,13 @@ func (Concat) Bind(b Binding) ([]workers.Task, error) {
 		tasks = append(tasks, t)
 	}
 	return tasks, nil
+}
+
+// Channel implements InPlace.
+func (Concat) Channel(in []Shape, i int) int {
+	c := 0
+	for _, s := range in[:i] {
+		c += s.C
+	}
+	return c
 }

@@ -38,7 +38,7 @@ func (c Conv) Cost(in []Shape) kernels.Cost { return convCost(c, in[0]) }
 // Bind implements Layer.
 func (c Conv) Bind(b Binding) ([]workers.Task, error) { return convBind(b) }
 
-func (Conv) rectifier() {}
+func (Conv) fuser() {}
 
 // convOut is OutShape of every Weighted layer.
 func convOut(l Weighted, in []Shape) (Shape, error) {
@@ -49,7 +49,7 @@ func convOut(l Weighted, in []Shape) (Shape, error) {
 	if err := s.Check(); err != nil {
 		return Shape{}, err
 	}
-	padded := Shape{in[0].H + 2*s.Pad, in[0].W + 2*s.Pad, s.In}
+	padded := Shape{in[0].H + 2*s.Pad, in[0].W + 2*s.Pad, s.In, in[0].Type}
 	if err := padded.Check(); err != nil {
 		return Shape{}, fmt.Errorf("padded by %d: %w", s.Pad, err)
 	}
@@ -57,7 +57,7 @@ func convOut(l Weighted, in []Shape) (Shape, error) {
 	if oh < 1 || ow < 1 {
 		return Shape{}, fmt.Errorf("a %d×%d kernel does not fit into %v with padding %d", s.KH, s.KW, in[0], s.Pad)
 	}
-	out := Shape{oh, ow, s.Out}
+	out := Shape{oh, ow, s.Out, in[0].Type}
 	return out, out.Check()
 }
 
@@ -65,14 +65,12 @@ func convOut(l Weighted, in []Shape) (Shape, error) {
 func convCost(l Weighted, in Shape) kernels.Cost {
 	s := l.ConvShape(in)
 	oh, ow := s.OutSize(in.H, in.W)
-	out := Shape{oh, ow, s.Out}
-	params := int64(s.Weights() + s.Out)
+	out := Shape{oh, ow, s.Out, in.Type}
 	cost := traffic(out, in)
-	return kernels.Cost{
-		Params: params,
-		MACs:   int64(out.Elems()) * int64(s.K()),
-		Bytes:  cost.Bytes + 4*params,
-	}
+	cost.Params = int64(s.Weights() + s.Out)
+	cost.MACs = int64(out.Elems()) * int64(s.K())
+	cost.Weights = cost.Params * int64(in.Type.Element.Size())
+	return cost
 }
 
 // convBind is Bind of every Weighted layer.

@@ -26,4 +26,4 @@ func (d Dense) Cost(in []Shape) kernels.Cost { return convCost(d, in[0]) }
 // Bind implements Layer.
 func (d Dense) Bind(b Binding) ([]workers.Task, error) { return convBind(b) }
 
-func (Dense) rectifier() {}
+func (Dense) fuser() {}

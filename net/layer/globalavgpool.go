@@ -16,7 +16,7 @@ func (GlobalAvgPool) OutShape(in []Shape) (Shape, error) {
 	if err := inputs(in, 1); err != nil {
 		return Shape{}, err
 	}
-	return Shape{1, 1, in[0].C}, nil
+	return Shape{1, 1, in[0].C, in[0].Type}, nil
 }
 
 // Cost implements Layer.

@@ -48,14 +48,14 @@ func poolOut(s kernels.PoolShape, in []Shape) (Shape, error) {
 	if oh < 1 || ow < 1 {
 		return Shape{}, fmt.Errorf("a %d×%d window does not fit into %v with padding %d", s.KH, s.KW, in[0], s.Pad)
 	}
-	out := Shape{oh, ow, in[0].C}
+	out := Shape{oh, ow, in[0].C, in[0].Type}
 	return out, out.Check()
 }
 
 // poolCost is Cost of the layers that pool.
 func poolCost(s kernels.PoolShape, in Shape) kernels.Cost {
 	oh, ow := s.OutSize(in.H, in.W)
-	return traffic(Shape{oh, ow, in.C}, in)
+	return traffic(Shape{oh, ow, in.C, in.Type}, in)
 }
 
 // Window implements Windowed.

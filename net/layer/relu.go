@@ -5,7 +5,7 @@ import (
 	"firebench/kernels/workers"
 )
 
-// A ReLU is max(x, 0). Most become part of the layer before, see [Rectifier].
+// A ReLU is max(x, 0). Most become part of the layer before, see [Fuser].
 type ReLU struct{}
 
 // Op returns relu.
@@ -29,3 +29,5 @@ func (ReLU) Bind(b Binding) ([]workers.Task, error) {
 
 // Window implements Windowed.
 func (ReLU) Window([]Shape) (kernel, stride, pad int, ok bool) { return 1, 1, 0, true }
+
+func (ReLU) activation() {}

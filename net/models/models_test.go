@@ -227,3 +227,24 @@ func TestLookup(t *testing.T) {
 		t.Errorf("error %v, want %s", err, want)
 	}
 }
+
+// TestAlexNetNormalization: the parameters of bvlc_alexnet's deploy.prototxt, as Caffe distributes it.
+// Nothing else tells: random weights have no expected results.
+func TestAlexNetNormalization(t *testing.T) {
+	m, err := models.Lookup("alexnet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, found := layer.LRN{Size: 5, Alpha: 0.0001, Beta: 0.75, K: 1}, 0
+	for _, n := range m.Nodes {
+		if l, ok := n.Layer.(layer.LRN); ok {
+			found++
+			if l != want {
+				t.Errorf("%s is %+v, want %+v", n.Name, l, want)
+			}
+		}
+	}
+	if found != 2 {
+		t.Errorf("%d layers normalize, want 2", found)
+	}
+}

@@ -90,7 +90,7 @@ func (t *Tensor) ToView(v kernels.View) error {
 	for n := range v.N {
 		for c := range v.C {
 			for y := range v.H {
-				dst := v.Data[v.Index(n, y, 0, c):]
+				dst := kernels.Data[float32](v)[v.Index(n, y, 0, c):]
 				for x, value := range t.Data[i : i+v.W] {
 					dst[x*v.Pixel] = value
 				}
@@ -108,7 +108,7 @@ func FromView(v kernels.View) *Tensor {
 	for n := range v.N {
 		for c := range v.C {
 			for y := range v.H {
-				src := v.Data[v.Index(n, y, 0, c):]
+				src := kernels.Data[float32](v)[v.Index(n, y, 0, c):]
 				for x := range v.W {
 					t.Data[i] = src[x*v.Pixel]
 					i++

@@ -16,9 +16,9 @@ func TestViews(t *testing.T) {
 	for i := range want.Data {
 		want.Data[i] = float32(i + 1)
 	}
-	wide := kernels.NewView(n, h, w, c+2, 1)
-	for i := range wide.Data {
-		wide.Data[i] = -1
+	wide := kernels.NewView(kernels.Type{}, n, h, w, c+2, 1)
+	for i := range kernels.Data[float32](wide) {
+		kernels.Data[float32](wide)[i] = -1
 	}
 	v := wide.Channels(1, c)
 	if err := want.ToView(v); err != nil {
@@ -28,7 +28,7 @@ func TestViews(t *testing.T) {
 		for ch := range c {
 			for y := range h {
 				for x := range w {
-					if got, want := v.At(b, y, x, ch), float32(((b*c+ch)*h+y)*w+x+1); got != want {
+					if got, want := kernels.At[float32](v, b, y, x, ch), float32(((b*c+ch)*h+y)*w+x+1); got != want {
 						t.Fatalf("element (%d,%d,%d,%d) is %v, want %v", b, ch, y, x, got, want)
 					}
 				}
@@ -36,12 +36,12 @@ func TestViews(t *testing.T) {
 		}
 	}
 	outside := 0
-	for _, value := range wide.Data {
+	for _, value := range kernels.Data[float32](wide) {
 		if value == -1 {
 			outside++
 		}
 	}
-	if want := len(wide.Data) - n*c*h*w; outside != want {
+	if want := len(kernels.Data[float32](wide)) - n*c*h*w; outside != want {
 		t.Errorf("%d elements outside the window were left alone, want %d", outside, want)
 	}
 	if got := FromView(v); !equal(got, want) {
@@ -50,7 +50,7 @@ func TestViews(t *testing.T) {
 }
 
 func TestToViewShapes(t *testing.T) {
-	one, two := kernels.NewView(1, 4, 5, 3, 0), kernels.NewView(2, 4, 5, 3, 0)
+	one, two := kernels.NewView(kernels.Type{}, 1, 4, 5, 3, 0), kernels.NewView(kernels.Type{}, 2, 4, 5, 3, 0)
 	for _, test := range []struct {
 		tensor *Tensor
 		view   kernels.View

@@ -1,25 +1,22 @@
 package graph
 
 import (
-	"context"
 	"math"
-	"runtime/pprof"
 	"slices"
 
 	"firebench/kernels"
-	"firebench/kernels/workers"
 	"firebench/net/layer"
 )
 
-// A segment is a run of nodes that take one band of rows after the other through
+// A cascade is a run of nodes that take one band of rows after the other through
 // all of them, so that what one computes is still in the level-2 cache when the
-// next reads it. Values that only the segment's own nodes read keep just the rows
-// that are still needed.
+// next reads it (Alwani et al., "Fused-layer CNN accelerators", 2016). Values that only
+// the cascade's own nodes read keep just the rows that are still needed.
 //
-// Threads share a segment by its result's rows: each computes a part, and what it
+// Threads share a cascade by its result's rows: each computes a part, and what it
 // needs for that, on its own, in its own buffers. Values thus stay in the cache of
 // the core that computed them; the rows that two parts need are computed twice.
-type segment struct {
+type cascade struct {
 	first, last int             // nodes
 	bands       int             // of a part
 	parts       []map[int]*rows // by the value that owns the buffer
@@ -33,12 +30,12 @@ type rows struct {
 	halo    int
 	align   int         // bands end at multiples of it
 	tail    int         // a band ends with the last row or leaves at least as many
-	outer   bool        // nodes behind the segment read it too, or the caller does
+	outer   bool        // nodes behind the cascade read it too, or the caller does
 	height  int         // of an inner buffer, which holds one image, in rows, halo included
 	start   int         // the first row that the part computes
 	hi      []int       // rows below are computed after the band
 	base    []int       // the first row that is still needed in the band
-	readers []rowReader // in the segment
+	readers []rowReader // in the cascade
 }
 
 // A rowReader is a node that reads a buffer through windows.
@@ -62,10 +59,10 @@ func (r *rows) prev(k int) int {
 	return r.hi[k-1]
 }
 
-// segments returns the segments that are worth it; convs are the packed layers by
+// cascades returns the cascades that are worth it; convs are the packed layers by
 // node.
-func (l *layout) segments(convs map[int]*kernels.Conv, batch, threads int) []*segment {
-	var out []*segment
+func (l *layout) cascades(convs map[int]kernels.Conv, batch, threads int) []*cascade {
+	var out []*cascade
 	for first := 0; first < len(l.infos); {
 		if !l.windowed(first) {
 			first++
@@ -75,7 +72,7 @@ func (l *layout) segments(convs map[int]*kernels.Conv, batch, threads int) []*se
 		for !l.cut(last) && last+1 < len(l.infos) && l.windowed(last+1) {
 			last++
 		}
-		if s := l.segment(first, last, convs, batch, threads); s != nil {
+		if s := l.cascade(first, last, convs, batch, threads); s != nil {
 			out = append(out, s)
 		}
 		first = last + 1
@@ -89,34 +86,38 @@ func (l *layout) windowed(i int) bool {
 	case layer.Windowed:
 		_, _, _, ok := n.Window(l.infos[i].In)
 		return ok
-	case layer.Concat:
+	case layer.InPlace:
 		return len(l.copied(i)) == 0
 	}
 	return l.target(i+1) != i+1
 }
 
-// cut reports whether a segment should end with node i: behind a pooling, which
+// cut reports whether a cascade should end with node i: behind a pooling, which
 // leaves little to pass on.
 func (l *layout) cut(i int) bool {
-	n, ok := l.infos[i].Layer.(layer.MaxPool)
-	return ok && n.Stride > 1
+	n, ok := l.infos[i].Layer.(layer.Windowed)
+	if !ok || l.owners[i] >= 0 {
+		return false
+	}
+	_, stride, _, _ := n.Window(l.infos[i].In)
+	return stride > 1
 }
 
-// segment plans the bands of nodes first to last, nil if they are not worth it.
-func (l *layout) segment(first, last int, convs map[int]*kernels.Conv, batch, threads int) *segment {
+// cascade plans the bands of nodes first to last, nil if they are not worth it.
+func (l *layout) cascade(first, last int, convs map[int]kernels.Conv, batch, threads int) *cascade {
 	values := l.computed(first, last, convs)
 	if values == nil {
 		return nil
 	}
-	inner, outer := 0, 0 // bytes of the values that need not outlive the segment; number of the others
+	inner, outer := 0, 0 // bytes of the values that need not outlive the cascade; number of the others
 	for _, r := range values {
 		if r.outer {
 			outer++
 		} else {
-			inner += 4 * r.shape.Elems()
+			inner += int(r.shape.Bytes())
 		}
 	}
-	end, _ := l.window(last + 1)
+	end, _ := l.place(last + 1)
 	if values[end] == nil || !values[end].outer {
 		return nil
 	}
@@ -127,13 +128,13 @@ func (l *layout) segment(first, last int, convs map[int]*kernels.Conv, batch, th
 		}
 	}
 	n := bands(inner, weights, values[end].shape.H)
-	// In a batch it may be worth it to take images through the segment one by one, all
+	// In a batch it may be worth it to take images through the cascade one by one, all
 	// their values together being so much larger: unless the weights are larger still.
 	oneByOne := batch > threads && batch%threads == 0 && inner > weights
 	if n < 2 && !oneByOne {
 		return nil
 	}
-	s := &segment{first: first, last: last, slots: 1}
+	s := &cascade{first: first, last: last, slots: 1}
 	// Whole images to each thread, if they come out even; else parts of each image,
 	// unless parts would write the same rows of a value that others read.
 	parts := 1
@@ -167,7 +168,7 @@ func (l *layout) segment(first, last int, convs map[int]*kernels.Conv, batch, th
 }
 
 // part plans the part that computes the rows from one of the result, value end, to another.
-func (s *segment) part(l *layout, convs map[int]*kernels.Conv, end, from, to int) map[int]*rows {
+func (s *cascade) part(l *layout, convs map[int]kernels.Conv, end, from, to int) map[int]*rows {
 	values := l.computed(s.first, s.last, convs)
 	s.schedule(l, values, values[end], from, to)
 	return values
@@ -176,7 +177,7 @@ func (s *segment) part(l *layout, convs map[int]*kernels.Conv, end, from, to int
 // cuts returns the rows of the result, value end, at which parts begin, and the row behind
 // the last: near equal parts, where the larger of two parts executes the fewest multiply-adds.
 // Equal parts need not, as the rows before them begin at multiples of a tile.
-func (s *segment) cuts(l *layout, convs map[int]*kernels.Conv, end, parts int) []int {
+func (s *cascade) cuts(l *layout, convs map[int]kernels.Conv, end, parts int) []int {
 	const reach = 3
 	r := l.computed(s.first, s.last, convs)[end]
 	cuts := make([]int, parts+1)
@@ -190,9 +191,9 @@ func (s *segment) cuts(l *layout, convs map[int]*kernels.Conv, end, parts int) [
 		for i := s.first; i <= s.last; i++ {
 			if c := convs[i]; c != nil {
 				n := l.infos[i]
-				root, _ := l.window(i + 1)
+				root, _ := l.place(i + 1)
 				computed := values[root].hi[s.bands-1] - values[root].start
-				total += c.Executed(n.In[0].H, n.In[0].W) * int64(computed) / int64(n.Out.H)
+				total += c.Executed() * int64(computed) / int64(n.Out.H)
 			}
 		}
 		return total
@@ -220,7 +221,7 @@ func (s *segment) cuts(l *layout, convs map[int]*kernels.Conv, end, parts int) [
 var maxTwice = 1.0 / 16
 
 // twice returns the largest share of a value's rows that more than one part computes.
-func (s *segment) twice() float64 {
+func (s *cascade) twice() float64 {
 	most := 0.0
 	for root, r := range s.parts[0] {
 		n := -r.shape.H
@@ -235,13 +236,13 @@ func (s *segment) twice() float64 {
 
 // computed returns the values that own a buffer and that nodes first to last
 // compute, with who reads them; nil if a concatenation reaches beyond these nodes.
-func (l *layout) computed(first, last int, convs map[int]*kernels.Conv) map[int]*rows {
+func (l *layout) computed(first, last int, convs map[int]kernels.Conv) map[int]*rows {
 	values := map[int]*rows{}
 	for i := first; i <= last; i++ {
 		if l.target(i+1) != i+1 {
 			continue
 		}
-		root, _ := l.window(i + 1)
+		root, _ := l.place(i + 1)
 		r := values[root]
 		if r == nil {
 			r = &rows{shape: l.infos[root-1].Out, align: 1}
@@ -254,14 +255,14 @@ func (l *layout) computed(first, last int, convs map[int]*kernels.Conv) map[int]
 	}
 	for root, r := range values {
 		for v := range l.values {
-			if owner, _ := l.window(v); owner != root || l.target(v) != v {
+			if owner, _ := l.place(v); owner != root || l.target(v) != v {
 				continue
 			}
 			if v-1 < first || v-1 > last {
 				return nil
 			}
 			for _, i := range l.values[v].readers {
-				if _, ok := l.infos[i].Layer.(layer.Concat); ok && i >= first && i <= last {
+				if _, ok := l.infos[i].Layer.(layer.InPlace); ok && i >= first && i <= last {
 					continue
 				}
 				r.halo = max(r.halo, halo(l.infos[i]))
@@ -270,15 +271,15 @@ func (l *layout) computed(first, last int, convs map[int]*kernels.Conv) map[int]
 					continue
 				}
 				kernel, stride, pad, _ := l.infos[i].Layer.(layer.Windowed).Window(l.infos[i].In)
-				if c := convs[i]; c != nil && c.Algo() == kernels.Winograd {
-					kernel = (kernel + stride - 1) / stride * stride // whole phases
+				if c := convs[i]; c != nil {
+					kernel = c.KernelRows()
 				}
-				out, _ := l.window(i + 1)
+				out, _ := l.place(i + 1)
 				r.readers = append(r.readers, rowReader{kernel, stride, pad, values[out]})
 			}
 		}
-		for _, v := range []int{len(l.infos), l.softmaxInput()} {
-			if owner, _ := l.window(v); owner == root {
+		for _, v := range l.pinned() {
+			if owner, _ := l.place(v); owner == root {
 				r.outer = true
 			}
 		}
@@ -321,11 +322,11 @@ var bands = func(inner, weights, rows int) int {
 
 // schedule computes where the values of a part begin and, band by band, how far each
 // has to be: backwards from rows from to to-1 of the last one, in equal bands.
-func (s *segment) schedule(l *layout, values map[int]*rows, end *rows, from, to int) {
+func (s *cascade) schedule(l *layout, values map[int]*rows, end *rows, from, to int) {
 	whole := from == 0 && to == end.shape.H
 	var order []*rows // each value once, behind all that read it
 	for i := s.last; i >= s.first; i-- {
-		if root, _ := l.window(i + 1); l.target(i+1) == i+1 && !slices.Contains(order, values[root]) {
+		if root, _ := l.place(i + 1); l.target(i+1) == i+1 && !slices.Contains(order, values[root]) {
 			order = append(order, values[root])
 		}
 	}
@@ -388,95 +389,4 @@ func (r *rows) top(k int) int {
 		return r.hi[k] + r.halo
 	}
 	return r.hi[k]
-}
-
-// buffer is an inner value's memory as a view, in which row y of the image is row
-// y + shift(k) in band k.
-func (r *rows) buffer(memory []float32) kernels.View {
-	return kernels.ViewOf(memory, 1, r.height-2*r.halo, r.shape.W, r.shape.C, r.halo)
-}
-
-// size is how many float32 values the buffer has, a multiple of a cache line.
-func (r *rows) size() int64 {
-	n := int64(kernels.ViewSize(1, r.height-2*r.halo, r.shape.W, r.shape.C, r.halo))
-	return (n + line - 1) / line * line
-}
-
-func (r *rows) shift(k int) int { return -r.base[k] - r.halo }
-
-// window returns rows y to y+h-1 of band k of the buffer v.
-func (r *rows) window(v kernels.View, k, y, h int) kernels.View {
-	w := v.Rows(0, 1)
-	w.Offset += (y + r.shift(k)) * v.Row
-	w.H = h
-	return w
-}
-
-// A move slides the rows that a band still needs to the start of their buffer.
-type move struct {
-	data     []float32
-	from, to int // row numbers from the buffer's start
-	rows     int
-	row      int // values in a row
-}
-
-func (move) Chunks() int { return 1 }
-
-func (m move) Chunk(_, _ int) {
-	copy(m.data[m.to*m.row:], m.data[m.from*m.row:(m.from+m.rows)*m.row])
-}
-
-// A zero clears the rows of a halo.
-type zero struct{ data []float32 }
-
-func (zero) Chunks() int      { return 1 }
-func (z zero) Chunk(_, _ int) { clear(z.data) }
-
-// prepare returns the tasks that have to run before the nodes of band k write to
-// the buffer v.
-func (r *rows) prepare(v kernels.View, k int) ([]workers.Task, error) {
-	var tasks []workers.Task
-	if k == 0 && r.halo > 0 && (!r.outer || r.start == 0) {
-		t, err := kernels.BindZeroHalo(v)
-		if err != nil {
-			return nil, err
-		}
-		tasks = append(tasks, t)
-	}
-	if r.outer {
-		return tasks, nil
-	}
-	row, memory := v.Row, v.Data
-	if k > 0 && r.base[k] > r.base[k-1] && r.top(k-1) > r.base[k] {
-		tasks = append(tasks, move{memory, r.base[k] - r.base[k-1], 0, r.top(k-1) - r.base[k], row})
-	}
-	if r.halo > 0 && r.hi[k] == r.shape.H && (k == 0 || r.hi[k-1] < r.shape.H) {
-		at := (r.shape.H - r.base[k]) * row
-		tasks = append(tasks, zero{memory[at : at+r.halo*row]})
-	}
-	return tasks, nil
-}
-
-// A pass is a segment's work: a chunk is what one slot does.
-type pass struct {
-	slots  [][]piece
-	labels context.Context // the worker's own, to be put back
-}
-
-// A piece is a part of one node's work, bound for one thread.
-type piece struct {
-	task   workers.Task
-	labels context.Context
-}
-
-func (p *pass) Chunks() int { return len(p.slots) }
-
-func (p *pass) Chunk(_, slot int) {
-	for _, piece := range p.slots[slot] {
-		pprof.SetGoroutineLabels(piece.labels)
-		for i := range piece.task.Chunks() {
-			piece.task.Chunk(0, i)
-		}
-	}
-	pprof.SetGoroutineLabels(p.labels)
 }

@@ -1,0 +1,80 @@
+package amd64
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/operand"
+
+	"firebench/asmgen/vec"
+)
+
+func (m *Machine) Float32() vec.Float32 { return float32s{elements{m, vec.F32}} }
+
+// elements implements vec.Elements.
+type elements struct {
+	m    *Machine
+	elem vec.Element
+}
+
+func (e elements) Element() vec.Element { return e.elem }
+func (e elements) Lanes() int           { return e.m.size / e.elem.Size }
+func (e elements) ToBytes(n vec.R)      { e.m.Ctx.SHLQ(operand.U8(uint8(log2(e.elem.Size))), n) }
+func (e elements) ToVectors(n vec.R)    { e.m.DivBy(n, e.Lanes()) }
+func (e elements) Skip(p vec.R, n int)  { e.m.skip(p, n*e.elem.Size) }
+func (e elements) Address(p, i vec.R) vec.R {
+	r := e.m.Ctx.GP64()
+	e.m.Ctx.LEAQ(operand.Mem{Base: p, Index: i, Scale: uint8(e.elem.Size)}, r)
+	return r
+}
+
+// float32s implements vec.Float32; Outer has a file of its own.
+type float32s struct{ elements }
+
+// Splat broadcasts from read-only data.
+func (f float32s) Splat(c float32) vec.V {
+	m := f.m
+	mem, ok := m.consts[c]
+	if !ok {
+		mem = m.Ctx.ConstData(fmt.Sprintf("const%d", len(m.consts)), operand.F32(c))
+		m.consts[c] = mem
+	}
+	v := m.vector()
+	m.Ctx.VBROADCASTSS(mem, v)
+	return v
+}
+
+func (f float32s) SplatArg(param string) vec.V {
+	v := vec.Named(f.m, param, f.m.vector())
+	f.m.Ctx.VBROADCASTSS(f.m.Param(param), v)
+	return v
+}
+
+func (f float32s) Add(a, b vec.V) vec.V {
+	r := f.m.vector()
+	f.m.Ctx.VADDPS(b, a, r)
+	return r
+}
+
+func (f float32s) Sub(a, b vec.V) vec.V {
+	r := f.m.vector()
+	f.m.Ctx.VSUBPS(b, a, r)
+	return r
+}
+
+func (f float32s) Sqrt(v vec.V) vec.V {
+	r := f.m.vector()
+	f.m.Ctx.VSQRTPS(v, r)
+	return r
+}
+
+func (f float32s) AddTo(dst, v vec.V)   { f.m.Ctx.VADDPS(v, dst, dst) }
+func (f float32s) SubFrom(dst, v vec.V) { f.m.Ctx.VSUBPS(v, dst, dst) }
+func (f float32s) MulBy(dst, v vec.V)   { f.m.Ctx.VMULPS(v, dst, dst) }
+func (f float32s) DivBy(dst, v vec.V)   { f.m.Ctx.VDIVPS(v, dst, dst) }
+
+// MaxWith gives dst as the second source, which the instruction returns if either is
+// NaN.
+func (f float32s) MaxWith(dst, v vec.V) { f.m.Ctx.VMAXPS(dst, v, dst) }
+
+func (f float32s) AddMulTo(dst, a, b vec.V)   { f.m.Ctx.VFMADD231PS(a, b, dst) }
+func (f float32s) SubMulFrom(dst, a, b vec.V) { f.m.Ctx.VFNMADD231PS(a, b, dst) }

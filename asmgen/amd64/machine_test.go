@@ -1,0 +1,100 @@
+package amd64
+
+import (
+	"strings"
+	"testing"
+
+	"firebench/asmgen/vec"
+)
+
+// TestRefuses: a recipe's mistakes are found when generating.
+func TestRefuses(t *testing.T) {
+	for name, f := range map[string]func(m *Machine, p vec.R){
+		"vectors of 16 bytes":    func(*Machine, vec.R) { New(16, "amd64") },
+		"division by three":      func(m *Machine, p vec.R) { m.DivBy(p, 3) },
+		"unknown parameter":      func(m *Machine, p vec.R) { m.SetArg("q", p) },
+		"empty comment":          func(m *Machine, p vec.R) { m.Comment("") },
+		"loop without a comment": func(m *Machine, p vec.R) { m.Loop("l", "", p, func() {}) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			m := New(AVX2, "amd64")
+			m.Func("F", "func(p *float32)")
+			f(m, m.Arg("p"))
+		}()
+	}
+}
+
+// TestTooManyRegisters: AVX2 has 16 vector registers, though avo would hand out 32.
+func TestTooManyRegisters(t *testing.T) {
+	for size, registers := range map[int]int{AVX2: 16, AVX512: 32} {
+		for _, n := range []int{registers, registers + 1} {
+			m := New(size, "amd64")
+			m.Func("F", "func(p *float32)")
+			p := m.Arg("p")
+			var all []vec.V
+			for i := range n {
+				all = append(all, m.Load(p, i))
+			}
+			for i, v := range all {
+				m.Store(v, p, i)
+			}
+			m.Return()
+			if _, _, err := m.Print("test", "test"); (err == nil) != (n == registers) {
+				t.Errorf("%d vectors of %d bytes: error %v", n, size, err)
+			}
+		}
+	}
+}
+
+// TestRegisterMap: the map says what registers hold, by the allocation.
+func TestRegisterMap(t *testing.T) {
+	m := New(AVX2, "amd64")
+	f := m.Float32()
+	m.Func("F", "func(dst, src *float32, n int)")
+	dst, src := m.Arg("dst"), m.Arg("src")
+	sums := []vec.V{m.Zero(), m.Zero(), m.Zero()}
+	vec.NameAll(m, "sum", sums)
+	m.Loop("block", "For each block", m.Arg("n"), func() {
+		for i, sum := range sums {
+			f.AddTo(sum, m.Load(src, i))
+		}
+	})
+	last := vec.Named(m, "last", m.CopyInt(dst)) // takes the place of src
+	m.Store(sums[2], last, 0)
+	m.Store(sums[0], dst, 1)
+	m.Store(sums[1], dst, 2)
+	m.Return()
+	asm, _, err := m.Print("test", "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "TEXT ·F(SB), NOSPLIT, $0-24\n" +
+		"\t// Registers, a slash between what one of them holds by turns:\n" +
+		"\t// AX dst, CX src/last, DX n\n" +
+		"\t// Y0-Y2 sum[0:3], Y3 temporary\n"
+	if !strings.Contains(string(asm), want) {
+		t.Errorf("expected\n%s\nin\n%s", want, asm)
+	}
+
+	// The order of the allocation, not that of the names.
+	m = New(AVX2, "amd64")
+	m.Func("F", "func(p *float32)")
+	p := m.Arg("p")
+	a, b, c := m.Load(p, 0), m.Load(p, 1), m.Load(p, 2)
+	vec.NameAll(m, "part", []vec.V{a, c, b})
+	for i, v := range []vec.V{a, b, c} {
+		m.Store(v, p, i)
+	}
+	m.Return()
+	if asm, _, err = m.Print("test", "test"); err != nil {
+		t.Fatal(err)
+	}
+	if want := "\t// Y0 part[0], Y1 part[2], Y2 part[1]\n"; !strings.Contains(string(asm), want) {
+		t.Errorf("expected\n%s\nin\n%s", want, asm)
+	}
+}

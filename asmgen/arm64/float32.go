@@ -1,0 +1,83 @@
+package arm64
+
+import (
+	"fmt"
+	"math"
+
+	"firebench/asmgen/vec"
+)
+
+func (m *Machine) Float32() vec.Float32 { return float32s{elements{m, vec.F32}} }
+
+// lanes is the number of float32 values in a vector.
+var lanes = size / vec.F32.Size
+
+// elements implements vec.Elements.
+type elements struct {
+	m    *Machine
+	elem vec.Element
+}
+
+func (e elements) Element() vec.Element { return e.elem }
+func (e elements) Lanes() int           { return size / e.elem.Size }
+func (e elements) ToVectors(n vec.R)    { e.m.DivBy(n, e.Lanes()) }
+func (e elements) Skip(p vec.R, n int)  { e.m.skip(p, n*e.elem.Size) }
+func (e elements) ToBytes(n vec.R) {
+	e.m.emit(fmt.Sprintf("LSL $%d, R{0}, R{0}", log2(e.elem.Size)), inout(n))
+}
+func (e elements) Address(p, i vec.R) vec.R {
+	r := e.m.Ctx.GP64()
+	e.m.addShifted(r, p, i, log2(e.elem.Size))
+	return r
+}
+
+// float32s implements vec.Float32; Outer has a file of its own.
+type float32s struct{ elements }
+
+func (f float32s) Splat(c float32) vec.V {
+	r, v := f.m.Ctx.GP64(), f.m.Ctx.XMM()
+	f.m.emit(fmt.Sprintf("MOVD $%#08x, R{0}", math.Float32bits(c)), out(r))
+	f.m.emit("VDUP R{1}, V{0}.S4", out(v), in(r))
+	return v
+}
+
+func (f float32s) SplatArg(param string) vec.V {
+	v := vec.Named(f.m, param, f.m.Ctx.XMM())
+	f.m.emit("FMOVS "+f.m.param(param)+", F{0}", out(v))
+	f.m.emit("VDUP V{0}.S[0], V{0}.S4", inout(v))
+	return v
+}
+
+func (f float32s) Add(a, b vec.V) vec.V {
+	r := f.m.Ctx.XMM()
+	f.m.word("fadd", []ref{out(r), in(a), in(b)})
+	return r
+}
+
+func (f float32s) Sub(a, b vec.V) vec.V {
+	r := f.m.Ctx.XMM()
+	f.m.word("fsub", []ref{out(r), in(a), in(b)})
+	return r
+}
+
+func (f float32s) Sqrt(v vec.V) vec.V {
+	r := f.m.Ctx.XMM()
+	f.m.word("fsqrt", []ref{out(r), in(v)})
+	return r
+}
+
+func (f float32s) AddTo(dst, v vec.V)   { f.m.word("fadd", []ref{inout(dst), in(dst), in(v)}) }
+func (f float32s) SubFrom(dst, v vec.V) { f.m.word("fsub", []ref{inout(dst), in(dst), in(v)}) }
+func (f float32s) MulBy(dst, v vec.V)   { f.m.word("fmul", []ref{inout(dst), in(dst), in(v)}) }
+func (f float32s) DivBy(dst, v vec.V)   { f.m.word("fdiv", []ref{inout(dst), in(dst), in(v)}) }
+
+// MaxWith makes dst NaN where either is NaN.
+func (f float32s) MaxWith(dst, v vec.V) { f.m.word("fmax", []ref{inout(dst), in(dst), in(v)}) }
+
+func (f float32s) AddMulTo(dst, a, b vec.V) {
+	f.m.emit("VFMLA V{2}.S4, V{1}.S4, V{0}.S4", inout(dst), in(a), in(b))
+}
+
+func (f float32s) SubMulFrom(dst, a, b vec.V) {
+	f.m.emit("VFMLS V{2}.S4, V{1}.S4, V{0}.S4", inout(dst), in(a), in(b))
+}

@@ -1,0 +1,117 @@
+package recipes
+
+import (
+	"fmt"
+	"slices"
+
+	"firebench/asmgen/vec"
+)
+
+// unrollMACs is how many vector multiply-adds the inner loop holds at least, so
+// that what moves pointers and counts hardly matters.
+const unrollMACs = 56
+
+// cacheLine is the size of a cache line in bytes.
+const cacheLine = 64
+
+// A tile of at most nearRows rows reads its weights as fast as they come, and each once:
+// it prefetches its own, near bytes ahead, because memory is slow to start and hardware
+// prefetching stops at every page.
+const (
+	nearRows = 2
+	near     = 4096
+)
+
+// heights emits one function for each height of a tile.
+func heights(family string, m vec.Machine, t Tile, emit func(t *sums, name string)) []string {
+	f := m.Float32()
+	perRow := t.Cols / f.Lanes()
+	if need := t.Rows*perRow + f.OuterRegisters(t.Rows, perRow); need > m.Registers() {
+		panic(fmt.Sprintf("%s of %d×%d: %d vector registers, the machine has %d", family, t.Rows, t.Cols, need, m.Registers()))
+	}
+	var names []string
+	for rows := 1; rows <= t.Rows; rows++ {
+		names = append(names, fmt.Sprintf("%s%dx%d", family, rows, t.Cols))
+		emit(&sums{Core: m, f: f, rows: rows, cols: t.Cols}, names[rows-1])
+	}
+	return names
+}
+
+// sums is the kernel that Conv and BatchMatMul have in common: the sums of a tile in
+// registers, and the loop that adds the outer products of a column of inputs and a row
+// of weights to them, and prefetches.
+type sums struct {
+	vec.Core
+	f          vec.Float32
+	rows, cols int
+	stride     vec.R     // from row to row of the inputs
+	inputs     vec.Rows  // of the next step
+	weights    vec.R     // of the next step
+	sum        [][]vec.V // by row and vector
+
+	// What is prefetched beside the steps, or nil.
+	nextInputs             vec.R // of the next tile, where tiles lie side by side
+	prefetch, prefetchStep vec.R // weights of what comes later, and how many bytes of them a step asks for
+}
+
+// begin loads what stays the same for all tiles.
+func (t *sums) begin() {
+	t.stride = distance(t, t.f, "srcStride")
+	t.inputs = t.Rows("input row", t.stride, t.rows)
+	if t.rows > nearRows {
+		t.prefetch, t.prefetchStep = t.Arg("prefetch"), t.Arg("prefetchStep")
+	}
+}
+
+// start begins the sums of a tile: row makes those of row i, one vector after the other.
+// comment says what they start at.
+func (t *sums) start(comment string, row func(i int) []vec.V) {
+	t.Comment(fmt.Sprintf("%s; sum[%d·m+v] is vector v of row m", comment, t.cols/t.f.Lanes()))
+	t.sum = make([][]vec.V, t.rows)
+	for i := range t.sum {
+		t.sum[i] = row(i)
+	}
+	vec.NameAll(t, "sum", slices.Concat(t.sum...))
+}
+
+// prefetchesTiles reports whether tiles prefetch what the next one reads and writes. With
+// narrow vectors, on cores that work in order, each instruction beside the multiply-adds
+// counts.
+func prefetchesTiles(m vec.Vectors) bool { return !narrow(m) }
+
+// addProducts adds n outer products to the sums.
+func (t *sums) addProducts(n vec.R) {
+	perRow := t.cols / t.f.Lanes()
+	unroll := 1
+	for unroll < 4 && unroll*t.rows*perRow < unrollMACs {
+		unroll *= 2
+	}
+	size := t.f.Element().Size
+	t.Steps("k", "For each step of the sums, an outer product", n, unroll, func(n int) {
+		for i := 0; t.rows <= nearRows && i < n*t.cols*size; i += cacheLine {
+			t.Prefetch(t.weights, near+i)
+		}
+		t.f.Outer(t.sum, t.inputs, t.weights, n)
+		if t.nextInputs != nil {
+			lines := min(n, (n*t.rows*size+cacheLine-1)/cacheLine)
+			for i := range lines {
+				t.Prefetch(t.nextInputs, i*cacheLine)
+			}
+			t.f.Skip(t.nextInputs, lines*cacheLine/size)
+		}
+		if t.prefetch != nil {
+			for i := 0; i < n*t.cols*size/2; i += cacheLine { // the whole panel if two tiles share this one; rarely there are fewer
+				t.Prefetch(t.prefetch, i)
+			}
+			t.AddMulTo(t.prefetch, t.prefetchStep, n)
+		}
+	})
+}
+
+// prefetchDoc describes the arguments that do not change the result.
+func prefetchDoc(rows int) []string {
+	if rows <= nearRows {
+		return []string{"", fmt.Sprintf("It prefetches its weights %d bytes ahead; prefetch and prefetchStep are for higher tiles.", near)}
+	}
+	return []string{"", "Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum."}
+}

@@ -1,0 +1,151 @@
+package kernels_test
+
+import (
+	"slices"
+	"testing"
+
+	"firebench/kernels"
+	"firebench/kernels/kerneltest"
+)
+
+func TestCheckAlgorithm(t *testing.T) {
+	for _, name := range append(kernels.Algorithms(), kernels.Auto) {
+		if err := kernels.CheckAlgorithm(name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, name := range []string{"", "Auto", "fft", "direct "} {
+		checkError(t, name, kernels.CheckAlgorithm(name), []string{`"` + name + `"`, "auto, direct or winograd"})
+	}
+}
+
+// TestPick asks for many small problems: the answer is a candidate, the same each time, and
+// every algorithm is picked for some.
+func TestPick(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		picked := map[string]int{}
+		for k := 1; k <= 12; k++ {
+			for stride := 1; stride <= 5; stride++ {
+				for pad := 0; pad <= 2; pad++ {
+					for _, groups := range []int{1, 2} {
+						for _, size := range []int{12, 27, 1 << 20} {
+							p := kernels.Problem{
+								ConvShape: kernels.ConvShape{In: 96, Out: 192, KH: k, KW: k, Stride: stride, Pad: pad, Groups: groups},
+								H:         size, W: size,
+							}
+							algo, candidates := kernels.Pick(set, p), kernels.Candidates(set, p)
+							picked[algo]++
+							if !slices.Contains(candidates, algo) {
+								t.Errorf("Pick of %+v is %s, the candidates are %q", p, algo, candidates)
+							}
+							if candidates[0] != kernels.Algorithms()[0] {
+								t.Errorf("the candidates for %+v are %q, without the algorithm that can compute all", p, candidates)
+							}
+							if again := kernels.Pick(set, p); again != algo {
+								t.Errorf("Pick of %+v is %s and then %s", p, algo, again)
+							}
+						}
+					}
+				}
+			}
+		}
+		for _, algo := range kernels.Algorithms() {
+			if picked[algo] == 0 {
+				t.Errorf("%s is never picked: %v", algo, picked)
+			}
+		}
+		// Layers that Winograd's algorithm was made for, and layers that it was not.
+		for _, c := range []struct {
+			c    convCase
+			want string
+		}{
+			{conv(55, 55, 16, 64, 3, 1, 1, 1), "winograd"},
+			{conv(27, 27, 64, 256, 3, 1, 1, 1), "winograd"},
+			{conv(227, 227, 3, 96, 7, 2, 0, 1), "winograd"},
+			{conv(55, 55, 64, 16, 1, 1, 0, 1), "direct"},
+			{conv(55, 55, 1, 1, 3, 1, 1, 1), "direct"},
+			{conv(2, 2, 512, 512, 3, 1, 1, 1), "direct"},
+		} {
+			if got := kernels.Pick(set, c.c.problem()); got != c.want {
+				t.Errorf("Pick of %v is %s, want %s", c.c, got, c.want)
+			}
+		}
+	})
+}
+
+// TestNewConv: what is asked for is what comes if it is a candidate, else, and for Auto, what
+// Pick picks; each algorithm has bits of its own.
+func TestNewConv(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for _, c := range []convCase{
+			conv(9, 9, 16, 32, 3, 1, 1, 1),
+			conv(9, 9, 1, 1, 3, 1, 1, 1),
+			conv(23, 24, 3, 40, 7, 2, 3, 1),
+			conv(3, 9, 16, 32, 3, 1, 1, 1), // lower than a tile
+			conv(9, 9, 4, 5, 3, 2, 1, 1),
+			conv(9, 9, 4, 5, 1, 1, 0, 1),
+		} {
+			c.relu = true
+			d, out := c.data(), c.output()
+			source := d.src.in(layout{halo: c.Pad})
+			src := source.view(make([]float32, source.size()))
+			compute := func(algo string) (used string, bits []float32) {
+				op, err := kernels.NewConv(set, algo, c.problem(), d.weights, d.bias)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if op.Problem() != c.problem() {
+					t.Errorf("problem %+v, want %+v", op.Problem(), c.problem())
+				}
+				dst := kernels.NewView(kernels.Type{}, 1, out.h, out.w, out.c, 0)
+				task, err := op.Bind(dst, src, 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				run(task, 1)
+				return op.Algorithm(), values(dst)
+			}
+			candidates := kernels.Candidates(set, c.problem())
+			var all [][]float32
+			for _, algo := range candidates {
+				used, bits := compute(algo)
+				if used != algo {
+					t.Errorf("%v: asked for %s, got %s", c, algo, used)
+				}
+				if slices.ContainsFunc(all, func(b []float32) bool { return slices.Equal(b, bits) }) {
+					t.Errorf("%v: %s gives the bits of another algorithm", c, algo)
+				}
+				all = append(all, bits)
+			}
+			for _, algo := range append(kernels.Algorithms(), kernels.Auto) {
+				if slices.Contains(candidates, algo) {
+					continue
+				}
+				used, bits := compute(algo)
+				if want := kernels.Pick(set, c.problem()); used != want || !slices.Equal(bits, all[slices.Index(candidates, want)]) {
+					t.Errorf("%v: asked for %s, got %s, want %s and its bits", c, algo, used, want)
+				}
+			}
+		}
+		p := kernels.Problem{ConvShape: kernels.ConvShape{In: 3, Out: 3, KH: 3, KW: 3, Stride: 1, Groups: 1}, H: 9, W: 9}
+		fails := func(p kernels.Problem, weights int, parts ...string) {
+			t.Helper()
+			for _, algo := range append(kernels.Algorithms(), kernels.Auto) {
+				_, err := kernels.NewConv(set, algo, p, make([]float32, weights), nil)
+				checkError(t, algo, err, append(parts, "convolution"))
+			}
+		}
+		fails(p, 80, "80 weights", "81")
+		bad := p
+		bad.Stride = 0
+		fails(bad, 81, "Stride is 0")
+		bad = p
+		bad.H = 0
+		fails(bad, 81, "0×9")
+		bad = p
+		bad.Src = kernels.Uint8
+		fails(bad, 81, "u8 to f32")
+		_, err := kernels.NewConv(set, "fft", p, make([]float32, 81), nil)
+		checkError(t, "fft", err, []string{"convolution", `"fft"`, "direct"})
+	})
+}

@@ -1,0 +1,82 @@
+package kernels
+
+import (
+	"slices"
+	"testing"
+)
+
+// TestCycles: estimates counted by hand, for vectors of eight and tiles of 4×4 and 5×5 outputs.
+func TestCycles(t *testing.T) {
+	set := &Set{F32: &F32{Lanes: 8, Winograd: [6]Transforms{3: {Outputs: 4}, 4: {Outputs: 5}}}}
+	conv := func(in, out, k, stride, pad, groups, size int) Problem {
+		return Problem{ConvShape: ConvShape{In: in, Out: out, KH: k, KW: k, Stride: stride, Pad: pad, Groups: groups}, H: size, W: size}
+	}
+	const none = -1
+	fire, few := conv(64, 96, 3, 1, 1, 1, 13), conv(64, 96, 3, 1, 1, 1, 4)
+	halves := conv(64, 96, 3, 1, 1, 2, 13)
+	first := conv(3, 96, 7, 2, 0, 1, 227)
+	dense := conv(4096, 4096, 1, 1, 0, 1, 1)
+	for _, c := range []struct {
+		what             string
+		p                Problem
+		cache            int
+		direct, winograd int // cycles
+	}{
+		// 169 pixels · 576 products · 12 vectors / 2. 16 tiles · (36 elements · (64+5) products
+		// · 12 vectors / 2 + 95 for each of 8 vectors of inputs + 85 for each of 12 of outputs).
+		{"3×3", fire, 1 << 20, 169 * 576 * 6, 16 * (36*69*6 + 95*8 + 85*12)},
+		// One tile: 36·96·64 weights of 4 bytes do not stay in half of the cache; 6 come a cycle.
+		{"3×3, one tile", few, 1 << 20, 16 * 576 * 6, 36*96*64*4/6 + 95*8 + 85*12},
+		{"3×3, one tile, weights just in the cache", few, 2 * 36 * 96 * 64 * 4, 16 * 576 * 6, 36*69*6 + 95*8 + 85*12},
+		{"3×3, one tile, weights just not in the cache", few, 2*36*96*64*4 - 1, 16 * 576 * 6, 36*96*64*4/6 + 95*8 + 85*12},
+		// Each output has the inputs of one group; the transforms have all of them.
+		{"two groups", halves, 1 << 20, 169 * 288 * 6, 16 * (36*37*6 + 95*8 + 85*12)},
+		{"two groups, weights just in the cache", halves, 2 * 36 * 96 * 32 * 4, 169 * 288 * 6, 16 * (36*37*6 + 95*8 + 85*12)},
+		// 111×111 outputs in 23×23 tiles of 64 elements; 12 channels of the phases in two vectors.
+		{"7×7/2", first, 1 << 20, 111 * 111 * 147 * 6, 529*64*17*6 + 529*64*(95*2+85*12)/36},
+		{"dense", dense, 2 * 4 << 24, 4096 * 256, none},
+		{"dense, weights just not in the cache", dense, 2*4<<24 - 1, (4 << 24) / 6, none},
+	} {
+		if got, ok := direct.cycles(set, c.p, c.cache); !ok || got != c.direct {
+			t.Errorf("%s: direct takes %d cycles, %v, want %d", c.what, got, ok, c.direct)
+		}
+		got, ok := winogradAlgorithm.cycles(set, c.p, c.cache)
+		if ok != (c.winograd != none) || ok && got != c.winograd {
+			t.Errorf("%s: Winograd's algorithm takes %d cycles, %v, want %d", c.what, got, ok, c.winograd)
+		}
+		want := direct.name
+		if ok && c.winograd < c.direct {
+			want = winogradAlgorithm.name
+		}
+		if got := pick(set, c.p, c.cache).name; got != want {
+			t.Errorf("%s: picked %s, want %s", c.what, got, want)
+		}
+	}
+}
+
+// TestPickRule: the least cycles win, the first of the table among equals, and who cannot compute
+// the problem is not asked.
+func TestPickRule(t *testing.T) {
+	defer func(old []algorithm) { algorithms = old }(algorithms)
+	entry := func(name string, n int, ok bool) algorithm {
+		return algorithm{name: name, cycles: func(*Set, Problem, int) (int, bool) { return n, ok }}
+	}
+	for _, c := range []struct {
+		table      []algorithm
+		want       string
+		candidates []string
+	}{
+		{[]algorithm{entry("a", 3, true)}, "a", []string{"a"}},
+		{[]algorithm{entry("a", 3, true), entry("b", 2, true)}, "b", []string{"a", "b"}},
+		{[]algorithm{entry("a", 3, true), entry("b", 3, true)}, "a", []string{"a", "b"}},
+		{[]algorithm{entry("a", 3, true), entry("b", 0, false), entry("c", 1, true)}, "c", []string{"a", "c"}},
+	} {
+		algorithms = c.table
+		if got := Pick(nil, Problem{}); got != c.want {
+			t.Errorf("picked %s, want %s", got, c.want)
+		}
+		if got := Candidates(nil, Problem{}); !slices.Equal(got, c.candidates) {
+			t.Errorf("candidates %q, want %q", got, c.candidates)
+		}
+	}
+}

@@ -1,0 +1,244 @@
+//go:build !purego
+
+package kernels
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// amd64Instructions are the instructions that amd64 assembly may use, each with the feature
+// that it needs, by the name that generated files use; "" is what every processor has. The
+// encodings are written as in Intel's manual, with mem or reg behind where a form is for a
+// memory operand, or for a register, only. What is not here is refused: every 256-bit form
+// of EVEX, without which nothing names the registers Y16 to Y31, and each mask register's.
+var amd64Instructions = []struct{ encoding, name, feature string }{
+	{"01 /r", "ADD", ""},
+	{"03 /r", "ADD", ""},
+	{"05 id", "ADD", ""},
+	{"0F 18 /1", "PREFETCHT0", "MMX+"}, // MMX+ is part of SSE
+	{"0F 84 cd", "JZ", ""},
+	{"0F 85 cd", "JNZ", ""},
+	{"0F 8C cd", "JL", ""},
+	{"0F 8D cd", "JGE", ""},
+	{"0F AF /r", "IMUL", ""},
+	{"29 /r", "SUB", ""},
+	{"2B /r", "SUB", ""},
+	{"31 /r", "XOR", ""},
+	{"33 /r", "XOR", ""},
+	{"69 /r id", "IMUL", ""},
+	{"6B /r ib", "IMUL", ""},
+	{"74 cb", "JZ", ""},
+	{"75 cb", "JNZ", ""},
+	{"7C cb", "JL", ""},
+	{"7D cb", "JGE", ""},
+	{"81 /0 id", "ADD", ""},
+	{"81 /5 id", "SUB", ""},
+	{"83 /0 ib", "ADD", ""},
+	{"83 /5 ib", "SUB", ""},
+	{"85 /r", "TEST", ""},
+	{"89 /r", "MOV", ""},
+	{"8B /r", "MOV", ""},
+	{"8D /r", "LEA", ""},
+	{"C1 /4 ib", "SHL", ""},
+	{"C1 /5 ib", "SHR", ""},
+	{"C3", "RET", ""},
+	{"C7 /0 id", "MOV", ""},
+	{"FF /1", "DEC", ""},
+
+	{"VEX.128.0F.WIG 77", "VZEROUPPER", "AVX"},
+	{"VEX.256.0F.WIG 10 /r", "VMOVUPS", "AVX"},
+	{"VEX.256.0F.WIG 11 /r", "VMOVUPS", "AVX"},
+	{"VEX.256.0F.WIG 28 /r", "VMOVAPS", "AVX"},
+	{"VEX.256.0F.WIG 29 /r", "VMOVAPS", "AVX"},
+	{"VEX.256.0F.WIG 51 /r", "VSQRTPS", "AVX"},
+	{"VEX.256.0F.WIG 57 /r", "VXORPS", "AVX"},
+	{"VEX.256.0F.WIG 58 /r", "VADDPS", "AVX"},
+	{"VEX.256.0F.WIG 59 /r", "VMULPS", "AVX"},
+	{"VEX.256.0F.WIG 5C /r", "VSUBPS", "AVX"},
+	{"VEX.256.0F.WIG 5E /r", "VDIVPS", "AVX"},
+	{"VEX.256.0F.WIG 5F /r", "VMAXPS", "AVX"},
+	{"VEX.256.66.0F38.W0 18 /r mem", "VBROADCASTSS", "AVX"},
+	{"VEX.256.66.0F38.W0 18 /r reg", "VBROADCASTSS from a register", "AVX2"},
+	{"VEX.256.66.0F38.W0 B8 /r", "VFMADD231PS", "FMA3"},
+	{"VEX.256.66.0F38.W0 BC /r", "VFNMADD231PS", "FMA3"},
+
+	{"EVEX.512.0F.W0 10 /r", "VMOVUPS", "AVX512F"},
+	{"EVEX.512.0F.W0 11 /r", "VMOVUPS", "AVX512F"},
+	{"EVEX.512.0F.W0 28 /r", "VMOVAPS", "AVX512F"},
+	{"EVEX.512.0F.W0 29 /r", "VMOVAPS", "AVX512F"},
+	{"EVEX.512.0F.W0 51 /r", "VSQRTPS", "AVX512F"},
+	{"EVEX.512.0F.W0 58 /r", "VADDPS", "AVX512F"},
+	{"EVEX.512.0F.W0 59 /r", "VMULPS", "AVX512F"},
+	{"EVEX.512.0F.W0 5C /r", "VSUBPS", "AVX512F"},
+	{"EVEX.512.0F.W0 5E /r", "VDIVPS", "AVX512F"},
+	{"EVEX.512.0F.W0 5F /r", "VMAXPS", "AVX512F"},
+	{"EVEX.512.66.0F.W0 EF /r", "VPXORD", "AVX512F"},
+	{"EVEX.512.66.0F38.W0 18 /r", "VBROADCASTSS", "AVX512F"},
+	{"EVEX.512.66.0F38.W0 B8 /r", "VFMADD231PS", "AVX512F"},
+	{"EVEX.512.66.0F38.W0 BC /r", "VFNMADD231PS", "AVX512F"},
+}
+
+// An amd64Opcode is a row of amd64Instructions, taken apart.
+type amd64Opcode struct {
+	name, feature string
+	prefix        string // of VEX and EVEX, but for W
+	w             string // "W0", "W1" or "WIG" where there is a prefix
+	code          []byte
+	modRM         bool   // one follows
+	digit         int    // in its middle, -1 for any
+	operand       string // "mem", "reg" or "" for either
+	immediate     int    // bytes
+}
+
+var amd64Opcodes = parseAMD64()
+
+func parseAMD64() (all []amd64Opcode) {
+	for _, i := range amd64Instructions {
+		o := amd64Opcode{name: i.name, feature: i.feature, digit: -1}
+		for _, field := range strings.Fields(i.encoding) {
+			switch {
+			case strings.Contains(field, "VEX"):
+				dot := strings.LastIndex(field, ".")
+				o.prefix, o.w = field[:dot], field[dot+1:]
+			case field == "/r":
+				o.modRM = true
+			case field[0] == '/':
+				o.modRM, o.digit = true, int(field[1]-'0')
+			case field == "mem" || field == "reg":
+				o.operand = field
+			case field == "ib" || field == "cb":
+				o.immediate = 1
+			case field == "id" || field == "cd":
+				o.immediate = 4
+			default:
+				b, err := strconv.ParseUint(field, 16, 8)
+				if err != nil {
+					panic(fmt.Sprintf("%s: %s", i.encoding, field))
+				}
+				o.code = append(o.code, byte(b))
+			}
+		}
+		all = append(all, o)
+	}
+	return all
+}
+
+var errTruncated = errors.New("truncated")
+
+// decodeAMD64 returns the first instruction of code.
+func decodeAMD64(code []byte) (instruction, error) {
+	prefix, w, n, err := decodePrefix(code)
+	if err != nil {
+		return instruction{}, err
+	}
+	for _, o := range amd64Opcodes {
+		if o.prefix != prefix || o.w != w && o.w != "WIG" && prefix != "" {
+			continue
+		}
+		rest, ok := cutPrefix(code[n:], o.code)
+		if !ok {
+			continue
+		}
+		length := len(o.code) + o.immediate
+		if o.modRM {
+			size, err := modRMSize(rest)
+			if err != nil {
+				return instruction{}, err
+			}
+			operand := "mem"
+			if rest[0]>>6 == 3 {
+				operand = "reg"
+			}
+			if o.digit >= 0 && int(rest[0]>>3&7) != o.digit || o.operand != "" && o.operand != operand {
+				continue
+			}
+			if strings.HasPrefix(prefix, "EVEX") && operand == "reg" && code[3]>>4&1 == 1 {
+				return instruction{}, errors.New("EVEX with a rounding of its own is not what kernels may use")
+			}
+			length += size
+		}
+		if len(code) < n+length {
+			return instruction{}, errTruncated
+		}
+		return instruction{o.name, o.feature, n + length}, nil
+	}
+	if prefix != "" {
+		prefix += "." + w + " "
+	}
+	return instruction{}, fmt.Errorf("%s% X is not an instruction that kernels may use", prefix, code[n:min(n+2, len(code))])
+}
+
+func cutPrefix(code, prefix []byte) ([]byte, bool) {
+	if len(code) < len(prefix) || !slices.Equal(code[:len(prefix)], prefix) {
+		return nil, false
+	}
+	return code[len(prefix):], true
+}
+
+// decodePrefix returns a REX, VEX or EVEX prefix in the manual's notation, "" for REX and for none,
+// its W bit, and where the opcode begins. Other prefixes are taken for opcodes.
+func decodePrefix(code []byte) (prefix, w string, n int, err error) {
+	maps := []string{1: "0F", 2: "0F38", 3: "0F3A"}
+	implied := []string{"", ".66", ".F3", ".F2"}
+	wBit := func(b byte) string { return fmt.Sprintf("W%d", b>>7) }
+	switch {
+	case code[0]&0xf0 == 0x40:
+		n = 1
+	case code[0] == 0xc5:
+		n = 2
+	case code[0] == 0xc4:
+		n = 3
+	case code[0] == 0x62:
+		n = 4
+	}
+	if len(code) <= n {
+		return "", "", 0, errTruncated
+	}
+	switch code[0] {
+	case 0xc5:
+		return fmt.Sprintf("VEX.%d%s.0F", 128<<(code[1]>>2&1), implied[code[1]&3]), "W0", n, nil
+	case 0xc4:
+		m := int(code[1] & 31)
+		if m == 0 || m >= len(maps) {
+			return "", "", 0, fmt.Errorf("VEX with opcode map %d is not what kernels may use", m)
+		}
+		return fmt.Sprintf("VEX.%d%s.%s", 128<<(code[2]>>2&1), implied[code[2]&3], maps[m]), wBit(code[2]), n, nil
+	case 0x62:
+		m := int(code[1] & 15)
+		if m == 0 || m >= len(maps) || code[2]&4 == 0 || code[3]>>5&3 == 3 {
+			return "", "", 0, fmt.Errorf("EVEX with opcode map %d is not what kernels may use", m)
+		}
+		return fmt.Sprintf("EVEX.%d%s.%s", 128<<(code[3]>>5&3), implied[code[2]&3], maps[m]), wBit(code[2]), n, nil
+	}
+	return "", "", n, nil
+}
+
+// modRMSize is the length of a ModRM byte with what it asks for: SIB and displacement.
+func modRMSize(code []byte) (int, error) {
+	if len(code) == 0 {
+		return 0, errTruncated
+	}
+	mod, rm := code[0]>>6, code[0]&7
+	if mod == 3 {
+		return 1, nil
+	}
+	size := 1
+	base := rm
+	if rm == 4 {
+		if len(code) < 2 {
+			return 0, errTruncated
+		}
+		size, base = 2, code[1]&7
+	}
+	switch {
+	case mod == 1:
+		size++
+	case mod == 2 || mod == 0 && base == 5: // without a base, or relative to the instruction
+		size += 4
+	}
+	return size, nil
+}

@@ -1,0 +1,251 @@
+package kernels
+
+import (
+	"fmt"
+
+	"firebench/kernels/workers"
+)
+
+// direct computes each output as the definition says: one chain of multiply-adds.
+var direct = algorithm{
+	name: "direct",
+	cycles: func(set *Set, p Problem, cache int) (int, bool) {
+		// A core issues two multiply-adds of vectors a cycle, or waits for the weights.
+		oh, ow := p.OutSize(p.H, p.W)
+		return max(oh*ow*p.K()*vectors(p.Out, set.F32.Lanes)/2, stream(p.Weights(), cache)), true
+	},
+	pack: func(set *Set, p Problem, weights, bias []float32) Conv {
+		c := &directConv{newPacked(set, p, p.K(), bias)}
+		k := p.K()
+		for _, b := range c.blocks {
+			packPanel(c.panels[b.weights:][:k*b.tile.Width], weights[b.out*k:][:b.width*k], b.tile.Width, p.In/p.Groups, p.KH*p.KW)
+		}
+		return c
+	},
+}
+
+// vectors returns how many vectors hold n channels.
+func vectors(n, lanes int) int { return (n + lanes - 1) / lanes }
+
+// A directConv has panels whose rows run over (kernel row, kernel column, input channel).
+type directConv struct{ packed }
+
+func (c *directConv) Algorithm() string { return direct.name }
+
+func (c *directConv) Executed() int64 {
+	p := c.problem
+	oh, ow := p.OutSize(p.H, p.W)
+	if p.Halo() < p.Pad {
+		oh, ow = p.H, p.W // the border that padding adds takes none
+	}
+	return int64(oh*ow) * int64(p.K()) * int64(len(c.bias))
+}
+
+func (c *directConv) RowAlign() int   { return 1 }
+func (c *directConv) KernelRows() int { return c.problem.KH }
+
+// directTask is a direct convolution bound to its views.
+type directTask struct {
+	*directConv
+	dst, src  View
+	interior  View  // dst without the border of a padded 1×1 convolution
+	offsets   []int // where each run of contiguous inputs starts, from the window's first input
+	run       int   // inputs in a run
+	srcStride int   // from output pixel to output pixel in src
+	dstStride int   // and in dst
+
+	// The output is cut into strips: its rows, or, where source and destination
+	// have no gaps, equal parts of all its pixels, or, where an image has one pixel,
+	// all images, so that a batch of dense layers is a matrix product.
+	strips      int
+	stripPixels int // 0: parts of flatPixels
+	flatPixels  int
+
+	stripStep int // strips a chunk
+	back      int // groups of stripStep strips in the second half, which is numbered backwards
+	maxStrip  int // pixels
+	scratch       // a strip of a tile that is wider than its block
+}
+
+// chunkMACs is the least work of a chunk, so that claiming one stays below 1 %.
+const chunkMACs = 1 << 19
+
+// Bind implements Conv. A 1×1 convolution with stride 1 needs no halo: what its padding adds to
+// the output is a border of act(bias), which is written without a multiplication.
+func (c *directConv) Bind(dst, src View, threads int) (workers.Task, error) {
+	if err := c.checkBind(dst, src); err != nil {
+		return nil, err
+	}
+	s := c.problem.ConvShape
+	t := &directTask{directConv: c, dst: dst, src: src, interior: dst, srcStride: s.Stride * src.Pixel, dstStride: dst.Pixel}
+	if s.Halo() < s.Pad {
+		if oh, _ := s.OutSize(src.H, src.W); dst.H != oh {
+			return nil, fmt.Errorf("convolution: 1×1 with padding %d to %d rows, expected all %d", s.Pad, dst.H, oh)
+		}
+		t.interior.Offset = dst.Index(0, s.Pad, s.Pad, 0)
+		t.interior.H, t.interior.W = src.H, src.W
+		s.Pad = 0
+	}
+	t.src.Offset = src.Index(0, -s.Pad, -s.Pad, 0)
+
+	// Runs are as long as memory is contiguous.
+	in := s.In / s.Groups
+	switch {
+	case src.Pixel != in:
+		t.run = in
+		for y := range s.KH {
+			for x := range s.KW {
+				t.offsets = append(t.offsets, y*src.Row+x*src.Pixel)
+			}
+		}
+	case src.Row == s.KW*in:
+		t.run = s.KH * s.KW * in
+		t.offsets = []int{0}
+	default:
+		t.run = s.KW * in
+		for y := range s.KH {
+			t.offsets = append(t.offsets, y*src.Row)
+		}
+	}
+
+	out := t.interior
+	total := out.N * out.H * out.W
+	switch {
+	case out.H == 1 && out.W == 1:
+		t.strips, t.stripPixels, t.maxStrip = 1, out.N, out.N
+		t.srcStride, t.dstStride = src.Batch, dst.Batch
+	case s.KH == 1 && s.KW == 1 && s.Stride == 1 && src.flat() && out.flat():
+		// Eight tiles a strip keep the ragged end small and the call rare.
+		t.flatPixels = total
+		t.strips = max(1, total/(8*c.f32.Wide.Height()))
+		t.maxStrip = total/t.strips + 1
+	default:
+		t.strips, t.stripPixels, t.maxStrip = out.N*out.H, out.W, out.W
+	}
+
+	work := total * s.K() * s.Out
+	chunks := len(c.blocks)
+	if threads > 1 {
+		chunks = max(1, min(work/chunkMACs, 16*threads))
+	}
+	perBlock := max(1, min(t.strips, (chunks+len(c.blocks)-1)/len(c.blocks)))
+	t.stripStep = (t.strips + perBlock - 1) / perBlock
+	if threads > 1 {
+		t.back = t.stripChunks() / 2
+	}
+
+	edge := 0
+	for _, b := range c.blocks {
+		if b.width < b.tile.Width {
+			edge = max(edge, t.maxStrip*b.tile.Width)
+		}
+	}
+	t.scratch = newScratch[float32](threads, edge)
+	return t, nil
+}
+
+func (t *directTask) stripChunks() int { return (t.strips + t.stripStep - 1) / t.stripStep }
+
+func (t *directTask) Chunks() int { return len(t.blocks) * t.stripChunks() }
+
+// place returns the block of output channels and the group of strips that chunk i is. The
+// strips are in two halves, so that threads which begin at both ends stay apart; in
+// both, blocks change slowest: a panel stays in the cache while the strips pass.
+func (t *directTask) place(i int) (b *block, strips int) {
+	front := t.stripChunks() - t.back
+	if i < len(t.blocks)*front {
+		return &t.blocks[i/front], i % front
+	}
+	i = t.Chunks() - 1 - i
+	return &t.blocks[i/t.back], front + i%t.back
+}
+
+// Chunk computes one block of output channels for a group of strips.
+func (t *directTask) Chunk(worker, i int) {
+	if i == 0 {
+		t.dst.fillHalo()
+		t.border()
+	}
+	b, group := t.place(i)
+	first := group * t.stripStep
+	last := min(first+t.stripStep, t.strips)
+	tiles := (t.maxStrip + b.tile.Height() - 1) / b.tile.Height()
+	ahead := t.ahead(b, t.problem.K(), (last-first)*tiles)
+	for strip := first; strip < last; strip++ {
+		next := ahead.at((strip - first) * tiles)
+		if t.stripPixels > 0 {
+			n, y := strip/t.interior.H, strip%t.interior.H
+			src := t.src.Index(n, y*t.problem.Stride, 0, b.in)
+			t.strip(worker, b, next, ahead.pace, t.interior.Index(n, y, 0, b.out), src, t.stripPixels)
+		} else {
+			p0 := strip * t.flatPixels / t.strips
+			p1 := (strip + 1) * t.flatPixels / t.strips
+			t.strip(worker, b, next, ahead.pace, t.interior.Offset+p0*t.dst.Pixel+b.out, t.src.Offset+p0*t.src.Pixel+b.in, p1-p0)
+		}
+	}
+}
+
+// An ahead is how the panel behind the one in use is prefetched: each tile that uses the
+// panel in use prefetches an equal share of the next one, so that it comes from memory without a burst.
+type ahead struct {
+	weights []float32 // the next panel and what follows it
+	step    int       // float32 values a tile
+	pace    int       // bytes a step of a tile's sum
+}
+
+// ahead is for a number of tiles with sums of k terms that all use the panel of block b.
+func (c *packed) ahead(b *block, k, tiles int) ahead {
+	panel := k * b.tile.Width
+	if b.weights+panel == len(c.panels) {
+		return ahead{weights: c.panels[b.weights:]}
+	}
+	return ahead{c.panels[b.weights+panel:], panel / tiles, pace(b.tile.Width, tiles)}
+}
+
+// pace is how many bytes each step of a tile's sum must prefetch for a number of tiles to
+// prefetch together a panel that has as many rows as their sums have steps.
+func pace(width, tiles int) int { return (Float32.Size()*width + tiles - 1) / tiles }
+
+// at is where the share of the tile with a number begins.
+func (a ahead) at(tile int) *float32 { return &a.weights[min(tile*a.step, len(a.weights)-1)] }
+
+// strip computes so many output pixels of one block; dst and src are the indices of the
+// first output and input.
+func (t *directTask) strip(worker int, b *block, next *float32, pace, dst, src, pixels int) {
+	w, bias := &t.panels[b.weights], &t.bias[b.bias]
+	out, in := Data[float32](t.dst), Data[float32](t.src)
+	if b.width == b.tile.Width {
+		b.tile.conv(out[dst:], in[src:], w, bias, next, t.offsets, t.run, t.srcStride, t.dstStride, pixels, pace, t.lower)
+		return
+	}
+	// A tile always writes its full width: go through a buffer of that width.
+	edge := scratchOf[float32](&t.scratch, worker)
+	b.tile.conv(edge, in[src:], w, bias, next, t.offsets, t.run, t.srcStride, b.tile.Width, pixels, pace, t.lower)
+	for p := range pixels {
+		copy(out[dst+p*t.dstStride:][:b.width], edge[p*b.tile.Width:])
+	}
+}
+
+// border writes act(bias) to the pixels that only the padding of a 1×1 convolution
+// reaches.
+func (t *directTask) border() {
+	pad := t.problem.Pad
+	if t.interior.H == t.dst.H {
+		return
+	}
+	for n := range t.dst.N {
+		for y := range t.dst.H {
+			for x := 0; x < t.dst.W; x++ {
+				if y >= pad && y < t.dst.H-pad && x == pad {
+					x = t.dst.W - pad
+				}
+				px := Pixel[float32](t.dst, n, y, x)
+				for _, b := range t.blocks {
+					for i, v := range t.bias[b.bias:][:b.width] {
+						px[b.out+i] = max(v, t.lower)
+					}
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,27 @@
+package kernels
+
+import "firebench/kernels/scalar"
+
+var scalarTile = Tile{4, []ConvFunc{scalar.Conv1x4, scalar.Conv2x4}, []BatchMatMulFunc{scalar.BatchMatMul1x4, scalar.BatchMatMul2x4}}
+
+var scalarSet = Set{ISA: Scalar, F32: &F32{
+	Lanes:        1,
+	Wide:         scalarTile,
+	Narrow:       scalarTile,
+	MaxPool3x3s2: scalar.MaxPool3x3s2,
+	MaxPool:      scalar.MaxPool,
+	AvgPool:      scalar.AvgPool,
+	Add:          scalar.Add,
+	ReLU:         scalar.ReLU,
+	LRNSquare:    scalar.LRNSquare,
+	LRN:          scalar.LRN,
+	SpaceToDepth: scalar.SpaceToDepth,
+	Winograd: [6]Transforms{
+		3: {4, scalar.WinogradInput6, scalar.WinogradOutput6x4},
+		4: {5, scalar.WinogradInput8, scalar.WinogradOutput8x5},
+		5: {4, scalar.WinogradInput8, scalar.WinogradOutput8x4},
+	},
+	FMAPeak:  scalar.FMAPeak,
+	PeakFMAs: scalar.PeakFMAs,
+	ReadPeak: scalar.ReadPeak,
+}}

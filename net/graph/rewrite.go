@@ -1,0 +1,63 @@
+package graph
+
+import (
+	"fmt"
+	"slices"
+)
+
+// A Rewrite makes a model of another one, and the weights that answer for its nodes from the
+// other's: it quantizes, factorizes or prunes, or adds the nodes that compute gradients. It
+// changes neither the model nor the weights that it is given. What it makes is compiled,
+// measured and compared like any other model.
+type Rewrite func(m *Model, w Weights) (*Model, Weights, error)
+
+// Clone returns a model that shares no memory with m, but for the layers, which are never
+// changed.
+func (m *Model) Clone() *Model {
+	c := *m
+	c.Outputs = slices.Clone(m.Outputs)
+	c.Nodes = slices.Clone(m.Nodes)
+	for i := range c.Nodes {
+		c.Nodes[i].Inputs = slices.Clone(c.Nodes[i].Inputs)
+	}
+	return &c
+}
+
+// Replace puts nodes in the place of the node of that name. The first of them reads what that
+// node read unless it says what it reads, and whatever referred to that node refers to the last
+// of them. It fails when there is no such node, and when other nodes use its weights.
+func (m *Model) Replace(name string, nodes ...Node) error {
+	at := slices.IndexFunc(m.Nodes, func(n Node) bool { return n.Name == name })
+	if at < 0 {
+		return fmt.Errorf("graph: %s: replace: there is no node %s", m.Name, name)
+	}
+	if len(nodes) == 0 {
+		return fmt.Errorf("graph: %s: replace: no nodes for %s", m.Name, name)
+	}
+	for _, n := range m.Nodes {
+		if n.Weights == name {
+			return fmt.Errorf("graph: %s: replace: node %s uses the weights of %s", m.Name, n.Name, name)
+		}
+	}
+	nodes = slices.Clone(nodes)
+	if len(nodes[0].Inputs) == 0 {
+		nodes[0].Inputs = slices.Clone(m.Nodes[at].Inputs)
+	}
+	last := nodes[len(nodes)-1].Name
+	rename := func(names []string) {
+		for i := range names {
+			if names[i] == name {
+				names[i] = last
+			}
+		}
+	}
+	rename(m.Outputs)
+	for i := range m.Nodes {
+		rename(m.Nodes[i].Inputs)
+	}
+	if m.Head == name {
+		m.Head = nodes[0].Name
+	}
+	m.Nodes = slices.Replace(m.Nodes, at, at+1, nodes...)
+	return nil
+}

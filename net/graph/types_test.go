@@ -1,0 +1,134 @@
+package graph_test
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"firebench/kernels"
+	"firebench/kernels/kerneltest"
+	"firebench/kernels/workers"
+	"firebench/net/graph"
+	"firebench/net/layer"
+)
+
+// toType is a layer that stores its input as another type: bytes as what they stand for, or
+// what is closest to them.
+type toType struct{ kernels.Type }
+
+func (toType) Op() string { return "totype" }
+
+func (l toType) OutShape(in []layer.Shape) (layer.Shape, error) {
+	out := in[0]
+	out.Type = l.Type
+	return out, out.Check()
+}
+
+func (l toType) Cost(in []layer.Shape) kernels.Cost {
+	out, _ := l.OutShape(in)
+	return kernels.Cost{Activations: in[0].Bytes() + out.Bytes()}
+}
+
+func (toType) Window([]layer.Shape) (kernel, stride, pad int, ok bool) { return 1, 1, 0, true }
+
+func (toType) Bind(b layer.Binding) ([]workers.Task, error) {
+	halo, err := kernels.BindHalo(b.Dst)
+	return []workers.Task{halo, perPixel{b.Dst, func(n, y, x int) {
+		for c := range b.Dst.C {
+			v := float64(0)
+			if b.Src[0].Element == kernels.Uint8 {
+				v = float64(b.Src[0].Scale) * float64(int32(kernels.At[uint8](b.Src[0], n, y, x, c))-b.Src[0].Zero)
+			} else {
+				v = float64(kernels.At[float32](b.Src[0], n, y, x, c))
+			}
+			if b.Dst.Element == kernels.Uint8 {
+				kernels.Pixel[uint8](b.Dst, n, y, x)[c] = uint8(max(0, min(255, math.RoundToEven(v/float64(b.Dst.Scale))+float64(b.Dst.Zero))))
+			} else {
+				kernels.Pixel[float32](b.Dst, n, y, x)[c] = float32(v)
+			}
+		}
+	}}}, err
+}
+
+// perPixel is a task of one chunk.
+type perPixel struct {
+	dst kernels.View
+	f   func(n, y, x int)
+}
+
+func (perPixel) Chunks() int { return 1 }
+
+func (p perPixel) Chunk(_, _ int) {
+	for n := range p.dst.N {
+		for y := range p.dst.H {
+			for x := range p.dst.W {
+				p.f(n, y, x)
+			}
+		}
+	}
+}
+
+// TestTypes: values of bytes live among others, as a whole and in bands, in an arena that
+// counts their bytes.
+func TestTypes(t *testing.T) {
+	u8 := kernels.Type{Element: kernels.Uint8, Scale: 0.25, Zero: 100}
+	nodes := []graph.Node{
+		node("a", layer.Conv{Out: 16, Kernel: 3, Pad: 1}), node("q", toType{u8}),
+		node("d", toType{}), node("b", layer.Conv{Out: 16, Kernel: 3, Pad: 1}),
+	}
+	m := small(layer.Shape{H: 24, W: 16, C: 3}, nodes...)
+	w := random(t, m)
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		kerneltest.SkipSlow(t, set)
+		for threads := 1; threads <= 2; threads++ {
+			o := graph.Options{Set: set, Algo: kernels.Algorithms()[0], Threads: threads, Batch: 2}
+			keep := compileKeep(t, m, w, o, threads)
+			run(t, keep)
+			a, _ := keep.Node("a")
+			q, ok := keep.Node("q")
+			if !ok || q.Type != u8 {
+				t.Fatalf("q is of %v, want %v", q.Type, u8)
+			}
+			d, _ := keep.Node("d")
+			for n := range a.N {
+				for y := range a.H {
+					for x := range a.W {
+						for c := range a.C {
+							v := float64(kernels.At[float32](a, n, y, x, c))
+							stored := max(0, min(255, math.RoundToEven(v/0.25)+100))
+							if got := kernels.At[uint8](q, n, y, x, c); float64(got) != stored {
+								t.Fatalf("q holds %d for %v, want %v", got, v, stored)
+							}
+							if got, want := kernels.At[float32](d, n, y, x, c), float32(0.25*(stored-100)); got != want {
+								t.Fatalf("d holds %v, want %v", got, want)
+							}
+						}
+					}
+				}
+			}
+			for _, bands := range []int{2, 5} {
+				restore := graph.SetBands(bands)
+				p := compile(t, m, w, o)
+				restore()
+				if len(graph.Slots(p)) == 0 {
+					t.Errorf("asked for %d bands, nothing runs in bands", bands)
+				}
+				run(t, p)
+				if !slices.Equal(dense(p.Output()), dense(keep.Output())) {
+					t.Errorf("%d bands, %d threads: another result", bands, threads)
+				}
+			}
+		}
+	})
+	// All values at once, each rounded up to a cache line, and no scratch memory for sixteen channels: the halo of the input and of d is one pixel.
+	pixels := func(h, w, c, size int) int64 { return int64((h*w*c*size + 63) / 64 * 64) }
+	p := compile(t, m, w, graph.Options{Algo: kernels.Algorithms()[0], Threads: 1, KeepAll: true})
+	want := pixels(26, 18, 3, 4) + pixels(24, 16, 16, 4) + pixels(24, 16, 16, 1) + pixels(26, 18, 16, 4) + pixels(24, 16, 16, 4)
+	if got := p.ArenaBytes(); got != want {
+		t.Errorf("the arena has %d bytes, want %d", got, want)
+	}
+	if step := p.Steps()[1]; step.Cost.Activations != 24*16*16*(4+1) || fmt.Sprint(step.Out) != "24×16×16 u8(scale 0.25, zero 100)" {
+		t.Errorf("q costs %+v and gives %v", step.Cost, step.Out)
+	}
+}
