@@ -13,6 +13,14 @@ import (
 	"firebench/compare/report"
 )
 
+// compare writes the pages of a record and prints its comparison.
+func (o *options) compare(dir string, stdout, stderr io.Writer) error {
+	if err := report.WritePages(dir, o.report(nil)); err != nil { // what it would log comes with the comparison
+		return err
+	}
+	return printComparison(filepath.Join(dir, samplesFile), o.report(stderr), stdout)
+}
+
 // report returns what the comparison is to hold: two networks side by side, or one.
 func (o *options) report(stderr io.Writer) report.Options {
 	return report.Options{Nets: o.nets[:min(2, len(o.nets))], Log: stderr}

@@ -104,9 +104,11 @@ func pretend(args []string) {
 			check(pprof.StartCPUProfile(f))
 			pprof.Do(context.Background(), pprof.Labels("layer", "conv1", "other", "tag"), func(context.Context) {
 				// Work, not time, makes samples: the machine may be busy.
+				x := 1
 				for range 500_000_000 {
-					work = work*5 + 1
+					x = x*5 + 1
 				}
+				work = x
 			})
 			pprof.StopCPUProfile()
 			check(f.Close())
@@ -144,7 +146,7 @@ func pretend(args []string) {
 	fmt.Println("PASS")
 }
 
-// work keeps the compiler from dropping the loop that only takes time.
+// work keeps the compiler from dropping a loop that only takes time.
 var work int
 
 // invoked returns the command lines of the pretended benchmarks so far.

@@ -156,8 +156,7 @@ func (o *options) record(ctx context.Context, stdout, stderr io.Writer, build bu
 	if err := build(ctx, stderr, binary); err != nil {
 		return err
 	}
-	h := newHeader(ctx, o.args)
-	r, err := create(o.out, h)
+	r, err := create(o.out, newHeader(ctx, o.args))
 	if err != nil {
 		return err
 	}
@@ -172,8 +171,7 @@ func (o *options) record(ctx context.Context, stdout, stderr io.Writer, build bu
 	if r.samples == 0 {
 		return err
 	}
-	err = errors.Join(err, report.WritePages(r.dir, o.report(nil)), printComparison(filepath.Join(r.dir, samplesFile), o.report(stderr), stdout))
-	if err != nil {
+	if err := errors.Join(err, o.compare(r.dir, stdout, stderr)); err != nil {
 		return err
 	}
 	fmt.Fprintf(stderr, "recorded in %s\n", r.dir)
