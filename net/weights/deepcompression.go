@@ -34,9 +34,9 @@ const (
 )
 
 const (
-	dcModel  = "squeezenet1.0"
-	dcHead   = "conv10"        // trained with Pad 1, unlike in the paper's table
-	dcRecipe = "caffe-bgr-227" // of package main in net/classify
+	dcModel        = "squeezenet1.0"
+	dcHead         = "conv10" // trained with Pad 1, unlike in the paper's table
+	dcPreprocessor = "caffe-bgr-227"
 )
 
 // ReadDeepCompression reads the published compressed SqueezeNet v1.0 file. The
@@ -83,7 +83,7 @@ type values struct {
 	weights, bias []float32
 }
 
-// Adapt returns m with a pad of 1 on the last convolution and the input recipe
+// Adapt returns m with a pad of 1 on the last convolution and the preprocessor
 // that the weights were trained with. For other models than squeezenet1.0 it
 // returns m, and from then on Layer returns an error.
 func (d *deepCompression) Adapt(m *graph.Model) *graph.Model {
@@ -93,7 +93,7 @@ func (d *deepCompression) Adapt(m *graph.Model) *graph.Model {
 		d.reject = fmt.Errorf("%s: weights of %s do not fit the model %s, which differs from %q on", d.path, dcModel, m.Name, at)
 		return m
 	}
-	adapted.Recipe = dcRecipe
+	adapted.Preprocessor = dcPreprocessor
 	return adapted
 }
 

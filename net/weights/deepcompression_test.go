@@ -291,8 +291,8 @@ func TestAdapt(t *testing.T) {
 					t.Errorf("conv10 has the side %d, want 15", n.Out.H)
 				}
 			}
-			if adapted.Recipe != "caffe-bgr-227" {
-				t.Errorf("recipe %q", adapted.Recipe)
+			if adapted.Preprocessor != "caffe-bgr-227" {
+				t.Errorf("preprocessor %q", adapted.Preprocessor)
 			}
 			if again := w.Adapt(adapted); !reflect.DeepEqual(again, adapted) {
 				t.Error("Adapt of the adapted model is another model")
