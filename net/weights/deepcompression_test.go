@@ -305,44 +305,55 @@ func TestAdapt(t *testing.T) {
 	}
 }
 
-// FuzzDecode checks that what the reader accepts is finite, complete, and not
-// zero. The layers are tiny, so that a mutation has a chance to matter.
+// FuzzDecode checks that what the reader accepts is finite, complete, and not zero.
+//
+// The fuzzer gets a file of one tiny layer in parts: the number of stored weights,
+// one entry of the codebook, and what follows the codebook. The other entries, a
+// kilobyte in which hardly a bit matters, would fill its time.
 func FuzzDecode(f *testing.F) {
-	layers, _ := storeSmall()
-	good := encode(layers...)
-	f.Add(good)
-	f.Add(good[:len(good)-1])
-	f.Add(good[:12])
-	f.Add(append(slices.Clone(good), 1))
-	layers[1].codebook[3] = float32(math.Inf(1))
-	f.Add(encode(layers...))
-	layers[0].gaps[5] = maxGap
-	f.Add(encode(layers...))
-	f.Add([]byte{})
-	f.Fuzz(func(t *testing.T, file []byte) {
-		layers, err := decode(file, small)
+	p := param("tiny", 2, 3, 3, 3)
+	good, _ := store(p, 2)
+	sparse, _ := store(p, 40)
+	for _, l := range []storedLayer{good, sparse} {
+		rest := encode(l)[4+4*codes:]
+		n := uint32(len(l.codes))
+		f.Add(n, byte(1), l.codebook[1], rest)
+		f.Add(n, byte(3), float32(math.Inf(1)), rest)
+		f.Add(n, byte(0), float32(1), rest)
+		f.Add(n-1, byte(1), l.codebook[1], rest)
+		f.Add(n, byte(1), l.codebook[1], rest[:len(rest)-1])
+		f.Add(n, byte(1), l.codebook[1], append(slices.Clone(rest), 1))
+	}
+	f.Add(uint32(0), byte(0), float32(0), []byte{})
+	f.Fuzz(func(t *testing.T, n uint32, entry byte, value float32, rest []byte) {
+		codebook := good.codebook
+		codebook[entry] = value
+		file := binary.LittleEndian.AppendUint32(nil, n)
+		for _, v := range codebook {
+			file = binary.LittleEndian.AppendUint32(file, math.Float32bits(v))
+		}
+		layers, err := decode(append(file, rest...), []graph.Param{p})
 		if err != nil {
 			return
 		}
-		if len(layers) != len(small) {
-			t.Fatalf("%d layers, want %d", len(layers), len(small))
+		if len(layers) != 1 {
+			t.Fatalf("%d layers, want 1", len(layers))
 		}
-		for i, l := range layers {
-			if l.param != small[i] || len(l.weights) != size(l.param) || len(l.bias) != l.param.Dims[0] {
-				t.Fatalf("layer %d: %v with %d weights and %d biases", i, l.param, len(l.weights), len(l.bias))
+		l := layers[0]
+		if l.param != p || len(l.weights) != size(p) || len(l.bias) != p.Dims[0] {
+			t.Fatalf("%v with %d weights and %d biases", l.param, len(l.weights), len(l.bias))
+		}
+		zeros := true
+		for _, v := range slices.Concat(l.weights, l.bias) {
+			if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+				t.Fatalf("the value %g", v)
 			}
-			zeros := true
-			for _, v := range slices.Concat(l.weights, l.bias) {
-				if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-					t.Fatalf("layer %d has the value %g", i, v)
-				}
-			}
-			for _, v := range l.weights {
-				zeros = zeros && v == 0
-			}
-			if zeros {
-				t.Fatalf("layer %d is zero", i)
-			}
+		}
+		for _, v := range l.weights {
+			zeros = zeros && v == 0
+		}
+		if zeros {
+			t.Fatal("all weights are zero")
 		}
 	})
 }
