@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help generate check test test-isa test-arm64 enc mca bench compare readme profile
+.PHONY: help generate check cross test test-purego test-isa test-arm64 race fuzz enc mca bench compare readme profile
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -7,24 +7,45 @@ help: ## list the targets
 generate: ## rewrite every generated file
 	go run ./asmgen
 
-check: ## formatting, vet for amd64, arm64 and purego, drift of generated files, import rules
+# The generator runs on a developer's machine, all else anywhere. On a new machine each platform
+# costs the compilation of its standard library, so check takes one of each kind (both with vector
+# kernels, one with 32 bits, one that is no Unix), and cross takes many.
+library = ./kernels/... ./net/... ./bench/... ./compare/...
+builds = amd64: GOARCH=amd64\narm64: GOARCH=arm64\npurego: -tags=purego\n
+
+check: ## formatting, go.mod, vet, staticcheck, drift of generated files, import rules, the workflow file
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
-	GOARCH=amd64 go vet ./...
-	GOARCH=arm64 go vet ./...
-	go vet -tags purego ./...
-	GOARCH=riscv64 go build ./...
-	GOOS=js GOARCH=wasm go build ./...
+	go mod tidy -diff
+	go vet ./...
+	go vet -tags purego $(library)
+	GOARCH=amd64 go vet $(library)
+	GOARCH=arm64 go vet $(library)
+	GOARCH=386 go vet $(library)
+	GOOS=windows GOARCH=amd64 go vet $(library)
+	go tool staticcheck ./asmgen/...
+	printf '$(builds)' | go tool staticcheck -matrix $(library)
+	go tool actionlint .github/workflows/*.yml
 	go run ./asmgen -check
 	go test -run '^TestImports$$' ./kernels
+
+platforms = linux/amd64 linux/arm64 linux/386 linux/riscv64 linux/s390x windows/amd64 windows/arm64 \
+	darwin/amd64 darwin/arm64 freebsd/amd64 js/wasm
+
+cross: ## build and vet for many platforms
+	@set -e; for p in $(platforms); do \
+		echo "== $$p"; export GOOS=$${p%/*} GOARCH=$${p#*/}; go build ./...; go vet ./...; \
+	done
 
 test: ## the whole test suite
 	go test ./...
 
-test-isa: ## the test suite once per instruction set of this machine, and with -tags purego
-	set -e; for isa in $$(go run ./bench/doctor -isas); do \
+test-purego: ## the test suite with -tags purego: no assembly
+	FIREBENCH_REQUIRE=scalar go test -tags purego ./...
+
+test-isa: test-purego ## the test suite once per instruction set of this machine, and with -tags purego
+	@set -e; isas=$$(go run ./bench/doctor -isas); for isa in $$isas; do \
 		echo "== $$isa"; FIREBENCH_ISA=$$isa FIREBENCH_REQUIRE=$$isa go test ./...; \
 	done
-	FIREBENCH_REQUIRE=scalar go test -tags purego ./...
 
 # On a processor with all extensions, and on one that has the vectors and nothing else. -short leaves
 # out other instruction sets than NEON, most inputs and images of one kind, and AlexNet's dense
@@ -34,6 +55,21 @@ test-arm64: ## the test suite, -short, for arm64 under qemu-user (qemu-user-stat
 	$(call arm64,max,neon) ./...
 	$(call arm64,cortex-a72,neon) ./...
 	FIREBENCH_ISA=scalar $(call arm64,max,scalar) -run "^TestConvTiles$$" ./kernels
+
+# The detector makes code several times slower, assembly excepted; the generator has one goroutine.
+race: ## the test suite, -short, under the race detector (a C compiler)
+	go test -race -short -timeout 20m $(library)
+
+# By default go test spends up to a minute on making each input that reaches new code smaller, and
+# hardly gets to trying others; ten attempts suffice. A failure can be made smaller afterwards.
+FUZZTIME = 20s
+fuzz: ## every fuzz target for FUZZTIME (20s)
+	@found=$$(go test -list '^Fuzz' ./...) || { echo "$$found"; exit 1; }; failed=; \
+	for target in $$(echo "$$found" | awk '/^Fuzz/ {name[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print $$2 ":" name[i]; n = 0}'); do \
+		echo "== $$target"; \
+		go test -short -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$${target%:*}" || failed="$$failed $$target"; \
+	done; \
+	test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 enc: ## the whole table of NEON encodings and the generated words against GNU's assembler (binutils-aarch64-linux-gnu)
 	go test -count=1 -run '^TestGNU$$' ./asmgen/arm64 -gnu

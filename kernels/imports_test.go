@@ -27,7 +27,7 @@ func TestImports(t *testing.T) {
 		{"firebench/net/tensor", []string{"firebench/kernels", "firebench/net/files"}, nil},
 		{"firebench/net/layer", []string{"firebench/kernels", "firebench/kernels/workers"}, nil},
 		{"firebench/net/graph", []string{"firebench/kernels", "firebench/kernels/workers", "firebench/net/layer"}, nil},
-		{"firebench/net/", []string{"firebench/kernels", "firebench/net/"}, []string{"golang.org/x/image/"}},
+		{"firebench/net/", []string{"firebench/kernels", "firebench/net/"}, []string{"golang.org/x/image/", "golang.org/x/sync/"}},
 
 		{"firebench/asmgen", []string{"firebench/asmgen", "firebench/asmgen/", "firebench/kernels/winograd", "firebench/net/files"}, []string{"github.com/mmcloughlin/avo/"}},
 		{"firebench/compare", []string{"firebench/compare/", "firebench/kernels", "firebench/net/"}, []string{"golang.org/x/perf/"}},

@@ -21,10 +21,10 @@ func caffe() *graph.Model {
 	norm := layer.LRN{Size: 5, Alpha: 1e-4, Beta: 0.75, K: 1}
 	pool := layer.MaxPool{Kernel: 3, Stride: 2, Ceil: true}
 	return &graph.Model{
-		Name:   "alexnet",
-		Input:  layer.Shape{H: 227, W: 227, C: 3},
-		Recipe: "caffe-bgr-227",
-		Head:   "pool5",
+		Name:         "alexnet",
+		Input:        layer.Shape{H: 227, W: 227, C: 3},
+		Preprocessor: "caffe-bgr-227",
+		Head:         "pool5",
 		Nodes: slices.Concat(
 			relu("conv1", layer.Conv{Out: 96, Kernel: 11, Stride: 4}),
 			node("norm1", norm),
@@ -50,10 +50,10 @@ func caffe() *graph.Model {
 func owt() *graph.Model {
 	pool := layer.MaxPool{Kernel: 3, Stride: 2}
 	return &graph.Model{
-		Name:   "alexnet-owt",
-		Input:  layer.Shape{H: 224, W: 224, C: 3},
-		Recipe: "torchvision-rgb-224",
-		Head:   "pool5",
+		Name:         "alexnet-owt",
+		Input:        layer.Shape{H: 224, W: 224, C: 3},
+		Preprocessor: "torchvision-rgb-224",
+		Head:         "pool5",
 		Nodes: slices.Concat(
 			relu("conv1", layer.Conv{Out: 64, Kernel: 11, Stride: 4, Pad: 2}),
 			node("pool1", pool),

@@ -1,5 +1,5 @@
-// Package files opens and replaces files safely: reading is bounded, writing is atomic,
-// and errors name the file.
+// Package files reads and replaces files safely: what is read is bounded, what is written
+// appears all at once, and errors name the file.
 package files
 
 import (
@@ -11,9 +11,9 @@ import (
 	"os"
 )
 
-// Open opens a regular file of at most limit bytes for reading. Anything
-// else, a folder, a pipe that may never deliver or a device that never ends, is
-// refused before it is opened. Errors name the file.
+// Open opens a regular file of at most limit bytes for reading. It refuses anything else
+// before opening it: a folder, a pipe that may never deliver, a device that never ends.
+// Errors name the file.
 func Open(path string, limit int64) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -32,87 +32,114 @@ func Open(path string, limit int64) (*os.File, error) {
 	return f, nil
 }
 
-// Read returns the content of a file that Open accepts.
+// Read returns the content of a file that [Open] accepts. Errors name the file.
 func Read(path string, limit int64) ([]byte, error) {
 	f, err := Open(path, limit)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	return ReadAll(path, f, limit) // it may have grown, and in /proc sizes are a pretence
+}
+
+// ReadAll returns what is left in r, at most limit bytes, for example of the standard input.
+// Errors name r as name says.
+func ReadAll(name string, r io.Reader, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
-		return nil, Error(path, err)
+		return nil, Error(name, err)
 	}
-	if int64(len(data)) > limit { // it has grown, or its size was a pretence, as in /proc
-		return nil, fmt.Errorf("%s: more than %d bytes", path, limit)
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s: more than %d bytes", name, limit)
 	}
 	return data, nil
 }
 
-// A Pending collects a file's content under a temporary name in the same
-// folder: readers see the old file or the complete new one, never a part.
-type Pending struct {
-	*os.File
-	path string
-}
-
-// Create starts writing the file at path. It fails when the folder cannot be
-// written, and when path is there but is not a regular file: the final rename
-// would replace it, a device or symbolic link too. Errors name path.
-//
-// The file appears with Commit; Discard, usually deferred, forgets it.
-func Create(path string) (*Pending, error) {
-	info, err := os.Lstat(path)
-	if err == nil {
-		err = regular(path, info.Mode())
-	} else if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	} else {
-		err = Error(path, err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	// Not os.CreateTemp, whose files nobody else may read.
-	temp := fmt.Sprintf("%s.%08x.tmp", path, rand.Uint32())
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-	if err != nil {
-		return nil, Error(path, err)
-	}
-	return &Pending{f, path}, nil
-}
-
-// Commit closes the file and gives it its name, replacing a file of that name.
-func (f *Pending) Commit() error {
-	err := f.Close()
-	if err == nil {
-		err = os.Rename(f.Name(), f.path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return Error(f.path, err)
-	}
-	return nil
-}
-
-// Write replaces the file at path, or makes it, with data.
+// Write replaces the file at path, or makes it, with data: [Create], Write and Commit in
+// one. Errors name the file.
 func Write(path string, data []byte) error {
 	f, err := Create(path)
 	if err != nil {
 		return err
 	}
 	defer f.Discard()
-	if _, err := f.File.Write(data); err != nil {
-		return Error(path, err)
+	if _, err := f.Write(data); err != nil {
+		return err
 	}
 	return f.Commit()
 }
 
-// Discard closes and removes the file. After Commit it does nothing.
-func (f *Pending) Discard() {
-	if f.Close() == nil {
-		os.Remove(f.Name())
+// A Pending is a file that is being written under a temporary name in its folder. Readers
+// see the old file or the complete new one, never a part.
+type Pending struct {
+	path string
+	temp *os.File // nil after Commit or Discard
+}
+
+// Create starts writing the file at path. It fails when the folder cannot be written, and
+// when path is there but is not a regular file: the final rename would replace
+// even a device or a symbolic link. Errors name the file.
+//
+// The file appears with [Pending.Commit]; [Pending.Discard], usually deferred, gives it up. A
+// command that a signal may end must catch the signal and call one of them, or the
+// temporary file stays.
+func Create(path string) (*Pending, error) {
+	switch info, err := os.Lstat(path); {
+	case err == nil:
+		if err := regular(path, info.Mode()); err != nil {
+			return nil, err
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, Error(path, err)
 	}
+	// Not os.CreateTemp, whose files nobody else may read.
+	name := fmt.Sprintf("%s.%08x.tmp", path, rand.Uint32())
+	temp, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return nil, Error(path, err)
+	}
+	return &Pending{path, temp}, nil
+}
+
+// Write appends to the file. Errors name the file.
+func (f *Pending) Write(data []byte) (int, error) {
+	if f.temp == nil {
+		return 0, Error(f.path, fs.ErrClosed)
+	}
+	n, err := f.temp.Write(data)
+	if err != nil {
+		err = Error(f.path, err)
+	}
+	return n, err
+}
+
+// Commit completes the file and gives it its name, replacing a file of that name. If it
+// fails, the file is given up. Errors name the file.
+func (f *Pending) Commit() error {
+	if f.temp == nil {
+		return Error(f.path, fs.ErrClosed)
+	}
+	temp := f.temp
+	f.temp = nil
+	err := temp.Close()
+	if err == nil {
+		err = os.Rename(temp.Name(), f.path)
+	}
+	if err != nil {
+		os.Remove(temp.Name())
+		return Error(f.path, err)
+	}
+	return nil
+}
+
+// Discard removes what has been written. After Commit it does nothing.
+func (f *Pending) Discard() {
+	if f.temp == nil {
+		return
+	}
+	f.temp.Close() // it may fail on a full disk; the file goes in any case
+	os.Remove(f.temp.Name())
+	f.temp = nil
 }
 
 // regular refuses everything but regular files.
@@ -135,9 +162,14 @@ func regular(path string, mode fs.FileMode) error {
 	return fmt.Errorf("%s: is %s, expected a regular file", path, kind)
 }
 
-// Error wraps err: it puts the file's name before the error, once, and leaves the system
-// call's name out.
+// Error returns an error that names the file, once: without the name, and that of the
+// system call, that package os has put into err. An err that this package has made for
+// the same path is returned as it is.
 func Error(path string, err error) error {
+	var named *namedError
+	if errors.As(err, &named) && named.path == path {
+		return err
+	}
 	var pathErr *fs.PathError
 	var linkErr *os.LinkError
 	switch {
@@ -146,5 +178,13 @@ func Error(path string, err error) error {
 	case errors.As(err, &linkErr):
 		err = linkErr.Err
 	}
-	return fmt.Errorf("%s: %w", path, err)
+	return &namedError{path, err}
 }
+
+type namedError struct {
+	path string
+	err  error
+}
+
+func (e *namedError) Error() string { return e.path + ": " + e.err.Error() }
+func (e *namedError) Unwrap() error { return e.err }

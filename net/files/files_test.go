@@ -1,12 +1,16 @@
 package files
 
 import (
+	"errors"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 )
 
 // names returns the names in a folder.
@@ -32,7 +36,7 @@ func TestCreate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.WriteString(content); err != nil {
+		if _, err := io.WriteString(f, content); err != nil {
 			t.Fatal(err)
 		}
 		return f
@@ -67,8 +71,91 @@ func TestCreate(t *testing.T) {
 	if got := content(); got != "second" {
 		t.Errorf("after the second Commit: %q", got)
 	}
+	if err := Write(path, []byte("third")); err != nil {
+		t.Fatal(err)
+	}
+	if got := content(); got != "third" {
+		t.Errorf("after Write: %q", got)
+	}
 	if got, want := names(t, dir), []string{"out"}; !slices.Equal(got, want) {
 		t.Errorf("files left: %q, want %q", got, want)
+	}
+}
+
+// TestEnded uses files that have been committed or discarded.
+func TestEnded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "out")
+	for name, end := range map[string]func(f *Pending){
+		"Commit":  func(f *Pending) { f.Commit() },
+		"Discard": func(f *Pending) { f.Discard() },
+	} {
+		f, err := Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		end(f)
+		before := names(t, filepath.Dir(path))
+		want := path + ": file already closed"
+		if _, err := f.Write([]byte("more")); err == nil || err.Error() != want {
+			t.Errorf("Write after %s: error %v, want %s", name, err, want)
+		}
+		if err := f.Commit(); err == nil || err.Error() != want {
+			t.Errorf("Commit after %s: error %v, want %s", name, err, want)
+		}
+		f.Discard()
+		if after := names(t, filepath.Dir(path)); !slices.Equal(after, before) {
+			t.Errorf("after %s, %q became %q", name, before, after)
+		}
+	}
+}
+
+// TestCommitFails takes the folder away.
+func TestCommitFails(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "dir")
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "out")
+	f, err := Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Skip("the system keeps folders with open files")
+	}
+	if err := f.Commit(); !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), path+": ") {
+		t.Errorf("error %v, expected one that names the file", err)
+	}
+}
+
+func TestReadAll(t *testing.T) {
+	if data, err := ReadAll("input", strings.NewReader("123"), 3); err != nil || string(data) != "123" {
+		t.Errorf("read %q, %v", data, err)
+	}
+	if _, err := ReadAll("input", strings.NewReader("1234"), 3); err == nil || err.Error() != "input: more than 3 bytes" {
+		t.Errorf("error %v", err)
+	}
+	broken := errors.New("broken")
+	if _, err := ReadAll("input", iotest.ErrReader(broken), 3); !errors.Is(err, broken) || err.Error() != "input: broken" {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestError(t *testing.T) {
+	plain := errors.New("plain")
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{plain, "out: plain"},
+		{&fs.PathError{Op: "open", Path: "out.1234.tmp", Err: plain}, "out: plain"},
+		{&os.LinkError{Op: "rename", Old: "out.1234.tmp", New: "out", Err: plain}, "out: plain"},
+		{Error("out", plain), "out: plain"},
+		{Error("in", plain), "out: in: plain"},
+	} {
+		if err := Error("out", test.err); err.Error() != test.want || !errors.Is(err, plain) {
+			t.Errorf("%q becomes %q, want %q", test.err, err, test.want)
+		}
 	}
 }
 

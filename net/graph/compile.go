@@ -21,7 +21,7 @@ type Weights interface {
 	Layer(p Param) (w, b []float32, err error)
 
 	// Adapt returns the model that the weights were trained for, usually m itself:
-	// padding and input recipe belong to the model and the weights together.
+	// padding and preprocessor belong to the model and the weights together.
 	Adapt(m *Model) *Model
 }
 

@@ -19,12 +19,12 @@ const Input = "input"
 
 // A Model is a network without weights.
 type Model struct {
-	Name    string
-	Input   layer.Shape
-	Recipe  string   // how an image becomes the input, see package classify
-	Head    string   // the first node of the classifier, "" for none
-	Outputs []string // nodes whose results the caller reads, the main one first; none means the last node
-	Nodes   []Node   // in the order in which they run
+	Name         string
+	Input        layer.Shape
+	Preprocessor string   // what turns a picture into the input, see package preprocess
+	Head         string   // the first node of the classifier, "" for none
+	Outputs      []string // nodes whose results the caller reads, the main one first; none means the last node
+	Nodes        []Node   // in the order in which they run
 }
 
 // A Node is one layer of a model and where its inputs come from: earlier nodes,

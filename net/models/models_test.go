@@ -18,7 +18,7 @@ var facts = []struct {
 	name         string
 	params, macs int64
 	input        layer.Shape
-	recipe       string
+	preprocessor string
 	stages       string
 	head         string // the nodes of the last stage
 }{
@@ -57,8 +57,8 @@ func TestFacts(t *testing.T) {
 					head = append(head, n.Name)
 				}
 			}
-			if m.Name != f.name || m.Input != f.input || m.Recipe != f.recipe {
-				t.Errorf("model %s has input %v by %s, want %s with %v by %s", m.Name, m.Input, m.Recipe, f.name, f.input, f.recipe)
+			if m.Name != f.name || m.Input != f.input || m.Preprocessor != f.preprocessor {
+				t.Errorf("model %s has input %v by %s, want %s with %v by %s", m.Name, m.Input, m.Preprocessor, f.name, f.input, f.preprocessor)
 			}
 			if cost.Params != f.params || cost.MACs != f.macs {
 				t.Errorf("%d parameters and %d multiply-adds, want %d and %d", cost.Params, cost.MACs, f.params, f.macs)

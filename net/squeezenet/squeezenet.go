@@ -62,11 +62,11 @@ func (v version) model() *graph.Model {
 	t.add("pool10", layer.GlobalAvgPool{})
 	t.add("prob", layer.Softmax{})
 	return &graph.Model{
-		Name:   v.name,
-		Input:  layer.Shape{H: v.side, W: v.side, C: 3},
-		Recipe: fmt.Sprintf("caffe-bgr-%d", v.side),
-		Head:   "conv10",
-		Nodes:  t.nodes,
+		Name:         v.name,
+		Input:        layer.Shape{H: v.side, W: v.side, C: 3},
+		Preprocessor: fmt.Sprintf("caffe-bgr-%d", v.side),
+		Head:         "conv10",
+		Nodes:        t.nodes,
 	}
 }
 

@@ -14,38 +14,39 @@ import (
 	"firebench/net/models"
 )
 
-// The file that comes with "Deep Compression" (Han et al.,
-// https://arxiv.org/abs/1510.00149) for SqueezeNet v1.0, pruned to a third of its
-// weights and quantized to 8 bits. All numbers are little-endian. First, for each
-// layer in network order, the number of stored weights as a uint32. Then, for
-// each layer with n of them:
+// A file of "Deep Compression" (Han et al., https://arxiv.org/abs/1510.00149), the
+// one that was published for SqueezeNet v1.0. Its weights were pruned to a third, and
+// what is left was rounded to 256 values per layer. All numbers are little-endian.
+// First comes the number of stored weights of each layer as a uint32, in the order of
+// the network. Then follows, for each layer with n stored weights:
 //
-//	256 float32    the codebook; entry 0 is 0
+//	256 float32    the codebook, the values that a weight can have; entry 0 is 0
 //	out float32    the biases
-//	n bytes        the weights, as indices into the codebook
-//	⌈n/2⌉ bytes    the gaps: how many zero weights precede each stored one,
-//	               0 to 15, two to a byte, low nibble first
+//	n bytes        the codes: for each stored weight its entry in the codebook
+//	⌈n/2⌉ bytes    the gaps: how many weights before each stored one are zero and
+//	               not stored, 0 to 15, two to a byte, the first in the low half
 //
-// A gap too large for a nibble is bridged by stored zeros: code 0 with gap 15.
-// Nothing in the file says what model it is for, hence the strictness.
+// Where more than 15 weights in a row are zero, every sixteenth is stored as a filler:
+// code 0 with gap 15. The file does not say what model it is for. So that no other
+// file is taken for one, every rule above is checked.
 const (
-	codes  = 256
+	codes  = 256 // entries in a codebook
 	maxGap = 15
 )
 
 const (
-	dcModel  = "squeezenet1.0"
-	dcHead   = "conv10"        // trained with Pad 1, unlike in the paper's table
-	dcRecipe = "caffe-bgr-227" // of package main in net/classify
+	dcModel        = "squeezenet1.0"
+	dcHead         = "conv10"        // trained with Pad 1, unlike in the paper's table
+	dcPreprocessor = "caffe-bgr-227" // what turns a picture into the input that these weights expect
 )
 
 // ReadDeepCompression reads the published compressed SqueezeNet v1.0 file. The
 // model that it was trained for pads the last convolution; see Adapt.
 //
-// The weights fit the model squeezenet1.0 and no other. A file that is
-// truncated or too long, has values that are not finite, indices outside a
-// layer, or a layer of zeros is refused; the error names the file, the layer, what was
-// found and what was expected.
+// The weights fit the model squeezenet1.0 and no other. A file is refused that is too
+// short or too long, that has values which are not finite, weights behind a layer's
+// end, or a layer of zeros; the error names the file, the layer, what was found and
+// what was expected.
 func ReadDeepCompression(path string) (graph.Weights, error) {
 	m, err := models.Lookup(dcModel)
 	if err != nil {
@@ -74,7 +75,7 @@ type deepCompression struct {
 	path   string
 	model  *graph.Model // as trained
 	layers []values     // one per parameter of the model
-	reject error        // the model that Adapt saw last is another one
+	reject error        // what Layer returns after Adapt was given another model
 }
 
 // values are the parameters of one layer.
@@ -83,9 +84,9 @@ type values struct {
 	weights, bias []float32
 }
 
-// Adapt returns m with a pad of 1 on the last convolution and the input recipe
+// Adapt returns m with a pad of 1 on the last convolution and the preprocessor
 // that the weights were trained with. For other models than squeezenet1.0 it
-// returns m, and from then on Layer returns an error.
+// returns m, and until the next call of Adapt every Layer is an error.
 func (d *deepCompression) Adapt(m *graph.Model) *graph.Model {
 	adapted := padHead(m)
 	d.reject = nil
@@ -93,7 +94,7 @@ func (d *deepCompression) Adapt(m *graph.Model) *graph.Model {
 		d.reject = fmt.Errorf("%s: weights of %s do not fit the model %s, which differs from %q on", d.path, dcModel, m.Name, at)
 		return m
 	}
-	adapted.Recipe = dcRecipe
+	adapted.Preprocessor = dcPreprocessor
 	return adapted
 }
 
@@ -122,7 +123,8 @@ func padHead(m *graph.Model) *graph.Model {
 	return &c
 }
 
-// difference returns the name of the first node in which got is not want.
+// difference returns the name of the first node of got that is not the one of want;
+// ok says whether there is one.
 func difference(got, want []graph.Node) (at string, ok bool) {
 	for i, n := range got {
 		if i >= len(want) || !reflect.DeepEqual(n, want[i]) {
@@ -135,14 +137,15 @@ func difference(got, want []graph.Node) (at string, ok bool) {
 	return "", false
 }
 
-// size returns the number of weights of a layer.
+// size returns the number of weights of a layer, zeros included.
 func size(p graph.Param) int { return p.Dims[0] * p.Dims[1] * p.Dims[2] * p.Dims[3] }
 
-// storedSize returns the number of bytes of a layer with n stored weights,
-// without its count at the start of the file.
+// storedSize returns the number of bytes that a layer with n stored weights takes,
+// not counting that number at the start of the file.
 func storedSize(p graph.Param, n int) int { return 4*codes + 4*p.Dims[0] + n + (n+1)/2 }
 
-// decode returns the layers of a file for a model with these parameters.
+// decode returns the layers of a file, whose content is data, for a model with these
+// parameters.
 func decode(data []byte, params []graph.Param) ([]values, error) {
 	if len(data) == 0 {
 		return nil, errors.New("empty")
@@ -158,7 +161,7 @@ func decode(data []byte, params []graph.Param) ([]values, error) {
 			return nil, fmt.Errorf("layer %s: all weights are zero", p.Node)
 		}
 		if uint64(n) > uint64(size(p)) {
-			return nil, fmt.Errorf("layer %s: %d non-zero weights, expected at most %d", p.Node, n, size(p))
+			return nil, fmt.Errorf("layer %s: %d stored weights, expected at most %d", p.Node, n, size(p))
 		}
 		stored[i] = int(n)
 		want += storedSize(p, stored[i])
@@ -194,13 +197,13 @@ func decodeLayer(data []byte, p graph.Param, n int) (values, error) {
 		return values{}, err
 	}
 	weights := make([]float32, size(p))
-	indices, gaps := data[:n], data[n:]
-	at := -1
+	stored, gaps := data[:n], data[n:] // the stored weights' codes and gaps
+	at := -1                           // place of the last stored weight in the layer
 	zeros := true
-	for i, code := range indices {
-		gap := int(gaps[i/2]>>(4*(i%2))) & 15
+	for i, code := range stored {
+		gap := int(gaps[i/2]>>(4*(i%2))) & maxGap
 		if at += gap + 1; at >= len(weights) {
-			return values{}, fmt.Errorf("weight %d of the %d stored has the index %d, expected less than %d", i, n, at, len(weights))
+			return values{}, fmt.Errorf("weight %d of the %d stored has the place %d in the layer, expected less than %d", i, n, at, len(weights))
 		}
 		if code == 0 && gap != maxGap {
 			return values{}, fmt.Errorf("weight %d of the %d stored is zero with gap %d, expected a gap of %d", i, n, gap, maxGap)

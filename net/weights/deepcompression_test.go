@@ -16,15 +16,15 @@ import (
 	"firebench/net/models"
 )
 
-// storedLayer is a layer as it stands in a file, but with a gap in a byte.
+// storedLayer is a layer as it stands in a file, but each gap has a byte of its own.
 type storedLayer struct {
 	codebook    [codes]float32
 	bias        []float32
 	codes, gaps []byte
 }
 
-// store returns a layer in which one weight of every step is not zero, and the
-// values that it should be decoded to.
+// store returns a layer as stored, and the values that it should be decoded to. In
+// every run of step weights the last is not zero.
 func store(p graph.Param, step int) (l storedLayer, want values) {
 	want = values{p, make([]float32, size(p)), make([]float32, p.Dims[0])}
 	for i := range l.codebook {
@@ -73,8 +73,8 @@ func encode(layers ...storedLayer) []byte {
 	return b
 }
 
-// small is a table of layers which, as storeSmall stores them, have even and odd
-// numbers of stored weights, and fillers.
+// small is a list of layers. storeSmall stores some of them with an even number of
+// weights, some with an odd one, and one with fillers.
 var small = []graph.Param{
 	param("one", 3, 3, 3, 3),
 	param("two", 5, 3, 3, 3),
@@ -132,12 +132,12 @@ func TestDecodeRefuses(t *testing.T) {
 		{"only a header", good[:12], []string{"12 bytes, expected"}},
 		{"last byte cut", good[:len(good)-1], []string{"bytes, expected"}},
 		{"a byte more", append(slices.Clone(good), 0), []string{"bytes, expected"}},
-		{"noise", noise, []string{"layer one", "non-zero weights, expected at most 81"}},
+		{"noise", noise, []string{"layer one", "stored weights, expected at most 81"}},
 		{"zeros", make([]byte, len(good)), []string{"layer one", "all weights are zero"}},
 		{"no weights", header(uint32(len(layers[0].codes)), 0), []string{"layer two", "all weights are zero"}},
-		{"too many weights", header(82), []string{"layer one", "82 non-zero weights, expected at most 81"}},
+		{"too many weights", header(82), []string{"layer one", "82 stored weights, expected at most 81"}},
 		{"wrong sum", header(40, 12), []string{"bytes, expected"}},
-		{"most weights", header(math.MaxUint32, math.MaxUint32), []string{"layer one", "4294967295 non-zero"}},
+		{"most weights", header(math.MaxUint32, math.MaxUint32), []string{"layer one", "4294967295 stored"}},
 		{"codebook of NaN", with(func(l *storedLayer) { l.codebook[200] = float32(math.NaN()) }), []string{"layer two", "codebook entry 200 is NaN"}},
 		{"infinite bias", with(func(l *storedLayer) { l.bias[4] = float32(math.Inf(-1)) }), []string{"layer two", "bias 4 is -Inf"}},
 		{"filler of 1", with(func(l *storedLayer) { l.codebook[0] = 1 }), []string{"layer two", "codebook entry 0 is 1, expected 0"}},
@@ -147,7 +147,7 @@ func TestDecodeRefuses(t *testing.T) {
 		}), []string{"layer two", "all weights are zero"}},
 		{"index at the end", with(func(l *storedLayer) {
 			l.codes, l.gaps = bytes.Repeat([]byte{1}, 9), append(bytes.Repeat([]byte{maxGap}, 8), 7)
-		}), []string{"layer two", "weight 8 of the 9 stored has the index 135, expected less than 135"}},
+		}), []string{"layer two", "weight 8 of the 9 stored has the place 135 in the layer, expected less than 135"}},
 		{"zero with a short gap", with(func(l *storedLayer) { l.gaps[0]-- }), []string{"layer two", "weight 0 of", "gap 14, expected a gap of 15"}},
 		{"value in the unused gap", with(func(l *storedLayer) { l.gaps[len(l.gaps)-1] |= 0x10 }), []string{"layer two", "unused gap at the end is 1"}},
 	} {
@@ -165,7 +165,7 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-// squeezenet returns a model and its parameters.
+// lookup returns a model and its parameters.
 func lookup(t testing.TB, name string) (*graph.Model, []graph.Param) {
 	t.Helper()
 	m, err := models.Lookup(name)
@@ -291,8 +291,8 @@ func TestAdapt(t *testing.T) {
 					t.Errorf("conv10 has the side %d, want 15", n.Out.H)
 				}
 			}
-			if adapted.Recipe != "caffe-bgr-227" {
-				t.Errorf("recipe %q", adapted.Recipe)
+			if adapted.Preprocessor != "caffe-bgr-227" {
+				t.Errorf("preprocessor %q", adapted.Preprocessor)
 			}
 			if again := w.Adapt(adapted); !reflect.DeepEqual(again, adapted) {
 				t.Error("Adapt of the adapted model is another model")
@@ -305,44 +305,55 @@ func TestAdapt(t *testing.T) {
 	}
 }
 
-// FuzzDecode checks that what the reader accepts is finite, complete, and not
-// zero. The layers are tiny, so that a mutation has a chance to matter.
+// FuzzDecode checks that what the reader accepts is finite, complete, and not zero.
+//
+// The fuzzer gets a file of one tiny layer in parts: the number of stored weights,
+// one entry of the codebook, and what follows the codebook. The other entries, a
+// kilobyte in which hardly a bit matters, would fill its time.
 func FuzzDecode(f *testing.F) {
-	layers, _ := storeSmall()
-	good := encode(layers...)
-	f.Add(good)
-	f.Add(good[:len(good)-1])
-	f.Add(good[:12])
-	f.Add(append(slices.Clone(good), 1))
-	layers[1].codebook[3] = float32(math.Inf(1))
-	f.Add(encode(layers...))
-	layers[0].gaps[5] = maxGap
-	f.Add(encode(layers...))
-	f.Add([]byte{})
-	f.Fuzz(func(t *testing.T, file []byte) {
-		layers, err := decode(file, small)
+	p := param("tiny", 2, 3, 3, 3)
+	good, _ := store(p, 2)
+	sparse, _ := store(p, 40)
+	for _, l := range []storedLayer{good, sparse} {
+		rest := encode(l)[4+4*codes:]
+		n := uint32(len(l.codes))
+		f.Add(n, byte(1), l.codebook[1], rest)
+		f.Add(n, byte(3), float32(math.Inf(1)), rest)
+		f.Add(n, byte(0), float32(1), rest)
+		f.Add(n-1, byte(1), l.codebook[1], rest)
+		f.Add(n, byte(1), l.codebook[1], rest[:len(rest)-1])
+		f.Add(n, byte(1), l.codebook[1], append(slices.Clone(rest), 1))
+	}
+	f.Add(uint32(0), byte(0), float32(0), []byte{})
+	f.Fuzz(func(t *testing.T, n uint32, entry byte, value float32, rest []byte) {
+		codebook := good.codebook
+		codebook[entry] = value
+		file := binary.LittleEndian.AppendUint32(nil, n)
+		for _, v := range codebook {
+			file = binary.LittleEndian.AppendUint32(file, math.Float32bits(v))
+		}
+		layers, err := decode(append(file, rest...), []graph.Param{p})
 		if err != nil {
 			return
 		}
-		if len(layers) != len(small) {
-			t.Fatalf("%d layers, want %d", len(layers), len(small))
+		if len(layers) != 1 {
+			t.Fatalf("%d layers, want 1", len(layers))
 		}
-		for i, l := range layers {
-			if l.param != small[i] || len(l.weights) != size(l.param) || len(l.bias) != l.param.Dims[0] {
-				t.Fatalf("layer %d: %v with %d weights and %d biases", i, l.param, len(l.weights), len(l.bias))
+		l := layers[0]
+		if l.param != p || len(l.weights) != size(p) || len(l.bias) != p.Dims[0] {
+			t.Fatalf("%v with %d weights and %d biases", l.param, len(l.weights), len(l.bias))
+		}
+		zeros := true
+		for _, v := range slices.Concat(l.weights, l.bias) {
+			if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+				t.Fatalf("the value %g", v)
 			}
-			zeros := true
-			for _, v := range slices.Concat(l.weights, l.bias) {
-				if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-					t.Fatalf("layer %d has the value %g", i, v)
-				}
-			}
-			for _, v := range l.weights {
-				zeros = zeros && v == 0
-			}
-			if zeros {
-				t.Fatalf("layer %d is zero", i)
-			}
+		}
+		for _, v := range l.weights {
+			zeros = zeros && v == 0
+		}
+		if zeros {
+			t.Fatal("all weights are zero")
 		}
 	})
 }

@@ -21,9 +21,10 @@ import (
 // A layer's values depend on the seed, its name and its dimensions alone: not on
 // the other layers, the order of calls or the number of processors.
 //
-// The slices that Layer returns are valid until its next call, and they are made
-// to measure, so that a model with one huge layer is not followed around by it.
-// The result must not be used by several goroutines at once.
+// The slices that Layer returns are valid until its next call. Their memory is used
+// again for the next layer unless that one is much smaller: the memory of a model's
+// largest layer is not kept beyond that layer. The result must not be used by several
+// goroutines at once.
 func Random(seed uint64) graph.Weights { return &random{seed: seed} }
 
 type random struct {
@@ -51,7 +52,7 @@ func (r *random) Layer(p graph.Param) (weights, bias []float32, err error) {
 }
 
 // resize returns a slice of length n over the memory of s, or over new memory if
-// s is too small or, so as not to hold on to it, more than twice too large.
+// that of s is too small, or more than twice as large as needed.
 func resize(s []float32, n int) []float32 {
 	if n > cap(s) || n < cap(s)/2 {
 		return make([]float32, n)
@@ -75,8 +76,9 @@ func key(seed uint64, p graph.Param) uint64 {
 	return h.Sum64()
 }
 
-// normal fills s with normally distributed values. Each block has a stream of
-// its own, so the blocks can be filled by any number of goroutines in any order.
+// normal fills s with normally distributed values of mean 0 and standard deviation
+// dev. Each block of s has a stream of random numbers of its own, so any number of
+// goroutines may fill the blocks, in any order, with the same result.
 func normal(s []float32, key uint64, dev float64) {
 	const block = 1 << 14
 	blocks := (len(s) + block - 1) / block

@@ -4,6 +4,7 @@ package weights
 
 import "firebench/net/graph"
 
-// Open reads a weights file. One format is known so far, that of
-// [ReadDeepCompression]; errors name the file.
+// Open reads a file of weights. Its content tells the format, its name does not. One
+// format is known so far, that of [ReadDeepCompression]. Errors name the file, what was
+// found and what was expected.
 func Open(path string) (graph.Weights, error) { return ReadDeepCompression(path) }

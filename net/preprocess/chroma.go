@@ -1,4 +1,4 @@
-package main
+package preprocess
 
 import (
 	"image"
@@ -7,7 +7,7 @@ import (
 
 // interpolateChroma converts a decoded JPEG, whose colours may be stored at half
 // the resolution, interpolating them linearly between the centres of the samples.
-// So do libjpeg and, with it, the tools behind the recipes. Go's own conversion repeats the
+// So do libjpeg and, with it, the tools that the networks were trained with. Go's own conversion repeats the
 // nearest sample; for a small image, resized to several times its colours'
 // resolution, that moves the probabilities by up to a tenth.
 func interpolateChroma(img *image.YCbCr) *image.RGBA {

@@ -1,0 +1,48 @@
+//go:build !purego
+
+package kernels
+
+import (
+	"bytes"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestDetection compares what this package finds in the processor with what Linux
+// finds. A detection that misses something makes everything slower and leaves tests
+// out, but lets none fail.
+func TestDetection(t *testing.T) {
+	cpuinfo, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		t.Skip(err)
+	}
+	var flags []string
+	for line := range bytes.Lines(cpuinfo) {
+		if key, value, _ := strings.Cut(string(line), ":"); strings.TrimSpace(key) == "flags" {
+			flags = strings.Fields(value)
+			break
+		}
+	}
+	if len(flags) == 0 {
+		t.Skip("/proc/cpuinfo lists no flags")
+	}
+	found := names(detect(""))
+	for _, n := range native {
+		want := true
+		for _, f := range n.features {
+			if f.debug == "" {
+				continue // Linux has no such flag, or another name
+			}
+			listed := slices.Contains(flags, f.debug)
+			if f.has() != listed {
+				t.Errorf("%s: found %v, listed in /proc/cpuinfo %v", f.name, f.has(), listed)
+			}
+			want = want && listed
+		}
+		if got := slices.Contains(found, n.set.ISA); got != want {
+			t.Errorf("%v: found %v, usable by /proc/cpuinfo %v", n.set.ISA, got, want)
+		}
+	}
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"math"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"firebench/kernels"
+	"firebench/net/files"
+	"firebench/net/graph"
+	"firebench/net/preprocess"
+	"firebench/net/tensor"
+	"firebench/net/weights"
+)
+
+// A classifier is a compiled network and what to do with its results.
+type classifier struct {
+	options
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	preprocessor   *preprocess.Preprocessor
+	plan           *graph.Plan
+	out            *files.Pending // for the logits, or nil
+	classes        []preprocess.Class
+	printed        bool // a result
+}
+
+// open does all that can fail before the first input is looked at.
+func (c *classifier) open() (err error) {
+	if c.logits != "" {
+		if c.out, err = files.Create(c.logits); err != nil {
+			return err
+		}
+	}
+	defer func() {
+		if err != nil {
+			c.close()
+		}
+	}()
+	w := weights.Random(seed)
+	if c.weights != "" {
+		if w, err = weights.Open(c.weights); err != nil {
+			return err
+		}
+	}
+	c.plan, err = graph.Compile(c.model, w, graph.Options{Set: c.set, Algo: c.algorithm, Threads: c.threads})
+	if err != nil {
+		return err
+	}
+	c.preprocessor, err = preprocess.Lookup(c.plan.Model().Preprocessor)
+	c.classes = preprocess.Classes()
+	return err
+}
+
+func (c *classifier) close() {
+	if c.out != nil {
+		c.out.Discard()
+	}
+	if c.plan != nil {
+		c.plan.Close()
+	}
+}
+
+// results classifies the inputs and prints what they are. It yields an error or nil for
+// each, in order, until ctx ends.
+func (c *classifier) results(ctx context.Context) iter.Seq[error] {
+	window := min(len(c.inputs), 2*runtime.GOMAXPROCS(0))
+	loaded := make([]input, window)
+	for i := range loaded {
+		in := c.plan.Input()
+		loaded[i].view = kernels.NewView(kernels.Type{}, in.N, in.H, in.W, in.C, 0)
+	}
+	load := func(i int) { c.load(&loaded[i%window], c.inputs[i]) }
+	return func(yield func(error) bool) {
+		for i := range preprocess.Ahead(ctx, len(c.inputs), window, load) {
+			if !yield(c.classify(&loaded[i%window])) {
+				return
+			}
+		}
+	}
+}
+
+// A result is what is known about one input, in the form of -json.
+type result struct {
+	File string  `json:"file"`
+	Top  []guess `json:"top"`
+	MS   float64 `json:"ms"`
+
+	Model        string `json:"model"`
+	Preprocessor string `json:"preprocessor"` // "" for a tensor
+	ISA          string `json:"isa"`
+	Algorithm    string `json:"algorithm"`
+	Threads      int    `json:"threads"`
+}
+
+type guess struct {
+	Class int     `json:"class"`
+	WNID  string  `json:"wnid"`
+	Label string  `json:"label"`
+	Prob  float32 `json:"prob"`
+}
+
+// classify runs the network on an input and prints the result. Errors name the file.
+func (c *classifier) classify(in *input) error {
+	if in.err != nil {
+		return in.err
+	}
+	copyView(c.plan.Input(), in.view)
+	start := time.Now()
+	if err := c.plan.Run(); err != nil {
+		return err
+	}
+	ms := float64(time.Since(start).Microseconds()) / 1000
+	probs := kernels.Pixel[float32](c.plan.Output(), 0, 0, 0)
+	if i := slices.IndexFunc(probs, notFinite); i >= 0 {
+		return fmt.Errorf("%s: the network's result is not finite: the probability of class %d is %g", in.path, i, probs[i])
+	}
+	if c.out != nil {
+		logits := tensor.FromView(c.plan.Logits())
+		logits.Dims = []int{1, len(logits.Data)}
+		if err := tensor.WriteNPY(c.out, logits); err != nil {
+			return files.Error(c.logits, err)
+		}
+		if err := c.out.Commit(); err != nil {
+			return err
+		}
+	}
+	return c.print(result{
+		File:         in.path,
+		Top:          c.guesses(probs),
+		MS:           ms,
+		Model:        c.model.Name,
+		Preprocessor: in.preprocessor,
+		ISA:          c.set.ISA.String(),
+		Algorithm:    cmp.Or(c.algorithm, kernels.Auto),
+		Threads:      c.plan.Threads(),
+	})
+}
+
+// guesses returns the most probable classes.
+func (c *classifier) guesses(probs []float32) []guess {
+	var guesses []guess
+	for _, i := range preprocess.TopK(probs, c.top) {
+		guesses = append(guesses, guess{i, c.classes[i].WNID, c.classes[i].Label, probs[i]})
+	}
+	return guesses
+}
+
+// print writes a result. That the weights are random, it says once, before the first one,
+// on standard error.
+func (c *classifier) print(r result) error {
+	if !c.printed && c.weights == "" {
+		fmt.Fprintf(c.stderr, "classify: no -weights: they are random (seed %d), the answer means nothing\n", seed)
+	}
+	var b strings.Builder
+	if c.json {
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(r); err != nil {
+			return err
+		}
+	} else {
+		if c.printed {
+			b.WriteString("\n")
+		}
+		how := "preprocessed tensor"
+		if r.Preprocessor != "" {
+			how = "preprocessor " + r.Preprocessor
+		}
+		fmt.Fprintf(&b, "%s: %s, %s, %s %s, %.3f ms\n", r.File, how, r.Model, r.ISA, r.Algorithm, r.MS)
+		for _, g := range r.Top {
+			fmt.Fprintf(&b, "%7.2f %%  %s  %s\n", 100*g.Prob, g.WNID, g.Label)
+		}
+	}
+	c.printed = true
+	if _, err := io.WriteString(c.stdout, b.String()); err != nil {
+		return fmt.Errorf("standard output: %w", err)
+	}
+	return nil
+}
+
+func notFinite(v float32) bool {
+	return math.IsNaN(float64(v)) || math.IsInf(float64(v), 0)
+}

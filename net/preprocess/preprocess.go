@@ -1,0 +1,178 @@
+// Package preprocess stands before and after a network: it decodes pictures, also hostile
+// ones, turns them into inputs as the network was trained to see them, and says which of
+// the ImageNet classes the outputs are.
+//
+// A network's model names its [Preprocessor]. For a single picture, [Preprocessor.Read] is
+// all that is needed; [Ahead] reads many on all processors while the network runs.
+package preprocess
+
+import (
+	"context"
+	"fmt"
+	"image"
+	"io"
+	"math"
+	"strings"
+
+	"golang.org/x/image/draw"
+	"golang.org/x/sync/semaphore"
+
+	"firebench/kernels"
+)
+
+// A Preprocessor turns pictures into a network's input: it resizes the picture, keeps the
+// square in its centre, and maps each of three channels from 0…255 to
+// (value/255·scale − mean) / deviation. It may be used by many goroutines at once.
+type Preprocessor struct {
+	name   string
+	side   int                       // of the square
+	size   func(w, h int) (int, int) // of the resized picture
+	order  [channels]int             // which colour each channel holds
+	values [channels][256]float32    // of each channel, by the byte of its colour
+}
+
+const channels = 3
+
+// The colours' places in a pixel of an image.RGBA.
+const (
+	red = iota
+	green
+	blue
+)
+
+// preprocessors are those that models and weights name.
+var preprocessors = []*Preprocessor{
+	caffe(227),
+	caffe(224),
+	torchvision(224),
+}
+
+// Lookup returns the preprocessor of that name; the error lists the names that there are.
+func Lookup(name string) (*Preprocessor, error) {
+	var names []string
+	for _, p := range preprocessors {
+		if p.name == name {
+			return p, nil
+		}
+		names = append(names, p.name)
+	}
+	return nil, fmt.Errorf("unknown preprocessor %q, expected one of %s", name, strings.Join(names, ", "))
+}
+
+// caffe is what the Caffe models were trained with: the whole picture is squeezed into
+// 256×256 pixels; channels are in OpenCV's order, from 0 to 255, minus ImageNet's rounded
+// means. See https://github.com/forresti/SqueezeNet, train_val.prototxt.
+func caffe(side int) *Preprocessor {
+	return &Preprocessor{
+		name:  fmt.Sprintf("caffe-bgr-%d", side),
+		side:  side,
+		size:  func(w, h int) (int, int) { return resized, resized },
+		order: [channels]int{blue, green, red},
+		values: normalized(255,
+			[channels]float64{104, 117, 123},
+			[channels]float64{1, 1, 1}),
+	}
+}
+
+// torchvision is what torchvision's models were trained with: the shorter side becomes
+// 256 pixels, the aspect ratio is kept; channels from 0 to 1 are normalized by ImageNet's
+// means and deviations. See https://docs.pytorch.org/vision/stable/models.html.
+func torchvision(side int) *Preprocessor {
+	return &Preprocessor{
+		name: fmt.Sprintf("torchvision-rgb-%d", side),
+		side: side,
+		size: func(w, h int) (int, int) {
+			if w < h {
+				return resized, resized * h / w
+			}
+			return resized * w / h, resized
+		},
+		order: [channels]int{red, green, blue},
+		values: normalized(1,
+			[channels]float64{0.485, 0.456, 0.406},
+			[channels]float64{0.229, 0.224, 0.225}),
+	}
+}
+
+// resized is the shorter side of a picture that has been resized, before the centre is cut out.
+const resized = 256
+
+// normalized returns the values of each channel by the byte of its colour.
+func normalized(scale float64, mean, deviation [channels]float64) (values [channels][256]float32) {
+	for c := range values {
+		for b := range values[c] {
+			values[c][b] = float32((float64(b)/255*scale - mean[c]) / deviation[c])
+		}
+	}
+	return values
+}
+
+// Name returns the name that models use, for example caffe-bgr-227.
+func (p *Preprocessor) Name() string { return p.name }
+
+// Side returns the height and width of the inputs that p makes; they have 3 channels.
+func (p *Preprocessor) Side() int { return p.side }
+
+// memory is what the pictures that are being read may take together.
+var memory = semaphore.NewWeighted(MaxMemory)
+
+// Read decodes the picture in r, from its start and as [Decode] does, and writes it into v as
+// [Preprocessor.Apply] does. However many goroutines read at a time, their pictures
+// take at most MaxMemory together: they wait for each other.
+func (p *Preprocessor) Read(v kernels.View, r io.ReadSeeker) error {
+	h, err := readHeader(r)
+	if err != nil {
+		return err
+	}
+	if err := memory.Acquire(context.Background(), h.memory); err != nil {
+		return err
+	}
+	defer memory.Release(h.memory)
+	img, err := h.decode(r)
+	if err != nil {
+		return err
+	}
+	return p.Apply(v, img)
+}
+
+// resizeMemory returns how many bytes the resizing of a picture takes at most beside the
+// picture: draw has four float64 for each row of the source and column of the result.
+func resizeMemory(w, h int) int64 { return 32 * resized * int64(max(w, h)) }
+
+// Apply writes img into v: one image of Side×Side pixels with 3 channels, in float32. Whatever
+// shows through img is white. The resampling filter is a triangle that widens when it
+// shrinks the picture. It fails when v has another shape.
+func (p *Preprocessor) Apply(v kernels.View, img image.Image) error {
+	if v.N != 1 || v.H != p.side || v.W != p.side || v.C != channels {
+		return fmt.Errorf("preprocess: view of %v, expected 1×%d×%[2]d×%d for %s", v, p.side, channels, p.name)
+	}
+	src := opaque(img)
+	if src.Rect.Empty() {
+		return fmt.Errorf("preprocess: empty image, %v", src.Rect)
+	}
+	// Only the centre of the resized picture is computed: a long and narrow picture is
+	// huge when its shorter side is 256 pixels.
+	w, h := p.size(src.Rect.Dx(), src.Rect.Dy())
+	left := int(math.RoundToEven(float64(w-p.side) / 2))
+	top := int(math.RoundToEven(float64(h-p.side) / 2))
+	centre := image.NewRGBA(image.Rect(left, top, left+p.side, top+p.side))
+	draw.BiLinear.Scale(centre, image.Rect(0, 0, w, h), src, src.Rect, draw.Src, nil)
+	p.normalize(v, centre)
+	return nil
+}
+
+// normalize writes the pixels of centre, which has the sides of v, into v.
+func (p *Preprocessor) normalize(v kernels.View, centre *image.RGBA) {
+	first, second, third := p.order[0], p.order[1], p.order[2]
+	for y := range p.side {
+		src := centre.Pix[y*centre.Stride:]
+		dst := kernels.Data[float32](v)[v.Index(0, y, 0, 0):]
+		for range p.side { // &3: no bounds to check
+			rgba, px := (*[4]byte)(src), (*[channels]float32)(dst)
+			px[0] = p.values[0][rgba[first&3]]
+			px[1] = p.values[1][rgba[second&3]]
+			px[2] = p.values[2][rgba[third&3]]
+			src, dst = src[4:], dst[min(v.Pixel, len(dst)):]
+		}
+	}
+}
