@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"runtime"
 	"testing"
 	"time"
@@ -52,7 +53,7 @@ func (p *peakMeter) fma(set *kernels.Set, threads int) float64 {
 	best := 0.0
 	for i := 0; i <= bursts; {
 		start := p.now()
-		w.Run(nil, s)
+		w.Run(context.Background(), s)
 		d := p.now().Sub(start)
 		if d < burst {
 			s.rounds = int(float64(s.rounds)*float64(burst)/float64(max(d, 1000))) + s.rounds/8
@@ -88,7 +89,7 @@ func (p *peakMeter) read(set *kernels.Set, threads int, bytes int64) float64 {
 	best := 0.0
 	for range 3 {
 		start := p.now()
-		w.Run(nil, s)
+		w.Run(context.Background(), s)
 		best = max(best, s.gbs(float64(p.now().Sub(start).Nanoseconds())))
 	}
 	return best
@@ -127,7 +128,7 @@ func BenchmarkPeak(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for range b.N {
-				w.Run(nil, s)
+				w.Run(context.Background(), s)
 			}
 			b.ReportMetric(s.gflops(float64(b.Elapsed().Nanoseconds())/float64(b.N)), "GFLOP/s")
 		})
@@ -140,7 +141,7 @@ func BenchmarkPeak(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for range b.N {
-				w.Run(nil, s)
+				w.Run(context.Background(), s)
 			}
 			b.ReportMetric(s.gbs(float64(b.Elapsed().Nanoseconds())/float64(b.N)), "GB/s")
 		})
@@ -157,7 +158,7 @@ func BenchmarkForkJoin(b *testing.B) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	for range b.N {
-		w.Run(nil, t)
+		w.Run(context.Background(), t)
 	}
 }
 
