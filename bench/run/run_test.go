@@ -18,7 +18,8 @@ import (
 )
 
 // prepare makes an empty folder the working directory, makes the benchmarks pretended
-// ones, and returns the folder of what they leave.
+// ones, and returns the folder of what they leave. When the test ends, no temporary files
+// may be left.
 func prepare(t *testing.T) (state string) {
 	t.Helper()
 	if testing.Short() {
@@ -26,6 +27,13 @@ func prepare(t *testing.T) (state string) {
 	}
 	t.Chdir(t.TempDir())
 	state = t.TempDir()
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	t.Cleanup(func() {
+		if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+			t.Errorf("temporary files %v, %v", left, err)
+		}
+	})
 	t.Setenv(roleVar, "benchmark")
 	t.Setenv(stateVar, state)
 	t.Setenv("FIREBENCH_ISA", "")
