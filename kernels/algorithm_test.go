@@ -149,3 +149,31 @@ func TestNewConv(t *testing.T) {
 		checkError(t, "fft", err, []string{"convolution", `"fft"`, "direct"})
 	})
 }
+
+// TestExecuted counts the multiply-adds of small convolutions by hand.
+func TestExecuted(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		wide, narrow := int64(set.F32.Wide.Width), int64(set.F32.Narrow.Width)
+		for _, c := range []struct {
+			what  string
+			shape kernels.ConvShape
+			algo  string
+			h, w  int
+			want  int64
+		}{
+			{"one channel too many", kernels.ConvShape{In: 2, Out: int(wide) + 1, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}, "direct", 5, 6, 5 * 6 * 18 * (wide + narrow)},
+			{"groups", kernels.ConvShape{In: 4, Out: 2 * int(wide), KH: 3, KW: 3, Stride: 2, Groups: 2}, "direct", 7, 5, 3 * 2 * 18 * 2 * wide},
+			{"a ring", kernels.ConvShape{In: 3, Out: int(wide), KH: 1, KW: 1, Stride: 1, Pad: 1, Groups: 1}, "direct", 4, 5, 4 * 5 * 3 * wide},
+			{"tiles of 4×4", kernels.ConvShape{In: 2, Out: int(wide), KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}, "winograd", 13, 8, 36 * 4 * 2 * 2 * wide},
+			{"four phases", kernels.ConvShape{In: 3, Out: int(wide), KH: 7, KW: 7, Stride: 2, Groups: 1}, "winograd", 17, 19, 64 * 2 * 2 * 12 * wide},
+		} {
+			conv, err := pack(set, c.algo, c.shape, c.h, c.w, make([]float32, c.shape.Weights()), nil, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := conv.Executed(); got != c.want {
+				t.Errorf("%s: %d multiply-adds, want %d", c.what, got, c.want)
+			}
+		}
+	})
+}

@@ -187,16 +187,3 @@ func TestDigestTiles(t *testing.T) {
 		}
 	})
 }
-
-// values returns the elements of a view, dense NHWC.
-func values(v kernels.View) []float32 {
-	out := make([]float32, 0, v.N*v.H*v.W*v.C)
-	for n := range v.N {
-		for y := range v.H {
-			for x := range v.W {
-				out = append(out, kernels.Pixel[float32](v, n, y, x)...)
-			}
-		}
-	}
-	return out
-}

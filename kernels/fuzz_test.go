@@ -1,6 +1,7 @@
 package kernels_test
 
 import (
+	"fmt"
 	"testing"
 
 	"firebench/kernels"
@@ -185,6 +186,54 @@ func FuzzSizes(f *testing.F) {
 					t.Errorf("%+v of %d×%d: window %d is empty", s, h, w, i)
 				}
 			}
+		}
+	})
+}
+
+// FuzzView compares the check of views with counting: all elements and halo pixels must be
+// in the memory, and an element must not be another element or in the halo.
+func FuzzView(f *testing.F) {
+	f.Add(uint8(2), uint8(3), uint8(4), uint8(2), uint8(60), uint8(12), uint8(2), uint8(1), uint8(20), uint8(150))
+	f.Add(uint8(1), uint8(3), uint8(4), uint8(2), uint8(0), uint8(8), uint8(2), uint8(1), uint8(10), uint8(90))
+	f.Add(uint8(1), uint8(1), uint8(1), uint8(1), uint8(0), uint8(1), uint8(1), uint8(0), uint8(0), uint8(1))
+	f.Fuzz(func(t *testing.T, n, h, w, c, batch, row, pixel, halo, offset, size uint8) {
+		v := kernels.View{
+			Memory: make([]byte, 4*int(size)), Offset: int(offset),
+			N: int(n % 3), H: int(h % 5), W: int(w % 5), C: int(c % 4),
+			Batch: int(batch), Row: int(row % 40), Pixel: int(pixel % 6), Halo: int(halo % 3),
+		}
+		_, err := kernels.BindHalo(v)
+		if v.N*v.H*v.W*v.C == 0 {
+			checkError(t, fmt.Sprintf("%+v", v), err, []string{"empty"})
+			return
+		}
+		elements, halos, outside := map[int]int{}, map[int]bool{}, false
+		for n := range v.N {
+			for y := -v.Halo; y < v.H+v.Halo; y++ {
+				for x := -v.Halo; x < v.W+v.Halo; x++ {
+					for c := range v.C {
+						i := v.Index(n, y, x, c)
+						outside = outside || i < 0 || i >= int(size)
+						if y < 0 || y >= v.H || x < 0 || x >= v.W {
+							halos[i] = true
+						} else {
+							elements[i]++
+						}
+					}
+				}
+			}
+		}
+		overlaps := false
+		for i, count := range elements {
+			overlaps = overlaps || count > 1 || halos[i]
+		}
+		if err == nil && (outside || overlaps) {
+			t.Errorf("%+v is accepted: outside %v, overlaps %v", v, outside, overlaps)
+		}
+		// Strides that let pixels interleave are refused, although none may meet another.
+		ordered := v.Pixel >= v.C && v.Row >= (v.W+v.Halo)*v.Pixel && (v.N == 1 || v.Batch >= (v.H+v.Halo)*v.Row)
+		if err != nil && !outside && !overlaps && ordered {
+			t.Errorf("%+v is refused: %v", v, err)
 		}
 	})
 }

@@ -1,16 +1,14 @@
 package kernels_test
 
 import (
-	"fmt"
 	"math"
-	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"unsafe"
 
 	"firebench/kernels"
 	"firebench/kernels/kerneltest"
+	"firebench/kernels/ref"
 	"firebench/kernels/workers"
 )
 
@@ -20,6 +18,18 @@ type layout struct {
 	halo          int
 	before, after int // other channels of each pixel
 	right, below  int // other pixels of each image
+}
+
+// layouts are the ways for an operand to lie in memory that differ in how the
+// loops walk over it.
+var layouts = []layout{
+	{},
+	{halo: 1},
+	{before: 3, after: 2},
+	{halo: 2, before: 1},
+	{halo: 1, after: 7},
+	{below: 1},
+	{right: 2},
 }
 
 // A tensor is an operand of a test.
@@ -74,6 +84,19 @@ func random(seed uint64, n, h, w, c int) tensor {
 func (x tensor) in(l layout) tensor {
 	x.layout = l
 	return x
+}
+
+// values returns the elements of a view, dense NHWC.
+func values(v kernels.View) []float32 {
+	out := make([]float32, 0, v.N*v.H*v.W*v.C)
+	for n := range v.N {
+		for y := range v.H {
+			for x := range v.W {
+				out = append(out, kernels.Pixel[float32](v, n, y, x)...)
+			}
+		}
+	}
+	return out
 }
 
 // sides names the two parts of a slab.
@@ -159,73 +182,43 @@ func exercise(t *testing.T, threads int, dst tensor, srcs []tensor,
 	}
 }
 
-// scratchOf returns how many bytes of scratch memory a task asks for, and the memory
-// of each worker, nil for tasks without. Nothing outside of their package sees it
-// otherwise.
-func scratchOf(task workers.Task) (need int, workers [][]byte) {
-	v := reflect.ValueOf(task).Elem().FieldByName("scratch")
-	if !v.IsValid() {
-		return 0, nil
-	}
-	return int(v.FieldByName("need").Int()), *(*[][]byte)(v.FieldByName("buffers").Addr().UnsafePointer())
-}
-
-// guardScratch gives each worker of a task scratch memory of just the size that
-// it asks for, poisoned, beside an unreadable page: no other test could tell that a
-// kernel reaches beyond it, or reads what nobody wrote.
-func guardScratch(t testing.TB, task workers.Task, memory []slab, side int) []slab {
+// rows compares a matrix of rows×cols values, stride apart, with want(row, col)
+// within bound(row, col), nil for exactly, and checks that the values between
+// the rows are still as poisoned.
+func rows(t *testing.T, what string, got []float32, rows, cols, stride int, want func(r, c int) float64, bound func(r, c int) float64) {
 	t.Helper()
-	need, workers := scratchOf(task)
-	for i := range workers {
-		if i == len(memory) {
-			memory = append(memory, guarded(t, need/4))
+	v := kernels.View{Memory: kernels.Bytes(got), N: 1, H: 1, W: rows, C: cols, Batch: len(got), Row: len(got), Pixel: stride}
+	flat := make([]float64, 0, rows*cols)
+	for r := range rows {
+		for c := range cols {
+			flat = append(flat, want(r, c))
 		}
-		workers[i] = kernels.Bytes(memory[i].blank(side, need/4))
 	}
-	return memory
-}
-
-// pack packs weights for the problem of an h×w image with the algorithm of that name, which
-// must be one of its candidates if the problem is one at all.
-func pack(set *kernels.Set, algo string, s kernels.ConvShape, h, w int, weights, bias []float32, relu bool) (kernels.Conv, error) {
-	p := kernels.Problem{ConvShape: s, H: h, W: w, ReLU: relu}
-	op, err := kernels.NewConv(set, algo, p, weights, bias)
-	if err == nil && op.Algorithm() != algo {
-		return nil, fmt.Errorf("%+v is packed for %s, asked for was %s", p, op.Algorithm(), algo)
+	var b func(i int) float64
+	if bound != nil {
+		b = func(i int) float64 { return bound(i/cols, i%cols) }
 	}
-	return op, err
+	kerneltest.Compare(t, what, v, flat, b)
+	kerneltest.Unwritten(t, what, v)
 }
 
-// newDirect packs weights for the direct algorithm, on images of any size.
-func newDirect(set *kernels.Set, s kernels.ConvShape, weights, bias []float32, relu bool) (kernels.Conv, error) {
-	return pack(set, "direct", s, 100, 100, weights, bias, relu)
+// mulAdd returns the multiply-add of the instruction set: rounded once, or for
+// the scalar kernels twice.
+func mulAdd(isa kernels.ISA) func(x, y, z float32) float32 {
+	if isa == kernels.Scalar {
+		return func(x, y, z float32) float32 { return float32(x*y) + z }
+	}
+	return ref.FMA
 }
 
-// newWinogradConv packs weights for Winograd's algorithm, on images that are large enough.
-func newWinogradConv(set *kernels.Set, s kernels.ConvShape, weights, bias []float32, relu bool) (kernels.Conv, error) {
-	return pack(set, "winograd", s, 100, 100, weights, bias, relu)
-}
-
-// hasWinograd reports whether Winograd's algorithm is a candidate for the case.
-func hasWinograd(set *kernels.Set, c convCase) bool {
-	return slices.Contains(kernels.Candidates(set, c.problem()), "winograd")
-}
-
-// problem describes the case to an algorithm.
-func (c convCase) problem() kernels.Problem {
-	return kernels.Problem{ConvShape: c.ConvShape, H: c.h, W: c.w, ReLU: c.relu}
-}
-
-// layouts are the ways for an operand to lie in memory that differ in how the
-// loops walk over it.
-var layouts = []layout{
-	{},
-	{halo: 1},
-	{before: 3, after: 2},
-	{halo: 2, before: 1},
-	{halo: 1, after: 7},
-	{below: 1},
-	{right: 2},
+// channelCounts returns multiples of the lanes on both sides of what kernels
+// may unroll by.
+func channelCounts(set *kernels.Set) []int {
+	var counts []int
+	for _, vectors := range []int{1, 2, 3, 4, 5, 7, 8, 9, 12, 16, 17} {
+		counts = append(counts, vectors*set.F32.Lanes)
+	}
+	return counts
 }
 
 // checkError checks that err mentions all parts, or is nil if there are none.

@@ -2,6 +2,7 @@ package kernels_test
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"firebench/kernels"
@@ -9,6 +10,55 @@ import (
 	"firebench/kernels/ref"
 	"firebench/kernels/workers"
 )
+
+// TestLRNKernels calls the two halves of local response normalization.
+func TestLRNKernels(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		const maxPixels, maxSize, gap = 3, 9, 3
+		counts := channelCounts(set)
+		wide := counts[len(counts)-1] + max(gap, maxSize-1)
+		dstMem, srcMem, squareMem := guarded(t, maxPixels*wide), guarded(t, maxPixels*wide), guarded(t, maxPixels*wide)
+		values := kerneltest.Random(1, len(srcMem[0]))
+		squared := kerneltest.Random(2, len(squareMem[0]))
+		for i, x := range squared {
+			squared[i] = x * x
+		}
+		for _, channels := range counts {
+			for pixels := 1; pixels <= maxPixels; pixels++ {
+				for side := range sides {
+					srcPixel, dstPixel := channels+pixels%2*gap, channels+channels/set.F32.Lanes%2*gap
+					src := srcMem.load(side, values[:(pixels-1)*srcPixel+channels])
+					dst := dstMem.blank(side, (pixels-1)*dstPixel+channels)
+					what := fmt.Sprintf("%d pixels × %d channels, %s", pixels, channels, sides[side])
+					set.F32.LRNSquare(&dst[0], &src[0], pixels, channels, srcPixel, dstPixel)
+					rows(t, "LRNSquare of "+what, dst, pixels, channels, dstPixel, func(p, c int) float64 {
+						x := src[p*srcPixel+c]
+						return float64(x * x)
+					}, nil)
+
+					for size := 1; size <= maxSize; size += 2 {
+						const scale, k = 0.125, 1.5
+						squaresPixel := channels + size - 1
+						squares := squareMem.load(side, squared[:pixels*squaresPixel])
+						kerneltest.Poison(dst)
+						set.F32.LRN(&dst[0], &src[0], &squares[0], pixels, channels, srcPixel, dstPixel, squaresPixel, size, scale, k)
+						want := func(p, c int) float64 {
+							var sum float64
+							for _, sq := range squares[p*squaresPixel+c:][:size] {
+								sum += float64(sq)
+							}
+							return float64(src[p*srcPixel+c]) / math.Pow(scale*sum+k, 0.75)
+						}
+						// The size roundings of the sum and k, three of the roots and
+						// their product, and one of the division.
+						rows(t, fmt.Sprintf("LRN %d of %s", size, what), dst, pixels, channels, dstPixel, want,
+							func(p, c int) float64 { return kerneltest.Tolerance(size+4, math.Abs(want(p, c))) })
+					}
+				}
+			}
+		}
+	})
+}
 
 // testLRN runs a normalization in the given layouts against the reference.
 func testLRN(t *testing.T, set *kernels.Set, s kernels.LRNShape, src tensor, dstLayout, srcLayout layout, threads int) {

@@ -52,6 +52,88 @@ func (p poolCase) test(t *testing.T, set *kernels.Set, dst, src layout, threads 
 	pool("avg", kernels.BindAvgPool, mean, kerneltest.SumBound(k, abs))
 }
 
+// TestMaxPool3x3s2Row calls the kernel for rows of 3×3 windows.
+func TestMaxPool3x3s2Row(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		const maxPixels, gap = 5, 3
+		counts := channelCounts(set)
+		wide := counts[len(counts)-1] + gap
+		dstMem := guarded(t, maxPixels*wide)
+		srcMem := guarded(t, 3*(2*maxPixels+2)*wide)
+		values := kerneltest.Random(1, len(srcMem[0]))
+		for _, channels := range counts {
+			for pixels := 1; pixels <= maxPixels; pixels++ {
+				for side := range sides {
+					srcPixel, dstPixel := channels+pixels%2*gap, channels+channels/set.F32.Lanes%2*gap
+					srcRow := (2*pixels + 2) * srcPixel
+					src := srcMem.load(side, values[:2*srcRow+2*pixels*srcPixel+channels])
+					dst := dstMem.blank(side, (pixels-1)*dstPixel+channels)
+					set.F32.MaxPool3x3s2(&dst[0], &src[0], pixels, channels, srcRow, srcPixel, dstPixel)
+					rows(t, fmt.Sprintf("%d pixels × %d channels, %s", pixels, channels, sides[side]), dst, pixels, channels, dstPixel, func(p, c int) float64 {
+						best := negInf
+						for i := range 3 {
+							for j := range 3 {
+								best = max(best, src[i*srcRow+(2*p+j)*srcPixel+c])
+							}
+						}
+						return float64(best)
+					}, nil)
+				}
+			}
+		}
+	})
+}
+
+// TestPoolWindow calls the kernels for one window of any size.
+func TestPoolWindow(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		const maxSide, gap = 4, 3
+		counts := channelCounts(set)
+		wide := counts[len(counts)-1] + gap
+		dstMem := guarded(t, wide)
+		srcMem := guarded(t, maxSide*(maxSide+1)*wide)
+		values := kerneltest.Random(1, len(srcMem[0]))
+		for _, channels := range counts {
+			for h := 1; h <= maxSide; h++ {
+				for w := 1; w <= maxSide; w++ {
+					for side := range sides {
+						srcPixel := channels + (h+w)%2*gap
+						srcRow := (w + h%2) * srcPixel
+						src := srcMem.load(side, values[:(h-1)*srcRow+(w-1)*srcPixel+channels])
+						what := fmt.Sprintf("%d×%d pixels × %d channels, %s", h, w, channels, sides[side])
+						dst := dstMem.blank(side, channels)
+						set.F32.MaxPool(&dst[0], &src[0], h, w, channels, srcRow, srcPixel)
+						rows(t, "MaxPool of "+what, dst, 1, channels, channels, func(_, c int) float64 {
+							best := negInf
+							for i := range h {
+								for j := range w {
+									best = max(best, src[i*srcRow+j*srcPixel+c])
+								}
+							}
+							return float64(best)
+						}, nil)
+
+						const scale = 0.3
+						sum := func(c int, f func(float64) float64) (sum float64) {
+							for i := range h {
+								for j := range w {
+									sum += f(float64(src[i*srcRow+j*srcPixel+c]))
+								}
+							}
+							return sum * float64(float32(scale))
+						}
+						kerneltest.Poison(dst)
+						set.F32.AvgPool(&dst[0], &src[0], h, w, channels, srcRow, srcPixel, scale)
+						rows(t, "AvgPool of "+what, dst, 1, channels, channels,
+							func(_, c int) float64 { return sum(c, func(x float64) float64 { return x }) },
+							func(_, c int) float64 { return kerneltest.Tolerance(h*w, sum(c, math.Abs)) })
+					}
+				}
+			}
+		}
+	})
+}
+
 // TestPoolWindows has every window, stride, padding and rounding on images of
 // every size from one pixel on, so that windows are clipped on all sides.
 func TestPoolWindows(t *testing.T) {

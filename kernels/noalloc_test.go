@@ -2,13 +2,14 @@ package kernels_test
 
 import (
 	"context"
-	"firebench/kernels"
-	"firebench/kernels/kerneltest"
-	"firebench/kernels/workers"
 	"fmt"
 	"runtime"
 	"runtime/pprof"
 	"testing"
+
+	"firebench/kernels"
+	"firebench/kernels/kerneltest"
+	"firebench/kernels/workers"
 )
 
 // TestNoAllocations: no task allocates when it runs, with labels, on any

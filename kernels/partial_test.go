@@ -262,3 +262,32 @@ func TestRowWindowErrors(t *testing.T) {
 		checkError(t, c.name, c.err, c.parts)
 	}
 }
+
+// TestPartialViewErrors: what a window of rows reads beyond its own rows must be there as well.
+func TestPartialViewErrors(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		s := kernels.ConvShape{In: 3, Out: 4, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}
+		for _, algo := range kernels.Algorithms() {
+			op, err := pack(set, algo, s, 8, 8, make([]float32, s.Weights()), nil, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dst, src := kernels.NewView(kernels.Type{}, 1, 8, 8, 4, 0), kernels.NewView(kernels.Type{}, 1, 8, 8, 3, 1)
+			bind := func(dst, src kernels.View) error {
+				_, err := op.Bind(dst, src, 1)
+				return err
+			}
+			checkError(t, algo+", all rows", bind(dst.Rows(0, 8), src.Rows(0, 8)), nil)
+			below := src
+			below.Memory = src.Memory[:len(src.Memory)-4*src.Row] // no last row of the halo
+			checkError(t, algo+", no halo below", bind(dst, below), []string{"source", "spans"})
+			checkError(t, algo+", no halo below a window", bind(dst, below.Rows(0, 8)), []string{"source", "spans"})
+			checkError(t, algo+", a window that ends before", bind(dst.Rows(0, 7), below.Rows(0, 7)), nil)
+			above := src
+			above.Memory, above.Offset = src.Memory[4*src.Row:], src.Offset-src.Row
+			checkError(t, algo+", no halo above", bind(dst, above), []string{"source", "spans"})
+			checkError(t, algo+", no halo above a window", bind(dst, above.Rows(0, 8)), []string{"source", "spans"})
+			checkError(t, algo+", a window that begins behind", bind(dst.Rows(1, 7), above.Rows(1, 7)), nil)
+		}
+	})
+}
