@@ -97,9 +97,9 @@ func hasWinograd(set *kernels.Set, c convCase) bool {
 	return slices.Contains(kernels.Candidates(set, c.problem()), "winograd")
 }
 
-// boundTo binds the case, with Winograd's algorithm if there is one, to a new
+// bindWinograd binds the case, with Winograd's algorithm if there is one, to a new
 // destination.
-func (c convCase) boundTo(t testing.TB, set *kernels.Set, threads int) (kernels.View, workers.Task) {
+func (c convCase) bindWinograd(t testing.TB, set *kernels.Set, threads int) (kernels.View, workers.Task) {
 	t.Helper()
 	d, out := c.data(), c.output()
 	op, err := kernels.NewConv(set, "winograd", c.problem(), d.weights, d.bias)

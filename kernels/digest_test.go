@@ -98,7 +98,7 @@ func TestDigest(t *testing.T) {
 				for _, l := range []layout{{}, {halo: 2, before: 1, after: 3}} {
 					dst := out.in(l).view(make([]float32, out.in(l).size()))
 					src := d.src.in(layout{halo: max(l.halo, c.Pad), before: l.before, after: l.after})
-					run(bindConv(t, set, c, dst, src.view(make([]float32, src.size())), threads), threads)
+					run(bindDirect(t, set, c, dst, src.view(make([]float32, src.size())), threads), threads)
 					if got := digest(values(dst)); got != chains[k] {
 						t.Errorf("%v, %d threads, layout %+v: digest %s, want %s", c, threads, l, got, chains[k])
 					}
@@ -164,7 +164,7 @@ func TestDigestTiles(t *testing.T) {
 		source := d.src.in(layout{halo: 1})
 		src := source.view(make([]float32, source.size()))
 		whole := kernels.NewView(kernels.Type{}, 1, 5, 29, c.Out, 0)
-		run(bindConv(t, set, c, whole, src, 1), 1)
+		run(bindDirect(t, set, c, whole, src, 1), 1)
 
 		for _, width := range kerneltest.Sizes(set.F32.Narrow.Width, set.F32.Wide.Width) {
 			for first := 0; first+width <= c.Out; first += width {

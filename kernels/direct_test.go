@@ -13,7 +13,7 @@ import (
 )
 
 // test runs the case in the given layouts against the reference.
-func (c convCase) test(t *testing.T, set *kernels.Set, dst, src layout, threads int) {
+func (c convCase) testDirect(t *testing.T, set *kernels.Set, dst, src layout, threads int) {
 	t.Run(c.String(), func(t *testing.T) {
 		d := c.data()
 		op, err := newDirect(set, c.ConvShape, d.weights, d.bias, c.relu)
@@ -30,9 +30,9 @@ func (c convCase) test(t *testing.T, set *kernels.Set, dst, src layout, threads 
 	})
 }
 
-// TestConvKernels has every kernel size with every stride, and paddings up to
+// TestDirectKernelSizes has every kernel size with every stride, and paddings up to
 // one that is wider than half the kernel.
-func TestConvKernels(t *testing.T) {
+func TestDirectKernelSizes(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, k := range []int{1, 2, 3, 5, 7, 11} {
 			for stride := 1; stride <= 4; stride++ {
@@ -42,7 +42,7 @@ func TestConvKernels(t *testing.T) {
 					for _, groups := range []int{1, 2} {
 						c := conv(13, 17, 4, 6, k, stride, pad, groups)
 						c.relu = stride%2 == 0
-						c.test(t, set, layout{halo: pad % 2}, layout{halo: pad}, 1)
+						c.testDirect(t, set, layout{halo: pad % 2}, layout{halo: pad}, 1)
 					}
 				}
 			}
@@ -51,19 +51,19 @@ func TestConvKernels(t *testing.T) {
 		for _, k := range [][2]int{{1, 3}, {3, 1}, {2, 5}, {5, 2}, {7, 4}, {1, 7}} {
 			c := conv(5, 6, 3, 5, 0, 1, 1, 1)
 			c.KH, c.KW = k[0], k[1]
-			c.test(t, set, layout{}, layout{halo: 1}, 1)
+			c.testDirect(t, set, layout{}, layout{halo: 1}, 1)
 			c.Stride = 2
-			c.test(t, set, layout{}, layout{halo: 1}, 1)
+			c.testDirect(t, set, layout{}, layout{halo: 1}, 1)
 		}
 	})
 }
 
-// TestConvChannels has channel counts on both sides of every tile's width.
-func TestConvChannels(t *testing.T) {
+// TestDirectChannels has channel counts on both sides of every tile's width.
+func TestDirectChannels(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, k := range []int{1, 3} {
 			test := func(in, out, groups int) {
-				conv(3, 5, in, out, k, 1, k/2, groups).test(t, set, layout{}, layout{halo: k / 2}, 1)
+				conv(3, 5, in, out, k, 1, k/2, groups).testDirect(t, set, layout{}, layout{halo: k / 2}, 1)
 			}
 			for in := 1; in <= 33; in++ {
 				for _, out := range []int{1, 15, 16, 17, 31, 32, 33, 48} {
@@ -86,29 +86,29 @@ func TestConvChannels(t *testing.T) {
 	})
 }
 
-// TestConvLines has rows, and flat images, of lengths that leave every
+// TestDirectStrips has rows, and flat images, of lengths that leave every
 // remainder of the tiles' heights.
-func TestConvLines(t *testing.T) {
+func TestDirectStrips(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		wide, narrow := len(set.F32.Wide.Conv), len(set.F32.Narrow.Conv)
 		// A full wide tile and a ragged narrow one.
 		out := set.F32.Wide.Width + set.F32.Narrow.Width/2 + 1
 		for w := 1; w <= 2*max(wide, narrow)+1; w++ {
-			conv(2, w, 2, out, 3, 1, 1, 1).test(t, set, layout{}, layout{halo: 1}, 1)
-			conv(3, 2*w, 2, out, 3, 2, 1, 1).test(t, set, layout{}, layout{halo: 1}, 1)
+			conv(2, w, 2, out, 3, 1, 1, 1).testDirect(t, set, layout{}, layout{halo: 1}, 1)
+			conv(3, 2*w, 2, out, 3, 2, 1, 1).testDirect(t, set, layout{}, layout{halo: 1}, 1)
 		}
 		// Flat: the lines of a 1×1 convolution do not end with the image's rows.
 		for _, pixels := range kerneltest.Sizes(wide, narrow, 8*wide, 8*narrow, 16*wide) {
-			conv(1, pixels, 3, out, 1, 1, 0, 1).test(t, set, layout{}, layout{}, 1)
+			conv(1, pixels, 3, out, 1, 1, 0, 1).testDirect(t, set, layout{}, layout{}, 1)
 			// And the same pixels as a column in rows of one.
-			conv(pixels, 1, 3, out, 1, 1, 0, 1).test(t, set, layout{}, layout{}, 2)
+			conv(pixels, 1, 3, out, 1, 1, 0, 1).testDirect(t, set, layout{}, layout{}, 2)
 		}
 	})
 }
 
-// TestConvLayouts reads from and writes to every layout: with and without halo,
+// TestDirectLayouts reads from and writes to every layout: with and without halo,
 // into and from windows of the channels, in batches.
-func TestConvLayouts(t *testing.T) {
+func TestDirectLayouts(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, c := range []convCase{
 			conv(5, 6, 5, 21, 1, 1, 0, 1),
@@ -124,10 +124,10 @@ func TestConvLayouts(t *testing.T) {
 				for i, dst := range layouts {
 					for j, src := range layouts {
 						if c.KH > 1 && src.halo < c.Pad {
-							continue // refused, see TestConvErrors
+							continue // refused, see TestDirectErrors
 						}
 						t.Run(fmt.Sprintf("layouts=%d,%d", i, j), func(t *testing.T) {
-							c.test(t, set, dst, src, 1+(i+j)%2)
+							c.testDirect(t, set, dst, src, 1+(i+j)%2)
 						})
 					}
 				}
@@ -136,9 +136,9 @@ func TestConvLayouts(t *testing.T) {
 	})
 }
 
-// TestConvRing has 1×1 convolutions with padding, whose outermost outputs are
+// TestDirectBorder has 1×1 convolutions with padding, whose outermost outputs are
 // act(bias).
-func TestConvRing(t *testing.T) {
+func TestDirectBorder(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for pad := 1; pad <= 3; pad++ {
 			for _, relu := range []bool{false, true} {
@@ -147,7 +147,7 @@ func TestConvRing(t *testing.T) {
 						c := conv(size[0], size[1], 3, 20, 1, 1, pad, 1)
 						c.n, c.relu = 1+i%2, relu
 						t.Run(fmt.Sprintf("layout=%d", i), func(t *testing.T) {
-							c.test(t, set, dst, layouts[(i+pad)%len(layouts)], 1+i%3)
+							c.testDirect(t, set, dst, layouts[(i+pad)%len(layouts)], 1+i%3)
 						})
 					}
 				}
@@ -156,22 +156,22 @@ func TestConvRing(t *testing.T) {
 	})
 }
 
-// TestConvPoints has 1×1 convolutions with padding and stride: the halo is read.
-func TestConvPoints(t *testing.T) {
+// TestDirect1x1Strided has 1×1 convolutions with padding and stride: the halo is read.
+func TestDirect1x1Strided(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, size := range [][4]int{{1, 1, 2, 1}, {4, 5, 2, 1}, {13, 13, 3, 2}, {7, 2, 2, 3}} {
 			for i, dst := range layouts {
 				c := conv(size[0], size[1], 3, set.F32.Wide.Width+1, 1, size[2], size[3], 1)
 				c.n = 1 + i%2
-				c.test(t, set, dst, layout{halo: size[3] + i%2}, 1+i%3)
+				c.testDirect(t, set, dst, layout{halo: size[3] + i%2}, 1+i%3)
 			}
 		}
 	})
 }
 
-// TestConvDense has kernels as large as the image: dense layers. The flattened
+// TestDirectDense has kernels as large as the image: dense layers. The flattened
 // weights [out][C·H·W] are OIHW as they are.
-func TestConvDense(t *testing.T) {
+func TestDirectDense(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, size := range [][3]int{{1, 1, 1}, {1, 1, 37}, {2, 3, 5}, {6, 6, 16}} {
 			for _, out := range append(kerneltest.Sizes(set.F32.Wide.Width, set.F32.Narrow.Width), 1000) {
@@ -180,18 +180,18 @@ func TestConvDense(t *testing.T) {
 				c.KH, c.KW = h, w
 				for n := 1; n <= 3; n++ {
 					c.n = n
-					c.test(t, set, layout{}, layout{}, n)
+					c.testDirect(t, set, layout{}, layout{}, n)
 				}
 				// No longer contiguous: a halo around the image.
-				c.test(t, set, layout{}, layout{halo: 1}, 1)
+				c.testDirect(t, set, layout{}, layout{halo: 1}, 1)
 			}
 		}
 	})
 }
 
-// TestConvThreads has enough work for many chunks, and compares bit for bit:
+// TestDirectThreads has enough work for many chunks, and compares bit for bit:
 // neither the thread count nor the chunks may change a result.
-func TestConvThreads(t *testing.T) {
+func TestDirectThreads(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, c := range []convCase{
 			conv(41, 37, 16, 33, 3, 1, 1, 1),
@@ -201,11 +201,11 @@ func TestConvThreads(t *testing.T) {
 		} {
 			var one []float32
 			for threads := 1; threads <= 3; threads++ {
-				c.test(t, set, layout{halo: 1}, layout{halo: c.Pad}, threads)
+				c.testDirect(t, set, layout{halo: 1}, layout{halo: c.Pad}, threads)
 
 				got := kernels.NewView(kernels.Type{}, c.n, c.output().h, c.output().w, c.Out, 1)
 				src := c.data().src.in(layout{halo: c.Pad})
-				task := bindConv(t, set, c, got, src.view(make([]float32, src.size())), threads)
+				task := bindDirect(t, set, c, got, src.view(make([]float32, src.size())), threads)
 				if chunks := task.Chunks(); threads > 1 && chunks < 2*threads {
 					t.Errorf("%v: %d chunks for %d threads test nothing", c, chunks, threads)
 				}
@@ -220,8 +220,8 @@ func TestConvThreads(t *testing.T) {
 	})
 }
 
-// bindConv binds the case's data to views.
-func bindConv(t testing.TB, set *kernels.Set, c convCase, dst, src kernels.View, threads int) workers.Task {
+// bindDirect binds the case's data to views.
+func bindDirect(t testing.TB, set *kernels.Set, c convCase, dst, src kernels.View, threads int) workers.Task {
 	t.Helper()
 	d := c.data()
 	op, err := newDirect(set, c.ConvShape, d.weights, d.bias, c.relu)
@@ -235,8 +235,8 @@ func bindConv(t testing.TB, set *kernels.Set, c convCase, dst, src kernels.View,
 	return task
 }
 
-// TestConvNoBias: nil stands for zeros.
-func TestConvNoBias(t *testing.T) {
+// TestDirectNoBias: nil stands for zeros.
+func TestDirectNoBias(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		c := conv(4, 5, 3, 19, 3, 1, 0, 1)
 		d := c.data()
@@ -255,10 +255,10 @@ func TestConvNoBias(t *testing.T) {
 	})
 }
 
-// TestConvNaN puts a NaN, and infinities of both signs, at every input in turn:
+// TestDirectNaN puts a NaN, and infinities of both signs, at every input in turn:
 // each reaches exactly the outputs whose window it is in, through ReLU as well,
 // and 0·∞ is a NaN.
-func TestConvNaN(t *testing.T) {
+func TestDirectNaN(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, base := range []convCase{
@@ -300,8 +300,8 @@ func TestConvNaN(t *testing.T) {
 	})
 }
 
-// TestConvErrors: what does not fit is an error that says what was expected.
-func TestConvErrors(t *testing.T) {
+// TestDirectErrors: what does not fit is an error that says what was expected.
+func TestDirectErrors(t *testing.T) {
 	set, err := kernels.For(kernels.Scalar)
 	if err != nil {
 		t.Fatal(err)

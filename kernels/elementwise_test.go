@@ -10,7 +10,8 @@ import (
 	"firebench/kernels/workers"
 )
 
-// TestElementKernels calls the kernels for runs of values, in place too.
+// TestElementKernels compares the kernels of a set with the loops that F32 documents them by, between
+// guard pages, also in place.
 func TestElementKernels(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		counts := channelCounts(set)
@@ -20,8 +21,8 @@ func TestElementKernels(t *testing.T) {
 		for _, n := range counts {
 			for side := range sides {
 				what := fmt.Sprintf("%d values, %s", n, sides[side])
-				for _, lo := range []float32{negInf, 0} {
-					add := func(_, i int) float64 { return float64(max(x[i]+y[i], lo)) }
+				for _, lower := range []float32{negInf, 0} {
+					add := func(_, i int) float64 { return float64(max(x[i]+y[i], lower)) }
 					for _, where := range []string{"", ", dst = a", ", dst = b"} {
 						a, b, dst := aMem.load(side, x[:n]), bMem.load(side, y[:n]), dstMem.blank(side, n)
 						switch where {
@@ -30,30 +31,30 @@ func TestElementKernels(t *testing.T) {
 						case ", dst = b":
 							dst = b
 						}
-						set.F32.Add(&dst[0], &a[0], &b[0], n, lo)
-						rows(t, "Add of "+what+where, dst, 1, n, n, add, nil)
+						set.F32.Add(&dst[0], &a[0], &b[0], n, lower)
+						compareRows(t, "Add of "+what+where, dst, 1, n, n, add, nil)
 					}
 				}
 				relu := func(_, i int) float64 { return float64(max(x[i], 0)) }
 				a, dst := aMem.load(side, x[:n]), dstMem.blank(side, n)
 				set.F32.ReLU(&dst[0], &a[0], n)
-				rows(t, "ReLU of "+what, dst, 1, n, n, relu, nil)
+				compareRows(t, "ReLU of "+what, dst, 1, n, n, relu, nil)
 				set.F32.ReLU(&a[0], &a[0], n)
-				rows(t, "ReLU of "+what+", in place", a, 1, n, n, relu, nil)
+				compareRows(t, "ReLU of "+what+", in place", a, 1, n, n, relu, nil)
 			}
 		}
 	})
 }
 
-// An element is an operation on values of the same place.
-type element struct {
+// An elementOp is an operation whose outputs depend on the elements at the same place in its sources.
+type elementOp struct {
 	name string
 	srcs int
 	bind func(set *kernels.Set, dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error)
 	f    func(a, b float32) float32
 }
 
-var elements = []element{
+var elementOps = []elementOp{
 	{"add", 2, func(set *kernels.Set, dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 		return kernels.BindAdd(set, dst, srcs[0], srcs[1], false, threads)
 	}, func(a, b float32) float32 { return a + b }},
@@ -68,13 +69,14 @@ var elements = []element{
 	}, func(a, _ float32) float32 { return a }},
 }
 
-// inputs returns the sources, dense, with what only floating point has.
-func (e element) inputs(n, h, w, c int) []tensor {
+// inputs returns the sources, dense. Some values are NaNs, infinities, zeros of both signs and the
+// smallest number.
+func (e elementOp) inputs(n, h, w, c int) []tensor {
 	srcs := []tensor{random(1, n, h, w, c), random(2, n, h, w, c)}[:e.srcs]
 	odd := []float32{float32(math.NaN()), float32(math.Inf(1)), negInf, 0, float32(math.Copysign(0, -1)), 0x1p-149}
 	for i, src := range srcs {
-		// Far enough apart for the two sources to pair them up in all ways, and
-		// near enough for every lane to meet them.
+		// The distances differ, so that every two of these values meet in the two sources,
+		// and are so small that they get into every lane.
 		for j := range src.values {
 			if j%(3+i) == 0 {
 				src.values[j] = odd[j/(3+i)%len(odd)]
@@ -85,7 +87,7 @@ func (e element) inputs(n, h, w, c int) []tensor {
 }
 
 // want returns the expected values.
-func (e element) want(srcs []tensor) []float64 {
+func (e elementOp) want(srcs []tensor) []float64 {
 	out := make([]float64, len(srcs[0].values))
 	for i := range out {
 		out[i] = float64(e.f(srcs[0].values[i], srcs[len(srcs)-1].values[i]))
@@ -93,9 +95,9 @@ func (e element) want(srcs []tensor) []float64 {
 	return out
 }
 
-// test runs the operation in the given layouts: exact, NaNs and infinities
+// test runs the operation in the given layouts. The result must be exact, NaNs and infinities
 // included.
-func (e element) test(t *testing.T, set *kernels.Set, n, h, w, c int, dst, a, b layout, threads int) {
+func (e elementOp) test(t *testing.T, set *kernels.Set, n, h, w, c int, dst, a, b layout, threads int) {
 	t.Run(fmt.Sprintf("%s=%dx%dx%dx%d", e.name, n, h, w, c), func(t *testing.T) {
 		srcs := e.inputs(n, h, w, c)
 		want := e.want(srcs)
@@ -110,10 +112,10 @@ func (e element) test(t *testing.T, set *kernels.Set, n, h, w, c int, dst, a, b 
 	})
 }
 
-// TestElementSizes has rows of every remainder of the vector.
+// TestElementSizes has rows whose lengths leave every remainder when divided by the vector's.
 func TestElementSizes(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for _, e := range elements {
+		for _, e := range elementOps {
 			for c := 1; c <= 40; c++ {
 				e.test(t, set, 1, 2, 1, c, layout{}, layout{}, layout{}, 1)
 				e.test(t, set, 1, 1, 3, c, layout{after: 1}, layout{}, layout{halo: 1}, 1)
@@ -125,9 +127,10 @@ func TestElementSizes(t *testing.T) {
 	})
 }
 
+// TestElementLayouts reads from and writes to every layout.
 func TestElementLayouts(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for _, e := range elements {
+		for _, e := range elementOps {
 			for i, dst := range layouts {
 				for j, a := range layouts {
 					b := layouts[(i+2*j)%len(layouts)]
@@ -140,10 +143,10 @@ func TestElementLayouts(t *testing.T) {
 	})
 }
 
-// TestElementThreads has enough work for many chunks.
+// TestElementThreads has enough work for many chunks, on several threads.
 func TestElementThreads(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for _, e := range elements {
+		for _, e := range elementOps {
 			for threads := 1; threads <= 3; threads++ {
 				e.test(t, set, 2, 31, 30, 65, layout{halo: 1}, layout{}, layout{}, threads)
 				views := []kernels.View{kernels.NewView(kernels.Type{}, 2, 31, 30, 65, 0), kernels.NewView(kernels.Type{}, 2, 31, 30, 65, 0)}
@@ -162,9 +165,9 @@ func TestElementThreads(t *testing.T) {
 // TestElementInPlace: ReLU and add may write where they read.
 func TestElementInPlace(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for _, e := range elements {
+		for _, e := range elementOps {
 			if e.name == "copy" {
-				continue // promises nothing
+				continue // must not work in place
 			}
 			for _, l := range layouts {
 				for target := range e.srcs {
@@ -191,13 +194,14 @@ func TestElementInPlace(t *testing.T) {
 	})
 }
 
+// TestElementErrors: views that do not fit are an error that says what was expected.
 func TestElementErrors(t *testing.T) {
 	set, err := kernels.For(kernels.Scalar)
 	if err != nil {
 		t.Fatal(err)
 	}
 	good := kernels.NewView(kernels.Type{}, 2, 3, 4, 5, 0)
-	for _, e := range elements {
+	for _, e := range elementOps {
 		for _, c := range []struct {
 			name string
 			view kernels.View

@@ -34,9 +34,9 @@ func fuzzLayout(b byte, halo int) layout {
 	return layout{halo: halo + int(b&1), before: int(b >> 1 & 3), after: int(b >> 3 & 3)}
 }
 
-// FuzzConv compares convolutions of any small shape, in any layout, with the
+// FuzzDirect compares convolutions of any small shape, in any layout, with the
 // reference on every instruction set. A shape that does not fit must be refused.
-func FuzzConv(f *testing.F) {
+func FuzzDirect(f *testing.F) {
 	all := sets(f)
 	f.Add(byte(2), byte(4), byte(0), byte(2), byte(2), byte(0), byte(1), byte(0), byte(4), byte(5), byte(0), byte(0), byte(0), byte(0))
 	f.Add(byte(2), byte(95), byte(0), byte(6), byte(6), byte(1), byte(0), byte(0), byte(12), byte(14), byte(1), byte(0), byte(0), byte(1))
@@ -73,7 +73,7 @@ func FuzzConv(f *testing.F) {
 				checkError(t, c.String(), err, []string{"convolution"})
 				continue
 			}
-			c.test(t, set, fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, c.Pad), fuzzed(threads, 1, 3))
+			c.testDirect(t, set, fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, c.Pad), fuzzed(threads, 1, 3))
 		}
 	})
 }
@@ -110,12 +110,12 @@ func FuzzWinograd(f *testing.F) {
 			if hasWinograd(set, c) {
 				c.testWinograd(t, set, dst, src, threads, c.winogradWorst(c.data()))
 			}
-			c.test(t, set, dst, src, threads)
+			c.testDirect(t, set, dst, src, threads)
 		}
 	})
 }
 
-// FuzzPool does the same as FuzzConv for maximum and average pooling.
+// FuzzPool does the same as FuzzDirect for maximum and average pooling.
 func FuzzPool(f *testing.F) {
 	all := sets(f)
 	f.Add(byte(2), byte(2), byte(1), byte(0), true, byte(0), byte(6), byte(6), byte(15), byte(0), byte(0), byte(0))
@@ -147,11 +147,11 @@ func FuzzPool(f *testing.F) {
 	})
 }
 
-// FuzzSizes holds the output size of a pooling shape against the definition:
+// FuzzPoolSizes holds the output size of a pooling shape against the definition:
 // windows one stride apart that lie in the padded image and, in ceil mode, one
 // that hangs over its end, provided that it still starts inside the image. A
 // window larger than the padded image is refused in both modes.
-func FuzzSizes(f *testing.F) {
+func FuzzPoolSizes(f *testing.F) {
 	f.Add(3, 3, 2, 0, true, 111, 55)
 	f.Add(2, 2, 3, 1, true, 4, 1)
 	f.Fuzz(func(t *testing.T, kh, kw, stride, pad int, ceil bool, h, w int) {

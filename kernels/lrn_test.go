@@ -31,7 +31,7 @@ func TestLRNKernels(t *testing.T) {
 					dst := dstMem.blank(side, (pixels-1)*dstPixel+channels)
 					what := fmt.Sprintf("%d pixels × %d channels, %s", pixels, channels, sides[side])
 					set.F32.LRNSquare(&dst[0], &src[0], pixels, channels, srcPixel, dstPixel)
-					rows(t, "LRNSquare of "+what, dst, pixels, channels, dstPixel, func(p, c int) float64 {
+					compareRows(t, "LRNSquare of "+what, dst, pixels, channels, dstPixel, func(p, c int) float64 {
 						x := src[p*srcPixel+c]
 						return float64(x * x)
 					}, nil)
@@ -51,7 +51,7 @@ func TestLRNKernels(t *testing.T) {
 						}
 						// The size roundings of the sum and k, three of the roots and
 						// their product, and one of the division.
-						rows(t, fmt.Sprintf("LRN %d of %s", size, what), dst, pixels, channels, dstPixel, want,
+						compareRows(t, fmt.Sprintf("LRN %d of %s", size, what), dst, pixels, channels, dstPixel, want,
 							func(p, c int) float64 { return kerneltest.Tolerance(size+4, math.Abs(want(p, c))) })
 					}
 				}

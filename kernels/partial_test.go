@@ -10,9 +10,9 @@ import (
 	"firebench/kernels/workers"
 )
 
-// A windowed is an operation that can be computed in windows of rows: output row
+// A partialOp is an operation that can be computed in windows of rows: output row
 // y needs the source rows from y·stride-pad to y·stride-pad+kernel-1.
-type windowed struct {
+type partialOp struct {
 	name                string
 	kernel, stride, pad int
 	align               int // windows start at multiples of it, and are no lower
@@ -22,11 +22,11 @@ type windowed struct {
 }
 
 // keepsShape reports whether the sources must have as many rows as the result.
-func (op windowed) keepsShape() bool { return op.kernel == 1 && op.stride == 1 && op.pad == 0 }
+func (op partialOp) keepsShape() bool { return op.kernel == 1 && op.stride == 1 && op.pad == 0 }
 
-// windowedOps lists every operation that has windows.
-func windowedOps(t testing.TB, set *kernels.Set) []windowed {
-	var ops []windowed
+// partialOps lists every operation that has windows.
+func partialOps(t testing.TB, set *kernels.Set) []partialOp {
+	var ops []partialOp
 	const n, h, w, channels = 2, 29, 13, 19
 	for _, s := range append([]kernels.ConvShape{
 		{KH: 1, KW: 1, Stride: 1, Groups: 1},
@@ -34,7 +34,7 @@ func windowedOps(t testing.TB, set *kernels.Set) []windowed {
 		{KH: 3, KW: 3, Stride: 2, Pad: 1, Groups: 1},
 		{KH: 3, KW: 5, Stride: 1, Pad: 1, Groups: 1},
 		{KH: 3, KW: 3, Stride: 1, Pad: 3, Groups: 1},
-	}, winogradKernels...) {
+	}, winogradShapes...) {
 		c := winogradCase(s, 3, 9, 14, 13, 1)
 		c.n, c.relu = n, true
 		for _, algo := range kernels.Candidates(set, c.problem()) {
@@ -42,7 +42,7 @@ func windowedOps(t testing.TB, set *kernels.Set) []windowed {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ops = append(ops, windowed{
+			ops = append(ops, partialOp{
 				fmt.Sprintf("%v=%v", algo, c), c.KH, c.Stride, c.Pad, op.RowAlign(),
 				c.output(), []tensor{c.data().src.in(layout{halo: c.Pad})},
 				func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
@@ -62,12 +62,12 @@ func windowedOps(t testing.TB, set *kernels.Set) []windowed {
 			src := random(1, n, size, w, channels)
 			oh, ow := s.OutSize(size, w)
 			out := tensor{n: n, h: oh, w: ow, c: channels}
-			ops = append(ops, windowed{
+			ops = append(ops, partialOp{
 				fmt.Sprintf("max=%v", poolCase{s, n, size, w, channels}), s.KH, s.Stride, 0, 1, out, []tensor{src},
 				func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 					return kernels.BindMaxPool(set, s, dst, srcs[0], threads)
 				},
-			}, windowed{
+			}, partialOp{
 				fmt.Sprintf("avg=%v", poolCase{s, n, size, w, channels}), s.KH, s.Stride, 0, 1, out, []tensor{src},
 				func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 					return kernels.BindAvgPool(set, s, dst, srcs[0], threads)
@@ -77,20 +77,20 @@ func windowedOps(t testing.TB, set *kernels.Set) []windowed {
 	}
 	a, b := random(1, n, h, w, channels), random(2, n, h, w, channels)
 	out := tensor{n: n, h: h, w: w, c: channels}
-	for _, e := range elements {
-		ops = append(ops, windowed{
+	for _, e := range elementOps {
+		ops = append(ops, partialOp{
 			e.name, 1, 1, 0, 1, out, []tensor{a, b}[:e.srcs],
 			func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 				return e.bind(set, dst, srcs, threads)
 			},
 		})
 	}
-	return append(ops, windowed{
+	return append(ops, partialOp{
 		"lrn", 1, 1, 0, 1, out, []tensor{a},
 		func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 			return kernels.BindLRN(set, alexLRN(5), dst, srcs[0], threads)
 		},
-	}, windowed{
+	}, partialOp{
 		"softmax", 1, 1, 0, 1, out, []tensor{a},
 		func(dst kernels.View, srcs []kernels.View, _ int) (workers.Task, error) {
 			return kernels.BindSoftmax(dst, srcs[0])
@@ -101,7 +101,7 @@ func windowedOps(t testing.TB, set *kernels.Set) []windowed {
 // cuts returns ways to cut the result into windows, as the rows where they end. They
 // start at multiples of align, are no lower, and the last has a whole kernel of source
 // rows, padding included, of which one at least is the image's.
-func (op windowed) cuts() [][]int {
+func (op partialOp) parts() [][]int {
 	h := op.srcs[0].h
 	last := min(op.out.h-op.align, (h-1)/op.stride, (h+2*op.pad-op.kernel)/op.stride)
 	even := func(step int) []int {
@@ -114,14 +114,14 @@ func (op windowed) cuts() [][]int {
 	return [][]int{even(op.align), even(3 * op.align), {op.align, op.out.h}, {last / op.align * op.align, op.out.h}}
 }
 
-// TestRowWindows computes every operation at once and in windows of rows. The bits
+// TestPartial computes every operation at once and in windows of rows. The bits
 // must be the same, whether a window's source goes on to the end of the image or
 // holds just the rows that it needs, all others being NaNs, as when they are yet
 // to be computed. Nothing else may be written, the halo included.
-func TestRowWindows(t *testing.T) {
+func TestPartial(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
-		for _, op := range windowedOps(t, set) {
+		for _, op := range partialOps(t, set) {
 			t.Run(op.name, func(t *testing.T) {
 				for i, dst := range []layout{{}, {halo: 1, before: 2, after: 1}} {
 					op.out.layout = dst
@@ -132,7 +132,7 @@ func TestRowWindows(t *testing.T) {
 	})
 }
 
-func (op windowed) test(t *testing.T, threads int) {
+func (op partialOp) test(t *testing.T, threads int) {
 	size := op.out.size()
 	memory := guarded(t, size)
 	var srcs []kernels.View
@@ -149,9 +149,9 @@ func (op windowed) test(t *testing.T, threads int) {
 
 	// window computes rows y0 to y1-1 of some images, of minimal sources or not.
 	side := 0
-	window := func(pick func(v kernels.View) kernels.View, y0, y1 int, minimal bool) {
+	check := func(pick func(v kernels.View) kernels.View, y0, y1 int, minimal bool) {
 		what := fmt.Sprintf("rows %d to %d, %d threads, minimal source %v", y0, y1-1, threads, minimal)
-		dst := op.out.view(memory.cut(side, size))
+		dst := op.out.view(memory.slice(side, size))
 		side = 1 - side
 		dst = pick(dst).Rows(y0, y1-y0)
 		var in []kernels.View
@@ -181,12 +181,12 @@ func (op windowed) test(t *testing.T, threads int) {
 		kerneltest.Unwritten(t, what, dst)
 	}
 	all := func(v kernels.View) kernels.View { return v }
-	for i, ends := range op.cuts() {
+	for i, ends := range op.parts() {
 		y0 := 0
 		for _, y1 := range ends {
-			window(all, y0, y1, i%2 == 0)
+			check(all, y0, y1, i%2 == 0)
 			for n := range op.out.n {
-				window(func(v kernels.View) kernels.View { return v.Image(n) }, y0, y1, i%2 == 1)
+				check(func(v kernels.View) kernels.View { return v.Image(n) }, y0, y1, i%2 == 1)
 			}
 			y0 = y1
 		}
@@ -213,9 +213,9 @@ func sameBits(a, b []float32) bool {
 	})
 }
 
-// TestRowWindowErrors: a window is for fewer rows than there are, not for more, and
+// TestPartialErrors: a window is for fewer rows than there are, not for more, and
 // what is not made of windows is refused.
-func TestRowWindowErrors(t *testing.T) {
+func TestPartialErrors(t *testing.T) {
 	set, err := kernels.For(kernels.Scalar)
 	if err != nil {
 		t.Fatal(err)
@@ -263,8 +263,8 @@ func TestRowWindowErrors(t *testing.T) {
 	}
 }
 
-// TestPartialViewErrors: what a window of rows reads beyond its own rows must be there as well.
-func TestPartialViewErrors(t *testing.T) {
+// TestPartialSources: what a window of rows reads beyond its own rows must be there as well.
+func TestPartialSources(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		s := kernels.ConvShape{In: 3, Out: 4, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}
 		for _, algo := range kernels.Algorithms() {

@@ -52,8 +52,8 @@ func (p poolCase) test(t *testing.T, set *kernels.Set, dst, src layout, threads 
 	pool("avg", kernels.BindAvgPool, mean, kerneltest.SumBound(k, abs))
 }
 
-// TestMaxPool3x3s2Row calls the kernel for rows of 3×3 windows.
-func TestMaxPool3x3s2Row(t *testing.T) {
+// TestMaxPool3x3s2Kernel calls the kernel for rows of 3×3 windows.
+func TestMaxPool3x3s2Kernel(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		const maxPixels, gap = 5, 3
 		counts := channelCounts(set)
@@ -69,7 +69,7 @@ func TestMaxPool3x3s2Row(t *testing.T) {
 					src := srcMem.load(side, values[:2*srcRow+2*pixels*srcPixel+channels])
 					dst := dstMem.blank(side, (pixels-1)*dstPixel+channels)
 					set.F32.MaxPool3x3s2(&dst[0], &src[0], pixels, channels, srcRow, srcPixel, dstPixel)
-					rows(t, fmt.Sprintf("%d pixels × %d channels, %s", pixels, channels, sides[side]), dst, pixels, channels, dstPixel, func(p, c int) float64 {
+					compareRows(t, fmt.Sprintf("%d pixels × %d channels, %s", pixels, channels, sides[side]), dst, pixels, channels, dstPixel, func(p, c int) float64 {
 						best := negInf
 						for i := range 3 {
 							for j := range 3 {
@@ -84,8 +84,8 @@ func TestMaxPool3x3s2Row(t *testing.T) {
 	})
 }
 
-// TestPoolWindow calls the kernels for one window of any size.
-func TestPoolWindow(t *testing.T) {
+// TestPoolKernels calls the kernels for one window of any size.
+func TestPoolKernels(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		const maxSide, gap = 4, 3
 		counts := channelCounts(set)
@@ -103,7 +103,7 @@ func TestPoolWindow(t *testing.T) {
 						what := fmt.Sprintf("%d×%d pixels × %d channels, %s", h, w, channels, sides[side])
 						dst := dstMem.blank(side, channels)
 						set.F32.MaxPool(&dst[0], &src[0], h, w, channels, srcRow, srcPixel)
-						rows(t, "MaxPool of "+what, dst, 1, channels, channels, func(_, c int) float64 {
+						compareRows(t, "MaxPool of "+what, dst, 1, channels, channels, func(_, c int) float64 {
 							best := negInf
 							for i := range h {
 								for j := range w {
@@ -124,7 +124,7 @@ func TestPoolWindow(t *testing.T) {
 						}
 						kerneltest.Poison(dst)
 						set.F32.AvgPool(&dst[0], &src[0], h, w, channels, srcRow, srcPixel, scale)
-						rows(t, "AvgPool of "+what, dst, 1, channels, channels,
+						compareRows(t, "AvgPool of "+what, dst, 1, channels, channels,
 							func(_, c int) float64 { return sum(c, func(x float64) float64 { return x }) },
 							func(_, c int) float64 { return kerneltest.Tolerance(h*w, sum(c, math.Abs)) })
 					}

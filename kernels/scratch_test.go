@@ -11,10 +11,10 @@ import (
 	"firebench/kernels/workers"
 )
 
-// scratchOf returns how many bytes of scratch memory a task asks for, and the memory
-// of each worker, nil for tasks without. Nothing outside of their package sees it
-// otherwise.
-func scratchOf(task workers.Task) (need int, workers [][]byte) {
+// scratchOf returns how many bytes of scratch memory a task needs for each worker, and the buffers of
+// the workers; nil for a task that needs none. It uses reflection, because package kernels
+// exports neither.
+func scratchOf(task workers.Task) (need int, buffers [][]byte) {
 	v := reflect.ValueOf(task).Elem().FieldByName("scratch")
 	if !v.IsValid() {
 		return 0, nil
@@ -22,24 +22,25 @@ func scratchOf(task workers.Task) (need int, workers [][]byte) {
 	return int(v.FieldByName("need").Int()), *(*[][]byte)(v.FieldByName("buffers").Addr().UnsafePointer())
 }
 
-// guardScratch gives each worker of a task scratch memory of just the size that
-// it asks for, poisoned, beside an unreadable page: no other test could tell that a
-// kernel reaches beyond it, or reads what nobody wrote.
+// guardScratch gives each worker of a task poisoned scratch memory of exactly the size that the task
+// needs, beside an unreadable page. Otherwise no test would notice a kernel that reaches beyond it,
+// or that reads scratch memory before it is written.
 func guardScratch(t testing.TB, task workers.Task, memory []slab, side int) []slab {
 	t.Helper()
-	need, workers := scratchOf(task)
-	for i := range workers {
+	need, buffers := scratchOf(task)
+	floats := need / kernels.Float32.Size()
+	for i := range buffers {
 		if i == len(memory) {
-			memory = append(memory, guarded(t, need/4))
+			memory = append(memory, guarded(t, floats))
 		}
-		workers[i] = kernels.Bytes(memory[i].blank(side, need/4))
+		buffers[i] = kernels.Bytes(memory[i].blank(side, floats))
 	}
 	return memory
 }
 
-// TestShareScratch lets tasks of all kinds share their scratch memory, several
-// times with different company. They give what they give alone, whoever wrote
-// there before, and allocate nothing when they run.
+// TestShareScratch lets tasks of all kinds share their scratch memory, several times and in different
+// groups. Each must give what it gives with memory of its own, whichever task wrote to the memory
+// before, and must allocate nothing when it runs.
 func TestShareScratch(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for threads := 1; threads <= 2; threads++ {
@@ -47,19 +48,19 @@ func TestShareScratch(t *testing.T) {
 				conv(13, 14, 17, 9, 3, 1, 1, 1),
 				conv(31, 30, 3, set.F32.Wide.Width+1, 7, 2, 0, 1),
 				conv(9, 9, 4, 10, 5, 1, 2, 2),
-				conv(9, 40, 4, 3, 1, 1, 0, 1), // direct, through a line buffer
+				conv(9, 40, 4, 3, 1, 1, 0, 1), // direct, with fewer channels than its tile
 			}
 			var tasks []workers.Task
 			var dsts []kernels.View
 			var alone [][]float32
 			for _, c := range cases {
-				dst, task := c.boundTo(t, set, threads)
+				dst, task := c.bindWinograd(t, set, threads)
 				run(task, threads)
 				alone = append(alone, kernels.Data[float32](dst))
-				dst, task = c.boundTo(t, set, threads)
+				dst, task = c.bindWinograd(t, set, threads)
 				tasks, dsts = append(tasks, task), append(dsts, dst)
 			}
-			relu, err := kernels.BindReLU(set, dsts[0], dsts[0], threads) // has none
+			relu, err := kernels.BindReLU(set, dsts[0], dsts[0], threads) // needs no scratch memory
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -87,7 +88,7 @@ func TestShareScratch(t *testing.T) {
 				need, own := scratchOf(task)
 				for i, memory := range own {
 					if len(memory) < need || &memory[0] != &first[i][0] || i > 0 && &memory[0] == &first[0][0] {
-						t.Errorf("%d threads: worker %d does not share its scratch memory between tasks and with nobody else", threads, i)
+						t.Errorf("%d threads: worker %d does not have the same scratch memory for all tasks and another one than worker 0", threads, i)
 					}
 				}
 			}
@@ -106,8 +107,8 @@ func TestShareScratch(t *testing.T) {
 	})
 }
 
-// TestShareScratchAlone runs lists of tasks side by side, each on a thread of its own,
-// and, when they are done, a task on all threads in the same memory.
+// TestShareScratchAlone runs lists of tasks at the same time, each list on a thread of its own. When
+// they are done, it runs a task on all threads in the same memory.
 func TestShareScratchAlone(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		cases := []convCase{
@@ -120,15 +121,15 @@ func TestShareScratchAlone(t *testing.T) {
 			var dsts [3][]kernels.View
 			var want [][]float32
 			for _, c := range cases {
-				dst, task := c.boundTo(t, set, threads)
+				dst, task := c.bindWinograd(t, set, threads)
 				run(task, threads)
 				want = append(want, kernels.Data[float32](dst))
 				for j := range lists {
-					dst, task := c.boundTo(t, set, 1)
+					dst, task := c.bindWinograd(t, set, 1)
 					lists[j], dsts[j] = append(lists[j], task), append(dsts[j], dst)
 				}
 			}
-			dst, task := cases[0].boundTo(t, set, threads)
+			dst, task := cases[0].bindWinograd(t, set, threads)
 			size := kernels.ShareScratch(threads, []workers.Task{task}, lists[:]...)
 			most := 0
 			for j, list := range lists {

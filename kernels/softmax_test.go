@@ -11,6 +11,7 @@ import (
 	"firebench/kernels/workers"
 )
 
+// TestSoftmax compares softmax with the reference, for ordinary and for extreme values.
 func TestSoftmax(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	odd := []tensor{
@@ -32,9 +33,10 @@ func TestSoftmax(t *testing.T) {
 							return kernels.BindSoftmax(dst, srcs[0])
 						},
 						func(side string, got kernels.View) {
-							// x - max is rounded to float32, which exp makes a relative
-							// error; the values here that are not lost altogether are less
-							// than 16 below the largest. Then come a handful of roundings.
+							// x - max is rounded to float32. exp turns this error into a relative
+							// one, |x - max| times as large; results that are not too small to
+							// matter have an x less than 16 below the largest. A few more
+							// roundings follow.
 							kerneltest.Compare(t, side, got, want, kerneltest.RelativeBound(16+4, want))
 						})
 				})

@@ -7,8 +7,8 @@ import (
 	"firebench/kernels"
 )
 
-// TestViewWindows: a window holds the elements that its name says.
-func TestViewWindows(t *testing.T) {
+// TestViewParts: a window holds the elements that its name says.
+func TestViewParts(t *testing.T) {
 	v := kernels.NewView(kernels.Type{}, 3, 4, 5, 6, 2)
 	for i := range kernels.Data[float32](v) {
 		kernels.Data[float32](v)[i] = float32(i)

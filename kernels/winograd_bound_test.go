@@ -25,7 +25,7 @@ func (c convCase) winogradBound() []float64 {
 	if b := winogradBounds[c]; b != nil {
 		return b
 	}
-	typical := c.winogradSpread()
+	typical := c.winogradTypical()
 	bounds := c.winogradWorst(c.data())
 	for i, b := range bounds {
 		bounds[i] = min(b, typical)
@@ -34,7 +34,7 @@ func (c convCase) winogradBound() []float64 {
 	return bounds
 }
 
-// winogradSpread returns an error that no output of the case's data should reach.
+// winogradTypical returns an error that no output of the case's data should reach.
 // Inputs and weights have variance 1. The sum over k channels of the products at point
 // (i, j) then has the variance k·b[i]·b[j]·g[i]·g[j], b and g being the sums of squares
 // of the rows of BT and G, and an output is the sum of these values times those of AT.
@@ -43,9 +43,9 @@ func (c convCase) winogradBound() []float64 {
 // (Higham and Mary, "A new approach to probabilistic rounding error analysis", 2019): for
 // λ = 4 one output in 1500. Few are that large: the tests come to half of it, and a
 // constant of a transform that is off by 2·10⁻⁵ to more than all.
-func (c convCase) winogradSpread() float64 {
+func (c convCase) winogradTypical() float64 {
 	const unit, lambda = 1.0 / (1 << 24), 4
-	a := c.algorithm()
+	a := c.winogradAlgorithm()
 	bt, g, at := a.BT.Float(), a.G.Float(), a.AT.Float()
 	squares := func(row []float64) (sum float64) {
 		for _, v := range row {
@@ -68,7 +68,7 @@ func (c convCase) winogradSpread() float64 {
 
 // winogradWorst returns WinogradBound for each output of the case with such data.
 func (c convCase) winogradWorst(d *convData) []float64 {
-	m, side := c.algorithm().M, c.algorithm().N()
+	m, side := c.winogradAlgorithm().M, c.winogradAlgorithm().N()
 	src, out := d.src.dense(), c.output()
 	ins, outs := c.In/c.Groups, c.Out/c.Groups
 	sums := make([]float64, c.Out)
@@ -117,7 +117,7 @@ func (c convCase) winogradWorst(d *convData) []float64 {
 // or the test would show nothing.
 func TestWinogradBound(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for _, s := range winogradKernels {
+		for _, s := range winogradShapes {
 			for _, in := range []int{1, 9} {
 				c := winogradCase(s, in, 3, 9, 10, 0)
 				src := random(1, 1, c.h, c.w, c.In)

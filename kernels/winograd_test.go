@@ -13,10 +13,10 @@ import (
 	"firebench/kernels/workers"
 )
 
-// winogradKernels are convolutions that Winograd's algorithm exists for: every
+// winogradShapes are convolutions that Winograd's algorithm exists for: every
 // number of taps at stride 1, the strided first layers of networks, and kernels that
 // fill the taps of all phases or leave some without a weight.
-var winogradKernels = []kernels.ConvShape{
+var winogradShapes = []kernels.ConvShape{
 	{KH: 3, KW: 3, Stride: 1, Pad: 0, Groups: 1},
 	{KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1},
 	{KH: 3, KW: 3, Stride: 1, Pad: 2, Groups: 1},
@@ -47,7 +47,7 @@ func winogradCase(s kernels.ConvShape, in, out, oh, ow, over int) convCase {
 }
 
 // algorithm returns the F(m, r) for the case, with r taps in each phase.
-func (c convCase) algorithm() *winograd.Algorithm {
+func (c convCase) winogradAlgorithm() *winograd.Algorithm {
 	r := (c.KH + c.Stride - 1) / c.Stride
 	return winograd.New(winogradOutputs[r], r)
 }
@@ -96,8 +96,8 @@ func (c convCase) testWinograd(t *testing.T, set *kernels.Set, dst, src layout, 
 func TestWinogradSizes(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
-		for _, s := range winogradKernels {
-			m := winogradCase(s, 1, 1, 1, 1, 0).algorithm().M
+		for _, s := range winogradShapes {
+			m := winogradCase(s, 1, 1, 1, 1, 0).winogradAlgorithm().M
 			sizes := []int{m, m + 1, 2*m - 1, 2 * m, 2*m + 1, 13}
 			for i, oh := range sizes {
 				for j, ow := range sizes {
@@ -122,7 +122,7 @@ func TestWinogradChannels(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
 		test := func(s kernels.ConvShape, in, out int) {
-			m := winogradCase(s, 1, 1, 1, 1, 0).algorithm().M
+			m := winogradCase(s, 1, 1, 1, 1, 0).winogradAlgorithm().M
 			c := winogradCase(s, in, out, m+1, m+2, 1)
 			c.testWinograd(t, set, layout{}, layout{halo: s.Pad}, 1, c.winogradBound())
 		}
@@ -255,7 +255,7 @@ func TestWinogradNaN(t *testing.T) {
 		} {
 			for _, relu := range []bool{false, true} {
 				c.relu = relu
-				out, m, n := c.output(), c.algorithm().M, c.algorithm().N()
+				out, m, n := c.output(), c.winogradAlgorithm().M, c.winogradAlgorithm().N()
 				got := kernels.NewView(kernels.Type{}, 1, out.h, out.w, out.c, 0)
 				source := c.data().src.in(layout{halo: c.Pad})
 				src := source.view(make([]float32, source.size()))
@@ -332,7 +332,7 @@ func TestWinogradNoBias(t *testing.T) {
 			t.Error("no bias and a bias of zeros differ")
 		}
 		want, _ := ref.Conv(c.ConvShape, d.src.dense(), d.weights, nil, false)
-		bound := c.winogradSpread()
+		bound := c.winogradTypical()
 		kerneltest.Compare(t, c.String(), got[0], want, func(int) float64 { return bound })
 	})
 }

@@ -103,7 +103,7 @@ func testTransforms(t *testing.T, lanes int, k kernels.Transforms, a *winograd.A
 					kerneltest.Unwritten(t, "input of "+what, view)
 				}
 
-				lo := [...]float32{negInf, 0}[round/2%2]
+				lower := [...]float32{negInf, 0}[round/2%2]
 				tile := channels + extra(1)
 				point := tiles*tile + extra(0)
 				dstTile := m*pixel + extra(0)
@@ -111,7 +111,7 @@ func testTransforms(t *testing.T, lanes int, k kernels.Transforms, a *winograd.A
 				src := srcMem.load(side, random[:(n*n-1)*point+(tiles-1)*tile+channels])
 				dst := dstMem.blank(side, (m-1)*row+(tiles-1)*dstTile+(m-1)*pixel+channels)
 				bias := biasMem.load(side, biases[:channels])
-				k.Output(&dst[0], &src[0], &bias[0], tiles, channels, point, tile, row, pixel, dstTile, lo)
+				k.Output(&dst[0], &src[0], &bias[0], tiles, channels, point, tile, row, pixel, dstTile, lower)
 				view := kernels.View{Memory: kernels.Bytes(dst), N: tiles, H: m, W: m, C: channels, Batch: dstTile, Row: row, Pixel: pixel}
 				var want, abs []float64
 				for p := range tiles {
@@ -120,7 +120,7 @@ func testTransforms(t *testing.T, lanes int, k kernels.Transforms, a *winograd.A
 							for c := range channels {
 								sum, mag := separable(at[i], at[j], func(k, l int) float32 { return src[(k*n+l)*point+p*tile+c] })
 								b := float64(bias[c])
-								want, abs = append(want, max(sum+b, float64(lo))), append(abs, mag+math.Abs(b))
+								want, abs = append(want, max(sum+b, float64(lower))), append(abs, mag+math.Abs(b))
 							}
 						}
 					}

@@ -50,9 +50,9 @@ func (c *countTask) check(t *testing.T, rounds int) {
 	}
 }
 
-// TestWorkersChunks: every chunk runs exactly once in each Run, whatever the
+// TestChunks: every chunk runs exactly once in each Run, whatever the
 // number of chunks and threads, with one task directly after another.
-func TestWorkersChunks(t *testing.T) {
+func TestChunks(t *testing.T) {
 	const rounds = 20
 	for threads := 1; threads <= 8; threads++ {
 		w := workers.NewPool(threads)
@@ -70,10 +70,10 @@ func TestWorkersChunks(t *testing.T) {
 	}
 }
 
-// TestWorkersPark waits between runs for about as long as idle workers spin, so
+// TestPark waits between runs for about as long as idle workers spin, so
 // that a task comes while they spin, while they go to sleep, and when they
 // sleep.
-func TestWorkersPark(t *testing.T) {
+func TestPark(t *testing.T) {
 	const rounds = 300
 	w := workers.NewPool(3)
 	defer w.Close()
@@ -138,8 +138,8 @@ func within(limit time.Duration, f func() bool) bool {
 	return false
 }
 
-// TestWorkersAllTakePart: every thread works, under a number of its own.
-func TestWorkersAllTakePart(t *testing.T) {
+// TestAllTakePart: every thread works, under a number of its own.
+func TestAllTakePart(t *testing.T) {
 	for threads := 1; threads <= 8; threads++ {
 		w := workers.NewPool(threads)
 		for range 20 {
@@ -155,9 +155,9 @@ func TestWorkersAllTakePart(t *testing.T) {
 	}
 }
 
-// TestWorkersLabels: while a task runs, every helper carries its labels, and
+// TestLabels: while a task runs, every helper carries its labels, and
 // none when it has none.
-func TestWorkersLabels(t *testing.T) {
+func TestLabels(t *testing.T) {
 	const threads = 4
 	w := workers.NewPool(threads)
 	defer w.Close()
@@ -229,9 +229,9 @@ func helperLabels(t *testing.T) map[string]int {
 	return found
 }
 
-// TestWorkersClose: Close ends all goroutines, also those that never worked or
+// TestClose: Close ends all goroutines, also those that never worked or
 // that sleep, and can be called again.
-func TestWorkersClose(t *testing.T) {
+func TestClose(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for i := range 100 {
 		w := workers.NewPool(1 + i%8)
@@ -253,7 +253,7 @@ func TestWorkersClose(t *testing.T) {
 	}
 }
 
-func TestWorkersNoThreads(t *testing.T) {
+func TestNoThreads(t *testing.T) {
 	for _, threads := range []int{0, -1} {
 		w := workers.NewPool(threads)
 		if got := w.Threads(); got != 1 {
@@ -286,9 +286,9 @@ func (l *lateTask) Chunk(worker, _ int) {
 	}
 }
 
-// TestWorkersRest: a helper that was held up gets no chunk in the runs that follow, for
+// TestRest: a helper that was held up gets no chunk in the runs that follow, for
 // about as long, twice as long when it happens again at once, and then it is asked again.
-func TestWorkersRest(t *testing.T) {
+func TestRest(t *testing.T) {
 	w := workers.NewPool(2)
 	defer w.Close()
 	const late = 100 * time.Millisecond
