@@ -11,7 +11,7 @@ import (
 	"firebench/kernels/workers"
 )
 
-// A convCase is a convolution of n images of h×w pixels.
+// A convCase is a convolution of n images of h×w pixels, for any algorithm.
 type convCase struct {
 	kernels.ConvShape
 	n, h, w int
@@ -26,7 +26,7 @@ func (c convCase) String() string {
 	return s
 }
 
-// conv describes a square kernel's convolution of one image.
+// conv returns the case of one image and a kernel of k×k taps.
 func conv(h, w, in, out, k, stride, pad, groups int) convCase {
 	return convCase{
 		ConvShape: kernels.ConvShape{In: in, Out: out, KH: k, KW: k, Stride: stride, Pad: pad, Groups: groups},
@@ -34,13 +34,13 @@ func conv(h, w, in, out, k, stride, pad, groups int) convCase {
 	}
 }
 
-// output returns the tensor that the convolution writes.
+// output returns the shape of the convolution's output, as a tensor without values.
 func (c convCase) output() tensor {
 	oh, ow := c.OutSize(c.h, c.w)
 	return tensor{n: c.n, h: oh, w: ow, c: c.Out}
 }
 
-// problem describes the case to an algorithm.
+// problem returns the case as an algorithm's problem.
 func (c convCase) problem() kernels.Problem {
 	return kernels.Problem{ConvShape: c.ConvShape, H: c.h, W: c.w, ReLU: c.relu}
 }
@@ -52,8 +52,8 @@ type convData struct {
 	want, abs     []float64
 }
 
-// convCache keeps the data of cases, so that each instruction set does not
-// compute the same reference again.
+// convCache keeps the data of cases, so that the reference is computed once for all instruction
+// sets.
 var convCache = map[convCase]*convData{}
 
 func (c convCase) data() *convData {
@@ -71,8 +71,8 @@ func (c convCase) data() *convData {
 	return d
 }
 
-// pack packs weights for the problem of an h×w image with the algorithm of that name, which
-// must be one of its candidates if the problem is one at all.
+// pack packs weights for images of h×w pixels with the algorithm named algo, and fails if that is not
+// a candidate.
 func pack(set *kernels.Set, algo string, s kernels.ConvShape, h, w int, weights, bias []float32, relu bool) (kernels.Conv, error) {
 	p := kernels.Problem{ConvShape: s, H: h, W: w, ReLU: relu}
 	op, err := kernels.NewConv(set, algo, p, weights, bias)
@@ -82,13 +82,13 @@ func pack(set *kernels.Set, algo string, s kernels.ConvShape, h, w int, weights,
 	return op, err
 }
 
-// newDirect packs weights for the direct algorithm, on images of any size.
+// newDirect packs weights for the direct algorithm, to be bound to images of any size.
 func newDirect(set *kernels.Set, s kernels.ConvShape, weights, bias []float32, relu bool) (kernels.Conv, error) {
 	return pack(set, "direct", s, 100, 100, weights, bias, relu)
 }
 
-// newWinogradConv packs weights for Winograd's algorithm, on images that are large enough.
-func newWinogradConv(set *kernels.Set, s kernels.ConvShape, weights, bias []float32, relu bool) (kernels.Conv, error) {
+// newWinograd packs weights for Winograd's algorithm, to be bound to images that are large enough.
+func newWinograd(set *kernels.Set, s kernels.ConvShape, weights, bias []float32, relu bool) (kernels.Conv, error) {
 	return pack(set, "winograd", s, 100, 100, weights, bias, relu)
 }
 
@@ -97,8 +97,7 @@ func hasWinograd(set *kernels.Set, c convCase) bool {
 	return slices.Contains(kernels.Candidates(set, c.problem()), "winograd")
 }
 
-// bindWinograd binds the case, with Winograd's algorithm if there is one, to a new
-// destination.
+// bindWinograd binds the case to a new destination, with Winograd's algorithm if that is a candidate.
 func (c convCase) bindWinograd(t testing.TB, set *kernels.Set, threads int) (kernels.View, workers.Task) {
 	t.Helper()
 	d, out := c.data(), c.output()

@@ -132,7 +132,7 @@ func TestDigestWinograd(t *testing.T) {
 		for i, c := range cases {
 			c.relu, c.n = i%2 == 0, 1+i%2
 			k := key{c, set.ISA != kernels.Scalar}
-			op, d, out := newWinograd(t, set, c), c.data(), c.output()
+			op, d, out := packWinograd(t, set, c), c.data(), c.output()
 			for threads := 1; threads <= 3; threads++ {
 				for _, l := range []layout{{}, {halo: 2, before: 1, after: 3}} {
 					dst := out.in(l).view(make([]float32, out.in(l).size()))

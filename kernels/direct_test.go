@@ -12,7 +12,7 @@ import (
 	"firebench/kernels/workers"
 )
 
-// test runs the case in the given layouts against the reference.
+// testDirect compares the direct algorithm's result in the given layouts with the reference.
 func (c convCase) testDirect(t *testing.T, set *kernels.Set, dst, src layout, threads int) {
 	t.Run(c.String(), func(t *testing.T) {
 		d := c.data()
@@ -30,8 +30,8 @@ func (c convCase) testDirect(t *testing.T, set *kernels.Set, dst, src layout, th
 	})
 }
 
-// TestDirectKernelSizes has every kernel size with every stride, and paddings up to
-// one that is wider than half the kernel.
+// TestDirectKernelSizes has every kernel size with every stride, and with paddings up to one that is
+// wider than half the kernel.
 func TestDirectKernelSizes(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, k := range []int{1, 2, 3, 5, 7, 11} {
@@ -47,7 +47,7 @@ func TestDirectKernelSizes(t *testing.T) {
 				}
 			}
 		}
-		// Not square, and wider than the image without its padding.
+		// Kernels that are not square, and some that are wider than the image without its padding.
 		for _, k := range [][2]int{{1, 3}, {3, 1}, {2, 5}, {5, 2}, {7, 4}, {1, 7}} {
 			c := conv(5, 6, 3, 5, 0, 1, 1, 1)
 			c.KH, c.KW = k[0], k[1]
@@ -75,7 +75,7 @@ func TestDirectChannels(t *testing.T) {
 			}
 			for _, out := range kerneltest.Sizes(set.F32.Wide.Width, set.F32.Narrow.Width) {
 				test(2, out, 1)
-				test(6, 3*out, 3) // the tiles start anew in each group
+				test(6, 3*out, 3) // each group starts a new tile
 			}
 			for _, groups := range []int{2, 4, 8} {
 				test(8, 16, groups)
@@ -86,28 +86,28 @@ func TestDirectChannels(t *testing.T) {
 	})
 }
 
-// TestDirectStrips has rows, and flat images, of lengths that leave every
-// remainder of the tiles' heights.
+// TestDirectStrips has strips, which are rows or parts of whole images, of lengths that leave every
+// remainder when divided by the tiles' heights.
 func TestDirectStrips(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		wide, narrow := len(set.F32.Wide.Conv), len(set.F32.Narrow.Conv)
-		// A full wide tile and a ragged narrow one.
+		// The channels fill a wide tile and a part of a narrow one.
 		out := set.F32.Wide.Width + set.F32.Narrow.Width/2 + 1
 		for w := 1; w <= 2*max(wide, narrow)+1; w++ {
 			conv(2, w, 2, out, 3, 1, 1, 1).testDirect(t, set, layout{}, layout{halo: 1}, 1)
 			conv(3, 2*w, 2, out, 3, 2, 1, 1).testDirect(t, set, layout{}, layout{halo: 1}, 1)
 		}
-		// Flat: the lines of a 1×1 convolution do not end with the image's rows.
+		// The strips of a 1×1 convolution do not end with the image's rows.
 		for _, pixels := range kerneltest.Sizes(wide, narrow, 8*wide, 8*narrow, 16*wide) {
 			conv(1, pixels, 3, out, 1, 1, 0, 1).testDirect(t, set, layout{}, layout{}, 1)
-			// And the same pixels as a column in rows of one.
+			// The same pixels in rows of one pixel.
 			conv(pixels, 1, 3, out, 1, 1, 0, 1).testDirect(t, set, layout{}, layout{}, 2)
 		}
 	})
 }
 
-// TestDirectLayouts reads from and writes to every layout: with and without halo,
-// into and from windows of the channels, in batches.
+// TestDirectLayouts reads from and writes to every layout: with and without a halo, with all and with
+// some channels of each pixel, in batches.
 func TestDirectLayouts(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, c := range []convCase{
@@ -136,8 +136,8 @@ func TestDirectLayouts(t *testing.T) {
 	})
 }
 
-// TestDirectBorder has 1×1 convolutions with padding, whose outermost outputs are
-// act(bias).
+// TestDirectBorder has 1×1 convolutions with padding. The padding adds a border to the output, which
+// depends on the bias only.
 func TestDirectBorder(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for pad := 1; pad <= 3; pad++ {
@@ -156,7 +156,7 @@ func TestDirectBorder(t *testing.T) {
 	})
 }
 
-// TestDirect1x1Strided has 1×1 convolutions with padding and stride: the halo is read.
+// TestDirect1x1Strided has 1×1 convolutions with padding and a stride, which read the halo.
 func TestDirect1x1Strided(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, size := range [][4]int{{1, 1, 2, 1}, {4, 5, 2, 1}, {13, 13, 3, 2}, {7, 2, 2, 3}} {
@@ -169,8 +169,8 @@ func TestDirect1x1Strided(t *testing.T) {
 	})
 }
 
-// TestDirectDense has kernels as large as the image: dense layers. The flattened
-// weights [out][C·H·W] are OIHW as they are.
+// TestDirectDense has kernels as large as the image, which are dense layers. Their weights
+// [out][C·H·W] are in the order OIHW as they are.
 func TestDirectDense(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, size := range [][3]int{{1, 1, 1}, {1, 1, 37}, {2, 3, 5}, {6, 6, 16}} {
@@ -182,15 +182,15 @@ func TestDirectDense(t *testing.T) {
 					c.n = n
 					c.testDirect(t, set, layout{}, layout{}, n)
 				}
-				// No longer contiguous: a halo around the image.
+				// With a halo around the image, the inputs are not contiguous.
 				c.testDirect(t, set, layout{}, layout{halo: 1}, 1)
 			}
 		}
 	})
 }
 
-// TestDirectThreads has enough work for many chunks, and compares bit for bit:
-// neither the thread count nor the chunks may change a result.
+// TestDirectThreads has enough work for many chunks, and compares bit for bit: neither the number of
+// threads nor the division into chunks may change a result.
 func TestDirectThreads(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, c := range []convCase{
@@ -220,7 +220,7 @@ func TestDirectThreads(t *testing.T) {
 	})
 }
 
-// bindDirect binds the case's data to views.
+// bindDirect packs the case's weights for the direct algorithm and binds them to the views.
 func bindDirect(t testing.TB, set *kernels.Set, c convCase, dst, src kernels.View, threads int) workers.Task {
 	t.Helper()
 	d := c.data()
@@ -235,7 +235,7 @@ func bindDirect(t testing.TB, set *kernels.Set, c convCase, dst, src kernels.Vie
 	return task
 }
 
-// TestDirectNoBias: nil stands for zeros.
+// TestDirectNoBias: a bias of nil stands for zeros.
 func TestDirectNoBias(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		c := conv(4, 5, 3, 19, 3, 1, 0, 1)
@@ -255,9 +255,9 @@ func TestDirectNoBias(t *testing.T) {
 	})
 }
 
-// TestDirectNaN puts a NaN, and infinities of both signs, at every input in turn:
-// each reaches exactly the outputs whose window it is in, through ReLU as well,
-// and 0·∞ is a NaN.
+// TestDirectNaN puts a NaN, and then infinities of both signs, in the place of one input after the
+// other. Each must reach exactly the outputs whose window has this input, through ReLU as well, and
+// 0·∞ must be a NaN.
 func TestDirectNaN(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
@@ -300,7 +300,8 @@ func TestDirectNaN(t *testing.T) {
 	})
 }
 
-// TestDirectErrors: what does not fit is an error that says what was expected.
+// TestDirectErrors: a shape, weights or views that do not fit are an error that says what was
+// expected.
 func TestDirectErrors(t *testing.T) {
 	set, err := kernels.For(kernels.Scalar)
 	if err != nil {

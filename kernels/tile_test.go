@@ -131,7 +131,7 @@ func testBatchMatMul(t *testing.T, f kernels.BatchMatMulFunc, height, width int,
 				rowCount := tiles * height
 				for side := range sides {
 					srcStride := k + batch%2*gap
-					// The batch lie apart, and in the destination in no order: backwards.
+					// The matrices lie apart, and those of the destination lie backwards.
 					srcMatrix := (rowCount-1)*srcStride + k + k%2*gap
 					dstMatrix := rowCount*width + tiles%2*gap
 					src := srcMem.load(side, values[:(batch-1)*srcMatrix+(rowCount-1)*srcStride+k])

@@ -9,20 +9,20 @@ import (
 	"firebench/kernels/ref"
 )
 
-// winogradRoundings are WinogradBound's n beyond the channels, and winogradBeta is its β,
-// by the inputs of a tile on a side.
+// The numbers in WinogradBound's formula, by the number of a tile's inputs along a side:
+// winogradRoundings is n without the channels, and winogradBeta is β.
 var (
 	winogradRoundings = [...]float64{6: 2*4 + 2*5 + 3, 8: 2*6 + 2*7 + 3}
 	winogradBeta      = [...]float64{6: 88.0 / 3, 8: 356.0 / 9}
 )
 
-// winogradBounds holds the error bounds of cases, as convCache holds their data.
-var winogradBounds = map[convCase][]float64{}
+// winogradBoundCache keeps the error bounds of cases, as convCache keeps their data.
+var winogradBoundCache = map[convCase][]float64{}
 
-// winogradBound returns the bounds of a case's outputs, each the lower of two: what
-// WinogradBound promises for all data, and what random data may be expected to keep.
+// winogradBound returns the bounds of a case's outputs. Each is the lower of two: the one that
+// WinogradBound promises for all data, and the one that random data are expected to keep.
 func (c convCase) winogradBound() []float64 {
-	if b := winogradBounds[c]; b != nil {
+	if b := winogradBoundCache[c]; b != nil {
 		return b
 	}
 	typical := c.winogradTypical()
@@ -30,19 +30,19 @@ func (c convCase) winogradBound() []float64 {
 	for i, b := range bounds {
 		bounds[i] = min(b, typical)
 	}
-	winogradBounds[c] = bounds
+	winogradBoundCache[c] = bounds
 	return bounds
 }
 
 // winogradTypical returns an error that no output of the case's data should reach.
-// Inputs and weights have variance 1. The sum over k channels of the products at point
-// (i, j) then has the variance k·b[i]·b[j]·g[i]·g[j], b and g being the sums of squares
-// of the rows of BT and G, and an output is the sum of these values times those of AT.
-// Each has seen n roundings. Were these independent and all as large as u, its error
-// would be λ·√n times u and the values' size with a probability of 2·exp(-λ²/2) at most
-// (Higham and Mary, "A new approach to probabilistic rounding error analysis", 2019): for
-// λ = 4 one output in 1500. Few are that large: the tests come to half of it, and a
-// constant of a transform that is off by 2·10⁻⁵ to more than all.
+// Inputs and weights have variance 1. At element (i, j) of a tile, the sum of the products over k
+// channels then has the variance k·b[i]·b[j]·g[i]·g[j], where b and g are the sums of squares of the
+// rows of BT and G. An output is a sum of these values times entries of AT, and each of them was
+// rounded n times. If the roundings were independent and all as large as u, the output's error would
+// exceed λ·√n·u times the standard deviation of the values with a probability of at most 2·exp(-λ²/2)
+// (Higham and Mary, "A new approach to probabilistic rounding error analysis", 2019): for λ = 4, in
+// one output of 1500. Few roundings are as large as u: the errors in the tests come to half of this
+// bound, and those of a transform in which one constant is off by 2·10⁻⁵ exceed it.
 func (c convCase) winogradTypical() float64 {
 	const unit, lambda = 1.0 / (1 << 24), 4
 	a := c.winogradAlgorithm()
@@ -66,7 +66,7 @@ func (c convCase) winogradTypical() float64 {
 	return lambda * unit * math.Sqrt(n*k) * spread
 }
 
-// winogradWorst returns WinogradBound for each output of the case with such data.
+// winogradWorst returns what WinogradBound promises for each output of the case with data d.
 func (c convCase) winogradWorst(d *convData) []float64 {
 	m, side := c.winogradAlgorithm().M, c.winogradAlgorithm().N()
 	src, out := d.src.dense(), c.output()
@@ -111,10 +111,10 @@ func (c convCase) winogradWorst(d *convData) []float64 {
 	return bounds
 }
 
-// TestWinogradBound holds results for inputs and weights of very different
-// magnitudes, which the errors of small outputs next to large inputs make hard,
-// against WinogradBound alone. They must be beyond the direct algorithm's bound,
-// or the test would show nothing.
+// TestWinogradBound compares results with the reference, within WinogradBound alone. Inputs and weights
+// have very different magnitudes, which makes it hard: a small output has a large error if there
+// are large inputs in its tile. Some errors must exceed the direct algorithm's bound, or the test
+// would show nothing.
 func TestWinogradBound(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, s := range winogradShapes {
@@ -129,7 +129,7 @@ func TestWinogradBound(t *testing.T) {
 				}
 				d.src.zeros = c.Pad
 				d.want, d.abs = ref.Conv(c.ConvShape, src.dense(), d.weights, d.bias, false)
-				op, err := newWinogradConv(set, c.ConvShape, d.weights, d.bias, false)
+				op, err := newWinograd(set, c.ConvShape, d.weights, d.bias, false)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -157,7 +157,7 @@ func TestWinogradBound(t *testing.T) {
 	})
 }
 
-// TestWinogradBoundValue checks the formula where its parts are known.
+// TestWinogradBoundValue compares WinogradBound with its formula, for shapes whose n and β are known.
 func TestWinogradBoundValue(t *testing.T) {
 	for _, c := range []struct {
 		s        kernels.ConvShape

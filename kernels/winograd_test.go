@@ -13,9 +13,9 @@ import (
 	"firebench/kernels/workers"
 )
 
-// winogradShapes are convolutions that Winograd's algorithm exists for: every
-// number of taps at stride 1, the strided first layers of networks, and kernels that
-// fill the taps of all phases or leave some without a weight.
+// winogradShapes are convolutions that Winograd's algorithm can compute: every number of taps at stride
+// 1, the strided first layers of networks, and strided kernels that have a weight for every tap of
+// every phase and ones that have not.
 var winogradShapes = []kernels.ConvShape{
 	{KH: 3, KW: 3, Stride: 1, Pad: 0, Groups: 1},
 	{KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1},
@@ -38,25 +38,25 @@ var winogradShapes = []kernels.ConvShape{
 	{KH: 11, KW: 11, Stride: 4, Pad: 2, Groups: 1},
 }
 
-// winogradCase describes a convolution of an image that gives oh×ow outputs, and
-// leaves over as many rows and columns as the stride allows, modulo over.
+// winogradCase returns a case with oh×ow outputs. The last over%Stride rows and columns of its image
+// are not read, because they are too few for another output.
 func winogradCase(s kernels.ConvShape, in, out, oh, ow, over int) convCase {
 	s.In, s.Out = in*s.Groups, out*s.Groups
 	size := func(n, k int) int { return (n-1)*s.Stride + k - 2*s.Pad + over%s.Stride }
 	return convCase{ConvShape: s, n: 1, h: size(oh, s.KH), w: size(ow, s.KW)}
 }
 
-// algorithm returns the F(m, r) for the case, with r taps in each phase.
+// winogradAlgorithm returns the F(m, r) for the case, with r taps in each phase.
 func (c convCase) winogradAlgorithm() *winograd.Algorithm {
 	r := (c.KH + c.Stride - 1) / c.Stride
 	return winograd.New(winogradOutputs[r], r)
 }
 
-// winogradOutputs are the outputs of a tile on a side, by taps.
+// winogradOutputs has the number of a tile's outputs along a side, by the number of taps.
 var winogradOutputs = [...]int{3: 4, 4: 5, 5: 4}
 
-// tileStart returns where the tile begins that output row or column y of size comes
-// from: the last tile ends with the output and overwrites what it overlaps.
+// tileStart returns the first output row (or column) of the tile that output row y of size comes from:
+// the last tile ends with the output, and overwrites rows of the tile that it overlaps.
 func tileStart(y, size, m int) int {
 	if y >= size-m {
 		return size - m
@@ -64,23 +64,23 @@ func tileStart(y, size, m int) int {
 	return y / m * m
 }
 
-// newWinograd packs the case's weights.
-func newWinograd(t testing.TB, set *kernels.Set, c convCase) kernels.Conv {
+// packWinograd packs the case's weights for Winograd's algorithm.
+func packWinograd(t testing.TB, set *kernels.Set, c convCase) kernels.Conv {
 	t.Helper()
 	d := c.data()
-	op, err := newWinogradConv(set, c.ConvShape, d.weights, d.bias, c.relu)
+	op, err := newWinograd(set, c.ConvShape, d.weights, d.bias, c.relu)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return op
 }
 
-// testWinograd runs the case in the given layouts against the reference, within the bounds of
-// the outputs.
+// testWinograd compares the result of Winograd's algorithm in the given layouts with the reference;
+// bounds are those of the outputs.
 func (c convCase) testWinograd(t *testing.T, set *kernels.Set, dst, src layout, threads int, bounds []float64) {
 	t.Run(c.String(), func(t *testing.T) {
 		d := c.data()
-		op := newWinograd(t, set, c)
+		op := packWinograd(t, set, c)
 		exercise(t, threads, c.output().in(dst), []tensor{d.src.in(src)},
 			func(dst kernels.View, srcs []kernels.View) (workers.Task, error) {
 				return op.Bind(dst, srcs[0], threads)
@@ -91,8 +91,8 @@ func (c convCase) testWinograd(t *testing.T, set *kernels.Set, dst, src layout, 
 	})
 }
 
-// TestWinogradSizes has outputs on both sides of one and two tiles in both
-// directions, for every kernel.
+// TestWinogradSizes has outputs that are about as high and as wide as one and as two tiles, for every
+// shape.
 func TestWinogradSizes(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
@@ -116,8 +116,8 @@ func TestWinogradSizes(t *testing.T) {
 	})
 }
 
-// TestWinogradChannels has channel counts on both sides of the vectors and of every
-// tile's width, on an image whose second row and column of tiles overlap the first.
+// TestWinogradChannels has channel counts around multiples of the vector and of every tile's width,
+// on an image whose second row and column of tiles overlap the first.
 func TestWinogradChannels(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
@@ -169,8 +169,8 @@ func TestWinogradLayers(t *testing.T) {
 	})
 }
 
-// TestWinogradLayouts reads from and writes to every layout: with halos wider than
-// the padding, into and from windows of the channels, in batches.
+// TestWinogradLayouts reads from and writes to every layout: with halos that are wider than the padding,
+// with all and with some channels of each pixel, in batches.
 func TestWinogradLayouts(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, c := range []convCase{
@@ -196,17 +196,17 @@ func TestWinogradLayouts(t *testing.T) {
 	})
 }
 
-// manyRows is a case whose transformed inputs and products do not fit the cache, so
-// that its rows of tiles are cut into blocks.
+// manyRows returns a case whose transformed inputs and products do not fit into the cache, so that its
+// rows of tiles are divided into parts.
 func manyRows(set *kernels.Set) convCase {
-	const in, points = 16, 36
+	const in, elements = 16, 36
 	// Two rows of tiles fill half of the cache; there are five.
-	tiles := kernels.Level2()/2/(2*4*points*(in+set.F32.Wide.Width)) + 1
+	tiles := kernels.Level2()/2/(2*4*elements*(in+set.F32.Wide.Width)) + 1
 	return conv(18, 4*tiles, in, set.F32.Wide.Width+1, 3, 1, 1, 1)
 }
 
-// TestWinogradThreads compares bit for bit: neither the thread count nor the parts
-// that rows and channels are cut into may change a result.
+// TestWinogradThreads compares bit for bit: neither the number of threads nor the parts that rows and
+// channels are divided into may change a result.
 func TestWinogradThreads(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for i, c := range []convCase{
@@ -220,7 +220,7 @@ func TestWinogradThreads(t *testing.T) {
 				d, out := c.data(), c.output()
 				source := d.src.in(layout{halo: c.Pad})
 				got := kernels.NewView(kernels.Type{}, c.n, out.h, out.w, c.Out, 1)
-				task, err := newWinograd(t, set, c).Bind(got, source.view(make([]float32, source.size())), threads)
+				task, err := packWinograd(t, set, c).Bind(got, source.view(make([]float32, source.size())), threads)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -240,9 +240,9 @@ func TestWinogradThreads(t *testing.T) {
 	})
 }
 
-// TestWinogradNaN puts a NaN, and infinities of both signs, at every input in turn.
-// Each reaches all outputs whose window it is in, and no output whose tile, and no
-// group whose channels, it is not in: these keep their bits.
+// TestWinogradNaN puts a NaN, and then infinities of both signs, in the place of one input after the
+// other. Each must reach all outputs whose window has this input. An output whose tile or whose group
+// does not have this input must keep its bits.
 func TestWinogradNaN(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
@@ -259,30 +259,30 @@ func TestWinogradNaN(t *testing.T) {
 				got := kernels.NewView(kernels.Type{}, 1, out.h, out.w, out.c, 0)
 				source := c.data().src.in(layout{halo: c.Pad})
 				src := source.view(make([]float32, source.size()))
-				task, err := newWinograd(t, set, c).Bind(got, src, 1)
+				task, err := packWinograd(t, set, c).Bind(got, src, 1)
 				if err != nil {
 					t.Fatal(err)
 				}
 				run(task, 1)
 				clean := slices.Clone(kernels.Data[float32](got))
-				// reads reports whether an output that starts at input y0 reads input y
-				// among so many.
+				// reads reports whether input row (or column) y is among the size rows that
+				// are read from output row y0 on.
 				reads := func(y0, y, size int) bool { return y0*c.Stride-c.Pad <= y && y < y0*c.Stride-c.Pad+size }
 				check := func(odd float32, y, x, ch int) {
 					i := 0
 					for oy := range out.h {
 						for ox := range out.w {
-							near := reads(tileStart(oy, out.h, m), y, n*c.Stride) && reads(tileStart(ox, out.w, m), x, n*c.Stride)
-							window := reads(oy, y, c.KH) && reads(ox, x, c.KW)
+							inTile := reads(tileStart(oy, out.h, m), y, n*c.Stride) && reads(tileStart(ox, out.w, m), x, n*c.Stride)
+							inWindow := reads(oy, y, c.KH) && reads(ox, x, c.KW)
 							for o := range out.c {
 								v, was := kernels.Data[float32](got)[i], clean[i]
 								i++
 								group := o/(c.Out/c.Groups) == ch/(c.In/c.Groups)
 								finite := v-v == 0
 								switch {
-								case (!near || !group) && v != was:
+								case (!inTile || !group) && v != was:
 									t.Errorf("%v, %v at (%d, %d, %d): output (%d, %d, %d) is %v, was %v, and its tile does not hold it", c, odd, y, x, ch, oy, ox, o, v, was)
-								case window && group && finite && !(relu && odd == odd): // ReLU makes -∞ 0
+								case inWindow && group && finite && !(relu && odd == odd): // ReLU makes 0 of -∞, but keeps NaN
 									t.Errorf("%v, %v at (%d, %d, %d): output (%d, %d, %d) is %v", c, odd, y, x, ch, oy, ox, o, v)
 								}
 							}
@@ -308,7 +308,7 @@ func TestWinogradNaN(t *testing.T) {
 	})
 }
 
-// TestWinogradNoBias: nil stands for zeros.
+// TestWinogradNoBias: a bias of nil stands for zeros.
 func TestWinogradNoBias(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		c := conv(6, 7, 3, 19, 3, 1, 1, 1)
@@ -317,7 +317,7 @@ func TestWinogradNoBias(t *testing.T) {
 		src := source.view(make([]float32, source.size()))
 		var got [2]kernels.View
 		for i, bias := range [][]float32{nil, make([]float32, c.Out)} {
-			op, err := newWinogradConv(set, c.ConvShape, d.weights, bias, false)
+			op, err := newWinograd(set, c.ConvShape, d.weights, bias, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -337,8 +337,8 @@ func TestWinogradNoBias(t *testing.T) {
 	})
 }
 
-// TestWinogradCandidate compares the candidates with the algorithm's documentation and with what
-// Bind does, for every small shape.
+// TestWinogradCandidate: for every small shape, Winograd's algorithm must be a candidate exactly where
+// its documentation says so, and Bind must accept the same sizes.
 func TestWinogradCandidate(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for kh := 1; kh <= 12; kh++ {
@@ -364,7 +364,7 @@ func testWinogradCandidate(t *testing.T, set *kernels.Set, s kernels.ConvShape) 
 	if kernel {
 		m = winogradOutputs[taps]
 		var err error
-		op, err = newWinogradConv(set, s, make([]float32, s.Weights()), nil, false)
+		op, err = newWinograd(set, s, make([]float32, s.Weights()), nil, false)
 		checkError(t, fmt.Sprintf("%+v", s), err, nil)
 	}
 	for oh := 0; oh <= 6; oh++ {
@@ -390,7 +390,8 @@ func testWinogradCandidate(t *testing.T, set *kernels.Set, s kernels.ConvShape) 
 	}
 }
 
-// TestWinogradErrors: what does not fit is an error that says what was expected.
+// TestWinogradErrors: a shape, weights or views that do not fit are an error that says what was
+// expected.
 func TestWinogradErrors(t *testing.T) {
 	set, err := kernels.For(kernels.Scalar)
 	if err != nil {
@@ -401,7 +402,7 @@ func TestWinogradErrors(t *testing.T) {
 		t.Helper()
 		s := good
 		change(&s)
-		_, err := newWinogradConv(set, s, make([]float32, weights), make([]float32, biases), false)
+		_, err := newWinograd(set, s, make([]float32, weights), make([]float32, biases), false)
 		checkError(t, what, err, append(parts, "convolution"))
 	}
 	fails("In", func(s *kernels.ConvShape) { s.In = 0 }, 108, 6, "In")
@@ -411,7 +412,7 @@ func TestWinogradErrors(t *testing.T) {
 	fails("biases", func(*kernels.ConvShape) {}, 108, 5, "5 biases", "6")
 	fails("huge", func(s *kernels.ConvShape) { s.In, s.Out = 1<<20, 1<<20 }, 0, 0, "weights")
 
-	op, err := newWinogradConv(set, good, make([]float32, 108), nil, false)
+	op, err := newWinograd(set, good, make([]float32, 108), nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -437,8 +438,8 @@ func TestWinogradErrors(t *testing.T) {
 	}
 }
 
-// TestWinogradOrder: the order in which chunks run does not change a result, although tiles
-// overlap and rows of tiles may have so many channels that not one fits the cache.
+// TestWinogradOrder: the order in which chunks run must not change a result, although tiles overlap.
+// The most channels are so many that not even one row of tiles fits into the cache.
 func TestWinogradOrder(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
@@ -448,7 +449,7 @@ func TestWinogradOrder(t *testing.T) {
 				size, source := c.output(), random(1, 1, c.h, c.w, in).in(layout{halo: c.Pad})
 				source.zeros = c.Pad
 				src := source.view(make([]float32, source.size()))
-				op, err := newWinogradConv(set, c.ConvShape, kerneltest.Random(2, c.Weights()), nil, false)
+				op, err := newWinograd(set, c.ConvShape, kerneltest.Random(2, c.Weights()), nil, false)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -463,8 +464,8 @@ func TestWinogradOrder(t *testing.T) {
 					}
 					return values(dst)
 				}
-				forwards := compute(func(i, _ int) int { return i })
-				if !slices.Equal(compute(func(i, n int) int { return n - 1 - i }), forwards) {
+				forward := compute(func(i, _ int) int { return i })
+				if !slices.Equal(compute(func(i, n int) int { return n - 1 - i }), forward) {
 					t.Errorf("%v: chunks in reverse order give another result", c)
 				}
 			}

@@ -11,8 +11,8 @@ import (
 	"firebench/kernels/winograd"
 )
 
-// TestSpaceToDepth calls the kernel with runs that lie apart, follow each other and
-// overlap, within a pixel and from pixel to pixel.
+// TestSpaceToDepth calls the kernel with runs that lie apart, that follow each other and that overlap,
+// both within a pixel and from pixel to pixel.
 func TestSpaceToDepth(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		const maxPixels, maxRuns, gap = 3, 3, 3
@@ -50,8 +50,8 @@ func TestSpaceToDepth(t *testing.T) {
 	})
 }
 
-// TestWinogradTransforms calls the kernels around the products of Winograd
-// convolutions. Each pass is a sum of up to n-1 terms; the bias is one more.
+// TestWinogradTransforms compares the transforms of a set with the loops that Transforms documents them
+// by, between guard pages.
 func TestWinogradTransforms(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for r, k := range set.F32.Winograd {
@@ -65,10 +65,11 @@ func TestWinogradTransforms(t *testing.T) {
 	})
 }
 
+// testTransforms compares one pair of transforms with its loops.
 func testTransforms(t *testing.T, lanes int, k kernels.Transforms, a *winograd.Algorithm) {
 	const maxTiles, gap, rounds = 3, 3, 4
 	n, m, bt, at := a.N(), a.M, a.BT.Float(), a.AT.Float()
-	terms := 2*(n-1) + 1
+	terms := 2*(n-1) + 1 // each of two passes sums up to n-1 terms; the bias is one more
 	wide := 3 * lanes
 	size := max(n*n*maxTiles*(wide+gap)+n*n*gap, n*((maxTiles-1)*n+n+gap)*(wide+gap))
 	dstMem, srcMem, biasMem := guarded(t, size), guarded(t, size), guarded(t, wide)
@@ -77,7 +78,7 @@ func testTransforms(t *testing.T, lanes int, k kernels.Transforms, a *winograd.A
 	for channels := lanes; channels <= wide; channels += lanes {
 		for tiles := 1; tiles <= maxTiles; tiles++ {
 			for round := range 2 * rounds {
-				// Gaps between pixels, rows, tiles and points, one kind at a time.
+				// Gaps between pixels, rows, tiles and matrices, in turn.
 				side, extra := round%2, func(i int) int { return gap * (round / 2 >> i & 1) }
 				what := fmt.Sprintf("%d tiles × %d channels, round %d", tiles, channels, round)
 
@@ -85,11 +86,11 @@ func testTransforms(t *testing.T, lanes int, k kernels.Transforms, a *winograd.A
 				for _, step := range []int{2, m, n} { // from tile to tile; they overlap, but for the last
 					row := ((tiles-1)*step+n)*pixel + extra(1)
 					tile := channels + extra(1)
-					point := tiles*tile + extra(0)
+					matrix := tiles*tile + extra(0)
 					src := srcMem.load(side, random[:(n-1)*row+((tiles-1)*step+n-1)*pixel+channels])
-					dst := dstMem.blank(side, (n*n-1)*point+(tiles-1)*tile+channels)
-					k.Input(&dst[0], &src[0], tiles, channels, row, pixel, step*pixel, point, tile)
-					view := kernels.View{Memory: kernels.Bytes(dst), N: 1, H: n * n, W: tiles, C: channels, Row: point, Pixel: tile}
+					dst := dstMem.blank(side, (n*n-1)*matrix+(tiles-1)*tile+channels)
+					k.Input(&dst[0], &src[0], tiles, channels, row, pixel, step*pixel, matrix, tile)
+					view := kernels.View{Memory: kernels.Bytes(dst), N: 1, H: n * n, W: tiles, C: channels, Row: matrix, Pixel: tile}
 					var want, abs []float64
 					for p := range n * n {
 						for i := range tiles {
@@ -105,20 +106,20 @@ func testTransforms(t *testing.T, lanes int, k kernels.Transforms, a *winograd.A
 
 				lower := [...]float32{negInf, 0}[round/2%2]
 				tile := channels + extra(1)
-				point := tiles*tile + extra(0)
+				matrix := tiles*tile + extra(0)
 				dstTile := m*pixel + extra(0)
 				row := tiles*dstTile + extra(1)
-				src := srcMem.load(side, random[:(n*n-1)*point+(tiles-1)*tile+channels])
+				src := srcMem.load(side, random[:(n*n-1)*matrix+(tiles-1)*tile+channels])
 				dst := dstMem.blank(side, (m-1)*row+(tiles-1)*dstTile+(m-1)*pixel+channels)
 				bias := biasMem.load(side, biases[:channels])
-				k.Output(&dst[0], &src[0], &bias[0], tiles, channels, point, tile, row, pixel, dstTile, lower)
+				k.Output(&dst[0], &src[0], &bias[0], tiles, channels, matrix, tile, row, pixel, dstTile, lower)
 				view := kernels.View{Memory: kernels.Bytes(dst), N: tiles, H: m, W: m, C: channels, Batch: dstTile, Row: row, Pixel: pixel}
 				var want, abs []float64
 				for p := range tiles {
 					for i := range m {
 						for j := range m {
 							for c := range channels {
-								sum, mag := separable(at[i], at[j], func(k, l int) float32 { return src[(k*n+l)*point+p*tile+c] })
+								sum, mag := separable(at[i], at[j], func(k, l int) float32 { return src[(k*n+l)*matrix+p*tile+c] })
 								b := float64(bias[c])
 								want, abs = append(want, max(sum+b, float64(lower))), append(abs, mag+math.Abs(b))
 							}
@@ -135,8 +136,7 @@ func testTransforms(t *testing.T, lanes int, k kernels.Transforms, a *winograd.A
 	}
 }
 
-// separable returns Σ left[i][k]·right[j][l]·x(k, l) over k and l, and the same of
-// absolute values.
+// separable returns Σ left[k]·right[l]·x(k, l) over k and l, and the same sum of absolute values.
 func separable(left, right []float64, x func(k, l int) float32) (sum, abs float64) {
 	for k, a := range left {
 		for l, b := range right {
