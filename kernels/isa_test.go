@@ -6,6 +6,7 @@ import (
 	"testing"
 )
 
+// TestParseISA: ParseISA is the inverse of String, and refuses other names.
 func TestParseISA(t *testing.T) {
 	for i := range isas {
 		if got, err := ParseISA(ISA(i).String()); err != nil || got != ISA(i) {
@@ -19,6 +20,7 @@ func TestParseISA(t *testing.T) {
 	}
 }
 
+// TestSupported: FIREBENCH_ISA names the last of the sets that can be used, and must name one of them.
 func TestSupported(t *testing.T) {
 	t.Setenv("FIREBENCH_ISA", "")
 	t.Setenv("GODEBUG", "")
@@ -56,8 +58,8 @@ func TestSupported(t *testing.T) {
 	}
 }
 
-// TestISAs: the list has every instruction set of this architecture, in order, and
-// those that this build has kernels for are among them.
+// TestISAs: ISAs returns the instruction sets of this architecture in order, including all that this build
+// has kernels for.
 func TestISAs(t *testing.T) {
 	list := ISAs()
 	if list[0] != Scalar || !slices.IsSorted(list) {
@@ -70,8 +72,7 @@ func TestISAs(t *testing.T) {
 	}
 }
 
-// TestGODEBUG checks that switching a feature off takes away the sets that need it
-// and no others.
+// TestGODEBUG: switching a feature off leaves out the sets that need it, and no others.
 func TestGODEBUG(t *testing.T) {
 	all := names(detect(""))
 	for _, n := range native {
@@ -104,8 +105,8 @@ func TestGODEBUG(t *testing.T) {
 	}
 }
 
-// TestWithin: FIREBENCH_ISA leaves the sets that need no more than the one it names, which
-// need not be all that stand before it in the list.
+// TestWithin: within compares what sets need. FIREBENCH_ISA leaves out every set that needs more than the
+// one that it names, even if it stands earlier in the list.
 func TestWithin(t *testing.T) {
 	set := func(features ...string) (n nativeSet) {
 		for _, f := range features {

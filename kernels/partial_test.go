@@ -10,21 +10,21 @@ import (
 	"firebench/kernels/workers"
 )
 
-// A partialOp is an operation that can be computed in windows of rows: output row
-// y needs the source rows from y·stride-pad to y·stride-pad+kernel-1.
+// A partialOp is an operation whose output can be computed in parts, each some of its rows: output row y
+// needs the source rows from y·stride-pad to y·stride-pad+kernel-1.
 type partialOp struct {
 	name                string
 	kernel, stride, pad int
-	align               int // windows start at multiples of it, and are no lower
+	align               int // Conv's RowAlign; 1 for other operations
 	out                 tensor
 	srcs                []tensor
 	bind                func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error)
 }
 
-// keepsShape reports whether the sources must have as many rows as the result.
+// keepsShape reports whether the sources must have exactly as many rows as the output.
 func (op partialOp) keepsShape() bool { return op.kernel == 1 && op.stride == 1 && op.pad == 0 }
 
-// partialOps lists every operation that has windows.
+// partialOps returns every operation that can be computed in parts.
 func partialOps(t testing.TB, set *kernels.Set) []partialOp {
 	var ops []partialOp
 	const n, h, w, channels = 2, 29, 13, 19
@@ -58,7 +58,7 @@ func partialOps(t testing.TB, set *kernels.Set) []partialOp {
 		{KH: 3, KW: 3, Stride: 1},
 		{KH: 4, KW: 2, Stride: 3, Ceil: true},
 	} {
-		for _, size := range []int{h, h + 1} { // with ceil, one of them has a ragged window
+		for _, size := range []int{h, h + 1} { // for one of them, Ceil makes the last window reach beyond the image
 			src := random(1, n, size, w, channels)
 			oh, ow := s.OutSize(size, w)
 			out := tensor{n: n, h: oh, w: ow, c: channels}
@@ -98,9 +98,9 @@ func partialOps(t testing.TB, set *kernels.Set) []partialOp {
 	})
 }
 
-// cuts returns ways to cut the result into windows, as the rows where they end. They
-// start at multiples of align, are no lower, and the last has a whole kernel of source
-// rows, padding included, of which one at least is the image's.
+// parts returns ways to divide the output into parts, each as the list of the rows where its parts
+// end. They keep to the rules of RowAlign. The sources of the last part have a whole kernel of rows,
+// padding included, and at least one of these rows is the image's.
 func (op partialOp) parts() [][]int {
 	h := op.srcs[0].h
 	last := min(op.out.h-op.align, (h-1)/op.stride, (h+2*op.pad-op.kernel)/op.stride)
@@ -114,10 +114,10 @@ func (op partialOp) parts() [][]int {
 	return [][]int{even(op.align), even(3 * op.align), {op.align, op.out.h}, {last / op.align * op.align, op.out.h}}
 }
 
-// TestPartial computes every operation at once and in windows of rows. The bits
-// must be the same, whether a window's source goes on to the end of the image or
-// holds just the rows that it needs, all others being NaNs, as when they are yet
-// to be computed. Nothing else may be written, the halo included.
+// TestPartial computes every operation at once and in parts. The bits must be the same, whether the
+// source of a part goes on to the end of the image, or is just the rows that the part needs, while all
+// other rows are NaNs, as if they had yet to be computed. A part must write its own rows and
+// nothing else, not even the halo.
 func TestPartial(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
@@ -132,6 +132,7 @@ func TestPartial(t *testing.T) {
 	})
 }
 
+// test does what TestPartial describes for one operation.
 func (op partialOp) test(t *testing.T, threads int) {
 	size := op.out.size()
 	memory := guarded(t, size)
@@ -147,7 +148,8 @@ func (op partialOp) test(t *testing.T, threads int) {
 	}
 	run(task, threads)
 
-	// window computes rows y0 to y1-1 of some images, of minimal sources or not.
+	// check computes rows y0 to y1-1 of the images that pick returns. With minimal, its sources have
+	// just the rows that it needs.
 	side := 0
 	check := func(pick func(v kernels.View) kernels.View, y0, y1 int, minimal bool) {
 		what := fmt.Sprintf("rows %d to %d, %d threads, minimal source %v", y0, y1-1, threads, minimal)
@@ -175,7 +177,7 @@ func (op partialOp) test(t *testing.T, threads int) {
 		run(task, threads)
 		want := values(pick(whole).Rows(y0, y1-y0))
 		if got := values(dst); !sameBits(got, want) {
-			t.Errorf("%s: not what computing all at once gives", what)
+			t.Errorf("%s: other bits than those of the output computed at once", what)
 		}
 		dst.Halo = 0
 		kerneltest.Unwritten(t, what, dst)
@@ -193,7 +195,7 @@ func (op partialOp) test(t *testing.T, threads int) {
 	}
 }
 
-// poisonRows fills the rows of a view that are not from first to last-1 with NaNs.
+// poisonRows fills all rows of a view with NaNs, except for those from first to last-1.
 func poisonRows(v kernels.View, first, last int) {
 	for n := range v.N {
 		for y := -v.Halo; y < v.H+v.Halo; y++ {
@@ -206,15 +208,15 @@ func poisonRows(v kernels.View, first, last int) {
 	}
 }
 
-// sameBits reports whether two slices hold the same bits, but for those of NaNs.
+// sameBits reports whether two slices hold the same bits; all NaNs count as the same.
 func sameBits(a, b []float32) bool {
 	return slices.EqualFunc(a, b, func(x, y float32) bool {
 		return x == y && (x != 0 || 1/x == 1/y) || x != x && y != y
 	})
 }
 
-// TestPartialErrors: a window is for fewer rows than there are, not for more, and
-// what is not made of windows is refused.
+// TestPartialErrors: a partial destination may have fewer rows than its source gives, but not more, and
+// operations that cannot be computed in parts refuse it.
 func TestPartialErrors(t *testing.T) {
 	set, err := kernels.For(kernels.Scalar)
 	if err != nil {
@@ -248,11 +250,11 @@ func TestPartialErrors(t *testing.T) {
 	}{
 		{"good", bind(3, 1, view.Rows(2, 4), other.Rows(2, 4)), nil},
 		{"more source rows", bind(3, 1, view.Rows(2, 4), other.Rows(2, 7)), nil},
-		{"no window of the source", bind(3, 1, view.Rows(0, 4), other), nil},
+		{"a source of all rows", bind(3, 1, view.Rows(0, 4), other), nil},
 		{"fewer source rows", bind(3, 1, view.Rows(2, 4), other.Rows(2, 3)), []string{"convolution", "3×9×3"}},
-		{"no window", bind(3, 1, kernels.NewView(kernels.Type{}, 1, 4, 9, 3, 1), other), []string{"convolution", "9×9×3"}},
-		{"good ring", bind(1, 1, large, view), nil},
-		{"part of a ring", bind(1, 1, large.Rows(0, 5), view), []string{"convolution", "padding 1", "5 rows", "all 11"}},
+		{"a destination that is not partial", bind(3, 1, kernels.NewView(kernels.Type{}, 1, 4, 9, 3, 1), other), []string{"convolution", "9×9×3"}},
+		{"good border", bind(1, 1, large, view), nil},
+		{"part of a border", bind(1, 1, large.Rows(0, 5), view), []string{"convolution", "padding 1", "5 rows", "all 11"}},
 		{"good pooling", pool(0, small.Rows(2, 4), other.Rows(2, 6)), nil},
 		{"pooling, fewer source rows", pool(0, small.Rows(2, 4), other.Rows(2, 5)), []string{"pooling", "5×9×3"}},
 		{"padded pooling", pool(1, view.Rows(2, 4), other.Rows(2, 4)), []string{"pooling", "padding 1"}},
@@ -263,7 +265,7 @@ func TestPartialErrors(t *testing.T) {
 	}
 }
 
-// TestPartialSources: what a window of rows reads beyond its own rows must be there as well.
+// TestPartialSources: the rows around a partial source that its windows reach must be in the memory, too.
 func TestPartialSources(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		s := kernels.ConvShape{In: 3, Out: 4, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}
@@ -281,13 +283,13 @@ func TestPartialSources(t *testing.T) {
 			below := src
 			below.Memory = src.Memory[:len(src.Memory)-4*src.Row] // no last row of the halo
 			checkError(t, algo+", no halo below", bind(dst, below), []string{"source", "spans"})
-			checkError(t, algo+", no halo below a window", bind(dst, below.Rows(0, 8)), []string{"source", "spans"})
-			checkError(t, algo+", a window that ends before", bind(dst.Rows(0, 7), below.Rows(0, 7)), nil)
+			checkError(t, algo+", no halo below a partial view", bind(dst, below.Rows(0, 8)), []string{"source", "spans"})
+			checkError(t, algo+", rows that end before it", bind(dst.Rows(0, 7), below.Rows(0, 7)), nil)
 			above := src
 			above.Memory, above.Offset = src.Memory[4*src.Row:], src.Offset-src.Row
 			checkError(t, algo+", no halo above", bind(dst, above), []string{"source", "spans"})
-			checkError(t, algo+", no halo above a window", bind(dst, above.Rows(0, 8)), []string{"source", "spans"})
-			checkError(t, algo+", a window that begins behind", bind(dst.Rows(1, 7), above.Rows(1, 7)), nil)
+			checkError(t, algo+", no halo above a partial view", bind(dst, above.Rows(0, 8)), []string{"source", "spans"})
+			checkError(t, algo+", rows that begin behind it", bind(dst.Rows(1, 7), above.Rows(1, 7)), nil)
 		}
 	})
 }

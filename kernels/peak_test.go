@@ -8,7 +8,7 @@ import (
 	"firebench/kernels/kerneltest"
 )
 
-// TestPeakKernels: what measures the machine must do the work that it claims.
+// TestPeakKernels: the kernels that measure the machine must do the work that they are documented to do.
 func TestPeakKernels(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		if set.F32.PeakFMAs < 1 {

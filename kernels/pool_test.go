@@ -52,7 +52,8 @@ func (p poolCase) test(t *testing.T, set *kernels.Set, dst, src layout, threads 
 	pool("avg", kernels.BindAvgPool, mean, kerneltest.SumBound(k, abs))
 }
 
-// TestMaxPool3x3s2Kernel calls the kernel for rows of 3×3 windows.
+// TestMaxPool3x3s2Kernel compares the kernel for rows of 3×3 windows with the loop that F32 documents it
+// by, between guard pages.
 func TestMaxPool3x3s2Kernel(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		const maxPixels, gap = 5, 3
@@ -84,7 +85,8 @@ func TestMaxPool3x3s2Kernel(t *testing.T) {
 	})
 }
 
-// TestPoolKernels calls the kernels for one window of any size.
+// TestPoolKernels compares the kernels for one window with the loops that F32 documents them by, between
+// guard pages.
 func TestPoolKernels(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		const maxSide, gap = 4, 3
@@ -134,8 +136,8 @@ func TestPoolKernels(t *testing.T) {
 	})
 }
 
-// TestPoolWindows has every window, stride, padding and rounding on images of
-// every size from one pixel on, so that windows are clipped on all sides.
+// TestPoolWindows has many windows, strides and paddings, with and without Ceil, on images from one
+// pixel on, so that windows are clipped on all sides.
 func TestPoolWindows(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		channels := set.F32.Lanes + 1
@@ -201,7 +203,7 @@ func TestPoolLayouts(t *testing.T) {
 	})
 }
 
-// TestPoolThreads has enough work for many chunks.
+// TestPoolThreads has enough work for many chunks, on several threads.
 func TestPoolThreads(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for threads := 1; threads <= 3; threads++ {
@@ -219,8 +221,8 @@ func TestPoolThreads(t *testing.T) {
 	})
 }
 
-// TestMaxPoolNaN: a NaN that is the first value of a window is the result;
-// anywhere else it may be ignored. Infinities are values like any other.
+// TestMaxPoolNaN: a NaN that is the first value of a window is the maximum; a NaN elsewhere in the window
+// may be ignored. Infinities are numbers like any others.
 func TestMaxPoolNaN(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
@@ -230,7 +232,7 @@ func TestMaxPoolNaN(t *testing.T) {
 			{KH: 2, KW: 2, Stride: 2, Ceil: true},
 			{},
 		} {
-			// Every vector of the widest unrolled loop, and a tail.
+			// The channels fill all vectors of the widest unrolled loop, and one is left over.
 			src := kernels.NewView(kernels.Type{}, 1, 5, 7, 9*set.F32.Lanes+1, 0)
 			random := kerneltest.Random(1, len(kernels.Data[float32](src)))
 			oh, ow := s.OutSize(src.H, src.W)
@@ -274,7 +276,7 @@ func TestMaxPoolNaN(t *testing.T) {
 	})
 }
 
-// TestPoolErrors: what does not fit is an error that says what was expected.
+// TestPoolErrors: a shape or views that do not fit are an error that says what was expected.
 func TestPoolErrors(t *testing.T) {
 	set, err := kernels.For(kernels.Scalar)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestPeakFMAs: a wrong number of multiply-adds in a round would falsify every
-// peak-%. It must be the generated loop's.
+// TestPeakFMAs: PeakFMAs must be the number of multiply-adds in the generated loop. A wrong number would
+// falsify every peak-%.
 func TestPeakFMAs(t *testing.T) {
 	for _, n := range native {
 		inside, count := false, 0
@@ -27,7 +27,7 @@ func TestPeakFMAs(t *testing.T) {
 	}
 }
 
-// generated returns the lines of an instruction set's assembly.
+// generated returns all lines of an instruction set's assembly.
 func generated(t *testing.T, isa ISA) []string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(isa.String(), "*.s"))

@@ -10,8 +10,8 @@ import (
 	"firebench/kernels"
 )
 
-// TestTypes: views of every element have halos that hold the zero point, and no
-// other type's numbers.
+// TestTypes: views of every element are filled with their zero point, and cannot be read as numbers of
+// another type.
 func TestTypes(t *testing.T) {
 	testType(t, kernels.Type{Element: kernels.Float32}, float32(0))
 	testType(t, kernels.Type{Element: kernels.Uint8, Scale: 0.5, Zero: 200}, uint8(200))
@@ -20,6 +20,7 @@ func TestTypes(t *testing.T) {
 	testType(t, kernels.Type{Element: kernels.Int32}, int32(0))
 }
 
+// testType does what TestTypes describes for one type, whose zero point is zero.
 func testType[T kernels.Number](t *testing.T, typ kernels.Type, zero T) {
 	v := kernels.NewView(typ, 2, 3, 4, 5, 2)
 	if v.Type != typ || len(v.Memory) != 2*7*8*5*int(unsafe.Sizeof(zero)) || typ.Element.Size() != int(unsafe.Sizeof(zero)) {
@@ -35,27 +36,27 @@ func testType[T kernels.Number](t *testing.T, typ kernels.Type, zero T) {
 		t.Fatal(err)
 	}
 	run(task, 1)
-	inside := map[int]T{}
+	want := map[int]T{} // by index, of the view's channels
 	for n := range v.N {
 		for y := -2; y < v.H+2; y++ {
 			for x := -2; x < v.W+2; x++ {
-				want := T(77)
+				w := T(77)
 				if y < 0 || y >= v.H || x < 0 || x >= v.W {
-					want = zero
+					w = zero
 				}
 				for c := range v.C {
-					inside[v.Index(n, y, x, c)] = want
+					want[v.Index(n, y, x, c)] = w
 				}
 			}
 		}
 	}
 	for i, got := range data {
-		want, ok := inside[i]
+		w, ok := want[i]
 		if !ok {
-			want = 77
+			w = 77
 		}
-		if got != want {
-			t.Fatalf("%v: element %d is %v, want %v", typ, i, got, want)
+		if got != w {
+			t.Fatalf("%v: element %d is %v, want %v", typ, i, got, w)
 		}
 	}
 	if task, err = kernels.BindZero(v.Rows(1, 2)); err != nil {
@@ -77,6 +78,8 @@ func testType[T kernels.Number](t *testing.T, typ kernels.Type, zero T) {
 	}
 }
 
+// TestTypeErrors: Check returns an error for types that make no sense, and no operation takes views of
+// other elements than its own.
 func TestTypeErrors(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	for _, c := range []struct {
@@ -101,7 +104,7 @@ func TestTypeErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// No operation takes bytes for float32.
+	// No operation takes uint8 in the place of float32.
 	bytes := kernels.NewView(kernels.Type{Element: kernels.Uint8, Scale: 1}, 1, 6, 6, 4, 1)
 	floats := kernels.NewView(kernels.Type{}, 1, 6, 6, 4, 1)
 	s := kernels.ConvShape{In: 4, Out: 4, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}

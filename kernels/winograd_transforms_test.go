@@ -78,7 +78,7 @@ func testTransforms(t *testing.T, lanes int, k kernels.Transforms, a *winograd.A
 	for channels := lanes; channels <= wide; channels += lanes {
 		for tiles := 1; tiles <= maxTiles; tiles++ {
 			for round := range 2 * rounds {
-				// Gaps between pixels, rows, tiles and matrices, in turn.
+				// Gaps between pixels, rows, tiles and matrices, in different combinations.
 				side, extra := round%2, func(i int) int { return gap * (round / 2 >> i & 1) }
 				what := fmt.Sprintf("%d tiles × %d channels, round %d", tiles, channels, round)
 
