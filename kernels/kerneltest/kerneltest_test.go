@@ -116,7 +116,7 @@ func TestGuardCanaries(t *testing.T) {
 //
 //go:noinline
 func poke(p *float32, i int, v float32) {
-	*(*float32)(unsafe.Add(unsafe.Pointer(p), 4*i)) = v
+	*(*float32)(unsafe.Add(unsafe.Pointer(p), i*int(unsafe.Sizeof(*p)))) = v
 }
 
 func TestRequired(t *testing.T) {
