@@ -20,8 +20,8 @@ func TestCheckAlgorithm(t *testing.T) {
 	}
 }
 
-// TestPick calls Pick for many problems. It must return a candidate, and the same one each time, and
-// every algorithm for some problem.
+// TestPick calls Pick for many problems. It must return a candidate, and the same one each time,
+// and every algorithm for some problem.
 func TestPick(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		picked := map[string]int{}
@@ -74,9 +74,9 @@ func TestPick(t *testing.T) {
 	})
 }
 
-// TestNewConv: NewConv packs for the algorithm that it is given if that is a candidate, and otherwise,
-// and for Auto, for the one that Pick returns. The bits of the result, which differ from algorithm
-// to algorithm, must show it.
+// TestNewConv: NewConv packs for the algorithm that it is given if that is a candidate, and
+// otherwise, and for Auto, for the one that Pick returns. The bits of the result, which differ
+// from algorithm to algorithm, must show it.
 func TestNewConv(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, c := range []convCase{

@@ -71,8 +71,8 @@ func (c convCase) data() *convData {
 	return d
 }
 
-// pack packs weights for images of h×w pixels with the algorithm named algo, and fails if that is not
-// a candidate.
+// pack packs weights for images of h×w pixels with the algorithm named algo, and fails if that is
+// not a candidate.
 func pack(set *kernels.Set, algo string, s kernels.ConvShape, h, w int, weights, bias []float32, relu bool) (kernels.Conv, error) {
 	p := kernels.Problem{ConvShape: s, H: h, W: w, ReLU: relu}
 	op, err := kernels.NewConv(set, algo, p, weights, bias)
@@ -97,7 +97,8 @@ func hasWinograd(set *kernels.Set, c convCase) bool {
 	return slices.Contains(kernels.Candidates(set, c.problem()), "winograd")
 }
 
-// bindWinograd binds the case to a new destination, with Winograd's algorithm if that is a candidate.
+// bindWinograd binds the case to a new destination, with Winograd's algorithm if that is a
+// candidate.
 func (c convCase) bindWinograd(t testing.TB, set *kernels.Set, threads int) (kernels.View, workers.Task) {
 	t.Helper()
 	d, out := c.data(), c.output()

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestCycles compares the estimates with cycles counted by hand, for vectors of eight lanes and tiles
-// of 4×4 and 5×5 outputs.
+// TestCycles compares the estimates with cycles counted by hand, for vectors of eight lanes and
+// tiles of 4×4 and 5×5 outputs.
 func TestCycles(t *testing.T) {
 	set := &Set{F32: &F32{Lanes: 8, Winograd: [6]Transforms{3: {Outputs: 4}, 4: {Outputs: 5}}}}
 	conv := func(in, out, k, stride, pad, groups, size int) Problem {

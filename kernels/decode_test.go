@@ -19,8 +19,8 @@ type instruction struct {
 	size    int    // in bytes
 }
 
-// decoders has, by architecture, a function that returns the first instruction of code, or an error if
-// assembly may not use it.
+// decoders has, by architecture, a function that returns the first instruction of code, or an
+// error if assembly may not use it.
 var decoders = map[string]func(code []byte) (instruction, error){"amd64": decodeAMD64, "arm64": decodeARM64}
 
 // amd64Instructions are the instructions that amd64 assembly may use, each with the feature that it
@@ -195,8 +195,8 @@ func cutPrefix(code, prefix []byte) ([]byte, bool) {
 	return code[len(prefix):], true
 }
 
-// decodePrefix returns a VEX or EVEX prefix in the manual's notation ("" for a REX prefix and for none),
-// its W bit, and where the opcode begins. Other prefixes are taken for opcodes.
+// decodePrefix returns a VEX or EVEX prefix in the manual's notation ("" for a REX prefix and for
+// none), its W bit, and where the opcode begins. Other prefixes are taken for opcodes.
 func decodePrefix(code []byte) (prefix, w string, n int, err error) {
 	maps := []string{1: "0F", 2: "0F38", 3: "0F3A"}
 	implied := []string{"", ".66", ".F3", ".F2"}
@@ -233,7 +233,8 @@ func decodePrefix(code []byte) (prefix, w string, n int, err error) {
 	return "", "", n, nil
 }
 
-// modRMSize returns the length of a ModRM byte with the SIB byte and the displacement that it asks for.
+// modRMSize returns the length of a ModRM byte with the SIB byte and the displacement that it
+// asks for.
 func modRMSize(code []byte) (int, error) {
 	if len(code) == 0 {
 		return 0, errTruncated
@@ -259,8 +260,8 @@ func modRMSize(code []byte) (int, error) {
 	return size, nil
 }
 
-// arm64Instructions are the instructions that arm64 assembly may use, as arm64asm names them. arm64asm
-// decodes no form of them that needs more than ASIMD, such as those for half precision.
+// arm64Instructions are the instructions that arm64 assembly may use, as arm64asm names them.
+// arm64asm decodes no form of them that needs more than ASIMD, such as those for half precision.
 var arm64Instructions = strings.Fields(`
 	ADD ADDS B LDR LSL LSR MADD MOV MUL ORR PRFM RET STR SUB SUBS
 	DUP FADD FDIV FMAX FMLA FMLS FMUL FSQRT FSUB MOVI`)

@@ -31,9 +31,9 @@ func digestCases() []convCase {
 	return cases
 }
 
-// chain computes the case as the documentation of package kernels defines the direct algorithm: each
-// output is one chain of multiply-adds over (kernel row, kernel column, input channel) that starts at
-// the bias.
+// chain computes the case as the documentation of package kernels defines the direct algorithm:
+// each output is one chain of multiply-adds over (kernel row, kernel column, input channel) that
+// starts at the bias.
 func (c convCase) chain(mulAdd func(x, y, z float32) float32) []float32 {
 	d := c.data()
 	src := d.src.dense()
@@ -77,9 +77,9 @@ func digest(values []float32) string {
 	return fmt.Sprintf("%.12x", sha256.Sum256(b))
 }
 
-// TestDigest: the direct algorithm gives the bits of the chain that the documentation promises, on
-// every instruction set that has a fused multiply-add, with any number of threads and in any layout.
-// The scalar kernels give the bits of the chain whose products are rounded.
+// TestDigest: the direct algorithm gives the bits of the chain that the documentation promises,
+// on every instruction set that has a fused multiply-add, with any number of threads and in any
+// layout. The scalar kernels give the bits of the chain whose products are rounded.
 func TestDigest(t *testing.T) {
 	type key struct {
 		convCase
@@ -107,9 +107,9 @@ func TestDigest(t *testing.T) {
 	})
 }
 
-// TestDigestWinograd: Winograd's algorithm gives the same bits on all instruction sets that have a fused
-// multiply-add, with any number of threads and in any layout. The scalar kernels round otherwise:
-// their bits are the same with any number of threads and in any layout.
+// TestDigestWinograd: Winograd's algorithm gives the same bits on all instruction sets that have
+// a fused multiply-add, with any number of threads and in any layout. The scalar kernels round
+// otherwise: their bits are the same with any number of threads and in any layout.
 func TestDigestWinograd(t *testing.T) {
 	cases := []convCase{
 		conv(27, 13, 16, 64, 3, 1, 1, 1),

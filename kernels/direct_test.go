@@ -30,8 +30,8 @@ func (c convCase) testDirect(t *testing.T, set *kernels.Set, dst, src layout, th
 	})
 }
 
-// TestDirectKernelSizes has every kernel size with every stride, and with paddings up to one that is
-// wider than half the kernel.
+// TestDirectKernelSizes has every kernel size with every stride, and with paddings up to one that
+// is wider than half the kernel.
 func TestDirectKernelSizes(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, k := range []int{1, 2, 3, 5, 7, 11} {
@@ -106,8 +106,8 @@ func TestDirectStrips(t *testing.T) {
 	})
 }
 
-// TestDirectLayouts reads from and writes to every layout: with and without a halo, with all and with
-// some channels of each pixel, in batches.
+// TestDirectLayouts reads from and writes to every layout: with and without a halo, with all and
+// with some channels of each pixel, in batches.
 func TestDirectLayouts(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, c := range []convCase{
@@ -136,8 +136,8 @@ func TestDirectLayouts(t *testing.T) {
 	})
 }
 
-// TestDirectBorder has 1×1 convolutions with padding. The padding adds a border to the output, which
-// depends on the bias only.
+// TestDirectBorder has 1×1 convolutions with padding. The padding adds a border to the output,
+// which depends on the bias only.
 func TestDirectBorder(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for pad := 1; pad <= 3; pad++ {
@@ -189,8 +189,8 @@ func TestDirectDense(t *testing.T) {
 	})
 }
 
-// TestDirectThreads has enough work for many chunks, and compares bit for bit: neither the number of
-// threads nor the division into chunks may change a result.
+// TestDirectThreads has enough work for many chunks, and compares bit for bit: neither the number
+// of threads nor the division into chunks may change a result.
 func TestDirectThreads(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, c := range []convCase{

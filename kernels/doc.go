@@ -40,10 +40,10 @@
 // # Rounding
 //
 // In the direct algorithm, each output is one chain of fused multiply-adds over k that starts at
-// the bias. Its bits therefore do not depend on the tile, the thread count or the instruction set:
-// AVX2, AVX-512 and NEON agree bit for bit. The scalar kernels round each product, too, because Go
-// has no fused multiply-add for float32. All of them are within γ(k+2)·(|bias| + Σ|a·b|) of the exact
-// sum of k products, γ(n) = n·u / (1 - n·u), u = 2⁻²⁴.
+// the bias. Its bits therefore do not depend on the tile, the thread count or the instruction
+// set: AVX2, AVX-512 and NEON agree bit for bit. The scalar kernels round each product, too,
+// because Go has no fused multiply-add for float32. All of them are within γ(k+2)·(|bias| +
+// Σ|a·b|) of the exact sum of k products, γ(n) = n·u / (1 - n·u), u = 2⁻²⁴.
 //
 // Winograd's algorithm rounds in another order, which is fixed as well: AVX2 and AVX-512 agree bit
 // for bit, at any thread count. [WinogradBound] bounds its error.

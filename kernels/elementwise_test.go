@@ -10,8 +10,8 @@ import (
 	"firebench/kernels/workers"
 )
 
-// TestElementKernels compares the kernels of a set with the loops that F32 documents them by, between
-// guard pages, also in place.
+// TestElementKernels compares the kernels of a set with the loops that F32 documents them by,
+// between guard pages, also in place.
 func TestElementKernels(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		counts := channelCounts(set)
@@ -46,7 +46,8 @@ func TestElementKernels(t *testing.T) {
 	})
 }
 
-// An elementOp is an operation whose outputs depend on the elements at the same place in its sources.
+// An elementOp is an operation whose outputs depend on the elements at the same place in its
+// sources.
 type elementOp struct {
 	name string
 	srcs int

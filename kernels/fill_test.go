@@ -9,8 +9,8 @@ import (
 	"firebench/kernels/kerneltest"
 )
 
-// TestHalo: BindHalo fills the halo with zeros and writes nothing else, and refuses a view that does
-// not fit its memory.
+// TestHalo: BindHalo fills the halo with zeros and writes nothing else, and refuses a view that
+// does not fit its memory.
 func TestHalo(t *testing.T) {
 	for halo := range 3 {
 		for _, l := range []layout{{halo: halo}, {halo: halo, before: 2, after: 1}} {

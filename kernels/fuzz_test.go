@@ -34,8 +34,8 @@ func fuzzLayout(b byte, halo int) layout {
 	return layout{halo: halo + int(b&1), before: int(b >> 1 & 3), after: int(b >> 3 & 3)}
 }
 
-// FuzzDirect compares the direct algorithm with the reference, for any small shape, in any layout, on
-// every instruction set. A shape that does not fit the image must be refused.
+// FuzzDirect compares the direct algorithm with the reference, for any small shape, in any
+// layout, on every instruction set. A shape that does not fit the image must be refused.
 func FuzzDirect(f *testing.F) {
 	all := sets(f)
 	f.Add(byte(2), byte(4), byte(0), byte(2), byte(2), byte(0), byte(1), byte(0), byte(4), byte(5), byte(0), byte(0), byte(0), byte(0))
@@ -148,10 +148,10 @@ func FuzzPool(f *testing.F) {
 	})
 }
 
-// FuzzPoolSizes compares the output size of a pooling shape with its definition: it counts the windows,
-// one stride apart, that lie in the padded image. With Ceil, one more window counts if there are
-// pixels left for it and it starts inside the image. A window larger than the padded image is
-// refused.
+// FuzzPoolSizes compares the output size of a pooling shape with its definition: it counts the
+// windows, one stride apart, that lie in the padded image. With Ceil, one more window counts if
+// there are pixels left for it and it starts inside the image. A window larger than the padded
+// image is refused.
 func FuzzPoolSizes(f *testing.F) {
 	f.Add(3, 3, 2, 0, true, 111, 55)
 	f.Add(2, 2, 3, 1, true, 4, 1)
@@ -191,8 +191,8 @@ func FuzzPoolSizes(f *testing.F) {
 	})
 }
 
-// FuzzView compares the check of views with a count: all elements, those of the halo included, must be
-// in the memory, and no element may also be another element or part of the halo.
+// FuzzView compares the check of views with a count: all elements, those of the halo included,
+// must be in the memory, and no element may also be another element or part of the halo.
 func FuzzView(f *testing.F) {
 	f.Add(uint8(2), uint8(3), uint8(4), uint8(2), uint8(60), uint8(12), uint8(2), uint8(1), uint8(20), uint8(150))
 	f.Add(uint8(1), uint8(3), uint8(4), uint8(2), uint8(0), uint8(8), uint8(2), uint8(1), uint8(10), uint8(90))

@@ -150,9 +150,9 @@ func run(task workers.Task, threads int) {
 }
 
 // exercise binds and runs one operation twice: first the memory of every operand and the scratch
-// memory begin right behind an unreadable page, then they end right before one. It checks what every
-// operation must do: write all of the output, fill its halo with zeros, and touch nothing else. check
-// must compare the output with what is expected.
+// memory begin right behind an unreadable page, then they end right before one. It checks what
+// every operation must do: write all of the output, fill its halo with zeros, and touch nothing
+// else. check must compare the output with what is expected.
 func exercise(t *testing.T, threads int, dst tensor, srcs []tensor,
 	bind func(dst kernels.View, srcs []kernels.View) (workers.Task, error), check func(side string, got kernels.View)) {
 
@@ -201,8 +201,8 @@ func compareRows(t *testing.T, what string, got []float32, rows, cols, stride in
 	kerneltest.Unwritten(t, what, v)
 }
 
-// mulAdd returns the multiply-add of an instruction set: it is rounded once, but twice in the scalar
-// kernels.
+// mulAdd returns the multiply-add of an instruction set: it is rounded once, but twice in the
+// scalar kernels.
 func mulAdd(isa kernels.ISA) func(x, y, z float32) float32 {
 	if isa == kernels.Scalar {
 		return func(x, y, z float32) float32 { return float32(x*y) + z }

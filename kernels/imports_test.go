@@ -10,8 +10,8 @@ import (
 // TestImports checks who may import whom: the design's layers, from the assembly
 // up to the commands, and what each layer may bring in from outside.
 func TestImports(t *testing.T) {
-	// A package belongs to the first row whose prefix fits. Of this module it may import the packages
-	// in ours, where a name that ends in / stands for all packages below it.
+	// A package belongs to the first row whose prefix fits. Of this module it may import the
+	// packages in ours, where a name that ends in / stands for all packages below it.
 	layers := []struct {
 		prefix string
 		ours   []string

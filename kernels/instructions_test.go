@@ -21,9 +21,9 @@ import (
 	"testing"
 )
 
-// askedFor returns the features that the processor must have before the assembly of a package runs, by
-// the names that generated files use. There are none for a package that belongs to no instruction set,
-// or to one of another architecture than that of the test.
+// askedFor returns the features that the processor must have before the assembly of a package
+// runs, by the names that generated files use. There are none for a package that belongs to no
+// instruction set, or to one of another architecture than that of the test.
 func askedFor(pkg string) (features []string) {
 	for _, n := range native {
 		if pkg == "firebench/kernels/"+strings.ReplaceAll(n.set.ISA.String(), "-", "") {
@@ -35,11 +35,11 @@ func askedFor(pkg string) (features []string) {
 	return features
 }
 
-// TestInstructions proves that no kernel runs on a processor that lacks one of its instructions. It
-// assembles every .s file of the module, decodes the bytes, and looks up which feature each instruction
-// needs. A function must need no feature that its package does not ask the processor for, and
-// exactly those that the Requires comment above it names. An instruction that is not in the tables
-// of decode_test.go is an error: whoever uses it must add it, with its feature.
+// TestInstructions proves that no kernel runs on a processor that lacks one of its instructions.
+// It assembles every .s file of the module, decodes the bytes, and looks up which feature each
+// instruction needs. A function must need no feature that its package does not ask the processor
+// for, and exactly those that the Requires comment above it names. An instruction that is not in
+// the tables of decode_test.go is an error: whoever uses it must add it, with its feature.
 func TestInstructions(t *testing.T) {
 	checked := map[string]bool{}
 	for _, arch := range []string{"amd64", "arm64"} {
@@ -74,8 +74,8 @@ func TestInstructions(t *testing.T) {
 	}
 }
 
-// TestInstructionsRefused has functions that TestInstructions must refuse, and some that it must accept.
-// Each is in a file of its own, with the Requires comment that it might have by mistake.
+// TestInstructionsRefused has functions that TestInstructions must refuse, and some that it must
+// accept. Each is in a file of its own, with the Requires comment that it might have by mistake.
 func TestInstructionsRefused(t *testing.T) {
 	avx2 := []string{"AVX", "FMA3", "MMX+"}
 	avx512 := append([]string{"AVX512F"}, avx2...)
@@ -200,8 +200,8 @@ func goOutput(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// checkAssembly assembles a file and checks each of its functions: the features that it needs must all
-// be in asked, and must be those that the Requires comment above its TEXT names.
+// checkAssembly assembles a file and checks each of its functions: the features that it needs
+// must all be in asked, and must be those that the Requires comment above its TEXT names.
 func checkAssembly(path, arch string, asked []string) error {
 	functions, err := assemble(path, arch)
 	if err != nil {
@@ -236,8 +236,8 @@ func checkAssembly(path, arch string, asked []string) error {
 
 var textLine = regexp.MustCompile(`^TEXT\s+·(\w+)`)
 
-// required returns the features that the Requires comment above each TEXT of a file names, sorted, by
-// function. It leaves out functions without such a comment.
+// required returns the features that the Requires comment above each TEXT of a file names,
+// sorted, by function. It leaves out functions without such a comment.
 func required(path string) (map[string][]string, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {

@@ -172,8 +172,8 @@ func For(isa ISA) (*Set, error) {
 	return nil, unusable(isa)
 }
 
-// unusable returns the error of For: what the build, the processor or the operating system lacks for
-// isa, or that GODEBUG switches off what isa needs.
+// unusable returns the error of For: what the build, the processor or the operating system lacks
+// for isa, or that GODEBUG switches off what isa needs.
 func unusable(isa ISA) error {
 	for _, n := range native {
 		if n.set.ISA != isa {

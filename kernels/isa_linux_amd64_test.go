@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// TestDetection compares the features that this package finds in the processor with those that Linux
-// finds. No other test would fail if a feature were missed: everything would run on fewer instruction
-// sets, and more slowly.
+// TestDetection compares the features that this package finds in the processor with those that
+// Linux finds. No other test would fail if a feature were missed: everything would run on fewer
+// instruction sets, and more slowly.
 func TestDetection(t *testing.T) {
 	cpuinfo, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {

@@ -20,7 +20,8 @@ func TestParseISA(t *testing.T) {
 	}
 }
 
-// TestSupported: FIREBENCH_ISA names the last of the sets that can be used, and must name one of them.
+// TestSupported: FIREBENCH_ISA names the last of the sets that can be used, and must name one of
+// them.
 func TestSupported(t *testing.T) {
 	t.Setenv("FIREBENCH_ISA", "")
 	t.Setenv("GODEBUG", "")
@@ -58,8 +59,8 @@ func TestSupported(t *testing.T) {
 	}
 }
 
-// TestISAs: ISAs returns the instruction sets of this architecture in order, including all that this build
-// has kernels for.
+// TestISAs: ISAs returns the instruction sets of this architecture in order, including all that
+// this build has kernels for.
 func TestISAs(t *testing.T) {
 	list := ISAs()
 	if list[0] != Scalar || !slices.IsSorted(list) {
@@ -105,8 +106,8 @@ func TestGODEBUG(t *testing.T) {
 	}
 }
 
-// TestWithin: within compares what sets need. FIREBENCH_ISA leaves out every set that needs more than the
-// one that it names, even if it stands earlier in the list.
+// TestWithin: within compares what sets need. FIREBENCH_ISA leaves out every set that needs more
+// than the one that it names, even if it stands earlier in the list.
 func TestWithin(t *testing.T) {
 	set := func(features ...string) (n nativeSet) {
 		for _, f := range features {

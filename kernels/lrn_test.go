@@ -80,8 +80,8 @@ func testLRN(t *testing.T, set *kernels.Set, s kernels.LRNShape, src tensor, dst
 	})
 }
 
-// alexLRN returns AlexNet's normalization with another size, and with an alpha that is large enough to
-// matter.
+// alexLRN returns AlexNet's normalization with another size, and with an alpha that is large
+// enough to matter.
 func alexLRN(size int) kernels.LRNShape {
 	return kernels.LRNShape{Size: size, Alpha: 0.5, Beta: 0.75, K: 2}
 }

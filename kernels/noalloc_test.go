@@ -12,8 +12,8 @@ import (
 	"firebench/kernels/workers"
 )
 
-// TestNoAllocations: no task allocates memory when it runs, on any number of threads, also with profiler
-// labels.
+// TestNoAllocations: no task allocates memory when it runs, on any number of threads, also with
+// profiler labels.
 func TestNoAllocations(t *testing.T) {
 	labels := pprof.WithLabels(context.Background(), pprof.Labels("layer", "test"))
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
@@ -51,8 +51,8 @@ func mallocs(f func()) uint64 {
 	return after.Mallocs - before.Mallocs
 }
 
-// everyTask binds one task of every kind, with channels that fill no vector, a halo, and enough work for
-// several chunks.
+// everyTask binds one task of every kind, with channels that fill no vector, a halo, and enough
+// work for several chunks.
 func everyTask(t *testing.T, set *kernels.Set, threads int) map[string]workers.Task {
 	t.Helper()
 	tasks := map[string]workers.Task{}

@@ -10,8 +10,8 @@ import (
 	"firebench/kernels/workers"
 )
 
-// A partialOp is an operation whose output can be computed in parts, each some of its rows: output row y
-// needs the source rows from y·stride-pad to y·stride-pad+kernel-1.
+// A partialOp is an operation whose output can be computed in parts, each some of its rows:
+// output row y needs the source rows from y·stride-pad to y·stride-pad+kernel-1.
 type partialOp struct {
 	name                string
 	kernel, stride, pad int
@@ -98,9 +98,9 @@ func partialOps(t testing.TB, set *kernels.Set) []partialOp {
 	})
 }
 
-// parts returns ways to divide the output into parts, each as the list of the rows where its parts
-// end. They keep to the rules of RowAlign. The sources of the last part have a whole kernel of rows,
-// padding included, and at least one of these rows is the image's.
+// parts returns ways to divide the output into parts, each as the list of the rows where its
+// parts end. They keep to the rules of RowAlign. The sources of the last part have a whole kernel
+// of rows, padding included, and at least one of these rows is the image's.
 func (op partialOp) parts() [][]int {
 	h := op.srcs[0].h
 	last := min(op.out.h-op.align, (h-1)/op.stride, (h+2*op.pad-op.kernel)/op.stride)
@@ -114,10 +114,10 @@ func (op partialOp) parts() [][]int {
 	return [][]int{even(op.align), even(3 * op.align), {op.align, op.out.h}, {last / op.align * op.align, op.out.h}}
 }
 
-// TestPartial computes every operation at once and in parts. The bits must be the same, whether the
-// source of a part goes on to the end of the image, or is just the rows that the part needs, while all
-// other rows are NaNs, as if they had yet to be computed. A part must write its own rows and
-// nothing else, not even the halo.
+// TestPartial computes every operation at once and in parts. The bits must be the same, whether
+// the source of a part goes on to the end of the image, or is just the rows that the part needs,
+// while all other rows are NaNs, as if they had yet to be computed. A part must write its own
+// rows and nothing else, not even the halo.
 func TestPartial(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
@@ -148,8 +148,8 @@ func (op partialOp) test(t *testing.T, threads int) {
 	}
 	run(task, threads)
 
-	// check computes rows y0 to y1-1 of the images that pick returns. With minimal, its sources have
-	// just the rows that it needs.
+	// check computes rows y0 to y1-1 of the images that pick returns. With minimal, its sources
+	// have just the rows that it needs.
 	side := 0
 	check := func(pick func(v kernels.View) kernels.View, y0, y1 int, minimal bool) {
 		what := fmt.Sprintf("rows %d to %d, %d threads, minimal source %v", y0, y1-1, threads, minimal)
@@ -215,8 +215,8 @@ func sameBits(a, b []float32) bool {
 	})
 }
 
-// TestPartialErrors: a partial destination may have fewer rows than its source gives, but not more, and
-// operations that cannot be computed in parts refuse it.
+// TestPartialErrors: a partial destination may have fewer rows than its source gives, but not
+// more, and operations that cannot be computed in parts refuse it.
 func TestPartialErrors(t *testing.T) {
 	set, err := kernels.For(kernels.Scalar)
 	if err != nil {
@@ -265,7 +265,8 @@ func TestPartialErrors(t *testing.T) {
 	}
 }
 
-// TestPartialSources: the rows around a partial source that its windows reach must be in the memory, too.
+// TestPartialSources: the rows around a partial source that its windows reach must be in the
+// memory, too.
 func TestPartialSources(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		s := kernels.ConvShape{In: 3, Out: 4, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}

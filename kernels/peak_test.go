@@ -8,7 +8,8 @@ import (
 	"firebench/kernels/kerneltest"
 )
 
-// TestPeakKernels: the kernels that measure the machine must do the work that they are documented to do.
+// TestPeakKernels: the kernels that measure the machine must do the work that they are documented
+// to do.
 func TestPeakKernels(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		if set.F32.PeakFMAs < 1 {

@@ -52,8 +52,8 @@ func (p poolCase) test(t *testing.T, set *kernels.Set, dst, src layout, threads 
 	pool("avg", kernels.BindAvgPool, mean, kerneltest.SumBound(k, abs))
 }
 
-// TestMaxPool3x3s2Kernel compares the kernel for rows of 3×3 windows with the loop that F32 documents it
-// by, between guard pages.
+// TestMaxPool3x3s2Kernel compares the kernel for rows of 3×3 windows with the loop that F32
+// documents it by, between guard pages.
 func TestMaxPool3x3s2Kernel(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		const maxPixels, gap = 5, 3
@@ -85,8 +85,8 @@ func TestMaxPool3x3s2Kernel(t *testing.T) {
 	})
 }
 
-// TestPoolKernels compares the kernels for one window with the loops that F32 documents them by, between
-// guard pages.
+// TestPoolKernels compares the kernels for one window with the loops that F32 documents them by,
+// between guard pages.
 func TestPoolKernels(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		const maxSide, gap = 4, 3
@@ -221,8 +221,8 @@ func TestPoolThreads(t *testing.T) {
 	})
 }
 
-// TestMaxPoolNaN: a NaN that is the first value of a window is the maximum; a NaN elsewhere in the window
-// may be ignored. Infinities are numbers like any others.
+// TestMaxPoolNaN: a NaN that is the first value of a window is the maximum; a NaN elsewhere in
+// the window may be ignored. Infinities are numbers like any others.
 func TestMaxPoolNaN(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {

@@ -32,8 +32,8 @@ func (s *scratch) shared() *scratch { return s }
 // ShareScratch gives all tasks the same scratch memory, one buffer per worker, and returns its
 // size in bytes. The tasks are bound for up to threads threads, and must not run at the same time.
 //
-// Each list in alone holds tasks that are bound for one thread. The lists get the memory as
-// well, one worker's buffer each, so that different lists may run at the same time; tasks of one list
+// Each list in alone holds tasks that are bound for one thread. The lists get the memory as well,
+// one worker's buffer each, so that different lists may run at the same time; tasks of one list
 // must not, nor may a list run at the same time as tasks.
 func ShareScratch(threads int, tasks []workers.Task, alone ...[]workers.Task) int64 {
 	need := 0

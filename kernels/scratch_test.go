@@ -11,9 +11,9 @@ import (
 	"firebench/kernels/workers"
 )
 
-// scratchOf returns how many bytes of scratch memory a task needs for each worker, and the buffers of
-// the workers; nil for a task that needs none. It uses reflection, because package kernels
-// exports neither.
+// scratchOf returns how many bytes of scratch memory a task needs for each worker, and the
+// buffers of the workers; nil for a task that needs none. It uses reflection, because package
+// kernels exports neither.
 func scratchOf(task workers.Task) (need int, buffers [][]byte) {
 	v := reflect.ValueOf(task).Elem().FieldByName("scratch")
 	if !v.IsValid() {
@@ -22,9 +22,9 @@ func scratchOf(task workers.Task) (need int, buffers [][]byte) {
 	return int(v.FieldByName("need").Int()), *(*[][]byte)(v.FieldByName("buffers").Addr().UnsafePointer())
 }
 
-// guardScratch gives each worker of a task poisoned scratch memory of exactly the size that the task
-// needs, beside an unreadable page. Otherwise no test would notice a kernel that reaches beyond it,
-// or that reads scratch memory before it is written.
+// guardScratch gives each worker of a task poisoned scratch memory of exactly the size that the
+// task needs, beside an unreadable page. Otherwise no test would notice a kernel that reaches
+// beyond it, or that reads scratch memory before it is written.
 func guardScratch(t testing.TB, task workers.Task, memory []slab, side int) []slab {
 	t.Helper()
 	need, buffers := scratchOf(task)
@@ -38,9 +38,9 @@ func guardScratch(t testing.TB, task workers.Task, memory []slab, side int) []sl
 	return memory
 }
 
-// TestShareScratch lets tasks of all kinds share their scratch memory, several times and in different
-// groups. Each must give what it gives with memory of its own, whichever task wrote to the memory
-// before, and must allocate nothing when it runs.
+// TestShareScratch lets tasks of all kinds share their scratch memory, several times and in
+// different groups. Each must give what it gives with memory of its own, whichever task wrote to
+// the memory before, and must allocate nothing when it runs.
 func TestShareScratch(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for threads := 1; threads <= 2; threads++ {
@@ -107,8 +107,8 @@ func TestShareScratch(t *testing.T) {
 	})
 }
 
-// TestShareScratchAlone runs lists of tasks at the same time, each list on a thread of its own. When
-// they are done, it runs a task on all threads in the same memory.
+// TestShareScratchAlone runs lists of tasks at the same time, each list on a thread of its own.
+// When they are done, it runs a task on all threads in the same memory.
 func TestShareScratchAlone(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		cases := []convCase{

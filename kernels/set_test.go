@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestPeakFMAs: PeakFMAs must be the number of multiply-adds in the generated loop. A wrong number would
-// falsify every peak-%.
+// TestPeakFMAs: PeakFMAs must be the number of multiply-adds in the generated loop. A wrong
+// number would falsify every peak-%.
 func TestPeakFMAs(t *testing.T) {
 	for _, n := range native {
 		inside, count := false, 0

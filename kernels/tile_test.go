@@ -159,8 +159,9 @@ func testBatchMatMul(t *testing.T, f kernels.BatchMatMulFunc, height, width int,
 	}
 }
 
-// testConvTileNaN puts a NaN into one pixel at a time, and then into one bias at a time. With ReLU
-// and without, the NaN must fill the pixel's row of the tile, or the bias's column, and nothing else.
+// testConvTileNaN puts a NaN into one pixel at a time, and then into one bias at a time. With
+// ReLU and without, the NaN must fill the pixel's row of the tile, or the bias's column, and
+// nothing else.
 func testConvTileNaN(t *testing.T, f kernels.ConvFunc, height, width int) {
 	nan := float32(math.NaN())
 	src := kerneltest.Random(1, height)

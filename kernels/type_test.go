@@ -10,8 +10,8 @@ import (
 	"firebench/kernels"
 )
 
-// TestTypes: views of every element are filled with their zero point, and cannot be read as numbers of
-// another type.
+// TestTypes: views of every element are filled with their zero point, and cannot be read as
+// numbers of another type.
 func TestTypes(t *testing.T) {
 	testType(t, kernels.Type{Element: kernels.Float32}, float32(0))
 	testType(t, kernels.Type{Element: kernels.Uint8, Scale: 0.5, Zero: 200}, uint8(200))
@@ -78,8 +78,8 @@ func testType[T kernels.Number](t *testing.T, typ kernels.Type, zero T) {
 	}
 }
 
-// TestTypeErrors: Check returns an error for types that make no sense, and no operation takes views of
-// other elements than its own.
+// TestTypeErrors: Check returns an error for types that make no sense, and no operation takes
+// views of other elements than its own.
 func TestTypeErrors(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	for _, c := range []struct {

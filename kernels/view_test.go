@@ -7,8 +7,8 @@ import (
 	"firebench/kernels"
 )
 
-// TestViewParts: Rows, Image and Channels return views of the elements that they should, and panic if
-// there are no such elements.
+// TestViewParts: Rows, Image and Channels return views of the elements that they should, and
+// panic if there are no such elements.
 func TestViewParts(t *testing.T) {
 	v := kernels.NewView(kernels.Type{}, 3, 4, 5, 6, 2)
 	for i := range kernels.Data[float32](v) {
@@ -56,8 +56,8 @@ func TestViewParts(t *testing.T) {
 	}
 }
 
-// TestViewErrors: operations refuse a view that reaches beyond its memory or overlaps itself, also if
-// its sizes or strides are so large that sums of them overflow.
+// TestViewErrors: operations refuse a view that reaches beyond its memory or overlaps itself,
+// also if its sizes or strides are so large that sums of them overflow.
 func TestViewErrors(t *testing.T) {
 	good := kernels.NewView(kernels.Type{}, 2, 4, 5, 3, 1)
 	for _, c := range []struct {

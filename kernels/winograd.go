@@ -254,7 +254,8 @@ func (t *winogradTask) Chunk(worker, i int) {
 	}
 }
 
-// outRow returns the first output row of a row of tiles. The last row of tiles ends with the output.
+// outRow returns the first output row of a row of tiles. The last row of tiles ends with the
+// output.
 func (t *winogradTask) outRow(row int) int { return min(row*t.f.M, t.dst.H-t.f.M) }
 
 // full returns how many tiles of a row lie side by side. One more follows if they do not fill the

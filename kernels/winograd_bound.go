@@ -30,7 +30,8 @@ import "math"
 // analysis is that of Barabasz et al., "Error analysis and improving the accuracy of Winograd
 // convolution for deep neural networks", 2018.
 //
-// Errors of different signs cancel: with random data the largest is about a thousandth of the bound.
+// Errors of different signs cancel: with random data the largest is about a thousandth of the
+// bound.
 func WinogradBound(s ConvShape) float64 {
 	if s.Check() != nil {
 		return math.Inf(1)

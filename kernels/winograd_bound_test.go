@@ -34,15 +34,16 @@ func (c convCase) winogradBound() []float64 {
 	return bounds
 }
 
-// winogradTypical returns an error that no output of the case's data should reach.
-// Inputs and weights have variance 1. At element (i, j) of a tile, the sum of the products over k
-// channels then has the variance k·b[i]·b[j]·g[i]·g[j], where b and g are the sums of squares of the
-// rows of BT and G. An output is a sum of these values times entries of AT, and each of them was
-// rounded n times. If the roundings were independent and all as large as u, the output's error would
-// exceed λ·√n·u times the standard deviation of the values with a probability of at most 2·exp(-λ²/2)
-// (Higham and Mary, "A new approach to probabilistic rounding error analysis", 2019): for λ = 4, in
-// one output of 1500. Few roundings are as large as u: the errors in the tests come to half of this
-// bound, and those of a transform in which one constant is off by 2·10⁻⁵ exceed it.
+// winogradTypical returns an error that no output of the case's data should reach. Inputs and
+// weights have variance 1. At element (i, j) of a tile, the sum of the products over k channels
+// then has the variance k·b[i]·b[j]·g[i]·g[j], where b and g are the sums of squares of the rows
+// of BT and G. An output is a sum of these values times entries of AT, and each of them was
+// rounded n times. If the roundings were independent and all as large as u, the output's error
+// would exceed λ·√n·u times the standard deviation of the values with a probability of at most
+// 2·exp(-λ²/2) (Higham and Mary, "A new approach to probabilistic rounding error analysis",
+// 2019): for λ = 4, in one output of 1500. Few roundings are as large as u: the errors in the
+// tests come to half of this bound, and those of a transform in which one constant is off by
+// 2·10⁻⁵ exceed it.
 func (c convCase) winogradTypical() float64 {
 	const unit, lambda = 1.0 / (1 << 24), 4
 	a := c.winogradAlgorithm()
@@ -111,10 +112,10 @@ func (c convCase) winogradWorst(d *convData) []float64 {
 	return bounds
 }
 
-// TestWinogradBound compares results with the reference, within WinogradBound alone. Inputs and weights
-// have very different magnitudes, which makes it hard: a small output has a large error if there
-// are large inputs in its tile. Some errors must exceed the direct algorithm's bound, or the test
-// would show nothing.
+// TestWinogradBound compares results with the reference, within WinogradBound alone. Inputs and
+// weights have very different magnitudes, which makes it hard: a small output has a large error
+// if there are large inputs in its tile. Some errors must exceed the direct algorithm's bound, or
+// the test would show nothing.
 func TestWinogradBound(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, s := range winogradShapes {
@@ -157,7 +158,8 @@ func TestWinogradBound(t *testing.T) {
 	})
 }
 
-// TestWinogradBoundValue compares WinogradBound with its formula, for shapes whose n and β are known.
+// TestWinogradBoundValue compares WinogradBound with its formula, for shapes whose n and β are
+// known.
 func TestWinogradBoundValue(t *testing.T) {
 	for _, c := range []struct {
 		s        kernels.ConvShape

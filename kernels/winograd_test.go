@@ -13,9 +13,9 @@ import (
 	"firebench/kernels/workers"
 )
 
-// winogradShapes are convolutions that Winograd's algorithm can compute: every number of taps at stride
-// 1, the strided first layers of networks, and strided kernels that have a weight for every tap of
-// every phase and ones that have not.
+// winogradShapes are convolutions that Winograd's algorithm can compute: every number of taps at
+// stride 1, the strided first layers of networks, and strided kernels that have a weight for
+// every tap of every phase and ones that have not.
 var winogradShapes = []kernels.ConvShape{
 	{KH: 3, KW: 3, Stride: 1, Pad: 0, Groups: 1},
 	{KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1},
@@ -38,8 +38,8 @@ var winogradShapes = []kernels.ConvShape{
 	{KH: 11, KW: 11, Stride: 4, Pad: 2, Groups: 1},
 }
 
-// winogradCase returns a case with oh×ow outputs. The last over%Stride rows and columns of its image
-// are not read, because they are too few for another output.
+// winogradCase returns a case with oh×ow outputs. The last over%Stride rows and columns of its
+// image are not read, because they are too few for another output.
 func winogradCase(s kernels.ConvShape, in, out, oh, ow, over int) convCase {
 	s.In, s.Out = in*s.Groups, out*s.Groups
 	size := func(n, k int) int { return (n-1)*s.Stride + k - 2*s.Pad + over%s.Stride }
@@ -55,8 +55,8 @@ func (c convCase) winogradAlgorithm() *winograd.Algorithm {
 // winogradOutputs has the number of a tile's outputs along a side, by the number of taps.
 var winogradOutputs = [...]int{3: 4, 4: 5, 5: 4}
 
-// tileStart returns the first output row (or column) of the tile that output row y of size comes from:
-// the last tile ends with the output, and overwrites rows of the tile that it overlaps.
+// tileStart returns the first output row (or column) of the tile that output row y of size comes
+// from: the last tile ends with the output, and overwrites rows of the tile that it overlaps.
 func tileStart(y, size, m int) int {
 	if y >= size-m {
 		return size - m
@@ -91,8 +91,8 @@ func (c convCase) testWinograd(t *testing.T, set *kernels.Set, dst, src layout, 
 	})
 }
 
-// TestWinogradSizes has outputs that are about as high and as wide as one and as two tiles, for every
-// shape.
+// TestWinogradSizes has outputs that are about as high and as wide as one and as two tiles, for
+// every shape.
 func TestWinogradSizes(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
@@ -169,8 +169,8 @@ func TestWinogradLayers(t *testing.T) {
 	})
 }
 
-// TestWinogradLayouts reads from and writes to every layout: with halos that are wider than the padding,
-// with all and with some channels of each pixel, in batches.
+// TestWinogradLayouts reads from and writes to every layout: with halos that are wider than the
+// padding, with all and with some channels of each pixel, in batches.
 func TestWinogradLayouts(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, c := range []convCase{
@@ -196,8 +196,8 @@ func TestWinogradLayouts(t *testing.T) {
 	})
 }
 
-// manyRows returns a case whose transformed inputs and products do not fit into the cache, so that its
-// rows of tiles are divided into parts.
+// manyRows returns a case whose transformed inputs and products do not fit into the cache, so
+// that its rows of tiles are divided into parts.
 func manyRows(set *kernels.Set) convCase {
 	const in, elements = 16, 36
 	// Two rows of tiles fill half of the cache; there are five.
@@ -205,8 +205,8 @@ func manyRows(set *kernels.Set) convCase {
 	return conv(18, 4*tiles, in, set.F32.Wide.Width+1, 3, 1, 1, 1)
 }
 
-// TestWinogradThreads compares bit for bit: neither the number of threads nor the parts that rows and
-// channels are divided into may change a result.
+// TestWinogradThreads compares bit for bit: neither the number of threads nor the parts that rows
+// and channels are divided into may change a result.
 func TestWinogradThreads(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for i, c := range []convCase{
@@ -240,9 +240,9 @@ func TestWinogradThreads(t *testing.T) {
 	})
 }
 
-// TestWinogradNaN puts a NaN, and then infinities of both signs, in the place of one input after the
-// other. Each must reach all outputs whose window has this input. An output whose tile or whose group
-// does not have this input must keep its bits.
+// TestWinogradNaN puts a NaN, and then infinities of both signs, in the place of one input after
+// the other. Each must reach all outputs whose window has this input. An output whose tile or
+// whose group does not have this input must keep its bits.
 func TestWinogradNaN(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
@@ -337,8 +337,8 @@ func TestWinogradNoBias(t *testing.T) {
 	})
 }
 
-// TestWinogradCandidate: for every small shape, Winograd's algorithm must be a candidate exactly where
-// its documentation says so, and Bind must accept the same sizes.
+// TestWinogradCandidate: for every small shape, Winograd's algorithm must be a candidate exactly
+// where its documentation says so, and Bind must accept the same sizes.
 func TestWinogradCandidate(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for kh := 1; kh <= 12; kh++ {
@@ -438,8 +438,8 @@ func TestWinogradErrors(t *testing.T) {
 	}
 }
 
-// TestWinogradOrder: the order in which chunks run must not change a result, although tiles overlap.
-// The most channels are so many that not even one row of tiles fits into the cache.
+// TestWinogradOrder: the order in which chunks run must not change a result, although tiles
+// overlap. The most channels are so many that not even one row of tiles fits into the cache.
 func TestWinogradOrder(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)

@@ -11,8 +11,8 @@ import (
 	"firebench/kernels/winograd"
 )
 
-// TestSpaceToDepth calls the kernel with runs that lie apart, that follow each other and that overlap,
-// both within a pixel and from pixel to pixel.
+// TestSpaceToDepth calls the kernel with runs that lie apart, that follow each other and that
+// overlap, both within a pixel and from pixel to pixel.
 func TestSpaceToDepth(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		const maxPixels, maxRuns, gap = 3, 3, 3
@@ -50,8 +50,8 @@ func TestSpaceToDepth(t *testing.T) {
 	})
 }
 
-// TestWinogradTransforms compares the transforms of a set with the loops that Transforms documents them
-// by, between guard pages.
+// TestWinogradTransforms compares the transforms of a set with the loops that Transforms
+// documents them by, between guard pages.
 func TestWinogradTransforms(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for r, k := range set.F32.Winograd {

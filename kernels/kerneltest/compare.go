@@ -7,10 +7,10 @@ import (
 	"firebench/kernels"
 )
 
-// Compare reports an error if an element of got differs from want by more than bound(i), where i is the
-// element's index in want; if bound is nil, no element may differ. want is dense NHWC and has got's
-// shape. A NaN equals only a NaN, and an infinity only itself. The message counts the elements that
-// differ and shows the first and the worst.
+// Compare reports an error if an element of got differs from want by more than bound(i), where i
+// is the element's index in want; if bound is nil, no element may differ. want is dense NHWC and
+// has got's shape. A NaN equals only a NaN, and an infinity only itself. The message counts the
+// elements that differ and shows the first and the worst.
 func Compare(t testing.TB, what string, got kernels.View, want []float64, bound func(i int) float64) {
 	t.Helper()
 	if n := got.N * got.H * got.W * got.C; n != len(want) {
@@ -80,14 +80,14 @@ func SumBound(k int, abs []float64) func(i int) float64 {
 	return func(i int) float64 { return Tolerance(k, abs[i]) }
 }
 
-// RelativeBound returns the bound for [Compare] of results that were rounded k times and not subtracted from
-// each other, so that their errors are relative to want.
+// RelativeBound returns the bound for [Compare] of results that were rounded k times and not
+// subtracted from each other, so that their errors are relative to want.
 func RelativeBound(k int, want []float64) func(i int) float64 {
 	return func(i int) float64 { return Tolerance(k, math.Abs(want[i])) }
 }
 
-// Unwritten reports an error if v's memory was written anywhere outside the view and its halo: all other
-// memory must still be as [Poison] left it.
+// Unwritten reports an error if v's memory was written anywhere outside the view and its halo:
+// all other memory must still be as [Poison] left it.
 func Unwritten(t testing.TB, what string, v kernels.View) {
 	t.Helper()
 	inside := make([]bool, len(kernels.Data[float32](v)))

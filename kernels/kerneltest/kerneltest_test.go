@@ -34,8 +34,8 @@ func (r *recorder) finish() {
 	r.cleanups = nil
 }
 
-// want reports an error unless the recorder has one message for each of parts, in this order, and each
-// message contains its part.
+// want reports an error unless the recorder has one message for each of parts, in this order, and
+// each message contains its part.
 func (r *recorder) want(t *testing.T, what string, parts ...string) {
 	t.Helper()
 	ok := len(r.errors) == len(parts)
@@ -96,8 +96,8 @@ func TestGuardFaults(t *testing.T) {
 	}
 }
 
-// TestGuardCanaries: writes behind low and before high, where memory can be touched, are found by the
-// canaries.
+// TestGuardCanaries: writes behind low and before high, where memory can be touched, are found by
+// the canaries.
 func TestGuardCanaries(t *testing.T) {
 	r := &recorder{TB: t}
 	low, high := Guard(r, 100)
@@ -111,8 +111,9 @@ func TestGuardCanaries(t *testing.T) {
 	r.want(t, "written beside", "wrote 1 to index 103 of the low", "wrote 2 to index -7 of the high")
 }
 
-// poke writes p[i] without a bounds check. It must not be inlined: the compiler does not expect such a store
-// to panic, and may move it to where its caller's deferred functions do not see the panic.
+// poke writes p[i] without a bounds check. It must not be inlined: the compiler does not expect
+// such a store to panic, and may move it to where its caller's deferred functions do not see the
+// panic.
 //
 //go:noinline
 func poke(p *float32, i int, v float32) {
@@ -221,8 +222,8 @@ func TestRandom(t *testing.T) {
 	}
 }
 
-// TestTolerance computes sums with the largest rounding errors possible: the bound must hold, but must not
-// be several times larger than the errors.
+// TestTolerance computes sums with the largest rounding errors possible: the bound must hold, but
+// must not be several times larger than the errors.
 func TestTolerance(t *testing.T) {
 	for _, k := range []int{1, 2, 10, 100, 1000, 10000} {
 		// 1 + k·(u - ε): every addition drops its term.

@@ -9,8 +9,8 @@ import (
 	"firebench/kernels/ref"
 )
 
-// exactFMA computes x·y + z with arbitrary precision. It reports false for a sum of zero, whose sign it
-// does not know.
+// exactFMA computes x·y + z with arbitrary precision. It reports false for a sum of zero, whose
+// sign it does not know.
 func exactFMA(x, y, z float32) (float32, bool) {
 	exact := func(f float32) *big.Float { return new(big.Float).SetPrec(2000).SetFloat64(float64(f)) }
 	sum := exact(x)

@@ -1,11 +1,12 @@
-// Package ref computes what every kernel must compute, by the textbook's loops, with sums in float64. It is
-// written to be compared with the definition of each operation, and shares no trick with the optimized
-// code: padding is a check of indices instead of a halo, weights stay in their original order, and nothing
-// is fused, divided into tiles or reordered. Only tests import it.
+// Package ref computes what every kernel must compute, by the textbook's loops, with sums in
+// float64. It is written to be compared with the definition of each operation, and shares no
+// trick with the optimized code: padding is a check of indices instead of a halo, weights stay in
+// their original order, and nothing is fused, divided into tiles or reordered. Only tests import
+// it.
 //
-// No function reads the halo of its view. Results are dense NHWC: element (n, y, x, c) of an output of
-// oh×ow pixels with k channels is out[((n*oh+y)*ow+x)*k+c]. Functions panic for a shape that its Check
-// method refuses, or that does not fit the view: the test is wrong.
+// No function reads the halo of its view. Results are dense NHWC: element (n, y, x, c) of an
+// output of oh×ow pixels with k channels is out[((n*oh+y)*ow+x)*k+c]. Functions panic for a shape
+// that its Check method refuses, or that does not fit the view: the test is wrong.
 package ref
 
 import (
@@ -68,8 +69,8 @@ func Conv(s kernels.ConvShape, src kernels.View, weights, bias []float32, relu b
 	return out, abs
 }
 
-// MaxPool returns the largest value of each window, which is clipped to the image, so that padding is never
-// the largest value. If there is a NaN in the window, the result is NaN.
+// MaxPool returns the largest value of each window, which is clipped to the image, so that
+// padding is never the largest value. If there is a NaN in the window, the result is NaN.
 func MaxPool(s kernels.PoolShape, src kernels.View) []float64 {
 	oh, ow := s.OutSize(src.H, src.W)
 	out := make([]float64, 0, src.N*oh*ow*src.C)
@@ -90,9 +91,9 @@ func MaxPool(s kernels.PoolShape, src kernels.View) []float64 {
 	return out
 }
 
-// AvgPool returns the mean of each window: the sum of the window's pixels inside the image, divided by the
-// number of its pixels inside the padded image, as in Caffe. The second result is the mean of the absolute
-// values, which is the scale of the rounding error.
+// AvgPool returns the mean of each window: the sum of the window's pixels inside the image,
+// divided by the number of its pixels inside the padded image, as in Caffe. The second result is
+// the mean of the absolute values, which is the scale of the rounding error.
 func AvgPool(s kernels.PoolShape, src kernels.View) (out, abs []float64) {
 	oh, ow := s.OutSize(src.H, src.W)
 	out = make([]float64, 0, src.N*oh*ow*src.C)
@@ -118,8 +119,8 @@ func AvgPool(s kernels.PoolShape, src kernels.View) (out, abs []float64) {
 	return out, abs
 }
 
-// LRN returns local response normalization across channels, as in AlexNet: x / (K + Alpha/Size · Σx²)^Beta.
-// The sum is over those of the Size channels around x that exist.
+// LRN returns local response normalization across channels, as in AlexNet: x / (K + Alpha/Size ·
+// Σx²)^Beta. The sum is over those of the Size channels around x that exist.
 func LRN(s kernels.LRNShape, src kernels.View) []float64 {
 	out := make([]float64, 0, src.N*src.H*src.W*src.C)
 	for n := range src.N {
@@ -146,7 +147,8 @@ func Softmax(src kernels.View) []float64 {
 	for n := range src.N {
 		for y := range src.H {
 			for x := range src.W {
-				// Subtracting the largest value prevents an overflow and does not change the result.
+				// Subtracting the largest value prevents an overflow and does not change the
+				// result.
 				m := math.Inf(-1)
 				for c := range src.C {
 					m = math.Max(m, pixel(src, n, y, x, c))
@@ -172,9 +174,9 @@ func pixel(v kernels.View, n, y, x, c int) float64 {
 	return float64(kernels.At[float32](v, n, y, x, c))
 }
 
-// A window is the part of the padded image that one output of a pooling depends on: rows y0 to y1-1 and
-// columns x0 to x1-1. They are numbered as in the image, so that padding has numbers below zero, or beyond
-// the last row and column.
+// A window is the part of the padded image that one output of a pooling depends on: rows y0 to
+// y1-1 and columns x0 to x1-1. They are numbered as in the image, so that padding has numbers
+// below zero, or beyond the last row and column.
 type window struct{ y0, y1, x0, x1 int }
 
 // windowAt returns the window of output pixel (y, x).

@@ -9,7 +9,8 @@ import (
 	"firebench/kernels/ref"
 )
 
-// image returns a view of the given values, in NHWC order, with a halo of NaNs, which ref must not read.
+// image returns a view of the given values, in NHWC order, with a halo of NaNs, which ref must
+// not read.
 func image(n, h, w, c int, values ...float32) kernels.View {
 	v := kernels.NewView(kernels.Type{}, n, h, w, c, 1)
 	for i := range kernels.Data[float32](v) {

@@ -8,8 +8,8 @@ package scalar
 
 import "unsafe"
 
-// vec returns p[i:i+n]. Nothing checks the bounds: package kernels, which calls the functions, proves
-// them when it binds a task.
+// vec returns p[i:i+n]. Nothing checks the bounds: package kernels, which calls the functions,
+// proves them when it binds a task.
 func vec(p *float32, i, n int) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(p), i*int(unsafe.Sizeof(*p)))), n)
 }

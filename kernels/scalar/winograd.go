@@ -2,8 +2,8 @@ package scalar
 
 import "firebench/kernels/winograd"
 
-// The matrices of the transforms. The first number is that of a tile's inputs along a side, the second
-// that of its outputs. BT depends on the inputs only.
+// The matrices of the transforms. The first number is that of a tile's inputs along a side, the
+// second that of its outputs. BT depends on the inputs only.
 var (
 	bt6, bt8 = float32s(winograd.New(1, 6).BT), float32s(winograd.New(1, 8).BT)
 	at8x4    = float32s(winograd.New(4, 5).AT)

@@ -69,9 +69,9 @@ func derive(m, r int) *Algorithm {
 	p := points[:n-1]
 	a := &Algorithm{M: m, R: r, BT: newMatrix(n, n), G: newMatrix(n, r), AT: newMatrix(m, n)}
 	for j := range p {
-		// BT has the coefficients of the j-th Lagrange polynomial's numerator, the product of x-p[l]
-		// over all other points. G divides by scale, its value at p[j]. AT and G have powers of
-		// p[j].
+		// BT has the coefficients of the j-th Lagrange polynomial's numerator, the product of
+		// x-p[l] over all other points. G divides by scale, its value at p[j]. AT and G have
+		// powers of p[j].
 		numerator, scale := []*big.Rat{big.NewRat(1, 1)}, big.NewRat(1, 1)
 		for l := range p {
 			if l != j {

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestExact multiplies the matrices of every algorithm, in exact numbers. For each pair of an input and a
-// tap, the weight of their product in each output must be that of the filter's definition. This proves
-// the algorithms for all inputs, because they are bilinear.
+// TestExact multiplies the matrices of every algorithm, in exact numbers. For each pair of an
+// input and a tap, the weight of their product in each output must be that of the filter's
+// definition. This proves the algorithms for all inputs, because they are bilinear.
 func TestExact(t *testing.T) {
 	for n := 1; n <= len(points)+1; n++ {
 		for r := 1; r <= n; r++ {

@@ -30,9 +30,9 @@ type Task interface {
 // delays no more than the chunk that it runs. It then rests, which means that it claims no chunks
 // for a while: whatever took its core is likely to take it again.
 //
-// Even threads take chunks from the front and odd threads take them from the back. If a task numbers
-// its chunks by their place in memory, two threads then stay in different parts of it, from task to
-// task, and find most of what they read in their own caches.
+// Even threads take chunks from the front and odd threads take them from the back. If a task
+// numbers its chunks by their place in memory, two threads then stay in different parts of it,
+// from task to task, and find most of what they read in their own caches.
 //
 // Only one Run may be active at a time. Run does not allocate.
 type Pool struct {
@@ -74,7 +74,8 @@ type helper struct {
 }
 
 // spinTime is how long an idle helper watches for the next task before it parks. It is several
-// times what waking up costs (some 5 µs), and longer than what runs on one thread between two layers.
+// times what waking up costs (some 5 µs), and longer than what runs on one thread between two
+// layers.
 const spinTime = 50 * time.Microsecond
 
 // A helper is late when the caller of Run has waited for the helper's last chunk for longer than
@@ -181,8 +182,8 @@ func (p *Pool) wait(n int, own time.Duration) {
 	}
 }
 
-// isLate reports whether a helper that still runs a chunk is late, when the caller of Run has worked
-// for own and then waited for waited.
+// isLate reports whether a helper that still runs a chunk is late, when the caller of Run has
+// worked for own and then waited for waited.
 func isLate(waited, own time.Duration) bool { return waited > lateTime && waited > 2*own }
 
 // work claims and runs chunks until none is left, and reports whether it ran any. h is the helper

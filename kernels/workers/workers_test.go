@@ -16,8 +16,8 @@ import (
 	"firebench/kernels/workers"
 )
 
-// A countTask counts how often each chunk ran, and how often two chunks ran at the same time under the
-// same worker number.
+// A countTask counts how often each chunk ran, and how often two chunks ran at the same time
+// under the same worker number.
 type countTask struct {
 	runs    []int32 // not atomic, so that the race detector sees whether Run orders them
 	busy    []atomic.Bool
@@ -70,8 +70,8 @@ func TestChunks(t *testing.T) {
 	}
 }
 
-// TestPark waits between runs for about as long as idle helpers spin, so that tasks come while they spin,
-// when they are about to park, and when they are parked.
+// TestPark waits between runs for about as long as idle helpers spin, so that tasks come while
+// they spin, when they are about to park, and when they are parked.
 func TestPark(t *testing.T) {
 	const rounds = 300
 	pool := workers.NewPool(3)
@@ -88,8 +88,9 @@ func TestPark(t *testing.T) {
 	task.check(t, rounds+1)
 }
 
-// A meetTask has one chunk per thread. The chunks wait for each other, so that each thread runs exactly one;
-// then each chunk calls f, one after the other. They give up if a thread does not come: it may rest.
+// A meetTask has one chunk per thread. The chunks wait for each other, so that each thread runs
+// exactly one; then each chunk calls f, one after the other. They give up if a thread does not
+// come: it may rest.
 type meetTask struct {
 	threads int
 	arrived atomic.Int32 // chunks that wait; negative if they have given up
@@ -112,7 +113,8 @@ func (m *meetTask) Chunk(worker, _ int) {
 	m.f(worker)
 }
 
-// meet runs f once on every thread of pool, one after the other, while all threads run the same task.
+// meet runs f once on every thread of pool, one after the other, while all threads run the same
+// task.
 func meet(t *testing.T, pool *workers.Pool, ctx context.Context, f func(worker int)) {
 	t.Helper()
 	met := func() bool {
@@ -152,7 +154,8 @@ func TestAllTakePart(t *testing.T) {
 	}
 }
 
-// TestLabels: while a task runs, every helper carries the labels of its Run, or none if that has none.
+// TestLabels: while a task runs, every helper carries the labels of its Run, or none if that has
+// none.
 func TestLabels(t *testing.T) {
 	const threads = 4
 	pool := workers.NewPool(threads)
@@ -190,7 +193,8 @@ func TestLabels(t *testing.T) {
 	}
 }
 
-// helperLabels returns how many helpers carry which profiler labels, as the goroutine profile shows them.
+// helperLabels returns how many helpers carry which profiler labels, as the goroutine profile
+// shows them.
 func helperLabels(t *testing.T) map[string]int {
 	t.Helper()
 	var buf bytes.Buffer
@@ -226,8 +230,8 @@ func helperLabels(t *testing.T) map[string]int {
 	return found
 }
 
-// TestClose: Close ends all helpers, also those that have run no chunk and those that are parked, and may
-// be called again.
+// TestClose: Close ends all helpers, also those that have run no chunk and those that are parked,
+// and may be called again.
 func TestClose(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for i := range 100 {
@@ -264,8 +268,8 @@ func TestNoThreads(t *testing.T) {
 	}
 }
 
-// A lateTask has two chunks, one for the caller of Run and one for the helper, if it takes part. The
-// helper's chunk takes long.
+// A lateTask has two chunks, one for the caller of Run and one for the helper, if it takes part.
+// The helper's chunk takes long.
 type lateTask struct {
 	late   time.Duration
 	helped atomic.Bool // the helper has taken part
@@ -284,8 +288,8 @@ func (l *lateTask) Chunk(worker, _ int) {
 	}
 }
 
-// TestRest: a helper that was late gets no chunks for about as long as it was late, and for twice as long
-// if it is late again at once. Then it gets chunks again.
+// TestRest: a helper that was late gets no chunks for about as long as it was late, and for twice
+// as long if it is late again at once. Then it gets chunks again.
 func TestRest(t *testing.T) {
 	pool := workers.NewPool(2)
 	defer pool.Close()
