@@ -176,7 +176,7 @@ func Level2() int {
 // measured; see results/.
 const bytesPerCycle = 6
 
-// vectors returns how many vectors of so many lanes hold n channels.
+// vectors returns how many vectors n channels take.
 func vectors(n, lanes int) int { return (n + lanes - 1) / lanes }
 
 // stream estimates the cycles in which n float32 weights come from beyond a level-2 cache of

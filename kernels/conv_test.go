@@ -45,7 +45,7 @@ func (c convCase) problem() kernels.Problem {
 	return kernels.Problem{ConvShape: c.ConvShape, H: c.h, W: c.w, ReLU: c.relu}
 }
 
-// convData is what a case computes with, and what should come out.
+// convData is a case's operands and the output that the reference expects.
 type convData struct {
 	src           tensor
 	weights, bias []float32

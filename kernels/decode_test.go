@@ -15,7 +15,7 @@ import (
 // An instruction is one that assembly may use.
 type instruction struct {
 	name    string
-	feature string // that it needs; "" for what every processor of the architecture has
+	feature string // that it needs; "" if every processor of the architecture has it
 	size    int    // in bytes
 }
 

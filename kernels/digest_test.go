@@ -12,7 +12,7 @@ import (
 )
 
 // digestCases are convolutions that together use every tile in many heights,
-// in strips that are rows and in others, with groups, as dense layers, and with a border.
+// with strips that are rows and strips that are not, with groups, as dense layers, and with a border.
 func digestCases() []convCase {
 	cases := []convCase{
 		conv(33, 31, 3, 96, 7, 2, 0, 1),   // a first layer of SqueezeNet's kind

@@ -152,7 +152,7 @@ func run(task workers.Task, threads int) {
 // exercise binds and runs one operation twice: first the memory of every operand and the scratch
 // memory begin right behind an unreadable page, then they end right before one. It checks what
 // every operation must do: write all of the output, fill its halo with zeros, and touch nothing
-// else. check must compare the output with what is expected.
+// else. check must compare the output with the expected values.
 func exercise(t *testing.T, threads int, dst tensor, srcs []tensor,
 	bind func(dst kernels.View, srcs []kernels.View) (workers.Task, error), check func(side string, got kernels.View)) {
 

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestImports checks who may import whom: the design's layers, from the assembly
-// up to the commands, and what each layer may bring in from outside.
+// TestImports checks which packages each package may import: the design's layers, from the assembly
+// up to the commands, and the modules from outside that each layer may use.
 func TestImports(t *testing.T) {
 	// A package belongs to the first row whose prefix fits. Of this module it may import the
 	// packages in ours, where a name that ends in / stands for all packages below it.

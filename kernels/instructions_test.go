@@ -95,7 +95,7 @@ func TestInstructionsRefused(t *testing.T) {
 		{"amd64", "AVX, FMA3", avx2, "VADDPS Y2, Y1, Y0", "F needs [AVX], the Requires above it has [AVX FMA3]"},
 		{"amd64", "AVX", avx2, "VFMADD231PS Y2, Y1, Y0", "F needs [FMA3], the Requires above it has [AVX]"},
 
-		// Features that nobody asked for.
+		// Features that the processor is not asked for.
 		{"amd64", "AVX", nil, "VADDPS Y2, Y1, Y0", "VADDPS needs AVX"},
 		{"amd64", "FMA3", []string{"AVX"}, "VFMADD231PS Y2, Y1, Y0", "VFMADD231PS needs FMA3"},
 		{"amd64", "AVX", avx2, "VBROADCASTSS X0, Y0", "VBROADCASTSS from a register needs AVX2"},
@@ -120,7 +120,7 @@ func TestInstructionsRefused(t *testing.T) {
 		{"amd64", "AVX", avx2, "POPCNTQ AX, BX", "F3 48"},
 		{"amd64", "AVX", avx2, "CALL AX", "55 48"},
 
-		// Bytes that are no instruction, so that what follows is read as another one.
+		// Bytes that are no instruction, so that the bytes behind them are decoded as part of one.
 		{"amd64", "AVX", avx2, "BYTE $0x62", "truncated"},
 		{"amd64", "AVX", avx2, "BYTE $0x62; VADDPS Y2, Y1, Y0; VADDPS Y2, Y1, Y0", "EVEX"},
 		{"amd64", "AVX", avx2, "BYTE $0xc4; BYTE $0xe5", "truncated"},

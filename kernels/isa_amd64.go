@@ -12,7 +12,7 @@ func has(id cpuid.FeatureID) func() bool {
 
 var avx2Features = []feature{
 	{"AVX", "avx", has(cpuid.AVX)},    // 256-bit loads, stores, max, add, multiply, divide, square root
-	{"AVX2", "avx2", has(cpuid.AVX2)}, // no float32 kernel needs it, but a set is for processors that have what its name says
+	{"AVX2", "avx2", has(cpuid.AVX2)}, // no float32 kernel needs it, but a set is for processors that have the extension that names it
 	{"FMA3", "fma", has(cpuid.FMA3)},  // fused multiply-add
 	{"MMX+", "", has(cpuid.SSE)},      // prefetching; this is avo's name for it, and every amd64 processor has it
 }

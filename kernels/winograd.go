@@ -48,7 +48,7 @@ var winogradAlgorithm = algorithm{
 			return 0, false
 		}
 		elements := a.N() * a.N()
-		tiles := (oh + a.M - 1) / a.M * ((ow + a.M - 1) / a.M)
+		tiles := tileCount(a, oh, ow)
 		in := p.In * p.Stride * p.Stride
 		inVectors, outVectors := vectors(in, set.F32.Lanes), vectors(p.Out, set.F32.Lanes)
 		// Each matrix product ends with stores. A sum over few channels is too short to hide
@@ -59,8 +59,8 @@ var winogradAlgorithm = algorithm{
 	},
 	pack: func(set *Set, p Problem, weights, bias []float32) Conv {
 		a := winogradFor(set, p.ConvShape)
-		channels := p.In / p.Groups * p.Stride * p.Stride
-		c := &winogradConv{newPacked(set, p, a.N()*a.N()*channels, bias), a, channels}
+		k := p.In / p.Groups * p.Stride * p.Stride
+		c := &winogradConv{newPacked(set, p, a.N()*a.N()*k, bias), a, k}
 		c.packWeights(weights)
 		return c
 	},
@@ -70,7 +70,7 @@ var winogradAlgorithm = algorithm{
 // there is none: r is the number of taps along a side of the kernel, ⌈KH/Stride⌉ in each phase of
 // the image.
 func winogradFor(set *Set, s ConvShape) *winograd.Algorithm {
-	if s.KH != s.KW || s.Stride > 1 && s.Groups > 1 || s.KH < s.Stride {
+	if s.KH != s.KW || s.Stride > 1 && s.Groups > 1 {
 		return nil
 	}
 	r := (s.KH + s.Stride - 1) / s.Stride
@@ -80,11 +80,16 @@ func winogradFor(set *Set, s ConvShape) *winograd.Algorithm {
 	return winograd.New(set.F32.Winograd[r].Outputs, r)
 }
 
+// tileCount returns how many tiles cover oh×ow outputs.
+func tileCount(a *winograd.Algorithm, oh, ow int) int {
+	return (oh + a.M - 1) / a.M * ((ow + a.M - 1) / a.M)
+}
+
 // A winogradConv has panels of transformed weights.
 type winogradConv struct {
 	packed
-	f        *winograd.Algorithm // F(m, r)
-	channels int                 // input channels in a group, all phases counted
+	f *winograd.Algorithm // F(m, r)
+	k int                 // terms of a sum: input channels in a group, all phases counted
 }
 
 func (c *winogradConv) Algorithm() string { return winogradAlgorithm.name }
@@ -94,14 +99,15 @@ func (c *winogradConv) elements() int { return c.f.N() * c.f.N() }
 
 func (c *winogradConv) Executed() int64 {
 	oh, ow := c.problem.OutSize(c.problem.H, c.problem.W)
-	tiles := (oh + c.f.M - 1) / c.f.M * ((ow + c.f.M - 1) / c.f.M)
-	return int64(c.elements()*tiles) * int64(c.channels) * int64(len(c.bias))
+	return int64(c.elements()*tileCount(c.f, oh, ow)) * int64(c.k) * int64(len(c.bias))
 }
 
+// RowAlign implements Conv. An output has the same bits only in the same tile, so the tiles of a
+// part must lie as they do in the whole output.
 func (c *winogradConv) RowAlign() int { return c.f.M }
 
-// KernelRows implements Conv. Each phase of the image reads R rows, even where the kernel has no
-// taps left for its last one.
+// KernelRows implements Conv. R rows of each phase of the image are read, even where the kernel has
+// no taps for the last of them.
 func (c *winogradConv) KernelRows() int { return c.f.R * c.problem.Stride }
 
 // packWeights fills the panels with the transformed kernels G·g·Gᵀ, computed in float64 and rounded
@@ -116,8 +122,8 @@ func (c *winogradConv) packWeights(weights []float32) {
 	}
 	for _, b := range c.blocks {
 		width := b.tile.Width
-		panel := c.panels[b.weights:][:side*side*c.channels*width]
-		for ci := range c.channels {
+		panel := c.panels[b.weights:][:side*side*c.k*width]
+		for ci := range c.k {
 			phase, ch := ci/in, ci%in
 			py, px := phase/s.Stride, phase%s.Stride
 			for n := range b.width {
@@ -138,7 +144,7 @@ func (c *winogradConv) packWeights(weights []float32) {
 						for x, v := range g[j][:len(row)] {
 							sum += row[x] * v
 						}
-						panel[((i*side+j)*c.channels+ci)*width+n] = float32(sum)
+						panel[((i*side+j)*c.k+ci)*width+n] = float32(sum)
 					}
 				}
 			}
@@ -328,7 +334,7 @@ func (t *winogradTask) spaceToDepth(out []float32, n, y int) {
 // call finds the weights in the level-1 cache; both calls prefetch the weights of the elements
 // that come next.
 func (t *winogradTask) multiply(buf []float32, b *block, tiles int) {
-	k, width := t.winogradConv.channels, b.tile.Width
+	k, width := t.k, b.tile.Width
 	height, taller, shorter := b.tile.split(tiles)
 	prefetchStep := prefetchBytes(width, taller+shorter)
 	elements := t.elements()

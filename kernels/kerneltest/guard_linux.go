@@ -9,7 +9,7 @@ import (
 )
 
 // fence is the number of canaries at either end of the memory that fenced returns. There are none,
-// because the pages that cannot be touched do what they would do.
+// because the pages that cannot be touched detect more.
 const fence = 0
 
 // fenced returns whole pages, of at least n float32s, between two pages that cannot be touched.

@@ -100,11 +100,11 @@ func TestGuardFaults(t *testing.T) {
 // the canaries.
 func TestGuardCanaries(t *testing.T) {
 	r := &recorder{TB: t}
-	low, high := Guard(r, 100)
+	Guard(r, 100)
 	r.finish()
 	r.want(t, "untouched")
 
-	low, high = Guard(r, 100)
+	low, high := Guard(r, 100)
 	poke(&low[0], 103, 1)
 	poke(&high[0], -7, 2)
 	r.finish()

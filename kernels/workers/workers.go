@@ -223,7 +223,7 @@ func (p *Pool) work(worker int, h *helper, labeled *context.Context) bool {
 	return ran
 }
 
-// help is what a helper does until Close: it works, spins and parks.
+// help is the body of a helper's goroutine: it works, spins and parks, until Close.
 func (p *Pool) help(h *helper, worker int) {
 	labeled := context.Background()
 	for {
