@@ -1,6 +1,7 @@
 package kernels_test
 
 import (
+	"context"
 	"math"
 	"strings"
 	"testing"
@@ -146,7 +147,7 @@ func (s slab) blank(side, n int) []float32 {
 func run(task workers.Task, threads int) {
 	pool := workers.NewPool(threads)
 	defer pool.Close()
-	pool.Run(nil, task)
+	pool.Run(context.Background(), task)
 }
 
 // exercise binds and runs one operation twice: first the memory of every operand and the scratch

@@ -1,6 +1,7 @@
 package kernels_test
 
 import (
+	"context"
 	"reflect"
 	"slices"
 	"sync"
@@ -73,7 +74,7 @@ func TestShareScratch(t *testing.T) {
 				t.Helper()
 				for _, i := range order {
 					kerneltest.Poison(kernels.Data[float32](dsts[i]))
-					if n := testing.AllocsPerRun(5, func() { pool.Run(nil, tasks[i]) }); n != 0 {
+					if n := testing.AllocsPerRun(5, func() { pool.Run(context.Background(), tasks[i]) }); n != 0 {
 						t.Errorf("%v allocates %v times a run", cases[i], n)
 					}
 					if !slices.Equal(kernels.Data[float32](dsts[i]), alone[i]) {

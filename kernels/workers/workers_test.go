@@ -62,7 +62,7 @@ func TestChunks(t *testing.T) {
 		for chunks := 0; chunks <= 100; chunks++ {
 			task := newCountTask(chunks, threads)
 			for range rounds {
-				pool.Run(nil, task)
+				pool.Run(context.Background(), task)
 			}
 			task.check(t, rounds)
 		}
@@ -80,11 +80,11 @@ func TestPark(t *testing.T) {
 	for i := range rounds {
 		for start := time.Now(); time.Since(start) < time.Duration(i)*time.Microsecond/2; {
 		}
-		pool.Run(nil, task)
+		pool.Run(context.Background(), task)
 	}
 	task.check(t, rounds)
 	time.Sleep(5 * time.Millisecond) // the helpers are certainly parked
-	pool.Run(nil, task)
+	pool.Run(context.Background(), task)
 	task.check(t, rounds+1)
 }
 
@@ -238,9 +238,9 @@ func TestClose(t *testing.T) {
 		pool := workers.NewPool(1 + i%8)
 		switch i % 3 {
 		case 1:
-			pool.Run(nil, newCountTask(20, 8))
+			pool.Run(context.Background(), newCountTask(20, 8))
 		case 2:
-			pool.Run(nil, newCountTask(20, 8))
+			pool.Run(context.Background(), newCountTask(20, 8))
 			time.Sleep(200 * time.Microsecond)
 		}
 		pool.Close()
@@ -262,7 +262,7 @@ func TestNoThreads(t *testing.T) {
 			t.Errorf("NewPool(%d).Threads() = %d, want 1", threads, got)
 		}
 		task := newCountTask(5, 1)
-		pool.Run(nil, task)
+		pool.Run(context.Background(), task)
 		task.check(t, 1)
 		pool.Close()
 	}
@@ -297,7 +297,7 @@ func TestRest(t *testing.T) {
 	// run reports whether the helper took part.
 	run := func(late time.Duration) bool {
 		task := &lateTask{late: late}
-		pool.Run(nil, task)
+		pool.Run(context.Background(), task)
 		return task.helped.Load()
 	}
 	rest := func() time.Duration {
