@@ -10,8 +10,8 @@ import (
 	"firebench/kernels/workers"
 )
 
-// A Problem is all that the choice of an algorithm for a convolution depends on, and all that
-// packing its weights depends on.
+// A Problem describes a convolution, as far as algorithms must know it to estimate their cycles
+// and to pack weights.
 type Problem struct {
 	ConvShape
 	H, W     int     // pixels of an image, without padding; any number of images may be computed
@@ -28,10 +28,11 @@ type Conv interface {
 	Algorithm() string
 
 	// Bind prepares the convolution of src into dst, on up to threads threads. Both are NHWC
-	// views of the problem's elements. src has In channels, any height and width (H and W of
-	// the problem are those that it is the fastest for), and a halo of at least the shape's
-	// Halo pixels. dst has Out channels and the height and width that OutSize returns for src;
-	// a dst that View.Rows returned may have fewer rows. Views that do not fit are an error.
+	// views of the problem's elements. src has In channels, any height and width, not only the
+	// problem's, and a halo of at least the shape's Halo pixels. dst has Out channels and the
+	// height and width that OutSize returns for src; a dst that View.Rows returned may have
+	// fewer rows. It is an error if views do not fit, or if dst is smaller than the algorithm
+	// can compute.
 	Bind(dst, src View, threads int) (workers.Task, error)
 
 	// Bytes returns the size of the packed weights and biases in bytes.
@@ -50,8 +51,8 @@ type Conv interface {
 	// whole output computed at once.
 	RowAlign() int
 
-	// KernelRows returns how many input rows an output row reads. The last of them may be read
-	// without a weight.
+	// KernelRows returns how many input rows an output row reads. The last of them may have no
+	// weight in the kernel, so that their values do not matter.
 	KernelRows() int
 }
 

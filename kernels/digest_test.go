@@ -11,8 +11,8 @@ import (
 	"firebench/kernels/kerneltest"
 )
 
-// digestCases are convolutions that together use every tile in many heights,
-// with strips that are rows and strips that are not, with groups, as dense layers, and with a border.
+// digestCases are convolutions that together use every tile in many heights, with strips that are
+// rows and strips that are not, with groups, as dense layers, and with a border.
 func digestCases() []convCase {
 	cases := []convCase{
 		conv(33, 31, 3, 96, 7, 2, 0, 1),   // a first layer of SqueezeNet's kind

@@ -55,8 +55,8 @@
 // # Concurrency
 //
 // A [Conv] is immutable. A [workers.Task] has scratch memory of its own: it must not run twice at
-// the same time. Kernels never block and never call back. One call of a kernel takes
-// microseconds, because Go's scheduler cannot interrupt assembly.
+// the same time. Kernels never block and never call back. Go's scheduler cannot interrupt assembly,
+// so one call of a kernel is short: it takes microseconds.
 //
 // # Instruction sets
 //

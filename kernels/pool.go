@@ -72,7 +72,7 @@ func (t *poolTask) Chunk(_, i int) {
 
 // windows computes all output pixels from x to the end of the row whose windows lie inside the
 // image, with one call of the kernel for 3×3 maximum windows with stride 2, and returns their
-// number. It is 0 for other windows, or if the one of x is not inside the image.
+// number. It is 0 for other shapes, and if the window of x is not inside the image.
 func (t *poolTask) windows(n, y, x int) int {
 	s, src := t.shape, t.src
 	if t.average || s.KH != 3 || s.KW != 3 || s.Stride != 2 {

@@ -1,16 +1,16 @@
 package kernels
 
-// A prefetch says how the tiles that use one panel of weights prefetch the next panel while
-// they compute: each tile takes an equal share, so that the panel comes from memory
-// at an even rate, and is there when its turn comes.
+// A prefetch says how the tiles that use one panel of weights prefetch the next panel while they
+// compute. Each tile prefetches an equal share of it, so that memory delivers it at an even rate.
 type prefetch struct {
 	weights []float32 // the next panel and those behind it
 	share   int       // float32 values that each tile prefetches
 	step    int       // bytes that each step of a tile's sum prefetches: ConvFunc's prefetchStep
 }
 
-// prefetch returns how tiles tiles with sums of k terms, which all use the panel of block b,
-// prefetch the next panel. Behind the last panel there is nothing to prefetch.
+// prefetch returns how the tiles of a chunk prefetch the panel behind that of block b, which they
+// all use. Their number is tiles, and their sums have k terms. Behind the last panel there is
+// nothing to prefetch.
 func (c *packed) prefetch(b *block, k, tiles int) prefetch {
 	panel := k * b.tile.Width
 	if b.weights+panel == len(c.panels) {

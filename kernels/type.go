@@ -75,9 +75,9 @@ func elementOf[T Number]() Element {
 	return Int32
 }
 
-// A Type says how the numbers of a value are stored and which numbers they stand for. The zero value is
-// plain float32. An integer q of a quantized value stands for Scale·(q − Zero), as in ONNX; if
-// Scale is 0, integers stand for themselves.
+// A Type says how the numbers of a value are stored and which numbers they stand for. The zero
+// value is plain float32. An integer q of a quantized value stands for Scale·(q − Zero), as in
+// ONNX; if Scale is 0, integers stand for themselves.
 type Type struct {
 	Element Element
 	Scale   float32
