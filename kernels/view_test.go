@@ -73,7 +73,7 @@ func TestViewErrors(t *testing.T) {
 		{"very high images", func(v *kernels.View) { v.N, v.H = 1, math.MaxInt }, []string{"spans"}},
 		{"very wide images", func(v *kernels.View) { v.W = math.MaxInt }, []string{"overlaps"}},
 		{"very many channels", func(v *kernels.View) { v.C = math.MaxInt }, []string{"overlaps"}},
-		{"rows very far apart", func(v *kernels.View) { v.N, v.Row = 1, 1<<62 }, []string{"spans"}},
+		{"rows very far apart", func(v *kernels.View) { v.N, v.Row = 1, math.MaxInt/2+1 }, []string{"spans"}},
 		{"images very far apart", func(v *kernels.View) { v.Batch = math.MaxInt }, []string{"spans"}},
 		{"everything very far apart", func(v *kernels.View) { v.Batch, v.Row, v.Pixel = math.MaxInt, math.MaxInt, math.MaxInt }, []string{"spans"}},
 		{"negative strides", func(v *kernels.View) { v.Batch, v.Row, v.Pixel = -v.Batch, -v.Row, -v.Pixel }, []string{"overlaps"}},
