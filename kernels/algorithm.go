@@ -10,41 +10,49 @@ import (
 	"firebench/kernels/workers"
 )
 
-// A Problem is a convolution of images of H×W pixels, to be solved by an algorithm. ReLU appends
-// max(0, ·).
+// A Problem describes a convolution, as far as algorithms must know it to estimate their cycles
+// and to pack weights.
 type Problem struct {
 	ConvShape
-	H, W     int
-	Src, Dst Element
-	ReLU     bool
+	H, W     int     // pixels of an image, without padding; any number of images may be computed
+	Src, Dst Element // of the input and of the output
+	ReLU     bool    // whether the output is max(0, ·) of the convolution
 }
 
-// A Conv is a convolution with the weights packed for an algorithm. It is immutable and may be
+// A Conv is a convolution whose weights are packed for an algorithm. It is immutable, and may be
 // bound to any number of views.
 type Conv interface {
-	// Problem returns the problem that the weights were packed for, Algorithm the name of the
-	// algorithm.
+	// Problem returns the problem that the weights were packed for, and Algorithm the name of
+	// the algorithm that they were packed for.
 	Problem() Problem
 	Algorithm() string
 
-	// Bind prepares the convolution of src into dst on up to threads threads. Both are NHWC
-	// views of the problem's elements; they may be of other sizes than H×W, but src.Halo must be
-	// at least the shape's Halo, and dst of the size that the shape implies, or partial.
+	// Bind prepares the convolution of src into dst, on up to threads threads. Both are NHWC
+	// views of the problem's elements. src has In channels, any height and width, not only the
+	// problem's, and a halo of at least the shape's Halo pixels. dst has Out channels and the
+	// height and width that OutSize returns for src; a dst that View.Rows returned may have
+	// fewer rows. It is an error if views do not fit, or if dst is smaller than the algorithm
+	// can compute.
 	Bind(dst, src View, threads int) (workers.Task, error)
 
-	// Bytes returns the size of the packed weights and biases.
+	// Bytes returns the size of the packed weights and biases in bytes.
 	Bytes() int64
 
-	// Executed returns the multiply-adds that one image takes, lanes and tiles beyond the
-	// output included. The algorithm may need fewer than the definition; what it does besides
-	// multiply-adds does not count.
+	// Executed returns the number of multiply-adds that the algorithm executes for one image of
+	// the problem. It counts those for the parts of vectors and tiles that lie beyond the
+	// output, and may still be less than the number in the convolution's definition. Other
+	// work, such as transforms, does not count.
 	Executed() int64
 
-	// RowAlign and KernelRows matter where an output is computed in windows of rows. Each
-	// window must start at a multiple of RowAlign and end at one, or with the last row;
-	// it must have at least RowAlign rows. The bits are then those of the whole. An output
-	// row reads KernelRows input rows, of which the last may have no weight.
+	// RowAlign says how an output may be divided into parts, each some of its rows (see
+	// View.Rows), that are computed one by one. Each part must start at a multiple of RowAlign,
+	// and must end at a multiple of RowAlign or with the last row of the output; the part with
+	// the last row must have at least RowAlign rows. The parts then have the same bits as the
+	// whole output computed at once.
 	RowAlign() int
+
+	// KernelRows returns how many input rows an output row reads. The last of them may have no
+	// weight in the kernel, so that their values do not matter.
 	KernelRows() int
 }
 
@@ -52,21 +60,22 @@ type Conv interface {
 type algorithm struct {
 	name string
 
-	// cycles estimates what one image costs on one core that has cache bytes of level-2
-	// cache; ok is false if the algorithm, or the set, cannot compute it.
+	// cycles estimates how many cycles one image of p takes on one core whose level-2 cache
+	// has cache bytes. ok is false if the algorithm cannot compute p with the kernels of set.
 	cycles func(set *Set, p Problem, cache int) (cycles int, ok bool)
 
-	// pack brings weights into the algorithm's order, for a problem that it can compute.
+	// pack packs weights (OIHW) and bias (nil for none) for p, which the algorithm can compute.
 	pack func(set *Set, p Problem, weights, bias []float32) Conv
 }
 
-// algorithms is the table. Its first entry can compute every problem.
+// algorithms is the table of all algorithms. The first one can compute every problem.
 var algorithms = []algorithm{direct, winogradAlgorithm}
 
-// Auto stands for the algorithm that Pick picks.
+// Auto is the name that stands for the algorithm that Pick returns.
 const Auto = "auto"
 
-// Algorithms returns the names of all algorithms, as flags and benchmark names use them.
+// Algorithms returns the names of all algorithms, without Auto, as flags and benchmark names
+// use them.
 func Algorithms() []string {
 	var names []string
 	for _, a := range algorithms {
@@ -75,7 +84,7 @@ func Algorithms() []string {
 	return names
 }
 
-// CheckAlgorithm reports a name that is neither Auto nor that of an algorithm.
+// CheckAlgorithm returns an error for a name that is neither Auto nor in Algorithms.
 func CheckAlgorithm(name string) error {
 	known := append([]string{Auto}, Algorithms()...)
 	if slices.Contains(known, name) {
@@ -85,7 +94,8 @@ func CheckAlgorithm(name string) error {
 	return fmt.Errorf("unknown algorithm %q, expected %s or %s", name, strings.Join(known[:last], ", "), known[last])
 }
 
-// Candidates returns the names of the algorithms that can compute p.
+// Candidates returns the names of the algorithms that can compute p with the kernels of set, in
+// the order of Algorithms.
 func Candidates(set *Set, p Problem) []string {
 	var names []string
 	for _, a := range algorithms {
@@ -96,9 +106,10 @@ func Candidates(set *Set, p Problem) []string {
 	return names
 }
 
-// Pick returns the algorithm that should be the fastest for p on one core: the one of least
-// estimated cycles, the first of the table among equals. It is a rule, not a measurement:
-// the same problem, instruction set and cache size always give the same answer.
+// Pick returns the name of the candidate that should be the fastest for p on one core: the one
+// with the least estimated cycles, and among equals the first in the order of Algorithms. It is a
+// rule, not a measurement: the same problem, instruction set and cache size always give the same
+// answer.
 func Pick(set *Set, p Problem) string { return pick(set, p, Level2()).name }
 
 func pick(set *Set, p Problem, cache int) algorithm {
@@ -111,9 +122,10 @@ func pick(set *Set, p Problem, cache int) algorithm {
 	return best
 }
 
-// NewConv packs the weights of a convolution for the kernels of set. algo names the
-// algorithm; where it is Auto, or cannot compute the problem, Pick decides. weights is OIHW,
-// p.Weights() values; bias has p.Out values or is nil for none.
+// NewConv packs the weights of a convolution for the kernels of set. algo names the algorithm;
+// Pick chooses one if algo is Auto or is not a candidate. weights is in the order OIHW (output
+// channel, input channel of the group, kernel row, kernel column) and has p.Weights() values; bias
+// has p.Out values, or is nil for none.
 func NewConv(set *Set, algo string, p Problem, weights, bias []float32) (Conv, error) {
 	if err := CheckAlgorithm(algo); err != nil {
 		return nil, fmt.Errorf("convolution: %w", err)
@@ -137,7 +149,8 @@ func NewConv(set *Set, algo string, p Problem, weights, bias []float32) (Conv, e
 	return pick(set, p, Level2()).pack(set, p, weights, bias), nil
 }
 
-// Check reports the first field that is out of range, or that no algorithm has kernels for.
+// Check returns an error for the first field that is out of range, or for elements that no
+// algorithm has kernels for.
 func (p Problem) Check() error {
 	if err := p.ConvShape.Check(); err != nil {
 		return err
@@ -151,8 +164,8 @@ func (p Problem) Check() error {
 	return nil
 }
 
-// Level2 returns the size of the level-2 cache in bytes, 1 MiB where it cannot be
-// told.
+// Level2 returns the size of a core's level-2 cache in bytes, or 1 MiB if the processor does not
+// tell it.
 func Level2() int {
 	if n := cpuid.CPU.Cache.L2; n > 0 {
 		return n
@@ -160,12 +173,16 @@ func Level2() int {
 	return 1 << 20
 }
 
-// bytesPerCycle is what memory behind the level-2 cache delivers to a core, measured, see
-// results/.
+// bytesPerCycle is how many bytes a core gets in a cycle from beyond its level-2 cache, as
+// measured; see results/.
 const bytesPerCycle = 6
 
-// stream estimates the cycles in which n float32 weights come from behind a level-2 cache of
-// that many bytes; none where they stay in it.
+// vectors returns how many vectors n channels take.
+func vectors(n, lanes int) int { return (n + lanes - 1) / lanes }
+
+// stream estimates the cycles in which n float32 weights come from beyond a level-2 cache of
+// cache bytes. It is 0 if they fill at most half of the cache: they then stay in it from image
+// to image.
 func stream(n, cache int) int {
 	if bytes := n * Float32.Size(); bytes > cache/2 {
 		return bytes / bytesPerCycle

@@ -8,6 +8,7 @@ import (
 	"firebench/kernels/kerneltest"
 )
 
+// TestCheckAlgorithm: only Auto and the names of algorithms are accepted.
 func TestCheckAlgorithm(t *testing.T) {
 	for _, name := range append(kernels.Algorithms(), kernels.Auto) {
 		if err := kernels.CheckAlgorithm(name); err != nil {
@@ -19,8 +20,8 @@ func TestCheckAlgorithm(t *testing.T) {
 	}
 }
 
-// TestPick asks for many small problems: the answer is a candidate, the same each time, and
-// every algorithm is picked for some.
+// TestPick calls Pick for many problems. It must return a candidate, and the same one each time,
+// and every algorithm for some problem.
 func TestPick(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		picked := map[string]int{}
@@ -54,7 +55,7 @@ func TestPick(t *testing.T) {
 				t.Errorf("%s is never picked: %v", algo, picked)
 			}
 		}
-		// Layers that Winograd's algorithm was made for, and layers that it was not.
+		// Layers that Winograd's algorithm suits, and layers that it does not suit.
 		for _, c := range []struct {
 			c    convCase
 			want string
@@ -73,8 +74,9 @@ func TestPick(t *testing.T) {
 	})
 }
 
-// TestNewConv: what is asked for is what comes if it is a candidate, else, and for Auto, what
-// Pick picks; each algorithm has bits of its own.
+// TestNewConv: NewConv packs for the algorithm that it is given if that is a candidate, and
+// otherwise, and for Auto, for the one that Pick returns. The bits of the result, which differ
+// from algorithm to algorithm, must show it.
 func TestNewConv(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, c := range []convCase{
@@ -147,5 +149,33 @@ func TestNewConv(t *testing.T) {
 		fails(bad, 81, "u8 to f32")
 		_, err := kernels.NewConv(set, "fft", p, make([]float32, 81), nil)
 		checkError(t, "fft", err, []string{"convolution", `"fft"`, "direct"})
+	})
+}
+
+// TestExecuted counts the multiply-adds of small convolutions by hand.
+func TestExecuted(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		wide, narrow := int64(set.F32.Wide.Width), int64(set.F32.Narrow.Width)
+		for _, c := range []struct {
+			what  string
+			shape kernels.ConvShape
+			algo  string
+			h, w  int
+			want  int64
+		}{
+			{"one channel too many", kernels.ConvShape{In: 2, Out: int(wide) + 1, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}, "direct", 5, 6, 5 * 6 * 18 * (wide + narrow)},
+			{"groups", kernels.ConvShape{In: 4, Out: 2 * int(wide), KH: 3, KW: 3, Stride: 2, Groups: 2}, "direct", 7, 5, 3 * 2 * 18 * 2 * wide},
+			{"a border", kernels.ConvShape{In: 3, Out: int(wide), KH: 1, KW: 1, Stride: 1, Pad: 1, Groups: 1}, "direct", 4, 5, 4 * 5 * 3 * wide},
+			{"tiles of 4×4", kernels.ConvShape{In: 2, Out: int(wide), KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}, "winograd", 13, 8, 36 * 4 * 2 * 2 * wide},
+			{"four phases", kernels.ConvShape{In: 3, Out: int(wide), KH: 7, KW: 7, Stride: 2, Groups: 1}, "winograd", 17, 19, 64 * 2 * 2 * 12 * wide},
+		} {
+			conv, err := pack(set, c.algo, c.shape, c.h, c.w, make([]float32, c.shape.Weights()), nil, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := conv.Executed(); got != c.want {
+				t.Errorf("%s: %d multiply-adds, want %d", c.what, got, c.want)
+			}
+		}
 	})
 }

@@ -2,13 +2,14 @@ package kernels
 
 import "unsafe"
 
-// align is the alignment of what Alloc returns, in bytes: a cache line, and a
-// vector of the widest instruction set, so that no aligned load crosses a line.
+// align is the alignment of the memory that Alloc returns, in bytes. It is the size of a cache line
+// and of the widest vector, so that no vector of memory that is divided into vectors from its start
+// on lies in two cache lines.
 const align = 64
 
-// Alloc returns n zeros that start at a cache line. Large blocks ask the operating system
-// for huge pages, which keep address translation out of the way: the values of a layer
-// lie on more small pages than a processor remembers.
+// Alloc returns n zeros that start at a cache line. It asks the operating system for huge pages if
+// the zeros take much memory: the values of a layer lie on more small pages than a processor
+// remembers the addresses of, and looking them up takes time.
 func Alloc[T Number](n int) []T {
 	size := n * int(unsafe.Sizeof(T(0)))
 	buf := make([]byte, size+align)
@@ -21,12 +22,12 @@ func Alloc[T Number](n int) []T {
 	return cast[T](buf)
 }
 
-// cast returns bytes as numbers; both share memory.
+// cast returns the numbers that bytes hold; both share memory.
 func cast[T Number](b []byte) []T {
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/int(unsafe.Sizeof(T(0))))
 }
 
-// Bytes returns numbers as the bytes that they are; both share memory.
+// Bytes returns the bytes that hold the numbers of s; both share memory.
 func Bytes[T Number](s []T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(T(0))))
 }

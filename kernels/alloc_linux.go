@@ -5,9 +5,9 @@ import (
 	"unsafe"
 )
 
-// adviseHuge asks for huge pages wherever buf lies, unless it is small. The pages may hold
-// more than buf: other blocks of Go's heap, which for one network follow each other and
-// profit as well. If the request fails, only speed is lost.
+// adviseHuge asks Linux for huge pages for all of buf, unless buf is small. The first and the last
+// of these pages may hold other blocks of Go's heap, too; for one network these are its other
+// buffers, which profit as well. If Linux refuses, only speed is lost.
 func adviseHuge(buf []byte) {
 	const (
 		huge         = 2 << 20

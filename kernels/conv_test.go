@@ -2,7 +2,6 @@ package kernels_test
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"testing"
 
@@ -12,7 +11,7 @@ import (
 	"firebench/kernels/workers"
 )
 
-// A convCase is a convolution of n images of h×w pixels.
+// A convCase is a convolution of n images of h×w pixels, for any algorithm.
 type convCase struct {
 	kernels.ConvShape
 	n, h, w int
@@ -27,7 +26,7 @@ func (c convCase) String() string {
 	return s
 }
 
-// conv describes a square kernel's convolution of one image.
+// conv returns the case of one image and a kernel of k×k taps.
 func conv(h, w, in, out, k, stride, pad, groups int) convCase {
 	return convCase{
 		ConvShape: kernels.ConvShape{In: in, Out: out, KH: k, KW: k, Stride: stride, Pad: pad, Groups: groups},
@@ -35,15 +34,26 @@ func conv(h, w, in, out, k, stride, pad, groups int) convCase {
 	}
 }
 
-// convData is what a case computes with, and what should come out.
+// output returns the shape of the convolution's output, as a tensor without values.
+func (c convCase) output() tensor {
+	oh, ow := c.OutSize(c.h, c.w)
+	return tensor{n: c.n, h: oh, w: ow, c: c.Out}
+}
+
+// problem returns the case as an algorithm's problem.
+func (c convCase) problem() kernels.Problem {
+	return kernels.Problem{ConvShape: c.ConvShape, H: c.h, W: c.w, ReLU: c.relu}
+}
+
+// convData is a case's operands and the output that the reference expects.
 type convData struct {
 	src           tensor
 	weights, bias []float32
 	want, abs     []float64
 }
 
-// convCache keeps the data of cases, so that each instruction set does not
-// compute the same reference again.
+// convCache keeps the data of cases, so that the reference is computed once for all instruction
+// sets.
 var convCache = map[convCase]*convData{}
 
 func (c convCase) data() *convData {
@@ -61,397 +71,46 @@ func (c convCase) data() *convData {
 	return d
 }
 
-// output returns the tensor that the convolution writes.
-func (c convCase) output() tensor {
-	oh, ow := c.OutSize(c.h, c.w)
-	return tensor{n: c.n, h: oh, w: ow, c: c.Out}
+// pack packs weights for images of h×w pixels with the algorithm named algo, and fails if that is
+// not a candidate.
+func pack(set *kernels.Set, algo string, s kernels.ConvShape, h, w int, weights, bias []float32, relu bool) (kernels.Conv, error) {
+	p := kernels.Problem{ConvShape: s, H: h, W: w, ReLU: relu}
+	op, err := kernels.NewConv(set, algo, p, weights, bias)
+	if err == nil && op.Algorithm() != algo {
+		return nil, fmt.Errorf("%+v is packed for %s, asked for was %s", p, op.Algorithm(), algo)
+	}
+	return op, err
 }
 
-// test runs the case in the given layouts against the reference.
-func (c convCase) test(t *testing.T, set *kernels.Set, dst, src layout, threads int) {
-	t.Run(c.String(), func(t *testing.T) {
-		d := c.data()
-		op, err := newDirect(set, c.ConvShape, d.weights, d.bias, c.relu)
-		if err != nil {
-			t.Fatal(err)
-		}
-		exercise(t, threads, c.output().in(dst), []tensor{d.src.in(src)},
-			func(dst kernels.View, srcs []kernels.View) (workers.Task, error) {
-				return op.Bind(dst, srcs[0], threads)
-			},
-			func(side string, got kernels.View) {
-				kerneltest.Compare(t, side, got, d.want, kerneltest.SumBound(c.K(), d.abs))
-			})
-	})
+// newDirect packs weights for the direct algorithm, to be bound to images of any size.
+func newDirect(set *kernels.Set, s kernels.ConvShape, weights, bias []float32, relu bool) (kernels.Conv, error) {
+	return pack(set, "direct", s, 100, 100, weights, bias, relu)
 }
 
-// TestExecuted counts the multiply-adds of small convolutions by hand.
-func TestExecuted(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		wide, narrow := int64(set.F32.Wide.Width), int64(set.F32.Narrow.Width)
-		for _, c := range []struct {
-			what  string
-			shape kernels.ConvShape
-			algo  string
-			h, w  int
-			want  int64
-		}{
-			{"one channel too many", kernels.ConvShape{In: 2, Out: int(wide) + 1, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}, "direct", 5, 6, 5 * 6 * 18 * (wide + narrow)},
-			{"groups", kernels.ConvShape{In: 4, Out: 2 * int(wide), KH: 3, KW: 3, Stride: 2, Groups: 2}, "direct", 7, 5, 3 * 2 * 18 * 2 * wide},
-			{"a ring", kernels.ConvShape{In: 3, Out: int(wide), KH: 1, KW: 1, Stride: 1, Pad: 1, Groups: 1}, "direct", 4, 5, 4 * 5 * 3 * wide},
-			{"tiles of 4×4", kernels.ConvShape{In: 2, Out: int(wide), KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}, "winograd", 13, 8, 36 * 4 * 2 * 2 * wide},
-			{"four phases", kernels.ConvShape{In: 3, Out: int(wide), KH: 7, KW: 7, Stride: 2, Groups: 1}, "winograd", 17, 19, 64 * 2 * 2 * 12 * wide},
-		} {
-			conv, err := pack(set, c.algo, c.shape, c.h, c.w, make([]float32, c.shape.Weights()), nil, false)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := conv.Executed(); got != c.want {
-				t.Errorf("%s: %d multiply-adds, want %d", c.what, got, c.want)
-			}
-		}
-	})
+// newWinograd packs weights for Winograd's algorithm, to be bound to images that are large enough.
+func newWinograd(set *kernels.Set, s kernels.ConvShape, weights, bias []float32, relu bool) (kernels.Conv, error) {
+	return pack(set, "winograd", s, 100, 100, weights, bias, relu)
 }
 
-// TestConvKernels has every kernel size with every stride, and paddings up to
-// one that is wider than half the kernel.
-func TestConvKernels(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for _, k := range []int{1, 2, 3, 5, 7, 11} {
-			for stride := 1; stride <= 4; stride++ {
-				pads := []int{0, 1, k / 2, k/2 + 1}
-				slices.Sort(pads)
-				for _, pad := range slices.Compact(pads) {
-					for _, groups := range []int{1, 2} {
-						c := conv(13, 17, 4, 6, k, stride, pad, groups)
-						c.relu = stride%2 == 0
-						c.test(t, set, layout{halo: pad % 2}, layout{halo: pad}, 1)
-					}
-				}
-			}
-		}
-		// Not square, and wider than the image without its padding.
-		for _, k := range [][2]int{{1, 3}, {3, 1}, {2, 5}, {5, 2}, {7, 4}, {1, 7}} {
-			c := conv(5, 6, 3, 5, 0, 1, 1, 1)
-			c.KH, c.KW = k[0], k[1]
-			c.test(t, set, layout{}, layout{halo: 1}, 1)
-			c.Stride = 2
-			c.test(t, set, layout{}, layout{halo: 1}, 1)
-		}
-	})
+// hasWinograd reports whether Winograd's algorithm is a candidate for the case.
+func hasWinograd(set *kernels.Set, c convCase) bool {
+	return slices.Contains(kernels.Candidates(set, c.problem()), "winograd")
 }
 
-// TestConvChannels has channel counts on both sides of every tile's width.
-func TestConvChannels(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for _, k := range []int{1, 3} {
-			test := func(in, out, groups int) {
-				conv(3, 5, in, out, k, 1, k/2, groups).test(t, set, layout{}, layout{halo: k / 2}, 1)
-			}
-			for in := 1; in <= 33; in++ {
-				for _, out := range []int{1, 15, 16, 17, 31, 32, 33, 48} {
-					test(in, out, 1)
-				}
-			}
-			for out := 1; out <= 67; out++ {
-				test(5, out, 1)
-			}
-			for _, out := range kerneltest.Sizes(set.F32.Wide.Width, set.F32.Narrow.Width) {
-				test(2, out, 1)
-				test(6, 3*out, 3) // the tiles start anew in each group
-			}
-			for _, groups := range []int{2, 4, 8} {
-				test(8, 16, groups)
-			}
-			test(7, 7, 7) // depthwise
-			test(3, 1000, 1)
-		}
-	})
-}
-
-// TestConvLines has rows, and flat images, of lengths that leave every
-// remainder of the tiles' heights.
-func TestConvLines(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		wide, narrow := len(set.F32.Wide.Conv), len(set.F32.Narrow.Conv)
-		// A full wide tile and a ragged narrow one.
-		out := set.F32.Wide.Width + set.F32.Narrow.Width/2 + 1
-		for w := 1; w <= 2*max(wide, narrow)+1; w++ {
-			conv(2, w, 2, out, 3, 1, 1, 1).test(t, set, layout{}, layout{halo: 1}, 1)
-			conv(3, 2*w, 2, out, 3, 2, 1, 1).test(t, set, layout{}, layout{halo: 1}, 1)
-		}
-		// Flat: the lines of a 1×1 convolution do not end with the image's rows.
-		for _, pixels := range kerneltest.Sizes(wide, narrow, 8*wide, 8*narrow, 16*wide) {
-			conv(1, pixels, 3, out, 1, 1, 0, 1).test(t, set, layout{}, layout{}, 1)
-			// And the same pixels as a column in rows of one.
-			conv(pixels, 1, 3, out, 1, 1, 0, 1).test(t, set, layout{}, layout{}, 2)
-		}
-	})
-}
-
-// TestConvLayouts reads from and writes to every layout: with and without halo,
-// into and from windows of the channels, in batches.
-func TestConvLayouts(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for _, c := range []convCase{
-			conv(5, 6, 5, 21, 1, 1, 0, 1),
-			conv(6, 7, 5, 21, 1, 2, 0, 1),
-			conv(5, 6, 5, 21, 1, 1, 1, 1),
-			conv(6, 7, 5, 21, 3, 1, 1, 1),
-			conv(7, 7, 4, 40, 3, 2, 0, 1),
-			conv(7, 6, 6, 10, 3, 1, 1, 2),
-			conv(4, 6, 6, 34, 4, 1, 0, 1),
-		} {
-			for n := 1; n <= 3; n++ {
-				c.n, c.relu = n, n == 2
-				for i, dst := range layouts {
-					for j, src := range layouts {
-						if c.KH > 1 && src.halo < c.Pad {
-							continue // refused, see TestConvErrors
-						}
-						t.Run(fmt.Sprintf("layouts=%d,%d", i, j), func(t *testing.T) {
-							c.test(t, set, dst, src, 1+(i+j)%2)
-						})
-					}
-				}
-			}
-		}
-	})
-}
-
-// TestConvRing has 1×1 convolutions with padding, whose outermost outputs are
-// act(bias).
-func TestConvRing(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for pad := 1; pad <= 3; pad++ {
-			for _, relu := range []bool{false, true} {
-				for _, size := range [][2]int{{1, 1}, {1, 4}, {4, 1}, {13, 13}} {
-					for i, dst := range layouts {
-						c := conv(size[0], size[1], 3, 20, 1, 1, pad, 1)
-						c.n, c.relu = 1+i%2, relu
-						t.Run(fmt.Sprintf("layout=%d", i), func(t *testing.T) {
-							c.test(t, set, dst, layouts[(i+pad)%len(layouts)], 1+i%3)
-						})
-					}
-				}
-			}
-		}
-	})
-}
-
-// TestConvPoints has 1×1 convolutions with padding and stride: the halo is read.
-func TestConvPoints(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for _, size := range [][4]int{{1, 1, 2, 1}, {4, 5, 2, 1}, {13, 13, 3, 2}, {7, 2, 2, 3}} {
-			for i, dst := range layouts {
-				c := conv(size[0], size[1], 3, set.F32.Wide.Width+1, 1, size[2], size[3], 1)
-				c.n = 1 + i%2
-				c.test(t, set, dst, layout{halo: size[3] + i%2}, 1+i%3)
-			}
-		}
-	})
-}
-
-// TestConvDense has kernels as large as the image: dense layers. The flattened
-// weights [out][C·H·W] are OIHW as they are.
-func TestConvDense(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for _, size := range [][3]int{{1, 1, 1}, {1, 1, 37}, {2, 3, 5}, {6, 6, 16}} {
-			for _, out := range append(kerneltest.Sizes(set.F32.Wide.Width, set.F32.Narrow.Width), 1000) {
-				h, w, in := size[0], size[1], size[2]
-				c := conv(h, w, in, out, 0, 1, 0, 1)
-				c.KH, c.KW = h, w
-				for n := 1; n <= 3; n++ {
-					c.n = n
-					c.test(t, set, layout{}, layout{}, n)
-				}
-				// No longer contiguous: a halo around the image.
-				c.test(t, set, layout{}, layout{halo: 1}, 1)
-			}
-		}
-	})
-}
-
-// TestConvThreads has enough work for many chunks, and compares bit for bit:
-// neither the thread count nor the chunks may change a result.
-func TestConvThreads(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for _, c := range []convCase{
-			conv(41, 37, 16, 33, 3, 1, 1, 1),
-			conv(55, 55, 24, 65, 1, 1, 0, 1),
-			conv(30, 29, 12, 48, 5, 1, 2, 2),
-			conv(31, 31, 48, 100, 1, 1, 1, 1),
-		} {
-			var one []float32
-			for threads := 1; threads <= 3; threads++ {
-				c.test(t, set, layout{halo: 1}, layout{halo: c.Pad}, threads)
-
-				got := kernels.NewView(kernels.Type{}, c.n, c.output().h, c.output().w, c.Out, 1)
-				src := c.data().src.in(layout{halo: c.Pad})
-				task := bindConv(t, set, c, got, src.view(make([]float32, src.size())), threads)
-				if chunks := task.Chunks(); threads > 1 && chunks < 2*threads {
-					t.Errorf("%v: %d chunks for %d threads test nothing", c, chunks, threads)
-				}
-				run(task, threads)
-				if threads == 1 {
-					one = kernels.Data[float32](got)
-				} else if !slices.Equal(kernels.Data[float32](got), one) {
-					t.Errorf("%v: %d threads give another result than one", c, threads)
-				}
-			}
-		}
-	})
-}
-
-// bindConv binds the case's data to views.
-func bindConv(t testing.TB, set *kernels.Set, c convCase, dst, src kernels.View, threads int) workers.Task {
+// bindWinograd binds the case to a new destination, with Winograd's algorithm if that is a
+// candidate.
+func (c convCase) bindWinograd(t testing.TB, set *kernels.Set, threads int) (kernels.View, workers.Task) {
 	t.Helper()
-	d := c.data()
-	op, err := newDirect(set, c.ConvShape, d.weights, d.bias, c.relu)
+	d, out := c.data(), c.output()
+	op, err := kernels.NewConv(set, "winograd", c.problem(), d.weights, d.bias)
 	if err != nil {
 		t.Fatal(err)
 	}
-	task, err := op.Bind(dst, src, threads)
+	source := d.src.in(layout{halo: c.Pad})
+	dst := kernels.NewView(kernels.Type{}, c.n, out.h, out.w, out.c, 0)
+	task, err := op.Bind(dst, source.view(make([]float32, source.size())), threads)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return task
-}
-
-// TestConvNoBias: nil stands for zeros.
-func TestConvNoBias(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		c := conv(4, 5, 3, 19, 3, 1, 0, 1)
-		d := c.data()
-		op, err := newDirect(set, c.ConvShape, d.weights, nil, false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		want, abs := ref.Conv(c.ConvShape, d.src.dense(), d.weights, nil, false)
-		got := kernels.NewView(kernels.Type{}, 1, 2, 3, 19, 0)
-		task, err := op.Bind(got, d.src.dense(), 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		run(task, 1)
-		kerneltest.Compare(t, c.String(), got, want, kerneltest.SumBound(c.K(), abs))
-	})
-}
-
-// TestConvNaN puts a NaN, and infinities of both signs, at every input in turn:
-// each reaches exactly the outputs whose window it is in, through ReLU as well,
-// and 0·∞ is a NaN.
-func TestConvNaN(t *testing.T) {
-	nan, inf := float32(math.NaN()), float32(math.Inf(1))
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for _, base := range []convCase{
-			conv(4, 5, 3, set.F32.Wide.Width+1, 3, 1, 1, 1),
-			conv(4, 5, 2, set.F32.Narrow.Width, 1, 1, 0, 1),
-		} {
-			for _, relu := range []bool{false, true} {
-				c := base
-				c.relu = relu
-				op, err := newDirect(set, c.ConvShape, c.data().weights, c.data().bias, relu)
-				if err != nil {
-					t.Fatal(err)
-				}
-				src := c.data().src.in(layout{halo: c.Pad})
-				view := src.view(make([]float32, src.size()))
-				got := kernels.NewView(kernels.Type{}, 1, c.output().h, c.output().w, c.Out, 0)
-				task, err := op.Bind(got, view, 1)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, odd := range []float32{nan, inf, -inf} {
-					for y := range c.h {
-						for x := range c.w {
-							for ch := range c.In {
-								p := &kernels.Data[float32](view)[view.Index(0, y, x, ch)]
-								keep := *p
-								*p = odd
-								want, abs := ref.Conv(c.ConvShape, view, c.data().weights, c.data().bias, relu)
-								run(task, 1)
-								what := fmt.Sprintf("%v with %v at (%d, %d, %d)", c, odd, y, x, ch)
-								kerneltest.Compare(t, what, got, want, kerneltest.SumBound(c.K(), abs))
-								*p = keep
-							}
-						}
-					}
-				}
-			}
-		}
-	})
-}
-
-// TestConvErrors: what does not fit is an error that says what was expected.
-func TestConvErrors(t *testing.T) {
-	set, err := kernels.For(kernels.Scalar)
-	if err != nil {
-		t.Fatal(err)
-	}
-	good := kernels.ConvShape{In: 4, Out: 6, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 2}
-	newConv := func(change func(*kernels.ConvShape)) error {
-		s := good
-		change(&s)
-		_, err := newDirect(set, s, make([]float32, good.Weights()), nil, false)
-		return err
-	}
-	fails := func(what string, err error, parts ...string) {
-		t.Helper()
-		checkError(t, what, err, append(parts, "convolution"))
-	}
-	if err := newConv(func(*kernels.ConvShape) {}); err != nil {
-		t.Error(err)
-	}
-	fails("In", newConv(func(s *kernels.ConvShape) { s.In = 0 }), "In")
-	fails("Out", newConv(func(s *kernels.ConvShape) { s.Out = -1 }), "Out")
-	fails("KH", newConv(func(s *kernels.ConvShape) { s.KH = 0 }), "KH")
-	fails("KW", newConv(func(s *kernels.ConvShape) { s.KW = 1 << 30 }), "KW")
-	fails("Stride", newConv(func(s *kernels.ConvShape) { s.Stride = 0 }), "Stride")
-	fails("Pad", newConv(func(s *kernels.ConvShape) { s.Pad = -1 }), "Pad")
-	fails("Groups", newConv(func(s *kernels.ConvShape) { s.Groups = 3 }), "3 groups", "4 input", "6 output")
-	fails("weights", newConv(func(s *kernels.ConvShape) { s.Out = 8 }), "108 weights", "144")
-	_, err = newDirect(set, good, make([]float32, good.Weights()), make([]float32, 5), false)
-	fails("biases", err, "5 biases", "6")
-	// The number of weights does not fit in an int64.
-	huge := kernels.ConvShape{In: 1 << 20, Out: 1 << 20, KH: 1 << 12, KW: 1 << 12, Stride: 1, Groups: 1}
-	_, err = newDirect(set, huge, nil, nil, false)
-	fails("huge", err)
-
-	op, err := newDirect(set, good, make([]float32, good.Weights()), nil, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	bind := func(dst, src kernels.View) error {
-		_, err := op.Bind(dst, src, 1)
-		return err
-	}
-	src, dst := kernels.NewView(kernels.Type{}, 2, 5, 7, 4, 1), kernels.NewView(kernels.Type{}, 2, 5, 7, 6, 0)
-	if err := bind(dst, src); err != nil {
-		t.Error(err)
-	}
-	fails("no halo", bind(dst, kernels.NewView(kernels.Type{}, 2, 5, 7, 4, 0)), "halo", "padding 1")
-	fails("input channels", bind(dst, kernels.NewView(kernels.Type{}, 2, 5, 7, 5, 1)), "4 input channels")
-	fails("output channels", bind(kernels.NewView(kernels.Type{}, 2, 5, 7, 5, 0), src), "5×7×6")
-	fails("output height", bind(kernels.NewView(kernels.Type{}, 2, 4, 7, 6, 0), src), "5×7×6")
-	fails("output width", bind(kernels.NewView(kernels.Type{}, 2, 5, 8, 6, 0), src), "5×7×6")
-	fails("batch", bind(kernels.NewView(kernels.Type{}, 1, 5, 7, 6, 0), src), "images")
-	short := src
-	short.Memory = short.Memory[:len(short.Memory)-4]
-	fails("short source", bind(dst, short), "source")
-	short = dst
-	short.Memory = short.Memory[4:]
-	fails("short destination", bind(short, src), "destination")
-	torn := dst
-	torn.Row--
-	fails("overlapping rows", bind(torn, src), "overlaps")
-	fails("empty", bind(kernels.View{}, src), "destination")
-
-	s := kernels.ConvShape{In: 1, Out: 1, KH: 9, KW: 9, Stride: 1, Groups: 1}
-	op, err = newDirect(set, s, make([]float32, s.Weights()), nil, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = op.Bind(kernels.NewView(kernels.Type{}, 1, 1, 1, 1, 0), kernels.NewView(kernels.Type{}, 1, 8, 9, 1, 0), 1)
-	fails("kernel larger than the image", err)
+	return dst, task
 }

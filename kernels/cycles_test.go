@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestCycles: estimates counted by hand, for vectors of eight and tiles of 4×4 and 5×5 outputs.
+// TestCycles compares the estimates with cycles counted by hand, for vectors of eight lanes and
+// tiles of 4×4 and 5×5 outputs.
 func TestCycles(t *testing.T) {
 	set := &Set{F32: &F32{Lanes: 8, Winograd: [6]Transforms{3: {Outputs: 4}, 4: {Outputs: 5}}}}
 	conv := func(in, out, k, stride, pad, groups, size int) Problem {
@@ -25,11 +26,12 @@ func TestCycles(t *testing.T) {
 		// 169 pixels · 576 products · 12 vectors / 2. 16 tiles · (36 elements · (64+5) products
 		// · 12 vectors / 2 + 95 for each of 8 vectors of inputs + 85 for each of 12 of outputs).
 		{"3×3", fire, 1 << 20, 169 * 576 * 6, 16 * (36*69*6 + 95*8 + 85*12)},
-		// One tile: 36·96·64 weights of 4 bytes do not stay in half of the cache; 6 come a cycle.
+		// One tile: 36·96·64 weights of 4 bytes are more than half of the cache. They come from
+		// beyond it, 6 bytes in a cycle.
 		{"3×3, one tile", few, 1 << 20, 16 * 576 * 6, 36*96*64*4/6 + 95*8 + 85*12},
 		{"3×3, one tile, weights just in the cache", few, 2 * 36 * 96 * 64 * 4, 16 * 576 * 6, 36*69*6 + 95*8 + 85*12},
 		{"3×3, one tile, weights just not in the cache", few, 2*36*96*64*4 - 1, 16 * 576 * 6, 36*96*64*4/6 + 95*8 + 85*12},
-		// Each output has the inputs of one group; the transforms have all of them.
+		// Each output reads the inputs of its group; the transforms read the inputs of both.
 		{"two groups", halves, 1 << 20, 169 * 288 * 6, 16 * (36*37*6 + 95*8 + 85*12)},
 		{"two groups, weights just in the cache", halves, 2 * 36 * 96 * 32 * 4, 169 * 288 * 6, 16 * (36*37*6 + 95*8 + 85*12)},
 		// 111×111 outputs in 23×23 tiles of 64 elements; 12 channels of the phases in two vectors.
@@ -54,8 +56,8 @@ func TestCycles(t *testing.T) {
 	}
 }
 
-// TestPickRule: the least cycles win, the first of the table among equals, and who cannot compute
-// the problem is not asked.
+// TestPickRule: the algorithm with the least cycles is picked, and among equals the first of the
+// table. An algorithm that cannot compute the problem is never picked.
 func TestPickRule(t *testing.T) {
 	defer func(old []algorithm) { algorithms = old }(algorithms)
 	entry := func(name string, n int, ok bool) algorithm {

@@ -8,13 +8,27 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/arch/arm64/arm64asm"
 )
 
-// amd64Instructions are the instructions that amd64 assembly may use, each with the feature
-// that it needs, by the name that generated files use; "" is what every processor has. The
-// encodings are written as in Intel's manual, with mem or reg behind where a form is for a
-// memory operand, or for a register, only. What is not here is refused: every 256-bit form
-// of EVEX, without which nothing names the registers Y16 to Y31, and each mask register's.
+// An instruction is one that assembly may use.
+type instruction struct {
+	name    string
+	feature string // that it needs; "" if every processor of the architecture has it
+	size    int    // in bytes
+}
+
+// decoders has, by architecture, a function that returns the first instruction of code, or an
+// error if assembly may not use it.
+var decoders = map[string]func(code []byte) (instruction, error){"amd64": decodeAMD64, "arm64": decodeARM64}
+
+// amd64Instructions are the instructions that amd64 assembly may use, each with the feature that it
+// needs, by the name that generated files use; the feature is "" if every processor has the
+// instruction. The encodings are written as in Intel's manual. A form for a memory operand only, or
+// for a register only, has mem or reg at its end. All other instructions are refused, among them
+// every 256-bit form of EVEX, which alone can name the registers Y16 to Y31, and every instruction
+// with a mask register.
 var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"01 /r", "ADD", ""},
 	{"03 /r", "ADD", ""},
@@ -82,20 +96,21 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"EVEX.512.66.0F38.W0 BC /r", "VFNMADD231PS", "AVX512F"},
 }
 
-// An amd64Opcode is a row of amd64Instructions, taken apart.
+// An amd64Opcode is a row of amd64Instructions, parsed.
 type amd64Opcode struct {
 	name, feature string
-	prefix        string // of VEX and EVEX, but for W
+	prefix        string // the VEX or EVEX prefix without W, "" for other instructions
 	w             string // "W0", "W1" or "WIG" where there is a prefix
 	code          []byte
-	modRM         bool   // one follows
-	digit         int    // in its middle, -1 for any
+	modRM         bool   // whether a ModRM byte follows the code
+	digit         int    // the middle bits of the ModRM byte, -1 for any
 	operand       string // "mem", "reg" or "" for either
-	immediate     int    // bytes
+	immediate     int    // size in bytes
 }
 
 var amd64Opcodes = parseAMD64()
 
+// parseAMD64 parses amd64Instructions.
 func parseAMD64() (all []amd64Opcode) {
 	for _, i := range amd64Instructions {
 		o := amd64Opcode{name: i.name, feature: i.feature, digit: -1}
@@ -172,6 +187,7 @@ func decodeAMD64(code []byte) (instruction, error) {
 	return instruction{}, fmt.Errorf("%s% X is not an instruction that kernels may use", prefix, code[n:min(n+2, len(code))])
 }
 
+// cutPrefix returns what follows prefix in code, and whether code begins with it.
 func cutPrefix(code, prefix []byte) ([]byte, bool) {
 	if len(code) < len(prefix) || !slices.Equal(code[:len(prefix)], prefix) {
 		return nil, false
@@ -179,8 +195,8 @@ func cutPrefix(code, prefix []byte) ([]byte, bool) {
 	return code[len(prefix):], true
 }
 
-// decodePrefix returns a REX, VEX or EVEX prefix in the manual's notation, "" for REX and for none,
-// its W bit, and where the opcode begins. Other prefixes are taken for opcodes.
+// decodePrefix returns a VEX or EVEX prefix in the manual's notation ("" for a REX prefix and for
+// none), its W bit, and where the opcode begins. Other prefixes are taken for opcodes.
 func decodePrefix(code []byte) (prefix, w string, n int, err error) {
 	maps := []string{1: "0F", 2: "0F38", 3: "0F3A"}
 	implied := []string{"", ".66", ".F3", ".F2"}
@@ -217,7 +233,8 @@ func decodePrefix(code []byte) (prefix, w string, n int, err error) {
 	return "", "", n, nil
 }
 
-// modRMSize is the length of a ModRM byte with what it asks for: SIB and displacement.
+// modRMSize returns the length of a ModRM byte with the SIB byte and the displacement that it
+// asks for.
 func modRMSize(code []byte) (int, error) {
 	if len(code) == 0 {
 		return 0, errTruncated
@@ -241,4 +258,36 @@ func modRMSize(code []byte) (int, error) {
 		size += 4
 	}
 	return size, nil
+}
+
+// arm64Instructions are the instructions that arm64 assembly may use, as arm64asm names them.
+// arm64asm decodes no form of them that needs more than ASIMD, such as those for half precision.
+var arm64Instructions = strings.Fields(`
+	ADD ADDS B LDR LSL LSR MADD MOV MUL ORR PRFM RET STR SUB SUBS
+	DUP FADD FDIV FMAX FMLA FMLS FMUL FSQRT FSUB MOVI`)
+
+// decodeARM64 returns the first instruction of code.
+func decodeARM64(code []byte) (instruction, error) {
+	if len(code) >= 4 && [4]byte(code) == [4]byte{} {
+		return instruction{"padding behind the function", "", 4}, nil
+	}
+	i, err := arm64asm.Decode(code)
+	if err != nil {
+		return instruction{}, err
+	}
+	if !slices.Contains(arm64Instructions, i.Op.String()) {
+		return instruction{}, fmt.Errorf("%v is not an instruction that kernels may use", i)
+	}
+	feature := ""
+	for _, arg := range i.Args {
+		switch arg := arg.(type) {
+		case arm64asm.RegisterWithArrangement, arm64asm.RegisterWithArrangementAndIndex:
+			feature = "ASIMD"
+		case arm64asm.Reg:
+			if arm64asm.B0 <= arg && arg <= arm64asm.V31 {
+				feature = "ASIMD"
+			}
+		}
+	}
+	return instruction{i.Op.String(), feature, 4}, nil
 }

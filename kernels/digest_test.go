@@ -11,17 +11,17 @@ import (
 	"firebench/kernels/kerneltest"
 )
 
-// digestCases are convolutions that together use every tile in many heights,
-// flat and row by row, with groups, as dense layers, and with a ring.
+// digestCases are convolutions that together use every tile in many heights, with strips that are
+// rows and strips that are not, with groups, as dense layers, and with a border.
 func digestCases() []convCase {
 	cases := []convCase{
-		conv(33, 31, 3, 96, 7, 2, 0, 1),   // a first layer
+		conv(33, 31, 3, 96, 7, 2, 0, 1),   // a first layer of SqueezeNet's kind
 		conv(27, 27, 48, 16, 1, 1, 0, 1),  // squeeze
 		conv(27, 13, 16, 64, 1, 1, 0, 1),  // expand
 		conv(27, 13, 16, 64, 3, 1, 1, 1),  // expand
 		conv(13, 13, 24, 67, 1, 1, 1, 1),  // the published head's padding
 		conv(9, 8, 12, 20, 5, 1, 2, 2),    // groups
-		conv(23, 23, 3, 33, 11, 4, 2, 1),  // the other first layer
+		conv(23, 23, 3, 33, 11, 4, 2, 1),  // a first layer of AlexNet's kind
 		conv(1, 257, 33, 49, 1, 1, 0, 1),  // ragged
 		conv(1, 1, 300, 1000, 1, 1, 0, 1), // dense
 	}
@@ -31,8 +31,8 @@ func digestCases() []convCase {
 	return cases
 }
 
-// chain computes the case as the documentation of package kernels defines it:
-// each output is one chain over kernel row, kernel column and input channel that
+// chain computes the case as the documentation of package kernels defines the direct algorithm:
+// each output is one chain of multiply-adds over (kernel row, kernel column, input channel) that
 // starts at the bias.
 func (c convCase) chain(mulAdd func(x, y, z float32) float32) []float32 {
 	d := c.data()
@@ -68,7 +68,7 @@ func (c convCase) chain(mulAdd func(x, y, z float32) float32) []float32 {
 	return out
 }
 
-// digest hashes values bit by bit.
+// digest returns a hash of the bits of values.
 func digest(values []float32) string {
 	b := make([]byte, 0, 4*len(values))
 	for _, v := range values {
@@ -77,10 +77,9 @@ func digest(values []float32) string {
 	return fmt.Sprintf("%.12x", sha256.Sum256(b))
 }
 
-// TestDigest: the direct algorithm gives the same bits on every instruction set
-// that has a fused multiply-add, with any thread count and in any layout: those of
-// the chain that the documentation promises. So do the scalar kernels, for the
-// chain whose products are rounded.
+// TestDigest: the direct algorithm gives the bits of the chain that the documentation promises,
+// on every instruction set that has a fused multiply-add, with any number of threads and in any
+// layout. The scalar kernels give the bits of the chain whose products are rounded.
 func TestDigest(t *testing.T) {
 	type key struct {
 		convCase
@@ -98,7 +97,7 @@ func TestDigest(t *testing.T) {
 				for _, l := range []layout{{}, {halo: 2, before: 1, after: 3}} {
 					dst := out.in(l).view(make([]float32, out.in(l).size()))
 					src := d.src.in(layout{halo: max(l.halo, c.Pad), before: l.before, after: l.after})
-					run(bindConv(t, set, c, dst, src.view(make([]float32, src.size())), threads), threads)
+					run(bindDirect(t, set, c, dst, src.view(make([]float32, src.size())), threads), threads)
 					if got := digest(values(dst)); got != chains[k] {
 						t.Errorf("%v, %d threads, layout %+v: digest %s, want %s", c, threads, l, got, chains[k])
 					}
@@ -108,10 +107,9 @@ func TestDigest(t *testing.T) {
 	})
 }
 
-// TestDigestWinograd: Winograd's algorithm gives the same bits on AVX2 and AVX-512,
-// with any thread count and in any layout. The scalar kernels, which also transform
-// the channels that fill no vector, round in another way: the numbers of channels
-// here leave both instruction sets as many of these.
+// TestDigestWinograd: Winograd's algorithm gives the same bits on all instruction sets that have
+// a fused multiply-add, with any number of threads and in any layout. The scalar kernels round
+// otherwise: their bits are the same with any number of threads and in any layout.
 func TestDigestWinograd(t *testing.T) {
 	cases := []convCase{
 		conv(27, 13, 16, 64, 3, 1, 1, 1),
@@ -132,7 +130,7 @@ func TestDigestWinograd(t *testing.T) {
 		for i, c := range cases {
 			c.relu, c.n = i%2 == 0, 1+i%2
 			k := key{c, set.ISA != kernels.Scalar}
-			op, d, out := newWinograd(t, set, c), c.data(), c.output()
+			op, d, out := packWinograd(t, set, c), c.data(), c.output()
 			for threads := 1; threads <= 3; threads++ {
 				for _, l := range []layout{{}, {halo: 2, before: 1, after: 3}} {
 					dst := out.in(l).view(make([]float32, out.in(l).size()))
@@ -155,8 +153,8 @@ func TestDigestWinograd(t *testing.T) {
 	})
 }
 
-// TestDigestTiles: which tile an output falls into does not change it. Every
-// range of output channels alone gives what it gives within the whole layer.
+// TestDigestTiles: an output does not depend on the tile that computes it. Every range of output
+// channels, computed alone, has the same bits as in the whole layer.
 func TestDigestTiles(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		c := conv(5, 29, 7, 2*set.F32.Wide.Width+set.F32.Narrow.Width+3, 3, 1, 1, 1)
@@ -164,7 +162,7 @@ func TestDigestTiles(t *testing.T) {
 		source := d.src.in(layout{halo: 1})
 		src := source.view(make([]float32, source.size()))
 		whole := kernels.NewView(kernels.Type{}, 1, 5, 29, c.Out, 0)
-		run(bindConv(t, set, c, whole, src, 1), 1)
+		run(bindDirect(t, set, c, whole, src, 1), 1)
 
 		for _, width := range kerneltest.Sizes(set.F32.Narrow.Width, set.F32.Wide.Width) {
 			for first := 0; first+width <= c.Out; first += width {
@@ -186,17 +184,4 @@ func TestDigestTiles(t *testing.T) {
 			}
 		}
 	})
-}
-
-// values returns the elements of a view, dense NHWC.
-func values(v kernels.View) []float32 {
-	out := make([]float32, 0, v.N*v.H*v.W*v.C)
-	for n := range v.N {
-		for y := range v.H {
-			for x := range v.W {
-				out = append(out, kernels.Pixel[float32](v, n, y, x)...)
-			}
-		}
-	}
-	return out
 }

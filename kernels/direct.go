@@ -6,11 +6,11 @@ import (
 	"firebench/kernels/workers"
 )
 
-// direct computes each output as the definition says: one chain of multiply-adds.
+// direct computes each output as convolution is defined: one chain of multiply-adds.
 var direct = algorithm{
 	name: "direct",
 	cycles: func(set *Set, p Problem, cache int) (int, bool) {
-		// A core issues two multiply-adds of vectors a cycle, or waits for the weights.
+		// A core issues two vector multiply-adds a cycle, unless it waits for the weights.
 		oh, ow := p.OutSize(p.H, p.W)
 		return max(oh*ow*p.K()*vectors(p.Out, set.F32.Lanes)/2, stream(p.Weights(), cache)), true
 	},
@@ -24,9 +24,6 @@ var direct = algorithm{
 	},
 }
 
-// vectors returns how many vectors hold n channels.
-func vectors(n, lanes int) int { return (n + lanes - 1) / lanes }
-
 // A directConv has panels whose rows run over (kernel row, kernel column, input channel).
 type directConv struct{ packed }
 
@@ -36,7 +33,7 @@ func (c *directConv) Executed() int64 {
 	p := c.problem
 	oh, ow := p.OutSize(p.H, p.W)
 	if p.Halo() < p.Pad {
-		oh, ow = p.H, p.W // the border that padding adds takes none
+		oh, ow = p.H, p.W // the border that the padding adds takes no multiply-add
 	}
 	return int64(oh*ow) * int64(p.K()) * int64(len(c.bias))
 }
@@ -48,30 +45,32 @@ func (c *directConv) KernelRows() int { return c.problem.KH }
 type directTask struct {
 	*directConv
 	dst, src  View
-	interior  View  // dst without the border of a padded 1×1 convolution
+	interior  View  // dst without the border of a padded 1×1 convolution, see border
 	offsets   []int // where each run of contiguous inputs starts, from the window's first input
 	run       int   // inputs in a run
-	srcStride int   // from output pixel to output pixel in src
-	dstStride int   // and in dst
+	srcStride int   // float32 values in src from one output pixel's window to the next one's
+	dstStride int   // float32 values in dst from one output pixel to the next
 
-	// The output is cut into strips: its rows, or, where source and destination
-	// have no gaps, equal parts of all its pixels, or, where an image has one pixel,
-	// all images, so that a batch of dense layers is a matrix product.
+	// The output pixels are divided into strips. A strip is a row of the output. A 1×1
+	// convolution whose views have no gaps has strips of almost equal length instead, which
+	// do not end with the rows. Where the output is one pixel, as in a dense layer, all images
+	// are one strip, so that a batch is one matrix product.
 	strips      int
-	stripPixels int // 0: parts of flatPixels
-	flatPixels  int
+	stripPixels int // pixels of a strip; 0 where the strips are parts of flatPixels
+	flatPixels  int // pixels of all strips together, where stripPixels is 0
+	maxStrip    int // pixels of the longest strip
 
-	stripStep int // strips a chunk
-	back      int // groups of stripStep strips in the second half, which is numbered backwards
-	maxStrip  int // pixels
-	scratch       // a strip of a tile that is wider than its block
+	stripStep int // strips in a group; a chunk is one group for one block
+	back      int // groups in the second half of the strips, see place
+	scratch       // the outputs of a strip, for blocks that are narrower than their tile
 }
 
-// chunkMACs is the least work of a chunk, so that claiming one stays below 1 %.
+// chunkMACs is the least number of multiply-adds in a chunk: claiming a chunk then costs less
+// than 1 % of computing it.
 const chunkMACs = 1 << 19
 
-// Bind implements Conv. A 1×1 convolution with stride 1 needs no halo: what its padding adds to
-// the output is a border of act(bias), which is written without a multiplication.
+// Bind implements Conv. A 1×1 convolution with stride 1 needs no halo: its padding only adds a
+// border to the output, which is written without a multiplication.
 func (c *directConv) Bind(dst, src View, threads int) (workers.Task, error) {
 	if err := c.checkBind(dst, src); err != nil {
 		return nil, err
@@ -88,7 +87,7 @@ func (c *directConv) Bind(dst, src View, threads int) (workers.Task, error) {
 	}
 	t.src.Offset = src.Index(0, -s.Pad, -s.Pad, 0)
 
-	// Runs are as long as memory is contiguous.
+	// A run is as long as the inputs of a window are contiguous in memory.
 	in := s.In / s.Groups
 	switch {
 	case src.Pixel != in:
@@ -115,7 +114,8 @@ func (c *directConv) Bind(dst, src View, threads int) (workers.Task, error) {
 		t.strips, t.stripPixels, t.maxStrip = 1, out.N, out.N
 		t.srcStride, t.dstStride = src.Batch, dst.Batch
 	case s.KH == 1 && s.KW == 1 && s.Stride == 1 && src.flat() && out.flat():
-		// Eight tiles a strip keep the ragged end small and the call rare.
+		// With eight tiles in a strip, calls are rare and little is lost at a strip's end,
+		// where tiles are lower.
 		t.flatPixels = total
 		t.strips = max(1, total/(8*c.f32.Wide.Height()))
 		t.maxStrip = total/t.strips + 1
@@ -148,10 +148,12 @@ func (t *directTask) stripChunks() int { return (t.strips + t.stripStep - 1) / t
 
 func (t *directTask) Chunks() int { return len(t.blocks) * t.stripChunks() }
 
-// place returns the block of output channels and the group of strips that chunk i is. The
-// strips are in two halves, so that threads which begin at both ends stay apart; in
-// both, blocks change slowest: a panel stays in the cache while the strips pass.
-func (t *directTask) place(i int) (b *block, strips int) {
+// place returns the block of output channels and the group of strips that chunk i computes.
+// Chunks are numbered through the first half of the groups from the front, and through the
+// second half from the back, because threads take chunks from both ends: each thread then
+// stays in one half. Within a half, the chunks of a block follow each other, so that the
+// block's panel stays in the cache.
+func (t *directTask) place(i int) (b *block, group int) {
 	front := t.stripChunks() - t.back
 	if i < len(t.blocks)*front {
 		return &t.blocks[i/front], i % front
@@ -170,64 +172,41 @@ func (t *directTask) Chunk(worker, i int) {
 	first := group * t.stripStep
 	last := min(first+t.stripStep, t.strips)
 	tiles := (t.maxStrip + b.tile.Height() - 1) / b.tile.Height()
-	ahead := t.ahead(b, t.problem.K(), (last-first)*tiles)
+	prefetch := t.prefetch(b, t.problem.K(), (last-first)*tiles)
 	for strip := first; strip < last; strip++ {
-		next := ahead.at((strip - first) * tiles)
+		weights := prefetch.start((strip - first) * tiles)
 		if t.stripPixels > 0 {
 			n, y := strip/t.interior.H, strip%t.interior.H
 			src := t.src.Index(n, y*t.problem.Stride, 0, b.in)
-			t.strip(worker, b, next, ahead.pace, t.interior.Index(n, y, 0, b.out), src, t.stripPixels)
+			t.strip(worker, b, weights, prefetch.step, t.interior.Index(n, y, 0, b.out), src, t.stripPixels)
 		} else {
 			p0 := strip * t.flatPixels / t.strips
 			p1 := (strip + 1) * t.flatPixels / t.strips
-			t.strip(worker, b, next, ahead.pace, t.interior.Offset+p0*t.dst.Pixel+b.out, t.src.Offset+p0*t.src.Pixel+b.in, p1-p0)
+			t.strip(worker, b, weights, prefetch.step, t.interior.Offset+p0*t.dst.Pixel+b.out, t.src.Offset+p0*t.src.Pixel+b.in, p1-p0)
 		}
 	}
 }
 
-// An ahead is how the panel behind the one in use is prefetched: each tile that uses the
-// panel in use prefetches an equal share of the next one, so that it comes from memory without a burst.
-type ahead struct {
-	weights []float32 // the next panel and what follows it
-	step    int       // float32 values a tile
-	pace    int       // bytes a step of a tile's sum
-}
-
-// ahead is for a number of tiles with sums of k terms that all use the panel of block b.
-func (c *packed) ahead(b *block, k, tiles int) ahead {
-	panel := k * b.tile.Width
-	if b.weights+panel == len(c.panels) {
-		return ahead{weights: c.panels[b.weights:]}
-	}
-	return ahead{c.panels[b.weights+panel:], panel / tiles, pace(b.tile.Width, tiles)}
-}
-
-// pace is how many bytes each step of a tile's sum must prefetch for a number of tiles to
-// prefetch together a panel that has as many rows as their sums have steps.
-func pace(width, tiles int) int { return (Float32.Size()*width + tiles - 1) / tiles }
-
-// at is where the share of the tile with a number begins.
-func (a ahead) at(tile int) *float32 { return &a.weights[min(tile*a.step, len(a.weights)-1)] }
-
-// strip computes so many output pixels of one block; dst and src are the indices of the
-// first output and input.
-func (t *directTask) strip(worker int, b *block, next *float32, pace, dst, src, pixels int) {
+// strip computes pixels output pixels of one block; dst and src are the indices of their
+// first output and input. prefetch and prefetchStep are ConvFunc's.
+func (t *directTask) strip(worker int, b *block, prefetch *float32, prefetchStep, dst, src, pixels int) {
 	w, bias := &t.panels[b.weights], &t.bias[b.bias]
 	out, in := Data[float32](t.dst), Data[float32](t.src)
 	if b.width == b.tile.Width {
-		b.tile.conv(out[dst:], in[src:], w, bias, next, t.offsets, t.run, t.srcStride, t.dstStride, pixels, pace, t.lower)
+		b.tile.conv(out[dst:], in[src:], w, bias, prefetch, t.offsets, t.run, t.srcStride, t.dstStride, pixels, prefetchStep, t.lower)
 		return
 	}
-	// A tile always writes its full width: go through a buffer of that width.
+	// A tile always writes its full width, which is more than the block has: let it write to
+	// a buffer, and copy the block's channels from there.
 	edge := scratchOf[float32](&t.scratch, worker)
-	b.tile.conv(edge, in[src:], w, bias, next, t.offsets, t.run, t.srcStride, b.tile.Width, pixels, pace, t.lower)
+	b.tile.conv(edge, in[src:], w, bias, prefetch, t.offsets, t.run, t.srcStride, b.tile.Width, pixels, prefetchStep, t.lower)
 	for p := range pixels {
 		copy(out[dst+p*t.dstStride:][:b.width], edge[p*b.tile.Width:])
 	}
 }
 
-// border writes act(bias) to the pixels that only the padding of a 1×1 convolution
-// reaches.
+// border writes the pixels of a padded 1×1 convolution whose window is all padding: each is the
+// bias, after ReLU if the convolution has one.
 func (t *directTask) border() {
 	pad := t.problem.Pad
 	if t.interior.H == t.dst.H {

@@ -1,55 +1,66 @@
-// Package kernels is the only door to Firebench's assembly: the compute kernels
-// of small convolutional networks, generated per instruction set, and the loops
-// that tile whole layers with them.
+// Package kernels is the only door to Firebench's assembly: the compute kernels of small
+// convolutional networks, generated for each instruction set, and the loops that compute whole
+// layers with them.
 //
-// # Layout
+// An operation is bound once and run often. A Bind function ([BindMaxPool], [BindAdd], …) takes
+// the kernels of an instruction set, as a [Set], and the views of destination and sources; it
+// checks them and returns a [workers.Task], which a [workers.Pool] runs. A convolution is packed
+// first, by [NewConv], and then bound by [Conv]'s Bind.
 //
-// Activations are NHWC float32: channels last, so that a pixel row of a K×K
-// window is one contiguous run of K·C values. A [View] is a strided window onto
-// such memory. Weights come in as OIHW (output, input/groups, kernel row, kernel
-// column), the order of Caffe, ONNX and PyTorch, and are packed once, when a
-// layer is built, into panels: [output block][k][tile width], k running over
-// (kernel row, kernel column, input channel).
+// # Values
+//
+// Values are in NHWC order: channels last, so that the K·C inputs in a row of a K×K window are one
+// contiguous run. A [View] describes a value in memory: its shape, its strides, and its [Type],
+// which is how its numbers are stored and, where they are quantized, their scale and zero point.
+//
+// # Convolutions
+//
+// A [Problem] is a convolution of images of a certain size. [Algorithms] lists the algorithms;
+// those that can compute a problem are its [Candidates], and [Pick] estimates which of them is the
+// fastest. [NewConv] takes the weights in the order OIHW (output channel, input channel of the
+// group, kernel row, kernel column), which is that of Caffe, ONNX and PyTorch, and packs them for
+// an algorithm into panels, one for each block of output channels that a tile computes. The direct
+// algorithm's panels are [k][tile width], where k runs over (kernel row, kernel column, input
+// channel).
 //
 // # Padding
 //
-// A convolution reads its padding from memory: its source View has a halo of at
-// least Pad pixels of zeros on all four sides, written by whoever produces the
-// source. Every [workers.Task] whose destination has a halo zeroes that halo on each run,
-// because arenas reuse memory, unless the destination is a window of rows (see
-// [View.Rows]): its halo belongs to the whole. Pooling never reads the halo; it clips
-// windows.
+// A convolution reads its padding from memory: its source has a halo of at least
+// [ConvShape.Halo] pixels on all four sides, which holds zeros (the zero point, if values are
+// quantized). The task that writes the source fills its halo, on each run, because memory
+// is used again for other values. A task whose destination is a partial view, see [View.Rows],
+// leaves the halo alone; [BindHalo] fills it. Pooling does not read the halo: it clips its
+// windows to the image.
 //
 // # Aliasing
 //
-// A destination must not overlap a source, except that [BindReLU] and [BindAdd]
-// may work in place on identical views.
+// A destination must not overlap a source, except that [BindReLU] and [BindAdd] may work in place:
+// their destination may be the same view as a source.
 //
 // # Rounding
 //
-// In the direct algorithm each output is one chain of fused multiply-adds over k
-// that starts at the bias. Its result therefore does not depend on the tile, the
-// thread count or the instruction set: AVX2, AVX-512 and NEON agree bit for bit.
-// The scalar kernels round the product as well, because Go has no float32 fused
-// multiply-add; they agree within the bound eps·(k+2)·Σ|a·b|.
+// In the direct algorithm, each output is one chain of fused multiply-adds over k that starts at
+// the bias. Its bits therefore do not depend on the tile, the thread count or the instruction
+// set: AVX2, AVX-512 and NEON agree bit for bit. The scalar kernels round each product, too,
+// because Go has no fused multiply-add for float32. All of them are within γ(k+2)·(|bias| +
+// Σ|a·b|) of the exact sum of k products, γ(n) = n·u / (1 - n·u), u = 2⁻²⁴.
 //
-// Winograd convolutions round differently, in a fixed order as well: AVX2 and AVX-512
-// agree bit for bit, at any thread count; [WinogradBound] bounds the error.
+// Winograd's algorithm rounds in another order, which is fixed as well: AVX2 and AVX-512 agree bit
+// for bit, at any thread count. [WinogradBound] bounds its error.
 //
-// NaN in a product reaches the output, through ReLU as well. Maximum pooling
-// keeps a NaN that is the window's first value and may drop one elsewhere; it may
-// also differ in the sign of zero.
+// A NaN among an output's inputs or weights makes the output NaN, through ReLU as well. Maximum
+// pooling keeps a NaN that is the first element of a window, and may ignore one elsewhere; where
+// zeros of both signs are the maximum, either may be the result.
 //
 // # Concurrency
 //
-// A [Conv] is immutable. A [workers.Task] owns scratch memory: one Run at a time. [workers.Pool]
-// splits a task into chunks; kernels never block and never call back, and one
-// call is short enough (microseconds) for the scheduler, which cannot preempt
-// assembly.
+// A [Conv] is immutable. A [workers.Task] has scratch memory of its own: it must not run twice at
+// the same time. Kernels never block and never call back. Go's scheduler cannot interrupt assembly,
+// so one call of a kernel is short: it takes microseconds.
 //
 // # Instruction sets
 //
-// [Supported] asks cpuid, the environment (FIREBENCH_ISA, GODEBUG=cpu.…) and the
-// build; the tag purego leaves only the scalar kernels, as do architectures
-// without generated ones.
+// [Supported] returns the instruction sets that the processor, the environment (FIREBENCH_ISA,
+// GODEBUG=cpu.…) and the build allow, and [For] returns the kernels of one. Builds with the tag
+// purego have the scalar kernels only, as have architectures without generated kernels.
 package kernels

@@ -7,8 +7,8 @@ import (
 	"firebench/kernels/workers"
 )
 
-// elementTask applies f to every contiguous run of values; a chunk is a run of
-// rows.
+// An elementTask applies f to every run of elements that is contiguous in all its views; a
+// chunk is some rows.
 type elementTask struct {
 	rowChunks
 	dst, a, b View
@@ -29,7 +29,7 @@ func (t *elementTask) Chunk(_, i int) {
 	if i == 0 {
 		t.dst.fillHalo()
 	}
-	// A run is a whole row, or a pixel where a view is a window of channels.
+	// A run is a whole row, or one pixel if a view has only some channels of its memory.
 	run, runs := t.dst.C, t.dst.W
 	if t.dst.Pixel == run && t.a.Pixel == run && t.b.Pixel == run {
 		run, runs = run*runs, 1
@@ -44,10 +44,10 @@ func (t *elementTask) Chunk(_, i int) {
 	}
 }
 
-// BindAdd prepares dst = a + b, the residual connection, followed by max(0, ·)
-// with relu. dst may be a or b.
+// BindAdd prepares dst = a + b, the residual connection, or dst = max(a+b, 0) with relu.
+// dst may be a or b.
 func BindAdd(set *Set, dst, a, b View, relu bool, threads int) (workers.Task, error) {
-	return bindElements("add", &elementTask{dst: dst, a: a, b: b, f32: set.F32, lower: lowest(relu), f: func(t *elementTask, dst, a, b []float32) {
+	return bindElements("add", &elementTask{dst: dst, a: a, b: b, f32: set.F32, lower: lowerBound(relu), f: func(t *elementTask, dst, a, b []float32) {
 		body := len(dst) / t.f32.Lanes * t.f32.Lanes
 		if body > 0 {
 			t.f32.Add(&dst[0], &a[0], &b[0], body, t.lower)
@@ -71,32 +71,9 @@ func BindReLU(set *Set, dst, src View, threads int) (workers.Task, error) {
 	}}, threads)
 }
 
-// BindCopy prepares dst = src, for what cannot be written in place.
+// BindCopy prepares dst = src, for a value that its producer cannot write where it is needed.
 func BindCopy(dst, src View, threads int) (workers.Task, error) {
 	return bindElements("copy", &elementTask{dst: dst, a: src, b: src, f: func(_ *elementTask, dst, a, _ []float32) {
 		copy(dst, a)
 	}}, threads)
 }
-
-// BindHalo prepares filling v's halo with zeros or its zero point. Only values that are
-// computed in parts of their rows need it; tasks that write whole images fill it themselves.
-func BindHalo(v View) (workers.Task, error) {
-	if err := v.check("halo"); err != nil {
-		return nil, err
-	}
-	return serial(v.fillHalo), nil
-}
-
-// BindZero prepares filling v itself, without its halo, with zeros or its zero point.
-func BindZero(v View) (workers.Task, error) {
-	if err := v.check("zero"); err != nil {
-		return nil, err
-	}
-	return serial(v.fillZero), nil
-}
-
-// serial is a task of one chunk.
-type serial func()
-
-func (serial) Chunks() int      { return 1 }
-func (f serial) Chunk(_, _ int) { f() }

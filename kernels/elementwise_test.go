@@ -7,19 +7,55 @@ import (
 
 	"firebench/kernels"
 	"firebench/kernels/kerneltest"
-	"firebench/kernels/ref"
 	"firebench/kernels/workers"
 )
 
-// An element is an operation on values of the same place.
-type element struct {
+// TestElementKernels compares the kernels of a set with the loops that F32 documents them by,
+// between guard pages, also in place.
+func TestElementKernels(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		counts := channelCounts(set)
+		most := counts[len(counts)-1]
+		x, y := kerneltest.Random(1, most), kerneltest.Random(2, most)
+		dstMem, aMem, bMem := guarded(t, most), guarded(t, most), guarded(t, most)
+		for _, n := range counts {
+			for side := range sides {
+				what := fmt.Sprintf("%d values, %s", n, sides[side])
+				for _, lower := range []float32{negInf, 0} {
+					add := func(_, i int) float64 { return float64(max(x[i]+y[i], lower)) }
+					for _, where := range []string{"", ", dst = a", ", dst = b"} {
+						a, b, dst := aMem.load(side, x[:n]), bMem.load(side, y[:n]), dstMem.blank(side, n)
+						switch where {
+						case ", dst = a":
+							dst = a
+						case ", dst = b":
+							dst = b
+						}
+						set.F32.Add(&dst[0], &a[0], &b[0], n, lower)
+						compareRows(t, "Add of "+what+where, dst, 1, n, n, add, nil)
+					}
+				}
+				relu := func(_, i int) float64 { return float64(max(x[i], 0)) }
+				a, dst := aMem.load(side, x[:n]), dstMem.blank(side, n)
+				set.F32.ReLU(&dst[0], &a[0], n)
+				compareRows(t, "ReLU of "+what, dst, 1, n, n, relu, nil)
+				set.F32.ReLU(&a[0], &a[0], n)
+				compareRows(t, "ReLU of "+what+", in place", a, 1, n, n, relu, nil)
+			}
+		}
+	})
+}
+
+// An elementOp is an operation whose outputs depend on the elements at the same place in its
+// sources.
+type elementOp struct {
 	name string
 	srcs int
 	bind func(set *kernels.Set, dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error)
 	f    func(a, b float32) float32
 }
 
-var elements = []element{
+var elementOps = []elementOp{
 	{"add", 2, func(set *kernels.Set, dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 		return kernels.BindAdd(set, dst, srcs[0], srcs[1], false, threads)
 	}, func(a, b float32) float32 { return a + b }},
@@ -34,13 +70,14 @@ var elements = []element{
 	}, func(a, _ float32) float32 { return a }},
 }
 
-// inputs returns the sources, dense, with what only floating point has.
-func (e element) inputs(n, h, w, c int) []tensor {
+// inputs returns the sources, dense. Some values are NaNs, infinities, zeros of both signs and the
+// smallest number.
+func (e elementOp) inputs(n, h, w, c int) []tensor {
 	srcs := []tensor{random(1, n, h, w, c), random(2, n, h, w, c)}[:e.srcs]
 	odd := []float32{float32(math.NaN()), float32(math.Inf(1)), negInf, 0, float32(math.Copysign(0, -1)), 0x1p-149}
 	for i, src := range srcs {
-		// Far enough apart for the two sources to pair them up in all ways, and
-		// near enough for every lane to meet them.
+		// The distances differ, so that every two of these values meet in the two sources,
+		// and are so small that they get into every lane.
 		for j := range src.values {
 			if j%(3+i) == 0 {
 				src.values[j] = odd[j/(3+i)%len(odd)]
@@ -51,7 +88,7 @@ func (e element) inputs(n, h, w, c int) []tensor {
 }
 
 // want returns the expected values.
-func (e element) want(srcs []tensor) []float64 {
+func (e elementOp) want(srcs []tensor) []float64 {
 	out := make([]float64, len(srcs[0].values))
 	for i := range out {
 		out[i] = float64(e.f(srcs[0].values[i], srcs[len(srcs)-1].values[i]))
@@ -59,9 +96,9 @@ func (e element) want(srcs []tensor) []float64 {
 	return out
 }
 
-// test runs the operation in the given layouts: exact, NaNs and infinities
+// test runs the operation in the given layouts. The result must be exact, NaNs and infinities
 // included.
-func (e element) test(t *testing.T, set *kernels.Set, n, h, w, c int, dst, a, b layout, threads int) {
+func (e elementOp) test(t *testing.T, set *kernels.Set, n, h, w, c int, dst, a, b layout, threads int) {
 	t.Run(fmt.Sprintf("%s=%dx%dx%dx%d", e.name, n, h, w, c), func(t *testing.T) {
 		srcs := e.inputs(n, h, w, c)
 		want := e.want(srcs)
@@ -76,10 +113,10 @@ func (e element) test(t *testing.T, set *kernels.Set, n, h, w, c int, dst, a, b 
 	})
 }
 
-// TestElementSizes has rows of every remainder of the vector.
+// TestElementSizes has rows whose lengths leave every remainder when divided by the vector's.
 func TestElementSizes(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for _, e := range elements {
+		for _, e := range elementOps {
 			for c := 1; c <= 40; c++ {
 				e.test(t, set, 1, 2, 1, c, layout{}, layout{}, layout{}, 1)
 				e.test(t, set, 1, 1, 3, c, layout{after: 1}, layout{}, layout{halo: 1}, 1)
@@ -91,9 +128,10 @@ func TestElementSizes(t *testing.T) {
 	})
 }
 
+// TestElementLayouts reads from and writes to every layout.
 func TestElementLayouts(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for _, e := range elements {
+		for _, e := range elementOps {
 			for i, dst := range layouts {
 				for j, a := range layouts {
 					b := layouts[(i+2*j)%len(layouts)]
@@ -106,10 +144,10 @@ func TestElementLayouts(t *testing.T) {
 	})
 }
 
-// TestElementThreads has enough work for many chunks.
+// TestElementThreads has enough work for many chunks, on several threads.
 func TestElementThreads(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for _, e := range elements {
+		for _, e := range elementOps {
 			for threads := 1; threads <= 3; threads++ {
 				e.test(t, set, 2, 31, 30, 65, layout{halo: 1}, layout{}, layout{}, threads)
 				views := []kernels.View{kernels.NewView(kernels.Type{}, 2, 31, 30, 65, 0), kernels.NewView(kernels.Type{}, 2, 31, 30, 65, 0)}
@@ -128,9 +166,9 @@ func TestElementThreads(t *testing.T) {
 // TestElementInPlace: ReLU and add may write where they read.
 func TestElementInPlace(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for _, e := range elements {
+		for _, e := range elementOps {
 			if e.name == "copy" {
-				continue // promises nothing
+				continue // must not work in place
 			}
 			for _, l := range layouts {
 				for target := range e.srcs {
@@ -157,13 +195,14 @@ func TestElementInPlace(t *testing.T) {
 	})
 }
 
+// TestElementErrors: views that do not fit are an error that says what was expected.
 func TestElementErrors(t *testing.T) {
 	set, err := kernels.For(kernels.Scalar)
 	if err != nil {
 		t.Fatal(err)
 	}
 	good := kernels.NewView(kernels.Type{}, 2, 3, 4, 5, 0)
-	for _, e := range elements {
+	for _, e := range elementOps {
 		for _, c := range []struct {
 			name string
 			view kernels.View
@@ -186,38 +225,4 @@ func TestElementErrors(t *testing.T) {
 			}
 		}
 	}
-}
-
-func TestSoftmax(t *testing.T) {
-	nan, inf := float32(math.NaN()), float32(math.Inf(1))
-	odd := []tensor{
-		{n: 1, h: 1, w: 1, c: 4, values: []float32{1e30, -1e30, 0, 1e30}}, // no overflow
-		{n: 1, h: 1, w: 1, c: 3, values: []float32{-200, -100, 0}},        // vanishing
-		{n: 1, h: 1, w: 2, c: 2, values: []float32{nan, 1, 2, 3}},         // one pixel only
-		{n: 1, h: 1, w: 2, c: 2, values: []float32{inf, 1, negInf, 3}},
-		{n: 1, h: 1, w: 1, c: 2, values: []float32{negInf, negInf}},
-	}
-	sizes := []tensor{random(1, 1, 1, 1, 1), random(1, 1, 1, 1, 1000), random(1, 2, 3, 4, 19), random(1, 3, 1, 1, 10)}
-	for _, src := range append(odd, sizes...) {
-		for _, threads := range []int{1, 3} {
-			for i, l := range layouts {
-				t.Run(fmt.Sprintf("%dx%dx%dx%d/threads=%d/layout=%d", src.n, src.h, src.w, src.c, threads, i), func(t *testing.T) {
-					want := ref.Softmax(src.dense())
-					dst := tensor{n: src.n, h: src.h, w: src.w, c: src.c}
-					exercise(t, threads, dst.in(l), []tensor{src.in(layouts[(i+1)%len(layouts)])},
-						func(dst kernels.View, srcs []kernels.View) (workers.Task, error) {
-							return kernels.BindSoftmax(dst, srcs[0])
-						},
-						func(side string, got kernels.View) {
-							// x - max is rounded to float32, which exp makes a relative
-							// error; the values here that are not lost altogether are less
-							// than 16 below the largest. Then come a handful of roundings.
-							kerneltest.Compare(t, side, got, want, kerneltest.RelativeBound(16+4, want))
-						})
-				})
-			}
-		}
-	}
-	_, err := kernels.BindSoftmax(kernels.NewView(kernels.Type{}, 1, 1, 1, 4, 0), kernels.NewView(kernels.Type{}, 1, 1, 1, 5, 0))
-	checkError(t, "channels", err, []string{"softmax", "1×1×1×5", "1×1×1×4"})
 }

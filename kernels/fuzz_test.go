@@ -1,6 +1,7 @@
 package kernels_test
 
 import (
+	"fmt"
 	"testing"
 
 	"firebench/kernels"
@@ -25,17 +26,17 @@ func sets(t testing.TB) []*kernels.Set {
 	return all
 }
 
-// fuzzed reduces a fuzzed byte to low..high.
+// fuzzed maps a fuzzed byte to a number from low to high.
 func fuzzed(b byte, low, high int) int { return low + int(b)%(high-low+1) }
 
-// fuzzLayout takes a layout from a byte's bits; the halo is at least halo.
+// fuzzLayout maps a fuzzed byte to a layout whose halo is at least halo.
 func fuzzLayout(b byte, halo int) layout {
 	return layout{halo: halo + int(b&1), before: int(b >> 1 & 3), after: int(b >> 3 & 3)}
 }
 
-// FuzzConv compares convolutions of any small shape, in any layout, with the
-// reference on every instruction set. A shape that does not fit must be refused.
-func FuzzConv(f *testing.F) {
+// FuzzDirect compares the direct algorithm with the reference, for any small shape, in any
+// layout, on every instruction set. A shape that does not fit the image must be refused.
+func FuzzDirect(f *testing.F) {
 	all := sets(f)
 	f.Add(byte(2), byte(4), byte(0), byte(2), byte(2), byte(0), byte(1), byte(0), byte(4), byte(5), byte(0), byte(0), byte(0), byte(0))
 	f.Add(byte(2), byte(95), byte(0), byte(6), byte(6), byte(1), byte(0), byte(0), byte(12), byte(14), byte(1), byte(0), byte(0), byte(1))
@@ -72,13 +73,14 @@ func FuzzConv(f *testing.F) {
 				checkError(t, c.String(), err, []string{"convolution"})
 				continue
 			}
-			c.test(t, set, fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, c.Pad), fuzzed(threads, 1, 3))
+			c.testDirect(t, set, fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, c.Pad), fuzzed(threads, 1, 3))
 		}
 	})
 }
 
-// FuzzWinograd compares every candidate with the reference for square kernels, Winograd's
-// results within the bound for all data: among so many shapes some come close to it.
+// FuzzWinograd compares every candidate with the reference for square kernels. The results of
+// Winograd's algorithm must keep the bound for all data only: among very many shapes, some outputs
+// exceed the one that is typical of random data.
 func FuzzWinograd(f *testing.F) {
 	all := sets(f)
 	f.Add(byte(15), byte(31), byte(0), byte(2), byte(0), byte(1), byte(0), byte(12), byte(12), byte(1), byte(0), byte(0), byte(0))
@@ -109,12 +111,12 @@ func FuzzWinograd(f *testing.F) {
 			if hasWinograd(set, c) {
 				c.testWinograd(t, set, dst, src, threads, c.winogradWorst(c.data()))
 			}
-			c.test(t, set, dst, src, threads)
+			c.testDirect(t, set, dst, src, threads)
 		}
 	})
 }
 
-// FuzzPool does the same as FuzzConv for maximum and average pooling.
+// FuzzPool does for maximum and average pooling what FuzzDirect does for convolutions.
 func FuzzPool(f *testing.F) {
 	all := sets(f)
 	f.Add(byte(2), byte(2), byte(1), byte(0), true, byte(0), byte(6), byte(6), byte(15), byte(0), byte(0), byte(0))
@@ -146,11 +148,11 @@ func FuzzPool(f *testing.F) {
 	})
 }
 
-// FuzzSizes holds the output size of a pooling shape against the definition:
-// windows one stride apart that lie in the padded image and, in ceil mode, one
-// that hangs over its end, provided that it still starts inside the image. A
-// window larger than the padded image is refused in both modes.
-func FuzzSizes(f *testing.F) {
+// FuzzPoolSizes compares the output size of a pooling shape with its definition: it counts the
+// windows, one stride apart, that lie in the padded image. With Ceil, one more window counts if
+// there are pixels left for it and it starts inside the image. A window larger than the padded
+// image is refused.
+func FuzzPoolSizes(f *testing.F) {
 	f.Add(3, 3, 2, 0, true, 111, 55)
 	f.Add(2, 2, 3, 1, true, 4, 1)
 	f.Fuzz(func(t *testing.T, kh, kw, stride, pad int, ceil bool, h, w int) {
@@ -165,7 +167,7 @@ func FuzzSizes(f *testing.F) {
 			n := 0
 			for start := -pad; ; start += stride {
 				whole := start+k <= size+pad
-				// The window before left something over.
+				// The previous window left pixels over.
 				over := ceil && start-stride+k < size+pad && start < size
 				if !whole && !over {
 					return n
@@ -185,6 +187,54 @@ func FuzzSizes(f *testing.F) {
 					t.Errorf("%+v of %d×%d: window %d is empty", s, h, w, i)
 				}
 			}
+		}
+	})
+}
+
+// FuzzView compares the check of views with a count: all elements, those of the halo included,
+// must be in the memory, and no element may also be another element or part of the halo.
+func FuzzView(f *testing.F) {
+	f.Add(uint8(2), uint8(3), uint8(4), uint8(2), uint8(60), uint8(12), uint8(2), uint8(1), uint8(20), uint8(150))
+	f.Add(uint8(1), uint8(3), uint8(4), uint8(2), uint8(0), uint8(8), uint8(2), uint8(1), uint8(10), uint8(90))
+	f.Add(uint8(1), uint8(1), uint8(1), uint8(1), uint8(0), uint8(1), uint8(1), uint8(0), uint8(0), uint8(1))
+	f.Fuzz(func(t *testing.T, n, h, w, c, batch, row, pixel, halo, offset, size uint8) {
+		v := kernels.View{
+			Memory: make([]byte, 4*int(size)), Offset: int(offset),
+			N: int(n % 3), H: int(h % 5), W: int(w % 5), C: int(c % 4),
+			Batch: int(batch), Row: int(row % 40), Pixel: int(pixel % 6), Halo: int(halo % 3),
+		}
+		_, err := kernels.BindHalo(v)
+		if v.N*v.H*v.W*v.C == 0 {
+			checkError(t, fmt.Sprintf("%+v", v), err, []string{"empty"})
+			return
+		}
+		elements, halos, outside := map[int]int{}, map[int]bool{}, false
+		for n := range v.N {
+			for y := -v.Halo; y < v.H+v.Halo; y++ {
+				for x := -v.Halo; x < v.W+v.Halo; x++ {
+					for c := range v.C {
+						i := v.Index(n, y, x, c)
+						outside = outside || i < 0 || i >= int(size)
+						if y < 0 || y >= v.H || x < 0 || x >= v.W {
+							halos[i] = true
+						} else {
+							elements[i]++
+						}
+					}
+				}
+			}
+		}
+		overlaps := false
+		for i, count := range elements {
+			overlaps = overlaps || count > 1 || halos[i]
+		}
+		if err == nil && (outside || overlaps) {
+			t.Errorf("%+v is accepted: outside %v, overlaps %v", v, outside, overlaps)
+		}
+		// Strides that interleave pixels are refused even if no pixels overlap.
+		ordered := v.Pixel >= v.C && v.Row >= (v.W+v.Halo)*v.Pixel && (v.N == 1 || v.Batch >= (v.H+v.Halo)*v.Row)
+		if err != nil && !outside && !overlaps && ordered {
+			t.Errorf("%+v is refused: %v", v, err)
 		}
 	})
 }

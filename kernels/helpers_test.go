@@ -1,25 +1,35 @@
 package kernels_test
 
 import (
-	"fmt"
+	"context"
 	"math"
-	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"unsafe"
 
 	"firebench/kernels"
 	"firebench/kernels/kerneltest"
+	"firebench/kernels/ref"
 	"firebench/kernels/workers"
 )
 
-// A layout is how a tensor lies in memory: inside a halo, as a window onto
-// pixels that hold more channels than its own, or onto larger images.
+// A layout is how a tensor lies in memory: inside a halo, in pixels that hold more channels than
+// its own, or in larger images.
 type layout struct {
 	halo          int
 	before, after int // other channels of each pixel
 	right, below  int // other pixels of each image
+}
+
+// layouts are the layouts of an operand that let the loops take different ways through its memory.
+var layouts = []layout{
+	{},
+	{halo: 1},
+	{before: 3, after: 2},
+	{halo: 2, before: 1},
+	{halo: 1, after: 7},
+	{below: 1},
+	{right: 2},
 }
 
 // A tensor is an operand of a test.
@@ -27,7 +37,7 @@ type tensor struct {
 	n, h, w, c int
 	layout
 	values []float32 // of a source: dense NHWC
-	zeros  int       // of a source: how many halo pixels hold zeros
+	zeros  int       // of a source: how many pixels of the halo hold zeros, on each side
 }
 
 // size returns the number of values that the tensor's memory holds.
@@ -35,8 +45,8 @@ func (x tensor) size() int {
 	return kernels.ViewSize(x.n, x.h+x.below, x.w+x.right, x.before+x.c+x.after, x.halo)
 }
 
-// view lays the tensor out over data, which becomes NaN but for what a source
-// defines.
+// view lays the tensor out over data. Everything in data becomes NaN, except for the values and the
+// zeros of a source.
 func (x tensor) view(data []float32) kernels.View {
 	v := kernels.ViewOf(kernels.Type{}, kernels.Bytes(data), x.n, x.h+x.below, x.w+x.right, x.before+x.c+x.after, x.halo).Channels(x.before, x.c)
 	v.H, v.W = x.h, x.w
@@ -59,7 +69,7 @@ func (x tensor) view(data []float32) kernels.View {
 	return v
 }
 
-// dense returns the view of a source in memory of its own, for ref.
+// dense returns the view of a source without halo or gaps, in memory of its own, for ref.
 func (x tensor) dense() kernels.View {
 	x.layout, x.zeros = layout{}, 0
 	return x.view(make([]float32, x.size()))
@@ -70,17 +80,30 @@ func random(seed uint64, n, h, w, c int) tensor {
 	return tensor{n: n, h: h, w: w, c: c, values: kerneltest.Random(seed, n*h*w*c)}
 }
 
-// in returns the tensor laid out like that.
+// in returns the tensor with layout l.
 func (x tensor) in(l layout) tensor {
 	x.layout = l
 	return x
 }
 
-// sides names the two parts of a slab.
+// values returns the elements of a view, dense NHWC.
+func values(v kernels.View) []float32 {
+	out := make([]float32, 0, v.N*v.H*v.W*v.C)
+	for n := range v.N {
+		for y := range v.H {
+			for x := range v.W {
+				out = append(out, kernels.Pixel[float32](v, n, y, x)...)
+			}
+		}
+	}
+	return out
+}
+
+// sides names the two slices of a slab.
 var sides = [2]string{"low end", "high end"}
 
-// A slab is memory for the same values twice: right behind and right before an
-// unreadable page.
+// A slab is memory for the same values twice: one slice begins right behind an unreadable page, the
+// other ends right before one.
 type slab [2][]float32
 
 // guarded returns a slab for n values.
@@ -89,48 +112,48 @@ func guarded(t testing.TB, n int) slab {
 	return slab{low, high}
 }
 
-// cut returns n values that touch the unreadable page on this side.
-func (s slab) cut(side, n int) []float32 {
+// slice returns the n values of one side that touch the unreadable page.
+func (s slab) slice(side, n int) []float32 {
 	if side == 0 {
 		return s[0][:n:n]
 	}
 	return s[1][len(s[1])-n:]
 }
 
-// load cuts len(values) values and sets them.
+// load returns a slice that touches the unreadable page and holds values.
 func (s slab) load(side int, values []float32) []float32 {
-	c := s.cut(side, len(values))
+	c := s.slice(side, len(values))
 	copy(c, values)
 	return c
 }
 
 // loadInts is load for integers.
 func (s slab) loadInts(side int, values []int) []int {
-	const floats = int(unsafe.Sizeof(0) / 4)
-	c := s.cut(side, floats*len(values))
+	const floats = int(unsafe.Sizeof(0) / unsafe.Sizeof(float32(0)))
+	c := s.slice(side, floats*len(values))
 	ints := unsafe.Slice((*int)(unsafe.Pointer(unsafe.SliceData(c))), len(values))
 	copy(ints, values)
 	return ints
 }
 
-// blank cuts n values and poisons them.
+// blank returns a slice of n values that touches the unreadable page and is poisoned.
 func (s slab) blank(side, n int) []float32 {
-	c := s.cut(side, n)
+	c := s.slice(side, n)
 	kerneltest.Poison(c)
 	return c
 }
 
-// run executes a task on so many threads.
+// run runs a task on a number of threads.
 func run(task workers.Task, threads int) {
-	w := workers.NewPool(threads)
-	defer w.Close()
-	w.Run(nil, task)
+	pool := workers.NewPool(threads)
+	defer pool.Close()
+	pool.Run(context.Background(), task)
 }
 
-// exercise binds and runs one operation twice, with every operand's memory, and
-// scratch memory, behind and then before an unreadable page. It checks what every operation
-// owes: all of the output written, its halo zeroed, and nothing else touched.
-// The result itself is the caller's to check.
+// exercise binds and runs one operation twice: first the memory of every operand and the scratch
+// memory begin right behind an unreadable page, then they end right before one. It checks what
+// every operation must do: write all of the output, fill its halo with zeros, and touch nothing
+// else. check must compare the output with the expected values.
 func exercise(t *testing.T, threads int, dst tensor, srcs []tensor,
 	bind func(dst kernels.View, srcs []kernels.View) (workers.Task, error), check func(side string, got kernels.View)) {
 
@@ -159,76 +182,46 @@ func exercise(t *testing.T, threads int, dst tensor, srcs []tensor,
 	}
 }
 
-// scratchOf returns how many bytes of scratch memory a task asks for, and the memory
-// of each worker, nil for tasks without. Nothing outside of their package sees it
-// otherwise.
-func scratchOf(task workers.Task) (need int, workers [][]byte) {
-	v := reflect.ValueOf(task).Elem().FieldByName("scratch")
-	if !v.IsValid() {
-		return 0, nil
-	}
-	return int(v.FieldByName("need").Int()), *(*[][]byte)(v.FieldByName("buffers").Addr().UnsafePointer())
-}
-
-// guardScratch gives each worker of a task scratch memory of just the size that
-// it asks for, poisoned, beside an unreadable page: no other test could tell that a
-// kernel reaches beyond it, or reads what nobody wrote.
-func guardScratch(t testing.TB, task workers.Task, memory []slab, side int) []slab {
+// compareRows compares a matrix of rows×cols values, whose rows are stride apart, with
+// want(row, col): they may differ by bound(row, col), or not at all if bound is nil. It also checks
+// that the poisoned values between the rows were not written.
+func compareRows(t *testing.T, what string, got []float32, rows, cols, stride int, want func(r, c int) float64, bound func(r, c int) float64) {
 	t.Helper()
-	need, workers := scratchOf(task)
-	for i := range workers {
-		if i == len(memory) {
-			memory = append(memory, guarded(t, need/4))
+	v := kernels.View{Memory: kernels.Bytes(got), N: 1, H: 1, W: rows, C: cols, Batch: len(got), Row: len(got), Pixel: stride}
+	flat := make([]float64, 0, rows*cols)
+	for r := range rows {
+		for c := range cols {
+			flat = append(flat, want(r, c))
 		}
-		workers[i] = kernels.Bytes(memory[i].blank(side, need/4))
 	}
-	return memory
-}
-
-// pack packs weights for the problem of an h×w image with the algorithm of that name, which
-// must be one of its candidates if the problem is one at all.
-func pack(set *kernels.Set, algo string, s kernels.ConvShape, h, w int, weights, bias []float32, relu bool) (kernels.Conv, error) {
-	p := kernels.Problem{ConvShape: s, H: h, W: w, ReLU: relu}
-	op, err := kernels.NewConv(set, algo, p, weights, bias)
-	if err == nil && op.Algorithm() != algo {
-		return nil, fmt.Errorf("%+v is packed for %s, asked for was %s", p, op.Algorithm(), algo)
+	var b func(i int) float64
+	if bound != nil {
+		b = func(i int) float64 { return bound(i/cols, i%cols) }
 	}
-	return op, err
+	kerneltest.Compare(t, what, v, flat, b)
+	kerneltest.Unwritten(t, what, v)
 }
 
-// newDirect packs weights for the direct algorithm, on images of any size.
-func newDirect(set *kernels.Set, s kernels.ConvShape, weights, bias []float32, relu bool) (kernels.Conv, error) {
-	return pack(set, "direct", s, 100, 100, weights, bias, relu)
+// mulAdd returns the multiply-add of an instruction set: it is rounded once, but twice in the
+// scalar kernels.
+func mulAdd(isa kernels.ISA) func(x, y, z float32) float32 {
+	if isa == kernels.Scalar {
+		return func(x, y, z float32) float32 { return float32(x*y) + z }
+	}
+	return ref.FMA
 }
 
-// newWinogradConv packs weights for Winograd's algorithm, on images that are large enough.
-func newWinogradConv(set *kernels.Set, s kernels.ConvShape, weights, bias []float32, relu bool) (kernels.Conv, error) {
-	return pack(set, "winograd", s, 100, 100, weights, bias, relu)
+// channelCounts returns multiples of the lanes around the numbers of vectors that kernels may
+// handle in one step of a loop.
+func channelCounts(set *kernels.Set) []int {
+	var counts []int
+	for _, vectors := range []int{1, 2, 3, 4, 5, 7, 8, 9, 12, 16, 17} {
+		counts = append(counts, vectors*set.F32.Lanes)
+	}
+	return counts
 }
 
-// hasWinograd reports whether Winograd's algorithm is a candidate for the case.
-func hasWinograd(set *kernels.Set, c convCase) bool {
-	return slices.Contains(kernels.Candidates(set, c.problem()), "winograd")
-}
-
-// problem describes the case to an algorithm.
-func (c convCase) problem() kernels.Problem {
-	return kernels.Problem{ConvShape: c.ConvShape, H: c.h, W: c.w, ReLU: c.relu}
-}
-
-// layouts are the ways for an operand to lie in memory that differ in how the
-// loops walk over it.
-var layouts = []layout{
-	{},
-	{halo: 1},
-	{before: 3, after: 2},
-	{halo: 2, before: 1},
-	{halo: 1, after: 7},
-	{below: 1},
-	{right: 2},
-}
-
-// checkError checks that err mentions all parts, or is nil if there are none.
+// checkError checks that err mentions all parts, or that it is nil if there are no parts.
 func checkError(t testing.TB, what string, err error, parts []string) {
 	t.Helper()
 	if err == nil {

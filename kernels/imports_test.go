@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-// TestImports checks who may import whom: the design's layers, from the assembly
-// up to the commands, and what each layer may bring in from outside.
+// TestImports checks which packages each package may import: the design's layers, from the assembly
+// up to the commands, and the modules from outside that each layer may use.
 func TestImports(t *testing.T) {
-	// A package may import those of its own layer's list and nothing else of ours.
-	// The first row whose prefix fits counts.
+	// A package belongs to the first row whose prefix fits. Of this module it may import the
+	// packages in ours, where a name that ends in / stands for all packages below it.
 	layers := []struct {
 		prefix string
 		ours   []string
@@ -72,6 +72,7 @@ func TestImports(t *testing.T) {
 	}
 }
 
+// goList returns the lines that go list prints for a pattern.
 func goList(t *testing.T, format, pattern string) []string {
 	t.Helper()
 	cmd := exec.Command("go", "list", "-f", format, pattern)

@@ -19,13 +19,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"golang.org/x/arch/arm64/arm64asm"
 )
 
-// askedFor returns the features that the processor is asked for before the assembly of a
-// package runs, by the names that generated files use: none for a package that belongs to
-// no instruction set. It knows the sets of the architecture that the test runs on.
+// askedFor returns the features that the processor must have before the assembly of a package
+// runs, by the names that generated files use. There are none for a package that belongs to no
+// instruction set, or to one of another architecture than that of the test.
 func askedFor(pkg string) (features []string) {
 	for _, n := range native {
 		if pkg == "firebench/kernels/"+strings.ReplaceAll(n.set.ISA.String(), "-", "") {
@@ -37,18 +35,19 @@ func askedFor(pkg string) (features []string) {
 	return features
 }
 
-// TestInstructions proves that no kernel can run on a processor that lacks one of its
-// instructions: it decodes the assembled bytes of every .s of the module and knows of each
-// instruction which feature it needs. What a function needs is what its package is asked
-// for, and what the Requires above it says. An instruction that the tables lack is an
-// error: whoever uses it adds it, with its feature.
+// TestInstructions proves that no kernel runs on a processor that lacks one of its instructions.
+// It assembles every .s file of the module, decodes the bytes, and looks up which feature each
+// instruction needs. A function must need no feature that its package does not ask the processor
+// for, and exactly those that the Requires comment above it names. An instruction that is not in
+// the tables of decode_test.go is an error: whoever uses it must add it, with its feature.
 func TestInstructions(t *testing.T) {
 	checked := map[string]bool{}
 	for _, arch := range []string{"amd64", "arm64"} {
 		for _, pkg := range assemblyPackages(t, arch) {
 			asked := askedFor(pkg.ImportPath)
 			if arch != runtime.GOARCH {
-				// The list is not in this build. The architecture's own run compares with it.
+				// This build does not have the other architecture's list. A test on that
+				// architecture uses it.
 				asked = everyFeature
 			}
 			for _, name := range pkg.SFiles {
@@ -75,8 +74,8 @@ func TestInstructions(t *testing.T) {
 	}
 }
 
-// TestInstructionsRefused: what TestInstructions must notice. Each function stands in a
-// file of its own, with the Requires that it would have by mistake.
+// TestInstructionsRefused has functions that TestInstructions must refuse, and some that it must
+// accept. Each is in a file of its own, with the Requires comment that it might have by mistake.
 func TestInstructionsRefused(t *testing.T) {
 	avx2 := []string{"AVX", "FMA3", "MMX+"}
 	avx512 := append([]string{"AVX512F"}, avx2...)
@@ -96,7 +95,7 @@ func TestInstructionsRefused(t *testing.T) {
 		{"amd64", "AVX, FMA3", avx2, "VADDPS Y2, Y1, Y0", "F needs [AVX], the Requires above it has [AVX FMA3]"},
 		{"amd64", "AVX", avx2, "VFMADD231PS Y2, Y1, Y0", "F needs [FMA3], the Requires above it has [AVX]"},
 
-		// Features that nobody asked for.
+		// Features that the processor is not asked for.
 		{"amd64", "AVX", nil, "VADDPS Y2, Y1, Y0", "VADDPS needs AVX"},
 		{"amd64", "FMA3", []string{"AVX"}, "VFMADD231PS Y2, Y1, Y0", "VFMADD231PS needs FMA3"},
 		{"amd64", "AVX", avx2, "VBROADCASTSS X0, Y0", "VBROADCASTSS from a register needs AVX2"},
@@ -121,7 +120,7 @@ func TestInstructionsRefused(t *testing.T) {
 		{"amd64", "AVX", avx2, "POPCNTQ AX, BX", "F3 48"},
 		{"amd64", "AVX", avx2, "CALL AX", "55 48"},
 
-		// Bytes that are no instruction, so that what follows is read as another one.
+		// Bytes that are no instruction, so that the bytes behind them are decoded as part of one.
 		{"amd64", "AVX", avx2, "BYTE $0x62", "truncated"},
 		{"amd64", "AVX", avx2, "BYTE $0x62; VADDPS Y2, Y1, Y0; VADDPS Y2, Y1, Y0", "EVEX"},
 		{"amd64", "AVX", avx2, "BYTE $0xc4; BYTE $0xe5", "truncated"},
@@ -153,7 +152,7 @@ func TestInstructionsRefused(t *testing.T) {
 	}
 }
 
-// everyFeature is all that the tables here know.
+// everyFeature is all features in the tables of decode_test.go.
 var everyFeature = func() []string {
 	all := []string{"ASIMD"}
 	for _, i := range amd64Instructions {
@@ -168,7 +167,7 @@ type assemblyPackage struct {
 	SFiles          []string
 }
 
-// assemblyPackages lists the module's packages with assembly for an architecture.
+// assemblyPackages returns the module's packages that have assembly for an architecture.
 func assemblyPackages(t *testing.T, arch string) (packages []assemblyPackage) {
 	t.Helper()
 	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,SFiles", "firebench/...")
@@ -191,6 +190,7 @@ func assemblyPackages(t *testing.T, arch string) (packages []assemblyPackage) {
 	}
 }
 
+// goOutput returns what the go command prints.
 func goOutput(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := exec.Command("go", args...).Output()
@@ -200,8 +200,8 @@ func goOutput(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// checkAssembly assembles a file and checks each of its functions: what it needs must be in
-// asked, and what the Requires above its TEXT says.
+// checkAssembly assembles a file and checks each of its functions: the features that it needs
+// must all be in asked, and must be those that the Requires comment above its TEXT names.
 func checkAssembly(path, arch string, asked []string) error {
 	functions, err := assemble(path, arch)
 	if err != nil {
@@ -236,8 +236,8 @@ func checkAssembly(path, arch string, asked []string) error {
 
 var textLine = regexp.MustCompile(`^TEXT\s+·(\w+)`)
 
-// required returns what the Requires above each TEXT of a file says, sorted. Functions
-// without it are not there.
+// required returns the features that the Requires comment above each TEXT of a file names,
+// sorted, by function. It leaves out functions without such a comment.
 func required(path string) (map[string][]string, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -320,45 +320,4 @@ func needed(code []byte, arch string) (map[string]string, error) {
 		at += i.size
 	}
 	return needs, nil
-}
-
-// An instruction is one that assembly may use.
-type instruction struct {
-	name    string
-	feature string // that it needs; "" for what every processor of the architecture has
-	size    int    // in bytes
-}
-
-// decoders return the first instruction of code, or an error if assembly may not use it.
-var decoders = map[string]func(code []byte) (instruction, error){"amd64": decodeAMD64, "arm64": decodeARM64}
-
-// arm64Instructions may be used, as arm64asm names them. It decodes no form of them that
-// needs more than ASIMD, such as one for half precision.
-var arm64Instructions = strings.Fields(`
-	ADD ADDS B LDR LSL LSR MADD MOV MUL ORR PRFM RET STR SUB SUBS
-	DUP FADD FDIV FMAX FMLA FMLS FMUL FSQRT FSUB MOVI`)
-
-func decodeARM64(code []byte) (instruction, error) {
-	if len(code) >= 4 && [4]byte(code) == [4]byte{} {
-		return instruction{"padding behind the function", "", 4}, nil
-	}
-	i, err := arm64asm.Decode(code)
-	if err != nil {
-		return instruction{}, err
-	}
-	if !slices.Contains(arm64Instructions, i.Op.String()) {
-		return instruction{}, fmt.Errorf("%v is not an instruction that kernels may use", i)
-	}
-	feature := ""
-	for _, arg := range i.Args {
-		switch arg := arg.(type) {
-		case arm64asm.RegisterWithArrangement, arm64asm.RegisterWithArrangementAndIndex:
-			feature = "ASIMD"
-		case arm64asm.Reg:
-			if arm64asm.B0 <= arg && arg <= arm64asm.V31 {
-				feature = "ASIMD"
-			}
-		}
-	}
-	return instruction{i.Op.String(), feature, 4}, nil
 }

@@ -11,8 +11,8 @@ import (
 // An ISA is an instruction set that kernels exist for.
 type ISA uint8
 
-// The instruction sets, slowest first within an architecture. The rest of what there is to
-// say of one stands in isas, in isa_<arch>.go and in set_<arch>.go.
+// The instruction sets, slowest first within an architecture. Each also has an entry in isas, its
+// list of features in isa_<arch>.go, and its Set in set_<arch>.go.
 const (
 	Scalar ISA = iota // portable Go
 	AVX2              // 256-bit vectors, fused multiply-add
@@ -22,7 +22,7 @@ const (
 
 var isas = [...]struct {
 	name string
-	arch string // GOARCH, "" for all
+	arch string // GOARCH, "" for every architecture
 }{
 	Scalar: {"scalar", ""},
 	AVX2:   {"avx2", "amd64"},
@@ -30,8 +30,8 @@ var isas = [...]struct {
 	NEON:   {"neon", "arm64"},
 }
 
-// ISAs lists the instruction sets of this architecture, slowest first, whether this
-// machine has them or not.
+// ISAs returns the instruction sets of this architecture, slowest first, whether this machine has
+// them or not.
 func ISAs() []ISA {
 	var list []ISA
 	for i, isa := range isas {
@@ -62,34 +62,35 @@ func ParseISA(s string) (ISA, error) {
 	return 0, fmt.Errorf("unknown instruction set %q, expected one of %s", s, strings.Join(names, ", "))
 }
 
-// A feature is one thing that an ISA asks of the processor.
+// A feature is an extension of the processor that an ISA needs.
 type feature struct {
-	name  string // avo's, as in the generated files' Requires lines
-	debug string // the key of GODEBUG=cpu.<key>=off, the Go runtime's name; "" if it has none
+	name  string // avo's name for it, as in the generated files' Requires lines
+	debug string // Go's name for it, as in GODEBUG=cpu.<debug>=off; "" if Go has none
 	has   func() bool
 }
 
-// A nativeSet is a generated set and what it asks of the processor.
+// A nativeSet is a generated set with the features that it needs.
 type nativeSet struct {
 	set      *Set
 	features []feature
 }
 
-// within reports whether n asks for nothing that m does not ask for, too.
+// within reports whether m needs every feature that n needs.
 func (n nativeSet) within(m nativeSet) bool {
 	return !slices.ContainsFunc(n.features, func(f feature) bool {
 		return !slices.ContainsFunc(m.features, func(g feature) bool { return f.name == g.name })
 	})
 }
 
-// Supported lists the instruction sets that this build can use on this machine,
-// slowest first; Scalar is always the first. FIREBENCH_ISA names the last: those that need
-// more of the processor, or something else, are left out. GODEBUG=cpu.<feature>=off removes
-// those that need the feature.
-// The environment is read on every call, not in init: `go test` records
-// what a test reads, and only then keys its cache by it.
+// Supported returns the instruction sets that this build can use on this machine, slowest first;
+// Scalar is always the first.
 //
-// It fails when FIREBENCH_ISA is unknown or not usable here.
+// FIREBENCH_ISA names the last of them: every set that needs a feature which the named set does not
+// need is left out. GODEBUG=cpu.<feature>=off leaves out all sets that need the feature. It is an
+// error if FIREBENCH_ISA is unknown or cannot be used here.
+//
+// The environment is read on every call, not in init: go test takes a test's result from its cache
+// unless a variable has changed that the test itself has read.
 func Supported() ([]ISA, error) {
 	usable := detect(os.Getenv("GODEBUG"))
 	name := os.Getenv("FIREBENCH_ISA")
@@ -116,7 +117,7 @@ func names(sets []nativeSet) []ISA {
 	return list
 }
 
-// Best returns the last of Supported.
+// Best returns the last instruction set of Supported, the fastest.
 func Best() (ISA, error) {
 	isas, err := Supported()
 	if err != nil {
@@ -125,8 +126,8 @@ func Best() (ISA, error) {
 	return isas[len(isas)-1], nil
 }
 
-// detect returns Scalar and every set of native whose features are all present
-// and not switched off.
+// detect returns the scalar set, and every set of native whose features are all present and not
+// switched off by godebug, the value of GODEBUG.
 func detect(godebug string) []nativeSet {
 	off := switchedOff(godebug)
 	sets := []nativeSet{{set: &scalarSet}}
@@ -138,9 +139,9 @@ func detect(godebug string) []nativeSet {
 	return sets
 }
 
-// switchedOff tells which features GODEBUG switches off. As in the Go runtime,
-// the last word on a feature counts, cpu.all speaks of every one, and anything but on and off
-// is ignored.
+// switchedOff returns a function that reports whether GODEBUG switches a feature off. As in the Go
+// runtime, the last setting of a feature counts, cpu.all sets every feature, and values other than
+// on and off are ignored.
 func switchedOff(godebug string) func(key string) bool {
 	off := map[string]bool{}
 	for kv := range strings.SplitSeq(godebug, ",") {
@@ -160,8 +161,8 @@ func switchedOff(godebug string) func(key string) bool {
 	}
 }
 
-// For returns the kernels of isa. It fails when this build or this machine lacks
-// them, and says what is missing; it does not look at FIREBENCH_ISA.
+// For returns the kernels of isa, whatever FIREBENCH_ISA says. The error says what is missing if
+// this build or this machine lacks them, or if GODEBUG switches them off.
 func For(isa ISA) (*Set, error) {
 	for _, n := range detect(os.Getenv("GODEBUG")) {
 		if n.set.ISA == isa {
@@ -171,8 +172,8 @@ func For(isa ISA) (*Set, error) {
 	return nil, unusable(isa)
 }
 
-// unusable says why For has no kernels of isa: what the build, the processor or the
-// operating system lacks, or that GODEBUG switches it off.
+// unusable returns the error of For: what the build, the processor or the operating system lacks
+// for isa, or that GODEBUG switches off what isa needs.
 func unusable(isa ISA) error {
 	for _, n := range native {
 		if n.set.ISA != isa {

@@ -4,6 +4,7 @@ package kernels
 
 import "github.com/klauspost/cpuid/v2"
 
+// has returns a function that reports whether the processor has a feature.
 func has(id cpuid.FeatureID) func() bool {
 	// Supports includes the check that the operating system saves the registers.
 	return func() bool { return cpuid.CPU.Supports(id) }
@@ -11,9 +12,9 @@ func has(id cpuid.FeatureID) func() bool {
 
 var avx2Features = []feature{
 	{"AVX", "avx", has(cpuid.AVX)},    // 256-bit loads, stores, max, add, multiply, divide, square root
-	{"AVX2", "avx2", has(cpuid.AVX2)}, // nothing yet: the float32 kernels need AVX and FMA3, the set is what its name says
-	{"FMA3", "fma", has(cpuid.FMA3)},  // the multiply-add itself
-	{"MMX+", "", has(cpuid.SSE)},      // avo's name for what prefetching needs; every amd64 has it
+	{"AVX2", "avx2", has(cpuid.AVX2)}, // no float32 kernel needs it, but a set is for processors that have the extension that names it
+	{"FMA3", "fma", has(cpuid.FMA3)},  // fused multiply-add
+	{"MMX+", "", has(cpuid.SSE)},      // prefetching; this is avo's name for it, and every amd64 processor has it
 }
 
 var avx512Features = append(avx2Features[:len(avx2Features):len(avx2Features)],

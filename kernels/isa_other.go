@@ -2,5 +2,5 @@
 
 package kernels
 
-// native is empty: this build has the scalar kernels only.
+// native is empty: this build has no kernels but the scalar ones.
 var native []nativeSet

@@ -1,39 +1,12 @@
 package kernels
 
 import (
-	"bufio"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// generated returns the lines of an instruction set's assembly.
-func generated(t *testing.T, isa ISA) []string {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(isa.String(), "*.s"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%v: no assembly files (%v)", isa, err)
-	}
-	var lines []string
-	for _, name := range files {
-		f, err := os.Open(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := bufio.NewScanner(f)
-		for s.Scan() {
-			lines = append(lines, s.Text())
-		}
-		if err := s.Err(); err != nil {
-			t.Fatal(err)
-		}
-		f.Close()
-	}
-	return lines
-}
-
+// TestParseISA: ParseISA is the inverse of String, and refuses other names.
 func TestParseISA(t *testing.T) {
 	for i := range isas {
 		if got, err := ParseISA(ISA(i).String()); err != nil || got != ISA(i) {
@@ -47,6 +20,8 @@ func TestParseISA(t *testing.T) {
 	}
 }
 
+// TestSupported: FIREBENCH_ISA names the last of the sets that can be used, and must name one of
+// them.
 func TestSupported(t *testing.T) {
 	t.Setenv("FIREBENCH_ISA", "")
 	t.Setenv("GODEBUG", "")
@@ -84,8 +59,8 @@ func TestSupported(t *testing.T) {
 	}
 }
 
-// TestISAs: the list has every instruction set of this architecture, in order, and
-// those that this build has kernels for are among them.
+// TestISAs: ISAs returns the instruction sets of this architecture in order, including all that
+// this build has kernels for.
 func TestISAs(t *testing.T) {
 	list := ISAs()
 	if list[0] != Scalar || !slices.IsSorted(list) {
@@ -98,8 +73,7 @@ func TestISAs(t *testing.T) {
 	}
 }
 
-// TestGODEBUG checks that switching a feature off takes away the sets that need it
-// and no others.
+// TestGODEBUG: switching a feature off leaves out the sets that need it, and no others.
 func TestGODEBUG(t *testing.T) {
 	all := names(detect(""))
 	for _, n := range native {
@@ -132,8 +106,8 @@ func TestGODEBUG(t *testing.T) {
 	}
 }
 
-// TestWithin: FIREBENCH_ISA leaves the sets that need no more than the one it names, which
-// need not be all that stand before it in the list.
+// TestWithin: within compares what sets need. FIREBENCH_ISA leaves out every set that needs more
+// than the one that it names, even if it stands earlier in the list.
 func TestWithin(t *testing.T) {
 	set := func(features ...string) (n nativeSet) {
 		for _, f := range features {
@@ -157,21 +131,24 @@ func TestWithin(t *testing.T) {
 	}
 }
 
-// TestPeakFMAs: a wrong number of multiply-adds in a round would falsify every
-// peak-%. It must be the generated loop's.
-func TestPeakFMAs(t *testing.T) {
-	for _, n := range native {
-		inside, count := false, 0
-		for _, line := range generated(t, n.set.ISA) {
-			if strings.HasPrefix(line, "TEXT") {
-				inside = strings.Contains(line, "·FMAPeak(")
-			}
-			if inside && (strings.Contains(line, "VFMADD") || strings.Contains(line, "VFMLA")) {
-				count++
-			}
-		}
-		if want := n.set.F32.PeakFMAs / n.set.F32.Lanes; count != want {
-			t.Errorf("%v: a round of FMAPeak has %d vector multiply-adds, PeakFMAs says %d", n.set.ISA, count, want)
+// TestUnusable: the error of For says why an instruction set cannot be used.
+func TestUnusable(t *testing.T) {
+	const isa = ISA(200)
+	t.Cleanup(func(before []nativeSet) func() { return func() { native = before } }(native))
+	check := func(want string) {
+		t.Helper()
+		if _, err := For(isa); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, expected %q", err, want)
 		}
 	}
+	check("has no ISA(200) kernels")
+	present, absent := func() bool { return true }, func() bool { return false }
+	native = append(native[:len(native):len(native)], nativeSet{&Set{ISA: isa}, []feature{{"A", "a", present}, {"B", "b", absent}, {"C", "", absent}}})
+	check("needs B, C, which the processor or the operating system lacks")
+	native[len(native)-1].features = []feature{{"A", "a", present}}
+	if set, err := For(isa); err != nil || set.ISA != isa {
+		t.Errorf("%v, %v", set, err)
+	}
+	t.Setenv("GODEBUG", "cpu.a=off")
+	check(`needs something that GODEBUG="cpu.a=off" switches off`)
 }

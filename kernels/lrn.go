@@ -7,15 +7,17 @@ import (
 	"firebench/kernels/workers"
 )
 
-// lrnTask is a local response normalization bound to its views; a chunk is a run
-// of rows.
+// An lrnTask is a local response normalization bound to its views; a chunk is some rows.
 type lrnTask struct {
 	rowChunks
 	f32      *F32
 	shape    LRNShape
 	dst, src View
-	scratch      // one row of x², each pixel between Size/2 zeros: the kernel does not look where channels end
-	pixel    int // floats of a pixel in scratch
+
+	// The scratch memory holds the squares of one row. Each pixel has Size/2 zeros before and
+	// behind its channels, so that the kernel need not know where the channels end.
+	scratch
+	pixel int // float32 values of a pixel in scratch
 }
 
 // BindLRN prepares local response normalization of src across channels.

@@ -2,6 +2,7 @@ package kernels_test
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"firebench/kernels"
@@ -10,7 +11,57 @@ import (
 	"firebench/kernels/workers"
 )
 
-// testLRN runs a normalization in the given layouts against the reference.
+// TestLRNKernels compares the two kernels of local response normalization with the loops that F32
+// documents them by, between guard pages.
+func TestLRNKernels(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		const maxPixels, maxSize, gap = 3, 9, 3
+		counts := channelCounts(set)
+		wide := counts[len(counts)-1] + max(gap, maxSize-1)
+		dstMem, srcMem, squareMem := guarded(t, maxPixels*wide), guarded(t, maxPixels*wide), guarded(t, maxPixels*wide)
+		values := kerneltest.Random(1, len(srcMem[0]))
+		squared := kerneltest.Random(2, len(squareMem[0]))
+		for i, x := range squared {
+			squared[i] = x * x
+		}
+		for _, channels := range counts {
+			for pixels := 1; pixels <= maxPixels; pixels++ {
+				for side := range sides {
+					srcPixel, dstPixel := channels+pixels%2*gap, channels+channels/set.F32.Lanes%2*gap
+					src := srcMem.load(side, values[:(pixels-1)*srcPixel+channels])
+					dst := dstMem.blank(side, (pixels-1)*dstPixel+channels)
+					what := fmt.Sprintf("%d pixels × %d channels, %s", pixels, channels, sides[side])
+					set.F32.LRNSquare(&dst[0], &src[0], pixels, channels, srcPixel, dstPixel)
+					compareRows(t, "LRNSquare of "+what, dst, pixels, channels, dstPixel, func(p, c int) float64 {
+						x := src[p*srcPixel+c]
+						return float64(x * x)
+					}, nil)
+
+					for size := 1; size <= maxSize; size += 2 {
+						const scale, k = 0.125, 1.5
+						squaresPixel := channels + size - 1
+						squares := squareMem.load(side, squared[:pixels*squaresPixel])
+						kerneltest.Poison(dst)
+						set.F32.LRN(&dst[0], &src[0], &squares[0], pixels, channels, srcPixel, dstPixel, squaresPixel, size, scale, k)
+						want := func(p, c int) float64 {
+							var sum float64
+							for _, sq := range squares[p*squaresPixel+c:][:size] {
+								sum += float64(sq)
+							}
+							return float64(src[p*srcPixel+c]) / math.Pow(scale*sum+k, 0.75)
+						}
+						// The sum and k take size roundings, the roots and their product
+						// three, and the division one.
+						compareRows(t, fmt.Sprintf("LRN %d of %s", size, what), dst, pixels, channels, dstPixel, want,
+							func(p, c int) float64 { return kerneltest.Tolerance(size+4, math.Abs(want(p, c))) })
+					}
+				}
+			}
+		}
+	})
+}
+
+// testLRN compares a normalization in the given layouts with the reference.
 func testLRN(t *testing.T, set *kernels.Set, s kernels.LRNShape, src tensor, dstLayout, srcLayout layout, threads int) {
 	t.Run(fmt.Sprintf("%dx%dx%dx%d_size%d", src.n, src.h, src.w, src.c, s.Size), func(t *testing.T) {
 		want := ref.LRN(s, src.dense())
@@ -20,20 +71,22 @@ func testLRN(t *testing.T, set *kernels.Set, s kernels.LRNShape, src tensor, dst
 				return kernels.BindLRN(set, s, dst, srcs[0], threads)
 			},
 			func(side string, got kernels.View) {
-				// One rounding for the squares, Size for their sum, scaled by a
-				// rounded Alpha/Size, and K; three for the roots and their product, one
-				// for the division. All terms are positive: errors are relative.
+				// The squares take one rounding; their sum, multiplied by Alpha/Size,
+				// which is rounded, and added to K, takes Size and one more; the roots and
+				// their product take three, and the division one. All terms are
+				// positive, so that the errors are relative.
 				kerneltest.Compare(t, side, got, want, kerneltest.RelativeBound(s.Size+6, want))
 			})
 	})
 }
 
-// alexLRN returns AlexNet's normalization but for its size, with an alpha
-// large enough to matter.
+// alexLRN returns AlexNet's normalization with another size, and with an alpha that is large
+// enough to matter.
 func alexLRN(size int) kernels.LRNShape {
 	return kernels.LRNShape{Size: size, Alpha: 0.5, Beta: 0.75, K: 2}
 }
 
+// TestLRNChannels has channel counts around multiples of the vector.
 func TestLRNChannels(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, size := range []int{1, 3, 5, 7} {
@@ -44,13 +97,14 @@ func TestLRNChannels(t *testing.T) {
 				testLRN(t, set, alexLRN(size), random(1, 1, 2, 3, c), layout{}, layout{}, 1)
 			}
 		}
-		// A window wider than the pixel.
+		// A Size that is larger than the number of channels.
 		testLRN(t, set, alexLRN(31), random(1, 1, 2, 3, 9), layout{}, layout{}, 1)
 		// The published constants.
 		testLRN(t, set, kernels.LRNShape{Size: 5, Alpha: 1e-4, Beta: 0.75, K: 1}, random(1, 1, 3, 3, 96), layout{}, layout{}, 1)
 	})
 }
 
+// TestLRNLayouts reads from and writes to every layout, in batches.
 func TestLRNLayouts(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for n := 1; n <= 2; n++ {
@@ -65,7 +119,7 @@ func TestLRNLayouts(t *testing.T) {
 	})
 }
 
-// TestLRNThreads has enough work for many chunks.
+// TestLRNThreads has enough work for many chunks, on several threads.
 func TestLRNThreads(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for threads := 1; threads <= 3; threads++ {
@@ -82,6 +136,7 @@ func TestLRNThreads(t *testing.T) {
 	})
 }
 
+// TestLRNErrors: a shape or views that do not fit are an error that says what was expected.
 func TestLRNErrors(t *testing.T) {
 	set, err := kernels.For(kernels.Scalar)
 	if err != nil {

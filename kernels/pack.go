@@ -5,31 +5,33 @@ import (
 	"math"
 )
 
-// packed is what a Conv of every algorithm has: packed weights and biases.
+// packed is the part that the Convs of all algorithms share: packed weights and biases.
 type packed struct {
 	f32     *F32
 	problem Problem
-	lower   float32 // results are raised to it: 0 with ReLU, else -Inf
+	lower   float32 // no result is less: lowerBound(problem.ReLU)
 	blocks  []block
-	panels  []float32 // packed weights
-	bias    []float32 // packed biases: a tile's width a block
+	panels  []float32 // packed weights, one panel after the other
+	bias    []float32 // packed biases: as many for each block as its tile is wide
 }
 
-// A block is one column of tiles: the output channels that share a panel of weights.
+// A block is the output channels that one tile computes side by side: they share a panel of
+// weights.
 type block struct {
 	tile    *Tile
-	in      int // first input channel of its group
-	out     int // first output channel
-	width   int // output channels, at most tile.Width
-	weights int // offset in panels
-	bias    int // offset in bias
+	in      int // the first input channel of the block's group
+	out     int // the first output channel
+	width   int // the number of output channels, at most tile.Width
+	weights int // where its panel begins in packed.panels
+	bias    int // where its biases begin in packed.bias
 }
 
-// newPacked divides the output channels of each group into blocks of the wide tile, then
-// at most one of the narrow one, gives each block a panel of k rows as wide as its
-// tile, zeros beyond the block's channels, and packs the biases.
+// newPacked divides the output channels of each group into blocks for the wide tile, and
+// ends the group with one for the narrow tile where that is wide enough for the channels left.
+// Each block gets a panel of zeros, which the algorithm fills: k rows, as wide as the block's
+// tile. newPacked also packs the biases.
 func newPacked(set *Set, p Problem, k int, bias []float32) packed {
-	c := packed{f32: set.F32, problem: p, lower: lowest(p.ReLU)}
+	c := packed{f32: set.F32, problem: p, lower: lowerBound(p.ReLU)}
 	in, out := p.In/p.Groups, p.Out/p.Groups
 	size, columns := 0, 0
 	for g := range p.Groups {
@@ -55,8 +57,8 @@ func newPacked(set *Set, p Problem, k int, bias []float32) packed {
 	return c
 }
 
-// lowest is the value that results are raised to: 0 for ReLU, -Inf for none.
-func lowest(relu bool) float32 {
+// lowerBound returns the kernels' argument lower: 0 for ReLU, -Inf for none.
+func lowerBound(relu bool) float32 {
 	if relu {
 		return 0
 	}
@@ -86,14 +88,14 @@ func (c *packed) checkBind(dst, src View) error {
 		return fmt.Errorf("convolution: halo %d of the source is less than the padding %d", src.Halo, p.Halo())
 	}
 	if p.Halo() < p.Pad {
-		return nil // it reads the image alone
+		return nil // the convolution reads the image alone
 	}
 	return src.checkRows("convolution: source", -p.Pad, (dst.H-1)*p.Stride-p.Pad+p.KH)
 }
 
-// packPanel transposes one block: weights[n][ci][tap] to panel[(tap, ci)][n]. It goes
-// through a few input channels at a time, because rows of both are often a multiple
-// of 4 KiB apart and would chase each other out of the cache.
+// packPanel transposes the weights of one block: weights[n][ci][tap] becomes
+// panel[(tap, ci)][n]. It takes a few input channels at a time, because the rows of weights and
+// panel are often a multiple of 4 KiB apart: many such rows do not stay in the cache together.
 func packPanel(panel, weights []float32, width, in, taps int) {
 	const channels = 16
 	k := in * taps

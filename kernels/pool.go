@@ -7,8 +7,7 @@ import (
 	"firebench/kernels/workers"
 )
 
-// poolTask is a maximum or average pooling bound to its views; a chunk is a run of
-// output rows.
+// A poolTask is a maximum or average pooling bound to its views; a chunk is some output rows.
 type poolTask struct {
 	rowChunks
 	f32      *F32
@@ -17,15 +16,15 @@ type poolTask struct {
 	average  bool
 }
 
-// BindMaxPool prepares the maximum over windows of src. Windows are clipped to the
-// image: padding never wins.
+// BindMaxPool prepares the maximum over each window of src. A window that reaches beyond the image
+// is clipped to it: padding is never the maximum.
 func BindMaxPool(set *Set, s PoolShape, dst, src View, threads int) (workers.Task, error) {
 	return bindPool(set, s, dst, src, threads, false)
 }
 
-// BindAvgPool prepares the mean over windows of src. The divisor is the number of
-// window pixels inside the padded image (Caffe's rule; PyTorch's with
-// count_include_pad), for global pooling H·W.
+// BindAvgPool prepares the mean over each window of src: the sum of the window's pixels inside the
+// image, divided by the number of its pixels inside the padded image (Caffe's rule, and PyTorch's
+// with count_include_pad). For global pooling, the divisor is H·W.
 func BindAvgPool(set *Set, s PoolShape, dst, src View, threads int) (workers.Task, error) {
 	return bindPool(set, s, dst, src, threads, true)
 }
@@ -61,8 +60,8 @@ func (t *poolTask) Chunk(_, i int) {
 		n, y := row/t.dst.H, row%t.dst.H
 		x := 0
 		for x < t.dst.W {
-			if run := t.fast(n, y, x); run > 0 {
-				x += run
+			if count := t.windows(n, y, x); count > 0 {
+				x += count
 			} else {
 				t.window(n, y, x)
 				x++
@@ -71,9 +70,10 @@ func (t *poolTask) Chunk(_, i int) {
 	}
 }
 
-// fast computes the run of whole 3×3/2 maximum windows that starts at output
-// pixel x and returns its length, 0 if there is none.
-func (t *poolTask) fast(n, y, x int) int {
+// windows computes all output pixels from x to the end of the row whose windows lie inside the
+// image, with one call of the kernel for 3×3 maximum windows with stride 2, and returns their
+// number. It is 0 for other shapes, and if the window of x is not inside the image.
+func (t *poolTask) windows(n, y, x int) int {
 	s, src := t.shape, t.src
 	if t.average || s.KH != 3 || s.KW != 3 || s.Stride != 2 {
 		return 0
@@ -82,25 +82,25 @@ func (t *poolTask) fast(n, y, x int) int {
 	if y0 < 0 || y0+3 > src.H || x0 < 0 || x0+3 > src.W {
 		return 0
 	}
-	run := (src.W-3-x0)/2 + 1
+	count := (src.W-3-x0)/2 + 1
 	body := src.C / t.f32.Lanes * t.f32.Lanes
 	d, a := t.dst.Index(n, y, x, 0), src.Index(n, y0, x0, 0)
 	dst, in := Data[float32](t.dst), Data[float32](src)
 	if body > 0 {
-		t.f32.MaxPool3x3s2(&dst[d], &in[a], run, body, src.Row, src.Pixel, t.dst.Pixel)
+		t.f32.MaxPool3x3s2(&dst[d], &in[a], count, body, src.Row, src.Pixel, t.dst.Pixel)
 	}
 	if body < src.C {
-		scalar.MaxPool3x3s2(&dst[d+body], &in[a+body], run, src.C-body, src.Row, src.Pixel, t.dst.Pixel)
+		scalar.MaxPool3x3s2(&dst[d+body], &in[a+body], count, src.C-body, src.Row, src.Pixel, t.dst.Pixel)
 	}
-	return run
+	return count
 }
 
-// window computes one output pixel, its window clipped to the image.
+// window computes one output pixel, whose window it clips to the image.
 func (t *poolTask) window(n, y, x int) {
 	s, src := t.shape, t.src
 	y0, x0 := y*s.Stride-s.Pad, x*s.Stride-s.Pad
 	y1, x1 := y0+s.KH, x0+s.KW
-	// Caffe's divisor: the window inside the padded image.
+	// Caffe divides by the pixels of the window inside the padded image.
 	count := (min(y1, src.H+s.Pad) - y0) * (min(x1, src.W+s.Pad) - x0)
 	y0, x0, y1, x1 = max(y0, 0), max(x0, 0), min(y1, src.H), min(x1, src.W)
 	rows, cols := y1-y0, x1-x0

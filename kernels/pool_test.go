@@ -52,8 +52,92 @@ func (p poolCase) test(t *testing.T, set *kernels.Set, dst, src layout, threads 
 	pool("avg", kernels.BindAvgPool, mean, kerneltest.SumBound(k, abs))
 }
 
-// TestPoolWindows has every window, stride, padding and rounding on images of
-// every size from one pixel on, so that windows are clipped on all sides.
+// TestMaxPool3x3s2Kernel compares the kernel for rows of 3×3 windows with the loop that F32
+// documents it by, between guard pages.
+func TestMaxPool3x3s2Kernel(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		const maxPixels, gap = 5, 3
+		counts := channelCounts(set)
+		wide := counts[len(counts)-1] + gap
+		dstMem := guarded(t, maxPixels*wide)
+		srcMem := guarded(t, 3*(2*maxPixels+2)*wide)
+		values := kerneltest.Random(1, len(srcMem[0]))
+		for _, channels := range counts {
+			for pixels := 1; pixels <= maxPixels; pixels++ {
+				for side := range sides {
+					srcPixel, dstPixel := channels+pixels%2*gap, channels+channels/set.F32.Lanes%2*gap
+					srcRow := (2*pixels + 2) * srcPixel
+					src := srcMem.load(side, values[:2*srcRow+2*pixels*srcPixel+channels])
+					dst := dstMem.blank(side, (pixels-1)*dstPixel+channels)
+					set.F32.MaxPool3x3s2(&dst[0], &src[0], pixels, channels, srcRow, srcPixel, dstPixel)
+					compareRows(t, fmt.Sprintf("%d pixels × %d channels, %s", pixels, channels, sides[side]), dst, pixels, channels, dstPixel, func(p, c int) float64 {
+						best := negInf
+						for i := range 3 {
+							for j := range 3 {
+								best = max(best, src[i*srcRow+(2*p+j)*srcPixel+c])
+							}
+						}
+						return float64(best)
+					}, nil)
+				}
+			}
+		}
+	})
+}
+
+// TestPoolKernels compares the kernels for one window with the loops that F32 documents them by,
+// between guard pages.
+func TestPoolKernels(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		const maxSide, gap = 4, 3
+		counts := channelCounts(set)
+		wide := counts[len(counts)-1] + gap
+		dstMem := guarded(t, wide)
+		srcMem := guarded(t, maxSide*(maxSide+1)*wide)
+		values := kerneltest.Random(1, len(srcMem[0]))
+		for _, channels := range counts {
+			for h := 1; h <= maxSide; h++ {
+				for w := 1; w <= maxSide; w++ {
+					for side := range sides {
+						srcPixel := channels + (h+w)%2*gap
+						srcRow := (w + h%2) * srcPixel
+						src := srcMem.load(side, values[:(h-1)*srcRow+(w-1)*srcPixel+channels])
+						what := fmt.Sprintf("%d×%d pixels × %d channels, %s", h, w, channels, sides[side])
+						dst := dstMem.blank(side, channels)
+						set.F32.MaxPool(&dst[0], &src[0], h, w, channels, srcRow, srcPixel)
+						compareRows(t, "MaxPool of "+what, dst, 1, channels, channels, func(_, c int) float64 {
+							best := negInf
+							for i := range h {
+								for j := range w {
+									best = max(best, src[i*srcRow+j*srcPixel+c])
+								}
+							}
+							return float64(best)
+						}, nil)
+
+						const scale = 0.3
+						sum := func(c int, f func(float64) float64) (sum float64) {
+							for i := range h {
+								for j := range w {
+									sum += f(float64(src[i*srcRow+j*srcPixel+c]))
+								}
+							}
+							return sum * float64(float32(scale))
+						}
+						kerneltest.Poison(dst)
+						set.F32.AvgPool(&dst[0], &src[0], h, w, channels, srcRow, srcPixel, scale)
+						compareRows(t, "AvgPool of "+what, dst, 1, channels, channels,
+							func(_, c int) float64 { return sum(c, func(x float64) float64 { return x }) },
+							func(_, c int) float64 { return kerneltest.Tolerance(h*w, sum(c, math.Abs)) })
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestPoolWindows has many windows, strides and paddings, with and without Ceil, on images from one
+// pixel on, so that windows are clipped on all sides.
 func TestPoolWindows(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		channels := set.F32.Lanes + 1
@@ -119,7 +203,7 @@ func TestPoolLayouts(t *testing.T) {
 	})
 }
 
-// TestPoolThreads has enough work for many chunks.
+// TestPoolThreads has enough work for many chunks, on several threads.
 func TestPoolThreads(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for threads := 1; threads <= 3; threads++ {
@@ -137,8 +221,8 @@ func TestPoolThreads(t *testing.T) {
 	})
 }
 
-// TestMaxPoolNaN: a NaN that is the first value of a window is the result;
-// anywhere else it may be ignored. Infinities are values like any other.
+// TestMaxPoolNaN: a NaN that is the first value of a window is the maximum; a NaN elsewhere in
+// the window may be ignored. Infinities are numbers like any others.
 func TestMaxPoolNaN(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
@@ -148,7 +232,7 @@ func TestMaxPoolNaN(t *testing.T) {
 			{KH: 2, KW: 2, Stride: 2, Ceil: true},
 			{},
 		} {
-			// Every vector of the widest unrolled loop, and a tail.
+			// The channels fill all vectors of the widest unrolled loop, and one is left over.
 			src := kernels.NewView(kernels.Type{}, 1, 5, 7, 9*set.F32.Lanes+1, 0)
 			random := kerneltest.Random(1, len(kernels.Data[float32](src)))
 			oh, ow := s.OutSize(src.H, src.W)
@@ -192,7 +276,7 @@ func TestMaxPoolNaN(t *testing.T) {
 	})
 }
 
-// TestPoolErrors: what does not fit is an error that says what was expected.
+// TestPoolErrors: a shape or views that do not fit are an error that says what was expected.
 func TestPoolErrors(t *testing.T) {
 	set, err := kernels.For(kernels.Scalar)
 	if err != nil {

@@ -7,19 +7,19 @@ import (
 	"firebench/kernels/workers"
 )
 
-// scratch is memory of each worker's own that a task needs while it runs.
+// scratch is the memory that a task needs while it runs, a buffer for each worker. Tasks embed it.
 type scratch struct {
-	need    int      // bytes a worker
-	buffers [][]byte // by worker
+	need    int      // bytes that each worker needs
+	buffers [][]byte // by worker, possibly larger
 }
 
-// newScratch asks for n numbers for each of threads workers.
+// newScratch returns scratch memory of n numbers for each of threads workers.
 func newScratch[T Number](threads, n int) scratch {
 	return scratch{n * int(unsafe.Sizeof(T(0))), make([][]byte, max(threads, 1))}
 }
 
-// scratchOf returns the worker's memory. Unless ShareScratch gave the task some, the
-// first run allocates it.
+// scratchOf returns a worker's memory. It allocates it in the task's first run, unless
+// ShareScratch gave the task memory before.
 func scratchOf[T Number](s *scratch, worker int) []T {
 	if len(s.buffers[worker]) < s.need {
 		s.buffers[worker] = Alloc[byte](s.need)
@@ -29,11 +29,12 @@ func scratchOf[T Number](s *scratch, worker int) []T {
 
 func (s *scratch) shared() *scratch { return s }
 
-// ShareScratch lets tasks that are bound for a number of threads use the same
-// scratch memory, and returns its size in bytes. These tasks must not run at the
-// same time. Each list in alone holds tasks that are bound for one thread and that run one
-// after the other; it gets the memory of one worker, so that different lists may run at the
-// same time.
+// ShareScratch gives all tasks the same scratch memory, one buffer per worker, and returns its
+// size in bytes. The tasks are bound for up to threads threads, and must not run at the same time.
+//
+// Each list in alone holds tasks that are bound for one thread. The lists get the memory as well,
+// one worker's buffer each, so that different lists may run at the same time; tasks of one list
+// must not, nor may a list run at the same time as tasks.
 func ShareScratch(threads int, tasks []workers.Task, alone ...[]workers.Task) int64 {
 	need := 0
 	type user interface{ shared() *scratch }

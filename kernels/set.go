@@ -1,7 +1,7 @@
 package kernels
 
-// A ConvFunc computes tiles·M output pixels × W output channels of a convolution,
-// M and W being the tile's height and width; all sizes count float32 values:
+// A ConvFunc computes tiles·M output pixels × W output channels of a convolution, where M and
+// W are the tile's height and width. Offsets and strides count float32 values:
 //
 //	for t := range tiles {
 //		for m := range M {
@@ -19,16 +19,17 @@ package kernels
 //		}
 //	}
 //
-// A run is a contiguous stretch of inputs: a kernel row, or a kernel pixel with
-// groups. lower is 0 for ReLU, -Inf for none; a NaN in acc stays. runs, runLen and
-// tiles are at least 1.
+// A run is a contiguous stretch of inputs: those of a kernel row or, with groups, of one kernel
+// pixel. lower is 0 for ReLU, -Inf for none; a NaN in acc stays. runs, runLen and tiles are at
+// least 1.
 //
-// Meanwhile weights that are needed later are prefetched: prefetchStep bytes, from prefetch
-// on, in each step of a sum. Neither changes a result.
+// The function also prefetches weights that are needed later: prefetchStep bytes in each step of
+// a sum, from prefetch on. No result depends on prefetch or prefetchStep; prefetch may be nil.
 type ConvFunc = func(dst, src, weights, bias, prefetch *float32, offsets *int, runs, runLen, srcStride, dstStride, tiles, prefetchStep int, lower float32)
 
-// A BatchMatMulFunc computes a batch of matrix products of one shape, each with
-// tiles·M rows, W columns and sums of k terms:
+// A BatchMatMulFunc computes a batch of matrix products of one shape. Each has tiles·M rows and
+// W columns, where M and W are the tile's height and width, and sums of k terms. Strides count
+// float32 values:
 //
 //	for b := range batch {
 //		for t := range tiles {
@@ -44,14 +45,15 @@ type ConvFunc = func(dst, src, weights, bias, prefetch *float32, offsets *int, r
 //		}
 //	}
 //
-// batch, k and tiles are at least 1; prefetch and prefetchStep are ConvFunc's.
+// batch, k and tiles are at least 1; prefetch and prefetchStep are as in a ConvFunc.
 type BatchMatMulFunc = func(dst, src, weights, prefetch *float32, batch, k, tiles, srcMatrix, dstMatrix, srcStride, prefetchStep int)
 
-// Transforms are the kernels around the products of Winograd's algorithm
-// F(Outputs×Outputs, r×r), whose tiles have n×n inputs, n = Outputs+r-1. The order of
-// their additions, and so their rounding, is the recipe's.
+// Transforms are the kernels before and after the matrix products of Winograd's algorithm
+// F(Outputs×Outputs, r×r), whose tiles have n×n inputs, n = Outputs+r-1. The sums below have no
+// stated order: it is the same in all generated kernels, and may differ in the scalar ones, so that
+// these round differently. Strides count float32 values.
 type Transforms struct {
-	Outputs int
+	Outputs int // along a side of a tile
 
 	// Input transforms the inputs of a row of tiles by the matrix BT of
 	// winograd.New(Outputs, r):
@@ -67,8 +69,8 @@ type Transforms struct {
 	//	}
 	Input func(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile int)
 
-	// Output transforms the n² products of each of a row of tiles to output pixels, by
-	// the matrix AT:
+	// Output transforms the products of a row of tiles, n² for each tile and channel, to output
+	// pixels, by the matrix AT of winograd.New(Outputs, r):
 	//
 	//	for t := range tiles {
 	//		for c := range channels {
@@ -84,24 +86,23 @@ type Transforms struct {
 }
 
 // A Set holds the kernels of one instruction set, by the element that they compute with. A
-// set may share another's: the instructions that one set adds to another need not concern
-// all elements.
+// set whose instruction set brings nothing new for an element has another set's kernels for it.
 type Set struct {
 	ISA ISA
 	F32 *F32
 }
 
-// F32 holds the float32 kernels of an instruction set, one field per family. Channel
-// and element counts (channels, n) are multiples of Lanes; the loops in this
-// package give the rest to the scalar kernels.
+// F32 holds the float32 kernels of an instruction set, one field per family. The arguments
+// channels and n count channels and elements, and are multiples of Lanes; for the channels that
+// are left over, this package calls the scalar kernels. Strides count float32 values.
 type F32 struct {
 	Lanes int // float32 values in a vector
 
-	// Wide is the tile for most layers. Narrow, of one vector, wastes nothing where the
-	// channels left are too few for Wide; it may be the same.
+	// Wide is the tile for most output channels. Narrow is one vector wide, for the last channels
+	// of a layer, of which Wide would waste a part; it may be the same tile as Wide.
 	Wide, Narrow Tile
 
-	// MaxPool3x3s2 computes a row of 3×3 windows, stride 2:
+	// MaxPool3x3s2 computes the maximum over each of a row of 3×3 windows with stride 2:
 	//
 	//	for p := range pixels {
 	//		for c := range channels {
@@ -114,8 +115,7 @@ type F32 struct {
 	//	}
 	MaxPool3x3s2 func(dst, src *float32, pixels, channels, srcRow, srcPixel, dstPixel int)
 
-	// MaxPool computes one window of rows×cols pixels, AvgPool the same with a sum in
-	// the place of the maximum, times scale:
+	// MaxPool computes the maximum over one window of rows×cols pixels:
 	//
 	//	for c := range channels {
 	//		for i := range rows {
@@ -125,6 +125,17 @@ type F32 struct {
 	//		}
 	//	}
 	MaxPool func(dst, src *float32, rows, cols, channels, srcRow, srcPixel int)
+
+	// AvgPool computes the sum over one window of rows×cols pixels, times scale:
+	//
+	//	for c := range channels {
+	//		for i := range rows {
+	//			for j := range cols {
+	//				dst[c] += src[i*srcRow+j*srcPixel+c] // from 0
+	//			}
+	//		}
+	//		dst[c] *= scale
+	//	}
 	AvgPool func(dst, src *float32, rows, cols, channels, srcRow, srcPixel int, scale float32)
 
 	// Add is the residual connection; lower is 0 for ReLU, -Inf for none:
@@ -141,7 +152,7 @@ type F32 struct {
 	//	}
 	ReLU func(dst, src *float32, n int)
 
-	// LRNSquare prepares a row of pixels for LRN:
+	// LRNSquare sets each channel of a row of pixels to its square, which LRN needs:
 	//
 	//	for p := range pixels {
 	//		for c := range channels {
@@ -150,8 +161,8 @@ type F32 struct {
 	//	}
 	LRNSquare func(dst, src *float32, pixels, channels, srcPixel, dstPixel int)
 
-	// LRN normalizes a row of pixels; squares[0] is the first of the size channels that
-	// channel 0 takes into account:
+	// LRN normalizes a row of pixels. squares has size-1 channels more than src: size of them, from
+	// channel c on, are added up for channel c of src:
 	//
 	//	for p := range pixels {
 	//		for c := range channels {
@@ -165,8 +176,8 @@ type F32 struct {
 	//	}
 	LRN func(dst, src, squares *float32, pixels, channels, srcPixel, dstPixel, squaresPixel, size int, scale, k float32)
 
-	// SpaceToDepth makes a row of pixels from runs rows, in this order; where runs
-	// overlap, later ones win:
+	// SpaceToDepth makes a row of pixels, each of which is a run of channels from each of runs
+	// rows. Runs may overlap in dst: the order of the writes is that of these loops:
 	//
 	//	for p := range pixels {
 	//		for r := range runs {
@@ -177,14 +188,16 @@ type F32 struct {
 	//	}
 	SpaceToDepth func(dst, src *float32, pixels, runs, channels, srcPixel, srcRow, dstPixel, dstRun int)
 
-	// Winograd[r] transforms what Winograd's algorithm for kernels of r×r taps reads and
-	// writes; the zero value where there is none.
+	// Winograd[r] has the transforms for kernels of r×r taps; it is the zero value for an r that
+	// there are none for.
 	Winograd [6]Transforms
 
-	// FMAPeak runs n rounds of PeakFMAs independent vector multiply-adds on
-	// registers: the processor's upper bound. ReadPeak adds up n values (a multiple of
-	// 16·Lanes) into Lanes sums at dst: the bound of reading memory.
+	// FMAPeak runs n rounds of PeakFMAs multiply-adds of float32 values, in vectors that depend
+	// on nothing but registers: it measures how many the processor can do.
 	FMAPeak  func(n int)
 	PeakFMAs int
+
+	// ReadPeak adds up n values, a multiple of 16·Lanes, to Lanes sums at dst: it measures how
+	// fast the processor can read memory.
 	ReadPeak func(dst, src *float32, n int)
 }

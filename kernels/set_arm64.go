@@ -7,9 +7,9 @@ import "firebench/kernels/neon"
 // peakFMAs is the number of vector multiply-adds in a round of FMAPeak.
 const peakFMAs = 24
 
-// neonTile is the only one: a tile of one vector would load so often that cores that
-// issue one load or multiply-add at a time would spend a third of their time loading, and the
-// networks have no layer that would use it.
+// neonTile is NEON's only tile. There is no narrow one of one vector: a core that issues either a
+// load or a multiply-add at a time would spend a third of its time on loads, and no layer of the
+// networks would use it.
 var neonTile = Tile{8, neon.ConvX8[:], neon.BatchMatMulX8[:]}
 
 var neonSet = Set{ISA: NEON, F32: &F32{

@@ -2,16 +2,17 @@ package kernels
 
 import "fmt"
 
-// A ConvShape describes a two-dimensional convolution with square stride and
-// padding, as in the papers: In and Out count channels, KH×KW is the kernel, Groups
-// splits both channel ranges (1 = ordinary). A dense layer is a convolution whose
-// kernel is the whole input.
+// A ConvShape describes a two-dimensional convolution. In and Out count channels. The kernel has
+// KH×KW taps; it moves by Stride pixels in both directions, over an image that is padded with Pad
+// zeros on all four sides. Groups divides the input and the output channels into as many groups,
+// and each output channel reads the inputs of its own group only; 1 is the ordinary convolution. A
+// dense layer is a convolution whose kernel is as large as the image.
 type ConvShape struct {
 	In, Out, KH, KW, Stride, Pad, Groups int
 }
 
-// maxDim bounds every size of a shape and maxWeights their product, so that sums
-// of sizes fit an int even on 32-bit machines.
+// maxDim bounds each field of a shape and maxWeights the number of weights, so that sums of
+// sizes fit an int even on 32-bit machines.
 const (
 	maxDim     = 1 << 20
 	maxWeights = 1 << 30
@@ -20,11 +21,11 @@ const (
 // Check reports the first field that is out of range.
 func (s ConvShape) Check() error {
 	for _, f := range []struct {
-		name     string
-		v, least int
+		name       string
+		v, minimum int
 	}{{"In", s.In, 1}, {"Out", s.Out, 1}, {"KH", s.KH, 1}, {"KW", s.KW, 1}, {"Stride", s.Stride, 1}, {"Pad", s.Pad, 0}, {"Groups", s.Groups, 1}} {
-		if f.v < f.least || f.v > maxDim {
-			return fmt.Errorf("convolution: %s is %d, expected %d to %d", f.name, f.v, f.least, maxDim)
+		if f.v < f.minimum || f.v > maxDim {
+			return fmt.Errorf("convolution: %s is %d, expected %d to %d", f.name, f.v, f.minimum, maxDim)
 		}
 	}
 	if s.In%s.Groups != 0 || s.Out%s.Groups != 0 {
@@ -39,20 +40,22 @@ func (s ConvShape) Check() error {
 	return nil
 }
 
-// OutSize returns the output's height and width for an h×w input, rounded down;
-// 0 or less when the kernel does not fit.
+// OutSize returns the output's height and width for an image of h×w pixels. Rows and columns that
+// are too few for another step of the kernel are ignored; a size is 0 if the kernel is larger than
+// the padded image.
 func (s ConvShape) OutSize(h, w int) (oh, ow int) {
 	return floorOut(h, s.KH, s.Stride, s.Pad), floorOut(w, s.KW, s.Stride, s.Pad)
 }
 
-// K returns the number of products in one output: the length of its sum.
+// K returns the number of multiply-adds in one output.
 func (s ConvShape) K() int { return s.In / s.Groups * s.KH * s.KW }
 
 // Weights returns the number of weights, biases excluded.
 func (s ConvShape) Weights() int { return s.Out * s.K() }
 
-// Halo returns the width of the halo of zeros that the source of the direct algorithm
-// needs: the padding, but for a 1×1 kernel with stride 1, whose padding no input reaches.
+// Halo returns how many pixels of zeros the source View needs around each image. This is Pad, but
+// 0 for a 1×1 kernel with stride 1: an output there has either a pixel of the image in its window
+// or nothing but padding, which need not be read.
 func (s ConvShape) Halo() int {
 	if s.KH == 1 && s.KW == 1 && s.Stride == 1 {
 		return 0
@@ -60,8 +63,9 @@ func (s ConvShape) Halo() int {
 	return s.Pad
 }
 
-// A PoolShape describes a pooling window of KH×KW pixels; KH = 0 stands for the
-// whole image (global pooling). Ceil rounds the output size up, as Caffe does.
+// A PoolShape describes a pooling with windows of KH×KW pixels that lie Stride pixels apart, on an
+// image that is padded with Pad pixels on all four sides. KH = 0 and KW = 0 stand for one window
+// that is the whole image (global pooling). Ceil rounds the output size up, as Caffe does.
 type PoolShape struct {
 	KH, KW, Stride, Pad int
 	Ceil                bool
@@ -84,9 +88,10 @@ func (s PoolShape) Check() error {
 	return nil
 }
 
-// OutSize returns the output's height and width for an h×w input. In ceil mode the
-// last window must start inside the image or its left padding (the rule of Caffe
-// and PyTorch). A window larger than the padded image gives 0 in both modes.
+// OutSize returns the output's height and width for an image of h×w pixels. With Ceil, the last
+// window may reach beyond the padded image, but must start inside the image or its left or upper
+// padding (the rule of Caffe and PyTorch). A size is 0 if the window is larger than the padded
+// image.
 func (s PoolShape) OutSize(h, w int) (oh, ow int) {
 	if s.KH == 0 {
 		return 1, 1
@@ -104,6 +109,8 @@ func (s PoolShape) OutSize(h, w int) (oh, ow int) {
 	return size(h, s.KH), size(w, s.KW)
 }
 
+// floorOut returns how many windows of k pixels, stride apart, lie in n pixels with pad more on
+// both sides.
 func floorOut(n, k, stride, pad int) int {
 	if n+2*pad < k {
 		return 0
@@ -116,7 +123,8 @@ func floorOut(n, k, stride, pad int) int {
 //
 //	y[c] = x[c] / (K + Alpha/Size · Σ x[c+j]²)^Beta,  |j| <= Size/2
 //
-// Size is odd. Only Beta = 0.75 has a kernel: it needs square roots, no power.
+// Channels that do not exist count as 0. Size is odd. There are kernels for Beta = 0.75 only,
+// which square roots compute without a power function.
 type LRNShape struct {
 	Size           int
 	Alpha, Beta, K float32
@@ -136,15 +144,15 @@ func (s LRNShape) Check() error {
 	return nil
 }
 
-// A Cost is what an operation has to do at least, independent of the algorithm.
+// A Cost is the least that an operation must compute and move, whatever the algorithm.
 type Cost struct {
-	Params      int64 // weights and biases
-	MACs        int64 // multiply-adds of the definition
-	Weights     int64 // bytes of weights and biases, once each
-	Activations int64 // bytes of input and output, once each
+	Params      int64 // number of weights and biases
+	MACs        int64 // multiply-adds in the operation's definition
+	Weights     int64 // bytes of weights and biases, each read once
+	Activations int64 // bytes of input and output, each read or written once
 }
 
-// Bytes returns the least traffic there is: input, output and weights, once each.
+// Bytes returns the bytes that must be read and written at least.
 func (c Cost) Bytes() int64 { return c.Weights + c.Activations }
 
 // Add returns the sum of two costs.
@@ -152,7 +160,7 @@ func (c Cost) Add(d Cost) Cost {
 	return Cost{c.Params + d.Params, c.MACs + d.MACs, c.Weights + d.Weights, c.Activations + d.Activations}
 }
 
-// Batch returns the cost of n images: weights are read once for all.
+// Batch returns the cost of n images, given the cost c of one: the weights are read once for all.
 func (c Cost) Batch(n int) Cost {
 	c.MACs *= int64(n)
 	c.Activations *= int64(n)

@@ -1,20 +1,21 @@
 package kernels
 
 import (
-	"firebench/kernels/workers"
 	"fmt"
 	"math"
+
+	"firebench/kernels/workers"
 )
 
-// softmaxTask is a softmax over channels bound to its views; a chunk is a row.
+// A softmaxTask is a softmax over channels bound to its views; a chunk is a row.
 type softmaxTask struct {
 	rowChunks
 	dst, src View
 }
 
 // BindSoftmax prepares exp(x−max)/Σ exp(x−max) over the channels of each pixel,
-// summed in float64. It is plain Go on every instruction set: a network has one,
-// over its classes.
+// summed in float64. It is plain Go on every instruction set, because it takes no time worth
+// saving: a network has one softmax, over its classes.
 func BindSoftmax(dst, src View) (workers.Task, error) {
 	if err := checkSame(dst, src); err != nil {
 		return nil, fmt.Errorf("softmax: %w", err)

@@ -5,10 +5,10 @@ import (
 	"unsafe"
 )
 
-// An Element is how one number of a value is stored.
+// An Element is how each number of a value is stored. Its zero value is Float32.
 type Element uint8
 
-// The elements. Float32 is the zero value.
+// The elements, named after the Go types that hold them.
 const (
 	Float32 Element = iota
 	Uint8
@@ -26,7 +26,8 @@ var elements = [...]struct {
 	Int32:   {"s32", int(unsafe.Sizeof(int32(0)))},
 }
 
-// Size returns the size of an element in bytes; 0 for what is no Element.
+// Size returns the size of an element in bytes. It is 0 for a number that is not one of the
+// constants.
 func (e Element) Size() int {
 	if int(e) < len(elements) {
 		return elements[e].size
@@ -42,11 +43,26 @@ func (e Element) String() string {
 	return fmt.Sprintf("Element(%d)", uint8(e))
 }
 
+// limits returns the smallest and the largest integer that an element holds; both are 0 for
+// Float32, which is no integer.
+func (e Element) limits() (smallest, largest int32) {
+	switch e {
+	case Uint8:
+		return 0, 1<<8 - 1
+	case Int8:
+		return -1 << 7, 1<<7 - 1
+	case Int32:
+		return -1 << 31, 1<<31 - 1
+	}
+	return 0, 0
+}
+
 // A Number is the Go type of an [Element].
 type Number interface {
 	float32 | uint8 | int8 | int32
 }
 
+// elementOf returns the Element that T holds.
 func elementOf[T Number]() Element {
 	switch any(T(0)).(type) {
 	case float32:
@@ -59,13 +75,13 @@ func elementOf[T Number]() Element {
 	return Int32
 }
 
-// A Type says how the numbers of a value are stored and what they stand for. The zero value
-// is plain float32. Quantized numbers are integers q that stand for Scale·(q − Zero), as
-// in ONNX; integers with Scale 0 stand for themselves.
+// A Type says how the numbers of a value are stored and which numbers they stand for. The zero
+// value is plain float32. An integer q of a quantized value stands for Scale·(q − Zero), as in
+// ONNX; if Scale is 0, integers stand for themselves.
 type Type struct {
 	Element Element
 	Scale   float32
-	Zero    int32 // the integer that stands for 0
+	Zero    int32 // the zero point: the integer that stands for 0
 }
 
 // String returns the element's name, and scale and zero point if there are any.
@@ -76,21 +92,9 @@ func (t Type) String() string {
 	return fmt.Sprintf("%v(scale %g, zero %d)", t.Element, t.Scale, t.Zero)
 }
 
-// least and most bound the integers of an element; both are 0 for Float32.
-func (e Element) limits() (least, most int32) {
-	switch e {
-	case Uint8:
-		return 0, 1<<8 - 1
-	case Int8:
-		return -1 << 7, 1<<7 - 1
-	case Int32:
-		return -1 << 31, 1<<31 - 1
-	}
-	return 0, 0
-}
-
-// Check reports an element that does not exist, a scale that is not positive and finite,
-// and a zero point that the element cannot hold. Float32 has neither scale nor zero point.
+// Check returns an error for an element that does not exist, for a scale that is negative or not
+// finite, for a zero point that the element cannot hold or that has no scale, and for a float32
+// type that has a scale or a zero point.
 func (t Type) Check() error {
 	if t.Element.Size() == 0 {
 		return fmt.Errorf("type: unknown element %v", t.Element)
@@ -101,8 +105,8 @@ func (t Type) Check() error {
 	if !(t.Scale >= 0 && t.Scale-t.Scale == 0) || t.Scale == 0 && t.Zero != 0 {
 		return fmt.Errorf("type: scale is %g, expected a positive number", t.Scale)
 	}
-	if least, most := t.Element.limits(); t.Zero < least || t.Zero > most {
-		return fmt.Errorf("type: zero point is %d, expected %d to %d for %v", t.Zero, least, most, t.Element)
+	if smallest, largest := t.Element.limits(); t.Zero < smallest || t.Zero > largest {
+		return fmt.Errorf("type: zero point is %d, expected %d to %d for %v", t.Zero, smallest, largest, t.Element)
 	}
 	return nil
 }

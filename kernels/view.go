@@ -2,16 +2,18 @@ package kernels
 
 import (
 	"fmt"
+	"math"
 	"unsafe"
 )
 
-// A View is a strided window onto NHWC memory: element (n, y, x, c) of its N
-// images of H×W pixels with C channels is
+// A View is a value in memory: N images of H×W pixels with C channels. Element (n, y, x, c) is
 //
 //	Data[T](v)[Offset + n·Batch + y·Row + x·Pixel + c]
 //
-// with T the Go type of its element. Strides and Offset count elements. Around each image lie
-// Halo pixels that are addressable with y or x below 0 or past H-1, W-1.
+// where T is the Go type of the view's element. Offset and the strides Batch, Row and Pixel count
+// elements. Each image is surrounded by Halo pixels on all four sides, which have a y or an x
+// that is negative or at least H or W. The halo of a source holds zeros, or the zero point of
+// quantized values.
 type View struct {
 	Type
 	Memory            []byte
@@ -20,14 +22,18 @@ type View struct {
 	Batch, Row, Pixel int
 	Halo              int
 
-	partial bool // some rows of an image: the halo belongs to the rows around, of which some may be missing
+	// partial says that the view is some rows of larger images. The halo above and below them
+	// is then that of the larger images, or other rows of theirs, and some of it may be missing.
+	partial bool
 }
 
-// ViewSize returns how many elements ViewOf needs.
+// ViewSize returns how many elements ViewOf needs for n images of h×w pixels with c channels and
+// a halo of halo pixels.
 func ViewSize(n, h, w, c, halo int) int { return n * (h + 2*halo) * (w + 2*halo) * c }
 
-// ViewOf lays n images of h×w pixels with c channels of type t out over memory, each inside
-// its own halo. It panics when memory is shorter than ViewSize elements.
+// ViewOf returns the view of n images of h×w pixels with c channels of type t, laid out over memory
+// without gaps, each with a halo of halo pixels of its own. It panics if memory is shorter than
+// ViewSize elements.
 func ViewOf(t Type, memory []byte, n, h, w, c, halo int) View {
 	row := (w + 2*halo) * c
 	return View{
@@ -40,12 +46,13 @@ func ViewOf(t Type, memory []byte, n, h, w, c, halo int) View {
 	}
 }
 
-// NewView is ViewOf over fresh zeroed memory.
+// NewView returns what ViewOf returns for new memory, which is all zeros.
 func NewView(t Type, n, h, w, c, halo int) View {
 	return ViewOf(t, Alloc[byte](ViewSize(n, h, w, c, halo)*t.Element.Size()), n, h, w, c, halo)
 }
 
-// Data returns v's memory as elements. It panics when T is not the type of v's element.
+// Data returns v's memory as elements; both share memory. It panics if T is not the Go type of v's
+// element.
 func Data[T Number](v View) []T {
 	if e := elementOf[T](); e != v.Element {
 		panic(fmt.Sprintf("kernels: a view of %v read as %v", v.Element, e))
@@ -56,14 +63,14 @@ func Data[T Number](v View) []T {
 // At returns one element of v; y and x may lie in the halo.
 func At[T Number](v View, n, y, x, c int) T { return Data[T](v)[v.Index(n, y, x, c)] }
 
-// Pixel returns the C channels of one pixel, sharing memory.
+// Pixel returns the C channels of one pixel of v, sharing memory; y and x may lie in the halo.
 func Pixel[T Number](v View, n, y, x int) []T {
 	i := v.Index(n, y, x, 0)
 	return Data[T](v)[i : i+v.C : i+v.C]
 }
 
-// Channels returns the view of c channels from c0 on; the pixels stay where
-// they are. A convolution that writes into it is a concatenation in place.
+// Channels returns the view of c channels from c0 on, of all pixels. Operations that write to
+// different channels of one view concatenate their results in place.
 func (v View) Channels(c0, c int) View {
 	if c0 < 0 || c < 0 || c > v.C-c0 {
 		panic(fmt.Sprintf("kernels: %d channels from %d on of a view with %d", c, c0, v.C))
@@ -73,9 +80,10 @@ func (v View) Channels(c0, c int) View {
 	return v
 }
 
-// Rows returns the view of h rows from y0 on. Reading it may go beyond, into the rows around it
-// or the halo; a task that writes it leaves the halo alone, and may have a source that would
-// give more rows.
+// Rows returns the view of h rows from y0 on, of all images: a partial view, so that a value can be
+// computed in parts. A task that reads a partial view also reads the rows above and below it that
+// its windows reach. A task that writes one leaves the halo alone, and its source may have more
+// rows than the destination needs.
 func (v View) Rows(y0, h int) View {
 	if y0 < 0 || h < 1 || h > v.H-y0 {
 		panic(fmt.Sprintf("kernels: %d rows from %d on of a view with %d", h, y0, v.H))
@@ -96,8 +104,8 @@ func (v View) Image(n int) View {
 	return v
 }
 
-// fits reports whether h rows of output are what the view is for: just as many,
-// or at least as many, if it is a part of an image.
+// fits reports whether v can be the destination of an operation whose source gives h rows: v must
+// have h rows, or, if it is partial, at most h.
 func (v View) fits(h int) bool { return v.H == h || v.partial && v.H < h }
 
 // Index returns the index of an element; y and x may lie in the halo.
@@ -105,80 +113,23 @@ func (v View) Index(n, y, x, c int) int {
 	return v.Offset + n*v.Batch + y*v.Row + x*v.Pixel + c
 }
 
-// Overlays reports whether the first elements of v and w are the same.
-func (v View) Overlays(w View) bool {
+// SameStart reports whether v and w begin at the same element in memory: a value that was
+// written in place needs no copy.
+func (v View) SameStart(w View) bool {
 	return &v.Memory[v.Offset*v.Element.Size()] == &w.Memory[w.Offset*w.Element.Size()]
 }
 
-// String describes the shape for error messages.
+// String returns the shape, as N×H×W×C.
 func (v View) String() string { return fmt.Sprintf("%d×%d×%d×%d", v.N, v.H, v.W, v.C) }
 
-// flat reports whether the pixels of all images form one run of Pixel stride.
+// flat reports whether all pixels of all images follow each other, Pixel elements apart.
 func (v View) flat() bool {
 	return v.Row == v.W*v.Pixel && (v.N == 1 || v.Batch == v.H*v.Row)
 }
 
-// fillHalo fills the halo with zeros, for quantized values with the zero point. Whoever
-// writes a value does that on each run, because arenas reuse memory.
-func (v View) fillHalo() {
-	if v.Halo == 0 || v.partial {
-		return
-	}
-	for n := range v.N {
-		for y := -v.Halo; y < v.H+v.Halo; y++ {
-			if y < 0 || y >= v.H {
-				v.fill(n, y, -v.Halo, v.W+v.Halo)
-			} else {
-				v.fill(n, y, -v.Halo, 0)
-				v.fill(n, y, v.W, v.W+v.Halo)
-			}
-		}
-	}
-}
-
-// fillZero fills all pixels but those of the halo in the same way.
-func (v View) fillZero() {
-	for n := range v.N {
-		for y := range v.H {
-			v.fill(n, y, 0, v.W)
-		}
-	}
-}
-
-// fill fills the pixels x0 <= x < x1 of a row with zeros or the zero point.
-func (v View) fill(n, y, x0, x1 int) {
-	switch v.Element {
-	case Float32:
-		fill(v, n, y, x0, x1, float32(0))
-	case Uint8:
-		fill(v, n, y, x0, x1, uint8(v.Zero))
-	case Int8:
-		fill(v, n, y, x0, x1, int8(v.Zero))
-	case Int32:
-		fill(v, n, y, x0, x1, v.Zero)
-	}
-}
-
-func fill[T Number](v View, n, y, x0, x1 int, zero T) {
-	data := Data[T](v)
-	pixels, run := x1-x0, v.C
-	if v.Pixel == v.C {
-		pixels, run = 1, pixels*run
-	}
-	for x := range pixels {
-		px := data[v.Index(n, y, x0+x, 0):][:run]
-		if zero == 0 {
-			clear(px)
-			continue
-		}
-		for i := range px {
-			px[i] = zero
-		}
-	}
-}
-
-// check proves that every element and halo pixel lies inside the memory, and that none of
-// them is two: strides keep pixels apart from each other and from the halo.
+// check returns an error unless all elements, those of the halo included, lie inside the memory,
+// and no element is also another element or part of the halo: the strides must keep pixels apart
+// from each other and from the halo. name is what the error calls the view.
 func (v View) check(name string) error {
 	if err := v.Type.Check(); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -193,18 +144,18 @@ func (v View) check(name string) error {
 	if v.partial {
 		above = 0
 	}
-	if v.Pixel < v.C || v.Row < v.span(v.W, v.Halo, v.Pixel) || v.N > 1 && v.Batch < v.span(v.H, above, v.Row) {
+	if v.Pixel < v.C || v.Row < span(v.W, v.Halo, v.Pixel) || v.N > 1 && v.Batch < span(v.H, above, v.Row) {
 		return fmt.Errorf("%s: view %v with a halo of %d overlaps itself: strides %d, %d, %d", name, v, v.Halo, v.Batch, v.Row, v.Pixel)
 	}
 	return v.checkRows(name, -above, v.H+above)
 }
 
-// checkRows proves that rows first to last-1 of all images, with the halo to their left and
-// right, lie inside the memory of a view that is well formed but for that.
+// checkRows returns an error unless the rows first to last-1 of all images, with the halo to their
+// left and right, lie inside the memory. Everything else that check checks must hold already.
 func (v View) checkRows(name string, first, last int) error {
 	size := len(v.Memory) / v.Element.Size()
-	before := v.span(max(-first, 0), 0, v.Row) + v.span(v.Halo, 0, v.Pixel)
-	behind := v.span(v.N-1, 0, v.Batch) + v.span(max(last-1, 0), 0, v.Row) + v.span(v.W-1, v.Halo, v.Pixel)
+	before := span(max(-first, 0), 0, v.Row) + span(v.Halo, 0, v.Pixel)
+	behind := span(v.N-1, 0, v.Batch) + span(max(last-1, 0), 0, v.Row) + span(v.W-1, v.Halo, v.Pixel)
 	if v.Offset < before || v.Offset > size || v.C > size-v.Offset-behind {
 		return fmt.Errorf("%s: view %v with rows %d to %d and a halo of %d spans elements %d to %d of %d",
 			name, v, first, last-1, v.Halo, v.Offset-before, v.Offset+behind+v.C-1, size)
@@ -212,12 +163,55 @@ func (v View) checkRows(name string, first, last int) error {
 	return nil
 }
 
-// span returns (a+b)·stride, or a number beyond any memory where that is more than an eighth
-// of what an int holds: sums of a few spans do not overflow.
-func (v View) span(a, b, stride int) int {
-	const most = int(^uint(0)>>1) / 8
+// span returns (a+b)·stride, or an eighth of the largest int if that is less: it is more than any
+// memory has, and the sum of a few spans does not overflow.
+func span(a, b, stride int) int {
+	const most = math.MaxInt / 8
 	if a > most || b > most || stride > most || a+b > 0 && stride > most/(a+b) {
 		return most
 	}
 	return (a + b) * stride
+}
+
+// checkViews checks the views of an operation: each must pass check, and all must hold the same
+// number of images.
+func checkViews(dst View, srcs ...View) error {
+	if err := dst.check("destination"); err != nil {
+		return err
+	}
+	for _, src := range srcs {
+		if err := src.check("source"); err != nil {
+			return err
+		}
+		if src.N != dst.N {
+			return fmt.Errorf("source %v and destination %v hold different numbers of images", src, dst)
+		}
+	}
+	return nil
+}
+
+// checkFloats is checkViews for operations on float32.
+func checkFloats(dst View, srcs ...View) error {
+	if err := checkViews(dst, srcs...); err != nil {
+		return err
+	}
+	for _, v := range append(srcs, dst) {
+		if v.Element != Float32 {
+			return fmt.Errorf("a view of %v, expected %v", v.Element, Float32)
+		}
+	}
+	return nil
+}
+
+// checkSame is checkFloats for operations that keep the shape.
+func checkSame(dst View, srcs ...View) error {
+	if err := checkFloats(dst, srcs...); err != nil {
+		return err
+	}
+	for _, src := range srcs {
+		if src.H != dst.H || src.W != dst.W || src.C != dst.C {
+			return fmt.Errorf("source %v and destination %v differ in shape", src, dst)
+		}
+	}
+	return nil
 }

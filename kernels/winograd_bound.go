@@ -7,29 +7,31 @@ import "math"
 //
 //	b · (max|x| · Σ|w| + |bias|)
 //
-// with x running over the inputs of the output's tile and w over the weights of its
-// channel, provided that nothing overflows or underflows. It is +Inf for a shape
+// where x runs over the inputs of the output's tile and w over the weights of its channel,
+// provided that nothing overflows or underflows. It is +Inf for a shape
 // without a Winograd algorithm. With the matrices of winograd.New(m, r),
 //
 //	b = γ(n) · β²,  γ(n) = n·u / (1 - n·u),  u = 2⁻²⁴
 //	n = In/Groups·Stride² + 2·ρ(BT) + 2·ρ(AT) + 3
 //	β = max over y and k of Σ |AT[y][i]| · ‖BT[i]‖₁ · |G[i][k]| over i
 //
-// where ρ is the most non-zero numbers in a row: b grows with the channels, all phases
-// counted, n being their number + 21 with tiles of 6×6 inputs and + 29 with 8×8, and with the
-// tile: β is 29⅓ for 6×6 inputs and 39 5/9 for 8×8.
+// where ρ is the largest number of non-zero entries in a row of a matrix. So b grows with the
+// number of channels (n is this number, all phases counted, plus 21 for tiles of 6×6 inputs and
+// plus 29 for 8×8) and with the tile (β is 29⅓ for 6×6 inputs and 39 5/9 for 8×8).
 //
-// No term of an output passes through more than n roundings: a sum of ρ products takes
-// ρ of each term, in whatever order and however fused, and there are two passes of the
-// input transform, the sum over channels and two passes of the output transform; the
-// weights, transformed in float64 and rounded, add two and the bias one. A term with n
-// roundings is off by γ(n) times its absolute value at most (Higham, Accuracy and
-// Stability of Numerical Algorithms, section 3.1). Matrices of absolute values, and the
-// largest input in the place of all, bound the terms' sum; the analysis is that of
-// Barabasz et al., "Error analysis and improving the accuracy of Winograd convolution for
-// deep neural networks", 2018.
+// An output is a sum of terms, and no term is rounded more than n times. A sum of ρ products
+// rounds each of them at most ρ times, in whatever order they are added and whether or not the
+// multiply-adds are fused. Each term passes through two such sums in the input transform,
+// the sum over the channels, and two more sums in the output transform; the weights, which are
+// transformed in float64 and then rounded, add two roundings, and the bias adds one. A term that
+// is rounded n times is off by at most γ(n) times its absolute value (Higham, Accuracy and
+// Stability of Numerical Algorithms, section 3.1). β² bounds the sum of these absolute values, from
+// the absolute values of the matrices and the largest input in the place of every input. The
+// analysis is that of Barabasz et al., "Error analysis and improving the accuracy of Winograd
+// convolution for deep neural networks", 2018.
 //
-// Rounding errors are rarely all of one sign: random data come to a thousandth of b.
+// Errors of different signs cancel: with random data the largest is about a thousandth of the
+// bound.
 func WinogradBound(s ConvShape) float64 {
 	if s.Check() != nil {
 		return math.Inf(1)

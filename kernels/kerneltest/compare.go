@@ -7,11 +7,10 @@ import (
 	"firebench/kernels"
 )
 
-// Compare reports an error when an element of got differs from want, dense
-// NHWC of the same dimensions, by more than bound(i), i being the index into
-// want; a nil bound means not at all. NaN equals NaN and nothing else, an
-// infinity equals itself. The message counts the differences and shows the
-// first and the worst.
+// Compare reports an error if an element of got differs from want by more than bound(i), where i
+// is the element's index in want; if bound is nil, no element may differ. want is dense NHWC and
+// has got's shape. A NaN equals only a NaN, and an infinity only itself. The message counts the
+// elements that differ and shows the first and the worst.
 func Compare(t testing.TB, what string, got kernels.View, want []float64, bound func(i int) float64) {
 	t.Helper()
 	if n := got.N * got.H * got.W * got.C; n != len(want) {
@@ -36,8 +35,8 @@ func Compare(t testing.TB, what string, got kernels.View, want []float64, bound 
 					if same(m.got, m.want, m.bound) {
 						continue
 					}
-					// How many times the bound; a NaN or an infinity on either
-					// side is as bad as it gets.
+					// A difference is as bad as it is large beside its bound. A NaN or an
+					// infinity in the place of a number, or the reverse, is the worst.
 					m.ratio = math.Abs(m.got-m.want) / m.bound
 					if math.IsNaN(m.ratio) {
 						m.ratio = math.Inf(1)
@@ -67,6 +66,7 @@ func Compare(t testing.TB, what string, got kernels.View, want []float64, bound 
 	}
 }
 
+// same reports whether got is want, within bound.
 func same(got, want, bound float64) bool {
 	if math.IsNaN(want) || math.IsNaN(got) {
 		return math.IsNaN(want) && math.IsNaN(got)
@@ -80,14 +80,14 @@ func SumBound(k int, abs []float64) func(i int) float64 {
 	return func(i int) float64 { return Tolerance(k, abs[i]) }
 }
 
-// RelativeBound returns the bound for [Compare] of results that come from
-// want by k roundings without cancellation.
+// RelativeBound returns the bound for [Compare] of results that were rounded k times and not
+// subtracted from each other, so that their errors are relative to want.
 func RelativeBound(k int, want []float64) func(i int) float64 {
 	return func(i int) float64 { return Tolerance(k, math.Abs(want[i])) }
 }
 
-// Unwritten reports an error when v's memory was written anywhere but in the
-// view, halo included: everything else must still be as [Poison] left it.
+// Unwritten reports an error if v's memory was written anywhere outside the view and its halo:
+// all other memory must still be as [Poison] left it.
 func Unwritten(t testing.TB, what string, v kernels.View) {
 	t.Helper()
 	inside := make([]bool, len(kernels.Data[float32](v)))
@@ -106,7 +106,7 @@ func Unwritten(t testing.TB, what string, v kernels.View) {
 	}
 }
 
-// ZeroHalo reports an error when v's halo is not all zero.
+// ZeroHalo reports an error unless v's halo is all zeros.
 func ZeroHalo(t testing.TB, what string, v kernels.View) {
 	t.Helper()
 	bad := false

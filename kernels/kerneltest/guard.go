@@ -5,26 +5,24 @@ import (
 	"testing"
 )
 
-// canary is a NaN that no arithmetic produces. Fences and unwritten memory
-// hold it: a stray write changes it, and a stray read shows as a NaN in the
-// result.
+// canary is a NaN that no arithmetic produces. Fences and memory that has not been written yet
+// hold it: a wrong write changes it, and a wrong read shows as a NaN in the result.
 var canary = math.Float32frombits(0x7fc0_f1fe)
 
 func isCanary(f float32) bool {
 	return math.Float32bits(f) == math.Float32bits(canary)
 }
 
-// Guard returns two separate slices of n float32s for kernels to trip over:
-// low begins right behind memory that cannot be touched, high ends right
-// before such memory, so that one element too many in either direction is a
-// fault there and then. Faults come in assembly that the caller cannot
-// recover from: the test binary dies with "unexpected fault address" and a
-// stack that names the test. What little lies between the other end of a
-// slice and the next page is checked for stray writes when the test ends.
+// Guard returns two separate slices of n float32s, to find kernels that read or write too much:
+// low begins right behind memory that cannot be touched, and high ends right before such memory.
+// A kernel that touches one element too many on that side faults at once. It cannot recover, so
+// the test binary dies with "unexpected fault address" and a stack that names the test. The
+// little memory between the other end of a slice and the next page is checked for wrong writes
+// when the test ends.
 //
-// The slices hold NaNs at first. They are gone when the test and its subtests
-// are done. Only Linux has real guard pages; elsewhere both ends of the
-// slices are fenced by canaries.
+// The slices hold canaries, which are NaNs, at first. They must not be used after the test and
+// its subtests are done. Only Linux has memory that cannot be touched; elsewhere, canaries fence
+// both ends of the slices.
 func Guard(t testing.TB, n int) (low, high []float32) {
 	t.Helper()
 	lows, highs := fenced(t, n), fenced(t, n)

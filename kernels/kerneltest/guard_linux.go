@@ -4,18 +4,19 @@ import (
 	"syscall"
 	"testing"
 	"unsafe"
+
+	"firebench/kernels"
 )
 
-// fence is the number of canaries at either end of the memory that fenced
-// returns: none, because unreadable pages do it better.
+// fence is the number of canaries at either end of the memory that fenced returns. There are none,
+// because the pages that cannot be touched detect more.
 const fence = 0
 
-// fenced returns at least n float32s of whole pages between two pages that
-// cannot be touched.
+// fenced returns whole pages, of at least n float32s, between two pages that cannot be touched.
 func fenced(t testing.TB, n int) []float32 {
 	t.Helper()
-	page := syscall.Getpagesize()
-	size := (max(n, 1)*4 + page - 1) / page * page
+	page, float := syscall.Getpagesize(), kernels.Float32.Size()
+	size := (max(n, 1)*float + page - 1) / page * page
 	mem, err := syscall.Mmap(-1, 0, size+2*page, syscall.PROT_NONE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {
 		t.Fatalf("mmap: %v", err)
@@ -29,5 +30,5 @@ func fenced(t testing.TB, n int) []float32 {
 	if err := syscall.Mprotect(inner, syscall.PROT_READ|syscall.PROT_WRITE); err != nil {
 		t.Fatalf("mprotect: %v", err)
 	}
-	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(inner))), size/4)
+	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(inner))), size/float)
 }

@@ -1,7 +1,7 @@
-// Package kerneltest holds what the tests of kernels, and of the packages
-// built on them, have in common: one body run on every instruction set,
-// memory fenced by unreadable pages, seeded data, computed tolerances, and
-// comparisons that say where and by how much a result is off.
+// Package kerneltest has what the tests of package kernels, and of the packages that use it,
+// need: a way to run a test on every instruction set, memory beside pages that cannot be touched,
+// seeded random data, computed tolerances, and comparisons that say where a result is wrong and
+// by how much.
 package kerneltest
 
 import (
@@ -16,12 +16,11 @@ import (
 	"firebench/kernels"
 )
 
-// EachISA runs f as a subtest named isa=… for every instruction set that
-// [kernels.Supported] lists, the slowest first.
+// EachISA runs f as a subtest named isa=… for every instruction set that [kernels.Supported]
+// returns, the slowest first.
 //
-// The environment variable FIREBENCH_REQUIRE names an instruction set that
-// must be among those that ran: without it the test fails instead of passing
-// on less than it promised.
+// The environment variable FIREBENCH_REQUIRE names an instruction set that must be among those
+// that ran: the test fails if it was not, instead of passing without having tested it.
 func EachISA(t *testing.T, f func(t *testing.T, set *kernels.Set)) {
 	t.Helper()
 	isas, err := kernels.Supported()
@@ -47,8 +46,9 @@ func EachISA(t *testing.T, f func(t *testing.T, set *kernels.Set)) {
 	}
 }
 
-// SkipSlow skips all but the fastest instruction set in short mode, in which tests may
-// run in emulation: for what takes seconds there, or says little about other sets.
+// SkipSlow skips the test, in short mode, on all instruction sets but the fastest. It is for
+// tests that take seconds in emulation, where short mode is used, or that show little that is not
+// the same on every set.
 func SkipSlow(t testing.TB, set *kernels.Set) {
 	t.Helper()
 	if best, err := kernels.Best(); testing.Short() && (err != nil || set.ISA != best) {
@@ -73,10 +73,10 @@ func required(ran []kernels.ISA) error {
 	return nil
 }
 
-// Shared returns the path of a file of the shared data set, such as
-// "golden/input0.npy". The data are in the folder shared beside the module's
-// root, or where the environment variable FIREBENCH_SHARED says. A test whose
-// file is missing is skipped, with a line that names it.
+// Shared returns the path of a file of the shared data, such as "golden/input0.npy". The data are
+// in the folder shared beside the module's root, or in the folder that the environment variable
+// FIREBENCH_SHARED names. If the file is missing, the test is skipped, with a message that names
+// it.
 func Shared(t testing.TB, name string) string {
 	t.Helper()
 	path := filepath.Join(sharedDir(t), filepath.FromSlash(name))
@@ -118,13 +118,12 @@ func Random(seed uint64, n int) []float32 {
 	return s
 }
 
-// Tolerance bounds the error of a sum of products evaluated in float32 as a
-// chain of k steps in any order, each a fused multiply-add, or a multiply
-// and an add: γ(k+2) · abs, where abs is the sum of the absolute values of
-// the terms and γ(n) = n·u / (1 - n·u), u = 2⁻²⁴ (Higham, Accuracy and
-// Stability of Numerical Algorithms, section 3.1). The two extra steps pay
-// for the product's own rounding and for a final scaling. A term for
-// results too small to be normal numbers is included.
+// Tolerance returns a bound of the error of a sum of products that is computed in float32, as a
+// chain of k steps in any order; a step is a fused multiply-add, or a multiplication and an
+// addition. The bound is γ(k+2) · abs, where abs is the sum of the absolute values of the terms
+// and γ(n) = n·u / (1 - n·u), u = 2⁻²⁴ (Higham, Accuracy and Stability of Numerical Algorithms,
+// section 3.1). The two extra steps allow for the rounding of a product and for a final scaling.
+// Another term allows for results that are too small to be normal numbers.
 func Tolerance(k int, abs float64) float64 {
 	const (
 		unit = 1.0 / (1 << 24)
@@ -134,8 +133,8 @@ func Tolerance(k int, abs float64) float64 {
 	return n*unit/(1-n*unit)*abs + n*tiny
 }
 
-// Sizes returns 1 and the sizes around each of the tiles, where loops over
-// tiles go wrong: t-1, t, t+1, 2t-1 and 2t+1; sorted, without duplicates.
+// Sizes returns the sizes at which loops over tiles go wrong: 1, and t-1, t, t+1, 2t-1 and 2t+1
+// for each tile t. They are sorted and without duplicates.
 func Sizes(tiles ...int) []int {
 	sizes := []int{1}
 	for _, t := range tiles {

@@ -14,7 +14,7 @@ import (
 	"firebench/kernels"
 )
 
-// A recorder is a testing.TB that keeps what a helper reports.
+// A recorder is a testing.TB that keeps the errors that a helper reports.
 type recorder struct {
 	testing.TB
 	errors   []string
@@ -34,8 +34,8 @@ func (r *recorder) finish() {
 	r.cleanups = nil
 }
 
-// want reports an error unless the recorder holds one message per given part,
-// in this order.
+// want reports an error unless the recorder has one message for each of parts, in this order, and
+// each message contains its part.
 func (r *recorder) want(t *testing.T, what string, parts ...string) {
 	t.Helper()
 	ok := len(r.errors) == len(parts)
@@ -70,8 +70,7 @@ func TestGuardSlices(t *testing.T) {
 	}
 }
 
-// TestGuardFaults touches the elements beside the slices: behind real guard
-// pages that is a fault.
+// TestGuardFaults: touching the elements beside the slices is a fault on Linux.
 func TestGuardFaults(t *testing.T) {
 	if fence > 0 {
 		t.Skip("no guard pages on this system")
@@ -97,28 +96,28 @@ func TestGuardFaults(t *testing.T) {
 	}
 }
 
-// TestGuardCanaries writes behind low and before high, where there is no page
-// boundary to hit.
+// TestGuardCanaries: writes behind low and before high, where memory can be touched, are found by
+// the canaries.
 func TestGuardCanaries(t *testing.T) {
 	r := &recorder{TB: t}
-	low, high := Guard(r, 100)
+	Guard(r, 100)
 	r.finish()
 	r.want(t, "untouched")
 
-	low, high = Guard(r, 100)
+	low, high := Guard(r, 100)
 	poke(&low[0], 103, 1)
 	poke(&high[0], -7, 2)
 	r.finish()
 	r.want(t, "written beside", "wrote 1 to index 103 of the low", "wrote 2 to index -7 of the high")
 }
 
-// poke writes p[i] without a bounds check. It stays a function of its own: the
-// compiler does not expect such a store to panic and may move it out of the
-// reach of its caller's deferred functions.
+// poke writes p[i] without a bounds check. It must not be inlined: the compiler does not expect
+// such a store to panic, and may move it to where its caller's deferred functions do not see the
+// panic.
 //
 //go:noinline
 func poke(p *float32, i int, v float32) {
-	*(*float32)(unsafe.Add(unsafe.Pointer(p), 4*i)) = v
+	*(*float32)(unsafe.Add(unsafe.Pointer(p), i*int(unsafe.Sizeof(*p)))) = v
 }
 
 func TestRequired(t *testing.T) {
@@ -170,7 +169,7 @@ func TestShared(t *testing.T) {
 		Shared(t, "golden/none.npy")
 	})
 
-	// Without the variable: beside the folder that holds go.mod.
+	// Without the variable, the data are beside the folder that has go.mod.
 	t.Setenv("FIREBENCH_SHARED", "")
 	module := filepath.Join(dir, "module")
 	shared := filepath.Join(dir, "shared")
@@ -223,8 +222,8 @@ func TestRandom(t *testing.T) {
 	}
 }
 
-// TestTolerance evaluates sums that round as badly as they can and checks
-// that the bound holds, but would not if it were a few times smaller.
+// TestTolerance computes sums with the largest rounding errors possible: the bound must hold, but
+// must not be several times larger than the errors.
 func TestTolerance(t *testing.T) {
 	for _, k := range []int{1, 2, 10, 100, 1000, 10000} {
 		// 1 + k·(u - ε): every addition drops its term.
@@ -259,7 +258,7 @@ func TestSizes(t *testing.T) {
 
 func TestCompare(t *testing.T) {
 	nan, inf := math.NaN(), math.Inf(1)
-	// Two pixels of two channels inside a halo that must not matter.
+	// Two pixels of two channels, with a halo, which must not matter.
 	v := kernels.NewView(kernels.Type{}, 1, 1, 2, 2, 1)
 	Poison(kernels.Data[float32](v))
 	set := func(a, b, c, d float32) {
@@ -295,23 +294,23 @@ func TestCompare(t *testing.T) {
 
 func TestUnwritten(t *testing.T) {
 	whole := kernels.NewView(kernels.Type{}, 2, 2, 3, 5, 1)
-	window := whole.Channels(1, 3)
+	some := whole.Channels(1, 3)
 	Poison(kernels.Data[float32](whole))
 	for i := range kernels.Data[float32](whole) {
-		// The window's pixels, halo included: channels 1 to 3 of 5.
+		// The pixels of some, the halo included, are channels 1 to 3 of 5.
 		if c := i % 5; c >= 1 && c <= 3 {
 			kernels.Data[float32](whole)[i] = 1
 		}
 	}
 	r := &recorder{TB: t}
-	Unwritten(r, "window", window)
+	Unwritten(r, "some channels", some)
 	r.want(t, "all inside")
 
 	kernels.Data[float32](whole)[whole.Index(1, -1, 2, 4)] = 7
-	Unwritten(r, "window", window)
-	r.want(t, "beside the window", "wrote 7 outside its view")
+	Unwritten(r, "some channels", some)
+	r.want(t, "beside the view", "wrote 7 outside its view")
 
-	dense := window
+	dense := some
 	dense.Halo = 0
 	Unwritten(r, "dense", dense)
 	r.want(t, "halo of a view without one", "wrote 1 outside its view")

@@ -9,7 +9,8 @@ import (
 	"firebench/kernels/ref"
 )
 
-// exactFMA computes x·y + z with arbitrary precision. The sum is not zero.
+// exactFMA computes x·y + z with arbitrary precision. It reports false for a sum of zero, whose
+// sign it does not know.
 func exactFMA(x, y, z float32) (float32, bool) {
 	exact := func(f float32) *big.Float { return new(big.Float).SetPrec(2000).SetFloat64(float64(f)) }
 	sum := exact(x)
@@ -20,8 +21,7 @@ func exactFMA(x, y, z float32) (float32, bool) {
 }
 
 func TestFMA(t *testing.T) {
-	// Sums that a conversion of the float64 sum rounds wrongly.
-	twice := 0
+	twice := 0 // sums that are wrong if the float64 sum is converted to float32
 	check := func(x, y, z float32) {
 		t.Helper()
 		want, ok := exactFMA(x, y, z)
@@ -67,7 +67,7 @@ func TestFMA(t *testing.T) {
 		check(next(ex), next(ey), next(min(ex+ey+r.IntN(101)-50, 127)))
 	}
 
-	// What is not finite, and signed zeros, follow IEEE 754.
+	// Infinities, NaNs and zeros of both signs follow IEEE 754.
 	inf, nan := float32(math.Inf(1)), float32(math.NaN())
 	negZero := float32(math.Copysign(0, -1))
 	for _, c := range []struct{ x, y, z, want float32 }{

@@ -1,14 +1,12 @@
-// Package ref says what every kernel must compute, as the textbook's loops
-// over float64 sums. It is written to be read against the definition of each
-// operation and shares no trick with the optimized code: padding is an index
-// check instead of a halo, weights stay in their original order, and nothing
-// is fused, blocked or reordered. Tests import it; nothing else does.
+// Package ref computes what every kernel must compute, by the textbook's loops, with sums in
+// float64. It is written to be compared with the definition of each operation, and shares no
+// trick with the optimized code: padding is a check of indices instead of a halo, weights stay in
+// their original order, and nothing is fused, divided into tiles or reordered. Only tests import
+// it.
 //
-// Every function reads only the interior of its view, so a view without a
-// halo, or with garbage in it, gives the same answer. Results are dense NHWC:
-// element (n, y, x, c) of an oh×ow output with k channels is
-// out[((n*oh+y)*ow+x)*k+c]. A shape that its Check method refuses, or that
-// does not fit the view, panics: a test asked for nonsense.
+// No function reads the halo of its view. Results are dense NHWC: element (n, y, x, c) of an
+// output of oh×ow pixels with k channels is out[((n*oh+y)*ow+x)*k+c]. Functions panic for a shape
+// that its Check method refuses, or that does not fit the view: the test is wrong.
 package ref
 
 import (
@@ -36,14 +34,14 @@ func Conv(s kernels.ConvShape, src kernels.View, weights, bias []float32, relu b
 	out = make([]float64, 0, src.N*oh*ow*s.Out)
 	abs = make([]float64, 0, cap(out))
 
-	in, outs := s.In/s.Groups, s.Out/s.Groups // of one group
-	window := make([]float64, s.K())          // what the outputs of a pixel and group read, in the weights' order
+	in, outs := s.In/s.Groups, s.Out/s.Groups // channels of one group
+	window := make([]float64, s.K())          // the inputs of one group's outputs at one pixel, in the order of the weights
 	for n := range src.N {
 		for y := range oh {
 			for x := range ow {
 				for o := range s.Out {
 					if o%outs == 0 {
-						first := o / outs * in // input channel where o's group starts
+						first := o / outs * in // the first input channel of o's group
 						for k := range window {
 							i, kh, kw := k/(s.KH*s.KW), k/s.KW%s.KH, k%s.KW
 							window[k] = pixel(src, n, y*s.Stride-s.Pad+kh, x*s.Stride-s.Pad+kw, first+i)
@@ -71,8 +69,8 @@ func Conv(s kernels.ConvShape, src kernels.View, weights, bias []float32, relu b
 	return out, abs
 }
 
-// MaxPool returns the largest value of each window. Padding never wins: a
-// window is clipped to the image. A NaN in the window is the result.
+// MaxPool returns the largest value of each window, which is clipped to the image, so that
+// padding is never the largest value. If there is a NaN in the window, the result is NaN.
 func MaxPool(s kernels.PoolShape, src kernels.View) []float64 {
 	oh, ow := s.OutSize(src.H, src.W)
 	out := make([]float64, 0, src.N*oh*ow*src.C)
@@ -83,7 +81,7 @@ func MaxPool(s kernels.PoolShape, src kernels.View) []float64 {
 				for c := range src.C {
 					m := math.Inf(-1)
 					w.each(src, func(y, x int) {
-						m = math.Max(m, pixel(src, n, y, x, c)) // NaN if either is
+						m = math.Max(m, pixel(src, n, y, x, c)) // NaN if one of them is NaN
 					})
 					out = append(out, m)
 				}
@@ -93,10 +91,9 @@ func MaxPool(s kernels.PoolShape, src kernels.View) []float64 {
 	return out
 }
 
-// AvgPool returns the mean of each window: the sum of the image's pixels in it
-// divided by the area of the window clipped to the padded image, as Caffe
-// does. The second result is the mean of the absolute values, the scale of
-// the rounding error.
+// AvgPool returns the mean of each window: the sum of the window's pixels inside the image,
+// divided by the number of its pixels inside the padded image, as in Caffe. The second result is
+// the mean of the absolute values, which is the scale of the rounding error.
 func AvgPool(s kernels.PoolShape, src kernels.View) (out, abs []float64) {
 	oh, ow := s.OutSize(src.H, src.W)
 	out = make([]float64, 0, src.N*oh*ow*src.C)
@@ -122,9 +119,8 @@ func AvgPool(s kernels.PoolShape, src kernels.View) (out, abs []float64) {
 	return out, abs
 }
 
-// LRN returns local response normalization across channels (AlexNet's):
-// x / (K + Alpha/Size · Σx²)^Beta, the sum over the Size channels around x
-// that exist.
+// LRN returns local response normalization across channels, as in AlexNet: x / (K + Alpha/Size ·
+// Σx²)^Beta. The sum is over those of the Size channels around x that exist.
 func LRN(s kernels.LRNShape, src kernels.View) []float64 {
 	out := make([]float64, 0, src.N*src.H*src.W*src.C)
 	for n := range src.N {
@@ -151,7 +147,8 @@ func Softmax(src kernels.View) []float64 {
 	for n := range src.N {
 		for y := range src.H {
 			for x := range src.W {
-				// Subtracting the largest changes nothing but the overflow.
+				// Subtracting the largest value prevents an overflow and does not change the
+				// result.
 				m := math.Inf(-1)
 				for c := range src.C {
 					m = math.Max(m, pixel(src, n, y, x, c))
@@ -169,7 +166,7 @@ func Softmax(src kernels.View) []float64 {
 	return out
 }
 
-// pixel returns element (n, y, x, c), zero outside the image.
+// pixel returns element (n, y, x, c), or zero if it is outside the image.
 func pixel(v kernels.View, n, y, x, c int) float64 {
 	if y < 0 || y >= v.H || x < 0 || x >= v.W {
 		return 0
@@ -177,11 +174,12 @@ func pixel(v kernels.View, n, y, x, c int) float64 {
 	return float64(kernels.At[float32](v, n, y, x, c))
 }
 
-// A window is the half-open rectangle of the padded image that one output of
-// a pooling layer looks at; coordinates are the image's, so that padding is
-// negative or beyond the last row and column.
+// A window is the part of the padded image that one output of a pooling depends on: rows y0 to
+// y1-1 and columns x0 to x1-1. They are numbered as in the image, so that padding has numbers
+// below zero, or beyond the last row and column.
 type window struct{ y0, y1, x0, x1 int }
 
+// windowAt returns the window of output pixel (y, x).
 func windowAt(s kernels.PoolShape, src kernels.View, y, x int) window {
 	if s.KH == 0 { // global
 		return window{0, src.H, 0, src.W}

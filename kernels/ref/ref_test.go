@@ -9,8 +9,8 @@ import (
 	"firebench/kernels/ref"
 )
 
-// image returns a view with a halo of NaNs, which ref must not see, around
-// the given values in NHWC order.
+// image returns a view of the given values, in NHWC order, with a halo of NaNs, which ref must
+// not read.
 func image(n, h, w, c int, values ...float32) kernels.View {
 	v := kernels.NewView(kernels.Type{}, n, h, w, c, 1)
 	for i := range kernels.Data[float32](v) {
@@ -58,7 +58,7 @@ func TestConv(t *testing.T) {
 	check(t, "strided, ReLU", out, 1, 0, 0, 0)
 	check(t, "its scale", abs, 11, 21, 41, 51)
 
-	// Kernel rows and columns are told apart: a window of 2×1 and one of 1×2.
+	// Kernels of 2×1 and of 1×2 taps show that rows and columns are not exchanged.
 	out, _ = ref.Conv(kernels.ConvShape{In: 1, Out: 1, KH: 2, KW: 1, Stride: 1, Groups: 1}, square, []float32{1, 10}, nil, false)
 	check(t, "2×1", out, 41, 52, 63, 74, 85, 96)
 	out, _ = ref.Conv(kernels.ConvShape{In: 1, Out: 1, KH: 1, KW: 2, Stride: 1, Groups: 1}, square, []float32{1, 10}, nil, false)
@@ -68,7 +68,7 @@ func TestConv(t *testing.T) {
 	pair := image(2, 1, 1, 2, 1, 2, 3, 4)
 	out, _ = ref.Conv(kernels.ConvShape{In: 2, Out: 3, KH: 1, KW: 1, Stride: 1, Groups: 1}, pair, []float32{1, 0, 0, 1, 10, 100}, nil, false)
 	check(t, "1×1", out, 1, 2, 210, 3, 4, 430)
-	// Groups: the first output sees the first input only.
+	// With groups, the first output depends on the first input only.
 	out, _ = ref.Conv(kernels.ConvShape{In: 2, Out: 4, KH: 1, KW: 1, Stride: 1, Groups: 2}, pair, []float32{1, 2, 3, 4}, nil, false)
 	check(t, "groups", out, 1, 2, 6, 8, 3, 6, 12, 16)
 

@@ -5,7 +5,7 @@ import (
 	"unsafe"
 )
 
-// Conv1x4 computes 1 pixel × 4 channels at a time.
+// Conv1x4 computes 1 output pixel × 4 channels at a time.
 func Conv1x4(dst, src, weights, bias, _ *float32, offsets *int, runs, runLen, srcStride, dstStride, tiles, _ int, lower float32) {
 	b := (*[4]float32)(unsafe.Pointer(bias))
 	for t := range tiles {
@@ -24,8 +24,8 @@ func Conv1x4(dst, src, weights, bias, _ *float32, offsets *int, runs, runLen, sr
 	}
 }
 
-// Conv2x4 computes 2 pixels × 4 channels at a time: eight sums hide the latency
-// of the additions and still leave registers for the factors.
+// Conv2x4 computes 2 output pixels × 4 channels at a time. Eight sums hide the latency of the
+// additions and still leave registers for the factors.
 func Conv2x4(dst, src, weights, bias, _ *float32, offsets *int, runs, runLen, srcStride, dstStride, tiles, _ int, lower float32) {
 	b := (*[4]float32)(unsafe.Pointer(bias))
 	for t := range tiles {
@@ -54,29 +54,33 @@ func Conv2x4(dst, src, weights, bias, _ *float32, offsets *int, runs, runLen, sr
 	}
 }
 
+// store4 stores four sums, each raised to lower if it is less.
 func store4(dst []float32, c0, c1, c2, c3, lower float32) {
 	dst[0], dst[1], dst[2], dst[3] = max(c0, lower), max(c1, lower), max(c2, lower), max(c3, lower)
 }
 
 // BatchMatMul1x4 computes 1 row × 4 columns at a time.
 func BatchMatMul1x4(dst, src, weights, _ *float32, batch, k, tiles, srcMatrix, dstMatrix, srcStride, _ int) {
-	products(Conv1x4, dst, src, weights, batch, k, tiles, srcMatrix, dstMatrix, srcStride)
+	batchMatMul(Conv1x4, dst, src, weights, batch, k, tiles, srcMatrix, dstMatrix, srcStride)
 }
 
 // BatchMatMul2x4 computes 2 rows × 4 columns at a time.
 func BatchMatMul2x4(dst, src, weights, _ *float32, batch, k, tiles, srcMatrix, dstMatrix, srcStride, _ int) {
-	products(Conv2x4, dst, src, weights, batch, k, tiles, srcMatrix, dstMatrix, srcStride)
+	batchMatMul(Conv2x4, dst, src, weights, batch, k, tiles, srcMatrix, dstMatrix, srcStride)
 }
 
+// A tile is Conv1x4 or Conv2x4.
 type tile = func(dst, src, weights, bias, prefetch *float32, offsets *int, runs, runLen, srcStride, dstStride, tiles, prefetchStep int, lower float32)
 
-// What a product has in the place of a convolution's arguments.
+// A matrix product is a convolution without a bias, whose windows are one run that starts at the
+// pixel itself.
 var (
 	noBias   [4]float32
 	noOffset int
 )
 
-func products(conv tile, dst, src, weights *float32, batch, k, tiles, srcMatrix, dstMatrix, srcStride int) {
+// batchMatMul computes each product of a batch by a tile of width 4.
+func batchMatMul(conv tile, dst, src, weights *float32, batch, k, tiles, srcMatrix, dstMatrix, srcStride int) {
 	for b := range batch {
 		conv(&vec(dst, b*dstMatrix, 1)[0], &vec(src, b*srcMatrix, 1)[0], &vec(weights, b*k*4, 1)[0], &noBias[0], nil,
 			&noOffset, 1, k, srcStride, 4, tiles, 0, float32(math.Inf(-1)))

@@ -1,15 +1,15 @@
-// Package scalar has the portable twin of every generated kernel, with the same
-// signatures. It is the fallback on machines without vector kernels, the tail of
-// vector loops, and the first reference in tests. The loops that each function
-// equals stand at the fields of kernels.Set.
+// Package scalar has the portable twin of every generated kernel, with the same signature. It
+// serves machines without vector kernels, and computes the channels that fill no vector on the
+// others. The fields of kernels.F32 are documented by the loops that each function equals.
 //
-// Products are converted to float32 before they are added: the language allows
-// fused operations otherwise, and results must not depend on the architecture.
+// Products are converted to float32 before they are added. Otherwise the language would allow the
+// compiler to fuse multiplication and addition, and results would depend on the architecture.
 package scalar
 
 import "unsafe"
 
-// vec returns p[i:i+n]; the pointers come from kernels, which owns the bounds.
+// vec returns p[i:i+n]. Nothing checks the bounds: package kernels, which calls the functions,
+// proves them when it binds a task.
 func vec(p *float32, i, n int) []float32 {
-	return unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(p), i*4)), n)
+	return unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(p), i*int(unsafe.Sizeof(*p)))), n)
 }

@@ -19,7 +19,7 @@ func ReLU(dst, src *float32, n int) {
 	}
 }
 
-// LRNSquare squares the channels of a row of pixels.
+// LRNSquare sets each channel of a row of pixels to its square.
 func LRNSquare(dst, src *float32, pixels, channels, srcPixel, dstPixel int) {
 	for p := range pixels {
 		y := vec(dst, p*dstPixel, channels)
@@ -29,7 +29,7 @@ func LRNSquare(dst, src *float32, pixels, channels, srcPixel, dstPixel int) {
 	}
 }
 
-// LRN divides by (k + scale·Σ squares)^0.75.
+// LRN divides each channel of a row of pixels by (k + scale·Σ squares)^0.75.
 func LRN(dst, src, squares *float32, pixels, channels, srcPixel, dstPixel, squaresPixel, size int, scale, k float32) {
 	for p := range pixels {
 		y := vec(dst, p*dstPixel, channels)

@@ -3,8 +3,8 @@ package scalar
 // PeakFMAs is the number of multiply-adds in one round of FMAPeak.
 const PeakFMAs = 12
 
-// FMAPeak runs n rounds of twelve independent multiply-adds, a multiplication and
-// an addition each.
+// FMAPeak runs n rounds of twelve independent multiply-adds, each of which is a multiplication
+// and an addition.
 func FMAPeak(n int) {
 	x := float32(n&1) * 0.5
 	s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11 := x, x, x, x, x, x, x, x, x, x, x, x
@@ -30,7 +30,7 @@ func FMAPeak(n int) {
 //lint:ignore U1000 nobody reads it
 var sink float32
 
-// ReadPeak adds up n values, a multiple of 16.
+// ReadPeak sets *dst to the sum of n values, a multiple of 16.
 func ReadPeak(dst, src *float32, n int) {
 	var s [8]float32
 	xs := vec(src, 0, n)

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestPeakFMAs counts the multiply-adds in the loop of FMAPeak: a wrong PeakFMAs would
-// falsify every share of the scalar peak.
+// TestPeakFMAs: PeakFMAs must be the number of multiply-adds in the loop of FMAPeak. A wrong
+// number would falsify every peak-% of the scalar kernels.
 func TestPeakFMAs(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "peak.go", nil, 0)
 	if err != nil {

@@ -1,13 +1,13 @@
 package scalar
 
-// MaxPool3x3s2 computes a row of 3×3 windows, stride 2.
+// MaxPool3x3s2 computes the maximum over each of a row of 3×3 windows with stride 2.
 func MaxPool3x3s2(dst, src *float32, pixels, channels, srcRow, srcPixel, dstPixel int) {
 	for p := range pixels {
 		MaxPool(&vec(dst, p*dstPixel, 1)[0], &vec(src, 2*p*srcPixel, 1)[0], 3, 3, channels, srcRow, srcPixel)
 	}
 }
 
-// MaxPool computes one window of rows×cols pixels.
+// MaxPool computes the maximum over one window of rows×cols pixels.
 func MaxPool(dst, src *float32, rows, cols, channels, srcRow, srcPixel int) {
 	y := vec(dst, 0, channels)
 	copy(y, vec(src, 0, channels))
@@ -20,7 +20,7 @@ func MaxPool(dst, src *float32, rows, cols, channels, srcRow, srcPixel int) {
 	}
 }
 
-// AvgPool computes the sum of one window times scale.
+// AvgPool computes the sum over one window of rows×cols pixels, times scale.
 func AvgPool(dst, src *float32, rows, cols, channels, srcRow, srcPixel int, scale float32) {
 	y := vec(dst, 0, channels)
 	clear(y)

@@ -2,7 +2,8 @@ package scalar
 
 import "firebench/kernels/winograd"
 
-// The transforms by the inputs of a tile on a side, and by its outputs.
+// The matrices of the transforms. The first number is that of a tile's inputs along a side, the
+// second that of its outputs. BT depends on the inputs only.
 var (
 	bt6, bt8 = float32s(winograd.New(1, 6).BT), float32s(winograd.New(1, 8).BT)
 	at8x4    = float32s(winograd.New(4, 5).AT)
@@ -22,7 +23,7 @@ func float32s(m winograd.Matrix) [][]float32 {
 	return out
 }
 
-// SpaceToDepth makes a row of pixels from runs rows.
+// SpaceToDepth makes a row of pixels, each of which is a run of channels from each of runs rows.
 func SpaceToDepth(dst, src *float32, pixels, runs, channels, srcPixel, srcRow, dstPixel, dstRun int) {
 	for p := range pixels {
 		for r := range runs {
@@ -41,14 +42,14 @@ func WinogradInput8(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTil
 	winogradInput(bt8, dst, src, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile)
 }
 
-// maxPoints is the number of points of the largest tile.
-const maxPoints = 8 * 8
+// maxElements is the number of elements of the largest tile.
+const maxElements = 8 * 8
 
 func winogradInput(bt [][]float32, dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile int) {
 	n := len(bt)
 	for t := range tiles {
 		for c := range channels {
-			var d, v [maxPoints]float32
+			var d, v [maxElements]float32
 			for i := range n {
 				for j := range n {
 					d[i*n+j] = vec(src, i*srcRow+j*srcPixel+t*srcTile+c, 1)[0]
@@ -62,18 +63,17 @@ func winogradInput(bt [][]float32, dst, src *float32, tiles, channels, srcRow, s
 	}
 }
 
-// WinogradOutput8x4, WinogradOutput6x4 and WinogradOutput8x5 transform the products
-// of a row of tiles.
+// WinogradOutput8x4 transforms the products of a row of tiles, 8×8 each, to 4×4 outputs each.
 func WinogradOutput8x4(dst, src, bias *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower float32) {
 	winogradOutput(at8x4, dst, src, bias, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile, lower)
 }
 
-// WinogradOutput6x4: see WinogradOutput8x4.
+// WinogradOutput6x4 is WinogradOutput8x4 for 6×6 products.
 func WinogradOutput6x4(dst, src, bias *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower float32) {
 	winogradOutput(at6x4, dst, src, bias, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile, lower)
 }
 
-// WinogradOutput8x5: see WinogradOutput8x4.
+// WinogradOutput8x5 is WinogradOutput8x4 for 5×5 outputs.
 func WinogradOutput8x5(dst, src, bias *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower float32) {
 	winogradOutput(at8x5, dst, src, bias, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile, lower)
 }
@@ -83,7 +83,7 @@ func winogradOutput(at [][]float32, dst, src, bias *float32, tiles, channels, sr
 	b := vec(bias, 0, channels)
 	for t := range tiles {
 		for c := range channels {
-			var p, y [maxPoints]float32
+			var p, y [maxElements]float32
 			for i := range n * n {
 				p[i] = vec(src, i*srcMatrix+t*srcTile+c, 1)[0]
 			}
@@ -97,10 +97,10 @@ func winogradOutput(at [][]float32, dst, src, bias *float32, tiles, channels, sr
 	}
 }
 
-// transform computes a·d·aᵀ for a tile d as wide as a.
+// transform sets out to a·d·aᵀ, where d is a square matrix as wide as a.
 func transform(out []float32, a [][]float32, d []float32) {
 	rows, n := len(a), len(a[0])
-	var half [maxPoints]float32 // a·d
+	var half [maxElements]float32 // a·d
 	for i, row := range a {
 		for j := range n {
 			sum := float32(0)

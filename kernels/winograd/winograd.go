@@ -1,13 +1,13 @@
-// Package winograd derives the matrices of Winograd's minimal filtering
-// algorithms, exactly: the one place that the generator of the transform kernels
-// and the transformation of weights take them from.
+// Package winograd derives the matrices of Winograd's minimal filtering algorithms, in exact
+// numbers. The generator of the transform kernels, the scalar kernels, the packing of weights and
+// the error bound all take them from here.
 //
 // F(m, r) computes m outputs of a filter with r taps from m+r-1 inputs d with
 // m+r-1 multiplications between data and filter,
 //
 //	y = AT · ((G·g) ⊙ (BT·d))
 //
-// F(m×m, r×r) nests it with itself (Lavin and Gray, "Fast Algorithms for
+// F(m×m, r×r) is F(m, r) nested with itself (Lavin and Gray, "Fast Algorithms for
 // Convolutional Neural Networks", 2015). The construction is Toom and Cook's: the
 // polynomials are evaluated at m+r-2 points and at infinity.
 package winograd
@@ -18,8 +18,8 @@ import (
 	"sync"
 )
 
-// points are the finite evaluation points, in order: small numbers keep rounding
-// errors small, and pairs of opposite points share most of their arithmetic.
+// points are the finite points of interpolation, in the order in which they are used: small
+// numbers keep rounding errors small, and the sums of opposite points have most terms in common.
 var points = []*big.Rat{
 	big.NewRat(0, 1),
 	big.NewRat(1, 1), big.NewRat(-1, 1),
@@ -38,7 +38,7 @@ type Algorithm struct {
 	AT   Matrix // M×N: transforms products to outputs
 }
 
-// N returns the number of inputs, which is the number of products.
+// N returns the number of inputs, which is also the number of products.
 func (a *Algorithm) N() int { return a.M + a.R - 1 }
 
 var (
@@ -46,8 +46,9 @@ var (
 	derived = map[[2]int]*Algorithm{}
 )
 
-// New returns F(m, r), which is derived once and not to be changed. Algorithms with the same
-// m+r have the same BT. It panics when m or r is less than 1 or there are not points enough.
+// New returns F(m, r). It derives each algorithm once, so callers must not change it. Algorithms
+// with the same m+r have the same BT. New panics if m or r is less than 1, or if m+r-2 is more than
+// the number of points.
 func New(m, r int) *Algorithm {
 	mu.Lock()
 	defer mu.Unlock()
@@ -59,6 +60,7 @@ func New(m, r int) *Algorithm {
 	return a
 }
 
+// derive computes F(m, r).
 func derive(m, r int) *Algorithm {
 	n := m + r - 1
 	if m < 1 || r < 1 || n-1 > len(points) {
@@ -67,7 +69,9 @@ func derive(m, r int) *Algorithm {
 	p := points[:n-1]
 	a := &Algorithm{M: m, R: r, BT: newMatrix(n, n), G: newMatrix(n, r), AT: newMatrix(m, n)}
 	for j := range p {
-		// The j-th Lagrange numerator, its value at p[j], and the powers of p[j].
+		// BT has the coefficients of the j-th Lagrange polynomial's numerator, the product of
+		// x-p[l] over all other points. G divides by scale, its value at p[j]. AT and G have
+		// powers of p[j].
 		numerator, scale := []*big.Rat{big.NewRat(1, 1)}, big.NewRat(1, 1)
 		for l := range p {
 			if l != j {
@@ -87,6 +91,7 @@ func derive(m, r int) *Algorithm {
 			power = new(big.Rat).Mul(power, p[j])
 		}
 	}
+	// The last row stands for the point at infinity: BT has the product of x-root over all points.
 	all := []*big.Rat{big.NewRat(1, 1)}
 	for _, root := range p {
 		all = timesRoot(all, root)
@@ -112,6 +117,7 @@ func timesRoot(poly []*big.Rat, root *big.Rat) []*big.Rat {
 	return out
 }
 
+// newMatrix returns a matrix of zeros.
 func newMatrix(rows, cols int) Matrix {
 	m := make(Matrix, rows)
 	for i := range m {

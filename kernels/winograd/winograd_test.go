@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestExact multiplies every algorithm out, with exact numbers: for each pair of
-// an input and a tap, the outputs must be those of the filter itself. The algorithms
-// are bilinear, so that proves them for all inputs.
+// TestExact multiplies the matrices of every algorithm, in exact numbers. For each pair of an
+// input and a tap, the weight of their product in each output must be that of the filter's
+// definition. This proves the algorithms for all inputs, because they are bilinear.
 func TestExact(t *testing.T) {
 	for n := 1; n <= len(points)+1; n++ {
 		for r := 1; r <= n; r++ {
@@ -66,6 +66,7 @@ func TestF43(t *testing.T) {
 	})
 }
 
+// TestNewPanics: New panics for sizes that no algorithm exists for, or too few points.
 func TestNewPanics(t *testing.T) {
 	for _, c := range [][2]int{{0, 3}, {3, 0}, {-1, 2}, {8, 2}} {
 		func() {

@@ -6,6 +6,7 @@ import (
 	"time"
 )
 
+// TestIsLate: a helper is late after more than lateTime and more than twice the caller's own work.
 func TestIsLate(t *testing.T) {
 	for _, c := range []struct {
 		waited, own time.Duration
@@ -23,14 +24,13 @@ func TestIsLate(t *testing.T) {
 	}
 }
 
-// chunks counts how often each worker was asked.
+// chunks is a task that counts how many chunks each worker ran.
 type chunks struct{ ran [2]int }
 
 func (*chunks) Chunks() int           { return 2 }
 func (c *chunks) Chunk(worker, _ int) { c.ran[worker]++ }
 
-// TestRestingClaimsNothing: a helper that rests leaves the chunks to others, even
-// while it is still awake.
+// TestRestingClaimsNothing: a helper that rests claims no chunks, even if it is not parked yet.
 func TestRestingClaimsNothing(t *testing.T) {
 	for _, resting := range []bool{true, false} {
 		c := &chunks{}

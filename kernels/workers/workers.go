@@ -1,4 +1,5 @@
-// Package workers runs tasks, cut into chunks, on a fixed number of threads.
+// Package workers runs tasks, each divided into chunks, on a fixed number of threads. It knows
+// nothing of what the tasks compute.
 package workers
 
 import (
@@ -9,32 +10,44 @@ import (
 	"time"
 )
 
-// A Task is one operation bound to its memory, cut into independent chunks.
-// Chunk(worker, i) runs chunk i, 0 <= i < Chunks(); worker, below the thread count
-// that the task was bound for, selects scratch memory. Chunk does not allocate.
+// A Task is one operation bound to its memory, divided into chunks that may run at the same time
+// and in any order.
 type Task interface {
+	// Chunks returns the number of chunks.
 	Chunks() int
+
+	// Chunk runs chunk i, 0 <= i < Chunks(). worker is the number of the thread that runs it,
+	// at least 0 and less than the number of threads that the task was bound for. No two
+	// chunks run under the same number at the same time, so that it can select scratch memory.
 	Chunk(worker, i int)
 }
 
-// A Pool runs tasks on a fixed number of threads: the caller and persistent
-// goroutines, which spin for a moment after each task and then park. Chunks are
-// claimed one at a time, so that a thread that the operating system holds up
-// costs no more than the chunk that it is in; it gets none for a while after that, because
-// who took its core will do so again. Every other thread takes them from the end:
-// two threads find most of what they read in their own caches if tasks number their chunks
-// by place.
+// A Pool runs tasks on a fixed number of threads: the caller of Run and the helpers, which are
+// goroutines that live as long as the pool. After a task, a helper spins for a moment, in case the
+// next task comes at once, and then parks.
 //
-// One Run at a time; Run does not allocate.
+// Each thread claims one chunk at a time. A helper that the operating system preempts therefore
+// delays no more than the chunk that it runs. It then rests, which means that it claims no chunks
+// for a while: whatever took its core is likely to take it again.
+//
+// Even threads take chunks from the front and odd threads take them from the back. If a task
+// numbers its chunks by their place in memory, two threads then stay in different parts of it,
+// from task to task, and find most of what they read in their own caches.
+//
+// Only one Run may be active at a time. Run does not allocate.
 type Pool struct {
-	// claim is epoch<<32 | chunks not claimed yet. A successful compare-and-swap
-	// from a non-zero count owns one chunk of this very epoch, and Run
-	// cannot end, nor task change, before that chunk is done.
+	// claim is epoch<<32 | the number of chunks that nobody has claimed yet; each Run has an
+	// epoch of its own. A thread that decrements a number above zero, by compare-and-swap, owns
+	// one chunk of the task of this epoch. Run cannot return, and task cannot change, before that
+	// chunk is done.
 	claim atomic.Uint64
-	_     [56]byte // claim and done on lines of their own: every thread writes them
-	done  atomic.Int64
-	_     [56]byte
-	// ends count what even threads took from the front and odd ones from the back.
+	_     [56]byte // each field that every thread writes has a cache line of its own
+
+	done atomic.Int64 // chunks
+	_    [56]byte
+
+	// ends[0] counts the chunks that even threads took from the front, ends[1] those that odd
+	// threads took from the back.
 	ends [2]struct {
 		atomic.Int64
 		_ [56]byte
@@ -48,27 +61,29 @@ type Pool struct {
 	closed  atomic.Bool
 }
 
-// A helper is a worker goroutine's parking place.
+// A helper is the state of one helper goroutine. Only Run reads and writes late, rest and until.
 type helper struct {
-	parked  atomic.Bool
-	busy    atomic.Bool // in a chunk
-	resting atomic.Bool // takes no chunks
-	late    bool        // in this Run
-	rest    time.Duration
-	until   time.Time // the end of the last rest
-	wake    chan struct{}
-	exited  chan struct{}
+	parked  atomic.Bool   // it waits for wake
+	busy    atomic.Bool   // it runs a chunk
+	resting atomic.Bool   // it claims no chunks
+	late    bool          // it was late in this Run
+	rest    time.Duration // how long its last rest was
+	until   time.Time     // when its last rest ends
+	wake    chan struct{} // receives a value when it must not park any longer
+	exited  chan struct{} // closed when it has returned
 }
 
-// spinTime is how long an idle helper watches for the next task before it parks:
-// several times what waking up costs (some 5 µs), and longer than the serial
-// parts between two layers.
+// spinTime is how long an idle helper watches for the next task before it parks. It is several
+// times what waking up costs (some 5 µs), and longer than what runs on one thread between two
+// layers.
 const spinTime = 50 * time.Microsecond
 
-// A helper is late when the caller has waited for its chunk for lateTime and twice as long
-// as it worked itself: no chunk takes that long unless a few are much larger than the others.
-// It rests as long as the caller waited, which costs little where that was an accident; if it
-// is late again soon, twice as long as the last time, up to longRest.
+// A helper is late when the caller of Run has waited for the helper's last chunk for longer than
+// lateTime and for longer than twice the time that the caller itself worked. A chunk does not
+// take that long unless it is much larger than the others, so the helper was preempted. It then
+// rests for as long as the caller waited, which costs little if it was preempted by accident. A
+// helper that is late again within the time soon after its rest rests twice as long as the last
+// time, but at most longRest.
 const (
 	lateTime = time.Millisecond
 	soon     = 100 * time.Millisecond
@@ -84,7 +99,7 @@ func NewPool(threads int) *Pool {
 		h.wake = make(chan struct{}, 1)
 		h.exited = make(chan struct{})
 		go func() {
-			defer close(h.exited) // when help has returned: nobody sees it after Close
+			defer close(h.exited) // not in help, which a profile would still show after Close
 			p.help(h, i+1)
 		}()
 	}
@@ -94,9 +109,8 @@ func NewPool(threads int) *Pool {
 // Threads returns the number of threads, the caller's included.
 func (p *Pool) Threads() int { return len(p.helpers) + 1 }
 
-// Run executes all chunks of t and returns when they are done. Every helper that
-// takes part carries the profiler labels of ctx, none if ctx is nil; the caller's
-// labels are left to the caller.
+// Run runs all chunks of t and returns when they are done. Every helper that takes part carries the
+// profiler labels of ctx, or none if ctx is nil. Run does not change the labels of its caller.
 func (p *Pool) Run(ctx context.Context, t Task) {
 	n := t.Chunks()
 	if len(p.helpers) == 0 || n == 1 {
@@ -135,8 +149,8 @@ func (p *Pool) Run(ctx context.Context, t Task) {
 	p.task, p.labels = nil, nil
 }
 
-// wait waits for the helpers' last chunks and lets those rest that were late; own is how
-// long the caller worked.
+// wait waits until all n chunks are done, and lets the helpers rest that were late. own is how long
+// the caller of Run itself worked.
 func (p *Pool) wait(n int, own time.Duration) {
 	start := time.Now()
 	for spins := 0; p.done.Load() != int64(n); spins++ {
@@ -168,12 +182,13 @@ func (p *Pool) wait(n int, own time.Duration) {
 	}
 }
 
-// isLate reports whether the helpers that are still in a chunk are late: after the caller has
-// waited that long, having worked for own.
+// isLate reports whether a helper that still runs a chunk is late, when the caller of Run has
+// worked for own and then waited for waited.
 func isLate(waited, own time.Duration) bool { return waited > lateTime && waited > 2*own }
 
-// work claims and runs chunks until none is left and reports whether it ran any. h is
-// the worker's helper, nil for the caller of Run.
+// work claims and runs chunks until none is left, and reports whether it ran any. h is the helper
+// that calls it, or nil for the caller of Run. *labeled is the context whose labels the helper
+// carries.
 func (p *Pool) work(worker int, h *helper, labeled *context.Context) bool {
 	ran := false
 	for h == nil || !h.resting.Load() {
@@ -192,7 +207,8 @@ func (p *Pool) work(worker int, h *helper, labeled *context.Context) bool {
 				pprof.SetGoroutineLabels(p.labels)
 			}
 		}
-		// As many numbers are handed out as chunks were claimed: the ends do not meet.
+		// Both ends together hand out one number for each chunk that was claimed, so that the
+		// numbers from the front and from the back never overlap.
 		chunk := int(p.ends[worker%2].Add(1)) - 1
 		if worker%2 == 1 {
 			chunk = p.chunks - 1 - chunk
@@ -207,7 +223,7 @@ func (p *Pool) work(worker int, h *helper, labeled *context.Context) bool {
 	return ran
 }
 
-// help is a helper's life.
+// help is the body of a helper's goroutine: it works, spins and parks, until Close.
 func (p *Pool) help(h *helper, worker int) {
 	labeled := context.Background()
 	for {
@@ -224,8 +240,8 @@ func (p *Pool) help(h *helper, worker int) {
 			}
 		}
 		h.parked.Store(true)
-		// Work that came between the last look and the store may have found
-		// nobody parked.
+		// A Run or Close between the last look at claim and the store above has not seen that
+		// this helper is parked, and will not wake it: look again.
 		if (uint32(p.claim.Load()) != 0 && !h.resting.Load() || p.closed.Load()) && h.parked.CompareAndSwap(true, false) {
 			continue
 		}

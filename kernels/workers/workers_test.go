@@ -16,10 +16,10 @@ import (
 	"firebench/kernels/workers"
 )
 
-// A countTask counts how often each chunk ran, and catches two chunks running
-// at the same time under the same worker number.
+// A countTask counts how often each chunk ran, and how often two chunks ran at the same time
+// under the same worker number.
 type countTask struct {
-	runs    []int32 // not atomic: the race detector watches that Run orders them
+	runs    []int32 // not atomic, so that the race detector sees whether Run orders them
 	busy    []atomic.Bool
 	clashes atomic.Int32
 }
@@ -50,52 +50,51 @@ func (c *countTask) check(t *testing.T, rounds int) {
 	}
 }
 
-// TestWorkersChunks: every chunk runs exactly once in each Run, whatever the
+// TestChunks: every chunk runs exactly once in each Run, whatever the
 // number of chunks and threads, with one task directly after another.
-func TestWorkersChunks(t *testing.T) {
+func TestChunks(t *testing.T) {
 	const rounds = 20
 	for threads := 1; threads <= 8; threads++ {
-		w := workers.NewPool(threads)
-		if got := w.Threads(); got != threads {
+		pool := workers.NewPool(threads)
+		if got := pool.Threads(); got != threads {
 			t.Errorf("NewPool(%d).Threads() = %d", threads, got)
 		}
 		for chunks := 0; chunks <= 100; chunks++ {
 			task := newCountTask(chunks, threads)
 			for range rounds {
-				w.Run(nil, task)
+				pool.Run(context.Background(), task)
 			}
 			task.check(t, rounds)
 		}
-		w.Close()
+		pool.Close()
 	}
 }
 
-// TestWorkersPark waits between runs for about as long as idle workers spin, so
-// that a task comes while they spin, while they go to sleep, and when they
-// sleep.
-func TestWorkersPark(t *testing.T) {
+// TestPark waits between runs for about as long as idle helpers spin, so that tasks come while
+// they spin, when they are about to park, and when they are parked.
+func TestPark(t *testing.T) {
 	const rounds = 300
-	w := workers.NewPool(3)
-	defer w.Close()
+	pool := workers.NewPool(3)
+	defer pool.Close()
 	task := newCountTask(7, 3)
 	for i := range rounds {
 		for start := time.Now(); time.Since(start) < time.Duration(i)*time.Microsecond/2; {
 		}
-		w.Run(nil, task)
+		pool.Run(context.Background(), task)
 	}
 	task.check(t, rounds)
-	time.Sleep(5 * time.Millisecond) // certainly asleep
-	w.Run(nil, task)
+	time.Sleep(5 * time.Millisecond) // the helpers are certainly parked
+	pool.Run(context.Background(), task)
 	task.check(t, rounds+1)
 }
 
-// A meetTask has one chunk per thread. All of them wait for each other, so that
-// each thread has exactly one; then chunk by chunk calls f. They give up if a thread does
-// not come: it may rest.
+// A meetTask has one chunk per thread. The chunks wait for each other, so that each thread runs
+// exactly one; then each chunk calls f, one after the other. They give up if a thread does not
+// come: it may rest.
 type meetTask struct {
 	threads int
-	arrived atomic.Int32 // negative: given up
-	end     time.Time
+	arrived atomic.Int32 // chunks that wait; negative if they have given up
+	end     time.Time    // when they give up
 	f       func(worker int)
 	lock    sync.Mutex
 }
@@ -114,21 +113,21 @@ func (m *meetTask) Chunk(worker, _ int) {
 	m.f(worker)
 }
 
-// meet runs f once on every thread of w, one after the other, while all are
-// inside the task.
-func meet(t *testing.T, w *workers.Pool, ctx context.Context, f func(worker int)) {
+// meet runs f once on every thread of pool, one after the other, while all threads run the same
+// task.
+func meet(t *testing.T, pool *workers.Pool, ctx context.Context, f func(worker int)) {
 	t.Helper()
 	met := func() bool {
-		m := &meetTask{threads: w.Threads(), end: time.Now().Add(100 * time.Millisecond), f: f}
-		w.Run(ctx, m)
+		m := &meetTask{threads: pool.Threads(), end: time.Now().Add(100 * time.Millisecond), f: f}
+		pool.Run(ctx, m)
 		return m.arrived.Load() > 0
 	}
 	if !within(10*time.Second, met) {
-		t.Fatalf("%d threads never met", w.Threads())
+		t.Fatalf("%d threads never met", pool.Threads())
 	}
 }
 
-// within calls f until it reports true.
+// within calls f until it reports true, for at most limit, and reports whether it did.
 func within(limit time.Duration, f func() bool) bool {
 	for end := time.Now().Add(limit); time.Now().Before(end); {
 		if f() {
@@ -138,29 +137,29 @@ func within(limit time.Duration, f func() bool) bool {
 	return false
 }
 
-// TestWorkersAllTakePart: every thread works, under a number of its own.
-func TestWorkersAllTakePart(t *testing.T) {
+// TestAllTakePart: every thread runs chunks, under a number of its own.
+func TestAllTakePart(t *testing.T) {
 	for threads := 1; threads <= 8; threads++ {
-		w := workers.NewPool(threads)
+		pool := workers.NewPool(threads)
 		for range 20 {
 			seen := make([]int, threads)
-			meet(t, w, nil, func(worker int) { seen[worker]++ })
+			meet(t, pool, nil, func(worker int) { seen[worker]++ })
 			for worker, n := range seen {
 				if n != 1 {
 					t.Fatalf("worker %d of %d took %d of the chunks that wait for each other", worker, threads, n)
 				}
 			}
 		}
-		w.Close()
+		pool.Close()
 	}
 }
 
-// TestWorkersLabels: while a task runs, every helper carries its labels, and
-// none when it has none.
-func TestWorkersLabels(t *testing.T) {
+// TestLabels: while a task runs, every helper carries the labels of its Run, or none if that has
+// none.
+func TestLabels(t *testing.T) {
 	const threads = 4
-	w := workers.NewPool(threads)
-	defer w.Close()
+	pool := workers.NewPool(threads)
+	defer pool.Close()
 	label := func(layer string) context.Context {
 		return pprof.WithLabels(context.Background(), pprof.Labels("layer", layer))
 	}
@@ -177,7 +176,7 @@ func TestWorkersLabels(t *testing.T) {
 		{"an empty set", context.Background(), ""},
 	} {
 		var once sync.Once
-		meet(t, w, c.ctx, func(int) {
+		meet(t, pool, c.ctx, func(int) {
 			once.Do(func() {
 				helpers := 0
 				for labels, n := range helperLabels(t) {
@@ -194,8 +193,8 @@ func TestWorkersLabels(t *testing.T) {
 	}
 }
 
-// helperLabels returns the number of helper goroutines by their profiler
-// labels, as the goroutine profile shows them.
+// helperLabels returns how many helpers carry which profiler labels, as the goroutine profile
+// shows them.
 func helperLabels(t *testing.T) map[string]int {
 	t.Helper()
 	var buf bytes.Buffer
@@ -207,6 +206,8 @@ func helperLabels(t *testing.T) map[string]int {
 		if !strings.Contains(record, "workers.(*Pool).help") {
 			continue
 		}
+		// A record looks like this:
+		//
 		// 3 @ 0x46b0d1 0x46b0c5 …
 		// # labels: {"layer":"conv1"}
 		// #	0x46b0d0	…
@@ -229,23 +230,23 @@ func helperLabels(t *testing.T) map[string]int {
 	return found
 }
 
-// TestWorkersClose: Close ends all goroutines, also those that never worked or
-// that sleep, and can be called again.
-func TestWorkersClose(t *testing.T) {
+// TestClose: Close ends all helpers, also those that have run no chunk and those that are parked,
+// and may be called again.
+func TestClose(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for i := range 100 {
-		w := workers.NewPool(1 + i%8)
+		pool := workers.NewPool(1 + i%8)
 		switch i % 3 {
 		case 1:
-			w.Run(nil, newCountTask(20, 8))
+			pool.Run(context.Background(), newCountTask(20, 8))
 		case 2:
-			w.Run(nil, newCountTask(20, 8))
+			pool.Run(context.Background(), newCountTask(20, 8))
 			time.Sleep(200 * time.Microsecond)
 		}
-		w.Close()
-		w.Close()
+		pool.Close()
+		pool.Close()
 	}
-	// Close has waited, but a goroutine's very last step takes a moment.
+	// Close has waited for the helpers to return, but Go counts a goroutine for a moment longer.
 	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
@@ -253,24 +254,25 @@ func TestWorkersClose(t *testing.T) {
 	}
 }
 
-func TestWorkersNoThreads(t *testing.T) {
+// TestNoThreads: a number of threads below 1 counts as 1.
+func TestNoThreads(t *testing.T) {
 	for _, threads := range []int{0, -1} {
-		w := workers.NewPool(threads)
-		if got := w.Threads(); got != 1 {
+		pool := workers.NewPool(threads)
+		if got := pool.Threads(); got != 1 {
 			t.Errorf("NewPool(%d).Threads() = %d, want 1", threads, got)
 		}
 		task := newCountTask(5, 1)
-		w.Run(nil, task)
+		pool.Run(context.Background(), task)
 		task.check(t, 1)
-		w.Close()
+		pool.Close()
 	}
 }
 
-// A lateTask has two chunks, one for the caller and one for the helper if it comes. The
-// helper's takes long.
+// A lateTask has two chunks, one for the caller of Run and one for the helper, if it takes part.
+// The helper's chunk takes long.
 type lateTask struct {
 	late   time.Duration
-	helped atomic.Bool // the helper came
+	helped atomic.Bool // the helper has taken part
 }
 
 func (*lateTask) Chunks() int { return 2 }
@@ -286,16 +288,16 @@ func (l *lateTask) Chunk(worker, _ int) {
 	}
 }
 
-// TestWorkersRest: a helper that was held up gets no chunk in the runs that follow, for
-// about as long, twice as long when it happens again at once, and then it is asked again.
-func TestWorkersRest(t *testing.T) {
-	w := workers.NewPool(2)
-	defer w.Close()
+// TestRest: a helper that was late gets no chunks for about as long as it was late, and for twice
+// as long if it is late again at once. Then it gets chunks again.
+func TestRest(t *testing.T) {
+	pool := workers.NewPool(2)
+	defer pool.Close()
 	const late = 100 * time.Millisecond
-	// run returns whether the helper took part.
+	// run reports whether the helper took part.
 	run := func(late time.Duration) bool {
 		task := &lateTask{late: late}
-		w.Run(nil, task)
+		pool.Run(context.Background(), task)
 		return task.helped.Load()
 	}
 	rest := func() time.Duration {

@@ -53,7 +53,7 @@ func (Concat) Bind(b Binding) ([]workers.Task, error) {
 	for _, src := range b.Src {
 		dst := b.Dst.Channels(c, src.C)
 		c += src.C
-		if dst.Overlays(src) {
+		if dst.SameStart(src) {
 			continue
 		}
 		t, err := kernels.BindCopy(dst, src, b.Threads)

@@ -2,39 +2,40 @@ package kernels_test
 
 import (
 	"context"
-	"firebench/kernels"
-	"firebench/kernels/kerneltest"
-	"firebench/kernels/workers"
 	"fmt"
 	"runtime"
 	"runtime/pprof"
 	"testing"
+
+	"firebench/kernels"
+	"firebench/kernels/kerneltest"
+	"firebench/kernels/workers"
 )
 
-// TestNoAllocations: no task allocates when it runs, with labels, on any
-// number of threads.
+// TestNoAllocations: no task allocates memory when it runs, on any number of threads, also with
+// profiler labels.
 func TestNoAllocations(t *testing.T) {
 	labels := pprof.WithLabels(context.Background(), pprof.Labels("layer", "test"))
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
 		for threads := 1; threads <= 3; threads++ {
-			w := workers.NewPool(threads)
+			pool := workers.NewPool(threads)
 			for name, task := range everyTask(t, set, threads) {
-				// AllocsPerRun sets GOMAXPROCS to 1; only here do the helpers run at
-				// the same time.
+				// The helpers run at the same time as the caller only here: AllocsPerRun, below,
+				// sets GOMAXPROCS to 1.
 				allocs := mallocs(func() {
 					for range 10 {
-						w.Run(labels, task)
+						pool.Run(labels, task)
 					}
 				})
 				if allocs >= 10 {
 					t.Errorf("%s, %d threads: %d allocations in 10 runs", name, threads, allocs)
 				}
-				if n := testing.AllocsPerRun(10, func() { w.Run(labels, task) }); n != 0 {
+				if n := testing.AllocsPerRun(10, func() { pool.Run(labels, task) }); n != 0 {
 					t.Errorf("%s, %d threads: %v allocations per run", name, threads, n)
 				}
 			}
-			w.Close()
+			pool.Close()
 		}
 	})
 }
@@ -50,8 +51,8 @@ func mallocs(f func()) uint64 {
 	return after.Mallocs - before.Mallocs
 }
 
-// everyTask binds one task of every kind, with ragged channels, a halo and
-// enough work for several chunks.
+// everyTask binds one task of every kind, with channels that fill no vector, a halo, and enough
+// work for several chunks.
 func everyTask(t *testing.T, set *kernels.Set, threads int) map[string]workers.Task {
 	t.Helper()
 	tasks := map[string]workers.Task{}

@@ -10,23 +10,23 @@ import (
 	"firebench/kernels/workers"
 )
 
-// A windowed is an operation that can be computed in windows of rows: output row
-// y needs the source rows from y·stride-pad to y·stride-pad+kernel-1.
-type windowed struct {
+// A partialOp is an operation whose output can be computed in parts, each some of its rows:
+// output row y needs the source rows from y·stride-pad to y·stride-pad+kernel-1.
+type partialOp struct {
 	name                string
 	kernel, stride, pad int
-	align               int // windows start at multiples of it, and are no lower
+	align               int // Conv's RowAlign; 1 for other operations
 	out                 tensor
 	srcs                []tensor
 	bind                func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error)
 }
 
-// keepsShape reports whether the sources must have as many rows as the result.
-func (op windowed) keepsShape() bool { return op.kernel == 1 && op.stride == 1 && op.pad == 0 }
+// keepsShape reports whether the sources must have exactly as many rows as the output.
+func (op partialOp) keepsShape() bool { return op.kernel == 1 && op.stride == 1 && op.pad == 0 }
 
-// windowedOps lists every operation that has windows.
-func windowedOps(t testing.TB, set *kernels.Set) []windowed {
-	var ops []windowed
+// partialOps returns every operation that can be computed in parts.
+func partialOps(t testing.TB, set *kernels.Set) []partialOp {
+	var ops []partialOp
 	const n, h, w, channels = 2, 29, 13, 19
 	for _, s := range append([]kernels.ConvShape{
 		{KH: 1, KW: 1, Stride: 1, Groups: 1},
@@ -34,7 +34,7 @@ func windowedOps(t testing.TB, set *kernels.Set) []windowed {
 		{KH: 3, KW: 3, Stride: 2, Pad: 1, Groups: 1},
 		{KH: 3, KW: 5, Stride: 1, Pad: 1, Groups: 1},
 		{KH: 3, KW: 3, Stride: 1, Pad: 3, Groups: 1},
-	}, winogradKernels...) {
+	}, winogradShapes...) {
 		c := winogradCase(s, 3, 9, 14, 13, 1)
 		c.n, c.relu = n, true
 		for _, algo := range kernels.Candidates(set, c.problem()) {
@@ -42,7 +42,7 @@ func windowedOps(t testing.TB, set *kernels.Set) []windowed {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ops = append(ops, windowed{
+			ops = append(ops, partialOp{
 				fmt.Sprintf("%v=%v", algo, c), c.KH, c.Stride, c.Pad, op.RowAlign(),
 				c.output(), []tensor{c.data().src.in(layout{halo: c.Pad})},
 				func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
@@ -58,16 +58,16 @@ func windowedOps(t testing.TB, set *kernels.Set) []windowed {
 		{KH: 3, KW: 3, Stride: 1},
 		{KH: 4, KW: 2, Stride: 3, Ceil: true},
 	} {
-		for _, size := range []int{h, h + 1} { // with ceil, one of them has a ragged window
+		for _, size := range []int{h, h + 1} { // for one of them, Ceil makes the last window reach beyond the image
 			src := random(1, n, size, w, channels)
 			oh, ow := s.OutSize(size, w)
 			out := tensor{n: n, h: oh, w: ow, c: channels}
-			ops = append(ops, windowed{
+			ops = append(ops, partialOp{
 				fmt.Sprintf("max=%v", poolCase{s, n, size, w, channels}), s.KH, s.Stride, 0, 1, out, []tensor{src},
 				func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 					return kernels.BindMaxPool(set, s, dst, srcs[0], threads)
 				},
-			}, windowed{
+			}, partialOp{
 				fmt.Sprintf("avg=%v", poolCase{s, n, size, w, channels}), s.KH, s.Stride, 0, 1, out, []tensor{src},
 				func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 					return kernels.BindAvgPool(set, s, dst, srcs[0], threads)
@@ -77,20 +77,20 @@ func windowedOps(t testing.TB, set *kernels.Set) []windowed {
 	}
 	a, b := random(1, n, h, w, channels), random(2, n, h, w, channels)
 	out := tensor{n: n, h: h, w: w, c: channels}
-	for _, e := range elements {
-		ops = append(ops, windowed{
+	for _, e := range elementOps {
+		ops = append(ops, partialOp{
 			e.name, 1, 1, 0, 1, out, []tensor{a, b}[:e.srcs],
 			func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 				return e.bind(set, dst, srcs, threads)
 			},
 		})
 	}
-	return append(ops, windowed{
+	return append(ops, partialOp{
 		"lrn", 1, 1, 0, 1, out, []tensor{a},
 		func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 			return kernels.BindLRN(set, alexLRN(5), dst, srcs[0], threads)
 		},
-	}, windowed{
+	}, partialOp{
 		"softmax", 1, 1, 0, 1, out, []tensor{a},
 		func(dst kernels.View, srcs []kernels.View, _ int) (workers.Task, error) {
 			return kernels.BindSoftmax(dst, srcs[0])
@@ -98,10 +98,10 @@ func windowedOps(t testing.TB, set *kernels.Set) []windowed {
 	})
 }
 
-// cuts returns ways to cut the result into windows, as the rows where they end. They
-// start at multiples of align, are no lower, and the last has a whole kernel of source
-// rows, padding included, of which one at least is the image's.
-func (op windowed) cuts() [][]int {
+// parts returns ways to divide the output into parts, each as the list of the rows where its
+// parts end. They keep to the rules of RowAlign. The sources of the last part have a whole kernel
+// of rows, padding included, and at least one of these rows is the image's.
+func (op partialOp) parts() [][]int {
 	h := op.srcs[0].h
 	last := min(op.out.h-op.align, (h-1)/op.stride, (h+2*op.pad-op.kernel)/op.stride)
 	even := func(step int) []int {
@@ -114,14 +114,14 @@ func (op windowed) cuts() [][]int {
 	return [][]int{even(op.align), even(3 * op.align), {op.align, op.out.h}, {last / op.align * op.align, op.out.h}}
 }
 
-// TestRowWindows computes every operation at once and in windows of rows. The bits
-// must be the same, whether a window's source goes on to the end of the image or
-// holds just the rows that it needs, all others being NaNs, as when they are yet
-// to be computed. Nothing else may be written, the halo included.
-func TestRowWindows(t *testing.T) {
+// TestPartial computes every operation at once and in parts. The bits must be the same, whether
+// the source of a part goes on to the end of the image, or is just the rows that the part needs,
+// while all other rows are NaNs, as if they had yet to be computed. A part must write its own
+// rows and nothing else, not even the halo.
+func TestPartial(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
-		for _, op := range windowedOps(t, set) {
+		for _, op := range partialOps(t, set) {
 			t.Run(op.name, func(t *testing.T) {
 				for i, dst := range []layout{{}, {halo: 1, before: 2, after: 1}} {
 					op.out.layout = dst
@@ -132,7 +132,8 @@ func TestRowWindows(t *testing.T) {
 	})
 }
 
-func (op windowed) test(t *testing.T, threads int) {
+// test does what TestPartial describes for one operation.
+func (op partialOp) test(t *testing.T, threads int) {
 	size := op.out.size()
 	memory := guarded(t, size)
 	var srcs []kernels.View
@@ -147,11 +148,12 @@ func (op windowed) test(t *testing.T, threads int) {
 	}
 	run(task, threads)
 
-	// window computes rows y0 to y1-1 of some images, of minimal sources or not.
+	// check computes rows y0 to y1-1 of the images that pick returns. With minimal, its sources
+	// have just the rows that it needs.
 	side := 0
-	window := func(pick func(v kernels.View) kernels.View, y0, y1 int, minimal bool) {
+	check := func(pick func(v kernels.View) kernels.View, y0, y1 int, minimal bool) {
 		what := fmt.Sprintf("rows %d to %d, %d threads, minimal source %v", y0, y1-1, threads, minimal)
-		dst := op.out.view(memory.cut(side, size))
+		dst := op.out.view(memory.slice(side, size))
 		side = 1 - side
 		dst = pick(dst).Rows(y0, y1-y0)
 		var in []kernels.View
@@ -175,25 +177,25 @@ func (op windowed) test(t *testing.T, threads int) {
 		run(task, threads)
 		want := values(pick(whole).Rows(y0, y1-y0))
 		if got := values(dst); !sameBits(got, want) {
-			t.Errorf("%s: not what computing all at once gives", what)
+			t.Errorf("%s: other bits than those of the output computed at once", what)
 		}
 		dst.Halo = 0
 		kerneltest.Unwritten(t, what, dst)
 	}
 	all := func(v kernels.View) kernels.View { return v }
-	for i, ends := range op.cuts() {
+	for i, ends := range op.parts() {
 		y0 := 0
 		for _, y1 := range ends {
-			window(all, y0, y1, i%2 == 0)
+			check(all, y0, y1, i%2 == 0)
 			for n := range op.out.n {
-				window(func(v kernels.View) kernels.View { return v.Image(n) }, y0, y1, i%2 == 1)
+				check(func(v kernels.View) kernels.View { return v.Image(n) }, y0, y1, i%2 == 1)
 			}
 			y0 = y1
 		}
 	}
 }
 
-// poisonRows fills the rows of a view that are not from first to last-1 with NaNs.
+// poisonRows fills all rows of a view with NaNs, except for those from first to last-1.
 func poisonRows(v kernels.View, first, last int) {
 	for n := range v.N {
 		for y := -v.Halo; y < v.H+v.Halo; y++ {
@@ -206,16 +208,16 @@ func poisonRows(v kernels.View, first, last int) {
 	}
 }
 
-// sameBits reports whether two slices hold the same bits, but for those of NaNs.
+// sameBits reports whether two slices hold the same bits; all NaNs count as the same.
 func sameBits(a, b []float32) bool {
 	return slices.EqualFunc(a, b, func(x, y float32) bool {
 		return x == y && (x != 0 || 1/x == 1/y) || x != x && y != y
 	})
 }
 
-// TestRowWindowErrors: a window is for fewer rows than there are, not for more, and
-// what is not made of windows is refused.
-func TestRowWindowErrors(t *testing.T) {
+// TestPartialErrors: a partial destination may have fewer rows than its source gives, but not
+// more, and operations that cannot be computed in parts refuse it.
+func TestPartialErrors(t *testing.T) {
 	set, err := kernels.For(kernels.Scalar)
 	if err != nil {
 		t.Fatal(err)
@@ -248,11 +250,11 @@ func TestRowWindowErrors(t *testing.T) {
 	}{
 		{"good", bind(3, 1, view.Rows(2, 4), other.Rows(2, 4)), nil},
 		{"more source rows", bind(3, 1, view.Rows(2, 4), other.Rows(2, 7)), nil},
-		{"no window of the source", bind(3, 1, view.Rows(0, 4), other), nil},
+		{"a source of all rows", bind(3, 1, view.Rows(0, 4), other), nil},
 		{"fewer source rows", bind(3, 1, view.Rows(2, 4), other.Rows(2, 3)), []string{"convolution", "3×9×3"}},
-		{"no window", bind(3, 1, kernels.NewView(kernels.Type{}, 1, 4, 9, 3, 1), other), []string{"convolution", "9×9×3"}},
-		{"good ring", bind(1, 1, large, view), nil},
-		{"part of a ring", bind(1, 1, large.Rows(0, 5), view), []string{"convolution", "padding 1", "5 rows", "all 11"}},
+		{"a destination that is not partial", bind(3, 1, kernels.NewView(kernels.Type{}, 1, 4, 9, 3, 1), other), []string{"convolution", "9×9×3"}},
+		{"good border", bind(1, 1, large, view), nil},
+		{"part of a border", bind(1, 1, large.Rows(0, 5), view), []string{"convolution", "padding 1", "5 rows", "all 11"}},
 		{"good pooling", pool(0, small.Rows(2, 4), other.Rows(2, 6)), nil},
 		{"pooling, fewer source rows", pool(0, small.Rows(2, 4), other.Rows(2, 5)), []string{"pooling", "5×9×3"}},
 		{"padded pooling", pool(1, view.Rows(2, 4), other.Rows(2, 4)), []string{"pooling", "padding 1"}},
@@ -261,4 +263,34 @@ func TestRowWindowErrors(t *testing.T) {
 	} {
 		checkError(t, c.name, c.err, c.parts)
 	}
+}
+
+// TestPartialSources: the rows around a partial source that its windows reach must be in the
+// memory, too.
+func TestPartialSources(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		s := kernels.ConvShape{In: 3, Out: 4, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}
+		for _, algo := range kernels.Algorithms() {
+			op, err := pack(set, algo, s, 8, 8, make([]float32, s.Weights()), nil, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dst, src := kernels.NewView(kernels.Type{}, 1, 8, 8, 4, 0), kernels.NewView(kernels.Type{}, 1, 8, 8, 3, 1)
+			bind := func(dst, src kernels.View) error {
+				_, err := op.Bind(dst, src, 1)
+				return err
+			}
+			checkError(t, algo+", all rows", bind(dst.Rows(0, 8), src.Rows(0, 8)), nil)
+			below := src
+			below.Memory = src.Memory[:len(src.Memory)-4*src.Row] // no last row of the halo
+			checkError(t, algo+", no halo below", bind(dst, below), []string{"source", "spans"})
+			checkError(t, algo+", no halo below a partial view", bind(dst, below.Rows(0, 8)), []string{"source", "spans"})
+			checkError(t, algo+", rows that end before it", bind(dst.Rows(0, 7), below.Rows(0, 7)), nil)
+			above := src
+			above.Memory, above.Offset = src.Memory[4*src.Row:], src.Offset-src.Row
+			checkError(t, algo+", no halo above", bind(dst, above), []string{"source", "spans"})
+			checkError(t, algo+", no halo above a partial view", bind(dst, above.Rows(0, 8)), []string{"source", "spans"})
+			checkError(t, algo+", rows that begin behind it", bind(dst.Rows(1, 7), above.Rows(1, 7)), nil)
+		}
+	})
 }

@@ -1,0 +1,197 @@
+package kernels_test
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"firebench/kernels"
+	"firebench/kernels/kerneltest"
+	"firebench/kernels/ref"
+)
+
+// TestConvTiles calls every height of every tile. The vector kernels must equal one chain of fused
+// multiply-adds bit for bit, which makes them equal to each other. The scalar kernels must equal a
+// chain that rounds each product, too. All must be within the bound of the exact sum, or the bound
+// would be wrong.
+func TestConvTiles(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for i, tile := range []kernels.Tile{set.F32.Wide, set.F32.Narrow} {
+			name := [...]string{"wide", "narrow"}[i]
+			if tile.Width%set.F32.Lanes != 0 {
+				t.Errorf("the %s tile is %d channels wide, no multiple of %d lanes", name, tile.Width, set.F32.Lanes)
+			}
+			for i, f := range tile.Conv {
+				t.Run(fmt.Sprintf("%s=%dx%d", name, i+1, tile.Width), func(t *testing.T) {
+					testConvTile(t, f, i+1, tile.Width, mulAdd(set.ISA))
+					testConvTileNaN(t, f, i+1, tile.Width)
+				})
+			}
+			if len(tile.BatchMatMul) != tile.Height() {
+				t.Fatalf("the %s tile has %d heights for matrix products, %d for convolutions", name, len(tile.BatchMatMul), tile.Height())
+			}
+			for i, f := range tile.BatchMatMul {
+				t.Run(fmt.Sprintf("batchmatmul %s=%dx%d", name, i+1, tile.Width), func(t *testing.T) {
+					testBatchMatMul(t, f, i+1, tile.Width, mulAdd(set.ISA))
+				})
+			}
+		}
+	})
+}
+
+// testConvTile compares one height of a tile with the loops of ConvFunc, bit for bit.
+func testConvTile(t *testing.T, f kernels.ConvFunc, height, width int, mulAdd func(x, y, z float32) float32) {
+	const maxRuns, maxRunLen, maxTiles, gap = 3, 9, 3, 5
+	pixels := maxTiles * height
+	values := kerneltest.Random(1, 2*maxRuns*(pixels*(maxRunLen+gap)+maxRunLen))
+	panel := kerneltest.Random(2, maxRuns*maxRunLen*width)
+	biases := kerneltest.Random(3, width)
+	dstMem := guarded(t, pixels*(width+gap))
+	srcMem := guarded(t, len(values))
+	weightMem := guarded(t, len(panel))
+	biasMem := guarded(t, width)
+	offsetMem := guarded(t, 2*maxRuns)
+
+	for runs := 1; runs <= maxRuns; runs++ {
+		for runLen := 1; runLen <= maxRunLen; runLen++ {
+			for tiles := 1; tiles <= maxTiles; tiles++ {
+				pixels := tiles * height
+				// Windows that follow each other, overlap, and lie apart.
+				for i, srcStride := range []int{runLen, (runLen + 1) / 2, runLen + gap} {
+					for side := range sides {
+						dstStride := width + (tiles+i)%2*gap
+						lower := negInf
+						if (runs+runLen+tiles+i)%2 == 0 {
+							lower = 0
+						}
+						// The runs of a window lie apart, and in no order. extent is what the
+						// same run of all windows spans.
+						extent := (pixels-1)*srcStride + runLen
+						offsets := []int{0, 2 * extent, extent}[:runs]
+						if runs == 2 {
+							offsets = []int{extent + gap, 0}
+						}
+						size := 0
+						for _, off := range offsets {
+							size = max(size, off+extent)
+						}
+
+						src := srcMem.load(side, values[:size])
+						weights := weightMem.load(side, panel[:runs*runLen*width])
+						bias := biasMem.load(side, biases)
+						off := offsetMem.loadInts(side, offsets)
+						dst := dstMem.blank(side, (pixels-1)*dstStride+width)
+						f(&dst[0], &src[0], &weights[0], &bias[0], &weights[0], &off[0], runs, runLen, srcStride, dstStride, tiles, 7, lower)
+
+						what := fmt.Sprintf("runs=%d runLen=%d tiles=%d srcStride=%d dstStride=%d lower=%v, %s", runs, runLen, tiles, srcStride, dstStride, lower, sides[side])
+						sums := make([]float64, pixels*width)
+						mags := make([]float64, pixels*width)
+						compareRows(t, what, dst, pixels, width, dstStride, func(m, n int) float64 {
+							acc := bias[n]
+							sum, mag := float64(acc), math.Abs(float64(acc))
+							k := 0
+							for r := range runs {
+								for j := range runLen {
+									a, b := src[m*srcStride+offsets[r]+j], weights[k*width+n]
+									acc = mulAdd(a, b, acc)
+									sum += float64(a) * float64(b)
+									mag += math.Abs(float64(a) * float64(b))
+									k++
+								}
+							}
+							sums[m*width+n] = max(sum, float64(lower))
+							mags[m*width+n] = mag
+							return float64(max(acc, lower))
+						}, nil)
+						k := runs * runLen
+						compareRows(t, what+", exact sum", dst, pixels, width, dstStride,
+							func(m, n int) float64 { return sums[m*width+n] },
+							func(m, n int) float64 { return kerneltest.Tolerance(k, mags[m*width+n]) })
+						if t.Failed() {
+							return
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// testBatchMatMul compares one height of a tile with the loops of BatchMatMulFunc, bit for bit.
+func testBatchMatMul(t *testing.T, f kernels.BatchMatMulFunc, height, width int, mulAdd func(x, y, z float32) float32) {
+	const maxBatch, maxK, maxTiles, gap = 3, 9, 3, 5
+	values := kerneltest.Random(1, maxBatch*(maxTiles*height*(maxK+gap)+gap))
+	panel := kerneltest.Random(2, maxBatch*maxK*width)
+	dstMem := guarded(t, maxBatch*(maxTiles*height*width+gap))
+	srcMem := guarded(t, len(values))
+	weightMem := guarded(t, len(panel))
+	for batch := 1; batch <= maxBatch; batch++ {
+		for k := 1; k <= maxK; k++ {
+			for tiles := 1; tiles <= maxTiles; tiles++ {
+				rowCount := tiles * height
+				for side := range sides {
+					srcStride := k + batch%2*gap
+					// The matrices lie apart, and those of the destination lie backwards.
+					srcMatrix := (rowCount-1)*srcStride + k + k%2*gap
+					dstMatrix := rowCount*width + tiles%2*gap
+					src := srcMem.load(side, values[:(batch-1)*srcMatrix+(rowCount-1)*srcStride+k])
+					weights := weightMem.load(side, panel[:batch*k*width])
+					dst := dstMem.blank(side, (batch-1)*dstMatrix+rowCount*width)
+					last := (batch - 1) * dstMatrix
+					f(&dst[last], &src[0], &weights[0], &weights[0], batch, k, tiles, srcMatrix, -dstMatrix, srcStride, 7)
+					for b := range batch {
+						at := last - b*dstMatrix
+						part := dst[at:min(at+dstMatrix, len(dst))]
+						compareRows(t, fmt.Sprintf("matrix %d of %d, k=%d tiles=%d, %s", b, batch, k, tiles, sides[side]), part, rowCount, width, width, func(m, n int) float64 {
+							acc := float32(0)
+							for j := range k {
+								acc = mulAdd(src[b*srcMatrix+m*srcStride+j], weights[(b*k+j)*width+n], acc)
+							}
+							return float64(acc)
+						}, nil)
+					}
+					if t.Failed() {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// testConvTileNaN puts a NaN into one pixel at a time, and then into one bias at a time. With
+// ReLU and without, the NaN must fill the pixel's row of the tile, or the bias's column, and
+// nothing else.
+func testConvTileNaN(t *testing.T, f kernels.ConvFunc, height, width int) {
+	nan := float32(math.NaN())
+	src := kerneltest.Random(1, height)
+	weights := kerneltest.Random(2, width)
+	bias := kerneltest.Random(3, width)
+	dst := make([]float32, height*width)
+	offset := 0
+	check := func(lower float32, what string, at int) {
+		t.Helper()
+		f(&dst[0], &src[0], &weights[0], &bias[0], nil, &offset, 1, 1, 1, width, 1, 0, lower)
+		compareRows(t, fmt.Sprintf("NaN in %s %d, lower=%v", what, at, lower), dst, height, width, width,
+			func(m, n int) float64 {
+				return float64(max(ref.FMA(src[m], weights[n], bias[n]), lower))
+			},
+			func(m, n int) float64 {
+				return kerneltest.Tolerance(1, math.Abs(float64(src[m])*float64(weights[n]))+math.Abs(float64(bias[n])))
+			})
+	}
+	for _, lower := range []float32{negInf, 0} {
+		for m := range src {
+			keep := src[m]
+			src[m] = nan
+			check(lower, "pixel", m)
+			src[m] = keep
+		}
+		for n := range bias {
+			keep := bias[n]
+			bias[n] = nan
+			check(lower, "bias", n)
+			bias[n] = keep
+		}
+	}
+}
