@@ -45,11 +45,12 @@ func (c *directConv) KernelRows() int { return c.problem.KH }
 type directTask struct {
 	*directConv
 	dst, src  View
-	interior  View  // dst without the border of a padded 1×1 convolution, see border
-	offsets   []int // where each run of contiguous inputs starts, from the window's first input
-	run       int   // inputs in a run
-	srcStride int   // float32 values in src from one output pixel's window to the next one's
-	dstStride int   // float32 values in dst from one output pixel to the next
+	out, in   []float32 // their memory
+	interior  View      // dst without the border of a padded 1×1 convolution, see border
+	offsets   []int     // where each run of contiguous inputs starts, from the window's first input
+	run       int       // inputs in a run
+	srcStride int       // float32 values in src from one output pixel's window to the next one's
+	dstStride int       // float32 values in dst from one output pixel to the next
 
 	// The output pixels are divided into strips. A strip is a row of the output. A 1×1
 	// convolution whose views have no gaps has strips of almost equal length instead, which
@@ -76,7 +77,7 @@ func (c *directConv) Bind(dst, src View, threads int) (workers.Task, error) {
 		return nil, err
 	}
 	s := c.problem.ConvShape
-	t := &directTask{directConv: c, dst: dst, src: src, interior: dst, srcStride: s.Stride * src.Pixel, dstStride: dst.Pixel}
+	t := &directTask{directConv: c, dst: dst, src: src, out: Data[float32](dst), in: Data[float32](src), interior: dst, srcStride: s.Stride * src.Pixel, dstStride: dst.Pixel}
 	if s.Halo() < s.Pad {
 		if oh, _ := s.OutSize(src.H, src.W); dst.H != oh {
 			return nil, fmt.Errorf("convolution: 1×1 with padding %d to %d rows, expected all %d", s.Pad, dst.H, oh)
@@ -191,17 +192,16 @@ func (t *directTask) Chunk(worker, i int) {
 // first output and input. prefetch and prefetchStep are ConvFunc's.
 func (t *directTask) strip(worker int, b *block, prefetch *float32, prefetchStep, dst, src, pixels int) {
 	w, bias := &t.panels[b.weights], &t.bias[b.bias]
-	out, in := Data[float32](t.dst), Data[float32](t.src)
 	if b.width == b.tile.Width {
-		b.tile.conv(out[dst:], in[src:], w, bias, prefetch, t.offsets, t.run, t.srcStride, t.dstStride, pixels, prefetchStep, t.lower)
+		b.tile.conv(t.out[dst:], t.in[src:], w, bias, prefetch, t.offsets, t.run, t.srcStride, t.dstStride, pixels, prefetchStep, t.lower)
 		return
 	}
 	// A tile always writes its full width, which is more than the block has: let it write to
 	// a buffer, and copy the block's channels from there.
 	edge := scratchOf[float32](&t.scratch, worker)
-	b.tile.conv(edge, in[src:], w, bias, prefetch, t.offsets, t.run, t.srcStride, b.tile.Width, pixels, prefetchStep, t.lower)
+	b.tile.conv(edge, t.in[src:], w, bias, prefetch, t.offsets, t.run, t.srcStride, b.tile.Width, pixels, prefetchStep, t.lower)
 	for p := range pixels {
-		copy(out[dst+p*t.dstStride:][:b.width], edge[p*b.tile.Width:])
+		copy(t.out[dst+p*t.dstStride:][:b.width], edge[p*b.tile.Width:])
 	}
 }
 

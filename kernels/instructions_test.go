@@ -26,7 +26,7 @@ import (
 // instruction set, or to one of another architecture than that of the test.
 func askedFor(pkg string) (features []string) {
 	for _, n := range native {
-		if pkg == "firebench/kernels/"+strings.ReplaceAll(n.set.ISA.String(), "-", "") {
+		if pkg == "firebench/kernels/"+folder(n.set.ISA) {
 			for _, f := range n.features {
 				features = append(features, f.name)
 			}

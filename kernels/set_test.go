@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -11,7 +12,10 @@ import (
 // TestPeakFMAs: PeakFMAs must be the number of multiply-adds in the generated loop. A wrong
 // number would falsify every peak-%.
 func TestPeakFMAs(t *testing.T) {
-	for _, n := range native {
+	for i, n := range native {
+		if slices.ContainsFunc(native[:i], func(m nativeSet) bool { return m.set.F32 == n.set.F32 }) {
+			continue // the kernels are another set's
+		}
 		inside, count := false, 0
 		for _, line := range generated(t, n.set.ISA) {
 			if strings.HasPrefix(line, "TEXT") {
@@ -27,10 +31,13 @@ func TestPeakFMAs(t *testing.T) {
 	}
 }
 
+// folder returns the name of an instruction set's package, and of its folder.
+func folder(isa ISA) string { return strings.ReplaceAll(isa.String(), "-", "") }
+
 // generated returns all lines of an instruction set's assembly.
 func generated(t *testing.T, isa ISA) []string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(isa.String(), "*.s"))
+	files, err := filepath.Glob(filepath.Join(folder(isa), "*.s"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%v: no assembly files (%v)", isa, err)
 	}

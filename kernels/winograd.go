@@ -168,6 +168,7 @@ type winogradTask struct {
 	*Transforms
 	scratch
 	dst, src View
+	out, in  []float32 // their memory
 
 	rows, cols   int // tiles of an image, along each side
 	rowParts     int // parts that the rows of tiles are divided into, one for a chunk
@@ -193,7 +194,7 @@ func (c *winogradConv) Bind(dst, src View, threads int) (workers.Task, error) {
 	if dst.H < a.M || dst.W < a.M {
 		return nil, fmt.Errorf("convolution: output %v is smaller than Winograd's %d×%d tiles", dst, a.M, a.M)
 	}
-	t := &winogradTask{winogradConv: c, Transforms: &c.f32.Winograd[a.R], dst: dst, src: src}
+	t := &winogradTask{winogradConv: c, Transforms: &c.f32.Winograd[a.R], dst: dst, src: src, out: Data[float32](dst), in: Data[float32](src)}
 	elements := c.elements()
 	t.rows, t.cols = (dst.H+a.M-1)/a.M, (dst.W+a.M-1)/a.M
 	lanes := c.f32.Lanes
@@ -280,7 +281,7 @@ func (t *winogradTask) input(buf []float32, n, first, last int) {
 			data, srcRow, pixel = buf[t.layout.depth:], t.depthW*t.channels, t.channels
 			t.spaceToDepth(data, n, y)
 		} else {
-			data = Data[float32](src)[src.Index(n, y-t.problem.Pad, -t.problem.Pad, 0):]
+			data = t.in[src.Index(n, y-t.problem.Pad, -t.problem.Pad, 0):]
 		}
 		full := t.full()
 		t.Input(&in[0], &data[0], full, t.channels, srcRow, pixel, m*pixel, t.inMatrix, t.channels)
@@ -297,7 +298,7 @@ func (t *winogradTask) input(buf []float32, n, first, last int) {
 // stride 1, the padding is all that changes.
 func (t *winogradTask) spaceToDepth(out []float32, n, y int) {
 	s, src := t.problem, t.src
-	in, step := Data[float32](src), s.Stride*src.Pixel
+	step := s.Stride * src.Pixel
 	// Only taps without a weight read the rows from this one on, which lie below the image. They
 	// count as zeros, because they may be outside the memory, or not yet written.
 	rows := max(src.H, (t.dst.H-1)*s.Stride-s.Pad+s.KH)
@@ -307,10 +308,10 @@ func (t *winogradTask) spaceToDepth(out []float32, n, y int) {
 			// The kernel computes the pixels whose columns all exist, up to where it would read
 			// whole vectors beyond the end of the memory.
 			at := src.Index(n, iy, -s.Pad, 0)
-			spare := len(in) - (at + (s.Stride-1)*src.Row + t.padded)
+			spare := len(t.in) - (at + (s.Stride-1)*src.Row + t.padded)
 			x = max(min((src.W+2*s.Pad)/s.Stride, t.depthW, (spare+step)/step), 0)
 			if x > 0 {
-				t.f32.SpaceToDepth(&out[0], &in[at], x, s.Stride, t.padded, step, src.Row, t.channels, t.run)
+				t.f32.SpaceToDepth(&out[0], &t.in[at], x, s.Stride, t.padded, step, src.Row, t.channels, t.run)
 			}
 		}
 		for ; x < t.depthW; x++ {
@@ -320,7 +321,7 @@ func (t *winogradTask) spaceToDepth(out []float32, n, y int) {
 				for q := range s.Stride {
 					ix := x*s.Stride + q - s.Pad
 					if iy+p < rows && ix < src.W {
-						copy(px[p*t.run+q*s.In:], in[src.Index(n, iy+p, ix, 0):][:s.In])
+						copy(px[p*t.run+q*s.In:], t.in[src.Index(n, iy+p, ix, 0):][:s.In])
 					}
 				}
 			}
@@ -358,14 +359,14 @@ func (t *winogradTask) output(buf []float32, b *block, n, first, last int) {
 	m, width := t.f.M, b.tile.Width
 	bias := &t.bias[b.bias]
 	full := t.full()
-	products, out := buf[t.layout.out:], Data[float32](t.dst)
+	products := buf[t.layout.out:]
 	for y := first; y < last; y++ {
 		oy := t.outRow(y)
 		if b.width == width {
 			dst := t.dst.Index(n, oy, 0, b.out)
-			t.Output(&out[dst], &products[0], bias, full, width, t.outMatrix, width, t.dst.Row, t.dst.Pixel, m*t.dst.Pixel, t.lower)
+			t.Output(&t.out[dst], &products[0], bias, full, width, t.outMatrix, width, t.dst.Row, t.dst.Pixel, m*t.dst.Pixel, t.lower)
 			if full < t.cols {
-				t.Output(&out[dst+(t.dst.W-m)*t.dst.Pixel], &products[full*width], bias, 1, width, t.outMatrix, width, t.dst.Row, t.dst.Pixel, 0, t.lower)
+				t.Output(&t.out[dst+(t.dst.W-m)*t.dst.Pixel], &products[full*width], bias, 1, width, t.outMatrix, width, t.dst.Row, t.dst.Pixel, 0, t.lower)
 			}
 		} else {
 			// The kernel always writes the tile's full width, which is more than the block has:
@@ -376,7 +377,7 @@ func (t *winogradTask) output(buf []float32, b *block, n, first, last int) {
 				ox := min(x*m, t.dst.W-m)
 				for i := range m {
 					for j := range m {
-						copy(out[t.dst.Index(n, oy+i, ox+j, b.out):][:b.width], edge[(i*m+j)*width:])
+						copy(t.out[t.dst.Index(n, oy+i, ox+j, b.out):][:b.width], edge[(i*m+j)*width:])
 					}
 				}
 			}
