@@ -11,93 +11,7 @@ import (
 	"firebench/kernels/ref"
 	"firebench/net/graph"
 	"firebench/net/layer"
-	"firebench/net/weights"
 )
-
-// stored are weights that take no time to make.
-type stored map[string][2][]float32
-
-// random returns random weights for m.
-func random(t *testing.T, m *graph.Model) stored {
-	t.Helper()
-	params, err := m.Params()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := stored{}
-	for _, p := range params {
-		w, b, err := weights.Random(1).Layer(p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s[p.Node] = [2][]float32{w, b}
-	}
-	return s
-}
-
-func (s stored) Layer(p graph.Param) (w, b []float32, err error) {
-	return s[p.Node][0], s[p.Node][1], nil
-}
-
-func (s stored) Adapt(m *graph.Model) *graph.Model { return m }
-
-// compile is graph.Compile for the time of the test.
-func compile(t *testing.T, m *graph.Model, w graph.Weights, o graph.Options) *graph.Plan {
-	t.Helper()
-	p, err := graph.Compile(m, w, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
-	return p
-}
-
-// fill writes seeded values to every pixel of v.
-func fill(v kernels.View, seed uint64) {
-	values := kerneltest.Random(seed, v.N*v.H*v.W*v.C)
-	for n := range v.N {
-		for y := range v.H {
-			for x := range v.W {
-				values = values[copy(kernels.Pixel[float32](v, n, y, x), values):]
-			}
-		}
-	}
-}
-
-// poison writes NaN to every pixel of v.
-func poison(v kernels.View) {
-	for n := range v.N {
-		for y := range v.H {
-			for x := range v.W {
-				kerneltest.Poison(kernels.Pixel[float32](v, n, y, x))
-			}
-		}
-	}
-}
-
-// run fills the input and runs the plan.
-func run(t *testing.T, p *graph.Plan) {
-	t.Helper()
-	fill(p.Input(), 2)
-	if err := p.Run(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// dense returns v's values in NHWC order.
-func dense(v kernels.View) []float64 {
-	values := make([]float64, 0, v.N*v.H*v.W*v.C)
-	for n := range v.N {
-		for y := range v.H {
-			for x := range v.W {
-				for _, f := range kernels.Pixel[float32](v, n, y, x) {
-					values = append(values, float64(f))
-				}
-			}
-		}
-	}
-	return values
-}
 
 // checkNodes compares the value of every node of p, compiled with w and KeepAll and
 // run, with what package ref makes of the values that p has for the node's inputs.
@@ -212,11 +126,6 @@ func rectified(p *graph.Plan, nodes []graph.Info) bool {
 		}
 	}
 	return false
-}
-
-// same reports whether two views are of the same memory.
-func same(a, b kernels.View) bool {
-	return a.C == b.C && &kernels.Data[float32](a)[a.Offset] == &kernels.Data[float32](b)[b.Offset]
 }
 
 // A convCheck is a convolution that was computed.
