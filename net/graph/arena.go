@@ -21,11 +21,9 @@ type buffer struct {
 // cacheLine rounds a number of bytes up to whole cache lines.
 func cacheLine(bytes int64) int64 { return (bytes + 63) / 64 * 64 }
 
-// viewBytes is the size of a view of n images of a shape. Images that are larger than any arena
-// count as little more than one, so that a large batch of them cannot overflow.
+// viewBytes returns the size of a view of n images of a shape.
 func viewBytes(n int, s layer.Shape, halo int) int64 {
-	image := int64(kernels.ViewSize(1, s.H, s.W, s.C, halo)) * int64(s.Type.Element.Size())
-	return int64(n) * min(image, maxArena+1)
+	return int64(n) * int64(kernels.ViewSize(1, s.H, s.W, s.C, halo)) * int64(s.Type.Element.Size())
 }
 
 // buffers returns the buffers by the number of the value that owns each, nil for

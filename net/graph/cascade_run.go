@@ -186,7 +186,7 @@ func (s *schedule) prepare(v kernels.View, k int) ([]workers.Task, error) {
 	if s.outer {
 		return tasks, nil
 	}
-	if k > 0 && s.top[k] > s.top[k-1] {
+	if k > 0 && s.top[k] > s.top[k-1] && s.bottom(k-1) > s.top[k] {
 		tasks = append(tasks, move{v.Memory, s.top[k] - s.top[k-1], s.bottom(k-1) - s.top[k], v.Row * v.Element.Size()})
 	}
 	if s.halo > 0 && s.end[k] == s.shape.H && s.begin(k) < s.shape.H {

@@ -74,6 +74,28 @@ func TestStarts(t *testing.T) {
 	}
 }
 
+// TestPieces counts the pieces of two layers in four bands of two rows: rows are moved only if the
+// next band reads them, and the halo is cleared only where it may hold values.
+func TestPieces(t *testing.T) {
+	defer graph.SetBands(4)()
+	for _, test := range []struct {
+		layer layer.Conv
+		want  int
+	}{
+		{layer.Conv{Out: 4, Kernel: 1}, 2 * 4},
+		// The first layer is one row ahead, so that it computes its last rows in the third band.
+		// Its halo is cleared in the first band, and again below the image in the third. Bands
+		// two to four begin with a move.
+		{layer.Conv{Out: 4, Kernel: 3, Pad: 1}, 3 + 4 + 2 + 3},
+	} {
+		m := small(layer.Shape{H: 8, W: 8, C: 4}, node("a", test.layer), node("b", test.layer))
+		p := compile(t, m, random(t, m), graph.Options{Algo: "direct", Threads: 1})
+		if slots := graph.Slots(p); len(slots) != 1 || !slices.Equal(slots[0], []int{test.want}) {
+			t.Errorf("%d×%[1]d kernels: pieces %v, want %d", test.layer.Kernel, slots, test.want)
+		}
+	}
+}
+
 // TestImageByImage has values that fit the cache for one image. A batch passes through the layers
 // image by image if one image's values are larger than the weights, and otherwise layer by layer.
 func TestImageByImage(t *testing.T) {
