@@ -45,13 +45,14 @@ func (l *layout) buffers(batch int, keep bool, cascades []*cascade) []*buffer {
 			b.halo = max(b.halo, halo(l.infos[i]))
 		}
 	}
-	// What a cascade reads and writes is in use from its start to its end.
+	// As bands take turns, all that a cascade reads and writes is in use at the same time. It is
+	// enough to say so for the last node: other values are in use before or behind the cascade
+	// only, or all through it.
 	for _, c := range cascades {
 		for i := c.first; i <= c.last; i++ {
 			for _, v := range append([]int{i + 1}, l.args[i]...) {
 				root, _ := l.place(v)
-				b := buffers[root]
-				b.first, b.last = min(b.first, c.first), max(b.last, c.last)
+				buffers[root].last = max(buffers[root].last, c.last)
 			}
 		}
 	}

@@ -400,7 +400,7 @@ func (c *cascade) schedule(l *layout, values part, result *schedule, from, to in
 			for _, r := range s.readers {
 				top = min(top, r.from(r.out.begin(k)))
 			}
-			s.top = append(s.top, max(top, -s.halo))
+			s.top = append(s.top, top)
 			s.height = max(s.height, s.bottom(k)-s.top[k], 2*s.halo+1)
 		}
 		// A buffer with room for all rows holds all of them in every band, and moves none.

@@ -52,6 +52,7 @@ var cascades = []struct {
 	{"ceil", []graph.Node{node("a", same3), node("p", layer.AvgPool{Kernel: 3, Stride: 3, Ceil: true}), node("b", same3)}},
 	{"ceil of two", []graph.Node{node("a", same3), node("p", layer.AvgPool{Kernel: 2, Stride: 2, Ceil: true}), node("b", one)}},
 	{"pool at the end", []graph.Node{node("a", same3), node("b", one), node("p", pool3)}},
+	{"dropout behind a pool", []graph.Node{node("a", same3), node("b", one), node("p", pool3), node("d", layer.Dropout{}), node("g", layer.GlobalAvgPool{})}},
 	{"pools between", []graph.Node{node("a", same3), node("b", same3), node("p", pool3), node("c", one), node("d", same5), node("q", pool3), node("e", same3), node("f", one)}},
 	{"padded pool, which has no bands", []graph.Node{node("a", same3), node("b", same3), node("p", layer.MaxPool{Kernel: 3, Pad: 1}), node("c", same3), node("d", same3)}},
 	{"padded 1×1, which has no bands", []graph.Node{node("a", same3), node("b", same3), node("p", layer.Conv{Out: 4, Kernel: 1, Pad: 1}), node("c", same3), node("d", same3)}},

@@ -87,6 +87,9 @@ func TestPieces(t *testing.T) {
 		// Its halo is cleared in the first band, and again below the image in the third. Bands
 		// two to four begin with a move.
 		{layer.Conv{Out: 4, Kernel: 3, Pad: 1}, 3 + 4 + 2 + 3},
+		// The first layer is three rows ahead, and its last row needs the seven before: the buffer
+		// holds all rows and moves none.
+		{layer.Conv{Out: 4, Kernel: 7, Pad: 3}, 6},
 	} {
 		m := small(layer.Shape{H: 8, W: 8, C: 4}, node("a", test.layer), node("b", test.layer))
 		p := compile(t, m, random(t, m), graph.Options{Algo: "direct", Threads: 1})
@@ -96,11 +99,25 @@ func TestPieces(t *testing.T) {
 	}
 }
 
+// TestHaloOfResult has two threads share an image whose result is read with a halo: only the thread
+// that computes the first rows clears the halo, and only in its first band.
+func TestHaloOfResult(t *testing.T) {
+	defer graph.SetBands(8)()
+	m := small(layer.Shape{H: 64, W: 8, C: 4}, node("a", one), node("p", layer.MaxPool{Kernel: 2, Stride: 2}), node("b", same3))
+	p := compile(t, m, random(t, m), graph.Options{Algo: "direct", Threads: 2})
+	const steps = 2 * 4 // in four bands of each part
+	if slots := graph.Slots(p); len(slots) != 1 || !slices.Equal(slots[0], []int{steps + 1, steps}) {
+		t.Errorf("pieces %v, want %d and one more for the halo", slots, steps)
+	}
+}
+
 // TestImageByImage has values that fit the cache for one image. A batch passes through the layers
 // image by image if one image's values are larger than the weights, and otherwise layer by layer.
 func TestImageByImage(t *testing.T) {
 	m := small(layer.Shape{H: 20, W: 20, C: 2}, node("a", layer.Conv{Out: 16, Kernel: 3, Pad: 1}), node("b", layer.Conv{Out: 16, Kernel: 3, Pad: 1}), node("p", pool3))
 	w := random(t, m)
+	tall := small(layer.Shape{H: 40, W: 10, C: 2}, m.Nodes...) // enough rows for two parts of an image
+	flat := small(layer.Shape{H: 1, W: 400, C: 2}, m.Nodes[:2]...)
 	heavy := small(layer.Shape{H: 4, W: 4, C: 2}, m.Nodes...)
 	for _, test := range []struct {
 		model          *graph.Model
@@ -112,6 +129,8 @@ func TestImageByImage(t *testing.T) {
 		{m, 1, 1, nil}, // no batch
 		{m, 2, 2, nil}, // each layer keeps both threads busy
 		{m, 2, 3, nil}, // one thread would have no second image
+		{tall, 2, 3, nil},
+		{flat, 1, 4, []int{4 * 4}}, // two steps, and two halos to clear
 		{heavy, 1, 4, nil},
 	} {
 		o := graph.Options{Algo: "direct", Threads: test.threads, Batch: test.batch}

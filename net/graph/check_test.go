@@ -13,9 +13,9 @@ import (
 	"firebench/net/layer"
 )
 
-// checkNodes compares the value of every node of p, compiled with w and KeepAll and
-// run, with what package ref makes of the values that p has for the node's inputs.
-// Of convolutions with more than wholeMACs multiply-adds it checks samples.
+// checkNodes compares the value of every node of p with what package ref computes from the values
+// that p has for the node's inputs. p was compiled with w and KeepAll, and run. Of convolutions with
+// more than wholeMACs multiply-adds, only samples are compared.
 func checkNodes(t *testing.T, p *graph.Plan, w stored, wholeMACs int) {
 	t.Helper()
 	m := p.Model()
@@ -111,11 +111,13 @@ func checkNodes(t *testing.T, p *graph.Plan, w stored, wholeMACs int) {
 	}
 }
 
+// pool returns the shape of a pooling layer.
 func pool(kernel, stride, pad int, ceil bool) kernels.PoolShape {
 	return kernels.PoolShape{KH: kernel, KW: kernel, Stride: cmp.Or(stride, 1), Pad: pad, Ceil: ceil}
 }
 
-// rectified reports whether a ReLU is part of the first of nodes: it has the same memory.
+// rectified reports whether a ReLU was fused into the first of nodes: the two then have the same
+// memory.
 func rectified(p *graph.Plan, nodes []graph.Info) bool {
 	v, _ := p.Node(nodes[0].Name)
 	for _, n := range nodes[1:] {
@@ -128,16 +130,17 @@ func rectified(p *graph.Plan, nodes []graph.Info) bool {
 	return false
 }
 
-// A convCheck is a convolution that was computed.
+// A convCheck is a convolution and its result, which is to be checked.
 type convCheck struct {
 	what          string
 	shape         kernels.ConvShape
 	dst, src      kernels.View
 	weights, bias []float32
 	relu          bool
-	winograd      float64 // the largest input, if computed by Winograd's algorithm
+	winograd      float64 // the largest absolute input if Winograd's algorithm computed dst, or 0
 }
 
+// whole checks all outputs.
 func (c convCheck) whole(t *testing.T) {
 	t.Helper()
 	want, abs := ref.Conv(c.shape, c.src, c.weights, c.bias, c.relu)
@@ -148,10 +151,10 @@ func (c convCheck) whole(t *testing.T) {
 	kerneltest.Compare(t, c.what, c.dst, want, bound)
 }
 
-// winogradBound returns the bound for results of Winograd's algorithm: what
-// kernels.WinogradBound promises for all data, and, as that leaves room for the worst
-// of them, what rounding does to these. Errors of a tile spread over it, so that
-// the largest sum of absolute values matters.
+// winogradBound returns the bound for results of Winograd's algorithm, the smaller of two. One is
+// what kernels.WinogradBound promises for the worst data. The other is what random data stays
+// below. An error in one value of a tile spreads over the whole tile, so that it depends on the
+// largest sum of absolute values of all outputs.
 func (c convCheck) winogradBound(abs []float64) func(i int) float64 {
 	b, k := kernels.WinogradBound(c.shape), c.shape.K()
 	worst := make([]float64, c.shape.Out)
@@ -166,8 +169,8 @@ func (c convCheck) winogradBound(abs []float64) func(i int) float64 {
 	return func(i int) float64 { return min(worst[i%len(worst)], typical) }
 }
 
-// winogradTypical is the error of Winograd's algorithm, relative to the largest sum of
-// absolute values, that random weights stay below: it is 3e-6 for few channels, less for
+// winogradTypical bounds the error of Winograd's algorithm with random weights, relative to the
+// largest sum of absolute values. Measured errors are 3e-6 with few channels, and smaller with
 // many.
 const winogradTypical = 1e-5
 
@@ -180,13 +183,13 @@ func largest(values []float64) float64 {
 	return most
 }
 
-// samples checks a few pieces, the corners among them.
+// samples checks some channels of a few rows, the first and the last row among them.
 func (c convCheck) samples(t *testing.T, r *rand.Rand) {
 	t.Helper()
-	const channels, pieces = 8, 6
+	const channels, rows = 8, 6
 	out := c.shape.Out / c.shape.Groups
 	width := min(channels, out)
-	for i := range pieces {
+	for i := range rows {
 		y, g, c0 := r.IntN(c.dst.H), r.IntN(c.shape.Groups), r.IntN(out-width+1)
 		switch i {
 		case 0:
@@ -194,13 +197,13 @@ func (c convCheck) samples(t *testing.T, r *rand.Rand) {
 		case 1:
 			y, g, c0 = c.dst.H-1, c.shape.Groups-1, out-width
 		}
-		c.piece(y, g, c0, width).whole(t)
+		c.row(y, g, c0, width).whole(t)
 	}
 }
 
-// piece returns row y of width channels from c0 of group g, as a convolution
-// of its own without padding, over the halo that c reads.
-func (c convCheck) piece(y, g, c0, width int) convCheck {
+// row returns row y of the output, in the width channels of group g from c0 on, as a convolution
+// of its own. It has no padding, as its input includes the halo that c reads.
+func (c convCheck) row(y, g, c0, width int) convCheck {
 	s := c.shape
 	in, out := s.In/s.Groups, s.Out/s.Groups
 	first, k := g*out+c0, s.K()

@@ -16,7 +16,7 @@ import (
 	"firebench/net/weights"
 )
 
-// TestManyProcessors: GOMAXPROCS does not go beyond the limit for threads.
+// TestManyProcessors checks that a plan has at most 1024 threads, however large GOMAXPROCS is.
 func TestManyProcessors(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(3000))
 	m := small(image, node("conv1", conv))
@@ -30,8 +30,8 @@ func TestManyProcessors(t *testing.T) {
 	}
 }
 
-// TestPick checks that a plan takes the algorithm that kernels.Pick names, for a
-// network that has layers of each.
+// TestPick checks that a plan takes the algorithms that kernels.Pick names, for a network in which
+// it names both.
 func TestPick(t *testing.T) {
 	m := small(layer.Shape{H: 40, W: 40, C: 3},
 		node("few", layer.Conv{Out: 64, Kernel: 3, Pad: 1}),
@@ -62,7 +62,7 @@ func TestPick(t *testing.T) {
 	})
 }
 
-// padded adapts models as the published weights of SqueezeNet v1.0 do.
+// padded adds padding to a model, as the published weights of SqueezeNet v1.0 do.
 type padded struct{ graph.Weights }
 
 func (padded) Adapt(m *graph.Model) *graph.Model {
@@ -123,7 +123,8 @@ func TestCompileErrors(t *testing.T) {
 	checkGoroutines(t, goroutines)
 }
 
-// broken are weights for one 1×1 layer, a, and something else for the next.
+// broken are right weights for node a, a 1×1 convolution. Every other node gets so many weights and
+// biases, and the error.
 type broken struct {
 	weights, bias int
 	err           error
@@ -138,8 +139,8 @@ func (b broken) Layer(p graph.Param) (w, bias []float32, err error) {
 
 func (broken) Adapt(m *graph.Model) *graph.Model { return m }
 
-// TestSharedWeights: nodes that share weights give what nodes with copies of them give, and
-// the weights are asked for, packed and counted once.
+// TestSharedWeights checks that nodes which share weights compute what nodes with copies of them
+// compute, and that the weights are asked for, packed and counted once.
 func TestSharedWeights(t *testing.T) {
 	nodes := []graph.Node{
 		node("a", layer.Conv{Out: 3, Kernel: 3, Pad: 1}), node("r", relu),

@@ -29,7 +29,7 @@ var (
 	relu  = layer.ReLU{}
 )
 
-// stored are weights that take no time to make.
+// stored are weights by node, made once for several plans.
 type stored map[string][2][]float32
 
 func (s stored) Layer(p graph.Param) (w, b []float32, err error) {
@@ -56,7 +56,7 @@ func random(t *testing.T, m *graph.Model) stored {
 	return s
 }
 
-// compile is graph.Compile for the time of the test.
+// compile compiles a plan and closes it when the test ends.
 func compile(t *testing.T, m *graph.Model, w graph.Weights, o graph.Options) *graph.Plan {
 	t.Helper()
 	p, err := graph.Compile(m, w, o)
@@ -123,9 +123,9 @@ func compileKeep(t *testing.T, m *graph.Model, w graph.Weights, o graph.Options,
 	return p
 }
 
-// checkReuse compiles keep's model with reuse of memory, and up to so many bands for
-// values of any size. On what a run on NaNs left behind, its results must be keep's,
-// which has at least as many images, bit by bit. It returns the plan.
+// checkReuse compiles keep's model without KeepAll, with up to so many bands whatever the sizes of
+// the values. It runs the plan on NaNs first, so that values of the run before would be seen. The
+// results must be keep's bit by bit; keep has at least as many images. It returns the plan.
 func checkReuse(t *testing.T, keep *graph.Plan, w graph.Weights, o graph.Options, bands int) *graph.Plan {
 	t.Helper()
 	defer graph.SetBands(bands)()
@@ -145,8 +145,8 @@ func checkReuse(t *testing.T, keep *graph.Plan, w graph.Weights, o graph.Options
 	return p
 }
 
-// checkGoroutines reports an error if there are more than want goroutines and
-// they do not go away.
+// checkGoroutines waits until there are no more than want goroutines, and reports an error if
+// that takes longer than a second.
 func checkGoroutines(t *testing.T, want int) {
 	t.Helper()
 	for range 1000 {
@@ -158,14 +158,14 @@ func checkGoroutines(t *testing.T, want int) {
 	t.Errorf("%d goroutines, want %d", runtime.NumGoroutine(), want)
 }
 
-// same reports whether two views are of the same memory.
+// same reports whether two views have the same memory.
 func same(a, b kernels.View) bool {
 	return a.C == b.C && &kernels.Data[float32](a)[a.Offset] == &kernels.Data[float32](b)[b.Offset]
 }
 
-// checkAllocs runs p and reports an error if the second run allocates. It may try
-// again: the runtime allocates for itself when more goroutines wait than ever before,
-// or after a garbage collection, but not every time, as a plan would.
+// checkAllocs runs p and reports an error if the second run allocates. It tries several times,
+// as the runtime sometimes allocates for itself, when more goroutines wait than ever before or
+// after a garbage collection. A plan that allocates would do so every time.
 func checkAllocs(t *testing.T, p *graph.Plan) {
 	t.Helper()
 	n := 1.0

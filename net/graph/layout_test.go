@@ -12,8 +12,8 @@ import (
 	"firebench/net/layer"
 )
 
-// layouts are networks whose fusing and placing is the point: steps are the nodes
-// that must be left.
+// layouts are networks with layers that can, or cannot, be fused or placed in a concatenation.
+// steps are the nodes that must still be steps.
 var layouts = []struct {
 	name  string
 	nodes []graph.Node
@@ -125,8 +125,8 @@ func TestLayouts(t *testing.T) {
 	}
 }
 
-// TestOddSizes runs a network of all kinds on images and channels that are no
-// multiples of anything.
+// TestOddSizes runs a network with layers of all kinds on images and channels whose numbers are
+// no multiples of the sizes of tiles and vectors.
 func TestOddSizes(t *testing.T) {
 	nodes := []graph.Node{
 		node("conv1", layer.Conv{Out: 19, Kernel: 3, Stride: 2, Pad: 2}), node("conv1.r", relu),
@@ -152,8 +152,9 @@ func TestOddSizes(t *testing.T) {
 	}
 }
 
-// checkPlans compiles and runs a small model in all ways, and compares each node
-// with the reference and the ways with each other.
+// checkPlans compiles and runs a small model for every instruction set and algorithm, with
+// different numbers of threads and bands. It compares each node with the reference, and the
+// results with each other.
 func checkPlans(t *testing.T, m *graph.Model, batch int, steps string) {
 	t.Helper()
 	w := random(t, m)

@@ -13,8 +13,8 @@ import (
 	"firebench/net/weights"
 )
 
-// maxScratch is how much memory Winograd's algorithm may take beside the activations,
-// with two threads that have level-2 caches of 2 MiB: it uses a share of those.
+// maxScratch is how many bytes Winograd's algorithm may take beside the activations, with two
+// threads. It uses a share of their level-2 caches: 4 MB if these have 2 MiB each.
 var maxScratch = 4_000_000 * max(1, int64(kernels.Level2())/(2<<20))
 
 // checkPlacement checks the size of the arena of p, compiled with w and o.
@@ -27,7 +27,7 @@ func checkPlacement(t *testing.T, p *graph.Plan, w graph.Weights, o graph.Option
 		}
 	}
 	busiest, total := graph.Placement(p.Model(), w, o)
-	check("with bands", busiest, total, 1.25) // their number is the cache's
+	check("with bands", busiest, total, 1.25) // as many as suit the cache
 	restore := graph.SetBands(1)
 	busiest, whole := graph.Placement(p.Model(), w, o)
 	restore()
@@ -50,9 +50,8 @@ func allocated() uint64 {
 	return s.TotalAlloc
 }
 
-// TestArena checks what is promised of SqueezeNet at batch 1: 7 MB, and, on one
-// thread, no more than maxScratch on top for Winograd's algorithm. Keeping all nodes takes
-// more.
+// TestArena checks that SqueezeNet's arena has at most 7 MB for one image, that Winograd's
+// algorithm adds at most maxScratch on one thread, and that KeepAll takes more than twice as much.
 func TestArena(t *testing.T) {
 	m, err := models.Lookup("squeezenet1.0")
 	if err != nil {
@@ -94,8 +93,8 @@ func TestArena(t *testing.T) {
 	})
 }
 
-// TestMemory checks that after Compile only packed weights remain: as many as the
-// model has, but for those that Winograd's algorithm transforms: 3×3 to 6×6, 5×5 to 8×8.
+// TestMemory checks that only packed weights remain after Compile. They are as many as the model
+// has, except that Winograd's algorithm transforms kernels of 3×3 to 6×6 and of 5×5 to 8×8.
 func TestMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short mode: 60 million weights")

@@ -11,9 +11,9 @@ import (
 	"firebench/net/models"
 )
 
-// TestNets runs every model on every instruction set with both algorithms: every
-// node is what package ref computes, nothing allocates, and neither threads nor the reuse
-// of memory, which is close to the best possible, change a bit.
+// TestNets runs every model on every instruction set by every algorithm. Every node must be what
+// package ref computes, and no run may allocate. Neither threads nor the reuse of memory may
+// change a bit, and the arena must be hardly larger than the values that are in use at once.
 func TestNets(t *testing.T) {
 	wholeMACs := 1_000_000
 	if testing.Short() {
@@ -22,14 +22,14 @@ func TestNets(t *testing.T) {
 	for _, m := range models.All() {
 		t.Run("net="+m.Name, func(t *testing.T) {
 			if testing.Short() {
-				m.Input.H, m.Input.W = 87, 75 // still with tiles for Winograd's algorithm in every layer
+				m.Input.H, m.Input.W = 87, 75 // large enough for tiles of Winograd's algorithm in every layer
 			}
 			w := random(t, m)
 			kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 				kerneltest.SkipSlow(t, set)
 				execute := func(p *graph.Plan) {
 					t.Helper()
-					if set.ISA == kernels.Scalar { // whose tasks are the same
+					if set.ISA == kernels.Scalar { // which runs the same plan code, slowly
 						run(t, p)
 						return
 					}
@@ -47,7 +47,7 @@ func TestNets(t *testing.T) {
 					o.Threads, o.KeepAll = 2, false
 					reuse := compile(t, m, w, o)
 					execute(reuse)
-					if !testing.Short() || !strings.HasPrefix(m.Name, "alexnet") { // which leaves gaps when it is small
+					if !testing.Short() || !strings.HasPrefix(m.Name, "alexnet") { // whose small arena has larger gaps
 						checkPlacement(t, reuse, w, o)
 					}
 					kerneltest.Compare(t, "logits of two threads", reuse.Logits(), logits[len(logits)-1], nil)

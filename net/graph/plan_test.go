@@ -91,7 +91,7 @@ func TestBusy(t *testing.T) {
 	checkGoroutines(t, goroutines)
 }
 
-// TestConcurrent calls everything from everywhere, for the race detector.
+// TestConcurrent calls a plan's methods from several goroutines, for the race detector.
 func TestConcurrent(t *testing.T) {
 	m := small(image, node("a", conv), node("r", relu), node("b", conv))
 	p := compile(t, m, random(t, m), graph.Options{Threads: 2})
@@ -161,7 +161,7 @@ func TestLabels(t *testing.T) {
 	var once sync.Once
 	var profile string
 	m := small(image, node("a", conv), node("look", probe{threads, func() {
-		// Every thread has a chunk and nobody goes on before all have.
+		// Each thread has one chunk, as none ends before all threads have begun.
 		meet.Done()
 		meet.Wait()
 		once.Do(func() { profile = goroutines(t) })
@@ -186,8 +186,8 @@ func goroutines(t *testing.T) string {
 	return b.String()
 }
 
-// labeled counts the goroutines with the labels of TestLabels in a text profile,
-// in which a line "count @ addresses" comes before the labels of a stack.
+// labeled counts the goroutines with the labels of TestLabels in a text profile. In such a
+// profile, a line "count @ addresses" precedes the labels of a stack.
 func labeled(profile string) int {
 	count := 0
 	for stack := range strings.SplitSeq(profile, "\n\n") {
@@ -209,7 +209,7 @@ func labeled(profile string) int {
 
 var errBind = errors.New("cannot bind")
 
-// unbindable is a layer whose memory does not suit it.
+// unbindable is a layer whose Bind fails.
 type unbindable struct{ probe }
 
 func (unbindable) Bind(layer.Binding) ([]workers.Task, error) { return nil, errBind }
@@ -240,7 +240,7 @@ func TestSteps(t *testing.T) {
 		{Name: "conv1", Op: "conv3x3", Stage: "stem", Out: layer.Shape{H: 9, W: 11, C: 4}, Cost: cost(4*27+4, mid*27, in+mid), Candidates: []string{"direct", "winograd"}},
 		{Name: "pool", Op: "maxpool", Stage: "1x3", Out: layer.Shape{H: 1, W: 3, C: 4}, Cost: cost(0, 0, mid+4*row)},
 		{Name: "conv2", Op: "conv1x1", Stage: "1x3", Out: layer.Shape{H: 1, W: 3, C: 2}, Cost: cost(8+2, 2*row*4, 4*row+2*row), Algo: "direct", Candidates: []string{"direct"}, Pick: "direct"},
-		// conv2 is in place, pool has another reader and is copied.
+		// conv2 is produced in the result. pool is copied, as conv2 reads it too.
 		{Name: "cat", Op: "concat", Stage: "1x3", Out: layer.Shape{H: 1, W: 3, C: 6}, Cost: cost(0, 0, 2*4*row)},
 		{Name: "fc", Op: "dense", Stage: "head", Out: layer.Shape{H: 1, W: 1, C: 10}, Cost: cost(6*row*10+10, 6*row*10, 6*row+10), Algo: "direct", Candidates: []string{"direct"}, Pick: "direct"},
 	}
@@ -253,7 +253,8 @@ func TestSteps(t *testing.T) {
 			"winograd":   "winograd",
 		} {
 			want[0].Algo = picked
-			// Four and two channels take the narrow tile, ten as many as come up to it.
+			// The narrow tile computes four and two channels. Ten take as many columns of it as
+			// they need, or of the wide tile if these are fewer.
 			narrow := set.F32.Narrow.Width
 			columns := func(out int) int {
 				return min((out+narrow-1)/narrow*narrow, (out+set.F32.Wide.Width-1)/set.F32.Wide.Width*set.F32.Wide.Width)
@@ -312,8 +313,8 @@ func TestNode(t *testing.T) {
 	}
 }
 
-// TestOutputs: every output keeps its values to the end of a run, as it is before an
-// activation that follows, and Output is the first.
+// TestOutputs checks that every output has its values at the end of a run, without the ReLU that
+// follows it, and that Output is the first of them.
 func TestOutputs(t *testing.T) {
 	m := small(image, node("a", conv), node("r", relu), node("b", conv), node("c", conv), node("z", layer.Concat{}, "b", "c"), node("p", layer.Softmax{}))
 	w := random(t, m)

@@ -13,8 +13,8 @@ import (
 	"firebench/net/weights"
 )
 
-// halve is a Rewrite: it splits each dense layer into one of its first weights to rank outputs, and
-// one that adds up pairs of these.
+// halve is a Rewrite. It replaces each dense layer by two: one with twice the outputs, which
+// computes half of each output twice, and one that adds up the two halves.
 func halve(m *graph.Model, w graph.Weights) (*graph.Model, graph.Weights, error) {
 	m = m.Clone()
 	for _, n := range slices.Clone(m.Nodes) {
@@ -32,7 +32,8 @@ func halve(m *graph.Model, w graph.Weights) (*graph.Model, graph.Weights, error)
 	return m, halved{w}, nil
 }
 
-// halved answers for what halve makes: a holds every row of weights twice, halved, and b adds them up.
+// halved are the weights of a model that halve made. Layer .a has half of the old weights, twice;
+// layer .b has ones where the two halves of an output are added up, and the old biases.
 type halved struct{ graph.Weights }
 
 func (h halved) Layer(p graph.Param) (w, b []float32, err error) {
@@ -58,7 +59,7 @@ func (h halved) Layer(p graph.Param) (w, b []float32, err error) {
 	return w, b, err
 }
 
-// TestRewrite: a rewritten model compiles and runs like any other, in the old one's place.
+// TestRewrite checks that a rewritten model compiles, runs and computes what the old model does.
 func TestRewrite(t *testing.T) {
 	var rewrite graph.Rewrite = halve
 	m := small(layer.Shape{H: 1, W: 1, C: 6}, node("f", layer.Dense{Out: 4}), node("r", relu), node("g", layer.Concat{}, "r", "r"))

@@ -31,7 +31,7 @@ func (Concat) OutShape(in []Shape) (Shape, error) {
 			return Shape{}, fmt.Errorf("inputs %v and %v differ in type", in[0], s)
 		}
 		if out.C += s.C; out.C > maxElems {
-			break // before a sum of many overflows
+			break // out.Check refuses the shape; adding more channels could overflow
 		}
 	}
 	return out, out.Check()
