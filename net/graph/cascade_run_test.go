@@ -210,7 +210,7 @@ func checkParts(t *testing.T, m *graph.Model, w graph.Weights, o graph.Options, 
 func TestBandsOfNets(t *testing.T) {
 	h, w, ways, images := 87, 63, ways[:3], 3
 	if testing.Short() {
-		h, w, ways, images = 71, 63, ways[:2], 1 // with several bands and threads all the same
+		h, w, ways, images = 71, 63, ways[:2], 1 // which is still several bands and threads
 	}
 	for _, m := range models.All() {
 		t.Run("net="+m.Name, func(t *testing.T) {

@@ -116,7 +116,7 @@ func TestHaloOfResult(t *testing.T) {
 func TestImageByImage(t *testing.T) {
 	m := small(layer.Shape{H: 20, W: 20, C: 2}, node("a", layer.Conv{Out: 16, Kernel: 3, Pad: 1}), node("b", layer.Conv{Out: 16, Kernel: 3, Pad: 1}), node("p", pool3))
 	w := random(t, m)
-	tall := small(layer.Shape{H: 40, W: 10, C: 2}, m.Nodes...) // enough rows for two parts of an image
+	tall := small(layer.Shape{H: 80, W: 5, C: 2}, m.Nodes...) // enough rows for two parts of an image
 	flat := small(layer.Shape{H: 1, W: 400, C: 2}, m.Nodes[:2]...)
 	heavy := small(layer.Shape{H: 4, W: 4, C: 2}, m.Nodes...)
 	for _, test := range []struct {

@@ -27,11 +27,15 @@ type Weights interface {
 	Adapt(m *Model) *Model
 }
 
-// Options say how a plan runs; the zero value is one image on everything that the
-// machine has.
+// Options say how a plan runs. The zero value means one image, on all cores and with the best
+// instruction set of the machine.
 type Options struct {
 	Set     *kernels.Set // nil: the best that the machine supports
-	Algo    string       // the algorithm of all convolutions that it can compute, kernels.Pick's of all others; "" and kernels.Auto: kernels.Pick's of all
+
+	// Algo names the algorithm of every convolution that it can compute. kernels.Pick chooses that
+	// of the others, and of all if Algo is "" or kernels.Auto.
+	Algo string
+
 	Threads int          // threads of a Run, the caller's included; 0: GOMAXPROCS
 	Batch   int          // images of a Run; 0: 1
 	KeepAll bool         // reuse no memory, so that Plan.Node knows every node after Run
@@ -43,7 +47,7 @@ const (
 	maxArena   = 4 << 30 // bytes
 )
 
-// resolve replaces the zero values.
+// resolve checks the options and replaces zero values.
 func (o *Options) resolve() error {
 	if o.Batch < 0 || o.Batch > maxBatch {
 		return fmt.Errorf("batch is %d, expected 1 to %d (0: 1)", o.Batch, maxBatch)

@@ -27,7 +27,8 @@ type layout struct {
 	values []value
 }
 
-// newLayout fuses activations, drops identities and puts concatenations in place.
+// newLayout fuses activations, makes identities aliases of their inputs, and places values in
+// concatenations.
 func newLayout(t table) *layout {
 	l := &layout{table: t, values: make([]value, len(t.infos)+1)}
 	for v := range l.values {
@@ -59,7 +60,7 @@ func newLayout(t table) *layout {
 	return l
 }
 
-// target follows aliases.
+// target returns the value that v is the same as, v itself if it is no alias.
 func (l *layout) target(v int) int {
 	for l.values[v].alias != v {
 		v = l.values[v].alias

@@ -47,13 +47,13 @@ type Info struct {
 
 // Stages that are not named after their output side.
 const (
-	Stem = "stem" // the first layer with weights and the activation on it
+	Stem = "stem" // the first layer with weights and the activation behind it
 	Head = "head" // everything from Model.Head on
 )
 
 // Infer checks the whole table and returns one Info per node. Stages make networks
-// comparable: [Stem], [Head], and in between the output's side as text ("55", or
-// "55x27" where height and width differ).
+// comparable: they are [Stem], [Head], and for nodes in between the size of the output as text,
+// "55", or "55x27" where height and width differ.
 //
 // It reports names that benchmarks cannot carry, that are missing or taken twice;
 // inputs that are unknown or come later; shapes that do not fit; weights of other nodes that are
