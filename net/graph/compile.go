@@ -30,15 +30,15 @@ type Weights interface {
 // Options say how a plan runs. The zero value means one image, on all cores and with the best
 // instruction set of the machine.
 type Options struct {
-	Set     *kernels.Set // nil: the best that the machine supports
+	Set *kernels.Set // nil: the best that the machine supports
 
 	// Algo names the algorithm of every convolution that it can compute. kernels.Pick chooses that
 	// of the others, and of all if Algo is "" or kernels.Auto.
 	Algo string
 
-	Threads int          // threads of a Run, the caller's included; 0: GOMAXPROCS
-	Batch   int          // images of a Run; 0: 1
-	KeepAll bool         // reuse no memory, so that Plan.Node knows every node after Run
+	Threads int  // threads of a Run, the caller's included; 0: GOMAXPROCS
+	Batch   int  // images of a Run; 0: 1
+	KeepAll bool // reuse no memory, so that Plan.Node knows every node after Run
 }
 
 const (
