@@ -89,8 +89,8 @@ func (o *Options) resolve() error {
 //   - All values share one block of memory, the arena. Two values may have the same place in it
 //     if they are never needed at the same time.
 //
-// Compile accepts every model that [Model.Infer] accepts, unless w or o is wrong or the batch needs
-// more memory than 4 GiB. Nothing of w is kept but the packed weights. A Plan with more than one
+// Of the layers of package layer, Compile accepts every model that [Model.Infer] accepts, unless w
+// or o is wrong or the batch needs more than 4 GiB of activations. Nothing of w is kept but the packed weights. A Plan with more than one
 // thread has goroutines: Close it.
 func Compile(m *Model, w Weights, o Options) (*Plan, error) {
 	m = w.Adapt(m)
