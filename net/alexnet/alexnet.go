@@ -15,7 +15,7 @@ import (
 // Models returns alexnet and alexnet-owt.
 func Models() []*graph.Model { return []*graph.Model{caffe(), owt()} }
 
-// caffe is the original: two groups in conv2, conv4 and conv5, normalization
+// caffe is the original network, with two groups in conv2, conv4 and conv5, and normalization
 // before the first two pools.
 func caffe() *graph.Model {
 	norm := layer.LRN{Size: 5, Alpha: 1e-4, Beta: 0.75, K: 1}
@@ -46,7 +46,7 @@ func caffe() *graph.Model {
 	}
 }
 
-// owt is one tower without groups and normalization.
+// owt is the network of "One weird trick", without groups and normalization.
 func owt() *graph.Model {
 	pool := layer.MaxPool{Kernel: 3, Stride: 2}
 	return &graph.Model{
@@ -73,12 +73,12 @@ func owt() *graph.Model {
 	}
 }
 
-// node is one row of a table; it reads the row before.
+// node is one row of a table. Its layer reads the result of the row before.
 func node(name string, l layer.Layer) []graph.Node {
 	return []graph.Node{{Name: name, Layer: l}}
 }
 
-// relu is a layer with its ReLU.
+// relu is two rows of a table: a layer and the ReLU that follows it.
 func relu(name string, l layer.Layer) []graph.Node {
 	return []graph.Node{{Name: name, Layer: l}, {Name: name + ".relu", Layer: layer.ReLU{}}}
 }

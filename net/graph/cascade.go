@@ -8,55 +8,88 @@ import (
 	"firebench/net/layer"
 )
 
-// A cascade is a run of nodes that take one band of rows after the other through
-// all of them, so that what one computes is still in the level-2 cache when the
-// next reads it (Alwani et al., "Fused-layer CNN accelerators", 2016). Values that only
-// the cascade's own nodes read keep just the rows that are still needed.
+// A value that does not fit a core's level-2 cache has left it when the next layer reads it. A
+// cascade is a run of nodes through which bands of a few rows pass instead, one after the other,
+// so that what a node computes is still in the cache when the next node reads it (Alwani et al.,
+// "Fused-layer CNN accelerators", 2016). Two convolutions a and b with 3×3 kernels, of 9 rows, in
+// three bands:
 //
-// Threads share a cascade by its result's rows: each computes a part, and what it
-// needs for that, on its own, in its own buffers. Values thus stay in the cache of
-// the core that computed them; the rows that two parts need are computed twice.
+//	     band 0      band 1      band 2
+//	a    rows 0-3    rows 4-6    rows 7-8
+//	b    rows 0-2    rows 3-5    rows 6-8
+//
+// Row 2 of b reads the rows 1 to 3 of a, so that a is one row ahead. When band 1 begins, b still
+// needs the rows 2 and 3 of a: these move to the start of a's buffer, which never has to hold
+// more than five rows, halo included. The words for this:
+//
+//   - a band is some consecutive rows of the result, and those rows of the other values that
+//     have to be computed for them;
+//   - a value is inner if only the cascade's own nodes read it, so that its buffer need not hold
+//     all rows, and outer otherwise;
+//   - a part is a range of rows of the cascade's result, of one image, that one thread computes,
+//     band by band, with all that it needs of the inner values. These stay in the cache of that
+//     thread's core; rows that two parts need are computed twice;
+//   - a piece is the work of one node in one band of one part;
+//   - a slot is what one thread has: buffers for the inner values, and pieces to run in order.
+//
+// This file decides which nodes form cascades and plans their bands; cascade_run.go binds and
+// runs the pieces.
+
+// A cascade is a run of nodes that bands of rows pass through.
 type cascade struct {
-	first, last int             // nodes
-	bands       int             // of a part
-	parts       []map[int]*rows // by the value that owns the buffer
-	slots       int             // sets of inner buffers: one a thread
+	first, last int    // nodes
+	bands       int    // of a part
+	parts       []part // of an image
+	slots       int
 }
 
-// rows tells how far a buffer's values are computed, band by band. Rows are
-// numbered as in the image; the halo's have numbers below 0 and from H on.
-type rows struct {
+// A part has the schedule of each value that the cascade computes, by the value that owns the
+// buffer.
+type part map[int]*schedule
+
+// A schedule says which rows of a value a part computes, and which the value's buffer holds, in
+// each band. Rows are numbered as in the image; those of the halo have numbers below 0 and from
+// H on.
+type schedule struct {
 	shape   layer.Shape
 	halo    int
-	align   int         // bands end at multiples of it
-	tail    int         // a band ends with the last row or leaves at least as many
-	outer   bool        // nodes behind the cascade read it too, or the caller does
-	height  int         // of an inner buffer, which holds one image, in rows, halo included
-	start   int         // the first row that the part computes
-	hi      []int       // rows below are computed after the band
-	base    []int       // the first row that is still needed in the band
-	readers []rowReader // in the cascade
+	align   int      // bands end at multiples of align
+	tail    int      // a band that does not end with the last row leaves at least tail rows
+	outer   bool     // the caller reads the value, or nodes behind the cascade do
+	height  int      // rows of an inner value's buffer, which holds one image, halo included
+	start   int      // the first row that the part computes
+	end     []int    // by band: the row behind the last that is computed
+	top     []int    // by band: the first row that the buffer holds
+	readers []reader // in the cascade
 }
 
-// A rowReader is a node that reads a buffer through windows.
-type rowReader struct {
+// A reader is a node that reads rows of a value by its kernel.
+type reader struct {
 	kernel, stride, pad int
-	out                 *rows
+	out                 *schedule // of the node's result
 }
 
 // from returns the first row that r reads when it computes its rows from y on.
-func (r rowReader) from(y int) int { return y*r.stride - r.pad }
+func (r reader) from(y int) int { return y*r.stride - r.pad }
 
-// to returns the row behind the last that r reads to compute its rows below y; a
-// window of padding alone counts as one that reads a row.
-func (r rowReader) to(y int) int { return (y-1)*r.stride + max(r.kernel-r.pad, 1) }
+// to returns the row behind the last that r reads when it computes its rows below y. A row that
+// is computed from padding alone counts as one that reads a row of the image.
+func (r reader) to(y int) int { return (y-1)*r.stride + max(r.kernel-r.pad, 1) }
 
-// prev returns how far the value was computed before band k.
-func (r *rows) prev(k int) int {
+// begin returns the first row that band k computes.
+func (s *schedule) begin(k int) int {
 	if k == 0 {
-		return r.start
+		return s.start
 	}
-	return r.hi[k-1]
+	return s.end[k-1]
+}
+
+// bottom returns the row behind the last that the buffer holds after band k.
+func (s *schedule) bottom(k int) int {
+	if s.end[k] == s.shape.H {
+		return s.end[k] + s.halo
+	}
+	return s.end[k]
 }
 
 // cascades returns the cascades that are worth it; convs are the packed layers by
@@ -64,37 +97,37 @@ func (r *rows) prev(k int) int {
 func (l *layout) cascades(convs map[int]kernels.Conv, batch, threads int) []*cascade {
 	var out []*cascade
 	for first := 0; first < len(l.infos); {
-		if !l.windowed(first) {
+		if !l.banded(first) {
 			first++
 			continue
 		}
 		last := first
-		for !l.cut(last) && last+1 < len(l.infos) && l.windowed(last+1) {
+		for !l.endsCascade(last) && last+1 < len(l.infos) && l.banded(last+1) {
 			last++
 		}
-		if s := l.cascade(first, last, convs, batch, threads); s != nil {
-			out = append(out, s)
+		if c := l.cascade(first, last, convs, batch, threads); c != nil {
+			out = append(out, c)
 		}
 		first = last + 1
 	}
 	return out
 }
 
-// windowed reports whether node i can compute bands of rows, or has nothing to do.
-func (l *layout) windowed(i int) bool {
+// banded reports whether node i can compute bands of rows, or has nothing to do.
+func (l *layout) banded(i int) bool {
 	switch n := l.infos[i].Layer.(type) {
 	case layer.Windowed:
 		_, _, _, ok := n.Window(l.infos[i].In)
 		return ok
-	case layer.InPlace:
+	case layer.Concatenation:
 		return len(l.copied(i)) == 0
 	}
 	return l.target(i+1) != i+1
 }
 
-// cut reports whether a cascade should end with node i: behind a pooling, which
-// leaves little to pass on.
-func (l *layout) cut(i int) bool {
+// endsCascade reports whether a cascade should end with node i, a pooling: its result is so
+// much smaller than its input that keeping it in the cache gains little.
+func (l *layout) endsCascade(i int) bool {
 	n, ok := l.infos[i].Layer.(layer.Windowed)
 	if !ok || l.owners[i] >= 0 {
 		return false
@@ -103,157 +136,157 @@ func (l *layout) cut(i int) bool {
 	return stride > 1
 }
 
-// cascade plans the bands of nodes first to last, nil if they are not worth it.
+// cascade plans the bands of nodes first to last. It returns nil if they are not worth it.
 func (l *layout) cascade(first, last int, convs map[int]kernels.Conv, batch, threads int) *cascade {
-	values := l.computed(first, last, convs)
-	if values == nil {
+	values := l.schedules(first, last, convs)
+	end, _ := l.place(last + 1)
+	if values[end] == nil {
 		return nil
 	}
-	inner, outer := 0, 0 // bytes of the values that need not outlive the cascade; number of the others
-	for _, r := range values {
-		if r.outer {
+	inner, outer := 0, 0 // the bytes of all inner values; the number of outer values
+	for _, s := range values {
+		if s.outer {
 			outer++
 		} else {
-			inner += int(r.shape.Bytes())
+			inner += int(s.shape.Bytes())
 		}
-	}
-	end, _ := l.place(last + 1)
-	if values[end] == nil || !values[end].outer {
-		return nil
 	}
 	weights := 0
 	for i := first; i <= last; i++ {
-		if c := convs[i]; c != nil {
-			weights += int(c.Bytes())
+		if conv := convs[i]; conv != nil {
+			weights += int(conv.Bytes())
 		}
 	}
 	n := bands(inner, weights, values[end].shape.H)
-	// In a batch it may be worth it to take images through the cascade one by one, all
-	// their values together being so much larger: unless the weights are larger still.
+	// Even if one image fits the cache, a whole batch may not. Its images then pass through the
+	// cascade one by one, unless reading all weights again for each costs more than that saves.
 	oneByOne := batch > threads && batch%threads == 0 && inner > weights
 	if n < 2 && !oneByOne {
 		return nil
 	}
-	s := &cascade{first: first, last: last, slots: 1}
-	// Whole images to each thread, if they come out even; else parts of each image,
-	// unless parts would write the same rows of a value that others read.
+	c := &cascade{first: first, last: last, slots: 1}
 	parts := 1
 	switch {
 	case batch%threads == 0:
-		s.slots = threads
+		c.slots = threads // which compute the same number of whole images each
 	case outer == 1 && values[end].shape.H/threads > 2*(values[end].tail+values[end].align):
-		s.slots, parts = threads, threads
+		// Each image is shared by all threads. With more outer values than the result, two parts
+		// could write the same rows of one of them.
+		c.slots, parts = threads, threads
 	default:
-		return nil // too little for all threads to share
+		return nil // the result has too few rows to be shared by all threads
 	}
-	s.bands = max((n+parts-1)/parts, 1)
-	cuts := s.cuts(l, convs, end, parts)
-	for part := range parts {
-		s.parts = append(s.parts, s.part(l, convs, end, cuts[part], cuts[part+1]))
+	c.bands = max((n+parts-1)/parts, 1)
+	starts := c.starts(l, convs, end, parts)
+	for i := range parts {
+		c.parts = append(c.parts, c.part(l, convs, end, starts[i], starts[i+1]))
 	}
-	if s.twice() > maxTwice {
+	if c.recomputed() > maxRecomputed {
 		return nil
 	}
-	// Every slot has room for every part.
-	for root := range s.parts[0] {
+	// The buffers of every slot have room for every part.
+	for root := range c.parts[0] {
 		height := 0
-		for _, values := range s.parts {
-			height = max(height, values[root].height)
+		for _, p := range c.parts {
+			height = max(height, p[root].height)
 		}
-		for _, values := range s.parts {
-			values[root].height = height
+		for _, p := range c.parts {
+			p[root].height = height
 		}
 	}
-	return s
+	return c
 }
 
-// part plans the part that computes the rows from one of the result, value end, to another.
-func (s *cascade) part(l *layout, convs map[int]kernels.Conv, end, from, to int) map[int]*rows {
-	values := l.computed(s.first, s.last, convs)
-	s.schedule(l, values, values[end], from, to)
-	return values
+// part plans the part that computes the rows from to to-1 of the result, which is value end.
+func (c *cascade) part(l *layout, convs map[int]kernels.Conv, end, from, to int) part {
+	p := l.schedules(c.first, c.last, convs)
+	c.schedule(l, p, p[end], from, to)
+	return p
 }
 
-// cuts returns the rows of the result, value end, at which parts begin, and the row behind
-// the last: near equal parts, where the larger of two parts executes the fewest multiply-adds.
-// Equal parts need not, as the rows before them begin at multiples of a tile.
-func (s *cascade) cuts(l *layout, convs map[int]kernels.Conv, end, parts int) []int {
-	const reach = 3
-	r := l.computed(s.first, s.last, convs)[end]
-	cuts := make([]int, parts+1)
+// starts returns the rows of the result, which is value end, with which the parts start, and the
+// row behind the last one. Parts have nearly the same number of rows. Among the starts near those
+// of equal parts, it chooses the one for which the larger part executes the fewest
+// multiply-adds: as a part starts at a multiple of a tile in each value, equal numbers of rows are
+// not equal work.
+func (c *cascade) starts(l *layout, convs map[int]kernels.Conv, end, parts int) []int {
+	const reach = 3 // in multiples of align
+	result := l.schedules(c.first, c.last, convs)[end]
+	starts := make([]int, parts+1)
 	for k := range parts {
-		cuts[k] = k * r.shape.H / parts / r.align * r.align
+		starts[k] = k * result.shape.H / parts / result.align * result.align
 	}
-	cuts[parts] = r.shape.H
+	starts[parts] = result.shape.H
 	work := func(from, to int) int64 {
-		values := s.part(l, convs, end, from, to)
+		p := c.part(l, convs, end, from, to)
 		total := int64(0)
-		for i := s.first; i <= s.last; i++ {
-			if c := convs[i]; c != nil {
+		for i := c.first; i <= c.last; i++ {
+			if conv := convs[i]; conv != nil {
 				n := l.infos[i]
 				root, _ := l.place(i + 1)
-				computed := values[root].hi[s.bands-1] - values[root].start
-				total += c.Executed() * int64(computed) / int64(n.Out.H)
+				computed := p[root].end[c.bands-1] - p[root].start
+				total += conv.Executed() * int64(computed) / int64(n.Out.H)
 			}
 		}
 		return total
 	}
 	for k := 1; k < parts; k++ {
-		equal, least := cuts[k], int64(math.MaxInt64)
+		equal, least := starts[k], int64(math.MaxInt64)
 		for d := range 2*reach + 1 {
 			if d%2 == 1 {
 				d = -d - 1 // 0, -2, 2, -4, 4, …: nearest first
 			}
-			cut := equal + d/2*r.align
-			if cut-cuts[k-1] <= r.tail+r.align || cuts[k+1]-cut <= r.tail+r.align {
+			start := equal + d/2*result.align
+			if start-starts[k-1] <= result.tail+result.align || starts[k+1]-start <= result.tail+result.align {
 				continue
 			}
-			if n := max(work(cuts[k-1], cut), work(cut, cuts[k+1])); n < least {
-				cuts[k], least = cut, n
+			if n := max(work(starts[k-1], start), work(start, starts[k+1])); n < least {
+				starts[k], least = start, n
 			}
 		}
 	}
-	return cuts
+	return starts
 }
 
-// maxTwice is the share of a value's rows that two parts may both compute: threads lose no
-// more by reading what another one has computed. It is a variable for tests.
-var maxTwice = 1.0 / 16
+// maxRecomputed is the largest share of a value's rows that may be computed by two parts. Beyond
+// it, reading rows that another core has computed is cheaper than computing them again. It is a
+// variable for tests.
+var maxRecomputed = 1.0 / 16
 
-// twice returns the largest share of a value's rows that more than one part computes.
-func (s *cascade) twice() float64 {
+// recomputed returns the largest share of a value's rows that more than one part computes.
+func (c *cascade) recomputed() float64 {
 	most := 0.0
-	for root, r := range s.parts[0] {
-		n := -r.shape.H
-		for _, values := range s.parts {
-			part := values[root]
-			n += part.hi[s.bands-1] - part.start
+	for root, s := range c.parts[0] {
+		n := -s.shape.H
+		for _, p := range c.parts {
+			n += p[root].end[c.bands-1] - p[root].start
 		}
-		most = max(most, float64(n)/float64(r.shape.H))
+		most = max(most, float64(n)/float64(s.shape.H))
 	}
 	return most
 }
 
-// computed returns the values that own a buffer and that nodes first to last
-// compute, with who reads them; nil if a concatenation reaches beyond these nodes.
-func (l *layout) computed(first, last int, convs map[int]kernels.Conv) map[int]*rows {
-	values := map[int]*rows{}
+// schedules returns the values that nodes first to last compute, with the nodes among these that
+// read them, but without any bands yet. It returns nil if one of the values lies in a
+// concatenation that has inputs from elsewhere.
+func (l *layout) schedules(first, last int, convs map[int]kernels.Conv) part {
+	values := part{}
 	for i := first; i <= last; i++ {
 		if l.target(i+1) != i+1 {
 			continue
 		}
 		root, _ := l.place(i + 1)
-		r := values[root]
-		if r == nil {
-			r = &rows{shape: l.infos[root-1].Out, align: 1}
-			values[root] = r
+		s := values[root]
+		if s == nil {
+			s = &schedule{shape: l.infos[root-1].Out, align: 1}
+			values[root] = s
 		}
-		if c := convs[i]; c != nil {
-			r.align = lcm(r.align, c.RowAlign())
+		if conv := convs[i]; conv != nil {
+			s.align = lcm(s.align, conv.RowAlign())
 		}
-		r.tail = max(r.tail, r.align, tail(l.infos[i]))
+		s.tail = max(s.tail, s.align, tail(l.infos[i]))
 	}
-	for root, r := range values {
+	for root, s := range values {
 		for v := range l.values {
 			if owner, _ := l.place(v); owner != root || l.target(v) != v {
 				continue
@@ -262,25 +295,26 @@ func (l *layout) computed(first, last int, convs map[int]kernels.Conv) map[int]*
 				return nil
 			}
 			for _, i := range l.values[v].readers {
-				if _, ok := l.infos[i].Layer.(layer.InPlace); ok && i >= first && i <= last {
+				s.halo = max(s.halo, halo(l.infos[i]))
+				if i > last {
+					s.outer = true
 					continue
 				}
-				r.halo = max(r.halo, halo(l.infos[i]))
-				if i < first || i > last {
-					r.outer = true
-					continue
+				n, ok := l.infos[i].Layer.(layer.Windowed)
+				if !ok {
+					continue // a concatenation in whose result the value lies
 				}
-				kernel, stride, pad, _ := l.infos[i].Layer.(layer.Windowed).Window(l.infos[i].In)
-				if c := convs[i]; c != nil {
-					kernel = c.KernelRows()
+				kernel, stride, pad, _ := n.Window(l.infos[i].In)
+				if conv := convs[i]; conv != nil {
+					kernel = conv.KernelRows()
 				}
 				out, _ := l.place(i + 1)
-				r.readers = append(r.readers, rowReader{kernel, stride, pad, values[out]})
+				s.readers = append(s.readers, reader{kernel, stride, pad, values[out]})
 			}
 		}
 		for _, v := range l.pinned() {
 			if owner, _ := l.place(v); owner == root {
-				r.outer = true
+				s.outer = true
 			}
 		}
 	}
@@ -296,8 +330,8 @@ func lcm(a, b int) int {
 	return n
 }
 
-// tail returns how many rows at the end of node n's result cannot be computed
-// without the ones before: their windows end in the padding or behind the image.
+// tail returns how many rows at the end of node n's result cannot be computed without the row
+// before them, because their windows end in the padding or behind the image.
 func tail(n Info) int {
 	w, ok := n.Layer.(layer.Windowed)
 	if !ok {
@@ -307,11 +341,11 @@ func tail(n Info) int {
 	return n.Out.H - (n.In[0].H-max(kernel-pad, 1))/stride
 }
 
-// bands returns how many bands keep inner bytes of values within half of the
-// level-2 cache: weights, inputs and outputs pass through it as well. Every band
-// reads all weights; where these do not stay in the cache, it is not worth it.
-// Bands of less than two rows would do too much in small pieces. It is a variable
-// for tests, whose networks are small.
+// bands returns how many bands keep the inner values, of so many bytes, within half of the
+// level-2 cache; weights, inputs and outputs need the other half. There is one band if the
+// weights, which every band reads, do not fit into half of the cache. Bands have at least two
+// rows, as smaller pieces of work are inefficient. It is a variable for tests, whose networks
+// are small.
 var bands = func(inner, weights, rows int) int {
 	budget := kernels.Level2() / 2
 	if weights > budget {
@@ -320,73 +354,61 @@ var bands = func(inner, weights, rows int) int {
 	return min((inner+budget-1)/budget, rows/2)
 }
 
-// schedule computes where the values of a part begin and, band by band, how far each
-// has to be: backwards from rows from to to-1 of the last one, in equal bands.
-func (s *cascade) schedule(l *layout, values map[int]*rows, end *rows, from, to int) {
-	whole := from == 0 && to == end.shape.H
-	var order []*rows // each value once, behind all that read it
-	for i := s.last; i >= s.first; i-- {
+// schedule plans the part that computes the rows from to to-1 of the cascade's result: with which
+// row each value starts, where it ends in each band, and which rows its buffer holds. Bands are
+// equal in the result; what they need of the other values follows from it, last node first.
+func (c *cascade) schedule(l *layout, values part, result *schedule, from, to int) {
+	whole := from == 0 && to == result.shape.H
+	var order []*schedule // each value once, behind all values that are computed from it
+	for i := c.last; i >= c.first; i-- {
 		if root, _ := l.place(i + 1); l.target(i+1) == i+1 && !slices.Contains(order, values[root]) {
 			order = append(order, values[root])
 		}
 	}
-	for _, r := range order {
-		r.start = r.shape.H
-		if r == end {
-			r.start = from
+	for _, s := range order {
+		s.start = s.shape.H
+		if s == result {
+			s.start = from
 		}
-		for _, reader := range r.readers {
-			r.start = min(r.start, reader.from(reader.out.start))
+		for _, r := range s.readers {
+			s.start = min(s.start, r.from(r.out.start))
 		}
 		if whole {
-			r.start = 0
+			s.start = 0
 		}
-		r.start = max(min(r.start, r.shape.H-r.tail), 0) / r.align * r.align
+		s.start = max(min(s.start, s.shape.H-s.tail), 0) / s.align * s.align
 	}
-	for k := range s.bands {
-		for _, r := range order {
+	for k := range c.bands {
+		for _, s := range order {
 			need := 0
-			if r == end {
-				need = from + (k+1)*(to-from)/s.bands
+			if s == result {
+				need = from + (k+1)*(to-from)/c.bands
 			}
-			for _, reader := range r.readers {
-				need = max(need, reader.to(reader.out.hi[k]))
+			for _, r := range s.readers {
+				need = max(need, r.to(r.out.end[k]))
 			}
-			need = (max(need, r.prev(k)) + r.align - 1) / r.align * r.align
-			if need > r.shape.H-r.tail || whole && k == s.bands-1 {
-				need = r.shape.H
+			need = (max(need, s.begin(k)) + s.align - 1) / s.align * s.align
+			if need > s.shape.H-s.tail || whole && k == c.bands-1 {
+				need = s.shape.H
 			}
-			r.hi = append(r.hi, need)
+			s.end = append(s.end, need)
 		}
 	}
-	for _, r := range order {
-		for k := range s.bands {
-			base := r.prev(k)
-			for _, reader := range r.readers {
-				base = min(base, reader.from(reader.out.prev(k)))
+	for _, s := range order {
+		for k := range c.bands {
+			top := s.begin(k)
+			for _, r := range s.readers {
+				top = min(top, r.from(r.out.begin(k)))
 			}
-			switch {
-			case k > 0:
-				base = max(base, r.base[k-1])
-			case r.start == 0:
-				base = -r.halo
-			}
-			r.base = append(r.base, max(base, -r.halo))
-			r.height = max(r.height, r.top(k)-r.base[k], 2*r.halo+1)
+			s.top = append(s.top, top)
+			s.height = max(s.height, s.bottom(k)-s.top[k], 2*s.halo+1)
 		}
-		if full := r.shape.H + 2*r.halo; r.outer || r.height >= full {
-			r.height = full
-			for k := range r.base {
-				r.base[k] = -r.halo
+		// A buffer with room for all rows holds all of them in every band, and moves none.
+		if all := s.shape.H + 2*s.halo; s.outer || s.height >= all {
+			s.height = all
+			for k := range s.top {
+				s.top[k] = -s.halo
 			}
 		}
 	}
-}
-
-// top returns the row behind the last that the buffer holds after band k.
-func (r *rows) top(k int) int {
-	if r.hi[k] == r.shape.H {
-		return r.hi[k] + r.halo
-	}
-	return r.hi[k]
 }

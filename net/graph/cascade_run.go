@@ -9,89 +9,121 @@ import (
 	"firebench/net/layer"
 )
 
-// cascade binds the nodes of a cascade to windows of rows, band by band.
-func (b *binder) cascade(s *cascade) error {
+// A cascadeTask is the work of a cascade. A chunk is what one slot does.
+type cascadeTask struct {
+	slots  [][]piece
+	labels context.Context // what a worker's labels must be when a chunk ends
+}
+
+// A piece is one task of a node in a band, bound for one thread.
+type piece struct {
+	task   workers.Task
+	labels context.Context
+}
+
+func (t *cascadeTask) Chunks() int { return len(t.slots) }
+
+func (t *cascadeTask) Chunk(_, slot int) {
+	for _, piece := range t.slots[slot] {
+		pprof.SetGoroutineLabels(piece.labels)
+		for i := range piece.task.Chunks() {
+			piece.task.Chunk(0, i)
+		}
+	}
+	pprof.SetGoroutineLabels(t.labels)
+}
+
+// cascade binds the nodes of a cascade to rows of their values, band by band.
+func (b *binder) cascade(c *cascade) error {
 	first := len(b.steps)
-	for i := s.first; i <= s.last; i++ {
-		if _, ok := b.infos[i].Layer.(layer.InPlace); !ok && b.target(i+1) == i+1 {
+	for i := c.first; i <= c.last; i++ {
+		if b.computes(i) {
 			b.addStep(i)
 		}
 	}
-	p := &pass{slots: make([][]piece, s.slots), labels: b.labels[first]}
+	t := &cascadeTask{slots: make([][]piece, c.slots), labels: b.labels[first]}
 	for image := range b.Batch {
-		for part, values := range s.parts {
-			slot := (image + part) % s.slots
-			for k := range s.bands {
-				if err := b.band(p, s, values, image, slot, k); err != nil {
+		for i, p := range c.parts {
+			slot := (image + i) % c.slots
+			for k := range c.bands {
+				if err := b.band(t, c, p, image, slot, k); err != nil {
 					return err
 				}
 			}
 		}
 	}
-	b.work = append(b.work, work{step: first, tasks: []workers.Task{p}, labels: p.labels})
+	b.work = append(b.work, work{step: first, tasks: []workers.Task{t}, labels: t.labels})
 	return nil
 }
 
-// band binds one band of one part of an image.
-func (b *binder) band(p *pass, s *cascade, values map[int]*rows, image, slot, k int) error {
+// computes reports whether node i of a cascade computes anything. An alias does not, nor does a
+// concatenation, whose inputs are all produced in its result.
+func (b *binder) computes(i int) bool {
+	_, concat := b.infos[i].Layer.(layer.Concatenation)
+	return !concat && b.target(i+1) == i+1
+}
+
+// band binds band k of one part of an image and appends the pieces to those of the slot.
+func (b *binder) band(t *cascadeTask, c *cascade, p part, image, slot, k int) error {
 	prepared := map[int]bool{}
-	for i := s.first; i <= s.last; i++ {
+	for i := c.first; i <= c.last; i++ {
 		if b.target(i+1) != i+1 {
 			continue
 		}
 		root, _ := b.place(i + 1)
-		r := values[root]
+		s := p[root]
 		var tasks []workers.Task
 		var err error
 		if !prepared[root] {
 			prepared[root] = true
-			if tasks, err = r.prepare(b.image(s, values, root, image, slot), k); err != nil {
+			if tasks, err = s.prepare(b.image(p, root, image, slot), k); err != nil {
 				return err
 			}
 		}
-		if _, ok := b.infos[i].Layer.(layer.InPlace); !ok && r.hi[k] > r.prev(k) {
-			bound, err := b.rows(s, values, i, image, slot, k)
+		if b.computes(i) && s.end[k] > s.begin(k) {
+			bound, err := b.nodeBand(p, i, image, slot, k)
 			if err != nil {
 				return err
 			}
 			tasks = append(tasks, bound...)
 		}
-		for _, t := range tasks {
-			p.slots[slot] = append(p.slots[slot], piece{t, b.stepLabels(i)})
+		for _, task := range tasks {
+			t.slots[slot] = append(t.slots[slot], piece{task, b.stepLabels(i)})
 		}
 	}
 	return nil
 }
 
-// image returns the buffer of a value that owns one, for one image.
-func (b *binder) image(s *cascade, values map[int]*rows, root, image, slot int) kernels.View {
-	if r := values[root]; r != nil && !r.outer {
-		return r.buffer(b.memory(root)[int64(slot)*r.size():][:r.size()])
+// image returns one image of the buffer that value root owns. If the value is inner, that is the
+// slot's buffer.
+func (b *binder) image(p part, root, image, slot int) kernels.View {
+	if s := p[root]; s != nil && !s.outer {
+		return s.buffer(b.memory(root)[int64(slot)*s.size():][:s.size()])
 	}
 	return b.view(root).Image(image)
 }
 
-// rows binds node i to the rows that it computes in band k.
-func (b *binder) rows(s *cascade, values map[int]*rows, i, image, slot, k int) ([]workers.Task, error) {
+// nodeBand binds node i to the rows that it computes in band k.
+func (b *binder) nodeBand(p part, i, image, slot, k int) ([]workers.Task, error) {
 	root, channel := b.place(i + 1)
-	r := values[root]
-	y, h := r.prev(k), r.hi[k]-r.prev(k)
-	dst := r.window(b.image(s, values, root, image, slot), k, y, h).Channels(channel, b.infos[i].Out.C)
-	kernel, stride, pad, _ := b.infos[i].Layer.(layer.Windowed).Window(b.infos[i].In)
+	y, end := p[root].begin(k), p[root].end[k]
+	dst := p[root].rows(b.image(p, root, image, slot), k, y, end).Channels(channel, b.infos[i].Out.C)
+	kernel, stride, _, _ := b.infos[i].Layer.(layer.Windowed).Window(b.infos[i].In)
 	var src []kernels.View
 	for _, a := range b.args[i] {
 		root, channel := b.place(a)
-		v := b.image(s, values, root, image, slot)
-		last := b.shape(a).H // as many rows as there are, but for layers that keep the shape
-		in := values[root]
-		if in != nil {
-			last = in.hi[k]
+		v := b.image(p, root, image, slot)
+		// Kernels read as many of the rows that there are as they need, but layers that keep the
+		// shape expect as many as they compute.
+		s, last := p[root], b.shape(a).H
+		if s != nil {
+			last = s.end[k]
 		}
-		if kernel == 1 && stride == 1 && pad == 0 {
-			last = y + h
+		if kernel == 1 && stride == 1 {
+			last = end
 		}
-		if in != nil {
-			v = in.window(v, k, y*stride, last-y*stride)
+		if s != nil {
+			v = s.rows(v, k, y*stride, last)
 		} else {
 			v = v.Rows(y*stride, last-y*stride)
 		}
@@ -105,64 +137,62 @@ func (b *binder) rows(s *cascade, values map[int]*rows, i, image, slot, k int) (
 	return tasks, err
 }
 
-// buffer is an inner value's memory as a view, in which row y of the image is row
-// y + shift(k) in band k.
-func (r *rows) buffer(memory []byte) kernels.View {
-	return kernels.ViewOf(r.shape.Type, memory, 1, r.height-2*r.halo, r.shape.W, r.shape.C, r.halo)
+// buffer returns an inner value's memory as a view. In band k, its first row, halo included, is
+// row top[k] of the image.
+func (s *schedule) buffer(memory []byte) kernels.View {
+	return kernels.ViewOf(s.shape.Type, memory, 1, s.height-2*s.halo, s.shape.W, s.shape.C, s.halo)
 }
 
-// size is how many bytes the buffer has, a multiple of a cache line.
-func (r *rows) size() int64 {
-	s := r.shape
-	s.H = r.height - 2*r.halo
-	return cacheLine(viewBytes(1, s, r.halo))
+// size returns how many bytes the buffer of an inner value has, a multiple of a cache line.
+func (s *schedule) size() int64 {
+	shape := s.shape
+	shape.H = s.height - 2*s.halo
+	return cacheLine(viewBytes(1, shape, s.halo))
 }
 
-func (r *rows) shift(k int) int { return -r.base[k] - r.halo }
-
-// window returns rows y to y+h-1 of band k of the buffer v.
-func (r *rows) window(v kernels.View, k, y, h int) kernels.View {
+// rows returns the image's rows from y to end-1 as v, the value's buffer, holds them in band k.
+func (s *schedule) rows(v kernels.View, k, y, end int) kernels.View {
 	w := v.Rows(0, 1)
-	w.Offset += (y + r.shift(k)) * v.Row
-	w.H = h
+	w.Offset += (y - s.top[k] - s.halo) * v.Row
+	w.H = end - y
 	return w
 }
 
 // A move slides the rows that a band still needs to the start of their buffer.
 type move struct {
-	memory   []byte
-	from, to int // row numbers from the buffer's start
-	rows     int
-	row      int // bytes of a row
+	memory     []byte
+	from, rows int // counted from the start of the buffer
+	row        int // bytes of a row
 }
 
 func (move) Chunks() int { return 1 }
 
 func (m move) Chunk(_, _ int) {
-	copy(m.memory[m.to*m.row:], m.memory[m.from*m.row:(m.from+m.rows)*m.row])
+	copy(m.memory, m.memory[m.from*m.row:(m.from+m.rows)*m.row])
 }
 
-// prepare returns the tasks that have to run before the nodes of band k write to
-// the buffer v.
-func (r *rows) prepare(v kernels.View, k int) ([]workers.Task, error) {
+// prepare returns the tasks that have to run before the nodes of band k write to the value's
+// buffer v. They move the rows that are still needed, and clear the halo: all of it in the first
+// band, and the rows below the image when the buffer gets to hold these.
+func (s *schedule) prepare(v kernels.View, k int) ([]workers.Task, error) {
 	var tasks []workers.Task
-	if k == 0 && r.halo > 0 && (!r.outer || r.start == 0) {
+	if k == 0 && s.halo > 0 && (!s.outer || s.start == 0) {
 		t, err := kernels.BindHalo(v)
 		if err != nil {
 			return nil, err
 		}
 		tasks = append(tasks, t)
 	}
-	if r.outer {
+	if s.outer {
 		return tasks, nil
 	}
-	if k > 0 && r.base[k] > r.base[k-1] && r.top(k-1) > r.base[k] {
-		tasks = append(tasks, move{v.Memory, r.base[k] - r.base[k-1], 0, r.top(k-1) - r.base[k], v.Row * v.Element.Size()})
+	if k > 0 && s.top[k] > s.top[k-1] && s.bottom(k-1) > s.top[k] {
+		tasks = append(tasks, move{v.Memory, s.top[k] - s.top[k-1], s.bottom(k-1) - s.top[k], v.Row * v.Element.Size()})
 	}
-	if r.halo > 0 && r.hi[k] == r.shape.H && (k == 0 || r.hi[k-1] < r.shape.H) {
+	if s.halo > 0 && s.end[k] == s.shape.H && s.begin(k) < s.shape.H {
 		below := v
-		below.Offset = (r.shape.H - r.base[k]) * v.Row
-		below.H, below.W, below.Halo = r.halo, v.W+2*v.Halo, 0
+		below.Offset = (s.shape.H - s.top[k]) * v.Row
+		below.H, below.W, below.Halo = s.halo, v.W+2*v.Halo, 0
 		t, err := kernels.BindZero(below)
 		if err != nil {
 			return nil, err
@@ -170,28 +200,4 @@ func (r *rows) prepare(v kernels.View, k int) ([]workers.Task, error) {
 		tasks = append(tasks, t)
 	}
 	return tasks, nil
-}
-
-// A pass is a cascade's work: a chunk is what one slot does.
-type pass struct {
-	slots  [][]piece
-	labels context.Context // the worker's own, to be put back
-}
-
-// A piece is a part of one node's work, bound for one thread.
-type piece struct {
-	task   workers.Task
-	labels context.Context
-}
-
-func (p *pass) Chunks() int { return len(p.slots) }
-
-func (p *pass) Chunk(_, slot int) {
-	for _, piece := range p.slots[slot] {
-		pprof.SetGoroutineLabels(piece.labels)
-		for i := range piece.task.Chunks() {
-			piece.task.Chunk(0, i)
-		}
-	}
-	pprof.SetGoroutineLabels(p.labels)
 }

@@ -11,97 +11,11 @@ import (
 	"firebench/kernels/ref"
 	"firebench/net/graph"
 	"firebench/net/layer"
-	"firebench/net/weights"
 )
 
-// stored are weights that take no time to make.
-type stored map[string][2][]float32
-
-// random returns random weights for m.
-func random(t *testing.T, m *graph.Model) stored {
-	t.Helper()
-	params, err := m.Params()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := stored{}
-	for _, p := range params {
-		w, b, err := weights.Random(1).Layer(p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s[p.Node] = [2][]float32{w, b}
-	}
-	return s
-}
-
-func (s stored) Layer(p graph.Param) (w, b []float32, err error) {
-	return s[p.Node][0], s[p.Node][1], nil
-}
-
-func (s stored) Adapt(m *graph.Model) *graph.Model { return m }
-
-// compile is graph.Compile for the time of the test.
-func compile(t *testing.T, m *graph.Model, w graph.Weights, o graph.Options) *graph.Plan {
-	t.Helper()
-	p, err := graph.Compile(m, w, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
-	return p
-}
-
-// fill writes seeded values to every pixel of v.
-func fill(v kernels.View, seed uint64) {
-	values := kerneltest.Random(seed, v.N*v.H*v.W*v.C)
-	for n := range v.N {
-		for y := range v.H {
-			for x := range v.W {
-				values = values[copy(kernels.Pixel[float32](v, n, y, x), values):]
-			}
-		}
-	}
-}
-
-// poison writes NaN to every pixel of v.
-func poison(v kernels.View) {
-	for n := range v.N {
-		for y := range v.H {
-			for x := range v.W {
-				kerneltest.Poison(kernels.Pixel[float32](v, n, y, x))
-			}
-		}
-	}
-}
-
-// run fills the input and runs the plan.
-func run(t *testing.T, p *graph.Plan) {
-	t.Helper()
-	fill(p.Input(), 2)
-	if err := p.Run(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// dense returns v's values in NHWC order.
-func dense(v kernels.View) []float64 {
-	values := make([]float64, 0, v.N*v.H*v.W*v.C)
-	for n := range v.N {
-		for y := range v.H {
-			for x := range v.W {
-				for _, f := range kernels.Pixel[float32](v, n, y, x) {
-					values = append(values, float64(f))
-				}
-			}
-		}
-	}
-	return values
-}
-
-// checkNodes compares the value of every node of p, compiled with w and KeepAll and
-// run, with what package ref makes of the values that p has for the node's inputs.
-// Of convolutions with more than wholeMACs multiply-adds it checks samples.
+// checkNodes compares the value of every node of p with what package ref computes from the values
+// that p has for the node's inputs. p was compiled with w and KeepAll, and run. Of convolutions with
+// more than wholeMACs multiply-adds, only samples are compared.
 func checkNodes(t *testing.T, p *graph.Plan, w stored, wholeMACs int) {
 	t.Helper()
 	m := p.Model()
@@ -197,11 +111,13 @@ func checkNodes(t *testing.T, p *graph.Plan, w stored, wholeMACs int) {
 	}
 }
 
+// pool returns the shape of a pooling layer.
 func pool(kernel, stride, pad int, ceil bool) kernels.PoolShape {
 	return kernels.PoolShape{KH: kernel, KW: kernel, Stride: cmp.Or(stride, 1), Pad: pad, Ceil: ceil}
 }
 
-// rectified reports whether a ReLU is part of the first of nodes: it has the same memory.
+// rectified reports whether a ReLU was fused into the first of nodes: the two then have the same
+// memory.
 func rectified(p *graph.Plan, nodes []graph.Info) bool {
 	v, _ := p.Node(nodes[0].Name)
 	for _, n := range nodes[1:] {
@@ -214,21 +130,17 @@ func rectified(p *graph.Plan, nodes []graph.Info) bool {
 	return false
 }
 
-// same reports whether two views are of the same memory.
-func same(a, b kernels.View) bool {
-	return a.C == b.C && &kernels.Data[float32](a)[a.Offset] == &kernels.Data[float32](b)[b.Offset]
-}
-
-// A convCheck is a convolution that was computed.
+// A convCheck is a convolution and its result, which is to be checked.
 type convCheck struct {
 	what          string
 	shape         kernels.ConvShape
 	dst, src      kernels.View
 	weights, bias []float32
 	relu          bool
-	winograd      float64 // the largest input, if computed by Winograd's algorithm
+	winograd      float64 // the largest absolute input if Winograd's algorithm computed dst, or 0
 }
 
+// whole checks all outputs.
 func (c convCheck) whole(t *testing.T) {
 	t.Helper()
 	want, abs := ref.Conv(c.shape, c.src, c.weights, c.bias, c.relu)
@@ -239,10 +151,10 @@ func (c convCheck) whole(t *testing.T) {
 	kerneltest.Compare(t, c.what, c.dst, want, bound)
 }
 
-// winogradBound returns the bound for results of Winograd's algorithm: what
-// kernels.WinogradBound promises for all data, and, as that leaves room for the worst
-// of them, what rounding does to these. Errors of a tile spread over it, so that
-// the largest sum of absolute values matters.
+// winogradBound returns the bound for results of Winograd's algorithm, the smaller of two. One is
+// what kernels.WinogradBound promises for the worst data. The other is what random data stays
+// below. An error in one value of a tile spreads over the whole tile, so that it depends on the
+// largest sum of absolute values of all outputs.
 func (c convCheck) winogradBound(abs []float64) func(i int) float64 {
 	b, k := kernels.WinogradBound(c.shape), c.shape.K()
 	worst := make([]float64, c.shape.Out)
@@ -257,8 +169,8 @@ func (c convCheck) winogradBound(abs []float64) func(i int) float64 {
 	return func(i int) float64 { return min(worst[i%len(worst)], typical) }
 }
 
-// winogradTypical is the error of Winograd's algorithm, relative to the largest sum of
-// absolute values, that random weights stay below: it is 3e-6 for few channels, less for
+// winogradTypical bounds the error of Winograd's algorithm with random weights, relative to the
+// largest sum of absolute values. Measured errors are 3e-6 with few channels, and smaller with
 // many.
 const winogradTypical = 1e-5
 
@@ -271,13 +183,13 @@ func largest(values []float64) float64 {
 	return most
 }
 
-// samples checks a few pieces, the corners among them.
+// samples checks some channels of a few rows, the first and the last row among them.
 func (c convCheck) samples(t *testing.T, r *rand.Rand) {
 	t.Helper()
-	const channels, pieces = 8, 6
+	const channels, rows = 8, 6
 	out := c.shape.Out / c.shape.Groups
 	width := min(channels, out)
-	for i := range pieces {
+	for i := range rows {
 		y, g, c0 := r.IntN(c.dst.H), r.IntN(c.shape.Groups), r.IntN(out-width+1)
 		switch i {
 		case 0:
@@ -285,13 +197,13 @@ func (c convCheck) samples(t *testing.T, r *rand.Rand) {
 		case 1:
 			y, g, c0 = c.dst.H-1, c.shape.Groups-1, out-width
 		}
-		c.piece(y, g, c0, width).whole(t)
+		c.row(y, g, c0, width).whole(t)
 	}
 }
 
-// piece returns row y of width channels from c0 of group g, as a convolution
-// of its own without padding, over the halo that c reads.
-func (c convCheck) piece(y, g, c0, width int) convCheck {
+// row returns row y of the output, in the width channels of group g from c0 on, as a convolution
+// of its own. It has no padding, as its input includes the halo that c reads.
+func (c convCheck) row(y, g, c0, width int) convCheck {
 	s := c.shape
 	in, out := s.In/s.Groups, s.Out/s.Groups
 	first, k := g*out+c0, s.K()

@@ -15,24 +15,30 @@ import (
 
 // Weights are a model's parameters, wherever they come from.
 type Weights interface {
-	// Layer returns the weights of a node in OIHW order and its biases. Both slices may
-	// be reused by the next call, so that big models are never in memory twice.
-	// Compile asks for each node once, in the model's order.
+	// Layer returns the weights of node p.Node, in OIHW order and of the dimensions p.Dims, and
+	// one bias for each output channel. Both slices may be reused by the next call, so that big
+	// models are never in memory twice. Compile asks once for each Param of the model, in their
+	// order.
 	Layer(p Param) (w, b []float32, err error)
 
-	// Adapt returns the model that the weights were trained for, usually m itself:
-	// padding and preprocessor belong to the model and the weights together.
+	// Adapt returns the model that the weights were trained for: usually m itself, but files
+	// of weights exist that need another padding or preprocessor than the model's table says.
+	// It does not change m. Compile calls it before Layer.
 	Adapt(m *Model) *Model
 }
 
-// Options say how a plan runs; the zero value is one image on everything that the
-// machine has.
+// Options say how a plan runs. The zero value means one image, on all cores and with the best
+// instruction set of the machine.
 type Options struct {
-	Set     *kernels.Set // nil: the best that the machine supports
-	Algo    string       // of the convolutions that it can compute; "" and kernels.Auto: the fastest for each
-	Threads int          // the caller's included; 0: GOMAXPROCS
-	Batch   int          // images a Run; 0: 1
-	KeepAll bool         // reuse no memory, so that every node can be read after Run
+	Set *kernels.Set // nil: the best that the machine supports
+
+	// Algo names the algorithm of every convolution that it can compute. kernels.Pick chooses that
+	// of the others, and of all if Algo is "" or kernels.Auto.
+	Algo string
+
+	Threads int  // threads of a Run, the caller's included; 0: GOMAXPROCS
+	Batch   int  // images of a Run; 0: 1
+	KeepAll bool // reuse no memory, so that Plan.Node knows every node after Run
 }
 
 const (
@@ -41,7 +47,7 @@ const (
 	maxArena   = 4 << 30 // bytes
 )
 
-// resolve replaces the zero values.
+// resolve checks the options and replaces zero values.
 func (o *Options) resolve() error {
 	if o.Batch < 0 || o.Batch > maxBatch {
 		return fmt.Errorf("batch is %d, expected 1 to %d (0: 1)", o.Batch, maxBatch)
@@ -70,21 +76,22 @@ func (o *Options) resolve() error {
 // Compile turns a model and its weights into a Plan:
 //
 //   - A ReLU becomes part of the convolution, dense layer or sum before it, unless
-//     something else reads the values in between. What is called the value of that
-//     layer is then the rectified one.
-//   - A dropout is its input.
-//   - The inputs of a concatenation are written to their channels of its result;
-//     only those that have other readers are copied.
+//     another node or the caller reads the values in between. The value of that layer is
+//     then the rectified one.
+//   - A dropout shares the memory of its input.
+//   - The inputs of a concatenation are produced in their channels of its result. Only
+//     inputs that other nodes read as well, or that the concatenation reads twice, are copied.
 //   - A value that padded convolutions read is surrounded by a halo of zeros.
 //   - Where the values between some layers do not fit the level-2 cache, bands of
-//     rows pass through these layers one after the other; values that nobody else
-//     reads are then never there as a whole. The images of a batch pass one by one where
-//     their values are more than the weights.
-//   - All values share one block of memory, each at a place that is free as long as
-//     it is needed.
+//     rows pass through these layers one after the other. A value that only these layers
+//     read is then never in memory as a whole. In a batch, images pass through such layers
+//     one by one if the values of one image are larger than the weights.
+//   - All values share one block of memory, the arena. Two values may have the same place in it
+//     if they are never needed at the same time.
 //
-// Nothing of w is kept but the packed weights. A Plan with more than one thread has
-// goroutines: Close it.
+// Of the layers of package layer, Compile accepts every model that [Model.Infer] accepts, unless w
+// or o is wrong or the batch needs more than 4 GiB of activations. Nothing of w is kept but the packed weights. A Plan with more than one
+// thread has goroutines: Close it.
 func Compile(m *Model, w Weights, o Options) (*Plan, error) {
 	m = w.Adapt(m)
 	t, err := m.table()
@@ -102,12 +109,12 @@ func Compile(m *Model, w Weights, o Options) (*Plan, error) {
 	if err != nil {
 		return fail(err)
 	}
-	seen := map[kernels.Conv]bool{}
+	counted := map[kernels.Conv]bool{} // nodes may share packed weights
 	for _, c := range convs {
-		if !seen[c] {
+		if !counted[c] {
 			p.weights += c.Bytes()
+			counted[c] = true
 		}
-		seen[c] = true
 	}
 	var cascades []*cascade
 	if !o.KeepAll {
@@ -132,12 +139,12 @@ func Compile(m *Model, w Weights, o Options) (*Plan, error) {
 	}
 	for i := 0; i < len(t.infos); i++ {
 		if len(cascades) > 0 && cascades[0].first == i {
-			s := cascades[0]
+			c := cascades[0]
 			cascades = cascades[1:]
-			if err := b.cascade(s); err != nil {
+			if err := b.cascade(c); err != nil {
 				return fail(err)
 			}
-			i = s.last
+			i = c.last
 		} else if err := b.node(i); err != nil {
 			return fail(err)
 		}
@@ -156,15 +163,15 @@ type binder struct {
 	buffers []*buffer
 	arena   []byte
 	tasks   []workers.Task   // bound for all threads
-	slots   [][]workers.Task // of cascades, bound for one thread, by slot
+	slots   [][]workers.Task // the tasks of cascades, bound for one thread each, by slot
 }
 
-// memory is the part of the arena that belongs to a value that owns a buffer.
+// memory returns the buffer of value root, which owns one.
 func (b *binder) memory(root int) []byte {
 	return b.arena[b.buffers[root].offset:][:b.buffers[root].size]
 }
 
-// view returns all images of a value, which must not be an inner one of a cascade.
+// view returns all images of a value, which must not be an inner value of a cascade.
 func (b *binder) view(v int) kernels.View {
 	root, channel := b.place(v)
 	s := b.shape(root)
@@ -190,7 +197,7 @@ func (b *binder) node(i int) error {
 	return nil
 }
 
-// bind returns the tasks of node i.
+// bind returns the tasks of node i for so many threads.
 func (b *binder) bind(i, threads int, dst kernels.View, src []kernels.View) ([]workers.Task, error) {
 	n := b.infos[i]
 	tasks, err := n.Layer.Bind(layer.Binding{
@@ -206,7 +213,7 @@ func (b *binder) bind(i, threads int, dst kernels.View, src []kernels.View) ([]w
 func (b *binder) addStep(i int) {
 	n := b.infos[i]
 	cost := n.Cost
-	if _, ok := n.Layer.(layer.InPlace); ok {
+	if _, ok := n.Layer.(layer.Concatenation); ok {
 		cost = n.Layer.Cost(b.copied(i))
 	}
 	step := Step{Name: n.Name, Op: n.Layer.Op(), Stage: n.Stage, Out: n.Out, Cost: cost.Batch(b.Batch)}
@@ -220,8 +227,8 @@ func (b *binder) addStep(i int) {
 	b.labels = append(b.labels, pprof.WithLabels(context.Background(), pprof.Labels("net", b.model.Name, "layer", n.Name)))
 }
 
-// stepLabels returns the profiler labels of node i's step; a concatenation in place
-// has none, its halo belongs to the layer before.
+// stepLabels returns the profiler labels of node i's step. A concatenation that copies nothing
+// is no step; clearing the halo of its result counts for the step before.
 func (b *binder) stepLabels(i int) context.Context {
 	name := b.infos[i].Name
 	if step := slices.IndexFunc(b.steps, func(s Step) bool { return s.Name == name }); step >= 0 {
@@ -230,8 +237,8 @@ func (b *binder) stepLabels(i int) context.Context {
 	return b.labels[len(b.labels)-1]
 }
 
-// pack fetches the weights of all nodes and brings them into the kernels' order. Nodes that use the
-// same weights in the same way share the packed ones.
+// pack fetches the weights of all nodes and brings them into the kernels' order. It returns the
+// packed weights by node. Nodes that use the same weights for the same problem share them.
 func (l *layout) pack(w Weights, o Options) (map[int]kernels.Conv, error) {
 	convs := map[int]kernels.Conv{}
 	for owner := range l.infos {

@@ -4,37 +4,37 @@ import (
 	"math"
 )
 
-// SetBands makes Compile cut every cascade that has inner values into n bands, or
-// into as many as there may be, whatever the sizes of its values and of the cache, and
-// what parts of it compute twice, until restore is called.
+// SetBands makes Compile take n bands through every cascade that has inner values, or as many
+// as there may be, until restore is called. The sizes of the values and of the cache do not count,
+// nor does how many rows are computed by two parts.
 func SetBands(n int) (restore func()) {
-	old, oldTwice := bands, maxTwice
-	maxTwice = math.Inf(1)
+	old, oldMax := bands, maxRecomputed
+	maxRecomputed = math.Inf(1)
 	bands = func(inner, _, rows int) int {
 		if inner == 0 {
 			return 1
 		}
 		return min(n, rows/2)
 	}
-	return func() { bands, maxTwice = old, oldTwice }
+	return func() { bands, maxRecomputed = old, oldMax }
 }
 
-// SetMaxTwice sets the share of a value's rows that parts may compute twice, which SetBands
-// does not bound, until SetBands's restore is called.
-func SetMaxTwice(share float64) { maxTwice = share }
+// SetMaxRecomputed sets the largest share of a value's rows that two parts may compute, which
+// SetBands does not bound, until the restore of SetBands is called.
+func SetMaxRecomputed(share float64) { maxRecomputed = share }
 
-// MaxTwice is what SetMaxTwice overrides.
-func MaxTwice() float64 { return maxTwice }
+// MaxRecomputed is what SetMaxRecomputed overrides.
+func MaxRecomputed() float64 { return maxRecomputed }
 
 // Bands is the rule that SetBands overrides.
 func Bands(inner, weights, rows int) int { return bands(inner, weights, rows) }
 
-// Slots returns, for every cascade of the plan, how many pieces of work each thread
-// has: a step's part of a band, or what prepares a buffer for it.
+// Slots returns, for every cascade of the plan, how many pieces each slot has: the work of a
+// node in a band, or what prepares a buffer for it.
 func Slots(p *Plan) [][]int {
 	var slots [][]int
 	for _, w := range p.work {
-		if s, ok := w.tasks[0].(*pass); ok {
+		if s, ok := w.tasks[0].(*cascadeTask); ok {
 			var pieces []int
 			for _, slot := range s.slots {
 				pieces = append(pieces, len(slot))
@@ -54,17 +54,16 @@ func Placement(m *Model, w Weights, o Options) (busiest, total int64) {
 	return live(buffers, len(l.infos)), assign(buffers)
 }
 
-// Parts returns, for every cascade of a plan, which rows of its result the parts
-// compute that an image is cut into: from one, inclusive, to another.
+// Parts returns, for every cascade of a plan, which rows of its result each part of an image
+// computes: the first, and the one behind the last.
 func Parts(m *Model, w Weights, o Options) [][][2]int {
 	l, cascades := planCascades(m, w, &o)
 	var all [][][2]int
-	for _, s := range cascades {
-		end, _ := l.place(s.last + 1)
+	for _, c := range cascades {
+		result, _ := l.place(c.last + 1)
 		var parts [][2]int
-		for _, values := range s.parts {
-			r := values[end]
-			parts = append(parts, [2]int{r.start, r.hi[s.bands-1]})
+		for _, p := range c.parts {
+			parts = append(parts, [2]int{p[result].start, p[result].end[c.bands-1]})
 		}
 		all = append(all, parts)
 	}
@@ -88,6 +87,7 @@ func planCascades(m *Model, w Weights, o *Options) (*layout, []*cascade) {
 	return l, l.cascades(convs, o.Batch, o.Threads)
 }
 
+// live returns the size of the buffers that are in use at the busiest node.
 func live(buffers []*buffer, nodes int) int64 {
 	most := int64(0)
 	for i := range nodes {

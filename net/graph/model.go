@@ -21,61 +21,57 @@ const Input = "input"
 type Model struct {
 	Name         string
 	Input        layer.Shape
-	Preprocessor string   // what turns a picture into the input, see package preprocess
+	Preprocessor string   // the name of what turns a picture into the input, see package preprocess
 	Head         string   // the first node of the classifier, "" for none
-	Outputs      []string // nodes whose results the caller reads, the main one first; none means the last node
+	Outputs      []string // the nodes whose results the caller reads, the main output first; none means the last node
 	Nodes        []Node   // in the order in which they run
 }
 
-// A Node is one layer of a model and where its inputs come from: earlier nodes,
-// or [Input]. No Inputs at all means the node before, for the first node the input.
-// Weights names an earlier node whose weights this one uses as well; "" means its own.
+// A Node is one layer of a model and says where its inputs come from.
 type Node struct {
 	Name    string
 	Layer   layer.Layer
-	Inputs  []string
-	Weights string
+	Inputs  []string // earlier nodes or [Input]; none means the node before, or [Input] for the first node
+	Weights string   // an earlier node whose weights this node uses as well; "" means weights of its own
 }
 
-// An Info is what Infer knows about a node. Cost is one image's; parameters count where they
-// belong, not where they are used again.
+// An Info is what Infer knows about a node.
 type Info struct {
 	Name  string
 	Layer layer.Layer
 	In    []layer.Shape
 	Out   layer.Shape
-	Cost  kernels.Cost
+	Cost  kernels.Cost // of one image; it has no parameters if the weights are another node's
 	Stage string
 }
 
 // Stages that are not named after their output side.
 const (
-	Stem = "stem" // the first layer with weights and the activation on it
+	Stem = "stem" // the first layer with weights and the activation behind it
 	Head = "head" // everything from Model.Head on
 )
 
 // Infer checks the whole table and returns one Info per node. Stages make networks
-// comparable: [Stem], [Head], and in between the output's side as text ("55", or
-// "55x27" where height and width differ).
+// comparable: they are [Stem], [Head], and for nodes in between the size of the output as text,
+// "55", or "55x27" where height and width differ.
 //
 // It reports names that benchmarks cannot carry, that are missing or taken twice;
-// inputs that are unknown or come later; shapes that do not fit; weights of a node that has
-// others; and nodes whose result nothing reads. Errors name the model and the node.
+// inputs that are unknown or come later; shapes that do not fit; weights of other nodes that are
+// missing or have other dimensions; outputs that are unknown or named twice; and nodes whose
+// result neither a node nor the caller reads. Errors name the model and the node.
 func (m *Model) Infer() ([]Info, error) {
 	t, err := m.table()
 	return t.infos, err
 }
 
-// A Param tells which weights a node needs: Dims are output channels, input
-// channels of one group, kernel height and width. There is a bias per output
-// channel.
+// A Param says which weights a node needs. There is a bias per output channel besides.
 type Param struct {
 	Node string
-	Dims [4]int
+	Dims [4]int // output channels, input channels of one group, kernel height, kernel width
 }
 
-// Params returns the weights that the model needs, in the order of the nodes that they
-// belong to.
+// Params returns the weights that the model needs, in the order of the nodes. Nodes that use
+// another node's weights have none.
 func (m *Model) Params() ([]Param, error) {
 	t, err := m.table()
 	if err != nil {
@@ -108,7 +104,7 @@ func (t *table) shape(v int) layer.Shape {
 	return t.infos[v-1].Out
 }
 
-// problem returns the convolution that a node with weights is.
+// problem returns the convolution that node i, which has weights, computes.
 func (t *table) problem(i int) kernels.Problem {
 	n := t.infos[i]
 	in := n.In[0]
@@ -119,11 +115,13 @@ func (t *table) problem(i int) kernels.Problem {
 	}
 }
 
+// param returns the weights that node i, which has some, needs.
 func (t *table) param(i int) Param {
 	s := t.problem(i).ConvShape
 	return Param{t.infos[i].Name, [4]int{s.Out, s.In / s.Groups, s.KH, s.KW}}
 }
 
+// table checks the model.
 func (m *Model) table() (t table, err error) {
 	if err := checkName(m.Name); err != nil {
 		return table{}, fmt.Errorf("graph: model: %w", err)
@@ -191,7 +189,7 @@ func (m *Model) table() (t table, err error) {
 	return t, nil
 }
 
-// node checks node i and adds it to the table of those before it.
+// node checks node i and adds it to the table, which holds the nodes before it.
 func (t *table) node(n Node, i int, values map[string]int) (args []int, err error) {
 	if n.Layer == nil {
 		return nil, errors.New("it has no layer")
@@ -224,7 +222,7 @@ func (t *table) node(n Node, i int, values map[string]int) (args []int, err erro
 	return args, nil
 }
 
-// own finds out whose weights node i uses.
+// own finds out whose weights node i uses, and checks that they fit.
 func (t *table) own(n Node, i int, values map[string]int) error {
 	_, weighted := n.Layer.(layer.Weighted)
 	owner := i
@@ -249,7 +247,7 @@ func (t *table) own(n Node, i int, values map[string]int) error {
 
 // nameStages fills in the stages; the head starts at node head.
 func (t *table) nameStages(head int) {
-	stem := false // seen
+	stem := false // whether a layer with weights came before
 	for i := range t.infos {
 		n := &t.infos[i]
 		_, weighted := n.Layer.(layer.Weighted)

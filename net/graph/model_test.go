@@ -11,22 +11,6 @@ import (
 	"firebench/net/layer"
 )
 
-// small is a model of the given nodes.
-func small(input layer.Shape, nodes ...graph.Node) *graph.Model {
-	return &graph.Model{Name: "small", Input: input, Nodes: nodes}
-}
-
-// node is a row of a table.
-func node(name string, l layer.Layer, inputs ...string) graph.Node {
-	return graph.Node{Name: name, Layer: l, Inputs: inputs}
-}
-
-var (
-	image = layer.Shape{H: 9, W: 11, C: 3}
-	conv  = layer.Conv{Out: 4, Kernel: 3, Pad: 1}
-	relu  = layer.ReLU{}
-)
-
 func TestInferErrors(t *testing.T) {
 	tests := []struct {
 		name  string

@@ -23,15 +23,15 @@ var (
 // time. Fill [Plan.Input], call [Plan.Run], read [Plan.Output].
 //
 // While a step runs, the caller and the workers carry the profiler labels net and
-// layer. Afterwards the calling goroutine has no labels, whatever it had before:
-// putting them back would cost an allocation in the caller, who alone knows them.
+// layer. Afterwards the calling goroutine has no labels, whatever labels it had before: a Plan
+// cannot read them, and if the caller passed them, that would cost an allocation a run.
 type Plan struct {
 	model          *Model
 	input, logits  kernels.View
 	outputs        []kernels.View
-	nodes          map[string]kernels.View // those that survive a run
+	nodes          map[string]kernels.View // whose values are not overwritten in a run
 	arena, weights int64                   // bytes
-	cascades       bool                    // some layers work together, band by band
+	cascades       bool                    // bands of rows pass through several layers
 	steps          []Step
 	labels         []context.Context // by step, for profiles
 	work           []work            // what Run does
@@ -41,24 +41,24 @@ type Plan struct {
 	workers *workers.Pool
 }
 
-// A Step is one node that does work; fused, in-place and identity nodes have none.
-// Out is the shape of one image; Cost is that of one Run, all images of the batch. Of a
-// convolution or dense layer, Algo names the algorithm that computes it, Candidates those
-// that can and Pick the one that kernels.Pick picks; Executed counts the multiply-adds that the kernels execute, see kernels.Conv.
+// A Step is a node that has work to do in a Run. An activation that is part of the layer before
+// it, a dropout, and a concatenation whose inputs are all produced in its result are no steps.
 type Step struct {
 	Name, Op, Stage string
-	Out             layer.Shape
-	Cost            kernels.Cost
-	Algo            string
-	Candidates      []string
-	Pick            string
-	Executed        int64
+	Out             layer.Shape  // of one image
+	Cost            kernels.Cost // of all images of the batch
+
+	// Only convolutions and dense layers have these.
+	Algo       string   // the algorithm that computes the step
+	Candidates []string // the algorithms that could
+	Pick       string   // the algorithm that kernels.Pick names, see Options.Algo
+	Executed   int64    // multiply-adds that the kernels execute for the batch, see kernels.Conv
 }
 
-// work is what is done in one go: a step, or all steps of a cascade.
+// work is what the workers do together: one step, or all steps of a cascade.
 type work struct {
-	step   int            // the first one
-	tasks  []workers.Task // one after the other
+	step   int            // the first
+	tasks  []workers.Task // to be run one after the other
 	labels context.Context
 }
 
@@ -69,21 +69,21 @@ func (p *Plan) Model() *Model { return p.model }
 // may have a halo, which must stay zero: write whole pixels through the view.
 func (p *Plan) Input() kernels.View { return p.input }
 
-// Outputs returns the results that Model.Outputs names, valid until the next run; without names that
-// of the last node.
+// Outputs returns the results of the nodes that Model.Outputs names, in that order, or the
+// result of the last node if it names none. They are valid until the next run.
 func (p *Plan) Outputs() []kernels.View { return slices.Clone(p.outputs) }
 
 // Output returns the first of Outputs, the network's main result.
 func (p *Plan) Output() kernels.View { return p.outputs[0] }
 
-// Logits returns what the softmax reads that Output comes from, or Output if
-// it does not come from a softmax. It is valid until the next run.
+// Logits returns the scores from which a softmax computes Output, or Output itself if no softmax
+// computes it. It is valid until the next run.
 func (p *Plan) Logits() kernels.View { return p.logits }
 
 // Node returns the result of a node, or the input under the name [Input]. It
-// reports false for unknown nodes and for those whose memory is reused in the
-// course of a run, which Options.KeepAll prevents. The value of a layer
-// that a ReLU is fused into is the rectified one.
+// reports false for unknown nodes and for nodes whose memory is reused in the
+// course of a run, which Options.KeepAll prevents. The result of a layer
+// that a ReLU is fused into is rectified.
 func (p *Plan) Node(name string) (kernels.View, bool) {
 	v, ok := p.nodes[name]
 	return v, ok
@@ -114,9 +114,9 @@ func (p *Plan) Run() error {
 	return nil
 }
 
-// RunStep runs step i of Steps alone, on what its inputs hold, which without KeepAll
-// may be another node's values. It fails in plans in which layers work together,
-// band by band; with KeepAll, none do.
+// RunStep runs step i of Steps alone, on what the memory of its inputs holds. Without KeepAll
+// that may be the values of other nodes. It fails in plans in which bands of rows pass through
+// several layers, as no layer can run alone there; with KeepAll, none do.
 func (p *Plan) RunStep(i int) error {
 	if i < 0 || i >= len(p.steps) {
 		return fmt.Errorf("graph: %s: step %d of %d", p.model.Name, i, len(p.steps))
@@ -124,7 +124,7 @@ func (p *Plan) RunStep(i int) error {
 	return p.runIf(func(step int) bool { return step == i })
 }
 
-// RunStage runs the steps of one stage, with RunStep's caveat.
+// RunStage runs the steps of one stage, as RunStep runs one.
 func (p *Plan) RunStage(name string) error {
 	if !slices.ContainsFunc(p.steps, func(s Step) bool { return s.Stage == name }) {
 		return fmt.Errorf("graph: %s: unknown stage %q, expected one of %q", p.model.Name, name, p.stages())
@@ -132,10 +132,10 @@ func (p *Plan) RunStage(name string) error {
 	return p.runIf(func(step int) bool { return p.steps[step].Stage == name })
 }
 
-// runIf runs the work of some steps.
+// runIf runs the work of the wanted steps.
 func (p *Plan) runIf(wanted func(step int) bool) error {
 	if p.cascades {
-		return fmt.Errorf("graph: %s: layers work together in this plan, single steps need one with KeepAll", p.model.Name)
+		return fmt.Errorf("graph: %s: bands of rows pass through several layers in this plan, single steps need one with KeepAll", p.model.Name)
 	}
 	if err := p.begin(); err != nil {
 		return err

@@ -3,13 +3,16 @@ package graph_test
 import (
 	"bytes"
 	"errors"
+	"reflect"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"firebench/kernels"
+	"firebench/kernels/kerneltest"
 	"firebench/kernels/workers"
 	"firebench/net/graph"
 	"firebench/net/layer"
@@ -88,7 +91,7 @@ func TestBusy(t *testing.T) {
 	checkGoroutines(t, goroutines)
 }
 
-// TestConcurrent calls everything from everywhere, for the race detector.
+// TestConcurrent calls a plan's methods from several goroutines, for the race detector.
 func TestConcurrent(t *testing.T) {
 	m := small(image, node("a", conv), node("r", relu), node("b", conv))
 	p := compile(t, m, random(t, m), graph.Options{Threads: 2})
@@ -158,7 +161,7 @@ func TestLabels(t *testing.T) {
 	var once sync.Once
 	var profile string
 	m := small(image, node("a", conv), node("look", probe{threads, func() {
-		// Every thread has a chunk and nobody goes on before all have.
+		// Each thread has one chunk, as none ends before all threads have begun.
 		meet.Done()
 		meet.Wait()
 		once.Do(func() { profile = goroutines(t) })
@@ -183,8 +186,8 @@ func goroutines(t *testing.T) string {
 	return b.String()
 }
 
-// labeled counts the goroutines with the labels of TestLabels in a text profile,
-// in which a line "count @ addresses" comes before the labels of a stack.
+// labeled counts the goroutines with the labels of TestLabels in a text profile. In such a
+// profile, a line "count @ addresses" precedes the labels of a stack.
 func labeled(profile string) int {
 	count := 0
 	for stack := range strings.SplitSeq(profile, "\n\n") {
@@ -206,7 +209,7 @@ func labeled(profile string) int {
 
 var errBind = errors.New("cannot bind")
 
-// unbindable is a layer whose memory does not suit it.
+// unbindable is a layer whose Bind fails.
 type unbindable struct{ probe }
 
 func (unbindable) Bind(layer.Binding) ([]workers.Task, error) { return nil, errBind }
@@ -218,4 +221,139 @@ func TestBindError(t *testing.T) {
 		t.Errorf("error %v, want %v with model and node", err, errBind)
 	}
 	checkGoroutines(t, goroutines)
+}
+
+func TestSteps(t *testing.T) {
+	m := small(image,
+		node("conv1", conv), node("conv1.r", relu),
+		node("pool", layer.MaxPool{Kernel: 9}),
+		node("conv2", layer.Conv{Out: 2, Kernel: 1}),
+		node("cat", layer.Concat{}, "pool", "conv2"),
+		node("fc", layer.Dense{Out: 10}),
+	)
+	m.Head = "fc"
+	in, mid, row := image.Elems(), 9*11*4, 3
+	cost := func(params, macs, elems int) kernels.Cost {
+		return kernels.Cost{Params: int64(params), MACs: int64(5 * macs), Weights: int64(4 * params), Activations: int64(4 * 5 * elems)}
+	}
+	want := []graph.Step{
+		{Name: "conv1", Op: "conv3x3", Stage: "stem", Out: layer.Shape{H: 9, W: 11, C: 4}, Cost: cost(4*27+4, mid*27, in+mid), Candidates: []string{"direct", "winograd"}},
+		{Name: "pool", Op: "maxpool", Stage: "1x3", Out: layer.Shape{H: 1, W: 3, C: 4}, Cost: cost(0, 0, mid+4*row)},
+		{Name: "conv2", Op: "conv1x1", Stage: "1x3", Out: layer.Shape{H: 1, W: 3, C: 2}, Cost: cost(8+2, 2*row*4, 4*row+2*row), Algo: "direct", Candidates: []string{"direct"}, Pick: "direct"},
+		// conv2 is produced in the result. pool is copied, as conv2 reads it too.
+		{Name: "cat", Op: "concat", Stage: "1x3", Out: layer.Shape{H: 1, W: 3, C: 6}, Cost: cost(0, 0, 2*4*row)},
+		{Name: "fc", Op: "dense", Stage: "head", Out: layer.Shape{H: 1, W: 1, C: 10}, Cost: cost(6*row*10+10, 6*row*10, 6*row+10), Algo: "direct", Candidates: []string{"direct"}, Pick: "direct"},
+	}
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		pick := kernels.Pick(set, kernels.Problem{ConvShape: conv.ConvShape(image), H: image.H, W: image.W, ReLU: true})
+		want[0].Pick = pick
+		for algo, picked := range map[string]string{
+			kernels.Auto: pick,
+			"direct":     "direct",
+			"winograd":   "winograd",
+		} {
+			want[0].Algo = picked
+			// The narrow tile computes four and two channels. Ten take as many columns of it as
+			// they need, or of the wide tile if these are fewer.
+			narrow := set.F32.Narrow.Width
+			columns := func(out int) int {
+				return min((out+narrow-1)/narrow*narrow, (out+set.F32.Wide.Width-1)/set.F32.Wide.Width*set.F32.Wide.Width)
+			}
+			direct := mid / 4 * 27 * columns(4)
+			if picked == "winograd" {
+				direct = 36 * 3 * 3 * 3 * columns(4) // tiles of 4×4 over 9×11
+			}
+			for i, n := range []int{direct, 0, row * 4 * columns(2), 0, 6 * row * columns(10)} {
+				want[i].Executed = int64(5 * n)
+			}
+			p := compile(t, m, random(t, m), graph.Options{Set: set, Algo: algo, Batch: 5})
+			got := p.Steps()
+			if len(got) != len(want) {
+				t.Fatalf("steps are %+v, want %+v", got, want)
+			}
+			for i := range want {
+				if !reflect.DeepEqual(got[i], want[i]) {
+					t.Errorf("%v: step %d is\n%+v, want\n%+v", algo, i, got[i], want[i])
+				}
+			}
+			got[0].Name = "scribble"
+			if !reflect.DeepEqual(p.Steps()[0], want[0]) {
+				t.Error("Steps returns the plan's own slice")
+			}
+		}
+	})
+}
+
+func TestNode(t *testing.T) {
+	m := small(image, node("a", conv), node("r", relu), node("b", conv), node("s", layer.Softmax{}))
+	p := compile(t, m, random(t, m), graph.Options{})
+	run(t, p)
+	for name, want := range map[string]kernels.View{graph.Input: p.Input(), "b": p.Logits(), "s": p.Output()} {
+		if v, ok := p.Node(name); !ok || !same(v, want) {
+			t.Errorf("Node(%s) = %v, %v, want %v", name, v, ok, want)
+		}
+	}
+	for _, name := range []string{"a", "r", "", "c"} {
+		if v, ok := p.Node(name); ok {
+			t.Errorf("Node(%q) = %v, want none", name, v)
+		}
+	}
+
+	keep := compile(t, m, random(t, m), graph.Options{KeepAll: true})
+	a, okA := keep.Node("a")
+	r, okR := keep.Node("r")
+	if !okA || !okR || !same(a, r) {
+		t.Errorf("a layer and the ReLU fused into it have the values %v and %v", a, r)
+	}
+
+	m = small(image, node("a", conv))
+	bare := compile(t, m, random(t, m), graph.Options{})
+	if !same(bare.Logits(), bare.Output()) {
+		t.Error("without a softmax, Logits is not Output")
+	}
+}
+
+// TestOutputs checks that every output has its values at the end of a run, without the ReLU that
+// follows it, and that Output is the first of them.
+func TestOutputs(t *testing.T) {
+	m := small(image, node("a", conv), node("r", relu), node("b", conv), node("c", conv), node("z", layer.Concat{}, "b", "c"), node("p", layer.Softmax{}))
+	w := random(t, m)
+	keep := small(image, slices.Clone(m.Nodes)...)
+	for _, outputs := range [][]string{{"p"}, {"p", "a"}, {"a", "r", "p"}, {"p", "b", "c"}, {"z", "p"}} {
+		m.Outputs = outputs
+		p := compile(t, m, w, graph.Options{})
+		run(t, p)
+		keep.Outputs = outputs
+		all := compile(t, keep, w, graph.Options{KeepAll: true})
+		run(t, all)
+		views := p.Outputs()
+		if len(views) != len(outputs) {
+			t.Fatalf("%q: %d outputs", outputs, len(views))
+		}
+		for i, name := range outputs {
+			want, ok := all.Node(name)
+			if !ok {
+				t.Fatalf("no node %s", name)
+			}
+			if got := dense(views[i]); !slices.Equal(got, dense(want)) {
+				t.Errorf("%q: output %s differs from the node", outputs, name)
+			}
+			if name == "a" && !slices.ContainsFunc(dense(views[i]), func(v float64) bool { return v < 0 }) {
+				t.Errorf("%q: the values of a are rectified", outputs)
+			}
+		}
+		if !slices.Equal(dense(p.Output()), dense(views[0])) {
+			t.Errorf("%q: Output is not the first", outputs)
+		}
+		logits := p.Logits()
+		if outputs[0] == "p" && logits.C != 8 || outputs[0] != "p" && !slices.Equal(dense(logits), dense(views[0])) {
+			t.Errorf("%q: the logits have %d channels", outputs, logits.C)
+		}
+	}
+	for _, outputs := range [][]string{{"x"}, {"input"}, {"p", "p"}, {"a"}} {
+		m.Outputs = outputs
+		if _, err := m.Infer(); err == nil {
+			t.Errorf("outputs %q: no error", outputs)
+		}
+	}
 }

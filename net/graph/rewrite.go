@@ -5,14 +5,13 @@ import (
 	"slices"
 )
 
-// A Rewrite makes a model of another one, and the weights that answer for its nodes from the
-// other's: it quantizes, factorizes or prunes, or adds the nodes that compute gradients. It
-// changes neither the model nor the weights that it is given. What it makes is compiled,
-// measured and compared like any other model.
+// A Rewrite makes a new model from m, and from w the weights of the new model's nodes. It
+// quantizes, factorizes or prunes, or adds the nodes that compute gradients. It changes neither
+// m nor w. The new model is compiled, measured and compared like any other.
 type Rewrite func(m *Model, w Weights) (*Model, Weights, error)
 
-// Clone returns a model that shares no memory with m, but for the layers, which are never
-// changed.
+// Clone returns a copy of m that a Rewrite may change. It shares only the layers with m, which
+// are values that nothing changes.
 func (m *Model) Clone() *Model {
 	c := *m
 	c.Outputs = slices.Clone(m.Outputs)
@@ -23,9 +22,10 @@ func (m *Model) Clone() *Model {
 	return &c
 }
 
-// Replace puts nodes in the place of the node of that name. The first of them reads what that
-// node read unless it says what it reads, and whatever referred to that node refers to the last
-// of them. It fails when there is no such node, and when other nodes use its weights.
+// Replace puts nodes in the place of the node of that name, the old node. The first of nodes reads
+// the old node's inputs unless it has Inputs of its own. Nodes and Outputs that named the old node
+// as an input or output name the last of nodes, and if Head named it, Head names the first. Replace
+// fails if there is no such node, or if other nodes use its weights.
 func (m *Model) Replace(name string, nodes ...Node) error {
 	at := slices.IndexFunc(m.Nodes, func(n Node) bool { return n.Name == name })
 	if at < 0 {

@@ -13,8 +13,8 @@ import (
 	"firebench/net/layer"
 )
 
-// toType is a layer that stores its input as another type: bytes as what they stand for, or
-// what is closest to them.
+// toType is a layer that stores its input as another type. Bytes become the numbers that they
+// stand for, and numbers the bytes that stand for the closest number.
 type toType struct{ kernels.Type }
 
 func (toType) Op() string { return "totype" }
@@ -69,8 +69,8 @@ func (p perPixel) Chunk(_, _ int) {
 	}
 }
 
-// TestTypes: values of bytes live among others, as a whole and in bands, in an arena that
-// counts their bytes.
+// TestTypes checks that a plan can have values of bytes among values of float32, as a whole and
+// in bands, and that the arena has as many bytes as they need.
 func TestTypes(t *testing.T) {
 	u8 := kernels.Type{Element: kernels.Uint8, Scale: 0.25, Zero: 100}
 	nodes := []graph.Node{
@@ -121,7 +121,8 @@ func TestTypes(t *testing.T) {
 			}
 		}
 	})
-	// All values at once, each rounded up to a cache line, and no scratch memory for sixteen channels: the halo of the input and of d is one pixel.
+	// The arena has all values, each rounded up to a cache line; the input and d have a halo of
+	// one pixel. Sixteen channels need no scratch memory.
 	pixels := func(h, w, c, size int) int64 { return int64((h*w*c*size + 63) / 64 * 64) }
 	p := compile(t, m, w, graph.Options{Algo: kernels.Algorithms()[0], Threads: 1, KeepAll: true})
 	want := pixels(26, 18, 3, 4) + pixels(24, 16, 16, 4) + pixels(24, 16, 16, 1) + pixels(26, 18, 16, 4) + pixels(24, 16, 16, 4)

@@ -5,8 +5,8 @@ import (
 	"firebench/kernels/workers"
 )
 
-// An AvgPool averages Kernel×Kernel windows. The divisor is the part of the window
-// inside the padded image, as in Caffe. Stride 0 means 1; Ceil rounds the output
+// An AvgPool averages Kernel×Kernel windows. The divisor is the number of pixels of the window
+// that lie in the padded image, as in Caffe. Stride 0 means 1; Ceil rounds the output
 // size up.
 type AvgPool struct {
 	Kernel, Stride, Pad int

@@ -31,13 +31,14 @@ func (Concat) OutShape(in []Shape) (Shape, error) {
 			return Shape{}, fmt.Errorf("inputs %v and %v differ in type", in[0], s)
 		}
 		if out.C += s.C; out.C > maxElems {
-			break // before a sum of many overflows
+			break // out.Check refuses the shape; adding more channels could overflow
 		}
 	}
 	return out, out.Check()
 }
 
-// Cost implements Layer. It is what copying costs; concatenation in place is free.
+// Cost implements Layer. It is what copying the inputs costs; inputs that are produced in the
+// result cost nothing.
 func (c Concat) Cost(in []Shape) kernels.Cost {
 	var cost kernels.Cost
 	for _, s := range in {
@@ -46,7 +47,7 @@ func (c Concat) Cost(in []Shape) kernels.Cost {
 	return cost
 }
 
-// Bind implements Layer. It copies those inputs that were not produced in place.
+// Bind implements Layer. It copies those inputs that were not produced in the result.
 func (Concat) Bind(b Binding) ([]workers.Task, error) {
 	var tasks []workers.Task
 	c := 0
@@ -65,8 +66,8 @@ func (Concat) Bind(b Binding) ([]workers.Task, error) {
 	return tasks, nil
 }
 
-// Channel implements InPlace.
-func (Concat) Channel(in []Shape, i int) int {
+// FirstChannel implements Concatenation.
+func (Concat) FirstChannel(in []Shape, i int) int {
 	c := 0
 	for _, s := range in[:i] {
 		c += s.C

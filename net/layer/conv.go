@@ -8,9 +8,8 @@ import (
 	"firebench/kernels/workers"
 )
 
-// A Conv is a convolution with a square kernel, H×W×C to
-// ⌊(H + 2·Pad − Kernel)/Stride⌋ + 1 by the same of W by Out. Stride 0 and Groups 0
-// mean 1.
+// A Conv is a convolution with a square kernel. Its result has ⌊(H + 2·Pad − Kernel)/Stride⌋ + 1
+// rows, as many columns by the same rule, and Out channels. Stride 0 and Groups 0 mean 1.
 type Conv struct {
 	Out, Kernel, Stride, Pad, Groups int
 }
@@ -31,8 +30,8 @@ func (c Conv) ConvShape(in Shape) kernels.ConvShape {
 // OutShape implements Layer.
 func (c Conv) OutShape(in []Shape) (Shape, error) { return convOut(c, in) }
 
-// Cost implements Layer. As is usual, products with padding count as
-// multiply-adds, and so does all of the ring that padding a 1×1 kernel adds.
+// Cost implements Layer. As is usual, products with padding count as multiply-adds, even those of
+// the outputs that a padded 1×1 kernel computes from padding alone.
 func (c Conv) Cost(in []Shape) kernels.Cost { return convCost(c, in[0]) }
 
 // Bind implements Layer.
@@ -81,6 +80,7 @@ func convBind(b Binding) ([]workers.Task, error) {
 // Window implements Windowed.
 func (c Conv) Window(in []Shape) (kernel, stride, pad int, ok bool) {
 	s := c.ConvShape(in[0])
-	// The ring that padding adds to a 1×1 convolution is not made of windows.
+	// A padded 1×1 convolution with stride 1 has no halo: the outputs around the image are set
+	// to the bias, as a border of the whole result. A band of rows cannot have that border.
 	return s.KH, s.Stride, s.Pad, s.Halo() == s.Pad
 }

@@ -7,8 +7,8 @@ import (
 	"firebench/kernels/workers"
 )
 
-// A Dropout is the identity at inference: its result lives where its input is.
-// Training scales what it keeps, so nothing is left to do here.
+// A Dropout is the identity at inference, and its result has the memory of its input. No
+// scaling is needed, as training scales the values that it does not drop.
 type Dropout struct{ Rate float32 }
 
 // Op returns dropout.

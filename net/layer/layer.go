@@ -10,15 +10,15 @@ import (
 	"firebench/kernels/workers"
 )
 
-// A Shape is the size of one image's activations, H×W pixels with C channels, and how
-// their numbers are stored; as float32 by default. The batch size belongs to the compiled plan.
+// A Shape is the size of one image's activations, H×W pixels with C channels, and the type in
+// which they are stored, by default float32. The batch size belongs to the compiled plan.
 type Shape struct {
 	H, W, C int
 	Type    kernels.Type
 }
 
 // maxElems bounds activations to 1 GiB, so that a hostile table is refused before
-// anything is allocated or overflows.
+// any memory is allocated and before a size overflows.
 const maxElems = 1 << 28
 
 // Elems returns the number of values.
@@ -35,7 +35,8 @@ func (s Shape) String() string {
 	return fmt.Sprintf("%d×%d×%d %v", s.H, s.W, s.C, s.Type)
 }
 
-// Check reports a shape that is empty or has more than 2²⁸ values, or a type that there is not.
+// Check returns an error if the shape is empty or has more than 2²⁸ values, or if its type is
+// not one of package kernels.
 func (s Shape) Check() error {
 	if s.H < 1 || s.W < 1 || s.C < 1 {
 		return fmt.Errorf("shape %v is empty", s)
@@ -60,73 +61,84 @@ type Layer interface {
 	Cost(in []Shape) kernels.Cost
 
 	// Bind returns the tasks that compute b.Dst from b.Src, to be run one after the
-	// other; none when the result is there already.
+	// other. There are none if nothing is left to compute.
 	Bind(b Binding) ([]workers.Task, error)
 }
 
 // A Binding is the memory and the machinery that a layer's tasks work with.
 type Binding struct {
 	Set     *kernels.Set
-	Threads int
-	Conv    kernels.Conv   // the packed weights of a Weighted layer, activation included
-	ReLU    bool           // rectify the result; only ever set for a Fuser
+	Threads int            // that share the tasks
+	Conv    kernels.Conv   // the packed weights of a Weighted layer, with ReLU
+	ReLU    bool           // apply max(x, 0) to the result; set for a Fuser only
 	Dst     kernels.View   // of the shape that OutShape returned
 	Src     []kernels.View // one per input
 }
 
-// What else a plan should know of a layer, the layer says by the interfaces that it implements.
-// A plan asks for these and never for a kind of layers.
-type (
-	// A Weighted layer has weights. All such layers are convolutions to the kernels.
-	Weighted interface {
-		Layer
+// Below is the list of all that a plan can ask of a layer besides the methods of Layer. It asks
+// for these interfaces and never for a type of layer, so that a new layer gets what it
+// implements:
+//
+//	Weighted       has weights                              Conv, Dense
+//	Activation     can be fused into the layer before it    ReLU
+//	Fuser          an Activation can be fused into it       Conv, Dense, Add
+//	Identity       does nothing at inference                Dropout
+//	Concatenation  its inputs can be produced in place      Concat
+//	Probabilistic  its inputs are the logits                Softmax
+//	Windowed       computes bands of rows                   Conv, MaxPool, AvgPool, LRN, ReLU, Add
 
-		// ConvShape returns the convolution that the layer is on that input.
-		ConvShape(in Shape) kernels.ConvShape
-	}
+// A Weighted layer has weights. For the kernels, all such layers are convolutions.
+type Weighted interface {
+	Layer
 
-	// An Activation is a function of each value that a Fuser before it can apply.
-	Activation interface {
-		Layer
-		activation()
-	}
+	// ConvShape returns the convolution that the layer computes of an input of that shape.
+	ConvShape(in Shape) kernels.ConvShape
+}
 
-	// A Fuser is a layer whose kernels can apply the Activation that follows it.
-	Fuser interface {
-		Layer
-		fuser()
-	}
+// An Activation is a function of each value that the kernels of a Fuser before it can apply. The
+// kernels know one such function, max(x, 0).
+type Activation interface {
+	Layer
+	activation()
+}
 
-	// An Identity changes nothing at inference: its result is its input.
-	Identity interface {
-		Layer
-		identity()
-	}
+// A Fuser is a layer whose kernels can apply the Activation that follows it, see Binding.ReLU.
+type Fuser interface {
+	Layer
+	fuser()
+}
 
-	// An InPlace layer has nothing to do for those of its inputs that are produced where
-	// its result is: input i in the channels from Channel(in, i) on.
-	InPlace interface {
-		Layer
-		Channel(in []Shape, i int) int
-	}
+// An Identity returns its input unchanged at inference, so that the two can share memory.
+type Identity interface {
+	Layer
+	identity()
+}
 
-	// A Normalizer turns scores of classes, the logits, into probabilities.
-	Normalizer interface {
-		Layer
-		normalizer()
-	}
+// A Concatenation lines up the channels of its inputs. The layers before it can write to its
+// result directly; its tasks copy only those inputs that lie elsewhere.
+type Concatenation interface {
+	Layer
 
-	// A Windowed layer computes any rows of its result from some rows of its inputs, so
-	// that a plan can take a band of rows through several layers while it is in a cache.
-	Windowed interface {
-		Layer
+	// FirstChannel returns the channel of the result with which input i begins.
+	FirstChannel(in []Shape, i int) int
+}
 
-		// Window returns which rows output row y needs on inputs of these shapes:
-		// y·stride-pad to y·stride-pad+kernel-1, those outside the image being
-		// padding. ok is false if the parameters do not allow windows.
-		Window(in []Shape) (kernel, stride, pad int, ok bool)
-	}
-)
+// A Probabilistic layer turns the scores of classes, the logits, into probabilities.
+type Probabilistic interface {
+	Layer
+	probabilistic()
+}
+
+// A Windowed layer can compute any rows of its result from some rows of its inputs, so that a
+// band of rows can pass through several layers while it is in the cache.
+type Windowed interface {
+	Layer
+
+	// Window says which rows of inputs of these shapes row y of the result is computed from:
+	// those from y·stride-pad to y·stride-pad+kernel-1. Rows outside the image are padding.
+	// ok is false if the layer's parameters do not allow this.
+	Window(in []Shape) (kernel, stride, pad int, ok bool)
+}
 
 // inputs checks the number of inputs and their shapes.
 func inputs(in []Shape, want int) error {
@@ -154,7 +166,7 @@ func traffic(out Shape, in ...Shape) kernels.Cost {
 	return kernels.Cost{Activations: n}
 }
 
-// bound adapts the kernels' one task to Bind's result.
+// bound turns the result of a kernel's Bind, one task, into that of Layer.Bind.
 func bound(t workers.Task, err error) ([]workers.Task, error) {
 	if err != nil {
 		return nil, err

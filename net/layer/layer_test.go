@@ -10,7 +10,7 @@ import (
 	"firebench/net/layer"
 )
 
-// kinds has a line for every kind of layer.
+// kinds has an entry for every kind of layer.
 var kinds = []struct {
 	layer layer.Layer
 	in    []layer.Shape
@@ -91,7 +91,7 @@ func TestOutShape(t *testing.T) {
 		{layer.MaxPool{Kernel: 3, Stride: 2, Ceil: true}, shapes(112, 112, 8), layer.Shape{H: 56, W: 56, C: 8}},
 		{layer.MaxPool{Kernel: 3, Stride: 2}, shapes(112, 112, 8), layer.Shape{H: 55, W: 55, C: 8}},
 		{layer.MaxPool{Kernel: 2}, shapes(4, 5, 8), layer.Shape{H: 3, W: 4, C: 8}},
-		// The last window would start in the right padding.
+		// A third window would start in the padding on the right, so that there are two.
 		{layer.AvgPool{Kernel: 2, Stride: 3, Pad: 1, Ceil: true}, shapes(4, 4, 8), layer.Shape{H: 2, W: 2, C: 8}},
 		{layer.Concat{}, shapes(4, 5, 8), layer.Shape{H: 4, W: 5, C: 8}},
 	}
@@ -155,10 +155,10 @@ func TestWindow(t *testing.T) {
 		{layer.Conv{Out: 8, Kernel: 5, Groups: 4}, one, 5, 1, 0},
 		{layer.Conv{Out: 8, Kernel: 2, Pad: 3}, one, 2, 1, 3},
 		{layer.Conv{Out: 8, Kernel: 1, Stride: 3}, one, 1, 3, 0},
-		{layer.Conv{Out: 8, Kernel: 1, Pad: 1}, one, 0, 0, 0}, // its ring has no windows
+		{layer.Conv{Out: 8, Kernel: 1, Pad: 1}, one, 0, 0, 0}, // the border of bias has no windows
 		{layer.MaxPool{Kernel: 3, Stride: 2, Ceil: true}, one, 3, 2, 0},
 		{layer.MaxPool{Kernel: 2}, one, 2, 1, 0},
-		{layer.MaxPool{Kernel: 3, Stride: 2, Pad: 1}, one, 0, 0, 0}, // a window clipped above is not one of fewer rows
+		{layer.MaxPool{Kernel: 3, Stride: 2, Pad: 1}, one, 0, 0, 0}, // a window that is clipped at the top has fewer rows
 		{layer.AvgPool{Kernel: 2, Stride: 3}, one, 2, 3, 0},
 		{layer.AvgPool{Kernel: 2, Stride: 3, Pad: 1}, one, 0, 0, 0},
 		{layer.LRN{Size: 5, Alpha: 1e-4, Beta: 0.75, K: 1}, one, 1, 1, 0},
@@ -185,8 +185,8 @@ func TestWindow(t *testing.T) {
 		if kernel != test.kernel || stride != test.stride || pad != test.pad {
 			t.Errorf("%T%+v.Window() = %d, %d, %d, want %d, %d, %d", test.layer, test.layer, kernel, stride, pad, test.kernel, test.stride, test.pad)
 		}
-		// The windows of all rows fit what OutShape says: the last starts inside the image
-		// or its padding, and there is no room for another.
+		// The windows agree with OutShape: that of the last output row starts inside the image
+		// or its padding, and one more row would not fit.
 		out, err := test.layer.OutShape(test.in)
 		if err != nil {
 			t.Fatal(err)

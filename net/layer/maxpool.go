@@ -33,12 +33,12 @@ func (p MaxPool) shape() kernels.PoolShape {
 	return kernels.PoolShape{KH: p.Kernel, KW: p.Kernel, Stride: cmp.Or(p.Stride, 1), Pad: p.Pad, Ceil: p.Ceil}
 }
 
-// poolOut is OutShape of the layers that pool windows.
+// poolOut is OutShape of MaxPool and AvgPool.
 func poolOut(s kernels.PoolShape, in []Shape) (Shape, error) {
 	if err := inputs(in, 1); err != nil {
 		return Shape{}, err
 	}
-	if s.KH < 1 { // 0 would be global pooling, which is a kind of its own
+	if s.KH < 1 { // to the kernels, 0 is global pooling, which has its own layer
 		return Shape{}, fmt.Errorf("window is %d×%d, expected at least 1×1", s.KH, s.KW)
 	}
 	if err := s.Check(); err != nil {
@@ -52,7 +52,7 @@ func poolOut(s kernels.PoolShape, in []Shape) (Shape, error) {
 	return out, out.Check()
 }
 
-// poolCost is Cost of the layers that pool.
+// poolCost is Cost of MaxPool, AvgPool and GlobalAvgPool.
 func poolCost(s kernels.PoolShape, in Shape) kernels.Cost {
 	oh, ow := s.OutSize(in.H, in.W)
 	return traffic(Shape{oh, ow, in.C, in.Type}, in)

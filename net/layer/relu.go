@@ -5,7 +5,7 @@ import (
 	"firebench/kernels/workers"
 )
 
-// A ReLU is max(x, 0). Most become part of the layer before, see [Fuser].
+// A ReLU is max(x, 0). Most ReLUs become part of the layer before them, see [Fuser].
 type ReLU struct{}
 
 // Op returns relu.

@@ -27,4 +27,4 @@ func (Softmax) Bind(b Binding) ([]workers.Task, error) {
 	return bound(kernels.BindSoftmax(b.Dst, b.Src[0]))
 }
 
-func (Softmax) normalizer() {}
+func (Softmax) probabilistic() {}

@@ -12,7 +12,7 @@ import (
 	"firebench/net/models"
 )
 
-// facts are what others have counted: the papers, Caffe's model zoo and the
+// facts are figures from outside this project: the papers, Caffe's model zoo and the
 // descriptions of torchvision's models.
 var facts = []struct {
 	name         string
@@ -23,7 +23,7 @@ var facts = []struct {
 	head         string // the nodes of the last stage
 }{
 	{"squeezenet1.0", 1_248_424, 832_667_936, layer.Shape{H: 227, W: 227, C: 3}, "caffe-bgr-227", "stem 55 27 13 head", "conv10 conv10.relu pool10 prob"},
-	// A sum has no parameters.
+	// A simple bypass adds no parameters: it is a sum.
 	{"squeezenet1.0-simple", 1_248_424, 832_667_936, layer.Shape{H: 227, W: 227, C: 3}, "caffe-bgr-227", "stem 55 27 13 head", "conv10 conv10.relu pool10 prob"},
 	{"squeezenet1.0-complex",
 		1_248_424 + (96*128 + 128) + (128*256 + 256) + (256*384 + 384) + (384*512 + 512),
@@ -183,7 +183,7 @@ func TestShapes(t *testing.T) {
 	}
 }
 
-// TestOutputs checks the shapes that tell the other networks apart.
+// TestOutputs checks the shapes by which the networks besides SqueezeNet v1.0 differ.
 func TestOutputs(t *testing.T) {
 	tests := []struct{ model, nodes string }{
 		{"squeezenet1.0-simple", "fire3.add 55×55×128, fire5.add 27×27×256, fire7.add 27×27×384, fire9.add 13×13×512"},
@@ -202,7 +202,7 @@ func TestOutputs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Every sum and bypass, and otherwise the nodes that test names.
+		// Every sum and every bypass must be named; of all other nodes, those that are named count.
 		var got []string
 		for _, n := range infos {
 			if n.Layer.Op() == "add" || strings.HasSuffix(n.Name, ".bypass1x1") || strings.Contains(test.nodes, n.Name+" ") {
@@ -228,8 +228,8 @@ func TestLookup(t *testing.T) {
 	}
 }
 
-// TestAlexNetNormalization: the parameters of bvlc_alexnet's deploy.prototxt, as Caffe distributes it.
-// Nothing else tells: random weights have no expected results.
+// TestAlexNetNormalization compares the parameters with bvlc_alexnet's deploy.prototxt, as Caffe
+// distributes it. No other test can see them, as random weights have no expected results.
 func TestAlexNetNormalization(t *testing.T) {
 	m, err := models.Lookup("alexnet")
 	if err != nil {

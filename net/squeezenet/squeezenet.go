@@ -10,13 +10,13 @@ import (
 	"firebench/net/layer"
 )
 
-// fires are fire2 to fire9, the same in all versions: squeeze outputs and outputs
-// of each of the two expand layers.
+// fires are fire2 to fire9, which are the same in all versions: the output channels of the
+// squeeze layer, and of each of the two expand layers.
 var fires = [...]struct{ squeeze, expand int }{
 	{16, 64}, {16, 64}, {32, 128}, {32, 128}, {48, 192}, {48, 192}, {64, 256}, {64, 256},
 }
 
-// A version says what differs.
+// A version says in what one network differs from the others.
 type version struct {
 	name   string
 	side   int // of the input
@@ -25,17 +25,18 @@ type version struct {
 	bypass bypass
 }
 
-// A bypass is a connection around a fire module, added to its output.
+// A bypass says which fire modules have their input added to their output.
 type bypass int
 
 const (
 	noBypass      bypass = iota
-	simpleBypass         // where the input and the output have the same channels
-	complexBypass        // and by a 1×1 convolution where they have not
+	simpleBypass         // those whose input and output have the same number of channels
+	complexBypass        // all, in the other modules after a 1×1 convolution of the input
 )
 
-// Models returns all versions, the plain v1.0 first. The tables have no padding in
-// conv10, like the paper; the published weights of v1.0 adapt that.
+// Models returns all versions, v1.0 without bypass first. The tables have no padding in
+// conv10, like the paper. The published weights of v1.0 need a padding of 1 there; their Adapt
+// sets it.
 func Models() []*graph.Model {
 	var (
 		v10 = layer.Conv{Out: 96, Kernel: 7, Stride: 2}
@@ -99,8 +100,8 @@ func (t *table) pool(after [3]int, i int) {
 	}
 }
 
-// fire appends fire module i: a 1×1 convolution to s channels, then a 1×1 and a
-// 3×3 one side by side to e channels each.
+// fire appends fire module i: a 1×1 convolution to s channels, then a 1×1 and a 3×3 convolution
+// of its result, side by side, to e channels each.
 func (t *table) fire(i, s, e int, b bypass) {
 	name := fmt.Sprintf("fire%d", i)
 	in, channels := t.nodes[len(t.nodes)-1].Name, t.channels

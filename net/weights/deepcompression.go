@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"reflect"
-	"slices"
 
 	"firebench/net/files"
 	"firebench/net/graph"
@@ -14,9 +13,9 @@ import (
 	"firebench/net/models"
 )
 
-// A file of "Deep Compression" (Han et al., https://arxiv.org/abs/1510.00149), the
-// one that was published for SqueezeNet v1.0. Its weights were pruned to a third, and
-// what is left was rounded to 256 values per layer. All numbers are little-endian.
+// The format is that of the "Deep Compression" file (Han et al., https://arxiv.org/abs/1510.00149)
+// which was published for SqueezeNet v1.0. Two thirds of its weights were pruned to zero, and
+// the remaining third was rounded to 256 values per layer. All numbers are little-endian.
 // First comes the number of stored weights of each layer as a uint32, in the order of
 // the network. Then follows, for each layer with n stored weights:
 //
@@ -27,8 +26,8 @@ import (
 //	               not stored, 0 to 15, two to a byte, the first in the low half
 //
 // Where more than 15 weights in a row are zero, every sixteenth is stored as a filler:
-// code 0 with gap 15. The file does not say what model it is for. So that no other
-// file is taken for one, every rule above is checked.
+// code 0 with gap 15. The file names neither its format nor its model. So that no file of another
+// kind is read as weights, every rule above is checked.
 const (
 	codes  = 256 // entries in a codebook
 	maxGap = 15
@@ -86,7 +85,7 @@ type values struct {
 
 // Adapt returns m with a pad of 1 on the last convolution and the preprocessor
 // that the weights were trained with. For other models than squeezenet1.0 it
-// returns m, and until the next call of Adapt every Layer is an error.
+// returns m, and Layer returns an error until Adapt is called again.
 func (d *deepCompression) Adapt(m *graph.Model) *graph.Model {
 	adapted := padHead(m)
 	d.reject = nil
@@ -98,6 +97,7 @@ func (d *deepCompression) Adapt(m *graph.Model) *graph.Model {
 	return adapted
 }
 
+// Layer implements graph.Weights.
 func (d *deepCompression) Layer(p graph.Param) (weights, bias []float32, err error) {
 	if d.reject != nil {
 		return nil, nil, d.reject
@@ -112,19 +112,18 @@ func (d *deepCompression) Layer(p graph.Param) (weights, bias []float32, err err
 
 // padHead returns a copy of m with the padded head.
 func padHead(m *graph.Model) *graph.Model {
-	c := *m
-	c.Nodes = slices.Clone(m.Nodes)
+	c := m.Clone()
 	for i, n := range c.Nodes {
 		if conv, ok := n.Layer.(layer.Conv); ok && n.Name == dcHead {
 			conv.Pad = 1
 			c.Nodes[i].Layer = conv
 		}
 	}
-	return &c
+	return c
 }
 
-// difference returns the name of the first node of got that is not the one of want;
-// ok says whether there is one.
+// difference returns the name of the first node in which got and want differ, and whether there
+// is such a node.
 func difference(got, want []graph.Node) (at string, ok bool) {
 	for i, n := range got {
 		if i >= len(want) || !reflect.DeepEqual(n, want[i]) {
@@ -140,8 +139,8 @@ func difference(got, want []graph.Node) (at string, ok bool) {
 // size returns the number of weights of a layer, zeros included.
 func size(p graph.Param) int { return p.Dims[0] * p.Dims[1] * p.Dims[2] * p.Dims[3] }
 
-// storedSize returns the number of bytes that a layer with n stored weights takes,
-// not counting that number at the start of the file.
+// storedSize returns the number of bytes of a layer with n stored weights. The number n itself,
+// at the start of the file, does not count.
 func storedSize(p graph.Param, n int) int { return 4*codes + 4*p.Dims[0] + n + (n+1)/2 }
 
 // decode returns the layers of a file, whose content is data, for a model with these

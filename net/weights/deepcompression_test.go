@@ -16,15 +16,15 @@ import (
 	"firebench/net/models"
 )
 
-// storedLayer is a layer as it stands in a file, but each gap has a byte of its own.
+// A storedLayer is a layer as a file stores it, except that each gap has a byte of its own.
 type storedLayer struct {
 	codebook    [codes]float32
 	bias        []float32
 	codes, gaps []byte
 }
 
-// store returns a layer as stored, and the values that it should be decoded to. In
-// every run of step weights the last is not zero.
+// store returns a stored layer, and the values to which it should be decoded. The last of every
+// step weights is not zero, and the others are.
 func store(p graph.Param, step int) (l storedLayer, want values) {
 	want = values{p, make([]float32, size(p)), make([]float32, p.Dims[0])}
 	for i := range l.codebook {
@@ -73,8 +73,8 @@ func encode(layers ...storedLayer) []byte {
 	return b
 }
 
-// small is a list of layers. storeSmall stores some of them with an even number of
-// weights, some with an odd one, and one with fillers.
+// small are the layers of a small file. storeSmall stores some of them with an even number of
+// stored weights, some with an odd number, and layer two with fillers.
 var small = []graph.Param{
 	param("one", 3, 3, 3, 3),
 	param("two", 5, 3, 3, 3),
@@ -179,7 +179,7 @@ func lookup(t testing.TB, name string) (*graph.Model, []graph.Param) {
 	return m, params
 }
 
-// compressed returns a file for a model, made up, and what is in it.
+// compressed returns a made-up file for a model, and the values in it.
 func compressed(t testing.TB, name string) (file []byte, want []values) {
 	t.Helper()
 	_, params := lookup(t, name)

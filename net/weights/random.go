@@ -18,13 +18,12 @@ import (
 // to layer (He et al., https://arxiv.org/abs/1502.01852), and biases with the
 // standard deviation 0.01.
 //
-// A layer's values depend on the seed, its name and its dimensions alone: not on
-// the other layers, the order of calls or the number of processors.
+// A layer's values depend on the seed, the layer's name and its dimensions alone, not on
+// other layers, the order of calls or the number of processors.
 //
-// The slices that Layer returns are valid until its next call. Their memory is used
-// again for the next layer unless that one is much smaller: the memory of a model's
-// largest layer is not kept beyond that layer. The result must not be used by several
-// goroutines at once.
+// The slices that Layer returns are valid until its next call, which uses their memory again
+// unless its own layer is smaller than half of it. So the memory of a model's largest layer
+// is not kept for small ones. The Weights must not be used by several goroutines at once.
 func Random(seed uint64) graph.Weights { return &random{seed: seed} }
 
 type random struct {
@@ -32,12 +31,14 @@ type random struct {
 	weights, bias []float32
 }
 
-// biasDev is the standard deviation of biases.
+// biasDev is the standard deviation of biases. They are small, as networks are trained from
+// biases of 0, but not 0, so that tests see whether they are added.
 const biasDev = 0.01
 
-// Adapt returns m: random weights were trained for no model in particular.
+// Adapt returns m: random weights fit every model.
 func (r *random) Adapt(m *graph.Model) *graph.Model { return m }
 
+// Layer implements graph.Weights.
 func (r *random) Layer(p graph.Param) (weights, bias []float32, err error) {
 	fanIn := p.Dims[1] * p.Dims[2] * p.Dims[3]
 	if p.Dims[0] < 1 || fanIn < 1 {
@@ -51,8 +52,8 @@ func (r *random) Layer(p graph.Param) (weights, bias []float32, err error) {
 	return r.weights, r.bias, nil
 }
 
-// resize returns a slice of length n over the memory of s, or over new memory if
-// that of s is too small, or more than twice as large as needed.
+// resize returns a slice of length n over the memory of s, or over new memory if the memory of s
+// is too small or more than twice as large as needed.
 func resize(s []float32, n int) []float32 {
 	if n > cap(s) || n < cap(s)/2 {
 		return make([]float32, n)
@@ -60,7 +61,7 @@ func resize(s []float32, n int) []float32 {
 	return s[:n]
 }
 
-// key hashes what the values of a layer depend on.
+// key hashes all that the values of a layer depend on.
 func key(seed uint64, p graph.Param) uint64 {
 	h := fnv.New64a()
 	var b [8]byte

@@ -3,7 +3,6 @@ package graph_test
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -17,18 +16,18 @@ import (
 	"firebench/net/models"
 )
 
-// same3 and the like keep height and width.
+// Layers that the networks below share. same3, same5 and same7 keep height and width.
 var (
 	same3 = layer.Conv{Out: 5, Kernel: 3, Pad: 1}
 	same5 = layer.Conv{Out: 4, Kernel: 5, Pad: 2}
 	same7 = layer.Conv{Out: 3, Kernel: 7, Pad: 3}
 	one   = layer.Conv{Out: 6, Kernel: 1}
 	lrn   = layer.LRN{Size: 3, Alpha: 1, Beta: 0.75, K: 1}
-	pool3 = layer.MaxPool{Kernel: 3, Stride: 2, Ceil: true} // ends a segment
+	pool3 = layer.MaxPool{Kernel: 3, Stride: 2, Ceil: true} // ends a cascade
 )
 
-// segments are networks that bands of rows pass through, each with a trap.
-var segments = []struct {
+// cascades are networks that bands of rows pass through, each with a trap.
+var cascades = []struct {
 	name  string
 	nodes []graph.Node
 }{
@@ -40,7 +39,7 @@ var segments = []struct {
 	{"windows of padding alone, twice", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 4, Kernel: 2, Pad: 3}), node("c", layer.Conv{Out: 3, Kernel: 2, Pad: 3})}},
 	{"a result that ends with windows of padding alone", []graph.Node{node("a", one), node("b", layer.Conv{Out: 3, Kernel: 2, Pad: 3})}},
 	{"stride in the middle", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 6, Kernel: 3, Stride: 2, Pad: 1}), node("c", same3), node("d", one)}},
-	// Winograd's algorithm for these reads a row that has no weight.
+	// Winograd's algorithm for the strided convolutions reads a row that has no weight.
 	{"phases", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 6, Kernel: 7, Stride: 2, Pad: 3}), node("c", same3)}},
 	{"phases without padding", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 6, Kernel: 5, Stride: 2}), node("c", same3)}},
 	{"phases with rows to spare", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 6, Kernel: 11, Stride: 4, Pad: 2}), node("c", one)}},
@@ -49,10 +48,11 @@ var segments = []struct {
 	{"elementwise", []graph.Node{node("a", same3), node("n", lrn), node("b", same3), node("r", relu), node("d", layer.Dropout{}), node("p", layer.MaxPool{Kernel: 2}), node("s", relu)}},
 
 	{"small steps of pools", []graph.Node{node("a", same3), node("p", layer.MaxPool{Kernel: 3, Ceil: true}), node("q", layer.AvgPool{Kernel: 2}), node("b", same3)}},
-	// What the last windows lack, no earlier row makes up for.
+	// The last windows end behind the image: no band before the last can compute their rows.
 	{"ceil", []graph.Node{node("a", same3), node("p", layer.AvgPool{Kernel: 3, Stride: 3, Ceil: true}), node("b", same3)}},
 	{"ceil of two", []graph.Node{node("a", same3), node("p", layer.AvgPool{Kernel: 2, Stride: 2, Ceil: true}), node("b", one)}},
 	{"pool at the end", []graph.Node{node("a", same3), node("b", one), node("p", pool3)}},
+	{"dropout behind a pool", []graph.Node{node("a", same3), node("b", one), node("p", pool3), node("d", layer.Dropout{}), node("g", layer.GlobalAvgPool{})}},
 	{"pools between", []graph.Node{node("a", same3), node("b", same3), node("p", pool3), node("c", one), node("d", same5), node("q", pool3), node("e", same3), node("f", one)}},
 	{"padded pool, which has no bands", []graph.Node{node("a", same3), node("b", same3), node("p", layer.MaxPool{Kernel: 3, Pad: 1}), node("c", same3), node("d", same3)}},
 	{"padded 1×1, which has no bands", []graph.Node{node("a", same3), node("b", same3), node("p", layer.Conv{Out: 4, Kernel: 1, Pad: 1}), node("c", same3), node("d", same3)}},
@@ -63,12 +63,12 @@ var segments = []struct {
 		node("a", same3), node("b", same5, "input"), node("c", layer.Concat{}, "a", "b"),
 		node("d", one, "input"), node("e", layer.Concat{}, "d", "c"), node("f", same7), node("g", one),
 	}},
-	{"parts with different windows", []graph.Node{
+	{"concat of layers with different windows", []graph.Node{
 		node("x", one), node("a", same7, "x"), node("b", layer.MaxPool{Kernel: 1}, "x"), node("c", lrn, "x"),
 		node("d", layer.Concat{}, "a", "b", "c"), node("e", same3),
 	}},
-	// Winograd's tiles for these are 3, 4 and 2 rows high.
-	{"parts with different tiles", []graph.Node{
+	// Winograd's tiles for a, b and c are 3, 4 and 2 rows high.
+	{"concat of layers with different tiles", []graph.Node{
 		node("x", one), node("a", layer.Conv{Out: 4, Kernel: 4, Pad: 2}, "x"), node("b", layer.Conv{Out: 4, Kernel: 3, Pad: 1}, "x"), node("c", same5, "x"),
 		node("k", layer.MaxPool{Kernel: 2}, "b"), node("l", layer.MaxPool{Kernel: 2}, "c"), node("m", layer.Conv{Out: 4, Kernel: 3}, "a"),
 		node("b3", layer.Conv{Out: 4, Kernel: 2}, "b"), node("d", layer.Concat{}, "k", "l", "m", "b3"), node("z", same3),
@@ -77,17 +77,17 @@ var segments = []struct {
 		node("a", layer.Conv{Out: 7, Kernel: 2, Pad: 1}), node("b", layer.Conv{Out: 4, Kernel: 4, Pad: 1}, "a"), node("c", layer.Conv{Out: 5, Kernel: 3, Pad: 1}, "input"),
 		node("d", layer.Concat{}, "b", "c"), node("z", same5),
 	}},
-	{"concat of what the segment does not compute", []graph.Node{
+	{"concat of what the cascade does not compute", []graph.Node{
 		node("n", lrn), node("a", one), node("m", lrn), node("c", layer.Concat{}, "a", "input"),
 		node("r", relu), node("d", layer.Concat{}, "m", "r"), node("p", pool3),
 		node("y", same3), node("z", same3),
 	}},
-	{"concat of a pool that ends a segment", []graph.Node{
+	{"concat of a pool that ends a cascade", []graph.Node{
 		node("a", same3), node("p", pool3), node("b", layer.Conv{Out: 4, Kernel: 3, Stride: 2, Pad: 1}, "a"),
 		node("q", layer.MaxPool{Kernel: 1}, "b"), node("c", layer.Concat{}, "p", "p"), node("e", same3, "q"), node("f", layer.GlobalAvgPool{}, "e"),
 		node("g", layer.GlobalAvgPool{}, "c"), node("h", layer.Concat{}, "f", "g"),
 	}},
-	{"concat beyond the segment", []graph.Node{
+	{"concat beyond the cascade", []graph.Node{
 		node("a", same3), node("b", same3), node("x", layer.MaxPool{Kernel: 3, Pad: 1}), node("c", same3), node("d", layer.Concat{}, "c", "b"), node("e", one),
 	}},
 
@@ -110,7 +110,7 @@ var segments = []struct {
 	}},
 	{"logits inside", []graph.Node{node("a", same3), node("b", same3), node("c", one), node("s", layer.Softmax{})}},
 	{"end in other names", []graph.Node{node("a", same3), node("b", same3), node("r", relu), node("d", layer.Dropout{}), node("f", layer.Dense{Out: 3})}},
-	{"end before the segment", []graph.Node{node("a", same3), node("b", same3), node("x", layer.Softmax{}), node("d", layer.Dropout{}, "x"), node("e", layer.Dropout{})}},
+	{"end before the cascade", []graph.Node{node("a", same3), node("b", same3), node("x", layer.Softmax{}), node("d", layer.Dropout{}, "x"), node("e", layer.Dropout{})}},
 }
 
 // fire is a Fire module that reads in and ends in a layer named out.
@@ -125,18 +125,18 @@ func fire(name, in, out string) []graph.Node {
 	}
 }
 
-// ways to run a network in bands. The first three have 1, 2 and 3 threads and images;
-// threads share images, except for the last, in which each has one of its own.
+// ways are ways to run a network in bands. The first three have different numbers of threads and
+// of images. In the last, each thread has an image of its own; before, threads share images.
 var ways = []struct{ bands, threads, batch int }{{4, 2, 1}, {2, 1, 3}, {100, 3, 2}, {5, 3, 1}, {100, 1, 1}, {3, 2, 2}}
 
-// TestBands runs networks in all numbers of bands, and compares them with the same
-// in one piece.
+// TestBands runs every network of cascades in different numbers of bands, on different numbers
+// of threads, and compares the results with those of the network layer by layer.
 func TestBands(t *testing.T) {
 	inputs, ways := []layer.Shape{{H: 63, W: 8, C: 2}, {H: 16, W: 17, C: 2}}, ways
 	if testing.Short() {
 		inputs, ways = inputs[:1], ways[:3]
 	}
-	for _, test := range segments {
+	for _, test := range cascades {
 		t.Run(test.name, func(t *testing.T) {
 			banded := false
 			for _, input := range inputs {
@@ -165,8 +165,8 @@ func TestBands(t *testing.T) {
 	}
 }
 
-// TestBandsOfPadding has more rows without an image below them than with one: no part
-// and no band may begin there.
+// TestBandsOfPadding has a convolution of which most output rows are computed from padding alone.
+// No part and no band may begin with such a row.
 func TestBandsOfPadding(t *testing.T) {
 	m := small(layer.Shape{H: 4, W: 5, C: 2}, node("a", layer.Conv{Out: 3, Kernel: 3, Pad: 5}), node("b", one), node("c", one))
 	w := random(t, m)
@@ -185,8 +185,8 @@ func TestBandsOfPadding(t *testing.T) {
 	})
 }
 
-// checkParts checks that threads never compute the same row of a segment's result, and
-// share it fairly.
+// checkParts checks that no two threads compute the same row of a cascade's result, and that
+// they compute about the same number of rows.
 func checkParts(t *testing.T, m *graph.Model, w graph.Weights, o graph.Options, bands int) {
 	t.Helper()
 	defer graph.SetBands(bands)()
@@ -200,17 +200,17 @@ func checkParts(t *testing.T, m *graph.Model, w graph.Weights, o graph.Options, 
 			least, most = min(least, p[1]-p[0]), max(most, p[1]-p[0])
 		}
 		if p := parts[len(parts)-1]; row != p[1] || least < 1 || most > 3*least {
-			t.Errorf("%v, %d threads, batch %d: the parts of an image have the rows %v, want them to follow one another, in pieces of about the same size", o.Algo, o.Threads, o.Batch, parts)
+			t.Errorf("%v, %d threads, batch %d: the parts of an image have the rows %v, want them to follow one another and to have about the same size", o.Algo, o.Threads, o.Batch, parts)
 		}
 	}
 }
 
-// TestBandsOfNets does the same with the layers of real networks, on small images. Dense
-// layers, which have no bands, are left out.
+// TestBandsOfNets does what TestBands does with the layers of real networks, on small images.
+// Dense layers, which have no bands, are left out.
 func TestBandsOfNets(t *testing.T) {
 	h, w, ways, images := 87, 63, ways[:3], 3
 	if testing.Short() {
-		h, w, ways, images = 71, 63, ways[:2], 1 // with several bands and threads all the same
+		h, w, ways, images = 71, 63, ways[:2], 1 // which is still several bands and threads
 	}
 	for _, m := range models.All() {
 		t.Run("net="+m.Name, func(t *testing.T) {
@@ -232,7 +232,7 @@ func TestBandsOfNets(t *testing.T) {
 						}
 						for _, pieces := range slots {
 							if len(pieces) != o.Threads || slices.Min(pieces) == 0 {
-								t.Errorf("%v, %d threads, batch %d: pieces %v in a segment, want all threads at work", algo, o.Threads, o.Batch, pieces)
+								t.Errorf("%v, %d threads, batch %d: pieces %v in a cascade, want all threads at work", algo, o.Threads, o.Batch, pieces)
 							}
 						}
 					}
@@ -262,7 +262,7 @@ func TestBandsOfLargeValues(t *testing.T) {
 			kerneltest.Compare(t, "output", p.Output(), dense(keep.Output()), nil)
 			slots := graph.Slots(p)
 			if len(slots) != 1 || len(slots[0]) != o.Threads {
-				t.Fatalf("%d threads, batch %d: pieces %v, want one segment for all threads", o.Threads, o.Batch, slots)
+				t.Fatalf("%d threads, batch %d: pieces %v, want one cascade for all threads", o.Threads, o.Batch, slots)
 			}
 			pieces := slots[0]
 			if slices.Min(pieces) < 3*2 || slices.Min(pieces) < slices.Max(pieces)*2/3 {
@@ -275,105 +275,8 @@ func TestBandsOfLargeValues(t *testing.T) {
 	})
 }
 
-// TestBandRule checks what any rule must keep to.
-func TestBandRule(t *testing.T) {
-	cache := kernels.Level2()
-	for _, test := range []struct{ inner, weights, rows, least, most int }{
-		{0, 0, 100, 0, 1},
-		{1000, 1000, 100, 0, 1},             // all is in the cache anyway
-		{10 * cache, 1000, 100, 10, 50},     // and nothing is
-		{10 * cache, 1000, 7, 2, 3},         // two rows at least
-		{10 * cache, 1000, 1, 0, 1},         //
-		{10 * cache, 10 * cache, 100, 0, 1}, // weights would be read again and again
-		{1000 * cache, cache / 16, 1 << 20, 1000, 1 << 19},
-	} {
-		if got := graph.Bands(test.inner, test.weights, test.rows); got < test.least || got > test.most {
-			t.Errorf("%d bytes inside, %d of weights, %d rows: %d bands, want %d to %d", test.inner, test.weights, test.rows, got, test.least, test.most)
-		}
-	}
-}
-
-// TestTwice has two threads share bands only where few rows are computed twice.
-func TestTwice(t *testing.T) {
-	same := layer.Conv{Out: 4, Kernel: 3, Pad: 1}
-	limit := graph.MaxTwice()
-	restore := graph.SetBands(3)
-	defer restore()
-	graph.SetMaxTwice(limit)
-	for _, test := range []struct {
-		layers, rows, threads, segments int
-	}{
-		{2, 40, 2, 1}, // the first layer computes 2 rows of 40 twice
-		{2, 20, 2, 0}, // 2 of 20
-		{3, 40, 2, 0}, // 4 of 40
-		{2, 40, 3, 0}, // 2·2 of 40
-		{3, 20, 1, 1},
-	} {
-		var nodes []graph.Node
-		for i := range test.layers {
-			nodes = append(nodes, node(string(rune('a'+i)), same))
-		}
-		m := small(layer.Shape{H: test.rows, W: 8, C: 2}, nodes...)
-		parts := graph.Parts(m, random(t, m), graph.Options{Algo: "direct", Threads: test.threads, Batch: 1})
-		if len(parts) != test.segments {
-			t.Errorf("%d layers of %d rows, %d threads: parts %v, want %d segments", test.layers, test.rows, test.threads, parts, test.segments)
-		}
-	}
-}
-
-// TestCuts shares squeezenet1.0's stem among two threads. Row y of the pool's 55 reads rows 2y to
-// 2y+2 of the convolution's 111. By Winograd's algorithm, in tiles of 5 rows, equal parts are
-// rows 0 to 54 and 54 to 110, which take 11 and 13 tiles, as the latter begin with row 50; 12 and
-// 12 are the least.
-func TestCuts(t *testing.T) {
-	defer graph.SetBands(2)()
-	m := small(layer.Shape{H: 227, W: 227, C: 3}, node("a", layer.Conv{Out: 8, Kernel: 7, Stride: 2}), node("p", layer.MaxPool{Kernel: 3, Stride: 2}))
-	for algo, want := range map[string][2]int{"direct": {26, 28}, "winograd": {28, 29}} {
-		parts := graph.Parts(m, random(t, m), graph.Options{Algo: algo, Threads: 2, Batch: 1})
-		if len(parts) != 1 || len(parts[0]) != 2 {
-			t.Fatalf("%v: parts %v, want one segment of two", algo, parts)
-		}
-		if cut := parts[0][1][0]; cut < want[0] || cut > want[1] {
-			t.Errorf("%v: the second part begins at row %d, want %d to %d", algo, cut, want[0], want[1])
-		}
-	}
-}
-
-// TestImageByImage has values that fit the cache for one image: a batch passes through
-// the layers image by image if these are more than the weights, and else layer by layer.
-func TestImageByImage(t *testing.T) {
-	m := small(layer.Shape{H: 20, W: 20, C: 2}, node("a", layer.Conv{Out: 16, Kernel: 3, Pad: 1}), node("b", layer.Conv{Out: 16, Kernel: 3, Pad: 1}), node("p", pool3))
-	w := random(t, m)
-	heavy := small(layer.Shape{H: 4, W: 4, C: 2}, m.Nodes...)
-	for _, test := range []struct {
-		model          *graph.Model
-		threads, batch int
-		pieces         []int // of each thread: an image has three steps and two halos to clear
-	}{
-		{m, 1, 4, []int{4 * 5}},
-		{m, 2, 4, []int{2 * 5, 2 * 5}},
-		{m, 1, 1, nil}, // no batch
-		{m, 2, 2, nil}, // a layer keeps both threads busy
-		{m, 2, 3, nil}, // a thread would be left over
-		{heavy, 1, 4, nil},
-	} {
-		o := graph.Options{Algo: "direct", Threads: test.threads, Batch: test.batch}
-		keep := compileKeep(t, test.model, w, o, 1)
-		p := compile(t, test.model, w, o)
-		run(t, p)
-		kerneltest.Compare(t, "output", p.Output(), dense(keep.Output()), nil)
-		var got []int
-		if slots := graph.Slots(p); len(slots) > 0 {
-			got = slots[0]
-		}
-		if !slices.Equal(got, test.pieces) {
-			t.Errorf("%d×%d, %d threads, batch %d: pieces %v, want %v", test.model.Input.H, test.model.Input.W, test.threads, test.batch, got, test.pieces)
-		}
-	}
-}
-
-// A rowProbe is a layer with 3×3 windows that computes nothing but reports its name
-// and how many rows it should.
+// A rowProbe is a layer with 3×3 windows that computes nothing. It reports its name and how many
+// rows it was asked to compute.
 type rowProbe struct {
 	name   string
 	report func(name string, rows int)
@@ -388,13 +291,13 @@ func (p rowProbe) Bind(b layer.Binding) ([]workers.Task, error) {
 	return []workers.Task{probeTask{probe{1, func() { p.report(p.name, b.Dst.H) }}}}, nil
 }
 
-// rowProbes is a model of three of them with h rows.
+// rowProbes is a model of three rowProbes with h rows.
 func rowProbes(h int, report func(name string, rows int)) *graph.Model {
 	return small(layer.Shape{H: h, W: 3, C: 2}, node("a", rowProbe{"a", report}), node("b", rowProbe{"b", report}), node("c", rowProbe{"c", report}))
 }
 
-// TestBandOrder checks that every band passes through all layers before the next
-// one, image by image, and that parts of it cannot be run alone.
+// TestBandOrder checks that every band passes through all layers before the next band does, image
+// by image, and that no step of a cascade can be run alone.
 func TestBandOrder(t *testing.T) {
 	var log []string
 	m := rowProbes(10, func(name string, rows int) { log = append(log, fmt.Sprint(name, rows)) })
@@ -403,7 +306,7 @@ func TestBandOrder(t *testing.T) {
 	if err := p.Run(); err != nil {
 		t.Fatal(err)
 	}
-	// Rows 0-2, 3-5 and 6-9 of c need those of b up to 3, 6 and 9, and these need a's.
+	// Rows 0-2, 3-5 and 6-9 of c need b up to row 3, 6 and 9, and these need a up to row 4, 7 and 9.
 	const image = "a5 b4 c3 a3 b3 c3 a2 b3 c4"
 	if got := strings.Join(log, " "); got != image+" "+image {
 		t.Errorf("Run ran %q, want %q twice", got, image)
@@ -423,8 +326,8 @@ func TestBandOrder(t *testing.T) {
 	}
 }
 
-// TestBandLabels checks that the profiler sees the layer of each piece of a band,
-// on every thread, and none afterwards.
+// TestBandLabels checks that the profiler sees the layer of each piece, on every thread, and
+// none afterwards.
 func TestBandLabels(t *testing.T) {
 	for _, threads := range []int{1, 2, 3} {
 		var mu sync.Mutex
@@ -453,153 +356,4 @@ func TestBandLabels(t *testing.T) {
 			t.Errorf("%d threads: labels are left behind:\n%s", threads, after)
 		}
 	}
-}
-
-// FuzzNets compiles a random network in all ways: every node of every algorithm is
-// what package ref computes, and bands do not change a bit.
-func FuzzNets(f *testing.F) {
-	seeds := uint64(150)
-	if testing.Short() {
-		seeds = 20
-	}
-	for seed := range seeds {
-		f.Add(seed)
-	}
-	isas, err := kernels.Supported()
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Fuzz(func(t *testing.T, seed uint64) {
-		r := rand.New(rand.NewPCG(seed, 1))
-		m := randomModel(r)
-		w := random(t, m)
-		defer func() {
-			if t.Failed() {
-				t.Logf("seed %d: %+v", seed, *m)
-			}
-		}()
-		for _, isa := range isas {
-			set, err := kernels.For(isa)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, algo := range kernels.Algorithms() {
-				o := graph.Options{Set: set, Algo: algo, Batch: 1 + r.IntN(3)}
-				keep := compileKeep(t, m, w, o, 1)
-				checkNodes(t, keep, w, math.MaxInt)
-				for _, bands := range []int{2 + r.IntN(5), 100} {
-					o.Threads = 1 + r.IntN(3)
-					checkReuse(t, keep, w, o, bands)
-				}
-			}
-		}
-	})
-}
-
-// randomModel returns a network of up to a dozen layers of all kinds and a few that
-// lead what nobody reads to its result.
-func randomModel(r *rand.Rand) *graph.Model {
-	g := generator{unread: map[string]bool{}}
-	g.values = []generated{{graph.Input, layer.Shape{H: 4 + r.IntN(60), W: 3 + r.IntN(10), C: 1 + r.IntN(5)}}}
-	for want := 2 + r.IntN(10); len(g.nodes) < want; {
-		v := g.values[len(g.values)-1]
-		if r.IntN(4) == 0 {
-			v = g.values[r.IntN(len(g.values))]
-		}
-		peers := slices.DeleteFunc(slices.Clone(g.values), func(p generated) bool { return p.shape.H != v.shape.H || p.shape.W != v.shape.W })
-		peer := peers[r.IntN(len(peers))]
-		window, stride, pad := 1+r.IntN(3), 1+r.IntN(3), r.IntN(8)/7
-		switch r.IntN(12) {
-		case 0, 1, 2, 3:
-			g.add(randomConv(r, v.shape.C), v)
-		case 4:
-			g.add(relu, v)
-		case 5:
-			g.add(layer.MaxPool{Kernel: window, Stride: stride, Pad: pad, Ceil: r.IntN(2) == 0}, v)
-		case 6:
-			g.add(layer.AvgPool{Kernel: window, Stride: stride, Pad: pad, Ceil: r.IntN(2) == 0}, v)
-		case 7:
-			g.add(lrn, v)
-		case 8:
-			g.add(layer.Dropout{}, v)
-		case 9:
-			g.add(layer.Concat{}, peer, v)
-		case 10:
-			g.add(layer.Concat{}, v, peer, peers[r.IntN(len(peers))])
-		case 11:
-			g.add(layer.Add{}, v, peer)
-		}
-	}
-	for len(g.unread) > 1 {
-		// Join what has the same size; what has not becomes one pixel.
-		first := slices.IndexFunc(g.values, g.isUnread)
-		peers := slices.DeleteFunc(slices.Clone(g.values), func(v generated) bool {
-			s := g.values[first].shape
-			return !g.isUnread(v) || v.shape.H != s.H || v.shape.W != s.W
-		})
-		if len(peers) > 1 {
-			g.add(layer.Concat{}, peers...)
-		} else {
-			g.add(layer.Dense{Out: 9}, peers[0])
-		}
-	}
-	if last := g.values[len(g.values)-1]; !g.isUnread(last) {
-		g.add(relu, g.values[slices.IndexFunc(g.values, g.isUnread)])
-	}
-	return small(g.values[0].shape, g.nodes...)
-}
-
-// randomConv returns a convolution for so many input channels, most with the padding
-// that keeps the size.
-func randomConv(r *rand.Rand, in int) layer.Conv {
-	c := layer.Conv{Kernel: []int{1, 1, 2, 3, 3, 3, 4, 5, 7}[r.IntN(9)]}
-	switch r.IntN(8) {
-	case 0, 1, 2, 3, 4:
-		c.Pad = c.Kernel / 2
-	case 5:
-		c.Pad = r.IntN(c.Kernel + 2)
-	}
-	if r.IntN(4) == 0 && (c.Kernel > 1 || c.Pad == 0) {
-		c.Stride = 1 + r.IntN(4)
-	}
-	c.Groups = 1
-	if in%2 == 0 && r.IntN(4) == 0 {
-		c.Groups = 2
-	}
-	c.Out = c.Groups * (1 + r.IntN(9))
-	return c
-}
-
-// A generator is a random model in the making.
-type generator struct {
-	nodes  []graph.Node
-	values []generated
-	unread map[string]bool
-}
-
-type generated struct {
-	name  string
-	shape layer.Shape
-}
-
-func (g *generator) isUnread(v generated) bool { return g.unread[v.name] }
-
-// add appends a layer unless it cannot work on its inputs.
-func (g *generator) add(l layer.Layer, in ...generated) {
-	var shapes []layer.Shape
-	var names []string
-	for _, v := range in {
-		shapes, names = append(shapes, v.shape), append(names, v.name)
-	}
-	out, err := l.OutShape(shapes)
-	if err != nil {
-		return
-	}
-	name := fmt.Sprintf("n%d", len(g.nodes))
-	g.nodes = append(g.nodes, node(name, l, names...))
-	g.values = append(g.values, generated{name, out})
-	for _, n := range names {
-		delete(g.unread, n)
-	}
-	g.unread[name] = true
 }
