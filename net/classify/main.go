@@ -141,7 +141,7 @@ func newFlags(o *options) *flag.FlagSet {
 		o.algorithm, err = kernels.ParseAlgo(s)
 		return err
 	})
-	fs.IntVar(&o.threads, "threads", 0, "number of threads; 0 means one per processor")
+	fs.IntVar(&o.threads, "threads", 0, "run the network on `N` threads; 0 means one per processor")
 	fs.IntVar(&o.top, "top", 5, "print the `N` most probable classes")
 	fs.BoolVar(&o.json, "json", false, "print one JSON object per line")
 	fs.StringVar(&o.logits, "logits", "", "write the values before the softmax to the file `OUT.npy`; for a single INPUT")

@@ -49,16 +49,17 @@ func TestAhead(t *testing.T) {
 }
 
 // TestAheadEnds leaves the loop early: by a break, and by a context that ends while the body
-// runs or while it waits.
+// runs, with more loaded already, or while the loop waits.
 func TestAheadEnds(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	for _, test := range []struct {
-		name   string
-		bodies int // before the end
-		end    func(cancel func()) (stop bool)
+		name string
+		body time.Duration
+		end  func(cancel func()) (stop bool) // in the third body
 	}{
-		{"break", 3, func(func()) bool { return true }},
-		{"cancel", 3, func(cancel func()) bool { cancel(); return false }},
-		{"cancel while waiting", 3, func(cancel func()) bool { time.AfterFunc(time.Second/2, cancel); return false }},
+		{"break", 3 * time.Second, func(func()) bool { return true }},
+		{"cancel", 3 * time.Second, func(cancel func()) bool { cancel(); return false }},
+		{"cancel while waiting", 0, func(cancel func()) bool { time.AfterFunc(time.Second/2, cancel); return false }},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -68,20 +69,22 @@ func TestAheadEnds(t *testing.T) {
 				begun.Add(1)
 				time.Sleep(time.Second)
 			}
+			const window = 8
 			bodies := 0
-			for range Ahead(ctx, 100, 1, load) {
-				if bodies++; bodies == test.bodies && test.end(cancel) {
+			for range Ahead(ctx, 100, window, load) {
+				time.Sleep(test.body)
+				if bodies++; bodies == 3 && test.end(cancel) {
 					break
 				}
 			}
 			synctest.Wait()
-			if bodies != test.bodies {
-				t.Errorf("%s: the body ran %d times, want %d", test.name, bodies, test.bodies)
-			}
-			if now := begun.Load(); now > int64(test.bodies)+1 {
-				t.Errorf("%s: %d loads began", test.name, now)
+			if bodies != 3 {
+				t.Errorf("%s: the body ran %d times, want 3", test.name, bodies)
 			}
 			before := begun.Load()
+			if before > 3+window {
+				t.Errorf("%s: %d loads began", test.name, before)
+			}
 			time.Sleep(time.Hour)
 			if after := begun.Load(); after != before {
 				t.Errorf("%s: %d loads began after the end", test.name, after-before)
