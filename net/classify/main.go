@@ -23,7 +23,7 @@
 // The help, -help, lists the names that this machine knows.
 //
 // The time is that of the network alone, without reading and resizing the picture. Of
-// several INPUTs, the next are read on the other processors while the network runs, which slows
+// several INPUTs, the next are read on other processors while the network runs, which slows
 // it: for the time of a network use a single INPUT, or bench.
 //
 // An input that cannot be used is one line on standard error; the others are
@@ -65,9 +65,10 @@ const (
 
 func main() {
 	// Decoding large pictures leaves hundreds of megabytes of garbage behind. Collect it in
-	// time to stay within 1 GB: AlexNet's weights take a quarter, the pictures
-	// that are being read half (preprocess.MaxMemory).
-	debug.SetMemoryLimit(896 << 20)
+	// time to stay within 1 GB, of which pictures may take half (preprocess.MaxMemory) and
+	// AlexNet's weights a quarter. The process takes more than Go's limit: what has been
+	// freed goes back to the system late.
+	debug.SetMemoryLimit(672 << 20)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second signal ends the process at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
@@ -141,7 +142,7 @@ func newFlags(o *options) *flag.FlagSet {
 		err = kernels.CheckAlgorithm(s)
 		return err
 	})
-	fs.IntVar(&o.threads, "threads", 0, "number of threads; 0 means one per processor")
+	fs.IntVar(&o.threads, "threads", 0, "run the network on `N` threads; 0 means one per processor")
 	fs.IntVar(&o.top, "top", 5, "print the `N` most probable classes")
 	fs.BoolVar(&o.json, "json", false, "print one JSON object per line")
 	fs.StringVar(&o.logits, "logits", "", "write the values before the softmax to the file `OUT.npy`; for a single INPUT")

@@ -64,9 +64,17 @@ func TestHelp(t *testing.T) {
 	if status != 0 || stderr != "" {
 		t.Errorf("status %d, standard error %q", status, stderr)
 	}
-	for _, flag := range []string{"INPUT...", "-model", "-weights", "-isa", "-algo", "-threads", "-top", "-json", "-logits"} {
-		if !strings.Contains(stdout, flag) {
-			t.Errorf("the help does not mention %s", flag)
+	parts := []string{"INPUT...", "-model", "-weights", "-isa", "-algo", "-threads", "-top", "-json", "-logits", "auto", "direct", "winograd"}
+	isas, err := kernels.Supported()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, isa := range isas {
+		parts = append(parts, isa.String())
+	}
+	for _, part := range parts {
+		if !strings.Contains(stdout, part) {
+			t.Errorf("the help does not mention %s", part)
 		}
 	}
 }

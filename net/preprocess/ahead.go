@@ -6,9 +6,10 @@ import (
 	"runtime"
 )
 
-// Ahead calls load with the numbers from 0 to n-1 on at most GOMAXPROCS goroutines, and
-// yields the numbers in order, each after its call has returned: inputs are loaded while the
-// loop's body runs a network on those before.
+// Ahead calls load with the numbers from 0 to n-1 on other goroutines, and yields the numbers
+// in order, each after its call has returned: inputs are loaded while the loop's body runs
+// a network on those before. There are GOMAXPROCS-1 goroutines, at least one: with as many as
+// processors, the network would wait for its turn among them.
 //
 // The call load(i) begins only after the body for i-window has ended. So window places
 // are enough for all that is loaded, of which load(i) and the body for i use the one at
@@ -26,7 +27,7 @@ func Ahead(ctx context.Context, n, window int, load func(i int)) iter.Seq[int] {
 		for i := range done {
 			done[i] = make(chan struct{}, 1)
 		}
-		for range min(n, window, runtime.GOMAXPROCS(0)) {
+		for range min(n, window, max(1, runtime.GOMAXPROCS(0)-1)) {
 			go func() {
 				for i := range todo {
 					if ctx.Err() != nil {

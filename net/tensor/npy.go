@@ -25,8 +25,8 @@ const (
 	align     = 64 // of the data that WriteNPY writes
 )
 
-// MaxNPY is the largest number of values that ReadNPYFile accepts: a network's
-// largest layer with room to spare, 256 MiB.
+// MaxNPY is the largest number of values that [ReadNPYFile] accepts, 256 MiB: more than the
+// largest layer of a network has.
 const MaxNPY = 1 << 26
 
 // ReadNPY reads one array in the .npy format, version 1, 2 or 3: little-endian
@@ -95,7 +95,7 @@ func readData(r io.Reader, n int) ([]float32, error) {
 		if _, err := io.ReadFull(r, b); err != nil {
 			return nil, truncated(fmt.Sprintf("%d values", n), err)
 		}
-		if len(data) == cap(data) { // as promised, but at most four times what has come
+		if len(data) == cap(data) { // room for all n, but at most for four times what has come
 			data = slices.Grow(data, min(n-len(data), 3*len(data)))
 		}
 		for ; len(b) > 0; b = b[4:] {
@@ -112,7 +112,8 @@ func readData(r io.Reader, n int) ([]float32, error) {
 	}
 }
 
-// truncated says what the input ended in; errors other than its end stay.
+// truncated says within what the input has ended. An err other than its end is returned as
+// it is.
 func truncated(what string, err error) error {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return fmt.Errorf("truncated: ends within %s", what)
@@ -186,7 +187,7 @@ func parseHeader(s string) ([]int, error) {
 	return dims, nil
 }
 
-// literal is a scanner of Python literals.
+// A literal scans Python literals.
 type literal struct{ rest string }
 
 func (p *literal) skip() { p.rest = strings.TrimLeft(p.rest, " ") }

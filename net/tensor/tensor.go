@@ -1,6 +1,6 @@
-// Package tensor holds dense float32 arrays at the edges of a network, where
-// data come and go in the usual row-major N×C×H×W order, and the files that
-// they live in. Inside, activations are NHWC; see [kernels.View].
+// Package tensor has dense float32 arrays in row-major order, as they come into a network
+// and go out of it, usually N×C×H×W, and their .npy files. Inside a network,
+// activations are NHWC; see [kernels.View].
 package tensor
 
 import (
@@ -11,8 +11,8 @@ import (
 	"firebench/kernels"
 )
 
-// A Tensor is a dense row-major array: the last dimension varies fastest. No
-// dimensions make a scalar.
+// A Tensor is a dense row-major array: the last dimension varies fastest. A tensor without
+// dimensions is a scalar, with one value.
 type Tensor struct {
 	Dims []int
 	Data []float32
@@ -44,7 +44,7 @@ func shape(dims []int) string {
 	return b.String()
 }
 
-// check reports whether Data is what Dims promise.
+// check reports whether there are as many values in Data as Dims say.
 func (t *Tensor) check() error {
 	n, err := elements(t.Dims, math.MaxInt/4)
 	if err == nil && n != len(t.Data) {
@@ -53,9 +53,9 @@ func (t *Tensor) check() error {
 	return err
 }
 
-// elements returns the product of dims. It fails, before anything overflows,
-// when a dimension is negative or when there are more than max elements; the
-// dimensions of an empty tensor must not exceed max either.
+// elements returns the product of dims. It fails, before an int overflows, when a dimension
+// is negative or the product more than max; a dimension of an empty tensor must not be
+// more than max either.
 func elements(dims []int, max int64) (int, error) {
 	n := int64(1)
 	for _, d := range dims {
