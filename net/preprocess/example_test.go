@@ -14,45 +14,36 @@ import (
 )
 
 // top5 writes the five most probable classes of a picture to out.
-func top5(out io.Writer, weightsFile, pictureFile string) error {
-	w, err := weights.Open(weightsFile)
-	if err != nil {
-		return err
-	}
-	model, err := models.Lookup("squeezenet1.0")
-	if err != nil {
-		return err
-	}
-	plan, err := graph.Compile(model, w, graph.Options{}) // for the best kernels, and all processors
-	if err != nil {
-		return err
-	}
+func top5(out io.Writer, weightsFile, pictureFile string) {
+	w := must(weights.Open(weightsFile))
+	model := must(models.Lookup("squeezenet1.0"))
+	plan := must(graph.Compile(model, w, graph.Options{})) // the best kernels, all processors
 	defer plan.Close()
-	preprocessor, err := preprocess.Lookup(plan.Model().Preprocessor)
-	if err != nil {
-		return err
-	}
-	picture, err := os.Open(pictureFile)
-	if err != nil {
-		return err
-	}
+
+	picture := must(os.Open(pictureFile))
 	defer picture.Close()
-	if err := preprocessor.Read(plan.Input(), picture); err != nil {
-		return err
-	}
-	if err := plan.Run(); err != nil { // as often as you like: it does not allocate
-		return err
-	}
+	preprocessor := must(preprocess.Lookup(plan.Model().Preprocessor))
+	check(preprocessor.Read(plan.Input(), picture))
+
+	check(plan.Run()) // as often as you like: it does not allocate
 	classes, probs := preprocess.Classes(), kernels.Pixel[float32](plan.Output(), 0, 0, 0)
 	for _, class := range preprocess.TopK(probs, 5) {
 		fmt.Fprintf(out, "%4.1f %%  %s\n", 100*probs[class], classes[class].Label)
 	}
-	return nil
+}
+
+func must[T any](v T, err error) T {
+	check(err)
+	return v
+}
+
+func check(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
 }
 
 // From nothing to the five most probable classes of a photograph. TestTop5 runs it.
 func Example() {
-	if err := top5(os.Stdout, "compressed_SqueezeNet.net", "basset.jpg"); err != nil {
-		log.Fatal(err)
-	}
+	top5(os.Stdout, "compressed_SqueezeNet.net", "basset.jpg")
 }

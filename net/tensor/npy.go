@@ -160,7 +160,7 @@ func parseHeader(s string) ([]int, error) {
 			}
 		case "fortran_order":
 			if p.accept("True") {
-				return nil, errors.New("Fortran order, expected C order")
+				return nil, errors.New("values in Fortran order, expected C order")
 			}
 			if !p.accept("False") {
 				return nil, p.unexpected("True or False")
