@@ -237,22 +237,27 @@ func TestSteps(t *testing.T) {
 		return kernels.Cost{Params: int64(params), MACs: int64(5 * macs), Weights: int64(4 * params), Activations: int64(4 * 5 * elems)}
 	}
 	want := []graph.Step{
-		{Name: "conv1", Op: "conv3x3", Stage: "stem", Out: layer.Shape{H: 9, W: 11, C: 4}, Cost: cost(4*27+4, mid*27, in+mid), Candidates: []string{"direct", "winograd"}},
+		{Name: "conv1", Op: "conv3x3", Stage: "stem", Out: layer.Shape{H: 9, W: 11, C: 4}, Cost: cost(4*27+4, mid*27, in+mid)},
 		{Name: "pool", Op: "maxpool", Stage: "1x3", Out: layer.Shape{H: 1, W: 3, C: 4}, Cost: cost(0, 0, mid+4*row)},
-		{Name: "conv2", Op: "conv1x1", Stage: "1x3", Out: layer.Shape{H: 1, W: 3, C: 2}, Cost: cost(8+2, 2*row*4, 4*row+2*row), Algo: "direct", Candidates: []string{"direct"}, Pick: "direct"},
+		{Name: "conv2", Op: "conv1x1", Stage: "1x3", Out: layer.Shape{H: 1, W: 3, C: 2}, Cost: cost(8+2, 2*row*4, 4*row+2*row)},
 		// conv2 is produced in the result. pool is copied, as conv2 reads it too.
 		{Name: "cat", Op: "concat", Stage: "1x3", Out: layer.Shape{H: 1, W: 3, C: 6}, Cost: cost(0, 0, 2*4*row)},
-		{Name: "fc", Op: "dense", Stage: "head", Out: layer.Shape{H: 1, W: 1, C: 10}, Cost: cost(6*row*10+10, 6*row*10, 6*row+10), Algo: "direct", Candidates: []string{"direct"}, Pick: "direct"},
+		{Name: "fc", Op: "dense", Stage: "head", Out: layer.Shape{H: 1, W: 1, C: 10}, Cost: cost(6*row*10+10, 6*row*10, 6*row+10)},
 	}
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		pick := kernels.Pick(set, kernels.Problem{ConvShape: conv.ConvShape(image), H: image.H, W: image.W, ReLU: true})
-		want[0].Pick = pick
-		for algo, picked := range map[string]string{
-			kernels.Auto: pick,
-			"direct":     "direct",
-			"winograd":   "winograd",
+		for i, p := range map[int]kernels.Problem{
+			0: {ConvShape: conv.ConvShape(image), H: image.H, W: image.W, ReLU: true},
+			2: {ConvShape: layer.Conv{Out: 2, Kernel: 1}.ConvShape(want[1].Out), H: 1, W: 3},
+			4: {ConvShape: layer.Dense{Out: 10}.ConvShape(want[3].Out), H: 1, W: 3},
 		} {
-			want[0].Algo = picked
+			want[i].Candidates, want[i].Pick = kernels.Candidates(set, p), kernels.Pick(set, p)
+		}
+		for _, algo := range []string{kernels.Auto, "direct", "winograd"} {
+			for i := range want {
+				if want[i].Algo = want[i].Pick; slices.Contains(want[i].Candidates, algo) {
+					want[i].Algo = algo
+				}
+			}
 			// The narrow tile computes four and two channels. Ten take as many columns of it as
 			// they need, or of the wide tile if these are fewer.
 			narrow := set.F32.Narrow.Width
@@ -260,7 +265,7 @@ func TestSteps(t *testing.T) {
 				return min((out+narrow-1)/narrow*narrow, (out+set.F32.Wide.Width-1)/set.F32.Wide.Width*set.F32.Wide.Width)
 			}
 			direct := mid / 4 * 27 * columns(4)
-			if picked == "winograd" {
+			if want[0].Algo == "winograd" {
 				direct = 36 * 3 * 3 * 3 * columns(4) // tiles of 4×4 over 9×11
 			}
 			for i, n := range []int{direct, 0, row * 4 * columns(2), 0, 6 * row * columns(10)} {
