@@ -13,6 +13,7 @@ type poolTask struct {
 	f32      *F32
 	shape    PoolShape
 	dst, src View
+	out, in  []float32 // their memory
 	average  bool
 }
 
@@ -46,7 +47,7 @@ func bindPool(set *Set, s PoolShape, dst, src View, threads int, average bool) (
 	if !dst.fits(oh) || dst.W != ow || dst.C != src.C {
 		return nil, fmt.Errorf("pooling: %v to %v, expected output %d×%d×%d", src, dst, oh, ow, src.C)
 	}
-	t := &poolTask{f32: set.F32, shape: s, dst: dst, src: src, average: average}
+	t := &poolTask{f32: set.F32, shape: s, dst: dst, src: src, out: Data[float32](dst), in: Data[float32](src), average: average}
 	t.rowChunks = splitRows(dst, s.KH*s.KW, threads)
 	return t, nil
 }
@@ -85,7 +86,7 @@ func (t *poolTask) windows(n, y, x int) int {
 	count := (src.W-3-x0)/2 + 1
 	body := src.C / t.f32.Lanes * t.f32.Lanes
 	d, a := t.dst.Index(n, y, x, 0), src.Index(n, y0, x0, 0)
-	dst, in := Data[float32](t.dst), Data[float32](src)
+	dst, in := t.out, t.in
 	if body > 0 {
 		t.f32.MaxPool3x3s2(&dst[d], &in[a], count, body, src.Row, src.Pixel, t.dst.Pixel)
 	}
@@ -107,7 +108,7 @@ func (t *poolTask) window(n, y, x int) {
 	body := src.C / t.f32.Lanes * t.f32.Lanes
 	tail := src.C - body
 	d, a := t.dst.Index(n, y, x, 0), src.Index(n, y0, x0, 0)
-	dst, in := Data[float32](t.dst), Data[float32](src)
+	dst, in := t.out, t.in
 	if t.average {
 		scale := 1 / float32(count)
 		if body > 0 {
