@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,9 +22,15 @@ func (o *options) compare(dir string, stdout, stderr io.Writer) error {
 	return printComparison(filepath.Join(dir, samplesFile), o.report(stderr), stdout)
 }
 
-// report returns what the comparison is to hold: two networks side by side, or one.
+// report returns what the comparison is to hold: the networks that -net names, two of them side by
+// side. Of more than two these are the default ones, if -net names both, else the first two.
 func (o *options) report(stderr io.Writer) report.Options {
-	return report.Options{Nets: o.nets[:min(2, len(o.nets))], Log: stderr}
+	nets := o.nets[:min(2, len(o.nets))]
+	named := func(net string) bool { return slices.Contains(o.nets, net) }
+	if len(o.nets) > 2 && named(report.DefaultNets[0]) && named(report.DefaultNets[1]) {
+		nets = report.DefaultNets
+	}
+	return report.Options{Nets: nets, Log: stderr}
 }
 
 // printComparison prints the comparison of the samples in a file.

@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, build bui
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.preset, "preset", "quick", "what to measure: quick or full")
-	nets := flags.String("net", "", "networks to measure, separated by commas; the comparison sets the first two side by side\n"+
+	nets := flags.String("net", "", "networks to measure, separated by commas; the comparison sets two side by side, of more the default ones or the first\n"+
 		"(default "+strings.Join(report.DefaultNets, ",")+"; all with -preset full; the first of them with -profile)")
 	flags.IntVar(&o.count, "count", 10, "samples")
 	flags.StringVar(&o.out, "out", "", "folder of the record (default results/<machine>/<date>T<time>-<commit>)")

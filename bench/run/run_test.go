@@ -466,3 +466,19 @@ func TestNets(t *testing.T) {
 		}
 	}
 }
+
+// TestCompared: which networks the comparison sets side by side.
+func TestCompared(t *testing.T) {
+	for _, c := range []struct{ nets, want []string }{
+		{nil, nil},
+		{[]string{"alexnet"}, []string{"alexnet"}},
+		{[]string{"squeezenet1.1", "alexnet"}, []string{"squeezenet1.1", "alexnet"}},
+		{[]string{"squeezenet1.1", "alexnet-owt", "alexnet"}, []string{"squeezenet1.1", "alexnet-owt"}},
+		{[]string{"squeezenet1.1", "alexnet", "squeezenet1.0"}, []string{"squeezenet1.0", "alexnet"}},
+	} {
+		o := options{nets: c.nets}
+		if got := o.report(nil).Nets; !slices.Equal(got, c.want) {
+			t.Errorf("-net %q: %q side by side, expected %q", c.nets, got, c.want)
+		}
+	}
+}
