@@ -42,6 +42,9 @@ func TestDeterministic(t *testing.T) {
 // TestCheck changes the written files in every way that -check must notice. It does
 // without the tiles, which come in many heights: the files of the other kernels will do.
 func TestCheck(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short mode: it generates many times, which takes minutes in emulation, and depends on no processor")
+	}
 	defer func(all []row) { catalog = all }(catalog)
 	catalog = slices.DeleteFunc(slices.Clone(catalog), func(r row) bool { return r.families[0].Table != "" })
 	dir := t.TempDir()
