@@ -63,20 +63,24 @@ func measure(b *testing.B, set *kernels.Set, cost kernels.Cost, dense bool, run 
 
 // A simulation is a machine of known speed with a clock of its own: for each
 // multiply-add and each value read the clock advances by an exact time, divided by the
-// threads, which work side by side.
+// threads that measure, which work side by side.
 type simulation struct {
 	nanoseconds atomic.Int64
 	perMAC      atomic.Int64
 	perValue    int64
-	threads     int64
+}
+
+// pass lets so much time pass on one of the threads.
+func (s *simulation) pass(nanoseconds int64) {
+	s.nanoseconds.Add(nanoseconds / int64(peaks.workers.Threads()))
 }
 
 // set returns kernels of 8 multiply-adds a round that run on the simulation.
 func (s *simulation) set() *kernels.Set {
 	return &kernels.Set{F32: &kernels.F32{
 		PeakFMAs: 8,
-		FMAPeak:  func(n int) { s.nanoseconds.Add(8 * int64(n) * s.perMAC.Load() / s.threads) },
-		ReadPeak: func(_, _ *float32, n int) { s.nanoseconds.Add(int64(n) * s.perValue / s.threads) },
+		FMAPeak:  func(n int) { s.pass(8 * int64(n) * s.perMAC.Load()) },
+		ReadPeak: func(_, _ *float32, n int) { s.pass(int64(n) * s.perValue) },
 	}}
 }
 
@@ -85,7 +89,7 @@ func (s *simulation) now() time.Time { return time.Unix(0, s.nanoseconds.Load())
 // simulate makes the peaks those of a simulation until the test ends: a multiply-add
 // takes 4 ns and a value 2 ns on each of the threads.
 func simulate(t *testing.T, threads int) *simulation {
-	s := &simulation{perValue: 2, threads: int64(threads)}
+	s := &simulation{perValue: 2}
 	s.perMAC.Store(4)
 	real := peaks
 	peaks = peakMeter{now: s.now}

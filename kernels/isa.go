@@ -52,14 +52,14 @@ func (i ISA) String() string {
 
 // ParseISA is the inverse of String. The error lists the known names.
 func ParseISA(s string) (ISA, error) {
-	var names []string
+	var known []ISA
 	for i, isa := range isas {
 		if s == isa.name {
 			return ISA(i), nil
 		}
-		names = append(names, isa.name)
+		known = append(known, ISA(i))
 	}
-	return 0, fmt.Errorf("unknown instruction set %q, expected one of %s", s, strings.Join(names, ", "))
+	return 0, fmt.Errorf("unknown instruction set %q, expected one of %s", s, list(known))
 }
 
 // A feature is an extension of the processor that an ISA needs.
@@ -103,10 +103,19 @@ func Supported() ([]ISA, error) {
 	}
 	i := slices.IndexFunc(usable, func(n nativeSet) bool { return n.set.ISA == top })
 	if i < 0 {
-		return nil, fmt.Errorf("FIREBENCH_ISA: %v is not usable here, expected one of %v", top, names(usable))
+		return nil, fmt.Errorf("FIREBENCH_ISA: %v is not usable here, expected one of %s", top, list(names(usable)))
 	}
 	last := usable[i]
 	return names(slices.DeleteFunc(usable, func(n nativeSet) bool { return !n.within(last) })), nil
+}
+
+// list returns the names of instruction sets as messages show them.
+func list(isas []ISA) string {
+	var names []string
+	for _, isa := range isas {
+		names = append(names, isa.String())
+	}
+	return strings.Join(names, ", ")
 }
 
 func names(sets []nativeSet) []ISA {

@@ -65,12 +65,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, build bui
 	o := options{args: args}
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&o.preset, "preset", "quick", "what to measure: quick or full")
-	nets := flags.String("net", "", "networks to measure, separated by commas; the comparison sets two side by side, of more the default ones or the first\n"+
+	flags.Usage = func() {
+		fmt.Fprintln(stderr, "usage: run [flags]")
+		flags.PrintDefaults()
+	}
+	flags.StringVar(&o.preset, "preset", "quick", "what to measure: `quick` or full")
+	nets := flags.String("net", "", "networks `A,B,…` to measure; the comparison sets two side by side, of more the default ones or the first\n"+
 		"(default "+strings.Join(report.DefaultNets, ",")+"; all with -preset full; the first of them with -profile)")
 	flags.IntVar(&o.count, "count", 10, "samples")
-	flags.StringVar(&o.out, "out", "", "folder of the record (default results/<machine>/<date>T<time>-<commit>)")
-	flags.StringVar(&o.profile, "profile", "", "write a CPU profile of one network to this file, and bench.test, which it describes,\nbeside it; record nothing")
+	flags.StringVar(&o.out, "out", "", "`folder` of the record (default results/<machine>/<date>T<time>-<commit>)")
+	flags.StringVar(&o.profile, "profile", "", "write a CPU profile of one network to this `file`, and bench.test, which it describes,\nbeside it; record nothing")
 	flags.BoolVar(&o.last, "last", false, "print the comparison of this machine's newest record; record nothing")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {

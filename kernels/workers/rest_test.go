@@ -45,3 +45,61 @@ func TestRestingClaimsNothing(t *testing.T) {
 		}
 	}
 }
+
+// calling is a task of one chunk for each of two workers, all of which the caller computes.
+type calling struct{ chunk func() }
+
+func (calling) Chunks() int      { return 2 }
+func (c calling) Chunk(_, _ int) { c.chunk() }
+
+// TestRestingParks: a helper that rests goes to sleep although there are chunks left, and no
+// Run wakes it: awake, it would take time from whoever keeps it from working.
+func TestRestingParks(t *testing.T) {
+	p := NewPool(2)
+	defer p.Close()
+	h := &p.helpers[0]
+	h.until = time.Now().Add(time.Hour)
+	h.resting.Store(true)
+	asleep := func() bool {
+		for start := time.Now(); time.Since(start) < 50*time.Millisecond; {
+			if !h.parked.Load() {
+				return false
+			}
+		}
+		return true
+	}
+	runs := 0
+	for range 3 {
+		p.Run(context.Background(), calling{func() {
+			for start := time.Now(); !asleep(); {
+				if time.Since(start) > 10*time.Second {
+					t.Fatal("the helper stays awake while there are chunks left")
+				}
+			}
+			runs++
+		}})
+		if !h.parked.Load() {
+			t.Error("Run woke the helper")
+		}
+	}
+	if runs != 6 {
+		t.Errorf("the caller ran %d chunks, want 6", runs)
+	}
+}
+
+// TestRunWakesNoResting: Run leaves a helper that rests asleep, from its first moment.
+func TestRunWakesNoResting(t *testing.T) {
+	p := NewPool(2)
+	defer p.Close()
+	h := &p.helpers[0]
+	for !h.parked.Load() {
+		time.Sleep(time.Millisecond)
+	}
+	h.until = time.Now().Add(time.Hour)
+	h.resting.Store(true)
+	p.Run(context.Background(), calling{func() {
+		if !h.parked.Load() {
+			t.Error("the helper is awake")
+		}
+	}})
+}

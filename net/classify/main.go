@@ -11,7 +11,7 @@
 //
 //	-model NAME      the network (squeezenet1.0)
 //	-weights FILE    its weights; without, they are random and the answer means nothing
-//	-isa NAME        the instruction set (the best that is usable)
+//	-isa NAME        the instruction set (the best of those that are usable)
 //	-algo NAME       the algorithm of the convolutions, or auto, which picks one for each (auto)
 //	-threads N       how many threads (one per processor)
 //	-top N           how many classes to print (5)
@@ -64,6 +64,7 @@ const (
 )
 
 func main() {
+	boundProcessors()
 	// Decoding large pictures leaves hundreds of megabytes of garbage behind. Collect it in
 	// time to stay within 1 GB, of which pictures may take half (preprocess.MaxMemory) and
 	// AlexNet's weights a quarter. The process takes more than Go's limit: what has been
@@ -72,6 +73,12 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second signal ends the process at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// boundProcessors lowers GOMAXPROCS, which the environment may set to any number, to what
+// -threads may be: the runtime and all that goes by it take time and memory for each.
+func boundProcessors() {
+	runtime.GOMAXPROCS(min(runtime.GOMAXPROCS(0), threadsPerProcessor*runtime.NumCPU()))
 }
 
 // run is the command; it returns the exit status. When ctx ends, so does the command.
@@ -133,7 +140,7 @@ func newFlags(o *options) *flag.FlagSet {
 		return err
 	})
 	fs.StringVar(&o.weights, "weights", "", "weights `FILE`; without, they are random and the answer means nothing")
-	fs.Func("isa", "instruction set `NAME`: "+isaNames()+" (default the last, which is the best)", func(s string) (err error) {
+	fs.Func("isa", "instruction set `NAME`: "+isaNames()+" (default the last of them)", func(s string) (err error) {
 		o.set, err = kernelSet(s)
 		return err
 	})
@@ -213,7 +220,7 @@ func kernelSet(name string) (*kernels.Set, error) {
 			return nil, err
 		}
 		if !slices.Contains(usable, isa) {
-			return nil, fmt.Errorf("%v is not usable here, expected one of %v", isa, usable)
+			return nil, fmt.Errorf("%v is not usable here, expected one of %s", isa, isaNames())
 		}
 	}
 	return kernels.For(isa)

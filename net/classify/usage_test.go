@@ -33,7 +33,7 @@ func TestUsage(t *testing.T) {
 		{"-isa mmx a.jpg", `unknown instruction set "mmx"`},
 		{"-algo fft a.jpg", `unknown algorithm "fft", expected auto, direct or winograd`},
 		{"-algo= a.jpg", `unknown algorithm ""`},
-		{"-isa " + unusable + " a.jpg", unusable + " is not usable here, expected one of [scalar"},
+		{"-isa " + unusable + " a.jpg", unusable + " is not usable here, expected one of scalar"},
 		{"-logits out.npy a.jpg b.jpg", "out.npy: expected a single INPUT, not 2"},
 		{"-logits a.jpg b.jpg", "-logits a.jpg: expected a name that ends in .npy"},
 		{"-logits npy b.jpg", "-logits npy: expected a name that ends in .npy"},
@@ -75,6 +75,18 @@ func TestHelp(t *testing.T) {
 	for _, part := range parts {
 		if !strings.Contains(stdout, part) {
 			t.Errorf("the help does not mention %s", part)
+		}
+	}
+}
+
+// TestBoundProcessors: GOMAXPROCS does not go around the limit of -threads.
+func TestBoundProcessors(t *testing.T) {
+	most := threadsPerProcessor * runtime.NumCPU()
+	for _, n := range []int{1, most, most + 1} {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(n))
+		boundProcessors()
+		if got := runtime.GOMAXPROCS(0); got != min(n, most) {
+			t.Errorf("GOMAXPROCS %d became %d, want %d", n, got, min(n, most))
 		}
 	}
 }

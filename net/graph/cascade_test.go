@@ -17,9 +17,13 @@ func TestBandRule(t *testing.T) {
 		{0, 0, 100, 0, 1},
 		{1000, 1000, 100, 0, 1},             // all fits the cache
 		{10 * cache, 1000, 100, 10, 50},     // nothing fits the cache
-		{10 * cache, 1000, 7, 2, 3},         // bands of at least two rows
-		{10 * cache, 1000, 1, 0, 1},         // likewise
-		{10 * cache, 10 * cache, 100, 0, 1}, // each band would read all weights again
+		{cache / 2, cache / 2, 100, 0, 1},   // values fit half of the cache, and so do weights
+		{cache/2 + 1, cache / 2, 100, 2, 2}, // the values do not
+		{cache * 5 / 2, cache / 2, 100, 5, 5},
+		{cache * 5 / 2, cache/2 + 1, 100, 0, 1}, // the weights do not
+		{10 * cache, 1000, 7, 2, 3},             // bands of at least two rows
+		{10 * cache, 1000, 1, 0, 1},             // likewise
+		{10 * cache, 10 * cache, 100, 0, 1},     // each band would read all weights again
 		{1000 * cache, cache / 16, 1 << 20, 1000, 1 << 19},
 	} {
 		if got := graph.Bands(test.inner, test.weights, test.rows); got < test.least || got > test.most {

@@ -26,7 +26,7 @@ const (
 	// maxBlocks bounds the time that a JPEG takes: over all its scans, it may have as many
 	// blocks of 8×8 samples. A scan of blocks that do not change takes a few bytes, and a
 	// file can have any number of them. 50 megapixels in 10 progressive scans are 20 million.
-	maxBlocks = 32 << 20
+	maxBlocks = 32_000_000
 )
 
 // ErrFormat is the error for what is not a picture in a known format.

@@ -50,8 +50,8 @@ func jpegHeader(r io.Reader) (header, error) {
 		return header{}, err
 	}
 	if s.blocks > maxBlocks {
-		return header{}, limitError(fmt.Sprintf("%d×%d pixels in %d scans, which are %d million blocks to decode, expected at most %d",
-			s.width, s.height, s.scans, s.blocks/1_000_000, maxBlocks/1_000_000))
+		return header{}, limitError(fmt.Sprintf("%d×%d pixels in %d scans, which are %d blocks to decode, expected at most %d",
+			s.width, s.height, s.scans, s.blocks, maxBlocks))
 	}
 	return header{width: s.width, height: s.height, memory: s.memory(), orientation: s.orientation}, nil
 }
