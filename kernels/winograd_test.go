@@ -472,3 +472,33 @@ func TestWinogradOrder(t *testing.T) {
 		}
 	})
 }
+
+// TestWinogradParts: what a part of the rows transforms and multiplies fills two thirds of the
+// level-2 cache at most, and all of it where the weights do not fit the cache anyway.
+func TestWinogradParts(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		cache := kernels.Level2()
+		for _, large := range []bool{false, true} {
+			const in, rows = 64, 60
+			out, budget := set.F32.Wide.Width, cache*2/3
+			if large { // 36·in·out weights of 4 bytes
+				out, budget = (cache/(4*36*in)/out+1)*out, cache
+			}
+			// Of one row of tiles: 36 elements of 64 transformed channels and of a tile's products.
+			perTile := 4 * 36 * (in + set.F32.Wide.Width)
+			cols := budget / (7 * perTile) // seven rows of tiles fit
+			c := conv(4*rows, 4*cols, in, out, 3, 1, 1, 1)
+			op, err := newWinogradConv(set, c.ConvShape, make([]float32, c.Weights()), nil, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			task, err := op.Bind(kernels.NewView(kernels.Type{}, 1, c.h, c.w, out, 0), kernels.NewView(kernels.Type{}, 1, c.h, c.w, in, 1), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := task.Chunks(), (rows+6)/7; got != want {
+				t.Errorf("large weights %v: %d parts of %d rows of tiles, want %d", large, got, rows, want)
+			}
+		}
+	})
+}
