@@ -488,7 +488,7 @@ func TestWinogradParts(t *testing.T) {
 			perTile := 4 * 36 * (in + set.F32.Wide.Width)
 			cols := budget / (7 * perTile) // seven rows of tiles fit
 			c := conv(4*rows, 4*cols, in, out, 3, 1, 1, 1)
-			op, err := newWinogradConv(set, c.ConvShape, make([]float32, c.Weights()), nil, false)
+			op, err := newWinograd(set, c.ConvShape, make([]float32, c.Weights()), nil, false)
 			if err != nil {
 				t.Fatal(err)
 			}
