@@ -113,6 +113,43 @@ func TestSameFileTwice(t *testing.T) {
 	}
 }
 
+// A copy of a recording is no second sample, in another file or in the same; recordings of
+// other times, commands and commits are.
+func TestCopyOfRecording(t *testing.T) {
+	recorded := func(at, commit, command string) string {
+		return "# recorded " + at + ", commit " + commit + "\n# command: " + command + "\n" + header + good +
+			"# after sample 1, other processes took 0.00 of 2 cores\n"
+	}
+	text := recorded("2026-11-24T10:00:00Z", "1111aaaa", "run")
+	original := file(t, "a.txt", text)
+	_, want, _ := compare(t, original)
+	again := file(t, "b.txt", text)
+	status, stdout, stderr := compare(t, original, again)
+	if warning := again + ":7: the same recording as in " + original + ", read once\n"; status != 0 || stdout != want || stderr != warning {
+		t.Errorf("status %d, stderr %q, want %q; report\n%s", status, stderr, warning, stdout)
+	}
+	twice := file(t, "c.txt", text+text)
+	status, stdout, stderr = compare(t, twice)
+	if warning := twice + ":15: the same recording as in " + twice + ", read once\n"; status != 0 || stdout != want || stderr != warning {
+		t.Errorf("in one file: status %d, stderr %q, want %q; report\n%s", status, stderr, warning, stdout)
+	}
+	for name, other := range map[string]string{
+		"time":    recorded("2026-11-24T10:00:01Z", "1111aaaa", "run"),
+		"command": recorded("2026-11-24T10:00:00Z", "1111aaaa", "walk"),
+		"commit":  recorded("2026-11-24T10:00:00Z", "2222bbbb", "run"),
+		"no time": header + good,
+	} {
+		status, stdout, stderr := compare(t, "-mix", "-format", "json", original, file(t, "other.txt", other))
+		samples := 0
+		for _, n := range parse(t, stdout).Networks {
+			samples += n.N
+		}
+		if status != 0 || stderr != "" || samples != 2 {
+			t.Errorf("another %s: status %d, stderr %q, %d samples, want 2", name, status, stderr, samples)
+		}
+	}
+}
+
 func TestMixedMachines(t *testing.T) {
 	text := string(readFile(t, bench))
 	for key, change := range map[string]string{
@@ -225,8 +262,7 @@ func TestMixedCommits(t *testing.T) {
 
 	// Versions without a name may differ.
 	for _, commit := range []string{"1111aaaa-dirty", ""} {
-		text := recorded(early, commit)
-		_, stdout, _ := compare(t, file(t, "a.txt", text), file(t, "b.txt", text))
+		_, stdout, _ := compare(t, file(t, "a.txt", recorded(early, commit)), file(t, "b.txt", recorded(late, commit)))
 		if want := "2 recordings are taken for one version of the code"; !strings.Contains(stdout, want) {
 			t.Errorf("commit %q: no %q in\n%s", commit, want, stdout)
 		}

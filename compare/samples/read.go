@@ -95,6 +95,9 @@ type Data struct {
 	algos   map[Key][]string // of the cells of a part, by their key with algorithm ""; in order
 	configs map[Config]bool  // of the cells
 	lines   int              // of results, usable or not
+
+	recorded map[recordingID]*Recording // as first met
+	copies   int                        // results of recordings met again
 }
 
 // New returns Data without samples of these networks. Unless mix is set, reading fails
@@ -108,6 +111,7 @@ func New(nets []*Network, mix bool) *Data {
 		byName:   make(map[string]*Network),
 		algos:    make(map[Key][]string),
 		configs:  make(map[Config]bool),
+		recorded: make(map[recordingID]*Recording),
 	}
 	for _, n := range nets {
 		d.byName[n.Name] = n
@@ -153,7 +157,7 @@ func (d *Data) Read(r io.Reader, name string, log io.Writer) error {
 	h := &header{Recording: &Recording{File: Clean(name)}}
 	limited := &io.LimitedReader{R: r, N: maxFile}
 	lines := &lineReader{r: bufio.NewReaderSize(limited, maxLine), warn: w.warn, comment: h.comment}
-	before := d.Results
+	before := d.Results + d.copies
 	in := benchfmt.NewReader(lines, name)
 scan:
 	for in.Scan() {
@@ -184,7 +188,7 @@ scan:
 	switch {
 	case lines.line == 0:
 		return fmt.Errorf("%s: empty: %w", name, ErrNoResults)
-	case d.Results == before:
+	case d.Results+d.copies == before:
 		return fmt.Errorf("%s: %w", name, ErrNoResults)
 	}
 	return nil
@@ -222,6 +226,13 @@ func (d *Data) add(res *benchfmt.Result, h *header, warn func(string)) error {
 	}
 	if k.Run, err = d.run(res); err != nil {
 		return err
+	}
+	if first := d.original(k.Run, h.Recording); first != h.Recording {
+		if d.copies++; !h.copy {
+			h.copy = true
+			warn(fmt.Sprintf("the same recording as in %s, read once", first.File))
+		}
+		return nil
 	}
 	if !d.configs[k.Config] {
 		if len(d.configs) == maxConfigs {
