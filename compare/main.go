@@ -11,10 +11,11 @@
 //	-tables LIST               which of machine, networks, stages, layers and candidates; default all
 //	-mix                       allow different machines and commits, each in rows of its own
 //
-// The files hold the output of package bench in the Go benchmark format; the name "-"
-// stands for the standard input. All samples of one benchmark are pooled, over all files of
-// one machine and commit: `go tool benchstat OLD NEW` compares two versions of the code,
-// this command compares networks. Below the tables it explains their columns and notes
+// The files hold the output of package bench in the Go benchmark format. They are regular
+// files; the name "-" stands for the standard input. All samples of one benchmark are
+// pooled, over all files of one machine and commit, those of a recording once however many
+// files hold it: `go tool benchstat OLD NEW` compares two versions of the code, this command
+// compares networks. Below the tables it explains their columns and notes
 // what could not be paired and what makes the figures doubtful.
 //
 // Stages and layers are shown for the best instruction set of the files, at every thread
