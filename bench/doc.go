@@ -7,7 +7,8 @@
 //
 // Names are key=value pairs, net first and isa last, as benchstat and
 // firebench/compare read them; the suffix is the number of threads. A pattern that
-// matches no benchmark is an error. Metrics:
+// matches no benchmark is an error. Only convolutions and dense layers have an algorithm:
+// algo=direct in the name of another layer means nothing. Metrics:
 //
 //	GFLOP/s  two operations per multiply-add of the direct convolution, whichever algorithm ran
 //	peak-%   GFLOP/s in percent of the FMA peak of the same instruction set and number of threads

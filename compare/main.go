@@ -11,10 +11,11 @@
 //	-tables LIST               which of machine, networks, stages, layers and candidates; default all
 //	-mix                       allow different machines and commits, each in rows of its own
 //
-// The files hold the output of package bench in the Go benchmark format; the name "-"
-// stands for the standard input. All samples of one benchmark are pooled, over all files of
-// one machine and commit: `go tool benchstat OLD NEW` compares two versions of the code,
-// this command compares networks. Below the tables it explains their columns and notes
+// The files hold the output of package bench in the Go benchmark format. They are regular
+// files; the name "-" stands for the standard input. All samples of one benchmark are
+// pooled, over all files of one machine and commit, those of a recording once however many
+// files hold it: `go tool benchstat OLD NEW` compares two versions of the code, this command
+// compares networks. Below the tables it explains their columns and notes
 // what could not be paired and what makes the figures doubtful.
 //
 // Stages and layers are shown for the best instruction set of the files, at every thread
@@ -22,8 +23,8 @@
 // that its benchmarks mark with "1 pick"; where there is none, with algo=direct.
 //
 // A line that cannot be used is named on standard error and left out. The exit status
-// is 1 when a file cannot be read, when machines or commits are mixed without -mix and when
-// nothing usable remains; it is 2 for a usage error.
+// is 1 when a file cannot be read or holds nothing usable and when machines or commits are
+// mixed without -mix; it is 2 for a usage error.
 package main
 
 import (
@@ -45,7 +46,10 @@ func main() {
 // run is main with its surroundings as arguments; it returns the exit status.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	fail := func(status int, format string, args ...any) int {
-		fmt.Fprintf(stderr, "compare: "+format+"\n", args...)
+		// An error may have a line for each file.
+		for line := range strings.Lines(fmt.Sprintf(format, args...) + "\n") {
+			fmt.Fprint(stderr, "compare: ", line)
+		}
 		return status
 	}
 	o := report.Options{Stdin: stdin, Log: stderr}
@@ -86,11 +90,14 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(1, "%v", err)
 	}
+	for _, err := range r.Unreadable {
+		fail(1, "%v", err)
+	}
 	if err := r.Write(stdout, *format); err != nil {
 		return fail(1, "writing the report: %v", err)
 	}
-	if r.Unreadable > 0 {
-		return fail(1, "%d of %d files could not be read, the report is of the rest", r.Unreadable, flags.NArg())
+	if n := len(r.Unreadable); n > 0 {
+		return fail(1, "%d of %d files could not be read, the report is of the rest", n, flags.NArg())
 	}
 	return 0
 }

@@ -81,17 +81,27 @@ func TestMissingFile(t *testing.T) {
 	if status != 1 || !strings.Contains(stdout, "squeezenet1.0") {
 		t.Errorf("status %d, want 1 and a report of the other file; stdout:\n%s", status, stdout)
 	}
-	for _, want := range []string{"open " + missing, "1 of 2 files could not be read"} {
-		if !strings.Contains(stderr, want) {
-			t.Errorf("stderr %q, want %q in it", stderr, want)
+	line := "compare: " + missing + ": no such file or directory\n"
+	if want := line + "compare: 1 of 2 files could not be read, the report is of the rest\n"; stderr != want {
+		t.Errorf("stderr %q, want %q", stderr, want)
+	}
+
+	// Where no file can be read, each has one line and nothing else is said.
+	folder := t.TempDir()
+	empty := file(t, "empty.txt", "")
+	for _, test := range []struct {
+		paths []string
+		want  string
+	}{
+		{[]string{missing}, line},
+		{[]string{"/"}, "compare: /: is a folder, expected a regular file\n"},
+		{[]string{"-"}, "compare: standard input: empty: no usable result of BenchmarkPeak, Net, Stage or Layer\n"},
+		{[]string{missing, folder, empty}, line + "compare: " + folder + ": is a folder, expected a regular file\n" +
+			"compare: " + empty + ": empty: no usable result of BenchmarkPeak, Net, Stage or Layer\n"},
+	} {
+		if status, stdout, stderr := compare(t, test.paths...); status != 1 || stdout != "" || stderr != test.want {
+			t.Errorf("%q: status %d, stdout %q, stderr %q, want %q", test.paths, status, stdout, stderr, test.want)
 		}
-	}
-	status, stdout, stderr = compare(t, missing)
-	if status != 1 || stdout != "" || !strings.Contains(stderr, "no usable results in "+missing) {
-		t.Errorf("status %d, stdout %q, stderr %q", status, stdout, stderr)
-	}
-	if status, _, stderr = compare(t, t.TempDir(), bench); status != 1 || !strings.Contains(stderr, "director") {
-		t.Errorf("a folder: status %d, stderr %q", status, stderr)
 	}
 }
 
@@ -100,6 +110,43 @@ func TestSameFileTwice(t *testing.T) {
 	status, twice, stderr := compare(t, bench, "./"+bench)
 	if status != 0 || !strings.Contains(stderr, "the same file as") || once != twice {
 		t.Errorf("status %d, stderr %q, same report: %v", status, stderr, once == twice)
+	}
+}
+
+// A copy of a recording is no second sample, in another file or in the same; recordings of
+// other times, commands and commits are.
+func TestCopyOfRecording(t *testing.T) {
+	recorded := func(at, commit, command string) string {
+		return "# recorded " + at + ", commit " + commit + "\n# command: " + command + "\n" + header + good +
+			"# after sample 1, other processes took 0.00 of 2 cores\n"
+	}
+	text := recorded("2026-11-24T10:00:00Z", "1111aaaa", "run")
+	original := file(t, "a.txt", text)
+	_, want, _ := compare(t, original)
+	again := file(t, "b.txt", text)
+	status, stdout, stderr := compare(t, original, again)
+	if warning := again + ":7: the same recording as in " + original + ", read once\n"; status != 0 || stdout != want || stderr != warning {
+		t.Errorf("status %d, stderr %q, want %q; report\n%s", status, stderr, warning, stdout)
+	}
+	twice := file(t, "c.txt", text+text)
+	status, stdout, stderr = compare(t, twice)
+	if warning := twice + ":15: the same recording as in " + twice + ", read once\n"; status != 0 || stdout != want || stderr != warning {
+		t.Errorf("in one file: status %d, stderr %q, want %q; report\n%s", status, stderr, warning, stdout)
+	}
+	for name, other := range map[string]string{
+		"time":    recorded("2026-11-24T10:00:01Z", "1111aaaa", "run"),
+		"command": recorded("2026-11-24T10:00:00Z", "1111aaaa", "walk"),
+		"commit":  recorded("2026-11-24T10:00:00Z", "2222bbbb", "run"),
+		"no time": header + good,
+	} {
+		status, stdout, stderr := compare(t, "-mix", "-format", "json", original, file(t, "other.txt", other))
+		samples := 0
+		for _, n := range parse(t, stdout).Networks {
+			samples += n.N
+		}
+		if status != 0 || stderr != "" || samples != 2 {
+			t.Errorf("another %s: status %d, stderr %q, %d samples, want 2", name, status, stderr, samples)
+		}
 	}
 }
 
@@ -215,8 +262,7 @@ func TestMixedCommits(t *testing.T) {
 
 	// Versions without a name may differ.
 	for _, commit := range []string{"1111aaaa-dirty", ""} {
-		text := recorded(early, commit)
-		_, stdout, _ := compare(t, file(t, "a.txt", text), file(t, "b.txt", text))
+		_, stdout, _ := compare(t, file(t, "a.txt", recorded(early, commit)), file(t, "b.txt", recorded(late, commit)))
 		if want := "2 recordings are taken for one version of the code"; !strings.Contains(stdout, want) {
 			t.Errorf("commit %q: no %q in\n%s", commit, want, stdout)
 		}
@@ -229,10 +275,6 @@ func TestStandardInput(t *testing.T) {
 	var out, stderr bytes.Buffer
 	if status := run([]string{"-"}, bytes.NewReader(text), &out, &stderr); status != 0 || stderr.Len() > 0 || out.String() != want {
 		t.Errorf("status %d, stderr %q, the report of the file: %v", status, stderr.String(), out.String() == want)
-	}
-	status, _, got := compare(t, "-")
-	if want := "standard input:0: the file is empty\ncompare: no usable results in -\n"; status != 1 || got != want {
-		t.Errorf("empty: status %d, stderr %q, want %q", status, got, want)
 	}
 }
 
@@ -342,7 +384,7 @@ func TestBadLines(t *testing.T) {
 
 		// Alone it is nothing, or a warning beside something usable.
 		status, stdout, stderr = compare(t, file(t, "bench.txt", header+test.line+"\n"))
-		if status == 1 && (stdout != "" || !strings.Contains(stderr, "compare: no usable results in ")) || status > 1 {
+		if status == 1 && (stdout != "" || !strings.HasSuffix(stderr, ": no usable result of BenchmarkPeak, Net, Stage or Layer\n")) || status > 1 {
 			t.Errorf("%.100q alone: status %d, stderr %q", test.line, status, stderr)
 		}
 	}
@@ -366,19 +408,21 @@ func TestNothingUsable(t *testing.T) {
 		garbage[i] = byte(x >> 24)
 	}
 	for name, test := range map[string]struct{ text, want string }{
-		"empty":   {"", "x.txt:0: the file is empty"},
-		"newline": {"\n", "x.txt:1: the file ends without a usable result"},
-		"header":  {header, "x.txt:4: the file ends without a usable result"},
-		"other":   {header + "BenchmarkX 1 1 ns/op\n", "x.txt:5: the file ends without a usable result"},
-		"garbage": {string(garbage), "the file ends without a usable result"},
-		"zeros":   {strings.Repeat("\x00", 1<<20), "x.txt:1: line of more than 16384 bytes"},
+		"empty":   {"", "compare: PATH: empty: no usable result of BenchmarkPeak, Net, Stage or Layer\n"},
+		"newline": {"\n", "compare: PATH: no usable result of BenchmarkPeak, Net, Stage or Layer\n"},
+		"header":  {header, "compare: PATH: no usable result of BenchmarkPeak, Net, Stage or Layer\n"},
+		"other":   {header + "BenchmarkX 1 1 ns/op\n", "compare: PATH: no usable result of BenchmarkPeak, Net, Stage or Layer\n"},
+		"garbage": {string(garbage), ": no usable result of BenchmarkPeak, Net, Stage or Layer\n"},
+		"zeros": {strings.Repeat("\x00", 1<<20), "PATH:1: line of more than 16384 bytes, ignored\n" +
+			"compare: PATH: no usable result of BenchmarkPeak, Net, Stage or Layer\n"},
 	} {
 		path := file(t, "x.txt", test.text)
+		want := strings.ReplaceAll(test.want, "PATH", path)
 		status, stdout, stderr := compare(t, path)
-		if status != 1 || stdout != "" || !strings.Contains(stderr, test.want) || !strings.HasSuffix(stderr, "compare: no usable results in "+path+"\n") {
-			t.Errorf("%s: status %d, stdout %q, stderr %q, want %q", name, status, stdout, stderr, test.want)
+		if status != 1 || stdout != "" || stderr != want && (name != "garbage" || !strings.HasSuffix(stderr, want)) {
+			t.Errorf("%s: status %d, stdout %q, stderr %q, want %q", name, status, stdout, stderr, want)
 		}
-		if status, stdout, stderr := compare(t, path, bench); status != 0 || stdout == "" || !strings.Contains(stderr, test.want) {
+		if status, stdout, stderr := compare(t, path, bench); status != 1 || stdout == "" || !strings.Contains(stderr, want) {
 			t.Errorf("%s beside a good file: status %d, stderr %q", name, status, stderr)
 		}
 	}

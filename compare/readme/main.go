@@ -83,7 +83,7 @@ func generate(root string, runs []string) (map[string][]byte, error) {
 		dir := filepath.Dir(file)
 		made, err := report.Pages(dir, report.Options{})
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
+			return nil, err
 		}
 		rel, err := filepath.Rel(root, dir)
 		if err != nil {

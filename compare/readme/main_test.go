@@ -214,7 +214,7 @@ func TestErrors(t *testing.T) {
 		"region twice":    {"README.md", readme("results/m/a", "answer", "answer"), `line 5: generated region "answer", expected each of`},
 		"unknown region":  {"README.md", readme("results/m/a", "advert"), `line 2: generated region "advert", expected each of`},
 		"region open":     {"README.md", readme("results/m/a") + "<!-- generated: answer -->\n", `line 2: generated region "answer" has no line "<!-- end -->"`},
-		"no samples":      {"results/m/a/bench.txt", "PASS\n", "no usable results in"},
+		"no samples":      {"results/m/a/bench.txt", "PASS\n", "no usable result of"},
 		"no scalar":       {"results/m/a/bench.txt", "BenchmarkNet/net=alexnet/algo=auto/isa=avx2 1 5000000 ns/op\n", "results/m/a: squeezenet1.0 was not measured with direct and auto on avx2 and the scalar kernels"},
 		"no vectors":      {"results/m/a/bench.txt", "BenchmarkNet/net=alexnet/algo=auto/isa=scalar 1 5000000 ns/op\n", "results/m/a: no network on vector instructions"},
 		"bad samples":     {"results/m/a/bench.txt", "BenchmarkNet/net=alexnet/algo=auto/isa=avx2 1 5000000 ns/op\nBenchmarkNet/net=x/isa=avx2 1 1 ns/op\n", "unknown network \"x\""},

@@ -33,9 +33,9 @@ var candidatesTable = tableKind{"candidates", func(b *builder) *table {
 			{key: "regret_pct", head: "regret %", value: func(r candidateRow) any { return r.regretPct }, show: percent},
 		},
 	)
-	t.explain = []string{explainMedian, explainPeak, explainBusy,
-		"Regret is how much slower the algorithm that auto picks is than the fastest candidate, 0 when it is the fastest; " +
-			"of a network, that of the sums over the layers that have several candidates."}
+	t.explainColumns(explainMs, explainInterval, explainGFLOPS, explainPeak, explainBusy,
+		explanation{"regret %", "regret % is how much slower the algorithm that auto picks is than the fastest candidate, 0 when it is the fastest; " +
+			"of a network, that of the sums over the layers that have several candidates."})
 	return t
 }}
 

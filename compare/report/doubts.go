@@ -13,6 +13,10 @@ import (
 // least on a machine that does nothing else: the lower quartile over the upper.
 const steady = 0.9
 
+// quiet is how many cores other processes may take: as many as command bench/run lets pass
+// without a warning.
+const quiet = 0.25
+
 // noteDoubts notes what makes all figures of a run doubtful: signs of other programs
 // beside the benchmarks, and versions of the code that may differ.
 func (b *builder) noteDoubts() {
@@ -24,6 +28,9 @@ func (b *builder) noteDoubts() {
 		if cores, err := strconv.Atoi(run.Facts["cores"]); err == nil && run.Load.Threads > float64(cores) {
 			b.note("%sthe machine was busy: before sample %s the load was %v on %s, more than the benchmarks alone can make",
 				name, run.Load.Sample, run.Load.Threads, samples.Plural(cores, "core"))
+		}
+		if run.Others.Cores > quiet {
+			b.note("%sthe machine was busy: during sample %s other processes took %.2f cores", name, run.Others.Sample, run.Others.Cores)
 		}
 		if spread := b.spread(i); len(spread) > 0 {
 			b.note("%sthe machine was not steady: between samples, the middle half of the measured FMA peak spreads over %s GFLOP/s",

@@ -15,6 +15,15 @@ func loads(averages ...float64) string {
 	return b.String()
 }
 
+// others is how bench/run notes at the end of each sample what other processes took.
+func others(cores ...string) string {
+	var b strings.Builder
+	for i, v := range cores {
+		fmt.Fprintf(&b, "%s# after sample %d, load 0.76 0.51 1.81, other processes took %s of 2 cores\n", good, i+1, v)
+	}
+	return b.String()
+}
+
 // Signs of a busy machine are noted, and a quiet one is not.
 func TestBusy(t *testing.T) {
 	net := func(threads string, ms float64) string {
@@ -25,6 +34,8 @@ func TestBusy(t *testing.T) {
 		"quiet":        {loads(0.5, 1.9, 2) + steadyPeaks + net("", 10) + net("-2", 5) + net("-4", 6), ""},
 		"no load":      {good, ""},
 		"load":         {loads(0.5, 3.2, 2.5), "the machine was busy: before sample 2 the load was 3.2 on 2 cores"},
+		"others":       {others("0.25", "1.40", "0.30"), "the machine was busy: during sample 2 other processes took 1.40 cores"},
+		"no others":    {others("0.25", "NaN", "-1", "1e9", "x", ""), ""},
 		"slower":       {net("", 10) + net("-2", 11), "more threads were slower than fewer, as on a busy machine: squeezenet1.0 (avx2, 2 threads, direct)"},
 		"slower peak":  {peaks("isa=avx2", 100) + peaks("isa=avx2-2", 90), "as on a busy machine: FMA peak (avx2, 2 threads)"},
 		"another algo": {net("", 10) + lines("Net/net=squeezenet1.0/algo=auto/isa=avx2-2", 11), ""},

@@ -28,7 +28,10 @@ var layersTable = tableKind{"layers", func(b *builder) *table {
 		lead,
 		partColumns(func(r layerRow) *samples.Part { return r.part }),
 		configColumns(true, func(r layerRow) samples.Config { return r.config }),
-		algoColumn(func(r layerRow) string { return r.config.Algo }),
+		[]column[layerRow]{
+			{key: "algo", value: func(r layerRow) any { return r.algo() }},
+			{head: "algo", left: true, value: func(r layerRow) any { return cmp.Or(r.algo(), unknown) }},
+		},
 		[]column[layerRow]{{key: "macs", value: func(r layerRow) any { return r.part.Cost.MACs }}},
 		estimateColumns("ms", "ms", func(r layerRow) *estimate { return &r.ms }),
 		speedColumns(of),
@@ -39,10 +42,10 @@ var layersTable = tableKind{"layers", func(b *builder) *table {
 			{key: "net_pct", head: "% of net", value: func(r layerRow) any { return r.netPct }, show: percent},
 		},
 	)
-	t.explain = []string{explainMedian, explainPeak, explainBusy,
-		"GB/s count the least traffic there is: input, weights and output once.",
-		"% of net is the layer's time over that of the network: as auto runs it if auto picks the layer's algorithm; " +
-			"else, or when that was not measured, with the same algorithm."}
+	t.explainColumns(explainMs, explainInterval, explainGFLOPS, explainPeak, explainBusy,
+		explanation{"GB/s", "GB/s count the least traffic there is: input, weights and output once."},
+		explanation{"% of net", "% of net is the layer's time over that of the network: as auto runs it if auto picks the layer's algorithm; " +
+			"else, or when that was not measured, with the same algorithm."})
 	return t
 }}
 
@@ -53,6 +56,15 @@ type layerRow struct {
 	title  string // the config, in words
 	*timing
 	flopPerByte, gbs, netPct *number
+}
+
+// algo returns the layer's algorithm, empty for layers that have none: only convolutions and
+// dense layers, which multiply, do. The names of the others' benchmarks have one all the same.
+func (r layerRow) algo() string {
+	if r.part.Cost.MACs == 0 {
+		return ""
+	}
+	return r.config.Algo
 }
 
 // partColumns shows a layer.

@@ -35,6 +35,36 @@ func TestLayersByOutput(t *testing.T) {
 	}
 }
 
+// Layers that multiply nothing have no algorithm, whatever the names of their benchmarks say.
+func TestLayersWithoutAlgorithm(t *testing.T) {
+	in := ""
+	for _, net := range DefaultNets {
+		for _, l := range network(t, net).Layers {
+			in += marked("net="+net+"/layer="+l.Name, "direct", 1, 1)
+		}
+	}
+	d, _ := load(t, false, []byte(header+in))
+	made := layersTable.make(newBuilder(d, nil))
+	key, op, head := slices.Index(made.keys, "algo"), slices.Index(made.keys, "op"), slices.Index(made.head, "algo")
+	got := make(map[string]bool)
+	i := 0
+	for _, g := range made.groups {
+		for _, row := range g.rows {
+			got[fmt.Sprintf("%v %q %s", made.records[i][op], made.records[i][key], row[head])] = true
+			i++
+		}
+	}
+	for have := range got {
+		multiplies := strings.HasPrefix(have, "conv") || strings.HasPrefix(have, "dense ")
+		if want := map[bool]string{true: ` "direct" direct`, false: ` "" -`}[multiplies]; !strings.HasSuffix(have, want) {
+			t.Errorf("%s, want %s", have, want)
+		}
+	}
+	if len(got) < 6 {
+		t.Errorf("only %v", got)
+	}
+}
+
 // Networks are shown with every algorithm, stages and layers as auto runs them.
 func TestAlgorithms(t *testing.T) {
 	timed := func(name, algo string, ms float64) string { return lines(name+"/algo="+algo+"/isa=avx2", ms) }

@@ -25,10 +25,10 @@ var machineTable = tableKind{"machine", func(b *builder) *table {
 		estimateColumns("fma_gflops", "FMA GFLOP/s", func(r peakRow) *estimate { return r.fma }),
 		estimateColumns("read_gbs", "read GB/s", func(r peakRow) *estimate { return r.read }),
 	)
-	t.explain = []string{
-		"FMA is the speed of a loop of nothing but fused multiply-adds, read that of plainly reading as many bytes as AlexNet's weights have.",
-		explainMedian,
-	}
+	t.explainColumns(
+		explanation{"FMA GFLOP/s", "FMA GFLOP/s is the speed of a loop of nothing but fused multiply-adds, the median of the samples."},
+		explanation{"read GB/s", "read GB/s is the speed of plainly reading as many bytes as AlexNet's weights have, the median of the samples."},
+		explainInterval)
 	return t
 }}
 

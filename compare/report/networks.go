@@ -36,9 +36,10 @@ var networksTable = tableKind{"networks", func(b *builder) *table {
 				scaled(float64(cost.Params)), digits3(megabytes(net)), scaled(float64(cost.MACs))))
 		}
 	}
-	t.explain = []string{explainMedian, explainPeak,
-		"× scalar is the time of the portable Go kernels for one image, with the direct algorithm on as many threads, over this time.",
-		"MB are float32 weights, in 10⁶ bytes."}
+	t.explainColumns(explanation{"ms/image", "ms/image are milliseconds, the median of the samples."}, explainInterval, explainSamples,
+		explainGFLOPS, explainPeak,
+		explanation{"× scalar", "× scalar is the time of the portable Go kernels for one image, with the direct algorithm on as many threads, over this time."},
+		explanation{"", "MB are float32 weights, in 10⁶ bytes."})
 	return t
 }}
 

@@ -58,8 +58,8 @@ type Options struct {
 	// Stdin is read where the path is "-"; the default is os.Stdin.
 	Stdin io.Reader
 
-	// Log is told, one per line, what cannot be used: lines of a file and whole files.
-	// The default is to discard that.
+	// Log is told, one per line, what is left out of files that can be read. The default
+	// is to discard that.
 	Log io.Writer
 }
 
@@ -90,9 +90,9 @@ func (o Options) Check() error {
 
 // A Report holds tables. Several goroutines may write it.
 type Report struct {
-	// Unreadable counts the files that could not be read to their end. The report holds
-	// what could be read.
-	Unreadable int
+	// Unreadable has an error for each file that could not be read to its end or held
+	// nothing usable. The report holds what could be read.
+	Unreadable []error
 
 	runs   []*samples.Run
 	tables []*table
@@ -102,8 +102,9 @@ type Report struct {
 // Read makes a report of benchmark files in the Go benchmark format; the path "-" stands
 // for the standard input. All samples of one benchmark are pooled.
 //
-// Read fails when o.Check does, when nothing usable is found and, unless o.Mix is set, when
-// the files hold results of different machines or commits.
+// Read fails when o.Check does, when no file holds anything usable, with an error that has
+// a line for each, and, unless o.Mix is set, when the files hold results of different
+// machines or commits.
 func Read(o Options, paths ...string) (*Report, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
@@ -118,8 +119,11 @@ func Read(o Options, paths ...string) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(paths) == 0 {
+		return nil, errors.New("no benchmark file given")
+	}
 	d := samples.New(nets, o.Mix)
-	unreadable := 0
+	var unreadable []error
 	for _, path := range paths {
 		if path == "-" {
 			err = d.Read(o.Stdin, "standard input", o.Log)
@@ -130,12 +134,11 @@ func Read(o Options, paths ...string) (*Report, error) {
 			return nil, err
 		}
 		if err != nil {
-			fmt.Fprintln(o.Log, err)
-			unreadable++
+			unreadable = append(unreadable, err)
 		}
 	}
 	if d.Results == 0 {
-		return nil, fmt.Errorf("no usable results in %s", strings.Join(paths, ", "))
+		return nil, errors.Join(unreadable...)
 	}
 	r := build(d, o)
 	r.Unreadable = unreadable

@@ -50,7 +50,7 @@ func TestOneNetwork(t *testing.T) {
 
 func TestPages(t *testing.T) {
 	dir := t.TempDir()
-	if err := WritePages(dir, Options{}); err == nil || !strings.Contains(err.Error(), "no usable results in "+filepath.Join(dir, "bench.txt")) {
+	if err := WritePages(dir, Options{}); err == nil || err.Error() != filepath.Join(dir, "bench.txt")+": no such file or directory" {
 		t.Errorf("an empty folder: error %v", err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "bench.txt"), readFile(t, bench), 0o666); err != nil {
@@ -83,5 +83,50 @@ func TestTableKinds(t *testing.T) {
 	}
 	if len(names) != len(tables) || len(d.Runs) != 1 {
 		t.Errorf("%d tables, want %d; %d runs", len(names), len(tables), len(d.Runs))
+	}
+}
+
+// Only columns that are there are explained.
+func TestExplanations(t *testing.T) {
+	// What an explanation begins with, or says, and the head of the column that it is about.
+	about := map[string]string{
+		"ms are": "ms", "ms/image": "ms/image", "interval": "95% interval", "n counts": "n", "GFLOP/s count": "GFLOP/s", "% peak": "% peak",
+		"% FMA busy": "% FMA busy", "GB/s count": "GB/s", "% of net": "% of net", "× scalar": "× scalar", "regret": "regret %",
+		"A/B": "A/B", "p is": "p", "FMA GFLOP/s": "FMA GFLOP/s", "read GB/s": "read GB/s",
+	}
+	stage := func(net string, ms ...float64) string { return lines("Stage/net="+net+"/stage=27/isa=avx2", ms...) }
+	explained := make(map[string]bool)
+	for name, in := range map[string]string{
+		"golden":       string(readFile(t, bench)),
+		"few":          header + stage("squeezenet1.0", 1) + stage("alexnet", 2) + marked("net=alexnet/layer=conv3", "direct", 1, 1) + peaks("isa=avx2", 100),
+		"only direct":  header + marked("net=alexnet/layer=conv3", "direct", 1, 1, 2, 3, 4, 5, 6),
+		"not marked":   header + marked("net=alexnet/layer=conv3", "direct", 0, 1) + marked("net=alexnet/layer=conv3", "winograd", 0, 1),
+		"one sample":   header + lines("Net/net=alexnet/isa=avx2", 1),
+		"more samples": header + lines("Net/net=alexnet/isa=avx2", 1, 2, 3) + lines("Net/net=alexnet/isa=scalar", 1, 2),
+	} {
+		d, _ := load(t, false, []byte(in))
+		for _, nets := range [][]string{DefaultNets, {"alexnet"}} {
+			for _, made := range build(d, Options{Nets: nets}).tables {
+				for _, e := range made.explain {
+					found := strings.HasPrefix(e, "MB are")
+					for words, column := range about {
+						if strings.HasPrefix(e, words) || words == "interval" && strings.Contains(e, words) {
+							if found = true; !made.shows(column) {
+								t.Errorf("%s, networks %q, table %s: explains %q, but has only %q", name, nets, made.name, e, made.head)
+							}
+							explained[column] = true
+						}
+					}
+					if !found {
+						t.Errorf("%s, table %s: %q explains no column that this test knows", name, made.name, e)
+					}
+				}
+			}
+		}
+	}
+	for _, column := range about {
+		if !explained[column] {
+			t.Errorf("column %q is explained nowhere", column)
+		}
 	}
 }

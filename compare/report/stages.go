@@ -36,7 +36,9 @@ var stagesTable = tableKind{"stages", func(b *builder) *table {
 	}
 	columns = append(columns, []column[stageRow]{{head: "n", value: func(r stageRow) any { return r.samples() }}})
 	t := newTable("Stages of "+b.lettered(), rows, func(r stageRow) string { return r.title }, columns...)
-	t.explain = []string{explainMedian, explainPeak, "p is the probability that chance makes such a difference, by the Mann-Whitney U-test."}
+	t.explainColumns(explainMs, explainInterval, explainSamples, explainPeak,
+		explanation{"A/B", "A/B is the ratio of the medians."},
+		explanation{"p", "p is the probability that chance makes such a difference, by the Mann-Whitney U-test."})
 	return t
 }}
 
@@ -48,7 +50,7 @@ type stageRow struct {
 	stage  string
 	sides  []side  // as many as networks
 	ratio  *number // of the medians, A/B
-	p      *number // of the times if they did not differ
+	p      *number // of the times if they did not differ; nil when there are too few
 }
 
 // A side is one network's part of a stageRow.
@@ -263,7 +265,20 @@ func (b *builder) compare(row stageRow) stageRow {
 	if x.sample != nil && y.sample != nil {
 		test := benchmath.AssumeNothing.Compare(x.sample, y.sample)
 		b.warn(test.Warnings)
-		row.p = known(test.P)
+		if smallestP(test.N1, test.N2) <= test.Alpha {
+			row.p = known(test.P)
+		}
 	}
 	return row
+}
+
+// smallestP returns the smallest p that the U-test can have of n and m samples: in two of
+// all orders, those of the one come before all of the other. Samples so few that not even
+// this would be significant cannot be told apart, whatever they are.
+func smallestP(n, m int) float64 {
+	p := 2.0
+	for i := 1; i <= min(n, m); i++ {
+		p *= float64(i) / float64(max(n, m)+i)
+	}
+	return p
 }

@@ -42,7 +42,19 @@ func TestStatistics(t *testing.T) {
 	if row.sides[0].time.ms.lo != nil || row.sides[0].time.ms.hi != nil {
 		t.Errorf("an interval of two samples: %+v", row.sides[0].time.ms)
 	}
-	near(t, "p of two", *row.p, 1.0/3)
+	if row.p != nil {
+		t.Errorf("p = %v of two and two samples, want none", *row.p)
+	}
+	near(t, "ratio of two", *row.ratio, 1.5/3.5)
+	for _, n := range []int{1, 3, 4, 6} { // four are the fewest that 0.05 can be reached with
+		times := []float64{1, 2, 3, 4, 5, 6}[:n]
+		for _, second := range [][]float64{times, {11, 12, 13, 14, 15, 16}} {
+			row := rowsOf(t, lines(a, times...)+lines(b, second[:n]...)).stages[0]
+			if known := row.p != nil; known != (n >= 4) {
+				t.Errorf("%d and %d samples: a p: %v", n, n, known)
+			}
+		}
+	}
 	for _, want := range []string{"samples for confidence interval at level 0.95", "samples to detect a difference at alpha level 0.05"} {
 		if n := hasNote(r, want); n != 1 {
 			t.Errorf("%d notes %q, want 1: %q", n, want, r.notes)

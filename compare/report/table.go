@@ -13,7 +13,7 @@ type table struct {
 	name    string
 	title   string
 	intro   []string // lines below the title: facts that the rows do not repeat
-	explain []string // what the columns are, a sentence or more each
+	explain []string // what the columns that people see are, a sentence or more each
 
 	keys    []string // for programs
 	records [][]any  // of string, bool, int, int64, number or *number
@@ -79,6 +79,28 @@ func newTable[Row any](title string, rows []Row, groupTitle func(Row) string, co
 		g.rows = append(g.rows, cells)
 	}
 	return t
+}
+
+// An explanation says what a column is.
+type explanation struct {
+	column string // its head, without the letter of a network; empty: not a column, but the intro
+	text   string
+}
+
+// explainColumns adds explanations of the columns that people see.
+func (t *table) explainColumns(explanations ...explanation) {
+	for _, e := range explanations {
+		if e.column == "" || t.shows(e.column) {
+			t.explain = append(t.explain, e.text)
+		}
+	}
+}
+
+// shows reports whether people see a column of that head, for one network or for each.
+func (t *table) shows(column string) bool {
+	return slices.ContainsFunc(t.head, func(head string) bool {
+		return head == column || slices.ContainsFunc(letters, func(letter string) bool { return head == letter+" "+column })
+	})
 }
 
 // empty reports whether no row has a value.
@@ -173,9 +195,13 @@ func samplesColumn[Row any](of func(Row) *estimate) []column[Row] {
 }
 
 // These are explanations that several tables need.
-const (
-	explainMedian = "Times are medians per image; their 95% confidence intervals assume no distribution; n counts samples."
-	explainPeak   = "GFLOP/s count two per multiply-add of the direct convolution, whatever algorithm ran; % peak relates them to the " +
-		"FMA peak of the instruction set, measured beside each time. An algorithm that multiplies less than the direct one may pass 100."
-	explainBusy = "% FMA busy relates the multiply-adds that were executed, those of wasted lanes and tiles included, to the same peak."
+var (
+	explainMs       = explanation{"ms", "ms are milliseconds per image, the median of the samples."}
+	explainInterval = explanation{"95% interval", "The 95% interval is the confidence interval of the median; it assumes no distribution."}
+	explainSamples  = explanation{"n", "n counts samples."}
+	explainGFLOPS   = explanation{"GFLOP/s", "GFLOP/s count two per multiply-add of the direct convolution, whatever algorithm ran."}
+	explainPeak     = explanation{"% peak", "% peak relates the multiply-adds of the direct convolution, whatever algorithm ran, to the FMA peak of the " +
+		"instruction set, measured beside each time. An algorithm that multiplies less than the direct one may pass 100."}
+	explainBusy = explanation{"% FMA busy", "% FMA busy relates the multiply-adds that were executed, those of wasted lanes and tiles " +
+		"included, to the FMA peak."}
 )

@@ -9,6 +9,8 @@ import (
 	"os"
 	"slices"
 
+	"firebench/net/files"
+
 	"golang.org/x/perf/benchfmt"
 	"golang.org/x/perf/benchmath"
 	"golang.org/x/perf/benchproc"
@@ -93,6 +95,9 @@ type Data struct {
 	algos   map[Key][]string // of the cells of a part, by their key with algorithm ""; in order
 	configs map[Config]bool  // of the cells
 	lines   int              // of results, usable or not
+
+	recorded map[recordingID]*Recording // as first met
+	copies   int                        // results of recordings met again
 }
 
 // New returns Data without samples of these networks. Unless mix is set, reading fails
@@ -106,6 +111,7 @@ func New(nets []*Network, mix bool) *Data {
 		byName:   make(map[string]*Network),
 		algos:    make(map[Key][]string),
 		configs:  make(map[Config]bool),
+		recorded: make(map[recordingID]*Recording),
 	}
 	for _, n := range nets {
 		d.byName[n.Name] = n
@@ -119,10 +125,14 @@ func (d *Data) Algos(p *Part, c Config) []string {
 	return d.algos[Key{Part: p, Config: c.With("")}]
 }
 
-// ReadFile adds the results of the named file. It reports on log what it cannot use, and
-// fails when the file cannot be read to its end, or with a *MixError.
+// ErrNoResults says that a file holds nothing that can be used.
+var ErrNoResults = errors.New("no usable result of BenchmarkPeak, Net, Stage or Layer")
+
+// ReadFile adds the results of the named file. It reports on log what it cannot use. It
+// fails when it is no regular file, when it cannot be read to its end, when nothing in it
+// can be used (ErrNoResults), or with a *MixError. Errors name the file.
 func (d *Data) ReadFile(path string, log io.Writer) error {
-	f, err := os.Open(path)
+	f, err := files.Open(path, maxFile)
 	if err != nil {
 		return err
 	}
@@ -147,8 +157,9 @@ func (d *Data) Read(r io.Reader, name string, log io.Writer) error {
 	h := &header{Recording: &Recording{File: Clean(name)}}
 	limited := &io.LimitedReader{R: r, N: maxFile}
 	lines := &lineReader{r: bufio.NewReaderSize(limited, maxLine), warn: w.warn, comment: h.comment}
-	before := d.Results
+	before := d.Results + d.copies
 	in := benchfmt.NewReader(lines, name)
+scan:
 	for in.Scan() {
 		switch rec := in.Result().(type) {
 		case *benchfmt.SyntaxError:
@@ -157,7 +168,7 @@ func (d *Data) Read(r io.Reader, name string, log io.Writer) error {
 			_, line := rec.Pos()
 			if d.lines++; d.lines > maxResults {
 				w.warn(line, fmt.Sprintf("more than %d results, the rest is ignored", maxResults))
-				return nil
+				break scan
 			}
 			err := d.add(rec, h, func(msg string) { w.warn(line, msg) })
 			if mixed := (*MixError)(nil); errors.As(err, &mixed) {
@@ -169,15 +180,16 @@ func (d *Data) Read(r io.Reader, name string, log io.Writer) error {
 		}
 	}
 	if err := in.Err(); err != nil {
-		return err
+		return err // benchfmt has put the name and the line into it
+	}
+	if limited.N == 0 {
+		w.warn(lines.line, fmt.Sprintf("only the first %d bytes are read", maxFile))
 	}
 	switch {
-	case limited.N == 0:
-		w.warn(lines.line, fmt.Sprintf("only the first %d bytes are read", maxFile))
 	case lines.line == 0:
-		w.warn(0, "the file is empty")
-	case d.Results == before:
-		w.warn(lines.line, "the file ends without a usable result of BenchmarkPeak, Net, Stage or Layer")
+		return fmt.Errorf("%s: empty: %w", name, ErrNoResults)
+	case d.Results+d.copies == before:
+		return fmt.Errorf("%s: %w", name, ErrNoResults)
 	}
 	return nil
 }
@@ -214,6 +226,13 @@ func (d *Data) add(res *benchfmt.Result, h *header, warn func(string)) error {
 	}
 	if k.Run, err = d.run(res); err != nil {
 		return err
+	}
+	if first := d.original(k.Run, h.Recording); first != h.Recording {
+		if d.copies++; !h.copy {
+			h.copy = true
+			warn(fmt.Sprintf("the same recording as in %s, read once", first.File))
+		}
+		return nil
 	}
 	if !d.configs[k.Config] {
 		if len(d.configs) == maxConfigs {

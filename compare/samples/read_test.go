@@ -141,7 +141,7 @@ func TestMemory(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		d := New(facts, false)
-		if err := d.Read(in, name, io.Discard); err != nil {
+		if err := d.Read(in, name, io.Discard); !errors.Is(err, ErrNoResults) {
 			t.Fatal(err)
 		}
 		runtime.ReadMemStats(&after)
@@ -163,7 +163,7 @@ func TestReadError(t *testing.T) {
 	broken := errors.New("the disk is broken")
 	in := io.MultiReader(strings.NewReader(head+good), errReader{broken})
 	d := New(facts, false)
-	if err := d.Read(in, "x.txt", io.Discard); !errors.Is(err, broken) || d.Results != 1 {
+	if err := d.Read(in, "x.txt", io.Discard); !errors.Is(err, broken) || err.Error() != "x.txt:5: the disk is broken" || d.Results != 1 {
 		t.Errorf("error %v, want %v; %d results before it, want 1", err, broken, d.Results)
 	}
 }

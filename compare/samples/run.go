@@ -17,7 +17,8 @@ type Run struct {
 	Facts      map[string]string // about the machine, by FactKeys; fit to print
 	Commit     string            // empty when it is not known
 	Recordings []*Recording
-	Load       Load // the highest
+	Load       Load   // the highest
+	Others     Others // the most
 
 	key   benchproc.Key
 	first string // file:line of its first result
@@ -36,6 +37,33 @@ type Recording struct {
 type Load struct {
 	Threads float64
 	Sample  string // its number
+}
+
+// Others is how many cores processes other than the benchmarks took during a sample, on an
+// average over the sample.
+type Others struct {
+	Cores  float64
+	Sample string // its number
+}
+
+// A recordingID tells the recordings of a run apart: nobody starts one command twice in a
+// second.
+type recordingID struct {
+	run           int
+	time, command string
+}
+
+// original returns the recording that r is a copy of, in another file or the same; r itself
+// if it is none. What has no time may be anything, and is no copy.
+func (d *Data) original(run int, r *Recording) *Recording {
+	if r.Time == "" {
+		return r
+	}
+	id := recordingID{run, r.Time, r.Command}
+	if d.recorded[id] == nil {
+		d.recorded[id] = r
+	}
+	return d.recorded[id]
 }
 
 // FactKeys are the config keys that are read: facts about the machine.
@@ -140,9 +168,12 @@ func mixed(a, b *Run) error {
 //	# recorded TIME, commit COMMIT
 //	# command: COMMAND
 //	# sample N, load AVERAGE AVERAGE AVERAGE
+//	# after sample N, load AVERAGE AVERAGE AVERAGE, other processes took CORES of CORES cores
 type header struct {
 	*Recording
 	load Load
+	run  *Run // of the last result; nil before the first of the recording and in a copy
+	copy bool // the recording has been read before
 }
 
 // comment reads a comment. For the commit it returns a config line, which tells the
@@ -151,7 +182,7 @@ func (h *header) comment(text string) (config string) {
 	if rest, ok := strings.CutPrefix(text, "recorded "); ok {
 		at, commit, ok := strings.Cut(rest, ", commit ")
 		if _, err := time.Parse(time.RFC3339, at); err == nil && ok && commit != "" && len(commit) <= maxCommit {
-			h.Recording, h.load = &Recording{File: h.File, Time: at}, Load{}
+			*h = header{Recording: &Recording{File: h.File, Time: at}}
 			return commitKey + ": " + commit
 		}
 	} else if command, ok := strings.CutPrefix(text, "command: "); ok {
@@ -162,12 +193,20 @@ func (h *header) comment(text string) (config string) {
 		if v, err := strconv.ParseFloat(average, 64); err == nil && v >= 0 && v <= maxLoad {
 			h.load = Load{Threads: v, Sample: Clean(number)}
 		}
+	} else if rest, ok := strings.CutPrefix(text, "after sample "); ok && h.run != nil {
+		number, rest, _ := strings.Cut(rest, ", ")
+		_, rest, _ = strings.Cut(rest, "other processes took ")
+		cores, _, _ := strings.Cut(rest, " ")
+		if v, err := strconv.ParseFloat(cores, 64); err == nil && v > h.run.Others.Cores && v <= maxThreads {
+			h.run.Others = Others{Cores: v, Sample: Clean(number)}
+		}
 	}
 	return ""
 }
 
 // addTo tells the run of a result what the comments before the result say.
 func (h *header) addTo(r *Run) {
+	h.run = r
 	if h.load.Threads > r.Load.Threads {
 		r.Load = h.load
 	}
