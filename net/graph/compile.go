@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"runtime"
 	"runtime/pprof"
 	"slices"
@@ -23,8 +24,9 @@ type Weights interface {
 
 	// Adapt returns the model that the weights were trained for: usually m itself, but files
 	// of weights exist that need another padding or preprocessor than the model's table says.
-	// It does not change m. Compile calls it before Layer.
-	Adapt(m *Model) *Model
+	// It does not change m, and it is an error if the weights are another model's. Compile
+	// calls it before Layer.
+	Adapt(m *Model) (*Model, error)
 }
 
 // Options say how a plan runs. The zero value means one image, on all cores and with the best
@@ -90,15 +92,19 @@ func (o *Options) resolve() error {
 //     if they are never needed at the same time.
 //
 // Of the layers of package layer, Compile accepts every model that [Model.Infer] accepts, unless w
-// or o is wrong or the batch needs more than 4 GiB of activations. Nothing of w is kept but the packed weights. A Plan with more than one
-// thread has goroutines: Close it.
+// or o is wrong or the batch needs more than 4 GiB of activations. Nothing of w is kept but the
+// packed weights. A Plan with more than one thread has goroutines: Close it.
 func Compile(m *Model, w Weights, o Options) (*Plan, error) {
-	m = w.Adapt(m)
+	fail := func(err error) (*Plan, error) { return nil, fmt.Errorf("graph: %s: %w", m.Name, err) }
+	adapted, err := w.Adapt(m)
+	if err != nil {
+		return fail(err)
+	}
+	m = adapted
 	t, err := m.table()
 	if err != nil {
 		return nil, err
 	}
-	fail := func(err error) (*Plan, error) { return nil, fmt.Errorf("graph: %s: %w", m.Name, err) }
 	if err := o.resolve(); err != nil {
 		return fail(err)
 	}
@@ -123,7 +129,7 @@ func Compile(m *Model, w Weights, o Options) (*Plan, error) {
 	p.cascades = len(cascades) > 0
 	buffers := l.buffers(o.Batch, o.KeepAll, cascades)
 	size := assign(buffers)
-	if size > maxArena {
+	if size > min(maxArena, math.MaxInt) {
 		return fail(fmt.Errorf("batch %d needs %d MiB of activations, expected at most %d", o.Batch, size>>20, maxArena>>20))
 	}
 	b := binder{Options: o, Plan: p, layout: l, convs: convs, buffers: buffers, arena: kernels.Alloc[byte](int(size))}

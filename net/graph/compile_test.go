@@ -65,8 +65,8 @@ func TestPick(t *testing.T) {
 // padded adds padding to a model, as the published weights of SqueezeNet v1.0 do.
 type padded struct{ graph.Weights }
 
-func (padded) Adapt(m *graph.Model) *graph.Model {
-	return small(m.Input, node("a", layer.Conv{Out: 4, Kernel: 1, Pad: 1}))
+func (padded) Adapt(m *graph.Model) (*graph.Model, error) {
+	return small(m.Input, node("a", layer.Conv{Out: 4, Kernel: 1, Pad: 1})), nil
 }
 
 func TestAdapt(t *testing.T) {
@@ -137,7 +137,7 @@ func (b broken) Layer(p graph.Param) (w, bias []float32, err error) {
 	return make([]float32, b.weights), make([]float32, b.bias), b.err
 }
 
-func (broken) Adapt(m *graph.Model) *graph.Model { return m }
+func (broken) Adapt(m *graph.Model) (*graph.Model, error) { return m, nil }
 
 // TestSharedWeights checks that nodes which share weights compute what nodes with copies of them
 // compute, and that the weights are asked for, packed and counted once.
@@ -208,4 +208,4 @@ func (o once) Layer(p graph.Param) (w, b []float32, err error) {
 	return o.stored.Layer(p)
 }
 
-func (o once) Adapt(m *graph.Model) *graph.Model { return m }
+func (o once) Adapt(m *graph.Model) (*graph.Model, error) { return m, nil }

@@ -36,7 +36,7 @@ func (s stored) Layer(p graph.Param) (w, b []float32, err error) {
 	return s[p.Node][0], s[p.Node][1], nil
 }
 
-func (s stored) Adapt(m *graph.Model) *graph.Model { return m }
+func (s stored) Adapt(m *graph.Model) (*graph.Model, error) { return m, nil }
 
 // random returns random weights for m.
 func random(t *testing.T, m *graph.Model) stored {

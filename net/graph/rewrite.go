@@ -7,8 +7,26 @@ import (
 
 // A Rewrite makes a new model from m, and from w the weights of the new model's nodes. It
 // quantizes, factorizes or prunes, or adds the nodes that compute gradients. It changes neither
-// m nor w. The new model is compiled, measured and compared like any other.
+// m nor w. The new model is compiled and runs like any other.
 type Rewrite func(m *Model, w Weights) (*Model, Weights, error)
+
+// Apply rewrites the model that w was trained for, see Weights.Adapt, and w. The new weights fit
+// the new model as it is: a Rewrite need not adapt it, nor do the old weights have to know it.
+func (r Rewrite) Apply(m *Model, w Weights) (*Model, Weights, error) {
+	m, err := w.Adapt(m)
+	if err != nil {
+		return nil, nil, err
+	}
+	if m, w, err = r(m, adapted{w}); err != nil {
+		return nil, nil, err
+	}
+	return m, adapted{w}, nil
+}
+
+// adapted are weights of a model that needs no adapting any more.
+type adapted struct{ Weights }
+
+func (adapted) Adapt(m *Model) (*Model, error) { return m, nil }
 
 // Clone returns a copy of m that a Rewrite may change. It shares only the layers with m, which
 // are values that nothing changes.

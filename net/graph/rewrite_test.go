@@ -66,7 +66,7 @@ func TestRewrite(t *testing.T) {
 	m.Head, m.Outputs = "f", []string{"g", "r"}
 	before := m.Clone()
 	w := weights.Random(1)
-	rewritten, rw, err := rewrite(m, w)
+	rewritten, rw, err := rewrite.Apply(m, w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,5 +102,44 @@ func TestReplaceErrors(t *testing.T) {
 	}
 	if err := m.Replace("s"); err == nil || !strings.Contains(err.Error(), "no nodes for s") {
 		t.Errorf("nothing for s: error %v", err)
+	}
+}
+
+// TestReplace: what a replacement reads, and what reads it.
+func TestReplace(t *testing.T) {
+	add := node("z", layer.Add{}, "b", "b")
+	model := func(nodes ...graph.Node) *graph.Model {
+		m := small(image, nodes...)
+		m.Head, m.Outputs = "b", []string{"z", "b"}
+		return m
+	}
+	for _, c := range []struct {
+		what string
+		old  graph.Node
+		new  []graph.Node
+		want []graph.Node
+	}{
+		{"it reads what the node read", node("b", conv, "input"), []graph.Node{node("c", conv), node("d", relu)},
+			[]graph.Node{node("c", conv, "input"), node("d", relu)}},
+		{"it says what it reads", node("b", conv, "input"), []graph.Node{node("c", conv, "a"), node("d", relu, "a")},
+			[]graph.Node{node("c", conv, "a"), node("d", relu, "a")}},
+		{"the node before", node("b", conv), []graph.Node{node("d", conv)}, []graph.Node{node("d", conv)}},
+	} {
+		m := model(node("a", conv), c.old, add)
+		if err := m.Replace("b", c.new...); err != nil {
+			t.Fatal(err)
+		}
+		want := small(image, slices.Concat([]graph.Node{node("a", conv)}, c.want, []graph.Node{node("z", layer.Add{}, "d", "d")})...)
+		want.Head, want.Outputs = c.new[0].Name, []string{"z", "d"}
+		if !reflect.DeepEqual(m, want) {
+			t.Errorf("%s: %+v, want %+v", c.what, m, want)
+		}
+	}
+	m := model(node("a", conv), node("b", conv, "a"), add)
+	before := m.Clone()
+	clone := m.Clone()
+	clone.Outputs[0], clone.Nodes[1].Inputs[0], clone.Nodes[0].Name = "x", "x", "x"
+	if !reflect.DeepEqual(m, before) {
+		t.Errorf("a clone changes the model to %+v", m)
 	}
 }

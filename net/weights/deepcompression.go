@@ -74,7 +74,6 @@ type deepCompression struct {
 	path   string
 	model  *graph.Model // as trained
 	layers []values     // one per parameter of the model
-	reject error        // what Layer returns after Adapt was given another model
 }
 
 // values are the parameters of one layer.
@@ -84,24 +83,18 @@ type values struct {
 }
 
 // Adapt returns m with a pad of 1 on the last convolution and the preprocessor
-// that the weights were trained with. For other models than squeezenet1.0 it
-// returns m, and Layer returns an error until Adapt is called again.
-func (d *deepCompression) Adapt(m *graph.Model) *graph.Model {
+// that the weights were trained with. Other models than squeezenet1.0 are an error.
+func (d *deepCompression) Adapt(m *graph.Model) (*graph.Model, error) {
 	adapted := padHead(m)
-	d.reject = nil
 	if at, ok := difference(adapted.Nodes, d.model.Nodes); ok {
-		d.reject = fmt.Errorf("%s: weights of %s do not fit the model %s, which differs from %q on", d.path, dcModel, m.Name, at)
-		return m
+		return nil, fmt.Errorf("%s: weights of %s do not fit the model %s, which differs from %q on", d.path, dcModel, m.Name, at)
 	}
 	adapted.Preprocessor = dcPreprocessor
-	return adapted
+	return adapted, nil
 }
 
 // Layer implements graph.Weights.
 func (d *deepCompression) Layer(p graph.Param) (weights, bias []float32, err error) {
-	if d.reject != nil {
-		return nil, nil, d.reject
-	}
 	for _, l := range d.layers {
 		if l.param == p {
 			return l.weights, l.bias, nil

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"firebench/net/graph"
+	"firebench/net/layer"
 	"firebench/net/models"
 )
 
@@ -206,8 +207,6 @@ func TestReadDeepCompression(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, _ := lookup(t, "squeezenet1.0")
-	w.Adapt(m)
 	for _, v := range want {
 		weights, bias, err := w.Layer(v.param)
 		if err != nil {
@@ -261,25 +260,24 @@ func TestAdapt(t *testing.T) {
 		t.Run(m.Name, func(t *testing.T) {
 			before := *m
 			before.Nodes = slices.Clone(m.Nodes)
-			adapted := w.Adapt(m)
+			adapted, err := w.Adapt(m)
 			if !reflect.DeepEqual(*m, before) {
 				t.Fatal("Adapt changed its argument")
 			}
-			params, err := adapted.Params()
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, _, err = w.Layer(params[0])
 			if m.Name != "squeezenet1.0" {
-				if adapted != m {
-					t.Error("Adapt returned something else than its argument")
-				}
 				if err == nil || !strings.HasPrefix(err.Error(), path+": ") || !strings.Contains(err.Error(), m.Name+",") {
 					t.Errorf("error %v, expected one that names the file and the model", err)
 				}
 				return
 			}
 			if err != nil {
+				t.Fatal(err)
+			}
+			params, err := adapted.Params()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := w.Layer(params[0]); err != nil {
 				t.Fatal(err)
 			}
 			infos, err := adapted.Infer()
@@ -294,7 +292,7 @@ func TestAdapt(t *testing.T) {
 			if adapted.Preprocessor != "caffe-bgr-227" {
 				t.Errorf("preprocessor %q", adapted.Preprocessor)
 			}
-			if again := w.Adapt(adapted); !reflect.DeepEqual(again, adapted) {
+			if again, err := w.Adapt(adapted); err != nil || !reflect.DeepEqual(again, adapted) {
 				t.Error("Adapt of the adapted model is another model")
 			}
 			unknown := param("conv1", 96, 3, 7, 8)
@@ -302,6 +300,37 @@ func TestAdapt(t *testing.T) {
 				t.Errorf("layer %v: error %v", unknown, err)
 			}
 		})
+	}
+}
+
+// TestRewriteOfWeights: a rewrite gets the model that the weights were trained for, and what it
+// makes is compiled although the weights know no such model.
+func TestRewriteOfWeights(t *testing.T) {
+	file, _ := compressed(t, "squeezenet1.0")
+	w, err := Open(writeFile(t, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, _ := lookup(t, "squeezenet1.0")
+	var drop graph.Rewrite = func(m *graph.Model, w graph.Weights) (*graph.Model, graph.Weights, error) {
+		m = m.Clone()
+		return m, w, m.Replace("drop9", graph.Node{Name: "other9", Layer: layer.Dropout{}})
+	}
+	rewritten, rw, err := drop.Apply(m, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := graph.Compile(rewritten, rw, graph.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if p.Model().Preprocessor != dcPreprocessor || p.Logits().C != 1000 {
+		t.Errorf("compiled %+v", p.Model())
+	}
+	other, _ := lookup(t, "squeezenet1.1")
+	if _, _, err := drop.Apply(other, w); err == nil || !strings.Contains(err.Error(), "squeezenet1.1") {
+		t.Errorf("another model's weights: error %v", err)
 	}
 }
 

@@ -36,7 +36,7 @@ type random struct {
 const biasDev = 0.01
 
 // Adapt returns m: random weights fit every model.
-func (r *random) Adapt(m *graph.Model) *graph.Model { return m }
+func (r *random) Adapt(m *graph.Model) (*graph.Model, error) { return m, nil }
 
 // Layer implements graph.Weights.
 func (r *random) Layer(p graph.Param) (weights, bias []float32, err error) {
