@@ -14,9 +14,9 @@ import (
 // and to pack weights.
 type Problem struct {
 	ConvShape
-	H, W     int     // pixels of an image, without padding; any number of images may be computed
-	Src, Dst Element // of the input and of the output
-	ReLU     bool    // whether the output is max(0, ·) of the convolution
+	H, W     int  // pixels of an image, without padding; any number of images may be computed
+	Src, Dst Type // of the input and of the output
+	ReLU     bool // whether the output is max(0, ·) of the convolution
 }
 
 // A Conv is a convolution whose weights are packed for an algorithm. It is immutable, and may be
@@ -28,7 +28,7 @@ type Conv interface {
 	Algorithm() string
 
 	// Bind prepares the convolution of src into dst, on up to threads threads. Both are NHWC
-	// views of the problem's elements. src has In channels, any height and width, not only the
+	// views of the problem's types. src has In channels, any height and width, not only the
 	// problem's, and a halo of at least the shape's Halo pixels. dst has Out channels and the
 	// height and width that OutSize returns for src; a dst that View.Rows returned may have
 	// fewer rows. It is an error if views do not fit, or if dst is smaller than the algorithm
@@ -64,11 +64,12 @@ type algorithm struct {
 	// has cache bytes. ok is false if the algorithm cannot compute p with the kernels of set.
 	cycles func(set *Set, p Problem, cache int) (cycles int, ok bool)
 
-	// pack packs weights (OIHW) and bias (nil for none) for p, which the algorithm can compute.
-	pack func(set *Set, p Problem, weights, bias []float32) Conv
+	// pack packs weights (OIHW) and bias (nil for none) for p, which the algorithm can compute
+	// unless these very weights are an obstacle.
+	pack func(set *Set, p Problem, weights, bias []float32) (Conv, error)
 }
 
-// algorithms is the table of all algorithms. The first one can compute every problem.
+// algorithms is the table of all algorithms. The first one can compute every float32 problem.
 var algorithms = []algorithm{direct, winogradAlgorithm}
 
 // Auto is the name that stands for the algorithm that Pick returns.
@@ -110,16 +111,20 @@ func Candidates(set *Set, p Problem) []string {
 // with the least estimated cycles, and among equals the first in the order of Algorithms. It is a
 // rule, not a measurement: the same problem, instruction set and cache size always give the same
 // answer.
-func Pick(set *Set, p Problem) string { return pick(set, p, Level2()).name }
+// It is "" for a problem without candidates.
+func Pick(set *Set, p Problem) string {
+	a, _ := pick(set, p, Level2())
+	return a.name
+}
 
-func pick(set *Set, p Problem, cache int) algorithm {
-	best, least := algorithms[0], -1
+func pick(set *Set, p Problem, cache int) (best algorithm, ok bool) {
+	least := 0
 	for _, a := range algorithms {
-		if cycles, ok := a.cycles(set, p, cache); ok && (least < 0 || cycles < least) {
-			best, least = a, cycles
+		if cycles, can := a.cycles(set, p, cache); can && (!ok || cycles < least) {
+			best, least, ok = a, cycles, true
 		}
 	}
-	return best
+	return best, ok
 }
 
 // NewConv packs the weights of a convolution for the kernels of set. algo names the algorithm;
@@ -139,30 +144,38 @@ func NewConv(set *Set, algo string, p Problem, weights, bias []float32) (Conv, e
 	if bias != nil && len(bias) != p.Out {
 		return nil, fmt.Errorf("convolution: %d biases, expected %d", len(bias), p.Out)
 	}
+	best, ok := pick(set, p, Level2())
+	if !ok {
+		return nil, fmt.Errorf("convolution: no algorithm of %v computes %v from %v", set.ISA, p.Dst, p.Src)
+	}
 	for _, a := range algorithms {
 		if a.name == algo {
 			if _, ok := a.cycles(set, p, Level2()); ok {
-				return a.pack(set, p, weights, bias), nil
+				best = a
 			}
 		}
 	}
-	return pick(set, p, Level2()).pack(set, p, weights, bias), nil
+	return best.pack(set, p, weights, bias)
 }
 
-// Check returns an error for the first field that is out of range, or for elements that no
-// algorithm has kernels for.
+// Check returns an error for the first field that is out of range.
 func (p Problem) Check() error {
 	if err := p.ConvShape.Check(); err != nil {
 		return err
 	}
-	if p.H < 1 || p.W < 1 {
-		return fmt.Errorf("convolution: image is %d×%d, expected at least 1×1", p.H, p.W)
+	if p.H < 1 || p.W < 1 || p.H > maxPixels/p.W {
+		return fmt.Errorf("convolution: image is %d×%d, expected 1×1 to %d pixels", p.H, p.W, maxPixels)
 	}
-	if p.Src != Float32 || p.Dst != Float32 {
-		return fmt.Errorf("convolution: %v to %v, expected f32 to f32", p.Src, p.Dst)
+	for _, t := range []Type{p.Src, p.Dst} {
+		if err := t.Check(); err != nil {
+			return fmt.Errorf("convolution: %w", err)
+		}
 	}
 	return nil
 }
+
+// maxPixels bounds an image, so that estimates fit an int of 64 bits.
+const maxPixels = 1 << 30
 
 // Level2 returns the size of a core's level-2 cache in bytes, or 1 MiB if the processor does not
 // tell it.
@@ -176,6 +189,10 @@ func Level2() int {
 // bytesPerCycle is how many bytes a core gets in a cycle from beyond its level-2 cache, as
 // measured; see results/.
 const bytesPerCycle = 6
+
+// floats reports whether p reads and writes float32, without which the kernels of Set.F32 are of
+// no use.
+func (p Problem) floats() bool { return p.Src == Type{} && p.Dst == Type{} }
 
 // vectors returns how many vectors n channels take.
 func vectors(n, lanes int) int { return (n + lanes - 1) / lanes }

@@ -141,9 +141,11 @@ func TestNewConv(t *testing.T) {
 		bad = p
 		bad.H = 0
 		fails(bad, 81, "0×9")
+		bad.H, bad.W = 1<<16, 1<<16
+		fails(bad, 81, "65536×65536")
 		bad = p
-		bad.Src = kernels.Uint8
-		fails(bad, 81, "u8 to f32")
+		bad.Src = kernels.Type{Element: kernels.Uint8, Scale: 0.5}
+		fails(bad, 81, "no algorithm", "f32 from u8")
 		_, err := kernels.NewConv(set, "fft", p, make([]float32, 81), nil)
 		checkError(t, "fft", err, []string{"convolution", `"fft"`, "direct"})
 	})

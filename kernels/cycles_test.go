@@ -50,8 +50,8 @@ func TestCycles(t *testing.T) {
 		if ok && c.winograd < c.direct {
 			want = winogradAlgorithm.name
 		}
-		if got := pick(set, c.p, c.cache).name; got != want {
-			t.Errorf("%s: picked %s, want %s", c.what, got, want)
+		if got, ok := pick(set, c.p, c.cache); !ok || got.name != want {
+			t.Errorf("%s: picked %s, want %s", c.what, got.name, want)
 		}
 	}
 }
@@ -72,6 +72,8 @@ func TestPickRule(t *testing.T) {
 		{[]algorithm{entry("a", 3, true), entry("b", 2, true)}, "b", []string{"a", "b"}},
 		{[]algorithm{entry("a", 3, true), entry("b", 3, true)}, "a", []string{"a", "b"}},
 		{[]algorithm{entry("a", 3, true), entry("b", 0, false), entry("c", 1, true)}, "c", []string{"a", "c"}},
+		{[]algorithm{entry("a", 0, false), entry("b", 5, true)}, "b", []string{"b"}},
+		{[]algorithm{entry("a", 0, false)}, "", nil},
 	} {
 		algorithms = c.table
 		if got := Pick(nil, Problem{}); got != c.want {

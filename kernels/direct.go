@@ -10,17 +10,20 @@ import (
 var direct = algorithm{
 	name: "direct",
 	cycles: func(set *Set, p Problem, cache int) (int, bool) {
+		if !p.floats() {
+			return 0, false
+		}
 		// A core issues two vector multiply-adds a cycle, unless it waits for the weights.
 		oh, ow := p.OutSize(p.H, p.W)
 		return max(oh*ow*p.K()*vectors(p.Out, set.F32.Lanes)/2, stream(p.Weights(), cache)), true
 	},
-	pack: func(set *Set, p Problem, weights, bias []float32) Conv {
+	pack: func(set *Set, p Problem, weights, bias []float32) (Conv, error) {
 		c := &directConv{newPacked(set, p, p.K(), bias)}
 		k := p.K()
 		for _, b := range c.blocks {
 			packPanel(c.panels[b.weights:][:k*b.tile.Width], weights[b.out*k:][:b.width*k], b.tile.Width, p.In/p.Groups, p.KH*p.KW)
 		}
-		return c
+		return c, nil
 	},
 }
 

@@ -81,8 +81,8 @@ func (c *packed) checkBind(dst, src View) error {
 	if !dst.fits(oh) || dst.W != ow || dst.C != p.Out || src.C != p.In {
 		return fmt.Errorf("convolution: %v to %v, expected %d input channels and output %d×%d×%d", src, dst, p.In, oh, ow, p.Out)
 	}
-	if src.Element != p.Src || dst.Element != p.Dst {
-		return fmt.Errorf("convolution: %v to %v, expected %v to %v", src.Element, dst.Element, p.Src, p.Dst)
+	if src.Type != p.Src || dst.Type != p.Dst {
+		return fmt.Errorf("convolution: %v to %v, expected %v to %v", src.Type, dst.Type, p.Src, p.Dst)
 	}
 	if src.Halo < p.Halo() {
 		return fmt.Errorf("convolution: halo %d of the source is less than the padding %d", src.Halo, p.Halo())

@@ -44,7 +44,7 @@ var winogradAlgorithm = algorithm{
 	cycles: func(set *Set, p Problem, cache int) (int, bool) {
 		a := winogradFor(set, p.ConvShape)
 		oh, ow := p.OutSize(p.H, p.W)
-		if a == nil || oh < a.M || ow < a.M {
+		if a == nil || oh < a.M || ow < a.M || !p.floats() {
 			return 0, false
 		}
 		elements := a.N() * a.N()
@@ -57,12 +57,12 @@ var winogradAlgorithm = algorithm{
 		transforms := tiles * elements * (inputCycles*inVectors + outputCycles*outVectors) / 36
 		return max(products, stream(elements*p.Out*in/p.Groups, cache)) + transforms, true
 	},
-	pack: func(set *Set, p Problem, weights, bias []float32) Conv {
+	pack: func(set *Set, p Problem, weights, bias []float32) (Conv, error) {
 		a := winogradFor(set, p.ConvShape)
 		k := p.In / p.Groups * p.Stride * p.Stride
 		c := &winogradConv{newPacked(set, p, a.N()*a.N()*k, bias), a, k}
 		c.packWeights(weights)
-		return c
+		return c, nil
 	},
 }
 

@@ -111,7 +111,7 @@ func (t *table) problem(i int) kernels.Problem {
 	return kernels.Problem{
 		ConvShape: n.Layer.(layer.Weighted).ConvShape(in),
 		H:         in.H, W: in.W,
-		Src: in.Type.Element, Dst: n.Out.Type.Element,
+		Src: in.Type, Dst: n.Out.Type,
 	}
 }
 
