@@ -70,10 +70,3 @@ func BindReLU(set *Set, dst, src View, threads int) (workers.Task, error) {
 		}
 	}}, threads)
 }
-
-// BindCopy prepares dst = src, for a value that its producer cannot write where it is needed.
-func BindCopy(dst, src View, threads int) (workers.Task, error) {
-	return bindElements("copy", &elementTask{dst: dst, a: src, b: src, f: func(_ *elementTask, dst, a, _ []float32) {
-		copy(dst, a)
-	}}, threads)
-}

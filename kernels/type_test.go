@@ -121,10 +121,48 @@ func TestTypeErrors(t *testing.T) {
 			"LRN":         func(dst, src kernels.View) error { _, err := kernels.BindLRN(set, alexLRN(5), dst, src, 1); return err },
 			"add":         func(dst, src kernels.View) error { _, err := kernels.BindAdd(set, dst, src, src, true, 1); return err },
 			"ReLU":        func(dst, src kernels.View) error { _, err := kernels.BindReLU(set, dst, src, 1); return err },
-			"copy":        func(dst, src kernels.View) error { _, err := kernels.BindCopy(dst, src, 1); return err },
 			"softmax":     func(dst, src kernels.View) error { _, err := kernels.BindSoftmax(dst, src); return err },
 		} {
 			checkError(t, name, bind(v[0], v[1]), []string{"u8", "f32"})
 		}
+	}
+}
+
+// TestCopyTypes: values of every type are copied, and no type becomes another.
+func TestCopyTypes(t *testing.T) {
+	u8 := kernels.Type{Element: kernels.Uint8, Scale: 0.5, Zero: 9}
+	src := kernels.NewView(u8, 2, 3, 4, 7, 1)
+	for i := range src.Memory {
+		src.Memory[i] = byte(i * 37)
+	}
+	for _, channels := range []int{5, 7} {
+		dst := kernels.NewView(u8, 2, 3, 4, 7, 2)
+		from, to := src.Channels(7-channels, channels), dst.Channels(0, channels)
+		task, err := kernels.BindCopy(to, from, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(task, 2)
+		for n := range 2 {
+			for y := -1; y < 3; y++ {
+				for x := range 4 {
+					for c := range channels {
+						want := uint8(9) // in the halo
+						if y >= 0 {
+							want = kernels.At[uint8](from, n, y, x, c)
+						}
+						if got := kernels.At[uint8](to, n, y, x, c); got != want {
+							t.Fatalf("%d channels: (%d, %d, %d, %d) is %d, want %d", channels, n, y, x, c, got, want)
+						}
+					}
+				}
+			}
+		}
+	}
+	other := u8
+	other.Scale = 2
+	for _, typ := range []kernels.Type{other, {}} {
+		_, err := kernels.BindCopy(kernels.NewView(typ, 2, 3, 4, 7, 0), src, 1)
+		checkError(t, "copy", err, []string{"copy", "u8", typ.String()})
 	}
 }

@@ -208,6 +208,11 @@ func checkSame(dst View, srcs ...View) error {
 	if err := checkFloats(dst, srcs...); err != nil {
 		return err
 	}
+	return checkShapes(dst, srcs...)
+}
+
+// checkShapes checks that all views have the same shape.
+func checkShapes(dst View, srcs ...View) error {
 	for _, src := range srcs {
 		if src.H != dst.H || src.W != dst.W || src.C != dst.C {
 			return fmt.Errorf("source %v and destination %v differ in shape", src, dst)

@@ -8,7 +8,7 @@ import (
 
 // BatchMatMul is the tile of Conv without what only convolutions need, for a batch of matrix
 // products of one shape whose sums are short, as Winograd's algorithm has them. Functions
-// Product1xN to ProductMxN for a tile of M×N.
+// BatchMatMul1xN to BatchMatMulMxN for a tile of M×N.
 var BatchMatMul = Recipe{"batchmatmul", batchMatMulSignature, func(m vec.Machine, t Tile) []string {
 	return heights("BatchMatMul", m, t, batchMatMul)
 }}

@@ -133,3 +133,28 @@ func TestTypes(t *testing.T) {
 		t.Errorf("q costs %+v and gives %v", step.Cost, step.Out)
 	}
 }
+
+// TestMovedTypes: layers that only move values move those of any type, in place or by copying.
+func TestMovedTypes(t *testing.T) {
+	u8 := kernels.Type{Element: kernels.Uint8, Scale: 0.25, Zero: 100}
+	m := small(layer.Shape{H: 6, W: 5, C: 3},
+		node("a", toType{u8}), node("b", toType{u8}, "input"), node("drop", layer.Dropout{}),
+		node("cat", layer.Concat{}, "a", "drop", "a"), // b in place, a twice
+		node("d", toType{}),
+	)
+	p := compile(t, m, random(t, m), graph.Options{Threads: 2, KeepAll: true})
+	run(t, p)
+	a, _ := p.Node("a")
+	cat, _ := p.Node("cat")
+	if cat.Type != u8 {
+		t.Fatalf("the concatenation is of %v", cat.Type)
+	}
+	for y := range a.H {
+		for x := range a.W {
+			want := kernels.Pixel[uint8](a, 0, y, x)
+			if got := kernels.Pixel[uint8](cat, 0, y, x); !slices.Equal(got, slices.Concat(want, want, want)) {
+				t.Fatalf("pixel (%d, %d) is %v, want three times %v", y, x, got, want)
+			}
+		}
+	}
+}

@@ -15,7 +15,7 @@ func (Add) Op() string { return "add" }
 
 // OutShape implements Layer.
 func (Add) OutShape(in []Shape) (Shape, error) {
-	if err := inputs(in, 2); err != nil {
+	if err := floats(in, 2); err != nil {
 		return Shape{}, err
 	}
 	if in[0] != in[1] {

@@ -41,7 +41,7 @@ func (Conv) fuser() {}
 
 // convOut is OutShape of every Weighted layer.
 func convOut(l Weighted, in []Shape) (Shape, error) {
-	if err := inputs(in, 1); err != nil {
+	if err := floats(in, 1); err != nil {
 		return Shape{}, err
 	}
 	s := l.ConvShape(in[0])

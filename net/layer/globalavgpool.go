@@ -13,7 +13,7 @@ func (GlobalAvgPool) Op() string { return "avgpool" }
 
 // OutShape implements Layer.
 func (GlobalAvgPool) OutShape(in []Shape) (Shape, error) {
-	if err := inputs(in, 1); err != nil {
+	if err := floats(in, 1); err != nil {
 		return Shape{}, err
 	}
 	return Shape{1, 1, in[0].C, in[0].Type}, nil

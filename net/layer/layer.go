@@ -140,7 +140,7 @@ type Windowed interface {
 	Window(in []Shape) (kernel, stride, pad int, ok bool)
 }
 
-// inputs checks the number of inputs and their shapes.
+// inputs checks the number of inputs and their shapes; they may be of any type.
 func inputs(in []Shape, want int) error {
 	if len(in) != want {
 		return fmt.Errorf("%d inputs, expected %d", len(in), want)
@@ -149,6 +149,16 @@ func inputs(in []Shape, want int) error {
 		if err := s.Check(); err != nil {
 			return fmt.Errorf("input: %w", err)
 		}
+	}
+	return nil
+}
+
+// floats is inputs for layers that compute with float32.
+func floats(in []Shape, want int) error {
+	if err := inputs(in, want); err != nil {
+		return err
+	}
+	for _, s := range in {
 		if s.Type.Element != kernels.Float32 {
 			return fmt.Errorf("input %v, expected %v", s, kernels.Float32)
 		}

@@ -17,7 +17,7 @@ func (LRN) Op() string { return "lrn" }
 
 // OutShape implements Layer.
 func (l LRN) OutShape(in []Shape) (Shape, error) {
-	if err := inputs(in, 1); err != nil {
+	if err := floats(in, 1); err != nil {
 		return Shape{}, err
 	}
 	if err := kernels.LRNShape(l).Check(); err != nil {

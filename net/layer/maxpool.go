@@ -35,7 +35,7 @@ func (p MaxPool) shape() kernels.PoolShape {
 
 // poolOut is OutShape of MaxPool and AvgPool.
 func poolOut(s kernels.PoolShape, in []Shape) (Shape, error) {
-	if err := inputs(in, 1); err != nil {
+	if err := floats(in, 1); err != nil {
 		return Shape{}, err
 	}
 	if s.KH < 1 { // to the kernels, 0 is global pooling, which has its own layer

@@ -13,7 +13,7 @@ func (ReLU) Op() string { return "relu" }
 
 // OutShape implements Layer.
 func (ReLU) OutShape(in []Shape) (Shape, error) {
-	if err := inputs(in, 1); err != nil {
+	if err := floats(in, 1); err != nil {
 		return Shape{}, err
 	}
 	return in[0], nil

@@ -13,7 +13,7 @@ func (Softmax) Op() string { return "softmax" }
 
 // OutShape implements Layer.
 func (Softmax) OutShape(in []Shape) (Shape, error) {
-	if err := inputs(in, 1); err != nil {
+	if err := floats(in, 1); err != nil {
 		return Shape{}, err
 	}
 	return in[0], nil

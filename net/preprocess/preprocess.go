@@ -141,10 +141,13 @@ func resizeMemory(w, h int) int64 { return 32 * resized * int64(max(w, h)) }
 
 // Apply writes img into v: one image of Side×Side pixels with 3 channels, in float32. Whatever
 // shows through img is white. The resampling filter is a triangle that widens when it
-// shrinks the picture. It fails when v has another shape.
+// shrinks the picture. It fails when v has another shape or type.
 func (p *Preprocessor) Apply(v kernels.View, img image.Image) error {
 	if v.N != 1 || v.H != p.side || v.W != p.side || v.C != channels {
 		return fmt.Errorf("preprocess: view of %v, expected 1×%d×%[2]d×%d for %s", v, p.side, channels, p.name)
+	}
+	if v.Type != (kernels.Type{}) {
+		return fmt.Errorf("preprocess: view of %v, expected %v", v.Type, kernels.Float32)
 	}
 	src := opaque(img)
 	if src.Rect.Empty() {

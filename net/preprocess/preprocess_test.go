@@ -212,3 +212,14 @@ func BenchmarkNormalize(b *testing.B) {
 		})
 	}
 }
+
+func TestApplyToBytes(t *testing.T) {
+	p, err := Lookup("caffe-bgr-227")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := kernels.NewView(kernels.Type{Element: kernels.Uint8, Scale: 1}, 1, 227, 227, 3, 0)
+	if err := p.Apply(v, image.NewRGBA(image.Rect(0, 0, 300, 300))); err == nil || !strings.Contains(err.Error(), "u8") {
+		t.Errorf("error %v, want one that names the type", err)
+	}
+}

@@ -78,6 +78,9 @@ func (t *Tensor) ToView(v kernels.View) error {
 	if err := t.check(); err != nil {
 		return err
 	}
+	if v.Type != (kernels.Type{}) {
+		return fmt.Errorf("tensor: view of %v, expected %v", v.Type, kernels.Float32)
+	}
 	dims := t.Dims
 	if len(dims) == 3 && v.N == 1 {
 		dims = append([]int{1}, dims...)
@@ -101,7 +104,7 @@ func (t *Tensor) ToView(v kernels.View) error {
 	return nil
 }
 
-// FromView returns a copy of v as an N×C×H×W tensor.
+// FromView returns a copy of v, a view of float32, as an N×C×H×W tensor.
 func FromView(v kernels.View) *Tensor {
 	t := New(v.N, v.C, v.H, v.W)
 	i := 0

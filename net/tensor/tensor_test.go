@@ -77,3 +77,10 @@ func TestToViewShapes(t *testing.T) {
 		}
 	}
 }
+
+func TestToViewOfBytes(t *testing.T) {
+	v := kernels.NewView(kernels.Type{Element: kernels.Uint8, Scale: 1}, 1, 2, 3, 4, 0)
+	if err := New(1, 4, 2, 3).ToView(v); err == nil || !strings.Contains(err.Error(), "u8") {
+		t.Errorf("error %v, want one that names the type", err)
+	}
+}
