@@ -66,6 +66,7 @@ func TestLayerOutput(t *testing.T) {
 	const layer = "fire2.expand3x3"
 	results := output(t, "Layer/net=squeezenet1.1$/layer="+layer+"$/op=/algo=/isa="+isa.String()+"$")
 	picks := 0.0
+	measured := 0
 	for _, algo := range kernels.Algorithms() {
 		var step graph.Step
 		for _, s := range plans.get(t, m, set, algo, 1, true).Steps() {
@@ -73,6 +74,10 @@ func TestLayerOutput(t *testing.T) {
 				step = s
 			}
 		}
+		if step.Algo != algo {
+			continue // not a candidate for this layer
+		}
+		measured++
 		name := "BenchmarkLayer/net=squeezenet1.1/layer=" + layer + "/op=conv3x3/algo=" + algo + "/isa=" + isa.String()
 		got := results[name]
 		if got == nil {
@@ -93,8 +98,8 @@ func TestLayerOutput(t *testing.T) {
 		}
 		picks += got["pick"]
 	}
-	if len(results) != len(kernels.Algorithms()) || picks != 1 {
-		t.Errorf("%d lines, %v of them picked, expected one for each algorithm and one pick: %v", len(results), picks, results)
+	if len(results) != measured || measured < 2 || picks != 1 {
+		t.Errorf("%d lines, %v of them picked, expected one for each of %d candidates and one pick: %v", len(results), picks, measured, results)
 	}
 }
 
