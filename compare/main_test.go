@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"firebench/kernels/kerneltest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -81,7 +82,7 @@ func TestMissingFile(t *testing.T) {
 	if status != 1 || !strings.Contains(stdout, "squeezenet1.0") {
 		t.Errorf("status %d, want 1 and a report of the other file; stdout:\n%s", status, stdout)
 	}
-	line := "compare: " + missing + ": no such file or directory\n"
+	line := "compare: " + missing + ": " + kerneltest.StatError(t, missing) + "\n"
 	if want := line + "compare: 1 of 2 files could not be read, the report is of the rest\n"; stderr != want {
 		t.Errorf("stderr %q, want %q", stderr, want)
 	}

@@ -5,7 +5,9 @@
 package kerneltest
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -84,6 +86,18 @@ func Shared(t testing.TB, name string) string {
 		t.Skipf("no shared data: %v (FIREBENCH_SHARED can name another folder)", err)
 	}
 	return path
+}
+
+// StatError returns what the operating system says of a file that is not there, without the
+// file's name: each system says it in its own words.
+func StatError(t testing.TB, path string) string {
+	t.Helper()
+	_, err := os.Stat(path)
+	var pathErr *fs.PathError
+	if !errors.As(err, &pathErr) {
+		t.Fatalf("%s: error %v, want that of a missing file", path, err)
+	}
+	return pathErr.Err.Error()
 }
 
 func sharedDir(t testing.TB) string {
