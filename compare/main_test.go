@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"firebench/kernels/kerneltest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,6 +11,7 @@ import (
 	"testing"
 
 	"firebench/compare/report"
+	"firebench/kernels/kerneltest"
 )
 
 const bench = "report/testdata/bench.txt"

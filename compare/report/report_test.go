@@ -1,11 +1,12 @@
 package report
 
 import (
-	"firebench/kernels/kerneltest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"firebench/kernels/kerneltest"
 )
 
 // The networks side by side are those that were asked for, else the usual ones, else the

@@ -2,7 +2,6 @@ package files
 
 import (
 	"errors"
-	"firebench/kernels/kerneltest"
 	"io"
 	"io/fs"
 	"os"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"firebench/kernels/kerneltest"
 )
 
 // names returns the names in a folder.
