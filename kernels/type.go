@@ -35,7 +35,8 @@ func (e Element) Size() int {
 	return 0
 }
 
-// String returns the name that benchmark names use: f32, u8, s8 or s32.
+// String returns the name that benchmark names use: f32, u8, s8 or s32, where u is unsigned and s
+// signed.
 func (e Element) String() string {
 	if int(e) < len(elements) {
 		return elements[e].name

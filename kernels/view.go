@@ -116,7 +116,11 @@ func (v View) Index(n, y, x, c int) int {
 // SameStart reports whether v and w begin at the same element in memory: a value that was
 // written in place needs no copy.
 func (v View) SameStart(w View) bool {
-	return &v.Memory[v.Offset*v.Element.Size()] == &w.Memory[w.Offset*w.Element.Size()]
+	// By address, not by indexing: a view that nobody has checked yet may lie outside its memory.
+	start := func(v View) uintptr {
+		return uintptr(unsafe.Pointer(unsafe.SliceData(v.Memory))) + uintptr(v.Offset*v.Element.Size())
+	}
+	return start(v) == start(w)
 }
 
 // String returns the shape, as N×H×W×C.

@@ -31,7 +31,7 @@ func TestUsage(t *testing.T) {
 		{"-threads 1000000000 a.jpg", "-threads 1000000000"},
 		{"-model vgg16 a.jpg", `unknown model "vgg16", expected one of squeezenet1.0`},
 		{"-isa mmx a.jpg", `unknown instruction set "mmx"`},
-		{"-algo fft a.jpg", `unknown algorithm "fft", expected auto, direct`},
+		{"-algo fft a.jpg", kernels.CheckAlgorithm("fft").Error()},
 		{"-algo= a.jpg", `unknown algorithm ""`},
 		{"-isa " + unusable + " a.jpg", unusable + " is not usable here, expected one of scalar"},
 		{"-logits out.npy a.jpg b.jpg", "out.npy: expected a single INPUT, not 2"},

@@ -129,8 +129,8 @@ func Compile(m *Model, w Weights, o Options) (*Plan, error) {
 	p.cascades = len(cascades) > 0
 	buffers := l.buffers(o.Batch, o.KeepAll, cascades)
 	size := assign(buffers)
-	if size > min(maxArena, math.MaxInt) {
-		return fail(fmt.Errorf("batch %d needs %d MiB of activations, expected at most %d", o.Batch, size>>20, maxArena>>20))
+	if most := int64(min(maxArena, math.MaxInt)); size > most {
+		return fail(fmt.Errorf("batch %d needs %d MiB of activations, expected at most %d", o.Batch, size>>20, most>>20))
 	}
 	b := binder{Options: o, Plan: p, layout: l, convs: convs, buffers: buffers, arena: kernels.Alloc[byte](int(size))}
 	p.input, p.logits = b.view(0), b.view(l.logits())

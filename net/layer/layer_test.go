@@ -196,3 +196,15 @@ func TestWindow(t *testing.T) {
 		}
 	}
 }
+
+// TestConcatOfBadViews: a view that lies outside its memory is an error, as for every layer.
+func TestConcatOfBadViews(t *testing.T) {
+	dst, src := kernels.NewView(kernels.Type{}, 1, 2, 2, 3, 0), kernels.NewView(kernels.Type{}, 1, 2, 2, 3, 0)
+	for _, offset := range []int{-1, 1, 1 << 20} {
+		bad := src
+		bad.Offset = offset
+		if _, err := (layer.Concat{}).Bind(layer.Binding{Dst: dst, Src: []kernels.View{bad}}); err == nil || !strings.Contains(err.Error(), "source") {
+			t.Errorf("offset %d: error %v", offset, err)
+		}
+	}
+}
