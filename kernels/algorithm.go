@@ -96,9 +96,12 @@ func CheckAlgorithm(name string) error {
 }
 
 // Candidates returns the names of the algorithms that can compute p with the kernels of set, in
-// the order of Algorithms.
+// the order of Algorithms. A problem that Check refuses has none.
 func Candidates(set *Set, p Problem) []string {
 	var names []string
+	if p.Check() != nil {
+		return nil
+	}
 	for _, a := range algorithms {
 		if _, ok := a.cycles(set, p, Level2()); ok {
 			names = append(names, a.name)
@@ -110,13 +113,16 @@ func Candidates(set *Set, p Problem) []string {
 // Pick returns the name of the candidate that should be the fastest for p on one core: the one
 // with the least estimated cycles, and among equals the first in the order of Algorithms. It is a
 // rule, not a measurement: the same problem, instruction set and cache size always give the same
-// answer.
-// It is "" for a problem without candidates.
+// answer. It is "" for a problem without candidates.
 func Pick(set *Set, p Problem) string {
+	if p.Check() != nil {
+		return ""
+	}
 	a, _ := pick(set, p, Level2())
 	return a.name
 }
 
+// pick does what Pick describes for a problem that Check accepts.
 func pick(set *Set, p Problem, cache int) (best algorithm, ok bool) {
 	least := 0
 	for _, a := range algorithms {

@@ -25,30 +25,38 @@ func TestCheckAlgorithm(t *testing.T) {
 	}
 }
 
-// TestPick calls Pick for many problems. It must return a candidate, and the same one each time,
+// TestPick calls Pick for many problems, and for what is none. It must return a candidate, and the same one each time,
 // and every algorithm for some problem.
 func TestPick(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		picked := map[string]int{}
-		for k := 1; k <= 12; k++ {
-			for stride := 1; stride <= 5; stride++ {
-				for pad := 0; pad <= 2; pad++ {
-					for _, groups := range []int{1, 2} {
-						for _, size := range []int{12, 27, 1 << 20} {
-							p := kernels.Problem{
-								ConvShape: kernels.ConvShape{In: 96, Out: 192, KH: k, KW: k, Stride: stride, Pad: pad, Groups: groups},
-								H:         size, W: size,
-							}
-							algo, candidates := kernels.Pick(set, p), kernels.Candidates(set, p)
-							picked[algo]++
-							if !slices.Contains(candidates, algo) {
-								t.Errorf("Pick of %+v is %s, the candidates are %q", p, algo, candidates)
-							}
-							if candidates[0] != kernels.Algorithms()[0] {
-								t.Errorf("the candidates for %+v are %q, without the algorithm that can compute all", p, candidates)
-							}
-							if again := kernels.Pick(set, p); again != algo {
-								t.Errorf("Pick of %+v is %s and then %s", p, algo, again)
+		for k := -1; k <= 12; k++ {
+			for stride := -1; stride <= 5; stride++ {
+				for pad := -1; pad <= 2; pad++ {
+					for _, groups := range []int{0, 1, 2, 5} {
+						for _, channels := range []int{0, 96} {
+							for _, size := range []int{-1, 1, 6, 27, 1 << 15} {
+								p := kernels.Problem{
+									ConvShape: kernels.ConvShape{In: channels, Out: 2 * channels, KH: k, KW: k, Stride: stride, Pad: pad, Groups: groups},
+									H:         size, W: size,
+								}
+								algo, candidates := kernels.Pick(set, p), kernels.Candidates(set, p)
+								if p.Check() != nil {
+									if algo != "" || candidates != nil {
+										t.Errorf("Pick of %+v, which is no problem, is %q of %q", p, algo, candidates)
+									}
+									continue
+								}
+								picked[algo]++
+								if !slices.Contains(candidates, algo) {
+									t.Errorf("Pick of %+v is %s, the candidates are %q", p, algo, candidates)
+								}
+								if candidates[0] != kernels.Algorithms()[0] {
+									t.Errorf("the candidates for %+v are %q, without the algorithm that can compute all", p, candidates)
+								}
+								if again := kernels.Pick(set, p); again != algo {
+									t.Errorf("Pick of %+v is %s and then %s", p, algo, again)
+								}
 							}
 						}
 					}

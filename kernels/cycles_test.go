@@ -60,6 +60,7 @@ func TestCycles(t *testing.T) {
 // table. An algorithm that cannot compute the problem is never picked.
 func TestPickRule(t *testing.T) {
 	defer func(old []algorithm) { algorithms = old }(algorithms)
+	p := Problem{ConvShape: ConvShape{In: 1, Out: 1, KH: 1, KW: 1, Stride: 1, Groups: 1}, H: 1, W: 1}
 	entry := func(name string, n int, ok bool) algorithm {
 		return algorithm{name: name, cycles: func(*Set, Problem, int) (int, bool) { return n, ok }}
 	}
@@ -76,10 +77,10 @@ func TestPickRule(t *testing.T) {
 		{[]algorithm{entry("a", 0, false)}, "", nil},
 	} {
 		algorithms = c.table
-		if got := Pick(nil, Problem{}); got != c.want {
+		if got := Pick(nil, p); got != c.want {
 			t.Errorf("picked %s, want %s", got, c.want)
 		}
-		if got := Candidates(nil, Problem{}); !slices.Equal(got, c.candidates) {
+		if got := Candidates(nil, p); !slices.Equal(got, c.candidates) {
 			t.Errorf("candidates %q, want %q", got, c.candidates)
 		}
 	}
