@@ -25,12 +25,12 @@ func BenchmarkKernel(b *testing.B) {
 			}
 			sub(b, "layer="+n.Name, func(b *testing.B) {
 				eachISA(b, func(b *testing.B, set *kernels.Set) {
-					tiles := []kernels.Tile{set.F32.Wide, set.F32.Narrow}
+					tiles := []kernels.Tile[kernels.ConvFunc]{set.F32.Conv.Wide, set.F32.Conv.Narrow}
 					if tiles[0].Width == tiles[1].Width {
 						tiles = tiles[:1] // one tile serves as both
 					}
 					for _, t := range tiles {
-						sub(b, "kernel="+t.Name(set.ISA), func(b *testing.B) { tile(b, set, t, conv.ConvShape(n.In[0])) })
+						sub(b, "kernel="+t.Name("conv_f32", set.ISA), func(b *testing.B) { tile(b, set, t, conv.ConvShape(n.In[0])) })
 					}
 				})
 			})
@@ -40,7 +40,7 @@ func BenchmarkKernel(b *testing.B) {
 
 // tile measures t on a convolution that differs from s in its output: one row of as many
 // pixels, and as many channels, as t computes at a time.
-func tile(b *testing.B, set *kernels.Set, t kernels.Tile, s kernels.ConvShape) {
+func tile(b *testing.B, set *kernels.Set, t kernels.Tile[kernels.ConvFunc], s kernels.ConvShape) {
 	s.In, s.Out, s.Groups, s.Pad = s.In/s.Groups, t.Width, 1, 0
 	pixels := t.Height()
 	r := rand.New(rand.NewPCG(seed, 0))
@@ -49,7 +49,7 @@ func tile(b *testing.B, set *kernels.Set, t kernels.Tile, s kernels.ConvShape) {
 		weights[i] = float32(r.NormFloat64())
 	}
 	p := kernels.Problem{ConvShape: s, H: s.KH, W: (pixels-1)*s.Stride + s.KW, ReLU: true}
-	c, err := kernels.NewConv(set, kernels.Algorithms()[0], p, weights, nil)
+	c, err := kernels.NewConv(set, kernels.Algorithms()[0], p, kernels.Weights{Values: weights})
 	if err != nil {
 		b.Fatal(err)
 	}

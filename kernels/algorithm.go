@@ -56,6 +56,37 @@ type Conv interface {
 	KernelRows() int
 }
 
+// Weights are the weights of a convolution, before they are packed.
+type Weights struct {
+	Values []float32 // in the order OIHW: output channel, input channel of the group, kernel row, kernel column
+	Bias   []float32 // one for each output channel, or nil for none
+
+	// Scales has one number for each output channel, or is nil. It matters where the input is
+	// quantized: the channel's weights become the integers that are nearest to weight/scale, ties to
+	// even, from -128 to 127. Without scales, a channel's scale is its largest |weight|/127.
+	Scales []float32
+}
+
+// check returns an error for weights that do not fit p, or for a scale that is not positive and
+// finite.
+func (w Weights) check(p Problem) error {
+	if len(w.Values) != p.Weights() {
+		return fmt.Errorf("convolution: %d weights, expected %d for %d×%d×%d×%d", len(w.Values), p.Weights(), p.Out, p.In/p.Groups, p.KH, p.KW)
+	}
+	if w.Bias != nil && len(w.Bias) != p.Out {
+		return fmt.Errorf("convolution: %d biases, expected %d", len(w.Bias), p.Out)
+	}
+	if w.Scales != nil && len(w.Scales) != p.Out {
+		return fmt.Errorf("convolution: %d scales, expected %d", len(w.Scales), p.Out)
+	}
+	for c, s := range w.Scales {
+		if !(s > 0 && s-s == 0) {
+			return fmt.Errorf("convolution: scale of channel %d is %g, expected a positive number", c, s)
+		}
+	}
+	return nil
+}
+
 // An algorithm is a way to compute convolutions.
 type algorithm struct {
 	name string
@@ -64,9 +95,9 @@ type algorithm struct {
 	// has cache bytes. ok is false if the algorithm cannot compute p with the kernels of set.
 	cycles func(set *Set, p Problem, cache int) (cycles int, ok bool)
 
-	// pack packs weights (OIHW) and bias (nil for none) for p, which the algorithm can compute
-	// unless these very weights are an obstacle.
-	pack func(set *Set, p Problem, weights, bias []float32) (Conv, error)
+	// pack packs weights for p, which the algorithm can compute. It returns no Conv if these very
+	// weights are an obstacle.
+	pack func(set *Set, p Problem, w Weights) (Conv, error)
 }
 
 // algorithms is the table of all algorithms. The first one can compute every float32 problem.
@@ -134,21 +165,16 @@ func pick(set *Set, p Problem, cache int) (best algorithm, ok bool) {
 }
 
 // NewConv packs the weights of a convolution for the kernels of set. algo names the algorithm;
-// Pick chooses one if algo is Auto or is not a candidate. weights is in the order OIHW (output
-// channel, input channel of the group, kernel row, kernel column) and has p.Weights() values; bias
-// has p.Out values, or is nil for none.
-func NewConv(set *Set, algo string, p Problem, weights, bias []float32) (Conv, error) {
+// Pick chooses one if algo is Auto or is not a candidate.
+func NewConv(set *Set, algo string, p Problem, w Weights) (Conv, error) {
 	if err := CheckAlgorithm(algo); err != nil {
 		return nil, fmt.Errorf("convolution: %w", err)
 	}
 	if err := p.Check(); err != nil {
 		return nil, err
 	}
-	if len(weights) != p.Weights() {
-		return nil, fmt.Errorf("convolution: %d weights, expected %d for %d×%d×%d×%d", len(weights), p.Weights(), p.Out, p.In/p.Groups, p.KH, p.KW)
-	}
-	if bias != nil && len(bias) != p.Out {
-		return nil, fmt.Errorf("convolution: %d biases, expected %d", len(bias), p.Out)
+	if err := w.check(p); err != nil {
+		return nil, err
 	}
 	best, ok := pick(set, p, Level2())
 	if !ok {
@@ -161,7 +187,7 @@ func NewConv(set *Set, algo string, p Problem, weights, bias []float32) (Conv, e
 			}
 		}
 	}
-	return best.pack(set, p, weights, bias)
+	return best.pack(set, p, w)
 }
 
 // Check returns an error for the first field that is out of range.

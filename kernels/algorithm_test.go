@@ -105,7 +105,7 @@ func TestNewConv(t *testing.T) {
 			source := d.src.in(layout{halo: c.Pad})
 			src := source.view(make([]float32, source.size()))
 			compute := func(algo string) (used string, bits []float32) {
-				op, err := kernels.NewConv(set, algo, c.problem(), d.weights, d.bias)
+				op, err := kernels.NewConv(set, algo, c.problem(), kernels.Weights{Values: d.weights, Bias: d.bias})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -146,7 +146,7 @@ func TestNewConv(t *testing.T) {
 		fails := func(p kernels.Problem, weights int, parts ...string) {
 			t.Helper()
 			for _, algo := range append(kernels.Algorithms(), kernels.Auto) {
-				_, err := kernels.NewConv(set, algo, p, make([]float32, weights), nil)
+				_, err := kernels.NewConv(set, algo, p, kernels.Weights{Values: make([]float32, weights)})
 				checkError(t, algo, err, append(parts, "convolution"))
 			}
 		}
@@ -162,7 +162,7 @@ func TestNewConv(t *testing.T) {
 		bad = p
 		bad.Src = kernels.Type{Element: kernels.Uint8, Scale: 0.5}
 		fails(bad, 81, "no algorithm", "f32 from u8")
-		_, err := kernels.NewConv(set, "fft", p, make([]float32, 81), nil)
+		_, err := kernels.NewConv(set, "fft", p, kernels.Weights{Values: make([]float32, 81)})
 		checkError(t, "fft", err, []string{"convolution", `"fft"`, "direct"})
 	})
 }
@@ -170,7 +170,7 @@ func TestNewConv(t *testing.T) {
 // TestExecuted counts the multiply-adds of small convolutions by hand.
 func TestExecuted(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		wide, narrow := int64(set.F32.Wide.Width), int64(set.F32.Narrow.Width)
+		wide, narrow := int64(set.F32.Conv.Wide.Width), int64(set.F32.Conv.Narrow.Width)
 		for _, c := range []struct {
 			what  string
 			shape kernels.ConvShape

@@ -75,7 +75,7 @@ func (c convCase) data() *convData {
 // not a candidate.
 func pack(set *kernels.Set, algo string, s kernels.ConvShape, h, w int, weights, bias []float32, relu bool) (kernels.Conv, error) {
 	p := kernels.Problem{ConvShape: s, H: h, W: w, ReLU: relu}
-	op, err := kernels.NewConv(set, algo, p, weights, bias)
+	op, err := kernels.NewConv(set, algo, p, kernels.Weights{Values: weights, Bias: bias})
 	if err == nil && op.Algorithm() != algo {
 		return nil, fmt.Errorf("%+v is packed for %s, asked for was %s", p, op.Algorithm(), algo)
 	}
@@ -102,7 +102,7 @@ func hasWinograd(set *kernels.Set, c convCase) bool {
 func (c convCase) bindWinograd(t testing.TB, set *kernels.Set, threads int) (kernels.View, workers.Task) {
 	t.Helper()
 	d, out := c.data(), c.output()
-	op, err := kernels.NewConv(set, "winograd", c.problem(), d.weights, d.bias)
+	op, err := kernels.NewConv(set, "winograd", c.problem(), kernels.Weights{Values: d.weights, Bias: d.bias})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -157,14 +157,14 @@ func TestDigestWinograd(t *testing.T) {
 // channels, computed alone, has the same bits as in the whole layer.
 func TestDigestTiles(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		c := conv(5, 29, 7, 2*set.F32.Wide.Width+set.F32.Narrow.Width+3, 3, 1, 1, 1)
+		c := conv(5, 29, 7, 2*set.F32.Conv.Wide.Width+set.F32.Conv.Narrow.Width+3, 3, 1, 1, 1)
 		d := c.data()
 		source := d.src.in(layout{halo: 1})
 		src := source.view(make([]float32, source.size()))
 		whole := kernels.NewView(kernels.Type{}, 1, 5, 29, c.Out, 0)
 		run(bindDirect(t, set, c, whole, src, 1), 1)
 
-		for _, width := range kerneltest.Sizes(set.F32.Narrow.Width, set.F32.Wide.Width) {
+		for _, width := range kerneltest.Sizes(set.F32.Conv.Narrow.Width, set.F32.Conv.Wide.Width) {
 			for first := 0; first+width <= c.Out; first += width {
 				s := c.ConvShape
 				s.Out = width

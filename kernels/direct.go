@@ -17,18 +17,22 @@ var direct = algorithm{
 		oh, ow := p.OutSize(p.H, p.W)
 		return max(oh*ow*p.K()*vectors(p.Out, set.F32.Lanes)/2, stream(p.Weights(), cache)), true
 	},
-	pack: func(set *Set, p Problem, weights, bias []float32) (Conv, error) {
-		c := &directConv{newPacked(set, p, p.K(), bias)}
+	pack: func(set *Set, p Problem, w Weights) (Conv, error) {
+		c := &directConv{newPacked[float32, float32](&set.F32.Conv, p, p.K()), set.F32}
+		packBias(c.bias, c.blocks, w.Bias)
 		k := p.K()
 		for _, b := range c.blocks {
-			packPanel(c.panels[b.weights:][:k*b.tile.Width], weights[b.out*k:][:b.width*k], b.tile.Width, p.In/p.Groups, p.KH*p.KW)
+			packPanel(c.panels[b.weights:][:k*b.tile], w.Values[b.out*k:][:b.width*k], b.tile, p.In/p.Groups, p.KH*p.KW)
 		}
 		return c, nil
 	},
 }
 
 // A directConv has panels whose rows run over (kernel row, kernel column, input channel).
-type directConv struct{ packed }
+type directConv struct {
+	packed[float32, float32]
+	f32 *F32
+}
 
 func (c *directConv) Algorithm() string { return direct.name }
 
@@ -76,7 +80,7 @@ const chunkMACs = 1 << 19
 // Bind implements Conv. A 1×1 convolution with stride 1 needs no halo: its padding only adds a
 // border to the output, which is written without a multiplication.
 func (c *directConv) Bind(dst, src View, threads int) (workers.Task, error) {
-	if err := c.checkBind(dst, src); err != nil {
+	if err := c.problem.checkBind(dst, src); err != nil {
 		return nil, err
 	}
 	s := c.problem.ConvShape
@@ -121,7 +125,7 @@ func (c *directConv) Bind(dst, src View, threads int) (workers.Task, error) {
 		// With eight tiles in a strip, calls are rare and little is lost at a strip's end,
 		// where tiles are lower.
 		t.flatPixels = total
-		t.strips = max(1, total/(8*c.f32.Wide.Height()))
+		t.strips = max(1, total/(8*c.f32.Conv.Wide.Height()))
 		t.maxStrip = total/t.strips + 1
 	default:
 		t.strips, t.stripPixels, t.maxStrip = out.N*out.H, out.W, out.W
@@ -140,8 +144,8 @@ func (c *directConv) Bind(dst, src View, threads int) (workers.Task, error) {
 
 	edge := 0
 	for _, b := range c.blocks {
-		if b.width < b.tile.Width {
-			edge = max(edge, t.maxStrip*b.tile.Width)
+		if b.width < b.tile {
+			edge = max(edge, t.maxStrip*b.tile)
 		}
 	}
 	t.scratch = newScratch[float32](threads, edge)
@@ -175,7 +179,8 @@ func (t *directTask) Chunk(worker, i int) {
 	b, group := t.place(i)
 	first := group * t.stripStep
 	last := min(first+t.stripStep, t.strips)
-	tiles := (t.maxStrip + b.tile.Height() - 1) / b.tile.Height()
+	height := t.f32.Conv.of(b).Height()
+	tiles := (t.maxStrip + height - 1) / height
 	prefetch := t.prefetch(b, t.problem.K(), (last-first)*tiles)
 	for strip := first; strip < last; strip++ {
 		weights := prefetch.start((strip - first) * tiles)
@@ -194,17 +199,17 @@ func (t *directTask) Chunk(worker, i int) {
 // strip computes pixels output pixels of one block; dst and src are the indices of their
 // first output and input. prefetch and prefetchStep are ConvFunc's.
 func (t *directTask) strip(worker int, b *block, prefetch *float32, prefetchStep, dst, src, pixels int) {
-	w, bias := &t.panels[b.weights], &t.bias[b.bias]
-	if b.width == b.tile.Width {
-		b.tile.conv(t.out[dst:], t.in[src:], w, bias, prefetch, t.offsets, t.run, t.srcStride, t.dstStride, pixels, prefetchStep, t.lower)
+	w, bias, lower := &t.panels[b.weights], &t.bias[b.bias], lowerBound(t.problem.ReLU)
+	if b.width == b.tile {
+		t.f32.conv(b, t.out[dst:], t.in[src:], w, bias, prefetch, t.offsets, t.run, t.srcStride, t.dstStride, pixels, prefetchStep, lower)
 		return
 	}
 	// A tile always writes its full width, which is more than the block has: let it write to
 	// a buffer, and copy the block's channels from there.
 	edge := scratchOf[float32](&t.scratch, worker)
-	b.tile.conv(edge, t.in[src:], w, bias, prefetch, t.offsets, t.run, t.srcStride, b.tile.Width, pixels, prefetchStep, t.lower)
+	t.f32.conv(b, edge, t.in[src:], w, bias, prefetch, t.offsets, t.run, t.srcStride, b.tile, pixels, prefetchStep, lower)
 	for p := range pixels {
-		copy(t.out[dst+p*t.dstStride:][:b.width], edge[p*b.tile.Width:])
+		copy(t.out[dst+p*t.dstStride:][:b.width], edge[p*b.tile:])
 	}
 }
 
@@ -224,10 +229,22 @@ func (t *directTask) border() {
 				px := Pixel[float32](t.dst, n, y, x)
 				for _, b := range t.blocks {
 					for i, v := range t.bias[b.bias:][:b.width] {
-						px[b.out+i] = max(v, t.lower)
+						px[b.out+i] = max(v, lowerBound(t.problem.ReLU))
 					}
 				}
 			}
 		}
 	}
+}
+
+// conv computes pixels output pixels of one block; see ConvFunc for its arguments.
+func (f *F32) conv(b *block, dst, src []float32, weights, bias, prefetch *float32, offsets []int, runLen, srcStride, dstStride, pixels, prefetchStep int, lower float32) {
+	t := f.Conv.of(b)
+	height, taller, shorter := t.split(pixels)
+	if taller > 0 {
+		t.Funcs[height](&dst[0], &src[0], weights, bias, prefetch, &offsets[0], len(offsets), runLen, srcStride, dstStride, taller, prefetchStep, lower)
+		done := taller * (height + 1)
+		dst, src = dst[done*dstStride:], src[done*srcStride:]
+	}
+	t.Funcs[height-1](&dst[0], &src[0], weights, bias, prefetch, &offsets[0], len(offsets), runLen, srcStride, dstStride, shorter, prefetchStep, lower)
 }

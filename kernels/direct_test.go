@@ -73,7 +73,7 @@ func TestDirectChannels(t *testing.T) {
 			for out := 1; out <= 67; out++ {
 				test(5, out, 1)
 			}
-			for _, out := range kerneltest.Sizes(set.F32.Wide.Width, set.F32.Narrow.Width) {
+			for _, out := range kerneltest.Sizes(set.F32.Conv.Wide.Width, set.F32.Conv.Narrow.Width) {
 				test(2, out, 1)
 				test(6, 3*out, 3) // each group starts a new tile
 			}
@@ -90,9 +90,9 @@ func TestDirectChannels(t *testing.T) {
 // remainder when divided by the tiles' heights.
 func TestDirectStrips(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		wide, narrow := len(set.F32.Wide.Conv), len(set.F32.Narrow.Conv)
+		wide, narrow := set.F32.Conv.Wide.Height(), set.F32.Conv.Narrow.Height()
 		// The channels fill a wide tile and a part of a narrow one.
-		out := set.F32.Wide.Width + set.F32.Narrow.Width/2 + 1
+		out := set.F32.Conv.Wide.Width + set.F32.Conv.Narrow.Width/2 + 1
 		for w := 1; w <= 2*max(wide, narrow)+1; w++ {
 			conv(2, w, 2, out, 3, 1, 1, 1).testDirect(t, set, layout{}, layout{halo: 1}, 1)
 			conv(3, 2*w, 2, out, 3, 2, 1, 1).testDirect(t, set, layout{}, layout{halo: 1}, 1)
@@ -161,7 +161,7 @@ func TestDirect1x1Strided(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, size := range [][4]int{{1, 1, 2, 1}, {4, 5, 2, 1}, {13, 13, 3, 2}, {7, 2, 2, 3}} {
 			for i, dst := range layouts {
-				c := conv(size[0], size[1], 3, set.F32.Wide.Width+1, 1, size[2], size[3], 1)
+				c := conv(size[0], size[1], 3, set.F32.Conv.Wide.Width+1, 1, size[2], size[3], 1)
 				c.n = 1 + i%2
 				c.testDirect(t, set, dst, layout{halo: size[3] + i%2}, 1+i%3)
 			}
@@ -174,7 +174,7 @@ func TestDirect1x1Strided(t *testing.T) {
 func TestDirectDense(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, size := range [][3]int{{1, 1, 1}, {1, 1, 37}, {2, 3, 5}, {6, 6, 16}} {
-			for _, out := range append(kerneltest.Sizes(set.F32.Wide.Width, set.F32.Narrow.Width), 1000) {
+			for _, out := range append(kerneltest.Sizes(set.F32.Conv.Wide.Width, set.F32.Conv.Narrow.Width), 1000) {
 				h, w, in := size[0], size[1], size[2]
 				c := conv(h, w, in, out, 0, 1, 0, 1)
 				c.KH, c.KW = h, w
@@ -262,8 +262,8 @@ func TestDirectNaN(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, base := range []convCase{
-			conv(4, 5, 3, set.F32.Wide.Width+1, 3, 1, 1, 1),
-			conv(4, 5, 2, set.F32.Narrow.Width, 1, 1, 0, 1),
+			conv(4, 5, 3, set.F32.Conv.Wide.Width+1, 3, 1, 1, 1),
+			conv(4, 5, 2, set.F32.Conv.Narrow.Width, 1, 1, 0, 1),
 		} {
 			for _, relu := range []bool{false, true} {
 				c := base

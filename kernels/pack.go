@@ -5,56 +5,62 @@ import (
 	"math"
 )
 
-// packed is the part that the Convs of all algorithms share: packed weights and biases.
-type packed struct {
-	f32     *F32
+// packed is the part that the Convs of all algorithms share. W is the type of the packed weights
+// and B that of the biases.
+type packed[W, B Number] struct {
 	problem Problem
-	lower   float32 // no result is less: lowerBound(problem.ReLU)
 	blocks  []block
-	panels  []float32 // packed weights, one panel after the other
-	bias    []float32 // packed biases: as many for each block as its tile is wide
+	panels  []W // packed weights, one panel after the other
+	bias    []B // packed biases: as many for each block as its tile is wide
 }
 
 // A block is the output channels that one tile computes side by side: they share a panel of
 // weights.
 type block struct {
-	tile    *Tile
-	in      int // the first input channel of the block's group
-	out     int // the first output channel
-	width   int // the number of output channels, at most tile.Width
-	weights int // where its panel begins in packed.panels
-	bias    int // where its biases begin in packed.bias
+	narrow  bool // whether its tile is Tiles.Narrow
+	tile    int  // the tile's width
+	in      int  // the first input channel of the block's group
+	out     int  // the first output channel
+	width   int  // the number of output channels, at most tile
+	weights int  // where its panel begins in packed.panels
+	bias    int  // where its biases begin in packed.bias
 }
 
 // newPacked divides the output channels of each group into blocks for the wide tile, and
 // ends the group with one for the narrow tile where that is wide enough for the channels left.
 // Each block gets a panel of zeros, which the algorithm fills: k rows, as wide as the block's
-// tile. newPacked also packs the biases.
-func newPacked(set *Set, p Problem, k int, bias []float32) packed {
-	c := packed{f32: set.F32, problem: p, lower: lowerBound(p.ReLU)}
+// tile.
+func newPacked[W, B Number, F any](tiles *Tiles[F], p Problem, k int) packed[W, B] {
+	c := packed[W, B]{problem: p}
 	in, out := p.In/p.Groups, p.Out/p.Groups
 	size, columns := 0, 0
 	for g := range p.Groups {
 		for n := 0; n < out; {
-			tile := &c.f32.Wide
-			if out-n <= c.f32.Narrow.Width {
-				tile = &c.f32.Narrow
+			narrow, tile := out-n <= tiles.Narrow.Width, tiles.Wide.Width
+			if narrow {
+				tile = tiles.Narrow.Width
 			}
-			width := min(tile.Width, out-n)
-			c.blocks = append(c.blocks, block{tile, g * in, g*out + n, width, size, columns})
-			size += k * tile.Width
-			columns += tile.Width
+			width := min(tile, out-n)
+			c.blocks = append(c.blocks, block{narrow, tile, g * in, g*out + n, width, size, columns})
+			size += k * tile
+			columns += tile
 			n += width
 		}
 	}
-	c.panels = Alloc[float32](size)
-	c.bias = Alloc[float32](columns)
-	if bias != nil {
-		for _, b := range c.blocks {
-			copy(c.bias[b.bias:], bias[b.out:b.out+b.width])
-		}
-	}
+	c.panels = Alloc[W](size)
+	c.bias = Alloc[B](columns)
 	return c
+}
+
+// packBias packs one number for each output channel, such as its bias, as packed.bias has them;
+// nil is all zeros.
+func packBias[B Number](dst []B, blocks []block, values []B) {
+	if values == nil {
+		return
+	}
+	for _, b := range blocks {
+		copy(dst[b.bias:], values[b.out:b.out+b.width])
+	}
 }
 
 // lowerBound returns the kernels' argument lower: 0 for ReLU, -Inf for none.
@@ -66,14 +72,13 @@ func lowerBound(relu bool) float32 {
 }
 
 // Problem implements Conv.
-func (c *packed) Problem() Problem { return c.problem }
+func (c *packed[W, B]) Problem() Problem { return c.problem }
 
 // Bytes implements Conv.
-func (c *packed) Bytes() int64 { return int64(len(Bytes(c.panels)) + len(Bytes(c.bias))) }
+func (c *packed[W, B]) Bytes() int64 { return int64(len(Bytes(c.panels)) + len(Bytes(c.bias))) }
 
 // checkBind checks the views that a convolution is to be bound to.
-func (c *packed) checkBind(dst, src View) error {
-	p := c.problem
+func (p Problem) checkBind(dst, src View) error {
 	if err := checkViews(dst, src); err != nil {
 		return fmt.Errorf("convolution: %w", err)
 	}

@@ -38,7 +38,7 @@ func partialOps(t testing.TB, set *kernels.Set) []partialOp {
 		c := winogradCase(s, 3, 9, 14, 13, 1)
 		c.n, c.relu = n, true
 		for _, algo := range kernels.Candidates(set, c.problem()) {
-			op, err := kernels.NewConv(set, algo, c.problem(), c.data().weights, c.data().bias)
+			op, err := kernels.NewConv(set, algo, c.problem(), kernels.Weights{Values: c.data().weights, Bias: c.data().bias})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -47,7 +47,7 @@ func TestShareScratch(t *testing.T) {
 		for threads := 1; threads <= 2; threads++ {
 			cases := []convCase{
 				conv(13, 14, 17, 9, 3, 1, 1, 1),
-				conv(31, 30, 3, set.F32.Wide.Width+1, 7, 2, 0, 1),
+				conv(31, 30, 3, set.F32.Conv.Wide.Width+1, 7, 2, 0, 1),
 				conv(9, 9, 4, 10, 5, 1, 2, 2),
 				conv(9, 40, 4, 3, 1, 1, 0, 1), // direct, with fewer channels than its tile
 			}
@@ -114,7 +114,7 @@ func TestShareScratchAlone(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		cases := []convCase{
 			conv(13, 14, 17, 9, 3, 1, 1, 1),
-			conv(31, 30, 3, set.F32.Wide.Width+1, 7, 2, 0, 1),
+			conv(31, 30, 3, set.F32.Conv.Wide.Width+1, 7, 2, 0, 1),
 			conv(9, 40, 4, 3, 1, 1, 0, 1),
 		}
 		for threads := 1; threads <= 3; threads++ {

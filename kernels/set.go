@@ -90,6 +90,7 @@ type Transforms struct {
 type Set struct {
 	ISA ISA
 	F32 *F32
+	U8  *U8
 }
 
 // F32 holds the float32 kernels of an instruction set, one field per family. The arguments
@@ -98,9 +99,10 @@ type Set struct {
 type F32 struct {
 	Lanes int // float32 values in a vector
 
-	// Wide is the tile for most output channels. Narrow is one vector wide, for the last channels
-	// of a layer, of which Wide would waste a part; it may be the same tile as Wide.
-	Wide, Narrow Tile
+	// Conv and BatchMatMul have tiles of the same sizes. The narrow ones are one vector wide, or
+	// the same as the wide ones.
+	Conv        Tiles[ConvFunc]
+	BatchMatMul Tiles[BatchMatMulFunc]
 
 	// MaxPool3x3s2 computes the maximum over each of a row of 3×3 windows with stride 2:
 	//
@@ -200,4 +202,168 @@ type F32 struct {
 	// ReadPeak adds up n values, a multiple of 16·Lanes, to Lanes sums at dst: it measures how
 	// fast the processor can read memory.
 	ReadPeak func(dst, src *float32, n int)
+}
+
+// A QConvFunc computes tiles·M output pixels × W output channels of a quantized convolution, where M
+// and W are the tile's height and width, and G its group. Inputs are uint8 and weights int8 if
+// U8.Widen is nil, else both are int16, in little-endian order. Strides and offsets count bytes;
+// the loops below are written for inputs of one byte:
+//
+//	for t := range tiles {
+//		for m := range M {
+//			for n := range W {
+//				acc := bias[n]
+//				k := 0
+//				for r := range runs {
+//					for j := range groups {
+//						for g := range G {
+//							acc += int32(src[(t*M+m)*srcStride+offsets[r]+j*G+g]) * int32(weights[(k*W+n)*G+g])
+//						}
+//						k++
+//					}
+//				}
+//				dst[(t*M+m)*dstStride+n] = requantize(acc, scale[n], lower, upper, zero)
+//			}
+//		}
+//	}
+//
+// where the sums are exact modulo 2³², and requantize is, with arithmetic in float32,
+//
+//	uint8(int32(roundToEven(min(max(float32(acc)*scale, lower), upper))) + zero)
+//
+// lower and upper are integers, 0 ≤ lower+zero and upper+zero ≤ 255. runs, groups and tiles are at
+// least 1. prefetch and prefetchStep are as in a ConvFunc.
+type QConvFunc = func(dst, src, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs, groups, srcStride, dstStride, tiles, prefetchStep int, lower, upper float32, zero int32)
+
+// A QBatchMatMulFunc is a [BatchMatMulFunc] of int16 values, whose sums are int32, exact modulo 2³². It
+// has sums of G·groups terms, where G is the tile's group. Strides count values:
+//
+//	for b := range batch {
+//		for t := range tiles {
+//			for m := range M {
+//				for n := range W {
+//					acc := int32(0)
+//					for j := range groups {
+//						for g := range G {
+//							acc += int32(src[b*srcMatrix+(t*M+m)*srcStride+j*G+g]) * int32(weights[((b*groups+j)*W+n)*G+g])
+//						}
+//					}
+//					dst[b*dstMatrix+(t*M+m)*W+n] = acc
+//				}
+//			}
+//		}
+//	}
+type QBatchMatMulFunc = func(dst *int32, src, weights, prefetch *int16, batch, groups, tiles, srcMatrix, dstMatrix, srcStride, prefetchStep int)
+
+// QTransforms are [Transforms] of quantized convolutions, in integers. What they compute is exact
+// modulo 2¹⁶ and 2³², so all sets agree. The matrices are scaled to integers, see
+// winograd.Algorithm; strides count values.
+type QTransforms struct {
+	Outputs int // along a side of a tile
+
+	// Input transforms the inputs of a row of tiles by the matrix BT:
+	//
+	//	for t := range tiles {
+	//		for c := range channels {
+	//			for i := range n {
+	//				for j := range n {
+	//					dst[(i*n+j)*dstMatrix+t*dstTile+c] = int16(Σ BT[i][k]*BT[j][l]*int32(src[k*srcRow+l*srcPixel+t*srcTile+c])) // over k, l
+	//				}
+	//			}
+	//		}
+	//	}
+	//
+	// channels is a multiple of U8.Input.
+	Input func(dst *int16, src *uint8, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile int)
+
+	// Output transforms the products of a row of tiles, n² for each tile and channel, to output
+	// pixels, by the matrix AT; the sum is divisible by 576:
+	//
+	//	for t := range tiles {
+	//		for c := range channels {
+	//			for i := range Outputs {
+	//				for j := range Outputs {
+	//					acc := bias[c] + (Σ AT[i][k]*AT[j][l]*src[(k*n+l)*srcMatrix+t*srcTile+c])/576 // over k, l
+	//					dst[i*dstRow+j*dstPixel+t*dstTile+c] = requantize(acc, scale[c], lower, upper, zero) // see QConvFunc
+	//				}
+	//			}
+	//		}
+	//	}
+	//
+	// channels is a multiple of U8.Lanes.
+	Output func(dst *uint8, src, bias *int32, scale *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower, upper float32, zero int32)
+}
+
+// U8 holds the kernels of an instruction set for quantized values, which are uint8. All sets compute
+// the same bits. The arguments channels and n count channels and elements, and are multiples of
+// Bytes unless a field says otherwise. Strides count values. requantize is that of [QConvFunc].
+type U8 struct {
+	Lanes int // int32 values in a vector
+	Input int // int16 values in a vector of QTransforms.Input
+	Bytes int // uint8 values that the kernels without a tile handle at a time
+
+	Conv        Tiles[QConvFunc]
+	BatchMatMul Tiles[QBatchMatMulFunc]
+
+	// Widen makes the inputs of Conv where they are int16. It is nil where they are uint8.
+	//
+	//	for i := range n {
+	//		dst[i] = int16(src[i])
+	//	}
+	Widen func(dst *int16, src *uint8, n int)
+
+	// Winograd[r] has the transforms for kernels of r×r taps; it is the zero value for an r that
+	// there are none for.
+	Winograd [6]QTransforms
+
+	// MaxPool3x3s2 and MaxPool are those of F32, from 0.
+	MaxPool3x3s2 func(dst, src *uint8, pixels, channels, srcRow, srcPixel, dstPixel int)
+	MaxPool      func(dst, src *uint8, rows, cols, channels, srcRow, srcPixel int)
+
+	// AvgPool computes the sum over one window of rows×cols pixels and requantizes it:
+	//
+	//	for c := range channels {
+	//		acc := bias
+	//		for i := range rows {
+	//			for j := range cols {
+	//				acc += int32(src[i*srcRow+j*srcPixel+c])
+	//			}
+	//		}
+	//		dst[c] = requantize(acc, scale, 0-zero, 255-zero, zero)
+	//	}
+	AvgPool func(dst, src *uint8, rows, cols, channels, srcRow, srcPixel int, bias int32, scale float32, zero int32)
+
+	// Add is the residual connection. No multiplication is fused with an addition:
+	//
+	//	for i := range n {
+	//		x := float32(int32(a[i])-zeroA)*scaleA + float32(int32(b[i])-zeroB)*scaleB
+	//		dst[i] = uint8(int32(roundToEven(min(max(x, lower), upper))) + zero)
+	//	}
+	Add func(dst, a, b *uint8, n int, zeroA, zeroB int32, scaleA, scaleB, lower, upper float32, zero int32)
+
+	// Clamp is ReLU, whose lower bound is the zero point:
+	//
+	//	for i := range n {
+	//		dst[i] = max(src[i], uint8(lower))
+	//	}
+	Clamp func(dst, src *uint8, n int, lower int32)
+
+	// Quantize is ONNX's QuantizeLinear; NaN becomes zero:
+	//
+	//	for i := range n {
+	//		dst[i] = uint8(int32(roundToEven(min(max(src[i]/scale, 0-zero), 255-zero))) + zero)
+	//	}
+	Quantize func(dst *uint8, src *float32, n int, scale float32, zero int32)
+
+	// Dequantize is ONNX's DequantizeLinear:
+	//
+	//	for i := range n {
+	//		dst[i] = float32(int32(src[i])-zero) * scale
+	//	}
+	Dequantize func(dst *float32, src *uint8, n int, scale float32, zero int32)
+
+	// MACPeak runs n rounds of PeakMACs multiply-adds of the form that Conv uses, in vectors that
+	// depend on nothing but registers: it measures how many the processor can do.
+	MACPeak  func(n int)
+	PeakMACs int
 }

@@ -7,15 +7,18 @@ import "firebench/kernels/neon"
 // peakFMAs is the number of vector multiply-adds in a round of FMAPeak.
 const peakFMAs = 24
 
-// neonTile is NEON's only tile. There is no narrow one of one vector: a core that issues either a
+// NEON has one tile only. There is no narrow one of one vector: a core that issues either a
 // load or a multiply-add at a time would spend a third of its time on loads, and no layer of the
 // networks would use it.
-var neonTile = Tile{8, neon.ConvX8[:], neon.BatchMatMulX8[:]}
+var (
+	neonConv        = Tile[ConvFunc]{8, neon.ConvX8[:]}
+	neonBatchMatMul = Tile[BatchMatMulFunc]{8, neon.BatchMatMulX8[:]}
+)
 
 var neonSet = Set{ISA: NEON, F32: &F32{
 	Lanes:        4,
-	Wide:         neonTile,
-	Narrow:       neonTile,
+	Conv:         Tiles[ConvFunc]{neonConv, neonConv, 1},
+	BatchMatMul:  Tiles[BatchMatMulFunc]{neonBatchMatMul, neonBatchMatMul, 1},
 	MaxPool3x3s2: neon.MaxPool3x3s2,
 	MaxPool:      neon.MaxPool,
 	AvgPool:      neon.AvgPool,

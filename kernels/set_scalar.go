@@ -2,12 +2,15 @@ package kernels
 
 import "firebench/kernels/scalar"
 
-var scalarTile = Tile{4, []ConvFunc{scalar.Conv1x4, scalar.Conv2x4}, []BatchMatMulFunc{scalar.BatchMatMul1x4, scalar.BatchMatMul2x4}}
+var (
+	scalarConv        = Tile[ConvFunc]{4, []ConvFunc{scalar.Conv1x4, scalar.Conv2x4}}
+	scalarBatchMatMul = Tile[BatchMatMulFunc]{4, []BatchMatMulFunc{scalar.BatchMatMul1x4, scalar.BatchMatMul2x4}}
+)
 
 var scalarSet = Set{ISA: Scalar, F32: &F32{
 	Lanes:        1,
-	Wide:         scalarTile,
-	Narrow:       scalarTile,
+	Conv:         Tiles[ConvFunc]{scalarConv, scalarConv, 1},
+	BatchMatMul:  Tiles[BatchMatMulFunc]{scalarBatchMatMul, scalarBatchMatMul, 1},
 	MaxPool3x3s2: scalar.MaxPool3x3s2,
 	MaxPool:      scalar.MaxPool,
 	AvgPool:      scalar.AvgPool,

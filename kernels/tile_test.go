@@ -16,23 +16,24 @@ import (
 // would be wrong.
 func TestConvTiles(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		for i, tile := range []kernels.Tile{set.F32.Wide, set.F32.Narrow} {
-			name := [...]string{"wide", "narrow"}[i]
-			if tile.Width%set.F32.Lanes != 0 {
-				t.Errorf("the %s tile is %d channels wide, no multiple of %d lanes", name, tile.Width, set.F32.Lanes)
+		for i, name := range []string{"wide", "narrow"} {
+			conv := [...]kernels.Tile[kernels.ConvFunc]{set.F32.Conv.Wide, set.F32.Conv.Narrow}[i]
+			matMul := [...]kernels.Tile[kernels.BatchMatMulFunc]{set.F32.BatchMatMul.Wide, set.F32.BatchMatMul.Narrow}[i]
+			if conv.Width%set.F32.Lanes != 0 {
+				t.Errorf("the %s tile is %d channels wide, no multiple of %d lanes", name, conv.Width, set.F32.Lanes)
 			}
-			for i, f := range tile.Conv {
-				t.Run(fmt.Sprintf("%s=%dx%d", name, i+1, tile.Width), func(t *testing.T) {
-					testConvTile(t, f, i+1, tile.Width, mulAdd(set.ISA))
-					testConvTileNaN(t, f, i+1, tile.Width)
+			for i, f := range conv.Funcs {
+				t.Run(fmt.Sprintf("%s=%dx%d", name, i+1, conv.Width), func(t *testing.T) {
+					testConvTile(t, f, i+1, conv.Width, mulAdd(set.ISA))
+					testConvTileNaN(t, f, i+1, conv.Width)
 				})
 			}
-			if len(tile.BatchMatMul) != tile.Height() {
-				t.Fatalf("the %s tile has %d heights for matrix products, %d for convolutions", name, len(tile.BatchMatMul), tile.Height())
+			if matMul.Height() != conv.Height() || matMul.Width != conv.Width {
+				t.Fatalf("the %s tile is %d×%d for matrix products, %d×%d for convolutions", name, matMul.Height(), matMul.Width, conv.Height(), conv.Width)
 			}
-			for i, f := range tile.BatchMatMul {
-				t.Run(fmt.Sprintf("batchmatmul %s=%dx%d", name, i+1, tile.Width), func(t *testing.T) {
-					testBatchMatMul(t, f, i+1, tile.Width, mulAdd(set.ISA))
+			for i, f := range matMul.Funcs {
+				t.Run(fmt.Sprintf("batchmatmul %s=%dx%d", name, i+1, matMul.Width), func(t *testing.T) {
+					testBatchMatMul(t, f, i+1, matMul.Width, mulAdd(set.ISA))
 				})
 			}
 		}

@@ -57,11 +57,12 @@ var winogradAlgorithm = algorithm{
 		transforms := tiles * elements * (inputCycles*inVectors + outputCycles*outVectors) / 36
 		return max(products, stream(elements*p.Out*in/p.Groups, cache)) + transforms, true
 	},
-	pack: func(set *Set, p Problem, weights, bias []float32) (Conv, error) {
+	pack: func(set *Set, p Problem, w Weights) (Conv, error) {
 		a := winogradFor(set, p.ConvShape)
 		k := p.In / p.Groups * p.Stride * p.Stride
-		c := &winogradConv{newPacked(set, p, a.N()*a.N()*k, bias), a, k}
-		c.packWeights(weights)
+		c := &winogradConv{newPacked[float32, float32](&set.F32.BatchMatMul, p, a.N()*a.N()*k), set.F32, a, k}
+		packBias(c.bias, c.blocks, w.Bias)
+		c.packWeights(w.Values)
 		return c, nil
 	},
 }
@@ -87,9 +88,10 @@ func tileCount(a *winograd.Algorithm, oh, ow int) int {
 
 // A winogradConv has panels of transformed weights.
 type winogradConv struct {
-	packed
-	f *winograd.Algorithm // F(m, r)
-	k int                 // terms of a sum: input channels in a group, all phases counted
+	packed[float32, float32]
+	f32 *F32
+	f   *winograd.Algorithm // F(m, r)
+	k   int                 // terms of a sum: input channels in a group, all phases counted
 }
 
 func (c *winogradConv) Algorithm() string { return winogradAlgorithm.name }
@@ -121,7 +123,7 @@ func (c *winogradConv) packWeights(weights []float32) {
 		copy(g[i][:], row)
 	}
 	for _, b := range c.blocks {
-		width := b.tile.Width
+		width := b.tile
 		panel := c.panels[b.weights:][:side*side*c.k*width]
 		for ci := range c.k {
 			phase, ch := ci/in, ci%in
@@ -187,7 +189,7 @@ type winogradTask struct {
 }
 
 func (c *winogradConv) Bind(dst, src View, threads int) (workers.Task, error) {
-	if err := c.checkBind(dst, src); err != nil {
+	if err := c.problem.checkBind(dst, src); err != nil {
 		return nil, err
 	}
 	s, a := c.problem.ConvShape, c.f
@@ -204,7 +206,7 @@ func (c *winogradConv) Bind(dst, src View, threads int) (workers.Task, error) {
 	if s.Stride > 1 || t.padded > t.run {
 		t.depthW = dst.W + a.R - 1
 	}
-	width := c.f32.Wide.Width
+	width := c.f32.BatchMatMul.Wide.Width
 	// Transformed inputs and products take two thirds of the cache and leave the rest to the
 	// weights. If the weights are larger than the cache, every part of the rows reads them anew
 	// from beyond it: there should be fewer parts then, which fill the whole cache.
@@ -335,9 +337,10 @@ func (t *winogradTask) spaceToDepth(out []float32, n, y int) {
 // call finds the weights in the level-1 cache; both calls prefetch the weights of the elements
 // that come next.
 func (t *winogradTask) multiply(buf []float32, b *block, tiles int) {
-	k, width := t.k, b.tile.Width
-	height, taller, shorter := b.tile.split(tiles)
-	prefetchStep := prefetchBytes(width, taller+shorter)
+	k, width := t.k, b.tile
+	tile := t.f32.BatchMatMul.of(b)
+	height, taller, shorter := tile.split(tiles)
+	prefetchStep := prefetchBytes[float32](width, taller+shorter)
 	elements := t.elements()
 	step := min(max(callBytes/(Float32.Size()*k*width), 1), elements)
 	for e := 0; e < elements; e += step {
@@ -345,35 +348,35 @@ func (t *winogradTask) multiply(buf []float32, b *block, tiles int) {
 		in, out := buf[t.layout.in+e*t.inMatrix+b.in:], buf[t.layout.out+e*t.outMatrix:]
 		w, next := t.panels[b.weights+e*k*width:], t.panels[min(b.weights+(e+n)*k*width, len(t.panels)-1):]
 		if taller > 0 {
-			b.tile.BatchMatMul[height](&out[0], &in[0], &w[0], &next[0], n, k, taller, t.inMatrix, t.outMatrix, t.channels, prefetchStep)
+			tile.Funcs[height](&out[0], &in[0], &w[0], &next[0], n, k, taller, t.inMatrix, t.outMatrix, t.channels, prefetchStep)
 			done := taller * (height + 1)
 			in, out = in[done*t.channels:], out[done*width:]
 			next = next[min(n*k*width*taller/(taller+shorter), len(next)-1):]
 		}
-		b.tile.BatchMatMul[height-1](&out[0], &in[0], &w[0], &next[0], n, k, shorter, t.inMatrix, t.outMatrix, t.channels, prefetchStep)
+		tile.Funcs[height-1](&out[0], &in[0], &w[0], &next[0], n, k, shorter, t.inMatrix, t.outMatrix, t.channels, prefetchStep)
 	}
 }
 
 // output transforms the products of one block of output channels to outputs.
 func (t *winogradTask) output(buf []float32, b *block, n, first, last int) {
-	m, width := t.f.M, b.tile.Width
-	bias := &t.bias[b.bias]
+	m, width := t.f.M, b.tile
+	bias, lower := &t.bias[b.bias], lowerBound(t.problem.ReLU)
 	full := t.full()
 	products := buf[t.layout.out:]
 	for y := first; y < last; y++ {
 		oy := t.outRow(y)
 		if b.width == width {
 			dst := t.dst.Index(n, oy, 0, b.out)
-			t.Output(&t.out[dst], &products[0], bias, full, width, t.outMatrix, width, t.dst.Row, t.dst.Pixel, m*t.dst.Pixel, t.lower)
+			t.Output(&t.out[dst], &products[0], bias, full, width, t.outMatrix, width, t.dst.Row, t.dst.Pixel, m*t.dst.Pixel, lower)
 			if full < t.cols {
-				t.Output(&t.out[dst+(t.dst.W-m)*t.dst.Pixel], &products[full*width], bias, 1, width, t.outMatrix, width, t.dst.Row, t.dst.Pixel, 0, t.lower)
+				t.Output(&t.out[dst+(t.dst.W-m)*t.dst.Pixel], &products[full*width], bias, 1, width, t.outMatrix, width, t.dst.Row, t.dst.Pixel, 0, lower)
 			}
 		} else {
 			// The kernel always writes the tile's full width, which is more than the block has:
 			// let it write to a buffer, and copy the block's channels from there.
 			edge := buf[t.layout.edge:]
 			for x := range t.cols {
-				t.Output(&edge[0], &products[x*width], bias, 1, width, t.outMatrix, width, m*width, width, 0, t.lower)
+				t.Output(&edge[0], &products[x*width], bias, 1, width, t.outMatrix, width, m*width, width, 0, lower)
 				ox := min(x*m, t.dst.W-m)
 				for i := range m {
 					for j := range m {

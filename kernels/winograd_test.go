@@ -201,8 +201,8 @@ func TestWinogradLayouts(t *testing.T) {
 func manyRows(set *kernels.Set) convCase {
 	const in, elements = 16, 36
 	// Two rows of tiles fill half of the cache; there are five.
-	tiles := kernels.Level2()/2/(2*4*elements*(in+set.F32.Wide.Width)) + 1
-	return conv(18, 4*tiles, in, set.F32.Wide.Width+1, 3, 1, 1, 1)
+	tiles := kernels.Level2()/2/(2*4*elements*(in+set.F32.Conv.Wide.Width)) + 1
+	return conv(18, 4*tiles, in, set.F32.Conv.Wide.Width+1, 3, 1, 1, 1)
 }
 
 // TestWinogradThreads compares bit for bit: neither the number of threads nor the parts that rows
@@ -211,9 +211,9 @@ func TestWinogradThreads(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for i, c := range []convCase{
 			manyRows(set),
-			conv(27, 27, 16, 3*set.F32.Wide.Width+1, 3, 1, 1, 1),
-			conv(27, 26, 24, 4*set.F32.Wide.Width, 5, 1, 2, 2),
-			conv(41, 43, 3, 3*set.F32.Wide.Width, 7, 2, 0, 1),
+			conv(27, 27, 16, 3*set.F32.Conv.Wide.Width+1, 3, 1, 1, 1),
+			conv(27, 26, 24, 4*set.F32.Conv.Wide.Width, 5, 1, 2, 2),
+			conv(41, 43, 3, 3*set.F32.Conv.Wide.Width, 7, 2, 0, 1),
 		} {
 			var one []float32
 			for threads := 1; threads <= 3; threads++ {
@@ -248,7 +248,7 @@ func TestWinogradNaN(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
 		for _, c := range []convCase{
-			conv(9, 8, 1, set.F32.Wide.Width+1, 3, 1, 1, 1),
+			conv(9, 8, 1, set.F32.Conv.Wide.Width+1, 3, 1, 1, 1),
 			conv(7, 9, 4, 4, 5, 1, 2, 2),
 			conv(14, 15, 1, 3, 7, 2, 1, 1),
 			conv(26, 27, 1, 2, 11, 4, 2, 1),
@@ -444,7 +444,7 @@ func TestWinogradOrder(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
 		for _, in := range []int{200, 1100} {
-			for _, out := range []int{4, 3*set.F32.Wide.Width + 1} {
+			for _, out := range []int{4, 3*set.F32.Conv.Wide.Width + 1} {
 				c := conv(9, 41, in, out, 3, 1, 1, 1)
 				size, source := c.output(), random(1, 1, c.h, c.w, in).in(layout{halo: c.Pad})
 				source.zeros = c.Pad
@@ -480,12 +480,12 @@ func TestWinogradParts(t *testing.T) {
 		cache := kernels.Level2()
 		for _, large := range []bool{false, true} {
 			const in, rows = 64, 60
-			out, budget := set.F32.Wide.Width, cache*2/3
+			out, budget := set.F32.Conv.Wide.Width, cache*2/3
 			if large { // 36·in·out weights of 4 bytes
 				out, budget = (cache/(4*36*in)/out+1)*out, cache
 			}
 			// Of one row of tiles: 36 elements of 64 transformed channels and of a tile's products.
-			perTile := 4 * 36 * (in + set.F32.Wide.Width)
+			perTile := 4 * 36 * (in + set.F32.Conv.Wide.Width)
 			cols := budget / (7 * perTile) // seven rows of tiles fit
 			c := conv(4*rows, 4*cols, in, out, 3, 1, 1, 1)
 			op, err := newWinograd(set, c.ConvShape, make([]float32, c.Weights()), nil, false)

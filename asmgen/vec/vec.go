@@ -29,14 +29,26 @@ type Element struct {
 	Size int    // bytes
 }
 
-// F32 is float32. Its size stands here and nowhere else.
-var F32 = Element{"f32", 4}
+// The elements. Their sizes stand here and nowhere else.
+var (
+	F32 = Element{"f32", 4}
+	U8  = Element{"u8", 1}
+	S16 = Element{"s16", 2}
+	S32 = Element{"s32", 4}
+)
 
 // A Machine emits functions for one instruction set: what is the same for values of all
 // types, and arithmetic on each type.
 type Machine interface {
 	Core
 	Float32() Float32
+	Uint8() Uint8
+	Int16() Int16
+	Int32() Int32
+
+	// Dot is sums of products of integers: of uint8 inputs and int8 weights for U8, of int16
+	// inputs and weights for S16. The sums are int32. Not every machine has both.
+	Dot(inputs Element) Sums
 }
 
 // Core is what every kernel needs, whatever the type of its values.
@@ -140,9 +152,82 @@ type Elements interface {
 	Skip(p R, n int)  // p skips n values
 }
 
+// Sums is what adds products of inputs and weights to accumulators; its Elements are the inputs.
+type Sums interface {
+	Elements
+
+	// Group is how many neighbouring inputs of a sum one lane of an accumulator takes at a
+	// time: their weights lie beside each other. It is 1 for float32.
+	Group() int
+
+	// WeightSize is the size of a weight in bytes.
+	WeightSize() int
+
+	// Outer adds steps outer products to the accumulators: for each step k, row m and
+	// vector v, and each input g of a group, acc[m][v] += rows[m][k·Group+g]·w[k][v][g], where w
+	// is a run of len(acc[0]) vectors a step, whose lanes are groups of weights. Rows and w skip
+	// what was read.
+	Outer(acc [][]V, rows Rows, w R, steps int)
+
+	// OuterRegisters is how many vector registers Outer needs beside the accumulators of
+	// rows×vectors.
+	OuterRegisters(rows, vectors int) int
+}
+
+// VectorIntegers is arithmetic on vectors of integers, modulo their size.
+type VectorIntegers interface {
+	Elements
+
+	Splat(c int) V
+	SplatArg(param string) V // all lanes are the int32 argument, or its low bits
+
+	Add(a, b V) V
+	Sub(a, b V) V // a - b
+	ShiftLeft(v V, n int) V
+	ShiftRight(v V, n int) V // arithmetic
+
+	AddTo(dst, v V)
+	SubFrom(dst, v V)
+}
+
+// Int16 is arithmetic on vectors of int16 values.
+type Int16 interface {
+	VectorIntegers
+
+	// Widen loads vector i from p on, where p points to uint8 values: a vector has as many
+	// as it has lanes of int16.
+	Widen(p R, i int) V
+}
+
+// Int32 is arithmetic on vectors of int32 values.
+type Int32 interface {
+	VectorIntegers
+
+	MulBy(dst, v V)
+
+	ToFloat(v V) V // float32, rounded half to even
+	Round(v V) V   // of float32 to int32, half to even; the value must fit
+
+	// Widen loads vector i from p on, where p points to uint8 values: a vector has as many
+	// as it has lanes of int32.
+	Widen(p R, i int) V
+
+	// Narrow stores vectors as uint8 values, one vector after the other, at p + bytes. All lanes
+	// are 0 to 255.
+	Narrow(vs []V, p R, bytes int)
+}
+
+// Uint8 is vectors of uint8 values.
+type Uint8 interface {
+	Elements
+
+	SplatArg(param string) V // all lanes are the low bits of the int32 argument
+	MaxWith(dst, v V)
+}
+
 // Float32 is arithmetic on vectors of float32 values.
 type Float32 interface {
-	Elements
+	Sums
 
 	Splat(c float32) V       // all lanes are c
 	SplatArg(param string) V // all lanes are the float32 argument
@@ -156,15 +241,7 @@ type Float32 interface {
 	MulBy(dst, v V)
 	DivBy(dst, v V)
 	MaxWith(dst, v V)       // dst becomes the greater one; stays where either is NaN, if the machine must choose
+	MinWith(dst, v V)       // neither is NaN
 	AddMulTo(dst, a, b V)   // dst += a·b, rounded once
 	SubMulFrom(dst, a, b V) // dst -= a·b, rounded once
-
-	// Outer adds steps outer products to the accumulators: for each step k, row m and
-	// vector v, acc[m][v] += rows[m][k]·w[k][v], where w is a run of len(acc[0])
-	// vectors a step. Rows and w skip what was read.
-	Outer(acc [][]V, rows Rows, w R, steps int)
-
-	// OuterRegisters is how many vector registers Outer needs beside the accumulators of
-	// rows×vectors.
-	OuterRegisters(rows, vectors int) int
 }

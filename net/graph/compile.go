@@ -266,7 +266,7 @@ func (l *layout) pack(w Weights, o Options) (map[int]kernels.Conv, error) {
 			p := l.problem(i)
 			p.ReLU = l.values[i+1].relu
 			if packed[p] == nil {
-				if packed[p], err = kernels.NewConv(o.Set, o.Algo, p, weights, bias); err != nil {
+				if packed[p], err = kernels.NewConv(o.Set, o.Algo, p, kernels.Weights{Values: weights, Bias: bias}); err != nil {
 					return fail(err)
 				}
 			}

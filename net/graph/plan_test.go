@@ -260,9 +260,9 @@ func TestSteps(t *testing.T) {
 			}
 			// The narrow tile computes four and two channels. Ten take as many columns of it as
 			// they need, or of the wide tile if these are fewer.
-			narrow := set.F32.Narrow.Width
+			narrow := set.F32.Conv.Narrow.Width
 			columns := func(out int) int {
-				return min((out+narrow-1)/narrow*narrow, (out+set.F32.Wide.Width-1)/set.F32.Wide.Width*set.F32.Wide.Width)
+				return min((out+narrow-1)/narrow*narrow, (out+set.F32.Conv.Wide.Width-1)/set.F32.Conv.Wide.Width*set.F32.Conv.Wide.Width)
 			}
 			direct := mid / 4 * 27 * columns(4)
 			if want[0].Algo == "winograd" {
