@@ -30,6 +30,15 @@ var avx2Set = Set{ISA: AVX2, F32: &F32{
 	FMAPeak:  avx2.FMAPeak,
 	PeakFMAs: peakFMAs * 8,
 	ReadPeak: avx2.ReadPeak,
+}, U8: &U8{
+	Bytes:        32,
+	MaxPool3x3s2: avx2.QMaxPool3x3s2,
+	MaxPool:      avx2.QMaxPool,
+	AvgPool:      avx2.QAvgPool,
+	Add:          avx2.QAdd,
+	Clamp:        avx2.QClamp,
+	Quantize:     avx2.Quantize,
+	Dequantize:   avx2.Dequantize,
 }}
 
 var avx512Set = Set{ISA: AVX512, F32: &F32{
@@ -52,4 +61,13 @@ var avx512Set = Set{ISA: AVX512, F32: &F32{
 	FMAPeak:  avx512.FMAPeak,
 	PeakFMAs: peakFMAs * 16,
 	ReadPeak: avx512.ReadPeak,
+}, U8: &U8{
+	Bytes:        32,
+	MaxPool3x3s2: avx2.QMaxPool3x3s2,
+	MaxPool:      avx2.QMaxPool,
+	AvgPool:      avx2.QAvgPool,
+	Add:          avx2.QAdd,
+	Clamp:        avx2.QClamp,
+	Quantize:     avx2.Quantize,
+	Dequantize:   avx2.Dequantize,
 }}
