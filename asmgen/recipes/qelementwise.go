@@ -4,7 +4,7 @@ import "firebench/asmgen/vec"
 
 // QElementwise is Add and ReLU of quantized values, and what makes them from float32
 // values and the reverse.
-var QElementwise = Recipe{"qelementwise", "", func(m vec.Machine, _ Tile) []string {
+var QElementwise = Recipe{"qelementwise", "", func(m vec.Machine, _ vec.Element, _ Tile) []string {
 	qAdd(m)
 	qClamp(m)
 	quantize(m)

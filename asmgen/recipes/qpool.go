@@ -3,7 +3,7 @@ package recipes
 import "firebench/asmgen/vec"
 
 // QPool is the pooling of quantized values: both kinds of maxima, and averages.
-var QPool = Recipe{"qpool", "", func(m vec.Machine, _ Tile) []string {
+var QPool = Recipe{"qpool", "", func(m vec.Machine, _ vec.Element, _ Tile) []string {
 	maxPool3x3s2(m, m.Uint8(), "QMaxPool3x3s2", "uint8")
 	maxPool(m, m.Uint8(), "QMaxPool", "uint8")
 	qAvgPool(m)
