@@ -245,7 +245,7 @@ func (p qpoolCase) test(t *testing.T, set *kernels.Set, dst, src layout, threads
 		for i, q := range out.data {
 			got, step := float64(p.to.Scale)*float64(int32(q)-p.to.Zero), float64(p.to.Scale)
 			low, high := -step*float64(p.to.Zero), step*float64(255-p.to.Zero)
-			if math.Abs(got-min(max(mean[i], low), high)) > 0.5001*step {
+			if math.Abs(got-min(max(mean[i], low), high)) > 0.501*step {
 				t.Fatalf("value %d is %d, which is %g, want %g", i, q, got, mean[i])
 			}
 		}
