@@ -7,10 +7,9 @@ import (
 	"firebench/asmgen/vec"
 )
 
-func (m *Machine) Float32() vec.Float32 { return float32s{elements{m, vec.F32}} }
-
-// lanes is the number of float32 values in a vector.
-var lanes = size / vec.F32.Size
+func (m *Machine) Float32() vec.Float32 {
+	return float32s{sums{elements: elements{m, vec.F32}, group: 1, weight: 4, words: []string{"fmla"}}}
+}
 
 // elements implements vec.Elements.
 type elements struct {
@@ -31,8 +30,8 @@ func (e elements) Address(p, i vec.R) vec.R {
 	return r
 }
 
-// float32s implements vec.Float32; Outer has a file of its own.
-type float32s struct{ elements }
+// float32s implements vec.Float32.
+type float32s struct{ sums }
 
 func (f float32s) Splat(c float32) vec.V {
 	r, v := f.m.Ctx.GP64(), f.m.Ctx.XMM()
@@ -73,6 +72,8 @@ func (f float32s) DivBy(dst, v vec.V)   { f.m.word("fdiv", []ref{inout(dst), in(
 
 // MaxWith makes dst NaN where either is NaN.
 func (f float32s) MaxWith(dst, v vec.V) { f.m.word("fmax", []ref{inout(dst), in(dst), in(v)}) }
+
+func (f float32s) MinWith(dst, v vec.V) { f.m.word("fmin", []ref{inout(dst), in(dst), in(v)}) }
 
 func (f float32s) AddMulTo(dst, a, b vec.V) {
 	f.m.emit("VFMLA V{2}.S4, V{1}.S4, V{0}.S4", inout(dst), in(a), in(b))
