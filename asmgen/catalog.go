@@ -62,5 +62,5 @@ type printer interface {
 var targets = map[string]target{
 	"avx2":   {"amd64", func(c string) printer { return amd64.New(amd64.AVX2, c) }},
 	"avx512": {"amd64", func(c string) printer { return amd64.New(amd64.AVX512, c) }},
-	"neon":   {"arm64", func(c string) printer { return arm64.New(c) }},
+	"neon":   {"arm64", func(c string) printer { return arm64.New(arm64.NEON, c) }},
 }

@@ -36,3 +36,5 @@ var neonSet = Set{ISA: NEON, F32: &F32{
 	PeakFMAs: peakFMAs * 4,
 	ReadPeak: neon.ReadPeak,
 }}
+
+var neonDotProdSet = Set{ISA: NEONDotProd, F32: neonSet.F32}

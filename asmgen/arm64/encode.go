@@ -21,34 +21,36 @@ const (
 
 // An encoding is an instruction that Go's assembler lacks.
 type encoding struct {
-	name string // the mnemonic; where the table has several of one, what tells them apart behind a dot
+	name string // the mnemonic; behind a dot, if the table has several of it, the last register's lanes
 	text string // the operands in GNU's notation
 	form form
 	base uint32 // all operands are 0
 
-	extension Extension // that the instruction belongs to
+	feature string // that the processor must have
 }
 
 // encodings is the only place that instruction words come from.
 var encodings = []encoding{
-	{"fadd", "v%d.4s, v%d.4s, v%d.4s", three, 0x4e20d400, None},
-	{"fcvtns", "v%d.4s, v%d.4s", two, 0x4e21a800, None},
-	{"fdiv", "v%d.4s, v%d.4s, v%d.4s", three, 0x6e20fc00, None},
-	{"fmax", "v%d.4s, v%d.4s, v%d.4s", three, 0x4e20f400, None},
-	{"fmin", "v%d.4s, v%d.4s, v%d.4s", three, 0x4ea0f400, None},
-	{"fmla", "v%d.4s, v%d.4s, v%d.s[%d]", element4, 0x4f801000, None},
-	{"fmul", "v%d.4s, v%d.4s, v%d.4s", three, 0x6e20dc00, None},
-	{"fsqrt", "v%d.4s, v%d.4s", two, 0x6ea1f800, None},
-	{"fsub", "v%d.4s, v%d.4s, v%d.4s", three, 0x4ea0d400, None},
-	{"ldr", "q%d, [x%d, x%d]", indexed, 0x3ce06800, None},
-	{"mul", "v%d.4s, v%d.4s, v%d.4s", three, 0x4ea09c00, None},
-	{"scvtf", "v%d.4s, v%d.4s", two, 0x4e21d800, None},
-	{"sdot", "v%d.4s, v%d.16b, v%d.4b[%d]", element4, 0x4f80e000, DotProduct},
-	{"smlal", "v%d.4s, v%d.4h, v%d.h[%d]", element2, 0x0f402000, None},
-	{"smlal2", "v%d.4s, v%d.8h, v%d.h[%d]", element2, 0x4f402000, None},
-	{"sshr.4", "v%d.4s, v%d.4s, #%d", shift4, 0x4f400400, None},
-	{"sshr.2", "v%d.8h, v%d.8h, #%d", shift2, 0x4f200400, None},
-	{"str", "q%d, [x%d, x%d]", indexed, 0x3ca06800, None},
+	{"fadd", "v%d.4s, v%d.4s, v%d.4s", three, 0x4e20d400, asimd},
+	{"fcvtns", "v%d.4s, v%d.4s", two, 0x4e21a800, asimd},
+	{"fdiv", "v%d.4s, v%d.4s, v%d.4s", three, 0x6e20fc00, asimd},
+	{"fmax", "v%d.4s, v%d.4s, v%d.4s", three, 0x4e20f400, asimd},
+	{"fmin", "v%d.4s, v%d.4s, v%d.4s", three, 0x4ea0f400, asimd},
+	{"fmla", "v%d.4s, v%d.4s, v%d.s[%d]", element4, 0x4f801000, asimd},
+	{"fmul", "v%d.4s, v%d.4s, v%d.4s", three, 0x6e20dc00, asimd},
+	{"fsqrt", "v%d.4s, v%d.4s", two, 0x6ea1f800, asimd},
+	{"fsub", "v%d.4s, v%d.4s, v%d.4s", three, 0x4ea0d400, asimd},
+	{"ldr", "q%d, [x%d, x%d]", indexed, 0x3ce06800, asimd},
+	{"mul", "v%d.4s, v%d.4s, v%d.4s", three, 0x4ea09c00, asimd},
+	{"scvtf", "v%d.4s, v%d.4s", two, 0x4e21d800, asimd},
+	{"sdot", "v%d.4s, v%d.16b, v%d.4b[%d]", element4, 0x4f80e000, asimddp},
+	{"sdot.16b", "v%d.4s, v%d.16b, v%d.16b", three, 0x4e809400, asimddp},
+	{"smlal", "v%d.4s, v%d.4h, v%d.h[%d]", element2, 0x0f402000, asimd},
+	{"smlal.4h", "v%d.4s, v%d.4h, v%d.4h", three, 0x0e608000, asimd},
+	{"smlal2", "v%d.4s, v%d.8h, v%d.h[%d]", element2, 0x4f402000, asimd},
+	{"sshr.4s", "v%d.4s, v%d.4s, #%d", shift4, 0x4f400400, asimd},
+	{"sshr.8h", "v%d.8h, v%d.8h, #%d", shift2, 0x4f200400, asimd},
+	{"str", "q%d, [x%d, x%d]", indexed, 0x3ca06800, asimd},
 }
 
 // find returns the encoding of an instruction.

@@ -112,15 +112,21 @@ func (w word) decode() error {
 	return nil
 }
 
-// decodeSDOT returns the text of SDOT by element of 128 bits, which arm64asm does not know, or false.
-// The manual, Arm DDI 0487, has its bits as 0Q001111 size LM Rm 1110 H0 Rn Rd, where Q is 1, size is
-// 10, and H:L is the lane.
+// decodeSDOT returns the text of an SDOT of 128 bits, which arm64asm does not know, or false. By the
+// manual, Arm DDI 0487, where Q is 1, size is 10, and H:L is the lane, its bits are
+//
+//	0Q001110 size 0 Rm  10010 1 Rn Rd // by vector
+//	0Q001111 size LM Rm 1110 H0 Rn Rd // by element
 func decodeSDOT(bits uint32) (string, bool) {
-	if bits&^(3<<20|15<<16|1<<11|1023) != 0b0100_1111_1000_0000_1110_0000_0000_0000 {
-		return "", false
-	}
+	d, n, m := bits&31, bits>>5&31, bits>>16&31
 	h, l := bits>>11&1, bits>>21&1
-	return fmt.Sprintf("sdot v%d.4s, v%d.16b, v%d.4b[%d]", bits&31, bits>>5&31, bits>>16&31, h<<1|l), true
+	switch {
+	case bits&^(31<<16|1023) == 0b0100_1110_1000_0000_1001_0100_0000_0000:
+		return fmt.Sprintf("sdot v%d.4s, v%d.16b, v%d.16b", d, n, m), true
+	case bits&^(1<<21|31<<16|1<<11|1023) == 0b0100_1111_1000_0000_1110_0000_0000_0000:
+		return fmt.Sprintf("sdot v%d.4s, v%d.16b, v%d.4b[%d]", d, n, m, h<<1|l), true
+	}
+	return "", false
 }
 
 // TestWords decodes every word of the generated files, and of the table.

@@ -8,7 +8,7 @@ import (
 )
 
 func (m *Machine) Float32() vec.Float32 {
-	return float32s{sums{elements: elements{m, vec.F32}, group: 1, weight: 4, words: []string{"fmla"}}}
+	return float32s{sums{elements{m, vec.F32}, 1, 4, []string{"fmla"}}}
 }
 
 // elements implements vec.Elements.
@@ -75,19 +75,6 @@ func (f float32s) MaxWith(dst, v vec.V) { f.m.word("fmax", []ref{inout(dst), in(
 
 func (f float32s) MinWith(dst, v vec.V) { f.m.word("fmin", []ref{inout(dst), in(dst), in(v)}) }
 
-func (f float32s) AddMulTo(dst, a, b vec.V) {
-	f.m.emit("VFMLA V{2}.S4, V{1}.S4, V{0}.S4", inout(dst), in(a), in(b))
-}
-
 func (f float32s) SubMulFrom(dst, a, b vec.V) {
 	f.m.emit("VFMLS V{2}.S4, V{1}.S4, V{0}.S4", inout(dst), in(a), in(b))
 }
-
-func (f float32s) MinWith(dst, v vec.V) { panic("arm64: no MinWith") }
-func (f float32s) Group() int           { return 1 }
-func (f float32s) WeightSize() int      { return f.elem.Size }
-
-func (m *Machine) Uint8() vec.Uint8                { panic("arm64: no uint8") }
-func (m *Machine) Int16() vec.Int16                { panic("arm64: no int16") }
-func (m *Machine) Int32() vec.Int32                { panic("arm64: no int32") }
-func (m *Machine) Dot(inputs vec.Element) vec.Sums { panic("arm64: no Dot") }

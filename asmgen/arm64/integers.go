@@ -62,7 +62,7 @@ func (e integers) ShiftLeft(v vec.V, n int) vec.V {
 
 func (e integers) ShiftRight(v vec.V, n int) vec.V {
 	r := e.m.Ctx.XMM()
-	e.m.word(fmt.Sprintf("sshr.%d", e.elem.Size), []ref{out(r), in(v)}, n)
+	e.m.word(map[string]string{"H8": "sshr.8h", "S4": "sshr.4s"}[e.arrangement], []ref{out(r), in(v)}, n)
 	return r
 }
 

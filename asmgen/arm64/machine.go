@@ -28,28 +28,34 @@ const (
 	intSize   = 8  // bytes in Go's int
 )
 
+// Features that instructions need, by the names that Linux has for them.
+const (
+	asimd   = "ASIMD"   // NEON
+	asimddp = "ASIMDDP" // dot products
+)
+
 // Machine implements vec.Machine.
 type Machine struct {
 	*source.File
-	extension Extension
+	Set
 	// text returns an instruction once the numbers of its registers are known.
 	text map[*ir.Instruction]func(numbers []int) string
 	// low has the registers that some instruction can name in the lower half only.
 	low map[reg.ID]bool
 }
 
-// An Extension is what a processor may have beside NEON, by the name that Linux has for it.
-type Extension string
+// A Set is an instruction set.
+type Set struct{ dotProduct bool }
 
-// The extensions.
-const (
-	None       Extension = ""
-	DotProduct Extension = "ASIMDDP" // sums of four products of bytes
+// The instruction sets.
+var (
+	NEON        = Set{}
+	NEONDotProd = Set{dotProduct: true} // sums of four products of bytes
 )
 
-// New returns a machine of NEON with an extension. constraint is the build constraint of its file.
-func New(extension Extension, constraint string) *Machine {
-	return &Machine{source.New("arm64", constraint), extension, map[*ir.Instruction]func([]int) string{}, map[reg.ID]bool{}}
+// New returns a machine. constraint is the build constraint of its file.
+func New(set Set, constraint string) *Machine {
+	return &Machine{source.New("arm64", constraint), set, map[*ir.Instruction]func([]int) string{}, map[reg.ID]bool{}}
 }
 
 // Print allocates registers and returns the assembly and the Go declarations of
@@ -190,7 +196,7 @@ func (m *Machine) instruction(opcode string, text func([]int) string, refs []ref
 			i.Outputs = append(i.Outputs, r.r)
 		}
 		if r.r.Kind() == reg.KindVector {
-			i.ISA = []string{"ASIMD"}
+			i.ISA = []string{asimd}
 		}
 	}
 	m.text[i] = text
@@ -227,9 +233,7 @@ func (m *Machine) word(name string, refs []ref, n ...int) {
 		word, text := e.encode(append(numbers, n...)...)
 		return fmt.Sprintf("WORD $%#08x // %s", word, text)
 	}, refs)
-	if e.extension != None {
-		i.ISA = []string{string(e.extension)}
-	}
+	i.ISA = []string{e.feature}
 }
 
 func (m *Machine) branch(opcode, label string) {

@@ -35,7 +35,7 @@ func TestRefuses(t *testing.T) {
 		"shift left by 16":       func(m *Machine, p vec.R, v vec.V) { m.Int16().ShiftLeft(v, 16) },
 		"narrowing across":       func(m *Machine, p vec.R, v vec.V) { m.Int32().Narrow([]vec.V{v, v}, p, 4) },
 		"sums of float32":        func(m *Machine, p vec.R, v vec.V) { m.Dot(vec.F32) },
-		"sums without extension": func(m *Machine, p vec.R, v vec.V) { m.Dot(vec.U8) },
+		"sums of bytes":          func(m *Machine, p vec.R, v vec.V) { m.Dot(vec.U8) },
 		"half a vector of weights": func(m *Machine, p vec.R, v vec.V) {
 			m.Dot(vec.S16).Outer([][]vec.V{{v}}, m.Rows("row", p, 1), p, 1)
 		},
@@ -49,7 +49,7 @@ func TestRefuses(t *testing.T) {
 					t.Errorf("%s: no panic", name)
 				}
 			}()
-			m := New(None, "arm64")
+			m := New(NEON, "arm64")
 			m.Func("F", "func(p *float32)")
 			f(m, m.Arg("p"), m.Zero())
 		}()
@@ -64,7 +64,7 @@ func TestPrintRefuses(t *testing.T) {
 		"failed to allocate registers":                  func(m *Machine) { manyVectors(m, registers+1, 0) },
 		"17 vector registers must be in the lower half": func(m *Machine) { manyVectors(m, registers, registers/2+1) },
 	} {
-		m := New(None, "arm64")
+		m := New(NEON, "arm64")
 		m.Func("F", "func(p *float32)")
 		f(m)
 		m.Return()
@@ -72,7 +72,7 @@ func TestPrintRefuses(t *testing.T) {
 			t.Errorf("error %v, expected one with %q", err, want)
 		}
 	}
-	m := New(None, "arm64")
+	m := New(NEON, "arm64")
 	m.Func("F", "func(p *float32)")
 	manyVectors(m, registers, 0)
 	m.Return()
@@ -100,7 +100,7 @@ func manyVectors(m *Machine, n, low int) {
 // TestLowerHalf: registers that must be in the lower half change places with others, and all
 // instructions agree.
 func TestLowerHalf(t *testing.T) {
-	m := New(None, "arm64")
+	m := New(NEON, "arm64")
 	m.Func("F", "func(p *float32)")
 	manyVectors(m, registers, registers/2)
 	m.Return()

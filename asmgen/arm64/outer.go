@@ -161,10 +161,10 @@ func (m *Machine) Dot(inputs vec.Element) vec.Sums {
 	switch {
 	case inputs == vec.S16:
 		return sums{elements{m, vec.S16}, 1, 2, []string{"smlal", "smlal2"}}
-	case inputs == vec.U8 && m.extension == DotProduct:
+	case inputs == vec.U8 && m.dotProduct:
 		return sums{elements{m, vec.U8}, 4, 1, []string{"sdot"}}
 	}
-	panic(fmt.Sprintf("arm64: no sums of products of %s with extension %q", inputs.Name, m.extension))
+	panic(fmt.Sprintf("arm64: no sums of products of %s on this machine", inputs.Name))
 }
 
 func (s sums) Group() int      { return s.group }
@@ -175,6 +175,18 @@ func (s sums) Offset() int {
 		return offset
 	}
 	return 0
+}
+
+func (s sums) AddMulTo(dst, weights, inputs vec.V) {
+	refs := []ref{inout(dst), in(weights), in(inputs)}
+	switch s.elem {
+	case vec.F32:
+		s.m.emit("VFMLA V{2}.S4, V{1}.S4, V{0}.S4", refs...)
+	case vec.S16:
+		s.m.word("smlal.4h", refs)
+	case vec.U8:
+		s.m.word("sdot.16b", refs)
+	}
 }
 
 // OuterRegisters counts for blocks; single steps need no more.
