@@ -17,8 +17,9 @@ const (
 	Scalar      ISA = iota // portable Go
 	AVX2                   // 256-bit vectors, fused multiply-add
 	AVX512                 // 512-bit vectors
+	AVX512VNNI             // dot products of bytes
 	NEON                   // 128-bit vectors
-	NEONDotProd            // sums of products of bytes
+	NEONDotProd            // dot products of bytes
 )
 
 var isas = [...]struct {
@@ -28,6 +29,7 @@ var isas = [...]struct {
 	Scalar:      {"scalar", ""},
 	AVX2:        {"avx2", "amd64"},
 	AVX512:      {"avx512", "amd64"},
+	AVX512VNNI:  {"avx512-vnni", "amd64"},
 	NEON:        {"neon", "arm64"},
 	NEONDotProd: {"neon-dotprod", "arm64"},
 }

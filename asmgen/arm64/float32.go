@@ -22,7 +22,9 @@ func (e elements) Lanes() int           { return size / e.elem.Size }
 func (e elements) ToVectors(n vec.R)    { e.m.DivBy(n, e.Lanes()) }
 func (e elements) Skip(p vec.R, n int)  { e.m.skip(p, n*e.elem.Size) }
 func (e elements) ToBytes(n vec.R) {
-	e.m.emit(fmt.Sprintf("LSL $%d, R{0}, R{0}", log2(e.elem.Size)), inout(n))
+	if e.elem.Size > 1 {
+		e.m.emit(fmt.Sprintf("LSL $%d, R{0}, R{0}", log2(e.elem.Size)), inout(n))
+	}
 }
 func (e elements) Address(p, i vec.R) vec.R {
 	r := e.m.Ctx.GP64()
