@@ -3,6 +3,7 @@
 package kernels
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -316,13 +317,21 @@ func modRMSize(code []byte) (int, error) {
 // arm64Instructions are the instructions that arm64 assembly may use, as arm64asm names them.
 // arm64asm decodes no form of them that needs more than ASIMD, such as those for half precision.
 var arm64Instructions = strings.Fields(`
-	ADD ADDS B LDR LSL LSR MADD MOV MUL ORR PRFM RET STR SUB SUBS
-	DUP FADD FDIV FMAX FMLA FMLS FMUL FSQRT FSUB MOVI`)
+	ADD ADDS B LDR LDRH LSL LSR MADD MOV MUL ORR PRFM RET STR SUB SUBS
+	DUP EOR FADD FCVTNS FDIV FMAX FMIN FMLA FMLS FMOV FMUL FSQRT FSUB MOVI SCVTF SHL SMLAL SMLAL2 SSHR UMAX USHLL UXTL UZP1`)
+
+// sdot has the SDOT of 128 bits, which arm64asm does not know: by vector and by element.
+var sdot = []struct{ mask, bits uint32 }{{0xffe0fc00, 0x4e809400}, {0xffc0f400, 0x4f80e000}}
 
 // decodeARM64 returns the first instruction of code.
 func decodeARM64(code []byte) (instruction, error) {
 	if len(code) >= 4 && [4]byte(code) == [4]byte{} {
 		return instruction{"padding behind the function", "", 4}, nil
+	}
+	for _, s := range sdot {
+		if len(code) >= 4 && binary.LittleEndian.Uint32(code)&s.mask == s.bits {
+			return instruction{"SDOT", "ASIMDDP", 4}, nil
+		}
 	}
 	i, err := arm64asm.Decode(code)
 	if err != nil {

@@ -126,6 +126,7 @@ func (m *Machine) Dot(inputs vec.Element) vec.Sums {
 
 func (s sums) Group() int      { return vec.S32.Size / s.elem.Size }
 func (s sums) WeightSize() int { return s.weightSize }
+func (s sums) Offset() int     { return 0 }
 
 func (s sums) AddMulTo(dst, weights, inputs vec.V) { s.multiply(dst, weights, inputs) }
 
