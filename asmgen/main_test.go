@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"firebench/asmgen/recipes"
+	"firebench/asmgen/vec"
 )
 
 func TestUpToDate(t *testing.T) {
@@ -265,7 +266,7 @@ func TestTileTooLarge(t *testing.T) {
 					t.Errorf("%s, tile %v: no panic", c.isa, c.tile)
 				}
 			}()
-			recipes.Conv.Emit(targets[c.isa].new("test"), c.tile)
+			recipes.Conv.Emit(targets[c.isa].new("test"), vec.F32, c.tile)
 		}()
 	}
 }
