@@ -38,8 +38,12 @@ var avx2Set = Set{ISA: AVX2, F32: &F32{
 	Conv:        Tiles[QConvFunc]{Tile[QConvFunc]{16, avx2.QConvX16[:]}, Tile[QConvFunc]{8, avx2.QConvX8[:]}, 2},
 	BatchMatMul: Tiles[QBatchMatMulFunc]{Tile[QBatchMatMulFunc]{16, avx2.QBatchMatMulX16[:]}, Tile[QBatchMatMulFunc]{8, avx2.QBatchMatMulX8[:]}, 2},
 	Widen:       avx2.Widen,
-	MACPeak:     avx2.QMACPeak,
-	PeakMACs:    peakFMAs * 8 * 2,
+	Winograd: [6]QTransforms{
+		3: {4, avx2.QWinogradInput6, avx2.QWinogradOutput6x4},
+		4: {3, avx2.QWinogradInput6, avx2.QWinogradOutput6x3},
+	},
+	MACPeak:  avx2.QMACPeak,
+	PeakMACs: peakFMAs * 8 * 2,
 }}
 
 var avx512Set = Set{ISA: AVX512, F32: &F32{
@@ -69,8 +73,12 @@ var avx512Set = Set{ISA: AVX512, F32: &F32{
 	Conv:        Tiles[QConvFunc]{Tile[QConvFunc]{32, avx512.QConvX32[:]}, Tile[QConvFunc]{16, avx512.QConvX16[:]}, 2},
 	BatchMatMul: Tiles[QBatchMatMulFunc]{Tile[QBatchMatMulFunc]{32, avx512.QBatchMatMulX32[:]}, Tile[QBatchMatMulFunc]{16, avx512.QBatchMatMulX16[:]}, 2},
 	Widen:       avx2.Widen,
-	MACPeak:     avx512.QMACPeak,
-	PeakMACs:    peakFMAs * 16 * 2,
+	Winograd: [6]QTransforms{
+		3: {4, avx2.QWinogradInput6, avx512.QWinogradOutput6x4},
+		4: {3, avx2.QWinogradInput6, avx512.QWinogradOutput6x3},
+	},
+	MACPeak:  avx512.QMACPeak,
+	PeakMACs: peakFMAs * 16 * 2,
 }}
 
 var avx512VNNISet = Set{ISA: AVX512VNNI, F32: avx512Set.F32, U8: &U8{
@@ -79,6 +87,7 @@ var avx512VNNISet = Set{ISA: AVX512VNNI, F32: avx512Set.F32, U8: &U8{
 	Bytes:       32,
 	Conv:        Tiles[QConvFunc]{Tile[QConvFunc]{32, avx512vnni.QConvX32[:]}, Tile[QConvFunc]{16, avx512vnni.QConvX16[:]}, 4},
 	BatchMatMul: Tiles[QBatchMatMulFunc]{Tile[QBatchMatMulFunc]{32, avx512vnni.QBatchMatMulX32[:]}, Tile[QBatchMatMulFunc]{16, avx512vnni.QBatchMatMulX16[:]}, 2},
+	Winograd:    avx512Set.U8.Winograd,
 	MACPeak:     avx512vnni.QMACPeak,
 	PeakMACs:    peakFMAs * 16 * 4,
 }}

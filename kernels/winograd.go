@@ -388,7 +388,7 @@ func (t *winogradTask[E, T, P]) makeDepth(out []E, n, y int) {
 			for p := range s.Stride {
 				for q := range s.Stride {
 					ix := x*s.Stride + q - s.Pad
-					if iy+p < rows && ix < src.W {
+					if iy+p < rows && ix < src.W+s.Pad {
 						copy(px[p*t.run+q*s.In:], t.in[src.Index(n, iy+p, ix, 0):][:s.In])
 					}
 				}

@@ -79,7 +79,7 @@ func qWinogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 		"		for c := range channels {",
 		fmt.Sprintf("			for i := range %d {", a.M),
 		fmt.Sprintf("				for j := range %d {", a.M),
-		fmt.Sprintf("					acc := (bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*%d+l)*srcMatrix+t*srcTile+c]) * %#x // over k, l", n, inverse9),
+		fmt.Sprintf("					acc := (bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*%d+l)*srcMatrix+t*srcTile+c]) * %#x // over k, l", n, winograd.Inverse9),
 		"					x := min(max(float32(acc)*scale[c], lower), upper)",
 		"					dst[i*dstRow+j*dstPixel+t*dstTile+c] = uint8(int32(roundToEven(x)) + zero)",
 		"				}",
@@ -130,7 +130,7 @@ func qWinogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 							return
 						}
 						m.Comment(fmt.Sprintf("Row %d of the outputs, requantized", i))
-						inverse := constants.get("inverse of 9", func() vec.V { return d.Splat(inverse9) })
+						inverse := constants.get("inverse of 9", func() vec.V { return d.Splat(winograd.Inverse9) })
 						scales := vec.Named(m, "scales", m.Load(scale, 0))
 						upper := constants.get("upper", func() vec.V { return f.SplatArg("upper") })
 						for j, v := range outputs {
@@ -162,9 +162,6 @@ func qWinogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 	})
 	m.Return()
 }
-
-// inverse9 is the inverse of 9 modulo 2³².
-const inverse9 = 0x38e38e39
 
 // constants are loaded once for all where registers are plenty, else where they are used.
 type constants struct {

@@ -47,6 +47,10 @@ func (a *Algorithm) N() int { return a.M + a.R - 1 }
 // is more than the number of points.
 func New(m, r int) *Algorithm { return floats.get(m, r) }
 
+// Inverse9 is the inverse of 9 modulo 2³²: the product of a multiple of 9 with it is the multiple
+// divided by 9.
+const Inverse9 = 0x38e3_8e39
+
 // NewInteger returns F(m, r) for tiles of six inputs, m+r = 7, in integers: it is New's with G
 // scaled by the common denominator 24. The last row of G is then divided by 4 again, and the last column
 // of AT multiplied by 4. So inputs of 8 bits, unsigned, and for r up to 4 weights of 8 bits, signed, have
