@@ -200,6 +200,11 @@ func readable(function string) error {
 			r = strings.ToUpper(r)
 			if strings.Contains(line, "WORD") {
 				r = strings.NewReplacer("Q", "V", "X", "R").Replace(r)
+			} else if n, ok := strings.CutPrefix(r, "X"); ok { // the low bits of one of another name
+				r = "Y" + n
+				if listed["Z"+n] {
+					r = "Z" + n
+				}
 			}
 			used[strings.Replace(r, "F", "V", 1)] = true
 		}

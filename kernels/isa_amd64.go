@@ -23,7 +23,7 @@ var avx512Features = append(avx2Features[:len(avx2Features):len(avx2Features)],
 )
 
 var avx512VNNIFeatures = append(avx512Features[:len(avx512Features):len(avx512Features)],
-	feature{"AVX512VNNI", "avx512vnni", has(cpuid.AVX512VNNI)}, // dot products of uint8 and int8, and of int16
+	feature{"AVX512VNNI", "", has(cpuid.AVX512VNNI)}, // dot products of uint8 and int8, and of int16
 )
 
 var native = []nativeSet{

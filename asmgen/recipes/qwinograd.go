@@ -88,17 +88,17 @@ func qWinogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 		"	}")
 	t := transform{"AT", at6{d, a.M}}
 	constants := &constants{m: m, loaded: map[string]vec.V{}}
-	m.Comment("The lower bound of outputs, as bytes")
-	bound := d.Round(f.SplatArg("lower"))
-	d.AddTo(bound, d.SplatArg("zero"))
-	bound = d.Pack(bound, bound)
-	lower := vec.Named(m, "lower", w.Pack(bound, bound))
 	src, dst := m.Arg("src"), m.Arg("dst")
 	srcMatrix := distance(m, d, "srcMatrix")
 	dstPixel := distance(m, u, "dstPixel")
 	down := vec.Named(m, fmt.Sprintf("%d·srcMatrix", n), m.Int(0)) // from row to row of a column of the tile
 	m.AddMulTo(down, srcMatrix, n)
 	in, out := m.Rows("in row", down, n), m.Rows("out pixel", dstPixel, a.M)
+	m.Comment("The lower bound of outputs, as bytes")
+	bound := d.Round(f.SplatArg("lower"))
+	d.AddTo(bound, d.SplatArg("zero"))
+	bound = d.Pack(bound, bound)
+	lower := vec.Named(m, "lower", w.Pack(bound, bound))
 	eachTile(m, []cursor{{src, "srcTile", d}, {dst, "dstTile", u}}, func() {
 		prefetchOutputs(m, u, dst, dstPixel, a.M, 1) // of all outputs of a pixel
 	}, func() {

@@ -469,6 +469,18 @@ TEXT ·QWinogradOutput6x4(SB), NOSPLIT, $0-100
 	// Y4-Y5 AT·x/zero/temporary, Y6 AT·x/scales/temporary, Y7 AT·x/upper/temporary, Y8 AT·x/temporary,
 	// Y9 AT·x/scales/temporary, Y10 AT·x/temporary, Y11 AT·x/upper/temporary, Y12-Y13 AT·x/temporary,
 	// Y14 temporary
+	MOVQ   src+8(FP), AX
+	MOVQ   dst+0(FP), CX
+	MOVQ   srcMatrix+48(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   dstPixel+72(FP), BX
+	XORQ   SI, SI
+	IMUL3Q $0x00000006, DX, DI
+	ADDQ   DI, SI
+	LEAQ   (SI)(SI*2), DI
+	LEAQ   (SI)(SI*4), R8
+	LEAQ   (BX)(BX*2), R10
+
 	// The lower bound of outputs, as bytes.
 	VBROADCASTSS lower+88(FP), Y0
 	VCVTPS2DQ    Y0, Y0
@@ -476,17 +488,6 @@ TEXT ·QWinogradOutput6x4(SB), NOSPLIT, $0-100
 	VPADDD       Y1, Y0, Y0
 	VPACKSSDW    Y0, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
-	MOVQ         src+8(FP), AX
-	MOVQ         dst+0(FP), CX
-	MOVQ         srcMatrix+48(FP), DX
-	SHLQ         $0x02, DX
-	MOVQ         dstPixel+72(FP), BX
-	XORQ         SI, SI
-	IMUL3Q       $0x00000006, DX, DI
-	ADDQ         DI, SI
-	LEAQ         (SI)(SI*2), DI
-	LEAQ         (SI)(SI*4), R8
-	LEAQ         (BX)(BX*2), R10
 
 	// For each tile.
 tile:
@@ -972,6 +973,17 @@ TEXT ·QWinogradOutput6x3(SB), NOSPLIT, $0-100
 	// Y4 AT·x/inverse of 9/zero/scales/temporary, Y5 AT·x/inverse of 9/scales/upper/temporary,
 	// Y6 AT·x/upper/temporary, Y7 AT·x/scales/zero/temporary, Y8 AT·x/temporary,
 	// Y9 AT·x/upper/temporary, Y10-Y13 AT·x/temporary, Y14 temporary
+	MOVQ   src+8(FP), AX
+	MOVQ   dst+0(FP), CX
+	MOVQ   srcMatrix+48(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   dstPixel+72(FP), BX
+	XORQ   SI, SI
+	IMUL3Q $0x00000006, DX, DI
+	ADDQ   DI, SI
+	LEAQ   (SI)(SI*2), DI
+	LEAQ   (SI)(SI*4), R8
+
 	// The lower bound of outputs, as bytes.
 	VBROADCASTSS lower+88(FP), Y0
 	VCVTPS2DQ    Y0, Y0
@@ -979,16 +991,6 @@ TEXT ·QWinogradOutput6x3(SB), NOSPLIT, $0-100
 	VPADDD       Y1, Y0, Y0
 	VPACKSSDW    Y0, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
-	MOVQ         src+8(FP), AX
-	MOVQ         dst+0(FP), CX
-	MOVQ         srcMatrix+48(FP), DX
-	SHLQ         $0x02, DX
-	MOVQ         dstPixel+72(FP), BX
-	XORQ         SI, SI
-	IMUL3Q       $0x00000006, DX, DI
-	ADDQ         DI, SI
-	LEAQ         (SI)(SI*2), DI
-	LEAQ         (SI)(SI*4), R8
 
 	// For each tile.
 tile:

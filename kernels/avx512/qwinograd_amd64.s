@@ -15,6 +15,18 @@ TEXT ·QWinogradOutput6x4(SB), NOSPLIT, $0-100
 	// Z0 lower/temporary, Z1 zero/inverse of 9/temporary, Z2-Z3 AT·x/scales/temporary,
 	// Z4-Z8 AT·x/temporary, Z9 AT·x/scales/zero/temporary, Z10 AT·x/temporary,
 	// Z11 AT·x/upper/temporary, Z12-Z16 AT·x/temporary, Z17 temporary
+	MOVQ   src+8(FP), AX
+	MOVQ   dst+0(FP), CX
+	MOVQ   srcMatrix+48(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   dstPixel+72(FP), BX
+	XORQ   SI, SI
+	IMUL3Q $0x00000006, DX, DI
+	ADDQ   DI, SI
+	LEAQ   (SI)(SI*2), DI
+	LEAQ   (SI)(SI*4), R8
+	LEAQ   (BX)(BX*2), R10
+
 	// The lower bound of outputs, as bytes.
 	VBROADCASTSS lower+88(FP), Z0
 	VCVTPS2DQ    Z0, Z0
@@ -22,17 +34,6 @@ TEXT ·QWinogradOutput6x4(SB), NOSPLIT, $0-100
 	VPADDD       Z1, Z0, Z0
 	VPACKSSDW    Z0, Z0, Z0
 	VPACKUSWB    Z0, Z0, Z0
-	MOVQ         src+8(FP), AX
-	MOVQ         dst+0(FP), CX
-	MOVQ         srcMatrix+48(FP), DX
-	SHLQ         $0x02, DX
-	MOVQ         dstPixel+72(FP), BX
-	XORQ         SI, SI
-	IMUL3Q       $0x00000006, DX, DI
-	ADDQ         DI, SI
-	LEAQ         (SI)(SI*2), DI
-	LEAQ         (SI)(SI*4), R8
-	LEAQ         (BX)(BX*2), R10
 
 	// For each tile.
 tile:
@@ -517,6 +518,17 @@ TEXT ·QWinogradOutput6x3(SB), NOSPLIT, $0-100
 	// Z5 AT·x/inverse of 9/temporary, Z6 AT·x/temporary, Z7 AT·x/scales/temporary, Z8 AT·x/temporary,
 	// Z9 AT·x/upper/temporary, Z10 AT·x/temporary, Z11 AT·x/zero/temporary, Z12-Z13 AT·x/temporary,
 	// Z14 temporary
+	MOVQ   src+8(FP), AX
+	MOVQ   dst+0(FP), CX
+	MOVQ   srcMatrix+48(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   dstPixel+72(FP), BX
+	XORQ   SI, SI
+	IMUL3Q $0x00000006, DX, DI
+	ADDQ   DI, SI
+	LEAQ   (SI)(SI*2), DI
+	LEAQ   (SI)(SI*4), R8
+
 	// The lower bound of outputs, as bytes.
 	VBROADCASTSS lower+88(FP), Z0
 	VCVTPS2DQ    Z0, Z0
@@ -524,16 +536,6 @@ TEXT ·QWinogradOutput6x3(SB), NOSPLIT, $0-100
 	VPADDD       Z1, Z0, Z0
 	VPACKSSDW    Z0, Z0, Z0
 	VPACKUSWB    Z0, Z0, Z0
-	MOVQ         src+8(FP), AX
-	MOVQ         dst+0(FP), CX
-	MOVQ         srcMatrix+48(FP), DX
-	SHLQ         $0x02, DX
-	MOVQ         dstPixel+72(FP), BX
-	XORQ         SI, SI
-	IMUL3Q       $0x00000006, DX, DI
-	ADDQ         DI, SI
-	LEAQ         (SI)(SI*2), DI
-	LEAQ         (SI)(SI*4), R8
 
 	// For each tile.
 tile:
