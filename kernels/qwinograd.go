@@ -18,8 +18,11 @@ import (
 var qwinograd = algorithm{
 	name: winogradAlgorithm.name,
 	cycles: func(set *Set, p Problem, cache int) (int, bool) {
+		if !p.quantized() {
+			return 0, false
+		}
 		a := qwinogradFor(set, p.ConvShape)
-		if a == nil || !winogradFits(a, p) || !p.quantized() {
+		if a == nil || !winogradFits(a, p) {
 			return 0, false
 		}
 		tiles, elements := tileCount(a, p), a.N()*a.N()

@@ -216,7 +216,7 @@ vector:
 	MOVQ          CX, R9
 	VMOVUPS       const1<>+0(SB), Z5
 	VPERMD        Z3, Z5, Z3
-	VMOVUPS       X3, (R9)
+	VEXTRACTI32X4 $0x00, Z3, (R9)
 	VEXTRACTI32X4 $0x01, Z3, (R9)(BX*1)
 	VEXTRACTI32X4 $0x02, Z3, (R9)(BX*2)
 	VEXTRACTI32X4 $0x03, Z3, (R9)(R10*1)
@@ -267,7 +267,7 @@ vector:
 	LEAQ          (R9)(R14*2), R9
 	VMOVUPS       const1<>+0(SB), Z3
 	VPERMD        Z2, Z3, Z2
-	VMOVUPS       X2, (R9)
+	VEXTRACTI32X4 $0x00, Z2, (R9)
 	VEXTRACTI32X4 $0x01, Z2, (R9)(BX*1)
 	VEXTRACTI32X4 $0x02, Z2, (R9)(BX*2)
 	VEXTRACTI32X4 $0x03, Z2, (R9)(R10*1)
@@ -408,7 +408,7 @@ vector:
 	ADDQ          R14, R9
 	VMOVUPS       const1<>+0(SB), Z4
 	VPERMD        Z2, Z4, Z2
-	VMOVUPS       X2, (R9)
+	VEXTRACTI32X4 $0x00, Z2, (R9)
 	VEXTRACTI32X4 $0x01, Z2, (R9)(BX*1)
 	VEXTRACTI32X4 $0x02, Z2, (R9)(BX*2)
 	VEXTRACTI32X4 $0x03, Z2, (R9)(R10*1)
@@ -460,7 +460,7 @@ vector:
 	ADDQ          R14, R9
 	VMOVUPS       const1<>+0(SB), Z2
 	VPERMD        Z1, Z2, Z1
-	VMOVUPS       X1, (R9)
+	VEXTRACTI32X4 $0x00, Z1, (R9)
 	VEXTRACTI32X4 $0x01, Z1, (R9)(BX*1)
 	VEXTRACTI32X4 $0x02, Z1, (R9)(BX*2)
 	VEXTRACTI32X4 $0x03, Z1, (R9)(R10*1)
@@ -708,7 +708,7 @@ vector:
 	MOVQ          CX, R9
 	VMOVUPS       const1<>+0(SB), Z3
 	VPERMD        Z1, Z3, Z1
-	VMOVUPS       X1, (R9)
+	VEXTRACTI32X4 $0x00, Z1, (R9)
 	VEXTRACTI32X4 $0x01, Z1, (R9)(BX*1)
 	VEXTRACTI32X4 $0x02, Z1, (R9)(BX*2)
 	VPADDD        Z6, Z4, Z1
@@ -751,7 +751,7 @@ vector:
 	LEAQ          (R9)(R13*2), R9
 	VMOVUPS       const1<>+0(SB), Z2
 	VPERMD        Z1, Z2, Z1
-	VMOVUPS       X1, (R9)
+	VEXTRACTI32X4 $0x00, Z1, (R9)
 	VEXTRACTI32X4 $0x01, Z1, (R9)(BX*1)
 	VEXTRACTI32X4 $0x02, Z1, (R9)(BX*2)
 
@@ -860,7 +860,7 @@ vector:
 	ADDQ          R13, R9
 	VMOVUPS       const1<>+0(SB), Z2
 	VPERMD        Z1, Z2, Z1
-	VMOVUPS       X1, (R9)
+	VEXTRACTI32X4 $0x00, Z1, (R9)
 	VEXTRACTI32X4 $0x01, Z1, (R9)(BX*1)
 	VEXTRACTI32X4 $0x02, Z1, (R9)(BX*2)
 	ADDQ          $+64, AX
