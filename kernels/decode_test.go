@@ -67,8 +67,11 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"FF /1", "DEC", ""},
 
 	{"VEX.128.0F.WIG 11 /r", "VMOVUPS", "AVX"},
+	{"VEX.128.0F.WIG 17 /r", "VMOVHPS", "AVX"},
 	{"VEX.128.0F.WIG 77", "VZEROUPPER", "AVX"},
+	{"VEX.128.66.0F.WIG 62 /r", "VPUNPCKLDQ", "AVX"},
 	{"VEX.128.66.0F.WIG 67 /r", "VPACKUSWB", "AVX"},
+	{"VEX.128.66.0F.WIG 6A /r", "VPUNPCKHDQ", "AVX"},
 	{"VEX.128.66.0F.WIG 6B /r", "VPACKSSDW", "AVX"},
 	{"VEX.128.66.0F.W0 6E /r", "VMOVD", "AVX"},
 	{"VEX.128.66.0F.WIG 70 /r ib", "VPSHUFD", "AVX"},
@@ -125,6 +128,8 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"EVEX.512.0F.W0 5E /r", "VDIVPS", "AVX512F"},
 	{"EVEX.512.0F.W0 5F /r", "VMAXPS", "AVX512F"},
 	{"EVEX.512.66.0F.W0 5B /r", "VCVTPS2DQ", "AVX512F"},
+	{"EVEX.512.66.0F.WIG 67 /r", "VPACKUSWB", "AVX512BW"},
+	{"EVEX.512.66.0F.W0 6B /r", "VPACKSSDW", "AVX512BW"},
 	{"EVEX.512.66.0F.WIG 71 /4 ib", "VPSRAW", "AVX512BW"},
 	{"EVEX.512.66.0F.WIG 71 /6 ib", "VPSLLW", "AVX512BW"},
 	{"EVEX.512.66.0F.W0 72 /4 ib", "VPSRAD", "AVX512F"},
@@ -139,6 +144,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"EVEX.512.66.0F38.W0 18 /r", "VBROADCASTSS", "AVX512F"},
 	{"EVEX.512.66.0F38.WIG 30 /r", "VPMOVZXBW", "AVX512BW"},
 	{"EVEX.512.66.0F38.WIG 31 /r", "VPMOVZXBD", "AVX512F"},
+	{"EVEX.512.66.0F38.W0 36 /r", "VPERMD", "AVX512F"},
 	{"EVEX.512.66.0F38.W0 40 /r", "VPMULLD", "AVX512F"},
 	{"EVEX.512.66.0F38.W0 50 /r", "VPDPBUSD", "AVX512VNNI"},
 	{"EVEX.512.66.0F38.W0 52 /r", "VPDPWSSD", "AVX512VNNI"},
@@ -147,6 +153,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"EVEX.512.66.0F38.W0 79 /r", "VPBROADCASTW", "AVX512BW"},
 	{"EVEX.512.66.0F38.W0 B8 /r", "VFMADD231PS", "AVX512F"},
 	{"EVEX.512.66.0F38.W0 BC /r", "VFNMADD231PS", "AVX512F"},
+	{"EVEX.512.66.0F3A.W0 39 /r ib", "VEXTRACTI32X4", "AVX512F"},
 	{"EVEX.512.F3.0F38.W0 31 /r", "VPMOVDB", "AVX512F"},
 }
 
