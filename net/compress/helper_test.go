@@ -76,8 +76,8 @@ func each(images ...kernels.View) iter.Seq2[kernels.View, error] {
 	}
 }
 
-// set copies an image to image n of v.
-func set(v kernels.View, n int, image kernels.View) {
+// copyImage copies an image to image n of v.
+func copyImage(v kernels.View, n int, image kernels.View) {
 	for y := range v.H {
 		for x := range v.W {
 			copy(kernels.Pixel[float32](v, n, y, x), kernels.Pixel[float32](image, 0, y, x))
