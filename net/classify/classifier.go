@@ -1,24 +1,22 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"iter"
 	"math"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
 
 	"firebench/kernels"
+	"firebench/net/cli"
 	"firebench/net/files"
 	"firebench/net/graph"
 	"firebench/net/preprocess"
 	"firebench/net/tensor"
-	"firebench/net/weights"
 )
 
 // A classifier is a compiled network and what to do with its results.
@@ -45,14 +43,11 @@ func (c *classifier) open() (err error) {
 			c.close()
 		}
 	}()
-	w := weights.Random(seed)
-	if c.weights != "" {
-		if w, err = weights.Open(c.weights); err != nil {
-			return err
-		}
-	}
-	c.plan, err = graph.Compile(c.model, w, graph.Options{Set: c.set, Algo: c.algorithm, Threads: c.threads})
+	w, err := c.Open()
 	if err != nil {
+		return err
+	}
+	if c.plan, err = graph.Compile(c.Model, w, c.Options()); err != nil {
 		return err
 	}
 	c.preprocessor, err = preprocess.Lookup(c.plan.Model().Preprocessor)
@@ -72,18 +67,17 @@ func (c *classifier) close() {
 // results classifies the inputs and prints what they are. It yields an error or nil for
 // each, in order, until ctx ends.
 func (c *classifier) results(ctx context.Context) iter.Seq[error] {
-	window := min(len(c.inputs), 2*runtime.GOMAXPROCS(0))
-	loaded := make([]input, window)
-	for i := range loaded {
-		in := c.plan.Input()
-		loaded[i].view = kernels.NewView(kernels.Type{}, in.N, in.H, in.W, in.C, 0)
-	}
-	load := func(i int) { c.load(&loaded[i%window], c.inputs[i]) }
+	load := func(v kernels.View, i int) error { return c.load(v, c.inputs[i]) }
 	return func(yield func(error) bool) {
-		for i := range preprocess.Ahead(ctx, len(c.inputs), window, load) {
-			if !yield(c.classify(&loaded[i%window])) {
+		i := 0
+		for v, err := range cli.Ahead(ctx, c.plan.Input(), len(c.inputs), load) {
+			if err == nil {
+				err = c.classify(c.inputs[i], v)
+			}
+			if !yield(err) {
 				return
 			}
+			i++
 		}
 	}
 }
@@ -109,11 +103,8 @@ type guess struct {
 }
 
 // classify runs the network on an input and prints the result. Errors name the file.
-func (c *classifier) classify(in *input) error {
-	if in.err != nil {
-		return in.err
-	}
-	copyView(c.plan.Input(), in.view)
+func (c *classifier) classify(path string, input kernels.View) error {
+	cli.Copy(c.plan.Input(), input)
 	start := time.Now()
 	if err := c.plan.Run(); err != nil {
 		return err
@@ -121,7 +112,7 @@ func (c *classifier) classify(in *input) error {
 	ms := float64(time.Since(start).Microseconds()) / 1000
 	probs := kernels.Pixel[float32](c.plan.Output(), 0, 0, 0)
 	if i := slices.IndexFunc(probs, notFinite); i >= 0 {
-		return fmt.Errorf("%s: the network's result is not finite: the probability of class %d is %g", in.path, i, probs[i])
+		return fmt.Errorf("%s: the network's result is not finite: the probability of class %d is %g", path, i, probs[i])
 	}
 	if c.out != nil {
 		logits := tensor.FromView(c.plan.Logits())
@@ -133,16 +124,19 @@ func (c *classifier) classify(in *input) error {
 			return err
 		}
 	}
-	return c.print(result{
-		File:         in.path,
-		Top:          c.guesses(probs),
-		MS:           ms,
-		Model:        c.model.Name,
-		Preprocessor: in.preprocessor,
-		ISA:          c.set.ISA.String(),
-		Algorithm:    cmp.Or(c.algorithm, kernels.Auto),
-		Threads:      c.plan.Threads(),
-	})
+	r := result{
+		File:      path,
+		Top:       c.guesses(probs),
+		MS:        ms,
+		Model:     c.Model.Name,
+		ISA:       c.Set.ISA.String(),
+		Algorithm: c.Algorithm,
+		Threads:   c.plan.Threads(),
+	}
+	if !isTensor(path) {
+		r.Preprocessor = c.preprocessor.Name()
+	}
+	return c.print(r)
 }
 
 // guesses returns the most probable classes.
@@ -157,8 +151,8 @@ func (c *classifier) guesses(probs []float32) []guess {
 // print writes a result. That the weights are random, it says once, before the first one,
 // on standard error.
 func (c *classifier) print(r result) error {
-	if !c.printed && c.weights == "" {
-		fmt.Fprintf(c.stderr, "classify: no -weights: they are random (seed %d), the answer means nothing\n", seed)
+	if !c.printed {
+		c.Warn(c.stderr, name, "the answer")
 	}
 	var b strings.Builder
 	if c.json {
