@@ -104,7 +104,9 @@ type guess struct {
 
 // classify runs the network on an input and prints the result. Errors name the file.
 func (c *classifier) classify(path string, input kernels.View) error {
-	cli.Copy(c.plan.Input(), input)
+	if err := kernels.Copy(c.plan.Input(), input); err != nil {
+		return err
+	}
 	start := time.Now()
 	if err := c.plan.Run(); err != nil {
 		return err

@@ -90,14 +90,3 @@ func Ahead(ctx context.Context, like kernels.View, n int, load func(v kernels.Vi
 		}
 	}
 }
-
-// Copy copies src to dst, which has the same shape but may have a halo. Both are float32.
-func Copy(dst, src kernels.View) {
-	for n := range src.N {
-		for y := range src.H {
-			for x := range src.W {
-				copy(kernels.Pixel[float32](dst, n, y, x), kernels.Pixel[float32](src, n, y, x))
-			}
-		}
-	}
-}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"firebench/kernels"
+	"firebench/net/cli"
+	"firebench/net/evaluate"
+	"firebench/net/files"
+	"firebench/net/graph"
+	"firebench/net/preprocess"
+)
+
+// A measurement is what the command does, and what came of it.
+type measurement struct {
+	options
+	stderr   io.Writer
+	progress *cli.Progress
+
+	rows   []row
+	paths  []string // of the pictures that counted
+	labels int      // how many of them have one
+	failed int      // pictures that could not be used
+}
+
+// A row is an arithmetic: a way in which the network is computed.
+type row struct {
+	arithmetic string
+	plan       *graph.Plan
+	score      evaluate.Score
+}
+
+// run measures all rows. Pictures that cannot be used are reported; any other error ends it.
+func (m *measurement) run(ctx context.Context) error {
+	defer func() {
+		for _, r := range m.rows {
+			r.plan.Close()
+		}
+	}()
+	paths, err := cli.Pictures(m.images)
+	if err != nil {
+		return err
+	}
+	if err := m.compile(); err != nil {
+		return err
+	}
+	var plans []*graph.Plan
+	for _, r := range m.rows {
+		plans = append(plans, r.plan)
+	}
+	e, err := evaluate.New(plans...)
+	if err != nil {
+		return err
+	}
+	p, err := preprocess.Lookup(plans[0].Model().Preprocessor)
+	if err != nil {
+		return err
+	}
+	m.Warn(m.stderr, name, "the accuracy")
+
+	i := 0
+	load := func(v kernels.View, i int) error { return cli.ReadPicture(p, v, paths[i]) }
+	for v, err := range cli.Ahead(ctx, plans[0].Input(), len(paths), load) {
+		path, label := paths[i], evaluate.Label(paths[i])
+		i++
+		if err == nil {
+			if err = e.Add(v, label); err != nil {
+				err = files.Error(path, err)
+			}
+		}
+		if err != nil {
+			m.progress.Clear()
+			cli.Report(m.stderr, name, err)
+			m.failed++
+			continue
+		}
+		m.paths = append(m.paths, path)
+		if label != evaluate.Unknown {
+			m.labels++
+		}
+		m.progress.Show("%d of %d pictures", i, len(paths))
+	}
+	if ctx.Err() != nil {
+		return errors.New("interrupted")
+	}
+	if len(m.paths) == 0 {
+		return nil // every picture has been reported
+	}
+	for i, s := range e.Scores() {
+		m.rows[i].score = s
+	}
+	return nil
+}
+
+// compile makes the rows, the float32 one first.
+func (m *measurement) compile() error {
+	w, err := m.Open()
+	if err != nil {
+		return err
+	}
+	plan, err := graph.Compile(m.Model, w, m.Options())
+	if err != nil {
+		return err
+	}
+	m.rows = append(m.rows, row{arithmetic: "float32", plan: plan})
+	return nil
+}
