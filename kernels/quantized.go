@@ -85,9 +85,6 @@ func quantize(p Problem, w Weights) (quantized, error) {
 // quantized reports whether p reads and writes quantized uint8 values.
 func (p Problem) quantized() bool { return p.Src.quantized() && p.Dst.quantized() }
 
-// quantized reports whether t is that of quantized uint8 values.
-func (t Type) quantized() bool { return t.Element == Uint8 && t.Scale > 0 }
-
 // bounds returns the arguments lower, upper and zero of requantize, see QConvFunc, for results of
 // type t.
 func (t Type) bounds(relu bool) (lower, upper float32, zero int32) {

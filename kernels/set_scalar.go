@@ -27,4 +27,13 @@ var scalarSet = Set{ISA: Scalar, F32: &F32{
 	FMAPeak:  scalar.FMAPeak,
 	PeakFMAs: scalar.PeakFMAs,
 	ReadPeak: scalar.ReadPeak,
+}, U8: &U8{
+	Bytes:        1,
+	MaxPool3x3s2: scalar.QMaxPool3x3s2,
+	MaxPool:      scalar.QMaxPool,
+	AvgPool:      scalar.QAvgPool,
+	Add:          scalar.QAdd,
+	Clamp:        scalar.QClamp,
+	Quantize:     scalar.Quantize,
+	Dequantize:   scalar.Dequantize,
 }}
