@@ -44,7 +44,7 @@ type Speed struct{ Median, Lo, Hi float64 }
 func newSpeed(times []time.Duration) Speed {
 	perSecond := make([]float64, len(times))
 	for i, t := range times {
-		perSecond[i] = 1 / max(t, 1).Seconds() // clocks may stand still for a while
+		perSecond[i] = float64(time.Second) / float64(max(t, 1)) // clocks may stand still for a while
 	}
 	slices.Sort(perSecond)
 	n := len(perSecond)
