@@ -76,8 +76,9 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 // options are the command line.
 type options struct {
 	cli.Network
-	json   bool
-	images []string
+	saturate bool
+	json     bool
+	images   []string
 }
 
 // newFlags returns the flags, which store what they parse in o.
@@ -85,6 +86,7 @@ func newFlags(o *options) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // run reports errors, in one line
 	o.Network.Flags(fs)
+	fs.BoolVar(&o.saturate, "saturate", false, "with -type int8: emulate sums of products that saturate to 16 bits, as other software has on AVX2 without VNNI; slow")
 	fs.BoolVar(&o.json, "json", false, "print one JSON object per row of the table")
 	return fs
 }
@@ -113,5 +115,11 @@ func parse(args []string) (o options, err error) {
 	if len(o.images) == 0 {
 		return o, errors.New("no IMAGES; accuracy -help explains")
 	}
-	return o, o.Resolve()
+	if err := o.Resolve(fs); err != nil {
+		return o, err
+	}
+	if o.saturate && o.Type != cli.Int8 {
+		return o, fmt.Errorf("-saturate without -type %s", cli.Int8)
+	}
+	return o, nil
 }

@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 
 	"firebench/kernels"
 	"firebench/net/cli"
+	"firebench/net/compress"
 	"firebench/net/evaluate"
 	"firebench/net/files"
 	"firebench/net/graph"
@@ -43,7 +43,7 @@ func (m *measurement) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := m.compile(); err != nil {
+	if err := m.compile(ctx); err != nil {
 		return err
 	}
 	var plans []*graph.Plan
@@ -62,7 +62,7 @@ func (m *measurement) run(ctx context.Context) error {
 
 	i := 0
 	load := func(v kernels.View, i int) error { return cli.ReadPicture(p, v, paths[i]) }
-	for v, err := range cli.Ahead(ctx, plans[0].Input(), len(paths), load) {
+	for v, err := range cli.Ahead(ctx, plans[0].Model().Input, len(paths), load) {
 		path, label := paths[i], evaluate.Label(paths[i])
 		i++
 		if err == nil {
@@ -83,7 +83,7 @@ func (m *measurement) run(ctx context.Context) error {
 		m.progress.Show("%d of %d pictures", i, len(paths))
 	}
 	if ctx.Err() != nil {
-		return errors.New("interrupted")
+		return cli.ErrInterrupted
 	}
 	if len(m.paths) == 0 {
 		return nil // every picture has been reported
@@ -95,15 +95,29 @@ func (m *measurement) run(ctx context.Context) error {
 }
 
 // compile makes the rows, the float32 one first.
-func (m *measurement) compile() error {
+func (m *measurement) compile(ctx context.Context) error {
 	w, err := m.Open()
 	if err != nil {
 		return err
 	}
-	plan, err := graph.Compile(m.Model, w, m.Options())
+	c, err := m.Calibrate(ctx, w, m.progress)
 	if err != nil {
 		return err
 	}
-	m.rows = append(m.rows, row{arithmetic: "float32", plan: plan})
-	return nil
+	add := func(arithmetic string, n cli.Network, c *compress.Calibration) error {
+		plan, err := n.Compile(w, c)
+		if err == nil {
+			m.rows = append(m.rows, row{arithmetic: arithmetic, plan: plan})
+		}
+		return err
+	}
+	if err := add("float32", m.Network, nil); err != nil || c == nil {
+		return err
+	}
+	exact, saturating := m.Network, m.Network
+	saturating.Set = kernels.Saturating(m.Set)
+	if m.saturate {
+		return add("int8, saturating", saturating, c)
+	}
+	return add("int8", exact, c)
 }

@@ -32,7 +32,7 @@ type classifier struct {
 }
 
 // open does all that can fail before the first input is looked at.
-func (c *classifier) open() (err error) {
+func (c *classifier) open(ctx context.Context) (err error) {
 	if c.logits != "" {
 		if c.out, err = files.Create(c.logits); err != nil {
 			return err
@@ -47,7 +47,13 @@ func (c *classifier) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if c.plan, err = graph.Compile(c.Model, w, c.Options()); err != nil {
+	progress := cli.NewProgress(c.stderr)
+	calibration, err := c.Calibrate(ctx, w, progress)
+	progress.Clear()
+	if err != nil {
+		return err
+	}
+	if c.plan, err = c.Compile(w, calibration); err != nil {
 		return err
 	}
 	c.preprocessor, err = preprocess.Lookup(c.plan.Model().Preprocessor)
@@ -70,7 +76,7 @@ func (c *classifier) results(ctx context.Context) iter.Seq[error] {
 	load := func(v kernels.View, i int) error { return c.load(v, c.inputs[i]) }
 	return func(yield func(error) bool) {
 		i := 0
-		for v, err := range cli.Ahead(ctx, c.plan.Input(), len(c.inputs), load) {
+		for v, err := range cli.Ahead(ctx, c.plan.Model().Input, len(c.inputs), load) {
 			if err == nil {
 				err = c.classify(c.inputs[i], v)
 			}
@@ -89,6 +95,7 @@ type result struct {
 	MS   float64 `json:"ms"`
 
 	Model        string `json:"model"`
+	Type         string `json:"type"`         // cli.F32 or cli.Int8
 	Preprocessor string `json:"preprocessor"` // "" for a tensor
 	ISA          string `json:"isa"`
 	Algorithm    string `json:"algorithm"`
@@ -131,6 +138,7 @@ func (c *classifier) classify(path string, input kernels.View) error {
 		Top:       c.guesses(probs),
 		MS:        ms,
 		Model:     c.Model.Name,
+		Type:      c.Type,
 		ISA:       c.Set.ISA.String(),
 		Algorithm: c.Algorithm,
 		Threads:   c.plan.Threads(),
@@ -171,7 +179,7 @@ func (c *classifier) print(r result) error {
 		if r.Preprocessor != "" {
 			how = "preprocessor " + r.Preprocessor
 		}
-		fmt.Fprintf(&b, "%s: %s, %s, %s %s, %.3f ms\n", r.File, how, r.Model, r.ISA, r.Algorithm, r.MS)
+		fmt.Fprintf(&b, "%s: %s, %s %s, %s %s, %.3f ms\n", r.File, how, r.Model, r.Type, r.ISA, r.Algorithm, r.MS)
 		for _, g := range r.Top {
 			fmt.Fprintf(&b, "%7.2f %%  %s  %s\n", 100*g.Prob, g.WNID, g.Label)
 		}

@@ -161,7 +161,7 @@ func TestGoesOn(t *testing.T) {
 	}
 	guess := ` *\d+\.\d\d %  n\d{8}  [^\n]+\n`
 	want := regexp.MustCompile(
-		`^` + regexp.QuoteMeta(jpg) + `: preprocessor caffe-bgr-227, squeezenet1\.0, [a-z0-9-]+ auto, [0-9.]+ ms\n` + guess + guess +
+		`^` + regexp.QuoteMeta(jpg) + `: preprocessor caffe-bgr-227, squeezenet1\.0 f32, [a-z0-9-]+ auto, [0-9.]+ ms\n` + guess + guess +
 			`\n` + regexp.QuoteMeta(gif) + `: preprocessor caffe-bgr-227, .*\n` + guess + guess +
 			`\n` + regexp.QuoteMeta(npy) + `: preprocessed tensor, .*\n` + guess + guess + `$`)
 	if !want.MatchString(stdout) {

@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return 2
 	}
 	c := classifier{options: o, stdin: stdin, stdout: stdout, stderr: stderr}
-	if err := c.open(); err != nil {
+	if err := c.open(ctx); err != nil {
 		cli.Report(stderr, name, err)
 		return 1
 	}
@@ -78,7 +78,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		}
 	}
 	if ctx.Err() != nil {
-		cli.Report(stderr, name, errors.New("interrupted"))
+		cli.Report(stderr, name, cli.ErrInterrupted)
 		status = 1
 	}
 	return status
@@ -138,7 +138,7 @@ func parse(args []string) (o options, err error) {
 	case o.logits != "" && len(o.inputs) > 1:
 		return o, fmt.Errorf("-logits %s: expected a single INPUT, not %d", o.logits, len(o.inputs))
 	}
-	return o, o.Resolve()
+	return o, o.Resolve(fs)
 }
 
 // isTensor reports whether a file is a tensor, by its name.

@@ -20,14 +20,16 @@ const (
 	seed         = 1 // of random weights
 )
 
-// A Network is what the flags -model, -weights, -isa, -algo and -threads say: which network a
-// command runs, and on what.
+// A Network is which network a command runs, and how, as its flags say: -model, -weights, -isa,
+// -algo, -threads, -type, and those that -type int8 brings.
 type Network struct {
 	Model     *graph.Model
 	Weights   string // a file, "" for random ones
 	Set       *kernels.Set
 	Algorithm string // "" is kernels.Auto
 	Threads   int    // 0 for one per processor
+	Type      string // F32 or Int8
+	quantization
 }
 
 // Flags defines the flags in fs; they store what they parse in n. Resolve completes it.
@@ -46,14 +48,21 @@ func (n *Network) Flags(fs *flag.FlagSet) {
 		return kernels.CheckAlgorithm(s)
 	})
 	fs.IntVar(&n.Threads, "threads", 0, "run the network on `N` threads; 0 means one per processor")
+	n.typeFlags(fs)
 }
 
-// Resolve checks what was parsed and replaces what was not given. Its errors are wrong usage.
-func (n *Network) Resolve() (err error) {
+// Resolve checks what fs has parsed and replaces what was not given. Its errors are wrong usage.
+func (n *Network) Resolve(fs *flag.FlagSet) error {
+	given := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	if err := n.checkType(given); err != nil {
+		return err
+	}
 	if most := threadsPerProcessor * runtime.NumCPU(); n.Threads < 0 || n.Threads > most {
 		return fmt.Errorf("-threads %d: expected 0 to %d, %d per processor", n.Threads, most, threadsPerProcessor)
 	}
 	n.Algorithm = cmp.Or(n.Algorithm, kernels.Auto)
+	var err error
 	if n.Model == nil {
 		if n.Model, err = models.Lookup(defaultModel); err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 
 	"firebench/kernels"
 	"firebench/net/files"
+	"firebench/net/layer"
 	"firebench/net/preprocess"
 )
 
@@ -73,14 +74,14 @@ func ReadPicture(p *preprocess.Preprocessor, v kernels.View, path string) error 
 	return nil
 }
 
-// Ahead loads the inputs of a network, n views of the shape of like, on other goroutines, and
-// yields them in order with load's errors, while the loop's body uses those before. A view is
-// the body's until its end. The loop ends early when ctx does. See [preprocess.Ahead].
-func Ahead(ctx context.Context, like kernels.View, n int, load func(v kernels.View, i int) error) iter.Seq2[kernels.View, error] {
+// Ahead loads n inputs of a network on other goroutines, and yields them in order with load's
+// errors, while the loop's body uses those before. A view is the body's until its end. The loop
+// ends early when ctx does. See [preprocess.Ahead].
+func Ahead(ctx context.Context, shape layer.Shape, n int, load func(v kernels.View, i int) error) iter.Seq2[kernels.View, error] {
 	window := min(n, 2*runtime.GOMAXPROCS(0))
 	views, errs := make([]kernels.View, window), make([]error, window)
 	for i := range views {
-		views[i] = kernels.NewView(like.Type, like.N, like.H, like.W, like.C, 0)
+		views[i] = kernels.NewView(shape.Type, 1, shape.H, shape.W, shape.C, 0)
 	}
 	return func(yield func(kernels.View, error) bool) {
 		for i := range preprocess.Ahead(ctx, n, window, func(i int) { errs[i%window] = load(views[i%window], i) }) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"firebench/kernels"
+	"firebench/net/layer"
 )
 
 // tree writes empty files, and folders where a name ends in a slash, and returns their folder.
@@ -78,7 +79,7 @@ func TestPictures(t *testing.T) {
 
 // TestAhead loads more inputs than are loaded at a time.
 func TestAhead(t *testing.T) {
-	like := kernels.NewView(kernels.Type{}, 1, 1, 1, 2, 1)
+	shape := layer.Shape{H: 1, W: 1, C: 2}
 	odd := errors.New("odd")
 	load := func(v kernels.View, i int) error {
 		kernels.Pixel[float32](v, 0, 0, 0)[1] = float32(i)
@@ -89,7 +90,7 @@ func TestAhead(t *testing.T) {
 	}
 	const n = 100
 	i := 0
-	for v, err := range Ahead(t.Context(), like, n, load) {
+	for v, err := range Ahead(t.Context(), shape, n, load) {
 		if got := kernels.Pixel[float32](v, 0, 0, 0)[1]; got != float32(i) || (err == odd) != (i%2 == 1) {
 			t.Errorf("input %d is %g with error %v", i, got, err)
 		}
@@ -99,8 +100,9 @@ func TestAhead(t *testing.T) {
 		t.Errorf("%d inputs, want %d", i, n)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	i = 0
-	for range Ahead(ctx, like, n, load) {
+	for range Ahead(ctx, shape, n, load) {
 		if i++; i == 3 {
 			cancel()
 		}
@@ -108,7 +110,7 @@ func TestAhead(t *testing.T) {
 	if i != 3 {
 		t.Errorf("%d inputs, want 3", i)
 	}
-	for range Ahead(t.Context(), like, 0, load) {
+	for range Ahead(t.Context(), shape, 0, load) {
 		t.Error("an input of none")
 	}
 }
