@@ -163,12 +163,13 @@ func TestText(t *testing.T) {
 	}
 	status, stdout, _ := command(t, "-threads", "1", "-algo", "direct", dir)
 	share := `\d/2 = \d+\.\d % \[\d+\.\d, \d+\.\d\] +`
-	want := regexp.MustCompile(`^squeezenet1\.0, [a-z0-9-]+ direct, 1 thread, 3 pictures, 1 without a label, which count for neither top-1 nor top-5
+	want := regexp.MustCompile(`^squeezenet1\.0, [a-z0-9-]+ direct, 1 thread
+3 pictures, 1 without a label, which count for neither top-1 nor top-5
 
 arithmetic +top-1 +top-5 +images/s
 float32 +` + share + share + `[0-9.]+
 
-Brackets are 95 % intervals: Wilson's of the shares, .*
+Brackets are 95 % intervals, Wilson's of shares\. .*
 $`)
 	if status != 0 || !want.MatchString(stdout) {
 		t.Errorf("status %d, output:\n%s\nexpected to match\n%s", status, stdout, want)

@@ -14,6 +14,15 @@
 //	-isa NAME        the instruction set (the best of those that are usable)
 //	-algo NAME       the algorithm of the convolutions, or auto, which picks one for each (auto)
 //	-threads N       how many threads (one per processor)
+//	-type TYPE       f32, or int8, which is compared with f32 and needs -calibrate (f32)
+//	-calibrate DIR   take the scales of int8 values from the pictures in a folder, or from the
+//	                 file that -save has written, whose name ends in .json
+//	-method NAME     how scales follow from pictures: minmax, percentile or kl
+//	-save FILE.json  save the scales
+//	-keep A,B,…      layers that stay float32
+//	-weight-bits N   bits of a weight, 8 or 7 (8)
+//	-saturate        emulate sums that saturate to 16 bits, see [kernels.Saturating]; slow
+//	-page FILE.md    write a page that compares int8 with saturating sums and with 7-bit weights
 //	-json            print one JSON object per row of the table:
 //	                 {"model":…,"arithmetic":…,"isa":…,"algorithm":…,"threads":…,"pictures":…,
 //	                 "top1":{"count":…,"total":…,"share":…,"lo":…,"hi":…},"top5":{…},"agreement":{…},
@@ -58,7 +67,8 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 		cli.Report(stderr, name, err)
 		return 2
 	}
-	m := measurement{options: o, stderr: stderr, progress: cli.NewProgress(stderr)}
+	m := measurement{options: o, args: args, stderr: stderr, progress: cli.NewProgress(stderr)}
+	defer m.close()
 	err = m.run(ctx)
 	m.progress.Clear()
 	if err == nil {
@@ -77,6 +87,7 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 type options struct {
 	cli.Network
 	saturate bool
+	page     string // a file, or ""
 	json     bool
 	images   []string
 }
@@ -87,6 +98,7 @@ func newFlags(o *options) *flag.FlagSet {
 	fs.SetOutput(io.Discard) // run reports errors, in one line
 	o.Network.Flags(fs)
 	fs.BoolVar(&o.saturate, "saturate", false, "with -type int8: emulate sums of products that saturate to 16 bits, as other software has on AVX2 without VNNI; slow")
+	fs.StringVar(&o.page, "page", "", "with -type int8: write a page in Markdown to `FILE.md` that compares int8 with saturating sums and with 7-bit weights")
 	fs.BoolVar(&o.json, "json", false, "print one JSON object per row of the table")
 	return fs
 }
@@ -118,8 +130,13 @@ func parse(args []string) (o options, err error) {
 	if err := o.Resolve(fs); err != nil {
 		return o, err
 	}
-	if o.saturate && o.Type != cli.Int8 {
+	switch {
+	case o.saturate && o.Type != cli.Int8:
 		return o, fmt.Errorf("-saturate without -type %s", cli.Int8)
+	case o.page != "" && o.Type != cli.Int8:
+		return o, fmt.Errorf("-page without -type %s", cli.Int8)
+	case o.page != "" && (o.saturate || o.Quantize.WeightBits != 8):
+		return o, errors.New("-page with -saturate or -weight-bits: the page has both")
 	}
 	return o, nil
 }

@@ -16,13 +16,16 @@ import (
 // A measurement is what the command does, and what came of it.
 type measurement struct {
 	options
+	args     []string // of the command
 	stderr   io.Writer
 	progress *cli.Progress
+	out      *files.Pending // for the page, or nil
 
-	rows   []row
-	paths  []string // of the pictures that counted
-	labels int      // how many of them have one
-	failed int      // pictures that could not be used
+	calibration *compress.Calibration // nil if no row is quantized
+	rows        []row
+	paths       []string // of the pictures that counted
+	labels      int      // how many of them have one
+	failed      int      // pictures that could not be used
 }
 
 // A row is an arithmetic: a way in which the network is computed.
@@ -32,13 +35,23 @@ type row struct {
 	score      evaluate.Score
 }
 
+// close ends what open and run have begun.
+func (m *measurement) close() {
+	if m.out != nil {
+		m.out.Discard()
+	}
+	for _, r := range m.rows {
+		r.plan.Close()
+	}
+}
+
 // run measures all rows. Pictures that cannot be used are reported; any other error ends it.
-func (m *measurement) run(ctx context.Context) error {
-	defer func() {
-		for _, r := range m.rows {
-			r.plan.Close()
+func (m *measurement) run(ctx context.Context) (err error) {
+	if m.page != "" {
+		if m.out, err = files.Create(m.page); err != nil {
+			return err
 		}
-	}()
+	}
 	paths, err := cli.Pictures(m.images)
 	if err != nil {
 		return err
@@ -100,24 +113,38 @@ func (m *measurement) compile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := m.Calibrate(ctx, w, m.progress)
-	if err != nil {
+	if m.calibration, err = m.Calibrate(ctx, w, m.progress); err != nil {
 		return err
 	}
-	add := func(arithmetic string, n cli.Network, c *compress.Calibration) error {
-		plan, err := n.Compile(w, c)
-		if err == nil {
+	add := func(n cli.Network, c *compress.Calibration, arithmetic string) {
+		if err != nil {
+			return
+		}
+		var plan *graph.Plan
+		if plan, err = n.Compile(w, c); err == nil {
 			m.rows = append(m.rows, row{arithmetic: arithmetic, plan: plan})
 		}
+	}
+	add(m.Network, nil, "float32")
+	if m.Type != cli.Int8 {
 		return err
 	}
-	if err := add("float32", m.Network, nil); err != nil || c == nil {
-		return err
+	name := "int8"
+	if m.Quantize.WeightBits == 7 {
+		name += ", 7-bit weights"
 	}
-	exact, saturating := m.Network, m.Network
+	saturating := m.Network
 	saturating.Set = kernels.Saturating(m.Set)
-	if m.saturate {
-		return add("int8, saturating", saturating, c)
+	if !m.saturate {
+		add(m.Network, m.calibration, name)
 	}
-	return add("int8", exact, c)
+	if m.saturate || m.page != "" {
+		add(saturating, m.calibration, name+", saturating sums")
+	}
+	if m.page != "" {
+		seven := m.Network
+		seven.Quantize.WeightBits = 7
+		add(seven, m.calibration, name+", 7-bit weights")
+	}
+	return err
 }

@@ -11,7 +11,8 @@ import (
 	"firebench/net/evaluate"
 )
 
-// print writes the table, or -json's objects. There is nothing to print if no picture counted.
+// print writes the table, or -json's objects, and the page if every picture counted. There is
+// nothing to print if none did.
 func (m *measurement) print(stdout io.Writer) error {
 	if len(m.paths) == 0 {
 		return nil
@@ -31,57 +32,110 @@ func (m *measurement) print(stdout io.Writer) error {
 	if _, err := io.WriteString(stdout, b.String()); err != nil {
 		return fmt.Errorf("standard output: %w", err)
 	}
-	return nil
-}
-
-// text writes the table for people.
-func (m *measurement) text(b *strings.Builder) {
-	fmt.Fprintf(b, "%s\n\n", m.title())
-	t := tabwriter.NewWriter(b, 0, 0, 3, ' ', 0)
-	head, rows := m.table()
-	for _, cells := range append([][]string{head}, rows...) {
-		fmt.Fprintln(t, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
+	if m.out == nil || m.failed > 0 {
+		return nil
 	}
-	t.Flush()
-	fmt.Fprintf(b, "\n%s\n", m.notes())
+	if _, err := io.WriteString(m.out, m.markdown()); err != nil {
+		return err
+	}
+	return m.out.Commit()
 }
 
-// title says what was measured.
-func (m *measurement) title() string {
+// text writes the table for a terminal.
+func (m *measurement) text(b *strings.Builder) {
 	threads := "1 thread"
 	if n := m.rows[0].plan.Threads(); n > 1 {
 		threads = fmt.Sprintf("%d threads", n)
 	}
-	return fmt.Sprintf("%s, %v %s, %s, %s", m.Model.Name, m.Set.ISA, m.Algorithm, threads, m.pictures())
+	fmt.Fprintf(b, "%s, %v %s, %s\n%s\n\n", m.Model.Name, m.Set.ISA, m.Algorithm, threads, m.how())
+	var table strings.Builder
+	t := tabwriter.NewWriter(&table, 0, 0, 3, ' ', 0)
+	for _, cells := range m.table(true) {
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
+	}
+	t.Flush()
+	for line := range strings.Lines(table.String()) {
+		fmt.Fprintln(b, strings.TrimRight(line, " \n"))
+	}
+	fmt.Fprintf(b, "\n%s The speed, with an interval of its median, is that of the network alone.\n", brackets)
+	if len(m.rows) > 1 {
+		fmt.Fprintf(b, "%s\n", logits)
+	}
 }
 
-// pictures says how many pictures counted, and for what.
-func (m *measurement) pictures() string {
-	n := len(m.paths)
-	s := fmt.Sprintf("%d pictures", n)
-	if n == 1 {
-		s = "1 picture"
+const (
+	brackets = "Brackets are 95 % intervals, Wilson's of shares."
+	logits   = "Logits are the scores before the softmax: \"off by\" is the largest difference from one of float32."
+)
+
+// how says what the pictures are, and how the network was quantized.
+func (m *measurement) how() string {
+	s := plural(len(m.paths), "picture")
+	if n := len(m.paths) - m.labels; n > 0 {
+		s += fmt.Sprintf(", %d without a label, which count for neither top-1 nor top-5", n)
 	}
-	if m.labels < n {
-		s += fmt.Sprintf(", %d without a label, which count for neither top-1 nor top-5", n-m.labels)
+	if c := m.calibration; c != nil {
+		s += fmt.Sprintf("; calibrated by %v with %s", c.Method, plural(c.Images, "picture"))
+	}
+	if keep := m.Quantize.Keep; len(keep) > 0 {
+		s += "; float32 in " + strings.Join(keep, ", ")
 	}
 	return s
 }
 
-// table returns the cells of the table. Of a lone row, there is nothing to agree with.
-func (m *measurement) table() (head []string, rows [][]string) {
-	head = []string{"arithmetic", "top-1", "top-5", "images/s"}
+// plural returns a number of things.
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// table returns the cells of the table, with a speed or without, all rows of one length. Of a lone
+// row, there is nothing to agree with.
+func (m *measurement) table(withSpeed bool) [][]string {
+	rows := [][]string{{"arithmetic", "top-1", "top-5"}}
 	if len(m.rows) > 1 {
-		head = append(head, "top-1 as float32", "logits off by")
+		rows[0] = append(rows[0], "top-1 as float32", "logits off by")
+	}
+	if withSpeed {
+		rows[0] = append(rows[0], "images/s")
 	}
 	for i, r := range m.rows {
-		cells := []string{r.arithmetic, share(r.score.Top1), share(r.score.Top5), speed(r.score.Speed)}
-		if i > 0 {
+		cells := []string{r.arithmetic, share(r.score.Top1), share(r.score.Top5)}
+		switch {
+		case i > 0:
 			cells = append(cells, share(r.score.Agreement), fmt.Sprintf("%.3g", r.score.Difference))
+		case len(m.rows) > 1:
+			cells = append(cells, "", "")
+		}
+		if withSpeed {
+			cells = append(cells, speed(r.score.Speed))
 		}
 		rows = append(rows, cells)
 	}
-	return head, rows
+	return rows
+}
+
+// markdown returns the page. It has no times, so that it is the same wherever it is written.
+func (m *measurement) markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Accuracy of %s in integers\n\n", m.Model.Name)
+	fmt.Fprintf(&b, "Written by `go run ./net/accuracy %s`: %s.\n\n", strings.Join(m.args, " "), m.how())
+	for i, cells := range m.table(false) {
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | "))
+		if i == 0 {
+			fmt.Fprintf(&b, "|---%s\n", strings.Repeat("|---:", len(cells)-1)+"|")
+		}
+	}
+	fmt.Fprintf(&b, "\n%s %s\n\n", brackets, logits)
+	b.WriteString(`* int8 is what Firebench computes: uint8 activations, int8 weights with a scale for each output channel, and exact sums, the same bits on
+  every instruction set.
+* Saturating sums are those of software that multiplies by VPMADDUBSW, as ONNX Runtime does on AVX2 without VNNI: each two neighbouring
+  products are added in 16 bits, and what they do not hold is lost without a word. The sums are emulated here, of the same scales and weights.
+* 7-bit weights are within ±63. No two products exceed 16 bits then, so that such software is exact, too; the price is the rounding of weights.
+`)
+	return b.String()
 }
 
 // share prints a share and its interval in percent.
@@ -99,15 +153,6 @@ func speed(s evaluate.Speed) string {
 		return fmt.Sprintf("%.3g", s.Median)
 	}
 	return fmt.Sprintf("%.3g [%.3g, %.3g]", s.Median, s.Lo, s.Hi)
-}
-
-// notes explain the columns.
-func (m *measurement) notes() string {
-	s := "Brackets are 95 % intervals: Wilson's of the shares, and of the median of the speed, which is that of the network alone."
-	if len(m.rows) > 1 {
-		s += "\nLogits are the scores before the softmax; the last column is the largest difference from one of float32."
-	}
-	return s
 }
 
 // A result is a row in the form of -json.
