@@ -83,6 +83,7 @@ func (f float32s) SubMulFrom(dst, a, b vec.V) {
 }
 
 func (f float32s) MinWith(dst, v vec.V) { panic("arm64: no MinWith") }
+func (f float32s) ClearNaN(v vec.V)     { panic("arm64: no ClearNaN") }
 func (f float32s) Group() int           { return 1 }
 func (f float32s) WeightSize() int      { return f.elem.Size }
 

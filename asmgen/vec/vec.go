@@ -246,5 +246,6 @@ type Float32 interface {
 	DivBy(dst, v V)
 	MaxWith(dst, v V)       // dst becomes the greater one; stays where either is NaN, if the machine must choose
 	MinWith(dst, v V)       // neither is NaN
+	ClearNaN(v V)           // lanes that are NaN become 0; not every machine has it
 	SubMulFrom(dst, a, b V) // dst -= a·b, rounded once
 }
