@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"image"
 	"image/color"
 	"image/png"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -83,6 +85,13 @@ func TestUsage(t *testing.T) {
 		{"-isa mmx a.jpg", `unknown instruction set "mmx"`},
 		{"-algo fft a.jpg", kernels.CheckAlgorithm("fft").Error()},
 		{"a.jpg -json", "-json after the first of IMAGES"},
+		{"-type f16 a.jpg", `"f16"`},
+		{"-type int8 a.jpg", "-type int8 without -calibrate"},
+		{"-keep conv1 a.jpg", "-keep without -type int8"},
+		{"-saturate a.jpg", "-saturate without -type int8"},
+		{"-page p.md a.jpg", "-page without -type int8"},
+		{"-type int8 -calibrate c.json -page p.md -saturate a.jpg", "-page with -saturate or -weight-bits"},
+		{"-type int8 -calibrate c.json -page p.md -weight-bits 7 a.jpg", "-page with -saturate or -weight-bits"},
 	} {
 		t.Run(test.args, func(t *testing.T) {
 			status, stdout, stderr := command(t, strings.Fields(test.args)...)
@@ -99,7 +108,7 @@ func TestHelp(t *testing.T) {
 	if status != 0 || stderr != "" {
 		t.Errorf("status %d, standard error %q", status, stderr)
 	}
-	for _, part := range []string{"IMAGES...", "-model", "-weights", "-isa", "-algo", "-threads", "-json"} {
+	for _, part := range []string{"IMAGES...", "-model", "-weights", "-isa", "-algo", "-threads", "-type", "-calibrate", "-saturate", "-page", "-json"} {
 		if !strings.Contains(stdout, part) {
 			t.Errorf("the help does not mention %s", part)
 		}
@@ -115,6 +124,8 @@ func TestBadInputs(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := write(t, dir, "text/notes.txt", []byte("text"))
+	page := write(t, dir, "page.md", []byte("old"))
+	scales := filepath.Join("testdata", "squeezenet1.0.json")
 	bad := write(t, dir, "bad/bad.jpg", []byte("text"))
 	none := filepath.Join(dir, "none.jpg")
 	missing := none + ": " + kerneltest.StatError(t, none)
@@ -130,6 +141,9 @@ func TestBadInputs(t *testing.T) {
 		{"bad weights", []string{"-weights", text, good}, false, []string{text + ": "}},
 		{"no weights", []string{"-weights", none, good}, false, []string{missing}},
 		{"bad pictures", []string{filepath.Dir(bad), text, none}, false, []string{random, bad + ": not a JPEG, PNG or GIF", text + ": not a JPEG", missing}},
+		{"no calibration", []string{"-type", "int8", "-calibrate", empty, good}, false, []string{empty + ": the folder is empty"}},
+		{"unwritable page", []string{"-type", "int8", "-calibrate", scales, "-page", empty, good}, false, []string{empty + ": is a folder"}},
+		{"no page", []string{"-type", "int8", "-calibrate", scales, "-page", page, good, none}, true, []string{random, missing}},
 		{"a good one", []string{filepath.Dir(bad), good, none}, true, []string{random, bad + ": not a JPEG", missing}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -139,6 +153,12 @@ func TestBadInputs(t *testing.T) {
 			}
 			checkLines(t, stderr, test.want...)
 		})
+	}
+	if content, err := os.ReadFile(page); err != nil || string(content) != "old" {
+		t.Errorf("the page is now %q, %v", content, err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 5 {
+		t.Errorf("the folder has %v, expected what was written", entries)
 	}
 }
 
@@ -206,11 +226,17 @@ func TestPhotographs(t *testing.T) {
 		t.Fatal(err)
 	}
 	var expected []struct {
+		File  string
 		Label int
 		Top5  [][2]float64 // class and probability
 	}
 	if err := json.Unmarshal(file, &expected); err != nil {
 		t.Fatal(err)
+	}
+	images := []string{photographs}
+	if testing.Short() {
+		expected = expected[:2]
+		images = []string{filepath.Join(photographs, expected[0].File), filepath.Join(photographs, expected[1].File)}
 	}
 	var top1, top5 evaluate.Share
 	for _, e := range expected {
@@ -225,7 +251,7 @@ func TestPhotographs(t *testing.T) {
 			}
 		}
 	}
-	status, stdout, stderr := command(t, "-json", "-weights", weights, photographs)
+	status, stdout, stderr := command(t, append([]string{"-json", "-weights", weights}, images...)...)
 	if status != 0 || stderr != "" {
 		t.Fatalf("status %d, standard error %q", status, stderr)
 	}
@@ -247,8 +273,85 @@ func TestPhotographs(t *testing.T) {
 	if r.Agreement != nil || r.Difference != nil || r.Picture != nil {
 		t.Errorf("float32 is compared with itself: %v %v %v", r.Agreement, r.Difference, r.Picture)
 	}
-	if s := r.Speed; !(s.Median > 0) || !(0 < *s.Lo && *s.Lo <= s.Median && s.Median <= *s.Hi) {
+	if s := r.Speed; !(s.Median > 0) || (s.Lo == nil) != testing.Short() || s.Lo != nil && !(0 < *s.Lo && *s.Lo <= s.Median && s.Median <= *s.Hi) {
 		t.Errorf("speed %v", s)
+	}
+}
+
+// TestInt8 compares all arithmetics on photographs: one that only exact sums get right, and one whose class
+// is on the edge. The scales are of testdata, so the int8 results are the same on every
+// machine.
+func TestInt8(t *testing.T) {
+	args := []string{"-json", "-weights", kerneltest.Shared(t, "weights/compressed_SqueezeNet.net"), "-type", "int8", "-calibrate", "testdata/squeezenet1.0.json"}
+	sealyham := kerneltest.Shared(t, "images/n02095889_Sealyham_terrier.JPEG")
+	images := []string{sealyham, kerneltest.Shared(t, "images/n04357314_sunscreen.JPEG")}
+	type score struct {
+		arithmetic      string
+		top1, agreement int
+		difference      float64
+		picture         string
+	}
+	want := []score{
+		{"float32", 1, 0, 0, ""},
+		{"int8", 1, 1, 1.332, sealyham},
+		{"int8, saturating sums", 0, 1, 12.232, sealyham},
+		{"int8, 7-bit weights", 1, 2, 2.223, sealyham},
+	}
+	if testing.Short() {
+		images = []string{sealyham}
+		want = []score{
+			{"float32", 1, 0, 0, ""},
+			{"int8", 1, 1, 1.332, sealyham},
+			{"int8, saturating sums", 0, 0, 12.232, sealyham},
+			{"int8, 7-bit weights", 1, 1, 2.223, sealyham},
+		}
+	}
+	page := filepath.Join(t.TempDir(), "accuracy.md")
+	status, stdout, stderr := command(t, slices.Concat(args, []string{"-page", page}, images)...)
+	if status != 0 || stderr != "" {
+		t.Fatalf("status %d, standard error %q", status, stderr)
+	}
+	rows := results(t, stdout)
+	if len(rows) != len(want) {
+		t.Fatalf("%d rows, want %d", len(rows), len(want))
+	}
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if head := "# Accuracy of squeezenet1.0 in integers\n\nWritten by `go run ./net/accuracy -json -weights "; !strings.HasPrefix(string(text), head) {
+		t.Errorf("the page is\n%s\nwant %q at its start", text, head)
+	}
+	for i, r := range rows {
+		got := score{arithmetic: r.Arithmetic, top1: r.Top1.Count}
+		if i > 0 {
+			got.agreement, got.difference, got.picture = r.Agreement.Count, math.Round(*r.Difference*1000)/1000, *r.Picture
+		}
+		// The logits of float32 differ in their last bits.
+		if math.Abs(got.difference-want[i].difference) <= 0.002 {
+			got.difference = want[i].difference
+		}
+		if got != want[i] || r.Pictures != len(images) || r.Top1.Total != len(images) {
+			t.Errorf("row %d is %+v of %d, want %+v of %d", i, got, r.Pictures, want[i], len(images))
+		}
+		line := fmt.Sprintf("\n| %s | %d/%d = ", r.Arithmetic, r.Top1.Count, len(images))
+		if !strings.Contains(string(text), line) {
+			t.Errorf("the page is\n%s\nwant %q in it", text, line)
+		}
+	}
+
+	// A row alone is the same.
+	for _, flags := range [][]string{{"-saturate"}, {"-weight-bits", "7"}} {
+		status, stdout, stderr := command(t, slices.Concat(args, flags, []string{sealyham})...)
+		if status != 0 || stderr != "" {
+			t.Fatalf("status %d, standard error %q", status, stderr)
+		}
+		alone := results(t, stdout)[1]
+		for _, r := range rows {
+			if r.Arithmetic == alone.Arithmetic && *r.Difference != *alone.Difference {
+				t.Errorf("%v: logits are off by %v, want %v", flags, *alone.Difference, *r.Difference)
+			}
+		}
 	}
 }
 
