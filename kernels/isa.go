@@ -14,22 +14,24 @@ type ISA uint8
 // The instruction sets, slowest first within an architecture. Each also has an entry in isas, its
 // list of features in isa_<arch>.go, and its Set in set_<arch>.go.
 const (
-	Scalar     ISA = iota // portable Go
-	AVX2                  // 256-bit vectors, fused multiply-add
-	AVX512                // 512-bit vectors
-	AVX512VNNI            // dot products of bytes
-	NEON                  // 128-bit vectors
+	Scalar      ISA = iota // portable Go
+	AVX2                   // 256-bit vectors, fused multiply-add
+	AVX512                 // 512-bit vectors
+	AVX512VNNI             // dot products of bytes
+	NEON                   // 128-bit vectors
+	NEONDotProd            // dot products of bytes
 )
 
 var isas = [...]struct {
 	name string
 	arch string // GOARCH, "" for every architecture
 }{
-	Scalar:     {"scalar", ""},
-	AVX2:       {"avx2", "amd64"},
-	AVX512:     {"avx512", "amd64"},
-	AVX512VNNI: {"avx512-vnni", "amd64"},
-	NEON:       {"neon", "arm64"},
+	Scalar:      {"scalar", ""},
+	AVX2:        {"avx2", "amd64"},
+	AVX512:      {"avx512", "amd64"},
+	AVX512VNNI:  {"avx512-vnni", "amd64"},
+	NEON:        {"neon", "arm64"},
+	NEONDotProd: {"neon-dotprod", "arm64"},
 }
 
 // ISAs returns the instruction sets of this architecture, slowest first, whether this machine has

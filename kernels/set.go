@@ -205,9 +205,9 @@ type F32 struct {
 }
 
 // A QConvFunc computes tiles·M output pixels × W output channels of a quantized convolution, where M
-// and W are the tile's height and width, and G its group. Inputs are uint8 and weights int8 if
-// U8.Widen is nil, else both are int16, in little-endian order. Strides and offsets count bytes;
-// the loops below are written for inputs of one byte:
+// and W are the tile's height and width, G its group, and Offset that of U8. Inputs are uint8 and
+// weights int8 if U8.Widen is nil, else both are int16, in little-endian order. Strides and offsets
+// count bytes; the loops below are written for inputs of one byte:
 //
 //	for t := range tiles {
 //		for m := range M {
@@ -217,7 +217,7 @@ type F32 struct {
 //				for r := range runs {
 //					for j := range groups {
 //						for g := range G {
-//							acc += int32(src[(t*M+m)*srcStride+offsets[r]+j*G+g]) * int32(weights[(k*W+n)*G+g])
+//							acc += (int32(src[(t*M+m)*srcStride+offsets[r]+j*G+g]) - Offset) * int32(weights[(k*W+n)*G+g])
 //						}
 //						k++
 //					}
@@ -256,8 +256,8 @@ type QConvFunc = func(dst, src, weights *uint8, bias *int32, scale *float32, pre
 type QBatchMatMulFunc = func(dst *int32, src, weights, prefetch *int16, batch, groups, tiles, srcMatrix, dstMatrix, srcStride, prefetchStep int)
 
 // QTransforms are [Transforms] of quantized convolutions, in integers. What they compute is exact
-// modulo 2¹⁶ and 2³², so all sets agree. The matrices are scaled to integers, see
-// winograd.Algorithm; strides count values.
+// modulo 2¹⁶ and 2³², so all sets agree. The matrices are those of winograd.NewInteger(Outputs, r),
+// n is 6; strides count values.
 type QTransforms struct {
 	Outputs int // along a side of a tile
 
@@ -277,13 +277,14 @@ type QTransforms struct {
 	Input func(dst *int16, src *uint8, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile int)
 
 	// Output transforms the products of a row of tiles, n² for each tile and channel, to output
-	// pixels, by the matrix AT; the sum is divisible by 576:
+	// pixels, by the matrix AT. The sum is 576 times one of the convolution, and so is bias; what is left of
+	// this factor by the product with 0x38e38e39, the inverse of 9 modulo 2³², is 64, which scale makes good for:
 	//
 	//	for t := range tiles {
 	//		for c := range channels {
 	//			for i := range Outputs {
 	//				for j := range Outputs {
-	//					acc := bias[c] + (Σ AT[i][k]*AT[j][l]*src[(k*n+l)*srcMatrix+t*srcTile+c])/576 // over k, l
+	//					acc := (bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*n+l)*srcMatrix+t*srcTile+c]) * 0x38e38e39 // over k, l
 	//					dst[i*dstRow+j*dstPixel+t*dstTile+c] = requantize(acc, scale[c], lower, upper, zero) // see QConvFunc
 	//				}
 	//			}
@@ -304,6 +305,10 @@ type U8 struct {
 
 	Conv        Tiles[QConvFunc]
 	BatchMatMul Tiles[QBatchMatMulFunc]
+
+	// Offset is what Conv subtracts from each input. It is 128 where both factors must be int8, and
+	// 0 elsewhere.
+	Offset int32
 
 	// Widen makes the inputs of Conv where they are int16. It is nil where they are uint8.
 	//

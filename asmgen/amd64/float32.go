@@ -10,6 +10,7 @@ func (m *Machine) Float32() vec.Float32 {
 	return float32s{sums{
 		elements:   elements{m, vec.F32},
 		weightSize: vec.F32.Size,
+		broadcast:  m.Ctx.VBROADCASTSS,
 		multiply:   func(sum, weights, input vec.V) { m.Ctx.VFMADD231PS(weights, input, sum) },
 		embedded:   m.Ctx.VFMADD231PS_BCST,
 	}}

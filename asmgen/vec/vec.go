@@ -163,14 +163,17 @@ type Sums interface {
 	// WeightSize is the size of a weight in bytes.
 	WeightSize() int
 
-	// AddMulTo adds products to a vector of sums: each lane of weights and inputs is a group. For
-	// float32, dst += weights·inputs is rounded once.
+	// Offset is what Outer subtracts from each input: sums must start at Offset times the sum of
+	// their weights more. It is 0 where inputs are multiplied as they are.
+	Offset() int
+
+	// AddMulTo adds products to a vector of sums: each lane of weights and inputs is a group, from
+	// whose inputs Offset has been subtracted. For float32, dst += weights·inputs is rounded once.
 	AddMulTo(dst, weights, inputs V)
 
 	// Outer adds steps outer products to the accumulators: for each step k, row m and
-	// vector v, and each input g of a group, acc[m][v] += rows[m][k·Group+g]·w[k][v][g], where w
-	// is a run of len(acc[0]) vectors a step, whose lanes are groups of weights. Rows and w skip
-	// what was read.
+	// lane n, and each input g of a group, acc[m][n] += (rows[m][k·Group+g]-Offset)·w[k][n][g],
+	// where the lanes n are those of all vectors of a row. Rows and w skip what was read.
 	Outer(acc [][]V, rows Rows, w R, steps int)
 
 	// OuterRegisters is how many vector registers Outer needs beside the accumulators of
@@ -201,6 +204,9 @@ type Int16 interface {
 	// Widen loads vector i from p on, where p points to uint8 values: a vector has as many
 	// as it has lanes of int16.
 	Widen(p R, i int) V
+	WidenRow(rows Rows, i int) V // the uint8 values at the start of row i
+
+	Pack(a, b V) V // the lanes of both as uint8 values, saturated, in the machine's order
 }
 
 // Int32 is arithmetic on vectors of int32 values.
@@ -219,6 +225,8 @@ type Int32 interface {
 	// Narrow stores vectors as uint8 values, one vector after the other, at p + bytes. All lanes
 	// are 0 to 255.
 	Narrow(vs []V, p R, bytes int)
+
+	Pack(a, b V) V // the lanes of both as int16 values, saturated, in the machine's order
 }
 
 // Uint8 is vectors of uint8 values.
@@ -227,6 +235,10 @@ type Uint8 interface {
 
 	SplatArg(param string) V // all lanes are the low bits of the int32 argument
 	MaxWith(dst, v V)
+
+	// StorePacked stores four vectors of int32 that were packed to v, the first and the second
+	// as the third and the fourth to int16, then both: each at the start of its row, n of them.
+	StorePacked(v V, rows Rows, n int)
 }
 
 // Float32 is arithmetic on vectors of float32 values.
