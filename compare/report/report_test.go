@@ -94,7 +94,7 @@ func TestExplanations(t *testing.T) {
 	// What an explanation begins with, or says, and the head of the column that it is about.
 	about := map[string]string{
 		"ms are": "ms", "ms/image": "ms/image", "interval": "95% interval", "n counts": "n", "GFLOP/s count": "GFLOP/s", "% peak": "% peak",
-		"% FMA busy": "% FMA busy", "GB/s count": "GB/s", "% of net": "% of net", "× scalar": "× scalar", "regret": "regret %",
+		"% busy": "% busy", "GB/s count": "GB/s", "% of net": "% of net", "× scalar": "× scalar", "regret": "regret %",
 		"A/B": "A/B", "p is": "p", "FMA GFLOP/s": "FMA GFLOP/s", "read GB/s": "read GB/s",
 	}
 	stage := func(net string, ms ...float64) string { return lines("Stage/net="+net+"/stage=27/isa=avx2", ms...) }

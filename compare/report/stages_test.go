@@ -29,7 +29,7 @@ func TestStatistics(t *testing.T) {
 	if row.sides[0].time.ms.n != 6 {
 		t.Errorf("n = %d, want 6", row.sides[0].time.ms.n)
 	}
-	near(t, "GFLOP/s", *row.sides[1].time.gflops, 2*float64(network(t, "alexnet").Find(samples.Stage, "27").Cost.MACs)/19.5e-3/1e9)
+	near(t, "GOP/s", *row.sides[1].time.gops, 2*float64(network(t, "alexnet").Find(samples.Stage, "27").Cost.MACs)/19.5e-3/1e9)
 
 	// Ten: the second and the ninth, 97.9%.
 	r = rowsOf(t, lines(a, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1))

@@ -28,7 +28,17 @@ type Part struct {
 	Name string       // empty for the whole network
 	Op   string       // layers only
 	Out  layer.Shape  // of the last layer
-	Cost kernels.Cost // of one image
+	Cost kernels.Cost // of one image, in float32
+
+	int8 kernels.Cost // the same in int8
+}
+
+// CostOf returns the cost of one image with a type.
+func (p *Part) CostOf(typ string) kernels.Cost {
+	if typ == Int8 {
+		return p.int8
+	}
+	return p.Cost
 }
 
 // A Network is a model and its parts, in the order in which they run.
