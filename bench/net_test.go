@@ -42,19 +42,20 @@ const maxPlans = 6
 // takes longer than packing them.
 type source struct {
 	graph.Weights
-	layers map[string][2][]float32
+	layers map[string]kernels.Weights
 }
 
-func (s source) Layer(p graph.Param) (w, b []float32, err error) {
+func (s source) Layer(p graph.Param) (kernels.Weights, error) {
 	l, ok := s.layers[p.Node]
 	if !ok {
-		if w, b, err = s.Weights.Layer(p); err != nil {
-			return nil, nil, err
+		var err error
+		if l, err = s.Weights.Layer(p); err != nil {
+			return kernels.Weights{}, err
 		}
-		l = [2][]float32{slices.Clone(w), slices.Clone(b)}
+		l.Values, l.Bias = slices.Clone(l.Values), slices.Clone(l.Bias)
 		s.layers[p.Node] = l
 	}
-	return l[0], l[1], nil
+	return l, nil
 }
 
 // get returns the plan of a model with random weights and a random image, which has run
@@ -62,7 +63,7 @@ func (s source) Layer(p graph.Param) (w, b []float32, err error) {
 func (c *planCache) get(b testing.TB, m *graph.Model, set *kernels.Set, algo string, batch int, keepAll bool) *graph.Plan {
 	if c.model != m.Name {
 		c.close()
-		c.model, c.weights = m.Name, source{weights.Random(seed), map[string][2][]float32{}}
+		c.model, c.weights = m.Name, source{weights.Random(seed), map[string]kernels.Weights{}}
 	}
 	key := planKey{set.ISA, algo, runtime.GOMAXPROCS(0), batch, keepAll}
 	if p := c.plans[key]; p != nil {
@@ -127,7 +128,7 @@ func BenchmarkNet(b *testing.B) {
 // transforming them, and planning.
 func BenchmarkCompile(b *testing.B) {
 	eachNet(b, func(b *testing.B, m *graph.Model) {
-		from := source{weights.Random(seed), map[string][2][]float32{}}
+		from := source{weights.Random(seed), map[string]kernels.Weights{}}
 		eachAlgo(b, func(b *testing.B, algo string) {
 			eachISA(b, func(b *testing.B, set *kernels.Set) {
 				for range b.N {

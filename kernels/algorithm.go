@@ -89,7 +89,7 @@ func (w Weights) check(p Problem) error {
 
 // An algorithm is a way to compute convolutions.
 type algorithm struct {
-	name string
+	name string // entries for different types may share a name: they do the same
 
 	// cycles estimates how many cycles one image of p takes on one core whose level-2 cache
 	// has cache bytes. ok is false if the algorithm cannot compute p with the kernels of set.
@@ -100,8 +100,9 @@ type algorithm struct {
 	pack func(set *Set, p Problem, w Weights) (Conv, error)
 }
 
-// algorithms is the table of all algorithms. The first one can compute every float32 problem.
-var algorithms = []algorithm{direct, winogradAlgorithm}
+// algorithms is the table of all algorithms. Those named direct can compute every problem of their
+// types.
+var algorithms = []algorithm{direct, winogradAlgorithm, qdirect}
 
 // Auto is the name that stands for the algorithm that Pick returns.
 const Auto = "auto"
@@ -111,7 +112,9 @@ const Auto = "auto"
 func Algorithms() []string {
 	var names []string
 	for _, a := range algorithms {
-		names = append(names, a.name)
+		if !slices.Contains(names, a.name) {
+			names = append(names, a.name)
+		}
 	}
 	return names
 }
@@ -229,11 +232,11 @@ func (p Problem) floats() bool { return p.Src == Type{} && p.Dst == Type{} }
 // vectors returns how many vectors n channels take.
 func vectors(n, lanes int) int { return (n + lanes - 1) / lanes }
 
-// stream estimates the cycles in which n float32 weights come from beyond a level-2 cache of
-// cache bytes. It is 0 if they fill at most half of the cache: they then stay in it from image
+// stream estimates the cycles in which so many bytes of weights come from beyond a level-2 cache
+// of cache bytes. It is 0 if they fill at most half of the cache: they then stay in it from image
 // to image.
-func stream(n, cache int) int {
-	if bytes := n * Float32.Size(); bytes > cache/2 {
+func stream(bytes, cache int) int {
+	if bytes > cache/2 {
 		return bytes / bytesPerCycle
 	}
 	return 0

@@ -20,8 +20,8 @@ func BindCopy(dst, src View, threads int) (workers.Task, error) {
 	if err == nil {
 		err = checkShapes(dst, src)
 	}
-	if err == nil && dst.Type != src.Type {
-		err = fmt.Errorf("source of %v and destination of %v", src.Type, dst.Type)
+	if err == nil {
+		err = checkTypes(dst, src)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("copy: %w", err)

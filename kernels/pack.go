@@ -7,8 +7,9 @@ import (
 
 // packed is the part that the Convs of all algorithms share. W is the type of the packed weights
 // and B that of the biases.
-type packed[W, B Number] struct {
+type packed[W, B number] struct {
 	problem Problem
+	rows    int // of a panel
 	blocks  []block
 	panels  []W // packed weights, one panel after the other
 	bias    []B // packed biases: as many for each block as its tile is wide
@@ -30,8 +31,8 @@ type block struct {
 // ends the group with one for the narrow tile where that is wide enough for the channels left.
 // Each block gets a panel of zeros, which the algorithm fills: k rows, as wide as the block's
 // tile.
-func newPacked[W, B Number, F any](tiles *Tiles[F], p Problem, k int) packed[W, B] {
-	c := packed[W, B]{problem: p}
+func newPacked[W, B number, F any](tiles *Tiles[F], p Problem, k int) packed[W, B] {
+	c := packed[W, B]{problem: p, rows: k}
 	in, out := p.In/p.Groups, p.Out/p.Groups
 	size, columns := 0, 0
 	for g := range p.Groups {
@@ -52,9 +53,9 @@ func newPacked[W, B Number, F any](tiles *Tiles[F], p Problem, k int) packed[W, 
 	return c
 }
 
-// packBias packs one number for each output channel, such as its bias, as packed.bias has them;
+// packChannels packs one number for each output channel, such as its bias, as packed.bias has them;
 // nil is all zeros.
-func packBias[B Number](dst []B, blocks []block, values []B) {
+func packChannels[B number](dst []B, blocks []block, values []B) {
 	if values == nil {
 		return
 	}
@@ -76,6 +77,16 @@ func (c *packed[W, B]) Problem() Problem { return c.problem }
 
 // Bytes implements Conv.
 func (c *packed[W, B]) Bytes() int64 { return int64(len(Bytes(c.panels)) + len(Bytes(c.bias))) }
+
+// executed returns the number of multiply-adds that the direct algorithm executes for one image.
+func (c *packed[W, B]) executed() int64 {
+	p := c.problem
+	oh, ow := p.OutSize(p.H, p.W)
+	if p.Halo() < p.Pad {
+		oh, ow = p.H, p.W // the border that the padding adds takes no multiply-add
+	}
+	return int64(oh*ow) * int64(c.rows) * int64(len(c.bias))
+}
 
 // checkBind checks the views that a convolution is to be bound to.
 func (p Problem) checkBind(dst, src View) error {

@@ -2,57 +2,130 @@ package kernels
 
 import (
 	"fmt"
+	"math"
 
 	"firebench/kernels/scalar"
 	"firebench/kernels/workers"
 )
 
 // A poolTask is a maximum or average pooling bound to its views; a chunk is some output rows.
-type poolTask struct {
+type poolTask[T Number] struct {
 	rowChunks
-	f32      *F32
 	shape    PoolShape
 	dst, src View
-	out, in  []float32 // their memory
-	average  bool
+	out, in  []T // their memory
+	segments []segment[pooling[T]]
+}
+
+// A pooling is the kernels for one kind of pooling.
+type pooling[T Number] struct {
+	// row is MaxPool3x3s2; it is nil for other shapes, and for averages.
+	row func(dst, src *T, pixels, channels, srcRow, srcPixel, dstPixel int)
+
+	// window computes one window. Of its pixels inside the padded image, which are count, rows×cols
+	// lie inside the image.
+	window func(dst, src *T, rows, cols, channels, srcRow, srcPixel, count int)
 }
 
 // BindMaxPool prepares the maximum over each window of src. A window that reaches beyond the image
-// is clipped to it: padding is never the maximum.
+// is clipped to it: padding is never the maximum. Values are float32, or quantized uint8 that have
+// one type in both views.
 func BindMaxPool(set *Set, s PoolShape, dst, src View, threads int) (workers.Task, error) {
-	return bindPool(set, s, dst, src, threads, false)
+	s, err := s.over(dst, src)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkTypes(dst, src); err != nil {
+		return nil, fmt.Errorf("pooling: %w", err)
+	}
+	if dst.Element == Uint8 {
+		return newPoolTask(s, dst, src, threads, set.U8.Bytes,
+			maximum(s, set.U8.MaxPool3x3s2, set.U8.MaxPool), maximum(s, scalar.QMaxPool3x3s2, scalar.QMaxPool)), nil
+	}
+	return newPoolTask(s, dst, src, threads, set.F32.Lanes,
+		maximum(s, set.F32.MaxPool3x3s2, set.F32.MaxPool), maximum(s, scalar.MaxPool3x3s2, scalar.MaxPool)), nil
+}
+
+func maximum[T Number](s PoolShape, row func(dst, src *T, pixels, channels, srcRow, srcPixel, dstPixel int),
+	window func(dst, src *T, rows, cols, channels, srcRow, srcPixel int)) pooling[T] {
+
+	if s.KH != 3 || s.KW != 3 || s.Stride != 2 {
+		row = nil
+	}
+	return pooling[T]{row, func(dst, src *T, rows, cols, channels, srcRow, srcPixel, _ int) {
+		window(dst, src, rows, cols, channels, srcRow, srcPixel)
+	}}
 }
 
 // BindAvgPool prepares the mean over each window of src: the sum of the window's pixels inside the
 // image, divided by the number of its pixels inside the padded image (Caffe's rule, and PyTorch's
 // with count_include_pad). For global pooling, the divisor is H·W.
+//
+// Values are float32, or quantized uint8, whose types may differ. The sum of quantized values less
+// their zero points, which is exact, is multiplied by src.Scale/(dst.Scale·divisor), where product
+// and quotient are rounded to float32, and requantized, see [U8].
 func BindAvgPool(set *Set, s PoolShape, dst, src View, threads int) (workers.Task, error) {
-	return bindPool(set, s, dst, src, threads, true)
-}
-
-func bindPool(set *Set, s PoolShape, dst, src View, threads int, average bool) (workers.Task, error) {
-	if err := s.Check(); err != nil {
+	s, err := s.over(dst, src)
+	if err != nil {
 		return nil, err
 	}
-	if err := checkFloats(dst, src); err != nil {
+	if dst.Element == Float32 {
+		mean := func(kernel func(dst, src *float32, rows, cols, channels, srcRow, srcPixel int, scale float32)) pooling[float32] {
+			return pooling[float32]{nil, func(dst, src *float32, rows, cols, channels, srcRow, srcPixel, count int) {
+				kernel(dst, src, rows, cols, channels, srcRow, srcPixel, 1/float32(count))
+			}}
+		}
+		return newPoolTask(s, dst, src, threads, set.F32.Lanes, mean(set.F32.AvgPool), mean(scalar.AvgPool)), nil
+	}
+	if _, err := ratio(src.Type, dst.Type); err != nil {
 		return nil, fmt.Errorf("pooling: %w", err)
 	}
+	if most := math.MaxInt32 / math.MaxUint8; min(s.KH, src.H) > most/min(s.KW, src.W) {
+		return nil, fmt.Errorf("pooling: the mean of windows of %d×%d in %v, expected at most %d pixels", s.KH, s.KW, src, most)
+	}
+	from, to := src.Type, dst.Type
+	mean := func(kernel func(dst, src *uint8, rows, cols, channels, srcRow, srcPixel int, bias int32, scale float32, zero int32)) pooling[uint8] {
+		return pooling[uint8]{nil, func(dst, src *uint8, rows, cols, channels, srcRow, srcPixel, count int) {
+			kernel(dst, src, rows, cols, channels, srcRow, srcPixel,
+				-int32(rows*cols)*from.Zero, from.Scale/(to.Scale*float32(count)), to.Zero)
+		}}
+	}
+	return newPoolTask(s, dst, src, threads, set.U8.Bytes, mean(set.U8.AvgPool), mean(scalar.QAvgPool)), nil
+}
+
+// over checks shape and views of a pooling. It returns the shape, with the window that a global
+// pooling has.
+func (s PoolShape) over(dst, src View) (PoolShape, error) {
+	if err := s.Check(); err != nil {
+		return s, err
+	}
+	if err := checkElements(dst, src); err != nil {
+		return s, fmt.Errorf("pooling: %w", err)
+	}
 	if s.Pad > 0 && (dst.partial || src.partial) {
-		return nil, fmt.Errorf("pooling: padding %d and a part of the rows, expected no padding", s.Pad)
+		return s, fmt.Errorf("pooling: padding %d and a part of the rows, expected no padding", s.Pad)
 	}
 	oh, ow := s.OutSize(src.H, src.W)
+	if !dst.fits(oh) || dst.W != ow || dst.C != src.C {
+		return s, fmt.Errorf("pooling: %v to %v, expected output %d×%d×%d", src, dst, oh, ow, src.C)
+	}
 	if s.KH == 0 {
 		s = PoolShape{KH: src.H, KW: src.W, Stride: 1}
 	}
-	if !dst.fits(oh) || dst.W != ow || dst.C != src.C {
-		return nil, fmt.Errorf("pooling: %v to %v, expected output %d×%d×%d", src, dst, oh, ow, src.C)
-	}
-	t := &poolTask{f32: set.F32, shape: s, dst: dst, src: src, out: Data[float32](dst), in: Data[float32](src), average: average}
-	t.rowChunks = splitRows(dst, s.KH*s.KW, threads)
-	return t, nil
+	return s, nil
 }
 
-func (t *poolTask) Chunk(_, i int) {
+func newPoolTask[T Number](s PoolShape, dst, src View, threads, lanes int, vector, scalar pooling[T]) *poolTask[T] {
+	return &poolTask[T]{
+		rowChunks: splitRows(dst, s.KH*s.KW, threads),
+		shape:     s,
+		dst:       dst, src: src,
+		out: Data[T](dst), in: Data[T](src),
+		segments: segments(src.C, lanes, vector, scalar, false),
+	}
+}
+
+func (t *poolTask[T]) Chunk(_, i int) {
 	if i == 0 {
 		t.dst.fillHalo()
 	}
@@ -72,57 +145,35 @@ func (t *poolTask) Chunk(_, i int) {
 }
 
 // windows computes all output pixels from x to the end of the row whose windows lie inside the
-// image, with one call of the kernel for 3×3 maximum windows with stride 2, and returns their
-// number. It is 0 for other shapes, and if the window of x is not inside the image.
-func (t *poolTask) windows(n, y, x int) int {
+// image, if there is a kernel for rows of them, and returns their number. It is 0 if there is none,
+// and if the window of x is not inside the image.
+func (t *poolTask[T]) windows(n, y, x int) int {
 	s, src := t.shape, t.src
-	if t.average || s.KH != 3 || s.KW != 3 || s.Stride != 2 {
+	if t.segments[0].kernel.row == nil {
 		return 0
 	}
-	y0, x0 := 2*y-s.Pad, 2*x-s.Pad
-	if y0 < 0 || y0+3 > src.H || x0 < 0 || x0+3 > src.W {
+	y0, x0 := y*s.Stride-s.Pad, x*s.Stride-s.Pad
+	if y0 < 0 || y0+s.KH > src.H || x0 < 0 || x0+s.KW > src.W {
 		return 0
 	}
-	count := (src.W-3-x0)/2 + 1
-	body := src.C / t.f32.Lanes * t.f32.Lanes
+	count := (src.W-s.KW-x0)/s.Stride + 1
 	d, a := t.dst.Index(n, y, x, 0), src.Index(n, y0, x0, 0)
-	dst, in := t.out, t.in
-	if body > 0 {
-		t.f32.MaxPool3x3s2(&dst[d], &in[a], count, body, src.Row, src.Pixel, t.dst.Pixel)
-	}
-	if body < src.C {
-		scalar.MaxPool3x3s2(&dst[d+body], &in[a+body], count, src.C-body, src.Row, src.Pixel, t.dst.Pixel)
+	for _, b := range t.segments {
+		b.kernel.row(&t.out[d+b.first], &t.in[a+b.first], count, b.n, src.Row, src.Pixel, t.dst.Pixel)
 	}
 	return count
 }
 
 // window computes one output pixel, whose window it clips to the image.
-func (t *poolTask) window(n, y, x int) {
+func (t *poolTask[T]) window(n, y, x int) {
 	s, src := t.shape, t.src
 	y0, x0 := y*s.Stride-s.Pad, x*s.Stride-s.Pad
 	y1, x1 := y0+s.KH, x0+s.KW
 	// Caffe divides by the pixels of the window inside the padded image.
 	count := (min(y1, src.H+s.Pad) - y0) * (min(x1, src.W+s.Pad) - x0)
 	y0, x0, y1, x1 = max(y0, 0), max(x0, 0), min(y1, src.H), min(x1, src.W)
-	rows, cols := y1-y0, x1-x0
-	body := src.C / t.f32.Lanes * t.f32.Lanes
-	tail := src.C - body
 	d, a := t.dst.Index(n, y, x, 0), src.Index(n, y0, x0, 0)
-	dst, in := t.out, t.in
-	if t.average {
-		scale := 1 / float32(count)
-		if body > 0 {
-			t.f32.AvgPool(&dst[d], &in[a], rows, cols, body, src.Row, src.Pixel, scale)
-		}
-		if tail > 0 {
-			scalar.AvgPool(&dst[d+body], &in[a+body], rows, cols, tail, src.Row, src.Pixel, scale)
-		}
-		return
-	}
-	if body > 0 {
-		t.f32.MaxPool(&dst[d], &in[a], rows, cols, body, src.Row, src.Pixel)
-	}
-	if tail > 0 {
-		scalar.MaxPool(&dst[d+body], &in[a+body], rows, cols, tail, src.Row, src.Pixel)
+	for _, b := range t.segments {
+		b.kernel.window(&t.out[d+b.first], &t.in[a+b.first], y1-y0, x1-x0, b.n, src.Row, src.Pixel, count)
 	}
 }

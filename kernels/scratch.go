@@ -14,13 +14,13 @@ type scratch struct {
 }
 
 // newScratch returns scratch memory of n numbers for each of threads workers.
-func newScratch[T Number](threads, n int) scratch {
+func newScratch[T number](threads, n int) scratch {
 	return scratch{n * int(unsafe.Sizeof(T(0))), make([][]byte, max(threads, 1))}
 }
 
 // scratchOf returns a worker's memory. It allocates it in the task's first run, unless
 // ShareScratch gave the task memory before.
-func scratchOf[T Number](s *scratch, worker int) []T {
+func scratchOf[T number](s *scratch, worker int) []T {
 	if len(s.buffers[worker]) < s.need {
 		s.buffers[worker] = Alloc[byte](s.need)
 	}

@@ -5,6 +5,9 @@ import "firebench/kernels/scalar"
 var (
 	scalarConv        = Tile[ConvFunc]{4, []ConvFunc{scalar.Conv1x4, scalar.Conv2x4}}
 	scalarBatchMatMul = Tile[BatchMatMulFunc]{4, []BatchMatMulFunc{scalar.BatchMatMul1x4, scalar.BatchMatMul2x4}}
+
+	scalarQConv        = Tile[QConvFunc]{4, []QConvFunc{scalar.QConv1x4, scalar.QConv2x4}}
+	scalarQBatchMatMul = Tile[QBatchMatMulFunc]{4, []QBatchMatMulFunc{scalar.QBatchMatMul1x4, scalar.QBatchMatMul2x4}}
 )
 
 var scalarSet = Set{ISA: Scalar, F32: &F32{
@@ -27,4 +30,19 @@ var scalarSet = Set{ISA: Scalar, F32: &F32{
 	FMAPeak:  scalar.FMAPeak,
 	PeakFMAs: scalar.PeakFMAs,
 	ReadPeak: scalar.ReadPeak,
+}, U8: &U8{
+	Lanes:        1,
+	Input:        1,
+	Bytes:        1,
+	Conv:         Tiles[QConvFunc]{scalarQConv, scalarQConv, 1},
+	BatchMatMul:  Tiles[QBatchMatMulFunc]{scalarQBatchMatMul, scalarQBatchMatMul, 1},
+	MaxPool3x3s2: scalar.QMaxPool3x3s2,
+	MaxPool:      scalar.QMaxPool,
+	AvgPool:      scalar.QAvgPool,
+	Add:          scalar.QAdd,
+	Clamp:        scalar.QClamp,
+	Quantize:     scalar.Quantize,
+	Dequantize:   scalar.Dequantize,
+	MACPeak:      scalar.QMACPeak,
+	PeakMACs:     scalar.QPeakMACs,
 }}

@@ -93,6 +93,9 @@ func (t Type) String() string {
 	return fmt.Sprintf("%v(scale %g, zero %d)", t.Element, t.Scale, t.Zero)
 }
 
+// quantized reports whether t is the type of quantized activations.
+func (t Type) quantized() bool { return t.Element == Uint8 && t.Scale > 0 }
+
 // Check returns an error for an element that does not exist, for a scale that is negative or not
 // finite, for a zero point that the element cannot hold or that has no scale, and for a float32
 // type that has a scale or a zero point.

@@ -215,6 +215,35 @@ func checkSame(dst View, srcs ...View) error {
 	return checkShapes(dst, srcs...)
 }
 
+// checkElements is checkViews for operations that there are for float32 and for quantized values:
+// the views must all be of the one or all of the other.
+func checkElements(dst View, srcs ...View) error {
+	if err := checkViews(dst, srcs...); err != nil {
+		return err
+	}
+	for _, v := range append(srcs, dst) {
+		if v.Element != Float32 && !v.quantized() {
+			return fmt.Errorf("a view of %v, expected %v or quantized %v", v.Type, Float32, Uint8)
+		}
+	}
+	for _, src := range srcs {
+		if src.Element != dst.Element {
+			return fmt.Errorf("source of %v and destination of %v", src.Type, dst.Type)
+		}
+	}
+	return nil
+}
+
+// checkTypes checks that all views have the same type.
+func checkTypes(dst View, srcs ...View) error {
+	for _, src := range srcs {
+		if src.Type != dst.Type {
+			return fmt.Errorf("source of %v and destination of %v", src.Type, dst.Type)
+		}
+	}
+	return nil
+}
+
 // checkShapes checks that all views have the same shape.
 func checkShapes(dst View, srcs ...View) error {
 	for _, src := range srcs {

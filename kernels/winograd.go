@@ -55,13 +55,13 @@ var winogradAlgorithm = algorithm{
 		// them; they cost as much as five more channels.
 		products := elements * tiles * (in/p.Groups + 5) * outVectors / 2
 		transforms := tiles * elements * (inputCycles*inVectors + outputCycles*outVectors) / 36
-		return max(products, stream(elements*p.Out*in/p.Groups, cache)) + transforms, true
+		return max(products, stream(elements*p.Out*in/p.Groups*Float32.Size(), cache)) + transforms, true
 	},
 	pack: func(set *Set, p Problem, w Weights) (Conv, error) {
 		a := winogradFor(set, p.ConvShape)
 		k := p.In / p.Groups * p.Stride * p.Stride
 		c := &winogradConv{newPacked[float32, float32](&set.F32.BatchMatMul, p, a.N()*a.N()*k), set.F32, a, k}
-		packBias(c.bias, c.blocks, w.Bias)
+		packChannels(c.bias, c.blocks, w.Bias)
 		c.packWeights(w.Values)
 		return c, nil
 	},

@@ -1,14 +1,19 @@
 package amd64
 
 import (
-	"fmt"
-
 	"github.com/mmcloughlin/avo/operand"
 
 	"firebench/asmgen/vec"
 )
 
-func (m *Machine) Float32() vec.Float32 { return float32s{elements{m, vec.F32}} }
+func (m *Machine) Float32() vec.Float32 {
+	return float32s{sums{
+		elements:   elements{m, vec.F32},
+		weightSize: vec.F32.Size,
+		multiply:   func(sum, weights, input vec.V) { m.Ctx.VFMADD231PS(weights, input, sum) },
+		embedded:   m.Ctx.VFMADD231PS_BCST,
+	}}
+}
 
 // elements implements vec.Elements.
 type elements struct {
@@ -27,27 +32,11 @@ func (e elements) Address(p, i vec.R) vec.R {
 	return r
 }
 
-// float32s implements vec.Float32; Outer has a file of its own.
-type float32s struct{ elements }
+// float32s implements vec.Float32.
+type float32s struct{ sums }
 
-// Splat broadcasts from read-only data.
-func (f float32s) Splat(c float32) vec.V {
-	m := f.m
-	mem, ok := m.consts[c]
-	if !ok {
-		mem = m.Ctx.ConstData(fmt.Sprintf("const%d", len(m.consts)), operand.F32(c))
-		m.consts[c] = mem
-	}
-	v := m.vector()
-	m.Ctx.VBROADCASTSS(mem, v)
-	return v
-}
-
-func (f float32s) SplatArg(param string) vec.V {
-	v := vec.Named(f.m, param, f.m.vector())
-	f.m.Ctx.VBROADCASTSS(f.m.Param(param), v)
-	return v
-}
+func (f float32s) Splat(c float32) vec.V       { return f.m.splat(operand.F32(c)) }
+func (f float32s) SplatArg(param string) vec.V { return f.m.splatArg(param) }
 
 func (f float32s) Add(a, b vec.V) vec.V {
 	r := f.m.vector()
@@ -75,6 +64,6 @@ func (f float32s) DivBy(dst, v vec.V)   { f.m.Ctx.VDIVPS(v, dst, dst) }
 // MaxWith gives dst as the second source, which the instruction returns if either is
 // NaN.
 func (f float32s) MaxWith(dst, v vec.V) { f.m.Ctx.VMAXPS(dst, v, dst) }
+func (f float32s) MinWith(dst, v vec.V) { f.m.Ctx.VMINPS(v, dst, dst) }
 
-func (f float32s) AddMulTo(dst, a, b vec.V)   { f.m.Ctx.VFMADD231PS(a, b, dst) }
 func (f float32s) SubMulFrom(dst, a, b vec.V) { f.m.Ctx.VFNMADD231PS(a, b, dst) }

@@ -1,4 +1,4 @@
-// Package amd64 is the vec.Machine of AVX2 with FMA and of AVX-512.
+// Package amd64 is the vec.Machine of AVX2 with FMA and of AVX-512, without and with VNNI.
 package amd64
 
 import (
@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"slices"
 
+	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/ir"
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/pass"
@@ -15,33 +16,30 @@ import (
 	"firebench/asmgen/vec"
 )
 
-// Vectors of the two instruction sets in bytes.
-const (
-	AVX2   = 32
-	AVX512 = 64
+// A Set is an instruction set.
+type Set struct {
+	size      int // bytes in a vector
+	registers int // vector registers
+	vnni      bool
+}
+
+// The instruction sets.
+var (
+	AVX2       = Set{size: 32, registers: 16} // avo would hand out Y16 to Y31, which are AVX-512's
+	AVX512     = Set{size: 64, registers: 32}
+	AVX512VNNI = Set{size: 64, registers: 32, vnni: true}
 )
 
 // Machine implements vec.Machine.
 type Machine struct {
 	*source.File
-	size      int // bytes in a vector
-	registers int
-	consts    map[float32]operand.Mem // of the file
+	Set
+	consts map[string]operand.Mem // of the file, by content
 }
 
-// New returns a machine with vectors of size bytes, AVX2 or AVX512. constraint is the
-// build constraint of its file.
-func New(size int, constraint string) *Machine {
-	m := &Machine{File: source.New("amd64", constraint), size: size, consts: map[float32]operand.Mem{}}
-	switch size {
-	case AVX2:
-		m.registers = 16 // avo would hand out Y16 to Y31, which are AVX-512's
-	case AVX512:
-		m.registers = 32
-	default:
-		panic(fmt.Sprintf("amd64: no vectors of %d bytes", size))
-	}
-	return m
+// New returns a machine. constraint is the build constraint of its file.
+func New(set Set, constraint string) *Machine {
+	return &Machine{source.New("amd64", constraint), set, map[string]operand.Mem{}}
 }
 
 // Print allocates registers and returns the assembly and the Go declarations of
@@ -56,7 +54,7 @@ func (m *Machine) register(id reg.ID) string {
 	spec := reg.S64
 	if id.Kind() == reg.KindVector {
 		spec = reg.S256
-		if m.size == AVX512 {
+		if m.wide() {
 			spec = reg.S512
 		}
 	}
@@ -97,8 +95,11 @@ func (m *Machine) checkRegisters(fn *ir.Function) error {
 func (m *Machine) Size() int      { return m.size }
 func (m *Machine) Registers() int { return m.registers }
 
+// wide reports whether vectors are those of AVX-512.
+func (m *Machine) wide() bool { return m.size == 64 }
+
 func (m *Machine) vector() vec.V {
-	if m.size == AVX512 {
+	if m.wide() {
 		return m.Ctx.ZMM()
 	}
 	return m.Ctx.YMM()
@@ -121,11 +122,49 @@ func (m *Machine) SetArg(param string, r vec.R) { m.Ctx.MOVQ(r, m.Param(param)) 
 
 func (m *Machine) Zero() vec.V {
 	v := m.vector()
-	if m.size == AVX512 {
+	if m.wide() {
 		m.Ctx.VPXORD(v, v, v) // the floating-point form needs AVX512DQ
 	} else {
 		m.Ctx.VXORPS(v, v, v)
 	}
+	return v
+}
+
+// splat broadcasts a constant of four bytes from read-only data.
+func (m *Machine) splat(c operand.Constant) vec.V {
+	v := m.vector()
+	m.Ctx.VBROADCASTSS(m.constant(c), v)
+	return v
+}
+
+// constant returns the address of read-only data.
+func (m *Machine) constant(data ...operand.Constant) operand.Mem {
+	content := fmt.Sprintf("%#v", data)
+	mem, ok := m.consts[content]
+	if !ok {
+		mem = m.Ctx.StaticGlobal(fmt.Sprintf("const%d", len(m.consts)))
+		m.Ctx.DataAttributes(attr.RODATA | attr.NOPTR)
+		for _, d := range data {
+			m.Ctx.AppendDatum(d)
+		}
+		m.consts[content] = mem
+	}
+	return mem
+}
+
+// splatArg broadcasts an argument of four bytes.
+func (m *Machine) splatArg(param string) vec.V {
+	v := vec.Named(m, param, m.vector())
+	m.Ctx.VBROADCASTSS(m.Param(param), v)
+	return v
+}
+
+// splatLow broadcasts the low bits of an argument of four bytes, as many as the instruction takes.
+func (m *Machine) splatLow(param string, broadcast func(ops ...operand.Op)) vec.V {
+	r, v := m.Ctx.GP32(), vec.Named(m, param, m.vector())
+	m.Ctx.MOVL(m.Param(param), r)
+	m.Ctx.VMOVD(r, v.AsX())
+	broadcast(v.AsX(), v)
 	return v
 }
 

@@ -10,7 +10,7 @@ import (
 // TestRefuses: a recipe's mistakes are found when generating.
 func TestRefuses(t *testing.T) {
 	for name, f := range map[string]func(m *Machine, p vec.R){
-		"vectors of 16 bytes":    func(*Machine, vec.R) { New(16, "amd64") },
+		"bytes without VNNI":     func(m *Machine, _ vec.R) { m.Dot(vec.U8) },
 		"division by three":      func(m *Machine, p vec.R) { m.DivBy(p, 3) },
 		"unknown parameter":      func(m *Machine, p vec.R) { m.SetArg("q", p) },
 		"empty comment":          func(m *Machine, p vec.R) { m.Comment("") },
@@ -31,9 +31,9 @@ func TestRefuses(t *testing.T) {
 
 // TestTooManyRegisters: AVX2 has 16 vector registers, though avo would hand out 32.
 func TestTooManyRegisters(t *testing.T) {
-	for size, registers := range map[int]int{AVX2: 16, AVX512: 32} {
+	for set, registers := range map[Set]int{AVX2: 16, AVX512: 32, AVX512VNNI: 32} {
 		for _, n := range []int{registers, registers + 1} {
-			m := New(size, "amd64")
+			m := New(set, "amd64")
 			m.Func("F", "func(p *float32)")
 			p := m.Arg("p")
 			var all []vec.V
@@ -45,7 +45,7 @@ func TestTooManyRegisters(t *testing.T) {
 			}
 			m.Return()
 			if _, _, err := m.Print("test", "test"); (err == nil) != (n == registers) {
-				t.Errorf("%d vectors of %d bytes: error %v", n, size, err)
+				t.Errorf("%d vectors of %d bytes: error %v", n, set.size, err)
 			}
 		}
 	}

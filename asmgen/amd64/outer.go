@@ -71,21 +71,76 @@ func (m *Machine) StoreRow(v vec.V, tile vec.Rows, i int) {
 	m.Ctx.VMOVUPS(v, tile.(*rows).at(i, 0))
 }
 
-// embedded reports whether multiply-adds broadcast their memory operand
+// sums implements vec.Sums. A lane of an accumulator has four bytes, and so has a group of
+// inputs.
+type sums struct {
+	elements
+	weightSize int
+
+	// multiply adds products to a sum. It may need a temporary register.
+	multiply  func(sum, weights, input vec.V)
+	temporary bool
+
+	// embedded is a multiply that broadcasts its first operand, an input, from memory itself. It
+	// is nil if the set has none.
+	embedded func(ops ...operand.Op)
+}
+
+func (m *Machine) Dot(inputs vec.Element) vec.Sums {
+	switch {
+	case inputs == vec.U8 && m.vnni:
+		return sums{
+			elements:   elements{m, vec.U8},
+			weightSize: 1,
+			// The factor that may be in memory is the signed one, the weights: inputs cannot be
+			// broadcast by the instruction.
+			multiply: func(sum, weights, input vec.V) { m.Ctx.VPDPBUSD(weights, input, sum) },
+		}
+	case inputs == vec.S16 && m.vnni:
+		return sums{
+			elements:   elements{m, vec.S16},
+			weightSize: vec.S16.Size,
+			multiply:   func(sum, weights, input vec.V) { m.Ctx.VPDPWSSD(weights, input, sum) },
+			embedded:   m.Ctx.VPDPWSSD_BCST,
+		}
+	case inputs == vec.S16:
+		return sums{
+			elements:   elements{m, vec.S16},
+			weightSize: vec.S16.Size,
+			multiply: func(sum, weights, input vec.V) {
+				products := vec.Named(m, "products", m.vector())
+				m.Ctx.VPMADDWD(weights, input, products)
+				m.Ctx.VPADDD(products, sum, sum)
+			},
+			temporary: true,
+		}
+	}
+	panic(fmt.Sprintf("amd64: no sums of products of %s on this machine", inputs.Name))
+}
+
+func (s sums) Group() int      { return vec.S32.Size / s.elem.Size }
+func (s sums) WeightSize() int { return s.weightSize }
+
+func (s sums) AddMulTo(dst, weights, inputs vec.V) { s.multiply(dst, weights, inputs) }
+
+// broadcasts reports whether multiply-adds broadcast their memory operand
 // themselves. That saves a register and an instruction, but loads once per
 // multiply-add: with two vectors a row, an explicit broadcast halves the loads,
 // and loads are as scarce as multiply-adds.
-func (f float32s) embedded(vectors int) bool { return f.m.size == AVX512 && vectors == 1 }
+func (s sums) broadcasts(vectors int) bool { return s.m.wide() && s.embedded != nil && vectors == 1 }
 
-func (f float32s) OuterRegisters(_, vectors int) int {
-	if f.embedded(vectors) {
+func (s sums) OuterRegisters(_, vectors int) int {
+	switch {
+	case s.broadcasts(vectors):
 		return vectors
+	case s.temporary && vectors > 1:
+		return vectors + 2
 	}
-	return vectors + 1
+	return vectors + 1 // the last products of an input may take its register
 }
 
-func (f float32s) Outer(acc [][]vec.V, tile vec.Rows, w vec.R, steps int) {
-	m, r := f.m, tile.(*rows)
+func (s sums) Outer(acc [][]vec.V, tile vec.Rows, w vec.R, steps int) {
+	m, r := s.m, tile.(*rows)
 	vectors := len(acc[0])
 	for k := range steps {
 		weights := make([]vec.V, vectors)
@@ -94,20 +149,20 @@ func (f float32s) Outer(acc [][]vec.V, tile vec.Rows, w vec.R, steps int) {
 		}
 		vec.NameAll(m, "weights", weights)
 		for i, row := range acc {
-			input := r.at(i, k*f.elem.Size)
-			if f.embedded(vectors) {
-				m.Ctx.VFMADD231PS_BCST(input, weights[0], row[0])
+			input := r.at(i, k*vec.S32.Size)
+			if s.broadcasts(vectors) {
+				s.embedded(input, weights[0], row[0])
 				continue
 			}
 			a := vec.Named(m, "input", m.vector())
 			m.Ctx.VBROADCASTSS(input, a)
 			for v := range row {
-				m.Ctx.VFMADD231PS(weights[v], a, row[v])
+				s.multiply(row[v], weights[v], a)
 			}
 		}
 	}
 	m.SkipVectors(w, steps*vectors)
 	for _, b := range r.bases {
-		f.Skip(b, steps)
+		s.Skip(b, steps*s.Group())
 	}
 }

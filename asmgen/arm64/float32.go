@@ -81,3 +81,12 @@ func (f float32s) AddMulTo(dst, a, b vec.V) {
 func (f float32s) SubMulFrom(dst, a, b vec.V) {
 	f.m.emit("VFMLS V{2}.S4, V{1}.S4, V{0}.S4", inout(dst), in(a), in(b))
 }
+
+func (f float32s) MinWith(dst, v vec.V) { panic("arm64: no MinWith") }
+func (f float32s) Group() int           { return 1 }
+func (f float32s) WeightSize() int      { return f.elem.Size }
+
+func (m *Machine) Uint8() vec.Uint8                { panic("arm64: no uint8") }
+func (m *Machine) Int16() vec.Int16                { panic("arm64: no int16") }
+func (m *Machine) Int32() vec.Int32                { panic("arm64: no int32") }
+func (m *Machine) Dot(inputs vec.Element) vec.Sums { panic("arm64: no Dot") }

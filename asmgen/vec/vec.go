@@ -163,6 +163,10 @@ type Sums interface {
 	// WeightSize is the size of a weight in bytes.
 	WeightSize() int
 
+	// AddMulTo adds products to a vector of sums: each lane of weights and inputs is a group. For
+	// float32, dst += weights·inputs is rounded once.
+	AddMulTo(dst, weights, inputs V)
+
 	// Outer adds steps outer products to the accumulators: for each step k, row m and
 	// vector v, and each input g of a group, acc[m][v] += rows[m][k·Group+g]·w[k][v][g], where w
 	// is a run of len(acc[0]) vectors a step, whose lanes are groups of weights. Rows and w skip
@@ -242,6 +246,5 @@ type Float32 interface {
 	DivBy(dst, v V)
 	MaxWith(dst, v V)       // dst becomes the greater one; stays where either is NaN, if the machine must choose
 	MinWith(dst, v V)       // neither is NaN
-	AddMulTo(dst, a, b V)   // dst += a·b, rounded once
 	SubMulFrom(dst, a, b V) // dst -= a·b, rounded once
 }

@@ -54,7 +54,7 @@ func checkNodes(t *testing.T, p *graph.Plan, w stored, wholeMACs int) {
 
 		switch l := n.Layer.(type) {
 		case layer.Weighted:
-			c := convCheck{what, l.ConvShape(n.In[0]), dst, src[0], w[n.Name][0], w[n.Name][1], relu, 0}
+			c := convCheck{what, l.ConvShape(n.In[0]), dst, src[0], w[n.Name].Values, w[n.Name].Bias, relu, 0}
 			if algos[n.Name] == "winograd" {
 				c.winograd = largest(dense(src[0]))
 			}

@@ -30,10 +30,10 @@ var (
 )
 
 // stored are weights by node, made once for several plans.
-type stored map[string][2][]float32
+type stored map[string]kernels.Weights
 
-func (s stored) Layer(p graph.Param) (w, b []float32, err error) {
-	return s[p.Node][0], s[p.Node][1], nil
+func (s stored) Layer(p graph.Param) (kernels.Weights, error) {
+	return s[p.Node], nil
 }
 
 func (s stored) Adapt(m *graph.Model) (*graph.Model, error) { return m, nil }
@@ -47,11 +47,11 @@ func random(t *testing.T, m *graph.Model) stored {
 	}
 	s := stored{}
 	for _, p := range params {
-		w, b, err := weights.Random(1).Layer(p)
+		w, err := weights.Random(1).Layer(p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s[p.Node] = [2][]float32{w, b}
+		s[p.Node] = w
 	}
 	return s
 }

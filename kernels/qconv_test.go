@@ -1,0 +1,290 @@
+package kernels_test
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"firebench/kernels"
+	"firebench/kernels/kerneltest"
+	"firebench/kernels/workers"
+)
+
+// A qconvCase is a quantized convolution, for any algorithm.
+type qconvCase struct {
+	convCase
+	srcZero, dstZero int32
+	// extreme makes all inputs 255 or 0 and all weights -127 or 127, so that neither pairs nor sums
+	// stay small.
+	extreme bool
+}
+
+func (c qconvCase) String() string {
+	return fmt.Sprintf("%v_zero%d_%d_%v", c.convCase, c.srcZero, c.dstZero, c.extreme)
+}
+
+// qconv returns the case of a convolution with zero points.
+func qconv(c convCase, srcZero, dstZero int32) qconvCase {
+	return qconvCase{convCase: c, srcZero: srcZero, dstZero: dstZero}
+}
+
+func (c qconvCase) problem() kernels.Problem {
+	p := c.convCase.problem()
+	p.Src = kernels.Type{Element: kernels.Uint8, Scale: 0.02, Zero: c.srcZero}
+	p.Dst = kernels.Type{Element: kernels.Uint8, Scale: 0.05, Zero: c.dstZero}
+	return p
+}
+
+// qconvData is a case's operands and the output that it must have.
+type qconvData struct {
+	src, want []uint8 // NHWC
+	weights   kernels.Weights
+}
+
+// data returns random operands, and the output as QLinearConv defines it, computed from the weights
+// as integers.
+func (c qconvCase) data() qconvData {
+	r := rand.New(rand.NewPCG(1, uint64(c.K())))
+	p := c.problem()
+	d := qconvData{src: make([]uint8, c.n*c.h*c.w*c.In)}
+	for i := range d.src {
+		if d.src[i] = uint8(r.Uint32()); c.extreme {
+			d.src[i] = uint8(-(d.src[i] >> 7))
+		}
+	}
+	k := c.K()
+	weights, bias := make([]int32, c.Weights()), make([]int64, c.Out)
+	d.weights = kernels.Weights{Values: make([]float32, len(weights)), Bias: make([]float32, c.Out), Scales: make([]float32, c.Out)}
+	for o := range c.Out {
+		// Powers of two make all values exact.
+		s := float32(math.Ldexp(1, -8+o%3))
+		d.weights.Scales[o] = s
+		for i := range k {
+			w := r.Int32N(256) - 128
+			if c.extreme {
+				w = 127 - 254*(r.Int32N(8)/7)
+			}
+			weights[o*k+i] = w
+			d.weights.Values[o*k+i] = float32(w) * s
+		}
+		bias[o] = int64(r.Int32N(20000) - 10000)
+		d.weights.Bias[o] = float32(bias[o]) * (p.Src.Scale * s)
+	}
+
+	oh, ow := c.OutSize(c.h, c.w)
+	channels, perGroup := c.In/c.Groups, c.Out/c.Groups
+	for n := range c.n {
+		for y := range oh {
+			for x := range ow {
+				for o := range c.Out {
+					acc := bias[o]
+					for i := range c.KH {
+						for j := range c.KW {
+							iy, ix := y*c.Stride+i-c.Pad, x*c.Stride+j-c.Pad
+							if iy < 0 || ix < 0 || iy >= c.h || ix >= c.w {
+								continue
+							}
+							for ch := range channels {
+								v := int32(d.src[((n*c.h+iy)*c.w+ix)*c.In+o/perGroup*channels+ch]) - p.Src.Zero
+								acc += int64(v * weights[o*k+(ch*c.KH+i)*c.KW+j])
+							}
+						}
+					}
+					scale := p.Src.Scale * d.weights.Scales[o] / p.Dst.Scale
+					f := math.RoundToEven(float64(float32(int32(acc)) * scale))
+					if c.relu {
+						f = max(f, 0)
+					}
+					d.want = append(d.want, uint8(min(max(f+float64(p.Dst.Zero), 0), 255)))
+				}
+			}
+		}
+	}
+	return d
+}
+
+// other is what the tests of quantized values fill memory with that must not change, or whose value
+// must not matter.
+const other = 0xa5
+
+// bytesOf returns n bytes of one side of a slab, all of them other.
+func (s slab) bytesOf(side, n int) []uint8 {
+	b := kernels.Bytes(s[side])
+	if side == 0 {
+		b = b[:n:n]
+	} else {
+		b = b[len(b)-n:]
+	}
+	for i := range b {
+		b[i] = other
+	}
+	return b
+}
+
+// qview lays a value out over memory of one side of a slab.
+func qview(t kernels.Type, s slab, side int, x tensor) kernels.View {
+	v := kernels.ViewOf(t, s.bytesOf(side, x.size()), x.n, x.h+x.below, x.w+x.right, x.before+x.c+x.after, x.halo).Channels(x.before, x.c)
+	v.H, v.W = x.h, x.w
+	return v
+}
+
+// setPixels sets the pixels of v to values, and zeros pixels of its halo to the zero point.
+func setPixels(v kernels.View, values []uint8, zeros int) {
+	for n := range v.N {
+		for y := -zeros; y < v.H+zeros; y++ {
+			for x := -zeros; x < v.W+zeros; x++ {
+				px := kernels.Pixel[uint8](v, n, y, x)
+				if y >= 0 && y < v.H && x >= 0 && x < v.W {
+					values = values[copy(px, values):]
+					continue
+				}
+				for i := range px {
+					px[i] = uint8(v.Zero)
+				}
+			}
+		}
+	}
+}
+
+// checkPixels checks that v's memory holds the values, the zero point in the halo, and nothing
+// else that was written.
+func checkPixels(t *testing.T, side string, v kernels.View, values []uint8) {
+	t.Helper()
+	want := v
+	want.Memory = bytes.Repeat([]byte{other}, len(v.Memory))
+	setPixels(want, values, v.Halo)
+	if bytes.Equal(want.Memory, v.Memory) {
+		return
+	}
+	for n := range v.N {
+		for y := range v.H {
+			for x := range v.W {
+				for c := range v.C {
+					if got, want := kernels.At[uint8](v, n, y, x, c), kernels.At[uint8](want, n, y, x, c); got != want {
+						t.Fatalf("%s: element (%d, %d, %d, %d) is %d, want %d", side, n, y, x, c, got, want)
+					}
+				}
+			}
+		}
+	}
+	for i, got := range v.Memory {
+		if got != want.Memory[i] {
+			t.Fatalf("%s: byte %d, of the halo or outside the view, is %d, want %d", side, i, got, want.Memory[i])
+		}
+	}
+}
+
+// exerciseQuantized is exercise for one quantized source.
+func exerciseQuantized(t *testing.T, threads int, dst, src tensor, dstType, srcType kernels.Type, zeros int, values, want []uint8,
+	bind func(dst, src kernels.View) (workers.Task, error)) {
+
+	t.Helper()
+	out, in := guarded(t, dst.size()/4+1), guarded(t, src.size()/4+1)
+	var scratch []slab
+	for side, name := range sides {
+		got, source := qview(dstType, out, side, dst), qview(srcType, in, side, src)
+		setPixels(source, values, zeros)
+		task, err := bind(got, source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scratch = guardScratch(t, task, scratch, side)
+		run(task, threads)
+		checkPixels(t, name, got, want)
+	}
+}
+
+// test compares the output of an algorithm, in the given layouts, with the definition.
+func (c qconvCase) test(t *testing.T, set *kernels.Set, algo string, dst, src layout, threads int) {
+	t.Run(c.String(), func(t *testing.T) {
+		d, p := c.data(), c.problem()
+		op, err := kernels.NewConv(set, algo, p, d.weights)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if op.Algorithm() != algo {
+			t.Fatalf("packed for %s, asked for was %s", op.Algorithm(), algo)
+		}
+		source := tensor{n: c.n, h: c.h, w: c.w, c: c.In}.in(src)
+		exerciseQuantized(t, threads, c.output().in(dst), source, p.Dst, p.Src, c.Halo(), d.src, d.want,
+			func(dst, src kernels.View) (workers.Task, error) { return op.Bind(dst, src, threads) })
+	})
+}
+
+// TestQuantizedDirectSizes has every kernel size with strides and paddings, on one and two groups of
+// channels, whose numbers are whole groups of a kernel's inputs or not.
+func TestQuantizedDirectSizes(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for _, k := range []int{1, 2, 3, 5, 7} {
+			for stride := 1; stride <= 3; stride++ {
+				for _, pad := range slices.Compact([]int{0, k / 2}) {
+					for i, channels := range [][2]int{{3, 1}, {8, 1}, {6, 2}, {8, 2}} {
+						c := qconv(conv(9, 11, channels[0], 6, k, stride, pad, channels[1]), int32(100*(i%2)), int32(7*(k%3)))
+						c.relu = stride == 2
+						c.test(t, set, "direct", layout{halo: pad % 2}, layout{halo: pad}, 1)
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestQuantizedDirectChannels has channel counts on both sides of every tile's width, and lengths of
+// strips on both sides of every tile's height.
+func TestQuantizedDirectChannels(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		wide, narrow := set.U8.Conv.Wide, set.U8.Conv.Narrow
+		for _, out := range kerneltest.Sizes(wide.Width, narrow.Width) {
+			qconv(conv(3, 5, 5, out, 3, 1, 1, 1), 3, 0).test(t, set, "direct", layout{}, layout{halo: 1}, 2)
+			qconv(conv(3, 5, 8, 2*out, 1, 1, 0, 2), 0, 9).test(t, set, "direct", layout{}, layout{}, 1)
+		}
+		for in := 1; in <= 9; in++ {
+			qconv(conv(2, 3, in, wide.Width+1, 1, 1, 0, 1), 1, 2).test(t, set, "direct", layout{}, layout{}, 1)
+		}
+		for _, w := range kerneltest.Sizes(wide.Height(), narrow.Height()) {
+			qconv(conv(2, w, 3, wide.Width+narrow.Width, 3, 1, 1, 1), 0, 0).test(t, set, "direct", layout{}, layout{halo: 1}, 1)
+			qconv(conv(1, 8*w+1, 4, wide.Width+1, 1, 1, 0, 1), 0, 0).test(t, set, "direct", layout{}, layout{}, 2)
+		}
+	})
+}
+
+// TestQuantizedDirectLayouts reads from and writes to every layout, in batches, with and without
+// ReLU. The kernels of some of the cases are as large as the image, as those of dense layers.
+func TestQuantizedDirectLayouts(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for _, c := range []convCase{
+			conv(5, 6, 5, 21, 1, 1, 0, 1),
+			conv(5, 6, 8, 21, 1, 1, 0, 1),
+			conv(5, 6, 8, 21, 1, 1, 1, 1),
+			conv(6, 7, 3, 21, 3, 1, 1, 1),
+			conv(6, 7, 8, 21, 3, 2, 1, 1),
+			conv(7, 6, 6, 10, 3, 1, 1, 2),
+			conv(7, 6, 16, 10, 3, 1, 1, 2),
+			conv(3, 3, 8, 33, 3, 1, 0, 1),
+			conv(3, 3, 5, 33, 3, 1, 0, 1),
+		} {
+			for n := 1; n <= 2; n++ {
+				c.n, c.relu = n, n == 2
+				for i, dst := range layouts {
+					src := layouts[(i+n)%len(layouts)]
+					src.halo = max(src.halo, c.Pad)
+					qconv(c, 128, 50).test(t, set, "direct", dst, src, 1+i%2)
+				}
+			}
+		}
+	})
+}
+
+// TestQuantizedDirectExtremes has sums of the largest products, which pairs of int16 cannot hold.
+func TestQuantizedDirectExtremes(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		for _, zero := range []int32{0, 255} {
+			c := qconv(conv(4, 5, 64, 40, 3, 1, 1, 1), zero, zero)
+			c.extreme = true
+			c.test(t, set, "direct", layout{}, layout{halo: 1}, 1)
+		}
+	})
+}

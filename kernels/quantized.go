@@ -1,0 +1,102 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// quantized are the weights of a convolution whose input and output are quantized, as integers. As
+// in ONNX's QLinearConv, an output is
+//
+//	requantize(bias[c] + Σ (q − zero)·values, scale[c], …) // see QConvFunc
+//
+// where q are the integers of the input and zero is their zero point.
+type quantized struct {
+	values []int8    // OIHW
+	sums   []int32   // Σ values
+	bias   []int32   // round(bias/(input scale·weight scale))
+	scale  []float32 // input scale·weight scale/output scale
+}
+
+// folded returns the biases with which the kernels need not subtract offset from each input.
+func (q quantized) folded(offset int32) []int32 {
+	bias := slices.Clone(q.bias)
+	for c := range bias {
+		bias[c] -= offset * q.sums[c]
+	}
+	return bias
+}
+
+// maxBias bounds the bias, in units of the sums, so that adding a bias to a sum of ordinary size
+// does not overflow.
+const maxBias = 1 << 30
+
+// quantize quantizes the weights of p, whose input and output are quantized.
+func quantize(p Problem, w Weights) (quantized, error) {
+	k := p.K()
+	q := quantized{make([]int8, len(w.Values)), make([]int32, p.Out), make([]int32, p.Out), make([]float32, p.Out)}
+	for c := range p.Out {
+		fail := func(format string, args ...any) (quantized, error) {
+			return quantized{}, fmt.Errorf("convolution: channel %d: "+format, append([]any{c}, args...)...)
+		}
+		weights := w.Values[c*k:][:k]
+		largest, bias := 0.0, 0.0
+		for _, v := range weights {
+			if v-v != 0 {
+				return fail("a weight is %g, expected a finite number", v)
+			}
+			largest = max(largest, math.Abs(float64(v)))
+		}
+		if w.Bias != nil {
+			if bias = float64(w.Bias[c]); bias-bias != 0 {
+				return fail("the bias is %g, expected a finite number", bias)
+			}
+		}
+		var scale float32
+		switch {
+		case w.Scales != nil:
+			scale = w.Scales[c]
+		case largest == 0 && bias == 0:
+			scale = 1
+		default:
+			// A channel with tiny weights has a scale that its bias fits, too.
+			scale = float32(max(largest/127, math.Abs(bias)/(maxBias*float64(p.Src.Scale))))
+		}
+		product := p.Src.Scale * scale
+		q.scale[c] = product / p.Dst.Scale
+		if !(q.scale[c] > 0 && q.scale[c]-q.scale[c] == 0) || !(product > 0) {
+			return fail("input scale %g · weight scale %g / output scale %g is no positive number", p.Src.Scale, scale, p.Dst.Scale)
+		}
+		bias = math.RoundToEven(bias / float64(product))
+		if math.Abs(bias) > 2*maxBias-1 {
+			return fail("the bias is %g in units of the sums, expected 32 bits", bias)
+		}
+		for i, v := range weights {
+			n := int8(min(max(math.RoundToEven(float64(v/scale)), -128), 127))
+			q.values[c*k+i] = n
+			q.sums[c] += int32(n)
+		}
+		q.bias[c] = int32(bias)
+	}
+	return q, nil
+}
+
+// quantized reports whether p reads and writes quantized uint8 values.
+func (p Problem) quantized() bool { return p.Src.quantized() && p.Dst.quantized() }
+
+// bounds returns the arguments lower, upper and zero of requantize, see QConvFunc, for results of
+// type t.
+func (t Type) bounds(relu bool) (lower, upper float32, zero int32) {
+	lower, upper = float32(-t.Zero), float32(255-t.Zero)
+	if relu {
+		lower = 0
+	}
+	return lower, upper, t.Zero
+}
+
+// requantize is the function of QConvFunc's documentation.
+func requantize(acc int32, scale, lower, upper float32, zero int32) uint8 {
+	f := min(max(float32(acc)*scale, lower), upper)
+	return uint8(int32(math.RoundToEven(float64(f))) + zero)
+}
