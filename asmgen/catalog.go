@@ -7,8 +7,8 @@ import (
 	"firebench/asmgen/vec"
 )
 
-// catalog is the only list of kernels. A row stands for one kernel of every family in it
-// on every instruction set in it; a package of generated files is all that rows say of its
+// catalog is the only list of kernels. A row stands for one kernel of every family in it,
+// reading values of one type, on every instruction set in it; a package of generated files is all that rows say of its
 // name.
 var catalog = []row{
 	// Tiles, each for convolutions and for batches of matrix products.
@@ -17,6 +17,16 @@ var catalog = []row{
 	{sums, vec.F32, recipes.Tile{Rows: 14, Cols: 32}, isas{"avx512"}},
 	{sums, vec.F32, recipes.Tile{Rows: 28, Cols: 16}, isas{"avx512"}},
 	{sums, vec.F32, recipes.Tile{Rows: 8, Cols: 8}, isas{"neon"}},
+
+	// Their like for quantized values.
+	{qsums, vec.S16, recipes.Tile{Rows: 6, Cols: 16}, isas{"avx2"}},
+	{qsums, vec.S16, recipes.Tile{Rows: 14, Cols: 8}, isas{"avx2"}},
+	{qsums, vec.S16, recipes.Tile{Rows: 14, Cols: 32}, isas{"avx512"}},
+	{qsums, vec.S16, recipes.Tile{Rows: 28, Cols: 16}, isas{"avx512"}},
+	{families{recipes.QConv}, vec.U8, recipes.Tile{Rows: 14, Cols: 32}, isas{"avx512vnni"}},
+	{families{recipes.QConv}, vec.U8, recipes.Tile{Rows: 28, Cols: 16}, isas{"avx512vnni"}},
+	{families{recipes.QBatchMatMul}, vec.S16, recipes.Tile{Rows: 14, Cols: 32}, isas{"avx512vnni"}},
+	{families{recipes.QBatchMatMul}, vec.S16, recipes.Tile{Rows: 28, Cols: 16}, isas{"avx512vnni"}},
 
 	// Winograd's transforms: inputs of a tile, outputs of a tile.
 	{families{recipes.WinogradInput}, vec.F32, recipes.Tile{Rows: 6, Cols: 6}, all},
@@ -29,6 +39,9 @@ var catalog = []row{
 	{families{
 		recipes.MaxPool3x3s2, recipes.Window, recipes.Elementwise, recipes.LRN, recipes.SpaceToDepth, recipes.Peak,
 	}, vec.F32, recipes.Tile{}, all},
+	{families{recipes.Widen}, vec.U8, recipes.Tile{}, isas{"avx2"}},
+	{families{recipes.QPeak}, vec.S16, recipes.Tile{}, isas{"avx2", "avx512"}},
+	{families{recipes.QPeak}, vec.U8, recipes.Tile{}, isas{"avx512vnni"}},
 }
 
 type (
@@ -43,8 +56,9 @@ type (
 )
 
 var (
-	sums = families{recipes.Conv, recipes.BatchMatMul}
-	all  = isas{"avx2", "avx512", "neon"}
+	sums  = families{recipes.Conv, recipes.BatchMatMul}
+	qsums = families{recipes.QConv, recipes.QBatchMatMul}
+	all   = isas{"avx2", "avx512", "neon"}
 )
 
 // A target is an instruction set's back end.
@@ -60,7 +74,8 @@ type printer interface {
 }
 
 var targets = map[string]target{
-	"avx2":   {"amd64", func(c string) printer { return amd64.New(amd64.AVX2, c) }},
-	"avx512": {"amd64", func(c string) printer { return amd64.New(amd64.AVX512, c) }},
-	"neon":   {"arm64", func(c string) printer { return arm64.New(c) }},
+	"avx2":       {"amd64", func(c string) printer { return amd64.New(amd64.AVX2, c) }},
+	"avx512":     {"amd64", func(c string) printer { return amd64.New(amd64.AVX512, c) }},
+	"avx512vnni": {"amd64", func(c string) printer { return amd64.New(amd64.AVX512VNNI, c) }},
+	"neon":       {"arm64", func(c string) printer { return arm64.New(c) }},
 }

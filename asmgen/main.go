@@ -72,7 +72,7 @@ func generate() (map[string][]byte, error) {
 				if machines[f] == nil {
 					machines[f], tables[f] = targets[isa].new(targets[isa].arch+",!purego"), new(bytes.Buffer)
 				}
-				names := recipe.Emit(machines[f], row.tile)
+				names := recipe.Emit(machines[f], row.element, row.tile)
 				if recipe.Table != "" {
 					table(tables[f], recipe, names, fmt.Sprintf("%s_%s_%dx%d_%s", recipe.File, row.element.Name, row.tile.Rows, row.tile.Cols, isa))
 				}

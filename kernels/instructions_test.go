@@ -86,6 +86,7 @@ func TestInstructionsRefused(t *testing.T) {
 		want           string // part of the error; "" for none
 	}{
 		{"amd64", "AVX", avx2, "VADDPS Y2, Y1, Y0", ""},
+		{"amd64", "AVX2", append([]string{"AVX2"}, avx2...), "VPADDD Y2, Y1, Y0", ""},
 		{"amd64", "AVX512F", avx512, "VADDPS Z2, Z1, Z0", ""},
 		{"amd64", "MMX+", avx2, "PREFETCHT0 64(AX)", ""},
 
@@ -100,10 +101,13 @@ func TestInstructionsRefused(t *testing.T) {
 		{"amd64", "FMA3", []string{"AVX"}, "VFMADD231PS Y2, Y1, Y0", "VFMADD231PS needs FMA3"},
 		{"amd64", "AVX", avx2, "VBROADCASTSS X0, Y0", "VBROADCASTSS from a register needs AVX2"},
 		{"amd64", "AVX", avx2, "VADDPS Z2, Z1, Z0", "VADDPS needs AVX512F"},
+		{"amd64", "AVX2", avx2, "VPADDD Y2, Y1, Y0", "VPADDD needs AVX2"},
+		{"amd64", "AVX512BW", avx512, "VPMADDWD Z2, Z1, Z0", "VPMADDWD needs AVX512BW"},
+		{"amd64", "AVX512VNNI", avx512, "VPDPBUSD Z2, Z1, Z0", "VPDPBUSD needs AVX512VNNI"},
 
 		// Instructions of neither set, and forms of others that need more.
 		{"amd64", "AVX", avx2, "VPDPBUSD Y2, Y1, Y0", "EVEX.256.66.0F38.W0 50"},
-		{"amd64", "AVX", avx512, "VPDPBUSD Z2, Z1, Z0", "EVEX.512.66.0F38.W0 50"},
+		{"amd64", "AVX512F", avx512, "VPDPBUSDS Z2, Z1, Z0", "EVEX.512.66.0F38.W0 51"},
 		{"amd64", "AVX", avx2, "BYTE $0xc4; BYTE $0xe2; BYTE $0x75; BYTE $0x50; BYTE $0xc2", "VEX.256.66.0F38.W0 50"}, // VPDPBUSD of AVX-VNNI
 		{"amd64", "AVX", avx2, "VPTERNLOGD $255, Y2, Y1, Y0", "EVEX.256.66.0F3A.W0 25"},
 		{"amd64", "AVX512F", avx512, "VPTERNLOGD $255, Z2, Z1, Z0", "EVEX.512.66.0F3A.W0 25"},
@@ -113,7 +117,7 @@ func TestInstructionsRefused(t *testing.T) {
 		{"amd64", "AVX512F", avx512, "VADDPD Z2, Z1, Z0", "EVEX.512.66.0F.W1 58"},
 		{"amd64", "AVX512F", avx512, "VADDPS.RU_SAE Z2, Z1, Z0", "rounding"},
 		{"amd64", "AVX512F", avx512, "KMOVW AX, K1", "VEX.128.0F.W0 92"},
-		{"amd64", "AVX", avx2, "VPADDD Y2, Y1, Y0", "VEX.256.66.0F.W0 FE"}, // AVX2
+		{"amd64", "AVX2", avx2, "VPMADDUBSW Y2, Y1, Y0", "VEX.256.66.0F38.W0 04"},
 		{"amd64", "AVX", avx2, "MULXQ AX, BX, CX", "VEX.128.F2.0F38.W1 F6"},
 		{"amd64", "AVX", avx2, "VADDSS X2, X1, X0", "VEX.128.F3.0F.W0 58"},
 		{"amd64", "AVX", avx2, "ADDPS X1, X0", "0F 58"},

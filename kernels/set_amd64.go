@@ -5,9 +5,10 @@ package kernels
 import (
 	"firebench/kernels/avx2"
 	"firebench/kernels/avx512"
+	"firebench/kernels/avx512vnni"
 )
 
-// peakFMAs is the number of vector multiply-adds in a round of FMAPeak.
+// peakFMAs is the number of vector multiply-adds in a round of FMAPeak, and of QMACPeak.
 const peakFMAs = 12
 
 var avx2Set = Set{ISA: AVX2, F32: &F32{
@@ -30,6 +31,15 @@ var avx2Set = Set{ISA: AVX2, F32: &F32{
 	FMAPeak:  avx2.FMAPeak,
 	PeakFMAs: peakFMAs * 8,
 	ReadPeak: avx2.ReadPeak,
+}, U8: &U8{
+	Lanes:       8,
+	Input:       16,
+	Bytes:       32,
+	Conv:        Tiles[QConvFunc]{Tile[QConvFunc]{16, avx2.QConvX16[:]}, Tile[QConvFunc]{8, avx2.QConvX8[:]}, 2},
+	BatchMatMul: Tiles[QBatchMatMulFunc]{Tile[QBatchMatMulFunc]{16, avx2.QBatchMatMulX16[:]}, Tile[QBatchMatMulFunc]{8, avx2.QBatchMatMulX8[:]}, 2},
+	Widen:       avx2.Widen,
+	MACPeak:     avx2.QMACPeak,
+	PeakMACs:    peakFMAs * 8 * 2,
 }}
 
 var avx512Set = Set{ISA: AVX512, F32: &F32{
@@ -52,4 +62,23 @@ var avx512Set = Set{ISA: AVX512, F32: &F32{
 	FMAPeak:  avx512.FMAPeak,
 	PeakFMAs: peakFMAs * 16,
 	ReadPeak: avx512.ReadPeak,
+}, U8: &U8{
+	Lanes:       16,
+	Input:       16,
+	Bytes:       32,
+	Conv:        Tiles[QConvFunc]{Tile[QConvFunc]{32, avx512.QConvX32[:]}, Tile[QConvFunc]{16, avx512.QConvX16[:]}, 2},
+	BatchMatMul: Tiles[QBatchMatMulFunc]{Tile[QBatchMatMulFunc]{32, avx512.QBatchMatMulX32[:]}, Tile[QBatchMatMulFunc]{16, avx512.QBatchMatMulX16[:]}, 2},
+	Widen:       avx2.Widen,
+	MACPeak:     avx512.QMACPeak,
+	PeakMACs:    peakFMAs * 16 * 2,
+}}
+
+var avx512VNNISet = Set{ISA: AVX512VNNI, F32: avx512Set.F32, U8: &U8{
+	Lanes:       16,
+	Input:       16,
+	Bytes:       32,
+	Conv:        Tiles[QConvFunc]{Tile[QConvFunc]{32, avx512vnni.QConvX32[:]}, Tile[QConvFunc]{16, avx512vnni.QConvX16[:]}, 4},
+	BatchMatMul: Tiles[QBatchMatMulFunc]{Tile[QBatchMatMulFunc]{32, avx512vnni.QBatchMatMulX32[:]}, Tile[QBatchMatMulFunc]{16, avx512vnni.QBatchMatMulX16[:]}, 2},
+	MACPeak:     avx512vnni.QMACPeak,
+	PeakMACs:    peakFMAs * 16 * 4,
 }}

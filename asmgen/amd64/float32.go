@@ -23,9 +23,13 @@ type elements struct {
 
 func (e elements) Element() vec.Element { return e.elem }
 func (e elements) Lanes() int           { return e.m.size / e.elem.Size }
-func (e elements) ToBytes(n vec.R)      { e.m.Ctx.SHLQ(operand.U8(uint8(log2(e.elem.Size))), n) }
 func (e elements) ToVectors(n vec.R)    { e.m.DivBy(n, e.Lanes()) }
 func (e elements) Skip(p vec.R, n int)  { e.m.skip(p, n*e.elem.Size) }
+func (e elements) ToBytes(n vec.R) {
+	if e.elem.Size > 1 {
+		e.m.Ctx.SHLQ(operand.U8(uint8(log2(e.elem.Size))), n)
+	}
+}
 func (e elements) Address(p, i vec.R) vec.R {
 	r := e.m.Ctx.GP64()
 	e.m.Ctx.LEAQ(operand.Mem{Base: p, Index: i, Scale: uint8(e.elem.Size)}, r)

@@ -9,6 +9,7 @@ import (
 
 	"firebench/asmgen/arm64"
 	"firebench/asmgen/recipes"
+	"firebench/asmgen/vec"
 )
 
 const kernels = "../../kernels"
@@ -49,7 +50,7 @@ func write(t *testing.T, tile recipes.Tile, edit func(string) string) (dir strin
 	}
 	for _, r := range []recipes.Recipe{recipes.Conv, recipes.BatchMatMul} {
 		m := arm64.New("arm64")
-		r.Emit(m, tile)
+		r.Emit(m, vec.F32, tile)
 		asm, _, err := m.Print("test", "neon")
 		if err != nil {
 			t.Fatal(err)

@@ -9,8 +9,9 @@ import (
 // BatchMatMul is the tile of Conv without what only convolutions need, for a batch of matrix
 // products of one shape whose sums are short, as Winograd's algorithm has them. Functions
 // BatchMatMul1xN to BatchMatMulMxN for a tile of M×N.
-var BatchMatMul = Recipe{"batchmatmul", batchMatMulSignature, func(m vec.Machine, t Tile) []string {
-	return heights("BatchMatMul", m, t, batchMatMul)
+var BatchMatMul = Recipe{"batchmatmul", batchMatMulSignature, func(m vec.Machine, _ vec.Element, t Tile) []string {
+	f := m.Float32()
+	return heights("BatchMatMul", m, f, f, t, batchMatMul)
 }}
 
 const batchMatMulSignature = "func(dst, src, weights, prefetch *float32, batch, k, tiles, srcMatrix, dstMatrix, srcStride, prefetchStep int)"
@@ -33,12 +34,18 @@ func batchMatMul(t *sums, name string) {
 			"			}",
 			"		}",
 			"	}"}, prefetchDoc(t.rows)...)...)
-	t.begin()
+	t.matMul("k")
+}
+
+// matMul emits the body of the function. Its arguments count values, and steps is the one that
+// says how many steps a sum has.
+func (t *sums) matMul(steps string) {
+	t.begin(t.products)
 	t.LoopArg("matrix", "For each product of the batch", "batch", func() {
 		src := t.Arg("src")
 		t.Loop("tile", fmt.Sprintf("For each tile of %d×%d, rows by columns", t.rows, t.cols), t.Arg("tiles"), func() {
 			t.start("The sums start at zero", func(int) (row []vec.V) {
-				for range t.cols / t.f.Lanes() {
+				for range t.perRow() {
 					row = append(row, t.Zero())
 				}
 				return row
@@ -46,7 +53,7 @@ func batchMatMul(t *sums, name string) {
 			t.weights = t.Arg("weights")
 			t.inputs.Start(src)
 			t.AddMulTo(src, t.stride, t.rows)
-			t.addProducts(t.Arg("k"))
+			t.addProducts(t.Arg(steps))
 			t.Comment("The sums are the outputs")
 			dst := t.Arg("dst")
 			for i, row := range t.sum {
@@ -54,19 +61,19 @@ func batchMatMul(t *sums, name string) {
 					t.Store(row[v], dst, i*len(row)+v)
 				}
 			}
-			t.f.Skip(dst, t.rows*t.cols)
+			t.accumulators.Skip(dst, t.rows*t.cols)
 			t.SetArg("dst", dst)
 		})
 		t.Comment("A tile ends where the next matrix of weights begins; dst went through the tiles")
 		t.SetArg("weights", t.weights)
-		src, srcMatrix := t.Arg("src"), distance(t, t.f, "srcMatrix")
+		src, srcMatrix := t.Arg("src"), distance(t, t.products, "srcMatrix")
 		t.AddTo(src, srcMatrix)
 		t.SetArg("src", src)
 		dst, dstMatrix := t.Arg("dst"), t.Arg("dstMatrix")
 		done := vec.Named(t, "done", t.Int(t.rows*t.cols))
 		t.MulBy(done, t.Arg("tiles"))
 		t.SubFrom(dstMatrix, done)
-		t.f.ToBytes(dstMatrix)
+		t.accumulators.ToBytes(dstMatrix)
 		t.AddTo(dst, dstMatrix)
 		t.SetArg("dst", dst)
 	})

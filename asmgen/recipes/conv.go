@@ -8,13 +8,14 @@ import (
 
 // Conv is the convolution tile, the kernel behind direct convolutions of every size
 // and dense layers: functions Conv1xN to ConvMxN for a tile of M×N.
-var Conv = Recipe{"conv", convSignature, func(m vec.Machine, t Tile) []string {
-	return heights("Conv", m, t, conv)
+var Conv = Recipe{"conv", convSignature, func(m vec.Machine, _ vec.Element, t Tile) []string {
+	f := m.Float32()
+	return heights("Conv", m, f, f, t, func(t *sums, name string) { conv(t, f, name) })
 }}
 
 const convSignature = "func(dst, src, weights, bias, prefetch *float32, offsets *int, runs, runLen, srcStride, dstStride, tiles, prefetchStep int, lower float32)"
 
-func conv(t *sums, name string) {
+func conv(t *sums, f vec.Float32, name string) {
 	t.Func(name, convSignature,
 		append([]string{
 			fmt.Sprintf("%s computes tiles × %d output pixels × %d channels; it equals", name, t.rows, t.cols),
@@ -33,13 +34,29 @@ func conv(t *sums, name string) {
 			"			}",
 			"		}",
 			"	}"}, prefetchDoc(t.rows)...)...)
-	t.begin()
+	t.convolve(f, "runLen", func() func(row []vec.V, dst vec.R) {
+		t.Comment("The sums, at least lower, are the outputs")
+		lower := f.SplatArg("lower")
+		return func(row []vec.V, dst vec.R) {
+			for v := range row {
+				f.MaxWith(row[v], lower)
+				t.Store(row[v], dst, v)
+			}
+		}
+	})
+}
+
+// convolve emits the body of a convolution's function. Its arguments count values of the
+// type unit, and steps is the one that says how many steps of the sums a run has. outputs
+// follows the sums of a tile, and returns what stores a row of them.
+func (t *sums) convolve(unit vec.Elements, steps string, outputs func() (store func(row []vec.V, dst vec.R))) {
+	t.begin(unit)
 	t.LoopArg("tile", fmt.Sprintf("For each tile of %d×%d, pixels by channels", t.rows, t.cols), "tiles", func() {
 		bias := t.Arg("bias")
 		var first []vec.V
 		t.start("The sums start at the bias", func(i int) (row []vec.V) {
 			if i == 0 {
-				for v := range t.cols / t.f.Lanes() {
+				for v := range t.perRow() {
 					first = append(first, t.Load(bias, v))
 				}
 				return first
@@ -51,10 +68,10 @@ func conv(t *sums, name string) {
 		})
 		if t.rows > nearRows && prefetchesTiles(t) {
 			t.Comment("Stores wait for their cache lines, one after the other: prefetch the next tile's")
-			dst, dstStride := t.Arg("dst"), distance(t, t.f, "dstStride")
+			dst, dstStride := t.Arg("dst"), distance(t, unit, "dstStride")
 			t.AddMulTo(dst, dstStride, t.rows)
 			for range t.rows {
-				for i := 0; i < t.cols*t.f.Element().Size; i += cacheLine {
+				for i := 0; i < t.cols*unit.Element().Size; i += cacheLine {
 					t.Prefetch(dst, i)
 				}
 				t.AddTo(dst, dstStride)
@@ -68,17 +85,13 @@ func conv(t *sums, name string) {
 			src := t.Arg("src")
 			offset := vec.Named(t, "offset", t.LoadInt(offsets))
 			t.SkipInts(offsets, 1)
-			t.inputs.Start(vec.Named(t, "run", t.f.Address(src, offset)))
-			t.addProducts(t.Arg("runLen"))
+			t.inputs.Start(vec.Named(t, "run", unit.Address(src, offset)))
+			t.addProducts(t.Arg(steps))
 		})
-		t.Comment("The sums, at least lower, are the outputs")
-		lower := t.f.SplatArg("lower")
-		dst, dstStride := t.Arg("dst"), distance(t, t.f, "dstStride")
+		store := outputs()
+		dst, dstStride := t.Arg("dst"), distance(t, unit, "dstStride")
 		for _, row := range t.sum {
-			for v := range row {
-				t.f.MaxWith(row[v], lower)
-				t.Store(row[v], dst, v)
-			}
+			store(row, dst)
 			t.AddTo(dst, dstStride)
 		}
 		t.SetArg("dst", dst)

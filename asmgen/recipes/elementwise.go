@@ -3,7 +3,7 @@ package recipes
 import "firebench/asmgen/vec"
 
 // Elementwise is Add, the residual connection, and ReLU.
-var Elementwise = Recipe{"elementwise", "", func(m vec.Machine, _ Tile) []string {
+var Elementwise = Recipe{"elementwise", "", func(m vec.Machine, _ vec.Element, _ Tile) []string {
 	add(m, m.Float32())
 	relu(m, m.Float32())
 	return []string{"Add", "ReLU"}

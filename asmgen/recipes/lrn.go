@@ -6,7 +6,7 @@ import "firebench/asmgen/vec"
 // two passes over a row: squares first, because sums over neighbouring channels
 // need them at every alignment. Square roots and division are exact on every
 // machine; approximations would differ between them.
-var LRN = Recipe{"lrn", "", func(m vec.Machine, _ Tile) []string {
+var LRN = Recipe{"lrn", "", func(m vec.Machine, _ vec.Element, _ Tile) []string {
 	lrnSquare(m, m.Float32())
 	lrn(m, m.Float32())
 	return []string{"LRNSquare", "LRN"}

@@ -3,7 +3,7 @@ package recipes
 import "firebench/asmgen/vec"
 
 // MaxPool3x3s2 is the pooling of both networks: 3×3 windows, stride 2.
-var MaxPool3x3s2 = Recipe{"maxpool", "", func(m vec.Machine, _ Tile) []string {
+var MaxPool3x3s2 = Recipe{"maxpool", "", func(m vec.Machine, _ vec.Element, _ Tile) []string {
 	maxPool3x3s2(m, m.Float32())
 	return []string{"MaxPool3x3s2"}
 }}

@@ -18,7 +18,7 @@ func peakFMAs(m vec.Vectors) int {
 }
 
 // Peak measures the machine: FMAPeak its arithmetic, ReadPeak its memory.
-var Peak = Recipe{"peak", "", func(m vec.Machine, _ Tile) []string {
+var Peak = Recipe{"peak", "", func(m vec.Machine, _ vec.Element, _ Tile) []string {
 	fmaPeak(m, m.Float32())
 	readPeak(m, m.Float32())
 	return []string{"FMAPeak", "ReadPeak"}
@@ -28,6 +28,11 @@ func fmaPeak(m vec.Core, f vec.Float32) {
 	m.Func("FMAPeak", "func(n int)",
 		fmt.Sprintf("FMAPeak runs n rounds, n >= 1, of %d independent multiply-adds of vectors in", peakFMAs(m)),
 		"registers, all zero.")
+	peak(m, f)
+}
+
+// peak emits the body of a function that does nothing but multiply-adds.
+func peak(m vec.Core, f vec.Sums) {
 	n := m.Arg("n")
 	x := vec.Named(m, "zero", m.Zero())
 	sums := make([]vec.V, peakFMAs(m))

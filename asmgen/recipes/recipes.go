@@ -15,8 +15,9 @@ type Recipe struct {
 	// Table is the signature of the tile's functions if they do the same for different
 	// heights: it asks for a list of them.
 	Table string
-	// Emit writes the family's functions for a tile and returns their names.
-	Emit func(m vec.Machine, t Tile) []string
+	// Emit writes the family's functions for a tile and returns their names. e is what the
+	// values are that it reads.
+	Emit func(m vec.Machine, e vec.Element, t Tile) []string
 }
 
 // narrow reports whether vectors are of the size that the smallest cores have, too.

@@ -4,7 +4,7 @@ import "firebench/asmgen/vec"
 
 // SpaceToDepth gathers the pixels that a stride steps over: it makes convolutions with a
 // stride ones without.
-var SpaceToDepth = Recipe{"spacetodepth", "", func(m vec.Machine, _ Tile) []string {
+var SpaceToDepth = Recipe{"spacetodepth", "", func(m vec.Machine, _ vec.Element, _ Tile) []string {
 	spaceToDepth(m, m.Float32())
 	return []string{"SpaceToDepth"}
 }}

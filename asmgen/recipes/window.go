@@ -4,7 +4,7 @@ import "firebench/asmgen/vec"
 
 // Window is the general pooling, one window of any size a call: MaxPool and
 // AvgPool, which is also the global one.
-var Window = Recipe{"window", "", func(m vec.Machine, _ Tile) []string {
+var Window = Recipe{"window", "", func(m vec.Machine, _ vec.Element, _ Tile) []string {
 	f := m.Float32()
 	window(m, f, "MaxPool", "", f.MaxWith,
 		"MaxPool computes the maximum over one window; it equals",

@@ -14,7 +14,7 @@ import (
 // inputs on a side and whose outputs tile.Cols. Channels are the vectors' lanes, so a
 // two-dimensional transform is arithmetic between vectors. Element (i, j) of all
 // transformed tiles is a matrix of the batch that BatchMatMul multiplies.
-var Winograd = Recipe{"winograd", "", func(m vec.Machine, t Tile) []string {
+var Winograd = Recipe{"winograd", "", func(m vec.Machine, _ vec.Element, t Tile) []string {
 	name := fmt.Sprintf("WinogradOutput%dx%d", t.Rows, t.Cols)
 	winogradOutput(m, m.Float32(), name, winograd.New(t.Cols, t.Rows+1-t.Cols))
 	return []string{name}
@@ -22,7 +22,7 @@ var Winograd = Recipe{"winograd", "", func(m vec.Machine, t Tile) []string {
 
 // WinogradInput is the input transform of tiles with tile.Rows inputs on a side, which
 // outputs of every size share.
-var WinogradInput = Recipe{"winograd", "", func(m vec.Machine, t Tile) []string {
+var WinogradInput = Recipe{"winograd", "", func(m vec.Machine, _ vec.Element, t Tile) []string {
 	name := fmt.Sprintf("WinogradInput%d", t.Rows)
 	winogradInput(m, m.Float32(), name, winograd.New(1, t.Rows))
 	return []string{name}
