@@ -198,18 +198,18 @@ func (f *figures) networks() (string, error) {
 	if id := f.run.Facts["cpu-id"]; id != "" {
 		machine += ", family/model/stepping " + id
 	}
-	quantized := ""
+	fmt.Fprintf(&b, "\nMedians of %s, one image at a time, on one thread unless the column says more; × scalar is the time of `scalar` in float32 over that of the\n"+
+		"last column of one thread", f.sampleCount())
 	if len(types) > 1 {
-		quantized = ", × float32 that of\nthis column in float32"
+		b.WriteString(", × float32 the time in float32 over that in int8, both of that column")
 		for _, isa := range f.vectors {
-			if f.int8[isa] != isa && f.int8[isa] != kernels.Scalar {
-				quantized += fmt.Sprintf("; int8 runs on %v in the columns of %v", f.int8[isa], isa)
+			if best, ok := f.int8[isa]; ok && best != isa {
+				fmt.Fprintf(&b, "; int8 runs on %v where the column says %v", best, isa)
 			}
 		}
 	}
-	fmt.Fprintf(&b, "\nMedians of %s, one image at a time, on one thread unless the column says more; × scalar is the time of `scalar` in float32 over that of the\n"+
-		"last column of one thread%s. Measured on %s with %s cores (%s/%s, caches %s) at commit %s;\nall samples and tables: %s.\n",
-		f.sampleCount(), quantized, machine, f.run.Facts["cores"], f.run.Facts["goos"], f.run.Facts["goarch"], f.run.Facts["caches"], f.run.Commit, strings.Join(links, ", "))
+	fmt.Fprintf(&b, ".\nMeasured on %s with %s cores (%s/%s, caches %s) at commit %s;\nall samples and tables: %s.\n",
+		machine, f.run.Facts["cores"], f.run.Facts["goos"], f.run.Facts["goarch"], f.run.Facts["caches"], f.run.Commit, strings.Join(links, ", "))
 	return b.String(), nil
 }
 
@@ -353,7 +353,7 @@ text { fill: #1f2328 } .quiet { fill: #59636e } .bar { fill: #2f81f7 } .limit { 
 		for _, s := range p.bars {
 			sum += s.ms
 		}
-		fmt.Fprintf(&b, "<text x=\"0\" y=\"%d\" font-weight=\"bold\">%s</text><text class=\"quiet\" x=\"%d\" y=\"%d\">%s ms in all stages</text>\n", y-10, p.net, left+60, y-10, digits3(sum))
+		fmt.Fprintf(&b, "<text x=\"0\" y=\"%d\"><tspan font-weight=\"bold\">%s</tspan><tspan class=\"quiet\" dx=\"20\">%s ms in all stages</tspan></text>\n", y-10, p.net, digits3(sum))
 		for _, s := range p.bars {
 			fmt.Fprintf(&b, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>", left-10, y+height-3, s.stage)
 			fmt.Fprintf(&b, "<rect class=\"bar\" x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>", left, y, s.ms*scale, height)

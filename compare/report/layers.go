@@ -39,12 +39,12 @@ var layersTable = tableKind{"layers", func(b *builder) *table {
 		[]column[layerRow]{
 			{key: "ops_per_byte", value: func(r layerRow) any { return r.opsPerByte }},
 			{key: "gbs", head: "GB/s", value: func(r layerRow) any { return r.gbs }, show: digits4},
-			{key: "net_pct", head: "% of net", value: func(r layerRow) any { return r.netPct }, show: percent},
+			{key: "net_pct", head: "% net", value: func(r layerRow) any { return r.netPct }, show: percent},
 		},
 	)
 	t.explainColumns(explainMs, explainInterval, explainGOPS, explainPeak, explainBusy,
 		explanation{"GB/s", "GB/s count the least traffic there is: input, weights and output once."},
-		explanation{"% of net", "% of net is the layer's time over that of the network: as auto runs it if auto picks the layer's algorithm; " +
+		explanation{"% net", "% net is the layer's time over that of the network: as auto runs it if auto picks the layer's algorithm; " +
 			"else, or when that was not measured, with the same algorithm."})
 	return t
 }}

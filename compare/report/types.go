@@ -1,6 +1,8 @@
 package report
 
 import (
+	"cmp"
+
 	"firebench/compare/samples"
 	"firebench/kernels"
 )
@@ -57,13 +59,18 @@ func typeColumns(typ string, of func(typeRow) typeSide) []column[typeRow] {
 			return (*number)(nil)
 		}
 	}
-	return []column[typeRow]{
-		{key: typ + "_algo", head: typ + " algo", left: true, value: func(r typeRow) any { return of(r).algo }},
+	columns := []column[typeRow]{
+		{key: typ + "_algo", value: func(r typeRow) any { return of(r).algo }},
+		{head: typ + " algo", left: true, value: func(r typeRow) any { return cmp.Or(of(r).algo, unknown) }},
 		{key: typ + "_ms", head: typ + " ms", value: part(func(t *timing) *number { return &t.ms.median }), show: digits4},
 		{key: typ + "_peak_pct", head: "% peak", value: part(func(t *timing) *number { return t.peakPct }), show: percent},
 		{key: typ + "_busy_pct", value: part(func(t *timing) *number { return t.busyPct })},
 		{key: typ + "_net_pct", head: "% net", value: func(r typeRow) any { return of(r).netPct }, show: percent},
 	}
+	if typ == samples.F32 {
+		columns[3].head = "" // there is no room; the table of layers has it
+	}
+	return columns
 }
 
 func (b *builder) types() []typeRow {
