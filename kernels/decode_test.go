@@ -3,6 +3,7 @@
 package kernels
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -104,6 +105,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"VEX.256.66.0F38.WIG 31 /r", "VPMOVZXBD", "AVX2"},
 	{"VEX.256.66.0F38.W0 36 /r", "VPERMD", "AVX2"},
 	{"VEX.256.66.0F38.WIG 40 /r", "VPMULLD", "AVX2"},
+	{"VEX.256.66.0F38.W0 58 /r", "VPBROADCASTD", "AVX2"},
 	{"VEX.256.66.0F38.W0 78 /r", "VPBROADCASTB", "AVX2"},
 	{"VEX.256.66.0F38.W0 79 /r", "VPBROADCASTW", "AVX2"},
 	{"VEX.256.66.0F38.W0 B8 /r", "VFMADD231PS", "FMA3"},
@@ -140,6 +142,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"EVEX.512.66.0F38.W0 40 /r", "VPMULLD", "AVX512F"},
 	{"EVEX.512.66.0F38.W0 50 /r", "VPDPBUSD", "AVX512VNNI"},
 	{"EVEX.512.66.0F38.W0 52 /r", "VPDPWSSD", "AVX512VNNI"},
+	{"EVEX.512.66.0F38.W0 58 /r", "VPBROADCASTD", "AVX512F"},
 	{"EVEX.512.66.0F38.W0 78 /r", "VPBROADCASTB", "AVX512BW"},
 	{"EVEX.512.66.0F38.W0 79 /r", "VPBROADCASTW", "AVX512BW"},
 	{"EVEX.512.66.0F38.W0 B8 /r", "VFMADD231PS", "AVX512F"},
@@ -314,13 +317,21 @@ func modRMSize(code []byte) (int, error) {
 // arm64Instructions are the instructions that arm64 assembly may use, as arm64asm names them.
 // arm64asm decodes no form of them that needs more than ASIMD, such as those for half precision.
 var arm64Instructions = strings.Fields(`
-	ADD ADDS B LDR LSL LSR MADD MOV MUL ORR PRFM RET STR SUB SUBS
-	DUP FADD FDIV FMAX FMLA FMLS FMUL FSQRT FSUB MOVI`)
+	ADD ADDS B LDR LDRH LSL LSR MADD MOV MUL ORR PRFM RET STR SUB SUBS
+	DUP EOR FADD FCVTNS FDIV FMAX FMIN FMLA FMLS FMOV FMUL FSQRT FSUB MOVI SCVTF SHL SMLAL SMLAL2 SSHR UMAX USHLL UXTL UZP1`)
+
+// sdot has the SDOT of 128 bits, which arm64asm does not know: by vector and by element.
+var sdot = []struct{ mask, bits uint32 }{{0xffe0fc00, 0x4e809400}, {0xffc0f400, 0x4f80e000}}
 
 // decodeARM64 returns the first instruction of code.
 func decodeARM64(code []byte) (instruction, error) {
 	if len(code) >= 4 && [4]byte(code) == [4]byte{} {
 		return instruction{"padding behind the function", "", 4}, nil
+	}
+	for _, s := range sdot {
+		if len(code) >= 4 && binary.LittleEndian.Uint32(code)&s.mask == s.bits {
+			return instruction{"SDOT", "ASIMDDP", 4}, nil
+		}
 	}
 	i, err := arm64asm.Decode(code)
 	if err != nil {

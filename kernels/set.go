@@ -205,9 +205,9 @@ type F32 struct {
 }
 
 // A QConvFunc computes tiles·M output pixels × W output channels of a quantized convolution, where M
-// and W are the tile's height and width, and G its group. Inputs are uint8 and weights int8 if
-// U8.Widen is nil, else both are int16, in little-endian order. Strides and offsets count bytes;
-// the loops below are written for inputs of one byte:
+// and W are the tile's height and width, G its group, and Offset that of U8. Inputs are uint8 and
+// weights int8 if U8.Widen is nil, else both are int16, in little-endian order. Strides and offsets
+// count bytes; the loops below are written for inputs of one byte:
 //
 //	for t := range tiles {
 //		for m := range M {
@@ -217,7 +217,7 @@ type F32 struct {
 //				for r := range runs {
 //					for j := range groups {
 //						for g := range G {
-//							acc += int32(src[(t*M+m)*srcStride+offsets[r]+j*G+g]) * int32(weights[(k*W+n)*G+g])
+//							acc += (int32(src[(t*M+m)*srcStride+offsets[r]+j*G+g]) - Offset) * int32(weights[(k*W+n)*G+g])
 //						}
 //						k++
 //					}
@@ -304,6 +304,10 @@ type U8 struct {
 
 	Conv        Tiles[QConvFunc]
 	BatchMatMul Tiles[QBatchMatMulFunc]
+
+	// Offset is what Conv subtracts from each input. It is 128 where both factors must be int8, and
+	// 0 elsewhere.
+	Offset int32
 
 	// Widen makes the inputs of Conv where they are int16. It is nil where they are uint8.
 	//
