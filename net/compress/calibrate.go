@@ -129,7 +129,11 @@ func (ob *observations) calibration(method Method) *Calibration {
 		groups[v.name] = v.name
 		r := &span{}
 		if h := ob.seen[v.name]; h != nil {
-			low, high := methods[method].choose(h)
+			choose := methods[method].choose
+			if v.score {
+				choose = (*histogram).minMax
+			}
+			low, high := choose(h)
 			r = &span{min(low, 0), max(high, 0)}
 		}
 		ranges[v.name] = r

@@ -131,6 +131,9 @@ type value struct {
 	// keepsType says that the node's result has the type of its inputs, whatever it is: the two
 	// are the same numbers, or some of them.
 	keepsType bool
+
+	// score says that no weights lie between the value and the network's results.
+	score bool
 }
 
 // valuesOf returns the values of a float32 model: its input and the results of its nodes.
@@ -145,8 +148,19 @@ func valuesOf(m *graph.Model) ([]value, error) {
 		if len(inputs) == 0 {
 			inputs = []string{values[i].name}
 		}
-		values = append(values, value{n.Name, inputs, n.Out, keepsType(n.Layer, n.In)})
+		values = append(values, value{name: n.Name, inputs: inputs, shape: n.Out, keepsType: keepsType(n.Layer, n.In)})
 	}
+	weighed := map[string]bool{} // the values that layers with weights read, sooner or later
+	for i := len(infos) - 1; i >= 0; i-- {
+		v := &values[i+1]
+		v.score = !weighed[v.name]
+		if _, ok := infos[i].Layer.(layer.Weighted); ok || !v.score {
+			for _, in := range v.inputs {
+				weighed[in] = true
+			}
+		}
+	}
+	values[0].score = !weighed[graph.Input]
 	for _, v := range values {
 		if v.shape.Type != (kernels.Type{}) {
 			return nil, fmt.Errorf("%s is of %v, expected a model of %v", v.name, v.shape.Type, kernels.Float32)

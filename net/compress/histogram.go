@@ -113,7 +113,7 @@ func (h *histogram) width() float64 { return math.Ldexp(1.0/bins, h.exponent) }
 func (h *histogram) minMax() (low, high float64) { return float64(h.min), float64(h.max) }
 
 // clipped is how many of all numbers Percentile clips at each end, at most.
-const clipped = 1e-4
+const clipped = 1e-5
 
 func (h *histogram) percentile() (low, high float64) {
 	most := int64(clipped * float64(h.count))

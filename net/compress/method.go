@@ -13,7 +13,7 @@ const (
 	// MinMax clips nothing: the range is from the smallest to the largest number.
 	MinMax Method = iota
 
-	// Percentile clips at most one number in 10,000 at each end of the range.
+	// Percentile clips at most one number in 100,000 at each end of the range.
 	Percentile
 
 	// KL clips where the distribution of the numbers, as seen through 256 levels, differs least
