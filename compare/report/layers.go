@@ -44,8 +44,7 @@ var layersTable = tableKind{"layers", func(b *builder) *table {
 	)
 	t.explainColumns(explainMs, explainInterval, explainGOPS, explainPeak, explainBusy,
 		explanation{"GB/s", "GB/s count the least traffic there is: input, weights and output once."},
-		explanation{"% net", "% net is the layer's time over that of the network: as auto runs it if auto picks the layer's algorithm; " +
-			"else, or when that was not measured, with the same algorithm."})
+		explainNet)
 	return t
 }}
 

@@ -206,5 +206,7 @@ var (
 		"direct convolution. An algorithm that multiplies less than the direct one may pass 100."}
 	explainBusy = explanation{"% busy", "% busy relates the multiply-adds that were executed, those of wasted lanes and tiles " +
 		"included, to the same peak. Of int8, Winograd's are of 16 bits: where the direct convolution has instructions for 8, they reach half of it at best."}
+	explainNet = explanation{"% net", "% net is the time over that of the network with the same type: as auto runs it if auto picks the layer's algorithm; " +
+		"else, or when that was not measured, with the same algorithm."}
 	explainOverF32 = explanation{"× f32", "× f32 is the time in float32 over that in int8, the median of the ratios within the samples."}
 )

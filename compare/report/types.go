@@ -26,7 +26,7 @@ var typesTable = tableKind{"types", func(b *builder) *table {
 	t.explainColumns(
 		explanation{"f32 ms", "f32 ms and int8 ms are milliseconds per image, the median of the samples."},
 		explainPeak,
-		explanation{"% net", "% net is the time over that of the network with the same type, as auto runs it."},
+		explainNet,
 		explanation{"f32 ms", "The sums are those of the layers above them: of all convolutions and dense layers, and of all others."},
 		explainOverF32, explainInterval)
 	return t
