@@ -400,10 +400,15 @@ func TestProfile(t *testing.T) {
 	if lines := invoked(); len(lines) != 1 || !strings.Contains(lines[0], `/^net=(squeezenet1\.1)$/^batch=1$/^type=f32$/`) {
 		t.Errorf("invoked %q", lines)
 	}
+	best, err := kernels.Best()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if status, _, stderr := start(t.Context(), "-profile", "cpu.pprof", "-type", "int8"); status != 0 {
 		t.Fatalf("status %d: %s", status, stderr)
 	}
-	if lines := invoked(); len(lines) != 2 || !strings.Contains(lines[1], `/^batch=1$/^type=int8$/`) {
+	lines := invoked()
+	if len(lines) != 2 || !strings.Contains(lines[0], isaPattern(best.Float32())) || !strings.Contains(lines[1], "/^batch=1$/^type=int8$/^algo=auto$/"+isaPattern(best)) {
 		t.Errorf("invoked %q", lines)
 	}
 }

@@ -97,6 +97,20 @@ func TestTypes(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 
+	// Numbers of threads have rows of their own.
+	two := func(lines string) string { return strings.ReplaceAll(lines, "isa=avx2", "isa=avx2-2") }
+	r = rowsOf(t, marked(conv1, "direct", 1, 6)+two(marked(conv1, "direct", 1, 3)), quantized(marked(conv1, "direct", 1, 4)+two(marked(conv1, "direct", 1, 2))))
+	if len(r.types) != 4 || r.types[0].title != "alexnet, avx2, 1 thread" || r.types[2].title != "alexnet, avx2, 2 threads" || r.types[2].overF32.median != 1.5 {
+		t.Errorf("one thread and two: %s", typeRows(r.types))
+	}
+	got = nil
+	for _, l := range r.layers {
+		got = append(got, l.title)
+	}
+	if want := []string{"avx2, 1 thread", "avx2, 1 thread", "avx2, 2 threads", "avx2, 2 threads"}; !slices.Equal(got, want) {
+		t.Errorf("titles %q, want %q", got, want)
+	}
+
 	// Without int8 there is nothing to compare.
 	if r := rowsOf(t, f32(marked(conv1, "direct", 1, 6)+net("auto", 20))); len(r.types) > 0 {
 		t.Errorf("float32 alone: %s", typeRows(r.types))
@@ -149,7 +163,9 @@ func TestOverF32(t *testing.T) {
 	near(t, "low", *e.lo, 2)
 	near(t, "high", *e.hi, 2.2)
 	// Of unequal numbers the first are taken.
-	if e := rowsOf(t, lines(name("auto", "avx2"), 20, 22)+quantized(lines(name("auto", "avx2"), 10))).networks[1].overF32; e.n != 1 || e.median != 2 {
-		t.Errorf("two samples and one: %+v", e)
+	for _, ms := range [][2][]float64{{{20, 22}, {10}}, {{20}, {10, 22}}} {
+		if e := rowsOf(t, lines(name("auto", "avx2"), ms[0]...)+quantized(lines(name("auto", "avx2"), ms[1]...))).networks[1].overF32; e.n != 1 || e.median != 2 {
+			t.Errorf("%v: %+v", ms, e)
+		}
 	}
 }
