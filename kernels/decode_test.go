@@ -67,8 +67,11 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"FF /1", "DEC", ""},
 
 	{"VEX.128.0F.WIG 11 /r", "VMOVUPS", "AVX"},
+	{"VEX.128.0F.WIG 17 /r", "VMOVHPS", "AVX"},
 	{"VEX.128.0F.WIG 77", "VZEROUPPER", "AVX"},
+	{"VEX.128.66.0F.WIG 62 /r", "VPUNPCKLDQ", "AVX"},
 	{"VEX.128.66.0F.WIG 67 /r", "VPACKUSWB", "AVX"},
+	{"VEX.128.66.0F.WIG 6A /r", "VPUNPCKHDQ", "AVX"},
 	{"VEX.128.66.0F.WIG 6B /r", "VPACKSSDW", "AVX"},
 	{"VEX.128.66.0F.W0 6E /r", "VMOVD", "AVX"},
 	{"VEX.128.66.0F.WIG 70 /r ib", "VPSHUFD", "AVX"},
@@ -78,6 +81,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"VEX.256.0F.WIG 28 /r", "VMOVAPS", "AVX"},
 	{"VEX.256.0F.WIG 29 /r", "VMOVAPS", "AVX"},
 	{"VEX.256.0F.WIG 51 /r", "VSQRTPS", "AVX"},
+	{"VEX.256.0F.WIG 54 /r", "VANDPS", "AVX"},
 	{"VEX.256.0F.WIG 57 /r", "VXORPS", "AVX"},
 	{"VEX.256.0F.WIG 58 /r", "VADDPS", "AVX"},
 	{"VEX.256.0F.WIG 59 /r", "VMULPS", "AVX"},
@@ -86,6 +90,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"VEX.256.0F.WIG 5D /r", "VMINPS", "AVX"},
 	{"VEX.256.0F.WIG 5E /r", "VDIVPS", "AVX"},
 	{"VEX.256.0F.WIG 5F /r", "VMAXPS", "AVX"},
+	{"VEX.256.0F.WIG C2 /r ib", "VCMPPS", "AVX"},
 	{"VEX.256.66.0F.WIG 5B /r", "VCVTPS2DQ", "AVX"},
 	{"VEX.256.66.0F.WIG 67 /r", "VPACKUSWB", "AVX2"},
 	{"VEX.256.66.0F.WIG 6B /r", "VPACKSSDW", "AVX2"},
@@ -125,6 +130,8 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"EVEX.512.0F.W0 5E /r", "VDIVPS", "AVX512F"},
 	{"EVEX.512.0F.W0 5F /r", "VMAXPS", "AVX512F"},
 	{"EVEX.512.66.0F.W0 5B /r", "VCVTPS2DQ", "AVX512F"},
+	{"EVEX.512.66.0F.WIG 67 /r", "VPACKUSWB", "AVX512BW"},
+	{"EVEX.512.66.0F.W0 6B /r", "VPACKSSDW", "AVX512BW"},
 	{"EVEX.512.66.0F.WIG 71 /4 ib", "VPSRAW", "AVX512BW"},
 	{"EVEX.512.66.0F.WIG 71 /6 ib", "VPSLLW", "AVX512BW"},
 	{"EVEX.512.66.0F.W0 72 /4 ib", "VPSRAD", "AVX512F"},
@@ -139,6 +146,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"EVEX.512.66.0F38.W0 18 /r", "VBROADCASTSS", "AVX512F"},
 	{"EVEX.512.66.0F38.WIG 30 /r", "VPMOVZXBW", "AVX512BW"},
 	{"EVEX.512.66.0F38.WIG 31 /r", "VPMOVZXBD", "AVX512F"},
+	{"EVEX.512.66.0F38.W0 36 /r", "VPERMD", "AVX512F"},
 	{"EVEX.512.66.0F38.W0 40 /r", "VPMULLD", "AVX512F"},
 	{"EVEX.512.66.0F38.W0 50 /r", "VPDPBUSD", "AVX512VNNI"},
 	{"EVEX.512.66.0F38.W0 52 /r", "VPDPWSSD", "AVX512VNNI"},
@@ -147,6 +155,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"EVEX.512.66.0F38.W0 79 /r", "VPBROADCASTW", "AVX512BW"},
 	{"EVEX.512.66.0F38.W0 B8 /r", "VFMADD231PS", "AVX512F"},
 	{"EVEX.512.66.0F38.W0 BC /r", "VFNMADD231PS", "AVX512F"},
+	{"EVEX.512.66.0F3A.W0 39 /r ib", "VEXTRACTI32X4", "AVX512F"},
 	{"EVEX.512.F3.0F38.W0 31 /r", "VPMOVDB", "AVX512F"},
 }
 
@@ -318,7 +327,7 @@ func modRMSize(code []byte) (int, error) {
 // arm64asm decodes no form of them that needs more than ASIMD, such as those for half precision.
 var arm64Instructions = strings.Fields(`
 	ADD ADDS B LDR LDRH LSL LSR MADD MOV MUL ORR PRFM RET STR SUB SUBS
-	DUP EOR FADD FCVTNS FDIV FMAX FMIN FMLA FMLS FMOV FMUL FSQRT FSUB MOVI SCVTF SHL SMLAL SMLAL2 SSHR UMAX USHLL UXTL UZP1`)
+	AND DUP EOR FADD FCMEQ FCVTNS FDIV FMAX FMIN FMLA FMLS FMOV FMUL FSQRT FSUB MOVI SCVTF SHL SMLAL SMLAL2 SSHR UMAX USHLL UXTL UZP1`)
 
 // sdot has the SDOT of 128 bits, which arm64asm does not know: by vector and by element.
 var sdot = []struct{ mask, bits uint32 }{{0xffe0fc00, 0x4e809400}, {0xffc0f400, 0x4f80e000}}

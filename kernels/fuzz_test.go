@@ -78,7 +78,8 @@ func FuzzDirect(f *testing.F) {
 	})
 }
 
-// FuzzWinograd compares every candidate with the reference for square kernels. The results of
+// FuzzWinograd compares every candidate with the reference for square kernels, for float32 and for
+// quantized values. The results of
 // Winograd's algorithm must keep the bound for all data only: among very many shapes, some outputs
 // exceed the one that is typical of random data.
 func FuzzWinograd(f *testing.F) {
@@ -112,6 +113,10 @@ func FuzzWinograd(f *testing.F) {
 				c.testWinograd(t, set, dst, src, threads, c.winogradWorst(c.data()))
 			}
 			c.testDirect(t, set, dst, src, threads)
+			q := qconv(c, int32(dstLayout), int32(srcLayout))
+			for _, algo := range kernels.Candidates(set, q.problem()) {
+				q.test(t, set, algo, dst, src, threads)
+			}
 		}
 	})
 }

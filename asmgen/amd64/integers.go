@@ -52,6 +52,12 @@ func (i int16s) Widen(p vec.R, n int) vec.V {
 	return i.apply(i.m.Ctx.VPMOVZXBW, operand.Mem{Base: p, Disp: n * i.Lanes()})
 }
 
+func (i int16s) WidenRow(tile vec.Rows, n int) vec.V {
+	return i.apply(i.m.Ctx.VPMOVZXBW, tile.(*rows).at(n, 0))
+}
+
+func (i int16s) Pack(a, b vec.V) vec.V { return i.apply(i.m.Ctx.VPACKUSWB, b, a) }
+
 // int32s implements vec.Int32.
 type int32s struct{ integers }
 
@@ -102,6 +108,8 @@ func (i int32s) Narrow(vs []vec.V, p vec.R, bytes int) {
 	}
 }
 
+func (i int32s) Pack(a, b vec.V) vec.V { return i.apply(i.m.Ctx.VPACKSSDW, b, a) }
+
 // packed is the order, for VPERMD, that puts four vectors of int32 in theirs after they have been
 // packed to bytes, half by half.
 var packed = []operand.Constant{
@@ -120,3 +128,35 @@ func (m *Machine) Uint8() vec.Uint8 { return uint8s{elements{m, vec.U8}} }
 
 func (u uint8s) SplatArg(param string) vec.V { return u.m.splatLow(param, u.m.Ctx.VPBROADCASTB) }
 func (u uint8s) MaxWith(dst, v vec.V)        { u.m.Ctx.VPMAXUB(v, dst, dst) }
+
+// StorePacked finds four bytes of each of the four vectors in each 16 bytes of v. With AVX-512 it puts
+// together what belongs together by one permutation, with AVX2 without one, because its order would take a
+// register.
+func (u uint8s) StorePacked(v vec.V, tile vec.Rows, n int) {
+	c, r := u.m.Ctx, tile.(*rows)
+	if u.m.wide() {
+		order, all := u.m.vector(), u.m.vector()
+		c.VMOVUPS(u.m.constant(packedWide...), order)
+		c.VPERMD(v, order, all)
+		for i := range n { // a plain store of part of Z16 to Z31 would need AVX512VL
+			c.VEXTRACTI32X4(operand.U8(uint8(i)), all, r.at(i, 0))
+		}
+		return
+	}
+	high, pair := c.XMM(), c.XMM()
+	c.VEXTRACTI128(operand.U8(1), v, high)
+	c.VPUNPCKLDQ(high, v.AsX(), pair)
+	c.VMOVQ(pair, r.at(0, 0))
+	c.VMOVHPS(pair, r.at(1, 0))
+	c.VPUNPCKHDQ(high, v.AsX(), pair)
+	c.VMOVQ(pair, r.at(2, 0))
+	if n > 3 {
+		c.VMOVHPS(pair, r.at(3, 0))
+	}
+}
+
+// packedWide is packed for AVX-512.
+var packedWide = []operand.Constant{
+	operand.U32(0), operand.U32(4), operand.U32(8), operand.U32(12), operand.U32(1), operand.U32(5), operand.U32(9), operand.U32(13),
+	operand.U32(2), operand.U32(6), operand.U32(10), operand.U32(14), operand.U32(3), operand.U32(7), operand.U32(11), operand.U32(15),
+}

@@ -204,6 +204,9 @@ type Int16 interface {
 	// Widen loads vector i from p on, where p points to uint8 values: a vector has as many
 	// as it has lanes of int16.
 	Widen(p R, i int) V
+	WidenRow(rows Rows, i int) V // the uint8 values at the start of row i
+
+	Pack(a, b V) V // the lanes of both as uint8 values, saturated, in the machine's order
 }
 
 // Int32 is arithmetic on vectors of int32 values.
@@ -222,6 +225,8 @@ type Int32 interface {
 	// Narrow stores vectors as uint8 values, one vector after the other, at p + bytes. All lanes
 	// are 0 to 255.
 	Narrow(vs []V, p R, bytes int)
+
+	Pack(a, b V) V // the lanes of both as int16 values, saturated, in the machine's order
 }
 
 // Uint8 is vectors of uint8 values.
@@ -230,6 +235,10 @@ type Uint8 interface {
 
 	SplatArg(param string) V // all lanes are the low bits of the int32 argument
 	MaxWith(dst, v V)
+
+	// StorePacked stores four vectors of int32 that were packed to v, the first and the second
+	// as the third and the fourth to int16, then both: each at the start of its row, n of them.
+	StorePacked(v V, rows Rows, n int)
 }
 
 // Float32 is arithmetic on vectors of float32 values.
