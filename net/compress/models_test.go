@@ -59,7 +59,9 @@ func TestModels(t *testing.T) {
 						p := compile(t, q, qw, o)
 						in := p.Input()
 						for n := range in.N {
-							copyImage(in, n, images[n])
+							if err := kernels.Copy(in.Image(n), images[n]); err != nil {
+								t.Fatal(err)
+							}
 						}
 						if set.ISA != kernels.Scalar { // which runs the same plan code, slowly
 							checkAllocs(t, p)
