@@ -70,7 +70,7 @@ func qWinogradInput(m vec.Machine, name string, a *winograd.Algorithm) {
 
 func qWinogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 	n := a.N()
-	u, w, d, f := m.Uint8(), m.Int16(), m.Int32(), m.Float32()
+	u, d, f := m.Uint8(), m.Int32(), m.Float32()
 	m.Func(name, "func(dst *uint8, src, bias *int32, scale *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower, upper float32, zero int32)",
 		fmt.Sprintf("%s transforms the products of a row of tiles to %d×%d output", name, a.M, a.M),
 		fmt.Sprintf("pixels each; with the matrix AT of winograd.NewInteger(%d, %d) it equals, in int32,", a.M, a.R),
@@ -94,11 +94,7 @@ func qWinogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 	down := vec.Named(m, fmt.Sprintf("%d·srcMatrix", n), m.Int(0)) // from row to row of a column of the tile
 	m.AddMulTo(down, srcMatrix, n)
 	in, out := m.Rows("in row", down, n), m.Rows("out pixel", dstPixel, a.M)
-	m.Comment("The lower bound of outputs, as bytes")
-	bound := d.Round(f.SplatArg("lower"))
-	d.AddTo(bound, d.SplatArg("zero"))
-	bound = d.Pack(bound, bound)
-	lower := vec.Named(m, "lower", w.Pack(bound, bound))
+	r := newRequantizer(m)
 	eachTile(m, []cursor{{src, "srcTile", d}, {dst, "dstTile", u}}, func() {
 		prefetchOutputs(m, u, dst, dstPixel, a.M, 1) // of all outputs of a pixel
 	}, func() {
@@ -137,21 +133,15 @@ func qWinogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 							d.MulBy(v, inverse)
 							v = d.ToFloat(v)
 							f.MulBy(v, scales)
-							f.MinWith(v, upper)
-							outputs[j] = d.Round(v)
+							outputs[j] = r.round(v, upper)
 						}
-						zero := constants.get("zero", func() vec.V { return w.SplatArg("zero") })
-						a, b := d.Pack(outputs[0], outputs[1]), d.Pack(outputs[2], outputs[len(outputs)-1])
-						w.AddTo(a, zero)
-						w.AddTo(b, zero)
-						a = w.Pack(a, b)
-						u.MaxWith(a, lower)
+						zero := constants.get("zero", r.zero)
 						q := vec.Named(m, "row", m.CopyInt(dst))
 						if i > 0 {
 							m.AddMulTo(q, m.Arg("dstRow"), i)
 						}
 						out.Start(q)
-						u.StorePacked(a, out, len(outputs))
+						r.store(outputs, zero, out, 1)
 					}
 				})
 			m.SkipVectors(src, 1)

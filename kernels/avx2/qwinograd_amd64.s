@@ -462,9 +462,8 @@ vector:
 TEXT ·QWinogradOutput6x4(SB), NOSPLIT, $0-100
 	// Registers, a slash between what one of them holds by turns:
 	// AX src, CX dst, DX srcMatrix, BX dstPixel, SI 6·srcMatrix, DI 3·6·srcMatrix/temporary,
-	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile/temporary,
-	// R10 3·dstPixel, R11 dstTile/bias/channels, R12 pixel/scale, R13 channels,
-	// R14 column/dstRow/temporary
+	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile, R10 3·dstPixel,
+	// R11 dstTile/bias/channels, R12 pixel/scale, R13 channels, R14 column/dstRow/temporary
 	// Y0 lower/temporary, Y1 zero/inverse of 9/temporary, Y2-Y3 AT·x/temporary,
 	// Y4-Y5 AT·x/zero/temporary, Y6 AT·x/scales/temporary, Y7 AT·x/upper/temporary, Y8 AT·x/temporary,
 	// Y9 AT·x/scales/temporary, Y10 AT·x/temporary, Y11 AT·x/upper/temporary, Y12-Y13 AT·x/temporary,
@@ -658,16 +657,15 @@ vector:
 	VMULPS       Y9, Y1, Y1
 	VMINPS       Y11, Y1, Y1
 	VCVTPS2DQ    Y1, Y1
-	MOVL         zero+96(FP), R9
-	VMOVD        R9, X5
-	VPBROADCASTW X5, Y5
+	VBROADCASTSS zero+96(FP), Y5
+	VPACKSSDW    Y5, Y5, Y5
+	MOVQ         CX, R9
 	VPACKSSDW    Y7, Y3, Y3
-	VPACKSSDW    Y1, Y13, Y1
 	VPADDW       Y5, Y3, Y3
+	VPACKSSDW    Y1, Y13, Y1
 	VPADDW       Y5, Y1, Y1
 	VPACKUSWB    Y1, Y3, Y1
 	VPMAXUB      Y0, Y1, Y1
-	MOVQ         CX, R9
 	VEXTRACTI128 $0x01, Y1, X3
 	VPUNPCKLDQ   X3, X1, X5
 	VMOVQ        X5, (R9)
@@ -713,18 +711,17 @@ vector:
 	VMULPS       Y6, Y1, Y1
 	VMINPS       Y7, Y1, Y1
 	VCVTPS2DQ    Y1, Y1
-	MOVL         zero+96(FP), R9
-	VMOVD        R9, X4
-	VPBROADCASTW X4, Y4
-	VPACKSSDW    Y5, Y2, Y2
-	VPACKSSDW    Y1, Y3, Y1
-	VPADDW       Y4, Y2, Y2
-	VPADDW       Y4, Y1, Y1
-	VPACKUSWB    Y1, Y2, Y1
-	VPMAXUB      Y0, Y1, Y1
+	VBROADCASTSS zero+96(FP), Y4
+	VPACKSSDW    Y4, Y4, Y4
 	MOVQ         CX, R9
 	MOVQ         dstRow+64(FP), R14
 	LEAQ         (R9)(R14*2), R9
+	VPACKSSDW    Y5, Y2, Y2
+	VPADDW       Y4, Y2, Y2
+	VPACKSSDW    Y1, Y3, Y1
+	VPADDW       Y4, Y1, Y1
+	VPACKUSWB    Y1, Y2, Y1
+	VPMAXUB      Y0, Y1, Y1
 	VEXTRACTI128 $0x01, Y1, X2
 	VPUNPCKLDQ   X2, X1, X3
 	VMOVQ        X3, (R9)
@@ -860,18 +857,17 @@ vector:
 	VMULPS       Y9, Y1, Y1
 	VMINPS       Y11, Y1, Y1
 	VCVTPS2DQ    Y1, Y1
-	MOVL         zero+96(FP), R9
-	VMOVD        R9, X5
-	VPBROADCASTW X5, Y5
-	VPACKSSDW    Y7, Y3, Y3
-	VPACKSSDW    Y1, Y13, Y1
-	VPADDW       Y5, Y3, Y3
-	VPADDW       Y5, Y1, Y1
-	VPACKUSWB    Y1, Y3, Y1
-	VPMAXUB      Y0, Y1, Y1
+	VBROADCASTSS zero+96(FP), Y5
+	VPACKSSDW    Y5, Y5, Y5
 	MOVQ         CX, R9
 	MOVQ         dstRow+64(FP), R14
 	ADDQ         R14, R9
+	VPACKSSDW    Y7, Y3, Y3
+	VPADDW       Y5, Y3, Y3
+	VPACKSSDW    Y1, Y13, Y1
+	VPADDW       Y5, Y1, Y1
+	VPACKUSWB    Y1, Y3, Y1
+	VPMAXUB      Y0, Y1, Y1
 	VEXTRACTI128 $0x01, Y1, X3
 	VPUNPCKLDQ   X3, X1, X5
 	VMOVQ        X5, (R9)
@@ -917,19 +913,18 @@ vector:
 	VMULPS       Y6, Y1, Y1
 	VMINPS       Y7, Y1, Y1
 	VCVTPS2DQ    Y1, Y1
-	MOVL         zero+96(FP), R9
-	VMOVD        R9, X4
-	VPBROADCASTW X4, Y4
-	VPACKSSDW    Y5, Y2, Y2
-	VPACKSSDW    Y1, Y3, Y1
-	VPADDW       Y4, Y2, Y2
-	VPADDW       Y4, Y1, Y1
-	VPACKUSWB    Y1, Y2, Y1
-	VPMAXUB      Y0, Y1, Y1
+	VBROADCASTSS zero+96(FP), Y4
+	VPACKSSDW    Y4, Y4, Y4
 	MOVQ         CX, R9
 	MOVQ         dstRow+64(FP), R14
 	IMUL3Q       $0x00000003, R14, R14
 	ADDQ         R14, R9
+	VPACKSSDW    Y5, Y2, Y2
+	VPADDW       Y4, Y2, Y2
+	VPACKSSDW    Y1, Y3, Y1
+	VPADDW       Y4, Y1, Y1
+	VPACKUSWB    Y1, Y2, Y1
+	VPMAXUB      Y0, Y1, Y1
 	VEXTRACTI128 $0x01, Y1, X2
 	VPUNPCKLDQ   X2, X1, X3
 	VMOVQ        X3, (R9)
@@ -967,7 +962,7 @@ GLOBL const0<>(SB), RODATA|NOPTR, $4
 TEXT ·QWinogradOutput6x3(SB), NOSPLIT, $0-100
 	// Registers, a slash between what one of them holds by turns:
 	// AX src, CX dst, DX srcMatrix, BX dstPixel, SI 6·srcMatrix, DI 3·6·srcMatrix/temporary,
-	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile/temporary,
+	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile,
 	// R10 dstTile/bias/channels, R11 pixel/scale, R12 channels, R13 column/dstRow
 	// Y0 lower/temporary, Y1 zero/AT·x/temporary, Y2 AT·x/temporary, Y3 AT·x/inverse of 9/temporary,
 	// Y4 AT·x/inverse of 9/zero/scales/temporary, Y5 AT·x/inverse of 9/scales/upper/temporary,
@@ -1151,16 +1146,15 @@ vector:
 	VMULPS       Y7, Y5, Y5
 	VMINPS       Y9, Y5, Y5
 	VCVTPS2DQ    Y5, Y5
-	MOVL         zero+96(FP), R9
-	VMOVD        R9, X7
-	VPBROADCASTW X7, Y7
+	VBROADCASTSS zero+96(FP), Y7
+	VPACKSSDW    Y7, Y7, Y7
+	MOVQ         CX, R9
 	VPACKSSDW    Y1, Y3, Y1
-	VPACKSSDW    Y5, Y5, Y3
 	VPADDW       Y7, Y1, Y1
+	VPACKSSDW    Y5, Y5, Y3
 	VPADDW       Y7, Y3, Y3
 	VPACKUSWB    Y3, Y1, Y1
 	VPMAXUB      Y0, Y1, Y1
-	MOVQ         CX, R9
 	VEXTRACTI128 $0x01, Y1, X3
 	VPUNPCKLDQ   X3, X1, X5
 	VMOVQ        X5, (R9)
@@ -1198,18 +1192,17 @@ vector:
 	VMULPS       Y5, Y3, Y3
 	VMINPS       Y6, Y3, Y3
 	VCVTPS2DQ    Y3, Y3
-	MOVL         zero+96(FP), R9
-	VMOVD        R9, X4
-	VPBROADCASTW X4, Y4
-	VPACKSSDW    Y1, Y2, Y1
-	VPACKSSDW    Y3, Y3, Y2
-	VPADDW       Y4, Y1, Y1
-	VPADDW       Y4, Y2, Y2
-	VPACKUSWB    Y2, Y1, Y1
-	VPMAXUB      Y0, Y1, Y1
+	VBROADCASTSS zero+96(FP), Y4
+	VPACKSSDW    Y4, Y4, Y4
 	MOVQ         CX, R9
 	MOVQ         dstRow+64(FP), R13
 	LEAQ         (R9)(R13*2), R9
+	VPACKSSDW    Y1, Y2, Y1
+	VPADDW       Y4, Y1, Y1
+	VPACKSSDW    Y3, Y3, Y2
+	VPADDW       Y4, Y2, Y2
+	VPACKUSWB    Y2, Y1, Y1
+	VPMAXUB      Y0, Y1, Y1
 	VEXTRACTI128 $0x01, Y1, X2
 	VPUNPCKLDQ   X2, X1, X3
 	VMOVQ        X3, (R9)
@@ -1313,18 +1306,17 @@ vector:
 	VMULPS       Y4, Y3, Y3
 	VMINPS       Y5, Y3, Y3
 	VCVTPS2DQ    Y3, Y3
-	MOVL         zero+96(FP), R9
-	VMOVD        R9, X4
-	VPBROADCASTW X4, Y4
-	VPACKSSDW    Y2, Y1, Y1
-	VPACKSSDW    Y3, Y3, Y2
-	VPADDW       Y4, Y1, Y1
-	VPADDW       Y4, Y2, Y2
-	VPACKUSWB    Y2, Y1, Y1
-	VPMAXUB      Y0, Y1, Y1
+	VBROADCASTSS zero+96(FP), Y4
+	VPACKSSDW    Y4, Y4, Y4
 	MOVQ         CX, R9
 	MOVQ         dstRow+64(FP), R13
 	ADDQ         R13, R9
+	VPACKSSDW    Y2, Y1, Y1
+	VPADDW       Y4, Y1, Y1
+	VPACKSSDW    Y3, Y3, Y2
+	VPADDW       Y4, Y2, Y2
+	VPACKUSWB    Y2, Y1, Y1
+	VPMAXUB      Y0, Y1, Y1
 	VEXTRACTI128 $0x01, Y1, X2
 	VPUNPCKLDQ   X2, X1, X3
 	VMOVQ        X3, (R9)

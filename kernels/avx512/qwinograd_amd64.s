@@ -9,9 +9,8 @@
 TEXT ·QWinogradOutput6x4(SB), NOSPLIT, $0-100
 	// Registers, a slash between what one of them holds by turns:
 	// AX src, CX dst, DX srcMatrix, BX dstPixel, SI 6·srcMatrix, DI 3·6·srcMatrix/temporary,
-	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile/temporary,
-	// R10 3·dstPixel, R11 dstTile/bias/channels, R12 pixel/scale, R13 channels,
-	// R14 column/dstRow/temporary
+	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile, R10 3·dstPixel,
+	// R11 dstTile/bias/channels, R12 pixel/scale, R13 channels, R14 column/dstRow/temporary
 	// Z0 lower/temporary, Z1 zero/inverse of 9/temporary, Z2-Z3 AT·x/scales/temporary,
 	// Z4-Z8 AT·x/temporary, Z9 AT·x/scales/zero/temporary, Z10 AT·x/temporary,
 	// Z11 AT·x/upper/temporary, Z12-Z16 AT·x/temporary, Z17 temporary
@@ -204,16 +203,15 @@ vector:
 	VMULPS        Z9, Z5, Z5
 	VMINPS        Z11, Z5, Z5
 	VCVTPS2DQ     Z5, Z5
-	MOVL          zero+96(FP), R9
-	VMOVD         R9, X9
-	VPBROADCASTW  X9, Z9
+	VBROADCASTSS  zero+96(FP), Z9
+	VPACKSSDW     Z9, Z9, Z9
+	MOVQ          CX, R9
 	VPACKSSDW     Z7, Z3, Z3
-	VPACKSSDW     Z5, Z13, Z5
 	VPADDW        Z9, Z3, Z3
+	VPACKSSDW     Z5, Z13, Z5
 	VPADDW        Z9, Z5, Z5
 	VPACKUSWB     Z5, Z3, Z3
 	VPMAXUB       Z0, Z3, Z3
-	MOVQ          CX, R9
 	VMOVUPS       const1<>+0(SB), Z5
 	VPERMD        Z3, Z5, Z3
 	VEXTRACTI32X4 $0x00, Z3, (R9)
@@ -256,15 +254,15 @@ vector:
 	VMULPS        Z3, Z4, Z4
 	VMINPS        Z11, Z4, Z4
 	VCVTPS2DQ     Z4, Z3
-	VPACKSSDW     Z6, Z2, Z2
-	VPACKSSDW     Z3, Z5, Z3
-	VPADDW        Z9, Z2, Z2
-	VPADDW        Z9, Z3, Z3
-	VPACKUSWB     Z3, Z2, Z2
-	VPMAXUB       Z0, Z2, Z2
 	MOVQ          CX, R9
 	MOVQ          dstRow+64(FP), R14
 	LEAQ          (R9)(R14*2), R9
+	VPACKSSDW     Z6, Z2, Z2
+	VPADDW        Z9, Z2, Z2
+	VPACKSSDW     Z3, Z5, Z3
+	VPADDW        Z9, Z3, Z3
+	VPACKUSWB     Z3, Z2, Z2
+	VPMAXUB       Z0, Z2, Z2
 	VMOVUPS       const1<>+0(SB), Z3
 	VPERMD        Z2, Z3, Z2
 	VEXTRACTI32X4 $0x00, Z2, (R9)
@@ -397,15 +395,15 @@ vector:
 	VMULPS        Z2, Z6, Z6
 	VMINPS        Z11, Z6, Z6
 	VCVTPS2DQ     Z6, Z2
-	VPACKSSDW     Z8, Z4, Z4
-	VPACKSSDW     Z2, Z12, Z2
-	VPADDW        Z9, Z4, Z4
-	VPADDW        Z9, Z2, Z2
-	VPACKUSWB     Z2, Z4, Z2
-	VPMAXUB       Z0, Z2, Z2
 	MOVQ          CX, R9
 	MOVQ          dstRow+64(FP), R14
 	ADDQ          R14, R9
+	VPACKSSDW     Z8, Z4, Z4
+	VPADDW        Z9, Z4, Z4
+	VPACKSSDW     Z2, Z12, Z2
+	VPADDW        Z9, Z2, Z2
+	VPACKUSWB     Z2, Z4, Z2
+	VPMAXUB       Z0, Z2, Z2
 	VMOVUPS       const1<>+0(SB), Z4
 	VPERMD        Z2, Z4, Z2
 	VEXTRACTI32X4 $0x00, Z2, (R9)
@@ -448,16 +446,16 @@ vector:
 	VMULPS        Z2, Z1, Z1
 	VMINPS        Z11, Z1, Z1
 	VCVTPS2DQ     Z1, Z1
-	VPACKSSDW     Z6, Z3, Z2
-	VPACKSSDW     Z1, Z4, Z1
-	VPADDW        Z9, Z2, Z2
-	VPADDW        Z9, Z1, Z1
-	VPACKUSWB     Z1, Z2, Z1
-	VPMAXUB       Z0, Z1, Z1
 	MOVQ          CX, R9
 	MOVQ          dstRow+64(FP), R14
 	IMUL3Q        $0x00000003, R14, R14
 	ADDQ          R14, R9
+	VPACKSSDW     Z6, Z3, Z2
+	VPADDW        Z9, Z2, Z2
+	VPACKSSDW     Z1, Z4, Z1
+	VPADDW        Z9, Z1, Z1
+	VPACKUSWB     Z1, Z2, Z1
+	VPMAXUB       Z0, Z1, Z1
 	VMOVUPS       const1<>+0(SB), Z2
 	VPERMD        Z1, Z2, Z1
 	VEXTRACTI32X4 $0x00, Z1, (R9)
@@ -512,7 +510,7 @@ GLOBL const1<>(SB), RODATA|NOPTR, $64
 TEXT ·QWinogradOutput6x3(SB), NOSPLIT, $0-100
 	// Registers, a slash between what one of them holds by turns:
 	// AX src, CX dst, DX srcMatrix, BX dstPixel, SI 6·srcMatrix, DI 3·6·srcMatrix/temporary,
-	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile/temporary,
+	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile,
 	// R10 dstTile/bias/channels, R11 pixel/scale, R12 channels, R13 column/dstRow
 	// Z0 lower/temporary, Z1 zero/AT·x/temporary, Z2 AT·x/temporary, Z3-Z4 AT·x/scales/temporary,
 	// Z5 AT·x/inverse of 9/temporary, Z6 AT·x/temporary, Z7 AT·x/scales/temporary, Z8 AT·x/temporary,
@@ -696,16 +694,15 @@ vector:
 	VMULPS        Z7, Z11, Z11
 	VMINPS        Z9, Z11, Z11
 	VCVTPS2DQ     Z11, Z7
-	MOVL          zero+96(FP), R9
-	VMOVD         R9, X11
-	VPBROADCASTW  X11, Z11
+	VBROADCASTSS  zero+96(FP), Z11
+	VPACKSSDW     Z11, Z11, Z11
+	MOVQ          CX, R9
 	VPACKSSDW     Z1, Z3, Z1
-	VPACKSSDW     Z7, Z7, Z3
 	VPADDW        Z11, Z1, Z1
+	VPACKSSDW     Z7, Z7, Z3
 	VPADDW        Z11, Z3, Z3
 	VPACKUSWB     Z3, Z1, Z1
 	VPMAXUB       Z0, Z1, Z1
-	MOVQ          CX, R9
 	VMOVUPS       const1<>+0(SB), Z3
 	VPERMD        Z1, Z3, Z1
 	VEXTRACTI32X4 $0x00, Z1, (R9)
@@ -740,15 +737,15 @@ vector:
 	VMULPS        Z4, Z3, Z3
 	VMINPS        Z9, Z3, Z3
 	VCVTPS2DQ     Z3, Z3
-	VPACKSSDW     Z1, Z2, Z1
-	VPACKSSDW     Z3, Z3, Z2
-	VPADDW        Z11, Z1, Z1
-	VPADDW        Z11, Z2, Z2
-	VPACKUSWB     Z2, Z1, Z1
-	VPMAXUB       Z0, Z1, Z1
 	MOVQ          CX, R9
 	MOVQ          dstRow+64(FP), R13
 	LEAQ          (R9)(R13*2), R9
+	VPACKSSDW     Z1, Z2, Z1
+	VPADDW        Z11, Z1, Z1
+	VPACKSSDW     Z3, Z3, Z2
+	VPADDW        Z11, Z2, Z2
+	VPACKUSWB     Z2, Z1, Z1
+	VPMAXUB       Z0, Z1, Z1
 	VMOVUPS       const1<>+0(SB), Z2
 	VPERMD        Z1, Z2, Z1
 	VEXTRACTI32X4 $0x00, Z1, (R9)
@@ -849,15 +846,15 @@ vector:
 	VMULPS        Z3, Z4, Z4
 	VMINPS        Z9, Z4, Z4
 	VCVTPS2DQ     Z4, Z3
-	VPACKSSDW     Z2, Z1, Z1
-	VPACKSSDW     Z3, Z3, Z2
-	VPADDW        Z11, Z1, Z1
-	VPADDW        Z11, Z2, Z2
-	VPACKUSWB     Z2, Z1, Z1
-	VPMAXUB       Z0, Z1, Z1
 	MOVQ          CX, R9
 	MOVQ          dstRow+64(FP), R13
 	ADDQ          R13, R9
+	VPACKSSDW     Z2, Z1, Z1
+	VPADDW        Z11, Z1, Z1
+	VPACKSSDW     Z3, Z3, Z2
+	VPADDW        Z11, Z2, Z2
+	VPACKUSWB     Z2, Z1, Z1
+	VPMAXUB       Z0, Z1, Z1
 	VMOVUPS       const1<>+0(SB), Z2
 	VPERMD        Z1, Z2, Z1
 	VEXTRACTI32X4 $0x00, Z1, (R9)
