@@ -66,7 +66,8 @@ func qConv(t *sums, m vec.Machine, name string) {
 		upper := f.SplatArg("upper")
 		for _, row := range t.sum {
 			for v := range row {
-				row[v] = r.round(row[v], upper)
+				f.MinWith(row[v], upper)
+				row[v] = i.Round(row[v])
 			}
 		}
 		t.Comment("From lower on, from the zero point on, these are the outputs")

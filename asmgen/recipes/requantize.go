@@ -2,9 +2,9 @@ package recipes
 
 import "firebench/asmgen/vec"
 
-// A requantizer turns float32 values into uint8, as requantize of kernels.QConvFunc does, by the
-// arguments lower, upper and zero. It packs them first: then one instruction works on the values of
-// four vectors.
+// A requantizer is the end of requantize of kernels.QConvFunc, by the arguments lower and zero: it makes
+// uint8 of values that are at most upper, rounded. It packs them first: then one instruction works on
+// the values of four vectors.
 type requantizer struct {
 	m     vec.Machine
 	lower vec.V // as bytes
@@ -25,13 +25,7 @@ func (r requantizer) zero() vec.V {
 	return vec.Named(r.m, "zero", r.m.Int32().Pack(zero, zero))
 }
 
-// round limits a vector by upper and rounds it. Where it becomes less than lower, store raises it.
-func (r requantizer) round(v, upper vec.V) vec.V {
-	r.m.Float32().MinWith(v, upper)
-	return r.m.Int32().Round(v)
-}
-
-// store stores the lanes of up to four vectors of rounded values, perRow of them from the start of each
+// store stores the lanes of up to four vectors of int32 values, perRow of them from the start of each
 // row on.
 func (r requantizer) store(vs []vec.V, zero vec.V, rows vec.Rows, perRow int) {
 	d, w, u := r.m.Int32(), r.m.Int16(), r.m.Uint8()
