@@ -81,6 +81,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"VEX.256.0F.WIG 28 /r", "VMOVAPS", "AVX"},
 	{"VEX.256.0F.WIG 29 /r", "VMOVAPS", "AVX"},
 	{"VEX.256.0F.WIG 51 /r", "VSQRTPS", "AVX"},
+	{"VEX.256.0F.WIG 54 /r", "VANDPS", "AVX"},
 	{"VEX.256.0F.WIG 57 /r", "VXORPS", "AVX"},
 	{"VEX.256.0F.WIG 58 /r", "VADDPS", "AVX"},
 	{"VEX.256.0F.WIG 59 /r", "VMULPS", "AVX"},
@@ -89,6 +90,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"VEX.256.0F.WIG 5D /r", "VMINPS", "AVX"},
 	{"VEX.256.0F.WIG 5E /r", "VDIVPS", "AVX"},
 	{"VEX.256.0F.WIG 5F /r", "VMAXPS", "AVX"},
+	{"VEX.256.0F.WIG C2 /r ib", "VCMPPS", "AVX"},
 	{"VEX.256.66.0F.WIG 5B /r", "VCVTPS2DQ", "AVX"},
 	{"VEX.256.66.0F.WIG 67 /r", "VPACKUSWB", "AVX2"},
 	{"VEX.256.66.0F.WIG 6B /r", "VPACKSSDW", "AVX2"},
@@ -325,7 +327,7 @@ func modRMSize(code []byte) (int, error) {
 // arm64asm decodes no form of them that needs more than ASIMD, such as those for half precision.
 var arm64Instructions = strings.Fields(`
 	ADD ADDS B LDR LDRH LSL LSR MADD MOV MUL ORR PRFM RET STR SUB SUBS
-	DUP EOR FADD FCVTNS FDIV FMAX FMIN FMLA FMLS FMOV FMUL FSQRT FSUB MOVI SCVTF SHL SMLAL SMLAL2 SSHR UMAX USHLL UXTL UZP1`)
+	AND DUP EOR FADD FCMEQ FCVTNS FDIV FMAX FMIN FMLA FMLS FMOV FMUL FSQRT FSUB MOVI SCVTF SHL SMLAL SMLAL2 SSHR UMAX USHLL UXTL UZP1`)
 
 // sdot has the SDOT of 128 bits, which arm64asm does not know: by vector and by element.
 var sdot = []struct{ mask, bits uint32 }{{0xffe0fc00, 0x4e809400}, {0xffc0f400, 0x4f80e000}}

@@ -335,7 +335,7 @@ func TestQPoolLayouts(t *testing.T) {
 			{},
 		} {
 			for i, dst := range layouts {
-				for j, src := range layouts {
+				for j, src := range []layout{layouts[i], layouts[(i+3)%len(layouts)]} {
 					t.Run(fmt.Sprintf("layouts=%d,%d", i, j), func(t *testing.T) {
 						qpoolCase{poolCase{s, 2, 6, 9, 53}, u8(0.02, 128), u8(0.02, 128)}.test(t, set, dst, src, 1+(i+j)%2)
 					})

@@ -94,8 +94,9 @@ type Set struct {
 }
 
 // F32 holds the float32 kernels of an instruction set, one field per family. The arguments
-// channels and n count channels and elements, and are multiples of Lanes; for the channels that
-// are left over, this package calls the scalar kernels. Strides count float32 values.
+// channels and n count channels and elements, and are multiples of Lanes; what is left over is part
+// of a vector that overlaps the one before it, or this package calls the scalar kernels. Strides
+// count float32 values.
 type F32 struct {
 	Lanes int // float32 values in a vector
 

@@ -76,7 +76,7 @@ func (f float32s) MinWith(dst, v vec.V) { f.m.Ctx.VMINPS(v, dst, dst) }
 // ClearNaN clears the lanes that differ from themselves.
 func (f float32s) ClearNaN(v vec.V) {
 	if f.m.wide() {
-		panic("amd64: no masks in vectors of AVX-512")
+		panic("amd64: AVX-512 compares to mask registers, which kernels do not use")
 	}
 	const ordered = 7
 	mask := f.m.vector()
