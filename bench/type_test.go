@@ -122,7 +122,10 @@ func TestSets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, typ := range numberTypes {
+	for typ, half := range map[*numberType]func(set *kernels.Set) any{
+		float32Type: func(set *kernels.Set) any { return set.F32 },
+		int8Type:    func(set *kernels.Set) any { return set.U8 },
+	} {
 		sets, err := typ.sets()
 		if err != nil {
 			t.Fatal(err)
@@ -134,10 +137,10 @@ func TestSets(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !seen[typ.kernels(set)] {
+			if !seen[half(set)] {
 				want = slices.Insert(want, 0, isa)
 			}
-			seen[typ.kernels(set)] = true
+			seen[half(set)] = true
 			if typ == float32Type && slices.Contains(want, isa) != (isa.Float32() == isa) {
 				t.Errorf("%v: sets with kernels of their own are %v, but Float32 is %v", isa, want, isa.Float32())
 			}
