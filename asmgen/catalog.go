@@ -27,6 +27,8 @@ var catalog = []row{
 	{families{recipes.QConv}, vec.U8, recipes.Tile{Rows: 28, Cols: 16}, isas{"avx512vnni"}},
 	{families{recipes.QBatchMatMul}, vec.S16, recipes.Tile{Rows: 14, Cols: 32}, isas{"avx512vnni"}},
 	{families{recipes.QBatchMatMul}, vec.S16, recipes.Tile{Rows: 28, Cols: 16}, isas{"avx512vnni"}},
+	{qsums, vec.S16, recipes.Tile{Rows: 8, Cols: 8}, isas{"neon"}},
+	{families{recipes.QConv}, vec.U8, recipes.Tile{Rows: 8, Cols: 8}, isas{"neondotprod"}},
 
 	// Winograd's transforms: inputs of a tile, outputs of a tile.
 	{families{recipes.WinogradInput}, vec.F32, recipes.Tile{Rows: 6, Cols: 6}, all},
@@ -42,9 +44,10 @@ var catalog = []row{
 	{families{
 		recipes.MaxPool3x3s2, recipes.Window, recipes.Elementwise, recipes.LRN, recipes.SpaceToDepth, recipes.Peak,
 	}, vec.F32, recipes.Tile{}, all},
-	{families{recipes.Widen}, vec.U8, recipes.Tile{}, isas{"avx2"}},
-	{families{recipes.QPeak}, vec.S16, recipes.Tile{}, isas{"avx2", "avx512"}},
-	{families{recipes.QPeak}, vec.U8, recipes.Tile{}, isas{"avx512vnni"}},
+	{families{recipes.QPool, recipes.QElementwise}, vec.U8, recipes.Tile{}, isas{"avx2", "neon"}},
+	{families{recipes.Widen}, vec.U8, recipes.Tile{}, isas{"avx2", "neon"}},
+	{families{recipes.QPeak}, vec.S16, recipes.Tile{}, isas{"avx2", "avx512", "neon"}},
+	{families{recipes.QPeak}, vec.U8, recipes.Tile{}, isas{"avx512vnni", "neondotprod"}},
 }
 
 type (
@@ -77,8 +80,9 @@ type printer interface {
 }
 
 var targets = map[string]target{
-	"avx2":       {"amd64", func(c string) printer { return amd64.New(amd64.AVX2, c) }},
-	"avx512":     {"amd64", func(c string) printer { return amd64.New(amd64.AVX512, c) }},
-	"avx512vnni": {"amd64", func(c string) printer { return amd64.New(amd64.AVX512VNNI, c) }},
-	"neon":       {"arm64", func(c string) printer { return arm64.New(c) }},
+	"avx2":        {"amd64", func(c string) printer { return amd64.New(amd64.AVX2, c) }},
+	"avx512":      {"amd64", func(c string) printer { return amd64.New(amd64.AVX512, c) }},
+	"avx512vnni":  {"amd64", func(c string) printer { return amd64.New(amd64.AVX512VNNI, c) }},
+	"neon":        {"arm64", func(c string) printer { return arm64.New(arm64.NEON, c) }},
+	"neondotprod": {"arm64", func(c string) printer { return arm64.New(arm64.NEONDotProd, c) }},
 }

@@ -3,6 +3,7 @@
 package kernels
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -80,6 +81,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"VEX.256.0F.WIG 28 /r", "VMOVAPS", "AVX"},
 	{"VEX.256.0F.WIG 29 /r", "VMOVAPS", "AVX"},
 	{"VEX.256.0F.WIG 51 /r", "VSQRTPS", "AVX"},
+	{"VEX.256.0F.WIG 54 /r", "VANDPS", "AVX"},
 	{"VEX.256.0F.WIG 57 /r", "VXORPS", "AVX"},
 	{"VEX.256.0F.WIG 58 /r", "VADDPS", "AVX"},
 	{"VEX.256.0F.WIG 59 /r", "VMULPS", "AVX"},
@@ -88,6 +90,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"VEX.256.0F.WIG 5D /r", "VMINPS", "AVX"},
 	{"VEX.256.0F.WIG 5E /r", "VDIVPS", "AVX"},
 	{"VEX.256.0F.WIG 5F /r", "VMAXPS", "AVX"},
+	{"VEX.256.0F.WIG C2 /r ib", "VCMPPS", "AVX"},
 	{"VEX.256.66.0F.WIG 5B /r", "VCVTPS2DQ", "AVX"},
 	{"VEX.256.66.0F.WIG 67 /r", "VPACKUSWB", "AVX2"},
 	{"VEX.256.66.0F.WIG 6B /r", "VPACKSSDW", "AVX2"},
@@ -108,6 +111,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"VEX.256.66.0F38.WIG 31 /r", "VPMOVZXBD", "AVX2"},
 	{"VEX.256.66.0F38.W0 36 /r", "VPERMD", "AVX2"},
 	{"VEX.256.66.0F38.WIG 40 /r", "VPMULLD", "AVX2"},
+	{"VEX.256.66.0F38.W0 58 /r", "VPBROADCASTD", "AVX2"},
 	{"VEX.256.66.0F38.W0 78 /r", "VPBROADCASTB", "AVX2"},
 	{"VEX.256.66.0F38.W0 79 /r", "VPBROADCASTW", "AVX2"},
 	{"VEX.256.66.0F38.W0 B8 /r", "VFMADD231PS", "FMA3"},
@@ -149,6 +153,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"EVEX.512.66.0F38.W0 40 /r", "VPMULLD", "AVX512F"},
 	{"EVEX.512.66.0F38.W0 50 /r", "VPDPBUSD", "AVX512VNNI"},
 	{"EVEX.512.66.0F38.W0 52 /r", "VPDPWSSD", "AVX512VNNI"},
+	{"EVEX.512.66.0F38.W0 58 /r", "VPBROADCASTD", "AVX512F"},
 	{"EVEX.512.66.0F38.W0 78 /r", "VPBROADCASTB", "AVX512BW"},
 	{"EVEX.512.66.0F38.W0 79 /r", "VPBROADCASTW", "AVX512BW"},
 	{"EVEX.512.66.0F38.W0 B8 /r", "VFMADD231PS", "AVX512F"},
@@ -324,13 +329,21 @@ func modRMSize(code []byte) (int, error) {
 // arm64Instructions are the instructions that arm64 assembly may use, as arm64asm names them.
 // arm64asm decodes no form of them that needs more than ASIMD, such as those for half precision.
 var arm64Instructions = strings.Fields(`
-	ADD ADDS B LDR LSL LSR MADD MOV MUL ORR PRFM RET STR SUB SUBS
-	DUP FADD FDIV FMAX FMLA FMLS FMUL FSQRT FSUB MOVI`)
+	ADD ADDS B LDR LDRH LSL LSR MADD MOV MUL ORR PRFM RET STR SUB SUBS
+	AND DUP EOR FADD FCMEQ FCVTNS FDIV FMAX FMIN FMLA FMLS FMOV FMUL FSQRT FSUB MOVI SCVTF SHL SMLAL SMLAL2 SSHR UMAX USHLL UXTL UZP1`)
+
+// sdot has the SDOT of 128 bits, which arm64asm does not know: by vector and by element.
+var sdot = []struct{ mask, bits uint32 }{{0xffe0fc00, 0x4e809400}, {0xffc0f400, 0x4f80e000}}
 
 // decodeARM64 returns the first instruction of code.
 func decodeARM64(code []byte) (instruction, error) {
 	if len(code) >= 4 && [4]byte(code) == [4]byte{} {
 		return instruction{"padding behind the function", "", 4}, nil
+	}
+	for _, s := range sdot {
+		if len(code) >= 4 && binary.LittleEndian.Uint32(code)&s.mask == s.bits {
+			return instruction{"SDOT", "ASIMDDP", 4}, nil
+		}
 	}
 	i, err := arm64asm.Decode(code)
 	if err != nil {

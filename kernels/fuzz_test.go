@@ -121,7 +121,8 @@ func FuzzWinograd(f *testing.F) {
 	})
 }
 
-// FuzzPool does for maximum and average pooling what FuzzDirect does for convolutions.
+// FuzzPool does for maximum and average pooling, of float32 and of quantized values, what FuzzDirect
+// does for convolutions.
 func FuzzPool(f *testing.F) {
 	all := sets(f)
 	f.Add(byte(2), byte(2), byte(1), byte(0), true, byte(0), byte(6), byte(6), byte(15), byte(0), byte(0), byte(0))
@@ -148,7 +149,9 @@ func FuzzPool(f *testing.F) {
 				checkError(t, p.String(), err, []string{"pooling"})
 				continue
 			}
-			p.test(t, set, fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, 0), fuzzed(threads, 1, 3))
+			dst, src, threads := fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, 0), fuzzed(threads, 1, 3)
+			p.test(t, set, dst, src, threads)
+			qpoolCase{p, u8(0.1, int32(srcLayout)), u8(0.07, int32(dstLayout))}.test(t, set, dst, src, threads)
 		}
 	})
 }

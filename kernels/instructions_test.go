@@ -133,7 +133,12 @@ func TestInstructionsRefused(t *testing.T) {
 		{"arm64", "ASIMD", []string{"ASIMD"}, "FMOVQ (R0), F1", ""},
 		{"arm64", "ASIMD", nil, "FMOVQ (R0), F1", "LDR needs ASIMD"},
 		{"arm64", "", []string{"ASIMD"}, "FMOVQ (R0), F1", "F needs [ASIMD], the Requires above it has []"},
-		{"arm64", "ASIMD", []string{"ASIMD"}, "WORD $0x4e829420", "unknown instruction"},                        // sdot v0.4s, v1.16b, v2.16b
+		{"arm64", "ASIMDDP", []string{"ASIMDDP"}, "WORD $0x4e829420", ""},                                       // sdot v0.4s, v1.16b, v2.16b
+		{"arm64", "ASIMDDP", []string{"ASIMDDP"}, "WORD $0x4fa2e820", ""},                                       // sdot v0.4s, v1.16b, v2.4b[3]
+		{"arm64", "ASIMDDP", []string{"ASIMD"}, "WORD $0x4e829420", "SDOT needs ASIMDDP"},                       // sdot v0.4s, v1.16b, v2.16b
+		{"arm64", "ASIMD", []string{"ASIMD", "ASIMDDP"}, "WORD $0x4fa2e820", "F needs [ASIMDDP]"},               // sdot v0.4s, v1.16b, v2.4b[3]
+		{"arm64", "ASIMDDP", []string{"ASIMDDP"}, "WORD $0x4e82a420", "unknown instruction"},                    // smmla v0.4s, v1.16b, v2.16b
+		{"arm64", "ASIMDDP", []string{"ASIMDDP"}, "WORD $0x4f82f820", "unknown instruction"},                    // usdot v0.4s, v1.16b, v2.4b[2]
 		{"arm64", "ASIMD", []string{"ASIMD"}, "WORD $0x4e421420", "unknown instruction"},                        // fadd v0.8h, v1.8h, v2.8h
 		{"arm64", "ASIMD", []string{"ASIMD"}, "WORD $0x4e420c20", "unknown instruction"},                        // fmla v0.8h, v1.8h, v2.8h
 		{"arm64", "ASIMD", []string{"ASIMD"}, "WORD $0x65820020", "unknown instruction"},                        // fadd z0.s, z1.s, z2.s
@@ -158,7 +163,7 @@ func TestInstructionsRefused(t *testing.T) {
 
 // everyFeature is all features in the tables of decode_test.go.
 var everyFeature = func() []string {
-	all := []string{"ASIMD"}
+	all := []string{"ASIMD", "ASIMDDP"}
 	for _, i := range amd64Instructions {
 		all = append(all, i.feature)
 	}

@@ -104,5 +104,22 @@ func everyTask(t *testing.T, set *kernels.Set, threads int) map[string]workers.T
 	add("copy", task, err)
 	task, err = kernels.BindSoftmax(dst, src)
 	add("softmax", task, err)
+
+	view := func(size, halo int) kernels.View {
+		return kernels.NewView(u8(1, 3), 1, size, size, c, halo)
+	}
+	qdst, qsrc, qhalf := view(28, 1), view(28, 1), view(14, 1)
+	task, err = kernels.BindMaxPool(set, pool, qhalf, qsrc, threads)
+	add("maximum pooling of quantized values", task, err)
+	task, err = kernels.BindAvgPool(set, pool, qhalf, qsrc, threads)
+	add("average pooling of quantized values", task, err)
+	task, err = kernels.BindAdd(set, qdst, qsrc, view(28, 0), true, threads)
+	add("add of quantized values", task, err)
+	task, err = kernels.BindReLU(set, qdst, qsrc, threads)
+	add("ReLU of quantized values", task, err)
+	task, err = kernels.BindQuantize(set, qdst, src, threads)
+	add("quantize", task, err)
+	task, err = kernels.BindDequantize(set, dst, qsrc, threads)
+	add("dequantize", task, err)
 	return tasks
 }

@@ -22,7 +22,7 @@ var qdirect = algorithm{
 		s := newQSums(set.U8, p.ConvShape)
 		c := &qdirectConv{packed: newPacked[uint8, int32](&set.U8.Conv, p, s.columnBytes()), u8: set.U8, sums: s}
 		c.scale = Alloc[float32](len(c.bias))
-		packChannels(c.bias, c.blocks, q.folded(p.Src.Zero))
+		packChannels(c.bias, c.blocks, q.folded(p.Src.Zero-set.U8.Offset))
 		packChannels(c.scale, c.blocks, q.scale)
 		for i := range c.blocks {
 			c.packPanel(&c.blocks[i], q.values)

@@ -94,8 +94,9 @@ type Set struct {
 }
 
 // F32 holds the float32 kernels of an instruction set, one field per family. The arguments
-// channels and n count channels and elements, and are multiples of Lanes; for the channels that
-// are left over, this package calls the scalar kernels. Strides count float32 values.
+// channels and n count channels and elements, and are multiples of Lanes; what is left over is part
+// of a vector that overlaps the one before it, or this package calls the scalar kernels. Strides
+// count float32 values.
 type F32 struct {
 	Lanes int // float32 values in a vector
 
@@ -205,9 +206,9 @@ type F32 struct {
 }
 
 // A QConvFunc computes tiles·M output pixels × W output channels of a quantized convolution, where M
-// and W are the tile's height and width, and G its group. Inputs are uint8 and weights int8 if
-// U8.Widen is nil, else both are int16, in little-endian order. Strides and offsets count bytes;
-// the loops below are written for inputs of one byte:
+// and W are the tile's height and width, G its group, and Offset that of U8. Inputs are uint8 and
+// weights int8 if U8.Widen is nil, else both are int16, in little-endian order. Strides and offsets
+// count bytes; the loops below are written for inputs of one byte:
 //
 //	for t := range tiles {
 //		for m := range M {
@@ -217,7 +218,7 @@ type F32 struct {
 //				for r := range runs {
 //					for j := range groups {
 //						for g := range G {
-//							acc += int32(src[(t*M+m)*srcStride+offsets[r]+j*G+g]) * int32(weights[(k*W+n)*G+g])
+//							acc += (int32(src[(t*M+m)*srcStride+offsets[r]+j*G+g]) - Offset) * int32(weights[(k*W+n)*G+g])
 //						}
 //						k++
 //					}
@@ -307,6 +308,10 @@ type U8 struct {
 
 	Conv        Tiles[QConvFunc]
 	BatchMatMul Tiles[QBatchMatMulFunc]
+
+	// Offset is what Conv subtracts from each input. It is 128 where both factors must be int8, and
+	// 0 elsewhere.
+	Offset int32
 
 	// Widen makes the inputs of Conv where they are int16. It is nil where they are uint8.
 	//

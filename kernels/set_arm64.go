@@ -2,9 +2,12 @@
 
 package kernels
 
-import "firebench/kernels/neon"
+import (
+	"firebench/kernels/neon"
+	"firebench/kernels/neondotprod"
+)
 
-// peakFMAs is the number of vector multiply-adds in a round of FMAPeak.
+// peakFMAs is the number of vector multiply-adds in a round of FMAPeak, and of QMACPeak.
 const peakFMAs = 24
 
 // NEON has one tile only. There is no narrow one of one vector: a core that issues either a
@@ -13,6 +16,10 @@ const peakFMAs = 24
 var (
 	neonConv        = Tile[ConvFunc]{8, neon.ConvX8[:]}
 	neonBatchMatMul = Tile[BatchMatMulFunc]{8, neon.BatchMatMulX8[:]}
+
+	neonQConv        = Tile[QConvFunc]{8, neon.QConvX8[:]}
+	neonDotProdQConv = Tile[QConvFunc]{8, neondotprod.QConvX8[:]}
+	neonQBatchMatMul = Tile[QBatchMatMulFunc]{8, neon.QBatchMatMulX8[:]}
 )
 
 var neonSet = Set{ISA: NEON, F32: &F32{
@@ -35,4 +42,38 @@ var neonSet = Set{ISA: NEON, F32: &F32{
 	FMAPeak:  neon.FMAPeak,
 	PeakFMAs: peakFMAs * 4,
 	ReadPeak: neon.ReadPeak,
+}, U8: &U8{
+	Lanes:        4,
+	Input:        8,
+	Bytes:        32,
+	Conv:         Tiles[QConvFunc]{neonQConv, neonQConv, 1},
+	BatchMatMul:  Tiles[QBatchMatMulFunc]{neonQBatchMatMul, neonQBatchMatMul, 1},
+	Widen:        neon.Widen,
+	MaxPool3x3s2: neon.QMaxPool3x3s2,
+	MaxPool:      neon.QMaxPool,
+	AvgPool:      neon.QAvgPool,
+	Add:          neon.QAdd,
+	Clamp:        neon.QClamp,
+	Quantize:     neon.Quantize,
+	Dequantize:   neon.Dequantize,
+	MACPeak:      neon.QMACPeak,
+	PeakMACs:     peakFMAs * 4,
+}}
+
+var neonDotProdSet = Set{ISA: NEONDotProd, F32: neonSet.F32, U8: &U8{
+	Lanes:        4,
+	Input:        8,
+	Bytes:        32,
+	Conv:         Tiles[QConvFunc]{neonDotProdQConv, neonDotProdQConv, 4},
+	BatchMatMul:  Tiles[QBatchMatMulFunc]{neonQBatchMatMul, neonQBatchMatMul, 1},
+	Offset:       128,
+	MaxPool3x3s2: neon.QMaxPool3x3s2,
+	MaxPool:      neon.QMaxPool,
+	AvgPool:      neon.QAvgPool,
+	Add:          neon.QAdd,
+	Clamp:        neon.QClamp,
+	Quantize:     neon.Quantize,
+	Dequantize:   neon.Dequantize,
+	MACPeak:      neondotprod.QMACPeak,
+	PeakMACs:     peakFMAs * 4 * 4,
 }}

@@ -1,94 +1,128 @@
 package arm64
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
-// A form is the shape of an instruction's operands.
+// A form is the shape of an instruction's operands, which says where their numbers go. The
+// numbers of registers come first; a lane or a count of bits is the last one.
 type form int
 
 const (
-	two     form = iota // vd.4s, vn.4s
-	three               // vd.4s, vn.4s, vm.4s
-	element             // vd.4s, vn.4s, vm.s[lane]
-	indexed             // qt, [xn, xm]
+	two      form = iota // vd, vn
+	three                // vd, vn, vm
+	element4             // vd, vn, a lane of vm of 4 bytes
+	element2             // vd, vn, a lane of vm of 2 bytes
+	shift4               // vd, vn, bits to shift right, 1 to 32, in lanes of 4 bytes
+	shift2               // vd, vn, bits to shift right, 1 to 16, in lanes of 2 bytes
+	indexed              // qt, [xn, xm]
 )
 
 // An encoding is an instruction that Go's assembler lacks.
 type encoding struct {
-	name string
+	name string // the mnemonic; behind a dot, if the table has several of it, the last register's lanes
+	text string // the operands in GNU's notation
 	form form
-	base uint32 // all register numbers and the lane are 0
+	base uint32 // all operands are 0
+
+	feature string // that the processor must have
 }
 
 // encodings is the only place that instruction words come from.
 var encodings = []encoding{
-	{"fadd", three, 0x4e20d400},
-	{"fdiv", three, 0x6e20fc00},
-	{"fmax", three, 0x4e20f400},
-	{"fmla", element, 0x4f801000},
-	{"fmul", three, 0x6e20dc00},
-	{"fsqrt", two, 0x6ea1f800},
-	{"fsub", three, 0x4ea0d400},
-	{"ldr", indexed, 0x3ce06800},
-	{"str", indexed, 0x3ca06800},
+	{"fadd", "v%d.4s, v%d.4s, v%d.4s", three, 0x4e20d400, asimd},
+	{"fcmeq", "v%d.4s, v%d.4s, v%d.4s", three, 0x4e20e400, asimd},
+	{"fcvtns", "v%d.4s, v%d.4s", two, 0x4e21a800, asimd},
+	{"fdiv", "v%d.4s, v%d.4s, v%d.4s", three, 0x6e20fc00, asimd},
+	{"fmax", "v%d.4s, v%d.4s, v%d.4s", three, 0x4e20f400, asimd},
+	{"fmin", "v%d.4s, v%d.4s, v%d.4s", three, 0x4ea0f400, asimd},
+	{"fmla", "v%d.4s, v%d.4s, v%d.s[%d]", element4, 0x4f801000, asimd},
+	{"fmul", "v%d.4s, v%d.4s, v%d.4s", three, 0x6e20dc00, asimd},
+	{"fsqrt", "v%d.4s, v%d.4s", two, 0x6ea1f800, asimd},
+	{"fsub", "v%d.4s, v%d.4s, v%d.4s", three, 0x4ea0d400, asimd},
+	{"ldr", "q%d, [x%d, x%d]", indexed, 0x3ce06800, asimd},
+	{"mul", "v%d.4s, v%d.4s, v%d.4s", three, 0x4ea09c00, asimd},
+	{"scvtf", "v%d.4s, v%d.4s", two, 0x4e21d800, asimd},
+	{"sdot", "v%d.4s, v%d.16b, v%d.4b[%d]", element4, 0x4f80e000, asimddp},
+	{"sdot.16b", "v%d.4s, v%d.16b, v%d.16b", three, 0x4e809400, asimddp},
+	{"smlal", "v%d.4s, v%d.4h, v%d.h[%d]", element2, 0x0f402000, asimd},
+	{"smlal.4h", "v%d.4s, v%d.4h, v%d.4h", three, 0x0e608000, asimd},
+	{"smlal2", "v%d.4s, v%d.8h, v%d.h[%d]", element2, 0x4f402000, asimd},
+	{"sshr.4s", "v%d.4s, v%d.4s, #%d", shift4, 0x4f400400, asimd},
+	{"sshr.8h", "v%d.8h, v%d.8h, #%d", shift2, 0x4f200400, asimd},
+	{"str", "q%d, [x%d, x%d]", indexed, 0x3ca06800, asimd},
 }
 
-// encode returns the instruction's word and how GNU's assembler writes it. The
-// operands are register numbers in the order of that notation, for element
-// followed by the lane.
-func encode(name string, operands ...int) (word uint32, text string) {
+// find returns the encoding of an instruction.
+func find(name string) encoding {
 	for _, e := range encodings {
 		if e.name == name {
-			return e.encode(operands...)
+			return e
 		}
 	}
 	panic("arm64: no encoding of " + name)
 }
 
+// encode returns the instruction's word and how GNU's assembler writes it. The operands are
+// numbers in the order of that notation.
 func (e encoding) encode(o ...int) (word uint32, text string) {
 	if len(o) != e.form.operands() {
 		panic(fmt.Sprintf("arm64: %s with %d operands", e.name, len(o)))
 	}
+	args := make([]any, len(o))
 	for i, n := range o {
-		if limit := e.form.limit(i); n < 0 || n >= limit {
-			panic(fmt.Sprintf("arm64: operand %d of %s is %d, the limit is %d", i, e.name, n, limit))
-		}
+		e.check(i, n)
+		args[i] = n
 	}
 	word = e.base | uint32(o[0]) | uint32(o[1])<<5
-	if e.form != two {
-		word |= uint32(o[2]) << 16
-	}
 	switch e.form {
-	case two:
-		text = fmt.Sprintf("%s v%d.4s, v%d.4s", e.name, o[0], o[1])
-	case three:
-		text = fmt.Sprintf("%s v%d.4s, v%d.4s, v%d.4s", e.name, o[0], o[1], o[2])
-	case element:
-		word |= uint32(o[3])&1<<21 | uint32(o[3])>>1<<11
-		text = fmt.Sprintf("%s v%d.4s, v%d.4s, v%d.s[%d]", e.name, o[0], o[1], o[2], o[3])
-	case indexed:
-		text = fmt.Sprintf("%s q%d, [x%d, x%d]", e.name, o[0], o[1], o[2])
+	case three, indexed:
+		word |= uint32(o[2]) << 16
+	case element4:
+		word |= uint32(o[2])<<16 | uint32(o[3])&1<<21 | uint32(o[3])>>1<<11
+	case element2:
+		word |= uint32(o[2])<<16 | uint32(o[3])&3<<20 | uint32(o[3])>>2<<11
+	case shift4, shift2:
+		word -= uint32(o[2]) << 16 // the instruction has 64 or 32 minus the bits
 	}
-	return word, text
+	mnemonic, _, _ := strings.Cut(e.name, ".")
+	return word, mnemonic + " " + fmt.Sprintf(e.text, args...)
 }
 
-// operands is the number of register numbers and lanes that the form takes.
+// check panics unless n can be operand i.
+func (e encoding) check(i, n int) {
+	if low, high := e.form.span(i); n < low || n > high {
+		panic(fmt.Sprintf("arm64: operand %d of %s is %d, not from %d to %d", i, e.name, n, low, high))
+	}
+}
+
+// operands is the number of operands that the form takes.
 func (f form) operands() int {
 	switch f {
 	case two:
 		return 2
-	case element:
+	case element4, element2:
 		return 4
 	}
 	return 3
 }
 
-// limit is the number of values of operand i.
-func (f form) limit(i int) int {
+// span is the least and the greatest number of operand i.
+func (f form) span(i int) (low, high int) {
 	switch {
-	case f == element && i == 3:
-		return lanes
+	case f == element4 && i == 3:
+		return 0, size/4 - 1
+	case f == element2 && i == 3:
+		return 0, size/2 - 1
+	case f == element2 && i == 2:
+		return 0, registers/2 - 1 // the highest bit of the register's number is the lowest of the lane
+	case f == shift4 && i == 2:
+		return 1, 32
+	case f == shift2 && i == 2:
+		return 1, 16
 	case f == indexed && i > 0:
-		return 31 // number 31 would be the stack pointer or zero
+		return 0, 30 // number 31 would be the stack pointer or zero
 	}
-	return 32
+	return 0, registers - 1
 }

@@ -7,10 +7,9 @@ import (
 	"firebench/asmgen/vec"
 )
 
-func (m *Machine) Float32() vec.Float32 { return float32s{elements{m, vec.F32}} }
-
-// lanes is the number of float32 values in a vector.
-var lanes = size / vec.F32.Size
+func (m *Machine) Float32() vec.Float32 {
+	return float32s{sums{elements{m, vec.F32}, 1, 4, []string{"fmla"}}}
+}
 
 // elements implements vec.Elements.
 type elements struct {
@@ -23,7 +22,9 @@ func (e elements) Lanes() int           { return size / e.elem.Size }
 func (e elements) ToVectors(n vec.R)    { e.m.DivBy(n, e.Lanes()) }
 func (e elements) Skip(p vec.R, n int)  { e.m.skip(p, n*e.elem.Size) }
 func (e elements) ToBytes(n vec.R) {
-	e.m.emit(fmt.Sprintf("LSL $%d, R{0}, R{0}", log2(e.elem.Size)), inout(n))
+	if e.elem.Size > 1 {
+		e.m.emit(fmt.Sprintf("LSL $%d, R{0}, R{0}", log2(e.elem.Size)), inout(n))
+	}
 }
 func (e elements) Address(p, i vec.R) vec.R {
 	r := e.m.Ctx.GP64()
@@ -31,8 +32,8 @@ func (e elements) Address(p, i vec.R) vec.R {
 	return r
 }
 
-// float32s implements vec.Float32; Outer has a file of its own.
-type float32s struct{ elements }
+// float32s implements vec.Float32.
+type float32s struct{ sums }
 
 func (f float32s) Splat(c float32) vec.V {
 	r, v := f.m.Ctx.GP64(), f.m.Ctx.XMM()
@@ -74,19 +75,15 @@ func (f float32s) DivBy(dst, v vec.V)   { f.m.word("fdiv", []ref{inout(dst), in(
 // MaxWith makes dst NaN where either is NaN.
 func (f float32s) MaxWith(dst, v vec.V) { f.m.word("fmax", []ref{inout(dst), in(dst), in(v)}) }
 
-func (f float32s) AddMulTo(dst, a, b vec.V) {
-	f.m.emit("VFMLA V{2}.S4, V{1}.S4, V{0}.S4", inout(dst), in(a), in(b))
+func (f float32s) MinWith(dst, v vec.V) { f.m.word("fmin", []ref{inout(dst), in(dst), in(v)}) }
+
+// ClearNaN clears the lanes that differ from themselves.
+func (f float32s) ClearNaN(v vec.V) {
+	mask := f.m.Ctx.XMM()
+	f.m.word("fcmeq", []ref{out(mask), in(v), in(v)})
+	f.m.emit("VAND V{1}.B16, V{0}.B16, V{0}.B16", inout(v), in(mask))
 }
 
 func (f float32s) SubMulFrom(dst, a, b vec.V) {
 	f.m.emit("VFMLS V{2}.S4, V{1}.S4, V{0}.S4", inout(dst), in(a), in(b))
 }
-
-func (f float32s) MinWith(dst, v vec.V) { panic("arm64: no MinWith") }
-func (f float32s) Group() int           { return 1 }
-func (f float32s) WeightSize() int      { return f.elem.Size }
-
-func (m *Machine) Uint8() vec.Uint8                { panic("arm64: no uint8") }
-func (m *Machine) Int16() vec.Int16                { panic("arm64: no int16") }
-func (m *Machine) Int32() vec.Int32                { panic("arm64: no int32") }
-func (m *Machine) Dot(inputs vec.Element) vec.Sums { panic("arm64: no Dot") }

@@ -1,4 +1,4 @@
-// Package arm64 is the vec.Machine of NEON. avo knows no arm64, but its contexts,
+// Package arm64 is the vec.Machine of NEON, and of NEON with dot products. avo knows no arm64, but its contexts,
 // liveness analysis, register allocator and printers do not mind: instructions
 // are text of ours, and avo's vector and integer registers stand for those of
 // arm64 with the same number. Go's own mnemonics are used where Go has them,
@@ -7,7 +7,9 @@ package arm64
 
 import (
 	"fmt"
+	"maps"
 	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,16 +28,34 @@ const (
 	intSize   = 8  // bytes in Go's int
 )
 
+// Features that instructions need, by the names that Linux has for them.
+const (
+	asimd   = "ASIMD"   // NEON
+	asimddp = "ASIMDDP" // dot products
+)
+
 // Machine implements vec.Machine.
 type Machine struct {
 	*source.File
+	Set
 	// text returns an instruction once the numbers of its registers are known.
 	text map[*ir.Instruction]func(numbers []int) string
+	// low has the registers that some instruction can name in the lower half only.
+	low map[reg.ID]bool
 }
 
+// A Set is an instruction set.
+type Set struct{ dotProduct bool }
+
+// The instruction sets.
+var (
+	NEON        = Set{}
+	NEONDotProd = Set{dotProduct: true} // sums of four products of bytes
+)
+
 // New returns a machine. constraint is the build constraint of its file.
-func New(constraint string) *Machine {
-	return &Machine{source.New("arm64", constraint), map[*ir.Instruction]func([]int) string{}}
+func New(set Set, constraint string) *Machine {
+	return &Machine{source.New("arm64", constraint), set, map[*ir.Instruction]func([]int) string{}, map[reg.ID]bool{}}
 }
 
 // Print allocates registers and returns the assembly and the Go declarations of
@@ -49,6 +69,7 @@ func (m *Machine) Print(generator, pkg string) (asm, stubs []byte, err error) {
 		pass.FunctionPass(pass.CFG),
 		pass.FunctionPass(pass.Liveness),
 		pass.FunctionPass(pass.AllocateRegisters),
+		pass.FunctionPass(m.lowerHalf),
 		pass.FunctionPass(pass.BindRegisters),
 		pass.FunctionPass(pass.VerifyAllocation),
 		pass.Func(pass.IncludeTextFlagHeader),
@@ -65,6 +86,41 @@ func register(id reg.ID) string {
 	}
 	return fmt.Sprintf("R%d", id.Index())
 }
+
+// lowerHalf exchanges registers so that those which some instruction can name in the lower half
+// only are there. avo's allocator does not know of them; to the other instructions all are alike.
+func (m *Machine) lowerHalf(fn *ir.Function) error {
+	low := map[reg.ID]bool{} // physical registers that must be in the lower half
+	for v, p := range fn.Allocation {
+		if m.low[v] {
+			low[p] = true
+		}
+	}
+	exchange := map[reg.ID]reg.ID{}
+	free := 0
+	for _, p := range slices.Sorted(maps.Keys(low)) {
+		if p.Index() < registers/2 {
+			continue
+		}
+		for free < registers/2 && low[vector(free)] {
+			free++
+		}
+		if free == registers/2 {
+			return fmt.Errorf("%s: %d vector registers must be in the lower half", fn.Name, len(low))
+		}
+		exchange[p], exchange[vector(free)] = vector(free), p
+		free++
+	}
+	for v, p := range fn.Allocation {
+		if q, ok := exchange[p]; ok {
+			fn.Allocation[v] = q
+		}
+	}
+	return nil
+}
+
+// vector is the vector register of a number.
+func vector(n int) reg.ID { return reg.Vector.Lookup(reg.Index(n), reg.S128).ID() }
 
 // lower replaces each instruction by its text.
 func (m *Machine) lower(fn *ir.Function) error {
@@ -140,7 +196,7 @@ func (m *Machine) instruction(opcode string, text func([]int) string, refs []ref
 			i.Outputs = append(i.Outputs, r.r)
 		}
 		if r.r.Kind() == reg.KindVector {
-			i.ISA = []string{"ASIMD"}
+			i.ISA = []string{asimd}
 		}
 	}
 	m.text[i] = text
@@ -162,12 +218,22 @@ func (m *Machine) emit(format string, refs ...ref) {
 }
 
 // word adds an instruction that Go's assembler lacks: refs in GNU's order, then
-// the lane if it takes one.
-func (m *Machine) word(name string, refs []ref, lane ...int) {
-	m.instruction(name, func(numbers []int) string {
-		word, text := encode(name, append(numbers, lane...)...)
+// the lane or the number of bits if it takes one.
+func (m *Machine) word(name string, refs []ref, n ...int) {
+	e := find(name)
+	for i, r := range refs {
+		if _, high := e.form.span(i); high == registers/2-1 {
+			m.low[r.r.ID()] = true
+		}
+	}
+	for i, n := range n {
+		e.check(len(refs)+i, n)
+	}
+	i := m.instruction(name, func(numbers []int) string {
+		word, text := e.encode(append(numbers, n...)...)
 		return fmt.Sprintf("WORD $%#08x // %s", word, text)
 	}, refs)
+	i.ISA = []string{e.feature}
 }
 
 func (m *Machine) branch(opcode, label string) {
@@ -332,12 +398,12 @@ func (m *Machine) Prefetch(p vec.R, bytes int) {
 	m.emit(fmt.Sprintf("PRFM %d(R{0}), PLDL1KEEP", imm(bytes, 0, 32760, 8)), in(p))
 }
 
-// offset checks an access to vector i from a pointer on and returns its offset in bytes.
-func offset(i int) int { return imm(i*size, 0, 65520, size) }
+// displacement checks an access to vector i from a pointer on and returns its offset in bytes.
+func displacement(i int) int { return imm(i*size, 0, 65520, size) }
 
 func (m *Machine) Load(p vec.R, i int) vec.V {
 	v := m.Ctx.XMM()
-	m.emit(fmt.Sprintf("FMOVQ %d(R{1}), F{0}", offset(i)), out(v), in(p))
+	m.emit(fmt.Sprintf("FMOVQ %d(R{1}), F{0}", displacement(i)), out(v), in(p))
 	return v
 }
 
@@ -348,7 +414,7 @@ func (m *Machine) LoadAt(p, x vec.R) vec.V {
 }
 
 func (m *Machine) Store(v vec.V, p vec.R, i int) {
-	m.emit(fmt.Sprintf("FMOVQ F{0}, %d(R{1})", offset(i)), in(v), in(p))
+	m.emit(fmt.Sprintf("FMOVQ F{0}, %d(R{1})", displacement(i)), in(v), in(p))
 }
 
 func (m *Machine) StoreAt(v vec.V, p, x vec.R) { m.word("str", []ref{in(v), in(p), in(x)}) }

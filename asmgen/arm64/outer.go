@@ -53,25 +53,6 @@ func (m *Machine) LoadRow(tile vec.Rows, i int) vec.V {
 	return m.LoadAt(base, x)
 }
 
-// loadSteps loads the next steps values of row i.
-func (f float32s) loadSteps(r *rows, i, steps int) vec.V {
-	m := f.m
-	base, x := r.at(i)
-	switch {
-	case steps == f.Lanes():
-		return m.LoadRow(r, i)
-	case steps != 1:
-		panic(fmt.Sprintf("arm64: outer products of %d steps", steps))
-	}
-	v := m.Ctx.XMM()
-	if x == nil {
-		m.emit("FMOVS (R{1}), F{0}", out(v), in(base))
-	} else {
-		m.emit("FMOVS (R{1})(R{2}), F{0}", out(v), in(base), in(x))
-	}
-	return v
-}
-
 func (m *Machine) StoreRow(v vec.V, tile vec.Rows, i int) {
 	base, x := tile.(*rows).at(i)
 	if x == nil {
@@ -109,14 +90,15 @@ const (
 )
 
 // schedule orders the parts of Outer for a tile whose rows have as many
-// accumulators as vectors: multiply-adds step by step, and the loads between them. It also
-// returns how many registers are in use beside the accumulators.
-func schedule(rows, vectors, steps int) (list []action, scratch int) {
+// accumulators as vectors, and whose weights come in vectors for parts of them each:
+// multiply-adds step by step, and the loads between them. It also returns how many registers are
+// in use beside the accumulators.
+func schedule(rows, vectors, parts, steps int) (list []action, scratch int) {
 	var macs, loads []action
 	for k := range steps {
 		for row := range rows {
 			for v := range vectors {
-				macs = append(macs, action{multiply, row, k*vectors + v, k, v})
+				macs = append(macs, action{multiply, row, (k*vectors + v) / parts, k, v})
 			}
 		}
 	}
@@ -155,33 +137,126 @@ func schedule(rows, vectors, steps int) (list []action, scratch int) {
 	return list, scratch
 }
 
-// OuterRegisters counts for blocks of as many steps as a vector has lanes; single steps
-// need no more.
-func (f float32s) OuterRegisters(rows, vectors int) int {
-	_, scratch := schedule(rows, vectors, f.Lanes())
+// sums implements vec.Sums.
+type sums struct {
+	elements
+	group, weight int      // inputs that an accumulator's lane takes at a time, bytes of a weight
+	words         []string // multiply-adds by lane, one for each accumulator that a vector of weights is for
+}
+
+// lanes is the number of values in an accumulator. It is also how many steps a block has: the lanes
+// of a row's inputs, or half of them, are the multipliers of as many steps.
+const lanes = 4
+
+// sign is the bit that turns uint8 values into int8 values that are less by offset.
+const (
+	sign   = 0x80
+	offset = 128
+)
+
+// signed reports whether inputs are made int8 before they are multiplied.
+func (s sums) signed() bool { return s.elem == vec.U8 }
+
+func (m *Machine) Dot(inputs vec.Element) vec.Sums {
+	switch {
+	case inputs == vec.S16:
+		return sums{elements{m, vec.S16}, 1, 2, []string{"smlal", "smlal2"}}
+	case inputs == vec.U8 && m.dotProduct:
+		return sums{elements{m, vec.U8}, 4, 1, []string{"sdot"}}
+	}
+	panic(fmt.Sprintf("arm64: no sums of products of %s on this machine", inputs.Name))
+}
+
+func (s sums) Group() int      { return s.group }
+func (s sums) WeightSize() int { return s.weight }
+
+func (s sums) Offset() int {
+	if s.signed() {
+		return offset
+	}
+	return 0
+}
+
+func (s sums) AddMulTo(dst, weights, inputs vec.V) {
+	refs := []ref{inout(dst), in(weights), in(inputs)}
+	switch s.elem {
+	case vec.F32:
+		s.m.emit("VFMLA V{2}.S4, V{1}.S4, V{0}.S4", refs...)
+	case vec.S16:
+		s.m.word("smlal.4h", refs)
+	case vec.U8:
+		s.m.word("sdot.16b", refs)
+	}
+}
+
+// OuterRegisters counts for blocks; single steps need no more.
+func (s sums) OuterRegisters(rows, vectors int) int {
+	_, scratch := schedule(rows, vectors, len(s.words), lanes)
+	if s.signed() {
+		scratch++
+	}
 	return scratch
 }
 
 // Outer multiplies by lane: a vector of each row holds the inputs of as many
-// steps as it has lanes. A broadcast per row and step would take a slot that
+// steps as a block has. A broadcast per row and step would take a slot that
 // multiply-adds need.
-func (f float32s) Outer(acc [][]vec.V, tile vec.Rows, w vec.R, steps int) {
-	m, r := f.m, tile.(*rows)
-	vectors := len(acc[0])
-	inputs, weights := make([]vec.V, len(acc)), make([]vec.V, steps*vectors)
-	list, _ := schedule(len(acc), vectors, steps)
-	for _, s := range list {
-		switch s.kind {
+func (s sums) Outer(acc [][]vec.V, tile vec.Rows, w vec.R, steps int) {
+	m, r := s.m, tile.(*rows)
+	vectors, parts := len(acc[0]), len(s.words)
+	if vectors%parts != 0 {
+		panic(fmt.Sprintf("arm64: weights for %d accumulators, vectors of weights are for %d", vectors, parts))
+	}
+	var flip vec.V
+	if s.signed() {
+		flip = vec.Named(m, "sign", m.Ctx.XMM())
+		m.emit(fmt.Sprintf("VMOVI $%d, V{0}.B16", sign), out(flip))
+	}
+	inputs, weights := make([]vec.V, len(acc)), make([]vec.V, steps*vectors/parts)
+	list, _ := schedule(len(acc), vectors, parts, steps)
+	for _, a := range list {
+		switch a.kind {
 		case loadRow:
-			inputs[s.row] = vec.Named(m, "inputs", f.loadSteps(r, s.row, steps))
+			v := vec.Named(m, "inputs", s.loadSteps(r, a.row, steps))
+			if s.signed() {
+				m.emit("VEOR V{1}.B16, V{0}.B16, V{0}.B16", inout(v), in(flip))
+			}
+			inputs[a.row] = v
 		case loadWeights:
-			weights[s.weights] = vec.Named(m, "weights", m.Load(w, s.weights))
+			weights[a.weights] = vec.Named(m, "weights", m.Load(w, a.weights))
 		case multiply:
-			m.word("fmla", []ref{inout(acc[s.row][s.vector]), in(weights[s.weights]), in(inputs[s.row])}, s.step)
+			m.word(s.words[a.vector%parts], []ref{inout(acc[a.row][a.vector]), in(weights[a.weights]), in(inputs[a.row])}, a.step)
 		}
 	}
-	m.SkipVectors(w, steps*vectors)
+	m.SkipVectors(w, len(weights))
 	for _, b := range r.bases {
-		f.Skip(b, steps)
+		s.Skip(b, steps*s.group)
 	}
+}
+
+// loadSteps loads the inputs of the next steps of row i.
+func (s sums) loadSteps(r *rows, i, steps int) vec.V {
+	if steps != 1 && steps != lanes {
+		panic(fmt.Sprintf("arm64: outer products of %d steps", steps))
+	}
+	m := s.m
+	base, x := r.at(i)
+	address, refs := "(R{1})", []ref{in(base)}
+	if x != nil {
+		address, refs = "(R{1})(R{2})", append(refs, in(x))
+	}
+	v := m.Ctx.XMM()
+	switch steps * s.group * s.elem.Size {
+	case 16:
+		return m.LoadRow(r, i)
+	case 8:
+		m.emit("FMOVD "+address+", F{0}", append([]ref{out(v)}, refs...)...)
+	case 4:
+		m.emit("FMOVS "+address+", F{0}", append([]ref{out(v)}, refs...)...)
+	case 2: // no load of a vector register has two bytes and a second register for the address
+		n := m.Ctx.GP64()
+		m.emit("MOVHU "+address+", R{0}", append([]ref{out(n)}, refs...)...)
+		m.emit("FMOVS R{1}, F{0}", out(v), in(n))
+	}
+	return v
 }

@@ -49,7 +49,7 @@ func write(t *testing.T, tile recipes.Tile, edit func(string) string) (dir strin
 		t.Fatal(err)
 	}
 	for _, r := range []recipes.Recipe{recipes.Conv, recipes.BatchMatMul} {
-		m := arm64.New("arm64")
+		m := arm64.New(arm64.NEON, "arm64")
 		r.Emit(m, vec.F32, tile)
 		asm, _, err := m.Print("test", "neon")
 		if err != nil {

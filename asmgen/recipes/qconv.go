@@ -20,6 +20,10 @@ func qConv(t *sums, m vec.Machine, name string) {
 	if size := t.products.Element().Size; size > 1 {
 		at = fmt.Sprintf("/%d", size)
 	}
+	input := fmt.Sprintf("int32(src[((t*%d+m)*srcStride+offsets[r])%s+j])", t.rows, at)
+	if offset := t.products.Offset(); offset != 0 {
+		input = fmt.Sprintf("(%s - %d)", input, offset)
+	}
 	t.Func(name, qConvSignature,
 		append([]string{
 			fmt.Sprintf("%s computes tiles × %d output pixels × %d channels; it equals", name, t.rows, t.cols),
@@ -30,7 +34,7 @@ func qConv(t *sums, m vec.Machine, name string) {
 			"				acc, k := bias[n], 0",
 			"				for r := range runs {",
 			fmt.Sprintf("					for j := range %d * groups {", group),
-			fmt.Sprintf("						acc += int32(src[((t*%d+m)*srcStride+offsets[r])%s+j]) * int32(weights[(k/%d*%d+n)*%d+k%%%d])", t.rows, at, group, t.cols, group, group),
+			fmt.Sprintf("						acc += %s * int32(weights[(k/%d*%d+n)*%d+k%%%d])", input, group, t.cols, group, group),
 			"						k++",
 			"					}",
 			"				}",

@@ -163,14 +163,17 @@ type Sums interface {
 	// WeightSize is the size of a weight in bytes.
 	WeightSize() int
 
-	// AddMulTo adds products to a vector of sums: each lane of weights and inputs is a group. For
-	// float32, dst += weights·inputs is rounded once.
+	// Offset is what Outer subtracts from each input: sums must start at Offset times the sum of
+	// their weights more. It is 0 where inputs are multiplied as they are.
+	Offset() int
+
+	// AddMulTo adds products to a vector of sums: each lane of weights and inputs is a group, from
+	// whose inputs Offset has been subtracted. For float32, dst += weights·inputs is rounded once.
 	AddMulTo(dst, weights, inputs V)
 
 	// Outer adds steps outer products to the accumulators: for each step k, row m and
-	// vector v, and each input g of a group, acc[m][v] += rows[m][k·Group+g]·w[k][v][g], where w
-	// is a run of len(acc[0]) vectors a step, whose lanes are groups of weights. Rows and w skip
-	// what was read.
+	// lane n, and each input g of a group, acc[m][n] += (rows[m][k·Group+g]-Offset)·w[k][n][g],
+	// where the lanes n are those of all vectors of a row. Rows and w skip what was read.
 	Outer(acc [][]V, rows Rows, w R, steps int)
 
 	// OuterRegisters is how many vector registers Outer needs beside the accumulators of
@@ -257,5 +260,6 @@ type Float32 interface {
 	DivBy(dst, v V)
 	MaxWith(dst, v V)       // dst becomes the greater one; stays where either is NaN, if the machine must choose
 	MinWith(dst, v V)       // neither is NaN
+	ClearNaN(v V)           // lanes that are NaN become 0; not every machine has it
 	SubMulFrom(dst, a, b V) // dst -= a·b, rounded once
 }
