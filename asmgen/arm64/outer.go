@@ -66,9 +66,11 @@ const (
 	// head is how many loads come before the first multiply-add, and ahead how many
 	// multiply-adds lie between another load and the first use of what it loads: an
 	// in-order core waits for the rest of a load's latency, others do not mind. The best
-	// of those tried, by llvm-mca's model of Cortex-A55 (asmgen/mca).
-	head  = 5
-	ahead = 8
+	// of those tried, by llvm-mca's model of Cortex-A55 (asmgen/mca). flipAhead is how many lie
+	// between making inputs signed and their first use.
+	head      = 5
+	ahead     = 8
+	flipAhead = 4
 )
 
 // An action is a part of Outer: a load of a row's inputs, a load of a vector of
@@ -212,19 +214,20 @@ func (s sums) Outer(acc [][]vec.V, tile vec.Rows, w vec.R, steps int) {
 		flip = vec.Named(m, "sign", m.Ctx.XMM())
 		m.emit(fmt.Sprintf("VMOVI $%d, V{0}.B16", sign), out(flip))
 	}
+	flipped := 0 // rows whose inputs have been made signed
 	inputs, weights := make([]vec.V, len(acc)), make([]vec.V, steps*vectors/parts)
 	list, _ := schedule(len(acc), vectors, parts, steps)
 	for _, a := range list {
 		switch a.kind {
 		case loadRow:
-			v := vec.Named(m, "inputs", s.loadSteps(r, a.row, steps))
-			if s.signed() {
-				m.emit("VEOR V{1}.B16, V{0}.B16, V{0}.B16", inout(v), in(flip))
-			}
-			inputs[a.row] = v
+			inputs[a.row] = vec.Named(m, "inputs", s.loadSteps(r, a.row, steps))
 		case loadWeights:
 			weights[a.weights] = vec.Named(m, "weights", m.Load(w, a.weights))
 		case multiply:
+			for s.signed() && flipped < len(acc) && inputs[flipped] != nil && (flipped-a.row)*vectors <= a.vector+flipAhead {
+				m.emit("VEOR V{1}.B16, V{0}.B16, V{0}.B16", inout(inputs[flipped]), in(flip))
+				flipped++
+			}
 			m.word(s.words[a.vector%parts], []ref{inout(acc[a.row][a.vector]), in(weights[a.weights]), in(inputs[a.row])}, a.step)
 		}
 	}
