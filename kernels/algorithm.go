@@ -95,14 +95,14 @@ type algorithm struct {
 	// has cache bytes. ok is false if the algorithm cannot compute p with the kernels of set.
 	cycles func(set *Set, p Problem, cache int) (cycles int, ok bool)
 
-	// pack packs weights for p, which the algorithm can compute. It returns no Conv if these very
-	// weights are an obstacle.
+	// pack packs weights for p, which the algorithm can compute. It returns neither a Conv nor an error
+	// if these very weights are an obstacle to this algorithm, but not to another one.
 	pack func(set *Set, p Problem, w Weights) (Conv, error)
 }
 
 // algorithms is the table of all algorithms. Those named direct can compute every problem of their
 // types.
-var algorithms = []algorithm{direct, winogradAlgorithm, qdirect}
+var algorithms = []algorithm{direct, winogradAlgorithm, qdirect, qwinograd}
 
 // Auto is the name that stands for the algorithm that Pick returns.
 const Auto = "auto"
@@ -168,7 +168,8 @@ func pick(set *Set, p Problem, cache int) (best algorithm, ok bool) {
 }
 
 // NewConv packs the weights of a convolution for the kernels of set. algo names the algorithm;
-// Pick chooses one if algo is Auto or is not a candidate.
+// Pick chooses one if algo is Auto or is not a candidate. The first candidate takes the place of an
+// algorithm that cannot compute with these very weights.
 func NewConv(set *Set, algo string, p Problem, w Weights) (Conv, error) {
 	if err := CheckAlgorithm(algo); err != nil {
 		return nil, fmt.Errorf("convolution: %w", err)
@@ -190,7 +191,15 @@ func NewConv(set *Set, algo string, p Problem, w Weights) (Conv, error) {
 			}
 		}
 	}
-	return best.pack(set, p, w)
+	conv, err := best.pack(set, p, w)
+	for i := 0; conv == nil && err == nil; i++ {
+		if a := algorithms[i]; a.name != best.name {
+			if _, ok := a.cycles(set, p, Level2()); ok {
+				conv, err = a.pack(set, p, w)
+			}
+		}
+	}
+	return conv, err
 }
 
 // Check returns an error for the first field that is out of range.

@@ -85,11 +85,8 @@ func BindAdd(set *Set, dst, a, b View, relu bool, threads int) (workers.Task, er
 	if err != nil {
 		return nil, fmt.Errorf("add: %w", err)
 	}
-	zeroA, zeroB, zero := a.Zero, b.Zero, dst.Zero
-	lower, upper := float32(0-zero), float32(math.MaxUint8-zero)
-	if relu {
-		lower = 0
-	}
+	zeroA, zeroB := a.Zero, b.Zero
+	lower, upper, zero := dst.bounds(relu)
 	add := func(kernel func(dst, a, b *uint8, n int, zeroA, zeroB int32, scaleA, scaleB, lower, upper float32, zero int32)) elementKernel[uint8, uint8] {
 		return func(dst, a, b *uint8, n int) { kernel(dst, a, b, n, zeroA, zeroB, scaleA, scaleB, lower, upper, zero) }
 	}
@@ -126,7 +123,14 @@ func BindReLU(set *Set, dst, src View, threads int) (workers.Task, error) {
 // is divided by the scale, rounded half to even, and added to the zero point. What lies beyond the
 // ends of uint8 becomes the nearest of them, and NaN the zero point.
 func BindQuantize(set *Set, dst, src View, threads int) (workers.Task, error) {
-	if err := checkConversion(dst, src, dst, src); err != nil {
+	err := checkViews(dst, src)
+	if err == nil && !(src.Element == Float32 && dst.quantized()) {
+		err = fmt.Errorf("%v to %v, expected %v to quantized %v", src.Type, dst.Type, Float32, Uint8)
+	}
+	if err == nil {
+		err = checkShapes(dst, src)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("quantize: %w", err)
 	}
 	scale, zero := dst.Scale, dst.Zero
@@ -139,7 +143,14 @@ func BindQuantize(set *Set, dst, src View, threads int) (workers.Task, error) {
 // BindDequantize prepares the conversion of quantized values, which are uint8, to the float32 values
 // that they stand for.
 func BindDequantize(set *Set, dst, src View, threads int) (workers.Task, error) {
-	if err := checkConversion(dst, src, src, dst); err != nil {
+	err := checkViews(dst, src)
+	if err == nil && !(src.quantized() && dst.Element == Float32) {
+		err = fmt.Errorf("%v to %v, expected quantized %v to %v", src.Type, dst.Type, Uint8, Float32)
+	}
+	if err == nil {
+		err = checkShapes(dst, src)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("dequantize: %w", err)
 	}
 	scale, zero := src.Scale, src.Zero
@@ -147,18 +158,6 @@ func BindDequantize(set *Set, dst, src View, threads int) (workers.Task, error) 
 		return func(dst *float32, src, _ *uint8, n int) { kernel(dst, src, n, scale, zero) }
 	}
 	return newElementTask(dst, src, src, threads, set.U8.Bytes, dequantize(set.U8.Dequantize), dequantize(scalar.Dequantize), false), nil
-}
-
-// checkConversion checks the views of a conversion, of which one must be quantized and the other one
-// float32.
-func checkConversion(dst, src, quantized, floats View) error {
-	if err := checkViews(dst, src); err != nil {
-		return err
-	}
-	if !quantized.quantized() || floats.Element != Float32 {
-		return fmt.Errorf("%v to %v, expected quantized %v and %v", src.Type, dst.Type, Uint8, Float32)
-	}
-	return checkShapes(dst, src)
 }
 
 // ratio returns the factor from integers of the type from to those of the type to. It is an error

@@ -78,7 +78,8 @@ func FuzzDirect(f *testing.F) {
 	})
 }
 
-// FuzzWinograd compares every candidate with the reference for square kernels. The results of
+// FuzzWinograd compares every candidate with the reference for square kernels, for float32 and for
+// quantized values. The results of
 // Winograd's algorithm must keep the bound for all data only: among very many shapes, some outputs
 // exceed the one that is typical of random data.
 func FuzzWinograd(f *testing.F) {
@@ -112,11 +113,16 @@ func FuzzWinograd(f *testing.F) {
 				c.testWinograd(t, set, dst, src, threads, c.winogradWorst(c.data()))
 			}
 			c.testDirect(t, set, dst, src, threads)
+			q := qconv(c, int32(dstLayout), int32(srcLayout))
+			for _, algo := range kernels.Candidates(set, q.problem()) {
+				q.test(t, set, algo, dst, src, threads)
+			}
 		}
 	})
 }
 
-// FuzzPool does for maximum and average pooling what FuzzDirect does for convolutions.
+// FuzzPool does for maximum and average pooling, of float32 and of quantized values, what FuzzDirect
+// does for convolutions.
 func FuzzPool(f *testing.F) {
 	all := sets(f)
 	f.Add(byte(2), byte(2), byte(1), byte(0), true, byte(0), byte(6), byte(6), byte(15), byte(0), byte(0), byte(0))
@@ -143,7 +149,9 @@ func FuzzPool(f *testing.F) {
 				checkError(t, p.String(), err, []string{"pooling"})
 				continue
 			}
-			p.test(t, set, fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, 0), fuzzed(threads, 1, 3))
+			dst, src, threads := fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, 0), fuzzed(threads, 1, 3)
+			p.test(t, set, dst, src, threads)
+			qpoolCase{p, u8(0.1, int32(srcLayout)), u8(0.07, int32(dstLayout))}.test(t, set, dst, src, threads)
 		}
 	})
 }

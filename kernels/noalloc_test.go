@@ -78,6 +78,16 @@ func everyTask(t *testing.T, set *kernels.Set, threads int) map[string]workers.T
 		task, err := op.Bind(kernels.NewView(kernels.Type{}, 1, oh, ow, s.Out, 1), src, threads)
 		add(fmt.Sprintf("convolution %d×%d", s.KH, s.KW), task, err)
 	}
+	q := qconv(conv(28, 28, c, 40, 3, 1, 1, 1), 3, 4).problem()
+	qsrc, qdst := kernels.NewView(q.Src, 1, 28, 28, c, 1), kernels.NewView(q.Dst, 1, 28, 28, 40, 1)
+	for _, algo := range kernels.Candidates(set, q) {
+		op, err := kernels.NewConv(set, algo, q, kernels.Weights{Values: make([]float32, q.Weights())})
+		if err != nil {
+			t.Fatal(err)
+		}
+		task, err := op.Bind(qdst, qsrc, threads)
+		add("quantized convolution, "+algo, task, err)
+	}
 	half := kernels.NewView(kernels.Type{}, 1, 14, 14, c, 1)
 	pool := kernels.PoolShape{KH: 3, KW: 3, Stride: 2, Ceil: true}
 	task, err := kernels.BindMaxPool(set, pool, half, src, threads)
@@ -94,5 +104,22 @@ func everyTask(t *testing.T, set *kernels.Set, threads int) map[string]workers.T
 	add("copy", task, err)
 	task, err = kernels.BindSoftmax(dst, src)
 	add("softmax", task, err)
+
+	view := func(size, halo int) kernels.View {
+		return kernels.NewView(u8(1, 3), 1, size, size, c, halo)
+	}
+	qdst, qsrc, qhalf := view(28, 1), view(28, 1), view(14, 1)
+	task, err = kernels.BindMaxPool(set, pool, qhalf, qsrc, threads)
+	add("maximum pooling of quantized values", task, err)
+	task, err = kernels.BindAvgPool(set, pool, qhalf, qsrc, threads)
+	add("average pooling of quantized values", task, err)
+	task, err = kernels.BindAdd(set, qdst, qsrc, view(28, 0), true, threads)
+	add("add of quantized values", task, err)
+	task, err = kernels.BindReLU(set, qdst, qsrc, threads)
+	add("ReLU of quantized values", task, err)
+	task, err = kernels.BindQuantize(set, qdst, src, threads)
+	add("quantize", task, err)
+	task, err = kernels.BindDequantize(set, dst, qsrc, threads)
+	add("dequantize", task, err)
 	return tasks
 }

@@ -98,6 +98,80 @@ func partialOps(t testing.TB, set *kernels.Set) []partialOp {
 	})
 }
 
+// TestPartialQuantized does for quantized values what TestPartial does for float32, with sources of
+// just the rows that each part needs.
+func TestPartialQuantized(t *testing.T) {
+	const n, h, w, c = 2, 13, 7, 35
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		a, b := quantizedValue(typeA, 1, n, h, w, c), quantizedValue(typeB, 2, n, h, w, c)
+		sum := value[uint8]{a.tensor, typeSum, nil}
+		for _, s := range []kernels.PoolShape{{KH: 3, KW: 3, Stride: 2}, {KH: 2, KW: 2, Stride: 1}} {
+			oh, ow := s.OutSize(h, w)
+			out := value[uint8]{tensor{n: n, h: oh, w: ow, c: c}, typeA, nil}
+			testParts(t, fmt.Sprintf("max %+v", s), s.KH, s.Stride, out, []value[uint8]{a}, func(dst kernels.View, srcs []kernels.View) (workers.Task, error) {
+				return kernels.BindMaxPool(set, s, dst, srcs[0], 1)
+			})
+			out.typ = typeSum
+			testParts(t, fmt.Sprintf("average %+v", s), s.KH, s.Stride, out, []value[uint8]{a}, func(dst kernels.View, srcs []kernels.View) (workers.Task, error) {
+				return kernels.BindAvgPool(set, s, dst, srcs[0], 1)
+			})
+		}
+		testParts(t, "add", 1, 1, sum, []value[uint8]{a, b}, func(dst kernels.View, srcs []kernels.View) (workers.Task, error) {
+			return kernels.BindAdd(set, dst, srcs[0], srcs[1], false, 1)
+		})
+		testParts(t, "ReLU", 1, 1, value[uint8]{a.tensor, typeA, nil}, []value[uint8]{a}, func(dst kernels.View, srcs []kernels.View) (workers.Task, error) {
+			return kernels.BindReLU(set, dst, srcs[0], 1)
+		})
+		numbers := value[float32]{a.tensor, kernels.Type{}, kerneltest.Random(1, n*h*w*c)}
+		testParts(t, "quantize", 1, 1, sum, []value[float32]{numbers}, func(dst kernels.View, srcs []kernels.View) (workers.Task, error) {
+			return kernels.BindQuantize(set, dst, srcs[0], 1)
+		})
+		testParts(t, "dequantize", 1, 1, numbers, []value[uint8]{a}, func(dst kernels.View, srcs []kernels.View) (workers.Task, error) {
+			return kernels.BindDequantize(set, dst, srcs[0], 1)
+		})
+	})
+}
+
+// testParts computes an output at once and in parts of some rows, whose windows have height rows. The
+// values must be the same, and no part may write anything else.
+func testParts[D, S kernels.Number](t *testing.T, what string, height, stride int, dst value[D], srcs []value[S], bind func(dst kernels.View, srcs []kernels.View) (workers.Task, error)) {
+	t.Helper()
+	compute := func(dst kernels.View, srcs []kernels.View) {
+		t.Helper()
+		task, err := bind(dst, srcs)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		run(task, 1)
+	}
+	var in []kernels.View
+	for _, src := range srcs {
+		v := qview(src.typ, guardedBytes(t, src.size()*src.typ.Element.Size()), 0, src.tensor)
+		setPixels(v, src.data, 0)
+		in = append(in, v)
+	}
+	size := dst.typ.Element.Size()
+	whole := qview(dst.typ, guardedBytes(t, dst.size()*size), 0, dst.tensor)
+	compute(whole, in)
+	dst = dst.in(layout{halo: 1, before: 2, after: 1})
+	memory := guardedBytes(t, dst.size()*size)
+	for _, step := range []int{1, 3} {
+		got := qview(dst.typ, memory, 1, dst.tensor)
+		for y0 := 0; y0 < dst.h; y0 += step {
+			rows := min(step, dst.h-y0)
+			first := y0 * stride
+			last := min(first+(rows-1)*stride+height, srcs[0].h)
+			var parts []kernels.View
+			for _, v := range in {
+				parts = append(parts, v.Rows(first, last-first))
+			}
+			compute(got.Rows(y0, rows), parts)
+		}
+		got.Halo = 0
+		checkPixels(t, fmt.Sprintf("%s, %d rows at a time", what, step), got, kernels.Data[D](whole))
+	}
+}
+
 // parts returns ways to divide the output into parts, each as the list of the rows where its
 // parts end. They keep to the rules of RowAlign. The sources of the last part have a whole kernel
 // of rows, padding included, and at least one of these rows is the image's.

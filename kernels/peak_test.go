@@ -16,6 +16,10 @@ func TestPeakKernels(t *testing.T) {
 			t.Errorf("PeakFMAs is %d", set.F32.PeakFMAs)
 		}
 		set.F32.FMAPeak(1000)
+		if set.U8.PeakMACs < 1 {
+			t.Errorf("PeakMACs is %d", set.U8.PeakMACs)
+		}
+		set.U8.MACPeak(1000)
 
 		for blocks := 1; blocks <= 5; blocks++ {
 			n := blocks * 16 * set.F32.Lanes

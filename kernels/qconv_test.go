@@ -126,23 +126,23 @@ func (s slab) bytesOf(side, n int) []uint8 {
 
 // qview lays a value out over memory of one side of a slab.
 func qview(t kernels.Type, s slab, side int, x tensor) kernels.View {
-	v := kernels.ViewOf(t, s.bytesOf(side, x.size()), x.n, x.h+x.below, x.w+x.right, x.before+x.c+x.after, x.halo).Channels(x.before, x.c)
+	v := kernels.ViewOf(t, s.bytesOf(side, x.size()*t.Element.Size()), x.n, x.h+x.below, x.w+x.right, x.before+x.c+x.after, x.halo).Channels(x.before, x.c)
 	v.H, v.W = x.h, x.w
 	return v
 }
 
 // setPixels sets the pixels of v to values, and zeros pixels of its halo to the zero point.
-func setPixels(v kernels.View, values []uint8, zeros int) {
+func setPixels[T kernels.Number](v kernels.View, values []T, zeros int) {
 	for n := range v.N {
 		for y := -zeros; y < v.H+zeros; y++ {
 			for x := -zeros; x < v.W+zeros; x++ {
-				px := kernels.Pixel[uint8](v, n, y, x)
+				px := kernels.Pixel[T](v, n, y, x)
 				if y >= 0 && y < v.H && x >= 0 && x < v.W {
 					values = values[copy(px, values):]
 					continue
 				}
 				for i := range px {
-					px[i] = uint8(v.Zero)
+					px[i] = T(v.Zero)
 				}
 			}
 		}
@@ -151,7 +151,7 @@ func setPixels(v kernels.View, values []uint8, zeros int) {
 
 // checkPixels checks that v's memory holds the values, the zero point in the halo, and nothing
 // else that was written.
-func checkPixels(t *testing.T, side string, v kernels.View, values []uint8) {
+func checkPixels[T kernels.Number](t *testing.T, side string, v kernels.View, values []T) {
 	t.Helper()
 	want := v
 	want.Memory = bytes.Repeat([]byte{other}, len(v.Memory))
@@ -163,8 +163,8 @@ func checkPixels(t *testing.T, side string, v kernels.View, values []uint8) {
 		for y := range v.H {
 			for x := range v.W {
 				for c := range v.C {
-					if got, want := kernels.At[uint8](v, n, y, x, c), kernels.At[uint8](want, n, y, x, c); got != want {
-						t.Fatalf("%s: element (%d, %d, %d, %d) is %d, want %d", side, n, y, x, c, got, want)
+					if got, want := kernels.At[T](v, n, y, x, c), kernels.At[T](want, n, y, x, c); got != want {
+						t.Fatalf("%s: element (%d, %d, %d, %d) is %v, want %v", side, n, y, x, c, got, want)
 					}
 				}
 			}

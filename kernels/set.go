@@ -94,8 +94,9 @@ type Set struct {
 }
 
 // F32 holds the float32 kernels of an instruction set, one field per family. The arguments
-// channels and n count channels and elements, and are multiples of Lanes; for the channels that
-// are left over, this package calls the scalar kernels. Strides count float32 values.
+// channels and n count channels and elements, and are multiples of Lanes; what is left over is part
+// of a vector that overlaps the one before it, or this package calls the scalar kernels. Strides
+// count float32 values.
 type F32 struct {
 	Lanes int // float32 values in a vector
 
@@ -256,8 +257,8 @@ type QConvFunc = func(dst, src, weights *uint8, bias *int32, scale *float32, pre
 type QBatchMatMulFunc = func(dst *int32, src, weights, prefetch *int16, batch, groups, tiles, srcMatrix, dstMatrix, srcStride, prefetchStep int)
 
 // QTransforms are [Transforms] of quantized convolutions, in integers. What they compute is exact
-// modulo 2¹⁶ and 2³², so all sets agree. The matrices are scaled to integers, see
-// winograd.Algorithm; strides count values.
+// modulo 2¹⁶ and 2³², so all sets agree. The matrices are those of winograd.NewInteger(Outputs, r),
+// n is 6; strides count values.
 type QTransforms struct {
 	Outputs int // along a side of a tile
 
@@ -277,13 +278,14 @@ type QTransforms struct {
 	Input func(dst *int16, src *uint8, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile int)
 
 	// Output transforms the products of a row of tiles, n² for each tile and channel, to output
-	// pixels, by the matrix AT; the sum is divisible by 576:
+	// pixels, by the matrix AT. The sum is 576 times one of the convolution, and so is bias; what is left of
+	// this factor by the product with 0x38e38e39, the inverse of 9 modulo 2³², is 64, which scale makes good for:
 	//
 	//	for t := range tiles {
 	//		for c := range channels {
 	//			for i := range Outputs {
 	//				for j := range Outputs {
-	//					acc := bias[c] + (Σ AT[i][k]*AT[j][l]*src[(k*n+l)*srcMatrix+t*srcTile+c])/576 // over k, l
+	//					acc := (bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*n+l)*srcMatrix+t*srcTile+c]) * 0x38e38e39 // over k, l
 	//					dst[i*dstRow+j*dstPixel+t*dstTile+c] = requantize(acc, scale[c], lower, upper, zero) // see QConvFunc
 	//				}
 	//			}

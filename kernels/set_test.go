@@ -4,31 +4,45 @@ import (
 	"bufio"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// TestPeakFMAs: PeakFMAs must be the number of multiply-adds in the generated loop. A wrong
-// number would falsify every peak-%.
-func TestPeakFMAs(t *testing.T) {
+// TestPeaks: PeakFMAs and PeakMACs must be the numbers of multiply-adds in the generated loops. Wrong
+// numbers would falsify every peak-%.
+func TestPeaks(t *testing.T) {
 	for i, n := range native {
-		if slices.ContainsFunc(native[:i], func(m nativeSet) bool { return m.set.F32 == n.set.F32 }) {
-			continue // the kernels are another set's
-		}
-		inside, count := false, 0
-		for _, line := range generated(t, n.set.ISA) {
-			if strings.HasPrefix(line, "TEXT") {
-				inside = strings.Contains(line, "·FMAPeak(")
-			}
-			if inside && (strings.Contains(line, "VFMADD") || strings.Contains(line, "VFMLA")) {
-				count++
+		f32, u8 := n.set.F32, n.set.U8
+		if !slices.ContainsFunc(native[:i], func(m nativeSet) bool { return m.set.F32 == f32 }) { // else the kernels are another set's
+			if want, got := f32.PeakFMAs/f32.Lanes, multiplyAdds(t, n.set.ISA, "FMAPeak"); got != want {
+				t.Errorf("%v: a round of FMAPeak has %d vector multiply-adds, PeakFMAs says %d", n.set.ISA, got, want)
 			}
 		}
-		if want := n.set.F32.PeakFMAs / n.set.F32.Lanes; count != want {
-			t.Errorf("%v: a round of FMAPeak has %d vector multiply-adds, PeakFMAs says %d", n.set.ISA, count, want)
+		if !slices.ContainsFunc(native[:i], func(m nativeSet) bool { return m.set.U8 == u8 }) {
+			if want, got := u8.PeakMACs/(u8.Lanes*u8.Conv.Group), multiplyAdds(t, n.set.ISA, "QMACPeak"); got != want {
+				t.Errorf("%v: a round of QMACPeak has %d vector multiply-adds, PeakMACs says %d", n.set.ISA, got, want)
+			}
 		}
 	}
+}
+
+// multiplyAdd is an instruction that multiplies and adds vectors.
+var multiplyAdd = regexp.MustCompile(`VFMADD|VFMLA|VPMADDWD|VPDPBUSD|smlal|sdot`)
+
+// multiplyAdds counts them in a generated function.
+func multiplyAdds(t *testing.T, isa ISA, function string) (n int) {
+	inside := false
+	for _, line := range generated(t, isa) {
+		if strings.HasPrefix(line, "TEXT") {
+			inside = strings.Contains(line, "·"+function+"(")
+		}
+		if inside && multiplyAdd.MatchString(line) {
+			n++
+		}
+	}
+	return n
 }
 
 // folder returns the name of an instruction set's package, and of its folder.

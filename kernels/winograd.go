@@ -15,9 +15,6 @@ const (
 	// callBytes bounds the weights that one call of BatchMatMul uses, in bytes, so that they are
 	// still in the level-1 cache for the call that follows; see multiply.
 	callBytes = 8 << 10
-
-	// lineFloats is the number of float32 values in a cache line.
-	lineFloats = align / int(unsafe.Sizeof(float32(0)))
 )
 
 // The cycles in which the two transforms handle one vector of channels of a 6×6 tile, with its 36
@@ -43,12 +40,10 @@ var winogradAlgorithm = algorithm{
 	name: "winograd",
 	cycles: func(set *Set, p Problem, cache int) (int, bool) {
 		a := winogradFor(set, p.ConvShape)
-		oh, ow := p.OutSize(p.H, p.W)
-		if a == nil || oh < a.M || ow < a.M || !p.floats() {
+		if a == nil || !winogradFits(a, p) || !p.floats() {
 			return 0, false
 		}
-		elements := a.N() * a.N()
-		tiles := tileCount(a, oh, ow)
+		tiles, elements := tileCount(a, p), a.N()*a.N()
 		in := p.In * p.Stride * p.Stride
 		inVectors, outVectors := vectors(in, set.F32.Lanes), vectors(p.Out, set.F32.Lanes)
 		// Each matrix product ends with stores. A sum over few channels is too short to hide
@@ -58,65 +53,112 @@ var winogradAlgorithm = algorithm{
 		return max(products, stream(elements*p.Out*in/p.Groups*Float32.Size(), cache)) + transforms, true
 	},
 	pack: func(set *Set, p Problem, w Weights) (Conv, error) {
-		a := winogradFor(set, p.ConvShape)
-		k := p.In / p.Groups * p.Stride * p.Stride
-		c := &winogradConv{newPacked[float32, float32](&set.F32.BatchMatMul, p, a.N()*a.N()*k), set.F32, a, k}
+		f, transforms := set.F32, &set.F32.Winograd[winogradTaps(p.ConvShape)]
+		c := newWinograd(&f.BatchMatMul, p, winogradFor(set, p.ConvShape), winogradKernels[float32, float32, float32]{
+			lanes:        f.Lanes,
+			input:        transforms.Input,
+			spaceToDepth: f.SpaceToDepth,
+			copied:       f.Lanes,
+		})
 		packChannels(c.bias, c.blocks, w.Bias)
-		c.packWeights(w.Values)
+		lower := lowerBound(p.ReLU)
+		c.output = func(dst, src *float32, column, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int) {
+			transforms.Output(dst, src, &c.bias[column], tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile, lower)
+		}
+		packKernels(c, w.Values)
 		return c, nil
 	},
 }
 
-// winogradFor returns the F(m, r) for a convolution of images that are large enough, or nil if
-// there is none: r is the number of taps along a side of the kernel, ⌈KH/Stride⌉ in each phase of
-// the image.
-func winogradFor(set *Set, s ConvShape) *winograd.Algorithm {
-	if s.KH != s.KW || s.Stride > 1 && s.Groups > 1 {
-		return nil
+// winogradTaps returns the number of taps along a side of a kernel, ⌈KH/Stride⌉ in each phase of the
+// image, or 0 if Winograd's algorithm is not for the shape.
+func winogradTaps(s ConvShape) int {
+	taps := (s.KH + s.Stride - 1) / s.Stride
+	if s.KH != s.KW || s.Stride > 1 && s.Groups > 1 || taps >= len(F32{}.Winograd) {
+		return 0
 	}
-	r := (s.KH + s.Stride - 1) / s.Stride
-	if r >= len(set.F32.Winograd) || set.F32.Winograd[r].Outputs == 0 {
-		return nil
-	}
-	return winograd.New(set.F32.Winograd[r].Outputs, r)
+	return taps
 }
 
-// tileCount returns how many tiles cover oh×ow outputs.
-func tileCount(a *winograd.Algorithm, oh, ow int) int {
+// winogradFor returns the F(m, r) for a convolution of images that are large enough, or nil if
+// there is none.
+func winogradFor(set *Set, s ConvShape) *winograd.Algorithm {
+	r := winogradTaps(s)
+	m := set.F32.Winograd[r].Outputs
+	if m == 0 {
+		return nil
+	}
+	return winograd.New(m, r)
+}
+
+// winogradFits reports whether p has as many outputs as a tile of F(m, r), along each side.
+func winogradFits(a *winograd.Algorithm, p Problem) bool {
+	oh, ow := p.OutSize(p.H, p.W)
+	return oh >= a.M && ow >= a.M
+}
+
+// tileCount returns how many tiles cover the outputs of p.
+func tileCount(a *winograd.Algorithm, p Problem) int {
+	oh, ow := p.OutSize(p.H, p.W)
 	return (oh + a.M - 1) / a.M * ((ow + a.M - 1) / a.M)
 }
 
-// A winogradConv has panels of transformed weights.
-type winogradConv struct {
-	packed[float32, float32]
-	f32 *F32
-	f   *winograd.Algorithm // F(m, r)
-	k   int                 // terms of a sum: input channels in a group, all phases counted
+// winogradKernels are what a convolution by Winograd's algorithm calls: E is the type of inputs and
+// outputs, T that of transformed inputs and weights, and P that of products.
+type winogradKernels[E, T, P number] struct {
+	// input is Transforms.Input; it takes multiples of lanes channels.
+	lanes int
+	input func(dst *T, src *E, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile int)
+
+	// output is Transforms.Output with the biases from column on, and all that is the same for
+	// the whole convolution.
+	output func(dst *E, src *P, column, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int)
+
+	// spaceToDepth is F32.SpaceToDepth; it takes multiples of copied channels.
+	copied       int
+	spaceToDepth func(dst, src *E, pixels, runs, channels, srcPixel, srcRow, dstPixel, dstRun int)
 }
 
-func (c *winogradConv) Algorithm() string { return winogradAlgorithm.name }
+// winogradProducts are the tiles of BatchMatMul.
+type winogradProducts[T, P number] = Tiles[func(dst *P, src, weights, prefetch *T, batch, k, tiles, srcMatrix, dstMatrix, srcStride, prefetchStep int)]
+
+// A winogradConv has panels of transformed weights.
+type winogradConv[E, T, P number] struct {
+	packed[T, P]
+	winogradKernels[E, T, P]
+	products *winogradProducts[T, P]
+	f        *winograd.Algorithm // F(m, r)
+	k        int                 // terms of a sum: input channels in a group, all phases counted, and zeros up to whole groups of a product
+}
+
+// newWinograd returns a convolution without its weights, biases and output transform.
+func newWinograd[E, T, P number](products *winogradProducts[T, P], p Problem, f *winograd.Algorithm, kernels winogradKernels[E, T, P]) *winogradConv[E, T, P] {
+	k := vectors(p.In/p.Groups*p.Stride*p.Stride, products.Group) * products.Group
+	return &winogradConv[E, T, P]{newPacked[T, P](products, p, f.N()*f.N()*k), kernels, products, f, k}
+}
+
+func (c *winogradConv[E, T, P]) Algorithm() string { return winogradAlgorithm.name }
 
 // elements returns the number of elements of a tile: it has as many inputs as products.
-func (c *winogradConv) elements() int { return c.f.N() * c.f.N() }
+func (c *winogradConv[E, T, P]) elements() int { return c.f.N() * c.f.N() }
 
-func (c *winogradConv) Executed() int64 {
-	oh, ow := c.problem.OutSize(c.problem.H, c.problem.W)
-	return int64(c.elements()*tileCount(c.f, oh, ow)) * int64(c.k) * int64(len(c.bias))
+func (c *winogradConv[E, T, P]) Executed() int64 {
+	return int64(c.elements()*tileCount(c.f, c.problem)) * int64(c.k) * int64(len(c.bias))
 }
 
 // RowAlign implements Conv. An output has the same bits only in the same tile, so the tiles of a
 // part must lie as they do in the whole output.
-func (c *winogradConv) RowAlign() int { return c.f.M }
+func (c *winogradConv[E, T, P]) RowAlign() int { return c.f.M }
 
 // KernelRows implements Conv. R rows of each phase of the image are read, even where the kernel has
 // no taps for the last of them.
-func (c *winogradConv) KernelRows() int { return c.f.R * c.problem.Stride }
+func (c *winogradConv[E, T, P]) KernelRows() int { return c.f.R * c.problem.Stride }
 
-// packWeights fills the panels with the transformed kernels G·g·Gᵀ, computed in float64 and rounded
-// once. A panel has, for each element of a tile, a row per input channel, phase by phase; a row
-// has one weight for each output channel of the block.
-func (c *winogradConv) packWeights(weights []float32) {
-	s, side := c.problem.ConvShape, c.f.N()
+// packKernels fills the panels with the transformed kernels G·g·Gᵀ, computed in float64 and rounded
+// once; integers are exact. A panel has, for each element of a tile, a row per group of input channels,
+// phase by phase; a row has a group of weights for each output channel of the block.
+func packKernels[W, E, T, P number](c *winogradConv[E, T, P], weights []W) {
+	s, side, group := c.problem.ConvShape, c.f.N(), c.products.Group
 	in, taps := s.In/s.Groups, s.KH*s.KW
 	var g [maxTile][maxTile]float64
 	for i, row := range c.f.G.Float() {
@@ -125,7 +167,7 @@ func (c *winogradConv) packWeights(weights []float32) {
 	for _, b := range c.blocks {
 		width := b.tile
 		panel := c.panels[b.weights:][:side*side*c.k*width]
-		for ci := range c.k {
+		for ci := range in * s.Stride * s.Stride {
 			phase, ch := ci/in, ci%in
 			py, px := phase/s.Stride, phase%s.Stride
 			for n := range b.width {
@@ -139,6 +181,7 @@ func (c *winogradConv) packWeights(weights []float32) {
 						}
 					}
 				}
+				at := (ci/group*width+n)*group + ci%group
 				for i := range side {
 					row := half[i][:c.f.R]
 					for j := range side {
@@ -146,7 +189,7 @@ func (c *winogradConv) packWeights(weights []float32) {
 						for x, v := range g[j][:len(row)] {
 							sum += row[x] * v
 						}
-						panel[((i*side+j)*c.k+ci)*width+n] = float32(sum)
+						panel[(i*side+j)*c.k*width+at] = T(sum)
 					}
 				}
 			}
@@ -165,30 +208,37 @@ func (c *winogradConv) packWeights(weights []float32) {
 // move back and overlap their neighbours, so that no tile reads beyond the padding. A chunk
 // computes tiles that overlap in a fixed order, and no other chunk has any of them: the outputs
 // that are written twice do not depend on the order of the chunks.
-type winogradTask struct {
-	*winogradConv
-	*Transforms
+type winogradTask[E, T, P number] struct {
+	*winogradConv[E, T, P]
 	scratch
 	dst, src View
-	out, in  []float32 // their memory
+	out, in  []E // their memory
 
 	rows, cols   int // tiles of an image, along each side
 	rowParts     int // parts that the rows of tiles are divided into, one for a chunk
 	channelParts int // parts that the blocks of output channels are divided into, one for a chunk
 
 	// What a tile reads is either the source itself or, if the stride is not 1 or the channels
-	// are not whole vectors, what spaceToDepth makes of it. All sizes count float32 values.
-	depthW   int // pixels of a row that spaceToDepth makes; 0 if tiles read the source
+	// are not whole vectors, what makeDepth makes of it. All sizes count values.
+	depthW   int // pixels of a row that makeDepth makes; 0 if tiles read the source
 	run      int // values that such a pixel takes from one row of the source
-	padded   int // run, rounded up to whole vectors
+	padded   int // run, rounded up to what spaceToDepth copies
 	channels int // channels of a transformed pixel: Stride runs, rounded up to whole vectors
 
 	inMatrix  int                                // from one matrix of transformed inputs to the next
 	outMatrix int                                // from one matrix of products to the next
-	layout    struct{ in, out, depth, edge int } // where each buffer begins in scratch
+	layout    struct{ in, out, depth, edge int } // where each buffer begins in scratch, in bytes
 }
 
-func (c *winogradConv) Bind(dst, src View, threads int) (workers.Task, error) {
+// winogradBuffers are the scratch memory of a winogradTask.
+type winogradBuffers[E, T, P number] struct {
+	in    []T // transformed inputs, by matrix, tile and channel
+	out   []P // products of one block, by matrix, tile and channel
+	depth []E // inputs of a row of tiles, see makeDepth
+	edge  []E // outputs of a tile, see transformOutput
+}
+
+func (c *winogradConv[E, T, P]) Bind(dst, src View, threads int) (workers.Task, error) {
 	if err := c.problem.checkBind(dst, src); err != nil {
 		return nil, err
 	}
@@ -196,17 +246,17 @@ func (c *winogradConv) Bind(dst, src View, threads int) (workers.Task, error) {
 	if dst.H < a.M || dst.W < a.M {
 		return nil, fmt.Errorf("convolution: output %v is smaller than Winograd's %d×%d tiles", dst, a.M, a.M)
 	}
-	t := &winogradTask{winogradConv: c, Transforms: &c.f32.Winograd[a.R], dst: dst, src: src, out: Data[float32](dst), in: Data[float32](src)}
+	t := &winogradTask[E, T, P]{winogradConv: c, dst: dst, src: src, out: cast[E](dst.Memory), in: cast[E](src.Memory)}
 	elements := c.elements()
 	t.rows, t.cols = (dst.H+a.M-1)/a.M, (dst.W+a.M-1)/a.M
-	lanes := c.f32.Lanes
 	t.run = s.Stride * s.In
-	t.padded = vectors(t.run, lanes) * lanes
-	t.channels = vectors(s.Stride*t.run, lanes) * lanes
-	if s.Stride > 1 || t.padded > t.run {
+	t.padded = vectors(t.run, c.copied) * c.copied
+	t.channels = vectors(s.Stride*t.run, c.lanes) * c.lanes
+	if s.Stride > 1 || t.channels > t.run {
 		t.depthW = dst.W + a.R - 1
 	}
-	width := c.f32.BatchMatMul.Wide.Width
+	width := c.products.Wide.Width
+	transformed, product := int(unsafe.Sizeof(T(0))), int(unsafe.Sizeof(P(0)))
 	// Transformed inputs and products take two thirds of the cache and leave the rest to the
 	// weights. If the weights are larger than the cache, every part of the rows reads them anew
 	// from beyond it: there should be fewer parts then, which fill the whole cache.
@@ -214,7 +264,7 @@ func (c *winogradConv) Bind(dst, src View, threads int) (workers.Task, error) {
 	if len(Bytes(c.panels)) > Level2() {
 		budget = Level2()
 	}
-	rows := max(budget/(Float32.Size()*elements*t.cols*(t.channels+width)), 1)
+	rows := max(budget/(elements*t.cols*(transformed*t.channels+product*width)), 1)
 	// A part has two rows of tiles at least if there are two: the last two may overlap, and must
 	// be in one chunk.
 	t.rowParts = min((t.rows+rows-1)/rows, max(t.rows/2, 1))
@@ -224,81 +274,97 @@ func (c *winogradConv) Bind(dst, src View, threads int) (workers.Task, error) {
 	}
 
 	tiles := (t.rows + t.rowParts - 1) / t.rowParts * t.cols
-	t.inMatrix, t.outMatrix = oddLines(tiles*t.channels), oddLines(tiles*width)
+	t.inMatrix, t.outMatrix = oddLines[T](tiles*t.channels), oddLines[P](tiles*width)
 	size := 0
-	reserve := func(n int) int {
+	reserve := func(bytes int) int {
 		at := size
-		size += (n + lineFloats - 1) / lineFloats * lineFloats
+		size += vectors(bytes, align) * align
 		return at
 	}
-	t.layout.in = reserve(elements * t.inMatrix)
-	t.layout.out = reserve(elements * t.outMatrix)
-	t.layout.edge = reserve(a.M * a.M * width)
+	element := int(unsafe.Sizeof(E(0)))
+	t.layout.in = reserve(transformed * elements * t.inMatrix)
+	t.layout.out = reserve(product * elements * t.outMatrix)
+	t.layout.edge = reserve(element * a.M * a.M * width)
+	t.layout.depth = size
 	if t.depthW > 0 {
-		t.layout.depth = reserve(a.N()*t.depthW*t.channels + t.padded) // the kernel writes the last run padded
+		t.layout.depth = reserve(element * (a.N()*t.depthW*t.channels + t.padded)) // the kernel writes the last run padded
 	}
-	t.scratch = newScratch[float32](threads, size)
+	t.scratch = newScratch[uint8](threads, size)
 	return t, nil
 }
 
-// oddLines rounds a stride of float32 values up to an odd number of cache lines. A stride that
-// is a multiple of a large power of two would map all matrices to the same few sets of the cache.
-func oddLines(stride int) int { return (stride+lineFloats-1)/lineFloats*lineFloats | lineFloats }
+// buffers returns a worker's scratch memory.
+func (t *winogradTask[E, T, P]) buffers(worker int) winogradBuffers[E, T, P] {
+	buf := scratchOf[uint8](&t.scratch, worker)
+	return winogradBuffers[E, T, P]{
+		in:    cast[T](buf[t.layout.in:]),
+		out:   cast[P](buf[t.layout.out:]),
+		depth: cast[E](buf[t.layout.depth:]),
+		edge:  cast[E](buf[t.layout.edge:]),
+	}
+}
 
-func (t *winogradTask) Chunks() int { return t.dst.N * t.rowParts * t.channelParts }
+// oddLines rounds a stride of values up to an odd number of cache lines. A stride that is a multiple
+// of a large power of two would map all matrices to the same few sets of the cache.
+func oddLines[T number](stride int) int {
+	line := align / int(unsafe.Sizeof(T(0)))
+	return vectors(stride, line)*line | line
+}
 
-func (t *winogradTask) Chunk(worker, i int) {
+func (t *winogradTask[E, T, P]) Chunks() int { return t.dst.N * t.rowParts * t.channelParts }
+
+func (t *winogradTask[E, T, P]) Chunk(worker, i int) {
 	if i == 0 {
 		t.dst.fillHalo()
 	}
 	channelPart, i := i%t.channelParts, i/t.channelParts
 	rowPart, n := i%t.rowParts, i/t.rowParts
 	first, last := rowPart*t.rows/t.rowParts, (rowPart+1)*t.rows/t.rowParts
-	buf := scratchOf[float32](&t.scratch, worker)
-	t.input(buf, n, first, last)
+	buf := t.buffers(worker)
+	t.transformInput(&buf, n, first, last)
 	tiles := (last - first) * t.cols
 	for b := channelPart * len(t.blocks) / t.channelParts; b < (channelPart+1)*len(t.blocks)/t.channelParts; b++ {
-		t.multiply(buf, &t.blocks[b], tiles)
-		t.output(buf, &t.blocks[b], n, first, last)
+		t.multiply(&buf, &t.blocks[b], tiles)
+		t.transformOutput(&buf, &t.blocks[b], n, first, last)
 	}
 }
 
 // outRow returns the first output row of a row of tiles. The last row of tiles ends with the
 // output.
-func (t *winogradTask) outRow(row int) int { return min(row*t.f.M, t.dst.H-t.f.M) }
+func (t *winogradTask[E, T, P]) outRow(row int) int { return min(row*t.f.M, t.dst.H-t.f.M) }
 
 // full returns how many tiles of a row lie side by side. One more follows if they do not fill the
 // row; it overlaps the last of them.
-func (t *winogradTask) full() int { return t.dst.W / t.f.M }
+func (t *winogradTask[E, T, P]) full() int { return t.dst.W / t.f.M }
 
-// input transforms the inputs of the rows of tiles from first to last-1 of image n.
-func (t *winogradTask) input(buf []float32, n, first, last int) {
+// transformInput transforms the inputs of the rows of tiles from first to last-1 of image n.
+func (t *winogradTask[E, T, P]) transformInput(buf *winogradBuffers[E, T, P], n, first, last int) {
 	m, src := t.f.M, t.src
-	in := buf[t.layout.in:]
+	in := buf.in
 	for row := first; row < last; row++ {
 		y := t.outRow(row)
-		var data []float32
+		var data []E
 		srcRow, pixel := src.Row, src.Pixel
 		if t.depthW > 0 {
-			data, srcRow, pixel = buf[t.layout.depth:], t.depthW*t.channels, t.channels
-			t.spaceToDepth(data, n, y)
+			data, srcRow, pixel = buf.depth, t.depthW*t.channels, t.channels
+			t.makeDepth(data, n, y)
 		} else {
 			data = t.in[src.Index(n, y-t.problem.Pad, -t.problem.Pad, 0):]
 		}
 		full := t.full()
-		t.Input(&in[0], &data[0], full, t.channels, srcRow, pixel, m*pixel, t.inMatrix, t.channels)
+		t.input(&in[0], &data[0], full, t.channels, srcRow, pixel, m*pixel, t.inMatrix, t.channels)
 		if full < t.cols {
-			t.Input(&in[full*t.channels], &data[(t.dst.W-m)*pixel], 1, t.channels, srcRow, pixel, 0, t.inMatrix, t.channels)
+			t.input(&in[full*t.channels], &data[(t.dst.W-m)*pixel], 1, t.channels, srcRow, pixel, 0, t.inMatrix, t.channels)
 		}
 		in = in[t.cols*t.channels:]
 	}
 }
 
-// spaceToDepth writes the input of the row of tiles whose first output row is y, of image n. Each
+// makeDepth writes the input of the row of tiles whose first output row is y, of image n. Each
 // pixel that it writes holds the channels of Stride×Stride pixels of src, row by row, and is
-// padded to whole vectors with arbitrary numbers: their transforms are never multiplied. With
-// stride 1, the padding is all that changes.
-func (t *winogradTask) spaceToDepth(out []float32, n, y int) {
+// padded to whole vectors with arbitrary numbers: their transforms are never multiplied, or by the
+// zeros that fill up a group of weights. With stride 1, the padding is all that changes.
+func (t *winogradTask[E, T, P]) makeDepth(out []E, n, y int) {
 	s, src := t.problem, t.src
 	step := s.Stride * src.Pixel
 	// Only taps without a weight read the rows from this one on, which lie below the image. They
@@ -313,7 +379,7 @@ func (t *winogradTask) spaceToDepth(out []float32, n, y int) {
 			spare := len(t.in) - (at + (s.Stride-1)*src.Row + t.padded)
 			x = max(min((src.W+2*s.Pad)/s.Stride, t.depthW, (spare+step)/step), 0)
 			if x > 0 {
-				t.f32.SpaceToDepth(&out[0], &t.in[at], x, s.Stride, t.padded, step, src.Row, t.channels, t.run)
+				t.spaceToDepth(&out[0], &t.in[at], x, s.Stride, t.padded, step, src.Row, t.channels, t.run)
 			}
 		}
 		for ; x < t.depthW; x++ {
@@ -322,7 +388,7 @@ func (t *winogradTask) spaceToDepth(out []float32, n, y int) {
 			for p := range s.Stride {
 				for q := range s.Stride {
 					ix := x*s.Stride + q - s.Pad
-					if iy+p < rows && ix < src.W {
+					if iy+p < rows && ix < src.W+s.Pad {
 						copy(px[p*t.run+q*s.In:], t.in[src.Index(n, iy+p, ix, 0):][:s.In])
 					}
 				}
@@ -336,51 +402,49 @@ func (t *winogradTask) spaceToDepth(out []float32, n, y int) {
 // tiles of two heights. They do so for a few elements of the tile at a time, so that the second
 // call finds the weights in the level-1 cache; both calls prefetch the weights of the elements
 // that come next.
-func (t *winogradTask) multiply(buf []float32, b *block, tiles int) {
-	k, width := t.k, b.tile
-	tile := t.f32.BatchMatMul.of(b)
+func (t *winogradTask[E, T, P]) multiply(buf *winogradBuffers[E, T, P], b *block, tiles int) {
+	k, width, group := t.k, b.tile, t.products.Group
+	tile := t.products.of(b)
 	height, taller, shorter := tile.split(tiles)
-	prefetchStep := prefetchBytes[float32](width, taller+shorter)
+	prefetchStep := prefetchBytes[T](width*group, taller+shorter)
 	elements := t.elements()
-	step := min(max(callBytes/(Float32.Size()*k*width), 1), elements)
+	step := min(max(callBytes/(int(unsafe.Sizeof(T(0)))*k*width), 1), elements)
 	for e := 0; e < elements; e += step {
 		n := min(step, elements-e)
-		in, out := buf[t.layout.in+e*t.inMatrix+b.in:], buf[t.layout.out+e*t.outMatrix:]
+		in, out := buf.in[e*t.inMatrix+b.in:], buf.out[e*t.outMatrix:]
 		w, next := t.panels[b.weights+e*k*width:], t.panels[min(b.weights+(e+n)*k*width, len(t.panels)-1):]
 		if taller > 0 {
-			tile.Funcs[height](&out[0], &in[0], &w[0], &next[0], n, k, taller, t.inMatrix, t.outMatrix, t.channels, prefetchStep)
+			tile.Funcs[height](&out[0], &in[0], &w[0], &next[0], n, k/group, taller, t.inMatrix, t.outMatrix, t.channels, prefetchStep)
 			done := taller * (height + 1)
 			in, out = in[done*t.channels:], out[done*width:]
 			next = next[min(n*k*width*taller/(taller+shorter), len(next)-1):]
 		}
-		tile.Funcs[height-1](&out[0], &in[0], &w[0], &next[0], n, k, shorter, t.inMatrix, t.outMatrix, t.channels, prefetchStep)
+		tile.Funcs[height-1](&out[0], &in[0], &w[0], &next[0], n, k/group, shorter, t.inMatrix, t.outMatrix, t.channels, prefetchStep)
 	}
 }
 
-// output transforms the products of one block of output channels to outputs.
-func (t *winogradTask) output(buf []float32, b *block, n, first, last int) {
+// transformOutput transforms the products of one block of output channels to outputs.
+func (t *winogradTask[E, T, P]) transformOutput(buf *winogradBuffers[E, T, P], b *block, n, first, last int) {
 	m, width := t.f.M, b.tile
-	bias, lower := &t.bias[b.bias], lowerBound(t.problem.ReLU)
 	full := t.full()
-	products := buf[t.layout.out:]
+	products := buf.out
 	for y := first; y < last; y++ {
 		oy := t.outRow(y)
 		if b.width == width {
 			dst := t.dst.Index(n, oy, 0, b.out)
-			t.Output(&t.out[dst], &products[0], bias, full, width, t.outMatrix, width, t.dst.Row, t.dst.Pixel, m*t.dst.Pixel, lower)
+			t.output(&t.out[dst], &products[0], b.bias, full, width, t.outMatrix, width, t.dst.Row, t.dst.Pixel, m*t.dst.Pixel)
 			if full < t.cols {
-				t.Output(&t.out[dst+(t.dst.W-m)*t.dst.Pixel], &products[full*width], bias, 1, width, t.outMatrix, width, t.dst.Row, t.dst.Pixel, 0, lower)
+				t.output(&t.out[dst+(t.dst.W-m)*t.dst.Pixel], &products[full*width], b.bias, 1, width, t.outMatrix, width, t.dst.Row, t.dst.Pixel, 0)
 			}
 		} else {
 			// The kernel always writes the tile's full width, which is more than the block has:
 			// let it write to a buffer, and copy the block's channels from there.
-			edge := buf[t.layout.edge:]
 			for x := range t.cols {
-				t.Output(&edge[0], &products[x*width], bias, 1, width, t.outMatrix, width, m*width, width, 0, lower)
+				t.output(&buf.edge[0], &products[x*width], b.bias, 1, width, t.outMatrix, width, m*width, width, 0)
 				ox := min(x*m, t.dst.W-m)
 				for i := range m {
 					for j := range m {
-						copy(t.out[t.dst.Index(n, oy+i, ox+j, b.out):][:b.width], edge[(i*m+j)*width:])
+						copy(t.out[t.dst.Index(n, oy+i, ox+j, b.out):][:b.width], buf.edge[(i*m+j)*width:])
 					}
 				}
 			}

@@ -10,6 +10,7 @@ func (m *Machine) Float32() vec.Float32 {
 	return float32s{sums{
 		elements:   elements{m, vec.F32},
 		weightSize: vec.F32.Size,
+		broadcast:  m.Ctx.VBROADCASTSS,
 		multiply:   func(sum, weights, input vec.V) { m.Ctx.VFMADD231PS(weights, input, sum) },
 		embedded:   m.Ctx.VFMADD231PS_BCST,
 	}}
@@ -25,11 +26,13 @@ func (e elements) Element() vec.Element { return e.elem }
 func (e elements) Lanes() int           { return e.m.size / e.elem.Size }
 func (e elements) ToVectors(n vec.R)    { e.m.DivBy(n, e.Lanes()) }
 func (e elements) Skip(p vec.R, n int)  { e.m.skip(p, n*e.elem.Size) }
+
 func (e elements) ToBytes(n vec.R) {
 	if e.elem.Size > 1 {
 		e.m.Ctx.SHLQ(operand.U8(uint8(log2(e.elem.Size))), n)
 	}
 }
+
 func (e elements) Address(p, i vec.R) vec.R {
 	r := e.m.Ctx.GP64()
 	e.m.Ctx.LEAQ(operand.Mem{Base: p, Index: i, Scale: uint8(e.elem.Size)}, r)
@@ -69,5 +72,16 @@ func (f float32s) DivBy(dst, v vec.V)   { f.m.Ctx.VDIVPS(v, dst, dst) }
 // NaN.
 func (f float32s) MaxWith(dst, v vec.V) { f.m.Ctx.VMAXPS(dst, v, dst) }
 func (f float32s) MinWith(dst, v vec.V) { f.m.Ctx.VMINPS(v, dst, dst) }
+
+// ClearNaN clears the lanes that differ from themselves.
+func (f float32s) ClearNaN(v vec.V) {
+	if f.m.wide() {
+		panic("amd64: AVX-512 compares to mask registers, which kernels do not use")
+	}
+	const ordered = 7
+	mask := f.m.vector()
+	f.m.Ctx.VCMPPS(operand.U8(ordered), v, v, mask)
+	f.m.Ctx.VANDPS(mask, v, v)
+}
 
 func (f float32s) SubMulFrom(dst, a, b vec.V) { f.m.Ctx.VFNMADD231PS(a, b, dst) }

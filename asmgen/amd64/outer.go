@@ -77,6 +77,9 @@ type sums struct {
 	elements
 	weightSize int
 
+	// broadcast loads a group of inputs into all lanes.
+	broadcast func(ops ...operand.Op)
+
 	// multiply adds products to a sum. It may need a temporary register.
 	multiply  func(sum, weights, input vec.V)
 	temporary bool
@@ -92,6 +95,7 @@ func (m *Machine) Dot(inputs vec.Element) vec.Sums {
 		return sums{
 			elements:   elements{m, vec.U8},
 			weightSize: 1,
+			broadcast:  m.Ctx.VPBROADCASTD,
 			// The factor that may be in memory is the signed one, the weights: inputs cannot be
 			// broadcast by the instruction.
 			multiply: func(sum, weights, input vec.V) { m.Ctx.VPDPBUSD(weights, input, sum) },
@@ -100,6 +104,7 @@ func (m *Machine) Dot(inputs vec.Element) vec.Sums {
 		return sums{
 			elements:   elements{m, vec.S16},
 			weightSize: vec.S16.Size,
+			broadcast:  m.Ctx.VPBROADCASTD,
 			multiply:   func(sum, weights, input vec.V) { m.Ctx.VPDPWSSD(weights, input, sum) },
 			embedded:   m.Ctx.VPDPWSSD_BCST,
 		}
@@ -107,6 +112,7 @@ func (m *Machine) Dot(inputs vec.Element) vec.Sums {
 		return sums{
 			elements:   elements{m, vec.S16},
 			weightSize: vec.S16.Size,
+			broadcast:  m.Ctx.VPBROADCASTD,
 			multiply: func(sum, weights, input vec.V) {
 				products := vec.Named(m, "products", m.vector())
 				m.Ctx.VPMADDWD(weights, input, products)
@@ -156,7 +162,7 @@ func (s sums) Outer(acc [][]vec.V, tile vec.Rows, w vec.R, steps int) {
 				continue
 			}
 			a := vec.Named(m, "input", m.vector())
-			m.Ctx.VBROADCASTSS(input, a)
+			s.broadcast(input, a)
 			for v := range row {
 				s.multiply(row[v], weights[v], a)
 			}

@@ -32,6 +32,7 @@ type encoding struct {
 // encodings is the only place that instruction words come from.
 var encodings = []encoding{
 	{"fadd", "v%d.4s, v%d.4s, v%d.4s", three, 0x4e20d400, asimd},
+	{"fcmeq", "v%d.4s, v%d.4s, v%d.4s", three, 0x4e20e400, asimd},
 	{"fcvtns", "v%d.4s, v%d.4s", two, 0x4e21a800, asimd},
 	{"fdiv", "v%d.4s, v%d.4s, v%d.4s", three, 0x6e20fc00, asimd},
 	{"fmax", "v%d.4s, v%d.4s, v%d.4s", three, 0x4e20f400, asimd},
@@ -48,6 +49,10 @@ var encodings = []encoding{
 	{"smlal", "v%d.4s, v%d.4h, v%d.h[%d]", element2, 0x0f402000, asimd},
 	{"smlal.4h", "v%d.4s, v%d.4h, v%d.4h", three, 0x0e608000, asimd},
 	{"smlal2", "v%d.4s, v%d.8h, v%d.h[%d]", element2, 0x4f402000, asimd},
+	{"sqxtn", "v%d.4h, v%d.4s", two, 0x0e614800, asimd},
+	{"sqxtn2", "v%d.8h, v%d.4s", two, 0x4e614800, asimd},
+	{"sqxtun", "v%d.8b, v%d.8h", two, 0x2e212800, asimd},
+	{"sqxtun2", "v%d.16b, v%d.8h", two, 0x6e212800, asimd},
 	{"sshr.4s", "v%d.4s, v%d.4s, #%d", shift4, 0x4f400400, asimd},
 	{"sshr.8h", "v%d.8h, v%d.8h, #%d", shift2, 0x4f200400, asimd},
 	{"str", "q%d, [x%d, x%d]", indexed, 0x3ca06800, asimd},

@@ -77,6 +77,13 @@ func (f float32s) MaxWith(dst, v vec.V) { f.m.word("fmax", []ref{inout(dst), in(
 
 func (f float32s) MinWith(dst, v vec.V) { f.m.word("fmin", []ref{inout(dst), in(dst), in(v)}) }
 
+// ClearNaN clears the lanes that differ from themselves.
+func (f float32s) ClearNaN(v vec.V) {
+	mask := f.m.Ctx.XMM()
+	f.m.word("fcmeq", []ref{out(mask), in(v), in(v)})
+	f.m.emit("VAND V{1}.B16, V{0}.B16, V{0}.B16", inout(v), in(mask))
+}
+
 func (f float32s) SubMulFrom(dst, a, b vec.V) {
 	f.m.emit("VFMLS V{2}.S4, V{1}.S4, V{0}.S4", inout(dst), in(a), in(b))
 }

@@ -33,7 +33,7 @@ func TestRefuses(t *testing.T) {
 		"shift right by 0":       func(m *Machine, p vec.R, v vec.V) { m.Int32().ShiftRight(v, 0) },
 		"shift right by 17":      func(m *Machine, p vec.R, v vec.V) { m.Int16().ShiftRight(v, 17) },
 		"shift left by 16":       func(m *Machine, p vec.R, v vec.V) { m.Int16().ShiftLeft(v, 16) },
-		"narrowing across":       func(m *Machine, p vec.R, v vec.V) { m.Int32().Narrow([]vec.V{v, v}, p, 4) },
+		"narrowing across":       func(m *Machine, p vec.R, v vec.V) { m.Int32().Narrow([]vec.V{v, v, v, v}, p, 8) },
 		"sums of float32":        func(m *Machine, p vec.R, v vec.V) { m.Dot(vec.F32) },
 		"sums of bytes":          func(m *Machine, p vec.R, v vec.V) { m.Dot(vec.U8) },
 		"half a vector of weights": func(m *Machine, p vec.R, v vec.V) {

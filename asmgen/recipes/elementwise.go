@@ -40,12 +40,17 @@ func relu(m vec.Core, f vec.Float32) {
 		"	for i := range n {",
 		"		dst[i] = max(src[i], 0)",
 		"	}")
+	raise(m, f, func() vec.V { return vec.Named(m, "zero", m.Zero()) })
+}
+
+// raise is the body of a function whose results are at least a bound.
+func raise(m vec.Core, e ordered, bound func() vec.V) {
 	dst, src := m.Arg("dst"), m.Arg("src")
-	zero := vec.Named(m, "zero", m.Zero())
-	eachBlock(m, vectors(m, f, "n"), elementwiseUnroll, []vec.R{src, dst}, func(n int) {
+	lower := bound()
+	eachBlock(m, vectors(m, e, "n"), elementwiseUnroll, []vec.R{src, dst}, func(n int) {
 		for v := range n {
 			x := m.Load(src, v)
-			f.MaxWith(x, zero)
+			e.MaxWith(x, lower)
 			m.Store(x, dst, v)
 		}
 	})

@@ -4,13 +4,20 @@ import "firebench/asmgen/vec"
 
 // MaxPool3x3s2 is the pooling of both networks: 3×3 windows, stride 2.
 var MaxPool3x3s2 = Recipe{"maxpool", "", func(m vec.Machine, _ vec.Element, _ Tile) []string {
-	maxPool3x3s2(m, m.Float32())
+	maxPool3x3s2(m, m.Float32(), "MaxPool3x3s2", "float32")
 	return []string{"MaxPool3x3s2"}
 }}
 
-func maxPool3x3s2(m vec.Core, f vec.Float32) {
-	m.Func("MaxPool3x3s2", "func(dst, src *float32, pixels, channels, srcRow, srcPixel, dstPixel int)",
-		"MaxPool3x3s2 computes a row of 3×3 windows, stride 2; it equals",
+// ordered is what maxima need to know of values.
+type ordered interface {
+	vec.Elements
+	MaxWith(dst, v vec.V)
+}
+
+// maxPool3x3s2 emits the function name for values that have the Go type goType.
+func maxPool3x3s2(m vec.Core, e ordered, name, goType string) {
+	m.Func(name, "func(dst, src *"+goType+", pixels, channels, srcRow, srcPixel, dstPixel int)",
+		name+" computes a row of 3×3 windows, stride 2; it equals",
 		"",
 		"	for p := range pixels {",
 		"		for c := range channels {",
@@ -24,8 +31,8 @@ func maxPool3x3s2(m vec.Core, f vec.Float32) {
 		"		}",
 		"	}")
 	dst := m.Arg("dst")
-	srcPixel, dstPixel := distance(m, f, "srcPixel"), distance(m, f, "dstPixel")
-	srcRow := distance(m, f, "srcRow")
+	srcPixel, dstPixel := distance(m, e, "srcPixel"), distance(m, e, "dstPixel")
+	srcRow := distance(m, e, "srcRow")
 	rows := []vec.R{m.Arg("src")}
 	for i := 1; i < 3; i++ {
 		rows = append(rows, m.CopyInt(rows[i-1]))
@@ -41,14 +48,14 @@ func maxPool3x3s2(m vec.Core, f vec.Float32) {
 			m.AddTo(cols[j], srcPixel)
 		}
 		vec.NameAll(m, "column", cols)
-		eachVector(m, vectors(m, f, "channels"), cols, func() {
+		eachVector(m, vectors(m, e, "channels"), cols, func() {
 			var top vec.V
 			for _, row := range rows {
 				for _, col := range cols {
 					if x := m.LoadAt(row, col); top == nil {
 						top = vec.Named(m, "top", x)
 					} else {
-						f.MaxWith(top, x)
+						e.MaxWith(top, x)
 					}
 				}
 			}

@@ -43,12 +43,12 @@ func winogradInput(m vec.Core, f vec.Float32, name string, a *winograd.Algorithm
 		"			}",
 		"		}",
 		"	}")
-	t := transform{"BT", opposites(a.BT), newSplats(m, f, a.BT)}
+	t := transform{name: "BT", program: opposites{a.BT, newSplats(m, f, a.BT)}}
 	src, dst := m.Arg("src"), m.Arg("dst")
 	srcRow, srcPixel := distances(m, f, "srcRow", "srcPixel")
 	dstMatrix := distance(m, f, "dstMatrix")
 	in, out := m.Rows("in row", srcRow, n), m.Rows("out", dstMatrix, n)
-	eachTile(m, f, src, dst, func() {}, func() {
+	eachTile(m, []cursor{{src, "srcTile", f}, {dst, "dstTile", f}}, func() {}, func() {
 		eachVector(m, vectors(m, f, "channels"), []vec.R{src, dst}, func() {
 			var p vec.R
 			t.bothSides(m, n,
@@ -72,21 +72,25 @@ func winogradInput(m vec.Core, f vec.Float32, name string, a *winograd.Algorithm
 	m.Return()
 }
 
-// eachTile walks along a row of tiles. channels transforms one tile and moves src and dst
+// A cursor goes through the values of a row of tiles: param says how far tiles lie apart.
+type cursor struct {
+	p     vec.R
+	param string
+	vec.Elements
+}
+
+// eachTile walks along a row of tiles. channels transforms one tile and moves the cursors
 // through its channels.
-func eachTile(m vec.Core, e vec.Elements, src, dst vec.R, before, channels func()) {
+func eachTile(m vec.Core, cursors []cursor, before, channels func()) {
 	m.LoopArg("tile", "For each tile", "tiles", func() {
 		before()
 		channels()
 		m.Comment("The pointers went through the channels; the next tile starts elsewhere")
-		for _, s := range []struct {
-			p    vec.R
-			step string
-		}{{src, "srcTile"}, {dst, "dstTile"}} {
-			d := m.Arg(s.step)
+		for _, c := range cursors {
+			d := m.Arg(c.param)
 			m.SubFrom(d, m.Arg("channels"))
-			e.ToBytes(d)
-			m.AddTo(s.p, d)
+			c.ToBytes(d)
+			m.AddTo(c.p, d)
 		}
 	})
 }
@@ -108,37 +112,16 @@ func winogradOutput(m vec.Core, f vec.Float32, name string, a *winograd.Algorith
 		"		}",
 		"	}")
 	unit := unitColumn(a.AT)
-	t := transform{"AT", powers(a.AT), newSplats(m, f, a.AT, "lower")}
+	splats := newSplats(m, f, a.AT, "lower")
+	t := transform{name: "AT", program: powers{a.AT, splats}}
 	src, dst := m.Arg("src"), m.Arg("dst")
 	srcMatrix := distance(m, f, "srcMatrix")
 	dstPixel := distance(m, f, "dstPixel")
 	down := vec.Named(m, fmt.Sprintf("%d·srcMatrix", n), m.Int(0)) // from row to row of a column of the tile
 	m.AddMulTo(down, srcMatrix, n)
 	in, out := m.Rows("in row", down, n), m.Rows("out pixel", dstPixel, a.M)
-	// As wide as a wide convolution tile.
-	prefetch := func() {
-		m.Comment("Stores wait for their cache lines, one after the other: prefetch the next tile's")
-		dstRow, tile := distances(m, f, "dstRow", "dstTile")
-		m.AddTo(tile, dst)
-		for i := range a.M {
-			pixel := vec.Named(m, "pixel", m.CopyInt(tile))
-			for j := range a.M {
-				for i := 0; i < 2*m.Size(); i += cacheLine {
-					m.Prefetch(pixel, i)
-				}
-				if j < a.M-1 {
-					m.AddTo(pixel, dstPixel)
-				}
-			}
-			if i < a.M-1 {
-				m.AddTo(tile, dstRow)
-			}
-		}
-	}
-	eachTile(m, f, src, dst, func() {
-		if prefetchesTiles(m) {
-			prefetch()
-		}
+	eachTile(m, []cursor{{src, "srcTile", f}, {dst, "dstTile", f}}, func() {
+		prefetchOutputs(m, f, dst, dstPixel, a.M, 2*m.Size()) // as wide as a wide convolution tile
 	}, func() {
 		bias := m.Arg("bias")
 		eachVector(m, vectors(m, f, "channels"), []vec.R{src, dst, bias}, func() {
@@ -166,7 +149,7 @@ func winogradOutput(m vec.Core, f vec.Float32, name string, a *winograd.Algorith
 					}
 					out.Start(q)
 					return func(j int, v vec.V) {
-						f.MaxWith(v, t.splats.param("lower"))
+						f.MaxWith(v, splats.param("lower"))
 						m.StoreRow(v, out, j)
 					}
 				})
@@ -185,6 +168,30 @@ func unitColumn(a winograd.Matrix) int {
 	panic("winograd: the point 1 is not among the points")
 }
 
+// prefetchOutputs prefetches the next tile's outputs, bytes of each pixel, where tiles prefetch at all.
+func prefetchOutputs(m vec.Core, e vec.Elements, dst, dstPixel vec.R, outputs, bytes int) {
+	if !prefetchesTiles(m) {
+		return
+	}
+	m.Comment("Stores wait for their cache lines, one after the other: prefetch the next tile's")
+	dstRow, tile := distances(m, e, "dstRow", "dstTile")
+	m.AddTo(tile, dst)
+	for i := range outputs {
+		pixel := vec.Named(m, "pixel", m.CopyInt(tile))
+		for j := range outputs {
+			for i := 0; i < bytes; i += cacheLine {
+				m.Prefetch(pixel, i)
+			}
+			if j < outputs-1 {
+				m.AddTo(pixel, dstPixel)
+			}
+		}
+		if i < outputs-1 {
+			m.AddTo(tile, dstRow)
+		}
+	}
+}
+
 // A program is a product of a small constant matrix with a column of vectors.
 type program interface {
 	// groups returns the matrix' rows, at most size at a time, those that share work
@@ -192,7 +199,9 @@ type program interface {
 	groups(size int) [][]int
 	// apply computes some rows of the product, all of them if rows is nil: load reads an
 	// element of the column, store takes one of the result, each once and in any order.
-	apply(s *splats, rows []int, load func(i int) vec.V, store func(i int, v vec.V))
+	apply(rows []int, load func(i int) vec.V, store func(i int, v vec.V))
+	// fresh begins a part of the code that shares no constants with the one before.
+	fresh()
 }
 
 // A transform multiplies by a matrix T, known by its name in the algorithm, from both
@@ -200,7 +209,7 @@ type program interface {
 type transform struct {
 	name    string
 	program program
-	splats  *splats
+	done    func(rows []int) // emits what follows rows of the result; may be nil
 }
 
 // bothSides emits T·x·Tᵀ for an x of n columns without a detour through memory: for
@@ -215,15 +224,18 @@ func (t *transform) bothSides(m vec.Core, n int, column func(j int) (load func(i
 	for _, group := range t.program.groups(size) {
 		rows := "Row " + join(group, " and row ")
 		half := map[int][]vec.V{} // rows of T·x
-		t.splats.fresh()
+		t.program.fresh()
 		m.Comment(fmt.Sprintf("%s of %s·x, column by column", rows, t.name))
 		for j := range n {
-			t.program.apply(t.splats, group, column(j), func(i int, v vec.V) { half[i] = append(half[i], vec.Named(m, t.name+"·x", v)) })
+			t.program.apply(group, column(j), func(i int, v vec.V) { half[i] = append(half[i], vec.Named(m, t.name+"·x", v)) })
 		}
 		m.Comment(fmt.Sprintf("%s of the result: %s·x times the transpose of %s", rows, t.name, t.name))
 		for _, i := range group {
-			t.splats.fresh()
-			t.program.apply(t.splats, nil, func(j int) vec.V { return half[i][j] }, row(i))
+			t.program.fresh()
+			t.program.apply(nil, func(j int) vec.V { return half[i][j] }, row(i))
+		}
+		if t.done != nil {
+			t.done(group)
 		}
 	}
 }
@@ -245,17 +257,20 @@ func wanted(rows []int, i int) bool { return rows == nil || slices.Contains(rows
 // opposites is a matrix whose rows for opposite points, 1 and 2, 3 and 4, …, differ only
 // in the sign of their odd or their even columns: both come from one sum over the even
 // and one over the odd columns. The first and the last row have one kind of columns.
-type opposites winograd.Matrix
+type opposites struct {
+	winograd.Matrix
+	*splats
+}
 
 func (a opposites) groups(size int) [][]int {
 	var rows []int
-	for i := 1; i+1 < len(a); i++ {
+	for i := 1; i+1 < len(a.Matrix); i++ {
 		rows = append(rows, i)
 	}
-	return slices.Collect(slices.Chunk(append(rows, 0, len(a)-1), size))
+	return slices.Collect(slices.Chunk(append(rows, 0, len(a.Matrix)-1), size))
 }
 
-func (a opposites) apply(s *splats, rows []int, load func(i int) vec.V, store func(i int, v vec.V)) {
+func (a opposites) apply(rows []int, load func(i int) vec.V, store func(i int, v vec.V)) {
 	load = once(load)
 	part := func(row []*big.Rat, parity int) []term {
 		var t []term
@@ -266,10 +281,10 @@ func (a opposites) apply(s *splats, rows []int, load func(i int) vec.V, store fu
 		}
 		return t
 	}
-	for i := 0; i < len(a); i++ {
-		if i == 0 || i == len(a)-1 {
+	for i := 0; i < len(a.Matrix); i++ {
+		if i == 0 || i == len(a.Matrix)-1 {
 			if wanted(rows, i) {
-				store(i, s.sum(append(part(a[i], 0), part(a[i], 1)...)))
+				store(i, a.sum(append(part(a.Matrix[i], 0), part(a.Matrix[i], 1)...)))
 			}
 			continue
 		}
@@ -278,28 +293,28 @@ func (a opposites) apply(s *splats, rows []int, load func(i int) vec.V, store fu
 			i++
 			continue
 		}
-		even, odd := part(a[i], 0), part(a[i], 1)
+		even, odd := part(a.Matrix[i], 0), part(a.Matrix[i], 1)
 		// A common factor of the odd part goes into the last step.
-		if alike(a[i], a[i+1]) == 1 {
+		if alike(a.Matrix[i], a.Matrix[i+1]) == 1 {
 			odd, even = even, odd
 		}
 		factor := common(odd)
-		e, o := s.sum(even), s.sum(divide(odd, factor))
+		e, o := a.sum(even), a.sum(divide(odd, factor))
 		plain := factor.Cmp(one) == 0
 		if first {
 			if plain {
-				store(i, s.f.Add(e, o))
+				store(i, a.f.Add(e, o))
 			} else {
-				v := s.m.Copy(e)
-				s.addTimes(v, o, factor)
+				v := a.m.Copy(e)
+				a.addTimes(v, o, factor)
 				store(i, v)
 			}
 		}
 		if second {
 			if plain {
-				store(i+1, s.f.Sub(e, o))
+				store(i+1, a.f.Sub(e, o))
 			} else {
-				s.addTimes(e, o, new(big.Rat).Neg(factor))
+				a.addTimes(e, o, new(big.Rat).Neg(factor))
 				store(i+1, e)
 			}
 		}
@@ -329,13 +344,16 @@ func alike(a, b []*big.Rat) int {
 // powers is a matrix whose columns are powers of points, opposite points side by
 // side from the second column on: their sum serves the even rows, their difference
 // the odd ones.
-type powers winograd.Matrix
+type powers struct {
+	winograd.Matrix
+	*splats
+}
 
 func (a powers) groups(size int) [][]int {
 	var groups [][]int
 	for parity := range 2 {
 		var rows []int
-		for i := parity; i < len(a); i += 2 {
+		for i := parity; i < len(a.Matrix); i += 2 {
 			rows = append(rows, i)
 		}
 		groups = slices.AppendSeq(groups, slices.Chunk(rows, size))
@@ -343,18 +361,18 @@ func (a powers) groups(size int) [][]int {
 	return groups
 }
 
-func (a powers) apply(s *splats, rows []int, load func(i int) vec.V, store func(i int, v vec.V)) {
+func (a powers) apply(rows []int, load func(i int) vec.V, store func(i int, v vec.V)) {
 	load = once(load)
-	n := len(a[0])
+	n := len(a.Matrix[0])
 	sums := [2][]vec.V{make([]vec.V, n), make([]vec.V, n)} // by parity of the row and column
 	for j := 1; j+1 < n; j += 2 {
-		for parity, op := range []func(a, b vec.V) vec.V{s.f.Add, s.f.Sub} {
+		for parity, op := range []func(a, b vec.V) vec.V{a.f.Add, a.f.Sub} {
 			if rows == nil || rows[0]%2 == parity {
 				sums[parity][j] = op(load(j), load(j+1))
 			}
 		}
 	}
-	for i, row := range a {
+	for i, row := range a.Matrix {
 		if !wanted(rows, i) {
 			continue
 		}
@@ -368,7 +386,7 @@ func (a powers) apply(s *splats, rows []int, load func(i int) vec.V, store func(
 				t = append(t, term{factor, sums[i%2][j]})
 			}
 		}
-		store(i, s.sum(t))
+		store(i, a.sum(t))
 	}
 }
 

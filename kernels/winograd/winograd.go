@@ -30,32 +30,53 @@ var points = []*big.Rat{
 // A Matrix is a matrix of exact numbers.
 type Matrix [][]*big.Rat
 
-// An Algorithm is F(M, R).
+// An Algorithm is F(M, R). What it computes is Scale times the outputs.
 type Algorithm struct {
-	M, R int
-	BT   Matrix // N×N: transforms inputs
-	G    Matrix // N×R: transforms weights
-	AT   Matrix // M×N: transforms products to outputs
+	M, R  int
+	Scale int64
+	BT    Matrix // N×N: transforms inputs
+	G     Matrix // N×R: transforms weights
+	AT    Matrix // M×N: transforms products to outputs
 }
 
 // N returns the number of inputs, which is also the number of products.
 func (a *Algorithm) N() int { return a.M + a.R - 1 }
 
-var (
+// New returns F(m, r) with the scale 1. It derives each algorithm once, so callers must not change
+// it. Algorithms with the same m+r have the same BT. New panics if m or r is less than 1, or if m+r-2
+// is more than the number of points.
+func New(m, r int) *Algorithm { return floats.get(m, r) }
+
+// Inverse9 is the inverse of 9 modulo 2³²: the product of a multiple of 9 with it is the multiple
+// divided by 9.
+const Inverse9 = 0x38e3_8e39
+
+// NewInteger returns F(m, r) for tiles of six inputs, m+r = 7, in integers: it is New's with G
+// scaled by the common denominator 24. The last row of G is then divided by 4 again, and the last column
+// of AT multiplied by 4. So inputs of 8 bits, unsigned, and for r up to 4 weights of 8 bits, signed, have
+// transforms of 16 bits in F(m×m, r×r), whose scale is 576. NewInteger panics for other sizes. Callers
+// must not change what it returns.
+func NewInteger(m, r int) *Algorithm { return integers.get(m, r) }
+
+// once derives each algorithm once.
+type once struct {
+	derive  func(m, r int) *Algorithm
 	mu      sync.Mutex
-	derived = map[[2]int]*Algorithm{}
+	derived map[[2]int]*Algorithm
+}
+
+var (
+	floats   = once{derive: derive, derived: map[[2]int]*Algorithm{}}
+	integers = once{derive: deriveInteger, derived: map[[2]int]*Algorithm{}}
 )
 
-// New returns F(m, r). It derives each algorithm once, so callers must not change it. Algorithms
-// with the same m+r have the same BT. New panics if m or r is less than 1, or if m+r-2 is more than
-// the number of points.
-func New(m, r int) *Algorithm {
-	mu.Lock()
-	defer mu.Unlock()
-	a := derived[[2]int{m, r}]
+func (o *once) get(m, r int) *Algorithm {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	a := o.derived[[2]int{m, r}]
 	if a == nil {
-		a = derive(m, r)
-		derived[[2]int{m, r}] = a
+		a = o.derive(m, r)
+		o.derived[[2]int{m, r}] = a
 	}
 	return a
 }
@@ -67,7 +88,7 @@ func derive(m, r int) *Algorithm {
 		panic(fmt.Sprintf("winograd: no F(%d, %d)", m, r))
 	}
 	p := points[:n-1]
-	a := &Algorithm{M: m, R: r, BT: newMatrix(n, n), G: newMatrix(n, r), AT: newMatrix(m, n)}
+	a := &Algorithm{M: m, R: r, Scale: 1, BT: newMatrix(n, n), G: newMatrix(n, r), AT: newMatrix(m, n)}
 	for j := range p {
 		// BT has the coefficients of the j-th Lagrange polynomial's numerator, the product of
 		// x-p[l] over all other points. G divides by scale, its value at p[j]. AT and G have
@@ -102,6 +123,28 @@ func derive(m, r int) *Algorithm {
 	return a
 }
 
+// deriveInteger computes F(m, r) in integers.
+func deriveInteger(m, r int) *Algorithm {
+	if m+r-1 != 6 {
+		panic(fmt.Sprintf("winograd: no F(%d, %d) in integers", m, r))
+	}
+	a := derive(m, r)
+	a.Scale = 24
+	for i, row := range a.G {
+		scale, back := big.NewRat(a.Scale, 1), big.NewRat(1, 1)
+		if i == len(a.G)-1 {
+			scale, back = big.NewRat(a.Scale/4, 1), big.NewRat(4, 1)
+		}
+		for _, v := range row {
+			v.Mul(v, scale)
+		}
+		for _, row := range a.AT {
+			row[i].Mul(row[i], back)
+		}
+	}
+	return a
+}
+
 // timesRoot returns the coefficients of poly · (x - root), lowest first.
 func timesRoot(poly []*big.Rat, root *big.Rat) []*big.Rat {
 	out := make([]*big.Rat, len(poly)+1)
@@ -127,6 +170,20 @@ func newMatrix(rows, cols int) Matrix {
 		}
 	}
 	return m
+}
+
+// Int returns the matrix in integers, row by row. It panics if a number is none.
+func (m Matrix) Int() [][]int {
+	out := make([][]int, len(m))
+	for i, row := range m {
+		for _, v := range row {
+			if !v.IsInt() {
+				panic(fmt.Sprintf("winograd: %v is no integer", v))
+			}
+			out[i] = append(out[i], int(v.Num().Int64()))
+		}
+	}
+	return out
 }
 
 // Float returns the matrix in float64, row by row.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"firebench/kernels"
@@ -15,7 +16,8 @@ import (
 
 // checkNodes compares the value of every node of p with what package ref computes from the values
 // that p has for the node's inputs. p was compiled with w and KeepAll, and run. Of convolutions with
-// more than wholeMACs multiply-adds, only samples are compared.
+// more than wholeMACs multiply-adds, only samples are compared. Quantized values are compared by the
+// numbers that they stand for: a result must be the one that is closest to the reference.
 func checkNodes(t *testing.T, p *graph.Plan, w stored, wholeMACs int) {
 	t.Helper()
 	m := p.Model()
@@ -44,18 +46,24 @@ func checkNodes(t *testing.T, p *graph.Plan, w stored, wholeMACs int) {
 		}
 		var src []kernels.View
 		for _, name := range names {
-			src = append(src, value(name))
+			src = append(src, floats(value(name)))
 		}
 		dst := value(n.Name)
 		kerneltest.ZeroHalo(t, n.Name, dst)
 		relu := rectified(p, infos[i:])
 		what := n.Name + " (" + n.Layer.Op() + ")"
-		exact := func(want []float64) { t.Helper(); kerneltest.Compare(t, what, dst, want, nil) }
+		compare := func(want []float64, bound func(i int) float64) {
+			t.Helper()
+			compareStored(t, what, dst, want, bound)
+		}
+		exact := func(want []float64) { t.Helper(); kerneltest.Compare(t, what, floats(dst), want, nil) }
 
 		switch l := n.Layer.(type) {
 		case layer.Weighted:
-			c := convCheck{what, l.ConvShape(n.In[0]), dst, src[0], w[n.Name][0], w[n.Name][1], relu, 0}
-			if algos[n.Name] == "winograd" {
+			c := convCheck{what: what, shape: l.ConvShape(n.In[0]), dst: dst, src: src[0], weights: w[n.Name].Values, bias: w[n.Name].Bias, relu: relu}
+			if in := n.In[0].Type; in != (kernels.Type{}) {
+				c.quantize(in)
+			} else if algos[n.Name] == "winograd" {
 				c.winograd = largest(dense(src[0]))
 			}
 			if n.Cost.MACs*int64(dst.N) <= int64(wholeMACs) {
@@ -67,10 +75,10 @@ func checkNodes(t *testing.T, p *graph.Plan, w stored, wholeMACs int) {
 			exact(ref.MaxPool(pool(l.Kernel, l.Stride, l.Pad, l.Ceil), src[0]))
 		case layer.AvgPool:
 			want, abs := ref.AvgPool(pool(l.Kernel, l.Stride, l.Pad, l.Ceil), src[0])
-			kerneltest.Compare(t, what, dst, want, kerneltest.SumBound(l.Kernel*l.Kernel, abs))
+			compare(want, kerneltest.SumBound(l.Kernel*l.Kernel, abs))
 		case layer.GlobalAvgPool:
 			want, abs := ref.AvgPool(kernels.PoolShape{}, src[0])
-			kerneltest.Compare(t, what, dst, want, kerneltest.SumBound(src[0].H*src[0].W, abs))
+			compare(want, kerneltest.SumBound(src[0].H*src[0].W, abs))
 		case layer.LRN:
 			// A sum of Size squares, times a constant, plus one, to the power 3/4 by three
 			// roots and a product, and a division.
@@ -96,19 +104,38 @@ func checkNodes(t *testing.T, p *graph.Plan, w stored, wholeMACs int) {
 					want[i] = max(want[i], 0)
 				}
 			}
-			exact(want)
-		case layer.Dropout:
+			compare(want, func(int) float64 { return 0 })
+		case layer.Quantize:
+			compare(dense(src[0]), func(int) float64 { return 0 })
+		case layer.Dropout, layer.Dequantize:
 			exact(dense(src[0]))
 		case layer.Concat:
 			c := 0
 			for i, s := range src {
-				kerneltest.Compare(t, what+" of "+names[i], dst.Channels(c, s.C), dense(s), nil)
+				kerneltest.Compare(t, what+" of "+names[i], floats(dst.Channels(c, s.C)), dense(s), nil)
 				c += s.C
 			}
 		default:
 			t.Fatalf("%s: no reference for %T", what, l)
 		}
 	}
+}
+
+// compareStored is kerneltest.Compare for got of any type. A quantized value must be the closest one to
+// want that there is.
+func compareStored(t *testing.T, what string, got kernels.View, want []float64, bound func(i int) float64) {
+	t.Helper()
+	if got.Type != (kernels.Type{}) {
+		low, high := float64(got.Scale)*float64(0-got.Zero), float64(got.Scale)*float64(255-got.Zero)
+		want = slices.Clone(want)
+		for i := range want {
+			want[i] = min(max(want[i], low), high)
+		}
+		exact := bound
+		// Half a step, and the rounding of a number of steps to float32, before and after.
+		bound = func(i int) float64 { return exact(i) + float64(got.Scale)*(0.5+1e-4) }
+	}
+	kerneltest.Compare(t, what, floats(got), want, bound)
 }
 
 // pool returns the shape of a pooling layer.
@@ -137,7 +164,25 @@ type convCheck struct {
 	dst, src      kernels.View
 	weights, bias []float32
 	relu          bool
-	winograd      float64 // the largest absolute input if Winograd's algorithm computed dst, or 0
+	winograd      float64   // the largest absolute input if Winograd's algorithm computed dst in float32, or 0
+	biasStep      []float64 // of quantized biases
+}
+
+// quantize replaces the weights by those that are used with inputs of type in.
+func (c *convCheck) quantize(in kernels.Type) {
+	c.weights = slices.Clone(c.weights)
+	k := c.shape.K()
+	for o := range c.shape.Out {
+		w := c.weights[o*k : (o+1)*k]
+		scale := max(slices.Max(w), -slices.Min(w)) / 127
+		if scale == 0 {
+			scale = 1
+		}
+		for i, v := range w {
+			w[i] = float32(math.RoundToEven(float64(v/scale))) * scale
+		}
+		c.biasStep = append(c.biasStep, float64(in.Scale*scale))
+	}
 }
 
 // whole checks all outputs.
@@ -148,7 +193,10 @@ func (c convCheck) whole(t *testing.T) {
 	if c.winograd > 0 {
 		bound = c.winogradBound(abs)
 	}
-	kerneltest.Compare(t, c.what, c.dst, want, bound)
+	if sums := bound; c.biasStep != nil {
+		bound = func(i int) float64 { return sums(i) + c.biasStep[i%c.shape.Out]/2 }
+	}
+	compareStored(t, c.what, c.dst, want, bound)
 }
 
 // winogradBound returns the bound for results of Winograd's algorithm, the smaller of two. One is
@@ -212,6 +260,9 @@ func (c convCheck) row(y, g, c0, width int) convCheck {
 	p.shape = kernels.ConvShape{In: in, Out: width, KH: s.KH, KW: s.KW, Stride: s.Stride, Groups: 1}
 	p.weights = c.weights[first*k : (first+width)*k]
 	p.bias = c.bias[first : first+width]
+	if c.biasStep != nil {
+		p.biasStep = c.biasStep[first : first+width]
+	}
 	p.dst = c.dst.Channels(first, width)
 	p.dst.Offset = p.dst.Index(0, y, 0, 0)
 	p.dst.H, p.dst.Halo = 1, 0

@@ -16,11 +16,10 @@ import (
 
 // Weights are a model's parameters, wherever they come from.
 type Weights interface {
-	// Layer returns the weights of node p.Node, in OIHW order and of the dimensions p.Dims, and
-	// one bias for each output channel. Both slices may be reused by the next call, so that big
-	// models are never in memory twice. Compile asks once for each Param of the model, in their
-	// order.
-	Layer(p Param) (w, b []float32, err error)
+	// Layer returns the weights of node p.Node, of the dimensions p.Dims, and one bias for each
+	// output channel. The next call may reuse the memory of its slices, so that big models are
+	// never in memory twice. Compile asks once for each Param of the model, in their order.
+	Layer(p Param) (kernels.Weights, error)
 
 	// Adapt returns the model that the weights were trained for: usually m itself, but files
 	// of weights exist that need another padding or preprocessor than the model's table says.
@@ -254,7 +253,7 @@ func (l *layout) pack(w Weights, o Options) (map[int]kernels.Conv, error) {
 		fail := func(err error) (map[int]kernels.Conv, error) {
 			return nil, fmt.Errorf("node %s: %w", l.infos[owner].Name, err)
 		}
-		weights, bias, err := w.Layer(l.param(owner))
+		weights, err := w.Layer(l.param(owner))
 		if err != nil {
 			return fail(err)
 		}
@@ -266,7 +265,7 @@ func (l *layout) pack(w Weights, o Options) (map[int]kernels.Conv, error) {
 			p := l.problem(i)
 			p.ReLU = l.values[i+1].relu
 			if packed[p] == nil {
-				if packed[p], err = kernels.NewConv(o.Set, o.Algo, p, kernels.Weights{Values: weights, Bias: bias}); err != nil {
+				if packed[p], err = kernels.NewConv(o.Set, o.Algo, p, weights); err != nil {
 					return fail(err)
 				}
 			}

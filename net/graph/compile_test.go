@@ -130,11 +130,11 @@ type broken struct {
 	err           error
 }
 
-func (b broken) Layer(p graph.Param) (w, bias []float32, err error) {
+func (b broken) Layer(p graph.Param) (kernels.Weights, error) {
 	if p.Node == "a" {
-		return make([]float32, 9), make([]float32, 3), nil
+		return kernels.Weights{Values: make([]float32, 9)}, nil
 	}
-	return make([]float32, b.weights), make([]float32, b.bias), b.err
+	return kernels.Weights{Values: make([]float32, b.weights), Bias: make([]float32, b.bias)}, b.err
 }
 
 func (broken) Adapt(m *graph.Model) (*graph.Model, error) { return m, nil }
@@ -200,9 +200,9 @@ type once struct {
 	asked map[string]bool
 }
 
-func (o once) Layer(p graph.Param) (w, b []float32, err error) {
+func (o once) Layer(p graph.Param) (kernels.Weights, error) {
 	if o.asked[p.Node] {
-		return nil, nil, fmt.Errorf("asked for %s again", p.Node)
+		return kernels.Weights{}, fmt.Errorf("asked for %s again", p.Node)
 	}
 	o.asked[p.Node] = true
 	return o.stored.Layer(p)

@@ -53,10 +53,10 @@ func FuzzNets(f *testing.F) {
 	})
 }
 
-// randomModel returns a network of up to a dozen layers of all kinds, and some more through which
-// values that none of these read reach the result.
+// randomModel returns a network of up to a dozen layers of all kinds, some of them quantized, and some
+// more through which values that none of these read reach the result.
 func randomModel(r *rand.Rand) *graph.Model {
-	g := generator{unread: map[string]bool{}}
+	g := generator{r: r, unread: map[string]bool{}}
 	g.values = []generated{{graph.Input, layer.Shape{H: 4 + r.IntN(60), W: 3 + r.IntN(10), C: 1 + r.IntN(5)}}}
 	for want := 2 + r.IntN(10); len(g.nodes) < want; {
 		v := g.values[len(g.values)-1]
@@ -66,7 +66,7 @@ func randomModel(r *rand.Rand) *graph.Model {
 		peers := slices.DeleteFunc(slices.Clone(g.values), func(p generated) bool { return p.shape.H != v.shape.H || p.shape.W != v.shape.W })
 		peer := peers[r.IntN(len(peers))]
 		window, stride, pad := 1+r.IntN(3), 1+r.IntN(3), r.IntN(8)/7
-		switch r.IntN(12) {
+		switch r.IntN(14) {
 		case 0, 1, 2, 3:
 			g.add(randomConv(r, v.shape.C), v)
 		case 4:
@@ -85,6 +85,17 @@ func randomModel(r *rand.Rand) *graph.Model {
 			g.add(layer.Concat{}, v, peer, peers[r.IntN(len(peers))])
 		case 11:
 			g.add(layer.Add{}, v, peer)
+		default:
+			if v.isFloat() {
+				g.add(layer.Quantize{Type: randomType(r)}, v)
+			} else {
+				g.add(layer.Dequantize{}, v)
+			}
+		}
+	}
+	for _, v := range slices.Clone(g.values) {
+		if g.isUnread(v) {
+			g.add(layer.Dequantize{}, v)
 		}
 	}
 	for len(g.unread) > 1 {
@@ -105,6 +116,11 @@ func randomModel(r *rand.Rand) *graph.Model {
 		g.add(relu, g.values[slices.IndexFunc(g.values, g.isUnread)])
 	}
 	return small(g.values[0].shape, g.nodes...)
+}
+
+// randomType returns a quantized type for numbers of a magnitude of 1.
+func randomType(r *rand.Rand) kernels.Type {
+	return kernels.Type{Element: kernels.Uint8, Scale: 0.01 + 0.03*r.Float32(), Zero: int32([]int{0, 255, r.IntN(256)}[r.IntN(3)])}
 }
 
 // randomConv returns a convolution for so many input channels, most with the padding
@@ -131,6 +147,7 @@ func randomConv(r *rand.Rand, in int) layer.Conv {
 // A generator is a random model in the making: its nodes, the values that further nodes may read,
 // and those of them that none reads yet.
 type generator struct {
+	r      *rand.Rand
 	nodes  []graph.Node
 	values []generated
 	unread map[string]bool
@@ -141,12 +158,18 @@ type generated struct {
 	shape layer.Shape
 }
 
+func (v generated) isFloat() bool { return v.shape.Type == kernels.Type{} }
+
 func (g *generator) isUnread(v generated) bool { return g.unread[v.name] }
 
-// add appends a layer unless it cannot work on its inputs.
+// add appends a layer unless it cannot work on its inputs. It gives the result a type if the layer
+// has a choice and the inputs are quantized.
 func (g *generator) add(l layer.Layer, in ...generated) {
 	var shapes []layer.Shape
 	var names []string
+	if typed, ok := l.(layer.Typed); ok && !slices.ContainsFunc(in, generated.isFloat) {
+		l = typed.As(randomType(g.r))
+	}
 	for _, v := range in {
 		shapes, names = append(shapes, v.shape), append(names, v.name)
 	}

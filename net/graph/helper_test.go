@@ -30,10 +30,10 @@ var (
 )
 
 // stored are weights by node, made once for several plans.
-type stored map[string][2][]float32
+type stored map[string]kernels.Weights
 
-func (s stored) Layer(p graph.Param) (w, b []float32, err error) {
-	return s[p.Node][0], s[p.Node][1], nil
+func (s stored) Layer(p graph.Param) (kernels.Weights, error) {
+	return s[p.Node], nil
 }
 
 func (s stored) Adapt(m *graph.Model) (*graph.Model, error) { return m, nil }
@@ -47,11 +47,11 @@ func random(t *testing.T, m *graph.Model) stored {
 	}
 	s := stored{}
 	for _, p := range params {
-		w, b, err := weights.Random(1).Layer(p)
+		w, err := weights.Random(1).Layer(p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s[p.Node] = [2][]float32{w, b}
+		s[p.Node] = w
 	}
 	return s
 }
@@ -99,19 +99,45 @@ func run(t *testing.T, p *graph.Plan) {
 	}
 }
 
-// dense returns v's values in NHWC order.
+// dense returns the numbers that v's values stand for, in NHWC order.
 func dense(v kernels.View) []float64 {
 	values := make([]float64, 0, v.N*v.H*v.W*v.C)
 	for n := range v.N {
 		for y := range v.H {
 			for x := range v.W {
-				for _, f := range kernels.Pixel[float32](v, n, y, x) {
-					values = append(values, float64(f))
+				for c := range v.C {
+					values = append(values, float64(number(v, n, y, x, c)))
 				}
 			}
 		}
 	}
 	return values
+}
+
+// number returns the number that one of v's values stands for.
+func number(v kernels.View, n, y, x, c int) float32 {
+	if v.Element == kernels.Uint8 {
+		return float32(int32(kernels.At[uint8](v, n, y, x, c))-v.Zero) * v.Scale
+	}
+	return kernels.At[float32](v, n, y, x, c)
+}
+
+// floats returns v with its halo as float32, v itself if it is float32.
+func floats(v kernels.View) kernels.View {
+	if v.Type == (kernels.Type{}) {
+		return v
+	}
+	f := kernels.NewView(kernels.Type{}, v.N, v.H, v.W, v.C, v.Halo)
+	for n := range v.N {
+		for y := -v.Halo; y < v.H+v.Halo; y++ {
+			for x := -v.Halo; x < v.W+v.Halo; x++ {
+				for c := range v.C {
+					kernels.Pixel[float32](f, n, y, x)[c] = number(v, n, y, x, c)
+				}
+			}
+		}
+	}
+	return f
 }
 
 // compileKeep compiles m with KeepAll and runs it.
@@ -160,7 +186,7 @@ func checkGoroutines(t *testing.T, want int) {
 
 // same reports whether two views have the same memory.
 func same(a, b kernels.View) bool {
-	return a.C == b.C && &kernels.Data[float32](a)[a.Offset] == &kernels.Data[float32](b)[b.Offset]
+	return a.C == b.C && a.SameStart(b)
 }
 
 // checkAllocs runs p and reports an error if the second run allocates. It tries several times,

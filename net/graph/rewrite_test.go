@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"firebench/kernels"
 	"firebench/kernels/kerneltest"
 	"firebench/net/graph"
 	"firebench/net/layer"
@@ -36,27 +37,27 @@ func halve(m *graph.Model, w graph.Weights) (*graph.Model, graph.Weights, error)
 // layer .b has ones where the two halves of an output are added up, and the old biases.
 type halved struct{ graph.Weights }
 
-func (h halved) Layer(p graph.Param) (w, b []float32, err error) {
+func (h halved) Layer(p graph.Param) (kernels.Weights, error) {
 	if name, ok := strings.CutSuffix(p.Node, ".a"); ok {
 		p.Node, p.Dims[0] = name, p.Dims[0]/2
-		w, _, err = h.Weights.Layer(p)
-		w = slices.Concat(w, w)
-		for i := range w {
-			w[i] /= 2
+		w, err := h.Weights.Layer(p)
+		w.Values, w.Bias = slices.Concat(w.Values, w.Values), nil
+		for i := range w.Values {
+			w.Values[i] /= 2
 		}
-		return w, make([]float32, 2*p.Dims[0]), err
+		return w, err
 	}
 	name, ok := strings.CutSuffix(p.Node, ".b")
 	if !ok {
 		return h.Weights.Layer(p)
 	}
 	out := p.Dims[0]
-	w = make([]float32, out*2*out)
+	w, err := h.Weights.Layer(graph.Param{Node: name, Dims: [4]int{out, 6, 1, 1}})
+	w.Values = make([]float32, out*2*out)
 	for o := range out {
-		w[o*2*out+o], w[o*2*out+out+o] = 1, 1
+		w.Values[o*2*out+o], w.Values[o*2*out+out+o] = 1, 1
 	}
-	_, b, err = h.Weights.Layer(graph.Param{Node: name, Dims: [4]int{out, 6, 1, 1}})
-	return w, b, err
+	return w, err
 }
 
 // TestRewrite checks that a rewritten model compiles, runs and computes what the old model does.

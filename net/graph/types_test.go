@@ -8,74 +8,17 @@ import (
 
 	"firebench/kernels"
 	"firebench/kernels/kerneltest"
-	"firebench/kernels/workers"
 	"firebench/net/graph"
 	"firebench/net/layer"
 )
-
-// toType is a layer that stores its input as another type. Bytes become the numbers that they
-// stand for, and numbers the bytes that stand for the closest number.
-type toType struct{ kernels.Type }
-
-func (toType) Op() string { return "totype" }
-
-func (l toType) OutShape(in []layer.Shape) (layer.Shape, error) {
-	out := in[0]
-	out.Type = l.Type
-	return out, out.Check()
-}
-
-func (l toType) Cost(in []layer.Shape) kernels.Cost {
-	out, _ := l.OutShape(in)
-	return kernels.Cost{Activations: in[0].Bytes() + out.Bytes()}
-}
-
-func (toType) Window([]layer.Shape) (kernel, stride, pad int, ok bool) { return 1, 1, 0, true }
-
-func (toType) Bind(b layer.Binding) ([]workers.Task, error) {
-	halo, err := kernels.BindHalo(b.Dst)
-	return []workers.Task{halo, perPixel{b.Dst, func(n, y, x int) {
-		for c := range b.Dst.C {
-			v := float64(0)
-			if b.Src[0].Element == kernels.Uint8 {
-				v = float64(b.Src[0].Scale) * float64(int32(kernels.At[uint8](b.Src[0], n, y, x, c))-b.Src[0].Zero)
-			} else {
-				v = float64(kernels.At[float32](b.Src[0], n, y, x, c))
-			}
-			if b.Dst.Element == kernels.Uint8 {
-				kernels.Pixel[uint8](b.Dst, n, y, x)[c] = uint8(max(0, min(255, math.RoundToEven(v/float64(b.Dst.Scale))+float64(b.Dst.Zero))))
-			} else {
-				kernels.Pixel[float32](b.Dst, n, y, x)[c] = float32(v)
-			}
-		}
-	}}}, err
-}
-
-// perPixel is a task of one chunk.
-type perPixel struct {
-	dst kernels.View
-	f   func(n, y, x int)
-}
-
-func (perPixel) Chunks() int { return 1 }
-
-func (p perPixel) Chunk(_, _ int) {
-	for n := range p.dst.N {
-		for y := range p.dst.H {
-			for x := range p.dst.W {
-				p.f(n, y, x)
-			}
-		}
-	}
-}
 
 // TestTypes checks that a plan can have values of bytes among values of float32, as a whole and
 // in bands, and that the arena has as many bytes as they need.
 func TestTypes(t *testing.T) {
 	u8 := kernels.Type{Element: kernels.Uint8, Scale: 0.25, Zero: 100}
 	nodes := []graph.Node{
-		node("a", layer.Conv{Out: 16, Kernel: 3, Pad: 1}), node("q", toType{u8}),
-		node("d", toType{}), node("b", layer.Conv{Out: 16, Kernel: 3, Pad: 1}),
+		node("a", layer.Conv{Out: 16, Kernel: 3, Pad: 1}), node("q", layer.Quantize{Type: u8}),
+		node("d", layer.Dequantize{}), node("b", layer.Conv{Out: 16, Kernel: 3, Pad: 1}),
 	}
 	m := small(layer.Shape{H: 24, W: 16, C: 3}, nodes...)
 	w := random(t, m)
@@ -138,9 +81,9 @@ func TestTypes(t *testing.T) {
 func TestMovedTypes(t *testing.T) {
 	u8 := kernels.Type{Element: kernels.Uint8, Scale: 0.25, Zero: 100}
 	m := small(layer.Shape{H: 6, W: 5, C: 3},
-		node("a", toType{u8}), node("b", toType{u8}, "input"), node("drop", layer.Dropout{}),
+		node("a", layer.Quantize{Type: u8}), node("b", layer.Quantize{Type: u8}, "input"), node("drop", layer.Dropout{}),
 		node("cat", layer.Concat{}, "a", "drop", "a"), // b in place, a twice
-		node("d", toType{}),
+		node("d", layer.Dequantize{}),
 	)
 	p := compile(t, m, random(t, m), graph.Options{Threads: 2, KeepAll: true})
 	run(t, p)

@@ -8,7 +8,7 @@ import (
 	"firebench/kernels/workers"
 )
 
-// A Concat lines up the channels of its inputs, which agree in height and width.
+// A Concat lines up the channels of its inputs, which agree in height, width and type.
 type Concat struct{}
 
 // Op returns concat.

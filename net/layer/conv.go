@@ -9,9 +9,11 @@ import (
 )
 
 // A Conv is a convolution with a square kernel. Its result has ⌊(H + 2·Pad − Kernel)/Stride⌋ + 1
-// rows, as many columns by the same rule, and Out channels. Stride 0 and Groups 0 mean 1.
+// rows, as many columns by the same rule, and Out channels. Stride 0 and Groups 0 mean 1. The
+// result is of type Type, see [Typed].
 type Conv struct {
 	Out, Kernel, Stride, Pad, Groups int
+	Type                             kernels.Type
 }
 
 // Op returns conv1x1, conv3x3, ….
@@ -28,20 +30,26 @@ func (c Conv) ConvShape(in Shape) kernels.ConvShape {
 }
 
 // OutShape implements Layer.
-func (c Conv) OutShape(in []Shape) (Shape, error) { return convOut(c, in) }
+func (c Conv) OutShape(in []Shape) (Shape, error) { return convOut(c, in, c.Type) }
 
 // Cost implements Layer. As is usual, products with padding count as multiply-adds, even those of
 // the outputs that a padded 1×1 kernel computes from padding alone.
-func (c Conv) Cost(in []Shape) kernels.Cost { return convCost(c, in[0]) }
+func (c Conv) Cost(in []Shape) kernels.Cost { return convCost(c, in[0], c.Type) }
 
 // Bind implements Layer.
 func (c Conv) Bind(b Binding) ([]workers.Task, error) { return convBind(b) }
 
+// As implements Typed.
+func (c Conv) As(t kernels.Type) Layer {
+	c.Type = t
+	return c
+}
+
 func (Conv) fuser() {}
 
-// convOut is OutShape of every Weighted layer.
-func convOut(l Weighted, in []Shape) (Shape, error) {
-	if err := floats(in, 1); err != nil {
+// convOut is OutShape of every Weighted layer, whose result is of type t.
+func convOut(l Weighted, in []Shape, t kernels.Type) (Shape, error) {
+	if err := typed(in, 1, t); err != nil {
 		return Shape{}, err
 	}
 	s := l.ConvShape(in[0])
@@ -56,19 +64,23 @@ func convOut(l Weighted, in []Shape) (Shape, error) {
 	if oh < 1 || ow < 1 {
 		return Shape{}, fmt.Errorf("a %d×%d kernel does not fit into %v with padding %d", s.KH, s.KW, in[0], s.Pad)
 	}
-	out := Shape{oh, ow, s.Out, in[0].Type}
+	out := Shape{oh, ow, s.Out, t}
 	return out, out.Check()
 }
 
-// convCost is Cost of every Weighted layer.
-func convCost(l Weighted, in Shape) kernels.Cost {
+// convCost is Cost of every Weighted layer, whose result is of type t. Quantized weights have one
+// byte, and four for each channel's scale.
+func convCost(l Weighted, in Shape, t kernels.Type) kernels.Cost {
 	s := l.ConvShape(in)
 	oh, ow := s.OutSize(in.H, in.W)
-	out := Shape{oh, ow, s.Out, in.Type}
+	out := Shape{oh, ow, s.Out, t}
 	cost := traffic(out, in)
 	cost.Params = int64(s.Weights() + s.Out)
 	cost.MACs = int64(out.Elems()) * int64(s.K())
-	cost.Weights = cost.Params * int64(in.Type.Element.Size())
+	cost.Weights = int64(4 * (s.Weights() + s.Out))
+	if quantized(t) {
+		cost.Weights = int64(s.Weights() + (4+4)*s.Out)
+	}
 	return cost
 }
 

@@ -6,8 +6,11 @@ import (
 )
 
 // A Dense layer is fully connected: H×W×C to 1×1×Out. Its weights are in C, H, W
-// order per output, as Caffe and PyTorch flatten.
-type Dense struct{ Out int }
+// order per output, as Caffe and PyTorch flatten. The result is of type Type, see [Typed].
+type Dense struct {
+	Out  int
+	Type kernels.Type
+}
 
 // Op returns dense.
 func (Dense) Op() string { return "dense" }
@@ -18,12 +21,18 @@ func (d Dense) ConvShape(in Shape) kernels.ConvShape {
 }
 
 // OutShape implements Layer.
-func (d Dense) OutShape(in []Shape) (Shape, error) { return convOut(d, in) }
+func (d Dense) OutShape(in []Shape) (Shape, error) { return convOut(d, in, d.Type) }
 
 // Cost implements Layer.
-func (d Dense) Cost(in []Shape) kernels.Cost { return convCost(d, in[0]) }
+func (d Dense) Cost(in []Shape) kernels.Cost { return convCost(d, in[0], d.Type) }
 
 // Bind implements Layer.
 func (d Dense) Bind(b Binding) ([]workers.Task, error) { return convBind(b) }
+
+// As implements Typed.
+func (d Dense) As(t kernels.Type) Layer {
+	d.Type = t
+	return d
+}
 
 func (Dense) fuser() {}

@@ -7,8 +7,8 @@ import (
 	"firebench/kernels/workers"
 )
 
-// A Dropout is the identity at inference, and its result has the memory of its input. No
-// scaling is needed, as training scales the values that it does not drop.
+// A Dropout is the identity at inference, and its result has the memory of its input, and so its
+// type. No scaling is needed, as training scales the values that it does not drop.
 type Dropout struct{ Rate float32 }
 
 // Op returns dropout.

@@ -35,6 +35,12 @@ func (s Shape) String() string {
 	return fmt.Sprintf("%d×%d×%d %v", s.H, s.W, s.C, s.Type)
 }
 
+// As returns the shape with values of type t.
+func (s Shape) As(t kernels.Type) Shape {
+	s.Type = t
+	return s
+}
+
 // Check returns an error if the shape is empty or has more than 2²⁸ values, or if its type is
 // not one of package kernels.
 func (s Shape) Check() error {
@@ -85,7 +91,8 @@ type Binding struct {
 //	Identity       does nothing at inference                Dropout
 //	Concatenation  its inputs can be produced in place      Concat
 //	Probabilistic  its inputs are the logits                Softmax
-//	Windowed       computes bands of rows                   Conv, MaxPool, AvgPool, LRN, ReLU, Add
+//	Windowed       computes bands of rows                   Conv, MaxPool, AvgPool, LRN, ReLU, Add, Quantize, Dequantize
+//	Typed          can give results of another type         Conv, Dense, AvgPool, GlobalAvgPool, Add
 
 // A Weighted layer has weights. For the kernels, all such layers are convolutions.
 type Weighted interface {
@@ -140,6 +147,18 @@ type Windowed interface {
 	Window(in []Shape) (kernel, stride, pad int, ok bool)
 }
 
+// A Typed layer computes float32 from float32, where its type is the zero value, or quantized values
+// from quantized inputs, whose types may differ from each other and from that of the result.
+type Typed interface {
+	Layer
+
+	// As returns the layer whose result is of type t.
+	As(t kernels.Type) Layer
+}
+
+// quantized reports whether values of type t are what layers compute with: bytes that have a scale.
+func quantized(t kernels.Type) bool { return t.Element == kernels.Uint8 && t.Scale > 0 }
+
 // inputs checks the number of inputs and their shapes; they may be of any type.
 func inputs(in []Shape, want int) error {
 	if len(in) != want {
@@ -161,6 +180,38 @@ func floats(in []Shape, want int) error {
 	for _, s := range in {
 		if s.Type.Element != kernels.Float32 {
 			return fmt.Errorf("input %v, expected %v", s, kernels.Float32)
+		}
+	}
+	return nil
+}
+
+// numbers is inputs for layers that compute with float32 and with quantized values.
+func numbers(in []Shape, want int) error {
+	if err := inputs(in, want); err != nil {
+		return err
+	}
+	for _, s := range in {
+		if s.Type.Element != kernels.Float32 && !quantized(s.Type) {
+			return fmt.Errorf("input %v, expected %v or quantized %v", s, kernels.Float32, kernels.Uint8)
+		}
+	}
+	return nil
+}
+
+// typed is numbers for layers whose result is of type t.
+func typed(in []Shape, want int, t kernels.Type) error {
+	if err := numbers(in, want); err != nil {
+		return err
+	}
+	if err := t.Check(); err != nil {
+		return fmt.Errorf("result: %w", err)
+	}
+	if t.Element != kernels.Float32 && !quantized(t) {
+		return fmt.Errorf("result of %v, expected %v or quantized %v", t, kernels.Float32, kernels.Uint8)
+	}
+	for _, s := range in {
+		if s.Type.Element != t.Element {
+			return fmt.Errorf("input %v and a result of %v, expected both %v or both quantized", s, t, kernels.Float32)
 		}
 	}
 	return nil

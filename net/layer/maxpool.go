@@ -9,7 +9,7 @@ import (
 )
 
 // A MaxPool takes the maximum of Kernel×Kernel windows, clipped to the image. Stride
-// 0 means 1; Ceil rounds the output size up, as Caffe does.
+// 0 means 1; Ceil rounds the output size up, as Caffe does. The result has the type of the input.
 type MaxPool struct {
 	Kernel, Stride, Pad int
 	Ceil                bool
@@ -19,10 +19,15 @@ type MaxPool struct {
 func (MaxPool) Op() string { return "maxpool" }
 
 // OutShape implements Layer.
-func (p MaxPool) OutShape(in []Shape) (Shape, error) { return poolOut(p.shape(), in) }
+func (p MaxPool) OutShape(in []Shape) (Shape, error) {
+	if err := numbers(in, 1); err != nil {
+		return Shape{}, err
+	}
+	return poolOut(p.shape(), in, in[0].Type)
+}
 
 // Cost implements Layer.
-func (p MaxPool) Cost(in []Shape) kernels.Cost { return poolCost(p.shape(), in[0]) }
+func (p MaxPool) Cost(in []Shape) kernels.Cost { return poolCost(p.shape(), in[0], in[0].Type) }
 
 // Bind implements Layer.
 func (p MaxPool) Bind(b Binding) ([]workers.Task, error) {
@@ -33,9 +38,9 @@ func (p MaxPool) shape() kernels.PoolShape {
 	return kernels.PoolShape{KH: p.Kernel, KW: p.Kernel, Stride: cmp.Or(p.Stride, 1), Pad: p.Pad, Ceil: p.Ceil}
 }
 
-// poolOut is OutShape of MaxPool and AvgPool.
-func poolOut(s kernels.PoolShape, in []Shape) (Shape, error) {
-	if err := floats(in, 1); err != nil {
+// poolOut is OutShape of MaxPool and AvgPool, whose results are of type t.
+func poolOut(s kernels.PoolShape, in []Shape, t kernels.Type) (Shape, error) {
+	if err := typed(in, 1, t); err != nil {
 		return Shape{}, err
 	}
 	if s.KH < 1 { // to the kernels, 0 is global pooling, which has its own layer
@@ -48,14 +53,14 @@ func poolOut(s kernels.PoolShape, in []Shape) (Shape, error) {
 	if oh < 1 || ow < 1 {
 		return Shape{}, fmt.Errorf("a %d×%d window does not fit into %v with padding %d", s.KH, s.KW, in[0], s.Pad)
 	}
-	out := Shape{oh, ow, in[0].C, in[0].Type}
+	out := Shape{oh, ow, in[0].C, t}
 	return out, out.Check()
 }
 
-// poolCost is Cost of MaxPool, AvgPool and GlobalAvgPool.
-func poolCost(s kernels.PoolShape, in Shape) kernels.Cost {
+// poolCost is Cost of MaxPool, AvgPool and GlobalAvgPool, whose results are of type t.
+func poolCost(s kernels.PoolShape, in Shape, t kernels.Type) kernels.Cost {
 	oh, ow := s.OutSize(in.H, in.W)
-	return traffic(Shape{oh, ow, in.C, in.Type}, in)
+	return traffic(Shape{oh, ow, in.C, t}, in)
 }
 
 // Window implements Windowed.

@@ -5,7 +5,8 @@ import (
 	"firebench/kernels/workers"
 )
 
-// A ReLU is max(x, 0). Most ReLUs become part of the layer before them, see [Fuser].
+// A ReLU is max(x, 0). Most ReLUs become part of the layer before them, see [Fuser]. The result has
+// the type of the input.
 type ReLU struct{}
 
 // Op returns relu.
@@ -13,7 +14,7 @@ func (ReLU) Op() string { return "relu" }
 
 // OutShape implements Layer.
 func (ReLU) OutShape(in []Shape) (Shape, error) {
-	if err := floats(in, 1); err != nil {
+	if err := numbers(in, 1); err != nil {
 		return Shape{}, err
 	}
 	return in[0], nil

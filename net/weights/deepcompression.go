@@ -7,6 +7,7 @@ import (
 	"math"
 	"reflect"
 
+	"firebench/kernels"
 	"firebench/net/files"
 	"firebench/net/graph"
 	"firebench/net/layer"
@@ -78,8 +79,8 @@ type deepCompression struct {
 
 // values are the parameters of one layer.
 type values struct {
-	param         graph.Param
-	weights, bias []float32
+	param   graph.Param
+	weights kernels.Weights
 }
 
 // Adapt returns m with a pad of 1 on the last convolution and the preprocessor
@@ -94,13 +95,13 @@ func (d *deepCompression) Adapt(m *graph.Model) (*graph.Model, error) {
 }
 
 // Layer implements graph.Weights.
-func (d *deepCompression) Layer(p graph.Param) (weights, bias []float32, err error) {
+func (d *deepCompression) Layer(p graph.Param) (kernels.Weights, error) {
 	for _, l := range d.layers {
 		if l.param == p {
-			return l.weights, l.bias, nil
+			return l.weights, nil
 		}
 	}
-	return nil, nil, fmt.Errorf("%s: %s has no layer %s with weights %v", d.path, dcModel, p.Node, p.Dims)
+	return kernels.Weights{}, fmt.Errorf("%s: %s has no layer %s with weights %v", d.path, dcModel, p.Node, p.Dims)
 }
 
 // padHead returns a copy of m with the padded head.
@@ -209,7 +210,7 @@ func decodeLayer(data []byte, p graph.Param, n int) (values, error) {
 	if zeros {
 		return values{}, errors.New("all weights are zero")
 	}
-	return values{p, weights, bias}, nil
+	return values{p, kernels.Weights{Values: weights, Bias: bias}}, nil
 }
 
 // floats decodes n finite values and returns what follows them.

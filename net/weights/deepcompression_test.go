@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"firebench/kernels"
 	"firebench/net/graph"
 	"firebench/net/layer"
 	"firebench/net/models"
@@ -27,22 +28,22 @@ type storedLayer struct {
 // store returns a stored layer, and the values to which it should be decoded. The last of every
 // step weights is not zero, and the others are.
 func store(p graph.Param, step int) (l storedLayer, want values) {
-	want = values{p, make([]float32, size(p)), make([]float32, p.Dims[0])}
+	want = values{p, kernels.Weights{Values: make([]float32, size(p)), Bias: make([]float32, p.Dims[0])}}
 	for i := range l.codebook {
 		l.codebook[i] = float32(i) / 16
 	}
-	for i := range want.bias {
-		want.bias[i] = float32(i + 1)
+	l.bias = want.weights.Bias
+	for i := range l.bias {
+		l.bias[i] = float32(i + 1)
 	}
-	l.bias = want.bias
 	gap := 0
-	for i := range want.weights {
+	for i := range want.weights.Values {
 		if i%step != step-1 {
 			gap++
 			continue
 		}
 		code := byte(1 + i%(codes-1))
-		want.weights[i] = l.codebook[code]
+		want.weights.Values[i] = l.codebook[code]
 		for ; gap > maxGap; gap -= maxGap + 1 {
 			l.codes, l.gaps = append(l.codes, 0), append(l.gaps, maxGap)
 		}
@@ -208,11 +209,11 @@ func TestReadDeepCompression(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, v := range want {
-		weights, bias, err := w.Layer(v.param)
+		got, err := w.Layer(v.param)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Equal(weights, v.weights) || !slices.Equal(bias, v.bias) {
+		if !slices.Equal(got.Values, v.weights.Values) || !slices.Equal(got.Bias, v.weights.Bias) {
 			t.Errorf("layer %s: other values than in the file", v.param.Node)
 		}
 	}
@@ -277,7 +278,7 @@ func TestAdapt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, _, err := w.Layer(params[0]); err != nil {
+			if _, err := w.Layer(params[0]); err != nil {
 				t.Fatal(err)
 			}
 			infos, err := adapted.Infer()
@@ -296,7 +297,7 @@ func TestAdapt(t *testing.T) {
 				t.Error("Adapt of the adapted model is another model")
 			}
 			unknown := param("conv1", 96, 3, 7, 8)
-			if _, _, err := w.Layer(unknown); err == nil || !strings.Contains(err.Error(), "no layer conv1") {
+			if _, err := w.Layer(unknown); err == nil || !strings.Contains(err.Error(), "no layer conv1") {
 				t.Errorf("layer %v: error %v", unknown, err)
 			}
 		})
@@ -368,17 +369,17 @@ func FuzzDecode(f *testing.F) {
 		if len(layers) != 1 {
 			t.Fatalf("%d layers, want 1", len(layers))
 		}
-		l := layers[0]
-		if l.param != p || len(l.weights) != size(p) || len(l.bias) != p.Dims[0] {
-			t.Fatalf("%v with %d weights and %d biases", l.param, len(l.weights), len(l.bias))
+		l := layers[0].weights
+		if layers[0].param != p || len(l.Values) != size(p) || len(l.Bias) != p.Dims[0] {
+			t.Fatalf("%v with %d weights and %d biases", layers[0].param, len(l.Values), len(l.Bias))
 		}
 		zeros := true
-		for _, v := range slices.Concat(l.weights, l.bias) {
+		for _, v := range slices.Concat(l.Values, l.Bias) {
 			if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
 				t.Fatalf("the value %g", v)
 			}
 		}
-		for _, v := range l.weights {
+		for _, v := range l.Values {
 			zeros = zeros && v == 0
 		}
 		if zeros {

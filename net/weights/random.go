@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"firebench/kernels"
 	"firebench/net/graph"
 )
 
@@ -21,7 +22,7 @@ import (
 // A layer's values depend on the seed, the layer's name and its dimensions alone, not on
 // other layers, the order of calls or the number of processors.
 //
-// The slices that Layer returns are valid until its next call, which uses their memory again
+// What Layer returns is valid until its next call, which uses its memory again
 // unless its own layer is smaller than half of it. So the memory of a model's largest layer
 // is not kept for small ones. The Weights must not be used by several goroutines at once.
 func Random(seed uint64) graph.Weights { return &random{seed: seed} }
@@ -39,17 +40,17 @@ const biasDev = 0.01
 func (r *random) Adapt(m *graph.Model) (*graph.Model, error) { return m, nil }
 
 // Layer implements graph.Weights.
-func (r *random) Layer(p graph.Param) (weights, bias []float32, err error) {
+func (r *random) Layer(p graph.Param) (kernels.Weights, error) {
 	fanIn := p.Dims[1] * p.Dims[2] * p.Dims[3]
 	if p.Dims[0] < 1 || fanIn < 1 {
-		return nil, nil, fmt.Errorf("weights: layer %s has no weights: %v", p.Node, p.Dims)
+		return kernels.Weights{}, fmt.Errorf("weights: layer %s has no weights: %v", p.Node, p.Dims)
 	}
 	r.weights = resize(r.weights, p.Dims[0]*fanIn)
 	r.bias = resize(r.bias, p.Dims[0])
 	k := key(r.seed, p)
 	normal(r.weights, k, math.Sqrt(2/float64(fanIn)))
 	normal(r.bias, ^k, biasDev)
-	return r.weights, r.bias, nil
+	return kernels.Weights{Values: r.weights, Bias: r.bias}, nil
 }
 
 // resize returns a slice of length n over the memory of s, or over new memory if the memory of s

@@ -16,11 +16,11 @@ func param(node string, dims ...int) graph.Param { return graph.Param{Node: node
 // layerOf returns copies of a layer's values.
 func layerOf(t *testing.T, w graph.Weights, p graph.Param) (weights, bias []float32) {
 	t.Helper()
-	weights, bias, err := w.Layer(p)
+	l, err := w.Layer(p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return slices.Clone(weights), slices.Clone(bias)
+	return slices.Clone(l.Values), slices.Clone(l.Bias)
 }
 
 func TestRandomDependsOnLayerAlone(t *testing.T) {
@@ -133,7 +133,7 @@ func TestRandomMemory(t *testing.T) {
 
 func TestRandomRefuses(t *testing.T) {
 	for _, p := range []graph.Param{param("none", 0, 1, 1, 1), param("none", 1, 0, 1, 1), {}} {
-		if _, _, err := Random(1).Layer(p); err == nil {
+		if _, err := Random(1).Layer(p); err == nil {
 			t.Errorf("%v: no error", p)
 		}
 	}
@@ -154,11 +154,11 @@ func BenchmarkRandom(b *testing.B) {
 			for b.Loop() {
 				n := 0
 				for _, p := range params {
-					weights, bias, err := w.Layer(p)
+					l, err := w.Layer(p)
 					if err != nil {
 						b.Fatal(err)
 					}
-					n += 4 * (len(weights) + len(bias))
+					n += 4 * (len(l.Values) + len(l.Bias))
 				}
 				b.SetBytes(int64(n))
 			}

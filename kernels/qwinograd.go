@@ -1,0 +1,131 @@
+package kernels
+
+import (
+	"math"
+	"unsafe"
+
+	"firebench/kernels/winograd"
+)
+
+// qwinograd is winogradAlgorithm for quantized values, in integers: F(4×4, 3×3) or F(3×3, 4×4). Its
+// results are exact, and so those of the direct algorithm.
+//
+// Inputs and weights are transformed to int16. Sums of their products may overflow, and so may the
+// output transform: what they mean for the result is exact modulo 2³². It is 576 times a sum of the
+// convolution and its bias, or 9·64: the kernels divide it by 9, exactly, as a product with the
+// inverse of 9 modulo 2³², and a factor of 64 remains. It is thus the condition of this algorithm that
+// 64 times every sum that any input can lead to is an int32; see fits.
+var qwinograd = algorithm{
+	name: winogradAlgorithm.name,
+	cycles: func(set *Set, p Problem, cache int) (int, bool) {
+		if !p.quantized() {
+			return 0, false
+		}
+		a := qwinogradFor(set, p.ConvShape)
+		if a == nil || !winogradFits(a, p) {
+			return 0, false
+		}
+		tiles, elements := tileCount(a, p), a.N()*a.N()
+		in := p.In * p.Stride * p.Stride
+		group := set.U8.BatchMatMul.Group
+		inVectors, outVectors := vectors(in, set.U8.Input), vectors(p.Out, set.U8.Lanes)
+		// As for float32.
+		products := elements * tiles * (vectors(in/p.Groups, group) + 5) * outVectors / 2
+		transforms := tiles * (qinputCycles*inVectors + qoutputCycles*outVectors)
+		return max(products, stream(elements*p.Out*in/p.Groups*int(unsafe.Sizeof(int16(0))), cache)) + transforms, true
+	},
+	pack: func(set *Set, p Problem, w Weights) (Conv, error) {
+		q, err := quantize(p, w)
+		if err != nil {
+			return nil, err
+		}
+		for c := range p.Out {
+			if !q.fitsWinograd(p, c) {
+				return nil, nil
+			}
+		}
+		u, transforms := set.U8, &set.U8.Winograd[winogradTaps(p.ConvShape)]
+		c := &qwinogradConv{winogradConv: newWinograd(&u.BatchMatMul, p, qwinogradFor(set, p.ConvShape), winogradKernels[uint8, int16, int32]{
+			lanes:        u.Input,
+			input:        transforms.Input,
+			spaceToDepth: spaceToDepthBytes,
+			copied:       copiedBytes,
+		})}
+		c.scale = Alloc[float32](len(c.bias))
+		bias := q.folded(p.Src.Zero)
+		for i := range bias {
+			bias[i] *= winogradScale
+			q.scale[i] /= winogradRest
+		}
+		packChannels(c.bias, c.blocks, bias)
+		packChannels(c.scale, c.blocks, q.scale)
+		lower, upper, zero := p.Dst.bounds(p.ReLU)
+		c.output = func(dst *uint8, src *int32, column, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int) {
+			transforms.Output(dst, src, &c.bias[column], &c.scale[column], tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile, lower, upper, zero)
+		}
+		packKernels(c.winogradConv, q.values)
+		return c, nil
+	},
+}
+
+const (
+	winogradScale = 576               // of F(m×m, r×r) in integers
+	winogradRest  = winogradScale / 9 // what is left of it by the output transforms
+)
+
+// The cycles in which the two transforms handle one vector of channels of a tile.
+const (
+	qinputCycles  = 95
+	qoutputCycles = 85
+)
+
+// qwinogradFor is winogradFor in integers.
+func qwinogradFor(set *Set, s ConvShape) *winograd.Algorithm {
+	r := winogradTaps(s)
+	m := set.U8.Winograd[r].Outputs
+	if m == 0 {
+		return nil
+	}
+	return winograd.NewInteger(m, r)
+}
+
+// fitsWinograd reports whether the sums of channel c, 64-fold, are int32 for all inputs, and the channel's
+// factor can be divided by 64.
+func (q quantized) fitsWinograd(p Problem, c int) bool {
+	least := int64(q.bias[c]) - int64(p.Src.Zero)*int64(q.sums[c])
+	greatest := least
+	k := p.K()
+	for _, v := range q.values[c*k:][:k] {
+		if v < 0 {
+			least += 255 * int64(v)
+		} else {
+			greatest += 255 * int64(v)
+		}
+	}
+	return least >= math.MinInt32/winogradRest && greatest <= math.MaxInt32/winogradRest && q.scale[c]/winogradRest*winogradRest == q.scale[c]
+}
+
+// A qwinogradConv is a quantized convolution by Winograd's algorithm.
+type qwinogradConv struct {
+	*winogradConv[uint8, int16, int32]
+	scale []float32 // factors of requantize: as many for each block as its tile is wide
+}
+
+func (c *qwinogradConv) Bytes() int64 { return c.packed.Bytes() + int64(len(Bytes(c.scale))) }
+
+// copiedBytes is how many bytes spaceToDepthBytes copies at a time: Go has no larger values that a
+// processor moves at once.
+const copiedBytes = 16
+
+// spaceToDepthBytes is F32.SpaceToDepth for bytes. The runs are short, and a copy of a known size is
+// two instructions.
+func spaceToDepthBytes(dst, src *uint8, pixels, runs, channels, srcPixel, srcRow, dstPixel, dstRun int) {
+	for p := range pixels {
+		for r := range runs {
+			to, from := unsafe.Add(unsafe.Pointer(dst), p*dstPixel+r*dstRun), unsafe.Add(unsafe.Pointer(src), p*srcPixel+r*srcRow)
+			for c := 0; c < channels; c += copiedBytes {
+				*(*[copiedBytes]byte)(unsafe.Add(to, c)) = *(*[copiedBytes]byte)(unsafe.Add(from, c))
+			}
+		}
+	}
+}

@@ -1,0 +1,19 @@
+// Package compress makes networks smaller and faster: its rewrites, see [graph.Rewrite], turn a model
+// and its weights into others that compute almost the same.
+//
+// # Quantization
+//
+// A quantized network computes with uint8 activations and int8 weights in the arithmetic of ONNX's
+// QLinearConv, which is exact: all instruction sets, algorithms, numbers of threads and batches give
+// the same bits. [Calibrate] runs a float32 network on pictures and finds out which range each value
+// has, by a [Method]; the resulting [Calibration] can be saved and loaded. [Quantize] rewrites the
+// network with it:
+//
+//	c, err := compress.Calibrate(model, weights, compress.Default, pictures, graph.Options{})
+//	model, weights, err = compress.Quantize(c, compress.Options{}).Apply(model, weights)
+//	plan, err := graph.Compile(model, weights, graph.Options{})
+//
+// Inputs, outputs and logits stay float32. Layers that there is no quantized form of, such as LRN
+// and softmax, and those that the caller wants to keep, compute in float32 between a [layer.Dequantize]
+// and a [layer.Quantize].
+package compress
