@@ -55,12 +55,6 @@ func (e integers) ShiftLeft(v vec.V, n int) vec.V {
 	return r
 }
 
-func (e integers) ShiftRight(v vec.V, n int) vec.V {
-	r := e.m.Ctx.XMM()
-	e.m.word(map[string]string{"H8": "sshr.8h", "S4": "sshr.4s"}[e.arrangement], []ref{out(r), in(v)}, n)
-	return r
-}
-
 // pack narrows the lanes of a by an instruction, and those of b by its second form.
 func (e integers) pack(instruction string, a, b vec.V) vec.V {
 	r := e.m.Ctx.XMM()
