@@ -315,7 +315,7 @@ func modRMSize(code []byte) (int, error) {
 // arm64asm decodes no form of them that needs more than ASIMD, such as those for half precision.
 var arm64Instructions = strings.Fields(`
 	ADD ADDS B LDR LDRH LSL LSR MADD MOV MOVK MUL ORR PRFM RET STR SUB SUBS
-	AND DUP EOR FADD FCMEQ FCVTNS FDIV FMAX FMIN FMLA FMLS FMOV FMUL FSQRT FSUB MOVI SCVTF SHL SMLAL SMLAL2 SQADD SQXTN SQXTN2 SQXTUN SQXTUN2 SSHR UMAX USHLL UXTL UZP1`)
+	AND DUP EOR FADD FCMEQ FCVTNS FDIV FMAX FMIN FMLA FMLS FMOV FMUL FSQRT FSUB MOVI SCVTF SHL SMLAL SMLAL2 SQADD SQXTN SQXTN2 SQXTUN SQXTUN2 UMAX USHLL UXTL UZP1`)
 
 // sdot has the SDOT of 128 bits, which arm64asm does not know: by vector and by element.
 var sdot = []struct{ mask, bits uint32 }{{0xffe0fc00, 0x4e809400}, {0xffc0f400, 0x4f80e000}}

@@ -11,7 +11,7 @@ import (
 // integers implements vec.VectorIntegers, but for what broadcasts.
 type integers struct {
 	elements
-	add, sub, shiftLeft, shiftRight func(ops ...operand.Op)
+	add, sub, shiftLeft func(ops ...operand.Op)
 }
 
 // apply returns a new register that an instruction sets.
@@ -28,10 +28,6 @@ func (i integers) ShiftLeft(v vec.V, n int) vec.V {
 	return i.apply(i.shiftLeft, operand.U8(uint8(n)), v)
 }
 
-func (i integers) ShiftRight(v vec.V, n int) vec.V {
-	return i.apply(i.shiftRight, operand.U8(uint8(n)), v)
-}
-
 func (i integers) AddTo(dst, v vec.V)   { i.add(v, dst, dst) }
 func (i integers) SubFrom(dst, v vec.V) { i.sub(v, dst, dst) }
 
@@ -39,7 +35,7 @@ func (i integers) SubFrom(dst, v vec.V) { i.sub(v, dst, dst) }
 type int16s struct{ integers }
 
 func (m *Machine) Int16() vec.Int16 {
-	return int16s{integers{elements{m, vec.S16}, m.Ctx.VPADDW, m.Ctx.VPSUBW, m.Ctx.VPSLLW, m.Ctx.VPSRAW}}
+	return int16s{integers{elements{m, vec.S16}, m.Ctx.VPADDW, m.Ctx.VPSUBW, m.Ctx.VPSLLW}}
 }
 
 func (i int16s) Widen(p vec.R, n int) vec.V {
@@ -58,7 +54,7 @@ func (i int16s) Pack(a, b vec.V) vec.V { return i.apply(i.m.Ctx.VPACKUSWB, b, a)
 type int32s struct{ integers }
 
 func (m *Machine) Int32() vec.Int32 {
-	return int32s{integers{elements{m, vec.S32}, m.Ctx.VPADDD, m.Ctx.VPSUBD, m.Ctx.VPSLLD, m.Ctx.VPSRAD}}
+	return int32s{integers{elements{m, vec.S32}, m.Ctx.VPADDD, m.Ctx.VPSUBD, m.Ctx.VPSLLD}}
 }
 
 func (i int32s) Splat(c int) vec.V           { return i.m.splat(operand.U32(uint32(c))) }

@@ -188,7 +188,6 @@ type VectorIntegers interface {
 	Add(a, b V) V
 	Sub(a, b V) V // a - b
 	ShiftLeft(v V, n int) V
-	ShiftRight(v V, n int) V // arithmetic
 
 	AddTo(dst, v V)
 	SubFrom(dst, v V)

@@ -11,7 +11,7 @@ TEXT ·QConv1x8(SB), NOSPLIT, $0-116
 	// R0 srcStride, R1 input row 0/bias/src/run/scale/dst/tiles, R2 weights/dstStride,
 	// R3 offsets/output row 0, R6 runs, R7 offset/groups
 	// V0-V1 sum[0:2]/temporary, V2 sign/weights/scales[0]/lower/temporary,
-	// V3 weights/scales[1]/zero/upper/temporary, V4 inputs/zero, V5-V6 weights
+	// V3 weights/scales[1]/zero/upper/temporary, V4 inputs/zero, V5-V7 weights
 	MOVD srcStride+72(FP), R0
 
 	// For each tile of 1×8, pixels by channels.
@@ -43,20 +43,20 @@ k_block:
 	VMOVI $128, V2.B16
 	FMOVQ 0(R2), F3
 	FMOVQ 0(R1), F4
+	FMOVQ 16(R2), F5
+	FMOVQ 32(R2), F6
+	FMOVQ 48(R2), F7
 	VEOR  V2.B16, V4.B16, V4.B16
-	FMOVQ 16(R2), F2
-	FMOVQ 32(R2), F5
-	FMOVQ 48(R2), F6
 	WORD  $0x4f84e060 // sdot v0.4s, v3.16b, v4.4b[0]
-	FMOVQ 64(R2), F3
-	WORD  $0x4f84e041 // sdot v1.4s, v2.16b, v4.4b[0]
-	FMOVQ 80(R2), F2
-	WORD  $0x4fa4e0a0 // sdot v0.4s, v5.16b, v4.4b[1]
+	FMOVQ 64(R2), F2
+	WORD  $0x4f84e0a1 // sdot v1.4s, v5.16b, v4.4b[0]
+	FMOVQ 80(R2), F3
+	WORD  $0x4fa4e0c0 // sdot v0.4s, v6.16b, v4.4b[1]
 	FMOVQ 96(R2), F5
-	WORD  $0x4fa4e0c1 // sdot v1.4s, v6.16b, v4.4b[1]
+	WORD  $0x4fa4e0e1 // sdot v1.4s, v7.16b, v4.4b[1]
 	FMOVQ 112(R2), F6
-	WORD  $0x4f84e860 // sdot v0.4s, v3.16b, v4.4b[2]
-	WORD  $0x4f84e841 // sdot v1.4s, v2.16b, v4.4b[2]
+	WORD  $0x4f84e840 // sdot v0.4s, v2.16b, v4.4b[2]
+	WORD  $0x4f84e861 // sdot v1.4s, v3.16b, v4.4b[2]
 	WORD  $0x4fa4e8a0 // sdot v0.4s, v5.16b, v4.4b[3]
 	WORD  $0x4fa4e8c1 // sdot v1.4s, v6.16b, v4.4b[3]
 	ADD   $128, R2, R2
@@ -75,10 +75,10 @@ k_one:
 	VMOVI $128, V2.B16
 	FMOVQ 0(R2), F3
 	FMOVS (R1), F4
+	FMOVQ 16(R2), F5
 	VEOR  V2.B16, V4.B16, V4.B16
-	FMOVQ 16(R2), F2
 	WORD  $0x4f84e060 // sdot v0.4s, v3.16b, v4.4b[0]
-	WORD  $0x4f84e041 // sdot v1.4s, v2.16b, v4.4b[0]
+	WORD  $0x4f84e0a1 // sdot v1.4s, v5.16b, v4.4b[0]
 	ADD   $32, R2, R2
 	ADD   $4, R1, R1
 	SUBS  $1, R7, R7
@@ -180,24 +180,24 @@ k_block:
 	VMOVI $128, V4.B16
 	FMOVQ 0(R2), F5
 	FMOVQ 0(R1), F6
-	VEOR  V4.B16, V6.B16, V6.B16
 	FMOVQ 16(R2), F7
 	WORD  $0x3ce06828 // ldr q8, [x1, x0]
+	FMOVQ 32(R2), F9
+	VEOR  V4.B16, V6.B16, V6.B16
 	VEOR  V4.B16, V8.B16, V8.B16
-	FMOVQ 32(R2), F4
 	WORD  $0x4f86e0a0 // sdot v0.4s, v5.16b, v6.4b[0]
-	FMOVQ 48(R2), F9
+	FMOVQ 48(R2), F4
 	WORD  $0x4f86e0e1 // sdot v1.4s, v7.16b, v6.4b[0]
 	FMOVQ 64(R2), F10
 	WORD  $0x4f88e0a2 // sdot v2.4s, v5.16b, v8.4b[0]
 	FMOVQ 80(R2), F5
 	WORD  $0x4f88e0e3 // sdot v3.4s, v7.16b, v8.4b[0]
 	FMOVQ 96(R2), F7
-	WORD  $0x4fa6e080 // sdot v0.4s, v4.16b, v6.4b[1]
+	WORD  $0x4fa6e120 // sdot v0.4s, v9.16b, v6.4b[1]
 	FMOVQ 112(R2), F11
-	WORD  $0x4fa6e121 // sdot v1.4s, v9.16b, v6.4b[1]
-	WORD  $0x4fa8e082 // sdot v2.4s, v4.16b, v8.4b[1]
-	WORD  $0x4fa8e123 // sdot v3.4s, v9.16b, v8.4b[1]
+	WORD  $0x4fa6e081 // sdot v1.4s, v4.16b, v6.4b[1]
+	WORD  $0x4fa8e122 // sdot v2.4s, v9.16b, v8.4b[1]
+	WORD  $0x4fa8e083 // sdot v3.4s, v4.16b, v8.4b[1]
 	WORD  $0x4f86e940 // sdot v0.4s, v10.16b, v6.4b[2]
 	WORD  $0x4f86e8a1 // sdot v1.4s, v5.16b, v6.4b[2]
 	WORD  $0x4f88e942 // sdot v2.4s, v10.16b, v8.4b[2]
@@ -222,9 +222,9 @@ k_one:
 	VMOVI $128, V4.B16
 	FMOVQ 0(R2), F5
 	FMOVS (R1), F6
-	VEOR  V4.B16, V6.B16, V6.B16
 	FMOVQ 16(R2), F7
 	FMOVS (R1)(R0), F8
+	VEOR  V4.B16, V6.B16, V6.B16
 	VEOR  V4.B16, V8.B16, V8.B16
 	WORD  $0x4f86e0a0 // sdot v0.4s, v5.16b, v6.4b[0]
 	WORD  $0x4f86e0e1 // sdot v1.4s, v7.16b, v6.4b[0]
@@ -348,11 +348,11 @@ k_block:
 	VMOVI $128, V6.B16
 	FMOVQ 0(R7), F7
 	FMOVQ 0(R2), F8
-	VEOR  V6.B16, V8.B16, V8.B16
 	FMOVQ 16(R7), F9
 	WORD  $0x3ce0684a // ldr q10, [x2, x0]
-	VEOR  V6.B16, V10.B16, V10.B16
 	WORD  $0x3ce1684b // ldr q11, [x2, x1]
+	VEOR  V6.B16, V8.B16, V8.B16
+	VEOR  V6.B16, V10.B16, V10.B16
 	VEOR  V6.B16, V11.B16, V11.B16
 	WORD  $0x4f88e0e0 // sdot v0.4s, v7.16b, v8.4b[0]
 	FMOVQ 32(R7), F6
@@ -401,11 +401,11 @@ k_one:
 	VMOVI $128, V6.B16
 	FMOVQ 0(R7), F7
 	FMOVS (R2), F8
-	VEOR  V6.B16, V8.B16, V8.B16
 	FMOVQ 16(R7), F9
 	FMOVS (R2)(R0), F10
-	VEOR  V6.B16, V10.B16, V10.B16
 	FMOVS (R2)(R1), F11
+	VEOR  V6.B16, V8.B16, V8.B16
+	VEOR  V6.B16, V10.B16, V10.B16
 	VEOR  V6.B16, V11.B16, V11.B16
 	WORD  $0x4f88e0e0 // sdot v0.4s, v7.16b, v8.4b[0]
 	WORD  $0x4f88e121 // sdot v1.4s, v9.16b, v8.4b[0]
@@ -553,34 +553,34 @@ k_block:
 	VMOVI $128, V8.B16
 	FMOVQ 0(R7), F9
 	FMOVQ 0(R1), F10
-	VEOR  V8.B16, V10.B16, V10.B16
 	FMOVQ 16(R7), F11
 	WORD  $0x3ce0682c // ldr q12, [x1, x0]
-	VEOR  V8.B16, V12.B16, V12.B16
 	FMOVQ 0(R2), F13
+	VEOR  V8.B16, V10.B16, V10.B16
+	VEOR  V8.B16, V12.B16, V12.B16
 	VEOR  V8.B16, V13.B16, V13.B16
 	WORD  $0x4f8ae120 // sdot v0.4s, v9.16b, v10.4b[0]
 	WORD  $0x3ce0684e // ldr q14, [x2, x0]
-	VEOR  V8.B16, V14.B16, V14.B16
 	WORD  $0x4f8ae161 // sdot v1.4s, v11.16b, v10.4b[0]
-	FMOVQ 32(R7), F8
+	FMOVQ 32(R7), F15
+	VEOR  V8.B16, V14.B16, V14.B16
 	WORD  $0x4f8ce122 // sdot v2.4s, v9.16b, v12.4b[0]
-	FMOVQ 48(R7), F15
+	FMOVQ 48(R7), F8
 	WORD  $0x4f8ce163 // sdot v3.4s, v11.16b, v12.4b[0]
 	WORD  $0x4f8de124 // sdot v4.4s, v9.16b, v13.4b[0]
 	WORD  $0x4f8de165 // sdot v5.4s, v11.16b, v13.4b[0]
 	WORD  $0x4f8ee126 // sdot v6.4s, v9.16b, v14.4b[0]
 	WORD  $0x4f8ee167 // sdot v7.4s, v11.16b, v14.4b[0]
 	FMOVQ 64(R7), F9
-	WORD  $0x4faae100 // sdot v0.4s, v8.16b, v10.4b[1]
+	WORD  $0x4faae1e0 // sdot v0.4s, v15.16b, v10.4b[1]
 	FMOVQ 80(R7), F11
-	WORD  $0x4faae1e1 // sdot v1.4s, v15.16b, v10.4b[1]
-	WORD  $0x4face102 // sdot v2.4s, v8.16b, v12.4b[1]
-	WORD  $0x4face1e3 // sdot v3.4s, v15.16b, v12.4b[1]
-	WORD  $0x4fade104 // sdot v4.4s, v8.16b, v13.4b[1]
-	WORD  $0x4fade1e5 // sdot v5.4s, v15.16b, v13.4b[1]
-	WORD  $0x4faee106 // sdot v6.4s, v8.16b, v14.4b[1]
-	WORD  $0x4faee1e7 // sdot v7.4s, v15.16b, v14.4b[1]
+	WORD  $0x4faae101 // sdot v1.4s, v8.16b, v10.4b[1]
+	WORD  $0x4face1e2 // sdot v2.4s, v15.16b, v12.4b[1]
+	WORD  $0x4face103 // sdot v3.4s, v8.16b, v12.4b[1]
+	WORD  $0x4fade1e4 // sdot v4.4s, v15.16b, v13.4b[1]
+	WORD  $0x4fade105 // sdot v5.4s, v8.16b, v13.4b[1]
+	WORD  $0x4faee1e6 // sdot v6.4s, v15.16b, v14.4b[1]
+	WORD  $0x4faee107 // sdot v7.4s, v8.16b, v14.4b[1]
 	FMOVQ 96(R7), F8
 	WORD  $0x4f8ae920 // sdot v0.4s, v9.16b, v10.4b[2]
 	FMOVQ 112(R7), F15
@@ -617,16 +617,16 @@ k_one:
 	VMOVI $128, V8.B16
 	FMOVQ 0(R7), F9
 	FMOVS (R1), F10
-	VEOR  V8.B16, V10.B16, V10.B16
 	FMOVQ 16(R7), F11
 	FMOVS (R1)(R0), F12
-	VEOR  V8.B16, V12.B16, V12.B16
 	FMOVS (R2), F13
+	VEOR  V8.B16, V10.B16, V10.B16
+	VEOR  V8.B16, V12.B16, V12.B16
 	VEOR  V8.B16, V13.B16, V13.B16
 	WORD  $0x4f8ae120 // sdot v0.4s, v9.16b, v10.4b[0]
 	FMOVS (R2)(R0), F14
-	VEOR  V8.B16, V14.B16, V14.B16
 	WORD  $0x4f8ae161 // sdot v1.4s, v11.16b, v10.4b[0]
+	VEOR  V8.B16, V14.B16, V14.B16
 	WORD  $0x4f8ce122 // sdot v2.4s, v9.16b, v12.4b[0]
 	WORD  $0x4f8ce163 // sdot v3.4s, v11.16b, v12.4b[0]
 	WORD  $0x4f8de124 // sdot v4.4s, v9.16b, v13.4b[0]
@@ -748,7 +748,7 @@ TEXT ·QConv5x8(SB), NOSPLIT, $0-116
 	// R9 offsets, R10 runs, R11 groups
 	// V0-V9 sum[0:10]/temporary, V10 sign/weights/scales[0]/lower/temporary,
 	// V11 weights/scales[1]/zero/upper/temporary, V12 inputs/zero, V13 weights, V14-V17 inputs,
-	// V18 weights
+	// V18-V19 weights
 	MOVD srcStride+72(FP), R0
 	ADD  R0, R0, R1
 	MOVD prefetch+40(FP), R6
@@ -791,61 +791,61 @@ k_block:
 	VMOVI $128, V10.B16
 	FMOVQ 0(R8), F11
 	FMOVQ 0(R2), F12
-	VEOR  V10.B16, V12.B16, V12.B16
 	FMOVQ 16(R8), F13
 	WORD  $0x3ce0684e // ldr q14, [x2, x0]
-	VEOR  V10.B16, V14.B16, V14.B16
 	WORD  $0x3ce1684f // ldr q15, [x2, x1]
+	VEOR  V10.B16, V12.B16, V12.B16
+	VEOR  V10.B16, V14.B16, V14.B16
 	VEOR  V10.B16, V15.B16, V15.B16
 	WORD  $0x4f8ce160 // sdot v0.4s, v11.16b, v12.4b[0]
 	FMOVQ 0(R3), F16
-	VEOR  V10.B16, V16.B16, V16.B16
 	WORD  $0x4f8ce1a1 // sdot v1.4s, v13.16b, v12.4b[0]
 	WORD  $0x3ce06871 // ldr q17, [x3, x0]
-	VEOR  V10.B16, V17.B16, V17.B16
+	VEOR  V10.B16, V16.B16, V16.B16
 	WORD  $0x4f8ee162 // sdot v2.4s, v11.16b, v14.4b[0]
-	FMOVQ 32(R8), F10
+	FMOVQ 32(R8), F18
 	WORD  $0x4f8ee1a3 // sdot v3.4s, v13.16b, v14.4b[0]
-	FMOVQ 48(R8), F18
+	FMOVQ 48(R8), F19
+	VEOR  V10.B16, V17.B16, V17.B16
 	WORD  $0x4f8fe164 // sdot v4.4s, v11.16b, v15.4b[0]
 	WORD  $0x4f8fe1a5 // sdot v5.4s, v13.16b, v15.4b[0]
 	WORD  $0x4f90e166 // sdot v6.4s, v11.16b, v16.4b[0]
 	WORD  $0x4f90e1a7 // sdot v7.4s, v13.16b, v16.4b[0]
 	WORD  $0x4f91e168 // sdot v8.4s, v11.16b, v17.4b[0]
 	WORD  $0x4f91e1a9 // sdot v9.4s, v13.16b, v17.4b[0]
-	WORD  $0x4face140 // sdot v0.4s, v10.16b, v12.4b[1]
-	WORD  $0x4face241 // sdot v1.4s, v18.16b, v12.4b[1]
-	FMOVQ 64(R8), F11
-	WORD  $0x4faee142 // sdot v2.4s, v10.16b, v14.4b[1]
-	FMOVQ 80(R8), F13
-	WORD  $0x4faee243 // sdot v3.4s, v18.16b, v14.4b[1]
-	WORD  $0x4fafe144 // sdot v4.4s, v10.16b, v15.4b[1]
-	WORD  $0x4fafe245 // sdot v5.4s, v18.16b, v15.4b[1]
-	WORD  $0x4fb0e146 // sdot v6.4s, v10.16b, v16.4b[1]
-	WORD  $0x4fb0e247 // sdot v7.4s, v18.16b, v16.4b[1]
-	WORD  $0x4fb1e148 // sdot v8.4s, v10.16b, v17.4b[1]
-	WORD  $0x4fb1e249 // sdot v9.4s, v18.16b, v17.4b[1]
-	WORD  $0x4f8ce960 // sdot v0.4s, v11.16b, v12.4b[2]
-	WORD  $0x4f8ce9a1 // sdot v1.4s, v13.16b, v12.4b[2]
-	FMOVQ 96(R8), F10
-	WORD  $0x4f8ee962 // sdot v2.4s, v11.16b, v14.4b[2]
+	WORD  $0x4face240 // sdot v0.4s, v18.16b, v12.4b[1]
+	WORD  $0x4face261 // sdot v1.4s, v19.16b, v12.4b[1]
+	FMOVQ 64(R8), F10
+	WORD  $0x4faee242 // sdot v2.4s, v18.16b, v14.4b[1]
+	FMOVQ 80(R8), F11
+	WORD  $0x4faee263 // sdot v3.4s, v19.16b, v14.4b[1]
+	WORD  $0x4fafe244 // sdot v4.4s, v18.16b, v15.4b[1]
+	WORD  $0x4fafe265 // sdot v5.4s, v19.16b, v15.4b[1]
+	WORD  $0x4fb0e246 // sdot v6.4s, v18.16b, v16.4b[1]
+	WORD  $0x4fb0e267 // sdot v7.4s, v19.16b, v16.4b[1]
+	WORD  $0x4fb1e248 // sdot v8.4s, v18.16b, v17.4b[1]
+	WORD  $0x4fb1e269 // sdot v9.4s, v19.16b, v17.4b[1]
+	WORD  $0x4f8ce940 // sdot v0.4s, v10.16b, v12.4b[2]
+	WORD  $0x4f8ce961 // sdot v1.4s, v11.16b, v12.4b[2]
+	FMOVQ 96(R8), F13
+	WORD  $0x4f8ee942 // sdot v2.4s, v10.16b, v14.4b[2]
 	FMOVQ 112(R8), F18
-	WORD  $0x4f8ee9a3 // sdot v3.4s, v13.16b, v14.4b[2]
-	WORD  $0x4f8fe964 // sdot v4.4s, v11.16b, v15.4b[2]
-	WORD  $0x4f8fe9a5 // sdot v5.4s, v13.16b, v15.4b[2]
-	WORD  $0x4f90e966 // sdot v6.4s, v11.16b, v16.4b[2]
-	WORD  $0x4f90e9a7 // sdot v7.4s, v13.16b, v16.4b[2]
-	WORD  $0x4f91e968 // sdot v8.4s, v11.16b, v17.4b[2]
-	WORD  $0x4f91e9a9 // sdot v9.4s, v13.16b, v17.4b[2]
-	WORD  $0x4face940 // sdot v0.4s, v10.16b, v12.4b[3]
+	WORD  $0x4f8ee963 // sdot v3.4s, v11.16b, v14.4b[2]
+	WORD  $0x4f8fe944 // sdot v4.4s, v10.16b, v15.4b[2]
+	WORD  $0x4f8fe965 // sdot v5.4s, v11.16b, v15.4b[2]
+	WORD  $0x4f90e946 // sdot v6.4s, v10.16b, v16.4b[2]
+	WORD  $0x4f90e967 // sdot v7.4s, v11.16b, v16.4b[2]
+	WORD  $0x4f91e948 // sdot v8.4s, v10.16b, v17.4b[2]
+	WORD  $0x4f91e969 // sdot v9.4s, v11.16b, v17.4b[2]
+	WORD  $0x4face9a0 // sdot v0.4s, v13.16b, v12.4b[3]
 	WORD  $0x4facea41 // sdot v1.4s, v18.16b, v12.4b[3]
-	WORD  $0x4faee942 // sdot v2.4s, v10.16b, v14.4b[3]
+	WORD  $0x4faee9a2 // sdot v2.4s, v13.16b, v14.4b[3]
 	WORD  $0x4faeea43 // sdot v3.4s, v18.16b, v14.4b[3]
-	WORD  $0x4fafe944 // sdot v4.4s, v10.16b, v15.4b[3]
+	WORD  $0x4fafe9a4 // sdot v4.4s, v13.16b, v15.4b[3]
 	WORD  $0x4fafea45 // sdot v5.4s, v18.16b, v15.4b[3]
-	WORD  $0x4fb0e946 // sdot v6.4s, v10.16b, v16.4b[3]
+	WORD  $0x4fb0e9a6 // sdot v6.4s, v13.16b, v16.4b[3]
 	WORD  $0x4fb0ea47 // sdot v7.4s, v18.16b, v16.4b[3]
-	WORD  $0x4fb1e948 // sdot v8.4s, v10.16b, v17.4b[3]
+	WORD  $0x4fb1e9a8 // sdot v8.4s, v13.16b, v17.4b[3]
 	WORD  $0x4fb1ea49 // sdot v9.4s, v18.16b, v17.4b[3]
 	ADD   $128, R8, R8
 	ADD   $16, R2, R2
@@ -865,20 +865,20 @@ k_one:
 	VMOVI $128, V10.B16
 	FMOVQ 0(R8), F11
 	FMOVS (R2), F12
-	VEOR  V10.B16, V12.B16, V12.B16
 	FMOVQ 16(R8), F13
 	FMOVS (R2)(R0), F14
-	VEOR  V10.B16, V14.B16, V14.B16
 	FMOVS (R2)(R1), F15
+	VEOR  V10.B16, V12.B16, V12.B16
+	VEOR  V10.B16, V14.B16, V14.B16
 	VEOR  V10.B16, V15.B16, V15.B16
 	WORD  $0x4f8ce160 // sdot v0.4s, v11.16b, v12.4b[0]
 	FMOVS (R3), F16
-	VEOR  V10.B16, V16.B16, V16.B16
 	WORD  $0x4f8ce1a1 // sdot v1.4s, v13.16b, v12.4b[0]
 	FMOVS (R3)(R0), F12
-	VEOR  V10.B16, V12.B16, V12.B16
+	VEOR  V10.B16, V16.B16, V16.B16
 	WORD  $0x4f8ee162 // sdot v2.4s, v11.16b, v14.4b[0]
 	WORD  $0x4f8ee1a3 // sdot v3.4s, v13.16b, v14.4b[0]
+	VEOR  V10.B16, V12.B16, V12.B16
 	WORD  $0x4f8fe164 // sdot v4.4s, v11.16b, v15.4b[0]
 	WORD  $0x4f8fe1a5 // sdot v5.4s, v13.16b, v15.4b[0]
 	WORD  $0x4f90e166 // sdot v6.4s, v11.16b, v16.4b[0]
@@ -1018,7 +1018,7 @@ TEXT ·QConv6x8(SB), NOSPLIT, $0-116
 	// R9 offsets, R10 runs, R11 groups
 	// V0-V11 sum[0:12]/temporary, V12 sign/weights/scales[0]/lower/temporary,
 	// V13 weights/scales[1]/zero/upper/temporary, V14 inputs/zero, V15 weights, V16-V20 inputs,
-	// V21 weights
+	// V21-V22 weights
 	MOVD srcStride+72(FP), R0
 	ADD  R0, R0, R1
 	MOVD prefetch+40(FP), R6
@@ -1063,71 +1063,71 @@ k_block:
 	VMOVI $128, V12.B16
 	FMOVQ 0(R8), F13
 	FMOVQ 0(R2), F14
-	VEOR  V12.B16, V14.B16, V14.B16
 	FMOVQ 16(R8), F15
 	WORD  $0x3ce06850 // ldr q16, [x2, x0]
-	VEOR  V12.B16, V16.B16, V16.B16
 	WORD  $0x3ce16851 // ldr q17, [x2, x1]
+	VEOR  V12.B16, V14.B16, V14.B16
+	VEOR  V12.B16, V16.B16, V16.B16
 	VEOR  V12.B16, V17.B16, V17.B16
 	WORD  $0x4f8ee1a0 // sdot v0.4s, v13.16b, v14.4b[0]
 	FMOVQ 0(R3), F18
-	VEOR  V12.B16, V18.B16, V18.B16
 	WORD  $0x4f8ee1e1 // sdot v1.4s, v15.16b, v14.4b[0]
 	WORD  $0x3ce06873 // ldr q19, [x3, x0]
-	VEOR  V12.B16, V19.B16, V19.B16
+	VEOR  V12.B16, V18.B16, V18.B16
 	WORD  $0x4f90e1a2 // sdot v2.4s, v13.16b, v16.4b[0]
 	WORD  $0x3ce16874 // ldr q20, [x3, x1]
-	VEOR  V12.B16, V20.B16, V20.B16
 	WORD  $0x4f90e1e3 // sdot v3.4s, v15.16b, v16.4b[0]
-	FMOVQ 32(R8), F12
+	FMOVQ 32(R8), F21
+	VEOR  V12.B16, V19.B16, V19.B16
 	WORD  $0x4f91e1a4 // sdot v4.4s, v13.16b, v17.4b[0]
-	FMOVQ 48(R8), F21
+	FMOVQ 48(R8), F22
 	WORD  $0x4f91e1e5 // sdot v5.4s, v15.16b, v17.4b[0]
+	VEOR  V12.B16, V20.B16, V20.B16
 	WORD  $0x4f92e1a6 // sdot v6.4s, v13.16b, v18.4b[0]
 	WORD  $0x4f92e1e7 // sdot v7.4s, v15.16b, v18.4b[0]
 	WORD  $0x4f93e1a8 // sdot v8.4s, v13.16b, v19.4b[0]
 	WORD  $0x4f93e1e9 // sdot v9.4s, v15.16b, v19.4b[0]
 	WORD  $0x4f94e1aa // sdot v10.4s, v13.16b, v20.4b[0]
 	WORD  $0x4f94e1eb // sdot v11.4s, v15.16b, v20.4b[0]
-	WORD  $0x4faee180 // sdot v0.4s, v12.16b, v14.4b[1]
-	WORD  $0x4faee2a1 // sdot v1.4s, v21.16b, v14.4b[1]
-	WORD  $0x4fb0e182 // sdot v2.4s, v12.16b, v16.4b[1]
-	WORD  $0x4fb0e2a3 // sdot v3.4s, v21.16b, v16.4b[1]
-	FMOVQ 64(R8), F13
-	WORD  $0x4fb1e184 // sdot v4.4s, v12.16b, v17.4b[1]
-	FMOVQ 80(R8), F15
-	WORD  $0x4fb1e2a5 // sdot v5.4s, v21.16b, v17.4b[1]
-	WORD  $0x4fb2e186 // sdot v6.4s, v12.16b, v18.4b[1]
-	WORD  $0x4fb2e2a7 // sdot v7.4s, v21.16b, v18.4b[1]
-	WORD  $0x4fb3e188 // sdot v8.4s, v12.16b, v19.4b[1]
-	WORD  $0x4fb3e2a9 // sdot v9.4s, v21.16b, v19.4b[1]
-	WORD  $0x4fb4e18a // sdot v10.4s, v12.16b, v20.4b[1]
-	WORD  $0x4fb4e2ab // sdot v11.4s, v21.16b, v20.4b[1]
-	WORD  $0x4f8ee9a0 // sdot v0.4s, v13.16b, v14.4b[2]
-	WORD  $0x4f8ee9e1 // sdot v1.4s, v15.16b, v14.4b[2]
-	WORD  $0x4f90e9a2 // sdot v2.4s, v13.16b, v16.4b[2]
-	WORD  $0x4f90e9e3 // sdot v3.4s, v15.16b, v16.4b[2]
-	FMOVQ 96(R8), F12
-	WORD  $0x4f91e9a4 // sdot v4.4s, v13.16b, v17.4b[2]
+	WORD  $0x4faee2a0 // sdot v0.4s, v21.16b, v14.4b[1]
+	WORD  $0x4faee2c1 // sdot v1.4s, v22.16b, v14.4b[1]
+	WORD  $0x4fb0e2a2 // sdot v2.4s, v21.16b, v16.4b[1]
+	WORD  $0x4fb0e2c3 // sdot v3.4s, v22.16b, v16.4b[1]
+	FMOVQ 64(R8), F12
+	WORD  $0x4fb1e2a4 // sdot v4.4s, v21.16b, v17.4b[1]
+	FMOVQ 80(R8), F13
+	WORD  $0x4fb1e2c5 // sdot v5.4s, v22.16b, v17.4b[1]
+	WORD  $0x4fb2e2a6 // sdot v6.4s, v21.16b, v18.4b[1]
+	WORD  $0x4fb2e2c7 // sdot v7.4s, v22.16b, v18.4b[1]
+	WORD  $0x4fb3e2a8 // sdot v8.4s, v21.16b, v19.4b[1]
+	WORD  $0x4fb3e2c9 // sdot v9.4s, v22.16b, v19.4b[1]
+	WORD  $0x4fb4e2aa // sdot v10.4s, v21.16b, v20.4b[1]
+	WORD  $0x4fb4e2cb // sdot v11.4s, v22.16b, v20.4b[1]
+	WORD  $0x4f8ee980 // sdot v0.4s, v12.16b, v14.4b[2]
+	WORD  $0x4f8ee9a1 // sdot v1.4s, v13.16b, v14.4b[2]
+	WORD  $0x4f90e982 // sdot v2.4s, v12.16b, v16.4b[2]
+	WORD  $0x4f90e9a3 // sdot v3.4s, v13.16b, v16.4b[2]
+	FMOVQ 96(R8), F15
+	WORD  $0x4f91e984 // sdot v4.4s, v12.16b, v17.4b[2]
 	FMOVQ 112(R8), F21
-	WORD  $0x4f91e9e5 // sdot v5.4s, v15.16b, v17.4b[2]
-	WORD  $0x4f92e9a6 // sdot v6.4s, v13.16b, v18.4b[2]
-	WORD  $0x4f92e9e7 // sdot v7.4s, v15.16b, v18.4b[2]
-	WORD  $0x4f93e9a8 // sdot v8.4s, v13.16b, v19.4b[2]
-	WORD  $0x4f93e9e9 // sdot v9.4s, v15.16b, v19.4b[2]
-	WORD  $0x4f94e9aa // sdot v10.4s, v13.16b, v20.4b[2]
-	WORD  $0x4f94e9eb // sdot v11.4s, v15.16b, v20.4b[2]
-	WORD  $0x4faee980 // sdot v0.4s, v12.16b, v14.4b[3]
+	WORD  $0x4f91e9a5 // sdot v5.4s, v13.16b, v17.4b[2]
+	WORD  $0x4f92e986 // sdot v6.4s, v12.16b, v18.4b[2]
+	WORD  $0x4f92e9a7 // sdot v7.4s, v13.16b, v18.4b[2]
+	WORD  $0x4f93e988 // sdot v8.4s, v12.16b, v19.4b[2]
+	WORD  $0x4f93e9a9 // sdot v9.4s, v13.16b, v19.4b[2]
+	WORD  $0x4f94e98a // sdot v10.4s, v12.16b, v20.4b[2]
+	WORD  $0x4f94e9ab // sdot v11.4s, v13.16b, v20.4b[2]
+	WORD  $0x4faee9e0 // sdot v0.4s, v15.16b, v14.4b[3]
 	WORD  $0x4faeeaa1 // sdot v1.4s, v21.16b, v14.4b[3]
-	WORD  $0x4fb0e982 // sdot v2.4s, v12.16b, v16.4b[3]
+	WORD  $0x4fb0e9e2 // sdot v2.4s, v15.16b, v16.4b[3]
 	WORD  $0x4fb0eaa3 // sdot v3.4s, v21.16b, v16.4b[3]
-	WORD  $0x4fb1e984 // sdot v4.4s, v12.16b, v17.4b[3]
+	WORD  $0x4fb1e9e4 // sdot v4.4s, v15.16b, v17.4b[3]
 	WORD  $0x4fb1eaa5 // sdot v5.4s, v21.16b, v17.4b[3]
-	WORD  $0x4fb2e986 // sdot v6.4s, v12.16b, v18.4b[3]
+	WORD  $0x4fb2e9e6 // sdot v6.4s, v15.16b, v18.4b[3]
 	WORD  $0x4fb2eaa7 // sdot v7.4s, v21.16b, v18.4b[3]
-	WORD  $0x4fb3e988 // sdot v8.4s, v12.16b, v19.4b[3]
+	WORD  $0x4fb3e9e8 // sdot v8.4s, v15.16b, v19.4b[3]
 	WORD  $0x4fb3eaa9 // sdot v9.4s, v21.16b, v19.4b[3]
-	WORD  $0x4fb4e98a // sdot v10.4s, v12.16b, v20.4b[3]
+	WORD  $0x4fb4e9ea // sdot v10.4s, v15.16b, v20.4b[3]
 	WORD  $0x4fb4eaab // sdot v11.4s, v21.16b, v20.4b[3]
 	ADD   $128, R8, R8
 	ADD   $16, R2, R2
@@ -1147,24 +1147,24 @@ k_one:
 	VMOVI $128, V12.B16
 	FMOVQ 0(R8), F13
 	FMOVS (R2), F14
-	VEOR  V12.B16, V14.B16, V14.B16
 	FMOVQ 16(R8), F15
 	FMOVS (R2)(R0), F16
-	VEOR  V12.B16, V16.B16, V16.B16
 	FMOVS (R2)(R1), F17
+	VEOR  V12.B16, V14.B16, V14.B16
+	VEOR  V12.B16, V16.B16, V16.B16
 	VEOR  V12.B16, V17.B16, V17.B16
 	WORD  $0x4f8ee1a0 // sdot v0.4s, v13.16b, v14.4b[0]
 	FMOVS (R3), F18
-	VEOR  V12.B16, V18.B16, V18.B16
 	WORD  $0x4f8ee1e1 // sdot v1.4s, v15.16b, v14.4b[0]
 	FMOVS (R3)(R0), F14
-	VEOR  V12.B16, V14.B16, V14.B16
+	VEOR  V12.B16, V18.B16, V18.B16
 	WORD  $0x4f90e1a2 // sdot v2.4s, v13.16b, v16.4b[0]
 	FMOVS (R3)(R1), F19
-	VEOR  V12.B16, V19.B16, V19.B16
 	WORD  $0x4f90e1e3 // sdot v3.4s, v15.16b, v16.4b[0]
+	VEOR  V12.B16, V14.B16, V14.B16
 	WORD  $0x4f91e1a4 // sdot v4.4s, v13.16b, v17.4b[0]
 	WORD  $0x4f91e1e5 // sdot v5.4s, v15.16b, v17.4b[0]
+	VEOR  V12.B16, V19.B16, V19.B16
 	WORD  $0x4f92e1a6 // sdot v6.4s, v13.16b, v18.4b[0]
 	WORD  $0x4f92e1e7 // sdot v7.4s, v15.16b, v18.4b[0]
 	WORD  $0x4f8ee1a8 // sdot v8.4s, v13.16b, v14.4b[0]
@@ -1317,7 +1317,7 @@ TEXT ·QConv7x8(SB), NOSPLIT, $0-116
 	// R10 offsets, R11 runs, R12 groups
 	// V0-V13 sum[0:14]/temporary, V14 sign/weights/scales[0]/lower/temporary,
 	// V15 weights/scales[1]/zero/upper/temporary, V16 inputs/zero, V17 weights, V18-V23 inputs,
-	// V24 weights
+	// V24-V25 weights
 	MOVD srcStride+72(FP), R0
 	ADD  R0, R0, R1
 	ADD  R0, R1, R2
@@ -1365,81 +1365,81 @@ k_block:
 	VMOVI $128, V14.B16
 	FMOVQ 0(R9), F15
 	FMOVQ 0(R3), F16
-	VEOR  V14.B16, V16.B16, V16.B16
 	FMOVQ 16(R9), F17
 	WORD  $0x3ce06872 // ldr q18, [x3, x0]
-	VEOR  V14.B16, V18.B16, V18.B16
 	WORD  $0x3ce16873 // ldr q19, [x3, x1]
+	VEOR  V14.B16, V16.B16, V16.B16
+	VEOR  V14.B16, V18.B16, V18.B16
 	VEOR  V14.B16, V19.B16, V19.B16
 	WORD  $0x4f90e1e0 // sdot v0.4s, v15.16b, v16.4b[0]
 	WORD  $0x3ce26874 // ldr q20, [x3, x2]
-	VEOR  V14.B16, V20.B16, V20.B16
 	WORD  $0x4f90e221 // sdot v1.4s, v17.16b, v16.4b[0]
 	FMOVQ 0(R6), F21
-	VEOR  V14.B16, V21.B16, V21.B16
+	VEOR  V14.B16, V20.B16, V20.B16
 	WORD  $0x4f92e1e2 // sdot v2.4s, v15.16b, v18.4b[0]
 	WORD  $0x3ce068d6 // ldr q22, [x6, x0]
-	VEOR  V14.B16, V22.B16, V22.B16
 	WORD  $0x4f92e223 // sdot v3.4s, v17.16b, v18.4b[0]
 	WORD  $0x3ce168d7 // ldr q23, [x6, x1]
-	VEOR  V14.B16, V23.B16, V23.B16
+	VEOR  V14.B16, V21.B16, V21.B16
 	WORD  $0x4f93e1e4 // sdot v4.4s, v15.16b, v19.4b[0]
 	WORD  $0x4f93e225 // sdot v5.4s, v17.16b, v19.4b[0]
-	FMOVQ 32(R9), F14
+	FMOVQ 32(R9), F24
+	VEOR  V14.B16, V22.B16, V22.B16
 	WORD  $0x4f94e1e6 // sdot v6.4s, v15.16b, v20.4b[0]
-	FMOVQ 48(R9), F24
+	FMOVQ 48(R9), F25
 	WORD  $0x4f94e227 // sdot v7.4s, v17.16b, v20.4b[0]
+	VEOR  V14.B16, V23.B16, V23.B16
 	WORD  $0x4f95e1e8 // sdot v8.4s, v15.16b, v21.4b[0]
 	WORD  $0x4f95e229 // sdot v9.4s, v17.16b, v21.4b[0]
 	WORD  $0x4f96e1ea // sdot v10.4s, v15.16b, v22.4b[0]
 	WORD  $0x4f96e22b // sdot v11.4s, v17.16b, v22.4b[0]
 	WORD  $0x4f97e1ec // sdot v12.4s, v15.16b, v23.4b[0]
 	WORD  $0x4f97e22d // sdot v13.4s, v17.16b, v23.4b[0]
-	WORD  $0x4fb0e1c0 // sdot v0.4s, v14.16b, v16.4b[1]
-	WORD  $0x4fb0e301 // sdot v1.4s, v24.16b, v16.4b[1]
-	WORD  $0x4fb2e1c2 // sdot v2.4s, v14.16b, v18.4b[1]
-	WORD  $0x4fb2e303 // sdot v3.4s, v24.16b, v18.4b[1]
-	WORD  $0x4fb3e1c4 // sdot v4.4s, v14.16b, v19.4b[1]
-	WORD  $0x4fb3e305 // sdot v5.4s, v24.16b, v19.4b[1]
-	FMOVQ 64(R9), F15
-	WORD  $0x4fb4e1c6 // sdot v6.4s, v14.16b, v20.4b[1]
-	FMOVQ 80(R9), F17
-	WORD  $0x4fb4e307 // sdot v7.4s, v24.16b, v20.4b[1]
-	WORD  $0x4fb5e1c8 // sdot v8.4s, v14.16b, v21.4b[1]
-	WORD  $0x4fb5e309 // sdot v9.4s, v24.16b, v21.4b[1]
-	WORD  $0x4fb6e1ca // sdot v10.4s, v14.16b, v22.4b[1]
-	WORD  $0x4fb6e30b // sdot v11.4s, v24.16b, v22.4b[1]
-	WORD  $0x4fb7e1cc // sdot v12.4s, v14.16b, v23.4b[1]
-	WORD  $0x4fb7e30d // sdot v13.4s, v24.16b, v23.4b[1]
-	WORD  $0x4f90e9e0 // sdot v0.4s, v15.16b, v16.4b[2]
-	WORD  $0x4f90ea21 // sdot v1.4s, v17.16b, v16.4b[2]
-	WORD  $0x4f92e9e2 // sdot v2.4s, v15.16b, v18.4b[2]
-	WORD  $0x4f92ea23 // sdot v3.4s, v17.16b, v18.4b[2]
-	WORD  $0x4f93e9e4 // sdot v4.4s, v15.16b, v19.4b[2]
-	WORD  $0x4f93ea25 // sdot v5.4s, v17.16b, v19.4b[2]
-	FMOVQ 96(R9), F14
-	WORD  $0x4f94e9e6 // sdot v6.4s, v15.16b, v20.4b[2]
+	WORD  $0x4fb0e300 // sdot v0.4s, v24.16b, v16.4b[1]
+	WORD  $0x4fb0e321 // sdot v1.4s, v25.16b, v16.4b[1]
+	WORD  $0x4fb2e302 // sdot v2.4s, v24.16b, v18.4b[1]
+	WORD  $0x4fb2e323 // sdot v3.4s, v25.16b, v18.4b[1]
+	WORD  $0x4fb3e304 // sdot v4.4s, v24.16b, v19.4b[1]
+	WORD  $0x4fb3e325 // sdot v5.4s, v25.16b, v19.4b[1]
+	FMOVQ 64(R9), F14
+	WORD  $0x4fb4e306 // sdot v6.4s, v24.16b, v20.4b[1]
+	FMOVQ 80(R9), F15
+	WORD  $0x4fb4e327 // sdot v7.4s, v25.16b, v20.4b[1]
+	WORD  $0x4fb5e308 // sdot v8.4s, v24.16b, v21.4b[1]
+	WORD  $0x4fb5e329 // sdot v9.4s, v25.16b, v21.4b[1]
+	WORD  $0x4fb6e30a // sdot v10.4s, v24.16b, v22.4b[1]
+	WORD  $0x4fb6e32b // sdot v11.4s, v25.16b, v22.4b[1]
+	WORD  $0x4fb7e30c // sdot v12.4s, v24.16b, v23.4b[1]
+	WORD  $0x4fb7e32d // sdot v13.4s, v25.16b, v23.4b[1]
+	WORD  $0x4f90e9c0 // sdot v0.4s, v14.16b, v16.4b[2]
+	WORD  $0x4f90e9e1 // sdot v1.4s, v15.16b, v16.4b[2]
+	WORD  $0x4f92e9c2 // sdot v2.4s, v14.16b, v18.4b[2]
+	WORD  $0x4f92e9e3 // sdot v3.4s, v15.16b, v18.4b[2]
+	WORD  $0x4f93e9c4 // sdot v4.4s, v14.16b, v19.4b[2]
+	WORD  $0x4f93e9e5 // sdot v5.4s, v15.16b, v19.4b[2]
+	FMOVQ 96(R9), F17
+	WORD  $0x4f94e9c6 // sdot v6.4s, v14.16b, v20.4b[2]
 	FMOVQ 112(R9), F24
-	WORD  $0x4f94ea27 // sdot v7.4s, v17.16b, v20.4b[2]
-	WORD  $0x4f95e9e8 // sdot v8.4s, v15.16b, v21.4b[2]
-	WORD  $0x4f95ea29 // sdot v9.4s, v17.16b, v21.4b[2]
-	WORD  $0x4f96e9ea // sdot v10.4s, v15.16b, v22.4b[2]
-	WORD  $0x4f96ea2b // sdot v11.4s, v17.16b, v22.4b[2]
-	WORD  $0x4f97e9ec // sdot v12.4s, v15.16b, v23.4b[2]
-	WORD  $0x4f97ea2d // sdot v13.4s, v17.16b, v23.4b[2]
-	WORD  $0x4fb0e9c0 // sdot v0.4s, v14.16b, v16.4b[3]
+	WORD  $0x4f94e9e7 // sdot v7.4s, v15.16b, v20.4b[2]
+	WORD  $0x4f95e9c8 // sdot v8.4s, v14.16b, v21.4b[2]
+	WORD  $0x4f95e9e9 // sdot v9.4s, v15.16b, v21.4b[2]
+	WORD  $0x4f96e9ca // sdot v10.4s, v14.16b, v22.4b[2]
+	WORD  $0x4f96e9eb // sdot v11.4s, v15.16b, v22.4b[2]
+	WORD  $0x4f97e9cc // sdot v12.4s, v14.16b, v23.4b[2]
+	WORD  $0x4f97e9ed // sdot v13.4s, v15.16b, v23.4b[2]
+	WORD  $0x4fb0ea20 // sdot v0.4s, v17.16b, v16.4b[3]
 	WORD  $0x4fb0eb01 // sdot v1.4s, v24.16b, v16.4b[3]
-	WORD  $0x4fb2e9c2 // sdot v2.4s, v14.16b, v18.4b[3]
+	WORD  $0x4fb2ea22 // sdot v2.4s, v17.16b, v18.4b[3]
 	WORD  $0x4fb2eb03 // sdot v3.4s, v24.16b, v18.4b[3]
-	WORD  $0x4fb3e9c4 // sdot v4.4s, v14.16b, v19.4b[3]
+	WORD  $0x4fb3ea24 // sdot v4.4s, v17.16b, v19.4b[3]
 	WORD  $0x4fb3eb05 // sdot v5.4s, v24.16b, v19.4b[3]
-	WORD  $0x4fb4e9c6 // sdot v6.4s, v14.16b, v20.4b[3]
+	WORD  $0x4fb4ea26 // sdot v6.4s, v17.16b, v20.4b[3]
 	WORD  $0x4fb4eb07 // sdot v7.4s, v24.16b, v20.4b[3]
-	WORD  $0x4fb5e9c8 // sdot v8.4s, v14.16b, v21.4b[3]
+	WORD  $0x4fb5ea28 // sdot v8.4s, v17.16b, v21.4b[3]
 	WORD  $0x4fb5eb09 // sdot v9.4s, v24.16b, v21.4b[3]
-	WORD  $0x4fb6e9ca // sdot v10.4s, v14.16b, v22.4b[3]
+	WORD  $0x4fb6ea2a // sdot v10.4s, v17.16b, v22.4b[3]
 	WORD  $0x4fb6eb0b // sdot v11.4s, v24.16b, v22.4b[3]
-	WORD  $0x4fb7e9cc // sdot v12.4s, v14.16b, v23.4b[3]
+	WORD  $0x4fb7ea2c // sdot v12.4s, v17.16b, v23.4b[3]
 	WORD  $0x4fb7eb0d // sdot v13.4s, v24.16b, v23.4b[3]
 	ADD   $128, R9, R9
 	ADD   $16, R3, R3
@@ -1459,28 +1459,28 @@ k_one:
 	VMOVI $128, V14.B16
 	FMOVQ 0(R9), F15
 	FMOVS (R3), F16
-	VEOR  V14.B16, V16.B16, V16.B16
 	FMOVQ 16(R9), F17
 	FMOVS (R3)(R0), F18
-	VEOR  V14.B16, V18.B16, V18.B16
 	FMOVS (R3)(R1), F19
+	VEOR  V14.B16, V16.B16, V16.B16
+	VEOR  V14.B16, V18.B16, V18.B16
 	VEOR  V14.B16, V19.B16, V19.B16
 	WORD  $0x4f90e1e0 // sdot v0.4s, v15.16b, v16.4b[0]
 	FMOVS (R3)(R2), F20
-	VEOR  V14.B16, V20.B16, V20.B16
 	WORD  $0x4f90e221 // sdot v1.4s, v17.16b, v16.4b[0]
 	FMOVS (R6), F16
-	VEOR  V14.B16, V16.B16, V16.B16
+	VEOR  V14.B16, V20.B16, V20.B16
 	WORD  $0x4f92e1e2 // sdot v2.4s, v15.16b, v18.4b[0]
 	FMOVS (R6)(R0), F21
-	VEOR  V14.B16, V21.B16, V21.B16
 	WORD  $0x4f92e223 // sdot v3.4s, v17.16b, v18.4b[0]
 	FMOVS (R6)(R1), F18
-	VEOR  V14.B16, V18.B16, V18.B16
+	VEOR  V14.B16, V16.B16, V16.B16
 	WORD  $0x4f93e1e4 // sdot v4.4s, v15.16b, v19.4b[0]
 	WORD  $0x4f93e225 // sdot v5.4s, v17.16b, v19.4b[0]
+	VEOR  V14.B16, V21.B16, V21.B16
 	WORD  $0x4f94e1e6 // sdot v6.4s, v15.16b, v20.4b[0]
 	WORD  $0x4f94e227 // sdot v7.4s, v17.16b, v20.4b[0]
+	VEOR  V14.B16, V18.B16, V18.B16
 	WORD  $0x4f90e1e8 // sdot v8.4s, v15.16b, v16.4b[0]
 	WORD  $0x4f90e229 // sdot v9.4s, v17.16b, v16.4b[0]
 	WORD  $0x4f95e1ea // sdot v10.4s, v15.16b, v21.4b[0]
@@ -1650,7 +1650,7 @@ TEXT ·QConv8x8(SB), NOSPLIT, $0-116
 	// R11 runs, R12 groups
 	// V0-V15 sum[0:16]/temporary, V16 sign/weights/scales[0]/lower/temporary,
 	// V17 weights/scales[1]/zero/upper/temporary, V18 inputs/zero, V19 weights, V20-V26 inputs,
-	// V27 weights
+	// V27-V28 weights
 	MOVD srcStride+72(FP), R0
 	ADD  R0, R0, R1
 	ADD  R0, R1, R2
@@ -1700,91 +1700,91 @@ k_block:
 	VMOVI $128, V16.B16
 	FMOVQ 0(R9), F17
 	FMOVQ 0(R3), F18
-	VEOR  V16.B16, V18.B16, V18.B16
 	FMOVQ 16(R9), F19
 	WORD  $0x3ce06874 // ldr q20, [x3, x0]
-	VEOR  V16.B16, V20.B16, V20.B16
 	WORD  $0x3ce16875 // ldr q21, [x3, x1]
+	VEOR  V16.B16, V18.B16, V18.B16
+	VEOR  V16.B16, V20.B16, V20.B16
 	VEOR  V16.B16, V21.B16, V21.B16
 	WORD  $0x4f92e220 // sdot v0.4s, v17.16b, v18.4b[0]
 	WORD  $0x3ce26876 // ldr q22, [x3, x2]
-	VEOR  V16.B16, V22.B16, V22.B16
 	WORD  $0x4f92e261 // sdot v1.4s, v19.16b, v18.4b[0]
 	FMOVQ 0(R6), F23
-	VEOR  V16.B16, V23.B16, V23.B16
+	VEOR  V16.B16, V22.B16, V22.B16
 	WORD  $0x4f94e222 // sdot v2.4s, v17.16b, v20.4b[0]
 	WORD  $0x3ce068d8 // ldr q24, [x6, x0]
-	VEOR  V16.B16, V24.B16, V24.B16
 	WORD  $0x4f94e263 // sdot v3.4s, v19.16b, v20.4b[0]
 	WORD  $0x3ce168d9 // ldr q25, [x6, x1]
-	VEOR  V16.B16, V25.B16, V25.B16
+	VEOR  V16.B16, V23.B16, V23.B16
 	WORD  $0x4f95e224 // sdot v4.4s, v17.16b, v21.4b[0]
 	WORD  $0x4f95e265 // sdot v5.4s, v19.16b, v21.4b[0]
 	WORD  $0x3ce268da // ldr q26, [x6, x2]
-	VEOR  V16.B16, V26.B16, V26.B16
+	VEOR  V16.B16, V24.B16, V24.B16
 	WORD  $0x4f96e226 // sdot v6.4s, v17.16b, v22.4b[0]
 	WORD  $0x4f96e267 // sdot v7.4s, v19.16b, v22.4b[0]
-	FMOVQ 32(R9), F16
+	FMOVQ 32(R9), F27
+	VEOR  V16.B16, V25.B16, V25.B16
 	WORD  $0x4f97e228 // sdot v8.4s, v17.16b, v23.4b[0]
-	FMOVQ 48(R9), F27
+	FMOVQ 48(R9), F28
 	WORD  $0x4f97e269 // sdot v9.4s, v19.16b, v23.4b[0]
+	VEOR  V16.B16, V26.B16, V26.B16
 	WORD  $0x4f98e22a // sdot v10.4s, v17.16b, v24.4b[0]
 	WORD  $0x4f98e26b // sdot v11.4s, v19.16b, v24.4b[0]
 	WORD  $0x4f99e22c // sdot v12.4s, v17.16b, v25.4b[0]
 	WORD  $0x4f99e26d // sdot v13.4s, v19.16b, v25.4b[0]
 	WORD  $0x4f9ae22e // sdot v14.4s, v17.16b, v26.4b[0]
 	WORD  $0x4f9ae26f // sdot v15.4s, v19.16b, v26.4b[0]
-	WORD  $0x4fb2e200 // sdot v0.4s, v16.16b, v18.4b[1]
-	WORD  $0x4fb2e361 // sdot v1.4s, v27.16b, v18.4b[1]
-	WORD  $0x4fb4e202 // sdot v2.4s, v16.16b, v20.4b[1]
-	WORD  $0x4fb4e363 // sdot v3.4s, v27.16b, v20.4b[1]
-	WORD  $0x4fb5e204 // sdot v4.4s, v16.16b, v21.4b[1]
-	WORD  $0x4fb5e365 // sdot v5.4s, v27.16b, v21.4b[1]
-	WORD  $0x4fb6e206 // sdot v6.4s, v16.16b, v22.4b[1]
-	WORD  $0x4fb6e367 // sdot v7.4s, v27.16b, v22.4b[1]
-	FMOVQ 64(R9), F17
-	WORD  $0x4fb7e208 // sdot v8.4s, v16.16b, v23.4b[1]
-	FMOVQ 80(R9), F19
-	WORD  $0x4fb7e369 // sdot v9.4s, v27.16b, v23.4b[1]
-	WORD  $0x4fb8e20a // sdot v10.4s, v16.16b, v24.4b[1]
-	WORD  $0x4fb8e36b // sdot v11.4s, v27.16b, v24.4b[1]
-	WORD  $0x4fb9e20c // sdot v12.4s, v16.16b, v25.4b[1]
-	WORD  $0x4fb9e36d // sdot v13.4s, v27.16b, v25.4b[1]
-	WORD  $0x4fbae20e // sdot v14.4s, v16.16b, v26.4b[1]
-	WORD  $0x4fbae36f // sdot v15.4s, v27.16b, v26.4b[1]
-	WORD  $0x4f92ea20 // sdot v0.4s, v17.16b, v18.4b[2]
-	WORD  $0x4f92ea61 // sdot v1.4s, v19.16b, v18.4b[2]
-	WORD  $0x4f94ea22 // sdot v2.4s, v17.16b, v20.4b[2]
-	WORD  $0x4f94ea63 // sdot v3.4s, v19.16b, v20.4b[2]
-	WORD  $0x4f95ea24 // sdot v4.4s, v17.16b, v21.4b[2]
-	WORD  $0x4f95ea65 // sdot v5.4s, v19.16b, v21.4b[2]
-	WORD  $0x4f96ea26 // sdot v6.4s, v17.16b, v22.4b[2]
-	WORD  $0x4f96ea67 // sdot v7.4s, v19.16b, v22.4b[2]
-	FMOVQ 96(R9), F16
-	WORD  $0x4f97ea28 // sdot v8.4s, v17.16b, v23.4b[2]
+	WORD  $0x4fb2e360 // sdot v0.4s, v27.16b, v18.4b[1]
+	WORD  $0x4fb2e381 // sdot v1.4s, v28.16b, v18.4b[1]
+	WORD  $0x4fb4e362 // sdot v2.4s, v27.16b, v20.4b[1]
+	WORD  $0x4fb4e383 // sdot v3.4s, v28.16b, v20.4b[1]
+	WORD  $0x4fb5e364 // sdot v4.4s, v27.16b, v21.4b[1]
+	WORD  $0x4fb5e385 // sdot v5.4s, v28.16b, v21.4b[1]
+	WORD  $0x4fb6e366 // sdot v6.4s, v27.16b, v22.4b[1]
+	WORD  $0x4fb6e387 // sdot v7.4s, v28.16b, v22.4b[1]
+	FMOVQ 64(R9), F16
+	WORD  $0x4fb7e368 // sdot v8.4s, v27.16b, v23.4b[1]
+	FMOVQ 80(R9), F17
+	WORD  $0x4fb7e389 // sdot v9.4s, v28.16b, v23.4b[1]
+	WORD  $0x4fb8e36a // sdot v10.4s, v27.16b, v24.4b[1]
+	WORD  $0x4fb8e38b // sdot v11.4s, v28.16b, v24.4b[1]
+	WORD  $0x4fb9e36c // sdot v12.4s, v27.16b, v25.4b[1]
+	WORD  $0x4fb9e38d // sdot v13.4s, v28.16b, v25.4b[1]
+	WORD  $0x4fbae36e // sdot v14.4s, v27.16b, v26.4b[1]
+	WORD  $0x4fbae38f // sdot v15.4s, v28.16b, v26.4b[1]
+	WORD  $0x4f92ea00 // sdot v0.4s, v16.16b, v18.4b[2]
+	WORD  $0x4f92ea21 // sdot v1.4s, v17.16b, v18.4b[2]
+	WORD  $0x4f94ea02 // sdot v2.4s, v16.16b, v20.4b[2]
+	WORD  $0x4f94ea23 // sdot v3.4s, v17.16b, v20.4b[2]
+	WORD  $0x4f95ea04 // sdot v4.4s, v16.16b, v21.4b[2]
+	WORD  $0x4f95ea25 // sdot v5.4s, v17.16b, v21.4b[2]
+	WORD  $0x4f96ea06 // sdot v6.4s, v16.16b, v22.4b[2]
+	WORD  $0x4f96ea27 // sdot v7.4s, v17.16b, v22.4b[2]
+	FMOVQ 96(R9), F19
+	WORD  $0x4f97ea08 // sdot v8.4s, v16.16b, v23.4b[2]
 	FMOVQ 112(R9), F27
-	WORD  $0x4f97ea69 // sdot v9.4s, v19.16b, v23.4b[2]
-	WORD  $0x4f98ea2a // sdot v10.4s, v17.16b, v24.4b[2]
-	WORD  $0x4f98ea6b // sdot v11.4s, v19.16b, v24.4b[2]
-	WORD  $0x4f99ea2c // sdot v12.4s, v17.16b, v25.4b[2]
-	WORD  $0x4f99ea6d // sdot v13.4s, v19.16b, v25.4b[2]
-	WORD  $0x4f9aea2e // sdot v14.4s, v17.16b, v26.4b[2]
-	WORD  $0x4f9aea6f // sdot v15.4s, v19.16b, v26.4b[2]
-	WORD  $0x4fb2ea00 // sdot v0.4s, v16.16b, v18.4b[3]
+	WORD  $0x4f97ea29 // sdot v9.4s, v17.16b, v23.4b[2]
+	WORD  $0x4f98ea0a // sdot v10.4s, v16.16b, v24.4b[2]
+	WORD  $0x4f98ea2b // sdot v11.4s, v17.16b, v24.4b[2]
+	WORD  $0x4f99ea0c // sdot v12.4s, v16.16b, v25.4b[2]
+	WORD  $0x4f99ea2d // sdot v13.4s, v17.16b, v25.4b[2]
+	WORD  $0x4f9aea0e // sdot v14.4s, v16.16b, v26.4b[2]
+	WORD  $0x4f9aea2f // sdot v15.4s, v17.16b, v26.4b[2]
+	WORD  $0x4fb2ea60 // sdot v0.4s, v19.16b, v18.4b[3]
 	WORD  $0x4fb2eb61 // sdot v1.4s, v27.16b, v18.4b[3]
-	WORD  $0x4fb4ea02 // sdot v2.4s, v16.16b, v20.4b[3]
+	WORD  $0x4fb4ea62 // sdot v2.4s, v19.16b, v20.4b[3]
 	WORD  $0x4fb4eb63 // sdot v3.4s, v27.16b, v20.4b[3]
-	WORD  $0x4fb5ea04 // sdot v4.4s, v16.16b, v21.4b[3]
+	WORD  $0x4fb5ea64 // sdot v4.4s, v19.16b, v21.4b[3]
 	WORD  $0x4fb5eb65 // sdot v5.4s, v27.16b, v21.4b[3]
-	WORD  $0x4fb6ea06 // sdot v6.4s, v16.16b, v22.4b[3]
+	WORD  $0x4fb6ea66 // sdot v6.4s, v19.16b, v22.4b[3]
 	WORD  $0x4fb6eb67 // sdot v7.4s, v27.16b, v22.4b[3]
-	WORD  $0x4fb7ea08 // sdot v8.4s, v16.16b, v23.4b[3]
+	WORD  $0x4fb7ea68 // sdot v8.4s, v19.16b, v23.4b[3]
 	WORD  $0x4fb7eb69 // sdot v9.4s, v27.16b, v23.4b[3]
-	WORD  $0x4fb8ea0a // sdot v10.4s, v16.16b, v24.4b[3]
+	WORD  $0x4fb8ea6a // sdot v10.4s, v19.16b, v24.4b[3]
 	WORD  $0x4fb8eb6b // sdot v11.4s, v27.16b, v24.4b[3]
-	WORD  $0x4fb9ea0c // sdot v12.4s, v16.16b, v25.4b[3]
+	WORD  $0x4fb9ea6c // sdot v12.4s, v19.16b, v25.4b[3]
 	WORD  $0x4fb9eb6d // sdot v13.4s, v27.16b, v25.4b[3]
-	WORD  $0x4fbaea0e // sdot v14.4s, v16.16b, v26.4b[3]
+	WORD  $0x4fbaea6e // sdot v14.4s, v19.16b, v26.4b[3]
 	WORD  $0x4fbaeb6f // sdot v15.4s, v27.16b, v26.4b[3]
 	ADD   $128, R9, R9
 	ADD   $16, R3, R3
@@ -1804,32 +1804,32 @@ k_one:
 	VMOVI $128, V16.B16
 	FMOVQ 0(R9), F17
 	FMOVS (R3), F18
-	VEOR  V16.B16, V18.B16, V18.B16
 	FMOVQ 16(R9), F19
 	FMOVS (R3)(R0), F20
-	VEOR  V16.B16, V20.B16, V20.B16
 	FMOVS (R3)(R1), F21
+	VEOR  V16.B16, V18.B16, V18.B16
+	VEOR  V16.B16, V20.B16, V20.B16
 	VEOR  V16.B16, V21.B16, V21.B16
 	WORD  $0x4f92e220 // sdot v0.4s, v17.16b, v18.4b[0]
 	FMOVS (R3)(R2), F22
-	VEOR  V16.B16, V22.B16, V22.B16
 	WORD  $0x4f92e261 // sdot v1.4s, v19.16b, v18.4b[0]
 	FMOVS (R6), F18
-	VEOR  V16.B16, V18.B16, V18.B16
+	VEOR  V16.B16, V22.B16, V22.B16
 	WORD  $0x4f94e222 // sdot v2.4s, v17.16b, v20.4b[0]
 	FMOVS (R6)(R0), F23
-	VEOR  V16.B16, V23.B16, V23.B16
 	WORD  $0x4f94e263 // sdot v3.4s, v19.16b, v20.4b[0]
 	FMOVS (R6)(R1), F20
-	VEOR  V16.B16, V20.B16, V20.B16
+	VEOR  V16.B16, V18.B16, V18.B16
 	WORD  $0x4f95e224 // sdot v4.4s, v17.16b, v21.4b[0]
 	WORD  $0x4f95e265 // sdot v5.4s, v19.16b, v21.4b[0]
 	FMOVS (R6)(R2), F21
-	VEOR  V16.B16, V21.B16, V21.B16
+	VEOR  V16.B16, V23.B16, V23.B16
 	WORD  $0x4f96e226 // sdot v6.4s, v17.16b, v22.4b[0]
 	WORD  $0x4f96e267 // sdot v7.4s, v19.16b, v22.4b[0]
+	VEOR  V16.B16, V20.B16, V20.B16
 	WORD  $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]
 	WORD  $0x4f92e269 // sdot v9.4s, v19.16b, v18.4b[0]
+	VEOR  V16.B16, V21.B16, V21.B16
 	WORD  $0x4f97e22a // sdot v10.4s, v17.16b, v23.4b[0]
 	WORD  $0x4f97e26b // sdot v11.4s, v19.16b, v23.4b[0]
 	WORD  $0x4f94e22c // sdot v12.4s, v17.16b, v20.4b[0]
