@@ -72,7 +72,7 @@ func TestEvaluation(t *testing.T) {
 		{value(1, 8, 7, 6, 5, 4, 1.5), 1},       // right; right
 		{value(1, 8, 7, 6, 5, 4, 10), 2},        // third; third
 		{value(1, 2, 3, 4, 5, 6, -10), Unknown}, // no label, and they agree
-		{value(9, 8, 7, 6, 5, 4, 3), Unknown},   // no label, and they do not
+		{value(9, 8, 7, 6, 5, 4, 3), 4},         // fifth; fifth
 	} {
 		if err := e.Add(p.input, p.label); err != nil {
 			t.Fatal(err)
@@ -96,8 +96,8 @@ func TestEvaluation(t *testing.T) {
 		scores[i].Speed = Speed{}
 	}
 	want := []Score{
-		{Top1: Share{2, 3}, Top5: Share{3, 3}, Agreement: Share{5, 5}},
-		{Top1: Share{1, 3}, Top5: Share{2, 3}, Agreement: Share{2, 5}, Difference: 11, Worst: 3},
+		{Top1: Share{2, 4}, Top5: Share{4, 4}, Agreement: Share{5, 5}},
+		{Top1: Share{1, 4}, Top5: Share{3, 4}, Agreement: Share{2, 5}, Difference: 11, Worst: 3},
 	}
 	for i, s := range scores {
 		if s != want[i] {
