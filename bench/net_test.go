@@ -280,7 +280,7 @@ func total(steps []graph.Step) kernels.Cost {
 	return c
 }
 
-// TestPlanCache: plans are compiled once as long as there are not too many.
+// TestPlanCache: plans are compiled once as long as there are not too many, each type's apart.
 func TestPlanCache(t *testing.T) {
 	defer plans.close()
 	m, err := models.Lookup("squeezenet1.1")
@@ -303,5 +303,12 @@ func TestPlanCache(t *testing.T) {
 	}
 	if first, second := get(), get(); !slices.Equal(first, second) {
 		t.Errorf("%d plans are compiled anew", maxPlans)
+	}
+	for _, typ := range numberTypes {
+		p := plans.get(t, m, typ, set, kernels.Algorithms()[0], 1, false)
+		quantized := slices.ContainsFunc(p.Steps(), func(s graph.Step) bool { return s.Op == "quantize" })
+		if quantized != (typ == int8Type) {
+			t.Errorf("%s: a plan of steps %+v", typ.name, p.Steps())
+		}
 	}
 }

@@ -70,7 +70,7 @@ func qWinogradInput(m vec.Machine, name string, a *winograd.Algorithm) {
 
 func qWinogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 	n := a.N()
-	u, w, d, f := m.Uint8(), m.Int16(), m.Int32(), m.Float32()
+	u, d, f := m.Uint8(), m.Int32(), m.Float32()
 	m.Func(name, "func(dst *uint8, src, bias *int32, scale *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower, upper float32, zero int32)",
 		fmt.Sprintf("%s transforms the products of a row of tiles to %d×%d output", name, a.M, a.M),
 		fmt.Sprintf("pixels each; with the matrix AT of winograd.NewInteger(%d, %d) it equals, in int32,", a.M, a.R),
@@ -92,11 +92,7 @@ func qWinogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 	down := vec.Named(m, fmt.Sprintf("%d·srcMatrix", n), m.Int(0)) // from row to row of a column of the tile
 	m.AddMulTo(down, srcMatrix, n)
 	in, out := m.Rows("in row", down, n), m.Rows("out pixel", dstPixel, a.M)
-	m.Comment("The lower bound of outputs, as bytes")
-	bound := d.Round(f.SplatArg("lower"))
-	d.AddTo(bound, d.SplatArg("zero"))
-	bound = d.Pack(bound, bound)
-	lower := vec.Named(m, "lower", w.Pack(bound, bound))
+	r := newRequantizer(m)
 	eachTile(m, []cursor{{src, "srcTile", d}, {dst, "dstTile", u}}, func() {
 		prefetchOutputs(m, u, dst, dstPixel, a.M, 1) // of all outputs of a pixel
 	}, func() {
@@ -119,20 +115,14 @@ func qWinogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 			upper := f.SplatArg("upper")
 			each(func(v *vec.V) { f.MinWith(*v, upper) })
 			each(func(v *vec.V) { *v = d.Round(*v) })
-			zero := w.SplatArg("zero")
+			zero := r.zero()
 			for _, i := range rows {
-				y := outputs[i]
-				first, last := d.Pack(y[0], y[1]), d.Pack(y[2], y[len(y)-1])
-				w.AddTo(first, zero)
-				w.AddTo(last, zero)
-				packed := w.Pack(first, last)
-				u.MaxWith(packed, lower)
 				q := vec.Named(m, "row", m.CopyInt(dst))
 				if i > 0 {
 					m.AddMulTo(q, m.Arg("dstRow"), i)
 				}
 				out.Start(q)
-				u.StorePacked(packed, out, len(y))
+				r.store(outputs[i], zero, out, 1)
 			}
 		}}
 		m.Loop("vector", "For each vector of channels", vectors(m, d, "channels"), func() {

@@ -462,9 +462,8 @@ vector:
 TEXT ·QWinogradOutput6x4(SB), NOSPLIT, $0-100
 	// Registers, a slash between what one of them holds by turns:
 	// AX src, CX dst, DX srcMatrix, BX dstPixel, SI 6·srcMatrix, DI 3·6·srcMatrix/temporary,
-	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile/temporary,
-	// R10 3·dstPixel, R11 dstTile/bias/channels, R12 pixel/scale, R13 channels,
-	// R14 column/dstRow/temporary
+	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile, R10 3·dstPixel,
+	// R11 dstTile/bias/channels, R12 pixel/scale, R13 channels, R14 column/dstRow/temporary
 	// Y0 lower/temporary, Y1 zero/inverse of 9/temporary, Y2-Y8 AT·x/temporary,
 	// Y9 AT·x/scales/upper/zero/temporary, Y10-Y13 AT·x/temporary, Y14 temporary
 	MOVQ   src+8(FP), AX
@@ -689,16 +688,15 @@ vector:
 	VCVTPS2DQ    Y6, Y6
 	VCVTPS2DQ    Y8, Y8
 	VCVTPS2DQ    Y4, Y4
-	MOVL         zero+96(FP), R9
-	VMOVD        R9, X9
-	VPBROADCASTW X9, Y9
+	VBROADCASTSS zero+96(FP), Y9
+	VPACKSSDW    Y9, Y9, Y9
+	MOVQ         CX, R9
 	VPACKSSDW    Y3, Y1, Y1
-	VPACKSSDW    Y5, Y7, Y3
 	VPADDW       Y9, Y1, Y1
+	VPACKSSDW    Y5, Y7, Y3
 	VPADDW       Y9, Y3, Y3
 	VPACKUSWB    Y3, Y1, Y1
 	VPMAXUB      Y0, Y1, Y1
-	MOVQ         CX, R9
 	VEXTRACTI128 $0x01, Y1, X3
 	VPUNPCKLDQ   X3, X1, X5
 	VMOVQ        X5, (R9)
@@ -706,15 +704,15 @@ vector:
 	VPUNPCKHDQ   X3, X1, X5
 	VMOVQ        X5, (R9)(BX*2)
 	VMOVHPS      X5, (R9)(R10*1)
-	VPACKSSDW    Y6, Y2, Y1
-	VPACKSSDW    Y4, Y8, Y2
-	VPADDW       Y9, Y1, Y1
-	VPADDW       Y9, Y2, Y2
-	VPACKUSWB    Y2, Y1, Y1
-	VPMAXUB      Y0, Y1, Y1
 	MOVQ         CX, R9
 	MOVQ         dstRow+64(FP), R14
 	LEAQ         (R9)(R14*2), R9
+	VPACKSSDW    Y6, Y2, Y1
+	VPADDW       Y9, Y1, Y1
+	VPACKSSDW    Y4, Y8, Y2
+	VPADDW       Y9, Y2, Y2
+	VPACKUSWB    Y2, Y1, Y1
+	VPMAXUB      Y0, Y1, Y1
 	VEXTRACTI128 $0x01, Y1, X2
 	VPUNPCKLDQ   X2, X1, X3
 	VMOVQ        X3, (R9)
@@ -883,18 +881,17 @@ vector:
 	VCVTPS2DQ    Y6, Y6
 	VCVTPS2DQ    Y8, Y8
 	VCVTPS2DQ    Y4, Y4
-	MOVL         zero+96(FP), R9
-	VMOVD        R9, X9
-	VPBROADCASTW X9, Y9
-	VPACKSSDW    Y3, Y1, Y1
-	VPACKSSDW    Y5, Y7, Y3
-	VPADDW       Y9, Y1, Y1
-	VPADDW       Y9, Y3, Y3
-	VPACKUSWB    Y3, Y1, Y1
-	VPMAXUB      Y0, Y1, Y1
+	VBROADCASTSS zero+96(FP), Y9
+	VPACKSSDW    Y9, Y9, Y9
 	MOVQ         CX, R9
 	MOVQ         dstRow+64(FP), R14
 	ADDQ         R14, R9
+	VPACKSSDW    Y3, Y1, Y1
+	VPADDW       Y9, Y1, Y1
+	VPACKSSDW    Y5, Y7, Y3
+	VPADDW       Y9, Y3, Y3
+	VPACKUSWB    Y3, Y1, Y1
+	VPMAXUB      Y0, Y1, Y1
 	VEXTRACTI128 $0x01, Y1, X3
 	VPUNPCKLDQ   X3, X1, X5
 	VMOVQ        X5, (R9)
@@ -902,16 +899,16 @@ vector:
 	VPUNPCKHDQ   X3, X1, X5
 	VMOVQ        X5, (R9)(BX*2)
 	VMOVHPS      X5, (R9)(R10*1)
-	VPACKSSDW    Y6, Y2, Y1
-	VPACKSSDW    Y4, Y8, Y2
-	VPADDW       Y9, Y1, Y1
-	VPADDW       Y9, Y2, Y2
-	VPACKUSWB    Y2, Y1, Y1
-	VPMAXUB      Y0, Y1, Y1
 	MOVQ         CX, R9
 	MOVQ         dstRow+64(FP), R14
 	IMUL3Q       $0x00000003, R14, R14
 	ADDQ         R14, R9
+	VPACKSSDW    Y6, Y2, Y1
+	VPADDW       Y9, Y1, Y1
+	VPACKSSDW    Y4, Y8, Y2
+	VPADDW       Y9, Y2, Y2
+	VPACKUSWB    Y2, Y1, Y1
+	VPMAXUB      Y0, Y1, Y1
 	VEXTRACTI128 $0x01, Y1, X2
 	VPUNPCKLDQ   X2, X1, X3
 	VMOVQ        X3, (R9)
@@ -949,7 +946,7 @@ GLOBL const0<>(SB), RODATA|NOPTR, $4
 TEXT ·QWinogradOutput6x3(SB), NOSPLIT, $0-100
 	// Registers, a slash between what one of them holds by turns:
 	// AX src, CX dst, DX srcMatrix, BX dstPixel, SI 6·srcMatrix, DI 3·6·srcMatrix/temporary,
-	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile/temporary,
+	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile,
 	// R10 dstTile/bias/channels, R11 pixel/scale, R12 channels, R13 column/dstRow
 	// Y0 lower/temporary, Y1 zero/AT·x/temporary, Y2 AT·x/temporary, Y3 AT·x/inverse of 9/temporary,
 	// Y4 AT·x/scales/upper/zero/temporary, Y5 AT·x/inverse of 9/temporary, Y6 AT·x/temporary,
@@ -1158,31 +1155,30 @@ vector:
 	VCVTPS2DQ    Y2, Y2
 	VCVTPS2DQ    Y4, Y4
 	VCVTPS2DQ    Y6, Y6
-	MOVL         zero+96(FP), R9
-	VMOVD        R9, X7
-	VPBROADCASTW X7, Y7
+	VBROADCASTSS zero+96(FP), Y7
+	VPACKSSDW    Y7, Y7, Y7
+	MOVQ         CX, R9
 	VPACKSSDW    Y1, Y3, Y1
-	VPACKSSDW    Y5, Y5, Y3
 	VPADDW       Y7, Y1, Y1
+	VPACKSSDW    Y5, Y5, Y3
 	VPADDW       Y7, Y3, Y3
 	VPACKUSWB    Y3, Y1, Y1
 	VPMAXUB      Y0, Y1, Y1
-	MOVQ         CX, R9
 	VEXTRACTI128 $0x01, Y1, X3
 	VPUNPCKLDQ   X3, X1, X5
 	VMOVQ        X5, (R9)
 	VMOVHPS      X5, (R9)(BX*1)
 	VPUNPCKHDQ   X3, X1, X5
 	VMOVQ        X5, (R9)(BX*2)
-	VPACKSSDW    Y4, Y2, Y1
-	VPACKSSDW    Y6, Y6, Y2
-	VPADDW       Y7, Y1, Y1
-	VPADDW       Y7, Y2, Y2
-	VPACKUSWB    Y2, Y1, Y1
-	VPMAXUB      Y0, Y1, Y1
 	MOVQ         CX, R9
 	MOVQ         dstRow+64(FP), R13
 	LEAQ         (R9)(R13*2), R9
+	VPACKSSDW    Y4, Y2, Y1
+	VPADDW       Y7, Y1, Y1
+	VPACKSSDW    Y6, Y6, Y2
+	VPADDW       Y7, Y2, Y2
+	VPACKUSWB    Y2, Y1, Y1
+	VPMAXUB      Y0, Y1, Y1
 	VEXTRACTI128 $0x01, Y1, X2
 	VPUNPCKLDQ   X2, X1, X3
 	VMOVQ        X3, (R9)
@@ -1286,18 +1282,17 @@ vector:
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
 	VCVTPS2DQ    Y3, Y3
-	MOVL         zero+96(FP), R9
-	VMOVD        R9, X4
-	VPBROADCASTW X4, Y4
-	VPACKSSDW    Y2, Y1, Y1
-	VPACKSSDW    Y3, Y3, Y2
-	VPADDW       Y4, Y1, Y1
-	VPADDW       Y4, Y2, Y2
-	VPACKUSWB    Y2, Y1, Y1
-	VPMAXUB      Y0, Y1, Y1
+	VBROADCASTSS zero+96(FP), Y4
+	VPACKSSDW    Y4, Y4, Y4
 	MOVQ         CX, R9
 	MOVQ         dstRow+64(FP), R13
 	ADDQ         R13, R9
+	VPACKSSDW    Y2, Y1, Y1
+	VPADDW       Y4, Y1, Y1
+	VPACKSSDW    Y3, Y3, Y2
+	VPADDW       Y4, Y2, Y2
+	VPACKUSWB    Y2, Y1, Y1
+	VPMAXUB      Y0, Y1, Y1
 	VEXTRACTI128 $0x01, Y1, X2
 	VPUNPCKLDQ   X2, X1, X3
 	VMOVQ        X3, (R9)

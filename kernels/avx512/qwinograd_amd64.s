@@ -9,9 +9,8 @@
 TEXT ·QWinogradOutput6x4(SB), NOSPLIT, $0-100
 	// Registers, a slash between what one of them holds by turns:
 	// AX src, CX dst, DX srcMatrix, BX dstPixel, SI 6·srcMatrix, DI 3·6·srcMatrix/temporary,
-	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile/temporary,
-	// R10 3·dstPixel, R11 dstTile/bias/channels, R12 pixel/scale, R13 channels,
-	// R14 column/dstRow/temporary
+	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile, R10 3·dstPixel,
+	// R11 dstTile/bias/channels, R12 pixel/scale, R13 channels, R14 column/dstRow/temporary
 	// Z0 lower/temporary, Z1 zero/inverse of 9/temporary, Z2-Z16 AT·x/temporary,
 	// Z17 AT·x/scales/upper/zero/temporary, Z18-Z23 AT·x/temporary, Z24-Z25 temporary,
 	// Z26-Z27 AT·x/temporary
@@ -351,62 +350,61 @@ vector:
 	VCVTPS2DQ     Z8, Z8
 	VCVTPS2DQ     Z16, Z16
 	VCVTPS2DQ     Z4, Z4
-	MOVL          zero+96(FP), R9
-	VMOVD         R9, X17
-	VPBROADCASTW  X17, Z17
+	VBROADCASTSS  zero+96(FP), Z17
+	VPACKSSDW     Z17, Z17, Z17
+	MOVQ          CX, R9
 	VPACKSSDW     Z7, Z1, Z1
-	VPACKSSDW     Z11, Z12, Z7
 	VPADDW        Z17, Z1, Z1
+	VPACKSSDW     Z11, Z12, Z7
 	VPADDW        Z17, Z7, Z7
 	VPACKUSWB     Z7, Z1, Z1
 	VPMAXUB       Z0, Z1, Z1
-	MOVQ          CX, R9
 	VMOVUPS       const1<>+0(SB), Z7
 	VPERMD        Z1, Z7, Z1
 	VEXTRACTI32X4 $0x00, Z1, (R9)
 	VEXTRACTI32X4 $0x01, Z1, (R9)(BX*1)
 	VEXTRACTI32X4 $0x02, Z1, (R9)(BX*2)
 	VEXTRACTI32X4 $0x03, Z1, (R9)(R10*1)
-	VPACKSSDW     Z9, Z3, Z1
-	VPACKSSDW     Z5, Z15, Z3
-	VPADDW        Z17, Z1, Z1
-	VPADDW        Z17, Z3, Z3
-	VPACKUSWB     Z3, Z1, Z1
-	VPMAXUB       Z0, Z1, Z1
 	MOVQ          CX, R9
 	MOVQ          dstRow+64(FP), R14
 	ADDQ          R14, R9
-	VMOVUPS       const1<>+0(SB), Z3
-	VPERMD        Z1, Z3, Z1
-	VEXTRACTI32X4 $0x00, Z1, (R9)
-	VEXTRACTI32X4 $0x01, Z1, (R9)(BX*1)
-	VEXTRACTI32X4 $0x02, Z1, (R9)(BX*2)
-	VEXTRACTI32X4 $0x03, Z1, (R9)(R10*1)
-	VPACKSSDW     Z14, Z6, Z1
-	VPACKSSDW     Z10, Z13, Z3
+	VPACKSSDW     Z9, Z3, Z1
 	VPADDW        Z17, Z1, Z1
+	VPACKSSDW     Z5, Z15, Z3
 	VPADDW        Z17, Z3, Z3
 	VPACKUSWB     Z3, Z1, Z1
 	VPMAXUB       Z0, Z1, Z1
-	MOVQ          CX, R9
-	MOVQ          dstRow+64(FP), R14
-	LEAQ          (R9)(R14*2), R9
 	VMOVUPS       const1<>+0(SB), Z3
 	VPERMD        Z1, Z3, Z1
 	VEXTRACTI32X4 $0x00, Z1, (R9)
 	VEXTRACTI32X4 $0x01, Z1, (R9)(BX*1)
 	VEXTRACTI32X4 $0x02, Z1, (R9)(BX*2)
 	VEXTRACTI32X4 $0x03, Z1, (R9)(R10*1)
-	VPACKSSDW     Z8, Z2, Z1
-	VPACKSSDW     Z4, Z16, Z2
+	MOVQ          CX, R9
+	MOVQ          dstRow+64(FP), R14
+	LEAQ          (R9)(R14*2), R9
+	VPACKSSDW     Z14, Z6, Z1
 	VPADDW        Z17, Z1, Z1
-	VPADDW        Z17, Z2, Z2
-	VPACKUSWB     Z2, Z1, Z1
+	VPACKSSDW     Z10, Z13, Z3
+	VPADDW        Z17, Z3, Z3
+	VPACKUSWB     Z3, Z1, Z1
 	VPMAXUB       Z0, Z1, Z1
+	VMOVUPS       const1<>+0(SB), Z3
+	VPERMD        Z1, Z3, Z1
+	VEXTRACTI32X4 $0x00, Z1, (R9)
+	VEXTRACTI32X4 $0x01, Z1, (R9)(BX*1)
+	VEXTRACTI32X4 $0x02, Z1, (R9)(BX*2)
+	VEXTRACTI32X4 $0x03, Z1, (R9)(R10*1)
 	MOVQ          CX, R9
 	MOVQ          dstRow+64(FP), R14
 	IMUL3Q        $0x00000003, R14, R14
 	ADDQ          R14, R9
+	VPACKSSDW     Z8, Z2, Z1
+	VPADDW        Z17, Z1, Z1
+	VPACKSSDW     Z4, Z16, Z2
+	VPADDW        Z17, Z2, Z2
+	VPACKUSWB     Z2, Z1, Z1
+	VPMAXUB       Z0, Z1, Z1
 	VMOVUPS       const1<>+0(SB), Z2
 	VPERMD        Z1, Z2, Z1
 	VEXTRACTI32X4 $0x00, Z1, (R9)
@@ -461,7 +459,7 @@ GLOBL const1<>(SB), RODATA|NOPTR, $64
 TEXT ·QWinogradOutput6x3(SB), NOSPLIT, $0-100
 	// Registers, a slash between what one of them holds by turns:
 	// AX src, CX dst, DX srcMatrix, BX dstPixel, SI 6·srcMatrix, DI 3·6·srcMatrix/temporary,
-	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile/temporary,
+	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile,
 	// R10 dstTile/bias/channels, R11 pixel/scale, R12 channels, R13 column/dstRow
 	// Z0 lower/temporary, Z1 zero/AT·x/temporary, Z2-Z5 AT·x/temporary, Z6 AT·x/inverse of 9/temporary,
 	// Z7-Z9 AT·x/temporary, Z10 AT·x/scales/upper/zero/temporary, Z11 temporary,
@@ -721,44 +719,43 @@ vector:
 	VCVTPS2DQ     Z5, Z5
 	VCVTPS2DQ     Z3, Z3
 	VCVTPS2DQ     Z4, Z4
-	MOVL          zero+96(FP), R9
-	VMOVD         R9, X10
-	VPBROADCASTW  X10, Z10
+	VBROADCASTSS  zero+96(FP), Z10
+	VPACKSSDW     Z10, Z10, Z10
+	MOVQ          CX, R9
 	VPACKSSDW     Z7, Z6, Z6
-	VPACKSSDW     Z9, Z9, Z7
 	VPADDW        Z10, Z6, Z6
+	VPACKSSDW     Z9, Z9, Z7
 	VPADDW        Z10, Z7, Z7
 	VPACKUSWB     Z7, Z6, Z6
 	VPMAXUB       Z0, Z6, Z6
-	MOVQ          CX, R9
 	VMOVUPS       const1<>+0(SB), Z7
 	VPERMD        Z6, Z7, Z6
 	VEXTRACTI32X4 $0x00, Z6, (R9)
 	VEXTRACTI32X4 $0x01, Z6, (R9)(BX*1)
 	VEXTRACTI32X4 $0x02, Z6, (R9)(BX*2)
-	VPACKSSDW     Z2, Z1, Z1
-	VPACKSSDW     Z8, Z8, Z2
-	VPADDW        Z10, Z1, Z1
-	VPADDW        Z10, Z2, Z2
-	VPACKUSWB     Z2, Z1, Z1
-	VPMAXUB       Z0, Z1, Z1
 	MOVQ          CX, R9
 	MOVQ          dstRow+64(FP), R13
 	ADDQ          R13, R9
+	VPACKSSDW     Z2, Z1, Z1
+	VPADDW        Z10, Z1, Z1
+	VPACKSSDW     Z8, Z8, Z2
+	VPADDW        Z10, Z2, Z2
+	VPACKUSWB     Z2, Z1, Z1
+	VPMAXUB       Z0, Z1, Z1
 	VMOVUPS       const1<>+0(SB), Z2
 	VPERMD        Z1, Z2, Z1
 	VEXTRACTI32X4 $0x00, Z1, (R9)
 	VEXTRACTI32X4 $0x01, Z1, (R9)(BX*1)
 	VEXTRACTI32X4 $0x02, Z1, (R9)(BX*2)
-	VPACKSSDW     Z3, Z5, Z1
-	VPACKSSDW     Z4, Z4, Z2
-	VPADDW        Z10, Z1, Z1
-	VPADDW        Z10, Z2, Z2
-	VPACKUSWB     Z2, Z1, Z1
-	VPMAXUB       Z0, Z1, Z1
 	MOVQ          CX, R9
 	MOVQ          dstRow+64(FP), R13
 	LEAQ          (R9)(R13*2), R9
+	VPACKSSDW     Z3, Z5, Z1
+	VPADDW        Z10, Z1, Z1
+	VPACKSSDW     Z4, Z4, Z2
+	VPADDW        Z10, Z2, Z2
+	VPACKUSWB     Z2, Z1, Z1
+	VPMAXUB       Z0, Z1, Z1
 	VMOVUPS       const1<>+0(SB), Z2
 	VPERMD        Z1, Z2, Z1
 	VEXTRACTI32X4 $0x00, Z1, (R9)
