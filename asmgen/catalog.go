@@ -36,9 +36,9 @@ var catalog = []row{
 	{families{recipes.Winograd}, vec.F32, recipes.Tile{Rows: 6, Cols: 4}, all},
 	{families{recipes.Winograd}, vec.F32, recipes.Tile{Rows: 8, Cols: 5}, all},
 	{families{recipes.Winograd}, vec.F32, recipes.Tile{Rows: 8, Cols: 4}, all},
-	{families{recipes.QWinogradInput}, vec.U8, recipes.Tile{Rows: 6, Cols: 6}, isas{"avx2"}},
-	{families{recipes.QWinograd}, vec.U8, recipes.Tile{Rows: 6, Cols: 4}, isas{"avx2", "avx512"}},
-	{families{recipes.QWinograd}, vec.U8, recipes.Tile{Rows: 6, Cols: 3}, isas{"avx2", "avx512"}},
+	{families{recipes.QWinogradInput}, vec.U8, recipes.Tile{Rows: 6, Cols: 6}, isas{"avx2", "neon"}},
+	{families{recipes.QWinograd}, vec.U8, recipes.Tile{Rows: 6, Cols: 4}, isas{"avx2", "avx512", "neon"}},
+	{families{recipes.QWinograd}, vec.U8, recipes.Tile{Rows: 6, Cols: 3}, isas{"avx2", "avx512", "neon"}},
 
 	// Families without a tile.
 	{families{

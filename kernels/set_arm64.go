@@ -56,8 +56,12 @@ var neonSet = Set{ISA: NEON, F32: &F32{
 	Clamp:        neon.QClamp,
 	Quantize:     neon.Quantize,
 	Dequantize:   neon.Dequantize,
-	MACPeak:      neon.QMACPeak,
-	PeakMACs:     peakFMAs * 4,
+	Winograd: [6]QTransforms{
+		3: {4, neon.QWinogradInput6, neon.QWinogradOutput6x4},
+		4: {3, neon.QWinogradInput6, neon.QWinogradOutput6x3},
+	},
+	MACPeak:  neon.QMACPeak,
+	PeakMACs: peakFMAs * 4,
 }}
 
 var neonDotProdSet = Set{ISA: NEONDotProd, F32: neonSet.F32, U8: &U8{
@@ -74,6 +78,7 @@ var neonDotProdSet = Set{ISA: NEONDotProd, F32: neonSet.F32, U8: &U8{
 	Clamp:        neon.QClamp,
 	Quantize:     neon.Quantize,
 	Dequantize:   neon.Dequantize,
+	Winograd:     neonSet.U8.Winograd,
 	MACPeak:      neondotprod.QMACPeak,
 	PeakMACs:     peakFMAs * 4 * 4,
 }}

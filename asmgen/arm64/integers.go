@@ -80,10 +80,32 @@ func (e integers) widen(p vec.R, i int) vec.V {
 	return v
 }
 
+// pack narrows the lanes of a by an instruction, and those of b by its second form.
+func (e integers) pack(instruction string, a, b vec.V) vec.V {
+	r := e.m.Ctx.XMM()
+	e.m.word(instruction, []ref{out(r), in(a)})
+	e.m.word(instruction+"2", []ref{inout(r), in(b)})
+	return r
+}
+
 // int16s implements vec.Int16.
 type int16s struct{ integers }
 
 func (e int16s) Widen(p vec.R, i int) vec.V { return e.widen(p, i) }
+
+func (e int16s) WidenRow(tile vec.Rows, i int) vec.V {
+	v := e.m.Ctx.XMM()
+	if base, x := tile.(*rows).at(i); x == nil {
+		e.m.emit("FMOVD (R{1}), F{0}", out(v), in(base))
+	} else {
+		e.m.emit("FMOVD (R{1})(R{2}), F{0}", out(v), in(base), in(x))
+	}
+	e.m.emit("VUXTL V{0}.B8, V{0}.H8", inout(v))
+	return v
+}
+
+func (e int16s) AddSaturated(dst, v vec.V) { e.m.word("sqadd", []ref{inout(dst), in(dst), in(v)}) }
+func (e int16s) Pack(a, b vec.V) vec.V     { return e.pack("sqxtun", a, b) }
 
 // int32s implements vec.Int32.
 type int32s struct{ integers }
@@ -129,12 +151,28 @@ func (e int32s) Narrow(vs []vec.V, p vec.R, bytes int) {
 	}
 }
 
+func (e int32s) Pack(a, b vec.V) vec.V { return e.pack("sqxtn", a, b) }
+
 // uint8s implements vec.Uint8.
 type uint8s struct{ integers }
 
 func (e uint8s) MaxWith(dst, v vec.V) { e.do("VUMAX", inout(dst), in(dst), in(v)) }
 
-func (e int16s) WidenRow(rows vec.Rows, i int) vec.V       { panic("arm64: no WidenRow") }
-func (e int16s) Pack(a, b vec.V) vec.V                     { panic("arm64: no Pack") }
-func (e int32s) Pack(a, b vec.V) vec.V                     { panic("arm64: no Pack") }
-func (e uint8s) StorePacked(v vec.V, rows vec.Rows, n int) { panic("arm64: no StorePacked") }
+// StorePacked takes what it stores to the low end of a register: other lanes cannot be stored at the sum
+// of two registers.
+func (e uint8s) StorePacked(v vec.V, tile vec.Rows, n, perRow int) {
+	m := e.m
+	lane := map[int]string{1: "S", 2: "D"}[perRow]
+	for i := range n {
+		part := v
+		if i > 0 {
+			part = m.Ctx.XMM()
+			m.emit(fmt.Sprintf("VDUP V{1}.%s[%d], V{0}.%[1]s%[3]d", lane, i, 4/perRow), out(part), in(v))
+		}
+		if base, x := tile.(*rows).at(i); x == nil {
+			m.emit("FMOV"+lane+" F{0}, (R{1})", in(part), in(base))
+		} else {
+			m.emit("FMOV"+lane+" F{0}, (R{1})(R{2})", in(part), in(base), in(x))
+		}
+	}
+}
