@@ -48,8 +48,8 @@ var qwinograd = algorithm{
 		c := &qwinogradConv{winogradConv: newWinograd(&u.BatchMatMul, p, qwinogradFor(set, p.ConvShape), winogradKernels[uint8, int16, int32]{
 			lanes:        u.Input,
 			input:        transforms.Input,
-			spaceToDepth: spaceToDepthBytes,
-			copied:       copiedBytes,
+			spaceToDepth: u.SpaceToDepth,
+			copied:       u.Bytes,
 		})}
 		c.scale = Alloc[float32](len(c.bias))
 		bias := q.folded(p.Src.Zero)
@@ -118,37 +118,3 @@ type qwinogradConv struct {
 }
 
 func (c *qwinogradConv) Bytes() int64 { return c.packed.Bytes() + int64(len(Bytes(c.scale))) }
-
-// copiedBytes is how many bytes spaceToDepthBytes copies at a time: Go moves that many with two
-// instructions, if it knows the number.
-const copiedBytes = 16
-
-// spaceToDepthBytes is F32.SpaceToDepth for bytes.
-func spaceToDepthBytes(dst, src *uint8, pixels, runs, channels, srcPixel, srcRow, dstPixel, dstRun int) {
-	pixelTo, pixelFrom := 0, 0
-	for range pixels {
-		to, from := pixelTo, pixelFrom
-		for range runs {
-			move(dst, src, to, from)
-			if channels > copiedBytes {
-				moveRest(dst, src, to, from, channels) // its variables would not fit the registers of this loop
-			}
-			to += dstRun
-			from += srcRow
-		}
-		pixelTo += dstPixel
-		pixelFrom += srcPixel
-	}
-}
-
-// move copies copiedBytes bytes.
-func move(dst, src *uint8, to, from int) {
-	*(*[copiedBytes]byte)(unsafe.Add(unsafe.Pointer(dst), to)) = *(*[copiedBytes]byte)(unsafe.Add(unsafe.Pointer(src), from))
-}
-
-//go:noinline
-func moveRest(dst, src *uint8, to, from, channels int) {
-	for c := copiedBytes; c < channels; c += copiedBytes {
-		move(dst, src, to+c, from+c)
-	}
-}
