@@ -36,16 +36,16 @@ var catalog = []row{
 	{families{recipes.Winograd}, vec.F32, recipes.Tile{Rows: 6, Cols: 4}, all},
 	{families{recipes.Winograd}, vec.F32, recipes.Tile{Rows: 8, Cols: 5}, all},
 	{families{recipes.Winograd}, vec.F32, recipes.Tile{Rows: 8, Cols: 4}, all},
-	{families{recipes.QWinogradInput}, vec.U8, recipes.Tile{Rows: 6, Cols: 6}, isas{"avx2"}},
-	{families{recipes.QWinograd}, vec.U8, recipes.Tile{Rows: 6, Cols: 4}, isas{"avx2", "avx512"}},
-	{families{recipes.QWinograd}, vec.U8, recipes.Tile{Rows: 6, Cols: 3}, isas{"avx2", "avx512"}},
+	{families{recipes.QWinogradInput}, vec.U8, recipes.Tile{Rows: 6, Cols: 6}, isas{"avx2", "neon"}},
+	{families{recipes.QWinograd}, vec.U8, recipes.Tile{Rows: 6, Cols: 4}, all},
+	{families{recipes.QWinograd}, vec.U8, recipes.Tile{Rows: 6, Cols: 3}, all},
 
 	// Families without a tile.
 	{families{
 		recipes.MaxPool3x3s2, recipes.Window, recipes.Elementwise, recipes.LRN, recipes.SpaceToDepth, recipes.Peak,
 	}, vec.F32, recipes.Tile{}, all},
 	{families{recipes.QPool, recipes.QElementwise}, vec.U8, recipes.Tile{}, isas{"avx2", "neon"}},
-	{families{recipes.Widen}, vec.U8, recipes.Tile{}, isas{"avx2", "neon"}},
+	{families{recipes.Widen, recipes.QSpaceToDepth}, vec.U8, recipes.Tile{}, isas{"avx2", "neon"}},
 	{families{recipes.QPeak}, vec.S16, recipes.Tile{}, isas{"avx2", "avx512", "neon"}},
 	{families{recipes.QPeak}, vec.U8, recipes.Tile{}, isas{"avx512vnni", "neondotprod"}},
 }

@@ -258,20 +258,24 @@ func TestUsage(t *testing.T) {
 // mistake, found when generating and not as a slow kernel or an illegal register.
 func TestTileTooLarge(t *testing.T) {
 	for _, c := range []struct {
-		isa  string
-		tile recipes.Tile
+		isa    string
+		recipe recipes.Recipe
+		inputs vec.Element
+		tile   recipes.Tile
 	}{
-		{"avx2", recipes.Tile{Rows: 7, Cols: 16}}, {"avx2", recipes.Tile{Rows: 15, Cols: 8}},
-		{"avx512", recipes.Tile{Rows: 15, Cols: 32}}, {"avx512", recipes.Tile{Rows: 32, Cols: 16}},
-		{"neon", recipes.Tile{Rows: 12, Cols: 8}}, {"neon", recipes.Tile{Rows: 24, Cols: 4}},
+		{"avx2", recipes.Conv, vec.F32, recipes.Tile{Rows: 7, Cols: 16}}, {"avx2", recipes.Conv, vec.F32, recipes.Tile{Rows: 15, Cols: 8}},
+		{"avx512", recipes.Conv, vec.F32, recipes.Tile{Rows: 15, Cols: 32}}, {"avx512", recipes.Conv, vec.F32, recipes.Tile{Rows: 32, Cols: 16}},
+		{"neon", recipes.Conv, vec.F32, recipes.Tile{Rows: 12, Cols: 8}}, {"neon", recipes.Conv, vec.F32, recipes.Tile{Rows: 24, Cols: 4}},
+		{"avx2", recipes.QConv, vec.S16, recipes.Tile{Rows: 7, Cols: 16}}, {"avx2", recipes.QConv, vec.S16, recipes.Tile{Rows: 15, Cols: 8}},
+		{"avx512", recipes.QBatchMatMul, vec.S16, recipes.Tile{Rows: 15, Cols: 32}}, {"avx512vnni", recipes.QConv, vec.U8, recipes.Tile{Rows: 15, Cols: 32}},
 	} {
 		func() {
 			defer func() {
-				if recover() == nil {
-					t.Errorf("%s, tile %v: no panic", c.isa, c.tile)
+				if message, ok := recover().(string); !ok || !strings.Contains(message, "vector registers, the machine has") {
+					t.Errorf("%s, %s, tile %v: panic %q", c.isa, c.recipe.File, c.tile, message)
 				}
 			}()
-			recipes.Conv.Emit(targets[c.isa].new("test"), vec.F32, c.tile)
+			c.recipe.Emit(targets[c.isa].new("test"), c.inputs, c.tile)
 		}()
 	}
 }

@@ -63,18 +63,14 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"C3", "RET", ""},
 	{"C7 /0 id", "MOV", ""},
 	{"D1 /4", "SHL", ""},
-	{"D1 /5", "SHR", ""},
 	{"FF /1", "DEC", ""},
 
 	{"VEX.128.0F.WIG 11 /r", "VMOVUPS", "AVX"},
 	{"VEX.128.0F.WIG 17 /r", "VMOVHPS", "AVX"},
 	{"VEX.128.0F.WIG 77", "VZEROUPPER", "AVX"},
 	{"VEX.128.66.0F.WIG 62 /r", "VPUNPCKLDQ", "AVX"},
-	{"VEX.128.66.0F.WIG 67 /r", "VPACKUSWB", "AVX"},
 	{"VEX.128.66.0F.WIG 6A /r", "VPUNPCKHDQ", "AVX"},
-	{"VEX.128.66.0F.WIG 6B /r", "VPACKSSDW", "AVX"},
 	{"VEX.128.66.0F.W0 6E /r", "VMOVD", "AVX"},
-	{"VEX.128.66.0F.WIG 70 /r ib", "VPSHUFD", "AVX"},
 	{"VEX.128.66.0F.W1 7E /r", "VMOVQ", "AVX"},
 	{"VEX.256.0F.WIG 10 /r", "VMOVUPS", "AVX"},
 	{"VEX.256.0F.WIG 11 /r", "VMOVUPS", "AVX"},
@@ -94,11 +90,10 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"VEX.256.66.0F.WIG 5B /r", "VCVTPS2DQ", "AVX"},
 	{"VEX.256.66.0F.WIG 67 /r", "VPACKUSWB", "AVX2"},
 	{"VEX.256.66.0F.WIG 6B /r", "VPACKSSDW", "AVX2"},
-	{"VEX.256.66.0F.WIG 71 /4 ib", "VPSRAW", "AVX2"},
 	{"VEX.256.66.0F.WIG 71 /6 ib", "VPSLLW", "AVX2"},
-	{"VEX.256.66.0F.WIG 72 /4 ib", "VPSRAD", "AVX2"},
 	{"VEX.256.66.0F.WIG 72 /6 ib", "VPSLLD", "AVX2"},
 	{"VEX.256.66.0F.WIG DE /r", "VPMAXUB", "AVX2"},
+	{"VEX.256.66.0F.WIG ED /r", "VPADDSW", "AVX2"},
 	{"VEX.256.66.0F.WIG F5 /r", "VPMADDWD", "AVX2"},
 	{"VEX.256.66.0F.WIG F9 /r", "VPSUBW", "AVX2"},
 	{"VEX.256.66.0F.WIG FA /r", "VPSUBD", "AVX2"},
@@ -112,11 +107,11 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"VEX.256.66.0F38.WIG 40 /r", "VPMULLD", "AVX2"},
 	{"VEX.256.66.0F38.W0 58 /r", "VPBROADCASTD", "AVX2"},
 	{"VEX.256.66.0F38.W0 78 /r", "VPBROADCASTB", "AVX2"},
-	{"VEX.256.66.0F38.W0 79 /r", "VPBROADCASTW", "AVX2"},
 	{"VEX.256.66.0F38.W0 B8 /r", "VFMADD231PS", "FMA3"},
 	{"VEX.256.66.0F38.W0 BC /r", "VFNMADD231PS", "FMA3"},
 	{"VEX.256.66.0F3A.W0 39 /r ib", "VEXTRACTI128", "AVX2"},
 
+	{"EVEX.128.66.0F.W0 6E /r", "VMOVD", "AVX512F"},
 	{"EVEX.512.0F.W0 10 /r", "VMOVUPS", "AVX512F"},
 	{"EVEX.512.0F.W0 11 /r", "VMOVUPS", "AVX512F"},
 	{"EVEX.512.0F.W0 28 /r", "VMOVAPS", "AVX512F"},
@@ -132,31 +127,24 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"EVEX.512.66.0F.W0 5B /r", "VCVTPS2DQ", "AVX512F"},
 	{"EVEX.512.66.0F.WIG 67 /r", "VPACKUSWB", "AVX512BW"},
 	{"EVEX.512.66.0F.W0 6B /r", "VPACKSSDW", "AVX512BW"},
-	{"EVEX.512.66.0F.WIG 71 /4 ib", "VPSRAW", "AVX512BW"},
-	{"EVEX.512.66.0F.WIG 71 /6 ib", "VPSLLW", "AVX512BW"},
-	{"EVEX.512.66.0F.W0 72 /4 ib", "VPSRAD", "AVX512F"},
 	{"EVEX.512.66.0F.W0 72 /6 ib", "VPSLLD", "AVX512F"},
 	{"EVEX.512.66.0F.WIG DE /r", "VPMAXUB", "AVX512BW"},
+	{"EVEX.512.66.0F.WIG ED /r", "VPADDSW", "AVX512BW"},
 	{"EVEX.512.66.0F.W0 EF /r", "VPXORD", "AVX512F"},
 	{"EVEX.512.66.0F.WIG F5 /r", "VPMADDWD", "AVX512BW"},
-	{"EVEX.512.66.0F.WIG F9 /r", "VPSUBW", "AVX512BW"},
 	{"EVEX.512.66.0F.W0 FA /r", "VPSUBD", "AVX512F"},
 	{"EVEX.512.66.0F.WIG FD /r", "VPADDW", "AVX512BW"},
 	{"EVEX.512.66.0F.W0 FE /r", "VPADDD", "AVX512F"},
 	{"EVEX.512.66.0F38.W0 18 /r", "VBROADCASTSS", "AVX512F"},
-	{"EVEX.512.66.0F38.WIG 30 /r", "VPMOVZXBW", "AVX512BW"},
-	{"EVEX.512.66.0F38.WIG 31 /r", "VPMOVZXBD", "AVX512F"},
 	{"EVEX.512.66.0F38.W0 36 /r", "VPERMD", "AVX512F"},
 	{"EVEX.512.66.0F38.W0 40 /r", "VPMULLD", "AVX512F"},
 	{"EVEX.512.66.0F38.W0 50 /r", "VPDPBUSD", "AVX512VNNI"},
 	{"EVEX.512.66.0F38.W0 52 /r", "VPDPWSSD", "AVX512VNNI"},
 	{"EVEX.512.66.0F38.W0 58 /r", "VPBROADCASTD", "AVX512F"},
-	{"EVEX.512.66.0F38.W0 78 /r", "VPBROADCASTB", "AVX512BW"},
-	{"EVEX.512.66.0F38.W0 79 /r", "VPBROADCASTW", "AVX512BW"},
 	{"EVEX.512.66.0F38.W0 B8 /r", "VFMADD231PS", "AVX512F"},
 	{"EVEX.512.66.0F38.W0 BC /r", "VFNMADD231PS", "AVX512F"},
 	{"EVEX.512.66.0F3A.W0 39 /r ib", "VEXTRACTI32X4", "AVX512F"},
-	{"EVEX.512.F3.0F38.W0 31 /r", "VPMOVDB", "AVX512F"},
+	{"EVEX.512.66.0F3A.W1 3B /r ib", "VEXTRACTI64X4", "AVX512F"},
 }
 
 // An amd64Opcode is a row of amd64Instructions, parsed.
@@ -326,8 +314,8 @@ func modRMSize(code []byte) (int, error) {
 // arm64Instructions are the instructions that arm64 assembly may use, as arm64asm names them.
 // arm64asm decodes no form of them that needs more than ASIMD, such as those for half precision.
 var arm64Instructions = strings.Fields(`
-	ADD ADDS B LDR LDRH LSL LSR MADD MOV MUL ORR PRFM RET STR SUB SUBS
-	AND DUP EOR FADD FCMEQ FCVTNS FDIV FMAX FMIN FMLA FMLS FMOV FMUL FSQRT FSUB MOVI SCVTF SHL SMLAL SMLAL2 SSHR UMAX USHLL UXTL UZP1`)
+	ADD ADDS B LDR LDRH LSL LSR MADD MOV MOVK MUL ORR PRFM RET STR SUB SUBS
+	AND DUP EOR FADD FCMEQ FCVTNS FDIV FMAX FMIN FMLA FMLS FMOV FMUL FSQRT FSUB MOVI SCVTF SHL SMLAL SMLAL2 SQADD SQXTN SQXTN2 SQXTUN SQXTUN2 UMAX USHLL UXTL UZP1`)
 
 // sdot has the SDOT of 128 bits, which arm64asm does not know: by vector and by element.
 var sdot = []struct{ mask, bits uint32 }{{0xffe0fc00, 0x4e809400}, {0xffc0f400, 0x4f80e000}}

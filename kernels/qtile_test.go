@@ -28,7 +28,7 @@ func TestQuantizedTiles(t *testing.T) {
 			}
 			for i, f := range conv.Funcs {
 				t.Run(fmt.Sprintf("%s=%dx%d", name, i+1, conv.Width), func(t *testing.T) {
-					testQConvTile(t, f, i+1, conv.Width, u.Conv.Group, u.Widen != nil)
+					testQConvTile(t, f, i+1, conv.Width, u)
 				})
 			}
 			for i, f := range matMul.Funcs {
@@ -55,10 +55,10 @@ func loadAs[T any](s slab, side int, values []T) []T {
 }
 
 // testQConvTile compares one height of a tile with the loops of QConvFunc.
-func testQConvTile(t *testing.T, f kernels.QConvFunc, height, width, group int, wide bool) {
+func testQConvTile(t *testing.T, f kernels.QConvFunc, height, width int, u *kernels.U8) {
 	const maxRuns, maxTiles, gap = 3, 3, 6
-	size := 1 // of an input and of a weight
-	if wide {
+	group, size := u.Conv.Group, 1 // size of an input and of a weight
+	if u.Widen != nil {
 		size = 2
 	}
 	groups := []int{1, 2, 3, 4, 5, 7, 9}
@@ -73,7 +73,7 @@ func testQConvTile(t *testing.T, f kernels.QConvFunc, height, width, group int, 
 	// at returns value i of memory of inputs or, if signed, of weights.
 	at := func(b []uint8, i int, signed bool) int32 {
 		switch {
-		case wide:
+		case size == 2:
 			return int32(int16(binary.LittleEndian.Uint16(b[2*i:])))
 		case signed:
 			return int32(int8(b[i]))
@@ -134,7 +134,7 @@ func testQConvTile(t *testing.T, f kernels.QConvFunc, height, width, group int, 
 				acc, k := biases[n], 0
 				for _, off := range offsets {
 					for j := range groups * group {
-						acc += at(inputs[m*srcStride+off:], j, false) * at(panel, (k/group*width+n)*group+k%group, true)
+						acc += (at(inputs[m*srcStride+off:], j, false) - u.Offset) * at(panel, (k/group*width+n)*group+k%group, true)
 						k++
 					}
 				}

@@ -49,6 +49,7 @@ var neonSet = Set{ISA: NEON, F32: &F32{
 	Conv:         Tiles[QConvFunc]{neonQConv, neonQConv, 1},
 	BatchMatMul:  Tiles[QBatchMatMulFunc]{neonQBatchMatMul, neonQBatchMatMul, 1},
 	Widen:        neon.Widen,
+	SpaceToDepth: neon.QSpaceToDepth,
 	MaxPool3x3s2: neon.QMaxPool3x3s2,
 	MaxPool:      neon.QMaxPool,
 	AvgPool:      neon.QAvgPool,
@@ -56,8 +57,12 @@ var neonSet = Set{ISA: NEON, F32: &F32{
 	Clamp:        neon.QClamp,
 	Quantize:     neon.Quantize,
 	Dequantize:   neon.Dequantize,
-	MACPeak:      neon.QMACPeak,
-	PeakMACs:     peakFMAs * 4,
+	Winograd: [6]QTransforms{
+		3: {4, neon.QWinogradInput6, neon.QWinogradOutput6x4},
+		4: {3, neon.QWinogradInput6, neon.QWinogradOutput6x3},
+	},
+	MACPeak:  neon.QMACPeak,
+	PeakMACs: peakFMAs * 4,
 }}
 
 var neonDotProdSet = Set{ISA: NEONDotProd, F32: neonSet.F32, U8: &U8{
@@ -67,6 +72,7 @@ var neonDotProdSet = Set{ISA: NEONDotProd, F32: neonSet.F32, U8: &U8{
 	Conv:         Tiles[QConvFunc]{neonDotProdQConv, neonDotProdQConv, 4},
 	BatchMatMul:  Tiles[QBatchMatMulFunc]{neonQBatchMatMul, neonQBatchMatMul, 1},
 	Offset:       128,
+	SpaceToDepth: neon.QSpaceToDepth,
 	MaxPool3x3s2: neon.QMaxPool3x3s2,
 	MaxPool:      neon.QMaxPool,
 	AvgPool:      neon.QAvgPool,
@@ -74,6 +80,7 @@ var neonDotProdSet = Set{ISA: NEONDotProd, F32: neonSet.F32, U8: &U8{
 	Clamp:        neon.QClamp,
 	Quantize:     neon.Quantize,
 	Dequantize:   neon.Dequantize,
+	Winograd:     neonSet.U8.Winograd,
 	MACPeak:      neondotprod.QMACPeak,
 	PeakMACs:     peakFMAs * 4 * 4,
 }}

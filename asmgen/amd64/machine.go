@@ -159,15 +159,6 @@ func (m *Machine) splatArg(param string) vec.V {
 	return v
 }
 
-// splatLow broadcasts the low bits of an argument of four bytes, as many as the instruction takes.
-func (m *Machine) splatLow(param string, broadcast func(ops ...operand.Op)) vec.V {
-	r, v := m.Ctx.GP32(), vec.Named(m, param, m.vector())
-	m.Ctx.MOVL(m.Param(param), r)
-	m.Ctx.VMOVD(r, v.AsX())
-	broadcast(v.AsX(), v)
-	return v
-}
-
 func (m *Machine) Copy(v vec.V) vec.V {
 	c := m.vector()
 	m.Ctx.VMOVAPS(v, c)

@@ -6,7 +6,7 @@ import (
 )
 
 // A form is the shape of an instruction's operands, which says where their numbers go. The
-// numbers of registers come first; a lane or a count of bits is the last one.
+// numbers of registers come first, then a lane.
 type form int
 
 const (
@@ -14,8 +14,6 @@ const (
 	three                // vd, vn, vm
 	element4             // vd, vn, a lane of vm of 4 bytes
 	element2             // vd, vn, a lane of vm of 2 bytes
-	shift4               // vd, vn, bits to shift right, 1 to 32, in lanes of 4 bytes
-	shift2               // vd, vn, bits to shift right, 1 to 16, in lanes of 2 bytes
 	indexed              // qt, [xn, xm]
 )
 
@@ -49,8 +47,11 @@ var encodings = []encoding{
 	{"smlal", "v%d.4s, v%d.4h, v%d.h[%d]", element2, 0x0f402000, asimd},
 	{"smlal.4h", "v%d.4s, v%d.4h, v%d.4h", three, 0x0e608000, asimd},
 	{"smlal2", "v%d.4s, v%d.8h, v%d.h[%d]", element2, 0x4f402000, asimd},
-	{"sshr.4s", "v%d.4s, v%d.4s, #%d", shift4, 0x4f400400, asimd},
-	{"sshr.8h", "v%d.8h, v%d.8h, #%d", shift2, 0x4f200400, asimd},
+	{"sqadd", "v%d.8h, v%d.8h, v%d.8h", three, 0x4e600c00, asimd},
+	{"sqxtn", "v%d.4h, v%d.4s", two, 0x0e614800, asimd},
+	{"sqxtn2", "v%d.8h, v%d.4s", two, 0x4e614800, asimd},
+	{"sqxtun", "v%d.8b, v%d.8h", two, 0x2e212800, asimd},
+	{"sqxtun2", "v%d.16b, v%d.8h", two, 0x6e212800, asimd},
 	{"str", "q%d, [x%d, x%d]", indexed, 0x3ca06800, asimd},
 }
 
@@ -72,7 +73,9 @@ func (e encoding) encode(o ...int) (word uint32, text string) {
 	}
 	args := make([]any, len(o))
 	for i, n := range o {
-		e.check(i, n)
+		if limit := e.form.limit(i); n < 0 || n >= limit {
+			panic(fmt.Sprintf("arm64: operand %d of %s is %d, the limit is %d", i, e.name, n, limit))
+		}
 		args[i] = n
 	}
 	word = e.base | uint32(o[0]) | uint32(o[1])<<5
@@ -83,21 +86,12 @@ func (e encoding) encode(o ...int) (word uint32, text string) {
 		word |= uint32(o[2])<<16 | uint32(o[3])&1<<21 | uint32(o[3])>>1<<11
 	case element2:
 		word |= uint32(o[2])<<16 | uint32(o[3])&3<<20 | uint32(o[3])>>2<<11
-	case shift4, shift2:
-		word -= uint32(o[2]) << 16 // the instruction has 64 or 32 minus the bits
 	}
 	mnemonic, _, _ := strings.Cut(e.name, ".")
 	return word, mnemonic + " " + fmt.Sprintf(e.text, args...)
 }
 
-// check panics unless n can be operand i.
-func (e encoding) check(i, n int) {
-	if low, high := e.form.span(i); n < low || n > high {
-		panic(fmt.Sprintf("arm64: operand %d of %s is %d, not from %d to %d", i, e.name, n, low, high))
-	}
-}
-
-// operands is the number of operands that the form takes.
+// operands is the number of register numbers and lanes that the form takes.
 func (f form) operands() int {
 	switch f {
 	case two:
@@ -108,21 +102,17 @@ func (f form) operands() int {
 	return 3
 }
 
-// span is the least and the greatest number of operand i.
-func (f form) span(i int) (low, high int) {
+// limit is the number of values of operand i.
+func (f form) limit(i int) int {
 	switch {
 	case f == element4 && i == 3:
-		return 0, size/4 - 1
+		return size / 4
 	case f == element2 && i == 3:
-		return 0, size/2 - 1
+		return size / 2
 	case f == element2 && i == 2:
-		return 0, registers/2 - 1 // the highest bit of the register's number is the lowest of the lane
-	case f == shift4 && i == 2:
-		return 1, 32
-	case f == shift2 && i == 2:
-		return 1, 16
+		return registers / 2 // the highest bit of the register's number is the lowest of the lane
 	case f == indexed && i > 0:
-		return 0, 30 // number 31 would be the stack pointer or zero
+		return 31 // number 31 would be the stack pointer or zero
 	}
-	return 0, registers - 1
+	return registers
 }

@@ -70,7 +70,7 @@ func generated(t *testing.T) []word {
 }
 
 // table returns every instruction that the table can encode: all registers in
-// each place, all lanes and counts of bits.
+// each place, all lanes.
 func table() []word {
 	var words []word
 	for _, e := range encodings {
@@ -82,8 +82,7 @@ func table() []word {
 				words = append(words, word{bits, text, ""})
 				return
 			}
-			low, high := e.form.span(i)
-			for operands[i] = low; operands[i] <= high; operands[i]++ {
+			for operands[i] = 0; operands[i] < e.form.limit(i); operands[i]++ {
 				fill(i + 1)
 			}
 		}

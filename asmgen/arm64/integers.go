@@ -2,6 +2,7 @@ package arm64
 
 import (
 	"fmt"
+	"slices"
 
 	"firebench/asmgen/vec"
 )
@@ -16,13 +17,7 @@ type integers struct {
 	arrangement string // of a vector's lanes, in Go's notation
 }
 
-func (e integers) Splat(c int) vec.V {
-	r, v := e.m.Ctx.GP64(), e.m.Ctx.XMM()
-	e.m.emit(fmt.Sprintf("MOVD $%#x, R{0}", uint64(c)&(1<<(8*e.elem.Size)-1)), out(r))
-	e.m.emit("VDUP R{1}, V{0}."+e.arrangement, out(v), in(r))
-	return v
-}
-
+// SplatArg repeats the low bits of the argument.
 func (e integers) SplatArg(param string) vec.V {
 	v := vec.Named(e.m, param, e.m.Ctx.XMM())
 	e.m.emit("FMOVS "+e.m.param(param)+", F{0}", out(v))
@@ -60,36 +55,55 @@ func (e integers) ShiftLeft(v vec.V, n int) vec.V {
 	return r
 }
 
-func (e integers) ShiftRight(v vec.V, n int) vec.V {
+// pack narrows the lanes of a by an instruction, and those of b by its second form.
+func (e integers) pack(instruction string, a, b vec.V) vec.V {
 	r := e.m.Ctx.XMM()
-	e.m.word(map[string]string{"H8": "sshr.8h", "S4": "sshr.4s"}[e.arrangement], []ref{out(r), in(v)}, n)
+	e.m.word(instruction, []ref{out(r), in(a)})
+	e.m.word(instruction+"2", []ref{inout(r), in(b)})
 	return r
-}
-
-// widen loads half a vector, a quarter or less of uint8 values and widens them until there is one
-// in each lane.
-func (e integers) widen(p vec.R, i int) vec.V {
-	v := e.m.Ctx.XMM()
-	bytes := e.Lanes()
-	opcode := map[int]string{8: "FMOVD", 4: "FMOVS"}[bytes]
-	e.m.emit(fmt.Sprintf("%s %d(R{1}), F{0}", opcode, imm(i*bytes, 0, 4095*bytes, bytes)), out(v), in(p))
-	e.m.emit("VUXTL V{0}.B8, V{0}.H8", inout(v))
-	if e.elem.Size == 4 {
-		e.m.emit("VUXTL V{0}.H4, V{0}.S4", inout(v))
-	}
-	return v
 }
 
 // int16s implements vec.Int16.
 type int16s struct{ integers }
 
-func (e int16s) Widen(p vec.R, i int) vec.V { return e.widen(p, i) }
+func (e int16s) Widen(p vec.R, i int) vec.V {
+	v := e.m.Ctx.XMM()
+	e.m.emit(fmt.Sprintf("FMOVD %d(R{1}), F{0}", imm(i*e.Lanes(), 0, 4095*e.Lanes(), e.Lanes())), out(v), in(p))
+	return e.widen(v)
+}
+
+func (e int16s) WidenRow(tile vec.Rows, i int) vec.V {
+	return e.widen(e.m.loadPart("FMOVD", tile.(*rows), i))
+}
+
+// widen makes int16 values of the uint8 values in the low half of a vector.
+func (e int16s) widen(v vec.V) vec.V {
+	e.m.emit("VUXTL V{0}.B8, V{0}.H8", inout(v))
+	return v
+}
+
+func (e int16s) AddSaturated(dst, v vec.V) { e.m.word("sqadd", []ref{inout(dst), in(dst), in(v)}) }
+func (e int16s) Pack(a, b vec.V) vec.V     { return e.pack("sqxtun", a, b) }
 
 // int32s implements vec.Int32.
 type int32s struct{ integers }
 
-func (e int32s) Widen(p vec.R, i int) vec.V { return e.widen(p, i) }
-func (e int32s) MulBy(dst, v vec.V)         { e.m.word("mul", []ref{inout(dst), in(dst), in(v)}) }
+func (e int32s) Splat(c int) vec.V {
+	r, v := e.m.Ctx.GP64(), e.m.Ctx.XMM()
+	e.m.emit(fmt.Sprintf("MOVD $%#x, R{0}", uint32(c)), out(r))
+	e.m.emit("VDUP R{1}, V{0}.S4", out(v), in(r))
+	return v
+}
+
+func (e int32s) Widen(p vec.R, i int) vec.V {
+	v := e.m.Ctx.XMM()
+	e.m.emit(fmt.Sprintf("FMOVS %d(R{1}), F{0}", imm(i*e.Lanes(), 0, 4095*e.Lanes(), e.Lanes())), out(v), in(p))
+	e.m.emit("VUXTL V{0}.B8, V{0}.H8", inout(v))
+	e.m.emit("VUXTL V{0}.H4, V{0}.S4", inout(v))
+	return v
+}
+
+func (e int32s) MulBy(dst, v vec.V) { e.m.word("mul", []ref{inout(dst), in(dst), in(v)}) }
 
 func (e int32s) ToFloat(v vec.V) vec.V {
 	r := e.m.Ctx.XMM()
@@ -103,38 +117,39 @@ func (e int32s) Round(v vec.V) vec.V {
 	return r
 }
 
-// Narrow takes the even halves of lanes until bytes are left, of as many vectors at a time as fill
-// one, and of what is left.
+// Narrow takes the even halves of lanes until bytes are left.
 func (e int32s) Narrow(vs []vec.V, p vec.R, bytes int) {
-	m := e.m
-	for len(vs) > 0 {
-		n := 1
-		for n < 4 && 2*n <= len(vs) {
-			n *= 2
-		}
-		even := func(arrangement string, a, b vec.V) vec.V {
-			r := m.Ctx.XMM()
-			m.emit(fmt.Sprintf("VUZP1 V{2}.%[1]s, V{1}.%[1]s, V{0}.%[1]s", arrangement), out(r), in(a), in(b))
-			return r
-		}
-		low := even("H8", vs[0], vs[min(1, n-1)])
-		high := low
-		if n == 4 {
-			high = even("H8", vs[2], vs[3])
-		}
-		store := map[int]string{1: "FMOVS", 2: "FMOVD", 4: "FMOVQ"}[n]
-		size := n * e.Lanes()
-		m.emit(fmt.Sprintf("%s F{0}, %d(R{1})", store, imm(bytes, 0, 4095*size, size)), in(even("B16", low, high)), in(p))
-		vs, bytes = vs[n:], bytes+size
+	even := func(arrangement string, a, b vec.V) vec.V {
+		r := e.m.Ctx.XMM()
+		e.m.emit(fmt.Sprintf("VUZP1 V{2}.%[1]s, V{1}.%[1]s, V{0}.%[1]s", arrangement), out(r), in(a), in(b))
+		return r
+	}
+	for vs := range slices.Chunk(vs, 4) {
+		all := even("B16", even("H8", vs[0], vs[1]), even("H8", vs[2], vs[3]))
+		e.m.emit(fmt.Sprintf("FMOVQ F{0}, %d(R{1})", imm(bytes, 0, 4095*size, size)), in(all), in(p))
+		bytes += size
 	}
 }
+
+func (e int32s) Pack(a, b vec.V) vec.V { return e.pack("sqxtn", a, b) }
 
 // uint8s implements vec.Uint8.
 type uint8s struct{ integers }
 
 func (e uint8s) MaxWith(dst, v vec.V) { e.do("VUMAX", inout(dst), in(dst), in(v)) }
 
-func (e int16s) WidenRow(rows vec.Rows, i int) vec.V       { panic("arm64: no WidenRow") }
-func (e int16s) Pack(a, b vec.V) vec.V                     { panic("arm64: no Pack") }
-func (e int32s) Pack(a, b vec.V) vec.V                     { panic("arm64: no Pack") }
-func (e uint8s) StorePacked(v vec.V, rows vec.Rows, n int) { panic("arm64: no StorePacked") }
+// StorePacked takes what it stores to the low end of a register: other lanes cannot be stored at the sum
+// of two registers.
+func (e uint8s) StorePacked(v vec.V, tile vec.Rows, n, perRow int) {
+	m := e.m
+	lane := map[int]string{1: "S", 2: "D"}[perRow]
+	for i := range n {
+		part := v
+		if i > 0 {
+			part = m.Ctx.XMM()
+			m.emit(fmt.Sprintf("VDUP V{1}.%s[%d], V{0}.%[1]s%[3]d", lane, i, 4/perRow), out(part), in(v))
+		}
+		place, refs := tile.(*rows).place(i)
+		m.emit("FMOV"+lane+" F{0}, "+place, append([]ref{in(part)}, refs...)...)
+	}
+}

@@ -69,7 +69,7 @@ func (m *Machine) Print(generator, pkg string) (asm, stubs []byte, err error) {
 		pass.FunctionPass(pass.CFG),
 		pass.FunctionPass(pass.Liveness),
 		pass.FunctionPass(pass.AllocateRegisters),
-		pass.FunctionPass(m.lowerHalf),
+		pass.FunctionPass(m.keepLow),
 		pass.FunctionPass(pass.BindRegisters),
 		pass.FunctionPass(pass.VerifyAllocation),
 		pass.Func(pass.IncludeTextFlagHeader),
@@ -87,9 +87,9 @@ func register(id reg.ID) string {
 	return fmt.Sprintf("R%d", id.Index())
 }
 
-// lowerHalf exchanges registers so that those which some instruction can name in the lower half
+// keepLow exchanges registers so that those which some instruction can name in the lower half
 // only are there. avo's allocator does not know of them; to the other instructions all are alike.
-func (m *Machine) lowerHalf(fn *ir.Function) error {
+func (m *Machine) keepLow(fn *ir.Function) error {
 	low := map[reg.ID]bool{} // physical registers that must be in the lower half
 	for v, p := range fn.Allocation {
 		if m.low[v] {
@@ -218,19 +218,16 @@ func (m *Machine) emit(format string, refs ...ref) {
 }
 
 // word adds an instruction that Go's assembler lacks: refs in GNU's order, then
-// the lane or the number of bits if it takes one.
-func (m *Machine) word(name string, refs []ref, n ...int) {
+// the lane if it takes one.
+func (m *Machine) word(name string, refs []ref, lane ...int) {
 	e := find(name)
 	for i, r := range refs {
-		if _, high := e.form.span(i); high == registers/2-1 {
+		if e.form.limit(i) == registers/2 {
 			m.low[r.r.ID()] = true
 		}
 	}
-	for i, n := range n {
-		e.check(len(refs)+i, n)
-	}
 	i := m.instruction(name, func(numbers []int) string {
-		word, text := e.encode(append(numbers, n...)...)
+		word, text := e.encode(append(numbers, lane...)...)
 		return fmt.Sprintf("WORD $%#08x // %s", word, text)
 	}, refs)
 	i.ISA = []string{e.feature}

@@ -45,12 +45,30 @@ func (r *rows) Start(p vec.R) {
 // at returns the operands that address row i; x is nil for no offset.
 func (r *rows) at(i int) (base, x vec.R) { return r.bases[i/r.per], r.strides[i%r.per] }
 
+// place is where row i begins, as the operand of an instruction in Go's notation whose other
+// register is {0}, and the registers of that operand.
+func (r *rows) place(i int) (string, []ref) {
+	base, x := r.at(i)
+	if x == nil {
+		return "(R{1})", []ref{in(base)}
+	}
+	return "(R{1})(R{2})", []ref{in(base), in(x)}
+}
+
 func (m *Machine) LoadRow(tile vec.Rows, i int) vec.V {
 	base, x := tile.(*rows).at(i)
 	if x == nil {
 		return m.Load(base, 0)
 	}
 	return m.LoadAt(base, x)
+}
+
+// loadPart loads the low part of a vector from the start of row i.
+func (m *Machine) loadPart(opcode string, r *rows, i int) vec.V {
+	v := m.Ctx.XMM()
+	place, refs := r.place(i)
+	m.emit(opcode+" "+place+", F{0}", append([]ref{out(v)}, refs...)...)
+	return v
 }
 
 func (m *Machine) StoreRow(v vec.V, tile vec.Rows, i int) {
@@ -66,9 +84,11 @@ const (
 	// head is how many loads come before the first multiply-add, and ahead how many
 	// multiply-adds lie between another load and the first use of what it loads: an
 	// in-order core waits for the rest of a load's latency, others do not mind. The best
-	// of those tried, by llvm-mca's model of Cortex-A55 (asmgen/mca).
-	head  = 5
-	ahead = 8
+	// of those tried, by llvm-mca's model of Cortex-A55 (asmgen/mca). flipAhead is how many lie
+	// between making inputs signed and their first use.
+	head      = 5
+	ahead     = 8
+	flipAhead = 4
 )
 
 // An action is a part of Outer: a load of a row's inputs, a load of a vector of
@@ -212,19 +232,20 @@ func (s sums) Outer(acc [][]vec.V, tile vec.Rows, w vec.R, steps int) {
 		flip = vec.Named(m, "sign", m.Ctx.XMM())
 		m.emit(fmt.Sprintf("VMOVI $%d, V{0}.B16", sign), out(flip))
 	}
+	flipped := 0 // rows whose inputs have been made signed
 	inputs, weights := make([]vec.V, len(acc)), make([]vec.V, steps*vectors/parts)
 	list, _ := schedule(len(acc), vectors, parts, steps)
 	for _, a := range list {
 		switch a.kind {
 		case loadRow:
-			v := vec.Named(m, "inputs", s.loadSteps(r, a.row, steps))
-			if s.signed() {
-				m.emit("VEOR V{1}.B16, V{0}.B16, V{0}.B16", inout(v), in(flip))
-			}
-			inputs[a.row] = v
+			inputs[a.row] = vec.Named(m, "inputs", s.loadSteps(r, a.row, steps))
 		case loadWeights:
 			weights[a.weights] = vec.Named(m, "weights", m.Load(w, a.weights))
 		case multiply:
+			for s.signed() && flipped < len(acc) && inputs[flipped] != nil && (flipped-a.row)*vectors <= a.vector+flipAhead {
+				m.emit("VEOR V{1}.B16, V{0}.B16, V{0}.B16", inout(inputs[flipped]), in(flip))
+				flipped++
+			}
 			m.word(s.words[a.vector%parts], []ref{inout(acc[a.row][a.vector]), in(weights[a.weights]), in(inputs[a.row])}, a.step)
 		}
 	}
@@ -239,24 +260,18 @@ func (s sums) loadSteps(r *rows, i, steps int) vec.V {
 	if steps != 1 && steps != lanes {
 		panic(fmt.Sprintf("arm64: outer products of %d steps", steps))
 	}
-	m := s.m
-	base, x := r.at(i)
-	address, refs := "(R{1})", []ref{in(base)}
-	if x != nil {
-		address, refs = "(R{1})(R{2})", append(refs, in(x))
-	}
-	v := m.Ctx.XMM()
 	switch steps * s.group * s.elem.Size {
 	case 16:
-		return m.LoadRow(r, i)
+		return s.m.LoadRow(r, i)
 	case 8:
-		m.emit("FMOVD "+address+", F{0}", append([]ref{out(v)}, refs...)...)
+		return s.m.loadPart("FMOVD", r, i)
 	case 4:
-		m.emit("FMOVS "+address+", F{0}", append([]ref{out(v)}, refs...)...)
-	case 2: // no load of a vector register has two bytes and a second register for the address
-		n := m.Ctx.GP64()
-		m.emit("MOVHU "+address+", R{0}", append([]ref{out(n)}, refs...)...)
-		m.emit("FMOVS R{1}, F{0}", out(v), in(n))
+		return s.m.loadPart("FMOVS", r, i)
 	}
+	// Go's assembler has no load of two bytes to a vector register.
+	n, v := s.m.Ctx.GP64(), s.m.Ctx.XMM()
+	place, refs := r.place(i)
+	s.m.emit("MOVHU "+place+", R{0}", append([]ref{out(n)}, refs...)...)
+	s.m.emit("FMOVS R{1}, F{0}", out(v), in(n))
 	return v
 }

@@ -34,22 +34,25 @@ func conv(t *sums, f vec.Float32, name string) {
 			"			}",
 			"		}",
 			"	}"}, prefetchDoc(t.rows)...)...)
-	t.convolve(f, "runLen", func() func(row []vec.V, dst vec.R) {
+	t.convolve(f, "runLen", func() {
 		t.Comment("The sums, at least lower, are the outputs")
 		lower := f.SplatArg("lower")
-		return func(row []vec.V, dst vec.R) {
+		dst, dstStride := t.Arg("dst"), distance(t, f, "dstStride")
+		for _, row := range t.sum {
 			for v := range row {
 				f.MaxWith(row[v], lower)
 				t.Store(row[v], dst, v)
 			}
+			t.AddTo(dst, dstStride)
 		}
+		t.SetArg("dst", dst)
 	})
 }
 
 // convolve emits the body of a convolution's function. Its arguments count values of the
-// type unit, and steps is the one that says how many steps of the sums a run has. outputs
-// follows the sums of a tile, and returns what stores a row of them.
-func (t *sums) convolve(unit vec.Elements, steps string, outputs func() (store func(row []vec.V, dst vec.R))) {
+// type unit, and steps is the one that says how many steps of the sums a run has. store
+// stores the outputs of a tile and moves dst behind them.
+func (t *sums) convolve(unit vec.Elements, steps string, store func()) {
 	t.begin(unit)
 	t.LoopArg("tile", fmt.Sprintf("For each tile of %d×%d, pixels by channels", t.rows, t.cols), "tiles", func() {
 		bias := t.Arg("bias")
@@ -88,13 +91,7 @@ func (t *sums) convolve(unit vec.Elements, steps string, outputs func() (store f
 			t.inputs.Start(vec.Named(t, "run", unit.Address(src, offset)))
 			t.addProducts(t.Arg(steps))
 		})
-		store := outputs()
-		dst, dstStride := t.Arg("dst"), distance(t, unit, "dstStride")
-		for _, row := range t.sum {
-			store(row, dst)
-			t.AddTo(dst, dstStride)
-		}
-		t.SetArg("dst", dst)
+		store()
 		src := t.Arg("src")
 		t.AddMulTo(src, t.stride, t.rows)
 		t.SetArg("src", src)

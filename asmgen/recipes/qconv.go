@@ -2,6 +2,7 @@ package recipes
 
 import (
 	"fmt"
+	"slices"
 
 	"firebench/asmgen/vec"
 )
@@ -47,9 +48,8 @@ func qConv(t *sums, m vec.Machine, name string) {
 			fmt.Sprintf("where %s.", types[t.products.Element()]),
 		}, prefetchDoc(t.rows)...)...)
 	f, i := m.Float32(), m.Int32()
-	t.convolve(m.Uint8(), "groups", func() func(row []vec.V, dst vec.R) {
-		// In passes over all sums: they leave few registers for what all have in common.
-		t.Comment("To float32, scaled")
+	t.convolve(m.Uint8(), "groups", func() {
+		t.Comment("The sums as float32, scaled, at most upper, as integers")
 		scale := t.Arg("scale")
 		scales := make([]vec.V, t.perRow())
 		for v := range scales {
@@ -62,22 +62,26 @@ func qConv(t *sums, m vec.Machine, name string) {
 				f.MulBy(row[v], scales[v])
 			}
 		}
-		t.Comment("From lower to upper")
-		lower, upper := f.SplatArg("lower"), f.SplatArg("upper")
+		bound := i.Round(f.SplatArg("lower"))
+		i.AddTo(bound, i.SplatArg("zero"))
+		r := newRequantizer(m, bound)
+		upper := f.SplatArg("upper")
 		for _, row := range t.sum {
 			for v := range row {
-				f.MaxWith(row[v], lower)
 				f.MinWith(row[v], upper)
-			}
-		}
-		t.Comment("As integers, from the zero point on, these are the outputs")
-		zero := i.SplatArg("zero")
-		return func(row []vec.V, dst vec.R) {
-			for v := range row {
 				row[v] = i.Round(row[v])
-				i.AddTo(row[v], zero)
 			}
-			i.Narrow(row, dst, 0)
 		}
+		t.Comment("From lower on, from the zero point on, these are the outputs")
+		zero := r.zero()
+		dst, dstStride := t.Arg("dst"), t.Arg("dstStride")
+		n := min(4/t.perRow(), t.rows) // rows that are packed to one vector
+		rows := t.Rows("output row", dstStride, n)
+		for group := range slices.Chunk(t.sum, n) {
+			rows.Start(dst)
+			r.store(slices.Concat(group...), zero, rows, t.perRow())
+			t.AddMulTo(dst, dstStride, len(group))
+		}
+		t.SetArg("dst", dst)
 	})
 }

@@ -185,13 +185,9 @@ type Sums interface {
 type VectorIntegers interface {
 	Elements
 
-	Splat(c int) V
-	SplatArg(param string) V // all lanes are the int32 argument, or its low bits
-
 	Add(a, b V) V
 	Sub(a, b V) V // a - b
 	ShiftLeft(v V, n int) V
-	ShiftRight(v V, n int) V // arithmetic
 
 	AddTo(dst, v V)
 	SubFrom(dst, v V)
@@ -206,6 +202,8 @@ type Int16 interface {
 	Widen(p R, i int) V
 	WidenRow(rows Rows, i int) V // the uint8 values at the start of row i
 
+	AddSaturated(dst, v V) // dst += v, or the greatest or least int16
+
 	Pack(a, b V) V // the lanes of both as uint8 values, saturated, in the machine's order
 }
 
@@ -213,17 +211,19 @@ type Int16 interface {
 type Int32 interface {
 	VectorIntegers
 
+	Splat(c int) V           // all lanes are c
+	SplatArg(param string) V // all lanes are the int32 argument
 	MulBy(dst, v V)
 
 	ToFloat(v V) V // float32, rounded half to even
-	Round(v V) V   // of float32 to int32, half to even; the value must fit
+	Round(v V) V   // of float32 to int32, half to even; what is less than all int32 becomes the least one
 
 	// Widen loads vector i from p on, where p points to uint8 values: a vector has as many
 	// as it has lanes of int32.
 	Widen(p R, i int) V
 
-	// Narrow stores vectors as uint8 values, one vector after the other, at p + bytes. All lanes
-	// are 0 to 255.
+	// Narrow stores vectors, a multiple of four, as uint8 values, one vector after the other, at
+	// p + bytes. All lanes are 0 to 255.
 	Narrow(vs []V, p R, bytes int)
 
 	Pack(a, b V) V // the lanes of both as int16 values, saturated, in the machine's order
@@ -237,8 +237,9 @@ type Uint8 interface {
 	MaxWith(dst, v V)
 
 	// StorePacked stores four vectors of int32 that were packed to v, the first and the second
-	// as the third and the fourth to int16, then both: each at the start of its row, n of them.
-	StorePacked(v V, rows Rows, n int)
+	// as the third and the fourth to int16, then both: perRow of them, 1 or 2, from the start of each
+	// of n rows on.
+	StorePacked(v V, rows Rows, n, perRow int)
 }
 
 // Float32 is arithmetic on vectors of float32 values.

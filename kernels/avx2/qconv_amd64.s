@@ -8,10 +8,10 @@
 // Requires: AVX, AVX2, MMX+
 TEXT ·QConv1x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX input row 0/bias/src/run/scale/dst, DX weights/dstStride, BX offsets, SI runs,
-	// DI offset/groups
-	// Y0-Y1 sum[0:2]/temporary, Y2 weights[0]/products/scales[0]/lower/zero,
-	// Y3 weights[1]/scales[1]/upper, Y4 input
+	// AX srcStride, CX input row 0/bias/src/run/scale/dst, DX weights/dstStride, BX offsets/output row 0,
+	// SI runs, DI offset/groups
+	// Y0-Y1 sum[0:2]/temporary, Y2 weights[0]/products/scales[0]/lower/temporary,
+	// Y3 weights[1]/scales[1]/zero/upper, Y4 input
 	MOVQ srcStride+72(FP), AX
 
 	// For each tile of 1×16, pixels by channels.
@@ -98,36 +98,39 @@ k_done:
 	DECQ SI
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Y2
-	VMOVUPS   32(CX), Y3
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y2, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y3, Y1, Y1
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Y2
+	VMOVUPS      32(CX), Y3
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y3, Y1, Y1
 	VBROADCASTSS lower+104(FP), Y2
+	VCVTPS2DQ    Y2, Y2
+	VBROADCASTSS zero+112(FP), Y3
+	VPADDD       Y3, Y2, Y2
+	VPACKSSDW    Y2, Y2, Y2
+	VPACKUSWB    Y2, Y2, Y2
 	VBROADCASTSS upper+108(FP), Y3
-	VMAXPS       Y0, Y2, Y0
 	VMINPS       Y3, Y0, Y0
-	VMAXPS       Y1, Y2, Y1
+	VCVTPS2DQ    Y0, Y0
 	VMINPS       Y3, Y1, Y1
+	VCVTPS2DQ    Y1, Y1
 
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y2
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS zero+112(FP), Y3
+	VPACKSSDW    Y3, Y3, Y3
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+80(FP), DX
-	VCVTPS2DQ    Y0, Y0
-	VPADDD       Y2, Y0, Y0
-	VCVTPS2DQ    Y1, Y1
-	VPADDD       Y2, Y1, Y1
+	MOVQ         CX, BX
 	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y3, Y0, Y0
+	VPACKUSWB    Y0, Y0, Y0
+	VPMAXUB      Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKUSWB    X1, X0, X0
-	VPSHUFD      $0xd8, X0, X0
-	VMOVUPS      X0, (CX)
+	VPUNPCKLDQ   X1, X0, X0
+	VMOVUPS      X0, (BX)
 	ADDQ         DX, CX
 	MOVQ         CX, dst+0(FP)
 	MOVQ         src+8(FP), CX
@@ -142,10 +145,10 @@ k_done:
 // Requires: AVX, AVX2, MMX+
 TEXT ·QConv2x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX input row 0/bias/src/run/scale/dst, DX weights/dstStride, BX offsets, SI runs,
-	// DI offset/groups
-	// Y0-Y3 sum[0:4]/temporary, Y4 weights[0]/products/scales[0]/lower/zero,
-	// Y5 weights[1]/scales[1]/upper, Y6 input/products, Y7 products
+	// AX srcStride, CX input row 0/bias/src/run/scale/dst, DX weights/dstStride, BX offsets/output row 0,
+	// SI runs, DI offset/groups
+	// Y0-Y3 sum[0:4]/temporary, Y4 weights[0]/products/scales[0]/lower/temporary,
+	// Y5 weights[1]/scales[1]/zero/upper, Y6 input/products, Y7 products
 	MOVQ srcStride+72(FP), AX
 
 	// For each tile of 2×16, pixels by channels.
@@ -259,55 +262,52 @@ k_done:
 	DECQ SI
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Y4
-	VMOVUPS   32(CX), Y5
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y4, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y5, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y4, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y5, Y3, Y3
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Y4
+	VMOVUPS      32(CX), Y5
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y4, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y5, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y5, Y3, Y3
 	VBROADCASTSS lower+104(FP), Y4
+	VCVTPS2DQ    Y4, Y4
+	VBROADCASTSS zero+112(FP), Y5
+	VPADDD       Y5, Y4, Y4
+	VPACKSSDW    Y4, Y4, Y4
+	VPACKUSWB    Y4, Y4, Y4
 	VBROADCASTSS upper+108(FP), Y5
-	VMAXPS       Y0, Y4, Y0
 	VMINPS       Y5, Y0, Y0
-	VMAXPS       Y1, Y4, Y1
+	VCVTPS2DQ    Y0, Y0
 	VMINPS       Y5, Y1, Y1
-	VMAXPS       Y2, Y4, Y2
+	VCVTPS2DQ    Y1, Y1
 	VMINPS       Y5, Y2, Y2
-	VMAXPS       Y3, Y4, Y3
+	VCVTPS2DQ    Y2, Y2
 	VMINPS       Y5, Y3, Y3
+	VCVTPS2DQ    Y3, Y3
 
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y4
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS zero+112(FP), Y5
+	VPACKSSDW    Y5, Y5, Y5
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+80(FP), DX
-	VCVTPS2DQ    Y0, Y0
-	VPADDD       Y4, Y0, Y0
-	VCVTPS2DQ    Y1, Y1
-	VPADDD       Y4, Y1, Y1
+	MOVQ         CX, BX
 	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y5, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y1
+	VPADDSW      Y5, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y4, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKUSWB    X1, X0, X0
-	VPSHUFD      $0xd8, X0, X0
-	VMOVUPS      X0, (CX)
-	ADDQ         DX, CX
-	VCVTPS2DQ    Y2, Y0
-	VPADDD       Y4, Y0, Y0
-	VCVTPS2DQ    Y3, Y1
-	VPADDD       Y4, Y1, Y1
-	VPACKSSDW    Y1, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKUSWB    X1, X0, X0
-	VPSHUFD      $0xd8, X0, X0
-	VMOVUPS      X0, (CX)
-	ADDQ         DX, CX
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVUPS      X2, (BX)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVUPS      X2, (BX)(DX*1)
+	LEAQ         (CX)(DX*2), CX
 	MOVQ         CX, dst+0(FP)
 	MOVQ         src+8(FP), CX
 	LEAQ         (CX)(AX*2), CX
@@ -322,9 +322,10 @@ k_done:
 TEXT ·QConv3x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX input row 0/bias/dst/src/run/scale/temporary, DX prefetch, BX prefetchStep,
-	// SI dstStride/src/next inputs/temporary, DI weights/temporary, R8 offsets, R9 runs, R10 offset/groups
-	// Y0-Y5 sum[0:6]/temporary, Y6 weights[0]/products/scales[0]/lower/zero,
-	// Y7 weights[1]/scales[1]/upper, Y8 input/products, Y9 products
+	// SI dstStride/src/next inputs/temporary, DI weights/output row 0/temporary, R8 offsets, R9 runs,
+	// R10 offset/groups
+	// Y0-Y5 sum[0:6]/temporary, Y6 weights[0]/products/scales[0]/lower/temporary,
+	// Y7 weights[1]/scales[1]/zero/upper, Y8 input/products, Y9 products
 	MOVQ srcStride+72(FP), AX
 	MOVQ prefetch+40(FP), DX
 	MOVQ prefetchStep+96(FP), BX
@@ -486,72 +487,68 @@ k_done:
 	DECQ R9
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Y6
-	VMOVUPS   32(CX), Y7
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y6, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y7, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y6, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y7, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y6, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y7, Y5, Y5
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y7
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y6, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y7, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y7, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y6, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y7, Y5, Y5
 	VBROADCASTSS lower+104(FP), Y6
+	VCVTPS2DQ    Y6, Y6
+	VBROADCASTSS zero+112(FP), Y7
+	VPADDD       Y7, Y6, Y6
+	VPACKSSDW    Y6, Y6, Y6
+	VPACKUSWB    Y6, Y6, Y6
 	VBROADCASTSS upper+108(FP), Y7
-	VMAXPS       Y0, Y6, Y0
 	VMINPS       Y7, Y0, Y0
-	VMAXPS       Y1, Y6, Y1
+	VCVTPS2DQ    Y0, Y0
 	VMINPS       Y7, Y1, Y1
-	VMAXPS       Y2, Y6, Y2
+	VCVTPS2DQ    Y1, Y1
 	VMINPS       Y7, Y2, Y2
-	VMAXPS       Y3, Y6, Y3
+	VCVTPS2DQ    Y2, Y2
 	VMINPS       Y7, Y3, Y3
-	VMAXPS       Y4, Y6, Y4
+	VCVTPS2DQ    Y3, Y3
 	VMINPS       Y7, Y4, Y4
-	VMAXPS       Y5, Y6, Y5
+	VCVTPS2DQ    Y4, Y4
 	VMINPS       Y7, Y5, Y5
+	VCVTPS2DQ    Y5, Y5
 
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y6
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS zero+112(FP), Y7
+	VPACKSSDW    Y7, Y7, Y7
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+80(FP), SI
-	VCVTPS2DQ    Y0, Y0
-	VPADDD       Y6, Y0, Y0
-	VCVTPS2DQ    Y1, Y1
-	VPADDD       Y6, Y1, Y1
+	MOVQ         CX, DI
 	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y7, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y1
+	VPADDSW      Y7, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y6, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKUSWB    X1, X0, X0
-	VPSHUFD      $0xd8, X0, X0
-	VMOVUPS      X0, (CX)
-	ADDQ         SI, CX
-	VCVTPS2DQ    Y2, Y0
-	VPADDD       Y6, Y0, Y0
-	VCVTPS2DQ    Y3, Y1
-	VPADDD       Y6, Y1, Y1
-	VPACKSSDW    Y1, Y0, Y0
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVUPS      X2, (DI)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVUPS      X2, (DI)(SI*1)
+	LEAQ         (CX)(SI*2), CX
+	MOVQ         CX, DI
+	VPACKSSDW    Y5, Y4, Y0
+	VPADDSW      Y7, Y0, Y0
+	VPACKUSWB    Y0, Y0, Y0
+	VPMAXUB      Y6, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKUSWB    X1, X0, X0
-	VPSHUFD      $0xd8, X0, X0
-	VMOVUPS      X0, (CX)
-	ADDQ         SI, CX
-	VCVTPS2DQ    Y4, Y0
-	VPADDD       Y6, Y0, Y0
-	VCVTPS2DQ    Y5, Y1
-	VPADDD       Y6, Y1, Y1
-	VPACKSSDW    Y1, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKUSWB    X1, X0, X0
-	VPSHUFD      $0xd8, X0, X0
-	VMOVUPS      X0, (CX)
+	VPUNPCKLDQ   X1, X0, X0
+	VMOVUPS      X0, (DI)
 	ADDQ         SI, CX
 	MOVQ         CX, dst+0(FP)
 	MOVQ         src+8(FP), CX
@@ -568,9 +565,9 @@ k_done:
 TEXT ·QConv4x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/src/run/scale, BX prefetch, SI prefetchStep,
-	// DI dstStride/src/next inputs, R8 weights, R9 offsets, R10 runs, R11 offset/groups
-	// Y0-Y7 sum[0:8]/temporary, Y8 weights[0]/products/scales[0]/lower/zero,
-	// Y9 weights[1]/scales[1]/upper, Y10 input/products, Y11 products
+	// DI dstStride/src/next inputs, R8 weights/output row 0, R9 offsets, R10 runs, R11 offset/groups
+	// Y0-Y7 sum[0:8]/temporary, Y8 weights[0]/products/scales[0]/lower/temporary,
+	// Y9 weights[1]/scales[1]/zero/upper, Y10 input/products, Y11 products
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	MOVQ prefetch+40(FP), BX
@@ -760,91 +757,81 @@ k_done:
 	DECQ R10
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), DX
-	VMOVUPS   (DX), Y8
-	VMOVUPS   32(DX), Y9
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y8, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y9, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y8, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y9, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y8, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y9, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y8, Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y9, Y7, Y7
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), DX
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y9, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y8, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y9, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y8, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y8, Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y9, Y7, Y7
 	VBROADCASTSS lower+104(FP), Y8
+	VCVTPS2DQ    Y8, Y8
+	VBROADCASTSS zero+112(FP), Y9
+	VPADDD       Y9, Y8, Y8
+	VPACKSSDW    Y8, Y8, Y8
+	VPACKUSWB    Y8, Y8, Y8
 	VBROADCASTSS upper+108(FP), Y9
-	VMAXPS       Y0, Y8, Y0
 	VMINPS       Y9, Y0, Y0
-	VMAXPS       Y1, Y8, Y1
+	VCVTPS2DQ    Y0, Y0
 	VMINPS       Y9, Y1, Y1
-	VMAXPS       Y2, Y8, Y2
+	VCVTPS2DQ    Y1, Y1
 	VMINPS       Y9, Y2, Y2
-	VMAXPS       Y3, Y8, Y3
+	VCVTPS2DQ    Y2, Y2
 	VMINPS       Y9, Y3, Y3
-	VMAXPS       Y4, Y8, Y4
+	VCVTPS2DQ    Y3, Y3
 	VMINPS       Y9, Y4, Y4
-	VMAXPS       Y5, Y8, Y5
+	VCVTPS2DQ    Y4, Y4
 	VMINPS       Y9, Y5, Y5
-	VMAXPS       Y6, Y8, Y6
+	VCVTPS2DQ    Y5, Y5
 	VMINPS       Y9, Y6, Y6
-	VMAXPS       Y7, Y8, Y7
+	VCVTPS2DQ    Y6, Y6
 	VMINPS       Y9, Y7, Y7
+	VCVTPS2DQ    Y7, Y7
 
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y8
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS zero+112(FP), Y9
+	VPACKSSDW    Y9, Y9, Y9
 	MOVQ         dst+0(FP), DX
 	MOVQ         dstStride+80(FP), DI
-	VCVTPS2DQ    Y0, Y0
-	VPADDD       Y8, Y0, Y0
-	VCVTPS2DQ    Y1, Y1
-	VPADDD       Y8, Y1, Y1
+	MOVQ         DX, R8
 	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y9, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y1
+	VPADDSW      Y9, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y8, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKUSWB    X1, X0, X0
-	VPSHUFD      $0xd8, X0, X0
-	VMOVUPS      X0, (DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Y2, Y0
-	VPADDD       Y8, Y0, Y0
-	VCVTPS2DQ    Y3, Y1
-	VPADDD       Y8, Y1, Y1
-	VPACKSSDW    Y1, Y0, Y0
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVUPS      X2, (R8)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVUPS      X2, (R8)(DI*1)
+	LEAQ         (DX)(DI*2), DX
+	MOVQ         DX, R8
+	VPACKSSDW    Y5, Y4, Y0
+	VPADDSW      Y9, Y0, Y0
+	VPACKSSDW    Y7, Y6, Y1
+	VPADDSW      Y9, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y8, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKUSWB    X1, X0, X0
-	VPSHUFD      $0xd8, X0, X0
-	VMOVUPS      X0, (DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Y4, Y0
-	VPADDD       Y8, Y0, Y0
-	VCVTPS2DQ    Y5, Y1
-	VPADDD       Y8, Y1, Y1
-	VPACKSSDW    Y1, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKUSWB    X1, X0, X0
-	VPSHUFD      $0xd8, X0, X0
-	VMOVUPS      X0, (DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Y6, Y0
-	VPADDD       Y8, Y0, Y0
-	VCVTPS2DQ    Y7, Y1
-	VPADDD       Y8, Y1, Y1
-	VPACKSSDW    Y1, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKUSWB    X1, X0, X0
-	VPSHUFD      $0xd8, X0, X0
-	VMOVUPS      X0, (DX)
-	ADDQ         DI, DX
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVUPS      X2, (R8)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVUPS      X2, (R8)(DI*1)
+	LEAQ         (DX)(DI*2), DX
 	MOVQ         DX, dst+0(FP)
 	MOVQ         src+8(FP), DX
 	LEAQ         (DX)(AX*4), DX
@@ -859,10 +846,10 @@ k_done:
 TEXT ·QConv5x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/src/run/scale/temporary, BX prefetch,
-	// SI prefetchStep, DI dstStride/src/next inputs/temporary, R8 weights/temporary, R9 offsets, R10 runs,
-	// R11 offset/groups
-	// Y0-Y9 sum[0:10]/temporary, Y10 weights[0]/products/scales[0]/lower/zero,
-	// Y11 weights[1]/scales[1]/upper, Y12 input/products, Y13 products
+	// SI prefetchStep, DI dstStride/src/next inputs/temporary, R8 weights/output row 0/temporary,
+	// R9 offsets, R10 runs, R11 offset/groups
+	// Y0-Y9 sum[0:10]/temporary, Y10 weights[0]/products/scales[0]/lower/temporary,
+	// Y11 weights[1]/scales[1]/zero/upper, Y12 input/products, Y13 products
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	MOVQ prefetch+40(FP), BX
@@ -1084,108 +1071,97 @@ k_done:
 	DECQ R10
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), DX
-	VMOVUPS   (DX), Y10
-	VMOVUPS   32(DX), Y11
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y10, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y11, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y10, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y11, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y10, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y11, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y11, Y7, Y7
-	VCVTDQ2PS Y8, Y8
-	VMULPS    Y10, Y8, Y8
-	VCVTDQ2PS Y9, Y9
-	VMULPS    Y11, Y9, Y9
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), DX
+	VMOVUPS      (DX), Y10
+	VMOVUPS      32(DX), Y11
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y11, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y10, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y11, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y10, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y11, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y10, Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y11, Y7, Y7
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y10, Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y11, Y9, Y9
 	VBROADCASTSS lower+104(FP), Y10
+	VCVTPS2DQ    Y10, Y10
+	VBROADCASTSS zero+112(FP), Y11
+	VPADDD       Y11, Y10, Y10
+	VPACKSSDW    Y10, Y10, Y10
+	VPACKUSWB    Y10, Y10, Y10
 	VBROADCASTSS upper+108(FP), Y11
-	VMAXPS       Y0, Y10, Y0
 	VMINPS       Y11, Y0, Y0
-	VMAXPS       Y1, Y10, Y1
+	VCVTPS2DQ    Y0, Y0
 	VMINPS       Y11, Y1, Y1
-	VMAXPS       Y2, Y10, Y2
+	VCVTPS2DQ    Y1, Y1
 	VMINPS       Y11, Y2, Y2
-	VMAXPS       Y3, Y10, Y3
+	VCVTPS2DQ    Y2, Y2
 	VMINPS       Y11, Y3, Y3
-	VMAXPS       Y4, Y10, Y4
+	VCVTPS2DQ    Y3, Y3
 	VMINPS       Y11, Y4, Y4
-	VMAXPS       Y5, Y10, Y5
+	VCVTPS2DQ    Y4, Y4
 	VMINPS       Y11, Y5, Y5
-	VMAXPS       Y6, Y10, Y6
+	VCVTPS2DQ    Y5, Y5
 	VMINPS       Y11, Y6, Y6
-	VMAXPS       Y7, Y10, Y7
+	VCVTPS2DQ    Y6, Y6
 	VMINPS       Y11, Y7, Y7
-	VMAXPS       Y8, Y10, Y8
+	VCVTPS2DQ    Y7, Y7
 	VMINPS       Y11, Y8, Y8
-	VMAXPS       Y9, Y10, Y9
+	VCVTPS2DQ    Y8, Y8
 	VMINPS       Y11, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
 
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y10
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS zero+112(FP), Y11
+	VPACKSSDW    Y11, Y11, Y11
 	MOVQ         dst+0(FP), DX
 	MOVQ         dstStride+80(FP), DI
-	VCVTPS2DQ    Y0, Y0
-	VPADDD       Y10, Y0, Y0
-	VCVTPS2DQ    Y1, Y1
-	VPADDD       Y10, Y1, Y1
+	MOVQ         DX, R8
 	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y11, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y1
+	VPADDSW      Y11, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKUSWB    X1, X0, X0
-	VPSHUFD      $0xd8, X0, X0
-	VMOVUPS      X0, (DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Y2, Y0
-	VPADDD       Y10, Y0, Y0
-	VCVTPS2DQ    Y3, Y1
-	VPADDD       Y10, Y1, Y1
-	VPACKSSDW    Y1, Y0, Y0
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVUPS      X2, (R8)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVUPS      X2, (R8)(DI*1)
+	LEAQ         (DX)(DI*2), DX
+	MOVQ         DX, R8
+	VPACKSSDW    Y5, Y4, Y0
+	VPADDSW      Y11, Y0, Y0
+	VPACKSSDW    Y7, Y6, Y1
+	VPADDSW      Y11, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKUSWB    X1, X0, X0
-	VPSHUFD      $0xd8, X0, X0
-	VMOVUPS      X0, (DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Y4, Y0
-	VPADDD       Y10, Y0, Y0
-	VCVTPS2DQ    Y5, Y1
-	VPADDD       Y10, Y1, Y1
-	VPACKSSDW    Y1, Y0, Y0
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVUPS      X2, (R8)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVUPS      X2, (R8)(DI*1)
+	LEAQ         (DX)(DI*2), DX
+	MOVQ         DX, R8
+	VPACKSSDW    Y9, Y8, Y0
+	VPADDSW      Y11, Y0, Y0
+	VPACKUSWB    Y0, Y0, Y0
+	VPMAXUB      Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKUSWB    X1, X0, X0
-	VPSHUFD      $0xd8, X0, X0
-	VMOVUPS      X0, (DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Y6, Y0
-	VPADDD       Y10, Y0, Y0
-	VCVTPS2DQ    Y7, Y1
-	VPADDD       Y10, Y1, Y1
-	VPACKSSDW    Y1, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKUSWB    X1, X0, X0
-	VPSHUFD      $0xd8, X0, X0
-	VMOVUPS      X0, (DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Y8, Y0
-	VPADDD       Y10, Y0, Y0
-	VCVTPS2DQ    Y9, Y1
-	VPADDD       Y10, Y1, Y1
-	VPACKSSDW    Y1, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKUSWB    X1, X0, X0
-	VPSHUFD      $0xd8, X0, X0
-	VMOVUPS      X0, (DX)
+	VPUNPCKLDQ   X1, X0, X0
+	VMOVUPS      X0, (R8)
 	ADDQ         DI, DX
 	MOVQ         DX, dst+0(FP)
 	MOVQ         src+8(FP), DX
@@ -1202,10 +1178,10 @@ k_done:
 TEXT ·QConv6x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
-	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary, R9 weights/temporary,
-	// R10 offsets, R11 runs, R12 offset/groups
-	// Y0-Y11 sum[0:12]/temporary, Y12 weights[0]/products/scales[0]/lower/zero,
-	// Y13 weights[1]/scales[1]/upper, Y14 input/products, Y15 products
+	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary,
+	// R9 weights/output row 0/temporary, R10 offsets, R11 runs, R12 offset/groups
+	// Y0-Y11 sum[0:12]/temporary, Y12 weights[0]/products/scales[0]/lower/temporary,
+	// Y13 weights[1]/scales[1]/zero/upper, Y14 input/products, Y15 products
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -1457,127 +1433,110 @@ k_done:
 	DECQ R11
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Y12
-	VMOVUPS   32(BX), Y13
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y12, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y13, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y12, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y13, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y12, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y13, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y12, Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y13, Y7, Y7
-	VCVTDQ2PS Y8, Y8
-	VMULPS    Y12, Y8, Y8
-	VCVTDQ2PS Y9, Y9
-	VMULPS    Y13, Y9, Y9
-	VCVTDQ2PS Y10, Y10
-	VMULPS    Y12, Y10, Y10
-	VCVTDQ2PS Y11, Y11
-	VMULPS    Y13, Y11, Y11
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Y12
+	VMOVUPS      32(BX), Y13
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y13, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y12, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y13, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y12, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y13, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y12, Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y13, Y7, Y7
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y12, Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y13, Y9, Y9
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       Y12, Y10, Y10
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       Y13, Y11, Y11
 	VBROADCASTSS lower+104(FP), Y12
+	VCVTPS2DQ    Y12, Y12
+	VBROADCASTSS zero+112(FP), Y13
+	VPADDD       Y13, Y12, Y12
+	VPACKSSDW    Y12, Y12, Y12
+	VPACKUSWB    Y12, Y12, Y12
 	VBROADCASTSS upper+108(FP), Y13
-	VMAXPS       Y0, Y12, Y0
 	VMINPS       Y13, Y0, Y0
-	VMAXPS       Y1, Y12, Y1
+	VCVTPS2DQ    Y0, Y0
 	VMINPS       Y13, Y1, Y1
-	VMAXPS       Y2, Y12, Y2
+	VCVTPS2DQ    Y1, Y1
 	VMINPS       Y13, Y2, Y2
-	VMAXPS       Y3, Y12, Y3
+	VCVTPS2DQ    Y2, Y2
 	VMINPS       Y13, Y3, Y3
-	VMAXPS       Y4, Y12, Y4
+	VCVTPS2DQ    Y3, Y3
 	VMINPS       Y13, Y4, Y4
-	VMAXPS       Y5, Y12, Y5
+	VCVTPS2DQ    Y4, Y4
 	VMINPS       Y13, Y5, Y5
-	VMAXPS       Y6, Y12, Y6
+	VCVTPS2DQ    Y5, Y5
 	VMINPS       Y13, Y6, Y6
-	VMAXPS       Y7, Y12, Y7
+	VCVTPS2DQ    Y6, Y6
 	VMINPS       Y13, Y7, Y7
-	VMAXPS       Y8, Y12, Y8
+	VCVTPS2DQ    Y7, Y7
 	VMINPS       Y13, Y8, Y8
-	VMAXPS       Y9, Y12, Y9
+	VCVTPS2DQ    Y8, Y8
 	VMINPS       Y13, Y9, Y9
-	VMAXPS       Y10, Y12, Y10
+	VCVTPS2DQ    Y9, Y9
 	VMINPS       Y13, Y10, Y10
-	VMAXPS       Y11, Y12, Y11
+	VCVTPS2DQ    Y10, Y10
 	VMINPS       Y13, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
 
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y12
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS zero+112(FP), Y13
+	VPACKSSDW    Y13, Y13, Y13
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+80(FP), R8
-	VCVTPS2DQ    Y0, Y0
-	VPADDD       Y12, Y0, Y0
-	VCVTPS2DQ    Y1, Y1
-	VPADDD       Y12, Y1, Y1
+	MOVQ         BX, R9
 	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y13, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y1
+	VPADDSW      Y13, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y12, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKUSWB    X1, X0, X0
-	VPSHUFD      $0xd8, X0, X0
-	VMOVUPS      X0, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Y2, Y0
-	VPADDD       Y12, Y0, Y0
-	VCVTPS2DQ    Y3, Y1
-	VPADDD       Y12, Y1, Y1
-	VPACKSSDW    Y1, Y0, Y0
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVUPS      X2, (R9)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVUPS      X2, (R9)(R8*1)
+	LEAQ         (BX)(R8*2), BX
+	MOVQ         BX, R9
+	VPACKSSDW    Y5, Y4, Y0
+	VPADDSW      Y13, Y0, Y0
+	VPACKSSDW    Y7, Y6, Y1
+	VPADDSW      Y13, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y12, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKUSWB    X1, X0, X0
-	VPSHUFD      $0xd8, X0, X0
-	VMOVUPS      X0, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Y4, Y0
-	VPADDD       Y12, Y0, Y0
-	VCVTPS2DQ    Y5, Y1
-	VPADDD       Y12, Y1, Y1
-	VPACKSSDW    Y1, Y0, Y0
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVUPS      X2, (R9)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVUPS      X2, (R9)(R8*1)
+	LEAQ         (BX)(R8*2), BX
+	MOVQ         BX, R9
+	VPACKSSDW    Y9, Y8, Y0
+	VPADDSW      Y13, Y0, Y0
+	VPACKSSDW    Y11, Y10, Y1
+	VPADDSW      Y13, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y12, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKUSWB    X1, X0, X0
-	VPSHUFD      $0xd8, X0, X0
-	VMOVUPS      X0, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Y6, Y0
-	VPADDD       Y12, Y0, Y0
-	VCVTPS2DQ    Y7, Y1
-	VPADDD       Y12, Y1, Y1
-	VPACKSSDW    Y1, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKUSWB    X1, X0, X0
-	VPSHUFD      $0xd8, X0, X0
-	VMOVUPS      X0, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Y8, Y0
-	VPADDD       Y12, Y0, Y0
-	VCVTPS2DQ    Y9, Y1
-	VPADDD       Y12, Y1, Y1
-	VPACKSSDW    Y1, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKUSWB    X1, X0, X0
-	VPSHUFD      $0xd8, X0, X0
-	VMOVUPS      X0, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Y10, Y0
-	VPADDD       Y12, Y0, Y0
-	VCVTPS2DQ    Y11, Y1
-	VPADDD       Y12, Y1, Y1
-	VPACKSSDW    Y1, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKUSWB    X1, X0, X0
-	VPSHUFD      $0xd8, X0, X0
-	VMOVUPS      X0, (BX)
-	ADDQ         R8, BX
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVUPS      X2, (R9)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVUPS      X2, (R9)(R8*1)
+	LEAQ         (BX)(R8*2), BX
 	MOVQ         BX, dst+0(FP)
 	MOVQ         src+8(FP), BX
 	IMUL3Q       $0x00000006, AX, R8
@@ -1592,9 +1551,9 @@ k_done:
 // Requires: AVX, AVX2, MMX+
 TEXT ·QConv1x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX input row 0/bias/src/run/scale/dst, DX weights/dstStride, BX offsets, SI runs,
-	// DI offset/groups
-	// Y0 sum/temporary, Y1 weights/products/scales/lower/zero/temporary, Y2 input/upper
+	// AX srcStride, CX input row 0/bias/src/run/scale/dst, DX weights/dstStride, BX offsets/output row 0,
+	// SI runs, DI offset/groups
+	// Y0 sum/temporary, Y1 weights/products/scales/lower/temporary, Y2 input/zero/upper
 	MOVQ srcStride+72(FP), AX
 
 	// For each tile of 1×8, pixels by channels.
@@ -1663,28 +1622,34 @@ k_done:
 	DECQ SI
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Y1
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y1, Y0, Y0
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Y1
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
 	VBROADCASTSS lower+104(FP), Y1
+	VCVTPS2DQ    Y1, Y1
+	VBROADCASTSS zero+112(FP), Y2
+	VPADDD       Y2, Y1, Y1
+	VPACKSSDW    Y1, Y1, Y1
+	VPACKUSWB    Y1, Y1, Y1
 	VBROADCASTSS upper+108(FP), Y2
-	VMAXPS       Y0, Y1, Y0
 	VMINPS       Y2, Y0, Y0
+	VCVTPS2DQ    Y0, Y0
 
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y1
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS zero+112(FP), Y2
+	VPACKSSDW    Y2, Y2, Y2
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+80(FP), DX
-	VCVTPS2DQ    Y0, Y0
-	VPADDD       Y1, Y0, Y0
+	MOVQ         CX, BX
+	VPACKSSDW    Y0, Y0, Y0
+	VPADDSW      Y2, Y0, Y0
+	VPACKUSWB    Y0, Y0, Y0
+	VPMAXUB      Y1, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (CX)
+	VPUNPCKLDQ   X1, X0, X0
+	VMOVQ        X0, (BX)
 	ADDQ         DX, CX
 	MOVQ         CX, dst+0(FP)
 	MOVQ         src+8(FP), CX
@@ -1699,9 +1664,9 @@ k_done:
 // Requires: AVX, AVX2, MMX+
 TEXT ·QConv2x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX input row 0/bias/src/run/scale/dst, DX weights/dstStride, BX offsets, SI runs,
-	// DI offset/groups
-	// Y0-Y1 sum[0:2]/temporary, Y2 weights/products/scales/lower/zero, Y3 input/products/upper/temporary
+	// AX srcStride, CX input row 0/bias/src/run/scale/dst, DX weights/dstStride, BX offsets/output row 0,
+	// SI runs, DI offset/groups
+	// Y0-Y1 sum[0:2]/temporary, Y2 weights/products/scales/lower/temporary, Y3 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 
 	// For each tile of 2×8, pixels by channels.
@@ -1786,40 +1751,40 @@ k_done:
 	DECQ SI
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Y2
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y2, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y2, Y1, Y1
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Y2
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y2, Y1, Y1
 	VBROADCASTSS lower+104(FP), Y2
+	VCVTPS2DQ    Y2, Y2
+	VBROADCASTSS zero+112(FP), Y3
+	VPADDD       Y3, Y2, Y2
+	VPACKSSDW    Y2, Y2, Y2
+	VPACKUSWB    Y2, Y2, Y2
 	VBROADCASTSS upper+108(FP), Y3
-	VMAXPS       Y0, Y2, Y0
 	VMINPS       Y3, Y0, Y0
-	VMAXPS       Y1, Y2, Y1
+	VCVTPS2DQ    Y0, Y0
 	VMINPS       Y3, Y1, Y1
+	VCVTPS2DQ    Y1, Y1
 
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y2
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS zero+112(FP), Y3
+	VPACKSSDW    Y3, Y3, Y3
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+80(FP), DX
-	VCVTPS2DQ    Y0, Y0
-	VPADDD       Y2, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X3
-	VPACKSSDW    X3, X0, X3
-	VPACKUSWB    X3, X3, X3
-	VMOVQ        X3, (CX)
-	ADDQ         DX, CX
-	VCVTPS2DQ    Y1, Y0
-	VPADDD       Y2, Y0, Y0
+	MOVQ         CX, BX
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y3, Y0, Y0
+	VPACKUSWB    Y0, Y0, Y0
+	VPMAXUB      Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (CX)
-	ADDQ         DX, CX
+	VPUNPCKLDQ   X1, X0, X0
+	VMOVQ        X0, (BX)
+	VMOVHPS      X0, (BX)(DX*1)
+	LEAQ         (CX)(DX*2), CX
 	MOVQ         CX, dst+0(FP)
 	MOVQ         src+8(FP), CX
 	LEAQ         (CX)(AX*2), CX
@@ -1834,8 +1799,9 @@ k_done:
 TEXT ·QConv3x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX input row 0/bias/dst/src/run/scale/temporary, DX prefetch, BX prefetchStep,
-	// SI dstStride/src/next inputs/temporary, DI weights/temporary, R8 offsets, R9 runs, R10 offset/groups
-	// Y0-Y2 sum[0:3]/temporary, Y3 weights/products/scales/lower/zero, Y4 input/products/upper/temporary
+	// SI dstStride/src/next inputs/temporary, DI weights/output row 0/temporary, R8 offsets, R9 runs,
+	// R10 offset/groups
+	// Y0-Y2 sum[0:3]/temporary, Y3 weights/products/scales/lower/temporary, Y4 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	MOVQ prefetch+40(FP), DX
 	MOVQ prefetchStep+96(FP), BX
@@ -1958,50 +1924,48 @@ k_done:
 	DECQ R9
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Y3
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y3, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y3, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y3, Y2, Y2
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Y3
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y3, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y3, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y3, Y2, Y2
 	VBROADCASTSS lower+104(FP), Y3
+	VCVTPS2DQ    Y3, Y3
+	VBROADCASTSS zero+112(FP), Y4
+	VPADDD       Y4, Y3, Y3
+	VPACKSSDW    Y3, Y3, Y3
+	VPACKUSWB    Y3, Y3, Y3
 	VBROADCASTSS upper+108(FP), Y4
-	VMAXPS       Y0, Y3, Y0
 	VMINPS       Y4, Y0, Y0
-	VMAXPS       Y1, Y3, Y1
+	VCVTPS2DQ    Y0, Y0
 	VMINPS       Y4, Y1, Y1
-	VMAXPS       Y2, Y3, Y2
+	VCVTPS2DQ    Y1, Y1
 	VMINPS       Y4, Y2, Y2
+	VCVTPS2DQ    Y2, Y2
 
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y3
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS zero+112(FP), Y4
+	VPACKSSDW    Y4, Y4, Y4
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+80(FP), SI
-	VCVTPS2DQ    Y0, Y0
-	VPADDD       Y3, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X4
-	VPACKSSDW    X4, X0, X4
-	VPACKUSWB    X4, X4, X4
-	VMOVQ        X4, (CX)
-	ADDQ         SI, CX
-	VCVTPS2DQ    Y1, Y0
-	VPADDD       Y3, Y0, Y0
+	MOVQ         CX, DI
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y4, Y0, Y0
+	VPACKSSDW    Y2, Y2, Y1
+	VPADDSW      Y4, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y3, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (CX)
-	ADDQ         SI, CX
-	VCVTPS2DQ    Y2, Y0
-	VPADDD       Y3, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (CX)
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (DI)
+	VMOVHPS      X2, (DI)(SI*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (DI)(SI*2)
+	IMUL3Q       $0x00000003, SI, SI
 	ADDQ         SI, CX
 	MOVQ         CX, dst+0(FP)
 	MOVQ         src+8(FP), CX
@@ -2018,8 +1982,9 @@ k_done:
 TEXT ·QConv4x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/src/run/scale, BX prefetch, SI prefetchStep,
-	// DI dstStride/src/next inputs, R8 weights, R9 offsets, R10 runs, R11 offset/groups
-	// Y0-Y3 sum[0:4]/temporary, Y4 weights/products/scales/lower/zero, Y5 input/products/upper/temporary
+	// DI dstStride/src/next inputs, R8 weights/3·dstStride, R9 offsets/output row 0, R10 runs,
+	// R11 offset/groups
+	// Y0-Y3 sum[0:4]/temporary, Y4 weights/products/scales/lower/temporary, Y5 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	MOVQ prefetch+40(FP), BX
@@ -2159,62 +2124,54 @@ k_done:
 	DECQ R10
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), DX
-	VMOVUPS   (DX), Y4
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y4, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y4, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y4, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y4, Y3, Y3
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), DX
+	VMOVUPS      (DX), Y4
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y4, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y4, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y4, Y3, Y3
 	VBROADCASTSS lower+104(FP), Y4
+	VCVTPS2DQ    Y4, Y4
+	VBROADCASTSS zero+112(FP), Y5
+	VPADDD       Y5, Y4, Y4
+	VPACKSSDW    Y4, Y4, Y4
+	VPACKUSWB    Y4, Y4, Y4
 	VBROADCASTSS upper+108(FP), Y5
-	VMAXPS       Y0, Y4, Y0
 	VMINPS       Y5, Y0, Y0
-	VMAXPS       Y1, Y4, Y1
+	VCVTPS2DQ    Y0, Y0
 	VMINPS       Y5, Y1, Y1
-	VMAXPS       Y2, Y4, Y2
+	VCVTPS2DQ    Y1, Y1
 	VMINPS       Y5, Y2, Y2
-	VMAXPS       Y3, Y4, Y3
+	VCVTPS2DQ    Y2, Y2
 	VMINPS       Y5, Y3, Y3
+	VCVTPS2DQ    Y3, Y3
 
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y4
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS zero+112(FP), Y5
+	VPACKSSDW    Y5, Y5, Y5
 	MOVQ         dst+0(FP), DX
 	MOVQ         dstStride+80(FP), DI
-	VCVTPS2DQ    Y0, Y0
-	VPADDD       Y4, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X5
-	VPACKSSDW    X5, X0, X5
-	VPACKUSWB    X5, X5, X5
-	VMOVQ        X5, (DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Y1, Y0
-	VPADDD       Y4, Y0, Y0
+	LEAQ         (DI)(DI*2), R8
+	MOVQ         DX, R9
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y5, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y1
+	VPADDSW      Y5, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y4, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Y2, Y0
-	VPADDD       Y4, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Y3, Y0
-	VPADDD       Y4, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (DX)
-	ADDQ         DI, DX
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R9)
+	VMOVHPS      X2, (R9)(DI*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R9)(DI*2)
+	VMOVHPS      X2, (R9)(R8*1)
+	LEAQ         (DX)(DI*4), DX
 	MOVQ         DX, dst+0(FP)
 	MOVQ         src+8(FP), DX
 	LEAQ         (DX)(AX*4), DX
@@ -2229,9 +2186,9 @@ k_done:
 TEXT ·QConv5x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/src/run/scale/temporary, BX prefetch,
-	// SI prefetchStep, DI dstStride/src/next inputs/temporary, R8 weights/temporary, R9 offsets, R10 runs,
-	// R11 offset/groups
-	// Y0-Y4 sum[0:5]/temporary, Y5 weights/products/scales/lower/zero, Y6 input/products/upper/temporary
+	// SI prefetchStep, DI dstStride/src/next inputs/temporary, R8 weights/3·dstStride/temporary,
+	// R9 offsets/output row 0, R10 runs, R11 offset/groups
+	// Y0-Y4 sum[0:5]/temporary, Y5 weights/products/scales/lower/temporary, Y6 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	MOVQ prefetch+40(FP), BX
@@ -2392,72 +2349,66 @@ k_done:
 	DECQ R10
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), DX
-	VMOVUPS   (DX), Y5
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y5, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y5, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y5, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y5, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y5, Y4, Y4
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), DX
+	VMOVUPS      (DX), Y5
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y5, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y5, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y5, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y5, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y5, Y4, Y4
 	VBROADCASTSS lower+104(FP), Y5
+	VCVTPS2DQ    Y5, Y5
+	VBROADCASTSS zero+112(FP), Y6
+	VPADDD       Y6, Y5, Y5
+	VPACKSSDW    Y5, Y5, Y5
+	VPACKUSWB    Y5, Y5, Y5
 	VBROADCASTSS upper+108(FP), Y6
-	VMAXPS       Y0, Y5, Y0
 	VMINPS       Y6, Y0, Y0
-	VMAXPS       Y1, Y5, Y1
+	VCVTPS2DQ    Y0, Y0
 	VMINPS       Y6, Y1, Y1
-	VMAXPS       Y2, Y5, Y2
+	VCVTPS2DQ    Y1, Y1
 	VMINPS       Y6, Y2, Y2
-	VMAXPS       Y3, Y5, Y3
+	VCVTPS2DQ    Y2, Y2
 	VMINPS       Y6, Y3, Y3
-	VMAXPS       Y4, Y5, Y4
+	VCVTPS2DQ    Y3, Y3
 	VMINPS       Y6, Y4, Y4
+	VCVTPS2DQ    Y4, Y4
 
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y5
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS zero+112(FP), Y6
+	VPACKSSDW    Y6, Y6, Y6
 	MOVQ         dst+0(FP), DX
 	MOVQ         dstStride+80(FP), DI
-	VCVTPS2DQ    Y0, Y0
-	VPADDD       Y5, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X6
-	VPACKSSDW    X6, X0, X6
-	VPACKUSWB    X6, X6, X6
-	VMOVQ        X6, (DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Y1, Y0
-	VPADDD       Y5, Y0, Y0
+	LEAQ         (DI)(DI*2), R8
+	MOVQ         DX, R9
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y6, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y1
+	VPADDSW      Y6, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y5, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Y2, Y0
-	VPADDD       Y5, Y0, Y0
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R9)
+	VMOVHPS      X2, (R9)(DI*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R9)(DI*2)
+	VMOVHPS      X2, (R9)(R8*1)
+	LEAQ         (DX)(DI*4), DX
+	MOVQ         DX, R9
+	VPACKSSDW    Y4, Y4, Y0
+	VPADDSW      Y6, Y0, Y0
+	VPACKUSWB    Y0, Y0, Y0
+	VPMAXUB      Y5, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Y3, Y0
-	VPADDD       Y5, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Y4, Y0
-	VPADDD       Y5, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (DX)
+	VPUNPCKLDQ   X1, X0, X0
+	VMOVQ        X0, (R9)
 	ADDQ         DI, DX
 	MOVQ         DX, dst+0(FP)
 	MOVQ         src+8(FP), DX
@@ -2474,9 +2425,9 @@ k_done:
 TEXT ·QConv6x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
-	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary, R9 weights/temporary,
-	// R10 offsets, R11 runs, R12 offset/groups
-	// Y0-Y5 sum[0:6]/temporary, Y6 weights/products/scales/lower/zero, Y7 input/products/upper/temporary
+	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary,
+	// R9 weights/3·dstStride/temporary, R10 offsets/output row 0, R11 runs, R12 offset/groups
+	// Y0-Y5 sum[0:6]/temporary, Y6 weights/products/scales/lower/temporary, Y7 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -2656,84 +2607,72 @@ k_done:
 	DECQ R11
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Y6
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y6, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y6, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y6, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y6, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y6, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y6, Y5, Y5
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Y6
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y6, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y6, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y6, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y6, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
 	VBROADCASTSS lower+104(FP), Y6
+	VCVTPS2DQ    Y6, Y6
+	VBROADCASTSS zero+112(FP), Y7
+	VPADDD       Y7, Y6, Y6
+	VPACKSSDW    Y6, Y6, Y6
+	VPACKUSWB    Y6, Y6, Y6
 	VBROADCASTSS upper+108(FP), Y7
-	VMAXPS       Y0, Y6, Y0
 	VMINPS       Y7, Y0, Y0
-	VMAXPS       Y1, Y6, Y1
+	VCVTPS2DQ    Y0, Y0
 	VMINPS       Y7, Y1, Y1
-	VMAXPS       Y2, Y6, Y2
+	VCVTPS2DQ    Y1, Y1
 	VMINPS       Y7, Y2, Y2
-	VMAXPS       Y3, Y6, Y3
+	VCVTPS2DQ    Y2, Y2
 	VMINPS       Y7, Y3, Y3
-	VMAXPS       Y4, Y6, Y4
+	VCVTPS2DQ    Y3, Y3
 	VMINPS       Y7, Y4, Y4
-	VMAXPS       Y5, Y6, Y5
+	VCVTPS2DQ    Y4, Y4
 	VMINPS       Y7, Y5, Y5
+	VCVTPS2DQ    Y5, Y5
 
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y6
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS zero+112(FP), Y7
+	VPACKSSDW    Y7, Y7, Y7
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+80(FP), R8
-	VCVTPS2DQ    Y0, Y0
-	VPADDD       Y6, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X7
-	VPACKSSDW    X7, X0, X7
-	VPACKUSWB    X7, X7, X7
-	VMOVQ        X7, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Y1, Y0
-	VPADDD       Y6, Y0, Y0
+	LEAQ         (R8)(R8*2), R9
+	MOVQ         BX, R10
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y7, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y1
+	VPADDSW      Y7, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y6, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Y2, Y0
-	VPADDD       Y6, Y0, Y0
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R10)
+	VMOVHPS      X2, (R10)(R8*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R10)(R8*2)
+	VMOVHPS      X2, (R10)(R9*1)
+	LEAQ         (BX)(R8*4), BX
+	MOVQ         BX, R10
+	VPACKSSDW    Y5, Y4, Y0
+	VPADDSW      Y7, Y0, Y0
+	VPACKUSWB    Y0, Y0, Y0
+	VPMAXUB      Y6, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Y3, Y0
-	VPADDD       Y6, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Y4, Y0
-	VPADDD       Y6, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Y5, Y0
-	VPADDD       Y6, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         R8, BX
+	VPUNPCKLDQ   X1, X0, X0
+	VMOVQ        X0, (R10)
+	VMOVHPS      X0, (R10)(R8*1)
+	LEAQ         (BX)(R8*2), BX
 	MOVQ         BX, dst+0(FP)
 	MOVQ         src+8(FP), BX
 	IMUL3Q       $0x00000006, AX, R8
@@ -2749,9 +2688,9 @@ k_done:
 TEXT ·QConv7x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
-	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary, R9 weights/temporary,
-	// R10 offsets, R11 runs, R12 offset/groups
-	// Y0-Y6 sum[0:7]/temporary, Y7 weights/products/scales/lower/zero, Y8 input/products/upper/temporary
+	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary,
+	// R9 weights/3·dstStride/temporary, R10 offsets/output row 0, R11 runs, R12 offset/groups
+	// Y0-Y6 sum[0:7]/temporary, Y7 weights/products/scales/lower/temporary, Y8 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -2949,94 +2888,80 @@ k_done:
 	DECQ R11
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Y7
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y7, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y7, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y7, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y7, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y7, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y7, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y7, Y6, Y6
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Y7
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y7, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y7, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y7, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y7, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y7, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y7, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y7, Y6, Y6
 	VBROADCASTSS lower+104(FP), Y7
+	VCVTPS2DQ    Y7, Y7
+	VBROADCASTSS zero+112(FP), Y8
+	VPADDD       Y8, Y7, Y7
+	VPACKSSDW    Y7, Y7, Y7
+	VPACKUSWB    Y7, Y7, Y7
 	VBROADCASTSS upper+108(FP), Y8
-	VMAXPS       Y0, Y7, Y0
 	VMINPS       Y8, Y0, Y0
-	VMAXPS       Y1, Y7, Y1
+	VCVTPS2DQ    Y0, Y0
 	VMINPS       Y8, Y1, Y1
-	VMAXPS       Y2, Y7, Y2
+	VCVTPS2DQ    Y1, Y1
 	VMINPS       Y8, Y2, Y2
-	VMAXPS       Y3, Y7, Y3
+	VCVTPS2DQ    Y2, Y2
 	VMINPS       Y8, Y3, Y3
-	VMAXPS       Y4, Y7, Y4
+	VCVTPS2DQ    Y3, Y3
 	VMINPS       Y8, Y4, Y4
-	VMAXPS       Y5, Y7, Y5
+	VCVTPS2DQ    Y4, Y4
 	VMINPS       Y8, Y5, Y5
-	VMAXPS       Y6, Y7, Y6
+	VCVTPS2DQ    Y5, Y5
 	VMINPS       Y8, Y6, Y6
+	VCVTPS2DQ    Y6, Y6
 
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y7
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS zero+112(FP), Y8
+	VPACKSSDW    Y8, Y8, Y8
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+80(FP), R8
-	VCVTPS2DQ    Y0, Y0
-	VPADDD       Y7, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X8
-	VPACKSSDW    X8, X0, X8
-	VPACKUSWB    X8, X8, X8
-	VMOVQ        X8, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Y1, Y0
-	VPADDD       Y7, Y0, Y0
+	LEAQ         (R8)(R8*2), R9
+	MOVQ         BX, R10
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y8, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y1
+	VPADDSW      Y8, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y7, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Y2, Y0
-	VPADDD       Y7, Y0, Y0
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R10)
+	VMOVHPS      X2, (R10)(R8*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R10)(R8*2)
+	VMOVHPS      X2, (R10)(R9*1)
+	LEAQ         (BX)(R8*4), BX
+	MOVQ         BX, R10
+	VPACKSSDW    Y5, Y4, Y0
+	VPADDSW      Y8, Y0, Y0
+	VPACKSSDW    Y6, Y6, Y1
+	VPADDSW      Y8, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y7, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Y3, Y0
-	VPADDD       Y7, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Y4, Y0
-	VPADDD       Y7, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Y5, Y0
-	VPADDD       Y7, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Y6, Y0
-	VPADDD       Y7, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R10)
+	VMOVHPS      X2, (R10)(R8*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R10)(R8*2)
+	IMUL3Q       $0x00000003, R8, R8
 	ADDQ         R8, BX
 	MOVQ         BX, dst+0(FP)
 	MOVQ         src+8(FP), BX
@@ -3053,9 +2978,9 @@ k_done:
 TEXT ·QConv8x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale,
-	// SI input row 7/dstStride/offset, DI prefetch, R8 prefetchStep, R9 src/next inputs, R10 weights,
-	// R11 offsets, R12 runs, R13 groups
-	// Y0-Y7 sum[0:8]/temporary, Y8 weights/products/scales/lower/zero, Y9 input/products/upper/temporary
+	// SI input row 7/dstStride/offset, DI prefetch, R8 prefetchStep, R9 src/next inputs/3·dstStride,
+	// R10 weights/output row 0, R11 offsets, R12 runs, R13 groups
+	// Y0-Y7 sum[0:8]/temporary, Y8 weights/products/scales/lower/temporary, Y9 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -3273,106 +3198,85 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Y8
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y8, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y8, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y8, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y8, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y8, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y8, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y8, Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y8, Y7, Y7
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Y8
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y8, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y8, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y8, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y8, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y8, Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y8, Y7, Y7
 	VBROADCASTSS lower+104(FP), Y8
+	VCVTPS2DQ    Y8, Y8
+	VBROADCASTSS zero+112(FP), Y9
+	VPADDD       Y9, Y8, Y8
+	VPACKSSDW    Y8, Y8, Y8
+	VPACKUSWB    Y8, Y8, Y8
 	VBROADCASTSS upper+108(FP), Y9
-	VMAXPS       Y0, Y8, Y0
 	VMINPS       Y9, Y0, Y0
-	VMAXPS       Y1, Y8, Y1
+	VCVTPS2DQ    Y0, Y0
 	VMINPS       Y9, Y1, Y1
-	VMAXPS       Y2, Y8, Y2
+	VCVTPS2DQ    Y1, Y1
 	VMINPS       Y9, Y2, Y2
-	VMAXPS       Y3, Y8, Y3
+	VCVTPS2DQ    Y2, Y2
 	VMINPS       Y9, Y3, Y3
-	VMAXPS       Y4, Y8, Y4
+	VCVTPS2DQ    Y3, Y3
 	VMINPS       Y9, Y4, Y4
-	VMAXPS       Y5, Y8, Y5
+	VCVTPS2DQ    Y4, Y4
 	VMINPS       Y9, Y5, Y5
-	VMAXPS       Y6, Y8, Y6
+	VCVTPS2DQ    Y5, Y5
 	VMINPS       Y9, Y6, Y6
-	VMAXPS       Y7, Y8, Y7
+	VCVTPS2DQ    Y6, Y6
 	VMINPS       Y9, Y7, Y7
+	VCVTPS2DQ    Y7, Y7
 
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y8
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS zero+112(FP), Y9
+	VPACKSSDW    Y9, Y9, Y9
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+80(FP), SI
-	VCVTPS2DQ    Y0, Y0
-	VPADDD       Y8, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X9
-	VPACKSSDW    X9, X0, X9
-	VPACKUSWB    X9, X9, X9
-	VMOVQ        X9, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y1, Y0
-	VPADDD       Y8, Y0, Y0
+	LEAQ         (SI)(SI*2), R9
+	MOVQ         BX, R10
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y9, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y1
+	VPADDSW      Y9, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y8, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y2, Y0
-	VPADDD       Y8, Y0, Y0
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R10)
+	VMOVHPS      X2, (R10)(SI*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R10)(SI*2)
+	VMOVHPS      X2, (R10)(R9*1)
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         BX, R10
+	VPACKSSDW    Y5, Y4, Y0
+	VPADDSW      Y9, Y0, Y0
+	VPACKSSDW    Y7, Y6, Y1
+	VPADDSW      Y9, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y8, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y3, Y0
-	VPADDD       Y8, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y4, Y0
-	VPADDD       Y8, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y5, Y0
-	VPADDD       Y8, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y6, Y0
-	VPADDD       Y8, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y7, Y0
-	VPADDD       Y8, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R10)
+	VMOVHPS      X2, (R10)(SI*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R10)(SI*2)
+	VMOVHPS      X2, (R10)(R9*1)
+	LEAQ         (BX)(SI*4), BX
 	MOVQ         BX, dst+0(FP)
 	MOVQ         src+8(FP), BX
 	LEAQ         (BX)(AX*8), BX
@@ -3388,8 +3292,9 @@ TEXT ·QConv9x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
-	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
-	// Y0-Y8 sum[0:9]/temporary, Y9 weights/products/scales/lower/zero, Y10 input/products/upper/temporary
+	// R9 src/next inputs/3·dstStride/temporary, R10 weights/output row 0, R11 offsets, R12 runs,
+	// R13 groups
+	// Y0-Y8 sum[0:9]/temporary, Y9 weights/products/scales/lower/temporary, Y10 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -3628,116 +3533,97 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Y9
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y9, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y9, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y9, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y9, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y9, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y9, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y9, Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y9, Y7, Y7
-	VCVTDQ2PS Y8, Y8
-	VMULPS    Y9, Y8, Y8
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Y9
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y9, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y9, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y9, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y9, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y9, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y9, Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y9, Y7, Y7
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y9, Y8, Y8
 	VBROADCASTSS lower+104(FP), Y9
+	VCVTPS2DQ    Y9, Y9
+	VBROADCASTSS zero+112(FP), Y10
+	VPADDD       Y10, Y9, Y9
+	VPACKSSDW    Y9, Y9, Y9
+	VPACKUSWB    Y9, Y9, Y9
 	VBROADCASTSS upper+108(FP), Y10
-	VMAXPS       Y0, Y9, Y0
 	VMINPS       Y10, Y0, Y0
-	VMAXPS       Y1, Y9, Y1
+	VCVTPS2DQ    Y0, Y0
 	VMINPS       Y10, Y1, Y1
-	VMAXPS       Y2, Y9, Y2
+	VCVTPS2DQ    Y1, Y1
 	VMINPS       Y10, Y2, Y2
-	VMAXPS       Y3, Y9, Y3
+	VCVTPS2DQ    Y2, Y2
 	VMINPS       Y10, Y3, Y3
-	VMAXPS       Y4, Y9, Y4
+	VCVTPS2DQ    Y3, Y3
 	VMINPS       Y10, Y4, Y4
-	VMAXPS       Y5, Y9, Y5
+	VCVTPS2DQ    Y4, Y4
 	VMINPS       Y10, Y5, Y5
-	VMAXPS       Y6, Y9, Y6
+	VCVTPS2DQ    Y5, Y5
 	VMINPS       Y10, Y6, Y6
-	VMAXPS       Y7, Y9, Y7
+	VCVTPS2DQ    Y6, Y6
 	VMINPS       Y10, Y7, Y7
-	VMAXPS       Y8, Y9, Y8
+	VCVTPS2DQ    Y7, Y7
 	VMINPS       Y10, Y8, Y8
+	VCVTPS2DQ    Y8, Y8
 
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y9
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS zero+112(FP), Y10
+	VPACKSSDW    Y10, Y10, Y10
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+80(FP), SI
-	VCVTPS2DQ    Y0, Y0
-	VPADDD       Y9, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X10
-	VPACKSSDW    X10, X0, X10
-	VPACKUSWB    X10, X10, X10
-	VMOVQ        X10, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y1, Y0
-	VPADDD       Y9, Y0, Y0
+	LEAQ         (SI)(SI*2), R9
+	MOVQ         BX, R10
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y10, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y1
+	VPADDSW      Y10, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y9, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y2, Y0
-	VPADDD       Y9, Y0, Y0
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R10)
+	VMOVHPS      X2, (R10)(SI*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R10)(SI*2)
+	VMOVHPS      X2, (R10)(R9*1)
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         BX, R10
+	VPACKSSDW    Y5, Y4, Y0
+	VPADDSW      Y10, Y0, Y0
+	VPACKSSDW    Y7, Y6, Y1
+	VPADDSW      Y10, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y9, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y3, Y0
-	VPADDD       Y9, Y0, Y0
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R10)
+	VMOVHPS      X2, (R10)(SI*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R10)(SI*2)
+	VMOVHPS      X2, (R10)(R9*1)
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         BX, R10
+	VPACKSSDW    Y8, Y8, Y0
+	VPADDSW      Y10, Y0, Y0
+	VPACKUSWB    Y0, Y0, Y0
+	VPMAXUB      Y9, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y4, Y0
-	VPADDD       Y9, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y5, Y0
-	VPADDD       Y9, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y6, Y0
-	VPADDD       Y9, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y7, Y0
-	VPADDD       Y9, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y8, Y0
-	VPADDD       Y9, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
+	VPUNPCKLDQ   X1, X0, X0
+	VMOVQ        X0, (R10)
 	ADDQ         SI, BX
 	MOVQ         BX, dst+0(FP)
 	MOVQ         src+8(FP), BX
@@ -3755,9 +3641,10 @@ TEXT ·QConv10x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
-	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
-	// Y0-Y9 sum[0:10]/temporary, Y10 weights/products/scales/lower/zero,
-	// Y11 input/products/upper/temporary
+	// R9 src/next inputs/3·dstStride/temporary, R10 weights/output row 0, R11 offsets, R12 runs,
+	// R13 groups
+	// Y0-Y9 sum[0:10]/temporary, Y10 weights/products/scales/lower/temporary,
+	// Y11 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -4014,128 +3901,103 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Y10
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y10, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y10, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y10, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y10, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y10, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y10, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y10, Y7, Y7
-	VCVTDQ2PS Y8, Y8
-	VMULPS    Y10, Y8, Y8
-	VCVTDQ2PS Y9, Y9
-	VMULPS    Y10, Y9, Y9
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y10, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y10, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y10, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y10, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y10, Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y10, Y7, Y7
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y10, Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y10, Y9, Y9
 	VBROADCASTSS lower+104(FP), Y10
+	VCVTPS2DQ    Y10, Y10
+	VBROADCASTSS zero+112(FP), Y11
+	VPADDD       Y11, Y10, Y10
+	VPACKSSDW    Y10, Y10, Y10
+	VPACKUSWB    Y10, Y10, Y10
 	VBROADCASTSS upper+108(FP), Y11
-	VMAXPS       Y0, Y10, Y0
 	VMINPS       Y11, Y0, Y0
-	VMAXPS       Y1, Y10, Y1
+	VCVTPS2DQ    Y0, Y0
 	VMINPS       Y11, Y1, Y1
-	VMAXPS       Y2, Y10, Y2
+	VCVTPS2DQ    Y1, Y1
 	VMINPS       Y11, Y2, Y2
-	VMAXPS       Y3, Y10, Y3
+	VCVTPS2DQ    Y2, Y2
 	VMINPS       Y11, Y3, Y3
-	VMAXPS       Y4, Y10, Y4
+	VCVTPS2DQ    Y3, Y3
 	VMINPS       Y11, Y4, Y4
-	VMAXPS       Y5, Y10, Y5
+	VCVTPS2DQ    Y4, Y4
 	VMINPS       Y11, Y5, Y5
-	VMAXPS       Y6, Y10, Y6
+	VCVTPS2DQ    Y5, Y5
 	VMINPS       Y11, Y6, Y6
-	VMAXPS       Y7, Y10, Y7
+	VCVTPS2DQ    Y6, Y6
 	VMINPS       Y11, Y7, Y7
-	VMAXPS       Y8, Y10, Y8
+	VCVTPS2DQ    Y7, Y7
 	VMINPS       Y11, Y8, Y8
-	VMAXPS       Y9, Y10, Y9
+	VCVTPS2DQ    Y8, Y8
 	VMINPS       Y11, Y9, Y9
+	VCVTPS2DQ    Y9, Y9
 
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y10
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS zero+112(FP), Y11
+	VPACKSSDW    Y11, Y11, Y11
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+80(FP), SI
-	VCVTPS2DQ    Y0, Y0
-	VPADDD       Y10, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X11
-	VPACKSSDW    X11, X0, X11
-	VPACKUSWB    X11, X11, X11
-	VMOVQ        X11, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y1, Y0
-	VPADDD       Y10, Y0, Y0
+	LEAQ         (SI)(SI*2), R9
+	MOVQ         BX, R10
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y11, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y1
+	VPADDSW      Y11, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y2, Y0
-	VPADDD       Y10, Y0, Y0
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R10)
+	VMOVHPS      X2, (R10)(SI*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R10)(SI*2)
+	VMOVHPS      X2, (R10)(R9*1)
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         BX, R10
+	VPACKSSDW    Y5, Y4, Y0
+	VPADDSW      Y11, Y0, Y0
+	VPACKSSDW    Y7, Y6, Y1
+	VPADDSW      Y11, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y3, Y0
-	VPADDD       Y10, Y0, Y0
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R10)
+	VMOVHPS      X2, (R10)(SI*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R10)(SI*2)
+	VMOVHPS      X2, (R10)(R9*1)
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         BX, R10
+	VPACKSSDW    Y9, Y8, Y0
+	VPADDSW      Y11, Y0, Y0
+	VPACKUSWB    Y0, Y0, Y0
+	VPMAXUB      Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y4, Y0
-	VPADDD       Y10, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y5, Y0
-	VPADDD       Y10, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y6, Y0
-	VPADDD       Y10, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y7, Y0
-	VPADDD       Y10, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y8, Y0
-	VPADDD       Y10, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y9, Y0
-	VPADDD       Y10, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
+	VPUNPCKLDQ   X1, X0, X0
+	VMOVQ        X0, (R10)
+	VMOVHPS      X0, (R10)(SI*1)
+	LEAQ         (BX)(SI*2), BX
 	MOVQ         BX, dst+0(FP)
 	MOVQ         src+8(FP), BX
 	IMUL3Q       $0x0000000a, AX, SI
@@ -4152,9 +4014,10 @@ TEXT ·QConv11x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
-	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
-	// Y0-Y10 sum[0:11]/temporary, Y11 weights/products/scales/lower/zero,
-	// Y12 input/products/upper/temporary
+	// R9 src/next inputs/3·dstStride/temporary, R10 weights/output row 0, R11 offsets, R12 runs,
+	// R13 groups
+	// Y0-Y10 sum[0:11]/temporary, Y11 weights/products/scales/lower/temporary,
+	// Y12 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -4429,138 +4292,111 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Y11
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y11, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y11, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y11, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y11, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y11, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y11, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y11, Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y11, Y7, Y7
-	VCVTDQ2PS Y8, Y8
-	VMULPS    Y11, Y8, Y8
-	VCVTDQ2PS Y9, Y9
-	VMULPS    Y11, Y9, Y9
-	VCVTDQ2PS Y10, Y10
-	VMULPS    Y11, Y10, Y10
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Y11
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y11, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y11, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y11, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y11, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y11, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y11, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y11, Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y11, Y7, Y7
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y11, Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y11, Y9, Y9
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       Y11, Y10, Y10
 	VBROADCASTSS lower+104(FP), Y11
+	VCVTPS2DQ    Y11, Y11
+	VBROADCASTSS zero+112(FP), Y12
+	VPADDD       Y12, Y11, Y11
+	VPACKSSDW    Y11, Y11, Y11
+	VPACKUSWB    Y11, Y11, Y11
 	VBROADCASTSS upper+108(FP), Y12
-	VMAXPS       Y0, Y11, Y0
 	VMINPS       Y12, Y0, Y0
-	VMAXPS       Y1, Y11, Y1
+	VCVTPS2DQ    Y0, Y0
 	VMINPS       Y12, Y1, Y1
-	VMAXPS       Y2, Y11, Y2
+	VCVTPS2DQ    Y1, Y1
 	VMINPS       Y12, Y2, Y2
-	VMAXPS       Y3, Y11, Y3
+	VCVTPS2DQ    Y2, Y2
 	VMINPS       Y12, Y3, Y3
-	VMAXPS       Y4, Y11, Y4
+	VCVTPS2DQ    Y3, Y3
 	VMINPS       Y12, Y4, Y4
-	VMAXPS       Y5, Y11, Y5
+	VCVTPS2DQ    Y4, Y4
 	VMINPS       Y12, Y5, Y5
-	VMAXPS       Y6, Y11, Y6
+	VCVTPS2DQ    Y5, Y5
 	VMINPS       Y12, Y6, Y6
-	VMAXPS       Y7, Y11, Y7
+	VCVTPS2DQ    Y6, Y6
 	VMINPS       Y12, Y7, Y7
-	VMAXPS       Y8, Y11, Y8
+	VCVTPS2DQ    Y7, Y7
 	VMINPS       Y12, Y8, Y8
-	VMAXPS       Y9, Y11, Y9
+	VCVTPS2DQ    Y8, Y8
 	VMINPS       Y12, Y9, Y9
-	VMAXPS       Y10, Y11, Y10
+	VCVTPS2DQ    Y9, Y9
 	VMINPS       Y12, Y10, Y10
+	VCVTPS2DQ    Y10, Y10
 
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y11
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS zero+112(FP), Y12
+	VPACKSSDW    Y12, Y12, Y12
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+80(FP), SI
-	VCVTPS2DQ    Y0, Y0
-	VPADDD       Y11, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X12
-	VPACKSSDW    X12, X0, X12
-	VPACKUSWB    X12, X12, X12
-	VMOVQ        X12, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y1, Y0
-	VPADDD       Y11, Y0, Y0
+	LEAQ         (SI)(SI*2), R9
+	MOVQ         BX, R10
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y12, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y1
+	VPADDSW      Y12, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y11, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y2, Y0
-	VPADDD       Y11, Y0, Y0
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R10)
+	VMOVHPS      X2, (R10)(SI*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R10)(SI*2)
+	VMOVHPS      X2, (R10)(R9*1)
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         BX, R10
+	VPACKSSDW    Y5, Y4, Y0
+	VPADDSW      Y12, Y0, Y0
+	VPACKSSDW    Y7, Y6, Y1
+	VPADDSW      Y12, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y11, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y3, Y0
-	VPADDD       Y11, Y0, Y0
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R10)
+	VMOVHPS      X2, (R10)(SI*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R10)(SI*2)
+	VMOVHPS      X2, (R10)(R9*1)
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         BX, R10
+	VPACKSSDW    Y9, Y8, Y0
+	VPADDSW      Y12, Y0, Y0
+	VPACKSSDW    Y10, Y10, Y1
+	VPADDSW      Y12, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y11, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y4, Y0
-	VPADDD       Y11, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y5, Y0
-	VPADDD       Y11, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y6, Y0
-	VPADDD       Y11, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y7, Y0
-	VPADDD       Y11, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y8, Y0
-	VPADDD       Y11, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y9, Y0
-	VPADDD       Y11, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y10, Y0
-	VPADDD       Y11, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R10)
+	VMOVHPS      X2, (R10)(SI*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R10)(SI*2)
+	IMUL3Q       $0x00000003, SI, SI
 	ADDQ         SI, BX
 	MOVQ         BX, dst+0(FP)
 	MOVQ         src+8(FP), BX
@@ -4578,9 +4414,10 @@ TEXT ·QConv12x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
-	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
-	// Y0-Y11 sum[0:12]/temporary, Y12 weights/products/scales/lower/zero,
-	// Y13 input/products/upper/temporary
+	// R9 src/next inputs/3·dstStride/temporary, R10 weights/output row 0, R11 offsets, R12 runs,
+	// R13 groups
+	// Y0-Y11 sum[0:12]/temporary, Y12 weights/products/scales/lower/temporary,
+	// Y13 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -4873,150 +4710,116 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Y12
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y12, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y12, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y12, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y12, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y12, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y12, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y12, Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y12, Y7, Y7
-	VCVTDQ2PS Y8, Y8
-	VMULPS    Y12, Y8, Y8
-	VCVTDQ2PS Y9, Y9
-	VMULPS    Y12, Y9, Y9
-	VCVTDQ2PS Y10, Y10
-	VMULPS    Y12, Y10, Y10
-	VCVTDQ2PS Y11, Y11
-	VMULPS    Y12, Y11, Y11
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Y12
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y12, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y12, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y12, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y12, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y12, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y12, Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y12, Y7, Y7
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y12, Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y12, Y9, Y9
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       Y12, Y10, Y10
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       Y12, Y11, Y11
 	VBROADCASTSS lower+104(FP), Y12
+	VCVTPS2DQ    Y12, Y12
+	VBROADCASTSS zero+112(FP), Y13
+	VPADDD       Y13, Y12, Y12
+	VPACKSSDW    Y12, Y12, Y12
+	VPACKUSWB    Y12, Y12, Y12
 	VBROADCASTSS upper+108(FP), Y13
-	VMAXPS       Y0, Y12, Y0
 	VMINPS       Y13, Y0, Y0
-	VMAXPS       Y1, Y12, Y1
+	VCVTPS2DQ    Y0, Y0
 	VMINPS       Y13, Y1, Y1
-	VMAXPS       Y2, Y12, Y2
+	VCVTPS2DQ    Y1, Y1
 	VMINPS       Y13, Y2, Y2
-	VMAXPS       Y3, Y12, Y3
+	VCVTPS2DQ    Y2, Y2
 	VMINPS       Y13, Y3, Y3
-	VMAXPS       Y4, Y12, Y4
+	VCVTPS2DQ    Y3, Y3
 	VMINPS       Y13, Y4, Y4
-	VMAXPS       Y5, Y12, Y5
+	VCVTPS2DQ    Y4, Y4
 	VMINPS       Y13, Y5, Y5
-	VMAXPS       Y6, Y12, Y6
+	VCVTPS2DQ    Y5, Y5
 	VMINPS       Y13, Y6, Y6
-	VMAXPS       Y7, Y12, Y7
+	VCVTPS2DQ    Y6, Y6
 	VMINPS       Y13, Y7, Y7
-	VMAXPS       Y8, Y12, Y8
+	VCVTPS2DQ    Y7, Y7
 	VMINPS       Y13, Y8, Y8
-	VMAXPS       Y9, Y12, Y9
+	VCVTPS2DQ    Y8, Y8
 	VMINPS       Y13, Y9, Y9
-	VMAXPS       Y10, Y12, Y10
+	VCVTPS2DQ    Y9, Y9
 	VMINPS       Y13, Y10, Y10
-	VMAXPS       Y11, Y12, Y11
+	VCVTPS2DQ    Y10, Y10
 	VMINPS       Y13, Y11, Y11
+	VCVTPS2DQ    Y11, Y11
 
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y12
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS zero+112(FP), Y13
+	VPACKSSDW    Y13, Y13, Y13
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+80(FP), SI
-	VCVTPS2DQ    Y0, Y0
-	VPADDD       Y12, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X13
-	VPACKSSDW    X13, X0, X13
-	VPACKUSWB    X13, X13, X13
-	VMOVQ        X13, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y1, Y0
-	VPADDD       Y12, Y0, Y0
+	LEAQ         (SI)(SI*2), R9
+	MOVQ         BX, R10
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y13, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y1
+	VPADDSW      Y13, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y12, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y2, Y0
-	VPADDD       Y12, Y0, Y0
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R10)
+	VMOVHPS      X2, (R10)(SI*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R10)(SI*2)
+	VMOVHPS      X2, (R10)(R9*1)
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         BX, R10
+	VPACKSSDW    Y5, Y4, Y0
+	VPADDSW      Y13, Y0, Y0
+	VPACKSSDW    Y7, Y6, Y1
+	VPADDSW      Y13, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y12, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y3, Y0
-	VPADDD       Y12, Y0, Y0
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R10)
+	VMOVHPS      X2, (R10)(SI*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R10)(SI*2)
+	VMOVHPS      X2, (R10)(R9*1)
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         BX, R10
+	VPACKSSDW    Y9, Y8, Y0
+	VPADDSW      Y13, Y0, Y0
+	VPACKSSDW    Y11, Y10, Y1
+	VPADDSW      Y13, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y12, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y4, Y0
-	VPADDD       Y12, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y5, Y0
-	VPADDD       Y12, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y6, Y0
-	VPADDD       Y12, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y7, Y0
-	VPADDD       Y12, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y8, Y0
-	VPADDD       Y12, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y9, Y0
-	VPADDD       Y12, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y10, Y0
-	VPADDD       Y12, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y11, Y0
-	VPADDD       Y12, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R10)
+	VMOVHPS      X2, (R10)(SI*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R10)(SI*2)
+	VMOVHPS      X2, (R10)(R9*1)
+	LEAQ         (BX)(SI*4), BX
 	MOVQ         BX, dst+0(FP)
 	MOVQ         src+8(FP), BX
 	IMUL3Q       $0x0000000c, AX, SI
@@ -5033,9 +4836,10 @@ TEXT ·QConv13x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
-	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
-	// Y0-Y12 sum[0:13]/temporary, Y13 weights/products/scales/lower/zero,
-	// Y14 input/products/upper/temporary
+	// R9 src/next inputs/3·dstStride/temporary, R10 weights/output row 0, R11 offsets, R12 runs,
+	// R13 groups
+	// Y0-Y12 sum[0:13]/temporary, Y13 weights/products/scales/lower/temporary,
+	// Y14 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -5347,160 +5151,128 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Y13
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y13, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y13, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y13, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y13, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y13, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y13, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y13, Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y13, Y7, Y7
-	VCVTDQ2PS Y8, Y8
-	VMULPS    Y13, Y8, Y8
-	VCVTDQ2PS Y9, Y9
-	VMULPS    Y13, Y9, Y9
-	VCVTDQ2PS Y10, Y10
-	VMULPS    Y13, Y10, Y10
-	VCVTDQ2PS Y11, Y11
-	VMULPS    Y13, Y11, Y11
-	VCVTDQ2PS Y12, Y12
-	VMULPS    Y13, Y12, Y12
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Y13
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y13, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y13, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y13, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y13, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y13, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y13, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y13, Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y13, Y7, Y7
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y13, Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y13, Y9, Y9
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       Y13, Y10, Y10
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       Y13, Y11, Y11
+	VCVTDQ2PS    Y12, Y12
+	VMULPS       Y13, Y12, Y12
 	VBROADCASTSS lower+104(FP), Y13
+	VCVTPS2DQ    Y13, Y13
+	VBROADCASTSS zero+112(FP), Y14
+	VPADDD       Y14, Y13, Y13
+	VPACKSSDW    Y13, Y13, Y13
+	VPACKUSWB    Y13, Y13, Y13
 	VBROADCASTSS upper+108(FP), Y14
-	VMAXPS       Y0, Y13, Y0
 	VMINPS       Y14, Y0, Y0
-	VMAXPS       Y1, Y13, Y1
+	VCVTPS2DQ    Y0, Y0
 	VMINPS       Y14, Y1, Y1
-	VMAXPS       Y2, Y13, Y2
+	VCVTPS2DQ    Y1, Y1
 	VMINPS       Y14, Y2, Y2
-	VMAXPS       Y3, Y13, Y3
+	VCVTPS2DQ    Y2, Y2
 	VMINPS       Y14, Y3, Y3
-	VMAXPS       Y4, Y13, Y4
+	VCVTPS2DQ    Y3, Y3
 	VMINPS       Y14, Y4, Y4
-	VMAXPS       Y5, Y13, Y5
+	VCVTPS2DQ    Y4, Y4
 	VMINPS       Y14, Y5, Y5
-	VMAXPS       Y6, Y13, Y6
+	VCVTPS2DQ    Y5, Y5
 	VMINPS       Y14, Y6, Y6
-	VMAXPS       Y7, Y13, Y7
+	VCVTPS2DQ    Y6, Y6
 	VMINPS       Y14, Y7, Y7
-	VMAXPS       Y8, Y13, Y8
+	VCVTPS2DQ    Y7, Y7
 	VMINPS       Y14, Y8, Y8
-	VMAXPS       Y9, Y13, Y9
+	VCVTPS2DQ    Y8, Y8
 	VMINPS       Y14, Y9, Y9
-	VMAXPS       Y10, Y13, Y10
+	VCVTPS2DQ    Y9, Y9
 	VMINPS       Y14, Y10, Y10
-	VMAXPS       Y11, Y13, Y11
+	VCVTPS2DQ    Y10, Y10
 	VMINPS       Y14, Y11, Y11
-	VMAXPS       Y12, Y13, Y12
+	VCVTPS2DQ    Y11, Y11
 	VMINPS       Y14, Y12, Y12
+	VCVTPS2DQ    Y12, Y12
 
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y13
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS zero+112(FP), Y14
+	VPACKSSDW    Y14, Y14, Y14
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+80(FP), SI
-	VCVTPS2DQ    Y0, Y0
-	VPADDD       Y13, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X14
-	VPACKSSDW    X14, X0, X14
-	VPACKUSWB    X14, X14, X14
-	VMOVQ        X14, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y1, Y0
-	VPADDD       Y13, Y0, Y0
+	LEAQ         (SI)(SI*2), R9
+	MOVQ         BX, R10
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y14, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y1
+	VPADDSW      Y14, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y13, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y2, Y0
-	VPADDD       Y13, Y0, Y0
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R10)
+	VMOVHPS      X2, (R10)(SI*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R10)(SI*2)
+	VMOVHPS      X2, (R10)(R9*1)
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         BX, R10
+	VPACKSSDW    Y5, Y4, Y0
+	VPADDSW      Y14, Y0, Y0
+	VPACKSSDW    Y7, Y6, Y1
+	VPADDSW      Y14, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y13, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y3, Y0
-	VPADDD       Y13, Y0, Y0
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R10)
+	VMOVHPS      X2, (R10)(SI*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R10)(SI*2)
+	VMOVHPS      X2, (R10)(R9*1)
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         BX, R10
+	VPACKSSDW    Y9, Y8, Y0
+	VPADDSW      Y14, Y0, Y0
+	VPACKSSDW    Y11, Y10, Y1
+	VPADDSW      Y14, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y13, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y4, Y0
-	VPADDD       Y13, Y0, Y0
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R10)
+	VMOVHPS      X2, (R10)(SI*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R10)(SI*2)
+	VMOVHPS      X2, (R10)(R9*1)
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         BX, R10
+	VPACKSSDW    Y12, Y12, Y0
+	VPADDSW      Y14, Y0, Y0
+	VPACKUSWB    Y0, Y0, Y0
+	VPMAXUB      Y13, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y5, Y0
-	VPADDD       Y13, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y6, Y0
-	VPADDD       Y13, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y7, Y0
-	VPADDD       Y13, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y8, Y0
-	VPADDD       Y13, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y9, Y0
-	VPADDD       Y13, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y10, Y0
-	VPADDD       Y13, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y11, Y0
-	VPADDD       Y13, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y12, Y0
-	VPADDD       Y13, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
+	VPUNPCKLDQ   X1, X0, X0
+	VMOVQ        X0, (R10)
 	ADDQ         SI, BX
 	MOVQ         BX, dst+0(FP)
 	MOVQ         src+8(FP), BX
@@ -5518,9 +5290,10 @@ TEXT ·QConv14x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
-	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
-	// Y0-Y13 sum[0:14]/temporary, Y14 weights/products/scales/lower/zero,
-	// Y15 input/products/upper/temporary
+	// R9 src/next inputs/3·dstStride/temporary, R10 weights/output row 0, R11 offsets, R12 runs,
+	// R13 groups
+	// Y0-Y13 sum[0:14]/temporary, Y14 weights/products/scales/lower/temporary,
+	// Y15 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -5850,172 +5623,134 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Y14
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y14, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y14, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y14, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y14, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y14, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y14, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y14, Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y14, Y7, Y7
-	VCVTDQ2PS Y8, Y8
-	VMULPS    Y14, Y8, Y8
-	VCVTDQ2PS Y9, Y9
-	VMULPS    Y14, Y9, Y9
-	VCVTDQ2PS Y10, Y10
-	VMULPS    Y14, Y10, Y10
-	VCVTDQ2PS Y11, Y11
-	VMULPS    Y14, Y11, Y11
-	VCVTDQ2PS Y12, Y12
-	VMULPS    Y14, Y12, Y12
-	VCVTDQ2PS Y13, Y13
-	VMULPS    Y14, Y13, Y13
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Y14
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y14, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y14, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y14, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y14, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y14, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y14, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y14, Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y14, Y7, Y7
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y14, Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y14, Y9, Y9
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       Y14, Y10, Y10
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       Y14, Y11, Y11
+	VCVTDQ2PS    Y12, Y12
+	VMULPS       Y14, Y12, Y12
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y14, Y13, Y13
 	VBROADCASTSS lower+104(FP), Y14
+	VCVTPS2DQ    Y14, Y14
+	VBROADCASTSS zero+112(FP), Y15
+	VPADDD       Y15, Y14, Y14
+	VPACKSSDW    Y14, Y14, Y14
+	VPACKUSWB    Y14, Y14, Y14
 	VBROADCASTSS upper+108(FP), Y15
-	VMAXPS       Y0, Y14, Y0
 	VMINPS       Y15, Y0, Y0
-	VMAXPS       Y1, Y14, Y1
+	VCVTPS2DQ    Y0, Y0
 	VMINPS       Y15, Y1, Y1
-	VMAXPS       Y2, Y14, Y2
+	VCVTPS2DQ    Y1, Y1
 	VMINPS       Y15, Y2, Y2
-	VMAXPS       Y3, Y14, Y3
+	VCVTPS2DQ    Y2, Y2
 	VMINPS       Y15, Y3, Y3
-	VMAXPS       Y4, Y14, Y4
+	VCVTPS2DQ    Y3, Y3
 	VMINPS       Y15, Y4, Y4
-	VMAXPS       Y5, Y14, Y5
+	VCVTPS2DQ    Y4, Y4
 	VMINPS       Y15, Y5, Y5
-	VMAXPS       Y6, Y14, Y6
+	VCVTPS2DQ    Y5, Y5
 	VMINPS       Y15, Y6, Y6
-	VMAXPS       Y7, Y14, Y7
+	VCVTPS2DQ    Y6, Y6
 	VMINPS       Y15, Y7, Y7
-	VMAXPS       Y8, Y14, Y8
+	VCVTPS2DQ    Y7, Y7
 	VMINPS       Y15, Y8, Y8
-	VMAXPS       Y9, Y14, Y9
+	VCVTPS2DQ    Y8, Y8
 	VMINPS       Y15, Y9, Y9
-	VMAXPS       Y10, Y14, Y10
+	VCVTPS2DQ    Y9, Y9
 	VMINPS       Y15, Y10, Y10
-	VMAXPS       Y11, Y14, Y11
+	VCVTPS2DQ    Y10, Y10
 	VMINPS       Y15, Y11, Y11
-	VMAXPS       Y12, Y14, Y12
+	VCVTPS2DQ    Y11, Y11
 	VMINPS       Y15, Y12, Y12
-	VMAXPS       Y13, Y14, Y13
+	VCVTPS2DQ    Y12, Y12
 	VMINPS       Y15, Y13, Y13
+	VCVTPS2DQ    Y13, Y13
 
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y14
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS zero+112(FP), Y15
+	VPACKSSDW    Y15, Y15, Y15
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+80(FP), SI
-	VCVTPS2DQ    Y0, Y0
-	VPADDD       Y14, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X15
-	VPACKSSDW    X15, X0, X15
-	VPACKUSWB    X15, X15, X15
-	VMOVQ        X15, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y1, Y0
-	VPADDD       Y14, Y0, Y0
+	LEAQ         (SI)(SI*2), R9
+	MOVQ         BX, R10
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y15, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y1
+	VPADDSW      Y15, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y14, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y2, Y0
-	VPADDD       Y14, Y0, Y0
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R10)
+	VMOVHPS      X2, (R10)(SI*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R10)(SI*2)
+	VMOVHPS      X2, (R10)(R9*1)
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         BX, R10
+	VPACKSSDW    Y5, Y4, Y0
+	VPADDSW      Y15, Y0, Y0
+	VPACKSSDW    Y7, Y6, Y1
+	VPADDSW      Y15, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y14, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y3, Y0
-	VPADDD       Y14, Y0, Y0
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R10)
+	VMOVHPS      X2, (R10)(SI*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R10)(SI*2)
+	VMOVHPS      X2, (R10)(R9*1)
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         BX, R10
+	VPACKSSDW    Y9, Y8, Y0
+	VPADDSW      Y15, Y0, Y0
+	VPACKSSDW    Y11, Y10, Y1
+	VPADDSW      Y15, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y14, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y4, Y0
-	VPADDD       Y14, Y0, Y0
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R10)
+	VMOVHPS      X2, (R10)(SI*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R10)(SI*2)
+	VMOVHPS      X2, (R10)(R9*1)
+	LEAQ         (BX)(SI*4), BX
+	MOVQ         BX, R10
+	VPACKSSDW    Y13, Y12, Y0
+	VPADDSW      Y15, Y0, Y0
+	VPACKUSWB    Y0, Y0, Y0
+	VPMAXUB      Y14, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y5, Y0
-	VPADDD       Y14, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y6, Y0
-	VPADDD       Y14, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y7, Y0
-	VPADDD       Y14, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y8, Y0
-	VPADDD       Y14, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y9, Y0
-	VPADDD       Y14, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y10, Y0
-	VPADDD       Y14, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y11, Y0
-	VPADDD       Y14, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y12, Y0
-	VPADDD       Y14, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Y13, Y0
-	VPADDD       Y14, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPACKSSDW    X1, X0, X1
-	VPACKUSWB    X1, X1, X1
-	VMOVQ        X1, (BX)
-	ADDQ         SI, BX
+	VPUNPCKLDQ   X1, X0, X0
+	VMOVQ        X0, (R10)
+	VMOVHPS      X0, (R10)(SI*1)
+	LEAQ         (BX)(SI*2), BX
 	MOVQ         BX, dst+0(FP)
 	MOVQ         src+8(FP), BX
 	IMUL3Q       $0x0000000e, AX, SI

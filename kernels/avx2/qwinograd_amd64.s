@@ -457,16 +457,15 @@ vector:
 	VZEROUPPER
 	RET
 
-// func QWinogradOutput6x4(dst *uint8, src *int32, bias *int32, scale *float32, tiles int, channels int, srcMatrix int, srcTile int, dstRow int, dstPixel int, dstTile int, lower float32, upper float32, zero int32)
+// func QWinogradOutput6x4(dst *uint8, src *int32, bias *int32, scale *float32, tiles int, channels int, srcMatrix int, srcTile int, dstRow int, dstPixel int, dstTile int, lower int32, zero int32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·QWinogradOutput6x4(SB), NOSPLIT, $0-100
+TEXT ·QWinogradOutput6x4(SB), NOSPLIT, $0-96
 	// Registers, a slash between what one of them holds by turns:
 	// AX src, CX dst, DX srcMatrix, BX dstPixel, SI 6·srcMatrix, DI 3·6·srcMatrix/temporary,
-	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile/temporary,
-	// R10 3·dstPixel, R11 dstTile/bias/channels, R12 pixel/scale, R13 channels,
-	// R14 column/dstRow/temporary
-	// Y0 lower/temporary, Y1 zero/inverse of 9/temporary, Y2-Y8 AT·x/temporary,
-	// Y9 AT·x/scales/upper/zero/temporary, Y10-Y13 AT·x/temporary, Y14 temporary
+	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile, R10 3·dstPixel,
+	// R11 dstTile/bias/channels, R12 pixel/scale, R13 channels, R14 column/dstRow/temporary
+	// Y0 inverse of 9/temporary, Y1-Y7 AT·x/temporary, Y8 AT·x/scales/lower/temporary,
+	// Y9 AT·x/zero/temporary, Y10-Y12 AT·x/temporary, Y13 temporary
 	MOVQ   src+8(FP), AX
 	MOVQ   dst+0(FP), CX
 	MOVQ   srcMatrix+48(FP), DX
@@ -478,14 +477,6 @@ TEXT ·QWinogradOutput6x4(SB), NOSPLIT, $0-100
 	LEAQ   (SI)(SI*2), DI
 	LEAQ   (SI)(SI*4), R8
 	LEAQ   (BX)(BX*2), R10
-
-	// The lower bound of outputs, as bytes.
-	VBROADCASTSS lower+88(FP), Y0
-	VCVTPS2DQ    Y0, Y0
-	VBROADCASTSS zero+96(FP), Y1
-	VPADDD       Y1, Y0, Y0
-	VPACKSSDW    Y0, Y0, Y0
-	VPACKUSWB    Y0, Y0, Y0
 
 	// For each tile.
 tile:
@@ -538,387 +529,373 @@ vector:
 	// Row 0 and row 2 of AT·x, column by column.
 	MOVQ    AX, R14
 	MOVQ    R14, R9
-	VMOVUPS (R9)(SI*1), Y1
-	VMOVUPS (R9)(SI*2), Y2
+	VMOVUPS (R9)(SI*1), Y0
+	VMOVUPS (R9)(SI*2), Y1
+	VPADDD  Y1, Y0, Y0
+	VMOVUPS (R9)(DI*1), Y1
+	VMOVUPS (R9)(SI*4), Y2
 	VPADDD  Y2, Y1, Y1
-	VMOVUPS (R9)(DI*1), Y2
-	VMOVUPS (R9)(SI*4), Y3
-	VPADDD  Y3, Y2, Y2
-	VMOVUPS (R9), Y3
-	VPADDD  Y1, Y3, Y3
-	VPADDD  Y2, Y3, Y3
-	VPSLLD  $0x02, Y2, Y2
+	VMOVUPS (R9), Y2
+	VPADDD  Y0, Y2, Y2
 	VPADDD  Y1, Y2, Y2
+	VPSLLD  $0x02, Y1, Y1
+	VPADDD  Y0, Y1, Y1
 	ADDQ    DX, R14
 	MOVQ    R14, R9
-	VMOVUPS (R9)(SI*1), Y1
-	VMOVUPS (R11), Y4
-	VPADDD  Y4, Y1, Y1
-	VMOVUPS (R9)(SI*2), Y4
-	VPADDD  Y4, Y1, Y1
-	VMOVUPS (R9)(DI*1), Y4
-	VMOVUPS (R9)(SI*4), Y5
-	VPADDD  Y5, Y4, Y4
-	VMOVUPS (R9), Y5
-	VPADDD  Y1, Y5, Y5
-	VPADDD  Y4, Y5, Y5
-	VPSLLD  $0x02, Y4, Y4
-	VPADDD  Y1, Y4, Y4
+	VMOVUPS (R9)(SI*1), Y0
+	VMOVUPS (R11), Y3
+	VPADDD  Y3, Y0, Y0
+	VMOVUPS (R9)(SI*2), Y3
+	VPADDD  Y3, Y0, Y0
+	VMOVUPS (R9)(DI*1), Y3
+	VMOVUPS (R9)(SI*4), Y4
+	VPADDD  Y4, Y3, Y3
+	VMOVUPS (R9), Y4
+	VPADDD  Y0, Y4, Y4
+	VPADDD  Y3, Y4, Y4
+	VPSLLD  $0x02, Y3, Y3
+	VPADDD  Y0, Y3, Y3
 	ADDQ    DX, R14
 	MOVQ    R14, R9
-	VMOVUPS (R9)(SI*1), Y1
-	VMOVUPS (R9)(SI*2), Y6
-	VPADDD  Y6, Y1, Y1
-	VMOVUPS (R9)(DI*1), Y6
-	VMOVUPS (R9)(SI*4), Y7
-	VPADDD  Y7, Y6, Y6
-	VMOVUPS (R9), Y7
-	VPADDD  Y1, Y7, Y7
-	VPADDD  Y6, Y7, Y7
-	VPSLLD  $0x02, Y6, Y6
-	VPADDD  Y1, Y6, Y6
+	VMOVUPS (R9)(SI*1), Y0
+	VMOVUPS (R9)(SI*2), Y5
+	VPADDD  Y5, Y0, Y0
+	VMOVUPS (R9)(DI*1), Y5
+	VMOVUPS (R9)(SI*4), Y6
+	VPADDD  Y6, Y5, Y5
+	VMOVUPS (R9), Y6
+	VPADDD  Y0, Y6, Y6
+	VPADDD  Y5, Y6, Y6
+	VPSLLD  $0x02, Y5, Y5
+	VPADDD  Y0, Y5, Y5
 	ADDQ    DX, R14
 	MOVQ    R14, R9
-	VMOVUPS (R9)(SI*1), Y1
-	VMOVUPS (R9)(SI*2), Y8
-	VPADDD  Y8, Y1, Y1
-	VMOVUPS (R9)(DI*1), Y8
-	VMOVUPS (R9)(SI*4), Y9
-	VPADDD  Y9, Y8, Y8
-	VMOVUPS (R9), Y9
-	VPADDD  Y1, Y9, Y9
-	VPADDD  Y8, Y9, Y9
-	VPSLLD  $0x02, Y8, Y8
-	VPADDD  Y1, Y8, Y8
+	VMOVUPS (R9)(SI*1), Y0
+	VMOVUPS (R9)(SI*2), Y7
+	VPADDD  Y7, Y0, Y0
+	VMOVUPS (R9)(DI*1), Y7
+	VMOVUPS (R9)(SI*4), Y8
+	VPADDD  Y8, Y7, Y7
+	VMOVUPS (R9), Y8
+	VPADDD  Y0, Y8, Y8
+	VPADDD  Y7, Y8, Y8
+	VPSLLD  $0x02, Y7, Y7
+	VPADDD  Y0, Y7, Y7
 	ADDQ    DX, R14
 	MOVQ    R14, R9
-	VMOVUPS (R9)(SI*1), Y1
-	VMOVUPS (R9)(SI*2), Y10
-	VPADDD  Y10, Y1, Y1
-	VMOVUPS (R9)(DI*1), Y10
-	VMOVUPS (R9)(SI*4), Y11
-	VPADDD  Y11, Y10, Y10
-	VMOVUPS (R9), Y11
-	VPADDD  Y1, Y11, Y11
-	VPADDD  Y10, Y11, Y11
-	VPSLLD  $0x02, Y10, Y10
-	VPADDD  Y1, Y10, Y10
+	VMOVUPS (R9)(SI*1), Y0
+	VMOVUPS (R9)(SI*2), Y9
+	VPADDD  Y9, Y0, Y0
+	VMOVUPS (R9)(DI*1), Y9
+	VMOVUPS (R9)(SI*4), Y10
+	VPADDD  Y10, Y9, Y9
+	VMOVUPS (R9), Y10
+	VPADDD  Y0, Y10, Y10
+	VPADDD  Y9, Y10, Y10
+	VPSLLD  $0x02, Y9, Y9
+	VPADDD  Y0, Y9, Y9
 	ADDQ    DX, R14
 	MOVQ    R14, R9
-	VMOVUPS (R9)(SI*1), Y1
-	VMOVUPS (R9)(SI*2), Y12
-	VPADDD  Y12, Y1, Y1
-	VMOVUPS (R9)(DI*1), Y12
-	VMOVUPS (R9)(SI*4), Y13
-	VPADDD  Y13, Y12, Y12
-	VMOVUPS (R9), Y13
-	VPADDD  Y1, Y13, Y13
-	VPADDD  Y12, Y13, Y13
-	VPSLLD  $0x02, Y12, Y12
-	VPADDD  Y1, Y12, Y12
+	VMOVUPS (R9)(SI*1), Y0
+	VMOVUPS (R9)(SI*2), Y11
+	VPADDD  Y11, Y0, Y0
+	VMOVUPS (R9)(DI*1), Y11
+	VMOVUPS (R9)(SI*4), Y12
+	VPADDD  Y12, Y11, Y11
+	VMOVUPS (R9), Y12
+	VPADDD  Y0, Y12, Y12
+	VPADDD  Y11, Y12, Y12
+	VPSLLD  $0x02, Y11, Y11
+	VPADDD  Y0, Y11, Y11
 
 	// Row 0 and row 2 of the result: AT·x times the transpose of AT.
-	VPADDD Y7, Y5, Y1
-	VPADDD Y11, Y9, Y14
-	VPADDD Y1, Y3, Y3
-	VPADDD Y14, Y3, Y3
-	VPSLLD $0x02, Y14, Y14
-	VPADDD Y1, Y14, Y14
-	VPSUBD Y7, Y5, Y1
-	VPSUBD Y11, Y9, Y5
-	VPADDD Y5, Y5, Y5
-	VPADDD Y5, Y1, Y7
-	VPADDD Y13, Y5, Y5
-	VPSLLD $0x02, Y5, Y5
-	VPADDD Y1, Y5, Y5
-	VPADDD Y6, Y4, Y1
-	VPADDD Y10, Y8, Y9
-	VPADDD Y1, Y2, Y2
-	VPADDD Y9, Y2, Y2
-	VPSLLD $0x02, Y9, Y9
-	VPADDD Y1, Y9, Y9
-	VPSUBD Y6, Y4, Y1
+	VPADDD Y6, Y4, Y0
+	VPADDD Y10, Y8, Y13
+	VPADDD Y0, Y2, Y2
+	VPADDD Y13, Y2, Y2
+	VPSLLD $0x02, Y13, Y13
+	VPADDD Y0, Y13, Y13
+	VPSUBD Y6, Y4, Y0
 	VPSUBD Y10, Y8, Y4
 	VPADDD Y4, Y4, Y4
-	VPADDD Y4, Y1, Y6
+	VPADDD Y4, Y0, Y6
 	VPADDD Y12, Y4, Y4
 	VPSLLD $0x02, Y4, Y4
-	VPADDD Y1, Y4, Y4
+	VPADDD Y0, Y4, Y4
+	VPADDD Y5, Y3, Y0
+	VPADDD Y9, Y7, Y8
+	VPADDD Y0, Y1, Y1
+	VPADDD Y8, Y1, Y1
+	VPSLLD $0x02, Y8, Y8
+	VPADDD Y0, Y8, Y8
+	VPSUBD Y5, Y3, Y0
+	VPSUBD Y9, Y7, Y3
+	VPADDD Y3, Y3, Y3
+	VPADDD Y3, Y0, Y5
+	VPADDD Y11, Y3, Y3
+	VPSLLD $0x02, Y3, Y3
+	VPADDD Y0, Y3, Y3
 
 	// Requantized, in passes over all outputs so far.
-	VBROADCASTSS const0<>+0(SB), Y1
-	VPMULLD      Y1, Y3, Y3
-	VPMULLD      Y1, Y7, Y7
-	VPMULLD      Y1, Y14, Y14
-	VPMULLD      Y1, Y5, Y5
-	VPMULLD      Y1, Y2, Y2
-	VPMULLD      Y1, Y6, Y6
-	VPMULLD      Y1, Y9, Y9
-	VPMULLD      Y1, Y4, Y4
-	VCVTDQ2PS    Y3, Y1
-	VCVTDQ2PS    Y7, Y3
-	VCVTDQ2PS    Y14, Y7
-	VCVTDQ2PS    Y5, Y5
-	VCVTDQ2PS    Y2, Y2
-	VCVTDQ2PS    Y6, Y6
-	VCVTDQ2PS    Y9, Y8
+	VBROADCASTSS const0<>+0(SB), Y0
+	VPMULLD      Y0, Y2, Y2
+	VPMULLD      Y0, Y6, Y6
+	VPMULLD      Y0, Y13, Y13
+	VPMULLD      Y0, Y4, Y4
+	VPMULLD      Y0, Y1, Y1
+	VPMULLD      Y0, Y5, Y5
+	VPMULLD      Y0, Y8, Y8
+	VPMULLD      Y0, Y3, Y3
+	VCVTDQ2PS    Y2, Y0
+	VCVTDQ2PS    Y6, Y2
+	VCVTDQ2PS    Y13, Y6
 	VCVTDQ2PS    Y4, Y4
-	VMOVUPS      (R12), Y9
-	VMULPS       Y9, Y1, Y1
-	VMULPS       Y9, Y3, Y3
-	VMULPS       Y9, Y7, Y7
-	VMULPS       Y9, Y5, Y5
-	VMULPS       Y9, Y2, Y2
-	VMULPS       Y9, Y6, Y6
-	VMULPS       Y9, Y8, Y8
-	VMULPS       Y9, Y4, Y4
-	VBROADCASTSS upper+92(FP), Y9
-	VMINPS       Y9, Y1, Y1
-	VMINPS       Y9, Y3, Y3
-	VMINPS       Y9, Y7, Y7
-	VMINPS       Y9, Y5, Y5
-	VMINPS       Y9, Y2, Y2
-	VMINPS       Y9, Y6, Y6
-	VMINPS       Y9, Y8, Y8
-	VMINPS       Y9, Y4, Y4
-	VCVTPS2DQ    Y1, Y1
-	VCVTPS2DQ    Y3, Y3
-	VCVTPS2DQ    Y7, Y7
-	VCVTPS2DQ    Y5, Y5
+	VCVTDQ2PS    Y1, Y1
+	VCVTDQ2PS    Y5, Y5
+	VCVTDQ2PS    Y8, Y7
+	VCVTDQ2PS    Y3, Y3
+	VMOVUPS      (R12), Y8
+	VMULPS       Y8, Y0, Y0
+	VMULPS       Y8, Y2, Y2
+	VMULPS       Y8, Y6, Y6
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y8, Y1, Y1
+	VMULPS       Y8, Y5, Y5
+	VMULPS       Y8, Y7, Y7
+	VMULPS       Y8, Y3, Y3
+	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y2, Y2
 	VCVTPS2DQ    Y6, Y6
-	VCVTPS2DQ    Y8, Y8
 	VCVTPS2DQ    Y4, Y4
-	MOVL         zero+96(FP), R9
-	VMOVD        R9, X9
-	VPBROADCASTW X9, Y9
-	VPACKSSDW    Y3, Y1, Y1
-	VPACKSSDW    Y5, Y7, Y3
-	VPADDW       Y9, Y1, Y1
-	VPADDW       Y9, Y3, Y3
-	VPACKUSWB    Y3, Y1, Y1
-	VPMAXUB      Y0, Y1, Y1
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y5, Y5
+	VCVTPS2DQ    Y7, Y7
+	VCVTPS2DQ    Y3, Y3
+	VBROADCASTSS lower+88(FP), Y8
+	VPACKSSDW    Y8, Y8, Y8
+	VPACKUSWB    Y8, Y8, Y8
+	VBROADCASTSS zero+92(FP), Y9
+	VPACKSSDW    Y9, Y9, Y9
 	MOVQ         CX, R9
-	VEXTRACTI128 $0x01, Y1, X3
-	VPUNPCKLDQ   X3, X1, X5
-	VMOVQ        X5, (R9)
-	VMOVHPS      X5, (R9)(BX*1)
-	VPUNPCKHDQ   X3, X1, X5
-	VMOVQ        X5, (R9)(BX*2)
-	VMOVHPS      X5, (R9)(R10*1)
-	VPACKSSDW    Y6, Y2, Y1
-	VPACKSSDW    Y4, Y8, Y2
-	VPADDW       Y9, Y1, Y1
-	VPADDW       Y9, Y2, Y2
-	VPACKUSWB    Y2, Y1, Y1
-	VPMAXUB      Y0, Y1, Y1
+	VPACKSSDW    Y2, Y0, Y0
+	VPADDSW      Y9, Y0, Y0
+	VPACKSSDW    Y4, Y6, Y2
+	VPADDSW      Y9, Y2, Y2
+	VPACKUSWB    Y2, Y0, Y0
+	VPMAXUB      Y8, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X2
+	VPUNPCKLDQ   X2, X0, X4
+	VMOVQ        X4, (R9)
+	VMOVHPS      X4, (R9)(BX*1)
+	VPUNPCKHDQ   X2, X0, X4
+	VMOVQ        X4, (R9)(BX*2)
+	VMOVHPS      X4, (R9)(R10*1)
 	MOVQ         CX, R9
 	MOVQ         dstRow+64(FP), R14
 	LEAQ         (R9)(R14*2), R9
-	VEXTRACTI128 $0x01, Y1, X2
-	VPUNPCKLDQ   X2, X1, X3
-	VMOVQ        X3, (R9)
-	VMOVHPS      X3, (R9)(BX*1)
-	VPUNPCKHDQ   X2, X1, X3
-	VMOVQ        X3, (R9)(BX*2)
-	VMOVHPS      X3, (R9)(R10*1)
+	VPACKSSDW    Y5, Y1, Y0
+	VPADDSW      Y9, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPADDSW      Y9, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y8, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R9)
+	VMOVHPS      X2, (R9)(BX*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R9)(BX*2)
+	VMOVHPS      X2, (R9)(R10*1)
 
 	// Row 1 and row 3 of AT·x, column by column.
 	MOVQ    AX, R14
 	MOVQ    R14, R9
-	VMOVUPS (R9)(SI*1), Y1
-	VMOVUPS (R9)(SI*2), Y2
+	VMOVUPS (R9)(SI*1), Y0
+	VMOVUPS (R9)(SI*2), Y1
+	VPSUBD  Y1, Y0, Y0
+	VMOVUPS (R9)(DI*1), Y1
+	VMOVUPS (R9)(SI*4), Y2
 	VPSUBD  Y2, Y1, Y1
-	VMOVUPS (R9)(DI*1), Y2
-	VMOVUPS (R9)(SI*4), Y3
-	VPSUBD  Y3, Y2, Y2
-	VPADDD  Y2, Y2, Y2
-	VPADDD  Y2, Y1, Y3
-	VMOVUPS (R9)(R8*1), Y4
-	VPADDD  Y4, Y2, Y2
-	VPSLLD  $0x02, Y2, Y2
-	VPADDD  Y1, Y2, Y2
+	VPADDD  Y1, Y1, Y1
+	VPADDD  Y1, Y0, Y2
+	VMOVUPS (R9)(R8*1), Y3
+	VPADDD  Y3, Y1, Y1
+	VPSLLD  $0x02, Y1, Y1
+	VPADDD  Y0, Y1, Y1
 	ADDQ    DX, R14
 	MOVQ    R14, R9
-	VMOVUPS (R9)(SI*1), Y1
-	VMOVUPS (R11), Y4
-	VPADDD  Y4, Y1, Y1
-	VMOVUPS (R9)(SI*2), Y4
-	VPSUBD  Y4, Y1, Y1
-	VMOVUPS (R9)(DI*1), Y4
-	VMOVUPS (R9)(SI*4), Y5
-	VPSUBD  Y5, Y4, Y4
-	VPADDD  Y4, Y4, Y4
-	VPADDD  Y4, Y1, Y5
-	VMOVUPS (R9)(R8*1), Y6
-	VPADDD  Y6, Y4, Y4
-	VPSLLD  $0x02, Y4, Y4
-	VPADDD  Y1, Y4, Y4
+	VMOVUPS (R9)(SI*1), Y0
+	VMOVUPS (R11), Y3
+	VPADDD  Y3, Y0, Y0
+	VMOVUPS (R9)(SI*2), Y3
+	VPSUBD  Y3, Y0, Y0
+	VMOVUPS (R9)(DI*1), Y3
+	VMOVUPS (R9)(SI*4), Y4
+	VPSUBD  Y4, Y3, Y3
+	VPADDD  Y3, Y3, Y3
+	VPADDD  Y3, Y0, Y4
+	VMOVUPS (R9)(R8*1), Y5
+	VPADDD  Y5, Y3, Y3
+	VPSLLD  $0x02, Y3, Y3
+	VPADDD  Y0, Y3, Y3
 	ADDQ    DX, R14
 	MOVQ    R14, R9
-	VMOVUPS (R9)(SI*1), Y1
-	VMOVUPS (R9)(SI*2), Y6
-	VPSUBD  Y6, Y1, Y1
-	VMOVUPS (R9)(DI*1), Y6
-	VMOVUPS (R9)(SI*4), Y7
-	VPSUBD  Y7, Y6, Y6
-	VPADDD  Y6, Y6, Y6
-	VPADDD  Y6, Y1, Y7
-	VMOVUPS (R9)(R8*1), Y8
-	VPADDD  Y8, Y6, Y6
-	VPSLLD  $0x02, Y6, Y6
-	VPADDD  Y1, Y6, Y6
+	VMOVUPS (R9)(SI*1), Y0
+	VMOVUPS (R9)(SI*2), Y5
+	VPSUBD  Y5, Y0, Y0
+	VMOVUPS (R9)(DI*1), Y5
+	VMOVUPS (R9)(SI*4), Y6
+	VPSUBD  Y6, Y5, Y5
+	VPADDD  Y5, Y5, Y5
+	VPADDD  Y5, Y0, Y6
+	VMOVUPS (R9)(R8*1), Y7
+	VPADDD  Y7, Y5, Y5
+	VPSLLD  $0x02, Y5, Y5
+	VPADDD  Y0, Y5, Y5
 	ADDQ    DX, R14
 	MOVQ    R14, R9
-	VMOVUPS (R9)(SI*1), Y1
-	VMOVUPS (R9)(SI*2), Y8
-	VPSUBD  Y8, Y1, Y1
-	VMOVUPS (R9)(DI*1), Y8
-	VMOVUPS (R9)(SI*4), Y9
-	VPSUBD  Y9, Y8, Y8
-	VPADDD  Y8, Y8, Y8
-	VPADDD  Y8, Y1, Y9
-	VMOVUPS (R9)(R8*1), Y10
-	VPADDD  Y10, Y8, Y8
-	VPSLLD  $0x02, Y8, Y8
-	VPADDD  Y1, Y8, Y8
+	VMOVUPS (R9)(SI*1), Y0
+	VMOVUPS (R9)(SI*2), Y7
+	VPSUBD  Y7, Y0, Y0
+	VMOVUPS (R9)(DI*1), Y7
+	VMOVUPS (R9)(SI*4), Y8
+	VPSUBD  Y8, Y7, Y7
+	VPADDD  Y7, Y7, Y7
+	VPADDD  Y7, Y0, Y8
+	VMOVUPS (R9)(R8*1), Y9
+	VPADDD  Y9, Y7, Y7
+	VPSLLD  $0x02, Y7, Y7
+	VPADDD  Y0, Y7, Y7
 	ADDQ    DX, R14
 	MOVQ    R14, R9
-	VMOVUPS (R9)(SI*1), Y1
-	VMOVUPS (R9)(SI*2), Y10
-	VPSUBD  Y10, Y1, Y1
-	VMOVUPS (R9)(DI*1), Y10
-	VMOVUPS (R9)(SI*4), Y11
-	VPSUBD  Y11, Y10, Y10
-	VPADDD  Y10, Y10, Y10
-	VPADDD  Y10, Y1, Y11
-	VMOVUPS (R9)(R8*1), Y12
-	VPADDD  Y12, Y10, Y10
-	VPSLLD  $0x02, Y10, Y10
-	VPADDD  Y1, Y10, Y10
+	VMOVUPS (R9)(SI*1), Y0
+	VMOVUPS (R9)(SI*2), Y9
+	VPSUBD  Y9, Y0, Y0
+	VMOVUPS (R9)(DI*1), Y9
+	VMOVUPS (R9)(SI*4), Y10
+	VPSUBD  Y10, Y9, Y9
+	VPADDD  Y9, Y9, Y9
+	VPADDD  Y9, Y0, Y10
+	VMOVUPS (R9)(R8*1), Y11
+	VPADDD  Y11, Y9, Y9
+	VPSLLD  $0x02, Y9, Y9
+	VPADDD  Y0, Y9, Y9
 	ADDQ    DX, R14
 	MOVQ    R14, R9
-	VMOVUPS (R9)(SI*1), Y1
-	VMOVUPS (R9)(SI*2), Y12
-	VPSUBD  Y12, Y1, Y1
-	VMOVUPS (R9)(DI*1), Y12
-	VMOVUPS (R9)(SI*4), Y13
-	VPSUBD  Y13, Y12, Y12
-	VPADDD  Y12, Y12, Y12
-	VPADDD  Y12, Y1, Y13
-	VMOVUPS (R9)(R8*1), Y14
-	VPADDD  Y14, Y12, Y12
-	VPSLLD  $0x02, Y12, Y12
-	VPADDD  Y1, Y12, Y12
+	VMOVUPS (R9)(SI*1), Y0
+	VMOVUPS (R9)(SI*2), Y11
+	VPSUBD  Y11, Y0, Y0
+	VMOVUPS (R9)(DI*1), Y11
+	VMOVUPS (R9)(SI*4), Y12
+	VPSUBD  Y12, Y11, Y11
+	VPADDD  Y11, Y11, Y11
+	VPADDD  Y11, Y0, Y12
+	VMOVUPS (R9)(R8*1), Y13
+	VPADDD  Y13, Y11, Y11
+	VPSLLD  $0x02, Y11, Y11
+	VPADDD  Y0, Y11, Y11
 
 	// Row 1 and row 3 of the result: AT·x times the transpose of AT.
-	VPADDD Y7, Y5, Y1
-	VPADDD Y11, Y9, Y14
-	VPADDD Y1, Y3, Y3
-	VPADDD Y14, Y3, Y3
-	VPSLLD $0x02, Y14, Y14
-	VPADDD Y1, Y14, Y14
-	VPSUBD Y7, Y5, Y1
-	VPSUBD Y11, Y9, Y5
-	VPADDD Y5, Y5, Y5
-	VPADDD Y5, Y1, Y7
-	VPADDD Y13, Y5, Y5
-	VPSLLD $0x02, Y5, Y5
-	VPADDD Y1, Y5, Y5
-	VPADDD Y6, Y4, Y1
-	VPADDD Y10, Y8, Y9
-	VPADDD Y1, Y2, Y2
-	VPADDD Y9, Y2, Y2
-	VPSLLD $0x02, Y9, Y9
-	VPADDD Y1, Y9, Y9
-	VPSUBD Y6, Y4, Y1
+	VPADDD Y6, Y4, Y0
+	VPADDD Y10, Y8, Y13
+	VPADDD Y0, Y2, Y2
+	VPADDD Y13, Y2, Y2
+	VPSLLD $0x02, Y13, Y13
+	VPADDD Y0, Y13, Y13
+	VPSUBD Y6, Y4, Y0
 	VPSUBD Y10, Y8, Y4
 	VPADDD Y4, Y4, Y4
-	VPADDD Y4, Y1, Y6
+	VPADDD Y4, Y0, Y6
 	VPADDD Y12, Y4, Y4
 	VPSLLD $0x02, Y4, Y4
-	VPADDD Y1, Y4, Y4
+	VPADDD Y0, Y4, Y4
+	VPADDD Y5, Y3, Y0
+	VPADDD Y9, Y7, Y8
+	VPADDD Y0, Y1, Y1
+	VPADDD Y8, Y1, Y1
+	VPSLLD $0x02, Y8, Y8
+	VPADDD Y0, Y8, Y8
+	VPSUBD Y5, Y3, Y0
+	VPSUBD Y9, Y7, Y3
+	VPADDD Y3, Y3, Y3
+	VPADDD Y3, Y0, Y5
+	VPADDD Y11, Y3, Y3
+	VPSLLD $0x02, Y3, Y3
+	VPADDD Y0, Y3, Y3
 
 	// Requantized, in passes over all outputs so far.
-	VBROADCASTSS const0<>+0(SB), Y1
-	VPMULLD      Y1, Y3, Y3
-	VPMULLD      Y1, Y7, Y7
-	VPMULLD      Y1, Y14, Y14
-	VPMULLD      Y1, Y5, Y5
-	VPMULLD      Y1, Y2, Y2
-	VPMULLD      Y1, Y6, Y6
-	VPMULLD      Y1, Y9, Y9
-	VPMULLD      Y1, Y4, Y4
-	VCVTDQ2PS    Y3, Y1
-	VCVTDQ2PS    Y7, Y3
-	VCVTDQ2PS    Y14, Y7
-	VCVTDQ2PS    Y5, Y5
-	VCVTDQ2PS    Y2, Y2
-	VCVTDQ2PS    Y6, Y6
-	VCVTDQ2PS    Y9, Y8
+	VBROADCASTSS const0<>+0(SB), Y0
+	VPMULLD      Y0, Y2, Y2
+	VPMULLD      Y0, Y6, Y6
+	VPMULLD      Y0, Y13, Y13
+	VPMULLD      Y0, Y4, Y4
+	VPMULLD      Y0, Y1, Y1
+	VPMULLD      Y0, Y5, Y5
+	VPMULLD      Y0, Y8, Y8
+	VPMULLD      Y0, Y3, Y3
+	VCVTDQ2PS    Y2, Y0
+	VCVTDQ2PS    Y6, Y2
+	VCVTDQ2PS    Y13, Y6
 	VCVTDQ2PS    Y4, Y4
-	VMOVUPS      (R12), Y9
-	VMULPS       Y9, Y1, Y1
-	VMULPS       Y9, Y3, Y3
-	VMULPS       Y9, Y7, Y7
-	VMULPS       Y9, Y5, Y5
-	VMULPS       Y9, Y2, Y2
-	VMULPS       Y9, Y6, Y6
-	VMULPS       Y9, Y8, Y8
-	VMULPS       Y9, Y4, Y4
-	VBROADCASTSS upper+92(FP), Y9
-	VMINPS       Y9, Y1, Y1
-	VMINPS       Y9, Y3, Y3
-	VMINPS       Y9, Y7, Y7
-	VMINPS       Y9, Y5, Y5
-	VMINPS       Y9, Y2, Y2
-	VMINPS       Y9, Y6, Y6
-	VMINPS       Y9, Y8, Y8
-	VMINPS       Y9, Y4, Y4
-	VCVTPS2DQ    Y1, Y1
-	VCVTPS2DQ    Y3, Y3
-	VCVTPS2DQ    Y7, Y7
-	VCVTPS2DQ    Y5, Y5
+	VCVTDQ2PS    Y1, Y1
+	VCVTDQ2PS    Y5, Y5
+	VCVTDQ2PS    Y8, Y7
+	VCVTDQ2PS    Y3, Y3
+	VMOVUPS      (R12), Y8
+	VMULPS       Y8, Y0, Y0
+	VMULPS       Y8, Y2, Y2
+	VMULPS       Y8, Y6, Y6
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y8, Y1, Y1
+	VMULPS       Y8, Y5, Y5
+	VMULPS       Y8, Y7, Y7
+	VMULPS       Y8, Y3, Y3
+	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y2, Y2
 	VCVTPS2DQ    Y6, Y6
-	VCVTPS2DQ    Y8, Y8
 	VCVTPS2DQ    Y4, Y4
-	MOVL         zero+96(FP), R9
-	VMOVD        R9, X9
-	VPBROADCASTW X9, Y9
-	VPACKSSDW    Y3, Y1, Y1
-	VPACKSSDW    Y5, Y7, Y3
-	VPADDW       Y9, Y1, Y1
-	VPADDW       Y9, Y3, Y3
-	VPACKUSWB    Y3, Y1, Y1
-	VPMAXUB      Y0, Y1, Y1
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y5, Y5
+	VCVTPS2DQ    Y7, Y7
+	VCVTPS2DQ    Y3, Y3
+	VBROADCASTSS lower+88(FP), Y8
+	VPACKSSDW    Y8, Y8, Y8
+	VPACKUSWB    Y8, Y8, Y8
+	VBROADCASTSS zero+92(FP), Y9
+	VPACKSSDW    Y9, Y9, Y9
 	MOVQ         CX, R9
 	MOVQ         dstRow+64(FP), R14
 	ADDQ         R14, R9
-	VEXTRACTI128 $0x01, Y1, X3
-	VPUNPCKLDQ   X3, X1, X5
-	VMOVQ        X5, (R9)
-	VMOVHPS      X5, (R9)(BX*1)
-	VPUNPCKHDQ   X3, X1, X5
-	VMOVQ        X5, (R9)(BX*2)
-	VMOVHPS      X5, (R9)(R10*1)
-	VPACKSSDW    Y6, Y2, Y1
-	VPACKSSDW    Y4, Y8, Y2
-	VPADDW       Y9, Y1, Y1
-	VPADDW       Y9, Y2, Y2
-	VPACKUSWB    Y2, Y1, Y1
-	VPMAXUB      Y0, Y1, Y1
+	VPACKSSDW    Y2, Y0, Y0
+	VPADDSW      Y9, Y0, Y0
+	VPACKSSDW    Y4, Y6, Y2
+	VPADDSW      Y9, Y2, Y2
+	VPACKUSWB    Y2, Y0, Y0
+	VPMAXUB      Y8, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X2
+	VPUNPCKLDQ   X2, X0, X4
+	VMOVQ        X4, (R9)
+	VMOVHPS      X4, (R9)(BX*1)
+	VPUNPCKHDQ   X2, X0, X4
+	VMOVQ        X4, (R9)(BX*2)
+	VMOVHPS      X4, (R9)(R10*1)
 	MOVQ         CX, R9
 	MOVQ         dstRow+64(FP), R14
 	IMUL3Q       $0x00000003, R14, R14
 	ADDQ         R14, R9
-	VEXTRACTI128 $0x01, Y1, X2
-	VPUNPCKLDQ   X2, X1, X3
-	VMOVQ        X3, (R9)
-	VMOVHPS      X3, (R9)(BX*1)
-	VPUNPCKHDQ   X2, X1, X3
-	VMOVQ        X3, (R9)(BX*2)
-	VMOVHPS      X3, (R9)(R10*1)
+	VPACKSSDW    Y5, Y1, Y0
+	VPADDSW      Y9, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPADDSW      Y9, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y8, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R9)
+	VMOVHPS      X2, (R9)(BX*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R9)(BX*2)
+	VMOVHPS      X2, (R9)(R10*1)
 	ADDQ         $+32, AX
 	ADDQ         $+32, R11
 	ADDQ         $+32, R12
@@ -944,16 +921,16 @@ vector:
 DATA const0<>+0(SB)/4, $0x38e38e39
 GLOBL const0<>(SB), RODATA|NOPTR, $4
 
-// func QWinogradOutput6x3(dst *uint8, src *int32, bias *int32, scale *float32, tiles int, channels int, srcMatrix int, srcTile int, dstRow int, dstPixel int, dstTile int, lower float32, upper float32, zero int32)
+// func QWinogradOutput6x3(dst *uint8, src *int32, bias *int32, scale *float32, tiles int, channels int, srcMatrix int, srcTile int, dstRow int, dstPixel int, dstTile int, lower int32, zero int32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·QWinogradOutput6x3(SB), NOSPLIT, $0-100
+TEXT ·QWinogradOutput6x3(SB), NOSPLIT, $0-96
 	// Registers, a slash between what one of them holds by turns:
 	// AX src, CX dst, DX srcMatrix, BX dstPixel, SI 6·srcMatrix, DI 3·6·srcMatrix/temporary,
-	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile/temporary,
+	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile,
 	// R10 dstTile/bias/channels, R11 pixel/scale, R12 channels, R13 column/dstRow
-	// Y0 lower/temporary, Y1 zero/AT·x/temporary, Y2 AT·x/temporary, Y3 AT·x/inverse of 9/temporary,
-	// Y4 AT·x/scales/upper/zero/temporary, Y5 AT·x/inverse of 9/temporary, Y6 AT·x/temporary,
-	// Y7 AT·x/scales/upper/zero/temporary, Y8-Y13 AT·x/temporary, Y14 temporary
+	// Y0-Y1 AT·x/temporary, Y2 AT·x/inverse of 9/temporary, Y3 AT·x/scales/lower/temporary,
+	// Y4 AT·x/inverse of 9/zero/temporary, Y5 AT·x/temporary, Y6 AT·x/scales/lower/temporary,
+	// Y7 AT·x/zero/temporary, Y8-Y12 AT·x/temporary, Y13 temporary
 	MOVQ   src+8(FP), AX
 	MOVQ   dst+0(FP), CX
 	MOVQ   srcMatrix+48(FP), DX
@@ -964,14 +941,6 @@ TEXT ·QWinogradOutput6x3(SB), NOSPLIT, $0-100
 	ADDQ   DI, SI
 	LEAQ   (SI)(SI*2), DI
 	LEAQ   (SI)(SI*4), R8
-
-	// The lower bound of outputs, as bytes.
-	VBROADCASTSS lower+88(FP), Y0
-	VCVTPS2DQ    Y0, Y0
-	VBROADCASTSS zero+96(FP), Y1
-	VPADDD       Y1, Y0, Y0
-	VPACKSSDW    Y0, Y0, Y0
-	VPACKUSWB    Y0, Y0, Y0
 
 	// For each tile.
 tile:
@@ -1009,191 +978,198 @@ vector:
 	// Row 0 and row 2 of AT·x, column by column.
 	MOVQ    AX, R13
 	MOVQ    R13, R9
-	VMOVUPS (R9)(SI*1), Y1
-	VMOVUPS (R9)(SI*2), Y2
+	VMOVUPS (R9)(SI*1), Y0
+	VMOVUPS (R9)(SI*2), Y1
+	VPADDD  Y1, Y0, Y0
+	VMOVUPS (R9)(DI*1), Y1
+	VMOVUPS (R9)(SI*4), Y2
 	VPADDD  Y2, Y1, Y1
-	VMOVUPS (R9)(DI*1), Y2
-	VMOVUPS (R9)(SI*4), Y3
-	VPADDD  Y3, Y2, Y2
-	VMOVUPS (R9), Y3
-	VPADDD  Y1, Y3, Y3
-	VPADDD  Y2, Y3, Y3
-	VMOVUPS (R9)(R8*1), Y4
-	VPADDD  Y4, Y2, Y2
-	VPSLLD  $0x02, Y2, Y2
+	VMOVUPS (R9), Y2
+	VPADDD  Y0, Y2, Y2
 	VPADDD  Y1, Y2, Y2
+	VMOVUPS (R9)(R8*1), Y3
+	VPADDD  Y3, Y1, Y1
+	VPSLLD  $0x02, Y1, Y1
+	VPADDD  Y0, Y1, Y1
 	ADDQ    DX, R13
 	MOVQ    R13, R9
-	VMOVUPS (R9)(SI*1), Y1
-	VMOVUPS (R10), Y4
-	VPADDD  Y4, Y1, Y1
-	VMOVUPS (R9)(SI*2), Y4
-	VPADDD  Y4, Y1, Y1
-	VMOVUPS (R9)(DI*1), Y4
-	VMOVUPS (R9)(SI*4), Y5
-	VPADDD  Y5, Y4, Y4
-	VMOVUPS (R9), Y5
-	VPADDD  Y1, Y5, Y5
-	VPADDD  Y4, Y5, Y5
-	VMOVUPS (R9)(R8*1), Y6
-	VPADDD  Y6, Y4, Y4
-	VPSLLD  $0x02, Y4, Y4
-	VPADDD  Y1, Y4, Y4
+	VMOVUPS (R9)(SI*1), Y0
+	VMOVUPS (R10), Y3
+	VPADDD  Y3, Y0, Y0
+	VMOVUPS (R9)(SI*2), Y3
+	VPADDD  Y3, Y0, Y0
+	VMOVUPS (R9)(DI*1), Y3
+	VMOVUPS (R9)(SI*4), Y4
+	VPADDD  Y4, Y3, Y3
+	VMOVUPS (R9), Y4
+	VPADDD  Y0, Y4, Y4
+	VPADDD  Y3, Y4, Y4
+	VMOVUPS (R9)(R8*1), Y5
+	VPADDD  Y5, Y3, Y3
+	VPSLLD  $0x02, Y3, Y3
+	VPADDD  Y0, Y3, Y3
 	ADDQ    DX, R13
 	MOVQ    R13, R9
-	VMOVUPS (R9)(SI*1), Y1
-	VMOVUPS (R9)(SI*2), Y6
-	VPADDD  Y6, Y1, Y1
-	VMOVUPS (R9)(DI*1), Y6
-	VMOVUPS (R9)(SI*4), Y7
-	VPADDD  Y7, Y6, Y6
-	VMOVUPS (R9), Y7
-	VPADDD  Y1, Y7, Y7
-	VPADDD  Y6, Y7, Y7
-	VMOVUPS (R9)(R8*1), Y8
-	VPADDD  Y8, Y6, Y6
-	VPSLLD  $0x02, Y6, Y6
-	VPADDD  Y1, Y6, Y6
+	VMOVUPS (R9)(SI*1), Y0
+	VMOVUPS (R9)(SI*2), Y5
+	VPADDD  Y5, Y0, Y0
+	VMOVUPS (R9)(DI*1), Y5
+	VMOVUPS (R9)(SI*4), Y6
+	VPADDD  Y6, Y5, Y5
+	VMOVUPS (R9), Y6
+	VPADDD  Y0, Y6, Y6
+	VPADDD  Y5, Y6, Y6
+	VMOVUPS (R9)(R8*1), Y7
+	VPADDD  Y7, Y5, Y5
+	VPSLLD  $0x02, Y5, Y5
+	VPADDD  Y0, Y5, Y5
 	ADDQ    DX, R13
 	MOVQ    R13, R9
-	VMOVUPS (R9)(SI*1), Y1
-	VMOVUPS (R9)(SI*2), Y8
-	VPADDD  Y8, Y1, Y1
-	VMOVUPS (R9)(DI*1), Y8
-	VMOVUPS (R9)(SI*4), Y9
-	VPADDD  Y9, Y8, Y8
-	VMOVUPS (R9), Y9
-	VPADDD  Y1, Y9, Y9
-	VPADDD  Y8, Y9, Y9
-	VMOVUPS (R9)(R8*1), Y10
-	VPADDD  Y10, Y8, Y8
-	VPSLLD  $0x02, Y8, Y8
-	VPADDD  Y1, Y8, Y8
+	VMOVUPS (R9)(SI*1), Y0
+	VMOVUPS (R9)(SI*2), Y7
+	VPADDD  Y7, Y0, Y0
+	VMOVUPS (R9)(DI*1), Y7
+	VMOVUPS (R9)(SI*4), Y8
+	VPADDD  Y8, Y7, Y7
+	VMOVUPS (R9), Y8
+	VPADDD  Y0, Y8, Y8
+	VPADDD  Y7, Y8, Y8
+	VMOVUPS (R9)(R8*1), Y9
+	VPADDD  Y9, Y7, Y7
+	VPSLLD  $0x02, Y7, Y7
+	VPADDD  Y0, Y7, Y7
 	ADDQ    DX, R13
 	MOVQ    R13, R9
-	VMOVUPS (R9)(SI*1), Y1
-	VMOVUPS (R9)(SI*2), Y10
-	VPADDD  Y10, Y1, Y1
-	VMOVUPS (R9)(DI*1), Y10
-	VMOVUPS (R9)(SI*4), Y11
-	VPADDD  Y11, Y10, Y10
-	VMOVUPS (R9), Y11
-	VPADDD  Y1, Y11, Y11
-	VPADDD  Y10, Y11, Y11
-	VMOVUPS (R9)(R8*1), Y12
-	VPADDD  Y12, Y10, Y10
-	VPSLLD  $0x02, Y10, Y10
-	VPADDD  Y1, Y10, Y10
+	VMOVUPS (R9)(SI*1), Y0
+	VMOVUPS (R9)(SI*2), Y9
+	VPADDD  Y9, Y0, Y0
+	VMOVUPS (R9)(DI*1), Y9
+	VMOVUPS (R9)(SI*4), Y10
+	VPADDD  Y10, Y9, Y9
+	VMOVUPS (R9), Y10
+	VPADDD  Y0, Y10, Y10
+	VPADDD  Y9, Y10, Y10
+	VMOVUPS (R9)(R8*1), Y11
+	VPADDD  Y11, Y9, Y9
+	VPSLLD  $0x02, Y9, Y9
+	VPADDD  Y0, Y9, Y9
 	ADDQ    DX, R13
 	MOVQ    R13, R9
-	VMOVUPS (R9)(SI*1), Y1
-	VMOVUPS (R9)(SI*2), Y12
-	VPADDD  Y12, Y1, Y1
-	VMOVUPS (R9)(DI*1), Y12
-	VMOVUPS (R9)(SI*4), Y13
-	VPADDD  Y13, Y12, Y12
-	VMOVUPS (R9), Y13
-	VPADDD  Y1, Y13, Y13
-	VPADDD  Y12, Y13, Y13
-	VMOVUPS (R9)(R8*1), Y14
-	VPADDD  Y14, Y12, Y12
-	VPSLLD  $0x02, Y12, Y12
-	VPADDD  Y1, Y12, Y12
+	VMOVUPS (R9)(SI*1), Y0
+	VMOVUPS (R9)(SI*2), Y11
+	VPADDD  Y11, Y0, Y0
+	VMOVUPS (R9)(DI*1), Y11
+	VMOVUPS (R9)(SI*4), Y12
+	VPADDD  Y12, Y11, Y11
+	VMOVUPS (R9), Y12
+	VPADDD  Y0, Y12, Y12
+	VPADDD  Y11, Y12, Y12
+	VMOVUPS (R9)(R8*1), Y13
+	VPADDD  Y13, Y11, Y11
+	VPSLLD  $0x02, Y11, Y11
+	VPADDD  Y0, Y11, Y11
 
 	// Row 0 and row 2 of the result: AT·x times the transpose of AT.
-	VPADDD Y7, Y5, Y1
-	VPADDD Y11, Y9, Y14
-	VPADDD Y1, Y3, Y3
-	VPADDD Y14, Y3, Y3
-	VPADDD Y13, Y14, Y13
-	VPSLLD $0x02, Y13, Y13
-	VPADDD Y1, Y13, Y13
-	VPSUBD Y7, Y5, Y1
-	VPSUBD Y11, Y9, Y5
-	VPADDD Y5, Y5, Y5
-	VPADDD Y5, Y1, Y1
-	VPADDD Y6, Y4, Y5
-	VPADDD Y10, Y8, Y7
-	VPADDD Y5, Y2, Y2
-	VPADDD Y7, Y2, Y2
-	VPADDD Y12, Y7, Y7
-	VPSLLD $0x02, Y7, Y7
-	VPADDD Y5, Y7, Y7
-	VPSUBD Y6, Y4, Y4
-	VPSUBD Y10, Y8, Y5
-	VPADDD Y5, Y5, Y5
-	VPADDD Y5, Y4, Y4
+	VPADDD Y6, Y4, Y0
+	VPADDD Y10, Y8, Y13
+	VPADDD Y0, Y2, Y2
+	VPADDD Y13, Y2, Y2
+	VPADDD Y12, Y13, Y12
+	VPSLLD $0x02, Y12, Y12
+	VPADDD Y0, Y12, Y12
+	VPSUBD Y6, Y4, Y0
+	VPSUBD Y10, Y8, Y4
+	VPADDD Y4, Y4, Y4
+	VPADDD Y4, Y0, Y0
+	VPADDD Y5, Y3, Y4
+	VPADDD Y9, Y7, Y6
+	VPADDD Y4, Y1, Y1
+	VPADDD Y6, Y1, Y1
+	VPADDD Y11, Y6, Y6
+	VPSLLD $0x02, Y6, Y6
+	VPADDD Y4, Y6, Y6
+	VPSUBD Y5, Y3, Y3
+	VPSUBD Y9, Y7, Y4
+	VPADDD Y4, Y4, Y4
+	VPADDD Y4, Y3, Y3
 
 	// Requantized, in passes over all outputs so far.
-	VBROADCASTSS const0<>+0(SB), Y5
-	VPMULLD      Y5, Y3, Y3
-	VPMULLD      Y5, Y1, Y1
-	VPMULLD      Y5, Y13, Y13
-	VPMULLD      Y5, Y2, Y2
-	VPMULLD      Y5, Y4, Y4
-	VPMULLD      Y5, Y7, Y7
-	VCVTDQ2PS    Y3, Y3
-	VCVTDQ2PS    Y1, Y1
-	VCVTDQ2PS    Y13, Y5
+	VBROADCASTSS const0<>+0(SB), Y4
+	VPMULLD      Y4, Y2, Y2
+	VPMULLD      Y4, Y0, Y0
+	VPMULLD      Y4, Y12, Y12
+	VPMULLD      Y4, Y1, Y1
+	VPMULLD      Y4, Y3, Y3
+	VPMULLD      Y4, Y6, Y6
 	VCVTDQ2PS    Y2, Y2
-	VCVTDQ2PS    Y4, Y4
-	VCVTDQ2PS    Y7, Y6
-	VMOVUPS      (R11), Y7
-	VMULPS       Y7, Y3, Y3
-	VMULPS       Y7, Y1, Y1
-	VMULPS       Y7, Y5, Y5
-	VMULPS       Y7, Y2, Y2
-	VMULPS       Y7, Y4, Y4
-	VMULPS       Y7, Y6, Y6
-	VBROADCASTSS upper+92(FP), Y7
-	VMINPS       Y7, Y3, Y3
-	VMINPS       Y7, Y1, Y1
-	VMINPS       Y7, Y5, Y5
-	VMINPS       Y7, Y2, Y2
-	VMINPS       Y7, Y4, Y4
-	VMINPS       Y7, Y6, Y6
-	VCVTPS2DQ    Y3, Y3
-	VCVTPS2DQ    Y1, Y1
-	VCVTPS2DQ    Y5, Y5
+	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y12, Y4
+	VCVTDQ2PS    Y1, Y1
+	VCVTDQ2PS    Y3, Y3
+	VCVTDQ2PS    Y6, Y5
+	VMOVUPS      (R11), Y6
+	VMULPS       Y6, Y2, Y2
+	VMULPS       Y6, Y0, Y0
+	VMULPS       Y6, Y4, Y4
+	VMULPS       Y6, Y1, Y1
+	VMULPS       Y6, Y3, Y3
+	VMULPS       Y6, Y5, Y5
 	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y4, Y4
-	VCVTPS2DQ    Y6, Y6
-	MOVL         zero+96(FP), R9
-	VMOVD        R9, X7
-	VPBROADCASTW X7, Y7
-	VPACKSSDW    Y1, Y3, Y1
-	VPACKSSDW    Y5, Y5, Y3
-	VPADDW       Y7, Y1, Y1
-	VPADDW       Y7, Y3, Y3
-	VPACKUSWB    Y3, Y1, Y1
-	VPMAXUB      Y0, Y1, Y1
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y5, Y5
+	VBROADCASTSS lower+88(FP), Y6
+	VPACKSSDW    Y6, Y6, Y6
+	VPACKUSWB    Y6, Y6, Y6
+	VBROADCASTSS zero+92(FP), Y7
+	VPACKSSDW    Y7, Y7, Y7
 	MOVQ         CX, R9
-	VEXTRACTI128 $0x01, Y1, X3
-	VPUNPCKLDQ   X3, X1, X5
-	VMOVQ        X5, (R9)
-	VMOVHPS      X5, (R9)(BX*1)
-	VPUNPCKHDQ   X3, X1, X5
-	VMOVQ        X5, (R9)(BX*2)
-	VPACKSSDW    Y4, Y2, Y1
-	VPACKSSDW    Y6, Y6, Y2
-	VPADDW       Y7, Y1, Y1
-	VPADDW       Y7, Y2, Y2
-	VPACKUSWB    Y2, Y1, Y1
-	VPMAXUB      Y0, Y1, Y1
+	VPACKSSDW    Y0, Y2, Y0
+	VPADDSW      Y7, Y0, Y0
+	VPACKSSDW    Y4, Y4, Y2
+	VPADDSW      Y7, Y2, Y2
+	VPACKUSWB    Y2, Y0, Y0
+	VPMAXUB      Y6, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X2
+	VPUNPCKLDQ   X2, X0, X4
+	VMOVQ        X4, (R9)
+	VMOVHPS      X4, (R9)(BX*1)
+	VPUNPCKHDQ   X2, X0, X4
+	VMOVQ        X4, (R9)(BX*2)
 	MOVQ         CX, R9
 	MOVQ         dstRow+64(FP), R13
 	LEAQ         (R9)(R13*2), R9
-	VEXTRACTI128 $0x01, Y1, X2
-	VPUNPCKLDQ   X2, X1, X3
-	VMOVQ        X3, (R9)
-	VMOVHPS      X3, (R9)(BX*1)
-	VPUNPCKHDQ   X2, X1, X3
-	VMOVQ        X3, (R9)(BX*2)
+	VPACKSSDW    Y3, Y1, Y0
+	VPADDSW      Y7, Y0, Y0
+	VPACKSSDW    Y5, Y5, Y1
+	VPADDSW      Y7, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y6, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R9)
+	VMOVHPS      X2, (R9)(BX*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R9)(BX*2)
 
 	// Row 1 of AT·x, column by column.
 	MOVQ    AX, R13
 	MOVQ    R13, R9
+	VMOVUPS (R9)(SI*1), Y0
+	VMOVUPS (R9)(SI*2), Y1
+	VPSUBD  Y1, Y0, Y0
+	VMOVUPS (R9)(DI*1), Y1
+	VMOVUPS (R9)(SI*4), Y2
+	VPSUBD  Y2, Y1, Y1
+	VPADDD  Y1, Y1, Y1
+	VPADDD  Y1, Y0, Y0
+	ADDQ    DX, R13
+	MOVQ    R13, R9
 	VMOVUPS (R9)(SI*1), Y1
+	VMOVUPS (R10), Y2
+	VPADDD  Y2, Y1, Y1
 	VMOVUPS (R9)(SI*2), Y2
 	VPSUBD  Y2, Y1, Y1
 	VMOVUPS (R9)(DI*1), Y2
@@ -1204,8 +1180,6 @@ vector:
 	ADDQ    DX, R13
 	MOVQ    R13, R9
 	VMOVUPS (R9)(SI*1), Y2
-	VMOVUPS (R10), Y3
-	VPADDD  Y3, Y2, Y2
 	VMOVUPS (R9)(SI*2), Y3
 	VPSUBD  Y3, Y2, Y2
 	VMOVUPS (R9)(DI*1), Y3
@@ -1243,67 +1217,55 @@ vector:
 	VPSUBD  Y7, Y6, Y6
 	VPADDD  Y6, Y6, Y6
 	VPADDD  Y6, Y5, Y5
-	ADDQ    DX, R13
-	MOVQ    R13, R9
-	VMOVUPS (R9)(SI*1), Y6
-	VMOVUPS (R9)(SI*2), Y7
-	VPSUBD  Y7, Y6, Y6
-	VMOVUPS (R9)(DI*1), Y7
-	VMOVUPS (R9)(SI*4), Y8
-	VPSUBD  Y8, Y7, Y7
-	VPADDD  Y7, Y7, Y7
-	VPADDD  Y7, Y6, Y6
 
 	// Row 1 of the result: AT·x times the transpose of AT.
-	VPADDD Y3, Y2, Y7
-	VPADDD Y5, Y4, Y8
-	VPADDD Y7, Y1, Y1
-	VPADDD Y8, Y1, Y1
-	VPADDD Y6, Y8, Y6
-	VPSLLD $0x02, Y6, Y6
-	VPADDD Y7, Y6, Y6
-	VPSUBD Y3, Y2, Y2
-	VPSUBD Y5, Y4, Y3
-	VPADDD Y3, Y3, Y3
-	VPADDD Y3, Y2, Y2
+	VPADDD Y2, Y1, Y6
+	VPADDD Y4, Y3, Y7
+	VPADDD Y6, Y0, Y0
+	VPADDD Y7, Y0, Y0
+	VPADDD Y5, Y7, Y5
+	VPSLLD $0x02, Y5, Y5
+	VPADDD Y6, Y5, Y5
+	VPSUBD Y2, Y1, Y1
+	VPSUBD Y4, Y3, Y2
+	VPADDD Y2, Y2, Y2
+	VPADDD Y2, Y1, Y1
 
 	// Requantized, in passes over all outputs so far.
-	VBROADCASTSS const0<>+0(SB), Y3
-	VPMULLD      Y3, Y1, Y1
-	VPMULLD      Y3, Y2, Y2
-	VPMULLD      Y3, Y6, Y6
+	VBROADCASTSS const0<>+0(SB), Y2
+	VPMULLD      Y2, Y0, Y0
+	VPMULLD      Y2, Y1, Y1
+	VPMULLD      Y2, Y5, Y5
+	VCVTDQ2PS    Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VCVTDQ2PS    Y2, Y2
-	VCVTDQ2PS    Y6, Y3
-	VMOVUPS      (R11), Y4
-	VMULPS       Y4, Y1, Y1
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y4, Y3, Y3
-	VBROADCASTSS upper+92(FP), Y4
-	VMINPS       Y4, Y1, Y1
-	VMINPS       Y4, Y2, Y2
-	VMINPS       Y4, Y3, Y3
+	VCVTDQ2PS    Y5, Y2
+	VMOVUPS      (R11), Y3
+	VMULPS       Y3, Y0, Y0
+	VMULPS       Y3, Y1, Y1
+	VMULPS       Y3, Y2, Y2
+	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
-	VCVTPS2DQ    Y3, Y3
-	MOVL         zero+96(FP), R9
-	VMOVD        R9, X4
-	VPBROADCASTW X4, Y4
-	VPACKSSDW    Y2, Y1, Y1
-	VPACKSSDW    Y3, Y3, Y2
-	VPADDW       Y4, Y1, Y1
-	VPADDW       Y4, Y2, Y2
-	VPACKUSWB    Y2, Y1, Y1
-	VPMAXUB      Y0, Y1, Y1
+	VBROADCASTSS lower+88(FP), Y3
+	VPACKSSDW    Y3, Y3, Y3
+	VPACKUSWB    Y3, Y3, Y3
+	VBROADCASTSS zero+92(FP), Y4
+	VPACKSSDW    Y4, Y4, Y4
 	MOVQ         CX, R9
 	MOVQ         dstRow+64(FP), R13
 	ADDQ         R13, R9
-	VEXTRACTI128 $0x01, Y1, X2
-	VPUNPCKLDQ   X2, X1, X3
-	VMOVQ        X3, (R9)
-	VMOVHPS      X3, (R9)(BX*1)
-	VPUNPCKHDQ   X2, X1, X3
-	VMOVQ        X3, (R9)(BX*2)
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y4, Y0, Y0
+	VPACKSSDW    Y2, Y2, Y1
+	VPADDSW      Y4, Y1, Y1
+	VPACKUSWB    Y1, Y0, Y0
+	VPMAXUB      Y3, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPUNPCKLDQ   X1, X0, X2
+	VMOVQ        X2, (R9)
+	VMOVHPS      X2, (R9)(BX*1)
+	VPUNPCKHDQ   X1, X0, X2
+	VMOVQ        X2, (R9)(BX*2)
 	ADDQ         $+32, AX
 	ADDQ         $+32, R10
 	ADDQ         $+32, R11

@@ -8,10 +8,10 @@
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·QConv1x32(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX input row 0/bias/src/run/scale/dst, DX weights/dstStride, BX offsets, SI runs,
-	// DI offset/groups
-	// Z0-Z1 sum[0:2]/temporary, Z2 weights[0]/products/scales[0]/lower/zero,
-	// Z3 weights[1]/scales[1]/upper, Z4 input
+	// AX srcStride, CX input row 0/bias/src/run/scale/dst, DX weights/dstStride, BX offsets/output row 0,
+	// SI runs, DI offset/groups
+	// Z0-Z1 sum[0:2]/temporary, Z2 weights[0]/products/scales[0]/lower/temporary,
+	// Z3 weights[1]/scales[1]/zero/upper, Z4 input
 	MOVQ srcStride+72(FP), AX
 
 	// For each tile of 1×32, pixels by channels.
@@ -103,51 +103,75 @@ k_done:
 	DECQ SI
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Z2
-	VMOVUPS   64(CX), Z3
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z2, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z3, Z1, Z1
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Z2
+	VMOVUPS      64(CX), Z3
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z2, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z3, Z1, Z1
 	VBROADCASTSS lower+104(FP), Z2
+	VCVTPS2DQ    Z2, Z2
+	VBROADCASTSS zero+112(FP), Z3
+	VPADDD       Z3, Z2, Z2
+	VPACKSSDW    Z2, Z2, Z2
+	VPACKUSWB    Z2, Z2, Z2
 	VBROADCASTSS upper+108(FP), Z3
-	VMAXPS       Z0, Z2, Z0
 	VMINPS       Z3, Z0, Z0
-	VMAXPS       Z1, Z2, Z1
-	VMINPS       Z3, Z1, Z1
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z2
-	MOVQ         dst+0(FP), CX
-	MOVQ         dstStride+80(FP), DX
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z2, Z0, Z0
+	VMINPS       Z3, Z1, Z1
 	VCVTPS2DQ    Z1, Z1
-	VPADDD       Z2, Z1, Z1
-	VPMOVDB      Z0, (CX)
-	VPMOVDB      Z1, 16(CX)
-	ADDQ         DX, CX
-	MOVQ         CX, dst+0(FP)
-	MOVQ         src+8(FP), CX
-	ADDQ         AX, CX
-	MOVQ         CX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z3
+	VPACKSSDW     Z3, Z3, Z3
+	MOVQ          dst+0(FP), CX
+	MOVQ          dstStride+80(FP), DX
+	MOVQ          CX, BX
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z3, Z0, Z0
+	VPACKUSWB     Z0, Z0, Z0
+	VPMAXUB       Z2, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (BX)
+	ADDQ          DX, CX
+	MOVQ          CX, dst+0(FP)
+	MOVQ          src+8(FP), CX
+	ADDQ          AX, CX
+	MOVQ          CX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
+
+DATA const0<>+0(SB)/4, $0x00000000
+DATA const0<>+4(SB)/4, $0x00000004
+DATA const0<>+8(SB)/4, $0x00000008
+DATA const0<>+12(SB)/4, $0x0000000c
+DATA const0<>+16(SB)/4, $0x00000001
+DATA const0<>+20(SB)/4, $0x00000005
+DATA const0<>+24(SB)/4, $0x00000009
+DATA const0<>+28(SB)/4, $0x0000000d
+DATA const0<>+32(SB)/4, $0x00000002
+DATA const0<>+36(SB)/4, $0x00000006
+DATA const0<>+40(SB)/4, $0x0000000a
+DATA const0<>+44(SB)/4, $0x0000000e
+DATA const0<>+48(SB)/4, $0x00000003
+DATA const0<>+52(SB)/4, $0x00000007
+DATA const0<>+56(SB)/4, $0x0000000b
+DATA const0<>+60(SB)/4, $0x0000000f
+GLOBL const0<>(SB), RODATA|NOPTR, $64
 
 // func QConv2x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·QConv2x32(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX input row 0/bias/src/run/scale/dst, DX weights/dstStride, BX offsets, SI runs,
-	// DI offset/groups
-	// Z0-Z3 sum[0:4]/temporary, Z4 weights[0]/products/scales[0]/lower/zero,
-	// Z5 weights[1]/scales[1]/upper, Z6 input/products, Z7 products
+	// AX srcStride, CX input row 0/bias/src/run/scale/dst, DX weights/dstStride, BX offsets/output row 0,
+	// SI runs, DI offset/groups
+	// Z0-Z3 sum[0:4]/temporary, Z4 weights[0]/products/scales[0]/lower/temporary,
+	// Z5 weights[1]/scales[1]/zero/upper, Z6 input/products, Z7 products
 	MOVQ srcStride+72(FP), AX
 
 	// For each tile of 2×32, pixels by channels.
@@ -266,55 +290,57 @@ k_done:
 	DECQ SI
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Z4
-	VMOVUPS   64(CX), Z5
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z4, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z5, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z4, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z5, Z3, Z3
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Z4
+	VMOVUPS      64(CX), Z5
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z4, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z5, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z4, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z5, Z3, Z3
 	VBROADCASTSS lower+104(FP), Z4
+	VCVTPS2DQ    Z4, Z4
+	VBROADCASTSS zero+112(FP), Z5
+	VPADDD       Z5, Z4, Z4
+	VPACKSSDW    Z4, Z4, Z4
+	VPACKUSWB    Z4, Z4, Z4
 	VBROADCASTSS upper+108(FP), Z5
-	VMAXPS       Z0, Z4, Z0
 	VMINPS       Z5, Z0, Z0
-	VMAXPS       Z1, Z4, Z1
-	VMINPS       Z5, Z1, Z1
-	VMAXPS       Z2, Z4, Z2
-	VMINPS       Z5, Z2, Z2
-	VMAXPS       Z3, Z4, Z3
-	VMINPS       Z5, Z3, Z3
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z4
-	MOVQ         dst+0(FP), CX
-	MOVQ         dstStride+80(FP), DX
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z4, Z0, Z0
+	VMINPS       Z5, Z1, Z1
 	VCVTPS2DQ    Z1, Z1
-	VPADDD       Z4, Z1, Z1
-	VPMOVDB      Z0, (CX)
-	VPMOVDB      Z1, 16(CX)
-	ADDQ         DX, CX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z4, Z0, Z0
-	VCVTPS2DQ    Z3, Z1
-	VPADDD       Z4, Z1, Z1
-	VPMOVDB      Z0, (CX)
-	VPMOVDB      Z1, 16(CX)
-	ADDQ         DX, CX
-	MOVQ         CX, dst+0(FP)
-	MOVQ         src+8(FP), CX
-	LEAQ         (CX)(AX*2), CX
-	MOVQ         CX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z5, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z5, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z5
+	VPACKSSDW     Z5, Z5, Z5
+	MOVQ          dst+0(FP), CX
+	MOVQ          dstStride+80(FP), DX
+	MOVQ          CX, BX
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z5, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z5, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z4, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (BX)
+	VEXTRACTI64X4 $0x01, Z0, (BX)(DX*1)
+	LEAQ          (CX)(DX*2), CX
+	MOVQ          CX, dst+0(FP)
+	MOVQ          src+8(FP), CX
+	LEAQ          (CX)(AX*2), CX
+	MOVQ          CX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -323,9 +349,10 @@ k_done:
 TEXT ·QConv3x32(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX input row 0/bias/dst/src/run/scale/temporary, DX prefetch, BX prefetchStep,
-	// SI dstStride/src/next inputs/temporary, DI weights/temporary, R8 offsets, R9 runs, R10 offset/groups
-	// Z0-Z5 sum[0:6]/temporary, Z6 weights[0]/products/scales[0]/lower/zero,
-	// Z7 weights[1]/scales[1]/upper, Z8 input/products, Z9 products
+	// SI dstStride/src/next inputs/temporary, DI weights/output row 0/temporary, R8 offsets, R9 runs,
+	// R10 offset/groups
+	// Z0-Z5 sum[0:6]/temporary, Z6 weights[0]/products/scales[0]/lower/temporary,
+	// Z7 weights[1]/scales[1]/zero/upper, Z8 input/products, Z9 products
 	MOVQ srcStride+72(FP), AX
 	MOVQ prefetch+40(FP), DX
 	MOVQ prefetchStep+96(FP), BX
@@ -489,71 +516,75 @@ k_done:
 	DECQ R9
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Z6
-	VMOVUPS   64(CX), Z7
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z6, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z7, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z6, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z7, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z6, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z7, Z5, Z5
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Z6
+	VMOVUPS      64(CX), Z7
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z6, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z7, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z6, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z7, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z6, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z7, Z5, Z5
 	VBROADCASTSS lower+104(FP), Z6
+	VCVTPS2DQ    Z6, Z6
+	VBROADCASTSS zero+112(FP), Z7
+	VPADDD       Z7, Z6, Z6
+	VPACKSSDW    Z6, Z6, Z6
+	VPACKUSWB    Z6, Z6, Z6
 	VBROADCASTSS upper+108(FP), Z7
-	VMAXPS       Z0, Z6, Z0
 	VMINPS       Z7, Z0, Z0
-	VMAXPS       Z1, Z6, Z1
-	VMINPS       Z7, Z1, Z1
-	VMAXPS       Z2, Z6, Z2
-	VMINPS       Z7, Z2, Z2
-	VMAXPS       Z3, Z6, Z3
-	VMINPS       Z7, Z3, Z3
-	VMAXPS       Z4, Z6, Z4
-	VMINPS       Z7, Z4, Z4
-	VMAXPS       Z5, Z6, Z5
-	VMINPS       Z7, Z5, Z5
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z6
-	MOVQ         dst+0(FP), CX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z6, Z0, Z0
+	VMINPS       Z7, Z1, Z1
 	VCVTPS2DQ    Z1, Z1
-	VPADDD       Z6, Z1, Z1
-	VPMOVDB      Z0, (CX)
-	VPMOVDB      Z1, 16(CX)
-	ADDQ         SI, CX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z6, Z0, Z0
-	VCVTPS2DQ    Z3, Z1
-	VPADDD       Z6, Z1, Z1
-	VPMOVDB      Z0, (CX)
-	VPMOVDB      Z1, 16(CX)
-	ADDQ         SI, CX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z6, Z0, Z0
-	VCVTPS2DQ    Z5, Z1
-	VPADDD       Z6, Z1, Z1
-	VPMOVDB      Z0, (CX)
-	VPMOVDB      Z1, 16(CX)
-	ADDQ         SI, CX
-	MOVQ         CX, dst+0(FP)
-	MOVQ         src+8(FP), CX
-	IMUL3Q       $0x00000003, AX, SI
-	ADDQ         SI, CX
-	MOVQ         CX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z7, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z7, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z7, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z7, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z7
+	VPACKSSDW     Z7, Z7, Z7
+	MOVQ          dst+0(FP), CX
+	MOVQ          dstStride+80(FP), SI
+	MOVQ          CX, DI
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z7, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z7, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z6, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (DI)
+	VEXTRACTI64X4 $0x01, Z0, (DI)(SI*1)
+	LEAQ          (CX)(SI*2), CX
+	MOVQ          CX, DI
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z7, Z0, Z0
+	VPACKUSWB     Z0, Z0, Z0
+	VPMAXUB       Z6, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (DI)
+	ADDQ          SI, CX
+	MOVQ          CX, dst+0(FP)
+	MOVQ          src+8(FP), CX
+	IMUL3Q        $0x00000003, AX, SI
+	ADDQ          SI, CX
+	MOVQ          CX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -562,9 +593,9 @@ k_done:
 TEXT ·QConv4x32(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/src/run/scale, BX prefetch, SI prefetchStep,
-	// DI dstStride/src/next inputs, R8 weights, R9 offsets, R10 runs, R11 offset/groups
-	// Z0-Z7 sum[0:8]/temporary, Z8 weights[0]/products/scales[0]/lower/zero,
-	// Z9 weights[1]/scales[1]/upper, Z10 input/products, Z11 products
+	// DI dstStride/src/next inputs, R8 weights/output row 0, R9 offsets, R10 runs, R11 offset/groups
+	// Z0-Z7 sum[0:8]/temporary, Z8 weights[0]/products/scales[0]/lower/temporary,
+	// Z9 weights[1]/scales[1]/zero/upper, Z10 input/products, Z11 products
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	MOVQ prefetch+40(FP), BX
@@ -756,85 +787,85 @@ k_done:
 	DECQ R10
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), DX
-	VMOVUPS   (DX), Z8
-	VMOVUPS   64(DX), Z9
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z8, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z9, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z8, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z9, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z8, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z9, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z8, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z9, Z7, Z7
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), DX
+	VMOVUPS      (DX), Z8
+	VMOVUPS      64(DX), Z9
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z8, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z9, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z8, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z9, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z8, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z9, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z8, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z9, Z7, Z7
 	VBROADCASTSS lower+104(FP), Z8
+	VCVTPS2DQ    Z8, Z8
+	VBROADCASTSS zero+112(FP), Z9
+	VPADDD       Z9, Z8, Z8
+	VPACKSSDW    Z8, Z8, Z8
+	VPACKUSWB    Z8, Z8, Z8
 	VBROADCASTSS upper+108(FP), Z9
-	VMAXPS       Z0, Z8, Z0
 	VMINPS       Z9, Z0, Z0
-	VMAXPS       Z1, Z8, Z1
-	VMINPS       Z9, Z1, Z1
-	VMAXPS       Z2, Z8, Z2
-	VMINPS       Z9, Z2, Z2
-	VMAXPS       Z3, Z8, Z3
-	VMINPS       Z9, Z3, Z3
-	VMAXPS       Z4, Z8, Z4
-	VMINPS       Z9, Z4, Z4
-	VMAXPS       Z5, Z8, Z5
-	VMINPS       Z9, Z5, Z5
-	VMAXPS       Z6, Z8, Z6
-	VMINPS       Z9, Z6, Z6
-	VMAXPS       Z7, Z8, Z7
-	VMINPS       Z9, Z7, Z7
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z8
-	MOVQ         dst+0(FP), DX
-	MOVQ         dstStride+80(FP), DI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z8, Z0, Z0
+	VMINPS       Z9, Z1, Z1
 	VCVTPS2DQ    Z1, Z1
-	VPADDD       Z8, Z1, Z1
-	VPMOVDB      Z0, (DX)
-	VPMOVDB      Z1, 16(DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z8, Z0, Z0
-	VCVTPS2DQ    Z3, Z1
-	VPADDD       Z8, Z1, Z1
-	VPMOVDB      Z0, (DX)
-	VPMOVDB      Z1, 16(DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z8, Z0, Z0
-	VCVTPS2DQ    Z5, Z1
-	VPADDD       Z8, Z1, Z1
-	VPMOVDB      Z0, (DX)
-	VPMOVDB      Z1, 16(DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z8, Z0, Z0
-	VCVTPS2DQ    Z7, Z1
-	VPADDD       Z8, Z1, Z1
-	VPMOVDB      Z0, (DX)
-	VPMOVDB      Z1, 16(DX)
-	ADDQ         DI, DX
-	MOVQ         DX, dst+0(FP)
-	MOVQ         src+8(FP), DX
-	LEAQ         (DX)(AX*4), DX
-	MOVQ         DX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z9, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z9, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z9, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z9, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z9, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z9, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z9
+	VPACKSSDW     Z9, Z9, Z9
+	MOVQ          dst+0(FP), DX
+	MOVQ          dstStride+80(FP), DI
+	MOVQ          DX, R8
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z9, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z9, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z8, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R8)
+	VEXTRACTI64X4 $0x01, Z0, (R8)(DI*1)
+	LEAQ          (DX)(DI*2), DX
+	MOVQ          DX, R8
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z9, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z9, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z8, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R8)
+	VEXTRACTI64X4 $0x01, Z0, (R8)(DI*1)
+	LEAQ          (DX)(DI*2), DX
+	MOVQ          DX, dst+0(FP)
+	MOVQ          src+8(FP), DX
+	LEAQ          (DX)(AX*4), DX
+	MOVQ          DX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -843,10 +874,10 @@ k_done:
 TEXT ·QConv5x32(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/src/run/scale/temporary, BX prefetch,
-	// SI prefetchStep, DI dstStride/src/next inputs/temporary, R8 weights/temporary, R9 offsets, R10 runs,
-	// R11 offset/groups
-	// Z0-Z9 sum[0:10]/temporary, Z10 weights[0]/products/scales[0]/lower/zero,
-	// Z11 weights[1]/scales[1]/upper, Z12 input/products, Z13 products
+	// SI prefetchStep, DI dstStride/src/next inputs/temporary, R8 weights/output row 0/temporary,
+	// R9 offsets, R10 runs, R11 offset/groups
+	// Z0-Z9 sum[0:10]/temporary, Z10 weights[0]/products/scales[0]/lower/temporary,
+	// Z11 weights[1]/scales[1]/zero/upper, Z12 input/products, Z13 products
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	MOVQ prefetch+40(FP), BX
@@ -1070,101 +1101,103 @@ k_done:
 	DECQ R10
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), DX
-	VMOVUPS   (DX), Z10
-	VMOVUPS   64(DX), Z11
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z10, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z11, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z10, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z11, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z10, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z11, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z10, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z11, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z10, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z11, Z9, Z9
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), DX
+	VMOVUPS      (DX), Z10
+	VMOVUPS      64(DX), Z11
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z10, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z11, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z10, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z11, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z10, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z11, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z10, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z11, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z10, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z11, Z9, Z9
 	VBROADCASTSS lower+104(FP), Z10
+	VCVTPS2DQ    Z10, Z10
+	VBROADCASTSS zero+112(FP), Z11
+	VPADDD       Z11, Z10, Z10
+	VPACKSSDW    Z10, Z10, Z10
+	VPACKUSWB    Z10, Z10, Z10
 	VBROADCASTSS upper+108(FP), Z11
-	VMAXPS       Z0, Z10, Z0
 	VMINPS       Z11, Z0, Z0
-	VMAXPS       Z1, Z10, Z1
-	VMINPS       Z11, Z1, Z1
-	VMAXPS       Z2, Z10, Z2
-	VMINPS       Z11, Z2, Z2
-	VMAXPS       Z3, Z10, Z3
-	VMINPS       Z11, Z3, Z3
-	VMAXPS       Z4, Z10, Z4
-	VMINPS       Z11, Z4, Z4
-	VMAXPS       Z5, Z10, Z5
-	VMINPS       Z11, Z5, Z5
-	VMAXPS       Z6, Z10, Z6
-	VMINPS       Z11, Z6, Z6
-	VMAXPS       Z7, Z10, Z7
-	VMINPS       Z11, Z7, Z7
-	VMAXPS       Z8, Z10, Z8
-	VMINPS       Z11, Z8, Z8
-	VMAXPS       Z9, Z10, Z9
-	VMINPS       Z11, Z9, Z9
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z10
-	MOVQ         dst+0(FP), DX
-	MOVQ         dstStride+80(FP), DI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z10, Z0, Z0
+	VMINPS       Z11, Z1, Z1
 	VCVTPS2DQ    Z1, Z1
-	VPADDD       Z10, Z1, Z1
-	VPMOVDB      Z0, (DX)
-	VPMOVDB      Z1, 16(DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z10, Z0, Z0
-	VCVTPS2DQ    Z3, Z1
-	VPADDD       Z10, Z1, Z1
-	VPMOVDB      Z0, (DX)
-	VPMOVDB      Z1, 16(DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z10, Z0, Z0
-	VCVTPS2DQ    Z5, Z1
-	VPADDD       Z10, Z1, Z1
-	VPMOVDB      Z0, (DX)
-	VPMOVDB      Z1, 16(DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z10, Z0, Z0
-	VCVTPS2DQ    Z7, Z1
-	VPADDD       Z10, Z1, Z1
-	VPMOVDB      Z0, (DX)
-	VPMOVDB      Z1, 16(DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z10, Z0, Z0
-	VCVTPS2DQ    Z9, Z1
-	VPADDD       Z10, Z1, Z1
-	VPMOVDB      Z0, (DX)
-	VPMOVDB      Z1, 16(DX)
-	ADDQ         DI, DX
-	MOVQ         DX, dst+0(FP)
-	MOVQ         src+8(FP), DX
-	IMUL3Q       $0x00000005, AX, DI
-	ADDQ         DI, DX
-	MOVQ         DX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z11, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z11, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z11, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z11, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z11, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z11, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z11, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z11, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z11
+	VPACKSSDW     Z11, Z11, Z11
+	MOVQ          dst+0(FP), DX
+	MOVQ          dstStride+80(FP), DI
+	MOVQ          DX, R8
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z11, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z11, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z10, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R8)
+	VEXTRACTI64X4 $0x01, Z0, (R8)(DI*1)
+	LEAQ          (DX)(DI*2), DX
+	MOVQ          DX, R8
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z11, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z11, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z10, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R8)
+	VEXTRACTI64X4 $0x01, Z0, (R8)(DI*1)
+	LEAQ          (DX)(DI*2), DX
+	MOVQ          DX, R8
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z11, Z0, Z0
+	VPACKUSWB     Z0, Z0, Z0
+	VPMAXUB       Z10, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R8)
+	ADDQ          DI, DX
+	MOVQ          DX, dst+0(FP)
+	MOVQ          src+8(FP), DX
+	IMUL3Q        $0x00000005, AX, DI
+	ADDQ          DI, DX
+	MOVQ          DX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -1173,10 +1206,10 @@ k_done:
 TEXT ·QConv6x32(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
-	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary, R9 weights/temporary,
-	// R10 offsets, R11 runs, R12 offset/groups
-	// Z0-Z11 sum[0:12]/temporary, Z12 weights[0]/products/scales[0]/lower/zero,
-	// Z13 weights[1]/scales[1]/upper, Z14 input/products, Z15 products
+	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary,
+	// R9 weights/output row 0/temporary, R10 offsets, R11 runs, R12 offset/groups
+	// Z0-Z11 sum[0:12]/temporary, Z12 weights[0]/products/scales[0]/lower/temporary,
+	// Z13 weights[1]/scales[1]/zero/upper, Z14 input/products, Z15 products
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -1430,116 +1463,114 @@ k_done:
 	DECQ R11
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z12
-	VMOVUPS   64(BX), Z13
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z12, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z13, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z12, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z13, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z12, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z13, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z12, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z13, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z12, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z13, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z12, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z13, Z11, Z11
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z12
+	VMOVUPS      64(BX), Z13
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z12, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z13, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z12, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z13, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z12, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z13, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z12, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z13, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z12, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z13, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z12, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z13, Z11, Z11
 	VBROADCASTSS lower+104(FP), Z12
+	VCVTPS2DQ    Z12, Z12
+	VBROADCASTSS zero+112(FP), Z13
+	VPADDD       Z13, Z12, Z12
+	VPACKSSDW    Z12, Z12, Z12
+	VPACKUSWB    Z12, Z12, Z12
 	VBROADCASTSS upper+108(FP), Z13
-	VMAXPS       Z0, Z12, Z0
 	VMINPS       Z13, Z0, Z0
-	VMAXPS       Z1, Z12, Z1
-	VMINPS       Z13, Z1, Z1
-	VMAXPS       Z2, Z12, Z2
-	VMINPS       Z13, Z2, Z2
-	VMAXPS       Z3, Z12, Z3
-	VMINPS       Z13, Z3, Z3
-	VMAXPS       Z4, Z12, Z4
-	VMINPS       Z13, Z4, Z4
-	VMAXPS       Z5, Z12, Z5
-	VMINPS       Z13, Z5, Z5
-	VMAXPS       Z6, Z12, Z6
-	VMINPS       Z13, Z6, Z6
-	VMAXPS       Z7, Z12, Z7
-	VMINPS       Z13, Z7, Z7
-	VMAXPS       Z8, Z12, Z8
-	VMINPS       Z13, Z8, Z8
-	VMAXPS       Z9, Z12, Z9
-	VMINPS       Z13, Z9, Z9
-	VMAXPS       Z10, Z12, Z10
-	VMINPS       Z13, Z10, Z10
-	VMAXPS       Z11, Z12, Z11
-	VMINPS       Z13, Z11, Z11
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z12
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), R8
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z12, Z0, Z0
+	VMINPS       Z13, Z1, Z1
 	VCVTPS2DQ    Z1, Z1
-	VPADDD       Z12, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z12, Z0, Z0
-	VCVTPS2DQ    Z3, Z1
-	VPADDD       Z12, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z12, Z0, Z0
-	VCVTPS2DQ    Z5, Z1
-	VPADDD       Z12, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z12, Z0, Z0
-	VCVTPS2DQ    Z7, Z1
-	VPADDD       Z12, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z12, Z0, Z0
-	VCVTPS2DQ    Z9, Z1
-	VPADDD       Z12, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z12, Z0, Z0
-	VCVTPS2DQ    Z11, Z1
-	VPADDD       Z12, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         R8, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x00000006, AX, R8
-	ADDQ         R8, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z13, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z13, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z13, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z13, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z13, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z13, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z13, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z13, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z13, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z13, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z13
+	VPACKSSDW     Z13, Z13, Z13
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), R8
+	MOVQ          BX, R9
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z13, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z13, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z12, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(R8*1)
+	LEAQ          (BX)(R8*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z13, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z13, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z12, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(R8*1)
+	LEAQ          (BX)(R8*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z13, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z13, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z12, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(R8*1)
+	LEAQ          (BX)(R8*2), BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x00000006, AX, R8
+	ADDQ          R8, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -1548,10 +1579,10 @@ k_done:
 TEXT ·QConv7x32(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
-	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary, R9 weights/temporary,
-	// R10 offsets, R11 runs, R12 offset/groups
-	// Z0-Z13 sum[0:14]/temporary, Z14 weights[0]/products/scales[0]/lower/zero,
-	// Z15 weights[1]/scales[1]/upper, Z16 input/products, Z17 products
+	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary,
+	// R9 weights/output row 0/temporary, R10 offsets, R11 runs, R12 offset/groups
+	// Z0-Z13 sum[0:14]/temporary, Z14 weights[0]/products/scales[0]/lower/temporary,
+	// Z15 weights[1]/scales[1]/zero/upper, Z16 input/products, Z17 products
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -1834,131 +1865,131 @@ k_done:
 	DECQ R11
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z14
-	VMOVUPS   64(BX), Z15
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z14, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z15, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z14, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z15, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z14, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z15, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z14, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z15, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z14, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z15, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z14, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z15, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z14, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z15, Z13, Z13
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z14
+	VMOVUPS      64(BX), Z15
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z14, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z15, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z14, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z15, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z14, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z15, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z14, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z15, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z14, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z15, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z14, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z15, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z14, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z15, Z13, Z13
 	VBROADCASTSS lower+104(FP), Z14
+	VCVTPS2DQ    Z14, Z14
+	VBROADCASTSS zero+112(FP), Z15
+	VPADDD       Z15, Z14, Z14
+	VPACKSSDW    Z14, Z14, Z14
+	VPACKUSWB    Z14, Z14, Z14
 	VBROADCASTSS upper+108(FP), Z15
-	VMAXPS       Z0, Z14, Z0
 	VMINPS       Z15, Z0, Z0
-	VMAXPS       Z1, Z14, Z1
-	VMINPS       Z15, Z1, Z1
-	VMAXPS       Z2, Z14, Z2
-	VMINPS       Z15, Z2, Z2
-	VMAXPS       Z3, Z14, Z3
-	VMINPS       Z15, Z3, Z3
-	VMAXPS       Z4, Z14, Z4
-	VMINPS       Z15, Z4, Z4
-	VMAXPS       Z5, Z14, Z5
-	VMINPS       Z15, Z5, Z5
-	VMAXPS       Z6, Z14, Z6
-	VMINPS       Z15, Z6, Z6
-	VMAXPS       Z7, Z14, Z7
-	VMINPS       Z15, Z7, Z7
-	VMAXPS       Z8, Z14, Z8
-	VMINPS       Z15, Z8, Z8
-	VMAXPS       Z9, Z14, Z9
-	VMINPS       Z15, Z9, Z9
-	VMAXPS       Z10, Z14, Z10
-	VMINPS       Z15, Z10, Z10
-	VMAXPS       Z11, Z14, Z11
-	VMINPS       Z15, Z11, Z11
-	VMAXPS       Z12, Z14, Z12
-	VMINPS       Z15, Z12, Z12
-	VMAXPS       Z13, Z14, Z13
-	VMINPS       Z15, Z13, Z13
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z14
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), R8
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z14, Z0, Z0
+	VMINPS       Z15, Z1, Z1
 	VCVTPS2DQ    Z1, Z1
-	VPADDD       Z14, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z14, Z0, Z0
-	VCVTPS2DQ    Z3, Z1
-	VPADDD       Z14, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z14, Z0, Z0
-	VCVTPS2DQ    Z5, Z1
-	VPADDD       Z14, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z14, Z0, Z0
-	VCVTPS2DQ    Z7, Z1
-	VPADDD       Z14, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z14, Z0, Z0
-	VCVTPS2DQ    Z9, Z1
-	VPADDD       Z14, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z14, Z0, Z0
-	VCVTPS2DQ    Z11, Z1
-	VPADDD       Z14, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Z12, Z0
-	VPADDD       Z14, Z0, Z0
-	VCVTPS2DQ    Z13, Z1
-	VPADDD       Z14, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         R8, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x00000007, AX, R8
-	ADDQ         R8, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z15, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z15, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z15, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z15, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z15, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z15, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z15, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z15, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z15, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z15, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VMINPS       Z15, Z12, Z12
+	VCVTPS2DQ    Z12, Z12
+	VMINPS       Z15, Z13, Z13
+	VCVTPS2DQ    Z13, Z13
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z15
+	VPACKSSDW     Z15, Z15, Z15
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), R8
+	MOVQ          BX, R9
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z15, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z15, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z14, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(R8*1)
+	LEAQ          (BX)(R8*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z15, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z15, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z14, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(R8*1)
+	LEAQ          (BX)(R8*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z15, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z15, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z14, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(R8*1)
+	LEAQ          (BX)(R8*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z13, Z12, Z0
+	VPADDSW       Z15, Z0, Z0
+	VPACKUSWB     Z0, Z0, Z0
+	VPMAXUB       Z14, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	ADDQ          R8, BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x00000007, AX, R8
+	ADDQ          R8, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -1967,10 +1998,10 @@ k_done:
 TEXT ·QConv8x32(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale,
-	// SI input row 7/dstStride/offset, DI prefetch, R8 prefetchStep, R9 src/next inputs, R10 weights,
-	// R11 offsets, R12 runs, R13 groups
-	// Z0-Z15 sum[0:16]/temporary, Z16 weights[0]/products/scales[0]/lower/zero,
-	// Z17 weights[1]/scales[1]/upper, Z18 input/products, Z19 products
+	// SI input row 7/dstStride/offset, DI prefetch, R8 prefetchStep, R9 src/next inputs/output row 0,
+	// R10 weights, R11 offsets, R12 runs, R13 groups
+	// Z0-Z15 sum[0:16]/temporary, Z16 weights[0]/products/scales[0]/lower/temporary,
+	// Z17 weights[1]/scales[1]/zero/upper, Z18 input/products, Z19 products
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -2284,145 +2315,141 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z16
-	VMOVUPS   64(BX), Z17
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z16, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z17, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z16, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z17, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z16, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z17, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z16, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z17, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z16, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z17, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z16, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z17, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z16, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z17, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z16, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z17, Z15, Z15
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z16
+	VMOVUPS      64(BX), Z17
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z16, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z17, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z16, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z17, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z16, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z17, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z16, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z17, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z16, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z17, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z16, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z17, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z16, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z17, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z16, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z17, Z15, Z15
 	VBROADCASTSS lower+104(FP), Z16
+	VCVTPS2DQ    Z16, Z16
+	VBROADCASTSS zero+112(FP), Z17
+	VPADDD       Z17, Z16, Z16
+	VPACKSSDW    Z16, Z16, Z16
+	VPACKUSWB    Z16, Z16, Z16
 	VBROADCASTSS upper+108(FP), Z17
-	VMAXPS       Z0, Z16, Z0
 	VMINPS       Z17, Z0, Z0
-	VMAXPS       Z1, Z16, Z1
-	VMINPS       Z17, Z1, Z1
-	VMAXPS       Z2, Z16, Z2
-	VMINPS       Z17, Z2, Z2
-	VMAXPS       Z3, Z16, Z3
-	VMINPS       Z17, Z3, Z3
-	VMAXPS       Z4, Z16, Z4
-	VMINPS       Z17, Z4, Z4
-	VMAXPS       Z5, Z16, Z5
-	VMINPS       Z17, Z5, Z5
-	VMAXPS       Z6, Z16, Z6
-	VMINPS       Z17, Z6, Z6
-	VMAXPS       Z7, Z16, Z7
-	VMINPS       Z17, Z7, Z7
-	VMAXPS       Z8, Z16, Z8
-	VMINPS       Z17, Z8, Z8
-	VMAXPS       Z9, Z16, Z9
-	VMINPS       Z17, Z9, Z9
-	VMAXPS       Z10, Z16, Z10
-	VMINPS       Z17, Z10, Z10
-	VMAXPS       Z11, Z16, Z11
-	VMINPS       Z17, Z11, Z11
-	VMAXPS       Z12, Z16, Z12
-	VMINPS       Z17, Z12, Z12
-	VMAXPS       Z13, Z16, Z13
-	VMINPS       Z17, Z13, Z13
-	VMAXPS       Z14, Z16, Z14
-	VMINPS       Z17, Z14, Z14
-	VMAXPS       Z15, Z16, Z15
-	VMINPS       Z17, Z15, Z15
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z16
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z16, Z0, Z0
+	VMINPS       Z17, Z1, Z1
 	VCVTPS2DQ    Z1, Z1
-	VPADDD       Z16, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z16, Z0, Z0
-	VCVTPS2DQ    Z3, Z1
-	VPADDD       Z16, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z16, Z0, Z0
-	VCVTPS2DQ    Z5, Z1
-	VPADDD       Z16, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z16, Z0, Z0
-	VCVTPS2DQ    Z7, Z1
-	VPADDD       Z16, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z16, Z0, Z0
-	VCVTPS2DQ    Z9, Z1
-	VPADDD       Z16, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z16, Z0, Z0
-	VCVTPS2DQ    Z11, Z1
-	VPADDD       Z16, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z12, Z0
-	VPADDD       Z16, Z0, Z0
-	VCVTPS2DQ    Z13, Z1
-	VPADDD       Z16, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z14, Z0
-	VPADDD       Z16, Z0, Z0
-	VCVTPS2DQ    Z15, Z1
-	VPADDD       Z16, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	LEAQ         (BX)(AX*8), BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z17, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z17, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z17, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z17, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z17, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z17, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z17, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z17, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z17, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z17, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VMINPS       Z17, Z12, Z12
+	VCVTPS2DQ    Z12, Z12
+	VMINPS       Z17, Z13, Z13
+	VCVTPS2DQ    Z13, Z13
+	VMINPS       Z17, Z14, Z14
+	VCVTPS2DQ    Z14, Z14
+	VMINPS       Z17, Z15, Z15
+	VCVTPS2DQ    Z15, Z15
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z17
+	VPACKSSDW     Z17, Z17, Z17
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	MOVQ          BX, R9
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z17, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z17, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z16, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z17, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z17, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z16, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z17, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z17, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z16, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z13, Z12, Z0
+	VPADDSW       Z17, Z0, Z0
+	VPACKSSDW     Z15, Z14, Z1
+	VPADDSW       Z17, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z16, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	LEAQ          (BX)(AX*8), BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -2432,9 +2459,9 @@ TEXT ·QConv9x32(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
-	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
-	// Z0-Z17 sum[0:18]/temporary, Z18 weights[0]/products/scales[0]/lower/zero,
-	// Z19 weights[1]/scales[1]/upper, Z20 input/products, Z21 products
+	// R9 src/next inputs/output row 0/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
+	// Z0-Z17 sum[0:18]/temporary, Z18 weights[0]/products/scales[0]/lower/temporary,
+	// Z19 weights[1]/scales[1]/zero/upper, Z20 input/products, Z21 products
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -2780,161 +2807,159 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z18
-	VMOVUPS   64(BX), Z19
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z18, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z19, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z18, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z19, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z18, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z19, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z18, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z19, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z18, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z19, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z18, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z19, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z18, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z19, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z18, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z19, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z18, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z19, Z17, Z17
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z18
+	VMOVUPS      64(BX), Z19
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z18, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z19, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z18, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z19, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z18, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z19, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z18, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z19, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z18, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z19, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z18, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z19, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z18, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z19, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z18, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z19, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z18, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z19, Z17, Z17
 	VBROADCASTSS lower+104(FP), Z18
+	VCVTPS2DQ    Z18, Z18
+	VBROADCASTSS zero+112(FP), Z19
+	VPADDD       Z19, Z18, Z18
+	VPACKSSDW    Z18, Z18, Z18
+	VPACKUSWB    Z18, Z18, Z18
 	VBROADCASTSS upper+108(FP), Z19
-	VMAXPS       Z0, Z18, Z0
 	VMINPS       Z19, Z0, Z0
-	VMAXPS       Z1, Z18, Z1
-	VMINPS       Z19, Z1, Z1
-	VMAXPS       Z2, Z18, Z2
-	VMINPS       Z19, Z2, Z2
-	VMAXPS       Z3, Z18, Z3
-	VMINPS       Z19, Z3, Z3
-	VMAXPS       Z4, Z18, Z4
-	VMINPS       Z19, Z4, Z4
-	VMAXPS       Z5, Z18, Z5
-	VMINPS       Z19, Z5, Z5
-	VMAXPS       Z6, Z18, Z6
-	VMINPS       Z19, Z6, Z6
-	VMAXPS       Z7, Z18, Z7
-	VMINPS       Z19, Z7, Z7
-	VMAXPS       Z8, Z18, Z8
-	VMINPS       Z19, Z8, Z8
-	VMAXPS       Z9, Z18, Z9
-	VMINPS       Z19, Z9, Z9
-	VMAXPS       Z10, Z18, Z10
-	VMINPS       Z19, Z10, Z10
-	VMAXPS       Z11, Z18, Z11
-	VMINPS       Z19, Z11, Z11
-	VMAXPS       Z12, Z18, Z12
-	VMINPS       Z19, Z12, Z12
-	VMAXPS       Z13, Z18, Z13
-	VMINPS       Z19, Z13, Z13
-	VMAXPS       Z14, Z18, Z14
-	VMINPS       Z19, Z14, Z14
-	VMAXPS       Z15, Z18, Z15
-	VMINPS       Z19, Z15, Z15
-	VMAXPS       Z16, Z18, Z16
-	VMINPS       Z19, Z16, Z16
-	VMAXPS       Z17, Z18, Z17
-	VMINPS       Z19, Z17, Z17
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z18
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z18, Z0, Z0
+	VMINPS       Z19, Z1, Z1
 	VCVTPS2DQ    Z1, Z1
-	VPADDD       Z18, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z18, Z0, Z0
-	VCVTPS2DQ    Z3, Z1
-	VPADDD       Z18, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z18, Z0, Z0
-	VCVTPS2DQ    Z5, Z1
-	VPADDD       Z18, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z18, Z0, Z0
-	VCVTPS2DQ    Z7, Z1
-	VPADDD       Z18, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z18, Z0, Z0
-	VCVTPS2DQ    Z9, Z1
-	VPADDD       Z18, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z18, Z0, Z0
-	VCVTPS2DQ    Z11, Z1
-	VPADDD       Z18, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z12, Z0
-	VPADDD       Z18, Z0, Z0
-	VCVTPS2DQ    Z13, Z1
-	VPADDD       Z18, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z14, Z0
-	VPADDD       Z18, Z0, Z0
-	VCVTPS2DQ    Z15, Z1
-	VPADDD       Z18, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z16, Z0
-	VPADDD       Z18, Z0, Z0
-	VCVTPS2DQ    Z17, Z1
-	VPADDD       Z18, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x00000009, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z19, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z19, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z19, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z19, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z19, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z19, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z19, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z19, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z19, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z19, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VMINPS       Z19, Z12, Z12
+	VCVTPS2DQ    Z12, Z12
+	VMINPS       Z19, Z13, Z13
+	VCVTPS2DQ    Z13, Z13
+	VMINPS       Z19, Z14, Z14
+	VCVTPS2DQ    Z14, Z14
+	VMINPS       Z19, Z15, Z15
+	VCVTPS2DQ    Z15, Z15
+	VMINPS       Z19, Z16, Z16
+	VCVTPS2DQ    Z16, Z16
+	VMINPS       Z19, Z17, Z17
+	VCVTPS2DQ    Z17, Z17
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z19
+	VPACKSSDW     Z19, Z19, Z19
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	MOVQ          BX, R9
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z19, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z19, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z18, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z19, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z19, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z18, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z19, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z19, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z18, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z13, Z12, Z0
+	VPADDSW       Z19, Z0, Z0
+	VPACKSSDW     Z15, Z14, Z1
+	VPADDSW       Z19, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z18, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z17, Z16, Z0
+	VPADDSW       Z19, Z0, Z0
+	VPACKUSWB     Z0, Z0, Z0
+	VPMAXUB       Z18, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	ADDQ          SI, BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x00000009, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -2944,9 +2969,9 @@ TEXT ·QConv10x32(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
-	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
-	// Z0-Z19 sum[0:20]/temporary, Z20 weights[0]/products/scales[0]/lower/zero,
-	// Z21 weights[1]/scales[1]/upper, Z22 input/products, Z23 products
+	// R9 src/next inputs/output row 0/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
+	// Z0-Z19 sum[0:20]/temporary, Z20 weights[0]/products/scales[0]/lower/temporary,
+	// Z21 weights[1]/scales[1]/zero/upper, Z22 input/products, Z23 products
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -3321,176 +3346,170 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z20
-	VMOVUPS   64(BX), Z21
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z20, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z21, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z20, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z21, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z20, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z21, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z20, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z21, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z20, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z21, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z20, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z21, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z20, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z21, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z20, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z21, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z20, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z21, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z20, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z21, Z19, Z19
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z20
+	VMOVUPS      64(BX), Z21
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z20, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z21, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z20, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z21, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z20, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z21, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z20, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z21, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z20, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z21, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z20, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z21, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z20, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z21, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z20, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z21, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z20, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z21, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z20, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z21, Z19, Z19
 	VBROADCASTSS lower+104(FP), Z20
+	VCVTPS2DQ    Z20, Z20
+	VBROADCASTSS zero+112(FP), Z21
+	VPADDD       Z21, Z20, Z20
+	VPACKSSDW    Z20, Z20, Z20
+	VPACKUSWB    Z20, Z20, Z20
 	VBROADCASTSS upper+108(FP), Z21
-	VMAXPS       Z0, Z20, Z0
 	VMINPS       Z21, Z0, Z0
-	VMAXPS       Z1, Z20, Z1
-	VMINPS       Z21, Z1, Z1
-	VMAXPS       Z2, Z20, Z2
-	VMINPS       Z21, Z2, Z2
-	VMAXPS       Z3, Z20, Z3
-	VMINPS       Z21, Z3, Z3
-	VMAXPS       Z4, Z20, Z4
-	VMINPS       Z21, Z4, Z4
-	VMAXPS       Z5, Z20, Z5
-	VMINPS       Z21, Z5, Z5
-	VMAXPS       Z6, Z20, Z6
-	VMINPS       Z21, Z6, Z6
-	VMAXPS       Z7, Z20, Z7
-	VMINPS       Z21, Z7, Z7
-	VMAXPS       Z8, Z20, Z8
-	VMINPS       Z21, Z8, Z8
-	VMAXPS       Z9, Z20, Z9
-	VMINPS       Z21, Z9, Z9
-	VMAXPS       Z10, Z20, Z10
-	VMINPS       Z21, Z10, Z10
-	VMAXPS       Z11, Z20, Z11
-	VMINPS       Z21, Z11, Z11
-	VMAXPS       Z12, Z20, Z12
-	VMINPS       Z21, Z12, Z12
-	VMAXPS       Z13, Z20, Z13
-	VMINPS       Z21, Z13, Z13
-	VMAXPS       Z14, Z20, Z14
-	VMINPS       Z21, Z14, Z14
-	VMAXPS       Z15, Z20, Z15
-	VMINPS       Z21, Z15, Z15
-	VMAXPS       Z16, Z20, Z16
-	VMINPS       Z21, Z16, Z16
-	VMAXPS       Z17, Z20, Z17
-	VMINPS       Z21, Z17, Z17
-	VMAXPS       Z18, Z20, Z18
-	VMINPS       Z21, Z18, Z18
-	VMAXPS       Z19, Z20, Z19
-	VMINPS       Z21, Z19, Z19
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z20
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z20, Z0, Z0
+	VMINPS       Z21, Z1, Z1
 	VCVTPS2DQ    Z1, Z1
-	VPADDD       Z20, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z20, Z0, Z0
-	VCVTPS2DQ    Z3, Z1
-	VPADDD       Z20, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z20, Z0, Z0
-	VCVTPS2DQ    Z5, Z1
-	VPADDD       Z20, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z20, Z0, Z0
-	VCVTPS2DQ    Z7, Z1
-	VPADDD       Z20, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z20, Z0, Z0
-	VCVTPS2DQ    Z9, Z1
-	VPADDD       Z20, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z20, Z0, Z0
-	VCVTPS2DQ    Z11, Z1
-	VPADDD       Z20, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z12, Z0
-	VPADDD       Z20, Z0, Z0
-	VCVTPS2DQ    Z13, Z1
-	VPADDD       Z20, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z14, Z0
-	VPADDD       Z20, Z0, Z0
-	VCVTPS2DQ    Z15, Z1
-	VPADDD       Z20, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z16, Z0
-	VPADDD       Z20, Z0, Z0
-	VCVTPS2DQ    Z17, Z1
-	VPADDD       Z20, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z18, Z0
-	VPADDD       Z20, Z0, Z0
-	VCVTPS2DQ    Z19, Z1
-	VPADDD       Z20, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x0000000a, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z21, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z21, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z21, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z21, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z21, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z21, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z21, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z21, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z21, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z21, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VMINPS       Z21, Z12, Z12
+	VCVTPS2DQ    Z12, Z12
+	VMINPS       Z21, Z13, Z13
+	VCVTPS2DQ    Z13, Z13
+	VMINPS       Z21, Z14, Z14
+	VCVTPS2DQ    Z14, Z14
+	VMINPS       Z21, Z15, Z15
+	VCVTPS2DQ    Z15, Z15
+	VMINPS       Z21, Z16, Z16
+	VCVTPS2DQ    Z16, Z16
+	VMINPS       Z21, Z17, Z17
+	VCVTPS2DQ    Z17, Z17
+	VMINPS       Z21, Z18, Z18
+	VCVTPS2DQ    Z18, Z18
+	VMINPS       Z21, Z19, Z19
+	VCVTPS2DQ    Z19, Z19
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z21
+	VPACKSSDW     Z21, Z21, Z21
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	MOVQ          BX, R9
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z21, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z21, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z20, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z21, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z21, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z20, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z21, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z21, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z20, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z13, Z12, Z0
+	VPADDSW       Z21, Z0, Z0
+	VPACKSSDW     Z15, Z14, Z1
+	VPADDSW       Z21, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z20, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z17, Z16, Z0
+	VPADDSW       Z21, Z0, Z0
+	VPACKSSDW     Z19, Z18, Z1
+	VPADDSW       Z21, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z20, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x0000000a, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -3500,9 +3519,9 @@ TEXT ·QConv11x32(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
-	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
-	// Z0-Z21 sum[0:22]/temporary, Z22 weights[0]/products/scales[0]/lower/zero,
-	// Z23 weights[1]/scales[1]/upper, Z24 input/products, Z25 products
+	// R9 src/next inputs/output row 0/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
+	// Z0-Z21 sum[0:22]/temporary, Z22 weights[0]/products/scales[0]/lower/temporary,
+	// Z23 weights[1]/scales[1]/zero/upper, Z24 input/products, Z25 products
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -3906,191 +3925,187 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z22
-	VMOVUPS   64(BX), Z23
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z22, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z23, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z22, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z23, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z22, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z23, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z22, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z23, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z22, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z23, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z22, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z23, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z22, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z23, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z22, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z23, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z22, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z23, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z22, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z23, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z22, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z23, Z21, Z21
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z22
+	VMOVUPS      64(BX), Z23
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z22, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z23, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z22, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z23, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z22, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z23, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z22, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z23, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z22, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z23, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z22, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z23, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z22, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z23, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z22, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z23, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z22, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z23, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z22, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z23, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z22, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z23, Z21, Z21
 	VBROADCASTSS lower+104(FP), Z22
+	VCVTPS2DQ    Z22, Z22
+	VBROADCASTSS zero+112(FP), Z23
+	VPADDD       Z23, Z22, Z22
+	VPACKSSDW    Z22, Z22, Z22
+	VPACKUSWB    Z22, Z22, Z22
 	VBROADCASTSS upper+108(FP), Z23
-	VMAXPS       Z0, Z22, Z0
 	VMINPS       Z23, Z0, Z0
-	VMAXPS       Z1, Z22, Z1
-	VMINPS       Z23, Z1, Z1
-	VMAXPS       Z2, Z22, Z2
-	VMINPS       Z23, Z2, Z2
-	VMAXPS       Z3, Z22, Z3
-	VMINPS       Z23, Z3, Z3
-	VMAXPS       Z4, Z22, Z4
-	VMINPS       Z23, Z4, Z4
-	VMAXPS       Z5, Z22, Z5
-	VMINPS       Z23, Z5, Z5
-	VMAXPS       Z6, Z22, Z6
-	VMINPS       Z23, Z6, Z6
-	VMAXPS       Z7, Z22, Z7
-	VMINPS       Z23, Z7, Z7
-	VMAXPS       Z8, Z22, Z8
-	VMINPS       Z23, Z8, Z8
-	VMAXPS       Z9, Z22, Z9
-	VMINPS       Z23, Z9, Z9
-	VMAXPS       Z10, Z22, Z10
-	VMINPS       Z23, Z10, Z10
-	VMAXPS       Z11, Z22, Z11
-	VMINPS       Z23, Z11, Z11
-	VMAXPS       Z12, Z22, Z12
-	VMINPS       Z23, Z12, Z12
-	VMAXPS       Z13, Z22, Z13
-	VMINPS       Z23, Z13, Z13
-	VMAXPS       Z14, Z22, Z14
-	VMINPS       Z23, Z14, Z14
-	VMAXPS       Z15, Z22, Z15
-	VMINPS       Z23, Z15, Z15
-	VMAXPS       Z16, Z22, Z16
-	VMINPS       Z23, Z16, Z16
-	VMAXPS       Z17, Z22, Z17
-	VMINPS       Z23, Z17, Z17
-	VMAXPS       Z18, Z22, Z18
-	VMINPS       Z23, Z18, Z18
-	VMAXPS       Z19, Z22, Z19
-	VMINPS       Z23, Z19, Z19
-	VMAXPS       Z20, Z22, Z20
-	VMINPS       Z23, Z20, Z20
-	VMAXPS       Z21, Z22, Z21
-	VMINPS       Z23, Z21, Z21
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z22
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z22, Z0, Z0
+	VMINPS       Z23, Z1, Z1
 	VCVTPS2DQ    Z1, Z1
-	VPADDD       Z22, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z22, Z0, Z0
-	VCVTPS2DQ    Z3, Z1
-	VPADDD       Z22, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z22, Z0, Z0
-	VCVTPS2DQ    Z5, Z1
-	VPADDD       Z22, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z22, Z0, Z0
-	VCVTPS2DQ    Z7, Z1
-	VPADDD       Z22, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z22, Z0, Z0
-	VCVTPS2DQ    Z9, Z1
-	VPADDD       Z22, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z22, Z0, Z0
-	VCVTPS2DQ    Z11, Z1
-	VPADDD       Z22, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z12, Z0
-	VPADDD       Z22, Z0, Z0
-	VCVTPS2DQ    Z13, Z1
-	VPADDD       Z22, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z14, Z0
-	VPADDD       Z22, Z0, Z0
-	VCVTPS2DQ    Z15, Z1
-	VPADDD       Z22, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z16, Z0
-	VPADDD       Z22, Z0, Z0
-	VCVTPS2DQ    Z17, Z1
-	VPADDD       Z22, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z18, Z0
-	VPADDD       Z22, Z0, Z0
-	VCVTPS2DQ    Z19, Z1
-	VPADDD       Z22, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z20, Z0
-	VPADDD       Z22, Z0, Z0
-	VCVTPS2DQ    Z21, Z1
-	VPADDD       Z22, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x0000000b, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z23, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z23, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z23, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z23, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z23, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z23, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z23, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z23, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z23, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z23, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VMINPS       Z23, Z12, Z12
+	VCVTPS2DQ    Z12, Z12
+	VMINPS       Z23, Z13, Z13
+	VCVTPS2DQ    Z13, Z13
+	VMINPS       Z23, Z14, Z14
+	VCVTPS2DQ    Z14, Z14
+	VMINPS       Z23, Z15, Z15
+	VCVTPS2DQ    Z15, Z15
+	VMINPS       Z23, Z16, Z16
+	VCVTPS2DQ    Z16, Z16
+	VMINPS       Z23, Z17, Z17
+	VCVTPS2DQ    Z17, Z17
+	VMINPS       Z23, Z18, Z18
+	VCVTPS2DQ    Z18, Z18
+	VMINPS       Z23, Z19, Z19
+	VCVTPS2DQ    Z19, Z19
+	VMINPS       Z23, Z20, Z20
+	VCVTPS2DQ    Z20, Z20
+	VMINPS       Z23, Z21, Z21
+	VCVTPS2DQ    Z21, Z21
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z23
+	VPACKSSDW     Z23, Z23, Z23
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	MOVQ          BX, R9
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z23, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z22, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z23, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z23, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z22, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z23, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z23, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z22, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z13, Z12, Z0
+	VPADDSW       Z23, Z0, Z0
+	VPACKSSDW     Z15, Z14, Z1
+	VPADDSW       Z23, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z22, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z17, Z16, Z0
+	VPADDSW       Z23, Z0, Z0
+	VPACKSSDW     Z19, Z18, Z1
+	VPADDSW       Z23, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z22, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z21, Z20, Z0
+	VPADDSW       Z23, Z0, Z0
+	VPACKUSWB     Z0, Z0, Z0
+	VPMAXUB       Z22, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	ADDQ          SI, BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x0000000b, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -4100,9 +4115,9 @@ TEXT ·QConv12x32(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
-	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
-	// Z0-Z23 sum[0:24]/temporary, Z24 weights[0]/products/scales[0]/lower/zero,
-	// Z25 weights[1]/scales[1]/upper, Z26 input/products, Z27 products
+	// R9 src/next inputs/output row 0/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
+	// Z0-Z23 sum[0:24]/temporary, Z24 weights[0]/products/scales[0]/lower/temporary,
+	// Z25 weights[1]/scales[1]/zero/upper, Z26 input/products, Z27 products
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -4535,206 +4550,198 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z24
-	VMOVUPS   64(BX), Z25
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z24, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z25, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z24, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z25, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z24, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z25, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z24, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z25, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z24, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z25, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z24, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z25, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z24, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z25, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z24, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z25, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z24, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z25, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z24, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z25, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z24, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z25, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z24, Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    Z25, Z23, Z23
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z24
+	VMOVUPS      64(BX), Z25
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z24, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z25, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z24, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z25, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z24, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z25, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z24, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z25, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z24, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z25, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z24, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z25, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z24, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z25, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z24, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z25, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z24, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z25, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z24, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z25, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z24, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z25, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z24, Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z25, Z23, Z23
 	VBROADCASTSS lower+104(FP), Z24
+	VCVTPS2DQ    Z24, Z24
+	VBROADCASTSS zero+112(FP), Z25
+	VPADDD       Z25, Z24, Z24
+	VPACKSSDW    Z24, Z24, Z24
+	VPACKUSWB    Z24, Z24, Z24
 	VBROADCASTSS upper+108(FP), Z25
-	VMAXPS       Z0, Z24, Z0
 	VMINPS       Z25, Z0, Z0
-	VMAXPS       Z1, Z24, Z1
-	VMINPS       Z25, Z1, Z1
-	VMAXPS       Z2, Z24, Z2
-	VMINPS       Z25, Z2, Z2
-	VMAXPS       Z3, Z24, Z3
-	VMINPS       Z25, Z3, Z3
-	VMAXPS       Z4, Z24, Z4
-	VMINPS       Z25, Z4, Z4
-	VMAXPS       Z5, Z24, Z5
-	VMINPS       Z25, Z5, Z5
-	VMAXPS       Z6, Z24, Z6
-	VMINPS       Z25, Z6, Z6
-	VMAXPS       Z7, Z24, Z7
-	VMINPS       Z25, Z7, Z7
-	VMAXPS       Z8, Z24, Z8
-	VMINPS       Z25, Z8, Z8
-	VMAXPS       Z9, Z24, Z9
-	VMINPS       Z25, Z9, Z9
-	VMAXPS       Z10, Z24, Z10
-	VMINPS       Z25, Z10, Z10
-	VMAXPS       Z11, Z24, Z11
-	VMINPS       Z25, Z11, Z11
-	VMAXPS       Z12, Z24, Z12
-	VMINPS       Z25, Z12, Z12
-	VMAXPS       Z13, Z24, Z13
-	VMINPS       Z25, Z13, Z13
-	VMAXPS       Z14, Z24, Z14
-	VMINPS       Z25, Z14, Z14
-	VMAXPS       Z15, Z24, Z15
-	VMINPS       Z25, Z15, Z15
-	VMAXPS       Z16, Z24, Z16
-	VMINPS       Z25, Z16, Z16
-	VMAXPS       Z17, Z24, Z17
-	VMINPS       Z25, Z17, Z17
-	VMAXPS       Z18, Z24, Z18
-	VMINPS       Z25, Z18, Z18
-	VMAXPS       Z19, Z24, Z19
-	VMINPS       Z25, Z19, Z19
-	VMAXPS       Z20, Z24, Z20
-	VMINPS       Z25, Z20, Z20
-	VMAXPS       Z21, Z24, Z21
-	VMINPS       Z25, Z21, Z21
-	VMAXPS       Z22, Z24, Z22
-	VMINPS       Z25, Z22, Z22
-	VMAXPS       Z23, Z24, Z23
-	VMINPS       Z25, Z23, Z23
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z24
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z24, Z0, Z0
+	VMINPS       Z25, Z1, Z1
 	VCVTPS2DQ    Z1, Z1
-	VPADDD       Z24, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z24, Z0, Z0
-	VCVTPS2DQ    Z3, Z1
-	VPADDD       Z24, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z24, Z0, Z0
-	VCVTPS2DQ    Z5, Z1
-	VPADDD       Z24, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z24, Z0, Z0
-	VCVTPS2DQ    Z7, Z1
-	VPADDD       Z24, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z24, Z0, Z0
-	VCVTPS2DQ    Z9, Z1
-	VPADDD       Z24, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z24, Z0, Z0
-	VCVTPS2DQ    Z11, Z1
-	VPADDD       Z24, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z12, Z0
-	VPADDD       Z24, Z0, Z0
-	VCVTPS2DQ    Z13, Z1
-	VPADDD       Z24, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z14, Z0
-	VPADDD       Z24, Z0, Z0
-	VCVTPS2DQ    Z15, Z1
-	VPADDD       Z24, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z16, Z0
-	VPADDD       Z24, Z0, Z0
-	VCVTPS2DQ    Z17, Z1
-	VPADDD       Z24, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z18, Z0
-	VPADDD       Z24, Z0, Z0
-	VCVTPS2DQ    Z19, Z1
-	VPADDD       Z24, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z20, Z0
-	VPADDD       Z24, Z0, Z0
-	VCVTPS2DQ    Z21, Z1
-	VPADDD       Z24, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z22, Z0
-	VPADDD       Z24, Z0, Z0
-	VCVTPS2DQ    Z23, Z1
-	VPADDD       Z24, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x0000000c, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z25, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z25, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z25, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z25, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z25, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z25, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z25, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z25, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z25, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z25, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VMINPS       Z25, Z12, Z12
+	VCVTPS2DQ    Z12, Z12
+	VMINPS       Z25, Z13, Z13
+	VCVTPS2DQ    Z13, Z13
+	VMINPS       Z25, Z14, Z14
+	VCVTPS2DQ    Z14, Z14
+	VMINPS       Z25, Z15, Z15
+	VCVTPS2DQ    Z15, Z15
+	VMINPS       Z25, Z16, Z16
+	VCVTPS2DQ    Z16, Z16
+	VMINPS       Z25, Z17, Z17
+	VCVTPS2DQ    Z17, Z17
+	VMINPS       Z25, Z18, Z18
+	VCVTPS2DQ    Z18, Z18
+	VMINPS       Z25, Z19, Z19
+	VCVTPS2DQ    Z19, Z19
+	VMINPS       Z25, Z20, Z20
+	VCVTPS2DQ    Z20, Z20
+	VMINPS       Z25, Z21, Z21
+	VCVTPS2DQ    Z21, Z21
+	VMINPS       Z25, Z22, Z22
+	VCVTPS2DQ    Z22, Z22
+	VMINPS       Z25, Z23, Z23
+	VCVTPS2DQ    Z23, Z23
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z25
+	VPACKSSDW     Z25, Z25, Z25
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	MOVQ          BX, R9
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z25, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z24, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z25, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z25, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z24, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z25, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z25, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z24, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z13, Z12, Z0
+	VPADDSW       Z25, Z0, Z0
+	VPACKSSDW     Z15, Z14, Z1
+	VPADDSW       Z25, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z24, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z17, Z16, Z0
+	VPADDSW       Z25, Z0, Z0
+	VPACKSSDW     Z19, Z18, Z1
+	VPADDSW       Z25, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z24, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z21, Z20, Z0
+	VPADDSW       Z25, Z0, Z0
+	VPACKSSDW     Z23, Z22, Z1
+	VPADDSW       Z25, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z24, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x0000000c, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -4744,9 +4751,9 @@ TEXT ·QConv13x32(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
-	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
-	// Z0-Z25 sum[0:26]/temporary, Z26 weights[0]/products/scales[0]/lower/zero,
-	// Z27 weights[1]/scales[1]/upper, Z28 input/products, Z29 products
+	// R9 src/next inputs/output row 0/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
+	// Z0-Z25 sum[0:26]/temporary, Z26 weights[0]/products/scales[0]/lower/temporary,
+	// Z27 weights[1]/scales[1]/zero/upper, Z28 input/products, Z29 products
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -5209,221 +5216,215 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z26
-	VMOVUPS   64(BX), Z27
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z26, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z27, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z26, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z27, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z26, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z27, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z26, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z27, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z26, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z27, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z26, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z27, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z26, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z27, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z26, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z27, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z26, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z27, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z26, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z27, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z26, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z27, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z26, Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    Z27, Z23, Z23
-	VCVTDQ2PS Z24, Z24
-	VMULPS    Z26, Z24, Z24
-	VCVTDQ2PS Z25, Z25
-	VMULPS    Z27, Z25, Z25
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z26
+	VMOVUPS      64(BX), Z27
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z26, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z27, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z26, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z27, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z26, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z27, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z26, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z27, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z26, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z27, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z26, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z27, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z26, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z27, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z26, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z27, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z26, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z27, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z26, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z27, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z26, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z27, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z26, Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z27, Z23, Z23
+	VCVTDQ2PS    Z24, Z24
+	VMULPS       Z26, Z24, Z24
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z27, Z25, Z25
 	VBROADCASTSS lower+104(FP), Z26
+	VCVTPS2DQ    Z26, Z26
+	VBROADCASTSS zero+112(FP), Z27
+	VPADDD       Z27, Z26, Z26
+	VPACKSSDW    Z26, Z26, Z26
+	VPACKUSWB    Z26, Z26, Z26
 	VBROADCASTSS upper+108(FP), Z27
-	VMAXPS       Z0, Z26, Z0
 	VMINPS       Z27, Z0, Z0
-	VMAXPS       Z1, Z26, Z1
-	VMINPS       Z27, Z1, Z1
-	VMAXPS       Z2, Z26, Z2
-	VMINPS       Z27, Z2, Z2
-	VMAXPS       Z3, Z26, Z3
-	VMINPS       Z27, Z3, Z3
-	VMAXPS       Z4, Z26, Z4
-	VMINPS       Z27, Z4, Z4
-	VMAXPS       Z5, Z26, Z5
-	VMINPS       Z27, Z5, Z5
-	VMAXPS       Z6, Z26, Z6
-	VMINPS       Z27, Z6, Z6
-	VMAXPS       Z7, Z26, Z7
-	VMINPS       Z27, Z7, Z7
-	VMAXPS       Z8, Z26, Z8
-	VMINPS       Z27, Z8, Z8
-	VMAXPS       Z9, Z26, Z9
-	VMINPS       Z27, Z9, Z9
-	VMAXPS       Z10, Z26, Z10
-	VMINPS       Z27, Z10, Z10
-	VMAXPS       Z11, Z26, Z11
-	VMINPS       Z27, Z11, Z11
-	VMAXPS       Z12, Z26, Z12
-	VMINPS       Z27, Z12, Z12
-	VMAXPS       Z13, Z26, Z13
-	VMINPS       Z27, Z13, Z13
-	VMAXPS       Z14, Z26, Z14
-	VMINPS       Z27, Z14, Z14
-	VMAXPS       Z15, Z26, Z15
-	VMINPS       Z27, Z15, Z15
-	VMAXPS       Z16, Z26, Z16
-	VMINPS       Z27, Z16, Z16
-	VMAXPS       Z17, Z26, Z17
-	VMINPS       Z27, Z17, Z17
-	VMAXPS       Z18, Z26, Z18
-	VMINPS       Z27, Z18, Z18
-	VMAXPS       Z19, Z26, Z19
-	VMINPS       Z27, Z19, Z19
-	VMAXPS       Z20, Z26, Z20
-	VMINPS       Z27, Z20, Z20
-	VMAXPS       Z21, Z26, Z21
-	VMINPS       Z27, Z21, Z21
-	VMAXPS       Z22, Z26, Z22
-	VMINPS       Z27, Z22, Z22
-	VMAXPS       Z23, Z26, Z23
-	VMINPS       Z27, Z23, Z23
-	VMAXPS       Z24, Z26, Z24
-	VMINPS       Z27, Z24, Z24
-	VMAXPS       Z25, Z26, Z25
-	VMINPS       Z27, Z25, Z25
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z26
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z26, Z0, Z0
+	VMINPS       Z27, Z1, Z1
 	VCVTPS2DQ    Z1, Z1
-	VPADDD       Z26, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z26, Z0, Z0
-	VCVTPS2DQ    Z3, Z1
-	VPADDD       Z26, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z26, Z0, Z0
-	VCVTPS2DQ    Z5, Z1
-	VPADDD       Z26, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z26, Z0, Z0
-	VCVTPS2DQ    Z7, Z1
-	VPADDD       Z26, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z26, Z0, Z0
-	VCVTPS2DQ    Z9, Z1
-	VPADDD       Z26, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z26, Z0, Z0
-	VCVTPS2DQ    Z11, Z1
-	VPADDD       Z26, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z12, Z0
-	VPADDD       Z26, Z0, Z0
-	VCVTPS2DQ    Z13, Z1
-	VPADDD       Z26, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z14, Z0
-	VPADDD       Z26, Z0, Z0
-	VCVTPS2DQ    Z15, Z1
-	VPADDD       Z26, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z16, Z0
-	VPADDD       Z26, Z0, Z0
-	VCVTPS2DQ    Z17, Z1
-	VPADDD       Z26, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z18, Z0
-	VPADDD       Z26, Z0, Z0
-	VCVTPS2DQ    Z19, Z1
-	VPADDD       Z26, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z20, Z0
-	VPADDD       Z26, Z0, Z0
-	VCVTPS2DQ    Z21, Z1
-	VPADDD       Z26, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z22, Z0
-	VPADDD       Z26, Z0, Z0
-	VCVTPS2DQ    Z23, Z1
-	VPADDD       Z26, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z24, Z0
-	VPADDD       Z26, Z0, Z0
-	VCVTPS2DQ    Z25, Z1
-	VPADDD       Z26, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x0000000d, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z27, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z27, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z27, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z27, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z27, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z27, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z27, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z27, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z27, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z27, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VMINPS       Z27, Z12, Z12
+	VCVTPS2DQ    Z12, Z12
+	VMINPS       Z27, Z13, Z13
+	VCVTPS2DQ    Z13, Z13
+	VMINPS       Z27, Z14, Z14
+	VCVTPS2DQ    Z14, Z14
+	VMINPS       Z27, Z15, Z15
+	VCVTPS2DQ    Z15, Z15
+	VMINPS       Z27, Z16, Z16
+	VCVTPS2DQ    Z16, Z16
+	VMINPS       Z27, Z17, Z17
+	VCVTPS2DQ    Z17, Z17
+	VMINPS       Z27, Z18, Z18
+	VCVTPS2DQ    Z18, Z18
+	VMINPS       Z27, Z19, Z19
+	VCVTPS2DQ    Z19, Z19
+	VMINPS       Z27, Z20, Z20
+	VCVTPS2DQ    Z20, Z20
+	VMINPS       Z27, Z21, Z21
+	VCVTPS2DQ    Z21, Z21
+	VMINPS       Z27, Z22, Z22
+	VCVTPS2DQ    Z22, Z22
+	VMINPS       Z27, Z23, Z23
+	VCVTPS2DQ    Z23, Z23
+	VMINPS       Z27, Z24, Z24
+	VCVTPS2DQ    Z24, Z24
+	VMINPS       Z27, Z25, Z25
+	VCVTPS2DQ    Z25, Z25
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z27
+	VPACKSSDW     Z27, Z27, Z27
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	MOVQ          BX, R9
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z27, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z26, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z27, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z27, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z26, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z27, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z27, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z26, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z13, Z12, Z0
+	VPADDSW       Z27, Z0, Z0
+	VPACKSSDW     Z15, Z14, Z1
+	VPADDSW       Z27, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z26, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z17, Z16, Z0
+	VPADDSW       Z27, Z0, Z0
+	VPACKSSDW     Z19, Z18, Z1
+	VPADDSW       Z27, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z26, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z21, Z20, Z0
+	VPADDSW       Z27, Z0, Z0
+	VPACKSSDW     Z23, Z22, Z1
+	VPADDSW       Z27, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z26, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z25, Z24, Z0
+	VPADDSW       Z27, Z0, Z0
+	VPACKUSWB     Z0, Z0, Z0
+	VPMAXUB       Z26, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	ADDQ          SI, BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x0000000d, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -5433,9 +5434,9 @@ TEXT ·QConv14x32(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
-	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
-	// Z0-Z27 sum[0:28]/temporary, Z28 weights[0]/products/scales[0]/lower/zero,
-	// Z29 weights[1]/scales[1]/upper, Z30 input/products, Z31 products
+	// R9 src/next inputs/output row 0/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
+	// Z0-Z27 sum[0:28]/temporary, Z28 weights[0]/products/scales[0]/lower/temporary,
+	// Z29 weights[1]/scales[1]/zero/upper, Z30 input/products, Z31 products
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -5779,236 +5780,226 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z28
-	VMOVUPS   64(BX), Z29
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z28, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z29, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z28, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z29, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z28, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z29, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z28, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z29, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z28, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z29, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z28, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z29, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z28, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z29, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z28, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z29, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z28, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z29, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z28, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z29, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z28, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z29, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z28, Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    Z29, Z23, Z23
-	VCVTDQ2PS Z24, Z24
-	VMULPS    Z28, Z24, Z24
-	VCVTDQ2PS Z25, Z25
-	VMULPS    Z29, Z25, Z25
-	VCVTDQ2PS Z26, Z26
-	VMULPS    Z28, Z26, Z26
-	VCVTDQ2PS Z27, Z27
-	VMULPS    Z29, Z27, Z27
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z28
+	VMOVUPS      64(BX), Z29
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z28, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z29, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z28, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z29, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z28, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z29, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z28, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z29, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z28, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z29, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z28, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z29, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z28, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z29, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z28, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z29, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z28, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z29, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z28, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z29, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z28, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z29, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z28, Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z29, Z23, Z23
+	VCVTDQ2PS    Z24, Z24
+	VMULPS       Z28, Z24, Z24
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z29, Z25, Z25
+	VCVTDQ2PS    Z26, Z26
+	VMULPS       Z28, Z26, Z26
+	VCVTDQ2PS    Z27, Z27
+	VMULPS       Z29, Z27, Z27
 	VBROADCASTSS lower+104(FP), Z28
+	VCVTPS2DQ    Z28, Z28
+	VBROADCASTSS zero+112(FP), Z29
+	VPADDD       Z29, Z28, Z28
+	VPACKSSDW    Z28, Z28, Z28
+	VPACKUSWB    Z28, Z28, Z28
 	VBROADCASTSS upper+108(FP), Z29
-	VMAXPS       Z0, Z28, Z0
 	VMINPS       Z29, Z0, Z0
-	VMAXPS       Z1, Z28, Z1
-	VMINPS       Z29, Z1, Z1
-	VMAXPS       Z2, Z28, Z2
-	VMINPS       Z29, Z2, Z2
-	VMAXPS       Z3, Z28, Z3
-	VMINPS       Z29, Z3, Z3
-	VMAXPS       Z4, Z28, Z4
-	VMINPS       Z29, Z4, Z4
-	VMAXPS       Z5, Z28, Z5
-	VMINPS       Z29, Z5, Z5
-	VMAXPS       Z6, Z28, Z6
-	VMINPS       Z29, Z6, Z6
-	VMAXPS       Z7, Z28, Z7
-	VMINPS       Z29, Z7, Z7
-	VMAXPS       Z8, Z28, Z8
-	VMINPS       Z29, Z8, Z8
-	VMAXPS       Z9, Z28, Z9
-	VMINPS       Z29, Z9, Z9
-	VMAXPS       Z10, Z28, Z10
-	VMINPS       Z29, Z10, Z10
-	VMAXPS       Z11, Z28, Z11
-	VMINPS       Z29, Z11, Z11
-	VMAXPS       Z12, Z28, Z12
-	VMINPS       Z29, Z12, Z12
-	VMAXPS       Z13, Z28, Z13
-	VMINPS       Z29, Z13, Z13
-	VMAXPS       Z14, Z28, Z14
-	VMINPS       Z29, Z14, Z14
-	VMAXPS       Z15, Z28, Z15
-	VMINPS       Z29, Z15, Z15
-	VMAXPS       Z16, Z28, Z16
-	VMINPS       Z29, Z16, Z16
-	VMAXPS       Z17, Z28, Z17
-	VMINPS       Z29, Z17, Z17
-	VMAXPS       Z18, Z28, Z18
-	VMINPS       Z29, Z18, Z18
-	VMAXPS       Z19, Z28, Z19
-	VMINPS       Z29, Z19, Z19
-	VMAXPS       Z20, Z28, Z20
-	VMINPS       Z29, Z20, Z20
-	VMAXPS       Z21, Z28, Z21
-	VMINPS       Z29, Z21, Z21
-	VMAXPS       Z22, Z28, Z22
-	VMINPS       Z29, Z22, Z22
-	VMAXPS       Z23, Z28, Z23
-	VMINPS       Z29, Z23, Z23
-	VMAXPS       Z24, Z28, Z24
-	VMINPS       Z29, Z24, Z24
-	VMAXPS       Z25, Z28, Z25
-	VMINPS       Z29, Z25, Z25
-	VMAXPS       Z26, Z28, Z26
-	VMINPS       Z29, Z26, Z26
-	VMAXPS       Z27, Z28, Z27
-	VMINPS       Z29, Z27, Z27
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z28
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z28, Z0, Z0
+	VMINPS       Z29, Z1, Z1
 	VCVTPS2DQ    Z1, Z1
-	VPADDD       Z28, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z28, Z0, Z0
-	VCVTPS2DQ    Z3, Z1
-	VPADDD       Z28, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z28, Z0, Z0
-	VCVTPS2DQ    Z5, Z1
-	VPADDD       Z28, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z28, Z0, Z0
-	VCVTPS2DQ    Z7, Z1
-	VPADDD       Z28, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z28, Z0, Z0
-	VCVTPS2DQ    Z9, Z1
-	VPADDD       Z28, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z28, Z0, Z0
-	VCVTPS2DQ    Z11, Z1
-	VPADDD       Z28, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z12, Z0
-	VPADDD       Z28, Z0, Z0
-	VCVTPS2DQ    Z13, Z1
-	VPADDD       Z28, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z14, Z0
-	VPADDD       Z28, Z0, Z0
-	VCVTPS2DQ    Z15, Z1
-	VPADDD       Z28, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z16, Z0
-	VPADDD       Z28, Z0, Z0
-	VCVTPS2DQ    Z17, Z1
-	VPADDD       Z28, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z18, Z0
-	VPADDD       Z28, Z0, Z0
-	VCVTPS2DQ    Z19, Z1
-	VPADDD       Z28, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z20, Z0
-	VPADDD       Z28, Z0, Z0
-	VCVTPS2DQ    Z21, Z1
-	VPADDD       Z28, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z22, Z0
-	VPADDD       Z28, Z0, Z0
-	VCVTPS2DQ    Z23, Z1
-	VPADDD       Z28, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z24, Z0
-	VPADDD       Z28, Z0, Z0
-	VCVTPS2DQ    Z25, Z1
-	VPADDD       Z28, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z26, Z0
-	VPADDD       Z28, Z0, Z0
-	VCVTPS2DQ    Z27, Z1
-	VPADDD       Z28, Z1, Z1
-	VPMOVDB      Z0, (BX)
-	VPMOVDB      Z1, 16(BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x0000000e, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z29, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z29, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z29, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z29, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z29, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z29, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z29, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z29, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z29, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z29, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VMINPS       Z29, Z12, Z12
+	VCVTPS2DQ    Z12, Z12
+	VMINPS       Z29, Z13, Z13
+	VCVTPS2DQ    Z13, Z13
+	VMINPS       Z29, Z14, Z14
+	VCVTPS2DQ    Z14, Z14
+	VMINPS       Z29, Z15, Z15
+	VCVTPS2DQ    Z15, Z15
+	VMINPS       Z29, Z16, Z16
+	VCVTPS2DQ    Z16, Z16
+	VMINPS       Z29, Z17, Z17
+	VCVTPS2DQ    Z17, Z17
+	VMINPS       Z29, Z18, Z18
+	VCVTPS2DQ    Z18, Z18
+	VMINPS       Z29, Z19, Z19
+	VCVTPS2DQ    Z19, Z19
+	VMINPS       Z29, Z20, Z20
+	VCVTPS2DQ    Z20, Z20
+	VMINPS       Z29, Z21, Z21
+	VCVTPS2DQ    Z21, Z21
+	VMINPS       Z29, Z22, Z22
+	VCVTPS2DQ    Z22, Z22
+	VMINPS       Z29, Z23, Z23
+	VCVTPS2DQ    Z23, Z23
+	VMINPS       Z29, Z24, Z24
+	VCVTPS2DQ    Z24, Z24
+	VMINPS       Z29, Z25, Z25
+	VCVTPS2DQ    Z25, Z25
+	VMINPS       Z29, Z26, Z26
+	VCVTPS2DQ    Z26, Z26
+	VMINPS       Z29, Z27, Z27
+	VCVTPS2DQ    Z27, Z27
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z29
+	VPACKSSDW     Z29, Z29, Z29
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	MOVQ          BX, R9
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z29, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z28, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z29, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z29, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z28, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z29, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z29, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z28, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z13, Z12, Z0
+	VPADDSW       Z29, Z0, Z0
+	VPACKSSDW     Z15, Z14, Z1
+	VPADDSW       Z29, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z28, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z17, Z16, Z0
+	VPADDSW       Z29, Z0, Z0
+	VPACKSSDW     Z19, Z18, Z1
+	VPADDSW       Z29, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z28, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z21, Z20, Z0
+	VPADDSW       Z29, Z0, Z0
+	VPACKSSDW     Z23, Z22, Z1
+	VPADDSW       Z29, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z28, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, R9
+	VPACKSSDW     Z25, Z24, Z0
+	VPADDSW       Z29, Z0, Z0
+	VPACKSSDW     Z27, Z26, Z1
+	VPADDSW       Z29, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z28, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI64X4 $0x00, Z0, (R9)
+	VEXTRACTI64X4 $0x01, Z0, (R9)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x0000000e, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -6016,9 +6007,9 @@ k_done:
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·QConv1x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX input row 0/bias/src/run/scale/dst, DX weights/dstStride, BX offsets, SI runs,
-	// DI offset/groups
-	// Z0 sum/temporary, Z1 weights/products/scales/lower/zero, Z2 input/upper
+	// AX srcStride, CX input row 0/bias/src/run/scale/dst, DX weights/dstStride, BX offsets/output row 0,
+	// SI runs, DI offset/groups
+	// Z0 sum/temporary, Z1 weights/products/scales/lower/temporary, Z2 input/zero/upper
 	MOVQ srcStride+72(FP), AX
 
 	// For each tile of 1×16, pixels by channels.
@@ -6089,32 +6080,41 @@ k_done:
 	DECQ SI
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Z1
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z1, Z0, Z0
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Z1
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z1, Z0, Z0
 	VBROADCASTSS lower+104(FP), Z1
+	VCVTPS2DQ    Z1, Z1
+	VBROADCASTSS zero+112(FP), Z2
+	VPADDD       Z2, Z1, Z1
+	VPACKSSDW    Z1, Z1, Z1
+	VPACKUSWB    Z1, Z1, Z1
 	VBROADCASTSS upper+108(FP), Z2
-	VMAXPS       Z0, Z1, Z0
 	VMINPS       Z2, Z0, Z0
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z1
-	MOVQ         dst+0(FP), CX
-	MOVQ         dstStride+80(FP), DX
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z1, Z0, Z0
-	VPMOVDB      Z0, (CX)
-	ADDQ         DX, CX
-	MOVQ         CX, dst+0(FP)
-	MOVQ         src+8(FP), CX
-	ADDQ         AX, CX
-	MOVQ         CX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z2
+	VPACKSSDW     Z2, Z2, Z2
+	MOVQ          dst+0(FP), CX
+	MOVQ          dstStride+80(FP), DX
+	MOVQ          CX, BX
+	VPACKSSDW     Z0, Z0, Z0
+	VPADDSW       Z2, Z0, Z0
+	VPACKUSWB     Z0, Z0, Z0
+	VPMAXUB       Z1, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (BX)
+	ADDQ          DX, CX
+	MOVQ          CX, dst+0(FP)
+	MOVQ          src+8(FP), CX
+	ADDQ          AX, CX
+	MOVQ          CX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -6122,9 +6122,9 @@ k_done:
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·QConv2x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX input row 0/bias/src/run/scale/dst, DX weights/dstStride, BX offsets, SI runs,
-	// DI offset/groups
-	// Z0-Z1 sum[0:2]/temporary, Z2 weights/products/scales/lower/zero, Z3 input/products/upper
+	// AX srcStride, CX input row 0/bias/src/run/scale/dst, DX weights/dstStride, BX offsets/output row 0,
+	// SI runs, DI offset/groups
+	// Z0-Z1 sum[0:2]/temporary, Z2 weights/products/scales/lower/temporary, Z3 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 
 	// For each tile of 2×16, pixels by channels.
@@ -6211,40 +6211,46 @@ k_done:
 	DECQ SI
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Z2
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z2, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z2, Z1, Z1
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Z2
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z2, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z2, Z1, Z1
 	VBROADCASTSS lower+104(FP), Z2
+	VCVTPS2DQ    Z2, Z2
+	VBROADCASTSS zero+112(FP), Z3
+	VPADDD       Z3, Z2, Z2
+	VPACKSSDW    Z2, Z2, Z2
+	VPACKUSWB    Z2, Z2, Z2
 	VBROADCASTSS upper+108(FP), Z3
-	VMAXPS       Z0, Z2, Z0
 	VMINPS       Z3, Z0, Z0
-	VMAXPS       Z1, Z2, Z1
-	VMINPS       Z3, Z1, Z1
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z2
-	MOVQ         dst+0(FP), CX
-	MOVQ         dstStride+80(FP), DX
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z2, Z0, Z0
-	VPMOVDB      Z0, (CX)
-	ADDQ         DX, CX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z2, Z0, Z0
-	VPMOVDB      Z0, (CX)
-	ADDQ         DX, CX
-	MOVQ         CX, dst+0(FP)
-	MOVQ         src+8(FP), CX
-	LEAQ         (CX)(AX*2), CX
-	MOVQ         CX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z3, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z3
+	VPACKSSDW     Z3, Z3, Z3
+	MOVQ          dst+0(FP), CX
+	MOVQ          dstStride+80(FP), DX
+	MOVQ          CX, BX
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z3, Z0, Z0
+	VPACKUSWB     Z0, Z0, Z0
+	VPMAXUB       Z2, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (BX)
+	VEXTRACTI32X4 $0x01, Z0, (BX)(DX*1)
+	LEAQ          (CX)(DX*2), CX
+	MOVQ          CX, dst+0(FP)
+	MOVQ          src+8(FP), CX
+	LEAQ          (CX)(AX*2), CX
+	MOVQ          CX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -6253,8 +6259,9 @@ k_done:
 TEXT ·QConv3x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX input row 0/bias/dst/src/run/scale/temporary, DX prefetch, BX prefetchStep,
-	// SI dstStride/src/next inputs/temporary, DI weights/temporary, R8 offsets, R9 runs, R10 offset/groups
-	// Z0-Z2 sum[0:3]/temporary, Z3 weights/products/scales/lower/zero, Z4 input/products/upper
+	// SI dstStride/src/next inputs/temporary, DI weights/output row 0/temporary, R8 offsets, R9 runs,
+	// R10 offset/groups
+	// Z0-Z2 sum[0:3]/temporary, Z3 weights/products/scales/lower/temporary, Z4 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	MOVQ prefetch+40(FP), DX
 	MOVQ prefetchStep+96(FP), BX
@@ -6378,49 +6385,55 @@ k_done:
 	DECQ R9
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Z3
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z3, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z3, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z3, Z2, Z2
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Z3
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z3, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z3, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z3, Z2, Z2
 	VBROADCASTSS lower+104(FP), Z3
+	VCVTPS2DQ    Z3, Z3
+	VBROADCASTSS zero+112(FP), Z4
+	VPADDD       Z4, Z3, Z3
+	VPACKSSDW    Z3, Z3, Z3
+	VPACKUSWB    Z3, Z3, Z3
 	VBROADCASTSS upper+108(FP), Z4
-	VMAXPS       Z0, Z3, Z0
 	VMINPS       Z4, Z0, Z0
-	VMAXPS       Z1, Z3, Z1
-	VMINPS       Z4, Z1, Z1
-	VMAXPS       Z2, Z3, Z2
-	VMINPS       Z4, Z2, Z2
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z3
-	MOVQ         dst+0(FP), CX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z3, Z0, Z0
-	VPMOVDB      Z0, (CX)
-	ADDQ         SI, CX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z3, Z0, Z0
-	VPMOVDB      Z0, (CX)
-	ADDQ         SI, CX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z3, Z0, Z0
-	VPMOVDB      Z0, (CX)
-	ADDQ         SI, CX
-	MOVQ         CX, dst+0(FP)
-	MOVQ         src+8(FP), CX
-	IMUL3Q       $0x00000003, AX, SI
-	ADDQ         SI, CX
-	MOVQ         CX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z4, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z4, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z4
+	VPACKSSDW     Z4, Z4, Z4
+	MOVQ          dst+0(FP), CX
+	MOVQ          dstStride+80(FP), SI
+	MOVQ          CX, DI
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z4, Z0, Z0
+	VPACKSSDW     Z2, Z2, Z1
+	VPADDSW       Z4, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z3, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (DI)
+	VEXTRACTI32X4 $0x01, Z0, (DI)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (DI)(SI*2)
+	IMUL3Q        $0x00000003, SI, SI
+	ADDQ          SI, CX
+	MOVQ          CX, dst+0(FP)
+	MOVQ          src+8(FP), CX
+	IMUL3Q        $0x00000003, AX, SI
+	ADDQ          SI, CX
+	MOVQ          CX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -6429,8 +6442,9 @@ k_done:
 TEXT ·QConv4x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/src/run/scale, BX prefetch, SI prefetchStep,
-	// DI dstStride/src/next inputs, R8 weights, R9 offsets, R10 runs, R11 offset/groups
-	// Z0-Z3 sum[0:4]/temporary, Z4 weights/products/scales/lower/zero, Z5 input/products/upper
+	// DI dstStride/src/next inputs, R8 weights/3·dstStride, R9 offsets/output row 0, R10 runs,
+	// R11 offset/groups
+	// Z0-Z3 sum[0:4]/temporary, Z4 weights/products/scales/lower/temporary, Z5 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	MOVQ prefetch+40(FP), BX
@@ -6571,56 +6585,59 @@ k_done:
 	DECQ R10
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), DX
-	VMOVUPS   (DX), Z4
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z4, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z4, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z4, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z4, Z3, Z3
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), DX
+	VMOVUPS      (DX), Z4
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z4, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z4, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z4, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z4, Z3, Z3
 	VBROADCASTSS lower+104(FP), Z4
+	VCVTPS2DQ    Z4, Z4
+	VBROADCASTSS zero+112(FP), Z5
+	VPADDD       Z5, Z4, Z4
+	VPACKSSDW    Z4, Z4, Z4
+	VPACKUSWB    Z4, Z4, Z4
 	VBROADCASTSS upper+108(FP), Z5
-	VMAXPS       Z0, Z4, Z0
 	VMINPS       Z5, Z0, Z0
-	VMAXPS       Z1, Z4, Z1
-	VMINPS       Z5, Z1, Z1
-	VMAXPS       Z2, Z4, Z2
-	VMINPS       Z5, Z2, Z2
-	VMAXPS       Z3, Z4, Z3
-	VMINPS       Z5, Z3, Z3
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z4
-	MOVQ         dst+0(FP), DX
-	MOVQ         dstStride+80(FP), DI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z4, Z0, Z0
-	VPMOVDB      Z0, (DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z4, Z0, Z0
-	VPMOVDB      Z0, (DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z4, Z0, Z0
-	VPMOVDB      Z0, (DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z4, Z0, Z0
-	VPMOVDB      Z0, (DX)
-	ADDQ         DI, DX
-	MOVQ         DX, dst+0(FP)
-	MOVQ         src+8(FP), DX
-	LEAQ         (DX)(AX*4), DX
-	MOVQ         DX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z5, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z5, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z5, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z5
+	VPACKSSDW     Z5, Z5, Z5
+	MOVQ          dst+0(FP), DX
+	MOVQ          dstStride+80(FP), DI
+	LEAQ          (DI)(DI*2), R8
+	MOVQ          DX, R9
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z5, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z5, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z4, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R9)
+	VEXTRACTI32X4 $0x01, Z0, (R9)(DI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R9)(DI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R9)(R8*1)
+	LEAQ          (DX)(DI*4), DX
+	MOVQ          DX, dst+0(FP)
+	MOVQ          src+8(FP), DX
+	LEAQ          (DX)(AX*4), DX
+	MOVQ          DX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -6629,9 +6646,9 @@ k_done:
 TEXT ·QConv5x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/src/run/scale/temporary, BX prefetch,
-	// SI prefetchStep, DI dstStride/src/next inputs/temporary, R8 weights/temporary, R9 offsets, R10 runs,
-	// R11 offset/groups
-	// Z0-Z4 sum[0:5]/temporary, Z5 weights/products/scales/lower/zero, Z6 input/products/upper
+	// SI prefetchStep, DI dstStride/src/next inputs/temporary, R8 weights/3·dstStride/temporary,
+	// R9 offsets/output row 0, R10 runs, R11 offset/groups
+	// Z0-Z4 sum[0:5]/temporary, Z5 weights/products/scales/lower/temporary, Z6 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	MOVQ prefetch+40(FP), BX
@@ -6793,65 +6810,73 @@ k_done:
 	DECQ R10
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), DX
-	VMOVUPS   (DX), Z5
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z5, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z5, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z5, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z5, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z5, Z4, Z4
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), DX
+	VMOVUPS      (DX), Z5
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z5, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z5, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z5, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z5, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z5, Z4, Z4
 	VBROADCASTSS lower+104(FP), Z5
+	VCVTPS2DQ    Z5, Z5
+	VBROADCASTSS zero+112(FP), Z6
+	VPADDD       Z6, Z5, Z5
+	VPACKSSDW    Z5, Z5, Z5
+	VPACKUSWB    Z5, Z5, Z5
 	VBROADCASTSS upper+108(FP), Z6
-	VMAXPS       Z0, Z5, Z0
 	VMINPS       Z6, Z0, Z0
-	VMAXPS       Z1, Z5, Z1
-	VMINPS       Z6, Z1, Z1
-	VMAXPS       Z2, Z5, Z2
-	VMINPS       Z6, Z2, Z2
-	VMAXPS       Z3, Z5, Z3
-	VMINPS       Z6, Z3, Z3
-	VMAXPS       Z4, Z5, Z4
-	VMINPS       Z6, Z4, Z4
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z5
-	MOVQ         dst+0(FP), DX
-	MOVQ         dstStride+80(FP), DI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z5, Z0, Z0
-	VPMOVDB      Z0, (DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z5, Z0, Z0
-	VPMOVDB      Z0, (DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z5, Z0, Z0
-	VPMOVDB      Z0, (DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z5, Z0, Z0
-	VPMOVDB      Z0, (DX)
-	ADDQ         DI, DX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z5, Z0, Z0
-	VPMOVDB      Z0, (DX)
-	ADDQ         DI, DX
-	MOVQ         DX, dst+0(FP)
-	MOVQ         src+8(FP), DX
-	IMUL3Q       $0x00000005, AX, DI
-	ADDQ         DI, DX
-	MOVQ         DX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z6, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z6, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z6, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z6, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z6
+	VPACKSSDW     Z6, Z6, Z6
+	MOVQ          dst+0(FP), DX
+	MOVQ          dstStride+80(FP), DI
+	LEAQ          (DI)(DI*2), R8
+	MOVQ          DX, R9
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z6, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z6, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z5, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R9)
+	VEXTRACTI32X4 $0x01, Z0, (R9)(DI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R9)(DI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R9)(R8*1)
+	LEAQ          (DX)(DI*4), DX
+	MOVQ          DX, R9
+	VPACKSSDW     Z4, Z4, Z0
+	VPADDSW       Z6, Z0, Z0
+	VPACKUSWB     Z0, Z0, Z0
+	VPMAXUB       Z5, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R9)
+	ADDQ          DI, DX
+	MOVQ          DX, dst+0(FP)
+	MOVQ          src+8(FP), DX
+	IMUL3Q        $0x00000005, AX, DI
+	ADDQ          DI, DX
+	MOVQ          DX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -6860,9 +6885,9 @@ k_done:
 TEXT ·QConv6x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
-	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary, R9 weights/temporary,
-	// R10 offsets, R11 runs, R12 offset/groups
-	// Z0-Z5 sum[0:6]/temporary, Z6 weights/products/scales/lower/zero, Z7 input/products/upper
+	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary,
+	// R9 weights/3·dstStride/temporary, R10 offsets/output row 0, R11 runs, R12 offset/groups
+	// Z0-Z5 sum[0:6]/temporary, Z6 weights/products/scales/lower/temporary, Z7 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -7043,73 +7068,78 @@ k_done:
 	DECQ R11
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z6
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z6, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z6, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z6, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z6, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z6, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z6, Z5, Z5
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z6
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z6, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z6, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z6, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z6, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z6, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z6, Z5, Z5
 	VBROADCASTSS lower+104(FP), Z6
+	VCVTPS2DQ    Z6, Z6
+	VBROADCASTSS zero+112(FP), Z7
+	VPADDD       Z7, Z6, Z6
+	VPACKSSDW    Z6, Z6, Z6
+	VPACKUSWB    Z6, Z6, Z6
 	VBROADCASTSS upper+108(FP), Z7
-	VMAXPS       Z0, Z6, Z0
 	VMINPS       Z7, Z0, Z0
-	VMAXPS       Z1, Z6, Z1
-	VMINPS       Z7, Z1, Z1
-	VMAXPS       Z2, Z6, Z2
-	VMINPS       Z7, Z2, Z2
-	VMAXPS       Z3, Z6, Z3
-	VMINPS       Z7, Z3, Z3
-	VMAXPS       Z4, Z6, Z4
-	VMINPS       Z7, Z4, Z4
-	VMAXPS       Z5, Z6, Z5
-	VMINPS       Z7, Z5, Z5
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z6
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), R8
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z6, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z6, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z6, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z6, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z6, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Z5, Z0
-	VPADDD       Z6, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         R8, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x00000006, AX, R8
-	ADDQ         R8, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z7, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z7, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z7, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z7, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z7, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z7
+	VPACKSSDW     Z7, Z7, Z7
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), R8
+	LEAQ          (R8)(R8*2), R9
+	MOVQ          BX, R10
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z7, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z7, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z6, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(R8*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(R8*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(R9*1)
+	LEAQ          (BX)(R8*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z7, Z0, Z0
+	VPACKUSWB     Z0, Z0, Z0
+	VPMAXUB       Z6, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(R8*1)
+	LEAQ          (BX)(R8*2), BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x00000006, AX, R8
+	ADDQ          R8, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -7118,9 +7148,9 @@ k_done:
 TEXT ·QConv7x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
-	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary, R9 weights/temporary,
-	// R10 offsets, R11 runs, R12 offset/groups
-	// Z0-Z6 sum[0:7]/temporary, Z7 weights/products/scales/lower/zero, Z8 input/products/upper
+	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary,
+	// R9 weights/3·dstStride/temporary, R10 offsets/output row 0, R11 runs, R12 offset/groups
+	// Z0-Z6 sum[0:7]/temporary, Z7 weights/products/scales/lower/temporary, Z8 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -7319,81 +7349,86 @@ k_done:
 	DECQ R11
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z7
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z7, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z7, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z7, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z7, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z7, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z7, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z7, Z6, Z6
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z7
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z7, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z7, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z7, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z7, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z7, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z7, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z7, Z6, Z6
 	VBROADCASTSS lower+104(FP), Z7
+	VCVTPS2DQ    Z7, Z7
+	VBROADCASTSS zero+112(FP), Z8
+	VPADDD       Z8, Z7, Z7
+	VPACKSSDW    Z7, Z7, Z7
+	VPACKUSWB    Z7, Z7, Z7
 	VBROADCASTSS upper+108(FP), Z8
-	VMAXPS       Z0, Z7, Z0
 	VMINPS       Z8, Z0, Z0
-	VMAXPS       Z1, Z7, Z1
-	VMINPS       Z8, Z1, Z1
-	VMAXPS       Z2, Z7, Z2
-	VMINPS       Z8, Z2, Z2
-	VMAXPS       Z3, Z7, Z3
-	VMINPS       Z8, Z3, Z3
-	VMAXPS       Z4, Z7, Z4
-	VMINPS       Z8, Z4, Z4
-	VMAXPS       Z5, Z7, Z5
-	VMINPS       Z8, Z5, Z5
-	VMAXPS       Z6, Z7, Z6
-	VMINPS       Z8, Z6, Z6
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z7
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), R8
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z7, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z7, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z7, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z7, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z7, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Z5, Z0
-	VPADDD       Z7, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         R8, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z7, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         R8, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x00000007, AX, R8
-	ADDQ         R8, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z8, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z8, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z8, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z8, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z8, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z8, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z8
+	VPACKSSDW     Z8, Z8, Z8
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), R8
+	LEAQ          (R8)(R8*2), R9
+	MOVQ          BX, R10
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z8, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z8, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z7, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(R8*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(R8*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(R9*1)
+	LEAQ          (BX)(R8*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z8, Z0, Z0
+	VPACKSSDW     Z6, Z6, Z1
+	VPADDSW       Z8, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z7, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(R8*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(R8*2)
+	IMUL3Q        $0x00000003, R8, R8
+	ADDQ          R8, BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x00000007, AX, R8
+	ADDQ          R8, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -7402,9 +7437,9 @@ k_done:
 TEXT ·QConv8x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale,
-	// SI input row 7/dstStride/offset, DI prefetch, R8 prefetchStep, R9 src/next inputs, R10 weights,
-	// R11 offsets, R12 runs, R13 groups
-	// Z0-Z7 sum[0:8]/temporary, Z8 weights/products/scales/lower/zero, Z9 input/products/upper
+	// SI input row 7/dstStride/offset, DI prefetch, R8 prefetchStep, R9 src/next inputs/3·dstStride,
+	// R10 weights/output row 0, R11 offsets, R12 runs, R13 groups
+	// Z0-Z7 sum[0:8]/temporary, Z8 weights/products/scales/lower/temporary, Z9 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -7623,88 +7658,89 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z8
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z8, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z8, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z8, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z8, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z8, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z8, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z8, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z8, Z7, Z7
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z8
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z8, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z8, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z8, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z8, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z8, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z8, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z8, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z8, Z7, Z7
 	VBROADCASTSS lower+104(FP), Z8
+	VCVTPS2DQ    Z8, Z8
+	VBROADCASTSS zero+112(FP), Z9
+	VPADDD       Z9, Z8, Z8
+	VPACKSSDW    Z8, Z8, Z8
+	VPACKUSWB    Z8, Z8, Z8
 	VBROADCASTSS upper+108(FP), Z9
-	VMAXPS       Z0, Z8, Z0
 	VMINPS       Z9, Z0, Z0
-	VMAXPS       Z1, Z8, Z1
-	VMINPS       Z9, Z1, Z1
-	VMAXPS       Z2, Z8, Z2
-	VMINPS       Z9, Z2, Z2
-	VMAXPS       Z3, Z8, Z3
-	VMINPS       Z9, Z3, Z3
-	VMAXPS       Z4, Z8, Z4
-	VMINPS       Z9, Z4, Z4
-	VMAXPS       Z5, Z8, Z5
-	VMINPS       Z9, Z5, Z5
-	VMAXPS       Z6, Z8, Z6
-	VMINPS       Z9, Z6, Z6
-	VMAXPS       Z7, Z8, Z7
-	VMINPS       Z9, Z7, Z7
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z8
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z8, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z8, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z8, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z8, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z8, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z5, Z0
-	VPADDD       Z8, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z8, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z7, Z0
-	VPADDD       Z8, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	LEAQ         (BX)(AX*8), BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z9, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z9, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z9, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z9, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z9, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z9, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z9, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z9
+	VPACKSSDW     Z9, Z9, Z9
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	LEAQ          (SI)(SI*2), R9
+	MOVQ          BX, R10
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z9, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z9, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z8, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(R9*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z9, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z9, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z8, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(R9*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	LEAQ          (BX)(AX*8), BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -7714,8 +7750,9 @@ TEXT ·QConv9x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
-	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
-	// Z0-Z8 sum[0:9]/temporary, Z9 weights/products/scales/lower/zero, Z10 input/products/upper
+	// R9 src/next inputs/3·dstStride/temporary, R10 weights/output row 0, R11 offsets, R12 runs,
+	// R13 groups
+	// Z0-Z8 sum[0:9]/temporary, Z9 weights/products/scales/lower/temporary, Z10 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -7955,97 +7992,103 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z9
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z9, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z9, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z9, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z9, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z9, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z9, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z9, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z9, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z9, Z8, Z8
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z9
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z9, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z9, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z9, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z9, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z9, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z9, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z9, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z9, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z9, Z8, Z8
 	VBROADCASTSS lower+104(FP), Z9
+	VCVTPS2DQ    Z9, Z9
+	VBROADCASTSS zero+112(FP), Z10
+	VPADDD       Z10, Z9, Z9
+	VPACKSSDW    Z9, Z9, Z9
+	VPACKUSWB    Z9, Z9, Z9
 	VBROADCASTSS upper+108(FP), Z10
-	VMAXPS       Z0, Z9, Z0
 	VMINPS       Z10, Z0, Z0
-	VMAXPS       Z1, Z9, Z1
-	VMINPS       Z10, Z1, Z1
-	VMAXPS       Z2, Z9, Z2
-	VMINPS       Z10, Z2, Z2
-	VMAXPS       Z3, Z9, Z3
-	VMINPS       Z10, Z3, Z3
-	VMAXPS       Z4, Z9, Z4
-	VMINPS       Z10, Z4, Z4
-	VMAXPS       Z5, Z9, Z5
-	VMINPS       Z10, Z5, Z5
-	VMAXPS       Z6, Z9, Z6
-	VMINPS       Z10, Z6, Z6
-	VMAXPS       Z7, Z9, Z7
-	VMINPS       Z10, Z7, Z7
-	VMAXPS       Z8, Z9, Z8
-	VMINPS       Z10, Z8, Z8
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z9
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z9, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z9, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z9, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z9, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z9, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z5, Z0
-	VPADDD       Z9, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z9, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z7, Z0
-	VPADDD       Z9, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z9, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x00000009, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z10, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z10, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z10, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z10, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z10, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z10, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z10, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z10, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z10
+	VPACKSSDW     Z10, Z10, Z10
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	LEAQ          (SI)(SI*2), R9
+	MOVQ          BX, R10
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z10, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z10, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z9, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(R9*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z10, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z10, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z9, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(R9*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z8, Z8, Z0
+	VPADDSW       Z10, Z0, Z0
+	VPACKUSWB     Z0, Z0, Z0
+	VPMAXUB       Z9, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	ADDQ          SI, BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x00000009, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -8055,8 +8098,10 @@ TEXT ·QConv10x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
-	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
-	// Z0-Z9 sum[0:10]/temporary, Z10 weights/products/scales/lower/zero, Z11 input/products/upper
+	// R9 src/next inputs/3·dstStride/temporary, R10 weights/output row 0, R11 offsets, R12 runs,
+	// R13 groups
+	// Z0-Z9 sum[0:10]/temporary, Z10 weights/products/scales/lower/temporary,
+	// Z11 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -8314,105 +8359,108 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z10
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z10, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z10, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z10, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z10, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z10, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z10, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z10, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z10, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z10, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z10, Z9, Z9
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z10
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z10, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z10, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z10, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z10, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z10, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z10, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z10, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z10, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z10, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z10, Z9, Z9
 	VBROADCASTSS lower+104(FP), Z10
+	VCVTPS2DQ    Z10, Z10
+	VBROADCASTSS zero+112(FP), Z11
+	VPADDD       Z11, Z10, Z10
+	VPACKSSDW    Z10, Z10, Z10
+	VPACKUSWB    Z10, Z10, Z10
 	VBROADCASTSS upper+108(FP), Z11
-	VMAXPS       Z0, Z10, Z0
 	VMINPS       Z11, Z0, Z0
-	VMAXPS       Z1, Z10, Z1
-	VMINPS       Z11, Z1, Z1
-	VMAXPS       Z2, Z10, Z2
-	VMINPS       Z11, Z2, Z2
-	VMAXPS       Z3, Z10, Z3
-	VMINPS       Z11, Z3, Z3
-	VMAXPS       Z4, Z10, Z4
-	VMINPS       Z11, Z4, Z4
-	VMAXPS       Z5, Z10, Z5
-	VMINPS       Z11, Z5, Z5
-	VMAXPS       Z6, Z10, Z6
-	VMINPS       Z11, Z6, Z6
-	VMAXPS       Z7, Z10, Z7
-	VMINPS       Z11, Z7, Z7
-	VMAXPS       Z8, Z10, Z8
-	VMINPS       Z11, Z8, Z8
-	VMAXPS       Z9, Z10, Z9
-	VMINPS       Z11, Z9, Z9
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z10
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z10, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z10, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z10, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z10, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z10, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z5, Z0
-	VPADDD       Z10, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z10, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z7, Z0
-	VPADDD       Z10, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z10, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z9, Z0
-	VPADDD       Z10, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x0000000a, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z11, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z11, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z11, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z11, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z11, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z11, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z11, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z11, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z11, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z11
+	VPACKSSDW     Z11, Z11, Z11
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	LEAQ          (SI)(SI*2), R9
+	MOVQ          BX, R10
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z11, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z11, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z10, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(R9*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z11, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z11, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z10, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(R9*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z11, Z0, Z0
+	VPACKUSWB     Z0, Z0, Z0
+	VPMAXUB       Z10, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x0000000a, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -8422,8 +8470,10 @@ TEXT ·QConv11x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
-	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
-	// Z0-Z10 sum[0:11]/temporary, Z11 weights/products/scales/lower/zero, Z12 input/products/upper
+	// R9 src/next inputs/3·dstStride/temporary, R10 weights/output row 0, R11 offsets, R12 runs,
+	// R13 groups
+	// Z0-Z10 sum[0:11]/temporary, Z11 weights/products/scales/lower/temporary,
+	// Z12 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -8699,113 +8749,116 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z11
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z11, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z11, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z11, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z11, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z11, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z11, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z11, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z11, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z11, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z11, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z11, Z10, Z10
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z11
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z11, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z11, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z11, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z11, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z11, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z11, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z11, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z11, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z11, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z11, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z11, Z10, Z10
 	VBROADCASTSS lower+104(FP), Z11
+	VCVTPS2DQ    Z11, Z11
+	VBROADCASTSS zero+112(FP), Z12
+	VPADDD       Z12, Z11, Z11
+	VPACKSSDW    Z11, Z11, Z11
+	VPACKUSWB    Z11, Z11, Z11
 	VBROADCASTSS upper+108(FP), Z12
-	VMAXPS       Z0, Z11, Z0
 	VMINPS       Z12, Z0, Z0
-	VMAXPS       Z1, Z11, Z1
-	VMINPS       Z12, Z1, Z1
-	VMAXPS       Z2, Z11, Z2
-	VMINPS       Z12, Z2, Z2
-	VMAXPS       Z3, Z11, Z3
-	VMINPS       Z12, Z3, Z3
-	VMAXPS       Z4, Z11, Z4
-	VMINPS       Z12, Z4, Z4
-	VMAXPS       Z5, Z11, Z5
-	VMINPS       Z12, Z5, Z5
-	VMAXPS       Z6, Z11, Z6
-	VMINPS       Z12, Z6, Z6
-	VMAXPS       Z7, Z11, Z7
-	VMINPS       Z12, Z7, Z7
-	VMAXPS       Z8, Z11, Z8
-	VMINPS       Z12, Z8, Z8
-	VMAXPS       Z9, Z11, Z9
-	VMINPS       Z12, Z9, Z9
-	VMAXPS       Z10, Z11, Z10
-	VMINPS       Z12, Z10, Z10
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z11
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z11, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z11, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z11, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z11, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z11, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z5, Z0
-	VPADDD       Z11, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z11, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z7, Z0
-	VPADDD       Z11, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z11, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z9, Z0
-	VPADDD       Z11, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z11, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x0000000b, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z12, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z12, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z12, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z12, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z12, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z12, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z12, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z12, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z12, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z12, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z12
+	VPACKSSDW     Z12, Z12, Z12
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	LEAQ          (SI)(SI*2), R9
+	MOVQ          BX, R10
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z12, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z12, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z11, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(R9*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z12, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z12, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z11, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(R9*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z12, Z0, Z0
+	VPACKSSDW     Z10, Z10, Z1
+	VPADDSW       Z12, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z11, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	IMUL3Q        $0x00000003, SI, SI
+	ADDQ          SI, BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x0000000b, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -8815,8 +8868,10 @@ TEXT ·QConv12x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
-	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
-	// Z0-Z11 sum[0:12]/temporary, Z12 weights/products/scales/lower/zero, Z13 input/products/upper
+	// R9 src/next inputs/3·dstStride/temporary, R10 weights/output row 0, R11 offsets, R12 runs,
+	// R13 groups
+	// Z0-Z11 sum[0:12]/temporary, Z12 weights/products/scales/lower/temporary,
+	// Z13 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -9110,121 +9165,120 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z12
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z12, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z12, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z12, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z12, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z12, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z12, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z12, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z12, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z12, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z12, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z12, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z12, Z11, Z11
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z12
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z12, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z12, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z12, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z12, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z12, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z12, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z12, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z12, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z12, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z12, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z12, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z12, Z11, Z11
 	VBROADCASTSS lower+104(FP), Z12
+	VCVTPS2DQ    Z12, Z12
+	VBROADCASTSS zero+112(FP), Z13
+	VPADDD       Z13, Z12, Z12
+	VPACKSSDW    Z12, Z12, Z12
+	VPACKUSWB    Z12, Z12, Z12
 	VBROADCASTSS upper+108(FP), Z13
-	VMAXPS       Z0, Z12, Z0
 	VMINPS       Z13, Z0, Z0
-	VMAXPS       Z1, Z12, Z1
-	VMINPS       Z13, Z1, Z1
-	VMAXPS       Z2, Z12, Z2
-	VMINPS       Z13, Z2, Z2
-	VMAXPS       Z3, Z12, Z3
-	VMINPS       Z13, Z3, Z3
-	VMAXPS       Z4, Z12, Z4
-	VMINPS       Z13, Z4, Z4
-	VMAXPS       Z5, Z12, Z5
-	VMINPS       Z13, Z5, Z5
-	VMAXPS       Z6, Z12, Z6
-	VMINPS       Z13, Z6, Z6
-	VMAXPS       Z7, Z12, Z7
-	VMINPS       Z13, Z7, Z7
-	VMAXPS       Z8, Z12, Z8
-	VMINPS       Z13, Z8, Z8
-	VMAXPS       Z9, Z12, Z9
-	VMINPS       Z13, Z9, Z9
-	VMAXPS       Z10, Z12, Z10
-	VMINPS       Z13, Z10, Z10
-	VMAXPS       Z11, Z12, Z11
-	VMINPS       Z13, Z11, Z11
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z12
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z12, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z12, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z12, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z12, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z12, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z5, Z0
-	VPADDD       Z12, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z12, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z7, Z0
-	VPADDD       Z12, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z12, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z9, Z0
-	VPADDD       Z12, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z12, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z11, Z0
-	VPADDD       Z12, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x0000000c, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z13, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z13, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z13, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z13, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z13, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z13, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z13, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z13, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z13, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z13, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z13, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z13
+	VPACKSSDW     Z13, Z13, Z13
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	LEAQ          (SI)(SI*2), R9
+	MOVQ          BX, R10
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z13, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z13, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z12, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(R9*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z13, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z13, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z12, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(R9*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z13, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z13, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z12, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(R9*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x0000000c, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -9234,8 +9288,10 @@ TEXT ·QConv13x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
-	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
-	// Z0-Z12 sum[0:13]/temporary, Z13 weights/products/scales/lower/zero, Z14 input/products/upper
+	// R9 src/next inputs/3·dstStride/temporary, R10 weights/output row 0, R11 offsets, R12 runs,
+	// R13 groups
+	// Z0-Z12 sum[0:13]/temporary, Z13 weights/products/scales/lower/temporary,
+	// Z14 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -9548,129 +9604,133 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z13
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z13, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z13, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z13, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z13, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z13, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z13, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z13, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z13, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z13, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z13, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z13, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z13, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z13, Z12, Z12
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z13
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z13, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z13, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z13, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z13, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z13, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z13, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z13, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z13, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z13, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z13, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z13, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z13, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z13, Z12, Z12
 	VBROADCASTSS lower+104(FP), Z13
+	VCVTPS2DQ    Z13, Z13
+	VBROADCASTSS zero+112(FP), Z14
+	VPADDD       Z14, Z13, Z13
+	VPACKSSDW    Z13, Z13, Z13
+	VPACKUSWB    Z13, Z13, Z13
 	VBROADCASTSS upper+108(FP), Z14
-	VMAXPS       Z0, Z13, Z0
 	VMINPS       Z14, Z0, Z0
-	VMAXPS       Z1, Z13, Z1
-	VMINPS       Z14, Z1, Z1
-	VMAXPS       Z2, Z13, Z2
-	VMINPS       Z14, Z2, Z2
-	VMAXPS       Z3, Z13, Z3
-	VMINPS       Z14, Z3, Z3
-	VMAXPS       Z4, Z13, Z4
-	VMINPS       Z14, Z4, Z4
-	VMAXPS       Z5, Z13, Z5
-	VMINPS       Z14, Z5, Z5
-	VMAXPS       Z6, Z13, Z6
-	VMINPS       Z14, Z6, Z6
-	VMAXPS       Z7, Z13, Z7
-	VMINPS       Z14, Z7, Z7
-	VMAXPS       Z8, Z13, Z8
-	VMINPS       Z14, Z8, Z8
-	VMAXPS       Z9, Z13, Z9
-	VMINPS       Z14, Z9, Z9
-	VMAXPS       Z10, Z13, Z10
-	VMINPS       Z14, Z10, Z10
-	VMAXPS       Z11, Z13, Z11
-	VMINPS       Z14, Z11, Z11
-	VMAXPS       Z12, Z13, Z12
-	VMINPS       Z14, Z12, Z12
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z13
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z13, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z13, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z13, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z13, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z13, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z5, Z0
-	VPADDD       Z13, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z13, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z7, Z0
-	VPADDD       Z13, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z13, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z9, Z0
-	VPADDD       Z13, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z13, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z11, Z0
-	VPADDD       Z13, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z12, Z0
-	VPADDD       Z13, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x0000000d, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z14, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z14, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z14, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z14, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z14, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z14, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z14, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z14, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z14, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z14, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z14, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VMINPS       Z14, Z12, Z12
+	VCVTPS2DQ    Z12, Z12
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z14
+	VPACKSSDW     Z14, Z14, Z14
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	LEAQ          (SI)(SI*2), R9
+	MOVQ          BX, R10
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z14, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z14, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z13, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(R9*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z14, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z14, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z13, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(R9*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z14, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z14, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z13, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(R9*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z12, Z12, Z0
+	VPADDSW       Z14, Z0, Z0
+	VPACKUSWB     Z0, Z0, Z0
+	VPMAXUB       Z13, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	ADDQ          SI, BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x0000000d, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -9680,8 +9740,10 @@ TEXT ·QConv14x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
-	// R9 src/next inputs/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
-	// Z0-Z13 sum[0:14]/temporary, Z14 weights/products/scales/lower/zero, Z15 input/products/upper
+	// R9 src/next inputs/3·dstStride/temporary, R10 weights/output row 0, R11 offsets, R12 runs,
+	// R13 groups
+	// Z0-Z13 sum[0:14]/temporary, Z14 weights/products/scales/lower/temporary,
+	// Z15 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -10012,137 +10074,138 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z14
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z14, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z14, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z14, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z14, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z14, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z14, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z14, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z14, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z14, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z14, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z14, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z14, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z14, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z14, Z13, Z13
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z14
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z14, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z14, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z14, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z14, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z14, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z14, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z14, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z14, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z14, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z14, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z14, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z14, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z14, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z14, Z13, Z13
 	VBROADCASTSS lower+104(FP), Z14
+	VCVTPS2DQ    Z14, Z14
+	VBROADCASTSS zero+112(FP), Z15
+	VPADDD       Z15, Z14, Z14
+	VPACKSSDW    Z14, Z14, Z14
+	VPACKUSWB    Z14, Z14, Z14
 	VBROADCASTSS upper+108(FP), Z15
-	VMAXPS       Z0, Z14, Z0
 	VMINPS       Z15, Z0, Z0
-	VMAXPS       Z1, Z14, Z1
-	VMINPS       Z15, Z1, Z1
-	VMAXPS       Z2, Z14, Z2
-	VMINPS       Z15, Z2, Z2
-	VMAXPS       Z3, Z14, Z3
-	VMINPS       Z15, Z3, Z3
-	VMAXPS       Z4, Z14, Z4
-	VMINPS       Z15, Z4, Z4
-	VMAXPS       Z5, Z14, Z5
-	VMINPS       Z15, Z5, Z5
-	VMAXPS       Z6, Z14, Z6
-	VMINPS       Z15, Z6, Z6
-	VMAXPS       Z7, Z14, Z7
-	VMINPS       Z15, Z7, Z7
-	VMAXPS       Z8, Z14, Z8
-	VMINPS       Z15, Z8, Z8
-	VMAXPS       Z9, Z14, Z9
-	VMINPS       Z15, Z9, Z9
-	VMAXPS       Z10, Z14, Z10
-	VMINPS       Z15, Z10, Z10
-	VMAXPS       Z11, Z14, Z11
-	VMINPS       Z15, Z11, Z11
-	VMAXPS       Z12, Z14, Z12
-	VMINPS       Z15, Z12, Z12
-	VMAXPS       Z13, Z14, Z13
-	VMINPS       Z15, Z13, Z13
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z14
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z14, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z14, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z14, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z14, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z14, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z5, Z0
-	VPADDD       Z14, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z14, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z7, Z0
-	VPADDD       Z14, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z14, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z9, Z0
-	VPADDD       Z14, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z14, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z11, Z0
-	VPADDD       Z14, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z12, Z0
-	VPADDD       Z14, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z13, Z0
-	VPADDD       Z14, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x0000000e, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z15, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z15, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z15, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z15, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z15, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z15, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z15, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z15, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z15, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z15, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z15, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VMINPS       Z15, Z12, Z12
+	VCVTPS2DQ    Z12, Z12
+	VMINPS       Z15, Z13, Z13
+	VCVTPS2DQ    Z13, Z13
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z15
+	VPACKSSDW     Z15, Z15, Z15
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	LEAQ          (SI)(SI*2), R9
+	MOVQ          BX, R10
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z15, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z15, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z14, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(R9*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z15, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z15, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z14, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(R9*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z15, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z15, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z14, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(R9*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z13, Z12, Z0
+	VPADDSW       Z15, Z0, Z0
+	VPACKUSWB     Z0, Z0, Z0
+	VPMAXUB       Z14, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x0000000e, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -10151,9 +10214,10 @@ k_done:
 TEXT ·QConv15x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
-	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 prefetch, R9 prefetchStep,
-	// R10 src/next inputs, R11 weights, R12 offsets, R13 runs, R14 groups
-	// Z0-Z14 sum[0:15]/temporary, Z15 weights/products/scales/lower/zero, Z16 input/products/upper
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary, R8 prefetch,
+	// R9 prefetchStep, R10 src/next inputs/output row 0, R11 weights, R12 offsets, R13 runs, R14 groups
+	// Z0-Z14 sum[0:15]/temporary, Z15 weights/products/scales/lower/temporary,
+	// Z16 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -10506,145 +10570,146 @@ k_done:
 	DECQ R13
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z15
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z15, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z15, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z15, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z15, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z15, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z15, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z15, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z15, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z15, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z15, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z15, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z15, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z15, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z15, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z15, Z14, Z14
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z15
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z15, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z15, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z15, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z15, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z15, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z15, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z15, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z15, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z15, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z15, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z15, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z15, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z15, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z15, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z15, Z14, Z14
 	VBROADCASTSS lower+104(FP), Z15
+	VCVTPS2DQ    Z15, Z15
+	VBROADCASTSS zero+112(FP), Z16
+	VPADDD       Z16, Z15, Z15
+	VPACKSSDW    Z15, Z15, Z15
+	VPACKUSWB    Z15, Z15, Z15
 	VBROADCASTSS upper+108(FP), Z16
-	VMAXPS       Z0, Z15, Z0
 	VMINPS       Z16, Z0, Z0
-	VMAXPS       Z1, Z15, Z1
-	VMINPS       Z16, Z1, Z1
-	VMAXPS       Z2, Z15, Z2
-	VMINPS       Z16, Z2, Z2
-	VMAXPS       Z3, Z15, Z3
-	VMINPS       Z16, Z3, Z3
-	VMAXPS       Z4, Z15, Z4
-	VMINPS       Z16, Z4, Z4
-	VMAXPS       Z5, Z15, Z5
-	VMINPS       Z16, Z5, Z5
-	VMAXPS       Z6, Z15, Z6
-	VMINPS       Z16, Z6, Z6
-	VMAXPS       Z7, Z15, Z7
-	VMINPS       Z16, Z7, Z7
-	VMAXPS       Z8, Z15, Z8
-	VMINPS       Z16, Z8, Z8
-	VMAXPS       Z9, Z15, Z9
-	VMINPS       Z16, Z9, Z9
-	VMAXPS       Z10, Z15, Z10
-	VMINPS       Z16, Z10, Z10
-	VMAXPS       Z11, Z15, Z11
-	VMINPS       Z16, Z11, Z11
-	VMAXPS       Z12, Z15, Z12
-	VMINPS       Z16, Z12, Z12
-	VMAXPS       Z13, Z15, Z13
-	VMINPS       Z16, Z13, Z13
-	VMAXPS       Z14, Z15, Z14
-	VMINPS       Z16, Z14, Z14
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z15
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z15, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z15, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z15, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z15, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z15, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z5, Z0
-	VPADDD       Z15, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z15, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z7, Z0
-	VPADDD       Z15, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z15, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z9, Z0
-	VPADDD       Z15, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z15, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z11, Z0
-	VPADDD       Z15, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z12, Z0
-	VPADDD       Z15, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z13, Z0
-	VPADDD       Z15, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z14, Z0
-	VPADDD       Z15, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x0000000f, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z16, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z16, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z16, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z16, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z16, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z16, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z16, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z16, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z16, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z16, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z16, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VMINPS       Z16, Z12, Z12
+	VCVTPS2DQ    Z12, Z12
+	VMINPS       Z16, Z13, Z13
+	VCVTPS2DQ    Z13, Z13
+	VMINPS       Z16, Z14, Z14
+	VCVTPS2DQ    Z14, Z14
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z16
+	VPACKSSDW     Z16, Z16, Z16
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	LEAQ          (SI)(SI*2), DI
+	MOVQ          BX, R10
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z16, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z16, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z15, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z16, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z16, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z15, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z16, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z16, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z15, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z13, Z12, Z0
+	VPADDSW       Z16, Z0, Z0
+	VPACKSSDW     Z14, Z14, Z1
+	VPADDSW       Z16, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z15, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	IMUL3Q        $0x00000003, SI, SI
+	ADDQ          SI, BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x0000000f, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -10653,9 +10718,10 @@ k_done:
 TEXT ·QConv16x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
-	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 prefetch, R9 prefetchStep,
-	// R10 src/next inputs, R11 weights, R12 offsets, R13 runs, R14 groups
-	// Z0-Z15 sum[0:16]/temporary, Z16 weights/products/scales/lower/zero, Z17 input/products/upper
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary, R8 prefetch,
+	// R9 prefetchStep, R10 src/next inputs/output row 0, R11 weights, R12 offsets, R13 runs, R14 groups
+	// Z0-Z15 sum[0:16]/temporary, Z16 weights/products/scales/lower/temporary,
+	// Z17 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -11026,153 +11092,150 @@ k_done:
 	DECQ R13
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z16
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z16, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z16, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z16, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z16, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z16, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z16, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z16, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z16, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z16, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z16, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z16, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z16, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z16, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z16, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z16, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z16, Z15, Z15
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z16
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z16, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z16, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z16, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z16, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z16, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z16, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z16, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z16, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z16, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z16, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z16, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z16, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z16, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z16, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z16, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z16, Z15, Z15
 	VBROADCASTSS lower+104(FP), Z16
+	VCVTPS2DQ    Z16, Z16
+	VBROADCASTSS zero+112(FP), Z17
+	VPADDD       Z17, Z16, Z16
+	VPACKSSDW    Z16, Z16, Z16
+	VPACKUSWB    Z16, Z16, Z16
 	VBROADCASTSS upper+108(FP), Z17
-	VMAXPS       Z0, Z16, Z0
 	VMINPS       Z17, Z0, Z0
-	VMAXPS       Z1, Z16, Z1
-	VMINPS       Z17, Z1, Z1
-	VMAXPS       Z2, Z16, Z2
-	VMINPS       Z17, Z2, Z2
-	VMAXPS       Z3, Z16, Z3
-	VMINPS       Z17, Z3, Z3
-	VMAXPS       Z4, Z16, Z4
-	VMINPS       Z17, Z4, Z4
-	VMAXPS       Z5, Z16, Z5
-	VMINPS       Z17, Z5, Z5
-	VMAXPS       Z6, Z16, Z6
-	VMINPS       Z17, Z6, Z6
-	VMAXPS       Z7, Z16, Z7
-	VMINPS       Z17, Z7, Z7
-	VMAXPS       Z8, Z16, Z8
-	VMINPS       Z17, Z8, Z8
-	VMAXPS       Z9, Z16, Z9
-	VMINPS       Z17, Z9, Z9
-	VMAXPS       Z10, Z16, Z10
-	VMINPS       Z17, Z10, Z10
-	VMAXPS       Z11, Z16, Z11
-	VMINPS       Z17, Z11, Z11
-	VMAXPS       Z12, Z16, Z12
-	VMINPS       Z17, Z12, Z12
-	VMAXPS       Z13, Z16, Z13
-	VMINPS       Z17, Z13, Z13
-	VMAXPS       Z14, Z16, Z14
-	VMINPS       Z17, Z14, Z14
-	VMAXPS       Z15, Z16, Z15
-	VMINPS       Z17, Z15, Z15
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z16
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z16, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z16, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z16, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z16, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z16, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z5, Z0
-	VPADDD       Z16, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z16, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z7, Z0
-	VPADDD       Z16, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z16, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z9, Z0
-	VPADDD       Z16, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z16, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z11, Z0
-	VPADDD       Z16, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z12, Z0
-	VPADDD       Z16, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z13, Z0
-	VPADDD       Z16, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z14, Z0
-	VPADDD       Z16, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z15, Z0
-	VPADDD       Z16, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x00000010, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z17, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z17, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z17, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z17, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z17, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z17, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z17, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z17, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z17, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z17, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z17, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VMINPS       Z17, Z12, Z12
+	VCVTPS2DQ    Z12, Z12
+	VMINPS       Z17, Z13, Z13
+	VCVTPS2DQ    Z13, Z13
+	VMINPS       Z17, Z14, Z14
+	VCVTPS2DQ    Z14, Z14
+	VMINPS       Z17, Z15, Z15
+	VCVTPS2DQ    Z15, Z15
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z17
+	VPACKSSDW     Z17, Z17, Z17
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	LEAQ          (SI)(SI*2), DI
+	MOVQ          BX, R10
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z17, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z17, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z16, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z17, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z17, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z16, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z17, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z17, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z16, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z13, Z12, Z0
+	VPADDSW       Z17, Z0, Z0
+	VPACKSSDW     Z15, Z14, Z1
+	VPADDSW       Z17, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z16, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x00000010, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -11181,9 +11244,10 @@ k_done:
 TEXT ·QConv17x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
-	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 prefetch, R9 prefetchStep,
-	// R10 src/next inputs, R11 weights, R12 offsets, R13 runs, R14 groups
-	// Z0-Z16 sum[0:17]/temporary, Z17 weights/products/scales/lower/zero, Z18 input/products/upper
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary, R8 prefetch,
+	// R9 prefetchStep, R10 src/next inputs/output row 0, R11 weights, R12 offsets, R13 runs, R14 groups
+	// Z0-Z16 sum[0:17]/temporary, Z17 weights/products/scales/lower/temporary,
+	// Z18 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -11572,161 +11636,163 @@ k_done:
 	DECQ R13
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z17
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z17, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z17, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z17, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z17, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z17, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z17, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z17, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z17, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z17, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z17, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z17, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z17, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z17, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z17, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z17, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z17, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z17, Z16, Z16
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z17
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z17, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z17, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z17, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z17, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z17, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z17, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z17, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z17, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z17, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z17, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z17, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z17, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z17, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z17, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z17, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z17, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z17, Z16, Z16
 	VBROADCASTSS lower+104(FP), Z17
+	VCVTPS2DQ    Z17, Z17
+	VBROADCASTSS zero+112(FP), Z18
+	VPADDD       Z18, Z17, Z17
+	VPACKSSDW    Z17, Z17, Z17
+	VPACKUSWB    Z17, Z17, Z17
 	VBROADCASTSS upper+108(FP), Z18
-	VMAXPS       Z0, Z17, Z0
 	VMINPS       Z18, Z0, Z0
-	VMAXPS       Z1, Z17, Z1
-	VMINPS       Z18, Z1, Z1
-	VMAXPS       Z2, Z17, Z2
-	VMINPS       Z18, Z2, Z2
-	VMAXPS       Z3, Z17, Z3
-	VMINPS       Z18, Z3, Z3
-	VMAXPS       Z4, Z17, Z4
-	VMINPS       Z18, Z4, Z4
-	VMAXPS       Z5, Z17, Z5
-	VMINPS       Z18, Z5, Z5
-	VMAXPS       Z6, Z17, Z6
-	VMINPS       Z18, Z6, Z6
-	VMAXPS       Z7, Z17, Z7
-	VMINPS       Z18, Z7, Z7
-	VMAXPS       Z8, Z17, Z8
-	VMINPS       Z18, Z8, Z8
-	VMAXPS       Z9, Z17, Z9
-	VMINPS       Z18, Z9, Z9
-	VMAXPS       Z10, Z17, Z10
-	VMINPS       Z18, Z10, Z10
-	VMAXPS       Z11, Z17, Z11
-	VMINPS       Z18, Z11, Z11
-	VMAXPS       Z12, Z17, Z12
-	VMINPS       Z18, Z12, Z12
-	VMAXPS       Z13, Z17, Z13
-	VMINPS       Z18, Z13, Z13
-	VMAXPS       Z14, Z17, Z14
-	VMINPS       Z18, Z14, Z14
-	VMAXPS       Z15, Z17, Z15
-	VMINPS       Z18, Z15, Z15
-	VMAXPS       Z16, Z17, Z16
-	VMINPS       Z18, Z16, Z16
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z17
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z17, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z17, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z17, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z17, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z17, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z5, Z0
-	VPADDD       Z17, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z17, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z7, Z0
-	VPADDD       Z17, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z17, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z9, Z0
-	VPADDD       Z17, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z17, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z11, Z0
-	VPADDD       Z17, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z12, Z0
-	VPADDD       Z17, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z13, Z0
-	VPADDD       Z17, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z14, Z0
-	VPADDD       Z17, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z15, Z0
-	VPADDD       Z17, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z16, Z0
-	VPADDD       Z17, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x00000011, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z18, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z18, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z18, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z18, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z18, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z18, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z18, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z18, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z18, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z18, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z18, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VMINPS       Z18, Z12, Z12
+	VCVTPS2DQ    Z12, Z12
+	VMINPS       Z18, Z13, Z13
+	VCVTPS2DQ    Z13, Z13
+	VMINPS       Z18, Z14, Z14
+	VCVTPS2DQ    Z14, Z14
+	VMINPS       Z18, Z15, Z15
+	VCVTPS2DQ    Z15, Z15
+	VMINPS       Z18, Z16, Z16
+	VCVTPS2DQ    Z16, Z16
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z18
+	VPACKSSDW     Z18, Z18, Z18
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	LEAQ          (SI)(SI*2), DI
+	MOVQ          BX, R10
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z18, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z18, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z17, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z18, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z18, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z17, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z18, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z18, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z17, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z13, Z12, Z0
+	VPADDSW       Z18, Z0, Z0
+	VPACKSSDW     Z15, Z14, Z1
+	VPADDSW       Z18, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z17, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z16, Z16, Z0
+	VPADDSW       Z18, Z0, Z0
+	VPACKUSWB     Z0, Z0, Z0
+	VPMAXUB       Z17, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	ADDQ          SI, BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x00000011, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -11735,9 +11801,10 @@ k_done:
 TEXT ·QConv18x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
-	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 prefetch, R9 prefetchStep,
-	// R10 src/next inputs, R11 weights, R12 offsets, R13 runs, R14 groups
-	// Z0-Z17 sum[0:18]/temporary, Z18 weights/products/scales/lower/zero, Z19 input/products/upper
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary, R8 prefetch,
+	// R9 prefetchStep, R10 src/next inputs/output row 0, R11 weights, R12 offsets, R13 runs, R14 groups
+	// Z0-Z17 sum[0:18]/temporary, Z18 weights/products/scales/lower/temporary,
+	// Z19 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -12144,169 +12211,168 @@ k_done:
 	DECQ R13
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z18
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z18, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z18, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z18, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z18, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z18, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z18, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z18, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z18, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z18, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z18, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z18, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z18, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z18, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z18, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z18, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z18, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z18, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z18, Z17, Z17
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z18
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z18, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z18, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z18, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z18, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z18, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z18, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z18, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z18, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z18, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z18, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z18, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z18, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z18, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z18, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z18, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z18, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z18, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z18, Z17, Z17
 	VBROADCASTSS lower+104(FP), Z18
+	VCVTPS2DQ    Z18, Z18
+	VBROADCASTSS zero+112(FP), Z19
+	VPADDD       Z19, Z18, Z18
+	VPACKSSDW    Z18, Z18, Z18
+	VPACKUSWB    Z18, Z18, Z18
 	VBROADCASTSS upper+108(FP), Z19
-	VMAXPS       Z0, Z18, Z0
 	VMINPS       Z19, Z0, Z0
-	VMAXPS       Z1, Z18, Z1
-	VMINPS       Z19, Z1, Z1
-	VMAXPS       Z2, Z18, Z2
-	VMINPS       Z19, Z2, Z2
-	VMAXPS       Z3, Z18, Z3
-	VMINPS       Z19, Z3, Z3
-	VMAXPS       Z4, Z18, Z4
-	VMINPS       Z19, Z4, Z4
-	VMAXPS       Z5, Z18, Z5
-	VMINPS       Z19, Z5, Z5
-	VMAXPS       Z6, Z18, Z6
-	VMINPS       Z19, Z6, Z6
-	VMAXPS       Z7, Z18, Z7
-	VMINPS       Z19, Z7, Z7
-	VMAXPS       Z8, Z18, Z8
-	VMINPS       Z19, Z8, Z8
-	VMAXPS       Z9, Z18, Z9
-	VMINPS       Z19, Z9, Z9
-	VMAXPS       Z10, Z18, Z10
-	VMINPS       Z19, Z10, Z10
-	VMAXPS       Z11, Z18, Z11
-	VMINPS       Z19, Z11, Z11
-	VMAXPS       Z12, Z18, Z12
-	VMINPS       Z19, Z12, Z12
-	VMAXPS       Z13, Z18, Z13
-	VMINPS       Z19, Z13, Z13
-	VMAXPS       Z14, Z18, Z14
-	VMINPS       Z19, Z14, Z14
-	VMAXPS       Z15, Z18, Z15
-	VMINPS       Z19, Z15, Z15
-	VMAXPS       Z16, Z18, Z16
-	VMINPS       Z19, Z16, Z16
-	VMAXPS       Z17, Z18, Z17
-	VMINPS       Z19, Z17, Z17
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z18
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z18, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z18, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z18, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z18, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z18, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z5, Z0
-	VPADDD       Z18, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z18, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z7, Z0
-	VPADDD       Z18, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z18, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z9, Z0
-	VPADDD       Z18, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z18, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z11, Z0
-	VPADDD       Z18, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z12, Z0
-	VPADDD       Z18, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z13, Z0
-	VPADDD       Z18, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z14, Z0
-	VPADDD       Z18, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z15, Z0
-	VPADDD       Z18, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z16, Z0
-	VPADDD       Z18, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z17, Z0
-	VPADDD       Z18, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x00000012, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z19, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z19, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z19, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z19, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z19, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z19, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z19, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z19, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z19, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z19, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z19, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VMINPS       Z19, Z12, Z12
+	VCVTPS2DQ    Z12, Z12
+	VMINPS       Z19, Z13, Z13
+	VCVTPS2DQ    Z13, Z13
+	VMINPS       Z19, Z14, Z14
+	VCVTPS2DQ    Z14, Z14
+	VMINPS       Z19, Z15, Z15
+	VCVTPS2DQ    Z15, Z15
+	VMINPS       Z19, Z16, Z16
+	VCVTPS2DQ    Z16, Z16
+	VMINPS       Z19, Z17, Z17
+	VCVTPS2DQ    Z17, Z17
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z19
+	VPACKSSDW     Z19, Z19, Z19
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	LEAQ          (SI)(SI*2), DI
+	MOVQ          BX, R10
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z19, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z19, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z18, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z19, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z19, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z18, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z19, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z19, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z18, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z13, Z12, Z0
+	VPADDSW       Z19, Z0, Z0
+	VPACKSSDW     Z15, Z14, Z1
+	VPADDSW       Z19, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z18, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z17, Z16, Z0
+	VPADDSW       Z19, Z0, Z0
+	VPACKUSWB     Z0, Z0, Z0
+	VPMAXUB       Z18, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x00000012, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -12315,9 +12381,10 @@ k_done:
 TEXT ·QConv19x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
-	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 prefetch, R9 prefetchStep,
-	// R10 src/next inputs, R11 weights, R12 offsets, R13 runs, R14 groups
-	// Z0-Z18 sum[0:19]/temporary, Z19 weights/products/scales/lower/zero, Z20 input/products/upper
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary, R8 prefetch,
+	// R9 prefetchStep, R10 src/next inputs/output row 0, R11 weights, R12 offsets, R13 runs, R14 groups
+	// Z0-Z18 sum[0:19]/temporary, Z19 weights/products/scales/lower/temporary,
+	// Z20 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -12742,177 +12809,176 @@ k_done:
 	DECQ R13
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z19
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z19, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z19, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z19, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z19, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z19, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z19, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z19, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z19, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z19, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z19, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z19, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z19, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z19, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z19, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z19, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z19, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z19, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z19, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z19, Z18, Z18
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z19
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z19, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z19, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z19, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z19, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z19, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z19, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z19, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z19, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z19, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z19, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z19, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z19, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z19, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z19, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z19, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z19, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z19, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z19, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z19, Z18, Z18
 	VBROADCASTSS lower+104(FP), Z19
+	VCVTPS2DQ    Z19, Z19
+	VBROADCASTSS zero+112(FP), Z20
+	VPADDD       Z20, Z19, Z19
+	VPACKSSDW    Z19, Z19, Z19
+	VPACKUSWB    Z19, Z19, Z19
 	VBROADCASTSS upper+108(FP), Z20
-	VMAXPS       Z0, Z19, Z0
 	VMINPS       Z20, Z0, Z0
-	VMAXPS       Z1, Z19, Z1
-	VMINPS       Z20, Z1, Z1
-	VMAXPS       Z2, Z19, Z2
-	VMINPS       Z20, Z2, Z2
-	VMAXPS       Z3, Z19, Z3
-	VMINPS       Z20, Z3, Z3
-	VMAXPS       Z4, Z19, Z4
-	VMINPS       Z20, Z4, Z4
-	VMAXPS       Z5, Z19, Z5
-	VMINPS       Z20, Z5, Z5
-	VMAXPS       Z6, Z19, Z6
-	VMINPS       Z20, Z6, Z6
-	VMAXPS       Z7, Z19, Z7
-	VMINPS       Z20, Z7, Z7
-	VMAXPS       Z8, Z19, Z8
-	VMINPS       Z20, Z8, Z8
-	VMAXPS       Z9, Z19, Z9
-	VMINPS       Z20, Z9, Z9
-	VMAXPS       Z10, Z19, Z10
-	VMINPS       Z20, Z10, Z10
-	VMAXPS       Z11, Z19, Z11
-	VMINPS       Z20, Z11, Z11
-	VMAXPS       Z12, Z19, Z12
-	VMINPS       Z20, Z12, Z12
-	VMAXPS       Z13, Z19, Z13
-	VMINPS       Z20, Z13, Z13
-	VMAXPS       Z14, Z19, Z14
-	VMINPS       Z20, Z14, Z14
-	VMAXPS       Z15, Z19, Z15
-	VMINPS       Z20, Z15, Z15
-	VMAXPS       Z16, Z19, Z16
-	VMINPS       Z20, Z16, Z16
-	VMAXPS       Z17, Z19, Z17
-	VMINPS       Z20, Z17, Z17
-	VMAXPS       Z18, Z19, Z18
-	VMINPS       Z20, Z18, Z18
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z19
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z19, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z19, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z19, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z19, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z19, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z5, Z0
-	VPADDD       Z19, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z19, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z7, Z0
-	VPADDD       Z19, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z19, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z9, Z0
-	VPADDD       Z19, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z19, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z11, Z0
-	VPADDD       Z19, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z12, Z0
-	VPADDD       Z19, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z13, Z0
-	VPADDD       Z19, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z14, Z0
-	VPADDD       Z19, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z15, Z0
-	VPADDD       Z19, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z16, Z0
-	VPADDD       Z19, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z17, Z0
-	VPADDD       Z19, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z18, Z0
-	VPADDD       Z19, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x00000013, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z20, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z20, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z20, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z20, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z20, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z20, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z20, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z20, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z20, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z20, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z20, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VMINPS       Z20, Z12, Z12
+	VCVTPS2DQ    Z12, Z12
+	VMINPS       Z20, Z13, Z13
+	VCVTPS2DQ    Z13, Z13
+	VMINPS       Z20, Z14, Z14
+	VCVTPS2DQ    Z14, Z14
+	VMINPS       Z20, Z15, Z15
+	VCVTPS2DQ    Z15, Z15
+	VMINPS       Z20, Z16, Z16
+	VCVTPS2DQ    Z16, Z16
+	VMINPS       Z20, Z17, Z17
+	VCVTPS2DQ    Z17, Z17
+	VMINPS       Z20, Z18, Z18
+	VCVTPS2DQ    Z18, Z18
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z20
+	VPACKSSDW     Z20, Z20, Z20
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	LEAQ          (SI)(SI*2), DI
+	MOVQ          BX, R10
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z20, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z20, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z19, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z20, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z20, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z19, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z20, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z20, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z19, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z13, Z12, Z0
+	VPADDSW       Z20, Z0, Z0
+	VPACKSSDW     Z15, Z14, Z1
+	VPADDSW       Z20, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z19, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z17, Z16, Z0
+	VPADDSW       Z20, Z0, Z0
+	VPACKSSDW     Z18, Z18, Z1
+	VPADDSW       Z20, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z19, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	IMUL3Q        $0x00000003, SI, SI
+	ADDQ          SI, BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x00000013, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -12921,9 +12987,10 @@ k_done:
 TEXT ·QConv20x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
-	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 prefetch, R9 prefetchStep,
-	// R10 src/next inputs, R11 weights, R12 offsets, R13 runs, R14 groups
-	// Z0-Z19 sum[0:20]/temporary, Z20 weights/products/scales/lower/zero, Z21 input/products/upper
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary, R8 prefetch,
+	// R9 prefetchStep, R10 src/next inputs/output row 0, R11 weights, R12 offsets, R13 runs, R14 groups
+	// Z0-Z19 sum[0:20]/temporary, Z20 weights/products/scales/lower/temporary,
+	// Z21 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -13366,185 +13433,180 @@ k_done:
 	DECQ R13
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z20
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z20, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z20, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z20, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z20, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z20, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z20, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z20, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z20, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z20, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z20, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z20, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z20, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z20, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z20, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z20, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z20, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z20, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z20, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z20, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z20, Z19, Z19
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z20
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z20, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z20, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z20, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z20, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z20, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z20, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z20, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z20, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z20, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z20, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z20, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z20, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z20, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z20, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z20, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z20, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z20, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z20, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z20, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z20, Z19, Z19
 	VBROADCASTSS lower+104(FP), Z20
+	VCVTPS2DQ    Z20, Z20
+	VBROADCASTSS zero+112(FP), Z21
+	VPADDD       Z21, Z20, Z20
+	VPACKSSDW    Z20, Z20, Z20
+	VPACKUSWB    Z20, Z20, Z20
 	VBROADCASTSS upper+108(FP), Z21
-	VMAXPS       Z0, Z20, Z0
 	VMINPS       Z21, Z0, Z0
-	VMAXPS       Z1, Z20, Z1
-	VMINPS       Z21, Z1, Z1
-	VMAXPS       Z2, Z20, Z2
-	VMINPS       Z21, Z2, Z2
-	VMAXPS       Z3, Z20, Z3
-	VMINPS       Z21, Z3, Z3
-	VMAXPS       Z4, Z20, Z4
-	VMINPS       Z21, Z4, Z4
-	VMAXPS       Z5, Z20, Z5
-	VMINPS       Z21, Z5, Z5
-	VMAXPS       Z6, Z20, Z6
-	VMINPS       Z21, Z6, Z6
-	VMAXPS       Z7, Z20, Z7
-	VMINPS       Z21, Z7, Z7
-	VMAXPS       Z8, Z20, Z8
-	VMINPS       Z21, Z8, Z8
-	VMAXPS       Z9, Z20, Z9
-	VMINPS       Z21, Z9, Z9
-	VMAXPS       Z10, Z20, Z10
-	VMINPS       Z21, Z10, Z10
-	VMAXPS       Z11, Z20, Z11
-	VMINPS       Z21, Z11, Z11
-	VMAXPS       Z12, Z20, Z12
-	VMINPS       Z21, Z12, Z12
-	VMAXPS       Z13, Z20, Z13
-	VMINPS       Z21, Z13, Z13
-	VMAXPS       Z14, Z20, Z14
-	VMINPS       Z21, Z14, Z14
-	VMAXPS       Z15, Z20, Z15
-	VMINPS       Z21, Z15, Z15
-	VMAXPS       Z16, Z20, Z16
-	VMINPS       Z21, Z16, Z16
-	VMAXPS       Z17, Z20, Z17
-	VMINPS       Z21, Z17, Z17
-	VMAXPS       Z18, Z20, Z18
-	VMINPS       Z21, Z18, Z18
-	VMAXPS       Z19, Z20, Z19
-	VMINPS       Z21, Z19, Z19
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z20
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z20, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z20, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z20, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z20, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z20, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z5, Z0
-	VPADDD       Z20, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z20, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z7, Z0
-	VPADDD       Z20, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z20, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z9, Z0
-	VPADDD       Z20, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z20, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z11, Z0
-	VPADDD       Z20, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z12, Z0
-	VPADDD       Z20, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z13, Z0
-	VPADDD       Z20, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z14, Z0
-	VPADDD       Z20, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z15, Z0
-	VPADDD       Z20, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z16, Z0
-	VPADDD       Z20, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z17, Z0
-	VPADDD       Z20, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z18, Z0
-	VPADDD       Z20, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z19, Z0
-	VPADDD       Z20, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x00000014, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z21, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z21, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z21, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z21, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z21, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z21, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z21, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z21, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z21, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z21, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z21, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VMINPS       Z21, Z12, Z12
+	VCVTPS2DQ    Z12, Z12
+	VMINPS       Z21, Z13, Z13
+	VCVTPS2DQ    Z13, Z13
+	VMINPS       Z21, Z14, Z14
+	VCVTPS2DQ    Z14, Z14
+	VMINPS       Z21, Z15, Z15
+	VCVTPS2DQ    Z15, Z15
+	VMINPS       Z21, Z16, Z16
+	VCVTPS2DQ    Z16, Z16
+	VMINPS       Z21, Z17, Z17
+	VCVTPS2DQ    Z17, Z17
+	VMINPS       Z21, Z18, Z18
+	VCVTPS2DQ    Z18, Z18
+	VMINPS       Z21, Z19, Z19
+	VCVTPS2DQ    Z19, Z19
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z21
+	VPACKSSDW     Z21, Z21, Z21
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	LEAQ          (SI)(SI*2), DI
+	MOVQ          BX, R10
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z21, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z21, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z20, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z21, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z21, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z20, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z21, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z21, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z20, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z13, Z12, Z0
+	VPADDSW       Z21, Z0, Z0
+	VPACKSSDW     Z15, Z14, Z1
+	VPADDSW       Z21, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z20, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z17, Z16, Z0
+	VPADDSW       Z21, Z0, Z0
+	VPACKSSDW     Z19, Z18, Z1
+	VPADDSW       Z21, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z20, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x00000014, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -13553,9 +13615,10 @@ k_done:
 TEXT ·QConv21x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
-	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 prefetch, R9 prefetchStep,
-	// R10 src/next inputs, R11 weights, R12 offsets, R13 runs, R14 groups
-	// Z0-Z20 sum[0:21]/temporary, Z21 weights/products/scales/lower/zero, Z22 input/products/upper
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary, R8 prefetch,
+	// R9 prefetchStep, R10 src/next inputs/output row 0, R11 weights, R12 offsets, R13 runs, R14 groups
+	// Z0-Z20 sum[0:21]/temporary, Z21 weights/products/scales/lower/temporary,
+	// Z22 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -14016,193 +14079,193 @@ k_done:
 	DECQ R13
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z21
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z21, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z21, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z21, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z21, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z21, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z21, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z21, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z21, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z21, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z21, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z21, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z21, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z21, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z21, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z21, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z21, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z21, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z21, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z21, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z21, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z21, Z20, Z20
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z21
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z21, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z21, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z21, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z21, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z21, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z21, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z21, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z21, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z21, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z21, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z21, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z21, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z21, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z21, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z21, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z21, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z21, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z21, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z21, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z21, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z21, Z20, Z20
 	VBROADCASTSS lower+104(FP), Z21
+	VCVTPS2DQ    Z21, Z21
+	VBROADCASTSS zero+112(FP), Z22
+	VPADDD       Z22, Z21, Z21
+	VPACKSSDW    Z21, Z21, Z21
+	VPACKUSWB    Z21, Z21, Z21
 	VBROADCASTSS upper+108(FP), Z22
-	VMAXPS       Z0, Z21, Z0
 	VMINPS       Z22, Z0, Z0
-	VMAXPS       Z1, Z21, Z1
-	VMINPS       Z22, Z1, Z1
-	VMAXPS       Z2, Z21, Z2
-	VMINPS       Z22, Z2, Z2
-	VMAXPS       Z3, Z21, Z3
-	VMINPS       Z22, Z3, Z3
-	VMAXPS       Z4, Z21, Z4
-	VMINPS       Z22, Z4, Z4
-	VMAXPS       Z5, Z21, Z5
-	VMINPS       Z22, Z5, Z5
-	VMAXPS       Z6, Z21, Z6
-	VMINPS       Z22, Z6, Z6
-	VMAXPS       Z7, Z21, Z7
-	VMINPS       Z22, Z7, Z7
-	VMAXPS       Z8, Z21, Z8
-	VMINPS       Z22, Z8, Z8
-	VMAXPS       Z9, Z21, Z9
-	VMINPS       Z22, Z9, Z9
-	VMAXPS       Z10, Z21, Z10
-	VMINPS       Z22, Z10, Z10
-	VMAXPS       Z11, Z21, Z11
-	VMINPS       Z22, Z11, Z11
-	VMAXPS       Z12, Z21, Z12
-	VMINPS       Z22, Z12, Z12
-	VMAXPS       Z13, Z21, Z13
-	VMINPS       Z22, Z13, Z13
-	VMAXPS       Z14, Z21, Z14
-	VMINPS       Z22, Z14, Z14
-	VMAXPS       Z15, Z21, Z15
-	VMINPS       Z22, Z15, Z15
-	VMAXPS       Z16, Z21, Z16
-	VMINPS       Z22, Z16, Z16
-	VMAXPS       Z17, Z21, Z17
-	VMINPS       Z22, Z17, Z17
-	VMAXPS       Z18, Z21, Z18
-	VMINPS       Z22, Z18, Z18
-	VMAXPS       Z19, Z21, Z19
-	VMINPS       Z22, Z19, Z19
-	VMAXPS       Z20, Z21, Z20
-	VMINPS       Z22, Z20, Z20
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z21
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z21, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z21, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z21, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z21, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z21, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z5, Z0
-	VPADDD       Z21, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z21, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z7, Z0
-	VPADDD       Z21, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z21, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z9, Z0
-	VPADDD       Z21, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z21, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z11, Z0
-	VPADDD       Z21, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z12, Z0
-	VPADDD       Z21, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z13, Z0
-	VPADDD       Z21, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z14, Z0
-	VPADDD       Z21, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z15, Z0
-	VPADDD       Z21, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z16, Z0
-	VPADDD       Z21, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z17, Z0
-	VPADDD       Z21, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z18, Z0
-	VPADDD       Z21, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z19, Z0
-	VPADDD       Z21, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z20, Z0
-	VPADDD       Z21, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x00000015, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z22, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z22, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z22, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z22, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z22, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z22, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z22, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z22, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z22, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z22, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z22, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VMINPS       Z22, Z12, Z12
+	VCVTPS2DQ    Z12, Z12
+	VMINPS       Z22, Z13, Z13
+	VCVTPS2DQ    Z13, Z13
+	VMINPS       Z22, Z14, Z14
+	VCVTPS2DQ    Z14, Z14
+	VMINPS       Z22, Z15, Z15
+	VCVTPS2DQ    Z15, Z15
+	VMINPS       Z22, Z16, Z16
+	VCVTPS2DQ    Z16, Z16
+	VMINPS       Z22, Z17, Z17
+	VCVTPS2DQ    Z17, Z17
+	VMINPS       Z22, Z18, Z18
+	VCVTPS2DQ    Z18, Z18
+	VMINPS       Z22, Z19, Z19
+	VCVTPS2DQ    Z19, Z19
+	VMINPS       Z22, Z20, Z20
+	VCVTPS2DQ    Z20, Z20
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z22
+	VPACKSSDW     Z22, Z22, Z22
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	LEAQ          (SI)(SI*2), DI
+	MOVQ          BX, R10
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z22, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z22, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z21, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z22, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z22, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z21, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z22, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z22, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z21, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z13, Z12, Z0
+	VPADDSW       Z22, Z0, Z0
+	VPACKSSDW     Z15, Z14, Z1
+	VPADDSW       Z22, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z21, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z17, Z16, Z0
+	VPADDSW       Z22, Z0, Z0
+	VPACKSSDW     Z19, Z18, Z1
+	VPADDSW       Z22, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z21, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	VEXTRACTI32X4 $0x01, Z0, (R10)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R10)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R10)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R10
+	VPACKSSDW     Z20, Z20, Z0
+	VPADDSW       Z22, Z0, Z0
+	VPACKUSWB     Z0, Z0, Z0
+	VPMAXUB       Z21, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R10)
+	ADDQ          SI, BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x00000015, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -14211,9 +14274,11 @@ k_done:
 TEXT ·QConv22x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
-	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 input row 21, R9 prefetch,
-	// R10 prefetchStep, R11 src/next inputs, R12 weights, R13 offsets, R14 runs, R15 groups
-	// Z0-Z21 sum[0:22]/temporary, Z22 weights/products/scales/lower/zero, Z23 input/products/upper
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary,
+	// R8 input row 21/output row 0, R9 prefetch, R10 prefetchStep, R11 src/next inputs, R12 weights,
+	// R13 offsets, R14 runs, R15 groups
+	// Z0-Z21 sum[0:22]/temporary, Z22 weights/products/scales/lower/temporary,
+	// Z23 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -14696,201 +14761,198 @@ k_done:
 	DECQ R14
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z22
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z22, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z22, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z22, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z22, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z22, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z22, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z22, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z22, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z22, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z22, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z22, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z22, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z22, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z22, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z22, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z22, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z22, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z22, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z22, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z22, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z22, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z22, Z21, Z21
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z22
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z22, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z22, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z22, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z22, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z22, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z22, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z22, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z22, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z22, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z22, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z22, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z22, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z22, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z22, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z22, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z22, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z22, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z22, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z22, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z22, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z22, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z22, Z21, Z21
 	VBROADCASTSS lower+104(FP), Z22
+	VCVTPS2DQ    Z22, Z22
+	VBROADCASTSS zero+112(FP), Z23
+	VPADDD       Z23, Z22, Z22
+	VPACKSSDW    Z22, Z22, Z22
+	VPACKUSWB    Z22, Z22, Z22
 	VBROADCASTSS upper+108(FP), Z23
-	VMAXPS       Z0, Z22, Z0
 	VMINPS       Z23, Z0, Z0
-	VMAXPS       Z1, Z22, Z1
-	VMINPS       Z23, Z1, Z1
-	VMAXPS       Z2, Z22, Z2
-	VMINPS       Z23, Z2, Z2
-	VMAXPS       Z3, Z22, Z3
-	VMINPS       Z23, Z3, Z3
-	VMAXPS       Z4, Z22, Z4
-	VMINPS       Z23, Z4, Z4
-	VMAXPS       Z5, Z22, Z5
-	VMINPS       Z23, Z5, Z5
-	VMAXPS       Z6, Z22, Z6
-	VMINPS       Z23, Z6, Z6
-	VMAXPS       Z7, Z22, Z7
-	VMINPS       Z23, Z7, Z7
-	VMAXPS       Z8, Z22, Z8
-	VMINPS       Z23, Z8, Z8
-	VMAXPS       Z9, Z22, Z9
-	VMINPS       Z23, Z9, Z9
-	VMAXPS       Z10, Z22, Z10
-	VMINPS       Z23, Z10, Z10
-	VMAXPS       Z11, Z22, Z11
-	VMINPS       Z23, Z11, Z11
-	VMAXPS       Z12, Z22, Z12
-	VMINPS       Z23, Z12, Z12
-	VMAXPS       Z13, Z22, Z13
-	VMINPS       Z23, Z13, Z13
-	VMAXPS       Z14, Z22, Z14
-	VMINPS       Z23, Z14, Z14
-	VMAXPS       Z15, Z22, Z15
-	VMINPS       Z23, Z15, Z15
-	VMAXPS       Z16, Z22, Z16
-	VMINPS       Z23, Z16, Z16
-	VMAXPS       Z17, Z22, Z17
-	VMINPS       Z23, Z17, Z17
-	VMAXPS       Z18, Z22, Z18
-	VMINPS       Z23, Z18, Z18
-	VMAXPS       Z19, Z22, Z19
-	VMINPS       Z23, Z19, Z19
-	VMAXPS       Z20, Z22, Z20
-	VMINPS       Z23, Z20, Z20
-	VMAXPS       Z21, Z22, Z21
-	VMINPS       Z23, Z21, Z21
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z22
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z22, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z22, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z22, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z22, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z22, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z5, Z0
-	VPADDD       Z22, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z22, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z7, Z0
-	VPADDD       Z22, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z22, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z9, Z0
-	VPADDD       Z22, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z22, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z11, Z0
-	VPADDD       Z22, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z12, Z0
-	VPADDD       Z22, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z13, Z0
-	VPADDD       Z22, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z14, Z0
-	VPADDD       Z22, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z15, Z0
-	VPADDD       Z22, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z16, Z0
-	VPADDD       Z22, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z17, Z0
-	VPADDD       Z22, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z18, Z0
-	VPADDD       Z22, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z19, Z0
-	VPADDD       Z22, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z20, Z0
-	VPADDD       Z22, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z21, Z0
-	VPADDD       Z22, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x00000016, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z23, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z23, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z23, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z23, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z23, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z23, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z23, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z23, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z23, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z23, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z23, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VMINPS       Z23, Z12, Z12
+	VCVTPS2DQ    Z12, Z12
+	VMINPS       Z23, Z13, Z13
+	VCVTPS2DQ    Z13, Z13
+	VMINPS       Z23, Z14, Z14
+	VCVTPS2DQ    Z14, Z14
+	VMINPS       Z23, Z15, Z15
+	VCVTPS2DQ    Z15, Z15
+	VMINPS       Z23, Z16, Z16
+	VCVTPS2DQ    Z16, Z16
+	VMINPS       Z23, Z17, Z17
+	VCVTPS2DQ    Z17, Z17
+	VMINPS       Z23, Z18, Z18
+	VCVTPS2DQ    Z18, Z18
+	VMINPS       Z23, Z19, Z19
+	VCVTPS2DQ    Z19, Z19
+	VMINPS       Z23, Z20, Z20
+	VCVTPS2DQ    Z20, Z20
+	VMINPS       Z23, Z21, Z21
+	VCVTPS2DQ    Z21, Z21
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z23
+	VPACKSSDW     Z23, Z23, Z23
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	LEAQ          (SI)(SI*2), DI
+	MOVQ          BX, R8
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z23, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z22, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z23, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z23, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z22, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z23, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z23, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z22, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z13, Z12, Z0
+	VPADDSW       Z23, Z0, Z0
+	VPACKSSDW     Z15, Z14, Z1
+	VPADDSW       Z23, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z22, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z17, Z16, Z0
+	VPADDSW       Z23, Z0, Z0
+	VPACKSSDW     Z19, Z18, Z1
+	VPADDSW       Z23, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z22, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z21, Z20, Z0
+	VPADDSW       Z23, Z0, Z0
+	VPACKUSWB     Z0, Z0, Z0
+	VPMAXUB       Z22, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x00000016, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -14899,9 +14961,11 @@ k_done:
 TEXT ·QConv23x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
-	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 input row 21, R9 prefetch,
-	// R10 prefetchStep, R11 src/next inputs, R12 weights, R13 offsets, R14 runs, R15 groups
-	// Z0-Z22 sum[0:23]/temporary, Z23 weights/products/scales/lower/zero, Z24 input/products/upper
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary,
+	// R8 input row 21/output row 0, R9 prefetch, R10 prefetchStep, R11 src/next inputs, R12 weights,
+	// R13 offsets, R14 runs, R15 groups
+	// Z0-Z22 sum[0:23]/temporary, Z23 weights/products/scales/lower/temporary,
+	// Z24 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -15402,209 +15466,206 @@ k_done:
 	DECQ R14
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z23
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z23, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z23, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z23, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z23, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z23, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z23, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z23, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z23, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z23, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z23, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z23, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z23, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z23, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z23, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z23, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z23, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z23, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z23, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z23, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z23, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z23, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z23, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z23, Z22, Z22
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z23
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z23, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z23, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z23, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z23, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z23, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z23, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z23, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z23, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z23, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z23, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z23, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z23, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z23, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z23, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z23, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z23, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z23, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z23, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z23, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z23, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z23, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z23, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z23, Z22, Z22
 	VBROADCASTSS lower+104(FP), Z23
+	VCVTPS2DQ    Z23, Z23
+	VBROADCASTSS zero+112(FP), Z24
+	VPADDD       Z24, Z23, Z23
+	VPACKSSDW    Z23, Z23, Z23
+	VPACKUSWB    Z23, Z23, Z23
 	VBROADCASTSS upper+108(FP), Z24
-	VMAXPS       Z0, Z23, Z0
 	VMINPS       Z24, Z0, Z0
-	VMAXPS       Z1, Z23, Z1
-	VMINPS       Z24, Z1, Z1
-	VMAXPS       Z2, Z23, Z2
-	VMINPS       Z24, Z2, Z2
-	VMAXPS       Z3, Z23, Z3
-	VMINPS       Z24, Z3, Z3
-	VMAXPS       Z4, Z23, Z4
-	VMINPS       Z24, Z4, Z4
-	VMAXPS       Z5, Z23, Z5
-	VMINPS       Z24, Z5, Z5
-	VMAXPS       Z6, Z23, Z6
-	VMINPS       Z24, Z6, Z6
-	VMAXPS       Z7, Z23, Z7
-	VMINPS       Z24, Z7, Z7
-	VMAXPS       Z8, Z23, Z8
-	VMINPS       Z24, Z8, Z8
-	VMAXPS       Z9, Z23, Z9
-	VMINPS       Z24, Z9, Z9
-	VMAXPS       Z10, Z23, Z10
-	VMINPS       Z24, Z10, Z10
-	VMAXPS       Z11, Z23, Z11
-	VMINPS       Z24, Z11, Z11
-	VMAXPS       Z12, Z23, Z12
-	VMINPS       Z24, Z12, Z12
-	VMAXPS       Z13, Z23, Z13
-	VMINPS       Z24, Z13, Z13
-	VMAXPS       Z14, Z23, Z14
-	VMINPS       Z24, Z14, Z14
-	VMAXPS       Z15, Z23, Z15
-	VMINPS       Z24, Z15, Z15
-	VMAXPS       Z16, Z23, Z16
-	VMINPS       Z24, Z16, Z16
-	VMAXPS       Z17, Z23, Z17
-	VMINPS       Z24, Z17, Z17
-	VMAXPS       Z18, Z23, Z18
-	VMINPS       Z24, Z18, Z18
-	VMAXPS       Z19, Z23, Z19
-	VMINPS       Z24, Z19, Z19
-	VMAXPS       Z20, Z23, Z20
-	VMINPS       Z24, Z20, Z20
-	VMAXPS       Z21, Z23, Z21
-	VMINPS       Z24, Z21, Z21
-	VMAXPS       Z22, Z23, Z22
-	VMINPS       Z24, Z22, Z22
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z23
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z23, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z23, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z23, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z23, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z23, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z5, Z0
-	VPADDD       Z23, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z23, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z7, Z0
-	VPADDD       Z23, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z23, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z9, Z0
-	VPADDD       Z23, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z23, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z11, Z0
-	VPADDD       Z23, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z12, Z0
-	VPADDD       Z23, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z13, Z0
-	VPADDD       Z23, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z14, Z0
-	VPADDD       Z23, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z15, Z0
-	VPADDD       Z23, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z16, Z0
-	VPADDD       Z23, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z17, Z0
-	VPADDD       Z23, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z18, Z0
-	VPADDD       Z23, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z19, Z0
-	VPADDD       Z23, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z20, Z0
-	VPADDD       Z23, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z21, Z0
-	VPADDD       Z23, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z22, Z0
-	VPADDD       Z23, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x00000017, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z24, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z24, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z24, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z24, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z24, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z24, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z24, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z24, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z24, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z24, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z24, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VMINPS       Z24, Z12, Z12
+	VCVTPS2DQ    Z12, Z12
+	VMINPS       Z24, Z13, Z13
+	VCVTPS2DQ    Z13, Z13
+	VMINPS       Z24, Z14, Z14
+	VCVTPS2DQ    Z14, Z14
+	VMINPS       Z24, Z15, Z15
+	VCVTPS2DQ    Z15, Z15
+	VMINPS       Z24, Z16, Z16
+	VCVTPS2DQ    Z16, Z16
+	VMINPS       Z24, Z17, Z17
+	VCVTPS2DQ    Z17, Z17
+	VMINPS       Z24, Z18, Z18
+	VCVTPS2DQ    Z18, Z18
+	VMINPS       Z24, Z19, Z19
+	VCVTPS2DQ    Z19, Z19
+	VMINPS       Z24, Z20, Z20
+	VCVTPS2DQ    Z20, Z20
+	VMINPS       Z24, Z21, Z21
+	VCVTPS2DQ    Z21, Z21
+	VMINPS       Z24, Z22, Z22
+	VCVTPS2DQ    Z22, Z22
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z24
+	VPACKSSDW     Z24, Z24, Z24
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	LEAQ          (SI)(SI*2), DI
+	MOVQ          BX, R8
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z24, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z24, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z23, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z24, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z24, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z23, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z24, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z24, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z23, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z13, Z12, Z0
+	VPADDSW       Z24, Z0, Z0
+	VPACKSSDW     Z15, Z14, Z1
+	VPADDSW       Z24, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z23, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z17, Z16, Z0
+	VPADDSW       Z24, Z0, Z0
+	VPACKSSDW     Z19, Z18, Z1
+	VPADDSW       Z24, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z23, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z21, Z20, Z0
+	VPADDSW       Z24, Z0, Z0
+	VPACKSSDW     Z22, Z22, Z1
+	VPADDSW       Z24, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z23, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	IMUL3Q        $0x00000003, SI, SI
+	ADDQ          SI, BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x00000017, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -15613,9 +15674,11 @@ k_done:
 TEXT ·QConv24x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
-	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 input row 21, R9 prefetch,
-	// R10 prefetchStep, R11 src/next inputs, R12 weights, R13 offsets, R14 runs, R15 groups
-	// Z0-Z23 sum[0:24]/temporary, Z24 weights/products/scales/lower/zero, Z25 input/products/upper
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary,
+	// R8 input row 21/output row 0, R9 prefetch, R10 prefetchStep, R11 src/next inputs, R12 weights,
+	// R13 offsets, R14 runs, R15 groups
+	// Z0-Z23 sum[0:24]/temporary, Z24 weights/products/scales/lower/temporary,
+	// Z25 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -16134,217 +16197,210 @@ k_done:
 	DECQ R14
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z24
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z24, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z24, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z24, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z24, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z24, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z24, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z24, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z24, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z24, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z24, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z24, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z24, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z24, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z24, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z24, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z24, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z24, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z24, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z24, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z24, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z24, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z24, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z24, Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    Z24, Z23, Z23
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z24
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z24, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z24, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z24, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z24, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z24, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z24, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z24, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z24, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z24, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z24, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z24, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z24, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z24, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z24, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z24, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z24, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z24, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z24, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z24, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z24, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z24, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z24, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z24, Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z24, Z23, Z23
 	VBROADCASTSS lower+104(FP), Z24
+	VCVTPS2DQ    Z24, Z24
+	VBROADCASTSS zero+112(FP), Z25
+	VPADDD       Z25, Z24, Z24
+	VPACKSSDW    Z24, Z24, Z24
+	VPACKUSWB    Z24, Z24, Z24
 	VBROADCASTSS upper+108(FP), Z25
-	VMAXPS       Z0, Z24, Z0
 	VMINPS       Z25, Z0, Z0
-	VMAXPS       Z1, Z24, Z1
-	VMINPS       Z25, Z1, Z1
-	VMAXPS       Z2, Z24, Z2
-	VMINPS       Z25, Z2, Z2
-	VMAXPS       Z3, Z24, Z3
-	VMINPS       Z25, Z3, Z3
-	VMAXPS       Z4, Z24, Z4
-	VMINPS       Z25, Z4, Z4
-	VMAXPS       Z5, Z24, Z5
-	VMINPS       Z25, Z5, Z5
-	VMAXPS       Z6, Z24, Z6
-	VMINPS       Z25, Z6, Z6
-	VMAXPS       Z7, Z24, Z7
-	VMINPS       Z25, Z7, Z7
-	VMAXPS       Z8, Z24, Z8
-	VMINPS       Z25, Z8, Z8
-	VMAXPS       Z9, Z24, Z9
-	VMINPS       Z25, Z9, Z9
-	VMAXPS       Z10, Z24, Z10
-	VMINPS       Z25, Z10, Z10
-	VMAXPS       Z11, Z24, Z11
-	VMINPS       Z25, Z11, Z11
-	VMAXPS       Z12, Z24, Z12
-	VMINPS       Z25, Z12, Z12
-	VMAXPS       Z13, Z24, Z13
-	VMINPS       Z25, Z13, Z13
-	VMAXPS       Z14, Z24, Z14
-	VMINPS       Z25, Z14, Z14
-	VMAXPS       Z15, Z24, Z15
-	VMINPS       Z25, Z15, Z15
-	VMAXPS       Z16, Z24, Z16
-	VMINPS       Z25, Z16, Z16
-	VMAXPS       Z17, Z24, Z17
-	VMINPS       Z25, Z17, Z17
-	VMAXPS       Z18, Z24, Z18
-	VMINPS       Z25, Z18, Z18
-	VMAXPS       Z19, Z24, Z19
-	VMINPS       Z25, Z19, Z19
-	VMAXPS       Z20, Z24, Z20
-	VMINPS       Z25, Z20, Z20
-	VMAXPS       Z21, Z24, Z21
-	VMINPS       Z25, Z21, Z21
-	VMAXPS       Z22, Z24, Z22
-	VMINPS       Z25, Z22, Z22
-	VMAXPS       Z23, Z24, Z23
-	VMINPS       Z25, Z23, Z23
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z24
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z24, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z24, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z24, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z24, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z24, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z5, Z0
-	VPADDD       Z24, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z24, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z7, Z0
-	VPADDD       Z24, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z24, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z9, Z0
-	VPADDD       Z24, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z24, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z11, Z0
-	VPADDD       Z24, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z12, Z0
-	VPADDD       Z24, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z13, Z0
-	VPADDD       Z24, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z14, Z0
-	VPADDD       Z24, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z15, Z0
-	VPADDD       Z24, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z16, Z0
-	VPADDD       Z24, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z17, Z0
-	VPADDD       Z24, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z18, Z0
-	VPADDD       Z24, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z19, Z0
-	VPADDD       Z24, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z20, Z0
-	VPADDD       Z24, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z21, Z0
-	VPADDD       Z24, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z22, Z0
-	VPADDD       Z24, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z23, Z0
-	VPADDD       Z24, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x00000018, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z25, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z25, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z25, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z25, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z25, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z25, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z25, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z25, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z25, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z25, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z25, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VMINPS       Z25, Z12, Z12
+	VCVTPS2DQ    Z12, Z12
+	VMINPS       Z25, Z13, Z13
+	VCVTPS2DQ    Z13, Z13
+	VMINPS       Z25, Z14, Z14
+	VCVTPS2DQ    Z14, Z14
+	VMINPS       Z25, Z15, Z15
+	VCVTPS2DQ    Z15, Z15
+	VMINPS       Z25, Z16, Z16
+	VCVTPS2DQ    Z16, Z16
+	VMINPS       Z25, Z17, Z17
+	VCVTPS2DQ    Z17, Z17
+	VMINPS       Z25, Z18, Z18
+	VCVTPS2DQ    Z18, Z18
+	VMINPS       Z25, Z19, Z19
+	VCVTPS2DQ    Z19, Z19
+	VMINPS       Z25, Z20, Z20
+	VCVTPS2DQ    Z20, Z20
+	VMINPS       Z25, Z21, Z21
+	VCVTPS2DQ    Z21, Z21
+	VMINPS       Z25, Z22, Z22
+	VCVTPS2DQ    Z22, Z22
+	VMINPS       Z25, Z23, Z23
+	VCVTPS2DQ    Z23, Z23
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z25
+	VPACKSSDW     Z25, Z25, Z25
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	LEAQ          (SI)(SI*2), DI
+	MOVQ          BX, R8
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z25, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z24, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z25, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z25, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z24, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z25, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z25, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z24, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z13, Z12, Z0
+	VPADDSW       Z25, Z0, Z0
+	VPACKSSDW     Z15, Z14, Z1
+	VPADDSW       Z25, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z24, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z17, Z16, Z0
+	VPADDSW       Z25, Z0, Z0
+	VPACKSSDW     Z19, Z18, Z1
+	VPADDSW       Z25, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z24, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z21, Z20, Z0
+	VPADDSW       Z25, Z0, Z0
+	VPACKSSDW     Z23, Z22, Z1
+	VPADDSW       Z25, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z24, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x00000018, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -16353,9 +16409,11 @@ k_done:
 TEXT ·QConv25x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
-	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 input row 21, R9 prefetch,
-	// R10 prefetchStep, R11 src/next inputs, R12 weights, R13 offsets, R14 runs, R15 groups
-	// Z0-Z24 sum[0:25]/temporary, Z25 weights/products/scales/lower/zero, Z26 input/products/upper
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary,
+	// R8 input row 21/output row 0, R9 prefetch, R10 prefetchStep, R11 src/next inputs, R12 weights,
+	// R13 offsets, R14 runs, R15 groups
+	// Z0-Z24 sum[0:25]/temporary, Z25 weights/products/scales/lower/temporary,
+	// Z26 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -16892,225 +16950,223 @@ k_done:
 	DECQ R14
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z25
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z25, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z25, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z25, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z25, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z25, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z25, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z25, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z25, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z25, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z25, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z25, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z25, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z25, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z25, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z25, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z25, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z25, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z25, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z25, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z25, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z25, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z25, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z25, Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    Z25, Z23, Z23
-	VCVTDQ2PS Z24, Z24
-	VMULPS    Z25, Z24, Z24
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z25
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z25, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z25, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z25, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z25, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z25, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z25, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z25, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z25, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z25, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z25, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z25, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z25, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z25, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z25, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z25, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z25, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z25, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z25, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z25, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z25, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z25, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z25, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z25, Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z25, Z23, Z23
+	VCVTDQ2PS    Z24, Z24
+	VMULPS       Z25, Z24, Z24
 	VBROADCASTSS lower+104(FP), Z25
+	VCVTPS2DQ    Z25, Z25
+	VBROADCASTSS zero+112(FP), Z26
+	VPADDD       Z26, Z25, Z25
+	VPACKSSDW    Z25, Z25, Z25
+	VPACKUSWB    Z25, Z25, Z25
 	VBROADCASTSS upper+108(FP), Z26
-	VMAXPS       Z0, Z25, Z0
 	VMINPS       Z26, Z0, Z0
-	VMAXPS       Z1, Z25, Z1
-	VMINPS       Z26, Z1, Z1
-	VMAXPS       Z2, Z25, Z2
-	VMINPS       Z26, Z2, Z2
-	VMAXPS       Z3, Z25, Z3
-	VMINPS       Z26, Z3, Z3
-	VMAXPS       Z4, Z25, Z4
-	VMINPS       Z26, Z4, Z4
-	VMAXPS       Z5, Z25, Z5
-	VMINPS       Z26, Z5, Z5
-	VMAXPS       Z6, Z25, Z6
-	VMINPS       Z26, Z6, Z6
-	VMAXPS       Z7, Z25, Z7
-	VMINPS       Z26, Z7, Z7
-	VMAXPS       Z8, Z25, Z8
-	VMINPS       Z26, Z8, Z8
-	VMAXPS       Z9, Z25, Z9
-	VMINPS       Z26, Z9, Z9
-	VMAXPS       Z10, Z25, Z10
-	VMINPS       Z26, Z10, Z10
-	VMAXPS       Z11, Z25, Z11
-	VMINPS       Z26, Z11, Z11
-	VMAXPS       Z12, Z25, Z12
-	VMINPS       Z26, Z12, Z12
-	VMAXPS       Z13, Z25, Z13
-	VMINPS       Z26, Z13, Z13
-	VMAXPS       Z14, Z25, Z14
-	VMINPS       Z26, Z14, Z14
-	VMAXPS       Z15, Z25, Z15
-	VMINPS       Z26, Z15, Z15
-	VMAXPS       Z16, Z25, Z16
-	VMINPS       Z26, Z16, Z16
-	VMAXPS       Z17, Z25, Z17
-	VMINPS       Z26, Z17, Z17
-	VMAXPS       Z18, Z25, Z18
-	VMINPS       Z26, Z18, Z18
-	VMAXPS       Z19, Z25, Z19
-	VMINPS       Z26, Z19, Z19
-	VMAXPS       Z20, Z25, Z20
-	VMINPS       Z26, Z20, Z20
-	VMAXPS       Z21, Z25, Z21
-	VMINPS       Z26, Z21, Z21
-	VMAXPS       Z22, Z25, Z22
-	VMINPS       Z26, Z22, Z22
-	VMAXPS       Z23, Z25, Z23
-	VMINPS       Z26, Z23, Z23
-	VMAXPS       Z24, Z25, Z24
-	VMINPS       Z26, Z24, Z24
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z25
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z5, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z7, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z9, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z11, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z12, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z13, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z14, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z15, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z16, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z17, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z18, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z19, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z20, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z21, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z22, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z23, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z24, Z0
-	VPADDD       Z25, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x00000019, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z26, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z26, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z26, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z26, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z26, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z26, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z26, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z26, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z26, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z26, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z26, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VMINPS       Z26, Z12, Z12
+	VCVTPS2DQ    Z12, Z12
+	VMINPS       Z26, Z13, Z13
+	VCVTPS2DQ    Z13, Z13
+	VMINPS       Z26, Z14, Z14
+	VCVTPS2DQ    Z14, Z14
+	VMINPS       Z26, Z15, Z15
+	VCVTPS2DQ    Z15, Z15
+	VMINPS       Z26, Z16, Z16
+	VCVTPS2DQ    Z16, Z16
+	VMINPS       Z26, Z17, Z17
+	VCVTPS2DQ    Z17, Z17
+	VMINPS       Z26, Z18, Z18
+	VCVTPS2DQ    Z18, Z18
+	VMINPS       Z26, Z19, Z19
+	VCVTPS2DQ    Z19, Z19
+	VMINPS       Z26, Z20, Z20
+	VCVTPS2DQ    Z20, Z20
+	VMINPS       Z26, Z21, Z21
+	VCVTPS2DQ    Z21, Z21
+	VMINPS       Z26, Z22, Z22
+	VCVTPS2DQ    Z22, Z22
+	VMINPS       Z26, Z23, Z23
+	VCVTPS2DQ    Z23, Z23
+	VMINPS       Z26, Z24, Z24
+	VCVTPS2DQ    Z24, Z24
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z26
+	VPACKSSDW     Z26, Z26, Z26
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	LEAQ          (SI)(SI*2), DI
+	MOVQ          BX, R8
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z26, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z26, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z25, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z26, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z26, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z25, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z26, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z26, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z25, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z13, Z12, Z0
+	VPADDSW       Z26, Z0, Z0
+	VPACKSSDW     Z15, Z14, Z1
+	VPADDSW       Z26, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z25, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z17, Z16, Z0
+	VPADDSW       Z26, Z0, Z0
+	VPACKSSDW     Z19, Z18, Z1
+	VPADDSW       Z26, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z25, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z21, Z20, Z0
+	VPADDSW       Z26, Z0, Z0
+	VPACKSSDW     Z23, Z22, Z1
+	VPADDSW       Z26, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z25, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z24, Z24, Z0
+	VPADDSW       Z26, Z0, Z0
+	VPACKUSWB     Z0, Z0, Z0
+	VPMAXUB       Z25, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	ADDQ          SI, BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x00000019, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -17119,9 +17175,11 @@ k_done:
 TEXT ·QConv26x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
-	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 input row 21, R9 prefetch,
-	// R10 prefetchStep, R11 src/next inputs, R12 weights, R13 offsets, R14 runs, R15 groups
-	// Z0-Z25 sum[0:26]/temporary, Z26 weights/products/scales/lower/zero, Z27 input/products/upper
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary,
+	// R8 input row 21/output row 0, R9 prefetch, R10 prefetchStep, R11 src/next inputs, R12 weights,
+	// R13 offsets, R14 runs, R15 groups
+	// Z0-Z25 sum[0:26]/temporary, Z26 weights/products/scales/lower/temporary,
+	// Z27 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -17676,233 +17734,228 @@ k_done:
 	DECQ R14
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z26
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z26, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z26, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z26, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z26, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z26, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z26, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z26, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z26, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z26, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z26, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z26, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z26, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z26, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z26, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z26, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z26, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z26, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z26, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z26, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z26, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z26, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z26, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z26, Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    Z26, Z23, Z23
-	VCVTDQ2PS Z24, Z24
-	VMULPS    Z26, Z24, Z24
-	VCVTDQ2PS Z25, Z25
-	VMULPS    Z26, Z25, Z25
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z26
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z26, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z26, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z26, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z26, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z26, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z26, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z26, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z26, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z26, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z26, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z26, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z26, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z26, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z26, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z26, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z26, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z26, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z26, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z26, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z26, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z26, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z26, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z26, Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z26, Z23, Z23
+	VCVTDQ2PS    Z24, Z24
+	VMULPS       Z26, Z24, Z24
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z26, Z25, Z25
 	VBROADCASTSS lower+104(FP), Z26
+	VCVTPS2DQ    Z26, Z26
+	VBROADCASTSS zero+112(FP), Z27
+	VPADDD       Z27, Z26, Z26
+	VPACKSSDW    Z26, Z26, Z26
+	VPACKUSWB    Z26, Z26, Z26
 	VBROADCASTSS upper+108(FP), Z27
-	VMAXPS       Z0, Z26, Z0
 	VMINPS       Z27, Z0, Z0
-	VMAXPS       Z1, Z26, Z1
-	VMINPS       Z27, Z1, Z1
-	VMAXPS       Z2, Z26, Z2
-	VMINPS       Z27, Z2, Z2
-	VMAXPS       Z3, Z26, Z3
-	VMINPS       Z27, Z3, Z3
-	VMAXPS       Z4, Z26, Z4
-	VMINPS       Z27, Z4, Z4
-	VMAXPS       Z5, Z26, Z5
-	VMINPS       Z27, Z5, Z5
-	VMAXPS       Z6, Z26, Z6
-	VMINPS       Z27, Z6, Z6
-	VMAXPS       Z7, Z26, Z7
-	VMINPS       Z27, Z7, Z7
-	VMAXPS       Z8, Z26, Z8
-	VMINPS       Z27, Z8, Z8
-	VMAXPS       Z9, Z26, Z9
-	VMINPS       Z27, Z9, Z9
-	VMAXPS       Z10, Z26, Z10
-	VMINPS       Z27, Z10, Z10
-	VMAXPS       Z11, Z26, Z11
-	VMINPS       Z27, Z11, Z11
-	VMAXPS       Z12, Z26, Z12
-	VMINPS       Z27, Z12, Z12
-	VMAXPS       Z13, Z26, Z13
-	VMINPS       Z27, Z13, Z13
-	VMAXPS       Z14, Z26, Z14
-	VMINPS       Z27, Z14, Z14
-	VMAXPS       Z15, Z26, Z15
-	VMINPS       Z27, Z15, Z15
-	VMAXPS       Z16, Z26, Z16
-	VMINPS       Z27, Z16, Z16
-	VMAXPS       Z17, Z26, Z17
-	VMINPS       Z27, Z17, Z17
-	VMAXPS       Z18, Z26, Z18
-	VMINPS       Z27, Z18, Z18
-	VMAXPS       Z19, Z26, Z19
-	VMINPS       Z27, Z19, Z19
-	VMAXPS       Z20, Z26, Z20
-	VMINPS       Z27, Z20, Z20
-	VMAXPS       Z21, Z26, Z21
-	VMINPS       Z27, Z21, Z21
-	VMAXPS       Z22, Z26, Z22
-	VMINPS       Z27, Z22, Z22
-	VMAXPS       Z23, Z26, Z23
-	VMINPS       Z27, Z23, Z23
-	VMAXPS       Z24, Z26, Z24
-	VMINPS       Z27, Z24, Z24
-	VMAXPS       Z25, Z26, Z25
-	VMINPS       Z27, Z25, Z25
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z26
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z5, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z7, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z9, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z11, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z12, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z13, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z14, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z15, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z16, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z17, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z18, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z19, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z20, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z21, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z22, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z23, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z24, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z25, Z0
-	VPADDD       Z26, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x0000001a, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z27, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z27, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z27, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z27, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z27, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z27, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z27, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z27, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z27, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z27, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z27, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VMINPS       Z27, Z12, Z12
+	VCVTPS2DQ    Z12, Z12
+	VMINPS       Z27, Z13, Z13
+	VCVTPS2DQ    Z13, Z13
+	VMINPS       Z27, Z14, Z14
+	VCVTPS2DQ    Z14, Z14
+	VMINPS       Z27, Z15, Z15
+	VCVTPS2DQ    Z15, Z15
+	VMINPS       Z27, Z16, Z16
+	VCVTPS2DQ    Z16, Z16
+	VMINPS       Z27, Z17, Z17
+	VCVTPS2DQ    Z17, Z17
+	VMINPS       Z27, Z18, Z18
+	VCVTPS2DQ    Z18, Z18
+	VMINPS       Z27, Z19, Z19
+	VCVTPS2DQ    Z19, Z19
+	VMINPS       Z27, Z20, Z20
+	VCVTPS2DQ    Z20, Z20
+	VMINPS       Z27, Z21, Z21
+	VCVTPS2DQ    Z21, Z21
+	VMINPS       Z27, Z22, Z22
+	VCVTPS2DQ    Z22, Z22
+	VMINPS       Z27, Z23, Z23
+	VCVTPS2DQ    Z23, Z23
+	VMINPS       Z27, Z24, Z24
+	VCVTPS2DQ    Z24, Z24
+	VMINPS       Z27, Z25, Z25
+	VCVTPS2DQ    Z25, Z25
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z27
+	VPACKSSDW     Z27, Z27, Z27
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	LEAQ          (SI)(SI*2), DI
+	MOVQ          BX, R8
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z27, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z26, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z27, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z27, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z26, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z27, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z27, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z26, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z13, Z12, Z0
+	VPADDSW       Z27, Z0, Z0
+	VPACKSSDW     Z15, Z14, Z1
+	VPADDSW       Z27, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z26, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z17, Z16, Z0
+	VPADDSW       Z27, Z0, Z0
+	VPACKSSDW     Z19, Z18, Z1
+	VPADDSW       Z27, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z26, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z21, Z20, Z0
+	VPADDSW       Z27, Z0, Z0
+	VPACKSSDW     Z23, Z22, Z1
+	VPADDSW       Z27, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z26, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z25, Z24, Z0
+	VPADDSW       Z27, Z0, Z0
+	VPACKUSWB     Z0, Z0, Z0
+	VPMAXUB       Z26, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	LEAQ          (BX)(SI*2), BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x0000001a, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -17911,9 +17964,11 @@ k_done:
 TEXT ·QConv27x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
-	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 input row 21, R9 prefetch,
-	// R10 prefetchStep, R11 src/next inputs, R12 weights, R13 offsets, R14 runs, R15 groups
-	// Z0-Z26 sum[0:27]/temporary, Z27 weights/products/scales/lower/zero, Z28 input/products/upper
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary,
+	// R8 input row 21/output row 0, R9 prefetch, R10 prefetchStep, R11 src/next inputs, R12 weights,
+	// R13 offsets, R14 runs, R15 groups
+	// Z0-Z26 sum[0:27]/temporary, Z27 weights/products/scales/lower/temporary,
+	// Z28 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -18486,241 +18541,236 @@ k_done:
 	DECQ R14
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z27
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z27, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z27, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z27, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z27, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z27, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z27, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z27, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z27, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z27, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z27, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z27, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z27, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z27, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z27, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z27, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z27, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z27, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z27, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z27, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z27, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z27, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z27, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z27, Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    Z27, Z23, Z23
-	VCVTDQ2PS Z24, Z24
-	VMULPS    Z27, Z24, Z24
-	VCVTDQ2PS Z25, Z25
-	VMULPS    Z27, Z25, Z25
-	VCVTDQ2PS Z26, Z26
-	VMULPS    Z27, Z26, Z26
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z27
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z27, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z27, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z27, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z27, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z27, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z27, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z27, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z27, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z27, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z27, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z27, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z27, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z27, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z27, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z27, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z27, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z27, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z27, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z27, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z27, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z27, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z27, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z27, Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z27, Z23, Z23
+	VCVTDQ2PS    Z24, Z24
+	VMULPS       Z27, Z24, Z24
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z27, Z25, Z25
+	VCVTDQ2PS    Z26, Z26
+	VMULPS       Z27, Z26, Z26
 	VBROADCASTSS lower+104(FP), Z27
+	VCVTPS2DQ    Z27, Z27
+	VBROADCASTSS zero+112(FP), Z28
+	VPADDD       Z28, Z27, Z27
+	VPACKSSDW    Z27, Z27, Z27
+	VPACKUSWB    Z27, Z27, Z27
 	VBROADCASTSS upper+108(FP), Z28
-	VMAXPS       Z0, Z27, Z0
 	VMINPS       Z28, Z0, Z0
-	VMAXPS       Z1, Z27, Z1
-	VMINPS       Z28, Z1, Z1
-	VMAXPS       Z2, Z27, Z2
-	VMINPS       Z28, Z2, Z2
-	VMAXPS       Z3, Z27, Z3
-	VMINPS       Z28, Z3, Z3
-	VMAXPS       Z4, Z27, Z4
-	VMINPS       Z28, Z4, Z4
-	VMAXPS       Z5, Z27, Z5
-	VMINPS       Z28, Z5, Z5
-	VMAXPS       Z6, Z27, Z6
-	VMINPS       Z28, Z6, Z6
-	VMAXPS       Z7, Z27, Z7
-	VMINPS       Z28, Z7, Z7
-	VMAXPS       Z8, Z27, Z8
-	VMINPS       Z28, Z8, Z8
-	VMAXPS       Z9, Z27, Z9
-	VMINPS       Z28, Z9, Z9
-	VMAXPS       Z10, Z27, Z10
-	VMINPS       Z28, Z10, Z10
-	VMAXPS       Z11, Z27, Z11
-	VMINPS       Z28, Z11, Z11
-	VMAXPS       Z12, Z27, Z12
-	VMINPS       Z28, Z12, Z12
-	VMAXPS       Z13, Z27, Z13
-	VMINPS       Z28, Z13, Z13
-	VMAXPS       Z14, Z27, Z14
-	VMINPS       Z28, Z14, Z14
-	VMAXPS       Z15, Z27, Z15
-	VMINPS       Z28, Z15, Z15
-	VMAXPS       Z16, Z27, Z16
-	VMINPS       Z28, Z16, Z16
-	VMAXPS       Z17, Z27, Z17
-	VMINPS       Z28, Z17, Z17
-	VMAXPS       Z18, Z27, Z18
-	VMINPS       Z28, Z18, Z18
-	VMAXPS       Z19, Z27, Z19
-	VMINPS       Z28, Z19, Z19
-	VMAXPS       Z20, Z27, Z20
-	VMINPS       Z28, Z20, Z20
-	VMAXPS       Z21, Z27, Z21
-	VMINPS       Z28, Z21, Z21
-	VMAXPS       Z22, Z27, Z22
-	VMINPS       Z28, Z22, Z22
-	VMAXPS       Z23, Z27, Z23
-	VMINPS       Z28, Z23, Z23
-	VMAXPS       Z24, Z27, Z24
-	VMINPS       Z28, Z24, Z24
-	VMAXPS       Z25, Z27, Z25
-	VMINPS       Z28, Z25, Z25
-	VMAXPS       Z26, Z27, Z26
-	VMINPS       Z28, Z26, Z26
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z27
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z5, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z7, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z9, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z11, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z12, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z13, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z14, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z15, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z16, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z17, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z18, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z19, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z20, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z21, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z22, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z23, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z24, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z25, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z26, Z0
-	VPADDD       Z27, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x0000001b, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z28, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z28, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z28, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z28, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z28, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z28, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z28, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z28, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z28, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z28, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z28, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VMINPS       Z28, Z12, Z12
+	VCVTPS2DQ    Z12, Z12
+	VMINPS       Z28, Z13, Z13
+	VCVTPS2DQ    Z13, Z13
+	VMINPS       Z28, Z14, Z14
+	VCVTPS2DQ    Z14, Z14
+	VMINPS       Z28, Z15, Z15
+	VCVTPS2DQ    Z15, Z15
+	VMINPS       Z28, Z16, Z16
+	VCVTPS2DQ    Z16, Z16
+	VMINPS       Z28, Z17, Z17
+	VCVTPS2DQ    Z17, Z17
+	VMINPS       Z28, Z18, Z18
+	VCVTPS2DQ    Z18, Z18
+	VMINPS       Z28, Z19, Z19
+	VCVTPS2DQ    Z19, Z19
+	VMINPS       Z28, Z20, Z20
+	VCVTPS2DQ    Z20, Z20
+	VMINPS       Z28, Z21, Z21
+	VCVTPS2DQ    Z21, Z21
+	VMINPS       Z28, Z22, Z22
+	VCVTPS2DQ    Z22, Z22
+	VMINPS       Z28, Z23, Z23
+	VCVTPS2DQ    Z23, Z23
+	VMINPS       Z28, Z24, Z24
+	VCVTPS2DQ    Z24, Z24
+	VMINPS       Z28, Z25, Z25
+	VCVTPS2DQ    Z25, Z25
+	VMINPS       Z28, Z26, Z26
+	VCVTPS2DQ    Z26, Z26
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z28
+	VPACKSSDW     Z28, Z28, Z28
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	LEAQ          (SI)(SI*2), DI
+	MOVQ          BX, R8
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z28, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z28, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z27, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z28, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z28, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z27, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z28, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z28, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z27, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z13, Z12, Z0
+	VPADDSW       Z28, Z0, Z0
+	VPACKSSDW     Z15, Z14, Z1
+	VPADDSW       Z28, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z27, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z17, Z16, Z0
+	VPADDSW       Z28, Z0, Z0
+	VPACKSSDW     Z19, Z18, Z1
+	VPADDSW       Z28, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z27, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z21, Z20, Z0
+	VPADDSW       Z28, Z0, Z0
+	VPACKSSDW     Z23, Z22, Z1
+	VPADDSW       Z28, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z27, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z25, Z24, Z0
+	VPADDSW       Z28, Z0, Z0
+	VPACKSSDW     Z26, Z26, Z1
+	VPADDSW       Z28, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z27, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	IMUL3Q        $0x00000003, SI, SI
+	ADDQ          SI, BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x0000001b, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET
 
@@ -18729,9 +18779,11 @@ k_done:
 TEXT ·QConv28x16(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
-	// SI input row 7/dstStride/offset/temporary, DI input row 14/temporary, R8 input row 21, R9 prefetch,
-	// R10 prefetchStep, R11 src/next inputs, R12 weights, R13 offsets, R14 runs, R15 groups
-	// Z0-Z27 sum[0:28]/temporary, Z28 weights/products/scales/lower/zero, Z29 input/products/upper
+	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary,
+	// R8 input row 21/output row 0, R9 prefetch, R10 prefetchStep, R11 src/next inputs, R12 weights,
+	// R13 offsets, R14 runs, R15 groups
+	// Z0-Z27 sum[0:28]/temporary, Z28 weights/products/scales/lower/temporary,
+	// Z29 input/products/zero/upper
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -19149,248 +19201,239 @@ k_done:
 	DECQ R14
 	JNZ  run
 
-	// To float32, scaled.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z28
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z28, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z28, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z28, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z28, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z28, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z28, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z28, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z28, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z28, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z28, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z28, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z28, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z28, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z28, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z28, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z28, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z28, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z28, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z28, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z28, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z28, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z28, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z28, Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    Z28, Z23, Z23
-	VCVTDQ2PS Z24, Z24
-	VMULPS    Z28, Z24, Z24
-	VCVTDQ2PS Z25, Z25
-	VMULPS    Z28, Z25, Z25
-	VCVTDQ2PS Z26, Z26
-	VMULPS    Z28, Z26, Z26
-	VCVTDQ2PS Z27, Z27
-	VMULPS    Z28, Z27, Z27
-
-	// From lower to upper.
+	// The sums as float32, scaled, at most upper, as integers.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z28
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z28, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z28, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z28, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z28, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z28, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z28, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z28, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z28, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z28, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z28, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z28, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z28, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z28, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z28, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z28, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z28, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z28, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z28, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z28, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z28, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z28, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z28, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z28, Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z28, Z23, Z23
+	VCVTDQ2PS    Z24, Z24
+	VMULPS       Z28, Z24, Z24
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z28, Z25, Z25
+	VCVTDQ2PS    Z26, Z26
+	VMULPS       Z28, Z26, Z26
+	VCVTDQ2PS    Z27, Z27
+	VMULPS       Z28, Z27, Z27
 	VBROADCASTSS lower+104(FP), Z28
+	VCVTPS2DQ    Z28, Z28
+	VBROADCASTSS zero+112(FP), Z29
+	VPADDD       Z29, Z28, Z28
+	VPACKSSDW    Z28, Z28, Z28
+	VPACKUSWB    Z28, Z28, Z28
 	VBROADCASTSS upper+108(FP), Z29
-	VMAXPS       Z0, Z28, Z0
 	VMINPS       Z29, Z0, Z0
-	VMAXPS       Z1, Z28, Z1
-	VMINPS       Z29, Z1, Z1
-	VMAXPS       Z2, Z28, Z2
-	VMINPS       Z29, Z2, Z2
-	VMAXPS       Z3, Z28, Z3
-	VMINPS       Z29, Z3, Z3
-	VMAXPS       Z4, Z28, Z4
-	VMINPS       Z29, Z4, Z4
-	VMAXPS       Z5, Z28, Z5
-	VMINPS       Z29, Z5, Z5
-	VMAXPS       Z6, Z28, Z6
-	VMINPS       Z29, Z6, Z6
-	VMAXPS       Z7, Z28, Z7
-	VMINPS       Z29, Z7, Z7
-	VMAXPS       Z8, Z28, Z8
-	VMINPS       Z29, Z8, Z8
-	VMAXPS       Z9, Z28, Z9
-	VMINPS       Z29, Z9, Z9
-	VMAXPS       Z10, Z28, Z10
-	VMINPS       Z29, Z10, Z10
-	VMAXPS       Z11, Z28, Z11
-	VMINPS       Z29, Z11, Z11
-	VMAXPS       Z12, Z28, Z12
-	VMINPS       Z29, Z12, Z12
-	VMAXPS       Z13, Z28, Z13
-	VMINPS       Z29, Z13, Z13
-	VMAXPS       Z14, Z28, Z14
-	VMINPS       Z29, Z14, Z14
-	VMAXPS       Z15, Z28, Z15
-	VMINPS       Z29, Z15, Z15
-	VMAXPS       Z16, Z28, Z16
-	VMINPS       Z29, Z16, Z16
-	VMAXPS       Z17, Z28, Z17
-	VMINPS       Z29, Z17, Z17
-	VMAXPS       Z18, Z28, Z18
-	VMINPS       Z29, Z18, Z18
-	VMAXPS       Z19, Z28, Z19
-	VMINPS       Z29, Z19, Z19
-	VMAXPS       Z20, Z28, Z20
-	VMINPS       Z29, Z20, Z20
-	VMAXPS       Z21, Z28, Z21
-	VMINPS       Z29, Z21, Z21
-	VMAXPS       Z22, Z28, Z22
-	VMINPS       Z29, Z22, Z22
-	VMAXPS       Z23, Z28, Z23
-	VMINPS       Z29, Z23, Z23
-	VMAXPS       Z24, Z28, Z24
-	VMINPS       Z29, Z24, Z24
-	VMAXPS       Z25, Z28, Z25
-	VMINPS       Z29, Z25, Z25
-	VMAXPS       Z26, Z28, Z26
-	VMINPS       Z29, Z26, Z26
-	VMAXPS       Z27, Z28, Z27
-	VMINPS       Z29, Z27, Z27
-
-	// As integers, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Z28
-	MOVQ         dst+0(FP), BX
-	MOVQ         dstStride+80(FP), SI
 	VCVTPS2DQ    Z0, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z1, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z2, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z3, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z4, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z5, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z6, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z7, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z8, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z9, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z10, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z11, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z12, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z13, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z14, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z15, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z16, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z17, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z18, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z19, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z20, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z21, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z22, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z23, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z24, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z25, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z26, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	VCVTPS2DQ    Z27, Z0
-	VPADDD       Z28, Z0, Z0
-	VPMOVDB      Z0, (BX)
-	ADDQ         SI, BX
-	MOVQ         BX, dst+0(FP)
-	MOVQ         src+8(FP), BX
-	IMUL3Q       $0x0000001c, AX, SI
-	ADDQ         SI, BX
-	MOVQ         BX, src+8(FP)
-	DECQ         tiles+88(FP)
-	JNZ          tile
+	VMINPS       Z29, Z1, Z1
+	VCVTPS2DQ    Z1, Z1
+	VMINPS       Z29, Z2, Z2
+	VCVTPS2DQ    Z2, Z2
+	VMINPS       Z29, Z3, Z3
+	VCVTPS2DQ    Z3, Z3
+	VMINPS       Z29, Z4, Z4
+	VCVTPS2DQ    Z4, Z4
+	VMINPS       Z29, Z5, Z5
+	VCVTPS2DQ    Z5, Z5
+	VMINPS       Z29, Z6, Z6
+	VCVTPS2DQ    Z6, Z6
+	VMINPS       Z29, Z7, Z7
+	VCVTPS2DQ    Z7, Z7
+	VMINPS       Z29, Z8, Z8
+	VCVTPS2DQ    Z8, Z8
+	VMINPS       Z29, Z9, Z9
+	VCVTPS2DQ    Z9, Z9
+	VMINPS       Z29, Z10, Z10
+	VCVTPS2DQ    Z10, Z10
+	VMINPS       Z29, Z11, Z11
+	VCVTPS2DQ    Z11, Z11
+	VMINPS       Z29, Z12, Z12
+	VCVTPS2DQ    Z12, Z12
+	VMINPS       Z29, Z13, Z13
+	VCVTPS2DQ    Z13, Z13
+	VMINPS       Z29, Z14, Z14
+	VCVTPS2DQ    Z14, Z14
+	VMINPS       Z29, Z15, Z15
+	VCVTPS2DQ    Z15, Z15
+	VMINPS       Z29, Z16, Z16
+	VCVTPS2DQ    Z16, Z16
+	VMINPS       Z29, Z17, Z17
+	VCVTPS2DQ    Z17, Z17
+	VMINPS       Z29, Z18, Z18
+	VCVTPS2DQ    Z18, Z18
+	VMINPS       Z29, Z19, Z19
+	VCVTPS2DQ    Z19, Z19
+	VMINPS       Z29, Z20, Z20
+	VCVTPS2DQ    Z20, Z20
+	VMINPS       Z29, Z21, Z21
+	VCVTPS2DQ    Z21, Z21
+	VMINPS       Z29, Z22, Z22
+	VCVTPS2DQ    Z22, Z22
+	VMINPS       Z29, Z23, Z23
+	VCVTPS2DQ    Z23, Z23
+	VMINPS       Z29, Z24, Z24
+	VCVTPS2DQ    Z24, Z24
+	VMINPS       Z29, Z25, Z25
+	VCVTPS2DQ    Z25, Z25
+	VMINPS       Z29, Z26, Z26
+	VCVTPS2DQ    Z26, Z26
+	VMINPS       Z29, Z27, Z27
+	VCVTPS2DQ    Z27, Z27
+
+	// From lower on, from the zero point on, these are the outputs.
+	VBROADCASTSS  zero+112(FP), Z29
+	VPACKSSDW     Z29, Z29, Z29
+	MOVQ          dst+0(FP), BX
+	MOVQ          dstStride+80(FP), SI
+	LEAQ          (SI)(SI*2), DI
+	MOVQ          BX, R8
+	VPACKSSDW     Z1, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
+	VPACKSSDW     Z3, Z2, Z1
+	VPADDSW       Z29, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z28, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z5, Z4, Z0
+	VPADDSW       Z29, Z0, Z0
+	VPACKSSDW     Z7, Z6, Z1
+	VPADDSW       Z29, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z28, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z9, Z8, Z0
+	VPADDSW       Z29, Z0, Z0
+	VPACKSSDW     Z11, Z10, Z1
+	VPADDSW       Z29, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z28, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z13, Z12, Z0
+	VPADDSW       Z29, Z0, Z0
+	VPACKSSDW     Z15, Z14, Z1
+	VPADDSW       Z29, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z28, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z17, Z16, Z0
+	VPADDSW       Z29, Z0, Z0
+	VPACKSSDW     Z19, Z18, Z1
+	VPADDSW       Z29, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z28, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z21, Z20, Z0
+	VPADDSW       Z29, Z0, Z0
+	VPACKSSDW     Z23, Z22, Z1
+	VPADDSW       Z29, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z28, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, R8
+	VPACKSSDW     Z25, Z24, Z0
+	VPADDSW       Z29, Z0, Z0
+	VPACKSSDW     Z27, Z26, Z1
+	VPADDSW       Z29, Z1, Z1
+	VPACKUSWB     Z1, Z0, Z0
+	VPMAXUB       Z28, Z0, Z0
+	VMOVUPS       const0<>+0(SB), Z1
+	VPERMD        Z0, Z1, Z0
+	VEXTRACTI32X4 $0x00, Z0, (R8)
+	VEXTRACTI32X4 $0x01, Z0, (R8)(SI*1)
+	VEXTRACTI32X4 $0x02, Z0, (R8)(SI*2)
+	VEXTRACTI32X4 $0x03, Z0, (R8)(DI*1)
+	LEAQ          (BX)(SI*4), BX
+	MOVQ          BX, dst+0(FP)
+	MOVQ          src+8(FP), BX
+	IMUL3Q        $0x0000001c, AX, SI
+	ADDQ          SI, BX
+	MOVQ          BX, src+8(FP)
+	DECQ          tiles+88(FP)
+	JNZ           tile
 	VZEROUPPER
 	RET

@@ -8,9 +8,10 @@
 // Requires: ASIMD
 TEXT ·QConv1x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
-	// R0 srcStride, R1 input row 0/bias/src/run/scale/dst/tiles, R2 weights/dstStride, R3 offsets,
-	// R6 runs, R7 offset/groups, R8 temporary
-	// V0-V1 sum[0:2]/temporary, V2 weights/scales[0]/lower/zero, V3 inputs/scales[1]/upper, V4-V6 weights
+	// R0 srcStride, R1 input row 0/bias/src/run/scale/dst/tiles, R2 weights/dstStride,
+	// R3 offsets/output row 0, R6 runs, R7 offset/groups, R8 temporary
+	// V0-V1 sum[0:2]/temporary, V2 weights/scales[0]/lower/temporary,
+	// V3 inputs/scales[1]/zero/upper/temporary, V4 weights/zero, V5-V6 weights
 	MOVD srcStride+72(FP), R0
 
 	// For each tile of 1×8, pixels by channels.
@@ -78,7 +79,7 @@ k_done:
 	SUBS $1, R6, R6
 	BNE  run
 
-	// To float32, scaled.
+	// The sums as float32, scaled, at most upper, as integers.
 	MOVD  scale+32(FP), R1
 	FMOVQ 0(R1), F2
 	FMOVQ 16(R1), F3
@@ -86,29 +87,38 @@ k_done:
 	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD  $0x4e21d821 // scvtf v1.4s, v1.4s
 	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-
-	// From lower to upper.
 	FMOVS lower+104(FP), F2
 	VDUP  V2.S[0], V2.S4
+	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
+	FMOVS zero+112(FP), F3
+	VDUP  V3.S[0], V3.S4
+	VADD  V3.S4, V2.S4, V2.S4
+	WORD  $0x0e614843 // sqxtn v3.4h, v2.4s
+	WORD  $0x4e614843 // sqxtn2 v3.8h, v2.4s
+	WORD  $0x2e212862 // sqxtun v2.8b, v3.8h
+	WORD  $0x6e212862 // sqxtun2 v2.16b, v3.8h
 	FMOVS upper+108(FP), F3
 	VDUP  V3.S[0], V3.S4
-	WORD  $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
 	WORD  $0x4ea3f400 // fmin v0.4s, v0.4s, v3.4s
-	WORD  $0x4e22f421 // fmax v1.4s, v1.4s, v2.4s
+	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
 	WORD  $0x4ea3f421 // fmin v1.4s, v1.4s, v3.4s
+	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
 
-	// As integers, from the zero point on, these are the outputs.
-	FMOVS zero+112(FP), F2
-	VDUP  V2.S[0], V2.S4
+	// From lower on, from the zero point on, these are the outputs.
+	FMOVS zero+112(FP), F3
+	VDUP  V3.S[0], V3.S4
+	WORD  $0x0e614864 // sqxtn v4.4h, v3.4s
+	WORD  $0x4e614864 // sqxtn2 v4.8h, v3.4s
 	MOVD  dst+0(FP), R1
 	MOVD  dstStride+80(FP), R2
-	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
-	VADD  V2.S4, V0.S4, V0.S4
-	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
-	VADD  V2.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R1)
+	MOVD  R1, R3
+	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
+	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
+	WORD  $0x4e640c00 // sqadd v0.8h, v0.8h, v4.8h
+	WORD  $0x2e212801 // sqxtun v1.8b, v0.8h
+	WORD  $0x6e212801 // sqxtun2 v1.16b, v0.8h
+	VUMAX V2.B16, V1.B16, V1.B16
+	FMOVD F1, (R3)
 	ADD   R2, R1, R1
 	MOVD  R1, dst+0(FP)
 	MOVD  src+8(FP), R1
@@ -124,10 +134,10 @@ k_done:
 // Requires: ASIMD
 TEXT ·QConv2x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
-	// R0 srcStride, R1 input row 0/bias/src/run/scale/dst/tiles, R2 weights/dstStride, R3 offsets,
-	// R6 runs, R7 offset/groups, R8 temporary
-	// V0-V3 sum[0:4]/temporary, V4 weights/scales[0]/lower/zero, V5 inputs/scales[1]/upper, V6 inputs,
-	// V7-V8 weights
+	// R0 srcStride, R1 input row 0/bias/src/run/scale/dst/tiles, R2 weights/dstStride,
+	// R3 offsets/output row 0, R6 runs, R7 offset/groups, R8 temporary
+	// V0-V3 sum[0:4]/temporary, V4 weights/scales[0]/lower/temporary,
+	// V5 inputs/scales[1]/zero/upper/temporary, V6 inputs/zero, V7-V8 weights
 	MOVD srcStride+72(FP), R0
 
 	// For each tile of 2×8, pixels by channels.
@@ -210,7 +220,7 @@ k_done:
 	SUBS $1, R6, R6
 	BNE  run
 
-	// To float32, scaled.
+	// The sums as float32, scaled, at most upper, as integers.
 	MOVD  scale+32(FP), R1
 	FMOVQ 0(R1), F4
 	FMOVQ 16(R1), F5
@@ -222,42 +232,48 @@ k_done:
 	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	WORD  $0x4e21d863 // scvtf v3.4s, v3.4s
 	WORD  $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-
-	// From lower to upper.
 	FMOVS lower+104(FP), F4
 	VDUP  V4.S[0], V4.S4
+	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
+	FMOVS zero+112(FP), F5
+	VDUP  V5.S[0], V5.S4
+	VADD  V5.S4, V4.S4, V4.S4
+	WORD  $0x0e614885 // sqxtn v5.4h, v4.4s
+	WORD  $0x4e614885 // sqxtn2 v5.8h, v4.4s
+	WORD  $0x2e2128a4 // sqxtun v4.8b, v5.8h
+	WORD  $0x6e2128a4 // sqxtun2 v4.16b, v5.8h
 	FMOVS upper+108(FP), F5
 	VDUP  V5.S[0], V5.S4
-	WORD  $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
 	WORD  $0x4ea5f400 // fmin v0.4s, v0.4s, v5.4s
-	WORD  $0x4e24f421 // fmax v1.4s, v1.4s, v4.4s
+	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
 	WORD  $0x4ea5f421 // fmin v1.4s, v1.4s, v5.4s
-	WORD  $0x4e24f442 // fmax v2.4s, v2.4s, v4.4s
+	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
 	WORD  $0x4ea5f442 // fmin v2.4s, v2.4s, v5.4s
-	WORD  $0x4e24f463 // fmax v3.4s, v3.4s, v4.4s
+	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
 	WORD  $0x4ea5f463 // fmin v3.4s, v3.4s, v5.4s
+	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
 
-	// As integers, from the zero point on, these are the outputs.
-	FMOVS zero+112(FP), F4
-	VDUP  V4.S[0], V4.S4
+	// From lower on, from the zero point on, these are the outputs.
+	FMOVS zero+112(FP), F5
+	VDUP  V5.S[0], V5.S4
+	WORD  $0x0e6148a6 // sqxtn v6.4h, v5.4s
+	WORD  $0x4e6148a6 // sqxtn2 v6.8h, v5.4s
 	MOVD  dst+0(FP), R1
 	MOVD  dstStride+80(FP), R2
-	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
-	VADD  V4.S4, V0.S4, V0.S4
-	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
-	VADD  V4.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R1)
-	ADD   R2, R1, R1
-	WORD  $0x4e21a840 // fcvtns v0.4s, v2.4s
-	VADD  V4.S4, V0.S4, V0.S4
-	WORD  $0x4e21a861 // fcvtns v1.4s, v3.4s
-	VADD  V4.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R1)
-	ADD   R2, R1, R1
+	MOVD  R1, R3
+	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
+	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
+	WORD  $0x4e660c00 // sqadd v0.8h, v0.8h, v6.8h
+	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
+	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
+	WORD  $0x4e660c21 // sqadd v1.8h, v1.8h, v6.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V4.B16, V0.B16, V0.B16
+	FMOVD F0, (R3)
+	VDUP  V0.D[1], V0.D2
+	FMOVD F0, (R3)(R2)
+	ADD   R2<<1, R1, R1
 	MOVD  R1, dst+0(FP)
 	MOVD  src+8(FP), R1
 	ADD   R0<<1, R1, R1
@@ -273,10 +289,10 @@ k_done:
 TEXT ·QConv3x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcStride, R1 2·srcStride, R2 input row 0/bias/src/run/scale/dst/tiles, R3 prefetch,
-	// R6 prefetchStep, R7 weights/dstStride/temporary, R8 offsets, R9 runs, R10 offset/groups,
-	// R11 temporary
-	// V0-V5 sum[0:6]/temporary, V6 weights/scales[0]/lower/zero, V7 inputs/scales[1]/upper, V8-V9 inputs,
-	// V10-V11 weights
+	// R6 prefetchStep, R7 weights/dstStride/temporary, R8 offsets/output row 0, R9 runs,
+	// R10 offset/groups, R11 temporary
+	// V0-V5 sum[0:6]/temporary, V6 weights/scales[0]/lower/temporary,
+	// V7 inputs/scales[1]/zero/upper/temporary, V8 inputs/zero, V9 inputs, V10-V11 weights
 	MOVD srcStride+72(FP), R0
 	ADD  R0, R0, R1
 	MOVD prefetch+40(FP), R3
@@ -379,7 +395,7 @@ k_done:
 	SUBS $1, R9, R9
 	BNE  run
 
-	// To float32, scaled.
+	// The sums as float32, scaled, at most upper, as integers.
 	MOVD  scale+32(FP), R2
 	FMOVQ 0(R2), F6
 	FMOVQ 16(R2), F7
@@ -395,53 +411,60 @@ k_done:
 	WORD  $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
 	WORD  $0x4e21d8a5 // scvtf v5.4s, v5.4s
 	WORD  $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
-
-	// From lower to upper.
 	FMOVS lower+104(FP), F6
 	VDUP  V6.S[0], V6.S4
+	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
+	FMOVS zero+112(FP), F7
+	VDUP  V7.S[0], V7.S4
+	VADD  V7.S4, V6.S4, V6.S4
+	WORD  $0x0e6148c7 // sqxtn v7.4h, v6.4s
+	WORD  $0x4e6148c7 // sqxtn2 v7.8h, v6.4s
+	WORD  $0x2e2128e6 // sqxtun v6.8b, v7.8h
+	WORD  $0x6e2128e6 // sqxtun2 v6.16b, v7.8h
 	FMOVS upper+108(FP), F7
 	VDUP  V7.S[0], V7.S4
-	WORD  $0x4e26f400 // fmax v0.4s, v0.4s, v6.4s
 	WORD  $0x4ea7f400 // fmin v0.4s, v0.4s, v7.4s
-	WORD  $0x4e26f421 // fmax v1.4s, v1.4s, v6.4s
+	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
 	WORD  $0x4ea7f421 // fmin v1.4s, v1.4s, v7.4s
-	WORD  $0x4e26f442 // fmax v2.4s, v2.4s, v6.4s
+	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
 	WORD  $0x4ea7f442 // fmin v2.4s, v2.4s, v7.4s
-	WORD  $0x4e26f463 // fmax v3.4s, v3.4s, v6.4s
+	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
 	WORD  $0x4ea7f463 // fmin v3.4s, v3.4s, v7.4s
-	WORD  $0x4e26f484 // fmax v4.4s, v4.4s, v6.4s
+	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
 	WORD  $0x4ea7f484 // fmin v4.4s, v4.4s, v7.4s
-	WORD  $0x4e26f4a5 // fmax v5.4s, v5.4s, v6.4s
+	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
 	WORD  $0x4ea7f4a5 // fmin v5.4s, v5.4s, v7.4s
+	WORD  $0x4e21a8a5 // fcvtns v5.4s, v5.4s
 
-	// As integers, from the zero point on, these are the outputs.
-	FMOVS zero+112(FP), F6
-	VDUP  V6.S[0], V6.S4
+	// From lower on, from the zero point on, these are the outputs.
+	FMOVS zero+112(FP), F7
+	VDUP  V7.S[0], V7.S4
+	WORD  $0x0e6148e8 // sqxtn v8.4h, v7.4s
+	WORD  $0x4e6148e8 // sqxtn2 v8.8h, v7.4s
 	MOVD  dst+0(FP), R2
 	MOVD  dstStride+80(FP), R7
-	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
-	VADD  V6.S4, V0.S4, V0.S4
-	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
-	VADD  V6.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R2)
-	ADD   R7, R2, R2
-	WORD  $0x4e21a840 // fcvtns v0.4s, v2.4s
-	VADD  V6.S4, V0.S4, V0.S4
-	WORD  $0x4e21a861 // fcvtns v1.4s, v3.4s
-	VADD  V6.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R2)
-	ADD   R7, R2, R2
-	WORD  $0x4e21a880 // fcvtns v0.4s, v4.4s
-	VADD  V6.S4, V0.S4, V0.S4
-	WORD  $0x4e21a8a1 // fcvtns v1.4s, v5.4s
-	VADD  V6.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R2)
+	MOVD  R2, R8
+	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
+	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
+	WORD  $0x4e680c00 // sqadd v0.8h, v0.8h, v8.8h
+	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
+	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
+	WORD  $0x4e680c21 // sqadd v1.8h, v1.8h, v8.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V6.B16, V0.B16, V0.B16
+	FMOVD F0, (R8)
+	VDUP  V0.D[1], V0.D2
+	FMOVD F0, (R8)(R7)
+	ADD   R7<<1, R2, R2
+	MOVD  R2, R8
+	WORD  $0x0e614880 // sqxtn v0.4h, v4.4s
+	WORD  $0x4e6148a0 // sqxtn2 v0.8h, v5.4s
+	WORD  $0x4e680c00 // sqadd v0.8h, v0.8h, v8.8h
+	WORD  $0x2e212801 // sqxtun v1.8b, v0.8h
+	WORD  $0x6e212801 // sqxtun2 v1.16b, v0.8h
+	VUMAX V6.B16, V1.B16, V1.B16
+	FMOVD F1, (R8)
 	ADD   R7, R2, R2
 	MOVD  R2, dst+0(FP)
 	MOVD  src+8(FP), R2
@@ -459,9 +482,10 @@ k_done:
 TEXT ·QConv4x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcStride, R1 input row 0/bias/src/run/scale/dst/tiles, R2 input row 2/offset/dstStride,
-	// R3 prefetch, R6 prefetchStep, R7 weights, R8 offsets, R9 runs, R10 groups, R11 temporary
-	// V0-V7 sum[0:8]/temporary, V8 weights/scales[0]/lower/zero, V9 inputs/scales[1]/upper,
-	// V10-V12 inputs, V13 weights
+	// R3 prefetch, R6 prefetchStep, R7 weights/output row 0, R8 offsets, R9 runs, R10 groups,
+	// R11 temporary
+	// V0-V7 sum[0:8]/temporary, V8 weights/scales[0]/lower/temporary,
+	// V9 inputs/scales[1]/zero/upper/temporary, V10 inputs/zero, V11-V12 inputs, V13 weights
 	MOVD srcStride+72(FP), R0
 	MOVD prefetch+40(FP), R3
 	MOVD prefetchStep+96(FP), R6
@@ -582,7 +606,7 @@ k_done:
 	SUBS $1, R9, R9
 	BNE  run
 
-	// To float32, scaled.
+	// The sums as float32, scaled, at most upper, as integers.
 	MOVD  scale+32(FP), R1
 	FMOVQ 0(R1), F8
 	FMOVQ 16(R1), F9
@@ -602,66 +626,70 @@ k_done:
 	WORD  $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
 	WORD  $0x4e21d8e7 // scvtf v7.4s, v7.4s
 	WORD  $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
-
-	// From lower to upper.
 	FMOVS lower+104(FP), F8
 	VDUP  V8.S[0], V8.S4
+	WORD  $0x4e21a908 // fcvtns v8.4s, v8.4s
+	FMOVS zero+112(FP), F9
+	VDUP  V9.S[0], V9.S4
+	VADD  V9.S4, V8.S4, V8.S4
+	WORD  $0x0e614909 // sqxtn v9.4h, v8.4s
+	WORD  $0x4e614909 // sqxtn2 v9.8h, v8.4s
+	WORD  $0x2e212928 // sqxtun v8.8b, v9.8h
+	WORD  $0x6e212928 // sqxtun2 v8.16b, v9.8h
 	FMOVS upper+108(FP), F9
 	VDUP  V9.S[0], V9.S4
-	WORD  $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
 	WORD  $0x4ea9f400 // fmin v0.4s, v0.4s, v9.4s
-	WORD  $0x4e28f421 // fmax v1.4s, v1.4s, v8.4s
+	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
 	WORD  $0x4ea9f421 // fmin v1.4s, v1.4s, v9.4s
-	WORD  $0x4e28f442 // fmax v2.4s, v2.4s, v8.4s
+	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
 	WORD  $0x4ea9f442 // fmin v2.4s, v2.4s, v9.4s
-	WORD  $0x4e28f463 // fmax v3.4s, v3.4s, v8.4s
+	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
 	WORD  $0x4ea9f463 // fmin v3.4s, v3.4s, v9.4s
-	WORD  $0x4e28f484 // fmax v4.4s, v4.4s, v8.4s
+	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
 	WORD  $0x4ea9f484 // fmin v4.4s, v4.4s, v9.4s
-	WORD  $0x4e28f4a5 // fmax v5.4s, v5.4s, v8.4s
+	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
 	WORD  $0x4ea9f4a5 // fmin v5.4s, v5.4s, v9.4s
-	WORD  $0x4e28f4c6 // fmax v6.4s, v6.4s, v8.4s
+	WORD  $0x4e21a8a5 // fcvtns v5.4s, v5.4s
 	WORD  $0x4ea9f4c6 // fmin v6.4s, v6.4s, v9.4s
-	WORD  $0x4e28f4e7 // fmax v7.4s, v7.4s, v8.4s
+	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
 	WORD  $0x4ea9f4e7 // fmin v7.4s, v7.4s, v9.4s
+	WORD  $0x4e21a8e7 // fcvtns v7.4s, v7.4s
 
-	// As integers, from the zero point on, these are the outputs.
-	FMOVS zero+112(FP), F8
-	VDUP  V8.S[0], V8.S4
+	// From lower on, from the zero point on, these are the outputs.
+	FMOVS zero+112(FP), F9
+	VDUP  V9.S[0], V9.S4
+	WORD  $0x0e61492a // sqxtn v10.4h, v9.4s
+	WORD  $0x4e61492a // sqxtn2 v10.8h, v9.4s
 	MOVD  dst+0(FP), R1
 	MOVD  dstStride+80(FP), R2
-	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
-	VADD  V8.S4, V0.S4, V0.S4
-	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
-	VADD  V8.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R1)
-	ADD   R2, R1, R1
-	WORD  $0x4e21a840 // fcvtns v0.4s, v2.4s
-	VADD  V8.S4, V0.S4, V0.S4
-	WORD  $0x4e21a861 // fcvtns v1.4s, v3.4s
-	VADD  V8.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R1)
-	ADD   R2, R1, R1
-	WORD  $0x4e21a880 // fcvtns v0.4s, v4.4s
-	VADD  V8.S4, V0.S4, V0.S4
-	WORD  $0x4e21a8a1 // fcvtns v1.4s, v5.4s
-	VADD  V8.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R1)
-	ADD   R2, R1, R1
-	WORD  $0x4e21a8c0 // fcvtns v0.4s, v6.4s
-	VADD  V8.S4, V0.S4, V0.S4
-	WORD  $0x4e21a8e1 // fcvtns v1.4s, v7.4s
-	VADD  V8.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R1)
-	ADD   R2, R1, R1
+	MOVD  R1, R7
+	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
+	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
+	WORD  $0x4e6a0c00 // sqadd v0.8h, v0.8h, v10.8h
+	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
+	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
+	WORD  $0x4e6a0c21 // sqadd v1.8h, v1.8h, v10.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V8.B16, V0.B16, V0.B16
+	FMOVD F0, (R7)
+	VDUP  V0.D[1], V0.D2
+	FMOVD F0, (R7)(R2)
+	ADD   R2<<1, R1, R1
+	MOVD  R1, R7
+	WORD  $0x0e614880 // sqxtn v0.4h, v4.4s
+	WORD  $0x4e6148a0 // sqxtn2 v0.8h, v5.4s
+	WORD  $0x4e6a0c00 // sqadd v0.8h, v0.8h, v10.8h
+	WORD  $0x0e6148c1 // sqxtn v1.4h, v6.4s
+	WORD  $0x4e6148e1 // sqxtn2 v1.8h, v7.4s
+	WORD  $0x4e6a0c21 // sqadd v1.8h, v1.8h, v10.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V8.B16, V0.B16, V0.B16
+	FMOVD F0, (R7)
+	VDUP  V0.D[1], V0.D2
+	FMOVD F0, (R7)(R2)
+	ADD   R2<<1, R1, R1
 	MOVD  R1, dst+0(FP)
 	MOVD  src+8(FP), R1
 	ADD   R0<<2, R1, R1
@@ -677,10 +705,10 @@ k_done:
 TEXT ·QConv5x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcStride, R1 2·srcStride, R2 input row 0/bias/src/run/scale/dst/tiles,
-	// R3 input row 3/offset/dstStride/temporary, R6 prefetch, R7 prefetchStep, R8 weights, R9 offsets,
-	// R10 runs, R11 groups, R12 temporary
-	// V0-V9 sum[0:10]/temporary, V10 weights/scales[0]/lower/zero, V11 inputs/scales[1]/upper,
-	// V12-V15 inputs, V16 weights
+	// R3 input row 3/offset/dstStride/temporary, R6 prefetch, R7 prefetchStep, R8 weights/output row 0,
+	// R9 offsets, R10 runs, R11 groups, R12 temporary
+	// V0-V9 sum[0:10]/temporary, V10 weights/scales[0]/lower/temporary,
+	// V11 inputs/scales[1]/zero/upper/temporary, V12 inputs/zero, V13-V15 inputs, V16 weights
 	MOVD srcStride+72(FP), R0
 	ADD  R0, R0, R1
 	MOVD prefetch+40(FP), R6
@@ -817,7 +845,7 @@ k_done:
 	SUBS $1, R10, R10
 	BNE  run
 
-	// To float32, scaled.
+	// The sums as float32, scaled, at most upper, as integers.
 	MOVD  scale+32(FP), R2
 	FMOVQ 0(R2), F10
 	FMOVQ 16(R2), F11
@@ -841,77 +869,82 @@ k_done:
 	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
 	WORD  $0x4e21d929 // scvtf v9.4s, v9.4s
 	WORD  $0x6e2bdd29 // fmul v9.4s, v9.4s, v11.4s
-
-	// From lower to upper.
 	FMOVS lower+104(FP), F10
 	VDUP  V10.S[0], V10.S4
+	WORD  $0x4e21a94a // fcvtns v10.4s, v10.4s
+	FMOVS zero+112(FP), F11
+	VDUP  V11.S[0], V11.S4
+	VADD  V11.S4, V10.S4, V10.S4
+	WORD  $0x0e61494b // sqxtn v11.4h, v10.4s
+	WORD  $0x4e61494b // sqxtn2 v11.8h, v10.4s
+	WORD  $0x2e21296a // sqxtun v10.8b, v11.8h
+	WORD  $0x6e21296a // sqxtun2 v10.16b, v11.8h
 	FMOVS upper+108(FP), F11
 	VDUP  V11.S[0], V11.S4
-	WORD  $0x4e2af400 // fmax v0.4s, v0.4s, v10.4s
 	WORD  $0x4eabf400 // fmin v0.4s, v0.4s, v11.4s
-	WORD  $0x4e2af421 // fmax v1.4s, v1.4s, v10.4s
+	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
 	WORD  $0x4eabf421 // fmin v1.4s, v1.4s, v11.4s
-	WORD  $0x4e2af442 // fmax v2.4s, v2.4s, v10.4s
+	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
 	WORD  $0x4eabf442 // fmin v2.4s, v2.4s, v11.4s
-	WORD  $0x4e2af463 // fmax v3.4s, v3.4s, v10.4s
+	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
 	WORD  $0x4eabf463 // fmin v3.4s, v3.4s, v11.4s
-	WORD  $0x4e2af484 // fmax v4.4s, v4.4s, v10.4s
+	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
 	WORD  $0x4eabf484 // fmin v4.4s, v4.4s, v11.4s
-	WORD  $0x4e2af4a5 // fmax v5.4s, v5.4s, v10.4s
+	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
 	WORD  $0x4eabf4a5 // fmin v5.4s, v5.4s, v11.4s
-	WORD  $0x4e2af4c6 // fmax v6.4s, v6.4s, v10.4s
+	WORD  $0x4e21a8a5 // fcvtns v5.4s, v5.4s
 	WORD  $0x4eabf4c6 // fmin v6.4s, v6.4s, v11.4s
-	WORD  $0x4e2af4e7 // fmax v7.4s, v7.4s, v10.4s
+	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
 	WORD  $0x4eabf4e7 // fmin v7.4s, v7.4s, v11.4s
-	WORD  $0x4e2af508 // fmax v8.4s, v8.4s, v10.4s
+	WORD  $0x4e21a8e7 // fcvtns v7.4s, v7.4s
 	WORD  $0x4eabf508 // fmin v8.4s, v8.4s, v11.4s
-	WORD  $0x4e2af529 // fmax v9.4s, v9.4s, v10.4s
+	WORD  $0x4e21a908 // fcvtns v8.4s, v8.4s
 	WORD  $0x4eabf529 // fmin v9.4s, v9.4s, v11.4s
+	WORD  $0x4e21a929 // fcvtns v9.4s, v9.4s
 
-	// As integers, from the zero point on, these are the outputs.
-	FMOVS zero+112(FP), F10
-	VDUP  V10.S[0], V10.S4
+	// From lower on, from the zero point on, these are the outputs.
+	FMOVS zero+112(FP), F11
+	VDUP  V11.S[0], V11.S4
+	WORD  $0x0e61496c // sqxtn v12.4h, v11.4s
+	WORD  $0x4e61496c // sqxtn2 v12.8h, v11.4s
 	MOVD  dst+0(FP), R2
 	MOVD  dstStride+80(FP), R3
-	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
-	VADD  V10.S4, V0.S4, V0.S4
-	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
-	VADD  V10.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R2)
-	ADD   R3, R2, R2
-	WORD  $0x4e21a840 // fcvtns v0.4s, v2.4s
-	VADD  V10.S4, V0.S4, V0.S4
-	WORD  $0x4e21a861 // fcvtns v1.4s, v3.4s
-	VADD  V10.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R2)
-	ADD   R3, R2, R2
-	WORD  $0x4e21a880 // fcvtns v0.4s, v4.4s
-	VADD  V10.S4, V0.S4, V0.S4
-	WORD  $0x4e21a8a1 // fcvtns v1.4s, v5.4s
-	VADD  V10.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R2)
-	ADD   R3, R2, R2
-	WORD  $0x4e21a8c0 // fcvtns v0.4s, v6.4s
-	VADD  V10.S4, V0.S4, V0.S4
-	WORD  $0x4e21a8e1 // fcvtns v1.4s, v7.4s
-	VADD  V10.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R2)
-	ADD   R3, R2, R2
-	WORD  $0x4e21a900 // fcvtns v0.4s, v8.4s
-	VADD  V10.S4, V0.S4, V0.S4
-	WORD  $0x4e21a921 // fcvtns v1.4s, v9.4s
-	VADD  V10.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R2)
+	MOVD  R2, R8
+	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
+	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
+	WORD  $0x4e6c0c00 // sqadd v0.8h, v0.8h, v12.8h
+	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
+	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
+	WORD  $0x4e6c0c21 // sqadd v1.8h, v1.8h, v12.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V10.B16, V0.B16, V0.B16
+	FMOVD F0, (R8)
+	VDUP  V0.D[1], V0.D2
+	FMOVD F0, (R8)(R3)
+	ADD   R3<<1, R2, R2
+	MOVD  R2, R8
+	WORD  $0x0e614880 // sqxtn v0.4h, v4.4s
+	WORD  $0x4e6148a0 // sqxtn2 v0.8h, v5.4s
+	WORD  $0x4e6c0c00 // sqadd v0.8h, v0.8h, v12.8h
+	WORD  $0x0e6148c1 // sqxtn v1.4h, v6.4s
+	WORD  $0x4e6148e1 // sqxtn2 v1.8h, v7.4s
+	WORD  $0x4e6c0c21 // sqadd v1.8h, v1.8h, v12.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V10.B16, V0.B16, V0.B16
+	FMOVD F0, (R8)
+	VDUP  V0.D[1], V0.D2
+	FMOVD F0, (R8)(R3)
+	ADD   R3<<1, R2, R2
+	MOVD  R2, R8
+	WORD  $0x0e614900 // sqxtn v0.4h, v8.4s
+	WORD  $0x4e614920 // sqxtn2 v0.8h, v9.4s
+	WORD  $0x4e6c0c00 // sqadd v0.8h, v0.8h, v12.8h
+	WORD  $0x2e212801 // sqxtun v1.8b, v0.8h
+	WORD  $0x6e212801 // sqxtun2 v1.16b, v0.8h
+	VUMAX V10.B16, V1.B16, V1.B16
+	FMOVD F1, (R8)
 	ADD   R3, R2, R2
 	MOVD  R2, dst+0(FP)
 	MOVD  src+8(FP), R2
@@ -929,10 +962,11 @@ k_done:
 TEXT ·QConv6x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcStride, R1 2·srcStride, R2 input row 0/bias/src/run/scale/dst/tiles,
-	// R3 input row 3/offset/dstStride/temporary, R6 prefetch, R7 prefetchStep, R8 weights, R9 offsets,
-	// R10 runs, R11 groups, R12 temporary
-	// V0-V2 inputs, V3-V11 sum[3:12]/temporary, V12 weights/scales[0]/lower/zero,
-	// V13 inputs/scales[1]/upper, V14-V15 inputs, V16-V18 sum[0:3]/temporary, V19 weights
+	// R3 input row 3/offset/dstStride/temporary, R6 prefetch, R7 prefetchStep, R8 weights/output row 0,
+	// R9 offsets, R10 runs, R11 groups, R12 temporary
+	// V0-V2 inputs, V3-V11 sum[3:12]/temporary, V12 weights/scales[0]/lower/temporary,
+	// V13 inputs/scales[1]/zero/upper/temporary, V14 inputs/zero, V15 inputs, V16-V18 sum[0:3]/temporary,
+	// V19 weights
 	MOVD srcStride+72(FP), R0
 	ADD  R0, R0, R1
 	MOVD prefetch+40(FP), R6
@@ -1084,7 +1118,7 @@ k_done:
 	SUBS $1, R10, R10
 	BNE  run
 
-	// To float32, scaled.
+	// The sums as float32, scaled, at most upper, as integers.
 	MOVD  scale+32(FP), R2
 	FMOVQ 0(R2), F12
 	FMOVQ 16(R2), F13
@@ -1112,90 +1146,92 @@ k_done:
 	WORD  $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
 	WORD  $0x4e21d96b // scvtf v11.4s, v11.4s
 	WORD  $0x6e2ddd6b // fmul v11.4s, v11.4s, v13.4s
-
-	// From lower to upper.
 	FMOVS lower+104(FP), F12
 	VDUP  V12.S[0], V12.S4
+	WORD  $0x4e21a98c // fcvtns v12.4s, v12.4s
+	FMOVS zero+112(FP), F13
+	VDUP  V13.S[0], V13.S4
+	VADD  V13.S4, V12.S4, V12.S4
+	WORD  $0x0e61498d // sqxtn v13.4h, v12.4s
+	WORD  $0x4e61498d // sqxtn2 v13.8h, v12.4s
+	WORD  $0x2e2129ac // sqxtun v12.8b, v13.8h
+	WORD  $0x6e2129ac // sqxtun2 v12.16b, v13.8h
 	FMOVS upper+108(FP), F13
 	VDUP  V13.S[0], V13.S4
-	WORD  $0x4e2cf610 // fmax v16.4s, v16.4s, v12.4s
 	WORD  $0x4eadf610 // fmin v16.4s, v16.4s, v13.4s
-	WORD  $0x4e2cf631 // fmax v17.4s, v17.4s, v12.4s
+	WORD  $0x4e21aa10 // fcvtns v16.4s, v16.4s
 	WORD  $0x4eadf631 // fmin v17.4s, v17.4s, v13.4s
-	WORD  $0x4e2cf652 // fmax v18.4s, v18.4s, v12.4s
+	WORD  $0x4e21aa31 // fcvtns v17.4s, v17.4s
 	WORD  $0x4eadf652 // fmin v18.4s, v18.4s, v13.4s
-	WORD  $0x4e2cf463 // fmax v3.4s, v3.4s, v12.4s
+	WORD  $0x4e21aa52 // fcvtns v18.4s, v18.4s
 	WORD  $0x4eadf463 // fmin v3.4s, v3.4s, v13.4s
-	WORD  $0x4e2cf484 // fmax v4.4s, v4.4s, v12.4s
+	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
 	WORD  $0x4eadf484 // fmin v4.4s, v4.4s, v13.4s
-	WORD  $0x4e2cf4a5 // fmax v5.4s, v5.4s, v12.4s
+	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
 	WORD  $0x4eadf4a5 // fmin v5.4s, v5.4s, v13.4s
-	WORD  $0x4e2cf4c6 // fmax v6.4s, v6.4s, v12.4s
+	WORD  $0x4e21a8a5 // fcvtns v5.4s, v5.4s
 	WORD  $0x4eadf4c6 // fmin v6.4s, v6.4s, v13.4s
-	WORD  $0x4e2cf4e7 // fmax v7.4s, v7.4s, v12.4s
+	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
 	WORD  $0x4eadf4e7 // fmin v7.4s, v7.4s, v13.4s
-	WORD  $0x4e2cf508 // fmax v8.4s, v8.4s, v12.4s
+	WORD  $0x4e21a8e7 // fcvtns v7.4s, v7.4s
 	WORD  $0x4eadf508 // fmin v8.4s, v8.4s, v13.4s
-	WORD  $0x4e2cf529 // fmax v9.4s, v9.4s, v12.4s
+	WORD  $0x4e21a908 // fcvtns v8.4s, v8.4s
 	WORD  $0x4eadf529 // fmin v9.4s, v9.4s, v13.4s
-	WORD  $0x4e2cf54a // fmax v10.4s, v10.4s, v12.4s
+	WORD  $0x4e21a929 // fcvtns v9.4s, v9.4s
 	WORD  $0x4eadf54a // fmin v10.4s, v10.4s, v13.4s
-	WORD  $0x4e2cf56b // fmax v11.4s, v11.4s, v12.4s
+	WORD  $0x4e21a94a // fcvtns v10.4s, v10.4s
 	WORD  $0x4eadf56b // fmin v11.4s, v11.4s, v13.4s
+	WORD  $0x4e21a96b // fcvtns v11.4s, v11.4s
 
-	// As integers, from the zero point on, these are the outputs.
-	FMOVS zero+112(FP), F12
-	VDUP  V12.S[0], V12.S4
+	// From lower on, from the zero point on, these are the outputs.
+	FMOVS zero+112(FP), F13
+	VDUP  V13.S[0], V13.S4
+	WORD  $0x0e6149ae // sqxtn v14.4h, v13.4s
+	WORD  $0x4e6149ae // sqxtn2 v14.8h, v13.4s
 	MOVD  dst+0(FP), R2
 	MOVD  dstStride+80(FP), R3
-	WORD  $0x4e21aa10 // fcvtns v16.4s, v16.4s
-	VADD  V12.S4, V16.S4, V16.S4
-	WORD  $0x4e21aa31 // fcvtns v17.4s, v17.4s
-	VADD  V12.S4, V17.S4, V17.S4
-	VUZP1 V17.H8, V16.H8, V16.H8
-	VUZP1 V16.B16, V16.B16, V16.B16
-	FMOVD F16, 0(R2)
-	ADD   R3, R2, R2
-	WORD  $0x4e21aa50 // fcvtns v16.4s, v18.4s
-	VADD  V12.S4, V16.S4, V16.S4
-	WORD  $0x4e21a871 // fcvtns v17.4s, v3.4s
-	VADD  V12.S4, V17.S4, V17.S4
-	VUZP1 V17.H8, V16.H8, V16.H8
-	VUZP1 V16.B16, V16.B16, V16.B16
-	FMOVD F16, 0(R2)
-	ADD   R3, R2, R2
-	WORD  $0x4e21a890 // fcvtns v16.4s, v4.4s
-	VADD  V12.S4, V16.S4, V16.S4
-	WORD  $0x4e21a8b1 // fcvtns v17.4s, v5.4s
-	VADD  V12.S4, V17.S4, V17.S4
-	VUZP1 V17.H8, V16.H8, V16.H8
-	VUZP1 V16.B16, V16.B16, V16.B16
-	FMOVD F16, 0(R2)
-	ADD   R3, R2, R2
-	WORD  $0x4e21a8d0 // fcvtns v16.4s, v6.4s
-	VADD  V12.S4, V16.S4, V16.S4
-	WORD  $0x4e21a8f1 // fcvtns v17.4s, v7.4s
-	VADD  V12.S4, V17.S4, V17.S4
-	VUZP1 V17.H8, V16.H8, V16.H8
-	VUZP1 V16.B16, V16.B16, V16.B16
-	FMOVD F16, 0(R2)
-	ADD   R3, R2, R2
-	WORD  $0x4e21a910 // fcvtns v16.4s, v8.4s
-	VADD  V12.S4, V16.S4, V16.S4
-	WORD  $0x4e21a931 // fcvtns v17.4s, v9.4s
-	VADD  V12.S4, V17.S4, V17.S4
-	VUZP1 V17.H8, V16.H8, V16.H8
-	VUZP1 V16.B16, V16.B16, V16.B16
-	FMOVD F16, 0(R2)
-	ADD   R3, R2, R2
-	WORD  $0x4e21a950 // fcvtns v16.4s, v10.4s
-	VADD  V12.S4, V16.S4, V16.S4
-	WORD  $0x4e21a971 // fcvtns v17.4s, v11.4s
-	VADD  V12.S4, V17.S4, V17.S4
-	VUZP1 V17.H8, V16.H8, V16.H8
-	VUZP1 V16.B16, V16.B16, V16.B16
-	FMOVD F16, 0(R2)
-	ADD   R3, R2, R2
+	MOVD  R2, R8
+	WORD  $0x0e614a10 // sqxtn v16.4h, v16.4s
+	WORD  $0x4e614a30 // sqxtn2 v16.8h, v17.4s
+	WORD  $0x4e6e0e10 // sqadd v16.8h, v16.8h, v14.8h
+	WORD  $0x0e614a51 // sqxtn v17.4h, v18.4s
+	WORD  $0x4e614871 // sqxtn2 v17.8h, v3.4s
+	WORD  $0x4e6e0e31 // sqadd v17.8h, v17.8h, v14.8h
+	WORD  $0x2e212a10 // sqxtun v16.8b, v16.8h
+	WORD  $0x6e212a30 // sqxtun2 v16.16b, v17.8h
+	VUMAX V12.B16, V16.B16, V16.B16
+	FMOVD F16, (R8)
+	VDUP  V16.D[1], V16.D2
+	FMOVD F16, (R8)(R3)
+	ADD   R3<<1, R2, R2
+	MOVD  R2, R8
+	WORD  $0x0e614890 // sqxtn v16.4h, v4.4s
+	WORD  $0x4e6148b0 // sqxtn2 v16.8h, v5.4s
+	WORD  $0x4e6e0e10 // sqadd v16.8h, v16.8h, v14.8h
+	WORD  $0x0e6148d1 // sqxtn v17.4h, v6.4s
+	WORD  $0x4e6148f1 // sqxtn2 v17.8h, v7.4s
+	WORD  $0x4e6e0e31 // sqadd v17.8h, v17.8h, v14.8h
+	WORD  $0x2e212a10 // sqxtun v16.8b, v16.8h
+	WORD  $0x6e212a30 // sqxtun2 v16.16b, v17.8h
+	VUMAX V12.B16, V16.B16, V16.B16
+	FMOVD F16, (R8)
+	VDUP  V16.D[1], V16.D2
+	FMOVD F16, (R8)(R3)
+	ADD   R3<<1, R2, R2
+	MOVD  R2, R8
+	WORD  $0x0e614910 // sqxtn v16.4h, v8.4s
+	WORD  $0x4e614930 // sqxtn2 v16.8h, v9.4s
+	WORD  $0x4e6e0e10 // sqadd v16.8h, v16.8h, v14.8h
+	WORD  $0x0e614951 // sqxtn v17.4h, v10.4s
+	WORD  $0x4e614971 // sqxtn2 v17.8h, v11.4s
+	WORD  $0x4e6e0e31 // sqadd v17.8h, v17.8h, v14.8h
+	WORD  $0x2e212a10 // sqxtun v16.8b, v16.8h
+	WORD  $0x6e212a30 // sqxtun2 v16.16b, v17.8h
+	VUMAX V12.B16, V16.B16, V16.B16
+	FMOVD F16, (R8)
+	VDUP  V16.D[1], V16.D2
+	FMOVD F16, (R8)(R3)
+	ADD   R3<<1, R2, R2
 	MOVD  R2, dst+0(FP)
 	MOVD  src+8(FP), R2
 	MOVD  $6, R3
@@ -1212,10 +1248,10 @@ k_done:
 TEXT ·QConv7x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcStride, R1 2·srcStride, R2 3·srcStride, R3 input row 0/bias/src/run/scale/dst/tiles,
-	// R6 input row 4/offset/dstStride/temporary, R7 prefetch, R8 prefetchStep, R9 weights, R10 offsets,
-	// R11 runs, R12 groups, R13 temporary
-	// V0-V5 inputs, V6-V13 sum[6:14]/temporary, V14 weights/scales[0]/lower/zero,
-	// V15 inputs/scales[1]/upper, V16-V21 sum[0:6]/temporary, V22 weights
+	// R6 input row 4/offset/dstStride/temporary, R7 prefetch, R8 prefetchStep, R9 weights/output row 0,
+	// R10 offsets, R11 runs, R12 groups, R13 temporary
+	// V0 inputs/zero, V1-V5 inputs, V6-V13 sum[6:14]/temporary, V14 weights/scales[0]/lower/temporary,
+	// V15 inputs/scales[1]/zero/upper/temporary, V16-V21 sum[0:6]/temporary, V22 weights
 	MOVD srcStride+72(FP), R0
 	ADD  R0, R0, R1
 	ADD  R0, R1, R2
@@ -1383,7 +1419,7 @@ k_done:
 	SUBS $1, R11, R11
 	BNE  run
 
-	// To float32, scaled.
+	// The sums as float32, scaled, at most upper, as integers.
 	MOVD  scale+32(FP), R3
 	FMOVQ 0(R3), F14
 	FMOVQ 16(R3), F15
@@ -1415,101 +1451,104 @@ k_done:
 	WORD  $0x6e2edd8c // fmul v12.4s, v12.4s, v14.4s
 	WORD  $0x4e21d9ad // scvtf v13.4s, v13.4s
 	WORD  $0x6e2fddad // fmul v13.4s, v13.4s, v15.4s
-
-	// From lower to upper.
 	FMOVS lower+104(FP), F14
 	VDUP  V14.S[0], V14.S4
+	WORD  $0x4e21a9ce // fcvtns v14.4s, v14.4s
+	FMOVS zero+112(FP), F15
+	VDUP  V15.S[0], V15.S4
+	VADD  V15.S4, V14.S4, V14.S4
+	WORD  $0x0e6149cf // sqxtn v15.4h, v14.4s
+	WORD  $0x4e6149cf // sqxtn2 v15.8h, v14.4s
+	WORD  $0x2e2129ee // sqxtun v14.8b, v15.8h
+	WORD  $0x6e2129ee // sqxtun2 v14.16b, v15.8h
 	FMOVS upper+108(FP), F15
 	VDUP  V15.S[0], V15.S4
-	WORD  $0x4e2ef610 // fmax v16.4s, v16.4s, v14.4s
 	WORD  $0x4eaff610 // fmin v16.4s, v16.4s, v15.4s
-	WORD  $0x4e2ef631 // fmax v17.4s, v17.4s, v14.4s
+	WORD  $0x4e21aa10 // fcvtns v16.4s, v16.4s
 	WORD  $0x4eaff631 // fmin v17.4s, v17.4s, v15.4s
-	WORD  $0x4e2ef652 // fmax v18.4s, v18.4s, v14.4s
+	WORD  $0x4e21aa31 // fcvtns v17.4s, v17.4s
 	WORD  $0x4eaff652 // fmin v18.4s, v18.4s, v15.4s
-	WORD  $0x4e2ef673 // fmax v19.4s, v19.4s, v14.4s
+	WORD  $0x4e21aa52 // fcvtns v18.4s, v18.4s
 	WORD  $0x4eaff673 // fmin v19.4s, v19.4s, v15.4s
-	WORD  $0x4e2ef694 // fmax v20.4s, v20.4s, v14.4s
+	WORD  $0x4e21aa73 // fcvtns v19.4s, v19.4s
 	WORD  $0x4eaff694 // fmin v20.4s, v20.4s, v15.4s
-	WORD  $0x4e2ef6b5 // fmax v21.4s, v21.4s, v14.4s
+	WORD  $0x4e21aa94 // fcvtns v20.4s, v20.4s
 	WORD  $0x4eaff6b5 // fmin v21.4s, v21.4s, v15.4s
-	WORD  $0x4e2ef4c6 // fmax v6.4s, v6.4s, v14.4s
+	WORD  $0x4e21aab5 // fcvtns v21.4s, v21.4s
 	WORD  $0x4eaff4c6 // fmin v6.4s, v6.4s, v15.4s
-	WORD  $0x4e2ef4e7 // fmax v7.4s, v7.4s, v14.4s
+	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
 	WORD  $0x4eaff4e7 // fmin v7.4s, v7.4s, v15.4s
-	WORD  $0x4e2ef508 // fmax v8.4s, v8.4s, v14.4s
+	WORD  $0x4e21a8e7 // fcvtns v7.4s, v7.4s
 	WORD  $0x4eaff508 // fmin v8.4s, v8.4s, v15.4s
-	WORD  $0x4e2ef529 // fmax v9.4s, v9.4s, v14.4s
+	WORD  $0x4e21a908 // fcvtns v8.4s, v8.4s
 	WORD  $0x4eaff529 // fmin v9.4s, v9.4s, v15.4s
-	WORD  $0x4e2ef54a // fmax v10.4s, v10.4s, v14.4s
+	WORD  $0x4e21a929 // fcvtns v9.4s, v9.4s
 	WORD  $0x4eaff54a // fmin v10.4s, v10.4s, v15.4s
-	WORD  $0x4e2ef56b // fmax v11.4s, v11.4s, v14.4s
+	WORD  $0x4e21a94a // fcvtns v10.4s, v10.4s
 	WORD  $0x4eaff56b // fmin v11.4s, v11.4s, v15.4s
-	WORD  $0x4e2ef58c // fmax v12.4s, v12.4s, v14.4s
+	WORD  $0x4e21a96b // fcvtns v11.4s, v11.4s
 	WORD  $0x4eaff58c // fmin v12.4s, v12.4s, v15.4s
-	WORD  $0x4e2ef5ad // fmax v13.4s, v13.4s, v14.4s
+	WORD  $0x4e21a98c // fcvtns v12.4s, v12.4s
 	WORD  $0x4eaff5ad // fmin v13.4s, v13.4s, v15.4s
+	WORD  $0x4e21a9ad // fcvtns v13.4s, v13.4s
 
-	// As integers, from the zero point on, these are the outputs.
-	FMOVS zero+112(FP), F14
-	VDUP  V14.S[0], V14.S4
+	// From lower on, from the zero point on, these are the outputs.
+	FMOVS zero+112(FP), F15
+	VDUP  V15.S[0], V15.S4
+	WORD  $0x0e6149e0 // sqxtn v0.4h, v15.4s
+	WORD  $0x4e6149e0 // sqxtn2 v0.8h, v15.4s
 	MOVD  dst+0(FP), R3
 	MOVD  dstStride+80(FP), R6
-	WORD  $0x4e21aa10 // fcvtns v16.4s, v16.4s
-	VADD  V14.S4, V16.S4, V16.S4
-	WORD  $0x4e21aa31 // fcvtns v17.4s, v17.4s
-	VADD  V14.S4, V17.S4, V17.S4
-	VUZP1 V17.H8, V16.H8, V16.H8
-	VUZP1 V16.B16, V16.B16, V16.B16
-	FMOVD F16, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21aa50 // fcvtns v16.4s, v18.4s
-	VADD  V14.S4, V16.S4, V16.S4
-	WORD  $0x4e21aa71 // fcvtns v17.4s, v19.4s
-	VADD  V14.S4, V17.S4, V17.S4
-	VUZP1 V17.H8, V16.H8, V16.H8
-	VUZP1 V16.B16, V16.B16, V16.B16
-	FMOVD F16, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21aa90 // fcvtns v16.4s, v20.4s
-	VADD  V14.S4, V16.S4, V16.S4
-	WORD  $0x4e21aab1 // fcvtns v17.4s, v21.4s
-	VADD  V14.S4, V17.S4, V17.S4
-	VUZP1 V17.H8, V16.H8, V16.H8
-	VUZP1 V16.B16, V16.B16, V16.B16
-	FMOVD F16, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21a8d0 // fcvtns v16.4s, v6.4s
-	VADD  V14.S4, V16.S4, V16.S4
-	WORD  $0x4e21a8f1 // fcvtns v17.4s, v7.4s
-	VADD  V14.S4, V17.S4, V17.S4
-	VUZP1 V17.H8, V16.H8, V16.H8
-	VUZP1 V16.B16, V16.B16, V16.B16
-	FMOVD F16, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21a910 // fcvtns v16.4s, v8.4s
-	VADD  V14.S4, V16.S4, V16.S4
-	WORD  $0x4e21a931 // fcvtns v17.4s, v9.4s
-	VADD  V14.S4, V17.S4, V17.S4
-	VUZP1 V17.H8, V16.H8, V16.H8
-	VUZP1 V16.B16, V16.B16, V16.B16
-	FMOVD F16, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21a950 // fcvtns v16.4s, v10.4s
-	VADD  V14.S4, V16.S4, V16.S4
-	WORD  $0x4e21a971 // fcvtns v17.4s, v11.4s
-	VADD  V14.S4, V17.S4, V17.S4
-	VUZP1 V17.H8, V16.H8, V16.H8
-	VUZP1 V16.B16, V16.B16, V16.B16
-	FMOVD F16, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21a990 // fcvtns v16.4s, v12.4s
-	VADD  V14.S4, V16.S4, V16.S4
-	WORD  $0x4e21a9b1 // fcvtns v17.4s, v13.4s
-	VADD  V14.S4, V17.S4, V17.S4
-	VUZP1 V17.H8, V16.H8, V16.H8
-	VUZP1 V16.B16, V16.B16, V16.B16
-	FMOVD F16, 0(R3)
+	MOVD  R3, R9
+	WORD  $0x0e614a10 // sqxtn v16.4h, v16.4s
+	WORD  $0x4e614a30 // sqxtn2 v16.8h, v17.4s
+	WORD  $0x4e600e10 // sqadd v16.8h, v16.8h, v0.8h
+	WORD  $0x0e614a51 // sqxtn v17.4h, v18.4s
+	WORD  $0x4e614a71 // sqxtn2 v17.8h, v19.4s
+	WORD  $0x4e600e31 // sqadd v17.8h, v17.8h, v0.8h
+	WORD  $0x2e212a10 // sqxtun v16.8b, v16.8h
+	WORD  $0x6e212a30 // sqxtun2 v16.16b, v17.8h
+	VUMAX V14.B16, V16.B16, V16.B16
+	FMOVD F16, (R9)
+	VDUP  V16.D[1], V16.D2
+	FMOVD F16, (R9)(R6)
+	ADD   R6<<1, R3, R3
+	MOVD  R3, R9
+	WORD  $0x0e614a90 // sqxtn v16.4h, v20.4s
+	WORD  $0x4e614ab0 // sqxtn2 v16.8h, v21.4s
+	WORD  $0x4e600e10 // sqadd v16.8h, v16.8h, v0.8h
+	WORD  $0x0e6148d1 // sqxtn v17.4h, v6.4s
+	WORD  $0x4e6148f1 // sqxtn2 v17.8h, v7.4s
+	WORD  $0x4e600e31 // sqadd v17.8h, v17.8h, v0.8h
+	WORD  $0x2e212a10 // sqxtun v16.8b, v16.8h
+	WORD  $0x6e212a30 // sqxtun2 v16.16b, v17.8h
+	VUMAX V14.B16, V16.B16, V16.B16
+	FMOVD F16, (R9)
+	VDUP  V16.D[1], V16.D2
+	FMOVD F16, (R9)(R6)
+	ADD   R6<<1, R3, R3
+	MOVD  R3, R9
+	WORD  $0x0e614910 // sqxtn v16.4h, v8.4s
+	WORD  $0x4e614930 // sqxtn2 v16.8h, v9.4s
+	WORD  $0x4e600e10 // sqadd v16.8h, v16.8h, v0.8h
+	WORD  $0x0e614951 // sqxtn v17.4h, v10.4s
+	WORD  $0x4e614971 // sqxtn2 v17.8h, v11.4s
+	WORD  $0x4e600e31 // sqadd v17.8h, v17.8h, v0.8h
+	WORD  $0x2e212a10 // sqxtun v16.8b, v16.8h
+	WORD  $0x6e212a30 // sqxtun2 v16.16b, v17.8h
+	VUMAX V14.B16, V16.B16, V16.B16
+	FMOVD F16, (R9)
+	VDUP  V16.D[1], V16.D2
+	FMOVD F16, (R9)(R6)
+	ADD   R6<<1, R3, R3
+	MOVD  R3, R9
+	WORD  $0x0e614990 // sqxtn v16.4h, v12.4s
+	WORD  $0x4e6149b0 // sqxtn2 v16.8h, v13.4s
+	WORD  $0x4e600e10 // sqadd v16.8h, v16.8h, v0.8h
+	WORD  $0x2e212a11 // sqxtun v17.8b, v16.8h
+	WORD  $0x6e212a11 // sqxtun2 v17.16b, v16.8h
+	VUMAX V14.B16, V17.B16, V17.B16
+	FMOVD F17, (R9)
 	ADD   R6, R3, R3
 	MOVD  R3, dst+0(FP)
 	MOVD  src+8(FP), R3
@@ -1527,10 +1566,10 @@ k_done:
 TEXT ·QConv8x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcStride, R1 2·srcStride, R2 3·srcStride, R3 input row 0/bias/src/run/scale/dst/tiles,
-	// R6 input row 4/offset/dstStride, R7 prefetch, R8 prefetchStep, R9 weights, R10 offsets, R11 runs,
-	// R12 groups, R13 temporary
-	// V0 inputs/scales[1]/upper, V1-V7 inputs, V8-V15 sum[8:16]/temporary,
-	// V16 weights/scales[0]/lower/zero, V17-V24 sum[0:8]/temporary, V25 weights
+	// R6 input row 4/offset/dstStride, R7 prefetch, R8 prefetchStep, R9 weights/output row 0, R10 offsets,
+	// R11 runs, R12 groups, R13 temporary
+	// V0 inputs/scales[1]/zero/upper/temporary, V1 inputs/zero, V2-V7 inputs, V8-V15 sum[8:16]/temporary,
+	// V16 weights/scales[0]/lower/temporary, V17-V24 sum[0:8]/temporary, V25 weights
 	MOVD srcStride+72(FP), R0
 	ADD  R0, R0, R1
 	ADD  R0, R1, R2
@@ -1713,7 +1752,7 @@ k_done:
 	SUBS $1, R11, R11
 	BNE  run
 
-	// To float32, scaled.
+	// The sums as float32, scaled, at most upper, as integers.
 	MOVD  scale+32(FP), R3
 	FMOVQ 0(R3), F16
 	FMOVQ 16(R3), F0
@@ -1749,114 +1788,114 @@ k_done:
 	WORD  $0x6e30ddce // fmul v14.4s, v14.4s, v16.4s
 	WORD  $0x4e21d9ef // scvtf v15.4s, v15.4s
 	WORD  $0x6e20ddef // fmul v15.4s, v15.4s, v0.4s
-
-	// From lower to upper.
 	FMOVS lower+104(FP), F16
 	VDUP  V16.S[0], V16.S4
+	WORD  $0x4e21aa10 // fcvtns v16.4s, v16.4s
+	FMOVS zero+112(FP), F0
+	VDUP  V0.S[0], V0.S4
+	VADD  V0.S4, V16.S4, V16.S4
+	WORD  $0x0e614a00 // sqxtn v0.4h, v16.4s
+	WORD  $0x4e614a00 // sqxtn2 v0.8h, v16.4s
+	WORD  $0x2e212810 // sqxtun v16.8b, v0.8h
+	WORD  $0x6e212810 // sqxtun2 v16.16b, v0.8h
 	FMOVS upper+108(FP), F0
 	VDUP  V0.S[0], V0.S4
-	WORD  $0x4e30f631 // fmax v17.4s, v17.4s, v16.4s
 	WORD  $0x4ea0f631 // fmin v17.4s, v17.4s, v0.4s
-	WORD  $0x4e30f652 // fmax v18.4s, v18.4s, v16.4s
+	WORD  $0x4e21aa31 // fcvtns v17.4s, v17.4s
 	WORD  $0x4ea0f652 // fmin v18.4s, v18.4s, v0.4s
-	WORD  $0x4e30f673 // fmax v19.4s, v19.4s, v16.4s
+	WORD  $0x4e21aa52 // fcvtns v18.4s, v18.4s
 	WORD  $0x4ea0f673 // fmin v19.4s, v19.4s, v0.4s
-	WORD  $0x4e30f694 // fmax v20.4s, v20.4s, v16.4s
+	WORD  $0x4e21aa73 // fcvtns v19.4s, v19.4s
 	WORD  $0x4ea0f694 // fmin v20.4s, v20.4s, v0.4s
-	WORD  $0x4e30f6b5 // fmax v21.4s, v21.4s, v16.4s
+	WORD  $0x4e21aa94 // fcvtns v20.4s, v20.4s
 	WORD  $0x4ea0f6b5 // fmin v21.4s, v21.4s, v0.4s
-	WORD  $0x4e30f6d6 // fmax v22.4s, v22.4s, v16.4s
+	WORD  $0x4e21aab5 // fcvtns v21.4s, v21.4s
 	WORD  $0x4ea0f6d6 // fmin v22.4s, v22.4s, v0.4s
-	WORD  $0x4e30f6f7 // fmax v23.4s, v23.4s, v16.4s
+	WORD  $0x4e21aad6 // fcvtns v22.4s, v22.4s
 	WORD  $0x4ea0f6f7 // fmin v23.4s, v23.4s, v0.4s
-	WORD  $0x4e30f718 // fmax v24.4s, v24.4s, v16.4s
+	WORD  $0x4e21aaf7 // fcvtns v23.4s, v23.4s
 	WORD  $0x4ea0f718 // fmin v24.4s, v24.4s, v0.4s
-	WORD  $0x4e30f508 // fmax v8.4s, v8.4s, v16.4s
+	WORD  $0x4e21ab18 // fcvtns v24.4s, v24.4s
 	WORD  $0x4ea0f508 // fmin v8.4s, v8.4s, v0.4s
-	WORD  $0x4e30f529 // fmax v9.4s, v9.4s, v16.4s
+	WORD  $0x4e21a908 // fcvtns v8.4s, v8.4s
 	WORD  $0x4ea0f529 // fmin v9.4s, v9.4s, v0.4s
-	WORD  $0x4e30f54a // fmax v10.4s, v10.4s, v16.4s
+	WORD  $0x4e21a929 // fcvtns v9.4s, v9.4s
 	WORD  $0x4ea0f54a // fmin v10.4s, v10.4s, v0.4s
-	WORD  $0x4e30f56b // fmax v11.4s, v11.4s, v16.4s
+	WORD  $0x4e21a94a // fcvtns v10.4s, v10.4s
 	WORD  $0x4ea0f56b // fmin v11.4s, v11.4s, v0.4s
-	WORD  $0x4e30f58c // fmax v12.4s, v12.4s, v16.4s
+	WORD  $0x4e21a96b // fcvtns v11.4s, v11.4s
 	WORD  $0x4ea0f58c // fmin v12.4s, v12.4s, v0.4s
-	WORD  $0x4e30f5ad // fmax v13.4s, v13.4s, v16.4s
+	WORD  $0x4e21a98c // fcvtns v12.4s, v12.4s
 	WORD  $0x4ea0f5ad // fmin v13.4s, v13.4s, v0.4s
-	WORD  $0x4e30f5ce // fmax v14.4s, v14.4s, v16.4s
+	WORD  $0x4e21a9ad // fcvtns v13.4s, v13.4s
 	WORD  $0x4ea0f5ce // fmin v14.4s, v14.4s, v0.4s
-	WORD  $0x4e30f5ef // fmax v15.4s, v15.4s, v16.4s
+	WORD  $0x4e21a9ce // fcvtns v14.4s, v14.4s
 	WORD  $0x4ea0f5ef // fmin v15.4s, v15.4s, v0.4s
+	WORD  $0x4e21a9ef // fcvtns v15.4s, v15.4s
 
-	// As integers, from the zero point on, these are the outputs.
-	FMOVS zero+112(FP), F16
-	VDUP  V16.S[0], V16.S4
+	// From lower on, from the zero point on, these are the outputs.
+	FMOVS zero+112(FP), F0
+	VDUP  V0.S[0], V0.S4
+	WORD  $0x0e614801 // sqxtn v1.4h, v0.4s
+	WORD  $0x4e614801 // sqxtn2 v1.8h, v0.4s
 	MOVD  dst+0(FP), R3
 	MOVD  dstStride+80(FP), R6
-	WORD  $0x4e21aa31 // fcvtns v17.4s, v17.4s
-	VADD  V16.S4, V17.S4, V17.S4
-	WORD  $0x4e21aa52 // fcvtns v18.4s, v18.4s
-	VADD  V16.S4, V18.S4, V18.S4
-	VUZP1 V18.H8, V17.H8, V17.H8
-	VUZP1 V17.B16, V17.B16, V17.B16
-	FMOVD F17, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21aa71 // fcvtns v17.4s, v19.4s
-	VADD  V16.S4, V17.S4, V17.S4
-	WORD  $0x4e21aa92 // fcvtns v18.4s, v20.4s
-	VADD  V16.S4, V18.S4, V18.S4
-	VUZP1 V18.H8, V17.H8, V17.H8
-	VUZP1 V17.B16, V17.B16, V17.B16
-	FMOVD F17, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21aab1 // fcvtns v17.4s, v21.4s
-	VADD  V16.S4, V17.S4, V17.S4
-	WORD  $0x4e21aad2 // fcvtns v18.4s, v22.4s
-	VADD  V16.S4, V18.S4, V18.S4
-	VUZP1 V18.H8, V17.H8, V17.H8
-	VUZP1 V17.B16, V17.B16, V17.B16
-	FMOVD F17, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21aaf1 // fcvtns v17.4s, v23.4s
-	VADD  V16.S4, V17.S4, V17.S4
-	WORD  $0x4e21ab12 // fcvtns v18.4s, v24.4s
-	VADD  V16.S4, V18.S4, V18.S4
-	VUZP1 V18.H8, V17.H8, V17.H8
-	VUZP1 V17.B16, V17.B16, V17.B16
-	FMOVD F17, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21a911 // fcvtns v17.4s, v8.4s
-	VADD  V16.S4, V17.S4, V17.S4
-	WORD  $0x4e21a932 // fcvtns v18.4s, v9.4s
-	VADD  V16.S4, V18.S4, V18.S4
-	VUZP1 V18.H8, V17.H8, V17.H8
-	VUZP1 V17.B16, V17.B16, V17.B16
-	FMOVD F17, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21a951 // fcvtns v17.4s, v10.4s
-	VADD  V16.S4, V17.S4, V17.S4
-	WORD  $0x4e21a972 // fcvtns v18.4s, v11.4s
-	VADD  V16.S4, V18.S4, V18.S4
-	VUZP1 V18.H8, V17.H8, V17.H8
-	VUZP1 V17.B16, V17.B16, V17.B16
-	FMOVD F17, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21a991 // fcvtns v17.4s, v12.4s
-	VADD  V16.S4, V17.S4, V17.S4
-	WORD  $0x4e21a9b2 // fcvtns v18.4s, v13.4s
-	VADD  V16.S4, V18.S4, V18.S4
-	VUZP1 V18.H8, V17.H8, V17.H8
-	VUZP1 V17.B16, V17.B16, V17.B16
-	FMOVD F17, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21a9d1 // fcvtns v17.4s, v14.4s
-	VADD  V16.S4, V17.S4, V17.S4
-	WORD  $0x4e21a9f2 // fcvtns v18.4s, v15.4s
-	VADD  V16.S4, V18.S4, V18.S4
-	VUZP1 V18.H8, V17.H8, V17.H8
-	VUZP1 V17.B16, V17.B16, V17.B16
-	FMOVD F17, 0(R3)
-	ADD   R6, R3, R3
+	MOVD  R3, R9
+	WORD  $0x0e614a31 // sqxtn v17.4h, v17.4s
+	WORD  $0x4e614a51 // sqxtn2 v17.8h, v18.4s
+	WORD  $0x4e610e31 // sqadd v17.8h, v17.8h, v1.8h
+	WORD  $0x0e614a72 // sqxtn v18.4h, v19.4s
+	WORD  $0x4e614a92 // sqxtn2 v18.8h, v20.4s
+	WORD  $0x4e610e52 // sqadd v18.8h, v18.8h, v1.8h
+	WORD  $0x2e212a31 // sqxtun v17.8b, v17.8h
+	WORD  $0x6e212a51 // sqxtun2 v17.16b, v18.8h
+	VUMAX V16.B16, V17.B16, V17.B16
+	FMOVD F17, (R9)
+	VDUP  V17.D[1], V17.D2
+	FMOVD F17, (R9)(R6)
+	ADD   R6<<1, R3, R3
+	MOVD  R3, R9
+	WORD  $0x0e614ab1 // sqxtn v17.4h, v21.4s
+	WORD  $0x4e614ad1 // sqxtn2 v17.8h, v22.4s
+	WORD  $0x4e610e31 // sqadd v17.8h, v17.8h, v1.8h
+	WORD  $0x0e614af2 // sqxtn v18.4h, v23.4s
+	WORD  $0x4e614b12 // sqxtn2 v18.8h, v24.4s
+	WORD  $0x4e610e52 // sqadd v18.8h, v18.8h, v1.8h
+	WORD  $0x2e212a31 // sqxtun v17.8b, v17.8h
+	WORD  $0x6e212a51 // sqxtun2 v17.16b, v18.8h
+	VUMAX V16.B16, V17.B16, V17.B16
+	FMOVD F17, (R9)
+	VDUP  V17.D[1], V17.D2
+	FMOVD F17, (R9)(R6)
+	ADD   R6<<1, R3, R3
+	MOVD  R3, R9
+	WORD  $0x0e614911 // sqxtn v17.4h, v8.4s
+	WORD  $0x4e614931 // sqxtn2 v17.8h, v9.4s
+	WORD  $0x4e610e31 // sqadd v17.8h, v17.8h, v1.8h
+	WORD  $0x0e614952 // sqxtn v18.4h, v10.4s
+	WORD  $0x4e614972 // sqxtn2 v18.8h, v11.4s
+	WORD  $0x4e610e52 // sqadd v18.8h, v18.8h, v1.8h
+	WORD  $0x2e212a31 // sqxtun v17.8b, v17.8h
+	WORD  $0x6e212a51 // sqxtun2 v17.16b, v18.8h
+	VUMAX V16.B16, V17.B16, V17.B16
+	FMOVD F17, (R9)
+	VDUP  V17.D[1], V17.D2
+	FMOVD F17, (R9)(R6)
+	ADD   R6<<1, R3, R3
+	MOVD  R3, R9
+	WORD  $0x0e614991 // sqxtn v17.4h, v12.4s
+	WORD  $0x4e6149b1 // sqxtn2 v17.8h, v13.4s
+	WORD  $0x4e610e31 // sqadd v17.8h, v17.8h, v1.8h
+	WORD  $0x0e6149d2 // sqxtn v18.4h, v14.4s
+	WORD  $0x4e6149f2 // sqxtn2 v18.8h, v15.4s
+	WORD  $0x4e610e52 // sqadd v18.8h, v18.8h, v1.8h
+	WORD  $0x2e212a31 // sqxtun v17.8b, v17.8h
+	WORD  $0x6e212a51 // sqxtun2 v17.16b, v18.8h
+	VUMAX V16.B16, V17.B16, V17.B16
+	FMOVD F17, (R9)
+	VDUP  V17.D[1], V17.D2
+	FMOVD F17, (R9)(R6)
+	ADD   R6<<1, R3, R3
 	MOVD  R3, dst+0(FP)
 	MOVD  src+8(FP), R3
 	ADD   R0<<3, R3, R3

@@ -8,10 +8,10 @@
 // Requires: ASIMD, ASIMDDP
 TEXT ·QConv1x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
-	// R0 srcStride, R1 input row 0/bias/src/run/scale/dst/tiles, R2 weights/dstStride, R3 offsets,
-	// R6 runs, R7 offset/groups
-	// V0-V1 sum[0:2]/temporary, V2 sign/weights/scales[0]/lower/zero, V3 weights/scales[1]/upper,
-	// V4 inputs, V5-V6 weights
+	// R0 srcStride, R1 input row 0/bias/src/run/scale/dst/tiles, R2 weights/dstStride,
+	// R3 offsets/output row 0, R6 runs, R7 offset/groups
+	// V0-V1 sum[0:2]/temporary, V2 sign/weights/scales[0]/lower/temporary,
+	// V3 weights/scales[1]/zero/upper/temporary, V4 inputs/zero, V5-V7 weights
 	MOVD srcStride+72(FP), R0
 
 	// For each tile of 1×8, pixels by channels.
@@ -43,20 +43,20 @@ k_block:
 	VMOVI $128, V2.B16
 	FMOVQ 0(R2), F3
 	FMOVQ 0(R1), F4
+	FMOVQ 16(R2), F5
+	FMOVQ 32(R2), F6
+	FMOVQ 48(R2), F7
 	VEOR  V2.B16, V4.B16, V4.B16
-	FMOVQ 16(R2), F2
-	FMOVQ 32(R2), F5
-	FMOVQ 48(R2), F6
 	WORD  $0x4f84e060 // sdot v0.4s, v3.16b, v4.4b[0]
-	FMOVQ 64(R2), F3
-	WORD  $0x4f84e041 // sdot v1.4s, v2.16b, v4.4b[0]
-	FMOVQ 80(R2), F2
-	WORD  $0x4fa4e0a0 // sdot v0.4s, v5.16b, v4.4b[1]
+	FMOVQ 64(R2), F2
+	WORD  $0x4f84e0a1 // sdot v1.4s, v5.16b, v4.4b[0]
+	FMOVQ 80(R2), F3
+	WORD  $0x4fa4e0c0 // sdot v0.4s, v6.16b, v4.4b[1]
 	FMOVQ 96(R2), F5
-	WORD  $0x4fa4e0c1 // sdot v1.4s, v6.16b, v4.4b[1]
+	WORD  $0x4fa4e0e1 // sdot v1.4s, v7.16b, v4.4b[1]
 	FMOVQ 112(R2), F6
-	WORD  $0x4f84e860 // sdot v0.4s, v3.16b, v4.4b[2]
-	WORD  $0x4f84e841 // sdot v1.4s, v2.16b, v4.4b[2]
+	WORD  $0x4f84e840 // sdot v0.4s, v2.16b, v4.4b[2]
+	WORD  $0x4f84e861 // sdot v1.4s, v3.16b, v4.4b[2]
 	WORD  $0x4fa4e8a0 // sdot v0.4s, v5.16b, v4.4b[3]
 	WORD  $0x4fa4e8c1 // sdot v1.4s, v6.16b, v4.4b[3]
 	ADD   $128, R2, R2
@@ -75,10 +75,10 @@ k_one:
 	VMOVI $128, V2.B16
 	FMOVQ 0(R2), F3
 	FMOVS (R1), F4
+	FMOVQ 16(R2), F5
 	VEOR  V2.B16, V4.B16, V4.B16
-	FMOVQ 16(R2), F2
 	WORD  $0x4f84e060 // sdot v0.4s, v3.16b, v4.4b[0]
-	WORD  $0x4f84e041 // sdot v1.4s, v2.16b, v4.4b[0]
+	WORD  $0x4f84e0a1 // sdot v1.4s, v5.16b, v4.4b[0]
 	ADD   $32, R2, R2
 	ADD   $4, R1, R1
 	SUBS  $1, R7, R7
@@ -88,7 +88,7 @@ k_done:
 	SUBS $1, R6, R6
 	BNE  run
 
-	// To float32, scaled.
+	// The sums as float32, scaled, at most upper, as integers.
 	MOVD  scale+32(FP), R1
 	FMOVQ 0(R1), F2
 	FMOVQ 16(R1), F3
@@ -96,29 +96,38 @@ k_done:
 	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD  $0x4e21d821 // scvtf v1.4s, v1.4s
 	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-
-	// From lower to upper.
 	FMOVS lower+104(FP), F2
 	VDUP  V2.S[0], V2.S4
+	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
+	FMOVS zero+112(FP), F3
+	VDUP  V3.S[0], V3.S4
+	VADD  V3.S4, V2.S4, V2.S4
+	WORD  $0x0e614843 // sqxtn v3.4h, v2.4s
+	WORD  $0x4e614843 // sqxtn2 v3.8h, v2.4s
+	WORD  $0x2e212862 // sqxtun v2.8b, v3.8h
+	WORD  $0x6e212862 // sqxtun2 v2.16b, v3.8h
 	FMOVS upper+108(FP), F3
 	VDUP  V3.S[0], V3.S4
-	WORD  $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
 	WORD  $0x4ea3f400 // fmin v0.4s, v0.4s, v3.4s
-	WORD  $0x4e22f421 // fmax v1.4s, v1.4s, v2.4s
+	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
 	WORD  $0x4ea3f421 // fmin v1.4s, v1.4s, v3.4s
+	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
 
-	// As integers, from the zero point on, these are the outputs.
-	FMOVS zero+112(FP), F2
-	VDUP  V2.S[0], V2.S4
+	// From lower on, from the zero point on, these are the outputs.
+	FMOVS zero+112(FP), F3
+	VDUP  V3.S[0], V3.S4
+	WORD  $0x0e614864 // sqxtn v4.4h, v3.4s
+	WORD  $0x4e614864 // sqxtn2 v4.8h, v3.4s
 	MOVD  dst+0(FP), R1
 	MOVD  dstStride+80(FP), R2
-	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
-	VADD  V2.S4, V0.S4, V0.S4
-	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
-	VADD  V2.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R1)
+	MOVD  R1, R3
+	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
+	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
+	WORD  $0x4e640c00 // sqadd v0.8h, v0.8h, v4.8h
+	WORD  $0x2e212801 // sqxtun v1.8b, v0.8h
+	WORD  $0x6e212801 // sqxtun2 v1.16b, v0.8h
+	VUMAX V2.B16, V1.B16, V1.B16
+	FMOVD F1, (R3)
 	ADD   R2, R1, R1
 	MOVD  R1, dst+0(FP)
 	MOVD  src+8(FP), R1
@@ -134,10 +143,10 @@ k_done:
 // Requires: ASIMD, ASIMDDP
 TEXT ·QConv2x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
-	// R0 srcStride, R1 input row 0/bias/src/run/scale/dst/tiles, R2 weights/dstStride, R3 offsets,
-	// R6 runs, R7 offset/groups
-	// V0-V3 sum[0:4]/temporary, V4 sign/weights/scales[0]/lower/zero, V5 weights/scales[1]/upper,
-	// V6 inputs, V7 weights, V8 inputs, V9-V11 weights
+	// R0 srcStride, R1 input row 0/bias/src/run/scale/dst/tiles, R2 weights/dstStride,
+	// R3 offsets/output row 0, R6 runs, R7 offset/groups
+	// V0-V3 sum[0:4]/temporary, V4 sign/weights/scales[0]/lower/temporary,
+	// V5 weights/scales[1]/zero/upper/temporary, V6 inputs/zero, V7 weights, V8 inputs, V9-V11 weights
 	MOVD srcStride+72(FP), R0
 
 	// For each tile of 2×8, pixels by channels.
@@ -171,24 +180,24 @@ k_block:
 	VMOVI $128, V4.B16
 	FMOVQ 0(R2), F5
 	FMOVQ 0(R1), F6
-	VEOR  V4.B16, V6.B16, V6.B16
 	FMOVQ 16(R2), F7
 	WORD  $0x3ce06828 // ldr q8, [x1, x0]
+	FMOVQ 32(R2), F9
+	VEOR  V4.B16, V6.B16, V6.B16
 	VEOR  V4.B16, V8.B16, V8.B16
-	FMOVQ 32(R2), F4
 	WORD  $0x4f86e0a0 // sdot v0.4s, v5.16b, v6.4b[0]
-	FMOVQ 48(R2), F9
+	FMOVQ 48(R2), F4
 	WORD  $0x4f86e0e1 // sdot v1.4s, v7.16b, v6.4b[0]
 	FMOVQ 64(R2), F10
 	WORD  $0x4f88e0a2 // sdot v2.4s, v5.16b, v8.4b[0]
 	FMOVQ 80(R2), F5
 	WORD  $0x4f88e0e3 // sdot v3.4s, v7.16b, v8.4b[0]
 	FMOVQ 96(R2), F7
-	WORD  $0x4fa6e080 // sdot v0.4s, v4.16b, v6.4b[1]
+	WORD  $0x4fa6e120 // sdot v0.4s, v9.16b, v6.4b[1]
 	FMOVQ 112(R2), F11
-	WORD  $0x4fa6e121 // sdot v1.4s, v9.16b, v6.4b[1]
-	WORD  $0x4fa8e082 // sdot v2.4s, v4.16b, v8.4b[1]
-	WORD  $0x4fa8e123 // sdot v3.4s, v9.16b, v8.4b[1]
+	WORD  $0x4fa6e081 // sdot v1.4s, v4.16b, v6.4b[1]
+	WORD  $0x4fa8e122 // sdot v2.4s, v9.16b, v8.4b[1]
+	WORD  $0x4fa8e083 // sdot v3.4s, v4.16b, v8.4b[1]
 	WORD  $0x4f86e940 // sdot v0.4s, v10.16b, v6.4b[2]
 	WORD  $0x4f86e8a1 // sdot v1.4s, v5.16b, v6.4b[2]
 	WORD  $0x4f88e942 // sdot v2.4s, v10.16b, v8.4b[2]
@@ -213,9 +222,9 @@ k_one:
 	VMOVI $128, V4.B16
 	FMOVQ 0(R2), F5
 	FMOVS (R1), F6
-	VEOR  V4.B16, V6.B16, V6.B16
 	FMOVQ 16(R2), F7
 	FMOVS (R1)(R0), F8
+	VEOR  V4.B16, V6.B16, V6.B16
 	VEOR  V4.B16, V8.B16, V8.B16
 	WORD  $0x4f86e0a0 // sdot v0.4s, v5.16b, v6.4b[0]
 	WORD  $0x4f86e0e1 // sdot v1.4s, v7.16b, v6.4b[0]
@@ -230,7 +239,7 @@ k_done:
 	SUBS $1, R6, R6
 	BNE  run
 
-	// To float32, scaled.
+	// The sums as float32, scaled, at most upper, as integers.
 	MOVD  scale+32(FP), R1
 	FMOVQ 0(R1), F4
 	FMOVQ 16(R1), F5
@@ -242,42 +251,48 @@ k_done:
 	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	WORD  $0x4e21d863 // scvtf v3.4s, v3.4s
 	WORD  $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-
-	// From lower to upper.
 	FMOVS lower+104(FP), F4
 	VDUP  V4.S[0], V4.S4
+	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
+	FMOVS zero+112(FP), F5
+	VDUP  V5.S[0], V5.S4
+	VADD  V5.S4, V4.S4, V4.S4
+	WORD  $0x0e614885 // sqxtn v5.4h, v4.4s
+	WORD  $0x4e614885 // sqxtn2 v5.8h, v4.4s
+	WORD  $0x2e2128a4 // sqxtun v4.8b, v5.8h
+	WORD  $0x6e2128a4 // sqxtun2 v4.16b, v5.8h
 	FMOVS upper+108(FP), F5
 	VDUP  V5.S[0], V5.S4
-	WORD  $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
 	WORD  $0x4ea5f400 // fmin v0.4s, v0.4s, v5.4s
-	WORD  $0x4e24f421 // fmax v1.4s, v1.4s, v4.4s
+	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
 	WORD  $0x4ea5f421 // fmin v1.4s, v1.4s, v5.4s
-	WORD  $0x4e24f442 // fmax v2.4s, v2.4s, v4.4s
+	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
 	WORD  $0x4ea5f442 // fmin v2.4s, v2.4s, v5.4s
-	WORD  $0x4e24f463 // fmax v3.4s, v3.4s, v4.4s
+	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
 	WORD  $0x4ea5f463 // fmin v3.4s, v3.4s, v5.4s
+	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
 
-	// As integers, from the zero point on, these are the outputs.
-	FMOVS zero+112(FP), F4
-	VDUP  V4.S[0], V4.S4
+	// From lower on, from the zero point on, these are the outputs.
+	FMOVS zero+112(FP), F5
+	VDUP  V5.S[0], V5.S4
+	WORD  $0x0e6148a6 // sqxtn v6.4h, v5.4s
+	WORD  $0x4e6148a6 // sqxtn2 v6.8h, v5.4s
 	MOVD  dst+0(FP), R1
 	MOVD  dstStride+80(FP), R2
-	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
-	VADD  V4.S4, V0.S4, V0.S4
-	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
-	VADD  V4.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R1)
-	ADD   R2, R1, R1
-	WORD  $0x4e21a840 // fcvtns v0.4s, v2.4s
-	VADD  V4.S4, V0.S4, V0.S4
-	WORD  $0x4e21a861 // fcvtns v1.4s, v3.4s
-	VADD  V4.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R1)
-	ADD   R2, R1, R1
+	MOVD  R1, R3
+	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
+	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
+	WORD  $0x4e660c00 // sqadd v0.8h, v0.8h, v6.8h
+	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
+	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
+	WORD  $0x4e660c21 // sqadd v1.8h, v1.8h, v6.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V4.B16, V0.B16, V0.B16
+	FMOVD F0, (R3)
+	VDUP  V0.D[1], V0.D2
+	FMOVD F0, (R3)(R2)
+	ADD   R2<<1, R1, R1
 	MOVD  R1, dst+0(FP)
 	MOVD  src+8(FP), R1
 	ADD   R0<<1, R1, R1
@@ -293,9 +308,10 @@ k_done:
 TEXT ·QConv3x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcStride, R1 2·srcStride, R2 input row 0/bias/src/run/scale/dst/tiles, R3 prefetch,
-	// R6 prefetchStep, R7 weights/dstStride/temporary, R8 offsets, R9 runs, R10 offset/groups
-	// V0-V5 sum[0:6]/temporary, V6 sign/weights/scales[0]/lower/zero, V7 weights/scales[1]/upper,
-	// V8 inputs, V9 weights, V10-V11 inputs, V12-V13 weights
+	// R6 prefetchStep, R7 weights/dstStride/temporary, R8 offsets/output row 0, R9 runs, R10 offset/groups
+	// V0-V5 sum[0:6]/temporary, V6 sign/weights/scales[0]/lower/temporary,
+	// V7 weights/scales[1]/zero/upper/temporary, V8 inputs/zero, V9 weights, V10-V11 inputs,
+	// V12-V13 weights
 	MOVD srcStride+72(FP), R0
 	ADD  R0, R0, R1
 	MOVD prefetch+40(FP), R3
@@ -332,11 +348,11 @@ k_block:
 	VMOVI $128, V6.B16
 	FMOVQ 0(R7), F7
 	FMOVQ 0(R2), F8
-	VEOR  V6.B16, V8.B16, V8.B16
 	FMOVQ 16(R7), F9
 	WORD  $0x3ce0684a // ldr q10, [x2, x0]
-	VEOR  V6.B16, V10.B16, V10.B16
 	WORD  $0x3ce1684b // ldr q11, [x2, x1]
+	VEOR  V6.B16, V8.B16, V8.B16
+	VEOR  V6.B16, V10.B16, V10.B16
 	VEOR  V6.B16, V11.B16, V11.B16
 	WORD  $0x4f88e0e0 // sdot v0.4s, v7.16b, v8.4b[0]
 	FMOVQ 32(R7), F6
@@ -385,11 +401,11 @@ k_one:
 	VMOVI $128, V6.B16
 	FMOVQ 0(R7), F7
 	FMOVS (R2), F8
-	VEOR  V6.B16, V8.B16, V8.B16
 	FMOVQ 16(R7), F9
 	FMOVS (R2)(R0), F10
-	VEOR  V6.B16, V10.B16, V10.B16
 	FMOVS (R2)(R1), F11
+	VEOR  V6.B16, V8.B16, V8.B16
+	VEOR  V6.B16, V10.B16, V10.B16
 	VEOR  V6.B16, V11.B16, V11.B16
 	WORD  $0x4f88e0e0 // sdot v0.4s, v7.16b, v8.4b[0]
 	WORD  $0x4f88e121 // sdot v1.4s, v9.16b, v8.4b[0]
@@ -408,7 +424,7 @@ k_done:
 	SUBS $1, R9, R9
 	BNE  run
 
-	// To float32, scaled.
+	// The sums as float32, scaled, at most upper, as integers.
 	MOVD  scale+32(FP), R2
 	FMOVQ 0(R2), F6
 	FMOVQ 16(R2), F7
@@ -424,53 +440,60 @@ k_done:
 	WORD  $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
 	WORD  $0x4e21d8a5 // scvtf v5.4s, v5.4s
 	WORD  $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
-
-	// From lower to upper.
 	FMOVS lower+104(FP), F6
 	VDUP  V6.S[0], V6.S4
+	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
+	FMOVS zero+112(FP), F7
+	VDUP  V7.S[0], V7.S4
+	VADD  V7.S4, V6.S4, V6.S4
+	WORD  $0x0e6148c7 // sqxtn v7.4h, v6.4s
+	WORD  $0x4e6148c7 // sqxtn2 v7.8h, v6.4s
+	WORD  $0x2e2128e6 // sqxtun v6.8b, v7.8h
+	WORD  $0x6e2128e6 // sqxtun2 v6.16b, v7.8h
 	FMOVS upper+108(FP), F7
 	VDUP  V7.S[0], V7.S4
-	WORD  $0x4e26f400 // fmax v0.4s, v0.4s, v6.4s
 	WORD  $0x4ea7f400 // fmin v0.4s, v0.4s, v7.4s
-	WORD  $0x4e26f421 // fmax v1.4s, v1.4s, v6.4s
+	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
 	WORD  $0x4ea7f421 // fmin v1.4s, v1.4s, v7.4s
-	WORD  $0x4e26f442 // fmax v2.4s, v2.4s, v6.4s
+	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
 	WORD  $0x4ea7f442 // fmin v2.4s, v2.4s, v7.4s
-	WORD  $0x4e26f463 // fmax v3.4s, v3.4s, v6.4s
+	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
 	WORD  $0x4ea7f463 // fmin v3.4s, v3.4s, v7.4s
-	WORD  $0x4e26f484 // fmax v4.4s, v4.4s, v6.4s
+	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
 	WORD  $0x4ea7f484 // fmin v4.4s, v4.4s, v7.4s
-	WORD  $0x4e26f4a5 // fmax v5.4s, v5.4s, v6.4s
+	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
 	WORD  $0x4ea7f4a5 // fmin v5.4s, v5.4s, v7.4s
+	WORD  $0x4e21a8a5 // fcvtns v5.4s, v5.4s
 
-	// As integers, from the zero point on, these are the outputs.
-	FMOVS zero+112(FP), F6
-	VDUP  V6.S[0], V6.S4
+	// From lower on, from the zero point on, these are the outputs.
+	FMOVS zero+112(FP), F7
+	VDUP  V7.S[0], V7.S4
+	WORD  $0x0e6148e8 // sqxtn v8.4h, v7.4s
+	WORD  $0x4e6148e8 // sqxtn2 v8.8h, v7.4s
 	MOVD  dst+0(FP), R2
 	MOVD  dstStride+80(FP), R7
-	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
-	VADD  V6.S4, V0.S4, V0.S4
-	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
-	VADD  V6.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R2)
-	ADD   R7, R2, R2
-	WORD  $0x4e21a840 // fcvtns v0.4s, v2.4s
-	VADD  V6.S4, V0.S4, V0.S4
-	WORD  $0x4e21a861 // fcvtns v1.4s, v3.4s
-	VADD  V6.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R2)
-	ADD   R7, R2, R2
-	WORD  $0x4e21a880 // fcvtns v0.4s, v4.4s
-	VADD  V6.S4, V0.S4, V0.S4
-	WORD  $0x4e21a8a1 // fcvtns v1.4s, v5.4s
-	VADD  V6.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R2)
+	MOVD  R2, R8
+	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
+	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
+	WORD  $0x4e680c00 // sqadd v0.8h, v0.8h, v8.8h
+	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
+	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
+	WORD  $0x4e680c21 // sqadd v1.8h, v1.8h, v8.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V6.B16, V0.B16, V0.B16
+	FMOVD F0, (R8)
+	VDUP  V0.D[1], V0.D2
+	FMOVD F0, (R8)(R7)
+	ADD   R7<<1, R2, R2
+	MOVD  R2, R8
+	WORD  $0x0e614880 // sqxtn v0.4h, v4.4s
+	WORD  $0x4e6148a0 // sqxtn2 v0.8h, v5.4s
+	WORD  $0x4e680c00 // sqadd v0.8h, v0.8h, v8.8h
+	WORD  $0x2e212801 // sqxtun v1.8b, v0.8h
+	WORD  $0x6e212801 // sqxtun2 v1.16b, v0.8h
+	VUMAX V6.B16, V1.B16, V1.B16
+	FMOVD F1, (R8)
 	ADD   R7, R2, R2
 	MOVD  R2, dst+0(FP)
 	MOVD  src+8(FP), R2
@@ -488,9 +511,9 @@ k_done:
 TEXT ·QConv4x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcStride, R1 input row 0/bias/src/run/scale/dst/tiles, R2 input row 2/offset/dstStride,
-	// R3 prefetch, R6 prefetchStep, R7 weights, R8 offsets, R9 runs, R10 groups
-	// V0-V7 sum[0:8]/temporary, V8 sign/weights/scales[0]/lower/zero, V9 weights/scales[1]/upper,
-	// V10 inputs, V11 weights, V12-V14 inputs, V15 weights
+	// R3 prefetch, R6 prefetchStep, R7 weights/output row 0, R8 offsets, R9 runs, R10 groups
+	// V0-V7 sum[0:8]/temporary, V8 sign/weights/scales[0]/lower/temporary,
+	// V9 weights/scales[1]/zero/upper/temporary, V10 inputs/zero, V11 weights, V12-V14 inputs, V15 weights
 	MOVD srcStride+72(FP), R0
 	MOVD prefetch+40(FP), R3
 	MOVD prefetchStep+96(FP), R6
@@ -530,34 +553,34 @@ k_block:
 	VMOVI $128, V8.B16
 	FMOVQ 0(R7), F9
 	FMOVQ 0(R1), F10
-	VEOR  V8.B16, V10.B16, V10.B16
 	FMOVQ 16(R7), F11
 	WORD  $0x3ce0682c // ldr q12, [x1, x0]
-	VEOR  V8.B16, V12.B16, V12.B16
 	FMOVQ 0(R2), F13
+	VEOR  V8.B16, V10.B16, V10.B16
+	VEOR  V8.B16, V12.B16, V12.B16
 	VEOR  V8.B16, V13.B16, V13.B16
 	WORD  $0x4f8ae120 // sdot v0.4s, v9.16b, v10.4b[0]
 	WORD  $0x3ce0684e // ldr q14, [x2, x0]
-	VEOR  V8.B16, V14.B16, V14.B16
 	WORD  $0x4f8ae161 // sdot v1.4s, v11.16b, v10.4b[0]
-	FMOVQ 32(R7), F8
+	FMOVQ 32(R7), F15
+	VEOR  V8.B16, V14.B16, V14.B16
 	WORD  $0x4f8ce122 // sdot v2.4s, v9.16b, v12.4b[0]
-	FMOVQ 48(R7), F15
+	FMOVQ 48(R7), F8
 	WORD  $0x4f8ce163 // sdot v3.4s, v11.16b, v12.4b[0]
 	WORD  $0x4f8de124 // sdot v4.4s, v9.16b, v13.4b[0]
 	WORD  $0x4f8de165 // sdot v5.4s, v11.16b, v13.4b[0]
 	WORD  $0x4f8ee126 // sdot v6.4s, v9.16b, v14.4b[0]
 	WORD  $0x4f8ee167 // sdot v7.4s, v11.16b, v14.4b[0]
 	FMOVQ 64(R7), F9
-	WORD  $0x4faae100 // sdot v0.4s, v8.16b, v10.4b[1]
+	WORD  $0x4faae1e0 // sdot v0.4s, v15.16b, v10.4b[1]
 	FMOVQ 80(R7), F11
-	WORD  $0x4faae1e1 // sdot v1.4s, v15.16b, v10.4b[1]
-	WORD  $0x4face102 // sdot v2.4s, v8.16b, v12.4b[1]
-	WORD  $0x4face1e3 // sdot v3.4s, v15.16b, v12.4b[1]
-	WORD  $0x4fade104 // sdot v4.4s, v8.16b, v13.4b[1]
-	WORD  $0x4fade1e5 // sdot v5.4s, v15.16b, v13.4b[1]
-	WORD  $0x4faee106 // sdot v6.4s, v8.16b, v14.4b[1]
-	WORD  $0x4faee1e7 // sdot v7.4s, v15.16b, v14.4b[1]
+	WORD  $0x4faae101 // sdot v1.4s, v8.16b, v10.4b[1]
+	WORD  $0x4face1e2 // sdot v2.4s, v15.16b, v12.4b[1]
+	WORD  $0x4face103 // sdot v3.4s, v8.16b, v12.4b[1]
+	WORD  $0x4fade1e4 // sdot v4.4s, v15.16b, v13.4b[1]
+	WORD  $0x4fade105 // sdot v5.4s, v8.16b, v13.4b[1]
+	WORD  $0x4faee1e6 // sdot v6.4s, v15.16b, v14.4b[1]
+	WORD  $0x4faee107 // sdot v7.4s, v8.16b, v14.4b[1]
 	FMOVQ 96(R7), F8
 	WORD  $0x4f8ae920 // sdot v0.4s, v9.16b, v10.4b[2]
 	FMOVQ 112(R7), F15
@@ -594,16 +617,16 @@ k_one:
 	VMOVI $128, V8.B16
 	FMOVQ 0(R7), F9
 	FMOVS (R1), F10
-	VEOR  V8.B16, V10.B16, V10.B16
 	FMOVQ 16(R7), F11
 	FMOVS (R1)(R0), F12
-	VEOR  V8.B16, V12.B16, V12.B16
 	FMOVS (R2), F13
+	VEOR  V8.B16, V10.B16, V10.B16
+	VEOR  V8.B16, V12.B16, V12.B16
 	VEOR  V8.B16, V13.B16, V13.B16
 	WORD  $0x4f8ae120 // sdot v0.4s, v9.16b, v10.4b[0]
 	FMOVS (R2)(R0), F14
-	VEOR  V8.B16, V14.B16, V14.B16
 	WORD  $0x4f8ae161 // sdot v1.4s, v11.16b, v10.4b[0]
+	VEOR  V8.B16, V14.B16, V14.B16
 	WORD  $0x4f8ce122 // sdot v2.4s, v9.16b, v12.4b[0]
 	WORD  $0x4f8ce163 // sdot v3.4s, v11.16b, v12.4b[0]
 	WORD  $0x4f8de124 // sdot v4.4s, v9.16b, v13.4b[0]
@@ -622,7 +645,7 @@ k_done:
 	SUBS $1, R9, R9
 	BNE  run
 
-	// To float32, scaled.
+	// The sums as float32, scaled, at most upper, as integers.
 	MOVD  scale+32(FP), R1
 	FMOVQ 0(R1), F8
 	FMOVQ 16(R1), F9
@@ -642,66 +665,70 @@ k_done:
 	WORD  $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
 	WORD  $0x4e21d8e7 // scvtf v7.4s, v7.4s
 	WORD  $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
-
-	// From lower to upper.
 	FMOVS lower+104(FP), F8
 	VDUP  V8.S[0], V8.S4
+	WORD  $0x4e21a908 // fcvtns v8.4s, v8.4s
+	FMOVS zero+112(FP), F9
+	VDUP  V9.S[0], V9.S4
+	VADD  V9.S4, V8.S4, V8.S4
+	WORD  $0x0e614909 // sqxtn v9.4h, v8.4s
+	WORD  $0x4e614909 // sqxtn2 v9.8h, v8.4s
+	WORD  $0x2e212928 // sqxtun v8.8b, v9.8h
+	WORD  $0x6e212928 // sqxtun2 v8.16b, v9.8h
 	FMOVS upper+108(FP), F9
 	VDUP  V9.S[0], V9.S4
-	WORD  $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
 	WORD  $0x4ea9f400 // fmin v0.4s, v0.4s, v9.4s
-	WORD  $0x4e28f421 // fmax v1.4s, v1.4s, v8.4s
+	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
 	WORD  $0x4ea9f421 // fmin v1.4s, v1.4s, v9.4s
-	WORD  $0x4e28f442 // fmax v2.4s, v2.4s, v8.4s
+	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
 	WORD  $0x4ea9f442 // fmin v2.4s, v2.4s, v9.4s
-	WORD  $0x4e28f463 // fmax v3.4s, v3.4s, v8.4s
+	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
 	WORD  $0x4ea9f463 // fmin v3.4s, v3.4s, v9.4s
-	WORD  $0x4e28f484 // fmax v4.4s, v4.4s, v8.4s
+	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
 	WORD  $0x4ea9f484 // fmin v4.4s, v4.4s, v9.4s
-	WORD  $0x4e28f4a5 // fmax v5.4s, v5.4s, v8.4s
+	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
 	WORD  $0x4ea9f4a5 // fmin v5.4s, v5.4s, v9.4s
-	WORD  $0x4e28f4c6 // fmax v6.4s, v6.4s, v8.4s
+	WORD  $0x4e21a8a5 // fcvtns v5.4s, v5.4s
 	WORD  $0x4ea9f4c6 // fmin v6.4s, v6.4s, v9.4s
-	WORD  $0x4e28f4e7 // fmax v7.4s, v7.4s, v8.4s
+	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
 	WORD  $0x4ea9f4e7 // fmin v7.4s, v7.4s, v9.4s
+	WORD  $0x4e21a8e7 // fcvtns v7.4s, v7.4s
 
-	// As integers, from the zero point on, these are the outputs.
-	FMOVS zero+112(FP), F8
-	VDUP  V8.S[0], V8.S4
+	// From lower on, from the zero point on, these are the outputs.
+	FMOVS zero+112(FP), F9
+	VDUP  V9.S[0], V9.S4
+	WORD  $0x0e61492a // sqxtn v10.4h, v9.4s
+	WORD  $0x4e61492a // sqxtn2 v10.8h, v9.4s
 	MOVD  dst+0(FP), R1
 	MOVD  dstStride+80(FP), R2
-	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
-	VADD  V8.S4, V0.S4, V0.S4
-	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
-	VADD  V8.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R1)
-	ADD   R2, R1, R1
-	WORD  $0x4e21a840 // fcvtns v0.4s, v2.4s
-	VADD  V8.S4, V0.S4, V0.S4
-	WORD  $0x4e21a861 // fcvtns v1.4s, v3.4s
-	VADD  V8.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R1)
-	ADD   R2, R1, R1
-	WORD  $0x4e21a880 // fcvtns v0.4s, v4.4s
-	VADD  V8.S4, V0.S4, V0.S4
-	WORD  $0x4e21a8a1 // fcvtns v1.4s, v5.4s
-	VADD  V8.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R1)
-	ADD   R2, R1, R1
-	WORD  $0x4e21a8c0 // fcvtns v0.4s, v6.4s
-	VADD  V8.S4, V0.S4, V0.S4
-	WORD  $0x4e21a8e1 // fcvtns v1.4s, v7.4s
-	VADD  V8.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R1)
-	ADD   R2, R1, R1
+	MOVD  R1, R7
+	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
+	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
+	WORD  $0x4e6a0c00 // sqadd v0.8h, v0.8h, v10.8h
+	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
+	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
+	WORD  $0x4e6a0c21 // sqadd v1.8h, v1.8h, v10.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V8.B16, V0.B16, V0.B16
+	FMOVD F0, (R7)
+	VDUP  V0.D[1], V0.D2
+	FMOVD F0, (R7)(R2)
+	ADD   R2<<1, R1, R1
+	MOVD  R1, R7
+	WORD  $0x0e614880 // sqxtn v0.4h, v4.4s
+	WORD  $0x4e6148a0 // sqxtn2 v0.8h, v5.4s
+	WORD  $0x4e6a0c00 // sqadd v0.8h, v0.8h, v10.8h
+	WORD  $0x0e6148c1 // sqxtn v1.4h, v6.4s
+	WORD  $0x4e6148e1 // sqxtn2 v1.8h, v7.4s
+	WORD  $0x4e6a0c21 // sqadd v1.8h, v1.8h, v10.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V8.B16, V0.B16, V0.B16
+	FMOVD F0, (R7)
+	VDUP  V0.D[1], V0.D2
+	FMOVD F0, (R7)(R2)
+	ADD   R2<<1, R1, R1
 	MOVD  R1, dst+0(FP)
 	MOVD  src+8(FP), R1
 	ADD   R0<<2, R1, R1
@@ -717,10 +744,11 @@ k_done:
 TEXT ·QConv5x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcStride, R1 2·srcStride, R2 input row 0/bias/src/run/scale/dst/tiles,
-	// R3 input row 3/offset/dstStride/temporary, R6 prefetch, R7 prefetchStep, R8 weights, R9 offsets,
-	// R10 runs, R11 groups
-	// V0-V9 sum[0:10]/temporary, V10 sign/weights/scales[0]/lower/zero, V11 weights/scales[1]/upper,
-	// V12 inputs, V13 weights, V14-V17 inputs, V18 weights
+	// R3 input row 3/offset/dstStride/temporary, R6 prefetch, R7 prefetchStep, R8 weights/output row 0,
+	// R9 offsets, R10 runs, R11 groups
+	// V0-V9 sum[0:10]/temporary, V10 sign/weights/scales[0]/lower/temporary,
+	// V11 weights/scales[1]/zero/upper/temporary, V12 inputs/zero, V13 weights, V14-V17 inputs,
+	// V18-V19 weights
 	MOVD srcStride+72(FP), R0
 	ADD  R0, R0, R1
 	MOVD prefetch+40(FP), R6
@@ -763,61 +791,61 @@ k_block:
 	VMOVI $128, V10.B16
 	FMOVQ 0(R8), F11
 	FMOVQ 0(R2), F12
-	VEOR  V10.B16, V12.B16, V12.B16
 	FMOVQ 16(R8), F13
 	WORD  $0x3ce0684e // ldr q14, [x2, x0]
-	VEOR  V10.B16, V14.B16, V14.B16
 	WORD  $0x3ce1684f // ldr q15, [x2, x1]
+	VEOR  V10.B16, V12.B16, V12.B16
+	VEOR  V10.B16, V14.B16, V14.B16
 	VEOR  V10.B16, V15.B16, V15.B16
 	WORD  $0x4f8ce160 // sdot v0.4s, v11.16b, v12.4b[0]
 	FMOVQ 0(R3), F16
-	VEOR  V10.B16, V16.B16, V16.B16
 	WORD  $0x4f8ce1a1 // sdot v1.4s, v13.16b, v12.4b[0]
 	WORD  $0x3ce06871 // ldr q17, [x3, x0]
-	VEOR  V10.B16, V17.B16, V17.B16
+	VEOR  V10.B16, V16.B16, V16.B16
 	WORD  $0x4f8ee162 // sdot v2.4s, v11.16b, v14.4b[0]
-	FMOVQ 32(R8), F10
+	FMOVQ 32(R8), F18
 	WORD  $0x4f8ee1a3 // sdot v3.4s, v13.16b, v14.4b[0]
-	FMOVQ 48(R8), F18
+	FMOVQ 48(R8), F19
+	VEOR  V10.B16, V17.B16, V17.B16
 	WORD  $0x4f8fe164 // sdot v4.4s, v11.16b, v15.4b[0]
 	WORD  $0x4f8fe1a5 // sdot v5.4s, v13.16b, v15.4b[0]
 	WORD  $0x4f90e166 // sdot v6.4s, v11.16b, v16.4b[0]
 	WORD  $0x4f90e1a7 // sdot v7.4s, v13.16b, v16.4b[0]
 	WORD  $0x4f91e168 // sdot v8.4s, v11.16b, v17.4b[0]
 	WORD  $0x4f91e1a9 // sdot v9.4s, v13.16b, v17.4b[0]
-	WORD  $0x4face140 // sdot v0.4s, v10.16b, v12.4b[1]
-	WORD  $0x4face241 // sdot v1.4s, v18.16b, v12.4b[1]
-	FMOVQ 64(R8), F11
-	WORD  $0x4faee142 // sdot v2.4s, v10.16b, v14.4b[1]
-	FMOVQ 80(R8), F13
-	WORD  $0x4faee243 // sdot v3.4s, v18.16b, v14.4b[1]
-	WORD  $0x4fafe144 // sdot v4.4s, v10.16b, v15.4b[1]
-	WORD  $0x4fafe245 // sdot v5.4s, v18.16b, v15.4b[1]
-	WORD  $0x4fb0e146 // sdot v6.4s, v10.16b, v16.4b[1]
-	WORD  $0x4fb0e247 // sdot v7.4s, v18.16b, v16.4b[1]
-	WORD  $0x4fb1e148 // sdot v8.4s, v10.16b, v17.4b[1]
-	WORD  $0x4fb1e249 // sdot v9.4s, v18.16b, v17.4b[1]
-	WORD  $0x4f8ce960 // sdot v0.4s, v11.16b, v12.4b[2]
-	WORD  $0x4f8ce9a1 // sdot v1.4s, v13.16b, v12.4b[2]
-	FMOVQ 96(R8), F10
-	WORD  $0x4f8ee962 // sdot v2.4s, v11.16b, v14.4b[2]
+	WORD  $0x4face240 // sdot v0.4s, v18.16b, v12.4b[1]
+	WORD  $0x4face261 // sdot v1.4s, v19.16b, v12.4b[1]
+	FMOVQ 64(R8), F10
+	WORD  $0x4faee242 // sdot v2.4s, v18.16b, v14.4b[1]
+	FMOVQ 80(R8), F11
+	WORD  $0x4faee263 // sdot v3.4s, v19.16b, v14.4b[1]
+	WORD  $0x4fafe244 // sdot v4.4s, v18.16b, v15.4b[1]
+	WORD  $0x4fafe265 // sdot v5.4s, v19.16b, v15.4b[1]
+	WORD  $0x4fb0e246 // sdot v6.4s, v18.16b, v16.4b[1]
+	WORD  $0x4fb0e267 // sdot v7.4s, v19.16b, v16.4b[1]
+	WORD  $0x4fb1e248 // sdot v8.4s, v18.16b, v17.4b[1]
+	WORD  $0x4fb1e269 // sdot v9.4s, v19.16b, v17.4b[1]
+	WORD  $0x4f8ce940 // sdot v0.4s, v10.16b, v12.4b[2]
+	WORD  $0x4f8ce961 // sdot v1.4s, v11.16b, v12.4b[2]
+	FMOVQ 96(R8), F13
+	WORD  $0x4f8ee942 // sdot v2.4s, v10.16b, v14.4b[2]
 	FMOVQ 112(R8), F18
-	WORD  $0x4f8ee9a3 // sdot v3.4s, v13.16b, v14.4b[2]
-	WORD  $0x4f8fe964 // sdot v4.4s, v11.16b, v15.4b[2]
-	WORD  $0x4f8fe9a5 // sdot v5.4s, v13.16b, v15.4b[2]
-	WORD  $0x4f90e966 // sdot v6.4s, v11.16b, v16.4b[2]
-	WORD  $0x4f90e9a7 // sdot v7.4s, v13.16b, v16.4b[2]
-	WORD  $0x4f91e968 // sdot v8.4s, v11.16b, v17.4b[2]
-	WORD  $0x4f91e9a9 // sdot v9.4s, v13.16b, v17.4b[2]
-	WORD  $0x4face940 // sdot v0.4s, v10.16b, v12.4b[3]
+	WORD  $0x4f8ee963 // sdot v3.4s, v11.16b, v14.4b[2]
+	WORD  $0x4f8fe944 // sdot v4.4s, v10.16b, v15.4b[2]
+	WORD  $0x4f8fe965 // sdot v5.4s, v11.16b, v15.4b[2]
+	WORD  $0x4f90e946 // sdot v6.4s, v10.16b, v16.4b[2]
+	WORD  $0x4f90e967 // sdot v7.4s, v11.16b, v16.4b[2]
+	WORD  $0x4f91e948 // sdot v8.4s, v10.16b, v17.4b[2]
+	WORD  $0x4f91e969 // sdot v9.4s, v11.16b, v17.4b[2]
+	WORD  $0x4face9a0 // sdot v0.4s, v13.16b, v12.4b[3]
 	WORD  $0x4facea41 // sdot v1.4s, v18.16b, v12.4b[3]
-	WORD  $0x4faee942 // sdot v2.4s, v10.16b, v14.4b[3]
+	WORD  $0x4faee9a2 // sdot v2.4s, v13.16b, v14.4b[3]
 	WORD  $0x4faeea43 // sdot v3.4s, v18.16b, v14.4b[3]
-	WORD  $0x4fafe944 // sdot v4.4s, v10.16b, v15.4b[3]
+	WORD  $0x4fafe9a4 // sdot v4.4s, v13.16b, v15.4b[3]
 	WORD  $0x4fafea45 // sdot v5.4s, v18.16b, v15.4b[3]
-	WORD  $0x4fb0e946 // sdot v6.4s, v10.16b, v16.4b[3]
+	WORD  $0x4fb0e9a6 // sdot v6.4s, v13.16b, v16.4b[3]
 	WORD  $0x4fb0ea47 // sdot v7.4s, v18.16b, v16.4b[3]
-	WORD  $0x4fb1e948 // sdot v8.4s, v10.16b, v17.4b[3]
+	WORD  $0x4fb1e9a8 // sdot v8.4s, v13.16b, v17.4b[3]
 	WORD  $0x4fb1ea49 // sdot v9.4s, v18.16b, v17.4b[3]
 	ADD   $128, R8, R8
 	ADD   $16, R2, R2
@@ -837,20 +865,20 @@ k_one:
 	VMOVI $128, V10.B16
 	FMOVQ 0(R8), F11
 	FMOVS (R2), F12
-	VEOR  V10.B16, V12.B16, V12.B16
 	FMOVQ 16(R8), F13
 	FMOVS (R2)(R0), F14
-	VEOR  V10.B16, V14.B16, V14.B16
 	FMOVS (R2)(R1), F15
+	VEOR  V10.B16, V12.B16, V12.B16
+	VEOR  V10.B16, V14.B16, V14.B16
 	VEOR  V10.B16, V15.B16, V15.B16
 	WORD  $0x4f8ce160 // sdot v0.4s, v11.16b, v12.4b[0]
 	FMOVS (R3), F16
-	VEOR  V10.B16, V16.B16, V16.B16
 	WORD  $0x4f8ce1a1 // sdot v1.4s, v13.16b, v12.4b[0]
 	FMOVS (R3)(R0), F12
-	VEOR  V10.B16, V12.B16, V12.B16
+	VEOR  V10.B16, V16.B16, V16.B16
 	WORD  $0x4f8ee162 // sdot v2.4s, v11.16b, v14.4b[0]
 	WORD  $0x4f8ee1a3 // sdot v3.4s, v13.16b, v14.4b[0]
+	VEOR  V10.B16, V12.B16, V12.B16
 	WORD  $0x4f8fe164 // sdot v4.4s, v11.16b, v15.4b[0]
 	WORD  $0x4f8fe1a5 // sdot v5.4s, v13.16b, v15.4b[0]
 	WORD  $0x4f90e166 // sdot v6.4s, v11.16b, v16.4b[0]
@@ -869,7 +897,7 @@ k_done:
 	SUBS $1, R10, R10
 	BNE  run
 
-	// To float32, scaled.
+	// The sums as float32, scaled, at most upper, as integers.
 	MOVD  scale+32(FP), R2
 	FMOVQ 0(R2), F10
 	FMOVQ 16(R2), F11
@@ -893,77 +921,82 @@ k_done:
 	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
 	WORD  $0x4e21d929 // scvtf v9.4s, v9.4s
 	WORD  $0x6e2bdd29 // fmul v9.4s, v9.4s, v11.4s
-
-	// From lower to upper.
 	FMOVS lower+104(FP), F10
 	VDUP  V10.S[0], V10.S4
+	WORD  $0x4e21a94a // fcvtns v10.4s, v10.4s
+	FMOVS zero+112(FP), F11
+	VDUP  V11.S[0], V11.S4
+	VADD  V11.S4, V10.S4, V10.S4
+	WORD  $0x0e61494b // sqxtn v11.4h, v10.4s
+	WORD  $0x4e61494b // sqxtn2 v11.8h, v10.4s
+	WORD  $0x2e21296a // sqxtun v10.8b, v11.8h
+	WORD  $0x6e21296a // sqxtun2 v10.16b, v11.8h
 	FMOVS upper+108(FP), F11
 	VDUP  V11.S[0], V11.S4
-	WORD  $0x4e2af400 // fmax v0.4s, v0.4s, v10.4s
 	WORD  $0x4eabf400 // fmin v0.4s, v0.4s, v11.4s
-	WORD  $0x4e2af421 // fmax v1.4s, v1.4s, v10.4s
+	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
 	WORD  $0x4eabf421 // fmin v1.4s, v1.4s, v11.4s
-	WORD  $0x4e2af442 // fmax v2.4s, v2.4s, v10.4s
+	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
 	WORD  $0x4eabf442 // fmin v2.4s, v2.4s, v11.4s
-	WORD  $0x4e2af463 // fmax v3.4s, v3.4s, v10.4s
+	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
 	WORD  $0x4eabf463 // fmin v3.4s, v3.4s, v11.4s
-	WORD  $0x4e2af484 // fmax v4.4s, v4.4s, v10.4s
+	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
 	WORD  $0x4eabf484 // fmin v4.4s, v4.4s, v11.4s
-	WORD  $0x4e2af4a5 // fmax v5.4s, v5.4s, v10.4s
+	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
 	WORD  $0x4eabf4a5 // fmin v5.4s, v5.4s, v11.4s
-	WORD  $0x4e2af4c6 // fmax v6.4s, v6.4s, v10.4s
+	WORD  $0x4e21a8a5 // fcvtns v5.4s, v5.4s
 	WORD  $0x4eabf4c6 // fmin v6.4s, v6.4s, v11.4s
-	WORD  $0x4e2af4e7 // fmax v7.4s, v7.4s, v10.4s
+	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
 	WORD  $0x4eabf4e7 // fmin v7.4s, v7.4s, v11.4s
-	WORD  $0x4e2af508 // fmax v8.4s, v8.4s, v10.4s
+	WORD  $0x4e21a8e7 // fcvtns v7.4s, v7.4s
 	WORD  $0x4eabf508 // fmin v8.4s, v8.4s, v11.4s
-	WORD  $0x4e2af529 // fmax v9.4s, v9.4s, v10.4s
+	WORD  $0x4e21a908 // fcvtns v8.4s, v8.4s
 	WORD  $0x4eabf529 // fmin v9.4s, v9.4s, v11.4s
+	WORD  $0x4e21a929 // fcvtns v9.4s, v9.4s
 
-	// As integers, from the zero point on, these are the outputs.
-	FMOVS zero+112(FP), F10
-	VDUP  V10.S[0], V10.S4
+	// From lower on, from the zero point on, these are the outputs.
+	FMOVS zero+112(FP), F11
+	VDUP  V11.S[0], V11.S4
+	WORD  $0x0e61496c // sqxtn v12.4h, v11.4s
+	WORD  $0x4e61496c // sqxtn2 v12.8h, v11.4s
 	MOVD  dst+0(FP), R2
 	MOVD  dstStride+80(FP), R3
-	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
-	VADD  V10.S4, V0.S4, V0.S4
-	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
-	VADD  V10.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R2)
-	ADD   R3, R2, R2
-	WORD  $0x4e21a840 // fcvtns v0.4s, v2.4s
-	VADD  V10.S4, V0.S4, V0.S4
-	WORD  $0x4e21a861 // fcvtns v1.4s, v3.4s
-	VADD  V10.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R2)
-	ADD   R3, R2, R2
-	WORD  $0x4e21a880 // fcvtns v0.4s, v4.4s
-	VADD  V10.S4, V0.S4, V0.S4
-	WORD  $0x4e21a8a1 // fcvtns v1.4s, v5.4s
-	VADD  V10.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R2)
-	ADD   R3, R2, R2
-	WORD  $0x4e21a8c0 // fcvtns v0.4s, v6.4s
-	VADD  V10.S4, V0.S4, V0.S4
-	WORD  $0x4e21a8e1 // fcvtns v1.4s, v7.4s
-	VADD  V10.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R2)
-	ADD   R3, R2, R2
-	WORD  $0x4e21a900 // fcvtns v0.4s, v8.4s
-	VADD  V10.S4, V0.S4, V0.S4
-	WORD  $0x4e21a921 // fcvtns v1.4s, v9.4s
-	VADD  V10.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R2)
+	MOVD  R2, R8
+	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
+	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
+	WORD  $0x4e6c0c00 // sqadd v0.8h, v0.8h, v12.8h
+	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
+	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
+	WORD  $0x4e6c0c21 // sqadd v1.8h, v1.8h, v12.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V10.B16, V0.B16, V0.B16
+	FMOVD F0, (R8)
+	VDUP  V0.D[1], V0.D2
+	FMOVD F0, (R8)(R3)
+	ADD   R3<<1, R2, R2
+	MOVD  R2, R8
+	WORD  $0x0e614880 // sqxtn v0.4h, v4.4s
+	WORD  $0x4e6148a0 // sqxtn2 v0.8h, v5.4s
+	WORD  $0x4e6c0c00 // sqadd v0.8h, v0.8h, v12.8h
+	WORD  $0x0e6148c1 // sqxtn v1.4h, v6.4s
+	WORD  $0x4e6148e1 // sqxtn2 v1.8h, v7.4s
+	WORD  $0x4e6c0c21 // sqadd v1.8h, v1.8h, v12.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V10.B16, V0.B16, V0.B16
+	FMOVD F0, (R8)
+	VDUP  V0.D[1], V0.D2
+	FMOVD F0, (R8)(R3)
+	ADD   R3<<1, R2, R2
+	MOVD  R2, R8
+	WORD  $0x0e614900 // sqxtn v0.4h, v8.4s
+	WORD  $0x4e614920 // sqxtn2 v0.8h, v9.4s
+	WORD  $0x4e6c0c00 // sqadd v0.8h, v0.8h, v12.8h
+	WORD  $0x2e212801 // sqxtun v1.8b, v0.8h
+	WORD  $0x6e212801 // sqxtun2 v1.16b, v0.8h
+	VUMAX V10.B16, V1.B16, V1.B16
+	FMOVD F1, (R8)
 	ADD   R3, R2, R2
 	MOVD  R2, dst+0(FP)
 	MOVD  src+8(FP), R2
@@ -981,10 +1014,11 @@ k_done:
 TEXT ·QConv6x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcStride, R1 2·srcStride, R2 input row 0/bias/src/run/scale/dst/tiles,
-	// R3 input row 3/offset/dstStride/temporary, R6 prefetch, R7 prefetchStep, R8 weights, R9 offsets,
-	// R10 runs, R11 groups
-	// V0-V11 sum[0:12]/temporary, V12 sign/weights/scales[0]/lower/zero, V13 weights/scales[1]/upper,
-	// V14 inputs, V15 weights, V16-V20 inputs, V21 weights
+	// R3 input row 3/offset/dstStride/temporary, R6 prefetch, R7 prefetchStep, R8 weights/output row 0,
+	// R9 offsets, R10 runs, R11 groups
+	// V0-V11 sum[0:12]/temporary, V12 sign/weights/scales[0]/lower/temporary,
+	// V13 weights/scales[1]/zero/upper/temporary, V14 inputs/zero, V15 weights, V16-V20 inputs,
+	// V21-V22 weights
 	MOVD srcStride+72(FP), R0
 	ADD  R0, R0, R1
 	MOVD prefetch+40(FP), R6
@@ -1029,71 +1063,71 @@ k_block:
 	VMOVI $128, V12.B16
 	FMOVQ 0(R8), F13
 	FMOVQ 0(R2), F14
-	VEOR  V12.B16, V14.B16, V14.B16
 	FMOVQ 16(R8), F15
 	WORD  $0x3ce06850 // ldr q16, [x2, x0]
-	VEOR  V12.B16, V16.B16, V16.B16
 	WORD  $0x3ce16851 // ldr q17, [x2, x1]
+	VEOR  V12.B16, V14.B16, V14.B16
+	VEOR  V12.B16, V16.B16, V16.B16
 	VEOR  V12.B16, V17.B16, V17.B16
 	WORD  $0x4f8ee1a0 // sdot v0.4s, v13.16b, v14.4b[0]
 	FMOVQ 0(R3), F18
-	VEOR  V12.B16, V18.B16, V18.B16
 	WORD  $0x4f8ee1e1 // sdot v1.4s, v15.16b, v14.4b[0]
 	WORD  $0x3ce06873 // ldr q19, [x3, x0]
-	VEOR  V12.B16, V19.B16, V19.B16
+	VEOR  V12.B16, V18.B16, V18.B16
 	WORD  $0x4f90e1a2 // sdot v2.4s, v13.16b, v16.4b[0]
 	WORD  $0x3ce16874 // ldr q20, [x3, x1]
-	VEOR  V12.B16, V20.B16, V20.B16
 	WORD  $0x4f90e1e3 // sdot v3.4s, v15.16b, v16.4b[0]
-	FMOVQ 32(R8), F12
+	FMOVQ 32(R8), F21
+	VEOR  V12.B16, V19.B16, V19.B16
 	WORD  $0x4f91e1a4 // sdot v4.4s, v13.16b, v17.4b[0]
-	FMOVQ 48(R8), F21
+	FMOVQ 48(R8), F22
 	WORD  $0x4f91e1e5 // sdot v5.4s, v15.16b, v17.4b[0]
+	VEOR  V12.B16, V20.B16, V20.B16
 	WORD  $0x4f92e1a6 // sdot v6.4s, v13.16b, v18.4b[0]
 	WORD  $0x4f92e1e7 // sdot v7.4s, v15.16b, v18.4b[0]
 	WORD  $0x4f93e1a8 // sdot v8.4s, v13.16b, v19.4b[0]
 	WORD  $0x4f93e1e9 // sdot v9.4s, v15.16b, v19.4b[0]
 	WORD  $0x4f94e1aa // sdot v10.4s, v13.16b, v20.4b[0]
 	WORD  $0x4f94e1eb // sdot v11.4s, v15.16b, v20.4b[0]
-	WORD  $0x4faee180 // sdot v0.4s, v12.16b, v14.4b[1]
-	WORD  $0x4faee2a1 // sdot v1.4s, v21.16b, v14.4b[1]
-	WORD  $0x4fb0e182 // sdot v2.4s, v12.16b, v16.4b[1]
-	WORD  $0x4fb0e2a3 // sdot v3.4s, v21.16b, v16.4b[1]
-	FMOVQ 64(R8), F13
-	WORD  $0x4fb1e184 // sdot v4.4s, v12.16b, v17.4b[1]
-	FMOVQ 80(R8), F15
-	WORD  $0x4fb1e2a5 // sdot v5.4s, v21.16b, v17.4b[1]
-	WORD  $0x4fb2e186 // sdot v6.4s, v12.16b, v18.4b[1]
-	WORD  $0x4fb2e2a7 // sdot v7.4s, v21.16b, v18.4b[1]
-	WORD  $0x4fb3e188 // sdot v8.4s, v12.16b, v19.4b[1]
-	WORD  $0x4fb3e2a9 // sdot v9.4s, v21.16b, v19.4b[1]
-	WORD  $0x4fb4e18a // sdot v10.4s, v12.16b, v20.4b[1]
-	WORD  $0x4fb4e2ab // sdot v11.4s, v21.16b, v20.4b[1]
-	WORD  $0x4f8ee9a0 // sdot v0.4s, v13.16b, v14.4b[2]
-	WORD  $0x4f8ee9e1 // sdot v1.4s, v15.16b, v14.4b[2]
-	WORD  $0x4f90e9a2 // sdot v2.4s, v13.16b, v16.4b[2]
-	WORD  $0x4f90e9e3 // sdot v3.4s, v15.16b, v16.4b[2]
-	FMOVQ 96(R8), F12
-	WORD  $0x4f91e9a4 // sdot v4.4s, v13.16b, v17.4b[2]
+	WORD  $0x4faee2a0 // sdot v0.4s, v21.16b, v14.4b[1]
+	WORD  $0x4faee2c1 // sdot v1.4s, v22.16b, v14.4b[1]
+	WORD  $0x4fb0e2a2 // sdot v2.4s, v21.16b, v16.4b[1]
+	WORD  $0x4fb0e2c3 // sdot v3.4s, v22.16b, v16.4b[1]
+	FMOVQ 64(R8), F12
+	WORD  $0x4fb1e2a4 // sdot v4.4s, v21.16b, v17.4b[1]
+	FMOVQ 80(R8), F13
+	WORD  $0x4fb1e2c5 // sdot v5.4s, v22.16b, v17.4b[1]
+	WORD  $0x4fb2e2a6 // sdot v6.4s, v21.16b, v18.4b[1]
+	WORD  $0x4fb2e2c7 // sdot v7.4s, v22.16b, v18.4b[1]
+	WORD  $0x4fb3e2a8 // sdot v8.4s, v21.16b, v19.4b[1]
+	WORD  $0x4fb3e2c9 // sdot v9.4s, v22.16b, v19.4b[1]
+	WORD  $0x4fb4e2aa // sdot v10.4s, v21.16b, v20.4b[1]
+	WORD  $0x4fb4e2cb // sdot v11.4s, v22.16b, v20.4b[1]
+	WORD  $0x4f8ee980 // sdot v0.4s, v12.16b, v14.4b[2]
+	WORD  $0x4f8ee9a1 // sdot v1.4s, v13.16b, v14.4b[2]
+	WORD  $0x4f90e982 // sdot v2.4s, v12.16b, v16.4b[2]
+	WORD  $0x4f90e9a3 // sdot v3.4s, v13.16b, v16.4b[2]
+	FMOVQ 96(R8), F15
+	WORD  $0x4f91e984 // sdot v4.4s, v12.16b, v17.4b[2]
 	FMOVQ 112(R8), F21
-	WORD  $0x4f91e9e5 // sdot v5.4s, v15.16b, v17.4b[2]
-	WORD  $0x4f92e9a6 // sdot v6.4s, v13.16b, v18.4b[2]
-	WORD  $0x4f92e9e7 // sdot v7.4s, v15.16b, v18.4b[2]
-	WORD  $0x4f93e9a8 // sdot v8.4s, v13.16b, v19.4b[2]
-	WORD  $0x4f93e9e9 // sdot v9.4s, v15.16b, v19.4b[2]
-	WORD  $0x4f94e9aa // sdot v10.4s, v13.16b, v20.4b[2]
-	WORD  $0x4f94e9eb // sdot v11.4s, v15.16b, v20.4b[2]
-	WORD  $0x4faee980 // sdot v0.4s, v12.16b, v14.4b[3]
+	WORD  $0x4f91e9a5 // sdot v5.4s, v13.16b, v17.4b[2]
+	WORD  $0x4f92e986 // sdot v6.4s, v12.16b, v18.4b[2]
+	WORD  $0x4f92e9a7 // sdot v7.4s, v13.16b, v18.4b[2]
+	WORD  $0x4f93e988 // sdot v8.4s, v12.16b, v19.4b[2]
+	WORD  $0x4f93e9a9 // sdot v9.4s, v13.16b, v19.4b[2]
+	WORD  $0x4f94e98a // sdot v10.4s, v12.16b, v20.4b[2]
+	WORD  $0x4f94e9ab // sdot v11.4s, v13.16b, v20.4b[2]
+	WORD  $0x4faee9e0 // sdot v0.4s, v15.16b, v14.4b[3]
 	WORD  $0x4faeeaa1 // sdot v1.4s, v21.16b, v14.4b[3]
-	WORD  $0x4fb0e982 // sdot v2.4s, v12.16b, v16.4b[3]
+	WORD  $0x4fb0e9e2 // sdot v2.4s, v15.16b, v16.4b[3]
 	WORD  $0x4fb0eaa3 // sdot v3.4s, v21.16b, v16.4b[3]
-	WORD  $0x4fb1e984 // sdot v4.4s, v12.16b, v17.4b[3]
+	WORD  $0x4fb1e9e4 // sdot v4.4s, v15.16b, v17.4b[3]
 	WORD  $0x4fb1eaa5 // sdot v5.4s, v21.16b, v17.4b[3]
-	WORD  $0x4fb2e986 // sdot v6.4s, v12.16b, v18.4b[3]
+	WORD  $0x4fb2e9e6 // sdot v6.4s, v15.16b, v18.4b[3]
 	WORD  $0x4fb2eaa7 // sdot v7.4s, v21.16b, v18.4b[3]
-	WORD  $0x4fb3e988 // sdot v8.4s, v12.16b, v19.4b[3]
+	WORD  $0x4fb3e9e8 // sdot v8.4s, v15.16b, v19.4b[3]
 	WORD  $0x4fb3eaa9 // sdot v9.4s, v21.16b, v19.4b[3]
-	WORD  $0x4fb4e98a // sdot v10.4s, v12.16b, v20.4b[3]
+	WORD  $0x4fb4e9ea // sdot v10.4s, v15.16b, v20.4b[3]
 	WORD  $0x4fb4eaab // sdot v11.4s, v21.16b, v20.4b[3]
 	ADD   $128, R8, R8
 	ADD   $16, R2, R2
@@ -1113,24 +1147,24 @@ k_one:
 	VMOVI $128, V12.B16
 	FMOVQ 0(R8), F13
 	FMOVS (R2), F14
-	VEOR  V12.B16, V14.B16, V14.B16
 	FMOVQ 16(R8), F15
 	FMOVS (R2)(R0), F16
-	VEOR  V12.B16, V16.B16, V16.B16
 	FMOVS (R2)(R1), F17
+	VEOR  V12.B16, V14.B16, V14.B16
+	VEOR  V12.B16, V16.B16, V16.B16
 	VEOR  V12.B16, V17.B16, V17.B16
 	WORD  $0x4f8ee1a0 // sdot v0.4s, v13.16b, v14.4b[0]
 	FMOVS (R3), F18
-	VEOR  V12.B16, V18.B16, V18.B16
 	WORD  $0x4f8ee1e1 // sdot v1.4s, v15.16b, v14.4b[0]
 	FMOVS (R3)(R0), F14
-	VEOR  V12.B16, V14.B16, V14.B16
+	VEOR  V12.B16, V18.B16, V18.B16
 	WORD  $0x4f90e1a2 // sdot v2.4s, v13.16b, v16.4b[0]
 	FMOVS (R3)(R1), F19
-	VEOR  V12.B16, V19.B16, V19.B16
 	WORD  $0x4f90e1e3 // sdot v3.4s, v15.16b, v16.4b[0]
+	VEOR  V12.B16, V14.B16, V14.B16
 	WORD  $0x4f91e1a4 // sdot v4.4s, v13.16b, v17.4b[0]
 	WORD  $0x4f91e1e5 // sdot v5.4s, v15.16b, v17.4b[0]
+	VEOR  V12.B16, V19.B16, V19.B16
 	WORD  $0x4f92e1a6 // sdot v6.4s, v13.16b, v18.4b[0]
 	WORD  $0x4f92e1e7 // sdot v7.4s, v15.16b, v18.4b[0]
 	WORD  $0x4f8ee1a8 // sdot v8.4s, v13.16b, v14.4b[0]
@@ -1149,7 +1183,7 @@ k_done:
 	SUBS $1, R10, R10
 	BNE  run
 
-	// To float32, scaled.
+	// The sums as float32, scaled, at most upper, as integers.
 	MOVD  scale+32(FP), R2
 	FMOVQ 0(R2), F12
 	FMOVQ 16(R2), F13
@@ -1177,90 +1211,92 @@ k_done:
 	WORD  $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
 	WORD  $0x4e21d96b // scvtf v11.4s, v11.4s
 	WORD  $0x6e2ddd6b // fmul v11.4s, v11.4s, v13.4s
-
-	// From lower to upper.
 	FMOVS lower+104(FP), F12
 	VDUP  V12.S[0], V12.S4
+	WORD  $0x4e21a98c // fcvtns v12.4s, v12.4s
+	FMOVS zero+112(FP), F13
+	VDUP  V13.S[0], V13.S4
+	VADD  V13.S4, V12.S4, V12.S4
+	WORD  $0x0e61498d // sqxtn v13.4h, v12.4s
+	WORD  $0x4e61498d // sqxtn2 v13.8h, v12.4s
+	WORD  $0x2e2129ac // sqxtun v12.8b, v13.8h
+	WORD  $0x6e2129ac // sqxtun2 v12.16b, v13.8h
 	FMOVS upper+108(FP), F13
 	VDUP  V13.S[0], V13.S4
-	WORD  $0x4e2cf400 // fmax v0.4s, v0.4s, v12.4s
 	WORD  $0x4eadf400 // fmin v0.4s, v0.4s, v13.4s
-	WORD  $0x4e2cf421 // fmax v1.4s, v1.4s, v12.4s
+	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
 	WORD  $0x4eadf421 // fmin v1.4s, v1.4s, v13.4s
-	WORD  $0x4e2cf442 // fmax v2.4s, v2.4s, v12.4s
+	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
 	WORD  $0x4eadf442 // fmin v2.4s, v2.4s, v13.4s
-	WORD  $0x4e2cf463 // fmax v3.4s, v3.4s, v12.4s
+	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
 	WORD  $0x4eadf463 // fmin v3.4s, v3.4s, v13.4s
-	WORD  $0x4e2cf484 // fmax v4.4s, v4.4s, v12.4s
+	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
 	WORD  $0x4eadf484 // fmin v4.4s, v4.4s, v13.4s
-	WORD  $0x4e2cf4a5 // fmax v5.4s, v5.4s, v12.4s
+	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
 	WORD  $0x4eadf4a5 // fmin v5.4s, v5.4s, v13.4s
-	WORD  $0x4e2cf4c6 // fmax v6.4s, v6.4s, v12.4s
+	WORD  $0x4e21a8a5 // fcvtns v5.4s, v5.4s
 	WORD  $0x4eadf4c6 // fmin v6.4s, v6.4s, v13.4s
-	WORD  $0x4e2cf4e7 // fmax v7.4s, v7.4s, v12.4s
+	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
 	WORD  $0x4eadf4e7 // fmin v7.4s, v7.4s, v13.4s
-	WORD  $0x4e2cf508 // fmax v8.4s, v8.4s, v12.4s
+	WORD  $0x4e21a8e7 // fcvtns v7.4s, v7.4s
 	WORD  $0x4eadf508 // fmin v8.4s, v8.4s, v13.4s
-	WORD  $0x4e2cf529 // fmax v9.4s, v9.4s, v12.4s
+	WORD  $0x4e21a908 // fcvtns v8.4s, v8.4s
 	WORD  $0x4eadf529 // fmin v9.4s, v9.4s, v13.4s
-	WORD  $0x4e2cf54a // fmax v10.4s, v10.4s, v12.4s
+	WORD  $0x4e21a929 // fcvtns v9.4s, v9.4s
 	WORD  $0x4eadf54a // fmin v10.4s, v10.4s, v13.4s
-	WORD  $0x4e2cf56b // fmax v11.4s, v11.4s, v12.4s
+	WORD  $0x4e21a94a // fcvtns v10.4s, v10.4s
 	WORD  $0x4eadf56b // fmin v11.4s, v11.4s, v13.4s
+	WORD  $0x4e21a96b // fcvtns v11.4s, v11.4s
 
-	// As integers, from the zero point on, these are the outputs.
-	FMOVS zero+112(FP), F12
-	VDUP  V12.S[0], V12.S4
+	// From lower on, from the zero point on, these are the outputs.
+	FMOVS zero+112(FP), F13
+	VDUP  V13.S[0], V13.S4
+	WORD  $0x0e6149ae // sqxtn v14.4h, v13.4s
+	WORD  $0x4e6149ae // sqxtn2 v14.8h, v13.4s
 	MOVD  dst+0(FP), R2
 	MOVD  dstStride+80(FP), R3
-	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
-	VADD  V12.S4, V0.S4, V0.S4
-	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
-	VADD  V12.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R2)
-	ADD   R3, R2, R2
-	WORD  $0x4e21a840 // fcvtns v0.4s, v2.4s
-	VADD  V12.S4, V0.S4, V0.S4
-	WORD  $0x4e21a861 // fcvtns v1.4s, v3.4s
-	VADD  V12.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R2)
-	ADD   R3, R2, R2
-	WORD  $0x4e21a880 // fcvtns v0.4s, v4.4s
-	VADD  V12.S4, V0.S4, V0.S4
-	WORD  $0x4e21a8a1 // fcvtns v1.4s, v5.4s
-	VADD  V12.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R2)
-	ADD   R3, R2, R2
-	WORD  $0x4e21a8c0 // fcvtns v0.4s, v6.4s
-	VADD  V12.S4, V0.S4, V0.S4
-	WORD  $0x4e21a8e1 // fcvtns v1.4s, v7.4s
-	VADD  V12.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R2)
-	ADD   R3, R2, R2
-	WORD  $0x4e21a900 // fcvtns v0.4s, v8.4s
-	VADD  V12.S4, V0.S4, V0.S4
-	WORD  $0x4e21a921 // fcvtns v1.4s, v9.4s
-	VADD  V12.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R2)
-	ADD   R3, R2, R2
-	WORD  $0x4e21a940 // fcvtns v0.4s, v10.4s
-	VADD  V12.S4, V0.S4, V0.S4
-	WORD  $0x4e21a961 // fcvtns v1.4s, v11.4s
-	VADD  V12.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R2)
-	ADD   R3, R2, R2
+	MOVD  R2, R8
+	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
+	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
+	WORD  $0x4e6e0c00 // sqadd v0.8h, v0.8h, v14.8h
+	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
+	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
+	WORD  $0x4e6e0c21 // sqadd v1.8h, v1.8h, v14.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V12.B16, V0.B16, V0.B16
+	FMOVD F0, (R8)
+	VDUP  V0.D[1], V0.D2
+	FMOVD F0, (R8)(R3)
+	ADD   R3<<1, R2, R2
+	MOVD  R2, R8
+	WORD  $0x0e614880 // sqxtn v0.4h, v4.4s
+	WORD  $0x4e6148a0 // sqxtn2 v0.8h, v5.4s
+	WORD  $0x4e6e0c00 // sqadd v0.8h, v0.8h, v14.8h
+	WORD  $0x0e6148c1 // sqxtn v1.4h, v6.4s
+	WORD  $0x4e6148e1 // sqxtn2 v1.8h, v7.4s
+	WORD  $0x4e6e0c21 // sqadd v1.8h, v1.8h, v14.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V12.B16, V0.B16, V0.B16
+	FMOVD F0, (R8)
+	VDUP  V0.D[1], V0.D2
+	FMOVD F0, (R8)(R3)
+	ADD   R3<<1, R2, R2
+	MOVD  R2, R8
+	WORD  $0x0e614900 // sqxtn v0.4h, v8.4s
+	WORD  $0x4e614920 // sqxtn2 v0.8h, v9.4s
+	WORD  $0x4e6e0c00 // sqadd v0.8h, v0.8h, v14.8h
+	WORD  $0x0e614941 // sqxtn v1.4h, v10.4s
+	WORD  $0x4e614961 // sqxtn2 v1.8h, v11.4s
+	WORD  $0x4e6e0c21 // sqadd v1.8h, v1.8h, v14.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V12.B16, V0.B16, V0.B16
+	FMOVD F0, (R8)
+	VDUP  V0.D[1], V0.D2
+	FMOVD F0, (R8)(R3)
+	ADD   R3<<1, R2, R2
 	MOVD  R2, dst+0(FP)
 	MOVD  src+8(FP), R2
 	MOVD  $6, R3
@@ -1277,10 +1313,11 @@ k_done:
 TEXT ·QConv7x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcStride, R1 2·srcStride, R2 3·srcStride, R3 input row 0/bias/src/run/scale/dst/tiles,
-	// R6 input row 4/offset/dstStride/temporary, R7 prefetch, R8 prefetchStep, R9 weights, R10 offsets,
-	// R11 runs, R12 groups
-	// V0-V13 sum[0:14]/temporary, V14 sign/weights/scales[0]/lower/zero, V15 weights/scales[1]/upper,
-	// V16 inputs, V17 weights, V18-V23 inputs, V24 weights
+	// R6 input row 4/offset/dstStride/temporary, R7 prefetch, R8 prefetchStep, R9 weights/output row 0,
+	// R10 offsets, R11 runs, R12 groups
+	// V0-V13 sum[0:14]/temporary, V14 sign/weights/scales[0]/lower/temporary,
+	// V15 weights/scales[1]/zero/upper/temporary, V16 inputs/zero, V17 weights, V18-V23 inputs,
+	// V24-V25 weights
 	MOVD srcStride+72(FP), R0
 	ADD  R0, R0, R1
 	ADD  R0, R1, R2
@@ -1328,81 +1365,81 @@ k_block:
 	VMOVI $128, V14.B16
 	FMOVQ 0(R9), F15
 	FMOVQ 0(R3), F16
-	VEOR  V14.B16, V16.B16, V16.B16
 	FMOVQ 16(R9), F17
 	WORD  $0x3ce06872 // ldr q18, [x3, x0]
-	VEOR  V14.B16, V18.B16, V18.B16
 	WORD  $0x3ce16873 // ldr q19, [x3, x1]
+	VEOR  V14.B16, V16.B16, V16.B16
+	VEOR  V14.B16, V18.B16, V18.B16
 	VEOR  V14.B16, V19.B16, V19.B16
 	WORD  $0x4f90e1e0 // sdot v0.4s, v15.16b, v16.4b[0]
 	WORD  $0x3ce26874 // ldr q20, [x3, x2]
-	VEOR  V14.B16, V20.B16, V20.B16
 	WORD  $0x4f90e221 // sdot v1.4s, v17.16b, v16.4b[0]
 	FMOVQ 0(R6), F21
-	VEOR  V14.B16, V21.B16, V21.B16
+	VEOR  V14.B16, V20.B16, V20.B16
 	WORD  $0x4f92e1e2 // sdot v2.4s, v15.16b, v18.4b[0]
 	WORD  $0x3ce068d6 // ldr q22, [x6, x0]
-	VEOR  V14.B16, V22.B16, V22.B16
 	WORD  $0x4f92e223 // sdot v3.4s, v17.16b, v18.4b[0]
 	WORD  $0x3ce168d7 // ldr q23, [x6, x1]
-	VEOR  V14.B16, V23.B16, V23.B16
+	VEOR  V14.B16, V21.B16, V21.B16
 	WORD  $0x4f93e1e4 // sdot v4.4s, v15.16b, v19.4b[0]
 	WORD  $0x4f93e225 // sdot v5.4s, v17.16b, v19.4b[0]
-	FMOVQ 32(R9), F14
+	FMOVQ 32(R9), F24
+	VEOR  V14.B16, V22.B16, V22.B16
 	WORD  $0x4f94e1e6 // sdot v6.4s, v15.16b, v20.4b[0]
-	FMOVQ 48(R9), F24
+	FMOVQ 48(R9), F25
 	WORD  $0x4f94e227 // sdot v7.4s, v17.16b, v20.4b[0]
+	VEOR  V14.B16, V23.B16, V23.B16
 	WORD  $0x4f95e1e8 // sdot v8.4s, v15.16b, v21.4b[0]
 	WORD  $0x4f95e229 // sdot v9.4s, v17.16b, v21.4b[0]
 	WORD  $0x4f96e1ea // sdot v10.4s, v15.16b, v22.4b[0]
 	WORD  $0x4f96e22b // sdot v11.4s, v17.16b, v22.4b[0]
 	WORD  $0x4f97e1ec // sdot v12.4s, v15.16b, v23.4b[0]
 	WORD  $0x4f97e22d // sdot v13.4s, v17.16b, v23.4b[0]
-	WORD  $0x4fb0e1c0 // sdot v0.4s, v14.16b, v16.4b[1]
-	WORD  $0x4fb0e301 // sdot v1.4s, v24.16b, v16.4b[1]
-	WORD  $0x4fb2e1c2 // sdot v2.4s, v14.16b, v18.4b[1]
-	WORD  $0x4fb2e303 // sdot v3.4s, v24.16b, v18.4b[1]
-	WORD  $0x4fb3e1c4 // sdot v4.4s, v14.16b, v19.4b[1]
-	WORD  $0x4fb3e305 // sdot v5.4s, v24.16b, v19.4b[1]
-	FMOVQ 64(R9), F15
-	WORD  $0x4fb4e1c6 // sdot v6.4s, v14.16b, v20.4b[1]
-	FMOVQ 80(R9), F17
-	WORD  $0x4fb4e307 // sdot v7.4s, v24.16b, v20.4b[1]
-	WORD  $0x4fb5e1c8 // sdot v8.4s, v14.16b, v21.4b[1]
-	WORD  $0x4fb5e309 // sdot v9.4s, v24.16b, v21.4b[1]
-	WORD  $0x4fb6e1ca // sdot v10.4s, v14.16b, v22.4b[1]
-	WORD  $0x4fb6e30b // sdot v11.4s, v24.16b, v22.4b[1]
-	WORD  $0x4fb7e1cc // sdot v12.4s, v14.16b, v23.4b[1]
-	WORD  $0x4fb7e30d // sdot v13.4s, v24.16b, v23.4b[1]
-	WORD  $0x4f90e9e0 // sdot v0.4s, v15.16b, v16.4b[2]
-	WORD  $0x4f90ea21 // sdot v1.4s, v17.16b, v16.4b[2]
-	WORD  $0x4f92e9e2 // sdot v2.4s, v15.16b, v18.4b[2]
-	WORD  $0x4f92ea23 // sdot v3.4s, v17.16b, v18.4b[2]
-	WORD  $0x4f93e9e4 // sdot v4.4s, v15.16b, v19.4b[2]
-	WORD  $0x4f93ea25 // sdot v5.4s, v17.16b, v19.4b[2]
-	FMOVQ 96(R9), F14
-	WORD  $0x4f94e9e6 // sdot v6.4s, v15.16b, v20.4b[2]
+	WORD  $0x4fb0e300 // sdot v0.4s, v24.16b, v16.4b[1]
+	WORD  $0x4fb0e321 // sdot v1.4s, v25.16b, v16.4b[1]
+	WORD  $0x4fb2e302 // sdot v2.4s, v24.16b, v18.4b[1]
+	WORD  $0x4fb2e323 // sdot v3.4s, v25.16b, v18.4b[1]
+	WORD  $0x4fb3e304 // sdot v4.4s, v24.16b, v19.4b[1]
+	WORD  $0x4fb3e325 // sdot v5.4s, v25.16b, v19.4b[1]
+	FMOVQ 64(R9), F14
+	WORD  $0x4fb4e306 // sdot v6.4s, v24.16b, v20.4b[1]
+	FMOVQ 80(R9), F15
+	WORD  $0x4fb4e327 // sdot v7.4s, v25.16b, v20.4b[1]
+	WORD  $0x4fb5e308 // sdot v8.4s, v24.16b, v21.4b[1]
+	WORD  $0x4fb5e329 // sdot v9.4s, v25.16b, v21.4b[1]
+	WORD  $0x4fb6e30a // sdot v10.4s, v24.16b, v22.4b[1]
+	WORD  $0x4fb6e32b // sdot v11.4s, v25.16b, v22.4b[1]
+	WORD  $0x4fb7e30c // sdot v12.4s, v24.16b, v23.4b[1]
+	WORD  $0x4fb7e32d // sdot v13.4s, v25.16b, v23.4b[1]
+	WORD  $0x4f90e9c0 // sdot v0.4s, v14.16b, v16.4b[2]
+	WORD  $0x4f90e9e1 // sdot v1.4s, v15.16b, v16.4b[2]
+	WORD  $0x4f92e9c2 // sdot v2.4s, v14.16b, v18.4b[2]
+	WORD  $0x4f92e9e3 // sdot v3.4s, v15.16b, v18.4b[2]
+	WORD  $0x4f93e9c4 // sdot v4.4s, v14.16b, v19.4b[2]
+	WORD  $0x4f93e9e5 // sdot v5.4s, v15.16b, v19.4b[2]
+	FMOVQ 96(R9), F17
+	WORD  $0x4f94e9c6 // sdot v6.4s, v14.16b, v20.4b[2]
 	FMOVQ 112(R9), F24
-	WORD  $0x4f94ea27 // sdot v7.4s, v17.16b, v20.4b[2]
-	WORD  $0x4f95e9e8 // sdot v8.4s, v15.16b, v21.4b[2]
-	WORD  $0x4f95ea29 // sdot v9.4s, v17.16b, v21.4b[2]
-	WORD  $0x4f96e9ea // sdot v10.4s, v15.16b, v22.4b[2]
-	WORD  $0x4f96ea2b // sdot v11.4s, v17.16b, v22.4b[2]
-	WORD  $0x4f97e9ec // sdot v12.4s, v15.16b, v23.4b[2]
-	WORD  $0x4f97ea2d // sdot v13.4s, v17.16b, v23.4b[2]
-	WORD  $0x4fb0e9c0 // sdot v0.4s, v14.16b, v16.4b[3]
+	WORD  $0x4f94e9e7 // sdot v7.4s, v15.16b, v20.4b[2]
+	WORD  $0x4f95e9c8 // sdot v8.4s, v14.16b, v21.4b[2]
+	WORD  $0x4f95e9e9 // sdot v9.4s, v15.16b, v21.4b[2]
+	WORD  $0x4f96e9ca // sdot v10.4s, v14.16b, v22.4b[2]
+	WORD  $0x4f96e9eb // sdot v11.4s, v15.16b, v22.4b[2]
+	WORD  $0x4f97e9cc // sdot v12.4s, v14.16b, v23.4b[2]
+	WORD  $0x4f97e9ed // sdot v13.4s, v15.16b, v23.4b[2]
+	WORD  $0x4fb0ea20 // sdot v0.4s, v17.16b, v16.4b[3]
 	WORD  $0x4fb0eb01 // sdot v1.4s, v24.16b, v16.4b[3]
-	WORD  $0x4fb2e9c2 // sdot v2.4s, v14.16b, v18.4b[3]
+	WORD  $0x4fb2ea22 // sdot v2.4s, v17.16b, v18.4b[3]
 	WORD  $0x4fb2eb03 // sdot v3.4s, v24.16b, v18.4b[3]
-	WORD  $0x4fb3e9c4 // sdot v4.4s, v14.16b, v19.4b[3]
+	WORD  $0x4fb3ea24 // sdot v4.4s, v17.16b, v19.4b[3]
 	WORD  $0x4fb3eb05 // sdot v5.4s, v24.16b, v19.4b[3]
-	WORD  $0x4fb4e9c6 // sdot v6.4s, v14.16b, v20.4b[3]
+	WORD  $0x4fb4ea26 // sdot v6.4s, v17.16b, v20.4b[3]
 	WORD  $0x4fb4eb07 // sdot v7.4s, v24.16b, v20.4b[3]
-	WORD  $0x4fb5e9c8 // sdot v8.4s, v14.16b, v21.4b[3]
+	WORD  $0x4fb5ea28 // sdot v8.4s, v17.16b, v21.4b[3]
 	WORD  $0x4fb5eb09 // sdot v9.4s, v24.16b, v21.4b[3]
-	WORD  $0x4fb6e9ca // sdot v10.4s, v14.16b, v22.4b[3]
+	WORD  $0x4fb6ea2a // sdot v10.4s, v17.16b, v22.4b[3]
 	WORD  $0x4fb6eb0b // sdot v11.4s, v24.16b, v22.4b[3]
-	WORD  $0x4fb7e9cc // sdot v12.4s, v14.16b, v23.4b[3]
+	WORD  $0x4fb7ea2c // sdot v12.4s, v17.16b, v23.4b[3]
 	WORD  $0x4fb7eb0d // sdot v13.4s, v24.16b, v23.4b[3]
 	ADD   $128, R9, R9
 	ADD   $16, R3, R3
@@ -1422,28 +1459,28 @@ k_one:
 	VMOVI $128, V14.B16
 	FMOVQ 0(R9), F15
 	FMOVS (R3), F16
-	VEOR  V14.B16, V16.B16, V16.B16
 	FMOVQ 16(R9), F17
 	FMOVS (R3)(R0), F18
-	VEOR  V14.B16, V18.B16, V18.B16
 	FMOVS (R3)(R1), F19
+	VEOR  V14.B16, V16.B16, V16.B16
+	VEOR  V14.B16, V18.B16, V18.B16
 	VEOR  V14.B16, V19.B16, V19.B16
 	WORD  $0x4f90e1e0 // sdot v0.4s, v15.16b, v16.4b[0]
 	FMOVS (R3)(R2), F20
-	VEOR  V14.B16, V20.B16, V20.B16
 	WORD  $0x4f90e221 // sdot v1.4s, v17.16b, v16.4b[0]
 	FMOVS (R6), F16
-	VEOR  V14.B16, V16.B16, V16.B16
+	VEOR  V14.B16, V20.B16, V20.B16
 	WORD  $0x4f92e1e2 // sdot v2.4s, v15.16b, v18.4b[0]
 	FMOVS (R6)(R0), F21
-	VEOR  V14.B16, V21.B16, V21.B16
 	WORD  $0x4f92e223 // sdot v3.4s, v17.16b, v18.4b[0]
 	FMOVS (R6)(R1), F18
-	VEOR  V14.B16, V18.B16, V18.B16
+	VEOR  V14.B16, V16.B16, V16.B16
 	WORD  $0x4f93e1e4 // sdot v4.4s, v15.16b, v19.4b[0]
 	WORD  $0x4f93e225 // sdot v5.4s, v17.16b, v19.4b[0]
+	VEOR  V14.B16, V21.B16, V21.B16
 	WORD  $0x4f94e1e6 // sdot v6.4s, v15.16b, v20.4b[0]
 	WORD  $0x4f94e227 // sdot v7.4s, v17.16b, v20.4b[0]
+	VEOR  V14.B16, V18.B16, V18.B16
 	WORD  $0x4f90e1e8 // sdot v8.4s, v15.16b, v16.4b[0]
 	WORD  $0x4f90e229 // sdot v9.4s, v17.16b, v16.4b[0]
 	WORD  $0x4f95e1ea // sdot v10.4s, v15.16b, v21.4b[0]
@@ -1462,7 +1499,7 @@ k_done:
 	SUBS $1, R11, R11
 	BNE  run
 
-	// To float32, scaled.
+	// The sums as float32, scaled, at most upper, as integers.
 	MOVD  scale+32(FP), R3
 	FMOVQ 0(R3), F14
 	FMOVQ 16(R3), F15
@@ -1494,101 +1531,104 @@ k_done:
 	WORD  $0x6e2edd8c // fmul v12.4s, v12.4s, v14.4s
 	WORD  $0x4e21d9ad // scvtf v13.4s, v13.4s
 	WORD  $0x6e2fddad // fmul v13.4s, v13.4s, v15.4s
-
-	// From lower to upper.
 	FMOVS lower+104(FP), F14
 	VDUP  V14.S[0], V14.S4
+	WORD  $0x4e21a9ce // fcvtns v14.4s, v14.4s
+	FMOVS zero+112(FP), F15
+	VDUP  V15.S[0], V15.S4
+	VADD  V15.S4, V14.S4, V14.S4
+	WORD  $0x0e6149cf // sqxtn v15.4h, v14.4s
+	WORD  $0x4e6149cf // sqxtn2 v15.8h, v14.4s
+	WORD  $0x2e2129ee // sqxtun v14.8b, v15.8h
+	WORD  $0x6e2129ee // sqxtun2 v14.16b, v15.8h
 	FMOVS upper+108(FP), F15
 	VDUP  V15.S[0], V15.S4
-	WORD  $0x4e2ef400 // fmax v0.4s, v0.4s, v14.4s
 	WORD  $0x4eaff400 // fmin v0.4s, v0.4s, v15.4s
-	WORD  $0x4e2ef421 // fmax v1.4s, v1.4s, v14.4s
+	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
 	WORD  $0x4eaff421 // fmin v1.4s, v1.4s, v15.4s
-	WORD  $0x4e2ef442 // fmax v2.4s, v2.4s, v14.4s
+	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
 	WORD  $0x4eaff442 // fmin v2.4s, v2.4s, v15.4s
-	WORD  $0x4e2ef463 // fmax v3.4s, v3.4s, v14.4s
+	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
 	WORD  $0x4eaff463 // fmin v3.4s, v3.4s, v15.4s
-	WORD  $0x4e2ef484 // fmax v4.4s, v4.4s, v14.4s
+	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
 	WORD  $0x4eaff484 // fmin v4.4s, v4.4s, v15.4s
-	WORD  $0x4e2ef4a5 // fmax v5.4s, v5.4s, v14.4s
+	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
 	WORD  $0x4eaff4a5 // fmin v5.4s, v5.4s, v15.4s
-	WORD  $0x4e2ef4c6 // fmax v6.4s, v6.4s, v14.4s
+	WORD  $0x4e21a8a5 // fcvtns v5.4s, v5.4s
 	WORD  $0x4eaff4c6 // fmin v6.4s, v6.4s, v15.4s
-	WORD  $0x4e2ef4e7 // fmax v7.4s, v7.4s, v14.4s
+	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
 	WORD  $0x4eaff4e7 // fmin v7.4s, v7.4s, v15.4s
-	WORD  $0x4e2ef508 // fmax v8.4s, v8.4s, v14.4s
+	WORD  $0x4e21a8e7 // fcvtns v7.4s, v7.4s
 	WORD  $0x4eaff508 // fmin v8.4s, v8.4s, v15.4s
-	WORD  $0x4e2ef529 // fmax v9.4s, v9.4s, v14.4s
+	WORD  $0x4e21a908 // fcvtns v8.4s, v8.4s
 	WORD  $0x4eaff529 // fmin v9.4s, v9.4s, v15.4s
-	WORD  $0x4e2ef54a // fmax v10.4s, v10.4s, v14.4s
+	WORD  $0x4e21a929 // fcvtns v9.4s, v9.4s
 	WORD  $0x4eaff54a // fmin v10.4s, v10.4s, v15.4s
-	WORD  $0x4e2ef56b // fmax v11.4s, v11.4s, v14.4s
+	WORD  $0x4e21a94a // fcvtns v10.4s, v10.4s
 	WORD  $0x4eaff56b // fmin v11.4s, v11.4s, v15.4s
-	WORD  $0x4e2ef58c // fmax v12.4s, v12.4s, v14.4s
+	WORD  $0x4e21a96b // fcvtns v11.4s, v11.4s
 	WORD  $0x4eaff58c // fmin v12.4s, v12.4s, v15.4s
-	WORD  $0x4e2ef5ad // fmax v13.4s, v13.4s, v14.4s
+	WORD  $0x4e21a98c // fcvtns v12.4s, v12.4s
 	WORD  $0x4eaff5ad // fmin v13.4s, v13.4s, v15.4s
+	WORD  $0x4e21a9ad // fcvtns v13.4s, v13.4s
 
-	// As integers, from the zero point on, these are the outputs.
-	FMOVS zero+112(FP), F14
-	VDUP  V14.S[0], V14.S4
+	// From lower on, from the zero point on, these are the outputs.
+	FMOVS zero+112(FP), F15
+	VDUP  V15.S[0], V15.S4
+	WORD  $0x0e6149f0 // sqxtn v16.4h, v15.4s
+	WORD  $0x4e6149f0 // sqxtn2 v16.8h, v15.4s
 	MOVD  dst+0(FP), R3
 	MOVD  dstStride+80(FP), R6
-	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
-	VADD  V14.S4, V0.S4, V0.S4
-	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
-	VADD  V14.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21a840 // fcvtns v0.4s, v2.4s
-	VADD  V14.S4, V0.S4, V0.S4
-	WORD  $0x4e21a861 // fcvtns v1.4s, v3.4s
-	VADD  V14.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21a880 // fcvtns v0.4s, v4.4s
-	VADD  V14.S4, V0.S4, V0.S4
-	WORD  $0x4e21a8a1 // fcvtns v1.4s, v5.4s
-	VADD  V14.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21a8c0 // fcvtns v0.4s, v6.4s
-	VADD  V14.S4, V0.S4, V0.S4
-	WORD  $0x4e21a8e1 // fcvtns v1.4s, v7.4s
-	VADD  V14.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21a900 // fcvtns v0.4s, v8.4s
-	VADD  V14.S4, V0.S4, V0.S4
-	WORD  $0x4e21a921 // fcvtns v1.4s, v9.4s
-	VADD  V14.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21a940 // fcvtns v0.4s, v10.4s
-	VADD  V14.S4, V0.S4, V0.S4
-	WORD  $0x4e21a961 // fcvtns v1.4s, v11.4s
-	VADD  V14.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21a980 // fcvtns v0.4s, v12.4s
-	VADD  V14.S4, V0.S4, V0.S4
-	WORD  $0x4e21a9a1 // fcvtns v1.4s, v13.4s
-	VADD  V14.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R3)
+	MOVD  R3, R9
+	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
+	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
+	WORD  $0x4e700c00 // sqadd v0.8h, v0.8h, v16.8h
+	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
+	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
+	WORD  $0x4e700c21 // sqadd v1.8h, v1.8h, v16.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V14.B16, V0.B16, V0.B16
+	FMOVD F0, (R9)
+	VDUP  V0.D[1], V0.D2
+	FMOVD F0, (R9)(R6)
+	ADD   R6<<1, R3, R3
+	MOVD  R3, R9
+	WORD  $0x0e614880 // sqxtn v0.4h, v4.4s
+	WORD  $0x4e6148a0 // sqxtn2 v0.8h, v5.4s
+	WORD  $0x4e700c00 // sqadd v0.8h, v0.8h, v16.8h
+	WORD  $0x0e6148c1 // sqxtn v1.4h, v6.4s
+	WORD  $0x4e6148e1 // sqxtn2 v1.8h, v7.4s
+	WORD  $0x4e700c21 // sqadd v1.8h, v1.8h, v16.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V14.B16, V0.B16, V0.B16
+	FMOVD F0, (R9)
+	VDUP  V0.D[1], V0.D2
+	FMOVD F0, (R9)(R6)
+	ADD   R6<<1, R3, R3
+	MOVD  R3, R9
+	WORD  $0x0e614900 // sqxtn v0.4h, v8.4s
+	WORD  $0x4e614920 // sqxtn2 v0.8h, v9.4s
+	WORD  $0x4e700c00 // sqadd v0.8h, v0.8h, v16.8h
+	WORD  $0x0e614941 // sqxtn v1.4h, v10.4s
+	WORD  $0x4e614961 // sqxtn2 v1.8h, v11.4s
+	WORD  $0x4e700c21 // sqadd v1.8h, v1.8h, v16.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V14.B16, V0.B16, V0.B16
+	FMOVD F0, (R9)
+	VDUP  V0.D[1], V0.D2
+	FMOVD F0, (R9)(R6)
+	ADD   R6<<1, R3, R3
+	MOVD  R3, R9
+	WORD  $0x0e614980 // sqxtn v0.4h, v12.4s
+	WORD  $0x4e6149a0 // sqxtn2 v0.8h, v13.4s
+	WORD  $0x4e700c00 // sqadd v0.8h, v0.8h, v16.8h
+	WORD  $0x2e212801 // sqxtun v1.8b, v0.8h
+	WORD  $0x6e212801 // sqxtun2 v1.16b, v0.8h
+	VUMAX V14.B16, V1.B16, V1.B16
+	FMOVD F1, (R9)
 	ADD   R6, R3, R3
 	MOVD  R3, dst+0(FP)
 	MOVD  src+8(FP), R3
@@ -1606,10 +1646,11 @@ k_done:
 TEXT ·QConv8x8(SB), NOSPLIT, $0-116
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcStride, R1 2·srcStride, R2 3·srcStride, R3 input row 0/bias/src/run/scale/dst/tiles,
-	// R6 input row 4/offset/dstStride, R7 prefetch, R8 prefetchStep, R9 weights, R10 offsets, R11 runs,
-	// R12 groups
-	// V0-V15 sum[0:16]/temporary, V16 sign/weights/scales[0]/lower/zero, V17 weights/scales[1]/upper,
-	// V18 inputs, V19 weights, V20-V26 inputs, V27 weights
+	// R6 input row 4/offset/dstStride, R7 prefetch, R8 prefetchStep, R9 weights/output row 0, R10 offsets,
+	// R11 runs, R12 groups
+	// V0-V15 sum[0:16]/temporary, V16 sign/weights/scales[0]/lower/temporary,
+	// V17 weights/scales[1]/zero/upper/temporary, V18 inputs/zero, V19 weights, V20-V26 inputs,
+	// V27-V28 weights
 	MOVD srcStride+72(FP), R0
 	ADD  R0, R0, R1
 	ADD  R0, R1, R2
@@ -1659,91 +1700,91 @@ k_block:
 	VMOVI $128, V16.B16
 	FMOVQ 0(R9), F17
 	FMOVQ 0(R3), F18
-	VEOR  V16.B16, V18.B16, V18.B16
 	FMOVQ 16(R9), F19
 	WORD  $0x3ce06874 // ldr q20, [x3, x0]
-	VEOR  V16.B16, V20.B16, V20.B16
 	WORD  $0x3ce16875 // ldr q21, [x3, x1]
+	VEOR  V16.B16, V18.B16, V18.B16
+	VEOR  V16.B16, V20.B16, V20.B16
 	VEOR  V16.B16, V21.B16, V21.B16
 	WORD  $0x4f92e220 // sdot v0.4s, v17.16b, v18.4b[0]
 	WORD  $0x3ce26876 // ldr q22, [x3, x2]
-	VEOR  V16.B16, V22.B16, V22.B16
 	WORD  $0x4f92e261 // sdot v1.4s, v19.16b, v18.4b[0]
 	FMOVQ 0(R6), F23
-	VEOR  V16.B16, V23.B16, V23.B16
+	VEOR  V16.B16, V22.B16, V22.B16
 	WORD  $0x4f94e222 // sdot v2.4s, v17.16b, v20.4b[0]
 	WORD  $0x3ce068d8 // ldr q24, [x6, x0]
-	VEOR  V16.B16, V24.B16, V24.B16
 	WORD  $0x4f94e263 // sdot v3.4s, v19.16b, v20.4b[0]
 	WORD  $0x3ce168d9 // ldr q25, [x6, x1]
-	VEOR  V16.B16, V25.B16, V25.B16
+	VEOR  V16.B16, V23.B16, V23.B16
 	WORD  $0x4f95e224 // sdot v4.4s, v17.16b, v21.4b[0]
 	WORD  $0x4f95e265 // sdot v5.4s, v19.16b, v21.4b[0]
 	WORD  $0x3ce268da // ldr q26, [x6, x2]
-	VEOR  V16.B16, V26.B16, V26.B16
+	VEOR  V16.B16, V24.B16, V24.B16
 	WORD  $0x4f96e226 // sdot v6.4s, v17.16b, v22.4b[0]
 	WORD  $0x4f96e267 // sdot v7.4s, v19.16b, v22.4b[0]
-	FMOVQ 32(R9), F16
+	FMOVQ 32(R9), F27
+	VEOR  V16.B16, V25.B16, V25.B16
 	WORD  $0x4f97e228 // sdot v8.4s, v17.16b, v23.4b[0]
-	FMOVQ 48(R9), F27
+	FMOVQ 48(R9), F28
 	WORD  $0x4f97e269 // sdot v9.4s, v19.16b, v23.4b[0]
+	VEOR  V16.B16, V26.B16, V26.B16
 	WORD  $0x4f98e22a // sdot v10.4s, v17.16b, v24.4b[0]
 	WORD  $0x4f98e26b // sdot v11.4s, v19.16b, v24.4b[0]
 	WORD  $0x4f99e22c // sdot v12.4s, v17.16b, v25.4b[0]
 	WORD  $0x4f99e26d // sdot v13.4s, v19.16b, v25.4b[0]
 	WORD  $0x4f9ae22e // sdot v14.4s, v17.16b, v26.4b[0]
 	WORD  $0x4f9ae26f // sdot v15.4s, v19.16b, v26.4b[0]
-	WORD  $0x4fb2e200 // sdot v0.4s, v16.16b, v18.4b[1]
-	WORD  $0x4fb2e361 // sdot v1.4s, v27.16b, v18.4b[1]
-	WORD  $0x4fb4e202 // sdot v2.4s, v16.16b, v20.4b[1]
-	WORD  $0x4fb4e363 // sdot v3.4s, v27.16b, v20.4b[1]
-	WORD  $0x4fb5e204 // sdot v4.4s, v16.16b, v21.4b[1]
-	WORD  $0x4fb5e365 // sdot v5.4s, v27.16b, v21.4b[1]
-	WORD  $0x4fb6e206 // sdot v6.4s, v16.16b, v22.4b[1]
-	WORD  $0x4fb6e367 // sdot v7.4s, v27.16b, v22.4b[1]
-	FMOVQ 64(R9), F17
-	WORD  $0x4fb7e208 // sdot v8.4s, v16.16b, v23.4b[1]
-	FMOVQ 80(R9), F19
-	WORD  $0x4fb7e369 // sdot v9.4s, v27.16b, v23.4b[1]
-	WORD  $0x4fb8e20a // sdot v10.4s, v16.16b, v24.4b[1]
-	WORD  $0x4fb8e36b // sdot v11.4s, v27.16b, v24.4b[1]
-	WORD  $0x4fb9e20c // sdot v12.4s, v16.16b, v25.4b[1]
-	WORD  $0x4fb9e36d // sdot v13.4s, v27.16b, v25.4b[1]
-	WORD  $0x4fbae20e // sdot v14.4s, v16.16b, v26.4b[1]
-	WORD  $0x4fbae36f // sdot v15.4s, v27.16b, v26.4b[1]
-	WORD  $0x4f92ea20 // sdot v0.4s, v17.16b, v18.4b[2]
-	WORD  $0x4f92ea61 // sdot v1.4s, v19.16b, v18.4b[2]
-	WORD  $0x4f94ea22 // sdot v2.4s, v17.16b, v20.4b[2]
-	WORD  $0x4f94ea63 // sdot v3.4s, v19.16b, v20.4b[2]
-	WORD  $0x4f95ea24 // sdot v4.4s, v17.16b, v21.4b[2]
-	WORD  $0x4f95ea65 // sdot v5.4s, v19.16b, v21.4b[2]
-	WORD  $0x4f96ea26 // sdot v6.4s, v17.16b, v22.4b[2]
-	WORD  $0x4f96ea67 // sdot v7.4s, v19.16b, v22.4b[2]
-	FMOVQ 96(R9), F16
-	WORD  $0x4f97ea28 // sdot v8.4s, v17.16b, v23.4b[2]
+	WORD  $0x4fb2e360 // sdot v0.4s, v27.16b, v18.4b[1]
+	WORD  $0x4fb2e381 // sdot v1.4s, v28.16b, v18.4b[1]
+	WORD  $0x4fb4e362 // sdot v2.4s, v27.16b, v20.4b[1]
+	WORD  $0x4fb4e383 // sdot v3.4s, v28.16b, v20.4b[1]
+	WORD  $0x4fb5e364 // sdot v4.4s, v27.16b, v21.4b[1]
+	WORD  $0x4fb5e385 // sdot v5.4s, v28.16b, v21.4b[1]
+	WORD  $0x4fb6e366 // sdot v6.4s, v27.16b, v22.4b[1]
+	WORD  $0x4fb6e387 // sdot v7.4s, v28.16b, v22.4b[1]
+	FMOVQ 64(R9), F16
+	WORD  $0x4fb7e368 // sdot v8.4s, v27.16b, v23.4b[1]
+	FMOVQ 80(R9), F17
+	WORD  $0x4fb7e389 // sdot v9.4s, v28.16b, v23.4b[1]
+	WORD  $0x4fb8e36a // sdot v10.4s, v27.16b, v24.4b[1]
+	WORD  $0x4fb8e38b // sdot v11.4s, v28.16b, v24.4b[1]
+	WORD  $0x4fb9e36c // sdot v12.4s, v27.16b, v25.4b[1]
+	WORD  $0x4fb9e38d // sdot v13.4s, v28.16b, v25.4b[1]
+	WORD  $0x4fbae36e // sdot v14.4s, v27.16b, v26.4b[1]
+	WORD  $0x4fbae38f // sdot v15.4s, v28.16b, v26.4b[1]
+	WORD  $0x4f92ea00 // sdot v0.4s, v16.16b, v18.4b[2]
+	WORD  $0x4f92ea21 // sdot v1.4s, v17.16b, v18.4b[2]
+	WORD  $0x4f94ea02 // sdot v2.4s, v16.16b, v20.4b[2]
+	WORD  $0x4f94ea23 // sdot v3.4s, v17.16b, v20.4b[2]
+	WORD  $0x4f95ea04 // sdot v4.4s, v16.16b, v21.4b[2]
+	WORD  $0x4f95ea25 // sdot v5.4s, v17.16b, v21.4b[2]
+	WORD  $0x4f96ea06 // sdot v6.4s, v16.16b, v22.4b[2]
+	WORD  $0x4f96ea27 // sdot v7.4s, v17.16b, v22.4b[2]
+	FMOVQ 96(R9), F19
+	WORD  $0x4f97ea08 // sdot v8.4s, v16.16b, v23.4b[2]
 	FMOVQ 112(R9), F27
-	WORD  $0x4f97ea69 // sdot v9.4s, v19.16b, v23.4b[2]
-	WORD  $0x4f98ea2a // sdot v10.4s, v17.16b, v24.4b[2]
-	WORD  $0x4f98ea6b // sdot v11.4s, v19.16b, v24.4b[2]
-	WORD  $0x4f99ea2c // sdot v12.4s, v17.16b, v25.4b[2]
-	WORD  $0x4f99ea6d // sdot v13.4s, v19.16b, v25.4b[2]
-	WORD  $0x4f9aea2e // sdot v14.4s, v17.16b, v26.4b[2]
-	WORD  $0x4f9aea6f // sdot v15.4s, v19.16b, v26.4b[2]
-	WORD  $0x4fb2ea00 // sdot v0.4s, v16.16b, v18.4b[3]
+	WORD  $0x4f97ea29 // sdot v9.4s, v17.16b, v23.4b[2]
+	WORD  $0x4f98ea0a // sdot v10.4s, v16.16b, v24.4b[2]
+	WORD  $0x4f98ea2b // sdot v11.4s, v17.16b, v24.4b[2]
+	WORD  $0x4f99ea0c // sdot v12.4s, v16.16b, v25.4b[2]
+	WORD  $0x4f99ea2d // sdot v13.4s, v17.16b, v25.4b[2]
+	WORD  $0x4f9aea0e // sdot v14.4s, v16.16b, v26.4b[2]
+	WORD  $0x4f9aea2f // sdot v15.4s, v17.16b, v26.4b[2]
+	WORD  $0x4fb2ea60 // sdot v0.4s, v19.16b, v18.4b[3]
 	WORD  $0x4fb2eb61 // sdot v1.4s, v27.16b, v18.4b[3]
-	WORD  $0x4fb4ea02 // sdot v2.4s, v16.16b, v20.4b[3]
+	WORD  $0x4fb4ea62 // sdot v2.4s, v19.16b, v20.4b[3]
 	WORD  $0x4fb4eb63 // sdot v3.4s, v27.16b, v20.4b[3]
-	WORD  $0x4fb5ea04 // sdot v4.4s, v16.16b, v21.4b[3]
+	WORD  $0x4fb5ea64 // sdot v4.4s, v19.16b, v21.4b[3]
 	WORD  $0x4fb5eb65 // sdot v5.4s, v27.16b, v21.4b[3]
-	WORD  $0x4fb6ea06 // sdot v6.4s, v16.16b, v22.4b[3]
+	WORD  $0x4fb6ea66 // sdot v6.4s, v19.16b, v22.4b[3]
 	WORD  $0x4fb6eb67 // sdot v7.4s, v27.16b, v22.4b[3]
-	WORD  $0x4fb7ea08 // sdot v8.4s, v16.16b, v23.4b[3]
+	WORD  $0x4fb7ea68 // sdot v8.4s, v19.16b, v23.4b[3]
 	WORD  $0x4fb7eb69 // sdot v9.4s, v27.16b, v23.4b[3]
-	WORD  $0x4fb8ea0a // sdot v10.4s, v16.16b, v24.4b[3]
+	WORD  $0x4fb8ea6a // sdot v10.4s, v19.16b, v24.4b[3]
 	WORD  $0x4fb8eb6b // sdot v11.4s, v27.16b, v24.4b[3]
-	WORD  $0x4fb9ea0c // sdot v12.4s, v16.16b, v25.4b[3]
+	WORD  $0x4fb9ea6c // sdot v12.4s, v19.16b, v25.4b[3]
 	WORD  $0x4fb9eb6d // sdot v13.4s, v27.16b, v25.4b[3]
-	WORD  $0x4fbaea0e // sdot v14.4s, v16.16b, v26.4b[3]
+	WORD  $0x4fbaea6e // sdot v14.4s, v19.16b, v26.4b[3]
 	WORD  $0x4fbaeb6f // sdot v15.4s, v27.16b, v26.4b[3]
 	ADD   $128, R9, R9
 	ADD   $16, R3, R3
@@ -1763,32 +1804,32 @@ k_one:
 	VMOVI $128, V16.B16
 	FMOVQ 0(R9), F17
 	FMOVS (R3), F18
-	VEOR  V16.B16, V18.B16, V18.B16
 	FMOVQ 16(R9), F19
 	FMOVS (R3)(R0), F20
-	VEOR  V16.B16, V20.B16, V20.B16
 	FMOVS (R3)(R1), F21
+	VEOR  V16.B16, V18.B16, V18.B16
+	VEOR  V16.B16, V20.B16, V20.B16
 	VEOR  V16.B16, V21.B16, V21.B16
 	WORD  $0x4f92e220 // sdot v0.4s, v17.16b, v18.4b[0]
 	FMOVS (R3)(R2), F22
-	VEOR  V16.B16, V22.B16, V22.B16
 	WORD  $0x4f92e261 // sdot v1.4s, v19.16b, v18.4b[0]
 	FMOVS (R6), F18
-	VEOR  V16.B16, V18.B16, V18.B16
+	VEOR  V16.B16, V22.B16, V22.B16
 	WORD  $0x4f94e222 // sdot v2.4s, v17.16b, v20.4b[0]
 	FMOVS (R6)(R0), F23
-	VEOR  V16.B16, V23.B16, V23.B16
 	WORD  $0x4f94e263 // sdot v3.4s, v19.16b, v20.4b[0]
 	FMOVS (R6)(R1), F20
-	VEOR  V16.B16, V20.B16, V20.B16
+	VEOR  V16.B16, V18.B16, V18.B16
 	WORD  $0x4f95e224 // sdot v4.4s, v17.16b, v21.4b[0]
 	WORD  $0x4f95e265 // sdot v5.4s, v19.16b, v21.4b[0]
 	FMOVS (R6)(R2), F21
-	VEOR  V16.B16, V21.B16, V21.B16
+	VEOR  V16.B16, V23.B16, V23.B16
 	WORD  $0x4f96e226 // sdot v6.4s, v17.16b, v22.4b[0]
 	WORD  $0x4f96e267 // sdot v7.4s, v19.16b, v22.4b[0]
+	VEOR  V16.B16, V20.B16, V20.B16
 	WORD  $0x4f92e228 // sdot v8.4s, v17.16b, v18.4b[0]
 	WORD  $0x4f92e269 // sdot v9.4s, v19.16b, v18.4b[0]
+	VEOR  V16.B16, V21.B16, V21.B16
 	WORD  $0x4f97e22a // sdot v10.4s, v17.16b, v23.4b[0]
 	WORD  $0x4f97e26b // sdot v11.4s, v19.16b, v23.4b[0]
 	WORD  $0x4f94e22c // sdot v12.4s, v17.16b, v20.4b[0]
@@ -1807,7 +1848,7 @@ k_done:
 	SUBS $1, R11, R11
 	BNE  run
 
-	// To float32, scaled.
+	// The sums as float32, scaled, at most upper, as integers.
 	MOVD  scale+32(FP), R3
 	FMOVQ 0(R3), F16
 	FMOVQ 16(R3), F17
@@ -1843,114 +1884,114 @@ k_done:
 	WORD  $0x6e30ddce // fmul v14.4s, v14.4s, v16.4s
 	WORD  $0x4e21d9ef // scvtf v15.4s, v15.4s
 	WORD  $0x6e31ddef // fmul v15.4s, v15.4s, v17.4s
-
-	// From lower to upper.
 	FMOVS lower+104(FP), F16
 	VDUP  V16.S[0], V16.S4
+	WORD  $0x4e21aa10 // fcvtns v16.4s, v16.4s
+	FMOVS zero+112(FP), F17
+	VDUP  V17.S[0], V17.S4
+	VADD  V17.S4, V16.S4, V16.S4
+	WORD  $0x0e614a11 // sqxtn v17.4h, v16.4s
+	WORD  $0x4e614a11 // sqxtn2 v17.8h, v16.4s
+	WORD  $0x2e212a30 // sqxtun v16.8b, v17.8h
+	WORD  $0x6e212a30 // sqxtun2 v16.16b, v17.8h
 	FMOVS upper+108(FP), F17
 	VDUP  V17.S[0], V17.S4
-	WORD  $0x4e30f400 // fmax v0.4s, v0.4s, v16.4s
 	WORD  $0x4eb1f400 // fmin v0.4s, v0.4s, v17.4s
-	WORD  $0x4e30f421 // fmax v1.4s, v1.4s, v16.4s
+	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
 	WORD  $0x4eb1f421 // fmin v1.4s, v1.4s, v17.4s
-	WORD  $0x4e30f442 // fmax v2.4s, v2.4s, v16.4s
+	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
 	WORD  $0x4eb1f442 // fmin v2.4s, v2.4s, v17.4s
-	WORD  $0x4e30f463 // fmax v3.4s, v3.4s, v16.4s
+	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
 	WORD  $0x4eb1f463 // fmin v3.4s, v3.4s, v17.4s
-	WORD  $0x4e30f484 // fmax v4.4s, v4.4s, v16.4s
+	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
 	WORD  $0x4eb1f484 // fmin v4.4s, v4.4s, v17.4s
-	WORD  $0x4e30f4a5 // fmax v5.4s, v5.4s, v16.4s
+	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
 	WORD  $0x4eb1f4a5 // fmin v5.4s, v5.4s, v17.4s
-	WORD  $0x4e30f4c6 // fmax v6.4s, v6.4s, v16.4s
+	WORD  $0x4e21a8a5 // fcvtns v5.4s, v5.4s
 	WORD  $0x4eb1f4c6 // fmin v6.4s, v6.4s, v17.4s
-	WORD  $0x4e30f4e7 // fmax v7.4s, v7.4s, v16.4s
+	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
 	WORD  $0x4eb1f4e7 // fmin v7.4s, v7.4s, v17.4s
-	WORD  $0x4e30f508 // fmax v8.4s, v8.4s, v16.4s
+	WORD  $0x4e21a8e7 // fcvtns v7.4s, v7.4s
 	WORD  $0x4eb1f508 // fmin v8.4s, v8.4s, v17.4s
-	WORD  $0x4e30f529 // fmax v9.4s, v9.4s, v16.4s
+	WORD  $0x4e21a908 // fcvtns v8.4s, v8.4s
 	WORD  $0x4eb1f529 // fmin v9.4s, v9.4s, v17.4s
-	WORD  $0x4e30f54a // fmax v10.4s, v10.4s, v16.4s
+	WORD  $0x4e21a929 // fcvtns v9.4s, v9.4s
 	WORD  $0x4eb1f54a // fmin v10.4s, v10.4s, v17.4s
-	WORD  $0x4e30f56b // fmax v11.4s, v11.4s, v16.4s
+	WORD  $0x4e21a94a // fcvtns v10.4s, v10.4s
 	WORD  $0x4eb1f56b // fmin v11.4s, v11.4s, v17.4s
-	WORD  $0x4e30f58c // fmax v12.4s, v12.4s, v16.4s
+	WORD  $0x4e21a96b // fcvtns v11.4s, v11.4s
 	WORD  $0x4eb1f58c // fmin v12.4s, v12.4s, v17.4s
-	WORD  $0x4e30f5ad // fmax v13.4s, v13.4s, v16.4s
+	WORD  $0x4e21a98c // fcvtns v12.4s, v12.4s
 	WORD  $0x4eb1f5ad // fmin v13.4s, v13.4s, v17.4s
-	WORD  $0x4e30f5ce // fmax v14.4s, v14.4s, v16.4s
+	WORD  $0x4e21a9ad // fcvtns v13.4s, v13.4s
 	WORD  $0x4eb1f5ce // fmin v14.4s, v14.4s, v17.4s
-	WORD  $0x4e30f5ef // fmax v15.4s, v15.4s, v16.4s
+	WORD  $0x4e21a9ce // fcvtns v14.4s, v14.4s
 	WORD  $0x4eb1f5ef // fmin v15.4s, v15.4s, v17.4s
+	WORD  $0x4e21a9ef // fcvtns v15.4s, v15.4s
 
-	// As integers, from the zero point on, these are the outputs.
-	FMOVS zero+112(FP), F16
-	VDUP  V16.S[0], V16.S4
+	// From lower on, from the zero point on, these are the outputs.
+	FMOVS zero+112(FP), F17
+	VDUP  V17.S[0], V17.S4
+	WORD  $0x0e614a32 // sqxtn v18.4h, v17.4s
+	WORD  $0x4e614a32 // sqxtn2 v18.8h, v17.4s
 	MOVD  dst+0(FP), R3
 	MOVD  dstStride+80(FP), R6
-	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
-	VADD  V16.S4, V0.S4, V0.S4
-	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
-	VADD  V16.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21a840 // fcvtns v0.4s, v2.4s
-	VADD  V16.S4, V0.S4, V0.S4
-	WORD  $0x4e21a861 // fcvtns v1.4s, v3.4s
-	VADD  V16.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21a880 // fcvtns v0.4s, v4.4s
-	VADD  V16.S4, V0.S4, V0.S4
-	WORD  $0x4e21a8a1 // fcvtns v1.4s, v5.4s
-	VADD  V16.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21a8c0 // fcvtns v0.4s, v6.4s
-	VADD  V16.S4, V0.S4, V0.S4
-	WORD  $0x4e21a8e1 // fcvtns v1.4s, v7.4s
-	VADD  V16.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21a900 // fcvtns v0.4s, v8.4s
-	VADD  V16.S4, V0.S4, V0.S4
-	WORD  $0x4e21a921 // fcvtns v1.4s, v9.4s
-	VADD  V16.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21a940 // fcvtns v0.4s, v10.4s
-	VADD  V16.S4, V0.S4, V0.S4
-	WORD  $0x4e21a961 // fcvtns v1.4s, v11.4s
-	VADD  V16.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21a980 // fcvtns v0.4s, v12.4s
-	VADD  V16.S4, V0.S4, V0.S4
-	WORD  $0x4e21a9a1 // fcvtns v1.4s, v13.4s
-	VADD  V16.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R3)
-	ADD   R6, R3, R3
-	WORD  $0x4e21a9c0 // fcvtns v0.4s, v14.4s
-	VADD  V16.S4, V0.S4, V0.S4
-	WORD  $0x4e21a9e1 // fcvtns v1.4s, v15.4s
-	VADD  V16.S4, V1.S4, V1.S4
-	VUZP1 V1.H8, V0.H8, V0.H8
-	VUZP1 V0.B16, V0.B16, V0.B16
-	FMOVD F0, 0(R3)
-	ADD   R6, R3, R3
+	MOVD  R3, R9
+	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
+	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
+	WORD  $0x4e720c00 // sqadd v0.8h, v0.8h, v18.8h
+	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
+	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
+	WORD  $0x4e720c21 // sqadd v1.8h, v1.8h, v18.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V16.B16, V0.B16, V0.B16
+	FMOVD F0, (R9)
+	VDUP  V0.D[1], V0.D2
+	FMOVD F0, (R9)(R6)
+	ADD   R6<<1, R3, R3
+	MOVD  R3, R9
+	WORD  $0x0e614880 // sqxtn v0.4h, v4.4s
+	WORD  $0x4e6148a0 // sqxtn2 v0.8h, v5.4s
+	WORD  $0x4e720c00 // sqadd v0.8h, v0.8h, v18.8h
+	WORD  $0x0e6148c1 // sqxtn v1.4h, v6.4s
+	WORD  $0x4e6148e1 // sqxtn2 v1.8h, v7.4s
+	WORD  $0x4e720c21 // sqadd v1.8h, v1.8h, v18.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V16.B16, V0.B16, V0.B16
+	FMOVD F0, (R9)
+	VDUP  V0.D[1], V0.D2
+	FMOVD F0, (R9)(R6)
+	ADD   R6<<1, R3, R3
+	MOVD  R3, R9
+	WORD  $0x0e614900 // sqxtn v0.4h, v8.4s
+	WORD  $0x4e614920 // sqxtn2 v0.8h, v9.4s
+	WORD  $0x4e720c00 // sqadd v0.8h, v0.8h, v18.8h
+	WORD  $0x0e614941 // sqxtn v1.4h, v10.4s
+	WORD  $0x4e614961 // sqxtn2 v1.8h, v11.4s
+	WORD  $0x4e720c21 // sqadd v1.8h, v1.8h, v18.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V16.B16, V0.B16, V0.B16
+	FMOVD F0, (R9)
+	VDUP  V0.D[1], V0.D2
+	FMOVD F0, (R9)(R6)
+	ADD   R6<<1, R3, R3
+	MOVD  R3, R9
+	WORD  $0x0e614980 // sqxtn v0.4h, v12.4s
+	WORD  $0x4e6149a0 // sqxtn2 v0.8h, v13.4s
+	WORD  $0x4e720c00 // sqadd v0.8h, v0.8h, v18.8h
+	WORD  $0x0e6149c1 // sqxtn v1.4h, v14.4s
+	WORD  $0x4e6149e1 // sqxtn2 v1.8h, v15.4s
+	WORD  $0x4e720c21 // sqadd v1.8h, v1.8h, v18.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V16.B16, V0.B16, V0.B16
+	FMOVD F0, (R9)
+	VDUP  V0.D[1], V0.D2
+	FMOVD F0, (R9)(R6)
+	ADD   R6<<1, R3, R3
 	MOVD  R3, dst+0(FP)
 	MOVD  src+8(FP), R3
 	ADD   R0<<3, R3, R3
