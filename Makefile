@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help generate check cross test test-purego test-isa test-arm64 race fuzz enc mca bench compare readme profile
+.PHONY: help generate check cross test test-purego test-isa test-arm64 race fuzz enc mca accuracy bench compare readme profile
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,14 @@ enc: ## the whole table of NEON encodings and the generated words against GNU's 
 
 mca: ## llvm-mca's predictions for the inner loops (llvm-19), in results/predictions.md; fails below the limits
 	go run ./asmgen/mca -o results/predictions.md
+
+# Any labelled photographs will do, see go run ./net/accuracy -help.
+MODEL = squeezenet1.0
+WEIGHTS = ../shared/weights/compressed_SqueezeNet.net
+CALIBRATE = ../shared/calibration
+IMAGES = $(CALIBRATE)
+accuracy: ## accuracy of int8 networks, exact and saturating, in results/accuracy.md; of MODEL with WEIGHTS on IMAGES
+	go run ./net/accuracy -model $(MODEL) -weights $(WEIGHTS) -type int8 -calibrate $(CALIBRATE) -page results/accuracy.md $(IMAGES)
 
 bench: ## the main job: benchmark squeezenet1.0 against alexnet, print and record the comparison
 	go run ./bench/run

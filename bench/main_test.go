@@ -88,7 +88,7 @@ func TestHeader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"\ncpu-id: " + machine.ID() + "\n", fmt.Sprintf("\ncores: %d\n", runtime.NumCPU()), "\nisas: scalar", "\ncaches: l1d="} {
+	for _, want := range []string{"\ncpu-id: " + machine.ID() + "\n", fmt.Sprintf("\ncores: %d\n", runtime.NumCPU()), "\nisas: scalar", "\ncaches: l1d=", "\nUnit GFLOP/s better=higher\n", "\nUnit GOP/s better=higher\n"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}

@@ -143,12 +143,14 @@ func TestNoMatch(t *testing.T) {
 	}{
 		{"Nte", []string{`"Nte" matches no benchmark, expected one of `, "BenchmarkNet BenchmarkCompile "}},
 		{"Net/net=squeezenet2", []string{`below BenchmarkNet there are net=squeezenet1.0 `, " net=alexnet "}},
+		{"Net/net=alexnet$/batch=1/type=f16", []string{"below BenchmarkNet/net=alexnet/batch=1 there are type=f32 type=int8\n"}},
 		{"Peak/op=fma/isa=sse", []string{`below BenchmarkPeak/op=fma there are isa=`, "isa=scalar\n"}},
 		{"Peak/op=fma/isa=scalar/more", []string{"nothing is below BenchmarkPeak/op=fma/isa=scalar\n"}},
 		{"ForkJoin/more", []string{"nothing is below BenchmarkForkJoin\n"}},
 		{"ForkJoin", nil},
 		{"Nte|ForkJoin", nil},
 		{"Peak/op=fma/isa=scalar", nil},
+		{"Peak/op=mac/isa=scalar", nil},
 	}
 	for _, test := range tests {
 		cmd := self(t, test.pattern)

@@ -280,7 +280,7 @@ func total(steps []graph.Step) kernels.Cost {
 	return c
 }
 
-// TestPlanCache: plans are compiled once as long as there are not too many.
+// TestPlanCache: plans are compiled once as long as there are not too many, each type's apart.
 func TestPlanCache(t *testing.T) {
 	defer plans.close()
 	m, err := models.Lookup("squeezenet1.1")
@@ -296,12 +296,24 @@ func TestPlanCache(t *testing.T) {
 		t.Fatal(err)
 	}
 	get := func() (got []*graph.Plan) {
-		for batch := range maxPlans {
-			got = append(got, plans.get(t, m, float32Type, set, kernels.Algorithms()[0], batch+1, false))
+		for _, typ := range numberTypes {
+			for _, algo := range append([]string{kernels.Auto}, kernels.Algorithms()...) {
+				for _, keepAll := range []bool{false, true} {
+					if len(got) == maxPlans {
+						return got
+					}
+					p := plans.get(t, m, typ, set, algo, 1, keepAll)
+					quantized := slices.ContainsFunc(p.Steps(), func(s graph.Step) bool { return s.Op == "quantize" })
+					if quantized != (typ == int8Type) {
+						t.Errorf("%s: a plan of steps %+v", typ.name, p.Steps())
+					}
+					got = append(got, p)
+				}
+			}
 		}
 		return got
 	}
-	if first, second := get(), get(); !slices.Equal(first, second) {
+	if first, second := get(), get(); !slices.Equal(first, second) || len(first) != maxPlans {
 		t.Errorf("%d plans are compiled anew", maxPlans)
 	}
 }

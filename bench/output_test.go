@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -131,6 +132,49 @@ func TestNetOutput(t *testing.T) {
 			got := results["BenchmarkNet/net=squeezenet1.1/"+batch+config]
 			if want := 2 * float64(macs) * images / got["ns/op"]; got == nil || !printed(got[typ.rate], want) {
 				t.Errorf("%s, %s: %v %s, expected %v", typ.name, batch, got[typ.rate], typ.rate, want)
+			}
+		}
+	}
+}
+
+// TestKernelOutput: each tile is measured, on as many multiply-adds as its name says, for each of conv1's
+// 3×3×3 products.
+func TestKernelOutput(t *testing.T) {
+	for _, typ := range numberTypes {
+		sets, err := typ.sets()
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := sets[0]
+		family := map[*numberType]string{float32Type: "conv_f32", int8Type: "conv_u8"}[typ]
+		prefix := "BenchmarkKernel/net=squeezenet1.1/layer=conv1/type=" + typ.name + "/isa=" + set.ISA.String() + "/kernel="
+		results := output(t, "Kernel/net=squeezenet1.1$/layer=conv1$/type="+typ.name+"$/isa="+set.ISA.String()+"$")
+		widths := map[*numberType][2]int{
+			float32Type: {set.F32.Conv.Wide.Width, set.F32.Conv.Narrow.Width},
+			int8Type:    {set.U8.Conv.Wide.Width, set.U8.Conv.Narrow.Width},
+		}[typ]
+		if len(results) != 2 && widths[0] != widths[1] || len(results) != 1 && widths[0] == widths[1] {
+			t.Errorf("%s: %v, expected tiles of %v channels", typ.name, results, widths)
+		}
+		for name, got := range results {
+			var pixels, channels int
+			var isa string
+			if _, err := fmt.Sscanf(strings.TrimPrefix(name, prefix), family+"_%dx%d_%s", &pixels, &channels, &isa); err != nil || isa != set.ISA.String() {
+				t.Errorf("%s: %v, expected %s%s_<height>x<width>_%v", name, err, prefix, family, set.ISA)
+				continue
+			}
+			ops := 2 * float64(pixels*channels*3*3*3)
+			if want := ops / got["ns/op"]; !printed(got[typ.rate], want) {
+				t.Errorf("%s: %v %s, expected %v", name, got[typ.rate], typ.rate, want)
+			}
+			bytes := 3*(2*pixels+1)*3 + pixels*channels + 3*3*3*channels // at stride 2
+			if typ == float32Type {
+				bytes = 4 * (bytes + channels) // and biases
+			} else {
+				bytes += (4 + 4) * channels // biases and scales
+			}
+			if want := ops / float64(bytes); !printed(got[typ.intensity], want) {
+				t.Errorf("%s: %v %s, expected %v", name, got[typ.intensity], typ.intensity, want)
 			}
 		}
 	}

@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"firebench/kernels"
+	"firebench/net/graph"
+	"firebench/net/layer"
+	"firebench/net/models"
 )
 
 // A numberType is what a network computes with, and what is reported of its multiply-adds. The units
@@ -109,5 +112,92 @@ func (t *numberType) eachISA(b *testing.B, f func(b *testing.B, set *kernels.Set
 	}
 	for _, set := range sets {
 		sub(b, fmt.Sprintf("isa=%v", set.ISA), func(b *testing.B) { f(b, set) })
+	}
+}
+
+// TestSets: all kernels that this machine can use are measured, each with the first of the sets that
+// have them.
+func TestSets(t *testing.T) {
+	isas, err := kernels.Supported()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for typ, half := range map[*numberType]func(set *kernels.Set) any{
+		float32Type: func(set *kernels.Set) any { return set.F32 },
+		int8Type:    func(set *kernels.Set) any { return set.U8 },
+	} {
+		sets, err := typ.sets()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []kernels.ISA // best first
+		seen := map[any]bool{}
+		for _, isa := range isas {
+			set, err := kernels.For(isa)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !seen[half(set)] {
+				want = slices.Insert(want, 0, isa)
+			}
+			seen[half(set)] = true
+			if typ == float32Type && slices.Contains(want, isa) != (isa.Float32() == isa) {
+				t.Errorf("%v: sets with kernels of their own are %v, but Float32 is %v", isa, want, isa.Float32())
+			}
+		}
+		var got []kernels.ISA
+		for _, set := range sets {
+			got = append(got, set.ISA)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: measured with %v, expected %v", typ.name, got, want)
+		}
+	}
+}
+
+// TestSameLayers: the layers of both types have the same names, operations and stages, in one order, but
+// for those that convert values, which begin no stage.
+func TestSameLayers(t *testing.T) {
+	defer plans.close()
+	names := []string{"squeezenet1.1", "alexnet"}
+	if testing.Short() {
+		names = names[:1] // the random weights of the other take long under emulation
+	}
+	for _, name := range names {
+		m, err := models.Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		infos, err := m.Infer()
+		if err != nil {
+			t.Fatal(err)
+		}
+		quantized, _ := plans.network(t, m, int8Type)
+		others, err := quantized.Infer()
+		if err != nil {
+			t.Fatal(err)
+		}
+		row := func(n graph.Info) string { return fmt.Sprint(n.Name, " ", n.Layer.Op(), " ", n.Stage) }
+		var want, got []string
+		stages := map[string]bool{}
+		for _, n := range infos {
+			want = append(want, row(n))
+			stages[n.Stage] = true
+		}
+		converts := 0
+		for _, n := range others {
+			switch n.Layer.(type) {
+			case layer.Quantize, layer.Dequantize:
+				converts++
+				if !stages[n.Stage] {
+					t.Errorf("%s: stage %s has only %s", name, n.Stage, n.Name)
+				}
+			default:
+				got = append(got, row(n))
+			}
+		}
+		if !slices.Equal(got, want) || converts < 2 {
+			t.Errorf("%s: %d conversions, and in int8\n%q, in float32\n%q", name, converts, got, want)
+		}
 	}
 }

@@ -56,6 +56,46 @@ func TestCycles(t *testing.T) {
 	}
 }
 
+// TestQuantizedCycles does the same for quantized values: on sets with 8 lanes, whose direct algorithm
+// takes pairs of inputs, and with 16, where it takes four.
+func TestQuantizedCycles(t *testing.T) {
+	winograd := [6]QTransforms{3: {Outputs: 4}, 4: {Outputs: 3}}
+	pairs := &Set{U8: &U8{Lanes: 8, Input: 16, Widen: func(*int16, *uint8, int) {}, Winograd: winograd}}
+	pairs.U8.Conv.Group, pairs.U8.BatchMatMul.Group = 2, 2
+	fours := &Set{U8: &U8{Lanes: 16, Input: 16, Winograd: winograd}}
+	fours.U8.Conv.Group, fours.U8.BatchMatMul.Group = 4, 2
+	const none = -1
+	for _, c := range []struct {
+		what                          string
+		in, out, k, stride, pad, size int
+		set                           *Set
+		direct, winograd              int // cycles
+	}{
+		// 169 pixels · 288 pairs · 12 vectors / 2. 16 tiles · (36 elements · (32+1) pairs · 12 vectors / 2
+		// + 90 for each of 4 vectors of inputs + 110 for each of 12 of outputs).
+		{"3×3", 64, 96, 3, 1, 1, 13, pairs, 169 * 288 * 6, 16 * (36*33*6 + 90*4 + 110*12)},
+		// Vectors of 64 bytes take a cycle each.
+		{"3×3, fours", 64, 96, 3, 1, 1, 13, fours, 169 * 144 * 6, 16 * (36*33*6 + 90*4 + 110*6)},
+		// One tile: 36·128·64 weights of 2 bytes come from beyond the cache, 6 bytes a cycle.
+		{"3×3, one tile", 64, 128, 3, 1, 1, 4, fours, 16 * 144 * 8, 36*64*128*2/6 + 90*4 + 110*8},
+		// 111×111 outputs in 37×37 tiles; 12 channels of the phases are 6 pairs. A row of 21 inputs is 11
+		// pairs, or 6 fours.
+		{"7×7/2", 3, 96, 7, 2, 0, 227, pairs, 111 * 111 * 77 * 6, 37 * 37 * (36*7*6 + 90 + 110*12)},
+		{"7×7/2, fours", 3, 96, 7, 2, 0, 227, fours, 111 * 111 * 42 * 6, 37 * 37 * (36*7*6 + 90 + 110*6)},
+		{"5×5", 16, 16, 5, 1, 2, 20, fours, 400 * 100, none},
+	} {
+		p := Problem{ConvShape: ConvShape{In: c.in, Out: c.out, KH: c.k, KW: c.k, Stride: c.stride, Pad: c.pad, Groups: 1}, H: c.size, W: c.size}
+		p.Src, p.Dst = Type{Element: Uint8, Scale: 1}, Type{Element: Uint8, Scale: 1}
+		if got, ok := qdirect.cycles(c.set, p, 1<<20); !ok || got != c.direct {
+			t.Errorf("%s: direct takes %d cycles, %v, want %d", c.what, got, ok, c.direct)
+		}
+		got, ok := qwinograd.cycles(c.set, p, 1<<20)
+		if ok != (c.winograd != none) || ok && got != c.winograd {
+			t.Errorf("%s: Winograd's algorithm takes %d cycles, %v, want %d", c.what, got, ok, c.winograd)
+		}
+	}
+}
+
 // TestPickRule: the algorithm with the least cycles is picked, and among equals the first of the
 // table. An algorithm that cannot compute the problem is never picked.
 func TestPickRule(t *testing.T) {

@@ -93,6 +93,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"VEX.256.66.0F.WIG 71 /6 ib", "VPSLLW", "AVX2"},
 	{"VEX.256.66.0F.WIG 72 /6 ib", "VPSLLD", "AVX2"},
 	{"VEX.256.66.0F.WIG DE /r", "VPMAXUB", "AVX2"},
+	{"VEX.256.66.0F.WIG ED /r", "VPADDSW", "AVX2"},
 	{"VEX.256.66.0F.WIG F5 /r", "VPMADDWD", "AVX2"},
 	{"VEX.256.66.0F.WIG F9 /r", "VPSUBW", "AVX2"},
 	{"VEX.256.66.0F.WIG FA /r", "VPSUBD", "AVX2"},
@@ -110,6 +111,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"VEX.256.66.0F38.W0 BC /r", "VFNMADD231PS", "FMA3"},
 	{"VEX.256.66.0F3A.W0 39 /r ib", "VEXTRACTI128", "AVX2"},
 
+	{"EVEX.128.66.0F.W0 6E /r", "VMOVD", "AVX512F"},
 	{"EVEX.512.0F.W0 10 /r", "VMOVUPS", "AVX512F"},
 	{"EVEX.512.0F.W0 11 /r", "VMOVUPS", "AVX512F"},
 	{"EVEX.512.0F.W0 28 /r", "VMOVAPS", "AVX512F"},
@@ -127,6 +129,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"EVEX.512.66.0F.W0 6B /r", "VPACKSSDW", "AVX512BW"},
 	{"EVEX.512.66.0F.W0 72 /6 ib", "VPSLLD", "AVX512F"},
 	{"EVEX.512.66.0F.WIG DE /r", "VPMAXUB", "AVX512BW"},
+	{"EVEX.512.66.0F.WIG ED /r", "VPADDSW", "AVX512BW"},
 	{"EVEX.512.66.0F.W0 EF /r", "VPXORD", "AVX512F"},
 	{"EVEX.512.66.0F.WIG F5 /r", "VPMADDWD", "AVX512BW"},
 	{"EVEX.512.66.0F.W0 FA /r", "VPSUBD", "AVX512F"},
@@ -312,7 +315,7 @@ func modRMSize(code []byte) (int, error) {
 // arm64asm decodes no form of them that needs more than ASIMD, such as those for half precision.
 var arm64Instructions = strings.Fields(`
 	ADD ADDS B LDR LDRH LSL LSR MADD MOV MOVK MUL ORR PRFM RET STR SUB SUBS
-	AND DUP EOR FADD FCMEQ FCVTNS FDIV FMAX FMIN FMLA FMLS FMOV FMUL FSQRT FSUB MOVI SCVTF SHL SMLAL SMLAL2 SQXTN SQXTN2 SQXTUN SQXTUN2 UMAX UXTL UZP1`)
+	AND DUP EOR FADD FCMEQ FCVTNS FDIV FMAX FMIN FMLA FMLS FMOV FMUL FSQRT FSUB MOVI SCVTF SHL SMLAL SMLAL2 SQADD SQXTN SQXTN2 SQXTUN SQXTUN2 UMAX USHLL UXTL UZP1`)
 
 // sdot has the SDOT of 128 bits, which arm64asm does not know: by vector and by element.
 var sdot = []struct{ mask, bits uint32 }{{0xffe0fc00, 0x4e809400}, {0xffc0f400, 0x4f80e000}}

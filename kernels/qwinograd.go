@@ -27,10 +27,10 @@ var qwinograd = algorithm{
 		}
 		tiles, elements := tileCount(a, p), a.N()*a.N()
 		in := p.In * p.Stride * p.Stride
-		group := set.U8.BatchMatMul.Group
 		inVectors, outVectors := vectors(in, set.U8.Input), vectors(p.Out, set.U8.Lanes)
-		// As for float32.
-		products := elements * tiles * (vectors(in/p.Groups, group) + 5) * outVectors / 2
+		// The stores at the end of a product cost as much as one more group of inputs.
+		groups := vectors(in/p.Groups, set.U8.BatchMatMul.Group) + 1
+		products := set.U8.productCycles(elements * tiles * groups * outVectors)
 		transforms := tiles * (qinputCycles*inVectors + qoutputCycles*outVectors)
 		return max(products, stream(elements*p.Out*in/p.Groups*int(unsafe.Sizeof(int16(0))), cache)) + transforms, true
 	},
@@ -48,8 +48,8 @@ var qwinograd = algorithm{
 		c := &qwinogradConv{winogradConv: newWinograd(&u.BatchMatMul, p, qwinogradFor(set, p.ConvShape), winogradKernels[uint8, int16, int32]{
 			lanes:        u.Input,
 			input:        transforms.Input,
-			spaceToDepth: spaceToDepthBytes,
-			copied:       copiedBytes,
+			spaceToDepth: u.SpaceToDepth,
+			copied:       u.Bytes,
 		})}
 		c.scale = Alloc[float32](len(c.bias))
 		bias := q.folded(p.Src.Zero)
@@ -59,9 +59,12 @@ var qwinograd = algorithm{
 		}
 		packChannels(c.bias, c.blocks, bias)
 		packChannels(c.scale, c.blocks, q.scale)
-		lower, upper, zero := p.Dst.bounds(p.ReLU)
+		lower := int32(0)
+		if p.ReLU {
+			lower = p.Dst.Zero
+		}
 		c.output = func(dst *uint8, src *int32, column, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int) {
-			transforms.Output(dst, src, &c.bias[column], &c.scale[column], tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile, lower, upper, zero)
+			transforms.Output(dst, src, &c.bias[column], &c.scale[column], tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile, lower, p.Dst.Zero)
 		}
 		packKernels(c.winogradConv, q.values)
 		return c, nil
@@ -73,10 +76,11 @@ const (
 	winogradRest  = winogradScale / 9 // what is left of it by the output transforms
 )
 
-// The cycles in which the two transforms handle one vector of channels of a tile.
+// The cycles in which the two transforms handle one vector of channels of a tile, as measured; see
+// results/.
 const (
-	qinputCycles  = 95
-	qoutputCycles = 85
+	qinputCycles  = 90
+	qoutputCycles = 110
 )
 
 // qwinogradFor is winogradFor in integers.
@@ -89,8 +93,8 @@ func qwinogradFor(set *Set, s ConvShape) *winograd.Algorithm {
 	return winograd.NewInteger(m, r)
 }
 
-// fitsWinograd reports whether the sums of channel c, 64-fold, are int32 for all inputs, and the channel's
-// factor can be divided by 64.
+// fitsWinograd reports whether the sums of channel c, 64-fold, are int32 for all inputs, and so are their
+// products with the channel's factor, and whether this can be divided by 64.
 func (q quantized) fitsWinograd(p Problem, c int) bool {
 	least := int64(q.bias[c]) - int64(p.Src.Zero)*int64(q.sums[c])
 	greatest := least
@@ -102,7 +106,9 @@ func (q quantized) fitsWinograd(p Problem, c int) bool {
 			greatest += 255 * int64(v)
 		}
 	}
-	return least >= math.MinInt32/winogradRest && greatest <= math.MaxInt32/winogradRest && q.scale[c]/winogradRest*winogradRest == q.scale[c]
+	const most = math.MaxInt32 / winogradRest
+	scale := q.scale[c]
+	return least >= -most-1 && greatest <= most && scale < winogradRest && scale/winogradRest*winogradRest == scale
 }
 
 // A qwinogradConv is a quantized convolution by Winograd's algorithm.
@@ -112,20 +118,3 @@ type qwinogradConv struct {
 }
 
 func (c *qwinogradConv) Bytes() int64 { return c.packed.Bytes() + int64(len(Bytes(c.scale))) }
-
-// copiedBytes is how many bytes spaceToDepthBytes copies at a time: Go has no larger values that a
-// processor moves at once.
-const copiedBytes = 16
-
-// spaceToDepthBytes is F32.SpaceToDepth for bytes. The runs are short, and a copy of a known size is
-// two instructions.
-func spaceToDepthBytes(dst, src *uint8, pixels, runs, channels, srcPixel, srcRow, dstPixel, dstRun int) {
-	for p := range pixels {
-		for r := range runs {
-			to, from := unsafe.Add(unsafe.Pointer(dst), p*dstPixel+r*dstRun), unsafe.Add(unsafe.Pointer(src), p*srcPixel+r*srcRow)
-			for c := 0; c < channels; c += copiedBytes {
-				*(*[copiedBytes]byte)(unsafe.Add(to, c)) = *(*[copiedBytes]byte)(unsafe.Add(from, c))
-			}
-		}
-	}
-}

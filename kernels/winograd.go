@@ -234,7 +234,7 @@ type winogradTask[E, T, P number] struct {
 type winogradBuffers[E, T, P number] struct {
 	in    []T // transformed inputs, by matrix, tile and channel
 	out   []P // products of one block, by matrix, tile and channel
-	depth []E // inputs of a row of tiles, see makeDepth
+	depth []E // inputs of all rows of tiles, see makeDepth
 	edge  []E // outputs of a tile, see transformOutput
 }
 
@@ -287,7 +287,8 @@ func (c *winogradConv[E, T, P]) Bind(dst, src View, threads int) (workers.Task, 
 	t.layout.edge = reserve(element * a.M * a.M * width)
 	t.layout.depth = size
 	if t.depthW > 0 {
-		t.layout.depth = reserve(element * (a.N()*t.depthW*t.channels + t.padded)) // the kernel writes the last run padded
+		depthRows := ((t.rows+t.rowParts-1)/t.rowParts-1)*a.M + a.N()
+		t.layout.depth = reserve(element * (depthRows*t.depthW*t.channels + t.padded)) // the kernel writes the last run padded
 	}
 	t.scratch = newScratch[uint8](threads, size)
 	return t, nil
@@ -339,18 +340,17 @@ func (t *winogradTask[E, T, P]) full() int { return t.dst.W / t.f.M }
 
 // transformInput transforms the inputs of the rows of tiles from first to last-1 of image n.
 func (t *winogradTask[E, T, P]) transformInput(buf *winogradBuffers[E, T, P], n, first, last int) {
-	m, src := t.f.M, t.src
-	in := buf.in
+	m, top := t.f.M, t.outRow(first)
+	in, data := buf.in, buf.depth
+	srcRow, pixel := t.depthW*t.channels, t.channels
+	if t.depthW > 0 {
+		t.makeDepth(data, n, top, t.outRow(last-1)-top+t.f.N())
+	} else {
+		data = t.in[t.src.Index(n, top-t.problem.Pad, -t.problem.Pad, 0):]
+		srcRow, pixel = t.src.Row, t.src.Pixel
+	}
 	for row := first; row < last; row++ {
-		y := t.outRow(row)
-		var data []E
-		srcRow, pixel := src.Row, src.Pixel
-		if t.depthW > 0 {
-			data, srcRow, pixel = buf.depth, t.depthW*t.channels, t.channels
-			t.makeDepth(data, n, y)
-		} else {
-			data = t.in[src.Index(n, y-t.problem.Pad, -t.problem.Pad, 0):]
-		}
+		data := data[(t.outRow(row)-top)*srcRow:]
 		full := t.full()
 		t.input(&in[0], &data[0], full, t.channels, srcRow, pixel, m*pixel, t.inMatrix, t.channels)
 		if full < t.cols {
@@ -360,17 +360,17 @@ func (t *winogradTask[E, T, P]) transformInput(buf *winogradBuffers[E, T, P], n,
 	}
 }
 
-// makeDepth writes the input of the row of tiles whose first output row is y, of image n. Each
+// makeDepth writes as many rows of the inputs of image n, from those of output row y on. Each
 // pixel that it writes holds the channels of Stride×Stride pixels of src, row by row, and is
 // padded to whole vectors with arbitrary numbers: their transforms are never multiplied, or by the
 // zeros that fill up a group of weights. With stride 1, the padding is all that changes.
-func (t *winogradTask[E, T, P]) makeDepth(out []E, n, y int) {
+func (t *winogradTask[E, T, P]) makeDepth(out []E, n, y, count int) {
 	s, src := t.problem, t.src
 	step := s.Stride * src.Pixel
 	// Only taps without a weight read the rows from this one on, which lie below the image. They
 	// count as zeros, because they may be outside the memory, or not yet written.
 	rows := max(src.H, (t.dst.H-1)*s.Stride-s.Pad+s.KH)
-	for i := range t.f.N() {
+	for i := range count {
 		iy, x := (y+i)*s.Stride-s.Pad, 0
 		if iy+s.Stride <= rows && (s.Stride == 1 || src.Pixel == s.In) {
 			// The kernel computes the pixels whose columns all exist, up to where it would read

@@ -47,6 +47,7 @@ var encodings = []encoding{
 	{"smlal", "v%d.4s, v%d.4h, v%d.h[%d]", element2, 0x0f402000, asimd},
 	{"smlal.4h", "v%d.4s, v%d.4h, v%d.4h", three, 0x0e608000, asimd},
 	{"smlal2", "v%d.4s, v%d.8h, v%d.h[%d]", element2, 0x4f402000, asimd},
+	{"sqadd", "v%d.8h, v%d.8h, v%d.8h", three, 0x4e600c00, asimd},
 	{"sqxtn", "v%d.4h, v%d.4s", two, 0x0e614800, asimd},
 	{"sqxtn2", "v%d.8h, v%d.4s", two, 0x4e614800, asimd},
 	{"sqxtun", "v%d.8b, v%d.8h", two, 0x2e212800, asimd},

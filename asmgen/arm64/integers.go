@@ -82,7 +82,8 @@ func (e int16s) widen(v vec.V) vec.V {
 	return v
 }
 
-func (e int16s) Pack(a, b vec.V) vec.V { return e.pack("sqxtun", a, b) }
+func (e int16s) AddSaturated(dst, v vec.V) { e.m.word("sqadd", []ref{inout(dst), in(dst), in(v)}) }
+func (e int16s) Pack(a, b vec.V) vec.V     { return e.pack("sqxtun", a, b) }
 
 // int32s implements vec.Int32.
 type int32s struct{ integers }

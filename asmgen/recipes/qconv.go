@@ -62,7 +62,9 @@ func qConv(t *sums, m vec.Machine, name string) {
 				f.MulBy(row[v], scales[v])
 			}
 		}
-		r := newRequantizer(m)
+		bound := i.Round(f.SplatArg("lower"))
+		i.AddTo(bound, i.SplatArg("zero"))
+		r := newRequantizer(m, bound)
 		upper := f.SplatArg("upper")
 		for _, row := range t.sum {
 			for v := range row {

@@ -71,7 +71,7 @@ func qWinogradInput(m vec.Machine, name string, a *winograd.Algorithm) {
 func qWinogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 	n := a.N()
 	u, d, f := m.Uint8(), m.Int32(), m.Float32()
-	m.Func(name, "func(dst *uint8, src, bias *int32, scale *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower, upper float32, zero int32)",
+	m.Func(name, "func(dst *uint8, src, bias *int32, scale *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower, zero int32)",
 		fmt.Sprintf("%s transforms the products of a row of tiles to %d×%d output", name, a.M, a.M),
 		fmt.Sprintf("pixels each; with the matrix AT of winograd.NewInteger(%d, %d) it equals, in int32,", a.M, a.R),
 		"",
@@ -80,8 +80,8 @@ func qWinogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 		fmt.Sprintf("			for i := range %d {", a.M),
 		fmt.Sprintf("				for j := range %d {", a.M),
 		fmt.Sprintf("					acc := (bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*%d+l)*srcMatrix+t*srcTile+c]) * %#x // over k, l", n, winograd.Inverse9),
-		"					x := min(max(float32(acc)*scale[c], lower), upper)",
-		"					dst[i*dstRow+j*dstPixel+t*dstTile+c] = uint8(int32(roundToEven(x)) + zero)",
+		"					x := int32(roundToEven(float32(acc)*scale[c])) + zero",
+		"					dst[i*dstRow+j*dstPixel+t*dstTile+c] = uint8(min(max(x, lower), 255))",
 		"				}",
 		"			}",
 		"		}",
@@ -92,7 +92,6 @@ func qWinogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 	down := vec.Named(m, fmt.Sprintf("%d·srcMatrix", n), m.Int(0)) // from row to row of a column of the tile
 	m.AddMulTo(down, srcMatrix, n)
 	in, out := m.Rows("in row", down, n), m.Rows("out pixel", dstPixel, a.M)
-	r := newRequantizer(m)
 	eachTile(m, []cursor{{src, "srcTile", d}, {dst, "dstTile", u}}, func() {
 		prefetchOutputs(m, u, dst, dstPixel, a.M, 1) // of all outputs of a pixel
 	}, func() {
@@ -112,9 +111,8 @@ func qWinogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 			each(func(v *vec.V) { *v = d.ToFloat(*v) })
 			scales := vec.Named(m, "scales", m.Load(scale, 0))
 			each(func(v *vec.V) { f.MulBy(*v, scales) })
-			upper := f.SplatArg("upper")
-			each(func(v *vec.V) { f.MinWith(*v, upper) })
 			each(func(v *vec.V) { *v = d.Round(*v) })
+			r := newRequantizer(m, d.SplatArg("lower"))
 			zero := r.zero()
 			for _, i := range rows {
 				q := vec.Named(m, "row", m.CopyInt(dst))

@@ -2,21 +2,18 @@ package recipes
 
 import "firebench/asmgen/vec"
 
-// A requantizer is the end of requantize of kernels.QConvFunc, by the arguments lower and zero: it makes
-// uint8 of values that are at most upper, rounded. It packs them first: then one instruction works on
-// the values of four vectors.
+// A requantizer is the end of requantize of kernels.QConvFunc: it makes uint8 of values that are
+// rounded, by the argument zero. It packs them first: then one instruction works on the values of four
+// vectors.
 type requantizer struct {
 	m     vec.Machine
 	lower vec.V // as bytes
 }
 
-func newRequantizer(m vec.Machine) requantizer {
-	m.Comment("The lower bound of outputs, as bytes")
-	d := m.Int32()
-	bound := d.Round(m.Float32().SplatArg("lower"))
-	d.AddTo(bound, d.SplatArg("zero"))
-	bound = d.Pack(bound, bound)
-	return requantizer{m, vec.Named(m, "lower", m.Int16().Pack(bound, bound))}
+// newRequantizer takes the lower bound of outputs, as int32.
+func newRequantizer(m vec.Machine, lower vec.V) requantizer {
+	lower = m.Int32().Pack(lower, lower)
+	return requantizer{m, vec.Named(m, "lower", m.Int16().Pack(lower, lower))}
 }
 
 // zero loads the zero point as int16.
@@ -31,11 +28,11 @@ func (r requantizer) store(vs []vec.V, zero vec.V, rows vec.Rows, perRow int) {
 	d, w, u := r.m.Int32(), r.m.Int16(), r.m.Uint8()
 	last := len(vs) - 1
 	a := d.Pack(vs[0], vs[min(1, last)])
-	w.AddTo(a, zero)
+	w.AddSaturated(a, zero)
 	b := a
 	if last > 1 {
 		b = d.Pack(vs[2], vs[last])
-		w.AddTo(b, zero)
+		w.AddSaturated(b, zero)
 	}
 	a = w.Pack(a, b)
 	u.MaxWith(a, r.lower)

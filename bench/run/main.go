@@ -2,10 +2,10 @@
 // and again, so that the samples of all benchmarks interleave, and prints the
 // comparison of the networks.
 //
-//	go run ./bench/run                   the main job: squeezenet1.0 against alexnet, three to five minutes on 2 cores
+//	go run ./bench/run                   the main job: squeezenet1.0 against alexnet, five to eight minutes on 2 cores
 //	go run ./bench/run -preset full      every network, layer, kernel and instruction set
 //	go run ./bench/run -last             print the comparison of this machine's newest record again
-//	go run ./bench/run -profile cpu.pprof    a CPU profile of one network instead, labeled by layer
+//	go run ./bench/run -profile cpu.pprof    a CPU profile of one network instead, labeled by layer; -type int8: quantized
 //
 // The samples go to results/<machine>/<date>T<time>-<commit>/bench.txt, the comparison
 // beside them. A record is never replaced: each run has a folder of its own, and -out

@@ -107,6 +107,7 @@ func generate(root string, runs []string) (map[string][]byte, error) {
 		return nil, err
 	}
 	made, err := replace(lines, map[string]func() (string, error){
+		"accuracy": func() (string, error) { return accuracy.quote(root) },
 		"answer":   f.answer,
 		"networks": f.networks,
 		"picture":  f.picture,

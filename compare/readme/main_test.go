@@ -86,9 +86,10 @@ func project(t *testing.T) (root string) {
 	}
 	header := "# recorded 2026-11-24T03:45:57Z, commit ca78fc9d\n"
 	for path, text := range map[string]string{
-		"README.md":                      "# X\n<!-- runs: results/m/a -->\n" + regions("answer", "networks", "picture", "recipe", "example") + "The end.\n",
+		"README.md":                      "# X\n<!-- runs: results/m/a -->\n" + regions("answer", "networks", "picture", "recipe", "accuracy", "example") + "The end.\n",
 		"results/m/a/bench.txt":          header + string(samples),
 		"results/m/other/bench.txt":      strings.Replace(header, "ca78fc9d", "11112222", 1) + string(samples),
+		"results/accuracy.md":            "# Accuracy\n\n| arithmetic | top-1 |\n|---|---:|\n| int8 | 1/2 |\n\nBrackets\n",
 		"asmgen/recipes/maxpool.go":      "package recipes\n\n\teachVector(m, n, func() {\n\t\tm.Store()\n\t})\n\tafter()\n",
 		"kernels/avx512/maxpool_amd64.s": "before:\n\tRET\nvector:\n\tVMAXPS Z0, Z1, Z0\n\tVMOVUPS Z0, (AX)\n\tRET\n",
 		"kernels/neon/maxpool_arm64.s":   "vector:\n\tWORD $1 // fmax v0.4s\n\tWORD $2 // str q0, [x0]\n\tRET\n",
@@ -138,6 +139,7 @@ func TestGenerate(t *testing.T) {
 		"Medians of 6 samples", "at commit ca78fc9d", "[a](results/m/a)",
 		"squeezenet1.0: stem 1.17, 55×55 1.23", "squeezenet1.0, int8 on avx512-vnni: stem 0.53, 55×55 0.56", "(results/stages.svg)",
 		"```go\neachVector(m, n, func() {\n    m.Store()\n})\n```", "```asm\nvector:\n    VMAXPS Z0, Z1, Z0\n    VMOVUPS Z0, (AX)\n```", "    WORD $2 // str q0, [x0]\n```",
+		"<!-- generated: accuracy -->\n| arithmetic | top-1 |\n|---|---:|\n| int8 | 1/2 |\n\n<!-- end -->\n",
 		"```go\n// top explains.\nfunc top() {\n    call()\n}\n```\n<!-- end -->\nThe end.\n",
 	} {
 		if !strings.Contains(got, want) {
@@ -207,7 +209,7 @@ func TestPicture(t *testing.T) {
 
 // What cannot be quoted is an error that says where.
 func TestErrors(t *testing.T) {
-	all := []string{"answer", "networks", "picture", "recipe", "example"}
+	all := []string{"answer", "networks", "picture", "recipe", "example", "accuracy"}
 	readme := func(runs string, names ...string) string { return "<!-- runs: " + runs + " -->\n" + regions(names...) }
 	for name, test := range map[string]struct{ path, text, want string }{
 		"no runs line":    {"README.md", regions(all...), "README.md: no line <!-- runs: RUN... -->"},
@@ -224,6 +226,7 @@ func TestErrors(t *testing.T) {
 		"bad samples":     {"results/m/a/bench.txt", "BenchmarkNet/net=alexnet/algo=auto/isa=avx2 1 5000000 ns/op\nBenchmarkNet/net=x/isa=avx2 1 1 ns/op\n", "unknown network \"x\""},
 		"recipe changed":  {"asmgen/recipes/maxpool.go", "package recipes\n", `asmgen/recipes/maxpool.go: no line matches`},
 		"assembly cut":    {"kernels/neon/maxpool_arm64.s", "vector:\n\tRET\n", `kernels/neon/maxpool_arm64.s: no line after "vector:" matches`},
+		"no accuracy":     {"results/accuracy.md", "# Accuracy\n", "results/accuracy.md: no line matches"},
 		"no example":      {"net/preprocess/example_test.go", "package p\n\nfunc top() {}\n", "net/preprocess/example_test.go: no function Example"},
 		"broken example":  {"net/preprocess/example_test.go", "package\n", "net/preprocess/example_test.go:1:"},
 		"example missing": {"net/preprocess/example_test.go", "", "example_test.go"},

@@ -28,6 +28,9 @@ var recipe = []excerpt{
 	{"NEON", "kernels/neon/maxpool_arm64.s", "asm", regexp.MustCompile(`^vector:`), regexp.MustCompile(`// str `)},
 }
 
+// accuracy is the table of a page that net/accuracy writes.
+var accuracy = excerpt{path: "results/accuracy.md", first: regexp.MustCompile(`^\| arithmetic`), last: regexp.MustCompile(`^\n`)}
+
 // quoteRecipe quotes the excerpts of recipe side by side.
 func quoteRecipe(root string) (string, error) {
 	heads, cells := "", ""

@@ -99,15 +99,13 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Y2
-	VMOVUPS   32(CX), Y3
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y2, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y3, Y1, Y1
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Y2
+	VMOVUPS      32(CX), Y3
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y3, Y1, Y1
 	VBROADCASTSS lower+104(FP), Y2
 	VCVTPS2DQ    Y2, Y2
 	VBROADCASTSS zero+112(FP), Y3
@@ -127,7 +125,7 @@ k_done:
 	MOVQ         dstStride+80(FP), DX
 	MOVQ         CX, BX
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDW       Y3, Y0, Y0
+	VPADDSW      Y3, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
 	VPMAXUB      Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -265,19 +263,17 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Y4
-	VMOVUPS   32(CX), Y5
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y4, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y5, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y4, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y5, Y3, Y3
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Y4
+	VMOVUPS      32(CX), Y5
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y4, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y5, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y5, Y3, Y3
 	VBROADCASTSS lower+104(FP), Y4
 	VCVTPS2DQ    Y4, Y4
 	VBROADCASTSS zero+112(FP), Y5
@@ -301,9 +297,9 @@ k_done:
 	MOVQ         dstStride+80(FP), DX
 	MOVQ         CX, BX
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDW       Y5, Y0, Y0
+	VPADDSW      Y5, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y1
-	VPADDW       Y5, Y1, Y1
+	VPADDSW      Y5, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y4, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -492,23 +488,21 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Y6
-	VMOVUPS   32(CX), Y7
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y6, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y7, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y6, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y7, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y6, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y7, Y5, Y5
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y7
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y6, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y7, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y7, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y6, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y7, Y5, Y5
 	VBROADCASTSS lower+104(FP), Y6
 	VCVTPS2DQ    Y6, Y6
 	VBROADCASTSS zero+112(FP), Y7
@@ -536,9 +530,9 @@ k_done:
 	MOVQ         dstStride+80(FP), SI
 	MOVQ         CX, DI
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDW       Y7, Y0, Y0
+	VPADDSW      Y7, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y1
-	VPADDW       Y7, Y1, Y1
+	VPADDSW      Y7, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y6, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -549,7 +543,7 @@ k_done:
 	LEAQ         (CX)(SI*2), CX
 	MOVQ         CX, DI
 	VPACKSSDW    Y5, Y4, Y0
-	VPADDW       Y7, Y0, Y0
+	VPADDSW      Y7, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
 	VPMAXUB      Y6, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -764,27 +758,25 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), DX
-	VMOVUPS   (DX), Y8
-	VMOVUPS   32(DX), Y9
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y8, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y9, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y8, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y9, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y8, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y9, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y8, Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y9, Y7, Y7
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), DX
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y9, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y8, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y9, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y8, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y8, Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y9, Y7, Y7
 	VBROADCASTSS lower+104(FP), Y8
 	VCVTPS2DQ    Y8, Y8
 	VBROADCASTSS zero+112(FP), Y9
@@ -816,9 +808,9 @@ k_done:
 	MOVQ         dstStride+80(FP), DI
 	MOVQ         DX, R8
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDW       Y9, Y0, Y0
+	VPADDSW      Y9, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y1
-	VPADDW       Y9, Y1, Y1
+	VPADDSW      Y9, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y8, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -829,9 +821,9 @@ k_done:
 	LEAQ         (DX)(DI*2), DX
 	MOVQ         DX, R8
 	VPACKSSDW    Y5, Y4, Y0
-	VPADDW       Y9, Y0, Y0
+	VPADDSW      Y9, Y0, Y0
 	VPACKSSDW    Y7, Y6, Y1
-	VPADDW       Y9, Y1, Y1
+	VPADDSW      Y9, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y8, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -1080,31 +1072,29 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), DX
-	VMOVUPS   (DX), Y10
-	VMOVUPS   32(DX), Y11
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y10, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y11, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y10, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y11, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y10, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y11, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y11, Y7, Y7
-	VCVTDQ2PS Y8, Y8
-	VMULPS    Y10, Y8, Y8
-	VCVTDQ2PS Y9, Y9
-	VMULPS    Y11, Y9, Y9
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), DX
+	VMOVUPS      (DX), Y10
+	VMOVUPS      32(DX), Y11
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y11, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y10, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y11, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y10, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y11, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y10, Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y11, Y7, Y7
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y10, Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y11, Y9, Y9
 	VBROADCASTSS lower+104(FP), Y10
 	VCVTPS2DQ    Y10, Y10
 	VBROADCASTSS zero+112(FP), Y11
@@ -1140,9 +1130,9 @@ k_done:
 	MOVQ         dstStride+80(FP), DI
 	MOVQ         DX, R8
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDW       Y11, Y0, Y0
+	VPADDSW      Y11, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y1
-	VPADDW       Y11, Y1, Y1
+	VPADDSW      Y11, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -1153,9 +1143,9 @@ k_done:
 	LEAQ         (DX)(DI*2), DX
 	MOVQ         DX, R8
 	VPACKSSDW    Y5, Y4, Y0
-	VPADDW       Y11, Y0, Y0
+	VPADDSW      Y11, Y0, Y0
 	VPACKSSDW    Y7, Y6, Y1
-	VPADDW       Y11, Y1, Y1
+	VPADDSW      Y11, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -1166,7 +1156,7 @@ k_done:
 	LEAQ         (DX)(DI*2), DX
 	MOVQ         DX, R8
 	VPACKSSDW    Y9, Y8, Y0
-	VPADDW       Y11, Y0, Y0
+	VPADDSW      Y11, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
 	VPMAXUB      Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -1444,35 +1434,33 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Y12
-	VMOVUPS   32(BX), Y13
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y12, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y13, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y12, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y13, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y12, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y13, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y12, Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y13, Y7, Y7
-	VCVTDQ2PS Y8, Y8
-	VMULPS    Y12, Y8, Y8
-	VCVTDQ2PS Y9, Y9
-	VMULPS    Y13, Y9, Y9
-	VCVTDQ2PS Y10, Y10
-	VMULPS    Y12, Y10, Y10
-	VCVTDQ2PS Y11, Y11
-	VMULPS    Y13, Y11, Y11
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Y12
+	VMOVUPS      32(BX), Y13
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y13, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y12, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y13, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y12, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y13, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y12, Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y13, Y7, Y7
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y12, Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y13, Y9, Y9
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       Y12, Y10, Y10
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       Y13, Y11, Y11
 	VBROADCASTSS lower+104(FP), Y12
 	VCVTPS2DQ    Y12, Y12
 	VBROADCASTSS zero+112(FP), Y13
@@ -1512,9 +1500,9 @@ k_done:
 	MOVQ         dstStride+80(FP), R8
 	MOVQ         BX, R9
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDW       Y13, Y0, Y0
+	VPADDSW      Y13, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y1
-	VPADDW       Y13, Y1, Y1
+	VPADDSW      Y13, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y12, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -1525,9 +1513,9 @@ k_done:
 	LEAQ         (BX)(R8*2), BX
 	MOVQ         BX, R9
 	VPACKSSDW    Y5, Y4, Y0
-	VPADDW       Y13, Y0, Y0
+	VPADDSW      Y13, Y0, Y0
 	VPACKSSDW    Y7, Y6, Y1
-	VPADDW       Y13, Y1, Y1
+	VPADDSW      Y13, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y12, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -1538,9 +1526,9 @@ k_done:
 	LEAQ         (BX)(R8*2), BX
 	MOVQ         BX, R9
 	VPACKSSDW    Y9, Y8, Y0
-	VPADDW       Y13, Y0, Y0
+	VPADDSW      Y13, Y0, Y0
 	VPACKSSDW    Y11, Y10, Y1
-	VPADDW       Y13, Y1, Y1
+	VPADDSW      Y13, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y12, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -1635,12 +1623,10 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Y1
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y1, Y0, Y0
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Y1
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
 	VBROADCASTSS lower+104(FP), Y1
 	VCVTPS2DQ    Y1, Y1
 	VBROADCASTSS zero+112(FP), Y2
@@ -1658,7 +1644,7 @@ k_done:
 	MOVQ         dstStride+80(FP), DX
 	MOVQ         CX, BX
 	VPACKSSDW    Y0, Y0, Y0
-	VPADDW       Y2, Y0, Y0
+	VPADDSW      Y2, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
 	VPMAXUB      Y1, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -1766,14 +1752,12 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Y2
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y2, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y2, Y1, Y1
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Y2
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y2, Y1, Y1
 	VBROADCASTSS lower+104(FP), Y2
 	VCVTPS2DQ    Y2, Y2
 	VBROADCASTSS zero+112(FP), Y3
@@ -1793,7 +1777,7 @@ k_done:
 	MOVQ         dstStride+80(FP), DX
 	MOVQ         CX, BX
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDW       Y3, Y0, Y0
+	VPADDSW      Y3, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
 	VPMAXUB      Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -1941,16 +1925,14 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Y3
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y3, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y3, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y3, Y2, Y2
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Y3
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y3, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y3, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y3, Y2, Y2
 	VBROADCASTSS lower+104(FP), Y3
 	VCVTPS2DQ    Y3, Y3
 	VBROADCASTSS zero+112(FP), Y4
@@ -1972,9 +1954,9 @@ k_done:
 	MOVQ         dstStride+80(FP), SI
 	MOVQ         CX, DI
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDW       Y4, Y0, Y0
+	VPADDSW      Y4, Y0, Y0
 	VPACKSSDW    Y2, Y2, Y1
-	VPADDW       Y4, Y1, Y1
+	VPADDSW      Y4, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y3, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -2143,18 +2125,16 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), DX
-	VMOVUPS   (DX), Y4
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y4, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y4, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y4, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y4, Y3, Y3
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), DX
+	VMOVUPS      (DX), Y4
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y4, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y4, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y4, Y3, Y3
 	VBROADCASTSS lower+104(FP), Y4
 	VCVTPS2DQ    Y4, Y4
 	VBROADCASTSS zero+112(FP), Y5
@@ -2179,9 +2159,9 @@ k_done:
 	LEAQ         (DI)(DI*2), R8
 	MOVQ         DX, R9
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDW       Y5, Y0, Y0
+	VPADDSW      Y5, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y1
-	VPADDW       Y5, Y1, Y1
+	VPADDSW      Y5, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y4, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -2370,20 +2350,18 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), DX
-	VMOVUPS   (DX), Y5
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y5, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y5, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y5, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y5, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y5, Y4, Y4
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), DX
+	VMOVUPS      (DX), Y5
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y5, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y5, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y5, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y5, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y5, Y4, Y4
 	VBROADCASTSS lower+104(FP), Y5
 	VCVTPS2DQ    Y5, Y5
 	VBROADCASTSS zero+112(FP), Y6
@@ -2410,9 +2388,9 @@ k_done:
 	LEAQ         (DI)(DI*2), R8
 	MOVQ         DX, R9
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDW       Y6, Y0, Y0
+	VPADDSW      Y6, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y1
-	VPADDW       Y6, Y1, Y1
+	VPADDSW      Y6, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y5, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -2425,7 +2403,7 @@ k_done:
 	LEAQ         (DX)(DI*4), DX
 	MOVQ         DX, R9
 	VPACKSSDW    Y4, Y4, Y0
-	VPADDW       Y6, Y0, Y0
+	VPADDSW      Y6, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
 	VPMAXUB      Y5, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -2630,22 +2608,20 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Y6
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y6, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y6, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y6, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y6, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y6, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y6, Y5, Y5
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Y6
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y6, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y6, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y6, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y6, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
 	VBROADCASTSS lower+104(FP), Y6
 	VCVTPS2DQ    Y6, Y6
 	VBROADCASTSS zero+112(FP), Y7
@@ -2674,9 +2650,9 @@ k_done:
 	LEAQ         (R8)(R8*2), R9
 	MOVQ         BX, R10
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDW       Y7, Y0, Y0
+	VPADDSW      Y7, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y1
-	VPADDW       Y7, Y1, Y1
+	VPADDSW      Y7, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y6, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -2689,7 +2665,7 @@ k_done:
 	LEAQ         (BX)(R8*4), BX
 	MOVQ         BX, R10
 	VPACKSSDW    Y5, Y4, Y0
-	VPADDW       Y7, Y0, Y0
+	VPADDSW      Y7, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
 	VPMAXUB      Y6, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -2913,24 +2889,22 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Y7
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y7, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y7, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y7, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y7, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y7, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y7, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y7, Y6, Y6
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Y7
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y7, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y7, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y7, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y7, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y7, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y7, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y7, Y6, Y6
 	VBROADCASTSS lower+104(FP), Y7
 	VCVTPS2DQ    Y7, Y7
 	VBROADCASTSS zero+112(FP), Y8
@@ -2961,9 +2935,9 @@ k_done:
 	LEAQ         (R8)(R8*2), R9
 	MOVQ         BX, R10
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDW       Y8, Y0, Y0
+	VPADDSW      Y8, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y1
-	VPADDW       Y8, Y1, Y1
+	VPADDSW      Y8, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y7, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -2976,9 +2950,9 @@ k_done:
 	LEAQ         (BX)(R8*4), BX
 	MOVQ         BX, R10
 	VPACKSSDW    Y5, Y4, Y0
-	VPADDW       Y8, Y0, Y0
+	VPADDSW      Y8, Y0, Y0
 	VPACKSSDW    Y6, Y6, Y1
-	VPADDW       Y8, Y1, Y1
+	VPADDSW      Y8, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y7, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -3225,26 +3199,24 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Y8
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y8, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y8, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y8, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y8, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y8, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y8, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y8, Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y8, Y7, Y7
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Y8
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y8, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y8, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y8, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y8, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y8, Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y8, Y7, Y7
 	VBROADCASTSS lower+104(FP), Y8
 	VCVTPS2DQ    Y8, Y8
 	VBROADCASTSS zero+112(FP), Y9
@@ -3277,9 +3249,9 @@ k_done:
 	LEAQ         (SI)(SI*2), R9
 	MOVQ         BX, R10
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDW       Y9, Y0, Y0
+	VPADDSW      Y9, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y1
-	VPADDW       Y9, Y1, Y1
+	VPADDSW      Y9, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y8, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -3292,9 +3264,9 @@ k_done:
 	LEAQ         (BX)(SI*4), BX
 	MOVQ         BX, R10
 	VPACKSSDW    Y5, Y4, Y0
-	VPADDW       Y9, Y0, Y0
+	VPADDSW      Y9, Y0, Y0
 	VPACKSSDW    Y7, Y6, Y1
-	VPADDW       Y9, Y1, Y1
+	VPADDSW      Y9, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y8, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -3562,28 +3534,26 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Y9
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y9, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y9, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y9, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y9, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y9, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y9, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y9, Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y9, Y7, Y7
-	VCVTDQ2PS Y8, Y8
-	VMULPS    Y9, Y8, Y8
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Y9
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y9, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y9, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y9, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y9, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y9, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y9, Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y9, Y7, Y7
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y9, Y8, Y8
 	VBROADCASTSS lower+104(FP), Y9
 	VCVTPS2DQ    Y9, Y9
 	VBROADCASTSS zero+112(FP), Y10
@@ -3618,9 +3588,9 @@ k_done:
 	LEAQ         (SI)(SI*2), R9
 	MOVQ         BX, R10
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDW       Y10, Y0, Y0
+	VPADDSW      Y10, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y1
-	VPADDW       Y10, Y1, Y1
+	VPADDSW      Y10, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y9, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -3633,9 +3603,9 @@ k_done:
 	LEAQ         (BX)(SI*4), BX
 	MOVQ         BX, R10
 	VPACKSSDW    Y5, Y4, Y0
-	VPADDW       Y10, Y0, Y0
+	VPADDSW      Y10, Y0, Y0
 	VPACKSSDW    Y7, Y6, Y1
-	VPADDW       Y10, Y1, Y1
+	VPADDSW      Y10, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y9, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -3648,7 +3618,7 @@ k_done:
 	LEAQ         (BX)(SI*4), BX
 	MOVQ         BX, R10
 	VPACKSSDW    Y8, Y8, Y0
-	VPADDW       Y10, Y0, Y0
+	VPADDSW      Y10, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
 	VPMAXUB      Y9, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -3932,30 +3902,28 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Y10
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y10, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y10, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y10, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y10, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y10, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y10, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y10, Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y10, Y7, Y7
-	VCVTDQ2PS Y8, Y8
-	VMULPS    Y10, Y8, Y8
-	VCVTDQ2PS Y9, Y9
-	VMULPS    Y10, Y9, Y9
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y10, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y10, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y10, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y10, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y10, Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y10, Y7, Y7
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y10, Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y10, Y9, Y9
 	VBROADCASTSS lower+104(FP), Y10
 	VCVTPS2DQ    Y10, Y10
 	VBROADCASTSS zero+112(FP), Y11
@@ -3992,9 +3960,9 @@ k_done:
 	LEAQ         (SI)(SI*2), R9
 	MOVQ         BX, R10
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDW       Y11, Y0, Y0
+	VPADDSW      Y11, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y1
-	VPADDW       Y11, Y1, Y1
+	VPADDSW      Y11, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -4007,9 +3975,9 @@ k_done:
 	LEAQ         (BX)(SI*4), BX
 	MOVQ         BX, R10
 	VPACKSSDW    Y5, Y4, Y0
-	VPADDW       Y11, Y0, Y0
+	VPADDSW      Y11, Y0, Y0
 	VPACKSSDW    Y7, Y6, Y1
-	VPADDW       Y11, Y1, Y1
+	VPADDSW      Y11, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -4022,7 +3990,7 @@ k_done:
 	LEAQ         (BX)(SI*4), BX
 	MOVQ         BX, R10
 	VPACKSSDW    Y9, Y8, Y0
-	VPADDW       Y11, Y0, Y0
+	VPADDSW      Y11, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
 	VPMAXUB      Y10, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -4325,32 +4293,30 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Y11
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y11, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y11, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y11, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y11, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y11, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y11, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y11, Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y11, Y7, Y7
-	VCVTDQ2PS Y8, Y8
-	VMULPS    Y11, Y8, Y8
-	VCVTDQ2PS Y9, Y9
-	VMULPS    Y11, Y9, Y9
-	VCVTDQ2PS Y10, Y10
-	VMULPS    Y11, Y10, Y10
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Y11
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y11, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y11, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y11, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y11, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y11, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y11, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y11, Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y11, Y7, Y7
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y11, Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y11, Y9, Y9
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       Y11, Y10, Y10
 	VBROADCASTSS lower+104(FP), Y11
 	VCVTPS2DQ    Y11, Y11
 	VBROADCASTSS zero+112(FP), Y12
@@ -4389,9 +4355,9 @@ k_done:
 	LEAQ         (SI)(SI*2), R9
 	MOVQ         BX, R10
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDW       Y12, Y0, Y0
+	VPADDSW      Y12, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y1
-	VPADDW       Y12, Y1, Y1
+	VPADDSW      Y12, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y11, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -4404,9 +4370,9 @@ k_done:
 	LEAQ         (BX)(SI*4), BX
 	MOVQ         BX, R10
 	VPACKSSDW    Y5, Y4, Y0
-	VPADDW       Y12, Y0, Y0
+	VPADDSW      Y12, Y0, Y0
 	VPACKSSDW    Y7, Y6, Y1
-	VPADDW       Y12, Y1, Y1
+	VPADDSW      Y12, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y11, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -4419,9 +4385,9 @@ k_done:
 	LEAQ         (BX)(SI*4), BX
 	MOVQ         BX, R10
 	VPACKSSDW    Y9, Y8, Y0
-	VPADDW       Y12, Y0, Y0
+	VPADDSW      Y12, Y0, Y0
 	VPACKSSDW    Y10, Y10, Y1
-	VPADDW       Y12, Y1, Y1
+	VPADDSW      Y12, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y11, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -4745,34 +4711,32 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Y12
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y12, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y12, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y12, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y12, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y12, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y12, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y12, Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y12, Y7, Y7
-	VCVTDQ2PS Y8, Y8
-	VMULPS    Y12, Y8, Y8
-	VCVTDQ2PS Y9, Y9
-	VMULPS    Y12, Y9, Y9
-	VCVTDQ2PS Y10, Y10
-	VMULPS    Y12, Y10, Y10
-	VCVTDQ2PS Y11, Y11
-	VMULPS    Y12, Y11, Y11
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Y12
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y12, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y12, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y12, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y12, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y12, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y12, Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y12, Y7, Y7
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y12, Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y12, Y9, Y9
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       Y12, Y10, Y10
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       Y12, Y11, Y11
 	VBROADCASTSS lower+104(FP), Y12
 	VCVTPS2DQ    Y12, Y12
 	VBROADCASTSS zero+112(FP), Y13
@@ -4813,9 +4777,9 @@ k_done:
 	LEAQ         (SI)(SI*2), R9
 	MOVQ         BX, R10
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDW       Y13, Y0, Y0
+	VPADDSW      Y13, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y1
-	VPADDW       Y13, Y1, Y1
+	VPADDSW      Y13, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y12, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -4828,9 +4792,9 @@ k_done:
 	LEAQ         (BX)(SI*4), BX
 	MOVQ         BX, R10
 	VPACKSSDW    Y5, Y4, Y0
-	VPADDW       Y13, Y0, Y0
+	VPADDSW      Y13, Y0, Y0
 	VPACKSSDW    Y7, Y6, Y1
-	VPADDW       Y13, Y1, Y1
+	VPADDSW      Y13, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y12, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -4843,9 +4807,9 @@ k_done:
 	LEAQ         (BX)(SI*4), BX
 	MOVQ         BX, R10
 	VPACKSSDW    Y9, Y8, Y0
-	VPADDW       Y13, Y0, Y0
+	VPADDSW      Y13, Y0, Y0
 	VPACKSSDW    Y11, Y10, Y1
-	VPADDW       Y13, Y1, Y1
+	VPADDSW      Y13, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y12, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -5188,36 +5152,34 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Y13
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y13, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y13, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y13, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y13, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y13, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y13, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y13, Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y13, Y7, Y7
-	VCVTDQ2PS Y8, Y8
-	VMULPS    Y13, Y8, Y8
-	VCVTDQ2PS Y9, Y9
-	VMULPS    Y13, Y9, Y9
-	VCVTDQ2PS Y10, Y10
-	VMULPS    Y13, Y10, Y10
-	VCVTDQ2PS Y11, Y11
-	VMULPS    Y13, Y11, Y11
-	VCVTDQ2PS Y12, Y12
-	VMULPS    Y13, Y12, Y12
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Y13
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y13, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y13, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y13, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y13, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y13, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y13, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y13, Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y13, Y7, Y7
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y13, Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y13, Y9, Y9
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       Y13, Y10, Y10
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       Y13, Y11, Y11
+	VCVTDQ2PS    Y12, Y12
+	VMULPS       Y13, Y12, Y12
 	VBROADCASTSS lower+104(FP), Y13
 	VCVTPS2DQ    Y13, Y13
 	VBROADCASTSS zero+112(FP), Y14
@@ -5260,9 +5222,9 @@ k_done:
 	LEAQ         (SI)(SI*2), R9
 	MOVQ         BX, R10
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDW       Y14, Y0, Y0
+	VPADDSW      Y14, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y1
-	VPADDW       Y14, Y1, Y1
+	VPADDSW      Y14, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y13, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -5275,9 +5237,9 @@ k_done:
 	LEAQ         (BX)(SI*4), BX
 	MOVQ         BX, R10
 	VPACKSSDW    Y5, Y4, Y0
-	VPADDW       Y14, Y0, Y0
+	VPADDSW      Y14, Y0, Y0
 	VPACKSSDW    Y7, Y6, Y1
-	VPADDW       Y14, Y1, Y1
+	VPADDSW      Y14, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y13, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -5290,9 +5252,9 @@ k_done:
 	LEAQ         (BX)(SI*4), BX
 	MOVQ         BX, R10
 	VPACKSSDW    Y9, Y8, Y0
-	VPADDW       Y14, Y0, Y0
+	VPADDSW      Y14, Y0, Y0
 	VPACKSSDW    Y11, Y10, Y1
-	VPADDW       Y14, Y1, Y1
+	VPADDSW      Y14, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y13, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -5305,7 +5267,7 @@ k_done:
 	LEAQ         (BX)(SI*4), BX
 	MOVQ         BX, R10
 	VPACKSSDW    Y12, Y12, Y0
-	VPADDW       Y14, Y0, Y0
+	VPADDSW      Y14, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
 	VPMAXUB      Y13, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -5662,38 +5624,36 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Y14
-	VCVTDQ2PS Y0, Y0
-	VMULPS    Y14, Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y14, Y1, Y1
-	VCVTDQ2PS Y2, Y2
-	VMULPS    Y14, Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    Y14, Y3, Y3
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y14, Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y14, Y5, Y5
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y14, Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y14, Y7, Y7
-	VCVTDQ2PS Y8, Y8
-	VMULPS    Y14, Y8, Y8
-	VCVTDQ2PS Y9, Y9
-	VMULPS    Y14, Y9, Y9
-	VCVTDQ2PS Y10, Y10
-	VMULPS    Y14, Y10, Y10
-	VCVTDQ2PS Y11, Y11
-	VMULPS    Y14, Y11, Y11
-	VCVTDQ2PS Y12, Y12
-	VMULPS    Y14, Y12, Y12
-	VCVTDQ2PS Y13, Y13
-	VMULPS    Y14, Y13, Y13
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Y14
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y14, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y14, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y14, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y14, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y14, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y14, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y14, Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y14, Y7, Y7
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y14, Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y14, Y9, Y9
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       Y14, Y10, Y10
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       Y14, Y11, Y11
+	VCVTDQ2PS    Y12, Y12
+	VMULPS       Y14, Y12, Y12
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y14, Y13, Y13
 	VBROADCASTSS lower+104(FP), Y14
 	VCVTPS2DQ    Y14, Y14
 	VBROADCASTSS zero+112(FP), Y15
@@ -5738,9 +5698,9 @@ k_done:
 	LEAQ         (SI)(SI*2), R9
 	MOVQ         BX, R10
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDW       Y15, Y0, Y0
+	VPADDSW      Y15, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y1
-	VPADDW       Y15, Y1, Y1
+	VPADDSW      Y15, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y14, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -5753,9 +5713,9 @@ k_done:
 	LEAQ         (BX)(SI*4), BX
 	MOVQ         BX, R10
 	VPACKSSDW    Y5, Y4, Y0
-	VPADDW       Y15, Y0, Y0
+	VPADDSW      Y15, Y0, Y0
 	VPACKSSDW    Y7, Y6, Y1
-	VPADDW       Y15, Y1, Y1
+	VPADDSW      Y15, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y14, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -5768,9 +5728,9 @@ k_done:
 	LEAQ         (BX)(SI*4), BX
 	MOVQ         BX, R10
 	VPACKSSDW    Y9, Y8, Y0
-	VPADDW       Y15, Y0, Y0
+	VPADDSW      Y15, Y0, Y0
 	VPACKSSDW    Y11, Y10, Y1
-	VPADDW       Y15, Y1, Y1
+	VPADDSW      Y15, Y1, Y1
 	VPACKUSWB    Y1, Y0, Y0
 	VPMAXUB      Y14, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
@@ -5783,7 +5743,7 @@ k_done:
 	LEAQ         (BX)(SI*4), BX
 	MOVQ         BX, R10
 	VPACKSSDW    Y13, Y12, Y0
-	VPADDW       Y15, Y0, Y0
+	VPADDSW      Y15, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
 	VPMAXUB      Y14, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1

@@ -104,15 +104,13 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Z2
-	VMOVUPS   64(CX), Z3
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z2, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z3, Z1, Z1
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Z2
+	VMOVUPS      64(CX), Z3
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z2, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z3, Z1, Z1
 	VBROADCASTSS lower+104(FP), Z2
 	VCVTPS2DQ    Z2, Z2
 	VBROADCASTSS zero+112(FP), Z3
@@ -132,7 +130,7 @@ k_done:
 	MOVQ          dstStride+80(FP), DX
 	MOVQ          CX, BX
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z3, Z0, Z0
+	VPADDSW       Z3, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z2, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -293,19 +291,17 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Z4
-	VMOVUPS   64(CX), Z5
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z4, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z5, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z4, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z5, Z3, Z3
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Z4
+	VMOVUPS      64(CX), Z5
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z4, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z5, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z4, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z5, Z3, Z3
 	VBROADCASTSS lower+104(FP), Z4
 	VCVTPS2DQ    Z4, Z4
 	VBROADCASTSS zero+112(FP), Z5
@@ -329,9 +325,9 @@ k_done:
 	MOVQ          dstStride+80(FP), DX
 	MOVQ          CX, BX
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z5, Z0, Z0
+	VPADDSW       Z5, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z5, Z1, Z1
+	VPADDSW       Z5, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z4, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -521,23 +517,21 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Z6
-	VMOVUPS   64(CX), Z7
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z6, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z7, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z6, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z7, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z6, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z7, Z5, Z5
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Z6
+	VMOVUPS      64(CX), Z7
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z6, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z7, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z6, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z7, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z6, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z7, Z5, Z5
 	VBROADCASTSS lower+104(FP), Z6
 	VCVTPS2DQ    Z6, Z6
 	VBROADCASTSS zero+112(FP), Z7
@@ -565,9 +559,9 @@ k_done:
 	MOVQ          dstStride+80(FP), SI
 	MOVQ          CX, DI
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z7, Z0, Z0
+	VPADDSW       Z7, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z7, Z1, Z1
+	VPADDSW       Z7, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z6, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -577,7 +571,7 @@ k_done:
 	LEAQ          (CX)(SI*2), CX
 	MOVQ          CX, DI
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z7, Z0, Z0
+	VPADDSW       Z7, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z6, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -794,27 +788,25 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), DX
-	VMOVUPS   (DX), Z8
-	VMOVUPS   64(DX), Z9
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z8, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z9, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z8, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z9, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z8, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z9, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z8, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z9, Z7, Z7
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), DX
+	VMOVUPS      (DX), Z8
+	VMOVUPS      64(DX), Z9
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z8, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z9, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z8, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z9, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z8, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z9, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z8, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z9, Z7, Z7
 	VBROADCASTSS lower+104(FP), Z8
 	VCVTPS2DQ    Z8, Z8
 	VBROADCASTSS zero+112(FP), Z9
@@ -846,9 +838,9 @@ k_done:
 	MOVQ          dstStride+80(FP), DI
 	MOVQ          DX, R8
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z9, Z0, Z0
+	VPADDSW       Z9, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z9, Z1, Z1
+	VPADDSW       Z9, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z8, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -858,9 +850,9 @@ k_done:
 	LEAQ          (DX)(DI*2), DX
 	MOVQ          DX, R8
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z9, Z0, Z0
+	VPADDSW       Z9, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z9, Z1, Z1
+	VPADDSW       Z9, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z8, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -1110,31 +1102,29 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), DX
-	VMOVUPS   (DX), Z10
-	VMOVUPS   64(DX), Z11
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z10, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z11, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z10, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z11, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z10, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z11, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z10, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z11, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z10, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z11, Z9, Z9
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), DX
+	VMOVUPS      (DX), Z10
+	VMOVUPS      64(DX), Z11
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z10, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z11, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z10, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z11, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z10, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z11, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z10, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z11, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z10, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z11, Z9, Z9
 	VBROADCASTSS lower+104(FP), Z10
 	VCVTPS2DQ    Z10, Z10
 	VBROADCASTSS zero+112(FP), Z11
@@ -1170,9 +1160,9 @@ k_done:
 	MOVQ          dstStride+80(FP), DI
 	MOVQ          DX, R8
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z11, Z0, Z0
+	VPADDSW       Z11, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z11, Z1, Z1
+	VPADDSW       Z11, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z10, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -1182,9 +1172,9 @@ k_done:
 	LEAQ          (DX)(DI*2), DX
 	MOVQ          DX, R8
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z11, Z0, Z0
+	VPADDSW       Z11, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z11, Z1, Z1
+	VPADDSW       Z11, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z10, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -1194,7 +1184,7 @@ k_done:
 	LEAQ          (DX)(DI*2), DX
 	MOVQ          DX, R8
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z11, Z0, Z0
+	VPADDSW       Z11, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z10, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -1474,35 +1464,33 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z12
-	VMOVUPS   64(BX), Z13
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z12, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z13, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z12, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z13, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z12, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z13, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z12, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z13, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z12, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z13, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z12, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z13, Z11, Z11
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z12
+	VMOVUPS      64(BX), Z13
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z12, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z13, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z12, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z13, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z12, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z13, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z12, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z13, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z12, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z13, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z12, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z13, Z11, Z11
 	VBROADCASTSS lower+104(FP), Z12
 	VCVTPS2DQ    Z12, Z12
 	VBROADCASTSS zero+112(FP), Z13
@@ -1542,9 +1530,9 @@ k_done:
 	MOVQ          dstStride+80(FP), R8
 	MOVQ          BX, R9
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z13, Z0, Z0
+	VPADDSW       Z13, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z13, Z1, Z1
+	VPADDSW       Z13, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z12, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -1554,9 +1542,9 @@ k_done:
 	LEAQ          (BX)(R8*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z13, Z0, Z0
+	VPADDSW       Z13, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z13, Z1, Z1
+	VPADDSW       Z13, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z12, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -1566,9 +1554,9 @@ k_done:
 	LEAQ          (BX)(R8*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z13, Z0, Z0
+	VPADDSW       Z13, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z13, Z1, Z1
+	VPADDSW       Z13, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z12, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -1878,39 +1866,37 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z14
-	VMOVUPS   64(BX), Z15
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z14, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z15, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z14, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z15, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z14, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z15, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z14, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z15, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z14, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z15, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z14, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z15, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z14, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z15, Z13, Z13
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z14
+	VMOVUPS      64(BX), Z15
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z14, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z15, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z14, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z15, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z14, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z15, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z14, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z15, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z14, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z15, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z14, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z15, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z14, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z15, Z13, Z13
 	VBROADCASTSS lower+104(FP), Z14
 	VCVTPS2DQ    Z14, Z14
 	VBROADCASTSS zero+112(FP), Z15
@@ -1954,9 +1940,9 @@ k_done:
 	MOVQ          dstStride+80(FP), R8
 	MOVQ          BX, R9
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z15, Z0, Z0
+	VPADDSW       Z15, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z15, Z1, Z1
+	VPADDSW       Z15, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z14, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -1966,9 +1952,9 @@ k_done:
 	LEAQ          (BX)(R8*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z15, Z0, Z0
+	VPADDSW       Z15, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z15, Z1, Z1
+	VPADDSW       Z15, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z14, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -1978,9 +1964,9 @@ k_done:
 	LEAQ          (BX)(R8*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z15, Z0, Z0
+	VPADDSW       Z15, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z15, Z1, Z1
+	VPADDSW       Z15, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z14, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -1990,7 +1976,7 @@ k_done:
 	LEAQ          (BX)(R8*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z15, Z0, Z0
+	VPADDSW       Z15, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z14, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -2330,43 +2316,41 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z16
-	VMOVUPS   64(BX), Z17
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z16, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z17, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z16, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z17, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z16, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z17, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z16, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z17, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z16, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z17, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z16, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z17, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z16, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z17, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z16, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z17, Z15, Z15
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z16
+	VMOVUPS      64(BX), Z17
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z16, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z17, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z16, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z17, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z16, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z17, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z16, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z17, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z16, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z17, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z16, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z17, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z16, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z17, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z16, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z17, Z15, Z15
 	VBROADCASTSS lower+104(FP), Z16
 	VCVTPS2DQ    Z16, Z16
 	VBROADCASTSS zero+112(FP), Z17
@@ -2414,9 +2398,9 @@ k_done:
 	MOVQ          dstStride+80(FP), SI
 	MOVQ          BX, R9
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z17, Z0, Z0
+	VPADDSW       Z17, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z17, Z1, Z1
+	VPADDSW       Z17, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z16, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -2426,9 +2410,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z17, Z0, Z0
+	VPADDSW       Z17, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z17, Z1, Z1
+	VPADDSW       Z17, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z16, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -2438,9 +2422,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z17, Z0, Z0
+	VPADDSW       Z17, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z17, Z1, Z1
+	VPADDSW       Z17, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z16, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -2450,9 +2434,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z17, Z0, Z0
+	VPADDSW       Z17, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z17, Z1, Z1
+	VPADDSW       Z17, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z16, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -2824,47 +2808,45 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z18
-	VMOVUPS   64(BX), Z19
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z18, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z19, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z18, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z19, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z18, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z19, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z18, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z19, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z18, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z19, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z18, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z19, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z18, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z19, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z18, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z19, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z18, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z19, Z17, Z17
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z18
+	VMOVUPS      64(BX), Z19
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z18, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z19, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z18, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z19, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z18, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z19, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z18, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z19, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z18, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z19, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z18, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z19, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z18, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z19, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z18, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z19, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z18, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z19, Z17, Z17
 	VBROADCASTSS lower+104(FP), Z18
 	VCVTPS2DQ    Z18, Z18
 	VBROADCASTSS zero+112(FP), Z19
@@ -2916,9 +2898,9 @@ k_done:
 	MOVQ          dstStride+80(FP), SI
 	MOVQ          BX, R9
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z19, Z0, Z0
+	VPADDSW       Z19, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z19, Z1, Z1
+	VPADDSW       Z19, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z18, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -2928,9 +2910,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z19, Z0, Z0
+	VPADDSW       Z19, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z19, Z1, Z1
+	VPADDSW       Z19, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z18, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -2940,9 +2922,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z19, Z0, Z0
+	VPADDSW       Z19, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z19, Z1, Z1
+	VPADDSW       Z19, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z18, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -2952,9 +2934,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z19, Z0, Z0
+	VPADDSW       Z19, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z19, Z1, Z1
+	VPADDSW       Z19, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z18, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -2964,7 +2946,7 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z19, Z0, Z0
+	VPADDSW       Z19, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z18, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -3365,51 +3347,49 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z20
-	VMOVUPS   64(BX), Z21
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z20, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z21, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z20, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z21, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z20, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z21, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z20, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z21, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z20, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z21, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z20, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z21, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z20, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z21, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z20, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z21, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z20, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z21, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z20, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z21, Z19, Z19
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z20
+	VMOVUPS      64(BX), Z21
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z20, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z21, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z20, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z21, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z20, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z21, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z20, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z21, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z20, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z21, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z20, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z21, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z20, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z21, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z20, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z21, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z20, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z21, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z20, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z21, Z19, Z19
 	VBROADCASTSS lower+104(FP), Z20
 	VCVTPS2DQ    Z20, Z20
 	VBROADCASTSS zero+112(FP), Z21
@@ -3465,9 +3445,9 @@ k_done:
 	MOVQ          dstStride+80(FP), SI
 	MOVQ          BX, R9
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z21, Z0, Z0
+	VPADDSW       Z21, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z21, Z1, Z1
+	VPADDSW       Z21, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z20, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -3477,9 +3457,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z21, Z0, Z0
+	VPADDSW       Z21, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z21, Z1, Z1
+	VPADDSW       Z21, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z20, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -3489,9 +3469,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z21, Z0, Z0
+	VPADDSW       Z21, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z21, Z1, Z1
+	VPADDSW       Z21, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z20, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -3501,9 +3481,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z21, Z0, Z0
+	VPADDSW       Z21, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z21, Z1, Z1
+	VPADDSW       Z21, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z20, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -3513,9 +3493,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z21, Z0, Z0
+	VPADDSW       Z21, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z21, Z1, Z1
+	VPADDSW       Z21, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z20, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -3946,55 +3926,53 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z22
-	VMOVUPS   64(BX), Z23
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z22, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z23, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z22, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z23, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z22, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z23, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z22, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z23, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z22, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z23, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z22, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z23, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z22, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z23, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z22, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z23, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z22, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z23, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z22, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z23, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z22, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z23, Z21, Z21
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z22
+	VMOVUPS      64(BX), Z23
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z22, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z23, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z22, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z23, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z22, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z23, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z22, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z23, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z22, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z23, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z22, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z23, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z22, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z23, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z22, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z23, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z22, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z23, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z22, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z23, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z22, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z23, Z21, Z21
 	VBROADCASTSS lower+104(FP), Z22
 	VCVTPS2DQ    Z22, Z22
 	VBROADCASTSS zero+112(FP), Z23
@@ -4054,9 +4032,9 @@ k_done:
 	MOVQ          dstStride+80(FP), SI
 	MOVQ          BX, R9
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z23, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z23, Z1, Z1
+	VPADDSW       Z23, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z22, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -4066,9 +4044,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z23, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z23, Z1, Z1
+	VPADDSW       Z23, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z22, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -4078,9 +4056,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z23, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z23, Z1, Z1
+	VPADDSW       Z23, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z22, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -4090,9 +4068,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z23, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z23, Z1, Z1
+	VPADDSW       Z23, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z22, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -4102,9 +4080,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z23, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z23, Z1, Z1
+	VPADDSW       Z23, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z22, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -4114,7 +4092,7 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z21, Z20, Z0
-	VPADDW        Z23, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z22, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -4573,59 +4551,57 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z24
-	VMOVUPS   64(BX), Z25
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z24, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z25, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z24, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z25, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z24, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z25, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z24, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z25, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z24, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z25, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z24, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z25, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z24, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z25, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z24, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z25, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z24, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z25, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z24, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z25, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z24, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z25, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z24, Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    Z25, Z23, Z23
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z24
+	VMOVUPS      64(BX), Z25
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z24, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z25, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z24, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z25, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z24, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z25, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z24, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z25, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z24, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z25, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z24, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z25, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z24, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z25, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z24, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z25, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z24, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z25, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z24, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z25, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z24, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z25, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z24, Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z25, Z23, Z23
 	VBROADCASTSS lower+104(FP), Z24
 	VCVTPS2DQ    Z24, Z24
 	VBROADCASTSS zero+112(FP), Z25
@@ -4689,9 +4665,9 @@ k_done:
 	MOVQ          dstStride+80(FP), SI
 	MOVQ          BX, R9
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z25, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z25, Z1, Z1
+	VPADDSW       Z25, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z24, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -4701,9 +4677,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z25, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z25, Z1, Z1
+	VPADDSW       Z25, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z24, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -4713,9 +4689,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z25, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z25, Z1, Z1
+	VPADDSW       Z25, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z24, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -4725,9 +4701,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z25, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z25, Z1, Z1
+	VPADDSW       Z25, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z24, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -4737,9 +4713,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z25, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z25, Z1, Z1
+	VPADDSW       Z25, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z24, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -4749,9 +4725,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z21, Z20, Z0
-	VPADDW        Z25, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
 	VPACKSSDW     Z23, Z22, Z1
-	VPADDW        Z25, Z1, Z1
+	VPADDSW       Z25, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z24, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -5241,63 +5217,61 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z26
-	VMOVUPS   64(BX), Z27
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z26, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z27, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z26, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z27, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z26, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z27, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z26, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z27, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z26, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z27, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z26, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z27, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z26, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z27, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z26, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z27, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z26, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z27, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z26, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z27, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z26, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z27, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z26, Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    Z27, Z23, Z23
-	VCVTDQ2PS Z24, Z24
-	VMULPS    Z26, Z24, Z24
-	VCVTDQ2PS Z25, Z25
-	VMULPS    Z27, Z25, Z25
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z26
+	VMOVUPS      64(BX), Z27
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z26, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z27, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z26, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z27, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z26, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z27, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z26, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z27, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z26, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z27, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z26, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z27, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z26, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z27, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z26, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z27, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z26, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z27, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z26, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z27, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z26, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z27, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z26, Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z27, Z23, Z23
+	VCVTDQ2PS    Z24, Z24
+	VMULPS       Z26, Z24, Z24
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z27, Z25, Z25
 	VBROADCASTSS lower+104(FP), Z26
 	VCVTPS2DQ    Z26, Z26
 	VBROADCASTSS zero+112(FP), Z27
@@ -5365,9 +5339,9 @@ k_done:
 	MOVQ          dstStride+80(FP), SI
 	MOVQ          BX, R9
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z27, Z1, Z1
+	VPADDSW       Z27, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -5377,9 +5351,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z27, Z1, Z1
+	VPADDSW       Z27, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -5389,9 +5363,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z27, Z1, Z1
+	VPADDSW       Z27, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -5401,9 +5375,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z27, Z1, Z1
+	VPADDSW       Z27, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -5413,9 +5387,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z27, Z1, Z1
+	VPADDSW       Z27, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -5425,9 +5399,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z21, Z20, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKSSDW     Z23, Z22, Z1
-	VPADDW        Z27, Z1, Z1
+	VPADDSW       Z27, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -5437,7 +5411,7 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z25, Z24, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -5807,67 +5781,65 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z28
-	VMOVUPS   64(BX), Z29
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z28, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z29, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z28, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z29, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z28, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z29, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z28, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z29, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z28, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z29, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z28, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z29, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z28, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z29, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z28, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z29, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z28, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z29, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z28, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z29, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z28, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z29, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z28, Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    Z29, Z23, Z23
-	VCVTDQ2PS Z24, Z24
-	VMULPS    Z28, Z24, Z24
-	VCVTDQ2PS Z25, Z25
-	VMULPS    Z29, Z25, Z25
-	VCVTDQ2PS Z26, Z26
-	VMULPS    Z28, Z26, Z26
-	VCVTDQ2PS Z27, Z27
-	VMULPS    Z29, Z27, Z27
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z28
+	VMOVUPS      64(BX), Z29
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z28, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z29, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z28, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z29, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z28, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z29, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z28, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z29, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z28, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z29, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z28, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z29, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z28, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z29, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z28, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z29, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z28, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z29, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z28, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z29, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z28, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z29, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z28, Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z29, Z23, Z23
+	VCVTDQ2PS    Z24, Z24
+	VMULPS       Z28, Z24, Z24
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z29, Z25, Z25
+	VCVTDQ2PS    Z26, Z26
+	VMULPS       Z28, Z26, Z26
+	VCVTDQ2PS    Z27, Z27
+	VMULPS       Z29, Z27, Z27
 	VBROADCASTSS lower+104(FP), Z28
 	VCVTPS2DQ    Z28, Z28
 	VBROADCASTSS zero+112(FP), Z29
@@ -5939,9 +5911,9 @@ k_done:
 	MOVQ          dstStride+80(FP), SI
 	MOVQ          BX, R9
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -5951,9 +5923,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -5963,9 +5935,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -5975,9 +5947,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -5987,9 +5959,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -5999,9 +5971,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z21, Z20, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z23, Z22, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -6011,9 +5983,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z25, Z24, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z27, Z26, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -6109,12 +6081,10 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Z1
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z1, Z0, Z0
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Z1
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z1, Z0, Z0
 	VBROADCASTSS lower+104(FP), Z1
 	VCVTPS2DQ    Z1, Z1
 	VBROADCASTSS zero+112(FP), Z2
@@ -6132,7 +6102,7 @@ k_done:
 	MOVQ          dstStride+80(FP), DX
 	MOVQ          CX, BX
 	VPACKSSDW     Z0, Z0, Z0
-	VPADDW        Z2, Z0, Z0
+	VPADDSW       Z2, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z1, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -6242,14 +6212,12 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Z2
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z2, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z2, Z1, Z1
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Z2
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z2, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z2, Z1, Z1
 	VBROADCASTSS lower+104(FP), Z2
 	VCVTPS2DQ    Z2, Z2
 	VBROADCASTSS zero+112(FP), Z3
@@ -6269,7 +6237,7 @@ k_done:
 	MOVQ          dstStride+80(FP), DX
 	MOVQ          CX, BX
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z3, Z0, Z0
+	VPADDSW       Z3, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z2, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -6418,16 +6386,14 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Z3
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z3, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z3, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z3, Z2, Z2
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Z3
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z3, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z3, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z3, Z2, Z2
 	VBROADCASTSS lower+104(FP), Z3
 	VCVTPS2DQ    Z3, Z3
 	VBROADCASTSS zero+112(FP), Z4
@@ -6449,9 +6415,9 @@ k_done:
 	MOVQ          dstStride+80(FP), SI
 	MOVQ          CX, DI
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z4, Z0, Z0
+	VPADDSW       Z4, Z0, Z0
 	VPACKSSDW     Z2, Z2, Z1
-	VPADDW        Z4, Z1, Z1
+	VPADDSW       Z4, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z3, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -6620,18 +6586,16 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), DX
-	VMOVUPS   (DX), Z4
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z4, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z4, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z4, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z4, Z3, Z3
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), DX
+	VMOVUPS      (DX), Z4
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z4, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z4, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z4, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z4, Z3, Z3
 	VBROADCASTSS lower+104(FP), Z4
 	VCVTPS2DQ    Z4, Z4
 	VBROADCASTSS zero+112(FP), Z5
@@ -6656,9 +6620,9 @@ k_done:
 	LEAQ          (DI)(DI*2), R8
 	MOVQ          DX, R9
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z5, Z0, Z0
+	VPADDSW       Z5, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z5, Z1, Z1
+	VPADDSW       Z5, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z4, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -6847,20 +6811,18 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), DX
-	VMOVUPS   (DX), Z5
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z5, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z5, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z5, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z5, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z5, Z4, Z4
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), DX
+	VMOVUPS      (DX), Z5
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z5, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z5, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z5, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z5, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z5, Z4, Z4
 	VBROADCASTSS lower+104(FP), Z5
 	VCVTPS2DQ    Z5, Z5
 	VBROADCASTSS zero+112(FP), Z6
@@ -6887,9 +6849,9 @@ k_done:
 	LEAQ          (DI)(DI*2), R8
 	MOVQ          DX, R9
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z6, Z0, Z0
+	VPADDSW       Z6, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z6, Z1, Z1
+	VPADDSW       Z6, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z5, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -6901,7 +6863,7 @@ k_done:
 	LEAQ          (DX)(DI*4), DX
 	MOVQ          DX, R9
 	VPACKSSDW     Z4, Z4, Z0
-	VPADDW        Z6, Z0, Z0
+	VPADDSW       Z6, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z5, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -7107,22 +7069,20 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z6
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z6, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z6, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z6, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z6, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z6, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z6, Z5, Z5
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z6
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z6, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z6, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z6, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z6, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z6, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z6, Z5, Z5
 	VBROADCASTSS lower+104(FP), Z6
 	VCVTPS2DQ    Z6, Z6
 	VBROADCASTSS zero+112(FP), Z7
@@ -7151,9 +7111,9 @@ k_done:
 	LEAQ          (R8)(R8*2), R9
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z7, Z0, Z0
+	VPADDSW       Z7, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z7, Z1, Z1
+	VPADDSW       Z7, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z6, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -7165,7 +7125,7 @@ k_done:
 	LEAQ          (BX)(R8*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z7, Z0, Z0
+	VPADDSW       Z7, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z6, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -7390,24 +7350,22 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z7
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z7, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z7, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z7, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z7, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z7, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z7, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z7, Z6, Z6
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z7
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z7, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z7, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z7, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z7, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z7, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z7, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z7, Z6, Z6
 	VBROADCASTSS lower+104(FP), Z7
 	VCVTPS2DQ    Z7, Z7
 	VBROADCASTSS zero+112(FP), Z8
@@ -7438,9 +7396,9 @@ k_done:
 	LEAQ          (R8)(R8*2), R9
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z8, Z0, Z0
+	VPADDSW       Z8, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z8, Z1, Z1
+	VPADDSW       Z8, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z7, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -7452,9 +7410,9 @@ k_done:
 	LEAQ          (BX)(R8*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z8, Z0, Z0
+	VPADDSW       Z8, Z0, Z0
 	VPACKSSDW     Z6, Z6, Z1
-	VPADDW        Z8, Z1, Z1
+	VPADDSW       Z8, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z7, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -7701,26 +7659,24 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z8
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z8, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z8, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z8, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z8, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z8, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z8, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z8, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z8, Z7, Z7
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z8
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z8, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z8, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z8, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z8, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z8, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z8, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z8, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z8, Z7, Z7
 	VBROADCASTSS lower+104(FP), Z8
 	VCVTPS2DQ    Z8, Z8
 	VBROADCASTSS zero+112(FP), Z9
@@ -7753,9 +7709,9 @@ k_done:
 	LEAQ          (SI)(SI*2), R9
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z9, Z0, Z0
+	VPADDSW       Z9, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z9, Z1, Z1
+	VPADDSW       Z9, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z8, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -7767,9 +7723,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z9, Z0, Z0
+	VPADDSW       Z9, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z9, Z1, Z1
+	VPADDSW       Z9, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z8, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -8037,28 +7993,26 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z9
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z9, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z9, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z9, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z9, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z9, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z9, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z9, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z9, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z9, Z8, Z8
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z9
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z9, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z9, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z9, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z9, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z9, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z9, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z9, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z9, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z9, Z8, Z8
 	VBROADCASTSS lower+104(FP), Z9
 	VCVTPS2DQ    Z9, Z9
 	VBROADCASTSS zero+112(FP), Z10
@@ -8093,9 +8047,9 @@ k_done:
 	LEAQ          (SI)(SI*2), R9
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z10, Z0, Z0
+	VPADDSW       Z10, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z10, Z1, Z1
+	VPADDSW       Z10, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z9, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -8107,9 +8061,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z10, Z0, Z0
+	VPADDSW       Z10, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z10, Z1, Z1
+	VPADDSW       Z10, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z9, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -8121,7 +8075,7 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z8, Z8, Z0
-	VPADDW        Z10, Z0, Z0
+	VPADDSW       Z10, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z9, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -8406,30 +8360,28 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z10
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z10, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z10, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z10, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z10, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z10, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z10, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z10, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z10, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z10, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z10, Z9, Z9
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z10
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z10, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z10, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z10, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z10, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z10, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z10, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z10, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z10, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z10, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z10, Z9, Z9
 	VBROADCASTSS lower+104(FP), Z10
 	VCVTPS2DQ    Z10, Z10
 	VBROADCASTSS zero+112(FP), Z11
@@ -8466,9 +8418,9 @@ k_done:
 	LEAQ          (SI)(SI*2), R9
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z11, Z0, Z0
+	VPADDSW       Z11, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z11, Z1, Z1
+	VPADDSW       Z11, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z10, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -8480,9 +8432,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z11, Z0, Z0
+	VPADDSW       Z11, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z11, Z1, Z1
+	VPADDSW       Z11, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z10, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -8494,7 +8446,7 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z11, Z0, Z0
+	VPADDSW       Z11, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z10, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -8798,32 +8750,30 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z11
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z11, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z11, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z11, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z11, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z11, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z11, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z11, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z11, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z11, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z11, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z11, Z10, Z10
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z11
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z11, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z11, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z11, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z11, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z11, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z11, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z11, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z11, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z11, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z11, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z11, Z10, Z10
 	VBROADCASTSS lower+104(FP), Z11
 	VCVTPS2DQ    Z11, Z11
 	VBROADCASTSS zero+112(FP), Z12
@@ -8862,9 +8812,9 @@ k_done:
 	LEAQ          (SI)(SI*2), R9
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z12, Z0, Z0
+	VPADDSW       Z12, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z12, Z1, Z1
+	VPADDSW       Z12, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z11, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -8876,9 +8826,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z12, Z0, Z0
+	VPADDSW       Z12, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z12, Z1, Z1
+	VPADDSW       Z12, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z11, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -8890,9 +8840,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z12, Z0, Z0
+	VPADDSW       Z12, Z0, Z0
 	VPACKSSDW     Z10, Z10, Z1
-	VPADDW        Z12, Z1, Z1
+	VPADDSW       Z12, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z11, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -9216,34 +9166,32 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z12
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z12, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z12, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z12, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z12, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z12, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z12, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z12, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z12, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z12, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z12, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z12, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z12, Z11, Z11
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z12
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z12, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z12, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z12, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z12, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z12, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z12, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z12, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z12, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z12, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z12, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z12, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z12, Z11, Z11
 	VBROADCASTSS lower+104(FP), Z12
 	VCVTPS2DQ    Z12, Z12
 	VBROADCASTSS zero+112(FP), Z13
@@ -9284,9 +9232,9 @@ k_done:
 	LEAQ          (SI)(SI*2), R9
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z13, Z0, Z0
+	VPADDSW       Z13, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z13, Z1, Z1
+	VPADDSW       Z13, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z12, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -9298,9 +9246,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z13, Z0, Z0
+	VPADDSW       Z13, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z13, Z1, Z1
+	VPADDSW       Z13, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z12, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -9312,9 +9260,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z13, Z0, Z0
+	VPADDSW       Z13, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z13, Z1, Z1
+	VPADDSW       Z13, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z12, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -9657,36 +9605,34 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z13
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z13, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z13, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z13, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z13, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z13, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z13, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z13, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z13, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z13, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z13, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z13, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z13, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z13, Z12, Z12
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z13
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z13, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z13, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z13, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z13, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z13, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z13, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z13, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z13, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z13, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z13, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z13, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z13, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z13, Z12, Z12
 	VBROADCASTSS lower+104(FP), Z13
 	VCVTPS2DQ    Z13, Z13
 	VBROADCASTSS zero+112(FP), Z14
@@ -9729,9 +9675,9 @@ k_done:
 	LEAQ          (SI)(SI*2), R9
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z14, Z0, Z0
+	VPADDSW       Z14, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z14, Z1, Z1
+	VPADDSW       Z14, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z13, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -9743,9 +9689,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z14, Z0, Z0
+	VPADDSW       Z14, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z14, Z1, Z1
+	VPADDSW       Z14, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z13, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -9757,9 +9703,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z14, Z0, Z0
+	VPADDSW       Z14, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z14, Z1, Z1
+	VPADDSW       Z14, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z13, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -9771,7 +9717,7 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z12, Z12, Z0
-	VPADDW        Z14, Z0, Z0
+	VPADDSW       Z14, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z13, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -10129,38 +10075,36 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z14
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z14, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z14, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z14, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z14, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z14, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z14, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z14, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z14, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z14, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z14, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z14, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z14, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z14, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z14, Z13, Z13
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z14
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z14, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z14, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z14, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z14, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z14, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z14, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z14, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z14, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z14, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z14, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z14, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z14, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z14, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z14, Z13, Z13
 	VBROADCASTSS lower+104(FP), Z14
 	VCVTPS2DQ    Z14, Z14
 	VBROADCASTSS zero+112(FP), Z15
@@ -10205,9 +10149,9 @@ k_done:
 	LEAQ          (SI)(SI*2), R9
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z15, Z0, Z0
+	VPADDSW       Z15, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z15, Z1, Z1
+	VPADDSW       Z15, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z14, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -10219,9 +10163,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z15, Z0, Z0
+	VPADDSW       Z15, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z15, Z1, Z1
+	VPADDSW       Z15, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z14, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -10233,9 +10177,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z15, Z0, Z0
+	VPADDSW       Z15, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z15, Z1, Z1
+	VPADDSW       Z15, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z14, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -10247,7 +10191,7 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z15, Z0, Z0
+	VPADDSW       Z15, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z14, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -10627,40 +10571,38 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z15
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z15, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z15, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z15, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z15, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z15, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z15, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z15, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z15, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z15, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z15, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z15, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z15, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z15, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z15, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z15, Z14, Z14
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z15
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z15, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z15, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z15, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z15, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z15, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z15, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z15, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z15, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z15, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z15, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z15, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z15, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z15, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z15, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z15, Z14, Z14
 	VBROADCASTSS lower+104(FP), Z15
 	VCVTPS2DQ    Z15, Z15
 	VBROADCASTSS zero+112(FP), Z16
@@ -10707,9 +10649,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z16, Z0, Z0
+	VPADDSW       Z16, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z16, Z1, Z1
+	VPADDSW       Z16, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z15, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -10721,9 +10663,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z16, Z0, Z0
+	VPADDSW       Z16, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z16, Z1, Z1
+	VPADDSW       Z16, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z15, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -10735,9 +10677,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z16, Z0, Z0
+	VPADDSW       Z16, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z16, Z1, Z1
+	VPADDSW       Z16, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z15, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -10749,9 +10691,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z16, Z0, Z0
+	VPADDSW       Z16, Z0, Z0
 	VPACKSSDW     Z14, Z14, Z1
-	VPADDW        Z16, Z1, Z1
+	VPADDSW       Z16, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z15, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -11151,42 +11093,40 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z16
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z16, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z16, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z16, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z16, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z16, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z16, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z16, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z16, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z16, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z16, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z16, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z16, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z16, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z16, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z16, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z16, Z15, Z15
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z16
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z16, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z16, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z16, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z16, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z16, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z16, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z16, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z16, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z16, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z16, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z16, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z16, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z16, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z16, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z16, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z16, Z15, Z15
 	VBROADCASTSS lower+104(FP), Z16
 	VCVTPS2DQ    Z16, Z16
 	VBROADCASTSS zero+112(FP), Z17
@@ -11235,9 +11175,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z17, Z0, Z0
+	VPADDSW       Z17, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z17, Z1, Z1
+	VPADDSW       Z17, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z16, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -11249,9 +11189,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z17, Z0, Z0
+	VPADDSW       Z17, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z17, Z1, Z1
+	VPADDSW       Z17, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z16, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -11263,9 +11203,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z17, Z0, Z0
+	VPADDSW       Z17, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z17, Z1, Z1
+	VPADDSW       Z17, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z16, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -11277,9 +11217,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z17, Z0, Z0
+	VPADDSW       Z17, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z17, Z1, Z1
+	VPADDSW       Z17, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z16, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -11697,44 +11637,42 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z17
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z17, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z17, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z17, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z17, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z17, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z17, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z17, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z17, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z17, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z17, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z17, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z17, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z17, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z17, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z17, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z17, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z17, Z16, Z16
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z17
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z17, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z17, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z17, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z17, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z17, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z17, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z17, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z17, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z17, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z17, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z17, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z17, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z17, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z17, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z17, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z17, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z17, Z16, Z16
 	VBROADCASTSS lower+104(FP), Z17
 	VCVTPS2DQ    Z17, Z17
 	VBROADCASTSS zero+112(FP), Z18
@@ -11785,9 +11723,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z18, Z0, Z0
+	VPADDSW       Z18, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z18, Z1, Z1
+	VPADDSW       Z18, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z17, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -11799,9 +11737,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z18, Z0, Z0
+	VPADDSW       Z18, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z18, Z1, Z1
+	VPADDSW       Z18, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z17, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -11813,9 +11751,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z18, Z0, Z0
+	VPADDSW       Z18, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z18, Z1, Z1
+	VPADDSW       Z18, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z17, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -11827,9 +11765,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z18, Z0, Z0
+	VPADDSW       Z18, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z18, Z1, Z1
+	VPADDSW       Z18, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z17, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -11841,7 +11779,7 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z16, Z16, Z0
-	VPADDW        Z18, Z0, Z0
+	VPADDSW       Z18, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z17, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -12274,46 +12212,44 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z18
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z18, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z18, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z18, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z18, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z18, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z18, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z18, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z18, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z18, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z18, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z18, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z18, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z18, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z18, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z18, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z18, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z18, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z18, Z17, Z17
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z18
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z18, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z18, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z18, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z18, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z18, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z18, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z18, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z18, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z18, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z18, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z18, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z18, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z18, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z18, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z18, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z18, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z18, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z18, Z17, Z17
 	VBROADCASTSS lower+104(FP), Z18
 	VCVTPS2DQ    Z18, Z18
 	VBROADCASTSS zero+112(FP), Z19
@@ -12366,9 +12302,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z19, Z0, Z0
+	VPADDSW       Z19, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z19, Z1, Z1
+	VPADDSW       Z19, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z18, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -12380,9 +12316,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z19, Z0, Z0
+	VPADDSW       Z19, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z19, Z1, Z1
+	VPADDSW       Z19, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z18, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -12394,9 +12330,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z19, Z0, Z0
+	VPADDSW       Z19, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z19, Z1, Z1
+	VPADDSW       Z19, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z18, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -12408,9 +12344,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z19, Z0, Z0
+	VPADDSW       Z19, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z19, Z1, Z1
+	VPADDSW       Z19, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z18, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -12422,7 +12358,7 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z19, Z0, Z0
+	VPADDSW       Z19, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z18, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -12874,48 +12810,46 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z19
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z19, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z19, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z19, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z19, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z19, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z19, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z19, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z19, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z19, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z19, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z19, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z19, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z19, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z19, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z19, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z19, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z19, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z19, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z19, Z18, Z18
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z19
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z19, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z19, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z19, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z19, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z19, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z19, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z19, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z19, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z19, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z19, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z19, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z19, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z19, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z19, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z19, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z19, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z19, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z19, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z19, Z18, Z18
 	VBROADCASTSS lower+104(FP), Z19
 	VCVTPS2DQ    Z19, Z19
 	VBROADCASTSS zero+112(FP), Z20
@@ -12970,9 +12904,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z20, Z0, Z0
+	VPADDSW       Z20, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z20, Z1, Z1
+	VPADDSW       Z20, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z19, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -12984,9 +12918,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z20, Z0, Z0
+	VPADDSW       Z20, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z20, Z1, Z1
+	VPADDSW       Z20, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z19, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -12998,9 +12932,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z20, Z0, Z0
+	VPADDSW       Z20, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z20, Z1, Z1
+	VPADDSW       Z20, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z19, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -13012,9 +12946,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z20, Z0, Z0
+	VPADDSW       Z20, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z20, Z1, Z1
+	VPADDSW       Z20, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z19, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -13026,9 +12960,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z20, Z0, Z0
+	VPADDSW       Z20, Z0, Z0
 	VPACKSSDW     Z18, Z18, Z1
-	VPADDW        Z20, Z1, Z1
+	VPADDSW       Z20, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z19, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -13500,50 +13434,48 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z20
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z20, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z20, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z20, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z20, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z20, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z20, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z20, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z20, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z20, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z20, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z20, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z20, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z20, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z20, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z20, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z20, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z20, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z20, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z20, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z20, Z19, Z19
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z20
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z20, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z20, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z20, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z20, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z20, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z20, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z20, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z20, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z20, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z20, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z20, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z20, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z20, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z20, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z20, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z20, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z20, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z20, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z20, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z20, Z19, Z19
 	VBROADCASTSS lower+104(FP), Z20
 	VCVTPS2DQ    Z20, Z20
 	VBROADCASTSS zero+112(FP), Z21
@@ -13600,9 +13532,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z21, Z0, Z0
+	VPADDSW       Z21, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z21, Z1, Z1
+	VPADDSW       Z21, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z20, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -13614,9 +13546,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z21, Z0, Z0
+	VPADDSW       Z21, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z21, Z1, Z1
+	VPADDSW       Z21, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z20, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -13628,9 +13560,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z21, Z0, Z0
+	VPADDSW       Z21, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z21, Z1, Z1
+	VPADDSW       Z21, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z20, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -13642,9 +13574,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z21, Z0, Z0
+	VPADDSW       Z21, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z21, Z1, Z1
+	VPADDSW       Z21, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z20, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -13656,9 +13588,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z21, Z0, Z0
+	VPADDSW       Z21, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z21, Z1, Z1
+	VPADDSW       Z21, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z20, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -14148,52 +14080,50 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z21
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z21, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z21, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z21, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z21, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z21, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z21, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z21, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z21, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z21, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z21, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z21, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z21, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z21, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z21, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z21, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z21, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z21, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z21, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z21, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z21, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z21, Z20, Z20
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z21
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z21, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z21, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z21, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z21, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z21, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z21, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z21, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z21, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z21, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z21, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z21, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z21, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z21, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z21, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z21, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z21, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z21, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z21, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z21, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z21, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z21, Z20, Z20
 	VBROADCASTSS lower+104(FP), Z21
 	VCVTPS2DQ    Z21, Z21
 	VBROADCASTSS zero+112(FP), Z22
@@ -14252,9 +14182,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z22, Z0, Z0
+	VPADDSW       Z22, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z22, Z1, Z1
+	VPADDSW       Z22, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z21, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -14266,9 +14196,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z22, Z0, Z0
+	VPADDSW       Z22, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z22, Z1, Z1
+	VPADDSW       Z22, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z21, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -14280,9 +14210,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z22, Z0, Z0
+	VPADDSW       Z22, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z22, Z1, Z1
+	VPADDSW       Z22, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z21, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -14294,9 +14224,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z22, Z0, Z0
+	VPADDSW       Z22, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z22, Z1, Z1
+	VPADDSW       Z22, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z21, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -14308,9 +14238,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z22, Z0, Z0
+	VPADDSW       Z22, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z22, Z1, Z1
+	VPADDSW       Z22, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z21, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -14322,7 +14252,7 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z20, Z20, Z0
-	VPADDW        Z22, Z0, Z0
+	VPADDSW       Z22, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z21, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -14832,54 +14762,52 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z22
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z22, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z22, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z22, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z22, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z22, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z22, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z22, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z22, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z22, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z22, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z22, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z22, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z22, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z22, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z22, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z22, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z22, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z22, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z22, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z22, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z22, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z22, Z21, Z21
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z22
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z22, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z22, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z22, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z22, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z22, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z22, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z22, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z22, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z22, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z22, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z22, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z22, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z22, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z22, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z22, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z22, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z22, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z22, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z22, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z22, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z22, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z22, Z21, Z21
 	VBROADCASTSS lower+104(FP), Z22
 	VCVTPS2DQ    Z22, Z22
 	VBROADCASTSS zero+112(FP), Z23
@@ -14940,9 +14868,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R8
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z23, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z23, Z1, Z1
+	VPADDSW       Z23, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z22, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -14954,9 +14882,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z23, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z23, Z1, Z1
+	VPADDSW       Z23, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z22, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -14968,9 +14896,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z23, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z23, Z1, Z1
+	VPADDSW       Z23, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z22, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -14982,9 +14910,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z23, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z23, Z1, Z1
+	VPADDSW       Z23, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z22, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -14996,9 +14924,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z23, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z23, Z1, Z1
+	VPADDSW       Z23, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z22, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -15010,7 +14938,7 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z21, Z20, Z0
-	VPADDW        Z23, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z22, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -15539,56 +15467,54 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z23
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z23, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z23, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z23, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z23, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z23, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z23, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z23, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z23, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z23, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z23, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z23, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z23, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z23, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z23, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z23, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z23, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z23, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z23, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z23, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z23, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z23, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z23, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z23, Z22, Z22
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z23
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z23, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z23, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z23, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z23, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z23, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z23, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z23, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z23, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z23, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z23, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z23, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z23, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z23, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z23, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z23, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z23, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z23, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z23, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z23, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z23, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z23, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z23, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z23, Z22, Z22
 	VBROADCASTSS lower+104(FP), Z23
 	VCVTPS2DQ    Z23, Z23
 	VBROADCASTSS zero+112(FP), Z24
@@ -15651,9 +15577,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R8
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z24, Z0, Z0
+	VPADDSW       Z24, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z24, Z1, Z1
+	VPADDSW       Z24, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z23, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -15665,9 +15591,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z24, Z0, Z0
+	VPADDSW       Z24, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z24, Z1, Z1
+	VPADDSW       Z24, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z23, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -15679,9 +15605,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z24, Z0, Z0
+	VPADDSW       Z24, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z24, Z1, Z1
+	VPADDSW       Z24, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z23, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -15693,9 +15619,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z24, Z0, Z0
+	VPADDSW       Z24, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z24, Z1, Z1
+	VPADDSW       Z24, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z23, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -15707,9 +15633,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z24, Z0, Z0
+	VPADDSW       Z24, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z24, Z1, Z1
+	VPADDSW       Z24, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z23, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -15721,9 +15647,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z21, Z20, Z0
-	VPADDW        Z24, Z0, Z0
+	VPADDSW       Z24, Z0, Z0
 	VPACKSSDW     Z22, Z22, Z1
-	VPADDW        Z24, Z1, Z1
+	VPADDSW       Z24, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z23, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -16272,58 +16198,56 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z24
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z24, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z24, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z24, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z24, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z24, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z24, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z24, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z24, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z24, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z24, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z24, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z24, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z24, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z24, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z24, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z24, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z24, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z24, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z24, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z24, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z24, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z24, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z24, Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    Z24, Z23, Z23
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z24
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z24, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z24, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z24, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z24, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z24, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z24, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z24, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z24, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z24, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z24, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z24, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z24, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z24, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z24, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z24, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z24, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z24, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z24, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z24, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z24, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z24, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z24, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z24, Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z24, Z23, Z23
 	VBROADCASTSS lower+104(FP), Z24
 	VCVTPS2DQ    Z24, Z24
 	VBROADCASTSS zero+112(FP), Z25
@@ -16388,9 +16312,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R8
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z25, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z25, Z1, Z1
+	VPADDSW       Z25, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z24, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -16402,9 +16326,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z25, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z25, Z1, Z1
+	VPADDSW       Z25, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z24, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -16416,9 +16340,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z25, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z25, Z1, Z1
+	VPADDSW       Z25, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z24, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -16430,9 +16354,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z25, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z25, Z1, Z1
+	VPADDSW       Z25, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z24, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -16444,9 +16368,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z25, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z25, Z1, Z1
+	VPADDSW       Z25, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z24, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -16458,9 +16382,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z21, Z20, Z0
-	VPADDW        Z25, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
 	VPACKSSDW     Z23, Z22, Z1
-	VPADDW        Z25, Z1, Z1
+	VPADDSW       Z25, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z24, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -17027,60 +16951,58 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z25
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z25, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z25, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z25, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z25, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z25, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z25, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z25, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z25, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z25, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z25, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z25, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z25, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z25, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z25, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z25, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z25, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z25, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z25, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z25, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z25, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z25, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z25, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z25, Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    Z25, Z23, Z23
-	VCVTDQ2PS Z24, Z24
-	VMULPS    Z25, Z24, Z24
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z25
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z25, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z25, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z25, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z25, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z25, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z25, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z25, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z25, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z25, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z25, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z25, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z25, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z25, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z25, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z25, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z25, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z25, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z25, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z25, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z25, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z25, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z25, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z25, Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z25, Z23, Z23
+	VCVTDQ2PS    Z24, Z24
+	VMULPS       Z25, Z24, Z24
 	VBROADCASTSS lower+104(FP), Z25
 	VCVTPS2DQ    Z25, Z25
 	VBROADCASTSS zero+112(FP), Z26
@@ -17147,9 +17069,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R8
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z26, Z0, Z0
+	VPADDSW       Z26, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z26, Z1, Z1
+	VPADDSW       Z26, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z25, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -17161,9 +17083,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z26, Z0, Z0
+	VPADDSW       Z26, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z26, Z1, Z1
+	VPADDSW       Z26, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z25, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -17175,9 +17097,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z26, Z0, Z0
+	VPADDSW       Z26, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z26, Z1, Z1
+	VPADDSW       Z26, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z25, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -17189,9 +17111,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z26, Z0, Z0
+	VPADDSW       Z26, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z26, Z1, Z1
+	VPADDSW       Z26, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z25, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -17203,9 +17125,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z26, Z0, Z0
+	VPADDSW       Z26, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z26, Z1, Z1
+	VPADDSW       Z26, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z25, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -17217,9 +17139,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z21, Z20, Z0
-	VPADDW        Z26, Z0, Z0
+	VPADDSW       Z26, Z0, Z0
 	VPACKSSDW     Z23, Z22, Z1
-	VPADDW        Z26, Z1, Z1
+	VPADDSW       Z26, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z25, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -17231,7 +17153,7 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z24, Z24, Z0
-	VPADDW        Z26, Z0, Z0
+	VPADDSW       Z26, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z25, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -17813,62 +17735,60 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z26
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z26, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z26, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z26, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z26, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z26, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z26, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z26, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z26, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z26, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z26, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z26, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z26, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z26, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z26, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z26, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z26, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z26, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z26, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z26, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z26, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z26, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z26, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z26, Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    Z26, Z23, Z23
-	VCVTDQ2PS Z24, Z24
-	VMULPS    Z26, Z24, Z24
-	VCVTDQ2PS Z25, Z25
-	VMULPS    Z26, Z25, Z25
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z26
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z26, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z26, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z26, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z26, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z26, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z26, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z26, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z26, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z26, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z26, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z26, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z26, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z26, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z26, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z26, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z26, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z26, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z26, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z26, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z26, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z26, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z26, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z26, Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z26, Z23, Z23
+	VCVTDQ2PS    Z24, Z24
+	VMULPS       Z26, Z24, Z24
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z26, Z25, Z25
 	VBROADCASTSS lower+104(FP), Z26
 	VCVTPS2DQ    Z26, Z26
 	VBROADCASTSS zero+112(FP), Z27
@@ -17937,9 +17857,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R8
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z27, Z1, Z1
+	VPADDSW       Z27, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -17951,9 +17871,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z27, Z1, Z1
+	VPADDSW       Z27, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -17965,9 +17885,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z27, Z1, Z1
+	VPADDSW       Z27, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -17979,9 +17899,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z27, Z1, Z1
+	VPADDSW       Z27, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -17993,9 +17913,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z27, Z1, Z1
+	VPADDSW       Z27, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -18007,9 +17927,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z21, Z20, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKSSDW     Z23, Z22, Z1
-	VPADDW        Z27, Z1, Z1
+	VPADDSW       Z27, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -18021,7 +17941,7 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z25, Z24, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -18622,64 +18542,62 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z27
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z27, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z27, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z27, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z27, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z27, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z27, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z27, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z27, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z27, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z27, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z27, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z27, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z27, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z27, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z27, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z27, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z27, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z27, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z27, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z27, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z27, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z27, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z27, Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    Z27, Z23, Z23
-	VCVTDQ2PS Z24, Z24
-	VMULPS    Z27, Z24, Z24
-	VCVTDQ2PS Z25, Z25
-	VMULPS    Z27, Z25, Z25
-	VCVTDQ2PS Z26, Z26
-	VMULPS    Z27, Z26, Z26
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z27
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z27, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z27, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z27, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z27, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z27, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z27, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z27, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z27, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z27, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z27, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z27, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z27, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z27, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z27, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z27, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z27, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z27, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z27, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z27, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z27, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z27, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z27, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z27, Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z27, Z23, Z23
+	VCVTDQ2PS    Z24, Z24
+	VMULPS       Z27, Z24, Z24
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z27, Z25, Z25
+	VCVTDQ2PS    Z26, Z26
+	VMULPS       Z27, Z26, Z26
 	VBROADCASTSS lower+104(FP), Z27
 	VCVTPS2DQ    Z27, Z27
 	VBROADCASTSS zero+112(FP), Z28
@@ -18750,9 +18668,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R8
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z28, Z0, Z0
+	VPADDSW       Z28, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z28, Z1, Z1
+	VPADDSW       Z28, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z27, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -18764,9 +18682,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z28, Z0, Z0
+	VPADDSW       Z28, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z28, Z1, Z1
+	VPADDSW       Z28, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z27, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -18778,9 +18696,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z28, Z0, Z0
+	VPADDSW       Z28, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z28, Z1, Z1
+	VPADDSW       Z28, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z27, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -18792,9 +18710,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z28, Z0, Z0
+	VPADDSW       Z28, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z28, Z1, Z1
+	VPADDSW       Z28, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z27, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -18806,9 +18724,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z28, Z0, Z0
+	VPADDSW       Z28, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z28, Z1, Z1
+	VPADDSW       Z28, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z27, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -18820,9 +18738,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z21, Z20, Z0
-	VPADDW        Z28, Z0, Z0
+	VPADDSW       Z28, Z0, Z0
 	VPACKSSDW     Z23, Z22, Z1
-	VPADDW        Z28, Z1, Z1
+	VPADDSW       Z28, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z27, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -18834,9 +18752,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z25, Z24, Z0
-	VPADDW        Z28, Z0, Z0
+	VPADDSW       Z28, Z0, Z0
 	VPACKSSDW     Z26, Z26, Z1
-	VPADDW        Z28, Z1, Z1
+	VPADDSW       Z28, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z27, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -19284,66 +19202,64 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z28
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z28, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z28, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z28, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z28, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z28, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z28, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z28, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z28, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z28, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z28, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z28, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z28, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z28, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z28, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z28, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z28, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z28, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z28, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z28, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z28, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z28, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z28, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z28, Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    Z28, Z23, Z23
-	VCVTDQ2PS Z24, Z24
-	VMULPS    Z28, Z24, Z24
-	VCVTDQ2PS Z25, Z25
-	VMULPS    Z28, Z25, Z25
-	VCVTDQ2PS Z26, Z26
-	VMULPS    Z28, Z26, Z26
-	VCVTDQ2PS Z27, Z27
-	VMULPS    Z28, Z27, Z27
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z28
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z28, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z28, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z28, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z28, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z28, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z28, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z28, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z28, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z28, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z28, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z28, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z28, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z28, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z28, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z28, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z28, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z28, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z28, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z28, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z28, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z28, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z28, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z28, Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z28, Z23, Z23
+	VCVTDQ2PS    Z24, Z24
+	VMULPS       Z28, Z24, Z24
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z28, Z25, Z25
+	VCVTDQ2PS    Z26, Z26
+	VMULPS       Z28, Z26, Z26
+	VCVTDQ2PS    Z27, Z27
+	VMULPS       Z28, Z27, Z27
 	VBROADCASTSS lower+104(FP), Z28
 	VCVTPS2DQ    Z28, Z28
 	VBROADCASTSS zero+112(FP), Z29
@@ -19416,9 +19332,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R8
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -19430,9 +19346,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -19444,9 +19360,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -19458,9 +19374,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -19472,9 +19388,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -19486,9 +19402,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z21, Z20, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z23, Z22, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -19500,9 +19416,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z25, Z24, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z27, Z26, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1

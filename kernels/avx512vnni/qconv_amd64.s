@@ -94,15 +94,13 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Z2
-	VMOVUPS   64(CX), Z3
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z2, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z3, Z1, Z1
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Z2
+	VMOVUPS      64(CX), Z3
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z2, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z3, Z1, Z1
 	VBROADCASTSS lower+104(FP), Z2
 	VCVTPS2DQ    Z2, Z2
 	VBROADCASTSS zero+112(FP), Z3
@@ -122,7 +120,7 @@ k_done:
 	MOVQ          dstStride+80(FP), DX
 	MOVQ          CX, BX
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z3, Z0, Z0
+	VPADDSW       Z3, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z2, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -263,19 +261,17 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Z4
-	VMOVUPS   64(CX), Z5
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z4, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z5, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z4, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z5, Z3, Z3
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Z4
+	VMOVUPS      64(CX), Z5
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z4, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z5, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z4, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z5, Z3, Z3
 	VBROADCASTSS lower+104(FP), Z4
 	VCVTPS2DQ    Z4, Z4
 	VBROADCASTSS zero+112(FP), Z5
@@ -299,9 +295,9 @@ k_done:
 	MOVQ          dstStride+80(FP), DX
 	MOVQ          CX, BX
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z5, Z0, Z0
+	VPADDSW       Z5, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z5, Z1, Z1
+	VPADDSW       Z5, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z4, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -461,23 +457,21 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Z6
-	VMOVUPS   64(CX), Z7
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z6, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z7, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z6, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z7, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z6, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z7, Z5, Z5
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Z6
+	VMOVUPS      64(CX), Z7
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z6, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z7, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z6, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z7, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z6, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z7, Z5, Z5
 	VBROADCASTSS lower+104(FP), Z6
 	VCVTPS2DQ    Z6, Z6
 	VBROADCASTSS zero+112(FP), Z7
@@ -505,9 +499,9 @@ k_done:
 	MOVQ          dstStride+80(FP), SI
 	MOVQ          CX, DI
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z7, Z0, Z0
+	VPADDSW       Z7, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z7, Z1, Z1
+	VPADDSW       Z7, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z6, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -517,7 +511,7 @@ k_done:
 	LEAQ          (CX)(SI*2), CX
 	MOVQ          CX, DI
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z7, Z0, Z0
+	VPADDSW       Z7, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z6, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -694,27 +688,25 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), DX
-	VMOVUPS   (DX), Z8
-	VMOVUPS   64(DX), Z9
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z8, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z9, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z8, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z9, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z8, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z9, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z8, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z9, Z7, Z7
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), DX
+	VMOVUPS      (DX), Z8
+	VMOVUPS      64(DX), Z9
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z8, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z9, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z8, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z9, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z8, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z9, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z8, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z9, Z7, Z7
 	VBROADCASTSS lower+104(FP), Z8
 	VCVTPS2DQ    Z8, Z8
 	VBROADCASTSS zero+112(FP), Z9
@@ -746,9 +738,9 @@ k_done:
 	MOVQ          dstStride+80(FP), DI
 	MOVQ          DX, R8
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z9, Z0, Z0
+	VPADDSW       Z9, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z9, Z1, Z1
+	VPADDSW       Z9, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z8, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -758,9 +750,9 @@ k_done:
 	LEAQ          (DX)(DI*2), DX
 	MOVQ          DX, R8
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z9, Z0, Z0
+	VPADDSW       Z9, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z9, Z1, Z1
+	VPADDSW       Z9, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z8, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -960,31 +952,29 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), DX
-	VMOVUPS   (DX), Z10
-	VMOVUPS   64(DX), Z11
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z10, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z11, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z10, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z11, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z10, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z11, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z10, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z11, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z10, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z11, Z9, Z9
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), DX
+	VMOVUPS      (DX), Z10
+	VMOVUPS      64(DX), Z11
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z10, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z11, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z10, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z11, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z10, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z11, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z10, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z11, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z10, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z11, Z9, Z9
 	VBROADCASTSS lower+104(FP), Z10
 	VCVTPS2DQ    Z10, Z10
 	VBROADCASTSS zero+112(FP), Z11
@@ -1020,9 +1010,9 @@ k_done:
 	MOVQ          dstStride+80(FP), DI
 	MOVQ          DX, R8
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z11, Z0, Z0
+	VPADDSW       Z11, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z11, Z1, Z1
+	VPADDSW       Z11, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z10, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -1032,9 +1022,9 @@ k_done:
 	LEAQ          (DX)(DI*2), DX
 	MOVQ          DX, R8
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z11, Z0, Z0
+	VPADDSW       Z11, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z11, Z1, Z1
+	VPADDSW       Z11, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z10, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -1044,7 +1034,7 @@ k_done:
 	LEAQ          (DX)(DI*2), DX
 	MOVQ          DX, R8
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z11, Z0, Z0
+	VPADDSW       Z11, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z10, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -1264,35 +1254,33 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z12
-	VMOVUPS   64(BX), Z13
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z12, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z13, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z12, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z13, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z12, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z13, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z12, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z13, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z12, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z13, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z12, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z13, Z11, Z11
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z12
+	VMOVUPS      64(BX), Z13
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z12, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z13, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z12, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z13, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z12, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z13, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z12, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z13, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z12, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z13, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z12, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z13, Z11, Z11
 	VBROADCASTSS lower+104(FP), Z12
 	VCVTPS2DQ    Z12, Z12
 	VBROADCASTSS zero+112(FP), Z13
@@ -1332,9 +1320,9 @@ k_done:
 	MOVQ          dstStride+80(FP), R8
 	MOVQ          BX, R9
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z13, Z0, Z0
+	VPADDSW       Z13, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z13, Z1, Z1
+	VPADDSW       Z13, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z12, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -1344,9 +1332,9 @@ k_done:
 	LEAQ          (BX)(R8*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z13, Z0, Z0
+	VPADDSW       Z13, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z13, Z1, Z1
+	VPADDSW       Z13, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z12, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -1356,9 +1344,9 @@ k_done:
 	LEAQ          (BX)(R8*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z13, Z0, Z0
+	VPADDSW       Z13, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z13, Z1, Z1
+	VPADDSW       Z13, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z12, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -1598,39 +1586,37 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z14
-	VMOVUPS   64(BX), Z15
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z14, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z15, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z14, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z15, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z14, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z15, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z14, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z15, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z14, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z15, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z14, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z15, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z14, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z15, Z13, Z13
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z14
+	VMOVUPS      64(BX), Z15
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z14, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z15, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z14, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z15, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z14, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z15, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z14, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z15, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z14, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z15, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z14, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z15, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z14, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z15, Z13, Z13
 	VBROADCASTSS lower+104(FP), Z14
 	VCVTPS2DQ    Z14, Z14
 	VBROADCASTSS zero+112(FP), Z15
@@ -1674,9 +1660,9 @@ k_done:
 	MOVQ          dstStride+80(FP), R8
 	MOVQ          BX, R9
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z15, Z0, Z0
+	VPADDSW       Z15, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z15, Z1, Z1
+	VPADDSW       Z15, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z14, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -1686,9 +1672,9 @@ k_done:
 	LEAQ          (BX)(R8*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z15, Z0, Z0
+	VPADDSW       Z15, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z15, Z1, Z1
+	VPADDSW       Z15, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z14, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -1698,9 +1684,9 @@ k_done:
 	LEAQ          (BX)(R8*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z15, Z0, Z0
+	VPADDSW       Z15, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z15, Z1, Z1
+	VPADDSW       Z15, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z14, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -1710,7 +1696,7 @@ k_done:
 	LEAQ          (BX)(R8*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z15, Z0, Z0
+	VPADDSW       Z15, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z14, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -1970,43 +1956,41 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z16
-	VMOVUPS   64(BX), Z17
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z16, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z17, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z16, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z17, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z16, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z17, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z16, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z17, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z16, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z17, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z16, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z17, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z16, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z17, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z16, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z17, Z15, Z15
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z16
+	VMOVUPS      64(BX), Z17
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z16, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z17, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z16, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z17, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z16, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z17, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z16, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z17, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z16, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z17, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z16, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z17, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z16, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z17, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z16, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z17, Z15, Z15
 	VBROADCASTSS lower+104(FP), Z16
 	VCVTPS2DQ    Z16, Z16
 	VBROADCASTSS zero+112(FP), Z17
@@ -2054,9 +2038,9 @@ k_done:
 	MOVQ          dstStride+80(FP), SI
 	MOVQ          BX, R9
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z17, Z0, Z0
+	VPADDSW       Z17, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z17, Z1, Z1
+	VPADDSW       Z17, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z16, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -2066,9 +2050,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z17, Z0, Z0
+	VPADDSW       Z17, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z17, Z1, Z1
+	VPADDSW       Z17, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z16, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -2078,9 +2062,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z17, Z0, Z0
+	VPADDSW       Z17, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z17, Z1, Z1
+	VPADDSW       Z17, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z16, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -2090,9 +2074,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z17, Z0, Z0
+	VPADDSW       Z17, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z17, Z1, Z1
+	VPADDSW       Z17, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z16, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -2374,47 +2358,45 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z18
-	VMOVUPS   64(BX), Z19
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z18, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z19, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z18, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z19, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z18, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z19, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z18, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z19, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z18, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z19, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z18, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z19, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z18, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z19, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z18, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z19, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z18, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z19, Z17, Z17
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z18
+	VMOVUPS      64(BX), Z19
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z18, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z19, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z18, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z19, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z18, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z19, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z18, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z19, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z18, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z19, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z18, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z19, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z18, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z19, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z18, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z19, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z18, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z19, Z17, Z17
 	VBROADCASTSS lower+104(FP), Z18
 	VCVTPS2DQ    Z18, Z18
 	VBROADCASTSS zero+112(FP), Z19
@@ -2466,9 +2448,9 @@ k_done:
 	MOVQ          dstStride+80(FP), SI
 	MOVQ          BX, R9
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z19, Z0, Z0
+	VPADDSW       Z19, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z19, Z1, Z1
+	VPADDSW       Z19, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z18, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -2478,9 +2460,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z19, Z0, Z0
+	VPADDSW       Z19, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z19, Z1, Z1
+	VPADDSW       Z19, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z18, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -2490,9 +2472,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z19, Z0, Z0
+	VPADDSW       Z19, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z19, Z1, Z1
+	VPADDSW       Z19, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z18, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -2502,9 +2484,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z19, Z0, Z0
+	VPADDSW       Z19, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z19, Z1, Z1
+	VPADDSW       Z19, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z18, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -2514,7 +2496,7 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z19, Z0, Z0
+	VPADDSW       Z19, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z18, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -2815,51 +2797,49 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z20
-	VMOVUPS   64(BX), Z21
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z20, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z21, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z20, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z21, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z20, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z21, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z20, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z21, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z20, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z21, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z20, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z21, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z20, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z21, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z20, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z21, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z20, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z21, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z20, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z21, Z19, Z19
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z20
+	VMOVUPS      64(BX), Z21
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z20, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z21, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z20, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z21, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z20, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z21, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z20, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z21, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z20, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z21, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z20, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z21, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z20, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z21, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z20, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z21, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z20, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z21, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z20, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z21, Z19, Z19
 	VBROADCASTSS lower+104(FP), Z20
 	VCVTPS2DQ    Z20, Z20
 	VBROADCASTSS zero+112(FP), Z21
@@ -2915,9 +2895,9 @@ k_done:
 	MOVQ          dstStride+80(FP), SI
 	MOVQ          BX, R9
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z21, Z0, Z0
+	VPADDSW       Z21, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z21, Z1, Z1
+	VPADDSW       Z21, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z20, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -2927,9 +2907,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z21, Z0, Z0
+	VPADDSW       Z21, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z21, Z1, Z1
+	VPADDSW       Z21, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z20, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -2939,9 +2919,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z21, Z0, Z0
+	VPADDSW       Z21, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z21, Z1, Z1
+	VPADDSW       Z21, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z20, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -2951,9 +2931,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z21, Z0, Z0
+	VPADDSW       Z21, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z21, Z1, Z1
+	VPADDSW       Z21, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z20, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -2963,9 +2943,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z21, Z0, Z0
+	VPADDSW       Z21, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z21, Z1, Z1
+	VPADDSW       Z21, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z20, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -3286,55 +3266,53 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z22
-	VMOVUPS   64(BX), Z23
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z22, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z23, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z22, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z23, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z22, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z23, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z22, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z23, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z22, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z23, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z22, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z23, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z22, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z23, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z22, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z23, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z22, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z23, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z22, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z23, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z22, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z23, Z21, Z21
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z22
+	VMOVUPS      64(BX), Z23
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z22, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z23, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z22, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z23, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z22, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z23, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z22, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z23, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z22, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z23, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z22, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z23, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z22, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z23, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z22, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z23, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z22, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z23, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z22, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z23, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z22, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z23, Z21, Z21
 	VBROADCASTSS lower+104(FP), Z22
 	VCVTPS2DQ    Z22, Z22
 	VBROADCASTSS zero+112(FP), Z23
@@ -3394,9 +3372,9 @@ k_done:
 	MOVQ          dstStride+80(FP), SI
 	MOVQ          BX, R9
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z23, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z23, Z1, Z1
+	VPADDSW       Z23, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z22, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -3406,9 +3384,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z23, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z23, Z1, Z1
+	VPADDSW       Z23, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z22, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -3418,9 +3396,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z23, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z23, Z1, Z1
+	VPADDSW       Z23, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z22, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -3430,9 +3408,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z23, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z23, Z1, Z1
+	VPADDSW       Z23, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z22, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -3442,9 +3420,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z23, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z23, Z1, Z1
+	VPADDSW       Z23, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z22, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -3454,7 +3432,7 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z21, Z20, Z0
-	VPADDW        Z23, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z22, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -3793,59 +3771,57 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z24
-	VMOVUPS   64(BX), Z25
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z24, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z25, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z24, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z25, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z24, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z25, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z24, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z25, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z24, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z25, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z24, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z25, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z24, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z25, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z24, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z25, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z24, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z25, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z24, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z25, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z24, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z25, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z24, Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    Z25, Z23, Z23
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z24
+	VMOVUPS      64(BX), Z25
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z24, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z25, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z24, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z25, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z24, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z25, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z24, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z25, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z24, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z25, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z24, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z25, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z24, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z25, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z24, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z25, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z24, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z25, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z24, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z25, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z24, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z25, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z24, Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z25, Z23, Z23
 	VBROADCASTSS lower+104(FP), Z24
 	VCVTPS2DQ    Z24, Z24
 	VBROADCASTSS zero+112(FP), Z25
@@ -3909,9 +3885,9 @@ k_done:
 	MOVQ          dstStride+80(FP), SI
 	MOVQ          BX, R9
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z25, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z25, Z1, Z1
+	VPADDSW       Z25, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z24, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -3921,9 +3897,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z25, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z25, Z1, Z1
+	VPADDSW       Z25, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z24, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -3933,9 +3909,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z25, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z25, Z1, Z1
+	VPADDSW       Z25, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z24, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -3945,9 +3921,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z25, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z25, Z1, Z1
+	VPADDSW       Z25, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z24, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -3957,9 +3933,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z25, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z25, Z1, Z1
+	VPADDSW       Z25, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z24, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -3969,9 +3945,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z21, Z20, Z0
-	VPADDW        Z25, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
 	VPACKSSDW     Z23, Z22, Z1
-	VPADDW        Z25, Z1, Z1
+	VPADDSW       Z25, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z24, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -4331,63 +4307,61 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z26
-	VMOVUPS   64(BX), Z27
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z26, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z27, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z26, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z27, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z26, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z27, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z26, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z27, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z26, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z27, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z26, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z27, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z26, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z27, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z26, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z27, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z26, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z27, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z26, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z27, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z26, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z27, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z26, Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    Z27, Z23, Z23
-	VCVTDQ2PS Z24, Z24
-	VMULPS    Z26, Z24, Z24
-	VCVTDQ2PS Z25, Z25
-	VMULPS    Z27, Z25, Z25
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z26
+	VMOVUPS      64(BX), Z27
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z26, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z27, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z26, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z27, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z26, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z27, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z26, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z27, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z26, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z27, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z26, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z27, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z26, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z27, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z26, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z27, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z26, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z27, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z26, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z27, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z26, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z27, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z26, Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z27, Z23, Z23
+	VCVTDQ2PS    Z24, Z24
+	VMULPS       Z26, Z24, Z24
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z27, Z25, Z25
 	VBROADCASTSS lower+104(FP), Z26
 	VCVTPS2DQ    Z26, Z26
 	VBROADCASTSS zero+112(FP), Z27
@@ -4455,9 +4429,9 @@ k_done:
 	MOVQ          dstStride+80(FP), SI
 	MOVQ          BX, R9
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z27, Z1, Z1
+	VPADDSW       Z27, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -4467,9 +4441,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z27, Z1, Z1
+	VPADDSW       Z27, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -4479,9 +4453,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z27, Z1, Z1
+	VPADDSW       Z27, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -4491,9 +4465,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z27, Z1, Z1
+	VPADDSW       Z27, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -4503,9 +4477,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z27, Z1, Z1
+	VPADDSW       Z27, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -4515,9 +4489,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z21, Z20, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKSSDW     Z23, Z22, Z1
-	VPADDW        Z27, Z1, Z1
+	VPADDSW       Z27, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -4527,7 +4501,7 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z25, Z24, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -4813,67 +4787,65 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z28
-	VMOVUPS   64(BX), Z29
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z28, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z29, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z28, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z29, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z28, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z29, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z28, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z29, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z28, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z29, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z28, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z29, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z28, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z29, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z28, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z29, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z28, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z29, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z28, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z29, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z28, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z29, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z28, Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    Z29, Z23, Z23
-	VCVTDQ2PS Z24, Z24
-	VMULPS    Z28, Z24, Z24
-	VCVTDQ2PS Z25, Z25
-	VMULPS    Z29, Z25, Z25
-	VCVTDQ2PS Z26, Z26
-	VMULPS    Z28, Z26, Z26
-	VCVTDQ2PS Z27, Z27
-	VMULPS    Z29, Z27, Z27
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z28
+	VMOVUPS      64(BX), Z29
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z28, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z29, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z28, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z29, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z28, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z29, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z28, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z29, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z28, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z29, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z28, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z29, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z28, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z29, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z28, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z29, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z28, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z29, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z28, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z29, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z28, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z29, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z28, Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z29, Z23, Z23
+	VCVTDQ2PS    Z24, Z24
+	VMULPS       Z28, Z24, Z24
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z29, Z25, Z25
+	VCVTDQ2PS    Z26, Z26
+	VMULPS       Z28, Z26, Z26
+	VCVTDQ2PS    Z27, Z27
+	VMULPS       Z29, Z27, Z27
 	VBROADCASTSS lower+104(FP), Z28
 	VCVTPS2DQ    Z28, Z28
 	VBROADCASTSS zero+112(FP), Z29
@@ -4945,9 +4917,9 @@ k_done:
 	MOVQ          dstStride+80(FP), SI
 	MOVQ          BX, R9
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -4957,9 +4929,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -4969,9 +4941,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -4981,9 +4953,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -4993,9 +4965,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -5005,9 +4977,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z21, Z20, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z23, Z22, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -5017,9 +4989,9 @@ k_done:
 	LEAQ          (BX)(SI*2), BX
 	MOVQ          BX, R9
 	VPACKSSDW     Z25, Z24, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z27, Z26, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -5110,12 +5082,10 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Z1
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z1, Z0, Z0
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Z1
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z1, Z0, Z0
 	VBROADCASTSS lower+104(FP), Z1
 	VCVTPS2DQ    Z1, Z1
 	VBROADCASTSS zero+112(FP), Z2
@@ -5133,7 +5103,7 @@ k_done:
 	MOVQ          dstStride+80(FP), DX
 	MOVQ          CX, BX
 	VPACKSSDW     Z0, Z0, Z0
-	VPADDW        Z2, Z0, Z0
+	VPADDSW       Z2, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z1, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -5233,14 +5203,12 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Z2
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z2, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z2, Z1, Z1
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Z2
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z2, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z2, Z1, Z1
 	VBROADCASTSS lower+104(FP), Z2
 	VCVTPS2DQ    Z2, Z2
 	VBROADCASTSS zero+112(FP), Z3
@@ -5260,7 +5228,7 @@ k_done:
 	MOVQ          dstStride+80(FP), DX
 	MOVQ          CX, BX
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z3, Z0, Z0
+	VPADDSW       Z3, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z2, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -5394,16 +5362,14 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), CX
-	VMOVUPS   (CX), Z3
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z3, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z3, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z3, Z2, Z2
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), CX
+	VMOVUPS      (CX), Z3
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z3, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z3, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z3, Z2, Z2
 	VBROADCASTSS lower+104(FP), Z3
 	VCVTPS2DQ    Z3, Z3
 	VBROADCASTSS zero+112(FP), Z4
@@ -5425,9 +5391,9 @@ k_done:
 	MOVQ          dstStride+80(FP), SI
 	MOVQ          CX, DI
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z4, Z0, Z0
+	VPADDSW       Z4, Z0, Z0
 	VPACKSSDW     Z2, Z2, Z1
-	VPADDW        Z4, Z1, Z1
+	VPADDSW       Z4, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z3, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -5576,18 +5542,16 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), DX
-	VMOVUPS   (DX), Z4
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z4, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z4, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z4, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z4, Z3, Z3
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), DX
+	VMOVUPS      (DX), Z4
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z4, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z4, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z4, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z4, Z3, Z3
 	VBROADCASTSS lower+104(FP), Z4
 	VCVTPS2DQ    Z4, Z4
 	VBROADCASTSS zero+112(FP), Z5
@@ -5612,9 +5576,9 @@ k_done:
 	LEAQ          (DI)(DI*2), R8
 	MOVQ          DX, R9
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z5, Z0, Z0
+	VPADDSW       Z5, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z5, Z1, Z1
+	VPADDSW       Z5, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z4, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -5778,20 +5742,18 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), DX
-	VMOVUPS   (DX), Z5
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z5, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z5, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z5, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z5, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z5, Z4, Z4
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), DX
+	VMOVUPS      (DX), Z5
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z5, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z5, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z5, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z5, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z5, Z4, Z4
 	VBROADCASTSS lower+104(FP), Z5
 	VCVTPS2DQ    Z5, Z5
 	VBROADCASTSS zero+112(FP), Z6
@@ -5818,9 +5780,9 @@ k_done:
 	LEAQ          (DI)(DI*2), R8
 	MOVQ          DX, R9
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z6, Z0, Z0
+	VPADDSW       Z6, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z6, Z1, Z1
+	VPADDSW       Z6, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z5, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -5832,7 +5794,7 @@ k_done:
 	LEAQ          (DX)(DI*4), DX
 	MOVQ          DX, R9
 	VPACKSSDW     Z4, Z4, Z0
-	VPADDW        Z6, Z0, Z0
+	VPADDSW       Z6, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z5, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -6008,22 +5970,20 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z6
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z6, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z6, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z6, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z6, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z6, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z6, Z5, Z5
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z6
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z6, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z6, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z6, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z6, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z6, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z6, Z5, Z5
 	VBROADCASTSS lower+104(FP), Z6
 	VCVTPS2DQ    Z6, Z6
 	VBROADCASTSS zero+112(FP), Z7
@@ -6052,9 +6012,9 @@ k_done:
 	LEAQ          (R8)(R8*2), R9
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z7, Z0, Z0
+	VPADDSW       Z7, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z7, Z1, Z1
+	VPADDSW       Z7, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z6, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -6066,7 +6026,7 @@ k_done:
 	LEAQ          (BX)(R8*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z7, Z0, Z0
+	VPADDSW       Z7, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z6, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -6256,24 +6216,22 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z7
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z7, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z7, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z7, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z7, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z7, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z7, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z7, Z6, Z6
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z7
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z7, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z7, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z7, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z7, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z7, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z7, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z7, Z6, Z6
 	VBROADCASTSS lower+104(FP), Z7
 	VCVTPS2DQ    Z7, Z7
 	VBROADCASTSS zero+112(FP), Z8
@@ -6304,9 +6262,9 @@ k_done:
 	LEAQ          (R8)(R8*2), R9
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z8, Z0, Z0
+	VPADDSW       Z8, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z8, Z1, Z1
+	VPADDSW       Z8, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z7, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -6318,9 +6276,9 @@ k_done:
 	LEAQ          (BX)(R8*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z8, Z0, Z0
+	VPADDSW       Z8, Z0, Z0
 	VPACKSSDW     Z6, Z6, Z1
-	VPADDW        Z8, Z1, Z1
+	VPADDSW       Z8, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z7, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -6527,26 +6485,24 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z8
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z8, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z8, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z8, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z8, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z8, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z8, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z8, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z8, Z7, Z7
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z8
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z8, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z8, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z8, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z8, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z8, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z8, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z8, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z8, Z7, Z7
 	VBROADCASTSS lower+104(FP), Z8
 	VCVTPS2DQ    Z8, Z8
 	VBROADCASTSS zero+112(FP), Z9
@@ -6579,9 +6535,9 @@ k_done:
 	LEAQ          (SI)(SI*2), R9
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z9, Z0, Z0
+	VPADDSW       Z9, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z9, Z1, Z1
+	VPADDSW       Z9, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z8, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -6593,9 +6549,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z9, Z0, Z0
+	VPADDSW       Z9, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z9, Z1, Z1
+	VPADDSW       Z9, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z8, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -6818,28 +6774,26 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z9
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z9, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z9, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z9, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z9, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z9, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z9, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z9, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z9, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z9, Z8, Z8
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z9
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z9, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z9, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z9, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z9, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z9, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z9, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z9, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z9, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z9, Z8, Z8
 	VBROADCASTSS lower+104(FP), Z9
 	VCVTPS2DQ    Z9, Z9
 	VBROADCASTSS zero+112(FP), Z10
@@ -6874,9 +6828,9 @@ k_done:
 	LEAQ          (SI)(SI*2), R9
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z10, Z0, Z0
+	VPADDSW       Z10, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z10, Z1, Z1
+	VPADDSW       Z10, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z9, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -6888,9 +6842,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z10, Z0, Z0
+	VPADDSW       Z10, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z10, Z1, Z1
+	VPADDSW       Z10, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z9, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -6902,7 +6856,7 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z8, Z8, Z0
-	VPADDW        Z10, Z0, Z0
+	VPADDSW       Z10, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z9, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -7136,30 +7090,28 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z10
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z10, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z10, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z10, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z10, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z10, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z10, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z10, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z10, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z10, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z10, Z9, Z9
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z10
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z10, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z10, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z10, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z10, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z10, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z10, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z10, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z10, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z10, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z10, Z9, Z9
 	VBROADCASTSS lower+104(FP), Z10
 	VCVTPS2DQ    Z10, Z10
 	VBROADCASTSS zero+112(FP), Z11
@@ -7196,9 +7148,9 @@ k_done:
 	LEAQ          (SI)(SI*2), R9
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z11, Z0, Z0
+	VPADDSW       Z11, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z11, Z1, Z1
+	VPADDSW       Z11, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z10, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -7210,9 +7162,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z11, Z0, Z0
+	VPADDSW       Z11, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z11, Z1, Z1
+	VPADDSW       Z11, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z10, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -7224,7 +7176,7 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z11, Z0, Z0
+	VPADDSW       Z11, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z10, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -7472,32 +7424,30 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z11
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z11, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z11, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z11, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z11, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z11, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z11, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z11, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z11, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z11, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z11, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z11, Z10, Z10
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z11
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z11, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z11, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z11, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z11, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z11, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z11, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z11, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z11, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z11, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z11, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z11, Z10, Z10
 	VBROADCASTSS lower+104(FP), Z11
 	VCVTPS2DQ    Z11, Z11
 	VBROADCASTSS zero+112(FP), Z12
@@ -7536,9 +7486,9 @@ k_done:
 	LEAQ          (SI)(SI*2), R9
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z12, Z0, Z0
+	VPADDSW       Z12, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z12, Z1, Z1
+	VPADDSW       Z12, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z11, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -7550,9 +7500,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z12, Z0, Z0
+	VPADDSW       Z12, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z12, Z1, Z1
+	VPADDSW       Z12, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z11, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -7564,9 +7514,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z12, Z0, Z0
+	VPADDSW       Z12, Z0, Z0
 	VPACKSSDW     Z10, Z10, Z1
-	VPADDW        Z12, Z1, Z1
+	VPADDSW       Z12, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z11, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -7829,34 +7779,32 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z12
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z12, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z12, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z12, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z12, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z12, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z12, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z12, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z12, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z12, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z12, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z12, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z12, Z11, Z11
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z12
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z12, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z12, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z12, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z12, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z12, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z12, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z12, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z12, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z12, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z12, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z12, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z12, Z11, Z11
 	VBROADCASTSS lower+104(FP), Z12
 	VCVTPS2DQ    Z12, Z12
 	VBROADCASTSS zero+112(FP), Z13
@@ -7897,9 +7845,9 @@ k_done:
 	LEAQ          (SI)(SI*2), R9
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z13, Z0, Z0
+	VPADDSW       Z13, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z13, Z1, Z1
+	VPADDSW       Z13, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z12, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -7911,9 +7859,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z13, Z0, Z0
+	VPADDSW       Z13, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z13, Z1, Z1
+	VPADDSW       Z13, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z12, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -7925,9 +7873,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z13, Z0, Z0
+	VPADDSW       Z13, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z13, Z1, Z1
+	VPADDSW       Z13, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z12, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -8204,36 +8152,34 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z13
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z13, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z13, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z13, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z13, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z13, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z13, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z13, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z13, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z13, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z13, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z13, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z13, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z13, Z12, Z12
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z13
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z13, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z13, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z13, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z13, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z13, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z13, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z13, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z13, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z13, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z13, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z13, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z13, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z13, Z12, Z12
 	VBROADCASTSS lower+104(FP), Z13
 	VCVTPS2DQ    Z13, Z13
 	VBROADCASTSS zero+112(FP), Z14
@@ -8276,9 +8222,9 @@ k_done:
 	LEAQ          (SI)(SI*2), R9
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z14, Z0, Z0
+	VPADDSW       Z14, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z14, Z1, Z1
+	VPADDSW       Z14, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z13, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -8290,9 +8236,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z14, Z0, Z0
+	VPADDSW       Z14, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z14, Z1, Z1
+	VPADDSW       Z14, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z13, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -8304,9 +8250,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z14, Z0, Z0
+	VPADDSW       Z14, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z14, Z1, Z1
+	VPADDSW       Z14, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z13, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -8318,7 +8264,7 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z12, Z12, Z0
-	VPADDW        Z14, Z0, Z0
+	VPADDSW       Z14, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z13, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -8605,38 +8551,36 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z14
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z14, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z14, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z14, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z14, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z14, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z14, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z14, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z14, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z14, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z14, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z14, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z14, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z14, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z14, Z13, Z13
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z14
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z14, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z14, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z14, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z14, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z14, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z14, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z14, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z14, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z14, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z14, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z14, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z14, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z14, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z14, Z13, Z13
 	VBROADCASTSS lower+104(FP), Z14
 	VCVTPS2DQ    Z14, Z14
 	VBROADCASTSS zero+112(FP), Z15
@@ -8681,9 +8625,9 @@ k_done:
 	LEAQ          (SI)(SI*2), R9
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z15, Z0, Z0
+	VPADDSW       Z15, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z15, Z1, Z1
+	VPADDSW       Z15, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z14, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -8695,9 +8639,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z15, Z0, Z0
+	VPADDSW       Z15, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z15, Z1, Z1
+	VPADDSW       Z15, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z14, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -8709,9 +8653,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z15, Z0, Z0
+	VPADDSW       Z15, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z15, Z1, Z1
+	VPADDSW       Z15, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z14, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -8723,7 +8667,7 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z15, Z0, Z0
+	VPADDSW       Z15, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z14, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -9027,40 +8971,38 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z15
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z15, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z15, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z15, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z15, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z15, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z15, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z15, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z15, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z15, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z15, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z15, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z15, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z15, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z15, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z15, Z14, Z14
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z15
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z15, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z15, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z15, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z15, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z15, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z15, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z15, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z15, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z15, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z15, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z15, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z15, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z15, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z15, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z15, Z14, Z14
 	VBROADCASTSS lower+104(FP), Z15
 	VCVTPS2DQ    Z15, Z15
 	VBROADCASTSS zero+112(FP), Z16
@@ -9107,9 +9049,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z16, Z0, Z0
+	VPADDSW       Z16, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z16, Z1, Z1
+	VPADDSW       Z16, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z15, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -9121,9 +9063,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z16, Z0, Z0
+	VPADDSW       Z16, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z16, Z1, Z1
+	VPADDSW       Z16, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z15, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -9135,9 +9077,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z16, Z0, Z0
+	VPADDSW       Z16, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z16, Z1, Z1
+	VPADDSW       Z16, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z15, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -9149,9 +9091,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z16, Z0, Z0
+	VPADDSW       Z16, Z0, Z0
 	VPACKSSDW     Z14, Z14, Z1
-	VPADDW        Z16, Z1, Z1
+	VPADDSW       Z16, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z15, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -9470,42 +9412,40 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z16
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z16, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z16, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z16, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z16, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z16, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z16, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z16, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z16, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z16, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z16, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z16, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z16, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z16, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z16, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z16, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z16, Z15, Z15
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z16
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z16, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z16, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z16, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z16, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z16, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z16, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z16, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z16, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z16, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z16, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z16, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z16, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z16, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z16, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z16, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z16, Z15, Z15
 	VBROADCASTSS lower+104(FP), Z16
 	VCVTPS2DQ    Z16, Z16
 	VBROADCASTSS zero+112(FP), Z17
@@ -9554,9 +9494,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z17, Z0, Z0
+	VPADDSW       Z17, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z17, Z1, Z1
+	VPADDSW       Z17, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z16, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -9568,9 +9508,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z17, Z0, Z0
+	VPADDSW       Z17, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z17, Z1, Z1
+	VPADDSW       Z17, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z16, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -9582,9 +9522,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z17, Z0, Z0
+	VPADDSW       Z17, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z17, Z1, Z1
+	VPADDSW       Z17, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z16, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -9596,9 +9536,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z17, Z0, Z0
+	VPADDSW       Z17, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z17, Z1, Z1
+	VPADDSW       Z17, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z16, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -9930,44 +9870,42 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z17
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z17, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z17, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z17, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z17, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z17, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z17, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z17, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z17, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z17, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z17, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z17, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z17, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z17, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z17, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z17, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z17, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z17, Z16, Z16
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z17
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z17, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z17, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z17, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z17, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z17, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z17, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z17, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z17, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z17, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z17, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z17, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z17, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z17, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z17, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z17, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z17, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z17, Z16, Z16
 	VBROADCASTSS lower+104(FP), Z17
 	VCVTPS2DQ    Z17, Z17
 	VBROADCASTSS zero+112(FP), Z18
@@ -10018,9 +9956,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z18, Z0, Z0
+	VPADDSW       Z18, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z18, Z1, Z1
+	VPADDSW       Z18, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z17, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -10032,9 +9970,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z18, Z0, Z0
+	VPADDSW       Z18, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z18, Z1, Z1
+	VPADDSW       Z18, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z17, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -10046,9 +9984,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z18, Z0, Z0
+	VPADDSW       Z18, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z18, Z1, Z1
+	VPADDSW       Z18, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z17, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -10060,9 +9998,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z18, Z0, Z0
+	VPADDSW       Z18, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z18, Z1, Z1
+	VPADDSW       Z18, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z17, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -10074,7 +10012,7 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z16, Z16, Z0
-	VPADDW        Z18, Z0, Z0
+	VPADDSW       Z18, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z17, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -10416,46 +10354,44 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z18
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z18, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z18, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z18, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z18, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z18, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z18, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z18, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z18, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z18, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z18, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z18, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z18, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z18, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z18, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z18, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z18, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z18, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z18, Z17, Z17
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z18
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z18, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z18, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z18, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z18, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z18, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z18, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z18, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z18, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z18, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z18, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z18, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z18, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z18, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z18, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z18, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z18, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z18, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z18, Z17, Z17
 	VBROADCASTSS lower+104(FP), Z18
 	VCVTPS2DQ    Z18, Z18
 	VBROADCASTSS zero+112(FP), Z19
@@ -10508,9 +10444,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z19, Z0, Z0
+	VPADDSW       Z19, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z19, Z1, Z1
+	VPADDSW       Z19, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z18, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -10522,9 +10458,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z19, Z0, Z0
+	VPADDSW       Z19, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z19, Z1, Z1
+	VPADDSW       Z19, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z18, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -10536,9 +10472,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z19, Z0, Z0
+	VPADDSW       Z19, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z19, Z1, Z1
+	VPADDSW       Z19, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z18, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -10550,9 +10486,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z19, Z0, Z0
+	VPADDSW       Z19, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z19, Z1, Z1
+	VPADDSW       Z19, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z18, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -10564,7 +10500,7 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z19, Z0, Z0
+	VPADDSW       Z19, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z18, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -10920,48 +10856,46 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z19
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z19, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z19, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z19, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z19, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z19, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z19, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z19, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z19, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z19, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z19, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z19, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z19, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z19, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z19, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z19, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z19, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z19, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z19, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z19, Z18, Z18
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z19
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z19, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z19, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z19, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z19, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z19, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z19, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z19, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z19, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z19, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z19, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z19, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z19, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z19, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z19, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z19, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z19, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z19, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z19, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z19, Z18, Z18
 	VBROADCASTSS lower+104(FP), Z19
 	VCVTPS2DQ    Z19, Z19
 	VBROADCASTSS zero+112(FP), Z20
@@ -11016,9 +10950,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z20, Z0, Z0
+	VPADDSW       Z20, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z20, Z1, Z1
+	VPADDSW       Z20, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z19, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -11030,9 +10964,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z20, Z0, Z0
+	VPADDSW       Z20, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z20, Z1, Z1
+	VPADDSW       Z20, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z19, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -11044,9 +10978,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z20, Z0, Z0
+	VPADDSW       Z20, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z20, Z1, Z1
+	VPADDSW       Z20, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z19, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -11058,9 +10992,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z20, Z0, Z0
+	VPADDSW       Z20, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z20, Z1, Z1
+	VPADDSW       Z20, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z19, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -11072,9 +11006,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z20, Z0, Z0
+	VPADDSW       Z20, Z0, Z0
 	VPACKSSDW     Z18, Z18, Z1
-	VPADDW        Z20, Z1, Z1
+	VPADDSW       Z20, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z19, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -11445,50 +11379,48 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z20
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z20, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z20, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z20, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z20, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z20, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z20, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z20, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z20, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z20, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z20, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z20, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z20, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z20, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z20, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z20, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z20, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z20, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z20, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z20, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z20, Z19, Z19
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z20
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z20, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z20, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z20, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z20, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z20, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z20, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z20, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z20, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z20, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z20, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z20, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z20, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z20, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z20, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z20, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z20, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z20, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z20, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z20, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z20, Z19, Z19
 	VBROADCASTSS lower+104(FP), Z20
 	VCVTPS2DQ    Z20, Z20
 	VBROADCASTSS zero+112(FP), Z21
@@ -11545,9 +11477,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z21, Z0, Z0
+	VPADDSW       Z21, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z21, Z1, Z1
+	VPADDSW       Z21, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z20, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -11559,9 +11491,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z21, Z0, Z0
+	VPADDSW       Z21, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z21, Z1, Z1
+	VPADDSW       Z21, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z20, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -11573,9 +11505,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z21, Z0, Z0
+	VPADDSW       Z21, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z21, Z1, Z1
+	VPADDSW       Z21, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z20, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -11587,9 +11519,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z21, Z0, Z0
+	VPADDSW       Z21, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z21, Z1, Z1
+	VPADDSW       Z21, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z20, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -11601,9 +11533,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z21, Z0, Z0
+	VPADDSW       Z21, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z21, Z1, Z1
+	VPADDSW       Z21, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z20, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -11987,52 +11919,50 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z21
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z21, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z21, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z21, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z21, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z21, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z21, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z21, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z21, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z21, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z21, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z21, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z21, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z21, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z21, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z21, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z21, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z21, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z21, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z21, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z21, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z21, Z20, Z20
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z21
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z21, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z21, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z21, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z21, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z21, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z21, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z21, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z21, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z21, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z21, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z21, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z21, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z21, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z21, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z21, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z21, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z21, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z21, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z21, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z21, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z21, Z20, Z20
 	VBROADCASTSS lower+104(FP), Z21
 	VCVTPS2DQ    Z21, Z21
 	VBROADCASTSS zero+112(FP), Z22
@@ -12091,9 +12021,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R10
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z22, Z0, Z0
+	VPADDSW       Z22, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z22, Z1, Z1
+	VPADDSW       Z22, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z21, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -12105,9 +12035,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z22, Z0, Z0
+	VPADDSW       Z22, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z22, Z1, Z1
+	VPADDSW       Z22, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z21, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -12119,9 +12049,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z22, Z0, Z0
+	VPADDSW       Z22, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z22, Z1, Z1
+	VPADDSW       Z22, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z21, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -12133,9 +12063,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z22, Z0, Z0
+	VPADDSW       Z22, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z22, Z1, Z1
+	VPADDSW       Z22, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z21, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -12147,9 +12077,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z22, Z0, Z0
+	VPADDSW       Z22, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z22, Z1, Z1
+	VPADDSW       Z22, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z21, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -12161,7 +12091,7 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R10
 	VPACKSSDW     Z20, Z20, Z0
-	VPADDW        Z22, Z0, Z0
+	VPADDSW       Z22, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z21, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -12560,54 +12490,52 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z22
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z22, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z22, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z22, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z22, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z22, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z22, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z22, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z22, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z22, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z22, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z22, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z22, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z22, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z22, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z22, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z22, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z22, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z22, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z22, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z22, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z22, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z22, Z21, Z21
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z22
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z22, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z22, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z22, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z22, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z22, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z22, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z22, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z22, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z22, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z22, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z22, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z22, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z22, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z22, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z22, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z22, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z22, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z22, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z22, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z22, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z22, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z22, Z21, Z21
 	VBROADCASTSS lower+104(FP), Z22
 	VCVTPS2DQ    Z22, Z22
 	VBROADCASTSS zero+112(FP), Z23
@@ -12668,9 +12596,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R8
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z23, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z23, Z1, Z1
+	VPADDSW       Z23, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z22, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -12682,9 +12610,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z23, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z23, Z1, Z1
+	VPADDSW       Z23, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z22, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -12696,9 +12624,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z23, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z23, Z1, Z1
+	VPADDSW       Z23, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z22, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -12710,9 +12638,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z23, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z23, Z1, Z1
+	VPADDSW       Z23, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z22, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -12724,9 +12652,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z23, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z23, Z1, Z1
+	VPADDSW       Z23, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z22, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -12738,7 +12666,7 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z21, Z20, Z0
-	VPADDW        Z23, Z0, Z0
+	VPADDSW       Z23, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z22, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -13151,56 +13079,54 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z23
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z23, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z23, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z23, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z23, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z23, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z23, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z23, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z23, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z23, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z23, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z23, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z23, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z23, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z23, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z23, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z23, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z23, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z23, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z23, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z23, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z23, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z23, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z23, Z22, Z22
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z23
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z23, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z23, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z23, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z23, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z23, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z23, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z23, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z23, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z23, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z23, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z23, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z23, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z23, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z23, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z23, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z23, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z23, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z23, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z23, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z23, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z23, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z23, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z23, Z22, Z22
 	VBROADCASTSS lower+104(FP), Z23
 	VCVTPS2DQ    Z23, Z23
 	VBROADCASTSS zero+112(FP), Z24
@@ -13263,9 +13189,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R8
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z24, Z0, Z0
+	VPADDSW       Z24, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z24, Z1, Z1
+	VPADDSW       Z24, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z23, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -13277,9 +13203,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z24, Z0, Z0
+	VPADDSW       Z24, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z24, Z1, Z1
+	VPADDSW       Z24, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z23, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -13291,9 +13217,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z24, Z0, Z0
+	VPADDSW       Z24, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z24, Z1, Z1
+	VPADDSW       Z24, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z23, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -13305,9 +13231,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z24, Z0, Z0
+	VPADDSW       Z24, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z24, Z1, Z1
+	VPADDSW       Z24, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z23, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -13319,9 +13245,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z24, Z0, Z0
+	VPADDSW       Z24, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z24, Z1, Z1
+	VPADDSW       Z24, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z23, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -13333,9 +13259,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z21, Z20, Z0
-	VPADDW        Z24, Z0, Z0
+	VPADDSW       Z24, Z0, Z0
 	VPACKSSDW     Z22, Z22, Z1
-	VPADDW        Z24, Z1, Z1
+	VPADDSW       Z24, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z23, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -13763,58 +13689,56 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z24
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z24, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z24, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z24, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z24, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z24, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z24, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z24, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z24, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z24, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z24, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z24, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z24, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z24, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z24, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z24, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z24, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z24, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z24, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z24, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z24, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z24, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z24, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z24, Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    Z24, Z23, Z23
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z24
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z24, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z24, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z24, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z24, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z24, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z24, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z24, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z24, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z24, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z24, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z24, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z24, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z24, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z24, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z24, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z24, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z24, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z24, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z24, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z24, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z24, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z24, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z24, Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z24, Z23, Z23
 	VBROADCASTSS lower+104(FP), Z24
 	VCVTPS2DQ    Z24, Z24
 	VBROADCASTSS zero+112(FP), Z25
@@ -13879,9 +13803,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R8
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z25, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z25, Z1, Z1
+	VPADDSW       Z25, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z24, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -13893,9 +13817,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z25, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z25, Z1, Z1
+	VPADDSW       Z25, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z24, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -13907,9 +13831,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z25, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z25, Z1, Z1
+	VPADDSW       Z25, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z24, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -13921,9 +13845,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z25, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z25, Z1, Z1
+	VPADDSW       Z25, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z24, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -13935,9 +13859,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z25, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z25, Z1, Z1
+	VPADDSW       Z25, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z24, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -13949,9 +13873,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z21, Z20, Z0
-	VPADDW        Z25, Z0, Z0
+	VPADDSW       Z25, Z0, Z0
 	VPACKSSDW     Z23, Z22, Z1
-	VPADDW        Z25, Z1, Z1
+	VPADDSW       Z25, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z24, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -14392,60 +14316,58 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z25
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z25, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z25, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z25, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z25, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z25, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z25, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z25, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z25, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z25, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z25, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z25, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z25, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z25, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z25, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z25, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z25, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z25, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z25, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z25, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z25, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z25, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z25, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z25, Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    Z25, Z23, Z23
-	VCVTDQ2PS Z24, Z24
-	VMULPS    Z25, Z24, Z24
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z25
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z25, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z25, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z25, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z25, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z25, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z25, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z25, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z25, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z25, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z25, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z25, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z25, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z25, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z25, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z25, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z25, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z25, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z25, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z25, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z25, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z25, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z25, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z25, Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z25, Z23, Z23
+	VCVTDQ2PS    Z24, Z24
+	VMULPS       Z25, Z24, Z24
 	VBROADCASTSS lower+104(FP), Z25
 	VCVTPS2DQ    Z25, Z25
 	VBROADCASTSS zero+112(FP), Z26
@@ -14512,9 +14434,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R8
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z26, Z0, Z0
+	VPADDSW       Z26, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z26, Z1, Z1
+	VPADDSW       Z26, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z25, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -14526,9 +14448,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z26, Z0, Z0
+	VPADDSW       Z26, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z26, Z1, Z1
+	VPADDSW       Z26, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z25, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -14540,9 +14462,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z26, Z0, Z0
+	VPADDSW       Z26, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z26, Z1, Z1
+	VPADDSW       Z26, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z25, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -14554,9 +14476,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z26, Z0, Z0
+	VPADDSW       Z26, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z26, Z1, Z1
+	VPADDSW       Z26, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z25, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -14568,9 +14490,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z26, Z0, Z0
+	VPADDSW       Z26, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z26, Z1, Z1
+	VPADDSW       Z26, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z25, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -14582,9 +14504,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z21, Z20, Z0
-	VPADDW        Z26, Z0, Z0
+	VPADDSW       Z26, Z0, Z0
 	VPACKSSDW     Z23, Z22, Z1
-	VPADDW        Z26, Z1, Z1
+	VPADDSW       Z26, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z25, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -14596,7 +14518,7 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z24, Z24, Z0
-	VPADDW        Z26, Z0, Z0
+	VPADDSW       Z26, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z25, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -15047,62 +14969,60 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z26
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z26, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z26, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z26, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z26, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z26, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z26, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z26, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z26, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z26, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z26, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z26, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z26, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z26, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z26, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z26, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z26, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z26, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z26, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z26, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z26, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z26, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z26, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z26, Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    Z26, Z23, Z23
-	VCVTDQ2PS Z24, Z24
-	VMULPS    Z26, Z24, Z24
-	VCVTDQ2PS Z25, Z25
-	VMULPS    Z26, Z25, Z25
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z26
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z26, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z26, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z26, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z26, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z26, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z26, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z26, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z26, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z26, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z26, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z26, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z26, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z26, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z26, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z26, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z26, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z26, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z26, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z26, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z26, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z26, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z26, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z26, Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z26, Z23, Z23
+	VCVTDQ2PS    Z24, Z24
+	VMULPS       Z26, Z24, Z24
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z26, Z25, Z25
 	VBROADCASTSS lower+104(FP), Z26
 	VCVTPS2DQ    Z26, Z26
 	VBROADCASTSS zero+112(FP), Z27
@@ -15171,9 +15091,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R8
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z27, Z1, Z1
+	VPADDSW       Z27, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -15185,9 +15105,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z27, Z1, Z1
+	VPADDSW       Z27, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -15199,9 +15119,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z27, Z1, Z1
+	VPADDSW       Z27, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -15213,9 +15133,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z27, Z1, Z1
+	VPADDSW       Z27, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -15227,9 +15147,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z27, Z1, Z1
+	VPADDSW       Z27, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -15241,9 +15161,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z21, Z20, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKSSDW     Z23, Z22, Z1
-	VPADDW        Z27, Z1, Z1
+	VPADDSW       Z27, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -15255,7 +15175,7 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z25, Z24, Z0
-	VPADDW        Z27, Z0, Z0
+	VPADDSW       Z27, Z0, Z0
 	VPACKUSWB     Z0, Z0, Z0
 	VPMAXUB       Z26, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -15720,64 +15640,62 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z27
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z27, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z27, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z27, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z27, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z27, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z27, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z27, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z27, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z27, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z27, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z27, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z27, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z27, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z27, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z27, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z27, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z27, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z27, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z27, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z27, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z27, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z27, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z27, Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    Z27, Z23, Z23
-	VCVTDQ2PS Z24, Z24
-	VMULPS    Z27, Z24, Z24
-	VCVTDQ2PS Z25, Z25
-	VMULPS    Z27, Z25, Z25
-	VCVTDQ2PS Z26, Z26
-	VMULPS    Z27, Z26, Z26
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z27
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z27, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z27, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z27, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z27, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z27, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z27, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z27, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z27, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z27, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z27, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z27, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z27, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z27, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z27, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z27, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z27, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z27, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z27, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z27, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z27, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z27, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z27, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z27, Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z27, Z23, Z23
+	VCVTDQ2PS    Z24, Z24
+	VMULPS       Z27, Z24, Z24
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z27, Z25, Z25
+	VCVTDQ2PS    Z26, Z26
+	VMULPS       Z27, Z26, Z26
 	VBROADCASTSS lower+104(FP), Z27
 	VCVTPS2DQ    Z27, Z27
 	VBROADCASTSS zero+112(FP), Z28
@@ -15848,9 +15766,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R8
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z28, Z0, Z0
+	VPADDSW       Z28, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z28, Z1, Z1
+	VPADDSW       Z28, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z27, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -15862,9 +15780,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z28, Z0, Z0
+	VPADDSW       Z28, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z28, Z1, Z1
+	VPADDSW       Z28, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z27, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -15876,9 +15794,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z28, Z0, Z0
+	VPADDSW       Z28, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z28, Z1, Z1
+	VPADDSW       Z28, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z27, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -15890,9 +15808,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z28, Z0, Z0
+	VPADDSW       Z28, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z28, Z1, Z1
+	VPADDSW       Z28, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z27, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -15904,9 +15822,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z28, Z0, Z0
+	VPADDSW       Z28, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z28, Z1, Z1
+	VPADDSW       Z28, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z27, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -15918,9 +15836,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z21, Z20, Z0
-	VPADDW        Z28, Z0, Z0
+	VPADDSW       Z28, Z0, Z0
 	VPACKSSDW     Z23, Z22, Z1
-	VPADDW        Z28, Z1, Z1
+	VPADDSW       Z28, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z27, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -15932,9 +15850,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z25, Z24, Z0
-	VPADDW        Z28, Z0, Z0
+	VPADDSW       Z28, Z0, Z0
 	VPACKSSDW     Z26, Z26, Z1
-	VPADDW        Z28, Z1, Z1
+	VPADDSW       Z28, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z27, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -16297,66 +16215,64 @@ k_done:
 	JNZ  run
 
 	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ      scale+32(FP), BX
-	VMOVUPS   (BX), Z28
-	VCVTDQ2PS Z0, Z0
-	VMULPS    Z28, Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z28, Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    Z28, Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    Z28, Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    Z28, Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    Z28, Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    Z28, Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    Z28, Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    Z28, Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    Z28, Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    Z28, Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    Z28, Z11, Z11
-	VCVTDQ2PS Z12, Z12
-	VMULPS    Z28, Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    Z28, Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    Z28, Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    Z28, Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    Z28, Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    Z28, Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    Z28, Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    Z28, Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    Z28, Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    Z28, Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    Z28, Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    Z28, Z23, Z23
-	VCVTDQ2PS Z24, Z24
-	VMULPS    Z28, Z24, Z24
-	VCVTDQ2PS Z25, Z25
-	VMULPS    Z28, Z25, Z25
-	VCVTDQ2PS Z26, Z26
-	VMULPS    Z28, Z26, Z26
-	VCVTDQ2PS Z27, Z27
-	VMULPS    Z28, Z27, Z27
-
-	// The lower bound of outputs, as bytes.
+	MOVQ         scale+32(FP), BX
+	VMOVUPS      (BX), Z28
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       Z28, Z0, Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z28, Z1, Z1
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z28, Z2, Z2
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z28, Z3, Z3
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z28, Z4, Z4
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z28, Z5, Z5
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z28, Z6, Z6
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z28, Z7, Z7
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z28, Z8, Z8
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z28, Z9, Z9
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z28, Z10, Z10
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z28, Z11, Z11
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z28, Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z28, Z13, Z13
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       Z28, Z14, Z14
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       Z28, Z15, Z15
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z28, Z16, Z16
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z28, Z17, Z17
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       Z28, Z18, Z18
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z28, Z19, Z19
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       Z28, Z20, Z20
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       Z28, Z21, Z21
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       Z28, Z22, Z22
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       Z28, Z23, Z23
+	VCVTDQ2PS    Z24, Z24
+	VMULPS       Z28, Z24, Z24
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z28, Z25, Z25
+	VCVTDQ2PS    Z26, Z26
+	VMULPS       Z28, Z26, Z26
+	VCVTDQ2PS    Z27, Z27
+	VMULPS       Z28, Z27, Z27
 	VBROADCASTSS lower+104(FP), Z28
 	VCVTPS2DQ    Z28, Z28
 	VBROADCASTSS zero+112(FP), Z29
@@ -16429,9 +16345,9 @@ k_done:
 	LEAQ          (SI)(SI*2), DI
 	MOVQ          BX, R8
 	VPACKSSDW     Z1, Z0, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z3, Z2, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -16443,9 +16359,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z5, Z4, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z7, Z6, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -16457,9 +16373,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z9, Z8, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z11, Z10, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -16471,9 +16387,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z13, Z12, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z15, Z14, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -16485,9 +16401,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z17, Z16, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z19, Z18, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -16499,9 +16415,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z21, Z20, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z23, Z22, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1
@@ -16513,9 +16429,9 @@ k_done:
 	LEAQ          (BX)(SI*4), BX
 	MOVQ          BX, R8
 	VPACKSSDW     Z25, Z24, Z0
-	VPADDW        Z29, Z0, Z0
+	VPADDSW       Z29, Z0, Z0
 	VPACKSSDW     Z27, Z26, Z1
-	VPADDW        Z29, Z1, Z1
+	VPADDSW       Z29, Z1, Z1
 	VPACKUSWB     Z1, Z0, Z0
 	VPMAXUB       Z28, Z0, Z0
 	VMOVUPS       const0<>+0(SB), Z1

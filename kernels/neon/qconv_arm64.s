@@ -87,8 +87,6 @@ k_done:
 	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD  $0x4e21d821 // scvtf v1.4s, v1.4s
 	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-
-	// The lower bound of outputs, as bytes.
 	FMOVS lower+104(FP), F2
 	VDUP  V2.S[0], V2.S4
 	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
@@ -116,7 +114,7 @@ k_done:
 	MOVD  R1, R3
 	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
 	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
-	VADD  V4.H8, V0.H8, V0.H8
+	WORD  $0x4e640c00 // sqadd v0.8h, v0.8h, v4.8h
 	WORD  $0x2e212801 // sqxtun v1.8b, v0.8h
 	WORD  $0x6e212801 // sqxtun2 v1.16b, v0.8h
 	VUMAX V2.B16, V1.B16, V1.B16
@@ -234,8 +232,6 @@ k_done:
 	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	WORD  $0x4e21d863 // scvtf v3.4s, v3.4s
 	WORD  $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-
-	// The lower bound of outputs, as bytes.
 	FMOVS lower+104(FP), F4
 	VDUP  V4.S[0], V4.S4
 	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
@@ -267,10 +263,10 @@ k_done:
 	MOVD  R1, R3
 	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
 	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
-	VADD  V6.H8, V0.H8, V0.H8
+	WORD  $0x4e660c00 // sqadd v0.8h, v0.8h, v6.8h
 	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
 	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
-	VADD  V6.H8, V1.H8, V1.H8
+	WORD  $0x4e660c21 // sqadd v1.8h, v1.8h, v6.8h
 	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
 	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
 	VUMAX V4.B16, V0.B16, V0.B16
@@ -415,8 +411,6 @@ k_done:
 	WORD  $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
 	WORD  $0x4e21d8a5 // scvtf v5.4s, v5.4s
 	WORD  $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
-
-	// The lower bound of outputs, as bytes.
 	FMOVS lower+104(FP), F6
 	VDUP  V6.S[0], V6.S4
 	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
@@ -452,10 +446,10 @@ k_done:
 	MOVD  R2, R8
 	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
 	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
-	VADD  V8.H8, V0.H8, V0.H8
+	WORD  $0x4e680c00 // sqadd v0.8h, v0.8h, v8.8h
 	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
 	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
-	VADD  V8.H8, V1.H8, V1.H8
+	WORD  $0x4e680c21 // sqadd v1.8h, v1.8h, v8.8h
 	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
 	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
 	VUMAX V6.B16, V0.B16, V0.B16
@@ -466,7 +460,7 @@ k_done:
 	MOVD  R2, R8
 	WORD  $0x0e614880 // sqxtn v0.4h, v4.4s
 	WORD  $0x4e6148a0 // sqxtn2 v0.8h, v5.4s
-	VADD  V8.H8, V0.H8, V0.H8
+	WORD  $0x4e680c00 // sqadd v0.8h, v0.8h, v8.8h
 	WORD  $0x2e212801 // sqxtun v1.8b, v0.8h
 	WORD  $0x6e212801 // sqxtun2 v1.16b, v0.8h
 	VUMAX V6.B16, V1.B16, V1.B16
@@ -632,8 +626,6 @@ k_done:
 	WORD  $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
 	WORD  $0x4e21d8e7 // scvtf v7.4s, v7.4s
 	WORD  $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
-
-	// The lower bound of outputs, as bytes.
 	FMOVS lower+104(FP), F8
 	VDUP  V8.S[0], V8.S4
 	WORD  $0x4e21a908 // fcvtns v8.4s, v8.4s
@@ -673,10 +665,10 @@ k_done:
 	MOVD  R1, R7
 	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
 	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
-	VADD  V10.H8, V0.H8, V0.H8
+	WORD  $0x4e6a0c00 // sqadd v0.8h, v0.8h, v10.8h
 	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
 	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
-	VADD  V10.H8, V1.H8, V1.H8
+	WORD  $0x4e6a0c21 // sqadd v1.8h, v1.8h, v10.8h
 	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
 	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
 	VUMAX V8.B16, V0.B16, V0.B16
@@ -687,10 +679,10 @@ k_done:
 	MOVD  R1, R7
 	WORD  $0x0e614880 // sqxtn v0.4h, v4.4s
 	WORD  $0x4e6148a0 // sqxtn2 v0.8h, v5.4s
-	VADD  V10.H8, V0.H8, V0.H8
+	WORD  $0x4e6a0c00 // sqadd v0.8h, v0.8h, v10.8h
 	WORD  $0x0e6148c1 // sqxtn v1.4h, v6.4s
 	WORD  $0x4e6148e1 // sqxtn2 v1.8h, v7.4s
-	VADD  V10.H8, V1.H8, V1.H8
+	WORD  $0x4e6a0c21 // sqadd v1.8h, v1.8h, v10.8h
 	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
 	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
 	VUMAX V8.B16, V0.B16, V0.B16
@@ -877,8 +869,6 @@ k_done:
 	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
 	WORD  $0x4e21d929 // scvtf v9.4s, v9.4s
 	WORD  $0x6e2bdd29 // fmul v9.4s, v9.4s, v11.4s
-
-	// The lower bound of outputs, as bytes.
 	FMOVS lower+104(FP), F10
 	VDUP  V10.S[0], V10.S4
 	WORD  $0x4e21a94a // fcvtns v10.4s, v10.4s
@@ -922,10 +912,10 @@ k_done:
 	MOVD  R2, R8
 	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
 	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
-	VADD  V12.H8, V0.H8, V0.H8
+	WORD  $0x4e6c0c00 // sqadd v0.8h, v0.8h, v12.8h
 	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
 	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
-	VADD  V12.H8, V1.H8, V1.H8
+	WORD  $0x4e6c0c21 // sqadd v1.8h, v1.8h, v12.8h
 	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
 	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
 	VUMAX V10.B16, V0.B16, V0.B16
@@ -936,10 +926,10 @@ k_done:
 	MOVD  R2, R8
 	WORD  $0x0e614880 // sqxtn v0.4h, v4.4s
 	WORD  $0x4e6148a0 // sqxtn2 v0.8h, v5.4s
-	VADD  V12.H8, V0.H8, V0.H8
+	WORD  $0x4e6c0c00 // sqadd v0.8h, v0.8h, v12.8h
 	WORD  $0x0e6148c1 // sqxtn v1.4h, v6.4s
 	WORD  $0x4e6148e1 // sqxtn2 v1.8h, v7.4s
-	VADD  V12.H8, V1.H8, V1.H8
+	WORD  $0x4e6c0c21 // sqadd v1.8h, v1.8h, v12.8h
 	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
 	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
 	VUMAX V10.B16, V0.B16, V0.B16
@@ -950,7 +940,7 @@ k_done:
 	MOVD  R2, R8
 	WORD  $0x0e614900 // sqxtn v0.4h, v8.4s
 	WORD  $0x4e614920 // sqxtn2 v0.8h, v9.4s
-	VADD  V12.H8, V0.H8, V0.H8
+	WORD  $0x4e6c0c00 // sqadd v0.8h, v0.8h, v12.8h
 	WORD  $0x2e212801 // sqxtun v1.8b, v0.8h
 	WORD  $0x6e212801 // sqxtun2 v1.16b, v0.8h
 	VUMAX V10.B16, V1.B16, V1.B16
@@ -1156,8 +1146,6 @@ k_done:
 	WORD  $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
 	WORD  $0x4e21d96b // scvtf v11.4s, v11.4s
 	WORD  $0x6e2ddd6b // fmul v11.4s, v11.4s, v13.4s
-
-	// The lower bound of outputs, as bytes.
 	FMOVS lower+104(FP), F12
 	VDUP  V12.S[0], V12.S4
 	WORD  $0x4e21a98c // fcvtns v12.4s, v12.4s
@@ -1205,10 +1193,10 @@ k_done:
 	MOVD  R2, R8
 	WORD  $0x0e614a10 // sqxtn v16.4h, v16.4s
 	WORD  $0x4e614a30 // sqxtn2 v16.8h, v17.4s
-	VADD  V14.H8, V16.H8, V16.H8
+	WORD  $0x4e6e0e10 // sqadd v16.8h, v16.8h, v14.8h
 	WORD  $0x0e614a51 // sqxtn v17.4h, v18.4s
 	WORD  $0x4e614871 // sqxtn2 v17.8h, v3.4s
-	VADD  V14.H8, V17.H8, V17.H8
+	WORD  $0x4e6e0e31 // sqadd v17.8h, v17.8h, v14.8h
 	WORD  $0x2e212a10 // sqxtun v16.8b, v16.8h
 	WORD  $0x6e212a30 // sqxtun2 v16.16b, v17.8h
 	VUMAX V12.B16, V16.B16, V16.B16
@@ -1219,10 +1207,10 @@ k_done:
 	MOVD  R2, R8
 	WORD  $0x0e614890 // sqxtn v16.4h, v4.4s
 	WORD  $0x4e6148b0 // sqxtn2 v16.8h, v5.4s
-	VADD  V14.H8, V16.H8, V16.H8
+	WORD  $0x4e6e0e10 // sqadd v16.8h, v16.8h, v14.8h
 	WORD  $0x0e6148d1 // sqxtn v17.4h, v6.4s
 	WORD  $0x4e6148f1 // sqxtn2 v17.8h, v7.4s
-	VADD  V14.H8, V17.H8, V17.H8
+	WORD  $0x4e6e0e31 // sqadd v17.8h, v17.8h, v14.8h
 	WORD  $0x2e212a10 // sqxtun v16.8b, v16.8h
 	WORD  $0x6e212a30 // sqxtun2 v16.16b, v17.8h
 	VUMAX V12.B16, V16.B16, V16.B16
@@ -1233,10 +1221,10 @@ k_done:
 	MOVD  R2, R8
 	WORD  $0x0e614910 // sqxtn v16.4h, v8.4s
 	WORD  $0x4e614930 // sqxtn2 v16.8h, v9.4s
-	VADD  V14.H8, V16.H8, V16.H8
+	WORD  $0x4e6e0e10 // sqadd v16.8h, v16.8h, v14.8h
 	WORD  $0x0e614951 // sqxtn v17.4h, v10.4s
 	WORD  $0x4e614971 // sqxtn2 v17.8h, v11.4s
-	VADD  V14.H8, V17.H8, V17.H8
+	WORD  $0x4e6e0e31 // sqadd v17.8h, v17.8h, v14.8h
 	WORD  $0x2e212a10 // sqxtun v16.8b, v16.8h
 	WORD  $0x6e212a30 // sqxtun2 v16.16b, v17.8h
 	VUMAX V12.B16, V16.B16, V16.B16
@@ -1463,8 +1451,6 @@ k_done:
 	WORD  $0x6e2edd8c // fmul v12.4s, v12.4s, v14.4s
 	WORD  $0x4e21d9ad // scvtf v13.4s, v13.4s
 	WORD  $0x6e2fddad // fmul v13.4s, v13.4s, v15.4s
-
-	// The lower bound of outputs, as bytes.
 	FMOVS lower+104(FP), F14
 	VDUP  V14.S[0], V14.S4
 	WORD  $0x4e21a9ce // fcvtns v14.4s, v14.4s
@@ -1516,10 +1502,10 @@ k_done:
 	MOVD  R3, R9
 	WORD  $0x0e614a10 // sqxtn v16.4h, v16.4s
 	WORD  $0x4e614a30 // sqxtn2 v16.8h, v17.4s
-	VADD  V0.H8, V16.H8, V16.H8
+	WORD  $0x4e600e10 // sqadd v16.8h, v16.8h, v0.8h
 	WORD  $0x0e614a51 // sqxtn v17.4h, v18.4s
 	WORD  $0x4e614a71 // sqxtn2 v17.8h, v19.4s
-	VADD  V0.H8, V17.H8, V17.H8
+	WORD  $0x4e600e31 // sqadd v17.8h, v17.8h, v0.8h
 	WORD  $0x2e212a10 // sqxtun v16.8b, v16.8h
 	WORD  $0x6e212a30 // sqxtun2 v16.16b, v17.8h
 	VUMAX V14.B16, V16.B16, V16.B16
@@ -1530,10 +1516,10 @@ k_done:
 	MOVD  R3, R9
 	WORD  $0x0e614a90 // sqxtn v16.4h, v20.4s
 	WORD  $0x4e614ab0 // sqxtn2 v16.8h, v21.4s
-	VADD  V0.H8, V16.H8, V16.H8
+	WORD  $0x4e600e10 // sqadd v16.8h, v16.8h, v0.8h
 	WORD  $0x0e6148d1 // sqxtn v17.4h, v6.4s
 	WORD  $0x4e6148f1 // sqxtn2 v17.8h, v7.4s
-	VADD  V0.H8, V17.H8, V17.H8
+	WORD  $0x4e600e31 // sqadd v17.8h, v17.8h, v0.8h
 	WORD  $0x2e212a10 // sqxtun v16.8b, v16.8h
 	WORD  $0x6e212a30 // sqxtun2 v16.16b, v17.8h
 	VUMAX V14.B16, V16.B16, V16.B16
@@ -1544,10 +1530,10 @@ k_done:
 	MOVD  R3, R9
 	WORD  $0x0e614910 // sqxtn v16.4h, v8.4s
 	WORD  $0x4e614930 // sqxtn2 v16.8h, v9.4s
-	VADD  V0.H8, V16.H8, V16.H8
+	WORD  $0x4e600e10 // sqadd v16.8h, v16.8h, v0.8h
 	WORD  $0x0e614951 // sqxtn v17.4h, v10.4s
 	WORD  $0x4e614971 // sqxtn2 v17.8h, v11.4s
-	VADD  V0.H8, V17.H8, V17.H8
+	WORD  $0x4e600e31 // sqadd v17.8h, v17.8h, v0.8h
 	WORD  $0x2e212a10 // sqxtun v16.8b, v16.8h
 	WORD  $0x6e212a30 // sqxtun2 v16.16b, v17.8h
 	VUMAX V14.B16, V16.B16, V16.B16
@@ -1558,7 +1544,7 @@ k_done:
 	MOVD  R3, R9
 	WORD  $0x0e614990 // sqxtn v16.4h, v12.4s
 	WORD  $0x4e6149b0 // sqxtn2 v16.8h, v13.4s
-	VADD  V0.H8, V16.H8, V16.H8
+	WORD  $0x4e600e10 // sqadd v16.8h, v16.8h, v0.8h
 	WORD  $0x2e212a11 // sqxtun v17.8b, v16.8h
 	WORD  $0x6e212a11 // sqxtun2 v17.16b, v16.8h
 	VUMAX V14.B16, V17.B16, V17.B16
@@ -1802,8 +1788,6 @@ k_done:
 	WORD  $0x6e30ddce // fmul v14.4s, v14.4s, v16.4s
 	WORD  $0x4e21d9ef // scvtf v15.4s, v15.4s
 	WORD  $0x6e20ddef // fmul v15.4s, v15.4s, v0.4s
-
-	// The lower bound of outputs, as bytes.
 	FMOVS lower+104(FP), F16
 	VDUP  V16.S[0], V16.S4
 	WORD  $0x4e21aa10 // fcvtns v16.4s, v16.4s
@@ -1859,10 +1843,10 @@ k_done:
 	MOVD  R3, R9
 	WORD  $0x0e614a31 // sqxtn v17.4h, v17.4s
 	WORD  $0x4e614a51 // sqxtn2 v17.8h, v18.4s
-	VADD  V1.H8, V17.H8, V17.H8
+	WORD  $0x4e610e31 // sqadd v17.8h, v17.8h, v1.8h
 	WORD  $0x0e614a72 // sqxtn v18.4h, v19.4s
 	WORD  $0x4e614a92 // sqxtn2 v18.8h, v20.4s
-	VADD  V1.H8, V18.H8, V18.H8
+	WORD  $0x4e610e52 // sqadd v18.8h, v18.8h, v1.8h
 	WORD  $0x2e212a31 // sqxtun v17.8b, v17.8h
 	WORD  $0x6e212a51 // sqxtun2 v17.16b, v18.8h
 	VUMAX V16.B16, V17.B16, V17.B16
@@ -1873,10 +1857,10 @@ k_done:
 	MOVD  R3, R9
 	WORD  $0x0e614ab1 // sqxtn v17.4h, v21.4s
 	WORD  $0x4e614ad1 // sqxtn2 v17.8h, v22.4s
-	VADD  V1.H8, V17.H8, V17.H8
+	WORD  $0x4e610e31 // sqadd v17.8h, v17.8h, v1.8h
 	WORD  $0x0e614af2 // sqxtn v18.4h, v23.4s
 	WORD  $0x4e614b12 // sqxtn2 v18.8h, v24.4s
-	VADD  V1.H8, V18.H8, V18.H8
+	WORD  $0x4e610e52 // sqadd v18.8h, v18.8h, v1.8h
 	WORD  $0x2e212a31 // sqxtun v17.8b, v17.8h
 	WORD  $0x6e212a51 // sqxtun2 v17.16b, v18.8h
 	VUMAX V16.B16, V17.B16, V17.B16
@@ -1887,10 +1871,10 @@ k_done:
 	MOVD  R3, R9
 	WORD  $0x0e614911 // sqxtn v17.4h, v8.4s
 	WORD  $0x4e614931 // sqxtn2 v17.8h, v9.4s
-	VADD  V1.H8, V17.H8, V17.H8
+	WORD  $0x4e610e31 // sqadd v17.8h, v17.8h, v1.8h
 	WORD  $0x0e614952 // sqxtn v18.4h, v10.4s
 	WORD  $0x4e614972 // sqxtn2 v18.8h, v11.4s
-	VADD  V1.H8, V18.H8, V18.H8
+	WORD  $0x4e610e52 // sqadd v18.8h, v18.8h, v1.8h
 	WORD  $0x2e212a31 // sqxtun v17.8b, v17.8h
 	WORD  $0x6e212a51 // sqxtun2 v17.16b, v18.8h
 	VUMAX V16.B16, V17.B16, V17.B16
@@ -1901,10 +1885,10 @@ k_done:
 	MOVD  R3, R9
 	WORD  $0x0e614991 // sqxtn v17.4h, v12.4s
 	WORD  $0x4e6149b1 // sqxtn2 v17.8h, v13.4s
-	VADD  V1.H8, V17.H8, V17.H8
+	WORD  $0x4e610e31 // sqadd v17.8h, v17.8h, v1.8h
 	WORD  $0x0e6149d2 // sqxtn v18.4h, v14.4s
 	WORD  $0x4e6149f2 // sqxtn2 v18.8h, v15.4s
-	VADD  V1.H8, V18.H8, V18.H8
+	WORD  $0x4e610e52 // sqadd v18.8h, v18.8h, v1.8h
 	WORD  $0x2e212a31 // sqxtun v17.8b, v17.8h
 	WORD  $0x6e212a51 // sqxtun2 v17.16b, v18.8h
 	VUMAX V16.B16, V17.B16, V17.B16

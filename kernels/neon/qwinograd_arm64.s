@@ -594,16 +594,15 @@ vector:
 	BNE  tile
 	RET
 
-// func QWinogradOutput6x4(dst *uint8, src *int32, bias *int32, scale *float32, tiles int, channels int, srcMatrix int, srcTile int, dstRow int, dstPixel int, dstTile int, lower float32, upper float32, zero int32)
+// func QWinogradOutput6x4(dst *uint8, src *int32, bias *int32, scale *float32, tiles int, channels int, srcMatrix int, srcTile int, dstRow int, dstPixel int, dstTile int, lower int32, zero int32)
 // Requires: ASIMD
-TEXT ·QWinogradOutput6x4(SB), NOSPLIT, $0-100
+TEXT ·QWinogradOutput6x4(SB), NOSPLIT, $0-96
 	// Registers, a slash between what one of them holds by turns:
 	// R0 src, R1 dst, R2 srcMatrix, R3 dstPixel, R6 6·srcMatrix, R7 2·6·srcMatrix/temporary,
 	// R8 in row 0/out pixel 0/row/srcTile/dstTile/tiles/temporary,
 	// R9 in row 3/out pixel 2/dstRow/channels, R10 bias, R11 scale, R12 channels, R13 column/temporary
-	// V0 lower/temporary, V1 zero/inverse of 9/temporary, V2-V8 AT·x/temporary,
-	// V9 AT·x/scales/upper/zero/temporary, V10 AT·x/zero/temporary, V11-V13 AT·x/temporary,
-	// V14 temporary
+	// V0 inverse of 9/temporary, V1-V7 AT·x/temporary, V8 AT·x/scales/lower/temporary,
+	// V9-V10 AT·x/zero/temporary, V11-V12 AT·x/temporary, V13 temporary
 	MOVD src+8(FP), R0
 	MOVD dst+0(FP), R1
 	MOVD srcMatrix+48(FP), R2
@@ -613,18 +612,6 @@ TEXT ·QWinogradOutput6x4(SB), NOSPLIT, $0-100
 	MOVD $6, R7
 	MADD R2, R6, R7, R6
 	ADD  R6, R6, R7
-
-	// The lower bound of outputs, as bytes.
-	FMOVS lower+88(FP), F0
-	VDUP  V0.S[0], V0.S4
-	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
-	FMOVS zero+96(FP), F1
-	VDUP  V1.S[0], V1.S4
-	VADD  V1.S4, V0.S4, V0.S4
-	WORD  $0x0e614801 // sqxtn v1.4h, v0.4s
-	WORD  $0x4e614801 // sqxtn2 v1.8h, v0.4s
-	WORD  $0x2e212820 // sqxtun v0.8b, v1.8h
-	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
 
 	// For each tile.
 tile:
@@ -640,170 +627,166 @@ vector:
 	MOVD  R13, R8
 	ADD   R7, R8, R9
 	ADD   R6, R9, R9
-	WORD  $0x3ce66901 // ldr q1, [x8, x6]
-	WORD  $0x3ce76902 // ldr q2, [x8, x7]
+	WORD  $0x3ce66900 // ldr q0, [x8, x6]
+	WORD  $0x3ce76901 // ldr q1, [x8, x7]
+	VADD  V1.S4, V0.S4, V0.S4
+	FMOVQ 0(R9), F1
+	WORD  $0x3ce66922 // ldr q2, [x9, x6]
 	VADD  V2.S4, V1.S4, V1.S4
-	FMOVQ 0(R9), F2
-	WORD  $0x3ce66923 // ldr q3, [x9, x6]
-	VADD  V3.S4, V2.S4, V2.S4
-	FMOVQ 0(R8), F3
-	VADD  V1.S4, V3.S4, V3.S4
-	VADD  V2.S4, V3.S4, V3.S4
-	VSHL  $2, V2.S4, V2.S4
+	FMOVQ 0(R8), F2
+	VADD  V0.S4, V2.S4, V2.S4
 	VADD  V1.S4, V2.S4, V2.S4
+	VSHL  $2, V1.S4, V1.S4
+	VADD  V0.S4, V1.S4, V1.S4
 	ADD   R2, R13, R13
 	MOVD  R13, R8
 	ADD   R7, R8, R9
 	ADD   R6, R9, R9
-	WORD  $0x3ce66901 // ldr q1, [x8, x6]
-	FMOVQ 0(R10), F4
-	VADD  V4.S4, V1.S4, V1.S4
-	WORD  $0x3ce76904 // ldr q4, [x8, x7]
-	VADD  V4.S4, V1.S4, V1.S4
-	FMOVQ 0(R9), F4
-	WORD  $0x3ce66925 // ldr q5, [x9, x6]
-	VADD  V5.S4, V4.S4, V4.S4
-	FMOVQ 0(R8), F5
-	VADD  V1.S4, V5.S4, V5.S4
-	VADD  V4.S4, V5.S4, V5.S4
-	VSHL  $2, V4.S4, V4.S4
-	VADD  V1.S4, V4.S4, V4.S4
+	WORD  $0x3ce66900 // ldr q0, [x8, x6]
+	FMOVQ 0(R10), F3
+	VADD  V3.S4, V0.S4, V0.S4
+	WORD  $0x3ce76903 // ldr q3, [x8, x7]
+	VADD  V3.S4, V0.S4, V0.S4
+	FMOVQ 0(R9), F3
+	WORD  $0x3ce66924 // ldr q4, [x9, x6]
+	VADD  V4.S4, V3.S4, V3.S4
+	FMOVQ 0(R8), F4
+	VADD  V0.S4, V4.S4, V4.S4
+	VADD  V3.S4, V4.S4, V4.S4
+	VSHL  $2, V3.S4, V3.S4
+	VADD  V0.S4, V3.S4, V3.S4
 	ADD   R2, R13, R13
 	MOVD  R13, R8
 	ADD   R7, R8, R9
 	ADD   R6, R9, R9
-	WORD  $0x3ce66901 // ldr q1, [x8, x6]
-	WORD  $0x3ce76906 // ldr q6, [x8, x7]
-	VADD  V6.S4, V1.S4, V1.S4
-	FMOVQ 0(R9), F6
-	WORD  $0x3ce66927 // ldr q7, [x9, x6]
-	VADD  V7.S4, V6.S4, V6.S4
-	FMOVQ 0(R8), F7
-	VADD  V1.S4, V7.S4, V7.S4
-	VADD  V6.S4, V7.S4, V7.S4
-	VSHL  $2, V6.S4, V6.S4
-	VADD  V1.S4, V6.S4, V6.S4
+	WORD  $0x3ce66900 // ldr q0, [x8, x6]
+	WORD  $0x3ce76905 // ldr q5, [x8, x7]
+	VADD  V5.S4, V0.S4, V0.S4
+	FMOVQ 0(R9), F5
+	WORD  $0x3ce66926 // ldr q6, [x9, x6]
+	VADD  V6.S4, V5.S4, V5.S4
+	FMOVQ 0(R8), F6
+	VADD  V0.S4, V6.S4, V6.S4
+	VADD  V5.S4, V6.S4, V6.S4
+	VSHL  $2, V5.S4, V5.S4
+	VADD  V0.S4, V5.S4, V5.S4
 	ADD   R2, R13, R13
 	MOVD  R13, R8
 	ADD   R7, R8, R9
 	ADD   R6, R9, R9
-	WORD  $0x3ce66901 // ldr q1, [x8, x6]
-	WORD  $0x3ce76908 // ldr q8, [x8, x7]
-	VADD  V8.S4, V1.S4, V1.S4
-	FMOVQ 0(R9), F8
-	WORD  $0x3ce66929 // ldr q9, [x9, x6]
-	VADD  V9.S4, V8.S4, V8.S4
-	FMOVQ 0(R8), F9
-	VADD  V1.S4, V9.S4, V9.S4
-	VADD  V8.S4, V9.S4, V9.S4
-	VSHL  $2, V8.S4, V8.S4
-	VADD  V1.S4, V8.S4, V8.S4
+	WORD  $0x3ce66900 // ldr q0, [x8, x6]
+	WORD  $0x3ce76907 // ldr q7, [x8, x7]
+	VADD  V7.S4, V0.S4, V0.S4
+	FMOVQ 0(R9), F7
+	WORD  $0x3ce66928 // ldr q8, [x9, x6]
+	VADD  V8.S4, V7.S4, V7.S4
+	FMOVQ 0(R8), F8
+	VADD  V0.S4, V8.S4, V8.S4
+	VADD  V7.S4, V8.S4, V8.S4
+	VSHL  $2, V7.S4, V7.S4
+	VADD  V0.S4, V7.S4, V7.S4
 	ADD   R2, R13, R13
 	MOVD  R13, R8
 	ADD   R7, R8, R9
 	ADD   R6, R9, R9
-	WORD  $0x3ce66901 // ldr q1, [x8, x6]
-	WORD  $0x3ce7690a // ldr q10, [x8, x7]
-	VADD  V10.S4, V1.S4, V1.S4
-	FMOVQ 0(R9), F10
-	WORD  $0x3ce6692b // ldr q11, [x9, x6]
-	VADD  V11.S4, V10.S4, V10.S4
-	FMOVQ 0(R8), F11
-	VADD  V1.S4, V11.S4, V11.S4
-	VADD  V10.S4, V11.S4, V11.S4
-	VSHL  $2, V10.S4, V10.S4
-	VADD  V1.S4, V10.S4, V10.S4
+	WORD  $0x3ce66900 // ldr q0, [x8, x6]
+	WORD  $0x3ce76909 // ldr q9, [x8, x7]
+	VADD  V9.S4, V0.S4, V0.S4
+	FMOVQ 0(R9), F9
+	WORD  $0x3ce6692a // ldr q10, [x9, x6]
+	VADD  V10.S4, V9.S4, V9.S4
+	FMOVQ 0(R8), F10
+	VADD  V0.S4, V10.S4, V10.S4
+	VADD  V9.S4, V10.S4, V10.S4
+	VSHL  $2, V9.S4, V9.S4
+	VADD  V0.S4, V9.S4, V9.S4
 	ADD   R2, R13, R13
 	MOVD  R13, R8
 	ADD   R7, R8, R9
 	ADD   R6, R9, R9
-	WORD  $0x3ce66901 // ldr q1, [x8, x6]
-	WORD  $0x3ce7690c // ldr q12, [x8, x7]
-	VADD  V12.S4, V1.S4, V1.S4
-	FMOVQ 0(R9), F12
-	WORD  $0x3ce6692d // ldr q13, [x9, x6]
-	VADD  V13.S4, V12.S4, V12.S4
-	FMOVQ 0(R8), F13
-	VADD  V1.S4, V13.S4, V13.S4
-	VADD  V12.S4, V13.S4, V13.S4
-	VSHL  $2, V12.S4, V12.S4
-	VADD  V1.S4, V12.S4, V12.S4
+	WORD  $0x3ce66900 // ldr q0, [x8, x6]
+	WORD  $0x3ce7690b // ldr q11, [x8, x7]
+	VADD  V11.S4, V0.S4, V0.S4
+	FMOVQ 0(R9), F11
+	WORD  $0x3ce6692c // ldr q12, [x9, x6]
+	VADD  V12.S4, V11.S4, V11.S4
+	FMOVQ 0(R8), F12
+	VADD  V0.S4, V12.S4, V12.S4
+	VADD  V11.S4, V12.S4, V12.S4
+	VSHL  $2, V11.S4, V11.S4
+	VADD  V0.S4, V11.S4, V11.S4
 
 	// Row 0 and row 2 of the result: AT·x times the transpose of AT.
-	VADD V7.S4, V5.S4, V1.S4
-	VADD V11.S4, V9.S4, V14.S4
-	VADD V1.S4, V3.S4, V3.S4
-	VADD V14.S4, V3.S4, V3.S4
-	VSHL $2, V14.S4, V14.S4
-	VADD V1.S4, V14.S4, V14.S4
-	VSUB V7.S4, V5.S4, V1.S4
-	VSUB V11.S4, V9.S4, V5.S4
-	VADD V5.S4, V5.S4, V5.S4
-	VADD V5.S4, V1.S4, V7.S4
-	VADD V13.S4, V5.S4, V5.S4
-	VSHL $2, V5.S4, V5.S4
-	VADD V1.S4, V5.S4, V5.S4
-	VADD V6.S4, V4.S4, V1.S4
-	VADD V10.S4, V8.S4, V9.S4
-	VADD V1.S4, V2.S4, V2.S4
-	VADD V9.S4, V2.S4, V2.S4
-	VSHL $2, V9.S4, V9.S4
-	VADD V1.S4, V9.S4, V9.S4
-	VSUB V6.S4, V4.S4, V1.S4
+	VADD V6.S4, V4.S4, V0.S4
+	VADD V10.S4, V8.S4, V13.S4
+	VADD V0.S4, V2.S4, V2.S4
+	VADD V13.S4, V2.S4, V2.S4
+	VSHL $2, V13.S4, V13.S4
+	VADD V0.S4, V13.S4, V13.S4
+	VSUB V6.S4, V4.S4, V0.S4
 	VSUB V10.S4, V8.S4, V4.S4
 	VADD V4.S4, V4.S4, V4.S4
-	VADD V4.S4, V1.S4, V6.S4
+	VADD V4.S4, V0.S4, V6.S4
 	VADD V12.S4, V4.S4, V4.S4
 	VSHL $2, V4.S4, V4.S4
-	VADD V1.S4, V4.S4, V4.S4
+	VADD V0.S4, V4.S4, V4.S4
+	VADD V5.S4, V3.S4, V0.S4
+	VADD V9.S4, V7.S4, V8.S4
+	VADD V0.S4, V1.S4, V1.S4
+	VADD V8.S4, V1.S4, V1.S4
+	VSHL $2, V8.S4, V8.S4
+	VADD V0.S4, V8.S4, V8.S4
+	VSUB V5.S4, V3.S4, V0.S4
+	VSUB V9.S4, V7.S4, V3.S4
+	VADD V3.S4, V3.S4, V3.S4
+	VADD V3.S4, V0.S4, V5.S4
+	VADD V11.S4, V3.S4, V3.S4
+	VSHL $2, V3.S4, V3.S4
+	VADD V0.S4, V3.S4, V3.S4
 
 	// Requantized, in passes over all outputs so far.
 	MOVD  $0x38e38e39, R8
-	VDUP  R8, V1.S4
-	WORD  $0x4ea19c63 // mul v3.4s, v3.4s, v1.4s
-	WORD  $0x4ea19ce7 // mul v7.4s, v7.4s, v1.4s
-	WORD  $0x4ea19dce // mul v14.4s, v14.4s, v1.4s
-	WORD  $0x4ea19ca5 // mul v5.4s, v5.4s, v1.4s
-	WORD  $0x4ea19c42 // mul v2.4s, v2.4s, v1.4s
-	WORD  $0x4ea19cc6 // mul v6.4s, v6.4s, v1.4s
-	WORD  $0x4ea19d29 // mul v9.4s, v9.4s, v1.4s
-	WORD  $0x4ea19c84 // mul v4.4s, v4.4s, v1.4s
-	WORD  $0x4e21d861 // scvtf v1.4s, v3.4s
-	WORD  $0x4e21d8e3 // scvtf v3.4s, v7.4s
-	WORD  $0x4e21d9c7 // scvtf v7.4s, v14.4s
-	WORD  $0x4e21d8a5 // scvtf v5.4s, v5.4s
-	WORD  $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD  $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD  $0x4e21d928 // scvtf v8.4s, v9.4s
+	VDUP  R8, V0.S4
+	WORD  $0x4ea09c42 // mul v2.4s, v2.4s, v0.4s
+	WORD  $0x4ea09cc6 // mul v6.4s, v6.4s, v0.4s
+	WORD  $0x4ea09dad // mul v13.4s, v13.4s, v0.4s
+	WORD  $0x4ea09c84 // mul v4.4s, v4.4s, v0.4s
+	WORD  $0x4ea09c21 // mul v1.4s, v1.4s, v0.4s
+	WORD  $0x4ea09ca5 // mul v5.4s, v5.4s, v0.4s
+	WORD  $0x4ea09d08 // mul v8.4s, v8.4s, v0.4s
+	WORD  $0x4ea09c63 // mul v3.4s, v3.4s, v0.4s
+	WORD  $0x4e21d840 // scvtf v0.4s, v2.4s
+	WORD  $0x4e21d8c2 // scvtf v2.4s, v6.4s
+	WORD  $0x4e21d9a6 // scvtf v6.4s, v13.4s
 	WORD  $0x4e21d884 // scvtf v4.4s, v4.4s
-	FMOVQ 0(R11), F9
-	WORD  $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
-	WORD  $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
-	WORD  $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
-	WORD  $0x6e29dca5 // fmul v5.4s, v5.4s, v9.4s
-	WORD  $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
-	WORD  $0x6e29dcc6 // fmul v6.4s, v6.4s, v9.4s
-	WORD  $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD  $0x6e29dc84 // fmul v4.4s, v4.4s, v9.4s
-	FMOVS upper+92(FP), F9
-	VDUP  V9.S[0], V9.S4
-	WORD  $0x4ea9f421 // fmin v1.4s, v1.4s, v9.4s
-	WORD  $0x4ea9f463 // fmin v3.4s, v3.4s, v9.4s
-	WORD  $0x4ea9f4e7 // fmin v7.4s, v7.4s, v9.4s
-	WORD  $0x4ea9f4a5 // fmin v5.4s, v5.4s, v9.4s
-	WORD  $0x4ea9f442 // fmin v2.4s, v2.4s, v9.4s
-	WORD  $0x4ea9f4c6 // fmin v6.4s, v6.4s, v9.4s
-	WORD  $0x4ea9f508 // fmin v8.4s, v8.4s, v9.4s
-	WORD  $0x4ea9f484 // fmin v4.4s, v4.4s, v9.4s
-	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
-	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
-	WORD  $0x4e21a8e7 // fcvtns v7.4s, v7.4s
-	WORD  $0x4e21a8a5 // fcvtns v5.4s, v5.4s
+	WORD  $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD  $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD  $0x4e21d907 // scvtf v7.4s, v8.4s
+	WORD  $0x4e21d863 // scvtf v3.4s, v3.4s
+	FMOVQ 0(R11), F8
+	WORD  $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD  $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	WORD  $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
+	WORD  $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
+	WORD  $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD  $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
+	WORD  $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
+	WORD  $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
+	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
 	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
 	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
-	WORD  $0x4e21a908 // fcvtns v8.4s, v8.4s
 	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
-	FMOVS zero+96(FP), F9
+	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD  $0x4e21a8a5 // fcvtns v5.4s, v5.4s
+	WORD  $0x4e21a8e7 // fcvtns v7.4s, v7.4s
+	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
+	FMOVS lower+88(FP), F8
+	VDUP  V8.S[0], V8.S4
+	WORD  $0x0e614909 // sqxtn v9.4h, v8.4s
+	WORD  $0x4e614909 // sqxtn2 v9.8h, v8.4s
+	WORD  $0x2e212928 // sqxtun v8.8b, v9.8h
+	WORD  $0x6e212928 // sqxtun2 v8.16b, v9.8h
+	FMOVS zero+92(FP), F9
 	VDUP  V9.S[0], V9.S4
 	WORD  $0x0e61492a // sqxtn v10.4h, v9.4s
 	WORD  $0x4e61492a // sqxtn2 v10.8h, v9.4s
@@ -811,220 +794,216 @@ vector:
 	MOVD  R8, R8
 	ADD   R3, R8, R9
 	ADD   R3, R9, R9
-	WORD  $0x0e614821 // sqxtn v1.4h, v1.4s
-	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
-	VADD  V10.H8, V1.H8, V1.H8
-	WORD  $0x0e6148e3 // sqxtn v3.4h, v7.4s
-	WORD  $0x4e6148a3 // sqxtn2 v3.8h, v5.4s
-	VADD  V10.H8, V3.H8, V3.H8
-	WORD  $0x2e212821 // sqxtun v1.8b, v1.8h
-	WORD  $0x6e212861 // sqxtun2 v1.16b, v3.8h
-	VUMAX V0.B16, V1.B16, V1.B16
-	FMOVS F1, (R8)
-	VDUP  V1.S[1], V3.S4
-	FMOVS F3, (R8)(R3)
-	VDUP  V1.S[2], V3.S4
-	FMOVS F3, (R9)
-	VDUP  V1.S[3], V1.S4
-	FMOVS F1, (R9)(R3)
+	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
+	WORD  $0x4e614840 // sqxtn2 v0.8h, v2.4s
+	WORD  $0x4e6a0c00 // sqadd v0.8h, v0.8h, v10.8h
+	WORD  $0x0e6148c2 // sqxtn v2.4h, v6.4s
+	WORD  $0x4e614882 // sqxtn2 v2.8h, v4.4s
+	WORD  $0x4e6a0c42 // sqadd v2.8h, v2.8h, v10.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212840 // sqxtun2 v0.16b, v2.8h
+	VUMAX V8.B16, V0.B16, V0.B16
+	FMOVS F0, (R8)
+	VDUP  V0.S[1], V2.S4
+	FMOVS F2, (R8)(R3)
+	VDUP  V0.S[2], V2.S4
+	FMOVS F2, (R9)
+	VDUP  V0.S[3], V0.S4
+	FMOVS F0, (R9)(R3)
 	MOVD  R1, R8
 	MOVD  dstRow+64(FP), R9
 	ADD   R9<<1, R8, R8
 	MOVD  R8, R8
 	ADD   R3, R8, R9
 	ADD   R3, R9, R9
-	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
-	WORD  $0x4e6148c1 // sqxtn2 v1.8h, v6.4s
-	VADD  V10.H8, V1.H8, V1.H8
-	WORD  $0x0e614902 // sqxtn v2.4h, v8.4s
-	WORD  $0x4e614882 // sqxtn2 v2.8h, v4.4s
-	VADD  V10.H8, V2.H8, V2.H8
-	WORD  $0x2e212821 // sqxtun v1.8b, v1.8h
-	WORD  $0x6e212841 // sqxtun2 v1.16b, v2.8h
-	VUMAX V0.B16, V1.B16, V1.B16
-	FMOVS F1, (R8)
-	VDUP  V1.S[1], V2.S4
-	FMOVS F2, (R8)(R3)
-	VDUP  V1.S[2], V2.S4
-	FMOVS F2, (R9)
-	VDUP  V1.S[3], V1.S4
-	FMOVS F1, (R9)(R3)
+	WORD  $0x0e614820 // sqxtn v0.4h, v1.4s
+	WORD  $0x4e6148a0 // sqxtn2 v0.8h, v5.4s
+	WORD  $0x4e6a0c00 // sqadd v0.8h, v0.8h, v10.8h
+	WORD  $0x0e6148e1 // sqxtn v1.4h, v7.4s
+	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
+	WORD  $0x4e6a0c21 // sqadd v1.8h, v1.8h, v10.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V8.B16, V0.B16, V0.B16
+	FMOVS F0, (R8)
+	VDUP  V0.S[1], V1.S4
+	FMOVS F1, (R8)(R3)
+	VDUP  V0.S[2], V1.S4
+	FMOVS F1, (R9)
+	VDUP  V0.S[3], V0.S4
+	FMOVS F0, (R9)(R3)
 
 	// Row 1 and row 3 of AT·x, column by column.
 	MOVD  R0, R13
 	MOVD  R13, R8
 	ADD   R7, R8, R9
 	ADD   R6, R9, R9
-	WORD  $0x3ce66901 // ldr q1, [x8, x6]
-	WORD  $0x3ce76902 // ldr q2, [x8, x7]
+	WORD  $0x3ce66900 // ldr q0, [x8, x6]
+	WORD  $0x3ce76901 // ldr q1, [x8, x7]
+	VSUB  V1.S4, V0.S4, V0.S4
+	FMOVQ 0(R9), F1
+	WORD  $0x3ce66922 // ldr q2, [x9, x6]
 	VSUB  V2.S4, V1.S4, V1.S4
-	FMOVQ 0(R9), F2
-	WORD  $0x3ce66923 // ldr q3, [x9, x6]
-	VSUB  V3.S4, V2.S4, V2.S4
-	VADD  V2.S4, V2.S4, V2.S4
-	VADD  V2.S4, V1.S4, V3.S4
-	WORD  $0x3ce76924 // ldr q4, [x9, x7]
-	VADD  V4.S4, V2.S4, V2.S4
-	VSHL  $2, V2.S4, V2.S4
-	VADD  V1.S4, V2.S4, V2.S4
+	VADD  V1.S4, V1.S4, V1.S4
+	VADD  V1.S4, V0.S4, V2.S4
+	WORD  $0x3ce76923 // ldr q3, [x9, x7]
+	VADD  V3.S4, V1.S4, V1.S4
+	VSHL  $2, V1.S4, V1.S4
+	VADD  V0.S4, V1.S4, V1.S4
 	ADD   R2, R13, R13
 	MOVD  R13, R8
 	ADD   R7, R8, R9
 	ADD   R6, R9, R9
-	WORD  $0x3ce66901 // ldr q1, [x8, x6]
-	FMOVQ 0(R10), F4
-	VADD  V4.S4, V1.S4, V1.S4
-	WORD  $0x3ce76904 // ldr q4, [x8, x7]
-	VSUB  V4.S4, V1.S4, V1.S4
-	FMOVQ 0(R9), F4
-	WORD  $0x3ce66925 // ldr q5, [x9, x6]
-	VSUB  V5.S4, V4.S4, V4.S4
-	VADD  V4.S4, V4.S4, V4.S4
-	VADD  V4.S4, V1.S4, V5.S4
-	WORD  $0x3ce76926 // ldr q6, [x9, x7]
-	VADD  V6.S4, V4.S4, V4.S4
-	VSHL  $2, V4.S4, V4.S4
-	VADD  V1.S4, V4.S4, V4.S4
+	WORD  $0x3ce66900 // ldr q0, [x8, x6]
+	FMOVQ 0(R10), F3
+	VADD  V3.S4, V0.S4, V0.S4
+	WORD  $0x3ce76903 // ldr q3, [x8, x7]
+	VSUB  V3.S4, V0.S4, V0.S4
+	FMOVQ 0(R9), F3
+	WORD  $0x3ce66924 // ldr q4, [x9, x6]
+	VSUB  V4.S4, V3.S4, V3.S4
+	VADD  V3.S4, V3.S4, V3.S4
+	VADD  V3.S4, V0.S4, V4.S4
+	WORD  $0x3ce76925 // ldr q5, [x9, x7]
+	VADD  V5.S4, V3.S4, V3.S4
+	VSHL  $2, V3.S4, V3.S4
+	VADD  V0.S4, V3.S4, V3.S4
 	ADD   R2, R13, R13
 	MOVD  R13, R8
 	ADD   R7, R8, R9
 	ADD   R6, R9, R9
-	WORD  $0x3ce66901 // ldr q1, [x8, x6]
-	WORD  $0x3ce76906 // ldr q6, [x8, x7]
-	VSUB  V6.S4, V1.S4, V1.S4
-	FMOVQ 0(R9), F6
-	WORD  $0x3ce66927 // ldr q7, [x9, x6]
-	VSUB  V7.S4, V6.S4, V6.S4
-	VADD  V6.S4, V6.S4, V6.S4
-	VADD  V6.S4, V1.S4, V7.S4
-	WORD  $0x3ce76928 // ldr q8, [x9, x7]
-	VADD  V8.S4, V6.S4, V6.S4
-	VSHL  $2, V6.S4, V6.S4
-	VADD  V1.S4, V6.S4, V6.S4
+	WORD  $0x3ce66900 // ldr q0, [x8, x6]
+	WORD  $0x3ce76905 // ldr q5, [x8, x7]
+	VSUB  V5.S4, V0.S4, V0.S4
+	FMOVQ 0(R9), F5
+	WORD  $0x3ce66926 // ldr q6, [x9, x6]
+	VSUB  V6.S4, V5.S4, V5.S4
+	VADD  V5.S4, V5.S4, V5.S4
+	VADD  V5.S4, V0.S4, V6.S4
+	WORD  $0x3ce76927 // ldr q7, [x9, x7]
+	VADD  V7.S4, V5.S4, V5.S4
+	VSHL  $2, V5.S4, V5.S4
+	VADD  V0.S4, V5.S4, V5.S4
 	ADD   R2, R13, R13
 	MOVD  R13, R8
 	ADD   R7, R8, R9
 	ADD   R6, R9, R9
-	WORD  $0x3ce66901 // ldr q1, [x8, x6]
-	WORD  $0x3ce76908 // ldr q8, [x8, x7]
-	VSUB  V8.S4, V1.S4, V1.S4
-	FMOVQ 0(R9), F8
-	WORD  $0x3ce66929 // ldr q9, [x9, x6]
-	VSUB  V9.S4, V8.S4, V8.S4
-	VADD  V8.S4, V8.S4, V8.S4
-	VADD  V8.S4, V1.S4, V9.S4
-	WORD  $0x3ce7692a // ldr q10, [x9, x7]
-	VADD  V10.S4, V8.S4, V8.S4
-	VSHL  $2, V8.S4, V8.S4
-	VADD  V1.S4, V8.S4, V8.S4
+	WORD  $0x3ce66900 // ldr q0, [x8, x6]
+	WORD  $0x3ce76907 // ldr q7, [x8, x7]
+	VSUB  V7.S4, V0.S4, V0.S4
+	FMOVQ 0(R9), F7
+	WORD  $0x3ce66928 // ldr q8, [x9, x6]
+	VSUB  V8.S4, V7.S4, V7.S4
+	VADD  V7.S4, V7.S4, V7.S4
+	VADD  V7.S4, V0.S4, V8.S4
+	WORD  $0x3ce76929 // ldr q9, [x9, x7]
+	VADD  V9.S4, V7.S4, V7.S4
+	VSHL  $2, V7.S4, V7.S4
+	VADD  V0.S4, V7.S4, V7.S4
 	ADD   R2, R13, R13
 	MOVD  R13, R8
 	ADD   R7, R8, R9
 	ADD   R6, R9, R9
-	WORD  $0x3ce66901 // ldr q1, [x8, x6]
-	WORD  $0x3ce7690a // ldr q10, [x8, x7]
-	VSUB  V10.S4, V1.S4, V1.S4
-	FMOVQ 0(R9), F10
-	WORD  $0x3ce6692b // ldr q11, [x9, x6]
-	VSUB  V11.S4, V10.S4, V10.S4
-	VADD  V10.S4, V10.S4, V10.S4
-	VADD  V10.S4, V1.S4, V11.S4
-	WORD  $0x3ce7692c // ldr q12, [x9, x7]
-	VADD  V12.S4, V10.S4, V10.S4
-	VSHL  $2, V10.S4, V10.S4
-	VADD  V1.S4, V10.S4, V10.S4
+	WORD  $0x3ce66900 // ldr q0, [x8, x6]
+	WORD  $0x3ce76909 // ldr q9, [x8, x7]
+	VSUB  V9.S4, V0.S4, V0.S4
+	FMOVQ 0(R9), F9
+	WORD  $0x3ce6692a // ldr q10, [x9, x6]
+	VSUB  V10.S4, V9.S4, V9.S4
+	VADD  V9.S4, V9.S4, V9.S4
+	VADD  V9.S4, V0.S4, V10.S4
+	WORD  $0x3ce7692b // ldr q11, [x9, x7]
+	VADD  V11.S4, V9.S4, V9.S4
+	VSHL  $2, V9.S4, V9.S4
+	VADD  V0.S4, V9.S4, V9.S4
 	ADD   R2, R13, R13
 	MOVD  R13, R8
 	ADD   R7, R8, R9
 	ADD   R6, R9, R9
-	WORD  $0x3ce66901 // ldr q1, [x8, x6]
-	WORD  $0x3ce7690c // ldr q12, [x8, x7]
-	VSUB  V12.S4, V1.S4, V1.S4
-	FMOVQ 0(R9), F12
-	WORD  $0x3ce6692d // ldr q13, [x9, x6]
-	VSUB  V13.S4, V12.S4, V12.S4
-	VADD  V12.S4, V12.S4, V12.S4
-	VADD  V12.S4, V1.S4, V13.S4
-	WORD  $0x3ce7692e // ldr q14, [x9, x7]
-	VADD  V14.S4, V12.S4, V12.S4
-	VSHL  $2, V12.S4, V12.S4
-	VADD  V1.S4, V12.S4, V12.S4
+	WORD  $0x3ce66900 // ldr q0, [x8, x6]
+	WORD  $0x3ce7690b // ldr q11, [x8, x7]
+	VSUB  V11.S4, V0.S4, V0.S4
+	FMOVQ 0(R9), F11
+	WORD  $0x3ce6692c // ldr q12, [x9, x6]
+	VSUB  V12.S4, V11.S4, V11.S4
+	VADD  V11.S4, V11.S4, V11.S4
+	VADD  V11.S4, V0.S4, V12.S4
+	WORD  $0x3ce7692d // ldr q13, [x9, x7]
+	VADD  V13.S4, V11.S4, V11.S4
+	VSHL  $2, V11.S4, V11.S4
+	VADD  V0.S4, V11.S4, V11.S4
 
 	// Row 1 and row 3 of the result: AT·x times the transpose of AT.
-	VADD V7.S4, V5.S4, V1.S4
-	VADD V11.S4, V9.S4, V14.S4
-	VADD V1.S4, V3.S4, V3.S4
-	VADD V14.S4, V3.S4, V3.S4
-	VSHL $2, V14.S4, V14.S4
-	VADD V1.S4, V14.S4, V14.S4
-	VSUB V7.S4, V5.S4, V1.S4
-	VSUB V11.S4, V9.S4, V5.S4
-	VADD V5.S4, V5.S4, V5.S4
-	VADD V5.S4, V1.S4, V7.S4
-	VADD V13.S4, V5.S4, V5.S4
-	VSHL $2, V5.S4, V5.S4
-	VADD V1.S4, V5.S4, V5.S4
-	VADD V6.S4, V4.S4, V1.S4
-	VADD V10.S4, V8.S4, V9.S4
-	VADD V1.S4, V2.S4, V2.S4
-	VADD V9.S4, V2.S4, V2.S4
-	VSHL $2, V9.S4, V9.S4
-	VADD V1.S4, V9.S4, V9.S4
-	VSUB V6.S4, V4.S4, V1.S4
+	VADD V6.S4, V4.S4, V0.S4
+	VADD V10.S4, V8.S4, V13.S4
+	VADD V0.S4, V2.S4, V2.S4
+	VADD V13.S4, V2.S4, V2.S4
+	VSHL $2, V13.S4, V13.S4
+	VADD V0.S4, V13.S4, V13.S4
+	VSUB V6.S4, V4.S4, V0.S4
 	VSUB V10.S4, V8.S4, V4.S4
 	VADD V4.S4, V4.S4, V4.S4
-	VADD V4.S4, V1.S4, V6.S4
+	VADD V4.S4, V0.S4, V6.S4
 	VADD V12.S4, V4.S4, V4.S4
 	VSHL $2, V4.S4, V4.S4
-	VADD V1.S4, V4.S4, V4.S4
+	VADD V0.S4, V4.S4, V4.S4
+	VADD V5.S4, V3.S4, V0.S4
+	VADD V9.S4, V7.S4, V8.S4
+	VADD V0.S4, V1.S4, V1.S4
+	VADD V8.S4, V1.S4, V1.S4
+	VSHL $2, V8.S4, V8.S4
+	VADD V0.S4, V8.S4, V8.S4
+	VSUB V5.S4, V3.S4, V0.S4
+	VSUB V9.S4, V7.S4, V3.S4
+	VADD V3.S4, V3.S4, V3.S4
+	VADD V3.S4, V0.S4, V5.S4
+	VADD V11.S4, V3.S4, V3.S4
+	VSHL $2, V3.S4, V3.S4
+	VADD V0.S4, V3.S4, V3.S4
 
 	// Requantized, in passes over all outputs so far.
 	MOVD  $0x38e38e39, R8
-	VDUP  R8, V1.S4
-	WORD  $0x4ea19c63 // mul v3.4s, v3.4s, v1.4s
-	WORD  $0x4ea19ce7 // mul v7.4s, v7.4s, v1.4s
-	WORD  $0x4ea19dce // mul v14.4s, v14.4s, v1.4s
-	WORD  $0x4ea19ca5 // mul v5.4s, v5.4s, v1.4s
-	WORD  $0x4ea19c42 // mul v2.4s, v2.4s, v1.4s
-	WORD  $0x4ea19cc6 // mul v6.4s, v6.4s, v1.4s
-	WORD  $0x4ea19d29 // mul v9.4s, v9.4s, v1.4s
-	WORD  $0x4ea19c84 // mul v4.4s, v4.4s, v1.4s
-	WORD  $0x4e21d861 // scvtf v1.4s, v3.4s
-	WORD  $0x4e21d8e3 // scvtf v3.4s, v7.4s
-	WORD  $0x4e21d9c7 // scvtf v7.4s, v14.4s
-	WORD  $0x4e21d8a5 // scvtf v5.4s, v5.4s
-	WORD  $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD  $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD  $0x4e21d928 // scvtf v8.4s, v9.4s
+	VDUP  R8, V0.S4
+	WORD  $0x4ea09c42 // mul v2.4s, v2.4s, v0.4s
+	WORD  $0x4ea09cc6 // mul v6.4s, v6.4s, v0.4s
+	WORD  $0x4ea09dad // mul v13.4s, v13.4s, v0.4s
+	WORD  $0x4ea09c84 // mul v4.4s, v4.4s, v0.4s
+	WORD  $0x4ea09c21 // mul v1.4s, v1.4s, v0.4s
+	WORD  $0x4ea09ca5 // mul v5.4s, v5.4s, v0.4s
+	WORD  $0x4ea09d08 // mul v8.4s, v8.4s, v0.4s
+	WORD  $0x4ea09c63 // mul v3.4s, v3.4s, v0.4s
+	WORD  $0x4e21d840 // scvtf v0.4s, v2.4s
+	WORD  $0x4e21d8c2 // scvtf v2.4s, v6.4s
+	WORD  $0x4e21d9a6 // scvtf v6.4s, v13.4s
 	WORD  $0x4e21d884 // scvtf v4.4s, v4.4s
-	FMOVQ 0(R11), F9
-	WORD  $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
-	WORD  $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
-	WORD  $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
-	WORD  $0x6e29dca5 // fmul v5.4s, v5.4s, v9.4s
-	WORD  $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
-	WORD  $0x6e29dcc6 // fmul v6.4s, v6.4s, v9.4s
-	WORD  $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD  $0x6e29dc84 // fmul v4.4s, v4.4s, v9.4s
-	FMOVS upper+92(FP), F9
-	VDUP  V9.S[0], V9.S4
-	WORD  $0x4ea9f421 // fmin v1.4s, v1.4s, v9.4s
-	WORD  $0x4ea9f463 // fmin v3.4s, v3.4s, v9.4s
-	WORD  $0x4ea9f4e7 // fmin v7.4s, v7.4s, v9.4s
-	WORD  $0x4ea9f4a5 // fmin v5.4s, v5.4s, v9.4s
-	WORD  $0x4ea9f442 // fmin v2.4s, v2.4s, v9.4s
-	WORD  $0x4ea9f4c6 // fmin v6.4s, v6.4s, v9.4s
-	WORD  $0x4ea9f508 // fmin v8.4s, v8.4s, v9.4s
-	WORD  $0x4ea9f484 // fmin v4.4s, v4.4s, v9.4s
-	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
-	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
-	WORD  $0x4e21a8e7 // fcvtns v7.4s, v7.4s
-	WORD  $0x4e21a8a5 // fcvtns v5.4s, v5.4s
+	WORD  $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD  $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD  $0x4e21d907 // scvtf v7.4s, v8.4s
+	WORD  $0x4e21d863 // scvtf v3.4s, v3.4s
+	FMOVQ 0(R11), F8
+	WORD  $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD  $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	WORD  $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
+	WORD  $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
+	WORD  $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD  $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
+	WORD  $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
+	WORD  $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
+	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
 	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
 	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
-	WORD  $0x4e21a908 // fcvtns v8.4s, v8.4s
 	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
-	FMOVS zero+96(FP), F9
+	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD  $0x4e21a8a5 // fcvtns v5.4s, v5.4s
+	WORD  $0x4e21a8e7 // fcvtns v7.4s, v7.4s
+	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
+	FMOVS lower+88(FP), F8
+	VDUP  V8.S[0], V8.S4
+	WORD  $0x0e614909 // sqxtn v9.4h, v8.4s
+	WORD  $0x4e614909 // sqxtn2 v9.8h, v8.4s
+	WORD  $0x2e212928 // sqxtun v8.8b, v9.8h
+	WORD  $0x6e212928 // sqxtun2 v8.16b, v9.8h
+	FMOVS zero+92(FP), F9
 	VDUP  V9.S[0], V9.S4
 	WORD  $0x0e61492a // sqxtn v10.4h, v9.4s
 	WORD  $0x4e61492a // sqxtn2 v10.8h, v9.4s
@@ -1034,22 +1013,22 @@ vector:
 	MOVD  R8, R8
 	ADD   R3, R8, R9
 	ADD   R3, R9, R9
-	WORD  $0x0e614821 // sqxtn v1.4h, v1.4s
-	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
-	VADD  V10.H8, V1.H8, V1.H8
-	WORD  $0x0e6148e3 // sqxtn v3.4h, v7.4s
-	WORD  $0x4e6148a3 // sqxtn2 v3.8h, v5.4s
-	VADD  V10.H8, V3.H8, V3.H8
-	WORD  $0x2e212821 // sqxtun v1.8b, v1.8h
-	WORD  $0x6e212861 // sqxtun2 v1.16b, v3.8h
-	VUMAX V0.B16, V1.B16, V1.B16
-	FMOVS F1, (R8)
-	VDUP  V1.S[1], V3.S4
-	FMOVS F3, (R8)(R3)
-	VDUP  V1.S[2], V3.S4
-	FMOVS F3, (R9)
-	VDUP  V1.S[3], V1.S4
-	FMOVS F1, (R9)(R3)
+	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
+	WORD  $0x4e614840 // sqxtn2 v0.8h, v2.4s
+	WORD  $0x4e6a0c00 // sqadd v0.8h, v0.8h, v10.8h
+	WORD  $0x0e6148c2 // sqxtn v2.4h, v6.4s
+	WORD  $0x4e614882 // sqxtn2 v2.8h, v4.4s
+	WORD  $0x4e6a0c42 // sqadd v2.8h, v2.8h, v10.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212840 // sqxtun2 v0.16b, v2.8h
+	VUMAX V8.B16, V0.B16, V0.B16
+	FMOVS F0, (R8)
+	VDUP  V0.S[1], V2.S4
+	FMOVS F2, (R8)(R3)
+	VDUP  V0.S[2], V2.S4
+	FMOVS F2, (R9)
+	VDUP  V0.S[3], V0.S4
+	FMOVS F0, (R9)(R3)
 	MOVD  R1, R8
 	MOVD  dstRow+64(FP), R9
 	MOVD  $3, R13
@@ -1057,22 +1036,22 @@ vector:
 	MOVD  R8, R8
 	ADD   R3, R8, R9
 	ADD   R3, R9, R9
-	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
-	WORD  $0x4e6148c1 // sqxtn2 v1.8h, v6.4s
-	VADD  V10.H8, V1.H8, V1.H8
-	WORD  $0x0e614902 // sqxtn v2.4h, v8.4s
-	WORD  $0x4e614882 // sqxtn2 v2.8h, v4.4s
-	VADD  V10.H8, V2.H8, V2.H8
-	WORD  $0x2e212821 // sqxtun v1.8b, v1.8h
-	WORD  $0x6e212841 // sqxtun2 v1.16b, v2.8h
-	VUMAX V0.B16, V1.B16, V1.B16
-	FMOVS F1, (R8)
-	VDUP  V1.S[1], V2.S4
-	FMOVS F2, (R8)(R3)
-	VDUP  V1.S[2], V2.S4
-	FMOVS F2, (R9)
-	VDUP  V1.S[3], V1.S4
-	FMOVS F1, (R9)(R3)
+	WORD  $0x0e614820 // sqxtn v0.4h, v1.4s
+	WORD  $0x4e6148a0 // sqxtn2 v0.8h, v5.4s
+	WORD  $0x4e6a0c00 // sqadd v0.8h, v0.8h, v10.8h
+	WORD  $0x0e6148e1 // sqxtn v1.4h, v7.4s
+	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
+	WORD  $0x4e6a0c21 // sqadd v1.8h, v1.8h, v10.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V8.B16, V0.B16, V0.B16
+	FMOVS F0, (R8)
+	VDUP  V0.S[1], V1.S4
+	FMOVS F1, (R8)(R3)
+	VDUP  V0.S[2], V1.S4
+	FMOVS F1, (R9)
+	VDUP  V0.S[3], V0.S4
+	FMOVS F0, (R9)(R3)
 	ADD   $16, R0, R0
 	ADD   $16, R10, R10
 	ADD   $16, R11, R11
@@ -1096,16 +1075,16 @@ vector:
 	BNE  tile
 	RET
 
-// func QWinogradOutput6x3(dst *uint8, src *int32, bias *int32, scale *float32, tiles int, channels int, srcMatrix int, srcTile int, dstRow int, dstPixel int, dstTile int, lower float32, upper float32, zero int32)
+// func QWinogradOutput6x3(dst *uint8, src *int32, bias *int32, scale *float32, tiles int, channels int, srcMatrix int, srcTile int, dstRow int, dstPixel int, dstTile int, lower int32, zero int32)
 // Requires: ASIMD
-TEXT ·QWinogradOutput6x3(SB), NOSPLIT, $0-100
+TEXT ·QWinogradOutput6x3(SB), NOSPLIT, $0-96
 	// Registers, a slash between what one of them holds by turns:
 	// R0 src, R1 dst, R2 srcMatrix, R3 dstPixel, R6 6·srcMatrix, R7 2·6·srcMatrix/temporary,
 	// R8 in row 0/out pixel 0/row/srcTile/dstTile/tiles/temporary, R9 in row 3/dstRow/channels,
 	// R10 2·dstPixel, R11 bias, R12 scale, R13 channels, R14 column
-	// V0 lower/temporary, V1 zero/AT·x/temporary, V2 AT·x/temporary, V3 AT·x/inverse of 9/temporary,
-	// V4 AT·x/scales/upper/zero/temporary, V5 AT·x/inverse of 9/zero/temporary, V6 AT·x/temporary,
-	// V7 AT·x/scales/upper/zero/temporary, V8 AT·x/zero/temporary, V9-V13 AT·x/temporary, V14 temporary
+	// V0-V1 AT·x/temporary, V2 AT·x/inverse of 9/temporary, V3 AT·x/scales/lower/temporary,
+	// V4 AT·x/inverse of 9/zero/temporary, V5 AT·x/zero/temporary, V6 AT·x/scales/lower/temporary,
+	// V7-V8 AT·x/zero/temporary, V9-V12 AT·x/temporary, V13 temporary
 	MOVD src+8(FP), R0
 	MOVD dst+0(FP), R1
 	MOVD srcMatrix+48(FP), R2
@@ -1116,18 +1095,6 @@ TEXT ·QWinogradOutput6x3(SB), NOSPLIT, $0-100
 	MADD R2, R6, R7, R6
 	ADD  R6, R6, R7
 	ADD  R3, R3, R10
-
-	// The lower bound of outputs, as bytes.
-	FMOVS lower+88(FP), F0
-	VDUP  V0.S[0], V0.S4
-	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
-	FMOVS zero+96(FP), F1
-	VDUP  V1.S[0], V1.S4
-	VADD  V1.S4, V0.S4, V0.S4
-	WORD  $0x0e614801 // sqxtn v1.4h, v0.4s
-	WORD  $0x4e614801 // sqxtn2 v1.8h, v0.4s
-	WORD  $0x2e212820 // sqxtun v0.8b, v1.8h
-	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
 
 	// For each tile.
 tile:
@@ -1143,212 +1110,224 @@ vector:
 	MOVD  R14, R8
 	ADD   R7, R8, R9
 	ADD   R6, R9, R9
-	WORD  $0x3ce66901 // ldr q1, [x8, x6]
-	WORD  $0x3ce76902 // ldr q2, [x8, x7]
+	WORD  $0x3ce66900 // ldr q0, [x8, x6]
+	WORD  $0x3ce76901 // ldr q1, [x8, x7]
+	VADD  V1.S4, V0.S4, V0.S4
+	FMOVQ 0(R9), F1
+	WORD  $0x3ce66922 // ldr q2, [x9, x6]
 	VADD  V2.S4, V1.S4, V1.S4
-	FMOVQ 0(R9), F2
-	WORD  $0x3ce66923 // ldr q3, [x9, x6]
-	VADD  V3.S4, V2.S4, V2.S4
-	FMOVQ 0(R8), F3
-	VADD  V1.S4, V3.S4, V3.S4
-	VADD  V2.S4, V3.S4, V3.S4
-	WORD  $0x3ce76924 // ldr q4, [x9, x7]
-	VADD  V4.S4, V2.S4, V2.S4
-	VSHL  $2, V2.S4, V2.S4
+	FMOVQ 0(R8), F2
+	VADD  V0.S4, V2.S4, V2.S4
 	VADD  V1.S4, V2.S4, V2.S4
+	WORD  $0x3ce76923 // ldr q3, [x9, x7]
+	VADD  V3.S4, V1.S4, V1.S4
+	VSHL  $2, V1.S4, V1.S4
+	VADD  V0.S4, V1.S4, V1.S4
 	ADD   R2, R14, R14
 	MOVD  R14, R8
 	ADD   R7, R8, R9
 	ADD   R6, R9, R9
-	WORD  $0x3ce66901 // ldr q1, [x8, x6]
-	FMOVQ 0(R11), F4
-	VADD  V4.S4, V1.S4, V1.S4
-	WORD  $0x3ce76904 // ldr q4, [x8, x7]
-	VADD  V4.S4, V1.S4, V1.S4
-	FMOVQ 0(R9), F4
-	WORD  $0x3ce66925 // ldr q5, [x9, x6]
-	VADD  V5.S4, V4.S4, V4.S4
-	FMOVQ 0(R8), F5
-	VADD  V1.S4, V5.S4, V5.S4
-	VADD  V4.S4, V5.S4, V5.S4
-	WORD  $0x3ce76926 // ldr q6, [x9, x7]
-	VADD  V6.S4, V4.S4, V4.S4
-	VSHL  $2, V4.S4, V4.S4
-	VADD  V1.S4, V4.S4, V4.S4
+	WORD  $0x3ce66900 // ldr q0, [x8, x6]
+	FMOVQ 0(R11), F3
+	VADD  V3.S4, V0.S4, V0.S4
+	WORD  $0x3ce76903 // ldr q3, [x8, x7]
+	VADD  V3.S4, V0.S4, V0.S4
+	FMOVQ 0(R9), F3
+	WORD  $0x3ce66924 // ldr q4, [x9, x6]
+	VADD  V4.S4, V3.S4, V3.S4
+	FMOVQ 0(R8), F4
+	VADD  V0.S4, V4.S4, V4.S4
+	VADD  V3.S4, V4.S4, V4.S4
+	WORD  $0x3ce76925 // ldr q5, [x9, x7]
+	VADD  V5.S4, V3.S4, V3.S4
+	VSHL  $2, V3.S4, V3.S4
+	VADD  V0.S4, V3.S4, V3.S4
 	ADD   R2, R14, R14
 	MOVD  R14, R8
 	ADD   R7, R8, R9
 	ADD   R6, R9, R9
-	WORD  $0x3ce66901 // ldr q1, [x8, x6]
-	WORD  $0x3ce76906 // ldr q6, [x8, x7]
-	VADD  V6.S4, V1.S4, V1.S4
-	FMOVQ 0(R9), F6
-	WORD  $0x3ce66927 // ldr q7, [x9, x6]
-	VADD  V7.S4, V6.S4, V6.S4
-	FMOVQ 0(R8), F7
-	VADD  V1.S4, V7.S4, V7.S4
-	VADD  V6.S4, V7.S4, V7.S4
-	WORD  $0x3ce76928 // ldr q8, [x9, x7]
-	VADD  V8.S4, V6.S4, V6.S4
-	VSHL  $2, V6.S4, V6.S4
-	VADD  V1.S4, V6.S4, V6.S4
+	WORD  $0x3ce66900 // ldr q0, [x8, x6]
+	WORD  $0x3ce76905 // ldr q5, [x8, x7]
+	VADD  V5.S4, V0.S4, V0.S4
+	FMOVQ 0(R9), F5
+	WORD  $0x3ce66926 // ldr q6, [x9, x6]
+	VADD  V6.S4, V5.S4, V5.S4
+	FMOVQ 0(R8), F6
+	VADD  V0.S4, V6.S4, V6.S4
+	VADD  V5.S4, V6.S4, V6.S4
+	WORD  $0x3ce76927 // ldr q7, [x9, x7]
+	VADD  V7.S4, V5.S4, V5.S4
+	VSHL  $2, V5.S4, V5.S4
+	VADD  V0.S4, V5.S4, V5.S4
 	ADD   R2, R14, R14
 	MOVD  R14, R8
 	ADD   R7, R8, R9
 	ADD   R6, R9, R9
-	WORD  $0x3ce66901 // ldr q1, [x8, x6]
-	WORD  $0x3ce76908 // ldr q8, [x8, x7]
-	VADD  V8.S4, V1.S4, V1.S4
-	FMOVQ 0(R9), F8
-	WORD  $0x3ce66929 // ldr q9, [x9, x6]
-	VADD  V9.S4, V8.S4, V8.S4
-	FMOVQ 0(R8), F9
-	VADD  V1.S4, V9.S4, V9.S4
-	VADD  V8.S4, V9.S4, V9.S4
-	WORD  $0x3ce7692a // ldr q10, [x9, x7]
-	VADD  V10.S4, V8.S4, V8.S4
-	VSHL  $2, V8.S4, V8.S4
-	VADD  V1.S4, V8.S4, V8.S4
+	WORD  $0x3ce66900 // ldr q0, [x8, x6]
+	WORD  $0x3ce76907 // ldr q7, [x8, x7]
+	VADD  V7.S4, V0.S4, V0.S4
+	FMOVQ 0(R9), F7
+	WORD  $0x3ce66928 // ldr q8, [x9, x6]
+	VADD  V8.S4, V7.S4, V7.S4
+	FMOVQ 0(R8), F8
+	VADD  V0.S4, V8.S4, V8.S4
+	VADD  V7.S4, V8.S4, V8.S4
+	WORD  $0x3ce76929 // ldr q9, [x9, x7]
+	VADD  V9.S4, V7.S4, V7.S4
+	VSHL  $2, V7.S4, V7.S4
+	VADD  V0.S4, V7.S4, V7.S4
 	ADD   R2, R14, R14
 	MOVD  R14, R8
 	ADD   R7, R8, R9
 	ADD   R6, R9, R9
-	WORD  $0x3ce66901 // ldr q1, [x8, x6]
-	WORD  $0x3ce7690a // ldr q10, [x8, x7]
-	VADD  V10.S4, V1.S4, V1.S4
-	FMOVQ 0(R9), F10
-	WORD  $0x3ce6692b // ldr q11, [x9, x6]
-	VADD  V11.S4, V10.S4, V10.S4
-	FMOVQ 0(R8), F11
-	VADD  V1.S4, V11.S4, V11.S4
-	VADD  V10.S4, V11.S4, V11.S4
-	WORD  $0x3ce7692c // ldr q12, [x9, x7]
-	VADD  V12.S4, V10.S4, V10.S4
-	VSHL  $2, V10.S4, V10.S4
-	VADD  V1.S4, V10.S4, V10.S4
+	WORD  $0x3ce66900 // ldr q0, [x8, x6]
+	WORD  $0x3ce76909 // ldr q9, [x8, x7]
+	VADD  V9.S4, V0.S4, V0.S4
+	FMOVQ 0(R9), F9
+	WORD  $0x3ce6692a // ldr q10, [x9, x6]
+	VADD  V10.S4, V9.S4, V9.S4
+	FMOVQ 0(R8), F10
+	VADD  V0.S4, V10.S4, V10.S4
+	VADD  V9.S4, V10.S4, V10.S4
+	WORD  $0x3ce7692b // ldr q11, [x9, x7]
+	VADD  V11.S4, V9.S4, V9.S4
+	VSHL  $2, V9.S4, V9.S4
+	VADD  V0.S4, V9.S4, V9.S4
 	ADD   R2, R14, R14
 	MOVD  R14, R8
 	ADD   R7, R8, R9
 	ADD   R6, R9, R9
-	WORD  $0x3ce66901 // ldr q1, [x8, x6]
-	WORD  $0x3ce7690c // ldr q12, [x8, x7]
-	VADD  V12.S4, V1.S4, V1.S4
-	FMOVQ 0(R9), F12
-	WORD  $0x3ce6692d // ldr q13, [x9, x6]
-	VADD  V13.S4, V12.S4, V12.S4
-	FMOVQ 0(R8), F13
-	VADD  V1.S4, V13.S4, V13.S4
-	VADD  V12.S4, V13.S4, V13.S4
-	WORD  $0x3ce7692e // ldr q14, [x9, x7]
-	VADD  V14.S4, V12.S4, V12.S4
-	VSHL  $2, V12.S4, V12.S4
-	VADD  V1.S4, V12.S4, V12.S4
+	WORD  $0x3ce66900 // ldr q0, [x8, x6]
+	WORD  $0x3ce7690b // ldr q11, [x8, x7]
+	VADD  V11.S4, V0.S4, V0.S4
+	FMOVQ 0(R9), F11
+	WORD  $0x3ce6692c // ldr q12, [x9, x6]
+	VADD  V12.S4, V11.S4, V11.S4
+	FMOVQ 0(R8), F12
+	VADD  V0.S4, V12.S4, V12.S4
+	VADD  V11.S4, V12.S4, V12.S4
+	WORD  $0x3ce7692d // ldr q13, [x9, x7]
+	VADD  V13.S4, V11.S4, V11.S4
+	VSHL  $2, V11.S4, V11.S4
+	VADD  V0.S4, V11.S4, V11.S4
 
 	// Row 0 and row 2 of the result: AT·x times the transpose of AT.
-	VADD V7.S4, V5.S4, V1.S4
-	VADD V11.S4, V9.S4, V14.S4
-	VADD V1.S4, V3.S4, V3.S4
-	VADD V14.S4, V3.S4, V3.S4
-	VADD V13.S4, V14.S4, V13.S4
-	VSHL $2, V13.S4, V13.S4
-	VADD V1.S4, V13.S4, V13.S4
-	VSUB V7.S4, V5.S4, V1.S4
-	VSUB V11.S4, V9.S4, V5.S4
-	VADD V5.S4, V5.S4, V5.S4
-	VADD V5.S4, V1.S4, V1.S4
-	VADD V6.S4, V4.S4, V5.S4
-	VADD V10.S4, V8.S4, V7.S4
-	VADD V5.S4, V2.S4, V2.S4
-	VADD V7.S4, V2.S4, V2.S4
-	VADD V12.S4, V7.S4, V7.S4
-	VSHL $2, V7.S4, V7.S4
-	VADD V5.S4, V7.S4, V7.S4
-	VSUB V6.S4, V4.S4, V4.S4
-	VSUB V10.S4, V8.S4, V5.S4
-	VADD V5.S4, V5.S4, V5.S4
-	VADD V5.S4, V4.S4, V4.S4
+	VADD V6.S4, V4.S4, V0.S4
+	VADD V10.S4, V8.S4, V13.S4
+	VADD V0.S4, V2.S4, V2.S4
+	VADD V13.S4, V2.S4, V2.S4
+	VADD V12.S4, V13.S4, V12.S4
+	VSHL $2, V12.S4, V12.S4
+	VADD V0.S4, V12.S4, V12.S4
+	VSUB V6.S4, V4.S4, V0.S4
+	VSUB V10.S4, V8.S4, V4.S4
+	VADD V4.S4, V4.S4, V4.S4
+	VADD V4.S4, V0.S4, V0.S4
+	VADD V5.S4, V3.S4, V4.S4
+	VADD V9.S4, V7.S4, V6.S4
+	VADD V4.S4, V1.S4, V1.S4
+	VADD V6.S4, V1.S4, V1.S4
+	VADD V11.S4, V6.S4, V6.S4
+	VSHL $2, V6.S4, V6.S4
+	VADD V4.S4, V6.S4, V6.S4
+	VSUB V5.S4, V3.S4, V3.S4
+	VSUB V9.S4, V7.S4, V4.S4
+	VADD V4.S4, V4.S4, V4.S4
+	VADD V4.S4, V3.S4, V3.S4
 
 	// Requantized, in passes over all outputs so far.
 	MOVD  $0x38e38e39, R8
-	VDUP  R8, V5.S4
-	WORD  $0x4ea59c63 // mul v3.4s, v3.4s, v5.4s
-	WORD  $0x4ea59c21 // mul v1.4s, v1.4s, v5.4s
-	WORD  $0x4ea59dad // mul v13.4s, v13.4s, v5.4s
-	WORD  $0x4ea59c42 // mul v2.4s, v2.4s, v5.4s
-	WORD  $0x4ea59c84 // mul v4.4s, v4.4s, v5.4s
-	WORD  $0x4ea59ce7 // mul v7.4s, v7.4s, v5.4s
-	WORD  $0x4e21d863 // scvtf v3.4s, v3.4s
-	WORD  $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD  $0x4e21d9a5 // scvtf v5.4s, v13.4s
+	VDUP  R8, V4.S4
+	WORD  $0x4ea49c42 // mul v2.4s, v2.4s, v4.4s
+	WORD  $0x4ea49c00 // mul v0.4s, v0.4s, v4.4s
+	WORD  $0x4ea49d8c // mul v12.4s, v12.4s, v4.4s
+	WORD  $0x4ea49c21 // mul v1.4s, v1.4s, v4.4s
+	WORD  $0x4ea49c63 // mul v3.4s, v3.4s, v4.4s
+	WORD  $0x4ea49cc6 // mul v6.4s, v6.4s, v4.4s
 	WORD  $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD  $0x4e21d884 // scvtf v4.4s, v4.4s
-	WORD  $0x4e21d8e6 // scvtf v6.4s, v7.4s
-	FMOVQ 0(R12), F7
-	WORD  $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
-	WORD  $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
-	WORD  $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
-	WORD  $0x6e27dc42 // fmul v2.4s, v2.4s, v7.4s
-	WORD  $0x6e27dc84 // fmul v4.4s, v4.4s, v7.4s
-	WORD  $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	FMOVS upper+92(FP), F7
-	VDUP  V7.S[0], V7.S4
-	WORD  $0x4ea7f463 // fmin v3.4s, v3.4s, v7.4s
-	WORD  $0x4ea7f421 // fmin v1.4s, v1.4s, v7.4s
-	WORD  $0x4ea7f4a5 // fmin v5.4s, v5.4s, v7.4s
-	WORD  $0x4ea7f442 // fmin v2.4s, v2.4s, v7.4s
-	WORD  $0x4ea7f484 // fmin v4.4s, v4.4s, v7.4s
-	WORD  $0x4ea7f4c6 // fmin v6.4s, v6.4s, v7.4s
-	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
-	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
-	WORD  $0x4e21a8a5 // fcvtns v5.4s, v5.4s
+	WORD  $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD  $0x4e21d984 // scvtf v4.4s, v12.4s
+	WORD  $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD  $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD  $0x4e21d8c5 // scvtf v5.4s, v6.4s
+	FMOVQ 0(R12), F6
+	WORD  $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
+	WORD  $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
+	WORD  $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD  $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
+	WORD  $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
 	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
 	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
-	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
-	FMOVS zero+96(FP), F7
+	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD  $0x4e21a8a5 // fcvtns v5.4s, v5.4s
+	FMOVS lower+88(FP), F6
+	VDUP  V6.S[0], V6.S4
+	WORD  $0x0e6148c7 // sqxtn v7.4h, v6.4s
+	WORD  $0x4e6148c7 // sqxtn2 v7.8h, v6.4s
+	WORD  $0x2e2128e6 // sqxtun v6.8b, v7.8h
+	WORD  $0x6e2128e6 // sqxtun2 v6.16b, v7.8h
+	FMOVS zero+92(FP), F7
 	VDUP  V7.S[0], V7.S4
 	WORD  $0x0e6148e8 // sqxtn v8.4h, v7.4s
 	WORD  $0x4e6148e8 // sqxtn2 v8.8h, v7.4s
 	MOVD  R1, R8
 	MOVD  R8, R8
-	WORD  $0x0e614863 // sqxtn v3.4h, v3.4s
-	WORD  $0x4e614823 // sqxtn2 v3.8h, v1.4s
-	VADD  V8.H8, V3.H8, V3.H8
-	WORD  $0x0e6148a1 // sqxtn v1.4h, v5.4s
-	WORD  $0x4e6148a1 // sqxtn2 v1.8h, v5.4s
-	VADD  V8.H8, V1.H8, V1.H8
-	WORD  $0x2e212863 // sqxtun v3.8b, v3.8h
-	WORD  $0x6e212823 // sqxtun2 v3.16b, v1.8h
-	VUMAX V0.B16, V3.B16, V3.B16
-	FMOVS F3, (R8)
-	VDUP  V3.S[1], V1.S4
-	FMOVS F1, (R8)(R3)
-	VDUP  V3.S[2], V1.S4
-	FMOVS F1, (R8)(R10)
+	WORD  $0x0e614842 // sqxtn v2.4h, v2.4s
+	WORD  $0x4e614802 // sqxtn2 v2.8h, v0.4s
+	WORD  $0x4e680c42 // sqadd v2.8h, v2.8h, v8.8h
+	WORD  $0x0e614880 // sqxtn v0.4h, v4.4s
+	WORD  $0x4e614880 // sqxtn2 v0.8h, v4.4s
+	WORD  $0x4e680c00 // sqadd v0.8h, v0.8h, v8.8h
+	WORD  $0x2e212842 // sqxtun v2.8b, v2.8h
+	WORD  $0x6e212802 // sqxtun2 v2.16b, v0.8h
+	VUMAX V6.B16, V2.B16, V2.B16
+	FMOVS F2, (R8)
+	VDUP  V2.S[1], V0.S4
+	FMOVS F0, (R8)(R3)
+	VDUP  V2.S[2], V0.S4
+	FMOVS F0, (R8)(R10)
 	MOVD  R1, R8
 	MOVD  dstRow+64(FP), R9
 	ADD   R9<<1, R8, R8
 	MOVD  R8, R8
-	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
-	WORD  $0x4e614881 // sqxtn2 v1.8h, v4.4s
-	VADD  V8.H8, V1.H8, V1.H8
-	WORD  $0x0e6148c2 // sqxtn v2.4h, v6.4s
-	WORD  $0x4e6148c2 // sqxtn2 v2.8h, v6.4s
-	VADD  V8.H8, V2.H8, V2.H8
-	WORD  $0x2e212821 // sqxtun v1.8b, v1.8h
-	WORD  $0x6e212841 // sqxtun2 v1.16b, v2.8h
-	VUMAX V0.B16, V1.B16, V1.B16
-	FMOVS F1, (R8)
-	VDUP  V1.S[1], V2.S4
-	FMOVS F2, (R8)(R3)
-	VDUP  V1.S[2], V1.S4
-	FMOVS F1, (R8)(R10)
+	WORD  $0x0e614820 // sqxtn v0.4h, v1.4s
+	WORD  $0x4e614860 // sqxtn2 v0.8h, v3.4s
+	WORD  $0x4e680c00 // sqadd v0.8h, v0.8h, v8.8h
+	WORD  $0x0e6148a1 // sqxtn v1.4h, v5.4s
+	WORD  $0x4e6148a1 // sqxtn2 v1.8h, v5.4s
+	WORD  $0x4e680c21 // sqadd v1.8h, v1.8h, v8.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V6.B16, V0.B16, V0.B16
+	FMOVS F0, (R8)
+	VDUP  V0.S[1], V1.S4
+	FMOVS F1, (R8)(R3)
+	VDUP  V0.S[2], V0.S4
+	FMOVS F0, (R8)(R10)
 
 	// Row 1 of AT·x, column by column.
 	MOVD  R0, R14
 	MOVD  R14, R8
 	ADD   R7, R8, R9
 	ADD   R6, R9, R9
+	WORD  $0x3ce66900 // ldr q0, [x8, x6]
+	WORD  $0x3ce76901 // ldr q1, [x8, x7]
+	VSUB  V1.S4, V0.S4, V0.S4
+	FMOVQ 0(R9), F1
+	WORD  $0x3ce66922 // ldr q2, [x9, x6]
+	VSUB  V2.S4, V1.S4, V1.S4
+	VADD  V1.S4, V1.S4, V1.S4
+	VADD  V1.S4, V0.S4, V0.S4
+	ADD   R2, R14, R14
+	MOVD  R14, R8
+	ADD   R7, R8, R9
+	ADD   R6, R9, R9
 	WORD  $0x3ce66901 // ldr q1, [x8, x6]
+	FMOVQ 0(R11), F2
+	VADD  V2.S4, V1.S4, V1.S4
 	WORD  $0x3ce76902 // ldr q2, [x8, x7]
 	VSUB  V2.S4, V1.S4, V1.S4
 	FMOVQ 0(R9), F2
@@ -1361,8 +1340,6 @@ vector:
 	ADD   R7, R8, R9
 	ADD   R6, R9, R9
 	WORD  $0x3ce66902 // ldr q2, [x8, x6]
-	FMOVQ 0(R11), F3
-	VADD  V3.S4, V2.S4, V2.S4
 	WORD  $0x3ce76903 // ldr q3, [x8, x7]
 	VSUB  V3.S4, V2.S4, V2.S4
 	FMOVQ 0(R9), F3
@@ -1406,54 +1383,43 @@ vector:
 	VSUB  V7.S4, V6.S4, V6.S4
 	VADD  V6.S4, V6.S4, V6.S4
 	VADD  V6.S4, V5.S4, V5.S4
-	ADD   R2, R14, R14
-	MOVD  R14, R8
-	ADD   R7, R8, R9
-	ADD   R6, R9, R9
-	WORD  $0x3ce66906 // ldr q6, [x8, x6]
-	WORD  $0x3ce76907 // ldr q7, [x8, x7]
-	VSUB  V7.S4, V6.S4, V6.S4
-	FMOVQ 0(R9), F7
-	WORD  $0x3ce66928 // ldr q8, [x9, x6]
-	VSUB  V8.S4, V7.S4, V7.S4
-	VADD  V7.S4, V7.S4, V7.S4
-	VADD  V7.S4, V6.S4, V6.S4
 
 	// Row 1 of the result: AT·x times the transpose of AT.
-	VADD V3.S4, V2.S4, V7.S4
-	VADD V5.S4, V4.S4, V8.S4
-	VADD V7.S4, V1.S4, V1.S4
-	VADD V8.S4, V1.S4, V1.S4
-	VADD V6.S4, V8.S4, V6.S4
-	VSHL $2, V6.S4, V6.S4
-	VADD V7.S4, V6.S4, V6.S4
-	VSUB V3.S4, V2.S4, V2.S4
-	VSUB V5.S4, V4.S4, V3.S4
-	VADD V3.S4, V3.S4, V3.S4
-	VADD V3.S4, V2.S4, V2.S4
+	VADD V2.S4, V1.S4, V6.S4
+	VADD V4.S4, V3.S4, V7.S4
+	VADD V6.S4, V0.S4, V0.S4
+	VADD V7.S4, V0.S4, V0.S4
+	VADD V5.S4, V7.S4, V5.S4
+	VSHL $2, V5.S4, V5.S4
+	VADD V6.S4, V5.S4, V5.S4
+	VSUB V2.S4, V1.S4, V1.S4
+	VSUB V4.S4, V3.S4, V2.S4
+	VADD V2.S4, V2.S4, V2.S4
+	VADD V2.S4, V1.S4, V1.S4
 
 	// Requantized, in passes over all outputs so far.
 	MOVD  $0x38e38e39, R8
-	VDUP  R8, V3.S4
-	WORD  $0x4ea39c21 // mul v1.4s, v1.4s, v3.4s
-	WORD  $0x4ea39c42 // mul v2.4s, v2.4s, v3.4s
-	WORD  $0x4ea39cc6 // mul v6.4s, v6.4s, v3.4s
+	VDUP  R8, V2.S4
+	WORD  $0x4ea29c00 // mul v0.4s, v0.4s, v2.4s
+	WORD  $0x4ea29c21 // mul v1.4s, v1.4s, v2.4s
+	WORD  $0x4ea29ca5 // mul v5.4s, v5.4s, v2.4s
+	WORD  $0x4e21d800 // scvtf v0.4s, v0.4s
 	WORD  $0x4e21d821 // scvtf v1.4s, v1.4s
-	WORD  $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD  $0x4e21d8c3 // scvtf v3.4s, v6.4s
-	FMOVQ 0(R12), F4
-	WORD  $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
-	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
-	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	FMOVS upper+92(FP), F4
-	VDUP  V4.S[0], V4.S4
-	WORD  $0x4ea4f421 // fmin v1.4s, v1.4s, v4.4s
-	WORD  $0x4ea4f442 // fmin v2.4s, v2.4s, v4.4s
-	WORD  $0x4ea4f463 // fmin v3.4s, v3.4s, v4.4s
+	WORD  $0x4e21d8a2 // scvtf v2.4s, v5.4s
+	FMOVQ 0(R12), F3
+	WORD  $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
 	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
 	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
-	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
-	FMOVS zero+96(FP), F4
+	FMOVS lower+88(FP), F3
+	VDUP  V3.S[0], V3.S4
+	WORD  $0x0e614864 // sqxtn v4.4h, v3.4s
+	WORD  $0x4e614864 // sqxtn2 v4.8h, v3.4s
+	WORD  $0x2e212883 // sqxtun v3.8b, v4.8h
+	WORD  $0x6e212883 // sqxtun2 v3.16b, v4.8h
+	FMOVS zero+92(FP), F4
 	VDUP  V4.S[0], V4.S4
 	WORD  $0x0e614885 // sqxtn v5.4h, v4.4s
 	WORD  $0x4e614885 // sqxtn2 v5.8h, v4.4s
@@ -1461,20 +1427,20 @@ vector:
 	MOVD  dstRow+64(FP), R9
 	ADD   R9, R8, R8
 	MOVD  R8, R8
-	WORD  $0x0e614821 // sqxtn v1.4h, v1.4s
+	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
+	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
+	WORD  $0x4e650c00 // sqadd v0.8h, v0.8h, v5.8h
+	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
 	WORD  $0x4e614841 // sqxtn2 v1.8h, v2.4s
-	VADD  V5.H8, V1.H8, V1.H8
-	WORD  $0x0e614862 // sqxtn v2.4h, v3.4s
-	WORD  $0x4e614862 // sqxtn2 v2.8h, v3.4s
-	VADD  V5.H8, V2.H8, V2.H8
-	WORD  $0x2e212821 // sqxtun v1.8b, v1.8h
-	WORD  $0x6e212841 // sqxtun2 v1.16b, v2.8h
-	VUMAX V0.B16, V1.B16, V1.B16
-	FMOVS F1, (R8)
-	VDUP  V1.S[1], V2.S4
-	FMOVS F2, (R8)(R3)
-	VDUP  V1.S[2], V1.S4
-	FMOVS F1, (R8)(R10)
+	WORD  $0x4e650c21 // sqadd v1.8h, v1.8h, v5.8h
+	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
+	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
+	VUMAX V3.B16, V0.B16, V0.B16
+	FMOVS F0, (R8)
+	VDUP  V0.S[1], V1.S4
+	FMOVS F1, (R8)(R3)
+	VDUP  V0.S[2], V0.S4
+	FMOVS F0, (R8)(R10)
 	ADD   $16, R0, R0
 	ADD   $16, R11, R11
 	ADD   $16, R12, R12

@@ -96,8 +96,6 @@ k_done:
 	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD  $0x4e21d821 // scvtf v1.4s, v1.4s
 	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-
-	// The lower bound of outputs, as bytes.
 	FMOVS lower+104(FP), F2
 	VDUP  V2.S[0], V2.S4
 	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
@@ -125,7 +123,7 @@ k_done:
 	MOVD  R1, R3
 	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
 	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
-	VADD  V4.H8, V0.H8, V0.H8
+	WORD  $0x4e640c00 // sqadd v0.8h, v0.8h, v4.8h
 	WORD  $0x2e212801 // sqxtun v1.8b, v0.8h
 	WORD  $0x6e212801 // sqxtun2 v1.16b, v0.8h
 	VUMAX V2.B16, V1.B16, V1.B16
@@ -253,8 +251,6 @@ k_done:
 	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	WORD  $0x4e21d863 // scvtf v3.4s, v3.4s
 	WORD  $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-
-	// The lower bound of outputs, as bytes.
 	FMOVS lower+104(FP), F4
 	VDUP  V4.S[0], V4.S4
 	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
@@ -286,10 +282,10 @@ k_done:
 	MOVD  R1, R3
 	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
 	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
-	VADD  V6.H8, V0.H8, V0.H8
+	WORD  $0x4e660c00 // sqadd v0.8h, v0.8h, v6.8h
 	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
 	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
-	VADD  V6.H8, V1.H8, V1.H8
+	WORD  $0x4e660c21 // sqadd v1.8h, v1.8h, v6.8h
 	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
 	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
 	VUMAX V4.B16, V0.B16, V0.B16
@@ -444,8 +440,6 @@ k_done:
 	WORD  $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
 	WORD  $0x4e21d8a5 // scvtf v5.4s, v5.4s
 	WORD  $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
-
-	// The lower bound of outputs, as bytes.
 	FMOVS lower+104(FP), F6
 	VDUP  V6.S[0], V6.S4
 	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
@@ -481,10 +475,10 @@ k_done:
 	MOVD  R2, R8
 	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
 	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
-	VADD  V8.H8, V0.H8, V0.H8
+	WORD  $0x4e680c00 // sqadd v0.8h, v0.8h, v8.8h
 	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
 	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
-	VADD  V8.H8, V1.H8, V1.H8
+	WORD  $0x4e680c21 // sqadd v1.8h, v1.8h, v8.8h
 	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
 	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
 	VUMAX V6.B16, V0.B16, V0.B16
@@ -495,7 +489,7 @@ k_done:
 	MOVD  R2, R8
 	WORD  $0x0e614880 // sqxtn v0.4h, v4.4s
 	WORD  $0x4e6148a0 // sqxtn2 v0.8h, v5.4s
-	VADD  V8.H8, V0.H8, V0.H8
+	WORD  $0x4e680c00 // sqadd v0.8h, v0.8h, v8.8h
 	WORD  $0x2e212801 // sqxtun v1.8b, v0.8h
 	WORD  $0x6e212801 // sqxtun2 v1.16b, v0.8h
 	VUMAX V6.B16, V1.B16, V1.B16
@@ -671,8 +665,6 @@ k_done:
 	WORD  $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
 	WORD  $0x4e21d8e7 // scvtf v7.4s, v7.4s
 	WORD  $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
-
-	// The lower bound of outputs, as bytes.
 	FMOVS lower+104(FP), F8
 	VDUP  V8.S[0], V8.S4
 	WORD  $0x4e21a908 // fcvtns v8.4s, v8.4s
@@ -712,10 +704,10 @@ k_done:
 	MOVD  R1, R7
 	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
 	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
-	VADD  V10.H8, V0.H8, V0.H8
+	WORD  $0x4e6a0c00 // sqadd v0.8h, v0.8h, v10.8h
 	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
 	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
-	VADD  V10.H8, V1.H8, V1.H8
+	WORD  $0x4e6a0c21 // sqadd v1.8h, v1.8h, v10.8h
 	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
 	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
 	VUMAX V8.B16, V0.B16, V0.B16
@@ -726,10 +718,10 @@ k_done:
 	MOVD  R1, R7
 	WORD  $0x0e614880 // sqxtn v0.4h, v4.4s
 	WORD  $0x4e6148a0 // sqxtn2 v0.8h, v5.4s
-	VADD  V10.H8, V0.H8, V0.H8
+	WORD  $0x4e6a0c00 // sqadd v0.8h, v0.8h, v10.8h
 	WORD  $0x0e6148c1 // sqxtn v1.4h, v6.4s
 	WORD  $0x4e6148e1 // sqxtn2 v1.8h, v7.4s
-	VADD  V10.H8, V1.H8, V1.H8
+	WORD  $0x4e6a0c21 // sqadd v1.8h, v1.8h, v10.8h
 	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
 	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
 	VUMAX V8.B16, V0.B16, V0.B16
@@ -929,8 +921,6 @@ k_done:
 	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
 	WORD  $0x4e21d929 // scvtf v9.4s, v9.4s
 	WORD  $0x6e2bdd29 // fmul v9.4s, v9.4s, v11.4s
-
-	// The lower bound of outputs, as bytes.
 	FMOVS lower+104(FP), F10
 	VDUP  V10.S[0], V10.S4
 	WORD  $0x4e21a94a // fcvtns v10.4s, v10.4s
@@ -974,10 +964,10 @@ k_done:
 	MOVD  R2, R8
 	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
 	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
-	VADD  V12.H8, V0.H8, V0.H8
+	WORD  $0x4e6c0c00 // sqadd v0.8h, v0.8h, v12.8h
 	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
 	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
-	VADD  V12.H8, V1.H8, V1.H8
+	WORD  $0x4e6c0c21 // sqadd v1.8h, v1.8h, v12.8h
 	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
 	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
 	VUMAX V10.B16, V0.B16, V0.B16
@@ -988,10 +978,10 @@ k_done:
 	MOVD  R2, R8
 	WORD  $0x0e614880 // sqxtn v0.4h, v4.4s
 	WORD  $0x4e6148a0 // sqxtn2 v0.8h, v5.4s
-	VADD  V12.H8, V0.H8, V0.H8
+	WORD  $0x4e6c0c00 // sqadd v0.8h, v0.8h, v12.8h
 	WORD  $0x0e6148c1 // sqxtn v1.4h, v6.4s
 	WORD  $0x4e6148e1 // sqxtn2 v1.8h, v7.4s
-	VADD  V12.H8, V1.H8, V1.H8
+	WORD  $0x4e6c0c21 // sqadd v1.8h, v1.8h, v12.8h
 	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
 	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
 	VUMAX V10.B16, V0.B16, V0.B16
@@ -1002,7 +992,7 @@ k_done:
 	MOVD  R2, R8
 	WORD  $0x0e614900 // sqxtn v0.4h, v8.4s
 	WORD  $0x4e614920 // sqxtn2 v0.8h, v9.4s
-	VADD  V12.H8, V0.H8, V0.H8
+	WORD  $0x4e6c0c00 // sqadd v0.8h, v0.8h, v12.8h
 	WORD  $0x2e212801 // sqxtun v1.8b, v0.8h
 	WORD  $0x6e212801 // sqxtun2 v1.16b, v0.8h
 	VUMAX V10.B16, V1.B16, V1.B16
@@ -1221,8 +1211,6 @@ k_done:
 	WORD  $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
 	WORD  $0x4e21d96b // scvtf v11.4s, v11.4s
 	WORD  $0x6e2ddd6b // fmul v11.4s, v11.4s, v13.4s
-
-	// The lower bound of outputs, as bytes.
 	FMOVS lower+104(FP), F12
 	VDUP  V12.S[0], V12.S4
 	WORD  $0x4e21a98c // fcvtns v12.4s, v12.4s
@@ -1270,10 +1258,10 @@ k_done:
 	MOVD  R2, R8
 	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
 	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
-	VADD  V14.H8, V0.H8, V0.H8
+	WORD  $0x4e6e0c00 // sqadd v0.8h, v0.8h, v14.8h
 	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
 	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
-	VADD  V14.H8, V1.H8, V1.H8
+	WORD  $0x4e6e0c21 // sqadd v1.8h, v1.8h, v14.8h
 	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
 	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
 	VUMAX V12.B16, V0.B16, V0.B16
@@ -1284,10 +1272,10 @@ k_done:
 	MOVD  R2, R8
 	WORD  $0x0e614880 // sqxtn v0.4h, v4.4s
 	WORD  $0x4e6148a0 // sqxtn2 v0.8h, v5.4s
-	VADD  V14.H8, V0.H8, V0.H8
+	WORD  $0x4e6e0c00 // sqadd v0.8h, v0.8h, v14.8h
 	WORD  $0x0e6148c1 // sqxtn v1.4h, v6.4s
 	WORD  $0x4e6148e1 // sqxtn2 v1.8h, v7.4s
-	VADD  V14.H8, V1.H8, V1.H8
+	WORD  $0x4e6e0c21 // sqadd v1.8h, v1.8h, v14.8h
 	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
 	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
 	VUMAX V12.B16, V0.B16, V0.B16
@@ -1298,10 +1286,10 @@ k_done:
 	MOVD  R2, R8
 	WORD  $0x0e614900 // sqxtn v0.4h, v8.4s
 	WORD  $0x4e614920 // sqxtn2 v0.8h, v9.4s
-	VADD  V14.H8, V0.H8, V0.H8
+	WORD  $0x4e6e0c00 // sqadd v0.8h, v0.8h, v14.8h
 	WORD  $0x0e614941 // sqxtn v1.4h, v10.4s
 	WORD  $0x4e614961 // sqxtn2 v1.8h, v11.4s
-	VADD  V14.H8, V1.H8, V1.H8
+	WORD  $0x4e6e0c21 // sqadd v1.8h, v1.8h, v14.8h
 	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
 	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
 	VUMAX V12.B16, V0.B16, V0.B16
@@ -1543,8 +1531,6 @@ k_done:
 	WORD  $0x6e2edd8c // fmul v12.4s, v12.4s, v14.4s
 	WORD  $0x4e21d9ad // scvtf v13.4s, v13.4s
 	WORD  $0x6e2fddad // fmul v13.4s, v13.4s, v15.4s
-
-	// The lower bound of outputs, as bytes.
 	FMOVS lower+104(FP), F14
 	VDUP  V14.S[0], V14.S4
 	WORD  $0x4e21a9ce // fcvtns v14.4s, v14.4s
@@ -1596,10 +1582,10 @@ k_done:
 	MOVD  R3, R9
 	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
 	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
-	VADD  V16.H8, V0.H8, V0.H8
+	WORD  $0x4e700c00 // sqadd v0.8h, v0.8h, v16.8h
 	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
 	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
-	VADD  V16.H8, V1.H8, V1.H8
+	WORD  $0x4e700c21 // sqadd v1.8h, v1.8h, v16.8h
 	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
 	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
 	VUMAX V14.B16, V0.B16, V0.B16
@@ -1610,10 +1596,10 @@ k_done:
 	MOVD  R3, R9
 	WORD  $0x0e614880 // sqxtn v0.4h, v4.4s
 	WORD  $0x4e6148a0 // sqxtn2 v0.8h, v5.4s
-	VADD  V16.H8, V0.H8, V0.H8
+	WORD  $0x4e700c00 // sqadd v0.8h, v0.8h, v16.8h
 	WORD  $0x0e6148c1 // sqxtn v1.4h, v6.4s
 	WORD  $0x4e6148e1 // sqxtn2 v1.8h, v7.4s
-	VADD  V16.H8, V1.H8, V1.H8
+	WORD  $0x4e700c21 // sqadd v1.8h, v1.8h, v16.8h
 	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
 	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
 	VUMAX V14.B16, V0.B16, V0.B16
@@ -1624,10 +1610,10 @@ k_done:
 	MOVD  R3, R9
 	WORD  $0x0e614900 // sqxtn v0.4h, v8.4s
 	WORD  $0x4e614920 // sqxtn2 v0.8h, v9.4s
-	VADD  V16.H8, V0.H8, V0.H8
+	WORD  $0x4e700c00 // sqadd v0.8h, v0.8h, v16.8h
 	WORD  $0x0e614941 // sqxtn v1.4h, v10.4s
 	WORD  $0x4e614961 // sqxtn2 v1.8h, v11.4s
-	VADD  V16.H8, V1.H8, V1.H8
+	WORD  $0x4e700c21 // sqadd v1.8h, v1.8h, v16.8h
 	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
 	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
 	VUMAX V14.B16, V0.B16, V0.B16
@@ -1638,7 +1624,7 @@ k_done:
 	MOVD  R3, R9
 	WORD  $0x0e614980 // sqxtn v0.4h, v12.4s
 	WORD  $0x4e6149a0 // sqxtn2 v0.8h, v13.4s
-	VADD  V16.H8, V0.H8, V0.H8
+	WORD  $0x4e700c00 // sqadd v0.8h, v0.8h, v16.8h
 	WORD  $0x2e212801 // sqxtun v1.8b, v0.8h
 	WORD  $0x6e212801 // sqxtun2 v1.16b, v0.8h
 	VUMAX V14.B16, V1.B16, V1.B16
@@ -1898,8 +1884,6 @@ k_done:
 	WORD  $0x6e30ddce // fmul v14.4s, v14.4s, v16.4s
 	WORD  $0x4e21d9ef // scvtf v15.4s, v15.4s
 	WORD  $0x6e31ddef // fmul v15.4s, v15.4s, v17.4s
-
-	// The lower bound of outputs, as bytes.
 	FMOVS lower+104(FP), F16
 	VDUP  V16.S[0], V16.S4
 	WORD  $0x4e21aa10 // fcvtns v16.4s, v16.4s
@@ -1955,10 +1939,10 @@ k_done:
 	MOVD  R3, R9
 	WORD  $0x0e614800 // sqxtn v0.4h, v0.4s
 	WORD  $0x4e614820 // sqxtn2 v0.8h, v1.4s
-	VADD  V18.H8, V0.H8, V0.H8
+	WORD  $0x4e720c00 // sqadd v0.8h, v0.8h, v18.8h
 	WORD  $0x0e614841 // sqxtn v1.4h, v2.4s
 	WORD  $0x4e614861 // sqxtn2 v1.8h, v3.4s
-	VADD  V18.H8, V1.H8, V1.H8
+	WORD  $0x4e720c21 // sqadd v1.8h, v1.8h, v18.8h
 	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
 	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
 	VUMAX V16.B16, V0.B16, V0.B16
@@ -1969,10 +1953,10 @@ k_done:
 	MOVD  R3, R9
 	WORD  $0x0e614880 // sqxtn v0.4h, v4.4s
 	WORD  $0x4e6148a0 // sqxtn2 v0.8h, v5.4s
-	VADD  V18.H8, V0.H8, V0.H8
+	WORD  $0x4e720c00 // sqadd v0.8h, v0.8h, v18.8h
 	WORD  $0x0e6148c1 // sqxtn v1.4h, v6.4s
 	WORD  $0x4e6148e1 // sqxtn2 v1.8h, v7.4s
-	VADD  V18.H8, V1.H8, V1.H8
+	WORD  $0x4e720c21 // sqadd v1.8h, v1.8h, v18.8h
 	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
 	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
 	VUMAX V16.B16, V0.B16, V0.B16
@@ -1983,10 +1967,10 @@ k_done:
 	MOVD  R3, R9
 	WORD  $0x0e614900 // sqxtn v0.4h, v8.4s
 	WORD  $0x4e614920 // sqxtn2 v0.8h, v9.4s
-	VADD  V18.H8, V0.H8, V0.H8
+	WORD  $0x4e720c00 // sqadd v0.8h, v0.8h, v18.8h
 	WORD  $0x0e614941 // sqxtn v1.4h, v10.4s
 	WORD  $0x4e614961 // sqxtn2 v1.8h, v11.4s
-	VADD  V18.H8, V1.H8, V1.H8
+	WORD  $0x4e720c21 // sqadd v1.8h, v1.8h, v18.8h
 	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
 	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
 	VUMAX V16.B16, V0.B16, V0.B16
@@ -1997,10 +1981,10 @@ k_done:
 	MOVD  R3, R9
 	WORD  $0x0e614980 // sqxtn v0.4h, v12.4s
 	WORD  $0x4e6149a0 // sqxtn2 v0.8h, v13.4s
-	VADD  V18.H8, V0.H8, V0.H8
+	WORD  $0x4e720c00 // sqadd v0.8h, v0.8h, v18.8h
 	WORD  $0x0e6149c1 // sqxtn v1.4h, v14.4s
 	WORD  $0x4e6149e1 // sqxtn2 v1.8h, v15.4s
-	VADD  V18.H8, V1.H8, V1.H8
+	WORD  $0x4e720c21 // sqadd v1.8h, v1.8h, v18.8h
 	WORD  $0x2e212800 // sqxtun v0.8b, v0.8h
 	WORD  $0x6e212820 // sqxtun2 v0.16b, v1.8h
 	VUMAX V16.B16, V0.B16, V0.B16

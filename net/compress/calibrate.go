@@ -74,14 +74,8 @@ func observe(m *graph.Model, w graph.Weights, bins bool, images iter.Seq2[kernel
 
 // run adds one image to the observations.
 func (ob *observations) run(p *graph.Plan, image kernels.View) error {
-	in := p.Input()
-	if image.Type != in.Type || image.N != 1 || image.H != in.H || image.W != in.W || image.C != in.C {
-		return fmt.Errorf("view %v of %v, expected %v of %v", image, image.Type, in, in.Type)
-	}
-	for y := range in.H {
-		for x := range in.W {
-			copy(kernels.Pixel[float32](in, 0, y, x), kernels.Pixel[float32](image, 0, y, x))
-		}
+	if err := kernels.Copy(p.Input(), image); err != nil {
+		return err
 	}
 	if err := p.Run(); err != nil {
 		return err

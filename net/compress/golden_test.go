@@ -5,15 +5,14 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"firebench/kernels"
 	"firebench/kernels/kerneltest"
 	"firebench/net/graph"
-	"firebench/net/models"
 	"firebench/net/tensor"
-	"firebench/net/weights"
 )
 
 // message returns the fields of an encoded protocol buffer, by number: the bytes of those that have
@@ -68,77 +67,73 @@ func onnxTypes(t *testing.T, path string) map[string]Value {
 	return types
 }
 
-// TestGoldenLogits gives the network the types of a quantized network of another implementation, and
-// compares its results with that implementation's.
+// original returns the name that a value of squeezenet1.0 has in the ONNX file.
+func original(name string) string {
+	switch {
+	case name == graph.Input:
+		return "data"
+	case name == "pool10" || name == "prob":
+		return "gap"
+	case name == "drop9":
+		return "fire9.out"
+	case strings.HasPrefix(name, "pool"):
+		return name
+	case strings.HasSuffix(name, ".concat"):
+		return strings.TrimSuffix(name, ".concat") + ".out"
+	}
+	return strings.TrimSuffix(name, ".relu") + "_r"
+}
+
+// TestGoldenLogits gives the network the types that it has in a quantized network of another
+// implementation, whose results it must then have, bit by bit. The weights have 7 bits, so that the
+// sums of the other implementation do not saturate.
 func TestGoldenLogits(t *testing.T) {
-	w, err := weights.Open(kerneltest.Shared(t, "weights/compressed_SqueezeNet.net"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := models.Lookup("squeezenet1.0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	m, w := published(t)
+	types := onnxTypes(t, kerneltest.Shared(t, "weights/squeezenet1.0_qdq7.onnx"))
 	values, err := valuesOf(m)
 	if err != nil {
 		t.Fatal(err)
 	}
-	types := onnxTypes(t, kerneltest.Shared(t, "weights/squeezenet1.0_qdq7.onnx"))
 	c := &Calibration{Model: m.Name, Images: 1}
 	for _, v := range values {
-		original := v.name
-		switch {
-		case v.name == graph.Input:
-			original = "data"
-		case v.name == "pool10" || v.name == "prob":
-			original = "gap"
-		case v.name == "drop9":
-			original = "fire9.out"
-		case strings.HasSuffix(v.name, ".concat"):
-			original = strings.TrimSuffix(v.name, ".concat") + ".out"
-		case !strings.HasPrefix(v.name, "pool"):
-			original = strings.TrimSuffix(v.name, ".relu") + "_r"
-		}
-		typ, ok := types[original]
+		value, ok := types[original(v.name)]
 		if !ok {
-			t.Fatalf("the file has no type of %s", original)
+			t.Fatalf("the file has no type of %s", original(v.name))
 		}
-		typ.Name = v.name
-		c.Values = append(c.Values, typ)
+		value.Name = v.name
+		c.Values = append(c.Values, value)
 	}
-	m, qw, err := Quantize(c, Options{WeightBits: 7}).Apply(m, w)
-	if err != nil {
-		t.Fatal(err)
-	}
-	set, _ := kernels.For(kernels.Scalar)
-	p, err := graph.Compile(m, qw, graph.Options{Set: set, KeepAll: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	for i := range 3 {
-		x, err := tensor.ReadNPYFile(kerneltest.Shared(t, fmt.Sprintf("golden/input%d.npy", i)))
-		if err != nil {
-			t.Fatal(err)
+	m, w = quantizeModel(t, c, Options{WeightBits: 7}, m, w)
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		kerneltest.SkipSlow(t, set)
+		inputs := 3
+		if testing.Short() || set.ISA == kernels.Scalar {
+			inputs = 1
 		}
-		want, err := tensor.ReadNPYFile(kerneltest.Shared(t, fmt.Sprintf("golden/squeezenet1.0_qdq7-logits%d.npy", i)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := x.ToView(p.Input()); err != nil {
-			t.Fatal(err)
-		}
-		if err := p.Run(); err != nil {
-			t.Fatal(err)
-		}
-		got := tensor.FromView(p.Logits())
-		diff, worst := 0, 0.0
-		for j := range want.Data {
-			if got.Data[j] != want.Data[j] {
-				diff++
-				worst = max(worst, math.Abs(float64(got.Data[j]-want.Data[j])))
+		for _, algo := range kernels.Algorithms() {
+			p := compile(t, m, w, graph.Options{Set: set, Algo: algo})
+			for i := range inputs {
+				if err := readShared(t, fmt.Sprintf("golden/input%d.npy", i)).ToView(p.Input()); err != nil {
+					t.Fatal(err)
+				}
+				if err := p.Run(); err != nil {
+					t.Fatal(err)
+				}
+				want := readShared(t, fmt.Sprintf("golden/squeezenet1.0_qdq7-logits%d.npy", i))
+				if got := tensor.FromView(p.Logits()).Data; !slices.Equal(got, want.Data) {
+					t.Errorf("%s, input %d: logits %v, want %v", algo, i, got, want.Data)
+				}
 			}
 		}
-		t.Log(i, len(want.Data), diff, worst, c.Values[len(c.Values)-1].Scale)
+	})
+}
+
+// readShared reads a tensor of the shared data.
+func readShared(t *testing.T, name string) *tensor.Tensor {
+	t.Helper()
+	x, err := tensor.ReadNPYFile(kerneltest.Shared(t, name))
+	if err != nil {
+		t.Fatal(err)
 	}
+	return x
 }

@@ -76,15 +76,6 @@ func each(images ...kernels.View) iter.Seq2[kernels.View, error] {
 	}
 }
 
-// set copies an image to image n of v.
-func set(v kernels.View, n int, image kernels.View) {
-	for y := range v.H {
-		for x := range v.W {
-			copy(kernels.Pixel[float32](v, n, y, x), kernels.Pixel[float32](image, 0, y, x))
-		}
-	}
-}
-
 // calibrate calibrates a model with min-max on one image of noise.
 func calibrate(t *testing.T, m *graph.Model, w graph.Weights) *Calibration {
 	t.Helper()

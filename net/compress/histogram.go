@@ -26,7 +26,7 @@ type histogram struct {
 const bins = 4096
 
 func newHistogram(withBins bool) *histogram {
-	h := &histogram{exponent: math.MinInt32}
+	h := &histogram{exponent: -100} // almost all numbers that small are 0
 	if withBins {
 		h.below, h.above = make([]int64, bins), make([]int64, bins)
 	}
@@ -75,13 +75,14 @@ func (h *histogram) addView(v kernels.View) error {
 		return nil
 	}
 	h.grow(max(math.Abs(float64(low)), math.Abs(float64(high))))
-	perBin := math.Ldexp(bins, -h.exponent)
+	below, above := (*[bins]int64)(h.below), (*[bins]int64)(h.above)
+	perBin := float32(math.Ldexp(bins, -h.exponent)) // a power of two, so that products are exact
 	each(func(numbers []float32) {
 		for _, x := range numbers {
-			if i := float64(x) * perBin; x > 0 {
-				h.above[int(i)]++
+			if i := int32(x * perBin); x > 0 {
+				above[uint32(i)%bins]++
 			} else if x < 0 {
-				h.below[int(-i)]++
+				below[uint32(-i)%bins]++
 			}
 		}
 	})
@@ -90,9 +91,6 @@ func (h *histogram) addView(v kernels.View) error {
 
 // grow makes the bins wide enough for a largest absolute value.
 func (h *histogram) grow(largest float64) {
-	if largest == 0 {
-		return
-	}
 	_, exponent := math.Frexp(largest) // largest < 2^exponent
 	if exponent <= h.exponent {
 		return

@@ -21,6 +21,8 @@ func mkdir(t *testing.T, path string) {
 // permutation is the weights of a layer whose output i is its input p[i].
 type permutation []int
 
+func (p permutation) classes() int { return len(p) }
+
 func (p permutation) Adapt(m *graph.Model) (*graph.Model, error) { return m, nil }
 
 func (p permutation) Layer(graph.Param) (kernels.Weights, error) {
@@ -32,10 +34,13 @@ func (p permutation) Layer(graph.Param) (kernels.Weights, error) {
 }
 
 // compile returns a network whose logits are its inputs in another order.
-func compile(t *testing.T, order permutation) *graph.Plan {
+func compile(t *testing.T, order interface {
+	graph.Weights
+	classes() int
+}) *graph.Plan {
 	t.Helper()
-	m := &graph.Model{Name: "order", Input: layer.Shape{H: 1, W: 1, C: len(order)}, Nodes: []graph.Node{
-		{Name: "fc", Layer: layer.Dense{Out: len(order)}},
+	m := &graph.Model{Name: "order", Input: layer.Shape{H: 1, W: 1, C: order.classes()}, Nodes: []graph.Node{
+		{Name: "fc", Layer: layer.Dense{Out: order.classes()}},
 		{Name: "prob", Layer: layer.Softmax{}},
 	}}
 	p, err := graph.Compile(m, order, graph.Options{Threads: 1})
@@ -63,21 +68,19 @@ func TestEvaluation(t *testing.T) {
 		input kernels.View
 		label int
 	}{
-		{value(9, 8, 7, 6, 5, 4, 3), 0},         // right; and the last but two for the second
+		{value(9, 8, 7, 6, 5, 4, 4.5), 0},       // right; sixth
 		{value(1, 8, 7, 6, 5, 4, 1.5), 1},       // right; right
 		{value(1, 8, 7, 6, 5, 4, 10), 2},        // third; third
 		{value(1, 2, 3, 4, 5, 6, -10), Unknown}, // no label, and they agree
-		{value(9, 8, 7, 6, 5, 4, 3), Unknown},   // no label, and they do not
+		{value(9, 8, 7, 6, 5, 4, 3), 4},         // fifth; fifth
 	} {
 		if err := e.Add(p.input, p.label); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, bad := range []float64{math.NaN(), math.Inf(1)} {
-		err := e.Add(value(1, 2, float32(bad), 4, 5, 6, 7), 0)
-		if err == nil || !strings.Contains(err.Error(), "the result of order is not finite: the score of class ") {
-			t.Errorf("a result of %g is the error %v", bad, err)
-		}
+	err = e.Add(value(1, 2, float32(math.NaN()), 4, 5, 6, 7), 0)
+	if err == nil || !strings.Contains(err.Error(), "the result of order is not finite: the score of class 0 is NaN") {
+		t.Errorf("a result of NaN is the error %v", err)
 	}
 	if err := e.Add(value(1, 2), 0); err == nil {
 		t.Error("no error for an input of another shape")
@@ -93,13 +96,33 @@ func TestEvaluation(t *testing.T) {
 		scores[i].Speed = Speed{}
 	}
 	want := []Score{
-		{Top1: Share{2, 3}, Top5: Share{3, 3}, Agreement: Share{5, 5}},
-		{Top1: Share{1, 3}, Top5: Share{2, 3}, Agreement: Share{2, 5}, Difference: 11, Worst: 3},
+		{Top1: Share{2, 4}, Top5: Share{4, 4}, Agreement: Share{5, 5}},
+		{Top1: Share{1, 4}, Top5: Share{3, 4}, Agreement: Share{2, 5}, Difference: 11, Worst: 3},
 	}
 	for i, s := range scores {
 		if s != want[i] {
 			t.Errorf("network %d has %+v, want %+v", i, s, want[i])
 		}
+	}
+}
+
+// huge has a bias that makes large inputs infinite.
+type huge struct{ permutation }
+
+func (h huge) Layer(p graph.Param) (kernels.Weights, error) {
+	w, err := h.permutation.Layer(p)
+	w.Bias[1] = math.MaxFloat32
+	return w, err
+}
+
+func TestInfinite(t *testing.T) {
+	e, err := New(compile(t, huge{permutation{0, 1}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = e.Add(value(1, math.MaxFloat32), 0)
+	if err == nil || err.Error() != "the result of order is not finite: the score of class 1 is +Inf" {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -22,7 +22,7 @@ func TestInterval(t *testing.T) {
 		{Share{0, 0}, 0, 1},
 	} {
 		lo, hi := test.share.Interval()
-		if math.Abs(lo-test.lo) > 5e-5 || math.Abs(hi-test.hi) > 5e-5 {
+		if !(math.Abs(lo-test.lo) <= 5e-5 && math.Abs(hi-test.hi) <= 5e-5) {
 			t.Errorf("%v has the interval %.4f to %.4f, want %.4f to %.4f", test.share, lo, hi, test.lo, test.hi)
 		}
 	}
