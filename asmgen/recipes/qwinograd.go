@@ -37,7 +37,7 @@ func qWinogradInput(m vec.Machine, name string, a *winograd.Algorithm) {
 		"			}",
 		"		}",
 		"	}")
-	t := transform{"BT", bt6{w}}
+	t := transform{name: "BT", program: bt6{w}}
 	src, dst := m.Arg("src"), m.Arg("dst")
 	srcRow, srcPixel := distances(m, u, "srcRow", "srcPixel")
 	dstMatrix := distance(m, w, "dstMatrix")
@@ -86,8 +86,6 @@ func qWinogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 		"			}",
 		"		}",
 		"	}")
-	t := transform{"AT", at6{d, a.M}}
-	constants := &constants{m: m, loaded: map[string]vec.V{}}
 	src, dst := m.Arg("src"), m.Arg("dst")
 	srcMatrix := distance(m, d, "srcMatrix")
 	dstPixel := distance(m, u, "dstPixel")
@@ -103,6 +101,40 @@ func qWinogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 		prefetchOutputs(m, u, dst, dstPixel, a.M, 1) // of all outputs of a pixel
 	}, func() {
 		bias, scale := m.Arg("bias"), m.Arg("scale")
+		outputs := map[int][]vec.V{} // by row
+		t := transform{"AT", at6{d, a.M}, func(rows []int) {
+			each := func(f func(v *vec.V)) {
+				for _, i := range rows {
+					for j := range outputs[i] {
+						f(&outputs[i][j])
+					}
+				}
+			}
+			m.Comment("Requantized, in passes over all outputs so far")
+			inverse := vec.Named(m, "inverse of 9", d.Splat(winograd.Inverse9))
+			each(func(v *vec.V) { d.MulBy(*v, inverse) })
+			each(func(v *vec.V) { *v = d.ToFloat(*v) })
+			scales := vec.Named(m, "scales", m.Load(scale, 0))
+			each(func(v *vec.V) { f.MulBy(*v, scales) })
+			upper := f.SplatArg("upper")
+			each(func(v *vec.V) { f.MinWith(*v, upper) })
+			each(func(v *vec.V) { *v = d.Round(*v) })
+			zero := w.SplatArg("zero")
+			for _, i := range rows {
+				y := outputs[i]
+				first, last := d.Pack(y[0], y[1]), d.Pack(y[2], y[len(y)-1])
+				w.AddTo(first, zero)
+				w.AddTo(last, zero)
+				packed := w.Pack(first, last)
+				u.MaxWith(packed, lower)
+				q := vec.Named(m, "row", m.CopyInt(dst))
+				if i > 0 {
+					m.AddMulTo(q, m.Arg("dstRow"), i)
+				}
+				out.Start(q)
+				u.StorePacked(packed, out, len(y))
+			}
+		}}
 		m.Loop("vector", "For each vector of channels", vectors(m, d, "channels"), func() {
 			var p vec.R
 			t.bothSides(m, n,
@@ -122,37 +154,8 @@ func qWinogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 					}
 				},
 				func(i int) func(j int, v vec.V) {
-					outputs := make([]vec.V, a.M)
-					stored := 0
-					return func(j int, v vec.V) {
-						outputs[j] = v
-						if stored++; stored < a.M {
-							return
-						}
-						m.Comment(fmt.Sprintf("Row %d of the outputs, requantized", i))
-						inverse := constants.get("inverse of 9", func() vec.V { return d.Splat(winograd.Inverse9) })
-						scales := vec.Named(m, "scales", m.Load(scale, 0))
-						upper := constants.get("upper", func() vec.V { return f.SplatArg("upper") })
-						for j, v := range outputs {
-							d.MulBy(v, inverse)
-							v = d.ToFloat(v)
-							f.MulBy(v, scales)
-							f.MinWith(v, upper)
-							outputs[j] = d.Round(v)
-						}
-						zero := constants.get("zero", func() vec.V { return w.SplatArg("zero") })
-						a, b := d.Pack(outputs[0], outputs[1]), d.Pack(outputs[2], outputs[len(outputs)-1])
-						w.AddTo(a, zero)
-						w.AddTo(b, zero)
-						a = w.Pack(a, b)
-						u.MaxWith(a, lower)
-						q := vec.Named(m, "row", m.CopyInt(dst))
-						if i > 0 {
-							m.AddMulTo(q, m.Arg("dstRow"), i)
-						}
-						out.Start(q)
-						u.StorePacked(a, out, len(outputs))
-					}
+					outputs[i] = make([]vec.V, a.M)
+					return func(j int, v vec.V) { outputs[i][j] = v }
 				})
 			m.SkipVectors(src, 1)
 			m.SkipVectors(bias, 1)
@@ -161,22 +164,6 @@ func qWinogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 		})
 	})
 	m.Return()
-}
-
-// constants are loaded once for all where registers are plenty, else where they are used.
-type constants struct {
-	m      vec.Core
-	loaded map[string]vec.V
-}
-
-func (c *constants) get(name string, load func() vec.V) vec.V {
-	if c.m.Registers() < 32 {
-		return vec.Named(c.m, name, load())
-	}
-	if c.loaded[name] == nil {
-		c.loaded[name] = vec.Named(c.m, name, load())
-	}
-	return c.loaded[name]
 }
 
 // bt6 is the matrix BT of tiles with six inputs on a side: with
@@ -246,6 +233,12 @@ func (at6) fresh() {}
 
 // groups are the even rows and the odd ones.
 func (a at6) groups(int) [][]int {
+	if a.Lanes() == 16 {
+		if a.outputs == 3 {
+			return [][]int{{0, 1, 2}}
+		}
+		return [][]int{{0, 1, 2, 3}}
+	}
 	if a.outputs == 3 {
 		return [][]int{{0, 2}, {1}}
 	}

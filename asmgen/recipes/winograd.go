@@ -43,7 +43,7 @@ func winogradInput(m vec.Core, f vec.Float32, name string, a *winograd.Algorithm
 		"			}",
 		"		}",
 		"	}")
-	t := transform{"BT", opposites{a.BT, newSplats(m, f, a.BT)}}
+	t := transform{name: "BT", program: opposites{a.BT, newSplats(m, f, a.BT)}}
 	src, dst := m.Arg("src"), m.Arg("dst")
 	srcRow, srcPixel := distances(m, f, "srcRow", "srcPixel")
 	dstMatrix := distance(m, f, "dstMatrix")
@@ -113,7 +113,7 @@ func winogradOutput(m vec.Core, f vec.Float32, name string, a *winograd.Algorith
 		"	}")
 	unit := unitColumn(a.AT)
 	splats := newSplats(m, f, a.AT, "lower")
-	t := transform{"AT", powers{a.AT, splats}}
+	t := transform{name: "AT", program: powers{a.AT, splats}}
 	src, dst := m.Arg("src"), m.Arg("dst")
 	srcMatrix := distance(m, f, "srcMatrix")
 	dstPixel := distance(m, f, "dstPixel")
@@ -209,6 +209,7 @@ type program interface {
 type transform struct {
 	name    string
 	program program
+	done    func(rows []int) // emits what follows rows of the result; may be nil
 }
 
 // bothSides emits T·x·Tᵀ for an x of n columns without a detour through memory: for
@@ -232,6 +233,9 @@ func (t *transform) bothSides(m vec.Core, n int, column func(j int) (load func(i
 		for _, i := range group {
 			t.program.fresh()
 			t.program.apply(nil, func(j int) vec.V { return half[i][j] }, row(i))
+		}
+		if t.done != nil {
+			t.done(group)
 		}
 	}
 }

@@ -465,10 +465,8 @@ TEXT ·QWinogradOutput6x4(SB), NOSPLIT, $0-100
 	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile/temporary,
 	// R10 3·dstPixel, R11 dstTile/bias/channels, R12 pixel/scale, R13 channels,
 	// R14 column/dstRow/temporary
-	// Y0 lower/temporary, Y1 zero/inverse of 9/temporary, Y2-Y3 AT·x/temporary,
-	// Y4-Y5 AT·x/zero/temporary, Y6 AT·x/scales/temporary, Y7 AT·x/upper/temporary, Y8 AT·x/temporary,
-	// Y9 AT·x/scales/temporary, Y10 AT·x/temporary, Y11 AT·x/upper/temporary, Y12-Y13 AT·x/temporary,
-	// Y14 temporary
+	// Y0 lower/temporary, Y1 zero/inverse of 9/temporary, Y2-Y8 AT·x/temporary,
+	// Y9 AT·x/scales/upper/zero/temporary, Y10-Y13 AT·x/temporary, Y14 temporary
 	MOVQ   src+8(FP), AX
 	MOVQ   dst+0(FP), CX
 	MOVQ   srcMatrix+48(FP), DX
@@ -633,39 +631,72 @@ vector:
 	VPADDD Y13, Y5, Y5
 	VPSLLD $0x02, Y5, Y5
 	VPADDD Y1, Y5, Y5
+	VPADDD Y6, Y4, Y1
+	VPADDD Y10, Y8, Y9
+	VPADDD Y1, Y2, Y2
+	VPADDD Y9, Y2, Y2
+	VPSLLD $0x02, Y9, Y9
+	VPADDD Y1, Y9, Y9
+	VPSUBD Y6, Y4, Y1
+	VPSUBD Y10, Y8, Y4
+	VPADDD Y4, Y4, Y4
+	VPADDD Y4, Y1, Y6
+	VPADDD Y12, Y4, Y4
+	VPSLLD $0x02, Y4, Y4
+	VPADDD Y1, Y4, Y4
 
-	// Row 0 of the outputs, requantized.
+	// Requantized, in passes over all outputs so far.
 	VBROADCASTSS const0<>+0(SB), Y1
-	VMOVUPS      (R12), Y9
-	VBROADCASTSS upper+92(FP), Y11
 	VPMULLD      Y1, Y3, Y3
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y9, Y3, Y3
-	VMINPS       Y11, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
 	VPMULLD      Y1, Y7, Y7
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y9, Y7, Y7
-	VMINPS       Y11, Y7, Y7
-	VCVTPS2DQ    Y7, Y7
 	VPMULLD      Y1, Y14, Y14
-	VCVTDQ2PS    Y14, Y13
-	VMULPS       Y9, Y13, Y13
-	VMINPS       Y11, Y13, Y13
-	VCVTPS2DQ    Y13, Y13
 	VPMULLD      Y1, Y5, Y5
-	VCVTDQ2PS    Y5, Y1
+	VPMULLD      Y1, Y2, Y2
+	VPMULLD      Y1, Y6, Y6
+	VPMULLD      Y1, Y9, Y9
+	VPMULLD      Y1, Y4, Y4
+	VCVTDQ2PS    Y3, Y1
+	VCVTDQ2PS    Y7, Y3
+	VCVTDQ2PS    Y14, Y7
+	VCVTDQ2PS    Y5, Y5
+	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y6, Y6
+	VCVTDQ2PS    Y9, Y8
+	VCVTDQ2PS    Y4, Y4
+	VMOVUPS      (R12), Y9
 	VMULPS       Y9, Y1, Y1
-	VMINPS       Y11, Y1, Y1
+	VMULPS       Y9, Y3, Y3
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y9, Y5, Y5
+	VMULPS       Y9, Y2, Y2
+	VMULPS       Y9, Y6, Y6
+	VMULPS       Y9, Y8, Y8
+	VMULPS       Y9, Y4, Y4
+	VBROADCASTSS upper+92(FP), Y9
+	VMINPS       Y9, Y1, Y1
+	VMINPS       Y9, Y3, Y3
+	VMINPS       Y9, Y7, Y7
+	VMINPS       Y9, Y5, Y5
+	VMINPS       Y9, Y2, Y2
+	VMINPS       Y9, Y6, Y6
+	VMINPS       Y9, Y8, Y8
+	VMINPS       Y9, Y4, Y4
 	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y7, Y7
+	VCVTPS2DQ    Y5, Y5
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VCVTPS2DQ    Y8, Y8
+	VCVTPS2DQ    Y4, Y4
 	MOVL         zero+96(FP), R9
-	VMOVD        R9, X5
-	VPBROADCASTW X5, Y5
-	VPACKSSDW    Y7, Y3, Y3
-	VPACKSSDW    Y1, Y13, Y1
-	VPADDW       Y5, Y3, Y3
-	VPADDW       Y5, Y1, Y1
-	VPACKUSWB    Y1, Y3, Y1
+	VMOVD        R9, X9
+	VPBROADCASTW X9, Y9
+	VPACKSSDW    Y3, Y1, Y1
+	VPACKSSDW    Y5, Y7, Y3
+	VPADDW       Y9, Y1, Y1
+	VPADDW       Y9, Y3, Y3
+	VPACKUSWB    Y3, Y1, Y1
 	VPMAXUB      Y0, Y1, Y1
 	MOVQ         CX, R9
 	VEXTRACTI128 $0x01, Y1, X3
@@ -675,52 +706,11 @@ vector:
 	VPUNPCKHDQ   X3, X1, X5
 	VMOVQ        X5, (R9)(BX*2)
 	VMOVHPS      X5, (R9)(R10*1)
-	VPADDD       Y6, Y4, Y1
-	VPADDD       Y10, Y8, Y3
-	VPADDD       Y1, Y2, Y2
-	VPADDD       Y3, Y2, Y2
-	VPSLLD       $0x02, Y3, Y3
-	VPADDD       Y1, Y3, Y3
-	VPSUBD       Y6, Y4, Y1
-	VPSUBD       Y10, Y8, Y4
-	VPADDD       Y4, Y4, Y4
-	VPADDD       Y4, Y1, Y5
-	VPADDD       Y12, Y4, Y4
-	VPSLLD       $0x02, Y4, Y4
-	VPADDD       Y1, Y4, Y4
-
-	// Row 2 of the outputs, requantized.
-	VBROADCASTSS const0<>+0(SB), Y1
-	VMOVUPS      (R12), Y6
-	VBROADCASTSS upper+92(FP), Y7
-	VPMULLD      Y1, Y2, Y2
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VMINPS       Y7, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VPMULLD      Y1, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMINPS       Y7, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VPMULLD      Y1, Y3, Y3
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y6, Y3, Y3
-	VMINPS       Y7, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VPMULLD      Y1, Y4, Y4
-	VCVTDQ2PS    Y4, Y1
-	VMULPS       Y6, Y1, Y1
-	VMINPS       Y7, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	MOVL         zero+96(FP), R9
-	VMOVD        R9, X4
-	VPBROADCASTW X4, Y4
-	VPACKSSDW    Y5, Y2, Y2
-	VPACKSSDW    Y1, Y3, Y1
-	VPADDW       Y4, Y2, Y2
-	VPADDW       Y4, Y1, Y1
-	VPACKUSWB    Y1, Y2, Y1
+	VPACKSSDW    Y6, Y2, Y1
+	VPACKSSDW    Y4, Y8, Y2
+	VPADDW       Y9, Y1, Y1
+	VPADDW       Y9, Y2, Y2
+	VPACKUSWB    Y2, Y1, Y1
 	VPMAXUB      Y0, Y1, Y1
 	MOVQ         CX, R9
 	MOVQ         dstRow+64(FP), R14
@@ -835,39 +825,72 @@ vector:
 	VPADDD Y13, Y5, Y5
 	VPSLLD $0x02, Y5, Y5
 	VPADDD Y1, Y5, Y5
+	VPADDD Y6, Y4, Y1
+	VPADDD Y10, Y8, Y9
+	VPADDD Y1, Y2, Y2
+	VPADDD Y9, Y2, Y2
+	VPSLLD $0x02, Y9, Y9
+	VPADDD Y1, Y9, Y9
+	VPSUBD Y6, Y4, Y1
+	VPSUBD Y10, Y8, Y4
+	VPADDD Y4, Y4, Y4
+	VPADDD Y4, Y1, Y6
+	VPADDD Y12, Y4, Y4
+	VPSLLD $0x02, Y4, Y4
+	VPADDD Y1, Y4, Y4
 
-	// Row 1 of the outputs, requantized.
+	// Requantized, in passes over all outputs so far.
 	VBROADCASTSS const0<>+0(SB), Y1
-	VMOVUPS      (R12), Y9
-	VBROADCASTSS upper+92(FP), Y11
 	VPMULLD      Y1, Y3, Y3
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y9, Y3, Y3
-	VMINPS       Y11, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
 	VPMULLD      Y1, Y7, Y7
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y9, Y7, Y7
-	VMINPS       Y11, Y7, Y7
-	VCVTPS2DQ    Y7, Y7
 	VPMULLD      Y1, Y14, Y14
-	VCVTDQ2PS    Y14, Y13
-	VMULPS       Y9, Y13, Y13
-	VMINPS       Y11, Y13, Y13
-	VCVTPS2DQ    Y13, Y13
 	VPMULLD      Y1, Y5, Y5
-	VCVTDQ2PS    Y5, Y1
+	VPMULLD      Y1, Y2, Y2
+	VPMULLD      Y1, Y6, Y6
+	VPMULLD      Y1, Y9, Y9
+	VPMULLD      Y1, Y4, Y4
+	VCVTDQ2PS    Y3, Y1
+	VCVTDQ2PS    Y7, Y3
+	VCVTDQ2PS    Y14, Y7
+	VCVTDQ2PS    Y5, Y5
+	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y6, Y6
+	VCVTDQ2PS    Y9, Y8
+	VCVTDQ2PS    Y4, Y4
+	VMOVUPS      (R12), Y9
 	VMULPS       Y9, Y1, Y1
-	VMINPS       Y11, Y1, Y1
+	VMULPS       Y9, Y3, Y3
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y9, Y5, Y5
+	VMULPS       Y9, Y2, Y2
+	VMULPS       Y9, Y6, Y6
+	VMULPS       Y9, Y8, Y8
+	VMULPS       Y9, Y4, Y4
+	VBROADCASTSS upper+92(FP), Y9
+	VMINPS       Y9, Y1, Y1
+	VMINPS       Y9, Y3, Y3
+	VMINPS       Y9, Y7, Y7
+	VMINPS       Y9, Y5, Y5
+	VMINPS       Y9, Y2, Y2
+	VMINPS       Y9, Y6, Y6
+	VMINPS       Y9, Y8, Y8
+	VMINPS       Y9, Y4, Y4
 	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y7, Y7
+	VCVTPS2DQ    Y5, Y5
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VCVTPS2DQ    Y8, Y8
+	VCVTPS2DQ    Y4, Y4
 	MOVL         zero+96(FP), R9
-	VMOVD        R9, X5
-	VPBROADCASTW X5, Y5
-	VPACKSSDW    Y7, Y3, Y3
-	VPACKSSDW    Y1, Y13, Y1
-	VPADDW       Y5, Y3, Y3
-	VPADDW       Y5, Y1, Y1
-	VPACKUSWB    Y1, Y3, Y1
+	VMOVD        R9, X9
+	VPBROADCASTW X9, Y9
+	VPACKSSDW    Y3, Y1, Y1
+	VPACKSSDW    Y5, Y7, Y3
+	VPADDW       Y9, Y1, Y1
+	VPADDW       Y9, Y3, Y3
+	VPACKUSWB    Y3, Y1, Y1
 	VPMAXUB      Y0, Y1, Y1
 	MOVQ         CX, R9
 	MOVQ         dstRow+64(FP), R14
@@ -879,52 +902,11 @@ vector:
 	VPUNPCKHDQ   X3, X1, X5
 	VMOVQ        X5, (R9)(BX*2)
 	VMOVHPS      X5, (R9)(R10*1)
-	VPADDD       Y6, Y4, Y1
-	VPADDD       Y10, Y8, Y3
-	VPADDD       Y1, Y2, Y2
-	VPADDD       Y3, Y2, Y2
-	VPSLLD       $0x02, Y3, Y3
-	VPADDD       Y1, Y3, Y3
-	VPSUBD       Y6, Y4, Y1
-	VPSUBD       Y10, Y8, Y4
-	VPADDD       Y4, Y4, Y4
-	VPADDD       Y4, Y1, Y5
-	VPADDD       Y12, Y4, Y4
-	VPSLLD       $0x02, Y4, Y4
-	VPADDD       Y1, Y4, Y4
-
-	// Row 3 of the outputs, requantized.
-	VBROADCASTSS const0<>+0(SB), Y1
-	VMOVUPS      (R12), Y6
-	VBROADCASTSS upper+92(FP), Y7
-	VPMULLD      Y1, Y2, Y2
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VMINPS       Y7, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VPMULLD      Y1, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMINPS       Y7, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VPMULLD      Y1, Y3, Y3
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y6, Y3, Y3
-	VMINPS       Y7, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VPMULLD      Y1, Y4, Y4
-	VCVTDQ2PS    Y4, Y1
-	VMULPS       Y6, Y1, Y1
-	VMINPS       Y7, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	MOVL         zero+96(FP), R9
-	VMOVD        R9, X4
-	VPBROADCASTW X4, Y4
-	VPACKSSDW    Y5, Y2, Y2
-	VPACKSSDW    Y1, Y3, Y1
-	VPADDW       Y4, Y2, Y2
-	VPADDW       Y4, Y1, Y1
-	VPACKUSWB    Y1, Y2, Y1
+	VPACKSSDW    Y6, Y2, Y1
+	VPACKSSDW    Y4, Y8, Y2
+	VPADDW       Y9, Y1, Y1
+	VPADDW       Y9, Y2, Y2
+	VPACKUSWB    Y2, Y1, Y1
 	VPMAXUB      Y0, Y1, Y1
 	MOVQ         CX, R9
 	MOVQ         dstRow+64(FP), R14
@@ -970,9 +952,8 @@ TEXT ·QWinogradOutput6x3(SB), NOSPLIT, $0-100
 	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile/temporary,
 	// R10 dstTile/bias/channels, R11 pixel/scale, R12 channels, R13 column/dstRow
 	// Y0 lower/temporary, Y1 zero/AT·x/temporary, Y2 AT·x/temporary, Y3 AT·x/inverse of 9/temporary,
-	// Y4 AT·x/inverse of 9/zero/scales/temporary, Y5 AT·x/inverse of 9/scales/upper/temporary,
-	// Y6 AT·x/upper/temporary, Y7 AT·x/scales/zero/temporary, Y8 AT·x/temporary,
-	// Y9 AT·x/upper/temporary, Y10-Y13 AT·x/temporary, Y14 temporary
+	// Y4 AT·x/scales/upper/zero/temporary, Y5 AT·x/inverse of 9/temporary, Y6 AT·x/temporary,
+	// Y7 AT·x/scales/upper/zero/temporary, Y8-Y13 AT·x/temporary, Y14 temporary
 	MOVQ   src+8(FP), AX
 	MOVQ   dst+0(FP), CX
 	MOVQ   srcMatrix+48(FP), DX
@@ -1131,26 +1112,52 @@ vector:
 	VPSUBD Y11, Y9, Y5
 	VPADDD Y5, Y5, Y5
 	VPADDD Y5, Y1, Y1
+	VPADDD Y6, Y4, Y5
+	VPADDD Y10, Y8, Y7
+	VPADDD Y5, Y2, Y2
+	VPADDD Y7, Y2, Y2
+	VPADDD Y12, Y7, Y7
+	VPSLLD $0x02, Y7, Y7
+	VPADDD Y5, Y7, Y7
+	VPSUBD Y6, Y4, Y4
+	VPSUBD Y10, Y8, Y5
+	VPADDD Y5, Y5, Y5
+	VPADDD Y5, Y4, Y4
 
-	// Row 0 of the outputs, requantized.
+	// Requantized, in passes over all outputs so far.
 	VBROADCASTSS const0<>+0(SB), Y5
-	VMOVUPS      (R11), Y7
-	VBROADCASTSS upper+92(FP), Y9
 	VPMULLD      Y5, Y3, Y3
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VMINPS       Y9, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
 	VPMULLD      Y5, Y1, Y1
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y7, Y1, Y1
-	VMINPS       Y9, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
 	VPMULLD      Y5, Y13, Y13
+	VPMULLD      Y5, Y2, Y2
+	VPMULLD      Y5, Y4, Y4
+	VPMULLD      Y5, Y7, Y7
+	VCVTDQ2PS    Y3, Y3
+	VCVTDQ2PS    Y1, Y1
 	VCVTDQ2PS    Y13, Y5
+	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y4, Y4
+	VCVTDQ2PS    Y7, Y6
+	VMOVUPS      (R11), Y7
+	VMULPS       Y7, Y3, Y3
+	VMULPS       Y7, Y1, Y1
 	VMULPS       Y7, Y5, Y5
-	VMINPS       Y9, Y5, Y5
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y7, Y4, Y4
+	VMULPS       Y7, Y6, Y6
+	VBROADCASTSS upper+92(FP), Y7
+	VMINPS       Y7, Y3, Y3
+	VMINPS       Y7, Y1, Y1
+	VMINPS       Y7, Y5, Y5
+	VMINPS       Y7, Y2, Y2
+	VMINPS       Y7, Y4, Y4
+	VMINPS       Y7, Y6, Y6
+	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y5, Y5
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y4, Y4
+	VCVTPS2DQ    Y6, Y6
 	MOVL         zero+96(FP), R9
 	VMOVD        R9, X7
 	VPBROADCASTW X7, Y7
@@ -1167,44 +1174,10 @@ vector:
 	VMOVHPS      X5, (R9)(BX*1)
 	VPUNPCKHDQ   X3, X1, X5
 	VMOVQ        X5, (R9)(BX*2)
-	VPADDD       Y6, Y4, Y1
-	VPADDD       Y10, Y8, Y3
-	VPADDD       Y1, Y2, Y2
-	VPADDD       Y3, Y2, Y2
-	VPADDD       Y12, Y3, Y3
-	VPSLLD       $0x02, Y3, Y3
-	VPADDD       Y1, Y3, Y3
-	VPSUBD       Y6, Y4, Y1
-	VPSUBD       Y10, Y8, Y4
-	VPADDD       Y4, Y4, Y4
-	VPADDD       Y4, Y1, Y1
-
-	// Row 2 of the outputs, requantized.
-	VBROADCASTSS const0<>+0(SB), Y4
-	VMOVUPS      (R11), Y5
-	VBROADCASTSS upper+92(FP), Y6
-	VPMULLD      Y4, Y2, Y2
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y5, Y2, Y2
-	VMINPS       Y6, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VPMULLD      Y4, Y1, Y1
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y5, Y1, Y1
-	VMINPS       Y6, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VPMULLD      Y4, Y3, Y3
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y5, Y3, Y3
-	VMINPS       Y6, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	MOVL         zero+96(FP), R9
-	VMOVD        R9, X4
-	VPBROADCASTW X4, Y4
-	VPACKSSDW    Y1, Y2, Y1
-	VPACKSSDW    Y3, Y3, Y2
-	VPADDW       Y4, Y1, Y1
-	VPADDW       Y4, Y2, Y2
+	VPACKSSDW    Y4, Y2, Y1
+	VPACKSSDW    Y6, Y6, Y2
+	VPADDW       Y7, Y1, Y1
+	VPADDW       Y7, Y2, Y2
 	VPACKUSWB    Y2, Y1, Y1
 	VPMAXUB      Y0, Y1, Y1
 	MOVQ         CX, R9
@@ -1294,24 +1267,24 @@ vector:
 	VPADDD Y3, Y3, Y3
 	VPADDD Y3, Y2, Y2
 
-	// Row 1 of the outputs, requantized.
+	// Requantized, in passes over all outputs so far.
 	VBROADCASTSS const0<>+0(SB), Y3
-	VMOVUPS      (R11), Y4
-	VBROADCASTSS upper+92(FP), Y5
 	VPMULLD      Y3, Y1, Y1
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y4, Y1, Y1
-	VMINPS       Y5, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
 	VPMULLD      Y3, Y2, Y2
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y4, Y2, Y2
-	VMINPS       Y5, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
 	VPMULLD      Y3, Y6, Y6
+	VCVTDQ2PS    Y1, Y1
+	VCVTDQ2PS    Y2, Y2
 	VCVTDQ2PS    Y6, Y3
+	VMOVUPS      (R11), Y4
+	VMULPS       Y4, Y1, Y1
+	VMULPS       Y4, Y2, Y2
 	VMULPS       Y4, Y3, Y3
-	VMINPS       Y5, Y3, Y3
+	VBROADCASTSS upper+92(FP), Y4
+	VMINPS       Y4, Y1, Y1
+	VMINPS       Y4, Y2, Y2
+	VMINPS       Y4, Y3, Y3
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y2, Y2
 	VCVTPS2DQ    Y3, Y3
 	MOVL         zero+96(FP), R9
 	VMOVD        R9, X4
