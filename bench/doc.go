@@ -8,18 +8,27 @@
 // Names are key=value pairs, net first and isa last, as benchstat and
 // firebench/compare read them; the suffix is the number of threads. A pattern that
 // matches no benchmark is an error. Only convolutions and dense layers have an algorithm:
-// algo=direct in the name of another layer means nothing. Metrics:
+// algo=direct in the name of another layer means nothing.
 //
-//	GFLOP/s  two operations per multiply-add of the direct convolution, whichever algorithm ran
-//	peak-%   GFLOP/s in percent of the FMA peak of the same instruction set and number of threads
-//	fma-%    like peak-%, but of the multiply-adds that the algorithm executes, those of wasted lanes and tiles included
-//	FLOP/B   the operations that GFLOP/s counts per byte of input, output and weights, each counted once
-//	GB/s     bytes of input, output and weights, each counted once (dense layers, which memory limits)
-//	read-%   GB/s in percent of the rate at which as many bytes are read and added up
-//	pick     1 if the plan of a network would use this algorithm for the layer, 0 if another; where there are several
+// type=f32 is a network as its table has it, type=int8 the same quantized by package compress,
+// with types from the image that the benchmarks run on. Their layers have the same names; those
+// that convert values are in int8 alone. An instruction set that brings nothing new for a
+// type has no benchmarks of it, because they would be another's: avx512-vnni has dot products
+// of bytes, and what it does with float32 is measured with isa=avx512.
 //
-// The FMA peak and the rate of reading are measured right before and after each
-// benchmark; their means count.
+// Metrics of f32, and in brackets those of int8, whose operations are other ones:
+//
+//	GFLOP/s (GOP/s)  two operations per multiply-add of the direct convolution, whichever algorithm ran
+//	peak-%           these in percent of the peak of the same instruction set, type and number of threads
+//	fma-% (mac-%)    like peak-%, but of the multiply-adds that the algorithm executes, those of wasted lanes and tiles included
+//	FLOP/B (OP/B)    the same operations per byte of input, output and weights, each counted once
+//	GB/s             bytes of input, output and weights, each counted once (dense layers, which memory limits)
+//	read-%           GB/s in percent of the rate at which as many bytes are read and added up
+//	pick             1 if the plan of a network would use this algorithm for the layer, 0 if another; where there are several
+//
+// The peak of f32, op=fma of BenchmarkPeak, is that of fused multiply-adds; the peak of int8,
+// op=mac, is that of the integer multiply-adds that the direct convolution uses. The peaks and the
+// rate of reading are measured right before and after each benchmark; their means count.
 //
 // Command bench/run records interleaved samples of the benchmarks.
 package bench

@@ -24,50 +24,60 @@ func BenchmarkKernel(b *testing.B) {
 				continue
 			}
 			sub(b, "layer="+n.Name, func(b *testing.B) {
-				eachISA(b, func(b *testing.B, set *kernels.Set) {
-					tiles := []kernels.Tile[kernels.ConvFunc]{set.F32.Conv.Wide, set.F32.Conv.Narrow}
-					if tiles[0].Width == tiles[1].Width {
-						tiles = tiles[:1] // one tile serves as both
-					}
-					for _, t := range tiles {
-						sub(b, "kernel="+t.Name("conv_f32", set.ISA), func(b *testing.B) { tile(b, set, t, conv.ConvShape(n.In[0])) })
-					}
+				eachType(b, func(b *testing.B, t *numberType) {
+					t.eachISA(b, func(b *testing.B, set *kernels.Set) {
+						for _, k := range t.tiles(set) {
+							sub(b, "kernel="+k.name, func(b *testing.B) { measureTile(b, t, set, k, conv, n.In[0].C) })
+						}
+					})
 				})
 			})
 		}
 	})
 }
 
-// tile measures t on a convolution that differs from s in its output: one row of as many
-// pixels, and as many channels, as t computes at a time.
-func tile(b *testing.B, set *kernels.Set, t kernels.Tile[kernels.ConvFunc], s kernels.ConvShape) {
-	s.In, s.Out, s.Groups, s.Pad = s.In/s.Groups, t.Width, 1, 0
-	pixels := t.Height()
+// A tile is a kernel that computes so many pixels by so many channels.
+type tile struct {
+	name             string
+	pixels, channels int
+}
+
+// tilesOf returns the tiles of a family, one where it serves as both.
+func tilesOf[F any](family string, isa kernels.ISA, t kernels.Tiles[F]) []tile {
+	var tiles []tile
+	for _, k := range []kernels.Tile[F]{t.Wide, t.Narrow} {
+		if len(tiles) == 0 || tiles[0].channels != k.Width {
+			tiles = append(tiles, tile{k.Name(family, isa), k.Height(), k.Width})
+		}
+	}
+	return tiles
+}
+
+// measureTile measures a tile on a convolution that differs from conv, whose input has so many
+// channels, in its output: one row of as many pixels, and as many channels, as the tile computes
+// at a time. Where an algorithm stores the inputs in another form first, that counts.
+func measureTile(b *testing.B, t *numberType, set *kernels.Set, k tile, conv layer.Conv, channels int) {
+	conv.Type = t.values
+	in := layer.Shape{H: conv.Kernel, W: (k.pixels-1)*max(conv.Stride, 1) + conv.Kernel, C: channels / max(conv.Groups, 1), Type: t.values}
+	conv.Out, conv.Pad, conv.Groups = k.channels, 0, 1
+	shape := conv.ConvShape(in)
 	r := rand.New(rand.NewPCG(seed, 0))
-	weights := make([]float32, s.Weights())
+	weights := make([]float32, shape.Weights())
 	for i := range weights {
 		weights[i] = float32(r.NormFloat64())
 	}
-	p := kernels.Problem{ConvShape: s, H: s.KH, W: (pixels-1)*s.Stride + s.KW, ReLU: true}
+	p := kernels.Problem{ConvShape: shape, H: in.H, W: in.W, Src: t.values, Dst: t.values, ReLU: true}
 	c, err := kernels.NewConv(set, kernels.Algorithms()[0], p, kernels.Weights{Values: weights})
 	if err != nil {
 		b.Fatal(err)
 	}
-	src, dst := kernels.NewView(kernels.Type{}, 1, p.H, p.W, s.In, 0), kernels.NewView(kernels.Type{}, 1, 1, pixels, s.Out, 0)
-	values := kernels.Data[float32](src)
-	for i := range values {
-		values[i] = float32(r.NormFloat64())
-	}
+	src, dst := kernels.NewView(t.values, 1, p.H, p.W, in.C, 0), kernels.NewView(t.values, 1, 1, k.pixels, conv.Out, 0)
+	t.fill(src, r)
 	task, err := c.Bind(dst, src, 1)
 	if err != nil {
 		b.Fatal(err)
 	}
-	cost := kernels.Cost{
-		MACs:        int64(pixels * s.Out * s.K()),
-		Weights:     int64(s.Weights()+s.Out) * int64(kernels.Float32.Size()),
-		Activations: int64(len(src.Memory) + len(dst.Memory)),
-	}
-	measure(b, set, cost, false, func() error {
+	measure(b, t, set, conv.Cost([]layer.Shape{in}), false, func() error {
 		for i := range task.Chunks() {
 			task.Chunk(0, i)
 		}

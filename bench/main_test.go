@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		fmt.Printf("# %s\n", runtime.Version())
-		for _, unit := range []string{"GFLOP/s", "peak-%", "fma-%", "FLOP/B", "GB/s", "read-%"} {
+		for _, unit := range units() {
 			fmt.Printf("Unit %s better=higher\n", unit)
 		}
 		fmt.Printf("isas: %s\n", strings.Trim(fmt.Sprint(isas), "[]"))

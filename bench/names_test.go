@@ -42,21 +42,6 @@ func eachAlgo(b *testing.B, f func(b *testing.B, algo string)) {
 	}
 }
 
-// eachISA runs f as a sub-benchmark for every instruction set, best first.
-func eachISA(b *testing.B, f func(b *testing.B, set *kernels.Set)) {
-	isas, err := kernels.Supported()
-	if err != nil {
-		b.Fatal(err)
-	}
-	for _, isa := range slices.Backward(isas) {
-		set, err := kernels.For(isa)
-		if err != nil {
-			b.Fatal(err)
-		}
-		sub(b, "isa="+set.ISA.String(), func(b *testing.B) { f(b, set) })
-	}
-}
-
 // names are those of the benchmarks that a process has met.
 type names struct {
 	below  map[string][]string // a benchmark's sub-benchmarks, whether they match or not

@@ -2,12 +2,14 @@ package bench
 
 import (
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"runtime"
 	"slices"
 	"testing"
 
 	"firebench/kernels"
+	"firebench/net/compress"
 	"firebench/net/graph"
 	"firebench/net/models"
 	"firebench/net/weights"
@@ -20,12 +22,21 @@ const seed = 1
 // them. It does not keep those of several, because AlexNet's weights fill a quarter of a
 // gigabyte.
 type planCache struct {
-	model   string
-	weights source
-	plans   map[planKey]*graph.Plan
+	model     string
+	weights   source
+	quantized *quantized // nil until it is needed
+	plans     map[planKey]*graph.Plan
+}
+
+// A quantized network is made of one with random weights, with the types that it needs for the image
+// that the benchmarks run on.
+type quantized struct {
+	model   *graph.Model
+	weights graph.Weights
 }
 
 type planKey struct {
+	typ     *numberType
 	isa     kernels.ISA
 	algo    string
 	threads int
@@ -35,8 +46,8 @@ type planKey struct {
 
 var plans planCache
 
-// maxPlans bounds the memory: three instruction sets with two algorithms.
-const maxPlans = 6
+// maxPlans bounds the memory: four instruction sets with two algorithms.
+const maxPlans = 8
 
 // A source keeps the weights of the model in use for its next plan: generating them
 // takes longer than packing them.
@@ -58,36 +69,22 @@ func (s source) Layer(p graph.Param) (kernels.Weights, error) {
 	return l, nil
 }
 
-// get returns the plan of a model with random weights and a random image, which has run
-// once. keepAll is graph.Options.KeepAll: each step can then run alone.
-func (c *planCache) get(b testing.TB, m *graph.Model, set *kernels.Set, algo string, batch int, keepAll bool) *graph.Plan {
-	if c.model != m.Name {
-		c.close()
-		c.model, c.weights = m.Name, source{weights.Random(seed), map[string]kernels.Weights{}}
-	}
-	key := planKey{set.ISA, algo, runtime.GOMAXPROCS(0), batch, keepAll}
+// get returns the plan of a model of a type with random weights and a random image, which has
+// run once. keepAll is graph.Options.KeepAll: each step can then run alone.
+func (c *planCache) get(b testing.TB, m *graph.Model, t *numberType, set *kernels.Set, algo string, batch int, keepAll bool) *graph.Plan {
+	key := planKey{t, set.ISA, algo, runtime.GOMAXPROCS(0), batch, keepAll}
+	m, w := c.network(b, m, t)
 	if p := c.plans[key]; p != nil {
 		return p
 	}
 	if len(c.plans) >= maxPlans {
 		c.drop()
 	}
-	p, err := graph.Compile(m, c.weights, graph.Options{Set: set, Algo: algo, Threads: key.threads, Batch: batch, KeepAll: keepAll})
+	p, err := graph.Compile(m, w, graph.Options{Set: set, Algo: algo, Threads: key.threads, Batch: batch, KeepAll: keepAll})
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := rand.New(rand.NewPCG(seed, 0))
-	in := p.Input()
-	for n := range in.N {
-		for y := range in.H {
-			for x := range in.W {
-				px := kernels.Pixel[float32](in, n, y, x)
-				for i := range px {
-					px[i] = float32(r.NormFloat64() * 64) // the spread of pixels minus their mean
-				}
-			}
-		}
-	}
+	fill(p.Input())
 	if err := p.Run(); err != nil {
 		b.Fatal(err)
 	}
@@ -95,9 +92,56 @@ func (c *planCache) get(b testing.TB, m *graph.Model, set *kernels.Set, algo str
 	return p
 }
 
+// network returns a model of a type with its weights, and drops the plans of others.
+func (c *planCache) network(b testing.TB, m *graph.Model, t *numberType) (*graph.Model, graph.Weights) {
+	if c.model != m.Name {
+		c.close()
+		c.model, c.weights = m.Name, source{weights.Random(seed), map[string]kernels.Weights{}}
+	}
+	if t != int8Type {
+		return m, c.weights
+	}
+	if c.quantized == nil {
+		calibration, err := compress.Calibrate(m, c.weights, compress.Default, image(m), graph.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		q := &quantized{}
+		if q.model, q.weights, err = compress.Quantize(calibration, compress.Options{}).Apply(m, c.weights); err != nil {
+			b.Fatal(err)
+		}
+		c.quantized = q
+	}
+	return c.quantized.model, c.quantized.weights
+}
+
+// image is the image that the benchmarks run on, the first of a batch.
+func image(m *graph.Model) iter.Seq2[kernels.View, error] {
+	return func(yield func(kernels.View, error) bool) {
+		v := kernels.NewView(m.Input.Type, 1, m.Input.H, m.Input.W, m.Input.C, 0)
+		fill(v)
+		yield(v, nil)
+	}
+}
+
+// fill makes random images.
+func fill(v kernels.View) {
+	r := rand.New(rand.NewPCG(seed, 0))
+	for n := range v.N {
+		for y := range v.H {
+			for x := range v.W {
+				px := kernels.Pixel[float32](v, n, y, x)
+				for i := range px {
+					px[i] = float32(r.NormFloat64() * 64) // the spread of pixels minus their mean
+				}
+			}
+		}
+	}
+}
+
 func (c *planCache) close() {
 	c.drop()
-	c.model, c.weights = "", source{}
+	c.model, c.weights, c.quantized = "", source{}, nil
 }
 
 func (c *planCache) drop() {
@@ -113,10 +157,12 @@ func BenchmarkNet(b *testing.B) {
 	eachNet(b, func(b *testing.B, m *graph.Model) {
 		for _, batch := range []int{1, 8} {
 			sub(b, fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
-				eachAlgo(b, func(b *testing.B, algo string) {
-					eachISA(b, func(b *testing.B, set *kernels.Set) {
-						p := plans.get(b, m, set, algo, batch, false)
-						measure(b, set, total(p.Steps()), false, p.Run)
+				eachType(b, func(b *testing.B, t *numberType) {
+					eachAlgo(b, func(b *testing.B, algo string) {
+						t.eachISA(b, func(b *testing.B, set *kernels.Set) {
+							p := plans.get(b, m, t, set, algo, batch, false)
+							measure(b, t, set, total(p.Steps()), false, p.Run)
+						})
 					})
 				})
 			})
@@ -124,20 +170,23 @@ func BenchmarkNet(b *testing.B) {
 	})
 }
 
-// BenchmarkCompile measures what comes before the first run: packing weights, or
-// transforming them, and planning.
+// BenchmarkCompile measures what comes before the first run: quantizing weights, packing
+// or transforming them, and planning.
 func BenchmarkCompile(b *testing.B) {
 	eachNet(b, func(b *testing.B, m *graph.Model) {
-		from := source{weights.Random(seed), map[string]kernels.Weights{}}
-		eachAlgo(b, func(b *testing.B, algo string) {
-			eachISA(b, func(b *testing.B, set *kernels.Set) {
-				for range b.N {
-					p, err := graph.Compile(m, from, graph.Options{Set: set, Algo: algo})
-					if err != nil {
-						b.Fatal(err)
+		eachType(b, func(b *testing.B, t *numberType) {
+			eachAlgo(b, func(b *testing.B, algo string) {
+				t.eachISA(b, func(b *testing.B, set *kernels.Set) {
+					m, w := plans.network(b, m, t)
+					b.ResetTimer()
+					for range b.N {
+						p, err := graph.Compile(m, w, graph.Options{Set: set, Algo: algo})
+						if err != nil {
+							b.Fatal(err)
+						}
+						p.Close()
 					}
-					p.Close()
-				}
+				})
 			})
 		})
 	})
@@ -147,53 +196,58 @@ func BenchmarkCompile(b *testing.B) {
 // different networks can be compared part by part.
 func BenchmarkStage(b *testing.B) {
 	eachNet(b, func(b *testing.B, m *graph.Model) {
-		byStage := map[string][]graph.Step{}
-		for _, s := range steps(b, m) {
-			byStage[s.Stage] = append(byStage[s.Stage], s)
-		}
-		for _, s := range steps(b, m) {
-			if s.Name != byStage[s.Stage][0].Name {
-				continue
+		for _, t := range numberTypes {
+			byStage := map[string][]graph.Step{}
+			for _, s := range steps(b, m, t) {
+				byStage[s.Stage] = append(byStage[s.Stage], s)
 			}
-			sub(b, "stage="+s.Stage, func(b *testing.B) {
-				eachAlgo(b, func(b *testing.B, algo string) {
-					eachISA(b, func(b *testing.B, set *kernels.Set) {
-						p := plans.get(b, m, set, algo, 1, true)
-						measure(b, set, total(byStage[s.Stage]), false, func() error { return p.RunStage(s.Stage) })
+			for _, s := range steps(b, m, t) {
+				if s.Name != byStage[s.Stage][0].Name {
+					continue
+				}
+				sub(b, fmt.Sprintf("stage=%s/type=%s", s.Stage, t.name), func(b *testing.B) {
+					eachAlgo(b, func(b *testing.B, algo string) {
+						t.eachISA(b, func(b *testing.B, set *kernels.Set) {
+							p := plans.get(b, m, t, set, algo, 1, true)
+							measure(b, t, set, total(byStage[s.Stage]), false, func() error { return p.RunStage(s.Stage) })
+						})
 					})
 				})
-			})
+			}
 		}
 	})
 }
 
 // BenchmarkLayer measures every layer of every network on its own, convolutions
 // with each algorithm that can compute them. A layer that runs alone finds its data in
-// the cache as far as that fits; in the middle of a network it may not.
+// the cache as far as that fits; in the middle of a network it may not. Layers have the same
+// names in all types; some are in int8 alone, those that convert values.
 func BenchmarkLayer(b *testing.B) {
 	eachNet(b, func(b *testing.B, m *graph.Model) {
-		for i, s := range steps(b, m) {
-			algos := s.Candidates
-			if len(algos) == 0 {
-				algos = kernels.Algorithms()[:1]
-			}
-			for _, algo := range algos {
-				sub(b, fmt.Sprintf("layer=%s/op=%s/algo=%v", s.Name, s.Op, algo), func(b *testing.B) {
-					eachISA(b, func(b *testing.B, set *kernels.Set) {
-						p := plans.get(b, m, set, algo, 1, true)
-						s := p.Steps()[i]
-						if s.Algo != "" && s.Algo != algo {
-							b.Skipf("%v has no %s for this layer", set.ISA, algo)
-						}
-						peak := measure(b, set, s.Cost, s.Op == "dense", func() error { return p.RunStep(i) })
-						if s.Cost.MACs > 0 {
-							b.ReportMetric(fmaPercent(peak, s.Executed, s.Cost.MACs), "fma-%")
-						}
-						if len(s.Candidates) > 1 {
-							b.ReportMetric(pick(s), "pick")
-						}
+		for _, t := range numberTypes { // not within a layer: all plans of both would be in memory
+			for i, s := range steps(b, m, t) {
+				algos := s.Candidates
+				if len(algos) == 0 {
+					algos = kernels.Algorithms()[:1]
+				}
+				for _, algo := range algos {
+					sub(b, fmt.Sprintf("layer=%s/op=%s/type=%s/algo=%v", s.Name, s.Op, t.name, algo), func(b *testing.B) {
+						t.eachISA(b, func(b *testing.B, set *kernels.Set) {
+							p := plans.get(b, m, t, set, algo, 1, true)
+							s := p.Steps()[i]
+							if s.Algo != "" && s.Algo != algo {
+								b.Skipf("%v has no %s for this layer", set.ISA, algo)
+							}
+							peak := measure(b, t, set, s.Cost, s.Op == "dense", func() error { return p.RunStep(i) })
+							if s.Cost.MACs > 0 {
+								b.ReportMetric(busyPercent(peak, s.Executed, s.Cost.MACs), t.busy)
+							}
+							if len(s.Candidates) > 1 {
+								b.ReportMetric(pick(s), "pick")
+							}
+						})
 					})
-				})
+				}
 			}
 		}
 	})
@@ -209,16 +263,12 @@ func pick(s graph.Step) float64 {
 
 // steps returns the steps of a plan. Their names and costs depend neither on the
 // instruction set nor on the algorithms.
-func steps(b *testing.B, m *graph.Model) []graph.Step {
-	isa, err := kernels.Best()
+func steps(b *testing.B, m *graph.Model, t *numberType) []graph.Step {
+	sets, err := t.sets()
 	if err != nil {
 		b.Fatal(err)
 	}
-	set, err := kernels.For(isa)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return plans.get(b, m, set, kernels.Algorithms()[0], 1, true).Steps()
+	return plans.get(b, m, t, sets[0], kernels.Algorithms()[0], 1, true).Steps()
 }
 
 // total adds up the costs of steps.
@@ -247,7 +297,7 @@ func TestPlanCache(t *testing.T) {
 	}
 	get := func() (got []*graph.Plan) {
 		for batch := range maxPlans {
-			got = append(got, plans.get(t, m, set, kernels.Algorithms()[0], batch+1, false))
+			got = append(got, plans.get(t, m, float32Type, set, kernels.Algorithms()[0], batch+1, false))
 		}
 		return got
 	}

@@ -55,21 +55,24 @@ func TestLayerOutput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	isa, err := kernels.Best()
+	for _, typ := range numberTypes {
+		checkLayerOutput(t, m, typ)
+	}
+}
+
+func checkLayerOutput(t *testing.T, m *graph.Model, typ *numberType) {
+	sets, err := typ.sets()
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := kernels.For(isa)
-	if err != nil {
-		t.Fatal(err)
-	}
+	set := sets[0]
 	const layer = "fire2.expand3x3"
-	results := output(t, "Layer/net=squeezenet1.1$/layer="+layer+"$/op=/algo=/isa="+isa.String()+"$")
+	results := output(t, "Layer/net=squeezenet1.1$/layer="+layer+"$/op=/type="+typ.name+"$/algo=/isa="+set.ISA.String()+"$")
 	picks := 0.0
 	measured := 0
 	for _, algo := range kernels.Algorithms() {
 		var step graph.Step
-		for _, s := range plans.get(t, m, set, algo, 1, true).Steps() {
+		for _, s := range plans.get(t, m, typ, set, algo, 1, true).Steps() {
 			if s.Name == layer {
 				step = s
 			}
@@ -78,20 +81,20 @@ func TestLayerOutput(t *testing.T) {
 			continue // not a candidate for this layer
 		}
 		measured++
-		name := "BenchmarkLayer/net=squeezenet1.1/layer=" + layer + "/op=conv3x3/algo=" + algo + "/isa=" + isa.String()
+		name := "BenchmarkLayer/net=squeezenet1.1/layer=" + layer + "/op=conv3x3/type=" + typ.name + "/algo=" + algo + "/isa=" + set.ISA.String()
 		got := results[name]
 		if got == nil {
 			t.Fatalf("no %s in %v", name, results)
 		}
 		macs, bytes := float64(step.Cost.MACs), float64(step.Cost.Bytes())
-		if want := 2 * macs / got["ns/op"]; !printed(got["GFLOP/s"], want) {
-			t.Errorf("%v: %v GFLOP/s, expected %v", algo, got["GFLOP/s"], want)
-		}
-		if want := 2 * macs / bytes; !printed(got["FLOP/B"], want) {
-			t.Errorf("%v: %v FLOP/B, expected %v", algo, got["FLOP/B"], want)
-		}
-		if want := got["peak-%"] * float64(step.Executed) / macs; !printed(got["fma-%"], want) {
-			t.Errorf("%v: %v fma-%%, expected %v", algo, got["fma-%"], want)
+		for unit, want := range map[string]float64{
+			typ.rate:      2 * macs / got["ns/op"],
+			typ.intensity: 2 * macs / bytes,
+			typ.busy:      got["peak-%"] * float64(step.Executed) / macs,
+		} {
+			if !printed(got[unit], want) {
+				t.Errorf("%s, %v: %v %s, expected %v", typ.name, algo, got[unit], unit, want)
+			}
 		}
 		if pick := got["pick"]; pick != 0 && pick != 1 {
 			t.Errorf("%v: pick is %v", algo, pick)
@@ -99,7 +102,7 @@ func TestLayerOutput(t *testing.T) {
 		picks += got["pick"]
 	}
 	if len(results) != measured || measured < 2 || picks != 1 {
-		t.Errorf("%d lines, %v of them picked, expected one for each of %d candidates and one pick: %v", len(results), picks, measured, results)
+		t.Errorf("%s: %d lines, %v of them picked, expected one for each of %d candidates and one pick: %v", typ.name, len(results), picks, measured, results)
 	}
 }
 
@@ -117,15 +120,18 @@ func TestNetOutput(t *testing.T) {
 	for _, n := range nodes {
 		macs += n.Cost.MACs
 	}
-	isa, err := kernels.Best()
-	if err != nil {
-		t.Fatal(err)
-	}
-	results := output(t, "Net/net=squeezenet1.1$/batch=/algo=auto/isa="+isa.String()+"$")
-	for batch, images := range map[string]float64{"batch=1": 1, "batch=8": 8} {
-		got := results["BenchmarkNet/net=squeezenet1.1/"+batch+"/algo=auto/isa="+isa.String()]
-		if want := 2 * float64(macs) * images / got["ns/op"]; got == nil || !printed(got["GFLOP/s"], want) {
-			t.Errorf("%s: %v GFLOP/s, expected %v", batch, got["GFLOP/s"], want)
+	for _, typ := range numberTypes {
+		sets, err := typ.sets()
+		if err != nil {
+			t.Fatal(err)
+		}
+		config := "/type=" + typ.name + "/algo=auto/isa=" + sets[0].ISA.String()
+		results := output(t, "Net/net=squeezenet1.1$/batch=/type="+typ.name+"$/algo=auto/isa="+sets[0].ISA.String()+"$")
+		for batch, images := range map[string]float64{"batch=1": 1, "batch=8": 8} {
+			got := results["BenchmarkNet/net=squeezenet1.1/"+batch+config]
+			if want := 2 * float64(macs) * images / got["ns/op"]; got == nil || !printed(got[typ.rate], want) {
+				t.Errorf("%s, %s: %v %s, expected %v", typ.name, batch, got[typ.rate], typ.rate, want)
+			}
 		}
 	}
 }

@@ -20,7 +20,7 @@ type peakMeter struct {
 var peaks = peakMeter{now: time.Now}
 
 const (
-	// burst is how long one measurement of the FMA peak lasts: long against the
+	// burst is how long one measurement of the peak of multiply-adds lasts: long against the
 	// fork/join, short against what else the machine does.
 	burst  = 200 * time.Microsecond
 	bursts = 5 // the best counts
@@ -33,23 +33,30 @@ const (
 
 // A spin is a burst of multiply-adds on every thread.
 type spin struct {
-	set     *kernels.Set
+	run     func(rounds int)
+	macs    int // of a round
 	rounds  int
 	threads int
 }
 
-func (s *spin) Chunks() int    { return s.threads }
-func (s *spin) Chunk(_, _ int) { s.set.F32.FMAPeak(s.rounds) }
-
-// gflops is the rate of a burst that takes ns nanoseconds, in GFLOP/s.
-func (s *spin) gflops(ns float64) float64 {
-	return flops(float64(s.set.F32.PeakFMAs)*float64(s.rounds)*float64(s.threads)) / ns
+// spin returns a burst of multiply-adds of type t.
+func (t *numberType) spin(set *kernels.Set, rounds, threads int) *spin {
+	run, macs := t.peak(set)
+	return &spin{run, macs, rounds, threads}
 }
 
-// fma returns the best of a few bursts in GFLOP/s over all threads.
-func (p *peakMeter) fma(set *kernels.Set, threads int) float64 {
+func (s *spin) Chunks() int    { return s.threads }
+func (s *spin) Chunk(_, _ int) { s.run(s.rounds) }
+
+// rate is that of a burst that takes ns nanoseconds, in 10⁹ operations a second.
+func (s *spin) rate(ns float64) float64 {
+	return ops(float64(s.macs)*float64(s.rounds)*float64(s.threads)) / ns
+}
+
+// multiplyAdds returns the best of a few bursts of type t, in 10⁹ operations a second over all threads.
+func (p *peakMeter) multiplyAdds(t *numberType, set *kernels.Set, threads int) float64 {
 	w := p.start(threads)
-	s := &spin{set, 1000, threads}
+	s := t.spin(set, 1000, threads)
 	best := 0.0
 	for i := 0; i <= bursts; {
 		start := p.now()
@@ -59,7 +66,7 @@ func (p *peakMeter) fma(set *kernels.Set, threads int) float64 {
 			s.rounds = int(float64(s.rounds)*float64(burst)/float64(max(d, 1000))) + s.rounds/8
 			continue
 		}
-		best = max(best, s.gflops(float64(d.Nanoseconds())))
+		best = max(best, s.rate(float64(d.Nanoseconds())))
 		i++
 	}
 	return best
@@ -120,21 +127,23 @@ func (p *peakMeter) start(threads int) *workers.Pool {
 
 // BenchmarkPeak measures the bounds that all else is compared with.
 func BenchmarkPeak(b *testing.B) {
-	sub(b, "op=fma", func(b *testing.B) {
-		eachISA(b, func(b *testing.B, set *kernels.Set) {
-			threads := runtime.GOMAXPROCS(0)
-			w := peaks.start(threads)
-			s := &spin{set, 100_000, threads}
-			b.ReportAllocs()
-			b.ResetTimer()
-			for range b.N {
-				w.Run(context.Background(), s)
-			}
-			b.ReportMetric(s.gflops(float64(b.Elapsed().Nanoseconds())/float64(b.N)), "GFLOP/s")
+	for _, t := range numberTypes {
+		sub(b, "op="+t.multiplyAdd, func(b *testing.B) {
+			t.eachISA(b, func(b *testing.B, set *kernels.Set) {
+				threads := runtime.GOMAXPROCS(0)
+				w := peaks.start(threads)
+				s := t.spin(set, 100_000, threads)
+				b.ReportAllocs()
+				b.ResetTimer()
+				for range b.N {
+					w.Run(context.Background(), s)
+				}
+				b.ReportMetric(s.rate(float64(b.Elapsed().Nanoseconds())/float64(b.N)), t.rate)
+			})
 		})
-	})
+	}
 	sub(b, "op=read", func(b *testing.B) {
-		eachISA(b, func(b *testing.B, set *kernels.Set) {
+		float32Type.eachISA(b, func(b *testing.B, set *kernels.Set) {
 			threads := runtime.GOMAXPROCS(0)
 			w := peaks.start(threads)
 			s := peaks.scan(set, threads, readBytes)

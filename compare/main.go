@@ -8,7 +8,7 @@
 //	-net A,B                   the networks to set side by side, or one alone; default
 //	                           squeezenet1.0,alexnet or, if they are not in the files,
 //	                           the first two that are
-//	-tables LIST               which of machine, networks, stages, layers and candidates; default all
+//	-tables LIST               which of machine, networks, stages, layers, types and candidates; default all
 //	-mix                       allow different machines and commits, each in rows of its own
 //
 // The files hold the output of package bench in the Go benchmark format. They are regular
@@ -21,6 +21,9 @@
 // Stages and layers are shown for the best instruction set of the files, at every thread
 // count, as auto runs them: a network's stages with algo=auto, a layer with the algorithm
 // that its benchmarks mark with "1 pick"; where there is none, with algo=direct.
+//
+// float32 and int8 (type= in the names, f32 where there is none) stand beside each other, each on
+// the best instruction set for it, with the ratio of their times.
 //
 // A line that cannot be used is named on standard error and left out. The exit status
 // is 1 when a file cannot be read or holds nothing usable and when machines or commits are

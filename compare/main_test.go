@@ -48,7 +48,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"-net", "alexnet,alexnet-owt,squeezenet1.0", bench}, "expected one, or two different ones"},
 		{[]string{"-net", "", bench}, `unknown network ""`},
 		{[]string{"-net", "alexnet,vgg", bench}, `unknown network "vgg", expected one of squeezenet1.0, `},
-		{[]string{"-tables", "layers,x", bench}, `unknown table "x", expected some of machine,networks,stages,layers,candidates`},
+		{[]string{"-tables", "layers,x", bench}, `unknown table "x", expected some of machine,networks,stages,layers,types,candidates`},
 		{[]string{"-tables", "", bench}, `unknown table ""`},
 		{[]string{"-what"}, "flag provided but not defined"},
 		{[]string{bench, "-mix"}, "flags go before the files"},
@@ -160,7 +160,7 @@ func TestMixedMachines(t *testing.T) {
 		"cores":  strings.ReplaceAll(text, "cores: 2", "cores: 4"),
 		"cpu-id": strings.ReplaceAll(text, "cores: 2\n", "cores: 2\ncpu-id: 25/17/1\n"),
 		"caches": strings.ReplaceAll(text, "l2=1MiB", "l2=512KiB"),
-		"isas":   strings.ReplaceAll(text, "isas: scalar avx512", "isas: scalar avx2"),
+		"isas":   strings.ReplaceAll(text, "isas: scalar avx512", "isas: scalar avx2 avx512"),
 		"cpu ":   strings.ReplaceAll(text, "cpu: Example CPU 3000 @ 2.40GHz\n", ""),
 	} {
 		other := file(t, "other.txt", change)
@@ -193,12 +193,12 @@ func TestMixedMachines(t *testing.T) {
 
 	// Within one file, too, and the machines' other facts do not matter.
 	within := file(t, "within.txt", text+strings.ReplaceAll(text, "cores: 2", "cores: 8"))
-	if status, _, stderr := compare(t, within); status != 1 || !strings.Contains(stderr, `within.txt:14 has cores "2"`) {
+	if status, _, stderr := compare(t, within); status != 1 || !strings.Contains(stderr, `within.txt:15 has cores "2"`) {
 		t.Errorf("two machines in a file: status %d, stderr %q", status, stderr)
 	}
-	lowered := file(t, "lowered.txt", strings.ReplaceAll(text, "isas: scalar avx512", "isas: scalar"))
+	lowered := file(t, "lowered.txt", strings.ReplaceAll(text, "isas: scalar avx512 avx512-vnni", "isas: scalar"))
 	status, stdout, stderr := compare(t, lowered, bench)
-	if status != 0 || stderr != "" || !strings.Contains(stdout, "instruction sets scalar avx512") {
+	if status != 0 || stderr != "" || !strings.Contains(stdout, "instruction sets scalar avx512 avx512-vnni") {
 		t.Errorf("one machine with FIREBENCH_ISA lowered: status %d, stderr %q", status, stderr)
 	}
 	_, stdout, _ = compare(t, "-mix", bench, file(t, "other.txt", strings.ReplaceAll(text, "cores: 2", "cores: 4")))
@@ -327,6 +327,8 @@ func TestBadLines(t *testing.T) {
 		{"BenchmarkNet/net=alexnet/isa=mmx 10 5 ns/op", `unknown instruction set "mmx"`},
 		{"BenchmarkNet 10 5 ns/op", "isa= in the name"},
 		{"BenchmarkNet-8 10 5 ns/op", "isa= in the name"},
+		{"BenchmarkNet/net=alexnet/type=fp16/isa=avx2 10 5 ns/op", `type= in the name: "fp16", expected f32 or int8`},
+		{"BenchmarkPeak/op=mac/isa=avx2 10 5 ns/op 3 GFLOP/s", "no GOP/s"},
 		{"BenchmarkNet/net=alexnet/algo=a|b/isa=avx2 10 5 ns/op", `algo= in the name: "a|b"`},
 		{"BenchmarkNet/net=alexnet/batch=0/isa=avx2 10 5 ns/op", `batch= in the name: "0", expected a number from 1`},
 		{"BenchmarkNet/net=alexnet/batch=many/isa=avx2 10 5 ns/op", `batch= in the name: "many"`},
@@ -336,7 +338,7 @@ func TestBadLines(t *testing.T) {
 		{"BenchmarkStage/net=alexnet/stage=56/isa=avx2 10 5 ns/op", `stage= in the name: alexnet has no stage "56"`},
 		{"BenchmarkStage/net=alexnet/isa=avx2 10 5 ns/op", `alexnet has no stage ""`},
 		{"BenchmarkLayer/net=alexnet/layer=fire2/isa=avx2 10 5 ns/op", `layer= in the name: alexnet has no layer "fire2"`},
-		{"BenchmarkPeak/op=add/isa=avx2 10 5 ns/op", `op= in the name: "add", expected fma or read`},
+		{"BenchmarkPeak/op=add/isa=avx2 10 5 ns/op", `op= in the name: "add", expected fma, mac or read`},
 		{"BenchmarkPeak/op=fma/isa=avx2 10 5 ns/op", "no GFLOP/s"},
 		{"BenchmarkPeak/op=read/isa=avx2 10 5 ns/op 3 GFLOP/s", "no GB/s"},
 		{"BenchmarkPeak/op=fma/isa=avx2 10 5 ns/op 0 GFLOP/s", "0 GFLOP/s is no measurement"},

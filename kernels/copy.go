@@ -47,3 +47,15 @@ func (t *copyTask) Chunk(_, i int) {
 		}
 	}
 }
+
+// Copy sets dst = src at once, as the task of [BindCopy] does.
+func Copy(dst, src View) error {
+	t, err := BindCopy(dst, src, 1)
+	if err != nil {
+		return err
+	}
+	for i := range t.Chunks() {
+		t.Chunk(0, i)
+	}
+	return nil
+}

@@ -99,6 +99,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"VEX.256.66.0F.WIG 72 /4 ib", "VPSRAD", "AVX2"},
 	{"VEX.256.66.0F.WIG 72 /6 ib", "VPSLLD", "AVX2"},
 	{"VEX.256.66.0F.WIG DE /r", "VPMAXUB", "AVX2"},
+	{"VEX.256.66.0F.WIG ED /r", "VPADDSW", "AVX2"},
 	{"VEX.256.66.0F.WIG F5 /r", "VPMADDWD", "AVX2"},
 	{"VEX.256.66.0F.WIG F9 /r", "VPSUBW", "AVX2"},
 	{"VEX.256.66.0F.WIG FA /r", "VPSUBD", "AVX2"},
@@ -117,6 +118,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"VEX.256.66.0F38.W0 BC /r", "VFNMADD231PS", "FMA3"},
 	{"VEX.256.66.0F3A.W0 39 /r ib", "VEXTRACTI128", "AVX2"},
 
+	{"EVEX.128.66.0F.W0 6E /r", "VMOVD", "AVX512F"},
 	{"EVEX.512.0F.W0 10 /r", "VMOVUPS", "AVX512F"},
 	{"EVEX.512.0F.W0 11 /r", "VMOVUPS", "AVX512F"},
 	{"EVEX.512.0F.W0 28 /r", "VMOVAPS", "AVX512F"},
@@ -137,6 +139,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"EVEX.512.66.0F.W0 72 /4 ib", "VPSRAD", "AVX512F"},
 	{"EVEX.512.66.0F.W0 72 /6 ib", "VPSLLD", "AVX512F"},
 	{"EVEX.512.66.0F.WIG DE /r", "VPMAXUB", "AVX512BW"},
+	{"EVEX.512.66.0F.WIG ED /r", "VPADDSW", "AVX512BW"},
 	{"EVEX.512.66.0F.W0 EF /r", "VPXORD", "AVX512F"},
 	{"EVEX.512.66.0F.WIG F5 /r", "VPMADDWD", "AVX512BW"},
 	{"EVEX.512.66.0F.WIG F9 /r", "VPSUBW", "AVX512BW"},

@@ -23,15 +23,16 @@ const (
 )
 
 var isas = [...]struct {
-	name string
-	arch string // GOARCH, "" for every architecture
+	name    string
+	arch    string // GOARCH, "" for every architecture
+	float32 ISA    // whose float32 kernels the set has, its own or another's
 }{
-	Scalar:      {"scalar", ""},
-	AVX2:        {"avx2", "amd64"},
-	AVX512:      {"avx512", "amd64"},
-	AVX512VNNI:  {"avx512-vnni", "amd64"},
-	NEON:        {"neon", "arm64"},
-	NEONDotProd: {"neon-dotprod", "arm64"},
+	Scalar:      {"scalar", "", Scalar},
+	AVX2:        {"avx2", "amd64", AVX2},
+	AVX512:      {"avx512", "amd64", AVX512},
+	AVX512VNNI:  {"avx512-vnni", "amd64", AVX512},
+	NEON:        {"neon", "arm64", NEON},
+	NEONDotProd: {"neon-dotprod", "arm64", NEON},
 }
 
 // ISAs returns the instruction sets of this architecture, slowest first, whether this machine has
@@ -52,6 +53,15 @@ func (i ISA) String() string {
 		return isas[i].name
 	}
 	return fmt.Sprintf("ISA(%d)", uint8(i))
+}
+
+// Float32 returns the instruction set whose float32 kernels the Set of i has: i, or another one if i
+// brings nothing new for float32.
+func (i ISA) Float32() ISA {
+	if int(i) < len(isas) {
+		return isas[i].float32
+	}
+	return i
 }
 
 // ParseISA is the inverse of String. The error lists the known names.

@@ -20,6 +20,20 @@ func TestParseISA(t *testing.T) {
 	}
 }
 
+// TestFloat32: Float32 names the set that has the same float32 kernels, of several the first.
+func TestFloat32(t *testing.T) {
+	sets := detect("")
+	for _, n := range sets {
+		i := slices.IndexFunc(sets, func(m nativeSet) bool { return m.set.F32 == n.set.F32 })
+		if got, want := n.set.ISA.Float32(), sets[i].set.ISA; got != want {
+			t.Errorf("%v.Float32() is %v, but the first set with its kernels is %v", n.set.ISA, got, want)
+		}
+	}
+	if isa := ISA(200); isa.Float32() != isa {
+		t.Errorf("%v.Float32() is %v", isa, isa.Float32())
+	}
+}
+
 // TestSupported: FIREBENCH_ISA names the last of the sets that can be used, and must name one of
 // them.
 func TestSupported(t *testing.T) {

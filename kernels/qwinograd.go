@@ -61,9 +61,12 @@ var qwinograd = algorithm{
 		}
 		packChannels(c.bias, c.blocks, bias)
 		packChannels(c.scale, c.blocks, q.scale)
-		lower, upper, zero := p.Dst.bounds(p.ReLU)
+		lower := int32(0)
+		if p.ReLU {
+			lower = p.Dst.Zero
+		}
 		c.output = func(dst *uint8, src *int32, column, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int) {
-			transforms.Output(dst, src, &c.bias[column], &c.scale[column], tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile, lower, upper, zero)
+			transforms.Output(dst, src, &c.bias[column], &c.scale[column], tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile, lower, p.Dst.Zero)
 		}
 		packKernels(c.winogradConv, q.values)
 		return c, nil
@@ -98,8 +101,8 @@ func qwinogradFor(set *Set, s ConvShape) *winograd.Algorithm {
 	return best
 }
 
-// fitsWinograd reports whether the sums of channel c, 64-fold, are int32 for all inputs, and the channel's
-// factor can be divided by 64.
+// fitsWinograd reports whether the sums of channel c, 64-fold, are int32 for all inputs, and so are their
+// products with the channel's factor, and whether this can be divided by 64.
 func (q quantized) fitsWinograd(p Problem, c int) bool {
 	least := int64(q.bias[c]) - int64(p.Src.Zero)*int64(q.sums[c])
 	greatest := least
@@ -111,7 +114,9 @@ func (q quantized) fitsWinograd(p Problem, c int) bool {
 			greatest += 255 * int64(v)
 		}
 	}
-	return least >= math.MinInt32/winogradRest && greatest <= math.MaxInt32/winogradRest && q.scale[c]/winogradRest*winogradRest == q.scale[c]
+	const most = math.MaxInt32 / winogradRest
+	scale := q.scale[c]
+	return least >= -most-1 && greatest <= most && scale < winogradRest && scale/winogradRest*winogradRest == scale
 }
 
 // A qwinogradConv is a quantized convolution by Winograd's algorithm.
@@ -122,19 +127,36 @@ type qwinogradConv struct {
 
 func (c *qwinogradConv) Bytes() int64 { return c.packed.Bytes() + int64(len(Bytes(c.scale))) }
 
-// copiedBytes is how many bytes spaceToDepthBytes copies at a time: Go has no larger values that a
-// processor moves at once.
+// copiedBytes is how many bytes spaceToDepthBytes copies at a time: Go moves that many with two
+// instructions, if it knows the number.
 const copiedBytes = 16
 
-// spaceToDepthBytes is F32.SpaceToDepth for bytes. The runs are short, and a copy of a known size is
-// two instructions.
+// spaceToDepthBytes is F32.SpaceToDepth for bytes.
 func spaceToDepthBytes(dst, src *uint8, pixels, runs, channels, srcPixel, srcRow, dstPixel, dstRun int) {
-	for p := range pixels {
-		for r := range runs {
-			to, from := unsafe.Add(unsafe.Pointer(dst), p*dstPixel+r*dstRun), unsafe.Add(unsafe.Pointer(src), p*srcPixel+r*srcRow)
-			for c := 0; c < channels; c += copiedBytes {
-				*(*[copiedBytes]byte)(unsafe.Add(to, c)) = *(*[copiedBytes]byte)(unsafe.Add(from, c))
+	pixelTo, pixelFrom := 0, 0
+	for range pixels {
+		to, from := pixelTo, pixelFrom
+		for range runs {
+			move(dst, src, to, from)
+			if channels > copiedBytes {
+				moveRest(dst, src, to, from, channels) // its variables would not fit the registers of this loop
 			}
+			to += dstRun
+			from += srcRow
 		}
+		pixelTo += dstPixel
+		pixelFrom += srcPixel
+	}
+}
+
+// move copies copiedBytes bytes.
+func move(dst, src *uint8, to, from int) {
+	*(*[copiedBytes]byte)(unsafe.Add(unsafe.Pointer(dst), to)) = *(*[copiedBytes]byte)(unsafe.Add(unsafe.Pointer(src), from))
+}
+
+//go:noinline
+func moveRest(dst, src *uint8, to, from, channels int) {
+	for c := copiedBytes; c < channels; c += copiedBytes {
+		move(dst, src, to+c, from+c)
 	}
 }

@@ -286,14 +286,16 @@ type QTransforms struct {
 	//			for i := range Outputs {
 	//				for j := range Outputs {
 	//					acc := (bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*n+l)*srcMatrix+t*srcTile+c]) * 0x38e38e39 // over k, l
-	//					dst[i*dstRow+j*dstPixel+t*dstTile+c] = requantize(acc, scale[c], lower, upper, zero) // see QConvFunc
+	//					x := int32(roundToEven(float32(acc)*scale[c])) + zero
+	//					dst[i*dstRow+j*dstPixel+t*dstTile+c] = uint8(min(max(x, lower), 255))
 	//				}
 	//			}
 	//		}
 	//	}
 	//
-	// channels is a multiple of U8.Lanes.
-	Output func(dst *uint8, src, bias *int32, scale *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower, upper float32, zero int32)
+	// channels is a multiple of U8.Lanes. The product with scale, rounded, must be an int32. zero and
+	// lower are 0 to 255.
+	Output func(dst *uint8, src, bias *int32, scale *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower, zero int32)
 }
 
 // U8 holds the kernels of an instruction set for quantized values, which are uint8. All sets compute

@@ -145,15 +145,17 @@ type winogradConv[E, T, P number] struct {
 	winogradKernels[E, T, P]
 	products   *winogradProducts[T, P]
 	f          *winograd.Algorithm // F(m, r)
+	taps       int                 // of a phase, along a side
 	subkernels []int               // the first tap o of each, along a side
 	k          int                 // terms of a sum: input channels in a group, for all phases and subkernels, and zeros up to whole groups of a product
 }
 
 // newWinograd returns a convolution without its weights, biases and output transform.
 func newWinograd[E, T, P number](products *winogradProducts[T, P], p Problem, f *winograd.Algorithm, kernels winogradKernels[E, T, P]) *winogradConv[E, T, P] {
-	subkernels := subkernels(winogradTaps(p.ConvShape), f.R)
+	taps := winogradTaps(p.ConvShape)
+	subkernels := subkernels(taps, f.R)
 	k := vectors(p.In/p.Groups*p.Stride*p.Stride*len(subkernels)*len(subkernels), products.Group) * products.Group
-	return &winogradConv[E, T, P]{newPacked[T, P](products, p, f.N()*f.N()*k), kernels, products, f, subkernels, k}
+	return &winogradConv[E, T, P]{newPacked[T, P](products, p, f.N()*f.N()*k), kernels, products, f, taps, subkernels, k}
 }
 
 // subkernels returns the first tap of each subkernel of r taps, see winogradConv.
@@ -180,9 +182,7 @@ func (c *winogradConv[E, T, P]) RowAlign() int { return c.f.M }
 
 // KernelRows implements Conv. As many rows of each phase of the image are read, even where the kernel
 // has no taps for the last of them.
-func (c *winogradConv[E, T, P]) KernelRows() int {
-	return winogradTaps(c.problem.ConvShape) * c.problem.Stride
-}
+func (c *winogradConv[E, T, P]) KernelRows() int { return c.taps * c.problem.Stride }
 
 // packKernels fills the panels with the transformed kernels G·g·Gᵀ, computed in float64 and rounded
 // once; integers are exact. A panel has, for each element of a tile, a row per group of input channels,
@@ -253,10 +253,10 @@ type winogradTask[E, T, P number] struct {
 
 	// What a tile reads is either the source itself or, if the stride is not 1 or the channels
 	// are not whole vectors, what makeDepth makes of it. All sizes count values.
-	depthH, depthW int // rows that makeDepth makes at a time, and their pixels; 0 if tiles read the source
-	run            int // values that such a pixel takes from one row of the source
-	padded         int // run, rounded up to what spaceToDepth copies
-	depthPixel     int // channels of such a pixel: Stride runs, rounded up to whole vectors
+	depthW     int // pixels of a row that makeDepth makes; 0 if tiles read the source
+	run        int // values that such a pixel takes from one row of the source
+	padded     int // run, rounded up to what spaceToDepth copies
+	depthPixel int // channels of such a pixel: Stride runs, rounded up to whole vectors
 
 	// Each subkernel has transformed inputs of its own. Those for one group of channels lie side by side,
 	// so that a sum reads them as one run; if there is but one subkernel, all groups are transformed
@@ -275,7 +275,7 @@ type winogradTask[E, T, P number] struct {
 type winogradBuffers[E, T, P number] struct {
 	in    []T // transformed inputs, by matrix, tile and channel
 	out   []P // products of one block, by matrix, tile and channel
-	depth []E // inputs of a row of tiles, see makeDepth
+	depth []E // inputs of all rows of tiles, see makeDepth
 	edge  []E // outputs of a tile, see transformOutput
 }
 
@@ -301,8 +301,8 @@ func (c *winogradConv[E, T, P]) Bind(dst, src View, threads int) (workers.Task, 
 	t.transform = vectors(t.section, c.lanes) * c.lanes
 	// What is rounded up of one section is overwritten with the next one, and behind the last there is room for it.
 	t.channels = vectors((len(c.subkernels)*len(c.subkernels)*t.sections-1)*t.section+t.transform, c.lanes) * c.lanes
-	if taps := winogradTaps(s); s.Stride > 1 || t.transform > t.section {
-		t.depthH, t.depthW = a.M+taps-1, dst.W+taps-1
+	if s.Stride > 1 || t.transform > t.section {
+		t.depthW = dst.W + c.taps - 1
 	}
 	width := c.products.Wide.Width
 	transformed, product := int(unsafe.Sizeof(T(0))), int(unsafe.Sizeof(P(0)))
@@ -336,8 +336,9 @@ func (c *winogradConv[E, T, P]) Bind(dst, src View, threads int) (workers.Task, 
 	t.layout.edge = reserve(element * a.M * a.M * width)
 	t.layout.depth = size
 	if t.depthW > 0 {
+		depthH := ((t.rows+t.rowParts-1)/t.rowParts)*a.M + c.taps - 1
 		// The last run is written, and the last section read, rounded up.
-		t.layout.depth = reserve(element * (t.depthH*t.depthW*t.depthPixel + max(t.padded, t.transform)))
+		t.layout.depth = reserve(element * (depthH*t.depthW*t.depthPixel + max(t.padded, t.transform)))
 	}
 	t.scratch = newScratch[uint8](threads, size)
 	return t, nil
@@ -389,18 +390,17 @@ func (t *winogradTask[E, T, P]) full() int { return t.dst.W / t.f.M }
 
 // transformInput transforms the inputs of the rows of tiles from first to last-1 of image n.
 func (t *winogradTask[E, T, P]) transformInput(buf *winogradBuffers[E, T, P], n, first, last int) {
-	src, in := t.src, buf.in
+	top, data := t.outRow(first), buf.depth
+	srcRow, pixel := t.depthW*t.depthPixel, t.depthPixel
+	if t.depthW > 0 {
+		t.makeDepth(data, n, top, t.outRow(last-1)-top+t.f.M+t.taps-1)
+	} else {
+		data = t.in[t.src.Index(n, top-t.problem.Pad, -t.problem.Pad, 0):]
+		srcRow, pixel = t.src.Row, t.src.Pixel
+	}
+	in := buf.in
 	for row := first; row < last; row++ {
-		y := t.outRow(row)
-		var data []E
-		srcRow, pixel := src.Row, src.Pixel
-		if t.depthW > 0 {
-			data, srcRow, pixel = buf.depth, t.depthW*t.depthPixel, t.depthPixel
-			t.makeDepth(data, n, y)
-		} else {
-			data = t.in[src.Index(n, y-t.problem.Pad, -t.problem.Pad, 0):]
-		}
-		channel := 0
+		data, channel := data[(t.outRow(row)-top)*srcRow:], 0
 		for section := range t.sections {
 			for _, oy := range t.subkernels {
 				for _, ox := range t.subkernels {
@@ -422,17 +422,17 @@ func (t *winogradTask[E, T, P]) transformTiles(in []T, data []E, srcRow, pixel i
 	}
 }
 
-// makeDepth writes the input of the row of tiles whose first output row is y, of image n. Each
+// makeDepth writes as many rows of the inputs of image n, from those of output row y on. Each
 // pixel that it writes holds the channels of Stride×Stride pixels of src, row by row, and is
 // padded to whole vectors with arbitrary numbers: their transforms are never multiplied, or by the
 // zeros that fill up a group of weights. With stride 1, the padding is all that changes.
-func (t *winogradTask[E, T, P]) makeDepth(out []E, n, y int) {
+func (t *winogradTask[E, T, P]) makeDepth(out []E, n, y, count int) {
 	s, src := t.problem, t.src
 	step := s.Stride * src.Pixel
 	// Only taps without a weight read the rows from this one on, which lie below the image. They
 	// count as zeros, because they may be outside the memory, or not yet written.
 	rows := max(src.H, (t.dst.H-1)*s.Stride-s.Pad+s.KH)
-	for i := range t.depthH {
+	for i := range count {
 		iy, x := (y+i)*s.Stride-s.Pad, 0
 		if iy+s.Stride <= rows && (s.Stride == 1 || src.Pixel == s.In) {
 			// The kernel computes the pixels whose columns all exist, up to where it would read

@@ -56,6 +56,8 @@ func (i int16s) WidenRow(tile vec.Rows, n int) vec.V {
 	return i.apply(i.m.Ctx.VPMOVZXBW, tile.(*rows).at(n, 0))
 }
 
+func (i int16s) AddSaturated(dst, v vec.V) { i.m.Ctx.VPADDSW(v, dst, dst) }
+
 func (i int16s) Pack(a, b vec.V) vec.V { return i.apply(i.m.Ctx.VPACKUSWB, b, a) }
 
 // int32s implements vec.Int32.

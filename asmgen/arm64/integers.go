@@ -135,6 +135,7 @@ type uint8s struct{ integers }
 func (e uint8s) MaxWith(dst, v vec.V) { e.do("VUMAX", inout(dst), in(dst), in(v)) }
 
 func (e int16s) WidenRow(rows vec.Rows, i int) vec.V       { panic("arm64: no WidenRow") }
+func (e int16s) AddSaturated(dst, v vec.V)                 { panic("arm64: no AddSaturated") }
 func (e int16s) Pack(a, b vec.V) vec.V                     { panic("arm64: no Pack") }
 func (e int32s) Pack(a, b vec.V) vec.V                     { panic("arm64: no Pack") }
 func (e uint8s) StorePacked(v vec.V, rows vec.Rows, n int) { panic("arm64: no StorePacked") }

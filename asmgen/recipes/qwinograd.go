@@ -71,7 +71,7 @@ func qWinogradInput(m vec.Machine, name string, a *winograd.Algorithm) {
 func qWinogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 	n := a.N()
 	u, w, d, f := m.Uint8(), m.Int16(), m.Int32(), m.Float32()
-	m.Func(name, "func(dst *uint8, src, bias *int32, scale *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower, upper float32, zero int32)",
+	m.Func(name, "func(dst *uint8, src, bias *int32, scale *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower, zero int32)",
 		fmt.Sprintf("%s transforms the products of a row of tiles to %d×%d output", name, a.M, a.M),
 		fmt.Sprintf("pixels each; with the matrix AT of winograd.NewInteger(%d, %d) it equals, in int32,", a.M, a.R),
 		"",
@@ -80,8 +80,8 @@ func qWinogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 		fmt.Sprintf("			for i := range %d {", a.M),
 		fmt.Sprintf("				for j := range %d {", a.M),
 		fmt.Sprintf("					acc := (bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*%d+l)*srcMatrix+t*srcTile+c]) * %#x // over k, l", n, winograd.Inverse9),
-		"					x := min(max(float32(acc)*scale[c], lower), upper)",
-		"					dst[i*dstRow+j*dstPixel+t*dstTile+c] = uint8(int32(roundToEven(x)) + zero)",
+		"					x := int32(roundToEven(float32(acc)*scale[c])) + zero",
+		"					dst[i*dstRow+j*dstPixel+t*dstTile+c] = uint8(min(max(x, lower), 255))",
 		"				}",
 		"			}",
 		"		}",
@@ -92,11 +92,6 @@ func qWinogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 	down := vec.Named(m, fmt.Sprintf("%d·srcMatrix", n), m.Int(0)) // from row to row of a column of the tile
 	m.AddMulTo(down, srcMatrix, n)
 	in, out := m.Rows("in row", down, n), m.Rows("out pixel", dstPixel, a.M)
-	m.Comment("The lower bound of outputs, as bytes")
-	bound := d.Round(f.SplatArg("lower"))
-	d.AddTo(bound, d.SplatArg("zero"))
-	bound = d.Pack(bound, bound)
-	lower := vec.Named(m, "lower", w.Pack(bound, bound))
 	eachTile(m, []cursor{{src, "srcTile", d}, {dst, "dstTile", u}}, func() {
 		prefetchOutputs(m, u, dst, dstPixel, a.M, 1) // of all outputs of a pixel
 	}, func() {
@@ -116,15 +111,13 @@ func qWinogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 			each(func(v *vec.V) { *v = d.ToFloat(*v) })
 			scales := vec.Named(m, "scales", m.Load(scale, 0))
 			each(func(v *vec.V) { f.MulBy(*v, scales) })
-			upper := f.SplatArg("upper")
-			each(func(v *vec.V) { f.MinWith(*v, upper) })
 			each(func(v *vec.V) { *v = d.Round(*v) })
-			zero := w.SplatArg("zero")
+			zero, lower := w.SplatArg("zero"), u.SplatArg("lower")
 			for _, i := range rows {
 				y := outputs[i]
 				first, last := d.Pack(y[0], y[1]), d.Pack(y[2], y[len(y)-1])
-				w.AddTo(first, zero)
-				w.AddTo(last, zero)
+				w.AddSaturated(first, zero)
+				w.AddSaturated(last, zero)
 				packed := w.Pack(first, last)
 				u.MaxWith(packed, lower)
 				q := vec.Named(m, "row", m.CopyInt(dst))

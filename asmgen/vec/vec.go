@@ -206,6 +206,8 @@ type Int16 interface {
 	Widen(p R, i int) V
 	WidenRow(rows Rows, i int) V // the uint8 values at the start of row i
 
+	AddSaturated(dst, v V) // dst += v, or the greatest or least int16
+
 	Pack(a, b V) V // the lanes of both as uint8 values, saturated, in the machine's order
 }
 

@@ -58,9 +58,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 // used. usable lists those that are, slowest first; it is nil when FIREBENCH_ISA is wrong.
 func describe(w io.Writer, usable []kernels.ISA) {
 	c := cpuid.CPU
-	fmt.Fprintf(w, "processor  %s, family/model/stepping %s, %d cores, %s/%s\n", c.BrandName, machine.ID(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
-	fmt.Fprintf(w, "caches     L1d %d, L2 %d, L3 %d bytes\n", c.Cache.L1D, c.Cache.L2, c.Cache.L3)
-	fmt.Fprintf(w, "records    results/%s\n", machine.Name())
+	fmt.Fprintf(w, "processor    %s, family/model/stepping %s, %d cores, %s/%s\n", c.BrandName, machine.ID(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
+	fmt.Fprintf(w, "caches       L1d %d, L2 %d, L3 %d bytes\n", c.Cache.L1D, c.Cache.L2, c.Cache.L3)
+	fmt.Fprintf(w, "records      results/%s\n", machine.Name())
 	for _, isa := range kernels.ISAs() {
 		_, err := kernels.For(isa)
 		state := "usable"
@@ -72,6 +72,6 @@ func describe(w io.Writer, usable []kernels.ISA) {
 		case usable != nil && isa == usable[len(usable)-1]:
 			state = "usable, the fastest"
 		}
-		fmt.Fprintf(w, "%-10v %s\n", isa, state)
+		fmt.Fprintf(w, "%-12v %s\n", isa, state)
 	}
 }

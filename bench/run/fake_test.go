@@ -134,7 +134,7 @@ func pretend(args []string) {
 			macs[""] += n.Cost.MACs
 		}
 		result := func(name string, macs int64) {
-			fmt.Printf("Benchmark%s/algo=auto/isa=scalar\t1\t%d ns/op\t2.000 GFLOP/s\t50.00 peak-%%\n", name, max(macs, 1))
+			fmt.Printf("Benchmark%s/type=f32/algo=auto/isa=scalar\t1\t%d ns/op\t2.000 GFLOP/s\t50.00 peak-%%\n", name, max(macs, 1))
 		}
 		result("Net/net="+net+"/batch=1", macs[""])
 		for _, s := range stages {

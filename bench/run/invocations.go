@@ -46,15 +46,24 @@ func (o *options) invocations(best kernels.ISA) []invocation {
 	if len(nets) == 0 {
 		nets = report.DefaultNets
 	}
-	net, isa := netPattern(nets), "^isa="+best.String()+"$"
+	net := netPattern(nets)
+	one := "^BenchmarkNet$/" + net + "/^batch=1$"
+	// types matches both types, each on the best instruction set that has kernels of its own for it.
+	types := func(parts, algo string) string {
+		f32, int8 := "/^type=f32$/"+algo+"/"+isaPattern(best.Float32()), "/^type=int8$/"+algo+"/"+isaPattern(best)
+		return parts + f32 + "|" + parts + int8
+	}
 	return []invocation{
 		{"^BenchmarkPeak$", 10 * time.Millisecond, threads},
-		{"^BenchmarkNet$/" + net + "/^batch=1$/^algo=direct$", 30 * time.Millisecond, threads},
-		{"^BenchmarkNet$/" + net + "/^batch=(1|8)$/^algo=auto$/" + isa, 60 * time.Millisecond, threads},
-		{"^BenchmarkStage$/" + net + "/^stage=/^algo=auto$/" + isa, 20 * time.Millisecond, threads[:1]},
-		{"^BenchmarkLayer$/" + net + "/^layer=/^op=/^algo=/" + isa, 10 * time.Millisecond, threads[:1]},
+		{one + "/^type=f32$/^algo=direct$|" + one + "/^type=int8$/^algo=direct$/" + isaPattern(best), 30 * time.Millisecond, threads},
+		{types("^BenchmarkNet$/"+net+"/^batch=(1|8)$", "^algo=auto$"), 60 * time.Millisecond, threads},
+		{types("^BenchmarkStage$/"+net+"/^stage=", "^algo=auto$"), 20 * time.Millisecond, threads[:1]},
+		{types("^BenchmarkLayer$/"+net+"/^layer=/^op=", "^algo="), 10 * time.Millisecond, threads[:1]},
 	}
 }
+
+// isaPattern matches the level of a benchmark's name that says the instruction set.
+func isaPattern(isa kernels.ISA) string { return "^isa=" + isa.String() + "$" }
 
 // netPattern matches the level of a benchmark's name that says the network.
 func netPattern(nets []string) string {

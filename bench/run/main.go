@@ -32,6 +32,7 @@ import (
 
 	"firebench/bench/machine"
 	"firebench/compare/report"
+	"firebench/compare/samples"
 	"firebench/kernels"
 	"firebench/net/models"
 )
@@ -57,6 +58,7 @@ type options struct {
 	count   int
 	out     string
 	profile string
+	typ     string // of the network that the profile is of
 	last    bool
 }
 
@@ -75,6 +77,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, build bui
 	flags.IntVar(&o.count, "count", 10, "samples")
 	flags.StringVar(&o.out, "out", "", "`folder` of the record (default results/<machine>/<date>T<time>-<commit>)")
 	flags.StringVar(&o.profile, "profile", "", "write a CPU profile of one network to this `file`, and bench.test, which it describes,\nbeside it; record nothing")
+	flags.StringVar(&o.typ, "type", samples.F32, "the `type` that the network of a profile computes with, "+strings.Join(samples.Types(), " or "))
 	flags.BoolVar(&o.last, "last", false, "print the comparison of this machine's newest record; record nothing")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -117,13 +120,19 @@ func (o *options) check(rest []string, given map[string]bool) error {
 	}
 	for _, mode := range []string{"last", "profile"} {
 		for name := range given {
-			if given[mode] && name != mode && name != "net" {
+			if given[mode] && name != mode && name != "net" && (name != "type" || mode != "profile") {
 				return fmt.Errorf("-%s and -%s exclude each other", mode, name)
 			}
 		}
 	}
 	if o.preset != "quick" && o.preset != "full" {
 		return fmt.Errorf("-preset is %q, expected quick or full", o.preset)
+	}
+	if !slices.Contains(samples.Types(), o.typ) {
+		return fmt.Errorf("-type is %q, expected %s", o.typ, strings.Join(samples.Types(), " or "))
+	}
+	if given["type"] && o.profile == "" {
+		return errors.New("-type is for -profile alone: all other runs measure every type")
 	}
 	if o.count < 1 || o.count > 1000 {
 		return fmt.Errorf("-count is %d, expected 1 to 1000", o.count)

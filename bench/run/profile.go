@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"firebench/compare/report"
+	"firebench/compare/samples"
 	"firebench/kernels"
 )
 
@@ -28,7 +29,10 @@ func (o *options) writeProfile(ctx context.Context, stdout, stderr io.Writer, bu
 	if len(nets) == 0 {
 		nets = report.DefaultNets[:1]
 	}
-	bench := "^BenchmarkNet$/" + netPattern(nets) + "/^batch=1$/^algo=auto$/^isa=" + best.String() + "$"
+	if o.typ == samples.F32 {
+		best = best.Float32() // or there would be no such benchmark
+	}
+	bench := "^BenchmarkNet$/" + netPattern(nets) + "/^batch=1$/^type=" + o.typ + "$/^algo=auto$/" + isaPattern(best)
 	if _, err := command(ctx, stderr, stderr, binary, "-test.run=^$", "-test.bench="+bench, "-test.benchtime=5s", "-test.cpuprofile="+o.profile); err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"firebench/bench/machine"
+	"firebench/kernels"
 )
 
 // prepare makes an empty folder the working directory, makes the benchmarks pretended
@@ -396,7 +397,18 @@ func TestProfile(t *testing.T) {
 	if want := []string{binaryName, "cpu.pprof", "go.mod"}; !slices.Equal(got, want) {
 		t.Errorf("files %q, expected %q", got, want)
 	}
-	if lines := invoked(); len(lines) != 1 || !strings.Contains(lines[0], `/^net=(squeezenet1\.1)$/`) {
+	if lines := invoked(); len(lines) != 1 || !strings.Contains(lines[0], `/^net=(squeezenet1\.1)$/^batch=1$/^type=f32$/`) {
+		t.Errorf("invoked %q", lines)
+	}
+	best, err := kernels.Best()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, _, stderr := start(t.Context(), "-profile", "cpu.pprof", "-type", "int8"); status != 0 {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	lines := invoked()
+	if len(lines) != 2 || !strings.Contains(lines[0], isaPattern(best.Float32())) || !strings.Contains(lines[1], "/^batch=1$/^type=int8$/^algo=auto$/"+isaPattern(best)) {
 		t.Errorf("invoked %q", lines)
 	}
 }
@@ -418,6 +430,9 @@ func TestUsage(t *testing.T) {
 		{"-net alexnet,alexnet", 2, "-net: alexnet is there twice"},
 		{"-profile x -net alexnet,squeezenet1.0", 2, "expected one network"},
 		{"-profile x -count 2", 2, "-profile and -count exclude each other"},
+		{"-profile x -type int4", 2, `-type is "int4", expected f32 or int8`},
+		{"-type int8", 2, "-type is for -profile alone"},
+		{"-last -type int8", 2, "-last and -type exclude each other"},
 		{"-last -out x", 2, "-last and -out exclude each other"},
 	} {
 		status, stdout, stderr := start(t.Context(), strings.Fields(test.args)...)
@@ -464,6 +479,33 @@ func TestNets(t *testing.T) {
 		if nets == 0 {
 			t.Errorf("%s: no networks", preset)
 		}
+	}
+}
+
+// TestTypes: the quick preset measures both types, each on the best instruction set that has kernels of
+// its own for it, and the direct algorithm in float32 on all.
+func TestTypes(t *testing.T) {
+	o := options{preset: "quick", nets: []string{"alexnet"}}
+	var got []string
+	for _, inv := range o.invocations(kernels.AVX512VNNI) {
+		for _, pattern := range strings.Split(inv.bench, "|^Benchmark") {
+			got = append(got, "^Benchmark"+strings.TrimPrefix(pattern, "^Benchmark"))
+		}
+	}
+	const f32, int8 = "/^isa=avx512$", "/^isa=avx512-vnni$"
+	want := []string{
+		"^BenchmarkPeak$",
+		"^BenchmarkNet$/^net=(alexnet)$/^batch=1$/^type=f32$/^algo=direct$",
+		"^BenchmarkNet$/^net=(alexnet)$/^batch=1$/^type=int8$/^algo=direct$" + int8,
+		"^BenchmarkNet$/^net=(alexnet)$/^batch=(1|8)$/^type=f32$/^algo=auto$" + f32,
+		"^BenchmarkNet$/^net=(alexnet)$/^batch=(1|8)$/^type=int8$/^algo=auto$" + int8,
+		"^BenchmarkStage$/^net=(alexnet)$/^stage=/^type=f32$/^algo=auto$" + f32,
+		"^BenchmarkStage$/^net=(alexnet)$/^stage=/^type=int8$/^algo=auto$" + int8,
+		"^BenchmarkLayer$/^net=(alexnet)$/^layer=/^op=/^type=f32$/^algo=" + f32,
+		"^BenchmarkLayer$/^net=(alexnet)$/^layer=/^op=/^type=int8$/^algo=" + int8,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nexpected\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 

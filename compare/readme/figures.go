@@ -22,8 +22,9 @@ type figures struct {
 	*samples.Data
 	dirs    []string // of the runs, relative to README.md
 	run     *samples.Run
-	vectors []kernels.ISA // all that were measured but the scalar one, slowest first
-	threads int           // the most
+	vectors []kernels.ISA               // all that were measured in float32 but the scalar one, slowest first
+	int8    map[kernels.ISA]kernels.ISA // the best that were measured in int8, by the one that is compared with them
+	threads int                         // the most
 }
 
 // read returns the figures of runs, folders below root.
@@ -47,10 +48,15 @@ func read(root string, runs []string) (*figures, error) {
 	}
 	f.run = f.Runs[0]
 	isas := make(map[kernels.ISA]bool)
+	f.int8 = make(map[kernels.ISA]kernels.ISA)
 	for k := range f.Cells {
-		if k.Part != nil && k.Part.Kind == samples.Net && k.ISA != kernels.Scalar {
+		if k.Part == nil || k.Part.Kind != samples.Net || k.ISA == kernels.Scalar {
+			continue
+		}
+		if f.threads = max(f.threads, k.Threads); k.Type == samples.Int8 {
+			f.int8[k.ISA.Float32()] = max(f.int8[k.ISA.Float32()], k.ISA)
+		} else {
 			isas[k.ISA] = true
-			f.threads = max(f.threads, k.Threads)
 		}
 	}
 	if len(isas) == 0 {
@@ -60,12 +66,21 @@ func read(root string, runs []string) (*figures, error) {
 	return f, nil
 }
 
-// best is the best instruction set that was measured.
+// best is the best instruction set that was measured in float32.
 func (f *figures) best() kernels.ISA { return f.vectors[len(f.vectors)-1] }
 
-// config is one image on an instruction set.
+// config is one image in float32 on an instruction set.
 func (f *figures) config(isa kernels.ISA, threads int, algo string) samples.Config {
-	return samples.Config{ISA: isa, Threads: threads, Algo: algo, Batch: 1}
+	return samples.Config{ISA: isa, Threads: threads, Batch: 1, Type: samples.F32, Algo: algo}
+}
+
+// typed is c with a type, on the best instruction set for it that is compared with that of c.
+func (f *figures) typed(c samples.Config, typ string) samples.Config {
+	if isa, ok := f.int8[c.ISA]; ok && typ == samples.Int8 {
+		c.ISA = isa
+	}
+	c.Type = typ
+	return c
 }
 
 // ms returns the median time of a part in milliseconds.
@@ -77,7 +92,7 @@ func (f *figures) ms(p *samples.Part, c samples.Config) (ms float64, ok bool) {
 	return 1e3 * samples.Median(cell.Values), true
 }
 
-// peakPct returns the median share of the FMA peak that a part reached, in percent.
+// peakPct returns the median share of the peak that a part reached, in percent.
 func (f *figures) peakPct(p *samples.Part, c samples.Config) (pct float64, ok bool) {
 	cell := f.Cells[samples.Key{Part: p, Config: c}]
 	if cell == nil || len(cell.OwnPeak) == 0 {
@@ -101,9 +116,13 @@ func (f *figures) answer() (string, error) {
 		return "", fmt.Errorf("%s: %s was not measured with %s and %s on %v and the scalar kernels",
 			strings.Join(f.dirs, ", "), net.Name, samples.Direct, kernels.Auto, f.best())
 	}
-	return fmt.Sprintf("On one core, %s runs at **%.0f %%** of the machine's peak, the speed of a loop of nothing but multiply-adds, while it computes every\n"+
+	text := fmt.Sprintf("On one core, %s runs at **%.0f %%** of the machine's peak, the speed of a loop of nothing but multiply-adds, while it computes every\n"+
 		"product, %s times as fast as portable Go; with Winograd's algorithm, which needs fewer products, a picture takes **%s ms instead of %s**.\n",
-		net.Name, pct, digits3(scalarMs/directMs), digits3(autoMs), digits3(directMs)), nil
+		net.Name, pct, digits3(scalarMs/directMs), digits3(autoMs), digits3(directMs))
+	if ms, ok := f.ms(net.Whole, f.typed(auto, samples.Int8)); ok {
+		text += fmt.Sprintf("In int8, whose results have the same bits on every instruction set, it takes **%s ms**: %s times as fast.\n", digits3(ms), digits3(autoMs/ms))
+	}
+	return text, nil
 }
 
 // networks is the table of networks and where its figures come from.
@@ -125,6 +144,10 @@ func (f *figures) networks() (string, error) {
 	columns = slices.DeleteFunc(columns, func(c column) bool {
 		return !slices.ContainsFunc(f.Networks, func(n *samples.Network) bool { _, ok := f.ms(n.Whole, c.config); return ok })
 	})
+	types := samples.Types()
+	if len(f.int8) == 0 {
+		types = types[:1]
+	}
 
 	var b strings.Builder
 	b.WriteString("| ms per image |")
@@ -133,7 +156,11 @@ func (f *figures) networks() (string, error) {
 		fmt.Fprintf(&b, " %s |", c.head)
 		rule += " ---: |"
 	}
-	fmt.Fprintf(&b, " × scalar |\n%s ---: |\n", rule)
+	for _, head := range []string{"× scalar", "× float32"}[:len(types)] {
+		fmt.Fprintf(&b, " %s |", head)
+		rule += " ---: |"
+	}
+	fmt.Fprintf(&b, "\n%s\n", rule)
 	rows := 0
 	for _, net := range f.Networks {
 		scalar, ok := f.ms(net.Whole, f.config(kernels.Scalar, 1, samples.Direct))
@@ -143,19 +170,24 @@ func (f *figures) networks() (string, error) {
 		if rows++; rows > maxNetworks {
 			return "", fmt.Errorf("more than %d networks", maxNetworks)
 		}
-		fmt.Fprintf(&b, "| %s |", net.Name)
-		speedup := "-"
-		for _, c := range columns {
-			cell := "-"
-			if ms, ok := f.ms(net.Whole, c.config); ok {
-				cell = digits3(ms)
-				if c.config.Threads == 1 {
-					speedup = digits3(scalar / ms)
+		for _, typ := range types {
+			fmt.Fprintf(&b, "| %s |", withType(net.Name, typ))
+			speedup := []string{"-", "-"}[:len(types)]
+			for _, c := range columns {
+				cell := "-"
+				if ms, ok := f.ms(net.Whole, f.typed(c.config, typ)); ok {
+					cell = digits3(ms)
+					if c.config.Threads == 1 {
+						speedup[0] = digits3(scalar / ms)
+						if float32, ok := f.ms(net.Whole, c.config); ok && typ != samples.F32 {
+							speedup[1] = digits3(float32 / ms)
+						}
+					}
 				}
+				fmt.Fprintf(&b, " %s |", cell)
 			}
-			fmt.Fprintf(&b, " %s |", cell)
+			fmt.Fprintf(&b, " %s |\n", strings.Join(speedup, " | "))
 		}
-		fmt.Fprintf(&b, " %s |\n", speedup)
 	}
 
 	var links []string
@@ -166,10 +198,27 @@ func (f *figures) networks() (string, error) {
 	if id := f.run.Facts["cpu-id"]; id != "" {
 		machine += ", family/model/stepping " + id
 	}
-	fmt.Fprintf(&b, "\nMedians of %s, one image at a time, on one thread unless the column says more; × scalar is the time of `scalar` over that of the\n"+
-		"last column of one thread. Measured on %s with %s cores (%s/%s, caches %s) at commit %s;\nall samples and tables: %s.\n",
-		f.sampleCount(), machine, f.run.Facts["cores"], f.run.Facts["goos"], f.run.Facts["goarch"], f.run.Facts["caches"], f.run.Commit, strings.Join(links, ", "))
+	fmt.Fprintf(&b, "\nMedians of %s, one image at a time, on one thread unless the column says more; × scalar is the time of `scalar` in float32 over that of the\n"+
+		"last column of one thread", f.sampleCount())
+	if len(types) > 1 {
+		b.WriteString(", × float32 the time in float32 over that in int8, both of that column")
+		for _, isa := range f.vectors {
+			if best, ok := f.int8[isa]; ok && best != isa {
+				fmt.Fprintf(&b, "; int8 runs on %v where the column says %v", best, isa)
+			}
+		}
+	}
+	fmt.Fprintf(&b, ".\nMeasured on %s with %s cores (%s/%s, caches %s) at commit %s;\nall samples and tables: %s.\n",
+		machine, f.run.Facts["cores"], f.run.Facts["goos"], f.run.Facts["goarch"], f.run.Facts["caches"], f.run.Commit, strings.Join(links, ", "))
 	return b.String(), nil
+}
+
+// withType names a type beside a network where it is another one than float32.
+func withType(net, typ string) string {
+	if typ == samples.F32 {
+		return net
+	}
+	return net + ", " + typ
 }
 
 // sampleCount says how many samples the networks have on one thread.
@@ -209,12 +258,12 @@ type panel struct {
 // A bar is one stage of the picture. Bars of one panel add up to the network.
 type bar struct {
 	stage     string
-	ms, limit float64 // limit is the time of the direct algorithm at the FMA peak
-	pct       float64 // of the FMA peak; 0 without multiply-adds
+	ms, limit float64 // limit is the time of the direct algorithm at the peak
+	pct       float64 // of the peak; 0 without multiply-adds
 }
 
 // panels returns what the picture shows: the stages of the networks that are compared by
-// default, as auto runs them on one thread.
+// default, as auto runs them on one thread, in int8 if the network was measured so.
 func (f *figures) panels() ([]panel, error) {
 	c := f.config(f.best(), 1, kernels.Auto)
 	var panels []panel
@@ -223,20 +272,29 @@ func (f *figures) panels() ([]panel, error) {
 		if err != nil {
 			return nil, err
 		}
-		p := panel{net: name}
-		for _, s := range net.Stages {
-			ms, ok := f.ms(s, c)
-			if !ok {
-				return nil, fmt.Errorf("%s: stage %s of %s was not measured with %v, %s", strings.Join(f.dirs, ", "), s.Name, name, c, kernels.Auto)
+		for _, typ := range samples.Types() {
+			c := f.typed(c, typ)
+			if _, ok := f.ms(net.Whole, c); !ok && typ != samples.F32 {
+				continue
 			}
-			pct, _ := f.peakPct(s, c)
-			stage := s.Name
-			if size, err := strconv.Atoi(stage); err == nil {
-				stage = fmt.Sprintf("%d×%d", size, size) // of its outputs
+			p := panel{net: withType(name, typ)}
+			if c.ISA != f.best() {
+				p.net += fmt.Sprintf(" on %v", c.ISA)
 			}
-			p.bars = append(p.bars, bar{stage, ms, ms * pct / 100, pct})
+			for _, s := range net.Stages {
+				ms, ok := f.ms(s, c)
+				if !ok {
+					return nil, fmt.Errorf("%s: stage %s of %s was not measured with %v, %s", strings.Join(f.dirs, ", "), s.Name, name, c, kernels.Auto)
+				}
+				pct, _ := f.peakPct(s, c)
+				stage := s.Name
+				if size, err := strconv.Atoi(stage); err == nil {
+					stage = fmt.Sprintf("%d×%d", size, size) // of its outputs
+				}
+				p.bars = append(p.bars, bar{stage, ms, ms * pct / 100, pct})
+			}
+			panels = append(panels, p)
 		}
-		panels = append(panels, p)
 	}
 	return panels, nil
 }
@@ -295,7 +353,7 @@ text { fill: #1f2328 } .quiet { fill: #59636e } .bar { fill: #2f81f7 } .limit { 
 		for _, s := range p.bars {
 			sum += s.ms
 		}
-		fmt.Fprintf(&b, "<text x=\"0\" y=\"%d\" font-weight=\"bold\">%s</text><text class=\"quiet\" x=\"%d\" y=\"%d\">%s ms in all stages</text>\n", y-10, p.net, left+60, y-10, digits3(sum))
+		fmt.Fprintf(&b, "<text x=\"0\" y=\"%d\"><tspan font-weight=\"bold\">%s</tspan><tspan class=\"quiet\" dx=\"20\">%s ms in all stages</tspan></text>\n", y-10, p.net, digits3(sum))
 		for _, s := range p.bars {
 			fmt.Fprintf(&b, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>", left-10, y+height-3, s.stage)
 			fmt.Fprintf(&b, "<rect class=\"bar\" x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>", left, y, s.ms*scale, height)
@@ -309,6 +367,6 @@ text { fill: #1f2328 } .quiet { fill: #59636e } .bar { fill: #2f81f7 } .limit { 
 		}
 	}
 	fmt.Fprintf(&b, "<rect class=\"bar\" x=\"%d\" y=\"%d\" width=\"24\" height=\"%d\"/><text x=\"%d\" y=\"%d\">measured, %v on one thread</text>", left, y+18, height, left+32, y+18+height-3, f.best())
-	fmt.Fprintf(&b, "<rect class=\"limit\" x=\"%d\" y=\"%d\" width=\"3\" height=\"%d\"/><text x=\"%d\" y=\"%d\">the time of the direct algorithm at the FMA peak</text>\n</svg>\n", left+270, y+15, height+6, left+282, y+18+height-3)
+	fmt.Fprintf(&b, "<rect class=\"limit\" x=\"%d\" y=\"%d\" width=\"3\" height=\"%d\"/><text x=\"%d\" y=\"%d\">the time of the direct algorithm at the peak</text>\n</svg>\n", left+270, y+15, height+6, left+282, y+18+height-3)
 	return []byte(b.String()), nil
 }

@@ -17,7 +17,7 @@ var candidatesTable = tableKind{"candidates", func(b *builder) *table {
 	t := newTable("Candidates for each layer", rows, title,
 		[]column[candidateRow]{{key: "net", value: func(r candidateRow) any { return r.part.Net.Name }}},
 		partColumns(func(r candidateRow) *samples.Part { return r.part }),
-		configColumns(true, func(r candidateRow) samples.Config { return r.config }),
+		configColumns(func(r candidateRow) samples.Config { return r.config }),
 		algoColumn(func(r candidateRow) string { return r.config.Algo }),
 		estimateColumns("ms", "ms", func(r candidateRow) *estimate { return &r.ms }),
 		speedColumns(of),
@@ -33,7 +33,7 @@ var candidatesTable = tableKind{"candidates", func(b *builder) *table {
 			{key: "regret_pct", head: "regret %", value: func(r candidateRow) any { return r.regretPct }, show: percent},
 		},
 	)
-	t.explainColumns(explainMs, explainInterval, explainGFLOPS, explainPeak, explainBusy,
+	t.explainColumns(explainMs, explainInterval, explainGOPS, explainPeak, explainBusy,
 		explanation{"regret %", "regret % is how much slower the algorithm that auto picks is than the fastest candidate, 0 when it is the fastest; " +
 			"of a network, that of the sums over the layers that have several candidates."})
 	return t

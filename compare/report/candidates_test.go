@@ -51,7 +51,7 @@ func TestCandidates(t *testing.T) {
 	sum := r.candidates[5]
 	n := network(t, "squeezenet1.1")
 	macs := n.Find(samples.Layer, "conv1").Cost.MACs + n.Find(samples.Layer, "fire2.expand3x3").Cost.MACs
-	if near(t, "GFLOP/s", *sum.gflops, 2*float64(macs)/12e-3/1e9); sum.ms.lo != nil || sum.ms.n != 0 {
+	if near(t, "GOP/s", *sum.gops, 2*float64(macs)/12e-3/1e9); sum.ms.lo != nil || sum.ms.n != 0 {
 		t.Errorf("an interval of a sum: %+v", sum.ms)
 	}
 	if hasNote(r, "the pick") != 0 || hasNote(r, "more than one algorithm") != 0 {
@@ -105,18 +105,18 @@ func TestUnknownPick(t *testing.T) {
 	}
 }
 
-// TestFMAPct: % FMA busy is the median of fma-%, for layers and for candidates.
-func TestFMAPct(t *testing.T) {
+// TestBusyPct: % busy is the median of fma-%, for layers and for candidates.
+func TestBusyPct(t *testing.T) {
 	const line = "BenchmarkLayer/net=alexnet/layer=conv3/op=conv3x3/algo=%s/isa=avx2\t10\t2000000 ns/op\t%v fma-%%\t%d pick\n"
 	in := peaks("isa=avx2", 100)
 	for _, pct := range []float64{70, 90, 75, 72, 71} {
 		in += fmt.Sprintf(line, "winograd", pct, 1) + fmt.Sprintf(line, "direct", pct+1, 0)
 	}
 	r := rowsOf(t, in)
-	near(t, "layer", *r.layers[0].fmaPct, 72)
-	near(t, "candidate", *r.candidates[0].fmaPct, 73)
-	near(t, "candidate", *r.candidates[1].fmaPct, 72)
-	if r := rowsOf(t, fmt.Sprintf(line, "direct", "NaN", 1)); r.layers[0].fmaPct != nil {
-		t.Errorf("fma-%% NaN: %v, want none", *r.layers[0].fmaPct)
+	near(t, "layer", *r.layers[0].busyPct, 72)
+	near(t, "candidate", *r.candidates[0].busyPct, 73)
+	near(t, "candidate", *r.candidates[1].busyPct, 72)
+	if r := rowsOf(t, fmt.Sprintf(line, "direct", "NaN", 1)); r.layers[0].busyPct != nil {
+		t.Errorf("fma-%% NaN: %v, want none", *r.layers[0].busyPct)
 	}
 }

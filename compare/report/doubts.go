@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -9,7 +10,7 @@ import (
 	"firebench/compare/samples"
 )
 
-// steady is the share of the faster samples of the FMA peak that the slower ones reach at
+// steady is the share of the faster samples of a peak that the slower ones reach at
 // least on a machine that does nothing else: the lower quartile over the upper.
 const steady = 0.9
 
@@ -32,9 +33,11 @@ func (b *builder) noteDoubts() {
 		if run.Others.Cores > quiet {
 			b.note("%sthe machine was busy: during sample %s other processes took %.2f cores", name, run.Others.Sample, run.Others.Cores)
 		}
-		if spread := b.spread(i); len(spread) > 0 {
-			b.note("%sthe machine was not steady: between samples, the middle half of the measured FMA peak spreads over %s GFLOP/s",
-				name, strings.Join(spread, ", "))
+		for _, peak := range peakRates {
+			if spread := b.spread(i, peak.rate); len(spread) > 0 {
+				b.note("%sthe machine was not steady: between samples, the middle half of the measured %s spreads over %s %s",
+					name, peak.name, strings.Join(spread, ", "), peak.unit)
+			}
 		}
 		if slower := b.slower(i); len(slower) > 0 {
 			b.note("%smore threads were slower than fewer, as on a busy machine: %s", name, strings.Join(slower, ", "))
@@ -45,10 +48,16 @@ func (b *builder) noteDoubts() {
 	}
 }
 
-// spread lists the FMA peaks of a run that vary.
-func (b *builder) spread(run int) []string {
+// peakRates are the rates of multiply-adds.
+var peakRates = []struct{ rate, name, unit string }{
+	{samples.FMA, "FMA peak", "GFLOP/s"},
+	{samples.MAC, "int8 peak", "GOP/s"},
+}
+
+// spread lists the peaks of a run and a kind that vary.
+func (b *builder) spread(run int, rate string) []string {
 	var list []string
-	for _, k := range b.keys(func(k samples.Key) bool { return k.Run == run && k.Rate == samples.FMA }) {
+	for _, k := range b.keys(func(k samples.Key) bool { return k.Run == run && k.Rate == rate }) {
 		values := slices.Sorted(slices.Values(b.Cells[k].Values))
 		low, high := values[len(values)/4], values[3*len(values)/4]
 		if low < steady*high {
@@ -58,11 +67,21 @@ func (b *builder) spread(run int) []string {
 	return list
 }
 
+// peakName names the peak that k is; empty: none.
+func peakName(k samples.Key) string {
+	for _, p := range peakRates {
+		if p.rate == k.Rate {
+			return p.name
+		}
+	}
+	return ""
+}
+
 // slower lists the networks and peaks of a run that were slower with more threads than with one.
 func (b *builder) slower(run int) []string {
 	var list []string
 	for _, k := range b.keys(func(k samples.Key) bool {
-		return k.Run == run && k.Threads > 1 && (k.Rate == samples.FMA || k.Part != nil && k.Part.Kind == samples.Net)
+		return k.Run == run && k.Threads > 1 && (peakName(k) != "" || k.Part != nil && k.Part.Kind == samples.Net)
 	}) {
 		one := k
 		one.Threads = 1
@@ -72,7 +91,7 @@ func (b *builder) slower(run int) []string {
 		few, many := samples.Median(b.Cells[one].Values), samples.Median(b.Cells[k].Values)
 		switch {
 		case k.Part == nil && many < few:
-			list = append(list, fmt.Sprintf("FMA peak (%v)", k.Config))
+			list = append(list, fmt.Sprintf("%s (%v)", peakName(k), k.Config))
 		case k.Part != nil && many > few:
 			list = append(list, fmt.Sprintf("%s (%s)", k.Part.Net.Name, withAlgo(k.Config.String(), k.Algo)))
 		}
@@ -98,7 +117,7 @@ func (b *builder) keys(accept func(samples.Key) bool) []samples.Key {
 		if c := place(x) - place(y); c != 0 {
 			return c
 		}
-		return samples.CompareAlgos(x.Algo, y.Algo)
+		return cmp.Or(cmp.Compare(x.Rate, y.Rate), samples.CompareAlgos(x.Algo, y.Algo))
 	})
 	return keys
 }

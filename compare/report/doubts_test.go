@@ -39,6 +39,8 @@ func TestBusy(t *testing.T) {
 		"slower":       {net("", 10) + net("-2", 11), "more threads were slower than fewer, as on a busy machine: squeezenet1.0 (avx2, 2 threads, direct)"},
 		"slower peak":  {peaks("isa=avx2", 100) + peaks("isa=avx2-2", 90), "as on a busy machine: FMA peak (avx2, 2 threads)"},
 		"another algo": {net("", 10) + lines("Net/net=squeezenet1.0/algo=auto/isa=avx2-2", 11), ""},
+		"int8 slower":  {quantized(peaks("isa=avx2", 100) + peaks("isa=avx2-2", 90)), "as on a busy machine: int8 peak (avx2, 2 threads)"},
+		"int8 spread":  {quantized(peaks("isa=avx2", 100, 50, 100, 60, 99, 98)), "the middle half of the measured int8 peak spreads over 60.00–100.0 (avx2, 1 thread) GOP/s"},
 		"spread":       {peaks("isa=avx2", 100, 50, 100, 60, 99, 98), "the middle half of the measured FMA peak spreads over 60.00–100.0 (avx2, 1 thread) GFLOP/s"},
 	} {
 		var got []string

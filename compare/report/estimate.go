@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"firebench/compare/samples"
+	"firebench/kernels"
 
 	"golang.org/x/perf/benchmath"
 )
@@ -24,9 +25,9 @@ type estimate struct {
 // A timing is how long a part takes, per image, and what follows from that.
 type timing struct {
 	ms      estimate
-	gflops  *number // nil without multiply-adds
+	gops    *number // nil without multiply-adds
 	peakPct *number // median of the benchmark's own, measured beside each time; nil without
-	fmaPct  *number // the same of the multiply-adds that were executed; nil without
+	busyPct *number // the same of the multiply-adds that were executed; nil without
 }
 
 // newSample returns values, each times scale, as benchmath wants them.
@@ -64,6 +65,21 @@ func (b *builder) sample(p *samples.Part, c samples.Config) *benchmath.Sample {
 	return newSample(cell.Values, 1e3/float64(c.Batch))
 }
 
+// over returns how many times as long a part took with base as with c: the median of the ratios within
+// the samples, which have been taken side by side. It is nil when one of them was not measured.
+func (b *builder) over(p *samples.Part, base, c samples.Config) *estimate {
+	x, y := b.Cells[samples.Key{Part: p, Config: base}], b.Cells[samples.Key{Part: p, Config: c}]
+	if x == nil || y == nil {
+		return nil
+	}
+	ratios := make([]float64, min(len(x.Values), len(y.Values)))
+	for i := range ratios {
+		ratios[i] = x.Values[i] / y.Values[i]
+	}
+	e := b.estimate(newSample(ratios, 1))
+	return &e
+}
+
 // timing summarizes the times of a part, nil when it was not measured.
 func (b *builder) timing(p *samples.Part, c samples.Config) *timing {
 	cell := b.Cells[samples.Key{Part: p, Config: c}]
@@ -71,11 +87,11 @@ func (b *builder) timing(p *samples.Part, c samples.Config) *timing {
 		return nil
 	}
 	t := derive(b.estimate(b.sample(p, c)), p.Cost.MACs)
-	if t.gflops != nil && len(cell.OwnPeak) > 0 {
+	if t.gops != nil && len(cell.OwnPeak) > 0 {
 		t.peakPct = known(samples.Median(cell.OwnPeak))
 	}
-	if t.gflops != nil && len(cell.FMAPct) > 0 {
-		t.fmaPct = known(samples.Median(cell.FMAPct))
+	if t.gops != nil && len(cell.BusyPct) > 0 {
+		t.busyPct = known(samples.Median(cell.BusyPct))
 	}
 	return t
 }
@@ -84,7 +100,7 @@ func (b *builder) timing(p *samples.Part, c samples.Config) *timing {
 func derive(ms estimate, macs int64) *timing {
 	t := &timing{ms: ms}
 	if macs > 0 {
-		t.gflops = known(samples.GFLOPS(macs, float64(ms.median)/1e3))
+		t.gops = known(samples.GOPS(macs, float64(ms.median)/1e3))
 	}
 	return t
 }
@@ -117,23 +133,63 @@ func (b *builder) configs(k samples.Kind, of ...*samples.Network) []samples.Conf
 	return slices.SortedFunc(maps.Keys(set), samples.Config.Compare)
 }
 
-// best is configs with the best ISA of each run only.
+// best is configs with the best ISA of each run and type only.
 func (b *builder) best(k samples.Kind, of ...*samples.Network) []samples.Config {
-	var best []samples.Config
-	for _, c := range b.configs(k, of...) { // best ISA first
-		if n := len(best); n == 0 || best[n-1].Run != c.Run || best[n-1].ISA == c.ISA {
-			best = append(best, c)
+	type choice struct {
+		run int
+		typ string
+	}
+	best := make(map[choice]kernels.ISA)
+	configs := b.configs(k, of...)
+	for _, c := range configs {
+		best[choice{c.Run, c.Type}] = max(best[choice{c.Run, c.Type}], c.ISA)
+	}
+	return slices.DeleteFunc(configs, func(c samples.Config) bool { return c.ISA != best[choice{c.Run, c.Type}] })
+}
+
+// together divides configs, in order, into those that differ in their type at most, and in the ISA that
+// is the best for it.
+func together(configs []samples.Config) [][]samples.Config {
+	var lists [][]samples.Config
+	for _, c := range configs {
+		same := func(list []samples.Config) bool {
+			d := list[0]
+			return c.Run == d.Run && c.Threads == d.Threads && c.Batch == d.Batch
+		}
+		if i := slices.IndexFunc(lists, same); i >= 0 {
+			lists[i] = append(lists[i], c)
+		} else {
+			lists = append(lists, []samples.Config{c})
 		}
 	}
-	return best
+	return lists
 }
 
 // title names a config, without its algorithm.
-func (b *builder) title(c samples.Config) string {
+func (b *builder) title(c samples.Config) string { return b.inRun(c, c.String()) }
+
+// inRun adds the run of a config to a title where there are several.
+func (b *builder) inRun(c samples.Config, title string) string {
 	if len(b.Runs) > 1 {
-		return fmt.Sprintf("run %d, %v", c.Run+1, c)
+		return fmt.Sprintf("run %d, %s", c.Run+1, title)
 	}
-	return c.String()
+	return title
+}
+
+// titleOf names configs that are together: "avx512, 1 thread" or, where another ISA is the best for
+// int8, "avx512 (int8: avx512-vnni), 1 thread".
+func (b *builder) titleOf(configs []samples.Config) string {
+	first := configs[0]
+	if len(configs) == 1 {
+		return b.title(first)
+	}
+	isas := first.ISA.String()
+	for _, c := range configs[1:] {
+		if c.ISA != first.ISA {
+			isas += fmt.Sprintf(" (%s: %v)", c.Type, c.ISA)
+		}
+	}
+	return b.inRun(first, isas+", "+first.Size())
 }
 
 // withAlgo adds an algorithm to a title.

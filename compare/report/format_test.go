@@ -63,8 +63,8 @@ func written(t *testing.T, o Options, format string) string {
 func TestMachineReadable(t *testing.T) {
 	text := written(t, Options{}, "json")
 	var r struct {
-		Runs, Machine, Networks, Stages, Layers, Candidates []any
-		Notes                                               []string
+		Runs, Machine, Networks, Stages, Layers, Types, Candidates []any
+		Notes                                                      []string
 	}
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		t.Fatal(err)
@@ -72,7 +72,7 @@ func TestMachineReadable(t *testing.T) {
 	if len(r.Runs) != 1 {
 		t.Fatalf("%d runs, want 1", len(r.Runs))
 	}
-	want := []int{1, len(r.Machine), len(r.Networks), len(r.Stages), len(r.Layers), len(r.Candidates), len(r.Notes)}
+	want := []int{1, len(r.Machine), len(r.Networks), len(r.Stages), len(r.Layers), len(r.Types), len(r.Candidates), len(r.Notes)}
 
 	text = written(t, Options{}, "csv")
 	sections := strings.Split(strings.TrimSuffix(text, "\n"), "\n\n")
@@ -137,7 +137,10 @@ func TestWidth(t *testing.T) {
 	ms := []float64{1234.5, 1345.6, 1456.7, 1567.8, 1678.9, 1789.1}
 	add := func(name string, part []float64) { in.WriteString(lines(name, part...)) }
 	for _, net := range facts {
-		for _, config := range []string{"/algo=direct/isa=avx512", "/algo=auto/isa=avx512", "/algo=winograd/isa=avx512-2", "/algo=direct/isa=scalar"} {
+		for _, config := range []string{
+			"/algo=direct/isa=avx512", "/algo=auto/isa=avx512", "/algo=winograd/isa=avx512-2", "/algo=direct/isa=scalar",
+			"/type=int8/algo=direct/isa=avx512-vnni", "/type=int8/algo=winograd/isa=avx512-vnni", "/type=int8/algo=auto/isa=avx512-vnni",
+		} {
 			add("Net/net="+net.Name+config, ms)
 			add("Net/net="+net.Name+"/batch=8"+config, ms)
 			for _, s := range net.Stages {
@@ -148,7 +151,7 @@ func TestWidth(t *testing.T) {
 			}
 		}
 	}
-	text := strings.ReplaceAll(in.String(), "ns/op", "ns/op 150.5 peak-% 80.5 fma-%")
+	text := strings.ReplaceAll(in.String(), "ns/op", "ns/op 150.5 peak-% 80.5 fma-% 80.5 mac-%")
 	for _, nets := range [][]string{nil, {"squeezenet1.0-simple", "squeezenet1.0-complex"}} {
 		d, stderr := load(t, false, []byte(text))
 		var b strings.Builder

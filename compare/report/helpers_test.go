@@ -65,12 +65,18 @@ func lines(name string, ms ...float64) string {
 	return b.String()
 }
 
+// peaks are lines of the peak of float32.
 func peaks(name string, rates ...float64) string {
 	var b strings.Builder
 	for _, v := range rates {
 		fmt.Fprintf(&b, "BenchmarkPeak/op=fma/%s\t10\t1000 ns/op\t%v GFLOP/s\n", name, v)
 	}
 	return b.String()
+}
+
+// quantized are the same lines, or those of the peak, of int8. Before the instruction set comes the type.
+func quantized(lines string) string {
+	return strings.NewReplacer("/algo=", "/type=int8/algo=", "op=fma", "op=mac", "GFLOP/s", "GOP/s", "fma-%", "mac-%").Replace(lines)
 }
 
 // marked are lines of a layer with these times in milliseconds, which say whether auto picks the algorithm.
@@ -84,6 +90,7 @@ type rows struct {
 	networks   []networkRow
 	stages     []stageRow
 	layers     []layerRow
+	types      []typeRow
 	candidates []candidateRow
 	notes      []string
 }
@@ -107,7 +114,7 @@ func rowsOfNets(t *testing.T, nets []string, texts ...string) *rows {
 	}
 	b := newBuilder(d, nets)
 	b.noteDoubts()
-	r := &rows{networks: b.networks(), stages: b.stages(), layers: b.layers(), candidates: b.candidates()}
+	r := &rows{networks: b.networks(), stages: b.stages(), layers: b.layers(), types: b.types(), candidates: b.candidates()}
 	r.notes = b.notes
 	return r
 }

@@ -27,7 +27,7 @@ var layersTable = tableKind{"layers", func(b *builder) *table {
 	t := newTable("Layers of "+b.lettered()+" by output size", rows, title,
 		lead,
 		partColumns(func(r layerRow) *samples.Part { return r.part }),
-		configColumns(true, func(r layerRow) samples.Config { return r.config }),
+		configColumns(func(r layerRow) samples.Config { return r.config }, "type"),
 		[]column[layerRow]{
 			{key: "algo", value: func(r layerRow) any { return r.algo() }},
 			{head: "algo", left: true, value: func(r layerRow) any { return cmp.Or(r.algo(), unknown) }},
@@ -37,15 +37,14 @@ var layersTable = tableKind{"layers", func(b *builder) *table {
 		speedColumns(of),
 		busyColumn(of),
 		[]column[layerRow]{
-			{key: "flop_per_byte", value: func(r layerRow) any { return r.flopPerByte }},
+			{key: "ops_per_byte", value: func(r layerRow) any { return r.opsPerByte }},
 			{key: "gbs", head: "GB/s", value: func(r layerRow) any { return r.gbs }, show: digits4},
-			{key: "net_pct", head: "% of net", value: func(r layerRow) any { return r.netPct }, show: percent},
+			{key: "net_pct", head: "% net", value: func(r layerRow) any { return r.netPct }, show: percent},
 		},
 	)
-	t.explainColumns(explainMs, explainInterval, explainGFLOPS, explainPeak, explainBusy,
+	t.explainColumns(explainMs, explainInterval, explainGOPS, explainPeak, explainBusy,
 		explanation{"GB/s", "GB/s count the least traffic there is: input, weights and output once."},
-		explanation{"% of net", "% of net is the layer's time over that of the network: as auto runs it if auto picks the layer's algorithm; " +
-			"else, or when that was not measured, with the same algorithm."})
+		explainNet)
 	return t
 }}
 
@@ -53,9 +52,9 @@ var layersTable = tableKind{"layers", func(b *builder) *table {
 type layerRow struct {
 	part   *samples.Part
 	config samples.Config
-	title  string // the config, in words
+	title  string // the configs of its group, in words
 	*timing
-	flopPerByte, gbs, netPct *number
+	opsPerByte, gbs, netPct *number
 }
 
 // algo returns the layer's algorithm, empty for layers that have none: only convolutions and
@@ -77,7 +76,7 @@ func partColumns[Row any](of func(Row) *samples.Part) []column[Row] {
 
 // busyColumn shows how busy the multiply-add units are.
 func busyColumn[Row any](of func(Row) *timing) []column[Row] {
-	return []column[Row]{{key: "fma_pct", head: "% FMA busy", value: func(r Row) any { return of(r).fmaPct }, show: percent}}
+	return []column[Row]{{key: "busy_pct", head: "% busy", value: func(r Row) any { return of(r).busyPct }, show: percent}}
 }
 
 func (b *builder) layers() []layerRow {
@@ -86,12 +85,14 @@ func (b *builder) layers() []layerRow {
 	if len(configs) == 0 {
 		b.note("no BenchmarkLayer of %s", b.either())
 	}
-	for _, c := range configs {
+	for _, configs := range together(configs) { // the types of a layer one below the other
+		measured := func(p *samples.Part, c samples.Config) bool { return len(b.Algos(p, c)) > 0 }
+		title := b.titleOf(configs)
 		var parts []*samples.Part
 		nets := make(map[[2]int]map[*samples.Network]bool) // by output size
 		for _, net := range b.pair {
 			for _, p := range net.Layers {
-				if len(b.Algos(p, c)) == 0 {
+				if !slices.ContainsFunc(configs, func(c samples.Config) bool { return measured(p, c) }) {
 					continue
 				}
 				parts = append(parts, p)
@@ -112,26 +113,31 @@ func (b *builder) layers() []layerRow {
 						size(p.Out.H, p.Out.W), net.Name)
 				}
 			}
-			rows = append(rows, b.layer(p, c))
+			for _, c := range configs {
+				if measured(p, c) {
+					rows = append(rows, b.layer(p, c, title))
+				}
+			}
 		}
 	}
 	return rows
 }
 
 // layer returns the row of one measured layer, with the algorithm that auto picks or, if that is not
-// known, the preferred one.
-func (b *builder) layer(p *samples.Part, c samples.Config) layerRow {
+// known, the preferred one. title are the configs of the group, in words.
+func (b *builder) layer(p *samples.Part, c samples.Config, title string) layerRow {
 	algo, picked := b.picked(p, c)
 	if !picked {
 		algo = b.Algos(p, c)[0]
 	}
 	c.Algo = algo
-	row := layerRow{part: p, config: c, title: b.title(c), timing: b.timing(p, c)}
-	bytes := float64(p.Cost.Activations) + float64(p.Cost.Weights)/float64(c.Batch) // weights are read once
+	row := layerRow{part: p, config: c, title: title, timing: b.timing(p, c)}
+	cost := p.CostOf(c.Type)
+	bytes := float64(cost.Activations) + float64(cost.Weights)/float64(c.Batch) // weights are read once
 	if bytes > 0 {
 		row.gbs = known(bytes / 1e6 / float64(row.ms.median))
 		if p.Cost.MACs > 0 {
-			row.flopPerByte = known(2 * float64(p.Cost.MACs) / bytes)
+			row.opsPerByte = known(2 * float64(p.Cost.MACs) / bytes)
 		}
 	}
 	net := b.timing(p.Net.Whole, c)

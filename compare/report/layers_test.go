@@ -98,7 +98,7 @@ func TestAlgorithms(t *testing.T) {
 		}
 	}
 	for _, l := range r.layers {
-		got = append(got, fmt.Sprint(l.part.Net.Name, " ", l.part.Name, " ", l.config.Algo, " ", l.ms.median, ", ", *l.netPct, " % of net"))
+		got = append(got, fmt.Sprint(l.part.Net.Name, " ", l.part.Name, " ", l.config.Algo, " ", l.ms.median, ", ", *l.netPct, " % net"))
 	}
 	want := []string{
 		"squeezenet1.0 auto 30",
@@ -110,11 +110,11 @@ func TestAlgorithms(t *testing.T) {
 		"alexnet 27 direct 5",
 		"squeezenet1.0 net auto 30",
 		"alexnet net direct 80",
-		"squeezenet1.0 conv1 winograd 3, 10 % of net",
-		"alexnet conv2 winograd 10, 25 % of net", // auto was not timed
-		"squeezenet1.0 fire9.expand3x3 direct 2, 10 % of net",
-		"squeezenet1.0 conv10 direct 3, 10 % of net",
-		"squeezenet1.0 pool10 direct 1.5, 5 % of net",
+		"squeezenet1.0 conv1 winograd 3, 10 % net",
+		"alexnet conv2 winograd 10, 25 % net", // auto was not timed
+		"squeezenet1.0 fire9.expand3x3 direct 2, 10 % net",
+		"squeezenet1.0 conv10 direct 3, 10 % net",
+		"squeezenet1.0 pool10 direct 1.5, 5 % net",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -12,9 +13,9 @@ var networksTable = tableKind{"networks", func(b *builder) *table {
 	rows := b.networks()
 	timing := func(r networkRow) *timing { return r.timing }
 	ms := func(r networkRow) *estimate { return &r.ms }
-	t := newTable("Networks", rows, noTitle,
+	t := newTable("Networks", rows, func(r networkRow) string { return r.title },
 		[]column[networkRow]{{key: "net", head: "network", left: true, value: func(r networkRow) any { return r.net.Name }}},
-		configColumns(false, func(r networkRow) samples.Config { return r.config }),
+		configColumns(func(r networkRow) samples.Config { return r.config }, "isa", "type"),
 		algoColumn(func(r networkRow) string { return r.config.Algo }),
 		[]column[networkRow]{
 			{key: "params", value: func(r networkRow) any { return r.net.Whole.Cost.Params }},
@@ -27,6 +28,9 @@ var networksTable = tableKind{"networks", func(b *builder) *table {
 			{key: "images_per_sec", head: "images/s", value: func(r networkRow) any { return r.imagesPerSec() }, show: digits4},
 			{key: "over_scalar", head: "× scalar", value: func(r networkRow) any { return r.overScalar }, show: digits3},
 		},
+		// There is no room for another interval; the table of types has it.
+		slices.DeleteFunc(estimateColumns("over_f32", "× f32", func(r networkRow) *estimate { return r.overF32 }),
+			func(c column[networkRow]) bool { return c.key == "" }),
 		samplesColumn(ms),
 	)
 	for _, net := range b.Networks {
@@ -37,8 +41,9 @@ var networksTable = tableKind{"networks", func(b *builder) *table {
 		}
 	}
 	t.explainColumns(explanation{"ms/image", "ms/image are milliseconds, the median of the samples."}, explainInterval, explainSamples,
-		explainGFLOPS, explainPeak,
-		explanation{"× scalar", "× scalar is the time of the portable Go kernels for one image, with the direct algorithm on as many threads, over this time."},
+		explainGOPS, explainPeak,
+		explanation{"× scalar", "× scalar is the time of the portable Go kernels for one image in float32, with the direct algorithm on as many threads, over this time."},
+		explainOverF32,
 		explanation{"", "MB are float32 weights, in 10⁶ bytes."})
 	return t
 }}
@@ -47,8 +52,10 @@ var networksTable = tableKind{"networks", func(b *builder) *table {
 type networkRow struct {
 	net    *samples.Network
 	config samples.Config
+	title  string // threads and batch, in words
 	*timing
 	overScalar *number
+	overF32    *estimate // int8 only
 }
 
 func (r networkRow) imagesPerSec() number { return 1e3 / r.ms.median }
@@ -62,14 +69,27 @@ func (b *builder) networks() []networkRow {
 			}
 		}
 	}
+	// The types of a network stand side by side.
+	slices.SortStableFunc(rows, func(x, y networkRow) int {
+		return cmp.Or(
+			cmp.Compare(x.config.Run, y.config.Run),
+			cmp.Compare(x.config.Threads, y.config.Threads),
+			cmp.Compare(x.config.Batch, y.config.Batch),
+			cmp.Compare(y.config.ISA.Float32(), x.config.ISA.Float32()),
+			cmp.Compare(slices.Index(b.Networks, x.net), slices.Index(b.Networks, y.net)),
+		)
+	})
 	return rows
 }
 
 // network returns the row of a network that was measured with c.
 func (b *builder) network(net *samples.Network, c samples.Config) networkRow {
-	row := networkRow{net: net, config: c, timing: b.timing(net.Whole, c)}
+	row := networkRow{net: net, config: c, title: b.inRun(c, c.Size()), timing: b.timing(net.Whole, c)}
 	if base := b.timing(net.Whole, c.Scalar()); base != nil {
 		row.overScalar = known(float64(base.ms.median / row.ms.median))
+	}
+	if c.Type == samples.Int8 {
+		row.overF32 = b.over(net.Whole, c.Float32(), c)
 	}
 	return row
 }

@@ -25,6 +25,7 @@ var tables = []tableKind{
 	networksTable,
 	stagesTable,
 	layersTable,
+	typesTable,
 	candidatesTable,
 }
 

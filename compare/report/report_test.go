@@ -93,9 +93,9 @@ func TestTableKinds(t *testing.T) {
 func TestExplanations(t *testing.T) {
 	// What an explanation begins with, or says, and the head of the column that it is about.
 	about := map[string]string{
-		"ms are": "ms", "ms/image": "ms/image", "interval": "95% interval", "n counts": "n", "GFLOP/s count": "GFLOP/s", "% peak": "% peak",
-		"% FMA busy": "% FMA busy", "GB/s count": "GB/s", "% of net": "% of net", "× scalar": "× scalar", "regret": "regret %",
-		"A/B": "A/B", "p is": "p", "FMA GFLOP/s": "FMA GFLOP/s", "read GB/s": "read GB/s",
+		"ms are": "ms", "ms/image": "ms/image", "interval": "95% interval", "n counts": "n", "GOP/s count": "GOP/s", "% peak": "% peak",
+		"% busy": "% busy", "GB/s count": "GB/s", "% net": "% net", "× scalar": "× scalar", "regret": "regret %",
+		"A/B": "A/B", "p is": "p", "FMA GFLOP/s": "FMA GFLOP/s", "read GB/s": "read GB/s", "int8 GOP/s": "int8 GOP/s", "× f32": "× f32", "f32 ms": "f32 ms", "The sums": "f32 ms",
 	}
 	stage := func(net string, ms ...float64) string { return lines("Stage/net="+net+"/stage=27/isa=avx2", ms...) }
 	explained := make(map[string]bool)

@@ -19,7 +19,7 @@ var stagesTable = tableKind{"stages", func(b *builder) *table {
 	rows := b.stages()
 	columns := [][]column[stageRow]{
 		{{key: "stage", head: "stage", left: true, value: func(r stageRow) any { return r.stage }}},
-		configColumns(true, func(r stageRow) samples.Config { return r.config }),
+		configColumns(func(r stageRow) samples.Config { return r.config }),
 	}
 	for i := range b.pair {
 		head := letters[i] + " "
@@ -85,7 +85,7 @@ func sideColumns(key, head string, of func(stageRow) side) []column[stageRow] {
 			return nil
 		}),
 		[]column[stageRow]{
-			{key: key + "_gflops", value: part(func(t *timing) *number { return t.gflops })},
+			{key: key + "_gops", value: part(func(t *timing) *number { return t.gops })},
 			{key: key + "_peak_pct", head: "% peak", value: part(func(t *timing) *number { return t.peakPct }), show: percent},
 		},
 	)

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -29,7 +30,7 @@ func TestStatistics(t *testing.T) {
 	if row.sides[0].time.ms.n != 6 {
 		t.Errorf("n = %d, want 6", row.sides[0].time.ms.n)
 	}
-	near(t, "GFLOP/s", *row.sides[1].time.gflops, 2*float64(network(t, "alexnet").Find(samples.Stage, "27").Cost.MACs)/19.5e-3/1e9)
+	near(t, "GOP/s", *row.sides[1].time.gops, 2*float64(network(t, "alexnet").Find(samples.Stage, "27").Cost.MACs)/19.5e-3/1e9)
 
 	// Ten: the second and the ninth, 97.9%.
 	r = rowsOf(t, lines(a, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1))
@@ -113,7 +114,7 @@ func TestUnpaired(t *testing.T) {
 	}
 }
 
-// Our pairs are those of go tool benchstat -filter /algo:auto -col /net -row /stage, with its p-values.
+// Our pairs are those of go tool benchstat -filter /algo:auto -col /net -row /stage, a table for each type, with its p-values.
 func TestPairsLikeBenchstat(t *testing.T) {
 	f, err := os.Open(bench)
 	if err != nil {
@@ -132,7 +133,7 @@ func TestPairsLikeBenchstat(t *testing.T) {
 		}
 		return p
 	}
-	tableBy, rowBy, colBy := project(".config,.name,/algo,/isa,/gomaxprocs"), project("/stage"), project("/net")
+	tableBy, rowBy, colBy := project(".config,.name,/algo,/isa,/gomaxprocs,/type"), project("/stage"), project("/net")
 	residue := parser.Residue()
 	type place struct{ table, row, col benchproc.Key }
 	values := make(map[place][]float64)
@@ -158,7 +159,7 @@ func TestPairsLikeBenchstat(t *testing.T) {
 			residues[at][residue.Project(rec)] = true
 		}
 	}
-	pairs := make(map[[3]string][2][]float64) // by stage, isa and threads
+	pairs := make(map[[4]string][2][]float64) // by stage, isa, threads and type
 	for at, v := range values {
 		if len(residues[at]) != 1 {
 			t.Errorf("%v: benchstat would merge rows that vary in %v", at.row, residues[at])
@@ -167,7 +168,8 @@ func TestPairsLikeBenchstat(t *testing.T) {
 		if threads == "" {
 			threads = "1"
 		}
-		key := [3]string{at.row.StringValues(), at.table.Get(tableBy.Fields()[3]), threads}
+		typ := cmp.Or(at.table.Get(tableBy.Fields()[5]), samples.F32)
+		key := [4]string{at.row.StringValues(), at.table.Get(tableBy.Fields()[3]), threads, typ}
 		p := pairs[key]
 		p[slices.Index([]string{"squeezenet1.0", "alexnet"}, at.col.StringValues())] = v
 		pairs[key] = p
@@ -179,7 +181,7 @@ func TestPairsLikeBenchstat(t *testing.T) {
 		if row.stage == "sum" || row.stage == "net" {
 			continue
 		}
-		key := [3]string{row.stage, row.config.ISA.String(), strconv.Itoa(row.config.Threads)}
+		key := [4]string{row.stage, row.config.ISA.String(), strconv.Itoa(row.config.Threads), row.config.Type}
 		p, ok := pairs[key]
 		if !ok {
 			t.Errorf("benchstat has no row for %v", key)

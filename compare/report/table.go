@@ -144,9 +144,9 @@ func estimateColumns[Row any](key, head string, of func(Row) *estimate) []column
 	}
 }
 
-// configColumns shows the config of each row, without its algorithm. Where the titles of groups
-// say it, people see no columns of it.
-func configColumns[Row any](inTitle bool, of func(Row) samples.Config) []column[Row] {
+// configColumns shows the config of each row, without its algorithm. People see the columns of these
+// keys; the titles of groups say the rest.
+func configColumns[Row any](of func(Row) samples.Config, seen ...string) []column[Row] {
 	columns := []column[Row]{
 		{key: "run", head: "run", value: func(r Row) any { return of(r).Run + 1 }, same: func(v any) string {
 			if v == 1 {
@@ -157,15 +157,16 @@ func configColumns[Row any](inTitle bool, of func(Row) samples.Config) []column[
 		{key: "isa", head: "isa", left: true, value: func(r Row) any { return of(r).ISA.String() }, same: text},
 		{key: "threads", head: "threads", value: func(r Row) any { return of(r).Threads },
 			same: func(v any) string { return samples.Plural(v.(int), "thread") }},
-		{key: "batch", head: "batch", value: func(r Row) any { return of(r).Batch }, same: func(v any) string {
-			if v == 1 {
-				return ""
+		{key: "batch", value: func(r Row) any { return of(r).Batch }},
+		{key: "type", head: "type", left: true, value: func(r Row) any { return of(r).Type }, same: func(v any) string {
+			if v == samples.F32 {
+				return "" // what networks compute with unless something else is said
 			}
-			return fmt.Sprintf("batch %d", v)
+			return text(v)
 		}},
 	}
 	for i := range columns {
-		if inTitle {
+		if !slices.Contains(seen, columns[i].key) {
 			columns[i].head = ""
 		}
 	}
@@ -183,7 +184,7 @@ func algoColumn[Row any](of func(Row) string) []column[Row] {
 // speedColumns shows what follows from the time that of returns.
 func speedColumns[Row any](of func(Row) *timing) []column[Row] {
 	return []column[Row]{
-		{key: "gflops", head: "GFLOP/s", value: func(r Row) any { return of(r).gflops }, show: digits4},
+		{key: "gops", head: "GOP/s", value: func(r Row) any { return of(r).gops }, show: digits4},
 		{key: "peak_pct", head: "% peak", value: func(r Row) any { return of(r).peakPct }, show: percent},
 	}
 }
@@ -199,9 +200,13 @@ var (
 	explainMs       = explanation{"ms", "ms are milliseconds per image, the median of the samples."}
 	explainInterval = explanation{"95% interval", "The 95% interval is the confidence interval of the median; it assumes no distribution."}
 	explainSamples  = explanation{"n", "n counts samples."}
-	explainGFLOPS   = explanation{"GFLOP/s", "GFLOP/s count two per multiply-add of the direct convolution, whatever algorithm ran."}
-	explainPeak     = explanation{"% peak", "% peak relates the multiply-adds of the direct convolution, whatever algorithm ran, to the FMA peak of the " +
-		"instruction set, measured beside each time. An algorithm that multiplies less than the direct one may pass 100."}
-	explainBusy = explanation{"% FMA busy", "% FMA busy relates the multiply-adds that were executed, those of wasted lanes and tiles " +
-		"included, to the FMA peak."}
+	explainGOPS     = explanation{"GOP/s", "GOP/s count two per multiply-add of the direct convolution, whatever algorithm ran: operations on float32 values or, of int8, on integers."}
+	explainPeak     = explanation{"% peak", "% peak relates the multiply-adds of the direct convolution, whatever algorithm ran, to the peak of the " +
+		"instruction set and type, measured beside each time: that of fused multiply-adds or, of int8, that of the integer multiply-adds of the " +
+		"direct convolution. An algorithm that multiplies less than the direct one may pass 100."}
+	explainBusy = explanation{"% busy", "% busy relates the multiply-adds that were executed, those of wasted lanes and tiles " +
+		"included, to the same peak. Of int8, Winograd's are of 16 bits: where the direct convolution has instructions for 8, they reach half of it at best."}
+	explainNet = explanation{"% net", "% net is the time over that of the network with the same type: as auto runs it if auto picks the layer's algorithm; " +
+		"else, or when that was not measured, with the same algorithm."}
+	explainOverF32 = explanation{"× f32", "× f32 is the time in float32 over that in int8, the median of the ratios within the samples."}
 )

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,9 +16,19 @@ type Config struct {
 	Run     int // index in Data.Runs
 	ISA     kernels.ISA
 	Threads int
-	Algo    string // empty when the name has none, and in a Config that stands for all of them
 	Batch   int    // images per operation
+	Type    string // F32 or Int8, what the network computes with; empty for the machine
+	Algo    string // empty when the name has none, and in a Config that stands for all of them
 }
+
+// The types that networks compute with, as type= names them. A name without is one of F32.
+const (
+	F32  = "f32"
+	Int8 = "int8" // quantized: uint8 values, int8 weights
+)
+
+// Types returns the types in the order in which the tables list them.
+func Types() []string { return []string{F32, Int8} }
 
 // Direct is what other algorithms are compared with: the one that can compute every layer. The
 // names of all others, and of kernels.Auto, are just found in the files.
@@ -30,9 +41,16 @@ func (c Config) With(algo string) Config {
 }
 
 // Scalar returns what the time of a network is compared with: what portable Go code
-// takes for one image, with the direct algorithm, on as many threads.
+// takes for one image in float32, with the direct algorithm, on as many threads.
 func (c Config) Scalar() Config {
-	c.ISA, c.Algo, c.Batch = kernels.Scalar, Direct, 1
+	c.ISA, c.Type, c.Algo, c.Batch = kernels.Scalar, F32, Direct, 1
+	return c
+}
+
+// Float32 returns what the time of a quantized network is compared with: the same in float32. Its
+// instruction set is another one where that of c brings nothing new for float32.
+func (c Config) Float32() Config {
+	c.ISA, c.Type = c.ISA.Float32(), F32
 	return c
 }
 
@@ -41,14 +59,16 @@ func (c Config) machine() Config {
 	return Config{Run: c.Run, ISA: c.ISA, Threads: c.Threads, Batch: 1}
 }
 
-// Compare orders configs as the tables list them: the best ISA first. It does not look at
-// the algorithms.
+// Compare orders configs as the tables list them: the best ISA first, and beside its times in float32
+// those that are compared with them. It does not look at the algorithms.
 func (c Config) Compare(d Config) int {
 	return cmp.Or(
 		cmp.Compare(c.Run, d.Run),
-		cmp.Compare(d.ISA, c.ISA),
+		cmp.Compare(d.ISA.Float32(), c.ISA.Float32()),
 		cmp.Compare(c.Threads, d.Threads),
 		cmp.Compare(c.Batch, d.Batch),
+		cmp.Compare(c.Type, d.Type), // "f32" < "int8"
+		cmp.Compare(d.ISA, c.ISA),
 	)
 }
 
@@ -67,9 +87,18 @@ func CompareAlgos(a, b string) int {
 	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
 }
 
-// String names c without its run and algorithm: "avx512, 2 threads".
+// String names c without its run and algorithm: "avx512, 2 threads", "avx512, 1 thread, int8".
 func (c Config) String() string {
-	s := fmt.Sprintf("%v, %s", c.ISA, Plural(c.Threads, "thread"))
+	s := fmt.Sprintf("%v, %s", c.ISA, c.Size())
+	if c.Type == Int8 {
+		s += ", " + c.Type
+	}
+	return s
+}
+
+// Size names the threads and the batch of c: "2 threads, batch 8".
+func (c Config) Size() string {
+	s := Plural(c.Threads, "thread")
 	if c.Batch != 1 {
 		s += fmt.Sprintf(", batch %d", c.Batch)
 	}
@@ -86,7 +115,7 @@ func Plural(n int, noun string) string {
 
 // parseConfig reads what the parts of a benchmark's name say about the config.
 func parseConfig(parts [][]byte) (Config, error) {
-	c := Config{Threads: 1, Batch: 1, Algo: value(parts, "algo")}
+	c := Config{Threads: 1, Batch: 1, Type: cmp.Or(value(parts, "type"), F32), Algo: value(parts, "algo")}
 	var err error
 	if c.ISA, err = kernels.ParseISA(value(parts, "isa")); err != nil {
 		return c, fmt.Errorf("isa= in the name: %w", err)
@@ -100,6 +129,9 @@ func parseConfig(parts [][]byte) (Config, error) {
 		if c.Batch, err = count(s, maxBatch); err != nil {
 			return c, fmt.Errorf("batch= in the name: %w", err)
 		}
+	}
+	if !slices.Contains(Types(), c.Type) {
+		return c, fmt.Errorf("type= in the name: %q, expected %s", c.Type, strings.Join(Types(), " or "))
 	}
 	if !isWord(c.Algo) {
 		return c, fmt.Errorf("algo= in the name: %q is not a short word", c.Algo)

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"firebench/kernels"
+	"firebench/net/compress"
+	"firebench/net/graph"
 	"firebench/net/layer"
 	"firebench/net/models"
 )
@@ -28,10 +30,20 @@ type Part struct {
 	Name string       // empty for the whole network
 	Op   string       // layers only
 	Out  layer.Shape  // of the last layer
-	Cost kernels.Cost // of one image
+	Cost kernels.Cost // of one image in float32; none for a layer that only converts types in int8
+
+	int8 kernels.Cost // the same in int8
 }
 
-// A Network is a model and its parts, in the order in which they run.
+// CostOf returns the cost of one image with a type. The multiply-adds are the same.
+func (p *Part) CostOf(typ string) kernels.Cost {
+	if typ == Int8 {
+		return p.int8
+	}
+	return p.Cost
+}
+
+// A Network is a model and its parts, in the order in which they run, in float32 and in int8.
 type Network struct {
 	Name   string
 	Whole  *Part
@@ -51,22 +63,52 @@ func Networks() ([]*Network, error) {
 		if err != nil {
 			return nil, fmt.Errorf("model %s: %w", m.Name, err)
 		}
+		quantized, err := quantize(m, infos)
+		if err != nil {
+			return nil, fmt.Errorf("model %s: %w", m.Name, err)
+		}
 		n := &Network{Name: m.Name}
 		for k := range n.byName {
 			n.byName[k] = make(map[string]*Part)
 		}
 		n.Whole = n.add(Net, "")
+		for _, info := range quantized { // which has all layers of the other
+			for _, p := range n.parts(info) {
+				p.int8 = p.int8.Add(info.Cost)
+			}
+		}
 		for _, info := range infos {
-			l := n.add(Layer, info.Name)
-			l.Op = info.Layer.Op()
-			for _, p := range []*Part{l, n.add(Stage, info.Stage), n.Whole} {
-				p.Out = info.Out
+			for _, p := range n.parts(info) {
 				p.Cost = p.Cost.Add(info.Cost)
 			}
 		}
 		nets = append(nets, n)
 	}
 	return nets, nil
+}
+
+// quantize returns the nodes of the quantized form of a model. They do not depend on the calibration.
+func quantize(m *graph.Model, infos []graph.Info) ([]graph.Info, error) {
+	c := &compress.Calibration{Model: m.Name, Images: 1, Values: []compress.Value{{Name: graph.Input, Scale: 1}}}
+	for _, info := range infos {
+		c.Values = append(c.Values, compress.Value{Name: info.Name, Scale: 1})
+	}
+	q, _, err := compress.Quantize(c, compress.Options{})(m, nil)
+	if err != nil {
+		return nil, err
+	}
+	return q.Infer()
+}
+
+// parts returns the parts that a node belongs to.
+func (n *Network) parts(info graph.Info) []*Part {
+	l := n.add(Layer, info.Name)
+	l.Op = info.Layer.Op()
+	parts := []*Part{l, n.add(Stage, info.Stage), n.Whole}
+	for _, p := range parts {
+		p.Out = info.Out
+	}
+	return parts
 }
 
 // add returns the part of that kind and name, which it makes when there is none.

@@ -45,22 +45,33 @@ const macsTolerance = 0.02
 
 // The rates that BenchmarkPeak measures, as op= names them.
 const (
-	FMA  = "fma"  // GFLOP/s
-	Read = "read" // GB/s
+	FMA  = "fma"  // fused multiply-adds of float32 values
+	MAC  = "mac"  // multiply-adds of quantized values
+	Read = "read" // of memory
+)
+
+// rateUnits are the units of the rates.
+var rateUnits = map[string]string{FMA: "GFLOP/s", MAC: "GOP/s", Read: "GB/s"}
+
+// These are the units of what is reported of the multiply-adds of a type. They are other ones where
+// the operations are, so that benchstat does not set side by side what cannot be compared.
+var (
+	speedUnits = map[string]string{F32: "GFLOP/s", Int8: "GOP/s"}
+	busyUnits  = map[string]string{F32: "fma-%", Int8: "mac-%"}
 )
 
 // A Key says what was measured: the seconds per operation of a part, or a rate of the machine.
 type Key struct {
 	Part *Part
-	Rate string // when Part is nil: FMA or Read
+	Rate string // when Part is nil: FMA, MAC or Read
 	Config
 }
 
 // A Cell holds all samples of one benchmark.
 type Cell struct {
-	Values  []float64 // seconds per operation, GFLOP/s or GB/s
+	Values  []float64 // seconds per operation, GFLOP/s, GOP/s or GB/s
 	OwnPeak []float64 // peak-% as the benchmark reported it
-	FMAPct  []float64 // and fma-%
+	BusyPct []float64 // and fma-% or mac-%
 
 	name    string // as first met
 	doubted bool   // a warning was given
@@ -236,7 +247,7 @@ func (d *Data) add(res *benchfmt.Result, h *header, warn func(string)) error {
 	}
 	if !d.configs[k.Config] {
 		if len(d.configs) == maxConfigs {
-			return fmt.Errorf("more than %d combinations of ISA, threads, batch and algorithm", maxConfigs)
+			return fmt.Errorf("more than %d combinations of ISA, threads, batch, type and algorithm", maxConfigs)
 		}
 		d.configs[k.Config] = true
 	}
@@ -258,8 +269,8 @@ func (d *Data) add(res *benchfmt.Result, h *header, warn func(string)) error {
 	if pct, ok := res.Value("peak-%"); ok && pct > 0 && pct <= maxRate {
 		c.OwnPeak = append(c.OwnPeak, pct)
 	}
-	if pct, ok := res.Value("fma-%"); ok && pct > 0 && pct <= maxRate {
-		c.FMAPct = append(c.FMAPct, pct)
+	if pct, ok := res.Value(busyUnits[k.Type]); ok && pct > 0 && pct <= maxRate {
+		c.BusyPct = append(c.BusyPct, pct)
 	}
 	if mark, ok := pickMark(res, k); ok && (mark == 0 || mark == 1) {
 		c.marks[int(mark)]++
@@ -284,9 +295,9 @@ func rate(res *benchfmt.Result, parts [][]byte) (Key, float64, error) {
 		return Key{}, 0, err
 	}
 	k := Key{Rate: value(parts, "op"), Config: c.machine()}
-	unit, ok := map[string]string{FMA: "GFLOP/s", Read: "GB/s"}[k.Rate]
+	unit, ok := rateUnits[k.Rate]
 	if !ok {
-		return Key{}, 0, fmt.Errorf("op= in the name: %q, expected %s or %s", k.Rate, FMA, Read)
+		return Key{}, 0, fmt.Errorf("op= in the name: %q, expected %s, %s or %s", k.Rate, FMA, MAC, Read)
 	}
 	v, ok := res.Value(unit)
 	if !ok {
@@ -346,15 +357,17 @@ func (c *Cell) doubt(res *benchfmt.Result, k Key, v float64) string {
 	if k.Part == nil || k.Part.Cost.MACs == 0 {
 		return ""
 	}
-	if have, ok := res.Value("GFLOP/s"); ok {
-		want := GFLOPS(k.Part.Cost.MACs, v/float64(k.Batch))
+	unit := speedUnits[k.Type]
+	if have, ok := res.Value(unit); ok {
+		want := GOPS(k.Part.Cost.MACs, v/float64(k.Batch))
 		if !(math.Abs(have/want-1) <= macsTolerance) {
-			return fmt.Sprintf("%v GFLOP/s, but the multiply-adds of the model's table give %.4g: "+
-				"another version of the model?", have, want)
+			return fmt.Sprintf("%v %s, but the multiply-adds of the model's table give %.4g: "+
+				"another version of the model?", have, unit, want)
 		}
 	}
 	return ""
 }
 
-// GFLOPS returns the speed of macs multiply-adds in sec seconds.
-func GFLOPS(macs int64, sec float64) float64 { return 2 * float64(macs) / sec / 1e9 }
+// GOPS returns the speed of macs multiply-adds in sec seconds, in 10⁹ operations a second: a
+// multiplication and an addition each.
+func GOPS(macs int64, sec float64) float64 { return 2 * float64(macs) / sec / 1e9 }

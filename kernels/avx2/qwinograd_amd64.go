@@ -28,15 +28,15 @@ func QWinogradInput6(dst *int16, src *uint8, tiles int, channels int, srcRow int
 //			for i := range 4 {
 //				for j := range 4 {
 //					acc := (bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*6+l)*srcMatrix+t*srcTile+c]) * 0x38e38e39 // over k, l
-//					x := min(max(float32(acc)*scale[c], lower), upper)
-//					dst[i*dstRow+j*dstPixel+t*dstTile+c] = uint8(int32(roundToEven(x)) + zero)
+//					x := int32(roundToEven(float32(acc)*scale[c])) + zero
+//					dst[i*dstRow+j*dstPixel+t*dstTile+c] = uint8(min(max(x, lower), 255))
 //				}
 //			}
 //		}
 //	}
 //
 //go:noescape
-func QWinogradOutput6x4(dst *uint8, src *int32, bias *int32, scale *float32, tiles int, channels int, srcMatrix int, srcTile int, dstRow int, dstPixel int, dstTile int, lower float32, upper float32, zero int32)
+func QWinogradOutput6x4(dst *uint8, src *int32, bias *int32, scale *float32, tiles int, channels int, srcMatrix int, srcTile int, dstRow int, dstPixel int, dstTile int, lower int32, zero int32)
 
 // QWinogradOutput6x3 transforms the products of a row of tiles to 3×3 output
 // pixels each; with the matrix AT of winograd.NewInteger(3, 4) it equals, in int32,
@@ -46,12 +46,12 @@ func QWinogradOutput6x4(dst *uint8, src *int32, bias *int32, scale *float32, til
 //			for i := range 3 {
 //				for j := range 3 {
 //					acc := (bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*6+l)*srcMatrix+t*srcTile+c]) * 0x38e38e39 // over k, l
-//					x := min(max(float32(acc)*scale[c], lower), upper)
-//					dst[i*dstRow+j*dstPixel+t*dstTile+c] = uint8(int32(roundToEven(x)) + zero)
+//					x := int32(roundToEven(float32(acc)*scale[c])) + zero
+//					dst[i*dstRow+j*dstPixel+t*dstTile+c] = uint8(min(max(x, lower), 255))
 //				}
 //			}
 //		}
 //	}
 //
 //go:noescape
-func QWinogradOutput6x3(dst *uint8, src *int32, bias *int32, scale *float32, tiles int, channels int, srcMatrix int, srcTile int, dstRow int, dstPixel int, dstTile int, lower float32, upper float32, zero int32)
+func QWinogradOutput6x3(dst *uint8, src *int32, bias *int32, scale *float32, tiles int, channels int, srcMatrix int, srcTile int, dstRow int, dstPixel int, dstTile int, lower int32, zero int32)

@@ -1,6 +1,10 @@
 package scalar
 
-import "firebench/kernels/winograd"
+import (
+	"math"
+
+	"firebench/kernels/winograd"
+)
 
 // The matrices of the transforms in integers, as in winograd.go.
 var (
@@ -41,16 +45,16 @@ func QWinogradInput6(dst *int16, src *uint8, tiles, channels, srcRow, srcPixel, 
 }
 
 // QWinogradOutput6x4 transforms the products of a row of tiles, 6×6 each, to 4×4 outputs each.
-func QWinogradOutput6x4(dst *uint8, src, bias *int32, scale *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower, upper float32, zero int32) {
-	qwinogradOutput(iat6x4, dst, src, bias, scale, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile, lower, upper, zero)
+func QWinogradOutput6x4(dst *uint8, src, bias *int32, scale *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower, zero int32) {
+	qwinogradOutput(iat6x4, dst, src, bias, scale, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile, lower, zero)
 }
 
 // QWinogradOutput6x3 is QWinogradOutput6x4 for 3×3 outputs.
-func QWinogradOutput6x3(dst *uint8, src, bias *int32, scale *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower, upper float32, zero int32) {
-	qwinogradOutput(iat6x3, dst, src, bias, scale, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile, lower, upper, zero)
+func QWinogradOutput6x3(dst *uint8, src, bias *int32, scale *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower, zero int32) {
+	qwinogradOutput(iat6x3, dst, src, bias, scale, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile, lower, zero)
 }
 
-func qwinogradOutput(at [][]int32, dst *uint8, src, bias *int32, scale *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower, upper float32, zero int32) {
+func qwinogradOutput(at [][]int32, dst *uint8, src, bias *int32, scale *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower, zero int32) {
 	m, n := len(at), len(at[0])
 	b, s := vec(bias, 0, channels), vec(scale, 0, channels)
 	for t := range tiles {
@@ -63,7 +67,8 @@ func qwinogradOutput(at [][]int32, dst *uint8, src, bias *int32, scale *float32,
 			for i := range m {
 				for j := range m {
 					acc := (y[i*m+j] + b[c]) * winograd.Inverse9
-					vec(dst, i*dstRow+j*dstPixel+t*dstTile+c, 1)[0] = requantize(acc, s[c], lower, upper, zero)
+					x := int32(math.RoundToEven(float64(float32(float32(acc)*s[c])))) + zero
+					vec(dst, i*dstRow+j*dstPixel+t*dstTile+c, 1)[0] = uint8(min(max(x, lower), 255))
 				}
 			}
 		}

@@ -1,24 +1,22 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"iter"
 	"math"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
 
 	"firebench/kernels"
+	"firebench/net/cli"
 	"firebench/net/files"
 	"firebench/net/graph"
 	"firebench/net/preprocess"
 	"firebench/net/tensor"
-	"firebench/net/weights"
 )
 
 // A classifier is a compiled network and what to do with its results.
@@ -34,7 +32,7 @@ type classifier struct {
 }
 
 // open does all that can fail before the first input is looked at.
-func (c *classifier) open() (err error) {
+func (c *classifier) open(ctx context.Context) (err error) {
 	if c.logits != "" {
 		if c.out, err = files.Create(c.logits); err != nil {
 			return err
@@ -45,14 +43,17 @@ func (c *classifier) open() (err error) {
 			c.close()
 		}
 	}()
-	w := weights.Random(seed)
-	if c.weights != "" {
-		if w, err = weights.Open(c.weights); err != nil {
-			return err
-		}
-	}
-	c.plan, err = graph.Compile(c.model, w, graph.Options{Set: c.set, Algo: c.algorithm, Threads: c.threads})
+	w, err := c.Open()
 	if err != nil {
+		return err
+	}
+	progress := cli.NewProgress(c.stderr)
+	calibration, err := c.Calibrate(ctx, w, progress)
+	progress.Clear()
+	if err != nil {
+		return err
+	}
+	if c.plan, err = c.Compile(w, calibration); err != nil {
 		return err
 	}
 	c.preprocessor, err = preprocess.Lookup(c.plan.Model().Preprocessor)
@@ -72,18 +73,17 @@ func (c *classifier) close() {
 // results classifies the inputs and prints what they are. It yields an error or nil for
 // each, in order, until ctx ends.
 func (c *classifier) results(ctx context.Context) iter.Seq[error] {
-	window := min(len(c.inputs), 2*runtime.GOMAXPROCS(0))
-	loaded := make([]input, window)
-	for i := range loaded {
-		in := c.plan.Input()
-		loaded[i].view = kernels.NewView(kernels.Type{}, in.N, in.H, in.W, in.C, 0)
-	}
-	load := func(i int) { c.load(&loaded[i%window], c.inputs[i]) }
+	load := func(v kernels.View, i int) error { return c.load(v, c.inputs[i]) }
 	return func(yield func(error) bool) {
-		for i := range preprocess.Ahead(ctx, len(c.inputs), window, load) {
-			if !yield(c.classify(&loaded[i%window])) {
+		i := 0
+		for v, err := range cli.Ahead(ctx, c.plan.Model().Input, len(c.inputs), load) {
+			if err == nil {
+				err = c.classify(c.inputs[i], v)
+			}
+			if !yield(err) {
 				return
 			}
+			i++
 		}
 	}
 }
@@ -95,6 +95,7 @@ type result struct {
 	MS   float64 `json:"ms"`
 
 	Model        string `json:"model"`
+	Type         string `json:"type"`         // cli.F32 or cli.Int8
 	Preprocessor string `json:"preprocessor"` // "" for a tensor
 	ISA          string `json:"isa"`
 	Algorithm    string `json:"algorithm"`
@@ -109,11 +110,10 @@ type guess struct {
 }
 
 // classify runs the network on an input and prints the result. Errors name the file.
-func (c *classifier) classify(in *input) error {
-	if in.err != nil {
-		return in.err
+func (c *classifier) classify(path string, input kernels.View) error {
+	if err := kernels.Copy(c.plan.Input(), input); err != nil {
+		return err
 	}
-	copyView(c.plan.Input(), in.view)
 	start := time.Now()
 	if err := c.plan.Run(); err != nil {
 		return err
@@ -121,7 +121,7 @@ func (c *classifier) classify(in *input) error {
 	ms := float64(time.Since(start).Microseconds()) / 1000
 	probs := kernels.Pixel[float32](c.plan.Output(), 0, 0, 0)
 	if i := slices.IndexFunc(probs, notFinite); i >= 0 {
-		return fmt.Errorf("%s: the network's result is not finite: the probability of class %d is %g", in.path, i, probs[i])
+		return fmt.Errorf("%s: the network's result is not finite: the probability of class %d is %g", path, i, probs[i])
 	}
 	if c.out != nil {
 		logits := tensor.FromView(c.plan.Logits())
@@ -133,16 +133,20 @@ func (c *classifier) classify(in *input) error {
 			return err
 		}
 	}
-	return c.print(result{
-		File:         in.path,
-		Top:          c.guesses(probs),
-		MS:           ms,
-		Model:        c.model.Name,
-		Preprocessor: in.preprocessor,
-		ISA:          c.set.ISA.String(),
-		Algorithm:    cmp.Or(c.algorithm, kernels.Auto),
-		Threads:      c.plan.Threads(),
-	})
+	r := result{
+		File:      path,
+		Top:       c.guesses(probs),
+		MS:        ms,
+		Model:     c.Model.Name,
+		Type:      c.Type,
+		ISA:       c.Set.ISA.String(),
+		Algorithm: c.Algorithm,
+		Threads:   c.plan.Threads(),
+	}
+	if !isTensor(path) {
+		r.Preprocessor = c.preprocessor.Name()
+	}
+	return c.print(r)
 }
 
 // guesses returns the most probable classes.
@@ -157,8 +161,8 @@ func (c *classifier) guesses(probs []float32) []guess {
 // print writes a result. That the weights are random, it says once, before the first one,
 // on standard error.
 func (c *classifier) print(r result) error {
-	if !c.printed && c.weights == "" {
-		fmt.Fprintf(c.stderr, "classify: no -weights: they are random (seed %d), the answer means nothing\n", seed)
+	if !c.printed {
+		c.Warn(c.stderr, name, "the answer")
 	}
 	var b strings.Builder
 	if c.json {
@@ -175,7 +179,7 @@ func (c *classifier) print(r result) error {
 		if r.Preprocessor != "" {
 			how = "preprocessor " + r.Preprocessor
 		}
-		fmt.Fprintf(&b, "%s: %s, %s, %s %s, %.3f ms\n", r.File, how, r.Model, r.ISA, r.Algorithm, r.MS)
+		fmt.Fprintf(&b, "%s: %s, %s %s, %s %s, %.3f ms\n", r.File, how, r.Model, r.Type, r.ISA, r.Algorithm, r.MS)
 		for _, g := range r.Top {
 			fmt.Fprintf(&b, "%7.2f %%  %s  %s\n", 100*g.Prob, g.WNID, g.Label)
 		}

@@ -22,6 +22,7 @@ import (
 	"testing/iotest"
 
 	"firebench/kernels/kerneltest"
+	"firebench/net/cli"
 	"firebench/net/tensor"
 )
 
@@ -160,7 +161,7 @@ func TestGoesOn(t *testing.T) {
 	}
 	guess := ` *\d+\.\d\d %  n\d{8}  [^\n]+\n`
 	want := regexp.MustCompile(
-		`^` + regexp.QuoteMeta(jpg) + `: preprocessor caffe-bgr-227, squeezenet1\.0, [a-z0-9-]+ auto, [0-9.]+ ms\n` + guess + guess +
+		`^` + regexp.QuoteMeta(jpg) + `: preprocessor caffe-bgr-227, squeezenet1\.0 f32, [a-z0-9-]+ auto, [0-9.]+ ms\n` + guess + guess +
 			`\n` + regexp.QuoteMeta(gif) + `: preprocessor caffe-bgr-227, .*\n` + guess + guess +
 			`\n` + regexp.QuoteMeta(npy) + `: preprocessed tensor, .*\n` + guess + guess + `$`)
 	if !want.MatchString(stdout) {
@@ -197,7 +198,7 @@ func TestStandardInput(t *testing.T) {
 		{strings.NewReader(""), "classify: standard input: not a JPEG, PNG or GIF"},
 		{bytes.NewReader(picture[:len(picture)/2]), "classify: standard input: damaged or truncated PNG"},
 		{iotest.ErrReader(errors.New("broken pipe")), "classify: standard input: broken pipe"},
-		{io.LimitReader(zeros{}, maxFile+1), "classify: standard input: more than 134217728 bytes"},
+		{io.LimitReader(zeros{}, cli.MaxPicture+1), "classify: standard input: more than 134217728 bytes"},
 	} {
 		status, stdout, stderr := commandOn(test.stdin, "-")
 		if status != 1 || stdout != "" {

@@ -14,10 +14,17 @@
 //	-isa NAME        the instruction set (the best of those that are usable)
 //	-algo NAME       the algorithm of the convolutions, or auto, which picks one for each (auto)
 //	-threads N       how many threads (one per processor)
+//	-type TYPE       f32, or int8, which needs -calibrate (f32)
+//	-calibrate DIR   take the scales of int8 values from the pictures in a folder, or from the
+//	                 file that -save has written, whose name ends in .json
+//	-method NAME     how scales follow from pictures: minmax, percentile or kl
+//	-save FILE.json  save the scales
+//	-keep A,B,…      layers that stay float32
+//	-weight-bits N   bits of a weight, 8 or 7 (8)
 //	-top N           how many classes to print (5)
 //	-json            print one JSON object per line:
 //	                 {"file":…,"top":[{"class":0,"wnid":"n01440764","label":"tench","prob":0.98},…],"ms":…,
-//	                 "model":…,"preprocessor":…,"isa":…,"algorithm":…,"threads":…}
+//	                 "model":…,"type":…,"preprocessor":…,"isa":…,"algorithm":…,"threads":…}
 //	-logits OUT.npy  write the values before the softmax, 1×1000, for a single INPUT
 //
 // The help, -help, lists the names that this machine knows.
@@ -37,119 +44,67 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
-	"syscall"
 
-	"firebench/kernels"
-	"firebench/net/graph"
-	"firebench/net/models"
+	"firebench/net/cli"
 	"firebench/net/preprocess"
 )
 
 const (
-	defaultModel = "squeezenet1.0"
-	seed         = 1 // of random weights
-	tensorExt    = ".npy"
-	stdinName    = "-" // of an INPUT
-
-	// threadsPerProcessor bounds -threads: more threads than processors wait for each
-	// other, and far more are a slip of the finger.
-	threadsPerProcessor = 4
+	name      = "classify"
+	tensorExt = ".npy"
+	stdinName = "-" // of an INPUT
 )
 
-func main() {
-	boundProcessors()
-	// Decoding large pictures leaves hundreds of megabytes of garbage behind. Collect it in
-	// time to stay within 1 GB, of which pictures may take half (preprocess.MaxMemory) and
-	// AlexNet's weights a quarter. The process takes more than Go's limit: what has been
-	// freed goes back to the system late.
-	debug.SetMemoryLimit(672 << 20)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the second signal ends the process at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
-}
+func main() { cli.Main(run) }
 
-// boundProcessors lowers GOMAXPROCS, which the environment may set to any number, to what
-// -threads may be: the runtime and all that goes by it take time and memory for each.
-func boundProcessors() {
-	runtime.GOMAXPROCS(min(runtime.GOMAXPROCS(0), threadsPerProcessor*runtime.NumCPU()))
-}
-
-// run is the command; it returns the exit status. When ctx ends, so does the command.
+// run is the command, see [cli.Func].
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	report := func(err error) { fmt.Fprintf(stderr, "classify: %v\n", oneLine(err)) }
 	o, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		usage(stdout)
 		return 0
 	}
 	if err != nil {
-		report(err)
+		cli.Report(stderr, name, err)
 		return 2
 	}
 	c := classifier{options: o, stdin: stdin, stdout: stdout, stderr: stderr}
-	if err := c.open(); err != nil {
-		report(err)
+	if err := c.open(ctx); err != nil {
+		cli.Report(stderr, name, err)
 		return 1
 	}
 	defer c.close()
 	status := 0
 	for err := range c.results(ctx) {
 		if err != nil {
-			report(err)
+			cli.Report(stderr, name, err)
 			status = 1
 		}
 	}
 	if ctx.Err() != nil {
-		report(errors.New("interrupted"))
+		cli.Report(stderr, name, cli.ErrInterrupted)
 		status = 1
 	}
 	return status
 }
 
-// oneLine returns the error's text; file names may contain anything.
-func oneLine(err error) string {
-	return strings.NewReplacer("\n", `\n`, "\r", `\r`).Replace(err.Error())
-}
-
 // options are the command line.
 type options struct {
-	model     *graph.Model
-	weights   string // a file, "" for random ones
-	set       *kernels.Set
-	algorithm string
-	threads   int // 0 for one per processor
-	top       int
-	json      bool
-	logits    string // a file, or ""
-	inputs    []string
+	cli.Network
+	top    int
+	json   bool
+	logits string // a file, or ""
+	inputs []string
 }
 
 // newFlags returns the flags, which store what they parse in o.
 func newFlags(o *options) *flag.FlagSet {
-	fs := flag.NewFlagSet("classify", flag.ContinueOnError)
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // run reports errors, in one line
-	fs.Func("model", "the network `NAME` (default "+defaultModel+")", func(s string) (err error) {
-		o.model, err = models.Lookup(s)
-		return err
-	})
-	fs.StringVar(&o.weights, "weights", "", "weights `FILE`; without, they are random and the answer means nothing")
-	fs.Func("isa", "instruction set `NAME`: "+isaNames()+" (default the last of them)", func(s string) (err error) {
-		o.set, err = kernelSet(s)
-		return err
-	})
-	fs.Func("algo", "algorithm `NAME` of the convolutions: "+strings.Join(append(kernels.Algorithms(), kernels.Auto), ", ")+" (default auto, which picks one for each)", func(s string) (err error) {
-		o.algorithm = s
-		err = kernels.CheckAlgorithm(s)
-		return err
-	})
-	fs.IntVar(&o.threads, "threads", 0, "run the network on `N` threads; 0 means one per processor")
+	o.Network.Flags(fs)
 	fs.IntVar(&o.top, "top", 5, "print the `N` most probable classes")
 	fs.BoolVar(&o.json, "json", false, "print one JSON object per line")
 	fs.StringVar(&o.logits, "logits", "", "write the values before the softmax to the file `OUT.npy`; for a single INPUT")
@@ -180,61 +135,18 @@ func parse(args []string) (o options, err error) {
 			return o, errors.New("- twice: standard input can be read once")
 		}
 	}
-	threads := threadsPerProcessor * runtime.NumCPU()
 	switch {
 	case len(o.inputs) == 0:
 		return o, errors.New("no INPUT; classify -help explains")
 	case o.top < 1 || o.top > len(preprocess.Classes()):
 		return o, fmt.Errorf("-top %d: expected 1 to %d", o.top, len(preprocess.Classes()))
-	case o.threads < 0 || o.threads > threads:
-		return o, fmt.Errorf("-threads %d: expected 0 to %d, %d per processor", o.threads, threads, threadsPerProcessor)
 	case o.logits != "" && !isTensor(o.logits):
 		return o, fmt.Errorf("-logits %s: expected a name that ends in %s", o.logits, tensorExt)
 	case o.logits != "" && len(o.inputs) > 1:
 		return o, fmt.Errorf("-logits %s: expected a single INPUT, not %d", o.logits, len(o.inputs))
 	}
-	if o.model == nil {
-		if o.model, err = models.Lookup(defaultModel); err != nil {
-			return o, err
-		}
-	}
-	if o.set == nil {
-		o.set, err = kernelSet("")
-	}
-	return o, err
+	return o, o.Resolve(fs)
 }
 
 // isTensor reports whether a file is a tensor, by its name.
 func isTensor(path string) bool { return strings.EqualFold(filepath.Ext(path), tensorExt) }
-
-// kernelSet returns the kernels of the named instruction set, by default the best,
-// within what this machine and FIREBENCH_ISA allow.
-func kernelSet(name string) (*kernels.Set, error) {
-	usable, err := kernels.Supported()
-	if err != nil {
-		return nil, err
-	}
-	isa := usable[len(usable)-1]
-	if name != "" {
-		if isa, err = kernels.ParseISA(name); err != nil {
-			return nil, err
-		}
-		if !slices.Contains(usable, isa) {
-			return nil, fmt.Errorf("%v is not usable here, expected one of %s", isa, isaNames())
-		}
-	}
-	return kernels.For(isa)
-}
-
-// isaNames lists the instruction sets that are usable here, for the help.
-func isaNames() string {
-	usable, err := kernels.Supported()
-	if err != nil {
-		return err.Error()
-	}
-	var names []string
-	for _, isa := range usable {
-		names = append(names, isa.String())
-	}
-	return strings.Join(names, ", ")
-}

@@ -79,7 +79,7 @@ func TestModels(t *testing.T) {
 				t.Skip("short mode: 60 million weights")
 			}
 			status, stdout, stderr := command("-model", m.Name, photo)
-			if status != 0 || !strings.Contains(stdout, ": preprocessor "+m.Preprocessor+", "+m.Name+", ") {
+			if status != 0 || !strings.Contains(stdout, ": preprocessor "+m.Preprocessor+", "+m.Name+" f32, ") {
 				t.Errorf("status %d, output %q", status, stdout)
 			}
 			checkLine(t, stderr, "the answer means nothing")

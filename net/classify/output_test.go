@@ -54,8 +54,8 @@ func TestJSON(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Model != "squeezenet1.0" || r.Preprocessor != preprocessor || r.ISA != isa.String() || r.Algorithm != "auto" || r.Threads != 1 {
-			t.Errorf("%s: model, preprocessor, instruction set, algorithm, threads are %q %q %q %q %d", inputs[i], r.Model, r.Preprocessor, r.ISA, r.Algorithm, r.Threads)
+		if r.Model != "squeezenet1.0" || r.Type != "f32" || r.Preprocessor != preprocessor || r.ISA != isa.String() || r.Algorithm != "auto" || r.Threads != 1 {
+			t.Errorf("%s: model, type, preprocessor, instruction set, algorithm, threads are %q %q %q %q %q %d", inputs[i], r.Model, r.Type, r.Preprocessor, r.ISA, r.Algorithm, r.Threads)
 		}
 		sum, seen := 0.0, map[int]bool{}
 		for j, g := range r.Top {

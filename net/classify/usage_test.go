@@ -37,6 +37,20 @@ func TestUsage(t *testing.T) {
 		{"-logits out.npy a.jpg b.jpg", "out.npy: expected a single INPUT, not 2"},
 		{"-logits a.jpg b.jpg", "-logits a.jpg: expected a name that ends in .npy"},
 		{"-logits npy b.jpg", "-logits npy: expected a name that ends in .npy"},
+		{"-type f16 a.jpg", `"f16" for flag -type: expected f32 or int8`},
+		{"-type int8 a.jpg", "-type int8 without -calibrate"},
+		{"-calibrate photos a.jpg", "-calibrate without -type int8"},
+		{"-type f32 -calibrate photos a.jpg", "-calibrate without -type int8"},
+		{"-method kl a.jpg", "-method without -type int8"},
+		{"-save s.json a.jpg", "-save without -type int8"},
+		{"-keep conv1 a.jpg", "-keep without -type int8"},
+		{"-weight-bits 8 a.jpg", "-weight-bits without -type int8"},
+		{"-type int8 -calibrate photos -method best a.jpg", `unknown method "best", expected minmax, percentile or kl`},
+		{"-type int8 -calibrate photos -save s.txt a.jpg", "-save s.txt: expected a name that ends in .json"},
+		{"-type int8 -calibrate photos -keep conv1,,conv10 a.jpg", "expected names with commas between them"},
+		{"-type int8 -calibrate photos -weight-bits 4 a.jpg", "-weight-bits 4: expected 8 or 7"},
+		{"-type int8 -calibrate s.json -method kl a.jpg", "-method with -calibrate s.json"},
+		{"-type int8 -calibrate s.json -save t.json a.jpg", "-save with -calibrate s.json"},
 		{"a.jpg -json", "-json after the first INPUT"},
 		{"- -json", "-json after the first INPUT"},
 		{"- a.jpg -", "- twice: standard input can be read once"},
@@ -64,7 +78,7 @@ func TestHelp(t *testing.T) {
 	if status != 0 || stderr != "" {
 		t.Errorf("status %d, standard error %q", status, stderr)
 	}
-	parts := []string{"INPUT...", "-model", "-weights", "-isa", "-algo", "-threads", "-top", "-json", "-logits", "auto", "direct", "winograd"}
+	parts := []string{"INPUT...", "-model", "-weights", "-isa", "-algo", "-threads", "-type", "-calibrate", "-method", "-save", "-keep", "-weight-bits", "-top", "-json", "-logits", "auto", "direct", "winograd"}
 	isas, err := kernels.Supported()
 	if err != nil {
 		t.Fatal(err)
@@ -75,18 +89,6 @@ func TestHelp(t *testing.T) {
 	for _, part := range parts {
 		if !strings.Contains(stdout, part) {
 			t.Errorf("the help does not mention %s", part)
-		}
-	}
-}
-
-// TestBoundProcessors: GOMAXPROCS does not go around the limit of -threads.
-func TestBoundProcessors(t *testing.T) {
-	most := threadsPerProcessor * runtime.NumCPU()
-	for _, n := range []int{1, most, most + 1} {
-		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(n))
-		boundProcessors()
-		if got := runtime.GOMAXPROCS(0); got != min(n, most) {
-			t.Errorf("GOMAXPROCS %d became %d, want %d", n, got, min(n, most))
 		}
 	}
 }

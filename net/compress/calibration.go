@@ -2,6 +2,7 @@ package compress
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,6 +55,10 @@ func Load(path string, m *graph.Model) (*Calibration, error) {
 		if _, end := d.Token(); end != io.EOF {
 			err = errors.New("more than one JSON value")
 		}
+	}
+	var mismatch *json.UnmarshalTypeError
+	if errors.As(err, &mismatch) {
+		err = fmt.Errorf("%s is %s, expected %v", cmp.Or(mismatch.Field, "it"), mismatch.Value, mismatch.Type.Kind())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: not a calibration: %w", path, err)

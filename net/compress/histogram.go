@@ -135,20 +135,26 @@ func (h *histogram) clip(low, high float64) (float64, float64) {
 	return max(low, float64(h.min)), min(high, float64(h.max))
 }
 
-// kl tries ranges from -t to t, as far as there are numbers in them, where t is the end of each bin.
-// For each, the reference distribution is the counts of the bins inside, with the numbers outside
-// counted in the first and the last bin. Seen through 256 levels, each bin that is not empty has the
-// mean of those in its level; this second distribution does not know the numbers outside. A range is
-// the better the less the second one diverges from the reference.
 func (h *histogram) kl() (low, high float64) {
+	t := float64(h.leastDivergence()) * h.width()
+	return h.clip(-t, t)
+}
+
+// leastDivergence tries ranges of t bins to both sides of 0, as far as there are numbers in them, and
+// returns the best t. For each, the reference distribution is the counts of the bins inside, with the
+// numbers outside counted in the first and the last bin. Seen through 256 levels, each bin that is not
+// empty has the mean of those in its level; this second distribution does not know the numbers
+// outside. A range is the better the less the second one diverges from the reference.
+func (h *histogram) leastDivergence() int {
 	const levels = 256
-	// The bins of both sides in one row, from the first to the last that is not empty.
+	// The bins of both sides in one row, in which 0 lies before the bin with the number bins. The
+	// bins first to last-1 reach from the smallest number to the largest, and to 0.
 	counts := make([]int64, 0, 2*bins)
 	for i := range h.below {
 		counts = append(counts, h.below[bins-1-i])
 	}
 	counts = append(counts, h.above...)
-	first, last := bins, bins // the row's bins in use, first to last-1; 0 lies between bins-1 and bins
+	first, last := bins, bins
 	// Sums over all bins before each one, so that a range takes a few steps for each level.
 	mass := make([]float64, 2*bins+1)    // of counts
 	entropy := make([]float64, 2*bins+1) // of n·log n
@@ -177,8 +183,10 @@ func (h *histogram) kl() (low, high float64) {
 		}
 		// The divergence is Σ p·log(p/q), where p is the reference, divided by total, and q the
 		// second distribution, divided by the numbers inside.
-		before, behind := mass[a], total-mass[b]
-		inside := mass[b] - mass[a]
+		before, inside, behind := mass[a], mass[b]-mass[a], total-mass[b]
+		if before > 0 && counts[a] == 0 || behind > 0 && counts[b-1] == 0 {
+			continue // a bin that is empty in the second distribution only
+		}
 		sum := entropy[b] - entropy[a] - total*math.Log(total) + total*math.Log(inside)
 		for _, end := range []struct {
 			bin int
@@ -200,13 +208,9 @@ func (h *histogram) kl() (low, high float64) {
 				sum -= p * math.Log(q/(used[j]-used[i]))
 			}
 		}
-		if before > 0 && counts[a] == 0 || behind > 0 && counts[b-1] == 0 {
-			continue // numbers in a bin that is empty in the second distribution
-		}
 		if sum < least {
 			best, least = t, sum
 		}
 	}
-	t := float64(best) * h.width()
-	return h.clip(-t, t)
+	return best
 }

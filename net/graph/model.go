@@ -47,7 +47,7 @@ type Info struct {
 
 // Stages that are not named after their output side.
 const (
-	Stem = "stem" // the first layer with weights and the activation behind it
+	Stem = "stem" // everything up to the first layer with weights, and the activation behind it
 	Head = "head" // everything from Model.Head on
 )
 
@@ -256,8 +256,10 @@ func (t *table) nameStages(head int) {
 		switch {
 		case i >= head:
 			n.Stage = Head
-		case weighted && !stem, activation && a > 0 && t.infos[a-1].Stage == Stem:
-			n.Stage, stem = Stem, true
+		case !stem:
+			n.Stage, stem = Stem, weighted
+		case activation && a > 0 && t.infos[a-1].Stage == Stem:
+			n.Stage = Stem
 		case n.Out.H == n.Out.W:
 			n.Stage = fmt.Sprint(n.Out.H)
 		default:

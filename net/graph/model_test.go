@@ -95,15 +95,15 @@ func TestStages(t *testing.T) {
 		}
 		return strings.Join(s, " ")
 	}
-	if got, want := stages(), "12 stem stem 12 6 6 6 2 1 1"; got != want {
+	if got, want := stages(), "stem stem stem 12 6 6 6 2 1 1"; got != want {
 		t.Errorf("stages are %s, want %s", got, want)
 	}
 	m.Head = "fc"
-	if got, want := stages(), "12 stem stem 12 6 6 6 2 head head"; got != want {
+	if got, want := stages(), "stem stem stem 12 6 6 6 2 head head"; got != want {
 		t.Errorf("stages are %s, want %s", got, want)
 	}
 	m.Input.W = 18
-	if got, want := stages(), "12x18 stem stem 12x18 6x9 6x9 6x9 2x3 head head"; got != want {
+	if got, want := stages(), "stem stem stem 12x18 6x9 6x9 6x9 2x3 head head"; got != want {
 		t.Errorf("stages are %s, want %s", got, want)
 	}
 }

@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"firebench/kernels"
+	"firebench/net/compress"
+	"firebench/net/graph"
+	"firebench/net/preprocess"
+)
+
+// The values of -type.
+const (
+	F32  = "f32"
+	Int8 = "int8"
+)
+
+// calibrationExt is the end of the names of files that a calibration is in.
+const calibrationExt = ".json"
+
+// ErrInterrupted is the error of what the command's context ended.
+var ErrInterrupted = errors.New("interrupted")
+
+// A quantization is what the flags for -type int8 say.
+type quantization struct {
+	calibrate string // a folder or a file
+	method    compress.Method
+	save      string // a file, or ""
+	Quantize  compress.Options
+}
+
+// int8Flags are the names of the flags that need -type int8.
+var int8Flags = []string{"calibrate", "method", "save", "keep", "weight-bits"}
+
+// typeFlags defines -type, and the flags that it brings.
+func (n *Network) typeFlags(fs *flag.FlagSet) {
+	n.Type, n.method = F32, compress.Default
+	fs.Func("type", "compute with values of the `TYPE` "+F32+", or "+Int8+", which needs -calibrate (default "+F32+")", func(s string) error {
+		n.Type = s
+		if s != F32 && s != Int8 {
+			return fmt.Errorf("expected %s or %s", F32, Int8)
+		}
+		return nil
+	})
+	fs.StringVar(&n.calibrate, "calibrate", "", "take the scales of values from the pictures in the folder `DIR`, or from the file that -save has written, whose name ends in "+calibrationExt)
+	var methods []string
+	for _, m := range compress.Methods() {
+		methods = append(methods, m.String())
+	}
+	fs.TextVar(&n.method, "method", compress.Default, "how scales follow from pictures: the `NAME` "+strings.Join(methods, ", "))
+	fs.StringVar(&n.save, "save", "", "save the scales to `FILE"+calibrationExt+"`")
+	fs.Func("keep", "layers `A,B,…` that stay float32", func(s string) error {
+		n.Quantize.Keep = strings.Split(s, ",")
+		if slices.Contains(n.Quantize.Keep, "") {
+			return errors.New("expected names with commas between them")
+		}
+		return nil
+	})
+	fs.IntVar(&n.Quantize.WeightBits, "weight-bits", 8, "`BITS` of a weight, 8 or 7")
+}
+
+// checkType returns an error for flags of -type int8 that make no sense; given are the
+// names of the flags in the command line.
+func (n *Network) checkType(given map[string]bool) error {
+	saved := strings.HasSuffix(n.calibrate, calibrationExt)
+	for _, name := range int8Flags {
+		switch {
+		case given[name] && n.Type != Int8:
+			return fmt.Errorf("-%s without -type %s", name, Int8)
+		case given[name] && saved && (name == "method" || name == "save"):
+			return fmt.Errorf("-%s with -calibrate %s: the scales are there, expected a folder of pictures", name, n.calibrate)
+		}
+	}
+	switch {
+	case n.Type == Int8 && n.calibrate == "":
+		return fmt.Errorf("-type %s without -calibrate", Int8)
+	case n.save != "" && filepath.Ext(n.save) != calibrationExt:
+		return fmt.Errorf("-save %s: expected a name that ends in %s", n.save, calibrationExt)
+	case n.Quantize.WeightBits != 8 && n.Quantize.WeightBits != 7:
+		return fmt.Errorf("-weight-bits %d: expected 8 or 7", n.Quantize.WeightBits)
+	}
+	return nil
+}
+
+// Calibrate returns the scales for the network's values, of a file or by pictures, which it then saves
+// if -save says so. It is nil if the type is not int8.
+func (n *Network) Calibrate(ctx context.Context, w graph.Weights, progress *Progress) (*compress.Calibration, error) {
+	if n.Type != Int8 {
+		return nil, nil
+	}
+	m, err := w.Adapt(n.Model)
+	if err != nil {
+		return nil, err
+	}
+	if strings.HasSuffix(n.calibrate, calibrationExt) {
+		return compress.Load(n.calibrate, m)
+	}
+	pictures, err := Pictures([]string{n.calibrate})
+	if err != nil {
+		return nil, err
+	}
+	p, err := preprocess.Lookup(m.Preprocessor)
+	if err != nil {
+		return nil, err
+	}
+	load := func(v kernels.View, i int) error { return ReadPicture(p, v, pictures[i]) }
+	images := func(yield func(kernels.View, error) bool) {
+		done := 0
+		for v, err := range Ahead(ctx, m.Input, len(pictures), load) {
+			if !yield(v, err) {
+				return
+			}
+			done++
+			progress.Show("calibrated with %d of %d pictures", done, len(pictures))
+		}
+		if ctx.Err() != nil {
+			yield(kernels.View{}, ErrInterrupted)
+		}
+	}
+	// All vector kernels agree on the bits of direct convolutions, and so on the scales.
+	o := n.Options()
+	o.Algo = kernels.Algorithms()[0]
+	c, err := compress.Calibrate(m, w, n.method, images, o)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ErrInterrupted
+	case err != nil:
+		return nil, err
+	case n.save != "":
+		return c, c.Save(n.save)
+	}
+	return c, nil
+}
+
+// Compile compiles the network. It is quantized if there is a calibration.
+func (n *Network) Compile(w graph.Weights, c *compress.Calibration) (*graph.Plan, error) {
+	m := n.Model
+	if c != nil {
+		var err error
+		if m, w, err = compress.Quantize(c, n.Quantize).Apply(m, w); err != nil {
+			return nil, err
+		}
+	}
+	return graph.Compile(m, w, n.Options())
+}

@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+
+	"firebench/kernels"
+	"firebench/net/graph"
+	"firebench/net/models"
+	"firebench/net/weights"
+)
+
+const (
+	defaultModel = "squeezenet1.0"
+	seed         = 1 // of random weights
+)
+
+// A Network is which network a command runs, and how, as its flags say: -model, -weights, -isa,
+// -algo, -threads, -type, and those that -type int8 brings.
+type Network struct {
+	Model     *graph.Model
+	Weights   string // a file, "" for random ones
+	Set       *kernels.Set
+	Algorithm string // "" is kernels.Auto
+	Threads   int    // 0 for one per processor
+	Type      string // F32 or Int8
+	quantization
+}
+
+// Flags defines the flags in fs; they store what they parse in n. Resolve completes it.
+func (n *Network) Flags(fs *flag.FlagSet) {
+	fs.Func("model", "the network `NAME` (default "+defaultModel+")", func(s string) (err error) {
+		n.Model, err = models.Lookup(s)
+		return err
+	})
+	fs.StringVar(&n.Weights, "weights", "", "weights `FILE`; without, they are random and the answer means nothing")
+	fs.Func("isa", "instruction set `NAME`: "+isaNames()+" (default the last of them)", func(s string) (err error) {
+		n.Set, err = kernelSet(s)
+		return err
+	})
+	fs.Func("algo", "algorithm `NAME` of the convolutions: "+strings.Join(append(kernels.Algorithms(), kernels.Auto), ", ")+" (default auto, which picks one for each)", func(s string) (err error) {
+		n.Algorithm = s
+		return kernels.CheckAlgorithm(s)
+	})
+	fs.IntVar(&n.Threads, "threads", 0, "run the network on `N` threads; 0 means one per processor")
+	n.typeFlags(fs)
+}
+
+// Resolve checks what fs has parsed and replaces what was not given. Its errors are wrong usage.
+func (n *Network) Resolve(fs *flag.FlagSet) error {
+	given := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	if err := n.checkType(given); err != nil {
+		return err
+	}
+	if most := threadsPerProcessor * runtime.NumCPU(); n.Threads < 0 || n.Threads > most {
+		return fmt.Errorf("-threads %d: expected 0 to %d, %d per processor", n.Threads, most, threadsPerProcessor)
+	}
+	n.Algorithm = cmp.Or(n.Algorithm, kernels.Auto)
+	var err error
+	if n.Model == nil {
+		if n.Model, err = models.Lookup(defaultModel); err != nil {
+			return err
+		}
+	}
+	if n.Set == nil {
+		n.Set, err = kernelSet("")
+	}
+	return err
+}
+
+// Open opens the weights.
+func (n *Network) Open() (graph.Weights, error) {
+	if n.Weights == "" {
+		return weights.Random(seed), nil
+	}
+	return weights.Open(n.Weights)
+}
+
+// Options returns how the network is compiled.
+func (n *Network) Options() graph.Options {
+	return graph.Options{Set: n.Set, Algo: n.Algorithm, Threads: n.Threads}
+}
+
+// Warn says in one line if the weights are random; meaningless is what means nothing then.
+func (n *Network) Warn(stderr io.Writer, name, meaningless string) {
+	if n.Weights == "" {
+		fmt.Fprintf(stderr, "%s: no -weights: they are random (seed %d), %s means nothing\n", name, seed, meaningless)
+	}
+}
+
+// kernelSet returns the kernels of the named instruction set, by default the best,
+// within what this machine and FIREBENCH_ISA allow.
+func kernelSet(name string) (*kernels.Set, error) {
+	usable, err := kernels.Supported()
+	if err != nil {
+		return nil, err
+	}
+	isa := usable[len(usable)-1]
+	if name != "" {
+		if isa, err = kernels.ParseISA(name); err != nil {
+			return nil, err
+		}
+		if !slices.Contains(usable, isa) {
+			return nil, fmt.Errorf("%v is not usable here, expected one of %s", isa, isaNames())
+		}
+	}
+	return kernels.For(isa)
+}
+
+// isaNames lists the instruction sets that are usable here, for the help.
+func isaNames() string {
+	usable, err := kernels.Supported()
+	if err != nil {
+		return err.Error()
+	}
+	var names []string
+	for _, isa := range usable {
+		names = append(names, isa.String())
+	}
+	return strings.Join(names, ", ")
+}
