@@ -56,6 +56,48 @@ func TestCycles(t *testing.T) {
 	}
 }
 
+// TestQuantizedCycles does the same for quantized values, for products of pairs of inputs, vectors of eight sums and of
+// sixteen transformed inputs.
+func TestQuantizedCycles(t *testing.T) {
+	u := &U8{Lanes: 8, Input: 16, Winograd: [6]QTransforms{3: {Outputs: 4}, 4: {Outputs: 3}}}
+	u.Conv.Group, u.BatchMatMul.Group = 2, 2
+	set := &Set{F32: &F32{}, U8: u}
+	conv := func(in, out, k, stride, pad, groups, size int) Problem {
+		typ := Type{Element: Uint8, Scale: 1}
+		return Problem{ConvShape: ConvShape{In: in, Out: out, KH: k, KW: k, Stride: stride, Pad: pad, Groups: groups}, H: size, W: size, Src: typ, Dst: typ}
+	}
+	for _, c := range []struct {
+		what             string
+		p                Problem
+		direct, winograd int
+	}{
+		// 16 tiles · (36 elements · (32 pairs + 5) · 12 vectors / 2 and the transforms of 4 vectors of inputs and 12
+		// of outputs).
+		{"3×3", conv(64, 96, 3, 1, 1, 1, 13), 169 * 288 * 6, 16 * (36*37*6 + 4*qinputCycles + 12*qoutputCycles)},
+		// 7×7 tiles; four subkernels of 3×3 taps, each with 64 channels.
+		{"5×5", conv(64, 192, 5, 1, 2, 1, 27), 729 * 800 * 12, 49 * (36*(128+5)*12 + 16*qinputCycles + 24*qoutputCycles)},
+		{"5×5, two groups", conv(96, 256, 5, 1, 2, 2, 27), 729 * 600 * 16, 49 * (36*(96+5)*16 + 24*qinputCycles + 32*qoutputCycles)},
+		// 10×10 tiles of 3×3 outputs; four subkernels of 4×4 taps.
+		{"7×7", conv(64, 64, 7, 1, 3, 1, 28), 784 * 1568 * 4, 100 * (36*(128+5)*4 + 16*qinputCycles + 8*qoutputCycles)},
+		// One tile: 36·4·16·128 weights of 2 bytes come from beyond the cache.
+		{"5×5, one tile", conv(16, 1024, 5, 1, 2, 1, 4), 16 * 200 * 64, 36*4*16*1024*2/6 + 4*qinputCycles + 128*qoutputCycles},
+	} {
+		if got, ok := qdirect.cycles(set, c.p, 1<<20); !ok || got != c.direct {
+			t.Errorf("%s: direct takes %d cycles, %v, want %d", c.what, got, ok, c.direct)
+		}
+		if got, ok := qwinograd.cycles(set, c.p, 1<<20); !ok || got != c.winograd {
+			t.Errorf("%s: Winograd's algorithm takes %d cycles, %v, want %d", c.what, got, ok, c.winograd)
+		}
+		want := qwinograd.name
+		if c.direct <= c.winograd {
+			want = qdirect.name
+		}
+		if got := Pick(set, c.p); got != want {
+			t.Errorf("%s: picked %s, want %s", c.what, got, want)
+		}
+	}
+}
+
 // TestPickRule: the algorithm with the least cycles is picked, and among equals the first of the
 // table. An algorithm that cannot compute the problem is never picked.
 func TestPickRule(t *testing.T) {

@@ -522,6 +522,9 @@ func TestQuantizedWinogradParts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if got, want := op.KernelRows(), (c.KH+c.Stride-1)/c.Stride*c.Stride; got != want {
+				t.Errorf("%v reads %d rows for an output, want %d", c, got, want)
+			}
 			got := kernels.NewView(p.Dst, c.n, out.h, out.w, c.Out, 0)
 			align := op.RowAlign()
 			for y := 0; y < out.h; {

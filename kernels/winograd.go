@@ -338,7 +338,7 @@ func (c *winogradConv[E, T, P]) Bind(dst, src View, threads int) (workers.Task, 
 	if t.depthW > 0 {
 		depthH := ((t.rows+t.rowParts-1)/t.rowParts)*a.M + c.taps - 1
 		// The last run is written, and the last section read, rounded up.
-		t.layout.depth = reserve(element * (depthH*t.depthW*t.depthPixel + max(t.padded, t.transform)))
+		t.layout.depth = reserve(element * (depthH*t.depthW*t.depthPixel + t.padded))
 	}
 	t.scratch = newScratch[uint8](threads, size)
 	return t, nil
