@@ -28,10 +28,10 @@ var qwinograd = algorithm{
 		tiles, elements := tileCount(a, p), a.N()*a.N()
 		subs := len(subkernels(winogradTaps(p.ConvShape), a.R))
 		in := p.In * p.Stride * p.Stride * subs * subs
-		group := set.U8.BatchMatMul.Group
 		inVectors, outVectors := vectors(in, set.U8.Input), vectors(p.Out, set.U8.Lanes)
-		// As for float32.
-		products := elements * tiles * (vectors(in/p.Groups, group) + 5) * outVectors / 2
+		// The stores at the end of a product cost as much as one more group of inputs.
+		groups := vectors(in/p.Groups, set.U8.BatchMatMul.Group) + 1
+		products := set.U8.productCycles(elements * tiles * groups * outVectors)
 		transforms := tiles * (qinputCycles*inVectors + qoutputCycles*outVectors)
 		return max(products, stream(elements*p.Out*in/p.Groups*int(unsafe.Sizeof(int16(0))), cache)) + transforms, true
 	},
@@ -50,8 +50,8 @@ var qwinograd = algorithm{
 		c := &qwinogradConv{winogradConv: newWinograd(&u.BatchMatMul, p, a, winogradKernels[uint8, int16, int32]{
 			lanes:        u.Input,
 			input:        transforms.Input,
-			spaceToDepth: spaceToDepthBytes,
-			copied:       copiedBytes,
+			spaceToDepth: u.SpaceToDepth,
+			copied:       u.Bytes,
 		})}
 		c.scale = Alloc[float32](len(c.bias))
 		bias := q.folded(p.Src.Zero)
@@ -78,10 +78,11 @@ const (
 	winogradRest  = winogradScale / 9 // what is left of it by the output transforms
 )
 
-// The cycles in which the two transforms handle one vector of channels of a tile.
+// The cycles in which the two transforms handle one vector of channels of a tile, as measured; see
+// results/.
 const (
-	qinputCycles  = 95
-	qoutputCycles = 85
+	qinputCycles  = 90
+	qoutputCycles = 110
 )
 
 // qwinogradFor is winogradFor in integers. Kernels with more taps than there are transforms for are
@@ -126,37 +127,3 @@ type qwinogradConv struct {
 }
 
 func (c *qwinogradConv) Bytes() int64 { return c.packed.Bytes() + int64(len(Bytes(c.scale))) }
-
-// copiedBytes is how many bytes spaceToDepthBytes copies at a time: Go moves that many with two
-// instructions, if it knows the number.
-const copiedBytes = 16
-
-// spaceToDepthBytes is F32.SpaceToDepth for bytes.
-func spaceToDepthBytes(dst, src *uint8, pixels, runs, channels, srcPixel, srcRow, dstPixel, dstRun int) {
-	pixelTo, pixelFrom := 0, 0
-	for range pixels {
-		to, from := pixelTo, pixelFrom
-		for range runs {
-			move(dst, src, to, from)
-			if channels > copiedBytes {
-				moveRest(dst, src, to, from, channels) // its variables would not fit the registers of this loop
-			}
-			to += dstRun
-			from += srcRow
-		}
-		pixelTo += dstPixel
-		pixelFrom += srcPixel
-	}
-}
-
-// move copies copiedBytes bytes.
-func move(dst, src *uint8, to, from int) {
-	*(*[copiedBytes]byte)(unsafe.Add(unsafe.Pointer(dst), to)) = *(*[copiedBytes]byte)(unsafe.Add(unsafe.Pointer(src), from))
-}
-
-//go:noinline
-func moveRest(dst, src *uint8, to, from, channels int) {
-	for c := copiedBytes; c < channels; c += copiedBytes {
-		move(dst, src, to+c, from+c)
-	}
-}

@@ -320,6 +320,9 @@ type U8 struct {
 	//	}
 	Widen func(dst *int16, src *uint8, n int)
 
+	// SpaceToDepth is that of F32.
+	SpaceToDepth func(dst, src *uint8, pixels, runs, channels, srcPixel, srcRow, dstPixel, dstRun int)
+
 	// Winograd[r] has the transforms for kernels of r×r taps; it is the zero value for an r that
 	// there are none for.
 	Winograd [6]QTransforms

@@ -45,6 +45,7 @@ var avx2Set = Set{ISA: AVX2, F32: &F32{
 	Clamp:        avx2.QClamp,
 	Quantize:     avx2.Quantize,
 	Dequantize:   avx2.Dequantize,
+	SpaceToDepth: avx2.QSpaceToDepth,
 	Winograd: [6]QTransforms{
 		3: {4, avx2.QWinogradInput6, avx2.QWinogradOutput6x4},
 		4: {3, avx2.QWinogradInput6, avx2.QWinogradOutput6x3},
@@ -87,6 +88,7 @@ var avx512Set = Set{ISA: AVX512, F32: &F32{
 	Clamp:        avx2.QClamp,
 	Quantize:     avx2.Quantize,
 	Dequantize:   avx2.Dequantize,
+	SpaceToDepth: avx2.QSpaceToDepth,
 	Winograd: [6]QTransforms{
 		3: {4, avx2.QWinogradInput6, avx512.QWinogradOutput6x4},
 		4: {3, avx2.QWinogradInput6, avx512.QWinogradOutput6x3},
@@ -108,6 +110,7 @@ var avx512VNNISet = Set{ISA: AVX512VNNI, F32: avx512Set.F32, U8: &U8{
 	Clamp:        avx2.QClamp,
 	Quantize:     avx2.Quantize,
 	Dequantize:   avx2.Dequantize,
+	SpaceToDepth: avx2.QSpaceToDepth,
 	Winograd:     avx512Set.U8.Winograd,
 	MACPeak:      avx512vnni.QMACPeak,
 	PeakMACs:     peakFMAs * 16 * 4,

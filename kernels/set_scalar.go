@@ -31,11 +31,12 @@ var scalarSet = Set{ISA: Scalar, F32: &F32{
 	PeakFMAs: scalar.PeakFMAs,
 	ReadPeak: scalar.ReadPeak,
 }, U8: &U8{
-	Lanes:       1,
-	Input:       1,
-	Bytes:       1,
-	Conv:        Tiles[QConvFunc]{scalarQConv, scalarQConv, 1},
-	BatchMatMul: Tiles[QBatchMatMulFunc]{scalarQBatchMatMul, scalarQBatchMatMul, 1},
+	Lanes:        1,
+	Input:        1,
+	Bytes:        1,
+	Conv:         Tiles[QConvFunc]{scalarQConv, scalarQConv, 1},
+	BatchMatMul:  Tiles[QBatchMatMulFunc]{scalarQBatchMatMul, scalarQBatchMatMul, 1},
+	SpaceToDepth: scalar.QSpaceToDepth,
 	Winograd: [6]QTransforms{
 		3: {4, scalar.QWinogradInput6, scalar.QWinogradOutput6x4},
 		4: {3, scalar.QWinogradInput6, scalar.QWinogradOutput6x3},

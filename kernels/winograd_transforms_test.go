@@ -11,43 +11,45 @@ import (
 	"firebench/kernels/winograd"
 )
 
-// TestSpaceToDepth calls the kernel with runs that lie apart, that follow each other and that
+// TestSpaceToDepth calls the kernels with runs that lie apart, that follow each other and that
 // overlap, both within a pixel and from pixel to pixel.
 func TestSpaceToDepth(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		const maxPixels, maxRuns, gap = 3, 3, 3
-		wide := 2*set.F32.Lanes + gap
-		dstMem, srcMem := guarded(t, 2*maxPixels*maxRuns*wide), guarded(t, 2*maxPixels*maxRuns*wide)
-		random := kerneltest.Random(1, len(srcMem[0]))
-		for channels := set.F32.Lanes; channels <= 2*set.F32.Lanes; channels += set.F32.Lanes {
-			for pixels := 1; pixels <= maxPixels; pixels++ {
-				for runs := 1; runs <= maxRuns; runs++ {
-					for i, run := range []int{channels, channels + gap, max(channels-gap, 1)} {
-						pixel := []int{runs * run, runs*run + gap}[i%2]
-						srcPixel, srcRow := []int{channels, 2}[i%2], maxPixels*wide
-						for side := range sides {
-							src := srcMem.load(side, random[:(runs-1)*srcRow+(pixels-1)*srcPixel+channels])
-							dst := dstMem.blank(side, (pixels-1)*pixel+(runs-1)*run+channels)
-							want := slices.Clone(dst)
-							set.F32.SpaceToDepth(&dst[0], &src[0], pixels, runs, channels, srcPixel, srcRow, pixel, run)
-							for p := range pixels {
-								for r := range runs {
-									for c := range channels {
-										want[p*pixel+r*run+c] = src[p*srcPixel+r*srcRow+c]
-									}
-								}
-							}
-							for i := range want {
-								if math.Float32bits(dst[i]) != math.Float32bits(want[i]) {
-									t.Fatalf("%d pixels of %d runs of %d channels, %d apart, %s: dst[%d] is %v, want %v", pixels, runs, channels, run, sides[side], i, dst[i], want[i])
-								}
+		t.Run("f32", func(t *testing.T) { testSpaceToDepth(t, set.F32.SpaceToDepth, set.F32.Lanes) })
+		t.Run("u8", func(t *testing.T) { testSpaceToDepth(t, set.U8.SpaceToDepth, set.U8.Bytes) })
+	})
+}
+
+// testSpaceToDepth calls a kernel with one and two times lanes channels.
+func testSpaceToDepth[T float32 | uint8](t *testing.T, kernel func(dst, src *T, pixels, runs, channels, srcPixel, srcRow, dstPixel, dstRun int), lanes int) {
+	const maxPixels, maxRuns, gap = 3, 3, 3
+	wide := 2*lanes + gap
+	dstMem, srcMem := guarded(t, 2*maxPixels*maxRuns*wide), guarded(t, 2*maxPixels*maxRuns*wide)
+	for channels := lanes; channels <= 2*lanes; channels += lanes {
+		for pixels := 1; pixels <= maxPixels; pixels++ {
+			for runs := 1; runs <= maxRuns; runs++ {
+				for i, run := range []int{channels, channels + gap, max(channels-gap, 1)} {
+					pixel := []int{runs * run, runs*run + gap}[i%2]
+					srcPixel, srcRow := []int{channels, 2}[i%2], maxPixels*wide
+					for side := range sides {
+						src := numbersOf[T](srcMem, side, (runs-1)*srcRow+(pixels-1)*srcPixel+channels)
+						for i := range src {
+							src[i] = T(i % 251)
+						}
+						dst := numbersOf[T](dstMem, side, (pixels-1)*pixel+(runs-1)*run+channels)
+						want := slices.Clone(dst)
+						for p := range pixels {
+							for r := range runs {
+								copy(want[p*pixel+r*run:], src[p*srcPixel+r*srcRow:][:channels])
 							}
 						}
+						kernel(&dst[0], &src[0], pixels, runs, channels, srcPixel, srcRow, pixel, run)
+						compare(t, fmt.Sprintf("%d pixels of %d runs of %d channels, %d apart, %s", pixels, runs, channels, run, sides[side]), dst, want)
 					}
 				}
 			}
 		}
-	})
+	}
 }
 
 // TestWinogradTransforms compares the transforms of a set with the loops that Transforms

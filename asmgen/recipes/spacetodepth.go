@@ -5,13 +5,19 @@ import "firebench/asmgen/vec"
 // SpaceToDepth gathers the pixels that a stride steps over: it makes convolutions with a
 // stride ones without.
 var SpaceToDepth = Recipe{"spacetodepth", "", func(m vec.Machine, _ vec.Element, _ Tile) []string {
-	spaceToDepth(m, m.Float32())
+	spaceToDepth(m, m.Float32(), "SpaceToDepth", "float32")
 	return []string{"SpaceToDepth"}
 }}
 
-func spaceToDepth(m vec.Core, e vec.Elements) {
-	m.Func("SpaceToDepth", "func(dst, src *float32, pixels, runs, channels, srcPixel, srcRow, dstPixel, dstRun int)",
-		"SpaceToDepth makes a row of pixels from runs rows; it equals, in this order,",
+// QSpaceToDepth is SpaceToDepth for quantized values.
+var QSpaceToDepth = Recipe{"spacetodepth", "", func(m vec.Machine, _ vec.Element, _ Tile) []string {
+	spaceToDepth(m, m.Uint8(), "QSpaceToDepth", "uint8")
+	return []string{"QSpaceToDepth"}
+}}
+
+func spaceToDepth(m vec.Core, e vec.Elements, name, element string) {
+	m.Func(name, "func(dst, src *"+element+", pixels, runs, channels, srcPixel, srcRow, dstPixel, dstRun int)",
+		name+" makes a row of pixels from runs rows; it equals, in this order,",
 		"",
 		"	for p := range pixels {",
 		"		for r := range runs {",

@@ -56,3 +56,52 @@ vector:
 	JNZ  pixel
 	VZEROUPPER
 	RET
+
+// func QSpaceToDepth(dst *uint8, src *uint8, pixels int, runs int, channels int, srcPixel int, srcRow int, dstPixel int, dstRun int)
+// Requires: AVX
+TEXT ·QSpaceToDepth(SB), NOSPLIT, $0-72
+	// Registers, a slash between what one of them holds by turns:
+	// AX dst, CX src, DX srcPixel, BX srcRow, SI dstPixel, DI dstRun, R8 channels, R9 src run,
+	// R10 dst run, R11 runs, R12 from, R13 to, R14 vectors left
+	// Y0 temporary
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ srcPixel+40(FP), DX
+	MOVQ srcRow+48(FP), BX
+	MOVQ dstPixel+56(FP), SI
+	MOVQ dstRun+64(FP), DI
+	MOVQ channels+32(FP), R8
+	SHRQ $0x05, R8
+
+	// For each pixel of the row.
+pixel:
+	MOVQ CX, R9
+	MOVQ AX, R10
+	MOVQ runs+24(FP), R11
+
+	// For each run of channels, each from the next row.
+run:
+	MOVQ R9, R12
+	MOVQ R10, R13
+	MOVQ R8, R14
+
+	// For each vector of channels.
+vector:
+	VMOVUPS (R12), Y0
+	VMOVUPS Y0, (R13)
+	ADDQ    $+32, R12
+	ADDQ    $+32, R13
+	DECQ    R14
+	JNZ     vector
+	ADDQ    BX, R9
+	ADDQ    DI, R10
+	DECQ    R11
+	JNZ     run
+
+	// On to the next pixel.
+	ADDQ DX, CX
+	ADDQ SI, AX
+	DECQ pixels+16(FP)
+	JNZ  pixel
+	VZEROUPPER
+	RET

@@ -16,3 +16,16 @@ package neon
 //
 //go:noescape
 func SpaceToDepth(dst *float32, src *float32, pixels int, runs int, channels int, srcPixel int, srcRow int, dstPixel int, dstRun int)
+
+// QSpaceToDepth makes a row of pixels from runs rows; it equals, in this order,
+//
+//	for p := range pixels {
+//		for r := range runs {
+//			for c := range channels {
+//				dst[p*dstPixel+r*dstRun+c] = src[p*srcPixel+r*srcRow+c]
+//			}
+//		}
+//	}
+//
+//go:noescape
+func QSpaceToDepth(dst *uint8, src *uint8, pixels int, runs int, channels int, srcPixel int, srcRow int, dstPixel int, dstRun int)

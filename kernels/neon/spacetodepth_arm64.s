@@ -57,3 +57,53 @@ vector:
 	MOVD R9, pixels+16(FP)
 	BNE  pixel
 	RET
+
+// func QSpaceToDepth(dst *uint8, src *uint8, pixels int, runs int, channels int, srcPixel int, srcRow int, dstPixel int, dstRun int)
+// Requires: ASIMD
+TEXT ·QSpaceToDepth(SB), NOSPLIT, $0-72
+	// Registers, a slash between what one of them holds by turns:
+	// R0 dst, R1 src, R2 srcPixel, R3 srcRow, R6 dstPixel, R7 dstRun, R8 channels, R9 src run/pixels,
+	// R10 dst run, R11 runs, R12 from, R13 to, R14 vectors left
+	// V0 temporary
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD srcPixel+40(FP), R2
+	MOVD srcRow+48(FP), R3
+	MOVD dstPixel+56(FP), R6
+	MOVD dstRun+64(FP), R7
+	MOVD channels+32(FP), R8
+	LSR  $4, R8, R8
+
+	// For each pixel of the row.
+pixel:
+	MOVD R1, R9
+	MOVD R0, R10
+	MOVD runs+24(FP), R11
+
+	// For each run of channels, each from the next row.
+run:
+	MOVD R9, R12
+	MOVD R10, R13
+	MOVD R8, R14
+
+	// For each vector of channels.
+vector:
+	FMOVQ 0(R12), F0
+	FMOVQ F0, 0(R13)
+	ADD   $16, R12, R12
+	ADD   $16, R13, R13
+	SUBS  $1, R14, R14
+	BNE   vector
+	ADD   R3, R9, R9
+	ADD   R7, R10, R10
+	SUBS  $1, R11, R11
+	BNE   run
+
+	// On to the next pixel.
+	ADD  R2, R1, R1
+	ADD  R6, R0, R0
+	MOVD pixels+16(FP), R9
+	SUBS $1, R9, R9
+	MOVD R9, pixels+16(FP)
+	BNE  pixel
+	RET

@@ -32,6 +32,15 @@ func SpaceToDepth(dst, src *float32, pixels, runs, channels, srcPixel, srcRow, d
 	}
 }
 
+// QSpaceToDepth is SpaceToDepth for quantized values.
+func QSpaceToDepth(dst, src *uint8, pixels, runs, channels, srcPixel, srcRow, dstPixel, dstRun int) {
+	for p := range pixels {
+		for r := range runs {
+			copy(vec(dst, p*dstPixel+r*dstRun, channels), vec(src, p*srcPixel+r*srcRow, channels))
+		}
+	}
+}
+
 // WinogradInput6 transforms the inputs of a row of tiles, 6×6 each.
 func WinogradInput6(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile int) {
 	winogradInput(bt6, dst, src, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile)
