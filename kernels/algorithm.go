@@ -63,7 +63,9 @@ type Weights struct {
 
 	// Scales has one number for each output channel, or is nil. It matters where the input is
 	// quantized: the channel's weights become the integers that are nearest to weight/scale, ties to
-	// even, from -128 to 127. Without scales, a channel's scale is its largest |weight|/127.
+	// even, from -128 to 127. Without scales, a channel's scale is its largest |weight|/127. The bias
+	// becomes an integer as well: where it would be greater than 2³⁰, the channel's scale is greater
+	// than said here, by so much that the bias fits.
 	Scales []float32
 }
 

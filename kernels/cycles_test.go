@@ -66,25 +66,32 @@ func TestQuantizedCycles(t *testing.T) {
 	fours.U8.Conv.Group, fours.U8.BatchMatMul.Group = 4, 2
 	const none = -1
 	for _, c := range []struct {
-		what                          string
-		in, out, k, stride, pad, size int
-		set                           *Set
-		direct, winograd              int // cycles
+		what                                  string
+		in, out, k, stride, pad, groups, size int
+		set                                   *Set
+		direct, winograd                      int // cycles
 	}{
 		// 169 pixels · 288 pairs · 12 vectors / 2. 16 tiles · (36 elements · (32+1) pairs · 12 vectors / 2
 		// + 90 for each of 4 vectors of inputs + 110 for each of 12 of outputs).
-		{"3×3", 64, 96, 3, 1, 1, 13, pairs, 169 * 288 * 6, 16 * (36*33*6 + 90*4 + 110*12)},
+		{"3×3", 64, 96, 3, 1, 1, 1, 13, pairs, 169 * 288 * 6, 16 * (36*33*6 + 90*4 + 110*12)},
 		// Vectors of 64 bytes take a cycle each.
-		{"3×3, fours", 64, 96, 3, 1, 1, 13, fours, 169 * 144 * 6, 16 * (36*33*6 + 90*4 + 110*6)},
+		{"3×3, fours", 64, 96, 3, 1, 1, 1, 13, fours, 169 * 144 * 6, 16 * (36*33*6 + 90*4 + 110*6)},
 		// One tile: 36·128·64 weights of 2 bytes come from beyond the cache, 6 bytes a cycle.
-		{"3×3, one tile", 64, 128, 3, 1, 1, 4, fours, 16 * 144 * 8, 36*64*128*2/6 + 90*4 + 110*8},
+		{"3×3, one tile", 64, 128, 3, 1, 1, 1, 4, fours, 16 * 144 * 8, 36*64*128*2/6 + 90*4 + 110*8},
 		// 111×111 outputs in 37×37 tiles; 12 channels of the phases are 6 pairs. A row of 21 inputs is 11
 		// pairs, or 6 fours.
-		{"7×7/2", 3, 96, 7, 2, 0, 227, pairs, 111 * 111 * 77 * 6, 37 * 37 * (36*7*6 + 90 + 110*12)},
-		{"7×7/2, fours", 3, 96, 7, 2, 0, 227, fours, 111 * 111 * 42 * 6, 37 * 37 * (36*7*6 + 90 + 110*6)},
-		{"5×5", 16, 16, 5, 1, 2, 20, fours, 400 * 100, none},
+		{"7×7/2", 3, 96, 7, 2, 0, 1, 227, pairs, 111 * 111 * 77 * 6, 37 * 37 * (36*7*6 + 90 + 110*12)},
+		{"7×7/2, fours", 3, 96, 7, 2, 0, 1, 227, fours, 111 * 111 * 42 * 6, 37 * 37 * (36*7*6 + 90 + 110*6)},
+		// 7×7 tiles; four subkernels of 3×3 taps.
+		{"5×5", 64, 192, 5, 1, 2, 1, 27, pairs, 729 * 800 * 12, 49 * (36*129*12 + 90*16 + 110*24)},
+		{"5×5, fours", 64, 192, 5, 1, 2, 1, 27, fours, 729 * 400 * 12, 49 * (36*129*12 + 90*16 + 110*12)},
+		{"5×5, two groups", 96, 256, 5, 1, 2, 2, 27, pairs, 729 * 600 * 16, 49 * (36*97*16 + 90*24 + 110*32)},
+		{"5×5, one tile", 16, 1024, 5, 1, 2, 1, 4, pairs, 16 * 200 * 64, 36*4*16*1024*2/6 + 90*4 + 110*128},
+		// 10×10 tiles of 3×3 outputs; four subkernels of 4×4 taps.
+		{"7×7", 64, 64, 7, 1, 3, 1, 28, pairs, 784 * 1568 * 4, 100 * (36*129*4 + 90*16 + 110*8)},
+		{"2×2", 16, 16, 2, 1, 0, 1, 21, fours, 400 * 16, none},
 	} {
-		p := Problem{ConvShape: ConvShape{In: c.in, Out: c.out, KH: c.k, KW: c.k, Stride: c.stride, Pad: c.pad, Groups: 1}, H: c.size, W: c.size}
+		p := Problem{ConvShape: ConvShape{In: c.in, Out: c.out, KH: c.k, KW: c.k, Stride: c.stride, Pad: c.pad, Groups: c.groups}, H: c.size, W: c.size}
 		p.Src, p.Dst = Type{Element: Uint8, Scale: 1}, Type{Element: Uint8, Scale: 1}
 		if got, ok := qdirect.cycles(c.set, p, 1<<20); !ok || got != c.direct {
 			t.Errorf("%s: direct takes %d cycles, %v, want %d", c.what, got, ok, c.direct)

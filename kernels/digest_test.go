@@ -86,7 +86,7 @@ func TestDigest(t *testing.T) {
 		fused bool
 	}
 	chains := map[key]string{}
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for _, c := range digestCases() {
 			k := key{c, set.ISA != kernels.Scalar}
 			if chains[k] == "" {
@@ -126,7 +126,7 @@ func TestDigestWinograd(t *testing.T) {
 		fused bool
 	}
 	want := map[key]string{}
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for i, c := range cases {
 			c.relu, c.n = i%2 == 0, 1+i%2
 			k := key{c, set.ISA != kernels.Scalar}
@@ -156,7 +156,7 @@ func TestDigestWinograd(t *testing.T) {
 // TestDigestTiles: an output does not depend on the tile that computes it. Every range of output
 // channels, computed alone, has the same bits as in the whole layer.
 func TestDigestTiles(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		c := conv(5, 29, 7, 2*set.F32.Conv.Wide.Width+set.F32.Conv.Narrow.Width+3, 3, 1, 1, 1)
 		d := c.data()
 		source := d.src.in(layout{halo: 1})

@@ -33,7 +33,7 @@ func (c convCase) testDirect(t *testing.T, set *kernels.Set, dst, src layout, th
 // TestDirectKernelSizes has every kernel size with every stride, and with paddings up to one that
 // is wider than half the kernel.
 func TestDirectKernelSizes(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for _, k := range []int{1, 2, 3, 5, 7, 11} {
 			for stride := 1; stride <= 4; stride++ {
 				pads := []int{0, 1, k / 2, k/2 + 1}
@@ -60,7 +60,7 @@ func TestDirectKernelSizes(t *testing.T) {
 
 // TestDirectChannels has channel counts on both sides of every tile's width.
 func TestDirectChannels(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for _, k := range []int{1, 3} {
 			test := func(in, out, groups int) {
 				conv(3, 5, in, out, k, 1, k/2, groups).testDirect(t, set, layout{}, layout{halo: k / 2}, 1)
@@ -89,7 +89,7 @@ func TestDirectChannels(t *testing.T) {
 // TestDirectStrips has strips, which are rows or parts of whole images, of lengths that leave every
 // remainder when divided by the tiles' heights.
 func TestDirectStrips(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		wide, narrow := set.F32.Conv.Wide.Height(), set.F32.Conv.Narrow.Height()
 		// The channels fill a wide tile and a part of a narrow one.
 		out := set.F32.Conv.Wide.Width + set.F32.Conv.Narrow.Width/2 + 1
@@ -109,7 +109,7 @@ func TestDirectStrips(t *testing.T) {
 // TestDirectLayouts reads from and writes to every layout: with and without a halo, with all and
 // with some channels of each pixel, in batches.
 func TestDirectLayouts(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for _, c := range []convCase{
 			conv(5, 6, 5, 21, 1, 1, 0, 1),
 			conv(6, 7, 5, 21, 1, 2, 0, 1),
@@ -139,7 +139,7 @@ func TestDirectLayouts(t *testing.T) {
 // TestDirectBorder has 1×1 convolutions with padding. The padding adds a border to the output,
 // which depends on the bias only.
 func TestDirectBorder(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for pad := 1; pad <= 3; pad++ {
 			for _, relu := range []bool{false, true} {
 				for _, size := range [][2]int{{1, 1}, {1, 4}, {4, 1}, {13, 13}} {
@@ -158,7 +158,7 @@ func TestDirectBorder(t *testing.T) {
 
 // TestDirect1x1Strided has 1×1 convolutions with padding and a stride, which read the halo.
 func TestDirect1x1Strided(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for _, size := range [][4]int{{1, 1, 2, 1}, {4, 5, 2, 1}, {13, 13, 3, 2}, {7, 2, 2, 3}} {
 			for i, dst := range layouts {
 				c := conv(size[0], size[1], 3, set.F32.Conv.Wide.Width+1, 1, size[2], size[3], 1)
@@ -172,7 +172,7 @@ func TestDirect1x1Strided(t *testing.T) {
 // TestDirectDense has kernels as large as the image, which are dense layers. Their weights
 // [out][C·H·W] are in the order OIHW as they are.
 func TestDirectDense(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for _, size := range [][3]int{{1, 1, 1}, {1, 1, 37}, {2, 3, 5}, {6, 6, 16}} {
 			for _, out := range append(kerneltest.Sizes(set.F32.Conv.Wide.Width, set.F32.Conv.Narrow.Width), 1000) {
 				h, w, in := size[0], size[1], size[2]
@@ -192,7 +192,7 @@ func TestDirectDense(t *testing.T) {
 // TestDirectThreads has enough work for many chunks, and compares bit for bit: neither the number
 // of threads nor the division into chunks may change a result.
 func TestDirectThreads(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for _, c := range []convCase{
 			conv(41, 37, 16, 33, 3, 1, 1, 1),
 			conv(55, 55, 24, 65, 1, 1, 0, 1),
@@ -237,7 +237,7 @@ func bindDirect(t testing.TB, set *kernels.Set, c convCase, dst, src kernels.Vie
 
 // TestDirectNoBias: a bias of nil stands for zeros.
 func TestDirectNoBias(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		c := conv(4, 5, 3, 19, 3, 1, 0, 1)
 		d := c.data()
 		op, err := newDirect(set, c.ConvShape, d.weights, nil, false)
@@ -260,7 +260,7 @@ func TestDirectNoBias(t *testing.T) {
 // 0·∞ must be a NaN.
 func TestDirectNaN(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for _, base := range []convCase{
 			conv(4, 5, 3, set.F32.Conv.Wide.Width+1, 3, 1, 1, 1),
 			conv(4, 5, 2, set.F32.Conv.Narrow.Width, 1, 1, 0, 1),

@@ -13,7 +13,7 @@ import (
 // TestElementKernels compares the kernels of a set with the loops that F32 documents them by,
 // between guard pages, also in place.
 func TestElementKernels(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		counts := channelCounts(set)
 		most := counts[len(counts)-1]
 		x, y := kerneltest.Random(1, most), kerneltest.Random(2, most)
@@ -115,7 +115,7 @@ func (e elementOp) test(t *testing.T, set *kernels.Set, n, h, w, c int, dst, a, 
 
 // TestElementSizes has rows whose lengths leave every remainder when divided by the vector's.
 func TestElementSizes(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for _, e := range elementOps {
 			for c := 1; c <= 40; c++ {
 				e.test(t, set, 1, 2, 1, c, layout{}, layout{}, layout{}, 1)
@@ -130,7 +130,7 @@ func TestElementSizes(t *testing.T) {
 
 // TestElementLayouts reads from and writes to every layout.
 func TestElementLayouts(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for _, e := range elementOps {
 			for i, dst := range layouts {
 				for j, a := range layouts {
@@ -146,7 +146,7 @@ func TestElementLayouts(t *testing.T) {
 
 // TestElementThreads has enough work for many chunks, on several threads.
 func TestElementThreads(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for _, e := range elementOps {
 			for threads := 1; threads <= 3; threads++ {
 				e.test(t, set, 2, 31, 30, 65, layout{halo: 1}, layout{}, layout{}, threads)
@@ -165,7 +165,7 @@ func TestElementThreads(t *testing.T) {
 
 // TestElementInPlace: ReLU and add may write where they read.
 func TestElementInPlace(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for _, e := range elementOps {
 			if e.name == "copy" {
 				continue // must not work in place

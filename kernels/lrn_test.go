@@ -14,7 +14,7 @@ import (
 // TestLRNKernels compares the two kernels of local response normalization with the loops that F32
 // documents them by, between guard pages.
 func TestLRNKernels(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		const maxPixels, maxSize, gap = 3, 9, 3
 		counts := channelCounts(set)
 		wide := counts[len(counts)-1] + max(gap, maxSize-1)
@@ -88,7 +88,7 @@ func alexLRN(size int) kernels.LRNShape {
 
 // TestLRNChannels has channel counts around multiples of the vector.
 func TestLRNChannels(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for _, size := range []int{1, 3, 5, 7} {
 			for c := 1; c <= 40; c++ {
 				testLRN(t, set, alexLRN(size), random(1, 1, 2, 3, c), layout{}, layout{}, 1)
@@ -106,7 +106,7 @@ func TestLRNChannels(t *testing.T) {
 
 // TestLRNLayouts reads from and writes to every layout, in batches.
 func TestLRNLayouts(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for n := 1; n <= 2; n++ {
 			for i, dst := range layouts {
 				for j, src := range layouts {
@@ -121,7 +121,7 @@ func TestLRNLayouts(t *testing.T) {
 
 // TestLRNThreads has enough work for many chunks, on several threads.
 func TestLRNThreads(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for threads := 1; threads <= 3; threads++ {
 			src := random(1, 2, 30, 29, 67)
 			testLRN(t, set, alexLRN(5), src, layout{halo: 1}, layout{}, threads)

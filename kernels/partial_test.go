@@ -193,7 +193,7 @@ func (op partialOp) parts() [][]int {
 // while all other rows are NaNs, as if they had yet to be computed. A part must write its own
 // rows and nothing else, not even the halo.
 func TestPartial(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
 		for _, op := range partialOps(t, set) {
 			t.Run(op.name, func(t *testing.T) {
@@ -342,7 +342,7 @@ func TestPartialErrors(t *testing.T) {
 // TestPartialSources: the rows around a partial source that its windows reach must be in the
 // memory, too.
 func TestPartialSources(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		s := kernels.ConvShape{In: 3, Out: 4, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}
 		for _, algo := range kernels.Candidates(set, kernels.Problem{ConvShape: s, H: 8, W: 8}) {
 			op, err := pack(set, algo, s, 8, 8, make([]float32, s.Weights()), nil, false)

@@ -55,7 +55,7 @@ func (p poolCase) test(t *testing.T, set *kernels.Set, dst, src layout, threads 
 // TestMaxPool3x3s2Kernel compares the kernel for rows of 3×3 windows with the loop that F32
 // documents it by, between guard pages.
 func TestMaxPool3x3s2Kernel(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		const maxPixels, gap = 5, 3
 		counts := channelCounts(set)
 		wide := counts[len(counts)-1] + gap
@@ -88,7 +88,7 @@ func TestMaxPool3x3s2Kernel(t *testing.T) {
 // TestPoolKernels compares the kernels for one window with the loops that F32 documents them by,
 // between guard pages.
 func TestPoolKernels(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		const maxSide, gap = 4, 3
 		counts := channelCounts(set)
 		wide := counts[len(counts)-1] + gap
@@ -139,7 +139,7 @@ func TestPoolKernels(t *testing.T) {
 // TestPoolWindows has many windows, strides and paddings, with and without Ceil, on images from one
 // pixel on, so that windows are clipped on all sides.
 func TestPoolWindows(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		channels := set.F32.Lanes + 1
 		for _, k := range [][2]int{{1, 1}, {2, 2}, {3, 3}, {3, 2}, {1, 3}, {5, 5}} {
 			for stride := 1; stride <= 3; stride++ {
@@ -165,7 +165,7 @@ func TestPoolWindows(t *testing.T) {
 
 // TestPoolChannels has channel counts around multiples of the vector.
 func TestPoolChannels(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for _, s := range []kernels.PoolShape{
 			{KH: 3, KW: 3, Stride: 2},
 			{KH: 2, KW: 2, Stride: 2, Pad: 1},
@@ -183,7 +183,7 @@ func TestPoolChannels(t *testing.T) {
 
 // TestPoolLayouts reads from and writes to every layout, in batches.
 func TestPoolLayouts(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for _, s := range []kernels.PoolShape{
 			{KH: 3, KW: 3, Stride: 2, Ceil: true},
 			{KH: 3, KW: 3, Stride: 2, Pad: 1},
@@ -205,7 +205,7 @@ func TestPoolLayouts(t *testing.T) {
 
 // TestPoolThreads has enough work for many chunks, on several threads.
 func TestPoolThreads(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for threads := 1; threads <= 3; threads++ {
 			p := poolCase{kernels.PoolShape{KH: 3, KW: 3, Stride: 2, Ceil: true}, 2, 30, 40, 37}
 			p.test(t, set, layout{halo: 1}, layout{}, threads)
@@ -225,7 +225,7 @@ func TestPoolThreads(t *testing.T) {
 // the window may be ignored. Infinities are numbers like any others.
 func TestMaxPoolNaN(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for _, s := range []kernels.PoolShape{
 			{KH: 3, KW: 3, Stride: 2},
 			{KH: 3, KW: 3, Stride: 1, Pad: 1},

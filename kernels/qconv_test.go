@@ -288,3 +288,47 @@ func TestQuantizedDirectExtremes(t *testing.T) {
 		}
 	})
 }
+
+// TestQuantizedWeights has weights without scales, among them channels with no weights but a bias, or
+// with such small ones that the bias needs a greater scale, and weights that cannot be quantized.
+func TestQuantizedWeights(t *testing.T) {
+	inf := float32(math.Inf(1))
+	nan := float32(math.NaN())
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		c := qconv(conv(1, 1, 2, 4, 1, 1, 0, 1), 0, 10)
+		p := c.problem() // from scale 0.02 to 0.05
+		op, err := kernels.NewConv(set, "direct", p, kernels.Weights{
+			Values: []float32{0.5, -0.25, 0, 0, 1e-30, 0, 0, 0},
+			Bias:   []float32{1, 2, 3, 0},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		src, dst := kernels.NewView(p.Src, 1, 1, 1, 2, 0), kernels.NewView(p.Dst, 1, 1, 1, 4, 0)
+		copy(src.Memory, []uint8{100, 50}) // 2 and 1
+		task, err := op.Bind(dst, src, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(task, 1)
+		// 2·0.5 - 1·0.25 + 1, 2, 3 and 0, as multiples of 0.05 from 10 on.
+		if want := []uint8{10 + 35, 10 + 40, 10 + 60, 10}; !bytes.Equal(dst.Memory, want) {
+			t.Errorf("outputs %v, want %v", dst.Memory, want)
+		}
+
+		for _, w := range []struct {
+			weights kernels.Weights
+			parts   []string
+		}{
+			{kernels.Weights{Values: []float32{0, 0, 0, nan, 0, 0, 0, 0}}, []string{"channel 1", "a weight is NaN"}},
+			{kernels.Weights{Values: []float32{0, 0, 0, 0, 0, 0, 0, -inf}}, []string{"channel 3", "a weight is -Inf"}},
+			{kernels.Weights{Values: make([]float32, 8), Bias: []float32{0, 0, inf, 0}}, []string{"channel 2", "the bias is +Inf"}},
+			{kernels.Weights{Values: make([]float32, 8), Scales: []float32{1, 1, 1}}, []string{"3 scales, expected 4"}},
+			{kernels.Weights{Values: make([]float32, 8), Scales: []float32{1, 0, 1, 1}}, []string{"scale of channel 1 is 0"}},
+			{kernels.Weights{Values: make([]float32, 8), Scales: []float32{1, 1, 1e-38, 1}}, []string{"channel 2", "weight scale 1e-38", "normal float32"}},
+		} {
+			_, err := kernels.NewConv(set, "direct", p, w.weights)
+			checkError(t, fmt.Sprint(w.weights), err, w.parts)
+		}
+	})
+}

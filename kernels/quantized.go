@@ -32,6 +32,9 @@ func (q quantized) folded(offset int32) []int32 {
 // does not overflow.
 const maxBias = 1 << 30
 
+// smallestNormal is the least positive float32 with all bits of precision.
+const smallestNormal = 0x1p-126
+
 // quantize quantizes the weights of p, whose input and output are quantized.
 func quantize(p Problem, w Weights) (quantized, error) {
 	k := p.K()
@@ -53,25 +56,20 @@ func quantize(p Problem, w Weights) (quantized, error) {
 				return fail("the bias is %g, expected a finite number", bias)
 			}
 		}
-		var scale float32
-		switch {
-		case w.Scales != nil:
+		scale := float32(largest / 127)
+		if w.Scales != nil {
 			scale = w.Scales[c]
-		case largest == 0 && bias == 0:
+		}
+		// A channel with tiny weights, such as a dead one, has a scale that its bias fits, too.
+		if scale = max(scale, float32(math.Abs(bias)/(maxBias*float64(p.Src.Scale)))); scale == 0 {
 			scale = 1
-		default:
-			// A channel with tiny weights has a scale that its bias fits, too.
-			scale = float32(max(largest/127, math.Abs(bias)/(maxBias*float64(p.Src.Scale))))
 		}
 		product := p.Src.Scale * scale
 		q.scale[c] = product / p.Dst.Scale
-		if !(q.scale[c] > 0 && q.scale[c]-q.scale[c] == 0) || !(product > 0) {
-			return fail("input scale %g · weight scale %g / output scale %g is no positive number", p.Src.Scale, scale, p.Dst.Scale)
+		if !(q.scale[c] >= smallestNormal && q.scale[c]-q.scale[c] == 0 && product >= smallestNormal) {
+			return fail("input scale %g · weight scale %g / output scale %g, expected a normal float32", p.Src.Scale, scale, p.Dst.Scale)
 		}
-		bias = math.RoundToEven(bias / float64(product))
-		if math.Abs(bias) > 2*maxBias-1 {
-			return fail("the bias is %g in units of the sums, expected 32 bits", bias)
-		}
+		bias = math.RoundToEven(bias / float64(product)) // at most about maxBias
 		for i, v := range weights {
 			n := int8(min(max(math.RoundToEven(float64(v/scale)), -128), 127))
 			q.values[c*k+i] = n

@@ -26,7 +26,8 @@ var qwinograd = algorithm{
 			return 0, false
 		}
 		tiles, elements := tileCount(a, p), a.N()*a.N()
-		in := p.In * p.Stride * p.Stride
+		subs := len(subkernels(winogradTaps(p.ConvShape), a.R))
+		in := p.In * p.Stride * p.Stride * subs * subs
 		inVectors, outVectors := vectors(in, set.U8.Input), vectors(p.Out, set.U8.Lanes)
 		// The stores at the end of a product cost as much as one more group of inputs.
 		groups := vectors(in/p.Groups, set.U8.BatchMatMul.Group) + 1
@@ -44,8 +45,9 @@ var qwinograd = algorithm{
 				return nil, nil
 			}
 		}
-		u, transforms := set.U8, &set.U8.Winograd[winogradTaps(p.ConvShape)]
-		c := &qwinogradConv{winogradConv: newWinograd(&u.BatchMatMul, p, qwinogradFor(set, p.ConvShape), winogradKernels[uint8, int16, int32]{
+		u, a := set.U8, qwinogradFor(set, p.ConvShape)
+		transforms := &u.Winograd[a.R]
+		c := &qwinogradConv{winogradConv: newWinograd(&u.BatchMatMul, p, a, winogradKernels[uint8, int16, int32]{
 			lanes:        u.Input,
 			input:        transforms.Input,
 			spaceToDepth: u.SpaceToDepth,
@@ -83,14 +85,21 @@ const (
 	qoutputCycles = 110
 )
 
-// qwinogradFor is winogradFor in integers.
+// qwinogradFor is winogradFor in integers. Kernels with more taps than there are transforms for are
+// divided into subkernels, with as few products as possible.
 func qwinogradFor(set *Set, s ConvShape) *winograd.Algorithm {
-	r := winogradTaps(s)
-	m := set.U8.Winograd[r].Outputs
-	if m == 0 {
-		return nil
+	taps := winogradTaps(s)
+	var best *winograd.Algorithm
+	least := math.Inf(1)
+	for r, t := range set.U8.Winograd[:min(taps+1, len(set.U8.Winograd))] {
+		if t.Outputs == 0 {
+			continue
+		}
+		if products := float64(len(subkernels(taps, r))) / float64(t.Outputs); products < least {
+			best, least = winograd.NewInteger(t.Outputs, r), products
+		}
 	}
-	return winograd.NewInteger(m, r)
+	return best
 }
 
 // fitsWinograd reports whether the sums of channel c, 64-fold, are int32 for all inputs, and so are their

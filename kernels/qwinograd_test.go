@@ -14,11 +14,25 @@ import (
 	"firebench/kernels/winograd"
 )
 
-// qwinogradOutputs is winogradOutputs for quantized values, 0 where there are no transforms.
-var qwinogradOutputs = [...]int{3: 4, 4: 3, 5: 0}
+// qwinogradOutputs is winogradOutputs for quantized values. Kernels with more than four taps are divided
+// into subkernels of three or four, with as few products as possible.
+var qwinogradOutputs = [...]int{3: 4, 4: 3, 5: 4, 6: 4, 7: 3, 8: 3, 9: 4, 10: 4, 11: 4, 12: 4}
 
-// qwinogradCase is winogradCase where there are transforms for quantized values; m is the number of a
-// tile's outputs, or 0.
+// largeShapes are convolutions whose kernels have more taps in each phase than there are transforms for: with two
+// and with three subkernels along a side, which overlap or not.
+var largeShapes = []kernels.ConvShape{
+	{KH: 6, KW: 6, Stride: 1, Pad: 0, Groups: 1},
+	{KH: 6, KW: 6, Stride: 1, Pad: 3, Groups: 3},
+	{KH: 7, KW: 7, Stride: 1, Pad: 3, Groups: 1},
+	{KH: 7, KW: 7, Stride: 1, Pad: 0, Groups: 2},
+	{KH: 8, KW: 8, Stride: 1, Pad: 2, Groups: 1},
+	{KH: 9, KW: 9, Stride: 1, Pad: 4, Groups: 1},
+	{KH: 10, KW: 10, Stride: 1, Pad: 1, Groups: 2},
+	{KH: 9, KW: 9, Stride: 2, Pad: 1, Groups: 1},
+	{KH: 13, KW: 13, Stride: 2, Pad: 6, Groups: 1},
+}
+
+// qwinogradCase is winogradCase for quantized values; m is the number of a tile's outputs.
 func qwinogradCase(s kernels.ConvShape, in, out, oh, ow, over int) (c qconvCase, m int) {
 	return qconv(winogradCase(s, in, out, oh, ow, over), int32(37*(oh%3)), int32(17*(ow%4))), qwinogradOutputs[(s.KH+s.Stride-1)/s.Stride]
 }
@@ -28,11 +42,12 @@ func qwinogradCase(s kernels.ConvShape, in, out, oh, ow, over int) (c qconvCase,
 func TestQuantizedWinogradTransforms(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for r, k := range set.U8.Winograd {
-			if m := 0; r < len(qwinogradOutputs) {
-				m = qwinogradOutputs[r]
-				if k.Outputs != m {
-					t.Fatalf("Winograd[%d] has %d outputs, want %d", r, k.Outputs, m)
-				}
+			want := 0
+			if r == 3 || r == 4 {
+				want = 7 - r
+			}
+			if k.Outputs != want {
+				t.Fatalf("Winograd[%d] has %d outputs, want %d", r, k.Outputs, want)
 			}
 			if k.Outputs > 0 {
 				t.Run(fmt.Sprintf("taps=%d", r), func(t *testing.T) {
@@ -163,11 +178,11 @@ func testQOutput(t *testing.T, lanes int, k kernels.QTransforms, a *winograd.Alg
 func TestQuantizedWinogradSizes(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
-		for _, s := range winogradShapes {
+		for _, s := range slices.Concat(winogradShapes, largeShapes) {
 			_, m := qwinogradCase(s, 1, 1, 9, 9, 0)
 			for i, oh := range []int{m, m + 1, 2*m - 1, 2 * m, 2*m + 1, 13} {
 				for j, ow := range []int{m, m + 1, 2*m - 1, 2 * m, 2*m + 1, 13} {
-					if c, m := qwinogradCase(s, 3, 5, oh, ow, i+j); m > 0 && c.h > 0 && c.w > 0 {
+					if c, _ := qwinogradCase(s, 3, 5, oh, ow, i+j); c.h > 0 && c.w > 0 {
 						c.relu = i%2 == 1
 						if i == j {
 							c.n = 2
@@ -200,9 +215,13 @@ func TestQuantizedWinogradChannels(t *testing.T) {
 			test(3, 1, 0, 3, in, 4)
 			test(4, 1, 1, 1, in, 35)
 			test(7, 2, 0, 1, in, 9)
+			test(5, 1, 2, 1, in, 9)
+			test(5, 1, 2, 3, in, 4)
+			test(7, 1, 1, 2, in, 2)
 		}
 		test(3, 1, 1, 16, 3, 1) // the last group of inputs is at the end of a vector
 		test(3, 1, 1, 7, 1, 1)  // depthwise
+		test(5, 1, 2, 17, 1, 1)
 		for in := 1; in <= 5; in++ {
 			test(11, 4, 2, 1, in, 3)
 			test(7, 2, 3, 1, in, 3)
@@ -220,6 +239,11 @@ func TestQuantizedWinogradLayouts(t *testing.T) {
 			conv(6, 9, 16, 20, 3, 1, 1, 1),
 			conv(16, 15, 3, 33, 7, 2, 1, 1),
 			conv(31, 24, 2, 5, 11, 4, 0, 1),
+			conv(8, 9, 5, 20, 5, 1, 0, 1),
+			conv(6, 7, 16, 5, 5, 1, 2, 1),
+			conv(7, 6, 32, 6, 5, 1, 1, 2),
+			conv(7, 8, 16, 5, 7, 1, 3, 1),
+			conv(19, 20, 2, 5, 9, 2, 0, 1),
 		} {
 			for n := 1; n <= 2; n++ {
 				c.n, c.relu = n, n == 2
@@ -243,6 +267,8 @@ func TestQuantizedWinogradLayers(t *testing.T) {
 			conv(55, 55, 16, 17, 3, 1, 1, 1),
 			conv(115, 115, 3, 8, 7, 2, 0, 1),
 			conv(224, 224, 3, 4, 11, 4, 2, 1),
+			conv(27, 27, 16, 17, 5, 1, 2, 1),
+			conv(27, 27, 96, 10, 5, 1, 2, 2),
 		} {
 			qconv(c, 104, 0).test(t, set, "winograd", layout{halo: 1}, layout{halo: c.Pad}, 1)
 		}
@@ -445,6 +471,7 @@ func TestQuantizedWinogradThreads(t *testing.T) {
 			conv(18, 2*manyRows(set).w, 16, wide+1, 3, 1, 1, 1),
 			conv(27, 27, 16, 3*wide+1, 3, 1, 1, 1),
 			conv(41, 43, 3, 3*wide, 7, 2, 0, 1),
+			conv(27, 26, 32, 4*wide, 5, 1, 2, 2),
 		} {
 			q := qconv(c, 9, 3)
 			d, p, out := q.data(), q.problem(), c.output()
@@ -484,12 +511,19 @@ func TestQuantizedWinogradParts(t *testing.T) {
 			conv(21, 9, 5, 20, 3, 1, 0, 1),
 			conv(39, 21, 3, 9, 7, 2, 3, 1),
 			conv(64, 40, 3, 9, 11, 4, 2, 1),
+			conv(21, 9, 16, 20, 5, 1, 2, 1),
+			conv(21, 9, 6, 20, 5, 1, 0, 2),
+			conv(23, 11, 16, 3, 7, 1, 3, 1),
+			conv(41, 21, 3, 3, 9, 2, 4, 1),
 		} {
 			q := qconv(c, 77, 11)
 			d, p, out := q.data(), q.problem(), c.output()
 			op, err := kernels.NewConv(set, "winograd", p, d.weights)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if got, want := op.KernelRows(), (c.KH+c.Stride-1)/c.Stride*c.Stride; got != want {
+				t.Errorf("%v reads %d rows for an output, want %d", c, got, want)
 			}
 			got := kernels.NewView(p.Dst, c.n, out.h, out.w, c.Out, 0)
 			align := op.RowAlign()
@@ -523,16 +557,16 @@ func TestQuantizedWinogradParts(t *testing.T) {
 	})
 }
 
-// TestQuantizedWinogradCandidate: the algorithm is a candidate where there are transforms, and the
-// output is as large as a tile.
+// TestQuantizedWinogradCandidate: the algorithm is a candidate where the kernel is square and has three
+// taps or more, and the output is as large as a tile.
 func TestQuantizedWinogradCandidate(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for k := 1; k <= 12; k++ {
 			for stride := 1; stride <= 5; stride++ {
 				for groups := 1; groups <= 2; groups++ {
-					taps, m := (k+stride-1)/stride, 0
-					if taps < len(qwinogradOutputs) && (stride == 1 || groups == 1) {
-						m = qwinogradOutputs[taps]
+					m := 0
+					if stride == 1 || groups == 1 {
+						m = qwinogradOutputs[(k+stride-1)/stride]
 					}
 					for oh := 1; oh <= 5; oh++ {
 						size := func(o int) int { return (o-1)*stride + k }
@@ -568,6 +602,18 @@ func TestQuantizedWinogradPacked(t *testing.T) {
 		}
 		if got, want := op.Executed(), int64(36*4*2*k*2*wide); got != want {
 			t.Errorf("%d multiply-adds, want %d", got, want)
+		}
+		// Two groups with 3 channels, and 3×3 subkernels of F(4×4, 3×3).
+		c = qconv(conv(13, 12, 6, 2*wide, 9, 1, 4, 2), 0, 0)
+		if op, err = kernels.NewConv(set, "winograd", c.problem(), c.data().weights); err != nil {
+			t.Fatal(err)
+		}
+		k = (3*3*3 + group - 1) / group * group
+		if got, want := op.Bytes(), int64(36*k*2*wide*2+2*wide*(4+4)); got != want {
+			t.Errorf("%d bytes of weights, biases and factors of subkernels, want %d", got, want)
+		}
+		if got, want := op.Executed(), int64(36*4*3*k*2*wide); got != want {
+			t.Errorf("%d multiply-adds of subkernels, want %d", got, want)
 		}
 	})
 }

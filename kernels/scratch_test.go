@@ -43,7 +43,7 @@ func guardScratch(t testing.TB, task workers.Task, memory []slab, side int) []sl
 // different groups. Each must give what it gives with memory of its own, whichever task wrote to
 // the memory before, and must allocate nothing when it runs.
 func TestShareScratch(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for threads := 1; threads <= 2; threads++ {
 			cases := []convCase{
 				conv(13, 14, 17, 9, 3, 1, 1, 1),
@@ -111,7 +111,7 @@ func TestShareScratch(t *testing.T) {
 // TestShareScratchAlone runs lists of tasks at the same time, each list on a thread of its own.
 // When they are done, it runs a task on all threads in the same memory.
 func TestShareScratchAlone(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		cases := []convCase{
 			conv(13, 14, 17, 9, 3, 1, 1, 1),
 			conv(31, 30, 3, set.F32.Conv.Wide.Width+1, 7, 2, 0, 1),

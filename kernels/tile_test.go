@@ -15,7 +15,7 @@ import (
 // chain that rounds each product, too. All must be within the bound of the exact sum, or the bound
 // would be wrong.
 func TestConvTiles(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for i, name := range []string{"wide", "narrow"} {
 			conv := [...]kernels.Tile[kernels.ConvFunc]{set.F32.Conv.Wide, set.F32.Conv.Narrow}[i]
 			matMul := [...]kernels.Tile[kernels.BatchMatMulFunc]{set.F32.BatchMatMul.Wide, set.F32.BatchMatMul.Narrow}[i]

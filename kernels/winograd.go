@@ -29,8 +29,8 @@ const (
 // outputs instead of m²·r² (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks",
 // 2015): F(4×4, 3×3), F(5×5, 4×4) or F(4×4, 5×5). A convolution with stride s is computed as one
 // with stride 1: the s² phases of the image, each with every s-th row and column, become
-// channels. The kernel must be square and have 3 to 5 taps along a side, in each phase, and the
-// output must be at least as large as the outputs of a tile.
+// channels; see winogradConv. The kernel must be square and have 3 to 5 taps along a side, in each
+// phase, and the output must be at least as large as the outputs of a tile.
 //
 // The errors are larger than the direct algorithm's, and depend on all inputs of a tile:
 // WinogradBound bounds them. On random data with up to a hundred channels they are about
@@ -53,8 +53,9 @@ var winogradAlgorithm = algorithm{
 		return max(products, stream(elements*p.Out*in/p.Groups*Float32.Size(), cache)) + transforms, true
 	},
 	pack: func(set *Set, p Problem, w Weights) (Conv, error) {
-		f, transforms := set.F32, &set.F32.Winograd[winogradTaps(p.ConvShape)]
-		c := newWinograd(&f.BatchMatMul, p, winogradFor(set, p.ConvShape), winogradKernels[float32, float32, float32]{
+		f, a := set.F32, winogradFor(set, p.ConvShape)
+		transforms := &f.Winograd[a.R]
+		c := newWinograd(&f.BatchMatMul, p, a, winogradKernels[float32, float32, float32]{
 			lanes:        f.Lanes,
 			input:        transforms.Input,
 			spaceToDepth: f.SpaceToDepth,
@@ -73,22 +74,20 @@ var winogradAlgorithm = algorithm{
 // winogradTaps returns the number of taps along a side of a kernel, ⌈KH/Stride⌉ in each phase of the
 // image, or 0 if Winograd's algorithm is not for the shape.
 func winogradTaps(s ConvShape) int {
-	taps := (s.KH + s.Stride - 1) / s.Stride
-	if s.KH != s.KW || s.Stride > 1 && s.Groups > 1 || taps >= len(F32{}.Winograd) {
+	if s.KH != s.KW || s.Stride > 1 && s.Groups > 1 {
 		return 0
 	}
-	return taps
+	return (s.KH + s.Stride - 1) / s.Stride
 }
 
 // winogradFor returns the F(m, r) for a convolution of images that are large enough, or nil if
 // there is none.
 func winogradFor(set *Set, s ConvShape) *winograd.Algorithm {
 	r := winogradTaps(s)
-	m := set.F32.Winograd[r].Outputs
-	if m == 0 {
+	if r >= len(set.F32.Winograd) || set.F32.Winograd[r].Outputs == 0 {
 		return nil
 	}
-	return winograd.New(m, r)
+	return winograd.New(set.F32.Winograd[r].Outputs, r)
 }
 
 // winogradFits reports whether p has as many outputs as a tile of F(m, r), along each side.
@@ -123,18 +122,49 @@ type winogradKernels[E, T, P number] struct {
 type winogradProducts[T, P number] = Tiles[func(dst *P, src, weights, prefetch *T, batch, k, tiles, srcMatrix, dstMatrix, srcStride, prefetchStep int)]
 
 // A winogradConv has panels of transformed weights.
+//
+// F(m, r) computes convolutions with stride 1 and r taps. Others are sums of such convolutions. In
+// one dimension, an output of one with stride s is
+//
+//	y[i] = Σ w[k]·x[s·i+k] // over k
+//
+// Each tap k is s·(o+t) + p for one of s phases p, one of the first taps o of subkernels, and one of r
+// taps t, so that
+//
+//	y[i] = Σ w[s·(o+t)+p] · x[s·(i+t) + s·o+p] // over p, o and t
+//
+// where the sum over t is a convolution with stride 1 of an image that has every s-th pixel of x,
+// from s·o+p on. The image of each phase and each subkernel is thus like a further input channel.
+// The difference is where they come from: phases lie in the same pixels of what makeDepth makes, and a
+// subkernel reads the pixels of another one o pixels further on.
+//
+// Where the taps are no multiple of r, the last subkernel moves back and ends with the kernel, so
+// that it reads no other pixels than the kernel. The taps that the one before it has, too, are zeros.
 type winogradConv[E, T, P number] struct {
 	packed[T, P]
 	winogradKernels[E, T, P]
-	products *winogradProducts[T, P]
-	f        *winograd.Algorithm // F(m, r)
-	k        int                 // terms of a sum: input channels in a group, all phases counted, and zeros up to whole groups of a product
+	products   *winogradProducts[T, P]
+	f          *winograd.Algorithm // F(m, r)
+	taps       int                 // of a phase, along a side
+	subkernels []int               // the first tap o of each, along a side
+	k          int                 // terms of a sum: input channels in a group, for all phases and subkernels, and zeros up to whole groups of a product
 }
 
 // newWinograd returns a convolution without its weights, biases and output transform.
 func newWinograd[E, T, P number](products *winogradProducts[T, P], p Problem, f *winograd.Algorithm, kernels winogradKernels[E, T, P]) *winogradConv[E, T, P] {
-	k := vectors(p.In/p.Groups*p.Stride*p.Stride, products.Group) * products.Group
-	return &winogradConv[E, T, P]{newPacked[T, P](products, p, f.N()*f.N()*k), kernels, products, f, k}
+	taps := winogradTaps(p.ConvShape)
+	subkernels := subkernels(taps, f.R)
+	k := vectors(p.In/p.Groups*p.Stride*p.Stride*len(subkernels)*len(subkernels), products.Group) * products.Group
+	return &winogradConv[E, T, P]{newPacked[T, P](products, p, f.N()*f.N()*k), kernels, products, f, taps, subkernels, k}
+}
+
+// subkernels returns the first tap of each subkernel of r taps, see winogradConv.
+func subkernels(taps, r int) []int {
+	var first []int
+	for o := 0; o < taps; o += r {
+		first = append(first, min(o, taps-r))
+	}
+	return first
 }
 
 func (c *winogradConv[E, T, P]) Algorithm() string { return winogradAlgorithm.name }
@@ -150,16 +180,18 @@ func (c *winogradConv[E, T, P]) Executed() int64 {
 // part must lie as they do in the whole output.
 func (c *winogradConv[E, T, P]) RowAlign() int { return c.f.M }
 
-// KernelRows implements Conv. R rows of each phase of the image are read, even where the kernel has
-// no taps for the last of them.
-func (c *winogradConv[E, T, P]) KernelRows() int { return c.f.R * c.problem.Stride }
+// KernelRows implements Conv. As many rows of each phase of the image are read, even where the kernel
+// has no taps for the last of them.
+func (c *winogradConv[E, T, P]) KernelRows() int { return c.taps * c.problem.Stride }
 
 // packKernels fills the panels with the transformed kernels G·g·Gᵀ, computed in float64 and rounded
 // once; integers are exact. A panel has, for each element of a tile, a row per group of input channels,
-// phase by phase; a row has a group of weights for each output channel of the block.
+// subkernel by subkernel and, in each, phase by phase; a row has a group of weights for each output
+// channel of the block.
 func packKernels[W, E, T, P number](c *winogradConv[E, T, P], weights []W) {
 	s, side, group := c.problem.ConvShape, c.f.N(), c.products.Group
-	in, taps := s.In/s.Groups, s.KH*s.KW
+	in, taps, r := s.In/s.Groups, s.KH*s.KW, c.f.R
+	phases, subs := s.Stride*s.Stride, len(c.subkernels)
 	var g [maxTile][maxTile]float64
 	for i, row := range c.f.G.Float() {
 		copy(g[i][:], row)
@@ -167,15 +199,16 @@ func packKernels[W, E, T, P number](c *winogradConv[E, T, P], weights []W) {
 	for _, b := range c.blocks {
 		width := b.tile
 		panel := c.panels[b.weights:][:side*side*c.k*width]
-		for ci := range in * s.Stride * s.Stride {
-			phase, ch := ci/in, ci%in
+		for ci := range in * phases * subs * subs {
+			sub, phase, ch := ci/in/phases, ci/in%phases, ci%in
 			py, px := phase/s.Stride, phase%s.Stride
+			oy, ox := c.subkernels[sub/subs], c.subkernels[sub%subs]
 			for n := range b.width {
 				w := weights[((b.out+n)*in+ch)*taps:][:taps]
 				var half [maxTile][maxTile]float64 // G·g
-				for y := 0; y*s.Stride+py < s.KH; y++ {
-					for x := 0; x*s.Stride+px < s.KW; x++ {
-						tap := float64(w[(y*s.Stride+py)*s.KW+x*s.Stride+px])
+				for y := sub/subs*r - oy; y < r && (oy+y)*s.Stride+py < s.KH; y++ {
+					for x := sub%subs*r - ox; x < r && (ox+x)*s.Stride+px < s.KW; x++ {
+						tap := float64(w[((oy+y)*s.Stride+py)*s.KW+(ox+x)*s.Stride+px])
 						for i := range side {
 							half[i][x] += g[i][y] * tap
 						}
@@ -183,7 +216,7 @@ func packKernels[W, E, T, P number](c *winogradConv[E, T, P], weights []W) {
 				}
 				at := (ci/group*width+n)*group + ci%group
 				for i := range side {
-					row := half[i][:c.f.R]
+					row := half[i][:r]
 					for j := range side {
 						sum := 0.0
 						for x, v := range g[j][:len(row)] {
@@ -220,10 +253,18 @@ type winogradTask[E, T, P number] struct {
 
 	// What a tile reads is either the source itself or, if the stride is not 1 or the channels
 	// are not whole vectors, what makeDepth makes of it. All sizes count values.
-	depthW   int // pixels of a row that makeDepth makes; 0 if tiles read the source
-	run      int // values that such a pixel takes from one row of the source
-	padded   int // run, rounded up to what spaceToDepth copies
-	channels int // channels of a transformed pixel: Stride runs, rounded up to whole vectors
+	depthW     int // pixels of a row that makeDepth makes; 0 if tiles read the source
+	run        int // values that such a pixel takes from one row of the source
+	padded     int // run, rounded up to what spaceToDepth copies
+	depthPixel int // channels of such a pixel: Stride runs, rounded up to whole vectors
+
+	// Each subkernel has transformed inputs of its own. Those for one group of channels lie side by side,
+	// so that a sum reads them as one run; if there is but one subkernel, all groups are transformed
+	// together, as one section.
+	sections  int // of the channels of a pixel
+	section   int // channels in one
+	transform int // section, rounded up to whole vectors, which are transformed at a time
+	channels  int // of a transformed pixel: all sections of all subkernels, rounded up to whole vectors
 
 	inMatrix  int                                // from one matrix of transformed inputs to the next
 	outMatrix int                                // from one matrix of products to the next
@@ -251,9 +292,17 @@ func (c *winogradConv[E, T, P]) Bind(dst, src View, threads int) (workers.Task, 
 	t.rows, t.cols = (dst.H+a.M-1)/a.M, (dst.W+a.M-1)/a.M
 	t.run = s.Stride * s.In
 	t.padded = vectors(t.run, c.copied) * c.copied
-	t.channels = vectors(s.Stride*t.run, c.lanes) * c.lanes
-	if s.Stride > 1 || t.channels > t.run {
-		t.depthW = dst.W + a.R - 1
+	t.depthPixel = vectors(s.Stride*t.run, c.lanes) * c.lanes
+	t.sections = 1
+	if len(c.subkernels) > 1 {
+		t.sections = s.Groups
+	}
+	t.section = s.Stride * t.run / t.sections
+	t.transform = vectors(t.section, c.lanes) * c.lanes
+	// What is rounded up of one section is overwritten with the next one, and behind the last there is room for it.
+	t.channels = vectors((len(c.subkernels)*len(c.subkernels)*t.sections-1)*t.section+t.transform, c.lanes) * c.lanes
+	if s.Stride > 1 || t.transform > t.section {
+		t.depthW = dst.W + c.taps - 1
 	}
 	width := c.products.Wide.Width
 	transformed, product := int(unsafe.Sizeof(T(0))), int(unsafe.Sizeof(P(0)))
@@ -287,8 +336,9 @@ func (c *winogradConv[E, T, P]) Bind(dst, src View, threads int) (workers.Task, 
 	t.layout.edge = reserve(element * a.M * a.M * width)
 	t.layout.depth = size
 	if t.depthW > 0 {
-		depthRows := ((t.rows+t.rowParts-1)/t.rowParts-1)*a.M + a.N()
-		t.layout.depth = reserve(element * (depthRows*t.depthW*t.channels + t.padded)) // the kernel writes the last run padded
+		depthH := ((t.rows+t.rowParts-1)/t.rowParts)*a.M + c.taps - 1
+		// The last run is written, and the last section read, rounded up.
+		t.layout.depth = reserve(element * (depthH*t.depthW*t.depthPixel + t.padded))
 	}
 	t.scratch = newScratch[uint8](threads, size)
 	return t, nil
@@ -340,23 +390,35 @@ func (t *winogradTask[E, T, P]) full() int { return t.dst.W / t.f.M }
 
 // transformInput transforms the inputs of the rows of tiles from first to last-1 of image n.
 func (t *winogradTask[E, T, P]) transformInput(buf *winogradBuffers[E, T, P], n, first, last int) {
-	m, top := t.f.M, t.outRow(first)
-	in, data := buf.in, buf.depth
-	srcRow, pixel := t.depthW*t.channels, t.channels
+	top, data := t.outRow(first), buf.depth
+	srcRow, pixel := t.depthW*t.depthPixel, t.depthPixel
 	if t.depthW > 0 {
-		t.makeDepth(data, n, top, t.outRow(last-1)-top+t.f.N())
+		t.makeDepth(data, n, top, t.outRow(last-1)-top+t.f.M+t.taps-1)
 	} else {
 		data = t.in[t.src.Index(n, top-t.problem.Pad, -t.problem.Pad, 0):]
 		srcRow, pixel = t.src.Row, t.src.Pixel
 	}
+	in := buf.in
 	for row := first; row < last; row++ {
-		data := data[(t.outRow(row)-top)*srcRow:]
-		full := t.full()
-		t.input(&in[0], &data[0], full, t.channels, srcRow, pixel, m*pixel, t.inMatrix, t.channels)
-		if full < t.cols {
-			t.input(&in[full*t.channels], &data[(t.dst.W-m)*pixel], 1, t.channels, srcRow, pixel, 0, t.inMatrix, t.channels)
+		data, channel := data[(t.outRow(row)-top)*srcRow:], 0
+		for section := range t.sections {
+			for _, oy := range t.subkernels {
+				for _, ox := range t.subkernels {
+					t.transformTiles(in[channel:], data[oy*srcRow+ox*pixel+section*t.section:], srcRow, pixel)
+					channel += t.section
+				}
+			}
 		}
 		in = in[t.cols*t.channels:]
+	}
+}
+
+// transformTiles transforms a section of the channels of a row of tiles.
+func (t *winogradTask[E, T, P]) transformTiles(in []T, data []E, srcRow, pixel int) {
+	m, full := t.f.M, t.full()
+	t.input(&in[0], &data[0], full, t.transform, srcRow, pixel, m*pixel, t.inMatrix, t.channels)
+	if full < t.cols {
+		t.input(&in[full*t.channels], &data[(t.dst.W-m)*pixel], 1, t.transform, srcRow, pixel, 0, t.inMatrix, t.channels)
 	}
 }
 
@@ -379,11 +441,11 @@ func (t *winogradTask[E, T, P]) makeDepth(out []E, n, y, count int) {
 			spare := len(t.in) - (at + (s.Stride-1)*src.Row + t.padded)
 			x = max(min((src.W+2*s.Pad)/s.Stride, t.depthW, (spare+step)/step), 0)
 			if x > 0 {
-				t.spaceToDepth(&out[0], &t.in[at], x, s.Stride, t.padded, step, src.Row, t.channels, t.run)
+				t.spaceToDepth(&out[0], &t.in[at], x, s.Stride, t.padded, step, src.Row, t.depthPixel, t.run)
 			}
 		}
 		for ; x < t.depthW; x++ {
-			px := out[x*t.channels:][:t.channels]
+			px := out[x*t.depthPixel:][:t.depthPixel]
 			clear(px)
 			for p := range s.Stride {
 				for q := range s.Stride {
@@ -394,7 +456,7 @@ func (t *winogradTask[E, T, P]) makeDepth(out []E, n, y, count int) {
 				}
 			}
 		}
-		out = out[t.depthW*t.channels:]
+		out = out[t.depthW*t.depthPixel:]
 	}
 }
 
@@ -411,7 +473,7 @@ func (t *winogradTask[E, T, P]) multiply(buf *winogradBuffers[E, T, P], b *block
 	step := min(max(callBytes/(int(unsafe.Sizeof(T(0)))*k*width), 1), elements)
 	for e := 0; e < elements; e += step {
 		n := min(step, elements-e)
-		in, out := buf.in[e*t.inMatrix+b.in:], buf.out[e*t.outMatrix:]
+		in, out := buf.in[e*t.inMatrix+b.in*len(t.subkernels)*len(t.subkernels):], buf.out[e*t.outMatrix:]
 		w, next := t.panels[b.weights+e*k*width:], t.panels[min(b.weights+(e+n)*k*width, len(t.panels)-1):]
 		if taller > 0 {
 			tile.Funcs[height](&out[0], &in[0], &w[0], &next[0], n, k/group, taller, t.inMatrix, t.outMatrix, t.channels, prefetchStep)

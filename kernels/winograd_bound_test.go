@@ -117,7 +117,7 @@ func (c convCase) winogradWorst(d *convData) []float64 {
 // if there are large inputs in its tile. Some errors must exceed the direct algorithm's bound, or
 // the test would show nothing.
 func TestWinogradBound(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for _, s := range winogradShapes {
 			for _, in := range []int{1, 9} {
 				c := winogradCase(s, in, 3, 9, 10, 0)

@@ -94,7 +94,7 @@ func (c convCase) testWinograd(t *testing.T, set *kernels.Set, dst, src layout, 
 // TestWinogradSizes has outputs that are about as high and as wide as one and as two tiles, for
 // every shape.
 func TestWinogradSizes(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
 		for _, s := range winogradShapes {
 			m := winogradCase(s, 1, 1, 1, 1, 0).winogradAlgorithm().M
@@ -119,7 +119,7 @@ func TestWinogradSizes(t *testing.T) {
 // TestWinogradChannels has channel counts around multiples of the vector and of every tile's width,
 // on an image whose second row and column of tiles overlap the first.
 func TestWinogradChannels(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
 		test := func(s kernels.ConvShape, in, out int) {
 			m := winogradCase(s, 1, 1, 1, 1, 0).winogradAlgorithm().M
@@ -153,7 +153,7 @@ func TestWinogradChannels(t *testing.T) {
 
 // TestWinogradLayers has the sizes of the networks' layers, with few channels.
 func TestWinogradLayers(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for _, c := range []convCase{
 			conv(13, 13, 48, 33, 3, 1, 1, 1),
 			conv(27, 27, 16, 32, 3, 1, 1, 1),
@@ -172,7 +172,7 @@ func TestWinogradLayers(t *testing.T) {
 // TestWinogradLayouts reads from and writes to every layout: with halos that are wider than the
 // padding, with all and with some channels of each pixel, in batches.
 func TestWinogradLayouts(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for _, c := range []convCase{
 			conv(6, 9, 5, 37, 3, 1, 0, 1),
 			conv(6, 9, 18, 20, 3, 1, 1, 2),
@@ -208,7 +208,7 @@ func manyRows(set *kernels.Set) convCase {
 // TestWinogradThreads compares bit for bit: neither the number of threads nor the parts that rows
 // and channels are divided into may change a result.
 func TestWinogradThreads(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for i, c := range []convCase{
 			manyRows(set),
 			conv(27, 27, 16, 3*set.F32.Conv.Wide.Width+1, 3, 1, 1, 1),
@@ -245,7 +245,7 @@ func TestWinogradThreads(t *testing.T) {
 // whose group does not have this input must keep its bits.
 func TestWinogradNaN(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
 		for _, c := range []convCase{
 			conv(9, 8, 1, set.F32.Conv.Wide.Width+1, 3, 1, 1, 1),
@@ -310,7 +310,7 @@ func TestWinogradNaN(t *testing.T) {
 
 // TestWinogradNoBias: a bias of nil stands for zeros.
 func TestWinogradNoBias(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		c := conv(6, 7, 3, 19, 3, 1, 1, 1)
 		d, out := c.data(), c.output()
 		source := d.src.in(layout{halo: 1})
@@ -340,7 +340,7 @@ func TestWinogradNoBias(t *testing.T) {
 // TestWinogradCandidate: for every small shape, Winograd's algorithm must be a candidate exactly
 // where its documentation says so, and Bind must accept the same sizes.
 func TestWinogradCandidate(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for kh := 1; kh <= 12; kh++ {
 			for _, kw := range []int{kh, kh + 1} {
 				for stride := 1; stride <= 5; stride++ {
@@ -441,7 +441,7 @@ func TestWinogradErrors(t *testing.T) {
 // TestWinogradOrder: the order in which chunks run must not change a result, although tiles
 // overlap. The most channels are so many that not even one row of tiles fits into the cache.
 func TestWinogradOrder(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
 		for _, in := range []int{200, 1100} {
 			for _, out := range []int{4, 3*set.F32.Conv.Wide.Width + 1} {
@@ -476,7 +476,7 @@ func TestWinogradOrder(t *testing.T) {
 // TestWinogradParts: what a part of the rows transforms and multiplies fills two thirds of the
 // level-2 cache at most, and all of it where the weights do not fit the cache anyway.
 func TestWinogradParts(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		cache := kernels.Level2()
 		for _, large := range []bool{false, true} {
 			const in, rows = 64, 60

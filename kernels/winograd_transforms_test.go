@@ -14,7 +14,7 @@ import (
 // TestSpaceToDepth calls the kernels with runs that lie apart, that follow each other and that
 // overlap, both within a pixel and from pixel to pixel.
 func TestSpaceToDepth(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		t.Run("f32", func(t *testing.T) { testSpaceToDepth(t, set.F32.SpaceToDepth, set.F32.Lanes) })
 		t.Run("u8", func(t *testing.T) { testSpaceToDepth(t, set.U8.SpaceToDepth, set.U8.Bytes) })
 	})
@@ -55,7 +55,7 @@ func testSpaceToDepth[T float32 | uint8](t *testing.T, kernel func(dst, src *T, 
 // TestWinogradTransforms compares the transforms of a set with the loops that Transforms
 // documents them by, between guard pages.
 func TestWinogradTransforms(t *testing.T) {
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for r, k := range set.F32.Winograd {
 			if (k.Outputs > 0) != (r >= 3 && r <= 5) {
 				t.Fatalf("Winograd[%d] has %d outputs", r, k.Outputs)

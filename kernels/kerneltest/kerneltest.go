@@ -25,21 +25,46 @@ import (
 // that ran: the test fails if it was not, instead of passing without having tested it.
 func EachISA(t *testing.T, f func(t *testing.T, set *kernels.Set)) {
 	t.Helper()
+	each(t, f, func(a, b *kernels.Set) bool { return a == b })
+}
+
+// EachF32 is EachISA for tests of float32 alone. Sets that have the same float32 kernels are one to
+// it: it runs f for the last of them.
+func EachF32(t *testing.T, f func(t *testing.T, set *kernels.Set)) {
+	t.Helper()
+	each(t, f, func(a, b *kernels.Set) bool { return a.F32 == b.F32 })
+}
+
+// each runs f for the last of the supported sets that are the same.
+func each(t *testing.T, f func(t *testing.T, set *kernels.Set), same func(a, b *kernels.Set) bool) {
+	t.Helper()
 	isas, err := kernels.Supported()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var ran []kernels.ISA
+	var sets []*kernels.Set
 	for _, isa := range isas {
-		t.Run("isa="+isa.String(), func(t *testing.T) {
-			set, err := kernels.For(isa)
-			if err != nil {
-				t.Fatal(err)
+		set, err := kernels.For(isa)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if set.ISA != isa {
+			t.Fatalf("kernels.For(%v) is the set of %v", isa, set.ISA)
+		}
+		sets = append(sets, set)
+	}
+	var ran []kernels.ISA
+	for i, set := range sets {
+		if slices.ContainsFunc(sets[i+1:], func(later *kernels.Set) bool { return same(set, later) }) {
+			continue
+		}
+		t.Run("isa="+set.ISA.String(), func(t *testing.T) {
+			// Not filtered out by -run.
+			for _, other := range sets {
+				if same(set, other) {
+					ran = append(ran, other.ISA)
+				}
 			}
-			if set.ISA != isa {
-				t.Fatalf("kernels.For(%v) is the set of %v", isa, set.ISA)
-			}
-			ran = append(ran, isa) // not filtered out by -run
 			f(t, set)
 		})
 	}

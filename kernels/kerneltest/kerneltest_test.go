@@ -334,3 +334,27 @@ func TestZeroHalo(t *testing.T) {
 		r.want(t, fmt.Sprint(at), fmt.Sprintf("dirty: the halo holds 9 at (n=%d y=%d x=%d c=3)", at[0], at[1], at[2]))
 	}
 }
+
+// TestEachF32 finds each float32 half of the supported sets once.
+func TestEachF32(t *testing.T) {
+	found := map[*kernels.F32]kernels.ISA{}
+	EachF32(t, func(t *testing.T, set *kernels.Set) {
+		if isa, ok := found[set.F32]; ok {
+			t.Errorf("%v has the kernels of %v, which ran before", set.ISA, isa)
+		}
+		found[set.F32] = set.ISA
+	})
+	isas, err := kernels.Supported()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, isa := range isas {
+		set, err := kernels.For(isa)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last, ok := found[set.F32]; !ok || last < isa {
+			t.Errorf("the kernels of %v ran for %v, expected a later set", isa, last)
+		}
+	}
+}

@@ -30,7 +30,7 @@ func TestLogits(t *testing.T) {
 	for _, v := range want.Data {
 		largest = max(largest, math.Abs(float64(v)))
 	}
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
 		var results [][]float32
 		algorithms := algorithms

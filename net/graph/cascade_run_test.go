@@ -142,7 +142,7 @@ func TestBands(t *testing.T) {
 			for _, input := range inputs {
 				m := small(input, test.nodes...)
 				w := random(t, m)
-				kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+				kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 					kerneltest.SkipSlow(t, set)
 					for _, algo := range kernels.Algorithms() {
 						o := graph.Options{Set: set, Algo: algo, Batch: 3}
@@ -170,7 +170,7 @@ func TestBands(t *testing.T) {
 func TestBandsOfPadding(t *testing.T) {
 	m := small(layer.Shape{H: 4, W: 5, C: 2}, node("a", layer.Conv{Out: 3, Kernel: 3, Pad: 5}), node("b", one), node("c", one))
 	w := random(t, m)
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for _, algo := range kernels.Algorithms() {
 			o := graph.Options{Set: set, Algo: algo}
 			keep := compileKeep(t, m, w, o, 1)
@@ -219,7 +219,7 @@ func TestBandsOfNets(t *testing.T) {
 				m.Nodes = m.Nodes[:i]
 			}
 			w := random(t, m)
-			kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+			kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 				kerneltest.SkipSlow(t, set)
 				for _, algo := range kernels.Algorithms() {
 					o := graph.Options{Set: set, Algo: algo, Batch: images}
@@ -252,7 +252,7 @@ func TestBandsOfLargeValues(t *testing.T) {
 		node("c", layer.MaxPool{Kernel: 3, Stride: 2, Ceil: true}),
 	)
 	w := random(t, m)
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
 		for _, o := range []graph.Options{{Threads: 1, Batch: 2}, {Threads: 2, Batch: 2}, {Threads: 2, Batch: 1}, {Threads: 3, Batch: 2}} {
 			o.Set, o.Algo = set, "direct"

@@ -43,7 +43,7 @@ func TestPick(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		seen := map[string]bool{}
 		for i, s := range compile(t, m, random(t, m), graph.Options{Set: set}).Steps() {
 			in := infos[i].In[0]

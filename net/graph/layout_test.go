@@ -158,7 +158,7 @@ func TestOddSizes(t *testing.T) {
 func checkPlans(t *testing.T, m *graph.Model, batch int, steps string) {
 	t.Helper()
 	w := random(t, m)
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
 		for _, algo := range kernels.Algorithms() {
 			o := graph.Options{Set: set, Algo: algo, Batch: batch}

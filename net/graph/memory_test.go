@@ -58,7 +58,7 @@ func TestArena(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := random(t, m)
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
 		size := func(o graph.Options) int64 {
 			o.Set = set

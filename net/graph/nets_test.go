@@ -25,7 +25,7 @@ func TestNets(t *testing.T) {
 				m.Input.H, m.Input.W = 87, 75 // large enough for tiles of Winograd's algorithm in every layer
 			}
 			w := random(t, m)
-			kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+			kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 				kerneltest.SkipSlow(t, set)
 				execute := func(p *graph.Plan) {
 					t.Helper()

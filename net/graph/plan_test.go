@@ -244,7 +244,7 @@ func TestSteps(t *testing.T) {
 		{Name: "cat", Op: "concat", Stage: "1x3", Out: layer.Shape{H: 1, W: 3, C: 6}, Cost: cost(0, 0, 2*4*row)},
 		{Name: "fc", Op: "dense", Stage: "head", Out: layer.Shape{H: 1, W: 1, C: 10}, Cost: cost(6*row*10+10, 6*row*10, 6*row+10)},
 	}
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for i, p := range map[int]kernels.Problem{
 			0: {ConvShape: conv.ConvShape(image), H: image.H, W: image.W, ReLU: true},
 			2: {ConvShape: layer.Conv{Out: 2, Kernel: 1}.ConvShape(want[1].Out), H: 1, W: 3},

@@ -3,6 +3,7 @@ package layer_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,6 +40,44 @@ var kinds = []struct {
 	{layer.Dropout{Rate: 0.5}, shapes(6, 7, 5), "dropout", layer.Shape{H: 6, W: 7, C: 5}, kernels.Cost{}},
 	{layer.Softmax{}, shapes(1, 1, 1000), "softmax", layer.Shape{H: 1, W: 1, C: 1000},
 		kernels.Cost{Activations: 4 * 2 * 1000}},
+	{layer.Quantize{Type: fine}, shapes(6, 7, 5), "quantize", layer.Shape{H: 6, W: 7, C: 5, Type: fine},
+		kernels.Cost{Activations: (4 + 1) * 210}},
+	{layer.Dequantize{}, stored(fine, 6, 7, 5), "dequantize", layer.Shape{H: 6, W: 7, C: 5},
+		kernels.Cost{Activations: (1 + 4) * 210}},
+
+	// Of quantized layers, weights have one byte, and biases and scales four.
+	{layer.Conv{Out: 8, Kernel: 3, Stride: 2, Pad: 1, Groups: 2, Type: coarse}, stored(fine, 9, 11, 4), "conv3x3", layer.Shape{H: 5, W: 6, C: 8, Type: coarse},
+		kernels.Cost{Params: 8*2*9 + 8, MACs: 5 * 6 * 8 * 2 * 9, Weights: 8*2*9 + 8*8, Activations: 9*11*4 + 5*6*8}},
+	{layer.Dense{Out: 10, Type: coarse}, stored(fine, 3, 5, 7), "dense", layer.Shape{H: 1, W: 1, C: 10, Type: coarse},
+		kernels.Cost{Params: 1050 + 10, MACs: 1050, Weights: 1050 + 10*8, Activations: 105 + 10}},
+	{layer.MaxPool{Kernel: 3, Stride: 2}, stored(fine, 6, 7, 5), "maxpool", layer.Shape{H: 2, W: 3, C: 5, Type: fine},
+		kernels.Cost{Activations: 6*7*5 + 2*3*5}},
+	{layer.AvgPool{Kernel: 2, Stride: 2, Pad: 1, Type: coarse}, stored(fine, 6, 7, 5), "avgpool", layer.Shape{H: 4, W: 4, C: 5, Type: coarse},
+		kernels.Cost{Activations: 6*7*5 + 4*4*5}},
+	{layer.GlobalAvgPool{Type: coarse}, stored(fine, 6, 7, 5), "avgpool", layer.Shape{H: 1, W: 1, C: 5, Type: coarse},
+		kernels.Cost{Activations: 6*7*5 + 5}},
+	{layer.ReLU{}, stored(fine, 6, 7, 5), "relu", layer.Shape{H: 6, W: 7, C: 5, Type: fine},
+		kernels.Cost{Activations: 2 * 210}},
+	{layer.Concat{}, stored(fine, 6, 7, 5, 6, 7, 3), "concat", layer.Shape{H: 6, W: 7, C: 8, Type: fine},
+		kernels.Cost{Activations: 2 * 336}},
+	{layer.Add{Type: coarse}, append(stored(fine, 6, 7, 5), stored(coarse, 6, 7, 5)...), "add", layer.Shape{H: 6, W: 7, C: 5, Type: coarse},
+		kernels.Cost{Activations: 3 * 210}},
+	{layer.Dropout{Rate: 0.5}, stored(fine, 6, 7, 5), "dropout", layer.Shape{H: 6, W: 7, C: 5, Type: fine}, kernels.Cost{}},
+}
+
+// Types of quantized values.
+var (
+	fine   = kernels.Type{Element: kernels.Uint8, Scale: 0.25, Zero: 3}
+	coarse = kernels.Type{Element: kernels.Uint8, Scale: 2}
+)
+
+// stored makes shapes whose values are of type t.
+func stored(t kernels.Type, sizes ...int) []layer.Shape {
+	s := shapes(sizes...)
+	for i := range s {
+		s[i].Type = t
+	}
+	return s
 }
 
 // shapes makes one shape of every three sizes.
@@ -104,11 +143,12 @@ func TestOutShape(t *testing.T) {
 }
 
 func TestOutShapeErrors(t *testing.T) {
-	tests := []struct {
+	type badShape struct {
 		layer layer.Layer
 		in    []layer.Shape
 		want  string // in the error
-	}{
+	}
+	tests := []badShape{
 		{layer.Conv{Kernel: 3}, shapes(9, 9, 4), "Out is 0"},
 		{layer.Conv{Out: 8}, shapes(9, 9, 4), "KH is 0"},
 		{layer.Conv{Out: 8, Kernel: 3, Stride: -1}, shapes(9, 9, 4), "Stride is -1"},
@@ -134,6 +174,47 @@ func TestOutShapeErrors(t *testing.T) {
 		{layer.Add{}, shapes(9, 9, 4), "1 inputs, expected 2"},
 		{layer.Dropout{Rate: 1}, shapes(9, 9, 4), "dropout rate is 1"},
 		{layer.Dropout{Rate: float32(math.NaN())}, shapes(9, 9, 4), "dropout rate is NaN"},
+
+		{layer.Quantize{}, shapes(9, 9, 4), "result of f32, expected quantized u8"},
+		{layer.Quantize{Type: kernels.Type{Element: kernels.Uint8}}, shapes(9, 9, 4), "result of u8, expected quantized u8"},
+		{layer.Quantize{Type: kernels.Type{Element: kernels.Int8, Scale: 1}}, shapes(9, 9, 4), "result of s8(scale 1, zero 0), expected quantized u8"},
+		{layer.Quantize{Type: kernels.Type{Element: kernels.Uint8, Scale: 1, Zero: 256}}, shapes(9, 9, 4), "result: type: zero point is 256"},
+		{layer.Quantize{Type: fine}, stored(fine, 9, 9, 4), "input 9×9×4 u8(scale 0.25, zero 3), expected f32"},
+		{layer.Dequantize{}, shapes(9, 9, 4), "input 9×9×4, expected quantized u8"},
+		{layer.Dequantize{}, stored(kernels.Type{Element: kernels.Uint8}, 9, 9, 4), "input 9×9×4 u8, expected quantized u8"},
+		{layer.LRN{Size: 5, Beta: 0.75, K: 1}, stored(fine, 9, 9, 4), "input 9×9×4 u8(scale 0.25, zero 3), expected f32"},
+		{layer.Softmax{}, stored(fine, 9, 9, 4), "input 9×9×4 u8(scale 0.25, zero 3), expected f32"},
+		{layer.MaxPool{Kernel: 1}, stored(kernels.Type{Element: kernels.Int32}, 9, 9, 4), "input 9×9×4 s32, expected f32 or quantized u8"},
+		{layer.ReLU{}, stored(kernels.Type{Element: kernels.Uint8}, 9, 9, 4), "input 9×9×4 u8, expected f32 or quantized u8"},
+		{layer.Concat{}, append(stored(fine, 9, 9, 4), stored(coarse, 9, 9, 4)...), "inputs 9×9×4 u8(scale 0.25, zero 3) and 9×9×4 u8(scale 2, zero 0) differ in type"},
+		{layer.Add{Type: fine}, stored(fine, 9, 9, 4, 9, 9, 5), "inputs 9×9×4 u8(scale 0.25, zero 3) and 9×9×5 u8(scale 0.25, zero 3) differ"},
+	}
+	// All Typed layers give float32 from float32, and quantized values from quantized ones.
+	for _, k := range kinds {
+		l, ok := k.layer.(layer.Typed)
+		if !ok {
+			continue
+		}
+		floats, quantized := slices.Clone(k.in), slices.Clone(k.in)
+		for i := range k.in {
+			floats[i].Type, quantized[i].Type = kernels.Type{}, fine
+		}
+		for _, bad := range []struct {
+			t    kernels.Type
+			in   []layer.Shape
+			want string
+		}{
+			{fine, floats, "and a result of u8(scale 0.25, zero 3), expected both f32 or both quantized"},
+			{kernels.Type{}, quantized, "u8(scale 0.25, zero 3) and a result of f32, expected both f32 or both quantized"},
+			{kernels.Type{Element: kernels.Uint8, Scale: -1}, quantized, "result: type: scale is -1"},
+			{kernels.Type{Element: kernels.Int8, Scale: 1}, quantized, "result of s8(scale 1, zero 0), expected f32 or quantized u8"},
+		} {
+			tests = append(tests, badShape{l.As(bad.t), bad.in, bad.want})
+		}
+		if len(k.in) > 1 {
+			quantized[1].Type = kernels.Type{}
+			tests = append(tests, badShape{l.As(fine), quantized, "expected both f32 or both quantized"})
+		}
 	}
 	for _, test := range tests {
 		out, err := test.layer.OutShape(test.in)
@@ -164,6 +245,8 @@ func TestWindow(t *testing.T) {
 		{layer.LRN{Size: 5, Alpha: 1e-4, Beta: 0.75, K: 1}, one, 1, 1, 0},
 		{layer.ReLU{}, one, 1, 1, 0},
 		{layer.Add{}, two, 1, 1, 0},
+		{layer.Quantize{Type: fine}, one, 1, 1, 0},
+		{layer.Dequantize{}, stored(fine, 9, 11, 4), 1, 1, 0},
 		{layer.Dense{Out: 10}, one, 0, 0, 0},
 		{layer.GlobalAvgPool{}, one, 0, 0, 0},
 		{layer.Softmax{}, one, 0, 0, 0},

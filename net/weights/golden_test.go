@@ -69,7 +69,7 @@ func TestGoldenLogits(t *testing.T) {
 	if testing.Short() {
 		inputs = 1
 	}
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
 		for algo, relative := range bounds {
 			p := published(t, graph.Options{Set: set, Algo: algo})
@@ -125,7 +125,7 @@ func TestGoldenNodes(t *testing.T) {
 	if len(nodes) < 40 {
 		t.Fatalf("%d nodes, expected those of a whole network", len(nodes))
 	}
-	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
 		p := published(t, graph.Options{Set: set, Algo: "direct", KeepAll: true})
 		run(t, p, readShared(t, "golden/input0.npy"))
