@@ -47,7 +47,7 @@ type Info struct {
 
 // Stages that are not named after their output side.
 const (
-	Stem = "stem" // everything up to the first layer with weights, and the activation behind it
+	Stem = "stem" // everything up to the first layer with weights, if there is one, and the activation behind it
 	Head = "head" // everything from Model.Head on
 )
 
@@ -247,18 +247,15 @@ func (t *table) own(n Node, i int, values map[string]int) error {
 
 // nameStages fills in the stages; the head starts at node head.
 func (t *table) nameStages(head int) {
-	stem := false // whether a layer with weights came before
+	first := slices.IndexFunc(t.owners, func(owner int) bool { return owner >= 0 })
 	for i := range t.infos {
 		n := &t.infos[i]
-		_, weighted := n.Layer.(layer.Weighted)
 		_, activation := n.Layer.(layer.Activation)
 		a := t.args[i][0]
 		switch {
 		case i >= head:
 			n.Stage = Head
-		case !stem:
-			n.Stage, stem = Stem, weighted
-		case activation && a > 0 && t.infos[a-1].Stage == Stem:
+		case i <= first, activation && a > 0 && t.infos[a-1].Stage == Stem:
 			n.Stage = Stem
 		case n.Out.H == n.Out.W:
 			n.Stage = fmt.Sprint(n.Out.H)
