@@ -45,7 +45,7 @@ func New(set Set, constraint string) *Machine {
 // Print allocates registers and returns the assembly and the Go declarations of
 // all functions so far. generator is named in the header.
 func (m *Machine) Print(generator, pkg string) (asm, stubs []byte, err error) {
-	passes := pass.Concat(pass.Compile, pass.FunctionPass(pruneSelfCopies), pass.FunctionPass(m.checkRegisters))
+	passes := pass.Concat(pass.FunctionPass(foldLoads), pass.Compile, pass.FunctionPass(pruneSelfCopies), pass.FunctionPass(m.checkRegisters))
 	return m.File.Print(passes, m.register, generator, pkg)
 }
 

@@ -98,3 +98,52 @@ func TestRegisterMap(t *testing.T) {
 		t.Errorf("expected\n%s\nin\n%s", want, asm)
 	}
 }
+
+// TestFoldLoads: additions read their operands from memory where nothing else needs these, and
+// nothing between the load and the addition writes to memory or changes the address.
+func TestFoldLoads(t *testing.T) {
+	for _, c := range []struct {
+		what string
+		emit func(m *Machine, p vec.R, v vec.V) vec.V // adds to v, or subtracts from it
+		want string
+	}{
+		{"first", func(m *Machine, p vec.R, v vec.V) vec.V { return m.Int32().Add(m.Load(p, 1), v) }, "VPADDD 32(AX), Y0, Y1"},
+		{"second", func(m *Machine, p vec.R, v vec.V) vec.V { return m.Int32().Add(v, m.Load(p, 1)) }, "VPADDD 32(AX), Y0, Y1"},
+		{"subtracted", func(m *Machine, p vec.R, v vec.V) vec.V { return m.Int32().Sub(v, m.Load(p, 1)) }, "VPSUBD 32(AX), Y0, Y1"},
+		{"subtracted from", func(m *Machine, p vec.R, v vec.V) vec.V { return m.Int32().Sub(m.Load(p, 1), v) }, "VMOVUPS 32(AX), Y1"},
+		{"needed twice", func(m *Machine, p vec.R, v vec.V) vec.V {
+			x := m.Load(p, 1)
+			return m.Int32().Add(m.Int32().Add(v, x), x)
+		}, "VMOVUPS 32(AX), Y1"},
+		{"a write between", func(m *Machine, p vec.R, v vec.V) vec.V {
+			x := m.Load(p, 1)
+			m.Store(v, p, 1)
+			return m.Int32().Add(v, x)
+		}, "VMOVUPS 32(AX), Y1"},
+		{"a changed address", func(m *Machine, p vec.R, v vec.V) vec.V {
+			x := m.Load(p, 1)
+			m.SkipVectors(p, 1)
+			return m.Int32().Add(v, x)
+		}, "VMOVUPS 32(AX), Y1"},
+		{"a loop between", func(m *Machine, p vec.R, v vec.V) vec.V {
+			x := m.Load(p, 1)
+			m.Loop("l", "For each", m.Arg("n"), func() { v = m.Int32().Add(v, x) })
+			return v
+		}, "VMOVUPS 32(AX), Y1"},
+	} {
+		m := New(AVX2, "amd64")
+		m.Func("F", "func(p *int32, n int)")
+		p := m.Arg("p")
+		v := m.Load(p, 0)
+		m.Store(c.emit(m, p, v), p, 2)
+		m.Store(v, p, 3) // a second use: v itself stays in a register
+		m.Return()
+		asm, _, err := m.Print("test", "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(strings.Fields(string(asm)), " "); !strings.Contains(got, c.want) {
+			t.Errorf("%s: expected %q in\n%s", c.what, c.want, asm)
+		}
+	}
+}

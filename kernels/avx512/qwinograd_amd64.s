@@ -12,7 +12,8 @@ TEXT ·QWinogradOutput6x4(SB), NOSPLIT, $0-96
 	// R8 5·6·srcMatrix, R9 in row 0/out pixel 0/dstRow/pixel/row/srcTile/dstTile, R10 3·dstPixel,
 	// R11 dstTile/bias/channels, R12 pixel/scale, R13 channels, R14 column/dstRow/temporary
 	// Z0 inverse of 9/temporary, Z1-Z15 AT·x/temporary, Z16 AT·x/scales/lower/temporary,
-	// Z17 AT·x/zero/temporary, Z18-Z22 AT·x/temporary, Z23-Z24 temporary, Z25-Z26 AT·x/temporary
+	// Z17 AT·x/zero/temporary, Z18-Z21 AT·x/temporary, Z22 AT·x, Z23-Z24 temporary,
+	// Z25 AT·x/temporary, Z26 AT·x
 	MOVQ   src+8(FP), AX
 	MOVQ   dst+0(FP), CX
 	MOVQ   srcMatrix+48(FP), DX
@@ -82,8 +83,7 @@ vector:
 	VMOVUPS (R9)(DI*1), Z3
 	VMOVUPS (R9)(SI*4), Z4
 	VPADDD  Z4, Z3, Z5
-	VMOVUPS (R9), Z6
-	VPADDD  Z2, Z6, Z6
+	VPADDD  (R9), Z2, Z6
 	VPADDD  Z5, Z6, Z6
 	VPSLLD  $0x02, Z5, Z5
 	VPADDD  Z2, Z5, Z5
@@ -91,22 +91,19 @@ vector:
 	VPSUBD  Z4, Z3, Z1
 	VPADDD  Z1, Z1, Z1
 	VPADDD  Z1, Z0, Z2
-	VMOVUPS (R9)(R8*1), Z3
-	VPADDD  Z3, Z1, Z1
+	VPADDD  (R9)(R8*1), Z1, Z1
 	VPSLLD  $0x02, Z1, Z1
 	VPADDD  Z0, Z1, Z1
 	ADDQ    DX, R14
 	MOVQ    R14, R9
 	VMOVUPS (R9)(SI*1), Z0
-	VMOVUPS (R11), Z3
-	VPADDD  Z3, Z0, Z0
+	VPADDD  (R11), Z0, Z0
 	VMOVUPS (R9)(SI*2), Z3
 	VPADDD  Z3, Z0, Z4
 	VMOVUPS (R9)(DI*1), Z7
 	VMOVUPS (R9)(SI*4), Z8
 	VPADDD  Z8, Z7, Z9
-	VMOVUPS (R9), Z10
-	VPADDD  Z4, Z10, Z10
+	VPADDD  (R9), Z4, Z10
 	VPADDD  Z9, Z10, Z10
 	VPSLLD  $0x02, Z9, Z9
 	VPADDD  Z4, Z9, Z9
@@ -114,8 +111,7 @@ vector:
 	VPSUBD  Z8, Z7, Z3
 	VPADDD  Z3, Z3, Z3
 	VPADDD  Z3, Z0, Z4
-	VMOVUPS (R9)(R8*1), Z7
-	VPADDD  Z7, Z3, Z3
+	VPADDD  (R9)(R8*1), Z3, Z3
 	VPSLLD  $0x02, Z3, Z3
 	VPADDD  Z0, Z3, Z3
 	ADDQ    DX, R14
@@ -126,8 +122,7 @@ vector:
 	VMOVUPS (R9)(DI*1), Z11
 	VMOVUPS (R9)(SI*4), Z12
 	VPADDD  Z12, Z11, Z13
-	VMOVUPS (R9), Z14
-	VPADDD  Z8, Z14, Z14
+	VPADDD  (R9), Z8, Z14
 	VPADDD  Z13, Z14, Z14
 	VPSLLD  $0x02, Z13, Z13
 	VPADDD  Z8, Z13, Z13
@@ -135,8 +130,7 @@ vector:
 	VPSUBD  Z12, Z11, Z7
 	VPADDD  Z7, Z7, Z7
 	VPADDD  Z7, Z0, Z8
-	VMOVUPS (R9)(R8*1), Z11
-	VPADDD  Z11, Z7, Z7
+	VPADDD  (R9)(R8*1), Z7, Z7
 	VPSLLD  $0x02, Z7, Z7
 	VPADDD  Z0, Z7, Z7
 	ADDQ    DX, R14
@@ -147,8 +141,7 @@ vector:
 	VMOVUPS (R9)(DI*1), Z15
 	VMOVUPS (R9)(SI*4), Z16
 	VPADDD  Z16, Z15, Z17
-	VMOVUPS (R9), Z18
-	VPADDD  Z12, Z18, Z18
+	VPADDD  (R9), Z12, Z18
 	VPADDD  Z17, Z18, Z18
 	VPSLLD  $0x02, Z17, Z17
 	VPADDD  Z12, Z17, Z17
@@ -156,8 +149,7 @@ vector:
 	VPSUBD  Z16, Z15, Z11
 	VPADDD  Z11, Z11, Z11
 	VPADDD  Z11, Z0, Z12
-	VMOVUPS (R9)(R8*1), Z15
-	VPADDD  Z15, Z11, Z11
+	VPADDD  (R9)(R8*1), Z11, Z11
 	VPSLLD  $0x02, Z11, Z11
 	VPADDD  Z0, Z11, Z11
 	ADDQ    DX, R14
@@ -168,8 +160,7 @@ vector:
 	VMOVUPS (R9)(DI*1), Z19
 	VMOVUPS (R9)(SI*4), Z20
 	VPADDD  Z20, Z19, Z21
-	VMOVUPS (R9), Z22
-	VPADDD  Z16, Z22, Z22
+	VPADDD  (R9), Z16, Z22
 	VPADDD  Z21, Z22, Z22
 	VPSLLD  $0x02, Z21, Z21
 	VPADDD  Z16, Z21, Z21
@@ -177,8 +168,7 @@ vector:
 	VPSUBD  Z20, Z19, Z15
 	VPADDD  Z15, Z15, Z15
 	VPADDD  Z15, Z0, Z16
-	VMOVUPS (R9)(R8*1), Z19
-	VPADDD  Z19, Z15, Z15
+	VPADDD  (R9)(R8*1), Z15, Z15
 	VPSLLD  $0x02, Z15, Z15
 	VPADDD  Z0, Z15, Z15
 	ADDQ    DX, R14
@@ -189,8 +179,7 @@ vector:
 	VMOVUPS (R9)(DI*1), Z23
 	VMOVUPS (R9)(SI*4), Z24
 	VPADDD  Z24, Z23, Z25
-	VMOVUPS (R9), Z26
-	VPADDD  Z20, Z26, Z26
+	VPADDD  (R9), Z20, Z26
 	VPADDD  Z25, Z26, Z26
 	VPSLLD  $0x02, Z25, Z25
 	VPADDD  Z20, Z25, Z25
@@ -198,8 +187,7 @@ vector:
 	VPSUBD  Z24, Z23, Z19
 	VPADDD  Z19, Z19, Z19
 	VPADDD  Z19, Z0, Z20
-	VMOVUPS (R9)(R8*1), Z23
-	VPADDD  Z23, Z19, Z19
+	VPADDD  (R9)(R8*1), Z19, Z19
 	VPSLLD  $0x02, Z19, Z19
 	VPADDD  Z0, Z19, Z19
 
@@ -440,8 +428,8 @@ TEXT ·QWinogradOutput6x3(SB), NOSPLIT, $0-96
 	// R10 dstTile/bias/channels, R11 pixel/scale, R12 channels, R13 column/dstRow
 	// Z0-Z4 AT·x/temporary, Z5 AT·x/inverse of 9/temporary, Z6-Z8 AT·x/temporary,
 	// Z9 AT·x/scales/lower/temporary, Z10 zero/temporary, Z11-Z12 AT·x/temporary, Z13 temporary,
-	// Z14-Z15 AT·x/temporary, Z16 temporary, Z17-Z18 AT·x/temporary, Z19 temporary,
-	// Z20-Z21 AT·x/temporary, Z22 temporary
+	// Z14 AT·x/temporary, Z15 AT·x, Z16 temporary, Z17 AT·x/temporary, Z18 AT·x, Z19 temporary,
+	// Z20 AT·x/temporary, Z21 AT·x
 	MOVQ   src+8(FP), AX
 	MOVQ   dst+0(FP), CX
 	MOVQ   srcMatrix+48(FP), DX
@@ -495,11 +483,9 @@ vector:
 	VMOVUPS (R9)(DI*1), Z3
 	VMOVUPS (R9)(SI*4), Z4
 	VPADDD  Z4, Z3, Z5
-	VMOVUPS (R9), Z6
-	VPADDD  Z2, Z6, Z6
+	VPADDD  (R9), Z2, Z6
 	VPADDD  Z5, Z6, Z6
-	VMOVUPS (R9)(R8*1), Z7
-	VPADDD  Z7, Z5, Z5
+	VPADDD  (R9)(R8*1), Z5, Z5
 	VPSLLD  $0x02, Z5, Z5
 	VPADDD  Z2, Z5, Z5
 	VPSUBD  Z1, Z0, Z0
@@ -509,18 +495,15 @@ vector:
 	ADDQ    DX, R13
 	MOVQ    R13, R9
 	VMOVUPS (R9)(SI*1), Z1
-	VMOVUPS (R10), Z2
-	VPADDD  Z2, Z1, Z1
+	VPADDD  (R10), Z1, Z1
 	VMOVUPS (R9)(SI*2), Z2
 	VPADDD  Z2, Z1, Z3
 	VMOVUPS (R9)(DI*1), Z4
 	VMOVUPS (R9)(SI*4), Z7
 	VPADDD  Z7, Z4, Z8
-	VMOVUPS (R9), Z9
-	VPADDD  Z3, Z9, Z9
+	VPADDD  (R9), Z3, Z9
 	VPADDD  Z8, Z9, Z9
-	VMOVUPS (R9)(R8*1), Z10
-	VPADDD  Z10, Z8, Z8
+	VPADDD  (R9)(R8*1), Z8, Z8
 	VPSLLD  $0x02, Z8, Z8
 	VPADDD  Z3, Z8, Z8
 	VPSUBD  Z2, Z1, Z1
@@ -535,11 +518,9 @@ vector:
 	VMOVUPS (R9)(DI*1), Z7
 	VMOVUPS (R9)(SI*4), Z10
 	VPADDD  Z10, Z7, Z11
-	VMOVUPS (R9), Z12
-	VPADDD  Z4, Z12, Z12
+	VPADDD  (R9), Z4, Z12
 	VPADDD  Z11, Z12, Z12
-	VMOVUPS (R9)(R8*1), Z13
-	VPADDD  Z13, Z11, Z11
+	VPADDD  (R9)(R8*1), Z11, Z11
 	VPSLLD  $0x02, Z11, Z11
 	VPADDD  Z4, Z11, Z11
 	VPSUBD  Z3, Z2, Z2
@@ -554,11 +535,9 @@ vector:
 	VMOVUPS (R9)(DI*1), Z10
 	VMOVUPS (R9)(SI*4), Z13
 	VPADDD  Z13, Z10, Z14
-	VMOVUPS (R9), Z15
-	VPADDD  Z7, Z15, Z15
+	VPADDD  (R9), Z7, Z15
 	VPADDD  Z14, Z15, Z15
-	VMOVUPS (R9)(R8*1), Z16
-	VPADDD  Z16, Z14, Z14
+	VPADDD  (R9)(R8*1), Z14, Z14
 	VPSLLD  $0x02, Z14, Z14
 	VPADDD  Z7, Z14, Z14
 	VPSUBD  Z4, Z3, Z3
@@ -573,11 +552,9 @@ vector:
 	VMOVUPS (R9)(DI*1), Z13
 	VMOVUPS (R9)(SI*4), Z16
 	VPADDD  Z16, Z13, Z17
-	VMOVUPS (R9), Z18
-	VPADDD  Z10, Z18, Z18
+	VPADDD  (R9), Z10, Z18
 	VPADDD  Z17, Z18, Z18
-	VMOVUPS (R9)(R8*1), Z19
-	VPADDD  Z19, Z17, Z17
+	VPADDD  (R9)(R8*1), Z17, Z17
 	VPSLLD  $0x02, Z17, Z17
 	VPADDD  Z10, Z17, Z17
 	VPSUBD  Z7, Z4, Z4
@@ -592,11 +569,9 @@ vector:
 	VMOVUPS (R9)(DI*1), Z16
 	VMOVUPS (R9)(SI*4), Z19
 	VPADDD  Z19, Z16, Z20
-	VMOVUPS (R9), Z21
-	VPADDD  Z13, Z21, Z21
+	VPADDD  (R9), Z13, Z21
 	VPADDD  Z20, Z21, Z21
-	VMOVUPS (R9)(R8*1), Z22
-	VPADDD  Z22, Z20, Z20
+	VPADDD  (R9)(R8*1), Z20, Z20
 	VPSLLD  $0x02, Z20, Z20
 	VPADDD  Z13, Z20, Z20
 	VPSUBD  Z10, Z7, Z7

@@ -89,7 +89,7 @@ func TestCalibrateRectified(t *testing.T) {
 func TestCalibrateScores(t *testing.T) {
 	const n = 1000
 	m := &graph.Model{Name: "scores", Input: layer.Shape{H: n, W: n, C: 1}, Nodes: []graph.Node{
-		node("a", layer.Conv{Out: 1, Kernel: 1}), node("b", layer.Conv{Out: 1, Kernel: 1}), node("c", layer.ReLU{}), node("d", layer.Softmax{}),
+		node("a", layer.Conv{Out: 1, Kernel: 1}), node("r", layer.ReLU{}), node("b", layer.Conv{Out: 1, Kernel: 1}), node("c", layer.ReLU{}), node("d", layer.Softmax{}),
 	}}
 	one := kernels.Weights{Values: []float32{1}}
 	w := stored{"a": one, "b": one}
@@ -104,7 +104,7 @@ func TestCalibrateScores(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, clipped := range []bool{true, true, false, false} { // the input, a, b and c
+		for i, clipped := range []bool{true, true, true, false, false} { // the input, a, r, b and c
 			v := c.Values[i]
 			if high := 255 * v.Scale; (high < 1.01) != clipped || !clipped && math.Abs(float64(high)-10) > 1e-5 {
 				t.Errorf("%v: %s reaches to %v; is it to be clipped: %v", method, v.Name, high, clipped)

@@ -55,11 +55,10 @@ func (h *histogram) addView(v kernels.View) error {
 	}
 	each(func(numbers []float32) {
 		for _, x := range numbers {
-			// A NaN becomes low and high, and then stays: no comparison with it is true.
-			if !(x <= high) && high == high {
+			if x > high {
 				high = x
 			}
-			if !(x >= low) && low == low {
+			if !(x >= low) && low == low { // a NaN becomes low, and stays
 				low = x
 			}
 		}

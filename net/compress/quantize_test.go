@@ -142,7 +142,7 @@ func TestScales(t *testing.T) {
 	if w["a"].Scales != nil {
 		t.Error("the rewrite changed its weights")
 	}
-	w["a"] = kernels.Weights{Values: values[:5]}
+	w["a"] = kernels.Weights{Values: values[:5:5]}
 	if _, qw := quantizeModel(t, c, Options{}, m, w); true {
 		if _, err := graph.Compile(m, qw, graph.Options{}); err == nil || !strings.Contains(err.Error(), "5 weights, expected 6") {
 			t.Errorf("too few weights: error %v", err)

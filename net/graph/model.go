@@ -247,18 +247,16 @@ func (t *table) own(n Node, i int, values map[string]int) error {
 
 // nameStages fills in the stages; the head starts at node head.
 func (t *table) nameStages(head int) {
-	stem := false // whether a layer with weights came before
+	weighted := func(n Info) bool { _, ok := n.Layer.(layer.Weighted); return ok }
+	first := slices.IndexFunc(t.infos[:head], weighted) // -1 in a model without a stem
 	for i := range t.infos {
 		n := &t.infos[i]
-		_, weighted := n.Layer.(layer.Weighted)
 		_, activation := n.Layer.(layer.Activation)
 		a := t.args[i][0]
 		switch {
 		case i >= head:
 			n.Stage = Head
-		case !stem:
-			n.Stage, stem = Stem, weighted
-		case activation && a > 0 && t.infos[a-1].Stage == Stem:
+		case i <= first, activation && a > 0 && t.infos[a-1].Stage == Stem:
 			n.Stage = Stem
 		case n.Out.H == n.Out.W:
 			n.Stage = fmt.Sprint(n.Out.H)
