@@ -371,9 +371,14 @@ func TestInterrupted(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	var stdout, stderr bytes.Buffer
-	if status := run(ctx, []string{dir}, nil, &stdout, &stderr); status != 1 || stdout.Len() > 0 {
-		t.Errorf("status %d, output %q, expected status 1 and none", status, &stdout)
+	for _, test := range []struct{ args, want []string }{
+		{[]string{dir}, []string{"random", "interrupted"}},
+		{[]string{"-type", "int8", "-calibrate", dir, dir}, []string{"interrupted"}},
+	} {
+		var stdout, stderr bytes.Buffer
+		if status := run(ctx, append([]string{"-model", "squeezenet1.1"}, test.args...), nil, &stdout, &stderr); status != 1 || stdout.Len() > 0 {
+			t.Errorf("status %d, output %q, expected status 1 and none", status, &stdout)
+		}
+		checkLines(t, stderr.String(), test.want...)
 	}
-	checkLines(t, stderr.String(), "random", "interrupted")
 }
