@@ -318,16 +318,16 @@ func (c *winogradConv[E, T, P]) Bind(dst, src View, threads int) (workers.Task, 
 		budget = Level2()
 	}
 	rows := max(budget/(elements*t.cols*(transformed*t.channels+product*width)), 1)
-	// A part has two rows of tiles at least if there are two: the last two may overlap, and must
-	// be in one chunk.
-	t.rowParts = min((t.rows+rows-1)/rows, max(t.rows/2, 1))
+	// The last part has two rows of tiles at least if there are two: they may overlap, and must be
+	// in one chunk.
+	t.rowParts = min((t.rows+rows-1)/rows, max(t.rows-1, 1))
 	chunks := dst.N * t.rowParts
 	for t.channelParts = 1; t.channelParts < len(c.blocks) && threads > 1 && (chunks*t.channelParts)%threads != 0 && chunks*t.channelParts < 4*threads; {
 		t.channelParts++
 	}
 
 	tiles := (t.rows + t.rowParts - 1) / t.rowParts * t.cols
-	t.inMatrix, t.outMatrix = oddLines[T](tiles*t.channels), oddLines[P](tiles*width)
+	t.inMatrix, t.outMatrix = spread[T](tiles*t.channels), spread[P](tiles*width)
 	size := 0
 	reserve := func(bytes int) int {
 		at := size
@@ -359,11 +359,15 @@ func (t *winogradTask[E, T, P]) buffers(worker int) winogradBuffers[E, T, P] {
 	}
 }
 
-// oddLines rounds a stride of values up to an odd number of cache lines. A stride that is a multiple
-// of a large power of two would map all matrices to the same few sets of the cache.
-func oddLines[T number](stride int) int {
+// spread rounds a stride of values up to a number of cache lines that is no multiple of four. One that
+// is a multiple of a large power of two would map all matrices to the same few sets of the cache.
+func spread[T number](stride int) int {
 	line := align / int(unsafe.Sizeof(T(0)))
-	return vectors(stride, line)*line | line
+	lines := vectors(stride, line)
+	if lines%4 == 0 {
+		lines++
+	}
+	return lines * line
 }
 
 func (t *winogradTask[E, T, P]) Chunks() int { return t.dst.N * t.rowParts * t.channelParts }
