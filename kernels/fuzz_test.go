@@ -115,6 +115,9 @@ func FuzzWinograd(f *testing.F) {
 			c.testDirect(t, set, dst, src, threads)
 			q := qconv(c, int32(dstLayout), int32(srcLayout))
 			for _, algo := range kernels.Candidates(set, q.problem()) {
+				if algo == "winograd" && c.K() > 1000 {
+					continue // sums of some of these weights are too large, see TestQuantizedWinogradCondition
+				}
 				q.test(t, set, algo, dst, src, threads)
 			}
 		}

@@ -8,13 +8,13 @@ import (
 )
 
 // qwinograd is winogradAlgorithm for quantized values, in integers: F(4×4, 3×3) or F(3×3, 4×4). Its
-// results are exact, and so those of the direct algorithm.
+// results are exact, so they are those of the direct algorithm.
 //
 // Inputs and weights are transformed to int16. Sums of their products may overflow, and so may the
 // output transform: what they mean for the result is exact modulo 2³². It is 576 times a sum of the
 // convolution and its bias, or 9·64: the kernels divide it by 9, exactly, as a product with the
 // inverse of 9 modulo 2³², and a factor of 64 remains. It is thus the condition of this algorithm that
-// 64 times every sum that any input can lead to is an int32; see fits.
+// 64 times every sum that any input can lead to is an int32; see fitsWinograd.
 var qwinograd = algorithm{
 	name: winogradAlgorithm.name,
 	cycles: func(set *Set, p Problem, cache int) (int, bool) {
@@ -52,6 +52,9 @@ var qwinograd = algorithm{
 			input:        transforms.Input,
 			spaceToDepth: u.SpaceToDepth,
 			copied:       u.Bytes,
+			// From a seventh to two thirds of the cache are equally fast, see results/. The least
+			// saves memory.
+			budget: Level2() / 6,
 		})}
 		c.scale = Alloc[float32](len(c.bias))
 		bias := q.folded(p.Src.Zero)

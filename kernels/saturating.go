@@ -8,12 +8,13 @@ import "firebench/kernels/scalar"
 // channel, and limits each such sum to 16 bits without a word, though it may be as large as
 // ±2·255·128. All other sums are exact. Everything but the convolutions is that of set.
 //
-// It is emulated by portable code, for images of any set, and never chosen: For and Best do not know it.
+// It is emulated by portable code, and never chosen: For and Best do not know it.
 func Saturating(set *Set) *Set {
 	tile := Tile[QConvFunc]{4, []QConvFunc{scalar.QConvSaturating1x4}}
 	u8 := *set.U8
 	u8.Lanes = 1
 	u8.Conv = Tiles[QConvFunc]{tile, tile, 1}
+	u8.Offset = 0
 	u8.Widen = nil
 	u8.Winograd = [6]QTransforms{}
 	return &Set{ISA: set.ISA, F32: set.F32, U8: &u8}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"firebench/kernels"
+	"firebench/kernels/kerneltest"
 	"firebench/kernels/workers"
 )
 
@@ -60,42 +61,40 @@ func (c qconvCase) saturated(d qconvData) (want []uint8) {
 // TestSaturating has sums of an odd number of products, whose pairs reach over the ends of the rows of a
 // window, and windows whose pixels are apart.
 func TestSaturating(t *testing.T) {
-	scalar, err := kernels.For(kernels.Scalar)
-	if err != nil {
-		t.Fatal(err)
-	}
-	set := kernels.Saturating(scalar)
-	differ := 0
-	for _, c := range []qconvCase{
-		qconv(conv(9, 11, 3, 6, 7, 2, 0, 1), 117, 0),
-		qconv(conv(5, 6, 1, 4, 3, 1, 1, 1), 0, 3),
-		qconv(conv(5, 6, 8, 9, 3, 1, 1, 1), 9, 0),
-		qconv(conv(5, 6, 9, 8, 1, 1, 0, 1), 0, 0),
-		qconv(conv(5, 6, 8, 6, 1, 1, 1, 1), 0, 0),
-		qconv(conv(5, 6, 6, 10, 3, 1, 1, 2), 200, 100),
-		qconv(conv(3, 3, 5, 33, 3, 1, 0, 1), 0, 0),
-	} {
-		for _, extreme := range []bool{false, true} {
-			c.extreme, c.relu = extreme, !extreme
-			t.Run(c.String(), func(t *testing.T) {
-				d, p := c.data(), c.problem()
-				want := c.saturated(d)
-				if !bytes.Equal(want, d.want) {
-					differ++
-				}
-				op, err := kernels.NewConv(set, kernels.Auto, p, d.weights)
-				if err != nil {
-					t.Fatal(err)
-				}
-				dst, src := c.output().in(layout{}), tensor{n: c.n, h: c.h, w: c.w, c: c.In}.in(layout{halo: c.Pad})
-				exerciseQuantized(t, 2, dst, src, p.Dst, p.Src, c.Halo(), d.src, want,
-					func(dst, src kernels.View) (workers.Task, error) { return op.Bind(dst, src, 2) })
-			})
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		set = kernels.Saturating(set)
+		differ := 0
+		for _, c := range []qconvCase{
+			qconv(conv(9, 11, 3, 6, 7, 2, 0, 1), 117, 0),
+			qconv(conv(5, 6, 1, 4, 3, 1, 1, 1), 0, 3),
+			qconv(conv(5, 6, 8, 9, 3, 1, 1, 1), 9, 0),
+			qconv(conv(5, 6, 9, 8, 1, 1, 0, 1), 0, 0),
+			qconv(conv(5, 6, 8, 6, 1, 1, 1, 1), 0, 0),
+			qconv(conv(5, 6, 6, 10, 3, 1, 1, 2), 200, 100),
+			qconv(conv(3, 3, 5, 33, 3, 1, 0, 1), 0, 0),
+		} {
+			for _, extreme := range []bool{false, true} {
+				c.extreme, c.relu = extreme, !extreme
+				t.Run(c.String(), func(t *testing.T) {
+					d, p := c.data(), c.problem()
+					want := c.saturated(d)
+					if !bytes.Equal(want, d.want) {
+						differ++
+					}
+					op, err := kernels.NewConv(set, kernels.Auto, p, d.weights)
+					if err != nil {
+						t.Fatal(err)
+					}
+					dst, src := c.output().in(layout{}), tensor{n: c.n, h: c.h, w: c.w, c: c.In}.in(layout{halo: c.Pad})
+					exerciseQuantized(t, 2, dst, src, p.Dst, p.Src, c.Halo(), d.src, want,
+						func(dst, src kernels.View) (workers.Task, error) { return op.Bind(dst, src, 2) })
+				})
+			}
 		}
-	}
-	if differ < 7 {
-		t.Errorf("%d cases saturate, want 7 at least", differ)
-	}
+		if differ < 7 {
+			t.Errorf("%d cases saturate, want 7 at least", differ)
+		}
+	})
 }
 
 // TestSaturatingPair has the pairs of weights and inputs from which on sums saturate.

@@ -60,6 +60,8 @@ var winogradAlgorithm = algorithm{
 			input:        transforms.Input,
 			spaceToDepth: f.SpaceToDepth,
 			copied:       f.Lanes,
+			// This leaves the rest of the cache to the weights.
+			budget: Level2() * 2 / 3,
 		})
 		packChannels(c.bias, c.blocks, w.Bias)
 		lower := lowerBound(p.ReLU)
@@ -116,6 +118,9 @@ type winogradKernels[E, T, P number] struct {
 	// spaceToDepth is F32.SpaceToDepth; it takes multiples of copied channels.
 	copied       int
 	spaceToDepth func(dst, src *E, pixels, runs, channels, srcPixel, srcRow, dstPixel, dstRun int)
+
+	// budget is how many bytes of transformed inputs and products a chunk should have.
+	budget int
 }
 
 // winogradProducts are the tiles of BatchMatMul.
@@ -306,10 +311,9 @@ func (c *winogradConv[E, T, P]) Bind(dst, src View, threads int) (workers.Task, 
 	}
 	width := c.products.Wide.Width
 	transformed, product := int(unsafe.Sizeof(T(0))), int(unsafe.Sizeof(P(0)))
-	// Transformed inputs and products take two thirds of the cache and leave the rest to the
-	// weights. If the weights are larger than the cache, every part of the rows reads them anew
-	// from beyond it: there should be fewer parts then, which fill the whole cache.
-	budget := Level2() * 2 / 3
+	// If the weights are larger than the cache, every part of the rows reads them anew from beyond
+	// it: there should be fewer parts then, which fill the whole cache.
+	budget := c.budget
 	if len(Bytes(c.panels)) > Level2() {
 		budget = Level2()
 	}

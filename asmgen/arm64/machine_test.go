@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -95,9 +96,9 @@ func manyVectors(m *Machine, n, low int) {
 	}
 }
 
-// TestLowerHalf: registers that must be in the lower half change places with others, and all
+// TestKeepLow: registers that must be in the lower half change places with others, and all
 // instructions agree.
-func TestLowerHalf(t *testing.T) {
+func TestKeepLow(t *testing.T) {
 	m := New(NEON, "arm64")
 	m.Func("F", "func(p *float32)")
 	manyVectors(m, registers, registers/2)
@@ -113,7 +114,8 @@ func TestLowerHalf(t *testing.T) {
 	for _, f := range regexp.MustCompile(`FMOVQ (F\d+), (\d+\(R\d\))`).FindAllStringSubmatch(string(asm), -1) {
 		stored[f[2]] = f[1]
 	}
-	if len(loaded) != registers || !maps.Equal(loaded, stored) {
+	used := slices.Compact(slices.Sorted(maps.Values(loaded)))
+	if len(used) != registers || !maps.Equal(loaded, stored) {
 		t.Errorf("loaded %v, stored %v", loaded, stored)
 	}
 	multipliers := map[string]bool{}

@@ -35,7 +35,8 @@
 // without a label do not count for the first two.
 //
 // The speed, with a 95 % interval of its median, is that of the network alone; but the next
-// pictures are read on other processors meanwhile. To measure speed use bench.
+// pictures are read on other processors meanwhile, and networks that take turns empty each other's
+// caches. To measure speed use bench.
 //
 // A picture that cannot be used is one line on standard error; the others count all the
 // same. The exit status is then 1, as for any other error, and 2 for wrong usage.

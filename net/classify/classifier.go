@@ -47,9 +47,7 @@ func (c *classifier) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	progress := cli.NewProgress(c.stderr)
-	calibration, err := c.Calibrate(ctx, w, progress)
-	progress.Clear()
+	calibration, err := c.Calibrate(ctx, w, cli.NewProgress(c.stderr))
 	if err != nil {
 		return err
 	}

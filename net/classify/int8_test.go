@@ -15,6 +15,9 @@ import (
 // TestInt8 calibrates with pictures, saves the scales, and loads them on every instruction set, with
 // every algorithm and several threads: the logits have the same bits.
 func TestInt8(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short mode: many runs of a network; net/accuracy has one in integers")
+	}
 	dir := t.TempDir()
 	photos := filepath.Join(dir, "photos")
 	if err := os.Mkdir(photos, 0o777); err != nil {
@@ -38,12 +41,7 @@ func TestInt8(t *testing.T) {
 	}
 	want := logits(t, "-calibrate", photos, "-save", scales)
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
-		kerneltest.SkipSlow(t, set)
-		algorithms := append(kernels.Algorithms(), kernels.Auto)
-		if testing.Short() {
-			algorithms = algorithms[:1]
-		}
-		for i, algo := range algorithms {
+		for i, algo := range append(kernels.Algorithms(), kernels.Auto) {
 			threads := []string{"1", "2", "3"}[i%3]
 			if !bytes.Equal(logits(t, "-calibrate", scales, "-isa", set.ISA.String(), "-algo", algo, "-threads", threads), want) {
 				t.Errorf("%s on %s threads gives other bits", algo, threads)
@@ -54,9 +52,6 @@ func TestInt8(t *testing.T) {
 			t.Error("calibrating with these kernels gives other scales")
 		}
 	})
-	if testing.Short() {
-		return
-	}
 	for _, args := range [][]string{{"-keep", "conv1,fire5.squeeze1x1"}, {"-weight-bits", "7"}} {
 		if bytes.Equal(logits(t, append(args, "-calibrate", scales)...), want) {
 			t.Errorf("%q changes nothing", args)
@@ -79,10 +74,7 @@ func TestBadCalibration(t *testing.T) {
 	photo := write(t, photos, "1.png", encoded(t, png.Encode, picture(60, 40)))
 	write(t, text, "notes.txt", []byte("text"))
 	notPNG := write(t, bad, "1.png", []byte("text"))
-	scales := filepath.Join(dir, "scales.json")
-	if status, _, stderr := command("-type", "int8", "-calibrate", photos, "-save", scales, photo); status != 0 {
-		t.Fatalf("status %d, standard error %q", status, stderr)
-	}
+	scales := filepath.Join("..", "accuracy", "testdata", "squeezenet1.0.json")
 	good, err := os.ReadFile(scales)
 	if err != nil {
 		t.Fatal(err)
@@ -110,9 +102,9 @@ func TestBadCalibration(t *testing.T) {
 		{[]string{"-calibrate", with("negative.json", "-1")}, "negative.json: values[0]: scale of input is -1, expected a positive number"},
 		{[]string{"-calibrate", with("nan.json", "NaN")}, "nan.json: not a calibration: "},
 		{[]string{"-calibrate", with("infinite.json", "1e99")}, "infinite.json: not a calibration: "},
-		{[]string{"-calibrate", scales, "-model", "squeezenet1.1"}, `scales.json: model is "squeezenet1.0", expected "squeezenet1.1"`},
+		{[]string{"-calibrate", scales, "-model", "squeezenet1.1"}, `squeezenet1.0.json: model is "squeezenet1.0", expected "squeezenet1.1"`},
 		{[]string{"-calibrate", scales, "-keep", "conv1,conv99"}, "there is no node conv99"},
-		{[]string{"-calibrate", photos, "-save", filepath.Join(empty, "none", "s.json")}, filepath.Join(empty, "none", "s.json") + ": "},
+		{[]string{"-model", "squeezenet1.1", "-calibrate", photos, "-save", filepath.Join(empty, "none", "s.json")}, filepath.Join(empty, "none", "s.json") + ": "},
 	} {
 		args := append([]string{"-type", "int8"}, test.args...)
 		status, stdout, stderr := command(append(args, photo)...)

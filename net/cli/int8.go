@@ -109,6 +109,7 @@ func (n *Network) Calibrate(ctx context.Context, w graph.Weights, progress *Prog
 	if err != nil {
 		return nil, err
 	}
+	defer progress.Clear()
 	load := func(v kernels.View, i int) error { return ReadPicture(p, v, pictures[i]) }
 	images := func(yield func(kernels.View, error) bool) {
 		done := 0

@@ -47,7 +47,7 @@ type Info struct {
 
 // Stages that are not named after their output side.
 const (
-	Stem = "stem" // everything up to the first layer with weights, if there is one, and the activation behind it
+	Stem = "stem" // everything up to the first layer with weights, and the activation behind it
 	Head = "head" // everything from Model.Head on
 )
 
@@ -247,7 +247,8 @@ func (t *table) own(n Node, i int, values map[string]int) error {
 
 // nameStages fills in the stages; the head starts at node head.
 func (t *table) nameStages(head int) {
-	first := slices.IndexFunc(t.owners, func(owner int) bool { return owner >= 0 })
+	weighted := func(n Info) bool { _, ok := n.Layer.(layer.Weighted); return ok }
+	first := slices.IndexFunc(t.infos[:head], weighted) // -1 in a model without a stem
 	for i := range t.infos {
 		n := &t.infos[i]
 		_, activation := n.Layer.(layer.Activation)
