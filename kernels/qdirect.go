@@ -48,7 +48,7 @@ func (u *U8) productCycles(n int) int {
 
 // qsums says how the kernels of a set read the sums of a quantized convolution.
 type qsums struct {
-	size   int // bytes of an input, and of a weight: 2 where the kernels take int16
+	size   int // bytes of an input: 2 where the kernels take int16
 	group  int // inputs that a lane takes at a time
 	groups int // in a sum
 
@@ -78,7 +78,7 @@ func newQSums(u *U8, s ConvShape) qsums {
 func (q qsums) copied() bool { return q.size > 1 || q.row > 0 }
 
 // columnBytes returns the bytes of one output channel's weights.
-func (q qsums) columnBytes() int { return q.groups * q.group * q.size }
+func (q qsums) columnBytes() int { return q.groups * q.group }
 
 // A qdirectConv has panels whose rows run over (kernel row, kernel column, input channel), in
 // groups. A row of the window is filled up with weights of zero.
@@ -105,12 +105,7 @@ func (c *qdirectConv) packPanel(b *block, values []int8) {
 			for y := range s.KH {
 				for x := range s.KW {
 					i := y*row + x*channels + ch
-					at := ((i/q.group*b.tile+n)*q.group + i%q.group) * q.size
-					v := w[(ch*s.KH+y)*s.KW+x]
-					panel[at] = uint8(v)
-					if q.size == 2 {
-						panel[at+1] = uint8(v >> 7) // the sign: int16 is little-endian
-					}
+					panel[(i/q.group*b.tile+n)*q.group+i%q.group] = uint8(w[(ch*s.KH+y)*s.KW+x])
 				}
 			}
 		}
@@ -118,7 +113,7 @@ func (c *qdirectConv) packPanel(b *block, values []int8) {
 }
 
 func (c *qdirectConv) Algorithm() string { return qdirect.name }
-func (c *qdirectConv) Executed() int64   { return c.executed() / int64(c.sums.size) }
+func (c *qdirectConv) Executed() int64   { return c.executed() }
 func (c *qdirectConv) RowAlign() int     { return 1 }
 func (c *qdirectConv) KernelRows() int   { return c.problem.KH }
 func (c *qdirectConv) Bytes() int64      { return c.packed.Bytes() + int64(len(Bytes(c.scale))) }

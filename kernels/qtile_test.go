@@ -57,26 +57,22 @@ func loadAs[T any](s slab, side int, values []T) []T {
 // testQConvTile compares one height of a tile with the loops of QConvFunc.
 func testQConvTile(t *testing.T, f kernels.QConvFunc, height, width int, u *kernels.U8) {
 	const maxRuns, maxTiles, gap = 3, 3, 6
-	group, size := u.Conv.Group, 1 // size of an input and of a weight
+	group, size := u.Conv.Group, 1 // bytes of an input
 	if u.Widen != nil {
 		size = 2
 	}
 	groups := []int{1, 2, 3, 4, 5, 7, 9}
-	maxLen := 9 * group * size
+	maxLen := 9 * group // inputs of a run
 	dstMem := guarded(t, maxTiles*height*(width+gap)/4+1)
-	srcMem := guarded(t, maxRuns*(maxTiles*height*(maxLen+gap)+gap)/4+1)
+	srcMem := guarded(t, maxRuns*(maxTiles*height*(maxLen*size+gap)+gap)/4+1)
 	weightMem := guarded(t, maxRuns*maxLen*width/4+1)
 	biasMem, scaleMem := guarded(t, width), guarded(t, width)
 	offsetMem := guarded(t, 2*maxRuns)
 	r := rand.New(rand.NewPCG(uint64(height), uint64(width)))
 
-	// at returns value i of memory of inputs or, if signed, of weights.
-	at := func(b []uint8, i int, signed bool) int32 {
-		switch {
-		case size == 2:
+	input := func(b []uint8, i int) int32 {
+		if size == 2 {
 			return int32(int16(binary.LittleEndian.Uint16(b[2*i:])))
-		case signed:
-			return int32(int8(b[i]))
 		}
 		return int32(b[i])
 	}
@@ -93,7 +89,7 @@ func testQConvTile(t *testing.T, f kernels.QConvFunc, height, width int, u *kern
 		extent := (pixels-1)*srcStride + runLen
 		offsets := [][]int{{0}, {extent + gap, 0}, {0, 2 * extent, extent}}[runs-1]
 
-		inputs, panel := make([]uint8, slices.Max(offsets)+extent), make([]uint8, runs*runLen*width)
+		inputs, panel := make([]uint8, slices.Max(offsets)+extent), make([]uint8, runs*groups*group*width)
 		for _, b := range [][]uint8{inputs, panel} {
 			for i := range b {
 				b[i] = uint8(r.Uint32())
@@ -134,7 +130,7 @@ func testQConvTile(t *testing.T, f kernels.QConvFunc, height, width int, u *kern
 				acc, k := biases[n], 0
 				for _, off := range offsets {
 					for j := range groups * group {
-						acc += (at(inputs[m*srcStride+off:], j, false) - u.Offset) * at(panel, (k/group*width+n)*group+k%group, true)
+						acc += (input(inputs[m*srcStride+off:], j) - u.Offset) * int32(int8(panel[(k/group*width+n)*group+k%group]))
 						k++
 					}
 				}

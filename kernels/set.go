@@ -206,8 +206,8 @@ type F32 struct {
 }
 
 // A QConvFunc computes tiles·M output pixels × W output channels of a quantized convolution, where M
-// and W are the tile's height and width, G its group, and Offset that of U8. Inputs are uint8 and
-// weights int8 if U8.Widen is nil, else both are int16, in little-endian order. Strides and offsets
+// and W are the tile's height and width, G its group, and Offset that of U8. Weights are int8.
+// Inputs are uint8 if U8.Widen is nil, else int16, in little-endian order. Strides and offsets
 // count bytes; the loops below are written for inputs of one byte:
 //
 //	for t := range tiles {

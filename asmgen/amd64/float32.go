@@ -8,11 +8,11 @@ import (
 
 func (m *Machine) Float32() vec.Float32 {
 	return float32s{sums{
-		elements:   elements{m, vec.F32},
-		weightSize: vec.F32.Size,
-		broadcast:  m.Ctx.VBROADCASTSS,
-		multiply:   func(sum, weights, input vec.V) { m.Ctx.VFMADD231PS(weights, input, sum) },
-		embedded:   m.Ctx.VFMADD231PS_BCST,
+		elements:  elements{m, vec.F32},
+		weight:    vec.F32,
+		broadcast: m.Ctx.VBROADCASTSS,
+		multiply:  func(sum, weights, input vec.V) { m.Ctx.VFMADD231PS(weights, input, sum) },
+		embedded:  m.Ctx.VFMADD231PS_BCST,
 	}}
 }
 

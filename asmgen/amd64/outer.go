@@ -75,7 +75,7 @@ func (m *Machine) StoreRow(v vec.V, tile vec.Rows, i int) {
 // inputs.
 type sums struct {
 	elements
-	weightSize int
+	weight vec.Element
 
 	// broadcast loads a group of inputs into all lanes.
 	broadcast func(ops ...operand.Op)
@@ -89,30 +89,30 @@ type sums struct {
 	embedded func(ops ...operand.Op)
 }
 
-func (m *Machine) Dot(inputs vec.Element) vec.Sums {
+func (m *Machine) Dot(inputs, weights vec.Element) vec.Sums {
 	switch {
-	case inputs == vec.U8 && m.vnni:
+	case inputs == vec.U8 && weights == vec.S8 && m.vnni:
 		return sums{
-			elements:   elements{m, vec.U8},
-			weightSize: 1,
-			broadcast:  m.Ctx.VPBROADCASTD,
+			elements:  elements{m, vec.U8},
+			weight:    vec.S8,
+			broadcast: m.Ctx.VPBROADCASTD,
 			// The factor that may be in memory is the signed one, the weights: inputs cannot be
 			// broadcast by the instruction.
 			multiply: func(sum, weights, input vec.V) { m.Ctx.VPDPBUSD(weights, input, sum) },
 		}
-	case inputs == vec.S16 && m.vnni:
+	case inputs == vec.S16 && weights == vec.S16 && m.vnni:
 		return sums{
-			elements:   elements{m, vec.S16},
-			weightSize: vec.S16.Size,
-			broadcast:  m.Ctx.VBROADCASTSS, // faster here, above all for short sums; see results/
-			multiply:   func(sum, weights, input vec.V) { m.Ctx.VPDPWSSD(weights, input, sum) },
-			embedded:   m.Ctx.VPDPWSSD_BCST,
+			elements:  elements{m, vec.S16},
+			weight:    vec.S16,
+			broadcast: m.Ctx.VBROADCASTSS, // faster here, above all for short sums; see results/
+			multiply:  func(sum, weights, input vec.V) { m.Ctx.VPDPWSSD(weights, input, sum) },
+			embedded:  m.Ctx.VPDPWSSD_BCST,
 		}
-	case inputs == vec.S16:
+	case inputs == vec.S16 && !m.vnni && (weights == vec.S8 || weights == vec.S16):
 		return sums{
-			elements:   elements{m, vec.S16},
-			weightSize: vec.S16.Size,
-			broadcast:  m.Ctx.VPBROADCASTD,
+			elements:  elements{m, vec.S16},
+			weight:    weights,
+			broadcast: m.Ctx.VPBROADCASTD,
 			multiply: func(sum, weights, input vec.V) {
 				products := vec.Named(m, "products", m.vector())
 				m.Ctx.VPMADDWD(weights, input, products)
@@ -121,12 +121,12 @@ func (m *Machine) Dot(inputs vec.Element) vec.Sums {
 			temporary: true,
 		}
 	}
-	panic(fmt.Sprintf("amd64: no sums of products of %s on this machine", inputs.Name))
+	panic(fmt.Sprintf("amd64: no sums of products of %s and %s on this machine", inputs.Name, weights.Name))
 }
 
-func (s sums) Group() int      { return vec.S32.Size / s.elem.Size }
-func (s sums) WeightSize() int { return s.weightSize }
-func (s sums) Offset() int     { return 0 }
+func (s sums) Group() int          { return vec.S32.Size / s.elem.Size }
+func (s sums) Weight() vec.Element { return s.weight }
+func (s sums) Offset() int         { return 0 }
 
 func (s sums) AddMulTo(dst, weights, inputs vec.V) { s.multiply(dst, weights, inputs) }
 
@@ -146,13 +146,27 @@ func (s sums) OuterRegisters(_, vectors int) int {
 	return vectors + 1 // the last products of an input may take its register
 }
 
+// weightBytes is how many bytes of memory have the weights of a vector.
+func (s sums) weightBytes() int { return s.Lanes() * s.weight.Size }
+
+// loadWeights loads the weights of vector i from w on.
+func (s sums) loadWeights(w vec.R, i int) vec.V {
+	load := s.m.Ctx.VMOVUPS
+	if s.weight.Size < s.elem.Size {
+		load = s.m.Ctx.VPMOVSXBW
+	}
+	v := s.m.vector()
+	load(operand.Mem{Base: w, Disp: i * s.weightBytes()}, v)
+	return v
+}
+
 func (s sums) Outer(acc [][]vec.V, tile vec.Rows, w vec.R, steps int) {
 	m, r := s.m, tile.(*rows)
 	vectors := len(acc[0])
 	for k := range steps {
 		weights := make([]vec.V, vectors)
 		for v := range weights {
-			weights[v] = m.Load(w, k*vectors+v)
+			weights[v] = s.loadWeights(w, k*vectors+v)
 		}
 		vec.NameAll(m, "weights", weights)
 		for i, row := range acc {
@@ -168,7 +182,7 @@ func (s sums) Outer(acc [][]vec.V, tile vec.Rows, w vec.R, steps int) {
 			}
 		}
 	}
-	m.SkipVectors(w, steps*vectors)
+	m.skip(w, steps*vectors*s.weightBytes())
 	for _, b := range r.bases {
 		s.Skip(b, steps*s.Group())
 	}

@@ -53,6 +53,7 @@ var encodings = []encoding{
 	{"sqxtun", "v%d.8b, v%d.8h", two, 0x2e212800, asimd},
 	{"sqxtun2", "v%d.16b, v%d.8h", two, 0x6e212800, asimd},
 	{"str", "q%d, [x%d, x%d]", indexed, 0x3ca06800, asimd},
+	{"sxtl", "v%d.8h, v%d.8b", two, 0x0f08a400, asimd},
 }
 
 // find returns the encoding of an instruction.

@@ -8,7 +8,7 @@ import (
 )
 
 func (m *Machine) Float32() vec.Float32 {
-	return float32s{sums{elements{m, vec.F32}, 1, 4, []string{"fmla"}}}
+	return float32s{sums{elements{m, vec.F32}, vec.F32, 1, []string{"fmla"}}}
 }
 
 // elements implements vec.Elements.

@@ -33,10 +33,10 @@ func TestRefuses(t *testing.T) {
 		"unknown instruction":    func(*Machine, vec.R, vec.V) { find("fmlal") },
 		"shift left by 16":       func(m *Machine, p vec.R, v vec.V) { m.Int16().ShiftLeft(v, 16) },
 		"narrowing across":       func(m *Machine, p vec.R, v vec.V) { m.Int32().Narrow([]vec.V{v, v, v, v}, p, 8) },
-		"sums of float32":        func(m *Machine, p vec.R, v vec.V) { m.Dot(vec.F32) },
-		"sums of bytes":          func(m *Machine, p vec.R, v vec.V) { m.Dot(vec.U8) },
+		"sums of float32":        func(m *Machine, p vec.R, v vec.V) { m.Dot(vec.F32, vec.F32) },
+		"sums of bytes":          func(m *Machine, p vec.R, v vec.V) { m.Dot(vec.U8, vec.S8) },
 		"half a vector of weights": func(m *Machine, p vec.R, v vec.V) {
-			m.Dot(vec.S16).Outer([][]vec.V{{v}}, m.Rows("row", p, 1), p, 1)
+			m.Dot(vec.S16, vec.S16).Outer([][]vec.V{{v}}, m.Rows("row", p, 1), p, 1)
 		},
 		"division by three":       func(m *Machine, p vec.R, v vec.V) { m.DivBy(p, 3) },
 		"loop without a comment":  func(m *Machine, p vec.R, v vec.V) { m.Loop("l", "", p, func() {}) },

@@ -84,11 +84,11 @@ const (
 	// head is how many loads come before the first multiply-add, and ahead how many
 	// multiply-adds lie between another load and the first use of what it loads: an
 	// in-order core waits for the rest of a load's latency, others do not mind. The best
-	// of those tried, by llvm-mca's model of Cortex-A55 (asmgen/mca). flipAhead is how many lie
-	// between making inputs signed and their first use.
-	head      = 5
-	ahead     = 8
-	flipAhead = 4
+	// of those tried, by llvm-mca's model of Cortex-A55 (asmgen/mca). convertAhead is how many lie
+	// between making inputs signed, or weights wide, and their first use.
+	head         = 5
+	ahead        = 8
+	convertAhead = 4
 )
 
 // An action is a part of Outer: a load of a row's inputs, a load of a vector of
@@ -160,8 +160,9 @@ func schedule(rows, vectors, parts, steps int) (list []action, scratch int) {
 // sums implements vec.Sums.
 type sums struct {
 	elements
-	group, weight int      // inputs that an accumulator's lane takes at a time, bytes of a weight
-	words         []string // multiply-adds by lane, one for each accumulator that a vector of weights is for
+	weight vec.Element
+	group  int      // inputs that an accumulator's lane takes at a time
+	words  []string // multiply-adds by lane, one for each accumulator that a vector of weights is for
 }
 
 // lanes is the number of values in an accumulator. It is also how many steps a block has: the lanes
@@ -177,18 +178,21 @@ const (
 // signed reports whether inputs are made int8 before they are multiplied.
 func (s sums) signed() bool { return s.elem == vec.U8 }
 
-func (m *Machine) Dot(inputs vec.Element) vec.Sums {
+func (m *Machine) Dot(inputs, weights vec.Element) vec.Sums {
 	switch {
-	case inputs == vec.S16:
-		return sums{elements{m, vec.S16}, 1, 2, []string{"smlal", "smlal2"}}
-	case inputs == vec.U8 && m.dotProduct:
-		return sums{elements{m, vec.U8}, 4, 1, []string{"sdot"}}
+	case inputs == vec.S16 && (weights == vec.S8 || weights == vec.S16):
+		return sums{elements{m, vec.S16}, weights, 1, []string{"smlal", "smlal2"}}
+	case inputs == vec.U8 && weights == vec.S8 && m.dotProduct:
+		return sums{elements{m, vec.U8}, vec.S8, 4, []string{"sdot"}}
 	}
-	panic(fmt.Sprintf("arm64: no sums of products of %s on this machine", inputs.Name))
+	panic(fmt.Sprintf("arm64: no sums of products of %s and %s on this machine", inputs.Name, weights.Name))
 }
 
-func (s sums) Group() int      { return s.group }
-func (s sums) WeightSize() int { return s.weight }
+func (s sums) Group() int          { return s.group }
+func (s sums) Weight() vec.Element { return s.weight }
+
+// widens reports whether weights have fewer bytes in memory than inputs.
+func (s sums) widens() bool { return s.weight.Size < s.elem.Size }
 
 func (s sums) Offset() int {
 	if s.signed() {
@@ -232,7 +236,7 @@ func (s sums) Outer(acc [][]vec.V, tile vec.Rows, w vec.R, steps int) {
 		flip = vec.Named(m, "sign", m.Ctx.XMM())
 		m.emit(fmt.Sprintf("VMOVI $%d, V{0}.B16", sign), out(flip))
 	}
-	flipped := 0 // rows whose inputs have been made signed
+	flipped, widened := 0, 0 // rows whose inputs have been made signed, vectors of weights that have been made wide
 	inputs, weights := make([]vec.V, len(acc)), make([]vec.V, steps*vectors/parts)
 	list, _ := schedule(len(acc), vectors, parts, steps)
 	for _, a := range list {
@@ -240,19 +244,37 @@ func (s sums) Outer(acc [][]vec.V, tile vec.Rows, w vec.R, steps int) {
 		case loadRow:
 			inputs[a.row] = vec.Named(m, "inputs", s.loadSteps(r, a.row, steps))
 		case loadWeights:
-			weights[a.weights] = vec.Named(m, "weights", m.Load(w, a.weights))
+			weights[a.weights] = vec.Named(m, "weights", s.loadWeights(w, a.weights))
 		case multiply:
-			for s.signed() && flipped < len(acc) && inputs[flipped] != nil && (flipped-a.row)*vectors <= a.vector+flipAhead {
+			for s.signed() && flipped < len(acc) && inputs[flipped] != nil && (flipped-a.row)*vectors <= a.vector+convertAhead {
 				m.emit("VEOR V{1}.B16, V{0}.B16, V{0}.B16", inout(inputs[flipped]), in(flip))
 				flipped++
+			}
+			now := (a.step*len(acc)+a.row)*vectors + a.vector
+			for s.widens() && widened < len(weights) && weights[widened] != nil && widened*parts/vectors*len(acc)*vectors+widened*parts%vectors <= now+convertAhead {
+				m.word("sxtl", []ref{inout(weights[widened]), in(weights[widened])})
+				widened++
 			}
 			m.word(s.words[a.vector%parts], []ref{inout(acc[a.row][a.vector]), in(weights[a.weights]), in(inputs[a.row])}, a.step)
 		}
 	}
-	m.SkipVectors(w, len(weights))
+	m.skip(w, len(weights)*s.weightBytes())
 	for _, b := range r.bases {
 		s.Skip(b, steps*s.group)
 	}
+}
+
+// weightBytes is how many bytes of memory have the weights of a vector.
+func (s sums) weightBytes() int { return s.Lanes() * s.weight.Size }
+
+// loadWeights loads the weights of vector i from w on, where they are to be widened to its low half.
+func (s sums) loadWeights(w vec.R, i int) vec.V {
+	if !s.widens() {
+		return s.m.Load(w, i)
+	}
+	v := s.m.Ctx.XMM()
+	s.m.emit(fmt.Sprintf("FMOVD %d(R{1}), F{0}", imm(i*s.weightBytes(), 0, 4095*s.weightBytes(), s.weightBytes())), out(v), in(w))
+	return v
 }
 
 // loadSteps loads the inputs of the next steps of row i.

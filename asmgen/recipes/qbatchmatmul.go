@@ -9,7 +9,7 @@ import (
 // QBatchMatMul is BatchMatMul of int16 values, whose sums are int32. Functions QBatchMatMul1xN
 // to QBatchMatMulMxN for a tile of M×N.
 var QBatchMatMul = Recipe{"qbatchmatmul", qBatchMatMulSignature, func(m vec.Machine, e vec.Element, t Tile) []string {
-	return heights("QBatchMatMul", m, m.Dot(e), m.Int32(), t, qBatchMatMul)
+	return heights("QBatchMatMul", m, m.Dot(e, e), m.Int32(), t, qBatchMatMul)
 }}
 
 const qBatchMatMulSignature = "func(dst *int32, src, weights, prefetch *int16, batch, groups, tiles, srcMatrix, dstMatrix, srcStride, prefetchStep int)"

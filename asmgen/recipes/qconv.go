@@ -8,15 +8,15 @@ import (
 )
 
 // QConv is Conv for quantized values: functions QConv1xN to QConvMxN for a tile of M×N. Its
-// inputs are uint8, or int16 that were uint8, as the machine multiplies.
+// inputs are uint8, or int16 that were uint8, as the machine multiplies; its weights are int8.
 var QConv = Recipe{"qconv", qConvSignature, func(m vec.Machine, e vec.Element, t Tile) []string {
-	return heights("QConv", m, m.Dot(e), m.Int32(), t, func(t *sums, name string) { qConv(t, m, name) })
+	return heights("QConv", m, m.Dot(e, vec.S8), m.Int32(), t, func(t *sums, name string) { qConv(t, m, name) })
 }}
 
 const qConvSignature = "func(dst, src, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs, groups, srcStride, dstStride, tiles, prefetchStep int, lower, upper float32, zero int32)"
 
 func qConv(t *sums, m vec.Machine, name string) {
-	types := map[vec.Element]string{vec.U8: "src is uint8 and weights are int8", vec.S16: "src and weights are int16"}
+	types := map[vec.Element]string{vec.U8: "uint8", vec.S16: "int16"}
 	group, at := t.products.Group(), ""
 	if size := t.products.Element().Size; size > 1 {
 		at = fmt.Sprintf("/%d", size)
@@ -45,7 +45,7 @@ func qConv(t *sums, m vec.Machine, name string) {
 			"		}",
 			"	}",
 			"",
-			fmt.Sprintf("where %s.", types[t.products.Element()]),
+			fmt.Sprintf("where src is %s and weights are int8.", types[t.products.Element()]),
 		}, prefetchDoc(t.rows)...)...)
 	f, i := m.Float32(), m.Int32()
 	t.convolve(m.Uint8(), "groups", func() {

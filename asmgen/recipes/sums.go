@@ -90,7 +90,7 @@ func (t *sums) addProducts(n vec.R) {
 		unroll *= 2
 	}
 	group, size := t.products.Group(), t.products.Element().Size
-	weights := t.cols * group * t.products.WeightSize() // of a step, in bytes
+	weights := t.cols * group * t.products.Weight().Size // of a step, in bytes
 	t.Steps("k", "For each step of the sums, an outer product", n, unroll, func(n int) {
 		for i := 0; t.rows <= nearRows && i < n*weights; i += cacheLine {
 			t.Prefetch(t.weights, near+i)

@@ -33,6 +33,7 @@ type Element struct {
 var (
 	F32 = Element{"f32", 4}
 	U8  = Element{"u8", 1}
+	S8  = Element{"s8", 1}
 	S16 = Element{"s16", 2}
 	S32 = Element{"s32", 4}
 )
@@ -46,9 +47,10 @@ type Machine interface {
 	Int16() Int16
 	Int32() Int32
 
-	// Dot is sums of products of integers: of uint8 inputs and int8 weights for U8, of int16
-	// inputs and weights for S16. The sums are int32. Not every machine has both.
-	Dot(inputs Element) Sums
+	// Dot is sums of products of integers: of inputs that are U8 and weights that are S8, or of
+	// inputs that are S16 and weights that are S8 or S16. The sums are int32. Not every machine has
+	// all of them.
+	Dot(inputs, weights Element) Sums
 }
 
 // Core is what every kernel needs, whatever the type of its values.
@@ -160,15 +162,16 @@ type Sums interface {
 	// time: their weights lie beside each other. It is 1 for float32.
 	Group() int
 
-	// WeightSize is the size of a weight in bytes.
-	WeightSize() int
+	// Weight is the type of a weight in memory. Where inputs have more bytes, Outer widens weights as
+	// it loads them, because there are more of them than caches hold.
+	Weight() Element
 
 	// Offset is what Outer subtracts from each input: sums must start at Offset times the sum of
 	// their weights more. It is 0 where inputs are multiplied as they are.
 	Offset() int
 
 	// AddMulTo adds products to a vector of sums: each lane of weights and inputs is a group, from
-	// whose inputs Offset has been subtracted. For float32, dst += weights·inputs is rounded once.
+	// whose inputs Offset has been subtracted, and the weights have as many bytes as inputs. For float32, dst += weights·inputs is rounded once.
 	AddMulTo(dst, weights, inputs V)
 
 	// Outer adds steps outer products to the accumulators: for each step k, row m and

@@ -22,7 +22,7 @@ package avx2
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
@@ -47,7 +47,7 @@ func QConv1x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
@@ -72,7 +72,7 @@ func QConv2x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -97,7 +97,7 @@ func QConv3x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -122,7 +122,7 @@ func QConv4x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -147,7 +147,7 @@ func QConv5x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -172,7 +172,7 @@ func QConv6x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
@@ -197,7 +197,7 @@ func QConv1x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
@@ -222,7 +222,7 @@ func QConv2x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -247,7 +247,7 @@ func QConv3x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -272,7 +272,7 @@ func QConv4x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -297,7 +297,7 @@ func QConv5x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -322,7 +322,7 @@ func QConv6x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -347,7 +347,7 @@ func QConv7x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -372,7 +372,7 @@ func QConv8x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -397,7 +397,7 @@ func QConv9x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -422,7 +422,7 @@ func QConv10x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -447,7 +447,7 @@ func QConv11x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -472,7 +472,7 @@ func QConv12x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -497,7 +497,7 @@ func QConv13x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //

@@ -39,37 +39,35 @@ run:
 k_block:
 	PREFETCHT0   4096(DX)
 	PREFETCHT0   4160(DX)
-	PREFETCHT0   4224(DX)
-	PREFETCHT0   4288(DX)
-	VMOVUPS      (DX), Y2
-	VMOVUPS      32(DX), Y3
+	VPMOVSXBW    (DX), Y2
+	VPMOVSXBW    16(DX), Y3
 	VPBROADCASTD (CX), Y4
 	VPMADDWD     Y2, Y4, Y2
 	VPADDD       Y2, Y0, Y0
 	VPMADDWD     Y3, Y4, Y2
 	VPADDD       Y2, Y1, Y1
-	VMOVUPS      64(DX), Y2
-	VMOVUPS      96(DX), Y3
+	VPMOVSXBW    32(DX), Y2
+	VPMOVSXBW    48(DX), Y3
 	VPBROADCASTD 4(CX), Y4
 	VPMADDWD     Y2, Y4, Y2
 	VPADDD       Y2, Y0, Y0
 	VPMADDWD     Y3, Y4, Y2
 	VPADDD       Y2, Y1, Y1
-	VMOVUPS      128(DX), Y2
-	VMOVUPS      160(DX), Y3
+	VPMOVSXBW    64(DX), Y2
+	VPMOVSXBW    80(DX), Y3
 	VPBROADCASTD 8(CX), Y4
 	VPMADDWD     Y2, Y4, Y2
 	VPADDD       Y2, Y0, Y0
 	VPMADDWD     Y3, Y4, Y2
 	VPADDD       Y2, Y1, Y1
-	VMOVUPS      192(DX), Y2
-	VMOVUPS      224(DX), Y3
+	VPMOVSXBW    96(DX), Y2
+	VPMOVSXBW    112(DX), Y3
 	VPBROADCASTD 12(CX), Y4
 	VPMADDWD     Y2, Y4, Y2
 	VPADDD       Y2, Y0, Y0
 	VPMADDWD     Y3, Y4, Y2
 	VPADDD       Y2, Y1, Y1
-	ADDQ         $0x00000100, DX
+	ADDQ         $0x00000080, DX
 	ADDQ         $+16, CX
 	SUBQ         $+4, DI
 	JGE          k_block
@@ -82,14 +80,14 @@ k_rest:
 	// For each step of the sums, an outer product: one a round.
 k_one:
 	PREFETCHT0   4096(DX)
-	VMOVUPS      (DX), Y2
-	VMOVUPS      32(DX), Y3
+	VPMOVSXBW    (DX), Y2
+	VPMOVSXBW    16(DX), Y3
 	VPBROADCASTD (CX), Y4
 	VPMADDWD     Y2, Y4, Y2
 	VPADDD       Y2, Y0, Y0
 	VPMADDWD     Y3, Y4, Y2
 	VPADDD       Y2, Y1, Y1
-	ADDQ         $+64, DX
+	ADDQ         $+32, DX
 	ADDQ         $+4, CX
 	DECQ         DI
 	JNZ          k_one
@@ -178,10 +176,8 @@ run:
 k_block:
 	PREFETCHT0   4096(DX)
 	PREFETCHT0   4160(DX)
-	PREFETCHT0   4224(DX)
-	PREFETCHT0   4288(DX)
-	VMOVUPS      (DX), Y4
-	VMOVUPS      32(DX), Y5
+	VPMOVSXBW    (DX), Y4
+	VPMOVSXBW    16(DX), Y5
 	VPBROADCASTD (CX), Y6
 	VPMADDWD     Y4, Y6, Y7
 	VPADDD       Y7, Y0, Y0
@@ -192,8 +188,8 @@ k_block:
 	VPADDD       Y4, Y2, Y2
 	VPMADDWD     Y5, Y6, Y4
 	VPADDD       Y4, Y3, Y3
-	VMOVUPS      64(DX), Y4
-	VMOVUPS      96(DX), Y5
+	VPMOVSXBW    32(DX), Y4
+	VPMOVSXBW    48(DX), Y5
 	VPBROADCASTD 4(CX), Y6
 	VPMADDWD     Y4, Y6, Y7
 	VPADDD       Y7, Y0, Y0
@@ -204,8 +200,8 @@ k_block:
 	VPADDD       Y4, Y2, Y2
 	VPMADDWD     Y5, Y6, Y4
 	VPADDD       Y4, Y3, Y3
-	VMOVUPS      128(DX), Y4
-	VMOVUPS      160(DX), Y5
+	VPMOVSXBW    64(DX), Y4
+	VPMOVSXBW    80(DX), Y5
 	VPBROADCASTD 8(CX), Y6
 	VPMADDWD     Y4, Y6, Y7
 	VPADDD       Y7, Y0, Y0
@@ -216,8 +212,8 @@ k_block:
 	VPADDD       Y4, Y2, Y2
 	VPMADDWD     Y5, Y6, Y4
 	VPADDD       Y4, Y3, Y3
-	VMOVUPS      192(DX), Y4
-	VMOVUPS      224(DX), Y5
+	VPMOVSXBW    96(DX), Y4
+	VPMOVSXBW    112(DX), Y5
 	VPBROADCASTD 12(CX), Y6
 	VPMADDWD     Y4, Y6, Y7
 	VPADDD       Y7, Y0, Y0
@@ -228,7 +224,7 @@ k_block:
 	VPADDD       Y4, Y2, Y2
 	VPMADDWD     Y5, Y6, Y4
 	VPADDD       Y4, Y3, Y3
-	ADDQ         $0x00000100, DX
+	ADDQ         $0x00000080, DX
 	ADDQ         $+16, CX
 	SUBQ         $+4, DI
 	JGE          k_block
@@ -241,8 +237,8 @@ k_rest:
 	// For each step of the sums, an outer product: one a round.
 k_one:
 	PREFETCHT0   4096(DX)
-	VMOVUPS      (DX), Y4
-	VMOVUPS      32(DX), Y5
+	VPMOVSXBW    (DX), Y4
+	VPMOVSXBW    16(DX), Y5
 	VPBROADCASTD (CX), Y6
 	VPMADDWD     Y4, Y6, Y7
 	VPADDD       Y7, Y0, Y0
@@ -253,7 +249,7 @@ k_one:
 	VPADDD       Y4, Y2, Y2
 	VPMADDWD     Y5, Y6, Y4
 	VPADDD       Y4, Y3, Y3
-	ADDQ         $+64, DX
+	ADDQ         $+32, DX
 	ADDQ         $+4, CX
 	DECQ         DI
 	JNZ          k_one
@@ -372,8 +368,8 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (DI), Y6
-	VMOVUPS      32(DI), Y7
+	VPMOVSXBW    (DI), Y6
+	VPMOVSXBW    16(DI), Y7
 	VPBROADCASTD (CX), Y8
 	VPMADDWD     Y6, Y8, Y9
 	VPADDD       Y9, Y0, Y0
@@ -389,8 +385,8 @@ k_block:
 	VPADDD       Y6, Y4, Y4
 	VPMADDWD     Y7, Y8, Y6
 	VPADDD       Y6, Y5, Y5
-	VMOVUPS      64(DI), Y6
-	VMOVUPS      96(DI), Y7
+	VPMOVSXBW    32(DI), Y6
+	VPMOVSXBW    48(DI), Y7
 	VPBROADCASTD 4(CX), Y8
 	VPMADDWD     Y6, Y8, Y9
 	VPADDD       Y9, Y0, Y0
@@ -406,8 +402,8 @@ k_block:
 	VPADDD       Y6, Y4, Y4
 	VPMADDWD     Y7, Y8, Y6
 	VPADDD       Y6, Y5, Y5
-	VMOVUPS      128(DI), Y6
-	VMOVUPS      160(DI), Y7
+	VPMOVSXBW    64(DI), Y6
+	VPMOVSXBW    80(DI), Y7
 	VPBROADCASTD 8(CX), Y8
 	VPMADDWD     Y6, Y8, Y9
 	VPADDD       Y9, Y0, Y0
@@ -423,8 +419,8 @@ k_block:
 	VPADDD       Y6, Y4, Y4
 	VPMADDWD     Y7, Y8, Y6
 	VPADDD       Y6, Y5, Y5
-	VMOVUPS      192(DI), Y6
-	VMOVUPS      224(DI), Y7
+	VPMOVSXBW    96(DI), Y6
+	VPMOVSXBW    112(DI), Y7
 	VPBROADCASTD 12(CX), Y8
 	VPMADDWD     Y6, Y8, Y9
 	VPADDD       Y9, Y0, Y0
@@ -440,12 +436,11 @@ k_block:
 	VPADDD       Y6, Y4, Y4
 	VPMADDWD     Y7, Y8, Y6
 	VPADDD       Y6, Y5, Y5
-	ADDQ         $0x00000100, DI
+	ADDQ         $0x00000080, DI
 	ADDQ         $+16, CX
 	PREFETCHT0   (SI)
 	ADDQ         $+64, SI
 	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
 	LEAQ         (DX)(BX*4), DX
 	SUBQ         $+4, R10
 	JGE          k_block
@@ -457,8 +452,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (DI), Y6
-	VMOVUPS      32(DI), Y7
+	VPMOVSXBW    (DI), Y6
+	VPMOVSXBW    16(DI), Y7
 	VPBROADCASTD (CX), Y8
 	VPMADDWD     Y6, Y8, Y9
 	VPADDD       Y9, Y0, Y0
@@ -474,7 +469,7 @@ k_one:
 	VPADDD       Y6, Y4, Y4
 	VPMADDWD     Y7, Y8, Y6
 	VPADDD       Y6, Y5, Y5
-	ADDQ         $+64, DI
+	ADDQ         $+32, DI
 	ADDQ         $+4, CX
 	PREFETCHT0   (SI)
 	ADDQ         $+64, SI
@@ -617,8 +612,8 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R8), Y8
-	VMOVUPS      32(R8), Y9
+	VPMOVSXBW    (R8), Y8
+	VPMOVSXBW    16(R8), Y9
 	VPBROADCASTD (DX), Y10
 	VPMADDWD     Y8, Y10, Y11
 	VPADDD       Y11, Y0, Y0
@@ -639,8 +634,8 @@ k_block:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y9, Y10, Y8
 	VPADDD       Y8, Y7, Y7
-	VMOVUPS      64(R8), Y8
-	VMOVUPS      96(R8), Y9
+	VPMOVSXBW    32(R8), Y8
+	VPMOVSXBW    48(R8), Y9
 	VPBROADCASTD 4(DX), Y10
 	VPMADDWD     Y8, Y10, Y11
 	VPADDD       Y11, Y0, Y0
@@ -661,8 +656,8 @@ k_block:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y9, Y10, Y8
 	VPADDD       Y8, Y7, Y7
-	VMOVUPS      128(R8), Y8
-	VMOVUPS      160(R8), Y9
+	VPMOVSXBW    64(R8), Y8
+	VPMOVSXBW    80(R8), Y9
 	VPBROADCASTD 8(DX), Y10
 	VPMADDWD     Y8, Y10, Y11
 	VPADDD       Y11, Y0, Y0
@@ -683,8 +678,8 @@ k_block:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y9, Y10, Y8
 	VPADDD       Y8, Y7, Y7
-	VMOVUPS      192(R8), Y8
-	VMOVUPS      224(R8), Y9
+	VPMOVSXBW    96(R8), Y8
+	VPMOVSXBW    112(R8), Y9
 	VPBROADCASTD 12(DX), Y10
 	VPMADDWD     Y8, Y10, Y11
 	VPADDD       Y11, Y0, Y0
@@ -705,12 +700,11 @@ k_block:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y9, Y10, Y8
 	VPADDD       Y8, Y7, Y7
-	ADDQ         $0x00000100, R8
+	ADDQ         $0x00000080, R8
 	ADDQ         $+16, DX
 	PREFETCHT0   (DI)
 	ADDQ         $+64, DI
 	PREFETCHT0   (BX)
-	PREFETCHT0   64(BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -722,8 +716,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R8), Y8
-	VMOVUPS      32(R8), Y9
+	VPMOVSXBW    (R8), Y8
+	VPMOVSXBW    16(R8), Y9
 	VPBROADCASTD (DX), Y10
 	VPMADDWD     Y8, Y10, Y11
 	VPADDD       Y11, Y0, Y0
@@ -744,7 +738,7 @@ k_one:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y9, Y10, Y8
 	VPADDD       Y8, Y7, Y7
-	ADDQ         $+64, R8
+	ADDQ         $+32, R8
 	ADDQ         $+4, DX
 	PREFETCHT0   (DI)
 	ADDQ         $+64, DI
@@ -905,8 +899,8 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R8), Y10
-	VMOVUPS      32(R8), Y11
+	VPMOVSXBW    (R8), Y10
+	VPMOVSXBW    16(R8), Y11
 	VPBROADCASTD (DX), Y12
 	VPMADDWD     Y10, Y12, Y13
 	VPADDD       Y13, Y0, Y0
@@ -932,8 +926,8 @@ k_block:
 	VPADDD       Y10, Y8, Y8
 	VPMADDWD     Y11, Y12, Y10
 	VPADDD       Y10, Y9, Y9
-	VMOVUPS      64(R8), Y10
-	VMOVUPS      96(R8), Y11
+	VPMOVSXBW    32(R8), Y10
+	VPMOVSXBW    48(R8), Y11
 	VPBROADCASTD 4(DX), Y12
 	VPMADDWD     Y10, Y12, Y13
 	VPADDD       Y13, Y0, Y0
@@ -959,8 +953,8 @@ k_block:
 	VPADDD       Y10, Y8, Y8
 	VPMADDWD     Y11, Y12, Y10
 	VPADDD       Y10, Y9, Y9
-	VMOVUPS      128(R8), Y10
-	VMOVUPS      160(R8), Y11
+	VPMOVSXBW    64(R8), Y10
+	VPMOVSXBW    80(R8), Y11
 	VPBROADCASTD 8(DX), Y12
 	VPMADDWD     Y10, Y12, Y13
 	VPADDD       Y13, Y0, Y0
@@ -986,8 +980,8 @@ k_block:
 	VPADDD       Y10, Y8, Y8
 	VPMADDWD     Y11, Y12, Y10
 	VPADDD       Y10, Y9, Y9
-	VMOVUPS      192(R8), Y10
-	VMOVUPS      224(R8), Y11
+	VPMOVSXBW    96(R8), Y10
+	VPMOVSXBW    112(R8), Y11
 	VPBROADCASTD 12(DX), Y12
 	VPMADDWD     Y10, Y12, Y13
 	VPADDD       Y13, Y0, Y0
@@ -1013,13 +1007,12 @@ k_block:
 	VPADDD       Y10, Y8, Y8
 	VPMADDWD     Y11, Y12, Y10
 	VPADDD       Y10, Y9, Y9
-	ADDQ         $0x00000100, R8
+	ADDQ         $0x00000080, R8
 	ADDQ         $+16, DX
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	ADDQ         $0x00000080, DI
 	PREFETCHT0   (BX)
-	PREFETCHT0   64(BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -1031,8 +1024,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R8), Y10
-	VMOVUPS      32(R8), Y11
+	VPMOVSXBW    (R8), Y10
+	VPMOVSXBW    16(R8), Y11
 	VPBROADCASTD (DX), Y12
 	VPMADDWD     Y10, Y12, Y13
 	VPADDD       Y13, Y0, Y0
@@ -1058,7 +1051,7 @@ k_one:
 	VPADDD       Y10, Y8, Y8
 	VPMADDWD     Y11, Y12, Y10
 	VPADDD       Y10, Y9, Y9
-	ADDQ         $+64, R8
+	ADDQ         $+32, R8
 	ADDQ         $+4, DX
 	PREFETCHT0   (DI)
 	ADDQ         $+64, DI
@@ -1242,8 +1235,8 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R9), Y12
-	VMOVUPS      32(R9), Y13
+	VPMOVSXBW    (R9), Y12
+	VPMOVSXBW    16(R9), Y13
 	VPBROADCASTD (BX), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y0, Y0
@@ -1274,8 +1267,8 @@ k_block:
 	VPADDD       Y12, Y10, Y10
 	VPMADDWD     Y13, Y14, Y12
 	VPADDD       Y12, Y11, Y11
-	VMOVUPS      64(R9), Y12
-	VMOVUPS      96(R9), Y13
+	VPMOVSXBW    32(R9), Y12
+	VPMOVSXBW    48(R9), Y13
 	VPBROADCASTD 4(BX), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y0, Y0
@@ -1306,8 +1299,8 @@ k_block:
 	VPADDD       Y12, Y10, Y10
 	VPMADDWD     Y13, Y14, Y12
 	VPADDD       Y12, Y11, Y11
-	VMOVUPS      128(R9), Y12
-	VMOVUPS      160(R9), Y13
+	VPMOVSXBW    64(R9), Y12
+	VPMOVSXBW    80(R9), Y13
 	VPBROADCASTD 8(BX), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y0, Y0
@@ -1338,8 +1331,8 @@ k_block:
 	VPADDD       Y12, Y10, Y10
 	VPMADDWD     Y13, Y14, Y12
 	VPADDD       Y12, Y11, Y11
-	VMOVUPS      192(R9), Y12
-	VMOVUPS      224(R9), Y13
+	VPMOVSXBW    96(R9), Y12
+	VPMOVSXBW    112(R9), Y13
 	VPBROADCASTD 12(BX), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y0, Y0
@@ -1370,13 +1363,12 @@ k_block:
 	VPADDD       Y12, Y10, Y10
 	VPMADDWD     Y13, Y14, Y12
 	VPADDD       Y12, Y11, Y11
-	ADDQ         $0x00000100, R9
+	ADDQ         $0x00000080, R9
 	ADDQ         $+16, BX
 	PREFETCHT0   (R8)
 	PREFETCHT0   64(R8)
 	ADDQ         $0x00000080, R8
 	PREFETCHT0   (SI)
-	PREFETCHT0   64(SI)
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -1388,8 +1380,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R9), Y12
-	VMOVUPS      32(R9), Y13
+	VPMOVSXBW    (R9), Y12
+	VPMOVSXBW    16(R9), Y13
 	VPBROADCASTD (BX), Y14
 	VPMADDWD     Y12, Y14, Y15
 	VPADDD       Y15, Y0, Y0
@@ -1420,7 +1412,7 @@ k_one:
 	VPADDD       Y12, Y10, Y10
 	VPMADDWD     Y13, Y14, Y12
 	VPADDD       Y12, Y11, Y11
-	ADDQ         $+64, R9
+	ADDQ         $+32, R9
 	ADDQ         $+4, BX
 	PREFETCHT0   (R8)
 	ADDQ         $+64, R8
@@ -1579,24 +1571,23 @@ run:
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	PREFETCHT0   4096(DX)
-	PREFETCHT0   4160(DX)
-	VMOVUPS      (DX), Y1
+	VPMOVSXBW    (DX), Y1
 	VPBROADCASTD (CX), Y2
 	VPMADDWD     Y1, Y2, Y1
 	VPADDD       Y1, Y0, Y0
-	VMOVUPS      32(DX), Y1
+	VPMOVSXBW    16(DX), Y1
 	VPBROADCASTD 4(CX), Y2
 	VPMADDWD     Y1, Y2, Y1
 	VPADDD       Y1, Y0, Y0
-	VMOVUPS      64(DX), Y1
+	VPMOVSXBW    32(DX), Y1
 	VPBROADCASTD 8(CX), Y2
 	VPMADDWD     Y1, Y2, Y1
 	VPADDD       Y1, Y0, Y0
-	VMOVUPS      96(DX), Y1
+	VPMOVSXBW    48(DX), Y1
 	VPBROADCASTD 12(CX), Y2
 	VPMADDWD     Y1, Y2, Y1
 	VPADDD       Y1, Y0, Y0
-	ADDQ         $0x00000080, DX
+	ADDQ         $+64, DX
 	ADDQ         $+16, CX
 	SUBQ         $+4, DI
 	JGE          k_block
@@ -1609,11 +1600,11 @@ k_rest:
 	// For each step of the sums, an outer product: one a round.
 k_one:
 	PREFETCHT0   4096(DX)
-	VMOVUPS      (DX), Y1
+	VPMOVSXBW    (DX), Y1
 	VPBROADCASTD (CX), Y2
 	VPMADDWD     Y1, Y2, Y1
 	VPADDD       Y1, Y0, Y0
-	ADDQ         $+32, DX
+	ADDQ         $+16, DX
 	ADDQ         $+4, CX
 	DECQ         DI
 	JNZ          k_one
@@ -1693,36 +1684,35 @@ run:
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	PREFETCHT0   4096(DX)
-	PREFETCHT0   4160(DX)
-	VMOVUPS      (DX), Y2
+	VPMOVSXBW    (DX), Y2
 	VPBROADCASTD (CX), Y3
 	VPMADDWD     Y2, Y3, Y3
 	VPADDD       Y3, Y0, Y0
 	VPBROADCASTD (CX)(AX*1), Y3
 	VPMADDWD     Y2, Y3, Y2
 	VPADDD       Y2, Y1, Y1
-	VMOVUPS      32(DX), Y2
+	VPMOVSXBW    16(DX), Y2
 	VPBROADCASTD 4(CX), Y3
 	VPMADDWD     Y2, Y3, Y3
 	VPADDD       Y3, Y0, Y0
 	VPBROADCASTD 4(CX)(AX*1), Y3
 	VPMADDWD     Y2, Y3, Y2
 	VPADDD       Y2, Y1, Y1
-	VMOVUPS      64(DX), Y2
+	VPMOVSXBW    32(DX), Y2
 	VPBROADCASTD 8(CX), Y3
 	VPMADDWD     Y2, Y3, Y3
 	VPADDD       Y3, Y0, Y0
 	VPBROADCASTD 8(CX)(AX*1), Y3
 	VPMADDWD     Y2, Y3, Y2
 	VPADDD       Y2, Y1, Y1
-	VMOVUPS      96(DX), Y2
+	VPMOVSXBW    48(DX), Y2
 	VPBROADCASTD 12(CX), Y3
 	VPMADDWD     Y2, Y3, Y3
 	VPADDD       Y3, Y0, Y0
 	VPBROADCASTD 12(CX)(AX*1), Y3
 	VPMADDWD     Y2, Y3, Y2
 	VPADDD       Y2, Y1, Y1
-	ADDQ         $0x00000080, DX
+	ADDQ         $+64, DX
 	ADDQ         $+16, CX
 	SUBQ         $+4, DI
 	JGE          k_block
@@ -1735,14 +1725,14 @@ k_rest:
 	// For each step of the sums, an outer product: one a round.
 k_one:
 	PREFETCHT0   4096(DX)
-	VMOVUPS      (DX), Y2
+	VPMOVSXBW    (DX), Y2
 	VPBROADCASTD (CX), Y3
 	VPMADDWD     Y2, Y3, Y3
 	VPADDD       Y3, Y0, Y0
 	VPBROADCASTD (CX)(AX*1), Y3
 	VPMADDWD     Y2, Y3, Y2
 	VPADDD       Y2, Y1, Y1
-	ADDQ         $+32, DX
+	ADDQ         $+16, DX
 	ADDQ         $+4, CX
 	DECQ         DI
 	JNZ          k_one
@@ -1845,7 +1835,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (DI), Y3
+	VPMOVSXBW    (DI), Y3
 	VPBROADCASTD (CX), Y4
 	VPMADDWD     Y3, Y4, Y4
 	VPADDD       Y4, Y0, Y0
@@ -1855,7 +1845,7 @@ k_block:
 	VPBROADCASTD (CX)(AX*2), Y4
 	VPMADDWD     Y3, Y4, Y3
 	VPADDD       Y3, Y2, Y2
-	VMOVUPS      32(DI), Y3
+	VPMOVSXBW    16(DI), Y3
 	VPBROADCASTD 4(CX), Y4
 	VPMADDWD     Y3, Y4, Y4
 	VPADDD       Y4, Y0, Y0
@@ -1865,7 +1855,7 @@ k_block:
 	VPBROADCASTD 4(CX)(AX*2), Y4
 	VPMADDWD     Y3, Y4, Y3
 	VPADDD       Y3, Y2, Y2
-	VMOVUPS      64(DI), Y3
+	VPMOVSXBW    32(DI), Y3
 	VPBROADCASTD 8(CX), Y4
 	VPMADDWD     Y3, Y4, Y4
 	VPADDD       Y4, Y0, Y0
@@ -1875,7 +1865,7 @@ k_block:
 	VPBROADCASTD 8(CX)(AX*2), Y4
 	VPMADDWD     Y3, Y4, Y3
 	VPADDD       Y3, Y2, Y2
-	VMOVUPS      96(DI), Y3
+	VPMOVSXBW    48(DI), Y3
 	VPBROADCASTD 12(CX), Y4
 	VPMADDWD     Y3, Y4, Y4
 	VPADDD       Y4, Y0, Y0
@@ -1885,7 +1875,7 @@ k_block:
 	VPBROADCASTD 12(CX)(AX*2), Y4
 	VPMADDWD     Y3, Y4, Y3
 	VPADDD       Y3, Y2, Y2
-	ADDQ         $0x00000080, DI
+	ADDQ         $+64, DI
 	ADDQ         $+16, CX
 	PREFETCHT0   (SI)
 	ADDQ         $+64, SI
@@ -1901,7 +1891,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (DI), Y3
+	VPMOVSXBW    (DI), Y3
 	VPBROADCASTD (CX), Y4
 	VPMADDWD     Y3, Y4, Y4
 	VPADDD       Y4, Y0, Y0
@@ -1911,7 +1901,7 @@ k_one:
 	VPBROADCASTD (CX)(AX*2), Y4
 	VPMADDWD     Y3, Y4, Y3
 	VPADDD       Y3, Y2, Y2
-	ADDQ         $+32, DI
+	ADDQ         $+16, DI
 	ADDQ         $+4, CX
 	PREFETCHT0   (SI)
 	ADDQ         $+64, SI
@@ -2030,7 +2020,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R8), Y4
+	VPMOVSXBW    (R8), Y4
 	VPBROADCASTD (DX), Y5
 	VPMADDWD     Y4, Y5, Y5
 	VPADDD       Y5, Y0, Y0
@@ -2043,7 +2033,7 @@ k_block:
 	VPBROADCASTD (DX)(CX*1), Y5
 	VPMADDWD     Y4, Y5, Y4
 	VPADDD       Y4, Y3, Y3
-	VMOVUPS      32(R8), Y4
+	VPMOVSXBW    16(R8), Y4
 	VPBROADCASTD 4(DX), Y5
 	VPMADDWD     Y4, Y5, Y5
 	VPADDD       Y5, Y0, Y0
@@ -2056,7 +2046,7 @@ k_block:
 	VPBROADCASTD 4(DX)(CX*1), Y5
 	VPMADDWD     Y4, Y5, Y4
 	VPADDD       Y4, Y3, Y3
-	VMOVUPS      64(R8), Y4
+	VPMOVSXBW    32(R8), Y4
 	VPBROADCASTD 8(DX), Y5
 	VPMADDWD     Y4, Y5, Y5
 	VPADDD       Y5, Y0, Y0
@@ -2069,7 +2059,7 @@ k_block:
 	VPBROADCASTD 8(DX)(CX*1), Y5
 	VPMADDWD     Y4, Y5, Y4
 	VPADDD       Y4, Y3, Y3
-	VMOVUPS      96(R8), Y4
+	VPMOVSXBW    48(R8), Y4
 	VPBROADCASTD 12(DX), Y5
 	VPMADDWD     Y4, Y5, Y5
 	VPADDD       Y5, Y0, Y0
@@ -2082,7 +2072,7 @@ k_block:
 	VPBROADCASTD 12(DX)(CX*1), Y5
 	VPMADDWD     Y4, Y5, Y4
 	VPADDD       Y4, Y3, Y3
-	ADDQ         $0x00000080, R8
+	ADDQ         $+64, R8
 	ADDQ         $+16, DX
 	PREFETCHT0   (DI)
 	ADDQ         $+64, DI
@@ -2098,7 +2088,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R8), Y4
+	VPMOVSXBW    (R8), Y4
 	VPBROADCASTD (DX), Y5
 	VPMADDWD     Y4, Y5, Y5
 	VPADDD       Y5, Y0, Y0
@@ -2111,7 +2101,7 @@ k_one:
 	VPBROADCASTD (DX)(CX*1), Y5
 	VPMADDWD     Y4, Y5, Y4
 	VPADDD       Y4, Y3, Y3
-	ADDQ         $+32, R8
+	ADDQ         $+16, R8
 	ADDQ         $+4, DX
 	PREFETCHT0   (DI)
 	ADDQ         $+64, DI
@@ -2239,7 +2229,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R8), Y5
+	VPMOVSXBW    (R8), Y5
 	VPBROADCASTD (DX), Y6
 	VPMADDWD     Y5, Y6, Y6
 	VPADDD       Y6, Y0, Y0
@@ -2255,7 +2245,7 @@ k_block:
 	VPBROADCASTD (DX)(AX*4), Y6
 	VPMADDWD     Y5, Y6, Y5
 	VPADDD       Y5, Y4, Y4
-	VMOVUPS      32(R8), Y5
+	VPMOVSXBW    16(R8), Y5
 	VPBROADCASTD 4(DX), Y6
 	VPMADDWD     Y5, Y6, Y6
 	VPADDD       Y6, Y0, Y0
@@ -2271,7 +2261,7 @@ k_block:
 	VPBROADCASTD 4(DX)(AX*4), Y6
 	VPMADDWD     Y5, Y6, Y5
 	VPADDD       Y5, Y4, Y4
-	VMOVUPS      64(R8), Y5
+	VPMOVSXBW    32(R8), Y5
 	VPBROADCASTD 8(DX), Y6
 	VPMADDWD     Y5, Y6, Y6
 	VPADDD       Y6, Y0, Y0
@@ -2287,7 +2277,7 @@ k_block:
 	VPBROADCASTD 8(DX)(AX*4), Y6
 	VPMADDWD     Y5, Y6, Y5
 	VPADDD       Y5, Y4, Y4
-	VMOVUPS      96(R8), Y5
+	VPMOVSXBW    48(R8), Y5
 	VPBROADCASTD 12(DX), Y6
 	VPMADDWD     Y5, Y6, Y6
 	VPADDD       Y6, Y0, Y0
@@ -2303,7 +2293,7 @@ k_block:
 	VPBROADCASTD 12(DX)(AX*4), Y6
 	VPMADDWD     Y5, Y6, Y5
 	VPADDD       Y5, Y4, Y4
-	ADDQ         $0x00000080, R8
+	ADDQ         $+64, R8
 	ADDQ         $+16, DX
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
@@ -2320,7 +2310,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R8), Y5
+	VPMOVSXBW    (R8), Y5
 	VPBROADCASTD (DX), Y6
 	VPMADDWD     Y5, Y6, Y6
 	VPADDD       Y6, Y0, Y0
@@ -2336,7 +2326,7 @@ k_one:
 	VPBROADCASTD (DX)(AX*4), Y6
 	VPMADDWD     Y5, Y6, Y5
 	VPADDD       Y5, Y4, Y4
-	ADDQ         $+32, R8
+	ADDQ         $+16, R8
 	ADDQ         $+4, DX
 	PREFETCHT0   (DI)
 	ADDQ         $+64, DI
@@ -2482,7 +2472,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R9), Y6
+	VPMOVSXBW    (R9), Y6
 	VPBROADCASTD (BX), Y7
 	VPMADDWD     Y6, Y7, Y7
 	VPADDD       Y7, Y0, Y0
@@ -2501,7 +2491,7 @@ k_block:
 	VPBROADCASTD (BX)(DX*1), Y7
 	VPMADDWD     Y6, Y7, Y6
 	VPADDD       Y6, Y5, Y5
-	VMOVUPS      32(R9), Y6
+	VPMOVSXBW    16(R9), Y6
 	VPBROADCASTD 4(BX), Y7
 	VPMADDWD     Y6, Y7, Y7
 	VPADDD       Y7, Y0, Y0
@@ -2520,7 +2510,7 @@ k_block:
 	VPBROADCASTD 4(BX)(DX*1), Y7
 	VPMADDWD     Y6, Y7, Y6
 	VPADDD       Y6, Y5, Y5
-	VMOVUPS      64(R9), Y6
+	VPMOVSXBW    32(R9), Y6
 	VPBROADCASTD 8(BX), Y7
 	VPMADDWD     Y6, Y7, Y7
 	VPADDD       Y7, Y0, Y0
@@ -2539,7 +2529,7 @@ k_block:
 	VPBROADCASTD 8(BX)(DX*1), Y7
 	VPMADDWD     Y6, Y7, Y6
 	VPADDD       Y6, Y5, Y5
-	VMOVUPS      96(R9), Y6
+	VPMOVSXBW    48(R9), Y6
 	VPBROADCASTD 12(BX), Y7
 	VPMADDWD     Y6, Y7, Y7
 	VPADDD       Y7, Y0, Y0
@@ -2558,7 +2548,7 @@ k_block:
 	VPBROADCASTD 12(BX)(DX*1), Y7
 	VPMADDWD     Y6, Y7, Y6
 	VPADDD       Y6, Y5, Y5
-	ADDQ         $0x00000080, R9
+	ADDQ         $+64, R9
 	ADDQ         $+16, BX
 	PREFETCHT0   (R8)
 	PREFETCHT0   64(R8)
@@ -2575,7 +2565,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R9), Y6
+	VPMOVSXBW    (R9), Y6
 	VPBROADCASTD (BX), Y7
 	VPMADDWD     Y6, Y7, Y7
 	VPADDD       Y7, Y0, Y0
@@ -2594,7 +2584,7 @@ k_one:
 	VPBROADCASTD (BX)(DX*1), Y7
 	VPMADDWD     Y6, Y7, Y6
 	VPADDD       Y6, Y5, Y5
-	ADDQ         $+32, R9
+	ADDQ         $+16, R9
 	ADDQ         $+4, BX
 	PREFETCHT0   (R8)
 	ADDQ         $+64, R8
@@ -2748,7 +2738,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R9), Y7
+	VPMOVSXBW    (R9), Y7
 	VPBROADCASTD (BX), Y8
 	VPMADDWD     Y7, Y8, Y8
 	VPADDD       Y8, Y0, Y0
@@ -2770,7 +2760,7 @@ k_block:
 	VPBROADCASTD (BX)(CX*2), Y8
 	VPMADDWD     Y7, Y8, Y7
 	VPADDD       Y7, Y6, Y6
-	VMOVUPS      32(R9), Y7
+	VPMOVSXBW    16(R9), Y7
 	VPBROADCASTD 4(BX), Y8
 	VPMADDWD     Y7, Y8, Y8
 	VPADDD       Y8, Y0, Y0
@@ -2792,7 +2782,7 @@ k_block:
 	VPBROADCASTD 4(BX)(CX*2), Y8
 	VPMADDWD     Y7, Y8, Y7
 	VPADDD       Y7, Y6, Y6
-	VMOVUPS      64(R9), Y7
+	VPMOVSXBW    32(R9), Y7
 	VPBROADCASTD 8(BX), Y8
 	VPMADDWD     Y7, Y8, Y8
 	VPADDD       Y8, Y0, Y0
@@ -2814,7 +2804,7 @@ k_block:
 	VPBROADCASTD 8(BX)(CX*2), Y8
 	VPMADDWD     Y7, Y8, Y7
 	VPADDD       Y7, Y6, Y6
-	VMOVUPS      96(R9), Y7
+	VPMOVSXBW    48(R9), Y7
 	VPBROADCASTD 12(BX), Y8
 	VPMADDWD     Y7, Y8, Y8
 	VPADDD       Y8, Y0, Y0
@@ -2836,7 +2826,7 @@ k_block:
 	VPBROADCASTD 12(BX)(CX*2), Y8
 	VPMADDWD     Y7, Y8, Y7
 	VPADDD       Y7, Y6, Y6
-	ADDQ         $0x00000080, R9
+	ADDQ         $+64, R9
 	ADDQ         $+16, BX
 	PREFETCHT0   (R8)
 	PREFETCHT0   64(R8)
@@ -2853,7 +2843,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R9), Y7
+	VPMOVSXBW    (R9), Y7
 	VPBROADCASTD (BX), Y8
 	VPMADDWD     Y7, Y8, Y8
 	VPADDD       Y8, Y0, Y0
@@ -2875,7 +2865,7 @@ k_one:
 	VPBROADCASTD (BX)(CX*2), Y8
 	VPMADDWD     Y7, Y8, Y7
 	VPADDD       Y7, Y6, Y6
-	ADDQ         $+32, R9
+	ADDQ         $+16, R9
 	ADDQ         $+4, BX
 	PREFETCHT0   (R8)
 	ADDQ         $+64, R8
@@ -3041,7 +3031,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R10), Y8
+	VPMOVSXBW    (R10), Y8
 	VPBROADCASTD (BX), Y9
 	VPMADDWD     Y8, Y9, Y9
 	VPADDD       Y9, Y0, Y0
@@ -3066,7 +3056,7 @@ k_block:
 	VPBROADCASTD (SI), Y9
 	VPMADDWD     Y8, Y9, Y8
 	VPADDD       Y8, Y7, Y7
-	VMOVUPS      32(R10), Y8
+	VPMOVSXBW    16(R10), Y8
 	VPBROADCASTD 4(BX), Y9
 	VPMADDWD     Y8, Y9, Y9
 	VPADDD       Y9, Y0, Y0
@@ -3091,7 +3081,7 @@ k_block:
 	VPBROADCASTD 4(SI), Y9
 	VPMADDWD     Y8, Y9, Y8
 	VPADDD       Y8, Y7, Y7
-	VMOVUPS      64(R10), Y8
+	VPMOVSXBW    32(R10), Y8
 	VPBROADCASTD 8(BX), Y9
 	VPMADDWD     Y8, Y9, Y9
 	VPADDD       Y9, Y0, Y0
@@ -3116,7 +3106,7 @@ k_block:
 	VPBROADCASTD 8(SI), Y9
 	VPMADDWD     Y8, Y9, Y8
 	VPADDD       Y8, Y7, Y7
-	VMOVUPS      96(R10), Y8
+	VPMOVSXBW    48(R10), Y8
 	VPBROADCASTD 12(BX), Y9
 	VPMADDWD     Y8, Y9, Y9
 	VPADDD       Y9, Y0, Y0
@@ -3141,7 +3131,7 @@ k_block:
 	VPBROADCASTD 12(SI), Y9
 	VPMADDWD     Y8, Y9, Y8
 	VPADDD       Y8, Y7, Y7
-	ADDQ         $0x00000080, R10
+	ADDQ         $+64, R10
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (R9)
@@ -3159,7 +3149,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R10), Y8
+	VPMOVSXBW    (R10), Y8
 	VPBROADCASTD (BX), Y9
 	VPMADDWD     Y8, Y9, Y9
 	VPADDD       Y9, Y0, Y0
@@ -3184,7 +3174,7 @@ k_one:
 	VPBROADCASTD (SI), Y9
 	VPMADDWD     Y8, Y9, Y8
 	VPADDD       Y8, Y7, Y7
-	ADDQ         $+32, R10
+	ADDQ         $+16, R10
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
@@ -3360,7 +3350,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R10), Y9
+	VPMOVSXBW    (R10), Y9
 	VPBROADCASTD (BX), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y0, Y0
@@ -3388,7 +3378,7 @@ k_block:
 	VPBROADCASTD (SI)(AX*1), Y10
 	VPMADDWD     Y9, Y10, Y9
 	VPADDD       Y9, Y8, Y8
-	VMOVUPS      32(R10), Y9
+	VPMOVSXBW    16(R10), Y9
 	VPBROADCASTD 4(BX), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y0, Y0
@@ -3416,7 +3406,7 @@ k_block:
 	VPBROADCASTD 4(SI)(AX*1), Y10
 	VPMADDWD     Y9, Y10, Y9
 	VPADDD       Y9, Y8, Y8
-	VMOVUPS      64(R10), Y9
+	VPMOVSXBW    32(R10), Y9
 	VPBROADCASTD 8(BX), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y0, Y0
@@ -3444,7 +3434,7 @@ k_block:
 	VPBROADCASTD 8(SI)(AX*1), Y10
 	VPMADDWD     Y9, Y10, Y9
 	VPADDD       Y9, Y8, Y8
-	VMOVUPS      96(R10), Y9
+	VPMOVSXBW    48(R10), Y9
 	VPBROADCASTD 12(BX), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y0, Y0
@@ -3472,7 +3462,7 @@ k_block:
 	VPBROADCASTD 12(SI)(AX*1), Y10
 	VPMADDWD     Y9, Y10, Y9
 	VPADDD       Y9, Y8, Y8
-	ADDQ         $0x00000080, R10
+	ADDQ         $+64, R10
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (R9)
@@ -3491,7 +3481,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R10), Y9
+	VPMOVSXBW    (R10), Y9
 	VPBROADCASTD (BX), Y10
 	VPMADDWD     Y9, Y10, Y10
 	VPADDD       Y10, Y0, Y0
@@ -3519,7 +3509,7 @@ k_one:
 	VPBROADCASTD (SI)(AX*1), Y10
 	VPMADDWD     Y9, Y10, Y9
 	VPADDD       Y9, Y8, Y8
-	ADDQ         $+32, R10
+	ADDQ         $+16, R10
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
@@ -3713,7 +3703,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R10), Y10
+	VPMOVSXBW    (R10), Y10
 	VPBROADCASTD (BX), Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y0, Y0
@@ -3744,7 +3734,7 @@ k_block:
 	VPBROADCASTD (SI)(AX*2), Y11
 	VPMADDWD     Y10, Y11, Y10
 	VPADDD       Y10, Y9, Y9
-	VMOVUPS      32(R10), Y10
+	VPMOVSXBW    16(R10), Y10
 	VPBROADCASTD 4(BX), Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y0, Y0
@@ -3775,7 +3765,7 @@ k_block:
 	VPBROADCASTD 4(SI)(AX*2), Y11
 	VPMADDWD     Y10, Y11, Y10
 	VPADDD       Y10, Y9, Y9
-	VMOVUPS      64(R10), Y10
+	VPMOVSXBW    32(R10), Y10
 	VPBROADCASTD 8(BX), Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y0, Y0
@@ -3806,7 +3796,7 @@ k_block:
 	VPBROADCASTD 8(SI)(AX*2), Y11
 	VPMADDWD     Y10, Y11, Y10
 	VPADDD       Y10, Y9, Y9
-	VMOVUPS      96(R10), Y10
+	VPMOVSXBW    48(R10), Y10
 	VPBROADCASTD 12(BX), Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y0, Y0
@@ -3837,7 +3827,7 @@ k_block:
 	VPBROADCASTD 12(SI)(AX*2), Y11
 	VPMADDWD     Y10, Y11, Y10
 	VPADDD       Y10, Y9, Y9
-	ADDQ         $0x00000080, R10
+	ADDQ         $+64, R10
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (R9)
@@ -3856,7 +3846,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R10), Y10
+	VPMOVSXBW    (R10), Y10
 	VPBROADCASTD (BX), Y11
 	VPMADDWD     Y10, Y11, Y11
 	VPADDD       Y11, Y0, Y0
@@ -3887,7 +3877,7 @@ k_one:
 	VPBROADCASTD (SI)(AX*2), Y11
 	VPMADDWD     Y10, Y11, Y10
 	VPADDD       Y10, Y9, Y9
-	ADDQ         $+32, R10
+	ADDQ         $+16, R10
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
@@ -4089,7 +4079,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R10), Y11
+	VPMOVSXBW    (R10), Y11
 	VPBROADCASTD (BX), Y12
 	VPMADDWD     Y11, Y12, Y12
 	VPADDD       Y12, Y0, Y0
@@ -4123,7 +4113,7 @@ k_block:
 	VPBROADCASTD (SI)(CX*1), Y12
 	VPMADDWD     Y11, Y12, Y11
 	VPADDD       Y11, Y10, Y10
-	VMOVUPS      32(R10), Y11
+	VPMOVSXBW    16(R10), Y11
 	VPBROADCASTD 4(BX), Y12
 	VPMADDWD     Y11, Y12, Y12
 	VPADDD       Y12, Y0, Y0
@@ -4157,7 +4147,7 @@ k_block:
 	VPBROADCASTD 4(SI)(CX*1), Y12
 	VPMADDWD     Y11, Y12, Y11
 	VPADDD       Y11, Y10, Y10
-	VMOVUPS      64(R10), Y11
+	VPMOVSXBW    32(R10), Y11
 	VPBROADCASTD 8(BX), Y12
 	VPMADDWD     Y11, Y12, Y12
 	VPADDD       Y12, Y0, Y0
@@ -4191,7 +4181,7 @@ k_block:
 	VPBROADCASTD 8(SI)(CX*1), Y12
 	VPMADDWD     Y11, Y12, Y11
 	VPADDD       Y11, Y10, Y10
-	VMOVUPS      96(R10), Y11
+	VPMOVSXBW    48(R10), Y11
 	VPBROADCASTD 12(BX), Y12
 	VPMADDWD     Y11, Y12, Y12
 	VPADDD       Y12, Y0, Y0
@@ -4225,7 +4215,7 @@ k_block:
 	VPBROADCASTD 12(SI)(CX*1), Y12
 	VPMADDWD     Y11, Y12, Y11
 	VPADDD       Y11, Y10, Y10
-	ADDQ         $0x00000080, R10
+	ADDQ         $+64, R10
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (R9)
@@ -4244,7 +4234,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R10), Y11
+	VPMOVSXBW    (R10), Y11
 	VPBROADCASTD (BX), Y12
 	VPMADDWD     Y11, Y12, Y12
 	VPADDD       Y12, Y0, Y0
@@ -4278,7 +4268,7 @@ k_one:
 	VPBROADCASTD (SI)(CX*1), Y12
 	VPMADDWD     Y11, Y12, Y11
 	VPADDD       Y11, Y10, Y10
-	ADDQ         $+32, R10
+	ADDQ         $+16, R10
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
@@ -4492,7 +4482,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R10), Y12
+	VPMOVSXBW    (R10), Y12
 	VPBROADCASTD (BX), Y13
 	VPMADDWD     Y12, Y13, Y13
 	VPADDD       Y13, Y0, Y0
@@ -4529,7 +4519,7 @@ k_block:
 	VPBROADCASTD (SI)(AX*4), Y13
 	VPMADDWD     Y12, Y13, Y12
 	VPADDD       Y12, Y11, Y11
-	VMOVUPS      32(R10), Y12
+	VPMOVSXBW    16(R10), Y12
 	VPBROADCASTD 4(BX), Y13
 	VPMADDWD     Y12, Y13, Y13
 	VPADDD       Y13, Y0, Y0
@@ -4566,7 +4556,7 @@ k_block:
 	VPBROADCASTD 4(SI)(AX*4), Y13
 	VPMADDWD     Y12, Y13, Y12
 	VPADDD       Y12, Y11, Y11
-	VMOVUPS      64(R10), Y12
+	VPMOVSXBW    32(R10), Y12
 	VPBROADCASTD 8(BX), Y13
 	VPMADDWD     Y12, Y13, Y13
 	VPADDD       Y13, Y0, Y0
@@ -4603,7 +4593,7 @@ k_block:
 	VPBROADCASTD 8(SI)(AX*4), Y13
 	VPMADDWD     Y12, Y13, Y12
 	VPADDD       Y12, Y11, Y11
-	VMOVUPS      96(R10), Y12
+	VPMOVSXBW    48(R10), Y12
 	VPBROADCASTD 12(BX), Y13
 	VPMADDWD     Y12, Y13, Y13
 	VPADDD       Y13, Y0, Y0
@@ -4640,7 +4630,7 @@ k_block:
 	VPBROADCASTD 12(SI)(AX*4), Y13
 	VPMADDWD     Y12, Y13, Y12
 	VPADDD       Y12, Y11, Y11
-	ADDQ         $0x00000080, R10
+	ADDQ         $+64, R10
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (R9)
@@ -4659,7 +4649,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R10), Y12
+	VPMOVSXBW    (R10), Y12
 	VPBROADCASTD (BX), Y13
 	VPMADDWD     Y12, Y13, Y13
 	VPADDD       Y13, Y0, Y0
@@ -4696,7 +4686,7 @@ k_one:
 	VPBROADCASTD (SI)(AX*4), Y13
 	VPMADDWD     Y12, Y13, Y12
 	VPADDD       Y12, Y11, Y11
-	ADDQ         $+32, R10
+	ADDQ         $+16, R10
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
@@ -4917,7 +4907,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R10), Y13
+	VPMOVSXBW    (R10), Y13
 	VPBROADCASTD (BX), Y14
 	VPMADDWD     Y13, Y14, Y14
 	VPADDD       Y14, Y0, Y0
@@ -4957,7 +4947,7 @@ k_block:
 	VPBROADCASTD (SI)(DX*1), Y14
 	VPMADDWD     Y13, Y14, Y13
 	VPADDD       Y13, Y12, Y12
-	VMOVUPS      32(R10), Y13
+	VPMOVSXBW    16(R10), Y13
 	VPBROADCASTD 4(BX), Y14
 	VPMADDWD     Y13, Y14, Y14
 	VPADDD       Y14, Y0, Y0
@@ -4997,7 +4987,7 @@ k_block:
 	VPBROADCASTD 4(SI)(DX*1), Y14
 	VPMADDWD     Y13, Y14, Y13
 	VPADDD       Y13, Y12, Y12
-	VMOVUPS      64(R10), Y13
+	VPMOVSXBW    32(R10), Y13
 	VPBROADCASTD 8(BX), Y14
 	VPMADDWD     Y13, Y14, Y14
 	VPADDD       Y14, Y0, Y0
@@ -5037,7 +5027,7 @@ k_block:
 	VPBROADCASTD 8(SI)(DX*1), Y14
 	VPMADDWD     Y13, Y14, Y13
 	VPADDD       Y13, Y12, Y12
-	VMOVUPS      96(R10), Y13
+	VPMOVSXBW    48(R10), Y13
 	VPBROADCASTD 12(BX), Y14
 	VPMADDWD     Y13, Y14, Y14
 	VPADDD       Y14, Y0, Y0
@@ -5077,7 +5067,7 @@ k_block:
 	VPBROADCASTD 12(SI)(DX*1), Y14
 	VPMADDWD     Y13, Y14, Y13
 	VPADDD       Y13, Y12, Y12
-	ADDQ         $0x00000080, R10
+	ADDQ         $+64, R10
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (R9)
@@ -5097,7 +5087,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R10), Y13
+	VPMOVSXBW    (R10), Y13
 	VPBROADCASTD (BX), Y14
 	VPMADDWD     Y13, Y14, Y14
 	VPADDD       Y14, Y0, Y0
@@ -5137,7 +5127,7 @@ k_one:
 	VPBROADCASTD (SI)(DX*1), Y14
 	VPMADDWD     Y13, Y14, Y13
 	VPADDD       Y13, Y12, Y12
-	ADDQ         $+32, R10
+	ADDQ         $+16, R10
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
@@ -5374,7 +5364,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R10), Y14
+	VPMOVSXBW    (R10), Y14
 	VPBROADCASTD (BX), Y15
 	VPMADDWD     Y14, Y15, Y15
 	VPADDD       Y15, Y0, Y0
@@ -5417,7 +5407,7 @@ k_block:
 	VPBROADCASTD (SI)(CX*2), Y15
 	VPMADDWD     Y14, Y15, Y14
 	VPADDD       Y14, Y13, Y13
-	VMOVUPS      32(R10), Y14
+	VPMOVSXBW    16(R10), Y14
 	VPBROADCASTD 4(BX), Y15
 	VPMADDWD     Y14, Y15, Y15
 	VPADDD       Y15, Y0, Y0
@@ -5460,7 +5450,7 @@ k_block:
 	VPBROADCASTD 4(SI)(CX*2), Y15
 	VPMADDWD     Y14, Y15, Y14
 	VPADDD       Y14, Y13, Y13
-	VMOVUPS      64(R10), Y14
+	VPMOVSXBW    32(R10), Y14
 	VPBROADCASTD 8(BX), Y15
 	VPMADDWD     Y14, Y15, Y15
 	VPADDD       Y15, Y0, Y0
@@ -5503,7 +5493,7 @@ k_block:
 	VPBROADCASTD 8(SI)(CX*2), Y15
 	VPMADDWD     Y14, Y15, Y14
 	VPADDD       Y14, Y13, Y13
-	VMOVUPS      96(R10), Y14
+	VPMOVSXBW    48(R10), Y14
 	VPBROADCASTD 12(BX), Y15
 	VPMADDWD     Y14, Y15, Y15
 	VPADDD       Y15, Y0, Y0
@@ -5546,7 +5536,7 @@ k_block:
 	VPBROADCASTD 12(SI)(CX*2), Y15
 	VPMADDWD     Y14, Y15, Y14
 	VPADDD       Y14, Y13, Y13
-	ADDQ         $0x00000080, R10
+	ADDQ         $+64, R10
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (R9)
@@ -5566,7 +5556,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R10), Y14
+	VPMOVSXBW    (R10), Y14
 	VPBROADCASTD (BX), Y15
 	VPMADDWD     Y14, Y15, Y15
 	VPADDD       Y15, Y0, Y0
@@ -5609,7 +5599,7 @@ k_one:
 	VPBROADCASTD (SI)(CX*2), Y15
 	VPMADDWD     Y14, Y15, Y14
 	VPADDD       Y14, Y13, Y13
-	ADDQ         $+32, R10
+	ADDQ         $+16, R10
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)

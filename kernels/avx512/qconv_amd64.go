@@ -22,7 +22,7 @@ package avx512
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
@@ -47,7 +47,7 @@ func QConv1x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
@@ -72,7 +72,7 @@ func QConv2x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -97,7 +97,7 @@ func QConv3x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -122,7 +122,7 @@ func QConv4x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -147,7 +147,7 @@ func QConv5x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -172,7 +172,7 @@ func QConv6x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -197,7 +197,7 @@ func QConv7x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -222,7 +222,7 @@ func QConv8x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -247,7 +247,7 @@ func QConv9x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -272,7 +272,7 @@ func QConv10x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -297,7 +297,7 @@ func QConv11x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -322,7 +322,7 @@ func QConv12x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -347,7 +347,7 @@ func QConv13x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -372,7 +372,7 @@ func QConv14x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
@@ -397,7 +397,7 @@ func QConv1x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
@@ -422,7 +422,7 @@ func QConv2x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -447,7 +447,7 @@ func QConv3x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -472,7 +472,7 @@ func QConv4x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -497,7 +497,7 @@ func QConv5x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -522,7 +522,7 @@ func QConv6x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -547,7 +547,7 @@ func QConv7x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -572,7 +572,7 @@ func QConv8x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -597,7 +597,7 @@ func QConv9x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -622,7 +622,7 @@ func QConv10x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -647,7 +647,7 @@ func QConv11x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -672,7 +672,7 @@ func QConv12x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -697,7 +697,7 @@ func QConv13x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -722,7 +722,7 @@ func QConv14x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -747,7 +747,7 @@ func QConv15x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -772,7 +772,7 @@ func QConv16x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -797,7 +797,7 @@ func QConv17x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -822,7 +822,7 @@ func QConv18x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -847,7 +847,7 @@ func QConv19x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -872,7 +872,7 @@ func QConv20x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -897,7 +897,7 @@ func QConv21x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -922,7 +922,7 @@ func QConv22x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -947,7 +947,7 @@ func QConv23x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -972,7 +972,7 @@ func QConv24x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -997,7 +997,7 @@ func QConv25x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -1022,7 +1022,7 @@ func QConv26x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -1047,7 +1047,7 @@ func QConv27x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //

@@ -41,39 +41,35 @@ k_block:
 	PREFETCHT0   4160(DX)
 	PREFETCHT0   4224(DX)
 	PREFETCHT0   4288(DX)
-	PREFETCHT0   4352(DX)
-	PREFETCHT0   4416(DX)
-	PREFETCHT0   4480(DX)
-	PREFETCHT0   4544(DX)
-	VMOVUPS      (DX), Z2
-	VMOVUPS      64(DX), Z3
+	VPMOVSXBW    (DX), Z2
+	VPMOVSXBW    32(DX), Z3
 	VPBROADCASTD (CX), Z4
 	VPMADDWD     Z2, Z4, Z2
 	VPADDD       Z2, Z0, Z0
 	VPMADDWD     Z3, Z4, Z2
 	VPADDD       Z2, Z1, Z1
-	VMOVUPS      128(DX), Z2
-	VMOVUPS      192(DX), Z3
+	VPMOVSXBW    64(DX), Z2
+	VPMOVSXBW    96(DX), Z3
 	VPBROADCASTD 4(CX), Z4
 	VPMADDWD     Z2, Z4, Z2
 	VPADDD       Z2, Z0, Z0
 	VPMADDWD     Z3, Z4, Z2
 	VPADDD       Z2, Z1, Z1
-	VMOVUPS      256(DX), Z2
-	VMOVUPS      320(DX), Z3
+	VPMOVSXBW    128(DX), Z2
+	VPMOVSXBW    160(DX), Z3
 	VPBROADCASTD 8(CX), Z4
 	VPMADDWD     Z2, Z4, Z2
 	VPADDD       Z2, Z0, Z0
 	VPMADDWD     Z3, Z4, Z2
 	VPADDD       Z2, Z1, Z1
-	VMOVUPS      384(DX), Z2
-	VMOVUPS      448(DX), Z3
+	VPMOVSXBW    192(DX), Z2
+	VPMOVSXBW    224(DX), Z3
 	VPBROADCASTD 12(CX), Z4
 	VPMADDWD     Z2, Z4, Z2
 	VPADDD       Z2, Z0, Z0
 	VPMADDWD     Z3, Z4, Z2
 	VPADDD       Z2, Z1, Z1
-	ADDQ         $0x00000200, DX
+	ADDQ         $0x00000100, DX
 	ADDQ         $+16, CX
 	SUBQ         $+4, DI
 	JGE          k_block
@@ -86,15 +82,14 @@ k_rest:
 	// For each step of the sums, an outer product: one a round.
 k_one:
 	PREFETCHT0   4096(DX)
-	PREFETCHT0   4160(DX)
-	VMOVUPS      (DX), Z2
-	VMOVUPS      64(DX), Z3
+	VPMOVSXBW    (DX), Z2
+	VPMOVSXBW    32(DX), Z3
 	VPBROADCASTD (CX), Z4
 	VPMADDWD     Z2, Z4, Z2
 	VPADDD       Z2, Z0, Z0
 	VPMADDWD     Z3, Z4, Z2
 	VPADDD       Z2, Z1, Z1
-	ADDQ         $0x00000080, DX
+	ADDQ         $+64, DX
 	ADDQ         $+4, CX
 	DECQ         DI
 	JNZ          k_one
@@ -203,12 +198,8 @@ k_block:
 	PREFETCHT0   4160(DX)
 	PREFETCHT0   4224(DX)
 	PREFETCHT0   4288(DX)
-	PREFETCHT0   4352(DX)
-	PREFETCHT0   4416(DX)
-	PREFETCHT0   4480(DX)
-	PREFETCHT0   4544(DX)
-	VMOVUPS      (DX), Z4
-	VMOVUPS      64(DX), Z5
+	VPMOVSXBW    (DX), Z4
+	VPMOVSXBW    32(DX), Z5
 	VPBROADCASTD (CX), Z6
 	VPMADDWD     Z4, Z6, Z7
 	VPADDD       Z7, Z0, Z0
@@ -219,8 +210,8 @@ k_block:
 	VPADDD       Z4, Z2, Z2
 	VPMADDWD     Z5, Z6, Z4
 	VPADDD       Z4, Z3, Z3
-	VMOVUPS      128(DX), Z4
-	VMOVUPS      192(DX), Z5
+	VPMOVSXBW    64(DX), Z4
+	VPMOVSXBW    96(DX), Z5
 	VPBROADCASTD 4(CX), Z6
 	VPMADDWD     Z4, Z6, Z7
 	VPADDD       Z7, Z0, Z0
@@ -231,8 +222,8 @@ k_block:
 	VPADDD       Z4, Z2, Z2
 	VPMADDWD     Z5, Z6, Z4
 	VPADDD       Z4, Z3, Z3
-	VMOVUPS      256(DX), Z4
-	VMOVUPS      320(DX), Z5
+	VPMOVSXBW    128(DX), Z4
+	VPMOVSXBW    160(DX), Z5
 	VPBROADCASTD 8(CX), Z6
 	VPMADDWD     Z4, Z6, Z7
 	VPADDD       Z7, Z0, Z0
@@ -243,8 +234,8 @@ k_block:
 	VPADDD       Z4, Z2, Z2
 	VPMADDWD     Z5, Z6, Z4
 	VPADDD       Z4, Z3, Z3
-	VMOVUPS      384(DX), Z4
-	VMOVUPS      448(DX), Z5
+	VPMOVSXBW    192(DX), Z4
+	VPMOVSXBW    224(DX), Z5
 	VPBROADCASTD 12(CX), Z6
 	VPMADDWD     Z4, Z6, Z7
 	VPADDD       Z7, Z0, Z0
@@ -255,7 +246,7 @@ k_block:
 	VPADDD       Z4, Z2, Z2
 	VPMADDWD     Z5, Z6, Z4
 	VPADDD       Z4, Z3, Z3
-	ADDQ         $0x00000200, DX
+	ADDQ         $0x00000100, DX
 	ADDQ         $+16, CX
 	SUBQ         $+4, DI
 	JGE          k_block
@@ -268,9 +259,8 @@ k_rest:
 	// For each step of the sums, an outer product: one a round.
 k_one:
 	PREFETCHT0   4096(DX)
-	PREFETCHT0   4160(DX)
-	VMOVUPS      (DX), Z4
-	VMOVUPS      64(DX), Z5
+	VPMOVSXBW    (DX), Z4
+	VPMOVSXBW    32(DX), Z5
 	VPBROADCASTD (CX), Z6
 	VPMADDWD     Z4, Z6, Z7
 	VPADDD       Z7, Z0, Z0
@@ -281,7 +271,7 @@ k_one:
 	VPADDD       Z4, Z2, Z2
 	VPMADDWD     Z5, Z6, Z4
 	VPADDD       Z4, Z3, Z3
-	ADDQ         $0x00000080, DX
+	ADDQ         $+64, DX
 	ADDQ         $+4, CX
 	DECQ         DI
 	JNZ          k_one
@@ -399,8 +389,8 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (DI), Z6
-	VMOVUPS      64(DI), Z7
+	VPMOVSXBW    (DI), Z6
+	VPMOVSXBW    32(DI), Z7
 	VPBROADCASTD (CX), Z8
 	VPMADDWD     Z6, Z8, Z9
 	VPADDD       Z9, Z0, Z0
@@ -416,8 +406,8 @@ k_block:
 	VPADDD       Z6, Z4, Z4
 	VPMADDWD     Z7, Z8, Z6
 	VPADDD       Z6, Z5, Z5
-	VMOVUPS      128(DI), Z6
-	VMOVUPS      192(DI), Z7
+	VPMOVSXBW    64(DI), Z6
+	VPMOVSXBW    96(DI), Z7
 	VPBROADCASTD 4(CX), Z8
 	VPMADDWD     Z6, Z8, Z9
 	VPADDD       Z9, Z0, Z0
@@ -433,8 +423,8 @@ k_block:
 	VPADDD       Z6, Z4, Z4
 	VPMADDWD     Z7, Z8, Z6
 	VPADDD       Z6, Z5, Z5
-	VMOVUPS      256(DI), Z6
-	VMOVUPS      320(DI), Z7
+	VPMOVSXBW    128(DI), Z6
+	VPMOVSXBW    160(DI), Z7
 	VPBROADCASTD 8(CX), Z8
 	VPMADDWD     Z6, Z8, Z9
 	VPADDD       Z9, Z0, Z0
@@ -450,8 +440,8 @@ k_block:
 	VPADDD       Z6, Z4, Z4
 	VPMADDWD     Z7, Z8, Z6
 	VPADDD       Z6, Z5, Z5
-	VMOVUPS      384(DI), Z6
-	VMOVUPS      448(DI), Z7
+	VPMOVSXBW    192(DI), Z6
+	VPMOVSXBW    224(DI), Z7
 	VPBROADCASTD 12(CX), Z8
 	VPMADDWD     Z6, Z8, Z9
 	VPADDD       Z9, Z0, Z0
@@ -467,14 +457,12 @@ k_block:
 	VPADDD       Z6, Z4, Z4
 	VPMADDWD     Z7, Z8, Z6
 	VPADDD       Z6, Z5, Z5
-	ADDQ         $0x00000200, DI
+	ADDQ         $0x00000100, DI
 	ADDQ         $+16, CX
 	PREFETCHT0   (SI)
 	ADDQ         $+64, SI
 	PREFETCHT0   (DX)
 	PREFETCHT0   64(DX)
-	PREFETCHT0   128(DX)
-	PREFETCHT0   192(DX)
 	LEAQ         (DX)(BX*4), DX
 	SUBQ         $+4, R10
 	JGE          k_block
@@ -486,8 +474,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (DI), Z6
-	VMOVUPS      64(DI), Z7
+	VPMOVSXBW    (DI), Z6
+	VPMOVSXBW    32(DI), Z7
 	VPBROADCASTD (CX), Z8
 	VPMADDWD     Z6, Z8, Z9
 	VPADDD       Z9, Z0, Z0
@@ -503,7 +491,7 @@ k_one:
 	VPADDD       Z6, Z4, Z4
 	VPMADDWD     Z7, Z8, Z6
 	VPADDD       Z6, Z5, Z5
-	ADDQ         $0x00000080, DI
+	ADDQ         $+64, DI
 	ADDQ         $+4, CX
 	PREFETCHT0   (SI)
 	ADDQ         $+64, SI
@@ -645,8 +633,8 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R8), Z8
-	VMOVUPS      64(R8), Z9
+	VPMOVSXBW    (R8), Z8
+	VPMOVSXBW    32(R8), Z9
 	VPBROADCASTD (DX), Z10
 	VPMADDWD     Z8, Z10, Z11
 	VPADDD       Z11, Z0, Z0
@@ -667,8 +655,8 @@ k_block:
 	VPADDD       Z8, Z6, Z6
 	VPMADDWD     Z9, Z10, Z8
 	VPADDD       Z8, Z7, Z7
-	VMOVUPS      128(R8), Z8
-	VMOVUPS      192(R8), Z9
+	VPMOVSXBW    64(R8), Z8
+	VPMOVSXBW    96(R8), Z9
 	VPBROADCASTD 4(DX), Z10
 	VPMADDWD     Z8, Z10, Z11
 	VPADDD       Z11, Z0, Z0
@@ -689,8 +677,8 @@ k_block:
 	VPADDD       Z8, Z6, Z6
 	VPMADDWD     Z9, Z10, Z8
 	VPADDD       Z8, Z7, Z7
-	VMOVUPS      256(R8), Z8
-	VMOVUPS      320(R8), Z9
+	VPMOVSXBW    128(R8), Z8
+	VPMOVSXBW    160(R8), Z9
 	VPBROADCASTD 8(DX), Z10
 	VPMADDWD     Z8, Z10, Z11
 	VPADDD       Z11, Z0, Z0
@@ -711,8 +699,8 @@ k_block:
 	VPADDD       Z8, Z6, Z6
 	VPMADDWD     Z9, Z10, Z8
 	VPADDD       Z8, Z7, Z7
-	VMOVUPS      384(R8), Z8
-	VMOVUPS      448(R8), Z9
+	VPMOVSXBW    192(R8), Z8
+	VPMOVSXBW    224(R8), Z9
 	VPBROADCASTD 12(DX), Z10
 	VPMADDWD     Z8, Z10, Z11
 	VPADDD       Z11, Z0, Z0
@@ -733,14 +721,12 @@ k_block:
 	VPADDD       Z8, Z6, Z6
 	VPMADDWD     Z9, Z10, Z8
 	VPADDD       Z8, Z7, Z7
-	ADDQ         $0x00000200, R8
+	ADDQ         $0x00000100, R8
 	ADDQ         $+16, DX
 	PREFETCHT0   (DI)
 	ADDQ         $+64, DI
 	PREFETCHT0   (BX)
 	PREFETCHT0   64(BX)
-	PREFETCHT0   128(BX)
-	PREFETCHT0   192(BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -752,8 +738,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R8), Z8
-	VMOVUPS      64(R8), Z9
+	VPMOVSXBW    (R8), Z8
+	VPMOVSXBW    32(R8), Z9
 	VPBROADCASTD (DX), Z10
 	VPMADDWD     Z8, Z10, Z11
 	VPADDD       Z11, Z0, Z0
@@ -774,7 +760,7 @@ k_one:
 	VPADDD       Z8, Z6, Z6
 	VPMADDWD     Z9, Z10, Z8
 	VPADDD       Z8, Z7, Z7
-	ADDQ         $0x00000080, R8
+	ADDQ         $+64, R8
 	ADDQ         $+4, DX
 	PREFETCHT0   (DI)
 	ADDQ         $+64, DI
@@ -933,8 +919,8 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R8), Z10
-	VMOVUPS      64(R8), Z11
+	VPMOVSXBW    (R8), Z10
+	VPMOVSXBW    32(R8), Z11
 	VPBROADCASTD (DX), Z12
 	VPMADDWD     Z10, Z12, Z13
 	VPADDD       Z13, Z0, Z0
@@ -960,8 +946,8 @@ k_block:
 	VPADDD       Z10, Z8, Z8
 	VPMADDWD     Z11, Z12, Z10
 	VPADDD       Z10, Z9, Z9
-	VMOVUPS      128(R8), Z10
-	VMOVUPS      192(R8), Z11
+	VPMOVSXBW    64(R8), Z10
+	VPMOVSXBW    96(R8), Z11
 	VPBROADCASTD 4(DX), Z12
 	VPMADDWD     Z10, Z12, Z13
 	VPADDD       Z13, Z0, Z0
@@ -987,8 +973,8 @@ k_block:
 	VPADDD       Z10, Z8, Z8
 	VPMADDWD     Z11, Z12, Z10
 	VPADDD       Z10, Z9, Z9
-	VMOVUPS      256(R8), Z10
-	VMOVUPS      320(R8), Z11
+	VPMOVSXBW    128(R8), Z10
+	VPMOVSXBW    160(R8), Z11
 	VPBROADCASTD 8(DX), Z12
 	VPMADDWD     Z10, Z12, Z13
 	VPADDD       Z13, Z0, Z0
@@ -1014,8 +1000,8 @@ k_block:
 	VPADDD       Z10, Z8, Z8
 	VPMADDWD     Z11, Z12, Z10
 	VPADDD       Z10, Z9, Z9
-	VMOVUPS      384(R8), Z10
-	VMOVUPS      448(R8), Z11
+	VPMOVSXBW    192(R8), Z10
+	VPMOVSXBW    224(R8), Z11
 	VPBROADCASTD 12(DX), Z12
 	VPMADDWD     Z10, Z12, Z13
 	VPADDD       Z13, Z0, Z0
@@ -1041,15 +1027,13 @@ k_block:
 	VPADDD       Z10, Z8, Z8
 	VPMADDWD     Z11, Z12, Z10
 	VPADDD       Z10, Z9, Z9
-	ADDQ         $0x00000200, R8
+	ADDQ         $0x00000100, R8
 	ADDQ         $+16, DX
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	ADDQ         $0x00000080, DI
 	PREFETCHT0   (BX)
 	PREFETCHT0   64(BX)
-	PREFETCHT0   128(BX)
-	PREFETCHT0   192(BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -1061,8 +1045,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R8), Z10
-	VMOVUPS      64(R8), Z11
+	VPMOVSXBW    (R8), Z10
+	VPMOVSXBW    32(R8), Z11
 	VPBROADCASTD (DX), Z12
 	VPMADDWD     Z10, Z12, Z13
 	VPADDD       Z13, Z0, Z0
@@ -1088,7 +1072,7 @@ k_one:
 	VPADDD       Z10, Z8, Z8
 	VPMADDWD     Z11, Z12, Z10
 	VPADDD       Z10, Z9, Z9
-	ADDQ         $0x00000080, R8
+	ADDQ         $+64, R8
 	ADDQ         $+4, DX
 	PREFETCHT0   (DI)
 	ADDQ         $+64, DI
@@ -1270,8 +1254,8 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R9), Z12
-	VMOVUPS      64(R9), Z13
+	VPMOVSXBW    (R9), Z12
+	VPMOVSXBW    32(R9), Z13
 	VPBROADCASTD (BX), Z14
 	VPMADDWD     Z12, Z14, Z15
 	VPADDD       Z15, Z0, Z0
@@ -1302,8 +1286,8 @@ k_block:
 	VPADDD       Z12, Z10, Z10
 	VPMADDWD     Z13, Z14, Z12
 	VPADDD       Z12, Z11, Z11
-	VMOVUPS      128(R9), Z12
-	VMOVUPS      192(R9), Z13
+	VPMOVSXBW    64(R9), Z12
+	VPMOVSXBW    96(R9), Z13
 	VPBROADCASTD 4(BX), Z14
 	VPMADDWD     Z12, Z14, Z15
 	VPADDD       Z15, Z0, Z0
@@ -1334,8 +1318,8 @@ k_block:
 	VPADDD       Z12, Z10, Z10
 	VPMADDWD     Z13, Z14, Z12
 	VPADDD       Z12, Z11, Z11
-	VMOVUPS      256(R9), Z12
-	VMOVUPS      320(R9), Z13
+	VPMOVSXBW    128(R9), Z12
+	VPMOVSXBW    160(R9), Z13
 	VPBROADCASTD 8(BX), Z14
 	VPMADDWD     Z12, Z14, Z15
 	VPADDD       Z15, Z0, Z0
@@ -1366,8 +1350,8 @@ k_block:
 	VPADDD       Z12, Z10, Z10
 	VPMADDWD     Z13, Z14, Z12
 	VPADDD       Z12, Z11, Z11
-	VMOVUPS      384(R9), Z12
-	VMOVUPS      448(R9), Z13
+	VPMOVSXBW    192(R9), Z12
+	VPMOVSXBW    224(R9), Z13
 	VPBROADCASTD 12(BX), Z14
 	VPMADDWD     Z12, Z14, Z15
 	VPADDD       Z15, Z0, Z0
@@ -1398,15 +1382,13 @@ k_block:
 	VPADDD       Z12, Z10, Z10
 	VPMADDWD     Z13, Z14, Z12
 	VPADDD       Z12, Z11, Z11
-	ADDQ         $0x00000200, R9
+	ADDQ         $0x00000100, R9
 	ADDQ         $+16, BX
 	PREFETCHT0   (R8)
 	PREFETCHT0   64(R8)
 	ADDQ         $0x00000080, R8
 	PREFETCHT0   (SI)
 	PREFETCHT0   64(SI)
-	PREFETCHT0   128(SI)
-	PREFETCHT0   192(SI)
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -1418,8 +1400,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R9), Z12
-	VMOVUPS      64(R9), Z13
+	VPMOVSXBW    (R9), Z12
+	VPMOVSXBW    32(R9), Z13
 	VPBROADCASTD (BX), Z14
 	VPMADDWD     Z12, Z14, Z15
 	VPADDD       Z15, Z0, Z0
@@ -1450,7 +1432,7 @@ k_one:
 	VPADDD       Z12, Z10, Z10
 	VPMADDWD     Z13, Z14, Z12
 	VPADDD       Z12, Z11, Z11
-	ADDQ         $0x00000080, R9
+	ADDQ         $+64, R9
 	ADDQ         $+4, BX
 	PREFETCHT0   (R8)
 	ADDQ         $+64, R8
@@ -1647,8 +1629,8 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R9), Z14
-	VMOVUPS      64(R9), Z15
+	VPMOVSXBW    (R9), Z14
+	VPMOVSXBW    32(R9), Z15
 	VPBROADCASTD (BX), Z16
 	VPMADDWD     Z14, Z16, Z17
 	VPADDD       Z17, Z0, Z0
@@ -1684,8 +1666,8 @@ k_block:
 	VPADDD       Z14, Z12, Z12
 	VPMADDWD     Z15, Z16, Z14
 	VPADDD       Z14, Z13, Z13
-	VMOVUPS      128(R9), Z14
-	VMOVUPS      192(R9), Z15
+	VPMOVSXBW    64(R9), Z14
+	VPMOVSXBW    96(R9), Z15
 	VPBROADCASTD 4(BX), Z16
 	VPMADDWD     Z14, Z16, Z17
 	VPADDD       Z17, Z0, Z0
@@ -1721,8 +1703,8 @@ k_block:
 	VPADDD       Z14, Z12, Z12
 	VPMADDWD     Z15, Z16, Z14
 	VPADDD       Z14, Z13, Z13
-	VMOVUPS      256(R9), Z14
-	VMOVUPS      320(R9), Z15
+	VPMOVSXBW    128(R9), Z14
+	VPMOVSXBW    160(R9), Z15
 	VPBROADCASTD 8(BX), Z16
 	VPMADDWD     Z14, Z16, Z17
 	VPADDD       Z17, Z0, Z0
@@ -1758,8 +1740,8 @@ k_block:
 	VPADDD       Z14, Z12, Z12
 	VPMADDWD     Z15, Z16, Z14
 	VPADDD       Z14, Z13, Z13
-	VMOVUPS      384(R9), Z14
-	VMOVUPS      448(R9), Z15
+	VPMOVSXBW    192(R9), Z14
+	VPMOVSXBW    224(R9), Z15
 	VPBROADCASTD 12(BX), Z16
 	VPMADDWD     Z14, Z16, Z17
 	VPADDD       Z17, Z0, Z0
@@ -1795,15 +1777,13 @@ k_block:
 	VPADDD       Z14, Z12, Z12
 	VPMADDWD     Z15, Z16, Z14
 	VPADDD       Z14, Z13, Z13
-	ADDQ         $0x00000200, R9
+	ADDQ         $0x00000100, R9
 	ADDQ         $+16, BX
 	PREFETCHT0   (R8)
 	PREFETCHT0   64(R8)
 	ADDQ         $0x00000080, R8
 	PREFETCHT0   (SI)
 	PREFETCHT0   64(SI)
-	PREFETCHT0   128(SI)
-	PREFETCHT0   192(SI)
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -1815,8 +1795,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R9), Z14
-	VMOVUPS      64(R9), Z15
+	VPMOVSXBW    (R9), Z14
+	VPMOVSXBW    32(R9), Z15
 	VPBROADCASTD (BX), Z16
 	VPMADDWD     Z14, Z16, Z17
 	VPADDD       Z17, Z0, Z0
@@ -1852,7 +1832,7 @@ k_one:
 	VPADDD       Z14, Z12, Z12
 	VPMADDWD     Z15, Z16, Z14
 	VPADDD       Z14, Z13, Z13
-	ADDQ         $0x00000080, R9
+	ADDQ         $+64, R9
 	ADDQ         $+4, BX
 	PREFETCHT0   (R8)
 	ADDQ         $+64, R8
@@ -2070,8 +2050,8 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R10), Z16
-	VMOVUPS      64(R10), Z17
+	VPMOVSXBW    (R10), Z16
+	VPMOVSXBW    32(R10), Z17
 	VPBROADCASTD (BX), Z18
 	VPMADDWD     Z16, Z18, Z19
 	VPADDD       Z19, Z0, Z0
@@ -2112,8 +2092,8 @@ k_block:
 	VPADDD       Z16, Z14, Z14
 	VPMADDWD     Z17, Z18, Z16
 	VPADDD       Z16, Z15, Z15
-	VMOVUPS      128(R10), Z16
-	VMOVUPS      192(R10), Z17
+	VPMOVSXBW    64(R10), Z16
+	VPMOVSXBW    96(R10), Z17
 	VPBROADCASTD 4(BX), Z18
 	VPMADDWD     Z16, Z18, Z19
 	VPADDD       Z19, Z0, Z0
@@ -2154,8 +2134,8 @@ k_block:
 	VPADDD       Z16, Z14, Z14
 	VPMADDWD     Z17, Z18, Z16
 	VPADDD       Z16, Z15, Z15
-	VMOVUPS      256(R10), Z16
-	VMOVUPS      320(R10), Z17
+	VPMOVSXBW    128(R10), Z16
+	VPMOVSXBW    160(R10), Z17
 	VPBROADCASTD 8(BX), Z18
 	VPMADDWD     Z16, Z18, Z19
 	VPADDD       Z19, Z0, Z0
@@ -2196,8 +2176,8 @@ k_block:
 	VPADDD       Z16, Z14, Z14
 	VPMADDWD     Z17, Z18, Z16
 	VPADDD       Z16, Z15, Z15
-	VMOVUPS      384(R10), Z16
-	VMOVUPS      448(R10), Z17
+	VPMOVSXBW    192(R10), Z16
+	VPMOVSXBW    224(R10), Z17
 	VPBROADCASTD 12(BX), Z18
 	VPMADDWD     Z16, Z18, Z19
 	VPADDD       Z19, Z0, Z0
@@ -2238,7 +2218,7 @@ k_block:
 	VPADDD       Z16, Z14, Z14
 	VPMADDWD     Z17, Z18, Z16
 	VPADDD       Z16, Z15, Z15
-	ADDQ         $0x00000200, R10
+	ADDQ         $0x00000100, R10
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (R9)
@@ -2246,8 +2226,6 @@ k_block:
 	ADDQ         $0x00000080, R9
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
-	PREFETCHT0   128(DI)
-	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -2259,8 +2237,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R10), Z16
-	VMOVUPS      64(R10), Z17
+	VPMOVSXBW    (R10), Z16
+	VPMOVSXBW    32(R10), Z17
 	VPBROADCASTD (BX), Z18
 	VPMADDWD     Z16, Z18, Z19
 	VPADDD       Z19, Z0, Z0
@@ -2301,7 +2279,7 @@ k_one:
 	VPADDD       Z16, Z14, Z14
 	VPMADDWD     Z17, Z18, Z16
 	VPADDD       Z16, Z15, Z15
-	ADDQ         $0x00000080, R10
+	ADDQ         $+64, R10
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
@@ -2536,8 +2514,8 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R10), Z18
-	VMOVUPS      64(R10), Z19
+	VPMOVSXBW    (R10), Z18
+	VPMOVSXBW    32(R10), Z19
 	VPBROADCASTD (BX), Z20
 	VPMADDWD     Z18, Z20, Z21
 	VPADDD       Z21, Z0, Z0
@@ -2583,8 +2561,8 @@ k_block:
 	VPADDD       Z18, Z16, Z16
 	VPMADDWD     Z19, Z20, Z18
 	VPADDD       Z18, Z17, Z17
-	VMOVUPS      128(R10), Z18
-	VMOVUPS      192(R10), Z19
+	VPMOVSXBW    64(R10), Z18
+	VPMOVSXBW    96(R10), Z19
 	VPBROADCASTD 4(BX), Z20
 	VPMADDWD     Z18, Z20, Z21
 	VPADDD       Z21, Z0, Z0
@@ -2630,8 +2608,8 @@ k_block:
 	VPADDD       Z18, Z16, Z16
 	VPMADDWD     Z19, Z20, Z18
 	VPADDD       Z18, Z17, Z17
-	VMOVUPS      256(R10), Z18
-	VMOVUPS      320(R10), Z19
+	VPMOVSXBW    128(R10), Z18
+	VPMOVSXBW    160(R10), Z19
 	VPBROADCASTD 8(BX), Z20
 	VPMADDWD     Z18, Z20, Z21
 	VPADDD       Z21, Z0, Z0
@@ -2677,8 +2655,8 @@ k_block:
 	VPADDD       Z18, Z16, Z16
 	VPMADDWD     Z19, Z20, Z18
 	VPADDD       Z18, Z17, Z17
-	VMOVUPS      384(R10), Z18
-	VMOVUPS      448(R10), Z19
+	VPMOVSXBW    192(R10), Z18
+	VPMOVSXBW    224(R10), Z19
 	VPBROADCASTD 12(BX), Z20
 	VPMADDWD     Z18, Z20, Z21
 	VPADDD       Z21, Z0, Z0
@@ -2724,7 +2702,7 @@ k_block:
 	VPADDD       Z18, Z16, Z16
 	VPMADDWD     Z19, Z20, Z18
 	VPADDD       Z18, Z17, Z17
-	ADDQ         $0x00000200, R10
+	ADDQ         $0x00000100, R10
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (R9)
@@ -2733,8 +2711,6 @@ k_block:
 	ADDQ         $0x000000c0, R9
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
-	PREFETCHT0   128(DI)
-	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -2746,8 +2722,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R10), Z18
-	VMOVUPS      64(R10), Z19
+	VPMOVSXBW    (R10), Z18
+	VPMOVSXBW    32(R10), Z19
 	VPBROADCASTD (BX), Z20
 	VPMADDWD     Z18, Z20, Z21
 	VPADDD       Z21, Z0, Z0
@@ -2793,7 +2769,7 @@ k_one:
 	VPADDD       Z18, Z16, Z16
 	VPMADDWD     Z19, Z20, Z18
 	VPADDD       Z18, Z17, Z17
-	ADDQ         $0x00000080, R10
+	ADDQ         $+64, R10
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
@@ -3050,8 +3026,8 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R10), Z20
-	VMOVUPS      64(R10), Z21
+	VPMOVSXBW    (R10), Z20
+	VPMOVSXBW    32(R10), Z21
 	VPBROADCASTD (BX), Z22
 	VPMADDWD     Z20, Z22, Z23
 	VPADDD       Z23, Z0, Z0
@@ -3102,8 +3078,8 @@ k_block:
 	VPADDD       Z20, Z18, Z18
 	VPMADDWD     Z21, Z22, Z20
 	VPADDD       Z20, Z19, Z19
-	VMOVUPS      128(R10), Z20
-	VMOVUPS      192(R10), Z21
+	VPMOVSXBW    64(R10), Z20
+	VPMOVSXBW    96(R10), Z21
 	VPBROADCASTD 4(BX), Z22
 	VPMADDWD     Z20, Z22, Z23
 	VPADDD       Z23, Z0, Z0
@@ -3154,8 +3130,8 @@ k_block:
 	VPADDD       Z20, Z18, Z18
 	VPMADDWD     Z21, Z22, Z20
 	VPADDD       Z20, Z19, Z19
-	VMOVUPS      256(R10), Z20
-	VMOVUPS      320(R10), Z21
+	VPMOVSXBW    128(R10), Z20
+	VPMOVSXBW    160(R10), Z21
 	VPBROADCASTD 8(BX), Z22
 	VPMADDWD     Z20, Z22, Z23
 	VPADDD       Z23, Z0, Z0
@@ -3206,8 +3182,8 @@ k_block:
 	VPADDD       Z20, Z18, Z18
 	VPMADDWD     Z21, Z22, Z20
 	VPADDD       Z20, Z19, Z19
-	VMOVUPS      384(R10), Z20
-	VMOVUPS      448(R10), Z21
+	VPMOVSXBW    192(R10), Z20
+	VPMOVSXBW    224(R10), Z21
 	VPBROADCASTD 12(BX), Z22
 	VPMADDWD     Z20, Z22, Z23
 	VPADDD       Z23, Z0, Z0
@@ -3258,7 +3234,7 @@ k_block:
 	VPADDD       Z20, Z18, Z18
 	VPMADDWD     Z21, Z22, Z20
 	VPADDD       Z20, Z19, Z19
-	ADDQ         $0x00000200, R10
+	ADDQ         $0x00000100, R10
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (R9)
@@ -3267,8 +3243,6 @@ k_block:
 	ADDQ         $0x000000c0, R9
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
-	PREFETCHT0   128(DI)
-	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -3280,8 +3254,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R10), Z20
-	VMOVUPS      64(R10), Z21
+	VPMOVSXBW    (R10), Z20
+	VPMOVSXBW    32(R10), Z21
 	VPBROADCASTD (BX), Z22
 	VPMADDWD     Z20, Z22, Z23
 	VPADDD       Z23, Z0, Z0
@@ -3332,7 +3306,7 @@ k_one:
 	VPADDD       Z20, Z18, Z18
 	VPMADDWD     Z21, Z22, Z20
 	VPADDD       Z20, Z19, Z19
-	ADDQ         $0x00000080, R10
+	ADDQ         $+64, R10
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
@@ -3604,8 +3578,8 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R10), Z22
-	VMOVUPS      64(R10), Z23
+	VPMOVSXBW    (R10), Z22
+	VPMOVSXBW    32(R10), Z23
 	VPBROADCASTD (BX), Z24
 	VPMADDWD     Z22, Z24, Z25
 	VPADDD       Z25, Z0, Z0
@@ -3661,8 +3635,8 @@ k_block:
 	VPADDD       Z22, Z20, Z20
 	VPMADDWD     Z23, Z24, Z22
 	VPADDD       Z22, Z21, Z21
-	VMOVUPS      128(R10), Z22
-	VMOVUPS      192(R10), Z23
+	VPMOVSXBW    64(R10), Z22
+	VPMOVSXBW    96(R10), Z23
 	VPBROADCASTD 4(BX), Z24
 	VPMADDWD     Z22, Z24, Z25
 	VPADDD       Z25, Z0, Z0
@@ -3718,8 +3692,8 @@ k_block:
 	VPADDD       Z22, Z20, Z20
 	VPMADDWD     Z23, Z24, Z22
 	VPADDD       Z22, Z21, Z21
-	VMOVUPS      256(R10), Z22
-	VMOVUPS      320(R10), Z23
+	VPMOVSXBW    128(R10), Z22
+	VPMOVSXBW    160(R10), Z23
 	VPBROADCASTD 8(BX), Z24
 	VPMADDWD     Z22, Z24, Z25
 	VPADDD       Z25, Z0, Z0
@@ -3775,8 +3749,8 @@ k_block:
 	VPADDD       Z22, Z20, Z20
 	VPMADDWD     Z23, Z24, Z22
 	VPADDD       Z22, Z21, Z21
-	VMOVUPS      384(R10), Z22
-	VMOVUPS      448(R10), Z23
+	VPMOVSXBW    192(R10), Z22
+	VPMOVSXBW    224(R10), Z23
 	VPBROADCASTD 12(BX), Z24
 	VPMADDWD     Z22, Z24, Z25
 	VPADDD       Z25, Z0, Z0
@@ -3832,7 +3806,7 @@ k_block:
 	VPADDD       Z22, Z20, Z20
 	VPMADDWD     Z23, Z24, Z22
 	VPADDD       Z22, Z21, Z21
-	ADDQ         $0x00000200, R10
+	ADDQ         $0x00000100, R10
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (R9)
@@ -3841,8 +3815,6 @@ k_block:
 	ADDQ         $0x000000c0, R9
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
-	PREFETCHT0   128(DI)
-	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -3854,8 +3826,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R10), Z22
-	VMOVUPS      64(R10), Z23
+	VPMOVSXBW    (R10), Z22
+	VPMOVSXBW    32(R10), Z23
 	VPBROADCASTD (BX), Z24
 	VPMADDWD     Z22, Z24, Z25
 	VPADDD       Z25, Z0, Z0
@@ -3911,7 +3883,7 @@ k_one:
 	VPADDD       Z22, Z20, Z20
 	VPMADDWD     Z23, Z24, Z22
 	VPADDD       Z22, Z21, Z21
-	ADDQ         $0x00000080, R10
+	ADDQ         $+64, R10
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
@@ -4204,8 +4176,8 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R10), Z24
-	VMOVUPS      64(R10), Z25
+	VPMOVSXBW    (R10), Z24
+	VPMOVSXBW    32(R10), Z25
 	VPBROADCASTD (BX), Z26
 	VPMADDWD     Z24, Z26, Z27
 	VPADDD       Z27, Z0, Z0
@@ -4266,8 +4238,8 @@ k_block:
 	VPADDD       Z24, Z22, Z22
 	VPMADDWD     Z25, Z26, Z24
 	VPADDD       Z24, Z23, Z23
-	VMOVUPS      128(R10), Z24
-	VMOVUPS      192(R10), Z25
+	VPMOVSXBW    64(R10), Z24
+	VPMOVSXBW    96(R10), Z25
 	VPBROADCASTD 4(BX), Z26
 	VPMADDWD     Z24, Z26, Z27
 	VPADDD       Z27, Z0, Z0
@@ -4328,8 +4300,8 @@ k_block:
 	VPADDD       Z24, Z22, Z22
 	VPMADDWD     Z25, Z26, Z24
 	VPADDD       Z24, Z23, Z23
-	VMOVUPS      256(R10), Z24
-	VMOVUPS      320(R10), Z25
+	VPMOVSXBW    128(R10), Z24
+	VPMOVSXBW    160(R10), Z25
 	VPBROADCASTD 8(BX), Z26
 	VPMADDWD     Z24, Z26, Z27
 	VPADDD       Z27, Z0, Z0
@@ -4390,8 +4362,8 @@ k_block:
 	VPADDD       Z24, Z22, Z22
 	VPMADDWD     Z25, Z26, Z24
 	VPADDD       Z24, Z23, Z23
-	VMOVUPS      384(R10), Z24
-	VMOVUPS      448(R10), Z25
+	VPMOVSXBW    192(R10), Z24
+	VPMOVSXBW    224(R10), Z25
 	VPBROADCASTD 12(BX), Z26
 	VPMADDWD     Z24, Z26, Z27
 	VPADDD       Z27, Z0, Z0
@@ -4452,7 +4424,7 @@ k_block:
 	VPADDD       Z24, Z22, Z22
 	VPMADDWD     Z25, Z26, Z24
 	VPADDD       Z24, Z23, Z23
-	ADDQ         $0x00000200, R10
+	ADDQ         $0x00000100, R10
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (R9)
@@ -4461,8 +4433,6 @@ k_block:
 	ADDQ         $0x000000c0, R9
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
-	PREFETCHT0   128(DI)
-	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -4474,8 +4444,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R10), Z24
-	VMOVUPS      64(R10), Z25
+	VPMOVSXBW    (R10), Z24
+	VPMOVSXBW    32(R10), Z25
 	VPBROADCASTD (BX), Z26
 	VPMADDWD     Z24, Z26, Z27
 	VPADDD       Z27, Z0, Z0
@@ -4536,7 +4506,7 @@ k_one:
 	VPADDD       Z24, Z22, Z22
 	VPMADDWD     Z25, Z26, Z24
 	VPADDD       Z24, Z23, Z23
-	ADDQ         $0x00000080, R10
+	ADDQ         $+64, R10
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
@@ -4844,8 +4814,8 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R10), Z26
-	VMOVUPS      64(R10), Z27
+	VPMOVSXBW    (R10), Z26
+	VPMOVSXBW    32(R10), Z27
 	VPBROADCASTD (BX), Z28
 	VPMADDWD     Z26, Z28, Z29
 	VPADDD       Z29, Z0, Z0
@@ -4911,8 +4881,8 @@ k_block:
 	VPADDD       Z26, Z24, Z24
 	VPMADDWD     Z27, Z28, Z26
 	VPADDD       Z26, Z25, Z25
-	VMOVUPS      128(R10), Z26
-	VMOVUPS      192(R10), Z27
+	VPMOVSXBW    64(R10), Z26
+	VPMOVSXBW    96(R10), Z27
 	VPBROADCASTD 4(BX), Z28
 	VPMADDWD     Z26, Z28, Z29
 	VPADDD       Z29, Z0, Z0
@@ -4978,8 +4948,8 @@ k_block:
 	VPADDD       Z26, Z24, Z24
 	VPMADDWD     Z27, Z28, Z26
 	VPADDD       Z26, Z25, Z25
-	VMOVUPS      256(R10), Z26
-	VMOVUPS      320(R10), Z27
+	VPMOVSXBW    128(R10), Z26
+	VPMOVSXBW    160(R10), Z27
 	VPBROADCASTD 8(BX), Z28
 	VPMADDWD     Z26, Z28, Z29
 	VPADDD       Z29, Z0, Z0
@@ -5045,8 +5015,8 @@ k_block:
 	VPADDD       Z26, Z24, Z24
 	VPMADDWD     Z27, Z28, Z26
 	VPADDD       Z26, Z25, Z25
-	VMOVUPS      384(R10), Z26
-	VMOVUPS      448(R10), Z27
+	VPMOVSXBW    192(R10), Z26
+	VPMOVSXBW    224(R10), Z27
 	VPBROADCASTD 12(BX), Z28
 	VPMADDWD     Z26, Z28, Z29
 	VPADDD       Z29, Z0, Z0
@@ -5112,7 +5082,7 @@ k_block:
 	VPADDD       Z26, Z24, Z24
 	VPMADDWD     Z27, Z28, Z26
 	VPADDD       Z26, Z25, Z25
-	ADDQ         $0x00000200, R10
+	ADDQ         $0x00000100, R10
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (R9)
@@ -5122,8 +5092,6 @@ k_block:
 	ADDQ         $0x00000100, R9
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
-	PREFETCHT0   128(DI)
-	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -5135,8 +5103,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R10), Z26
-	VMOVUPS      64(R10), Z27
+	VPMOVSXBW    (R10), Z26
+	VPMOVSXBW    32(R10), Z27
 	VPBROADCASTD (BX), Z28
 	VPMADDWD     Z26, Z28, Z29
 	VPADDD       Z29, Z0, Z0
@@ -5202,7 +5170,7 @@ k_one:
 	VPADDD       Z26, Z24, Z24
 	VPMADDWD     Z27, Z28, Z26
 	VPADDD       Z26, Z25, Z25
-	ADDQ         $0x00000080, R10
+	ADDQ         $+64, R10
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
@@ -5531,8 +5499,8 @@ run:
 
 	// For each step of the sums, an outer product: 2 a round.
 k_block:
-	VMOVUPS      (R10), Z28
-	VMOVUPS      64(R10), Z29
+	VPMOVSXBW    (R10), Z28
+	VPMOVSXBW    32(R10), Z29
 	VPBROADCASTD (BX), Z30
 	VPMADDWD     Z28, Z30, Z31
 	VPADDD       Z31, Z0, Z0
@@ -5603,8 +5571,8 @@ k_block:
 	VPADDD       Z28, Z26, Z26
 	VPMADDWD     Z29, Z30, Z28
 	VPADDD       Z28, Z27, Z27
-	VMOVUPS      128(R10), Z28
-	VMOVUPS      192(R10), Z29
+	VPMOVSXBW    64(R10), Z28
+	VPMOVSXBW    96(R10), Z29
 	VPBROADCASTD 4(BX), Z30
 	VPMADDWD     Z28, Z30, Z31
 	VPADDD       Z31, Z0, Z0
@@ -5675,14 +5643,13 @@ k_block:
 	VPADDD       Z28, Z26, Z26
 	VPMADDWD     Z29, Z30, Z28
 	VPADDD       Z28, Z27, Z27
-	ADDQ         $0x00000100, R10
+	ADDQ         $0x00000080, R10
 	ADDQ         $+8, BX
 	ADDQ         $+8, SI
 	PREFETCHT0   (R9)
 	PREFETCHT0   64(R9)
 	ADDQ         $0x00000080, R9
 	PREFETCHT0   (DI)
-	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*2), DI
 	SUBQ         $+2, R13
 	JGE          k_block
@@ -5694,8 +5661,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R10), Z28
-	VMOVUPS      64(R10), Z29
+	VPMOVSXBW    (R10), Z28
+	VPMOVSXBW    32(R10), Z29
 	VPBROADCASTD (BX), Z30
 	VPMADDWD     Z28, Z30, Z31
 	VPADDD       Z31, Z0, Z0
@@ -5766,7 +5733,7 @@ k_one:
 	VPADDD       Z28, Z26, Z26
 	VPMADDWD     Z29, Z30, Z28
 	VPADDD       Z28, Z27, Z27
-	ADDQ         $0x00000080, R10
+	ADDQ         $+64, R10
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
@@ -6036,25 +6003,23 @@ run:
 k_block:
 	PREFETCHT0   4096(DX)
 	PREFETCHT0   4160(DX)
-	PREFETCHT0   4224(DX)
-	PREFETCHT0   4288(DX)
-	VMOVUPS      (DX), Z1
+	VPMOVSXBW    (DX), Z1
 	VPBROADCASTD (CX), Z2
 	VPMADDWD     Z1, Z2, Z1
 	VPADDD       Z1, Z0, Z0
-	VMOVUPS      64(DX), Z1
+	VPMOVSXBW    32(DX), Z1
 	VPBROADCASTD 4(CX), Z2
 	VPMADDWD     Z1, Z2, Z1
 	VPADDD       Z1, Z0, Z0
-	VMOVUPS      128(DX), Z1
+	VPMOVSXBW    64(DX), Z1
 	VPBROADCASTD 8(CX), Z2
 	VPMADDWD     Z1, Z2, Z1
 	VPADDD       Z1, Z0, Z0
-	VMOVUPS      192(DX), Z1
+	VPMOVSXBW    96(DX), Z1
 	VPBROADCASTD 12(CX), Z2
 	VPMADDWD     Z1, Z2, Z1
 	VPADDD       Z1, Z0, Z0
-	ADDQ         $0x00000100, DX
+	ADDQ         $0x00000080, DX
 	ADDQ         $+16, CX
 	SUBQ         $+4, DI
 	JGE          k_block
@@ -6067,11 +6032,11 @@ k_rest:
 	// For each step of the sums, an outer product: one a round.
 k_one:
 	PREFETCHT0   4096(DX)
-	VMOVUPS      (DX), Z1
+	VPMOVSXBW    (DX), Z1
 	VPBROADCASTD (CX), Z2
 	VPMADDWD     Z1, Z2, Z1
 	VPADDD       Z1, Z0, Z0
-	ADDQ         $+64, DX
+	ADDQ         $+32, DX
 	ADDQ         $+4, CX
 	DECQ         DI
 	JNZ          k_one
@@ -6152,37 +6117,35 @@ run:
 k_block:
 	PREFETCHT0   4096(DX)
 	PREFETCHT0   4160(DX)
-	PREFETCHT0   4224(DX)
-	PREFETCHT0   4288(DX)
-	VMOVUPS      (DX), Z2
+	VPMOVSXBW    (DX), Z2
 	VPBROADCASTD (CX), Z3
 	VPMADDWD     Z2, Z3, Z3
 	VPADDD       Z3, Z0, Z0
 	VPBROADCASTD (CX)(AX*1), Z3
 	VPMADDWD     Z2, Z3, Z2
 	VPADDD       Z2, Z1, Z1
-	VMOVUPS      64(DX), Z2
+	VPMOVSXBW    32(DX), Z2
 	VPBROADCASTD 4(CX), Z3
 	VPMADDWD     Z2, Z3, Z3
 	VPADDD       Z3, Z0, Z0
 	VPBROADCASTD 4(CX)(AX*1), Z3
 	VPMADDWD     Z2, Z3, Z2
 	VPADDD       Z2, Z1, Z1
-	VMOVUPS      128(DX), Z2
+	VPMOVSXBW    64(DX), Z2
 	VPBROADCASTD 8(CX), Z3
 	VPMADDWD     Z2, Z3, Z3
 	VPADDD       Z3, Z0, Z0
 	VPBROADCASTD 8(CX)(AX*1), Z3
 	VPMADDWD     Z2, Z3, Z2
 	VPADDD       Z2, Z1, Z1
-	VMOVUPS      192(DX), Z2
+	VPMOVSXBW    96(DX), Z2
 	VPBROADCASTD 12(CX), Z3
 	VPMADDWD     Z2, Z3, Z3
 	VPADDD       Z3, Z0, Z0
 	VPBROADCASTD 12(CX)(AX*1), Z3
 	VPMADDWD     Z2, Z3, Z2
 	VPADDD       Z2, Z1, Z1
-	ADDQ         $0x00000100, DX
+	ADDQ         $0x00000080, DX
 	ADDQ         $+16, CX
 	SUBQ         $+4, DI
 	JGE          k_block
@@ -6195,14 +6158,14 @@ k_rest:
 	// For each step of the sums, an outer product: one a round.
 k_one:
 	PREFETCHT0   4096(DX)
-	VMOVUPS      (DX), Z2
+	VPMOVSXBW    (DX), Z2
 	VPBROADCASTD (CX), Z3
 	VPMADDWD     Z2, Z3, Z3
 	VPADDD       Z3, Z0, Z0
 	VPBROADCASTD (CX)(AX*1), Z3
 	VPMADDWD     Z2, Z3, Z2
 	VPADDD       Z2, Z1, Z1
-	ADDQ         $+64, DX
+	ADDQ         $+32, DX
 	ADDQ         $+4, CX
 	DECQ         DI
 	JNZ          k_one
@@ -6305,7 +6268,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (DI), Z3
+	VPMOVSXBW    (DI), Z3
 	VPBROADCASTD (CX), Z4
 	VPMADDWD     Z3, Z4, Z4
 	VPADDD       Z4, Z0, Z0
@@ -6315,7 +6278,7 @@ k_block:
 	VPBROADCASTD (CX)(AX*2), Z4
 	VPMADDWD     Z3, Z4, Z3
 	VPADDD       Z3, Z2, Z2
-	VMOVUPS      64(DI), Z3
+	VPMOVSXBW    32(DI), Z3
 	VPBROADCASTD 4(CX), Z4
 	VPMADDWD     Z3, Z4, Z4
 	VPADDD       Z4, Z0, Z0
@@ -6325,7 +6288,7 @@ k_block:
 	VPBROADCASTD 4(CX)(AX*2), Z4
 	VPMADDWD     Z3, Z4, Z3
 	VPADDD       Z3, Z2, Z2
-	VMOVUPS      128(DI), Z3
+	VPMOVSXBW    64(DI), Z3
 	VPBROADCASTD 8(CX), Z4
 	VPMADDWD     Z3, Z4, Z4
 	VPADDD       Z4, Z0, Z0
@@ -6335,7 +6298,7 @@ k_block:
 	VPBROADCASTD 8(CX)(AX*2), Z4
 	VPMADDWD     Z3, Z4, Z3
 	VPADDD       Z3, Z2, Z2
-	VMOVUPS      192(DI), Z3
+	VPMOVSXBW    96(DI), Z3
 	VPBROADCASTD 12(CX), Z4
 	VPMADDWD     Z3, Z4, Z4
 	VPADDD       Z4, Z0, Z0
@@ -6345,12 +6308,11 @@ k_block:
 	VPBROADCASTD 12(CX)(AX*2), Z4
 	VPMADDWD     Z3, Z4, Z3
 	VPADDD       Z3, Z2, Z2
-	ADDQ         $0x00000100, DI
+	ADDQ         $0x00000080, DI
 	ADDQ         $+16, CX
 	PREFETCHT0   (SI)
 	ADDQ         $+64, SI
 	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
 	LEAQ         (DX)(BX*4), DX
 	SUBQ         $+4, R10
 	JGE          k_block
@@ -6362,7 +6324,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (DI), Z3
+	VPMOVSXBW    (DI), Z3
 	VPBROADCASTD (CX), Z4
 	VPMADDWD     Z3, Z4, Z4
 	VPADDD       Z4, Z0, Z0
@@ -6372,7 +6334,7 @@ k_one:
 	VPBROADCASTD (CX)(AX*2), Z4
 	VPMADDWD     Z3, Z4, Z3
 	VPADDD       Z3, Z2, Z2
-	ADDQ         $+64, DI
+	ADDQ         $+32, DI
 	ADDQ         $+4, CX
 	PREFETCHT0   (SI)
 	ADDQ         $+64, SI
@@ -6490,7 +6452,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R8), Z4
+	VPMOVSXBW    (R8), Z4
 	VPBROADCASTD (DX), Z5
 	VPMADDWD     Z4, Z5, Z5
 	VPADDD       Z5, Z0, Z0
@@ -6503,7 +6465,7 @@ k_block:
 	VPBROADCASTD (DX)(CX*1), Z5
 	VPMADDWD     Z4, Z5, Z4
 	VPADDD       Z4, Z3, Z3
-	VMOVUPS      64(R8), Z4
+	VPMOVSXBW    32(R8), Z4
 	VPBROADCASTD 4(DX), Z5
 	VPMADDWD     Z4, Z5, Z5
 	VPADDD       Z5, Z0, Z0
@@ -6516,7 +6478,7 @@ k_block:
 	VPBROADCASTD 4(DX)(CX*1), Z5
 	VPMADDWD     Z4, Z5, Z4
 	VPADDD       Z4, Z3, Z3
-	VMOVUPS      128(R8), Z4
+	VPMOVSXBW    64(R8), Z4
 	VPBROADCASTD 8(DX), Z5
 	VPMADDWD     Z4, Z5, Z5
 	VPADDD       Z5, Z0, Z0
@@ -6529,7 +6491,7 @@ k_block:
 	VPBROADCASTD 8(DX)(CX*1), Z5
 	VPMADDWD     Z4, Z5, Z4
 	VPADDD       Z4, Z3, Z3
-	VMOVUPS      192(R8), Z4
+	VPMOVSXBW    96(R8), Z4
 	VPBROADCASTD 12(DX), Z5
 	VPMADDWD     Z4, Z5, Z5
 	VPADDD       Z5, Z0, Z0
@@ -6542,12 +6504,11 @@ k_block:
 	VPBROADCASTD 12(DX)(CX*1), Z5
 	VPMADDWD     Z4, Z5, Z4
 	VPADDD       Z4, Z3, Z3
-	ADDQ         $0x00000100, R8
+	ADDQ         $0x00000080, R8
 	ADDQ         $+16, DX
 	PREFETCHT0   (DI)
 	ADDQ         $+64, DI
 	PREFETCHT0   (BX)
-	PREFETCHT0   64(BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -6559,7 +6520,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R8), Z4
+	VPMOVSXBW    (R8), Z4
 	VPBROADCASTD (DX), Z5
 	VPMADDWD     Z4, Z5, Z5
 	VPADDD       Z5, Z0, Z0
@@ -6572,7 +6533,7 @@ k_one:
 	VPBROADCASTD (DX)(CX*1), Z5
 	VPMADDWD     Z4, Z5, Z4
 	VPADDD       Z4, Z3, Z3
-	ADDQ         $+64, R8
+	ADDQ         $+32, R8
 	ADDQ         $+4, DX
 	PREFETCHT0   (DI)
 	ADDQ         $+64, DI
@@ -6699,7 +6660,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R8), Z5
+	VPMOVSXBW    (R8), Z5
 	VPBROADCASTD (DX), Z6
 	VPMADDWD     Z5, Z6, Z6
 	VPADDD       Z6, Z0, Z0
@@ -6715,7 +6676,7 @@ k_block:
 	VPBROADCASTD (DX)(AX*4), Z6
 	VPMADDWD     Z5, Z6, Z5
 	VPADDD       Z5, Z4, Z4
-	VMOVUPS      64(R8), Z5
+	VPMOVSXBW    32(R8), Z5
 	VPBROADCASTD 4(DX), Z6
 	VPMADDWD     Z5, Z6, Z6
 	VPADDD       Z6, Z0, Z0
@@ -6731,7 +6692,7 @@ k_block:
 	VPBROADCASTD 4(DX)(AX*4), Z6
 	VPMADDWD     Z5, Z6, Z5
 	VPADDD       Z5, Z4, Z4
-	VMOVUPS      128(R8), Z5
+	VPMOVSXBW    64(R8), Z5
 	VPBROADCASTD 8(DX), Z6
 	VPMADDWD     Z5, Z6, Z6
 	VPADDD       Z6, Z0, Z0
@@ -6747,7 +6708,7 @@ k_block:
 	VPBROADCASTD 8(DX)(AX*4), Z6
 	VPMADDWD     Z5, Z6, Z5
 	VPADDD       Z5, Z4, Z4
-	VMOVUPS      192(R8), Z5
+	VPMOVSXBW    96(R8), Z5
 	VPBROADCASTD 12(DX), Z6
 	VPMADDWD     Z5, Z6, Z6
 	VPADDD       Z6, Z0, Z0
@@ -6763,13 +6724,12 @@ k_block:
 	VPBROADCASTD 12(DX)(AX*4), Z6
 	VPMADDWD     Z5, Z6, Z5
 	VPADDD       Z5, Z4, Z4
-	ADDQ         $0x00000100, R8
+	ADDQ         $0x00000080, R8
 	ADDQ         $+16, DX
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	ADDQ         $0x00000080, DI
 	PREFETCHT0   (BX)
-	PREFETCHT0   64(BX)
 	LEAQ         (BX)(SI*4), BX
 	SUBQ         $+4, R11
 	JGE          k_block
@@ -6781,7 +6741,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R8), Z5
+	VPMOVSXBW    (R8), Z5
 	VPBROADCASTD (DX), Z6
 	VPMADDWD     Z5, Z6, Z6
 	VPADDD       Z6, Z0, Z0
@@ -6797,7 +6757,7 @@ k_one:
 	VPBROADCASTD (DX)(AX*4), Z6
 	VPMADDWD     Z5, Z6, Z5
 	VPADDD       Z5, Z4, Z4
-	ADDQ         $+64, R8
+	ADDQ         $+32, R8
 	ADDQ         $+4, DX
 	PREFETCHT0   (DI)
 	ADDQ         $+64, DI
@@ -6942,7 +6902,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R9), Z6
+	VPMOVSXBW    (R9), Z6
 	VPBROADCASTD (BX), Z7
 	VPMADDWD     Z6, Z7, Z7
 	VPADDD       Z7, Z0, Z0
@@ -6961,7 +6921,7 @@ k_block:
 	VPBROADCASTD (BX)(DX*1), Z7
 	VPMADDWD     Z6, Z7, Z6
 	VPADDD       Z6, Z5, Z5
-	VMOVUPS      64(R9), Z6
+	VPMOVSXBW    32(R9), Z6
 	VPBROADCASTD 4(BX), Z7
 	VPMADDWD     Z6, Z7, Z7
 	VPADDD       Z7, Z0, Z0
@@ -6980,7 +6940,7 @@ k_block:
 	VPBROADCASTD 4(BX)(DX*1), Z7
 	VPMADDWD     Z6, Z7, Z6
 	VPADDD       Z6, Z5, Z5
-	VMOVUPS      128(R9), Z6
+	VPMOVSXBW    64(R9), Z6
 	VPBROADCASTD 8(BX), Z7
 	VPMADDWD     Z6, Z7, Z7
 	VPADDD       Z7, Z0, Z0
@@ -6999,7 +6959,7 @@ k_block:
 	VPBROADCASTD 8(BX)(DX*1), Z7
 	VPMADDWD     Z6, Z7, Z6
 	VPADDD       Z6, Z5, Z5
-	VMOVUPS      192(R9), Z6
+	VPMOVSXBW    96(R9), Z6
 	VPBROADCASTD 12(BX), Z7
 	VPMADDWD     Z6, Z7, Z7
 	VPADDD       Z7, Z0, Z0
@@ -7018,13 +6978,12 @@ k_block:
 	VPBROADCASTD 12(BX)(DX*1), Z7
 	VPMADDWD     Z6, Z7, Z6
 	VPADDD       Z6, Z5, Z5
-	ADDQ         $0x00000100, R9
+	ADDQ         $0x00000080, R9
 	ADDQ         $+16, BX
 	PREFETCHT0   (R8)
 	PREFETCHT0   64(R8)
 	ADDQ         $0x00000080, R8
 	PREFETCHT0   (SI)
-	PREFETCHT0   64(SI)
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -7036,7 +6995,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R9), Z6
+	VPMOVSXBW    (R9), Z6
 	VPBROADCASTD (BX), Z7
 	VPMADDWD     Z6, Z7, Z7
 	VPADDD       Z7, Z0, Z0
@@ -7055,7 +7014,7 @@ k_one:
 	VPBROADCASTD (BX)(DX*1), Z7
 	VPMADDWD     Z6, Z7, Z6
 	VPADDD       Z6, Z5, Z5
-	ADDQ         $+64, R9
+	ADDQ         $+32, R9
 	ADDQ         $+4, BX
 	PREFETCHT0   (R8)
 	ADDQ         $+64, R8
@@ -7208,7 +7167,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R9), Z7
+	VPMOVSXBW    (R9), Z7
 	VPBROADCASTD (BX), Z8
 	VPMADDWD     Z7, Z8, Z8
 	VPADDD       Z8, Z0, Z0
@@ -7230,7 +7189,7 @@ k_block:
 	VPBROADCASTD (BX)(CX*2), Z8
 	VPMADDWD     Z7, Z8, Z7
 	VPADDD       Z7, Z6, Z6
-	VMOVUPS      64(R9), Z7
+	VPMOVSXBW    32(R9), Z7
 	VPBROADCASTD 4(BX), Z8
 	VPMADDWD     Z7, Z8, Z8
 	VPADDD       Z8, Z0, Z0
@@ -7252,7 +7211,7 @@ k_block:
 	VPBROADCASTD 4(BX)(CX*2), Z8
 	VPMADDWD     Z7, Z8, Z7
 	VPADDD       Z7, Z6, Z6
-	VMOVUPS      128(R9), Z7
+	VPMOVSXBW    64(R9), Z7
 	VPBROADCASTD 8(BX), Z8
 	VPMADDWD     Z7, Z8, Z8
 	VPADDD       Z8, Z0, Z0
@@ -7274,7 +7233,7 @@ k_block:
 	VPBROADCASTD 8(BX)(CX*2), Z8
 	VPMADDWD     Z7, Z8, Z7
 	VPADDD       Z7, Z6, Z6
-	VMOVUPS      192(R9), Z7
+	VPMOVSXBW    96(R9), Z7
 	VPBROADCASTD 12(BX), Z8
 	VPMADDWD     Z7, Z8, Z8
 	VPADDD       Z8, Z0, Z0
@@ -7296,13 +7255,12 @@ k_block:
 	VPBROADCASTD 12(BX)(CX*2), Z8
 	VPMADDWD     Z7, Z8, Z7
 	VPADDD       Z7, Z6, Z6
-	ADDQ         $0x00000100, R9
+	ADDQ         $0x00000080, R9
 	ADDQ         $+16, BX
 	PREFETCHT0   (R8)
 	PREFETCHT0   64(R8)
 	ADDQ         $0x00000080, R8
 	PREFETCHT0   (SI)
-	PREFETCHT0   64(SI)
 	LEAQ         (SI)(DI*4), SI
 	SUBQ         $+4, R12
 	JGE          k_block
@@ -7314,7 +7272,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R9), Z7
+	VPMOVSXBW    (R9), Z7
 	VPBROADCASTD (BX), Z8
 	VPMADDWD     Z7, Z8, Z8
 	VPADDD       Z8, Z0, Z0
@@ -7336,7 +7294,7 @@ k_one:
 	VPBROADCASTD (BX)(CX*2), Z8
 	VPMADDWD     Z7, Z8, Z7
 	VPADDD       Z7, Z6, Z6
-	ADDQ         $+64, R9
+	ADDQ         $+32, R9
 	ADDQ         $+4, BX
 	PREFETCHT0   (R8)
 	ADDQ         $+64, R8
@@ -7500,7 +7458,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R10), Z8
+	VPMOVSXBW    (R10), Z8
 	VPBROADCASTD (BX), Z9
 	VPMADDWD     Z8, Z9, Z9
 	VPADDD       Z9, Z0, Z0
@@ -7525,7 +7483,7 @@ k_block:
 	VPBROADCASTD (SI), Z9
 	VPMADDWD     Z8, Z9, Z8
 	VPADDD       Z8, Z7, Z7
-	VMOVUPS      64(R10), Z8
+	VPMOVSXBW    32(R10), Z8
 	VPBROADCASTD 4(BX), Z9
 	VPMADDWD     Z8, Z9, Z9
 	VPADDD       Z9, Z0, Z0
@@ -7550,7 +7508,7 @@ k_block:
 	VPBROADCASTD 4(SI), Z9
 	VPMADDWD     Z8, Z9, Z8
 	VPADDD       Z8, Z7, Z7
-	VMOVUPS      128(R10), Z8
+	VPMOVSXBW    64(R10), Z8
 	VPBROADCASTD 8(BX), Z9
 	VPMADDWD     Z8, Z9, Z9
 	VPADDD       Z9, Z0, Z0
@@ -7575,7 +7533,7 @@ k_block:
 	VPBROADCASTD 8(SI), Z9
 	VPMADDWD     Z8, Z9, Z8
 	VPADDD       Z8, Z7, Z7
-	VMOVUPS      192(R10), Z8
+	VPMOVSXBW    96(R10), Z8
 	VPBROADCASTD 12(BX), Z9
 	VPMADDWD     Z8, Z9, Z9
 	VPADDD       Z9, Z0, Z0
@@ -7600,14 +7558,13 @@ k_block:
 	VPBROADCASTD 12(SI), Z9
 	VPMADDWD     Z8, Z9, Z8
 	VPADDD       Z8, Z7, Z7
-	ADDQ         $0x00000100, R10
+	ADDQ         $0x00000080, R10
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (R9)
 	PREFETCHT0   64(R9)
 	ADDQ         $0x00000080, R9
 	PREFETCHT0   (DI)
-	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -7619,7 +7576,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R10), Z8
+	VPMOVSXBW    (R10), Z8
 	VPBROADCASTD (BX), Z9
 	VPMADDWD     Z8, Z9, Z9
 	VPADDD       Z9, Z0, Z0
@@ -7644,7 +7601,7 @@ k_one:
 	VPBROADCASTD (SI), Z9
 	VPMADDWD     Z8, Z9, Z8
 	VPADDD       Z8, Z7, Z7
-	ADDQ         $+64, R10
+	ADDQ         $+32, R10
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
@@ -7818,7 +7775,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R10), Z9
+	VPMOVSXBW    (R10), Z9
 	VPBROADCASTD (BX), Z10
 	VPMADDWD     Z9, Z10, Z10
 	VPADDD       Z10, Z0, Z0
@@ -7846,7 +7803,7 @@ k_block:
 	VPBROADCASTD (SI)(AX*1), Z10
 	VPMADDWD     Z9, Z10, Z9
 	VPADDD       Z9, Z8, Z8
-	VMOVUPS      64(R10), Z9
+	VPMOVSXBW    32(R10), Z9
 	VPBROADCASTD 4(BX), Z10
 	VPMADDWD     Z9, Z10, Z10
 	VPADDD       Z10, Z0, Z0
@@ -7874,7 +7831,7 @@ k_block:
 	VPBROADCASTD 4(SI)(AX*1), Z10
 	VPMADDWD     Z9, Z10, Z9
 	VPADDD       Z9, Z8, Z8
-	VMOVUPS      128(R10), Z9
+	VPMOVSXBW    64(R10), Z9
 	VPBROADCASTD 8(BX), Z10
 	VPMADDWD     Z9, Z10, Z10
 	VPADDD       Z10, Z0, Z0
@@ -7902,7 +7859,7 @@ k_block:
 	VPBROADCASTD 8(SI)(AX*1), Z10
 	VPMADDWD     Z9, Z10, Z9
 	VPADDD       Z9, Z8, Z8
-	VMOVUPS      192(R10), Z9
+	VPMOVSXBW    96(R10), Z9
 	VPBROADCASTD 12(BX), Z10
 	VPMADDWD     Z9, Z10, Z10
 	VPADDD       Z10, Z0, Z0
@@ -7930,7 +7887,7 @@ k_block:
 	VPBROADCASTD 12(SI)(AX*1), Z10
 	VPMADDWD     Z9, Z10, Z9
 	VPADDD       Z9, Z8, Z8
-	ADDQ         $0x00000100, R10
+	ADDQ         $0x00000080, R10
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (R9)
@@ -7938,7 +7895,6 @@ k_block:
 	PREFETCHT0   128(R9)
 	ADDQ         $0x000000c0, R9
 	PREFETCHT0   (DI)
-	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -7950,7 +7906,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R10), Z9
+	VPMOVSXBW    (R10), Z9
 	VPBROADCASTD (BX), Z10
 	VPMADDWD     Z9, Z10, Z10
 	VPADDD       Z10, Z0, Z0
@@ -7978,7 +7934,7 @@ k_one:
 	VPBROADCASTD (SI)(AX*1), Z10
 	VPMADDWD     Z9, Z10, Z9
 	VPADDD       Z9, Z8, Z8
-	ADDQ         $+64, R10
+	ADDQ         $+32, R10
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
@@ -8170,7 +8126,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R10), Z10
+	VPMOVSXBW    (R10), Z10
 	VPBROADCASTD (BX), Z11
 	VPMADDWD     Z10, Z11, Z11
 	VPADDD       Z11, Z0, Z0
@@ -8201,7 +8157,7 @@ k_block:
 	VPBROADCASTD (SI)(AX*2), Z11
 	VPMADDWD     Z10, Z11, Z10
 	VPADDD       Z10, Z9, Z9
-	VMOVUPS      64(R10), Z10
+	VPMOVSXBW    32(R10), Z10
 	VPBROADCASTD 4(BX), Z11
 	VPMADDWD     Z10, Z11, Z11
 	VPADDD       Z11, Z0, Z0
@@ -8232,7 +8188,7 @@ k_block:
 	VPBROADCASTD 4(SI)(AX*2), Z11
 	VPMADDWD     Z10, Z11, Z10
 	VPADDD       Z10, Z9, Z9
-	VMOVUPS      128(R10), Z10
+	VPMOVSXBW    64(R10), Z10
 	VPBROADCASTD 8(BX), Z11
 	VPMADDWD     Z10, Z11, Z11
 	VPADDD       Z11, Z0, Z0
@@ -8263,7 +8219,7 @@ k_block:
 	VPBROADCASTD 8(SI)(AX*2), Z11
 	VPMADDWD     Z10, Z11, Z10
 	VPADDD       Z10, Z9, Z9
-	VMOVUPS      192(R10), Z10
+	VPMOVSXBW    96(R10), Z10
 	VPBROADCASTD 12(BX), Z11
 	VPMADDWD     Z10, Z11, Z11
 	VPADDD       Z11, Z0, Z0
@@ -8294,7 +8250,7 @@ k_block:
 	VPBROADCASTD 12(SI)(AX*2), Z11
 	VPMADDWD     Z10, Z11, Z10
 	VPADDD       Z10, Z9, Z9
-	ADDQ         $0x00000100, R10
+	ADDQ         $0x00000080, R10
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (R9)
@@ -8302,7 +8258,6 @@ k_block:
 	PREFETCHT0   128(R9)
 	ADDQ         $0x000000c0, R9
 	PREFETCHT0   (DI)
-	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -8314,7 +8269,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R10), Z10
+	VPMOVSXBW    (R10), Z10
 	VPBROADCASTD (BX), Z11
 	VPMADDWD     Z10, Z11, Z11
 	VPADDD       Z11, Z0, Z0
@@ -8345,7 +8300,7 @@ k_one:
 	VPBROADCASTD (SI)(AX*2), Z11
 	VPMADDWD     Z10, Z11, Z10
 	VPADDD       Z10, Z9, Z9
-	ADDQ         $+64, R10
+	ADDQ         $+32, R10
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
@@ -8545,7 +8500,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R10), Z11
+	VPMOVSXBW    (R10), Z11
 	VPBROADCASTD (BX), Z12
 	VPMADDWD     Z11, Z12, Z12
 	VPADDD       Z12, Z0, Z0
@@ -8579,7 +8534,7 @@ k_block:
 	VPBROADCASTD (SI)(CX*1), Z12
 	VPMADDWD     Z11, Z12, Z11
 	VPADDD       Z11, Z10, Z10
-	VMOVUPS      64(R10), Z11
+	VPMOVSXBW    32(R10), Z11
 	VPBROADCASTD 4(BX), Z12
 	VPMADDWD     Z11, Z12, Z12
 	VPADDD       Z12, Z0, Z0
@@ -8613,7 +8568,7 @@ k_block:
 	VPBROADCASTD 4(SI)(CX*1), Z12
 	VPMADDWD     Z11, Z12, Z11
 	VPADDD       Z11, Z10, Z10
-	VMOVUPS      128(R10), Z11
+	VPMOVSXBW    64(R10), Z11
 	VPBROADCASTD 8(BX), Z12
 	VPMADDWD     Z11, Z12, Z12
 	VPADDD       Z12, Z0, Z0
@@ -8647,7 +8602,7 @@ k_block:
 	VPBROADCASTD 8(SI)(CX*1), Z12
 	VPMADDWD     Z11, Z12, Z11
 	VPADDD       Z11, Z10, Z10
-	VMOVUPS      192(R10), Z11
+	VPMOVSXBW    96(R10), Z11
 	VPBROADCASTD 12(BX), Z12
 	VPMADDWD     Z11, Z12, Z12
 	VPADDD       Z12, Z0, Z0
@@ -8681,7 +8636,7 @@ k_block:
 	VPBROADCASTD 12(SI)(CX*1), Z12
 	VPMADDWD     Z11, Z12, Z11
 	VPADDD       Z11, Z10, Z10
-	ADDQ         $0x00000100, R10
+	ADDQ         $0x00000080, R10
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (R9)
@@ -8689,7 +8644,6 @@ k_block:
 	PREFETCHT0   128(R9)
 	ADDQ         $0x000000c0, R9
 	PREFETCHT0   (DI)
-	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -8701,7 +8655,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R10), Z11
+	VPMOVSXBW    (R10), Z11
 	VPBROADCASTD (BX), Z12
 	VPMADDWD     Z11, Z12, Z12
 	VPADDD       Z12, Z0, Z0
@@ -8735,7 +8689,7 @@ k_one:
 	VPBROADCASTD (SI)(CX*1), Z12
 	VPMADDWD     Z11, Z12, Z11
 	VPADDD       Z11, Z10, Z10
-	ADDQ         $+64, R10
+	ADDQ         $+32, R10
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
@@ -8946,7 +8900,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R10), Z12
+	VPMOVSXBW    (R10), Z12
 	VPBROADCASTD (BX), Z13
 	VPMADDWD     Z12, Z13, Z13
 	VPADDD       Z13, Z0, Z0
@@ -8983,7 +8937,7 @@ k_block:
 	VPBROADCASTD (SI)(AX*4), Z13
 	VPMADDWD     Z12, Z13, Z12
 	VPADDD       Z12, Z11, Z11
-	VMOVUPS      64(R10), Z12
+	VPMOVSXBW    32(R10), Z12
 	VPBROADCASTD 4(BX), Z13
 	VPMADDWD     Z12, Z13, Z13
 	VPADDD       Z13, Z0, Z0
@@ -9020,7 +8974,7 @@ k_block:
 	VPBROADCASTD 4(SI)(AX*4), Z13
 	VPMADDWD     Z12, Z13, Z12
 	VPADDD       Z12, Z11, Z11
-	VMOVUPS      128(R10), Z12
+	VPMOVSXBW    64(R10), Z12
 	VPBROADCASTD 8(BX), Z13
 	VPMADDWD     Z12, Z13, Z13
 	VPADDD       Z13, Z0, Z0
@@ -9057,7 +9011,7 @@ k_block:
 	VPBROADCASTD 8(SI)(AX*4), Z13
 	VPMADDWD     Z12, Z13, Z12
 	VPADDD       Z12, Z11, Z11
-	VMOVUPS      192(R10), Z12
+	VPMOVSXBW    96(R10), Z12
 	VPBROADCASTD 12(BX), Z13
 	VPMADDWD     Z12, Z13, Z13
 	VPADDD       Z13, Z0, Z0
@@ -9094,7 +9048,7 @@ k_block:
 	VPBROADCASTD 12(SI)(AX*4), Z13
 	VPMADDWD     Z12, Z13, Z12
 	VPADDD       Z12, Z11, Z11
-	ADDQ         $0x00000100, R10
+	ADDQ         $0x00000080, R10
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (R9)
@@ -9102,7 +9056,6 @@ k_block:
 	PREFETCHT0   128(R9)
 	ADDQ         $0x000000c0, R9
 	PREFETCHT0   (DI)
-	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -9114,7 +9067,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R10), Z12
+	VPMOVSXBW    (R10), Z12
 	VPBROADCASTD (BX), Z13
 	VPMADDWD     Z12, Z13, Z13
 	VPADDD       Z13, Z0, Z0
@@ -9151,7 +9104,7 @@ k_one:
 	VPBROADCASTD (SI)(AX*4), Z13
 	VPMADDWD     Z12, Z13, Z12
 	VPADDD       Z12, Z11, Z11
-	ADDQ         $+64, R10
+	ADDQ         $+32, R10
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
@@ -9369,7 +9322,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R10), Z13
+	VPMOVSXBW    (R10), Z13
 	VPBROADCASTD (BX), Z14
 	VPMADDWD     Z13, Z14, Z14
 	VPADDD       Z14, Z0, Z0
@@ -9409,7 +9362,7 @@ k_block:
 	VPBROADCASTD (SI)(DX*1), Z14
 	VPMADDWD     Z13, Z14, Z13
 	VPADDD       Z13, Z12, Z12
-	VMOVUPS      64(R10), Z13
+	VPMOVSXBW    32(R10), Z13
 	VPBROADCASTD 4(BX), Z14
 	VPMADDWD     Z13, Z14, Z14
 	VPADDD       Z14, Z0, Z0
@@ -9449,7 +9402,7 @@ k_block:
 	VPBROADCASTD 4(SI)(DX*1), Z14
 	VPMADDWD     Z13, Z14, Z13
 	VPADDD       Z13, Z12, Z12
-	VMOVUPS      128(R10), Z13
+	VPMOVSXBW    64(R10), Z13
 	VPBROADCASTD 8(BX), Z14
 	VPMADDWD     Z13, Z14, Z14
 	VPADDD       Z14, Z0, Z0
@@ -9489,7 +9442,7 @@ k_block:
 	VPBROADCASTD 8(SI)(DX*1), Z14
 	VPMADDWD     Z13, Z14, Z13
 	VPADDD       Z13, Z12, Z12
-	VMOVUPS      192(R10), Z13
+	VPMOVSXBW    96(R10), Z13
 	VPBROADCASTD 12(BX), Z14
 	VPMADDWD     Z13, Z14, Z14
 	VPADDD       Z14, Z0, Z0
@@ -9529,7 +9482,7 @@ k_block:
 	VPBROADCASTD 12(SI)(DX*1), Z14
 	VPMADDWD     Z13, Z14, Z13
 	VPADDD       Z13, Z12, Z12
-	ADDQ         $0x00000100, R10
+	ADDQ         $0x00000080, R10
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (R9)
@@ -9538,7 +9491,6 @@ k_block:
 	PREFETCHT0   192(R9)
 	ADDQ         $0x00000100, R9
 	PREFETCHT0   (DI)
-	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -9550,7 +9502,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R10), Z13
+	VPMOVSXBW    (R10), Z13
 	VPBROADCASTD (BX), Z14
 	VPMADDWD     Z13, Z14, Z14
 	VPADDD       Z14, Z0, Z0
@@ -9590,7 +9542,7 @@ k_one:
 	VPBROADCASTD (SI)(DX*1), Z14
 	VPMADDWD     Z13, Z14, Z13
 	VPADDD       Z13, Z12, Z12
-	ADDQ         $+64, R10
+	ADDQ         $+32, R10
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
@@ -9824,7 +9776,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R10), Z14
+	VPMOVSXBW    (R10), Z14
 	VPBROADCASTD (BX), Z15
 	VPMADDWD     Z14, Z15, Z15
 	VPADDD       Z15, Z0, Z0
@@ -9867,7 +9819,7 @@ k_block:
 	VPBROADCASTD (SI)(CX*2), Z15
 	VPMADDWD     Z14, Z15, Z14
 	VPADDD       Z14, Z13, Z13
-	VMOVUPS      64(R10), Z14
+	VPMOVSXBW    32(R10), Z14
 	VPBROADCASTD 4(BX), Z15
 	VPMADDWD     Z14, Z15, Z15
 	VPADDD       Z15, Z0, Z0
@@ -9910,7 +9862,7 @@ k_block:
 	VPBROADCASTD 4(SI)(CX*2), Z15
 	VPMADDWD     Z14, Z15, Z14
 	VPADDD       Z14, Z13, Z13
-	VMOVUPS      128(R10), Z14
+	VPMOVSXBW    64(R10), Z14
 	VPBROADCASTD 8(BX), Z15
 	VPMADDWD     Z14, Z15, Z15
 	VPADDD       Z15, Z0, Z0
@@ -9953,7 +9905,7 @@ k_block:
 	VPBROADCASTD 8(SI)(CX*2), Z15
 	VPMADDWD     Z14, Z15, Z14
 	VPADDD       Z14, Z13, Z13
-	VMOVUPS      192(R10), Z14
+	VPMOVSXBW    96(R10), Z14
 	VPBROADCASTD 12(BX), Z15
 	VPMADDWD     Z14, Z15, Z15
 	VPADDD       Z15, Z0, Z0
@@ -9996,7 +9948,7 @@ k_block:
 	VPBROADCASTD 12(SI)(CX*2), Z15
 	VPMADDWD     Z14, Z15, Z14
 	VPADDD       Z14, Z13, Z13
-	ADDQ         $0x00000100, R10
+	ADDQ         $0x00000080, R10
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	PREFETCHT0   (R9)
@@ -10005,7 +9957,6 @@ k_block:
 	PREFETCHT0   192(R9)
 	ADDQ         $0x00000100, R9
 	PREFETCHT0   (DI)
-	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*4), DI
 	SUBQ         $+4, R13
 	JGE          k_block
@@ -10017,7 +9968,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R10), Z14
+	VPMOVSXBW    (R10), Z14
 	VPBROADCASTD (BX), Z15
 	VPMADDWD     Z14, Z15, Z15
 	VPADDD       Z15, Z0, Z0
@@ -10060,7 +10011,7 @@ k_one:
 	VPBROADCASTD (SI)(CX*2), Z15
 	VPMADDWD     Z14, Z15, Z14
 	VPADDD       Z14, Z13, Z13
-	ADDQ         $+64, R10
+	ADDQ         $+32, R10
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	PREFETCHT0   (R9)
@@ -10303,7 +10254,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R11), Z15
+	VPMOVSXBW    (R11), Z15
 	VPBROADCASTD (BX), Z16
 	VPMADDWD     Z15, Z16, Z16
 	VPADDD       Z16, Z0, Z0
@@ -10349,7 +10300,7 @@ k_block:
 	VPBROADCASTD (DI), Z16
 	VPMADDWD     Z15, Z16, Z15
 	VPADDD       Z15, Z14, Z14
-	VMOVUPS      64(R11), Z15
+	VPMOVSXBW    32(R11), Z15
 	VPBROADCASTD 4(BX), Z16
 	VPMADDWD     Z15, Z16, Z16
 	VPADDD       Z16, Z0, Z0
@@ -10395,7 +10346,7 @@ k_block:
 	VPBROADCASTD 4(DI), Z16
 	VPMADDWD     Z15, Z16, Z15
 	VPADDD       Z15, Z14, Z14
-	VMOVUPS      128(R11), Z15
+	VPMOVSXBW    64(R11), Z15
 	VPBROADCASTD 8(BX), Z16
 	VPMADDWD     Z15, Z16, Z16
 	VPADDD       Z16, Z0, Z0
@@ -10441,7 +10392,7 @@ k_block:
 	VPBROADCASTD 8(DI), Z16
 	VPMADDWD     Z15, Z16, Z15
 	VPADDD       Z15, Z14, Z14
-	VMOVUPS      192(R11), Z15
+	VPMOVSXBW    96(R11), Z15
 	VPBROADCASTD 12(BX), Z16
 	VPMADDWD     Z15, Z16, Z16
 	VPADDD       Z16, Z0, Z0
@@ -10487,7 +10438,7 @@ k_block:
 	VPBROADCASTD 12(DI), Z16
 	VPMADDWD     Z15, Z16, Z15
 	VPADDD       Z15, Z14, Z14
-	ADDQ         $0x00000100, R11
+	ADDQ         $0x00000080, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	ADDQ         $+16, DI
@@ -10497,7 +10448,6 @@ k_block:
 	PREFETCHT0   192(R10)
 	ADDQ         $0x00000100, R10
 	PREFETCHT0   (R8)
-	PREFETCHT0   64(R8)
 	LEAQ         (R8)(R9*4), R8
 	SUBQ         $+4, R14
 	JGE          k_block
@@ -10509,7 +10459,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R11), Z15
+	VPMOVSXBW    (R11), Z15
 	VPBROADCASTD (BX), Z16
 	VPMADDWD     Z15, Z16, Z16
 	VPADDD       Z16, Z0, Z0
@@ -10555,7 +10505,7 @@ k_one:
 	VPBROADCASTD (DI), Z16
 	VPMADDWD     Z15, Z16, Z15
 	VPADDD       Z15, Z14, Z14
-	ADDQ         $+64, R11
+	ADDQ         $+32, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	ADDQ         $+4, DI
@@ -10810,7 +10760,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R11), Z16
+	VPMOVSXBW    (R11), Z16
 	VPBROADCASTD (BX), Z17
 	VPMADDWD     Z16, Z17, Z17
 	VPADDD       Z17, Z0, Z0
@@ -10859,7 +10809,7 @@ k_block:
 	VPBROADCASTD (DI)(AX*1), Z17
 	VPMADDWD     Z16, Z17, Z16
 	VPADDD       Z16, Z15, Z15
-	VMOVUPS      64(R11), Z16
+	VPMOVSXBW    32(R11), Z16
 	VPBROADCASTD 4(BX), Z17
 	VPMADDWD     Z16, Z17, Z17
 	VPADDD       Z17, Z0, Z0
@@ -10908,7 +10858,7 @@ k_block:
 	VPBROADCASTD 4(DI)(AX*1), Z17
 	VPMADDWD     Z16, Z17, Z16
 	VPADDD       Z16, Z15, Z15
-	VMOVUPS      128(R11), Z16
+	VPMOVSXBW    64(R11), Z16
 	VPBROADCASTD 8(BX), Z17
 	VPMADDWD     Z16, Z17, Z17
 	VPADDD       Z17, Z0, Z0
@@ -10957,7 +10907,7 @@ k_block:
 	VPBROADCASTD 8(DI)(AX*1), Z17
 	VPMADDWD     Z16, Z17, Z16
 	VPADDD       Z16, Z15, Z15
-	VMOVUPS      192(R11), Z16
+	VPMOVSXBW    96(R11), Z16
 	VPBROADCASTD 12(BX), Z17
 	VPMADDWD     Z16, Z17, Z17
 	VPADDD       Z17, Z0, Z0
@@ -11006,7 +10956,7 @@ k_block:
 	VPBROADCASTD 12(DI)(AX*1), Z17
 	VPMADDWD     Z16, Z17, Z16
 	VPADDD       Z16, Z15, Z15
-	ADDQ         $0x00000100, R11
+	ADDQ         $0x00000080, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	ADDQ         $+16, DI
@@ -11016,7 +10966,6 @@ k_block:
 	PREFETCHT0   192(R10)
 	ADDQ         $0x00000100, R10
 	PREFETCHT0   (R8)
-	PREFETCHT0   64(R8)
 	LEAQ         (R8)(R9*4), R8
 	SUBQ         $+4, R14
 	JGE          k_block
@@ -11028,7 +10977,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R11), Z16
+	VPMOVSXBW    (R11), Z16
 	VPBROADCASTD (BX), Z17
 	VPMADDWD     Z16, Z17, Z17
 	VPADDD       Z17, Z0, Z0
@@ -11077,7 +11026,7 @@ k_one:
 	VPBROADCASTD (DI)(AX*1), Z17
 	VPMADDWD     Z16, Z17, Z16
 	VPADDD       Z16, Z15, Z15
-	ADDQ         $+64, R11
+	ADDQ         $+32, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	ADDQ         $+4, DI
@@ -11339,7 +11288,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R11), Z17
+	VPMOVSXBW    (R11), Z17
 	VPBROADCASTD (BX), Z18
 	VPMADDWD     Z17, Z18, Z18
 	VPADDD       Z18, Z0, Z0
@@ -11391,7 +11340,7 @@ k_block:
 	VPBROADCASTD (DI)(AX*2), Z18
 	VPMADDWD     Z17, Z18, Z17
 	VPADDD       Z17, Z16, Z16
-	VMOVUPS      64(R11), Z17
+	VPMOVSXBW    32(R11), Z17
 	VPBROADCASTD 4(BX), Z18
 	VPMADDWD     Z17, Z18, Z18
 	VPADDD       Z18, Z0, Z0
@@ -11443,7 +11392,7 @@ k_block:
 	VPBROADCASTD 4(DI)(AX*2), Z18
 	VPMADDWD     Z17, Z18, Z17
 	VPADDD       Z17, Z16, Z16
-	VMOVUPS      128(R11), Z17
+	VPMOVSXBW    64(R11), Z17
 	VPBROADCASTD 8(BX), Z18
 	VPMADDWD     Z17, Z18, Z18
 	VPADDD       Z18, Z0, Z0
@@ -11495,7 +11444,7 @@ k_block:
 	VPBROADCASTD 8(DI)(AX*2), Z18
 	VPMADDWD     Z17, Z18, Z17
 	VPADDD       Z17, Z16, Z16
-	VMOVUPS      192(R11), Z17
+	VPMOVSXBW    96(R11), Z17
 	VPBROADCASTD 12(BX), Z18
 	VPMADDWD     Z17, Z18, Z18
 	VPADDD       Z18, Z0, Z0
@@ -11547,7 +11496,7 @@ k_block:
 	VPBROADCASTD 12(DI)(AX*2), Z18
 	VPMADDWD     Z17, Z18, Z17
 	VPADDD       Z17, Z16, Z16
-	ADDQ         $0x00000100, R11
+	ADDQ         $0x00000080, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	ADDQ         $+16, DI
@@ -11557,7 +11506,6 @@ k_block:
 	PREFETCHT0   192(R10)
 	ADDQ         $0x00000100, R10
 	PREFETCHT0   (R8)
-	PREFETCHT0   64(R8)
 	LEAQ         (R8)(R9*4), R8
 	SUBQ         $+4, R14
 	JGE          k_block
@@ -11569,7 +11517,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R11), Z17
+	VPMOVSXBW    (R11), Z17
 	VPBROADCASTD (BX), Z18
 	VPMADDWD     Z17, Z18, Z18
 	VPADDD       Z18, Z0, Z0
@@ -11621,7 +11569,7 @@ k_one:
 	VPBROADCASTD (DI)(AX*2), Z18
 	VPMADDWD     Z17, Z18, Z17
 	VPADDD       Z17, Z16, Z16
-	ADDQ         $+64, R11
+	ADDQ         $+32, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	ADDQ         $+4, DI
@@ -11899,7 +11847,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R11), Z18
+	VPMOVSXBW    (R11), Z18
 	VPBROADCASTD (BX), Z19
 	VPMADDWD     Z18, Z19, Z19
 	VPADDD       Z19, Z0, Z0
@@ -11954,7 +11902,7 @@ k_block:
 	VPBROADCASTD (DI)(CX*1), Z19
 	VPMADDWD     Z18, Z19, Z18
 	VPADDD       Z18, Z17, Z17
-	VMOVUPS      64(R11), Z18
+	VPMOVSXBW    32(R11), Z18
 	VPBROADCASTD 4(BX), Z19
 	VPMADDWD     Z18, Z19, Z19
 	VPADDD       Z19, Z0, Z0
@@ -12009,7 +11957,7 @@ k_block:
 	VPBROADCASTD 4(DI)(CX*1), Z19
 	VPMADDWD     Z18, Z19, Z18
 	VPADDD       Z18, Z17, Z17
-	VMOVUPS      128(R11), Z18
+	VPMOVSXBW    64(R11), Z18
 	VPBROADCASTD 8(BX), Z19
 	VPMADDWD     Z18, Z19, Z19
 	VPADDD       Z19, Z0, Z0
@@ -12064,7 +12012,7 @@ k_block:
 	VPBROADCASTD 8(DI)(CX*1), Z19
 	VPMADDWD     Z18, Z19, Z18
 	VPADDD       Z18, Z17, Z17
-	VMOVUPS      192(R11), Z18
+	VPMOVSXBW    96(R11), Z18
 	VPBROADCASTD 12(BX), Z19
 	VPMADDWD     Z18, Z19, Z19
 	VPADDD       Z19, Z0, Z0
@@ -12119,7 +12067,7 @@ k_block:
 	VPBROADCASTD 12(DI)(CX*1), Z19
 	VPMADDWD     Z18, Z19, Z18
 	VPADDD       Z18, Z17, Z17
-	ADDQ         $0x00000100, R11
+	ADDQ         $0x00000080, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	ADDQ         $+16, DI
@@ -12129,7 +12077,6 @@ k_block:
 	PREFETCHT0   192(R10)
 	ADDQ         $0x00000100, R10
 	PREFETCHT0   (R8)
-	PREFETCHT0   64(R8)
 	LEAQ         (R8)(R9*4), R8
 	SUBQ         $+4, R14
 	JGE          k_block
@@ -12141,7 +12088,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R11), Z18
+	VPMOVSXBW    (R11), Z18
 	VPBROADCASTD (BX), Z19
 	VPMADDWD     Z18, Z19, Z19
 	VPADDD       Z19, Z0, Z0
@@ -12196,7 +12143,7 @@ k_one:
 	VPBROADCASTD (DI)(CX*1), Z19
 	VPMADDWD     Z18, Z19, Z18
 	VPADDD       Z18, Z17, Z17
-	ADDQ         $+64, R11
+	ADDQ         $+32, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	ADDQ         $+4, DI
@@ -12482,7 +12429,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R11), Z19
+	VPMOVSXBW    (R11), Z19
 	VPBROADCASTD (BX), Z20
 	VPMADDWD     Z19, Z20, Z20
 	VPADDD       Z20, Z0, Z0
@@ -12540,7 +12487,7 @@ k_block:
 	VPBROADCASTD (DI)(AX*4), Z20
 	VPMADDWD     Z19, Z20, Z19
 	VPADDD       Z19, Z18, Z18
-	VMOVUPS      64(R11), Z19
+	VPMOVSXBW    32(R11), Z19
 	VPBROADCASTD 4(BX), Z20
 	VPMADDWD     Z19, Z20, Z20
 	VPADDD       Z20, Z0, Z0
@@ -12598,7 +12545,7 @@ k_block:
 	VPBROADCASTD 4(DI)(AX*4), Z20
 	VPMADDWD     Z19, Z20, Z19
 	VPADDD       Z19, Z18, Z18
-	VMOVUPS      128(R11), Z19
+	VPMOVSXBW    64(R11), Z19
 	VPBROADCASTD 8(BX), Z20
 	VPMADDWD     Z19, Z20, Z20
 	VPADDD       Z20, Z0, Z0
@@ -12656,7 +12603,7 @@ k_block:
 	VPBROADCASTD 8(DI)(AX*4), Z20
 	VPMADDWD     Z19, Z20, Z19
 	VPADDD       Z19, Z18, Z18
-	VMOVUPS      192(R11), Z19
+	VPMOVSXBW    96(R11), Z19
 	VPBROADCASTD 12(BX), Z20
 	VPMADDWD     Z19, Z20, Z20
 	VPADDD       Z20, Z0, Z0
@@ -12714,7 +12661,7 @@ k_block:
 	VPBROADCASTD 12(DI)(AX*4), Z20
 	VPMADDWD     Z19, Z20, Z19
 	VPADDD       Z19, Z18, Z18
-	ADDQ         $0x00000100, R11
+	ADDQ         $0x00000080, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	ADDQ         $+16, DI
@@ -12724,7 +12671,6 @@ k_block:
 	PREFETCHT0   192(R10)
 	ADDQ         $0x00000100, R10
 	PREFETCHT0   (R8)
-	PREFETCHT0   64(R8)
 	LEAQ         (R8)(R9*4), R8
 	SUBQ         $+4, R14
 	JGE          k_block
@@ -12736,7 +12682,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R11), Z19
+	VPMOVSXBW    (R11), Z19
 	VPBROADCASTD (BX), Z20
 	VPMADDWD     Z19, Z20, Z20
 	VPADDD       Z20, Z0, Z0
@@ -12794,7 +12740,7 @@ k_one:
 	VPBROADCASTD (DI)(AX*4), Z20
 	VPMADDWD     Z19, Z20, Z19
 	VPADDD       Z19, Z18, Z18
-	ADDQ         $+64, R11
+	ADDQ         $+32, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	ADDQ         $+4, DI
@@ -13091,7 +13037,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R11), Z20
+	VPMOVSXBW    (R11), Z20
 	VPBROADCASTD (BX), Z21
 	VPMADDWD     Z20, Z21, Z21
 	VPADDD       Z21, Z0, Z0
@@ -13152,7 +13098,7 @@ k_block:
 	VPBROADCASTD (DI)(DX*1), Z21
 	VPMADDWD     Z20, Z21, Z20
 	VPADDD       Z20, Z19, Z19
-	VMOVUPS      64(R11), Z20
+	VPMOVSXBW    32(R11), Z20
 	VPBROADCASTD 4(BX), Z21
 	VPMADDWD     Z20, Z21, Z21
 	VPADDD       Z21, Z0, Z0
@@ -13213,7 +13159,7 @@ k_block:
 	VPBROADCASTD 4(DI)(DX*1), Z21
 	VPMADDWD     Z20, Z21, Z20
 	VPADDD       Z20, Z19, Z19
-	VMOVUPS      128(R11), Z20
+	VPMOVSXBW    64(R11), Z20
 	VPBROADCASTD 8(BX), Z21
 	VPMADDWD     Z20, Z21, Z21
 	VPADDD       Z21, Z0, Z0
@@ -13274,7 +13220,7 @@ k_block:
 	VPBROADCASTD 8(DI)(DX*1), Z21
 	VPMADDWD     Z20, Z21, Z20
 	VPADDD       Z20, Z19, Z19
-	VMOVUPS      192(R11), Z20
+	VPMOVSXBW    96(R11), Z20
 	VPBROADCASTD 12(BX), Z21
 	VPMADDWD     Z20, Z21, Z21
 	VPADDD       Z21, Z0, Z0
@@ -13335,7 +13281,7 @@ k_block:
 	VPBROADCASTD 12(DI)(DX*1), Z21
 	VPMADDWD     Z20, Z21, Z20
 	VPADDD       Z20, Z19, Z19
-	ADDQ         $0x00000100, R11
+	ADDQ         $0x00000080, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	ADDQ         $+16, DI
@@ -13345,7 +13291,6 @@ k_block:
 	PREFETCHT0   192(R10)
 	ADDQ         $0x00000100, R10
 	PREFETCHT0   (R8)
-	PREFETCHT0   64(R8)
 	LEAQ         (R8)(R9*4), R8
 	SUBQ         $+4, R14
 	JGE          k_block
@@ -13357,7 +13302,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R11), Z20
+	VPMOVSXBW    (R11), Z20
 	VPBROADCASTD (BX), Z21
 	VPMADDWD     Z20, Z21, Z21
 	VPADDD       Z21, Z0, Z0
@@ -13418,7 +13363,7 @@ k_one:
 	VPBROADCASTD (DI)(DX*1), Z21
 	VPMADDWD     Z20, Z21, Z20
 	VPADDD       Z20, Z19, Z19
-	ADDQ         $+64, R11
+	ADDQ         $+32, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	ADDQ         $+4, DI
@@ -13722,7 +13667,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R11), Z21
+	VPMOVSXBW    (R11), Z21
 	VPBROADCASTD (BX), Z22
 	VPMADDWD     Z21, Z22, Z22
 	VPADDD       Z22, Z0, Z0
@@ -13786,7 +13731,7 @@ k_block:
 	VPBROADCASTD (DI)(CX*2), Z22
 	VPMADDWD     Z21, Z22, Z21
 	VPADDD       Z21, Z20, Z20
-	VMOVUPS      64(R11), Z21
+	VPMOVSXBW    32(R11), Z21
 	VPBROADCASTD 4(BX), Z22
 	VPMADDWD     Z21, Z22, Z22
 	VPADDD       Z22, Z0, Z0
@@ -13850,7 +13795,7 @@ k_block:
 	VPBROADCASTD 4(DI)(CX*2), Z22
 	VPMADDWD     Z21, Z22, Z21
 	VPADDD       Z21, Z20, Z20
-	VMOVUPS      128(R11), Z21
+	VPMOVSXBW    64(R11), Z21
 	VPBROADCASTD 8(BX), Z22
 	VPMADDWD     Z21, Z22, Z22
 	VPADDD       Z22, Z0, Z0
@@ -13914,7 +13859,7 @@ k_block:
 	VPBROADCASTD 8(DI)(CX*2), Z22
 	VPMADDWD     Z21, Z22, Z21
 	VPADDD       Z21, Z20, Z20
-	VMOVUPS      192(R11), Z21
+	VPMOVSXBW    96(R11), Z21
 	VPBROADCASTD 12(BX), Z22
 	VPMADDWD     Z21, Z22, Z22
 	VPADDD       Z22, Z0, Z0
@@ -13978,7 +13923,7 @@ k_block:
 	VPBROADCASTD 12(DI)(CX*2), Z22
 	VPMADDWD     Z21, Z22, Z21
 	VPADDD       Z21, Z20, Z20
-	ADDQ         $0x00000100, R11
+	ADDQ         $0x00000080, R11
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	ADDQ         $+16, DI
@@ -13988,7 +13933,6 @@ k_block:
 	PREFETCHT0   192(R10)
 	ADDQ         $0x00000100, R10
 	PREFETCHT0   (R8)
-	PREFETCHT0   64(R8)
 	LEAQ         (R8)(R9*4), R8
 	SUBQ         $+4, R14
 	JGE          k_block
@@ -14000,7 +13944,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R11), Z21
+	VPMOVSXBW    (R11), Z21
 	VPBROADCASTD (BX), Z22
 	VPMADDWD     Z21, Z22, Z22
 	VPADDD       Z22, Z0, Z0
@@ -14064,7 +14008,7 @@ k_one:
 	VPBROADCASTD (DI)(CX*2), Z22
 	VPMADDWD     Z21, Z22, Z21
 	VPADDD       Z21, Z20, Z20
-	ADDQ         $+64, R11
+	ADDQ         $+32, R11
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	ADDQ         $+4, DI
@@ -14387,7 +14331,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R12), Z22
+	VPMOVSXBW    (R12), Z22
 	VPBROADCASTD (BX), Z23
 	VPMADDWD     Z22, Z23, Z23
 	VPADDD       Z23, Z0, Z0
@@ -14454,7 +14398,7 @@ k_block:
 	VPBROADCASTD (R8), Z23
 	VPMADDWD     Z22, Z23, Z22
 	VPADDD       Z22, Z21, Z21
-	VMOVUPS      64(R12), Z22
+	VPMOVSXBW    32(R12), Z22
 	VPBROADCASTD 4(BX), Z23
 	VPMADDWD     Z22, Z23, Z23
 	VPADDD       Z23, Z0, Z0
@@ -14521,7 +14465,7 @@ k_block:
 	VPBROADCASTD 4(R8), Z23
 	VPMADDWD     Z22, Z23, Z22
 	VPADDD       Z22, Z21, Z21
-	VMOVUPS      128(R12), Z22
+	VPMOVSXBW    64(R12), Z22
 	VPBROADCASTD 8(BX), Z23
 	VPMADDWD     Z22, Z23, Z23
 	VPADDD       Z23, Z0, Z0
@@ -14588,7 +14532,7 @@ k_block:
 	VPBROADCASTD 8(R8), Z23
 	VPMADDWD     Z22, Z23, Z22
 	VPADDD       Z22, Z21, Z21
-	VMOVUPS      192(R12), Z22
+	VPMOVSXBW    96(R12), Z22
 	VPBROADCASTD 12(BX), Z23
 	VPMADDWD     Z22, Z23, Z23
 	VPADDD       Z23, Z0, Z0
@@ -14655,7 +14599,7 @@ k_block:
 	VPBROADCASTD 12(R8), Z23
 	VPMADDWD     Z22, Z23, Z22
 	VPADDD       Z22, Z21, Z21
-	ADDQ         $0x00000100, R12
+	ADDQ         $0x00000080, R12
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	ADDQ         $+16, DI
@@ -14666,7 +14610,6 @@ k_block:
 	PREFETCHT0   192(R11)
 	ADDQ         $0x00000100, R11
 	PREFETCHT0   (R9)
-	PREFETCHT0   64(R9)
 	LEAQ         (R9)(R10*4), R9
 	SUBQ         $+4, R15
 	JGE          k_block
@@ -14678,7 +14621,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R12), Z22
+	VPMOVSXBW    (R12), Z22
 	VPBROADCASTD (BX), Z23
 	VPMADDWD     Z22, Z23, Z23
 	VPADDD       Z23, Z0, Z0
@@ -14745,7 +14688,7 @@ k_one:
 	VPBROADCASTD (R8), Z23
 	VPMADDWD     Z22, Z23, Z22
 	VPADDD       Z22, Z21, Z21
-	ADDQ         $+64, R12
+	ADDQ         $+32, R12
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	ADDQ         $+4, DI
@@ -15077,7 +15020,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R12), Z23
+	VPMOVSXBW    (R12), Z23
 	VPBROADCASTD (BX), Z24
 	VPMADDWD     Z23, Z24, Z24
 	VPADDD       Z24, Z0, Z0
@@ -15147,7 +15090,7 @@ k_block:
 	VPBROADCASTD (R8)(AX*1), Z24
 	VPMADDWD     Z23, Z24, Z23
 	VPADDD       Z23, Z22, Z22
-	VMOVUPS      64(R12), Z23
+	VPMOVSXBW    32(R12), Z23
 	VPBROADCASTD 4(BX), Z24
 	VPMADDWD     Z23, Z24, Z24
 	VPADDD       Z24, Z0, Z0
@@ -15217,7 +15160,7 @@ k_block:
 	VPBROADCASTD 4(R8)(AX*1), Z24
 	VPMADDWD     Z23, Z24, Z23
 	VPADDD       Z23, Z22, Z22
-	VMOVUPS      128(R12), Z23
+	VPMOVSXBW    64(R12), Z23
 	VPBROADCASTD 8(BX), Z24
 	VPMADDWD     Z23, Z24, Z24
 	VPADDD       Z24, Z0, Z0
@@ -15287,7 +15230,7 @@ k_block:
 	VPBROADCASTD 8(R8)(AX*1), Z24
 	VPMADDWD     Z23, Z24, Z23
 	VPADDD       Z23, Z22, Z22
-	VMOVUPS      192(R12), Z23
+	VPMOVSXBW    96(R12), Z23
 	VPBROADCASTD 12(BX), Z24
 	VPMADDWD     Z23, Z24, Z24
 	VPADDD       Z24, Z0, Z0
@@ -15357,7 +15300,7 @@ k_block:
 	VPBROADCASTD 12(R8)(AX*1), Z24
 	VPMADDWD     Z23, Z24, Z23
 	VPADDD       Z23, Z22, Z22
-	ADDQ         $0x00000100, R12
+	ADDQ         $0x00000080, R12
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	ADDQ         $+16, DI
@@ -15368,7 +15311,6 @@ k_block:
 	PREFETCHT0   192(R11)
 	ADDQ         $0x00000100, R11
 	PREFETCHT0   (R9)
-	PREFETCHT0   64(R9)
 	LEAQ         (R9)(R10*4), R9
 	SUBQ         $+4, R15
 	JGE          k_block
@@ -15380,7 +15322,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R12), Z23
+	VPMOVSXBW    (R12), Z23
 	VPBROADCASTD (BX), Z24
 	VPMADDWD     Z23, Z24, Z24
 	VPADDD       Z24, Z0, Z0
@@ -15450,7 +15392,7 @@ k_one:
 	VPBROADCASTD (R8)(AX*1), Z24
 	VPMADDWD     Z23, Z24, Z23
 	VPADDD       Z23, Z22, Z22
-	ADDQ         $+64, R12
+	ADDQ         $+32, R12
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	ADDQ         $+4, DI
@@ -15793,7 +15735,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R12), Z24
+	VPMOVSXBW    (R12), Z24
 	VPBROADCASTD (BX), Z25
 	VPMADDWD     Z24, Z25, Z25
 	VPADDD       Z25, Z0, Z0
@@ -15866,7 +15808,7 @@ k_block:
 	VPBROADCASTD (R8)(AX*2), Z25
 	VPMADDWD     Z24, Z25, Z24
 	VPADDD       Z24, Z23, Z23
-	VMOVUPS      64(R12), Z24
+	VPMOVSXBW    32(R12), Z24
 	VPBROADCASTD 4(BX), Z25
 	VPMADDWD     Z24, Z25, Z25
 	VPADDD       Z25, Z0, Z0
@@ -15939,7 +15881,7 @@ k_block:
 	VPBROADCASTD 4(R8)(AX*2), Z25
 	VPMADDWD     Z24, Z25, Z24
 	VPADDD       Z24, Z23, Z23
-	VMOVUPS      128(R12), Z24
+	VPMOVSXBW    64(R12), Z24
 	VPBROADCASTD 8(BX), Z25
 	VPMADDWD     Z24, Z25, Z25
 	VPADDD       Z25, Z0, Z0
@@ -16012,7 +15954,7 @@ k_block:
 	VPBROADCASTD 8(R8)(AX*2), Z25
 	VPMADDWD     Z24, Z25, Z24
 	VPADDD       Z24, Z23, Z23
-	VMOVUPS      192(R12), Z24
+	VPMOVSXBW    96(R12), Z24
 	VPBROADCASTD 12(BX), Z25
 	VPMADDWD     Z24, Z25, Z25
 	VPADDD       Z25, Z0, Z0
@@ -16085,7 +16027,7 @@ k_block:
 	VPBROADCASTD 12(R8)(AX*2), Z25
 	VPMADDWD     Z24, Z25, Z24
 	VPADDD       Z24, Z23, Z23
-	ADDQ         $0x00000100, R12
+	ADDQ         $0x00000080, R12
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	ADDQ         $+16, DI
@@ -16096,7 +16038,6 @@ k_block:
 	PREFETCHT0   192(R11)
 	ADDQ         $0x00000100, R11
 	PREFETCHT0   (R9)
-	PREFETCHT0   64(R9)
 	LEAQ         (R9)(R10*4), R9
 	SUBQ         $+4, R15
 	JGE          k_block
@@ -16108,7 +16049,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R12), Z24
+	VPMOVSXBW    (R12), Z24
 	VPBROADCASTD (BX), Z25
 	VPMADDWD     Z24, Z25, Z25
 	VPADDD       Z25, Z0, Z0
@@ -16181,7 +16122,7 @@ k_one:
 	VPBROADCASTD (R8)(AX*2), Z25
 	VPMADDWD     Z24, Z25, Z24
 	VPADDD       Z24, Z23, Z23
-	ADDQ         $+64, R12
+	ADDQ         $+32, R12
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	ADDQ         $+4, DI
@@ -16531,7 +16472,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R12), Z25
+	VPMOVSXBW    (R12), Z25
 	VPBROADCASTD (BX), Z26
 	VPMADDWD     Z25, Z26, Z26
 	VPADDD       Z26, Z0, Z0
@@ -16607,7 +16548,7 @@ k_block:
 	VPBROADCASTD (R8)(CX*1), Z26
 	VPMADDWD     Z25, Z26, Z25
 	VPADDD       Z25, Z24, Z24
-	VMOVUPS      64(R12), Z25
+	VPMOVSXBW    32(R12), Z25
 	VPBROADCASTD 4(BX), Z26
 	VPMADDWD     Z25, Z26, Z26
 	VPADDD       Z26, Z0, Z0
@@ -16683,7 +16624,7 @@ k_block:
 	VPBROADCASTD 4(R8)(CX*1), Z26
 	VPMADDWD     Z25, Z26, Z25
 	VPADDD       Z25, Z24, Z24
-	VMOVUPS      128(R12), Z25
+	VPMOVSXBW    64(R12), Z25
 	VPBROADCASTD 8(BX), Z26
 	VPMADDWD     Z25, Z26, Z26
 	VPADDD       Z26, Z0, Z0
@@ -16759,7 +16700,7 @@ k_block:
 	VPBROADCASTD 8(R8)(CX*1), Z26
 	VPMADDWD     Z25, Z26, Z25
 	VPADDD       Z25, Z24, Z24
-	VMOVUPS      192(R12), Z25
+	VPMOVSXBW    96(R12), Z25
 	VPBROADCASTD 12(BX), Z26
 	VPMADDWD     Z25, Z26, Z26
 	VPADDD       Z26, Z0, Z0
@@ -16835,7 +16776,7 @@ k_block:
 	VPBROADCASTD 12(R8)(CX*1), Z26
 	VPMADDWD     Z25, Z26, Z25
 	VPADDD       Z25, Z24, Z24
-	ADDQ         $0x00000100, R12
+	ADDQ         $0x00000080, R12
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	ADDQ         $+16, DI
@@ -16846,7 +16787,6 @@ k_block:
 	PREFETCHT0   192(R11)
 	ADDQ         $0x00000100, R11
 	PREFETCHT0   (R9)
-	PREFETCHT0   64(R9)
 	LEAQ         (R9)(R10*4), R9
 	SUBQ         $+4, R15
 	JGE          k_block
@@ -16858,7 +16798,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R12), Z25
+	VPMOVSXBW    (R12), Z25
 	VPBROADCASTD (BX), Z26
 	VPMADDWD     Z25, Z26, Z26
 	VPADDD       Z26, Z0, Z0
@@ -16934,7 +16874,7 @@ k_one:
 	VPBROADCASTD (R8)(CX*1), Z26
 	VPMADDWD     Z25, Z26, Z25
 	VPADDD       Z25, Z24, Z24
-	ADDQ         $+64, R12
+	ADDQ         $+32, R12
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	ADDQ         $+4, DI
@@ -17300,7 +17240,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R12), Z26
+	VPMOVSXBW    (R12), Z26
 	VPBROADCASTD (BX), Z27
 	VPMADDWD     Z26, Z27, Z27
 	VPADDD       Z27, Z0, Z0
@@ -17379,7 +17319,7 @@ k_block:
 	VPBROADCASTD (R8)(AX*4), Z27
 	VPMADDWD     Z26, Z27, Z26
 	VPADDD       Z26, Z25, Z25
-	VMOVUPS      64(R12), Z26
+	VPMOVSXBW    32(R12), Z26
 	VPBROADCASTD 4(BX), Z27
 	VPMADDWD     Z26, Z27, Z27
 	VPADDD       Z27, Z0, Z0
@@ -17458,7 +17398,7 @@ k_block:
 	VPBROADCASTD 4(R8)(AX*4), Z27
 	VPMADDWD     Z26, Z27, Z26
 	VPADDD       Z26, Z25, Z25
-	VMOVUPS      128(R12), Z26
+	VPMOVSXBW    64(R12), Z26
 	VPBROADCASTD 8(BX), Z27
 	VPMADDWD     Z26, Z27, Z27
 	VPADDD       Z27, Z0, Z0
@@ -17537,7 +17477,7 @@ k_block:
 	VPBROADCASTD 8(R8)(AX*4), Z27
 	VPMADDWD     Z26, Z27, Z26
 	VPADDD       Z26, Z25, Z25
-	VMOVUPS      192(R12), Z26
+	VPMOVSXBW    96(R12), Z26
 	VPBROADCASTD 12(BX), Z27
 	VPMADDWD     Z26, Z27, Z27
 	VPADDD       Z27, Z0, Z0
@@ -17616,7 +17556,7 @@ k_block:
 	VPBROADCASTD 12(R8)(AX*4), Z27
 	VPMADDWD     Z26, Z27, Z26
 	VPADDD       Z26, Z25, Z25
-	ADDQ         $0x00000100, R12
+	ADDQ         $0x00000080, R12
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	ADDQ         $+16, DI
@@ -17627,7 +17567,6 @@ k_block:
 	PREFETCHT0   192(R11)
 	ADDQ         $0x00000100, R11
 	PREFETCHT0   (R9)
-	PREFETCHT0   64(R9)
 	LEAQ         (R9)(R10*4), R9
 	SUBQ         $+4, R15
 	JGE          k_block
@@ -17639,7 +17578,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R12), Z26
+	VPMOVSXBW    (R12), Z26
 	VPBROADCASTD (BX), Z27
 	VPMADDWD     Z26, Z27, Z27
 	VPADDD       Z27, Z0, Z0
@@ -17718,7 +17657,7 @@ k_one:
 	VPBROADCASTD (R8)(AX*4), Z27
 	VPMADDWD     Z26, Z27, Z26
 	VPADDD       Z26, Z25, Z25
-	ADDQ         $+64, R12
+	ADDQ         $+32, R12
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	ADDQ         $+4, DI
@@ -18092,7 +18031,7 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (R12), Z27
+	VPMOVSXBW    (R12), Z27
 	VPBROADCASTD (BX), Z28
 	VPMADDWD     Z27, Z28, Z28
 	VPADDD       Z28, Z0, Z0
@@ -18174,7 +18113,7 @@ k_block:
 	VPBROADCASTD (R8)(DX*1), Z28
 	VPMADDWD     Z27, Z28, Z27
 	VPADDD       Z27, Z26, Z26
-	VMOVUPS      64(R12), Z27
+	VPMOVSXBW    32(R12), Z27
 	VPBROADCASTD 4(BX), Z28
 	VPMADDWD     Z27, Z28, Z28
 	VPADDD       Z28, Z0, Z0
@@ -18256,7 +18195,7 @@ k_block:
 	VPBROADCASTD 4(R8)(DX*1), Z28
 	VPMADDWD     Z27, Z28, Z27
 	VPADDD       Z27, Z26, Z26
-	VMOVUPS      128(R12), Z27
+	VPMOVSXBW    64(R12), Z27
 	VPBROADCASTD 8(BX), Z28
 	VPMADDWD     Z27, Z28, Z28
 	VPADDD       Z28, Z0, Z0
@@ -18338,7 +18277,7 @@ k_block:
 	VPBROADCASTD 8(R8)(DX*1), Z28
 	VPMADDWD     Z27, Z28, Z27
 	VPADDD       Z27, Z26, Z26
-	VMOVUPS      192(R12), Z27
+	VPMOVSXBW    96(R12), Z27
 	VPBROADCASTD 12(BX), Z28
 	VPMADDWD     Z27, Z28, Z28
 	VPADDD       Z28, Z0, Z0
@@ -18420,7 +18359,7 @@ k_block:
 	VPBROADCASTD 12(R8)(DX*1), Z28
 	VPMADDWD     Z27, Z28, Z27
 	VPADDD       Z27, Z26, Z26
-	ADDQ         $0x00000100, R12
+	ADDQ         $0x00000080, R12
 	ADDQ         $+16, BX
 	ADDQ         $+16, SI
 	ADDQ         $+16, DI
@@ -18431,7 +18370,6 @@ k_block:
 	PREFETCHT0   192(R11)
 	ADDQ         $0x00000100, R11
 	PREFETCHT0   (R9)
-	PREFETCHT0   64(R9)
 	LEAQ         (R9)(R10*4), R9
 	SUBQ         $+4, R15
 	JGE          k_block
@@ -18443,7 +18381,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R12), Z27
+	VPMOVSXBW    (R12), Z27
 	VPBROADCASTD (BX), Z28
 	VPMADDWD     Z27, Z28, Z28
 	VPADDD       Z28, Z0, Z0
@@ -18525,7 +18463,7 @@ k_one:
 	VPBROADCASTD (R8)(DX*1), Z28
 	VPMADDWD     Z27, Z28, Z27
 	VPADDD       Z27, Z26, Z26
-	ADDQ         $+64, R12
+	ADDQ         $+32, R12
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	ADDQ         $+4, DI
@@ -18910,7 +18848,7 @@ run:
 
 	// For each step of the sums, an outer product: 2 a round.
 k_block:
-	VMOVUPS      (R12), Z28
+	VPMOVSXBW    (R12), Z28
 	VPBROADCASTD (BX), Z29
 	VPMADDWD     Z28, Z29, Z29
 	VPADDD       Z29, Z0, Z0
@@ -18995,7 +18933,7 @@ k_block:
 	VPBROADCASTD (R8)(CX*2), Z29
 	VPMADDWD     Z28, Z29, Z28
 	VPADDD       Z28, Z27, Z27
-	VMOVUPS      64(R12), Z28
+	VPMOVSXBW    32(R12), Z28
 	VPBROADCASTD 4(BX), Z29
 	VPMADDWD     Z28, Z29, Z29
 	VPADDD       Z29, Z0, Z0
@@ -19080,7 +19018,7 @@ k_block:
 	VPBROADCASTD 4(R8)(CX*2), Z29
 	VPMADDWD     Z28, Z29, Z28
 	VPADDD       Z28, Z27, Z27
-	ADDQ         $0x00000080, R12
+	ADDQ         $+64, R12
 	ADDQ         $+8, BX
 	ADDQ         $+8, SI
 	ADDQ         $+8, DI
@@ -19100,7 +19038,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (R12), Z28
+	VPMOVSXBW    (R12), Z28
 	VPBROADCASTD (BX), Z29
 	VPMADDWD     Z28, Z29, Z29
 	VPADDD       Z29, Z0, Z0
@@ -19185,7 +19123,7 @@ k_one:
 	VPBROADCASTD (R8)(CX*2), Z29
 	VPMADDWD     Z28, Z29, Z28
 	VPADDD       Z28, Z27, Z27
-	ADDQ         $+64, R12
+	ADDQ         $+32, R12
 	ADDQ         $+4, BX
 	ADDQ         $+4, SI
 	ADDQ         $+4, DI

@@ -22,7 +22,7 @@ package neon
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
@@ -47,7 +47,7 @@ func QConv1x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
@@ -72,7 +72,7 @@ func QConv2x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -97,7 +97,7 @@ func QConv3x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -122,7 +122,7 @@ func QConv4x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -147,7 +147,7 @@ func QConv5x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -172,7 +172,7 @@ func QConv6x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
@@ -197,7 +197,7 @@ func QConv7x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //		}
 //	}
 //
-// where src and weights are int16.
+// where src is int16 and weights are int8.
 //
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //

@@ -39,20 +39,24 @@ run:
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	PRFM  4096(R2), PLDL1KEEP
-	FMOVQ 0(R2), F2
+	FMOVD 0(R2), F2
 	FMOVD (R1), F3
-	FMOVQ 16(R2), F4
-	FMOVQ 32(R2), F5
-	FMOVQ 48(R2), F6
+	FMOVD 8(R2), F4
+	FMOVD 16(R2), F5
+	FMOVD 24(R2), F6
+	WORD  $0x0f08a442 // sxtl v2.8h, v2.8b
+	WORD  $0x0f08a484 // sxtl v4.8h, v4.8b
+	WORD  $0x0f08a4a5 // sxtl v5.8h, v5.8b
 	WORD  $0x0f432040 // smlal v0.4s, v2.4h, v3.h[0]
 	WORD  $0x4f432041 // smlal2 v1.4s, v2.8h, v3.h[0]
+	WORD  $0x0f08a4c6 // sxtl v6.8h, v6.8b
 	WORD  $0x0f532080 // smlal v0.4s, v4.4h, v3.h[1]
 	WORD  $0x4f532081 // smlal2 v1.4s, v4.8h, v3.h[1]
 	WORD  $0x0f6320a0 // smlal v0.4s, v5.4h, v3.h[2]
 	WORD  $0x4f6320a1 // smlal2 v1.4s, v5.8h, v3.h[2]
 	WORD  $0x0f7320c0 // smlal v0.4s, v6.4h, v3.h[3]
 	WORD  $0x4f7320c1 // smlal2 v1.4s, v6.8h, v3.h[3]
-	ADD   $64, R2, R2
+	ADD   $32, R2, R2
 	ADD   $8, R1, R1
 	SUBS  $4, R7, R7
 	BGE   k_block
@@ -65,12 +69,13 @@ k_rest:
 	// For each step of the sums, an outer product: one a round.
 k_one:
 	PRFM  4096(R2), PLDL1KEEP
-	FMOVQ 0(R2), F2
+	FMOVD 0(R2), F2
 	MOVHU (R1), R8
 	FMOVS R8, F3
+	WORD  $0x0f08a442 // sxtl v2.8h, v2.8b
 	WORD  $0x0f432040 // smlal v0.4s, v2.4h, v3.h[0]
 	WORD  $0x4f432041 // smlal2 v1.4s, v2.8h, v3.h[0]
-	ADD   $16, R2, R2
+	ADD   $8, R2, R2
 	ADD   $2, R1, R1
 	SUBS  $1, R7, R7
 	BNE   k_one
@@ -167,20 +172,24 @@ run:
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
 	PRFM  4096(R2), PLDL1KEEP
-	FMOVQ 0(R2), F4
+	FMOVD 0(R2), F4
 	FMOVD (R1), F5
 	FMOVD (R1)(R0), F6
-	FMOVQ 16(R2), F7
-	FMOVQ 32(R2), F8
+	FMOVD 8(R2), F7
+	FMOVD 16(R2), F8
+	WORD  $0x0f08a484 // sxtl v4.8h, v4.8b
+	WORD  $0x0f08a4e7 // sxtl v7.8h, v7.8b
 	WORD  $0x0f452080 // smlal v0.4s, v4.4h, v5.h[0]
 	WORD  $0x4f452081 // smlal2 v1.4s, v4.8h, v5.h[0]
 	WORD  $0x0f462082 // smlal v2.4s, v4.4h, v6.h[0]
 	WORD  $0x4f462083 // smlal2 v3.4s, v4.8h, v6.h[0]
-	FMOVQ 48(R2), F4
+	FMOVD 24(R2), F4
+	WORD  $0x0f08a508 // sxtl v8.8h, v8.8b
 	WORD  $0x0f5520e0 // smlal v0.4s, v7.4h, v5.h[1]
 	WORD  $0x4f5520e1 // smlal2 v1.4s, v7.8h, v5.h[1]
 	WORD  $0x0f5620e2 // smlal v2.4s, v7.4h, v6.h[1]
 	WORD  $0x4f5620e3 // smlal2 v3.4s, v7.8h, v6.h[1]
+	WORD  $0x0f08a484 // sxtl v4.8h, v4.8b
 	WORD  $0x0f652100 // smlal v0.4s, v8.4h, v5.h[2]
 	WORD  $0x4f652101 // smlal2 v1.4s, v8.8h, v5.h[2]
 	WORD  $0x0f662102 // smlal v2.4s, v8.4h, v6.h[2]
@@ -189,7 +198,7 @@ k_block:
 	WORD  $0x4f752081 // smlal2 v1.4s, v4.8h, v5.h[3]
 	WORD  $0x0f762082 // smlal v2.4s, v4.4h, v6.h[3]
 	WORD  $0x4f762083 // smlal2 v3.4s, v4.8h, v6.h[3]
-	ADD   $64, R2, R2
+	ADD   $32, R2, R2
 	ADD   $8, R1, R1
 	SUBS  $4, R7, R7
 	BGE   k_block
@@ -202,16 +211,17 @@ k_rest:
 	// For each step of the sums, an outer product: one a round.
 k_one:
 	PRFM  4096(R2), PLDL1KEEP
-	FMOVQ 0(R2), F4
+	FMOVD 0(R2), F4
 	MOVHU (R1), R8
 	FMOVS R8, F5
 	MOVHU (R1)(R0), R8
 	FMOVS R8, F6
+	WORD  $0x0f08a484 // sxtl v4.8h, v4.8b
 	WORD  $0x0f452080 // smlal v0.4s, v4.4h, v5.h[0]
 	WORD  $0x4f452081 // smlal2 v1.4s, v4.8h, v5.h[0]
 	WORD  $0x0f462082 // smlal v2.4s, v4.4h, v6.h[0]
 	WORD  $0x4f462083 // smlal2 v3.4s, v4.8h, v6.h[0]
-	ADD   $16, R2, R2
+	ADD   $8, R2, R2
 	ADD   $2, R1, R1
 	SUBS  $1, R7, R7
 	BNE   k_one
@@ -326,27 +336,31 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	FMOVQ 0(R7), F6
+	FMOVD 0(R7), F6
 	FMOVD (R2), F7
 	FMOVD (R2)(R0), F8
 	FMOVD (R2)(R1), F9
-	FMOVQ 16(R7), F10
+	FMOVD 8(R7), F10
+	WORD  $0x0f08a4c6 // sxtl v6.8h, v6.8b
 	WORD  $0x0f4720c0 // smlal v0.4s, v6.4h, v7.h[0]
 	WORD  $0x4f4720c1 // smlal2 v1.4s, v6.8h, v7.h[0]
+	WORD  $0x0f08a54a // sxtl v10.8h, v10.8b
 	WORD  $0x0f4820c2 // smlal v2.4s, v6.4h, v8.h[0]
 	WORD  $0x4f4820c3 // smlal2 v3.4s, v6.8h, v8.h[0]
-	FMOVQ 32(R7), F11
+	FMOVD 16(R7), F11
 	WORD  $0x0f4920c4 // smlal v4.4s, v6.4h, v9.h[0]
 	WORD  $0x4f4920c5 // smlal2 v5.4s, v6.8h, v9.h[0]
 	WORD  $0x0f572140 // smlal v0.4s, v10.4h, v7.h[1]
 	WORD  $0x4f572141 // smlal2 v1.4s, v10.8h, v7.h[1]
+	WORD  $0x0f08a56b // sxtl v11.8h, v11.8b
 	WORD  $0x0f582142 // smlal v2.4s, v10.4h, v8.h[1]
 	WORD  $0x4f582143 // smlal2 v3.4s, v10.8h, v8.h[1]
-	FMOVQ 48(R7), F6
+	FMOVD 24(R7), F6
 	WORD  $0x0f592144 // smlal v4.4s, v10.4h, v9.h[1]
 	WORD  $0x4f592145 // smlal2 v5.4s, v10.8h, v9.h[1]
 	WORD  $0x0f672160 // smlal v0.4s, v11.4h, v7.h[2]
 	WORD  $0x4f672161 // smlal2 v1.4s, v11.8h, v7.h[2]
+	WORD  $0x0f08a4c6 // sxtl v6.8h, v6.8b
 	WORD  $0x0f682162 // smlal v2.4s, v11.4h, v8.h[2]
 	WORD  $0x4f682163 // smlal2 v3.4s, v11.8h, v8.h[2]
 	WORD  $0x0f692164 // smlal v4.4s, v11.4h, v9.h[2]
@@ -357,7 +371,7 @@ k_block:
 	WORD  $0x4f7820c3 // smlal2 v3.4s, v6.8h, v8.h[3]
 	WORD  $0x0f7920c4 // smlal v4.4s, v6.4h, v9.h[3]
 	WORD  $0x4f7920c5 // smlal2 v5.4s, v6.8h, v9.h[3]
-	ADD   $64, R7, R7
+	ADD   $32, R7, R7
 	ADD   $8, R2, R2
 	PRFM  0(R3), PLDL1KEEP
 	ADD   R6<<2, R3, R3
@@ -371,20 +385,21 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	FMOVQ 0(R7), F6
+	FMOVD 0(R7), F6
 	MOVHU (R2), R11
 	FMOVS R11, F7
 	MOVHU (R2)(R0), R11
 	FMOVS R11, F8
 	MOVHU (R2)(R1), R11
 	FMOVS R11, F9
+	WORD  $0x0f08a4c6 // sxtl v6.8h, v6.8b
 	WORD  $0x0f4720c0 // smlal v0.4s, v6.4h, v7.h[0]
 	WORD  $0x4f4720c1 // smlal2 v1.4s, v6.8h, v7.h[0]
 	WORD  $0x0f4820c2 // smlal v2.4s, v6.4h, v8.h[0]
 	WORD  $0x4f4820c3 // smlal2 v3.4s, v6.8h, v8.h[0]
 	WORD  $0x0f4920c4 // smlal v4.4s, v6.4h, v9.h[0]
 	WORD  $0x4f4920c5 // smlal2 v5.4s, v6.8h, v9.h[0]
-	ADD   $16, R7, R7
+	ADD   $8, R7, R7
 	ADD   $2, R2, R2
 	PRFM  0(R3), PLDL1KEEP
 	ADD   R6, R3, R3
@@ -522,34 +537,38 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	FMOVQ 0(R7), F8
+	FMOVD 0(R7), F8
 	FMOVD (R1), F9
 	FMOVD (R1)(R0), F10
 	FMOVD (R2), F11
 	FMOVD (R2)(R0), F12
+	WORD  $0x0f08a508 // sxtl v8.8h, v8.8b
 	WORD  $0x0f492100 // smlal v0.4s, v8.4h, v9.h[0]
-	FMOVQ 16(R7), F13
+	FMOVD 8(R7), F13
 	WORD  $0x4f492101 // smlal2 v1.4s, v8.8h, v9.h[0]
 	WORD  $0x0f4a2102 // smlal v2.4s, v8.4h, v10.h[0]
 	WORD  $0x4f4a2103 // smlal2 v3.4s, v8.8h, v10.h[0]
+	WORD  $0x0f08a5ad // sxtl v13.8h, v13.8b
 	WORD  $0x0f4b2104 // smlal v4.4s, v8.4h, v11.h[0]
 	WORD  $0x4f4b2105 // smlal2 v5.4s, v8.8h, v11.h[0]
 	WORD  $0x0f4c2106 // smlal v6.4s, v8.4h, v12.h[0]
 	WORD  $0x4f4c2107 // smlal2 v7.4s, v8.8h, v12.h[0]
-	FMOVQ 32(R7), F8
+	FMOVD 16(R7), F8
 	WORD  $0x0f5921a0 // smlal v0.4s, v13.4h, v9.h[1]
 	WORD  $0x4f5921a1 // smlal2 v1.4s, v13.8h, v9.h[1]
 	WORD  $0x0f5a21a2 // smlal v2.4s, v13.4h, v10.h[1]
 	WORD  $0x4f5a21a3 // smlal2 v3.4s, v13.8h, v10.h[1]
+	WORD  $0x0f08a508 // sxtl v8.8h, v8.8b
 	WORD  $0x0f5b21a4 // smlal v4.4s, v13.4h, v11.h[1]
 	WORD  $0x4f5b21a5 // smlal2 v5.4s, v13.8h, v11.h[1]
 	WORD  $0x0f5c21a6 // smlal v6.4s, v13.4h, v12.h[1]
 	WORD  $0x4f5c21a7 // smlal2 v7.4s, v13.8h, v12.h[1]
-	FMOVQ 48(R7), F13
+	FMOVD 24(R7), F13
 	WORD  $0x0f692100 // smlal v0.4s, v8.4h, v9.h[2]
 	WORD  $0x4f692101 // smlal2 v1.4s, v8.8h, v9.h[2]
 	WORD  $0x0f6a2102 // smlal v2.4s, v8.4h, v10.h[2]
 	WORD  $0x4f6a2103 // smlal2 v3.4s, v8.8h, v10.h[2]
+	WORD  $0x0f08a5ad // sxtl v13.8h, v13.8b
 	WORD  $0x0f6b2104 // smlal v4.4s, v8.4h, v11.h[2]
 	WORD  $0x4f6b2105 // smlal2 v5.4s, v8.8h, v11.h[2]
 	WORD  $0x0f6c2106 // smlal v6.4s, v8.4h, v12.h[2]
@@ -562,7 +581,7 @@ k_block:
 	WORD  $0x4f7b21a5 // smlal2 v5.4s, v13.8h, v11.h[3]
 	WORD  $0x0f7c21a6 // smlal v6.4s, v13.4h, v12.h[3]
 	WORD  $0x4f7c21a7 // smlal2 v7.4s, v13.8h, v12.h[3]
-	ADD   $64, R7, R7
+	ADD   $32, R7, R7
 	ADD   $8, R1, R1
 	ADD   $8, R2, R2
 	PRFM  0(R3), PLDL1KEEP
@@ -577,7 +596,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	FMOVQ 0(R7), F8
+	FMOVD 0(R7), F8
 	MOVHU (R1), R11
 	FMOVS R11, F9
 	MOVHU (R1)(R0), R11
@@ -586,6 +605,7 @@ k_one:
 	FMOVS R11, F11
 	MOVHU (R2)(R0), R11
 	FMOVS R11, F12
+	WORD  $0x0f08a508 // sxtl v8.8h, v8.8b
 	WORD  $0x0f492100 // smlal v0.4s, v8.4h, v9.h[0]
 	WORD  $0x4f492101 // smlal2 v1.4s, v8.8h, v9.h[0]
 	WORD  $0x0f4a2102 // smlal v2.4s, v8.4h, v10.h[0]
@@ -594,7 +614,7 @@ k_one:
 	WORD  $0x4f4b2105 // smlal2 v5.4s, v8.8h, v11.h[0]
 	WORD  $0x0f4c2106 // smlal v6.4s, v8.4h, v12.h[0]
 	WORD  $0x4f4c2107 // smlal2 v7.4s, v8.8h, v12.h[0]
-	ADD   $16, R7, R7
+	ADD   $8, R7, R7
 	ADD   $2, R1, R1
 	ADD   $2, R2, R2
 	PRFM  0(R3), PLDL1KEEP
@@ -748,41 +768,45 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	FMOVQ 0(R8), F10
+	FMOVD 0(R8), F10
 	FMOVD (R2), F11
 	FMOVD (R2)(R0), F12
 	FMOVD (R2)(R1), F13
 	FMOVD (R3), F14
+	WORD  $0x0f08a54a // sxtl v10.8h, v10.8b
 	WORD  $0x0f4b2140 // smlal v0.4s, v10.4h, v11.h[0]
 	FMOVD (R3)(R0), F15
 	WORD  $0x4f4b2141 // smlal2 v1.4s, v10.8h, v11.h[0]
-	FMOVQ 16(R8), F16
+	FMOVD 8(R8), F16
 	WORD  $0x0f4c2142 // smlal v2.4s, v10.4h, v12.h[0]
 	WORD  $0x4f4c2143 // smlal2 v3.4s, v10.8h, v12.h[0]
 	WORD  $0x0f4d2144 // smlal v4.4s, v10.4h, v13.h[0]
 	WORD  $0x4f4d2145 // smlal2 v5.4s, v10.8h, v13.h[0]
+	WORD  $0x0f08a610 // sxtl v16.8h, v16.8b
 	WORD  $0x0f4e2146 // smlal v6.4s, v10.4h, v14.h[0]
 	WORD  $0x4f4e2147 // smlal2 v7.4s, v10.8h, v14.h[0]
 	WORD  $0x0f4f2148 // smlal v8.4s, v10.4h, v15.h[0]
 	WORD  $0x4f4f2149 // smlal2 v9.4s, v10.8h, v15.h[0]
 	WORD  $0x0f5b2200 // smlal v0.4s, v16.4h, v11.h[1]
 	WORD  $0x4f5b2201 // smlal2 v1.4s, v16.8h, v11.h[1]
-	FMOVQ 32(R8), F10
+	FMOVD 16(R8), F10
 	WORD  $0x0f5c2202 // smlal v2.4s, v16.4h, v12.h[1]
 	WORD  $0x4f5c2203 // smlal2 v3.4s, v16.8h, v12.h[1]
 	WORD  $0x0f5d2204 // smlal v4.4s, v16.4h, v13.h[1]
 	WORD  $0x4f5d2205 // smlal2 v5.4s, v16.8h, v13.h[1]
+	WORD  $0x0f08a54a // sxtl v10.8h, v10.8b
 	WORD  $0x0f5e2206 // smlal v6.4s, v16.4h, v14.h[1]
 	WORD  $0x4f5e2207 // smlal2 v7.4s, v16.8h, v14.h[1]
 	WORD  $0x0f5f2208 // smlal v8.4s, v16.4h, v15.h[1]
 	WORD  $0x4f5f2209 // smlal2 v9.4s, v16.8h, v15.h[1]
 	WORD  $0x0f6b2140 // smlal v0.4s, v10.4h, v11.h[2]
 	WORD  $0x4f6b2141 // smlal2 v1.4s, v10.8h, v11.h[2]
-	FMOVQ 48(R8), F16
+	FMOVD 24(R8), F16
 	WORD  $0x0f6c2142 // smlal v2.4s, v10.4h, v12.h[2]
 	WORD  $0x4f6c2143 // smlal2 v3.4s, v10.8h, v12.h[2]
 	WORD  $0x0f6d2144 // smlal v4.4s, v10.4h, v13.h[2]
 	WORD  $0x4f6d2145 // smlal2 v5.4s, v10.8h, v13.h[2]
+	WORD  $0x0f08a610 // sxtl v16.8h, v16.8b
 	WORD  $0x0f6e2146 // smlal v6.4s, v10.4h, v14.h[2]
 	WORD  $0x4f6e2147 // smlal2 v7.4s, v10.8h, v14.h[2]
 	WORD  $0x0f6f2148 // smlal v8.4s, v10.4h, v15.h[2]
@@ -797,7 +821,7 @@ k_block:
 	WORD  $0x4f7e2207 // smlal2 v7.4s, v16.8h, v14.h[3]
 	WORD  $0x0f7f2208 // smlal v8.4s, v16.4h, v15.h[3]
 	WORD  $0x4f7f2209 // smlal2 v9.4s, v16.8h, v15.h[3]
-	ADD   $64, R8, R8
+	ADD   $32, R8, R8
 	ADD   $8, R2, R2
 	ADD   $8, R3, R3
 	PRFM  0(R6), PLDL1KEEP
@@ -812,7 +836,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	FMOVQ 0(R8), F10
+	FMOVD 0(R8), F10
 	MOVHU (R2), R12
 	FMOVS R12, F11
 	MOVHU (R2)(R0), R12
@@ -821,6 +845,7 @@ k_one:
 	FMOVS R12, F13
 	MOVHU (R3), R12
 	FMOVS R12, F14
+	WORD  $0x0f08a54a // sxtl v10.8h, v10.8b
 	WORD  $0x0f4b2140 // smlal v0.4s, v10.4h, v11.h[0]
 	MOVHU (R3)(R0), R12
 	FMOVS R12, F15
@@ -833,7 +858,7 @@ k_one:
 	WORD  $0x4f4e2147 // smlal2 v7.4s, v10.8h, v14.h[0]
 	WORD  $0x0f4f2148 // smlal v8.4s, v10.4h, v15.h[0]
 	WORD  $0x4f4f2149 // smlal2 v9.4s, v10.8h, v15.h[0]
-	ADD   $16, R8, R8
+	ADD   $8, R8, R8
 	ADD   $2, R2, R2
 	ADD   $2, R3, R3
 	PRFM  0(R6), PLDL1KEEP
@@ -1008,22 +1033,24 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	FMOVQ 0(R8), F12
+	FMOVD 0(R8), F12
 	FMOVD (R2), F13
 	FMOVD (R2)(R0), F14
 	FMOVD (R2)(R1), F15
 	FMOVD (R3), F0
+	WORD  $0x0f08a58c // sxtl v12.8h, v12.8b
 	WORD  $0x0f4d2190 // smlal v16.4s, v12.4h, v13.h[0]
 	FMOVD (R3)(R0), F1
 	WORD  $0x4f4d2191 // smlal2 v17.4s, v12.8h, v13.h[0]
 	FMOVD (R3)(R1), F2
 	WORD  $0x0f4e2192 // smlal v18.4s, v12.4h, v14.h[0]
 	WORD  $0x4f4e2183 // smlal2 v3.4s, v12.8h, v14.h[0]
-	FMOVQ 16(R8), F19
+	FMOVD 8(R8), F19
 	WORD  $0x0f4f2184 // smlal v4.4s, v12.4h, v15.h[0]
 	WORD  $0x4f4f2185 // smlal2 v5.4s, v12.8h, v15.h[0]
 	WORD  $0x0f402186 // smlal v6.4s, v12.4h, v0.h[0]
 	WORD  $0x4f402187 // smlal2 v7.4s, v12.8h, v0.h[0]
+	WORD  $0x0f08a673 // sxtl v19.8h, v19.8b
 	WORD  $0x0f412188 // smlal v8.4s, v12.4h, v1.h[0]
 	WORD  $0x4f412189 // smlal2 v9.4s, v12.8h, v1.h[0]
 	WORD  $0x0f42218a // smlal v10.4s, v12.4h, v2.h[0]
@@ -1032,11 +1059,12 @@ k_block:
 	WORD  $0x4f5d2271 // smlal2 v17.4s, v19.8h, v13.h[1]
 	WORD  $0x0f5e2272 // smlal v18.4s, v19.4h, v14.h[1]
 	WORD  $0x4f5e2263 // smlal2 v3.4s, v19.8h, v14.h[1]
-	FMOVQ 32(R8), F12
+	FMOVD 16(R8), F12
 	WORD  $0x0f5f2264 // smlal v4.4s, v19.4h, v15.h[1]
 	WORD  $0x4f5f2265 // smlal2 v5.4s, v19.8h, v15.h[1]
 	WORD  $0x0f502266 // smlal v6.4s, v19.4h, v0.h[1]
 	WORD  $0x4f502267 // smlal2 v7.4s, v19.8h, v0.h[1]
+	WORD  $0x0f08a58c // sxtl v12.8h, v12.8b
 	WORD  $0x0f512268 // smlal v8.4s, v19.4h, v1.h[1]
 	WORD  $0x4f512269 // smlal2 v9.4s, v19.8h, v1.h[1]
 	WORD  $0x0f52226a // smlal v10.4s, v19.4h, v2.h[1]
@@ -1045,11 +1073,12 @@ k_block:
 	WORD  $0x4f6d2191 // smlal2 v17.4s, v12.8h, v13.h[2]
 	WORD  $0x0f6e2192 // smlal v18.4s, v12.4h, v14.h[2]
 	WORD  $0x4f6e2183 // smlal2 v3.4s, v12.8h, v14.h[2]
-	FMOVQ 48(R8), F19
+	FMOVD 24(R8), F19
 	WORD  $0x0f6f2184 // smlal v4.4s, v12.4h, v15.h[2]
 	WORD  $0x4f6f2185 // smlal2 v5.4s, v12.8h, v15.h[2]
 	WORD  $0x0f602186 // smlal v6.4s, v12.4h, v0.h[2]
 	WORD  $0x4f602187 // smlal2 v7.4s, v12.8h, v0.h[2]
+	WORD  $0x0f08a673 // sxtl v19.8h, v19.8b
 	WORD  $0x0f612188 // smlal v8.4s, v12.4h, v1.h[2]
 	WORD  $0x4f612189 // smlal2 v9.4s, v12.8h, v1.h[2]
 	WORD  $0x0f62218a // smlal v10.4s, v12.4h, v2.h[2]
@@ -1066,7 +1095,7 @@ k_block:
 	WORD  $0x4f712269 // smlal2 v9.4s, v19.8h, v1.h[3]
 	WORD  $0x0f72226a // smlal v10.4s, v19.4h, v2.h[3]
 	WORD  $0x4f72226b // smlal2 v11.4s, v19.8h, v2.h[3]
-	ADD   $64, R8, R8
+	ADD   $32, R8, R8
 	ADD   $8, R2, R2
 	ADD   $8, R3, R3
 	PRFM  0(R6), PLDL1KEEP
@@ -1081,7 +1110,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	FMOVQ 0(R8), F12
+	FMOVD 0(R8), F12
 	MOVHU (R2), R12
 	FMOVS R12, F13
 	MOVHU (R2)(R0), R12
@@ -1090,6 +1119,7 @@ k_one:
 	FMOVS R12, F15
 	MOVHU (R3), R12
 	FMOVS R12, F0
+	WORD  $0x0f08a58c // sxtl v12.8h, v12.8b
 	WORD  $0x0f4d2190 // smlal v16.4s, v12.4h, v13.h[0]
 	MOVHU (R3)(R0), R12
 	FMOVS R12, F1
@@ -1106,7 +1136,7 @@ k_one:
 	WORD  $0x4f412189 // smlal2 v9.4s, v12.8h, v1.h[0]
 	WORD  $0x0f4d218a // smlal v10.4s, v12.4h, v13.h[0]
 	WORD  $0x4f4d218b // smlal2 v11.4s, v12.8h, v13.h[0]
-	ADD   $16, R8, R8
+	ADD   $8, R8, R8
 	ADD   $2, R2, R2
 	ADD   $2, R3, R3
 	PRFM  0(R6), PLDL1KEEP
@@ -1296,11 +1326,12 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	FMOVQ 0(R9), F14
+	FMOVD 0(R9), F14
 	FMOVD (R3), F15
 	FMOVD (R3)(R0), F0
 	FMOVD (R3)(R1), F1
 	FMOVD (R3)(R2), F2
+	WORD  $0x0f08a5ce // sxtl v14.8h, v14.8b
 	WORD  $0x0f4f21d0 // smlal v16.4s, v14.4h, v15.h[0]
 	FMOVD (R6), F3
 	WORD  $0x4f4f21d1 // smlal2 v17.4s, v14.8h, v15.h[0]
@@ -1310,11 +1341,12 @@ k_block:
 	FMOVD (R6)(R1), F5
 	WORD  $0x0f4121d4 // smlal v20.4s, v14.4h, v1.h[0]
 	WORD  $0x4f4121d5 // smlal2 v21.4s, v14.8h, v1.h[0]
-	FMOVQ 16(R9), F22
+	FMOVD 8(R9), F22
 	WORD  $0x0f4221c6 // smlal v6.4s, v14.4h, v2.h[0]
 	WORD  $0x4f4221c7 // smlal2 v7.4s, v14.8h, v2.h[0]
 	WORD  $0x0f4321c8 // smlal v8.4s, v14.4h, v3.h[0]
 	WORD  $0x4f4321c9 // smlal2 v9.4s, v14.8h, v3.h[0]
+	WORD  $0x0f08a6d6 // sxtl v22.8h, v22.8b
 	WORD  $0x0f4421ca // smlal v10.4s, v14.4h, v4.h[0]
 	WORD  $0x4f4421cb // smlal2 v11.4s, v14.8h, v4.h[0]
 	WORD  $0x0f4521cc // smlal v12.4s, v14.4h, v5.h[0]
@@ -1325,11 +1357,12 @@ k_block:
 	WORD  $0x4f5022d3 // smlal2 v19.4s, v22.8h, v0.h[1]
 	WORD  $0x0f5122d4 // smlal v20.4s, v22.4h, v1.h[1]
 	WORD  $0x4f5122d5 // smlal2 v21.4s, v22.8h, v1.h[1]
-	FMOVQ 32(R9), F14
+	FMOVD 16(R9), F14
 	WORD  $0x0f5222c6 // smlal v6.4s, v22.4h, v2.h[1]
 	WORD  $0x4f5222c7 // smlal2 v7.4s, v22.8h, v2.h[1]
 	WORD  $0x0f5322c8 // smlal v8.4s, v22.4h, v3.h[1]
 	WORD  $0x4f5322c9 // smlal2 v9.4s, v22.8h, v3.h[1]
+	WORD  $0x0f08a5ce // sxtl v14.8h, v14.8b
 	WORD  $0x0f5422ca // smlal v10.4s, v22.4h, v4.h[1]
 	WORD  $0x4f5422cb // smlal2 v11.4s, v22.8h, v4.h[1]
 	WORD  $0x0f5522cc // smlal v12.4s, v22.4h, v5.h[1]
@@ -1340,11 +1373,12 @@ k_block:
 	WORD  $0x4f6021d3 // smlal2 v19.4s, v14.8h, v0.h[2]
 	WORD  $0x0f6121d4 // smlal v20.4s, v14.4h, v1.h[2]
 	WORD  $0x4f6121d5 // smlal2 v21.4s, v14.8h, v1.h[2]
-	FMOVQ 48(R9), F22
+	FMOVD 24(R9), F22
 	WORD  $0x0f6221c6 // smlal v6.4s, v14.4h, v2.h[2]
 	WORD  $0x4f6221c7 // smlal2 v7.4s, v14.8h, v2.h[2]
 	WORD  $0x0f6321c8 // smlal v8.4s, v14.4h, v3.h[2]
 	WORD  $0x4f6321c9 // smlal2 v9.4s, v14.8h, v3.h[2]
+	WORD  $0x0f08a6d6 // sxtl v22.8h, v22.8b
 	WORD  $0x0f6421ca // smlal v10.4s, v14.4h, v4.h[2]
 	WORD  $0x4f6421cb // smlal2 v11.4s, v14.8h, v4.h[2]
 	WORD  $0x0f6521cc // smlal v12.4s, v14.4h, v5.h[2]
@@ -1363,7 +1397,7 @@ k_block:
 	WORD  $0x4f7422cb // smlal2 v11.4s, v22.8h, v4.h[3]
 	WORD  $0x0f7522cc // smlal v12.4s, v22.4h, v5.h[3]
 	WORD  $0x4f7522cd // smlal2 v13.4s, v22.8h, v5.h[3]
-	ADD   $64, R9, R9
+	ADD   $32, R9, R9
 	ADD   $8, R3, R3
 	ADD   $8, R6, R6
 	PRFM  0(R7), PLDL1KEEP
@@ -1378,7 +1412,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	FMOVQ 0(R9), F14
+	FMOVD 0(R9), F14
 	MOVHU (R3), R13
 	FMOVS R13, F15
 	MOVHU (R3)(R0), R13
@@ -1387,6 +1421,7 @@ k_one:
 	FMOVS R13, F1
 	MOVHU (R3)(R2), R13
 	FMOVS R13, F2
+	WORD  $0x0f08a5ce // sxtl v14.8h, v14.8b
 	WORD  $0x0f4f21d0 // smlal v16.4s, v14.4h, v15.h[0]
 	MOVHU (R6), R13
 	FMOVS R13, F3
@@ -1407,7 +1442,7 @@ k_one:
 	WORD  $0x4f4f21cb // smlal2 v11.4s, v14.8h, v15.h[0]
 	WORD  $0x0f4021cc // smlal v12.4s, v14.4h, v0.h[0]
 	WORD  $0x4f4021cd // smlal2 v13.4s, v14.8h, v0.h[0]
-	ADD   $16, R9, R9
+	ADD   $8, R9, R9
 	ADD   $2, R3, R3
 	ADD   $2, R6, R6
 	PRFM  0(R7), PLDL1KEEP
@@ -1616,11 +1651,12 @@ run:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	FMOVQ 0(R9), F16
+	FMOVD 0(R9), F16
 	FMOVD (R3), F0
 	FMOVD (R3)(R0), F1
 	FMOVD (R3)(R1), F2
 	FMOVD (R3)(R2), F3
+	WORD  $0x0f08a610 // sxtl v16.8h, v16.8b
 	WORD  $0x0f402211 // smlal v17.4s, v16.4h, v0.h[0]
 	FMOVD (R6), F4
 	WORD  $0x4f402212 // smlal2 v18.4s, v16.8h, v0.h[0]
@@ -1633,11 +1669,12 @@ k_block:
 	FMOVD (R6)(R2), F7
 	WORD  $0x0f432217 // smlal v23.4s, v16.4h, v3.h[0]
 	WORD  $0x4f432218 // smlal2 v24.4s, v16.8h, v3.h[0]
-	FMOVQ 16(R9), F25
+	FMOVD 8(R9), F25
 	WORD  $0x0f442208 // smlal v8.4s, v16.4h, v4.h[0]
 	WORD  $0x4f442209 // smlal2 v9.4s, v16.8h, v4.h[0]
 	WORD  $0x0f45220a // smlal v10.4s, v16.4h, v5.h[0]
 	WORD  $0x4f45220b // smlal2 v11.4s, v16.8h, v5.h[0]
+	WORD  $0x0f08a739 // sxtl v25.8h, v25.8b
 	WORD  $0x0f46220c // smlal v12.4s, v16.4h, v6.h[0]
 	WORD  $0x4f46220d // smlal2 v13.4s, v16.8h, v6.h[0]
 	WORD  $0x0f47220e // smlal v14.4s, v16.4h, v7.h[0]
@@ -1650,11 +1687,12 @@ k_block:
 	WORD  $0x4f522336 // smlal2 v22.4s, v25.8h, v2.h[1]
 	WORD  $0x0f532337 // smlal v23.4s, v25.4h, v3.h[1]
 	WORD  $0x4f532338 // smlal2 v24.4s, v25.8h, v3.h[1]
-	FMOVQ 32(R9), F16
+	FMOVD 16(R9), F16
 	WORD  $0x0f542328 // smlal v8.4s, v25.4h, v4.h[1]
 	WORD  $0x4f542329 // smlal2 v9.4s, v25.8h, v4.h[1]
 	WORD  $0x0f55232a // smlal v10.4s, v25.4h, v5.h[1]
 	WORD  $0x4f55232b // smlal2 v11.4s, v25.8h, v5.h[1]
+	WORD  $0x0f08a610 // sxtl v16.8h, v16.8b
 	WORD  $0x0f56232c // smlal v12.4s, v25.4h, v6.h[1]
 	WORD  $0x4f56232d // smlal2 v13.4s, v25.8h, v6.h[1]
 	WORD  $0x0f57232e // smlal v14.4s, v25.4h, v7.h[1]
@@ -1667,11 +1705,12 @@ k_block:
 	WORD  $0x4f622216 // smlal2 v22.4s, v16.8h, v2.h[2]
 	WORD  $0x0f632217 // smlal v23.4s, v16.4h, v3.h[2]
 	WORD  $0x4f632218 // smlal2 v24.4s, v16.8h, v3.h[2]
-	FMOVQ 48(R9), F25
+	FMOVD 24(R9), F25
 	WORD  $0x0f642208 // smlal v8.4s, v16.4h, v4.h[2]
 	WORD  $0x4f642209 // smlal2 v9.4s, v16.8h, v4.h[2]
 	WORD  $0x0f65220a // smlal v10.4s, v16.4h, v5.h[2]
 	WORD  $0x4f65220b // smlal2 v11.4s, v16.8h, v5.h[2]
+	WORD  $0x0f08a739 // sxtl v25.8h, v25.8b
 	WORD  $0x0f66220c // smlal v12.4s, v16.4h, v6.h[2]
 	WORD  $0x4f66220d // smlal2 v13.4s, v16.8h, v6.h[2]
 	WORD  $0x0f67220e // smlal v14.4s, v16.4h, v7.h[2]
@@ -1692,7 +1731,7 @@ k_block:
 	WORD  $0x4f76232d // smlal2 v13.4s, v25.8h, v6.h[3]
 	WORD  $0x0f77232e // smlal v14.4s, v25.4h, v7.h[3]
 	WORD  $0x4f77232f // smlal2 v15.4s, v25.8h, v7.h[3]
-	ADD   $64, R9, R9
+	ADD   $32, R9, R9
 	ADD   $8, R3, R3
 	ADD   $8, R6, R6
 	PRFM  0(R7), PLDL1KEEP
@@ -1707,7 +1746,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	FMOVQ 0(R9), F16
+	FMOVD 0(R9), F16
 	MOVHU (R3), R13
 	FMOVS R13, F0
 	MOVHU (R3)(R0), R13
@@ -1716,6 +1755,7 @@ k_one:
 	FMOVS R13, F2
 	MOVHU (R3)(R2), R13
 	FMOVS R13, F3
+	WORD  $0x0f08a610 // sxtl v16.8h, v16.8b
 	WORD  $0x0f402211 // smlal v17.4s, v16.4h, v0.h[0]
 	MOVHU (R6), R13
 	FMOVS R13, F4
@@ -1740,7 +1780,7 @@ k_one:
 	WORD  $0x4f41220d // smlal2 v13.4s, v16.8h, v1.h[0]
 	WORD  $0x0f42220e // smlal v14.4s, v16.4h, v2.h[0]
 	WORD  $0x4f42220f // smlal2 v15.4s, v16.8h, v2.h[0]
-	ADD   $16, R9, R9
+	ADD   $8, R9, R9
 	ADD   $2, R3, R3
 	ADD   $2, R6, R6
 	PRFM  0(R7), PLDL1KEEP
