@@ -86,7 +86,8 @@ func BindAdd(set *Set, dst, a, b View, relu bool, threads int) (workers.Task, er
 		return nil, fmt.Errorf("add: %w", err)
 	}
 	zeroA, zeroB := a.Zero, b.Zero
-	lower, upper, zero := dst.bounds(relu)
+	zero := dst.Zero
+	lower, upper := float32(dst.lower(relu)-zero), float32(255-zero)
 	add := func(kernel func(dst, a, b *uint8, n int, zeroA, zeroB int32, scaleA, scaleB, lower, upper float32, zero int32)) elementKernel[uint8, uint8] {
 		return func(dst, a, b *uint8, n int) { kernel(dst, a, b, n, zeroA, zeroB, scaleA, scaleB, lower, upper, zero) }
 	}

@@ -289,6 +289,30 @@ func TestQuantizedDirectExtremes(t *testing.T) {
 	})
 }
 
+// TestQuantizedFineOutputs has outputs that are so much finer than products of inputs and weights that
+// the scaled sums are no int32.
+func TestQuantizedFineOutputs(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		p := conv(1, 3, 2, 2, 1, 1, 0, 1).problem()
+		p.Src = kernels.Type{Element: kernels.Uint8, Scale: 1, Zero: 7}
+		p.Dst = kernels.Type{Element: kernels.Uint8, Scale: 1e-12, Zero: 99}
+		op, err := kernels.NewConv(set, "direct", p, kernels.Weights{Values: []float32{1, 0, 0, -1}, Scales: []float32{1, 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		src, dst := kernels.NewView(p.Src, 1, 1, 3, 2, 0), kernels.NewView(p.Dst, 1, 1, 3, 2, 0)
+		copy(src.Memory, []uint8{8, 8, 7, 7, 6, 6})
+		task, err := op.Bind(dst, src, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(task, 1)
+		if want := []uint8{255, 0, 99, 99, 0, 255}; !bytes.Equal(dst.Memory, want) {
+			t.Errorf("outputs %v, want %v", dst.Memory, want)
+		}
+	})
+}
+
 // TestQuantizedWeights has weights without scales, among them channels with no weights but a bias, or
 // with such small ones that the bias needs a greater scale, and weights that cannot be quantized.
 func TestQuantizedWeights(t *testing.T) {

@@ -19,18 +19,21 @@ var qdirect = algorithm{
 		if err != nil {
 			return nil, err
 		}
-		s := newQSums(set.U8, p.ConvShape)
-		c := &qdirectConv{packed: newPacked[uint8, int32](&set.U8.Conv, p, s.columnBytes()), u8: set.U8, sums: s}
+		u := set.U8
+		if !q.fitsInt32(p) {
+			u = scalarSet.U8
+		}
+		s := newQSums(u, p.ConvShape)
+		c := &qdirectConv{packed: newPacked[uint8, int32](&u.Conv, p, s.columnBytes()), u8: u, sums: s}
 		c.scale = Alloc[float32](len(c.bias))
-		packChannels(c.bias, c.blocks, q.folded(p.Src.Zero-set.U8.Offset))
+		packChannels(c.bias, c.blocks, q.folded(p.Src.Zero-u.Offset))
 		packChannels(c.scale, c.blocks, q.scale)
 		for i := range c.blocks {
 			c.packPanel(&c.blocks[i], q.values)
 		}
 		if p.Halo() < p.Pad {
-			lower, upper, zero := p.Dst.bounds(p.ReLU)
 			for i, bias := range q.bias {
-				c.border = append(c.border, requantize(bias, q.scale[i], lower, upper, zero))
+				c.border = append(c.border, requantize(bias, q.scale[i], p.Dst.lower(p.ReLU), p.Dst.Zero))
 			}
 		}
 		return c, nil
@@ -287,14 +290,14 @@ func (t *qdirectTask) conv(b *block, dst, src []uint8, prefetch *uint8, dstStrid
 	weights, bias, scale := &t.panels[b.weights], &t.bias[b.bias], &t.scale[b.bias]
 	runs := len(t.offsets)
 	groups := t.sums.groups / runs
-	lower, upper, zero := t.problem.Dst.bounds(t.problem.ReLU)
+	lower, zero := t.problem.Dst.lower(t.problem.ReLU), t.problem.Dst.Zero
 	height, taller, shorter := tile.split(pixels)
 	if taller > 0 {
-		tile.Funcs[height](&dst[0], &src[0], weights, bias, scale, prefetch, &t.offsets[0], runs, groups, t.window, dstStride, taller, prefetchStep, lower, upper, zero)
+		tile.Funcs[height](&dst[0], &src[0], weights, bias, scale, prefetch, &t.offsets[0], runs, groups, t.window, dstStride, taller, prefetchStep, lower, zero)
 		done := taller * (height + 1)
 		dst, src = dst[done*dstStride:], src[done*t.window:]
 	}
-	tile.Funcs[height-1](&dst[0], &src[0], weights, bias, scale, prefetch, &t.offsets[0], runs, groups, t.window, dstStride, shorter, prefetchStep, lower, upper, zero)
+	tile.Funcs[height-1](&dst[0], &src[0], weights, bias, scale, prefetch, &t.offsets[0], runs, groups, t.window, dstStride, shorter, prefetchStep, lower, zero)
 }
 
 // border writes the pixels of a padded 1×1 convolution whose window is all padding.

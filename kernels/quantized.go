@@ -83,18 +83,44 @@ func quantize(p Problem, w Weights) (quantized, error) {
 // quantized reports whether p reads and writes quantized uint8 values.
 func (p Problem) quantized() bool { return p.Src.quantized() && p.Dst.quantized() }
 
-// bounds returns the arguments lower, upper and zero of requantize, see QConvFunc, for results of
-// type t.
-func (t Type) bounds(relu bool) (lower, upper float32, zero int32) {
-	lower, upper = float32(-t.Zero), float32(255-t.Zero)
+// lower returns the least integer of results of type t.
+func (t Type) lower(relu bool) int32 {
 	if relu {
-		lower = 0
+		return t.Zero
 	}
-	return lower, upper, t.Zero
+	return 0
 }
 
 // requantize is the function of QConvFunc's documentation.
-func requantize(acc int32, scale, lower, upper float32, zero int32) uint8 {
-	f := min(max(float32(acc)*scale, lower), upper)
-	return uint8(int32(math.RoundToEven(float64(f))) + zero)
+func requantize(acc int32, scale float32, lower, zero int32) uint8 {
+	x := math.RoundToEven(float64(float32(acc)*scale)) + float64(zero)
+	return uint8(min(max(x, float64(lower)), 255))
+}
+
+// sumRange returns the least and the greatest sum of channel c, of all inputs.
+func (q quantized) sumRange(p Problem, c int) (least, greatest int64) {
+	least = int64(q.bias[c]) - int64(p.Src.Zero)*int64(q.sums[c])
+	greatest = least
+	k := p.K()
+	for _, v := range q.values[c*k:][:k] {
+		if v < 0 {
+			least += 255 * int64(v)
+		} else {
+			greatest += 255 * int64(v)
+		}
+	}
+	return least, greatest
+}
+
+// fitsInt32 reports whether the products of requantize are int32 in all channels, as generated kernels
+// need it. They are unless outputs are finer than products of inputs and weights.
+func (q quantized) fitsInt32(p Problem) bool {
+	for c, scale := range q.scale {
+		least, greatest := q.sumRange(p, c)
+		// A sum that is no int32 becomes any one. Products are rounded upwards, too.
+		if float64(min(max(-least, greatest), 1<<31))*float64(scale) > math.MaxInt32*(1-1.0/(1<<20)) {
+			return false
+		}
+	}
+	return true
 }

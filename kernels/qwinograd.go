@@ -64,10 +64,7 @@ var qwinograd = algorithm{
 		}
 		packChannels(c.bias, c.blocks, bias)
 		packChannels(c.scale, c.blocks, q.scale)
-		lower := int32(0)
-		if p.ReLU {
-			lower = p.Dst.Zero
-		}
+		lower := p.Dst.lower(p.ReLU)
 		c.output = func(dst *uint8, src *int32, column, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int) {
 			transforms.Output(dst, src, &c.bias[column], &c.scale[column], tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile, lower, p.Dst.Zero)
 		}
@@ -108,16 +105,7 @@ func qwinogradFor(set *Set, s ConvShape) *winograd.Algorithm {
 // fitsWinograd reports whether the sums of channel c, 64-fold, are int32 for all inputs, and so are their
 // products with the channel's factor, and whether this can be divided by 64.
 func (q quantized) fitsWinograd(p Problem, c int) bool {
-	least := int64(q.bias[c]) - int64(p.Src.Zero)*int64(q.sums[c])
-	greatest := least
-	k := p.K()
-	for _, v := range q.values[c*k:][:k] {
-		if v < 0 {
-			least += 255 * int64(v)
-		} else {
-			greatest += 255 * int64(v)
-		}
-	}
+	least, greatest := q.sumRange(p, c)
 	const most = math.MaxInt32 / winogradRest
 	scale := q.scale[c]
 	return least >= -most-1 && greatest <= most && scale < winogradRest && scale/winogradRest*winogradRest == scale

@@ -223,18 +223,18 @@ type F32 struct {
 //						k++
 //					}
 //				}
-//				dst[(t*M+m)*dstStride+n] = requantize(acc, scale[n], lower, upper, zero)
+//				dst[(t*M+m)*dstStride+n] = requantize(acc, scale[n], lower, zero)
 //			}
 //		}
 //	}
 //
-// where the sums are exact modulo 2³², and requantize is, with arithmetic in float32,
+// where the sums are exact modulo 2³², and requantize is
 //
-//	uint8(int32(roundToEven(min(max(float32(acc)*scale, lower), upper))) + zero)
+//	uint8(min(max(roundToEven(float32(acc)*scale)+zero, lower), 255))
 //
-// lower and upper are integers, 0 ≤ lower+zero and upper+zero ≤ 255. runs, groups and tiles are at
-// least 1. prefetch and prefetchStep are as in a ConvFunc.
-type QConvFunc = func(dst, src, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs, groups, srcStride, dstStride, tiles, prefetchStep int, lower, upper float32, zero int32)
+// with a product in float32. Rounded, it must be an int32; only the scalar kernels do without this.
+// zero and lower are 0 to 255. runs, groups and tiles are at least 1. prefetch and prefetchStep are as in a ConvFunc.
+type QConvFunc = func(dst, src, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs, groups, srcStride, dstStride, tiles, prefetchStep int, lower, zero int32)
 
 // A QBatchMatMulFunc is a [BatchMatMulFunc] of int16 values, whose sums are int32, exact modulo 2³². It
 // has sums of G·groups terms, where G is the tile's group. Strides count values:
@@ -340,7 +340,7 @@ type U8 struct {
 	//				acc += int32(src[i*srcRow+j*srcPixel+c])
 	//			}
 	//		}
-	//		dst[c] = requantize(acc, scale, 0-zero, 255-zero, zero)
+	//		dst[c] = requantize(acc, scale, 0, zero) // of any product
 	//	}
 	AvgPool func(dst, src *uint8, rows, cols, channels, srcRow, srcPixel int, bias int32, scale float32, zero int32)
 

@@ -13,7 +13,7 @@ var QConv = Recipe{"qconv", qConvSignature, func(m vec.Machine, e vec.Element, t
 	return heights("QConv", m, m.Dot(e, vec.S8), m.Int32(), t, func(t *sums, name string) { qConv(t, m, name) })
 }}
 
-const qConvSignature = "func(dst, src, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs, groups, srcStride, dstStride, tiles, prefetchStep int, lower, upper float32, zero int32)"
+const qConvSignature = "func(dst, src, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs, groups, srcStride, dstStride, tiles, prefetchStep int, lower, zero int32)"
 
 func qConv(t *sums, m vec.Machine, name string) {
 	types := map[vec.Element]string{vec.U8: "uint8", vec.S16: "int16"}
@@ -39,8 +39,8 @@ func qConv(t *sums, m vec.Machine, name string) {
 			"						k++",
 			"					}",
 			"				}",
-			"				x := min(max(float32(acc)*scale[n], lower), upper)",
-			fmt.Sprintf("				dst[(t*%d+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)", t.rows),
+			"				x := int32(roundToEven(float32(acc)*scale[n])) + zero",
+			fmt.Sprintf("				dst[(t*%d+m)*dstStride+n] = uint8(min(max(x, lower), 255))", t.rows),
 			"			}",
 			"		}",
 			"	}",
@@ -49,7 +49,7 @@ func qConv(t *sums, m vec.Machine, name string) {
 		}, prefetchDoc(t.rows)...)...)
 	f, i := m.Float32(), m.Int32()
 	t.convolve(m.Uint8(), "groups", func() {
-		t.Comment("The sums as float32, scaled, at most upper, as integers")
+		t.Comment("The sums as float32, scaled, as integers")
 		scale := t.Arg("scale")
 		scales := make([]vec.V, t.perRow())
 		for v := range scales {
@@ -60,19 +60,11 @@ func qConv(t *sums, m vec.Machine, name string) {
 			for v := range row {
 				row[v] = i.ToFloat(row[v])
 				f.MulBy(row[v], scales[v])
-			}
-		}
-		bound := i.Round(f.SplatArg("lower"))
-		i.AddTo(bound, i.SplatArg("zero"))
-		r := newRequantizer(m, bound)
-		upper := f.SplatArg("upper")
-		for _, row := range t.sum {
-			for v := range row {
-				f.MinWith(row[v], upper)
 				row[v] = i.Round(row[v])
 			}
 		}
-		t.Comment("From lower on, from the zero point on, these are the outputs")
+		t.Comment("From the zero point on, from lower to 255, these are the outputs")
+		r := newRequantizer(m, i.SplatArg("lower"))
 		zero := r.zero()
 		dst, dstStride := t.Arg("dst"), t.Arg("dstStride")
 		n := min(4/t.perRow(), t.rows) // rows that are packed to one vector

@@ -16,8 +16,8 @@ package avx2
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*1+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*1+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -27,7 +27,7 @@ package avx2
 // It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func QConv1x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv1x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv2x16 computes tiles × 2 output pixels × 16 channels; it equals
 //
@@ -41,8 +41,8 @@ func QConv1x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*2+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*2+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -52,7 +52,7 @@ func QConv1x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func QConv2x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv2x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv3x16 computes tiles × 3 output pixels × 16 channels; it equals
 //
@@ -66,8 +66,8 @@ func QConv2x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*3+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*3+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -77,7 +77,7 @@ func QConv2x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv3x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv3x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv4x16 computes tiles × 4 output pixels × 16 channels; it equals
 //
@@ -91,8 +91,8 @@ func QConv3x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*4+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*4+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -102,7 +102,7 @@ func QConv3x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv4x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv4x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv5x16 computes tiles × 5 output pixels × 16 channels; it equals
 //
@@ -116,8 +116,8 @@ func QConv4x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*5+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*5+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -127,7 +127,7 @@ func QConv4x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv5x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv5x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv6x16 computes tiles × 6 output pixels × 16 channels; it equals
 //
@@ -141,8 +141,8 @@ func QConv5x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*6+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*6+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -152,7 +152,7 @@ func QConv5x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv6x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv6x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv1x8 computes tiles × 1 output pixels × 8 channels; it equals
 //
@@ -166,8 +166,8 @@ func QConv6x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*1+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*1+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -177,7 +177,7 @@ func QConv6x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func QConv1x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv1x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv2x8 computes tiles × 2 output pixels × 8 channels; it equals
 //
@@ -191,8 +191,8 @@ func QConv1x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*2+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*2+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -202,7 +202,7 @@ func QConv1x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 // It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func QConv2x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv2x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv3x8 computes tiles × 3 output pixels × 8 channels; it equals
 //
@@ -216,8 +216,8 @@ func QConv2x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*3+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*3+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -227,7 +227,7 @@ func QConv2x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv3x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv3x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv4x8 computes tiles × 4 output pixels × 8 channels; it equals
 //
@@ -241,8 +241,8 @@ func QConv3x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*4+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*4+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -252,7 +252,7 @@ func QConv3x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv4x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv4x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv5x8 computes tiles × 5 output pixels × 8 channels; it equals
 //
@@ -266,8 +266,8 @@ func QConv4x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*5+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*5+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -277,7 +277,7 @@ func QConv4x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv5x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv5x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv6x8 computes tiles × 6 output pixels × 8 channels; it equals
 //
@@ -291,8 +291,8 @@ func QConv5x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*6+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*6+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -302,7 +302,7 @@ func QConv5x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv6x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv6x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv7x8 computes tiles × 7 output pixels × 8 channels; it equals
 //
@@ -316,8 +316,8 @@ func QConv6x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*7+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*7+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -327,7 +327,7 @@ func QConv6x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv7x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv7x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv8x8 computes tiles × 8 output pixels × 8 channels; it equals
 //
@@ -341,8 +341,8 @@ func QConv7x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*8+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*8+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -352,7 +352,7 @@ func QConv7x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv8x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv8x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv9x8 computes tiles × 9 output pixels × 8 channels; it equals
 //
@@ -366,8 +366,8 @@ func QConv8x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*9+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*9+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -377,7 +377,7 @@ func QConv8x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv9x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv9x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv10x8 computes tiles × 10 output pixels × 8 channels; it equals
 //
@@ -391,8 +391,8 @@ func QConv9x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*10+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*10+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -402,7 +402,7 @@ func QConv9x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv10x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv10x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv11x8 computes tiles × 11 output pixels × 8 channels; it equals
 //
@@ -416,8 +416,8 @@ func QConv10x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*11+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*11+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -427,7 +427,7 @@ func QConv10x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv11x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv11x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv12x8 computes tiles × 12 output pixels × 8 channels; it equals
 //
@@ -441,8 +441,8 @@ func QConv11x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*12+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*12+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -452,7 +452,7 @@ func QConv11x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv12x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv12x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv13x8 computes tiles × 13 output pixels × 8 channels; it equals
 //
@@ -466,8 +466,8 @@ func QConv12x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*13+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*13+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -477,7 +477,7 @@ func QConv12x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv13x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv13x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv14x8 computes tiles × 14 output pixels × 8 channels; it equals
 //
@@ -491,8 +491,8 @@ func QConv13x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*14+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*14+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -502,10 +502,10 @@ func QConv13x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv14x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv14x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConvX16 lists the heights of the tile qconv_s16_6x16_avx2.
-var QConvX16 = [...]func(dst, src, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs, groups, srcStride, dstStride, tiles, prefetchStep int, lower, upper float32, zero int32){
+var QConvX16 = [...]func(dst, src, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs, groups, srcStride, dstStride, tiles, prefetchStep int, lower, zero int32){
 	QConv1x16,
 	QConv2x16,
 	QConv3x16,
@@ -515,7 +515,7 @@ var QConvX16 = [...]func(dst, src, weights *uint8, bias *int32, scale *float32, 
 }
 
 // QConvX8 lists the heights of the tile qconv_s16_14x8_avx2.
-var QConvX8 = [...]func(dst, src, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs, groups, srcStride, dstStride, tiles, prefetchStep int, lower, upper float32, zero int32){
+var QConvX8 = [...]func(dst, src, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs, groups, srcStride, dstStride, tiles, prefetchStep int, lower, zero int32){
 	QConv1x8,
 	QConv2x8,
 	QConv3x8,

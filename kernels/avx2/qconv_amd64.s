@@ -4,14 +4,14 @@
 
 #include "textflag.h"
 
-// func QConv1x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv1x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·QConv1x16(SB), NOSPLIT, $0-116
+TEXT ·QConv1x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX input row 0/bias/src/run/scale/dst, DX weights/dstStride, BX offsets/output row 0,
 	// SI runs, DI offset/groups
 	// Y0-Y1 sum[0:2]/temporary, Y2 weights[0]/products/scales[0]/lower/temporary,
-	// Y3 weights[1]/scales[1]/zero/upper, Y4 input
+	// Y3 weights[1]/scales[1]/zero, Y4 input
 	MOVQ srcStride+72(FP), AX
 
 	// For each tile of 1×16, pixels by channels.
@@ -96,28 +96,22 @@ k_done:
 	DECQ SI
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), CX
-	VMOVUPS      (CX), Y2
-	VMOVUPS      32(CX), Y3
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y2, Y0, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y3, Y1, Y1
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), CX
+	VMOVUPS   (CX), Y2
+	VMOVUPS   32(CX), Y3
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y2, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y3, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	VBROADCASTSS lower+104(FP), Y2
-	VCVTPS2DQ    Y2, Y2
-	VBROADCASTSS zero+112(FP), Y3
-	VPADDD       Y3, Y2, Y2
 	VPACKSSDW    Y2, Y2, Y2
 	VPACKUSWB    Y2, Y2, Y2
-	VBROADCASTSS upper+108(FP), Y3
-	VMINPS       Y3, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VMINPS       Y3, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y3
+	VBROADCASTSS zero+108(FP), Y3
 	VPACKSSDW    Y3, Y3, Y3
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+80(FP), DX
@@ -139,14 +133,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv2x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv2x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·QConv2x16(SB), NOSPLIT, $0-116
+TEXT ·QConv2x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX input row 0/bias/src/run/scale/dst, DX weights/dstStride, BX offsets/output row 0,
 	// SI runs, DI offset/groups
 	// Y0-Y3 sum[0:4]/temporary, Y4 weights[0]/products/scales[0]/lower/temporary,
-	// Y5 weights[1]/scales[1]/zero/upper, Y6 input/products, Y7 products
+	// Y5 weights[1]/scales[1]/zero, Y6 input/products, Y7 products
 	MOVQ srcStride+72(FP), AX
 
 	// For each tile of 2×16, pixels by channels.
@@ -258,36 +252,28 @@ k_done:
 	DECQ SI
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), CX
-	VMOVUPS      (CX), Y4
-	VMOVUPS      32(CX), Y5
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y4, Y0, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y5, Y1, Y1
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y4, Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y5, Y3, Y3
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), CX
+	VMOVUPS   (CX), Y4
+	VMOVUPS   32(CX), Y5
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y4, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y5, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y4, Y2, Y2
+	VCVTPS2DQ Y2, Y2
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y5, Y3, Y3
+	VCVTPS2DQ Y3, Y3
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	VBROADCASTSS lower+104(FP), Y4
-	VCVTPS2DQ    Y4, Y4
-	VBROADCASTSS zero+112(FP), Y5
-	VPADDD       Y5, Y4, Y4
 	VPACKSSDW    Y4, Y4, Y4
 	VPACKUSWB    Y4, Y4, Y4
-	VBROADCASTSS upper+108(FP), Y5
-	VMINPS       Y5, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VMINPS       Y5, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VMINPS       Y5, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VMINPS       Y5, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y5
+	VBROADCASTSS zero+108(FP), Y5
 	VPACKSSDW    Y5, Y5, Y5
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+80(FP), DX
@@ -313,15 +299,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv3x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv3x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·QConv3x16(SB), NOSPLIT, $0-116
+TEXT ·QConv3x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX input row 0/bias/dst/src/run/scale/temporary, DX prefetch, BX prefetchStep,
 	// SI dstStride/src/next inputs/temporary, DI weights/output row 0/temporary, R8 offsets, R9 runs,
 	// R10 offset/groups
 	// Y0-Y5 sum[0:6]/temporary, Y6 weights[0]/products/scales[0]/lower/temporary,
-	// Y7 weights[1]/scales[1]/zero/upper, Y8 input/products, Y9 products
+	// Y7 weights[1]/scales[1]/zero, Y8 input/products, Y9 products
 	MOVQ srcStride+72(FP), AX
 	MOVQ prefetch+40(FP), DX
 	MOVQ prefetchStep+96(FP), BX
@@ -482,44 +468,34 @@ k_done:
 	DECQ R9
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), CX
-	VMOVUPS      (CX), Y6
-	VMOVUPS      32(CX), Y7
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y6, Y0, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y7, Y1, Y1
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y6, Y4, Y4
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y7, Y5, Y5
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), CX
+	VMOVUPS   (CX), Y6
+	VMOVUPS   32(CX), Y7
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y6, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y7, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y6, Y2, Y2
+	VCVTPS2DQ Y2, Y2
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y7, Y3, Y3
+	VCVTPS2DQ Y3, Y3
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y6, Y4, Y4
+	VCVTPS2DQ Y4, Y4
+	VCVTDQ2PS Y5, Y5
+	VMULPS    Y7, Y5, Y5
+	VCVTPS2DQ Y5, Y5
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	VBROADCASTSS lower+104(FP), Y6
-	VCVTPS2DQ    Y6, Y6
-	VBROADCASTSS zero+112(FP), Y7
-	VPADDD       Y7, Y6, Y6
 	VPACKSSDW    Y6, Y6, Y6
 	VPACKUSWB    Y6, Y6, Y6
-	VBROADCASTSS upper+108(FP), Y7
-	VMINPS       Y7, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VMINPS       Y7, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VMINPS       Y7, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VMINPS       Y7, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VMINPS       Y7, Y4, Y4
-	VCVTPS2DQ    Y4, Y4
-	VMINPS       Y7, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y7
+	VBROADCASTSS zero+108(FP), Y7
 	VPACKSSDW    Y7, Y7, Y7
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+80(FP), SI
@@ -555,14 +531,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv4x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv4x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·QConv4x16(SB), NOSPLIT, $0-116
+TEXT ·QConv4x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/src/run/scale, BX prefetch, SI prefetchStep,
 	// DI dstStride/src/next inputs, R8 weights/output row 0, R9 offsets, R10 runs, R11 offset/groups
 	// Y0-Y7 sum[0:8]/temporary, Y8 weights[0]/products/scales[0]/lower/temporary,
-	// Y9 weights[1]/scales[1]/zero/upper, Y10 input/products, Y11 products
+	// Y9 weights[1]/scales[1]/zero, Y10 input/products, Y11 products
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	MOVQ prefetch+40(FP), BX
@@ -751,52 +727,40 @@ k_done:
 	DECQ R10
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), DX
-	VMOVUPS      (DX), Y8
-	VMOVUPS      32(DX), Y9
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y8, Y0, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y9, Y1, Y1
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y8, Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y9, Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y8, Y6, Y6
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y9, Y7, Y7
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), DX
+	VMOVUPS   (DX), Y8
+	VMOVUPS   32(DX), Y9
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y8, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y9, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y8, Y2, Y2
+	VCVTPS2DQ Y2, Y2
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y9, Y3, Y3
+	VCVTPS2DQ Y3, Y3
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y8, Y4, Y4
+	VCVTPS2DQ Y4, Y4
+	VCVTDQ2PS Y5, Y5
+	VMULPS    Y9, Y5, Y5
+	VCVTPS2DQ Y5, Y5
+	VCVTDQ2PS Y6, Y6
+	VMULPS    Y8, Y6, Y6
+	VCVTPS2DQ Y6, Y6
+	VCVTDQ2PS Y7, Y7
+	VMULPS    Y9, Y7, Y7
+	VCVTPS2DQ Y7, Y7
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	VBROADCASTSS lower+104(FP), Y8
-	VCVTPS2DQ    Y8, Y8
-	VBROADCASTSS zero+112(FP), Y9
-	VPADDD       Y9, Y8, Y8
 	VPACKSSDW    Y8, Y8, Y8
 	VPACKUSWB    Y8, Y8, Y8
-	VBROADCASTSS upper+108(FP), Y9
-	VMINPS       Y9, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VMINPS       Y9, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VMINPS       Y9, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VMINPS       Y9, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VMINPS       Y9, Y4, Y4
-	VCVTPS2DQ    Y4, Y4
-	VMINPS       Y9, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VMINPS       Y9, Y6, Y6
-	VCVTPS2DQ    Y6, Y6
-	VMINPS       Y9, Y7, Y7
-	VCVTPS2DQ    Y7, Y7
-
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y9
+	VBROADCASTSS zero+108(FP), Y9
 	VPACKSSDW    Y9, Y9, Y9
 	MOVQ         dst+0(FP), DX
 	MOVQ         dstStride+80(FP), DI
@@ -835,15 +799,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv5x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv5x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·QConv5x16(SB), NOSPLIT, $0-116
+TEXT ·QConv5x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/src/run/scale/temporary, BX prefetch,
 	// SI prefetchStep, DI dstStride/src/next inputs/temporary, R8 weights/output row 0/temporary,
 	// R9 offsets, R10 runs, R11 offset/groups
 	// Y0-Y9 sum[0:10]/temporary, Y10 weights[0]/products/scales[0]/lower/temporary,
-	// Y11 weights[1]/scales[1]/zero/upper, Y12 input/products, Y13 products
+	// Y11 weights[1]/scales[1]/zero, Y12 input/products, Y13 products
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	MOVQ prefetch+40(FP), BX
@@ -1064,60 +1028,46 @@ k_done:
 	DECQ R10
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), DX
-	VMOVUPS      (DX), Y10
-	VMOVUPS      32(DX), Y11
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y10, Y0, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y11, Y1, Y1
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y10, Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y11, Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y10, Y4, Y4
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y11, Y5, Y5
-	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y11, Y7, Y7
-	VCVTDQ2PS    Y8, Y8
-	VMULPS       Y10, Y8, Y8
-	VCVTDQ2PS    Y9, Y9
-	VMULPS       Y11, Y9, Y9
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), DX
+	VMOVUPS   (DX), Y10
+	VMOVUPS   32(DX), Y11
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y10, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y11, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y10, Y2, Y2
+	VCVTPS2DQ Y2, Y2
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y11, Y3, Y3
+	VCVTPS2DQ Y3, Y3
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y10, Y4, Y4
+	VCVTPS2DQ Y4, Y4
+	VCVTDQ2PS Y5, Y5
+	VMULPS    Y11, Y5, Y5
+	VCVTPS2DQ Y5, Y5
+	VCVTDQ2PS Y6, Y6
+	VMULPS    Y10, Y6, Y6
+	VCVTPS2DQ Y6, Y6
+	VCVTDQ2PS Y7, Y7
+	VMULPS    Y11, Y7, Y7
+	VCVTPS2DQ Y7, Y7
+	VCVTDQ2PS Y8, Y8
+	VMULPS    Y10, Y8, Y8
+	VCVTPS2DQ Y8, Y8
+	VCVTDQ2PS Y9, Y9
+	VMULPS    Y11, Y9, Y9
+	VCVTPS2DQ Y9, Y9
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	VBROADCASTSS lower+104(FP), Y10
-	VCVTPS2DQ    Y10, Y10
-	VBROADCASTSS zero+112(FP), Y11
-	VPADDD       Y11, Y10, Y10
 	VPACKSSDW    Y10, Y10, Y10
 	VPACKUSWB    Y10, Y10, Y10
-	VBROADCASTSS upper+108(FP), Y11
-	VMINPS       Y11, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VMINPS       Y11, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VMINPS       Y11, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VMINPS       Y11, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VMINPS       Y11, Y4, Y4
-	VCVTPS2DQ    Y4, Y4
-	VMINPS       Y11, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VMINPS       Y11, Y6, Y6
-	VCVTPS2DQ    Y6, Y6
-	VMINPS       Y11, Y7, Y7
-	VCVTPS2DQ    Y7, Y7
-	VMINPS       Y11, Y8, Y8
-	VCVTPS2DQ    Y8, Y8
-	VMINPS       Y11, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y11
+	VBROADCASTSS zero+108(FP), Y11
 	VPACKSSDW    Y11, Y11, Y11
 	MOVQ         dst+0(FP), DX
 	MOVQ         dstStride+80(FP), DI
@@ -1166,15 +1116,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv6x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv6x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·QConv6x16(SB), NOSPLIT, $0-116
+TEXT ·QConv6x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary,
 	// R9 weights/output row 0/temporary, R10 offsets, R11 runs, R12 offset/groups
 	// Y0-Y11 sum[0:12]/temporary, Y12 weights[0]/products/scales[0]/lower/temporary,
-	// Y13 weights[1]/scales[1]/zero/upper, Y14 input/products, Y15 products
+	// Y13 weights[1]/scales[1]/zero, Y14 input/products, Y15 products
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -1425,68 +1375,52 @@ k_done:
 	DECQ R11
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Y12
-	VMOVUPS      32(BX), Y13
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y12, Y0, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y13, Y1, Y1
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y12, Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y13, Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y12, Y4, Y4
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y13, Y5, Y5
-	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y12, Y6, Y6
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y13, Y7, Y7
-	VCVTDQ2PS    Y8, Y8
-	VMULPS       Y12, Y8, Y8
-	VCVTDQ2PS    Y9, Y9
-	VMULPS       Y13, Y9, Y9
-	VCVTDQ2PS    Y10, Y10
-	VMULPS       Y12, Y10, Y10
-	VCVTDQ2PS    Y11, Y11
-	VMULPS       Y13, Y11, Y11
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Y12
+	VMOVUPS   32(BX), Y13
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y12, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y13, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y12, Y2, Y2
+	VCVTPS2DQ Y2, Y2
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y13, Y3, Y3
+	VCVTPS2DQ Y3, Y3
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y12, Y4, Y4
+	VCVTPS2DQ Y4, Y4
+	VCVTDQ2PS Y5, Y5
+	VMULPS    Y13, Y5, Y5
+	VCVTPS2DQ Y5, Y5
+	VCVTDQ2PS Y6, Y6
+	VMULPS    Y12, Y6, Y6
+	VCVTPS2DQ Y6, Y6
+	VCVTDQ2PS Y7, Y7
+	VMULPS    Y13, Y7, Y7
+	VCVTPS2DQ Y7, Y7
+	VCVTDQ2PS Y8, Y8
+	VMULPS    Y12, Y8, Y8
+	VCVTPS2DQ Y8, Y8
+	VCVTDQ2PS Y9, Y9
+	VMULPS    Y13, Y9, Y9
+	VCVTPS2DQ Y9, Y9
+	VCVTDQ2PS Y10, Y10
+	VMULPS    Y12, Y10, Y10
+	VCVTPS2DQ Y10, Y10
+	VCVTDQ2PS Y11, Y11
+	VMULPS    Y13, Y11, Y11
+	VCVTPS2DQ Y11, Y11
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	VBROADCASTSS lower+104(FP), Y12
-	VCVTPS2DQ    Y12, Y12
-	VBROADCASTSS zero+112(FP), Y13
-	VPADDD       Y13, Y12, Y12
 	VPACKSSDW    Y12, Y12, Y12
 	VPACKUSWB    Y12, Y12, Y12
-	VBROADCASTSS upper+108(FP), Y13
-	VMINPS       Y13, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VMINPS       Y13, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VMINPS       Y13, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VMINPS       Y13, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VMINPS       Y13, Y4, Y4
-	VCVTPS2DQ    Y4, Y4
-	VMINPS       Y13, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VMINPS       Y13, Y6, Y6
-	VCVTPS2DQ    Y6, Y6
-	VMINPS       Y13, Y7, Y7
-	VCVTPS2DQ    Y7, Y7
-	VMINPS       Y13, Y8, Y8
-	VCVTPS2DQ    Y8, Y8
-	VMINPS       Y13, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VMINPS       Y13, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VMINPS       Y13, Y11, Y11
-	VCVTPS2DQ    Y11, Y11
-
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y13
+	VBROADCASTSS zero+108(FP), Y13
 	VPACKSSDW    Y13, Y13, Y13
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+80(FP), R8
@@ -1539,13 +1473,13 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv1x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv1x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·QConv1x8(SB), NOSPLIT, $0-116
+TEXT ·QConv1x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX input row 0/bias/src/run/scale/dst, DX weights/dstStride, BX offsets/output row 0,
 	// SI runs, DI offset/groups
-	// Y0 sum/temporary, Y1 weights/products/scales/lower/temporary, Y2 input/zero/upper
+	// Y0 sum/temporary, Y1 weights/products/scales/lower/temporary, Y2 input/zero
 	MOVQ srcStride+72(FP), AX
 
 	// For each tile of 1×8, pixels by channels.
@@ -1613,23 +1547,18 @@ k_done:
 	DECQ SI
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), CX
-	VMOVUPS      (CX), Y1
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y1, Y0, Y0
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), CX
+	VMOVUPS   (CX), Y1
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y1, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	VBROADCASTSS lower+104(FP), Y1
-	VCVTPS2DQ    Y1, Y1
-	VBROADCASTSS zero+112(FP), Y2
-	VPADDD       Y2, Y1, Y1
 	VPACKSSDW    Y1, Y1, Y1
 	VPACKUSWB    Y1, Y1, Y1
-	VBROADCASTSS upper+108(FP), Y2
-	VMINPS       Y2, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y2
+	VBROADCASTSS zero+108(FP), Y2
 	VPACKSSDW    Y2, Y2, Y2
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+80(FP), DX
@@ -1651,13 +1580,13 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv2x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv2x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·QConv2x8(SB), NOSPLIT, $0-116
+TEXT ·QConv2x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX input row 0/bias/src/run/scale/dst, DX weights/dstStride, BX offsets/output row 0,
 	// SI runs, DI offset/groups
-	// Y0-Y1 sum[0:2]/temporary, Y2 weights/products/scales/lower/temporary, Y3 input/products/zero/upper
+	// Y0-Y1 sum[0:2]/temporary, Y2 weights/products/scales/lower/temporary, Y3 input/products/zero
 	MOVQ srcStride+72(FP), AX
 
 	// For each tile of 2×8, pixels by channels.
@@ -1741,27 +1670,21 @@ k_done:
 	DECQ SI
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), CX
-	VMOVUPS      (CX), Y2
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y2, Y0, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y2, Y1, Y1
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), CX
+	VMOVUPS   (CX), Y2
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y2, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y2, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	VBROADCASTSS lower+104(FP), Y2
-	VCVTPS2DQ    Y2, Y2
-	VBROADCASTSS zero+112(FP), Y3
-	VPADDD       Y3, Y2, Y2
 	VPACKSSDW    Y2, Y2, Y2
 	VPACKUSWB    Y2, Y2, Y2
-	VBROADCASTSS upper+108(FP), Y3
-	VMINPS       Y3, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VMINPS       Y3, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y3
+	VBROADCASTSS zero+108(FP), Y3
 	VPACKSSDW    Y3, Y3, Y3
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+80(FP), DX
@@ -1784,14 +1707,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv3x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv3x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·QConv3x8(SB), NOSPLIT, $0-116
+TEXT ·QConv3x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX input row 0/bias/dst/src/run/scale/temporary, DX prefetch, BX prefetchStep,
 	// SI dstStride/src/next inputs/temporary, DI weights/output row 0/temporary, R8 offsets, R9 runs,
 	// R10 offset/groups
-	// Y0-Y2 sum[0:3]/temporary, Y3 weights/products/scales/lower/temporary, Y4 input/products/zero/upper
+	// Y0-Y2 sum[0:3]/temporary, Y3 weights/products/scales/lower/temporary, Y4 input/products/zero
 	MOVQ srcStride+72(FP), AX
 	MOVQ prefetch+40(FP), DX
 	MOVQ prefetchStep+96(FP), BX
@@ -1914,31 +1837,24 @@ k_done:
 	DECQ R9
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), CX
-	VMOVUPS      (CX), Y3
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y3, Y0, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y3, Y1, Y1
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y3, Y2, Y2
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), CX
+	VMOVUPS   (CX), Y3
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y3, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y3, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y3, Y2, Y2
+	VCVTPS2DQ Y2, Y2
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	VBROADCASTSS lower+104(FP), Y3
-	VCVTPS2DQ    Y3, Y3
-	VBROADCASTSS zero+112(FP), Y4
-	VPADDD       Y4, Y3, Y3
 	VPACKSSDW    Y3, Y3, Y3
 	VPACKUSWB    Y3, Y3, Y3
-	VBROADCASTSS upper+108(FP), Y4
-	VMINPS       Y4, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VMINPS       Y4, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VMINPS       Y4, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y4
+	VBROADCASTSS zero+108(FP), Y4
 	VPACKSSDW    Y4, Y4, Y4
 	MOVQ         dst+0(FP), CX
 	MOVQ         dstStride+80(FP), SI
@@ -1967,14 +1883,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv4x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv4x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·QConv4x8(SB), NOSPLIT, $0-116
+TEXT ·QConv4x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/src/run/scale, BX prefetch, SI prefetchStep,
 	// DI dstStride/src/next inputs, R8 weights/3·dstStride, R9 offsets/output row 0, R10 runs,
 	// R11 offset/groups
-	// Y0-Y3 sum[0:4]/temporary, Y4 weights/products/scales/lower/temporary, Y5 input/products/zero/upper
+	// Y0-Y3 sum[0:4]/temporary, Y4 weights/products/scales/lower/temporary, Y5 input/products/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	MOVQ prefetch+40(FP), BX
@@ -2114,35 +2030,27 @@ k_done:
 	DECQ R10
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), DX
-	VMOVUPS      (DX), Y4
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y4, Y0, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y4, Y1, Y1
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y4, Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y4, Y3, Y3
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), DX
+	VMOVUPS   (DX), Y4
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y4, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y4, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y4, Y2, Y2
+	VCVTPS2DQ Y2, Y2
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y4, Y3, Y3
+	VCVTPS2DQ Y3, Y3
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	VBROADCASTSS lower+104(FP), Y4
-	VCVTPS2DQ    Y4, Y4
-	VBROADCASTSS zero+112(FP), Y5
-	VPADDD       Y5, Y4, Y4
 	VPACKSSDW    Y4, Y4, Y4
 	VPACKUSWB    Y4, Y4, Y4
-	VBROADCASTSS upper+108(FP), Y5
-	VMINPS       Y5, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VMINPS       Y5, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VMINPS       Y5, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VMINPS       Y5, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y5
+	VBROADCASTSS zero+108(FP), Y5
 	VPACKSSDW    Y5, Y5, Y5
 	MOVQ         dst+0(FP), DX
 	MOVQ         dstStride+80(FP), DI
@@ -2171,14 +2079,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv5x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv5x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·QConv5x8(SB), NOSPLIT, $0-116
+TEXT ·QConv5x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/src/run/scale/temporary, BX prefetch,
 	// SI prefetchStep, DI dstStride/src/next inputs/temporary, R8 weights/3·dstStride/temporary,
 	// R9 offsets/output row 0, R10 runs, R11 offset/groups
-	// Y0-Y4 sum[0:5]/temporary, Y5 weights/products/scales/lower/temporary, Y6 input/products/zero/upper
+	// Y0-Y4 sum[0:5]/temporary, Y5 weights/products/scales/lower/temporary, Y6 input/products/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	MOVQ prefetch+40(FP), BX
@@ -2339,39 +2247,30 @@ k_done:
 	DECQ R10
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), DX
-	VMOVUPS      (DX), Y5
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y5, Y0, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y5, Y1, Y1
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y5, Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y5, Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y5, Y4, Y4
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), DX
+	VMOVUPS   (DX), Y5
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y5, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y5, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y5, Y2, Y2
+	VCVTPS2DQ Y2, Y2
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y5, Y3, Y3
+	VCVTPS2DQ Y3, Y3
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y5, Y4, Y4
+	VCVTPS2DQ Y4, Y4
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	VBROADCASTSS lower+104(FP), Y5
-	VCVTPS2DQ    Y5, Y5
-	VBROADCASTSS zero+112(FP), Y6
-	VPADDD       Y6, Y5, Y5
 	VPACKSSDW    Y5, Y5, Y5
 	VPACKUSWB    Y5, Y5, Y5
-	VBROADCASTSS upper+108(FP), Y6
-	VMINPS       Y6, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VMINPS       Y6, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VMINPS       Y6, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VMINPS       Y6, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VMINPS       Y6, Y4, Y4
-	VCVTPS2DQ    Y4, Y4
-
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y6
+	VBROADCASTSS zero+108(FP), Y6
 	VPACKSSDW    Y6, Y6, Y6
 	MOVQ         dst+0(FP), DX
 	MOVQ         dstStride+80(FP), DI
@@ -2410,14 +2309,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv6x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv6x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·QConv6x8(SB), NOSPLIT, $0-116
+TEXT ·QConv6x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary,
 	// R9 weights/3·dstStride/temporary, R10 offsets/output row 0, R11 runs, R12 offset/groups
-	// Y0-Y5 sum[0:6]/temporary, Y6 weights/products/scales/lower/temporary, Y7 input/products/zero/upper
+	// Y0-Y5 sum[0:6]/temporary, Y6 weights/products/scales/lower/temporary, Y7 input/products/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -2597,43 +2496,33 @@ k_done:
 	DECQ R11
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Y6
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y6, Y0, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y6, Y1, Y1
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y6, Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y6, Y4, Y4
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Y6
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y6, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y6, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y6, Y2, Y2
+	VCVTPS2DQ Y2, Y2
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y6, Y3, Y3
+	VCVTPS2DQ Y3, Y3
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y6, Y4, Y4
+	VCVTPS2DQ Y4, Y4
+	VCVTDQ2PS Y5, Y5
+	VMULPS    Y6, Y5, Y5
+	VCVTPS2DQ Y5, Y5
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	VBROADCASTSS lower+104(FP), Y6
-	VCVTPS2DQ    Y6, Y6
-	VBROADCASTSS zero+112(FP), Y7
-	VPADDD       Y7, Y6, Y6
 	VPACKSSDW    Y6, Y6, Y6
 	VPACKUSWB    Y6, Y6, Y6
-	VBROADCASTSS upper+108(FP), Y7
-	VMINPS       Y7, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VMINPS       Y7, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VMINPS       Y7, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VMINPS       Y7, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VMINPS       Y7, Y4, Y4
-	VCVTPS2DQ    Y4, Y4
-	VMINPS       Y7, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y7
+	VBROADCASTSS zero+108(FP), Y7
 	VPACKSSDW    Y7, Y7, Y7
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+80(FP), R8
@@ -2673,14 +2562,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv7x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv7x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·QConv7x8(SB), NOSPLIT, $0-116
+TEXT ·QConv7x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary,
 	// R9 weights/3·dstStride/temporary, R10 offsets/output row 0, R11 runs, R12 offset/groups
-	// Y0-Y6 sum[0:7]/temporary, Y7 weights/products/scales/lower/temporary, Y8 input/products/zero/upper
+	// Y0-Y6 sum[0:7]/temporary, Y7 weights/products/scales/lower/temporary, Y8 input/products/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -2878,47 +2767,36 @@ k_done:
 	DECQ R11
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Y7
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y7, Y0, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y7, Y1, Y1
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y7, Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y7, Y4, Y4
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y7, Y5, Y5
-	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y7, Y6, Y6
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Y7
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y7, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y7, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y7, Y2, Y2
+	VCVTPS2DQ Y2, Y2
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y7, Y3, Y3
+	VCVTPS2DQ Y3, Y3
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y7, Y4, Y4
+	VCVTPS2DQ Y4, Y4
+	VCVTDQ2PS Y5, Y5
+	VMULPS    Y7, Y5, Y5
+	VCVTPS2DQ Y5, Y5
+	VCVTDQ2PS Y6, Y6
+	VMULPS    Y7, Y6, Y6
+	VCVTPS2DQ Y6, Y6
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	VBROADCASTSS lower+104(FP), Y7
-	VCVTPS2DQ    Y7, Y7
-	VBROADCASTSS zero+112(FP), Y8
-	VPADDD       Y8, Y7, Y7
 	VPACKSSDW    Y7, Y7, Y7
 	VPACKUSWB    Y7, Y7, Y7
-	VBROADCASTSS upper+108(FP), Y8
-	VMINPS       Y8, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VMINPS       Y8, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VMINPS       Y8, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VMINPS       Y8, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VMINPS       Y8, Y4, Y4
-	VCVTPS2DQ    Y4, Y4
-	VMINPS       Y8, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VMINPS       Y8, Y6, Y6
-	VCVTPS2DQ    Y6, Y6
-
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y8
+	VBROADCASTSS zero+108(FP), Y8
 	VPACKSSDW    Y8, Y8, Y8
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+80(FP), R8
@@ -2963,14 +2841,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv8x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv8x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·QConv8x8(SB), NOSPLIT, $0-116
+TEXT ·QConv8x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale,
 	// SI input row 7/dstStride/offset, DI prefetch, R8 prefetchStep, R9 src/next inputs/3·dstStride,
 	// R10 weights/output row 0, R11 offsets, R12 runs, R13 groups
-	// Y0-Y7 sum[0:8]/temporary, Y8 weights/products/scales/lower/temporary, Y9 input/products/zero/upper
+	// Y0-Y7 sum[0:8]/temporary, Y8 weights/products/scales/lower/temporary, Y9 input/products/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -3188,51 +3066,39 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Y8
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y8, Y0, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y8, Y1, Y1
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y8, Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y8, Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y8, Y4, Y4
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y8, Y6, Y6
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y8, Y7, Y7
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Y8
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y8, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y8, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y8, Y2, Y2
+	VCVTPS2DQ Y2, Y2
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y8, Y3, Y3
+	VCVTPS2DQ Y3, Y3
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y8, Y4, Y4
+	VCVTPS2DQ Y4, Y4
+	VCVTDQ2PS Y5, Y5
+	VMULPS    Y8, Y5, Y5
+	VCVTPS2DQ Y5, Y5
+	VCVTDQ2PS Y6, Y6
+	VMULPS    Y8, Y6, Y6
+	VCVTPS2DQ Y6, Y6
+	VCVTDQ2PS Y7, Y7
+	VMULPS    Y8, Y7, Y7
+	VCVTPS2DQ Y7, Y7
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	VBROADCASTSS lower+104(FP), Y8
-	VCVTPS2DQ    Y8, Y8
-	VBROADCASTSS zero+112(FP), Y9
-	VPADDD       Y9, Y8, Y8
 	VPACKSSDW    Y8, Y8, Y8
 	VPACKUSWB    Y8, Y8, Y8
-	VBROADCASTSS upper+108(FP), Y9
-	VMINPS       Y9, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VMINPS       Y9, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VMINPS       Y9, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VMINPS       Y9, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VMINPS       Y9, Y4, Y4
-	VCVTPS2DQ    Y4, Y4
-	VMINPS       Y9, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VMINPS       Y9, Y6, Y6
-	VCVTPS2DQ    Y6, Y6
-	VMINPS       Y9, Y7, Y7
-	VCVTPS2DQ    Y7, Y7
-
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y9
+	VBROADCASTSS zero+108(FP), Y9
 	VPACKSSDW    Y9, Y9, Y9
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+80(FP), SI
@@ -3276,15 +3142,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv9x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv9x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·QConv9x8(SB), NOSPLIT, $0-116
+TEXT ·QConv9x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
 	// R9 src/next inputs/3·dstStride/temporary, R10 weights/output row 0, R11 offsets, R12 runs,
 	// R13 groups
-	// Y0-Y8 sum[0:9]/temporary, Y9 weights/products/scales/lower/temporary, Y10 input/products/zero/upper
+	// Y0-Y8 sum[0:9]/temporary, Y9 weights/products/scales/lower/temporary, Y10 input/products/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -3523,55 +3389,42 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Y9
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y9, Y0, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y9, Y1, Y1
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y9, Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y9, Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y9, Y4, Y4
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y9, Y6, Y6
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y9, Y7, Y7
-	VCVTDQ2PS    Y8, Y8
-	VMULPS       Y9, Y8, Y8
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Y9
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y9, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y9, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y9, Y2, Y2
+	VCVTPS2DQ Y2, Y2
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y9, Y3, Y3
+	VCVTPS2DQ Y3, Y3
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y9, Y4, Y4
+	VCVTPS2DQ Y4, Y4
+	VCVTDQ2PS Y5, Y5
+	VMULPS    Y9, Y5, Y5
+	VCVTPS2DQ Y5, Y5
+	VCVTDQ2PS Y6, Y6
+	VMULPS    Y9, Y6, Y6
+	VCVTPS2DQ Y6, Y6
+	VCVTDQ2PS Y7, Y7
+	VMULPS    Y9, Y7, Y7
+	VCVTPS2DQ Y7, Y7
+	VCVTDQ2PS Y8, Y8
+	VMULPS    Y9, Y8, Y8
+	VCVTPS2DQ Y8, Y8
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	VBROADCASTSS lower+104(FP), Y9
-	VCVTPS2DQ    Y9, Y9
-	VBROADCASTSS zero+112(FP), Y10
-	VPADDD       Y10, Y9, Y9
 	VPACKSSDW    Y9, Y9, Y9
 	VPACKUSWB    Y9, Y9, Y9
-	VBROADCASTSS upper+108(FP), Y10
-	VMINPS       Y10, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VMINPS       Y10, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VMINPS       Y10, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VMINPS       Y10, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VMINPS       Y10, Y4, Y4
-	VCVTPS2DQ    Y4, Y4
-	VMINPS       Y10, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VMINPS       Y10, Y6, Y6
-	VCVTPS2DQ    Y6, Y6
-	VMINPS       Y10, Y7, Y7
-	VCVTPS2DQ    Y7, Y7
-	VMINPS       Y10, Y8, Y8
-	VCVTPS2DQ    Y8, Y8
-
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y10
+	VBROADCASTSS zero+108(FP), Y10
 	VPACKSSDW    Y10, Y10, Y10
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+80(FP), SI
@@ -3625,16 +3478,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv10x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv10x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·QConv10x8(SB), NOSPLIT, $0-116
+TEXT ·QConv10x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
 	// R9 src/next inputs/3·dstStride/temporary, R10 weights/output row 0, R11 offsets, R12 runs,
 	// R13 groups
-	// Y0-Y9 sum[0:10]/temporary, Y10 weights/products/scales/lower/temporary,
-	// Y11 input/products/zero/upper
+	// Y0-Y9 sum[0:10]/temporary, Y10 weights/products/scales/lower/temporary, Y11 input/products/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -3891,59 +3743,45 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Y10
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y10, Y0, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y10, Y1, Y1
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y10, Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y10, Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y10, Y4, Y4
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y10, Y5, Y5
-	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y10, Y6, Y6
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y10, Y7, Y7
-	VCVTDQ2PS    Y8, Y8
-	VMULPS       Y10, Y8, Y8
-	VCVTDQ2PS    Y9, Y9
-	VMULPS       Y10, Y9, Y9
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Y10
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y10, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y10, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y10, Y2, Y2
+	VCVTPS2DQ Y2, Y2
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y10, Y3, Y3
+	VCVTPS2DQ Y3, Y3
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y10, Y4, Y4
+	VCVTPS2DQ Y4, Y4
+	VCVTDQ2PS Y5, Y5
+	VMULPS    Y10, Y5, Y5
+	VCVTPS2DQ Y5, Y5
+	VCVTDQ2PS Y6, Y6
+	VMULPS    Y10, Y6, Y6
+	VCVTPS2DQ Y6, Y6
+	VCVTDQ2PS Y7, Y7
+	VMULPS    Y10, Y7, Y7
+	VCVTPS2DQ Y7, Y7
+	VCVTDQ2PS Y8, Y8
+	VMULPS    Y10, Y8, Y8
+	VCVTPS2DQ Y8, Y8
+	VCVTDQ2PS Y9, Y9
+	VMULPS    Y10, Y9, Y9
+	VCVTPS2DQ Y9, Y9
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	VBROADCASTSS lower+104(FP), Y10
-	VCVTPS2DQ    Y10, Y10
-	VBROADCASTSS zero+112(FP), Y11
-	VPADDD       Y11, Y10, Y10
 	VPACKSSDW    Y10, Y10, Y10
 	VPACKUSWB    Y10, Y10, Y10
-	VBROADCASTSS upper+108(FP), Y11
-	VMINPS       Y11, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VMINPS       Y11, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VMINPS       Y11, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VMINPS       Y11, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VMINPS       Y11, Y4, Y4
-	VCVTPS2DQ    Y4, Y4
-	VMINPS       Y11, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VMINPS       Y11, Y6, Y6
-	VCVTPS2DQ    Y6, Y6
-	VMINPS       Y11, Y7, Y7
-	VCVTPS2DQ    Y7, Y7
-	VMINPS       Y11, Y8, Y8
-	VCVTPS2DQ    Y8, Y8
-	VMINPS       Y11, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y11
+	VBROADCASTSS zero+108(FP), Y11
 	VPACKSSDW    Y11, Y11, Y11
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+80(FP), SI
@@ -3998,16 +3836,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv11x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv11x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·QConv11x8(SB), NOSPLIT, $0-116
+TEXT ·QConv11x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
 	// R9 src/next inputs/3·dstStride/temporary, R10 weights/output row 0, R11 offsets, R12 runs,
 	// R13 groups
-	// Y0-Y10 sum[0:11]/temporary, Y11 weights/products/scales/lower/temporary,
-	// Y12 input/products/zero/upper
+	// Y0-Y10 sum[0:11]/temporary, Y11 weights/products/scales/lower/temporary, Y12 input/products/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -4282,63 +4119,48 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Y11
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y11, Y0, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y11, Y1, Y1
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y11, Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y11, Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y11, Y4, Y4
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y11, Y5, Y5
-	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y11, Y6, Y6
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y11, Y7, Y7
-	VCVTDQ2PS    Y8, Y8
-	VMULPS       Y11, Y8, Y8
-	VCVTDQ2PS    Y9, Y9
-	VMULPS       Y11, Y9, Y9
-	VCVTDQ2PS    Y10, Y10
-	VMULPS       Y11, Y10, Y10
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Y11
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y11, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y11, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y11, Y2, Y2
+	VCVTPS2DQ Y2, Y2
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y11, Y3, Y3
+	VCVTPS2DQ Y3, Y3
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y11, Y4, Y4
+	VCVTPS2DQ Y4, Y4
+	VCVTDQ2PS Y5, Y5
+	VMULPS    Y11, Y5, Y5
+	VCVTPS2DQ Y5, Y5
+	VCVTDQ2PS Y6, Y6
+	VMULPS    Y11, Y6, Y6
+	VCVTPS2DQ Y6, Y6
+	VCVTDQ2PS Y7, Y7
+	VMULPS    Y11, Y7, Y7
+	VCVTPS2DQ Y7, Y7
+	VCVTDQ2PS Y8, Y8
+	VMULPS    Y11, Y8, Y8
+	VCVTPS2DQ Y8, Y8
+	VCVTDQ2PS Y9, Y9
+	VMULPS    Y11, Y9, Y9
+	VCVTPS2DQ Y9, Y9
+	VCVTDQ2PS Y10, Y10
+	VMULPS    Y11, Y10, Y10
+	VCVTPS2DQ Y10, Y10
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	VBROADCASTSS lower+104(FP), Y11
-	VCVTPS2DQ    Y11, Y11
-	VBROADCASTSS zero+112(FP), Y12
-	VPADDD       Y12, Y11, Y11
 	VPACKSSDW    Y11, Y11, Y11
 	VPACKUSWB    Y11, Y11, Y11
-	VBROADCASTSS upper+108(FP), Y12
-	VMINPS       Y12, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VMINPS       Y12, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VMINPS       Y12, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VMINPS       Y12, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VMINPS       Y12, Y4, Y4
-	VCVTPS2DQ    Y4, Y4
-	VMINPS       Y12, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VMINPS       Y12, Y6, Y6
-	VCVTPS2DQ    Y6, Y6
-	VMINPS       Y12, Y7, Y7
-	VCVTPS2DQ    Y7, Y7
-	VMINPS       Y12, Y8, Y8
-	VCVTPS2DQ    Y8, Y8
-	VMINPS       Y12, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VMINPS       Y12, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y12
+	VBROADCASTSS zero+108(FP), Y12
 	VPACKSSDW    Y12, Y12, Y12
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+80(FP), SI
@@ -4398,16 +4220,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv12x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv12x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·QConv12x8(SB), NOSPLIT, $0-116
+TEXT ·QConv12x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
 	// R9 src/next inputs/3·dstStride/temporary, R10 weights/output row 0, R11 offsets, R12 runs,
 	// R13 groups
-	// Y0-Y11 sum[0:12]/temporary, Y12 weights/products/scales/lower/temporary,
-	// Y13 input/products/zero/upper
+	// Y0-Y11 sum[0:12]/temporary, Y12 weights/products/scales/lower/temporary, Y13 input/products/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -4700,67 +4521,51 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Y12
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y12, Y0, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y12, Y1, Y1
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y12, Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y12, Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y12, Y4, Y4
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y12, Y5, Y5
-	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y12, Y6, Y6
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y12, Y7, Y7
-	VCVTDQ2PS    Y8, Y8
-	VMULPS       Y12, Y8, Y8
-	VCVTDQ2PS    Y9, Y9
-	VMULPS       Y12, Y9, Y9
-	VCVTDQ2PS    Y10, Y10
-	VMULPS       Y12, Y10, Y10
-	VCVTDQ2PS    Y11, Y11
-	VMULPS       Y12, Y11, Y11
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Y12
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y12, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y12, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y12, Y2, Y2
+	VCVTPS2DQ Y2, Y2
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y12, Y3, Y3
+	VCVTPS2DQ Y3, Y3
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y12, Y4, Y4
+	VCVTPS2DQ Y4, Y4
+	VCVTDQ2PS Y5, Y5
+	VMULPS    Y12, Y5, Y5
+	VCVTPS2DQ Y5, Y5
+	VCVTDQ2PS Y6, Y6
+	VMULPS    Y12, Y6, Y6
+	VCVTPS2DQ Y6, Y6
+	VCVTDQ2PS Y7, Y7
+	VMULPS    Y12, Y7, Y7
+	VCVTPS2DQ Y7, Y7
+	VCVTDQ2PS Y8, Y8
+	VMULPS    Y12, Y8, Y8
+	VCVTPS2DQ Y8, Y8
+	VCVTDQ2PS Y9, Y9
+	VMULPS    Y12, Y9, Y9
+	VCVTPS2DQ Y9, Y9
+	VCVTDQ2PS Y10, Y10
+	VMULPS    Y12, Y10, Y10
+	VCVTPS2DQ Y10, Y10
+	VCVTDQ2PS Y11, Y11
+	VMULPS    Y12, Y11, Y11
+	VCVTPS2DQ Y11, Y11
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	VBROADCASTSS lower+104(FP), Y12
-	VCVTPS2DQ    Y12, Y12
-	VBROADCASTSS zero+112(FP), Y13
-	VPADDD       Y13, Y12, Y12
 	VPACKSSDW    Y12, Y12, Y12
 	VPACKUSWB    Y12, Y12, Y12
-	VBROADCASTSS upper+108(FP), Y13
-	VMINPS       Y13, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VMINPS       Y13, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VMINPS       Y13, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VMINPS       Y13, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VMINPS       Y13, Y4, Y4
-	VCVTPS2DQ    Y4, Y4
-	VMINPS       Y13, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VMINPS       Y13, Y6, Y6
-	VCVTPS2DQ    Y6, Y6
-	VMINPS       Y13, Y7, Y7
-	VCVTPS2DQ    Y7, Y7
-	VMINPS       Y13, Y8, Y8
-	VCVTPS2DQ    Y8, Y8
-	VMINPS       Y13, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VMINPS       Y13, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VMINPS       Y13, Y11, Y11
-	VCVTPS2DQ    Y11, Y11
-
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y13
+	VBROADCASTSS zero+108(FP), Y13
 	VPACKSSDW    Y13, Y13, Y13
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+80(FP), SI
@@ -4820,16 +4625,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv13x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv13x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·QConv13x8(SB), NOSPLIT, $0-116
+TEXT ·QConv13x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
 	// R9 src/next inputs/3·dstStride/temporary, R10 weights/output row 0, R11 offsets, R12 runs,
 	// R13 groups
-	// Y0-Y12 sum[0:13]/temporary, Y13 weights/products/scales/lower/temporary,
-	// Y14 input/products/zero/upper
+	// Y0-Y12 sum[0:13]/temporary, Y13 weights/products/scales/lower/temporary, Y14 input/products/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -5141,71 +4945,54 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Y13
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y13, Y0, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y13, Y1, Y1
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y13, Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y13, Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y13, Y4, Y4
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y13, Y5, Y5
-	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y13, Y6, Y6
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y13, Y7, Y7
-	VCVTDQ2PS    Y8, Y8
-	VMULPS       Y13, Y8, Y8
-	VCVTDQ2PS    Y9, Y9
-	VMULPS       Y13, Y9, Y9
-	VCVTDQ2PS    Y10, Y10
-	VMULPS       Y13, Y10, Y10
-	VCVTDQ2PS    Y11, Y11
-	VMULPS       Y13, Y11, Y11
-	VCVTDQ2PS    Y12, Y12
-	VMULPS       Y13, Y12, Y12
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Y13
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y13, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y13, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y13, Y2, Y2
+	VCVTPS2DQ Y2, Y2
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y13, Y3, Y3
+	VCVTPS2DQ Y3, Y3
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y13, Y4, Y4
+	VCVTPS2DQ Y4, Y4
+	VCVTDQ2PS Y5, Y5
+	VMULPS    Y13, Y5, Y5
+	VCVTPS2DQ Y5, Y5
+	VCVTDQ2PS Y6, Y6
+	VMULPS    Y13, Y6, Y6
+	VCVTPS2DQ Y6, Y6
+	VCVTDQ2PS Y7, Y7
+	VMULPS    Y13, Y7, Y7
+	VCVTPS2DQ Y7, Y7
+	VCVTDQ2PS Y8, Y8
+	VMULPS    Y13, Y8, Y8
+	VCVTPS2DQ Y8, Y8
+	VCVTDQ2PS Y9, Y9
+	VMULPS    Y13, Y9, Y9
+	VCVTPS2DQ Y9, Y9
+	VCVTDQ2PS Y10, Y10
+	VMULPS    Y13, Y10, Y10
+	VCVTPS2DQ Y10, Y10
+	VCVTDQ2PS Y11, Y11
+	VMULPS    Y13, Y11, Y11
+	VCVTPS2DQ Y11, Y11
+	VCVTDQ2PS Y12, Y12
+	VMULPS    Y13, Y12, Y12
+	VCVTPS2DQ Y12, Y12
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	VBROADCASTSS lower+104(FP), Y13
-	VCVTPS2DQ    Y13, Y13
-	VBROADCASTSS zero+112(FP), Y14
-	VPADDD       Y14, Y13, Y13
 	VPACKSSDW    Y13, Y13, Y13
 	VPACKUSWB    Y13, Y13, Y13
-	VBROADCASTSS upper+108(FP), Y14
-	VMINPS       Y14, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VMINPS       Y14, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VMINPS       Y14, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VMINPS       Y14, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VMINPS       Y14, Y4, Y4
-	VCVTPS2DQ    Y4, Y4
-	VMINPS       Y14, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VMINPS       Y14, Y6, Y6
-	VCVTPS2DQ    Y6, Y6
-	VMINPS       Y14, Y7, Y7
-	VCVTPS2DQ    Y7, Y7
-	VMINPS       Y14, Y8, Y8
-	VCVTPS2DQ    Y8, Y8
-	VMINPS       Y14, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VMINPS       Y14, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VMINPS       Y14, Y11, Y11
-	VCVTPS2DQ    Y11, Y11
-	VMINPS       Y14, Y12, Y12
-	VCVTPS2DQ    Y12, Y12
-
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y14
+	VBROADCASTSS zero+108(FP), Y14
 	VPACKSSDW    Y14, Y14, Y14
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+80(FP), SI
@@ -5274,16 +5061,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv14x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv14x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·QConv14x8(SB), NOSPLIT, $0-116
+TEXT ·QConv14x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
 	// R9 src/next inputs/3·dstStride/temporary, R10 weights/output row 0, R11 offsets, R12 runs,
 	// R13 groups
-	// Y0-Y13 sum[0:14]/temporary, Y14 weights/products/scales/lower/temporary,
-	// Y15 input/products/zero/upper
+	// Y0-Y13 sum[0:14]/temporary, Y14 weights/products/scales/lower/temporary, Y15 input/products/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -5613,75 +5399,57 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Y14
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y14, Y0, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y14, Y1, Y1
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y14, Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y14, Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y14, Y4, Y4
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y14, Y5, Y5
-	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y14, Y6, Y6
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y14, Y7, Y7
-	VCVTDQ2PS    Y8, Y8
-	VMULPS       Y14, Y8, Y8
-	VCVTDQ2PS    Y9, Y9
-	VMULPS       Y14, Y9, Y9
-	VCVTDQ2PS    Y10, Y10
-	VMULPS       Y14, Y10, Y10
-	VCVTDQ2PS    Y11, Y11
-	VMULPS       Y14, Y11, Y11
-	VCVTDQ2PS    Y12, Y12
-	VMULPS       Y14, Y12, Y12
-	VCVTDQ2PS    Y13, Y13
-	VMULPS       Y14, Y13, Y13
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Y14
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y14, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y14, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y14, Y2, Y2
+	VCVTPS2DQ Y2, Y2
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y14, Y3, Y3
+	VCVTPS2DQ Y3, Y3
+	VCVTDQ2PS Y4, Y4
+	VMULPS    Y14, Y4, Y4
+	VCVTPS2DQ Y4, Y4
+	VCVTDQ2PS Y5, Y5
+	VMULPS    Y14, Y5, Y5
+	VCVTPS2DQ Y5, Y5
+	VCVTDQ2PS Y6, Y6
+	VMULPS    Y14, Y6, Y6
+	VCVTPS2DQ Y6, Y6
+	VCVTDQ2PS Y7, Y7
+	VMULPS    Y14, Y7, Y7
+	VCVTPS2DQ Y7, Y7
+	VCVTDQ2PS Y8, Y8
+	VMULPS    Y14, Y8, Y8
+	VCVTPS2DQ Y8, Y8
+	VCVTDQ2PS Y9, Y9
+	VMULPS    Y14, Y9, Y9
+	VCVTPS2DQ Y9, Y9
+	VCVTDQ2PS Y10, Y10
+	VMULPS    Y14, Y10, Y10
+	VCVTPS2DQ Y10, Y10
+	VCVTDQ2PS Y11, Y11
+	VMULPS    Y14, Y11, Y11
+	VCVTPS2DQ Y11, Y11
+	VCVTDQ2PS Y12, Y12
+	VMULPS    Y14, Y12, Y12
+	VCVTPS2DQ Y12, Y12
+	VCVTDQ2PS Y13, Y13
+	VMULPS    Y14, Y13, Y13
+	VCVTPS2DQ Y13, Y13
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	VBROADCASTSS lower+104(FP), Y14
-	VCVTPS2DQ    Y14, Y14
-	VBROADCASTSS zero+112(FP), Y15
-	VPADDD       Y15, Y14, Y14
 	VPACKSSDW    Y14, Y14, Y14
 	VPACKUSWB    Y14, Y14, Y14
-	VBROADCASTSS upper+108(FP), Y15
-	VMINPS       Y15, Y0, Y0
-	VCVTPS2DQ    Y0, Y0
-	VMINPS       Y15, Y1, Y1
-	VCVTPS2DQ    Y1, Y1
-	VMINPS       Y15, Y2, Y2
-	VCVTPS2DQ    Y2, Y2
-	VMINPS       Y15, Y3, Y3
-	VCVTPS2DQ    Y3, Y3
-	VMINPS       Y15, Y4, Y4
-	VCVTPS2DQ    Y4, Y4
-	VMINPS       Y15, Y5, Y5
-	VCVTPS2DQ    Y5, Y5
-	VMINPS       Y15, Y6, Y6
-	VCVTPS2DQ    Y6, Y6
-	VMINPS       Y15, Y7, Y7
-	VCVTPS2DQ    Y7, Y7
-	VMINPS       Y15, Y8, Y8
-	VCVTPS2DQ    Y8, Y8
-	VMINPS       Y15, Y9, Y9
-	VCVTPS2DQ    Y9, Y9
-	VMINPS       Y15, Y10, Y10
-	VCVTPS2DQ    Y10, Y10
-	VMINPS       Y15, Y11, Y11
-	VCVTPS2DQ    Y11, Y11
-	VMINPS       Y15, Y12, Y12
-	VCVTPS2DQ    Y12, Y12
-	VMINPS       Y15, Y13, Y13
-	VCVTPS2DQ    Y13, Y13
-
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS zero+112(FP), Y15
+	VBROADCASTSS zero+108(FP), Y15
 	VPACKSSDW    Y15, Y15, Y15
 	MOVQ         dst+0(FP), BX
 	MOVQ         dstStride+80(FP), SI

@@ -16,8 +16,8 @@ package avx512
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*1+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*1+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -27,7 +27,7 @@ package avx512
 // It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func QConv1x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv1x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv2x32 computes tiles × 2 output pixels × 32 channels; it equals
 //
@@ -41,8 +41,8 @@ func QConv1x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*2+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*2+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -52,7 +52,7 @@ func QConv1x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func QConv2x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv2x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv3x32 computes tiles × 3 output pixels × 32 channels; it equals
 //
@@ -66,8 +66,8 @@ func QConv2x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*3+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*3+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -77,7 +77,7 @@ func QConv2x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv3x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv3x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv4x32 computes tiles × 4 output pixels × 32 channels; it equals
 //
@@ -91,8 +91,8 @@ func QConv3x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*4+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*4+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -102,7 +102,7 @@ func QConv3x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv4x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv4x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv5x32 computes tiles × 5 output pixels × 32 channels; it equals
 //
@@ -116,8 +116,8 @@ func QConv4x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*5+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*5+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -127,7 +127,7 @@ func QConv4x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv5x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv5x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv6x32 computes tiles × 6 output pixels × 32 channels; it equals
 //
@@ -141,8 +141,8 @@ func QConv5x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*6+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*6+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -152,7 +152,7 @@ func QConv5x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv6x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv6x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv7x32 computes tiles × 7 output pixels × 32 channels; it equals
 //
@@ -166,8 +166,8 @@ func QConv6x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*7+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*7+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -177,7 +177,7 @@ func QConv6x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv7x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv7x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv8x32 computes tiles × 8 output pixels × 32 channels; it equals
 //
@@ -191,8 +191,8 @@ func QConv7x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*8+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*8+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -202,7 +202,7 @@ func QConv7x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv8x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv8x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv9x32 computes tiles × 9 output pixels × 32 channels; it equals
 //
@@ -216,8 +216,8 @@ func QConv8x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*9+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*9+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -227,7 +227,7 @@ func QConv8x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv9x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv9x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv10x32 computes tiles × 10 output pixels × 32 channels; it equals
 //
@@ -241,8 +241,8 @@ func QConv9x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*10+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*10+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -252,7 +252,7 @@ func QConv9x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv10x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv10x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv11x32 computes tiles × 11 output pixels × 32 channels; it equals
 //
@@ -266,8 +266,8 @@ func QConv10x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*11+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*11+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -277,7 +277,7 @@ func QConv10x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv11x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv11x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv12x32 computes tiles × 12 output pixels × 32 channels; it equals
 //
@@ -291,8 +291,8 @@ func QConv11x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*12+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*12+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -302,7 +302,7 @@ func QConv11x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv12x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv12x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv13x32 computes tiles × 13 output pixels × 32 channels; it equals
 //
@@ -316,8 +316,8 @@ func QConv12x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*13+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*13+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -327,7 +327,7 @@ func QConv12x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv13x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv13x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv14x32 computes tiles × 14 output pixels × 32 channels; it equals
 //
@@ -341,8 +341,8 @@ func QConv13x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*14+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*14+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -352,7 +352,7 @@ func QConv13x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv14x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv14x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv1x16 computes tiles × 1 output pixels × 16 channels; it equals
 //
@@ -366,8 +366,8 @@ func QConv14x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*1+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*1+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -377,7 +377,7 @@ func QConv14x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 // It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func QConv1x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv1x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv2x16 computes tiles × 2 output pixels × 16 channels; it equals
 //
@@ -391,8 +391,8 @@ func QConv1x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*2+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*2+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -402,7 +402,7 @@ func QConv1x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func QConv2x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv2x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv3x16 computes tiles × 3 output pixels × 16 channels; it equals
 //
@@ -416,8 +416,8 @@ func QConv2x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*3+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*3+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -427,7 +427,7 @@ func QConv2x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv3x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv3x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv4x16 computes tiles × 4 output pixels × 16 channels; it equals
 //
@@ -441,8 +441,8 @@ func QConv3x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*4+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*4+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -452,7 +452,7 @@ func QConv3x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv4x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv4x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv5x16 computes tiles × 5 output pixels × 16 channels; it equals
 //
@@ -466,8 +466,8 @@ func QConv4x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*5+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*5+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -477,7 +477,7 @@ func QConv4x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv5x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv5x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv6x16 computes tiles × 6 output pixels × 16 channels; it equals
 //
@@ -491,8 +491,8 @@ func QConv5x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*6+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*6+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -502,7 +502,7 @@ func QConv5x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv6x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv6x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv7x16 computes tiles × 7 output pixels × 16 channels; it equals
 //
@@ -516,8 +516,8 @@ func QConv6x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*7+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*7+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -527,7 +527,7 @@ func QConv6x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv7x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv7x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv8x16 computes tiles × 8 output pixels × 16 channels; it equals
 //
@@ -541,8 +541,8 @@ func QConv7x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*8+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*8+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -552,7 +552,7 @@ func QConv7x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv8x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv8x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv9x16 computes tiles × 9 output pixels × 16 channels; it equals
 //
@@ -566,8 +566,8 @@ func QConv8x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*9+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*9+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -577,7 +577,7 @@ func QConv8x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv9x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv9x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv10x16 computes tiles × 10 output pixels × 16 channels; it equals
 //
@@ -591,8 +591,8 @@ func QConv9x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*10+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*10+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -602,7 +602,7 @@ func QConv9x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv10x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv10x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv11x16 computes tiles × 11 output pixels × 16 channels; it equals
 //
@@ -616,8 +616,8 @@ func QConv10x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*11+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*11+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -627,7 +627,7 @@ func QConv10x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv11x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv11x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv12x16 computes tiles × 12 output pixels × 16 channels; it equals
 //
@@ -641,8 +641,8 @@ func QConv11x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*12+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*12+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -652,7 +652,7 @@ func QConv11x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv12x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv12x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv13x16 computes tiles × 13 output pixels × 16 channels; it equals
 //
@@ -666,8 +666,8 @@ func QConv12x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*13+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*13+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -677,7 +677,7 @@ func QConv12x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv13x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv13x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv14x16 computes tiles × 14 output pixels × 16 channels; it equals
 //
@@ -691,8 +691,8 @@ func QConv13x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*14+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*14+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -702,7 +702,7 @@ func QConv13x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv14x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv14x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv15x16 computes tiles × 15 output pixels × 16 channels; it equals
 //
@@ -716,8 +716,8 @@ func QConv14x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*15+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*15+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -727,7 +727,7 @@ func QConv14x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv15x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv15x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv16x16 computes tiles × 16 output pixels × 16 channels; it equals
 //
@@ -741,8 +741,8 @@ func QConv15x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*16+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*16+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -752,7 +752,7 @@ func QConv15x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv16x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv16x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv17x16 computes tiles × 17 output pixels × 16 channels; it equals
 //
@@ -766,8 +766,8 @@ func QConv16x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*17+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*17+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -777,7 +777,7 @@ func QConv16x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv17x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv17x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv18x16 computes tiles × 18 output pixels × 16 channels; it equals
 //
@@ -791,8 +791,8 @@ func QConv17x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*18+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*18+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -802,7 +802,7 @@ func QConv17x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv18x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv18x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv19x16 computes tiles × 19 output pixels × 16 channels; it equals
 //
@@ -816,8 +816,8 @@ func QConv18x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*19+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*19+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -827,7 +827,7 @@ func QConv18x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv19x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv19x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv20x16 computes tiles × 20 output pixels × 16 channels; it equals
 //
@@ -841,8 +841,8 @@ func QConv19x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*20+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*20+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -852,7 +852,7 @@ func QConv19x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv20x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv20x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv21x16 computes tiles × 21 output pixels × 16 channels; it equals
 //
@@ -866,8 +866,8 @@ func QConv20x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*21+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*21+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -877,7 +877,7 @@ func QConv20x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv21x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv21x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv22x16 computes tiles × 22 output pixels × 16 channels; it equals
 //
@@ -891,8 +891,8 @@ func QConv21x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*22+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*22+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -902,7 +902,7 @@ func QConv21x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv22x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv22x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv23x16 computes tiles × 23 output pixels × 16 channels; it equals
 //
@@ -916,8 +916,8 @@ func QConv22x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*23+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*23+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -927,7 +927,7 @@ func QConv22x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv23x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv23x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv24x16 computes tiles × 24 output pixels × 16 channels; it equals
 //
@@ -941,8 +941,8 @@ func QConv23x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*24+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*24+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -952,7 +952,7 @@ func QConv23x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv24x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv24x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv25x16 computes tiles × 25 output pixels × 16 channels; it equals
 //
@@ -966,8 +966,8 @@ func QConv24x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*25+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*25+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -977,7 +977,7 @@ func QConv24x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv25x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv25x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv26x16 computes tiles × 26 output pixels × 16 channels; it equals
 //
@@ -991,8 +991,8 @@ func QConv25x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*26+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*26+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -1002,7 +1002,7 @@ func QConv25x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv26x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv26x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv27x16 computes tiles × 27 output pixels × 16 channels; it equals
 //
@@ -1016,8 +1016,8 @@ func QConv26x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*27+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*27+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -1027,7 +1027,7 @@ func QConv26x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv27x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv27x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv28x16 computes tiles × 28 output pixels × 16 channels; it equals
 //
@@ -1041,8 +1041,8 @@ func QConv27x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*28+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*28+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -1052,10 +1052,10 @@ func QConv27x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *floa
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv28x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv28x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConvX32 lists the heights of the tile qconv_s16_14x32_avx512.
-var QConvX32 = [...]func(dst, src, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs, groups, srcStride, dstStride, tiles, prefetchStep int, lower, upper float32, zero int32){
+var QConvX32 = [...]func(dst, src, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs, groups, srcStride, dstStride, tiles, prefetchStep int, lower, zero int32){
 	QConv1x32,
 	QConv2x32,
 	QConv3x32,
@@ -1073,7 +1073,7 @@ var QConvX32 = [...]func(dst, src, weights *uint8, bias *int32, scale *float32, 
 }
 
 // QConvX16 lists the heights of the tile qconv_s16_28x16_avx512.
-var QConvX16 = [...]func(dst, src, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs, groups, srcStride, dstStride, tiles, prefetchStep int, lower, upper float32, zero int32){
+var QConvX16 = [...]func(dst, src, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs, groups, srcStride, dstStride, tiles, prefetchStep int, lower, zero int32){
 	QConv1x16,
 	QConv2x16,
 	QConv3x16,

@@ -4,14 +4,14 @@
 
 #include "textflag.h"
 
-// func QConv1x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv1x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv1x32(SB), NOSPLIT, $0-116
+TEXT ·QConv1x32(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX input row 0/bias/src/run/scale/dst, DX weights/dstStride, BX offsets/output row 0,
 	// SI runs, DI offset/groups
-	// Z0-Z1 sum[0:2]/temporary, Z2 weights[0]/scales[0]/lower/temporary,
-	// Z3 weights[1]/scales[1]/zero/upper, Z4 input
+	// Z0-Z1 sum[0:2]/temporary, Z2 weights[0]/scales[0]/lower/temporary, Z3 weights[1]/scales[1]/zero,
+	// Z4 input
 	MOVQ srcStride+72(FP), AX
 
 	// For each tile of 1×32, pixels by channels.
@@ -93,28 +93,22 @@ k_done:
 	DECQ SI
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), CX
-	VMOVUPS      (CX), Z2
-	VMOVUPS      64(CX), Z3
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z2, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z3, Z1, Z1
-	VBROADCASTSS lower+104(FP), Z2
-	VCVTPS2DQ    Z2, Z2
-	VBROADCASTSS zero+112(FP), Z3
-	VPADDD       Z3, Z2, Z2
-	VPACKSSDW    Z2, Z2, Z2
-	VPACKUSWB    Z2, Z2, Z2
-	VBROADCASTSS upper+108(FP), Z3
-	VMINPS       Z3, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z3, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), CX
+	VMOVUPS   (CX), Z2
+	VMOVUPS   64(CX), Z3
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z2, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z3, Z1, Z1
+	VCVTPS2DQ Z1, Z1
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z3
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z2
+	VPACKSSDW     Z2, Z2, Z2
+	VPACKUSWB     Z2, Z2, Z2
+	VBROADCASTSS  zero+108(FP), Z3
 	VPACKSSDW     Z3, Z3, Z3
 	MOVQ          dst+0(FP), CX
 	MOVQ          dstStride+80(FP), DX
@@ -154,14 +148,14 @@ DATA const0<>+56(SB)/4, $0x0000000b
 DATA const0<>+60(SB)/4, $0x0000000f
 GLOBL const0<>(SB), RODATA|NOPTR, $64
 
-// func QConv2x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv2x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv2x32(SB), NOSPLIT, $0-116
+TEXT ·QConv2x32(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX input row 0/bias/src/run/scale/dst, DX weights/dstStride, BX offsets/output row 0,
 	// SI runs, DI offset/groups
-	// Z0-Z3 sum[0:4]/temporary, Z4 weights[0]/scales[0]/lower/temporary,
-	// Z5 weights[1]/scales[1]/zero/upper, Z6 input
+	// Z0-Z3 sum[0:4]/temporary, Z4 weights[0]/scales[0]/lower/temporary, Z5 weights[1]/scales[1]/zero,
+	// Z6 input
 	MOVQ srcStride+72(FP), AX
 
 	// For each tile of 2×32, pixels by channels.
@@ -260,36 +254,28 @@ k_done:
 	DECQ SI
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), CX
-	VMOVUPS      (CX), Z4
-	VMOVUPS      64(CX), Z5
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z4, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z5, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z4, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z5, Z3, Z3
-	VBROADCASTSS lower+104(FP), Z4
-	VCVTPS2DQ    Z4, Z4
-	VBROADCASTSS zero+112(FP), Z5
-	VPADDD       Z5, Z4, Z4
-	VPACKSSDW    Z4, Z4, Z4
-	VPACKUSWB    Z4, Z4, Z4
-	VBROADCASTSS upper+108(FP), Z5
-	VMINPS       Z5, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z5, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z5, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z5, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), CX
+	VMOVUPS   (CX), Z4
+	VMOVUPS   64(CX), Z5
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z4, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z5, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z4, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z5, Z3, Z3
+	VCVTPS2DQ Z3, Z3
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z5
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z4
+	VPACKSSDW     Z4, Z4, Z4
+	VPACKUSWB     Z4, Z4, Z4
+	VBROADCASTSS  zero+108(FP), Z5
 	VPACKSSDW     Z5, Z5, Z5
 	MOVQ          dst+0(FP), CX
 	MOVQ          dstStride+80(FP), DX
@@ -314,15 +300,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv3x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv3x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv3x32(SB), NOSPLIT, $0-116
+TEXT ·QConv3x32(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX input row 0/bias/dst/src/run/scale/temporary, DX prefetch, BX prefetchStep,
 	// SI dstStride/src/next inputs/temporary, DI weights/output row 0/temporary, R8 offsets, R9 runs,
 	// R10 offset/groups
-	// Z0-Z5 sum[0:6]/temporary, Z6 weights[0]/scales[0]/lower/temporary,
-	// Z7 weights[1]/scales[1]/zero/upper, Z8 input
+	// Z0-Z5 sum[0:6]/temporary, Z6 weights[0]/scales[0]/lower/temporary, Z7 weights[1]/scales[1]/zero,
+	// Z8 input
 	MOVQ srcStride+72(FP), AX
 	MOVQ prefetch+40(FP), DX
 	MOVQ prefetchStep+96(FP), BX
@@ -456,44 +442,34 @@ k_done:
 	DECQ R9
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), CX
-	VMOVUPS      (CX), Z6
-	VMOVUPS      64(CX), Z7
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z6, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z6, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z6, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z7, Z5, Z5
-	VBROADCASTSS lower+104(FP), Z6
-	VCVTPS2DQ    Z6, Z6
-	VBROADCASTSS zero+112(FP), Z7
-	VPADDD       Z7, Z6, Z6
-	VPACKSSDW    Z6, Z6, Z6
-	VPACKUSWB    Z6, Z6, Z6
-	VBROADCASTSS upper+108(FP), Z7
-	VMINPS       Z7, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z7, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z7, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z7, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z7, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z7, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), CX
+	VMOVUPS   (CX), Z6
+	VMOVUPS   64(CX), Z7
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z6, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z7, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z6, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z7, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z6, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z7, Z5, Z5
+	VCVTPS2DQ Z5, Z5
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z7
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z6
+	VPACKSSDW     Z6, Z6, Z6
+	VPACKUSWB     Z6, Z6, Z6
+	VBROADCASTSS  zero+108(FP), Z7
 	VPACKSSDW     Z7, Z7, Z7
 	MOVQ          dst+0(FP), CX
 	MOVQ          dstStride+80(FP), SI
@@ -528,14 +504,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv4x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv4x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv4x32(SB), NOSPLIT, $0-116
+TEXT ·QConv4x32(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/src/run/scale, BX prefetch, SI prefetchStep,
 	// DI dstStride/src/next inputs, R8 weights/output row 0, R9 offsets, R10 runs, R11 offset/groups
-	// Z0-Z7 sum[0:8]/temporary, Z8 weights[0]/scales[0]/lower/temporary,
-	// Z9 weights[1]/scales[1]/zero/upper, Z10 input
+	// Z0-Z7 sum[0:8]/temporary, Z8 weights[0]/scales[0]/lower/temporary, Z9 weights[1]/scales[1]/zero,
+	// Z10 input
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	MOVQ prefetch+40(FP), BX
@@ -687,52 +663,40 @@ k_done:
 	DECQ R10
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), DX
-	VMOVUPS      (DX), Z8
-	VMOVUPS      64(DX), Z9
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z8, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z9, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z8, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z9, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z8, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z9, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z8, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z9, Z7, Z7
-	VBROADCASTSS lower+104(FP), Z8
-	VCVTPS2DQ    Z8, Z8
-	VBROADCASTSS zero+112(FP), Z9
-	VPADDD       Z9, Z8, Z8
-	VPACKSSDW    Z8, Z8, Z8
-	VPACKUSWB    Z8, Z8, Z8
-	VBROADCASTSS upper+108(FP), Z9
-	VMINPS       Z9, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z9, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z9, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z9, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z9, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z9, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z9, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z9, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), DX
+	VMOVUPS   (DX), Z8
+	VMOVUPS   64(DX), Z9
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z8, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z9, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z8, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z9, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z8, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z9, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z8, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z9, Z7, Z7
+	VCVTPS2DQ Z7, Z7
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z9
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z8
+	VPACKSSDW     Z8, Z8, Z8
+	VPACKUSWB     Z8, Z8, Z8
+	VBROADCASTSS  zero+108(FP), Z9
 	VPACKSSDW     Z9, Z9, Z9
 	MOVQ          dst+0(FP), DX
 	MOVQ          dstStride+80(FP), DI
@@ -769,15 +733,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv5x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv5x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv5x32(SB), NOSPLIT, $0-116
+TEXT ·QConv5x32(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/src/run/scale/temporary, BX prefetch,
 	// SI prefetchStep, DI dstStride/src/next inputs/temporary, R8 weights/output row 0/temporary,
 	// R9 offsets, R10 runs, R11 offset/groups
-	// Z0-Z9 sum[0:10]/temporary, Z10 weights[0]/scales[0]/lower/temporary,
-	// Z11 weights[1]/scales[1]/zero/upper, Z12 input
+	// Z0-Z9 sum[0:10]/temporary, Z10 weights[0]/scales[0]/lower/temporary, Z11 weights[1]/scales[1]/zero,
+	// Z12 input
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	MOVQ prefetch+40(FP), BX
@@ -951,60 +915,46 @@ k_done:
 	DECQ R10
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), DX
-	VMOVUPS      (DX), Z10
-	VMOVUPS      64(DX), Z11
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z10, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z11, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z10, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z11, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z10, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z11, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z10, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z11, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z10, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z11, Z9, Z9
-	VBROADCASTSS lower+104(FP), Z10
-	VCVTPS2DQ    Z10, Z10
-	VBROADCASTSS zero+112(FP), Z11
-	VPADDD       Z11, Z10, Z10
-	VPACKSSDW    Z10, Z10, Z10
-	VPACKUSWB    Z10, Z10, Z10
-	VBROADCASTSS upper+108(FP), Z11
-	VMINPS       Z11, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z11, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z11, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z11, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z11, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z11, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z11, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z11, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z11, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z11, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), DX
+	VMOVUPS   (DX), Z10
+	VMOVUPS   64(DX), Z11
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z10, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z11, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z10, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z11, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z10, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z11, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z10, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z11, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z10, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z11, Z9, Z9
+	VCVTPS2DQ Z9, Z9
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z11
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z10
+	VPACKSSDW     Z10, Z10, Z10
+	VPACKUSWB     Z10, Z10, Z10
+	VBROADCASTSS  zero+108(FP), Z11
 	VPACKSSDW     Z11, Z11, Z11
 	MOVQ          dst+0(FP), DX
 	MOVQ          dstStride+80(FP), DI
@@ -1051,15 +1001,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv6x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv6x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv6x32(SB), NOSPLIT, $0-116
+TEXT ·QConv6x32(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary,
 	// R9 weights/output row 0/temporary, R10 offsets, R11 runs, R12 offset/groups
-	// Z0-Z11 sum[0:12]/temporary, Z12 weights[0]/scales[0]/lower/temporary,
-	// Z13 weights[1]/scales[1]/zero/upper, Z14 input
+	// Z0-Z11 sum[0:12]/temporary, Z12 weights[0]/scales[0]/lower/temporary, Z13 weights[1]/scales[1]/zero,
+	// Z14 input
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -1253,68 +1203,52 @@ k_done:
 	DECQ R11
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z12
-	VMOVUPS      64(BX), Z13
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z12, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z13, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z12, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z13, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z12, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z13, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z12, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z13, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z12, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z13, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z12, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z13, Z11, Z11
-	VBROADCASTSS lower+104(FP), Z12
-	VCVTPS2DQ    Z12, Z12
-	VBROADCASTSS zero+112(FP), Z13
-	VPADDD       Z13, Z12, Z12
-	VPACKSSDW    Z12, Z12, Z12
-	VPACKUSWB    Z12, Z12, Z12
-	VBROADCASTSS upper+108(FP), Z13
-	VMINPS       Z13, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z13, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z13, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z13, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z13, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z13, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z13, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z13, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z13, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z13, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z13, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z13, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z12
+	VMOVUPS   64(BX), Z13
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z12, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z13, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z12, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z13, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z12, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z13, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z12, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z13, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z12, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z13, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z12, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z13, Z11, Z11
+	VCVTPS2DQ Z11, Z11
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z13
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z12
+	VPACKSSDW     Z12, Z12, Z12
+	VPACKUSWB     Z12, Z12, Z12
+	VBROADCASTSS  zero+108(FP), Z13
 	VPACKSSDW     Z13, Z13, Z13
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), R8
@@ -1364,15 +1298,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv7x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv7x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv7x32(SB), NOSPLIT, $0-116
+TEXT ·QConv7x32(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary,
 	// R9 weights/output row 0/temporary, R10 offsets, R11 runs, R12 offset/groups
-	// Z0-Z13 sum[0:14]/temporary, Z14 weights[0]/scales[0]/lower/temporary,
-	// Z15 weights[1]/scales[1]/zero/upper, Z16 input
+	// Z0-Z13 sum[0:14]/temporary, Z14 weights[0]/scales[0]/lower/temporary, Z15 weights[1]/scales[1]/zero,
+	// Z16 input
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -1585,76 +1519,58 @@ k_done:
 	DECQ R11
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z14
-	VMOVUPS      64(BX), Z15
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z14, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z15, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z14, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z15, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z14, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z15, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z14, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z15, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z14, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z15, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z14, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z15, Z11, Z11
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z14, Z12, Z12
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z15, Z13, Z13
-	VBROADCASTSS lower+104(FP), Z14
-	VCVTPS2DQ    Z14, Z14
-	VBROADCASTSS zero+112(FP), Z15
-	VPADDD       Z15, Z14, Z14
-	VPACKSSDW    Z14, Z14, Z14
-	VPACKUSWB    Z14, Z14, Z14
-	VBROADCASTSS upper+108(FP), Z15
-	VMINPS       Z15, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z15, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z15, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z15, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z15, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z15, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z15, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z15, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z15, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z15, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z15, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z15, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
-	VMINPS       Z15, Z12, Z12
-	VCVTPS2DQ    Z12, Z12
-	VMINPS       Z15, Z13, Z13
-	VCVTPS2DQ    Z13, Z13
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z14
+	VMOVUPS   64(BX), Z15
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z14, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z15, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z14, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z15, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z14, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z15, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z14, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z15, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z14, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z15, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z14, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z15, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS    Z14, Z12, Z12
+	VCVTPS2DQ Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VMULPS    Z15, Z13, Z13
+	VCVTPS2DQ Z13, Z13
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z15
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z14
+	VPACKSSDW     Z14, Z14, Z14
+	VPACKUSWB     Z14, Z14, Z14
+	VBROADCASTSS  zero+108(FP), Z15
 	VPACKSSDW     Z15, Z15, Z15
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), R8
@@ -1713,15 +1629,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv8x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv8x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv8x32(SB), NOSPLIT, $0-116
+TEXT ·QConv8x32(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale,
 	// SI input row 7/dstStride/offset, DI prefetch, R8 prefetchStep, R9 src/next inputs/output row 0,
 	// R10 weights, R11 offsets, R12 runs, R13 groups
-	// Z0-Z15 sum[0:16]/temporary, Z16 weights[0]/scales[0]/lower/temporary,
-	// Z17 weights[1]/scales[1]/zero/upper, Z18 input
+	// Z0-Z15 sum[0:16]/temporary, Z16 weights[0]/scales[0]/lower/temporary, Z17 weights[1]/scales[1]/zero,
+	// Z18 input
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -1955,84 +1871,64 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z16
-	VMOVUPS      64(BX), Z17
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z16, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z17, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z16, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z17, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z16, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z17, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z16, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z17, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z16, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z17, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z16, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z17, Z11, Z11
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z16, Z12, Z12
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z17, Z13, Z13
-	VCVTDQ2PS    Z14, Z14
-	VMULPS       Z16, Z14, Z14
-	VCVTDQ2PS    Z15, Z15
-	VMULPS       Z17, Z15, Z15
-	VBROADCASTSS lower+104(FP), Z16
-	VCVTPS2DQ    Z16, Z16
-	VBROADCASTSS zero+112(FP), Z17
-	VPADDD       Z17, Z16, Z16
-	VPACKSSDW    Z16, Z16, Z16
-	VPACKUSWB    Z16, Z16, Z16
-	VBROADCASTSS upper+108(FP), Z17
-	VMINPS       Z17, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z17, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z17, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z17, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z17, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z17, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z17, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z17, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z17, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z17, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z17, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z17, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
-	VMINPS       Z17, Z12, Z12
-	VCVTPS2DQ    Z12, Z12
-	VMINPS       Z17, Z13, Z13
-	VCVTPS2DQ    Z13, Z13
-	VMINPS       Z17, Z14, Z14
-	VCVTPS2DQ    Z14, Z14
-	VMINPS       Z17, Z15, Z15
-	VCVTPS2DQ    Z15, Z15
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z16
+	VMOVUPS   64(BX), Z17
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z16, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z17, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z16, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z17, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z16, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z17, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z16, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z17, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z16, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z17, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z16, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z17, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS    Z16, Z12, Z12
+	VCVTPS2DQ Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VMULPS    Z17, Z13, Z13
+	VCVTPS2DQ Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VMULPS    Z16, Z14, Z14
+	VCVTPS2DQ Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VMULPS    Z17, Z15, Z15
+	VCVTPS2DQ Z15, Z15
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z17
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z16
+	VPACKSSDW     Z16, Z16, Z16
+	VPACKUSWB     Z16, Z16, Z16
+	VBROADCASTSS  zero+108(FP), Z17
 	VPACKSSDW     Z17, Z17, Z17
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -2093,15 +1989,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv9x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv9x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv9x32(SB), NOSPLIT, $0-116
+TEXT ·QConv9x32(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
 	// R9 src/next inputs/output row 0/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
-	// Z0-Z17 sum[0:18]/temporary, Z18 weights[0]/scales[0]/lower/temporary,
-	// Z19 weights[1]/scales[1]/zero/upper, Z20 input
+	// Z0-Z17 sum[0:18]/temporary, Z18 weights[0]/scales[0]/lower/temporary, Z19 weights[1]/scales[1]/zero,
+	// Z20 input
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -2357,92 +2253,70 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z18
-	VMOVUPS      64(BX), Z19
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z18, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z19, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z18, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z19, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z18, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z19, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z18, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z19, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z18, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z19, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z18, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z19, Z11, Z11
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z18, Z12, Z12
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z19, Z13, Z13
-	VCVTDQ2PS    Z14, Z14
-	VMULPS       Z18, Z14, Z14
-	VCVTDQ2PS    Z15, Z15
-	VMULPS       Z19, Z15, Z15
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z18, Z16, Z16
-	VCVTDQ2PS    Z17, Z17
-	VMULPS       Z19, Z17, Z17
-	VBROADCASTSS lower+104(FP), Z18
-	VCVTPS2DQ    Z18, Z18
-	VBROADCASTSS zero+112(FP), Z19
-	VPADDD       Z19, Z18, Z18
-	VPACKSSDW    Z18, Z18, Z18
-	VPACKUSWB    Z18, Z18, Z18
-	VBROADCASTSS upper+108(FP), Z19
-	VMINPS       Z19, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z19, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z19, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z19, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z19, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z19, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z19, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z19, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z19, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z19, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z19, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z19, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
-	VMINPS       Z19, Z12, Z12
-	VCVTPS2DQ    Z12, Z12
-	VMINPS       Z19, Z13, Z13
-	VCVTPS2DQ    Z13, Z13
-	VMINPS       Z19, Z14, Z14
-	VCVTPS2DQ    Z14, Z14
-	VMINPS       Z19, Z15, Z15
-	VCVTPS2DQ    Z15, Z15
-	VMINPS       Z19, Z16, Z16
-	VCVTPS2DQ    Z16, Z16
-	VMINPS       Z19, Z17, Z17
-	VCVTPS2DQ    Z17, Z17
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z18
+	VMOVUPS   64(BX), Z19
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z18, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z19, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z18, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z19, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z18, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z19, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z18, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z19, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z18, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z19, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z18, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z19, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS    Z18, Z12, Z12
+	VCVTPS2DQ Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VMULPS    Z19, Z13, Z13
+	VCVTPS2DQ Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VMULPS    Z18, Z14, Z14
+	VCVTPS2DQ Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VMULPS    Z19, Z15, Z15
+	VCVTPS2DQ Z15, Z15
+	VCVTDQ2PS Z16, Z16
+	VMULPS    Z18, Z16, Z16
+	VCVTPS2DQ Z16, Z16
+	VCVTDQ2PS Z17, Z17
+	VMULPS    Z19, Z17, Z17
+	VCVTPS2DQ Z17, Z17
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z19
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z18
+	VPACKSSDW     Z18, Z18, Z18
+	VPACKUSWB     Z18, Z18, Z18
+	VBROADCASTSS  zero+108(FP), Z19
 	VPACKSSDW     Z19, Z19, Z19
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -2513,15 +2387,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv10x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv10x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv10x32(SB), NOSPLIT, $0-116
+TEXT ·QConv10x32(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
 	// R9 src/next inputs/output row 0/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
-	// Z0-Z19 sum[0:20]/temporary, Z20 weights[0]/scales[0]/lower/temporary,
-	// Z21 weights[1]/scales[1]/zero/upper, Z22 input
+	// Z0-Z19 sum[0:20]/temporary, Z20 weights[0]/scales[0]/lower/temporary, Z21 weights[1]/scales[1]/zero,
+	// Z22 input
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -2796,100 +2670,76 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z20
-	VMOVUPS      64(BX), Z21
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z20, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z21, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z20, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z21, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z20, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z21, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z20, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z21, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z20, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z21, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z20, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z21, Z11, Z11
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z20, Z12, Z12
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z21, Z13, Z13
-	VCVTDQ2PS    Z14, Z14
-	VMULPS       Z20, Z14, Z14
-	VCVTDQ2PS    Z15, Z15
-	VMULPS       Z21, Z15, Z15
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z20, Z16, Z16
-	VCVTDQ2PS    Z17, Z17
-	VMULPS       Z21, Z17, Z17
-	VCVTDQ2PS    Z18, Z18
-	VMULPS       Z20, Z18, Z18
-	VCVTDQ2PS    Z19, Z19
-	VMULPS       Z21, Z19, Z19
-	VBROADCASTSS lower+104(FP), Z20
-	VCVTPS2DQ    Z20, Z20
-	VBROADCASTSS zero+112(FP), Z21
-	VPADDD       Z21, Z20, Z20
-	VPACKSSDW    Z20, Z20, Z20
-	VPACKUSWB    Z20, Z20, Z20
-	VBROADCASTSS upper+108(FP), Z21
-	VMINPS       Z21, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z21, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z21, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z21, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z21, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z21, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z21, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z21, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z21, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z21, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z21, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z21, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
-	VMINPS       Z21, Z12, Z12
-	VCVTPS2DQ    Z12, Z12
-	VMINPS       Z21, Z13, Z13
-	VCVTPS2DQ    Z13, Z13
-	VMINPS       Z21, Z14, Z14
-	VCVTPS2DQ    Z14, Z14
-	VMINPS       Z21, Z15, Z15
-	VCVTPS2DQ    Z15, Z15
-	VMINPS       Z21, Z16, Z16
-	VCVTPS2DQ    Z16, Z16
-	VMINPS       Z21, Z17, Z17
-	VCVTPS2DQ    Z17, Z17
-	VMINPS       Z21, Z18, Z18
-	VCVTPS2DQ    Z18, Z18
-	VMINPS       Z21, Z19, Z19
-	VCVTPS2DQ    Z19, Z19
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z20
+	VMOVUPS   64(BX), Z21
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z20, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z21, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z20, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z21, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z20, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z21, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z20, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z21, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z20, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z21, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z20, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z21, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS    Z20, Z12, Z12
+	VCVTPS2DQ Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VMULPS    Z21, Z13, Z13
+	VCVTPS2DQ Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VMULPS    Z20, Z14, Z14
+	VCVTPS2DQ Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VMULPS    Z21, Z15, Z15
+	VCVTPS2DQ Z15, Z15
+	VCVTDQ2PS Z16, Z16
+	VMULPS    Z20, Z16, Z16
+	VCVTPS2DQ Z16, Z16
+	VCVTDQ2PS Z17, Z17
+	VMULPS    Z21, Z17, Z17
+	VCVTPS2DQ Z17, Z17
+	VCVTDQ2PS Z18, Z18
+	VMULPS    Z20, Z18, Z18
+	VCVTPS2DQ Z18, Z18
+	VCVTDQ2PS Z19, Z19
+	VMULPS    Z21, Z19, Z19
+	VCVTPS2DQ Z19, Z19
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z21
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z20
+	VPACKSSDW     Z20, Z20, Z20
+	VPACKUSWB     Z20, Z20, Z20
+	VBROADCASTSS  zero+108(FP), Z21
 	VPACKSSDW     Z21, Z21, Z21
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -2963,15 +2813,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv11x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv11x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv11x32(SB), NOSPLIT, $0-116
+TEXT ·QConv11x32(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
 	// R9 src/next inputs/output row 0/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
-	// Z0-Z21 sum[0:22]/temporary, Z22 weights[0]/scales[0]/lower/temporary,
-	// Z23 weights[1]/scales[1]/zero/upper, Z24 input
+	// Z0-Z21 sum[0:22]/temporary, Z22 weights[0]/scales[0]/lower/temporary, Z23 weights[1]/scales[1]/zero,
+	// Z24 input
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -3265,108 +3115,82 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z22
-	VMOVUPS      64(BX), Z23
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z22, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z23, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z22, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z23, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z22, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z23, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z22, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z23, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z22, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z23, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z22, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z23, Z11, Z11
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z22, Z12, Z12
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z23, Z13, Z13
-	VCVTDQ2PS    Z14, Z14
-	VMULPS       Z22, Z14, Z14
-	VCVTDQ2PS    Z15, Z15
-	VMULPS       Z23, Z15, Z15
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z22, Z16, Z16
-	VCVTDQ2PS    Z17, Z17
-	VMULPS       Z23, Z17, Z17
-	VCVTDQ2PS    Z18, Z18
-	VMULPS       Z22, Z18, Z18
-	VCVTDQ2PS    Z19, Z19
-	VMULPS       Z23, Z19, Z19
-	VCVTDQ2PS    Z20, Z20
-	VMULPS       Z22, Z20, Z20
-	VCVTDQ2PS    Z21, Z21
-	VMULPS       Z23, Z21, Z21
-	VBROADCASTSS lower+104(FP), Z22
-	VCVTPS2DQ    Z22, Z22
-	VBROADCASTSS zero+112(FP), Z23
-	VPADDD       Z23, Z22, Z22
-	VPACKSSDW    Z22, Z22, Z22
-	VPACKUSWB    Z22, Z22, Z22
-	VBROADCASTSS upper+108(FP), Z23
-	VMINPS       Z23, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z23, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z23, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z23, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z23, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z23, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z23, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z23, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z23, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z23, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z23, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z23, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
-	VMINPS       Z23, Z12, Z12
-	VCVTPS2DQ    Z12, Z12
-	VMINPS       Z23, Z13, Z13
-	VCVTPS2DQ    Z13, Z13
-	VMINPS       Z23, Z14, Z14
-	VCVTPS2DQ    Z14, Z14
-	VMINPS       Z23, Z15, Z15
-	VCVTPS2DQ    Z15, Z15
-	VMINPS       Z23, Z16, Z16
-	VCVTPS2DQ    Z16, Z16
-	VMINPS       Z23, Z17, Z17
-	VCVTPS2DQ    Z17, Z17
-	VMINPS       Z23, Z18, Z18
-	VCVTPS2DQ    Z18, Z18
-	VMINPS       Z23, Z19, Z19
-	VCVTPS2DQ    Z19, Z19
-	VMINPS       Z23, Z20, Z20
-	VCVTPS2DQ    Z20, Z20
-	VMINPS       Z23, Z21, Z21
-	VCVTPS2DQ    Z21, Z21
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z22
+	VMOVUPS   64(BX), Z23
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z22, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z23, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z22, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z23, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z22, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z23, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z22, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z23, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z22, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z23, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z22, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z23, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS    Z22, Z12, Z12
+	VCVTPS2DQ Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VMULPS    Z23, Z13, Z13
+	VCVTPS2DQ Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VMULPS    Z22, Z14, Z14
+	VCVTPS2DQ Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VMULPS    Z23, Z15, Z15
+	VCVTPS2DQ Z15, Z15
+	VCVTDQ2PS Z16, Z16
+	VMULPS    Z22, Z16, Z16
+	VCVTPS2DQ Z16, Z16
+	VCVTDQ2PS Z17, Z17
+	VMULPS    Z23, Z17, Z17
+	VCVTPS2DQ Z17, Z17
+	VCVTDQ2PS Z18, Z18
+	VMULPS    Z22, Z18, Z18
+	VCVTPS2DQ Z18, Z18
+	VCVTDQ2PS Z19, Z19
+	VMULPS    Z23, Z19, Z19
+	VCVTPS2DQ Z19, Z19
+	VCVTDQ2PS Z20, Z20
+	VMULPS    Z22, Z20, Z20
+	VCVTPS2DQ Z20, Z20
+	VCVTDQ2PS Z21, Z21
+	VMULPS    Z23, Z21, Z21
+	VCVTPS2DQ Z21, Z21
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z23
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z22
+	VPACKSSDW     Z22, Z22, Z22
+	VPACKUSWB     Z22, Z22, Z22
+	VBROADCASTSS  zero+108(FP), Z23
 	VPACKSSDW     Z23, Z23, Z23
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -3449,15 +3273,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv12x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv12x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv12x32(SB), NOSPLIT, $0-116
+TEXT ·QConv12x32(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
 	// R9 src/next inputs/output row 0/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
-	// Z0-Z23 sum[0:24]/temporary, Z24 weights[0]/scales[0]/lower/temporary,
-	// Z25 weights[1]/scales[1]/zero/upper, Z26 input
+	// Z0-Z23 sum[0:24]/temporary, Z24 weights[0]/scales[0]/lower/temporary, Z25 weights[1]/scales[1]/zero,
+	// Z26 input
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -3770,116 +3594,88 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z24
-	VMOVUPS      64(BX), Z25
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z24, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z25, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z24, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z25, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z24, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z25, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z24, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z25, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z24, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z25, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z24, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z25, Z11, Z11
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z24, Z12, Z12
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z25, Z13, Z13
-	VCVTDQ2PS    Z14, Z14
-	VMULPS       Z24, Z14, Z14
-	VCVTDQ2PS    Z15, Z15
-	VMULPS       Z25, Z15, Z15
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z24, Z16, Z16
-	VCVTDQ2PS    Z17, Z17
-	VMULPS       Z25, Z17, Z17
-	VCVTDQ2PS    Z18, Z18
-	VMULPS       Z24, Z18, Z18
-	VCVTDQ2PS    Z19, Z19
-	VMULPS       Z25, Z19, Z19
-	VCVTDQ2PS    Z20, Z20
-	VMULPS       Z24, Z20, Z20
-	VCVTDQ2PS    Z21, Z21
-	VMULPS       Z25, Z21, Z21
-	VCVTDQ2PS    Z22, Z22
-	VMULPS       Z24, Z22, Z22
-	VCVTDQ2PS    Z23, Z23
-	VMULPS       Z25, Z23, Z23
-	VBROADCASTSS lower+104(FP), Z24
-	VCVTPS2DQ    Z24, Z24
-	VBROADCASTSS zero+112(FP), Z25
-	VPADDD       Z25, Z24, Z24
-	VPACKSSDW    Z24, Z24, Z24
-	VPACKUSWB    Z24, Z24, Z24
-	VBROADCASTSS upper+108(FP), Z25
-	VMINPS       Z25, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z25, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z25, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z25, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z25, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z25, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z25, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z25, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z25, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z25, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z25, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z25, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
-	VMINPS       Z25, Z12, Z12
-	VCVTPS2DQ    Z12, Z12
-	VMINPS       Z25, Z13, Z13
-	VCVTPS2DQ    Z13, Z13
-	VMINPS       Z25, Z14, Z14
-	VCVTPS2DQ    Z14, Z14
-	VMINPS       Z25, Z15, Z15
-	VCVTPS2DQ    Z15, Z15
-	VMINPS       Z25, Z16, Z16
-	VCVTPS2DQ    Z16, Z16
-	VMINPS       Z25, Z17, Z17
-	VCVTPS2DQ    Z17, Z17
-	VMINPS       Z25, Z18, Z18
-	VCVTPS2DQ    Z18, Z18
-	VMINPS       Z25, Z19, Z19
-	VCVTPS2DQ    Z19, Z19
-	VMINPS       Z25, Z20, Z20
-	VCVTPS2DQ    Z20, Z20
-	VMINPS       Z25, Z21, Z21
-	VCVTPS2DQ    Z21, Z21
-	VMINPS       Z25, Z22, Z22
-	VCVTPS2DQ    Z22, Z22
-	VMINPS       Z25, Z23, Z23
-	VCVTPS2DQ    Z23, Z23
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z24
+	VMOVUPS   64(BX), Z25
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z24, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z25, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z24, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z25, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z24, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z25, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z24, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z25, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z24, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z25, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z24, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z25, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS    Z24, Z12, Z12
+	VCVTPS2DQ Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VMULPS    Z25, Z13, Z13
+	VCVTPS2DQ Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VMULPS    Z24, Z14, Z14
+	VCVTPS2DQ Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VMULPS    Z25, Z15, Z15
+	VCVTPS2DQ Z15, Z15
+	VCVTDQ2PS Z16, Z16
+	VMULPS    Z24, Z16, Z16
+	VCVTPS2DQ Z16, Z16
+	VCVTDQ2PS Z17, Z17
+	VMULPS    Z25, Z17, Z17
+	VCVTPS2DQ Z17, Z17
+	VCVTDQ2PS Z18, Z18
+	VMULPS    Z24, Z18, Z18
+	VCVTPS2DQ Z18, Z18
+	VCVTDQ2PS Z19, Z19
+	VMULPS    Z25, Z19, Z19
+	VCVTPS2DQ Z19, Z19
+	VCVTDQ2PS Z20, Z20
+	VMULPS    Z24, Z20, Z20
+	VCVTPS2DQ Z20, Z20
+	VCVTDQ2PS Z21, Z21
+	VMULPS    Z25, Z21, Z21
+	VCVTPS2DQ Z21, Z21
+	VCVTDQ2PS Z22, Z22
+	VMULPS    Z24, Z22, Z22
+	VCVTPS2DQ Z22, Z22
+	VCVTDQ2PS Z23, Z23
+	VMULPS    Z25, Z23, Z23
+	VCVTPS2DQ Z23, Z23
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z25
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z24
+	VPACKSSDW     Z24, Z24, Z24
+	VPACKUSWB     Z24, Z24, Z24
+	VBROADCASTSS  zero+108(FP), Z25
 	VPACKSSDW     Z25, Z25, Z25
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -3965,15 +3761,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv13x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv13x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv13x32(SB), NOSPLIT, $0-116
+TEXT ·QConv13x32(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
 	// R9 src/next inputs/output row 0/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
-	// Z0-Z25 sum[0:26]/temporary, Z26 weights[0]/scales[0]/lower/temporary,
-	// Z27 weights[1]/scales[1]/zero/upper, Z28 input
+	// Z0-Z25 sum[0:26]/temporary, Z26 weights[0]/scales[0]/lower/temporary, Z27 weights[1]/scales[1]/zero,
+	// Z28 input
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -4306,124 +4102,94 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z26
-	VMOVUPS      64(BX), Z27
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z26, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z27, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z26, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z27, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z26, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z27, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z26, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z27, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z26, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z27, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z26, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z27, Z11, Z11
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z26, Z12, Z12
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z27, Z13, Z13
-	VCVTDQ2PS    Z14, Z14
-	VMULPS       Z26, Z14, Z14
-	VCVTDQ2PS    Z15, Z15
-	VMULPS       Z27, Z15, Z15
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z26, Z16, Z16
-	VCVTDQ2PS    Z17, Z17
-	VMULPS       Z27, Z17, Z17
-	VCVTDQ2PS    Z18, Z18
-	VMULPS       Z26, Z18, Z18
-	VCVTDQ2PS    Z19, Z19
-	VMULPS       Z27, Z19, Z19
-	VCVTDQ2PS    Z20, Z20
-	VMULPS       Z26, Z20, Z20
-	VCVTDQ2PS    Z21, Z21
-	VMULPS       Z27, Z21, Z21
-	VCVTDQ2PS    Z22, Z22
-	VMULPS       Z26, Z22, Z22
-	VCVTDQ2PS    Z23, Z23
-	VMULPS       Z27, Z23, Z23
-	VCVTDQ2PS    Z24, Z24
-	VMULPS       Z26, Z24, Z24
-	VCVTDQ2PS    Z25, Z25
-	VMULPS       Z27, Z25, Z25
-	VBROADCASTSS lower+104(FP), Z26
-	VCVTPS2DQ    Z26, Z26
-	VBROADCASTSS zero+112(FP), Z27
-	VPADDD       Z27, Z26, Z26
-	VPACKSSDW    Z26, Z26, Z26
-	VPACKUSWB    Z26, Z26, Z26
-	VBROADCASTSS upper+108(FP), Z27
-	VMINPS       Z27, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z27, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z27, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z27, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z27, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z27, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z27, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z27, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z27, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z27, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z27, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z27, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
-	VMINPS       Z27, Z12, Z12
-	VCVTPS2DQ    Z12, Z12
-	VMINPS       Z27, Z13, Z13
-	VCVTPS2DQ    Z13, Z13
-	VMINPS       Z27, Z14, Z14
-	VCVTPS2DQ    Z14, Z14
-	VMINPS       Z27, Z15, Z15
-	VCVTPS2DQ    Z15, Z15
-	VMINPS       Z27, Z16, Z16
-	VCVTPS2DQ    Z16, Z16
-	VMINPS       Z27, Z17, Z17
-	VCVTPS2DQ    Z17, Z17
-	VMINPS       Z27, Z18, Z18
-	VCVTPS2DQ    Z18, Z18
-	VMINPS       Z27, Z19, Z19
-	VCVTPS2DQ    Z19, Z19
-	VMINPS       Z27, Z20, Z20
-	VCVTPS2DQ    Z20, Z20
-	VMINPS       Z27, Z21, Z21
-	VCVTPS2DQ    Z21, Z21
-	VMINPS       Z27, Z22, Z22
-	VCVTPS2DQ    Z22, Z22
-	VMINPS       Z27, Z23, Z23
-	VCVTPS2DQ    Z23, Z23
-	VMINPS       Z27, Z24, Z24
-	VCVTPS2DQ    Z24, Z24
-	VMINPS       Z27, Z25, Z25
-	VCVTPS2DQ    Z25, Z25
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z26
+	VMOVUPS   64(BX), Z27
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z26, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z27, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z26, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z27, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z26, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z27, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z26, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z27, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z26, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z27, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z26, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z27, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS    Z26, Z12, Z12
+	VCVTPS2DQ Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VMULPS    Z27, Z13, Z13
+	VCVTPS2DQ Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VMULPS    Z26, Z14, Z14
+	VCVTPS2DQ Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VMULPS    Z27, Z15, Z15
+	VCVTPS2DQ Z15, Z15
+	VCVTDQ2PS Z16, Z16
+	VMULPS    Z26, Z16, Z16
+	VCVTPS2DQ Z16, Z16
+	VCVTDQ2PS Z17, Z17
+	VMULPS    Z27, Z17, Z17
+	VCVTPS2DQ Z17, Z17
+	VCVTDQ2PS Z18, Z18
+	VMULPS    Z26, Z18, Z18
+	VCVTPS2DQ Z18, Z18
+	VCVTDQ2PS Z19, Z19
+	VMULPS    Z27, Z19, Z19
+	VCVTPS2DQ Z19, Z19
+	VCVTDQ2PS Z20, Z20
+	VMULPS    Z26, Z20, Z20
+	VCVTPS2DQ Z20, Z20
+	VCVTDQ2PS Z21, Z21
+	VMULPS    Z27, Z21, Z21
+	VCVTPS2DQ Z21, Z21
+	VCVTDQ2PS Z22, Z22
+	VMULPS    Z26, Z22, Z22
+	VCVTPS2DQ Z22, Z22
+	VCVTDQ2PS Z23, Z23
+	VMULPS    Z27, Z23, Z23
+	VCVTPS2DQ Z23, Z23
+	VCVTDQ2PS Z24, Z24
+	VMULPS    Z26, Z24, Z24
+	VCVTPS2DQ Z24, Z24
+	VCVTDQ2PS Z25, Z25
+	VMULPS    Z27, Z25, Z25
+	VCVTPS2DQ Z25, Z25
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z27
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z26
+	VPACKSSDW     Z26, Z26, Z26
+	VPACKUSWB     Z26, Z26, Z26
+	VBROADCASTSS  zero+108(FP), Z27
 	VPACKSSDW     Z27, Z27, Z27
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -4518,15 +4284,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv14x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv14x32(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv14x32(SB), NOSPLIT, $0-116
+TEXT ·QConv14x32(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
 	// R9 src/next inputs/output row 0/temporary, R10 weights, R11 offsets, R12 runs, R13 groups
-	// Z0-Z27 sum[0:28]/temporary, Z28 weights[0]/scales[0]/lower/temporary,
-	// Z29 weights[1]/scales[1]/zero/upper, Z30 input
+	// Z0-Z27 sum[0:28]/temporary, Z28 weights[0]/scales[0]/lower/temporary, Z29 weights[1]/scales[1]/zero,
+	// Z30 input
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -4786,132 +4552,100 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z28
-	VMOVUPS      64(BX), Z29
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z28, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z29, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z28, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z29, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z28, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z29, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z28, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z29, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z28, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z29, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z28, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z29, Z11, Z11
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z28, Z12, Z12
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z29, Z13, Z13
-	VCVTDQ2PS    Z14, Z14
-	VMULPS       Z28, Z14, Z14
-	VCVTDQ2PS    Z15, Z15
-	VMULPS       Z29, Z15, Z15
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z28, Z16, Z16
-	VCVTDQ2PS    Z17, Z17
-	VMULPS       Z29, Z17, Z17
-	VCVTDQ2PS    Z18, Z18
-	VMULPS       Z28, Z18, Z18
-	VCVTDQ2PS    Z19, Z19
-	VMULPS       Z29, Z19, Z19
-	VCVTDQ2PS    Z20, Z20
-	VMULPS       Z28, Z20, Z20
-	VCVTDQ2PS    Z21, Z21
-	VMULPS       Z29, Z21, Z21
-	VCVTDQ2PS    Z22, Z22
-	VMULPS       Z28, Z22, Z22
-	VCVTDQ2PS    Z23, Z23
-	VMULPS       Z29, Z23, Z23
-	VCVTDQ2PS    Z24, Z24
-	VMULPS       Z28, Z24, Z24
-	VCVTDQ2PS    Z25, Z25
-	VMULPS       Z29, Z25, Z25
-	VCVTDQ2PS    Z26, Z26
-	VMULPS       Z28, Z26, Z26
-	VCVTDQ2PS    Z27, Z27
-	VMULPS       Z29, Z27, Z27
-	VBROADCASTSS lower+104(FP), Z28
-	VCVTPS2DQ    Z28, Z28
-	VBROADCASTSS zero+112(FP), Z29
-	VPADDD       Z29, Z28, Z28
-	VPACKSSDW    Z28, Z28, Z28
-	VPACKUSWB    Z28, Z28, Z28
-	VBROADCASTSS upper+108(FP), Z29
-	VMINPS       Z29, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z29, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z29, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z29, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z29, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z29, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z29, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z29, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z29, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z29, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z29, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z29, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
-	VMINPS       Z29, Z12, Z12
-	VCVTPS2DQ    Z12, Z12
-	VMINPS       Z29, Z13, Z13
-	VCVTPS2DQ    Z13, Z13
-	VMINPS       Z29, Z14, Z14
-	VCVTPS2DQ    Z14, Z14
-	VMINPS       Z29, Z15, Z15
-	VCVTPS2DQ    Z15, Z15
-	VMINPS       Z29, Z16, Z16
-	VCVTPS2DQ    Z16, Z16
-	VMINPS       Z29, Z17, Z17
-	VCVTPS2DQ    Z17, Z17
-	VMINPS       Z29, Z18, Z18
-	VCVTPS2DQ    Z18, Z18
-	VMINPS       Z29, Z19, Z19
-	VCVTPS2DQ    Z19, Z19
-	VMINPS       Z29, Z20, Z20
-	VCVTPS2DQ    Z20, Z20
-	VMINPS       Z29, Z21, Z21
-	VCVTPS2DQ    Z21, Z21
-	VMINPS       Z29, Z22, Z22
-	VCVTPS2DQ    Z22, Z22
-	VMINPS       Z29, Z23, Z23
-	VCVTPS2DQ    Z23, Z23
-	VMINPS       Z29, Z24, Z24
-	VCVTPS2DQ    Z24, Z24
-	VMINPS       Z29, Z25, Z25
-	VCVTPS2DQ    Z25, Z25
-	VMINPS       Z29, Z26, Z26
-	VCVTPS2DQ    Z26, Z26
-	VMINPS       Z29, Z27, Z27
-	VCVTPS2DQ    Z27, Z27
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z28
+	VMOVUPS   64(BX), Z29
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z28, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z29, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z28, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z29, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z28, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z29, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z28, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z29, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z28, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z29, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z28, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z29, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS    Z28, Z12, Z12
+	VCVTPS2DQ Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VMULPS    Z29, Z13, Z13
+	VCVTPS2DQ Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VMULPS    Z28, Z14, Z14
+	VCVTPS2DQ Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VMULPS    Z29, Z15, Z15
+	VCVTPS2DQ Z15, Z15
+	VCVTDQ2PS Z16, Z16
+	VMULPS    Z28, Z16, Z16
+	VCVTPS2DQ Z16, Z16
+	VCVTDQ2PS Z17, Z17
+	VMULPS    Z29, Z17, Z17
+	VCVTPS2DQ Z17, Z17
+	VCVTDQ2PS Z18, Z18
+	VMULPS    Z28, Z18, Z18
+	VCVTPS2DQ Z18, Z18
+	VCVTDQ2PS Z19, Z19
+	VMULPS    Z29, Z19, Z19
+	VCVTPS2DQ Z19, Z19
+	VCVTDQ2PS Z20, Z20
+	VMULPS    Z28, Z20, Z20
+	VCVTPS2DQ Z20, Z20
+	VCVTDQ2PS Z21, Z21
+	VMULPS    Z29, Z21, Z21
+	VCVTPS2DQ Z21, Z21
+	VCVTDQ2PS Z22, Z22
+	VMULPS    Z28, Z22, Z22
+	VCVTPS2DQ Z22, Z22
+	VCVTDQ2PS Z23, Z23
+	VMULPS    Z29, Z23, Z23
+	VCVTPS2DQ Z23, Z23
+	VCVTDQ2PS Z24, Z24
+	VMULPS    Z28, Z24, Z24
+	VCVTPS2DQ Z24, Z24
+	VCVTDQ2PS Z25, Z25
+	VMULPS    Z29, Z25, Z25
+	VCVTPS2DQ Z25, Z25
+	VCVTDQ2PS Z26, Z26
+	VMULPS    Z28, Z26, Z26
+	VCVTPS2DQ Z26, Z26
+	VCVTDQ2PS Z27, Z27
+	VMULPS    Z29, Z27, Z27
+	VCVTPS2DQ Z27, Z27
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z29
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z28
+	VPACKSSDW     Z28, Z28, Z28
+	VPACKUSWB     Z28, Z28, Z28
+	VBROADCASTSS  zero+108(FP), Z29
 	VPACKSSDW     Z29, Z29, Z29
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -5009,13 +4743,13 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv1x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv1x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv1x16(SB), NOSPLIT, $0-116
+TEXT ·QConv1x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX input row 0/bias/src/run/scale/dst, DX weights/dstStride, BX offsets/output row 0,
 	// SI runs, DI offset/groups
-	// Z0 sum/temporary, Z1 weights/scales/lower/temporary, Z2 input/zero/upper
+	// Z0 sum/temporary, Z1 weights/scales/lower/temporary, Z2 input/zero
 	MOVQ srcStride+72(FP), AX
 
 	// For each tile of 1×16, pixels by channels.
@@ -5081,23 +4815,18 @@ k_done:
 	DECQ SI
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), CX
-	VMOVUPS      (CX), Z1
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z1, Z0, Z0
-	VBROADCASTSS lower+104(FP), Z1
-	VCVTPS2DQ    Z1, Z1
-	VBROADCASTSS zero+112(FP), Z2
-	VPADDD       Z2, Z1, Z1
-	VPACKSSDW    Z1, Z1, Z1
-	VPACKUSWB    Z1, Z1, Z1
-	VBROADCASTSS upper+108(FP), Z2
-	VMINPS       Z2, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), CX
+	VMOVUPS   (CX), Z1
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z1, Z0, Z0
+	VCVTPS2DQ Z0, Z0
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z2
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z1
+	VPACKSSDW     Z1, Z1, Z1
+	VPACKUSWB     Z1, Z1, Z1
+	VBROADCASTSS  zero+108(FP), Z2
 	VPACKSSDW     Z2, Z2, Z2
 	MOVQ          dst+0(FP), CX
 	MOVQ          dstStride+80(FP), DX
@@ -5119,13 +4848,13 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv2x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv2x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv2x16(SB), NOSPLIT, $0-116
+TEXT ·QConv2x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX input row 0/bias/src/run/scale/dst, DX weights/dstStride, BX offsets/output row 0,
 	// SI runs, DI offset/groups
-	// Z0-Z1 sum[0:2]/temporary, Z2 weights/scales/lower/temporary, Z3 input/zero/upper
+	// Z0-Z1 sum[0:2]/temporary, Z2 weights/scales/lower/temporary, Z3 input/zero
 	MOVQ srcStride+72(FP), AX
 
 	// For each tile of 2×16, pixels by channels.
@@ -5202,27 +4931,21 @@ k_done:
 	DECQ SI
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), CX
-	VMOVUPS      (CX), Z2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z2, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z2, Z1, Z1
-	VBROADCASTSS lower+104(FP), Z2
-	VCVTPS2DQ    Z2, Z2
-	VBROADCASTSS zero+112(FP), Z3
-	VPADDD       Z3, Z2, Z2
-	VPACKSSDW    Z2, Z2, Z2
-	VPACKUSWB    Z2, Z2, Z2
-	VBROADCASTSS upper+108(FP), Z3
-	VMINPS       Z3, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z3, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), CX
+	VMOVUPS   (CX), Z2
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z2, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z2, Z1, Z1
+	VCVTPS2DQ Z1, Z1
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z3
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z2
+	VPACKSSDW     Z2, Z2, Z2
+	VPACKUSWB     Z2, Z2, Z2
+	VBROADCASTSS  zero+108(FP), Z3
 	VPACKSSDW     Z3, Z3, Z3
 	MOVQ          dst+0(FP), CX
 	MOVQ          dstStride+80(FP), DX
@@ -5245,14 +4968,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv3x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv3x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv3x16(SB), NOSPLIT, $0-116
+TEXT ·QConv3x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX input row 0/bias/dst/src/run/scale/temporary, DX prefetch, BX prefetchStep,
 	// SI dstStride/src/next inputs/temporary, DI weights/output row 0/temporary, R8 offsets, R9 runs,
 	// R10 offset/groups
-	// Z0-Z2 sum[0:3]/temporary, Z3 weights/scales/lower/temporary, Z4 input/zero/upper
+	// Z0-Z2 sum[0:3]/temporary, Z3 weights/scales/lower/temporary, Z4 input/zero
 	MOVQ srcStride+72(FP), AX
 	MOVQ prefetch+40(FP), DX
 	MOVQ prefetchStep+96(FP), BX
@@ -5361,31 +5084,24 @@ k_done:
 	DECQ R9
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), CX
-	VMOVUPS      (CX), Z3
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z3, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z3, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z3, Z2, Z2
-	VBROADCASTSS lower+104(FP), Z3
-	VCVTPS2DQ    Z3, Z3
-	VBROADCASTSS zero+112(FP), Z4
-	VPADDD       Z4, Z3, Z3
-	VPACKSSDW    Z3, Z3, Z3
-	VPACKUSWB    Z3, Z3, Z3
-	VBROADCASTSS upper+108(FP), Z4
-	VMINPS       Z4, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z4, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z4, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), CX
+	VMOVUPS   (CX), Z3
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z3, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z3, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z3, Z2, Z2
+	VCVTPS2DQ Z2, Z2
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z4
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z3
+	VPACKSSDW     Z3, Z3, Z3
+	VPACKUSWB     Z3, Z3, Z3
+	VBROADCASTSS  zero+108(FP), Z4
 	VPACKSSDW     Z4, Z4, Z4
 	MOVQ          dst+0(FP), CX
 	MOVQ          dstStride+80(FP), SI
@@ -5413,14 +5129,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv4x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv4x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv4x16(SB), NOSPLIT, $0-116
+TEXT ·QConv4x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/src/run/scale, BX prefetch, SI prefetchStep,
 	// DI dstStride/src/next inputs, R8 weights/3·dstStride, R9 offsets/output row 0, R10 runs,
 	// R11 offset/groups
-	// Z0-Z3 sum[0:4]/temporary, Z4 weights/scales/lower/temporary, Z5 input/zero/upper
+	// Z0-Z3 sum[0:4]/temporary, Z4 weights/scales/lower/temporary, Z5 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	MOVQ prefetch+40(FP), BX
@@ -5541,35 +5257,27 @@ k_done:
 	DECQ R10
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), DX
-	VMOVUPS      (DX), Z4
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z4, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z4, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z4, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z4, Z3, Z3
-	VBROADCASTSS lower+104(FP), Z4
-	VCVTPS2DQ    Z4, Z4
-	VBROADCASTSS zero+112(FP), Z5
-	VPADDD       Z5, Z4, Z4
-	VPACKSSDW    Z4, Z4, Z4
-	VPACKUSWB    Z4, Z4, Z4
-	VBROADCASTSS upper+108(FP), Z5
-	VMINPS       Z5, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z5, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z5, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z5, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), DX
+	VMOVUPS   (DX), Z4
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z4, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z4, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z4, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z4, Z3, Z3
+	VCVTPS2DQ Z3, Z3
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z5
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z4
+	VPACKSSDW     Z4, Z4, Z4
+	VPACKUSWB     Z4, Z4, Z4
+	VBROADCASTSS  zero+108(FP), Z5
 	VPACKSSDW     Z5, Z5, Z5
 	MOVQ          dst+0(FP), DX
 	MOVQ          dstStride+80(FP), DI
@@ -5597,14 +5305,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv5x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv5x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv5x16(SB), NOSPLIT, $0-116
+TEXT ·QConv5x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/src/run/scale/temporary, BX prefetch,
 	// SI prefetchStep, DI dstStride/src/next inputs/temporary, R8 weights/3·dstStride/temporary,
 	// R9 offsets/output row 0, R10 runs, R11 offset/groups
-	// Z0-Z4 sum[0:5]/temporary, Z5 weights/scales/lower/temporary, Z6 input/zero/upper
+	// Z0-Z4 sum[0:5]/temporary, Z5 weights/scales/lower/temporary, Z6 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	MOVQ prefetch+40(FP), BX
@@ -5741,39 +5449,30 @@ k_done:
 	DECQ R10
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), DX
-	VMOVUPS      (DX), Z5
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z5, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z5, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z5, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z5, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z5, Z4, Z4
-	VBROADCASTSS lower+104(FP), Z5
-	VCVTPS2DQ    Z5, Z5
-	VBROADCASTSS zero+112(FP), Z6
-	VPADDD       Z6, Z5, Z5
-	VPACKSSDW    Z5, Z5, Z5
-	VPACKUSWB    Z5, Z5, Z5
-	VBROADCASTSS upper+108(FP), Z6
-	VMINPS       Z6, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z6, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z6, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z6, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z6, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), DX
+	VMOVUPS   (DX), Z5
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z5, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z5, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z5, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z5, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z5, Z4, Z4
+	VCVTPS2DQ Z4, Z4
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z6
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z5
+	VPACKSSDW     Z5, Z5, Z5
+	VPACKUSWB     Z5, Z5, Z5
+	VBROADCASTSS  zero+108(FP), Z6
 	VPACKSSDW     Z6, Z6, Z6
 	MOVQ          dst+0(FP), DX
 	MOVQ          dstStride+80(FP), DI
@@ -5811,14 +5510,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv6x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv6x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv6x16(SB), NOSPLIT, $0-116
+TEXT ·QConv6x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary,
 	// R9 weights/3·dstStride/temporary, R10 offsets/output row 0, R11 runs, R12 offset/groups
-	// Z0-Z5 sum[0:6]/temporary, Z6 weights/scales/lower/temporary, Z7 input/zero/upper
+	// Z0-Z5 sum[0:6]/temporary, Z6 weights/scales/lower/temporary, Z7 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -5969,43 +5668,33 @@ k_done:
 	DECQ R11
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z6
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z6, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z6, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z6, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z6, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z6, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z6, Z5, Z5
-	VBROADCASTSS lower+104(FP), Z6
-	VCVTPS2DQ    Z6, Z6
-	VBROADCASTSS zero+112(FP), Z7
-	VPADDD       Z7, Z6, Z6
-	VPACKSSDW    Z6, Z6, Z6
-	VPACKUSWB    Z6, Z6, Z6
-	VBROADCASTSS upper+108(FP), Z7
-	VMINPS       Z7, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z7, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z7, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z7, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z7, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z7, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z6
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z6, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z6, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z6, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z6, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z6, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z6, Z5, Z5
+	VCVTPS2DQ Z5, Z5
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z7
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z6
+	VPACKSSDW     Z6, Z6, Z6
+	VPACKUSWB     Z6, Z6, Z6
+	VBROADCASTSS  zero+108(FP), Z7
 	VPACKSSDW     Z7, Z7, Z7
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), R8
@@ -6044,14 +5733,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv7x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv7x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv7x16(SB), NOSPLIT, $0-116
+TEXT ·QConv7x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary,
 	// R9 weights/3·dstStride/temporary, R10 offsets/output row 0, R11 runs, R12 offset/groups
-	// Z0-Z6 sum[0:7]/temporary, Z7 weights/scales/lower/temporary, Z8 input/zero/upper
+	// Z0-Z6 sum[0:7]/temporary, Z7 weights/scales/lower/temporary, Z8 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -6215,47 +5904,36 @@ k_done:
 	DECQ R11
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z7
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z7, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z7, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z7, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z7, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z7, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z7, Z6, Z6
-	VBROADCASTSS lower+104(FP), Z7
-	VCVTPS2DQ    Z7, Z7
-	VBROADCASTSS zero+112(FP), Z8
-	VPADDD       Z8, Z7, Z7
-	VPACKSSDW    Z7, Z7, Z7
-	VPACKUSWB    Z7, Z7, Z7
-	VBROADCASTSS upper+108(FP), Z8
-	VMINPS       Z8, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z8, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z8, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z8, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z8, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z8, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z8, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z7
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z7, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z7, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z7, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z7, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z7, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z7, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z7, Z6, Z6
+	VCVTPS2DQ Z6, Z6
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z8
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z7
+	VPACKSSDW     Z7, Z7, Z7
+	VPACKUSWB     Z7, Z7, Z7
+	VBROADCASTSS  zero+108(FP), Z8
 	VPACKSSDW     Z8, Z8, Z8
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), R8
@@ -6298,14 +5976,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv8x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv8x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv8x16(SB), NOSPLIT, $0-116
+TEXT ·QConv8x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale,
 	// SI input row 7/dstStride/offset, DI prefetch, R8 prefetchStep, R9 src/next inputs/3·dstStride,
 	// R10 weights/output row 0, R11 offsets, R12 runs, R13 groups
-	// Z0-Z7 sum[0:8]/temporary, Z8 weights/scales/lower/temporary, Z9 input/zero/upper
+	// Z0-Z7 sum[0:8]/temporary, Z8 weights/scales/lower/temporary, Z9 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -6484,51 +6162,39 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z8
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z8, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z8, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z8, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z8, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z8, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z8, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z8, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z8, Z7, Z7
-	VBROADCASTSS lower+104(FP), Z8
-	VCVTPS2DQ    Z8, Z8
-	VBROADCASTSS zero+112(FP), Z9
-	VPADDD       Z9, Z8, Z8
-	VPACKSSDW    Z8, Z8, Z8
-	VPACKUSWB    Z8, Z8, Z8
-	VBROADCASTSS upper+108(FP), Z9
-	VMINPS       Z9, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z9, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z9, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z9, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z9, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z9, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z9, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z9, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z8
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z8, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z8, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z8, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z8, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z8, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z8, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z8, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z8, Z7, Z7
+	VCVTPS2DQ Z7, Z7
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z9
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z8
+	VPACKSSDW     Z8, Z8, Z8
+	VPACKUSWB     Z8, Z8, Z8
+	VBROADCASTSS  zero+108(FP), Z9
 	VPACKSSDW     Z9, Z9, Z9
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -6570,15 +6236,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv9x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv9x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv9x16(SB), NOSPLIT, $0-116
+TEXT ·QConv9x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
 	// R9 src/next inputs/3·dstStride/temporary, R10 weights/output row 0, R11 offsets, R12 runs,
 	// R13 groups
-	// Z0-Z8 sum[0:9]/temporary, Z9 weights/scales/lower/temporary, Z10 input/zero/upper
+	// Z0-Z8 sum[0:9]/temporary, Z9 weights/scales/lower/temporary, Z10 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -6773,55 +6439,42 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z9
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z9, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z9, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z9, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z9, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z9, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z9, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z9, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z9, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z9, Z8, Z8
-	VBROADCASTSS lower+104(FP), Z9
-	VCVTPS2DQ    Z9, Z9
-	VBROADCASTSS zero+112(FP), Z10
-	VPADDD       Z10, Z9, Z9
-	VPACKSSDW    Z9, Z9, Z9
-	VPACKUSWB    Z9, Z9, Z9
-	VBROADCASTSS upper+108(FP), Z10
-	VMINPS       Z10, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z10, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z10, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z10, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z10, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z10, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z10, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z10, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z10, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z9
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z9, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z9, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z9, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z9, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z9, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z9, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z9, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z9, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z9, Z8, Z8
+	VCVTPS2DQ Z8, Z8
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z10
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z9
+	VPACKSSDW     Z9, Z9, Z9
+	VPACKUSWB     Z9, Z9, Z9
+	VBROADCASTSS  zero+108(FP), Z10
 	VPACKSSDW     Z10, Z10, Z10
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -6873,15 +6526,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv10x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv10x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv10x16(SB), NOSPLIT, $0-116
+TEXT ·QConv10x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
 	// R9 src/next inputs/3·dstStride/temporary, R10 weights/output row 0, R11 offsets, R12 runs,
 	// R13 groups
-	// Z0-Z9 sum[0:10]/temporary, Z10 weights/scales/lower/temporary, Z11 input/zero/upper
+	// Z0-Z9 sum[0:10]/temporary, Z10 weights/scales/lower/temporary, Z11 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -7089,59 +6742,45 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z10
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z10, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z10, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z10, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z10, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z10, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z10, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z10, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z10, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z10, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z10, Z9, Z9
-	VBROADCASTSS lower+104(FP), Z10
-	VCVTPS2DQ    Z10, Z10
-	VBROADCASTSS zero+112(FP), Z11
-	VPADDD       Z11, Z10, Z10
-	VPACKSSDW    Z10, Z10, Z10
-	VPACKUSWB    Z10, Z10, Z10
-	VBROADCASTSS upper+108(FP), Z11
-	VMINPS       Z11, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z11, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z11, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z11, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z11, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z11, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z11, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z11, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z11, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z11, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z10
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z10, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z10, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z10, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z10, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z10, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z10, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z10, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z10, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z10, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z10, Z9, Z9
+	VCVTPS2DQ Z9, Z9
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z11
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z10
+	VPACKSSDW     Z10, Z10, Z10
+	VPACKUSWB     Z10, Z10, Z10
+	VBROADCASTSS  zero+108(FP), Z11
 	VPACKSSDW     Z11, Z11, Z11
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -7194,15 +6833,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv11x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv11x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv11x16(SB), NOSPLIT, $0-116
+TEXT ·QConv11x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
 	// R9 src/next inputs/3·dstStride/temporary, R10 weights/output row 0, R11 offsets, R12 runs,
 	// R13 groups
-	// Z0-Z10 sum[0:11]/temporary, Z11 weights/scales/lower/temporary, Z12 input/zero/upper
+	// Z0-Z10 sum[0:11]/temporary, Z11 weights/scales/lower/temporary, Z12 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -7423,63 +7062,48 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z11
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z11, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z11, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z11, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z11, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z11, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z11, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z11, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z11, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z11, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z11, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z11, Z10, Z10
-	VBROADCASTSS lower+104(FP), Z11
-	VCVTPS2DQ    Z11, Z11
-	VBROADCASTSS zero+112(FP), Z12
-	VPADDD       Z12, Z11, Z11
-	VPACKSSDW    Z11, Z11, Z11
-	VPACKUSWB    Z11, Z11, Z11
-	VBROADCASTSS upper+108(FP), Z12
-	VMINPS       Z12, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z12, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z12, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z12, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z12, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z12, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z12, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z12, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z12, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z12, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z12, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z11
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z11, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z11, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z11, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z11, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z11, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z11, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z11, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z11, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z11, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z11, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z11, Z10, Z10
+	VCVTPS2DQ Z10, Z10
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z12
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z11
+	VPACKSSDW     Z11, Z11, Z11
+	VPACKUSWB     Z11, Z11, Z11
+	VBROADCASTSS  zero+108(FP), Z12
 	VPACKSSDW     Z12, Z12, Z12
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -7536,15 +7160,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv12x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv12x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv12x16(SB), NOSPLIT, $0-116
+TEXT ·QConv12x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
 	// R9 src/next inputs/3·dstStride/temporary, R10 weights/output row 0, R11 offsets, R12 runs,
 	// R13 groups
-	// Z0-Z11 sum[0:12]/temporary, Z12 weights/scales/lower/temporary, Z13 input/zero/upper
+	// Z0-Z11 sum[0:12]/temporary, Z12 weights/scales/lower/temporary, Z13 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -7778,67 +7402,51 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z12
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z12, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z12, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z12, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z12, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z12, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z12, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z12, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z12, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z12, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z12, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z12, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z12, Z11, Z11
-	VBROADCASTSS lower+104(FP), Z12
-	VCVTPS2DQ    Z12, Z12
-	VBROADCASTSS zero+112(FP), Z13
-	VPADDD       Z13, Z12, Z12
-	VPACKSSDW    Z12, Z12, Z12
-	VPACKUSWB    Z12, Z12, Z12
-	VBROADCASTSS upper+108(FP), Z13
-	VMINPS       Z13, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z13, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z13, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z13, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z13, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z13, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z13, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z13, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z13, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z13, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z13, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z13, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z12
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z12, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z12, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z12, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z12, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z12, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z12, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z12, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z12, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z12, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z12, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z12, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z12, Z11, Z11
+	VCVTPS2DQ Z11, Z11
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z13
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z12
+	VPACKSSDW     Z12, Z12, Z12
+	VPACKUSWB     Z12, Z12, Z12
+	VBROADCASTSS  zero+108(FP), Z13
 	VPACKSSDW     Z13, Z13, Z13
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -7895,15 +7503,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv13x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv13x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv13x16(SB), NOSPLIT, $0-116
+TEXT ·QConv13x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
 	// R9 src/next inputs/3·dstStride/temporary, R10 weights/output row 0, R11 offsets, R12 runs,
 	// R13 groups
-	// Z0-Z12 sum[0:13]/temporary, Z13 weights/scales/lower/temporary, Z14 input/zero/upper
+	// Z0-Z12 sum[0:13]/temporary, Z13 weights/scales/lower/temporary, Z14 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -8151,71 +7759,54 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z13
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z13, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z13, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z13, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z13, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z13, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z13, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z13, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z13, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z13, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z13, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z13, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z13, Z11, Z11
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z13, Z12, Z12
-	VBROADCASTSS lower+104(FP), Z13
-	VCVTPS2DQ    Z13, Z13
-	VBROADCASTSS zero+112(FP), Z14
-	VPADDD       Z14, Z13, Z13
-	VPACKSSDW    Z13, Z13, Z13
-	VPACKUSWB    Z13, Z13, Z13
-	VBROADCASTSS upper+108(FP), Z14
-	VMINPS       Z14, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z14, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z14, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z14, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z14, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z14, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z14, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z14, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z14, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z14, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z14, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z14, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
-	VMINPS       Z14, Z12, Z12
-	VCVTPS2DQ    Z12, Z12
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z13
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z13, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z13, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z13, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z13, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z13, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z13, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z13, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z13, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z13, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z13, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z13, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z13, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS    Z13, Z12, Z12
+	VCVTPS2DQ Z12, Z12
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z14
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z13
+	VPACKSSDW     Z13, Z13, Z13
+	VPACKUSWB     Z13, Z13, Z13
+	VBROADCASTSS  zero+108(FP), Z14
 	VPACKSSDW     Z14, Z14, Z14
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -8281,15 +7872,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv14x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv14x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv14x16(SB), NOSPLIT, $0-116
+TEXT ·QConv14x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI prefetch, R8 prefetchStep,
 	// R9 src/next inputs/3·dstStride/temporary, R10 weights/output row 0, R11 offsets, R12 runs,
 	// R13 groups
-	// Z0-Z13 sum[0:14]/temporary, Z14 weights/scales/lower/temporary, Z15 input/zero/upper
+	// Z0-Z13 sum[0:14]/temporary, Z14 weights/scales/lower/temporary, Z15 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -8550,75 +8141,57 @@ k_done:
 	DECQ R12
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z14
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z14, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z14, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z14, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z14, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z14, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z14, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z14, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z14, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z14, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z14, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z14, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z14, Z11, Z11
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z14, Z12, Z12
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z14, Z13, Z13
-	VBROADCASTSS lower+104(FP), Z14
-	VCVTPS2DQ    Z14, Z14
-	VBROADCASTSS zero+112(FP), Z15
-	VPADDD       Z15, Z14, Z14
-	VPACKSSDW    Z14, Z14, Z14
-	VPACKUSWB    Z14, Z14, Z14
-	VBROADCASTSS upper+108(FP), Z15
-	VMINPS       Z15, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z15, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z15, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z15, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z15, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z15, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z15, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z15, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z15, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z15, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z15, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z15, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
-	VMINPS       Z15, Z12, Z12
-	VCVTPS2DQ    Z12, Z12
-	VMINPS       Z15, Z13, Z13
-	VCVTPS2DQ    Z13, Z13
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z14
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z14, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z14, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z14, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z14, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z14, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z14, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z14, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z14, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z14, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z14, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z14, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z14, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS    Z14, Z12, Z12
+	VCVTPS2DQ Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VMULPS    Z14, Z13, Z13
+	VCVTPS2DQ Z13, Z13
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z15
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z14
+	VPACKSSDW     Z14, Z14, Z14
+	VPACKUSWB     Z14, Z14, Z14
+	VBROADCASTSS  zero+108(FP), Z15
 	VPACKSSDW     Z15, Z15, Z15
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -8685,14 +8258,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv15x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv15x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv15x16(SB), NOSPLIT, $0-116
+TEXT ·QConv15x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary, R8 prefetch,
 	// R9 prefetchStep, R10 src/next inputs/output row 0, R11 weights, R12 offsets, R13 runs, R14 groups
-	// Z0-Z14 sum[0:15]/temporary, Z15 weights/scales/lower/temporary, Z16 input/zero/upper
+	// Z0-Z14 sum[0:15]/temporary, Z15 weights/scales/lower/temporary, Z16 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -8970,79 +8543,60 @@ k_done:
 	DECQ R13
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z15
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z15, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z15, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z15, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z15, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z15, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z15, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z15, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z15, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z15, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z15, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z15, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z15, Z11, Z11
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z15, Z12, Z12
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z15, Z13, Z13
-	VCVTDQ2PS    Z14, Z14
-	VMULPS       Z15, Z14, Z14
-	VBROADCASTSS lower+104(FP), Z15
-	VCVTPS2DQ    Z15, Z15
-	VBROADCASTSS zero+112(FP), Z16
-	VPADDD       Z16, Z15, Z15
-	VPACKSSDW    Z15, Z15, Z15
-	VPACKUSWB    Z15, Z15, Z15
-	VBROADCASTSS upper+108(FP), Z16
-	VMINPS       Z16, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z16, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z16, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z16, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z16, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z16, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z16, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z16, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z16, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z16, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z16, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z16, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
-	VMINPS       Z16, Z12, Z12
-	VCVTPS2DQ    Z12, Z12
-	VMINPS       Z16, Z13, Z13
-	VCVTPS2DQ    Z13, Z13
-	VMINPS       Z16, Z14, Z14
-	VCVTPS2DQ    Z14, Z14
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z15
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z15, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z15, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z15, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z15, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z15, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z15, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z15, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z15, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z15, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z15, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z15, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z15, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS    Z15, Z12, Z12
+	VCVTPS2DQ Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VMULPS    Z15, Z13, Z13
+	VCVTPS2DQ Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VMULPS    Z15, Z14, Z14
+	VCVTPS2DQ Z14, Z14
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z16
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z15
+	VPACKSSDW     Z15, Z15, Z15
+	VPACKUSWB     Z15, Z15, Z15
+	VBROADCASTSS  zero+108(FP), Z16
 	VPACKSSDW     Z16, Z16, Z16
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -9113,14 +8667,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv16x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv16x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv16x16(SB), NOSPLIT, $0-116
+TEXT ·QConv16x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary, R8 prefetch,
 	// R9 prefetchStep, R10 src/next inputs/output row 0, R11 weights, R12 offsets, R13 runs, R14 groups
-	// Z0-Z15 sum[0:16]/temporary, Z16 weights/scales/lower/temporary, Z17 input/zero/upper
+	// Z0-Z15 sum[0:16]/temporary, Z16 weights/scales/lower/temporary, Z17 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -9411,83 +8965,63 @@ k_done:
 	DECQ R13
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z16
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z16, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z16, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z16, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z16, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z16, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z16, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z16, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z16, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z16, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z16, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z16, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z16, Z11, Z11
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z16, Z12, Z12
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z16, Z13, Z13
-	VCVTDQ2PS    Z14, Z14
-	VMULPS       Z16, Z14, Z14
-	VCVTDQ2PS    Z15, Z15
-	VMULPS       Z16, Z15, Z15
-	VBROADCASTSS lower+104(FP), Z16
-	VCVTPS2DQ    Z16, Z16
-	VBROADCASTSS zero+112(FP), Z17
-	VPADDD       Z17, Z16, Z16
-	VPACKSSDW    Z16, Z16, Z16
-	VPACKUSWB    Z16, Z16, Z16
-	VBROADCASTSS upper+108(FP), Z17
-	VMINPS       Z17, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z17, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z17, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z17, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z17, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z17, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z17, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z17, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z17, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z17, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z17, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z17, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
-	VMINPS       Z17, Z12, Z12
-	VCVTPS2DQ    Z12, Z12
-	VMINPS       Z17, Z13, Z13
-	VCVTPS2DQ    Z13, Z13
-	VMINPS       Z17, Z14, Z14
-	VCVTPS2DQ    Z14, Z14
-	VMINPS       Z17, Z15, Z15
-	VCVTPS2DQ    Z15, Z15
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z16
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z16, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z16, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z16, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z16, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z16, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z16, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z16, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z16, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z16, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z16, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z16, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z16, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS    Z16, Z12, Z12
+	VCVTPS2DQ Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VMULPS    Z16, Z13, Z13
+	VCVTPS2DQ Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VMULPS    Z16, Z14, Z14
+	VCVTPS2DQ Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VMULPS    Z16, Z15, Z15
+	VCVTPS2DQ Z15, Z15
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z17
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z16
+	VPACKSSDW     Z16, Z16, Z16
+	VPACKUSWB     Z16, Z16, Z16
+	VBROADCASTSS  zero+108(FP), Z17
 	VPACKSSDW     Z17, Z17, Z17
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -9558,14 +9092,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv17x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv17x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv17x16(SB), NOSPLIT, $0-116
+TEXT ·QConv17x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary, R8 prefetch,
 	// R9 prefetchStep, R10 src/next inputs/output row 0, R11 weights, R12 offsets, R13 runs, R14 groups
-	// Z0-Z16 sum[0:17]/temporary, Z17 weights/scales/lower/temporary, Z18 input/zero/upper
+	// Z0-Z16 sum[0:17]/temporary, Z17 weights/scales/lower/temporary, Z18 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -9869,87 +9403,66 @@ k_done:
 	DECQ R13
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z17
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z17, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z17, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z17, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z17, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z17, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z17, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z17, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z17, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z17, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z17, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z17, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z17, Z11, Z11
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z17, Z12, Z12
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z17, Z13, Z13
-	VCVTDQ2PS    Z14, Z14
-	VMULPS       Z17, Z14, Z14
-	VCVTDQ2PS    Z15, Z15
-	VMULPS       Z17, Z15, Z15
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z17, Z16, Z16
-	VBROADCASTSS lower+104(FP), Z17
-	VCVTPS2DQ    Z17, Z17
-	VBROADCASTSS zero+112(FP), Z18
-	VPADDD       Z18, Z17, Z17
-	VPACKSSDW    Z17, Z17, Z17
-	VPACKUSWB    Z17, Z17, Z17
-	VBROADCASTSS upper+108(FP), Z18
-	VMINPS       Z18, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z18, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z18, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z18, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z18, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z18, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z18, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z18, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z18, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z18, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z18, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z18, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
-	VMINPS       Z18, Z12, Z12
-	VCVTPS2DQ    Z12, Z12
-	VMINPS       Z18, Z13, Z13
-	VCVTPS2DQ    Z13, Z13
-	VMINPS       Z18, Z14, Z14
-	VCVTPS2DQ    Z14, Z14
-	VMINPS       Z18, Z15, Z15
-	VCVTPS2DQ    Z15, Z15
-	VMINPS       Z18, Z16, Z16
-	VCVTPS2DQ    Z16, Z16
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z17
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z17, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z17, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z17, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z17, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z17, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z17, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z17, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z17, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z17, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z17, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z17, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z17, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS    Z17, Z12, Z12
+	VCVTPS2DQ Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VMULPS    Z17, Z13, Z13
+	VCVTPS2DQ Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VMULPS    Z17, Z14, Z14
+	VCVTPS2DQ Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VMULPS    Z17, Z15, Z15
+	VCVTPS2DQ Z15, Z15
+	VCVTDQ2PS Z16, Z16
+	VMULPS    Z17, Z16, Z16
+	VCVTPS2DQ Z16, Z16
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z18
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z17
+	VPACKSSDW     Z17, Z17, Z17
+	VPACKUSWB     Z17, Z17, Z17
+	VBROADCASTSS  zero+108(FP), Z18
 	VPACKSSDW     Z18, Z18, Z18
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -10029,14 +9542,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv18x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv18x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv18x16(SB), NOSPLIT, $0-116
+TEXT ·QConv18x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary, R8 prefetch,
 	// R9 prefetchStep, R10 src/next inputs/output row 0, R11 weights, R12 offsets, R13 runs, R14 groups
-	// Z0-Z17 sum[0:18]/temporary, Z18 weights/scales/lower/temporary, Z19 input/zero/upper
+	// Z0-Z17 sum[0:18]/temporary, Z18 weights/scales/lower/temporary, Z19 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -10353,91 +9866,69 @@ k_done:
 	DECQ R13
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z18
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z18, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z18, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z18, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z18, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z18, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z18, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z18, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z18, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z18, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z18, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z18, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z18, Z11, Z11
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z18, Z12, Z12
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z18, Z13, Z13
-	VCVTDQ2PS    Z14, Z14
-	VMULPS       Z18, Z14, Z14
-	VCVTDQ2PS    Z15, Z15
-	VMULPS       Z18, Z15, Z15
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z18, Z16, Z16
-	VCVTDQ2PS    Z17, Z17
-	VMULPS       Z18, Z17, Z17
-	VBROADCASTSS lower+104(FP), Z18
-	VCVTPS2DQ    Z18, Z18
-	VBROADCASTSS zero+112(FP), Z19
-	VPADDD       Z19, Z18, Z18
-	VPACKSSDW    Z18, Z18, Z18
-	VPACKUSWB    Z18, Z18, Z18
-	VBROADCASTSS upper+108(FP), Z19
-	VMINPS       Z19, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z19, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z19, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z19, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z19, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z19, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z19, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z19, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z19, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z19, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z19, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z19, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
-	VMINPS       Z19, Z12, Z12
-	VCVTPS2DQ    Z12, Z12
-	VMINPS       Z19, Z13, Z13
-	VCVTPS2DQ    Z13, Z13
-	VMINPS       Z19, Z14, Z14
-	VCVTPS2DQ    Z14, Z14
-	VMINPS       Z19, Z15, Z15
-	VCVTPS2DQ    Z15, Z15
-	VMINPS       Z19, Z16, Z16
-	VCVTPS2DQ    Z16, Z16
-	VMINPS       Z19, Z17, Z17
-	VCVTPS2DQ    Z17, Z17
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z18
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z18, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z18, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z18, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z18, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z18, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z18, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z18, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z18, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z18, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z18, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z18, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z18, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS    Z18, Z12, Z12
+	VCVTPS2DQ Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VMULPS    Z18, Z13, Z13
+	VCVTPS2DQ Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VMULPS    Z18, Z14, Z14
+	VCVTPS2DQ Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VMULPS    Z18, Z15, Z15
+	VCVTPS2DQ Z15, Z15
+	VCVTDQ2PS Z16, Z16
+	VMULPS    Z18, Z16, Z16
+	VCVTPS2DQ Z16, Z16
+	VCVTDQ2PS Z17, Z17
+	VMULPS    Z18, Z17, Z17
+	VCVTPS2DQ Z17, Z17
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z19
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z18
+	VPACKSSDW     Z18, Z18, Z18
+	VPACKUSWB     Z18, Z18, Z18
+	VBROADCASTSS  zero+108(FP), Z19
 	VPACKSSDW     Z19, Z19, Z19
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -10518,14 +10009,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv19x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv19x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv19x16(SB), NOSPLIT, $0-116
+TEXT ·QConv19x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary, R8 prefetch,
 	// R9 prefetchStep, R10 src/next inputs/output row 0, R11 weights, R12 offsets, R13 runs, R14 groups
-	// Z0-Z18 sum[0:19]/temporary, Z19 weights/scales/lower/temporary, Z20 input/zero/upper
+	// Z0-Z18 sum[0:19]/temporary, Z19 weights/scales/lower/temporary, Z20 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -10855,95 +10346,72 @@ k_done:
 	DECQ R13
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z19
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z19, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z19, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z19, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z19, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z19, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z19, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z19, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z19, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z19, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z19, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z19, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z19, Z11, Z11
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z19, Z12, Z12
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z19, Z13, Z13
-	VCVTDQ2PS    Z14, Z14
-	VMULPS       Z19, Z14, Z14
-	VCVTDQ2PS    Z15, Z15
-	VMULPS       Z19, Z15, Z15
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z19, Z16, Z16
-	VCVTDQ2PS    Z17, Z17
-	VMULPS       Z19, Z17, Z17
-	VCVTDQ2PS    Z18, Z18
-	VMULPS       Z19, Z18, Z18
-	VBROADCASTSS lower+104(FP), Z19
-	VCVTPS2DQ    Z19, Z19
-	VBROADCASTSS zero+112(FP), Z20
-	VPADDD       Z20, Z19, Z19
-	VPACKSSDW    Z19, Z19, Z19
-	VPACKUSWB    Z19, Z19, Z19
-	VBROADCASTSS upper+108(FP), Z20
-	VMINPS       Z20, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z20, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z20, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z20, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z20, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z20, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z20, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z20, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z20, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z20, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z20, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z20, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
-	VMINPS       Z20, Z12, Z12
-	VCVTPS2DQ    Z12, Z12
-	VMINPS       Z20, Z13, Z13
-	VCVTPS2DQ    Z13, Z13
-	VMINPS       Z20, Z14, Z14
-	VCVTPS2DQ    Z14, Z14
-	VMINPS       Z20, Z15, Z15
-	VCVTPS2DQ    Z15, Z15
-	VMINPS       Z20, Z16, Z16
-	VCVTPS2DQ    Z16, Z16
-	VMINPS       Z20, Z17, Z17
-	VCVTPS2DQ    Z17, Z17
-	VMINPS       Z20, Z18, Z18
-	VCVTPS2DQ    Z18, Z18
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z19
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z19, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z19, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z19, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z19, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z19, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z19, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z19, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z19, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z19, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z19, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z19, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z19, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS    Z19, Z12, Z12
+	VCVTPS2DQ Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VMULPS    Z19, Z13, Z13
+	VCVTPS2DQ Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VMULPS    Z19, Z14, Z14
+	VCVTPS2DQ Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VMULPS    Z19, Z15, Z15
+	VCVTPS2DQ Z15, Z15
+	VCVTDQ2PS Z16, Z16
+	VMULPS    Z19, Z16, Z16
+	VCVTPS2DQ Z16, Z16
+	VCVTDQ2PS Z17, Z17
+	VMULPS    Z19, Z17, Z17
+	VCVTPS2DQ Z17, Z17
+	VCVTDQ2PS Z18, Z18
+	VMULPS    Z19, Z18, Z18
+	VCVTPS2DQ Z18, Z18
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z20
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z19
+	VPACKSSDW     Z19, Z19, Z19
+	VPACKUSWB     Z19, Z19, Z19
+	VBROADCASTSS  zero+108(FP), Z20
 	VPACKSSDW     Z20, Z20, Z20
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -11028,14 +10496,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv20x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv20x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv20x16(SB), NOSPLIT, $0-116
+TEXT ·QConv20x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary, R8 prefetch,
 	// R9 prefetchStep, R10 src/next inputs/output row 0, R11 weights, R12 offsets, R13 runs, R14 groups
-	// Z0-Z19 sum[0:20]/temporary, Z20 weights/scales/lower/temporary, Z21 input/zero/upper
+	// Z0-Z19 sum[0:20]/temporary, Z20 weights/scales/lower/temporary, Z21 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -11378,99 +10846,75 @@ k_done:
 	DECQ R13
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z20
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z20, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z20, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z20, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z20, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z20, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z20, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z20, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z20, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z20, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z20, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z20, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z20, Z11, Z11
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z20, Z12, Z12
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z20, Z13, Z13
-	VCVTDQ2PS    Z14, Z14
-	VMULPS       Z20, Z14, Z14
-	VCVTDQ2PS    Z15, Z15
-	VMULPS       Z20, Z15, Z15
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z20, Z16, Z16
-	VCVTDQ2PS    Z17, Z17
-	VMULPS       Z20, Z17, Z17
-	VCVTDQ2PS    Z18, Z18
-	VMULPS       Z20, Z18, Z18
-	VCVTDQ2PS    Z19, Z19
-	VMULPS       Z20, Z19, Z19
-	VBROADCASTSS lower+104(FP), Z20
-	VCVTPS2DQ    Z20, Z20
-	VBROADCASTSS zero+112(FP), Z21
-	VPADDD       Z21, Z20, Z20
-	VPACKSSDW    Z20, Z20, Z20
-	VPACKUSWB    Z20, Z20, Z20
-	VBROADCASTSS upper+108(FP), Z21
-	VMINPS       Z21, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z21, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z21, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z21, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z21, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z21, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z21, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z21, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z21, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z21, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z21, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z21, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
-	VMINPS       Z21, Z12, Z12
-	VCVTPS2DQ    Z12, Z12
-	VMINPS       Z21, Z13, Z13
-	VCVTPS2DQ    Z13, Z13
-	VMINPS       Z21, Z14, Z14
-	VCVTPS2DQ    Z14, Z14
-	VMINPS       Z21, Z15, Z15
-	VCVTPS2DQ    Z15, Z15
-	VMINPS       Z21, Z16, Z16
-	VCVTPS2DQ    Z16, Z16
-	VMINPS       Z21, Z17, Z17
-	VCVTPS2DQ    Z17, Z17
-	VMINPS       Z21, Z18, Z18
-	VCVTPS2DQ    Z18, Z18
-	VMINPS       Z21, Z19, Z19
-	VCVTPS2DQ    Z19, Z19
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z20
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z20, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z20, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z20, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z20, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z20, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z20, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z20, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z20, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z20, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z20, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z20, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z20, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS    Z20, Z12, Z12
+	VCVTPS2DQ Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VMULPS    Z20, Z13, Z13
+	VCVTPS2DQ Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VMULPS    Z20, Z14, Z14
+	VCVTPS2DQ Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VMULPS    Z20, Z15, Z15
+	VCVTPS2DQ Z15, Z15
+	VCVTDQ2PS Z16, Z16
+	VMULPS    Z20, Z16, Z16
+	VCVTPS2DQ Z16, Z16
+	VCVTDQ2PS Z17, Z17
+	VMULPS    Z20, Z17, Z17
+	VCVTPS2DQ Z17, Z17
+	VCVTDQ2PS Z18, Z18
+	VMULPS    Z20, Z18, Z18
+	VCVTPS2DQ Z18, Z18
+	VCVTDQ2PS Z19, Z19
+	VMULPS    Z20, Z19, Z19
+	VCVTPS2DQ Z19, Z19
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z21
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z20
+	VPACKSSDW     Z20, Z20, Z20
+	VPACKUSWB     Z20, Z20, Z20
+	VBROADCASTSS  zero+108(FP), Z21
 	VPACKSSDW     Z21, Z21, Z21
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -11555,14 +10999,14 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv21x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv21x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv21x16(SB), NOSPLIT, $0-116
+TEXT ·QConv21x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary, R8 prefetch,
 	// R9 prefetchStep, R10 src/next inputs/output row 0, R11 weights, R12 offsets, R13 runs, R14 groups
-	// Z0-Z20 sum[0:21]/temporary, Z21 weights/scales/lower/temporary, Z22 input/zero/upper
+	// Z0-Z20 sum[0:21]/temporary, Z21 weights/scales/lower/temporary, Z22 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -11918,103 +11362,78 @@ k_done:
 	DECQ R13
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z21
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z21, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z21, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z21, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z21, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z21, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z21, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z21, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z21, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z21, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z21, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z21, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z21, Z11, Z11
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z21, Z12, Z12
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z21, Z13, Z13
-	VCVTDQ2PS    Z14, Z14
-	VMULPS       Z21, Z14, Z14
-	VCVTDQ2PS    Z15, Z15
-	VMULPS       Z21, Z15, Z15
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z21, Z16, Z16
-	VCVTDQ2PS    Z17, Z17
-	VMULPS       Z21, Z17, Z17
-	VCVTDQ2PS    Z18, Z18
-	VMULPS       Z21, Z18, Z18
-	VCVTDQ2PS    Z19, Z19
-	VMULPS       Z21, Z19, Z19
-	VCVTDQ2PS    Z20, Z20
-	VMULPS       Z21, Z20, Z20
-	VBROADCASTSS lower+104(FP), Z21
-	VCVTPS2DQ    Z21, Z21
-	VBROADCASTSS zero+112(FP), Z22
-	VPADDD       Z22, Z21, Z21
-	VPACKSSDW    Z21, Z21, Z21
-	VPACKUSWB    Z21, Z21, Z21
-	VBROADCASTSS upper+108(FP), Z22
-	VMINPS       Z22, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z22, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z22, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z22, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z22, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z22, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z22, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z22, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z22, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z22, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z22, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z22, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
-	VMINPS       Z22, Z12, Z12
-	VCVTPS2DQ    Z12, Z12
-	VMINPS       Z22, Z13, Z13
-	VCVTPS2DQ    Z13, Z13
-	VMINPS       Z22, Z14, Z14
-	VCVTPS2DQ    Z14, Z14
-	VMINPS       Z22, Z15, Z15
-	VCVTPS2DQ    Z15, Z15
-	VMINPS       Z22, Z16, Z16
-	VCVTPS2DQ    Z16, Z16
-	VMINPS       Z22, Z17, Z17
-	VCVTPS2DQ    Z17, Z17
-	VMINPS       Z22, Z18, Z18
-	VCVTPS2DQ    Z18, Z18
-	VMINPS       Z22, Z19, Z19
-	VCVTPS2DQ    Z19, Z19
-	VMINPS       Z22, Z20, Z20
-	VCVTPS2DQ    Z20, Z20
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z21
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z21, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z21, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z21, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z21, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z21, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z21, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z21, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z21, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z21, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z21, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z21, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z21, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS    Z21, Z12, Z12
+	VCVTPS2DQ Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VMULPS    Z21, Z13, Z13
+	VCVTPS2DQ Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VMULPS    Z21, Z14, Z14
+	VCVTPS2DQ Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VMULPS    Z21, Z15, Z15
+	VCVTPS2DQ Z15, Z15
+	VCVTDQ2PS Z16, Z16
+	VMULPS    Z21, Z16, Z16
+	VCVTPS2DQ Z16, Z16
+	VCVTDQ2PS Z17, Z17
+	VMULPS    Z21, Z17, Z17
+	VCVTPS2DQ Z17, Z17
+	VCVTDQ2PS Z18, Z18
+	VMULPS    Z21, Z18, Z18
+	VCVTPS2DQ Z18, Z18
+	VCVTDQ2PS Z19, Z19
+	VMULPS    Z21, Z19, Z19
+	VCVTPS2DQ Z19, Z19
+	VCVTDQ2PS Z20, Z20
+	VMULPS    Z21, Z20, Z20
+	VCVTPS2DQ Z20, Z20
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z22
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z21
+	VPACKSSDW     Z21, Z21, Z21
+	VPACKUSWB     Z21, Z21, Z21
+	VBROADCASTSS  zero+108(FP), Z22
 	VPACKSSDW     Z22, Z22, Z22
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -12108,15 +11527,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv22x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv22x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv22x16(SB), NOSPLIT, $0-116
+TEXT ·QConv22x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary,
 	// R8 input row 21/output row 0, R9 prefetch, R10 prefetchStep, R11 src/next inputs, R12 weights,
 	// R13 offsets, R14 runs, R15 groups
-	// Z0-Z21 sum[0:22]/temporary, Z22 weights/scales/lower/temporary, Z23 input/zero/upper
+	// Z0-Z21 sum[0:22]/temporary, Z22 weights/scales/lower/temporary, Z23 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -12489,107 +11908,81 @@ k_done:
 	DECQ R14
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z22
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z22, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z22, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z22, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z22, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z22, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z22, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z22, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z22, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z22, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z22, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z22, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z22, Z11, Z11
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z22, Z12, Z12
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z22, Z13, Z13
-	VCVTDQ2PS    Z14, Z14
-	VMULPS       Z22, Z14, Z14
-	VCVTDQ2PS    Z15, Z15
-	VMULPS       Z22, Z15, Z15
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z22, Z16, Z16
-	VCVTDQ2PS    Z17, Z17
-	VMULPS       Z22, Z17, Z17
-	VCVTDQ2PS    Z18, Z18
-	VMULPS       Z22, Z18, Z18
-	VCVTDQ2PS    Z19, Z19
-	VMULPS       Z22, Z19, Z19
-	VCVTDQ2PS    Z20, Z20
-	VMULPS       Z22, Z20, Z20
-	VCVTDQ2PS    Z21, Z21
-	VMULPS       Z22, Z21, Z21
-	VBROADCASTSS lower+104(FP), Z22
-	VCVTPS2DQ    Z22, Z22
-	VBROADCASTSS zero+112(FP), Z23
-	VPADDD       Z23, Z22, Z22
-	VPACKSSDW    Z22, Z22, Z22
-	VPACKUSWB    Z22, Z22, Z22
-	VBROADCASTSS upper+108(FP), Z23
-	VMINPS       Z23, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z23, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z23, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z23, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z23, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z23, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z23, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z23, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z23, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z23, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z23, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z23, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
-	VMINPS       Z23, Z12, Z12
-	VCVTPS2DQ    Z12, Z12
-	VMINPS       Z23, Z13, Z13
-	VCVTPS2DQ    Z13, Z13
-	VMINPS       Z23, Z14, Z14
-	VCVTPS2DQ    Z14, Z14
-	VMINPS       Z23, Z15, Z15
-	VCVTPS2DQ    Z15, Z15
-	VMINPS       Z23, Z16, Z16
-	VCVTPS2DQ    Z16, Z16
-	VMINPS       Z23, Z17, Z17
-	VCVTPS2DQ    Z17, Z17
-	VMINPS       Z23, Z18, Z18
-	VCVTPS2DQ    Z18, Z18
-	VMINPS       Z23, Z19, Z19
-	VCVTPS2DQ    Z19, Z19
-	VMINPS       Z23, Z20, Z20
-	VCVTPS2DQ    Z20, Z20
-	VMINPS       Z23, Z21, Z21
-	VCVTPS2DQ    Z21, Z21
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z22
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z22, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z22, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z22, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z22, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z22, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z22, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z22, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z22, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z22, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z22, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z22, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z22, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS    Z22, Z12, Z12
+	VCVTPS2DQ Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VMULPS    Z22, Z13, Z13
+	VCVTPS2DQ Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VMULPS    Z22, Z14, Z14
+	VCVTPS2DQ Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VMULPS    Z22, Z15, Z15
+	VCVTPS2DQ Z15, Z15
+	VCVTDQ2PS Z16, Z16
+	VMULPS    Z22, Z16, Z16
+	VCVTPS2DQ Z16, Z16
+	VCVTDQ2PS Z17, Z17
+	VMULPS    Z22, Z17, Z17
+	VCVTPS2DQ Z17, Z17
+	VCVTDQ2PS Z18, Z18
+	VMULPS    Z22, Z18, Z18
+	VCVTPS2DQ Z18, Z18
+	VCVTDQ2PS Z19, Z19
+	VMULPS    Z22, Z19, Z19
+	VCVTPS2DQ Z19, Z19
+	VCVTDQ2PS Z20, Z20
+	VMULPS    Z22, Z20, Z20
+	VCVTPS2DQ Z20, Z20
+	VCVTDQ2PS Z21, Z21
+	VMULPS    Z22, Z21, Z21
+	VCVTPS2DQ Z21, Z21
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z23
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z22
+	VPACKSSDW     Z22, Z22, Z22
+	VPACKUSWB     Z22, Z22, Z22
+	VBROADCASTSS  zero+108(FP), Z23
 	VPACKSSDW     Z23, Z23, Z23
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -12684,15 +12077,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv23x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv23x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv23x16(SB), NOSPLIT, $0-116
+TEXT ·QConv23x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary,
 	// R8 input row 21/output row 0, R9 prefetch, R10 prefetchStep, R11 src/next inputs, R12 weights,
 	// R13 offsets, R14 runs, R15 groups
-	// Z0-Z22 sum[0:23]/temporary, Z23 weights/scales/lower/temporary, Z24 input/zero/upper
+	// Z0-Z22 sum[0:23]/temporary, Z23 weights/scales/lower/temporary, Z24 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -13078,111 +12471,84 @@ k_done:
 	DECQ R14
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z23
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z23, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z23, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z23, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z23, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z23, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z23, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z23, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z23, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z23, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z23, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z23, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z23, Z11, Z11
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z23, Z12, Z12
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z23, Z13, Z13
-	VCVTDQ2PS    Z14, Z14
-	VMULPS       Z23, Z14, Z14
-	VCVTDQ2PS    Z15, Z15
-	VMULPS       Z23, Z15, Z15
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z23, Z16, Z16
-	VCVTDQ2PS    Z17, Z17
-	VMULPS       Z23, Z17, Z17
-	VCVTDQ2PS    Z18, Z18
-	VMULPS       Z23, Z18, Z18
-	VCVTDQ2PS    Z19, Z19
-	VMULPS       Z23, Z19, Z19
-	VCVTDQ2PS    Z20, Z20
-	VMULPS       Z23, Z20, Z20
-	VCVTDQ2PS    Z21, Z21
-	VMULPS       Z23, Z21, Z21
-	VCVTDQ2PS    Z22, Z22
-	VMULPS       Z23, Z22, Z22
-	VBROADCASTSS lower+104(FP), Z23
-	VCVTPS2DQ    Z23, Z23
-	VBROADCASTSS zero+112(FP), Z24
-	VPADDD       Z24, Z23, Z23
-	VPACKSSDW    Z23, Z23, Z23
-	VPACKUSWB    Z23, Z23, Z23
-	VBROADCASTSS upper+108(FP), Z24
-	VMINPS       Z24, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z24, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z24, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z24, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z24, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z24, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z24, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z24, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z24, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z24, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z24, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z24, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
-	VMINPS       Z24, Z12, Z12
-	VCVTPS2DQ    Z12, Z12
-	VMINPS       Z24, Z13, Z13
-	VCVTPS2DQ    Z13, Z13
-	VMINPS       Z24, Z14, Z14
-	VCVTPS2DQ    Z14, Z14
-	VMINPS       Z24, Z15, Z15
-	VCVTPS2DQ    Z15, Z15
-	VMINPS       Z24, Z16, Z16
-	VCVTPS2DQ    Z16, Z16
-	VMINPS       Z24, Z17, Z17
-	VCVTPS2DQ    Z17, Z17
-	VMINPS       Z24, Z18, Z18
-	VCVTPS2DQ    Z18, Z18
-	VMINPS       Z24, Z19, Z19
-	VCVTPS2DQ    Z19, Z19
-	VMINPS       Z24, Z20, Z20
-	VCVTPS2DQ    Z20, Z20
-	VMINPS       Z24, Z21, Z21
-	VCVTPS2DQ    Z21, Z21
-	VMINPS       Z24, Z22, Z22
-	VCVTPS2DQ    Z22, Z22
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z23
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z23, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z23, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z23, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z23, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z23, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z23, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z23, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z23, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z23, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z23, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z23, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z23, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS    Z23, Z12, Z12
+	VCVTPS2DQ Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VMULPS    Z23, Z13, Z13
+	VCVTPS2DQ Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VMULPS    Z23, Z14, Z14
+	VCVTPS2DQ Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VMULPS    Z23, Z15, Z15
+	VCVTPS2DQ Z15, Z15
+	VCVTDQ2PS Z16, Z16
+	VMULPS    Z23, Z16, Z16
+	VCVTPS2DQ Z16, Z16
+	VCVTDQ2PS Z17, Z17
+	VMULPS    Z23, Z17, Z17
+	VCVTPS2DQ Z17, Z17
+	VCVTDQ2PS Z18, Z18
+	VMULPS    Z23, Z18, Z18
+	VCVTPS2DQ Z18, Z18
+	VCVTDQ2PS Z19, Z19
+	VMULPS    Z23, Z19, Z19
+	VCVTPS2DQ Z19, Z19
+	VCVTDQ2PS Z20, Z20
+	VMULPS    Z23, Z20, Z20
+	VCVTPS2DQ Z20, Z20
+	VCVTDQ2PS Z21, Z21
+	VMULPS    Z23, Z21, Z21
+	VCVTPS2DQ Z21, Z21
+	VCVTDQ2PS Z22, Z22
+	VMULPS    Z23, Z22, Z22
+	VCVTPS2DQ Z22, Z22
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z24
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z23
+	VPACKSSDW     Z23, Z23, Z23
+	VPACKUSWB     Z23, Z23, Z23
+	VBROADCASTSS  zero+108(FP), Z24
 	VPACKSSDW     Z24, Z24, Z24
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -13281,15 +12647,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv24x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv24x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv24x16(SB), NOSPLIT, $0-116
+TEXT ·QConv24x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary,
 	// R8 input row 21/output row 0, R9 prefetch, R10 prefetchStep, R11 src/next inputs, R12 weights,
 	// R13 offsets, R14 runs, R15 groups
-	// Z0-Z23 sum[0:24]/temporary, Z24 weights/scales/lower/temporary, Z25 input/zero/upper
+	// Z0-Z23 sum[0:24]/temporary, Z24 weights/scales/lower/temporary, Z25 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -13688,115 +13054,87 @@ k_done:
 	DECQ R14
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z24
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z24, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z24, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z24, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z24, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z24, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z24, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z24, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z24, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z24, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z24, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z24, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z24, Z11, Z11
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z24, Z12, Z12
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z24, Z13, Z13
-	VCVTDQ2PS    Z14, Z14
-	VMULPS       Z24, Z14, Z14
-	VCVTDQ2PS    Z15, Z15
-	VMULPS       Z24, Z15, Z15
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z24, Z16, Z16
-	VCVTDQ2PS    Z17, Z17
-	VMULPS       Z24, Z17, Z17
-	VCVTDQ2PS    Z18, Z18
-	VMULPS       Z24, Z18, Z18
-	VCVTDQ2PS    Z19, Z19
-	VMULPS       Z24, Z19, Z19
-	VCVTDQ2PS    Z20, Z20
-	VMULPS       Z24, Z20, Z20
-	VCVTDQ2PS    Z21, Z21
-	VMULPS       Z24, Z21, Z21
-	VCVTDQ2PS    Z22, Z22
-	VMULPS       Z24, Z22, Z22
-	VCVTDQ2PS    Z23, Z23
-	VMULPS       Z24, Z23, Z23
-	VBROADCASTSS lower+104(FP), Z24
-	VCVTPS2DQ    Z24, Z24
-	VBROADCASTSS zero+112(FP), Z25
-	VPADDD       Z25, Z24, Z24
-	VPACKSSDW    Z24, Z24, Z24
-	VPACKUSWB    Z24, Z24, Z24
-	VBROADCASTSS upper+108(FP), Z25
-	VMINPS       Z25, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z25, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z25, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z25, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z25, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z25, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z25, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z25, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z25, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z25, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z25, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z25, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
-	VMINPS       Z25, Z12, Z12
-	VCVTPS2DQ    Z12, Z12
-	VMINPS       Z25, Z13, Z13
-	VCVTPS2DQ    Z13, Z13
-	VMINPS       Z25, Z14, Z14
-	VCVTPS2DQ    Z14, Z14
-	VMINPS       Z25, Z15, Z15
-	VCVTPS2DQ    Z15, Z15
-	VMINPS       Z25, Z16, Z16
-	VCVTPS2DQ    Z16, Z16
-	VMINPS       Z25, Z17, Z17
-	VCVTPS2DQ    Z17, Z17
-	VMINPS       Z25, Z18, Z18
-	VCVTPS2DQ    Z18, Z18
-	VMINPS       Z25, Z19, Z19
-	VCVTPS2DQ    Z19, Z19
-	VMINPS       Z25, Z20, Z20
-	VCVTPS2DQ    Z20, Z20
-	VMINPS       Z25, Z21, Z21
-	VCVTPS2DQ    Z21, Z21
-	VMINPS       Z25, Z22, Z22
-	VCVTPS2DQ    Z22, Z22
-	VMINPS       Z25, Z23, Z23
-	VCVTPS2DQ    Z23, Z23
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z24
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z24, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z24, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z24, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z24, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z24, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z24, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z24, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z24, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z24, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z24, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z24, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z24, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS    Z24, Z12, Z12
+	VCVTPS2DQ Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VMULPS    Z24, Z13, Z13
+	VCVTPS2DQ Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VMULPS    Z24, Z14, Z14
+	VCVTPS2DQ Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VMULPS    Z24, Z15, Z15
+	VCVTPS2DQ Z15, Z15
+	VCVTDQ2PS Z16, Z16
+	VMULPS    Z24, Z16, Z16
+	VCVTPS2DQ Z16, Z16
+	VCVTDQ2PS Z17, Z17
+	VMULPS    Z24, Z17, Z17
+	VCVTPS2DQ Z17, Z17
+	VCVTDQ2PS Z18, Z18
+	VMULPS    Z24, Z18, Z18
+	VCVTPS2DQ Z18, Z18
+	VCVTDQ2PS Z19, Z19
+	VMULPS    Z24, Z19, Z19
+	VCVTPS2DQ Z19, Z19
+	VCVTDQ2PS Z20, Z20
+	VMULPS    Z24, Z20, Z20
+	VCVTPS2DQ Z20, Z20
+	VCVTDQ2PS Z21, Z21
+	VMULPS    Z24, Z21, Z21
+	VCVTPS2DQ Z21, Z21
+	VCVTDQ2PS Z22, Z22
+	VMULPS    Z24, Z22, Z22
+	VCVTPS2DQ Z22, Z22
+	VCVTDQ2PS Z23, Z23
+	VMULPS    Z24, Z23, Z23
+	VCVTPS2DQ Z23, Z23
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z25
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z24
+	VPACKSSDW     Z24, Z24, Z24
+	VPACKUSWB     Z24, Z24, Z24
+	VBROADCASTSS  zero+108(FP), Z25
 	VPACKSSDW     Z25, Z25, Z25
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -13895,15 +13233,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv25x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv25x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv25x16(SB), NOSPLIT, $0-116
+TEXT ·QConv25x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary,
 	// R8 input row 21/output row 0, R9 prefetch, R10 prefetchStep, R11 src/next inputs, R12 weights,
 	// R13 offsets, R14 runs, R15 groups
-	// Z0-Z24 sum[0:25]/temporary, Z25 weights/scales/lower/temporary, Z26 input/zero/upper
+	// Z0-Z24 sum[0:25]/temporary, Z25 weights/scales/lower/temporary, Z26 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -14315,119 +13653,90 @@ k_done:
 	DECQ R14
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z25
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z25, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z25, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z25, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z25, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z25, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z25, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z25, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z25, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z25, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z25, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z25, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z25, Z11, Z11
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z25, Z12, Z12
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z25, Z13, Z13
-	VCVTDQ2PS    Z14, Z14
-	VMULPS       Z25, Z14, Z14
-	VCVTDQ2PS    Z15, Z15
-	VMULPS       Z25, Z15, Z15
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z25, Z16, Z16
-	VCVTDQ2PS    Z17, Z17
-	VMULPS       Z25, Z17, Z17
-	VCVTDQ2PS    Z18, Z18
-	VMULPS       Z25, Z18, Z18
-	VCVTDQ2PS    Z19, Z19
-	VMULPS       Z25, Z19, Z19
-	VCVTDQ2PS    Z20, Z20
-	VMULPS       Z25, Z20, Z20
-	VCVTDQ2PS    Z21, Z21
-	VMULPS       Z25, Z21, Z21
-	VCVTDQ2PS    Z22, Z22
-	VMULPS       Z25, Z22, Z22
-	VCVTDQ2PS    Z23, Z23
-	VMULPS       Z25, Z23, Z23
-	VCVTDQ2PS    Z24, Z24
-	VMULPS       Z25, Z24, Z24
-	VBROADCASTSS lower+104(FP), Z25
-	VCVTPS2DQ    Z25, Z25
-	VBROADCASTSS zero+112(FP), Z26
-	VPADDD       Z26, Z25, Z25
-	VPACKSSDW    Z25, Z25, Z25
-	VPACKUSWB    Z25, Z25, Z25
-	VBROADCASTSS upper+108(FP), Z26
-	VMINPS       Z26, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z26, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z26, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z26, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z26, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z26, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z26, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z26, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z26, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z26, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z26, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z26, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
-	VMINPS       Z26, Z12, Z12
-	VCVTPS2DQ    Z12, Z12
-	VMINPS       Z26, Z13, Z13
-	VCVTPS2DQ    Z13, Z13
-	VMINPS       Z26, Z14, Z14
-	VCVTPS2DQ    Z14, Z14
-	VMINPS       Z26, Z15, Z15
-	VCVTPS2DQ    Z15, Z15
-	VMINPS       Z26, Z16, Z16
-	VCVTPS2DQ    Z16, Z16
-	VMINPS       Z26, Z17, Z17
-	VCVTPS2DQ    Z17, Z17
-	VMINPS       Z26, Z18, Z18
-	VCVTPS2DQ    Z18, Z18
-	VMINPS       Z26, Z19, Z19
-	VCVTPS2DQ    Z19, Z19
-	VMINPS       Z26, Z20, Z20
-	VCVTPS2DQ    Z20, Z20
-	VMINPS       Z26, Z21, Z21
-	VCVTPS2DQ    Z21, Z21
-	VMINPS       Z26, Z22, Z22
-	VCVTPS2DQ    Z22, Z22
-	VMINPS       Z26, Z23, Z23
-	VCVTPS2DQ    Z23, Z23
-	VMINPS       Z26, Z24, Z24
-	VCVTPS2DQ    Z24, Z24
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z25
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z25, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z25, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z25, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z25, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z25, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z25, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z25, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z25, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z25, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z25, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z25, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z25, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS    Z25, Z12, Z12
+	VCVTPS2DQ Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VMULPS    Z25, Z13, Z13
+	VCVTPS2DQ Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VMULPS    Z25, Z14, Z14
+	VCVTPS2DQ Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VMULPS    Z25, Z15, Z15
+	VCVTPS2DQ Z15, Z15
+	VCVTDQ2PS Z16, Z16
+	VMULPS    Z25, Z16, Z16
+	VCVTPS2DQ Z16, Z16
+	VCVTDQ2PS Z17, Z17
+	VMULPS    Z25, Z17, Z17
+	VCVTPS2DQ Z17, Z17
+	VCVTDQ2PS Z18, Z18
+	VMULPS    Z25, Z18, Z18
+	VCVTPS2DQ Z18, Z18
+	VCVTDQ2PS Z19, Z19
+	VMULPS    Z25, Z19, Z19
+	VCVTPS2DQ Z19, Z19
+	VCVTDQ2PS Z20, Z20
+	VMULPS    Z25, Z20, Z20
+	VCVTPS2DQ Z20, Z20
+	VCVTDQ2PS Z21, Z21
+	VMULPS    Z25, Z21, Z21
+	VCVTPS2DQ Z21, Z21
+	VCVTDQ2PS Z22, Z22
+	VMULPS    Z25, Z22, Z22
+	VCVTPS2DQ Z22, Z22
+	VCVTDQ2PS Z23, Z23
+	VMULPS    Z25, Z23, Z23
+	VCVTPS2DQ Z23, Z23
+	VCVTDQ2PS Z24, Z24
+	VMULPS    Z25, Z24, Z24
+	VCVTPS2DQ Z24, Z24
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z26
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z25
+	VPACKSSDW     Z25, Z25, Z25
+	VPACKUSWB     Z25, Z25, Z25
+	VBROADCASTSS  zero+108(FP), Z26
 	VPACKSSDW     Z26, Z26, Z26
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -14535,15 +13844,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv26x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv26x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv26x16(SB), NOSPLIT, $0-116
+TEXT ·QConv26x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary,
 	// R8 input row 21/output row 0, R9 prefetch, R10 prefetchStep, R11 src/next inputs, R12 weights,
 	// R13 offsets, R14 runs, R15 groups
-	// Z0-Z25 sum[0:26]/temporary, Z26 weights/scales/lower/temporary, Z27 input/zero/upper
+	// Z0-Z25 sum[0:26]/temporary, Z26 weights/scales/lower/temporary, Z27 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -14968,123 +14277,93 @@ k_done:
 	DECQ R14
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z26
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z26, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z26, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z26, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z26, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z26, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z26, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z26, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z26, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z26, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z26, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z26, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z26, Z11, Z11
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z26, Z12, Z12
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z26, Z13, Z13
-	VCVTDQ2PS    Z14, Z14
-	VMULPS       Z26, Z14, Z14
-	VCVTDQ2PS    Z15, Z15
-	VMULPS       Z26, Z15, Z15
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z26, Z16, Z16
-	VCVTDQ2PS    Z17, Z17
-	VMULPS       Z26, Z17, Z17
-	VCVTDQ2PS    Z18, Z18
-	VMULPS       Z26, Z18, Z18
-	VCVTDQ2PS    Z19, Z19
-	VMULPS       Z26, Z19, Z19
-	VCVTDQ2PS    Z20, Z20
-	VMULPS       Z26, Z20, Z20
-	VCVTDQ2PS    Z21, Z21
-	VMULPS       Z26, Z21, Z21
-	VCVTDQ2PS    Z22, Z22
-	VMULPS       Z26, Z22, Z22
-	VCVTDQ2PS    Z23, Z23
-	VMULPS       Z26, Z23, Z23
-	VCVTDQ2PS    Z24, Z24
-	VMULPS       Z26, Z24, Z24
-	VCVTDQ2PS    Z25, Z25
-	VMULPS       Z26, Z25, Z25
-	VBROADCASTSS lower+104(FP), Z26
-	VCVTPS2DQ    Z26, Z26
-	VBROADCASTSS zero+112(FP), Z27
-	VPADDD       Z27, Z26, Z26
-	VPACKSSDW    Z26, Z26, Z26
-	VPACKUSWB    Z26, Z26, Z26
-	VBROADCASTSS upper+108(FP), Z27
-	VMINPS       Z27, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z27, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z27, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z27, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z27, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z27, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z27, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z27, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z27, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z27, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z27, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z27, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
-	VMINPS       Z27, Z12, Z12
-	VCVTPS2DQ    Z12, Z12
-	VMINPS       Z27, Z13, Z13
-	VCVTPS2DQ    Z13, Z13
-	VMINPS       Z27, Z14, Z14
-	VCVTPS2DQ    Z14, Z14
-	VMINPS       Z27, Z15, Z15
-	VCVTPS2DQ    Z15, Z15
-	VMINPS       Z27, Z16, Z16
-	VCVTPS2DQ    Z16, Z16
-	VMINPS       Z27, Z17, Z17
-	VCVTPS2DQ    Z17, Z17
-	VMINPS       Z27, Z18, Z18
-	VCVTPS2DQ    Z18, Z18
-	VMINPS       Z27, Z19, Z19
-	VCVTPS2DQ    Z19, Z19
-	VMINPS       Z27, Z20, Z20
-	VCVTPS2DQ    Z20, Z20
-	VMINPS       Z27, Z21, Z21
-	VCVTPS2DQ    Z21, Z21
-	VMINPS       Z27, Z22, Z22
-	VCVTPS2DQ    Z22, Z22
-	VMINPS       Z27, Z23, Z23
-	VCVTPS2DQ    Z23, Z23
-	VMINPS       Z27, Z24, Z24
-	VCVTPS2DQ    Z24, Z24
-	VMINPS       Z27, Z25, Z25
-	VCVTPS2DQ    Z25, Z25
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z26
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z26, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z26, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z26, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z26, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z26, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z26, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z26, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z26, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z26, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z26, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z26, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z26, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS    Z26, Z12, Z12
+	VCVTPS2DQ Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VMULPS    Z26, Z13, Z13
+	VCVTPS2DQ Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VMULPS    Z26, Z14, Z14
+	VCVTPS2DQ Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VMULPS    Z26, Z15, Z15
+	VCVTPS2DQ Z15, Z15
+	VCVTDQ2PS Z16, Z16
+	VMULPS    Z26, Z16, Z16
+	VCVTPS2DQ Z16, Z16
+	VCVTDQ2PS Z17, Z17
+	VMULPS    Z26, Z17, Z17
+	VCVTPS2DQ Z17, Z17
+	VCVTDQ2PS Z18, Z18
+	VMULPS    Z26, Z18, Z18
+	VCVTPS2DQ Z18, Z18
+	VCVTDQ2PS Z19, Z19
+	VMULPS    Z26, Z19, Z19
+	VCVTPS2DQ Z19, Z19
+	VCVTDQ2PS Z20, Z20
+	VMULPS    Z26, Z20, Z20
+	VCVTPS2DQ Z20, Z20
+	VCVTDQ2PS Z21, Z21
+	VMULPS    Z26, Z21, Z21
+	VCVTPS2DQ Z21, Z21
+	VCVTDQ2PS Z22, Z22
+	VMULPS    Z26, Z22, Z22
+	VCVTPS2DQ Z22, Z22
+	VCVTDQ2PS Z23, Z23
+	VMULPS    Z26, Z23, Z23
+	VCVTPS2DQ Z23, Z23
+	VCVTDQ2PS Z24, Z24
+	VMULPS    Z26, Z24, Z24
+	VCVTPS2DQ Z24, Z24
+	VCVTDQ2PS Z25, Z25
+	VMULPS    Z26, Z25, Z25
+	VCVTPS2DQ Z25, Z25
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z27
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z26
+	VPACKSSDW     Z26, Z26, Z26
+	VPACKUSWB     Z26, Z26, Z26
+	VBROADCASTSS  zero+108(FP), Z27
 	VPACKSSDW     Z27, Z27, Z27
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -15193,15 +14472,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv27x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv27x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv27x16(SB), NOSPLIT, $0-116
+TEXT ·QConv27x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary,
 	// R8 input row 21/output row 0, R9 prefetch, R10 prefetchStep, R11 src/next inputs, R12 weights,
 	// R13 offsets, R14 runs, R15 groups
-	// Z0-Z26 sum[0:27]/temporary, Z27 weights/scales/lower/temporary, Z28 input/zero/upper
+	// Z0-Z26 sum[0:27]/temporary, Z27 weights/scales/lower/temporary, Z28 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -15639,127 +14918,96 @@ k_done:
 	DECQ R14
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z27
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z27, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z27, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z27, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z27, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z27, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z27, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z27, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z27, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z27, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z27, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z27, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z27, Z11, Z11
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z27, Z12, Z12
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z27, Z13, Z13
-	VCVTDQ2PS    Z14, Z14
-	VMULPS       Z27, Z14, Z14
-	VCVTDQ2PS    Z15, Z15
-	VMULPS       Z27, Z15, Z15
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z27, Z16, Z16
-	VCVTDQ2PS    Z17, Z17
-	VMULPS       Z27, Z17, Z17
-	VCVTDQ2PS    Z18, Z18
-	VMULPS       Z27, Z18, Z18
-	VCVTDQ2PS    Z19, Z19
-	VMULPS       Z27, Z19, Z19
-	VCVTDQ2PS    Z20, Z20
-	VMULPS       Z27, Z20, Z20
-	VCVTDQ2PS    Z21, Z21
-	VMULPS       Z27, Z21, Z21
-	VCVTDQ2PS    Z22, Z22
-	VMULPS       Z27, Z22, Z22
-	VCVTDQ2PS    Z23, Z23
-	VMULPS       Z27, Z23, Z23
-	VCVTDQ2PS    Z24, Z24
-	VMULPS       Z27, Z24, Z24
-	VCVTDQ2PS    Z25, Z25
-	VMULPS       Z27, Z25, Z25
-	VCVTDQ2PS    Z26, Z26
-	VMULPS       Z27, Z26, Z26
-	VBROADCASTSS lower+104(FP), Z27
-	VCVTPS2DQ    Z27, Z27
-	VBROADCASTSS zero+112(FP), Z28
-	VPADDD       Z28, Z27, Z27
-	VPACKSSDW    Z27, Z27, Z27
-	VPACKUSWB    Z27, Z27, Z27
-	VBROADCASTSS upper+108(FP), Z28
-	VMINPS       Z28, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z28, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z28, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z28, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z28, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z28, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z28, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z28, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z28, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z28, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z28, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z28, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
-	VMINPS       Z28, Z12, Z12
-	VCVTPS2DQ    Z12, Z12
-	VMINPS       Z28, Z13, Z13
-	VCVTPS2DQ    Z13, Z13
-	VMINPS       Z28, Z14, Z14
-	VCVTPS2DQ    Z14, Z14
-	VMINPS       Z28, Z15, Z15
-	VCVTPS2DQ    Z15, Z15
-	VMINPS       Z28, Z16, Z16
-	VCVTPS2DQ    Z16, Z16
-	VMINPS       Z28, Z17, Z17
-	VCVTPS2DQ    Z17, Z17
-	VMINPS       Z28, Z18, Z18
-	VCVTPS2DQ    Z18, Z18
-	VMINPS       Z28, Z19, Z19
-	VCVTPS2DQ    Z19, Z19
-	VMINPS       Z28, Z20, Z20
-	VCVTPS2DQ    Z20, Z20
-	VMINPS       Z28, Z21, Z21
-	VCVTPS2DQ    Z21, Z21
-	VMINPS       Z28, Z22, Z22
-	VCVTPS2DQ    Z22, Z22
-	VMINPS       Z28, Z23, Z23
-	VCVTPS2DQ    Z23, Z23
-	VMINPS       Z28, Z24, Z24
-	VCVTPS2DQ    Z24, Z24
-	VMINPS       Z28, Z25, Z25
-	VCVTPS2DQ    Z25, Z25
-	VMINPS       Z28, Z26, Z26
-	VCVTPS2DQ    Z26, Z26
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z27
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z27, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z27, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z27, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z27, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z27, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z27, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z27, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z27, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z27, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z27, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z27, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z27, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS    Z27, Z12, Z12
+	VCVTPS2DQ Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VMULPS    Z27, Z13, Z13
+	VCVTPS2DQ Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VMULPS    Z27, Z14, Z14
+	VCVTPS2DQ Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VMULPS    Z27, Z15, Z15
+	VCVTPS2DQ Z15, Z15
+	VCVTDQ2PS Z16, Z16
+	VMULPS    Z27, Z16, Z16
+	VCVTPS2DQ Z16, Z16
+	VCVTDQ2PS Z17, Z17
+	VMULPS    Z27, Z17, Z17
+	VCVTPS2DQ Z17, Z17
+	VCVTDQ2PS Z18, Z18
+	VMULPS    Z27, Z18, Z18
+	VCVTPS2DQ Z18, Z18
+	VCVTDQ2PS Z19, Z19
+	VMULPS    Z27, Z19, Z19
+	VCVTPS2DQ Z19, Z19
+	VCVTDQ2PS Z20, Z20
+	VMULPS    Z27, Z20, Z20
+	VCVTPS2DQ Z20, Z20
+	VCVTDQ2PS Z21, Z21
+	VMULPS    Z27, Z21, Z21
+	VCVTPS2DQ Z21, Z21
+	VCVTDQ2PS Z22, Z22
+	VMULPS    Z27, Z22, Z22
+	VCVTPS2DQ Z22, Z22
+	VCVTDQ2PS Z23, Z23
+	VMULPS    Z27, Z23, Z23
+	VCVTPS2DQ Z23, Z23
+	VCVTDQ2PS Z24, Z24
+	VMULPS    Z27, Z24, Z24
+	VCVTPS2DQ Z24, Z24
+	VCVTDQ2PS Z25, Z25
+	VMULPS    Z27, Z25, Z25
+	VCVTPS2DQ Z25, Z25
+	VCVTDQ2PS Z26, Z26
+	VMULPS    Z27, Z26, Z26
+	VCVTPS2DQ Z26, Z26
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z28
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z27
+	VPACKSSDW     Z27, Z27, Z27
+	VPACKUSWB     Z27, Z27, Z27
+	VBROADCASTSS  zero+108(FP), Z28
 	VPACKSSDW     Z28, Z28, Z28
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI
@@ -15872,15 +15120,15 @@ k_done:
 	VZEROUPPER
 	RET
 
-// func QConv28x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv28x16(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·QConv28x16(SB), NOSPLIT, $0-116
+TEXT ·QConv28x16(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/src/run/scale/temporary,
 	// SI input row 7/dstStride/offset/temporary, DI input row 14/3·dstStride/temporary,
 	// R8 input row 21/output row 0, R9 prefetch, R10 prefetchStep, R11 src/next inputs, R12 weights,
 	// R13 offsets, R14 runs, R15 groups
-	// Z0-Z27 sum[0:28]/temporary, Z28 weights/scales/lower/temporary, Z29 input/zero/upper
+	// Z0-Z27 sum[0:28]/temporary, Z28 weights/scales/lower/temporary, Z29 input/zero
 	MOVQ srcStride+72(FP), AX
 	LEAQ (AX)(AX*2), CX
 	LEAQ (AX)(AX*4), DX
@@ -16214,131 +15462,99 @@ k_done:
 	DECQ R14
 	JNZ  run
 
-	// The sums as float32, scaled, at most upper, as integers.
-	MOVQ         scale+32(FP), BX
-	VMOVUPS      (BX), Z28
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       Z28, Z0, Z0
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       Z28, Z1, Z1
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       Z28, Z2, Z2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       Z28, Z3, Z3
-	VCVTDQ2PS    Z4, Z4
-	VMULPS       Z28, Z4, Z4
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z28, Z5, Z5
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       Z28, Z6, Z6
-	VCVTDQ2PS    Z7, Z7
-	VMULPS       Z28, Z7, Z7
-	VCVTDQ2PS    Z8, Z8
-	VMULPS       Z28, Z8, Z8
-	VCVTDQ2PS    Z9, Z9
-	VMULPS       Z28, Z9, Z9
-	VCVTDQ2PS    Z10, Z10
-	VMULPS       Z28, Z10, Z10
-	VCVTDQ2PS    Z11, Z11
-	VMULPS       Z28, Z11, Z11
-	VCVTDQ2PS    Z12, Z12
-	VMULPS       Z28, Z12, Z12
-	VCVTDQ2PS    Z13, Z13
-	VMULPS       Z28, Z13, Z13
-	VCVTDQ2PS    Z14, Z14
-	VMULPS       Z28, Z14, Z14
-	VCVTDQ2PS    Z15, Z15
-	VMULPS       Z28, Z15, Z15
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z28, Z16, Z16
-	VCVTDQ2PS    Z17, Z17
-	VMULPS       Z28, Z17, Z17
-	VCVTDQ2PS    Z18, Z18
-	VMULPS       Z28, Z18, Z18
-	VCVTDQ2PS    Z19, Z19
-	VMULPS       Z28, Z19, Z19
-	VCVTDQ2PS    Z20, Z20
-	VMULPS       Z28, Z20, Z20
-	VCVTDQ2PS    Z21, Z21
-	VMULPS       Z28, Z21, Z21
-	VCVTDQ2PS    Z22, Z22
-	VMULPS       Z28, Z22, Z22
-	VCVTDQ2PS    Z23, Z23
-	VMULPS       Z28, Z23, Z23
-	VCVTDQ2PS    Z24, Z24
-	VMULPS       Z28, Z24, Z24
-	VCVTDQ2PS    Z25, Z25
-	VMULPS       Z28, Z25, Z25
-	VCVTDQ2PS    Z26, Z26
-	VMULPS       Z28, Z26, Z26
-	VCVTDQ2PS    Z27, Z27
-	VMULPS       Z28, Z27, Z27
-	VBROADCASTSS lower+104(FP), Z28
-	VCVTPS2DQ    Z28, Z28
-	VBROADCASTSS zero+112(FP), Z29
-	VPADDD       Z29, Z28, Z28
-	VPACKSSDW    Z28, Z28, Z28
-	VPACKUSWB    Z28, Z28, Z28
-	VBROADCASTSS upper+108(FP), Z29
-	VMINPS       Z29, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VMINPS       Z29, Z1, Z1
-	VCVTPS2DQ    Z1, Z1
-	VMINPS       Z29, Z2, Z2
-	VCVTPS2DQ    Z2, Z2
-	VMINPS       Z29, Z3, Z3
-	VCVTPS2DQ    Z3, Z3
-	VMINPS       Z29, Z4, Z4
-	VCVTPS2DQ    Z4, Z4
-	VMINPS       Z29, Z5, Z5
-	VCVTPS2DQ    Z5, Z5
-	VMINPS       Z29, Z6, Z6
-	VCVTPS2DQ    Z6, Z6
-	VMINPS       Z29, Z7, Z7
-	VCVTPS2DQ    Z7, Z7
-	VMINPS       Z29, Z8, Z8
-	VCVTPS2DQ    Z8, Z8
-	VMINPS       Z29, Z9, Z9
-	VCVTPS2DQ    Z9, Z9
-	VMINPS       Z29, Z10, Z10
-	VCVTPS2DQ    Z10, Z10
-	VMINPS       Z29, Z11, Z11
-	VCVTPS2DQ    Z11, Z11
-	VMINPS       Z29, Z12, Z12
-	VCVTPS2DQ    Z12, Z12
-	VMINPS       Z29, Z13, Z13
-	VCVTPS2DQ    Z13, Z13
-	VMINPS       Z29, Z14, Z14
-	VCVTPS2DQ    Z14, Z14
-	VMINPS       Z29, Z15, Z15
-	VCVTPS2DQ    Z15, Z15
-	VMINPS       Z29, Z16, Z16
-	VCVTPS2DQ    Z16, Z16
-	VMINPS       Z29, Z17, Z17
-	VCVTPS2DQ    Z17, Z17
-	VMINPS       Z29, Z18, Z18
-	VCVTPS2DQ    Z18, Z18
-	VMINPS       Z29, Z19, Z19
-	VCVTPS2DQ    Z19, Z19
-	VMINPS       Z29, Z20, Z20
-	VCVTPS2DQ    Z20, Z20
-	VMINPS       Z29, Z21, Z21
-	VCVTPS2DQ    Z21, Z21
-	VMINPS       Z29, Z22, Z22
-	VCVTPS2DQ    Z22, Z22
-	VMINPS       Z29, Z23, Z23
-	VCVTPS2DQ    Z23, Z23
-	VMINPS       Z29, Z24, Z24
-	VCVTPS2DQ    Z24, Z24
-	VMINPS       Z29, Z25, Z25
-	VCVTPS2DQ    Z25, Z25
-	VMINPS       Z29, Z26, Z26
-	VCVTPS2DQ    Z26, Z26
-	VMINPS       Z29, Z27, Z27
-	VCVTPS2DQ    Z27, Z27
+	// The sums as float32, scaled, as integers.
+	MOVQ      scale+32(FP), BX
+	VMOVUPS   (BX), Z28
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z28, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z28, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS    Z28, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS    Z28, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS    Z28, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS    Z28, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS    Z28, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS    Z28, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS    Z28, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS    Z28, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS    Z28, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS    Z28, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS    Z28, Z12, Z12
+	VCVTPS2DQ Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VMULPS    Z28, Z13, Z13
+	VCVTPS2DQ Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VMULPS    Z28, Z14, Z14
+	VCVTPS2DQ Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VMULPS    Z28, Z15, Z15
+	VCVTPS2DQ Z15, Z15
+	VCVTDQ2PS Z16, Z16
+	VMULPS    Z28, Z16, Z16
+	VCVTPS2DQ Z16, Z16
+	VCVTDQ2PS Z17, Z17
+	VMULPS    Z28, Z17, Z17
+	VCVTPS2DQ Z17, Z17
+	VCVTDQ2PS Z18, Z18
+	VMULPS    Z28, Z18, Z18
+	VCVTPS2DQ Z18, Z18
+	VCVTDQ2PS Z19, Z19
+	VMULPS    Z28, Z19, Z19
+	VCVTPS2DQ Z19, Z19
+	VCVTDQ2PS Z20, Z20
+	VMULPS    Z28, Z20, Z20
+	VCVTPS2DQ Z20, Z20
+	VCVTDQ2PS Z21, Z21
+	VMULPS    Z28, Z21, Z21
+	VCVTPS2DQ Z21, Z21
+	VCVTDQ2PS Z22, Z22
+	VMULPS    Z28, Z22, Z22
+	VCVTPS2DQ Z22, Z22
+	VCVTDQ2PS Z23, Z23
+	VMULPS    Z28, Z23, Z23
+	VCVTPS2DQ Z23, Z23
+	VCVTDQ2PS Z24, Z24
+	VMULPS    Z28, Z24, Z24
+	VCVTPS2DQ Z24, Z24
+	VCVTDQ2PS Z25, Z25
+	VMULPS    Z28, Z25, Z25
+	VCVTPS2DQ Z25, Z25
+	VCVTDQ2PS Z26, Z26
+	VMULPS    Z28, Z26, Z26
+	VCVTPS2DQ Z26, Z26
+	VCVTDQ2PS Z27, Z27
+	VMULPS    Z28, Z27, Z27
+	VCVTPS2DQ Z27, Z27
 
-	// From lower on, from the zero point on, these are the outputs.
-	VBROADCASTSS  zero+112(FP), Z29
+	// From the zero point on, from lower to 255, these are the outputs.
+	VBROADCASTSS  lower+104(FP), Z28
+	VPACKSSDW     Z28, Z28, Z28
+	VPACKUSWB     Z28, Z28, Z28
+	VBROADCASTSS  zero+108(FP), Z29
 	VPACKSSDW     Z29, Z29, Z29
 	MOVQ          dst+0(FP), BX
 	MOVQ          dstStride+80(FP), SI

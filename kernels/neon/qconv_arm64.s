@@ -4,14 +4,14 @@
 
 #include "textflag.h"
 
-// func QConv1x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv1x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: ASIMD
-TEXT ·QConv1x8(SB), NOSPLIT, $0-116
+TEXT ·QConv1x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcStride, R1 input row 0/bias/src/run/scale/dst/tiles, R2 weights/dstStride,
 	// R3 offsets/output row 0, R6 runs, R7 offset/groups, R8 temporary
-	// V0-V1 sum[0:2]/temporary, V2 weights/scales[0]/lower/temporary,
-	// V3 inputs/scales[1]/zero/upper/temporary, V4 weights/zero, V5-V6 weights
+	// V0-V1 sum[0:2]/temporary, V2 weights/scales[0]/lower, V3 inputs/scales[1]/zero/temporary,
+	// V4 weights/zero, V5-V6 weights
 	MOVD srcStride+72(FP), R0
 
 	// For each tile of 1×8, pixels by channels.
@@ -84,33 +84,25 @@ k_done:
 	SUBS $1, R6, R6
 	BNE  run
 
-	// The sums as float32, scaled, at most upper, as integers.
+	// The sums as float32, scaled, as integers.
 	MOVD  scale+32(FP), R1
 	FMOVQ 0(R1), F2
 	FMOVQ 16(R1), F3
 	WORD  $0x4e21d800 // scvtf v0.4s, v0.4s
 	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
 	WORD  $0x4e21d821 // scvtf v1.4s, v1.4s
 	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	FMOVS lower+104(FP), F2
 	VDUP  V2.S[0], V2.S4
-	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
-	FMOVS zero+112(FP), F3
-	VDUP  V3.S[0], V3.S4
-	VADD  V3.S4, V2.S4, V2.S4
 	WORD  $0x0e614843 // sqxtn v3.4h, v2.4s
 	WORD  $0x4e614843 // sqxtn2 v3.8h, v2.4s
 	WORD  $0x2e212862 // sqxtun v2.8b, v3.8h
 	WORD  $0x6e212862 // sqxtun2 v2.16b, v3.8h
-	FMOVS upper+108(FP), F3
-	VDUP  V3.S[0], V3.S4
-	WORD  $0x4ea3f400 // fmin v0.4s, v0.4s, v3.4s
-	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
-	WORD  $0x4ea3f421 // fmin v1.4s, v1.4s, v3.4s
-	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
-
-	// From lower on, from the zero point on, these are the outputs.
-	FMOVS zero+112(FP), F3
+	FMOVS zero+108(FP), F3
 	VDUP  V3.S[0], V3.S4
 	WORD  $0x0e614864 // sqxtn v4.4h, v3.4s
 	WORD  $0x4e614864 // sqxtn2 v4.8h, v3.4s
@@ -135,14 +127,14 @@ k_done:
 	BNE   tile
 	RET
 
-// func QConv2x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv2x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: ASIMD
-TEXT ·QConv2x8(SB), NOSPLIT, $0-116
+TEXT ·QConv2x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcStride, R1 input row 0/bias/src/run/scale/dst/tiles, R2 weights/dstStride,
 	// R3 offsets/output row 0, R6 runs, R7 offset/groups, R8 temporary
-	// V0-V3 sum[0:4]/temporary, V4 weights/scales[0]/lower/temporary,
-	// V5 inputs/scales[1]/zero/upper/temporary, V6 inputs/zero, V7-V8 weights
+	// V0-V3 sum[0:4]/temporary, V4 weights/scales[0]/lower, V5 inputs/scales[1]/zero/temporary,
+	// V6 inputs/zero, V7-V8 weights
 	MOVD srcStride+72(FP), R0
 
 	// For each tile of 2×8, pixels by channels.
@@ -230,41 +222,31 @@ k_done:
 	SUBS $1, R6, R6
 	BNE  run
 
-	// The sums as float32, scaled, at most upper, as integers.
+	// The sums as float32, scaled, as integers.
 	MOVD  scale+32(FP), R1
 	FMOVQ 0(R1), F4
 	FMOVQ 16(R1), F5
 	WORD  $0x4e21d800 // scvtf v0.4s, v0.4s
 	WORD  $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
 	WORD  $0x4e21d821 // scvtf v1.4s, v1.4s
 	WORD  $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
 	WORD  $0x4e21d842 // scvtf v2.4s, v2.4s
 	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
 	WORD  $0x4e21d863 // scvtf v3.4s, v3.4s
 	WORD  $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	FMOVS lower+104(FP), F4
 	VDUP  V4.S[0], V4.S4
-	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
-	FMOVS zero+112(FP), F5
-	VDUP  V5.S[0], V5.S4
-	VADD  V5.S4, V4.S4, V4.S4
 	WORD  $0x0e614885 // sqxtn v5.4h, v4.4s
 	WORD  $0x4e614885 // sqxtn2 v5.8h, v4.4s
 	WORD  $0x2e2128a4 // sqxtun v4.8b, v5.8h
 	WORD  $0x6e2128a4 // sqxtun2 v4.16b, v5.8h
-	FMOVS upper+108(FP), F5
-	VDUP  V5.S[0], V5.S4
-	WORD  $0x4ea5f400 // fmin v0.4s, v0.4s, v5.4s
-	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
-	WORD  $0x4ea5f421 // fmin v1.4s, v1.4s, v5.4s
-	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
-	WORD  $0x4ea5f442 // fmin v2.4s, v2.4s, v5.4s
-	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
-	WORD  $0x4ea5f463 // fmin v3.4s, v3.4s, v5.4s
-	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
-
-	// From lower on, from the zero point on, these are the outputs.
-	FMOVS zero+112(FP), F5
+	FMOVS zero+108(FP), F5
 	VDUP  V5.S[0], V5.S4
 	WORD  $0x0e6148a6 // sqxtn v6.4h, v5.4s
 	WORD  $0x4e6148a6 // sqxtn2 v6.8h, v5.4s
@@ -294,15 +276,15 @@ k_done:
 	BNE   tile
 	RET
 
-// func QConv3x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv3x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: ASIMD
-TEXT ·QConv3x8(SB), NOSPLIT, $0-116
+TEXT ·QConv3x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcStride, R1 2·srcStride, R2 input row 0/bias/src/run/scale/dst/tiles, R3 prefetch,
 	// R6 prefetchStep, R7 weights/dstStride/temporary, R8 offsets/output row 0, R9 runs,
 	// R10 offset/groups, R11 temporary
-	// V0-V5 sum[0:6]/temporary, V6 weights/scales[0]/lower/temporary,
-	// V7 inputs/scales[1]/zero/upper/temporary, V8 inputs/zero, V9 inputs, V10-V11 weights
+	// V0-V5 sum[0:6]/temporary, V6 weights/scales[0]/lower, V7 inputs/scales[1]/zero/temporary,
+	// V8 inputs/zero, V9 inputs, V10-V11 weights
 	MOVD srcStride+72(FP), R0
 	ADD  R0, R0, R1
 	MOVD prefetch+40(FP), R3
@@ -410,49 +392,37 @@ k_done:
 	SUBS $1, R9, R9
 	BNE  run
 
-	// The sums as float32, scaled, at most upper, as integers.
+	// The sums as float32, scaled, as integers.
 	MOVD  scale+32(FP), R2
 	FMOVQ 0(R2), F6
 	FMOVQ 16(R2), F7
 	WORD  $0x4e21d800 // scvtf v0.4s, v0.4s
 	WORD  $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
+	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
 	WORD  $0x4e21d821 // scvtf v1.4s, v1.4s
 	WORD  $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
+	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
 	WORD  $0x4e21d842 // scvtf v2.4s, v2.4s
 	WORD  $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
+	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
 	WORD  $0x4e21d863 // scvtf v3.4s, v3.4s
 	WORD  $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
+	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
 	WORD  $0x4e21d884 // scvtf v4.4s, v4.4s
 	WORD  $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
+	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
 	WORD  $0x4e21d8a5 // scvtf v5.4s, v5.4s
 	WORD  $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
+	WORD  $0x4e21a8a5 // fcvtns v5.4s, v5.4s
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	FMOVS lower+104(FP), F6
 	VDUP  V6.S[0], V6.S4
-	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
-	FMOVS zero+112(FP), F7
-	VDUP  V7.S[0], V7.S4
-	VADD  V7.S4, V6.S4, V6.S4
 	WORD  $0x0e6148c7 // sqxtn v7.4h, v6.4s
 	WORD  $0x4e6148c7 // sqxtn2 v7.8h, v6.4s
 	WORD  $0x2e2128e6 // sqxtun v6.8b, v7.8h
 	WORD  $0x6e2128e6 // sqxtun2 v6.16b, v7.8h
-	FMOVS upper+108(FP), F7
-	VDUP  V7.S[0], V7.S4
-	WORD  $0x4ea7f400 // fmin v0.4s, v0.4s, v7.4s
-	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
-	WORD  $0x4ea7f421 // fmin v1.4s, v1.4s, v7.4s
-	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
-	WORD  $0x4ea7f442 // fmin v2.4s, v2.4s, v7.4s
-	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
-	WORD  $0x4ea7f463 // fmin v3.4s, v3.4s, v7.4s
-	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
-	WORD  $0x4ea7f484 // fmin v4.4s, v4.4s, v7.4s
-	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
-	WORD  $0x4ea7f4a5 // fmin v5.4s, v5.4s, v7.4s
-	WORD  $0x4e21a8a5 // fcvtns v5.4s, v5.4s
-
-	// From lower on, from the zero point on, these are the outputs.
-	FMOVS zero+112(FP), F7
+	FMOVS zero+108(FP), F7
 	VDUP  V7.S[0], V7.S4
 	WORD  $0x0e6148e8 // sqxtn v8.4h, v7.4s
 	WORD  $0x4e6148e8 // sqxtn2 v8.8h, v7.4s
@@ -492,15 +462,15 @@ k_done:
 	BNE   tile
 	RET
 
-// func QConv4x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv4x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: ASIMD
-TEXT ·QConv4x8(SB), NOSPLIT, $0-116
+TEXT ·QConv4x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcStride, R1 input row 0/bias/src/run/scale/dst/tiles, R2 input row 2/offset/dstStride,
 	// R3 prefetch, R6 prefetchStep, R7 weights/output row 0, R8 offsets, R9 runs, R10 groups,
 	// R11 temporary
-	// V0-V7 sum[0:8]/temporary, V8 weights/scales[0]/lower/temporary,
-	// V9 inputs/scales[1]/zero/upper/temporary, V10 inputs/zero, V11-V12 inputs, V13 weights
+	// V0-V7 sum[0:8]/temporary, V8 weights/scales[0]/lower, V9 inputs/scales[1]/zero/temporary,
+	// V10 inputs/zero, V11-V12 inputs, V13 weights
 	MOVD srcStride+72(FP), R0
 	MOVD prefetch+40(FP), R3
 	MOVD prefetchStep+96(FP), R6
@@ -626,57 +596,43 @@ k_done:
 	SUBS $1, R9, R9
 	BNE  run
 
-	// The sums as float32, scaled, at most upper, as integers.
+	// The sums as float32, scaled, as integers.
 	MOVD  scale+32(FP), R1
 	FMOVQ 0(R1), F8
 	FMOVQ 16(R1), F9
 	WORD  $0x4e21d800 // scvtf v0.4s, v0.4s
 	WORD  $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
 	WORD  $0x4e21d821 // scvtf v1.4s, v1.4s
 	WORD  $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
 	WORD  $0x4e21d842 // scvtf v2.4s, v2.4s
 	WORD  $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
 	WORD  $0x4e21d863 // scvtf v3.4s, v3.4s
 	WORD  $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
 	WORD  $0x4e21d884 // scvtf v4.4s, v4.4s
 	WORD  $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
+	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
 	WORD  $0x4e21d8a5 // scvtf v5.4s, v5.4s
 	WORD  $0x6e29dca5 // fmul v5.4s, v5.4s, v9.4s
+	WORD  $0x4e21a8a5 // fcvtns v5.4s, v5.4s
 	WORD  $0x4e21d8c6 // scvtf v6.4s, v6.4s
 	WORD  $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
+	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
 	WORD  $0x4e21d8e7 // scvtf v7.4s, v7.4s
 	WORD  $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
+	WORD  $0x4e21a8e7 // fcvtns v7.4s, v7.4s
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	FMOVS lower+104(FP), F8
 	VDUP  V8.S[0], V8.S4
-	WORD  $0x4e21a908 // fcvtns v8.4s, v8.4s
-	FMOVS zero+112(FP), F9
-	VDUP  V9.S[0], V9.S4
-	VADD  V9.S4, V8.S4, V8.S4
 	WORD  $0x0e614909 // sqxtn v9.4h, v8.4s
 	WORD  $0x4e614909 // sqxtn2 v9.8h, v8.4s
 	WORD  $0x2e212928 // sqxtun v8.8b, v9.8h
 	WORD  $0x6e212928 // sqxtun2 v8.16b, v9.8h
-	FMOVS upper+108(FP), F9
-	VDUP  V9.S[0], V9.S4
-	WORD  $0x4ea9f400 // fmin v0.4s, v0.4s, v9.4s
-	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
-	WORD  $0x4ea9f421 // fmin v1.4s, v1.4s, v9.4s
-	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
-	WORD  $0x4ea9f442 // fmin v2.4s, v2.4s, v9.4s
-	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
-	WORD  $0x4ea9f463 // fmin v3.4s, v3.4s, v9.4s
-	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
-	WORD  $0x4ea9f484 // fmin v4.4s, v4.4s, v9.4s
-	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
-	WORD  $0x4ea9f4a5 // fmin v5.4s, v5.4s, v9.4s
-	WORD  $0x4e21a8a5 // fcvtns v5.4s, v5.4s
-	WORD  $0x4ea9f4c6 // fmin v6.4s, v6.4s, v9.4s
-	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
-	WORD  $0x4ea9f4e7 // fmin v7.4s, v7.4s, v9.4s
-	WORD  $0x4e21a8e7 // fcvtns v7.4s, v7.4s
-
-	// From lower on, from the zero point on, these are the outputs.
-	FMOVS zero+112(FP), F9
+	FMOVS zero+108(FP), F9
 	VDUP  V9.S[0], V9.S4
 	WORD  $0x0e61492a // sqxtn v10.4h, v9.4s
 	WORD  $0x4e61492a // sqxtn2 v10.8h, v9.4s
@@ -720,15 +676,15 @@ k_done:
 	BNE   tile
 	RET
 
-// func QConv5x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv5x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: ASIMD
-TEXT ·QConv5x8(SB), NOSPLIT, $0-116
+TEXT ·QConv5x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcStride, R1 2·srcStride, R2 input row 0/bias/src/run/scale/dst/tiles,
 	// R3 input row 3/offset/dstStride/temporary, R6 prefetch, R7 prefetchStep, R8 weights/output row 0,
 	// R9 offsets, R10 runs, R11 groups, R12 temporary
-	// V0-V9 sum[0:10]/temporary, V10 weights/scales[0]/lower/temporary,
-	// V11 inputs/scales[1]/zero/upper/temporary, V12 inputs/zero, V13-V15 inputs, V16 weights
+	// V0-V9 sum[0:10]/temporary, V10 weights/scales[0]/lower, V11 inputs/scales[1]/zero/temporary,
+	// V12 inputs/zero, V13-V15 inputs, V16 weights
 	MOVD srcStride+72(FP), R0
 	ADD  R0, R0, R1
 	MOVD prefetch+40(FP), R6
@@ -870,65 +826,49 @@ k_done:
 	SUBS $1, R10, R10
 	BNE  run
 
-	// The sums as float32, scaled, at most upper, as integers.
+	// The sums as float32, scaled, as integers.
 	MOVD  scale+32(FP), R2
 	FMOVQ 0(R2), F10
 	FMOVQ 16(R2), F11
 	WORD  $0x4e21d800 // scvtf v0.4s, v0.4s
 	WORD  $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
+	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
 	WORD  $0x4e21d821 // scvtf v1.4s, v1.4s
 	WORD  $0x6e2bdc21 // fmul v1.4s, v1.4s, v11.4s
+	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
 	WORD  $0x4e21d842 // scvtf v2.4s, v2.4s
 	WORD  $0x6e2adc42 // fmul v2.4s, v2.4s, v10.4s
+	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
 	WORD  $0x4e21d863 // scvtf v3.4s, v3.4s
 	WORD  $0x6e2bdc63 // fmul v3.4s, v3.4s, v11.4s
+	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
 	WORD  $0x4e21d884 // scvtf v4.4s, v4.4s
 	WORD  $0x6e2adc84 // fmul v4.4s, v4.4s, v10.4s
+	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
 	WORD  $0x4e21d8a5 // scvtf v5.4s, v5.4s
 	WORD  $0x6e2bdca5 // fmul v5.4s, v5.4s, v11.4s
+	WORD  $0x4e21a8a5 // fcvtns v5.4s, v5.4s
 	WORD  $0x4e21d8c6 // scvtf v6.4s, v6.4s
 	WORD  $0x6e2adcc6 // fmul v6.4s, v6.4s, v10.4s
+	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
 	WORD  $0x4e21d8e7 // scvtf v7.4s, v7.4s
 	WORD  $0x6e2bdce7 // fmul v7.4s, v7.4s, v11.4s
+	WORD  $0x4e21a8e7 // fcvtns v7.4s, v7.4s
 	WORD  $0x4e21d908 // scvtf v8.4s, v8.4s
 	WORD  $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
+	WORD  $0x4e21a908 // fcvtns v8.4s, v8.4s
 	WORD  $0x4e21d929 // scvtf v9.4s, v9.4s
 	WORD  $0x6e2bdd29 // fmul v9.4s, v9.4s, v11.4s
+	WORD  $0x4e21a929 // fcvtns v9.4s, v9.4s
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	FMOVS lower+104(FP), F10
 	VDUP  V10.S[0], V10.S4
-	WORD  $0x4e21a94a // fcvtns v10.4s, v10.4s
-	FMOVS zero+112(FP), F11
-	VDUP  V11.S[0], V11.S4
-	VADD  V11.S4, V10.S4, V10.S4
 	WORD  $0x0e61494b // sqxtn v11.4h, v10.4s
 	WORD  $0x4e61494b // sqxtn2 v11.8h, v10.4s
 	WORD  $0x2e21296a // sqxtun v10.8b, v11.8h
 	WORD  $0x6e21296a // sqxtun2 v10.16b, v11.8h
-	FMOVS upper+108(FP), F11
-	VDUP  V11.S[0], V11.S4
-	WORD  $0x4eabf400 // fmin v0.4s, v0.4s, v11.4s
-	WORD  $0x4e21a800 // fcvtns v0.4s, v0.4s
-	WORD  $0x4eabf421 // fmin v1.4s, v1.4s, v11.4s
-	WORD  $0x4e21a821 // fcvtns v1.4s, v1.4s
-	WORD  $0x4eabf442 // fmin v2.4s, v2.4s, v11.4s
-	WORD  $0x4e21a842 // fcvtns v2.4s, v2.4s
-	WORD  $0x4eabf463 // fmin v3.4s, v3.4s, v11.4s
-	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
-	WORD  $0x4eabf484 // fmin v4.4s, v4.4s, v11.4s
-	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
-	WORD  $0x4eabf4a5 // fmin v5.4s, v5.4s, v11.4s
-	WORD  $0x4e21a8a5 // fcvtns v5.4s, v5.4s
-	WORD  $0x4eabf4c6 // fmin v6.4s, v6.4s, v11.4s
-	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
-	WORD  $0x4eabf4e7 // fmin v7.4s, v7.4s, v11.4s
-	WORD  $0x4e21a8e7 // fcvtns v7.4s, v7.4s
-	WORD  $0x4eabf508 // fmin v8.4s, v8.4s, v11.4s
-	WORD  $0x4e21a908 // fcvtns v8.4s, v8.4s
-	WORD  $0x4eabf529 // fmin v9.4s, v9.4s, v11.4s
-	WORD  $0x4e21a929 // fcvtns v9.4s, v9.4s
-
-	// From lower on, from the zero point on, these are the outputs.
-	FMOVS zero+112(FP), F11
+	FMOVS zero+108(FP), F11
 	VDUP  V11.S[0], V11.S4
 	WORD  $0x0e61496c // sqxtn v12.4h, v11.4s
 	WORD  $0x4e61496c // sqxtn2 v12.8h, v11.4s
@@ -982,15 +922,15 @@ k_done:
 	BNE   tile
 	RET
 
-// func QConv6x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv6x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: ASIMD
-TEXT ·QConv6x8(SB), NOSPLIT, $0-116
+TEXT ·QConv6x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcStride, R1 2·srcStride, R2 input row 0/bias/src/run/scale/dst/tiles,
 	// R3 input row 3/offset/dstStride/temporary, R6 prefetch, R7 prefetchStep, R8 weights/output row 0,
 	// R9 offsets, R10 runs, R11 groups, R12 temporary
-	// V0-V2 inputs, V3-V11 sum[3:12]/temporary, V12 weights/scales[0]/lower/temporary,
-	// V13 inputs/scales[1]/zero/upper/temporary, V14 inputs/zero, V15 inputs, V16-V18 sum[0:3]/temporary,
+	// V0-V2 inputs, V3-V11 sum[3:12]/temporary, V12 weights/scales[0]/lower,
+	// V13 inputs/scales[1]/zero/temporary, V14 inputs/zero, V15 inputs, V16-V18 sum[0:3]/temporary,
 	// V19 weights
 	MOVD srcStride+72(FP), R0
 	ADD  R0, R0, R1
@@ -1148,73 +1088,55 @@ k_done:
 	SUBS $1, R10, R10
 	BNE  run
 
-	// The sums as float32, scaled, at most upper, as integers.
+	// The sums as float32, scaled, as integers.
 	MOVD  scale+32(FP), R2
 	FMOVQ 0(R2), F12
 	FMOVQ 16(R2), F13
 	WORD  $0x4e21da10 // scvtf v16.4s, v16.4s
 	WORD  $0x6e2cde10 // fmul v16.4s, v16.4s, v12.4s
+	WORD  $0x4e21aa10 // fcvtns v16.4s, v16.4s
 	WORD  $0x4e21da31 // scvtf v17.4s, v17.4s
 	WORD  $0x6e2dde31 // fmul v17.4s, v17.4s, v13.4s
+	WORD  $0x4e21aa31 // fcvtns v17.4s, v17.4s
 	WORD  $0x4e21da52 // scvtf v18.4s, v18.4s
 	WORD  $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
+	WORD  $0x4e21aa52 // fcvtns v18.4s, v18.4s
 	WORD  $0x4e21d863 // scvtf v3.4s, v3.4s
 	WORD  $0x6e2ddc63 // fmul v3.4s, v3.4s, v13.4s
+	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
 	WORD  $0x4e21d884 // scvtf v4.4s, v4.4s
 	WORD  $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
+	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
 	WORD  $0x4e21d8a5 // scvtf v5.4s, v5.4s
 	WORD  $0x6e2ddca5 // fmul v5.4s, v5.4s, v13.4s
+	WORD  $0x4e21a8a5 // fcvtns v5.4s, v5.4s
 	WORD  $0x4e21d8c6 // scvtf v6.4s, v6.4s
 	WORD  $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
+	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
 	WORD  $0x4e21d8e7 // scvtf v7.4s, v7.4s
 	WORD  $0x6e2ddce7 // fmul v7.4s, v7.4s, v13.4s
+	WORD  $0x4e21a8e7 // fcvtns v7.4s, v7.4s
 	WORD  $0x4e21d908 // scvtf v8.4s, v8.4s
 	WORD  $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
+	WORD  $0x4e21a908 // fcvtns v8.4s, v8.4s
 	WORD  $0x4e21d929 // scvtf v9.4s, v9.4s
 	WORD  $0x6e2ddd29 // fmul v9.4s, v9.4s, v13.4s
+	WORD  $0x4e21a929 // fcvtns v9.4s, v9.4s
 	WORD  $0x4e21d94a // scvtf v10.4s, v10.4s
 	WORD  $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
+	WORD  $0x4e21a94a // fcvtns v10.4s, v10.4s
 	WORD  $0x4e21d96b // scvtf v11.4s, v11.4s
 	WORD  $0x6e2ddd6b // fmul v11.4s, v11.4s, v13.4s
+	WORD  $0x4e21a96b // fcvtns v11.4s, v11.4s
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	FMOVS lower+104(FP), F12
 	VDUP  V12.S[0], V12.S4
-	WORD  $0x4e21a98c // fcvtns v12.4s, v12.4s
-	FMOVS zero+112(FP), F13
-	VDUP  V13.S[0], V13.S4
-	VADD  V13.S4, V12.S4, V12.S4
 	WORD  $0x0e61498d // sqxtn v13.4h, v12.4s
 	WORD  $0x4e61498d // sqxtn2 v13.8h, v12.4s
 	WORD  $0x2e2129ac // sqxtun v12.8b, v13.8h
 	WORD  $0x6e2129ac // sqxtun2 v12.16b, v13.8h
-	FMOVS upper+108(FP), F13
-	VDUP  V13.S[0], V13.S4
-	WORD  $0x4eadf610 // fmin v16.4s, v16.4s, v13.4s
-	WORD  $0x4e21aa10 // fcvtns v16.4s, v16.4s
-	WORD  $0x4eadf631 // fmin v17.4s, v17.4s, v13.4s
-	WORD  $0x4e21aa31 // fcvtns v17.4s, v17.4s
-	WORD  $0x4eadf652 // fmin v18.4s, v18.4s, v13.4s
-	WORD  $0x4e21aa52 // fcvtns v18.4s, v18.4s
-	WORD  $0x4eadf463 // fmin v3.4s, v3.4s, v13.4s
-	WORD  $0x4e21a863 // fcvtns v3.4s, v3.4s
-	WORD  $0x4eadf484 // fmin v4.4s, v4.4s, v13.4s
-	WORD  $0x4e21a884 // fcvtns v4.4s, v4.4s
-	WORD  $0x4eadf4a5 // fmin v5.4s, v5.4s, v13.4s
-	WORD  $0x4e21a8a5 // fcvtns v5.4s, v5.4s
-	WORD  $0x4eadf4c6 // fmin v6.4s, v6.4s, v13.4s
-	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
-	WORD  $0x4eadf4e7 // fmin v7.4s, v7.4s, v13.4s
-	WORD  $0x4e21a8e7 // fcvtns v7.4s, v7.4s
-	WORD  $0x4eadf508 // fmin v8.4s, v8.4s, v13.4s
-	WORD  $0x4e21a908 // fcvtns v8.4s, v8.4s
-	WORD  $0x4eadf529 // fmin v9.4s, v9.4s, v13.4s
-	WORD  $0x4e21a929 // fcvtns v9.4s, v9.4s
-	WORD  $0x4eadf54a // fmin v10.4s, v10.4s, v13.4s
-	WORD  $0x4e21a94a // fcvtns v10.4s, v10.4s
-	WORD  $0x4eadf56b // fmin v11.4s, v11.4s, v13.4s
-	WORD  $0x4e21a96b // fcvtns v11.4s, v11.4s
-
-	// From lower on, from the zero point on, these are the outputs.
-	FMOVS zero+112(FP), F13
+	FMOVS zero+108(FP), F13
 	VDUP  V13.S[0], V13.S4
 	WORD  $0x0e6149ae // sqxtn v14.4h, v13.4s
 	WORD  $0x4e6149ae // sqxtn2 v14.8h, v13.4s
@@ -1273,15 +1195,15 @@ k_done:
 	BNE   tile
 	RET
 
-// func QConv7x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv7x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: ASIMD
-TEXT ·QConv7x8(SB), NOSPLIT, $0-116
+TEXT ·QConv7x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcStride, R1 2·srcStride, R2 3·srcStride, R3 input row 0/bias/src/run/scale/dst/tiles,
 	// R6 input row 4/offset/dstStride/temporary, R7 prefetch, R8 prefetchStep, R9 weights/output row 0,
 	// R10 offsets, R11 runs, R12 groups, R13 temporary
-	// V0 inputs/zero, V1-V5 inputs, V6-V13 sum[6:14]/temporary, V14 weights/scales[0]/lower/temporary,
-	// V15 inputs/scales[1]/zero/upper/temporary, V16-V21 sum[0:6]/temporary, V22 weights
+	// V0 inputs/zero, V1-V5 inputs, V6-V13 sum[6:14]/temporary, V14 weights/scales[0]/lower,
+	// V15 inputs/scales[1]/zero/temporary, V16-V21 sum[0:6]/temporary, V22 weights
 	MOVD srcStride+72(FP), R0
 	ADD  R0, R0, R1
 	ADD  R0, R1, R2
@@ -1454,81 +1376,61 @@ k_done:
 	SUBS $1, R11, R11
 	BNE  run
 
-	// The sums as float32, scaled, at most upper, as integers.
+	// The sums as float32, scaled, as integers.
 	MOVD  scale+32(FP), R3
 	FMOVQ 0(R3), F14
 	FMOVQ 16(R3), F15
 	WORD  $0x4e21da10 // scvtf v16.4s, v16.4s
 	WORD  $0x6e2ede10 // fmul v16.4s, v16.4s, v14.4s
+	WORD  $0x4e21aa10 // fcvtns v16.4s, v16.4s
 	WORD  $0x4e21da31 // scvtf v17.4s, v17.4s
 	WORD  $0x6e2fde31 // fmul v17.4s, v17.4s, v15.4s
+	WORD  $0x4e21aa31 // fcvtns v17.4s, v17.4s
 	WORD  $0x4e21da52 // scvtf v18.4s, v18.4s
 	WORD  $0x6e2ede52 // fmul v18.4s, v18.4s, v14.4s
+	WORD  $0x4e21aa52 // fcvtns v18.4s, v18.4s
 	WORD  $0x4e21da73 // scvtf v19.4s, v19.4s
 	WORD  $0x6e2fde73 // fmul v19.4s, v19.4s, v15.4s
+	WORD  $0x4e21aa73 // fcvtns v19.4s, v19.4s
 	WORD  $0x4e21da94 // scvtf v20.4s, v20.4s
 	WORD  $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
+	WORD  $0x4e21aa94 // fcvtns v20.4s, v20.4s
 	WORD  $0x4e21dab5 // scvtf v21.4s, v21.4s
 	WORD  $0x6e2fdeb5 // fmul v21.4s, v21.4s, v15.4s
+	WORD  $0x4e21aab5 // fcvtns v21.4s, v21.4s
 	WORD  $0x4e21d8c6 // scvtf v6.4s, v6.4s
 	WORD  $0x6e2edcc6 // fmul v6.4s, v6.4s, v14.4s
+	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
 	WORD  $0x4e21d8e7 // scvtf v7.4s, v7.4s
 	WORD  $0x6e2fdce7 // fmul v7.4s, v7.4s, v15.4s
+	WORD  $0x4e21a8e7 // fcvtns v7.4s, v7.4s
 	WORD  $0x4e21d908 // scvtf v8.4s, v8.4s
 	WORD  $0x6e2edd08 // fmul v8.4s, v8.4s, v14.4s
+	WORD  $0x4e21a908 // fcvtns v8.4s, v8.4s
 	WORD  $0x4e21d929 // scvtf v9.4s, v9.4s
 	WORD  $0x6e2fdd29 // fmul v9.4s, v9.4s, v15.4s
+	WORD  $0x4e21a929 // fcvtns v9.4s, v9.4s
 	WORD  $0x4e21d94a // scvtf v10.4s, v10.4s
 	WORD  $0x6e2edd4a // fmul v10.4s, v10.4s, v14.4s
+	WORD  $0x4e21a94a // fcvtns v10.4s, v10.4s
 	WORD  $0x4e21d96b // scvtf v11.4s, v11.4s
 	WORD  $0x6e2fdd6b // fmul v11.4s, v11.4s, v15.4s
+	WORD  $0x4e21a96b // fcvtns v11.4s, v11.4s
 	WORD  $0x4e21d98c // scvtf v12.4s, v12.4s
 	WORD  $0x6e2edd8c // fmul v12.4s, v12.4s, v14.4s
+	WORD  $0x4e21a98c // fcvtns v12.4s, v12.4s
 	WORD  $0x4e21d9ad // scvtf v13.4s, v13.4s
 	WORD  $0x6e2fddad // fmul v13.4s, v13.4s, v15.4s
+	WORD  $0x4e21a9ad // fcvtns v13.4s, v13.4s
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	FMOVS lower+104(FP), F14
 	VDUP  V14.S[0], V14.S4
-	WORD  $0x4e21a9ce // fcvtns v14.4s, v14.4s
-	FMOVS zero+112(FP), F15
-	VDUP  V15.S[0], V15.S4
-	VADD  V15.S4, V14.S4, V14.S4
 	WORD  $0x0e6149cf // sqxtn v15.4h, v14.4s
 	WORD  $0x4e6149cf // sqxtn2 v15.8h, v14.4s
 	WORD  $0x2e2129ee // sqxtun v14.8b, v15.8h
 	WORD  $0x6e2129ee // sqxtun2 v14.16b, v15.8h
-	FMOVS upper+108(FP), F15
-	VDUP  V15.S[0], V15.S4
-	WORD  $0x4eaff610 // fmin v16.4s, v16.4s, v15.4s
-	WORD  $0x4e21aa10 // fcvtns v16.4s, v16.4s
-	WORD  $0x4eaff631 // fmin v17.4s, v17.4s, v15.4s
-	WORD  $0x4e21aa31 // fcvtns v17.4s, v17.4s
-	WORD  $0x4eaff652 // fmin v18.4s, v18.4s, v15.4s
-	WORD  $0x4e21aa52 // fcvtns v18.4s, v18.4s
-	WORD  $0x4eaff673 // fmin v19.4s, v19.4s, v15.4s
-	WORD  $0x4e21aa73 // fcvtns v19.4s, v19.4s
-	WORD  $0x4eaff694 // fmin v20.4s, v20.4s, v15.4s
-	WORD  $0x4e21aa94 // fcvtns v20.4s, v20.4s
-	WORD  $0x4eaff6b5 // fmin v21.4s, v21.4s, v15.4s
-	WORD  $0x4e21aab5 // fcvtns v21.4s, v21.4s
-	WORD  $0x4eaff4c6 // fmin v6.4s, v6.4s, v15.4s
-	WORD  $0x4e21a8c6 // fcvtns v6.4s, v6.4s
-	WORD  $0x4eaff4e7 // fmin v7.4s, v7.4s, v15.4s
-	WORD  $0x4e21a8e7 // fcvtns v7.4s, v7.4s
-	WORD  $0x4eaff508 // fmin v8.4s, v8.4s, v15.4s
-	WORD  $0x4e21a908 // fcvtns v8.4s, v8.4s
-	WORD  $0x4eaff529 // fmin v9.4s, v9.4s, v15.4s
-	WORD  $0x4e21a929 // fcvtns v9.4s, v9.4s
-	WORD  $0x4eaff54a // fmin v10.4s, v10.4s, v15.4s
-	WORD  $0x4e21a94a // fcvtns v10.4s, v10.4s
-	WORD  $0x4eaff56b // fmin v11.4s, v11.4s, v15.4s
-	WORD  $0x4e21a96b // fcvtns v11.4s, v11.4s
-	WORD  $0x4eaff58c // fmin v12.4s, v12.4s, v15.4s
-	WORD  $0x4e21a98c // fcvtns v12.4s, v12.4s
-	WORD  $0x4eaff5ad // fmin v13.4s, v13.4s, v15.4s
-	WORD  $0x4e21a9ad // fcvtns v13.4s, v13.4s
-
-	// From lower on, from the zero point on, these are the outputs.
-	FMOVS zero+112(FP), F15
+	FMOVS zero+108(FP), F15
 	VDUP  V15.S[0], V15.S4
 	WORD  $0x0e6149e0 // sqxtn v0.4h, v15.4s
 	WORD  $0x4e6149e0 // sqxtn2 v0.8h, v15.4s
@@ -1596,15 +1498,15 @@ k_done:
 	BNE   tile
 	RET
 
-// func QConv8x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+// func QConv8x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 // Requires: ASIMD
-TEXT ·QConv8x8(SB), NOSPLIT, $0-116
+TEXT ·QConv8x8(SB), NOSPLIT, $0-112
 	// Registers, a slash between what one of them holds by turns:
 	// R0 srcStride, R1 2·srcStride, R2 3·srcStride, R3 input row 0/bias/src/run/scale/dst/tiles,
 	// R6 input row 4/offset/dstStride, R7 prefetch, R8 prefetchStep, R9 weights/output row 0, R10 offsets,
 	// R11 runs, R12 groups, R13 temporary
-	// V0 inputs/scales[1]/zero/upper/temporary, V1 inputs/zero, V2-V7 inputs, V8-V15 sum[8:16]/temporary,
-	// V16 weights/scales[0]/lower/temporary, V17-V24 sum[0:8]/temporary, V25 weights
+	// V0 inputs/scales[1]/zero/temporary, V1 inputs/zero, V2-V7 inputs, V8-V15 sum[8:16]/temporary,
+	// V16 weights/scales[0]/lower, V17-V24 sum[0:8]/temporary, V25 weights
 	MOVD srcStride+72(FP), R0
 	ADD  R0, R0, R1
 	ADD  R0, R1, R2
@@ -1792,89 +1694,67 @@ k_done:
 	SUBS $1, R11, R11
 	BNE  run
 
-	// The sums as float32, scaled, at most upper, as integers.
+	// The sums as float32, scaled, as integers.
 	MOVD  scale+32(FP), R3
 	FMOVQ 0(R3), F16
 	FMOVQ 16(R3), F0
 	WORD  $0x4e21da31 // scvtf v17.4s, v17.4s
 	WORD  $0x6e30de31 // fmul v17.4s, v17.4s, v16.4s
+	WORD  $0x4e21aa31 // fcvtns v17.4s, v17.4s
 	WORD  $0x4e21da52 // scvtf v18.4s, v18.4s
 	WORD  $0x6e20de52 // fmul v18.4s, v18.4s, v0.4s
+	WORD  $0x4e21aa52 // fcvtns v18.4s, v18.4s
 	WORD  $0x4e21da73 // scvtf v19.4s, v19.4s
 	WORD  $0x6e30de73 // fmul v19.4s, v19.4s, v16.4s
+	WORD  $0x4e21aa73 // fcvtns v19.4s, v19.4s
 	WORD  $0x4e21da94 // scvtf v20.4s, v20.4s
 	WORD  $0x6e20de94 // fmul v20.4s, v20.4s, v0.4s
+	WORD  $0x4e21aa94 // fcvtns v20.4s, v20.4s
 	WORD  $0x4e21dab5 // scvtf v21.4s, v21.4s
 	WORD  $0x6e30deb5 // fmul v21.4s, v21.4s, v16.4s
+	WORD  $0x4e21aab5 // fcvtns v21.4s, v21.4s
 	WORD  $0x4e21dad6 // scvtf v22.4s, v22.4s
 	WORD  $0x6e20ded6 // fmul v22.4s, v22.4s, v0.4s
+	WORD  $0x4e21aad6 // fcvtns v22.4s, v22.4s
 	WORD  $0x4e21daf7 // scvtf v23.4s, v23.4s
 	WORD  $0x6e30def7 // fmul v23.4s, v23.4s, v16.4s
+	WORD  $0x4e21aaf7 // fcvtns v23.4s, v23.4s
 	WORD  $0x4e21db18 // scvtf v24.4s, v24.4s
 	WORD  $0x6e20df18 // fmul v24.4s, v24.4s, v0.4s
+	WORD  $0x4e21ab18 // fcvtns v24.4s, v24.4s
 	WORD  $0x4e21d908 // scvtf v8.4s, v8.4s
 	WORD  $0x6e30dd08 // fmul v8.4s, v8.4s, v16.4s
+	WORD  $0x4e21a908 // fcvtns v8.4s, v8.4s
 	WORD  $0x4e21d929 // scvtf v9.4s, v9.4s
 	WORD  $0x6e20dd29 // fmul v9.4s, v9.4s, v0.4s
+	WORD  $0x4e21a929 // fcvtns v9.4s, v9.4s
 	WORD  $0x4e21d94a // scvtf v10.4s, v10.4s
 	WORD  $0x6e30dd4a // fmul v10.4s, v10.4s, v16.4s
+	WORD  $0x4e21a94a // fcvtns v10.4s, v10.4s
 	WORD  $0x4e21d96b // scvtf v11.4s, v11.4s
 	WORD  $0x6e20dd6b // fmul v11.4s, v11.4s, v0.4s
+	WORD  $0x4e21a96b // fcvtns v11.4s, v11.4s
 	WORD  $0x4e21d98c // scvtf v12.4s, v12.4s
 	WORD  $0x6e30dd8c // fmul v12.4s, v12.4s, v16.4s
+	WORD  $0x4e21a98c // fcvtns v12.4s, v12.4s
 	WORD  $0x4e21d9ad // scvtf v13.4s, v13.4s
 	WORD  $0x6e20ddad // fmul v13.4s, v13.4s, v0.4s
+	WORD  $0x4e21a9ad // fcvtns v13.4s, v13.4s
 	WORD  $0x4e21d9ce // scvtf v14.4s, v14.4s
 	WORD  $0x6e30ddce // fmul v14.4s, v14.4s, v16.4s
+	WORD  $0x4e21a9ce // fcvtns v14.4s, v14.4s
 	WORD  $0x4e21d9ef // scvtf v15.4s, v15.4s
 	WORD  $0x6e20ddef // fmul v15.4s, v15.4s, v0.4s
+	WORD  $0x4e21a9ef // fcvtns v15.4s, v15.4s
+
+	// From the zero point on, from lower to 255, these are the outputs.
 	FMOVS lower+104(FP), F16
 	VDUP  V16.S[0], V16.S4
-	WORD  $0x4e21aa10 // fcvtns v16.4s, v16.4s
-	FMOVS zero+112(FP), F0
-	VDUP  V0.S[0], V0.S4
-	VADD  V0.S4, V16.S4, V16.S4
 	WORD  $0x0e614a00 // sqxtn v0.4h, v16.4s
 	WORD  $0x4e614a00 // sqxtn2 v0.8h, v16.4s
 	WORD  $0x2e212810 // sqxtun v16.8b, v0.8h
 	WORD  $0x6e212810 // sqxtun2 v16.16b, v0.8h
-	FMOVS upper+108(FP), F0
-	VDUP  V0.S[0], V0.S4
-	WORD  $0x4ea0f631 // fmin v17.4s, v17.4s, v0.4s
-	WORD  $0x4e21aa31 // fcvtns v17.4s, v17.4s
-	WORD  $0x4ea0f652 // fmin v18.4s, v18.4s, v0.4s
-	WORD  $0x4e21aa52 // fcvtns v18.4s, v18.4s
-	WORD  $0x4ea0f673 // fmin v19.4s, v19.4s, v0.4s
-	WORD  $0x4e21aa73 // fcvtns v19.4s, v19.4s
-	WORD  $0x4ea0f694 // fmin v20.4s, v20.4s, v0.4s
-	WORD  $0x4e21aa94 // fcvtns v20.4s, v20.4s
-	WORD  $0x4ea0f6b5 // fmin v21.4s, v21.4s, v0.4s
-	WORD  $0x4e21aab5 // fcvtns v21.4s, v21.4s
-	WORD  $0x4ea0f6d6 // fmin v22.4s, v22.4s, v0.4s
-	WORD  $0x4e21aad6 // fcvtns v22.4s, v22.4s
-	WORD  $0x4ea0f6f7 // fmin v23.4s, v23.4s, v0.4s
-	WORD  $0x4e21aaf7 // fcvtns v23.4s, v23.4s
-	WORD  $0x4ea0f718 // fmin v24.4s, v24.4s, v0.4s
-	WORD  $0x4e21ab18 // fcvtns v24.4s, v24.4s
-	WORD  $0x4ea0f508 // fmin v8.4s, v8.4s, v0.4s
-	WORD  $0x4e21a908 // fcvtns v8.4s, v8.4s
-	WORD  $0x4ea0f529 // fmin v9.4s, v9.4s, v0.4s
-	WORD  $0x4e21a929 // fcvtns v9.4s, v9.4s
-	WORD  $0x4ea0f54a // fmin v10.4s, v10.4s, v0.4s
-	WORD  $0x4e21a94a // fcvtns v10.4s, v10.4s
-	WORD  $0x4ea0f56b // fmin v11.4s, v11.4s, v0.4s
-	WORD  $0x4e21a96b // fcvtns v11.4s, v11.4s
-	WORD  $0x4ea0f58c // fmin v12.4s, v12.4s, v0.4s
-	WORD  $0x4e21a98c // fcvtns v12.4s, v12.4s
-	WORD  $0x4ea0f5ad // fmin v13.4s, v13.4s, v0.4s
-	WORD  $0x4e21a9ad // fcvtns v13.4s, v13.4s
-	WORD  $0x4ea0f5ce // fmin v14.4s, v14.4s, v0.4s
-	WORD  $0x4e21a9ce // fcvtns v14.4s, v14.4s
-	WORD  $0x4ea0f5ef // fmin v15.4s, v15.4s, v0.4s
-	WORD  $0x4e21a9ef // fcvtns v15.4s, v15.4s
-
-	// From lower on, from the zero point on, these are the outputs.
-	FMOVS zero+112(FP), F0
+	FMOVS zero+108(FP), F0
 	VDUP  V0.S[0], V0.S4
 	WORD  $0x0e614801 // sqxtn v1.4h, v0.4s
 	WORD  $0x4e614801 // sqxtn2 v1.8h, v0.4s

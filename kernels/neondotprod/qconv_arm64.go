@@ -16,8 +16,8 @@ package neondotprod
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*1+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*1+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -27,7 +27,7 @@ package neondotprod
 // It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func QConv1x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv1x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv2x8 computes tiles × 2 output pixels × 8 channels; it equals
 //
@@ -41,8 +41,8 @@ func QConv1x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*2+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*2+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -52,7 +52,7 @@ func QConv1x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 // It prefetches its weights 4096 bytes ahead; prefetch and prefetchStep are for higher tiles.
 //
 //go:noescape
-func QConv2x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv2x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv3x8 computes tiles × 3 output pixels × 8 channels; it equals
 //
@@ -66,8 +66,8 @@ func QConv2x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*3+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*3+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -77,7 +77,7 @@ func QConv2x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv3x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv3x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv4x8 computes tiles × 4 output pixels × 8 channels; it equals
 //
@@ -91,8 +91,8 @@ func QConv3x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*4+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*4+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -102,7 +102,7 @@ func QConv3x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv4x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv4x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv5x8 computes tiles × 5 output pixels × 8 channels; it equals
 //
@@ -116,8 +116,8 @@ func QConv4x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*5+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*5+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -127,7 +127,7 @@ func QConv4x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv5x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv5x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv6x8 computes tiles × 6 output pixels × 8 channels; it equals
 //
@@ -141,8 +141,8 @@ func QConv5x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*6+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*6+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -152,7 +152,7 @@ func QConv5x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv6x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv6x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv7x8 computes tiles × 7 output pixels × 8 channels; it equals
 //
@@ -166,8 +166,8 @@ func QConv6x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*7+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*7+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -177,7 +177,7 @@ func QConv6x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv7x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv7x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConv8x8 computes tiles × 8 output pixels × 8 channels; it equals
 //
@@ -191,8 +191,8 @@ func QConv7x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 //						k++
 //					}
 //				}
-//				x := min(max(float32(acc)*scale[n], lower), upper)
-//				dst[(t*8+m)*dstStride+n] = uint8(int32(roundToEven(x)) + zero)
+//				x := int32(roundToEven(float32(acc)*scale[n])) + zero
+//				dst[(t*8+m)*dstStride+n] = uint8(min(max(x, lower), 255))
 //			}
 //		}
 //	}
@@ -202,10 +202,10 @@ func QConv7x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float3
 // Meanwhile it prefetches the weights at prefetch, moving on by prefetchStep bytes a step of a sum.
 //
 //go:noescape
-func QConv8x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower float32, upper float32, zero int32)
+func QConv8x8(dst *uint8, src *uint8, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs int, groups int, srcStride int, dstStride int, tiles int, prefetchStep int, lower int32, zero int32)
 
 // QConvX8 lists the heights of the tile qconv_u8_8x8_neondotprod.
-var QConvX8 = [...]func(dst, src, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs, groups, srcStride, dstStride, tiles, prefetchStep int, lower, upper float32, zero int32){
+var QConvX8 = [...]func(dst, src, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs, groups, srcStride, dstStride, tiles, prefetchStep int, lower, zero int32){
 	QConv1x8,
 	QConv2x8,
 	QConv3x8,

@@ -3,7 +3,7 @@ package scalar
 import "unsafe"
 
 // QConv1x4 computes 1 output pixel × 4 channels at a time.
-func QConv1x4(dst, src, weights *uint8, bias *int32, scale *float32, _ *uint8, offsets *int, runs, groups, srcStride, dstStride, tiles, _ int, lower, upper float32, zero int32) {
+func QConv1x4(dst, src, weights *uint8, bias *int32, scale *float32, _ *uint8, offsets *int, runs, groups, srcStride, dstStride, tiles, _ int, lower, zero int32) {
 	b := (*[4]int32)(unsafe.Pointer(bias))
 	s := (*[4]float32)(unsafe.Pointer(scale))
 	for t := range tiles {
@@ -20,13 +20,13 @@ func QConv1x4(dst, src, weights *uint8, bias *int32, scale *float32, _ *uint8, o
 		}
 		y := vec(dst, t*dstStride, 4)
 		for n, acc := range [4]int32{c0, c1, c2, c3} {
-			y[n] = requantize(acc, s[n], lower, upper, zero)
+			y[n] = requantize(acc, s[n], lower, zero)
 		}
 	}
 }
 
 // QConv2x4 computes 2 output pixels × 4 channels at a time.
-func QConv2x4(dst, src, weights *uint8, bias *int32, scale *float32, _ *uint8, offsets *int, runs, groups, srcStride, dstStride, tiles, _ int, lower, upper float32, zero int32) {
+func QConv2x4(dst, src, weights *uint8, bias *int32, scale *float32, _ *uint8, offsets *int, runs, groups, srcStride, dstStride, tiles, _ int, lower, zero int32) {
 	b := (*[4]int32)(unsafe.Pointer(bias))
 	s := (*[4]float32)(unsafe.Pointer(scale))
 	for t := range tiles {
@@ -52,10 +52,10 @@ func QConv2x4(dst, src, weights *uint8, bias *int32, scale *float32, _ *uint8, o
 		}
 		x, y := vec(dst, 2*t*dstStride, 4), vec(dst, (2*t+1)*dstStride, 4)
 		for n, acc := range [4]int32{c0, c1, c2, c3} {
-			x[n] = requantize(acc, s[n], lower, upper, zero)
+			x[n] = requantize(acc, s[n], lower, zero)
 		}
 		for n, acc := range [4]int32{d0, d1, d2, d3} {
-			y[n] = requantize(acc, s[n], lower, upper, zero)
+			y[n] = requantize(acc, s[n], lower, zero)
 		}
 	}
 }

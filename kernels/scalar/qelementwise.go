@@ -41,8 +41,8 @@ func Dequantize(dst *float32, src *uint8, n int, scale float32, zero int32) {
 }
 
 // requantize is the function in the documentation of kernels.QConvFunc.
-func requantize(acc int32, scale, lower, upper float32, zero int32) uint8 {
-	return round(float32(float32(acc)*scale), lower, upper, zero)
+func requantize(acc int32, scale float32, lower, zero int32) uint8 {
+	return round(float32(float32(acc)*scale), float32(lower-zero), float32(255-zero), zero)
 }
 
 // round rounds x, which is no NaN, to the integer that stands for it.

@@ -12,7 +12,6 @@ func QMaxPool(dst, src *uint8, rows, cols, channels, srcRow, srcPixel int) {
 
 // QAvgPool computes the sum over one window of rows×cols pixels and requantizes it.
 func QAvgPool(dst, src *uint8, rows, cols, channels, srcRow, srcPixel int, bias int32, scale float32, zero int32) {
-	lower, upper := float32(0-zero), float32(255-zero)
 	// Some channels at a time, so that their sums need no memory of the caller.
 	var sums [64]int32
 	for c := 0; c < channels; c += len(sums) {
@@ -29,7 +28,7 @@ func QAvgPool(dst, src *uint8, rows, cols, channels, srcRow, srcPixel int, bias 
 		}
 		y := vec(dst, c, len(acc))
 		for i, sum := range acc {
-			y[i] = requantize(sum, scale, lower, upper, zero)
+			y[i] = requantize(sum, scale, 0, zero)
 		}
 	}
 }

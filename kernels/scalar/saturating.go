@@ -7,7 +7,7 @@ import (
 
 // QConvSaturating1x4 is QConv1x4, but the sum of each two neighbouring products of a sum, over the ends
 // of runs, is limited to 16 bits before it is added up, as VPMADDUBSW does. See kernels.Saturating.
-func QConvSaturating1x4(dst, src, weights *uint8, bias *int32, scale *float32, _ *uint8, offsets *int, runs, groups, srcStride, dstStride, tiles, _ int, lower, upper float32, zero int32) {
+func QConvSaturating1x4(dst, src, weights *uint8, bias *int32, scale *float32, _ *uint8, offsets *int, runs, groups, srcStride, dstStride, tiles, _ int, lower, zero int32) {
 	b := (*[4]int32)(unsafe.Pointer(bias))
 	s := (*[4]float32)(unsafe.Pointer(scale))
 	for t := range tiles {
@@ -39,7 +39,7 @@ func QConvSaturating1x4(dst, src, weights *uint8, bias *int32, scale *float32, _
 		}
 		y := vec(dst, t*dstStride, 4)
 		for n, acc := range [4]int32{c0, c1, c2, c3} {
-			y[n] = requantize(acc, s[n], lower, upper, zero)
+			y[n] = requantize(acc, s[n], lower, zero)
 		}
 	}
 }
