@@ -10,6 +10,7 @@ import (
 // TestRefuses: a recipe's mistakes are found when generating.
 func TestRefuses(t *testing.T) {
 	for name, f := range map[string]func(m *Machine, p vec.R){
+		"int16 inputs and bytes": func(m *Machine, _ vec.R) { m.Dot(vec.S16, vec.U8) },
 		"bytes without VNNI":     func(m *Machine, _ vec.R) { m.Dot(vec.U8, vec.S8) },
 		"division by three":      func(m *Machine, p vec.R) { m.DivBy(p, 3) },
 		"unknown parameter":      func(m *Machine, p vec.R) { m.SetArg("q", p) },

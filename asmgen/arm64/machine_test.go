@@ -35,6 +35,7 @@ func TestRefuses(t *testing.T) {
 		"narrowing across":       func(m *Machine, p vec.R, v vec.V) { m.Int32().Narrow([]vec.V{v, v, v, v}, p, 8) },
 		"sums of float32":        func(m *Machine, p vec.R, v vec.V) { m.Dot(vec.F32, vec.F32) },
 		"sums of bytes":          func(m *Machine, p vec.R, v vec.V) { m.Dot(vec.U8, vec.S8) },
+		"int16 inputs and bytes": func(m *Machine, p vec.R, v vec.V) { m.Dot(vec.S16, vec.U8) },
 		"half a vector of weights": func(m *Machine, p vec.R, v vec.V) {
 			m.Dot(vec.S16, vec.S16).Outer([][]vec.V{{v}}, m.Rows("row", p, 1), p, 1)
 		},
