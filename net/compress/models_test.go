@@ -130,20 +130,22 @@ func TestMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := func(name string) *graph.Plan {
+	plan := func(name, algo string) *graph.Plan {
 		m := lookup(t, name)
 		q, qw := quantizeModel(t, uniform(t, m), Options{}, m, random(t, m))
-		return compile(t, q, qw, graph.Options{Set: set, Algo: "direct", Threads: 1})
+		return compile(t, q, qw, graph.Options{Set: set, Algo: algo, Threads: 1})
 	}
-	if got := plan("squeezenet1.0").ArenaBytes(); got > 2_200_000 {
-		t.Errorf("%v: the arena of squeezenet1.0 has %d bytes, want at most 2.2 MB", best, got)
+	for _, algo := range append(kernels.Algorithms(), kernels.Auto) {
+		if got := plan("squeezenet1.0", algo).ArenaBytes(); got > 2_200_000 {
+			t.Errorf("%v, %s: the arena of squeezenet1.0 has %d bytes, want at most 2.2 MB", best, algo, got)
+		}
 	}
 	if testing.Short() {
 		return // the other network is large
 	}
 	// Weights have a byte on every set. Biases, scales, and what tiles and groups fill up take little more.
 	const weights = 60_954_656
-	if got := plan("alexnet").WeightBytes(); got < weights || got > weights*101/100 {
+	if got := plan("alexnet", "direct").WeightBytes(); got < weights || got > weights*101/100 {
 		t.Errorf("%v: the weights of alexnet have %d bytes, want %d, and 1 %% more", best, got, weights)
 	}
 }
