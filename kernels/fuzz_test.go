@@ -35,7 +35,8 @@ func fuzzLayout(b byte, halo int) layout {
 }
 
 // FuzzDirect compares the direct algorithm with the reference, for any small shape, in any
-// layout, on every instruction set. A shape that does not fit the image must be refused.
+// layout, on every instruction set, for float32 and for quantized values. A shape that does not fit
+// the image must be refused.
 func FuzzDirect(f *testing.F) {
 	all := sets(f)
 	f.Add(byte(2), byte(4), byte(0), byte(2), byte(2), byte(0), byte(1), byte(0), byte(4), byte(5), byte(0), byte(0), byte(0), byte(0))
@@ -73,15 +74,16 @@ func FuzzDirect(f *testing.F) {
 				checkError(t, c.String(), err, []string{"convolution"})
 				continue
 			}
-			c.testDirect(t, set, fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, c.Pad), fuzzed(threads, 1, 3))
+			dst, src, threads := fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, c.Pad), fuzzed(threads, 1, 3)
+			c.testDirect(t, set, dst, src, threads)
+			qconv(c, int32(dstLayout), int32(srcLayout)).test(t, set, "direct", dst, src, threads)
 		}
 	})
 }
 
 // FuzzWinograd compares every candidate with the reference for square kernels, for float32 and for
-// quantized values. The results of
-// Winograd's algorithm must keep the bound for all data only: among very many shapes, some outputs
-// exceed the one that is typical of random data.
+// quantized values. The results of Winograd's algorithm must keep the bound for all data only: among
+// very many shapes, some outputs exceed the one that is typical of random data.
 func FuzzWinograd(f *testing.F) {
 	all := sets(f)
 	f.Add(byte(15), byte(31), byte(0), byte(2), byte(0), byte(1), byte(0), byte(12), byte(12), byte(1), byte(0), byte(0), byte(0))
