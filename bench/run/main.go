@@ -34,6 +34,7 @@ import (
 	"firebench/compare/report"
 	"firebench/compare/samples"
 	"firebench/kernels"
+	"firebench/net/cli"
 	"firebench/net/models"
 )
 
@@ -178,7 +179,7 @@ func (o *options) record(ctx context.Context, stdout, stderr io.Writer, build bu
 		invocations: o.invocations(best),
 		count:       o.count,
 		stderr:      stderr,
-		progress:    terminal(stderr),
+		progress:    cli.Terminal(stderr),
 	}
 	err = r.fill(ctx, &s)
 	if r.samples == 0 {
@@ -194,13 +195,3 @@ func (o *options) record(ctx context.Context, stdout, stderr io.Writer, build bu
 // busy tells whether so high a load average distorts measurements: more than a third of
 // the cores have been working. Building this command leaves less.
 func busy(load float64, cores int) bool { return load > float64(cores)/3 }
-
-// terminal tells whether somebody watches w.
-func terminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}

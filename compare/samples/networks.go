@@ -89,7 +89,7 @@ func Networks() ([]*Network, error) {
 
 // quantize returns the nodes of the quantized form of a model. They do not depend on the calibration.
 func quantize(m *graph.Model, infos []graph.Info) ([]graph.Info, error) {
-	c := &compress.Calibration{Model: m.Name, Images: 1, Values: []compress.Value{{Name: graph.Input, Scale: 1}}}
+	c := &compress.Calibration{Model: m.Name, Method: compress.Default, Images: 1, Values: []compress.Value{{Name: graph.Input, Scale: 1}}}
 	for _, info := range infos {
 		c.Values = append(c.Values, compress.Value{Name: info.Name, Scale: 1})
 	}

@@ -14,12 +14,14 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"firebench/kernels"
 	"firebench/kernels/kerneltest"
+	"firebench/net/compress"
 	"firebench/net/evaluate"
 )
 
@@ -349,17 +351,67 @@ func TestInt8(t *testing.T) {
 	if testing.Short() {
 		return
 	}
-	// A row alone is the same.
-	for _, flags := range [][]string{{"-saturate"}, {"-weight-bits", "7"}} {
-		status, stdout, stderr := command(t, slices.Concat(args, flags, []string{sealyham})...)
+	// The rows of smaller tables are the same.
+	for _, test := range []struct {
+		flags []string
+		want  []result
+	}{
+		{nil, rows[:2]},
+		{[]string{"-saturate"}, rows[:3]},
+		{[]string{"-weight-bits", "7"}, []result{rows[0], rows[3]}},
+	} {
+		status, stdout, stderr := command(t, slices.Concat(args, test.flags, []string{sealyham})...)
 		if status != 0 || stderr != "" {
 			t.Fatalf("status %d, standard error %q", status, stderr)
 		}
-		alone := results(t, stdout)[1]
-		for _, r := range rows {
-			if r.Arithmetic == alone.Arithmetic && *r.Difference != *alone.Difference {
-				t.Errorf("%v: logits are off by %v, want %v", flags, *alone.Difference, *r.Difference)
+		got := results(t, stdout)
+		if len(got) != len(test.want) {
+			t.Fatalf("%v: %d rows, want %d", test.flags, len(got), len(test.want))
+		}
+		for i, want := range test.want {
+			if got[i].Arithmetic != want.Arithmetic || i > 0 && *got[i].Difference != *want.Difference {
+				t.Errorf("%v: row %d is %s, off by %v, want %s, off by %v", test.flags, i, got[i].Arithmetic, got[i].Difference, want.Arithmetic, want.Difference)
 			}
+		}
+	}
+}
+
+// TestKnown: the table says how many of its pictures the network was calibrated with.
+func TestKnown(t *testing.T) {
+	dir := t.TempDir()
+	var paths []string
+	for i, name := range []string{"photos/1.png", "photos/2.png", "photos/3.png", "others/1.png"} {
+		paths = append(paths, write(t, dir, name, picture(t, i)))
+	}
+	paths[1] = filepath.Join(dir, "others") + "/../photos/2.png"
+	photos := filepath.Join(dir, "photos")
+	if runtime.GOOS != "windows" {
+		link := filepath.Join(dir, "link")
+		if err := os.Symlink(photos, link); err != nil {
+			t.Fatal(err)
+		}
+		paths[2] = filepath.Join(link, "3.png")
+	}
+	for _, test := range []struct {
+		calibrate string
+		want      string
+	}{
+		{photos, "4 pictures; calibrated by kl with 3 pictures, 3 of them among those measured"},
+		{filepath.Join(dir, "others"), "4 pictures; calibrated by kl with 3 pictures, 1 of them among those measured"},
+		{filepath.Join("testdata", "squeezenet1.0.json"), "4 pictures; calibrated by kl with 3 pictures"},
+	} {
+		o, err := parse([]string{"-type", "int8", "-calibrate", test.calibrate, dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		calibrated, err := o.CalibrationPictures()
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := measurement{options: o, paths: paths, labels: len(paths), calibration: &compress.Calibration{Method: compress.KL, Images: 3}}
+		m.countKnown(calibrated)
+		if got := m.how(); got != test.want {
+			t.Errorf("%s: %q, want %q", test.calibrate, got, test.want)
 		}
 	}
 }

@@ -17,11 +17,11 @@
 //	-type TYPE       f32, or int8, which is compared with f32 and needs -calibrate (f32)
 //	-calibrate DIR   take the scales of int8 values from the pictures in a folder, or from the
 //	                 file that -save has written, whose name ends in .json
-//	-method NAME     how scales follow from pictures: minmax, percentile or kl
+//	-method NAME     how scales follow from pictures: minmax, percentile or kl (kl)
 //	-save FILE.json  save the scales
 //	-keep A,B,…      layers that stay float32
 //	-weight-bits N   bits of a weight, 8 or 7 (8)
-//	-saturate        emulate sums that saturate to 16 bits, see [kernels.Saturating]; slow
+//	-saturate        a row more: sums that saturate to 16 bits, see [kernels.Saturating]; slow
 //	-page FILE.md    write a page that compares int8 with saturating sums and with 7-bit weights
 //	-json            print one JSON object per row of the table:
 //	                 {"model":…,"arithmetic":…,"isa":…,"algorithm":…,"threads":…,"pictures":…,
@@ -98,7 +98,7 @@ func newFlags(o *options) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // run reports errors, in one line
 	o.Network.Flags(fs)
-	fs.BoolVar(&o.saturate, "saturate", false, "with -type int8: emulate sums of products that saturate to 16 bits, as other software has on AVX2 without VNNI; slow")
+	fs.BoolVar(&o.saturate, "saturate", false, "with -type int8: a row more, with sums of products that saturate to 16 bits, as other software has on AVX2 without VNNI; slow")
 	fs.StringVar(&o.page, "page", "", "with -type int8: write a page in Markdown to `FILE.md` that compares int8 with saturating sums and with 7-bit weights")
 	fs.BoolVar(&o.json, "json", false, "print one JSON object per row of the table")
 	return fs
@@ -136,7 +136,7 @@ func parse(args []string) (o options, err error) {
 		return o, fmt.Errorf("-saturate without -type %s", cli.Int8)
 	case o.page != "" && o.Type != cli.Int8:
 		return o, fmt.Errorf("-page without -type %s", cli.Int8)
-	case o.page != "" && (o.saturate || o.Quantize.WeightBits != 8):
+	case o.page != "" && (o.saturate || o.Compression.WeightBits != 8):
 		return o, errors.New("-page with -saturate or -weight-bits: the page has both")
 	}
 	return o, nil

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"path/filepath"
 
 	"firebench/kernels"
 	"firebench/net/cli"
@@ -25,6 +26,7 @@ type measurement struct {
 	rows        []row
 	paths       []string // of the pictures that counted
 	labels      int      // how many of them have one
+	known       int      // how many of them were calibrated with
 	failed      int      // pictures that could not be used
 }
 
@@ -53,6 +55,10 @@ func (m *measurement) run(ctx context.Context) (err error) {
 		}
 	}
 	paths, err := cli.Pictures(m.images)
+	if err != nil {
+		return err
+	}
+	calibrated, err := m.CalibrationPictures()
 	if err != nil {
 		return err
 	}
@@ -104,7 +110,32 @@ func (m *measurement) run(ctx context.Context) (err error) {
 	for i, s := range e.Scores() {
 		m.rows[i].score = s
 	}
+	m.countKnown(calibrated)
 	return nil
+}
+
+// countKnown counts the pictures that are among those calibrated with, whatever paths lead to them.
+func (m *measurement) countKnown(calibrated []string) {
+	known := map[string]bool{}
+	for _, path := range calibrated {
+		known[target(path)] = true
+	}
+	for _, path := range m.paths {
+		if known[target(path)] {
+			m.known++
+		}
+	}
+}
+
+// target returns the one path of a file that has several, through links or from the current folder.
+func target(path string) string {
+	if absolute, err := filepath.Abs(path); err == nil {
+		path = absolute
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	return path
 }
 
 // compile makes the rows, the float32 one first.
@@ -130,20 +161,18 @@ func (m *measurement) compile(ctx context.Context) error {
 		return err
 	}
 	name := "int8"
-	if m.Quantize.WeightBits == 7 {
+	if m.Compression.WeightBits == 7 {
 		name += ", 7-bit weights"
 	}
-	saturating := m.Network
-	saturating.Set = kernels.Saturating(m.Set)
-	if !m.saturate {
-		add(m.Network, m.calibration, name)
-	}
+	add(m.Network, m.calibration, name)
 	if m.saturate || m.page != "" {
+		saturating := m.Network
+		saturating.Set = kernels.Saturating(m.Set)
 		add(saturating, m.calibration, name+", saturating sums")
 	}
 	if m.page != "" {
 		seven := m.Network
-		seven.Quantize.WeightBits = 7
+		seven.Compression.WeightBits = 7
 		add(seven, m.calibration, name+", 7-bit weights")
 	}
 	return err

@@ -76,8 +76,11 @@ func (m *measurement) how() string {
 	}
 	if c := m.calibration; c != nil {
 		s += fmt.Sprintf("; calibrated by %v with %s", c.Method, plural(c.Images, "picture"))
+		if m.known > 0 {
+			s += fmt.Sprintf(", %d of them among those measured", m.known)
+		}
 	}
-	if keep := m.Quantize.Keep; len(keep) > 0 {
+	if keep := m.Compression.Keep; len(keep) > 0 {
 		s += "; float32 in " + strings.Join(keep, ", ")
 	}
 	return s

@@ -65,13 +65,13 @@ func TestInt8(t *testing.T) {
 // TestBadCalibration: whatever is wrong with what an int8 network needs is one line.
 func TestBadCalibration(t *testing.T) {
 	dir := t.TempDir()
-	photos, empty, text, bad := filepath.Join(dir, "photos"), filepath.Join(dir, "empty"), filepath.Join(dir, "text"), filepath.Join(dir, "bad")
-	for _, d := range []string{photos, empty, text, bad} {
+	empty, text, bad := filepath.Join(dir, "empty"), filepath.Join(dir, "text"), filepath.Join(dir, "bad")
+	for _, d := range []string{empty, text, bad} {
 		if err := os.Mkdir(d, 0o777); err != nil {
 			t.Fatal(err)
 		}
 	}
-	photo := write(t, photos, "1.png", encoded(t, png.Encode, picture(60, 40)))
+	photo := write(t, dir, "1.png", encoded(t, png.Encode, picture(60, 40)))
 	write(t, text, "notes.txt", []byte("text"))
 	notPNG := write(t, bad, "1.png", []byte("text"))
 	scales := filepath.Join("..", "accuracy", "testdata", "squeezenet1.0.json")
@@ -104,7 +104,10 @@ func TestBadCalibration(t *testing.T) {
 		{[]string{"-calibrate", with("infinite.json", "1e99")}, "infinite.json: not a calibration: "},
 		{[]string{"-calibrate", scales, "-model", "squeezenet1.1"}, `squeezenet1.0.json: model is "squeezenet1.0", expected "squeezenet1.1"`},
 		{[]string{"-calibrate", scales, "-keep", "conv1,conv99"}, "there is no node conv99"},
-		{[]string{"-model", "squeezenet1.1", "-calibrate", photos, "-save", filepath.Join(empty, "none", "s.json")}, filepath.Join(empty, "none", "s.json") + ": "},
+		// These are found before any picture is read.
+		{[]string{"-calibrate", bad, "-keep", "conv1,conv99"}, "squeezenet1.0: keep: there is no node conv99"},
+		{[]string{"-calibrate", bad, "-save", filepath.Join(empty, "none", "s.json")}, filepath.Join(empty, "none", "s.json") + ": "},
+		{[]string{"-calibrate", bad, "-save", filepath.Join(bad, "s.json")}, notPNG + ": not a JPEG, PNG or GIF image"},
 	} {
 		args := append([]string{"-type", "int8"}, test.args...)
 		status, stdout, stderr := command(append(args, photo)...)
@@ -112,5 +115,8 @@ func TestBadCalibration(t *testing.T) {
 			t.Errorf("%q: status %d, output %q, expected status 1 and none", args, status, stdout)
 		}
 		checkLine(t, stderr, test.want)
+	}
+	if entries, err := os.ReadDir(bad); err != nil || len(entries) != 1 {
+		t.Errorf("the folder has %v, error %v, expected nothing but the picture", entries, err)
 	}
 }

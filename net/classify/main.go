@@ -17,7 +17,7 @@
 //	-type TYPE       f32, or int8, which needs -calibrate (f32)
 //	-calibrate DIR   take the scales of int8 values from the pictures in a folder, or from the
 //	                 file that -save has written, whose name ends in .json
-//	-method NAME     how scales follow from pictures: minmax, percentile or kl
+//	-method NAME     how scales follow from pictures: minmax, percentile or kl (kl)
 //	-save FILE.json  save the scales
 //	-keep A,B,…      layers that stay float32
 //	-weight-bits N   bits of a weight, 8 or 7 (8)

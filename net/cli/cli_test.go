@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"firebench/kernels"
 )
 
 // TestBoundProcessors: GOMAXPROCS does not go around the limit of -threads.
@@ -24,6 +26,13 @@ func TestReport(t *testing.T) {
 	Report(&b, "classify", errors.New("a\nb\r.jpg: bad"))
 	if want := "classify: a\\nb\\r.jpg: bad\n"; b.String() != want {
 		t.Errorf("%q, want %q", b.String(), want)
+	}
+}
+
+// TestCalibrationAlgo: there is such an algorithm.
+func TestCalibrationAlgo(t *testing.T) {
+	if err := kernels.CheckAlgorithm(calibrationAlgo); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"firebench/kernels"
 	"firebench/net/compress"
+	"firebench/net/files"
 	"firebench/net/graph"
 	"firebench/net/preprocess"
 )
@@ -21,18 +22,20 @@ const (
 	Int8 = "int8"
 )
 
-// calibrationExt is the end of the names of files that a calibration is in.
-const calibrationExt = ".json"
+const (
+	calibrationExt  = ".json"  // of files that a calibration is in
+	calibrationAlgo = "direct" // of the network that is calibrated
+)
 
 // ErrInterrupted is the error of what the command's context ended.
 var ErrInterrupted = errors.New("interrupted")
 
 // A quantization is what the flags for -type int8 say.
 type quantization struct {
-	calibrate string // a folder or a file
-	method    compress.Method
-	save      string // a file, or ""
-	Quantize  compress.Options
+	calibrate   string // a folder or a file
+	method      compress.Method
+	save        string // a file, or ""
+	Compression compress.Options
 }
 
 // int8Flags are the names of the flags that need -type int8.
@@ -56,36 +59,47 @@ func (n *Network) typeFlags(fs *flag.FlagSet) {
 	fs.TextVar(&n.method, "method", compress.Default, "how scales follow from pictures: the `NAME` "+strings.Join(methods, ", "))
 	fs.StringVar(&n.save, "save", "", "save the scales to `FILE"+calibrationExt+"`")
 	fs.Func("keep", "layers `A,B,…` that stay float32", func(s string) error {
-		n.Quantize.Keep = strings.Split(s, ",")
-		if slices.Contains(n.Quantize.Keep, "") {
+		n.Compression.Keep = strings.Split(s, ",")
+		if slices.Contains(n.Compression.Keep, "") {
 			return errors.New("expected names with commas between them")
 		}
 		return nil
 	})
-	fs.IntVar(&n.Quantize.WeightBits, "weight-bits", 8, "`BITS` of a weight, 8 or 7")
+	fs.IntVar(&n.Compression.WeightBits, "weight-bits", 8, "`BITS` of a weight, 8 or 7")
 }
 
 // checkType returns an error for flags of -type int8 that make no sense; given are the
 // names of the flags in the command line.
 func (n *Network) checkType(given map[string]bool) error {
-	saved := strings.HasSuffix(n.calibrate, calibrationExt)
 	for _, name := range int8Flags {
 		switch {
 		case given[name] && n.Type != Int8:
 			return fmt.Errorf("-%s without -type %s", name, Int8)
-		case given[name] && saved && (name == "method" || name == "save"):
+		case given[name] && isCalibration(n.calibrate) && (name == "method" || name == "save"):
 			return fmt.Errorf("-%s with -calibrate %s: the scales are there, expected a folder of pictures", name, n.calibrate)
 		}
 	}
 	switch {
 	case n.Type == Int8 && n.calibrate == "":
 		return fmt.Errorf("-type %s without -calibrate", Int8)
-	case n.save != "" && filepath.Ext(n.save) != calibrationExt:
+	case n.save != "" && !isCalibration(n.save):
 		return fmt.Errorf("-save %s: expected a name that ends in %s", n.save, calibrationExt)
-	case n.Quantize.WeightBits != 8 && n.Quantize.WeightBits != 7:
-		return fmt.Errorf("-weight-bits %d: expected 8 or 7", n.Quantize.WeightBits)
+	case n.Compression.WeightBits != 8 && n.Compression.WeightBits != 7:
+		return fmt.Errorf("-weight-bits %d: expected 8 or 7", n.Compression.WeightBits)
 	}
 	return nil
+}
+
+// isCalibration reports whether a file has a calibration, by its name.
+func isCalibration(path string) bool { return strings.EqualFold(filepath.Ext(path), calibrationExt) }
+
+// CalibrationPictures returns the pictures by which Calibrate finds scales: none if they are in a file
+// already, or if the type is not int8.
+func (n *Network) CalibrationPictures() ([]string, error) {
+	if n.Type != Int8 || isCalibration(n.calibrate) {
+		return nil, nil
+	}
+	return Pictures([]string{n.calibrate})
 }
 
 // Calibrate returns the scales for the network's values, of a file or by pictures, which it then saves
@@ -98,10 +112,21 @@ func (n *Network) Calibrate(ctx context.Context, w graph.Weights, progress *Prog
 	if err != nil {
 		return nil, err
 	}
-	if strings.HasSuffix(n.calibrate, calibrationExt) {
+	// What Compile will ask for is checked now, and the file is opened: pictures take long.
+	if err := n.Compression.Check(m); err != nil {
+		return nil, fmt.Errorf("%s: %w", m.Name, err)
+	}
+	if isCalibration(n.calibrate) {
 		return compress.Load(n.calibrate, m)
 	}
-	pictures, err := Pictures([]string{n.calibrate})
+	var out *files.Pending
+	if n.save != "" {
+		if out, err = files.Create(n.save); err != nil {
+			return nil, err
+		}
+		defer out.Discard()
+	}
+	pictures, err := n.CalibrationPictures()
 	if err != nil {
 		return nil, err
 	}
@@ -124,19 +149,23 @@ func (n *Network) Calibrate(ctx context.Context, w graph.Weights, progress *Prog
 			yield(kernels.View{}, ErrInterrupted)
 		}
 	}
-	// All vector kernels agree on the bits of direct convolutions, and so on the scales.
+	// All vector kernels agree on the bits of direct convolutions, and so on the scales by minimum and
+	// maximum or percentiles. KL takes logarithms, whose last bit may differ between architectures.
 	o := n.Options()
-	o.Algo = kernels.Algorithms()[0]
+	o.Algo = calibrationAlgo
 	c, err := compress.Calibrate(m, w, n.method, images, o)
 	switch {
 	case ctx.Err() != nil:
 		return nil, ErrInterrupted
 	case err != nil:
 		return nil, err
-	case n.save != "":
-		return c, c.Save(n.save)
+	case out == nil:
+		return c, nil
 	}
-	return c, nil
+	if err := c.Write(out); err != nil {
+		return nil, files.Error(n.save, err)
+	}
+	return c, out.Commit()
 }
 
 // Compile compiles the network. It is quantized if there is a calibration.
@@ -144,7 +173,7 @@ func (n *Network) Compile(w graph.Weights, c *compress.Calibration) (*graph.Plan
 	m := n.Model
 	if c != nil {
 		var err error
-		if m, w, err = compress.Quantize(c, n.Quantize).Apply(m, w); err != nil {
+		if m, w, err = compress.Quantize(c, n.Compression).Apply(m, w); err != nil {
 			return nil, err
 		}
 	}

@@ -16,7 +16,7 @@ type Progress struct {
 
 // NewProgress returns the progress of a command whose standard error is stderr.
 func NewProgress(stderr io.Writer) *Progress {
-	return &Progress{w: stderr, on: terminal(stderr)}
+	return &Progress{w: stderr, on: Terminal(stderr)}
 }
 
 // Show replaces the line.
@@ -35,8 +35,8 @@ func (p *Progress) Clear() {
 	}
 }
 
-// terminal tells whether somebody watches w.
-func terminal(w io.Writer) bool {
+// Terminal tells whether somebody watches w.
+func Terminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {
 		return false

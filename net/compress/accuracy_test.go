@@ -67,7 +67,7 @@ func TestAccuracy(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	scores := e.Scores()[1:]
+	scores := e.Scores() // the first is float32's, as no method is 0
 	for _, method := range Methods() {
 		agreement, right := scores[method].Agreement.Count, scores[method].Top1.Count
 		t.Logf("%v: agreement %d, right %d, largest difference of logits %.2f", method, agreement, right, scores[method].Difference)

@@ -41,7 +41,7 @@ type observations struct {
 }
 
 // observe runs a network on images. Without bins, the histograms have the range of values only.
-func observe(m *graph.Model, w graph.Weights, bins bool, images iter.Seq2[kernels.View, error], o graph.Options) (*observations, error) {
+func observe(m *graph.Model, w graph.Weights, withBins bool, images iter.Seq2[kernels.View, error], o graph.Options) (*observations, error) {
 	o.Batch, o.KeepAll = 1, true
 	p, err := graph.Compile(m, w, o)
 	if err != nil {
@@ -54,7 +54,7 @@ func observe(m *graph.Model, w graph.Weights, bins bool, images iter.Seq2[kernel
 	}
 	for _, v := range ob.values {
 		if !v.keepsType {
-			ob.seen[v.name] = newHistogram(bins)
+			ob.seen[v.name] = newHistogram(withBins)
 		}
 	}
 	for image, err := range images {
@@ -144,14 +144,14 @@ func (ob *observations) calibration(method Method) *Calibration {
 	c := &Calibration{Model: ob.model, Method: method, Images: ob.images}
 	for _, v := range ob.values {
 		r := ranges[first(v.name)]
-		scale, zero := quantized(r.low, r.high)
+		scale, zero := typeFor(r.low, r.high)
 		c.Values = append(c.Values, Value{v.name, scale, zero})
 	}
 	return c
 }
 
-// quantized returns the type for a range that contains 0.
-func quantized(low, high float64) (scale float32, zero int32) {
+// typeFor returns the type for a range that contains 0.
+func typeFor(low, high float64) (scale float32, zero int32) {
 	const levels = 255
 	scale = float32((high - low) / levels)
 	if scale < 0x1p-126 {

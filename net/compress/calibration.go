@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 
 	"firebench/kernels"
 	"firebench/net/files"
@@ -40,8 +41,8 @@ func (v Value) Type() kernels.Type {
 // maxFile is how many bytes a file of a calibration may have.
 const maxFile = 1 << 20
 
-// Load reads a file that Save has written, and checks that it is a calibration of m. Errors name the
-// file, and the field that is wrong.
+// Load reads a file that has what Write writes, and checks that it is a calibration of m. Errors name
+// the file, and the field that is wrong.
 func Load(path string, m *graph.Model) (*Calibration, error) {
 	data, err := files.Read(path, maxFile)
 	if err != nil {
@@ -58,7 +59,11 @@ func Load(path string, m *graph.Model) (*Calibration, error) {
 	}
 	var mismatch *json.UnmarshalTypeError
 	if errors.As(err, &mismatch) {
-		err = fmt.Errorf("%s is %s, expected %v", cmp.Or(mismatch.Field, "it"), mismatch.Value, mismatch.Type.Kind())
+		expected := mismatch.Type.Kind().String()
+		if mismatch.Type == reflect.TypeFor[Method]() { // which is text in a file
+			expected = "a string: " + methodNames()
+		}
+		err = fmt.Errorf("%s is %s, expected %s", cmp.Or(mismatch.Field, "it"), mismatch.Value, expected)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: not a calibration: %w", path, err)
@@ -69,13 +74,11 @@ func Load(path string, m *graph.Model) (*Calibration, error) {
 	return &c, nil
 }
 
-// Save replaces the file at path, or makes it. Errors name the file.
-func (c *Calibration) Save(path string) error {
-	data, err := json.MarshalIndent(c, "", "\t")
-	if err != nil {
-		return files.Error(path, err)
-	}
-	return files.Write(path, append(data, '\n'))
+// Write writes c as JSON.
+func (c *Calibration) Write(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "\t")
+	return e.Encode(c)
 }
 
 // Check returns an error unless c is a calibration of m: it must name the model, and have a valid

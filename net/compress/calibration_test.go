@@ -1,6 +1,10 @@
 package compress
 
 import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -8,34 +12,43 @@ import (
 	"strings"
 	"testing"
 
+	"firebench/net/files"
 	"firebench/net/models"
 )
 
-// TestSaveLoad: what is loaded is what was saved.
-func TestSaveLoad(t *testing.T) {
+// written returns what Write writes.
+func written(t *testing.T, c *Calibration) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := c.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// TestWriteLoad: what is loaded is what was written.
+func TestWriteLoad(t *testing.T) {
 	m, w := tiny()
 	c := calibrate(t, m, w)
 	c.Method = Percentile
 	path := filepath.Join(t.TempDir(), "calibration.json")
-	for range 2 { // the second time, it replaces the file
-		if err := c.Save(path); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.WriteFile(path, written(t, c), 0o666); err != nil {
+		t.Fatal(err)
 	}
 	got, err := Load(path, m)
 	if err != nil || !reflect.DeepEqual(got, c) {
 		t.Errorf("loaded %+v, error %v, want %+v", got, err, c)
 	}
 	nowhere := filepath.Join(path, "calibration.json")
-	if err := c.Save(nowhere); err == nil || !strings.HasPrefix(err.Error(), nowhere+": ") {
-		t.Errorf("error %v, want one that names %s", err, nowhere)
-	}
 	if _, err := Load(nowhere, m); err == nil || !strings.HasPrefix(err.Error(), nowhere+": ") {
 		t.Errorf("error %v, want one that names %s", err, nowhere)
 	}
+	if err := c.Write(new(files.Pending)); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("a closed file: error %v", err)
+	}
 	c.Values[0].Scale = float32(math.NaN())
-	if err := c.Save(path); err == nil || !strings.HasPrefix(err.Error(), path+": ") {
-		t.Errorf("a scale of NaN: error %v, want one that names %s", err, path)
+	if err := c.Write(io.Discard); err == nil {
+		t.Error("a scale of NaN is written")
 	}
 }
 
@@ -43,14 +56,7 @@ func TestSaveLoad(t *testing.T) {
 func TestLoadRefuses(t *testing.T) {
 	m, w := tiny()
 	path := filepath.Join(t.TempDir(), "calibration.json")
-	if err := calibrate(t, m, w).Save(path); err != nil {
-		t.Fatal(err)
-	}
-	file, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	good := string(file)
+	good := string(written(t, calibrate(t, m, w)))
 	field := func(name string) string { // the first one
 		rest := good[strings.Index(good, `"`+name+`": `):]
 		return rest[:strings.IndexAny(rest, ",\n")]
@@ -67,6 +73,11 @@ func TestLoadRefuses(t *testing.T) {
 		{`"zero"`, `"zer"`, `not a calibration: json: unknown field "zer"`},
 		{`"tiny"`, `"small"`, `model is "small", expected "tiny"`},
 		{`"minmax"`, `"mean"`, `not a calibration: unknown method "mean", expected minmax, percentile or kl`},
+		{`"minmax"`, "3", "not a calibration: method is number, expected a string: minmax, percentile or kl"},
+		{`"minmax"`, "[]", "not a calibration: method is array, expected a string: minmax, percentile or kl"},
+		{`"minmax"`, `""`, `not a calibration: unknown method "", expected minmax, percentile or kl`},
+		{`"minmax"`, "null", "no method, expected minmax, percentile or kl"},
+		{`"method": "minmax",`, "", "no method, expected minmax, percentile or kl"},
 		{field("images"), `"images": 0`, "images is 0, expected at least 1"},
 		{scale, `"scale": 0`, "values[0]: scale of input is 0, expected a positive number"},
 		{scale, `"scale": -1`, "values[0]: scale of input is -1, expected a positive number"},
@@ -110,7 +121,7 @@ func TestCheck(t *testing.T) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 	}
-	c := &Calibration{Model: "tiny", Images: 1}
+	c := &Calibration{Model: "tiny", Method: MinMax, Images: 1}
 	if err := c.Check(m); err == nil || err.Error() != `values: 0 of 12, the first that is missing is "input"` {
 		t.Errorf("no values: error %v", err)
 	}

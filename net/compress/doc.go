@@ -6,8 +6,9 @@
 // A quantized network computes with uint8 activations and int8 weights in the arithmetic of ONNX's
 // QLinearConv, which is exact: all instruction sets, algorithms, numbers of threads and batches give
 // the same bits. [Calibrate] runs a float32 network on pictures and finds out which range each value
-// has, by a [Method]; the resulting [Calibration] can be saved and loaded. [Quantize] rewrites the
-// network with it:
+// has, by a [Method]; the resulting [Calibration] can be written to a file and loaded. It has a type
+// for each value, which is a scale and a zero point; the flags of the commands call them all scales.
+// [Quantize] rewrites the network with it:
 //
 //	c, err := compress.Calibrate(model, weights, compress.Default, pictures, graph.Options{})
 //	model, weights, err = compress.Quantize(c, compress.Options{}).Apply(model, weights)

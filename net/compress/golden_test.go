@@ -94,7 +94,7 @@ func TestGoldenLogits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Calibration{Model: m.Name, Images: 1}
+	c := &Calibration{Model: m.Name, Method: MinMax, Images: 1}
 	for _, v := range values {
 		value, ok := types[original(v.name)]
 		if !ok {

@@ -160,7 +160,7 @@ func (h *histogram) leastDivergence() int {
 		if n == 0 {
 			return 0
 		}
-		return n * math.Log(n)
+		return float64(n * math.Log(n)) // rounded here, not fused with a sum where a processor can do that
 	}
 	for i, n := range counts {
 		mass[i+1] = mass[i] + float64(n)
@@ -184,7 +184,7 @@ func (h *histogram) leastDivergence() int {
 		if before > 0 && counts[a] == 0 || behind > 0 && counts[b-1] == 0 {
 			continue // a bin that is empty in the second distribution only
 		}
-		sum := entropy[b] - entropy[a] - total*math.Log(total) + total*math.Log(inside)
+		sum := entropy[b] - entropy[a] - xlogx(total) + float64(total*math.Log(inside))
 		for _, end := range []struct {
 			bin int
 			n   float64
@@ -202,7 +202,7 @@ func (h *histogram) leastDivergence() int {
 				p += behind
 			}
 			if p > 0 {
-				sum -= p * math.Log(q/(used[j]-used[i]))
+				sum -= float64(p * math.Log(q/(used[j]-used[i])))
 			}
 		}
 		if sum < least {

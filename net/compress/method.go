@@ -2,6 +2,7 @@ package compress
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -11,9 +12,10 @@ import (
 // that a flag can have it.
 type Method uint8
 
+// The zero Method is none, so that a file cannot leave it out.
 const (
 	// MinMax clips nothing: the range is from the smallest to the largest number.
-	MinMax Method = iota
+	MinMax Method = iota + 1
 
 	// Percentile clips at most one number in 100,000 at each end of the range.
 	Percentile
@@ -25,7 +27,7 @@ const (
 )
 
 // Default is the method with the smallest errors of logits and probabilities on the published weights
-// of SqueezeNet v1.0 and v1.1.
+// of SqueezeNet v1.0.
 const Default = KL
 
 var methods = [...]struct {
@@ -40,15 +42,15 @@ var methods = [...]struct {
 // Methods returns all methods.
 func Methods() []Method {
 	var all []Method
-	for i := range methods {
-		all = append(all, Method(i))
+	for m := MinMax; int(m) < len(methods); m++ {
+		all = append(all, m)
 	}
 	return all
 }
 
 // String returns the method's name: minmax, percentile or kl.
 func (m Method) String() string {
-	if int(m) < len(methods) {
+	if slices.Contains(Methods(), m) {
 		return methods[m].name
 	}
 	return fmt.Sprintf("Method(%d)", uint8(m))
@@ -56,10 +58,13 @@ func (m Method) String() string {
 
 // check returns an error for a number that is not one of the constants.
 func (m Method) check() error {
-	if int(m) < len(methods) {
-		return nil
+	switch {
+	case m == 0:
+		return fmt.Errorf("no method, expected %s", methodNames())
+	case !slices.Contains(Methods(), m):
+		return fmt.Errorf("unknown method %v, expected %s", m, methodNames())
 	}
-	return fmt.Errorf("unknown method %v", m)
+	return nil
 }
 
 // MarshalText returns the method's name.
@@ -67,14 +72,21 @@ func (m Method) MarshalText() ([]byte, error) { return []byte(m.String()), m.che
 
 // UnmarshalText sets m to the method of that name; the error lists the names that there are.
 func (m *Method) UnmarshalText(name []byte) error {
-	var names []string
-	for i, known := range methods {
-		if known.name == string(name) {
-			*m = Method(i)
+	for _, known := range Methods() {
+		if known.String() == string(name) {
+			*m = known
 			return nil
 		}
-		names = append(names, known.name)
+	}
+	return fmt.Errorf("unknown method %q, expected %s", name, methodNames())
+}
+
+// methodNames lists the names of all methods, for errors.
+func methodNames() string {
+	var names []string
+	for _, m := range Methods() {
+		names = append(names, m.String())
 	}
 	last := len(names) - 1
-	return fmt.Errorf("unknown method %q, expected %s or %s", name, strings.Join(names[:last], ", "), names[last])
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }

@@ -23,8 +23,13 @@ func TestMethods(t *testing.T) {
 	if got := strings.Join(names, " "); got != "minmax percentile kl" {
 		t.Errorf("methods %s", got)
 	}
-	if _, err := Method(3).MarshalText(); err == nil || err.Error() != "unknown method Method(3)" {
-		t.Errorf("Method(3): error %v", err)
+	for m, want := range map[Method]string{
+		0: "no method, expected minmax, percentile or kl",
+		4: "unknown method Method(4), expected minmax, percentile or kl",
+	} {
+		if _, err := m.MarshalText(); err == nil || err.Error() != want {
+			t.Errorf("%v: error %v, want %q", m, err, want)
+		}
 	}
 }
 

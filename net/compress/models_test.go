@@ -157,7 +157,7 @@ func uniform(t *testing.T, m *graph.Model) *Calibration {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Calibration{Model: m.Name, Images: 1}
+	c := &Calibration{Model: m.Name, Method: MinMax, Images: 1}
 	for _, v := range values {
 		c.Values = append(c.Values, Value{v.name, 0.5, 100})
 	}

@@ -15,6 +15,27 @@ type Options struct {
 	WeightBits int      // 8 or 7: weights are from -127 to 127, or from -63 to 63; 0 means 8
 }
 
+// Check returns an error unless o fits m: Keep must name nodes of it.
+func (o Options) Check(m *graph.Model) error {
+	if o.WeightBits != 0 && o.WeightBits != 8 && o.WeightBits != 7 {
+		return fmt.Errorf("weights of %d bits, expected 8 or 7", o.WeightBits)
+	}
+	for _, name := range o.Keep {
+		if !slices.ContainsFunc(m.Nodes, func(n graph.Node) bool { return n.Name == name }) {
+			return fmt.Errorf("keep: there is no node %s", name)
+		}
+	}
+	return nil
+}
+
+// limit returns the largest integer of a weight.
+func (o Options) limit() float32 {
+	if o.WeightBits == 7 {
+		return 63
+	}
+	return 127
+}
+
 // Quantize returns the rewrite that quantizes a float32 network with c, a calibration of it. Layers
 // with weights, sums and means give results of the types in c. Weights have a scale for each output
 // channel, by which the largest becomes ±127 or ±63. A layer that keeps the type of its inputs, such
@@ -23,21 +44,15 @@ type Options struct {
 // A value that is read in its other form is converted once: by a node x.quantize or x.dequantize,
 // where x is the value's name. Outputs of the network are float32.
 //
-// The rewrite fails if c is not a calibration of the network, and if a node in Options.Keep does not
-// exist.
+// The rewrite fails if c is not a calibration of the network, and if o does not fit it, see
+// [Options.Check].
 func Quantize(c *Calibration, o Options) graph.Rewrite {
 	return func(m *graph.Model, w graph.Weights) (*graph.Model, graph.Weights, error) {
 		fail := func(err error) (*graph.Model, graph.Weights, error) {
 			return nil, nil, fmt.Errorf("compress: %s: %w", m.Name, err)
 		}
-		limit, err := o.limit()
-		if err != nil {
+		if err := o.Check(m); err != nil {
 			return fail(err)
-		}
-		for _, name := range o.Keep {
-			if !slices.ContainsFunc(m.Nodes, func(n graph.Node) bool { return n.Name == name }) {
-				return fail(fmt.Errorf("keep: there is no node %s", name))
-			}
 		}
 		if err := c.Check(m); err != nil {
 			return fail(fmt.Errorf("calibration: %w", err))
@@ -69,19 +84,8 @@ func Quantize(c *Calibration, o Options) graph.Rewrite {
 		if _, err := q.model.Infer(); err != nil {
 			return fail(err)
 		}
-		return q.model, scaled{w, weighted, limit}, nil
+		return q.model, scaled{w, weighted, o.limit()}, nil
 	}
-}
-
-// limit returns the largest integer of a weight.
-func (o Options) limit() (float32, error) {
-	switch o.WeightBits {
-	case 0, 8:
-		return 127, nil
-	case 7:
-		return 63, nil
-	}
-	return 0, fmt.Errorf("weights of %d bits, expected 8 or 7", o.WeightBits)
 }
 
 // A quantizer is a quantized model in the making.

@@ -160,7 +160,7 @@ func TestQuantizeRefuses(t *testing.T) {
 		"compress: tiny: keep: there is no node input":                     Quantize(c, Options{Keep: []string{"input"}}),
 		"compress: tiny: weights of 6 bits, expected 8 or 7":               Quantize(c, Options{WeightBits: 6}),
 		`compress: tiny: calibration: model is "alexnet", expected "tiny"`: Quantize(&other, Options{}),
-		"compress: tiny: calibration: images is 0, expected at least 1":    Quantize(&Calibration{Model: "tiny"}, Options{}),
+		"compress: tiny: calibration: images is 0, expected at least 1":    Quantize(&Calibration{Model: "tiny", Method: KL}, Options{}),
 	} {
 		if _, _, err := rewrite.Apply(m, w); err == nil || err.Error() != want {
 			t.Errorf("error %v, want %q", err, want)

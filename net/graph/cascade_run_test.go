@@ -108,9 +108,21 @@ var cascades = []struct {
 	{"one branch far ahead", []graph.Node{
 		node("x", one), node("a", same7, "x"), node("b", same7), node("c", same7), node("d", layer.Conv{Out: 6, Kernel: 7, Pad: 3}), node("s", layer.Add{}, "x", "d"), node("z", one),
 	}},
+	// The halos of values, and rows of padding, hold the zero points of different types.
+	{"quantized", []graph.Node{
+		node("q", layer.Quantize{Type: quantized(100)}), node("a", layer.Conv{Out: 5, Kernel: 3, Pad: 1, Type: quantized(150)}), node("r", relu),
+		node("b", layer.Conv{Out: 6, Kernel: 1, Type: quantized(150)}, "q"), node("c", layer.Concat{}, "r", "b"), node("p", layer.MaxPool{Kernel: 2}),
+		node("e", layer.Conv{Out: 4, Kernel: 3, Pad: 1, Type: quantized(60)}), node("z", layer.Conv{Out: 4, Kernel: 3, Pad: 2, Type: quantized(110)}),
+		node("d", layer.Dequantize{}),
+	}},
 	{"logits inside", []graph.Node{node("a", same3), node("b", same3), node("c", one), node("s", layer.Softmax{})}},
 	{"end in other names", []graph.Node{node("a", same3), node("b", same3), node("r", relu), node("d", layer.Dropout{}), node("f", layer.Dense{Out: 3})}},
 	{"end before the cascade", []graph.Node{node("a", same3), node("b", same3), node("x", layer.Softmax{}), node("d", layer.Dropout{}, "x"), node("e", layer.Dropout{})}},
+}
+
+// quantized returns a type for numbers of a magnitude of 1, with that zero point.
+func quantized(zero int32) kernels.Type {
+	return kernels.Type{Element: kernels.Uint8, Scale: 0.03, Zero: zero}
 }
 
 // fire is a Fire module that reads in and ends in a layer named out.
@@ -138,11 +150,14 @@ func TestBands(t *testing.T) {
 	}
 	for _, test := range cascades {
 		t.Run(test.name, func(t *testing.T) {
-			banded := false
+			banded, each := false, kerneltest.EachF32
+			if test.name == "quantized" {
+				each = kerneltest.EachISA
+			}
 			for _, input := range inputs {
 				m := small(input, test.nodes...)
 				w := random(t, m)
-				kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
+				each(t, func(t *testing.T, set *kernels.Set) {
 					kerneltest.SkipSlow(t, set)
 					for _, algo := range kernels.Algorithms() {
 						o := graph.Options{Set: set, Algo: algo, Batch: 3}

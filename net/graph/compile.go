@@ -82,7 +82,8 @@ func (o *Options) resolve() error {
 //   - A dropout shares the memory of its input.
 //   - The inputs of a concatenation are produced in their channels of its result. Only
 //     inputs that other nodes read as well, or that the concatenation reads twice, are copied.
-//   - A value that padded convolutions read is surrounded by a halo of zeros.
+//   - A value that padded convolutions read is surrounded by a halo of zeros, or of the zero point of
+//     its type if it is quantized.
 //   - Where the values between some layers do not fit the level-2 cache, bands of
 //     rows pass through these layers one after the other. A value that only these layers
 //     read is then never in memory as a whole. In a batch, images pass through such layers
