@@ -63,9 +63,9 @@ type Weights struct {
 
 	// Scales has one number for each output channel, or is nil. It matters where the input is
 	// quantized: the channel's weights become the integers that are nearest to weight/scale, ties to
-	// even, from -128 to 127. Without scales, a channel's scale is its largest |weight|/127. The bias
-	// becomes an integer as well: where it would be greater than 2³⁰, the channel's scale is greater
-	// than said here, by so much that the bias fits.
+	// even, from -128 to 127. Without scales, and where a scale is 0, it is the channel's largest
+	// |weight|/127. The bias becomes an integer as well: where it would be greater than 2³⁰, the
+	// channel's scale is raised until the bias is 2²⁴.
 	Scales []float32
 }
 
@@ -82,8 +82,8 @@ func (w Weights) check(p Problem) error {
 		return fmt.Errorf("convolution: %d scales, expected %d", len(w.Scales), p.Out)
 	}
 	for c, s := range w.Scales {
-		if !(s > 0 && s-s == 0) {
-			return fmt.Errorf("convolution: scale of channel %d is %g, expected a positive number", c, s)
+		if !(s >= 0 && s-s == 0) {
+			return fmt.Errorf("convolution: scale of channel %d is %g, expected a positive number or 0", c, s)
 		}
 	}
 	return nil

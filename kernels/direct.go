@@ -60,7 +60,7 @@ func (c *directConv) Bind(dst, src View, threads int) (workers.Task, error) {
 func (t *directTask) Chunk(worker, i int) {
 	if i == 0 {
 		t.dst.fillHalo()
-		t.border()
+		t.fillBorder()
 	}
 	first, _, group := t.place(i)
 	b := &t.blocks[first]
@@ -91,9 +91,9 @@ func (t *directTask) compute(worker int, b *block, prefetch *float32, prefetchSt
 	}
 }
 
-// border writes the pixels of a padded 1×1 convolution whose window is all padding: each is the
+// fillBorder writes the pixels of a padded 1×1 convolution whose window is all padding: each is the
 // bias, after ReLU if the convolution has one.
-func (t *directTask) border() {
+func (t *directTask) fillBorder() {
 	lower := lowerBound(t.problem.ReLU)
 	t.eachBorder(func(n, y, x int) {
 		px := Pixel[float32](t.dst, n, y, x)

@@ -20,8 +20,8 @@
 // fastest. [NewConv] takes the weights in the order OIHW (output channel, input channel of the
 // group, kernel row, kernel column), which is that of Caffe, ONNX and PyTorch, and packs them for
 // an algorithm into panels, one for each block of output channels that a tile computes. The direct
-// algorithm's panels are [k][tile width], where k runs over (kernel row, kernel column, input
-// channel).
+// algorithm's panels are [k/group][tile width][group], where k runs over (kernel row, kernel column,
+// input channel); the group is 1 for float32, see [Tiles].
 //
 // # Padding
 //
@@ -47,6 +47,9 @@
 //
 // Winograd's algorithm rounds in another order, which is fixed as well: AVX2 and AVX-512 agree bit
 // for bit, at any thread count. [WinogradBound] bounds its error.
+//
+// Quantized values are exact: their sums are integers, and each result is rounded once, half to even.
+// All instruction sets and all algorithms give the same bits.
 //
 // A NaN among an output's inputs or weights makes the output NaN, through ReLU as well. Maximum
 // pooling keeps a NaN that is the first element of a window, and may ignore one elsewhere; where

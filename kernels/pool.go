@@ -80,6 +80,9 @@ func BindAvgPool(set *Set, s PoolShape, dst, src View, threads int) (workers.Tas
 	if _, err := ratio(src.Type, dst.Type); err != nil {
 		return nil, fmt.Errorf("pooling: %w", err)
 	}
+	if math.IsInf(float64(dst.Scale*float32(s.KH)*float32(s.KW)), 0) {
+		return nil, fmt.Errorf("pooling: windows of %d×%d to %v: the scale is too large", s.KH, s.KW, dst.Type)
+	}
 	if most := math.MaxInt32 / math.MaxUint8; min(s.KH, src.H) > most/min(s.KW, src.W) {
 		return nil, fmt.Errorf("pooling: the mean of windows of %d×%d in %v, expected at most %d pixels", s.KH, s.KW, src, most)
 	}

@@ -313,6 +313,27 @@ func TestQuantizedFineOutputs(t *testing.T) {
 	})
 }
 
+// TestQuantizedDeadChannel: a channel with hardly any weights, but a bias, does not keep a layer from
+// Winograd's algorithm.
+func TestQuantizedDeadChannel(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		c := qconv(conv(12, 12, 8, 16, 3, 1, 1, 1), 0, 0)
+		w := kernels.Weights{Values: kerneltest.Random(1, c.Weights()), Bias: kerneltest.Random(2, c.Out)}
+		for _, dead := range []float32{0, 1e-30, 1e-8} {
+			for i := range c.K() {
+				w.Values[i] = dead
+			}
+			op, err := kernels.NewConv(set, "winograd", c.problem(), w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if op.Algorithm() != "winograd" {
+				t.Errorf("weights of %g: packed for %s", dead, op.Algorithm())
+			}
+		}
+	})
+}
+
 // TestQuantizedWeights has weights without scales, among them channels with no weights but a bias, or
 // with such small ones that the bias needs a greater scale, and weights that cannot be quantized.
 func TestQuantizedWeights(t *testing.T) {
@@ -321,23 +342,26 @@ func TestQuantizedWeights(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		c := qconv(conv(1, 1, 2, 4, 1, 1, 0, 1), 0, 10)
 		p := c.problem() // from scale 0.02 to 0.05
-		op, err := kernels.NewConv(set, "direct", p, kernels.Weights{
-			Values: []float32{0.5, -0.25, 0, 0, 1e-30, 0, 0, 0},
-			Bias:   []float32{1, 2, 3, 0},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		src, dst := kernels.NewView(p.Src, 1, 1, 1, 2, 0), kernels.NewView(p.Dst, 1, 1, 1, 4, 0)
-		copy(src.Memory, []uint8{100, 50}) // 2 and 1
-		task, err := op.Bind(dst, src, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		run(task, 1)
-		// 2·0.5 - 1·0.25 + 1, 2, 3 and 0, as multiples of 0.05 from 10 on.
-		if want := []uint8{10 + 35, 10 + 40, 10 + 60, 10}; !bytes.Equal(dst.Memory, want) {
-			t.Errorf("outputs %v, want %v", dst.Memory, want)
+		for _, scales := range [][]float32{nil, {0.5 / 127, 0, 0, 0}, {0, 1e-38, 1e-38, 1e-38}} {
+			op, err := kernels.NewConv(set, "direct", p, kernels.Weights{
+				Values: []float32{0.5, -0.25, 0, 0, 1e-30, 0, 0, 1e-40},
+				Bias:   []float32{1, 2, 3, 0},
+				Scales: scales,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			src, dst := kernels.NewView(p.Src, 1, 1, 1, 2, 0), kernels.NewView(p.Dst, 1, 1, 1, 4, 0)
+			copy(src.Memory, []uint8{100, 50}) // 2 and 1
+			task, err := op.Bind(dst, src, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			run(task, 1)
+			// 2·0.5 - 1·0.25 + 1, 2, 3 and 0, as multiples of 0.05 from 10 on.
+			if want := []uint8{10 + 35, 10 + 40, 10 + 60, 10}; !bytes.Equal(dst.Memory, want) {
+				t.Errorf("scales %v: outputs %v, want %v", scales, dst.Memory, want)
+			}
 		}
 
 		for _, w := range []struct {
@@ -348,8 +372,8 @@ func TestQuantizedWeights(t *testing.T) {
 			{kernels.Weights{Values: []float32{0, 0, 0, 0, 0, 0, 0, -inf}}, []string{"channel 3", "a weight is -Inf"}},
 			{kernels.Weights{Values: make([]float32, 8), Bias: []float32{0, 0, inf, 0}}, []string{"channel 2", "the bias is +Inf"}},
 			{kernels.Weights{Values: make([]float32, 8), Scales: []float32{1, 1, 1}}, []string{"3 scales, expected 4"}},
-			{kernels.Weights{Values: make([]float32, 8), Scales: []float32{1, 0, 1, 1}}, []string{"scale of channel 1 is 0"}},
-			{kernels.Weights{Values: make([]float32, 8), Scales: []float32{1, 1, 1e-38, 1}}, []string{"channel 2", "weight scale 1e-38", "normal float32"}},
+			{kernels.Weights{Values: make([]float32, 8), Scales: []float32{1, -1, 1, 1}}, []string{"scale of channel 1 is -1"}},
+			{kernels.Weights{Values: make([]float32, 8), Scales: []float32{1, 1, inf, 1}}, []string{"scale of channel 2 is +Inf"}},
 		} {
 			_, err := kernels.NewConv(set, "direct", p, w.weights)
 			checkError(t, fmt.Sprint(w.weights), err, w.parts)

@@ -1,6 +1,9 @@
 package kernels
 
-import "firebench/kernels/workers"
+import (
+	"firebench/kernels/scalar"
+	"firebench/kernels/workers"
+)
 
 // qdirect is direct for quantized values.
 var qdirect = algorithm{
@@ -20,7 +23,7 @@ var qdirect = algorithm{
 			return nil, err
 		}
 		u := set.U8
-		if !q.fitsInt32(p) {
+		if !u.AnyProduct && !q.fitsInt32(p) {
 			u = scalarSet.U8
 		}
 		s := newQSums(u, p.ConvShape)
@@ -33,7 +36,7 @@ var qdirect = algorithm{
 		}
 		if p.Halo() < p.Pad {
 			for i, bias := range q.bias {
-				c.border = append(c.border, requantize(bias, q.scale[i], p.Dst.lower(p.ReLU), p.Dst.Zero))
+				c.border = append(c.border, scalar.Requantize(bias, q.scale[i], p.Dst.lower(p.ReLU), p.Dst.Zero))
 			}
 		}
 		return c, nil
@@ -300,7 +303,7 @@ func (t *qdirectTask) conv(b *block, dst, src []uint8, prefetch *uint8, dstStrid
 	tile.Funcs[height-1](&dst[0], &src[0], weights, bias, scale, prefetch, &t.offsets[0], runs, groups, t.window, dstStride, shorter, prefetchStep, lower, zero)
 }
 
-// border writes the pixels of a padded 1×1 convolution whose window is all padding.
+// fillBorder writes the pixels of a padded 1×1 convolution whose window is all padding.
 func (t *qdirectTask) fillBorder() {
 	t.eachBorder(func(n, y, x int) { copy(Pixel[uint8](t.dst, n, y, x), t.qdirectConv.border) })
 }

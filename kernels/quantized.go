@@ -28,12 +28,22 @@ func (q quantized) folded(offset int32) []int32 {
 	return bias
 }
 
-// maxBias bounds the bias, in units of the sums, so that adding a bias to a sum of ordinary size
-// does not overflow.
-const maxBias = 1 << 30
+// A bias is at most maxBias in units of the sums, so that adding it to a sum of ordinary size does
+// not overflow. Where it would be more, as of a channel with hardly any weights, the channel's scale is
+// raised until it is raisedBias: it then still has all bits of a float32, and sums stay small enough
+// for Winograd's algorithm.
+const (
+	maxBias    = 1 << 30
+	raisedBias = 1 << 24
+)
 
-// smallestNormal is the least positive float32 with all bits of precision.
-const smallestNormal = 0x1p-126
+// leastProduct is the least input scale·weight scale, and the least of these over the output scale: a
+// power of two that float32 holds with all bits of precision. Weights for which it is too large
+// change no output whose scale is at least leastOutput.
+const (
+	leastProduct = 0x1p-125
+	leastOutput  = 0x1p-100
+)
 
 // quantize quantizes the weights of p, whose input and output are quantized.
 func quantize(p Problem, w Weights) (quantized, error) {
@@ -56,20 +66,21 @@ func quantize(p Problem, w Weights) (quantized, error) {
 				return fail("the bias is %g, expected a finite number", bias)
 			}
 		}
-		scale := float32(largest / 127)
-		if w.Scales != nil {
-			scale = w.Scales[c]
+		raw := largest / 127
+		if w.Scales != nil && w.Scales[c] > 0 {
+			raw = float64(w.Scales[c])
 		}
-		// A channel with tiny weights, such as a dead one, has a scale that its bias fits, too.
-		if scale = max(scale, float32(math.Abs(bias)/(maxBias*float64(p.Src.Scale)))); scale == 0 {
-			scale = 1
+		src, dst := float64(p.Src.Scale), float64(p.Dst.Scale)
+		if math.Abs(bias) > maxBias*src*raw {
+			raw = math.Abs(bias) / (raisedBias * src)
 		}
+		scale := float32(max(raw, leastProduct*max(1, dst)/src))
 		product := p.Src.Scale * scale
 		q.scale[c] = product / p.Dst.Scale
-		if !(q.scale[c] >= smallestNormal && q.scale[c]-q.scale[c] == 0 && product >= smallestNormal) {
-			return fail("input scale %g · weight scale %g / output scale %g, expected a normal float32", p.Src.Scale, scale, p.Dst.Scale)
+		if math.IsInf(float64(scale), 0) || math.IsInf(float64(q.scale[c]), 0) || dst < leastOutput {
+			return fail("input scale %g · weight scale %g / output scale %g is too large", src, scale, dst)
 		}
-		bias = math.RoundToEven(bias / float64(product)) // at most about maxBias
+		bias = math.RoundToEven(bias / float64(product))
 		for i, v := range weights {
 			n := int8(min(max(math.RoundToEven(float64(v/scale)), -128), 127))
 			q.values[c*k+i] = n
@@ -89,12 +100,6 @@ func (t Type) lower(relu bool) int32 {
 		return t.Zero
 	}
 	return 0
-}
-
-// requantize is the function of QConvFunc's documentation.
-func requantize(acc int32, scale float32, lower, zero int32) uint8 {
-	x := math.RoundToEven(float64(float32(acc)*scale)) + float64(zero)
-	return uint8(min(max(x, float64(lower)), 255))
 }
 
 // sumRange returns the least and the greatest sum of channel c, of all inputs.

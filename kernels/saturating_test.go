@@ -142,3 +142,29 @@ func TestSaturatingPair(t *testing.T) {
 		}
 	}
 }
+
+// TestSaturatingFineOutputs: sums saturate as well where their products with the scale are no int32,
+// for which sets that compute exactly have other kernels.
+func TestSaturatingFineOutputs(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
+		p := conv(1, 1, 2, 1, 1, 1, 0, 1).problem()
+		p.Src, p.Dst = kernels.Type{Element: kernels.Uint8, Scale: 1}, kernels.Type{Element: kernels.Uint8, Scale: 1e-12}
+		w := kernels.Weights{Values: []float32{127, 127}, Bias: []float32{-40000}, Scales: []float32{1}}
+		for set, want := range map[*kernels.Set]uint8{set: 255, kernels.Saturating(set): 0} { // 64770 and 32767 less 40000
+			op, err := kernels.NewConv(set, "direct", p, w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			src, dst := kernels.NewView(p.Src, 1, 1, 1, 2, 0), kernels.NewView(p.Dst, 1, 1, 1, 1, 0)
+			copy(src.Memory, []uint8{255, 255})
+			task, err := op.Bind(dst, src, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			run(task, 1)
+			if got := dst.Memory[0]; got != want {
+				t.Errorf("output %d, want %d", got, want)
+			}
+		}
+	})
+}

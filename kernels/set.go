@@ -232,7 +232,7 @@ type F32 struct {
 //
 //	uint8(min(max(roundToEven(float32(acc)*scale)+zero, lower), 255))
 //
-// with a product in float32. Rounded, it must be an int32; only the scalar kernels do without this.
+// with a product in float32. Rounded, it must be an int32; sets without this condition say so in U8.AnyProduct.
 // zero and lower are 0 to 255. runs, groups and tiles are at least 1. prefetch and prefetchStep are as in a ConvFunc.
 type QConvFunc = func(dst, src, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs, groups, srcStride, dstStride, tiles, prefetchStep int, lower, zero int32)
 
@@ -286,8 +286,7 @@ type QTransforms struct {
 	//			for i := range Outputs {
 	//				for j := range Outputs {
 	//					acc := (bias[c] + Σ AT[i][k]*AT[j][l]*src[(k*n+l)*srcMatrix+t*srcTile+c]) * 0x38e38e39 // over k, l
-	//					x := int32(roundToEven(float32(acc)*scale[c])) + zero
-	//					dst[i*dstRow+j*dstPixel+t*dstTile+c] = uint8(min(max(x, lower), 255))
+	//					dst[i*dstRow+j*dstPixel+t*dstTile+c] = requantize(acc, scale[c], lower, zero)
 	//				}
 	//			}
 	//		}
@@ -305,6 +304,9 @@ type U8 struct {
 	Lanes int // int32 values in a vector
 	Input int // int16 values in a vector of QTransforms.Input
 	Bytes int // uint8 values that the kernels without a tile handle at a time
+
+	// AnyProduct says that Conv does without the condition of QConvFunc on products.
+	AnyProduct bool
 
 	Conv        Tiles[QConvFunc]
 	BatchMatMul Tiles[QBatchMatMulFunc]

@@ -34,6 +34,7 @@ var scalarSet = Set{ISA: Scalar, F32: &F32{
 	Lanes:        1,
 	Input:        1,
 	Bytes:        1,
+	AnyProduct:   true,
 	Conv:         Tiles[QConvFunc]{scalarQConv, scalarQConv, 1},
 	BatchMatMul:  Tiles[QBatchMatMulFunc]{scalarQBatchMatMul, scalarQBatchMatMul, 1},
 	SpaceToDepth: scalar.QSpaceToDepth,

@@ -4,7 +4,7 @@ import "fmt"
 
 // A ConvShape describes a two-dimensional convolution. In and Out count channels. The kernel has
 // KH×KW taps; it moves by Stride pixels in both directions, over an image that is padded with Pad
-// zeros on all four sides. Groups divides the input and the output channels into as many groups,
+// zeros on all four sides (zero points, if values are quantized). Groups divides the input and the output channels into as many groups,
 // and each output channel reads the inputs of its own group only; 1 is the ordinary convolution. A
 // dense layer is a convolution whose kernel is as large as the image.
 type ConvShape struct {
@@ -53,7 +53,7 @@ func (s ConvShape) K() int { return s.In / s.Groups * s.KH * s.KW }
 // Weights returns the number of weights, biases excluded.
 func (s ConvShape) Weights() int { return s.Out * s.K() }
 
-// Halo returns how many pixels of zeros the source View needs around each image. This is Pad, but
+// Halo returns how many pixels of zeros, or zero points, the source View needs around each image. This is Pad, but
 // 0 for a 1×1 kernel with stride 1: an output there has either a pixel of the image in its window
 // or nothing but padding, which need not be read.
 func (s ConvShape) Halo() int {

@@ -92,7 +92,9 @@ func newStrips(p Problem, blocks []block, height, blockStep int, dst, src View, 
 	work := total * s.K() * s.Out
 	t.blockStep = min(blockStep, len(blocks))
 	if t.count == 1 {
-		t.blockStep = 1 // the only strip may have weights that no cache holds: each thread should stream its own
+		// The only strip may have weights that no cache holds: each thread should stream its own, in
+		// chunks that come out even. Four blocks make little of what they share.
+		t.blockStep = max(1, min(t.blockStep, 4, len(blocks)/(8*threads)))
 	}
 	chunks := t.blockChunks()
 	if threads > 1 {

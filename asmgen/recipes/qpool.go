@@ -25,7 +25,7 @@ func qAvgPool(m vec.Machine) {
 		"				acc += int32(src[i*srcRow+j*srcPixel+c])",
 		"			}",
 		"		}",
-		"		dst[c] = requantize(acc, scale, 0-zero, 255-zero, zero) // see kernels.QConvFunc",
+		"		dst[c] = requantize(acc, scale, 0, zero) // see kernels.QConvFunc",
 		"	}")
 	i, f := m.Int32(), m.Float32()
 	bias, scale := i.SplatArg("bias"), f.SplatArg("scale")

@@ -45,7 +45,7 @@ func QMaxPool(dst *uint8, src *uint8, rows int, cols int, channels int, srcRow i
 //				acc += int32(src[i*srcRow+j*srcPixel+c])
 //			}
 //		}
-//		dst[c] = requantize(acc, scale, 0-zero, 255-zero, zero) // see kernels.QConvFunc
+//		dst[c] = requantize(acc, scale, 0, zero) // see kernels.QConvFunc
 //	}
 //
 //go:noescape

@@ -20,7 +20,7 @@ func QConv1x4(dst, src, weights *uint8, bias *int32, scale *float32, _ *uint8, o
 		}
 		y := vec(dst, t*dstStride, 4)
 		for n, acc := range [4]int32{c0, c1, c2, c3} {
-			y[n] = requantize(acc, s[n], lower, zero)
+			y[n] = Requantize(acc, s[n], lower, zero)
 		}
 	}
 }
@@ -52,10 +52,10 @@ func QConv2x4(dst, src, weights *uint8, bias *int32, scale *float32, _ *uint8, o
 		}
 		x, y := vec(dst, 2*t*dstStride, 4), vec(dst, (2*t+1)*dstStride, 4)
 		for n, acc := range [4]int32{c0, c1, c2, c3} {
-			x[n] = requantize(acc, s[n], lower, zero)
+			x[n] = Requantize(acc, s[n], lower, zero)
 		}
 		for n, acc := range [4]int32{d0, d1, d2, d3} {
-			y[n] = requantize(acc, s[n], lower, zero)
+			y[n] = Requantize(acc, s[n], lower, zero)
 		}
 	}
 }

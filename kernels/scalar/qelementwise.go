@@ -40,8 +40,8 @@ func Dequantize(dst *float32, src *uint8, n int, scale float32, zero int32) {
 	}
 }
 
-// requantize is the function in the documentation of kernels.QConvFunc.
-func requantize(acc int32, scale float32, lower, zero int32) uint8 {
+// Requantize is the function requantize in the documentation of kernels.QConvFunc, of any product.
+func Requantize(acc int32, scale float32, lower, zero int32) uint8 {
 	return round(float32(float32(acc)*scale), float32(lower-zero), float32(255-zero), zero)
 }
 

@@ -28,7 +28,7 @@ func QAvgPool(dst, src *uint8, rows, cols, channels, srcRow, srcPixel int, bias 
 		}
 		y := vec(dst, c, len(acc))
 		for i, sum := range acc {
-			y[i] = requantize(sum, scale, 0, zero)
+			y[i] = Requantize(sum, scale, 0, zero)
 		}
 	}
 }

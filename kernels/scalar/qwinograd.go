@@ -1,10 +1,6 @@
 package scalar
 
-import (
-	"math"
-
-	"firebench/kernels/winograd"
-)
+import "firebench/kernels/winograd"
 
 // The matrices of the transforms in integers, as in winograd.go.
 var (
@@ -67,8 +63,7 @@ func qwinogradOutput(at [][]int32, dst *uint8, src, bias *int32, scale *float32,
 			for i := range m {
 				for j := range m {
 					acc := (y[i*m+j] + b[c]) * winograd.Inverse9
-					x := int32(math.RoundToEven(float64(float32(float32(acc)*s[c])))) + zero
-					vec(dst, i*dstRow+j*dstPixel+t*dstTile+c, 1)[0] = uint8(min(max(x, lower), 255))
+					vec(dst, i*dstRow+j*dstPixel+t*dstTile+c, 1)[0] = Requantize(acc, s[c], lower, zero)
 				}
 			}
 		}

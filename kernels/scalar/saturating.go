@@ -39,7 +39,7 @@ func QConvSaturating1x4(dst, src, weights *uint8, bias *int32, scale *float32, _
 		}
 		y := vec(dst, t*dstStride, 4)
 		for n, acc := range [4]int32{c0, c1, c2, c3} {
-			y[n] = requantize(acc, s[n], lower, zero)
+			y[n] = Requantize(acc, s[n], lower, zero)
 		}
 	}
 }

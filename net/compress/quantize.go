@@ -163,9 +163,6 @@ func (s scaled) Layer(p graph.Param) (kernels.Weights, error) {
 			largest = max(largest, v, -v)
 		}
 		w.Scales[c] = largest / s.limit
-		if w.Scales[c] == 0 {
-			w.Scales[c] = 1
-		}
 	}
 	return w, nil
 }

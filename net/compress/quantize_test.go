@@ -118,10 +118,10 @@ func TestScales(t *testing.T) {
 		a     []float32
 		scale bool // whether c has scales
 	}{
-		{Options{}, []float32{3. / 127, 1, 0.5 / 127}, true},
-		{Options{WeightBits: 8}, []float32{3. / 127, 1, 0.5 / 127}, true},
-		{Options{WeightBits: 7, Keep: []string{"c"}}, []float32{3. / 63, 1, 0.5 / 63}, false},
-		{Options{Keep: []string{"a", "c"}}, []float32{3. / 127, 1, 0.5 / 127}, false}, // b uses the weights of a
+		{Options{}, []float32{3. / 127, 0, 0.5 / 127}, true},
+		{Options{WeightBits: 8}, []float32{3. / 127, 0, 0.5 / 127}, true},
+		{Options{WeightBits: 7, Keep: []string{"c"}}, []float32{3. / 63, 0, 0.5 / 63}, false},
+		{Options{Keep: []string{"a", "c"}}, []float32{3. / 127, 0, 0.5 / 127}, false}, // b uses the weights of a
 		{Options{Keep: []string{"a", "b", "c"}}, nil, false},
 	} {
 		q, qw := quantizeModel(t, c, test.o, m, w)
