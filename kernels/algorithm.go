@@ -171,7 +171,9 @@ func pick(set *Set, p Problem, cache int) (best algorithm, ok bool) {
 
 // NewConv packs the weights of a convolution for the kernels of set. algo names the algorithm;
 // Pick chooses one if algo is Auto or is not a candidate. The first candidate takes the place of an
-// algorithm that cannot compute with these very weights.
+// algorithm that cannot compute with these very weights: Winograd's computes quantized values only
+// where their sums are small enough. Where quantized outputs are so fine that scaled sums are no
+// int32, the kernels are the scalar ones, whatever the set.
 func NewConv(set *Set, algo string, p Problem, w Weights) (Conv, error) {
 	if err := CheckAlgorithm(algo); err != nil {
 		return nil, fmt.Errorf("convolution: %w", err)

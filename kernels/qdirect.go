@@ -24,7 +24,7 @@ var qdirect = algorithm{
 		}
 		u := set.U8
 		if !u.AnyProduct && !q.fitsInt32(p) {
-			u = scalarSet.U8
+			u = scalarSet.U8 // slow, but no network that was calibrated has such outputs
 		}
 		s := newQSums(u, p.ConvShape)
 		c := &qdirectConv{packed: newPacked[uint8, int32](&u.Conv, p, s.columnBytes()), u8: u, sums: s}
@@ -43,8 +43,8 @@ var qdirect = algorithm{
 	},
 }
 
-// productCycles estimates how many cycles n multiply-adds of vectors take. A core issues two a cycle, but
-// one where vectors have 64 bytes, as measured; see results/.
+// productCycles estimates how many cycles n multiply-adds of vectors take. A core issues two a cycle,
+// but one where vectors have 64 bytes, as measured; see results/.
 func (u *U8) productCycles(n int) int {
 	if u.Lanes*Int32.Size() < 64 {
 		return n / 2

@@ -232,8 +232,9 @@ type F32 struct {
 //
 //	uint8(min(max(roundToEven(float32(acc)*scale)+zero, lower), 255))
 //
-// with a product in float32. Rounded, it must be an int32; sets without this condition say so in U8.AnyProduct.
-// zero and lower are 0 to 255. runs, groups and tiles are at least 1. prefetch and prefetchStep are as in a ConvFunc.
+// with a product in float32. Rounded, it must be an int32; sets without this condition say so in
+// U8.AnyProduct. zero and lower are 0 to 255. runs, groups and tiles are at least 1. prefetch and
+// prefetchStep are as in a ConvFunc.
 type QConvFunc = func(dst, src, weights *uint8, bias *int32, scale *float32, prefetch *uint8, offsets *int, runs, groups, srcStride, dstStride, tiles, prefetchStep int, lower, zero int32)
 
 // A QBatchMatMulFunc is a [BatchMatMulFunc] of int16 values, whose sums are int32, exact modulo 2³². It
