@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"unsafe"
 
 	"firebench/kernels"
 	"firebench/kernels/kerneltest"
@@ -60,12 +59,6 @@ func TestQuantizedWinogradTransforms(t *testing.T) {
 	})
 }
 
-// numbersOf returns memory for n numbers of one side of a slab, all bytes of them other.
-func numbersOf[T any](s slab, side, n int) []T {
-	b := s.bytesOf(side, n*int(unsafe.Sizeof(*new(T))))
-	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), n)
-}
-
 // compare fails at the first number that is not as wanted.
 func compare[T comparable](t *testing.T, what string, got, want []T) {
 	t.Helper()
@@ -89,11 +82,11 @@ func testQInput(t *testing.T, lanes int, k kernels.QTransforms, a *winograd.Algo
 				pixel, tile := channels+extra, channels+extra
 				step := []int{a.M, n}[round/2] * pixel
 				row, matrix := tiles*n*pixel+extra, tiles*tile+extra
-				src := numbersOf[uint8](srcMem, side, (n-1)*row+(tiles-1)*step+(n-1)*pixel+channels)
+				src := sliceOf[uint8](srcMem, side, (n-1)*row+(tiles-1)*step+(n-1)*pixel+channels)
 				for i := range src {
 					src[i] = uint8(r.Uint32())
 				}
-				dst := numbersOf[int16](dstMem, side, (n*n-1)*matrix+(tiles-1)*tile+channels)
+				dst := sliceOf[int16](dstMem, side, (n*n-1)*matrix+(tiles-1)*tile+channels)
 				want := slices.Clone(dst)
 				for p := range n * n {
 					for t := range tiles {
@@ -135,11 +128,11 @@ func testQOutput(t *testing.T, lanes int, k kernels.QTransforms, a *winograd.Alg
 				pixel := channels + extra
 				step := m*pixel + extra
 				row := tiles*step + extra
-				src := numbersOf[int32](srcMem, side, (n*n-1)*matrix+(tiles-1)*tile+channels)
+				src := sliceOf[int32](srcMem, side, (n*n-1)*matrix+(tiles-1)*tile+channels)
 				for i := range src {
 					src[i] = int32(r.Uint32())
 				}
-				bias, scale := numbersOf[int32](biasMem, side, channels), numbersOf[float32](scaleMem, side, channels)
+				bias, scale := sliceOf[int32](biasMem, side, channels), sliceOf[float32](scaleMem, side, channels)
 				for c := range channels {
 					// Values are within the bounds about half of the time, and some beyond what int16 holds.
 					bias[c], scale[c] = int32(r.Uint32()), float32(math.Ldexp(1+r.Float64(), -24-c%3))
@@ -147,7 +140,7 @@ func testQOutput(t *testing.T, lanes int, k kernels.QTransforms, a *winograd.Alg
 						scale[c] = math.Nextafter32(1, 0) // the product, and the zero point, exceed int32
 					}
 				}
-				dst := numbersOf[uint8](dstMem, side, (m-1)*row+(tiles-1)*step+(m-1)*pixel+channels)
+				dst := sliceOf[uint8](dstMem, side, (m-1)*row+(tiles-1)*step+(m-1)*pixel+channels)
 				want := slices.Clone(dst)
 				for t := range tiles {
 					for i := range m {

@@ -32,11 +32,11 @@ func testSpaceToDepth[T float32 | uint8](t *testing.T, kernel func(dst, src *T, 
 					pixel := []int{runs * run, runs*run + gap}[i%2]
 					srcPixel, srcRow := []int{channels, 2}[i%2], maxPixels*wide
 					for side := range sides {
-						src := numbersOf[T](srcMem, side, (runs-1)*srcRow+(pixels-1)*srcPixel+channels)
+						src := sliceOf[T](srcMem, side, (runs-1)*srcRow+(pixels-1)*srcPixel+channels)
 						for i := range src {
 							src[i] = T(i % 251)
 						}
-						dst := numbersOf[T](dstMem, side, (pixels-1)*pixel+(runs-1)*run+channels)
+						dst := sliceOf[T](dstMem, side, (pixels-1)*pixel+(runs-1)*run+channels)
 						want := slices.Clone(dst)
 						for p := range pixels {
 							for r := range runs {
