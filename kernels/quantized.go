@@ -78,7 +78,7 @@ func quantize(p Problem, w Weights) (quantized, error) {
 		product := p.Src.Scale * scale
 		q.scale[c] = product / p.Dst.Scale
 		if math.IsInf(float64(scale), 0) || math.IsInf(float64(q.scale[c]), 0) || dst < leastOutput {
-			return fail("input scale %g · weight scale %g / output scale %g is too large", src, scale, dst)
+			return fail("input scale %g · weight scale %g / output scale %g is too large for float32", src, scale, dst)
 		}
 		bias = math.RoundToEven(bias / float64(product))
 		for i, v := range weights {
