@@ -373,6 +373,24 @@ func TestPartialSources(t *testing.T) {
 			checkError(t, algo+", no halo above", bind(dst, above), []string{"source", "spans"})
 			checkError(t, algo+", no halo above a partial view", bind(dst, above.Rows(0, 8)), []string{"source", "spans"})
 			checkError(t, algo+", rows that begin behind it", bind(dst.Rows(1, 7), above.Rows(1, 7)), nil)
+
+			// With padding on one side alone, the halo on the other side need not be there.
+			for _, pad := range []kernels.Padding{{Top: 1}, {Bottom: 1}} {
+				s := s
+				s.Pad = pad
+				op, err = pack(set, algo, s, 8, 8, make([]float32, s.Weights()), nil, false)
+				if err != nil {
+					t.Fatal(err)
+				}
+				dst := kernels.NewView(kernels.Type{}, 1, 7, 6, 4, 0)
+				missing := []string{"source", "spans"}
+				wantBelow, wantAbove := missing, []string(nil)
+				if pad.Top > 0 {
+					wantBelow, wantAbove = nil, missing
+				}
+				checkError(t, fmt.Sprintf("%s, padding %v, no halo below", algo, pad), bind(dst.Rows(0, 7), below.Rows(0, 8)), wantBelow)
+				checkError(t, fmt.Sprintf("%s, padding %v, no halo above", algo, pad), bind(dst.Rows(0, 7), above.Rows(0, 8)), wantAbove)
+			}
 		}
 	})
 }
