@@ -140,21 +140,15 @@ func (e *exporter) layer(i int) error {
 	case layer.Conv:
 		s := l.ConvShape(info.In[0])
 		e.compute(out, "Conv", decodeName(info.Name), append([]string{e.real(in[0])}, e.weights(i)...),
-			ints("kernel_shape", s.KH, s.KW), ints("strides", s.Stride, s.Stride),
-			ints("pads", s.Pad, s.Pad, s.Pad, s.Pad), integer("group", s.Groups))
+			ints("kernel_shape", s.KH, s.KW), ints("strides", s.Stride, s.Stride), pads(s.Pad), integer("group", s.Groups))
 	case layer.Dense:
 		out.flat = true
 		e.compute(out, "Gemm", decodeName(info.Name), append([]string{e.real(in[0])}, e.weights(i)...), integer("transB", 1))
 	case layer.MaxPool:
-		one("MaxPool", window(l)...)
+		one("MaxPool", window(l, info.In[0], info.Out)...)
 	case layer.AvgPool:
-		// Padding counts, but what a window has beyond it does not: to ONNX, one or the other.
-		w := layer.MaxPool{Kernel: l.Kernel, Stride: l.Stride, Pad: l.Pad, Ceil: l.Ceil}
-		include := 0
-		if l.Pad > 0 {
-			include = 1
-		}
-		one("AveragePool", append(window(w), integer("count_include_pad", include))...)
+		w := window(layer.MaxPool{Kernel: l.Kernel, KernelW: l.KernelW, Stride: l.Stride, Pad: l.Pad, Ceil: l.Ceil}, info.In[0], info.Out)
+		one("AveragePool", append(w, flag("count_include_pad", !l.ExcludePad))...)
 	case layer.GlobalAvgPool:
 		one("GlobalAveragePool")
 	case layer.LRN:
@@ -184,16 +178,20 @@ func (e *exporter) layer(i int) error {
 }
 
 // window returns the attributes that MaxPool and AveragePool share.
-func window(p layer.MaxPool) []message {
-	stride, ceil := cmp.Or(p.Stride, 1), 0
-	if p.Ceil {
-		ceil = 1
-	}
+func window(p layer.MaxPool, in, out layer.Shape) []message {
+	kw, stride := cmp.Or(p.KernelW, p.Kernel), cmp.Or(p.Stride, 1)
+	h, w := p.Pad.Top+in.H+p.Pad.Bottom-p.Kernel, p.Pad.Left+in.W+p.Pad.Right-kw
+	// Rounding up gives no window that starts behind the image. Readers differ about this; where
+	// nothing is left of the rounding, they need not know of it.
+	floor := out.H == h/stride+1 && out.W == w/stride+1
+	round := out.H == (h+stride-1)/stride+1 && out.W == (w+stride-1)/stride+1
 	return []message{
-		ints("kernel_shape", p.Kernel, p.Kernel), ints("strides", stride, stride),
-		ints("pads", p.Pad, p.Pad, p.Pad, p.Pad), integer("ceil_mode", ceil),
+		ints("kernel_shape", p.Kernel, kw), ints("strides", stride, stride), pads(p.Pad),
+		flag("ceil_mode", p.Ceil && (round || !floor)),
 	}
 }
+
+func pads(p kernels.Padding) message { return ints("pads", p.Top, p.Left, p.Bottom, p.Right) }
 
 // rectified reports whether the result of node i, which is quantized, is read by nothing but a ReLU
 // that the node's kernels apply. Other engines do the same if the two stand side by side, and if 0 is
@@ -355,6 +353,13 @@ func integer(name string, v int) (a message) {
 	a.number(attributeInt, int64(v))
 	a.number(attributeType, isInt)
 	return a
+}
+
+func flag(name string, set bool) message {
+	if set {
+		return integer(name, 1)
+	}
+	return integer(name, 0)
 }
 
 func ints(name string, values ...int) (a message) {
