@@ -312,7 +312,7 @@ gemm("gemm-alpha-beta", weights(FEATURES, 3), bias(3), alpha=-2.0, beta=3.0)
 gemm("gemm-row-bias", c=bias(3).reshape(1, 3), transB=1)
 gemm("gemm-scalar-bias", c=f32(0.75), transB=1)
 gemm("gemm-one-bias", c=f32([0.75]), transB=1)
-refuse("gemm-transposed-input", "transA", [node("Gemm", "x w", transA=1)], {"w": weights(1, 3)}, shape=(1, 2), bad=None)
+refuse("gemm-transposed-input", "transA", [node("Flatten", "x", "f"), node("Gemm", "f w", transA=1)], {"w": weights(1, 3)})
 refuse("gemm-dynamic", "g", [node("Flatten", "x", "f"), node("Flatten", "x", "g"), node("Gemm", "f g", transB=1)])
 refuse("gemm-weights", "w", [node("Flatten", "x", "f"), node("Gemm", "f w", transB=1)], {"w": weights(3, FEATURES + 1)}, broken=True)
 refuse("gemm-bias-column", "b", [node("Flatten", "x", "f"), node("Gemm", "f w b", transB=1)],
@@ -508,6 +508,12 @@ stored("initializer-dim-negative", raw(TensorProto.FLOAT, W.tobytes(), (4, 2, -3
 stored("initializer-dim-absurd", raw(TensorProto.FLOAT, W.tobytes(), (1 << 31, 1 << 31, 1 << 31, 1 << 31)), "w")
 stored("initializer-dim-overflow", raw(TensorProto.FLOAT, b"", (1 << 32, 1 << 32, 1, 1)), "w")
 stored("initializer-huge", raw(TensorProto.FLOAT, b"", (1 << 14, 1 << 14, 3, 3)), "w")
+stored("initializer-dim-0", raw(TensorProto.FLOAT, b"", (1 << 30, 0, 3, 3)), "w")
+stored("initializer-dim-0-1", raw(TensorProto.FLOAT, b"", (4, 2, 0, 1 << 30)), "w")
+stored("initializer-scalar", raw(TensorProto.FLOAT, W.tobytes()[:4], ()), "w")
+stored("initializer-dims-many", raw(TensorProto.FLOAT, W.tobytes()[:4], (1,) * 100), "")
+stored("initializer-no-type", raw(TensorProto.UNDEFINED, W.tobytes()), "w")
+stored("initializer-int-floats", TensorProto(name="w", data_type=TensorProto.INT32, dims=(4, 2, 3, 3), float_data=W.ravel()), "w")
 stored("initializer-type", raw(99, W.tobytes()), "w")
 stored("initializer-double", raw(TensorProto.DOUBLE, W.astype(np.float64).tobytes()), "w")
 stored("initializer-string", TensorProto(name="w", data_type=TensorProto.STRING, dims=(4, 2, 3, 3), string_data=[b"1"] * 72), "w")
@@ -741,6 +747,16 @@ qdq_conv("qdq-conv-1x1", kernel=(1, 1), channels=6)
 qdq_conv("qdq-conv-same", auto_pad="SAME_UPPER", strides=[2, 2])
 qdq_conv("qdq-conv-batch", shape=(2, 2, 5, 4), declared=("N", 2, 5, 4))
 qdq_conv("qdq-conv-saturate", s2=0.004)
+
+
+def as_typed(init):
+    """Stores all in the fields of the types, instead of as bytes."""
+    for name, value in init.items():
+        init[name] = helper.make_tensor(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape, value.ravel())
+
+
+qdq_conv("qdq-conv-typed", change_init=as_typed)
+qdq_conv("qdq-conv-typed-int8", S8, change_init=as_typed)
 qdq_conv("qdq-weights-axis", weight=dict(), channels=4, dw=node("DequantizeLinear", "wq ws wz", "w", axis=1), refused="axis",
          bad="dequantizelinear.w")
 qdq_conv("qdq-weights-zero", refused="wz", bad="dequantizelinear.w", change_init=lambda i: i.update(wz=np.array([0, 0, 3, 0], S8)))
@@ -856,6 +872,18 @@ for activation, suffix in (U8, ""), (S8, "-int8"):
         types(activation, z2=60, s2=0.02), exact=True, domains=["com.microsoft"], opset=12)
     add("qlinear-maxpool" + suffix, [QX, node("MaxPool", "x_q", "m", kernel_shape=[2, 2], strides=[2, 2]),
                                      node("QLinearConv", "m s1 z1 wq ws wz s2 z2", "h"), DY], zoo("", activation), exact=True, opset=12)
+
+# A Fire module, as the zoo's SqueezeNet has it.
+FIRE = {**types(z1=131, s2=0.11, z2=0), **quantized_weights((3, 2, 1, 1), 3, per_channel=False), "vq": ints((4, 3, 1, 1), 4200, -63, 63, S8),
+        "uq": ints((4, 3, 3, 3), 4300, -63, 63, S8), "cq": ints((4,), 4700, -900, 900, S32), "s3": f32(0.06), "z3": np.array(0, U8),
+        "s4": f32(0.08), "z4": np.array(0, U8), "s5": f32(0.09), "z5": np.array(3, U8)}
+add("qlinear-fire", [QX, node("QLinearConv", "x_q s1 z1 wq ws wz s3 z3 bq", "squeeze", kernel_shape=[1, 1]),
+                     node("QLinearConv", "squeeze s3 z3 vq ws wz s4 z4 cq", "left"),
+                     node("QLinearConv", "squeeze s3 z3 uq ws wz s5 z5 cq", "right", pads=[1, 1, 1, 1]),
+                     ms("QLinearConcat", "s2 z2 left s4 z4 right s5 z5", "both", axis=1),
+                     ms("QLinearGlobalAveragePool", "both s2 z2 s3 z3", "g", channels_last=0),
+                     node("DequantizeLinear", "g s3 z3", "logits"), node("Softmax", "logits", "prob")], FIRE, outputs=["prob"], opset=12,
+    domains=["com.microsoft"])
 refuse("qlinearconcat-axis", "axis", [QX, ms("QLinearConcat", "s2 z2 x_q s1 z1 x_q s1 z1", "h", axis=2), DY], zoo(""), bad=1,
        domains=["com.microsoft"], opset=12)
 refuse("qlinearglobalaveragepool-channels-last", "channels_last", [QX, ms("QLinearGlobalAveragePool", "x_q s1 z1 s2 z2", "h", channels_last=1), DY],

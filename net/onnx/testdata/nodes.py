@@ -7,6 +7,7 @@ one input, so the model is changed, and ONNX Runtime must still get the test's r
 
   - Inputs behind the first become initializers.
   - A first dimension that is not 1 becomes the batch, of any size.
+  - Inputs of two or three dimensions become images, off which a Squeeze takes the dimensions that they have more.
   - The opset becomes 7, at least, and 22, at most. ONNX's checker then says that the nodes are valid there.
   - A dropout ends models that compute nothing: a network has at least one layer.
 """
@@ -70,6 +71,17 @@ def prepare(model, inputs):
         for info in graph.output:
             for dim in info.type.tensor_type.shape.dim:
                 dim.Clear()
+    if len(dims) in (2, 3):
+        name, axes = free[0].name, list(range(len(dims), 4))
+        free[0].name = "image"
+        for _ in axes:
+            dims.add().dim_value = 1
+        if m.opset_import[0].version < 13:
+            squeeze = onnx.helper.make_node("Squeeze", ["image"], [name], axes=axes)
+        else:
+            graph.initializer.append(numpy_helper.from_array(np.array(axes), "image axes"))
+            squeeze = onnx.helper.make_node("Squeeze", ["image", "image axes"], [name])
+        graph.node.insert(0, squeeze)
     if all(n.op_type in RESHAPES for n in graph.node) and len(graph.output) == 1:
         result = graph.output[0].name
         graph.node.append(onnx.helper.make_node("Dropout", [result], ["dropped"]))
@@ -86,7 +98,7 @@ def same(model, inputs, outputs):
     options.log_severity_level = 4
     try:
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        results = session.run(None, {model.graph.input[0].name: inputs[0]})
+        results = session.run(None, {session.get_inputs()[0].name: inputs[0]})
     except Exception:
         return None
     return all(np.allclose(a, b, rtol=1e-3, atol=1e-5, equal_nan=True) for a, b in zip(results, outputs, strict=True))
@@ -103,6 +115,8 @@ def main(folder):
         if not all(a.dtype in (np.float32, np.float16, np.uint8, np.int8) for a in (arrays[0], arrays[len(inputs)])):
             continue
         m = prepare(model, inputs)
+        if arrays[0].ndim in (2, 3):
+            arrays[0] = arrays[0].reshape(arrays[0].shape + (1,) * (4 - arrays[0].ndim))
         agreement = same(m, arrays[:1], arrays[len(inputs):])
         if agreement is None:
             unchecked += 1
