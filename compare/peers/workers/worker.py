@@ -31,6 +31,7 @@ import time
 #   profile(n)           the layers' mean times over n calls, or None where the engine does not tell
 ENGINES = {
     "onnxruntime": "engine_onnxruntime",
+    "openvino": "engine_openvino",
 }
 
 # Caches, page tables and the engine's own choices have settled after this many calls and this long.
