@@ -32,6 +32,8 @@ import time
 ENGINES = {
     "onnxruntime": "engine_onnxruntime",
     "openvino": "engine_openvino",
+    "ncnn": "engine_ncnn",
+    "ncnn-f32": "engine_ncnn",
 }
 
 # Caches, page tables and the engine's own choices have settled after this many calls and this long.
