@@ -51,7 +51,7 @@ func TestDescribedNetwork(t *testing.T) {
 	}
 	var text strings.Builder
 	for _, l := range layers {
-		fmt.Fprintf(&text, "# %v\n", l)
+		fmt.Fprintln(&text, l)
 	}
 	original := string(readFile(t, bench))
 	text.WriteString(strings.ReplaceAll(original, "net=alexnet/", "net=mine/"))

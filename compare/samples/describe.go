@@ -1,6 +1,7 @@
 package samples
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -38,7 +39,10 @@ const (
 )
 
 // layerComment is how the comment with a Description begins.
-const layerComment = "layer "
+const layerComment = "# layer "
+
+// IsDescription reports whether a line of a benchmark file is the comment with a Description.
+func IsDescription(line []byte) bool { return bytes.HasPrefix(line, []byte(layerComment)) }
 
 // Describe returns the layers of a model, in the order in which they run, in float32 and in int8. Those of a
 // quantized model are in int8 alone.
@@ -81,7 +85,7 @@ func quantize(m *graph.Model, infos []graph.Info) ([]graph.Info, error) {
 	return q.Infer()
 }
 
-// String returns the text of the comment.
+// String returns the comment.
 func (d Description) String() string {
 	return fmt.Sprintf(layerComment+"net=%s layer=%s op=%s stage=%s out=%s macs=%d params=%d "+
 		"f32-activations=%d f32-weights=%d int8-activations=%d int8-weights=%d",
@@ -93,7 +97,7 @@ const shapeFormat = "%dx%dx%d"
 
 func shape(s layer.Shape) string { return fmt.Sprintf(shapeFormat, s.H, s.W, s.C) }
 
-// parseDescription reads the text of a comment, without its beginning.
+// parseDescription reads a comment, without its beginning.
 func parseDescription(text string) (Description, error) {
 	var d Description
 	words := strings.Fields(text)

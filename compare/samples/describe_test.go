@@ -26,7 +26,7 @@ func described(t testing.TB, model, name string) string {
 	}
 	var b strings.Builder
 	for _, l := range layers {
-		fmt.Fprintf(&b, "# %v\n", l)
+		fmt.Fprintln(&b, l)
 	}
 	return b.String()
 }
@@ -36,7 +36,7 @@ func TestDescription(t *testing.T) {
 	for _, want := range facts {
 		var desc description
 		for line := range strings.Lines(described(t, want.Name, want.Name)) {
-			text, ok := strings.CutPrefix(line, "# "+layerComment)
+			text, ok := strings.CutPrefix(line, layerComment)
 			if !ok {
 				t.Fatalf("%q does not begin as the comment of a layer", line)
 			}

@@ -177,7 +177,7 @@ func (d *Data) Read(r io.Reader, name string, log io.Writer) error {
 	d.refused = make(map[string]error)
 	lines := &lineReader{r: bufio.NewReaderSize(limited, maxLine), warn: w.warn}
 	lines.comment = func(text string) (config string) {
-		layer, ok := strings.CutPrefix(text, layerComment)
+		layer, ok := strings.CutPrefix("# "+text, layerComment)
 		if !ok {
 			return h.comment(text)
 		}

@@ -26,7 +26,7 @@ func isFile(name string) bool {
 		return false
 	}
 	_, err := os.Stat(name)
-	return err == nil || strings.EqualFold(filepath.Ext(name), modelExt) || filepath.Base(name) != name
+	return err == nil || strings.EqualFold(filepath.Ext(name), modelExt) || strings.ContainsAny(name, "/"+string(filepath.Separator))
 }
 
 // lookup returns the model of a name that is not a file's.
