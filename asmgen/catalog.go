@@ -62,7 +62,7 @@ type (
 )
 
 var (
-	sums  = families{recipes.Conv, recipes.BatchMatMul}
+	sums  = families{recipes.Conv, recipes.RowConv, recipes.BatchMatMul}
 	qsums = families{recipes.QConv, recipes.QBatchMatMul}
 	all   = isas{"avx2", "avx512", "neon"}
 )

@@ -27,6 +27,24 @@ package kernels
 // a sum, from prefetch on. No result depends on prefetch or prefetchStep; prefetch may be nil.
 type ConvFunc = func(dst, src, weights, bias, prefetch *float32, offsets *int, runs, runLen, srcStride, dstStride, tiles, prefetchStep int, lower float32)
 
+// A RowConvFunc computes what a ConvFunc does with weights of which only some rows are stored, those
+// that are not zero. Offsets are those of the inputs of these rows:
+//
+//	for t := range tiles {
+//		for m := range M {
+//			for n := range W {
+//				acc := bias[n]
+//				for j := range k {
+//					acc = fma(src[(t*M+m)*srcStride+offsets[j]], weights[j*W+n], acc)
+//				}
+//				dst[(t*M+m)*dstStride+n] = max(acc, lower)
+//			}
+//		}
+//	}
+//
+// k is at least 0, and tiles at least 1; prefetch and prefetchStep are as in a ConvFunc.
+type RowConvFunc = func(dst, src, weights, bias, prefetch *float32, offsets *int32, k, srcStride, dstStride, tiles, prefetchStep int, lower float32)
+
 // A BatchMatMulFunc computes a batch of matrix products of one shape. Each has tiles·M rows and
 // W columns, where M and W are the tile's height and width, and sums of k terms. Strides count
 // float32 values:
@@ -100,9 +118,10 @@ type Set struct {
 type F32 struct {
 	Lanes int // float32 values in a vector
 
-	// Conv and BatchMatMul have tiles of the same sizes. The narrow ones are one vector wide, or
-	// the same as the wide ones.
+	// Conv, RowConv and BatchMatMul have tiles of the same sizes. The narrow ones are one vector
+	// wide, or the same as the wide ones.
 	Conv        Tiles[ConvFunc]
+	RowConv     Tiles[RowConvFunc]
 	BatchMatMul Tiles[BatchMatMulFunc]
 
 	// MaxPool3x3s2 computes the maximum over each of a row of 3×3 windows with stride 2:

@@ -14,6 +14,7 @@ const peakFMAs = 12
 var avx2Set = Set{ISA: AVX2, F32: &F32{
 	Lanes:        8,
 	Conv:         Tiles[ConvFunc]{Tile[ConvFunc]{16, avx2.ConvX16[:]}, Tile[ConvFunc]{8, avx2.ConvX8[:]}, 1},
+	RowConv:      Tiles[RowConvFunc]{Tile[RowConvFunc]{16, avx2.RowConvX16[:]}, Tile[RowConvFunc]{8, avx2.RowConvX8[:]}, 1},
 	BatchMatMul:  Tiles[BatchMatMulFunc]{Tile[BatchMatMulFunc]{16, avx2.BatchMatMulX16[:]}, Tile[BatchMatMulFunc]{8, avx2.BatchMatMulX8[:]}, 1},
 	MaxPool3x3s2: avx2.MaxPool3x3s2,
 	MaxPool:      avx2.MaxPool,
@@ -57,6 +58,7 @@ var avx2Set = Set{ISA: AVX2, F32: &F32{
 var avx512Set = Set{ISA: AVX512, F32: &F32{
 	Lanes:        16,
 	Conv:         Tiles[ConvFunc]{Tile[ConvFunc]{32, avx512.ConvX32[:]}, Tile[ConvFunc]{16, avx512.ConvX16[:]}, 1},
+	RowConv:      Tiles[RowConvFunc]{Tile[RowConvFunc]{32, avx512.RowConvX32[:]}, Tile[RowConvFunc]{16, avx512.RowConvX16[:]}, 1},
 	BatchMatMul:  Tiles[BatchMatMulFunc]{Tile[BatchMatMulFunc]{32, avx512.BatchMatMulX32[:]}, Tile[BatchMatMulFunc]{16, avx512.BatchMatMulX16[:]}, 1},
 	MaxPool3x3s2: avx512.MaxPool3x3s2,
 	MaxPool:      avx512.MaxPool,

@@ -15,6 +15,7 @@ const peakFMAs = 24
 // networks would use it.
 var (
 	neonConv        = Tile[ConvFunc]{8, neon.ConvX8[:]}
+	neonRowConv     = Tile[RowConvFunc]{8, neon.RowConvX8[:]}
 	neonBatchMatMul = Tile[BatchMatMulFunc]{8, neon.BatchMatMulX8[:]}
 
 	neonQConv        = Tile[QConvFunc]{8, neon.QConvX8[:]}
@@ -25,6 +26,7 @@ var (
 var neonSet = Set{ISA: NEON, F32: &F32{
 	Lanes:        4,
 	Conv:         Tiles[ConvFunc]{neonConv, neonConv, 1},
+	RowConv:      Tiles[RowConvFunc]{neonRowConv, neonRowConv, 1},
 	BatchMatMul:  Tiles[BatchMatMulFunc]{neonBatchMatMul, neonBatchMatMul, 1},
 	MaxPool3x3s2: neon.MaxPool3x3s2,
 	MaxPool:      neon.MaxPool,

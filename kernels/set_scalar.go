@@ -4,6 +4,7 @@ import "firebench/kernels/scalar"
 
 var (
 	scalarConv        = Tile[ConvFunc]{4, []ConvFunc{scalar.Conv1x4, scalar.Conv2x4}}
+	scalarRowConv     = Tile[RowConvFunc]{4, []RowConvFunc{scalar.RowConv1x4, scalar.RowConv2x4}}
 	scalarBatchMatMul = Tile[BatchMatMulFunc]{4, []BatchMatMulFunc{scalar.BatchMatMul1x4, scalar.BatchMatMul2x4}}
 
 	scalarQConv        = Tile[QConvFunc]{4, []QConvFunc{scalar.QConv1x4, scalar.QConv2x4}}
@@ -13,6 +14,7 @@ var (
 var scalarSet = Set{ISA: Scalar, F32: &F32{
 	Lanes:        1,
 	Conv:         Tiles[ConvFunc]{scalarConv, scalarConv, 1},
+	RowConv:      Tiles[RowConvFunc]{scalarRowConv, scalarRowConv, 1},
 	BatchMatMul:  Tiles[BatchMatMulFunc]{scalarBatchMatMul, scalarBatchMatMul, 1},
 	MaxPool3x3s2: scalar.MaxPool3x3s2,
 	MaxPool:      scalar.MaxPool,

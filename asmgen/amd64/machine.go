@@ -217,7 +217,14 @@ func (m *Machine) LoadInt(p vec.R) vec.R {
 	return r
 }
 
+func (m *Machine) LoadInt32(p vec.R, i int) vec.R {
+	r := m.Ctx.GP64()
+	m.Ctx.MOVLQSX(operand.Mem{Base: p, Disp: i * vec.S32.Size}, r)
+	return r
+}
+
 func (m *Machine) SkipInts(p vec.R, n int)    { m.skip(p, n*intSize) }
+func (m *Machine) SkipInt32s(p vec.R, n int)  { m.skip(p, n*vec.S32.Size) }
 func (m *Machine) SkipVectors(p vec.R, n int) { m.skip(p, n*m.size) }
 
 func (m *Machine) skip(p vec.R, bytes int) {

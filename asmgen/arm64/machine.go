@@ -339,7 +339,14 @@ func (m *Machine) LoadInt(p vec.R) vec.R {
 	return r
 }
 
+func (m *Machine) LoadInt32(p vec.R, i int) vec.R {
+	r := m.Ctx.GP64()
+	m.emit(fmt.Sprintf("MOVW %d(R{1}), R{0}", imm(i*vec.S32.Size, 0, 16380, vec.S32.Size)), out(r), in(p))
+	return r
+}
+
 func (m *Machine) SkipInts(p vec.R, n int)    { m.skip(p, n*intSize) }
+func (m *Machine) SkipInt32s(p vec.R, n int)  { m.skip(p, n*vec.S32.Size) }
 func (m *Machine) SkipVectors(p vec.R, n int) { m.skip(p, n*size) }
 
 func (m *Machine) skip(p vec.R, bytes int) {

@@ -115,6 +115,8 @@ type Integers interface {
 	DivBy(dst R, n int) // n is a power of two; rounds down
 	LoadInt(p R) R      // the int at p
 	SkipInts(p R, n int)
+	LoadInt32(p R, i int) R // int32 i from p on
+	SkipInt32s(p R, n int)
 }
 
 // Vectors moves whole vectors, of whatever type, between memory and registers.
@@ -178,6 +180,10 @@ type Sums interface {
 	// lane n, and each input g of a group, acc[m][n] += (rows[m][k·Group+g]-Offset)·w[k][n][g],
 	// where the lanes n are those of all vectors of a row. Rows and w skip what was read.
 	Outer(acc [][]V, rows Rows, w R, steps int)
+
+	// OuterAt adds step k of w to the accumulators, with the inputs at the start of rows. It moves
+	// neither.
+	OuterAt(acc [][]V, rows Rows, w R, k int)
 
 	// OuterRegisters is how many vector registers Outer needs beside the accumulators of
 	// rows×vectors.
