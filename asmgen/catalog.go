@@ -30,6 +30,12 @@ var catalog = []row{
 	{qsums, vec.S16, recipes.Tile{Rows: 8, Cols: 8}, isas{"neon"}},
 	{families{recipes.QConv}, vec.U8, recipes.Tile{Rows: 8, Cols: 8}, isas{"neondotprod"}},
 
+	// Products of sparse matrices: vectors in a row of the dense one, lanes in a vector.
+	{spmms, vec.F32, recipes.Tile{Rows: 8, Cols: 8}, isas{"avx2"}},
+	{spmms, vec.F32, recipes.Tile{Rows: 4, Cols: 16}, isas{"avx512"}},
+	{spmms, vec.F32, recipes.Tile{Rows: 16, Cols: 4}, isas{"neon"}},
+	{families{recipes.Transpose}, vec.F32, recipes.Tile{}, isas{"avx2", "neon"}},
+
 	// Winograd's transforms: inputs of a tile, outputs of a tile.
 	{families{recipes.WinogradInput}, vec.F32, recipes.Tile{Rows: 6, Cols: 6}, all},
 	{families{recipes.WinogradInput}, vec.F32, recipes.Tile{Rows: 8, Cols: 8}, all},
@@ -63,6 +69,7 @@ type (
 
 var (
 	sums  = families{recipes.Conv, recipes.RowConv, recipes.BatchMatMul}
+	spmms = families{recipes.SpMM, recipes.SpMMAdd}
 	qsums = families{recipes.QConv, recipes.QBatchMatMul}
 	all   = isas{"avx2", "avx512", "neon"}
 )

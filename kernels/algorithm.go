@@ -109,7 +109,7 @@ type algorithm struct {
 
 // algorithms is the table of all algorithms. Those named direct can compute every problem of their
 // types.
-var algorithms = []algorithm{direct, winogradAlgorithm, rowAlgorithm, qdirect, qwinograd}
+var algorithms = []algorithm{direct, winogradAlgorithm, rowAlgorithm, sparse, qdirect, qwinograd}
 
 // Auto is the name that stands for the algorithm that Pick returns.
 const Auto = "auto"

@@ -49,6 +49,28 @@ func (f float32s) SplatArg(param string) vec.V {
 	return v
 }
 
+func (f float32s) SplatAt(p vec.R) vec.V {
+	v := f.m.Ctx.XMM()
+	f.m.emit("VLD1R (R{1}), [V{0}.S4]", out(v), in(p))
+	return v
+}
+
+// rowAhead is how many loads come before the first multiply-add of AddMulRow, as many registers as
+// they need.
+const rowAhead = 4
+
+func (f float32s) AddMulRow(sums []vec.V, factor vec.V, p vec.R) {
+	row := make([]vec.V, len(sums))
+	for i := range len(sums) + rowAhead {
+		if i < len(sums) {
+			row[i] = f.m.Load(p, i)
+		}
+		if done := i - rowAhead; done >= 0 {
+			f.AddMulTo(sums[done], factor, row[done])
+		}
+	}
+}
+
 func (f float32s) Add(a, b vec.V) vec.V {
 	r := f.m.Ctx.XMM()
 	f.m.word("fadd", []ref{out(r), in(a), in(b)})

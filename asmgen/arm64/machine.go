@@ -345,6 +345,13 @@ func (m *Machine) LoadInt32(p vec.R, i int) vec.R {
 	return r
 }
 
+func (m *Machine) LoadByte(p vec.R) vec.R {
+	r := m.Ctx.GP64()
+	m.emit("MOVBU (R{1}), R{0}", out(r), in(p))
+	return r
+}
+
+func (m *Machine) SkipBytes(p vec.R, n int)   { m.skip(p, n) }
 func (m *Machine) SkipInts(p vec.R, n int)    { m.skip(p, n*intSize) }
 func (m *Machine) SkipInt32s(p vec.R, n int)  { m.skip(p, n*vec.S32.Size) }
 func (m *Machine) SkipVectors(p vec.R, n int) { m.skip(p, n*size) }
@@ -422,3 +429,21 @@ func (m *Machine) Store(v vec.V, p vec.R, i int) {
 }
 
 func (m *Machine) StoreAt(v vec.V, p, x vec.R) { m.word("str", []ref{in(v), in(p), in(x)}) }
+
+// Transpose exchanges neighbouring values of rows, then pairs of them.
+func (m *Machine) Transpose(rows []vec.V) []vec.V {
+	if len(rows) != 4 {
+		panic(fmt.Sprintf("arm64: transposing %d vectors", len(rows)))
+	}
+	both := func(arrangement string, a, b vec.V) (vec.V, vec.V) {
+		even, odd := m.Ctx.XMM(), m.Ctx.XMM()
+		m.emit(fmt.Sprintf("VTRN1 V{2}.%[1]s, V{1}.%[1]s, V{0}.%[1]s", arrangement), out(even), in(a), in(b))
+		m.emit(fmt.Sprintf("VTRN2 V{2}.%[1]s, V{1}.%[1]s, V{0}.%[1]s", arrangement), out(odd), in(a), in(b))
+		return even, odd
+	}
+	a0, a1 := both("S4", rows[0], rows[1])
+	b0, b1 := both("S4", rows[2], rows[3])
+	c0, c2 := both("D2", a0, b0)
+	c1, c3 := both("D2", a1, b1)
+	return []vec.V{c0, c1, c2, c3}
+}

@@ -15,6 +15,9 @@ var RowConv = Recipe{"rowconv", rowConvSignature, func(m vec.Machine, _ vec.Elem
 
 const rowConvSignature = "func(dst, src, weights, bias, prefetch *float32, offsets *int32, k, srcStride, dstStride, tiles, prefetchStep int, lower float32)"
 
+// manyRows is the height of the tallest tiles that leave a register for the inputs of the next tile.
+const manyRows = 14
+
 func rowConv(t *sums, f vec.Float32, name string) {
 	t.Func(name, rowConvSignature,
 		append([]string{
@@ -31,7 +34,8 @@ func rowConv(t *sums, f vec.Float32, name string) {
 			"			}",
 			"		}",
 			"	}"}, prefetchDoc(t.rows)...)...)
-	t.eachTile(f, false, func() {
+	t.scattered = true
+	t.eachTile(f, prefetchesTiles(t) && t.rows <= manyRows, func() {
 		src, offsets := t.Arg("src"), t.Arg("offsets")
 		t.addSteps(t.Arg("k"), func(n int) {
 			for i := range n {

@@ -48,6 +48,7 @@ type sums struct {
 	stride       vec.R     // from row to row of the inputs
 	inputs       vec.Rows  // of the next step
 	weights      vec.R     // of the next step
+	scattered    bool      // whether each step's inputs lie in cache lines of their own
 	sum          [][]vec.V // by row and vector
 
 	// What is prefetched beside the steps, or nil.
@@ -103,6 +104,9 @@ func (t *sums) addSteps(n vec.R, outer func(n int)) {
 		outer(n)
 		if t.nextInputs != nil {
 			lines := min(n, (n*t.rows*group*size+cacheLine-1)/cacheLine)
+			if t.scattered {
+				lines = n
+			}
 			for i := range lines {
 				t.Prefetch(t.nextInputs, i*cacheLine)
 			}

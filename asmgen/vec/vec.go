@@ -117,6 +117,8 @@ type Integers interface {
 	SkipInts(p R, n int)
 	LoadInt32(p R, i int) R // int32 i from p on
 	SkipInt32s(p R, n int)
+	LoadByte(p R) R // the uint8 at p
+	SkipBytes(p R, n int)
 }
 
 // Vectors moves whole vectors, of whatever type, between memory and registers.
@@ -132,6 +134,10 @@ type Vectors interface {
 	StoreAt(v V, p, x R)
 	SkipVectors(p R, n int)
 	Prefetch(p R, bytes int) // the cache line at p + bytes, for reading soon
+
+	// Transpose returns the columns of a matrix of values of four bytes, as many as a vector has lanes; they
+	// take the place of its rows. Vectors must have at most eight lanes.
+	Transpose(rows []V) []V
 
 	// Rows prepares the addressing of n rows that lie stride bytes apart. The name is for
 	// the map of registers.
@@ -257,6 +263,10 @@ type Float32 interface {
 
 	Splat(c float32) V       // all lanes are c
 	SplatArg(param string) V // all lanes are the float32 argument
+	SplatAt(p R) V           // all lanes are the float32 at p
+
+	// AddMulRow adds factor times a row of vectors, from p on, to the sums; each lane is rounded once.
+	AddMulRow(sums []V, factor V, p R)
 
 	Add(a, b V) V
 	Sub(a, b V) V // a - b

@@ -236,8 +236,8 @@ k_done:
 // Requires: AVX, FMA3, MMX+
 TEXT ·RowConv3x16(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX input row 0/bias/offset/input/dst/src, DX prefetch, BX prefetchStep,
-	// SI weights/dstStride/temporary, DI src, R8 offsets, R9 k
+	// AX srcStride, CX input row 0/bias/dst/offset/input/src/temporary, DX prefetch, BX prefetchStep,
+	// SI dstStride/src/next inputs/temporary, DI weights/temporary, R8 src, R9 offsets, R10 k
 	// Y0-Y5 sum[0:6], Y6 weights[0]/lower, Y7 weights[1], Y8 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -255,19 +255,35 @@ tile:
 	VMOVAPS Y1, Y3
 	VMOVAPS Y0, Y4
 	VMOVAPS Y1, Y5
-	MOVQ    weights+16(FP), SI
-	MOVQ    src+8(FP), DI
-	MOVQ    offsets+40(FP), R8
-	MOVQ    k+48(FP), R9
-	SUBQ    $+4, R9
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), CX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x00000003, SI, DI
+	ADDQ       DI, CX
+	PREFETCHT0 (CX)
+	ADDQ       SI, CX
+	PREFETCHT0 (CX)
+	ADDQ       SI, CX
+	PREFETCHT0 (CX)
+	ADDQ       SI, CX
+	MOVQ       src+8(FP), SI
+	IMUL3Q     $0x00000003, AX, CX
+	ADDQ       CX, SI
+	MOVQ       weights+16(FP), DI
+	MOVQ       src+8(FP), R8
+	MOVQ       offsets+40(FP), R9
+	MOVQ       k+48(FP), R10
+	SUBQ       $+4, R10
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R8), CX
-	LEAQ         (DI)(CX*4), CX
-	VMOVUPS      (SI), Y6
-	VMOVUPS      32(SI), Y7
+	MOVLQSX      (R9), CX
+	LEAQ         (R8)(CX*4), CX
+	VMOVUPS      (DI), Y6
+	VMOVUPS      32(DI), Y7
 	VBROADCASTSS (CX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -277,10 +293,10 @@ k_block:
 	VBROADCASTSS (CX)(AX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	MOVLQSX      4(R8), CX
-	LEAQ         (DI)(CX*4), CX
-	VMOVUPS      64(SI), Y6
-	VMOVUPS      96(SI), Y7
+	MOVLQSX      4(R9), CX
+	LEAQ         (R8)(CX*4), CX
+	VMOVUPS      64(DI), Y6
+	VMOVUPS      96(DI), Y7
 	VBROADCASTSS (CX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -290,10 +306,10 @@ k_block:
 	VBROADCASTSS (CX)(AX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	MOVLQSX      8(R8), CX
-	LEAQ         (DI)(CX*4), CX
-	VMOVUPS      128(SI), Y6
-	VMOVUPS      160(SI), Y7
+	MOVLQSX      8(R9), CX
+	LEAQ         (R8)(CX*4), CX
+	VMOVUPS      128(DI), Y6
+	VMOVUPS      160(DI), Y7
 	VBROADCASTSS (CX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -303,10 +319,10 @@ k_block:
 	VBROADCASTSS (CX)(AX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	MOVLQSX      12(R8), CX
-	LEAQ         (DI)(CX*4), CX
-	VMOVUPS      192(SI), Y6
-	VMOVUPS      224(SI), Y7
+	MOVLQSX      12(R9), CX
+	LEAQ         (R8)(CX*4), CX
+	VMOVUPS      192(DI), Y6
+	VMOVUPS      224(DI), Y7
 	VBROADCASTSS (CX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -316,25 +332,30 @@ k_block:
 	VBROADCASTSS (CX)(AX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         $+16, R8
+	ADDQ         $+16, R9
+	ADDQ         $0x00000100, DI
+	PREFETCHT0   (SI)
+	PREFETCHT0   64(SI)
+	PREFETCHT0   128(SI)
+	PREFETCHT0   192(SI)
 	ADDQ         $0x00000100, SI
 	PREFETCHT0   (DX)
 	PREFETCHT0   64(DX)
 	LEAQ         (DX)(BX*4), DX
-	SUBQ         $+4, R9
+	SUBQ         $+4, R10
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R9
+	ADDQ $+4, R10
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R8), CX
-	LEAQ         (DI)(CX*4), CX
-	VMOVUPS      (SI), Y6
-	VMOVUPS      32(SI), Y7
+	MOVLQSX      (R9), CX
+	LEAQ         (R8)(CX*4), CX
+	VMOVUPS      (DI), Y6
+	VMOVUPS      32(DI), Y7
 	VBROADCASTSS (CX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -344,11 +365,13 @@ k_one:
 	VBROADCASTSS (CX)(AX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         $+4, R8
+	ADDQ         $+4, R9
+	ADDQ         $+64, DI
+	PREFETCHT0   (SI)
 	ADDQ         $+64, SI
 	PREFETCHT0   (DX)
 	ADDQ         BX, DX
-	DECQ         R9
+	DECQ         R10
 	JNZ          k_one
 
 k_done:
@@ -386,8 +409,8 @@ k_done:
 // Requires: AVX, FMA3, MMX+
 TEXT ·RowConv4x16(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX input row 0/bias/offset/input/dst/src, BX prefetch,
-	// SI prefetchStep, DI weights/dstStride, R8 src, R9 offsets, R10 k
+	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/offset/input/src, BX prefetch,
+	// SI prefetchStep, DI dstStride/src/next inputs, R8 weights, R9 src, R10 offsets, R11 k
 	// Y0-Y7 sum[0:8], Y8 weights[0]/lower, Y9 weights[1], Y10 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -408,19 +431,35 @@ tile:
 	VMOVAPS Y1, Y5
 	VMOVAPS Y0, Y6
 	VMOVAPS Y1, Y7
-	MOVQ    weights+16(FP), DI
-	MOVQ    src+8(FP), R8
-	MOVQ    offsets+40(FP), R9
-	MOVQ    k+48(FP), R10
-	SUBQ    $+4, R10
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), DX
+	MOVQ       dstStride+64(FP), DI
+	SHLQ       $0x02, DI
+	LEAQ       (DX)(DI*4), DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	MOVQ       src+8(FP), DI
+	LEAQ       (DI)(AX*4), DI
+	MOVQ       weights+16(FP), R8
+	MOVQ       src+8(FP), R9
+	MOVQ       offsets+40(FP), R10
+	MOVQ       k+48(FP), R11
+	SUBQ       $+4, R11
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      (DI), Y8
-	VMOVUPS      32(DI), Y9
+	MOVLQSX      (R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
 	VBROADCASTSS (DX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -433,10 +472,10 @@ k_block:
 	VBROADCASTSS (DX)(CX*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	MOVLQSX      4(R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      64(DI), Y8
-	VMOVUPS      96(DI), Y9
+	MOVLQSX      4(R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      64(R8), Y8
+	VMOVUPS      96(R8), Y9
 	VBROADCASTSS (DX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -449,10 +488,10 @@ k_block:
 	VBROADCASTSS (DX)(CX*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	MOVLQSX      8(R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      128(DI), Y8
-	VMOVUPS      160(DI), Y9
+	MOVLQSX      8(R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      128(R8), Y8
+	VMOVUPS      160(R8), Y9
 	VBROADCASTSS (DX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -465,10 +504,10 @@ k_block:
 	VBROADCASTSS (DX)(CX*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	MOVLQSX      12(R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      192(DI), Y8
-	VMOVUPS      224(DI), Y9
+	MOVLQSX      12(R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      192(R8), Y8
+	VMOVUPS      224(R8), Y9
 	VBROADCASTSS (DX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -481,25 +520,30 @@ k_block:
 	VBROADCASTSS (DX)(CX*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	ADDQ         $0x00000100, R8
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	ADDQ         $0x00000100, DI
 	PREFETCHT0   (BX)
 	PREFETCHT0   64(BX)
 	LEAQ         (BX)(SI*4), BX
-	SUBQ         $+4, R10
+	SUBQ         $+4, R11
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R10
+	ADDQ $+4, R11
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      (DI), Y8
-	VMOVUPS      32(DI), Y9
+	MOVLQSX      (R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
 	VBROADCASTSS (DX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -512,11 +556,13 @@ k_one:
 	VBROADCASTSS (DX)(CX*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         $+64, R8
+	PREFETCHT0   (DI)
 	ADDQ         $+64, DI
 	PREFETCHT0   (BX)
 	ADDQ         SI, BX
-	DECQ         R10
+	DECQ         R11
 	JNZ          k_one
 
 k_done:
@@ -558,8 +604,9 @@ k_done:
 // Requires: AVX, FMA3, MMX+
 TEXT ·RowConv5x16(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX input row 0/bias/offset/input/dst/src, BX prefetch,
-	// SI prefetchStep, DI weights/dstStride/temporary, R8 src, R9 offsets, R10 k
+	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/offset/input/src/temporary, BX prefetch,
+	// SI prefetchStep, DI dstStride/src/next inputs/temporary, R8 weights/temporary, R9 src, R10 offsets,
+	// R11 k
 	// Y0-Y9 sum[0:10], Y10 weights[0]/lower, Y11 weights[1], Y12 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -582,19 +629,39 @@ tile:
 	VMOVAPS Y1, Y7
 	VMOVAPS Y0, Y8
 	VMOVAPS Y1, Y9
-	MOVQ    weights+16(FP), DI
-	MOVQ    src+8(FP), R8
-	MOVQ    offsets+40(FP), R9
-	MOVQ    k+48(FP), R10
-	SUBQ    $+4, R10
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), DX
+	MOVQ       dstStride+64(FP), DI
+	SHLQ       $0x02, DI
+	IMUL3Q     $0x00000005, DI, R8
+	ADDQ       R8, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	MOVQ       src+8(FP), DI
+	IMUL3Q     $0x00000005, AX, DX
+	ADDQ       DX, DI
+	MOVQ       weights+16(FP), R8
+	MOVQ       src+8(FP), R9
+	MOVQ       offsets+40(FP), R10
+	MOVQ       k+48(FP), R11
+	SUBQ       $+4, R11
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      (DI), Y10
-	VMOVUPS      32(DI), Y11
+	MOVLQSX      (R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      (R8), Y10
+	VMOVUPS      32(R8), Y11
 	VBROADCASTSS (DX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -610,10 +677,10 @@ k_block:
 	VBROADCASTSS (DX)(AX*4), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	MOVLQSX      4(R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      64(DI), Y10
-	VMOVUPS      96(DI), Y11
+	MOVLQSX      4(R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      64(R8), Y10
+	VMOVUPS      96(R8), Y11
 	VBROADCASTSS (DX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -629,10 +696,10 @@ k_block:
 	VBROADCASTSS (DX)(AX*4), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	MOVLQSX      8(R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      128(DI), Y10
-	VMOVUPS      160(DI), Y11
+	MOVLQSX      8(R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      128(R8), Y10
+	VMOVUPS      160(R8), Y11
 	VBROADCASTSS (DX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -648,10 +715,10 @@ k_block:
 	VBROADCASTSS (DX)(AX*4), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	MOVLQSX      12(R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      192(DI), Y10
-	VMOVUPS      224(DI), Y11
+	MOVLQSX      12(R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      192(R8), Y10
+	VMOVUPS      224(R8), Y11
 	VBROADCASTSS (DX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -667,25 +734,30 @@ k_block:
 	VBROADCASTSS (DX)(AX*4), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	ADDQ         $0x00000100, R8
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
 	ADDQ         $0x00000100, DI
 	PREFETCHT0   (BX)
 	PREFETCHT0   64(BX)
 	LEAQ         (BX)(SI*4), BX
-	SUBQ         $+4, R10
+	SUBQ         $+4, R11
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R10
+	ADDQ $+4, R11
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      (DI), Y10
-	VMOVUPS      32(DI), Y11
+	MOVLQSX      (R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      (R8), Y10
+	VMOVUPS      32(R8), Y11
 	VBROADCASTSS (DX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -701,11 +773,13 @@ k_one:
 	VBROADCASTSS (DX)(AX*4), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         $+64, R8
+	PREFETCHT0   (DI)
 	ADDQ         $+64, DI
 	PREFETCHT0   (BX)
 	ADDQ         SI, BX
-	DECQ         R10
+	DECQ         R11
 	JNZ          k_one
 
 k_done:
@@ -753,8 +827,9 @@ k_done:
 // Requires: AVX, FMA3, MMX+
 TEXT ·RowConv6x16(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI prefetch, DI prefetchStep, R8 weights/dstStride/temporary, R9 src, R10 offsets, R11 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary, R9 weights/temporary, R10 src,
+	// R11 offsets, R12 k
 	// Y0-Y11 sum[0:12], Y12 weights[0]/lower, Y13 weights[1], Y14 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -780,19 +855,41 @@ tile:
 	VMOVAPS Y1, Y9
 	VMOVAPS Y0, Y10
 	VMOVAPS Y1, Y11
-	MOVQ    weights+16(FP), R8
-	MOVQ    src+8(FP), R9
-	MOVQ    offsets+40(FP), R10
-	MOVQ    k+48(FP), R11
-	SUBQ    $+4, R11
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), R8
+	SHLQ       $0x02, R8
+	IMUL3Q     $0x00000006, R8, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	MOVQ       src+8(FP), R8
+	IMUL3Q     $0x00000006, AX, BX
+	ADDQ       BX, R8
+	MOVQ       weights+16(FP), R9
+	MOVQ       src+8(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       k+48(FP), R12
+	SUBQ       $+4, R12
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      (R8), Y12
-	VMOVUPS      32(R8), Y13
+	MOVLQSX      (R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      (R9), Y12
+	VMOVUPS      32(R9), Y13
 	VBROADCASTSS (BX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -811,10 +908,10 @@ k_block:
 	VBROADCASTSS (BX)(DX*1), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	MOVLQSX      4(R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      64(R8), Y12
-	VMOVUPS      96(R8), Y13
+	MOVLQSX      4(R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      64(R9), Y12
+	VMOVUPS      96(R9), Y13
 	VBROADCASTSS (BX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -833,10 +930,10 @@ k_block:
 	VBROADCASTSS (BX)(DX*1), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	MOVLQSX      8(R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      128(R8), Y12
-	VMOVUPS      160(R8), Y13
+	MOVLQSX      8(R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      128(R9), Y12
+	VMOVUPS      160(R9), Y13
 	VBROADCASTSS (BX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -855,10 +952,10 @@ k_block:
 	VBROADCASTSS (BX)(DX*1), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	MOVLQSX      12(R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      192(R8), Y12
-	VMOVUPS      224(R8), Y13
+	MOVLQSX      12(R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      192(R9), Y12
+	VMOVUPS      224(R9), Y13
 	VBROADCASTSS (BX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -877,25 +974,30 @@ k_block:
 	VBROADCASTSS (BX)(DX*1), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         $+16, R10
+	ADDQ         $+16, R11
+	ADDQ         $0x00000100, R9
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	PREFETCHT0   128(R8)
+	PREFETCHT0   192(R8)
 	ADDQ         $0x00000100, R8
 	PREFETCHT0   (SI)
 	PREFETCHT0   64(SI)
 	LEAQ         (SI)(DI*4), SI
-	SUBQ         $+4, R11
+	SUBQ         $+4, R12
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R11
+	ADDQ $+4, R12
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      (R8), Y12
-	VMOVUPS      32(R8), Y13
+	MOVLQSX      (R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      (R9), Y12
+	VMOVUPS      32(R9), Y13
 	VBROADCASTSS (BX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -914,11 +1016,13 @@ k_one:
 	VBROADCASTSS (BX)(DX*1), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         $+4, R10
+	ADDQ         $+4, R11
+	ADDQ         $+64, R9
+	PREFETCHT0   (R8)
 	ADDQ         $+64, R8
 	PREFETCHT0   (SI)
 	ADDQ         DI, SI
-	DECQ         R11
+	DECQ         R12
 	JNZ          k_one
 
 k_done:
@@ -1161,8 +1265,8 @@ k_done:
 // Requires: AVX, FMA3, MMX+
 TEXT ·RowConv3x8(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX input row 0/bias/offset/input/dst/src, DX prefetch, BX prefetchStep,
-	// SI weights/dstStride/temporary, DI src, R8 offsets, R9 k
+	// AX srcStride, CX input row 0/bias/dst/offset/input/src/temporary, DX prefetch, BX prefetchStep,
+	// SI dstStride/src/next inputs/temporary, DI weights/temporary, R8 src, R9 offsets, R10 k
 	// Y0-Y2 sum[0:3], Y3 weights/lower, Y4 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -1177,79 +1281,102 @@ tile:
 	VMOVUPS (CX), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
-	MOVQ    weights+16(FP), SI
-	MOVQ    src+8(FP), DI
-	MOVQ    offsets+40(FP), R8
-	MOVQ    k+48(FP), R9
-	SUBQ    $+4, R9
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), CX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x00000003, SI, DI
+	ADDQ       DI, CX
+	PREFETCHT0 (CX)
+	ADDQ       SI, CX
+	PREFETCHT0 (CX)
+	ADDQ       SI, CX
+	PREFETCHT0 (CX)
+	ADDQ       SI, CX
+	MOVQ       src+8(FP), SI
+	IMUL3Q     $0x00000003, AX, CX
+	ADDQ       CX, SI
+	MOVQ       weights+16(FP), DI
+	MOVQ       src+8(FP), R8
+	MOVQ       offsets+40(FP), R9
+	MOVQ       k+48(FP), R10
+	SUBQ       $+4, R10
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R8), CX
-	LEAQ         (DI)(CX*4), CX
-	VMOVUPS      (SI), Y3
+	MOVLQSX      (R9), CX
+	LEAQ         (R8)(CX*4), CX
+	VMOVUPS      (DI), Y3
 	VBROADCASTSS (CX), Y4
 	VFMADD231PS  Y3, Y4, Y0
 	VBROADCASTSS (CX)(AX*1), Y4
 	VFMADD231PS  Y3, Y4, Y1
 	VBROADCASTSS (CX)(AX*2), Y4
 	VFMADD231PS  Y3, Y4, Y2
-	MOVLQSX      4(R8), CX
-	LEAQ         (DI)(CX*4), CX
-	VMOVUPS      32(SI), Y3
+	MOVLQSX      4(R9), CX
+	LEAQ         (R8)(CX*4), CX
+	VMOVUPS      32(DI), Y3
 	VBROADCASTSS (CX), Y4
 	VFMADD231PS  Y3, Y4, Y0
 	VBROADCASTSS (CX)(AX*1), Y4
 	VFMADD231PS  Y3, Y4, Y1
 	VBROADCASTSS (CX)(AX*2), Y4
 	VFMADD231PS  Y3, Y4, Y2
-	MOVLQSX      8(R8), CX
-	LEAQ         (DI)(CX*4), CX
-	VMOVUPS      64(SI), Y3
+	MOVLQSX      8(R9), CX
+	LEAQ         (R8)(CX*4), CX
+	VMOVUPS      64(DI), Y3
 	VBROADCASTSS (CX), Y4
 	VFMADD231PS  Y3, Y4, Y0
 	VBROADCASTSS (CX)(AX*1), Y4
 	VFMADD231PS  Y3, Y4, Y1
 	VBROADCASTSS (CX)(AX*2), Y4
 	VFMADD231PS  Y3, Y4, Y2
-	MOVLQSX      12(R8), CX
-	LEAQ         (DI)(CX*4), CX
-	VMOVUPS      96(SI), Y3
+	MOVLQSX      12(R9), CX
+	LEAQ         (R8)(CX*4), CX
+	VMOVUPS      96(DI), Y3
 	VBROADCASTSS (CX), Y4
 	VFMADD231PS  Y3, Y4, Y0
 	VBROADCASTSS (CX)(AX*1), Y4
 	VFMADD231PS  Y3, Y4, Y1
 	VBROADCASTSS (CX)(AX*2), Y4
 	VFMADD231PS  Y3, Y4, Y2
-	ADDQ         $+16, R8
-	ADDQ         $0x00000080, SI
+	ADDQ         $+16, R9
+	ADDQ         $0x00000080, DI
+	PREFETCHT0   (SI)
+	PREFETCHT0   64(SI)
+	PREFETCHT0   128(SI)
+	PREFETCHT0   192(SI)
+	ADDQ         $0x00000100, SI
 	PREFETCHT0   (DX)
 	LEAQ         (DX)(BX*4), DX
-	SUBQ         $+4, R9
+	SUBQ         $+4, R10
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R9
+	ADDQ $+4, R10
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R8), CX
-	LEAQ         (DI)(CX*4), CX
-	VMOVUPS      (SI), Y3
+	MOVLQSX      (R9), CX
+	LEAQ         (R8)(CX*4), CX
+	VMOVUPS      (DI), Y3
 	VBROADCASTSS (CX), Y4
 	VFMADD231PS  Y3, Y4, Y0
 	VBROADCASTSS (CX)(AX*1), Y4
 	VFMADD231PS  Y3, Y4, Y1
 	VBROADCASTSS (CX)(AX*2), Y4
 	VFMADD231PS  Y3, Y4, Y2
-	ADDQ         $+4, R8
-	ADDQ         $+32, SI
+	ADDQ         $+4, R9
+	ADDQ         $+32, DI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
 	PREFETCHT0   (DX)
 	ADDQ         BX, DX
-	DECQ         R9
+	DECQ         R10
 	JNZ          k_one
 
 k_done:
@@ -1281,8 +1408,8 @@ k_done:
 // Requires: AVX, FMA3, MMX+
 TEXT ·RowConv4x8(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX input row 0/bias/offset/input/dst/src, BX prefetch,
-	// SI prefetchStep, DI weights/dstStride, R8 src, R9 offsets, R10 k
+	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/offset/input/src, BX prefetch,
+	// SI prefetchStep, DI dstStride/src/next inputs, R8 weights, R9 src, R10 offsets, R11 k
 	// Y0-Y3 sum[0:4], Y4 weights/lower, Y5 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -1299,18 +1426,34 @@ tile:
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
-	MOVQ    weights+16(FP), DI
-	MOVQ    src+8(FP), R8
-	MOVQ    offsets+40(FP), R9
-	MOVQ    k+48(FP), R10
-	SUBQ    $+4, R10
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), DX
+	MOVQ       dstStride+64(FP), DI
+	SHLQ       $0x02, DI
+	LEAQ       (DX)(DI*4), DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	MOVQ       src+8(FP), DI
+	LEAQ       (DI)(AX*4), DI
+	MOVQ       weights+16(FP), R8
+	MOVQ       src+8(FP), R9
+	MOVQ       offsets+40(FP), R10
+	MOVQ       k+48(FP), R11
+	SUBQ       $+4, R11
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      (DI), Y4
+	MOVLQSX      (R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      (R8), Y4
 	VBROADCASTSS (DX), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	VBROADCASTSS (DX)(AX*1), Y5
@@ -1319,9 +1462,9 @@ k_block:
 	VFMADD231PS  Y4, Y5, Y2
 	VBROADCASTSS (DX)(CX*1), Y5
 	VFMADD231PS  Y4, Y5, Y3
-	MOVLQSX      4(R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      32(DI), Y4
+	MOVLQSX      4(R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      32(R8), Y4
 	VBROADCASTSS (DX), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	VBROADCASTSS (DX)(AX*1), Y5
@@ -1330,9 +1473,9 @@ k_block:
 	VFMADD231PS  Y4, Y5, Y2
 	VBROADCASTSS (DX)(CX*1), Y5
 	VFMADD231PS  Y4, Y5, Y3
-	MOVLQSX      8(R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      64(DI), Y4
+	MOVLQSX      8(R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      64(R8), Y4
 	VBROADCASTSS (DX), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	VBROADCASTSS (DX)(AX*1), Y5
@@ -1341,9 +1484,9 @@ k_block:
 	VFMADD231PS  Y4, Y5, Y2
 	VBROADCASTSS (DX)(CX*1), Y5
 	VFMADD231PS  Y4, Y5, Y3
-	MOVLQSX      12(R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      96(DI), Y4
+	MOVLQSX      12(R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      96(R8), Y4
 	VBROADCASTSS (DX), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	VBROADCASTSS (DX)(AX*1), Y5
@@ -1352,23 +1495,28 @@ k_block:
 	VFMADD231PS  Y4, Y5, Y2
 	VBROADCASTSS (DX)(CX*1), Y5
 	VFMADD231PS  Y4, Y5, Y3
-	ADDQ         $+16, R9
-	ADDQ         $0x00000080, DI
+	ADDQ         $+16, R10
+	ADDQ         $0x00000080, R8
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
+	ADDQ         $0x00000100, DI
 	PREFETCHT0   (BX)
 	LEAQ         (BX)(SI*4), BX
-	SUBQ         $+4, R10
+	SUBQ         $+4, R11
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R10
+	ADDQ $+4, R11
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      (DI), Y4
+	MOVLQSX      (R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      (R8), Y4
 	VBROADCASTSS (DX), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	VBROADCASTSS (DX)(AX*1), Y5
@@ -1377,11 +1525,13 @@ k_one:
 	VFMADD231PS  Y4, Y5, Y2
 	VBROADCASTSS (DX)(CX*1), Y5
 	VFMADD231PS  Y4, Y5, Y3
-	ADDQ         $+4, R9
-	ADDQ         $+32, DI
+	ADDQ         $+4, R10
+	ADDQ         $+32, R8
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
 	PREFETCHT0   (BX)
 	ADDQ         SI, BX
-	DECQ         R10
+	DECQ         R11
 	JNZ          k_one
 
 k_done:
@@ -1415,8 +1565,9 @@ k_done:
 // Requires: AVX, FMA3, MMX+
 TEXT ·RowConv5x8(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX input row 0/bias/offset/input/dst/src, BX prefetch,
-	// SI prefetchStep, DI weights/dstStride/temporary, R8 src, R9 offsets, R10 k
+	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/offset/input/src/temporary, BX prefetch,
+	// SI prefetchStep, DI dstStride/src/next inputs/temporary, R8 weights/temporary, R9 src, R10 offsets,
+	// R11 k
 	// Y0-Y4 sum[0:5], Y5 weights/lower, Y6 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -1434,18 +1585,38 @@ tile:
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
 	VMOVAPS Y0, Y4
-	MOVQ    weights+16(FP), DI
-	MOVQ    src+8(FP), R8
-	MOVQ    offsets+40(FP), R9
-	MOVQ    k+48(FP), R10
-	SUBQ    $+4, R10
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), DX
+	MOVQ       dstStride+64(FP), DI
+	SHLQ       $0x02, DI
+	IMUL3Q     $0x00000005, DI, R8
+	ADDQ       R8, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	MOVQ       src+8(FP), DI
+	IMUL3Q     $0x00000005, AX, DX
+	ADDQ       DX, DI
+	MOVQ       weights+16(FP), R8
+	MOVQ       src+8(FP), R9
+	MOVQ       offsets+40(FP), R10
+	MOVQ       k+48(FP), R11
+	SUBQ       $+4, R11
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      (DI), Y5
+	MOVLQSX      (R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      (R8), Y5
 	VBROADCASTSS (DX), Y6
 	VFMADD231PS  Y5, Y6, Y0
 	VBROADCASTSS (DX)(AX*1), Y6
@@ -1456,9 +1627,9 @@ k_block:
 	VFMADD231PS  Y5, Y6, Y3
 	VBROADCASTSS (DX)(AX*4), Y6
 	VFMADD231PS  Y5, Y6, Y4
-	MOVLQSX      4(R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      32(DI), Y5
+	MOVLQSX      4(R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      32(R8), Y5
 	VBROADCASTSS (DX), Y6
 	VFMADD231PS  Y5, Y6, Y0
 	VBROADCASTSS (DX)(AX*1), Y6
@@ -1469,9 +1640,9 @@ k_block:
 	VFMADD231PS  Y5, Y6, Y3
 	VBROADCASTSS (DX)(AX*4), Y6
 	VFMADD231PS  Y5, Y6, Y4
-	MOVLQSX      8(R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      64(DI), Y5
+	MOVLQSX      8(R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      64(R8), Y5
 	VBROADCASTSS (DX), Y6
 	VFMADD231PS  Y5, Y6, Y0
 	VBROADCASTSS (DX)(AX*1), Y6
@@ -1482,9 +1653,9 @@ k_block:
 	VFMADD231PS  Y5, Y6, Y3
 	VBROADCASTSS (DX)(AX*4), Y6
 	VFMADD231PS  Y5, Y6, Y4
-	MOVLQSX      12(R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      96(DI), Y5
+	MOVLQSX      12(R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      96(R8), Y5
 	VBROADCASTSS (DX), Y6
 	VFMADD231PS  Y5, Y6, Y0
 	VBROADCASTSS (DX)(AX*1), Y6
@@ -1495,23 +1666,28 @@ k_block:
 	VFMADD231PS  Y5, Y6, Y3
 	VBROADCASTSS (DX)(AX*4), Y6
 	VFMADD231PS  Y5, Y6, Y4
-	ADDQ         $+16, R9
-	ADDQ         $0x00000080, DI
+	ADDQ         $+16, R10
+	ADDQ         $0x00000080, R8
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
+	ADDQ         $0x00000100, DI
 	PREFETCHT0   (BX)
 	LEAQ         (BX)(SI*4), BX
-	SUBQ         $+4, R10
+	SUBQ         $+4, R11
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R10
+	ADDQ $+4, R11
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      (DI), Y5
+	MOVLQSX      (R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      (R8), Y5
 	VBROADCASTSS (DX), Y6
 	VFMADD231PS  Y5, Y6, Y0
 	VBROADCASTSS (DX)(AX*1), Y6
@@ -1522,11 +1698,13 @@ k_one:
 	VFMADD231PS  Y5, Y6, Y3
 	VBROADCASTSS (DX)(AX*4), Y6
 	VFMADD231PS  Y5, Y6, Y4
-	ADDQ         $+4, R9
-	ADDQ         $+32, DI
+	ADDQ         $+4, R10
+	ADDQ         $+32, R8
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
 	PREFETCHT0   (BX)
 	ADDQ         SI, BX
-	DECQ         R10
+	DECQ         R11
 	JNZ          k_one
 
 k_done:
@@ -1564,8 +1742,9 @@ k_done:
 // Requires: AVX, FMA3, MMX+
 TEXT ·RowConv6x8(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI prefetch, DI prefetchStep, R8 weights/dstStride/temporary, R9 src, R10 offsets, R11 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary, R9 weights/temporary, R10 src,
+	// R11 offsets, R12 k
 	// Y0-Y5 sum[0:6], Y6 weights/lower, Y7 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -1585,18 +1764,40 @@ tile:
 	VMOVAPS Y0, Y3
 	VMOVAPS Y0, Y4
 	VMOVAPS Y0, Y5
-	MOVQ    weights+16(FP), R8
-	MOVQ    src+8(FP), R9
-	MOVQ    offsets+40(FP), R10
-	MOVQ    k+48(FP), R11
-	SUBQ    $+4, R11
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), R8
+	SHLQ       $0x02, R8
+	IMUL3Q     $0x00000006, R8, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	MOVQ       src+8(FP), R8
+	IMUL3Q     $0x00000006, AX, BX
+	ADDQ       BX, R8
+	MOVQ       weights+16(FP), R9
+	MOVQ       src+8(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       k+48(FP), R12
+	SUBQ       $+4, R12
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      (R8), Y6
+	MOVLQSX      (R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      (R9), Y6
 	VBROADCASTSS (BX), Y7
 	VFMADD231PS  Y6, Y7, Y0
 	VBROADCASTSS (BX)(AX*1), Y7
@@ -1609,9 +1810,9 @@ k_block:
 	VFMADD231PS  Y6, Y7, Y4
 	VBROADCASTSS (BX)(DX*1), Y7
 	VFMADD231PS  Y6, Y7, Y5
-	MOVLQSX      4(R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      32(R8), Y6
+	MOVLQSX      4(R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      32(R9), Y6
 	VBROADCASTSS (BX), Y7
 	VFMADD231PS  Y6, Y7, Y0
 	VBROADCASTSS (BX)(AX*1), Y7
@@ -1624,9 +1825,9 @@ k_block:
 	VFMADD231PS  Y6, Y7, Y4
 	VBROADCASTSS (BX)(DX*1), Y7
 	VFMADD231PS  Y6, Y7, Y5
-	MOVLQSX      8(R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      64(R8), Y6
+	MOVLQSX      8(R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      64(R9), Y6
 	VBROADCASTSS (BX), Y7
 	VFMADD231PS  Y6, Y7, Y0
 	VBROADCASTSS (BX)(AX*1), Y7
@@ -1639,9 +1840,9 @@ k_block:
 	VFMADD231PS  Y6, Y7, Y4
 	VBROADCASTSS (BX)(DX*1), Y7
 	VFMADD231PS  Y6, Y7, Y5
-	MOVLQSX      12(R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      96(R8), Y6
+	MOVLQSX      12(R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      96(R9), Y6
 	VBROADCASTSS (BX), Y7
 	VFMADD231PS  Y6, Y7, Y0
 	VBROADCASTSS (BX)(AX*1), Y7
@@ -1654,23 +1855,28 @@ k_block:
 	VFMADD231PS  Y6, Y7, Y4
 	VBROADCASTSS (BX)(DX*1), Y7
 	VFMADD231PS  Y6, Y7, Y5
-	ADDQ         $+16, R10
-	ADDQ         $0x00000080, R8
+	ADDQ         $+16, R11
+	ADDQ         $0x00000080, R9
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	PREFETCHT0   128(R8)
+	PREFETCHT0   192(R8)
+	ADDQ         $0x00000100, R8
 	PREFETCHT0   (SI)
 	LEAQ         (SI)(DI*4), SI
-	SUBQ         $+4, R11
+	SUBQ         $+4, R12
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R11
+	ADDQ $+4, R12
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      (R8), Y6
+	MOVLQSX      (R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      (R9), Y6
 	VBROADCASTSS (BX), Y7
 	VFMADD231PS  Y6, Y7, Y0
 	VBROADCASTSS (BX)(AX*1), Y7
@@ -1683,11 +1889,13 @@ k_one:
 	VFMADD231PS  Y6, Y7, Y4
 	VBROADCASTSS (BX)(DX*1), Y7
 	VFMADD231PS  Y6, Y7, Y5
-	ADDQ         $+4, R10
-	ADDQ         $+32, R8
+	ADDQ         $+4, R11
+	ADDQ         $+32, R9
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
 	PREFETCHT0   (SI)
 	ADDQ         DI, SI
-	DECQ         R11
+	DECQ         R12
 	JNZ          k_one
 
 k_done:
@@ -1728,8 +1936,9 @@ k_done:
 // Requires: AVX, FMA3, MMX+
 TEXT ·RowConv7x8(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI prefetch, DI prefetchStep, R8 weights/dstStride/temporary, R9 src, R10 offsets, R11 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary, R9 weights/temporary, R10 src,
+	// R11 offsets, R12 k
 	// Y0-Y6 sum[0:7], Y7 weights/lower, Y8 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -1750,18 +1959,42 @@ tile:
 	VMOVAPS Y0, Y4
 	VMOVAPS Y0, Y5
 	VMOVAPS Y0, Y6
-	MOVQ    weights+16(FP), R8
-	MOVQ    src+8(FP), R9
-	MOVQ    offsets+40(FP), R10
-	MOVQ    k+48(FP), R11
-	SUBQ    $+4, R11
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), R8
+	SHLQ       $0x02, R8
+	IMUL3Q     $0x00000007, R8, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	MOVQ       src+8(FP), R8
+	IMUL3Q     $0x00000007, AX, BX
+	ADDQ       BX, R8
+	MOVQ       weights+16(FP), R9
+	MOVQ       src+8(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       k+48(FP), R12
+	SUBQ       $+4, R12
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      (R8), Y7
+	MOVLQSX      (R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      (R9), Y7
 	VBROADCASTSS (BX), Y8
 	VFMADD231PS  Y7, Y8, Y0
 	VBROADCASTSS (BX)(AX*1), Y8
@@ -1776,9 +2009,9 @@ k_block:
 	VFMADD231PS  Y7, Y8, Y5
 	VBROADCASTSS (BX)(CX*2), Y8
 	VFMADD231PS  Y7, Y8, Y6
-	MOVLQSX      4(R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      32(R8), Y7
+	MOVLQSX      4(R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      32(R9), Y7
 	VBROADCASTSS (BX), Y8
 	VFMADD231PS  Y7, Y8, Y0
 	VBROADCASTSS (BX)(AX*1), Y8
@@ -1793,9 +2026,9 @@ k_block:
 	VFMADD231PS  Y7, Y8, Y5
 	VBROADCASTSS (BX)(CX*2), Y8
 	VFMADD231PS  Y7, Y8, Y6
-	MOVLQSX      8(R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      64(R8), Y7
+	MOVLQSX      8(R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      64(R9), Y7
 	VBROADCASTSS (BX), Y8
 	VFMADD231PS  Y7, Y8, Y0
 	VBROADCASTSS (BX)(AX*1), Y8
@@ -1810,9 +2043,9 @@ k_block:
 	VFMADD231PS  Y7, Y8, Y5
 	VBROADCASTSS (BX)(CX*2), Y8
 	VFMADD231PS  Y7, Y8, Y6
-	MOVLQSX      12(R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      96(R8), Y7
+	MOVLQSX      12(R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      96(R9), Y7
 	VBROADCASTSS (BX), Y8
 	VFMADD231PS  Y7, Y8, Y0
 	VBROADCASTSS (BX)(AX*1), Y8
@@ -1827,23 +2060,28 @@ k_block:
 	VFMADD231PS  Y7, Y8, Y5
 	VBROADCASTSS (BX)(CX*2), Y8
 	VFMADD231PS  Y7, Y8, Y6
-	ADDQ         $+16, R10
-	ADDQ         $0x00000080, R8
+	ADDQ         $+16, R11
+	ADDQ         $0x00000080, R9
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	PREFETCHT0   128(R8)
+	PREFETCHT0   192(R8)
+	ADDQ         $0x00000100, R8
 	PREFETCHT0   (SI)
 	LEAQ         (SI)(DI*4), SI
-	SUBQ         $+4, R11
+	SUBQ         $+4, R12
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R11
+	ADDQ $+4, R12
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      (R8), Y7
+	MOVLQSX      (R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      (R9), Y7
 	VBROADCASTSS (BX), Y8
 	VFMADD231PS  Y7, Y8, Y0
 	VBROADCASTSS (BX)(AX*1), Y8
@@ -1858,11 +2096,13 @@ k_one:
 	VFMADD231PS  Y7, Y8, Y5
 	VBROADCASTSS (BX)(CX*2), Y8
 	VFMADD231PS  Y7, Y8, Y6
-	ADDQ         $+4, R10
-	ADDQ         $+32, R8
+	ADDQ         $+4, R11
+	ADDQ         $+32, R9
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
 	PREFETCHT0   (SI)
 	ADDQ         DI, SI
-	DECQ         R11
+	DECQ         R12
 	JNZ          k_one
 
 k_done:
@@ -1906,8 +2146,9 @@ k_done:
 // Requires: AVX, FMA3, MMX+
 TEXT ·RowConv8x8(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI input row 7/dstStride, DI prefetch, R8 prefetchStep, R9 weights, R10 src, R11 offsets, R12 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src,
+	// SI input row 7/dstStride, DI prefetch, R8 prefetchStep, R9 src/next inputs, R10 weights, R11 src,
+	// R12 offsets, R13 k
 	// Y0-Y7 sum[0:8], Y8 weights/lower, Y9 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -1929,20 +2170,44 @@ tile:
 	VMOVAPS Y0, Y5
 	VMOVAPS Y0, Y6
 	VMOVAPS Y0, Y7
-	MOVQ    weights+16(FP), R9
-	MOVQ    src+8(FP), R10
-	MOVQ    offsets+40(FP), R11
-	MOVQ    k+48(FP), R12
-	SUBQ    $+4, R12
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*8), BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	LEAQ       (R9)(AX*8), R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       src+8(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       k+48(FP), R13
+	SUBQ       $+4, R13
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Y8
+	VMOVUPS      (R10), Y8
 	VBROADCASTSS (BX), Y9
 	VFMADD231PS  Y8, Y9, Y0
 	VBROADCASTSS (BX)(AX*1), Y9
@@ -1959,11 +2224,11 @@ k_block:
 	VFMADD231PS  Y8, Y9, Y6
 	VBROADCASTSS (SI), Y9
 	VFMADD231PS  Y8, Y9, Y7
-	MOVLQSX      4(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      4(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      32(R9), Y8
+	VMOVUPS      32(R10), Y8
 	VBROADCASTSS (BX), Y9
 	VFMADD231PS  Y8, Y9, Y0
 	VBROADCASTSS (BX)(AX*1), Y9
@@ -1980,11 +2245,11 @@ k_block:
 	VFMADD231PS  Y8, Y9, Y6
 	VBROADCASTSS (SI), Y9
 	VFMADD231PS  Y8, Y9, Y7
-	MOVLQSX      8(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      8(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      64(R9), Y8
+	VMOVUPS      64(R10), Y8
 	VBROADCASTSS (BX), Y9
 	VFMADD231PS  Y8, Y9, Y0
 	VBROADCASTSS (BX)(AX*1), Y9
@@ -2001,11 +2266,11 @@ k_block:
 	VFMADD231PS  Y8, Y9, Y6
 	VBROADCASTSS (SI), Y9
 	VFMADD231PS  Y8, Y9, Y7
-	MOVLQSX      12(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      12(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      96(R9), Y8
+	VMOVUPS      96(R10), Y8
 	VBROADCASTSS (BX), Y9
 	VFMADD231PS  Y8, Y9, Y0
 	VBROADCASTSS (BX)(AX*1), Y9
@@ -2022,25 +2287,30 @@ k_block:
 	VFMADD231PS  Y8, Y9, Y6
 	VBROADCASTSS (SI), Y9
 	VFMADD231PS  Y8, Y9, Y7
-	ADDQ         $+16, R11
-	ADDQ         $0x00000080, R9
+	ADDQ         $+16, R12
+	ADDQ         $0x00000080, R10
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	PREFETCHT0   192(R9)
+	ADDQ         $0x00000100, R9
 	PREFETCHT0   (DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R12
+	SUBQ         $+4, R13
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Y8
+	VMOVUPS      (R10), Y8
 	VBROADCASTSS (BX), Y9
 	VFMADD231PS  Y8, Y9, Y0
 	VBROADCASTSS (BX)(AX*1), Y9
@@ -2057,11 +2327,13 @@ k_one:
 	VFMADD231PS  Y8, Y9, Y6
 	VBROADCASTSS (SI), Y9
 	VFMADD231PS  Y8, Y9, Y7
-	ADDQ         $+4, R11
-	ADDQ         $+32, R9
+	ADDQ         $+4, R12
+	ADDQ         $+32, R10
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R12
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
@@ -2107,9 +2379,9 @@ k_done:
 // Requires: AVX, FMA3, MMX+
 TEXT ·RowConv9x8(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 weights, R10 src, R11 offsets,
-	// R12 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 src/next inputs/temporary,
+	// R10 weights, R11 src, R12 offsets, R13 k
 	// Y0-Y8 sum[0:9], Y9 weights/lower, Y10 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -2132,20 +2404,48 @@ tile:
 	VMOVAPS Y0, Y6
 	VMOVAPS Y0, Y7
 	VMOVAPS Y0, Y8
-	MOVQ    weights+16(FP), R9
-	MOVQ    src+8(FP), R10
-	MOVQ    offsets+40(FP), R11
-	MOVQ    k+48(FP), R12
-	SUBQ    $+4, R12
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x00000009, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x00000009, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       src+8(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       k+48(FP), R13
+	SUBQ       $+4, R13
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Y9
+	VMOVUPS      (R10), Y9
 	VBROADCASTSS (BX), Y10
 	VFMADD231PS  Y9, Y10, Y0
 	VBROADCASTSS (BX)(AX*1), Y10
@@ -2164,11 +2464,11 @@ k_block:
 	VFMADD231PS  Y9, Y10, Y7
 	VBROADCASTSS (SI)(AX*1), Y10
 	VFMADD231PS  Y9, Y10, Y8
-	MOVLQSX      4(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      4(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      32(R9), Y9
+	VMOVUPS      32(R10), Y9
 	VBROADCASTSS (BX), Y10
 	VFMADD231PS  Y9, Y10, Y0
 	VBROADCASTSS (BX)(AX*1), Y10
@@ -2187,11 +2487,11 @@ k_block:
 	VFMADD231PS  Y9, Y10, Y7
 	VBROADCASTSS (SI)(AX*1), Y10
 	VFMADD231PS  Y9, Y10, Y8
-	MOVLQSX      8(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      8(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      64(R9), Y9
+	VMOVUPS      64(R10), Y9
 	VBROADCASTSS (BX), Y10
 	VFMADD231PS  Y9, Y10, Y0
 	VBROADCASTSS (BX)(AX*1), Y10
@@ -2210,11 +2510,11 @@ k_block:
 	VFMADD231PS  Y9, Y10, Y7
 	VBROADCASTSS (SI)(AX*1), Y10
 	VFMADD231PS  Y9, Y10, Y8
-	MOVLQSX      12(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      12(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      96(R9), Y9
+	VMOVUPS      96(R10), Y9
 	VBROADCASTSS (BX), Y10
 	VFMADD231PS  Y9, Y10, Y0
 	VBROADCASTSS (BX)(AX*1), Y10
@@ -2233,25 +2533,30 @@ k_block:
 	VFMADD231PS  Y9, Y10, Y7
 	VBROADCASTSS (SI)(AX*1), Y10
 	VFMADD231PS  Y9, Y10, Y8
-	ADDQ         $+16, R11
-	ADDQ         $0x00000080, R9
+	ADDQ         $+16, R12
+	ADDQ         $0x00000080, R10
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	PREFETCHT0   192(R9)
+	ADDQ         $0x00000100, R9
 	PREFETCHT0   (DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R12
+	SUBQ         $+4, R13
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Y9
+	VMOVUPS      (R10), Y9
 	VBROADCASTSS (BX), Y10
 	VFMADD231PS  Y9, Y10, Y0
 	VBROADCASTSS (BX)(AX*1), Y10
@@ -2270,11 +2575,13 @@ k_one:
 	VFMADD231PS  Y9, Y10, Y7
 	VBROADCASTSS (SI)(AX*1), Y10
 	VFMADD231PS  Y9, Y10, Y8
-	ADDQ         $+4, R11
-	ADDQ         $+32, R9
+	ADDQ         $+4, R12
+	ADDQ         $+32, R10
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R12
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
@@ -2324,9 +2631,9 @@ k_done:
 // Requires: AVX, FMA3, MMX+
 TEXT ·RowConv10x8(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 weights, R10 src, R11 offsets,
-	// R12 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 src/next inputs/temporary,
+	// R10 weights, R11 src, R12 offsets, R13 k
 	// Y0-Y9 sum[0:10], Y10 weights/lower, Y11 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -2350,20 +2657,50 @@ tile:
 	VMOVAPS Y0, Y7
 	VMOVAPS Y0, Y8
 	VMOVAPS Y0, Y9
-	MOVQ    weights+16(FP), R9
-	MOVQ    src+8(FP), R10
-	MOVQ    offsets+40(FP), R11
-	MOVQ    k+48(FP), R12
-	SUBQ    $+4, R12
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000a, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000a, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       src+8(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       k+48(FP), R13
+	SUBQ       $+4, R13
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Y10
+	VMOVUPS      (R10), Y10
 	VBROADCASTSS (BX), Y11
 	VFMADD231PS  Y10, Y11, Y0
 	VBROADCASTSS (BX)(AX*1), Y11
@@ -2384,11 +2721,11 @@ k_block:
 	VFMADD231PS  Y10, Y11, Y8
 	VBROADCASTSS (SI)(AX*2), Y11
 	VFMADD231PS  Y10, Y11, Y9
-	MOVLQSX      4(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      4(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      32(R9), Y10
+	VMOVUPS      32(R10), Y10
 	VBROADCASTSS (BX), Y11
 	VFMADD231PS  Y10, Y11, Y0
 	VBROADCASTSS (BX)(AX*1), Y11
@@ -2409,11 +2746,11 @@ k_block:
 	VFMADD231PS  Y10, Y11, Y8
 	VBROADCASTSS (SI)(AX*2), Y11
 	VFMADD231PS  Y10, Y11, Y9
-	MOVLQSX      8(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      8(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      64(R9), Y10
+	VMOVUPS      64(R10), Y10
 	VBROADCASTSS (BX), Y11
 	VFMADD231PS  Y10, Y11, Y0
 	VBROADCASTSS (BX)(AX*1), Y11
@@ -2434,11 +2771,11 @@ k_block:
 	VFMADD231PS  Y10, Y11, Y8
 	VBROADCASTSS (SI)(AX*2), Y11
 	VFMADD231PS  Y10, Y11, Y9
-	MOVLQSX      12(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      12(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      96(R9), Y10
+	VMOVUPS      96(R10), Y10
 	VBROADCASTSS (BX), Y11
 	VFMADD231PS  Y10, Y11, Y0
 	VBROADCASTSS (BX)(AX*1), Y11
@@ -2459,25 +2796,30 @@ k_block:
 	VFMADD231PS  Y10, Y11, Y8
 	VBROADCASTSS (SI)(AX*2), Y11
 	VFMADD231PS  Y10, Y11, Y9
-	ADDQ         $+16, R11
-	ADDQ         $0x00000080, R9
+	ADDQ         $+16, R12
+	ADDQ         $0x00000080, R10
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	PREFETCHT0   192(R9)
+	ADDQ         $0x00000100, R9
 	PREFETCHT0   (DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R12
+	SUBQ         $+4, R13
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Y10
+	VMOVUPS      (R10), Y10
 	VBROADCASTSS (BX), Y11
 	VFMADD231PS  Y10, Y11, Y0
 	VBROADCASTSS (BX)(AX*1), Y11
@@ -2498,11 +2840,13 @@ k_one:
 	VFMADD231PS  Y10, Y11, Y8
 	VBROADCASTSS (SI)(AX*2), Y11
 	VFMADD231PS  Y10, Y11, Y9
-	ADDQ         $+4, R11
-	ADDQ         $+32, R9
+	ADDQ         $+4, R12
+	ADDQ         $+32, R10
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R12
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
@@ -2555,9 +2899,9 @@ k_done:
 // Requires: AVX, FMA3, MMX+
 TEXT ·RowConv11x8(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 weights, R10 src, R11 offsets,
-	// R12 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 src/next inputs/temporary,
+	// R10 weights, R11 src, R12 offsets, R13 k
 	// Y0-Y10 sum[0:11], Y11 weights/lower, Y12 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -2582,20 +2926,52 @@ tile:
 	VMOVAPS Y0, Y8
 	VMOVAPS Y0, Y9
 	VMOVAPS Y0, Y10
-	MOVQ    weights+16(FP), R9
-	MOVQ    src+8(FP), R10
-	MOVQ    offsets+40(FP), R11
-	MOVQ    k+48(FP), R12
-	SUBQ    $+4, R12
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000b, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000b, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       src+8(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       k+48(FP), R13
+	SUBQ       $+4, R13
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Y11
+	VMOVUPS      (R10), Y11
 	VBROADCASTSS (BX), Y12
 	VFMADD231PS  Y11, Y12, Y0
 	VBROADCASTSS (BX)(AX*1), Y12
@@ -2618,11 +2994,11 @@ k_block:
 	VFMADD231PS  Y11, Y12, Y9
 	VBROADCASTSS (SI)(CX*1), Y12
 	VFMADD231PS  Y11, Y12, Y10
-	MOVLQSX      4(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      4(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      32(R9), Y11
+	VMOVUPS      32(R10), Y11
 	VBROADCASTSS (BX), Y12
 	VFMADD231PS  Y11, Y12, Y0
 	VBROADCASTSS (BX)(AX*1), Y12
@@ -2645,11 +3021,11 @@ k_block:
 	VFMADD231PS  Y11, Y12, Y9
 	VBROADCASTSS (SI)(CX*1), Y12
 	VFMADD231PS  Y11, Y12, Y10
-	MOVLQSX      8(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      8(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      64(R9), Y11
+	VMOVUPS      64(R10), Y11
 	VBROADCASTSS (BX), Y12
 	VFMADD231PS  Y11, Y12, Y0
 	VBROADCASTSS (BX)(AX*1), Y12
@@ -2672,11 +3048,11 @@ k_block:
 	VFMADD231PS  Y11, Y12, Y9
 	VBROADCASTSS (SI)(CX*1), Y12
 	VFMADD231PS  Y11, Y12, Y10
-	MOVLQSX      12(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      12(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      96(R9), Y11
+	VMOVUPS      96(R10), Y11
 	VBROADCASTSS (BX), Y12
 	VFMADD231PS  Y11, Y12, Y0
 	VBROADCASTSS (BX)(AX*1), Y12
@@ -2699,25 +3075,30 @@ k_block:
 	VFMADD231PS  Y11, Y12, Y9
 	VBROADCASTSS (SI)(CX*1), Y12
 	VFMADD231PS  Y11, Y12, Y10
-	ADDQ         $+16, R11
-	ADDQ         $0x00000080, R9
+	ADDQ         $+16, R12
+	ADDQ         $0x00000080, R10
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	PREFETCHT0   192(R9)
+	ADDQ         $0x00000100, R9
 	PREFETCHT0   (DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R12
+	SUBQ         $+4, R13
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Y11
+	VMOVUPS      (R10), Y11
 	VBROADCASTSS (BX), Y12
 	VFMADD231PS  Y11, Y12, Y0
 	VBROADCASTSS (BX)(AX*1), Y12
@@ -2740,11 +3121,13 @@ k_one:
 	VFMADD231PS  Y11, Y12, Y9
 	VBROADCASTSS (SI)(CX*1), Y12
 	VFMADD231PS  Y11, Y12, Y10
-	ADDQ         $+4, R11
-	ADDQ         $+32, R9
+	ADDQ         $+4, R12
+	ADDQ         $+32, R10
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R12
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
@@ -2800,9 +3183,9 @@ k_done:
 // Requires: AVX, FMA3, MMX+
 TEXT ·RowConv12x8(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 weights, R10 src, R11 offsets,
-	// R12 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 src/next inputs/temporary,
+	// R10 weights, R11 src, R12 offsets, R13 k
 	// Y0-Y11 sum[0:12], Y12 weights/lower, Y13 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -2828,20 +3211,54 @@ tile:
 	VMOVAPS Y0, Y9
 	VMOVAPS Y0, Y10
 	VMOVAPS Y0, Y11
-	MOVQ    weights+16(FP), R9
-	MOVQ    src+8(FP), R10
-	MOVQ    offsets+40(FP), R11
-	MOVQ    k+48(FP), R12
-	SUBQ    $+4, R12
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000c, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000c, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       src+8(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       k+48(FP), R13
+	SUBQ       $+4, R13
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Y12
+	VMOVUPS      (R10), Y12
 	VBROADCASTSS (BX), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS (BX)(AX*1), Y13
@@ -2866,11 +3283,11 @@ k_block:
 	VFMADD231PS  Y12, Y13, Y10
 	VBROADCASTSS (SI)(AX*4), Y13
 	VFMADD231PS  Y12, Y13, Y11
-	MOVLQSX      4(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      4(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      32(R9), Y12
+	VMOVUPS      32(R10), Y12
 	VBROADCASTSS (BX), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS (BX)(AX*1), Y13
@@ -2895,11 +3312,11 @@ k_block:
 	VFMADD231PS  Y12, Y13, Y10
 	VBROADCASTSS (SI)(AX*4), Y13
 	VFMADD231PS  Y12, Y13, Y11
-	MOVLQSX      8(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      8(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      64(R9), Y12
+	VMOVUPS      64(R10), Y12
 	VBROADCASTSS (BX), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS (BX)(AX*1), Y13
@@ -2924,11 +3341,11 @@ k_block:
 	VFMADD231PS  Y12, Y13, Y10
 	VBROADCASTSS (SI)(AX*4), Y13
 	VFMADD231PS  Y12, Y13, Y11
-	MOVLQSX      12(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      12(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      96(R9), Y12
+	VMOVUPS      96(R10), Y12
 	VBROADCASTSS (BX), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS (BX)(AX*1), Y13
@@ -2953,25 +3370,30 @@ k_block:
 	VFMADD231PS  Y12, Y13, Y10
 	VBROADCASTSS (SI)(AX*4), Y13
 	VFMADD231PS  Y12, Y13, Y11
-	ADDQ         $+16, R11
-	ADDQ         $0x00000080, R9
+	ADDQ         $+16, R12
+	ADDQ         $0x00000080, R10
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	PREFETCHT0   192(R9)
+	ADDQ         $0x00000100, R9
 	PREFETCHT0   (DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R12
+	SUBQ         $+4, R13
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Y12
+	VMOVUPS      (R10), Y12
 	VBROADCASTSS (BX), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS (BX)(AX*1), Y13
@@ -2996,11 +3418,13 @@ k_one:
 	VFMADD231PS  Y12, Y13, Y10
 	VBROADCASTSS (SI)(AX*4), Y13
 	VFMADD231PS  Y12, Y13, Y11
-	ADDQ         $+4, R11
-	ADDQ         $+32, R9
+	ADDQ         $+4, R12
+	ADDQ         $+32, R10
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R12
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
@@ -3059,9 +3483,9 @@ k_done:
 // Requires: AVX, FMA3, MMX+
 TEXT ·RowConv13x8(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 weights, R10 src, R11 offsets,
-	// R12 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 src/next inputs/temporary,
+	// R10 weights, R11 src, R12 offsets, R13 k
 	// Y0-Y12 sum[0:13], Y13 weights/lower, Y14 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -3088,20 +3512,56 @@ tile:
 	VMOVAPS Y0, Y10
 	VMOVAPS Y0, Y11
 	VMOVAPS Y0, Y12
-	MOVQ    weights+16(FP), R9
-	MOVQ    src+8(FP), R10
-	MOVQ    offsets+40(FP), R11
-	MOVQ    k+48(FP), R12
-	SUBQ    $+4, R12
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000d, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000d, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       src+8(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       k+48(FP), R13
+	SUBQ       $+4, R13
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Y13
+	VMOVUPS      (R10), Y13
 	VBROADCASTSS (BX), Y14
 	VFMADD231PS  Y13, Y14, Y0
 	VBROADCASTSS (BX)(AX*1), Y14
@@ -3128,11 +3588,11 @@ k_block:
 	VFMADD231PS  Y13, Y14, Y11
 	VBROADCASTSS (SI)(DX*1), Y14
 	VFMADD231PS  Y13, Y14, Y12
-	MOVLQSX      4(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      4(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      32(R9), Y13
+	VMOVUPS      32(R10), Y13
 	VBROADCASTSS (BX), Y14
 	VFMADD231PS  Y13, Y14, Y0
 	VBROADCASTSS (BX)(AX*1), Y14
@@ -3159,11 +3619,11 @@ k_block:
 	VFMADD231PS  Y13, Y14, Y11
 	VBROADCASTSS (SI)(DX*1), Y14
 	VFMADD231PS  Y13, Y14, Y12
-	MOVLQSX      8(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      8(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      64(R9), Y13
+	VMOVUPS      64(R10), Y13
 	VBROADCASTSS (BX), Y14
 	VFMADD231PS  Y13, Y14, Y0
 	VBROADCASTSS (BX)(AX*1), Y14
@@ -3190,11 +3650,11 @@ k_block:
 	VFMADD231PS  Y13, Y14, Y11
 	VBROADCASTSS (SI)(DX*1), Y14
 	VFMADD231PS  Y13, Y14, Y12
-	MOVLQSX      12(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      12(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      96(R9), Y13
+	VMOVUPS      96(R10), Y13
 	VBROADCASTSS (BX), Y14
 	VFMADD231PS  Y13, Y14, Y0
 	VBROADCASTSS (BX)(AX*1), Y14
@@ -3221,25 +3681,30 @@ k_block:
 	VFMADD231PS  Y13, Y14, Y11
 	VBROADCASTSS (SI)(DX*1), Y14
 	VFMADD231PS  Y13, Y14, Y12
-	ADDQ         $+16, R11
-	ADDQ         $0x00000080, R9
+	ADDQ         $+16, R12
+	ADDQ         $0x00000080, R10
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	PREFETCHT0   192(R9)
+	ADDQ         $0x00000100, R9
 	PREFETCHT0   (DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R12
+	SUBQ         $+4, R13
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Y13
+	VMOVUPS      (R10), Y13
 	VBROADCASTSS (BX), Y14
 	VFMADD231PS  Y13, Y14, Y0
 	VBROADCASTSS (BX)(AX*1), Y14
@@ -3266,11 +3731,13 @@ k_one:
 	VFMADD231PS  Y13, Y14, Y11
 	VBROADCASTSS (SI)(DX*1), Y14
 	VFMADD231PS  Y13, Y14, Y12
-	ADDQ         $+4, R11
-	ADDQ         $+32, R9
+	ADDQ         $+4, R12
+	ADDQ         $+32, R10
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R12
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
@@ -3332,9 +3799,9 @@ k_done:
 // Requires: AVX, FMA3, MMX+
 TEXT ·RowConv14x8(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 weights, R10 src, R11 offsets,
-	// R12 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 src/next inputs/temporary,
+	// R10 weights, R11 src, R12 offsets, R13 k
 	// Y0-Y13 sum[0:14], Y14 weights/lower, Y15 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -3362,20 +3829,58 @@ tile:
 	VMOVAPS Y0, Y11
 	VMOVAPS Y0, Y12
 	VMOVAPS Y0, Y13
-	MOVQ    weights+16(FP), R9
-	MOVQ    src+8(FP), R10
-	MOVQ    offsets+40(FP), R11
-	MOVQ    k+48(FP), R12
-	SUBQ    $+4, R12
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000e, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000e, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       src+8(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       k+48(FP), R13
+	SUBQ       $+4, R13
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Y14
+	VMOVUPS      (R10), Y14
 	VBROADCASTSS (BX), Y15
 	VFMADD231PS  Y14, Y15, Y0
 	VBROADCASTSS (BX)(AX*1), Y15
@@ -3404,11 +3909,11 @@ k_block:
 	VFMADD231PS  Y14, Y15, Y12
 	VBROADCASTSS (SI)(CX*2), Y15
 	VFMADD231PS  Y14, Y15, Y13
-	MOVLQSX      4(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      4(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      32(R9), Y14
+	VMOVUPS      32(R10), Y14
 	VBROADCASTSS (BX), Y15
 	VFMADD231PS  Y14, Y15, Y0
 	VBROADCASTSS (BX)(AX*1), Y15
@@ -3437,11 +3942,11 @@ k_block:
 	VFMADD231PS  Y14, Y15, Y12
 	VBROADCASTSS (SI)(CX*2), Y15
 	VFMADD231PS  Y14, Y15, Y13
-	MOVLQSX      8(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      8(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      64(R9), Y14
+	VMOVUPS      64(R10), Y14
 	VBROADCASTSS (BX), Y15
 	VFMADD231PS  Y14, Y15, Y0
 	VBROADCASTSS (BX)(AX*1), Y15
@@ -3470,11 +3975,11 @@ k_block:
 	VFMADD231PS  Y14, Y15, Y12
 	VBROADCASTSS (SI)(CX*2), Y15
 	VFMADD231PS  Y14, Y15, Y13
-	MOVLQSX      12(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      12(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      96(R9), Y14
+	VMOVUPS      96(R10), Y14
 	VBROADCASTSS (BX), Y15
 	VFMADD231PS  Y14, Y15, Y0
 	VBROADCASTSS (BX)(AX*1), Y15
@@ -3503,25 +4008,30 @@ k_block:
 	VFMADD231PS  Y14, Y15, Y12
 	VBROADCASTSS (SI)(CX*2), Y15
 	VFMADD231PS  Y14, Y15, Y13
-	ADDQ         $+16, R11
-	ADDQ         $0x00000080, R9
+	ADDQ         $+16, R12
+	ADDQ         $0x00000080, R10
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	PREFETCHT0   192(R9)
+	ADDQ         $0x00000100, R9
 	PREFETCHT0   (DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R12
+	SUBQ         $+4, R13
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Y14
+	VMOVUPS      (R10), Y14
 	VBROADCASTSS (BX), Y15
 	VFMADD231PS  Y14, Y15, Y0
 	VBROADCASTSS (BX)(AX*1), Y15
@@ -3550,11 +4060,13 @@ k_one:
 	VFMADD231PS  Y14, Y15, Y12
 	VBROADCASTSS (SI)(CX*2), Y15
 	VFMADD231PS  Y14, Y15, Y13
-	ADDQ         $+4, R11
-	ADDQ         $+32, R9
+	ADDQ         $+4, R12
+	ADDQ         $+32, R10
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R12
+	DECQ         R13
 	JNZ          k_one
 
 k_done:

@@ -246,8 +246,8 @@ k_done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·RowConv3x32(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX input row 0/bias/offset/input/dst/src, DX prefetch, BX prefetchStep,
-	// SI weights/dstStride/temporary, DI src, R8 offsets, R9 k
+	// AX srcStride, CX input row 0/bias/dst/offset/input/src/temporary, DX prefetch, BX prefetchStep,
+	// SI dstStride/src/next inputs/temporary, DI weights/temporary, R8 src, R9 offsets, R10 k
 	// Z0-Z5 sum[0:6], Z6 weights[0]/lower, Z7 weights[1], Z8 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -265,19 +265,38 @@ tile:
 	VMOVAPS Z1, Z3
 	VMOVAPS Z0, Z4
 	VMOVAPS Z1, Z5
-	MOVQ    weights+16(FP), SI
-	MOVQ    src+8(FP), DI
-	MOVQ    offsets+40(FP), R8
-	MOVQ    k+48(FP), R9
-	SUBQ    $+4, R9
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), CX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x00000003, SI, DI
+	ADDQ       DI, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       SI, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       SI, CX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	ADDQ       SI, CX
+	MOVQ       src+8(FP), SI
+	IMUL3Q     $0x00000003, AX, CX
+	ADDQ       CX, SI
+	MOVQ       weights+16(FP), DI
+	MOVQ       src+8(FP), R8
+	MOVQ       offsets+40(FP), R9
+	MOVQ       k+48(FP), R10
+	SUBQ       $+4, R10
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R8), CX
-	LEAQ         (DI)(CX*4), CX
-	VMOVUPS      (SI), Z6
-	VMOVUPS      64(SI), Z7
+	MOVLQSX      (R9), CX
+	LEAQ         (R8)(CX*4), CX
+	VMOVUPS      (DI), Z6
+	VMOVUPS      64(DI), Z7
 	VBROADCASTSS (CX), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
@@ -287,10 +306,10 @@ k_block:
 	VBROADCASTSS (CX)(AX*2), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
-	MOVLQSX      4(R8), CX
-	LEAQ         (DI)(CX*4), CX
-	VMOVUPS      128(SI), Z6
-	VMOVUPS      192(SI), Z7
+	MOVLQSX      4(R9), CX
+	LEAQ         (R8)(CX*4), CX
+	VMOVUPS      128(DI), Z6
+	VMOVUPS      192(DI), Z7
 	VBROADCASTSS (CX), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
@@ -300,10 +319,10 @@ k_block:
 	VBROADCASTSS (CX)(AX*2), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
-	MOVLQSX      8(R8), CX
-	LEAQ         (DI)(CX*4), CX
-	VMOVUPS      256(SI), Z6
-	VMOVUPS      320(SI), Z7
+	MOVLQSX      8(R9), CX
+	LEAQ         (R8)(CX*4), CX
+	VMOVUPS      256(DI), Z6
+	VMOVUPS      320(DI), Z7
 	VBROADCASTSS (CX), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
@@ -313,10 +332,10 @@ k_block:
 	VBROADCASTSS (CX)(AX*2), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
-	MOVLQSX      12(R8), CX
-	LEAQ         (DI)(CX*4), CX
-	VMOVUPS      384(SI), Z6
-	VMOVUPS      448(SI), Z7
+	MOVLQSX      12(R9), CX
+	LEAQ         (R8)(CX*4), CX
+	VMOVUPS      384(DI), Z6
+	VMOVUPS      448(DI), Z7
 	VBROADCASTSS (CX), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
@@ -326,27 +345,32 @@ k_block:
 	VBROADCASTSS (CX)(AX*2), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
-	ADDQ         $+16, R8
-	ADDQ         $0x00000200, SI
+	ADDQ         $+16, R9
+	ADDQ         $0x00000200, DI
+	PREFETCHT0   (SI)
+	PREFETCHT0   64(SI)
+	PREFETCHT0   128(SI)
+	PREFETCHT0   192(SI)
+	ADDQ         $0x00000100, SI
 	PREFETCHT0   (DX)
 	PREFETCHT0   64(DX)
 	PREFETCHT0   128(DX)
 	PREFETCHT0   192(DX)
 	LEAQ         (DX)(BX*4), DX
-	SUBQ         $+4, R9
+	SUBQ         $+4, R10
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R9
+	ADDQ $+4, R10
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R8), CX
-	LEAQ         (DI)(CX*4), CX
-	VMOVUPS      (SI), Z6
-	VMOVUPS      64(SI), Z7
+	MOVLQSX      (R9), CX
+	LEAQ         (R8)(CX*4), CX
+	VMOVUPS      (DI), Z6
+	VMOVUPS      64(DI), Z7
 	VBROADCASTSS (CX), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
@@ -356,11 +380,13 @@ k_one:
 	VBROADCASTSS (CX)(AX*2), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
-	ADDQ         $+4, R8
-	ADDQ         $0x00000080, SI
+	ADDQ         $+4, R9
+	ADDQ         $0x00000080, DI
+	PREFETCHT0   (SI)
+	ADDQ         $+64, SI
 	PREFETCHT0   (DX)
 	ADDQ         BX, DX
-	DECQ         R9
+	DECQ         R10
 	JNZ          k_one
 
 k_done:
@@ -398,8 +424,8 @@ k_done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·RowConv4x32(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX input row 0/bias/offset/input/dst/src, BX prefetch,
-	// SI prefetchStep, DI weights/dstStride, R8 src, R9 offsets, R10 k
+	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/offset/input/src, BX prefetch,
+	// SI prefetchStep, DI dstStride/src/next inputs, R8 weights, R9 src, R10 offsets, R11 k
 	// Z0-Z7 sum[0:8], Z8 weights[0]/lower, Z9 weights[1], Z10 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -420,19 +446,39 @@ tile:
 	VMOVAPS Z1, Z5
 	VMOVAPS Z0, Z6
 	VMOVAPS Z1, Z7
-	MOVQ    weights+16(FP), DI
-	MOVQ    src+8(FP), R8
-	MOVQ    offsets+40(FP), R9
-	MOVQ    k+48(FP), R10
-	SUBQ    $+4, R10
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), DX
+	MOVQ       dstStride+64(FP), DI
+	SHLQ       $0x02, DI
+	LEAQ       (DX)(DI*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       DI, DX
+	MOVQ       src+8(FP), DI
+	LEAQ       (DI)(AX*4), DI
+	MOVQ       weights+16(FP), R8
+	MOVQ       src+8(FP), R9
+	MOVQ       offsets+40(FP), R10
+	MOVQ       k+48(FP), R11
+	SUBQ       $+4, R11
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      (DI), Z8
-	VMOVUPS      64(DI), Z9
+	MOVLQSX      (R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      (R8), Z8
+	VMOVUPS      64(R8), Z9
 	VBROADCASTSS (DX), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -445,10 +491,10 @@ k_block:
 	VBROADCASTSS (DX)(CX*1), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
-	MOVLQSX      4(R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      128(DI), Z8
-	VMOVUPS      192(DI), Z9
+	MOVLQSX      4(R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      128(R8), Z8
+	VMOVUPS      192(R8), Z9
 	VBROADCASTSS (DX), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -461,10 +507,10 @@ k_block:
 	VBROADCASTSS (DX)(CX*1), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
-	MOVLQSX      8(R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      256(DI), Z8
-	VMOVUPS      320(DI), Z9
+	MOVLQSX      8(R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      256(R8), Z8
+	VMOVUPS      320(R8), Z9
 	VBROADCASTSS (DX), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -477,10 +523,10 @@ k_block:
 	VBROADCASTSS (DX)(CX*1), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
-	MOVLQSX      12(R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      384(DI), Z8
-	VMOVUPS      448(DI), Z9
+	MOVLQSX      12(R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      384(R8), Z8
+	VMOVUPS      448(R8), Z9
 	VBROADCASTSS (DX), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -493,27 +539,32 @@ k_block:
 	VBROADCASTSS (DX)(CX*1), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
-	ADDQ         $+16, R9
-	ADDQ         $0x00000200, DI
+	ADDQ         $+16, R10
+	ADDQ         $0x00000200, R8
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
+	ADDQ         $0x00000100, DI
 	PREFETCHT0   (BX)
 	PREFETCHT0   64(BX)
 	PREFETCHT0   128(BX)
 	PREFETCHT0   192(BX)
 	LEAQ         (BX)(SI*4), BX
-	SUBQ         $+4, R10
+	SUBQ         $+4, R11
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R10
+	ADDQ $+4, R11
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      (DI), Z8
-	VMOVUPS      64(DI), Z9
+	MOVLQSX      (R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      (R8), Z8
+	VMOVUPS      64(R8), Z9
 	VBROADCASTSS (DX), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -526,11 +577,13 @@ k_one:
 	VBROADCASTSS (DX)(CX*1), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
-	ADDQ         $+4, R9
-	ADDQ         $0x00000080, DI
+	ADDQ         $+4, R10
+	ADDQ         $0x00000080, R8
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
 	PREFETCHT0   (BX)
 	ADDQ         SI, BX
-	DECQ         R10
+	DECQ         R11
 	JNZ          k_one
 
 k_done:
@@ -572,8 +625,9 @@ k_done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·RowConv5x32(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX input row 0/bias/offset/input/dst/src, BX prefetch,
-	// SI prefetchStep, DI weights/dstStride/temporary, R8 src, R9 offsets, R10 k
+	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/offset/input/src/temporary, BX prefetch,
+	// SI prefetchStep, DI dstStride/src/next inputs/temporary, R8 weights/temporary, R9 src, R10 offsets,
+	// R11 k
 	// Z0-Z9 sum[0:10], Z10 weights[0]/lower, Z11 weights[1], Z12 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -596,19 +650,44 @@ tile:
 	VMOVAPS Z1, Z7
 	VMOVAPS Z0, Z8
 	VMOVAPS Z1, Z9
-	MOVQ    weights+16(FP), DI
-	MOVQ    src+8(FP), R8
-	MOVQ    offsets+40(FP), R9
-	MOVQ    k+48(FP), R10
-	SUBQ    $+4, R10
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), DX
+	MOVQ       dstStride+64(FP), DI
+	SHLQ       $0x02, DI
+	IMUL3Q     $0x00000005, DI, R8
+	ADDQ       R8, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	ADDQ       DI, DX
+	MOVQ       src+8(FP), DI
+	IMUL3Q     $0x00000005, AX, DX
+	ADDQ       DX, DI
+	MOVQ       weights+16(FP), R8
+	MOVQ       src+8(FP), R9
+	MOVQ       offsets+40(FP), R10
+	MOVQ       k+48(FP), R11
+	SUBQ       $+4, R11
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      (DI), Z10
-	VMOVUPS      64(DI), Z11
+	MOVLQSX      (R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      (R8), Z10
+	VMOVUPS      64(R8), Z11
 	VBROADCASTSS (DX), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
@@ -624,10 +703,10 @@ k_block:
 	VBROADCASTSS (DX)(AX*4), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
-	MOVLQSX      4(R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      128(DI), Z10
-	VMOVUPS      192(DI), Z11
+	MOVLQSX      4(R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      128(R8), Z10
+	VMOVUPS      192(R8), Z11
 	VBROADCASTSS (DX), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
@@ -643,10 +722,10 @@ k_block:
 	VBROADCASTSS (DX)(AX*4), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
-	MOVLQSX      8(R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      256(DI), Z10
-	VMOVUPS      320(DI), Z11
+	MOVLQSX      8(R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      256(R8), Z10
+	VMOVUPS      320(R8), Z11
 	VBROADCASTSS (DX), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
@@ -662,10 +741,10 @@ k_block:
 	VBROADCASTSS (DX)(AX*4), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
-	MOVLQSX      12(R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      384(DI), Z10
-	VMOVUPS      448(DI), Z11
+	MOVLQSX      12(R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      384(R8), Z10
+	VMOVUPS      448(R8), Z11
 	VBROADCASTSS (DX), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
@@ -681,27 +760,32 @@ k_block:
 	VBROADCASTSS (DX)(AX*4), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
-	ADDQ         $+16, R9
-	ADDQ         $0x00000200, DI
+	ADDQ         $+16, R10
+	ADDQ         $0x00000200, R8
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(DI)
+	ADDQ         $0x00000100, DI
 	PREFETCHT0   (BX)
 	PREFETCHT0   64(BX)
 	PREFETCHT0   128(BX)
 	PREFETCHT0   192(BX)
 	LEAQ         (BX)(SI*4), BX
-	SUBQ         $+4, R10
+	SUBQ         $+4, R11
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R10
+	ADDQ $+4, R11
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R9), DX
-	LEAQ         (R8)(DX*4), DX
-	VMOVUPS      (DI), Z10
-	VMOVUPS      64(DI), Z11
+	MOVLQSX      (R10), DX
+	LEAQ         (R9)(DX*4), DX
+	VMOVUPS      (R8), Z10
+	VMOVUPS      64(R8), Z11
 	VBROADCASTSS (DX), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
@@ -717,11 +801,13 @@ k_one:
 	VBROADCASTSS (DX)(AX*4), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
-	ADDQ         $+4, R9
-	ADDQ         $0x00000080, DI
+	ADDQ         $+4, R10
+	ADDQ         $0x00000080, R8
+	PREFETCHT0   (DI)
+	ADDQ         $+64, DI
 	PREFETCHT0   (BX)
 	ADDQ         SI, BX
-	DECQ         R10
+	DECQ         R11
 	JNZ          k_one
 
 k_done:
@@ -769,8 +855,9 @@ k_done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·RowConv6x32(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI prefetch, DI prefetchStep, R8 weights/dstStride/temporary, R9 src, R10 offsets, R11 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary, R9 weights/temporary, R10 src,
+	// R11 offsets, R12 k
 	// Z0-Z11 sum[0:12], Z12 weights[0]/lower, Z13 weights[1], Z14 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -796,19 +883,47 @@ tile:
 	VMOVAPS Z1, Z9
 	VMOVAPS Z0, Z10
 	VMOVAPS Z1, Z11
-	MOVQ    weights+16(FP), R8
-	MOVQ    src+8(FP), R9
-	MOVQ    offsets+40(FP), R10
-	MOVQ    k+48(FP), R11
-	SUBQ    $+4, R11
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), R8
+	SHLQ       $0x02, R8
+	IMUL3Q     $0x00000006, R8, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	MOVQ       src+8(FP), R8
+	IMUL3Q     $0x00000006, AX, BX
+	ADDQ       BX, R8
+	MOVQ       weights+16(FP), R9
+	MOVQ       src+8(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       k+48(FP), R12
+	SUBQ       $+4, R12
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      (R8), Z12
-	VMOVUPS      64(R8), Z13
+	MOVLQSX      (R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      (R9), Z12
+	VMOVUPS      64(R9), Z13
 	VBROADCASTSS (BX), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
@@ -827,10 +942,10 @@ k_block:
 	VBROADCASTSS (BX)(DX*1), Z14
 	VFMADD231PS  Z12, Z14, Z10
 	VFMADD231PS  Z13, Z14, Z11
-	MOVLQSX      4(R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      128(R8), Z12
-	VMOVUPS      192(R8), Z13
+	MOVLQSX      4(R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      128(R9), Z12
+	VMOVUPS      192(R9), Z13
 	VBROADCASTSS (BX), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
@@ -849,10 +964,10 @@ k_block:
 	VBROADCASTSS (BX)(DX*1), Z14
 	VFMADD231PS  Z12, Z14, Z10
 	VFMADD231PS  Z13, Z14, Z11
-	MOVLQSX      8(R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      256(R8), Z12
-	VMOVUPS      320(R8), Z13
+	MOVLQSX      8(R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      256(R9), Z12
+	VMOVUPS      320(R9), Z13
 	VBROADCASTSS (BX), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
@@ -871,10 +986,10 @@ k_block:
 	VBROADCASTSS (BX)(DX*1), Z14
 	VFMADD231PS  Z12, Z14, Z10
 	VFMADD231PS  Z13, Z14, Z11
-	MOVLQSX      12(R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      384(R8), Z12
-	VMOVUPS      448(R8), Z13
+	MOVLQSX      12(R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      384(R9), Z12
+	VMOVUPS      448(R9), Z13
 	VBROADCASTSS (BX), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
@@ -893,27 +1008,32 @@ k_block:
 	VBROADCASTSS (BX)(DX*1), Z14
 	VFMADD231PS  Z12, Z14, Z10
 	VFMADD231PS  Z13, Z14, Z11
-	ADDQ         $+16, R10
-	ADDQ         $0x00000200, R8
+	ADDQ         $+16, R11
+	ADDQ         $0x00000200, R9
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	PREFETCHT0   128(R8)
+	PREFETCHT0   192(R8)
+	ADDQ         $0x00000100, R8
 	PREFETCHT0   (SI)
 	PREFETCHT0   64(SI)
 	PREFETCHT0   128(SI)
 	PREFETCHT0   192(SI)
 	LEAQ         (SI)(DI*4), SI
-	SUBQ         $+4, R11
+	SUBQ         $+4, R12
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R11
+	ADDQ $+4, R12
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      (R8), Z12
-	VMOVUPS      64(R8), Z13
+	MOVLQSX      (R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      (R9), Z12
+	VMOVUPS      64(R9), Z13
 	VBROADCASTSS (BX), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
@@ -932,11 +1052,13 @@ k_one:
 	VBROADCASTSS (BX)(DX*1), Z14
 	VFMADD231PS  Z12, Z14, Z10
 	VFMADD231PS  Z13, Z14, Z11
-	ADDQ         $+4, R10
-	ADDQ         $0x00000080, R8
+	ADDQ         $+4, R11
+	ADDQ         $0x00000080, R9
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
 	PREFETCHT0   (SI)
 	ADDQ         DI, SI
-	DECQ         R11
+	DECQ         R12
 	JNZ          k_one
 
 k_done:
@@ -989,8 +1111,9 @@ k_done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·RowConv7x32(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI prefetch, DI prefetchStep, R8 weights/dstStride/temporary, R9 src, R10 offsets, R11 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary, R9 weights/temporary, R10 src,
+	// R11 offsets, R12 k
 	// Z0-Z13 sum[0:14], Z14 weights[0]/lower, Z15 weights[1], Z16 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -1018,19 +1141,50 @@ tile:
 	VMOVAPS Z1, Z11
 	VMOVAPS Z0, Z12
 	VMOVAPS Z1, Z13
-	MOVQ    weights+16(FP), R8
-	MOVQ    src+8(FP), R9
-	MOVQ    offsets+40(FP), R10
-	MOVQ    k+48(FP), R11
-	SUBQ    $+4, R11
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), R8
+	SHLQ       $0x02, R8
+	IMUL3Q     $0x00000007, R8, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       R8, BX
+	MOVQ       src+8(FP), R8
+	IMUL3Q     $0x00000007, AX, BX
+	ADDQ       BX, R8
+	MOVQ       weights+16(FP), R9
+	MOVQ       src+8(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       k+48(FP), R12
+	SUBQ       $+4, R12
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      (R8), Z14
-	VMOVUPS      64(R8), Z15
+	MOVLQSX      (R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      (R9), Z14
+	VMOVUPS      64(R9), Z15
 	VBROADCASTSS (BX), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
@@ -1052,10 +1206,10 @@ k_block:
 	VBROADCASTSS (BX)(CX*2), Z16
 	VFMADD231PS  Z14, Z16, Z12
 	VFMADD231PS  Z15, Z16, Z13
-	MOVLQSX      4(R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      128(R8), Z14
-	VMOVUPS      192(R8), Z15
+	MOVLQSX      4(R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      128(R9), Z14
+	VMOVUPS      192(R9), Z15
 	VBROADCASTSS (BX), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
@@ -1077,10 +1231,10 @@ k_block:
 	VBROADCASTSS (BX)(CX*2), Z16
 	VFMADD231PS  Z14, Z16, Z12
 	VFMADD231PS  Z15, Z16, Z13
-	MOVLQSX      8(R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      256(R8), Z14
-	VMOVUPS      320(R8), Z15
+	MOVLQSX      8(R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      256(R9), Z14
+	VMOVUPS      320(R9), Z15
 	VBROADCASTSS (BX), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
@@ -1102,10 +1256,10 @@ k_block:
 	VBROADCASTSS (BX)(CX*2), Z16
 	VFMADD231PS  Z14, Z16, Z12
 	VFMADD231PS  Z15, Z16, Z13
-	MOVLQSX      12(R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      384(R8), Z14
-	VMOVUPS      448(R8), Z15
+	MOVLQSX      12(R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      384(R9), Z14
+	VMOVUPS      448(R9), Z15
 	VBROADCASTSS (BX), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
@@ -1127,27 +1281,32 @@ k_block:
 	VBROADCASTSS (BX)(CX*2), Z16
 	VFMADD231PS  Z14, Z16, Z12
 	VFMADD231PS  Z15, Z16, Z13
-	ADDQ         $+16, R10
-	ADDQ         $0x00000200, R8
+	ADDQ         $+16, R11
+	ADDQ         $0x00000200, R9
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	PREFETCHT0   128(R8)
+	PREFETCHT0   192(R8)
+	ADDQ         $0x00000100, R8
 	PREFETCHT0   (SI)
 	PREFETCHT0   64(SI)
 	PREFETCHT0   128(SI)
 	PREFETCHT0   192(SI)
 	LEAQ         (SI)(DI*4), SI
-	SUBQ         $+4, R11
+	SUBQ         $+4, R12
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R11
+	ADDQ $+4, R12
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R10), BX
-	LEAQ         (R9)(BX*4), BX
-	VMOVUPS      (R8), Z14
-	VMOVUPS      64(R8), Z15
+	MOVLQSX      (R11), BX
+	LEAQ         (R10)(BX*4), BX
+	VMOVUPS      (R9), Z14
+	VMOVUPS      64(R9), Z15
 	VBROADCASTSS (BX), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
@@ -1169,11 +1328,13 @@ k_one:
 	VBROADCASTSS (BX)(CX*2), Z16
 	VFMADD231PS  Z14, Z16, Z12
 	VFMADD231PS  Z15, Z16, Z13
-	ADDQ         $+4, R10
-	ADDQ         $0x00000080, R8
+	ADDQ         $+4, R11
+	ADDQ         $0x00000080, R9
+	PREFETCHT0   (R8)
+	ADDQ         $+64, R8
 	PREFETCHT0   (SI)
 	ADDQ         DI, SI
-	DECQ         R11
+	DECQ         R12
 	JNZ          k_one
 
 k_done:
@@ -1231,8 +1392,9 @@ k_done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·RowConv8x32(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI input row 7/dstStride, DI prefetch, R8 prefetchStep, R9 weights, R10 src, R11 offsets, R12 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src,
+	// SI input row 7/dstStride, DI prefetch, R8 prefetchStep, R9 src/next inputs, R10 weights, R11 src,
+	// R12 offsets, R13 k
 	// Z0-Z15 sum[0:16], Z16 weights[0]/lower, Z17 weights[1], Z18 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -1262,21 +1424,53 @@ tile:
 	VMOVAPS Z1, Z13
 	VMOVAPS Z0, Z14
 	VMOVAPS Z1, Z15
-	MOVQ    weights+16(FP), R9
-	MOVQ    src+8(FP), R10
-	MOVQ    offsets+40(FP), R11
-	MOVQ    k+48(FP), R12
-	SUBQ    $+4, R12
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*8), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	LEAQ       (R9)(AX*8), R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       src+8(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       k+48(FP), R13
+	SUBQ       $+4, R13
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Z16
-	VMOVUPS      64(R9), Z17
+	VMOVUPS      (R10), Z16
+	VMOVUPS      64(R10), Z17
 	VBROADCASTSS (BX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -1301,12 +1495,12 @@ k_block:
 	VBROADCASTSS (SI), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
-	MOVLQSX      4(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      4(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      128(R9), Z16
-	VMOVUPS      192(R9), Z17
+	VMOVUPS      128(R10), Z16
+	VMOVUPS      192(R10), Z17
 	VBROADCASTSS (BX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -1331,12 +1525,12 @@ k_block:
 	VBROADCASTSS (SI), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
-	MOVLQSX      8(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      8(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      256(R9), Z16
-	VMOVUPS      320(R9), Z17
+	VMOVUPS      256(R10), Z16
+	VMOVUPS      320(R10), Z17
 	VBROADCASTSS (BX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -1361,12 +1555,12 @@ k_block:
 	VBROADCASTSS (SI), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
-	MOVLQSX      12(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      12(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      384(R9), Z16
-	VMOVUPS      448(R9), Z17
+	VMOVUPS      384(R10), Z16
+	VMOVUPS      448(R10), Z17
 	VBROADCASTSS (BX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -1391,29 +1585,34 @@ k_block:
 	VBROADCASTSS (SI), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         $+16, R11
-	ADDQ         $0x00000200, R9
+	ADDQ         $+16, R12
+	ADDQ         $0x00000200, R10
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	PREFETCHT0   192(R9)
+	ADDQ         $0x00000100, R9
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	PREFETCHT0   128(DI)
 	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R12
+	SUBQ         $+4, R13
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Z16
-	VMOVUPS      64(R9), Z17
+	VMOVUPS      (R10), Z16
+	VMOVUPS      64(R10), Z17
 	VBROADCASTSS (BX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -1438,11 +1637,13 @@ k_one:
 	VBROADCASTSS (SI), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         $+4, R11
-	ADDQ         $0x00000080, R9
+	ADDQ         $+4, R12
+	ADDQ         $0x00000080, R10
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R12
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
@@ -1504,9 +1705,9 @@ k_done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·RowConv9x32(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 weights, R10 src, R11 offsets,
-	// R12 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 src/next inputs/temporary,
+	// R10 weights, R11 src, R12 offsets, R13 k
 	// Z0-Z17 sum[0:18], Z18 weights[0]/lower, Z19 weights[1], Z20 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -1538,21 +1739,58 @@ tile:
 	VMOVAPS Z1, Z15
 	VMOVAPS Z0, Z16
 	VMOVAPS Z1, Z17
-	MOVQ    weights+16(FP), R9
-	MOVQ    src+8(FP), R10
-	MOVQ    offsets+40(FP), R11
-	MOVQ    k+48(FP), R12
-	SUBQ    $+4, R12
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x00000009, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x00000009, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       src+8(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       k+48(FP), R13
+	SUBQ       $+4, R13
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Z18
-	VMOVUPS      64(R9), Z19
+	VMOVUPS      (R10), Z18
+	VMOVUPS      64(R10), Z19
 	VBROADCASTSS (BX), Z20
 	VFMADD231PS  Z18, Z20, Z0
 	VFMADD231PS  Z19, Z20, Z1
@@ -1580,12 +1818,12 @@ k_block:
 	VBROADCASTSS (SI)(AX*1), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
-	MOVLQSX      4(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      4(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      128(R9), Z18
-	VMOVUPS      192(R9), Z19
+	VMOVUPS      128(R10), Z18
+	VMOVUPS      192(R10), Z19
 	VBROADCASTSS (BX), Z20
 	VFMADD231PS  Z18, Z20, Z0
 	VFMADD231PS  Z19, Z20, Z1
@@ -1613,12 +1851,12 @@ k_block:
 	VBROADCASTSS (SI)(AX*1), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
-	MOVLQSX      8(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      8(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      256(R9), Z18
-	VMOVUPS      320(R9), Z19
+	VMOVUPS      256(R10), Z18
+	VMOVUPS      320(R10), Z19
 	VBROADCASTSS (BX), Z20
 	VFMADD231PS  Z18, Z20, Z0
 	VFMADD231PS  Z19, Z20, Z1
@@ -1646,12 +1884,12 @@ k_block:
 	VBROADCASTSS (SI)(AX*1), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
-	MOVLQSX      12(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      12(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      384(R9), Z18
-	VMOVUPS      448(R9), Z19
+	VMOVUPS      384(R10), Z18
+	VMOVUPS      448(R10), Z19
 	VBROADCASTSS (BX), Z20
 	VFMADD231PS  Z18, Z20, Z0
 	VFMADD231PS  Z19, Z20, Z1
@@ -1679,29 +1917,34 @@ k_block:
 	VBROADCASTSS (SI)(AX*1), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
-	ADDQ         $+16, R11
-	ADDQ         $0x00000200, R9
+	ADDQ         $+16, R12
+	ADDQ         $0x00000200, R10
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	PREFETCHT0   192(R9)
+	ADDQ         $0x00000100, R9
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	PREFETCHT0   128(DI)
 	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R12
+	SUBQ         $+4, R13
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Z18
-	VMOVUPS      64(R9), Z19
+	VMOVUPS      (R10), Z18
+	VMOVUPS      64(R10), Z19
 	VBROADCASTSS (BX), Z20
 	VFMADD231PS  Z18, Z20, Z0
 	VFMADD231PS  Z19, Z20, Z1
@@ -1729,11 +1972,13 @@ k_one:
 	VBROADCASTSS (SI)(AX*1), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
-	ADDQ         $+4, R11
-	ADDQ         $0x00000080, R9
+	ADDQ         $+4, R12
+	ADDQ         $0x00000080, R10
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R12
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
@@ -1801,9 +2046,9 @@ k_done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·RowConv10x32(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 weights, R10 src, R11 offsets,
-	// R12 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 src/next inputs/temporary,
+	// R10 weights, R11 src, R12 offsets, R13 k
 	// Z0-Z19 sum[0:20], Z20 weights[0]/lower, Z21 weights[1], Z22 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -1837,21 +2082,61 @@ tile:
 	VMOVAPS Z1, Z17
 	VMOVAPS Z0, Z18
 	VMOVAPS Z1, Z19
-	MOVQ    weights+16(FP), R9
-	MOVQ    src+8(FP), R10
-	MOVQ    offsets+40(FP), R11
-	MOVQ    k+48(FP), R12
-	SUBQ    $+4, R12
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000a, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000a, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       src+8(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       k+48(FP), R13
+	SUBQ       $+4, R13
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Z20
-	VMOVUPS      64(R9), Z21
+	VMOVUPS      (R10), Z20
+	VMOVUPS      64(R10), Z21
 	VBROADCASTSS (BX), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
@@ -1882,12 +2167,12 @@ k_block:
 	VBROADCASTSS (SI)(AX*2), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
-	MOVLQSX      4(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      4(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      128(R9), Z20
-	VMOVUPS      192(R9), Z21
+	VMOVUPS      128(R10), Z20
+	VMOVUPS      192(R10), Z21
 	VBROADCASTSS (BX), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
@@ -1918,12 +2203,12 @@ k_block:
 	VBROADCASTSS (SI)(AX*2), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
-	MOVLQSX      8(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      8(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      256(R9), Z20
-	VMOVUPS      320(R9), Z21
+	VMOVUPS      256(R10), Z20
+	VMOVUPS      320(R10), Z21
 	VBROADCASTSS (BX), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
@@ -1954,12 +2239,12 @@ k_block:
 	VBROADCASTSS (SI)(AX*2), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
-	MOVLQSX      12(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      12(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      384(R9), Z20
-	VMOVUPS      448(R9), Z21
+	VMOVUPS      384(R10), Z20
+	VMOVUPS      448(R10), Z21
 	VBROADCASTSS (BX), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
@@ -1990,29 +2275,34 @@ k_block:
 	VBROADCASTSS (SI)(AX*2), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
-	ADDQ         $+16, R11
-	ADDQ         $0x00000200, R9
+	ADDQ         $+16, R12
+	ADDQ         $0x00000200, R10
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	PREFETCHT0   192(R9)
+	ADDQ         $0x00000100, R9
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	PREFETCHT0   128(DI)
 	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R12
+	SUBQ         $+4, R13
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Z20
-	VMOVUPS      64(R9), Z21
+	VMOVUPS      (R10), Z20
+	VMOVUPS      64(R10), Z21
 	VBROADCASTSS (BX), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
@@ -2043,11 +2333,13 @@ k_one:
 	VBROADCASTSS (SI)(AX*2), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
-	ADDQ         $+4, R11
-	ADDQ         $0x00000080, R9
+	ADDQ         $+4, R12
+	ADDQ         $0x00000080, R10
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R12
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
@@ -2120,9 +2412,9 @@ k_done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·RowConv11x32(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 weights, R10 src, R11 offsets,
-	// R12 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 src/next inputs/temporary,
+	// R10 weights, R11 src, R12 offsets, R13 k
 	// Z0-Z21 sum[0:22], Z22 weights[0]/lower, Z23 weights[1], Z24 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -2158,21 +2450,64 @@ tile:
 	VMOVAPS Z1, Z19
 	VMOVAPS Z0, Z20
 	VMOVAPS Z1, Z21
-	MOVQ    weights+16(FP), R9
-	MOVQ    src+8(FP), R10
-	MOVQ    offsets+40(FP), R11
-	MOVQ    k+48(FP), R12
-	SUBQ    $+4, R12
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000b, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000b, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       src+8(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       k+48(FP), R13
+	SUBQ       $+4, R13
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Z22
-	VMOVUPS      64(R9), Z23
+	VMOVUPS      (R10), Z22
+	VMOVUPS      64(R10), Z23
 	VBROADCASTSS (BX), Z24
 	VFMADD231PS  Z22, Z24, Z0
 	VFMADD231PS  Z23, Z24, Z1
@@ -2206,12 +2541,12 @@ k_block:
 	VBROADCASTSS (SI)(CX*1), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
-	MOVLQSX      4(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      4(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      128(R9), Z22
-	VMOVUPS      192(R9), Z23
+	VMOVUPS      128(R10), Z22
+	VMOVUPS      192(R10), Z23
 	VBROADCASTSS (BX), Z24
 	VFMADD231PS  Z22, Z24, Z0
 	VFMADD231PS  Z23, Z24, Z1
@@ -2245,12 +2580,12 @@ k_block:
 	VBROADCASTSS (SI)(CX*1), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
-	MOVLQSX      8(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      8(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      256(R9), Z22
-	VMOVUPS      320(R9), Z23
+	VMOVUPS      256(R10), Z22
+	VMOVUPS      320(R10), Z23
 	VBROADCASTSS (BX), Z24
 	VFMADD231PS  Z22, Z24, Z0
 	VFMADD231PS  Z23, Z24, Z1
@@ -2284,12 +2619,12 @@ k_block:
 	VBROADCASTSS (SI)(CX*1), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
-	MOVLQSX      12(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      12(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      384(R9), Z22
-	VMOVUPS      448(R9), Z23
+	VMOVUPS      384(R10), Z22
+	VMOVUPS      448(R10), Z23
 	VBROADCASTSS (BX), Z24
 	VFMADD231PS  Z22, Z24, Z0
 	VFMADD231PS  Z23, Z24, Z1
@@ -2323,29 +2658,34 @@ k_block:
 	VBROADCASTSS (SI)(CX*1), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         $+16, R11
-	ADDQ         $0x00000200, R9
+	ADDQ         $+16, R12
+	ADDQ         $0x00000200, R10
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	PREFETCHT0   192(R9)
+	ADDQ         $0x00000100, R9
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	PREFETCHT0   128(DI)
 	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R12
+	SUBQ         $+4, R13
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Z22
-	VMOVUPS      64(R9), Z23
+	VMOVUPS      (R10), Z22
+	VMOVUPS      64(R10), Z23
 	VBROADCASTSS (BX), Z24
 	VFMADD231PS  Z22, Z24, Z0
 	VFMADD231PS  Z23, Z24, Z1
@@ -2379,11 +2719,13 @@ k_one:
 	VBROADCASTSS (SI)(CX*1), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         $+4, R11
-	ADDQ         $0x00000080, R9
+	ADDQ         $+4, R12
+	ADDQ         $0x00000080, R10
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R12
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
@@ -2461,9 +2803,9 @@ k_done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·RowConv12x32(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 weights, R10 src, R11 offsets,
-	// R12 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 src/next inputs/temporary,
+	// R10 weights, R11 src, R12 offsets, R13 k
 	// Z0-Z23 sum[0:24], Z24 weights[0]/lower, Z25 weights[1], Z26 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -2501,21 +2843,67 @@ tile:
 	VMOVAPS Z1, Z21
 	VMOVAPS Z0, Z22
 	VMOVAPS Z1, Z23
-	MOVQ    weights+16(FP), R9
-	MOVQ    src+8(FP), R10
-	MOVQ    offsets+40(FP), R11
-	MOVQ    k+48(FP), R12
-	SUBQ    $+4, R12
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000c, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000c, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       src+8(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       k+48(FP), R13
+	SUBQ       $+4, R13
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Z24
-	VMOVUPS      64(R9), Z25
+	VMOVUPS      (R10), Z24
+	VMOVUPS      64(R10), Z25
 	VBROADCASTSS (BX), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
@@ -2552,12 +2940,12 @@ k_block:
 	VBROADCASTSS (SI)(AX*4), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
-	MOVLQSX      4(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      4(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      128(R9), Z24
-	VMOVUPS      192(R9), Z25
+	VMOVUPS      128(R10), Z24
+	VMOVUPS      192(R10), Z25
 	VBROADCASTSS (BX), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
@@ -2594,12 +2982,12 @@ k_block:
 	VBROADCASTSS (SI)(AX*4), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
-	MOVLQSX      8(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      8(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      256(R9), Z24
-	VMOVUPS      320(R9), Z25
+	VMOVUPS      256(R10), Z24
+	VMOVUPS      320(R10), Z25
 	VBROADCASTSS (BX), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
@@ -2636,12 +3024,12 @@ k_block:
 	VBROADCASTSS (SI)(AX*4), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
-	MOVLQSX      12(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      12(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      384(R9), Z24
-	VMOVUPS      448(R9), Z25
+	VMOVUPS      384(R10), Z24
+	VMOVUPS      448(R10), Z25
 	VBROADCASTSS (BX), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
@@ -2678,29 +3066,34 @@ k_block:
 	VBROADCASTSS (SI)(AX*4), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
-	ADDQ         $+16, R11
-	ADDQ         $0x00000200, R9
+	ADDQ         $+16, R12
+	ADDQ         $0x00000200, R10
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	PREFETCHT0   192(R9)
+	ADDQ         $0x00000100, R9
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	PREFETCHT0   128(DI)
 	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R12
+	SUBQ         $+4, R13
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Z24
-	VMOVUPS      64(R9), Z25
+	VMOVUPS      (R10), Z24
+	VMOVUPS      64(R10), Z25
 	VBROADCASTSS (BX), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
@@ -2737,11 +3130,13 @@ k_one:
 	VBROADCASTSS (SI)(AX*4), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
-	ADDQ         $+4, R11
-	ADDQ         $0x00000080, R9
+	ADDQ         $+4, R12
+	ADDQ         $0x00000080, R10
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R12
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
@@ -2824,9 +3219,9 @@ k_done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·RowConv13x32(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 weights, R10 src, R11 offsets,
-	// R12 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 src/next inputs/temporary,
+	// R10 weights, R11 src, R12 offsets, R13 k
 	// Z0-Z25 sum[0:26], Z26 weights[0]/lower, Z27 weights[1], Z28 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -2866,21 +3261,70 @@ tile:
 	VMOVAPS Z1, Z23
 	VMOVAPS Z0, Z24
 	VMOVAPS Z1, Z25
-	MOVQ    weights+16(FP), R9
-	MOVQ    src+8(FP), R10
-	MOVQ    offsets+40(FP), R11
-	MOVQ    k+48(FP), R12
-	SUBQ    $+4, R12
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000d, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000d, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       src+8(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       k+48(FP), R13
+	SUBQ       $+4, R13
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Z26
-	VMOVUPS      64(R9), Z27
+	VMOVUPS      (R10), Z26
+	VMOVUPS      64(R10), Z27
 	VBROADCASTSS (BX), Z28
 	VFMADD231PS  Z26, Z28, Z0
 	VFMADD231PS  Z27, Z28, Z1
@@ -2920,12 +3364,12 @@ k_block:
 	VBROADCASTSS (SI)(DX*1), Z28
 	VFMADD231PS  Z26, Z28, Z24
 	VFMADD231PS  Z27, Z28, Z25
-	MOVLQSX      4(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      4(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      128(R9), Z26
-	VMOVUPS      192(R9), Z27
+	VMOVUPS      128(R10), Z26
+	VMOVUPS      192(R10), Z27
 	VBROADCASTSS (BX), Z28
 	VFMADD231PS  Z26, Z28, Z0
 	VFMADD231PS  Z27, Z28, Z1
@@ -2965,12 +3409,12 @@ k_block:
 	VBROADCASTSS (SI)(DX*1), Z28
 	VFMADD231PS  Z26, Z28, Z24
 	VFMADD231PS  Z27, Z28, Z25
-	MOVLQSX      8(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      8(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      256(R9), Z26
-	VMOVUPS      320(R9), Z27
+	VMOVUPS      256(R10), Z26
+	VMOVUPS      320(R10), Z27
 	VBROADCASTSS (BX), Z28
 	VFMADD231PS  Z26, Z28, Z0
 	VFMADD231PS  Z27, Z28, Z1
@@ -3010,12 +3454,12 @@ k_block:
 	VBROADCASTSS (SI)(DX*1), Z28
 	VFMADD231PS  Z26, Z28, Z24
 	VFMADD231PS  Z27, Z28, Z25
-	MOVLQSX      12(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      12(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      384(R9), Z26
-	VMOVUPS      448(R9), Z27
+	VMOVUPS      384(R10), Z26
+	VMOVUPS      448(R10), Z27
 	VBROADCASTSS (BX), Z28
 	VFMADD231PS  Z26, Z28, Z0
 	VFMADD231PS  Z27, Z28, Z1
@@ -3055,29 +3499,34 @@ k_block:
 	VBROADCASTSS (SI)(DX*1), Z28
 	VFMADD231PS  Z26, Z28, Z24
 	VFMADD231PS  Z27, Z28, Z25
-	ADDQ         $+16, R11
-	ADDQ         $0x00000200, R9
+	ADDQ         $+16, R12
+	ADDQ         $0x00000200, R10
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   128(R9)
+	PREFETCHT0   192(R9)
+	ADDQ         $0x00000100, R9
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	PREFETCHT0   128(DI)
 	PREFETCHT0   192(DI)
 	LEAQ         (DI)(R8*4), DI
-	SUBQ         $+4, R12
+	SUBQ         $+4, R13
 	JGE          k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Z26
-	VMOVUPS      64(R9), Z27
+	VMOVUPS      (R10), Z26
+	VMOVUPS      64(R10), Z27
 	VBROADCASTSS (BX), Z28
 	VFMADD231PS  Z26, Z28, Z0
 	VFMADD231PS  Z27, Z28, Z1
@@ -3117,11 +3566,13 @@ k_one:
 	VBROADCASTSS (SI)(DX*1), Z28
 	VFMADD231PS  Z26, Z28, Z24
 	VFMADD231PS  Z27, Z28, Z25
-	ADDQ         $+4, R11
-	ADDQ         $0x00000080, R9
+	ADDQ         $+4, R12
+	ADDQ         $0x00000080, R10
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R12
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
@@ -3209,9 +3660,9 @@ k_done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·RowConv14x32(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 weights, R10 src, R11 offsets,
-	// R12 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 src/next inputs/temporary,
+	// R10 weights, R11 src, R12 offsets, R13 k
 	// Z0-Z27 sum[0:28], Z28 weights[0]/lower, Z29 weights[1], Z30 input
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -3253,21 +3704,73 @@ tile:
 	VMOVAPS Z1, Z25
 	VMOVAPS Z0, Z26
 	VMOVAPS Z1, Z27
-	MOVQ    weights+16(FP), R9
-	MOVQ    src+8(FP), R10
-	MOVQ    offsets+40(FP), R11
-	MOVQ    k+48(FP), R12
-	SUBQ    $+2, R12
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000e, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000e, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       src+8(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       k+48(FP), R13
+	SUBQ       $+2, R13
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 2 a round.
 k_block:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Z28
-	VMOVUPS      64(R9), Z29
+	VMOVUPS      (R10), Z28
+	VMOVUPS      64(R10), Z29
 	VBROADCASTSS (BX), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -3310,12 +3813,12 @@ k_block:
 	VBROADCASTSS (SI)(CX*2), Z30
 	VFMADD231PS  Z28, Z30, Z26
 	VFMADD231PS  Z29, Z30, Z27
-	MOVLQSX      4(R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      4(R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      128(R9), Z28
-	VMOVUPS      192(R9), Z29
+	VMOVUPS      128(R10), Z28
+	VMOVUPS      192(R10), Z29
 	VBROADCASTSS (BX), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -3358,27 +3861,30 @@ k_block:
 	VBROADCASTSS (SI)(CX*2), Z30
 	VFMADD231PS  Z28, Z30, Z26
 	VFMADD231PS  Z29, Z30, Z27
-	ADDQ         $+8, R11
-	ADDQ         $0x00000100, R9
+	ADDQ         $+8, R12
+	ADDQ         $0x00000100, R10
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	ADDQ         $0x00000080, R9
 	PREFETCHT0   (DI)
 	PREFETCHT0   64(DI)
 	LEAQ         (DI)(R8*2), DI
-	SUBQ         $+2, R12
+	SUBQ         $+2, R13
 	JGE          k_block
 
 	// Fewer than 2 are left.
 k_rest:
-	ADDQ $+2, R12
+	ADDQ $+2, R13
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX      (R11), BX
-	LEAQ         (R10)(BX*4), BX
+	MOVLQSX      (R12), BX
+	LEAQ         (R11)(BX*4), BX
 	LEAQ         (BX)(DX*1), SI
 	LEAQ         (SI)(AX*2), SI
-	VMOVUPS      (R9), Z28
-	VMOVUPS      64(R9), Z29
+	VMOVUPS      (R10), Z28
+	VMOVUPS      64(R10), Z29
 	VBROADCASTSS (BX), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -3421,11 +3927,13 @@ k_one:
 	VBROADCASTSS (SI)(CX*2), Z30
 	VFMADD231PS  Z28, Z30, Z26
 	VFMADD231PS  Z29, Z30, Z27
-	ADDQ         $+4, R11
-	ADDQ         $0x00000080, R9
+	ADDQ         $+4, R12
+	ADDQ         $0x00000080, R10
+	PREFETCHT0   (R9)
+	ADDQ         $+64, R9
 	PREFETCHT0   (DI)
 	ADDQ         R8, DI
-	DECQ         R12
+	DECQ         R13
 	JNZ          k_one
 
 k_done:
@@ -3697,8 +4205,8 @@ k_done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·RowConv3x16(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX input row 0/bias/offset/input/dst/src, DX prefetch, BX prefetchStep,
-	// SI weights/dstStride/temporary, DI src, R8 offsets, R9 k
+	// AX srcStride, CX input row 0/bias/dst/offset/input/src/temporary, DX prefetch, BX prefetchStep,
+	// SI dstStride/src/next inputs/temporary, DI weights/temporary, R8 src, R9 offsets, R10 k
 	// Z0-Z2 sum[0:3], Z3 weights/lower
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -3713,65 +4221,88 @@ tile:
 	VMOVUPS (CX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
-	MOVQ    weights+16(FP), SI
-	MOVQ    src+8(FP), DI
-	MOVQ    offsets+40(FP), R8
-	MOVQ    k+48(FP), R9
-	SUBQ    $+4, R9
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), CX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x00000003, SI, DI
+	ADDQ       DI, CX
+	PREFETCHT0 (CX)
+	ADDQ       SI, CX
+	PREFETCHT0 (CX)
+	ADDQ       SI, CX
+	PREFETCHT0 (CX)
+	ADDQ       SI, CX
+	MOVQ       src+8(FP), SI
+	IMUL3Q     $0x00000003, AX, CX
+	ADDQ       CX, SI
+	MOVQ       weights+16(FP), DI
+	MOVQ       src+8(FP), R8
+	MOVQ       offsets+40(FP), R9
+	MOVQ       k+48(FP), R10
+	SUBQ       $+4, R10
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX          (R8), CX
-	LEAQ             (DI)(CX*4), CX
-	VMOVUPS          (SI), Z3
+	MOVLQSX          (R9), CX
+	LEAQ             (R8)(CX*4), CX
+	VMOVUPS          (DI), Z3
 	VFMADD231PS.BCST (CX), Z3, Z0
 	VFMADD231PS.BCST (CX)(AX*1), Z3, Z1
 	VFMADD231PS.BCST (CX)(AX*2), Z3, Z2
-	MOVLQSX          4(R8), CX
-	LEAQ             (DI)(CX*4), CX
-	VMOVUPS          64(SI), Z3
+	MOVLQSX          4(R9), CX
+	LEAQ             (R8)(CX*4), CX
+	VMOVUPS          64(DI), Z3
 	VFMADD231PS.BCST (CX), Z3, Z0
 	VFMADD231PS.BCST (CX)(AX*1), Z3, Z1
 	VFMADD231PS.BCST (CX)(AX*2), Z3, Z2
-	MOVLQSX          8(R8), CX
-	LEAQ             (DI)(CX*4), CX
-	VMOVUPS          128(SI), Z3
+	MOVLQSX          8(R9), CX
+	LEAQ             (R8)(CX*4), CX
+	VMOVUPS          128(DI), Z3
 	VFMADD231PS.BCST (CX), Z3, Z0
 	VFMADD231PS.BCST (CX)(AX*1), Z3, Z1
 	VFMADD231PS.BCST (CX)(AX*2), Z3, Z2
-	MOVLQSX          12(R8), CX
-	LEAQ             (DI)(CX*4), CX
-	VMOVUPS          192(SI), Z3
+	MOVLQSX          12(R9), CX
+	LEAQ             (R8)(CX*4), CX
+	VMOVUPS          192(DI), Z3
 	VFMADD231PS.BCST (CX), Z3, Z0
 	VFMADD231PS.BCST (CX)(AX*1), Z3, Z1
 	VFMADD231PS.BCST (CX)(AX*2), Z3, Z2
-	ADDQ             $+16, R8
+	ADDQ             $+16, R9
+	ADDQ             $0x00000100, DI
+	PREFETCHT0       (SI)
+	PREFETCHT0       64(SI)
+	PREFETCHT0       128(SI)
+	PREFETCHT0       192(SI)
 	ADDQ             $0x00000100, SI
 	PREFETCHT0       (DX)
 	PREFETCHT0       64(DX)
 	LEAQ             (DX)(BX*4), DX
-	SUBQ             $+4, R9
+	SUBQ             $+4, R10
 	JGE              k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R9
+	ADDQ $+4, R10
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX          (R8), CX
-	LEAQ             (DI)(CX*4), CX
-	VMOVUPS          (SI), Z3
+	MOVLQSX          (R9), CX
+	LEAQ             (R8)(CX*4), CX
+	VMOVUPS          (DI), Z3
 	VFMADD231PS.BCST (CX), Z3, Z0
 	VFMADD231PS.BCST (CX)(AX*1), Z3, Z1
 	VFMADD231PS.BCST (CX)(AX*2), Z3, Z2
-	ADDQ             $+4, R8
+	ADDQ             $+4, R9
+	ADDQ             $+64, DI
+	PREFETCHT0       (SI)
 	ADDQ             $+64, SI
 	PREFETCHT0       (DX)
 	ADDQ             BX, DX
-	DECQ             R9
+	DECQ             R10
 	JNZ              k_one
 
 k_done:
@@ -3803,8 +4334,8 @@ k_done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·RowConv4x16(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX input row 0/bias/offset/input/dst/src, BX prefetch,
-	// SI prefetchStep, DI weights/dstStride, R8 src, R9 offsets, R10 k
+	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/offset/input/src, BX prefetch,
+	// SI prefetchStep, DI dstStride/src/next inputs, R8 weights, R9 src, R10 offsets, R11 k
 	// Z0-Z3 sum[0:4], Z4 weights/lower
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -3821,70 +4352,93 @@ tile:
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
-	MOVQ    weights+16(FP), DI
-	MOVQ    src+8(FP), R8
-	MOVQ    offsets+40(FP), R9
-	MOVQ    k+48(FP), R10
-	SUBQ    $+4, R10
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), DX
+	MOVQ       dstStride+64(FP), DI
+	SHLQ       $0x02, DI
+	LEAQ       (DX)(DI*4), DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	MOVQ       src+8(FP), DI
+	LEAQ       (DI)(AX*4), DI
+	MOVQ       weights+16(FP), R8
+	MOVQ       src+8(FP), R9
+	MOVQ       offsets+40(FP), R10
+	MOVQ       k+48(FP), R11
+	SUBQ       $+4, R11
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX          (R9), DX
-	LEAQ             (R8)(DX*4), DX
-	VMOVUPS          (DI), Z4
+	MOVLQSX          (R10), DX
+	LEAQ             (R9)(DX*4), DX
+	VMOVUPS          (R8), Z4
 	VFMADD231PS.BCST (DX), Z4, Z0
 	VFMADD231PS.BCST (DX)(AX*1), Z4, Z1
 	VFMADD231PS.BCST (DX)(AX*2), Z4, Z2
 	VFMADD231PS.BCST (DX)(CX*1), Z4, Z3
-	MOVLQSX          4(R9), DX
-	LEAQ             (R8)(DX*4), DX
-	VMOVUPS          64(DI), Z4
+	MOVLQSX          4(R10), DX
+	LEAQ             (R9)(DX*4), DX
+	VMOVUPS          64(R8), Z4
 	VFMADD231PS.BCST (DX), Z4, Z0
 	VFMADD231PS.BCST (DX)(AX*1), Z4, Z1
 	VFMADD231PS.BCST (DX)(AX*2), Z4, Z2
 	VFMADD231PS.BCST (DX)(CX*1), Z4, Z3
-	MOVLQSX          8(R9), DX
-	LEAQ             (R8)(DX*4), DX
-	VMOVUPS          128(DI), Z4
+	MOVLQSX          8(R10), DX
+	LEAQ             (R9)(DX*4), DX
+	VMOVUPS          128(R8), Z4
 	VFMADD231PS.BCST (DX), Z4, Z0
 	VFMADD231PS.BCST (DX)(AX*1), Z4, Z1
 	VFMADD231PS.BCST (DX)(AX*2), Z4, Z2
 	VFMADD231PS.BCST (DX)(CX*1), Z4, Z3
-	MOVLQSX          12(R9), DX
-	LEAQ             (R8)(DX*4), DX
-	VMOVUPS          192(DI), Z4
+	MOVLQSX          12(R10), DX
+	LEAQ             (R9)(DX*4), DX
+	VMOVUPS          192(R8), Z4
 	VFMADD231PS.BCST (DX), Z4, Z0
 	VFMADD231PS.BCST (DX)(AX*1), Z4, Z1
 	VFMADD231PS.BCST (DX)(AX*2), Z4, Z2
 	VFMADD231PS.BCST (DX)(CX*1), Z4, Z3
-	ADDQ             $+16, R9
+	ADDQ             $+16, R10
+	ADDQ             $0x00000100, R8
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(DI)
+	PREFETCHT0       128(DI)
+	PREFETCHT0       192(DI)
 	ADDQ             $0x00000100, DI
 	PREFETCHT0       (BX)
 	PREFETCHT0       64(BX)
 	LEAQ             (BX)(SI*4), BX
-	SUBQ             $+4, R10
+	SUBQ             $+4, R11
 	JGE              k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R10
+	ADDQ $+4, R11
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX          (R9), DX
-	LEAQ             (R8)(DX*4), DX
-	VMOVUPS          (DI), Z4
+	MOVLQSX          (R10), DX
+	LEAQ             (R9)(DX*4), DX
+	VMOVUPS          (R8), Z4
 	VFMADD231PS.BCST (DX), Z4, Z0
 	VFMADD231PS.BCST (DX)(AX*1), Z4, Z1
 	VFMADD231PS.BCST (DX)(AX*2), Z4, Z2
 	VFMADD231PS.BCST (DX)(CX*1), Z4, Z3
-	ADDQ             $+4, R9
+	ADDQ             $+4, R10
+	ADDQ             $+64, R8
+	PREFETCHT0       (DI)
 	ADDQ             $+64, DI
 	PREFETCHT0       (BX)
 	ADDQ             SI, BX
-	DECQ             R10
+	DECQ             R11
 	JNZ              k_one
 
 k_done:
@@ -3918,8 +4472,9 @@ k_done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·RowConv5x16(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX input row 0/bias/offset/input/dst/src, BX prefetch,
-	// SI prefetchStep, DI weights/dstStride/temporary, R8 src, R9 offsets, R10 k
+	// AX srcStride, CX 3·srcStride, DX input row 0/bias/dst/offset/input/src/temporary, BX prefetch,
+	// SI prefetchStep, DI dstStride/src/next inputs/temporary, R8 weights/temporary, R9 src, R10 offsets,
+	// R11 k
 	// Z0-Z4 sum[0:5], Z5 weights/lower
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -3937,75 +4492,102 @@ tile:
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
-	MOVQ    weights+16(FP), DI
-	MOVQ    src+8(FP), R8
-	MOVQ    offsets+40(FP), R9
-	MOVQ    k+48(FP), R10
-	SUBQ    $+4, R10
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), DX
+	MOVQ       dstStride+64(FP), DI
+	SHLQ       $0x02, DI
+	IMUL3Q     $0x00000005, DI, R8
+	ADDQ       R8, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	PREFETCHT0 (DX)
+	ADDQ       DI, DX
+	MOVQ       src+8(FP), DI
+	IMUL3Q     $0x00000005, AX, DX
+	ADDQ       DX, DI
+	MOVQ       weights+16(FP), R8
+	MOVQ       src+8(FP), R9
+	MOVQ       offsets+40(FP), R10
+	MOVQ       k+48(FP), R11
+	SUBQ       $+4, R11
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX          (R9), DX
-	LEAQ             (R8)(DX*4), DX
-	VMOVUPS          (DI), Z5
+	MOVLQSX          (R10), DX
+	LEAQ             (R9)(DX*4), DX
+	VMOVUPS          (R8), Z5
 	VFMADD231PS.BCST (DX), Z5, Z0
 	VFMADD231PS.BCST (DX)(AX*1), Z5, Z1
 	VFMADD231PS.BCST (DX)(AX*2), Z5, Z2
 	VFMADD231PS.BCST (DX)(CX*1), Z5, Z3
 	VFMADD231PS.BCST (DX)(AX*4), Z5, Z4
-	MOVLQSX          4(R9), DX
-	LEAQ             (R8)(DX*4), DX
-	VMOVUPS          64(DI), Z5
+	MOVLQSX          4(R10), DX
+	LEAQ             (R9)(DX*4), DX
+	VMOVUPS          64(R8), Z5
 	VFMADD231PS.BCST (DX), Z5, Z0
 	VFMADD231PS.BCST (DX)(AX*1), Z5, Z1
 	VFMADD231PS.BCST (DX)(AX*2), Z5, Z2
 	VFMADD231PS.BCST (DX)(CX*1), Z5, Z3
 	VFMADD231PS.BCST (DX)(AX*4), Z5, Z4
-	MOVLQSX          8(R9), DX
-	LEAQ             (R8)(DX*4), DX
-	VMOVUPS          128(DI), Z5
+	MOVLQSX          8(R10), DX
+	LEAQ             (R9)(DX*4), DX
+	VMOVUPS          128(R8), Z5
 	VFMADD231PS.BCST (DX), Z5, Z0
 	VFMADD231PS.BCST (DX)(AX*1), Z5, Z1
 	VFMADD231PS.BCST (DX)(AX*2), Z5, Z2
 	VFMADD231PS.BCST (DX)(CX*1), Z5, Z3
 	VFMADD231PS.BCST (DX)(AX*4), Z5, Z4
-	MOVLQSX          12(R9), DX
-	LEAQ             (R8)(DX*4), DX
-	VMOVUPS          192(DI), Z5
+	MOVLQSX          12(R10), DX
+	LEAQ             (R9)(DX*4), DX
+	VMOVUPS          192(R8), Z5
 	VFMADD231PS.BCST (DX), Z5, Z0
 	VFMADD231PS.BCST (DX)(AX*1), Z5, Z1
 	VFMADD231PS.BCST (DX)(AX*2), Z5, Z2
 	VFMADD231PS.BCST (DX)(CX*1), Z5, Z3
 	VFMADD231PS.BCST (DX)(AX*4), Z5, Z4
-	ADDQ             $+16, R9
+	ADDQ             $+16, R10
+	ADDQ             $0x00000100, R8
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(DI)
+	PREFETCHT0       128(DI)
+	PREFETCHT0       192(DI)
 	ADDQ             $0x00000100, DI
 	PREFETCHT0       (BX)
 	PREFETCHT0       64(BX)
 	LEAQ             (BX)(SI*4), BX
-	SUBQ             $+4, R10
+	SUBQ             $+4, R11
 	JGE              k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R10
+	ADDQ $+4, R11
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX          (R9), DX
-	LEAQ             (R8)(DX*4), DX
-	VMOVUPS          (DI), Z5
+	MOVLQSX          (R10), DX
+	LEAQ             (R9)(DX*4), DX
+	VMOVUPS          (R8), Z5
 	VFMADD231PS.BCST (DX), Z5, Z0
 	VFMADD231PS.BCST (DX)(AX*1), Z5, Z1
 	VFMADD231PS.BCST (DX)(AX*2), Z5, Z2
 	VFMADD231PS.BCST (DX)(CX*1), Z5, Z3
 	VFMADD231PS.BCST (DX)(AX*4), Z5, Z4
-	ADDQ             $+4, R9
+	ADDQ             $+4, R10
+	ADDQ             $+64, R8
+	PREFETCHT0       (DI)
 	ADDQ             $+64, DI
 	PREFETCHT0       (BX)
 	ADDQ             SI, BX
-	DECQ             R10
+	DECQ             R11
 	JNZ              k_one
 
 k_done:
@@ -4043,8 +4625,9 @@ k_done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·RowConv6x16(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI prefetch, DI prefetchStep, R8 weights/dstStride/temporary, R9 src, R10 offsets, R11 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary, R9 weights/temporary, R10 src,
+	// R11 offsets, R12 k
 	// Z0-Z5 sum[0:6], Z6 weights/lower
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -4064,80 +4647,109 @@ tile:
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
-	MOVQ    weights+16(FP), R8
-	MOVQ    src+8(FP), R9
-	MOVQ    offsets+40(FP), R10
-	MOVQ    k+48(FP), R11
-	SUBQ    $+4, R11
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), R8
+	SHLQ       $0x02, R8
+	IMUL3Q     $0x00000006, R8, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	MOVQ       src+8(FP), R8
+	IMUL3Q     $0x00000006, AX, BX
+	ADDQ       BX, R8
+	MOVQ       weights+16(FP), R9
+	MOVQ       src+8(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       k+48(FP), R12
+	SUBQ       $+4, R12
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX          (R10), BX
-	LEAQ             (R9)(BX*4), BX
-	VMOVUPS          (R8), Z6
+	MOVLQSX          (R11), BX
+	LEAQ             (R10)(BX*4), BX
+	VMOVUPS          (R9), Z6
 	VFMADD231PS.BCST (BX), Z6, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z6, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z6, Z2
 	VFMADD231PS.BCST (BX)(CX*1), Z6, Z3
 	VFMADD231PS.BCST (BX)(AX*4), Z6, Z4
 	VFMADD231PS.BCST (BX)(DX*1), Z6, Z5
-	MOVLQSX          4(R10), BX
-	LEAQ             (R9)(BX*4), BX
-	VMOVUPS          64(R8), Z6
+	MOVLQSX          4(R11), BX
+	LEAQ             (R10)(BX*4), BX
+	VMOVUPS          64(R9), Z6
 	VFMADD231PS.BCST (BX), Z6, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z6, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z6, Z2
 	VFMADD231PS.BCST (BX)(CX*1), Z6, Z3
 	VFMADD231PS.BCST (BX)(AX*4), Z6, Z4
 	VFMADD231PS.BCST (BX)(DX*1), Z6, Z5
-	MOVLQSX          8(R10), BX
-	LEAQ             (R9)(BX*4), BX
-	VMOVUPS          128(R8), Z6
+	MOVLQSX          8(R11), BX
+	LEAQ             (R10)(BX*4), BX
+	VMOVUPS          128(R9), Z6
 	VFMADD231PS.BCST (BX), Z6, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z6, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z6, Z2
 	VFMADD231PS.BCST (BX)(CX*1), Z6, Z3
 	VFMADD231PS.BCST (BX)(AX*4), Z6, Z4
 	VFMADD231PS.BCST (BX)(DX*1), Z6, Z5
-	MOVLQSX          12(R10), BX
-	LEAQ             (R9)(BX*4), BX
-	VMOVUPS          192(R8), Z6
+	MOVLQSX          12(R11), BX
+	LEAQ             (R10)(BX*4), BX
+	VMOVUPS          192(R9), Z6
 	VFMADD231PS.BCST (BX), Z6, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z6, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z6, Z2
 	VFMADD231PS.BCST (BX)(CX*1), Z6, Z3
 	VFMADD231PS.BCST (BX)(AX*4), Z6, Z4
 	VFMADD231PS.BCST (BX)(DX*1), Z6, Z5
-	ADDQ             $+16, R10
+	ADDQ             $+16, R11
+	ADDQ             $0x00000100, R9
+	PREFETCHT0       (R8)
+	PREFETCHT0       64(R8)
+	PREFETCHT0       128(R8)
+	PREFETCHT0       192(R8)
 	ADDQ             $0x00000100, R8
 	PREFETCHT0       (SI)
 	PREFETCHT0       64(SI)
 	LEAQ             (SI)(DI*4), SI
-	SUBQ             $+4, R11
+	SUBQ             $+4, R12
 	JGE              k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R11
+	ADDQ $+4, R12
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX          (R10), BX
-	LEAQ             (R9)(BX*4), BX
-	VMOVUPS          (R8), Z6
+	MOVLQSX          (R11), BX
+	LEAQ             (R10)(BX*4), BX
+	VMOVUPS          (R9), Z6
 	VFMADD231PS.BCST (BX), Z6, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z6, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z6, Z2
 	VFMADD231PS.BCST (BX)(CX*1), Z6, Z3
 	VFMADD231PS.BCST (BX)(AX*4), Z6, Z4
 	VFMADD231PS.BCST (BX)(DX*1), Z6, Z5
-	ADDQ             $+4, R10
+	ADDQ             $+4, R11
+	ADDQ             $+64, R9
+	PREFETCHT0       (R8)
 	ADDQ             $+64, R8
 	PREFETCHT0       (SI)
 	ADDQ             DI, SI
-	DECQ             R11
+	DECQ             R12
 	JNZ              k_one
 
 k_done:
@@ -4178,8 +4790,9 @@ k_done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·RowConv7x16(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI prefetch, DI prefetchStep, R8 weights/dstStride/temporary, R9 src, R10 offsets, R11 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI prefetch, DI prefetchStep, R8 dstStride/src/next inputs/temporary, R9 weights/temporary, R10 src,
+	// R11 offsets, R12 k
 	// Z0-Z6 sum[0:7], Z7 weights/lower
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -4200,18 +4813,42 @@ tile:
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
-	MOVQ    weights+16(FP), R8
-	MOVQ    src+8(FP), R9
-	MOVQ    offsets+40(FP), R10
-	MOVQ    k+48(FP), R11
-	SUBQ    $+4, R11
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), R8
+	SHLQ       $0x02, R8
+	IMUL3Q     $0x00000007, R8, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	PREFETCHT0 (BX)
+	ADDQ       R8, BX
+	MOVQ       src+8(FP), R8
+	IMUL3Q     $0x00000007, AX, BX
+	ADDQ       BX, R8
+	MOVQ       weights+16(FP), R9
+	MOVQ       src+8(FP), R10
+	MOVQ       offsets+40(FP), R11
+	MOVQ       k+48(FP), R12
+	SUBQ       $+4, R12
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX          (R10), BX
-	LEAQ             (R9)(BX*4), BX
-	VMOVUPS          (R8), Z7
+	MOVLQSX          (R11), BX
+	LEAQ             (R10)(BX*4), BX
+	VMOVUPS          (R9), Z7
 	VFMADD231PS.BCST (BX), Z7, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z7, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z7, Z2
@@ -4219,9 +4856,9 @@ k_block:
 	VFMADD231PS.BCST (BX)(AX*4), Z7, Z4
 	VFMADD231PS.BCST (BX)(DX*1), Z7, Z5
 	VFMADD231PS.BCST (BX)(CX*2), Z7, Z6
-	MOVLQSX          4(R10), BX
-	LEAQ             (R9)(BX*4), BX
-	VMOVUPS          64(R8), Z7
+	MOVLQSX          4(R11), BX
+	LEAQ             (R10)(BX*4), BX
+	VMOVUPS          64(R9), Z7
 	VFMADD231PS.BCST (BX), Z7, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z7, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z7, Z2
@@ -4229,9 +4866,9 @@ k_block:
 	VFMADD231PS.BCST (BX)(AX*4), Z7, Z4
 	VFMADD231PS.BCST (BX)(DX*1), Z7, Z5
 	VFMADD231PS.BCST (BX)(CX*2), Z7, Z6
-	MOVLQSX          8(R10), BX
-	LEAQ             (R9)(BX*4), BX
-	VMOVUPS          128(R8), Z7
+	MOVLQSX          8(R11), BX
+	LEAQ             (R10)(BX*4), BX
+	VMOVUPS          128(R9), Z7
 	VFMADD231PS.BCST (BX), Z7, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z7, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z7, Z2
@@ -4239,9 +4876,9 @@ k_block:
 	VFMADD231PS.BCST (BX)(AX*4), Z7, Z4
 	VFMADD231PS.BCST (BX)(DX*1), Z7, Z5
 	VFMADD231PS.BCST (BX)(CX*2), Z7, Z6
-	MOVLQSX          12(R10), BX
-	LEAQ             (R9)(BX*4), BX
-	VMOVUPS          192(R8), Z7
+	MOVLQSX          12(R11), BX
+	LEAQ             (R10)(BX*4), BX
+	VMOVUPS          192(R9), Z7
 	VFMADD231PS.BCST (BX), Z7, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z7, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z7, Z2
@@ -4249,24 +4886,29 @@ k_block:
 	VFMADD231PS.BCST (BX)(AX*4), Z7, Z4
 	VFMADD231PS.BCST (BX)(DX*1), Z7, Z5
 	VFMADD231PS.BCST (BX)(CX*2), Z7, Z6
-	ADDQ             $+16, R10
+	ADDQ             $+16, R11
+	ADDQ             $0x00000100, R9
+	PREFETCHT0       (R8)
+	PREFETCHT0       64(R8)
+	PREFETCHT0       128(R8)
+	PREFETCHT0       192(R8)
 	ADDQ             $0x00000100, R8
 	PREFETCHT0       (SI)
 	PREFETCHT0       64(SI)
 	LEAQ             (SI)(DI*4), SI
-	SUBQ             $+4, R11
+	SUBQ             $+4, R12
 	JGE              k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R11
+	ADDQ $+4, R12
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX          (R10), BX
-	LEAQ             (R9)(BX*4), BX
-	VMOVUPS          (R8), Z7
+	MOVLQSX          (R11), BX
+	LEAQ             (R10)(BX*4), BX
+	VMOVUPS          (R9), Z7
 	VFMADD231PS.BCST (BX), Z7, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z7, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z7, Z2
@@ -4274,11 +4916,13 @@ k_one:
 	VFMADD231PS.BCST (BX)(AX*4), Z7, Z4
 	VFMADD231PS.BCST (BX)(DX*1), Z7, Z5
 	VFMADD231PS.BCST (BX)(CX*2), Z7, Z6
-	ADDQ             $+4, R10
+	ADDQ             $+4, R11
+	ADDQ             $+64, R9
+	PREFETCHT0       (R8)
 	ADDQ             $+64, R8
 	PREFETCHT0       (SI)
 	ADDQ             DI, SI
-	DECQ             R11
+	DECQ             R12
 	JNZ              k_one
 
 k_done:
@@ -4322,8 +4966,9 @@ k_done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·RowConv8x16(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI input row 7/dstStride, DI prefetch, R8 prefetchStep, R9 weights, R10 src, R11 offsets, R12 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src,
+	// SI input row 7/dstStride, DI prefetch, R8 prefetchStep, R9 src/next inputs, R10 weights, R11 src,
+	// R12 offsets, R13 k
 	// Z0-Z7 sum[0:8], Z8 weights/lower
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -4345,20 +4990,44 @@ tile:
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
-	MOVQ    weights+16(FP), R9
-	MOVQ    src+8(FP), R10
-	MOVQ    offsets+40(FP), R11
-	MOVQ    k+48(FP), R12
-	SUBQ    $+4, R12
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*8), BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	LEAQ       (R9)(AX*8), R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       src+8(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       k+48(FP), R13
+	SUBQ       $+4, R13
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX          (R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          (R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          (R9), Z8
+	VMOVUPS          (R10), Z8
 	VFMADD231PS.BCST (BX), Z8, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z8, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z8, Z2
@@ -4367,11 +5036,11 @@ k_block:
 	VFMADD231PS.BCST (BX)(DX*1), Z8, Z5
 	VFMADD231PS.BCST (BX)(CX*2), Z8, Z6
 	VFMADD231PS.BCST (SI), Z8, Z7
-	MOVLQSX          4(R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          4(R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          64(R9), Z8
+	VMOVUPS          64(R10), Z8
 	VFMADD231PS.BCST (BX), Z8, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z8, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z8, Z2
@@ -4380,11 +5049,11 @@ k_block:
 	VFMADD231PS.BCST (BX)(DX*1), Z8, Z5
 	VFMADD231PS.BCST (BX)(CX*2), Z8, Z6
 	VFMADD231PS.BCST (SI), Z8, Z7
-	MOVLQSX          8(R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          8(R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          128(R9), Z8
+	VMOVUPS          128(R10), Z8
 	VFMADD231PS.BCST (BX), Z8, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z8, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z8, Z2
@@ -4393,11 +5062,11 @@ k_block:
 	VFMADD231PS.BCST (BX)(DX*1), Z8, Z5
 	VFMADD231PS.BCST (BX)(CX*2), Z8, Z6
 	VFMADD231PS.BCST (SI), Z8, Z7
-	MOVLQSX          12(R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          12(R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          192(R9), Z8
+	VMOVUPS          192(R10), Z8
 	VFMADD231PS.BCST (BX), Z8, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z8, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z8, Z2
@@ -4406,26 +5075,31 @@ k_block:
 	VFMADD231PS.BCST (BX)(DX*1), Z8, Z5
 	VFMADD231PS.BCST (BX)(CX*2), Z8, Z6
 	VFMADD231PS.BCST (SI), Z8, Z7
-	ADDQ             $+16, R11
+	ADDQ             $+16, R12
+	ADDQ             $0x00000100, R10
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
+	PREFETCHT0       128(R9)
+	PREFETCHT0       192(R9)
 	ADDQ             $0x00000100, R9
 	PREFETCHT0       (DI)
 	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
-	SUBQ             $+4, R12
+	SUBQ             $+4, R13
 	JGE              k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX          (R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          (R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          (R9), Z8
+	VMOVUPS          (R10), Z8
 	VFMADD231PS.BCST (BX), Z8, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z8, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z8, Z2
@@ -4434,11 +5108,13 @@ k_one:
 	VFMADD231PS.BCST (BX)(DX*1), Z8, Z5
 	VFMADD231PS.BCST (BX)(CX*2), Z8, Z6
 	VFMADD231PS.BCST (SI), Z8, Z7
-	ADDQ             $+4, R11
+	ADDQ             $+4, R12
+	ADDQ             $+64, R10
+	PREFETCHT0       (R9)
 	ADDQ             $+64, R9
 	PREFETCHT0       (DI)
 	ADDQ             R8, DI
-	DECQ             R12
+	DECQ             R13
 	JNZ              k_one
 
 k_done:
@@ -4484,9 +5160,9 @@ k_done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·RowConv9x16(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 weights, R10 src, R11 offsets,
-	// R12 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 src/next inputs/temporary,
+	// R10 weights, R11 src, R12 offsets, R13 k
 	// Z0-Z8 sum[0:9], Z9 weights/lower
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -4509,20 +5185,48 @@ tile:
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
 	VMOVAPS Z0, Z8
-	MOVQ    weights+16(FP), R9
-	MOVQ    src+8(FP), R10
-	MOVQ    offsets+40(FP), R11
-	MOVQ    k+48(FP), R12
-	SUBQ    $+4, R12
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x00000009, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x00000009, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       src+8(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       k+48(FP), R13
+	SUBQ       $+4, R13
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX          (R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          (R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          (R9), Z9
+	VMOVUPS          (R10), Z9
 	VFMADD231PS.BCST (BX), Z9, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z9, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z9, Z2
@@ -4532,11 +5236,11 @@ k_block:
 	VFMADD231PS.BCST (BX)(CX*2), Z9, Z6
 	VFMADD231PS.BCST (SI), Z9, Z7
 	VFMADD231PS.BCST (SI)(AX*1), Z9, Z8
-	MOVLQSX          4(R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          4(R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          64(R9), Z9
+	VMOVUPS          64(R10), Z9
 	VFMADD231PS.BCST (BX), Z9, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z9, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z9, Z2
@@ -4546,11 +5250,11 @@ k_block:
 	VFMADD231PS.BCST (BX)(CX*2), Z9, Z6
 	VFMADD231PS.BCST (SI), Z9, Z7
 	VFMADD231PS.BCST (SI)(AX*1), Z9, Z8
-	MOVLQSX          8(R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          8(R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          128(R9), Z9
+	VMOVUPS          128(R10), Z9
 	VFMADD231PS.BCST (BX), Z9, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z9, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z9, Z2
@@ -4560,11 +5264,11 @@ k_block:
 	VFMADD231PS.BCST (BX)(CX*2), Z9, Z6
 	VFMADD231PS.BCST (SI), Z9, Z7
 	VFMADD231PS.BCST (SI)(AX*1), Z9, Z8
-	MOVLQSX          12(R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          12(R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          192(R9), Z9
+	VMOVUPS          192(R10), Z9
 	VFMADD231PS.BCST (BX), Z9, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z9, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z9, Z2
@@ -4574,26 +5278,31 @@ k_block:
 	VFMADD231PS.BCST (BX)(CX*2), Z9, Z6
 	VFMADD231PS.BCST (SI), Z9, Z7
 	VFMADD231PS.BCST (SI)(AX*1), Z9, Z8
-	ADDQ             $+16, R11
+	ADDQ             $+16, R12
+	ADDQ             $0x00000100, R10
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
+	PREFETCHT0       128(R9)
+	PREFETCHT0       192(R9)
 	ADDQ             $0x00000100, R9
 	PREFETCHT0       (DI)
 	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
-	SUBQ             $+4, R12
+	SUBQ             $+4, R13
 	JGE              k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX          (R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          (R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          (R9), Z9
+	VMOVUPS          (R10), Z9
 	VFMADD231PS.BCST (BX), Z9, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z9, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z9, Z2
@@ -4603,11 +5312,13 @@ k_one:
 	VFMADD231PS.BCST (BX)(CX*2), Z9, Z6
 	VFMADD231PS.BCST (SI), Z9, Z7
 	VFMADD231PS.BCST (SI)(AX*1), Z9, Z8
-	ADDQ             $+4, R11
+	ADDQ             $+4, R12
+	ADDQ             $+64, R10
+	PREFETCHT0       (R9)
 	ADDQ             $+64, R9
 	PREFETCHT0       (DI)
 	ADDQ             R8, DI
-	DECQ             R12
+	DECQ             R13
 	JNZ              k_one
 
 k_done:
@@ -4657,9 +5368,9 @@ k_done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·RowConv10x16(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 weights, R10 src, R11 offsets,
-	// R12 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 src/next inputs/temporary,
+	// R10 weights, R11 src, R12 offsets, R13 k
 	// Z0-Z9 sum[0:10], Z10 weights/lower
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -4683,20 +5394,50 @@ tile:
 	VMOVAPS Z0, Z7
 	VMOVAPS Z0, Z8
 	VMOVAPS Z0, Z9
-	MOVQ    weights+16(FP), R9
-	MOVQ    src+8(FP), R10
-	MOVQ    offsets+40(FP), R11
-	MOVQ    k+48(FP), R12
-	SUBQ    $+4, R12
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000a, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000a, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       src+8(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       k+48(FP), R13
+	SUBQ       $+4, R13
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX          (R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          (R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          (R9), Z10
+	VMOVUPS          (R10), Z10
 	VFMADD231PS.BCST (BX), Z10, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z10, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z10, Z2
@@ -4707,11 +5448,11 @@ k_block:
 	VFMADD231PS.BCST (SI), Z10, Z7
 	VFMADD231PS.BCST (SI)(AX*1), Z10, Z8
 	VFMADD231PS.BCST (SI)(AX*2), Z10, Z9
-	MOVLQSX          4(R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          4(R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          64(R9), Z10
+	VMOVUPS          64(R10), Z10
 	VFMADD231PS.BCST (BX), Z10, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z10, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z10, Z2
@@ -4722,11 +5463,11 @@ k_block:
 	VFMADD231PS.BCST (SI), Z10, Z7
 	VFMADD231PS.BCST (SI)(AX*1), Z10, Z8
 	VFMADD231PS.BCST (SI)(AX*2), Z10, Z9
-	MOVLQSX          8(R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          8(R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          128(R9), Z10
+	VMOVUPS          128(R10), Z10
 	VFMADD231PS.BCST (BX), Z10, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z10, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z10, Z2
@@ -4737,11 +5478,11 @@ k_block:
 	VFMADD231PS.BCST (SI), Z10, Z7
 	VFMADD231PS.BCST (SI)(AX*1), Z10, Z8
 	VFMADD231PS.BCST (SI)(AX*2), Z10, Z9
-	MOVLQSX          12(R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          12(R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          192(R9), Z10
+	VMOVUPS          192(R10), Z10
 	VFMADD231PS.BCST (BX), Z10, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z10, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z10, Z2
@@ -4752,26 +5493,31 @@ k_block:
 	VFMADD231PS.BCST (SI), Z10, Z7
 	VFMADD231PS.BCST (SI)(AX*1), Z10, Z8
 	VFMADD231PS.BCST (SI)(AX*2), Z10, Z9
-	ADDQ             $+16, R11
+	ADDQ             $+16, R12
+	ADDQ             $0x00000100, R10
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
+	PREFETCHT0       128(R9)
+	PREFETCHT0       192(R9)
 	ADDQ             $0x00000100, R9
 	PREFETCHT0       (DI)
 	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
-	SUBQ             $+4, R12
+	SUBQ             $+4, R13
 	JGE              k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX          (R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          (R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          (R9), Z10
+	VMOVUPS          (R10), Z10
 	VFMADD231PS.BCST (BX), Z10, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z10, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z10, Z2
@@ -4782,11 +5528,13 @@ k_one:
 	VFMADD231PS.BCST (SI), Z10, Z7
 	VFMADD231PS.BCST (SI)(AX*1), Z10, Z8
 	VFMADD231PS.BCST (SI)(AX*2), Z10, Z9
-	ADDQ             $+4, R11
+	ADDQ             $+4, R12
+	ADDQ             $+64, R10
+	PREFETCHT0       (R9)
 	ADDQ             $+64, R9
 	PREFETCHT0       (DI)
 	ADDQ             R8, DI
-	DECQ             R12
+	DECQ             R13
 	JNZ              k_one
 
 k_done:
@@ -4839,9 +5587,9 @@ k_done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·RowConv11x16(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 weights, R10 src, R11 offsets,
-	// R12 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 src/next inputs/temporary,
+	// R10 weights, R11 src, R12 offsets, R13 k
 	// Z0-Z10 sum[0:11], Z11 weights/lower
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -4866,20 +5614,52 @@ tile:
 	VMOVAPS Z0, Z8
 	VMOVAPS Z0, Z9
 	VMOVAPS Z0, Z10
-	MOVQ    weights+16(FP), R9
-	MOVQ    src+8(FP), R10
-	MOVQ    offsets+40(FP), R11
-	MOVQ    k+48(FP), R12
-	SUBQ    $+4, R12
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000b, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000b, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       src+8(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       k+48(FP), R13
+	SUBQ       $+4, R13
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX          (R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          (R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          (R9), Z11
+	VMOVUPS          (R10), Z11
 	VFMADD231PS.BCST (BX), Z11, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z11, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z11, Z2
@@ -4891,11 +5671,11 @@ k_block:
 	VFMADD231PS.BCST (SI)(AX*1), Z11, Z8
 	VFMADD231PS.BCST (SI)(AX*2), Z11, Z9
 	VFMADD231PS.BCST (SI)(CX*1), Z11, Z10
-	MOVLQSX          4(R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          4(R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          64(R9), Z11
+	VMOVUPS          64(R10), Z11
 	VFMADD231PS.BCST (BX), Z11, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z11, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z11, Z2
@@ -4907,11 +5687,11 @@ k_block:
 	VFMADD231PS.BCST (SI)(AX*1), Z11, Z8
 	VFMADD231PS.BCST (SI)(AX*2), Z11, Z9
 	VFMADD231PS.BCST (SI)(CX*1), Z11, Z10
-	MOVLQSX          8(R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          8(R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          128(R9), Z11
+	VMOVUPS          128(R10), Z11
 	VFMADD231PS.BCST (BX), Z11, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z11, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z11, Z2
@@ -4923,11 +5703,11 @@ k_block:
 	VFMADD231PS.BCST (SI)(AX*1), Z11, Z8
 	VFMADD231PS.BCST (SI)(AX*2), Z11, Z9
 	VFMADD231PS.BCST (SI)(CX*1), Z11, Z10
-	MOVLQSX          12(R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          12(R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          192(R9), Z11
+	VMOVUPS          192(R10), Z11
 	VFMADD231PS.BCST (BX), Z11, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z11, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z11, Z2
@@ -4939,26 +5719,31 @@ k_block:
 	VFMADD231PS.BCST (SI)(AX*1), Z11, Z8
 	VFMADD231PS.BCST (SI)(AX*2), Z11, Z9
 	VFMADD231PS.BCST (SI)(CX*1), Z11, Z10
-	ADDQ             $+16, R11
+	ADDQ             $+16, R12
+	ADDQ             $0x00000100, R10
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
+	PREFETCHT0       128(R9)
+	PREFETCHT0       192(R9)
 	ADDQ             $0x00000100, R9
 	PREFETCHT0       (DI)
 	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
-	SUBQ             $+4, R12
+	SUBQ             $+4, R13
 	JGE              k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX          (R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          (R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          (R9), Z11
+	VMOVUPS          (R10), Z11
 	VFMADD231PS.BCST (BX), Z11, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z11, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z11, Z2
@@ -4970,11 +5755,13 @@ k_one:
 	VFMADD231PS.BCST (SI)(AX*1), Z11, Z8
 	VFMADD231PS.BCST (SI)(AX*2), Z11, Z9
 	VFMADD231PS.BCST (SI)(CX*1), Z11, Z10
-	ADDQ             $+4, R11
+	ADDQ             $+4, R12
+	ADDQ             $+64, R10
+	PREFETCHT0       (R9)
 	ADDQ             $+64, R9
 	PREFETCHT0       (DI)
 	ADDQ             R8, DI
-	DECQ             R12
+	DECQ             R13
 	JNZ              k_one
 
 k_done:
@@ -5030,9 +5817,9 @@ k_done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·RowConv12x16(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 weights, R10 src, R11 offsets,
-	// R12 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 src/next inputs/temporary,
+	// R10 weights, R11 src, R12 offsets, R13 k
 	// Z0-Z11 sum[0:12], Z12 weights/lower
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -5058,20 +5845,54 @@ tile:
 	VMOVAPS Z0, Z9
 	VMOVAPS Z0, Z10
 	VMOVAPS Z0, Z11
-	MOVQ    weights+16(FP), R9
-	MOVQ    src+8(FP), R10
-	MOVQ    offsets+40(FP), R11
-	MOVQ    k+48(FP), R12
-	SUBQ    $+4, R12
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000c, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000c, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       src+8(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       k+48(FP), R13
+	SUBQ       $+4, R13
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX          (R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          (R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          (R9), Z12
+	VMOVUPS          (R10), Z12
 	VFMADD231PS.BCST (BX), Z12, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z12, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z12, Z2
@@ -5084,11 +5905,11 @@ k_block:
 	VFMADD231PS.BCST (SI)(AX*2), Z12, Z9
 	VFMADD231PS.BCST (SI)(CX*1), Z12, Z10
 	VFMADD231PS.BCST (SI)(AX*4), Z12, Z11
-	MOVLQSX          4(R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          4(R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          64(R9), Z12
+	VMOVUPS          64(R10), Z12
 	VFMADD231PS.BCST (BX), Z12, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z12, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z12, Z2
@@ -5101,11 +5922,11 @@ k_block:
 	VFMADD231PS.BCST (SI)(AX*2), Z12, Z9
 	VFMADD231PS.BCST (SI)(CX*1), Z12, Z10
 	VFMADD231PS.BCST (SI)(AX*4), Z12, Z11
-	MOVLQSX          8(R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          8(R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          128(R9), Z12
+	VMOVUPS          128(R10), Z12
 	VFMADD231PS.BCST (BX), Z12, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z12, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z12, Z2
@@ -5118,11 +5939,11 @@ k_block:
 	VFMADD231PS.BCST (SI)(AX*2), Z12, Z9
 	VFMADD231PS.BCST (SI)(CX*1), Z12, Z10
 	VFMADD231PS.BCST (SI)(AX*4), Z12, Z11
-	MOVLQSX          12(R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          12(R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          192(R9), Z12
+	VMOVUPS          192(R10), Z12
 	VFMADD231PS.BCST (BX), Z12, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z12, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z12, Z2
@@ -5135,26 +5956,31 @@ k_block:
 	VFMADD231PS.BCST (SI)(AX*2), Z12, Z9
 	VFMADD231PS.BCST (SI)(CX*1), Z12, Z10
 	VFMADD231PS.BCST (SI)(AX*4), Z12, Z11
-	ADDQ             $+16, R11
+	ADDQ             $+16, R12
+	ADDQ             $0x00000100, R10
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
+	PREFETCHT0       128(R9)
+	PREFETCHT0       192(R9)
 	ADDQ             $0x00000100, R9
 	PREFETCHT0       (DI)
 	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
-	SUBQ             $+4, R12
+	SUBQ             $+4, R13
 	JGE              k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX          (R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          (R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          (R9), Z12
+	VMOVUPS          (R10), Z12
 	VFMADD231PS.BCST (BX), Z12, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z12, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z12, Z2
@@ -5167,11 +5993,13 @@ k_one:
 	VFMADD231PS.BCST (SI)(AX*2), Z12, Z9
 	VFMADD231PS.BCST (SI)(CX*1), Z12, Z10
 	VFMADD231PS.BCST (SI)(AX*4), Z12, Z11
-	ADDQ             $+4, R11
+	ADDQ             $+4, R12
+	ADDQ             $+64, R10
+	PREFETCHT0       (R9)
 	ADDQ             $+64, R9
 	PREFETCHT0       (DI)
 	ADDQ             R8, DI
-	DECQ             R12
+	DECQ             R13
 	JNZ              k_one
 
 k_done:
@@ -5230,9 +6058,9 @@ k_done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·RowConv13x16(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 weights, R10 src, R11 offsets,
-	// R12 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 src/next inputs/temporary,
+	// R10 weights, R11 src, R12 offsets, R13 k
 	// Z0-Z12 sum[0:13], Z13 weights/lower
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -5259,20 +6087,56 @@ tile:
 	VMOVAPS Z0, Z10
 	VMOVAPS Z0, Z11
 	VMOVAPS Z0, Z12
-	MOVQ    weights+16(FP), R9
-	MOVQ    src+8(FP), R10
-	MOVQ    offsets+40(FP), R11
-	MOVQ    k+48(FP), R12
-	SUBQ    $+4, R12
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000d, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000d, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       src+8(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       k+48(FP), R13
+	SUBQ       $+4, R13
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX          (R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          (R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          (R9), Z13
+	VMOVUPS          (R10), Z13
 	VFMADD231PS.BCST (BX), Z13, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z13, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z13, Z2
@@ -5286,11 +6150,11 @@ k_block:
 	VFMADD231PS.BCST (SI)(CX*1), Z13, Z10
 	VFMADD231PS.BCST (SI)(AX*4), Z13, Z11
 	VFMADD231PS.BCST (SI)(DX*1), Z13, Z12
-	MOVLQSX          4(R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          4(R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          64(R9), Z13
+	VMOVUPS          64(R10), Z13
 	VFMADD231PS.BCST (BX), Z13, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z13, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z13, Z2
@@ -5304,11 +6168,11 @@ k_block:
 	VFMADD231PS.BCST (SI)(CX*1), Z13, Z10
 	VFMADD231PS.BCST (SI)(AX*4), Z13, Z11
 	VFMADD231PS.BCST (SI)(DX*1), Z13, Z12
-	MOVLQSX          8(R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          8(R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          128(R9), Z13
+	VMOVUPS          128(R10), Z13
 	VFMADD231PS.BCST (BX), Z13, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z13, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z13, Z2
@@ -5322,11 +6186,11 @@ k_block:
 	VFMADD231PS.BCST (SI)(CX*1), Z13, Z10
 	VFMADD231PS.BCST (SI)(AX*4), Z13, Z11
 	VFMADD231PS.BCST (SI)(DX*1), Z13, Z12
-	MOVLQSX          12(R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          12(R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          192(R9), Z13
+	VMOVUPS          192(R10), Z13
 	VFMADD231PS.BCST (BX), Z13, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z13, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z13, Z2
@@ -5340,26 +6204,31 @@ k_block:
 	VFMADD231PS.BCST (SI)(CX*1), Z13, Z10
 	VFMADD231PS.BCST (SI)(AX*4), Z13, Z11
 	VFMADD231PS.BCST (SI)(DX*1), Z13, Z12
-	ADDQ             $+16, R11
+	ADDQ             $+16, R12
+	ADDQ             $0x00000100, R10
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
+	PREFETCHT0       128(R9)
+	PREFETCHT0       192(R9)
 	ADDQ             $0x00000100, R9
 	PREFETCHT0       (DI)
 	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
-	SUBQ             $+4, R12
+	SUBQ             $+4, R13
 	JGE              k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX          (R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          (R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          (R9), Z13
+	VMOVUPS          (R10), Z13
 	VFMADD231PS.BCST (BX), Z13, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z13, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z13, Z2
@@ -5373,11 +6242,13 @@ k_one:
 	VFMADD231PS.BCST (SI)(CX*1), Z13, Z10
 	VFMADD231PS.BCST (SI)(AX*4), Z13, Z11
 	VFMADD231PS.BCST (SI)(DX*1), Z13, Z12
-	ADDQ             $+4, R11
+	ADDQ             $+4, R12
+	ADDQ             $+64, R10
+	PREFETCHT0       (R9)
 	ADDQ             $+64, R9
 	PREFETCHT0       (DI)
 	ADDQ             R8, DI
-	DECQ             R12
+	DECQ             R13
 	JNZ              k_one
 
 k_done:
@@ -5439,9 +6310,9 @@ k_done:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·RowConv14x16(SB), NOSPLIT, $0-92
 	// Registers, a slash between what one of them holds by turns:
-	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/offset/input/dst/src,
-	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 weights, R10 src, R11 offsets,
-	// R12 k
+	// AX srcStride, CX 3·srcStride, DX 5·srcStride, BX input row 0/bias/dst/offset/input/src/temporary,
+	// SI input row 7/dstStride/temporary, DI prefetch, R8 prefetchStep, R9 src/next inputs/temporary,
+	// R10 weights, R11 src, R12 offsets, R13 k
 	// Z0-Z13 sum[0:14], Z14 weights/lower
 	MOVQ srcStride+56(FP), AX
 	SHLQ $0x02, AX
@@ -5469,20 +6340,58 @@ tile:
 	VMOVAPS Z0, Z11
 	VMOVAPS Z0, Z12
 	VMOVAPS Z0, Z13
-	MOVQ    weights+16(FP), R9
-	MOVQ    src+8(FP), R10
-	MOVQ    offsets+40(FP), R11
-	MOVQ    k+48(FP), R12
-	SUBQ    $+4, R12
-	JL      k_rest
+
+	// Stores wait for their cache lines, one after the other: prefetch the next tile's.
+	MOVQ       dst+0(FP), BX
+	MOVQ       dstStride+64(FP), SI
+	SHLQ       $0x02, SI
+	IMUL3Q     $0x0000000e, SI, R9
+	ADDQ       R9, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	PREFETCHT0 (BX)
+	ADDQ       SI, BX
+	MOVQ       src+8(FP), R9
+	IMUL3Q     $0x0000000e, AX, BX
+	ADDQ       BX, R9
+	MOVQ       weights+16(FP), R10
+	MOVQ       src+8(FP), R11
+	MOVQ       offsets+40(FP), R12
+	MOVQ       k+48(FP), R13
+	SUBQ       $+4, R13
+	JL         k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	MOVLQSX          (R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          (R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          (R9), Z14
+	VMOVUPS          (R10), Z14
 	VFMADD231PS.BCST (BX), Z14, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z14, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z14, Z2
@@ -5497,11 +6406,11 @@ k_block:
 	VFMADD231PS.BCST (SI)(AX*4), Z14, Z11
 	VFMADD231PS.BCST (SI)(DX*1), Z14, Z12
 	VFMADD231PS.BCST (SI)(CX*2), Z14, Z13
-	MOVLQSX          4(R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          4(R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          64(R9), Z14
+	VMOVUPS          64(R10), Z14
 	VFMADD231PS.BCST (BX), Z14, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z14, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z14, Z2
@@ -5516,11 +6425,11 @@ k_block:
 	VFMADD231PS.BCST (SI)(AX*4), Z14, Z11
 	VFMADD231PS.BCST (SI)(DX*1), Z14, Z12
 	VFMADD231PS.BCST (SI)(CX*2), Z14, Z13
-	MOVLQSX          8(R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          8(R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          128(R9), Z14
+	VMOVUPS          128(R10), Z14
 	VFMADD231PS.BCST (BX), Z14, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z14, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z14, Z2
@@ -5535,11 +6444,11 @@ k_block:
 	VFMADD231PS.BCST (SI)(AX*4), Z14, Z11
 	VFMADD231PS.BCST (SI)(DX*1), Z14, Z12
 	VFMADD231PS.BCST (SI)(CX*2), Z14, Z13
-	MOVLQSX          12(R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          12(R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          192(R9), Z14
+	VMOVUPS          192(R10), Z14
 	VFMADD231PS.BCST (BX), Z14, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z14, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z14, Z2
@@ -5554,26 +6463,31 @@ k_block:
 	VFMADD231PS.BCST (SI)(AX*4), Z14, Z11
 	VFMADD231PS.BCST (SI)(DX*1), Z14, Z12
 	VFMADD231PS.BCST (SI)(CX*2), Z14, Z13
-	ADDQ             $+16, R11
+	ADDQ             $+16, R12
+	ADDQ             $0x00000100, R10
+	PREFETCHT0       (R9)
+	PREFETCHT0       64(R9)
+	PREFETCHT0       128(R9)
+	PREFETCHT0       192(R9)
 	ADDQ             $0x00000100, R9
 	PREFETCHT0       (DI)
 	PREFETCHT0       64(DI)
 	LEAQ             (DI)(R8*4), DI
-	SUBQ             $+4, R12
+	SUBQ             $+4, R13
 	JGE              k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDQ $+4, R12
+	ADDQ $+4, R13
 	JZ   k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	MOVLQSX          (R11), BX
-	LEAQ             (R10)(BX*4), BX
+	MOVLQSX          (R12), BX
+	LEAQ             (R11)(BX*4), BX
 	LEAQ             (BX)(DX*1), SI
 	LEAQ             (SI)(AX*2), SI
-	VMOVUPS          (R9), Z14
+	VMOVUPS          (R10), Z14
 	VFMADD231PS.BCST (BX), Z14, Z0
 	VFMADD231PS.BCST (BX)(AX*1), Z14, Z1
 	VFMADD231PS.BCST (BX)(AX*2), Z14, Z2
@@ -5588,11 +6502,13 @@ k_one:
 	VFMADD231PS.BCST (SI)(AX*4), Z14, Z11
 	VFMADD231PS.BCST (SI)(DX*1), Z14, Z12
 	VFMADD231PS.BCST (SI)(CX*2), Z14, Z13
-	ADDQ             $+4, R11
+	ADDQ             $+4, R12
+	ADDQ             $+64, R10
+	PREFETCHT0       (R9)
 	ADDQ             $+64, R9
 	PREFETCHT0       (DI)
 	ADDQ             R8, DI
-	DECQ             R12
+	DECQ             R13
 	JNZ              k_one
 
 k_done:
