@@ -51,9 +51,11 @@ func (f float32s) SplatAt(p vec.R) vec.V {
 	return v
 }
 
-func (f float32s) AddMulRow(sums []vec.V, factor vec.V, p vec.R) {
-	for i, sum := range sums {
-		f.m.Ctx.VFMADD231PS(operand.Mem{Base: p, Disp: i * f.m.size}, factor, sum)
+func (f float32s) AddMulRow(sums []vec.V, factors vec.R, i int, row vec.R) {
+	factor := vec.Named(f.m, "factor", f.m.vector())
+	f.m.Ctx.VBROADCASTSS(operand.Mem{Base: factors, Disp: i * vec.F32.Size}, factor)
+	for v, sum := range sums {
+		f.m.Ctx.VFMADD231PS(operand.Mem{Base: row, Disp: v * f.m.size}, factor, sum)
 	}
 }
 

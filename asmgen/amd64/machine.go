@@ -198,6 +198,13 @@ func (m *Machine) AddMulTo(dst, src vec.R, n int) {
 	}
 }
 
+func (m *Machine) AddMul(a, b vec.R, n int) vec.R {
+	r := m.Ctx.GP64()
+	m.Ctx.IMUL3Q(operand.U32(uint32(n)), b, r)
+	m.Ctx.ADDQ(a, r)
+	return r
+}
+
 // log2 is the binary logarithm of a power of two.
 func log2(n int) int {
 	if bits.OnesCount(uint(n)) != 1 {
@@ -223,9 +230,9 @@ func (m *Machine) LoadInt32(p vec.R, i int) vec.R {
 	return r
 }
 
-func (m *Machine) LoadByte(p vec.R) vec.R {
+func (m *Machine) LoadByte(p vec.R, i int) vec.R {
 	r := m.Ctx.GP64()
-	m.Ctx.MOVBQZX(operand.Mem{Base: p}, r)
+	m.Ctx.MOVBQZX(operand.Mem{Base: p, Disp: i}, r)
 	return r
 }
 

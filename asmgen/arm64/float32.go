@@ -59,14 +59,16 @@ func (f float32s) SplatAt(p vec.R) vec.V {
 // they need.
 const rowAhead = 4
 
-func (f float32s) AddMulRow(sums []vec.V, factor vec.V, p vec.R) {
-	row := make([]vec.V, len(sums))
-	for i := range len(sums) + rowAhead {
-		if i < len(sums) {
-			row[i] = f.m.Load(p, i)
+func (f float32s) AddMulRow(sums []vec.V, factors vec.R, i int, row vec.R) {
+	factor := vec.Named(f.m, "factor", f.m.Ctx.XMM())
+	f.m.emit(fmt.Sprintf("FMOVS %d(R{1}), F{0}", imm(i*vec.F32.Size, 0, 16380, vec.F32.Size)), out(factor), in(factors))
+	inputs := make([]vec.V, len(sums))
+	for v := range len(sums) + rowAhead {
+		if v < len(sums) {
+			inputs[v] = f.m.Load(row, v)
 		}
-		if done := i - rowAhead; done >= 0 {
-			f.AddMulTo(sums[done], factor, row[done])
+		if done := v - rowAhead; done >= 0 {
+			f.m.word("fmla", []ref{inout(sums[done]), in(inputs[done]), in(factor)}, 0)
 		}
 	}
 }

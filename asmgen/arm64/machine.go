@@ -312,6 +312,16 @@ func (m *Machine) AddMulTo(dst, src vec.R, n int) {
 	m.emit("MADD R{1}, R{0}, R{2}, R{0}", inout(dst), in(src), in(m.Int(n)))
 }
 
+func (m *Machine) AddMul(a, b vec.R, n int) vec.R {
+	r := m.Ctx.GP64()
+	if bits.OnesCount(uint(n)) == 1 {
+		m.addShifted(r, a, b, log2(n))
+	} else {
+		m.emit("MADD R{2}, R{1}, R{3}, R{0}", out(r), in(a), in(b), in(m.Int(n)))
+	}
+	return r
+}
+
 // addShifted sets dst to a + b·2^shift.
 func (m *Machine) addShifted(dst, a, b vec.R, shift int) {
 	if shift == 0 {
@@ -345,9 +355,9 @@ func (m *Machine) LoadInt32(p vec.R, i int) vec.R {
 	return r
 }
 
-func (m *Machine) LoadByte(p vec.R) vec.R {
+func (m *Machine) LoadByte(p vec.R, i int) vec.R {
 	r := m.Ctx.GP64()
-	m.emit("MOVBU (R{1}), R{0}", out(r), in(p))
+	m.emit(fmt.Sprintf("MOVBU %d(R{1}), R{0}", imm(i, 0, 4095, 1)), out(r), in(p))
 	return r
 }
 

@@ -73,16 +73,15 @@ func spmm(m vec.Core, f vec.Float32, name string, vectors int, add bool) {
 			f.Skip(bias, 1)
 		}
 		vec.NameAll(m, "sum", sum)
-		count := vec.Named(m, "count", m.LoadByte(counts))
+		count := vec.Named(m, "count", m.LoadByte(counts, 0))
 		m.SkipBytes(counts, 1)
-		m.Steps("k", "For each value of the row, times a row of the dense matrix", count, 1, func(int) {
-			row := vec.Named(m, "row", m.CopyInt(src))
-			column := vec.Named(m, "column", m.LoadByte(columns))
-			m.AddMulTo(row, column, width*f.Element().Size)
-			m.SkipBytes(columns, 1)
-			value := vec.Named(m, "value", f.SplatAt(values))
-			f.Skip(values, 1)
-			f.AddMulRow(sum, value, row)
+		m.Steps("k", "For each value of the row, times a row of the dense matrix", count, 2, func(n int) {
+			for i := range n {
+				column := vec.Named(m, "column", m.LoadByte(columns, i))
+				f.AddMulRow(sum, values, i, vec.Named(m, "row", m.AddMul(src, column, width*f.Element().Size)))
+			}
+			m.SkipBytes(columns, n)
+			f.Skip(values, n)
 		})
 		m.Comment("The sums, at least lower, are the outputs")
 		for v := range sum {

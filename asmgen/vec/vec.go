@@ -110,6 +110,7 @@ type Integers interface {
 	CopyInt(r R) R
 	AddTo(dst, src R)
 	AddMulTo(dst, src R, n int) // dst += n·src
+	AddMul(a, b R, n int) R     // a + n·b
 	SubFrom(dst, src R)
 	MulBy(dst, src R)
 	DivBy(dst R, n int) // n is a power of two; rounds down
@@ -117,7 +118,7 @@ type Integers interface {
 	SkipInts(p R, n int)
 	LoadInt32(p R, i int) R // int32 i from p on
 	SkipInt32s(p R, n int)
-	LoadByte(p R) R // the uint8 at p
+	LoadByte(p R, i int) R // uint8 i from p on
 	SkipBytes(p R, n int)
 }
 
@@ -265,8 +266,9 @@ type Float32 interface {
 	SplatArg(param string) V // all lanes are the float32 argument
 	SplatAt(p R) V           // all lanes are the float32 at p
 
-	// AddMulRow adds factor times a row of vectors, from p on, to the sums; each lane is rounded once.
-	AddMulRow(sums []V, factor V, p R)
+	// AddMulRow adds a row of vectors, times float32 i from factors on, to the sums; each lane is rounded
+	// once.
+	AddMulRow(sums []V, factors R, i int, row R)
 
 	Add(a, b V) V
 	Sub(a, b V) V // a - b

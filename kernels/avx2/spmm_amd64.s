@@ -8,9 +8,8 @@
 // Requires: AVX, FMA3
 TEXT ·SpMM1x8(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// AX dst, CX src, DX values, BX columns, SI counts, DI bias, R8 rows, R9 count, R10 row,
-	// R11 column/temporary
-	// Y0 lower, Y1 sum, Y2 value
+	// AX dst, CX src, DX values, BX columns, SI counts, DI bias, R8 rows, R9 count, R10 column/row
+	// Y0 lower, Y1 sum, Y2 factor
 	VBROADCASTSS lower+56(FP), Y0
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -27,19 +26,40 @@ row:
 	ADDQ         $+4, DI
 	MOVBQZX      (SI), R9
 	ADDQ         $+1, SI
-	TESTQ        R9, R9
-	JZ           k_done
+	SUBQ         $+2, R9
+	JL           k_rest
+
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBQZX      (BX), R10
+	IMUL3Q       $0x00000020, R10, R10
+	ADDQ         CX, R10
+	VBROADCASTSS (DX), Y2
+	VFMADD231PS  (R10), Y2, Y1
+	MOVBQZX      1(BX), R10
+	IMUL3Q       $0x00000020, R10, R10
+	ADDQ         CX, R10
+	VBROADCASTSS 4(DX), Y2
+	VFMADD231PS  (R10), Y2, Y1
+	ADDQ         $+2, BX
+	ADDQ         $+8, DX
+	SUBQ         $+2, R9
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R9
+	JZ   k_done
 
 	// For each value of the row, times a row of the dense matrix: one a round.
 k_one:
-	MOVQ         CX, R10
-	MOVBQZX      (BX), R11
-	IMUL3Q       $0x00000020, R11, R11
-	ADDQ         R11, R10
-	ADDQ         $+1, BX
+	MOVBQZX      (BX), R10
+	IMUL3Q       $0x00000020, R10, R10
+	ADDQ         CX, R10
 	VBROADCASTSS (DX), Y2
-	ADDQ         $+4, DX
 	VFMADD231PS  (R10), Y2, Y1
+	ADDQ         $+1, BX
+	ADDQ         $+4, DX
 	DECQ         R9
 	JNZ          k_one
 
@@ -57,9 +77,8 @@ k_done:
 // Requires: AVX, FMA3
 TEXT ·SpMM2x8(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// AX dst, CX src, DX values, BX columns, SI counts, DI bias, R8 rows, R9 count, R10 row,
-	// R11 column/temporary
-	// Y0 lower, Y1-Y2 sum[0:2], Y3 value
+	// AX dst, CX src, DX values, BX columns, SI counts, DI bias, R8 rows, R9 count, R10 column/row
+	// Y0 lower, Y1-Y2 sum[0:2], Y3 factor
 	VBROADCASTSS lower+56(FP), Y0
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -77,20 +96,43 @@ row:
 	ADDQ         $+4, DI
 	MOVBQZX      (SI), R9
 	ADDQ         $+1, SI
-	TESTQ        R9, R9
-	JZ           k_done
+	SUBQ         $+2, R9
+	JL           k_rest
+
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBQZX      (BX), R10
+	IMUL3Q       $0x00000040, R10, R10
+	ADDQ         CX, R10
+	VBROADCASTSS (DX), Y3
+	VFMADD231PS  (R10), Y3, Y1
+	VFMADD231PS  32(R10), Y3, Y2
+	MOVBQZX      1(BX), R10
+	IMUL3Q       $0x00000040, R10, R10
+	ADDQ         CX, R10
+	VBROADCASTSS 4(DX), Y3
+	VFMADD231PS  (R10), Y3, Y1
+	VFMADD231PS  32(R10), Y3, Y2
+	ADDQ         $+2, BX
+	ADDQ         $+8, DX
+	SUBQ         $+2, R9
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R9
+	JZ   k_done
 
 	// For each value of the row, times a row of the dense matrix: one a round.
 k_one:
-	MOVQ         CX, R10
-	MOVBQZX      (BX), R11
-	IMUL3Q       $0x00000040, R11, R11
-	ADDQ         R11, R10
-	ADDQ         $+1, BX
+	MOVBQZX      (BX), R10
+	IMUL3Q       $0x00000040, R10, R10
+	ADDQ         CX, R10
 	VBROADCASTSS (DX), Y3
-	ADDQ         $+4, DX
 	VFMADD231PS  (R10), Y3, Y1
 	VFMADD231PS  32(R10), Y3, Y2
+	ADDQ         $+1, BX
+	ADDQ         $+4, DX
 	DECQ         R9
 	JNZ          k_one
 
@@ -110,9 +152,8 @@ k_done:
 // Requires: AVX, FMA3
 TEXT ·SpMM3x8(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// AX dst, CX src, DX values, BX columns, SI counts, DI bias, R8 rows, R9 count, R10 row,
-	// R11 column/temporary
-	// Y0 lower, Y1-Y3 sum[0:3], Y4 value
+	// AX dst, CX src, DX values, BX columns, SI counts, DI bias, R8 rows, R9 count, R10 column/row
+	// Y0 lower, Y1-Y3 sum[0:3], Y4 factor
 	VBROADCASTSS lower+56(FP), Y0
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -131,21 +172,46 @@ row:
 	ADDQ         $+4, DI
 	MOVBQZX      (SI), R9
 	ADDQ         $+1, SI
-	TESTQ        R9, R9
-	JZ           k_done
+	SUBQ         $+2, R9
+	JL           k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVQ         CX, R10
-	MOVBQZX      (BX), R11
-	IMUL3Q       $0x00000060, R11, R11
-	ADDQ         R11, R10
-	ADDQ         $+1, BX
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBQZX      (BX), R10
+	IMUL3Q       $0x00000060, R10, R10
+	ADDQ         CX, R10
 	VBROADCASTSS (DX), Y4
-	ADDQ         $+4, DX
 	VFMADD231PS  (R10), Y4, Y1
 	VFMADD231PS  32(R10), Y4, Y2
 	VFMADD231PS  64(R10), Y4, Y3
+	MOVBQZX      1(BX), R10
+	IMUL3Q       $0x00000060, R10, R10
+	ADDQ         CX, R10
+	VBROADCASTSS 4(DX), Y4
+	VFMADD231PS  (R10), Y4, Y1
+	VFMADD231PS  32(R10), Y4, Y2
+	VFMADD231PS  64(R10), Y4, Y3
+	ADDQ         $+2, BX
+	ADDQ         $+8, DX
+	SUBQ         $+2, R9
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R9
+	JZ   k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBQZX      (BX), R10
+	IMUL3Q       $0x00000060, R10, R10
+	ADDQ         CX, R10
+	VBROADCASTSS (DX), Y4
+	VFMADD231PS  (R10), Y4, Y1
+	VFMADD231PS  32(R10), Y4, Y2
+	VFMADD231PS  64(R10), Y4, Y3
+	ADDQ         $+1, BX
+	ADDQ         $+4, DX
 	DECQ         R9
 	JNZ          k_one
 
@@ -167,9 +233,8 @@ k_done:
 // Requires: AVX, FMA3
 TEXT ·SpMM4x8(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// AX dst, CX src, DX values, BX columns, SI counts, DI bias, R8 rows, R9 count, R10 row,
-	// R11 column/temporary
-	// Y0 lower, Y1-Y4 sum[0:4], Y5 value
+	// AX dst, CX src, DX values, BX columns, SI counts, DI bias, R8 rows, R9 count, R10 column/row
+	// Y0 lower, Y1-Y4 sum[0:4], Y5 factor
 	VBROADCASTSS lower+56(FP), Y0
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -189,22 +254,49 @@ row:
 	ADDQ         $+4, DI
 	MOVBQZX      (SI), R9
 	ADDQ         $+1, SI
-	TESTQ        R9, R9
-	JZ           k_done
+	SUBQ         $+2, R9
+	JL           k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVQ         CX, R10
-	MOVBQZX      (BX), R11
-	IMUL3Q       $0x00000080, R11, R11
-	ADDQ         R11, R10
-	ADDQ         $+1, BX
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBQZX      (BX), R10
+	IMUL3Q       $0x00000080, R10, R10
+	ADDQ         CX, R10
 	VBROADCASTSS (DX), Y5
-	ADDQ         $+4, DX
 	VFMADD231PS  (R10), Y5, Y1
 	VFMADD231PS  32(R10), Y5, Y2
 	VFMADD231PS  64(R10), Y5, Y3
 	VFMADD231PS  96(R10), Y5, Y4
+	MOVBQZX      1(BX), R10
+	IMUL3Q       $0x00000080, R10, R10
+	ADDQ         CX, R10
+	VBROADCASTSS 4(DX), Y5
+	VFMADD231PS  (R10), Y5, Y1
+	VFMADD231PS  32(R10), Y5, Y2
+	VFMADD231PS  64(R10), Y5, Y3
+	VFMADD231PS  96(R10), Y5, Y4
+	ADDQ         $+2, BX
+	ADDQ         $+8, DX
+	SUBQ         $+2, R9
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R9
+	JZ   k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBQZX      (BX), R10
+	IMUL3Q       $0x00000080, R10, R10
+	ADDQ         CX, R10
+	VBROADCASTSS (DX), Y5
+	VFMADD231PS  (R10), Y5, Y1
+	VFMADD231PS  32(R10), Y5, Y2
+	VFMADD231PS  64(R10), Y5, Y3
+	VFMADD231PS  96(R10), Y5, Y4
+	ADDQ         $+1, BX
+	ADDQ         $+4, DX
 	DECQ         R9
 	JNZ          k_one
 
@@ -228,9 +320,8 @@ k_done:
 // Requires: AVX, FMA3
 TEXT ·SpMM5x8(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// AX dst, CX src, DX values, BX columns, SI counts, DI bias, R8 rows, R9 count, R10 row,
-	// R11 column/temporary
-	// Y0 lower, Y1-Y5 sum[0:5], Y6 value
+	// AX dst, CX src, DX values, BX columns, SI counts, DI bias, R8 rows, R9 count, R10 column/row
+	// Y0 lower, Y1-Y5 sum[0:5], Y6 factor
 	VBROADCASTSS lower+56(FP), Y0
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -251,23 +342,52 @@ row:
 	ADDQ         $+4, DI
 	MOVBQZX      (SI), R9
 	ADDQ         $+1, SI
-	TESTQ        R9, R9
-	JZ           k_done
+	SUBQ         $+2, R9
+	JL           k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVQ         CX, R10
-	MOVBQZX      (BX), R11
-	IMUL3Q       $0x000000a0, R11, R11
-	ADDQ         R11, R10
-	ADDQ         $+1, BX
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBQZX      (BX), R10
+	IMUL3Q       $0x000000a0, R10, R10
+	ADDQ         CX, R10
 	VBROADCASTSS (DX), Y6
-	ADDQ         $+4, DX
 	VFMADD231PS  (R10), Y6, Y1
 	VFMADD231PS  32(R10), Y6, Y2
 	VFMADD231PS  64(R10), Y6, Y3
 	VFMADD231PS  96(R10), Y6, Y4
 	VFMADD231PS  128(R10), Y6, Y5
+	MOVBQZX      1(BX), R10
+	IMUL3Q       $0x000000a0, R10, R10
+	ADDQ         CX, R10
+	VBROADCASTSS 4(DX), Y6
+	VFMADD231PS  (R10), Y6, Y1
+	VFMADD231PS  32(R10), Y6, Y2
+	VFMADD231PS  64(R10), Y6, Y3
+	VFMADD231PS  96(R10), Y6, Y4
+	VFMADD231PS  128(R10), Y6, Y5
+	ADDQ         $+2, BX
+	ADDQ         $+8, DX
+	SUBQ         $+2, R9
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R9
+	JZ   k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBQZX      (BX), R10
+	IMUL3Q       $0x000000a0, R10, R10
+	ADDQ         CX, R10
+	VBROADCASTSS (DX), Y6
+	VFMADD231PS  (R10), Y6, Y1
+	VFMADD231PS  32(R10), Y6, Y2
+	VFMADD231PS  64(R10), Y6, Y3
+	VFMADD231PS  96(R10), Y6, Y4
+	VFMADD231PS  128(R10), Y6, Y5
+	ADDQ         $+1, BX
+	ADDQ         $+4, DX
 	DECQ         R9
 	JNZ          k_one
 
@@ -293,9 +413,8 @@ k_done:
 // Requires: AVX, FMA3
 TEXT ·SpMM6x8(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// AX dst, CX src, DX values, BX columns, SI counts, DI bias, R8 rows, R9 count, R10 row,
-	// R11 column/temporary
-	// Y0 lower, Y1-Y6 sum[0:6], Y7 value
+	// AX dst, CX src, DX values, BX columns, SI counts, DI bias, R8 rows, R9 count, R10 column/row
+	// Y0 lower, Y1-Y6 sum[0:6], Y7 factor
 	VBROADCASTSS lower+56(FP), Y0
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -317,24 +436,55 @@ row:
 	ADDQ         $+4, DI
 	MOVBQZX      (SI), R9
 	ADDQ         $+1, SI
-	TESTQ        R9, R9
-	JZ           k_done
+	SUBQ         $+2, R9
+	JL           k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVQ         CX, R10
-	MOVBQZX      (BX), R11
-	IMUL3Q       $0x000000c0, R11, R11
-	ADDQ         R11, R10
-	ADDQ         $+1, BX
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBQZX      (BX), R10
+	IMUL3Q       $0x000000c0, R10, R10
+	ADDQ         CX, R10
 	VBROADCASTSS (DX), Y7
-	ADDQ         $+4, DX
 	VFMADD231PS  (R10), Y7, Y1
 	VFMADD231PS  32(R10), Y7, Y2
 	VFMADD231PS  64(R10), Y7, Y3
 	VFMADD231PS  96(R10), Y7, Y4
 	VFMADD231PS  128(R10), Y7, Y5
 	VFMADD231PS  160(R10), Y7, Y6
+	MOVBQZX      1(BX), R10
+	IMUL3Q       $0x000000c0, R10, R10
+	ADDQ         CX, R10
+	VBROADCASTSS 4(DX), Y7
+	VFMADD231PS  (R10), Y7, Y1
+	VFMADD231PS  32(R10), Y7, Y2
+	VFMADD231PS  64(R10), Y7, Y3
+	VFMADD231PS  96(R10), Y7, Y4
+	VFMADD231PS  128(R10), Y7, Y5
+	VFMADD231PS  160(R10), Y7, Y6
+	ADDQ         $+2, BX
+	ADDQ         $+8, DX
+	SUBQ         $+2, R9
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R9
+	JZ   k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBQZX      (BX), R10
+	IMUL3Q       $0x000000c0, R10, R10
+	ADDQ         CX, R10
+	VBROADCASTSS (DX), Y7
+	VFMADD231PS  (R10), Y7, Y1
+	VFMADD231PS  32(R10), Y7, Y2
+	VFMADD231PS  64(R10), Y7, Y3
+	VFMADD231PS  96(R10), Y7, Y4
+	VFMADD231PS  128(R10), Y7, Y5
+	VFMADD231PS  160(R10), Y7, Y6
+	ADDQ         $+1, BX
+	ADDQ         $+4, DX
 	DECQ         R9
 	JNZ          k_one
 
@@ -362,9 +512,8 @@ k_done:
 // Requires: AVX, FMA3
 TEXT ·SpMM7x8(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// AX dst, CX src, DX values, BX columns, SI counts, DI bias, R8 rows, R9 count, R10 row,
-	// R11 column/temporary
-	// Y0 lower, Y1-Y7 sum[0:7], Y8 value
+	// AX dst, CX src, DX values, BX columns, SI counts, DI bias, R8 rows, R9 count, R10 column/row
+	// Y0 lower, Y1-Y7 sum[0:7], Y8 factor
 	VBROADCASTSS lower+56(FP), Y0
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -387,18 +536,15 @@ row:
 	ADDQ         $+4, DI
 	MOVBQZX      (SI), R9
 	ADDQ         $+1, SI
-	TESTQ        R9, R9
-	JZ           k_done
+	SUBQ         $+2, R9
+	JL           k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVQ         CX, R10
-	MOVBQZX      (BX), R11
-	IMUL3Q       $0x000000e0, R11, R11
-	ADDQ         R11, R10
-	ADDQ         $+1, BX
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBQZX      (BX), R10
+	IMUL3Q       $0x000000e0, R10, R10
+	ADDQ         CX, R10
 	VBROADCASTSS (DX), Y8
-	ADDQ         $+4, DX
 	VFMADD231PS  (R10), Y8, Y1
 	VFMADD231PS  32(R10), Y8, Y2
 	VFMADD231PS  64(R10), Y8, Y3
@@ -406,6 +552,42 @@ k_one:
 	VFMADD231PS  128(R10), Y8, Y5
 	VFMADD231PS  160(R10), Y8, Y6
 	VFMADD231PS  192(R10), Y8, Y7
+	MOVBQZX      1(BX), R10
+	IMUL3Q       $0x000000e0, R10, R10
+	ADDQ         CX, R10
+	VBROADCASTSS 4(DX), Y8
+	VFMADD231PS  (R10), Y8, Y1
+	VFMADD231PS  32(R10), Y8, Y2
+	VFMADD231PS  64(R10), Y8, Y3
+	VFMADD231PS  96(R10), Y8, Y4
+	VFMADD231PS  128(R10), Y8, Y5
+	VFMADD231PS  160(R10), Y8, Y6
+	VFMADD231PS  192(R10), Y8, Y7
+	ADDQ         $+2, BX
+	ADDQ         $+8, DX
+	SUBQ         $+2, R9
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R9
+	JZ   k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBQZX      (BX), R10
+	IMUL3Q       $0x000000e0, R10, R10
+	ADDQ         CX, R10
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS  (R10), Y8, Y1
+	VFMADD231PS  32(R10), Y8, Y2
+	VFMADD231PS  64(R10), Y8, Y3
+	VFMADD231PS  96(R10), Y8, Y4
+	VFMADD231PS  128(R10), Y8, Y5
+	VFMADD231PS  160(R10), Y8, Y6
+	VFMADD231PS  192(R10), Y8, Y7
+	ADDQ         $+1, BX
+	ADDQ         $+4, DX
 	DECQ         R9
 	JNZ          k_one
 
@@ -435,9 +617,8 @@ k_done:
 // Requires: AVX, FMA3
 TEXT ·SpMM8x8(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// AX dst, CX src, DX values, BX columns, SI counts, DI bias, R8 rows, R9 count, R10 row,
-	// R11 column/temporary
-	// Y0 lower, Y1-Y8 sum[0:8], Y9 value
+	// AX dst, CX src, DX values, BX columns, SI counts, DI bias, R8 rows, R9 count, R10 column/row
+	// Y0 lower, Y1-Y8 sum[0:8], Y9 factor
 	VBROADCASTSS lower+56(FP), Y0
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -461,18 +642,15 @@ row:
 	ADDQ         $+4, DI
 	MOVBQZX      (SI), R9
 	ADDQ         $+1, SI
-	TESTQ        R9, R9
-	JZ           k_done
+	SUBQ         $+2, R9
+	JL           k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVQ         CX, R10
-	MOVBQZX      (BX), R11
-	IMUL3Q       $0x00000100, R11, R11
-	ADDQ         R11, R10
-	ADDQ         $+1, BX
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBQZX      (BX), R10
+	IMUL3Q       $0x00000100, R10, R10
+	ADDQ         CX, R10
 	VBROADCASTSS (DX), Y9
-	ADDQ         $+4, DX
 	VFMADD231PS  (R10), Y9, Y1
 	VFMADD231PS  32(R10), Y9, Y2
 	VFMADD231PS  64(R10), Y9, Y3
@@ -481,6 +659,44 @@ k_one:
 	VFMADD231PS  160(R10), Y9, Y6
 	VFMADD231PS  192(R10), Y9, Y7
 	VFMADD231PS  224(R10), Y9, Y8
+	MOVBQZX      1(BX), R10
+	IMUL3Q       $0x00000100, R10, R10
+	ADDQ         CX, R10
+	VBROADCASTSS 4(DX), Y9
+	VFMADD231PS  (R10), Y9, Y1
+	VFMADD231PS  32(R10), Y9, Y2
+	VFMADD231PS  64(R10), Y9, Y3
+	VFMADD231PS  96(R10), Y9, Y4
+	VFMADD231PS  128(R10), Y9, Y5
+	VFMADD231PS  160(R10), Y9, Y6
+	VFMADD231PS  192(R10), Y9, Y7
+	VFMADD231PS  224(R10), Y9, Y8
+	ADDQ         $+2, BX
+	ADDQ         $+8, DX
+	SUBQ         $+2, R9
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R9
+	JZ   k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBQZX      (BX), R10
+	IMUL3Q       $0x00000100, R10, R10
+	ADDQ         CX, R10
+	VBROADCASTSS (DX), Y9
+	VFMADD231PS  (R10), Y9, Y1
+	VFMADD231PS  32(R10), Y9, Y2
+	VFMADD231PS  64(R10), Y9, Y3
+	VFMADD231PS  96(R10), Y9, Y4
+	VFMADD231PS  128(R10), Y9, Y5
+	VFMADD231PS  160(R10), Y9, Y6
+	VFMADD231PS  192(R10), Y9, Y7
+	VFMADD231PS  224(R10), Y9, Y8
+	ADDQ         $+1, BX
+	ADDQ         $+4, DX
 	DECQ         R9
 	JNZ          k_one
 
@@ -512,8 +728,8 @@ k_done:
 // Requires: AVX, FMA3
 TEXT ·SpMMAdd1x8(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// AX dst, CX src, DX values, BX columns, SI counts, DI rows, R8 count, R9 row, R10 column/temporary
-	// Y0 lower, Y1 sum, Y2 value
+	// AX dst, CX src, DX values, BX columns, SI counts, DI rows, R8 count, R9 column/row
+	// Y0 lower, Y1 sum, Y2 factor
 	VBROADCASTSS lower+48(FP), Y0
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -528,19 +744,40 @@ row:
 	VMOVUPS (AX), Y1
 	MOVBQZX (SI), R8
 	ADDQ    $+1, SI
-	TESTQ   R8, R8
-	JZ      k_done
+	SUBQ    $+2, R8
+	JL      k_rest
+
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBQZX      (BX), R9
+	IMUL3Q       $0x00000020, R9, R9
+	ADDQ         CX, R9
+	VBROADCASTSS (DX), Y2
+	VFMADD231PS  (R9), Y2, Y1
+	MOVBQZX      1(BX), R9
+	IMUL3Q       $0x00000020, R9, R9
+	ADDQ         CX, R9
+	VBROADCASTSS 4(DX), Y2
+	VFMADD231PS  (R9), Y2, Y1
+	ADDQ         $+2, BX
+	ADDQ         $+8, DX
+	SUBQ         $+2, R8
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R8
+	JZ   k_done
 
 	// For each value of the row, times a row of the dense matrix: one a round.
 k_one:
-	MOVQ         CX, R9
-	MOVBQZX      (BX), R10
-	IMUL3Q       $0x00000020, R10, R10
-	ADDQ         R10, R9
-	ADDQ         $+1, BX
+	MOVBQZX      (BX), R9
+	IMUL3Q       $0x00000020, R9, R9
+	ADDQ         CX, R9
 	VBROADCASTSS (DX), Y2
-	ADDQ         $+4, DX
 	VFMADD231PS  (R9), Y2, Y1
+	ADDQ         $+1, BX
+	ADDQ         $+4, DX
 	DECQ         R8
 	JNZ          k_one
 
@@ -558,8 +795,8 @@ k_done:
 // Requires: AVX, FMA3
 TEXT ·SpMMAdd2x8(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// AX dst, CX src, DX values, BX columns, SI counts, DI rows, R8 count, R9 row, R10 column/temporary
-	// Y0 lower, Y1-Y2 sum[0:2], Y3 value
+	// AX dst, CX src, DX values, BX columns, SI counts, DI rows, R8 count, R9 column/row
+	// Y0 lower, Y1-Y2 sum[0:2], Y3 factor
 	VBROADCASTSS lower+48(FP), Y0
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -575,20 +812,43 @@ row:
 	VMOVUPS 32(AX), Y2
 	MOVBQZX (SI), R8
 	ADDQ    $+1, SI
-	TESTQ   R8, R8
-	JZ      k_done
+	SUBQ    $+2, R8
+	JL      k_rest
+
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBQZX      (BX), R9
+	IMUL3Q       $0x00000040, R9, R9
+	ADDQ         CX, R9
+	VBROADCASTSS (DX), Y3
+	VFMADD231PS  (R9), Y3, Y1
+	VFMADD231PS  32(R9), Y3, Y2
+	MOVBQZX      1(BX), R9
+	IMUL3Q       $0x00000040, R9, R9
+	ADDQ         CX, R9
+	VBROADCASTSS 4(DX), Y3
+	VFMADD231PS  (R9), Y3, Y1
+	VFMADD231PS  32(R9), Y3, Y2
+	ADDQ         $+2, BX
+	ADDQ         $+8, DX
+	SUBQ         $+2, R8
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R8
+	JZ   k_done
 
 	// For each value of the row, times a row of the dense matrix: one a round.
 k_one:
-	MOVQ         CX, R9
-	MOVBQZX      (BX), R10
-	IMUL3Q       $0x00000040, R10, R10
-	ADDQ         R10, R9
-	ADDQ         $+1, BX
+	MOVBQZX      (BX), R9
+	IMUL3Q       $0x00000040, R9, R9
+	ADDQ         CX, R9
 	VBROADCASTSS (DX), Y3
-	ADDQ         $+4, DX
 	VFMADD231PS  (R9), Y3, Y1
 	VFMADD231PS  32(R9), Y3, Y2
+	ADDQ         $+1, BX
+	ADDQ         $+4, DX
 	DECQ         R8
 	JNZ          k_one
 
@@ -608,8 +868,8 @@ k_done:
 // Requires: AVX, FMA3
 TEXT ·SpMMAdd3x8(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// AX dst, CX src, DX values, BX columns, SI counts, DI rows, R8 count, R9 row, R10 column/temporary
-	// Y0 lower, Y1-Y3 sum[0:3], Y4 value
+	// AX dst, CX src, DX values, BX columns, SI counts, DI rows, R8 count, R9 column/row
+	// Y0 lower, Y1-Y3 sum[0:3], Y4 factor
 	VBROADCASTSS lower+48(FP), Y0
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -626,21 +886,46 @@ row:
 	VMOVUPS 64(AX), Y3
 	MOVBQZX (SI), R8
 	ADDQ    $+1, SI
-	TESTQ   R8, R8
-	JZ      k_done
+	SUBQ    $+2, R8
+	JL      k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVQ         CX, R9
-	MOVBQZX      (BX), R10
-	IMUL3Q       $0x00000060, R10, R10
-	ADDQ         R10, R9
-	ADDQ         $+1, BX
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBQZX      (BX), R9
+	IMUL3Q       $0x00000060, R9, R9
+	ADDQ         CX, R9
 	VBROADCASTSS (DX), Y4
-	ADDQ         $+4, DX
 	VFMADD231PS  (R9), Y4, Y1
 	VFMADD231PS  32(R9), Y4, Y2
 	VFMADD231PS  64(R9), Y4, Y3
+	MOVBQZX      1(BX), R9
+	IMUL3Q       $0x00000060, R9, R9
+	ADDQ         CX, R9
+	VBROADCASTSS 4(DX), Y4
+	VFMADD231PS  (R9), Y4, Y1
+	VFMADD231PS  32(R9), Y4, Y2
+	VFMADD231PS  64(R9), Y4, Y3
+	ADDQ         $+2, BX
+	ADDQ         $+8, DX
+	SUBQ         $+2, R8
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R8
+	JZ   k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBQZX      (BX), R9
+	IMUL3Q       $0x00000060, R9, R9
+	ADDQ         CX, R9
+	VBROADCASTSS (DX), Y4
+	VFMADD231PS  (R9), Y4, Y1
+	VFMADD231PS  32(R9), Y4, Y2
+	VFMADD231PS  64(R9), Y4, Y3
+	ADDQ         $+1, BX
+	ADDQ         $+4, DX
 	DECQ         R8
 	JNZ          k_one
 
@@ -662,8 +947,8 @@ k_done:
 // Requires: AVX, FMA3
 TEXT ·SpMMAdd4x8(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// AX dst, CX src, DX values, BX columns, SI counts, DI rows, R8 count, R9 row, R10 column/temporary
-	// Y0 lower, Y1-Y4 sum[0:4], Y5 value
+	// AX dst, CX src, DX values, BX columns, SI counts, DI rows, R8 count, R9 column/row
+	// Y0 lower, Y1-Y4 sum[0:4], Y5 factor
 	VBROADCASTSS lower+48(FP), Y0
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -681,22 +966,49 @@ row:
 	VMOVUPS 96(AX), Y4
 	MOVBQZX (SI), R8
 	ADDQ    $+1, SI
-	TESTQ   R8, R8
-	JZ      k_done
+	SUBQ    $+2, R8
+	JL      k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVQ         CX, R9
-	MOVBQZX      (BX), R10
-	IMUL3Q       $0x00000080, R10, R10
-	ADDQ         R10, R9
-	ADDQ         $+1, BX
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBQZX      (BX), R9
+	IMUL3Q       $0x00000080, R9, R9
+	ADDQ         CX, R9
 	VBROADCASTSS (DX), Y5
-	ADDQ         $+4, DX
 	VFMADD231PS  (R9), Y5, Y1
 	VFMADD231PS  32(R9), Y5, Y2
 	VFMADD231PS  64(R9), Y5, Y3
 	VFMADD231PS  96(R9), Y5, Y4
+	MOVBQZX      1(BX), R9
+	IMUL3Q       $0x00000080, R9, R9
+	ADDQ         CX, R9
+	VBROADCASTSS 4(DX), Y5
+	VFMADD231PS  (R9), Y5, Y1
+	VFMADD231PS  32(R9), Y5, Y2
+	VFMADD231PS  64(R9), Y5, Y3
+	VFMADD231PS  96(R9), Y5, Y4
+	ADDQ         $+2, BX
+	ADDQ         $+8, DX
+	SUBQ         $+2, R8
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R8
+	JZ   k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBQZX      (BX), R9
+	IMUL3Q       $0x00000080, R9, R9
+	ADDQ         CX, R9
+	VBROADCASTSS (DX), Y5
+	VFMADD231PS  (R9), Y5, Y1
+	VFMADD231PS  32(R9), Y5, Y2
+	VFMADD231PS  64(R9), Y5, Y3
+	VFMADD231PS  96(R9), Y5, Y4
+	ADDQ         $+1, BX
+	ADDQ         $+4, DX
 	DECQ         R8
 	JNZ          k_one
 
@@ -720,8 +1032,8 @@ k_done:
 // Requires: AVX, FMA3
 TEXT ·SpMMAdd5x8(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// AX dst, CX src, DX values, BX columns, SI counts, DI rows, R8 count, R9 row, R10 column/temporary
-	// Y0 lower, Y1-Y5 sum[0:5], Y6 value
+	// AX dst, CX src, DX values, BX columns, SI counts, DI rows, R8 count, R9 column/row
+	// Y0 lower, Y1-Y5 sum[0:5], Y6 factor
 	VBROADCASTSS lower+48(FP), Y0
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -740,23 +1052,52 @@ row:
 	VMOVUPS 128(AX), Y5
 	MOVBQZX (SI), R8
 	ADDQ    $+1, SI
-	TESTQ   R8, R8
-	JZ      k_done
+	SUBQ    $+2, R8
+	JL      k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVQ         CX, R9
-	MOVBQZX      (BX), R10
-	IMUL3Q       $0x000000a0, R10, R10
-	ADDQ         R10, R9
-	ADDQ         $+1, BX
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBQZX      (BX), R9
+	IMUL3Q       $0x000000a0, R9, R9
+	ADDQ         CX, R9
 	VBROADCASTSS (DX), Y6
-	ADDQ         $+4, DX
 	VFMADD231PS  (R9), Y6, Y1
 	VFMADD231PS  32(R9), Y6, Y2
 	VFMADD231PS  64(R9), Y6, Y3
 	VFMADD231PS  96(R9), Y6, Y4
 	VFMADD231PS  128(R9), Y6, Y5
+	MOVBQZX      1(BX), R9
+	IMUL3Q       $0x000000a0, R9, R9
+	ADDQ         CX, R9
+	VBROADCASTSS 4(DX), Y6
+	VFMADD231PS  (R9), Y6, Y1
+	VFMADD231PS  32(R9), Y6, Y2
+	VFMADD231PS  64(R9), Y6, Y3
+	VFMADD231PS  96(R9), Y6, Y4
+	VFMADD231PS  128(R9), Y6, Y5
+	ADDQ         $+2, BX
+	ADDQ         $+8, DX
+	SUBQ         $+2, R8
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R8
+	JZ   k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBQZX      (BX), R9
+	IMUL3Q       $0x000000a0, R9, R9
+	ADDQ         CX, R9
+	VBROADCASTSS (DX), Y6
+	VFMADD231PS  (R9), Y6, Y1
+	VFMADD231PS  32(R9), Y6, Y2
+	VFMADD231PS  64(R9), Y6, Y3
+	VFMADD231PS  96(R9), Y6, Y4
+	VFMADD231PS  128(R9), Y6, Y5
+	ADDQ         $+1, BX
+	ADDQ         $+4, DX
 	DECQ         R8
 	JNZ          k_one
 
@@ -782,8 +1123,8 @@ k_done:
 // Requires: AVX, FMA3
 TEXT ·SpMMAdd6x8(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// AX dst, CX src, DX values, BX columns, SI counts, DI rows, R8 count, R9 row, R10 column/temporary
-	// Y0 lower, Y1-Y6 sum[0:6], Y7 value
+	// AX dst, CX src, DX values, BX columns, SI counts, DI rows, R8 count, R9 column/row
+	// Y0 lower, Y1-Y6 sum[0:6], Y7 factor
 	VBROADCASTSS lower+48(FP), Y0
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -803,24 +1144,55 @@ row:
 	VMOVUPS 160(AX), Y6
 	MOVBQZX (SI), R8
 	ADDQ    $+1, SI
-	TESTQ   R8, R8
-	JZ      k_done
+	SUBQ    $+2, R8
+	JL      k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVQ         CX, R9
-	MOVBQZX      (BX), R10
-	IMUL3Q       $0x000000c0, R10, R10
-	ADDQ         R10, R9
-	ADDQ         $+1, BX
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBQZX      (BX), R9
+	IMUL3Q       $0x000000c0, R9, R9
+	ADDQ         CX, R9
 	VBROADCASTSS (DX), Y7
-	ADDQ         $+4, DX
 	VFMADD231PS  (R9), Y7, Y1
 	VFMADD231PS  32(R9), Y7, Y2
 	VFMADD231PS  64(R9), Y7, Y3
 	VFMADD231PS  96(R9), Y7, Y4
 	VFMADD231PS  128(R9), Y7, Y5
 	VFMADD231PS  160(R9), Y7, Y6
+	MOVBQZX      1(BX), R9
+	IMUL3Q       $0x000000c0, R9, R9
+	ADDQ         CX, R9
+	VBROADCASTSS 4(DX), Y7
+	VFMADD231PS  (R9), Y7, Y1
+	VFMADD231PS  32(R9), Y7, Y2
+	VFMADD231PS  64(R9), Y7, Y3
+	VFMADD231PS  96(R9), Y7, Y4
+	VFMADD231PS  128(R9), Y7, Y5
+	VFMADD231PS  160(R9), Y7, Y6
+	ADDQ         $+2, BX
+	ADDQ         $+8, DX
+	SUBQ         $+2, R8
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R8
+	JZ   k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBQZX      (BX), R9
+	IMUL3Q       $0x000000c0, R9, R9
+	ADDQ         CX, R9
+	VBROADCASTSS (DX), Y7
+	VFMADD231PS  (R9), Y7, Y1
+	VFMADD231PS  32(R9), Y7, Y2
+	VFMADD231PS  64(R9), Y7, Y3
+	VFMADD231PS  96(R9), Y7, Y4
+	VFMADD231PS  128(R9), Y7, Y5
+	VFMADD231PS  160(R9), Y7, Y6
+	ADDQ         $+1, BX
+	ADDQ         $+4, DX
 	DECQ         R8
 	JNZ          k_one
 
@@ -848,8 +1220,8 @@ k_done:
 // Requires: AVX, FMA3
 TEXT ·SpMMAdd7x8(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// AX dst, CX src, DX values, BX columns, SI counts, DI rows, R8 count, R9 row, R10 column/temporary
-	// Y0 lower, Y1-Y7 sum[0:7], Y8 value
+	// AX dst, CX src, DX values, BX columns, SI counts, DI rows, R8 count, R9 column/row
+	// Y0 lower, Y1-Y7 sum[0:7], Y8 factor
 	VBROADCASTSS lower+48(FP), Y0
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -870,18 +1242,15 @@ row:
 	VMOVUPS 192(AX), Y7
 	MOVBQZX (SI), R8
 	ADDQ    $+1, SI
-	TESTQ   R8, R8
-	JZ      k_done
+	SUBQ    $+2, R8
+	JL      k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVQ         CX, R9
-	MOVBQZX      (BX), R10
-	IMUL3Q       $0x000000e0, R10, R10
-	ADDQ         R10, R9
-	ADDQ         $+1, BX
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBQZX      (BX), R9
+	IMUL3Q       $0x000000e0, R9, R9
+	ADDQ         CX, R9
 	VBROADCASTSS (DX), Y8
-	ADDQ         $+4, DX
 	VFMADD231PS  (R9), Y8, Y1
 	VFMADD231PS  32(R9), Y8, Y2
 	VFMADD231PS  64(R9), Y8, Y3
@@ -889,6 +1258,42 @@ k_one:
 	VFMADD231PS  128(R9), Y8, Y5
 	VFMADD231PS  160(R9), Y8, Y6
 	VFMADD231PS  192(R9), Y8, Y7
+	MOVBQZX      1(BX), R9
+	IMUL3Q       $0x000000e0, R9, R9
+	ADDQ         CX, R9
+	VBROADCASTSS 4(DX), Y8
+	VFMADD231PS  (R9), Y8, Y1
+	VFMADD231PS  32(R9), Y8, Y2
+	VFMADD231PS  64(R9), Y8, Y3
+	VFMADD231PS  96(R9), Y8, Y4
+	VFMADD231PS  128(R9), Y8, Y5
+	VFMADD231PS  160(R9), Y8, Y6
+	VFMADD231PS  192(R9), Y8, Y7
+	ADDQ         $+2, BX
+	ADDQ         $+8, DX
+	SUBQ         $+2, R8
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R8
+	JZ   k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBQZX      (BX), R9
+	IMUL3Q       $0x000000e0, R9, R9
+	ADDQ         CX, R9
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS  (R9), Y8, Y1
+	VFMADD231PS  32(R9), Y8, Y2
+	VFMADD231PS  64(R9), Y8, Y3
+	VFMADD231PS  96(R9), Y8, Y4
+	VFMADD231PS  128(R9), Y8, Y5
+	VFMADD231PS  160(R9), Y8, Y6
+	VFMADD231PS  192(R9), Y8, Y7
+	ADDQ         $+1, BX
+	ADDQ         $+4, DX
 	DECQ         R8
 	JNZ          k_one
 
@@ -918,8 +1323,8 @@ k_done:
 // Requires: AVX, FMA3
 TEXT ·SpMMAdd8x8(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// AX dst, CX src, DX values, BX columns, SI counts, DI rows, R8 count, R9 row, R10 column/temporary
-	// Y0 lower, Y1-Y8 sum[0:8], Y9 value
+	// AX dst, CX src, DX values, BX columns, SI counts, DI rows, R8 count, R9 column/row
+	// Y0 lower, Y1-Y8 sum[0:8], Y9 factor
 	VBROADCASTSS lower+48(FP), Y0
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -941,18 +1346,15 @@ row:
 	VMOVUPS 224(AX), Y8
 	MOVBQZX (SI), R8
 	ADDQ    $+1, SI
-	TESTQ   R8, R8
-	JZ      k_done
+	SUBQ    $+2, R8
+	JL      k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVQ         CX, R9
-	MOVBQZX      (BX), R10
-	IMUL3Q       $0x00000100, R10, R10
-	ADDQ         R10, R9
-	ADDQ         $+1, BX
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBQZX      (BX), R9
+	IMUL3Q       $0x00000100, R9, R9
+	ADDQ         CX, R9
 	VBROADCASTSS (DX), Y9
-	ADDQ         $+4, DX
 	VFMADD231PS  (R9), Y9, Y1
 	VFMADD231PS  32(R9), Y9, Y2
 	VFMADD231PS  64(R9), Y9, Y3
@@ -961,6 +1363,44 @@ k_one:
 	VFMADD231PS  160(R9), Y9, Y6
 	VFMADD231PS  192(R9), Y9, Y7
 	VFMADD231PS  224(R9), Y9, Y8
+	MOVBQZX      1(BX), R9
+	IMUL3Q       $0x00000100, R9, R9
+	ADDQ         CX, R9
+	VBROADCASTSS 4(DX), Y9
+	VFMADD231PS  (R9), Y9, Y1
+	VFMADD231PS  32(R9), Y9, Y2
+	VFMADD231PS  64(R9), Y9, Y3
+	VFMADD231PS  96(R9), Y9, Y4
+	VFMADD231PS  128(R9), Y9, Y5
+	VFMADD231PS  160(R9), Y9, Y6
+	VFMADD231PS  192(R9), Y9, Y7
+	VFMADD231PS  224(R9), Y9, Y8
+	ADDQ         $+2, BX
+	ADDQ         $+8, DX
+	SUBQ         $+2, R8
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R8
+	JZ   k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBQZX      (BX), R9
+	IMUL3Q       $0x00000100, R9, R9
+	ADDQ         CX, R9
+	VBROADCASTSS (DX), Y9
+	VFMADD231PS  (R9), Y9, Y1
+	VFMADD231PS  32(R9), Y9, Y2
+	VFMADD231PS  64(R9), Y9, Y3
+	VFMADD231PS  96(R9), Y9, Y4
+	VFMADD231PS  128(R9), Y9, Y5
+	VFMADD231PS  160(R9), Y9, Y6
+	VFMADD231PS  192(R9), Y9, Y7
+	VFMADD231PS  224(R9), Y9, Y8
+	ADDQ         $+1, BX
+	ADDQ         $+4, DX
 	DECQ         R8
 	JNZ          k_one
 

@@ -8,9 +8,8 @@
 // Requires: AVX, AVX512F
 TEXT ·SpMM1x16(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// AX dst, CX src, DX values, BX columns, SI counts, DI bias, R8 rows, R9 count, R10 row,
-	// R11 column/temporary
-	// Z0 lower, Z1 sum, Z2 value
+	// AX dst, CX src, DX values, BX columns, SI counts, DI bias, R8 rows, R9 count, R10 column/row
+	// Z0 lower, Z1 sum, Z2 factor
 	VBROADCASTSS lower+56(FP), Z0
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -27,19 +26,40 @@ row:
 	ADDQ         $+4, DI
 	MOVBQZX      (SI), R9
 	ADDQ         $+1, SI
-	TESTQ        R9, R9
-	JZ           k_done
+	SUBQ         $+2, R9
+	JL           k_rest
+
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBQZX      (BX), R10
+	IMUL3Q       $0x00000040, R10, R10
+	ADDQ         CX, R10
+	VBROADCASTSS (DX), Z2
+	VFMADD231PS  (R10), Z2, Z1
+	MOVBQZX      1(BX), R10
+	IMUL3Q       $0x00000040, R10, R10
+	ADDQ         CX, R10
+	VBROADCASTSS 4(DX), Z2
+	VFMADD231PS  (R10), Z2, Z1
+	ADDQ         $+2, BX
+	ADDQ         $+8, DX
+	SUBQ         $+2, R9
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R9
+	JZ   k_done
 
 	// For each value of the row, times a row of the dense matrix: one a round.
 k_one:
-	MOVQ         CX, R10
-	MOVBQZX      (BX), R11
-	IMUL3Q       $0x00000040, R11, R11
-	ADDQ         R11, R10
-	ADDQ         $+1, BX
+	MOVBQZX      (BX), R10
+	IMUL3Q       $0x00000040, R10, R10
+	ADDQ         CX, R10
 	VBROADCASTSS (DX), Z2
-	ADDQ         $+4, DX
 	VFMADD231PS  (R10), Z2, Z1
+	ADDQ         $+1, BX
+	ADDQ         $+4, DX
 	DECQ         R9
 	JNZ          k_one
 
@@ -57,9 +77,8 @@ k_done:
 // Requires: AVX, AVX512F
 TEXT ·SpMM2x16(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// AX dst, CX src, DX values, BX columns, SI counts, DI bias, R8 rows, R9 count, R10 row,
-	// R11 column/temporary
-	// Z0 lower, Z1-Z2 sum[0:2], Z3 value
+	// AX dst, CX src, DX values, BX columns, SI counts, DI bias, R8 rows, R9 count, R10 column/row
+	// Z0 lower, Z1-Z2 sum[0:2], Z3 factor
 	VBROADCASTSS lower+56(FP), Z0
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -77,20 +96,43 @@ row:
 	ADDQ         $+4, DI
 	MOVBQZX      (SI), R9
 	ADDQ         $+1, SI
-	TESTQ        R9, R9
-	JZ           k_done
+	SUBQ         $+2, R9
+	JL           k_rest
+
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBQZX      (BX), R10
+	IMUL3Q       $0x00000080, R10, R10
+	ADDQ         CX, R10
+	VBROADCASTSS (DX), Z3
+	VFMADD231PS  (R10), Z3, Z1
+	VFMADD231PS  64(R10), Z3, Z2
+	MOVBQZX      1(BX), R10
+	IMUL3Q       $0x00000080, R10, R10
+	ADDQ         CX, R10
+	VBROADCASTSS 4(DX), Z3
+	VFMADD231PS  (R10), Z3, Z1
+	VFMADD231PS  64(R10), Z3, Z2
+	ADDQ         $+2, BX
+	ADDQ         $+8, DX
+	SUBQ         $+2, R9
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R9
+	JZ   k_done
 
 	// For each value of the row, times a row of the dense matrix: one a round.
 k_one:
-	MOVQ         CX, R10
-	MOVBQZX      (BX), R11
-	IMUL3Q       $0x00000080, R11, R11
-	ADDQ         R11, R10
-	ADDQ         $+1, BX
+	MOVBQZX      (BX), R10
+	IMUL3Q       $0x00000080, R10, R10
+	ADDQ         CX, R10
 	VBROADCASTSS (DX), Z3
-	ADDQ         $+4, DX
 	VFMADD231PS  (R10), Z3, Z1
 	VFMADD231PS  64(R10), Z3, Z2
+	ADDQ         $+1, BX
+	ADDQ         $+4, DX
 	DECQ         R9
 	JNZ          k_one
 
@@ -110,9 +152,8 @@ k_done:
 // Requires: AVX, AVX512F
 TEXT ·SpMM3x16(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// AX dst, CX src, DX values, BX columns, SI counts, DI bias, R8 rows, R9 count, R10 row,
-	// R11 column/temporary
-	// Z0 lower, Z1-Z3 sum[0:3], Z4 value
+	// AX dst, CX src, DX values, BX columns, SI counts, DI bias, R8 rows, R9 count, R10 column/row
+	// Z0 lower, Z1-Z3 sum[0:3], Z4 factor
 	VBROADCASTSS lower+56(FP), Z0
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -131,21 +172,46 @@ row:
 	ADDQ         $+4, DI
 	MOVBQZX      (SI), R9
 	ADDQ         $+1, SI
-	TESTQ        R9, R9
-	JZ           k_done
+	SUBQ         $+2, R9
+	JL           k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVQ         CX, R10
-	MOVBQZX      (BX), R11
-	IMUL3Q       $0x000000c0, R11, R11
-	ADDQ         R11, R10
-	ADDQ         $+1, BX
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBQZX      (BX), R10
+	IMUL3Q       $0x000000c0, R10, R10
+	ADDQ         CX, R10
 	VBROADCASTSS (DX), Z4
-	ADDQ         $+4, DX
 	VFMADD231PS  (R10), Z4, Z1
 	VFMADD231PS  64(R10), Z4, Z2
 	VFMADD231PS  128(R10), Z4, Z3
+	MOVBQZX      1(BX), R10
+	IMUL3Q       $0x000000c0, R10, R10
+	ADDQ         CX, R10
+	VBROADCASTSS 4(DX), Z4
+	VFMADD231PS  (R10), Z4, Z1
+	VFMADD231PS  64(R10), Z4, Z2
+	VFMADD231PS  128(R10), Z4, Z3
+	ADDQ         $+2, BX
+	ADDQ         $+8, DX
+	SUBQ         $+2, R9
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R9
+	JZ   k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBQZX      (BX), R10
+	IMUL3Q       $0x000000c0, R10, R10
+	ADDQ         CX, R10
+	VBROADCASTSS (DX), Z4
+	VFMADD231PS  (R10), Z4, Z1
+	VFMADD231PS  64(R10), Z4, Z2
+	VFMADD231PS  128(R10), Z4, Z3
+	ADDQ         $+1, BX
+	ADDQ         $+4, DX
 	DECQ         R9
 	JNZ          k_one
 
@@ -167,9 +233,8 @@ k_done:
 // Requires: AVX, AVX512F
 TEXT ·SpMM4x16(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// AX dst, CX src, DX values, BX columns, SI counts, DI bias, R8 rows, R9 count, R10 row,
-	// R11 column/temporary
-	// Z0 lower, Z1-Z4 sum[0:4], Z5 value
+	// AX dst, CX src, DX values, BX columns, SI counts, DI bias, R8 rows, R9 count, R10 column/row
+	// Z0 lower, Z1-Z4 sum[0:4], Z5 factor
 	VBROADCASTSS lower+56(FP), Z0
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -189,22 +254,49 @@ row:
 	ADDQ         $+4, DI
 	MOVBQZX      (SI), R9
 	ADDQ         $+1, SI
-	TESTQ        R9, R9
-	JZ           k_done
+	SUBQ         $+2, R9
+	JL           k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVQ         CX, R10
-	MOVBQZX      (BX), R11
-	IMUL3Q       $0x00000100, R11, R11
-	ADDQ         R11, R10
-	ADDQ         $+1, BX
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBQZX      (BX), R10
+	IMUL3Q       $0x00000100, R10, R10
+	ADDQ         CX, R10
 	VBROADCASTSS (DX), Z5
-	ADDQ         $+4, DX
 	VFMADD231PS  (R10), Z5, Z1
 	VFMADD231PS  64(R10), Z5, Z2
 	VFMADD231PS  128(R10), Z5, Z3
 	VFMADD231PS  192(R10), Z5, Z4
+	MOVBQZX      1(BX), R10
+	IMUL3Q       $0x00000100, R10, R10
+	ADDQ         CX, R10
+	VBROADCASTSS 4(DX), Z5
+	VFMADD231PS  (R10), Z5, Z1
+	VFMADD231PS  64(R10), Z5, Z2
+	VFMADD231PS  128(R10), Z5, Z3
+	VFMADD231PS  192(R10), Z5, Z4
+	ADDQ         $+2, BX
+	ADDQ         $+8, DX
+	SUBQ         $+2, R9
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R9
+	JZ   k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBQZX      (BX), R10
+	IMUL3Q       $0x00000100, R10, R10
+	ADDQ         CX, R10
+	VBROADCASTSS (DX), Z5
+	VFMADD231PS  (R10), Z5, Z1
+	VFMADD231PS  64(R10), Z5, Z2
+	VFMADD231PS  128(R10), Z5, Z3
+	VFMADD231PS  192(R10), Z5, Z4
+	ADDQ         $+1, BX
+	ADDQ         $+4, DX
 	DECQ         R9
 	JNZ          k_one
 
@@ -228,8 +320,8 @@ k_done:
 // Requires: AVX, AVX512F
 TEXT ·SpMMAdd1x16(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// AX dst, CX src, DX values, BX columns, SI counts, DI rows, R8 count, R9 row, R10 column/temporary
-	// Z0 lower, Z1 sum, Z2 value
+	// AX dst, CX src, DX values, BX columns, SI counts, DI rows, R8 count, R9 column/row
+	// Z0 lower, Z1 sum, Z2 factor
 	VBROADCASTSS lower+48(FP), Z0
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -244,19 +336,40 @@ row:
 	VMOVUPS (AX), Z1
 	MOVBQZX (SI), R8
 	ADDQ    $+1, SI
-	TESTQ   R8, R8
-	JZ      k_done
+	SUBQ    $+2, R8
+	JL      k_rest
+
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBQZX      (BX), R9
+	IMUL3Q       $0x00000040, R9, R9
+	ADDQ         CX, R9
+	VBROADCASTSS (DX), Z2
+	VFMADD231PS  (R9), Z2, Z1
+	MOVBQZX      1(BX), R9
+	IMUL3Q       $0x00000040, R9, R9
+	ADDQ         CX, R9
+	VBROADCASTSS 4(DX), Z2
+	VFMADD231PS  (R9), Z2, Z1
+	ADDQ         $+2, BX
+	ADDQ         $+8, DX
+	SUBQ         $+2, R8
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R8
+	JZ   k_done
 
 	// For each value of the row, times a row of the dense matrix: one a round.
 k_one:
-	MOVQ         CX, R9
-	MOVBQZX      (BX), R10
-	IMUL3Q       $0x00000040, R10, R10
-	ADDQ         R10, R9
-	ADDQ         $+1, BX
+	MOVBQZX      (BX), R9
+	IMUL3Q       $0x00000040, R9, R9
+	ADDQ         CX, R9
 	VBROADCASTSS (DX), Z2
-	ADDQ         $+4, DX
 	VFMADD231PS  (R9), Z2, Z1
+	ADDQ         $+1, BX
+	ADDQ         $+4, DX
 	DECQ         R8
 	JNZ          k_one
 
@@ -274,8 +387,8 @@ k_done:
 // Requires: AVX, AVX512F
 TEXT ·SpMMAdd2x16(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// AX dst, CX src, DX values, BX columns, SI counts, DI rows, R8 count, R9 row, R10 column/temporary
-	// Z0 lower, Z1-Z2 sum[0:2], Z3 value
+	// AX dst, CX src, DX values, BX columns, SI counts, DI rows, R8 count, R9 column/row
+	// Z0 lower, Z1-Z2 sum[0:2], Z3 factor
 	VBROADCASTSS lower+48(FP), Z0
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -291,20 +404,43 @@ row:
 	VMOVUPS 64(AX), Z2
 	MOVBQZX (SI), R8
 	ADDQ    $+1, SI
-	TESTQ   R8, R8
-	JZ      k_done
+	SUBQ    $+2, R8
+	JL      k_rest
+
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBQZX      (BX), R9
+	IMUL3Q       $0x00000080, R9, R9
+	ADDQ         CX, R9
+	VBROADCASTSS (DX), Z3
+	VFMADD231PS  (R9), Z3, Z1
+	VFMADD231PS  64(R9), Z3, Z2
+	MOVBQZX      1(BX), R9
+	IMUL3Q       $0x00000080, R9, R9
+	ADDQ         CX, R9
+	VBROADCASTSS 4(DX), Z3
+	VFMADD231PS  (R9), Z3, Z1
+	VFMADD231PS  64(R9), Z3, Z2
+	ADDQ         $+2, BX
+	ADDQ         $+8, DX
+	SUBQ         $+2, R8
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R8
+	JZ   k_done
 
 	// For each value of the row, times a row of the dense matrix: one a round.
 k_one:
-	MOVQ         CX, R9
-	MOVBQZX      (BX), R10
-	IMUL3Q       $0x00000080, R10, R10
-	ADDQ         R10, R9
-	ADDQ         $+1, BX
+	MOVBQZX      (BX), R9
+	IMUL3Q       $0x00000080, R9, R9
+	ADDQ         CX, R9
 	VBROADCASTSS (DX), Z3
-	ADDQ         $+4, DX
 	VFMADD231PS  (R9), Z3, Z1
 	VFMADD231PS  64(R9), Z3, Z2
+	ADDQ         $+1, BX
+	ADDQ         $+4, DX
 	DECQ         R8
 	JNZ          k_one
 
@@ -324,8 +460,8 @@ k_done:
 // Requires: AVX, AVX512F
 TEXT ·SpMMAdd3x16(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// AX dst, CX src, DX values, BX columns, SI counts, DI rows, R8 count, R9 row, R10 column/temporary
-	// Z0 lower, Z1-Z3 sum[0:3], Z4 value
+	// AX dst, CX src, DX values, BX columns, SI counts, DI rows, R8 count, R9 column/row
+	// Z0 lower, Z1-Z3 sum[0:3], Z4 factor
 	VBROADCASTSS lower+48(FP), Z0
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -342,21 +478,46 @@ row:
 	VMOVUPS 128(AX), Z3
 	MOVBQZX (SI), R8
 	ADDQ    $+1, SI
-	TESTQ   R8, R8
-	JZ      k_done
+	SUBQ    $+2, R8
+	JL      k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVQ         CX, R9
-	MOVBQZX      (BX), R10
-	IMUL3Q       $0x000000c0, R10, R10
-	ADDQ         R10, R9
-	ADDQ         $+1, BX
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBQZX      (BX), R9
+	IMUL3Q       $0x000000c0, R9, R9
+	ADDQ         CX, R9
 	VBROADCASTSS (DX), Z4
-	ADDQ         $+4, DX
 	VFMADD231PS  (R9), Z4, Z1
 	VFMADD231PS  64(R9), Z4, Z2
 	VFMADD231PS  128(R9), Z4, Z3
+	MOVBQZX      1(BX), R9
+	IMUL3Q       $0x000000c0, R9, R9
+	ADDQ         CX, R9
+	VBROADCASTSS 4(DX), Z4
+	VFMADD231PS  (R9), Z4, Z1
+	VFMADD231PS  64(R9), Z4, Z2
+	VFMADD231PS  128(R9), Z4, Z3
+	ADDQ         $+2, BX
+	ADDQ         $+8, DX
+	SUBQ         $+2, R8
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R8
+	JZ   k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBQZX      (BX), R9
+	IMUL3Q       $0x000000c0, R9, R9
+	ADDQ         CX, R9
+	VBROADCASTSS (DX), Z4
+	VFMADD231PS  (R9), Z4, Z1
+	VFMADD231PS  64(R9), Z4, Z2
+	VFMADD231PS  128(R9), Z4, Z3
+	ADDQ         $+1, BX
+	ADDQ         $+4, DX
 	DECQ         R8
 	JNZ          k_one
 
@@ -378,8 +539,8 @@ k_done:
 // Requires: AVX, AVX512F
 TEXT ·SpMMAdd4x16(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// AX dst, CX src, DX values, BX columns, SI counts, DI rows, R8 count, R9 row, R10 column/temporary
-	// Z0 lower, Z1-Z4 sum[0:4], Z5 value
+	// AX dst, CX src, DX values, BX columns, SI counts, DI rows, R8 count, R9 column/row
+	// Z0 lower, Z1-Z4 sum[0:4], Z5 factor
 	VBROADCASTSS lower+48(FP), Z0
 	MOVQ         dst+0(FP), AX
 	MOVQ         src+8(FP), CX
@@ -397,22 +558,49 @@ row:
 	VMOVUPS 192(AX), Z4
 	MOVBQZX (SI), R8
 	ADDQ    $+1, SI
-	TESTQ   R8, R8
-	JZ      k_done
+	SUBQ    $+2, R8
+	JL      k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVQ         CX, R9
-	MOVBQZX      (BX), R10
-	IMUL3Q       $0x00000100, R10, R10
-	ADDQ         R10, R9
-	ADDQ         $+1, BX
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBQZX      (BX), R9
+	IMUL3Q       $0x00000100, R9, R9
+	ADDQ         CX, R9
 	VBROADCASTSS (DX), Z5
-	ADDQ         $+4, DX
 	VFMADD231PS  (R9), Z5, Z1
 	VFMADD231PS  64(R9), Z5, Z2
 	VFMADD231PS  128(R9), Z5, Z3
 	VFMADD231PS  192(R9), Z5, Z4
+	MOVBQZX      1(BX), R9
+	IMUL3Q       $0x00000100, R9, R9
+	ADDQ         CX, R9
+	VBROADCASTSS 4(DX), Z5
+	VFMADD231PS  (R9), Z5, Z1
+	VFMADD231PS  64(R9), Z5, Z2
+	VFMADD231PS  128(R9), Z5, Z3
+	VFMADD231PS  192(R9), Z5, Z4
+	ADDQ         $+2, BX
+	ADDQ         $+8, DX
+	SUBQ         $+2, R8
+	JGE          k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDQ $+2, R8
+	JZ   k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBQZX      (BX), R9
+	IMUL3Q       $0x00000100, R9, R9
+	ADDQ         CX, R9
+	VBROADCASTSS (DX), Z5
+	VFMADD231PS  (R9), Z5, Z1
+	VFMADD231PS  64(R9), Z5, Z2
+	VFMADD231PS  128(R9), Z5, Z3
+	VFMADD231PS  192(R9), Z5, Z4
+	ADDQ         $+1, BX
+	ADDQ         $+4, DX
 	DECQ         R8
 	JNZ          k_one
 

@@ -8,8 +8,8 @@
 // Requires: ASIMD
 TEXT ·SpMM1x4(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 row, R11 column
-	// V0 lower, V1 sum, V2 value, V3 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 column/row
+	// V0 lower, V1 sum, V2 factor, V3 temporary
 	FMOVS lower+56(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -25,21 +25,42 @@ row:
 	// The sums of a row.
 	VLD1R (R7), [V1.S4]
 	ADD   $4, R7, R7
-	MOVBU (R6), R9
+	MOVBU 0(R6), R9
 	ADD   $1, R6, R6
-	SUBS  $0, R9, R9
-	BEQ   k_done
+	SUBS  $2, R9, R9
+	BLT   k_rest
+
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R10
+	ADD   R10<<4, R1, R10
+	FMOVS 0(R2), F2
+	FMOVQ 0(R10), F3
+	WORD  $0x4f821061 // fmla v1.4s, v3.4s, v2.s[0]
+	MOVBU 1(R3), R10
+	ADD   R10<<4, R1, R10
+	FMOVS 4(R2), F2
+	FMOVQ 0(R10), F3
+	WORD  $0x4f821061 // fmla v1.4s, v3.4s, v2.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R9, R9
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R9, R9
+	BEQ  k_done
 
 	// For each value of the row, times a row of the dense matrix: one a round.
 k_one:
-	MOVD  R1, R10
-	MOVBU (R3), R11
-	ADD   R11<<4, R10, R10
-	ADD   $1, R3, R3
-	VLD1R (R2), [V2.S4]
-	ADD   $4, R2, R2
+	MOVBU 0(R3), R10
+	ADD   R10<<4, R1, R10
+	FMOVS 0(R2), F2
 	FMOVQ 0(R10), F3
-	VFMLA V3.S4, V2.S4, V1.S4
+	WORD  $0x4f821061 // fmla v1.4s, v3.4s, v2.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R9, R9
 	BNE   k_one
 
@@ -56,8 +77,8 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMM2x4(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 row, R11 column
-	// V0 lower, V1-V2 sum[0:2], V3 value, V4-V5 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 column/row
+	// V0 lower, V1-V2 sum[0:2], V3 factor, V4-V5 temporary
 	FMOVS lower+56(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -74,23 +95,48 @@ row:
 	VLD1R (R7), [V1.S4]
 	VMOV  V1.B16, V2.B16
 	ADD   $4, R7, R7
-	MOVBU (R6), R9
+	MOVBU 0(R6), R9
 	ADD   $1, R6, R6
-	SUBS  $0, R9, R9
-	BEQ   k_done
+	SUBS  $2, R9, R9
+	BLT   k_rest
+
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R10
+	ADD   R10<<5, R1, R10
+	FMOVS 0(R2), F3
+	FMOVQ 0(R10), F4
+	FMOVQ 16(R10), F5
+	WORD  $0x4f831081 // fmla v1.4s, v4.4s, v3.s[0]
+	WORD  $0x4f8310a2 // fmla v2.4s, v5.4s, v3.s[0]
+	MOVBU 1(R3), R10
+	ADD   R10<<5, R1, R10
+	FMOVS 4(R2), F3
+	FMOVQ 0(R10), F4
+	FMOVQ 16(R10), F5
+	WORD  $0x4f831081 // fmla v1.4s, v4.4s, v3.s[0]
+	WORD  $0x4f8310a2 // fmla v2.4s, v5.4s, v3.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R9, R9
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R9, R9
+	BEQ  k_done
 
 	// For each value of the row, times a row of the dense matrix: one a round.
 k_one:
-	MOVD  R1, R10
-	MOVBU (R3), R11
-	ADD   R11<<5, R10, R10
-	ADD   $1, R3, R3
-	VLD1R (R2), [V3.S4]
-	ADD   $4, R2, R2
+	MOVBU 0(R3), R10
+	ADD   R10<<5, R1, R10
+	FMOVS 0(R2), F3
 	FMOVQ 0(R10), F4
 	FMOVQ 16(R10), F5
-	VFMLA V4.S4, V3.S4, V1.S4
-	VFMLA V5.S4, V3.S4, V2.S4
+	WORD  $0x4f831081 // fmla v1.4s, v4.4s, v3.s[0]
+	WORD  $0x4f8310a2 // fmla v2.4s, v5.4s, v3.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R9, R9
 	BNE   k_one
 
@@ -109,9 +155,9 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMM3x4(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 row, R11 column,
-	// R12 temporary
-	// V0 lower, V1-V3 sum[0:3], V4 value, V5-V7 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 column/row,
+	// R11 temporary
+	// V0 lower, V1-V3 sum[0:3], V4 factor, V5-V7 temporary
 	FMOVS lower+56(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -129,26 +175,57 @@ row:
 	VMOV  V1.B16, V2.B16
 	VMOV  V1.B16, V3.B16
 	ADD   $4, R7, R7
-	MOVBU (R6), R9
+	MOVBU 0(R6), R9
 	ADD   $1, R6, R6
-	SUBS  $0, R9, R9
-	BEQ   k_done
+	SUBS  $2, R9, R9
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R10
-	MOVBU (R3), R11
-	MOVD  $48, R12
-	MADD  R11, R10, R12, R10
-	ADD   $1, R3, R3
-	VLD1R (R2), [V4.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R10
+	MOVD  $48, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 0(R2), F4
 	FMOVQ 0(R10), F5
 	FMOVQ 16(R10), F6
 	FMOVQ 32(R10), F7
-	VFMLA V5.S4, V4.S4, V1.S4
-	VFMLA V6.S4, V4.S4, V2.S4
-	VFMLA V7.S4, V4.S4, V3.S4
+	WORD  $0x4f8410a1 // fmla v1.4s, v5.4s, v4.s[0]
+	WORD  $0x4f8410c2 // fmla v2.4s, v6.4s, v4.s[0]
+	WORD  $0x4f8410e3 // fmla v3.4s, v7.4s, v4.s[0]
+	MOVBU 1(R3), R10
+	MOVD  $48, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 4(R2), F4
+	FMOVQ 0(R10), F5
+	FMOVQ 16(R10), F6
+	FMOVQ 32(R10), F7
+	WORD  $0x4f8410a1 // fmla v1.4s, v5.4s, v4.s[0]
+	WORD  $0x4f8410c2 // fmla v2.4s, v6.4s, v4.s[0]
+	WORD  $0x4f8410e3 // fmla v3.4s, v7.4s, v4.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R9, R9
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R9, R9
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R10
+	MOVD  $48, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 0(R2), F4
+	FMOVQ 0(R10), F5
+	FMOVQ 16(R10), F6
+	FMOVQ 32(R10), F7
+	WORD  $0x4f8410a1 // fmla v1.4s, v5.4s, v4.s[0]
+	WORD  $0x4f8410c2 // fmla v2.4s, v6.4s, v4.s[0]
+	WORD  $0x4f8410e3 // fmla v3.4s, v7.4s, v4.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R9, R9
 	BNE   k_one
 
@@ -169,8 +246,8 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMM4x4(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 row, R11 column
-	// V0 lower, V1-V4 sum[0:4], V5 value, V6-V9 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 column/row
+	// V0 lower, V1-V4 sum[0:4], V5 factor, V6-V9 temporary
 	FMOVS lower+56(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -189,27 +266,60 @@ row:
 	VMOV  V1.B16, V3.B16
 	VMOV  V1.B16, V4.B16
 	ADD   $4, R7, R7
-	MOVBU (R6), R9
+	MOVBU 0(R6), R9
 	ADD   $1, R6, R6
-	SUBS  $0, R9, R9
-	BEQ   k_done
+	SUBS  $2, R9, R9
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R10
-	MOVBU (R3), R11
-	ADD   R11<<6, R10, R10
-	ADD   $1, R3, R3
-	VLD1R (R2), [V5.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R10
+	ADD   R10<<6, R1, R10
+	FMOVS 0(R2), F5
 	FMOVQ 0(R10), F6
 	FMOVQ 16(R10), F7
 	FMOVQ 32(R10), F8
 	FMOVQ 48(R10), F9
-	VFMLA V6.S4, V5.S4, V1.S4
-	VFMLA V7.S4, V5.S4, V2.S4
-	VFMLA V8.S4, V5.S4, V3.S4
-	VFMLA V9.S4, V5.S4, V4.S4
+	WORD  $0x4f8510c1 // fmla v1.4s, v6.4s, v5.s[0]
+	WORD  $0x4f8510e2 // fmla v2.4s, v7.4s, v5.s[0]
+	WORD  $0x4f851103 // fmla v3.4s, v8.4s, v5.s[0]
+	WORD  $0x4f851124 // fmla v4.4s, v9.4s, v5.s[0]
+	MOVBU 1(R3), R10
+	ADD   R10<<6, R1, R10
+	FMOVS 4(R2), F5
+	FMOVQ 0(R10), F6
+	FMOVQ 16(R10), F7
+	FMOVQ 32(R10), F8
+	FMOVQ 48(R10), F9
+	WORD  $0x4f8510c1 // fmla v1.4s, v6.4s, v5.s[0]
+	WORD  $0x4f8510e2 // fmla v2.4s, v7.4s, v5.s[0]
+	WORD  $0x4f851103 // fmla v3.4s, v8.4s, v5.s[0]
+	WORD  $0x4f851124 // fmla v4.4s, v9.4s, v5.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R9, R9
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R9, R9
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R10
+	ADD   R10<<6, R1, R10
+	FMOVS 0(R2), F5
+	FMOVQ 0(R10), F6
+	FMOVQ 16(R10), F7
+	FMOVQ 32(R10), F8
+	FMOVQ 48(R10), F9
+	WORD  $0x4f8510c1 // fmla v1.4s, v6.4s, v5.s[0]
+	WORD  $0x4f8510e2 // fmla v2.4s, v7.4s, v5.s[0]
+	WORD  $0x4f851103 // fmla v3.4s, v8.4s, v5.s[0]
+	WORD  $0x4f851124 // fmla v4.4s, v9.4s, v5.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R9, R9
 	BNE   k_one
 
@@ -232,9 +342,9 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMM5x4(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 row, R11 column,
-	// R12 temporary
-	// V0 lower, V1-V5 sum[0:5], V6 value, V7-V11 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 column/row,
+	// R11 temporary
+	// V0 lower, V1-V5 sum[0:5], V6 factor, V7-V11 temporary
 	FMOVS lower+56(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -254,30 +364,69 @@ row:
 	VMOV  V1.B16, V4.B16
 	VMOV  V1.B16, V5.B16
 	ADD   $4, R7, R7
-	MOVBU (R6), R9
+	MOVBU 0(R6), R9
 	ADD   $1, R6, R6
-	SUBS  $0, R9, R9
-	BEQ   k_done
+	SUBS  $2, R9, R9
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R10
-	MOVBU (R3), R11
-	MOVD  $80, R12
-	MADD  R11, R10, R12, R10
-	ADD   $1, R3, R3
-	VLD1R (R2), [V6.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R10
+	MOVD  $80, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 0(R2), F6
 	FMOVQ 0(R10), F7
 	FMOVQ 16(R10), F8
 	FMOVQ 32(R10), F9
 	FMOVQ 48(R10), F10
 	FMOVQ 64(R10), F11
-	VFMLA V7.S4, V6.S4, V1.S4
-	VFMLA V8.S4, V6.S4, V2.S4
-	VFMLA V9.S4, V6.S4, V3.S4
-	VFMLA V10.S4, V6.S4, V4.S4
-	VFMLA V11.S4, V6.S4, V5.S4
+	WORD  $0x4f8610e1 // fmla v1.4s, v7.4s, v6.s[0]
+	WORD  $0x4f861102 // fmla v2.4s, v8.4s, v6.s[0]
+	WORD  $0x4f861123 // fmla v3.4s, v9.4s, v6.s[0]
+	WORD  $0x4f861144 // fmla v4.4s, v10.4s, v6.s[0]
+	WORD  $0x4f861165 // fmla v5.4s, v11.4s, v6.s[0]
+	MOVBU 1(R3), R10
+	MOVD  $80, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 4(R2), F6
+	FMOVQ 0(R10), F7
+	FMOVQ 16(R10), F8
+	FMOVQ 32(R10), F9
+	FMOVQ 48(R10), F10
+	FMOVQ 64(R10), F11
+	WORD  $0x4f8610e1 // fmla v1.4s, v7.4s, v6.s[0]
+	WORD  $0x4f861102 // fmla v2.4s, v8.4s, v6.s[0]
+	WORD  $0x4f861123 // fmla v3.4s, v9.4s, v6.s[0]
+	WORD  $0x4f861144 // fmla v4.4s, v10.4s, v6.s[0]
+	WORD  $0x4f861165 // fmla v5.4s, v11.4s, v6.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R9, R9
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R9, R9
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R10
+	MOVD  $80, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 0(R2), F6
+	FMOVQ 0(R10), F7
+	FMOVQ 16(R10), F8
+	FMOVQ 32(R10), F9
+	FMOVQ 48(R10), F10
+	FMOVQ 64(R10), F11
+	WORD  $0x4f8610e1 // fmla v1.4s, v7.4s, v6.s[0]
+	WORD  $0x4f861102 // fmla v2.4s, v8.4s, v6.s[0]
+	WORD  $0x4f861123 // fmla v3.4s, v9.4s, v6.s[0]
+	WORD  $0x4f861144 // fmla v4.4s, v10.4s, v6.s[0]
+	WORD  $0x4f861165 // fmla v5.4s, v11.4s, v6.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R9, R9
 	BNE   k_one
 
@@ -302,9 +451,9 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMM6x4(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 row, R11 column,
-	// R12 temporary
-	// V0 lower, V1-V6 sum[0:6], V7 value, V8-V12 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 column/row,
+	// R11 temporary
+	// V0 lower, V1-V6 sum[0:6], V7 factor, V8-V12 temporary
 	FMOVS lower+56(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -325,32 +474,75 @@ row:
 	VMOV  V1.B16, V5.B16
 	VMOV  V1.B16, V6.B16
 	ADD   $4, R7, R7
-	MOVBU (R6), R9
+	MOVBU 0(R6), R9
 	ADD   $1, R6, R6
-	SUBS  $0, R9, R9
-	BEQ   k_done
+	SUBS  $2, R9, R9
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R10
-	MOVBU (R3), R11
-	MOVD  $96, R12
-	MADD  R11, R10, R12, R10
-	ADD   $1, R3, R3
-	VLD1R (R2), [V7.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R10
+	MOVD  $96, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 0(R2), F7
 	FMOVQ 0(R10), F8
 	FMOVQ 16(R10), F9
 	FMOVQ 32(R10), F10
 	FMOVQ 48(R10), F11
 	FMOVQ 64(R10), F12
-	VFMLA V8.S4, V7.S4, V1.S4
+	WORD  $0x4f871101 // fmla v1.4s, v8.4s, v7.s[0]
 	FMOVQ 80(R10), F8
-	VFMLA V9.S4, V7.S4, V2.S4
-	VFMLA V10.S4, V7.S4, V3.S4
-	VFMLA V11.S4, V7.S4, V4.S4
-	VFMLA V12.S4, V7.S4, V5.S4
-	VFMLA V8.S4, V7.S4, V6.S4
+	WORD  $0x4f871122 // fmla v2.4s, v9.4s, v7.s[0]
+	WORD  $0x4f871143 // fmla v3.4s, v10.4s, v7.s[0]
+	WORD  $0x4f871164 // fmla v4.4s, v11.4s, v7.s[0]
+	WORD  $0x4f871185 // fmla v5.4s, v12.4s, v7.s[0]
+	WORD  $0x4f871106 // fmla v6.4s, v8.4s, v7.s[0]
+	MOVBU 1(R3), R10
+	MOVD  $96, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 4(R2), F7
+	FMOVQ 0(R10), F8
+	FMOVQ 16(R10), F9
+	FMOVQ 32(R10), F10
+	FMOVQ 48(R10), F11
+	FMOVQ 64(R10), F12
+	WORD  $0x4f871101 // fmla v1.4s, v8.4s, v7.s[0]
+	FMOVQ 80(R10), F8
+	WORD  $0x4f871122 // fmla v2.4s, v9.4s, v7.s[0]
+	WORD  $0x4f871143 // fmla v3.4s, v10.4s, v7.s[0]
+	WORD  $0x4f871164 // fmla v4.4s, v11.4s, v7.s[0]
+	WORD  $0x4f871185 // fmla v5.4s, v12.4s, v7.s[0]
+	WORD  $0x4f871106 // fmla v6.4s, v8.4s, v7.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R9, R9
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R9, R9
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R10
+	MOVD  $96, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 0(R2), F7
+	FMOVQ 0(R10), F8
+	FMOVQ 16(R10), F9
+	FMOVQ 32(R10), F10
+	FMOVQ 48(R10), F11
+	FMOVQ 64(R10), F12
+	WORD  $0x4f871101 // fmla v1.4s, v8.4s, v7.s[0]
+	FMOVQ 80(R10), F8
+	WORD  $0x4f871122 // fmla v2.4s, v9.4s, v7.s[0]
+	WORD  $0x4f871143 // fmla v3.4s, v10.4s, v7.s[0]
+	WORD  $0x4f871164 // fmla v4.4s, v11.4s, v7.s[0]
+	WORD  $0x4f871185 // fmla v5.4s, v12.4s, v7.s[0]
+	WORD  $0x4f871106 // fmla v6.4s, v8.4s, v7.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R9, R9
 	BNE   k_one
 
@@ -377,9 +569,9 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMM7x4(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 row, R11 column,
-	// R12 temporary
-	// V0 lower, V1-V7 sum[0:7], V8 value, V9-V13 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 column/row,
+	// R11 temporary
+	// V0 lower, V1-V7 sum[0:7], V8 factor, V9-V13 temporary
 	FMOVS lower+56(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -401,34 +593,81 @@ row:
 	VMOV  V1.B16, V6.B16
 	VMOV  V1.B16, V7.B16
 	ADD   $4, R7, R7
-	MOVBU (R6), R9
+	MOVBU 0(R6), R9
 	ADD   $1, R6, R6
-	SUBS  $0, R9, R9
-	BEQ   k_done
+	SUBS  $2, R9, R9
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R10
-	MOVBU (R3), R11
-	MOVD  $112, R12
-	MADD  R11, R10, R12, R10
-	ADD   $1, R3, R3
-	VLD1R (R2), [V8.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R10
+	MOVD  $112, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 0(R2), F8
 	FMOVQ 0(R10), F9
 	FMOVQ 16(R10), F10
 	FMOVQ 32(R10), F11
 	FMOVQ 48(R10), F12
 	FMOVQ 64(R10), F13
-	VFMLA V9.S4, V8.S4, V1.S4
+	WORD  $0x4f881121 // fmla v1.4s, v9.4s, v8.s[0]
 	FMOVQ 80(R10), F9
-	VFMLA V10.S4, V8.S4, V2.S4
+	WORD  $0x4f881142 // fmla v2.4s, v10.4s, v8.s[0]
 	FMOVQ 96(R10), F10
-	VFMLA V11.S4, V8.S4, V3.S4
-	VFMLA V12.S4, V8.S4, V4.S4
-	VFMLA V13.S4, V8.S4, V5.S4
-	VFMLA V9.S4, V8.S4, V6.S4
-	VFMLA V10.S4, V8.S4, V7.S4
+	WORD  $0x4f881163 // fmla v3.4s, v11.4s, v8.s[0]
+	WORD  $0x4f881184 // fmla v4.4s, v12.4s, v8.s[0]
+	WORD  $0x4f8811a5 // fmla v5.4s, v13.4s, v8.s[0]
+	WORD  $0x4f881126 // fmla v6.4s, v9.4s, v8.s[0]
+	WORD  $0x4f881147 // fmla v7.4s, v10.4s, v8.s[0]
+	MOVBU 1(R3), R10
+	MOVD  $112, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 4(R2), F8
+	FMOVQ 0(R10), F9
+	FMOVQ 16(R10), F10
+	FMOVQ 32(R10), F11
+	FMOVQ 48(R10), F12
+	FMOVQ 64(R10), F13
+	WORD  $0x4f881121 // fmla v1.4s, v9.4s, v8.s[0]
+	FMOVQ 80(R10), F9
+	WORD  $0x4f881142 // fmla v2.4s, v10.4s, v8.s[0]
+	FMOVQ 96(R10), F10
+	WORD  $0x4f881163 // fmla v3.4s, v11.4s, v8.s[0]
+	WORD  $0x4f881184 // fmla v4.4s, v12.4s, v8.s[0]
+	WORD  $0x4f8811a5 // fmla v5.4s, v13.4s, v8.s[0]
+	WORD  $0x4f881126 // fmla v6.4s, v9.4s, v8.s[0]
+	WORD  $0x4f881147 // fmla v7.4s, v10.4s, v8.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R9, R9
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R9, R9
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R10
+	MOVD  $112, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 0(R2), F8
+	FMOVQ 0(R10), F9
+	FMOVQ 16(R10), F10
+	FMOVQ 32(R10), F11
+	FMOVQ 48(R10), F12
+	FMOVQ 64(R10), F13
+	WORD  $0x4f881121 // fmla v1.4s, v9.4s, v8.s[0]
+	FMOVQ 80(R10), F9
+	WORD  $0x4f881142 // fmla v2.4s, v10.4s, v8.s[0]
+	FMOVQ 96(R10), F10
+	WORD  $0x4f881163 // fmla v3.4s, v11.4s, v8.s[0]
+	WORD  $0x4f881184 // fmla v4.4s, v12.4s, v8.s[0]
+	WORD  $0x4f8811a5 // fmla v5.4s, v13.4s, v8.s[0]
+	WORD  $0x4f881126 // fmla v6.4s, v9.4s, v8.s[0]
+	WORD  $0x4f881147 // fmla v7.4s, v10.4s, v8.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R9, R9
 	BNE   k_one
 
@@ -457,8 +696,8 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMM8x4(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 row, R11 column
-	// V0 lower, V1-V8 sum[0:8], V9 value, V10-V14 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 column/row
+	// V0 lower, V1-V8 sum[0:8], V9 factor, V10-V14 temporary
 	FMOVS lower+56(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -481,35 +720,84 @@ row:
 	VMOV  V1.B16, V7.B16
 	VMOV  V1.B16, V8.B16
 	ADD   $4, R7, R7
-	MOVBU (R6), R9
+	MOVBU 0(R6), R9
 	ADD   $1, R6, R6
-	SUBS  $0, R9, R9
-	BEQ   k_done
+	SUBS  $2, R9, R9
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R10
-	MOVBU (R3), R11
-	ADD   R11<<7, R10, R10
-	ADD   $1, R3, R3
-	VLD1R (R2), [V9.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R10
+	ADD   R10<<7, R1, R10
+	FMOVS 0(R2), F9
 	FMOVQ 0(R10), F10
 	FMOVQ 16(R10), F11
 	FMOVQ 32(R10), F12
 	FMOVQ 48(R10), F13
 	FMOVQ 64(R10), F14
-	VFMLA V10.S4, V9.S4, V1.S4
+	WORD  $0x4f891141 // fmla v1.4s, v10.4s, v9.s[0]
 	FMOVQ 80(R10), F10
-	VFMLA V11.S4, V9.S4, V2.S4
+	WORD  $0x4f891162 // fmla v2.4s, v11.4s, v9.s[0]
 	FMOVQ 96(R10), F11
-	VFMLA V12.S4, V9.S4, V3.S4
+	WORD  $0x4f891183 // fmla v3.4s, v12.4s, v9.s[0]
 	FMOVQ 112(R10), F12
-	VFMLA V13.S4, V9.S4, V4.S4
-	VFMLA V14.S4, V9.S4, V5.S4
-	VFMLA V10.S4, V9.S4, V6.S4
-	VFMLA V11.S4, V9.S4, V7.S4
-	VFMLA V12.S4, V9.S4, V8.S4
+	WORD  $0x4f8911a4 // fmla v4.4s, v13.4s, v9.s[0]
+	WORD  $0x4f8911c5 // fmla v5.4s, v14.4s, v9.s[0]
+	WORD  $0x4f891146 // fmla v6.4s, v10.4s, v9.s[0]
+	WORD  $0x4f891167 // fmla v7.4s, v11.4s, v9.s[0]
+	WORD  $0x4f891188 // fmla v8.4s, v12.4s, v9.s[0]
+	MOVBU 1(R3), R10
+	ADD   R10<<7, R1, R10
+	FMOVS 4(R2), F9
+	FMOVQ 0(R10), F10
+	FMOVQ 16(R10), F11
+	FMOVQ 32(R10), F12
+	FMOVQ 48(R10), F13
+	FMOVQ 64(R10), F14
+	WORD  $0x4f891141 // fmla v1.4s, v10.4s, v9.s[0]
+	FMOVQ 80(R10), F10
+	WORD  $0x4f891162 // fmla v2.4s, v11.4s, v9.s[0]
+	FMOVQ 96(R10), F11
+	WORD  $0x4f891183 // fmla v3.4s, v12.4s, v9.s[0]
+	FMOVQ 112(R10), F12
+	WORD  $0x4f8911a4 // fmla v4.4s, v13.4s, v9.s[0]
+	WORD  $0x4f8911c5 // fmla v5.4s, v14.4s, v9.s[0]
+	WORD  $0x4f891146 // fmla v6.4s, v10.4s, v9.s[0]
+	WORD  $0x4f891167 // fmla v7.4s, v11.4s, v9.s[0]
+	WORD  $0x4f891188 // fmla v8.4s, v12.4s, v9.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R9, R9
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R9, R9
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R10
+	ADD   R10<<7, R1, R10
+	FMOVS 0(R2), F9
+	FMOVQ 0(R10), F10
+	FMOVQ 16(R10), F11
+	FMOVQ 32(R10), F12
+	FMOVQ 48(R10), F13
+	FMOVQ 64(R10), F14
+	WORD  $0x4f891141 // fmla v1.4s, v10.4s, v9.s[0]
+	FMOVQ 80(R10), F10
+	WORD  $0x4f891162 // fmla v2.4s, v11.4s, v9.s[0]
+	FMOVQ 96(R10), F11
+	WORD  $0x4f891183 // fmla v3.4s, v12.4s, v9.s[0]
+	FMOVQ 112(R10), F12
+	WORD  $0x4f8911a4 // fmla v4.4s, v13.4s, v9.s[0]
+	WORD  $0x4f8911c5 // fmla v5.4s, v14.4s, v9.s[0]
+	WORD  $0x4f891146 // fmla v6.4s, v10.4s, v9.s[0]
+	WORD  $0x4f891167 // fmla v7.4s, v11.4s, v9.s[0]
+	WORD  $0x4f891188 // fmla v8.4s, v12.4s, v9.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R9, R9
 	BNE   k_one
 
@@ -540,9 +828,9 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMM9x4(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 row, R11 column,
-	// R12 temporary
-	// V0 lower, V1-V9 sum[0:9], V10 value, V11-V15 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 column/row,
+	// R11 temporary
+	// V0 lower, V1-V9 sum[0:9], V10 factor, V11-V15 temporary
 	FMOVS lower+56(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -566,38 +854,93 @@ row:
 	VMOV  V1.B16, V8.B16
 	VMOV  V1.B16, V9.B16
 	ADD   $4, R7, R7
-	MOVBU (R6), R9
+	MOVBU 0(R6), R9
 	ADD   $1, R6, R6
-	SUBS  $0, R9, R9
-	BEQ   k_done
+	SUBS  $2, R9, R9
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R10
-	MOVBU (R3), R11
-	MOVD  $144, R12
-	MADD  R11, R10, R12, R10
-	ADD   $1, R3, R3
-	VLD1R (R2), [V10.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R10
+	MOVD  $144, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 0(R2), F10
 	FMOVQ 0(R10), F11
 	FMOVQ 16(R10), F12
 	FMOVQ 32(R10), F13
 	FMOVQ 48(R10), F14
 	FMOVQ 64(R10), F15
-	VFMLA V11.S4, V10.S4, V1.S4
+	WORD  $0x4f8a1161 // fmla v1.4s, v11.4s, v10.s[0]
 	FMOVQ 80(R10), F11
-	VFMLA V12.S4, V10.S4, V2.S4
+	WORD  $0x4f8a1182 // fmla v2.4s, v12.4s, v10.s[0]
 	FMOVQ 96(R10), F12
-	VFMLA V13.S4, V10.S4, V3.S4
+	WORD  $0x4f8a11a3 // fmla v3.4s, v13.4s, v10.s[0]
 	FMOVQ 112(R10), F13
-	VFMLA V14.S4, V10.S4, V4.S4
+	WORD  $0x4f8a11c4 // fmla v4.4s, v14.4s, v10.s[0]
 	FMOVQ 128(R10), F14
-	VFMLA V15.S4, V10.S4, V5.S4
-	VFMLA V11.S4, V10.S4, V6.S4
-	VFMLA V12.S4, V10.S4, V7.S4
-	VFMLA V13.S4, V10.S4, V8.S4
-	VFMLA V14.S4, V10.S4, V9.S4
+	WORD  $0x4f8a11e5 // fmla v5.4s, v15.4s, v10.s[0]
+	WORD  $0x4f8a1166 // fmla v6.4s, v11.4s, v10.s[0]
+	WORD  $0x4f8a1187 // fmla v7.4s, v12.4s, v10.s[0]
+	WORD  $0x4f8a11a8 // fmla v8.4s, v13.4s, v10.s[0]
+	WORD  $0x4f8a11c9 // fmla v9.4s, v14.4s, v10.s[0]
+	MOVBU 1(R3), R10
+	MOVD  $144, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 4(R2), F10
+	FMOVQ 0(R10), F11
+	FMOVQ 16(R10), F12
+	FMOVQ 32(R10), F13
+	FMOVQ 48(R10), F14
+	FMOVQ 64(R10), F15
+	WORD  $0x4f8a1161 // fmla v1.4s, v11.4s, v10.s[0]
+	FMOVQ 80(R10), F11
+	WORD  $0x4f8a1182 // fmla v2.4s, v12.4s, v10.s[0]
+	FMOVQ 96(R10), F12
+	WORD  $0x4f8a11a3 // fmla v3.4s, v13.4s, v10.s[0]
+	FMOVQ 112(R10), F13
+	WORD  $0x4f8a11c4 // fmla v4.4s, v14.4s, v10.s[0]
+	FMOVQ 128(R10), F14
+	WORD  $0x4f8a11e5 // fmla v5.4s, v15.4s, v10.s[0]
+	WORD  $0x4f8a1166 // fmla v6.4s, v11.4s, v10.s[0]
+	WORD  $0x4f8a1187 // fmla v7.4s, v12.4s, v10.s[0]
+	WORD  $0x4f8a11a8 // fmla v8.4s, v13.4s, v10.s[0]
+	WORD  $0x4f8a11c9 // fmla v9.4s, v14.4s, v10.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R9, R9
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R9, R9
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R10
+	MOVD  $144, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 0(R2), F10
+	FMOVQ 0(R10), F11
+	FMOVQ 16(R10), F12
+	FMOVQ 32(R10), F13
+	FMOVQ 48(R10), F14
+	FMOVQ 64(R10), F15
+	WORD  $0x4f8a1161 // fmla v1.4s, v11.4s, v10.s[0]
+	FMOVQ 80(R10), F11
+	WORD  $0x4f8a1182 // fmla v2.4s, v12.4s, v10.s[0]
+	FMOVQ 96(R10), F12
+	WORD  $0x4f8a11a3 // fmla v3.4s, v13.4s, v10.s[0]
+	FMOVQ 112(R10), F13
+	WORD  $0x4f8a11c4 // fmla v4.4s, v14.4s, v10.s[0]
+	FMOVQ 128(R10), F14
+	WORD  $0x4f8a11e5 // fmla v5.4s, v15.4s, v10.s[0]
+	WORD  $0x4f8a1166 // fmla v6.4s, v11.4s, v10.s[0]
+	WORD  $0x4f8a1187 // fmla v7.4s, v12.4s, v10.s[0]
+	WORD  $0x4f8a11a8 // fmla v8.4s, v13.4s, v10.s[0]
+	WORD  $0x4f8a11c9 // fmla v9.4s, v14.4s, v10.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R9, R9
 	BNE   k_one
 
@@ -630,9 +973,9 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMM10x4(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 row, R11 column,
-	// R12 temporary
-	// V0 lower, V1-V10 sum[0:10], V11 value, V12-V16 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 column/row,
+	// R11 temporary
+	// V0 lower, V1-V10 sum[0:10], V11 factor, V12-V16 temporary
 	FMOVS lower+56(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -657,40 +1000,99 @@ row:
 	VMOV  V1.B16, V9.B16
 	VMOV  V1.B16, V10.B16
 	ADD   $4, R7, R7
-	MOVBU (R6), R9
+	MOVBU 0(R6), R9
 	ADD   $1, R6, R6
-	SUBS  $0, R9, R9
-	BEQ   k_done
+	SUBS  $2, R9, R9
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R10
-	MOVBU (R3), R11
-	MOVD  $160, R12
-	MADD  R11, R10, R12, R10
-	ADD   $1, R3, R3
-	VLD1R (R2), [V11.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R10
+	MOVD  $160, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 0(R2), F11
 	FMOVQ 0(R10), F12
 	FMOVQ 16(R10), F13
 	FMOVQ 32(R10), F14
 	FMOVQ 48(R10), F15
 	FMOVQ 64(R10), F16
-	VFMLA V12.S4, V11.S4, V1.S4
+	WORD  $0x4f8b1181 // fmla v1.4s, v12.4s, v11.s[0]
 	FMOVQ 80(R10), F12
-	VFMLA V13.S4, V11.S4, V2.S4
+	WORD  $0x4f8b11a2 // fmla v2.4s, v13.4s, v11.s[0]
 	FMOVQ 96(R10), F13
-	VFMLA V14.S4, V11.S4, V3.S4
+	WORD  $0x4f8b11c3 // fmla v3.4s, v14.4s, v11.s[0]
 	FMOVQ 112(R10), F14
-	VFMLA V15.S4, V11.S4, V4.S4
+	WORD  $0x4f8b11e4 // fmla v4.4s, v15.4s, v11.s[0]
 	FMOVQ 128(R10), F15
-	VFMLA V16.S4, V11.S4, V5.S4
+	WORD  $0x4f8b1205 // fmla v5.4s, v16.4s, v11.s[0]
 	FMOVQ 144(R10), F16
-	VFMLA V12.S4, V11.S4, V6.S4
-	VFMLA V13.S4, V11.S4, V7.S4
-	VFMLA V14.S4, V11.S4, V8.S4
-	VFMLA V15.S4, V11.S4, V9.S4
-	VFMLA V16.S4, V11.S4, V10.S4
+	WORD  $0x4f8b1186 // fmla v6.4s, v12.4s, v11.s[0]
+	WORD  $0x4f8b11a7 // fmla v7.4s, v13.4s, v11.s[0]
+	WORD  $0x4f8b11c8 // fmla v8.4s, v14.4s, v11.s[0]
+	WORD  $0x4f8b11e9 // fmla v9.4s, v15.4s, v11.s[0]
+	WORD  $0x4f8b120a // fmla v10.4s, v16.4s, v11.s[0]
+	MOVBU 1(R3), R10
+	MOVD  $160, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 4(R2), F11
+	FMOVQ 0(R10), F12
+	FMOVQ 16(R10), F13
+	FMOVQ 32(R10), F14
+	FMOVQ 48(R10), F15
+	FMOVQ 64(R10), F16
+	WORD  $0x4f8b1181 // fmla v1.4s, v12.4s, v11.s[0]
+	FMOVQ 80(R10), F12
+	WORD  $0x4f8b11a2 // fmla v2.4s, v13.4s, v11.s[0]
+	FMOVQ 96(R10), F13
+	WORD  $0x4f8b11c3 // fmla v3.4s, v14.4s, v11.s[0]
+	FMOVQ 112(R10), F14
+	WORD  $0x4f8b11e4 // fmla v4.4s, v15.4s, v11.s[0]
+	FMOVQ 128(R10), F15
+	WORD  $0x4f8b1205 // fmla v5.4s, v16.4s, v11.s[0]
+	FMOVQ 144(R10), F16
+	WORD  $0x4f8b1186 // fmla v6.4s, v12.4s, v11.s[0]
+	WORD  $0x4f8b11a7 // fmla v7.4s, v13.4s, v11.s[0]
+	WORD  $0x4f8b11c8 // fmla v8.4s, v14.4s, v11.s[0]
+	WORD  $0x4f8b11e9 // fmla v9.4s, v15.4s, v11.s[0]
+	WORD  $0x4f8b120a // fmla v10.4s, v16.4s, v11.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R9, R9
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R9, R9
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R10
+	MOVD  $160, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 0(R2), F11
+	FMOVQ 0(R10), F12
+	FMOVQ 16(R10), F13
+	FMOVQ 32(R10), F14
+	FMOVQ 48(R10), F15
+	FMOVQ 64(R10), F16
+	WORD  $0x4f8b1181 // fmla v1.4s, v12.4s, v11.s[0]
+	FMOVQ 80(R10), F12
+	WORD  $0x4f8b11a2 // fmla v2.4s, v13.4s, v11.s[0]
+	FMOVQ 96(R10), F13
+	WORD  $0x4f8b11c3 // fmla v3.4s, v14.4s, v11.s[0]
+	FMOVQ 112(R10), F14
+	WORD  $0x4f8b11e4 // fmla v4.4s, v15.4s, v11.s[0]
+	FMOVQ 128(R10), F15
+	WORD  $0x4f8b1205 // fmla v5.4s, v16.4s, v11.s[0]
+	FMOVQ 144(R10), F16
+	WORD  $0x4f8b1186 // fmla v6.4s, v12.4s, v11.s[0]
+	WORD  $0x4f8b11a7 // fmla v7.4s, v13.4s, v11.s[0]
+	WORD  $0x4f8b11c8 // fmla v8.4s, v14.4s, v11.s[0]
+	WORD  $0x4f8b11e9 // fmla v9.4s, v15.4s, v11.s[0]
+	WORD  $0x4f8b120a // fmla v10.4s, v16.4s, v11.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R9, R9
 	BNE   k_one
 
@@ -725,9 +1127,9 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMM11x4(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 row, R11 column,
-	// R12 temporary
-	// V0 lower, V1-V11 sum[0:11], V12 value, V13-V17 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 column/row,
+	// R11 temporary
+	// V0 lower, V1-V11 sum[0:11], V12 factor, V13-V17 temporary
 	FMOVS lower+56(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -753,42 +1155,105 @@ row:
 	VMOV  V1.B16, V10.B16
 	VMOV  V1.B16, V11.B16
 	ADD   $4, R7, R7
-	MOVBU (R6), R9
+	MOVBU 0(R6), R9
 	ADD   $1, R6, R6
-	SUBS  $0, R9, R9
-	BEQ   k_done
+	SUBS  $2, R9, R9
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R10
-	MOVBU (R3), R11
-	MOVD  $176, R12
-	MADD  R11, R10, R12, R10
-	ADD   $1, R3, R3
-	VLD1R (R2), [V12.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R10
+	MOVD  $176, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 0(R2), F12
 	FMOVQ 0(R10), F13
 	FMOVQ 16(R10), F14
 	FMOVQ 32(R10), F15
 	FMOVQ 48(R10), F16
 	FMOVQ 64(R10), F17
-	VFMLA V13.S4, V12.S4, V1.S4
+	WORD  $0x4f8c11a1 // fmla v1.4s, v13.4s, v12.s[0]
 	FMOVQ 80(R10), F13
-	VFMLA V14.S4, V12.S4, V2.S4
+	WORD  $0x4f8c11c2 // fmla v2.4s, v14.4s, v12.s[0]
 	FMOVQ 96(R10), F14
-	VFMLA V15.S4, V12.S4, V3.S4
+	WORD  $0x4f8c11e3 // fmla v3.4s, v15.4s, v12.s[0]
 	FMOVQ 112(R10), F15
-	VFMLA V16.S4, V12.S4, V4.S4
+	WORD  $0x4f8c1204 // fmla v4.4s, v16.4s, v12.s[0]
 	FMOVQ 128(R10), F16
-	VFMLA V17.S4, V12.S4, V5.S4
+	WORD  $0x4f8c1225 // fmla v5.4s, v17.4s, v12.s[0]
 	FMOVQ 144(R10), F17
-	VFMLA V13.S4, V12.S4, V6.S4
+	WORD  $0x4f8c11a6 // fmla v6.4s, v13.4s, v12.s[0]
 	FMOVQ 160(R10), F13
-	VFMLA V14.S4, V12.S4, V7.S4
-	VFMLA V15.S4, V12.S4, V8.S4
-	VFMLA V16.S4, V12.S4, V9.S4
-	VFMLA V17.S4, V12.S4, V10.S4
-	VFMLA V13.S4, V12.S4, V11.S4
+	WORD  $0x4f8c11c7 // fmla v7.4s, v14.4s, v12.s[0]
+	WORD  $0x4f8c11e8 // fmla v8.4s, v15.4s, v12.s[0]
+	WORD  $0x4f8c1209 // fmla v9.4s, v16.4s, v12.s[0]
+	WORD  $0x4f8c122a // fmla v10.4s, v17.4s, v12.s[0]
+	WORD  $0x4f8c11ab // fmla v11.4s, v13.4s, v12.s[0]
+	MOVBU 1(R3), R10
+	MOVD  $176, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 4(R2), F12
+	FMOVQ 0(R10), F13
+	FMOVQ 16(R10), F14
+	FMOVQ 32(R10), F15
+	FMOVQ 48(R10), F16
+	FMOVQ 64(R10), F17
+	WORD  $0x4f8c11a1 // fmla v1.4s, v13.4s, v12.s[0]
+	FMOVQ 80(R10), F13
+	WORD  $0x4f8c11c2 // fmla v2.4s, v14.4s, v12.s[0]
+	FMOVQ 96(R10), F14
+	WORD  $0x4f8c11e3 // fmla v3.4s, v15.4s, v12.s[0]
+	FMOVQ 112(R10), F15
+	WORD  $0x4f8c1204 // fmla v4.4s, v16.4s, v12.s[0]
+	FMOVQ 128(R10), F16
+	WORD  $0x4f8c1225 // fmla v5.4s, v17.4s, v12.s[0]
+	FMOVQ 144(R10), F17
+	WORD  $0x4f8c11a6 // fmla v6.4s, v13.4s, v12.s[0]
+	FMOVQ 160(R10), F13
+	WORD  $0x4f8c11c7 // fmla v7.4s, v14.4s, v12.s[0]
+	WORD  $0x4f8c11e8 // fmla v8.4s, v15.4s, v12.s[0]
+	WORD  $0x4f8c1209 // fmla v9.4s, v16.4s, v12.s[0]
+	WORD  $0x4f8c122a // fmla v10.4s, v17.4s, v12.s[0]
+	WORD  $0x4f8c11ab // fmla v11.4s, v13.4s, v12.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R9, R9
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R9, R9
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R10
+	MOVD  $176, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 0(R2), F12
+	FMOVQ 0(R10), F13
+	FMOVQ 16(R10), F14
+	FMOVQ 32(R10), F15
+	FMOVQ 48(R10), F16
+	FMOVQ 64(R10), F17
+	WORD  $0x4f8c11a1 // fmla v1.4s, v13.4s, v12.s[0]
+	FMOVQ 80(R10), F13
+	WORD  $0x4f8c11c2 // fmla v2.4s, v14.4s, v12.s[0]
+	FMOVQ 96(R10), F14
+	WORD  $0x4f8c11e3 // fmla v3.4s, v15.4s, v12.s[0]
+	FMOVQ 112(R10), F15
+	WORD  $0x4f8c1204 // fmla v4.4s, v16.4s, v12.s[0]
+	FMOVQ 128(R10), F16
+	WORD  $0x4f8c1225 // fmla v5.4s, v17.4s, v12.s[0]
+	FMOVQ 144(R10), F17
+	WORD  $0x4f8c11a6 // fmla v6.4s, v13.4s, v12.s[0]
+	FMOVQ 160(R10), F13
+	WORD  $0x4f8c11c7 // fmla v7.4s, v14.4s, v12.s[0]
+	WORD  $0x4f8c11e8 // fmla v8.4s, v15.4s, v12.s[0]
+	WORD  $0x4f8c1209 // fmla v9.4s, v16.4s, v12.s[0]
+	WORD  $0x4f8c122a // fmla v10.4s, v17.4s, v12.s[0]
+	WORD  $0x4f8c11ab // fmla v11.4s, v13.4s, v12.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R9, R9
 	BNE   k_one
 
@@ -825,9 +1290,9 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMM12x4(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 row, R11 column,
-	// R12 temporary
-	// V0 lower, V1-V12 sum[0:12], V13 value, V14-V18 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 column/row,
+	// R11 temporary
+	// V0 lower, V1-V12 sum[0:12], V13 factor, V14-V18 temporary
 	FMOVS lower+56(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -854,44 +1319,111 @@ row:
 	VMOV  V1.B16, V11.B16
 	VMOV  V1.B16, V12.B16
 	ADD   $4, R7, R7
-	MOVBU (R6), R9
+	MOVBU 0(R6), R9
 	ADD   $1, R6, R6
-	SUBS  $0, R9, R9
-	BEQ   k_done
+	SUBS  $2, R9, R9
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R10
-	MOVBU (R3), R11
-	MOVD  $192, R12
-	MADD  R11, R10, R12, R10
-	ADD   $1, R3, R3
-	VLD1R (R2), [V13.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R10
+	MOVD  $192, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 0(R2), F13
 	FMOVQ 0(R10), F14
 	FMOVQ 16(R10), F15
 	FMOVQ 32(R10), F16
 	FMOVQ 48(R10), F17
 	FMOVQ 64(R10), F18
-	VFMLA V14.S4, V13.S4, V1.S4
+	WORD  $0x4f8d11c1 // fmla v1.4s, v14.4s, v13.s[0]
 	FMOVQ 80(R10), F14
-	VFMLA V15.S4, V13.S4, V2.S4
+	WORD  $0x4f8d11e2 // fmla v2.4s, v15.4s, v13.s[0]
 	FMOVQ 96(R10), F15
-	VFMLA V16.S4, V13.S4, V3.S4
+	WORD  $0x4f8d1203 // fmla v3.4s, v16.4s, v13.s[0]
 	FMOVQ 112(R10), F16
-	VFMLA V17.S4, V13.S4, V4.S4
+	WORD  $0x4f8d1224 // fmla v4.4s, v17.4s, v13.s[0]
 	FMOVQ 128(R10), F17
-	VFMLA V18.S4, V13.S4, V5.S4
+	WORD  $0x4f8d1245 // fmla v5.4s, v18.4s, v13.s[0]
 	FMOVQ 144(R10), F18
-	VFMLA V14.S4, V13.S4, V6.S4
+	WORD  $0x4f8d11c6 // fmla v6.4s, v14.4s, v13.s[0]
 	FMOVQ 160(R10), F14
-	VFMLA V15.S4, V13.S4, V7.S4
+	WORD  $0x4f8d11e7 // fmla v7.4s, v15.4s, v13.s[0]
 	FMOVQ 176(R10), F15
-	VFMLA V16.S4, V13.S4, V8.S4
-	VFMLA V17.S4, V13.S4, V9.S4
-	VFMLA V18.S4, V13.S4, V10.S4
-	VFMLA V14.S4, V13.S4, V11.S4
-	VFMLA V15.S4, V13.S4, V12.S4
+	WORD  $0x4f8d1208 // fmla v8.4s, v16.4s, v13.s[0]
+	WORD  $0x4f8d1229 // fmla v9.4s, v17.4s, v13.s[0]
+	WORD  $0x4f8d124a // fmla v10.4s, v18.4s, v13.s[0]
+	WORD  $0x4f8d11cb // fmla v11.4s, v14.4s, v13.s[0]
+	WORD  $0x4f8d11ec // fmla v12.4s, v15.4s, v13.s[0]
+	MOVBU 1(R3), R10
+	MOVD  $192, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 4(R2), F13
+	FMOVQ 0(R10), F14
+	FMOVQ 16(R10), F15
+	FMOVQ 32(R10), F16
+	FMOVQ 48(R10), F17
+	FMOVQ 64(R10), F18
+	WORD  $0x4f8d11c1 // fmla v1.4s, v14.4s, v13.s[0]
+	FMOVQ 80(R10), F14
+	WORD  $0x4f8d11e2 // fmla v2.4s, v15.4s, v13.s[0]
+	FMOVQ 96(R10), F15
+	WORD  $0x4f8d1203 // fmla v3.4s, v16.4s, v13.s[0]
+	FMOVQ 112(R10), F16
+	WORD  $0x4f8d1224 // fmla v4.4s, v17.4s, v13.s[0]
+	FMOVQ 128(R10), F17
+	WORD  $0x4f8d1245 // fmla v5.4s, v18.4s, v13.s[0]
+	FMOVQ 144(R10), F18
+	WORD  $0x4f8d11c6 // fmla v6.4s, v14.4s, v13.s[0]
+	FMOVQ 160(R10), F14
+	WORD  $0x4f8d11e7 // fmla v7.4s, v15.4s, v13.s[0]
+	FMOVQ 176(R10), F15
+	WORD  $0x4f8d1208 // fmla v8.4s, v16.4s, v13.s[0]
+	WORD  $0x4f8d1229 // fmla v9.4s, v17.4s, v13.s[0]
+	WORD  $0x4f8d124a // fmla v10.4s, v18.4s, v13.s[0]
+	WORD  $0x4f8d11cb // fmla v11.4s, v14.4s, v13.s[0]
+	WORD  $0x4f8d11ec // fmla v12.4s, v15.4s, v13.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R9, R9
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R9, R9
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R10
+	MOVD  $192, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 0(R2), F13
+	FMOVQ 0(R10), F14
+	FMOVQ 16(R10), F15
+	FMOVQ 32(R10), F16
+	FMOVQ 48(R10), F17
+	FMOVQ 64(R10), F18
+	WORD  $0x4f8d11c1 // fmla v1.4s, v14.4s, v13.s[0]
+	FMOVQ 80(R10), F14
+	WORD  $0x4f8d11e2 // fmla v2.4s, v15.4s, v13.s[0]
+	FMOVQ 96(R10), F15
+	WORD  $0x4f8d1203 // fmla v3.4s, v16.4s, v13.s[0]
+	FMOVQ 112(R10), F16
+	WORD  $0x4f8d1224 // fmla v4.4s, v17.4s, v13.s[0]
+	FMOVQ 128(R10), F17
+	WORD  $0x4f8d1245 // fmla v5.4s, v18.4s, v13.s[0]
+	FMOVQ 144(R10), F18
+	WORD  $0x4f8d11c6 // fmla v6.4s, v14.4s, v13.s[0]
+	FMOVQ 160(R10), F14
+	WORD  $0x4f8d11e7 // fmla v7.4s, v15.4s, v13.s[0]
+	FMOVQ 176(R10), F15
+	WORD  $0x4f8d1208 // fmla v8.4s, v16.4s, v13.s[0]
+	WORD  $0x4f8d1229 // fmla v9.4s, v17.4s, v13.s[0]
+	WORD  $0x4f8d124a // fmla v10.4s, v18.4s, v13.s[0]
+	WORD  $0x4f8d11cb // fmla v11.4s, v14.4s, v13.s[0]
+	WORD  $0x4f8d11ec // fmla v12.4s, v15.4s, v13.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R9, R9
 	BNE   k_one
 
@@ -930,9 +1462,9 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMM13x4(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 row, R11 column,
-	// R12 temporary
-	// V0 lower, V1-V13 sum[0:13], V14 value, V15-V19 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 column/row,
+	// R11 temporary
+	// V0 lower, V1-V13 sum[0:13], V14 factor, V15-V19 temporary
 	FMOVS lower+56(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -960,46 +1492,117 @@ row:
 	VMOV  V1.B16, V12.B16
 	VMOV  V1.B16, V13.B16
 	ADD   $4, R7, R7
-	MOVBU (R6), R9
+	MOVBU 0(R6), R9
 	ADD   $1, R6, R6
-	SUBS  $0, R9, R9
-	BEQ   k_done
+	SUBS  $2, R9, R9
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R10
-	MOVBU (R3), R11
-	MOVD  $208, R12
-	MADD  R11, R10, R12, R10
-	ADD   $1, R3, R3
-	VLD1R (R2), [V14.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R10
+	MOVD  $208, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 0(R2), F14
 	FMOVQ 0(R10), F15
 	FMOVQ 16(R10), F16
 	FMOVQ 32(R10), F17
 	FMOVQ 48(R10), F18
 	FMOVQ 64(R10), F19
-	VFMLA V15.S4, V14.S4, V1.S4
+	WORD  $0x4f8e11e1 // fmla v1.4s, v15.4s, v14.s[0]
 	FMOVQ 80(R10), F15
-	VFMLA V16.S4, V14.S4, V2.S4
+	WORD  $0x4f8e1202 // fmla v2.4s, v16.4s, v14.s[0]
 	FMOVQ 96(R10), F16
-	VFMLA V17.S4, V14.S4, V3.S4
+	WORD  $0x4f8e1223 // fmla v3.4s, v17.4s, v14.s[0]
 	FMOVQ 112(R10), F17
-	VFMLA V18.S4, V14.S4, V4.S4
+	WORD  $0x4f8e1244 // fmla v4.4s, v18.4s, v14.s[0]
 	FMOVQ 128(R10), F18
-	VFMLA V19.S4, V14.S4, V5.S4
+	WORD  $0x4f8e1265 // fmla v5.4s, v19.4s, v14.s[0]
 	FMOVQ 144(R10), F19
-	VFMLA V15.S4, V14.S4, V6.S4
+	WORD  $0x4f8e11e6 // fmla v6.4s, v15.4s, v14.s[0]
 	FMOVQ 160(R10), F15
-	VFMLA V16.S4, V14.S4, V7.S4
+	WORD  $0x4f8e1207 // fmla v7.4s, v16.4s, v14.s[0]
 	FMOVQ 176(R10), F16
-	VFMLA V17.S4, V14.S4, V8.S4
+	WORD  $0x4f8e1228 // fmla v8.4s, v17.4s, v14.s[0]
 	FMOVQ 192(R10), F17
-	VFMLA V18.S4, V14.S4, V9.S4
-	VFMLA V19.S4, V14.S4, V10.S4
-	VFMLA V15.S4, V14.S4, V11.S4
-	VFMLA V16.S4, V14.S4, V12.S4
-	VFMLA V17.S4, V14.S4, V13.S4
+	WORD  $0x4f8e1249 // fmla v9.4s, v18.4s, v14.s[0]
+	WORD  $0x4f8e126a // fmla v10.4s, v19.4s, v14.s[0]
+	WORD  $0x4f8e11eb // fmla v11.4s, v15.4s, v14.s[0]
+	WORD  $0x4f8e120c // fmla v12.4s, v16.4s, v14.s[0]
+	WORD  $0x4f8e122d // fmla v13.4s, v17.4s, v14.s[0]
+	MOVBU 1(R3), R10
+	MOVD  $208, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 4(R2), F14
+	FMOVQ 0(R10), F15
+	FMOVQ 16(R10), F16
+	FMOVQ 32(R10), F17
+	FMOVQ 48(R10), F18
+	FMOVQ 64(R10), F19
+	WORD  $0x4f8e11e1 // fmla v1.4s, v15.4s, v14.s[0]
+	FMOVQ 80(R10), F15
+	WORD  $0x4f8e1202 // fmla v2.4s, v16.4s, v14.s[0]
+	FMOVQ 96(R10), F16
+	WORD  $0x4f8e1223 // fmla v3.4s, v17.4s, v14.s[0]
+	FMOVQ 112(R10), F17
+	WORD  $0x4f8e1244 // fmla v4.4s, v18.4s, v14.s[0]
+	FMOVQ 128(R10), F18
+	WORD  $0x4f8e1265 // fmla v5.4s, v19.4s, v14.s[0]
+	FMOVQ 144(R10), F19
+	WORD  $0x4f8e11e6 // fmla v6.4s, v15.4s, v14.s[0]
+	FMOVQ 160(R10), F15
+	WORD  $0x4f8e1207 // fmla v7.4s, v16.4s, v14.s[0]
+	FMOVQ 176(R10), F16
+	WORD  $0x4f8e1228 // fmla v8.4s, v17.4s, v14.s[0]
+	FMOVQ 192(R10), F17
+	WORD  $0x4f8e1249 // fmla v9.4s, v18.4s, v14.s[0]
+	WORD  $0x4f8e126a // fmla v10.4s, v19.4s, v14.s[0]
+	WORD  $0x4f8e11eb // fmla v11.4s, v15.4s, v14.s[0]
+	WORD  $0x4f8e120c // fmla v12.4s, v16.4s, v14.s[0]
+	WORD  $0x4f8e122d // fmla v13.4s, v17.4s, v14.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R9, R9
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R9, R9
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R10
+	MOVD  $208, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 0(R2), F14
+	FMOVQ 0(R10), F15
+	FMOVQ 16(R10), F16
+	FMOVQ 32(R10), F17
+	FMOVQ 48(R10), F18
+	FMOVQ 64(R10), F19
+	WORD  $0x4f8e11e1 // fmla v1.4s, v15.4s, v14.s[0]
+	FMOVQ 80(R10), F15
+	WORD  $0x4f8e1202 // fmla v2.4s, v16.4s, v14.s[0]
+	FMOVQ 96(R10), F16
+	WORD  $0x4f8e1223 // fmla v3.4s, v17.4s, v14.s[0]
+	FMOVQ 112(R10), F17
+	WORD  $0x4f8e1244 // fmla v4.4s, v18.4s, v14.s[0]
+	FMOVQ 128(R10), F18
+	WORD  $0x4f8e1265 // fmla v5.4s, v19.4s, v14.s[0]
+	FMOVQ 144(R10), F19
+	WORD  $0x4f8e11e6 // fmla v6.4s, v15.4s, v14.s[0]
+	FMOVQ 160(R10), F15
+	WORD  $0x4f8e1207 // fmla v7.4s, v16.4s, v14.s[0]
+	FMOVQ 176(R10), F16
+	WORD  $0x4f8e1228 // fmla v8.4s, v17.4s, v14.s[0]
+	FMOVQ 192(R10), F17
+	WORD  $0x4f8e1249 // fmla v9.4s, v18.4s, v14.s[0]
+	WORD  $0x4f8e126a // fmla v10.4s, v19.4s, v14.s[0]
+	WORD  $0x4f8e11eb // fmla v11.4s, v15.4s, v14.s[0]
+	WORD  $0x4f8e120c // fmla v12.4s, v16.4s, v14.s[0]
+	WORD  $0x4f8e122d // fmla v13.4s, v17.4s, v14.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R9, R9
 	BNE   k_one
 
@@ -1040,9 +1643,9 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMM14x4(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 row, R11 column,
-	// R12 temporary
-	// V0 lower, V1-V14 sum[0:14], V15 value, V16-V20 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 column/row,
+	// R11 temporary
+	// V0 lower, V1-V14 sum[0:14], V15 factor, V16-V20 temporary
 	FMOVS lower+56(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -1071,48 +1674,123 @@ row:
 	VMOV  V1.B16, V13.B16
 	VMOV  V1.B16, V14.B16
 	ADD   $4, R7, R7
-	MOVBU (R6), R9
+	MOVBU 0(R6), R9
 	ADD   $1, R6, R6
-	SUBS  $0, R9, R9
-	BEQ   k_done
+	SUBS  $2, R9, R9
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R10
-	MOVBU (R3), R11
-	MOVD  $224, R12
-	MADD  R11, R10, R12, R10
-	ADD   $1, R3, R3
-	VLD1R (R2), [V15.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R10
+	MOVD  $224, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 0(R2), F15
 	FMOVQ 0(R10), F16
 	FMOVQ 16(R10), F17
 	FMOVQ 32(R10), F18
 	FMOVQ 48(R10), F19
 	FMOVQ 64(R10), F20
-	VFMLA V16.S4, V15.S4, V1.S4
+	WORD  $0x4f8f1201 // fmla v1.4s, v16.4s, v15.s[0]
 	FMOVQ 80(R10), F16
-	VFMLA V17.S4, V15.S4, V2.S4
+	WORD  $0x4f8f1222 // fmla v2.4s, v17.4s, v15.s[0]
 	FMOVQ 96(R10), F17
-	VFMLA V18.S4, V15.S4, V3.S4
+	WORD  $0x4f8f1243 // fmla v3.4s, v18.4s, v15.s[0]
 	FMOVQ 112(R10), F18
-	VFMLA V19.S4, V15.S4, V4.S4
+	WORD  $0x4f8f1264 // fmla v4.4s, v19.4s, v15.s[0]
 	FMOVQ 128(R10), F19
-	VFMLA V20.S4, V15.S4, V5.S4
+	WORD  $0x4f8f1285 // fmla v5.4s, v20.4s, v15.s[0]
 	FMOVQ 144(R10), F20
-	VFMLA V16.S4, V15.S4, V6.S4
+	WORD  $0x4f8f1206 // fmla v6.4s, v16.4s, v15.s[0]
 	FMOVQ 160(R10), F16
-	VFMLA V17.S4, V15.S4, V7.S4
+	WORD  $0x4f8f1227 // fmla v7.4s, v17.4s, v15.s[0]
 	FMOVQ 176(R10), F17
-	VFMLA V18.S4, V15.S4, V8.S4
+	WORD  $0x4f8f1248 // fmla v8.4s, v18.4s, v15.s[0]
 	FMOVQ 192(R10), F18
-	VFMLA V19.S4, V15.S4, V9.S4
+	WORD  $0x4f8f1269 // fmla v9.4s, v19.4s, v15.s[0]
 	FMOVQ 208(R10), F19
-	VFMLA V20.S4, V15.S4, V10.S4
-	VFMLA V16.S4, V15.S4, V11.S4
-	VFMLA V17.S4, V15.S4, V12.S4
-	VFMLA V18.S4, V15.S4, V13.S4
-	VFMLA V19.S4, V15.S4, V14.S4
+	WORD  $0x4f8f128a // fmla v10.4s, v20.4s, v15.s[0]
+	WORD  $0x4f8f120b // fmla v11.4s, v16.4s, v15.s[0]
+	WORD  $0x4f8f122c // fmla v12.4s, v17.4s, v15.s[0]
+	WORD  $0x4f8f124d // fmla v13.4s, v18.4s, v15.s[0]
+	WORD  $0x4f8f126e // fmla v14.4s, v19.4s, v15.s[0]
+	MOVBU 1(R3), R10
+	MOVD  $224, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 4(R2), F15
+	FMOVQ 0(R10), F16
+	FMOVQ 16(R10), F17
+	FMOVQ 32(R10), F18
+	FMOVQ 48(R10), F19
+	FMOVQ 64(R10), F20
+	WORD  $0x4f8f1201 // fmla v1.4s, v16.4s, v15.s[0]
+	FMOVQ 80(R10), F16
+	WORD  $0x4f8f1222 // fmla v2.4s, v17.4s, v15.s[0]
+	FMOVQ 96(R10), F17
+	WORD  $0x4f8f1243 // fmla v3.4s, v18.4s, v15.s[0]
+	FMOVQ 112(R10), F18
+	WORD  $0x4f8f1264 // fmla v4.4s, v19.4s, v15.s[0]
+	FMOVQ 128(R10), F19
+	WORD  $0x4f8f1285 // fmla v5.4s, v20.4s, v15.s[0]
+	FMOVQ 144(R10), F20
+	WORD  $0x4f8f1206 // fmla v6.4s, v16.4s, v15.s[0]
+	FMOVQ 160(R10), F16
+	WORD  $0x4f8f1227 // fmla v7.4s, v17.4s, v15.s[0]
+	FMOVQ 176(R10), F17
+	WORD  $0x4f8f1248 // fmla v8.4s, v18.4s, v15.s[0]
+	FMOVQ 192(R10), F18
+	WORD  $0x4f8f1269 // fmla v9.4s, v19.4s, v15.s[0]
+	FMOVQ 208(R10), F19
+	WORD  $0x4f8f128a // fmla v10.4s, v20.4s, v15.s[0]
+	WORD  $0x4f8f120b // fmla v11.4s, v16.4s, v15.s[0]
+	WORD  $0x4f8f122c // fmla v12.4s, v17.4s, v15.s[0]
+	WORD  $0x4f8f124d // fmla v13.4s, v18.4s, v15.s[0]
+	WORD  $0x4f8f126e // fmla v14.4s, v19.4s, v15.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R9, R9
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R9, R9
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R10
+	MOVD  $224, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 0(R2), F15
+	FMOVQ 0(R10), F16
+	FMOVQ 16(R10), F17
+	FMOVQ 32(R10), F18
+	FMOVQ 48(R10), F19
+	FMOVQ 64(R10), F20
+	WORD  $0x4f8f1201 // fmla v1.4s, v16.4s, v15.s[0]
+	FMOVQ 80(R10), F16
+	WORD  $0x4f8f1222 // fmla v2.4s, v17.4s, v15.s[0]
+	FMOVQ 96(R10), F17
+	WORD  $0x4f8f1243 // fmla v3.4s, v18.4s, v15.s[0]
+	FMOVQ 112(R10), F18
+	WORD  $0x4f8f1264 // fmla v4.4s, v19.4s, v15.s[0]
+	FMOVQ 128(R10), F19
+	WORD  $0x4f8f1285 // fmla v5.4s, v20.4s, v15.s[0]
+	FMOVQ 144(R10), F20
+	WORD  $0x4f8f1206 // fmla v6.4s, v16.4s, v15.s[0]
+	FMOVQ 160(R10), F16
+	WORD  $0x4f8f1227 // fmla v7.4s, v17.4s, v15.s[0]
+	FMOVQ 176(R10), F17
+	WORD  $0x4f8f1248 // fmla v8.4s, v18.4s, v15.s[0]
+	FMOVQ 192(R10), F18
+	WORD  $0x4f8f1269 // fmla v9.4s, v19.4s, v15.s[0]
+	FMOVQ 208(R10), F19
+	WORD  $0x4f8f128a // fmla v10.4s, v20.4s, v15.s[0]
+	WORD  $0x4f8f120b // fmla v11.4s, v16.4s, v15.s[0]
+	WORD  $0x4f8f122c // fmla v12.4s, v17.4s, v15.s[0]
+	WORD  $0x4f8f124d // fmla v13.4s, v18.4s, v15.s[0]
+	WORD  $0x4f8f126e // fmla v14.4s, v19.4s, v15.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R9, R9
 	BNE   k_one
 
@@ -1155,9 +1833,9 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMM15x4(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 row, R11 column,
-	// R12 temporary
-	// V0 lower, V1-V15 sum[0:15], V16 value, V17-V21 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 column/row,
+	// R11 temporary
+	// V0 lower, V1-V15 sum[0:15], V16 factor, V17-V21 temporary
 	FMOVS lower+56(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -1187,50 +1865,129 @@ row:
 	VMOV  V1.B16, V14.B16
 	VMOV  V1.B16, V15.B16
 	ADD   $4, R7, R7
-	MOVBU (R6), R9
+	MOVBU 0(R6), R9
 	ADD   $1, R6, R6
-	SUBS  $0, R9, R9
-	BEQ   k_done
+	SUBS  $2, R9, R9
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R10
-	MOVBU (R3), R11
-	MOVD  $240, R12
-	MADD  R11, R10, R12, R10
-	ADD   $1, R3, R3
-	VLD1R (R2), [V16.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R10
+	MOVD  $240, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 0(R2), F16
 	FMOVQ 0(R10), F17
 	FMOVQ 16(R10), F18
 	FMOVQ 32(R10), F19
 	FMOVQ 48(R10), F20
 	FMOVQ 64(R10), F21
-	VFMLA V17.S4, V16.S4, V1.S4
+	WORD  $0x4f901221 // fmla v1.4s, v17.4s, v16.s[0]
 	FMOVQ 80(R10), F17
-	VFMLA V18.S4, V16.S4, V2.S4
+	WORD  $0x4f901242 // fmla v2.4s, v18.4s, v16.s[0]
 	FMOVQ 96(R10), F18
-	VFMLA V19.S4, V16.S4, V3.S4
+	WORD  $0x4f901263 // fmla v3.4s, v19.4s, v16.s[0]
 	FMOVQ 112(R10), F19
-	VFMLA V20.S4, V16.S4, V4.S4
+	WORD  $0x4f901284 // fmla v4.4s, v20.4s, v16.s[0]
 	FMOVQ 128(R10), F20
-	VFMLA V21.S4, V16.S4, V5.S4
+	WORD  $0x4f9012a5 // fmla v5.4s, v21.4s, v16.s[0]
 	FMOVQ 144(R10), F21
-	VFMLA V17.S4, V16.S4, V6.S4
+	WORD  $0x4f901226 // fmla v6.4s, v17.4s, v16.s[0]
 	FMOVQ 160(R10), F17
-	VFMLA V18.S4, V16.S4, V7.S4
+	WORD  $0x4f901247 // fmla v7.4s, v18.4s, v16.s[0]
 	FMOVQ 176(R10), F18
-	VFMLA V19.S4, V16.S4, V8.S4
+	WORD  $0x4f901268 // fmla v8.4s, v19.4s, v16.s[0]
 	FMOVQ 192(R10), F19
-	VFMLA V20.S4, V16.S4, V9.S4
+	WORD  $0x4f901289 // fmla v9.4s, v20.4s, v16.s[0]
 	FMOVQ 208(R10), F20
-	VFMLA V21.S4, V16.S4, V10.S4
+	WORD  $0x4f9012aa // fmla v10.4s, v21.4s, v16.s[0]
 	FMOVQ 224(R10), F21
-	VFMLA V17.S4, V16.S4, V11.S4
-	VFMLA V18.S4, V16.S4, V12.S4
-	VFMLA V19.S4, V16.S4, V13.S4
-	VFMLA V20.S4, V16.S4, V14.S4
-	VFMLA V21.S4, V16.S4, V15.S4
+	WORD  $0x4f90122b // fmla v11.4s, v17.4s, v16.s[0]
+	WORD  $0x4f90124c // fmla v12.4s, v18.4s, v16.s[0]
+	WORD  $0x4f90126d // fmla v13.4s, v19.4s, v16.s[0]
+	WORD  $0x4f90128e // fmla v14.4s, v20.4s, v16.s[0]
+	WORD  $0x4f9012af // fmla v15.4s, v21.4s, v16.s[0]
+	MOVBU 1(R3), R10
+	MOVD  $240, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 4(R2), F16
+	FMOVQ 0(R10), F17
+	FMOVQ 16(R10), F18
+	FMOVQ 32(R10), F19
+	FMOVQ 48(R10), F20
+	FMOVQ 64(R10), F21
+	WORD  $0x4f901221 // fmla v1.4s, v17.4s, v16.s[0]
+	FMOVQ 80(R10), F17
+	WORD  $0x4f901242 // fmla v2.4s, v18.4s, v16.s[0]
+	FMOVQ 96(R10), F18
+	WORD  $0x4f901263 // fmla v3.4s, v19.4s, v16.s[0]
+	FMOVQ 112(R10), F19
+	WORD  $0x4f901284 // fmla v4.4s, v20.4s, v16.s[0]
+	FMOVQ 128(R10), F20
+	WORD  $0x4f9012a5 // fmla v5.4s, v21.4s, v16.s[0]
+	FMOVQ 144(R10), F21
+	WORD  $0x4f901226 // fmla v6.4s, v17.4s, v16.s[0]
+	FMOVQ 160(R10), F17
+	WORD  $0x4f901247 // fmla v7.4s, v18.4s, v16.s[0]
+	FMOVQ 176(R10), F18
+	WORD  $0x4f901268 // fmla v8.4s, v19.4s, v16.s[0]
+	FMOVQ 192(R10), F19
+	WORD  $0x4f901289 // fmla v9.4s, v20.4s, v16.s[0]
+	FMOVQ 208(R10), F20
+	WORD  $0x4f9012aa // fmla v10.4s, v21.4s, v16.s[0]
+	FMOVQ 224(R10), F21
+	WORD  $0x4f90122b // fmla v11.4s, v17.4s, v16.s[0]
+	WORD  $0x4f90124c // fmla v12.4s, v18.4s, v16.s[0]
+	WORD  $0x4f90126d // fmla v13.4s, v19.4s, v16.s[0]
+	WORD  $0x4f90128e // fmla v14.4s, v20.4s, v16.s[0]
+	WORD  $0x4f9012af // fmla v15.4s, v21.4s, v16.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R9, R9
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R9, R9
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R10
+	MOVD  $240, R11
+	MADD  R10, R1, R11, R10
+	FMOVS 0(R2), F16
+	FMOVQ 0(R10), F17
+	FMOVQ 16(R10), F18
+	FMOVQ 32(R10), F19
+	FMOVQ 48(R10), F20
+	FMOVQ 64(R10), F21
+	WORD  $0x4f901221 // fmla v1.4s, v17.4s, v16.s[0]
+	FMOVQ 80(R10), F17
+	WORD  $0x4f901242 // fmla v2.4s, v18.4s, v16.s[0]
+	FMOVQ 96(R10), F18
+	WORD  $0x4f901263 // fmla v3.4s, v19.4s, v16.s[0]
+	FMOVQ 112(R10), F19
+	WORD  $0x4f901284 // fmla v4.4s, v20.4s, v16.s[0]
+	FMOVQ 128(R10), F20
+	WORD  $0x4f9012a5 // fmla v5.4s, v21.4s, v16.s[0]
+	FMOVQ 144(R10), F21
+	WORD  $0x4f901226 // fmla v6.4s, v17.4s, v16.s[0]
+	FMOVQ 160(R10), F17
+	WORD  $0x4f901247 // fmla v7.4s, v18.4s, v16.s[0]
+	FMOVQ 176(R10), F18
+	WORD  $0x4f901268 // fmla v8.4s, v19.4s, v16.s[0]
+	FMOVQ 192(R10), F19
+	WORD  $0x4f901289 // fmla v9.4s, v20.4s, v16.s[0]
+	FMOVQ 208(R10), F20
+	WORD  $0x4f9012aa // fmla v10.4s, v21.4s, v16.s[0]
+	FMOVQ 224(R10), F21
+	WORD  $0x4f90122b // fmla v11.4s, v17.4s, v16.s[0]
+	WORD  $0x4f90124c // fmla v12.4s, v18.4s, v16.s[0]
+	WORD  $0x4f90126d // fmla v13.4s, v19.4s, v16.s[0]
+	WORD  $0x4f90128e // fmla v14.4s, v20.4s, v16.s[0]
+	WORD  $0x4f9012af // fmla v15.4s, v21.4s, v16.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R9, R9
 	BNE   k_one
 
@@ -1275,8 +2032,8 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMM16x4(SB), NOSPLIT, $0-60
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 row, R11 column
-	// V0 lower, V1-V16 sum[0:16], V17 value, V18-V22 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 bias, R8 rows, R9 count, R10 column/row
+	// V0 lower, V1-V16 sum[0:16], V17 factor, V18-V22 temporary
 	FMOVS lower+56(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -1307,51 +2064,132 @@ row:
 	VMOV  V1.B16, V15.B16
 	VMOV  V1.B16, V16.B16
 	ADD   $4, R7, R7
-	MOVBU (R6), R9
+	MOVBU 0(R6), R9
 	ADD   $1, R6, R6
-	SUBS  $0, R9, R9
-	BEQ   k_done
+	SUBS  $2, R9, R9
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R10
-	MOVBU (R3), R11
-	ADD   R11<<8, R10, R10
-	ADD   $1, R3, R3
-	VLD1R (R2), [V17.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R10
+	ADD   R10<<8, R1, R10
+	FMOVS 0(R2), F17
 	FMOVQ 0(R10), F18
 	FMOVQ 16(R10), F19
 	FMOVQ 32(R10), F20
 	FMOVQ 48(R10), F21
 	FMOVQ 64(R10), F22
-	VFMLA V18.S4, V17.S4, V1.S4
+	WORD  $0x4f911241 // fmla v1.4s, v18.4s, v17.s[0]
 	FMOVQ 80(R10), F18
-	VFMLA V19.S4, V17.S4, V2.S4
+	WORD  $0x4f911262 // fmla v2.4s, v19.4s, v17.s[0]
 	FMOVQ 96(R10), F19
-	VFMLA V20.S4, V17.S4, V3.S4
+	WORD  $0x4f911283 // fmla v3.4s, v20.4s, v17.s[0]
 	FMOVQ 112(R10), F20
-	VFMLA V21.S4, V17.S4, V4.S4
+	WORD  $0x4f9112a4 // fmla v4.4s, v21.4s, v17.s[0]
 	FMOVQ 128(R10), F21
-	VFMLA V22.S4, V17.S4, V5.S4
+	WORD  $0x4f9112c5 // fmla v5.4s, v22.4s, v17.s[0]
 	FMOVQ 144(R10), F22
-	VFMLA V18.S4, V17.S4, V6.S4
+	WORD  $0x4f911246 // fmla v6.4s, v18.4s, v17.s[0]
 	FMOVQ 160(R10), F18
-	VFMLA V19.S4, V17.S4, V7.S4
+	WORD  $0x4f911267 // fmla v7.4s, v19.4s, v17.s[0]
 	FMOVQ 176(R10), F19
-	VFMLA V20.S4, V17.S4, V8.S4
+	WORD  $0x4f911288 // fmla v8.4s, v20.4s, v17.s[0]
 	FMOVQ 192(R10), F20
-	VFMLA V21.S4, V17.S4, V9.S4
+	WORD  $0x4f9112a9 // fmla v9.4s, v21.4s, v17.s[0]
 	FMOVQ 208(R10), F21
-	VFMLA V22.S4, V17.S4, V10.S4
+	WORD  $0x4f9112ca // fmla v10.4s, v22.4s, v17.s[0]
 	FMOVQ 224(R10), F22
-	VFMLA V18.S4, V17.S4, V11.S4
+	WORD  $0x4f91124b // fmla v11.4s, v18.4s, v17.s[0]
 	FMOVQ 240(R10), F18
-	VFMLA V19.S4, V17.S4, V12.S4
-	VFMLA V20.S4, V17.S4, V13.S4
-	VFMLA V21.S4, V17.S4, V14.S4
-	VFMLA V22.S4, V17.S4, V15.S4
-	VFMLA V18.S4, V17.S4, V16.S4
+	WORD  $0x4f91126c // fmla v12.4s, v19.4s, v17.s[0]
+	WORD  $0x4f91128d // fmla v13.4s, v20.4s, v17.s[0]
+	WORD  $0x4f9112ae // fmla v14.4s, v21.4s, v17.s[0]
+	WORD  $0x4f9112cf // fmla v15.4s, v22.4s, v17.s[0]
+	WORD  $0x4f911250 // fmla v16.4s, v18.4s, v17.s[0]
+	MOVBU 1(R3), R10
+	ADD   R10<<8, R1, R10
+	FMOVS 4(R2), F17
+	FMOVQ 0(R10), F18
+	FMOVQ 16(R10), F19
+	FMOVQ 32(R10), F20
+	FMOVQ 48(R10), F21
+	FMOVQ 64(R10), F22
+	WORD  $0x4f911241 // fmla v1.4s, v18.4s, v17.s[0]
+	FMOVQ 80(R10), F18
+	WORD  $0x4f911262 // fmla v2.4s, v19.4s, v17.s[0]
+	FMOVQ 96(R10), F19
+	WORD  $0x4f911283 // fmla v3.4s, v20.4s, v17.s[0]
+	FMOVQ 112(R10), F20
+	WORD  $0x4f9112a4 // fmla v4.4s, v21.4s, v17.s[0]
+	FMOVQ 128(R10), F21
+	WORD  $0x4f9112c5 // fmla v5.4s, v22.4s, v17.s[0]
+	FMOVQ 144(R10), F22
+	WORD  $0x4f911246 // fmla v6.4s, v18.4s, v17.s[0]
+	FMOVQ 160(R10), F18
+	WORD  $0x4f911267 // fmla v7.4s, v19.4s, v17.s[0]
+	FMOVQ 176(R10), F19
+	WORD  $0x4f911288 // fmla v8.4s, v20.4s, v17.s[0]
+	FMOVQ 192(R10), F20
+	WORD  $0x4f9112a9 // fmla v9.4s, v21.4s, v17.s[0]
+	FMOVQ 208(R10), F21
+	WORD  $0x4f9112ca // fmla v10.4s, v22.4s, v17.s[0]
+	FMOVQ 224(R10), F22
+	WORD  $0x4f91124b // fmla v11.4s, v18.4s, v17.s[0]
+	FMOVQ 240(R10), F18
+	WORD  $0x4f91126c // fmla v12.4s, v19.4s, v17.s[0]
+	WORD  $0x4f91128d // fmla v13.4s, v20.4s, v17.s[0]
+	WORD  $0x4f9112ae // fmla v14.4s, v21.4s, v17.s[0]
+	WORD  $0x4f9112cf // fmla v15.4s, v22.4s, v17.s[0]
+	WORD  $0x4f911250 // fmla v16.4s, v18.4s, v17.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R9, R9
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R9, R9
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R10
+	ADD   R10<<8, R1, R10
+	FMOVS 0(R2), F17
+	FMOVQ 0(R10), F18
+	FMOVQ 16(R10), F19
+	FMOVQ 32(R10), F20
+	FMOVQ 48(R10), F21
+	FMOVQ 64(R10), F22
+	WORD  $0x4f911241 // fmla v1.4s, v18.4s, v17.s[0]
+	FMOVQ 80(R10), F18
+	WORD  $0x4f911262 // fmla v2.4s, v19.4s, v17.s[0]
+	FMOVQ 96(R10), F19
+	WORD  $0x4f911283 // fmla v3.4s, v20.4s, v17.s[0]
+	FMOVQ 112(R10), F20
+	WORD  $0x4f9112a4 // fmla v4.4s, v21.4s, v17.s[0]
+	FMOVQ 128(R10), F21
+	WORD  $0x4f9112c5 // fmla v5.4s, v22.4s, v17.s[0]
+	FMOVQ 144(R10), F22
+	WORD  $0x4f911246 // fmla v6.4s, v18.4s, v17.s[0]
+	FMOVQ 160(R10), F18
+	WORD  $0x4f911267 // fmla v7.4s, v19.4s, v17.s[0]
+	FMOVQ 176(R10), F19
+	WORD  $0x4f911288 // fmla v8.4s, v20.4s, v17.s[0]
+	FMOVQ 192(R10), F20
+	WORD  $0x4f9112a9 // fmla v9.4s, v21.4s, v17.s[0]
+	FMOVQ 208(R10), F21
+	WORD  $0x4f9112ca // fmla v10.4s, v22.4s, v17.s[0]
+	FMOVQ 224(R10), F22
+	WORD  $0x4f91124b // fmla v11.4s, v18.4s, v17.s[0]
+	FMOVQ 240(R10), F18
+	WORD  $0x4f91126c // fmla v12.4s, v19.4s, v17.s[0]
+	WORD  $0x4f91128d // fmla v13.4s, v20.4s, v17.s[0]
+	WORD  $0x4f9112ae // fmla v14.4s, v21.4s, v17.s[0]
+	WORD  $0x4f9112cf // fmla v15.4s, v22.4s, v17.s[0]
+	WORD  $0x4f911250 // fmla v16.4s, v18.4s, v17.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R9, R9
 	BNE   k_one
 
@@ -1398,8 +2236,8 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMMAdd1x4(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 row, R10 column
-	// V0 lower, V1 sum, V2 value, V3 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 column/row
+	// V0 lower, V1 sum, V2 factor, V3 temporary
 	FMOVS lower+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -1413,21 +2251,42 @@ TEXT ·SpMMAdd1x4(SB), NOSPLIT, $0-52
 row:
 	// The sums of a row.
 	FMOVQ 0(R0), F1
-	MOVBU (R6), R8
+	MOVBU 0(R6), R8
 	ADD   $1, R6, R6
-	SUBS  $0, R8, R8
-	BEQ   k_done
+	SUBS  $2, R8, R8
+	BLT   k_rest
+
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R9
+	ADD   R9<<4, R1, R9
+	FMOVS 0(R2), F2
+	FMOVQ 0(R9), F3
+	WORD  $0x4f821061 // fmla v1.4s, v3.4s, v2.s[0]
+	MOVBU 1(R3), R9
+	ADD   R9<<4, R1, R9
+	FMOVS 4(R2), F2
+	FMOVQ 0(R9), F3
+	WORD  $0x4f821061 // fmla v1.4s, v3.4s, v2.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R8, R8
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R8, R8
+	BEQ  k_done
 
 	// For each value of the row, times a row of the dense matrix: one a round.
 k_one:
-	MOVD  R1, R9
-	MOVBU (R3), R10
-	ADD   R10<<4, R9, R9
-	ADD   $1, R3, R3
-	VLD1R (R2), [V2.S4]
-	ADD   $4, R2, R2
+	MOVBU 0(R3), R9
+	ADD   R9<<4, R1, R9
+	FMOVS 0(R2), F2
 	FMOVQ 0(R9), F3
-	VFMLA V3.S4, V2.S4, V1.S4
+	WORD  $0x4f821061 // fmla v1.4s, v3.4s, v2.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R8, R8
 	BNE   k_one
 
@@ -1444,8 +2303,8 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMMAdd2x4(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 row, R10 column
-	// V0 lower, V1-V2 sum[0:2], V3 value, V4-V5 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 column/row
+	// V0 lower, V1-V2 sum[0:2], V3 factor, V4-V5 temporary
 	FMOVS lower+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -1460,23 +2319,48 @@ row:
 	// The sums of a row.
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
-	MOVBU (R6), R8
+	MOVBU 0(R6), R8
 	ADD   $1, R6, R6
-	SUBS  $0, R8, R8
-	BEQ   k_done
+	SUBS  $2, R8, R8
+	BLT   k_rest
+
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R9
+	ADD   R9<<5, R1, R9
+	FMOVS 0(R2), F3
+	FMOVQ 0(R9), F4
+	FMOVQ 16(R9), F5
+	WORD  $0x4f831081 // fmla v1.4s, v4.4s, v3.s[0]
+	WORD  $0x4f8310a2 // fmla v2.4s, v5.4s, v3.s[0]
+	MOVBU 1(R3), R9
+	ADD   R9<<5, R1, R9
+	FMOVS 4(R2), F3
+	FMOVQ 0(R9), F4
+	FMOVQ 16(R9), F5
+	WORD  $0x4f831081 // fmla v1.4s, v4.4s, v3.s[0]
+	WORD  $0x4f8310a2 // fmla v2.4s, v5.4s, v3.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R8, R8
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R8, R8
+	BEQ  k_done
 
 	// For each value of the row, times a row of the dense matrix: one a round.
 k_one:
-	MOVD  R1, R9
-	MOVBU (R3), R10
-	ADD   R10<<5, R9, R9
-	ADD   $1, R3, R3
-	VLD1R (R2), [V3.S4]
-	ADD   $4, R2, R2
+	MOVBU 0(R3), R9
+	ADD   R9<<5, R1, R9
+	FMOVS 0(R2), F3
 	FMOVQ 0(R9), F4
 	FMOVQ 16(R9), F5
-	VFMLA V4.S4, V3.S4, V1.S4
-	VFMLA V5.S4, V3.S4, V2.S4
+	WORD  $0x4f831081 // fmla v1.4s, v4.4s, v3.s[0]
+	WORD  $0x4f8310a2 // fmla v2.4s, v5.4s, v3.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R8, R8
 	BNE   k_one
 
@@ -1495,9 +2379,8 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMMAdd3x4(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 row, R10 column,
-	// R11 temporary
-	// V0 lower, V1-V3 sum[0:3], V4 value, V5-V7 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 column/row, R10 temporary
+	// V0 lower, V1-V3 sum[0:3], V4 factor, V5-V7 temporary
 	FMOVS lower+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -1513,26 +2396,57 @@ row:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	FMOVQ 32(R0), F3
-	MOVBU (R6), R8
+	MOVBU 0(R6), R8
 	ADD   $1, R6, R6
-	SUBS  $0, R8, R8
-	BEQ   k_done
+	SUBS  $2, R8, R8
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R9
-	MOVBU (R3), R10
-	MOVD  $48, R11
-	MADD  R10, R9, R11, R9
-	ADD   $1, R3, R3
-	VLD1R (R2), [V4.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R9
+	MOVD  $48, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 0(R2), F4
 	FMOVQ 0(R9), F5
 	FMOVQ 16(R9), F6
 	FMOVQ 32(R9), F7
-	VFMLA V5.S4, V4.S4, V1.S4
-	VFMLA V6.S4, V4.S4, V2.S4
-	VFMLA V7.S4, V4.S4, V3.S4
+	WORD  $0x4f8410a1 // fmla v1.4s, v5.4s, v4.s[0]
+	WORD  $0x4f8410c2 // fmla v2.4s, v6.4s, v4.s[0]
+	WORD  $0x4f8410e3 // fmla v3.4s, v7.4s, v4.s[0]
+	MOVBU 1(R3), R9
+	MOVD  $48, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 4(R2), F4
+	FMOVQ 0(R9), F5
+	FMOVQ 16(R9), F6
+	FMOVQ 32(R9), F7
+	WORD  $0x4f8410a1 // fmla v1.4s, v5.4s, v4.s[0]
+	WORD  $0x4f8410c2 // fmla v2.4s, v6.4s, v4.s[0]
+	WORD  $0x4f8410e3 // fmla v3.4s, v7.4s, v4.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R8, R8
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R8, R8
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R9
+	MOVD  $48, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 0(R2), F4
+	FMOVQ 0(R9), F5
+	FMOVQ 16(R9), F6
+	FMOVQ 32(R9), F7
+	WORD  $0x4f8410a1 // fmla v1.4s, v5.4s, v4.s[0]
+	WORD  $0x4f8410c2 // fmla v2.4s, v6.4s, v4.s[0]
+	WORD  $0x4f8410e3 // fmla v3.4s, v7.4s, v4.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R8, R8
 	BNE   k_one
 
@@ -1553,8 +2467,8 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMMAdd4x4(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 row, R10 column
-	// V0 lower, V1-V4 sum[0:4], V5 value, V6-V9 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 column/row
+	// V0 lower, V1-V4 sum[0:4], V5 factor, V6-V9 temporary
 	FMOVS lower+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -1571,27 +2485,60 @@ row:
 	FMOVQ 16(R0), F2
 	FMOVQ 32(R0), F3
 	FMOVQ 48(R0), F4
-	MOVBU (R6), R8
+	MOVBU 0(R6), R8
 	ADD   $1, R6, R6
-	SUBS  $0, R8, R8
-	BEQ   k_done
+	SUBS  $2, R8, R8
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R9
-	MOVBU (R3), R10
-	ADD   R10<<6, R9, R9
-	ADD   $1, R3, R3
-	VLD1R (R2), [V5.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R9
+	ADD   R9<<6, R1, R9
+	FMOVS 0(R2), F5
 	FMOVQ 0(R9), F6
 	FMOVQ 16(R9), F7
 	FMOVQ 32(R9), F8
 	FMOVQ 48(R9), F9
-	VFMLA V6.S4, V5.S4, V1.S4
-	VFMLA V7.S4, V5.S4, V2.S4
-	VFMLA V8.S4, V5.S4, V3.S4
-	VFMLA V9.S4, V5.S4, V4.S4
+	WORD  $0x4f8510c1 // fmla v1.4s, v6.4s, v5.s[0]
+	WORD  $0x4f8510e2 // fmla v2.4s, v7.4s, v5.s[0]
+	WORD  $0x4f851103 // fmla v3.4s, v8.4s, v5.s[0]
+	WORD  $0x4f851124 // fmla v4.4s, v9.4s, v5.s[0]
+	MOVBU 1(R3), R9
+	ADD   R9<<6, R1, R9
+	FMOVS 4(R2), F5
+	FMOVQ 0(R9), F6
+	FMOVQ 16(R9), F7
+	FMOVQ 32(R9), F8
+	FMOVQ 48(R9), F9
+	WORD  $0x4f8510c1 // fmla v1.4s, v6.4s, v5.s[0]
+	WORD  $0x4f8510e2 // fmla v2.4s, v7.4s, v5.s[0]
+	WORD  $0x4f851103 // fmla v3.4s, v8.4s, v5.s[0]
+	WORD  $0x4f851124 // fmla v4.4s, v9.4s, v5.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R8, R8
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R8, R8
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R9
+	ADD   R9<<6, R1, R9
+	FMOVS 0(R2), F5
+	FMOVQ 0(R9), F6
+	FMOVQ 16(R9), F7
+	FMOVQ 32(R9), F8
+	FMOVQ 48(R9), F9
+	WORD  $0x4f8510c1 // fmla v1.4s, v6.4s, v5.s[0]
+	WORD  $0x4f8510e2 // fmla v2.4s, v7.4s, v5.s[0]
+	WORD  $0x4f851103 // fmla v3.4s, v8.4s, v5.s[0]
+	WORD  $0x4f851124 // fmla v4.4s, v9.4s, v5.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R8, R8
 	BNE   k_one
 
@@ -1614,9 +2561,8 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMMAdd5x4(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 row, R10 column,
-	// R11 temporary
-	// V0 lower, V1-V5 sum[0:5], V6 value, V7-V11 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 column/row, R10 temporary
+	// V0 lower, V1-V5 sum[0:5], V6 factor, V7-V11 temporary
 	FMOVS lower+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -1634,30 +2580,69 @@ row:
 	FMOVQ 32(R0), F3
 	FMOVQ 48(R0), F4
 	FMOVQ 64(R0), F5
-	MOVBU (R6), R8
+	MOVBU 0(R6), R8
 	ADD   $1, R6, R6
-	SUBS  $0, R8, R8
-	BEQ   k_done
+	SUBS  $2, R8, R8
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R9
-	MOVBU (R3), R10
-	MOVD  $80, R11
-	MADD  R10, R9, R11, R9
-	ADD   $1, R3, R3
-	VLD1R (R2), [V6.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R9
+	MOVD  $80, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 0(R2), F6
 	FMOVQ 0(R9), F7
 	FMOVQ 16(R9), F8
 	FMOVQ 32(R9), F9
 	FMOVQ 48(R9), F10
 	FMOVQ 64(R9), F11
-	VFMLA V7.S4, V6.S4, V1.S4
-	VFMLA V8.S4, V6.S4, V2.S4
-	VFMLA V9.S4, V6.S4, V3.S4
-	VFMLA V10.S4, V6.S4, V4.S4
-	VFMLA V11.S4, V6.S4, V5.S4
+	WORD  $0x4f8610e1 // fmla v1.4s, v7.4s, v6.s[0]
+	WORD  $0x4f861102 // fmla v2.4s, v8.4s, v6.s[0]
+	WORD  $0x4f861123 // fmla v3.4s, v9.4s, v6.s[0]
+	WORD  $0x4f861144 // fmla v4.4s, v10.4s, v6.s[0]
+	WORD  $0x4f861165 // fmla v5.4s, v11.4s, v6.s[0]
+	MOVBU 1(R3), R9
+	MOVD  $80, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 4(R2), F6
+	FMOVQ 0(R9), F7
+	FMOVQ 16(R9), F8
+	FMOVQ 32(R9), F9
+	FMOVQ 48(R9), F10
+	FMOVQ 64(R9), F11
+	WORD  $0x4f8610e1 // fmla v1.4s, v7.4s, v6.s[0]
+	WORD  $0x4f861102 // fmla v2.4s, v8.4s, v6.s[0]
+	WORD  $0x4f861123 // fmla v3.4s, v9.4s, v6.s[0]
+	WORD  $0x4f861144 // fmla v4.4s, v10.4s, v6.s[0]
+	WORD  $0x4f861165 // fmla v5.4s, v11.4s, v6.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R8, R8
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R8, R8
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R9
+	MOVD  $80, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 0(R2), F6
+	FMOVQ 0(R9), F7
+	FMOVQ 16(R9), F8
+	FMOVQ 32(R9), F9
+	FMOVQ 48(R9), F10
+	FMOVQ 64(R9), F11
+	WORD  $0x4f8610e1 // fmla v1.4s, v7.4s, v6.s[0]
+	WORD  $0x4f861102 // fmla v2.4s, v8.4s, v6.s[0]
+	WORD  $0x4f861123 // fmla v3.4s, v9.4s, v6.s[0]
+	WORD  $0x4f861144 // fmla v4.4s, v10.4s, v6.s[0]
+	WORD  $0x4f861165 // fmla v5.4s, v11.4s, v6.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R8, R8
 	BNE   k_one
 
@@ -1682,9 +2667,8 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMMAdd6x4(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 row, R10 column,
-	// R11 temporary
-	// V0 lower, V1-V6 sum[0:6], V7 value, V8-V12 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 column/row, R10 temporary
+	// V0 lower, V1-V6 sum[0:6], V7 factor, V8-V12 temporary
 	FMOVS lower+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -1703,32 +2687,75 @@ row:
 	FMOVQ 48(R0), F4
 	FMOVQ 64(R0), F5
 	FMOVQ 80(R0), F6
-	MOVBU (R6), R8
+	MOVBU 0(R6), R8
 	ADD   $1, R6, R6
-	SUBS  $0, R8, R8
-	BEQ   k_done
+	SUBS  $2, R8, R8
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R9
-	MOVBU (R3), R10
-	MOVD  $96, R11
-	MADD  R10, R9, R11, R9
-	ADD   $1, R3, R3
-	VLD1R (R2), [V7.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R9
+	MOVD  $96, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 0(R2), F7
 	FMOVQ 0(R9), F8
 	FMOVQ 16(R9), F9
 	FMOVQ 32(R9), F10
 	FMOVQ 48(R9), F11
 	FMOVQ 64(R9), F12
-	VFMLA V8.S4, V7.S4, V1.S4
+	WORD  $0x4f871101 // fmla v1.4s, v8.4s, v7.s[0]
 	FMOVQ 80(R9), F8
-	VFMLA V9.S4, V7.S4, V2.S4
-	VFMLA V10.S4, V7.S4, V3.S4
-	VFMLA V11.S4, V7.S4, V4.S4
-	VFMLA V12.S4, V7.S4, V5.S4
-	VFMLA V8.S4, V7.S4, V6.S4
+	WORD  $0x4f871122 // fmla v2.4s, v9.4s, v7.s[0]
+	WORD  $0x4f871143 // fmla v3.4s, v10.4s, v7.s[0]
+	WORD  $0x4f871164 // fmla v4.4s, v11.4s, v7.s[0]
+	WORD  $0x4f871185 // fmla v5.4s, v12.4s, v7.s[0]
+	WORD  $0x4f871106 // fmla v6.4s, v8.4s, v7.s[0]
+	MOVBU 1(R3), R9
+	MOVD  $96, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 4(R2), F7
+	FMOVQ 0(R9), F8
+	FMOVQ 16(R9), F9
+	FMOVQ 32(R9), F10
+	FMOVQ 48(R9), F11
+	FMOVQ 64(R9), F12
+	WORD  $0x4f871101 // fmla v1.4s, v8.4s, v7.s[0]
+	FMOVQ 80(R9), F8
+	WORD  $0x4f871122 // fmla v2.4s, v9.4s, v7.s[0]
+	WORD  $0x4f871143 // fmla v3.4s, v10.4s, v7.s[0]
+	WORD  $0x4f871164 // fmla v4.4s, v11.4s, v7.s[0]
+	WORD  $0x4f871185 // fmla v5.4s, v12.4s, v7.s[0]
+	WORD  $0x4f871106 // fmla v6.4s, v8.4s, v7.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R8, R8
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R8, R8
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R9
+	MOVD  $96, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 0(R2), F7
+	FMOVQ 0(R9), F8
+	FMOVQ 16(R9), F9
+	FMOVQ 32(R9), F10
+	FMOVQ 48(R9), F11
+	FMOVQ 64(R9), F12
+	WORD  $0x4f871101 // fmla v1.4s, v8.4s, v7.s[0]
+	FMOVQ 80(R9), F8
+	WORD  $0x4f871122 // fmla v2.4s, v9.4s, v7.s[0]
+	WORD  $0x4f871143 // fmla v3.4s, v10.4s, v7.s[0]
+	WORD  $0x4f871164 // fmla v4.4s, v11.4s, v7.s[0]
+	WORD  $0x4f871185 // fmla v5.4s, v12.4s, v7.s[0]
+	WORD  $0x4f871106 // fmla v6.4s, v8.4s, v7.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R8, R8
 	BNE   k_one
 
@@ -1755,9 +2782,8 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMMAdd7x4(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 row, R10 column,
-	// R11 temporary
-	// V0 lower, V1-V7 sum[0:7], V8 value, V9-V13 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 column/row, R10 temporary
+	// V0 lower, V1-V7 sum[0:7], V8 factor, V9-V13 temporary
 	FMOVS lower+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -1777,34 +2803,81 @@ row:
 	FMOVQ 64(R0), F5
 	FMOVQ 80(R0), F6
 	FMOVQ 96(R0), F7
-	MOVBU (R6), R8
+	MOVBU 0(R6), R8
 	ADD   $1, R6, R6
-	SUBS  $0, R8, R8
-	BEQ   k_done
+	SUBS  $2, R8, R8
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R9
-	MOVBU (R3), R10
-	MOVD  $112, R11
-	MADD  R10, R9, R11, R9
-	ADD   $1, R3, R3
-	VLD1R (R2), [V8.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R9
+	MOVD  $112, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 0(R2), F8
 	FMOVQ 0(R9), F9
 	FMOVQ 16(R9), F10
 	FMOVQ 32(R9), F11
 	FMOVQ 48(R9), F12
 	FMOVQ 64(R9), F13
-	VFMLA V9.S4, V8.S4, V1.S4
+	WORD  $0x4f881121 // fmla v1.4s, v9.4s, v8.s[0]
 	FMOVQ 80(R9), F9
-	VFMLA V10.S4, V8.S4, V2.S4
+	WORD  $0x4f881142 // fmla v2.4s, v10.4s, v8.s[0]
 	FMOVQ 96(R9), F10
-	VFMLA V11.S4, V8.S4, V3.S4
-	VFMLA V12.S4, V8.S4, V4.S4
-	VFMLA V13.S4, V8.S4, V5.S4
-	VFMLA V9.S4, V8.S4, V6.S4
-	VFMLA V10.S4, V8.S4, V7.S4
+	WORD  $0x4f881163 // fmla v3.4s, v11.4s, v8.s[0]
+	WORD  $0x4f881184 // fmla v4.4s, v12.4s, v8.s[0]
+	WORD  $0x4f8811a5 // fmla v5.4s, v13.4s, v8.s[0]
+	WORD  $0x4f881126 // fmla v6.4s, v9.4s, v8.s[0]
+	WORD  $0x4f881147 // fmla v7.4s, v10.4s, v8.s[0]
+	MOVBU 1(R3), R9
+	MOVD  $112, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 4(R2), F8
+	FMOVQ 0(R9), F9
+	FMOVQ 16(R9), F10
+	FMOVQ 32(R9), F11
+	FMOVQ 48(R9), F12
+	FMOVQ 64(R9), F13
+	WORD  $0x4f881121 // fmla v1.4s, v9.4s, v8.s[0]
+	FMOVQ 80(R9), F9
+	WORD  $0x4f881142 // fmla v2.4s, v10.4s, v8.s[0]
+	FMOVQ 96(R9), F10
+	WORD  $0x4f881163 // fmla v3.4s, v11.4s, v8.s[0]
+	WORD  $0x4f881184 // fmla v4.4s, v12.4s, v8.s[0]
+	WORD  $0x4f8811a5 // fmla v5.4s, v13.4s, v8.s[0]
+	WORD  $0x4f881126 // fmla v6.4s, v9.4s, v8.s[0]
+	WORD  $0x4f881147 // fmla v7.4s, v10.4s, v8.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R8, R8
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R8, R8
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R9
+	MOVD  $112, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 0(R2), F8
+	FMOVQ 0(R9), F9
+	FMOVQ 16(R9), F10
+	FMOVQ 32(R9), F11
+	FMOVQ 48(R9), F12
+	FMOVQ 64(R9), F13
+	WORD  $0x4f881121 // fmla v1.4s, v9.4s, v8.s[0]
+	FMOVQ 80(R9), F9
+	WORD  $0x4f881142 // fmla v2.4s, v10.4s, v8.s[0]
+	FMOVQ 96(R9), F10
+	WORD  $0x4f881163 // fmla v3.4s, v11.4s, v8.s[0]
+	WORD  $0x4f881184 // fmla v4.4s, v12.4s, v8.s[0]
+	WORD  $0x4f8811a5 // fmla v5.4s, v13.4s, v8.s[0]
+	WORD  $0x4f881126 // fmla v6.4s, v9.4s, v8.s[0]
+	WORD  $0x4f881147 // fmla v7.4s, v10.4s, v8.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R8, R8
 	BNE   k_one
 
@@ -1833,8 +2906,8 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMMAdd8x4(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 row, R10 column
-	// V0 lower, V1-V8 sum[0:8], V9 value, V10-V14 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 column/row
+	// V0 lower, V1-V8 sum[0:8], V9 factor, V10-V14 temporary
 	FMOVS lower+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -1855,35 +2928,84 @@ row:
 	FMOVQ 80(R0), F6
 	FMOVQ 96(R0), F7
 	FMOVQ 112(R0), F8
-	MOVBU (R6), R8
+	MOVBU 0(R6), R8
 	ADD   $1, R6, R6
-	SUBS  $0, R8, R8
-	BEQ   k_done
+	SUBS  $2, R8, R8
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R9
-	MOVBU (R3), R10
-	ADD   R10<<7, R9, R9
-	ADD   $1, R3, R3
-	VLD1R (R2), [V9.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R9
+	ADD   R9<<7, R1, R9
+	FMOVS 0(R2), F9
 	FMOVQ 0(R9), F10
 	FMOVQ 16(R9), F11
 	FMOVQ 32(R9), F12
 	FMOVQ 48(R9), F13
 	FMOVQ 64(R9), F14
-	VFMLA V10.S4, V9.S4, V1.S4
+	WORD  $0x4f891141 // fmla v1.4s, v10.4s, v9.s[0]
 	FMOVQ 80(R9), F10
-	VFMLA V11.S4, V9.S4, V2.S4
+	WORD  $0x4f891162 // fmla v2.4s, v11.4s, v9.s[0]
 	FMOVQ 96(R9), F11
-	VFMLA V12.S4, V9.S4, V3.S4
+	WORD  $0x4f891183 // fmla v3.4s, v12.4s, v9.s[0]
 	FMOVQ 112(R9), F12
-	VFMLA V13.S4, V9.S4, V4.S4
-	VFMLA V14.S4, V9.S4, V5.S4
-	VFMLA V10.S4, V9.S4, V6.S4
-	VFMLA V11.S4, V9.S4, V7.S4
-	VFMLA V12.S4, V9.S4, V8.S4
+	WORD  $0x4f8911a4 // fmla v4.4s, v13.4s, v9.s[0]
+	WORD  $0x4f8911c5 // fmla v5.4s, v14.4s, v9.s[0]
+	WORD  $0x4f891146 // fmla v6.4s, v10.4s, v9.s[0]
+	WORD  $0x4f891167 // fmla v7.4s, v11.4s, v9.s[0]
+	WORD  $0x4f891188 // fmla v8.4s, v12.4s, v9.s[0]
+	MOVBU 1(R3), R9
+	ADD   R9<<7, R1, R9
+	FMOVS 4(R2), F9
+	FMOVQ 0(R9), F10
+	FMOVQ 16(R9), F11
+	FMOVQ 32(R9), F12
+	FMOVQ 48(R9), F13
+	FMOVQ 64(R9), F14
+	WORD  $0x4f891141 // fmla v1.4s, v10.4s, v9.s[0]
+	FMOVQ 80(R9), F10
+	WORD  $0x4f891162 // fmla v2.4s, v11.4s, v9.s[0]
+	FMOVQ 96(R9), F11
+	WORD  $0x4f891183 // fmla v3.4s, v12.4s, v9.s[0]
+	FMOVQ 112(R9), F12
+	WORD  $0x4f8911a4 // fmla v4.4s, v13.4s, v9.s[0]
+	WORD  $0x4f8911c5 // fmla v5.4s, v14.4s, v9.s[0]
+	WORD  $0x4f891146 // fmla v6.4s, v10.4s, v9.s[0]
+	WORD  $0x4f891167 // fmla v7.4s, v11.4s, v9.s[0]
+	WORD  $0x4f891188 // fmla v8.4s, v12.4s, v9.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R8, R8
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R8, R8
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R9
+	ADD   R9<<7, R1, R9
+	FMOVS 0(R2), F9
+	FMOVQ 0(R9), F10
+	FMOVQ 16(R9), F11
+	FMOVQ 32(R9), F12
+	FMOVQ 48(R9), F13
+	FMOVQ 64(R9), F14
+	WORD  $0x4f891141 // fmla v1.4s, v10.4s, v9.s[0]
+	FMOVQ 80(R9), F10
+	WORD  $0x4f891162 // fmla v2.4s, v11.4s, v9.s[0]
+	FMOVQ 96(R9), F11
+	WORD  $0x4f891183 // fmla v3.4s, v12.4s, v9.s[0]
+	FMOVQ 112(R9), F12
+	WORD  $0x4f8911a4 // fmla v4.4s, v13.4s, v9.s[0]
+	WORD  $0x4f8911c5 // fmla v5.4s, v14.4s, v9.s[0]
+	WORD  $0x4f891146 // fmla v6.4s, v10.4s, v9.s[0]
+	WORD  $0x4f891167 // fmla v7.4s, v11.4s, v9.s[0]
+	WORD  $0x4f891188 // fmla v8.4s, v12.4s, v9.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R8, R8
 	BNE   k_one
 
@@ -1914,9 +3036,8 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMMAdd9x4(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 row, R10 column,
-	// R11 temporary
-	// V0 lower, V1-V9 sum[0:9], V10 value, V11-V15 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 column/row, R10 temporary
+	// V0 lower, V1-V9 sum[0:9], V10 factor, V11-V15 temporary
 	FMOVS lower+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -1938,38 +3059,93 @@ row:
 	FMOVQ 96(R0), F7
 	FMOVQ 112(R0), F8
 	FMOVQ 128(R0), F9
-	MOVBU (R6), R8
+	MOVBU 0(R6), R8
 	ADD   $1, R6, R6
-	SUBS  $0, R8, R8
-	BEQ   k_done
+	SUBS  $2, R8, R8
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R9
-	MOVBU (R3), R10
-	MOVD  $144, R11
-	MADD  R10, R9, R11, R9
-	ADD   $1, R3, R3
-	VLD1R (R2), [V10.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R9
+	MOVD  $144, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 0(R2), F10
 	FMOVQ 0(R9), F11
 	FMOVQ 16(R9), F12
 	FMOVQ 32(R9), F13
 	FMOVQ 48(R9), F14
 	FMOVQ 64(R9), F15
-	VFMLA V11.S4, V10.S4, V1.S4
+	WORD  $0x4f8a1161 // fmla v1.4s, v11.4s, v10.s[0]
 	FMOVQ 80(R9), F11
-	VFMLA V12.S4, V10.S4, V2.S4
+	WORD  $0x4f8a1182 // fmla v2.4s, v12.4s, v10.s[0]
 	FMOVQ 96(R9), F12
-	VFMLA V13.S4, V10.S4, V3.S4
+	WORD  $0x4f8a11a3 // fmla v3.4s, v13.4s, v10.s[0]
 	FMOVQ 112(R9), F13
-	VFMLA V14.S4, V10.S4, V4.S4
+	WORD  $0x4f8a11c4 // fmla v4.4s, v14.4s, v10.s[0]
 	FMOVQ 128(R9), F14
-	VFMLA V15.S4, V10.S4, V5.S4
-	VFMLA V11.S4, V10.S4, V6.S4
-	VFMLA V12.S4, V10.S4, V7.S4
-	VFMLA V13.S4, V10.S4, V8.S4
-	VFMLA V14.S4, V10.S4, V9.S4
+	WORD  $0x4f8a11e5 // fmla v5.4s, v15.4s, v10.s[0]
+	WORD  $0x4f8a1166 // fmla v6.4s, v11.4s, v10.s[0]
+	WORD  $0x4f8a1187 // fmla v7.4s, v12.4s, v10.s[0]
+	WORD  $0x4f8a11a8 // fmla v8.4s, v13.4s, v10.s[0]
+	WORD  $0x4f8a11c9 // fmla v9.4s, v14.4s, v10.s[0]
+	MOVBU 1(R3), R9
+	MOVD  $144, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 4(R2), F10
+	FMOVQ 0(R9), F11
+	FMOVQ 16(R9), F12
+	FMOVQ 32(R9), F13
+	FMOVQ 48(R9), F14
+	FMOVQ 64(R9), F15
+	WORD  $0x4f8a1161 // fmla v1.4s, v11.4s, v10.s[0]
+	FMOVQ 80(R9), F11
+	WORD  $0x4f8a1182 // fmla v2.4s, v12.4s, v10.s[0]
+	FMOVQ 96(R9), F12
+	WORD  $0x4f8a11a3 // fmla v3.4s, v13.4s, v10.s[0]
+	FMOVQ 112(R9), F13
+	WORD  $0x4f8a11c4 // fmla v4.4s, v14.4s, v10.s[0]
+	FMOVQ 128(R9), F14
+	WORD  $0x4f8a11e5 // fmla v5.4s, v15.4s, v10.s[0]
+	WORD  $0x4f8a1166 // fmla v6.4s, v11.4s, v10.s[0]
+	WORD  $0x4f8a1187 // fmla v7.4s, v12.4s, v10.s[0]
+	WORD  $0x4f8a11a8 // fmla v8.4s, v13.4s, v10.s[0]
+	WORD  $0x4f8a11c9 // fmla v9.4s, v14.4s, v10.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R8, R8
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R8, R8
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R9
+	MOVD  $144, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 0(R2), F10
+	FMOVQ 0(R9), F11
+	FMOVQ 16(R9), F12
+	FMOVQ 32(R9), F13
+	FMOVQ 48(R9), F14
+	FMOVQ 64(R9), F15
+	WORD  $0x4f8a1161 // fmla v1.4s, v11.4s, v10.s[0]
+	FMOVQ 80(R9), F11
+	WORD  $0x4f8a1182 // fmla v2.4s, v12.4s, v10.s[0]
+	FMOVQ 96(R9), F12
+	WORD  $0x4f8a11a3 // fmla v3.4s, v13.4s, v10.s[0]
+	FMOVQ 112(R9), F13
+	WORD  $0x4f8a11c4 // fmla v4.4s, v14.4s, v10.s[0]
+	FMOVQ 128(R9), F14
+	WORD  $0x4f8a11e5 // fmla v5.4s, v15.4s, v10.s[0]
+	WORD  $0x4f8a1166 // fmla v6.4s, v11.4s, v10.s[0]
+	WORD  $0x4f8a1187 // fmla v7.4s, v12.4s, v10.s[0]
+	WORD  $0x4f8a11a8 // fmla v8.4s, v13.4s, v10.s[0]
+	WORD  $0x4f8a11c9 // fmla v9.4s, v14.4s, v10.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R8, R8
 	BNE   k_one
 
@@ -2002,9 +3178,8 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMMAdd10x4(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 row, R10 column,
-	// R11 temporary
-	// V0 lower, V1-V10 sum[0:10], V11 value, V12-V16 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 column/row, R10 temporary
+	// V0 lower, V1-V10 sum[0:10], V11 factor, V12-V16 temporary
 	FMOVS lower+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -2027,40 +3202,99 @@ row:
 	FMOVQ 112(R0), F8
 	FMOVQ 128(R0), F9
 	FMOVQ 144(R0), F10
-	MOVBU (R6), R8
+	MOVBU 0(R6), R8
 	ADD   $1, R6, R6
-	SUBS  $0, R8, R8
-	BEQ   k_done
+	SUBS  $2, R8, R8
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R9
-	MOVBU (R3), R10
-	MOVD  $160, R11
-	MADD  R10, R9, R11, R9
-	ADD   $1, R3, R3
-	VLD1R (R2), [V11.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R9
+	MOVD  $160, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 0(R2), F11
 	FMOVQ 0(R9), F12
 	FMOVQ 16(R9), F13
 	FMOVQ 32(R9), F14
 	FMOVQ 48(R9), F15
 	FMOVQ 64(R9), F16
-	VFMLA V12.S4, V11.S4, V1.S4
+	WORD  $0x4f8b1181 // fmla v1.4s, v12.4s, v11.s[0]
 	FMOVQ 80(R9), F12
-	VFMLA V13.S4, V11.S4, V2.S4
+	WORD  $0x4f8b11a2 // fmla v2.4s, v13.4s, v11.s[0]
 	FMOVQ 96(R9), F13
-	VFMLA V14.S4, V11.S4, V3.S4
+	WORD  $0x4f8b11c3 // fmla v3.4s, v14.4s, v11.s[0]
 	FMOVQ 112(R9), F14
-	VFMLA V15.S4, V11.S4, V4.S4
+	WORD  $0x4f8b11e4 // fmla v4.4s, v15.4s, v11.s[0]
 	FMOVQ 128(R9), F15
-	VFMLA V16.S4, V11.S4, V5.S4
+	WORD  $0x4f8b1205 // fmla v5.4s, v16.4s, v11.s[0]
 	FMOVQ 144(R9), F16
-	VFMLA V12.S4, V11.S4, V6.S4
-	VFMLA V13.S4, V11.S4, V7.S4
-	VFMLA V14.S4, V11.S4, V8.S4
-	VFMLA V15.S4, V11.S4, V9.S4
-	VFMLA V16.S4, V11.S4, V10.S4
+	WORD  $0x4f8b1186 // fmla v6.4s, v12.4s, v11.s[0]
+	WORD  $0x4f8b11a7 // fmla v7.4s, v13.4s, v11.s[0]
+	WORD  $0x4f8b11c8 // fmla v8.4s, v14.4s, v11.s[0]
+	WORD  $0x4f8b11e9 // fmla v9.4s, v15.4s, v11.s[0]
+	WORD  $0x4f8b120a // fmla v10.4s, v16.4s, v11.s[0]
+	MOVBU 1(R3), R9
+	MOVD  $160, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 4(R2), F11
+	FMOVQ 0(R9), F12
+	FMOVQ 16(R9), F13
+	FMOVQ 32(R9), F14
+	FMOVQ 48(R9), F15
+	FMOVQ 64(R9), F16
+	WORD  $0x4f8b1181 // fmla v1.4s, v12.4s, v11.s[0]
+	FMOVQ 80(R9), F12
+	WORD  $0x4f8b11a2 // fmla v2.4s, v13.4s, v11.s[0]
+	FMOVQ 96(R9), F13
+	WORD  $0x4f8b11c3 // fmla v3.4s, v14.4s, v11.s[0]
+	FMOVQ 112(R9), F14
+	WORD  $0x4f8b11e4 // fmla v4.4s, v15.4s, v11.s[0]
+	FMOVQ 128(R9), F15
+	WORD  $0x4f8b1205 // fmla v5.4s, v16.4s, v11.s[0]
+	FMOVQ 144(R9), F16
+	WORD  $0x4f8b1186 // fmla v6.4s, v12.4s, v11.s[0]
+	WORD  $0x4f8b11a7 // fmla v7.4s, v13.4s, v11.s[0]
+	WORD  $0x4f8b11c8 // fmla v8.4s, v14.4s, v11.s[0]
+	WORD  $0x4f8b11e9 // fmla v9.4s, v15.4s, v11.s[0]
+	WORD  $0x4f8b120a // fmla v10.4s, v16.4s, v11.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R8, R8
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R8, R8
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R9
+	MOVD  $160, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 0(R2), F11
+	FMOVQ 0(R9), F12
+	FMOVQ 16(R9), F13
+	FMOVQ 32(R9), F14
+	FMOVQ 48(R9), F15
+	FMOVQ 64(R9), F16
+	WORD  $0x4f8b1181 // fmla v1.4s, v12.4s, v11.s[0]
+	FMOVQ 80(R9), F12
+	WORD  $0x4f8b11a2 // fmla v2.4s, v13.4s, v11.s[0]
+	FMOVQ 96(R9), F13
+	WORD  $0x4f8b11c3 // fmla v3.4s, v14.4s, v11.s[0]
+	FMOVQ 112(R9), F14
+	WORD  $0x4f8b11e4 // fmla v4.4s, v15.4s, v11.s[0]
+	FMOVQ 128(R9), F15
+	WORD  $0x4f8b1205 // fmla v5.4s, v16.4s, v11.s[0]
+	FMOVQ 144(R9), F16
+	WORD  $0x4f8b1186 // fmla v6.4s, v12.4s, v11.s[0]
+	WORD  $0x4f8b11a7 // fmla v7.4s, v13.4s, v11.s[0]
+	WORD  $0x4f8b11c8 // fmla v8.4s, v14.4s, v11.s[0]
+	WORD  $0x4f8b11e9 // fmla v9.4s, v15.4s, v11.s[0]
+	WORD  $0x4f8b120a // fmla v10.4s, v16.4s, v11.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R8, R8
 	BNE   k_one
 
@@ -2095,9 +3329,8 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMMAdd11x4(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 row, R10 column,
-	// R11 temporary
-	// V0 lower, V1-V11 sum[0:11], V12 value, V13-V17 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 column/row, R10 temporary
+	// V0 lower, V1-V11 sum[0:11], V12 factor, V13-V17 temporary
 	FMOVS lower+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -2121,42 +3354,105 @@ row:
 	FMOVQ 128(R0), F9
 	FMOVQ 144(R0), F10
 	FMOVQ 160(R0), F11
-	MOVBU (R6), R8
+	MOVBU 0(R6), R8
 	ADD   $1, R6, R6
-	SUBS  $0, R8, R8
-	BEQ   k_done
+	SUBS  $2, R8, R8
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R9
-	MOVBU (R3), R10
-	MOVD  $176, R11
-	MADD  R10, R9, R11, R9
-	ADD   $1, R3, R3
-	VLD1R (R2), [V12.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R9
+	MOVD  $176, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 0(R2), F12
 	FMOVQ 0(R9), F13
 	FMOVQ 16(R9), F14
 	FMOVQ 32(R9), F15
 	FMOVQ 48(R9), F16
 	FMOVQ 64(R9), F17
-	VFMLA V13.S4, V12.S4, V1.S4
+	WORD  $0x4f8c11a1 // fmla v1.4s, v13.4s, v12.s[0]
 	FMOVQ 80(R9), F13
-	VFMLA V14.S4, V12.S4, V2.S4
+	WORD  $0x4f8c11c2 // fmla v2.4s, v14.4s, v12.s[0]
 	FMOVQ 96(R9), F14
-	VFMLA V15.S4, V12.S4, V3.S4
+	WORD  $0x4f8c11e3 // fmla v3.4s, v15.4s, v12.s[0]
 	FMOVQ 112(R9), F15
-	VFMLA V16.S4, V12.S4, V4.S4
+	WORD  $0x4f8c1204 // fmla v4.4s, v16.4s, v12.s[0]
 	FMOVQ 128(R9), F16
-	VFMLA V17.S4, V12.S4, V5.S4
+	WORD  $0x4f8c1225 // fmla v5.4s, v17.4s, v12.s[0]
 	FMOVQ 144(R9), F17
-	VFMLA V13.S4, V12.S4, V6.S4
+	WORD  $0x4f8c11a6 // fmla v6.4s, v13.4s, v12.s[0]
 	FMOVQ 160(R9), F13
-	VFMLA V14.S4, V12.S4, V7.S4
-	VFMLA V15.S4, V12.S4, V8.S4
-	VFMLA V16.S4, V12.S4, V9.S4
-	VFMLA V17.S4, V12.S4, V10.S4
-	VFMLA V13.S4, V12.S4, V11.S4
+	WORD  $0x4f8c11c7 // fmla v7.4s, v14.4s, v12.s[0]
+	WORD  $0x4f8c11e8 // fmla v8.4s, v15.4s, v12.s[0]
+	WORD  $0x4f8c1209 // fmla v9.4s, v16.4s, v12.s[0]
+	WORD  $0x4f8c122a // fmla v10.4s, v17.4s, v12.s[0]
+	WORD  $0x4f8c11ab // fmla v11.4s, v13.4s, v12.s[0]
+	MOVBU 1(R3), R9
+	MOVD  $176, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 4(R2), F12
+	FMOVQ 0(R9), F13
+	FMOVQ 16(R9), F14
+	FMOVQ 32(R9), F15
+	FMOVQ 48(R9), F16
+	FMOVQ 64(R9), F17
+	WORD  $0x4f8c11a1 // fmla v1.4s, v13.4s, v12.s[0]
+	FMOVQ 80(R9), F13
+	WORD  $0x4f8c11c2 // fmla v2.4s, v14.4s, v12.s[0]
+	FMOVQ 96(R9), F14
+	WORD  $0x4f8c11e3 // fmla v3.4s, v15.4s, v12.s[0]
+	FMOVQ 112(R9), F15
+	WORD  $0x4f8c1204 // fmla v4.4s, v16.4s, v12.s[0]
+	FMOVQ 128(R9), F16
+	WORD  $0x4f8c1225 // fmla v5.4s, v17.4s, v12.s[0]
+	FMOVQ 144(R9), F17
+	WORD  $0x4f8c11a6 // fmla v6.4s, v13.4s, v12.s[0]
+	FMOVQ 160(R9), F13
+	WORD  $0x4f8c11c7 // fmla v7.4s, v14.4s, v12.s[0]
+	WORD  $0x4f8c11e8 // fmla v8.4s, v15.4s, v12.s[0]
+	WORD  $0x4f8c1209 // fmla v9.4s, v16.4s, v12.s[0]
+	WORD  $0x4f8c122a // fmla v10.4s, v17.4s, v12.s[0]
+	WORD  $0x4f8c11ab // fmla v11.4s, v13.4s, v12.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R8, R8
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R8, R8
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R9
+	MOVD  $176, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 0(R2), F12
+	FMOVQ 0(R9), F13
+	FMOVQ 16(R9), F14
+	FMOVQ 32(R9), F15
+	FMOVQ 48(R9), F16
+	FMOVQ 64(R9), F17
+	WORD  $0x4f8c11a1 // fmla v1.4s, v13.4s, v12.s[0]
+	FMOVQ 80(R9), F13
+	WORD  $0x4f8c11c2 // fmla v2.4s, v14.4s, v12.s[0]
+	FMOVQ 96(R9), F14
+	WORD  $0x4f8c11e3 // fmla v3.4s, v15.4s, v12.s[0]
+	FMOVQ 112(R9), F15
+	WORD  $0x4f8c1204 // fmla v4.4s, v16.4s, v12.s[0]
+	FMOVQ 128(R9), F16
+	WORD  $0x4f8c1225 // fmla v5.4s, v17.4s, v12.s[0]
+	FMOVQ 144(R9), F17
+	WORD  $0x4f8c11a6 // fmla v6.4s, v13.4s, v12.s[0]
+	FMOVQ 160(R9), F13
+	WORD  $0x4f8c11c7 // fmla v7.4s, v14.4s, v12.s[0]
+	WORD  $0x4f8c11e8 // fmla v8.4s, v15.4s, v12.s[0]
+	WORD  $0x4f8c1209 // fmla v9.4s, v16.4s, v12.s[0]
+	WORD  $0x4f8c122a // fmla v10.4s, v17.4s, v12.s[0]
+	WORD  $0x4f8c11ab // fmla v11.4s, v13.4s, v12.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R8, R8
 	BNE   k_one
 
@@ -2193,9 +3489,8 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMMAdd12x4(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 row, R10 column,
-	// R11 temporary
-	// V0 lower, V1-V12 sum[0:12], V13 value, V14-V18 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 column/row, R10 temporary
+	// V0 lower, V1-V12 sum[0:12], V13 factor, V14-V18 temporary
 	FMOVS lower+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -2220,44 +3515,111 @@ row:
 	FMOVQ 144(R0), F10
 	FMOVQ 160(R0), F11
 	FMOVQ 176(R0), F12
-	MOVBU (R6), R8
+	MOVBU 0(R6), R8
 	ADD   $1, R6, R6
-	SUBS  $0, R8, R8
-	BEQ   k_done
+	SUBS  $2, R8, R8
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R9
-	MOVBU (R3), R10
-	MOVD  $192, R11
-	MADD  R10, R9, R11, R9
-	ADD   $1, R3, R3
-	VLD1R (R2), [V13.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R9
+	MOVD  $192, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 0(R2), F13
 	FMOVQ 0(R9), F14
 	FMOVQ 16(R9), F15
 	FMOVQ 32(R9), F16
 	FMOVQ 48(R9), F17
 	FMOVQ 64(R9), F18
-	VFMLA V14.S4, V13.S4, V1.S4
+	WORD  $0x4f8d11c1 // fmla v1.4s, v14.4s, v13.s[0]
 	FMOVQ 80(R9), F14
-	VFMLA V15.S4, V13.S4, V2.S4
+	WORD  $0x4f8d11e2 // fmla v2.4s, v15.4s, v13.s[0]
 	FMOVQ 96(R9), F15
-	VFMLA V16.S4, V13.S4, V3.S4
+	WORD  $0x4f8d1203 // fmla v3.4s, v16.4s, v13.s[0]
 	FMOVQ 112(R9), F16
-	VFMLA V17.S4, V13.S4, V4.S4
+	WORD  $0x4f8d1224 // fmla v4.4s, v17.4s, v13.s[0]
 	FMOVQ 128(R9), F17
-	VFMLA V18.S4, V13.S4, V5.S4
+	WORD  $0x4f8d1245 // fmla v5.4s, v18.4s, v13.s[0]
 	FMOVQ 144(R9), F18
-	VFMLA V14.S4, V13.S4, V6.S4
+	WORD  $0x4f8d11c6 // fmla v6.4s, v14.4s, v13.s[0]
 	FMOVQ 160(R9), F14
-	VFMLA V15.S4, V13.S4, V7.S4
+	WORD  $0x4f8d11e7 // fmla v7.4s, v15.4s, v13.s[0]
 	FMOVQ 176(R9), F15
-	VFMLA V16.S4, V13.S4, V8.S4
-	VFMLA V17.S4, V13.S4, V9.S4
-	VFMLA V18.S4, V13.S4, V10.S4
-	VFMLA V14.S4, V13.S4, V11.S4
-	VFMLA V15.S4, V13.S4, V12.S4
+	WORD  $0x4f8d1208 // fmla v8.4s, v16.4s, v13.s[0]
+	WORD  $0x4f8d1229 // fmla v9.4s, v17.4s, v13.s[0]
+	WORD  $0x4f8d124a // fmla v10.4s, v18.4s, v13.s[0]
+	WORD  $0x4f8d11cb // fmla v11.4s, v14.4s, v13.s[0]
+	WORD  $0x4f8d11ec // fmla v12.4s, v15.4s, v13.s[0]
+	MOVBU 1(R3), R9
+	MOVD  $192, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 4(R2), F13
+	FMOVQ 0(R9), F14
+	FMOVQ 16(R9), F15
+	FMOVQ 32(R9), F16
+	FMOVQ 48(R9), F17
+	FMOVQ 64(R9), F18
+	WORD  $0x4f8d11c1 // fmla v1.4s, v14.4s, v13.s[0]
+	FMOVQ 80(R9), F14
+	WORD  $0x4f8d11e2 // fmla v2.4s, v15.4s, v13.s[0]
+	FMOVQ 96(R9), F15
+	WORD  $0x4f8d1203 // fmla v3.4s, v16.4s, v13.s[0]
+	FMOVQ 112(R9), F16
+	WORD  $0x4f8d1224 // fmla v4.4s, v17.4s, v13.s[0]
+	FMOVQ 128(R9), F17
+	WORD  $0x4f8d1245 // fmla v5.4s, v18.4s, v13.s[0]
+	FMOVQ 144(R9), F18
+	WORD  $0x4f8d11c6 // fmla v6.4s, v14.4s, v13.s[0]
+	FMOVQ 160(R9), F14
+	WORD  $0x4f8d11e7 // fmla v7.4s, v15.4s, v13.s[0]
+	FMOVQ 176(R9), F15
+	WORD  $0x4f8d1208 // fmla v8.4s, v16.4s, v13.s[0]
+	WORD  $0x4f8d1229 // fmla v9.4s, v17.4s, v13.s[0]
+	WORD  $0x4f8d124a // fmla v10.4s, v18.4s, v13.s[0]
+	WORD  $0x4f8d11cb // fmla v11.4s, v14.4s, v13.s[0]
+	WORD  $0x4f8d11ec // fmla v12.4s, v15.4s, v13.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R8, R8
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R8, R8
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R9
+	MOVD  $192, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 0(R2), F13
+	FMOVQ 0(R9), F14
+	FMOVQ 16(R9), F15
+	FMOVQ 32(R9), F16
+	FMOVQ 48(R9), F17
+	FMOVQ 64(R9), F18
+	WORD  $0x4f8d11c1 // fmla v1.4s, v14.4s, v13.s[0]
+	FMOVQ 80(R9), F14
+	WORD  $0x4f8d11e2 // fmla v2.4s, v15.4s, v13.s[0]
+	FMOVQ 96(R9), F15
+	WORD  $0x4f8d1203 // fmla v3.4s, v16.4s, v13.s[0]
+	FMOVQ 112(R9), F16
+	WORD  $0x4f8d1224 // fmla v4.4s, v17.4s, v13.s[0]
+	FMOVQ 128(R9), F17
+	WORD  $0x4f8d1245 // fmla v5.4s, v18.4s, v13.s[0]
+	FMOVQ 144(R9), F18
+	WORD  $0x4f8d11c6 // fmla v6.4s, v14.4s, v13.s[0]
+	FMOVQ 160(R9), F14
+	WORD  $0x4f8d11e7 // fmla v7.4s, v15.4s, v13.s[0]
+	FMOVQ 176(R9), F15
+	WORD  $0x4f8d1208 // fmla v8.4s, v16.4s, v13.s[0]
+	WORD  $0x4f8d1229 // fmla v9.4s, v17.4s, v13.s[0]
+	WORD  $0x4f8d124a // fmla v10.4s, v18.4s, v13.s[0]
+	WORD  $0x4f8d11cb // fmla v11.4s, v14.4s, v13.s[0]
+	WORD  $0x4f8d11ec // fmla v12.4s, v15.4s, v13.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R8, R8
 	BNE   k_one
 
@@ -2296,9 +3658,8 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMMAdd13x4(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 row, R10 column,
-	// R11 temporary
-	// V0 lower, V1-V13 sum[0:13], V14 value, V15-V19 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 column/row, R10 temporary
+	// V0 lower, V1-V13 sum[0:13], V14 factor, V15-V19 temporary
 	FMOVS lower+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -2324,46 +3685,117 @@ row:
 	FMOVQ 160(R0), F11
 	FMOVQ 176(R0), F12
 	FMOVQ 192(R0), F13
-	MOVBU (R6), R8
+	MOVBU 0(R6), R8
 	ADD   $1, R6, R6
-	SUBS  $0, R8, R8
-	BEQ   k_done
+	SUBS  $2, R8, R8
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R9
-	MOVBU (R3), R10
-	MOVD  $208, R11
-	MADD  R10, R9, R11, R9
-	ADD   $1, R3, R3
-	VLD1R (R2), [V14.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R9
+	MOVD  $208, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 0(R2), F14
 	FMOVQ 0(R9), F15
 	FMOVQ 16(R9), F16
 	FMOVQ 32(R9), F17
 	FMOVQ 48(R9), F18
 	FMOVQ 64(R9), F19
-	VFMLA V15.S4, V14.S4, V1.S4
+	WORD  $0x4f8e11e1 // fmla v1.4s, v15.4s, v14.s[0]
 	FMOVQ 80(R9), F15
-	VFMLA V16.S4, V14.S4, V2.S4
+	WORD  $0x4f8e1202 // fmla v2.4s, v16.4s, v14.s[0]
 	FMOVQ 96(R9), F16
-	VFMLA V17.S4, V14.S4, V3.S4
+	WORD  $0x4f8e1223 // fmla v3.4s, v17.4s, v14.s[0]
 	FMOVQ 112(R9), F17
-	VFMLA V18.S4, V14.S4, V4.S4
+	WORD  $0x4f8e1244 // fmla v4.4s, v18.4s, v14.s[0]
 	FMOVQ 128(R9), F18
-	VFMLA V19.S4, V14.S4, V5.S4
+	WORD  $0x4f8e1265 // fmla v5.4s, v19.4s, v14.s[0]
 	FMOVQ 144(R9), F19
-	VFMLA V15.S4, V14.S4, V6.S4
+	WORD  $0x4f8e11e6 // fmla v6.4s, v15.4s, v14.s[0]
 	FMOVQ 160(R9), F15
-	VFMLA V16.S4, V14.S4, V7.S4
+	WORD  $0x4f8e1207 // fmla v7.4s, v16.4s, v14.s[0]
 	FMOVQ 176(R9), F16
-	VFMLA V17.S4, V14.S4, V8.S4
+	WORD  $0x4f8e1228 // fmla v8.4s, v17.4s, v14.s[0]
 	FMOVQ 192(R9), F17
-	VFMLA V18.S4, V14.S4, V9.S4
-	VFMLA V19.S4, V14.S4, V10.S4
-	VFMLA V15.S4, V14.S4, V11.S4
-	VFMLA V16.S4, V14.S4, V12.S4
-	VFMLA V17.S4, V14.S4, V13.S4
+	WORD  $0x4f8e1249 // fmla v9.4s, v18.4s, v14.s[0]
+	WORD  $0x4f8e126a // fmla v10.4s, v19.4s, v14.s[0]
+	WORD  $0x4f8e11eb // fmla v11.4s, v15.4s, v14.s[0]
+	WORD  $0x4f8e120c // fmla v12.4s, v16.4s, v14.s[0]
+	WORD  $0x4f8e122d // fmla v13.4s, v17.4s, v14.s[0]
+	MOVBU 1(R3), R9
+	MOVD  $208, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 4(R2), F14
+	FMOVQ 0(R9), F15
+	FMOVQ 16(R9), F16
+	FMOVQ 32(R9), F17
+	FMOVQ 48(R9), F18
+	FMOVQ 64(R9), F19
+	WORD  $0x4f8e11e1 // fmla v1.4s, v15.4s, v14.s[0]
+	FMOVQ 80(R9), F15
+	WORD  $0x4f8e1202 // fmla v2.4s, v16.4s, v14.s[0]
+	FMOVQ 96(R9), F16
+	WORD  $0x4f8e1223 // fmla v3.4s, v17.4s, v14.s[0]
+	FMOVQ 112(R9), F17
+	WORD  $0x4f8e1244 // fmla v4.4s, v18.4s, v14.s[0]
+	FMOVQ 128(R9), F18
+	WORD  $0x4f8e1265 // fmla v5.4s, v19.4s, v14.s[0]
+	FMOVQ 144(R9), F19
+	WORD  $0x4f8e11e6 // fmla v6.4s, v15.4s, v14.s[0]
+	FMOVQ 160(R9), F15
+	WORD  $0x4f8e1207 // fmla v7.4s, v16.4s, v14.s[0]
+	FMOVQ 176(R9), F16
+	WORD  $0x4f8e1228 // fmla v8.4s, v17.4s, v14.s[0]
+	FMOVQ 192(R9), F17
+	WORD  $0x4f8e1249 // fmla v9.4s, v18.4s, v14.s[0]
+	WORD  $0x4f8e126a // fmla v10.4s, v19.4s, v14.s[0]
+	WORD  $0x4f8e11eb // fmla v11.4s, v15.4s, v14.s[0]
+	WORD  $0x4f8e120c // fmla v12.4s, v16.4s, v14.s[0]
+	WORD  $0x4f8e122d // fmla v13.4s, v17.4s, v14.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R8, R8
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R8, R8
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R9
+	MOVD  $208, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 0(R2), F14
+	FMOVQ 0(R9), F15
+	FMOVQ 16(R9), F16
+	FMOVQ 32(R9), F17
+	FMOVQ 48(R9), F18
+	FMOVQ 64(R9), F19
+	WORD  $0x4f8e11e1 // fmla v1.4s, v15.4s, v14.s[0]
+	FMOVQ 80(R9), F15
+	WORD  $0x4f8e1202 // fmla v2.4s, v16.4s, v14.s[0]
+	FMOVQ 96(R9), F16
+	WORD  $0x4f8e1223 // fmla v3.4s, v17.4s, v14.s[0]
+	FMOVQ 112(R9), F17
+	WORD  $0x4f8e1244 // fmla v4.4s, v18.4s, v14.s[0]
+	FMOVQ 128(R9), F18
+	WORD  $0x4f8e1265 // fmla v5.4s, v19.4s, v14.s[0]
+	FMOVQ 144(R9), F19
+	WORD  $0x4f8e11e6 // fmla v6.4s, v15.4s, v14.s[0]
+	FMOVQ 160(R9), F15
+	WORD  $0x4f8e1207 // fmla v7.4s, v16.4s, v14.s[0]
+	FMOVQ 176(R9), F16
+	WORD  $0x4f8e1228 // fmla v8.4s, v17.4s, v14.s[0]
+	FMOVQ 192(R9), F17
+	WORD  $0x4f8e1249 // fmla v9.4s, v18.4s, v14.s[0]
+	WORD  $0x4f8e126a // fmla v10.4s, v19.4s, v14.s[0]
+	WORD  $0x4f8e11eb // fmla v11.4s, v15.4s, v14.s[0]
+	WORD  $0x4f8e120c // fmla v12.4s, v16.4s, v14.s[0]
+	WORD  $0x4f8e122d // fmla v13.4s, v17.4s, v14.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R8, R8
 	BNE   k_one
 
@@ -2404,9 +3836,8 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMMAdd14x4(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 row, R10 column,
-	// R11 temporary
-	// V0 lower, V1-V14 sum[0:14], V15 value, V16-V20 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 column/row, R10 temporary
+	// V0 lower, V1-V14 sum[0:14], V15 factor, V16-V20 temporary
 	FMOVS lower+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -2433,48 +3864,123 @@ row:
 	FMOVQ 176(R0), F12
 	FMOVQ 192(R0), F13
 	FMOVQ 208(R0), F14
-	MOVBU (R6), R8
+	MOVBU 0(R6), R8
 	ADD   $1, R6, R6
-	SUBS  $0, R8, R8
-	BEQ   k_done
+	SUBS  $2, R8, R8
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R9
-	MOVBU (R3), R10
-	MOVD  $224, R11
-	MADD  R10, R9, R11, R9
-	ADD   $1, R3, R3
-	VLD1R (R2), [V15.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R9
+	MOVD  $224, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 0(R2), F15
 	FMOVQ 0(R9), F16
 	FMOVQ 16(R9), F17
 	FMOVQ 32(R9), F18
 	FMOVQ 48(R9), F19
 	FMOVQ 64(R9), F20
-	VFMLA V16.S4, V15.S4, V1.S4
+	WORD  $0x4f8f1201 // fmla v1.4s, v16.4s, v15.s[0]
 	FMOVQ 80(R9), F16
-	VFMLA V17.S4, V15.S4, V2.S4
+	WORD  $0x4f8f1222 // fmla v2.4s, v17.4s, v15.s[0]
 	FMOVQ 96(R9), F17
-	VFMLA V18.S4, V15.S4, V3.S4
+	WORD  $0x4f8f1243 // fmla v3.4s, v18.4s, v15.s[0]
 	FMOVQ 112(R9), F18
-	VFMLA V19.S4, V15.S4, V4.S4
+	WORD  $0x4f8f1264 // fmla v4.4s, v19.4s, v15.s[0]
 	FMOVQ 128(R9), F19
-	VFMLA V20.S4, V15.S4, V5.S4
+	WORD  $0x4f8f1285 // fmla v5.4s, v20.4s, v15.s[0]
 	FMOVQ 144(R9), F20
-	VFMLA V16.S4, V15.S4, V6.S4
+	WORD  $0x4f8f1206 // fmla v6.4s, v16.4s, v15.s[0]
 	FMOVQ 160(R9), F16
-	VFMLA V17.S4, V15.S4, V7.S4
+	WORD  $0x4f8f1227 // fmla v7.4s, v17.4s, v15.s[0]
 	FMOVQ 176(R9), F17
-	VFMLA V18.S4, V15.S4, V8.S4
+	WORD  $0x4f8f1248 // fmla v8.4s, v18.4s, v15.s[0]
 	FMOVQ 192(R9), F18
-	VFMLA V19.S4, V15.S4, V9.S4
+	WORD  $0x4f8f1269 // fmla v9.4s, v19.4s, v15.s[0]
 	FMOVQ 208(R9), F19
-	VFMLA V20.S4, V15.S4, V10.S4
-	VFMLA V16.S4, V15.S4, V11.S4
-	VFMLA V17.S4, V15.S4, V12.S4
-	VFMLA V18.S4, V15.S4, V13.S4
-	VFMLA V19.S4, V15.S4, V14.S4
+	WORD  $0x4f8f128a // fmla v10.4s, v20.4s, v15.s[0]
+	WORD  $0x4f8f120b // fmla v11.4s, v16.4s, v15.s[0]
+	WORD  $0x4f8f122c // fmla v12.4s, v17.4s, v15.s[0]
+	WORD  $0x4f8f124d // fmla v13.4s, v18.4s, v15.s[0]
+	WORD  $0x4f8f126e // fmla v14.4s, v19.4s, v15.s[0]
+	MOVBU 1(R3), R9
+	MOVD  $224, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 4(R2), F15
+	FMOVQ 0(R9), F16
+	FMOVQ 16(R9), F17
+	FMOVQ 32(R9), F18
+	FMOVQ 48(R9), F19
+	FMOVQ 64(R9), F20
+	WORD  $0x4f8f1201 // fmla v1.4s, v16.4s, v15.s[0]
+	FMOVQ 80(R9), F16
+	WORD  $0x4f8f1222 // fmla v2.4s, v17.4s, v15.s[0]
+	FMOVQ 96(R9), F17
+	WORD  $0x4f8f1243 // fmla v3.4s, v18.4s, v15.s[0]
+	FMOVQ 112(R9), F18
+	WORD  $0x4f8f1264 // fmla v4.4s, v19.4s, v15.s[0]
+	FMOVQ 128(R9), F19
+	WORD  $0x4f8f1285 // fmla v5.4s, v20.4s, v15.s[0]
+	FMOVQ 144(R9), F20
+	WORD  $0x4f8f1206 // fmla v6.4s, v16.4s, v15.s[0]
+	FMOVQ 160(R9), F16
+	WORD  $0x4f8f1227 // fmla v7.4s, v17.4s, v15.s[0]
+	FMOVQ 176(R9), F17
+	WORD  $0x4f8f1248 // fmla v8.4s, v18.4s, v15.s[0]
+	FMOVQ 192(R9), F18
+	WORD  $0x4f8f1269 // fmla v9.4s, v19.4s, v15.s[0]
+	FMOVQ 208(R9), F19
+	WORD  $0x4f8f128a // fmla v10.4s, v20.4s, v15.s[0]
+	WORD  $0x4f8f120b // fmla v11.4s, v16.4s, v15.s[0]
+	WORD  $0x4f8f122c // fmla v12.4s, v17.4s, v15.s[0]
+	WORD  $0x4f8f124d // fmla v13.4s, v18.4s, v15.s[0]
+	WORD  $0x4f8f126e // fmla v14.4s, v19.4s, v15.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R8, R8
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R8, R8
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R9
+	MOVD  $224, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 0(R2), F15
+	FMOVQ 0(R9), F16
+	FMOVQ 16(R9), F17
+	FMOVQ 32(R9), F18
+	FMOVQ 48(R9), F19
+	FMOVQ 64(R9), F20
+	WORD  $0x4f8f1201 // fmla v1.4s, v16.4s, v15.s[0]
+	FMOVQ 80(R9), F16
+	WORD  $0x4f8f1222 // fmla v2.4s, v17.4s, v15.s[0]
+	FMOVQ 96(R9), F17
+	WORD  $0x4f8f1243 // fmla v3.4s, v18.4s, v15.s[0]
+	FMOVQ 112(R9), F18
+	WORD  $0x4f8f1264 // fmla v4.4s, v19.4s, v15.s[0]
+	FMOVQ 128(R9), F19
+	WORD  $0x4f8f1285 // fmla v5.4s, v20.4s, v15.s[0]
+	FMOVQ 144(R9), F20
+	WORD  $0x4f8f1206 // fmla v6.4s, v16.4s, v15.s[0]
+	FMOVQ 160(R9), F16
+	WORD  $0x4f8f1227 // fmla v7.4s, v17.4s, v15.s[0]
+	FMOVQ 176(R9), F17
+	WORD  $0x4f8f1248 // fmla v8.4s, v18.4s, v15.s[0]
+	FMOVQ 192(R9), F18
+	WORD  $0x4f8f1269 // fmla v9.4s, v19.4s, v15.s[0]
+	FMOVQ 208(R9), F19
+	WORD  $0x4f8f128a // fmla v10.4s, v20.4s, v15.s[0]
+	WORD  $0x4f8f120b // fmla v11.4s, v16.4s, v15.s[0]
+	WORD  $0x4f8f122c // fmla v12.4s, v17.4s, v15.s[0]
+	WORD  $0x4f8f124d // fmla v13.4s, v18.4s, v15.s[0]
+	WORD  $0x4f8f126e // fmla v14.4s, v19.4s, v15.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R8, R8
 	BNE   k_one
 
@@ -2517,9 +4023,8 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMMAdd15x4(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 row, R10 column,
-	// R11 temporary
-	// V0 lower, V1-V15 sum[0:15], V16 value, V17-V21 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 column/row, R10 temporary
+	// V0 lower, V1-V15 sum[0:15], V16 factor, V17-V21 temporary
 	FMOVS lower+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -2547,50 +4052,129 @@ row:
 	FMOVQ 192(R0), F13
 	FMOVQ 208(R0), F14
 	FMOVQ 224(R0), F15
-	MOVBU (R6), R8
+	MOVBU 0(R6), R8
 	ADD   $1, R6, R6
-	SUBS  $0, R8, R8
-	BEQ   k_done
+	SUBS  $2, R8, R8
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R9
-	MOVBU (R3), R10
-	MOVD  $240, R11
-	MADD  R10, R9, R11, R9
-	ADD   $1, R3, R3
-	VLD1R (R2), [V16.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R9
+	MOVD  $240, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 0(R2), F16
 	FMOVQ 0(R9), F17
 	FMOVQ 16(R9), F18
 	FMOVQ 32(R9), F19
 	FMOVQ 48(R9), F20
 	FMOVQ 64(R9), F21
-	VFMLA V17.S4, V16.S4, V1.S4
+	WORD  $0x4f901221 // fmla v1.4s, v17.4s, v16.s[0]
 	FMOVQ 80(R9), F17
-	VFMLA V18.S4, V16.S4, V2.S4
+	WORD  $0x4f901242 // fmla v2.4s, v18.4s, v16.s[0]
 	FMOVQ 96(R9), F18
-	VFMLA V19.S4, V16.S4, V3.S4
+	WORD  $0x4f901263 // fmla v3.4s, v19.4s, v16.s[0]
 	FMOVQ 112(R9), F19
-	VFMLA V20.S4, V16.S4, V4.S4
+	WORD  $0x4f901284 // fmla v4.4s, v20.4s, v16.s[0]
 	FMOVQ 128(R9), F20
-	VFMLA V21.S4, V16.S4, V5.S4
+	WORD  $0x4f9012a5 // fmla v5.4s, v21.4s, v16.s[0]
 	FMOVQ 144(R9), F21
-	VFMLA V17.S4, V16.S4, V6.S4
+	WORD  $0x4f901226 // fmla v6.4s, v17.4s, v16.s[0]
 	FMOVQ 160(R9), F17
-	VFMLA V18.S4, V16.S4, V7.S4
+	WORD  $0x4f901247 // fmla v7.4s, v18.4s, v16.s[0]
 	FMOVQ 176(R9), F18
-	VFMLA V19.S4, V16.S4, V8.S4
+	WORD  $0x4f901268 // fmla v8.4s, v19.4s, v16.s[0]
 	FMOVQ 192(R9), F19
-	VFMLA V20.S4, V16.S4, V9.S4
+	WORD  $0x4f901289 // fmla v9.4s, v20.4s, v16.s[0]
 	FMOVQ 208(R9), F20
-	VFMLA V21.S4, V16.S4, V10.S4
+	WORD  $0x4f9012aa // fmla v10.4s, v21.4s, v16.s[0]
 	FMOVQ 224(R9), F21
-	VFMLA V17.S4, V16.S4, V11.S4
-	VFMLA V18.S4, V16.S4, V12.S4
-	VFMLA V19.S4, V16.S4, V13.S4
-	VFMLA V20.S4, V16.S4, V14.S4
-	VFMLA V21.S4, V16.S4, V15.S4
+	WORD  $0x4f90122b // fmla v11.4s, v17.4s, v16.s[0]
+	WORD  $0x4f90124c // fmla v12.4s, v18.4s, v16.s[0]
+	WORD  $0x4f90126d // fmla v13.4s, v19.4s, v16.s[0]
+	WORD  $0x4f90128e // fmla v14.4s, v20.4s, v16.s[0]
+	WORD  $0x4f9012af // fmla v15.4s, v21.4s, v16.s[0]
+	MOVBU 1(R3), R9
+	MOVD  $240, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 4(R2), F16
+	FMOVQ 0(R9), F17
+	FMOVQ 16(R9), F18
+	FMOVQ 32(R9), F19
+	FMOVQ 48(R9), F20
+	FMOVQ 64(R9), F21
+	WORD  $0x4f901221 // fmla v1.4s, v17.4s, v16.s[0]
+	FMOVQ 80(R9), F17
+	WORD  $0x4f901242 // fmla v2.4s, v18.4s, v16.s[0]
+	FMOVQ 96(R9), F18
+	WORD  $0x4f901263 // fmla v3.4s, v19.4s, v16.s[0]
+	FMOVQ 112(R9), F19
+	WORD  $0x4f901284 // fmla v4.4s, v20.4s, v16.s[0]
+	FMOVQ 128(R9), F20
+	WORD  $0x4f9012a5 // fmla v5.4s, v21.4s, v16.s[0]
+	FMOVQ 144(R9), F21
+	WORD  $0x4f901226 // fmla v6.4s, v17.4s, v16.s[0]
+	FMOVQ 160(R9), F17
+	WORD  $0x4f901247 // fmla v7.4s, v18.4s, v16.s[0]
+	FMOVQ 176(R9), F18
+	WORD  $0x4f901268 // fmla v8.4s, v19.4s, v16.s[0]
+	FMOVQ 192(R9), F19
+	WORD  $0x4f901289 // fmla v9.4s, v20.4s, v16.s[0]
+	FMOVQ 208(R9), F20
+	WORD  $0x4f9012aa // fmla v10.4s, v21.4s, v16.s[0]
+	FMOVQ 224(R9), F21
+	WORD  $0x4f90122b // fmla v11.4s, v17.4s, v16.s[0]
+	WORD  $0x4f90124c // fmla v12.4s, v18.4s, v16.s[0]
+	WORD  $0x4f90126d // fmla v13.4s, v19.4s, v16.s[0]
+	WORD  $0x4f90128e // fmla v14.4s, v20.4s, v16.s[0]
+	WORD  $0x4f9012af // fmla v15.4s, v21.4s, v16.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R8, R8
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R8, R8
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R9
+	MOVD  $240, R10
+	MADD  R9, R1, R10, R9
+	FMOVS 0(R2), F16
+	FMOVQ 0(R9), F17
+	FMOVQ 16(R9), F18
+	FMOVQ 32(R9), F19
+	FMOVQ 48(R9), F20
+	FMOVQ 64(R9), F21
+	WORD  $0x4f901221 // fmla v1.4s, v17.4s, v16.s[0]
+	FMOVQ 80(R9), F17
+	WORD  $0x4f901242 // fmla v2.4s, v18.4s, v16.s[0]
+	FMOVQ 96(R9), F18
+	WORD  $0x4f901263 // fmla v3.4s, v19.4s, v16.s[0]
+	FMOVQ 112(R9), F19
+	WORD  $0x4f901284 // fmla v4.4s, v20.4s, v16.s[0]
+	FMOVQ 128(R9), F20
+	WORD  $0x4f9012a5 // fmla v5.4s, v21.4s, v16.s[0]
+	FMOVQ 144(R9), F21
+	WORD  $0x4f901226 // fmla v6.4s, v17.4s, v16.s[0]
+	FMOVQ 160(R9), F17
+	WORD  $0x4f901247 // fmla v7.4s, v18.4s, v16.s[0]
+	FMOVQ 176(R9), F18
+	WORD  $0x4f901268 // fmla v8.4s, v19.4s, v16.s[0]
+	FMOVQ 192(R9), F19
+	WORD  $0x4f901289 // fmla v9.4s, v20.4s, v16.s[0]
+	FMOVQ 208(R9), F20
+	WORD  $0x4f9012aa // fmla v10.4s, v21.4s, v16.s[0]
+	FMOVQ 224(R9), F21
+	WORD  $0x4f90122b // fmla v11.4s, v17.4s, v16.s[0]
+	WORD  $0x4f90124c // fmla v12.4s, v18.4s, v16.s[0]
+	WORD  $0x4f90126d // fmla v13.4s, v19.4s, v16.s[0]
+	WORD  $0x4f90128e // fmla v14.4s, v20.4s, v16.s[0]
+	WORD  $0x4f9012af // fmla v15.4s, v21.4s, v16.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R8, R8
 	BNE   k_one
 
@@ -2635,8 +4219,8 @@ k_done:
 // Requires: ASIMD
 TEXT ·SpMMAdd16x4(SB), NOSPLIT, $0-52
 	// Registers, a slash between what one of them holds by turns:
-	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 row, R10 column
-	// V0 lower, V1-V16 sum[0:16], V17 value, V18-V22 temporary
+	// R0 dst, R1 src, R2 values, R3 columns, R6 counts, R7 rows, R8 count, R9 column/row
+	// V0 lower, V1-V16 sum[0:16], V17 factor, V18-V22 temporary
 	FMOVS lower+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dst+0(FP), R0
@@ -2665,51 +4249,132 @@ row:
 	FMOVQ 208(R0), F14
 	FMOVQ 224(R0), F15
 	FMOVQ 240(R0), F16
-	MOVBU (R6), R8
+	MOVBU 0(R6), R8
 	ADD   $1, R6, R6
-	SUBS  $0, R8, R8
-	BEQ   k_done
+	SUBS  $2, R8, R8
+	BLT   k_rest
 
-	// For each value of the row, times a row of the dense matrix: one a round.
-k_one:
-	MOVD  R1, R9
-	MOVBU (R3), R10
-	ADD   R10<<8, R9, R9
-	ADD   $1, R3, R3
-	VLD1R (R2), [V17.S4]
-	ADD   $4, R2, R2
+	// For each value of the row, times a row of the dense matrix: 2 a round.
+k_block:
+	MOVBU 0(R3), R9
+	ADD   R9<<8, R1, R9
+	FMOVS 0(R2), F17
 	FMOVQ 0(R9), F18
 	FMOVQ 16(R9), F19
 	FMOVQ 32(R9), F20
 	FMOVQ 48(R9), F21
 	FMOVQ 64(R9), F22
-	VFMLA V18.S4, V17.S4, V1.S4
+	WORD  $0x4f911241 // fmla v1.4s, v18.4s, v17.s[0]
 	FMOVQ 80(R9), F18
-	VFMLA V19.S4, V17.S4, V2.S4
+	WORD  $0x4f911262 // fmla v2.4s, v19.4s, v17.s[0]
 	FMOVQ 96(R9), F19
-	VFMLA V20.S4, V17.S4, V3.S4
+	WORD  $0x4f911283 // fmla v3.4s, v20.4s, v17.s[0]
 	FMOVQ 112(R9), F20
-	VFMLA V21.S4, V17.S4, V4.S4
+	WORD  $0x4f9112a4 // fmla v4.4s, v21.4s, v17.s[0]
 	FMOVQ 128(R9), F21
-	VFMLA V22.S4, V17.S4, V5.S4
+	WORD  $0x4f9112c5 // fmla v5.4s, v22.4s, v17.s[0]
 	FMOVQ 144(R9), F22
-	VFMLA V18.S4, V17.S4, V6.S4
+	WORD  $0x4f911246 // fmla v6.4s, v18.4s, v17.s[0]
 	FMOVQ 160(R9), F18
-	VFMLA V19.S4, V17.S4, V7.S4
+	WORD  $0x4f911267 // fmla v7.4s, v19.4s, v17.s[0]
 	FMOVQ 176(R9), F19
-	VFMLA V20.S4, V17.S4, V8.S4
+	WORD  $0x4f911288 // fmla v8.4s, v20.4s, v17.s[0]
 	FMOVQ 192(R9), F20
-	VFMLA V21.S4, V17.S4, V9.S4
+	WORD  $0x4f9112a9 // fmla v9.4s, v21.4s, v17.s[0]
 	FMOVQ 208(R9), F21
-	VFMLA V22.S4, V17.S4, V10.S4
+	WORD  $0x4f9112ca // fmla v10.4s, v22.4s, v17.s[0]
 	FMOVQ 224(R9), F22
-	VFMLA V18.S4, V17.S4, V11.S4
+	WORD  $0x4f91124b // fmla v11.4s, v18.4s, v17.s[0]
 	FMOVQ 240(R9), F18
-	VFMLA V19.S4, V17.S4, V12.S4
-	VFMLA V20.S4, V17.S4, V13.S4
-	VFMLA V21.S4, V17.S4, V14.S4
-	VFMLA V22.S4, V17.S4, V15.S4
-	VFMLA V18.S4, V17.S4, V16.S4
+	WORD  $0x4f91126c // fmla v12.4s, v19.4s, v17.s[0]
+	WORD  $0x4f91128d // fmla v13.4s, v20.4s, v17.s[0]
+	WORD  $0x4f9112ae // fmla v14.4s, v21.4s, v17.s[0]
+	WORD  $0x4f9112cf // fmla v15.4s, v22.4s, v17.s[0]
+	WORD  $0x4f911250 // fmla v16.4s, v18.4s, v17.s[0]
+	MOVBU 1(R3), R9
+	ADD   R9<<8, R1, R9
+	FMOVS 4(R2), F17
+	FMOVQ 0(R9), F18
+	FMOVQ 16(R9), F19
+	FMOVQ 32(R9), F20
+	FMOVQ 48(R9), F21
+	FMOVQ 64(R9), F22
+	WORD  $0x4f911241 // fmla v1.4s, v18.4s, v17.s[0]
+	FMOVQ 80(R9), F18
+	WORD  $0x4f911262 // fmla v2.4s, v19.4s, v17.s[0]
+	FMOVQ 96(R9), F19
+	WORD  $0x4f911283 // fmla v3.4s, v20.4s, v17.s[0]
+	FMOVQ 112(R9), F20
+	WORD  $0x4f9112a4 // fmla v4.4s, v21.4s, v17.s[0]
+	FMOVQ 128(R9), F21
+	WORD  $0x4f9112c5 // fmla v5.4s, v22.4s, v17.s[0]
+	FMOVQ 144(R9), F22
+	WORD  $0x4f911246 // fmla v6.4s, v18.4s, v17.s[0]
+	FMOVQ 160(R9), F18
+	WORD  $0x4f911267 // fmla v7.4s, v19.4s, v17.s[0]
+	FMOVQ 176(R9), F19
+	WORD  $0x4f911288 // fmla v8.4s, v20.4s, v17.s[0]
+	FMOVQ 192(R9), F20
+	WORD  $0x4f9112a9 // fmla v9.4s, v21.4s, v17.s[0]
+	FMOVQ 208(R9), F21
+	WORD  $0x4f9112ca // fmla v10.4s, v22.4s, v17.s[0]
+	FMOVQ 224(R9), F22
+	WORD  $0x4f91124b // fmla v11.4s, v18.4s, v17.s[0]
+	FMOVQ 240(R9), F18
+	WORD  $0x4f91126c // fmla v12.4s, v19.4s, v17.s[0]
+	WORD  $0x4f91128d // fmla v13.4s, v20.4s, v17.s[0]
+	WORD  $0x4f9112ae // fmla v14.4s, v21.4s, v17.s[0]
+	WORD  $0x4f9112cf // fmla v15.4s, v22.4s, v17.s[0]
+	WORD  $0x4f911250 // fmla v16.4s, v18.4s, v17.s[0]
+	ADD   $2, R3, R3
+	ADD   $8, R2, R2
+	SUBS  $2, R8, R8
+	BGE   k_block
+
+	// Fewer than 2 are left.
+k_rest:
+	ADDS $2, R8, R8
+	BEQ  k_done
+
+	// For each value of the row, times a row of the dense matrix: one a round.
+k_one:
+	MOVBU 0(R3), R9
+	ADD   R9<<8, R1, R9
+	FMOVS 0(R2), F17
+	FMOVQ 0(R9), F18
+	FMOVQ 16(R9), F19
+	FMOVQ 32(R9), F20
+	FMOVQ 48(R9), F21
+	FMOVQ 64(R9), F22
+	WORD  $0x4f911241 // fmla v1.4s, v18.4s, v17.s[0]
+	FMOVQ 80(R9), F18
+	WORD  $0x4f911262 // fmla v2.4s, v19.4s, v17.s[0]
+	FMOVQ 96(R9), F19
+	WORD  $0x4f911283 // fmla v3.4s, v20.4s, v17.s[0]
+	FMOVQ 112(R9), F20
+	WORD  $0x4f9112a4 // fmla v4.4s, v21.4s, v17.s[0]
+	FMOVQ 128(R9), F21
+	WORD  $0x4f9112c5 // fmla v5.4s, v22.4s, v17.s[0]
+	FMOVQ 144(R9), F22
+	WORD  $0x4f911246 // fmla v6.4s, v18.4s, v17.s[0]
+	FMOVQ 160(R9), F18
+	WORD  $0x4f911267 // fmla v7.4s, v19.4s, v17.s[0]
+	FMOVQ 176(R9), F19
+	WORD  $0x4f911288 // fmla v8.4s, v20.4s, v17.s[0]
+	FMOVQ 192(R9), F20
+	WORD  $0x4f9112a9 // fmla v9.4s, v21.4s, v17.s[0]
+	FMOVQ 208(R9), F21
+	WORD  $0x4f9112ca // fmla v10.4s, v22.4s, v17.s[0]
+	FMOVQ 224(R9), F22
+	WORD  $0x4f91124b // fmla v11.4s, v18.4s, v17.s[0]
+	FMOVQ 240(R9), F18
+	WORD  $0x4f91126c // fmla v12.4s, v19.4s, v17.s[0]
+	WORD  $0x4f91128d // fmla v13.4s, v20.4s, v17.s[0]
+	WORD  $0x4f9112ae // fmla v14.4s, v21.4s, v17.s[0]
+	WORD  $0x4f9112cf // fmla v15.4s, v22.4s, v17.s[0]
+	WORD  $0x4f911250 // fmla v16.4s, v18.4s, v17.s[0]
+	ADD   $1, R3, R3
+	ADD   $4, R2, R2
 	SUBS  $1, R8, R8
 	BNE   k_one
 
