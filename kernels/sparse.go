@@ -22,8 +22,9 @@ var sparse = algorithm{
 		oh, ow := p.OutSize(p.H, p.W)
 		tile := &set.F32.SpMM
 		count := vectors(oh*ow, tile.Width)
+		spans := float64(vectors(count, tile.Height()))
 		weights := float64(p.Weights()) * (1 - p.Sparsity)
-		products := weights * (vectorCycles*float64(count) + weightCycles*float64(vectors(count, tile.Height())))
+		products := weights * max(vectorCycles*float64(count)+weightCycles*spans, chainCycles*spans)
 		transposed := transposeCycles * float64(oh*ow*(p.K()*p.Groups+p.Out))
 		return max(int(products), stream(int(weights*(4+1)), cache)) + int(transposed), true
 	},
@@ -55,11 +56,13 @@ var sparse = algorithm{
 }
 
 // The cycles that sparse takes, on a core that issues two vector multiply-adds a cycle, as measured; see
-// results/: for a weight times a vector, for a weight beside that, and for an input or an output to be transposed.
+// results/: for a weight times a vector, for a weight beside that, but for a weight at least chainCycles, because a
+// few vectors wait for each other's sums; and for an input or an output to be transposed.
 const (
 	vectorCycles    = 0.6
-	weightCycles    = 0.7
-	transposeCycles = 0.3
+	weightCycles    = 0.6
+	chainCycles     = 2.7
+	transposeCycles = 0.25
 )
 
 const (

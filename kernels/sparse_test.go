@@ -86,7 +86,9 @@ func (c sparseCase) test(t *testing.T, set *kernels.Set, dst, src layout, thread
 		}
 		run(task, 1)
 		exercise(t, threads, c.output().in(dst), []tensor{d.src.in(src)},
-			func(dst kernels.View, srcs []kernels.View) (workers.Task, error) { return op.Bind(dst, srcs[0], threads) },
+			func(dst kernels.View, srcs []kernels.View) (workers.Task, error) {
+				return op.Bind(dst, srcs[0], threads)
+			},
 			func(side string, got kernels.View) {
 				kerneltest.Compare(t, side, got, d.want, kerneltest.SumBound(c.K(), d.abs))
 				if !slices.Equal(values(got), values(same)) {
