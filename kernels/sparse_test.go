@@ -66,6 +66,12 @@ func (c sparseCase) data() *convData {
 	return d
 }
 
+// bind binds the case to a new destination.
+func (c sparseCase) bind(t testing.TB, set *kernels.Set, threads int) (kernels.View, workers.Task) {
+	t.Helper()
+	return c.bindData(t, set, c.algo, c.data(), threads)
+}
+
 // test compares the result with the reference, and with that of the direct algorithm, bit for bit.
 func (c sparseCase) test(t *testing.T, set *kernels.Set, dst, src layout, threads int) {
 	t.Run(c.String(), func(t *testing.T) {
@@ -74,17 +80,8 @@ func (c sparseCase) test(t *testing.T, set *kernels.Set, dst, src layout, thread
 		if err != nil {
 			t.Fatal(err)
 		}
-		direct, err := newDirect(set, c.ConvShape, d.weights, d.bias, c.relu)
-		if err != nil {
-			t.Fatal(err)
-		}
-		same := kernels.NewView(kernels.Type{}, c.n, c.output().h, c.output().w, c.Out, 0)
-		source := d.src.in(layout{halo: c.Pad.Max()})
-		task, err := direct.Bind(same, source.view(make([]float32, source.size())), 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		run(task, 1)
+		same, direct := c.bindData(t, set, "direct", d, 1)
+		run(direct, 1)
 		exercise(t, threads, c.output().in(dst), []tensor{d.src.in(src)},
 			func(dst kernels.View, srcs []kernels.View) (workers.Task, error) {
 				return op.Bind(dst, srcs[0], threads)
