@@ -60,7 +60,7 @@ var sparse = algorithm{
 // few vectors wait for each other's sums; and for an input or an output to be transposed.
 const (
 	vectorCycles    = 0.6
-	weightCycles    = 0.6
+	weightCycles    = 0.65
 	chainCycles     = 2.7
 	transposeCycles = 0.25
 )
