@@ -131,6 +131,9 @@ func gemm(c *call) (*operand, error) {
 	}
 	c.expect("transA", 0)
 	transposed := c.int("transB", 0) != 0
+	if c.err != nil {
+		return nil, c.err
+	}
 	w, err := c.matrix(1, k, transposed)
 	if err != nil {
 		return nil, err
