@@ -148,6 +148,17 @@ func tables() []*graph.Model {
 			node("real", layer.Dequantize{}),
 			node("mixed", layer.Dense{Out: 3}),
 		),
+		table("quantized-shared", []string{"sum", "e"},
+			node("input.quantize", layer.Quantize{Type: in}),
+			node("a", layer.Conv{Out: 4, Kernel: 1, Type: in}),
+			sharing(node("b", layer.Conv{Out: 4, Kernel: 1, Type: in}), "a"),
+			sharing(node("c", layer.Conv{Out: 4, Kernel: 1, Type: mid}), "a"),
+			sharing(node("d", layer.Conv{Out: 4, Kernel: 1, Type: mid}), "a"),
+			node("d.relu", layer.ReLU{}),
+			node("sum", layer.Add{Type: out}, "d", "d.relu"),
+			node("real", layer.Dequantize{}),
+			sharing(node("e", layer.Conv{Out: 4, Kernel: 1}), "a"),
+		),
 	}
 }
 
@@ -464,6 +475,9 @@ func TestWriteWeights(t *testing.T) {
 	file := export(t, network{table("float", nil, node("c", layer.Conv{Out: 4, Kernel: 1})), numbers{}})
 	check(file, "c.weight", values)
 	check(file, "c.bias", []float32{1, 1.125, 1.25, 1.375})
+	file = export(t, network{table("float", nil, node("c", layer.Conv{Out: 4, Kernel: 1})), bad{weights: kernels.Weights{Values: values}}})
+	check(file, "c.weight", values)
+	check(file, "c.bias", make([]float32, 4))
 
 	m := table("quantized", nil,
 		node("q", layer.Quantize{Type: u8(0.5, 3)}),
@@ -560,7 +574,7 @@ func TestWriteErrors(t *testing.T) {
 	}
 }
 
-// TestWriteMemory: the weights are not copied, and without biases these are 0.
+// TestWriteMemory: the weights are not copied.
 func TestWriteMemory(t *testing.T) {
 	const size = 1 << 20
 	m := &graph.Model{Name: "net", Input: layer.Shape{H: 1, W: 1, C: size / 16}, Nodes: []graph.Node{node("a", layer.Dense{Out: 16})}}
