@@ -244,8 +244,8 @@ func (e *exporter) real(v *value) string {
 	return v.real
 }
 
-// as returns a value in the form that is flat, or in the one that is not. It appends the nodes that are necessary, if there are
-// none yet.
+// as returns a value in the form that is flat, or in the one that is not. It appends the nodes that
+// are necessary, if there are none yet.
 func (e *exporter) as(v *value, flat bool) *value {
 	if v.flat == flat {
 		return v
