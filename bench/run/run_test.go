@@ -550,7 +550,7 @@ func TestModel(t *testing.T) {
 	if want := "\n# command: FIREBENCH_MODEL=" + quote(path) + " go run ./bench/run -count 2\n"; !strings.Contains(text, want) {
 		t.Errorf("no %q in\n%s", want, text)
 	}
-	if !strings.Contains(stdout, "my(net)+: 112 parameters, ") || strings.Contains(stderr, "bench.txt:") {
+	if !strings.Contains(stdout, "my(net)+: 112.0 parameters, ") || strings.Contains(stderr, "bench.txt:") {
 		t.Errorf("printed\n%s\nand\n%s", stdout, stderr)
 	}
 
