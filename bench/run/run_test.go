@@ -560,6 +560,9 @@ func TestModel(t *testing.T) {
 	if status, _, stderr := start(t.Context(), "-last", "-net", "my(net)+"); status != 0 || strings.Contains(stderr, "exclude") {
 		t.Errorf("-last: status %d, %q", status, stderr)
 	}
+	if status, _, stderr := start(t.Context(), "-last", "-net", "other"); status != 2 || !strings.Contains(stderr, `run: unknown network "other", expected one of squeezenet1.0, `) {
+		t.Errorf("-last of another network: status %d, %q", status, stderr)
+	}
 	t.Setenv(model.Variable, "none.onnx")
 	if status, _, stderr := start(t.Context()); status != 1 || !strings.HasPrefix(stderr, "run: FIREBENCH_MODEL: none.onnx: ") {
 		t.Errorf("no file: status %d, %q", status, stderr)
