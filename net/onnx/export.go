@@ -19,8 +19,10 @@ type exporter struct {
 	values       []*value // by number: 0 is the network's input, i+1 the result of node i
 	numbers      map[string]int
 	outputs      []*value
-	taken        map[string]bool // the names of the file's values
-	nodes        message         // the fields of GraphProto
+	names        []string // of the layers' nodes
+	takenNodes   nameSet
+	takenValues  nameSet
+	nodes        message // fields of GraphProto
 	initializers []initializer
 	types        map[kernels.Type][]string // the names of their scale and zero point
 	params       []*parameters             // in the order of the model's
@@ -46,14 +48,17 @@ func newExporter(m *graph.Model, infos []graph.Info) *exporter {
 		infos:   infos,
 		readers: make([]int, len(infos)+1),
 		numbers: map[string]int{graph.Input: 0},
-		taken:   map[string]bool{graph.Input: true},
 		types:   map[kernels.Type][]string{},
+
+		takenNodes:  nameSet{},
+		takenValues: nameSet{graph.Input: true},
 	}
 	in := m.Input
 	e.values = append(e.values, &value{name: graph.Input, typ: in.Type, c: in.C, h: in.H, w: in.W})
 	for i, n := range infos {
 		e.values = append(e.values, &value{typ: n.Out.Type, c: n.Out.C, h: n.Out.H, w: n.Out.W})
 		e.numbers[n.Name] = i + 1
+		e.names = append(e.names, e.takenNodes.unique(decodeName(n.Name)))
 		for _, a := range e.args(i) {
 			e.readers[a]++
 		}
@@ -62,7 +67,7 @@ func newExporter(m *graph.Model, infos []graph.Info) *exporter {
 	output := func(v int, name string) {
 		e.readers[v]++
 		e.outputs = append(e.outputs, e.values[v])
-		e.values[v].name = e.unique(name)
+		e.values[v].name = e.takenValues.unique(name)
 	}
 	last := len(infos)
 	_, softmax := infos[last-1].Layer.(layer.Softmax)
@@ -81,7 +86,7 @@ func newExporter(m *graph.Model, infos []graph.Info) *exporter {
 	}
 	for i, n := range infos {
 		if v := e.values[i+1]; v.name == "" {
-			v.name = e.unique(decodeName(n.Name))
+			v.name = e.takenValues.unique(decodeName(n.Name))
 		}
 	}
 	return e
@@ -99,13 +104,16 @@ func (e *exporter) args(i int) []int {
 	return args
 }
 
-// unique returns a name that no value has yet, and takes it.
-func (e *exporter) unique(name string) string {
+// A nameSet is the names that are taken.
+type nameSet map[string]bool
+
+// unique returns name, with a number behind it if it is taken, and takes it.
+func (n nameSet) unique(name string) string {
 	free := name
-	for i := 2; e.taken[free]; i++ {
+	for i := 2; n[free]; i++ {
 		free = fmt.Sprintf("%s_%d", name, i)
 	}
-	e.taken[free] = true
+	n[free] = true
 	return free
 }
 
@@ -115,19 +123,19 @@ func (e *exporter) layer(i int) error {
 	for _, a := range e.args(i) {
 		in = append(in, e.values[a])
 	}
-	info, out := e.infos[i], e.values[i+1]
+	info, name, out := e.infos[i], e.names[i], e.values[i+1]
 	out.rectified = e.rectified(i)
 	one := func(op string, attributes ...message) {
 		out.flat = in[0].flat
-		e.compute(out, op, decodeName(info.Name), []string{e.real(in[0])}, attributes...)
+		e.compute(out, op, name, []string{e.real(in[0])}, attributes...)
 	}
 	several := func(op string, attributes ...message) {
 		out.flat = !slices.ContainsFunc(in, func(v *value) bool { return !v.flat })
-		var names []string
+		var reals []string
 		for _, v := range in {
-			names = append(names, e.real(e.as(v, out.flat)))
+			reals = append(reals, e.real(e.as(v, out.flat)))
 		}
-		e.compute(out, op, decodeName(info.Name), names, attributes...)
+		e.compute(out, op, name, reals, attributes...)
 	}
 	// Layers that look at pixels, not only at channels, have no flat inputs.
 	switch info.Layer.(type) {
@@ -139,11 +147,11 @@ func (e *exporter) layer(i int) error {
 	switch l := info.Layer.(type) {
 	case layer.Conv:
 		s := l.ConvShape(info.In[0])
-		e.compute(out, "Conv", decodeName(info.Name), append([]string{e.real(in[0])}, e.weights(i)...),
+		e.compute(out, "Conv", name, append([]string{e.real(in[0])}, e.weights(i)...),
 			ints("kernel_shape", s.KH, s.KW), ints("strides", s.Stride, s.Stride), pads(s.Pad), integer("group", s.Groups))
 	case layer.Dense:
 		out.flat = true
-		e.compute(out, "Gemm", decodeName(info.Name), append([]string{e.real(in[0])}, e.weights(i)...), integer("transB", 1))
+		e.compute(out, "Gemm", name, append([]string{e.real(in[0])}, e.weights(i)...), integer("transB", 1))
 	case layer.MaxPool:
 		one("MaxPool", window(l, info.In[0], info.Out)...)
 	case layer.AvgPool:
@@ -160,17 +168,17 @@ func (e *exporter) layer(i int) error {
 	case layer.Dropout:
 		ratio := e.constant(out.name+".ratio", float32s, bytesOf(nil, l.Rate))
 		out.flat = in[0].flat
-		e.compute(out, "Dropout", decodeName(info.Name), []string{e.real(in[0]), ratio})
+		e.compute(out, "Dropout", name, []string{e.real(in[0]), ratio})
 	case layer.Concat:
 		several("Concat", integer("axis", 1))
 	case layer.Add:
 		several("Add")
 	case layer.Quantize:
 		out.flat = in[0].flat
-		e.node("QuantizeLinear", decodeName(info.Name), append([]string{in[0].name}, e.typeOf(out)...), out.name)
+		e.node("QuantizeLinear", name, append([]string{in[0].name}, e.typeOf(out)...), out.name)
 	case layer.Dequantize:
 		out.flat, out.real = in[0].flat, out.name
-		e.node("DequantizeLinear", decodeName(info.Name), append([]string{in[0].name}, e.typeOf(in[0])...), out.name)
+		e.node("DequantizeLinear", name, append([]string{in[0].name}, e.typeOf(in[0])...), out.name)
 	default:
 		return fmt.Errorf("%s: there is no operator of ONNX for %T", info.Layer.Op(), l)
 	}
@@ -217,13 +225,13 @@ func (e *exporter) compute(out *value, op, name string, inputs []string, attribu
 		e.node(op, name, inputs, out.name, attributes...)
 		return
 	}
-	real := e.unique(out.name + ".real")
+	real := e.takenValues.unique(out.name + ".real")
 	e.node(op, name, inputs, real, attributes...)
 	if out.rectified {
 		out.real = real
 		return
 	}
-	e.node("QuantizeLinear", e.unique(out.name+".QuantizeLinear"), append([]string{real}, e.typeOf(out)...), out.name)
+	e.node("QuantizeLinear", e.takenNodes.unique(out.name+".QuantizeLinear"), append([]string{real}, e.typeOf(out)...), out.name)
 }
 
 // real returns the name of a value as float32. It appends the node that computes it, if there is none
@@ -233,8 +241,8 @@ func (e *exporter) real(v *value) string {
 		v.real = v.name // the network's input
 	}
 	if v.real == "" {
-		v.real = e.unique(v.name + ".DequantizeLinear")
-		e.node("DequantizeLinear", v.real, append([]string{v.name}, e.typeOf(v)...), v.real)
+		v.real = e.takenValues.unique(v.name + ".DequantizeLinear")
+		e.helper("DequantizeLinear", append([]string{v.name}, e.typeOf(v)...), v.real)
 	}
 	return v.real
 }
@@ -246,13 +254,13 @@ func (e *exporter) as(v *value, flat bool) *value {
 		return v
 	}
 	if v.reshaped == nil {
-		r := &value{name: e.unique(v.name + ".reshape"), typ: v.typ, c: v.c * v.h * v.w, h: 1, w: 1, flat: flat, reshaped: v}
+		r := &value{name: e.takenValues.unique(v.name + ".reshape"), typ: v.typ, c: v.c * v.h * v.w, h: 1, w: 1, flat: flat, reshaped: v}
 		v.reshaped = r
 		if flat {
-			e.compute(r, "Flatten", r.name, []string{e.real(v)}, integer("axis", 1))
+			e.compute(r, "Flatten", e.takenNodes.unique(r.name), []string{e.real(v)}, integer("axis", 1))
 		} else {
 			axes := e.constant(r.name+".axes", int64s, bytesOf[int64](nil, 2, 3), 2)
-			e.compute(r, "Unsqueeze", r.name, []string{e.real(v), axes})
+			e.compute(r, "Unsqueeze", e.takenNodes.unique(r.name), []string{e.real(v), axes})
 		}
 	}
 	return v.reshaped
@@ -273,7 +281,7 @@ func (e *exporter) typeOf(v *value) []string {
 
 // constant adds an initializer and returns its name. It is a scalar if it has no dimensions.
 func (e *exporter) constant(name string, typ int64, raw []byte, dims ...int) string {
-	name = e.unique(name)
+	name = e.takenValues.unique(name)
 	e.initializers = append(e.initializers, initializer{name, typ, dims, raw})
 	return name
 }
@@ -307,7 +315,7 @@ func (e *exporter) weights(i int) []string {
 	name := decodeName(info.Name)
 	f := form{problem: problem}
 	add := func(kind string, typ int64, dims ...int) string {
-		t := initializer{e.unique(name + kind), typ, dims, nil}
+		t := initializer{e.takenValues.unique(name + kind), typ, dims, nil}
 		f.tensors = append(f.tensors, t)
 		return t.name
 	}
@@ -319,18 +327,23 @@ func (e *exporter) weights(i int) []string {
 			typ  int64
 			dims []int
 		}{{".weight", int8s, dims}, {".bias", int32s, []int{s.Out}}} {
-			real := e.unique(name + t.kind)
+			real := e.takenValues.unique(name + t.kind)
 			inputs := []string{
 				add(t.kind+".quantized", t.typ, t.dims...),
 				add(t.kind+".scale", float32s, s.Out),
 				add(t.kind+".zero_point", t.typ, s.Out),
 			}
-			e.node("DequantizeLinear", real, inputs, real, integer("axis", 0))
+			e.helper("DequantizeLinear", inputs, real, integer("axis", 0))
 			f.names = append(f.names, real)
 		}
 	}
 	p.forms = append(p.forms, f)
 	return f.names
+}
+
+// helper appends a node that is no layer of the model. It is named after its result.
+func (e *exporter) helper(op string, inputs []string, output string, attributes ...message) {
+	e.node(op, e.takenNodes.unique(output), inputs, output, attributes...)
 }
 
 // node appends a node.

@@ -2,6 +2,7 @@ package onnx_test
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"os"
 	"os/exec"
@@ -85,9 +86,9 @@ func python(t *testing.T) string {
 	return p
 }
 
-// onnxRuntime has ONNX's checker and ONNX Runtime look at networks. It returns a function that reads a
-// result for network i.
-func onnxRuntime(t *testing.T, python string, networks []network, inputs []kernels.View) func(i int, output string) *tensor.Tensor {
+// onnxRuntime has ONNX's checker and ONNX Runtime look at networks. It returns a function that reads
+// output j of network i.
+func onnxRuntime(t *testing.T, python string, networks []network, inputs []kernels.View) func(i, j int) []float32 {
 	t.Helper()
 	dir := t.TempDir()
 	args := []string{filepath.Join("testdata", "run.py")}
@@ -104,14 +105,45 @@ func onnxRuntime(t *testing.T, python string, networks []network, inputs []kerne
 	if out, err := exec.Command(python, args...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	return func(i int, output string) *tensor.Tensor {
+	return func(i, j int) []float32 {
 		t.Helper()
-		r, err := tensor.ReadNPYFile(filepath.Join(dir, strconv.Itoa(i)) + "." + output + ".npy")
+		r, err := tensor.ReadNPYFile(filepath.Join(dir, fmt.Sprintf("%d.%d.npy", i, j)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return r
+		return r.Data
 	}
+}
+
+// outputs returns what a plan has computed, in the order of the outputs of its file.
+func outputs(p *graph.Plan) [][]float32 {
+	views := p.Outputs()
+	m := p.Model()
+	if _, softmax := m.Nodes[len(m.Nodes)-1].Layer.(layer.Softmax); softmax && len(m.Nodes) > 1 && len(m.Outputs) == 0 {
+		views = []kernels.View{p.Logits(), p.Output()}
+	}
+	var all [][]float32
+	for _, v := range views {
+		all = append(all, values(v))
+	}
+	return all
+}
+
+// values returns the numbers of a view of one image, as C×H×W.
+func values(v kernels.View) []float32 {
+	var all []float32
+	for c := range v.C {
+		for y := range v.H {
+			for x := range v.W {
+				if v.Element == kernels.Uint8 {
+					all = append(all, float32(kernels.At[uint8](v, 0, y, x, c)))
+				} else {
+					all = append(all, kernels.At[float32](v, 0, y, x, c))
+				}
+			}
+		}
+	}
+	return all
 }
 
 // difference returns the largest difference of a's values from b's, and the number of those that differ, over the largest of b's.
@@ -127,8 +159,27 @@ func difference(a, b []float32) (largest float64, count int) {
 	return largest / scale, count
 }
 
+// TestTablesInONNXRuntime is that for tables of all layers with all parameters.
+func TestTablesInONNXRuntime(t *testing.T) {
+	interpreter := python(t)
+	var networks []network
+	var inputs []kernels.View
+	for _, m := range tables() {
+		networks = append(networks, network{m, weights.Random(1)})
+		inputs = append(inputs, noise(m.Input, 2))
+	}
+	result := onnxRuntime(t, interpreter, networks, inputs)
+	for i, n := range networks {
+		p := run(t, n, inputs[i])
+		for j, want := range outputs(p) {
+			d, c := difference(result(i, j), want)
+			t.Log(n.Name, j, d, c, len(want))
+		}
+	}
+}
+
 // TestModelsInONNXRuntime: ONNX's checker accepts the files of all models, and ONNX Runtime computes
-// the same logits.
+// the same outputs.
 func TestModelsInONNXRuntime(t *testing.T) {
 	interpreter := python(t)
 	for _, m := range models.All() {
@@ -138,10 +189,10 @@ func TestModelsInONNXRuntime(t *testing.T) {
 			in := noise(m.Input, 2)
 			result := onnxRuntime(t, interpreter, networks, []kernels.View{in, in, in})
 			for i, n := range networks {
-				p := run(t, n, in)
-				d, count := difference(result(i, "logits").Data, tensor.FromView(p.Logits()).Data)
-				dp, countp := difference(result(i, "prob").Data, tensor.FromView(p.Output()).Data)
-				t.Log(i, d, count, dp, countp)
+				for j, want := range outputs(run(t, n, in)) {
+					d, c := difference(result(i, j), want)
+					t.Log(n.Name, j, d, c, len(want))
+				}
 			}
 		})
 	}

@@ -1,6 +1,6 @@
 """Checks ONNX files and runs them with ONNX Runtime: run.py MODEL.onnx INPUT.npy OUTPUT-PREFIX ...
 
-Each graph output is written to OUTPUT-PREFIX.<its name>.npy. The models' graphs are optimized as usual.
+Output i of a graph is written to OUTPUT-PREFIX.i.npy, as float32. Graphs are optimized as usual.
 """
 
 import sys
@@ -16,5 +16,5 @@ for i in range(1, len(sys.argv), 3):
     onnx.checker.check_model(model, full_check=True)
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     results = session.run(None, {session.get_inputs()[0].name: np.load(data)})
-    for output, result in zip(session.get_outputs(), results):
-        np.save(f"{prefix}.{output.name}.npy", result.astype(np.float32))
+    for number, result in enumerate(results):
+        np.save(f"{prefix}.{number}.npy", result.astype(np.float32))
