@@ -1,0 +1,102 @@
+package weights
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"firebench/kernels/kerneltest"
+	"firebench/net/models"
+)
+
+// TestFormats: the content tells the format, whatever the name, also of files that are cut off.
+func TestFormats(t *testing.T) {
+	m, _ := lookup(t, "squeezenet1.1")
+	caffe := join(caffeForm{}.random(t, m))
+	caffeV1 := join(caffeForm{v1: true}.random(t, m))
+	compressed, _ := compressed(t, "squeezenet1.0")
+	onnx := join(append(append(number(1, 8), text(2, "pytorch")...), message(7, text(2, "graph")...)...))
+	for _, test := range []struct {
+		name string
+		file []byte
+		want format
+	}{
+		{"safetensors", safetensorsFile("", smallTensors()...), safetensorsFormat},
+		{"safetensors, cut off", safetensorsFile("", smallTensors()...)[:9], safetensorsFormat},
+		{"caffemodel", caffe, caffeFormat},
+		{"caffemodel, cut off", caffe[:len(caffe)/2], caffeFormat},
+		{"caffemodel V1", caffeV1, caffeFormat},
+		{"caffemodel V1, cut off", caffeV1[:len(caffeV1)/2], caffeFormat},
+		{"caffemodel without a name", join(caffeForm{}.layer("conv1", "", 4, nil)), caffeFormat},
+		{"compressed", compressed, deepCompressionFormat},
+		{"ONNX", onnx, onnxFormat},
+		{"ONNX, cut off", onnx[:len(onnx)-1], onnxFormat},
+		{"ONNX without a version", onnx[2:], onnxFormat},
+	} {
+		if got, err := formatOf(bytes.NewReader(test.file), int64(len(test.file))); got != test.want || err != nil {
+			t.Errorf("%s: %q, %v, want %q", test.name, got, err, test.want)
+		}
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	compressed, _ := compressed(t, "squeezenet1.0")
+	for _, test := range []struct {
+		name string
+		file []byte
+		want string
+	}{
+		{"empty", nil, "empty"},
+		{"text", []byte("these are not weights"), `unknown format: it starts with "these are not we", expected safetensors, caffemodel, ONNX or compressed squeezenet1.0 (21 bytes, expected 104 for`},
+		{"PyTorch", []byte("PK\x03\x04archive"), `it starts with "PK\x03\x04archive", as PyTorch's own files do, which should be saved as safetensors, expected`},
+		{"old PyTorch", []byte("\x80\x02\x8a\n"), "as PyTorch's own files do"},
+		{"HDF5", []byte("\x89HDF\r\n"), `it starts with "\x89HDF\r\n", as HDF5 does, expected`},
+		{"message of another kind", join(text(9, "x")), "unknown format"},
+		{"compressed, cut off", compressed[:len(compressed)-1], "unknown format"},
+		{"caffemodel", join(text(2, "")), `caffemodel: network "" has other layers`},
+		{"safetensors", headed("{", nil), "safetensors: header: "},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := writeFile(t, test.file)
+			_, err := Open(path)
+			checkError(t, err, path, test.want)
+		})
+	}
+	missing := filepath.Join(t.TempDir(), "missing")
+	_, err := Open(missing)
+	checkError(t, err, missing, kerneltest.StatError(t, missing))
+	dir := t.TempDir()
+	_, err = Open(dir)
+	checkError(t, err, dir, "is a folder")
+}
+
+// TestOpenPublished: the published file is recognized, and fits its model alone.
+func TestOpenPublished(t *testing.T) {
+	w, err := Open(kerneltest.Shared(t, "weights/compressed_SqueezeNet.net"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range models.All() {
+		if _, err := w.Adapt(m); (err == nil) != (m.Name == "squeezenet1.0") {
+			t.Errorf("%s: error %v", m.Name, err)
+		}
+	}
+}
+
+// FuzzOpen: no file makes Open hang, panic or allocate more than it has.
+func FuzzOpen(f *testing.F) {
+	f.Add([]byte("text"))
+	f.Add(safetensorsFile("", smallTensors()...))
+	f.Add(join(caffeForm{}.layer("conv1", "Convolution", 4, number(3, 1), caffeForm{}.blob([]float32{1}, 1))))
+	f.Add(bytes.Repeat([]byte{1, 0, 0, 0}, 30))
+	path := filepath.Join(f.TempDir(), "weights")
+	f.Fuzz(func(t *testing.T, file []byte) {
+		if err := os.WriteFile(path, file, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if n := allocated(func() { Open(path) }); n > maxAllocated(len(file)) {
+			t.Errorf("%d bytes allocated for a file of %d", n, len(file))
+		}
+	})
+}
