@@ -32,6 +32,7 @@ func init() {
 		"LRN":                {1, 1, lrn},
 		"MatMul":             {2, 2, matMul},
 		"MaxPool":            {1, 1, maxPool},
+		"QLinearConv":        {8, 9, qlinearConv},
 		"QuantizeLinear":     {2, 3, quantizeLinear},
 		"Relu":               {1, 1, relu},
 		"Reshape":            {2, 2, reshape},
@@ -39,6 +40,10 @@ func init() {
 		"Squeeze":            {1, 2, squeeze},
 		"Transpose":          {1, 1, transpose},
 		"Unsqueeze":          {1, 2, unsqueeze},
+
+		"com.microsoft.QLinearAdd":               {1, 8, qlinearAdd},
+		"com.microsoft.QLinearConcat":            {1, 0, qlinearConcat},
+		"com.microsoft.QLinearGlobalAveragePool": {1, 5, qlinearGlobalAveragePool},
 	}
 }
 
@@ -279,6 +284,9 @@ func concat(c *call) (*operand, error) {
 		}
 		inputs = append(inputs, o.layer)
 	}
+	if out == nil {
+		return nil, errors.New("it has no inputs")
+	}
 	axis := c.channelAxis(out)
 	t, err := c.commonType(c.args)
 	if err != nil {
@@ -314,7 +322,7 @@ func (c *call) commonType(operands []*operand) (kernels.Type, error) {
 	if operands[0].integers {
 		return t, errors.New("integers with different scales")
 	}
-	if t, ok := c.resultType(c.node.outputs[0]); ok && all {
+	if t, ok := c.resultType(); ok && all {
 		return t, nil
 	}
 	return kernels.Type{}, nil

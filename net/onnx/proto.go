@@ -1,6 +1,10 @@
 package onnx
 
-import "google.golang.org/protobuf/encoding/protowire"
+import (
+	"encoding/binary"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
 
 // The numbers of the messages' fields, as in onnx.proto: modelGraph is ModelProto.graph.
 const (
@@ -68,6 +72,12 @@ const (
 	int64s   = 7
 )
 
+// What the files say about themselves.
+const (
+	irVersion = 8 // the one of opset 17
+	opset     = 17
+)
+
 // The keys of the metadata that carry the fields of a graph.Model.
 const (
 	keyModel        = "firebench.model"
@@ -97,4 +107,13 @@ func (m *message) message(field protowire.Number, sub message) {
 // head begins a field of size bytes, which follow elsewhere.
 func (m *message) head(field protowire.Number, size int64) {
 	*m = protowire.AppendVarint(protowire.AppendTag(*m, field, protowire.BytesType), uint64(size))
+}
+
+// bytesOf appends numbers in little-endian order, as raw tensors have them.
+func bytesOf[T float32 | int8 | int32 | int64](b []byte, values ...T) []byte {
+	b, err := binary.Append(b, binary.LittleEndian, values)
+	if err != nil {
+		panic(err) // the values have a fixed size
+	}
+	return b
 }

@@ -77,7 +77,7 @@ func product(d []int) int {
 }
 
 func reshape(c *call) (*operand, error) {
-	k, err := c.constantArg(1)
+	k, err := c.needed(1)
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ func conv(c *call) (*operand, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := c.constantArg(1)
+	w, err := c.needed(1)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (c *call) weighted(l interface {
 // matrix returns an input that is a matrix with k rows or, if transposed, columns, the inputs of a
 // dense layer.
 func (c *call) matrix(arg, k int, transposed bool) (*constant, error) {
-	w, err := c.constantArg(arg)
+	w, err := c.needed(arg)
 	if err != nil {
 		return nil, err
 	}
@@ -239,7 +239,7 @@ func batchNormalization(c *call) (*operand, error) {
 	}
 	s := step{factor: 1, epsilon: float64(c.floatAttribute("epsilon", 1e-5))}
 	for i, dst := range []**constant{&s.scale, &s.add, &s.mean, &s.variance} {
-		k, err := c.constantArg(i + 1)
+		k, err := c.needed(i + 1)
 		if err != nil {
 			return nil, err
 		}
