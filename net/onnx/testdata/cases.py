@@ -794,6 +794,10 @@ refuse("qdq-dynamic-scale", "s", [node("GlobalAveragePool", "x", "g"), node("Squ
                                   node("DequantizeLinear", "x_q s z")], {"z": np.array(3, U8)}, bad=3, shape=(1, 1, 5, 4))
 
 
+TWO = q("x") + [DW, node("Conv", "x_d w", "a"), node("Relu", "x_d", "c")]
+TWO_WEIGHTS = quantized_weights((2, 2, 1, 1), 2, biased=False)
+
+
 def dequantized_weights(name, biased=True, dq=DW, change_init=None, **weight):
     """Weights that are stored as integers for a convolution of floating-point numbers."""
     init = quantized_weights((4, 2, 3, 3), 4, biased=biased, **weight)
@@ -802,6 +806,27 @@ def dequantized_weights(name, biased=True, dq=DW, change_init=None, **weight):
     add(name, [dq] + ([DB] if biased else []) + [node("Conv", "x w b" if biased else "x w")], init, layers="conv.y")
 
 
+def as_floats(init):
+    """Stores the numbers that the weights stand for, which the model then quantizes."""
+    axes = (slice(None),) + (None,) * 3 if init["ws"].ndim else ...
+    init["w0"] = (init.pop("wq").astype(np.float32) * init["ws"][axes]).astype(np.float32)
+
+
+def float_weights(name, **kw):
+    init = {**types(z2=60), **quantized_weights((4, 2, 3, 3), 4, **kw)}
+    as_floats(init)
+    add(name, q("x") + [node("QuantizeLinear", "w0 ws wz", "wq", axis=0), DW, DB, node("Conv", "x_d w b", "h")] + out(), init, exact=True)
+
+
+float_weights("qdq-float-weights")
+float_weights("qdq-float-weights-per-tensor", per_channel=False)
+add("qdq-float-bias", q("x") + [DW, node("Conv", "x_d w b", "h")] + out(),
+    {**types(z2=60), **quantized_weights((4, 2, 3, 3), 4, biased=False), "b": bias(4)}, exact=True)
+add("qdq-residual", q("x") + [DW, node("Conv", "x_d w", "h")] + q("h", "s2", "z2") + [node("Add", "h_d x_d", "a"), node("Relu", "a", "r")] + q("r", "s3", "z3") + [
+    node("Conv", "r_d w", "c")] + out("c", "s2", "z2"), {**types(z2=100), **TWO_WEIGHTS, "s3": f32(0.033), "z3": np.array(0, U8)}, exact=True)
+add("qdq-two-readers", q("x") + [DW, node("Conv", "x_d w", "h")] + q("h", "s2", "z2") + [node("Relu", "h_d", "r"), node("Add", "r h_d")],
+    {**types(z2=100), **TWO_WEIGHTS})
+refuse("qdq-mismatch", "", [node("QuantizeLinear", "x s1 z1", "x_q"), node("DequantizeLinear", "x_q s2 z1")], types())
 dequantized_weights("dq-weights")
 dequantized_weights("dq-weights-per-tensor", per_channel=False)
 dequantized_weights("dq-weights-uint8", biased=False, dtype=U8, per_channel=False, low=-128, high=127)
@@ -815,8 +840,6 @@ add("qdq-globalaveragepool", q("x") + [node("GlobalAveragePool", "x_d", "h")] + 
 add("qdq-globalaveragepool-int8", q("x") + [node("GlobalAveragePool", "x_d", "h")] + out(), types(S8, z2=100, s2=0.02), exact=True)
 add("qdq-flatten", q("x") + [node("Flatten", "x_d", "h")] + out("h", "s1", "z1"), types(), exact=True)
 
-TWO = q("x") + [DW, node("Conv", "x_d w", "a"), node("Relu", "x_d", "c")]
-TWO_WEIGHTS = quantized_weights((2, 2, 1, 1), 2, biased=False)
 add("qdq-concat", TWO + q("a", "s2", "z2") + q("c", "s2", "z2") + [node("Concat", "a_d c_d", "h", axis=1)] + out(), {**types(z2=60), **TWO_WEIGHTS}, exact=True)
 add("qdq-concat-scales", TWO + q("a", "s2", "z2") + q("c", "s1", "z1") + [node("Concat", "a_d c_d", "h", axis=1)] + out(), {**types(z2=60), **TWO_WEIGHTS}, exact=True)
 add("qdq-add", TWO + q("a", "s2", "z2") + q("c", "s3", "z3") + [node("Add", "a_d c_d", "h")] + out(),
@@ -877,7 +900,7 @@ qlinear_conv("qlinearconv-uint8-weights", weight=dict(per_channel=False, dtype=U
 qlinear_conv("qlinearconv-pads", pads=[1, 1, 1, 0], strides=[2, 2])
 qlinear_conv("qlinearconv-dilation", dilations=[2, 2], shape=(1, 2, 7, 7), refused="dilations")
 qlinear_conv("qlinearconv-scale-0", refused="scale", broken=True, change_init=lambda i: i.update(s2=f32(0)))
-qlinear_conv("qlinearconv-weights-zero", refused="zero", change_init=lambda i: i.update(wz=np.array([0, 0, 3, 0], S8)))
+qlinear_conv("qlinearconv-weights-zeros", change_init=lambda i: i.update(wz=np.array([0, 0, 3, 0], S8)))
 
 
 def zoo(op_type, activation=U8):
