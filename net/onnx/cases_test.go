@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -189,13 +190,21 @@ func TestCaseFiles(t *testing.T) {
 	}
 }
 
+// tempDir returns a folder for the time of a test. Models that are garbage then are closed before it is removed, since
+// Windows removes no files that are open.
+func tempDir(t testing.TB) string {
+	dir := t.TempDir()
+	t.Cleanup(runtime.GC)
+	return dir
+}
+
 // TestDamagedFiles cuts a file off at each place, and changes each byte of it.
 func TestDamagedFiles(t *testing.T) {
 	whole, err := os.ReadFile("testdata/cases/conv.onnx")
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "damaged.onnx")
+	path := filepath.Join(tempDir(t), "damaged.onnx")
 	write := func(data []byte) {
 		if err := os.WriteFile(path, data, 0o666); err != nil {
 			t.Fatal(err)
@@ -258,7 +267,7 @@ func TestExternalLinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	top := t.TempDir()
+	top := tempDir(t)
 	folder := filepath.Join(top, "folder")
 	path := filepath.Join(folder, "model.onnx")
 	for _, err := range []error{
