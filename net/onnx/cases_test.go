@@ -210,12 +210,16 @@ func TestDamagedFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for n := range whole {
+	step := 1
+	if testing.Short() {
+		step = 11
+	}
+	for n := 0; n < len(whole); n += step {
 		write(whole[:n])
 		_, _, err := onnx.Open(path)
 		checkRefusal(t, err, []string{path})
 	}
-	for i := range whole {
+	for i := 0; i < len(whole); i += step {
 		changed := slices.Clone(whole)
 		for _, bit := range []byte{1, 0x80} {
 			changed[i] = whole[i] ^ bit
