@@ -900,7 +900,7 @@ qlinear_conv("qlinearconv-uint8-weights", weight=dict(per_channel=False, dtype=U
 qlinear_conv("qlinearconv-pads", pads=[1, 1, 1, 0], strides=[2, 2])
 qlinear_conv("qlinearconv-dilation", dilations=[2, 2], shape=(1, 2, 7, 7), refused="dilations")
 qlinear_conv("qlinearconv-scale-0", refused="scale", broken=True, change_init=lambda i: i.update(s2=f32(0)))
-qlinear_conv("qlinearconv-weights-zeros", change_init=lambda i: i.update(wz=np.array([0, 0, 3, 0], S8)))
+qlinear_conv("qlinearconv-weights-zero", refused="zero", change_init=lambda i: i.update(wz=np.array([0, 0, 3, 0], S8)))
 
 
 def zoo(op_type, activation=U8):
