@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 			runtime.GOMAXPROCS(n)
 		}
 		isas, err := kernels.Supported()
+		if err == nil {
+			err = openModel()
+		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)

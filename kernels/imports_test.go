@@ -24,9 +24,11 @@ func TestImports(t *testing.T) {
 		{"firebench/kernels", []string{"firebench/kernels/"}, []string{"github.com/klauspost/cpuid/v2"}},
 
 		{"firebench/net/files", nil, nil},
+		{"firebench/net/protobuf", nil, []string{"google.golang.org/protobuf/encoding/protowire"}},
 		{"firebench/net/tensor", []string{"firebench/kernels", "firebench/net/files"}, nil},
 		{"firebench/net/layer", []string{"firebench/kernels", "firebench/kernels/workers"}, nil},
 		{"firebench/net/graph", []string{"firebench/kernels", "firebench/kernels/workers", "firebench/net/layer"}, nil},
+		{"firebench/net/onnx", []string{"firebench/kernels", "firebench/net/"}, []string{"google.golang.org/protobuf/encoding/protowire"}},
 		{"firebench/net/", []string{"firebench/kernels", "firebench/net/"}, []string{"golang.org/x/image/", "golang.org/x/sync/"}},
 
 		{"firebench/asmgen", []string{"firebench/asmgen", "firebench/asmgen/", "firebench/kernels/winograd", "firebench/net/files"}, []string{"github.com/mmcloughlin/avo/"}},

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"firebench/bench/machine"
+	"firebench/bench/model"
+	"firebench/compare/samples"
 	"firebench/net/files"
 )
 
@@ -58,7 +60,7 @@ func (h header) folder() string {
 // the environment that decides which kernels run.
 func commandLine(args []string) string {
 	var words []string
-	for _, key := range []string{"FIREBENCH_ISA", "GODEBUG"} {
+	for _, key := range []string{"FIREBENCH_ISA", model.Variable, "GODEBUG"} {
 		if value := os.Getenv(key); value != "" {
 			words = append(words, key+"="+quote(value))
 		}
@@ -207,8 +209,9 @@ type sampler struct {
 	stderr      io.Writer
 	progress    bool // report it on stderr
 
-	start  time.Time
-	others float64 // cores that other processes took in the worst sample
+	start     time.Time
+	others    float64 // cores that other processes took in the worst sample
+	described bool    // the layers of a network in a file have been described
 }
 
 // sample returns the output of all invocations, once each, between comments that say how
@@ -228,11 +231,18 @@ func (s *sampler) sample(ctx context.Context, number int) ([]byte, error) {
 				done := float64((number-1)*len(s.invocations)+i) / float64(s.count*len(s.invocations))
 				fmt.Fprintf(s.stderr, "\r\033[Ksample %d of %d, %.0f %%, %s", number, s.count, 100*done, time.Since(s.start).Round(time.Second))
 			}
-			worked, err := command(ctx, &out, s.stderr, s.binary, inv.args(threads)...)
+			var results bytes.Buffer
+			worked, err := command(ctx, &results, s.stderr, s.binary, inv.args(threads)...)
 			if err != nil {
 				return nil, err
 			}
 			own += worked
+			for line := range bytes.Lines(results.Bytes()) {
+				if !s.described || !samples.IsDescription(line) { // each process describes them anew
+					out.Write(line)
+				}
+			}
+			s.described = true
 		}
 	}
 	fmt.Fprintf(&out, "# after sample %d%s", number, load())
