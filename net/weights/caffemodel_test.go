@@ -187,7 +187,10 @@ func TestCaffemodel(t *testing.T) {
 		"squeezenet1.0-simple": {{old: true, double: true}, {v1: true}},
 		"squeezenet1.1":        {{unpacked: true}, {v1: true, unpacked: true, double: true}},
 	} {
-		for _, form := range forms {
+		for i, form := range forms {
+			if i > 0 && testing.Short() {
+				break
+			}
 			t.Run(fmt.Sprintf("%s/%+v", model, form), func(t *testing.T) {
 				m, _ := lookup(t, model)
 				w, err := Open(writeFile(t, join(form.random(t, m))))
@@ -255,8 +258,9 @@ func TestCaffemodelAlexNet(t *testing.T) {
 	}
 	v := float32(1)
 	for _, p := range params {
-		if strings.HasPrefix(p.Node, "fc") && testing.Short() {
-			break
+		if size(p) >= 1<<24 { // reading zeros takes time
+			v += 4
+			continue
 		}
 		l, err := w.Layer(p)
 		if err != nil {
