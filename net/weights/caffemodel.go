@@ -96,7 +96,7 @@ func readCaffemodel(r io.ReaderAt, size int64) (*tensors, error) {
 		names: func(node string) (weights, bias string) {
 			return blobName(caffeName(node), 0), blobName(caffeName(node), 1)
 		},
-		recipe: recipe{table.Input.H, table.Input.W, table.Preprocessor, map[string]kernels.Padding{}},
+		recipe: recipe{height: table.Input.H, width: table.Input.W, preprocessor: table.Preprocessor, padding: map[string]kernels.Padding{}},
 	}
 	for _, l := range net.layers {
 		for i, a := range l.blobs {

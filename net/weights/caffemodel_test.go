@@ -187,7 +187,10 @@ func TestCaffemodel(t *testing.T) {
 		"squeezenet1.0-simple": {{old: true, double: true}, {v1: true}},
 		"squeezenet1.1":        {{unpacked: true}, {v1: true, unpacked: true, double: true}},
 	} {
-		for _, form := range forms {
+		for i, form := range forms {
+			if i > 0 && testing.Short() {
+				break
+			}
 			t.Run(fmt.Sprintf("%s/%+v", model, form), func(t *testing.T) {
 				m, _ := lookup(t, model)
 				w, err := Open(writeFile(t, join(form.random(t, m))))
@@ -255,8 +258,9 @@ func TestCaffemodelAlexNet(t *testing.T) {
 	}
 	v := float32(1)
 	for _, p := range params {
-		if strings.HasPrefix(p.Node, "fc") && testing.Short() {
-			break
+		if size(p) >= 1<<24 { // reading zeros takes time
+			v += 4
+			continue
 		}
 		l, err := w.Layer(p)
 		if err != nil {
@@ -311,7 +315,7 @@ func TestCaffemodelRefuses(t *testing.T) {
 		{"a value too many", net(v2.layer("conv1", "", 4, nil, small, v2.blob([]float32{1, 2}))), `layer 0, "conv1": blob 1: 2 values, expected those of scalar`},
 		{"no dimensions", net(v2.layer("conv1", "", 4, nil, message(5, piece{bytes: weightsBytes(3)}))), `blob 0: 3 values, expected those of 0×0×0×0`},
 		{"huge dimensions", net(v1.layer("conv1", "", 4, nil, slices.Concat(number(1, 1<<31-1), number(2, 1<<31-1), number(3, 1<<31-1), number(4, 1<<31-1)))), "blob 0: 0 values, expected those of 2147483647×2147483647"},
-		{"dimension of more than 31 bits", net(v1.layer("conv1", "", 4, nil, number(1, 1<<31))), "blob 0: dimension 2147483648, expected at most"},
+		{"dimension of more than 31 bits", net(v1.layer("conv1", "", 4, nil, []piece{{bytes: protowire.AppendVarint([]byte{1 << 3}, 1<<31)}})), "blob 0: dimension 2147483648, expected at most"},
 		{"half a value", net(v2.layer("conv1", "", 4, nil, message(5, piece{bytes: make([]byte, 6)}))), "field 5 has 6 bytes, expected a multiple of 4"},
 		{"half a double", net(v2.layer("conv1", "", 4, nil, message(8, piece{bytes: make([]byte, 12)}))), "field 8 has 12 bytes, expected a multiple of 8"},
 		{"rank", net(v2.layer("conv1", "", 4, nil, message(7, message(1, piece{bytes: bytes.Repeat([]byte{1}, 9)})...))), "shape: field 1 has more than 8 values"},

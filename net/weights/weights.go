@@ -11,6 +11,7 @@ import (
 
 	"firebench/net/files"
 	"firebench/net/graph"
+	"firebench/net/onnx"
 	"firebench/net/protobuf"
 )
 
@@ -19,10 +20,11 @@ import (
 //   - safetensors, with the names of torchvision's squeezenet1_0, squeezenet1_1 or alexnet, or with those that
 //     [WriteSafetensors] writes, for any model
 //   - a .caffemodel of the published SqueezeNet v1.0, v1.1 or residual SqueezeNet, or of AlexNet
+//   - ONNX, for every model with the same layers, see [onnx.Open]
 //   - the compressed file of [ReadDeepCompression]
 //
 // The weights fit the model that they were trained for and no other; their Adapt gives it the preprocessor,
-// the size of the input and the padding that they were trained with. Only the compressed file is read at once. Of
+// the size of the input, the padding and the rounding of sizes that they were trained with. Only the compressed file is read at once. Of
 // others Open reads the structure, and Layer the values of a layer, for which it opens the file again; what
 // Layer returns is valid until its next call. The Weights must not be used by several goroutines at once.
 //
@@ -47,12 +49,13 @@ func Open(path string) (graph.Weights, error) {
 	switch kind {
 	case deepCompressionFormat:
 		return ReadDeepCompression(path)
+	case onnxFormat:
+		_, w, err := onnx.Open(path)
+		return w, err
 	case safetensorsFormat:
 		t, err = readSafetensors(f, info.Size())
 	case caffeFormat:
 		t, err = readCaffemodel(f, info.Size())
-	default:
-		err = errors.New("not yet read")
 	}
 	if err != nil {
 		return nil, files.Error(path, fmt.Errorf("%s: %w", kind, err))

@@ -2,12 +2,17 @@ package weights
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"firebench/kernels/kerneltest"
+	"firebench/net/graph"
 	"firebench/net/models"
+	"firebench/net/onnx"
+	"firebench/net/tensor"
 )
 
 // TestFormats: the content tells the format, whatever the name, also of files that are cut off.
@@ -80,6 +85,50 @@ func TestOpenPublished(t *testing.T) {
 	for _, m := range models.All() {
 		if _, err := w.Adapt(m); (err == nil) != (m.Name == "squeezenet1.0") {
 			t.Errorf("%s: error %v", m.Name, err)
+		}
+	}
+}
+
+// TestOpenONNX: an exported model's weights, for the same model and for those that are another.
+func TestOpenONNX(t *testing.T) {
+	m, _ := lookup(t, "squeezenet1.1")
+	var b bytes.Buffer
+	if err := onnx.Write(&b, m, Random(9)); err != nil {
+		t.Fatal(err)
+	}
+	w, err := Open(writeFile(t, b.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, want := layers(t, Random(9), m)
+	if adapted, got := layers(t, w, m); !reflect.DeepEqual(got, want) || !reflect.DeepEqual(adapted, m) {
+		t.Error("another network than was written")
+	}
+	for _, other := range models.All() {
+		if _, err := w.Adapt(other); (err == nil) != (other.Name == m.Name) {
+			t.Errorf("%s: error %v", other.Name, err)
+		}
+	}
+}
+
+// TestOpenPublishedONNX: a published file's weights in the table's network give its logits.
+func TestOpenPublishedONNX(t *testing.T) {
+	w, err := Open(kerneltest.Shared(t, "weights/squeezenet1.1_fp16.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, _ := lookup(t, "squeezenet1.1")
+	p, err := graph.Compile(m, w, graph.Options{Algo: "direct"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	run(t, p, readShared(t, "golden/squeezenet1.1-input.npy"))
+	want := readShared(t, "golden/squeezenet1.1-logits.npy")
+	bound := 1e-3 * absMax(want.Data)
+	for c, v := range tensor.FromView(p.Logits()).Data {
+		if d := math.Abs(float64(v - want.Data[c])); !(d <= bound) {
+			t.Errorf("class %d: logit %v, want %v ± %.2g", c, v, want.Data[c], bound)
 		}
 	}
 }
