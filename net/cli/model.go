@@ -20,7 +20,8 @@ import (
 // modelExt is what the name of a file with a model ends in, usually.
 const modelExt = ".onnx"
 
-// isFile reports whether name is that of a file with a model, not of one of package models.
+// isFile reports whether name is that of a file with a model, not of one of package models. A file that is
+// called like a model is ./NAME.
 func isFile(name string) bool {
 	if _, err := models.Lookup(name); err == nil {
 		return false
@@ -36,16 +37,6 @@ func lookup(name string) (*graph.Model, error) {
 		return nil, fmt.Errorf("%w, or a FILE%s", err, modelExt)
 	}
 	return m, nil
-}
-
-// OpenModel returns the model of package models of that name, without weights, or the model of the ONNX
-// file at that path, with its weights. A file that is called like a model is ./NAME.
-func OpenModel(name string) (*graph.Model, graph.Weights, error) {
-	if isFile(name) {
-		return onnx.Open(name)
-	}
-	m, err := lookup(name)
-	return m, nil, err
 }
 
 // Open opens the weights. If -model is a file, it also opens that, and sets Model, Quantized and Type.
