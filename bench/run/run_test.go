@@ -550,7 +550,7 @@ func TestModel(t *testing.T) {
 	if want := "\n# command: FIREBENCH_MODEL=" + quote(path) + " go run ./bench/run -count 2\n"; !strings.Contains(text, want) {
 		t.Errorf("no %q in\n%s", want, text)
 	}
-	if !strings.Contains(stdout, "my(net)+: 112 parameters, ") || strings.Contains(stderr, "bench.txt:") {
+	if !strings.Contains(stdout, "my(net)+: 112.0 parameters, ") || strings.Contains(stderr, "bench.txt:") {
 		t.Errorf("printed\n%s\nand\n%s", stdout, stderr)
 	}
 
@@ -559,6 +559,9 @@ func TestModel(t *testing.T) {
 	}
 	if status, _, stderr := start(t.Context(), "-last", "-net", "my(net)+"); status != 0 || strings.Contains(stderr, "exclude") {
 		t.Errorf("-last: status %d, %q", status, stderr)
+	}
+	if status, _, stderr := start(t.Context(), "-last", "-net", "other"); status != 2 || !strings.Contains(stderr, `run: unknown network "other", expected one of squeezenet1.0, `) {
+		t.Errorf("-last of another network: status %d, %q", status, stderr)
 	}
 	t.Setenv(model.Variable, "none.onnx")
 	if status, _, stderr := start(t.Context()); status != 1 || !strings.HasPrefix(stderr, "run: FIREBENCH_MODEL: none.onnx: ") {

@@ -37,7 +37,7 @@ func TestClassifier(t *testing.T) {
 		{"outputs with a softmax", small([]string{"prob", "mean"}, mean, softmax), "", "", "prob mean"},
 	} {
 		before := test.m.Clone()
-		got, err := classifier(test.m)
+		got, _, err := classifier(test.m, nil)
 		if err != nil {
 			t.Errorf("%s: %v", test.name, err)
 			continue
@@ -57,11 +57,11 @@ func TestClassifier(t *testing.T) {
 		}
 	}
 	for _, m := range models.All() {
-		if got, err := classifier(m); got != m || err != nil {
+		if got, _, err := classifier(m, nil); got != m || err != nil {
 			t.Errorf("%s: %v, %v", m.Name, got, err)
 		}
 	}
-	if _, err := classifier(small(nil, relu)); err == nil || err.Error() != "small: its result is 8×8×3, expected a number for each class, 1×1×C" {
+	if _, _, err := classifier(small(nil, relu), nil); err == nil || err.Error() != "small: its result is 8×8×3, expected a number for each class, 1×1×C" {
 		t.Errorf("an image: %v", err)
 	}
 }
