@@ -19,6 +19,13 @@ const (
 	maxOpset = 22
 )
 
+// Limits that keep the time in proportion to the size of the file.
+const (
+	maxOutputs = 1 << 10
+	maxUses    = 64 // layers that compute weights of their own from the same tensor
+	maxSteps   = 64 // that are folded into one layer
+)
+
 // Open reads the network in an ONNX file, of opset 7 to 22, and where its weights are. They stay in the file,
 // from which [graph.Weights] reads those of one layer at a time; it is closed when they are garbage.
 //
@@ -43,7 +50,7 @@ func Open(path string) (*graph.Model, graph.Weights, error) {
 		operands:  map[string]*operand{},
 		readers:   map[string][]*node{},
 		outputs:   map[string]bool{},
-		taken:     map[string]bool{graph.Input: true},
+		taken:     map[string]int{graph.Input: 1},
 		shapes:    map[string]layer.Shape{},
 		params:    map[string]*params{},
 		converted: map[conversion]string{},
@@ -61,7 +68,7 @@ type importer struct {
 	operands  map[string]*operand // by their names in the file
 	readers   map[string][]*node  // that an output needs
 	outputs   map[string]bool
-	taken     map[string]bool // names of layers
+	taken     map[string]int // names of layers, and how many wanted each
 	shapes    map[string]layer.Shape
 	params    map[string]*params // by layer
 	converted map[conversion]string
@@ -115,6 +122,9 @@ func (im *importer) run() error {
 		}
 	}
 	if err := im.finish(); err != nil {
+		return err
+	}
+	if err := im.share(); err != nil {
 		return err
 	}
 	_, err = im.model.Infer()
@@ -174,8 +184,8 @@ func symbolic(dims []int64) string {
 
 // live returns the nodes that the outputs need, in the order of the file, and lists their readers.
 func (im *importer) live() ([]*node, error) {
-	if len(im.content.outputs) == 0 {
-		return nil, errors.New("no outputs")
+	if n := len(im.content.outputs); n == 0 || n > maxOutputs {
+		return nil, fmt.Errorf("%d outputs, expected 1 to %d", n, maxOutputs)
 	}
 	producer := map[string]*node{}
 	for _, n := range im.nodes {
@@ -279,14 +289,14 @@ func (im *importer) lower(n *node) error {
 func (im *importer) name(candidates ...string) string {
 	var name string
 	for _, c := range candidates {
-		if name = c; c != "" && !im.taken[c] {
+		if name = c; c != "" && im.taken[c] == 0 {
 			break
 		}
 	}
-	for name == "" || im.taken[name] {
-		name += "_"
+	for free := name; im.taken[name] > 0; name = fmt.Sprintf("%s_%d", free, im.taken[free]) {
+		im.taken[free]++
 	}
-	im.taken[name] = true
+	im.taken[name] = 1
 	return name
 }
 

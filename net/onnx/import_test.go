@@ -134,11 +134,11 @@ func TestLowering(t *testing.T) {
 				node("Concat", "ad bd sd", "cat", integer("axis", 1)).node("QuantizeLinear", "cat b.s b.z", "cq").node("DequantizeLinear", "cq b.s b.z", "cd").
 				node("GlobalAveragePool", "cd", "y").output("y"),
 			[]string{
-				"input.quantize: Quantize u8(scale 1, zero 7) input", "input.quantize_: Quantize u8(scale 2, zero 0) input",
-				"sum: Add u8(scale 0.5, zero 120) input.quantize,input.quantize_",
+				"input.quantize: Quantize u8(scale 1, zero 7) input", "input.quantize_2: Quantize u8(scale 2, zero 0) input",
+				"sum: Add u8(scale 0.5, zero 120) input.quantize,input.quantize_2",
 				"input.quantize.dequantize: Dequantize input.quantize", "input.quantize.quantize: Quantize u8(scale 2, zero 0) input.quantize.dequantize",
 				"sum.dequantize: Dequantize sum", "sum.quantize: Quantize u8(scale 2, zero 0) sum.dequantize",
-				"cat: Concat input.quantize.quantize,input.quantize_,sum.quantize",
+				"cat: Concat input.quantize.quantize,input.quantize_2,sum.quantize",
 				"cat.dequantize: Dequantize cat", "y: GlobalAvgPool cat.dequantize",
 			}, nil,
 		},
@@ -156,6 +156,19 @@ func TestLowering(t *testing.T) {
 				"pool: max 3×0/0 +0 false conv", "sum: Add u8(scale 1, zero 7) pool,pool", "cat: Concat pool,pool",
 				"gap: GlobalAvgPool cat", "gap.dequantize: Dequantize gap", "sum.dequantize: Dequantize sum",
 			}, []string{"gap.dequantize", "sum.dequantize"},
+		},
+		"names that are taken": {
+			newBuild(1, 4, 9, 9).scale("a", 1, 7).scale("b", 2, 0).scale("c", 3, 0).
+				node("QuantizeLinear", "x a.s a.z", "aq").node("DequantizeLinear", "aq a.s a.z", "input.quantize_2").
+				node("GlobalAveragePool", "input.quantize_2", "y").node("Relu", "input.quantize_2", "y_2").
+				node("QuantizeLinear", "x b.s b.z", "bq").node("DequantizeLinear", "bq b.s b.z", "bd").
+				node("QuantizeLinear", "x c.s c.z", "cq").node("DequantizeLinear", "cq c.s c.z", "cd").output("y", "y_2", "bd", "cd"),
+			[]string{
+				"input.quantize: Quantize u8(scale 1, zero 7) input", "input.quantize.dequantize: Dequantize input.quantize",
+				"y: GlobalAvgPool input.quantize.dequantize", "y_2: ReLU input.quantize",
+				"input.quantize_2: Quantize u8(scale 2, zero 0) input", "input.quantize_3: Quantize u8(scale 3, zero 0) input",
+				"y_2.dequantize: Dequantize y_2", "input.quantize_2.dequantize: Dequantize input.quantize_2", "input.quantize_3.dequantize: Dequantize input.quantize_3",
+			}, []string{"y", "y_2.dequantize", "input.quantize_2.dequantize", "input.quantize_3.dequantize"},
 		},
 		// A softmax over all axes from axis on, as it was before opset 13.
 		"old softmax": {
@@ -215,6 +228,11 @@ func TestWeights(t *testing.T) {
 			newBuild(1, 2, 1, 1).tensor("w", []float32{1, 2, 3, 4, 5, 6}, 3, 2).
 				node("Flatten", "x", "f").node("Transpose", "w", "t").node("MatMul", "f t", "y").output("y"),
 			[]float32{1, 2, 3, 4, 5, 6}, []float32{0, 0, 0}, nil,
+		},
+		"reshaped": {
+			newBuild(1, 2, 1, 1).tensor("w", []float32{1, 2, 3, 4, 5, 6}).tensor("shape", []int64{2, -1}).
+				node("Flatten", "x", "f").node("Reshape", "w shape", "r").node("MatMul", "f r", "y").output("y"),
+			[]float32{1, 4, 2, 5, 3, 6}, []float32{0, 0, 0}, nil,
 		},
 		"sums": {
 			newBuild(1, 1, 1, 1).tensor("w", []float32{3, 4}, 2, 1, 1, 1).tensor("b", []float32{5, 6}).tensor("c", []float32{10, 20}, 2, 1, 1).tensor("one", []float32{1}, 0).
@@ -303,6 +321,32 @@ func qdq(name string, weights any, scales []float32, zeros any) *build {
 		node("Conv", "xd wd bd", "c").node("QuantizeLinear", "c x.s x.z", "cq").node("DequantizeLinear", "cq x.s x.z", "y").output("y")
 }
 
+// TestShared: layers with the same numbers share them, and those with other biases do not.
+func TestShared(t *testing.T) {
+	m, w := newBuild(1, 1, 4, 4).tensor("w", []float32{3}, 1, 1, 1, 1).tensor("b", []float32{5}).tensor("c", []float32{6}).
+		node("Conv", "x w b", "a").node("Conv", "a w", "b1").node("Add", "b1 b", "b2").node("Conv", "b2 w c", "y").output("y").open(t)
+	for i, want := range []string{"", "a", ""} {
+		if got := m.Nodes[i].Weights; got != want {
+			t.Errorf("node %s has the weights of %q, want %q", m.Nodes[i].Name, got, want)
+		}
+	}
+	params := must(m.Params())
+	if len(params) != 2 || must(w.Layer(params[1])).Bias[0] != 6 {
+		t.Errorf("weights %v", params)
+	}
+	b := newBuild(1, 1, 4, 4).tensor("w", []float32{3}, 1, 1, 1, 1)
+	in := "x"
+	for i := range maxUses + 1 {
+		out := fmt.Sprint("y", i)
+		b.tensor("b"+out, []float32{1}).node("Conv", in+" w b"+out, out)
+		in = out
+	}
+	path := b.output(in).write(t)
+	if _, _, err := Open(path); err == nil || err.Error() != path+": tensor w: more than 64 layers have weights of their own from it" {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestBiasIntegers: the kernels get the integers of a file's biases back from their float32 products with the scales, if they have up
 // to 22 bits. Beyond, the sums of a layer are rounded to float32 as well.
 func TestBiasIntegers(t *testing.T) {
@@ -350,7 +394,7 @@ func TestRefused(t *testing.T) {
 	}{
 		{conv(ints("dilations", 2, 2)), "node y (Conv): dilations of 2, expected 1"},
 		{conv(ints("strides", 2, 1)), "node y (Conv): strides are [2 1], expected two equal numbers"},
-		{conv(ints("strides", 2)), "node y (Conv): strides is [2], expected 2 numbers, at least 1"},
+		{conv(ints("strides", 2)), "node y (Conv): strides is [2], expected 2 numbers, from 1 to 16777216"},
 		{conv(ints("kernel_shape", 1, 1)), "node y (Conv): kernel_shape is [1 1], but weights w are 4×4×3×3"},
 		{conv(integer("group", 2)), "node y (Conv): weights w are 4×4×3×3, expected 4/2 input channels"},
 		{conv(integer("volume", 11)), "node y (Conv): attribute volume is not supported"},

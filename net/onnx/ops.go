@@ -216,8 +216,11 @@ func dropout(c *call) (*operand, error) {
 		return nil, err
 	}
 	if training != nil {
-		if v, err := training.scalar(); err != nil || v != 0 {
-			return nil, errors.Join(err, errors.New("training_mode is true, expected false"))
+		switch v, err := training.scalar(); {
+		case err != nil:
+			return nil, err
+		case v != 0:
+			return nil, errors.New("training_mode is true, expected false")
 		}
 	}
 	return c.elementwise(layer.Dropout{Rate: rate})

@@ -40,10 +40,11 @@ const (
 // Limits on what a file may have. A file is at most 2 GiB, as that is all that a protocol buffer can be;
 // weights beyond are in files of their own.
 const (
-	maxFile  = 2 << 30
-	maxNodes = 1 << 16
-	maxDims  = 16
-	maxList  = 1 << 12 // of the numbers of an attribute
+	maxFile    = 2 << 30
+	maxNodes   = 1 << 16
+	maxTensors = 1 << 18
+	maxDims    = 16
+	maxList    = 1 << 12 // of the numbers of an attribute
 )
 
 // A content is what a file says, but for its weights, which stay there.
@@ -243,6 +244,9 @@ func (c *content) graph(m protobuf.Message) error {
 			if err != nil {
 				return err
 			}
+			if len(c.initializers) == maxTensors {
+				return fmt.Errorf("more than %d initializers", maxTensors)
+			}
 			name := string(t.name)
 			if name == "" || c.initializers[name] != nil {
 				return fmt.Errorf("two initializers have the name %s, or one has none", label(name))
@@ -251,6 +255,9 @@ func (c *content) graph(m protobuf.Message) error {
 			return nil
 		}),
 		graphInput: inside(func(m protobuf.Message) error {
+			if len(c.inputs) == maxTensors {
+				return fmt.Errorf("more than %d inputs", maxTensors)
+			}
 			in, err := readInput(m)
 			c.inputs = append(c.inputs, in)
 			return err
