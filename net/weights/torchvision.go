@@ -26,7 +26,7 @@ func (t *tensors) torchvision() error {
 		return errors.New("it has a tensor features.0.weight, but is none of torchvision's squeezenet1_0, squeezenet1_1 and alexnet")
 	}
 	t.names = func(node string) (weights, bias string) { return modules[node] + ".weight", modules[node] + ".bias" }
-	t.recipe = recipe{224, 224, "torchvision-rgb-224", map[string]kernels.Padding{"conv10": {}}}
+	t.recipe = recipe{height: 224, width: 224, preprocessor: "torchvision-rgb-224", padding: map[string]kernels.Padding{"conv10": {}}}
 	return t.published(model)
 }
 
