@@ -52,12 +52,12 @@ func TestOpenRefuses(t *testing.T) {
 		file []byte
 		want string
 	}{
-		{"empty", nil, "empty"},
+		{"empty", nil, "weights.net: empty"},
 		{"text", []byte("these are not weights"), `unknown format: it starts with "these are not we", expected safetensors, caffemodel, ONNX or compressed squeezenet1.0 (21 bytes, expected 104 for`},
 		{"PyTorch", []byte("PK\x03\x04archive"), `it starts with "PK\x03\x04archive", as PyTorch's own files do, which should be saved as safetensors, expected`},
 		{"old PyTorch", []byte("\x80\x02\x8a\n"), "as PyTorch's own files do"},
 		{"HDF5", []byte("\x89HDF\r\n"), `it starts with "\x89HDF\r\n", as HDF5 does, expected`},
-		{"message of another kind", join(text(9, "x")), "unknown format"},
+		{"message of another kind", join(append(text(9, "x"), text(7, "x")...)), "unknown format"},
 		{"compressed, cut off", compressed[:len(compressed)-1], "unknown format"},
 		{"caffemodel", join(text(2, "")), `caffemodel: network "" has other layers`},
 		{"safetensors", headed("{", nil), "safetensors: header: "},
