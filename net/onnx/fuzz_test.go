@@ -18,7 +18,7 @@ import (
 // proportion to the file, and never a number from outside of the file's folder.
 func FuzzOpen(f *testing.F) {
 	const secret = 12345.678
-	folder := f.TempDir()
+	folder := tempDir(f)
 	inside := filepath.Join(folder, "inside")
 	weights, err := os.ReadFile("testdata/cases/weights.bin")
 	if err != nil {
