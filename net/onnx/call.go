@@ -132,7 +132,7 @@ func (c *call) constantArg(i int) (*constant, error) {
 		return nil, nil
 	}
 	if o.constant == nil {
-		return nil, fmt.Errorf("input %d, %s, is not constant", i, c.node.inputs[i])
+		return nil, fmt.Errorf("input %d, %s, is not constant", i, label(c.node.inputs[i]))
 	}
 	return o.constant, nil
 }

@@ -74,7 +74,7 @@ func quantizeLinear(c *call) (*operand, error) {
 			return nil, fmt.Errorf("tensor %s: it has integers, expected floating-point numbers", o.constant.name)
 		}
 		q.integers = true
-		return &operand{constant: &constant{o.constant.data, o.constant.dims, q}}, nil
+		return &operand{constant: o.constant.with(q)}, nil
 	}
 	t, err := q.activations()
 	if err != nil {
@@ -138,7 +138,7 @@ func (c *call) dequantizeConstant(k *constant) (*operand, error) {
 	} else if k.err == nil && !isQuantized(k.stored.DType) {
 		return nil, fmt.Errorf("tensor %s: values are %v, expected integers", k.name, k.stored.DType)
 	}
-	return &operand{constant: &constant{k.data, k.dims, q}}, nil
+	return &operand{constant: k.with(q)}, nil
 }
 
 func isQuantized(t tensor.DType) bool { return isInteger(t) && t != tensor.I64 }
@@ -187,7 +187,10 @@ func qlinearConv(c *call) (*operand, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := []*operand{x, {constant: &constant{w.data, w.dims, q}}}
+	if !q.symmetric() {
+		return nil, fmt.Errorf("weights %s have other zero points than 0, or 128 for U8", w.name)
+	}
+	args := []*operand{x, {constant: w.with(q)}}
 	b, err := c.constantArg(8)
 	if err != nil {
 		return nil, err
@@ -198,7 +201,7 @@ func qlinearConv(c *call) (*operand, error) {
 		for i, s := range q.scales {
 			scales[i] = float64(c.shapes[x.layer].Type.Scale * float32(s))
 		}
-		args = append(args, &operand{constant: &constant{b.data, b.dims, &quantizing{element: tensor.I32, scales: scales}}})
+		args = append(args, &operand{constant: b.with(&quantizing{element: tensor.I32, scales: scales})})
 	}
 	return c.between(conv, 6, args...)
 }
