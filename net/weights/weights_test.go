@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"testing"
 
 	"firebench/kernels/kerneltest"
@@ -96,7 +97,9 @@ func TestOpenONNX(t *testing.T) {
 	if err := onnx.Write(&b, m, Random(9)); err != nil {
 		t.Fatal(err)
 	}
-	w, err := Open(writeFile(t, b.Bytes()))
+	path := writeFile(t, b.Bytes())
+	t.Cleanup(runtime.GC) // Windows does not remove the file of a model that is not garbage yet
+	w, err := Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,6 +143,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(join(caffeForm{}.layer("conv1", "Convolution", 4, number(3, 1), caffeForm{}.blob([]float32{1}, 1))))
 	f.Add(bytes.Repeat([]byte{1, 0, 0, 0}, 30))
 	path := filepath.Join(f.TempDir(), "weights")
+	f.Cleanup(runtime.GC)
 	f.Fuzz(func(t *testing.T, file []byte) {
 		if err := os.WriteFile(path, file, 0o666); err != nil {
 			t.Fatal(err)
