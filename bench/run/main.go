@@ -31,6 +31,7 @@ import (
 	"syscall"
 
 	"firebench/bench/machine"
+	"firebench/bench/recording"
 	"firebench/compare/report"
 	"firebench/compare/samples"
 	"firebench/kernels"
@@ -170,7 +171,7 @@ func (o *options) record(ctx context.Context, stdout, stderr io.Writer, build bu
 	if err := build(ctx, stderr, binary); err != nil {
 		return err
 	}
-	r, err := create(o.out, newHeader(ctx, o.args))
+	r, err := create(o.out, recording.NewHeader(ctx, "./bench/run", o.args))
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"firebench/bench/machine"
+	"firebench/bench/recording"
 	"firebench/kernels"
 )
 
@@ -194,7 +195,7 @@ func TestRerun(t *testing.T) {
 // TestFolder: names that are taken get a number.
 func TestFolder(t *testing.T) {
 	t.Chdir(t.TempDir())
-	h := header{time: time.Date(2026, 11, 24, 3, 4, 5, 0, time.UTC), commit: "ca78fc9d", isa: "avx2"}
+	h := recording.Header{Time: time.Date(2026, 11, 24, 3, 4, 5, 0, time.UTC), Commit: "ca78fc9d", ISA: "avx2"}
 	want := filepath.Join("results", machine.Name(), "2026-11-24T030405-ca78fc9d-avx2")
 	for _, suffix := range []string{"", "-2", "-3"} {
 		r, err := create("", h)
@@ -439,16 +440,6 @@ func TestUsage(t *testing.T) {
 		if status != test.status || stdout != "" || !strings.Contains(stderr, test.want) {
 			t.Errorf("%s: status %d, %q, expected %d and %q", test.args, status, stderr, test.status, test.want)
 		}
-	}
-}
-
-func TestCommandLine(t *testing.T) {
-	t.Setenv("FIREBENCH_ISA", "avx2")
-	t.Setenv("GODEBUG", "cpu.fma=off\nx")
-	got := commandLine([]string{"-net", "squeezenet1.0,alexnet", "-out", "my folder"})
-	want := `FIREBENCH_ISA=avx2 GODEBUG="cpu.fma=off\nx" go run ./bench/run -net squeezenet1.0,alexnet -out "my folder"`
-	if got != want {
-		t.Errorf("%s, expected %s", got, want)
 	}
 }
 
