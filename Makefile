@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help generate check cross test test-purego test-isa test-arm64 race fuzz enc mca accuracy bench compare readme profile
+.PHONY: help generate check cross test test-purego test-isa test-arm64 race fuzz enc mca weights accuracy bench compare readme profile
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ enc: ## the whole table of NEON encodings and the generated words against GNU's 
 
 mca: ## llvm-mca's predictions for the inner loops (llvm-19), in results/predictions.md; fails below the limits
 	go run ./asmgen/mca -o results/predictions.md
+
+weights: ## download published weights to the cache folder, those that README uses or NAMES="..."; see go run ./net/download -list
+	go run ./net/download $(NAMES)
 
 # Any labelled photographs will do, see go run ./net/accuracy -help.
 MODEL = squeezenet1.0

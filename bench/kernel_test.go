@@ -59,7 +59,7 @@ func tilesOf[F any](family string, isa kernels.ISA, t kernels.Tiles[F]) []tile {
 func measureTile(b *testing.B, t *numberType, set *kernels.Set, k tile, conv layer.Conv, channels int) {
 	conv.Type = t.values
 	in := layer.Shape{H: conv.Kernel, W: (k.pixels-1)*max(conv.Stride, 1) + conv.Kernel, C: channels / max(conv.Groups, 1), Type: t.values}
-	conv.Out, conv.Pad, conv.Groups = k.channels, 0, 1
+	conv.Out, conv.Pad, conv.Groups = k.channels, kernels.Pad(0), 1
 	shape := conv.ConvShape(in)
 	r := rand.New(rand.NewPCG(seed, 0))
 	weights := make([]float32, shape.Weights())

@@ -37,7 +37,7 @@ func TestPick(t *testing.T) {
 						for _, channels := range []int{0, 96} {
 							for _, size := range []int{-1, 1, 6, 27, 1 << 15} {
 								p := kernels.Problem{
-									ConvShape: kernels.ConvShape{In: channels, Out: 2 * channels, KH: k, KW: k, Stride: stride, Pad: pad, Groups: groups},
+									ConvShape: kernels.ConvShape{In: channels, Out: 2 * channels, KH: k, KW: k, Stride: stride, Pad: kernels.Pad(pad), Groups: groups},
 									H:         size, W: size,
 								}
 								algo, candidates := kernels.Pick(set, p), kernels.Candidates(set, p)
@@ -102,7 +102,7 @@ func TestNewConv(t *testing.T) {
 		} {
 			c.relu = true
 			d, out := c.data(), c.output()
-			source := d.src.in(layout{halo: c.Pad})
+			source := d.src.in(layout{halo: c.Pad.Max()})
 			src := source.view(make([]float32, source.size()))
 			compute := func(algo string) (used string, bits []float32) {
 				op, err := kernels.NewConv(set, algo, c.problem(), kernels.Weights{Values: d.weights, Bias: d.bias})
@@ -178,10 +178,10 @@ func TestExecuted(t *testing.T) {
 			h, w  int
 			want  int64
 		}{
-			{"one channel too many", kernels.ConvShape{In: 2, Out: int(wide) + 1, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}, "direct", 5, 6, 5 * 6 * 18 * (wide + narrow)},
+			{"one channel too many", kernels.ConvShape{In: 2, Out: int(wide) + 1, KH: 3, KW: 3, Stride: 1, Pad: kernels.Pad(1), Groups: 1}, "direct", 5, 6, 5 * 6 * 18 * (wide + narrow)},
 			{"groups", kernels.ConvShape{In: 4, Out: 2 * int(wide), KH: 3, KW: 3, Stride: 2, Groups: 2}, "direct", 7, 5, 3 * 2 * 18 * 2 * wide},
-			{"a border", kernels.ConvShape{In: 3, Out: int(wide), KH: 1, KW: 1, Stride: 1, Pad: 1, Groups: 1}, "direct", 4, 5, 4 * 5 * 3 * wide},
-			{"tiles of 4×4", kernels.ConvShape{In: 2, Out: int(wide), KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}, "winograd", 13, 8, 36 * 4 * 2 * 2 * wide},
+			{"a border", kernels.ConvShape{In: 3, Out: int(wide), KH: 1, KW: 1, Stride: 1, Pad: kernels.Pad(1), Groups: 1}, "direct", 4, 5, 4 * 5 * 3 * wide},
+			{"tiles of 4×4", kernels.ConvShape{In: 2, Out: int(wide), KH: 3, KW: 3, Stride: 1, Pad: kernels.Pad(1), Groups: 1}, "winograd", 13, 8, 36 * 4 * 2 * 2 * wide},
 			{"four phases", kernels.ConvShape{In: 3, Out: int(wide), KH: 7, KW: 7, Stride: 2, Groups: 1}, "winograd", 17, 19, 64 * 2 * 2 * 12 * wide},
 		} {
 			conv, err := pack(set, c.algo, c.shape, c.h, c.w, make([]float32, c.shape.Weights()), nil, false)

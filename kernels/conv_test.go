@@ -19,7 +19,7 @@ type convCase struct {
 }
 
 func (c convCase) String() string {
-	s := fmt.Sprintf("%dx%dx%dx%d_k%dx%ds%dp%dg%d_%d", c.n, c.h, c.w, c.In, c.KH, c.KW, c.Stride, c.Pad, c.Groups, c.Out)
+	s := fmt.Sprintf("%dx%dx%dx%d_k%dx%ds%dp%vg%d_%d", c.n, c.h, c.w, c.In, c.KH, c.KW, c.Stride, c.Pad, c.Groups, c.Out)
 	if c.relu {
 		s += "_relu"
 	}
@@ -29,9 +29,18 @@ func (c convCase) String() string {
 // conv returns the case of one image and a kernel of k×k taps.
 func conv(h, w, in, out, k, stride, pad, groups int) convCase {
 	return convCase{
-		ConvShape: kernels.ConvShape{In: in, Out: out, KH: k, KW: k, Stride: stride, Pad: pad, Groups: groups},
+		ConvShape: kernels.ConvShape{In: in, Out: out, KH: k, KW: k, Stride: stride, Pad: kernels.Pad(pad), Groups: groups},
 		n:         1, h: h, w: w,
 	}
+}
+
+// zeros returns the padding that a source must hold around its images: none for a 1×1 kernel with
+// stride 1.
+func (c convCase) zeros() kernels.Padding {
+	if c.Halo() == 0 {
+		return kernels.Padding{}
+	}
+	return c.Pad
 }
 
 // output returns the shape of the convolution's output, as a tensor without values.
@@ -65,7 +74,7 @@ func (c convCase) data() *convData {
 		weights: kerneltest.Random(2, c.Weights()),
 		bias:    kerneltest.Random(3, c.Out),
 	}
-	d.src.zeros = c.Halo()
+	d.src.zeros = c.zeros()
 	d.want, d.abs = ref.Conv(c.ConvShape, d.src.dense(), d.weights, d.bias, c.relu)
 	convCache[c] = d
 	return d
@@ -106,7 +115,7 @@ func (c convCase) bindWinograd(t testing.TB, set *kernels.Set, threads int) (ker
 	if err != nil {
 		t.Fatal(err)
 	}
-	source := d.src.in(layout{halo: c.Pad})
+	source := d.src.in(layout{halo: c.Pad.Max()})
 	dst := kernels.NewView(kernels.Type{}, c.n, out.h, out.w, out.c, 0)
 	task, err := op.Bind(dst, source.view(make([]float32, source.size())), threads)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 func TestCycles(t *testing.T) {
 	set := &Set{F32: &F32{Lanes: 8, Winograd: [6]Transforms{3: {Outputs: 4}, 4: {Outputs: 5}}}}
 	conv := func(in, out, k, stride, pad, groups, size int) Problem {
-		return Problem{ConvShape: ConvShape{In: in, Out: out, KH: k, KW: k, Stride: stride, Pad: pad, Groups: groups}, H: size, W: size}
+		return Problem{ConvShape: ConvShape{In: in, Out: out, KH: k, KW: k, Stride: stride, Pad: Pad(pad), Groups: groups}, H: size, W: size}
 	}
 	const none = -1
 	fire, few := conv(64, 96, 3, 1, 1, 1, 13), conv(64, 96, 3, 1, 1, 1, 4)
@@ -91,7 +91,7 @@ func TestQuantizedCycles(t *testing.T) {
 		{"7×7", 64, 64, 7, 1, 3, 1, 28, pairs, 784 * 1568 * 4, 100 * (36*129*4 + 90*16 + 110*8)},
 		{"2×2", 16, 16, 2, 1, 0, 1, 21, fours, 400 * 16, none},
 	} {
-		p := Problem{ConvShape: ConvShape{In: c.in, Out: c.out, KH: c.k, KW: c.k, Stride: c.stride, Pad: c.pad, Groups: c.groups}, H: c.size, W: c.size}
+		p := Problem{ConvShape: ConvShape{In: c.in, Out: c.out, KH: c.k, KW: c.k, Stride: c.stride, Pad: Pad(c.pad), Groups: c.groups}, H: c.size, W: c.size}
 		p.Src, p.Dst = Type{Element: Uint8, Scale: 1}, Type{Element: Uint8, Scale: 1}
 		if got, ok := qdirect.cycles(c.set, p, 1<<20); !ok || got != c.direct {
 			t.Errorf("%s: direct takes %d cycles, %v, want %d", c.what, got, ok, c.direct)

@@ -49,7 +49,7 @@ func (c convCase) chain(mulAdd func(x, y, z float32) float32) []float32 {
 					for kh := range c.KH {
 						for kw := range c.KW {
 							px := zeros
-							if sy, sx := y*c.Stride-c.Pad+kh, x*c.Stride-c.Pad+kw; sy >= 0 && sy < c.h && sx >= 0 && sx < c.w {
+							if sy, sx := y*c.Stride-c.Pad.Top+kh, x*c.Stride-c.Pad.Left+kw; sy >= 0 && sy < c.h && sx >= 0 && sx < c.w {
 								px = kernels.Pixel[float32](src, n, sy, sx)
 							}
 							for i, v := range px[o/outs*in:][:in] {
@@ -96,7 +96,7 @@ func TestDigest(t *testing.T) {
 			for threads := 1; threads <= 3; threads++ {
 				for _, l := range []layout{{}, {halo: 2, before: 1, after: 3}} {
 					dst := out.in(l).view(make([]float32, out.in(l).size()))
-					src := d.src.in(layout{halo: max(l.halo, c.Pad), before: l.before, after: l.after})
+					src := d.src.in(layout{halo: max(l.halo, c.Pad.Max()), before: l.before, after: l.after})
 					run(bindDirect(t, set, c, dst, src.view(make([]float32, src.size())), threads), threads)
 					if got := digest(values(dst)); got != chains[k] {
 						t.Errorf("%v, %d threads, layout %+v: digest %s, want %s", c, threads, l, got, chains[k])
@@ -134,7 +134,7 @@ func TestDigestWinograd(t *testing.T) {
 			for threads := 1; threads <= 3; threads++ {
 				for _, l := range []layout{{}, {halo: 2, before: 1, after: 3}} {
 					dst := out.in(l).view(make([]float32, out.in(l).size()))
-					src := d.src.in(layout{halo: max(l.halo, c.Pad), before: l.before, after: l.after})
+					src := d.src.in(layout{halo: max(l.halo, c.Pad.Max()), before: l.before, after: l.after})
 					task, err := op.Bind(dst, src.view(make([]float32, src.size())), threads)
 					if err != nil {
 						t.Fatal(err)

@@ -123,7 +123,7 @@ func TestDirectLayouts(t *testing.T) {
 				c.n, c.relu = n, n == 2
 				for i, dst := range layouts {
 					for j, src := range layouts {
-						if c.KH > 1 && src.halo < c.Pad {
+						if c.KH > 1 && src.halo < c.Pad.Max() {
 							continue // refused, see TestDirectErrors
 						}
 						t.Run(fmt.Sprintf("layouts=%d,%d", i, j), func(t *testing.T) {
@@ -201,10 +201,10 @@ func TestDirectThreads(t *testing.T) {
 		} {
 			var one []float32
 			for threads := 1; threads <= 3; threads++ {
-				c.testDirect(t, set, layout{halo: 1}, layout{halo: c.Pad}, threads)
+				c.testDirect(t, set, layout{halo: 1}, layout{halo: c.Pad.Max()}, threads)
 
 				got := kernels.NewView(kernels.Type{}, c.n, c.output().h, c.output().w, c.Out, 1)
-				src := c.data().src.in(layout{halo: c.Pad})
+				src := c.data().src.in(layout{halo: c.Pad.Max()})
 				task := bindDirect(t, set, c, got, src.view(make([]float32, src.size())), threads)
 				if chunks := task.Chunks(); threads > 1 && chunks < 2*threads {
 					t.Errorf("%v: %d chunks for %d threads test nothing", c, chunks, threads)
@@ -272,7 +272,7 @@ func TestDirectNaN(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				src := c.data().src.in(layout{halo: c.Pad})
+				src := c.data().src.in(layout{halo: c.Pad.Max()})
 				view := src.view(make([]float32, src.size()))
 				got := kernels.NewView(kernels.Type{}, 1, c.output().h, c.output().w, c.Out, 0)
 				task, err := op.Bind(got, view, 1)
@@ -307,7 +307,7 @@ func TestDirectErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := kernels.ConvShape{In: 4, Out: 6, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 2}
+	good := kernels.ConvShape{In: 4, Out: 6, KH: 3, KW: 3, Stride: 1, Pad: kernels.Pad(1), Groups: 2}
 	newConv := func(change func(*kernels.ConvShape)) error {
 		s := good
 		change(&s)
@@ -326,7 +326,7 @@ func TestDirectErrors(t *testing.T) {
 	fails("KH", newConv(func(s *kernels.ConvShape) { s.KH = 0 }), "KH")
 	fails("KW", newConv(func(s *kernels.ConvShape) { s.KW = 1 << 30 }), "KW")
 	fails("Stride", newConv(func(s *kernels.ConvShape) { s.Stride = 0 }), "Stride")
-	fails("Pad", newConv(func(s *kernels.ConvShape) { s.Pad = -1 }), "Pad")
+	fails("Pad", newConv(func(s *kernels.ConvShape) { s.Pad.Top = -1 }), "Pad")
 	fails("Groups", newConv(func(s *kernels.ConvShape) { s.Groups = 3 }), "3 groups", "4 input", "6 output")
 	fails("weights", newConv(func(s *kernels.ConvShape) { s.Out = 8 }), "108 weights", "144")
 	_, err = newDirect(set, good, make([]float32, good.Weights()), make([]float32, 5), false)

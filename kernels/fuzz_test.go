@@ -53,7 +53,7 @@ func FuzzDirect(f *testing.F) {
 		c := convCase{
 			ConvShape: kernels.ConvShape{
 				In: fuzzed(in, 1, 20) * g, Out: fuzzed(out, 1, 100) * g, KH: fuzzed(kh, 1, 11), KW: fuzzed(kw, 1, 11),
-				Stride: fuzzed(stride, 1, 4), Pad: fuzzed(pad, 0, 5), Groups: g,
+				Stride: fuzzed(stride, 1, 4), Pad: kernels.Pad(fuzzed(pad, 0, 5)), Groups: g,
 			},
 			n: fuzzed(n, 1, 3), h: fuzzed(h, 1, 24), w: fuzzed(w, 1, 40),
 			relu: relu%2 == 1,
@@ -70,11 +70,11 @@ func FuzzDirect(f *testing.F) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				_, err = op.Bind(kernels.NewView(kernels.Type{}, c.n, max(oh, 1), max(ow, 1), c.Out, 0), kernels.NewView(kernels.Type{}, c.n, c.h, c.w, c.In, c.Pad), 1)
+				_, err = op.Bind(kernels.NewView(kernels.Type{}, c.n, max(oh, 1), max(ow, 1), c.Out, 0), kernels.NewView(kernels.Type{}, c.n, c.h, c.w, c.In, c.Pad.Max()), 1)
 				checkError(t, c.String(), err, []string{"convolution"})
 				continue
 			}
-			dst, src, threads := fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, c.Pad), fuzzed(threads, 1, 3)
+			dst, src, threads := fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, c.Pad.Max()), fuzzed(threads, 1, 3)
 			c.testDirect(t, set, dst, src, threads)
 			qconv(c, int32(dstLayout), int32(srcLayout)).test(t, set, "direct", dst, src, threads)
 		}
@@ -99,7 +99,7 @@ func FuzzWinograd(f *testing.F) {
 		c := convCase{
 			ConvShape: kernels.ConvShape{
 				In: fuzzed(in, 1, 40) * g, Out: fuzzed(out, 1, 70) * g, KH: size, KW: size,
-				Stride: fuzzed(stride, 1, 4), Pad: fuzzed(pad, 0, 5), Groups: g,
+				Stride: fuzzed(stride, 1, 4), Pad: kernels.Pad(fuzzed(pad, 0, 5)), Groups: g,
 			},
 			n: fuzzed(n, 1, 2), h: fuzzed(h, 1, 40), w: fuzzed(w, 1, 40),
 			relu: relu%2 == 1,
@@ -110,7 +110,7 @@ func FuzzWinograd(f *testing.F) {
 		}
 		defer clear(convCache) // a fuzzer does not come back to its shapes
 		for _, set := range all {
-			dst, src, threads := fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, c.Pad), fuzzed(threads, 1, 3)
+			dst, src, threads := fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, c.Pad.Max()), fuzzed(threads, 1, 3)
 			if hasWinograd(set, c) {
 				c.testWinograd(t, set, dst, src, threads, c.winogradWorst(c.data()))
 			}
@@ -136,7 +136,7 @@ func FuzzPool(f *testing.F) {
 	f.Add(byte(255), byte(0), byte(0), byte(0), false, byte(2), byte(12), byte(12), byte(39), byte(0), byte(0), byte(0))
 	f.Fuzz(func(t *testing.T, kh, kw, stride, pad byte, ceil bool, n, h, w, c, dstLayout, srcLayout, threads byte) {
 		p := poolCase{
-			PoolShape: kernels.PoolShape{KH: fuzzed(kh, 1, 7), KW: fuzzed(kw, 1, 7), Stride: fuzzed(stride, 1, 5), Pad: fuzzed(pad, 0, 6), Ceil: ceil},
+			PoolShape: kernels.PoolShape{KH: fuzzed(kh, 1, 7), KW: fuzzed(kw, 1, 7), Stride: fuzzed(stride, 1, 5), Pad: kernels.Pad(fuzzed(pad, 0, 6)), Ceil: ceil},
 			n:         fuzzed(n, 1, 3), h: fuzzed(h, 1, 20), w: fuzzed(w, 1, 20), c: fuzzed(c, 1, 70),
 		}
 		if kh == 255 {
@@ -169,7 +169,7 @@ func FuzzPoolSizes(f *testing.F) {
 	f.Add(3, 3, 2, 0, true, 111, 55)
 	f.Add(2, 2, 3, 1, true, 4, 1)
 	f.Fuzz(func(t *testing.T, kh, kw, stride, pad int, ceil bool, h, w int) {
-		s := kernels.PoolShape{KH: kh, KW: kw, Stride: stride, Pad: pad, Ceil: ceil}
+		s := kernels.PoolShape{KH: kh, KW: kw, Stride: stride, Pad: kernels.Pad(pad), Ceil: ceil}
 		if s.KH == 0 || s.Check() != nil || h < 1 || w < 1 || h > 1000 || w > 1000 {
 			t.Skip()
 		}

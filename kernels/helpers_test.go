@@ -36,8 +36,8 @@ var layouts = []layout{
 type tensor struct {
 	n, h, w, c int
 	layout
-	values []float32 // of a source: dense NHWC
-	zeros  int       // of a source: how many pixels of the halo hold zeros, on each side
+	values []float32       // of a source: dense NHWC
+	zeros  kernels.Padding // of a source: the pixels of the halo that hold zeros
 }
 
 // size returns the number of values that the tensor's memory holds.
@@ -56,8 +56,8 @@ func (x tensor) view(data []float32) kernels.View {
 	}
 	values := x.values
 	for n := range v.N {
-		for y := -x.zeros; y < v.H+x.zeros; y++ {
-			for i := -x.zeros; i < v.W+x.zeros; i++ {
+		for y := -x.zeros.Top; y < v.H+x.zeros.Bottom; y++ {
+			for i := -x.zeros.Left; i < v.W+x.zeros.Right; i++ {
 				if px := kernels.Pixel[float32](v, n, y, i); y < 0 || y >= v.H || i < 0 || i >= v.W {
 					clear(px)
 				} else {
@@ -71,7 +71,7 @@ func (x tensor) view(data []float32) kernels.View {
 
 // dense returns the view of a source without halo or gaps, in memory of its own, for ref.
 func (x tensor) dense() kernels.View {
-	x.layout, x.zeros = layout{}, 0
+	x.layout, x.zeros = layout{}, kernels.Padding{}
 	return x.view(make([]float32, x.size()))
 }
 

@@ -66,8 +66,8 @@ func everyTask(t *testing.T, set *kernels.Set, threads int) map[string]workers.T
 	src, other := kernels.NewView(kernels.Type{}, 1, 28, 28, c, 1), kernels.NewView(kernels.Type{}, 1, 28, 28, c, 0)
 	dst := kernels.NewView(kernels.Type{}, 1, 28, 28, c, 1)
 	for _, s := range []kernels.ConvShape{
-		{In: c, Out: 40, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1},
-		{In: c, Out: 81, KH: 1, KW: 1, Stride: 1, Pad: 1, Groups: 1},
+		{In: c, Out: 40, KH: 3, KW: 3, Stride: 1, Pad: kernels.Pad(1), Groups: 1},
+		{In: c, Out: 81, KH: 1, KW: 1, Stride: 1, Pad: kernels.Pad(1), Groups: 1},
 		{In: c, Out: 10, KH: 28, KW: 28, Stride: 1, Groups: 1},
 	} {
 		oh, ow := s.OutSize(src.H, src.W)

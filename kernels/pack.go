@@ -82,7 +82,7 @@ func (c *packed[W, B]) Bytes() int64 { return int64(len(Bytes(c.panels)) + len(B
 func (c *packed[W, B]) executed() int64 {
 	p := c.problem
 	oh, ow := p.OutSize(p.H, p.W)
-	if p.Halo() < p.Pad {
+	if p.bordered() {
 		oh, ow = p.H, p.W // the border that the padding adds takes no multiply-add
 	}
 	return int64(oh*ow) * int64(c.rows) * int64(len(c.bias))
@@ -103,10 +103,10 @@ func (p Problem) checkBind(dst, src View) error {
 	if src.Halo < p.Halo() {
 		return fmt.Errorf("convolution: halo %d of the source is less than the padding %d", src.Halo, p.Halo())
 	}
-	if p.Halo() < p.Pad {
+	if p.bordered() {
 		return nil // the convolution reads the image alone
 	}
-	return src.checkRows("convolution: source", -p.Pad, (dst.H-1)*p.Stride-p.Pad+p.KH)
+	return src.checkRows("convolution: source", -p.Pad.Top, (dst.H-1)*p.Stride-p.Pad.Top+p.KH)
 }
 
 // packPanel transposes the weights of one block: weights[n][ci][tap] becomes

@@ -11,18 +11,21 @@ import (
 )
 
 // A partialOp is an operation whose output can be computed in parts, each some of its rows:
-// output row y needs the source rows from y·stride-pad to y·stride-pad+kernel-1.
+// output row y needs the source rows from y·stride-pad.Top to y·stride-pad.Top+kernel-1.
 type partialOp struct {
-	name                string
-	kernel, stride, pad int
-	align               int // Conv's RowAlign; 1 for other operations
-	out                 tensor
-	srcs                []tensor
-	bind                func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error)
+	name           string
+	kernel, stride int
+	pad            kernels.Padding
+	align          int // Conv's RowAlign; 1 for other operations
+	out            tensor
+	srcs           []tensor
+	bind           func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error)
 }
 
 // keepsShape reports whether the sources must have exactly as many rows as the output.
-func (op partialOp) keepsShape() bool { return op.kernel == 1 && op.stride == 1 && op.pad == 0 }
+func (op partialOp) keepsShape() bool {
+	return op.kernel == 1 && op.stride == 1 && op.pad == kernels.Padding{}
+}
 
 // partialOps returns every operation that can be computed in parts.
 func partialOps(t testing.TB, set *kernels.Set) []partialOp {
@@ -31,9 +34,9 @@ func partialOps(t testing.TB, set *kernels.Set) []partialOp {
 	for _, s := range append([]kernels.ConvShape{
 		{KH: 1, KW: 1, Stride: 1, Groups: 1},
 		{KH: 1, KW: 1, Stride: 2, Groups: 1},
-		{KH: 3, KW: 3, Stride: 2, Pad: 1, Groups: 1},
-		{KH: 3, KW: 5, Stride: 1, Pad: 1, Groups: 1},
-		{KH: 3, KW: 3, Stride: 1, Pad: 3, Groups: 1},
+		{KH: 3, KW: 3, Stride: 2, Pad: kernels.Pad(1), Groups: 1},
+		{KH: 3, KW: 5, Stride: 1, Pad: kernels.Pad(1), Groups: 1},
+		{KH: 3, KW: 3, Stride: 1, Pad: kernels.Pad(3), Groups: 1},
 	}, winogradShapes...) {
 		c := winogradCase(s, 3, 9, 14, 13, 1)
 		c.n, c.relu = n, true
@@ -44,7 +47,7 @@ func partialOps(t testing.TB, set *kernels.Set) []partialOp {
 			}
 			ops = append(ops, partialOp{
 				fmt.Sprintf("%v=%v", algo, c), c.KH, c.Stride, c.Pad, op.RowAlign(),
-				c.output(), []tensor{c.data().src.in(layout{halo: c.Pad})},
+				c.output(), []tensor{c.data().src.in(layout{halo: c.Pad.Max()})},
 				func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 					return op.Bind(dst, srcs[0], threads)
 				},
@@ -63,12 +66,12 @@ func partialOps(t testing.TB, set *kernels.Set) []partialOp {
 			oh, ow := s.OutSize(size, w)
 			out := tensor{n: n, h: oh, w: ow, c: channels}
 			ops = append(ops, partialOp{
-				fmt.Sprintf("max=%v", poolCase{s, n, size, w, channels}), s.KH, s.Stride, 0, 1, out, []tensor{src},
+				fmt.Sprintf("max=%v", poolCase{s, n, size, w, channels}), s.KH, s.Stride, s.Pad, 1, out, []tensor{src},
 				func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 					return kernels.BindMaxPool(set, s, dst, srcs[0], threads)
 				},
 			}, partialOp{
-				fmt.Sprintf("avg=%v", poolCase{s, n, size, w, channels}), s.KH, s.Stride, 0, 1, out, []tensor{src},
+				fmt.Sprintf("avg=%v", poolCase{s, n, size, w, channels}), s.KH, s.Stride, s.Pad, 1, out, []tensor{src},
 				func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 					return kernels.BindAvgPool(set, s, dst, srcs[0], threads)
 				},
@@ -79,19 +82,19 @@ func partialOps(t testing.TB, set *kernels.Set) []partialOp {
 	out := tensor{n: n, h: h, w: w, c: channels}
 	for _, e := range elementOps {
 		ops = append(ops, partialOp{
-			e.name, 1, 1, 0, 1, out, []tensor{a, b}[:e.srcs],
+			e.name, 1, 1, kernels.Padding{}, 1, out, []tensor{a, b}[:e.srcs],
 			func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 				return e.bind(set, dst, srcs, threads)
 			},
 		})
 	}
 	return append(ops, partialOp{
-		"lrn", 1, 1, 0, 1, out, []tensor{a},
+		"lrn", 1, 1, kernels.Padding{}, 1, out, []tensor{a},
 		func(dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 			return kernels.BindLRN(set, alexLRN(5), dst, srcs[0], threads)
 		},
 	}, partialOp{
-		"softmax", 1, 1, 0, 1, out, []tensor{a},
+		"softmax", 1, 1, kernels.Padding{}, 1, out, []tensor{a},
 		func(dst kernels.View, srcs []kernels.View, _ int) (workers.Task, error) {
 			return kernels.BindSoftmax(dst, srcs[0])
 		},
@@ -147,7 +150,7 @@ func testParts[D, S kernels.Number](t *testing.T, what string, height, stride in
 	var in []kernels.View
 	for _, src := range srcs {
 		v := qview(src.typ, guardedBytes(t, src.size()*src.typ.Element.Size()), 0, src.tensor)
-		setPixels(v, src.data, 0)
+		setPixels(v, src.data, kernels.Padding{})
 		in = append(in, v)
 	}
 	size := dst.typ.Element.Size()
@@ -177,7 +180,7 @@ func testParts[D, S kernels.Number](t *testing.T, what string, height, stride in
 // of rows, padding included, and at least one of these rows is the image's.
 func (op partialOp) parts() [][]int {
 	h := op.srcs[0].h
-	last := min(op.out.h-op.align, (h-1)/op.stride, (h+2*op.pad-op.kernel)/op.stride)
+	last := min(op.out.h-op.align, (h-1)/op.stride, (op.pad.Top+h+op.pad.Bottom-op.kernel)/op.stride)
 	even := func(step int) []int {
 		var ends []int
 		for y := step; y <= last; y += step {
@@ -212,7 +215,6 @@ func (op partialOp) test(t *testing.T, threads int) {
 	memory := guarded(t, size)
 	var srcs []kernels.View
 	for _, src := range op.srcs {
-		src.zeros = op.pad
 		srcs = append(srcs, src.view(make([]float32, src.size())))
 	}
 	whole := op.out.view(make([]float32, size))
@@ -236,11 +238,11 @@ func (op partialOp) test(t *testing.T, threads int) {
 			if op.keepsShape() {
 				last = y1
 			} else if minimal {
-				last = min(last, max((y1-1)*op.stride-op.pad+op.kernel, first+1))
+				last = min(last, max((y1-1)*op.stride-op.pad.Top+op.kernel, first+1))
 			}
 			if minimal {
 				v.Memory = slices.Clone(v.Memory)
-				poisonRows(v, first-op.pad, (y1-1)*op.stride-op.pad+op.kernel)
+				poisonRows(v, first-op.pad.Top, (y1-1)*op.stride-op.pad.Top+op.kernel)
 			}
 			in = append(in, pick(v).Rows(first, last-first))
 		}
@@ -297,7 +299,7 @@ func TestPartialErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	bind := func(k, pad int, dst, src kernels.View) error {
-		s := kernels.ConvShape{In: 3, Out: 3, KH: k, KW: k, Stride: 1, Pad: pad, Groups: 1}
+		s := kernels.ConvShape{In: 3, Out: 3, KH: k, KW: k, Stride: 1, Pad: kernels.Pad(pad), Groups: 1}
 		op, err := newDirect(set, s, make([]float32, s.Weights()), nil, false)
 		if err != nil {
 			t.Fatal(err)
@@ -310,7 +312,7 @@ func TestPartialErrors(t *testing.T) {
 	large := kernels.NewView(kernels.Type{}, 1, 11, 11, 3, 0)
 	small := kernels.NewView(kernels.Type{}, 1, 7, 7, 3, 0)
 	pool := func(pad int, dst, src kernels.View) error {
-		_, err := kernels.BindMaxPool(set, kernels.PoolShape{KH: 3, KW: 3, Stride: 1, Pad: pad}, dst, src, 1)
+		_, err := kernels.BindMaxPool(set, kernels.PoolShape{KH: 3, KW: 3, Stride: 1, Pad: kernels.Pad(pad)}, dst, src, 1)
 		return err
 	}
 	add := func(dst, src kernels.View) error {
@@ -343,7 +345,7 @@ func TestPartialErrors(t *testing.T) {
 // memory, too.
 func TestPartialSources(t *testing.T) {
 	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
-		s := kernels.ConvShape{In: 3, Out: 4, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}
+		s := kernels.ConvShape{In: 3, Out: 4, KH: 3, KW: 3, Stride: 1, Pad: kernels.Pad(1), Groups: 1}
 		for _, algo := range kernels.Candidates(set, kernels.Problem{ConvShape: s, H: 8, W: 8}) {
 			op, err := pack(set, algo, s, 8, 8, make([]float32, s.Weights()), nil, false)
 			if err != nil {

@@ -22,8 +22,8 @@ type pooling[T Number] struct {
 	// row is MaxPool3x3s2; it is nil for other shapes, and for averages.
 	row func(dst, src *T, pixels, channels, srcRow, srcPixel, dstPixel int)
 
-	// window computes one window. Of its pixels inside the padded image, which are count, rows×cols
-	// lie inside the image.
+	// window computes one window, of which rows×cols pixels lie inside the image. A mean is divided
+	// by count.
 	window func(dst, src *T, rows, cols, channels, srcRow, srcPixel, count int)
 }
 
@@ -59,7 +59,8 @@ func maximum[T Number](s PoolShape, row func(dst, src *T, pixels, channels, srcR
 
 // BindAvgPool prepares the mean over each window of src: the sum of the window's pixels inside the
 // image, divided by the number of its pixels inside the padded image (Caffe's rule, and PyTorch's
-// with count_include_pad). For global pooling, the divisor is H·W.
+// with count_include_pad) or, with ExcludePad, inside the image. For global pooling, the divisor is
+// H·W.
 //
 // Values are float32, or quantized uint8, whose types may differ. The sum of quantized values less
 // their zero points, which is exact, is multiplied by src.Scale/(dst.Scale·divisor), where product
@@ -105,8 +106,8 @@ func (s PoolShape) over(dst, src View) (PoolShape, error) {
 	if err := checkElements(dst, src); err != nil {
 		return s, fmt.Errorf("pooling: %w", err)
 	}
-	if s.Pad > 0 && (dst.partial || src.partial) {
-		return s, fmt.Errorf("pooling: padding %d and a part of the rows, expected no padding", s.Pad)
+	if s.Pad.Top > 0 && (dst.partial || src.partial) {
+		return s, fmt.Errorf("pooling: padding %v and a part of the rows, expected no padding above", s.Pad)
 	}
 	oh, ow := s.OutSize(src.H, src.W)
 	if !dst.fits(oh) || dst.W != ow || dst.C != src.C {
@@ -155,7 +156,7 @@ func (t *poolTask[T]) windows(n, y, x int) int {
 	if t.segments[0].kernel.row == nil {
 		return 0
 	}
-	y0, x0 := y*s.Stride-s.Pad, x*s.Stride-s.Pad
+	y0, x0 := y*s.Stride-s.Pad.Top, x*s.Stride-s.Pad.Left
 	if y0 < 0 || y0+s.KH > src.H || x0 < 0 || x0+s.KW > src.W {
 		return 0
 	}
@@ -170,11 +171,13 @@ func (t *poolTask[T]) windows(n, y, x int) int {
 // window computes one output pixel, whose window it clips to the image.
 func (t *poolTask[T]) window(n, y, x int) {
 	s, src := t.shape, t.src
-	y0, x0 := y*s.Stride-s.Pad, x*s.Stride-s.Pad
+	y0, x0 := y*s.Stride-s.Pad.Top, x*s.Stride-s.Pad.Left
 	y1, x1 := y0+s.KH, x0+s.KW
-	// Caffe divides by the pixels of the window inside the padded image.
-	count := (min(y1, src.H+s.Pad) - y0) * (min(x1, src.W+s.Pad) - x0)
+	count := (min(y1, src.H+s.Pad.Bottom) - y0) * (min(x1, src.W+s.Pad.Right) - x0)
 	y0, x0, y1, x1 = max(y0, 0), max(x0, 0), min(y1, src.H), min(x1, src.W)
+	if s.ExcludePad {
+		count = (y1 - y0) * (x1 - x0)
+	}
 	d, a := t.dst.Index(n, y, x, 0), src.Index(n, y0, x0, 0)
 	for _, b := range t.segments {
 		b.kernel.window(&t.out[d+b.first], &t.in[a+b.first], y1-y0, x1-x0, b.n, src.Row, src.Pixel, count)

@@ -18,7 +18,7 @@ type poolCase struct {
 }
 
 func (p poolCase) String() string {
-	s := fmt.Sprintf("%dx%dx%dx%d_k%dx%ds%dp%d", p.n, p.h, p.w, p.c, p.KH, p.KW, p.Stride, p.Pad)
+	s := fmt.Sprintf("%dx%dx%dx%d_k%dx%ds%dp%v", p.n, p.h, p.w, p.c, p.KH, p.KW, p.Stride, p.Pad)
 	if p.Ceil {
 		s += "_ceil"
 	}
@@ -146,7 +146,7 @@ func TestPoolWindows(t *testing.T) {
 				for pad := 0; pad < min(k[0], k[1]); pad++ {
 					for _, ceil := range []bool{false, true} {
 						for _, size := range [][2]int{{1, 1}, {2, 1}, {3, 3}, {4, 5}, {5, 4}, {6, 7}, {7, 6}, {8, 8}} {
-							s := kernels.PoolShape{KH: k[0], KW: k[1], Stride: stride, Pad: pad, Ceil: ceil}
+							s := kernels.PoolShape{KH: k[0], KW: k[1], Stride: stride, Pad: kernels.Pad(pad), Ceil: ceil}
 							poolCase{s, 1, size[0], size[1], channels}.test(t, set, layout{}, layout{halo: 1}, 1)
 						}
 					}
@@ -168,7 +168,7 @@ func TestPoolChannels(t *testing.T) {
 	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for _, s := range []kernels.PoolShape{
 			{KH: 3, KW: 3, Stride: 2},
-			{KH: 2, KW: 2, Stride: 2, Pad: 1},
+			{KH: 2, KW: 2, Stride: 2, Pad: kernels.Pad(1)},
 			{},
 		} {
 			for c := 1; c <= 40; c++ {
@@ -186,8 +186,8 @@ func TestPoolLayouts(t *testing.T) {
 	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for _, s := range []kernels.PoolShape{
 			{KH: 3, KW: 3, Stride: 2, Ceil: true},
-			{KH: 3, KW: 3, Stride: 2, Pad: 1},
-			{KH: 3, KW: 3, Stride: 1, Pad: 1},
+			{KH: 3, KW: 3, Stride: 2, Pad: kernels.Pad(1)},
+			{KH: 3, KW: 3, Stride: 1, Pad: kernels.Pad(1)},
 			{},
 		} {
 			for n := 1; n <= 3; n++ {
@@ -228,7 +228,7 @@ func TestMaxPoolNaN(t *testing.T) {
 	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for _, s := range []kernels.PoolShape{
 			{KH: 3, KW: 3, Stride: 2},
-			{KH: 3, KW: 3, Stride: 1, Pad: 1},
+			{KH: 3, KW: 3, Stride: 1, Pad: kernels.Pad(1)},
 			{KH: 2, KW: 2, Stride: 2, Ceil: true},
 			{},
 		} {
@@ -263,7 +263,7 @@ func TestMaxPoolNaN(t *testing.T) {
 						want := ref.MaxPool(s, src)
 						run(task, 1)
 						for i, got := range kernels.Data[float32](dst) {
-							first := y == max(i/dst.C/dst.W*s.Stride-s.Pad, 0) && x == max(i/dst.C%dst.W*s.Stride-s.Pad, 0)
+							first := y == max(i/dst.C/dst.W*s.Stride-s.Pad.Top, 0) && x == max(i/dst.C%dst.W*s.Stride-s.Pad.Left, 0)
 							if math.IsNaN(want[i]) && !first && float64(got) == ignored[i] {
 								want[i] = ignored[i]
 							}
@@ -295,8 +295,8 @@ func TestPoolErrors(t *testing.T) {
 		{"stride", kernels.PoolShape{KH: 3, KW: 3}, view(2, 2, 3, 4), view(2, 5, 7, 4), []string{"Stride is 0"}},
 		{"window", kernels.PoolShape{KH: 3, Stride: 1}, view(2, 3, 7, 4), view(2, 5, 7, 4), []string{"window", "3×0"}},
 		{"negative window", kernels.PoolShape{KH: -1, KW: -1, Stride: 1}, view(2, 3, 7, 4), view(2, 5, 7, 4), []string{"window"}},
-		{"padding", kernels.PoolShape{KH: 2, KW: 3, Stride: 1, Pad: 2}, view(2, 3, 7, 4), view(2, 5, 7, 4), []string{"Pad is 2", "2×3"}},
-		{"negative padding", kernels.PoolShape{KH: 2, KW: 3, Stride: 1, Pad: -1}, view(2, 3, 7, 4), view(2, 5, 7, 4), []string{"Pad is -1"}},
+		{"padding", kernels.PoolShape{KH: 2, KW: 3, Stride: 1, Pad: kernels.Pad(2)}, view(2, 3, 7, 4), view(2, 5, 7, 4), []string{"Pad is 2", "2×3"}},
+		{"negative padding", kernels.PoolShape{KH: 2, KW: 3, Stride: 1, Pad: kernels.Pad(-1)}, view(2, 3, 7, 4), view(2, 5, 7, 4), []string{"Pad is -1"}},
 		{"size", good, view(2, 3, 3, 4), view(2, 5, 7, 4), []string{"2×3×3×4", "2×3×4"}},
 		{"channels", good, view(2, 2, 3, 5), view(2, 5, 7, 4), []string{"2×2×3×5", "2×3×4"}},
 		{"batch", good, view(1, 2, 3, 4), view(2, 5, 7, 4), []string{"images"}},

@@ -83,7 +83,7 @@ func (c qconvCase) data() qconvData {
 					acc := bias[o]
 					for i := range c.KH {
 						for j := range c.KW {
-							iy, ix := y*c.Stride+i-c.Pad, x*c.Stride+j-c.Pad
+							iy, ix := y*c.Stride+i-c.Pad.Top, x*c.Stride+j-c.Pad.Left
 							if iy < 0 || ix < 0 || iy >= c.h || ix >= c.w {
 								continue
 							}
@@ -131,11 +131,11 @@ func qview(t kernels.Type, s slab, side int, x tensor) kernels.View {
 	return v
 }
 
-// setPixels sets the pixels of v to values, and zeros pixels of its halo to the zero point.
-func setPixels[T kernels.Number](v kernels.View, values []T, zeros int) {
+// setPixels sets the pixels of v to values, and the pixels zeros of its halo to the zero point.
+func setPixels[T kernels.Number](v kernels.View, values []T, zeros kernels.Padding) {
 	for n := range v.N {
-		for y := -zeros; y < v.H+zeros; y++ {
-			for x := -zeros; x < v.W+zeros; x++ {
+		for y := -zeros.Top; y < v.H+zeros.Bottom; y++ {
+			for x := -zeros.Left; x < v.W+zeros.Right; x++ {
 				px := kernels.Pixel[T](v, n, y, x)
 				if y >= 0 && y < v.H && x >= 0 && x < v.W {
 					values = values[copy(px, values):]
@@ -155,7 +155,7 @@ func checkPixels[T kernels.Number](t *testing.T, side string, v kernels.View, va
 	t.Helper()
 	want := v
 	want.Memory = bytes.Repeat([]byte{other}, len(v.Memory))
-	setPixels(want, values, v.Halo)
+	setPixels(want, values, kernels.Pad(v.Halo))
 	if bytes.Equal(want.Memory, v.Memory) {
 		return
 	}
@@ -178,7 +178,7 @@ func checkPixels[T kernels.Number](t *testing.T, side string, v kernels.View, va
 }
 
 // exerciseQuantized is exercise for one quantized source.
-func exerciseQuantized(t *testing.T, threads int, dst, src tensor, dstType, srcType kernels.Type, zeros int, values, want []uint8,
+func exerciseQuantized(t *testing.T, threads int, dst, src tensor, dstType, srcType kernels.Type, zeros kernels.Padding, values, want []uint8,
 	bind func(dst, src kernels.View) (workers.Task, error)) {
 
 	t.Helper()
@@ -209,7 +209,7 @@ func (c qconvCase) test(t *testing.T, set *kernels.Set, algo string, dst, src la
 			t.Fatalf("packed for %s, asked for was %s", op.Algorithm(), algo)
 		}
 		source := tensor{n: c.n, h: c.h, w: c.w, c: c.In}.in(src)
-		exerciseQuantized(t, threads, c.output().in(dst), source, p.Dst, p.Src, c.Halo(), d.src, d.want,
+		exerciseQuantized(t, threads, c.output().in(dst), source, p.Dst, p.Src, c.zeros(), d.src, d.want,
 			func(dst, src kernels.View) (workers.Task, error) { return op.Bind(dst, src, threads) })
 	})
 }
@@ -270,7 +270,7 @@ func TestQuantizedDirectLayouts(t *testing.T) {
 				c.n, c.relu = n, n == 2
 				for i, dst := range layouts {
 					src := layouts[(i+n)%len(layouts)]
-					src.halo = max(src.halo, c.Pad)
+					src.halo = max(src.halo, c.Pad.Max())
 					qconv(c, 128, 50).test(t, set, "direct", dst, src, 1+i%2)
 				}
 			}

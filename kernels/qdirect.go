@@ -34,7 +34,7 @@ var qdirect = algorithm{
 		for i := range c.blocks {
 			c.packPanel(&c.blocks[i], q.values)
 		}
-		if p.Halo() < p.Pad {
+		if p.bordered() {
 			for i, bias := range q.bias {
 				c.border = append(c.border, scalar.Requantize(bias, q.scale[i], p.Dst.lower(p.ReLU), p.Dst.Zero))
 			}

@@ -275,7 +275,7 @@ func TestQElementInPlace(t *testing.T) {
 					for i := range views {
 						src := x[i].in(l)
 						views[i] = qview(e.types[i], guardedBytes(t, src.size()), 0, src.tensor)
-						setPixels(views[i], src.data, 0)
+						setPixels(views[i], src.data, kernels.Padding{})
 					}
 					dst := views[target]
 					dst.Type = e.dst

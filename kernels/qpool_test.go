@@ -199,7 +199,7 @@ func exerciseValues[D, S kernels.Number](t *testing.T, threads int, dst value[D]
 		views := make([]kernels.View, len(srcs))
 		for i, src := range srcs {
 			views[i] = qview(src.typ, in[i], side, src.tensor)
-			setPixels(views[i], src.data, 0)
+			setPixels(views[i], src.data, kernels.Padding{})
 		}
 		task, err := bind(got, views)
 		if err != nil {
@@ -268,10 +268,13 @@ func (p qpoolCase) averages(in []uint8) []uint8 {
 			for x := range ow {
 				for c := range p.c {
 					var acc, divisor int32
-					for i := y*s.Stride - s.Pad; i < min(y*s.Stride-s.Pad+s.KH, p.h+s.Pad); i++ {
-						for j := x*s.Stride - s.Pad; j < min(x*s.Stride-s.Pad+s.KW, p.w+s.Pad); j++ {
-							divisor++
-							if i >= 0 && i < p.h && j >= 0 && j < p.w {
+					for i := y*s.Stride - s.Pad.Top; i < min(y*s.Stride-s.Pad.Top+s.KH, p.h+s.Pad.Bottom); i++ {
+						for j := x*s.Stride - s.Pad.Left; j < min(x*s.Stride-s.Pad.Left+s.KW, p.w+s.Pad.Right); j++ {
+							inside := i >= 0 && i < p.h && j >= 0 && j < p.w
+							if inside || !s.ExcludePad {
+								divisor++
+							}
+							if inside {
 								acc += int32(in[((n*p.h+i)*p.w+j)*p.c+c]) - p.from.Zero
 							}
 						}
@@ -295,7 +298,7 @@ func TestQPoolWindows(t *testing.T) {
 				for pad := 0; pad < min(k[0], k[1]); pad++ {
 					for _, ceil := range []bool{false, true} {
 						for _, size := range [][2]int{{1, 1}, {2, 1}, {3, 3}, {4, 5}, {7, 6}} {
-							s := kernels.PoolShape{KH: k[0], KW: k[1], Stride: stride, Pad: pad, Ceil: ceil}
+							s := kernels.PoolShape{KH: k[0], KW: k[1], Stride: stride, Pad: kernels.Pad(pad), Ceil: ceil}
 							qpoolCase{poolCase{s, 1, size[0], size[1], channels}, u8(0.1, 9), u8(0.06, 100)}.test(t, set, layout{}, layout{halo: 1}, 1)
 						}
 					}
@@ -316,7 +319,7 @@ func TestQPoolChannels(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, s := range []kernels.PoolShape{
 			{KH: 3, KW: 3, Stride: 2},
-			{KH: 2, KW: 2, Stride: 2, Pad: 1},
+			{KH: 2, KW: 2, Stride: 2, Pad: kernels.Pad(1)},
 			{},
 		} {
 			for _, c := range kerneltest.Sizes(32, 64, 256) {
@@ -331,7 +334,7 @@ func TestQPoolLayouts(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		for _, s := range []kernels.PoolShape{
 			{KH: 3, KW: 3, Stride: 2, Ceil: true},
-			{KH: 3, KW: 3, Stride: 2, Pad: 1},
+			{KH: 3, KW: 3, Stride: 2, Pad: kernels.Pad(1)},
 			{},
 		} {
 			for i, dst := range layouts {

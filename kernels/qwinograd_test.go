@@ -20,15 +20,15 @@ var qwinogradOutputs = [...]int{3: 4, 4: 3, 5: 4, 6: 4, 7: 3, 8: 3, 9: 4, 10: 4,
 // largeShapes are convolutions whose kernels have more taps in each phase than there are transforms for: with two
 // and with three subkernels along a side, which overlap or not.
 var largeShapes = []kernels.ConvShape{
-	{KH: 6, KW: 6, Stride: 1, Pad: 0, Groups: 1},
-	{KH: 6, KW: 6, Stride: 1, Pad: 3, Groups: 3},
-	{KH: 7, KW: 7, Stride: 1, Pad: 3, Groups: 1},
-	{KH: 7, KW: 7, Stride: 1, Pad: 0, Groups: 2},
-	{KH: 8, KW: 8, Stride: 1, Pad: 2, Groups: 1},
-	{KH: 9, KW: 9, Stride: 1, Pad: 4, Groups: 1},
-	{KH: 10, KW: 10, Stride: 1, Pad: 1, Groups: 2},
-	{KH: 9, KW: 9, Stride: 2, Pad: 1, Groups: 1},
-	{KH: 13, KW: 13, Stride: 2, Pad: 6, Groups: 1},
+	{KH: 6, KW: 6, Stride: 1, Pad: kernels.Pad(0), Groups: 1},
+	{KH: 6, KW: 6, Stride: 1, Pad: kernels.Pad(3), Groups: 3},
+	{KH: 7, KW: 7, Stride: 1, Pad: kernels.Pad(3), Groups: 1},
+	{KH: 7, KW: 7, Stride: 1, Pad: kernels.Pad(0), Groups: 2},
+	{KH: 8, KW: 8, Stride: 1, Pad: kernels.Pad(2), Groups: 1},
+	{KH: 9, KW: 9, Stride: 1, Pad: kernels.Pad(4), Groups: 1},
+	{KH: 10, KW: 10, Stride: 1, Pad: kernels.Pad(1), Groups: 2},
+	{KH: 9, KW: 9, Stride: 2, Pad: kernels.Pad(1), Groups: 1},
+	{KH: 13, KW: 13, Stride: 2, Pad: kernels.Pad(6), Groups: 1},
 }
 
 // qwinogradCase is winogradCase for quantized values; m is the number of a tile's outputs.
@@ -180,7 +180,7 @@ func TestQuantizedWinogradSizes(t *testing.T) {
 						if i == j {
 							c.n = 2
 						}
-						c.test(t, set, "winograd", layout{halo: j % 2}, layout{halo: c.Pad + i%2}, 1)
+						c.test(t, set, "winograd", layout{halo: j % 2}, layout{halo: c.Pad.Max() + i%2}, 1)
 					}
 				}
 			}
@@ -194,7 +194,7 @@ func TestQuantizedWinogradChannels(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		kerneltest.SkipSlow(t, set)
 		test := func(k, stride, pad, groups, in, out int) {
-			s := kernels.ConvShape{KH: k, KW: k, Stride: stride, Pad: pad, Groups: groups}
+			s := kernels.ConvShape{KH: k, KW: k, Stride: stride, Pad: kernels.Pad(pad), Groups: groups}
 			c, _ := qwinogradCase(s, in, out, 5, 6, 1)
 			c.test(t, set, "winograd", layout{}, layout{halo: pad}, 1)
 		}
@@ -242,7 +242,7 @@ func TestQuantizedWinogradLayouts(t *testing.T) {
 				c.n, c.relu = n, n == 2
 				for i, dst := range layouts {
 					src := layouts[(i+n)%len(layouts)]
-					src.halo = max(src.halo, c.Pad)
+					src.halo = max(src.halo, c.Pad.Max())
 					qconv(c, 128, 50).test(t, set, "winograd", dst, src, 1+i%2)
 				}
 			}
@@ -263,7 +263,7 @@ func TestQuantizedWinogradLayers(t *testing.T) {
 			conv(27, 27, 16, 17, 5, 1, 2, 1),
 			conv(27, 27, 96, 10, 5, 1, 2, 2),
 		} {
-			qconv(c, 104, 0).test(t, set, "winograd", layout{halo: 1}, layout{halo: c.Pad}, 1)
+			qconv(c, 104, 0).test(t, set, "winograd", layout{halo: 1}, layout{halo: c.Pad.Max()}, 1)
 		}
 	})
 }
@@ -357,7 +357,7 @@ func (c *integerCase) test(t *testing.T, set *kernels.Set) {
 		}
 		oh, ow := p.OutSize(p.H, p.W)
 		src, dst := kernels.NewView(p.Src, c.images, p.H, p.W, p.In, 0), kernels.NewView(p.Dst, c.images, oh, ow, p.Out, 0)
-		setPixels(src, c.src, 0)
+		setPixels(src, c.src, kernels.Padding{})
 		task, err := op.Bind(dst, src, 1)
 		if err != nil {
 			t.Fatal(err)
@@ -472,7 +472,7 @@ func TestQuantizedWinogradThreads(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			src := kernels.NewView(p.Src, c.n, c.h, c.w, c.In, c.Pad)
+			src := kernels.NewView(p.Src, c.n, c.h, c.w, c.In, c.Pad.Max())
 			setPixels(src, d.src, c.Pad)
 			for threads := 1; threads <= 3; threads++ {
 				got := kernels.NewView(p.Dst, c.n, out.h, out.w, c.Out, 1)
@@ -525,12 +525,12 @@ func TestQuantizedWinogradParts(t *testing.T) {
 				if out.h-end < align {
 					end = out.h
 				}
-				src := kernels.NewView(p.Src, c.n, c.h, c.w, c.In, c.Pad)
+				src := kernels.NewView(p.Src, c.n, c.h, c.w, c.In, c.Pad.Max())
 				setPixels(src, d.src, c.Pad)
-				first, last := y*c.Stride-c.Pad, (end-1)*c.Stride-c.Pad+c.KH
-				for row := -c.Pad; row < c.h+c.Pad; row++ {
+				first, last := y*c.Stride-c.Pad.Top, (end-1)*c.Stride-c.Pad.Top+c.KH
+				for row := -src.Halo; row < c.h+src.Halo; row++ {
 					if row < first || row >= last {
-						from := src.Index(0, row, -c.Pad, 0)
+						from := src.Index(0, row, -src.Halo, 0)
 						for i := range src.Row {
 							kernels.Data[uint8](src)[from+i] = other
 						}

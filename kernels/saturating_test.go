@@ -23,7 +23,7 @@ func (c qconvCase) saturated(d qconvData) (want []uint8) {
 					var inputs, weights []int32
 					for i := range c.KH {
 						for j := range c.KW {
-							iy, ix := y*c.Stride+i-c.Pad, x*c.Stride+j-c.Pad
+							iy, ix := y*c.Stride+i-c.Pad.Top, x*c.Stride+j-c.Pad.Left
 							for ch := range channels {
 								q := p.Src.Zero
 								if iy >= 0 && ix >= 0 && iy < c.h && ix < c.w {
@@ -85,8 +85,8 @@ func TestSaturating(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					dst, src := c.output().in(layout{}), tensor{n: c.n, h: c.h, w: c.w, c: c.In}.in(layout{halo: c.Pad})
-					exerciseQuantized(t, 2, dst, src, p.Dst, p.Src, c.Halo(), d.src, want,
+					dst, src := c.output().in(layout{}), tensor{n: c.n, h: c.h, w: c.w, c: c.In}.in(layout{halo: c.Pad.Max()})
+					exerciseQuantized(t, 2, dst, src, p.Dst, p.Src, c.zeros(), d.src, want,
 						func(dst, src kernels.View) (workers.Task, error) { return op.Bind(dst, src, 2) })
 				})
 			}

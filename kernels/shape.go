@@ -2,13 +2,35 @@ package kernels
 
 import "fmt"
 
+// A Padding is how many pixels are added to each side of an image.
+type Padding struct{ Top, Left, Bottom, Right int }
+
+// Pad returns the padding of n pixels on all four sides.
+func Pad(n int) Padding { return Padding{n, n, n, n} }
+
+// Max returns the largest of the four numbers.
+func (p Padding) Max() int { return max(p.Top, p.Left, p.Bottom, p.Right) }
+
+// min returns the smallest of the four numbers.
+func (p Padding) min() int { return min(p.Top, p.Left, p.Bottom, p.Right) }
+
+// String returns one number if all four are the same, and otherwise top,left,bottom,right.
+func (p Padding) String() string {
+	if p == Pad(p.Top) {
+		return fmt.Sprint(p.Top)
+	}
+	return fmt.Sprintf("%d,%d,%d,%d", p.Top, p.Left, p.Bottom, p.Right)
+}
+
 // A ConvShape describes a two-dimensional convolution. In and Out count channels. The kernel has
 // KH×KW taps; it moves by Stride pixels in both directions, over an image that is padded with Pad
-// zeros on all four sides (zero points, if values are quantized). Groups divides the input and the output channels into as many groups,
-// and each output channel reads the inputs of its own group only; 1 is the ordinary convolution. A
-// dense layer is a convolution whose kernel is as large as the image.
+// zeros (zero points, if values are quantized). Groups divides the input and the output channels
+// into as many groups, and each output channel reads the inputs of its own group only; 1 is the
+// ordinary convolution. A dense layer is a convolution whose kernel is as large as the image.
 type ConvShape struct {
-	In, Out, KH, KW, Stride, Pad, Groups int
+	In, Out, KH, KW, Stride int
+	Pad                     Padding
+	Groups                  int
 }
 
 // maxDim bounds each field of a shape and maxWeights the number of weights, so that sums of
@@ -23,10 +45,13 @@ func (s ConvShape) Check() error {
 	for _, f := range []struct {
 		name       string
 		v, minimum int
-	}{{"In", s.In, 1}, {"Out", s.Out, 1}, {"KH", s.KH, 1}, {"KW", s.KW, 1}, {"Stride", s.Stride, 1}, {"Pad", s.Pad, 0}, {"Groups", s.Groups, 1}} {
+	}{{"In", s.In, 1}, {"Out", s.Out, 1}, {"KH", s.KH, 1}, {"KW", s.KW, 1}, {"Stride", s.Stride, 1}, {"Groups", s.Groups, 1}} {
 		if f.v < f.minimum || f.v > maxDim {
 			return fmt.Errorf("convolution: %s is %d, expected %d to %d", f.name, f.v, f.minimum, maxDim)
 		}
+	}
+	if s.Pad.min() < 0 || s.Pad.Max() > maxDim {
+		return fmt.Errorf("convolution: Pad is %v, expected 0 to %d", s.Pad, maxDim)
 	}
 	if s.In%s.Groups != 0 || s.Out%s.Groups != 0 {
 		return fmt.Errorf("convolution: %d groups do not divide %d input and %d output channels", s.Groups, s.In, s.Out)
@@ -44,7 +69,7 @@ func (s ConvShape) Check() error {
 // are too few for another step of the kernel are ignored; a size is 0 if the kernel is larger than
 // the padded image.
 func (s ConvShape) OutSize(h, w int) (oh, ow int) {
-	return floorOut(h, s.KH, s.Stride, s.Pad), floorOut(w, s.KW, s.Stride, s.Pad)
+	return floorOut(h+s.Pad.Top+s.Pad.Bottom, s.KH, s.Stride), floorOut(w+s.Pad.Left+s.Pad.Right, s.KW, s.Stride)
 }
 
 // K returns the number of multiply-adds in one output.
@@ -53,22 +78,27 @@ func (s ConvShape) K() int { return s.In / s.Groups * s.KH * s.KW }
 // Weights returns the number of weights, biases excluded.
 func (s ConvShape) Weights() int { return s.Out * s.K() }
 
-// Halo returns how many pixels of zeros, or zero points, the source View needs around each image. This is Pad, but
-// 0 for a 1×1 kernel with stride 1: an output there has either a pixel of the image in its window
-// or nothing but padding, which need not be read.
+// Halo returns how many pixels of zeros, or zero points, the source View needs on all sides of each
+// image: the largest number of Pad, but 0 for a 1×1 kernel with stride 1. An output there has either
+// a pixel of the image in its window or nothing but padding, which need not be read.
 func (s ConvShape) Halo() int {
 	if s.KH == 1 && s.KW == 1 && s.Stride == 1 {
 		return 0
 	}
-	return s.Pad
+	return s.Pad.Max()
 }
 
+// bordered reports whether all that the padding does is to add a border to the output, see Halo.
+func (s ConvShape) bordered() bool { return s.Halo() < s.Pad.Max() }
+
 // A PoolShape describes a pooling with windows of KH×KW pixels that lie Stride pixels apart, on an
-// image that is padded with Pad pixels on all four sides. KH = 0 and KW = 0 stand for one window
-// that is the whole image (global pooling). Ceil rounds the output size up, as Caffe does.
+// image that is padded with Pad pixels. KH = 0 and KW = 0 stand for one window that is the whole
+// image (global pooling). Ceil rounds the output size up, as Caffe does. ExcludePad keeps the
+// padding out of the number of pixels that a mean is divided by; it changes no maximum.
 type PoolShape struct {
-	KH, KW, Stride, Pad int
-	Ceil                bool
+	KH, KW, Stride   int
+	Pad              Padding
+	Ceil, ExcludePad bool
 }
 
 // Check reports the first field that is out of range.
@@ -82,8 +112,9 @@ func (s PoolShape) Check() error {
 	if s.Stride < 1 || s.Stride > maxDim {
 		return fmt.Errorf("pooling: Stride is %d, expected at least 1", s.Stride)
 	}
-	if s.Pad < 0 || s.Pad >= min(s.KH, s.KW) {
-		return fmt.Errorf("pooling: Pad is %d, expected less than the window %d×%d", s.Pad, s.KH, s.KW)
+	// With more padding, the first or the last window would have no pixel of the image.
+	if s.Pad.min() < 0 || max(s.Pad.Top, s.Pad.Bottom) >= s.KH || max(s.Pad.Left, s.Pad.Right) >= s.KW {
+		return fmt.Errorf("pooling: Pad is %v, expected less than the window %d×%d", s.Pad, s.KH, s.KW)
 	}
 	return nil
 }
@@ -96,26 +127,23 @@ func (s PoolShape) OutSize(h, w int) (oh, ow int) {
 	if s.KH == 0 {
 		return 1, 1
 	}
-	size := func(n, k int) int {
-		out := floorOut(n, k, s.Stride, s.Pad)
-		if n+2*s.Pad < k {
-			return 0
-		}
-		if s.Ceil && (out-1)*s.Stride+k < n+2*s.Pad && out*s.Stride < n+s.Pad {
+	size := func(n, before, after, k int) int {
+		padded := before + n + after
+		out := floorOut(padded, k, s.Stride)
+		if s.Ceil && out > 0 && (out-1)*s.Stride+k < padded && out*s.Stride < before+n {
 			out++
 		}
 		return out
 	}
-	return size(h, s.KH), size(w, s.KW)
+	return size(h, s.Pad.Top, s.Pad.Bottom, s.KH), size(w, s.Pad.Left, s.Pad.Right, s.KW)
 }
 
-// floorOut returns how many windows of k pixels, stride apart, lie in n pixels with pad more on
-// both sides.
-func floorOut(n, k, stride, pad int) int {
-	if n+2*pad < k {
+// floorOut returns how many windows of k pixels, stride apart, lie in n pixels.
+func floorOut(n, k, stride int) int {
+	if n < k {
 		return 0
 	}
-	return (n+2*pad-k)/stride + 1
+	return (n-k)/stride + 1
 }
 
 // An LRNShape describes local response normalization across channels

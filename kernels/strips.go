@@ -12,12 +12,13 @@ import "fmt"
 type strips struct {
 	shape     ConvShape
 	blocks    []block
-	dst, src  View  // src begins with the first window
-	interior  View  // dst without the border of a padded 1×1 convolution, see eachBorder
-	offsets   []int // where each run of contiguous inputs starts, from the window's first input
-	run       int   // inputs in a run
-	srcStride int   // elements in src from one output pixel's window to the next one's
-	dstStride int   // elements in dst from one output pixel to the next
+	dst, src  View    // src begins with the first window
+	border    Padding // that a padded 1×1 convolution adds, see eachBorder
+	interior  View    // dst without the border
+	offsets   []int   // where each run of contiguous inputs starts, from the window's first input
+	run       int     // inputs in a run
+	srcStride int     // elements in src from one output pixel's window to the next one's
+	dstStride int     // elements in dst from one output pixel to the next
 
 	count       int // strips
 	stripPixels int // pixels of a strip; 0 where the strips are parts of flatPixels
@@ -42,16 +43,17 @@ func newStrips(p Problem, blocks []block, height, blockStep int, dst, src View, 
 	}
 	s := p.ConvShape
 	t := strips{blocks: blocks, dst: dst, src: src, interior: dst, srcStride: s.Stride * src.Pixel, dstStride: dst.Pixel}
-	if s.Halo() < s.Pad {
+	if s.bordered() {
 		if oh, _ := s.OutSize(src.H, src.W); dst.H != oh {
-			return strips{}, fmt.Errorf("convolution: 1×1 with padding %d to %d rows, expected all %d", s.Pad, dst.H, oh)
+			return strips{}, fmt.Errorf("convolution: 1×1 with padding %v to %d rows, expected all %d", s.Pad, dst.H, oh)
 		}
-		t.interior.Offset = dst.Index(0, s.Pad, s.Pad, 0)
+		t.border = s.Pad
+		t.interior.Offset = dst.Index(0, s.Pad.Top, s.Pad.Left, 0)
 		t.interior.H, t.interior.W = src.H, src.W
-		s.Pad = 0
+		s.Pad = Padding{}
 	}
 	t.shape = s
-	t.src.Offset = src.Index(0, -s.Pad, -s.Pad, 0)
+	t.src.Offset = src.Index(0, -s.Pad.Top, -s.Pad.Left, 0)
 
 	// A run is as long as the inputs of a window are contiguous in memory.
 	in := s.In / s.Groups
@@ -165,15 +167,16 @@ func (t *strips) strip(i int) (dst, src, pixels int) {
 
 // eachBorder calls f for the pixels of a padded 1×1 convolution whose window is all padding.
 func (t *strips) eachBorder(f func(n, y, x int)) {
-	pad := (t.dst.H - t.interior.H) / 2
-	if pad == 0 {
+	if t.border == (Padding{}) {
 		return
 	}
+	top, left, in := t.border.Top, t.border.Left, t.interior
 	for n := range t.dst.N {
 		for y := range t.dst.H {
 			for x := 0; x < t.dst.W; x++ {
-				if y >= pad && y < t.dst.H-pad && x == pad {
-					x = t.dst.W - pad
+				if y >= top && y < top+in.H && x == left {
+					x += in.W - 1
+					continue
 				}
 				f(n, y, x)
 			}

@@ -107,7 +107,7 @@ func TestTypeErrors(t *testing.T) {
 	// No operation takes uint8 in the place of float32.
 	bytes := kernels.NewView(kernels.Type{Element: kernels.Uint8, Scale: 1}, 1, 6, 6, 4, 1)
 	floats := kernels.NewView(kernels.Type{}, 1, 6, 6, 4, 1)
-	s := kernels.ConvShape{In: 4, Out: 4, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}
+	s := kernels.ConvShape{In: 4, Out: 4, KH: 3, KW: 3, Stride: 1, Pad: kernels.Pad(1), Groups: 1}
 	op, err := newDirect(set, s, make([]float32, s.Weights()), nil, false)
 	if err != nil {
 		t.Fatal(err)

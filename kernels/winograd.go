@@ -403,7 +403,7 @@ func (t *winogradTask[E, T, P]) transformInput(buf *winogradBuffers[E, T, P], n,
 	if t.depthW > 0 {
 		t.makeDepth(data, n, top, t.outRow(last-1)-top+t.f.M+t.taps-1)
 	} else {
-		data = t.in[t.src.Index(n, top-t.problem.Pad, -t.problem.Pad, 0):]
+		data = t.in[t.src.Index(n, top-t.problem.Pad.Top, -t.problem.Pad.Left, 0):]
 		srcRow, pixel = t.src.Row, t.src.Pixel
 	}
 	in := buf.in
@@ -439,15 +439,15 @@ func (t *winogradTask[E, T, P]) makeDepth(out []E, n, y, count int) {
 	step := s.Stride * src.Pixel
 	// Only taps without a weight read the rows from this one on, which lie below the image. They
 	// count as zeros, because they may be outside the memory, or not yet written.
-	rows := max(src.H, (t.dst.H-1)*s.Stride-s.Pad+s.KH)
+	rows := max(src.H, (t.dst.H-1)*s.Stride-s.Pad.Top+s.KH)
 	for i := range count {
-		iy, x := (y+i)*s.Stride-s.Pad, 0
+		iy, x := (y+i)*s.Stride-s.Pad.Top, 0
 		if iy+s.Stride <= rows && (s.Stride == 1 || src.Pixel == s.In) {
 			// The kernel computes the pixels whose columns all exist, up to where it would read
 			// whole vectors beyond the end of the memory.
-			at := src.Index(n, iy, -s.Pad, 0)
+			at := src.Index(n, iy, -s.Pad.Left, 0)
 			spare := len(t.in) - (at + (s.Stride-1)*src.Row + t.padded)
-			x = max(min((src.W+2*s.Pad)/s.Stride, t.depthW, (spare+step)/step), 0)
+			x = max(min((s.Pad.Left+src.W+s.Pad.Right)/s.Stride, t.depthW, (spare+step)/step), 0)
 			if x > 0 {
 				t.spaceToDepth(&out[0], &t.in[at], x, s.Stride, t.padded, step, src.Row, t.depthPixel, t.run)
 			}
@@ -457,8 +457,8 @@ func (t *winogradTask[E, T, P]) makeDepth(out []E, n, y, count int) {
 			clear(px)
 			for p := range s.Stride {
 				for q := range s.Stride {
-					ix := x*s.Stride + q - s.Pad
-					if iy+p < rows && ix < src.W+s.Pad {
+					ix := x*s.Stride + q - s.Pad.Left
+					if iy+p < rows && ix < src.W+s.Pad.Right {
 						copy(px[p*t.run+q*s.In:], t.in[src.Index(n, iy+p, ix, 0):][:s.In])
 					}
 				}

@@ -86,7 +86,7 @@ func (c convCase) winogradWorst(d *convData) []float64 {
 			return top
 		}
 		top := 0.0
-		y0, x0 := t.y*c.Stride-c.Pad, t.x*c.Stride-c.Pad
+		y0, x0 := t.y*c.Stride-c.Pad.Top, t.x*c.Stride-c.Pad.Left
 		for y := max(y0, 0); y < min(y0+side*c.Stride, c.h); y++ {
 			for x := max(x0, 0); x < min(x0+side*c.Stride, c.w); x++ {
 				for _, v := range kernels.Pixel[float32](src, t.n, y, x)[t.group*ins:][:ins] {
@@ -136,7 +136,7 @@ func TestWinogradBound(t *testing.T) {
 				}
 				out := c.output()
 				got := kernels.NewView(kernels.Type{}, 1, out.h, out.w, out.c, 0)
-				source := d.src.in(layout{halo: c.Pad})
+				source := d.src.in(layout{halo: c.Pad.Max()})
 				task, err := op.Bind(got, source.view(make([]float32, source.size())), 1)
 				if err != nil {
 					t.Fatal(err)
@@ -167,9 +167,9 @@ func TestWinogradBoundValue(t *testing.T) {
 		tile     int     // 0 if there is no algorithm
 	}{
 		{kernels.ConvShape{In: 1, Out: 5, KH: 3, KW: 3, Stride: 1, Groups: 1}, 1, 6},
-		{kernels.ConvShape{In: 64, Out: 256, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}, 64, 6},
+		{kernels.ConvShape{In: 64, Out: 256, KH: 3, KW: 3, Stride: 1, Pad: kernels.Pad(1), Groups: 1}, 64, 6},
 		{kernels.ConvShape{In: 64, Out: 256, KH: 4, KW: 4, Stride: 1, Groups: 1}, 64, 8},
-		{kernels.ConvShape{In: 96, Out: 256, KH: 5, KW: 5, Stride: 1, Pad: 2, Groups: 2}, 48, 8},
+		{kernels.ConvShape{In: 96, Out: 256, KH: 5, KW: 5, Stride: 1, Pad: kernels.Pad(2), Groups: 2}, 48, 8},
 		{kernels.ConvShape{In: 3, Out: 96, KH: 7, KW: 7, Stride: 2, Groups: 1}, 12, 8},
 		{kernels.ConvShape{In: 3, Out: 96, KH: 11, KW: 11, Stride: 4, Groups: 1}, 48, 6},
 		{kernels.ConvShape{In: 3, Out: 96, KH: 3, KW: 3, Stride: 2, Groups: 1}, 0, 0},

@@ -17,33 +17,33 @@ import (
 // stride 1, the strided first layers of networks, and strided kernels that have a weight for
 // every tap of every phase and ones that have not.
 var winogradShapes = []kernels.ConvShape{
-	{KH: 3, KW: 3, Stride: 1, Pad: 0, Groups: 1},
-	{KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1},
-	{KH: 3, KW: 3, Stride: 1, Pad: 2, Groups: 1},
-	{KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 2},
-	{KH: 4, KW: 4, Stride: 1, Pad: 0, Groups: 1},
-	{KH: 4, KW: 4, Stride: 1, Pad: 2, Groups: 1},
-	{KH: 5, KW: 5, Stride: 1, Pad: 2, Groups: 1},
-	{KH: 5, KW: 5, Stride: 1, Pad: 2, Groups: 2},
-	{KH: 5, KW: 5, Stride: 1, Pad: 4, Groups: 1},
-	{KH: 5, KW: 5, Stride: 2, Pad: 2, Groups: 1},
-	{KH: 6, KW: 6, Stride: 2, Pad: 1, Groups: 1},
-	{KH: 7, KW: 7, Stride: 2, Pad: 0, Groups: 1},
-	{KH: 7, KW: 7, Stride: 2, Pad: 3, Groups: 1},
-	{KH: 8, KW: 8, Stride: 2, Pad: 0, Groups: 1},
-	{KH: 8, KW: 8, Stride: 2, Pad: 3, Groups: 1},
-	{KH: 9, KW: 9, Stride: 2, Pad: 1, Groups: 1},
-	{KH: 7, KW: 7, Stride: 3, Pad: 1, Groups: 1},
-	{KH: 11, KW: 11, Stride: 4, Pad: 0, Groups: 1},
-	{KH: 11, KW: 11, Stride: 4, Pad: 2, Groups: 1},
+	{KH: 3, KW: 3, Stride: 1, Pad: kernels.Pad(0), Groups: 1},
+	{KH: 3, KW: 3, Stride: 1, Pad: kernels.Pad(1), Groups: 1},
+	{KH: 3, KW: 3, Stride: 1, Pad: kernels.Pad(2), Groups: 1},
+	{KH: 3, KW: 3, Stride: 1, Pad: kernels.Pad(1), Groups: 2},
+	{KH: 4, KW: 4, Stride: 1, Pad: kernels.Pad(0), Groups: 1},
+	{KH: 4, KW: 4, Stride: 1, Pad: kernels.Pad(2), Groups: 1},
+	{KH: 5, KW: 5, Stride: 1, Pad: kernels.Pad(2), Groups: 1},
+	{KH: 5, KW: 5, Stride: 1, Pad: kernels.Pad(2), Groups: 2},
+	{KH: 5, KW: 5, Stride: 1, Pad: kernels.Pad(4), Groups: 1},
+	{KH: 5, KW: 5, Stride: 2, Pad: kernels.Pad(2), Groups: 1},
+	{KH: 6, KW: 6, Stride: 2, Pad: kernels.Pad(1), Groups: 1},
+	{KH: 7, KW: 7, Stride: 2, Pad: kernels.Pad(0), Groups: 1},
+	{KH: 7, KW: 7, Stride: 2, Pad: kernels.Pad(3), Groups: 1},
+	{KH: 8, KW: 8, Stride: 2, Pad: kernels.Pad(0), Groups: 1},
+	{KH: 8, KW: 8, Stride: 2, Pad: kernels.Pad(3), Groups: 1},
+	{KH: 9, KW: 9, Stride: 2, Pad: kernels.Pad(1), Groups: 1},
+	{KH: 7, KW: 7, Stride: 3, Pad: kernels.Pad(1), Groups: 1},
+	{KH: 11, KW: 11, Stride: 4, Pad: kernels.Pad(0), Groups: 1},
+	{KH: 11, KW: 11, Stride: 4, Pad: kernels.Pad(2), Groups: 1},
 }
 
 // winogradCase returns a case with oh×ow outputs. The last over%Stride rows and columns of its
 // image are not read, because they are too few for another output.
 func winogradCase(s kernels.ConvShape, in, out, oh, ow, over int) convCase {
 	s.In, s.Out = in*s.Groups, out*s.Groups
-	size := func(n, k int) int { return (n-1)*s.Stride + k - 2*s.Pad + over%s.Stride }
-	return convCase{ConvShape: s, n: 1, h: size(oh, s.KH), w: size(ow, s.KW)}
+	size := func(n, k int) int { return (n-1)*s.Stride + k + over%s.Stride }
+	return convCase{ConvShape: s, n: 1, h: size(oh, s.KH) - s.Pad.Top - s.Pad.Bottom, w: size(ow, s.KW) - s.Pad.Left - s.Pad.Right}
 }
 
 // winogradAlgorithm returns the F(m, r) for the case, with r taps in each phase.
@@ -109,7 +109,7 @@ func TestWinogradSizes(t *testing.T) {
 					if i == j {
 						c.n = 2
 					}
-					c.testWinograd(t, set, layout{halo: j % 2}, layout{halo: c.Pad + i%2}, 1, c.winogradBound())
+					c.testWinograd(t, set, layout{halo: j % 2}, layout{halo: c.Pad.Max() + i%2}, 1, c.winogradBound())
 				}
 			}
 		}
@@ -124,10 +124,10 @@ func TestWinogradChannels(t *testing.T) {
 		test := func(s kernels.ConvShape, in, out int) {
 			m := winogradCase(s, 1, 1, 1, 1, 0).winogradAlgorithm().M
 			c := winogradCase(s, in, out, m+1, m+2, 1)
-			c.testWinograd(t, set, layout{}, layout{halo: s.Pad}, 1, c.winogradBound())
+			c.testWinograd(t, set, layout{}, layout{halo: s.Pad.Max()}, 1, c.winogradBound())
 		}
 		square := func(k, stride, pad, groups int) kernels.ConvShape {
-			return kernels.ConvShape{KH: k, KW: k, Stride: stride, Pad: pad, Groups: groups}
+			return kernels.ConvShape{KH: k, KW: k, Stride: stride, Pad: kernels.Pad(pad), Groups: groups}
 		}
 		for out := 1; out <= 67; out++ {
 			test(square(3, 1, 1, 1), 5, out)
@@ -164,7 +164,7 @@ func TestWinogradLayers(t *testing.T) {
 			conv(227, 227, 3, 4, 11, 4, 0, 1),
 			conv(224, 224, 3, 4, 11, 4, 2, 1),
 		} {
-			c.testWinograd(t, set, layout{halo: 1}, layout{halo: c.Pad}, 1, c.winogradBound())
+			c.testWinograd(t, set, layout{halo: 1}, layout{halo: c.Pad.Max()}, 1, c.winogradBound())
 		}
 	})
 }
@@ -183,7 +183,7 @@ func TestWinogradLayouts(t *testing.T) {
 				c.n, c.relu = n, n == 2
 				for i, dst := range layouts {
 					for j, src := range layouts {
-						if src.halo < c.Pad {
+						if src.halo < c.Pad.Max() {
 							continue // refused, see TestWinogradRefuses
 						}
 						t.Run(fmt.Sprintf("layouts=%d,%d", i, j), func(t *testing.T) {
@@ -218,7 +218,7 @@ func TestWinogradThreads(t *testing.T) {
 			var one []float32
 			for threads := 1; threads <= 3; threads++ {
 				d, out := c.data(), c.output()
-				source := d.src.in(layout{halo: c.Pad})
+				source := d.src.in(layout{halo: c.Pad.Max()})
 				got := kernels.NewView(kernels.Type{}, c.n, out.h, out.w, c.Out, 1)
 				task, err := packWinograd(t, set, c).Bind(got, source.view(make([]float32, source.size())), threads)
 				if err != nil {
@@ -257,7 +257,7 @@ func TestWinogradNaN(t *testing.T) {
 				c.relu = relu
 				out, m, n := c.output(), c.winogradAlgorithm().M, c.winogradAlgorithm().N()
 				got := kernels.NewView(kernels.Type{}, 1, out.h, out.w, out.c, 0)
-				source := c.data().src.in(layout{halo: c.Pad})
+				source := c.data().src.in(layout{halo: c.Pad.Max()})
 				src := source.view(make([]float32, source.size()))
 				task, err := packWinograd(t, set, c).Bind(got, src, 1)
 				if err != nil {
@@ -266,14 +266,14 @@ func TestWinogradNaN(t *testing.T) {
 				run(task, 1)
 				clean := slices.Clone(kernels.Data[float32](got))
 				// reads reports whether input row (or column) y is among the size rows that
-				// are read from output row y0 on.
-				reads := func(y0, y, size int) bool { return y0*c.Stride-c.Pad <= y && y < y0*c.Stride-c.Pad+size }
+				// are read from output row y0 on, with pad rows of padding before the image.
+				reads := func(y0, y, pad, size int) bool { return y0*c.Stride-pad <= y && y < y0*c.Stride-pad+size }
 				check := func(odd float32, y, x, ch int) {
 					i := 0
 					for oy := range out.h {
 						for ox := range out.w {
-							inTile := reads(tileStart(oy, out.h, m), y, n*c.Stride) && reads(tileStart(ox, out.w, m), x, n*c.Stride)
-							inWindow := reads(oy, y, c.KH) && reads(ox, x, c.KW)
+							inTile := reads(tileStart(oy, out.h, m), y, c.Pad.Top, n*c.Stride) && reads(tileStart(ox, out.w, m), x, c.Pad.Left, n*c.Stride)
+							inWindow := reads(oy, y, c.Pad.Top, c.KH) && reads(ox, x, c.Pad.Left, c.KW)
 							for o := range out.c {
 								v, was := kernels.Data[float32](got)[i], clean[i]
 								i++
@@ -346,7 +346,7 @@ func TestWinogradCandidate(t *testing.T) {
 				for stride := 1; stride <= 5; stride++ {
 					for pad := 0; pad <= 2; pad++ {
 						for groups := 1; groups <= 2; groups++ {
-							s := kernels.ConvShape{In: 2, Out: 2, KH: kh, KW: kw, Stride: stride, Pad: pad, Groups: groups}
+							s := kernels.ConvShape{In: 2, Out: 2, KH: kh, KW: kw, Stride: stride, Pad: kernels.Pad(pad), Groups: groups}
 							testWinogradCandidate(t, set, s)
 						}
 					}
@@ -369,7 +369,7 @@ func testWinogradCandidate(t *testing.T, set *kernels.Set, s kernels.ConvShape) 
 	}
 	for oh := 0; oh <= 6; oh++ {
 		for _, ow := range []int{1, 2, 4, 5} {
-			h, w := (oh-1)*s.Stride+s.KH-2*s.Pad, (ow-1)*s.Stride+s.KW-2*s.Pad
+			h, w := (oh-1)*s.Stride+s.KH-s.Pad.Top-s.Pad.Bottom, (ow-1)*s.Stride+s.KW-s.Pad.Left-s.Pad.Right
 			if h < 1 || w < 1 {
 				continue
 			}
@@ -380,7 +380,7 @@ func testWinogradCandidate(t *testing.T, set *kernels.Set, s kernels.ConvShape) 
 			if op == nil || oh == 0 {
 				continue
 			}
-			_, err := op.Bind(kernels.NewView(kernels.Type{}, 1, oh, ow, 2, 0), kernels.NewView(kernels.Type{}, 1, h, w, 2, s.Pad), 1)
+			_, err := op.Bind(kernels.NewView(kernels.Type{}, 1, oh, ow, 2, 0), kernels.NewView(kernels.Type{}, 1, h, w, 2, s.Pad.Max()), 1)
 			var parts []string
 			if !want {
 				parts = []string{"convolution", fmt.Sprintf("output 1×%d×%d×2 is smaller than Winograd's %d×%d tiles", oh, ow, m, m)}
@@ -397,7 +397,7 @@ func TestWinogradErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := kernels.ConvShape{In: 4, Out: 6, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 2}
+	good := kernels.ConvShape{In: 4, Out: 6, KH: 3, KW: 3, Stride: 1, Pad: kernels.Pad(1), Groups: 2}
 	fails := func(what string, change func(*kernels.ConvShape), weights, biases int, parts ...string) {
 		t.Helper()
 		s := good
@@ -446,7 +446,7 @@ func TestWinogradOrder(t *testing.T) {
 		for _, in := range []int{200, 1100} {
 			for _, out := range []int{4, 3*set.F32.Conv.Wide.Width + 1} {
 				c := conv(9, 41, in, out, 3, 1, 1, 1)
-				size, source := c.output(), random(1, 1, c.h, c.w, in).in(layout{halo: c.Pad})
+				size, source := c.output(), random(1, 1, c.h, c.w, in).in(layout{halo: c.Pad.Max()})
 				source.zeros = c.Pad
 				src := source.view(make([]float32, source.size()))
 				op, err := newWinograd(set, c.ConvShape, kerneltest.Random(2, c.Weights()), nil, false)

@@ -44,7 +44,7 @@ func Conv(s kernels.ConvShape, src kernels.View, weights, bias []float32, relu b
 						first := o / outs * in // the first input channel of o's group
 						for k := range window {
 							i, kh, kw := k/(s.KH*s.KW), k/s.KW%s.KH, k%s.KW
-							window[k] = pixel(src, n, y*s.Stride-s.Pad+kh, x*s.Stride-s.Pad+kw, first+i)
+							window[k] = pixel(src, n, y*s.Stride-s.Pad.Top+kh, x*s.Stride-s.Pad.Left+kw, first+i)
 						}
 					}
 					var sum, mag float64
@@ -92,8 +92,9 @@ func MaxPool(s kernels.PoolShape, src kernels.View) []float64 {
 }
 
 // AvgPool returns the mean of each window: the sum of the window's pixels inside the image,
-// divided by the number of its pixels inside the padded image, as in Caffe. The second result is
-// the mean of the absolute values, which is the scale of the rounding error.
+// divided by the number of its pixels inside the padded image, as in Caffe, or inside the image
+// with ExcludePad. The second result is the mean of the absolute values, which is the scale of the
+// rounding error.
 func AvgPool(s kernels.PoolShape, src kernels.View) (out, abs []float64) {
 	oh, ow := s.OutSize(src.H, src.W)
 	out = make([]float64, 0, src.N*oh*ow*src.C)
@@ -103,6 +104,10 @@ func AvgPool(s kernels.PoolShape, src kernels.View) (out, abs []float64) {
 			for x := range ow {
 				w := windowAt(s, src, y, x)
 				area := float64((w.y1 - w.y0) * (w.x1 - w.x0))
+				if s.ExcludePad {
+					area = 0
+					w.each(src, func(y, x int) { area++ })
+				}
 				for c := range src.C {
 					var sum, mag float64
 					w.each(src, func(y, x int) {
@@ -184,10 +189,10 @@ func windowAt(s kernels.PoolShape, src kernels.View, y, x int) window {
 	if s.KH == 0 { // global
 		return window{0, src.H, 0, src.W}
 	}
-	y0, x0 := y*s.Stride-s.Pad, x*s.Stride-s.Pad
+	y0, x0 := y*s.Stride-s.Pad.Top, x*s.Stride-s.Pad.Left
 	return window{
-		y0, min(y0+s.KH, src.H+s.Pad),
-		x0, min(x0+s.KW, src.W+s.Pad),
+		y0, min(y0+s.KH, src.H+s.Pad.Bottom),
+		x0, min(x0+s.KW, src.W+s.Pad.Right),
 	}
 }
 

@@ -52,9 +52,9 @@ func TestConv(t *testing.T) {
 	check(t, "Laplacian", out, 0)
 	check(t, "its scale", abs, 40)
 
-	out, _ = ref.Conv(kernels.ConvShape{In: 1, Out: 1, KH: 3, KW: 3, Stride: 1, Pad: 1, Groups: 1}, square, cross, []float32{1}, false)
+	out, _ = ref.Conv(kernels.ConvShape{In: 1, Out: 1, KH: 3, KW: 3, Stride: 1, Pad: kernels.Pad(1), Groups: 1}, square, cross, []float32{1}, false)
 	check(t, "padded", out, 3, 2, -3, -2, 1, -6, -15, -10, -21)
-	out, abs = ref.Conv(kernels.ConvShape{In: 1, Out: 1, KH: 3, KW: 3, Stride: 2, Pad: 1, Groups: 1}, square, cross, []float32{-1}, true)
+	out, abs = ref.Conv(kernels.ConvShape{In: 1, Out: 1, KH: 3, KW: 3, Stride: 2, Pad: kernels.Pad(1), Groups: 1}, square, cross, []float32{-1}, true)
 	check(t, "strided, ReLU", out, 1, 0, 0, 0)
 	check(t, "its scale", abs, 11, 21, 41, 51)
 
@@ -89,7 +89,7 @@ func TestPools(t *testing.T) {
 	}
 	max("floor", kernels.PoolShape{KH: 3, KW: 3, Stride: 2}, -1)
 	max("ceil", kernels.PoolShape{KH: 3, KW: 3, Stride: 2, Ceil: true}, -1, -3, -3, -2)
-	max("padding never wins", kernels.PoolShape{KH: 2, KW: 2, Stride: 3, Pad: 1, Ceil: true}, -1, -3, -5, -2)
+	max("padding never wins", kernels.PoolShape{KH: 2, KW: 2, Stride: 3, Pad: kernels.Pad(1), Ceil: true}, -1, -3, -5, -2)
 	max("3×1", kernels.PoolShape{KH: 3, KW: 1, Stride: 1}, -1, -2, -3, -4, -5, -4, -3, -2)
 	max("global", kernels.PoolShape{}, -1)
 	nan := image(1, 1, 3, 1, 1, float32(math.NaN()), 2)
@@ -105,7 +105,7 @@ func TestPools(t *testing.T) {
 		check(t, "AvgPool's scale, "+name, abs, want...)
 	}
 	avg("2×2", kernels.PoolShape{KH: 2, KW: 2, Stride: 2}, -3.5, -5.5, -6.5, -4.5)
-	avg("padding counts", kernels.PoolShape{KH: 2, KW: 2, Stride: 3, Pad: 1, Ceil: true}, -0.25, -7.0/4, -14.0/4, -18.0/4)
+	avg("padding counts", kernels.PoolShape{KH: 2, KW: 2, Stride: 3, Pad: kernels.Pad(1), Ceil: true}, -0.25, -7.0/4, -14.0/4, -18.0/4)
 	avg("what is beyond the padding does not", kernels.PoolShape{KH: 3, KW: 3, Stride: 2, Ceil: true}, -48.0/9, -35.0/6, -36.0/6, -18.0/4)
 	avg("global", kernels.PoolShape{}, -5)
 

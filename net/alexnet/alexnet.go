@@ -8,6 +8,7 @@ package alexnet
 import (
 	"slices"
 
+	"firebench/kernels"
 	"firebench/net/graph"
 	"firebench/net/layer"
 )
@@ -29,12 +30,12 @@ func caffe() *graph.Model {
 			relu("conv1", layer.Conv{Out: 96, Kernel: 11, Stride: 4}),
 			node("norm1", norm),
 			node("pool1", pool),
-			relu("conv2", layer.Conv{Out: 256, Kernel: 5, Pad: 2, Groups: 2}),
+			relu("conv2", layer.Conv{Out: 256, Kernel: 5, Pad: kernels.Pad(2), Groups: 2}),
 			node("norm2", norm),
 			node("pool2", pool),
-			relu("conv3", layer.Conv{Out: 384, Kernel: 3, Pad: 1}),
-			relu("conv4", layer.Conv{Out: 384, Kernel: 3, Pad: 1, Groups: 2}),
-			relu("conv5", layer.Conv{Out: 256, Kernel: 3, Pad: 1, Groups: 2}),
+			relu("conv3", layer.Conv{Out: 384, Kernel: 3, Pad: kernels.Pad(1)}),
+			relu("conv4", layer.Conv{Out: 384, Kernel: 3, Pad: kernels.Pad(1), Groups: 2}),
+			relu("conv5", layer.Conv{Out: 256, Kernel: 3, Pad: kernels.Pad(1), Groups: 2}),
 			node("pool5", pool),
 			relu("fc6", layer.Dense{Out: 4096}),
 			node("drop6", layer.Dropout{Rate: 0.5}),
@@ -55,13 +56,13 @@ func owt() *graph.Model {
 		Preprocessor: "torchvision-rgb-224",
 		Head:         "pool5",
 		Nodes: slices.Concat(
-			relu("conv1", layer.Conv{Out: 64, Kernel: 11, Stride: 4, Pad: 2}),
+			relu("conv1", layer.Conv{Out: 64, Kernel: 11, Stride: 4, Pad: kernels.Pad(2)}),
 			node("pool1", pool),
-			relu("conv2", layer.Conv{Out: 192, Kernel: 5, Pad: 2}),
+			relu("conv2", layer.Conv{Out: 192, Kernel: 5, Pad: kernels.Pad(2)}),
 			node("pool2", pool),
-			relu("conv3", layer.Conv{Out: 384, Kernel: 3, Pad: 1}),
-			relu("conv4", layer.Conv{Out: 256, Kernel: 3, Pad: 1}),
-			relu("conv5", layer.Conv{Out: 256, Kernel: 3, Pad: 1}),
+			relu("conv3", layer.Conv{Out: 384, Kernel: 3, Pad: kernels.Pad(1)}),
+			relu("conv4", layer.Conv{Out: 256, Kernel: 3, Pad: kernels.Pad(1)}),
+			relu("conv5", layer.Conv{Out: 256, Kernel: 3, Pad: kernels.Pad(1)}),
 			node("pool5", pool),
 			node("drop6", layer.Dropout{Rate: 0.5}),
 			relu("fc6", layer.Dense{Out: 4096}),

@@ -120,7 +120,7 @@ func (b *binder) nodeBand(p part, i, image, slot, k int) ([]workers.Task, error)
 			last = s.end[k]
 		}
 		if kernel == 1 && stride == 1 {
-			last = end
+			last = min(last, end)
 		}
 		if s != nil {
 			v = s.rows(v, k, y*stride, last)

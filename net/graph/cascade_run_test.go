@@ -18,9 +18,9 @@ import (
 
 // Layers that the networks below share. same3, same5 and same7 keep height and width.
 var (
-	same3 = layer.Conv{Out: 5, Kernel: 3, Pad: 1}
-	same5 = layer.Conv{Out: 4, Kernel: 5, Pad: 2}
-	same7 = layer.Conv{Out: 3, Kernel: 7, Pad: 3}
+	same3 = layer.Conv{Out: 5, Kernel: 3, Pad: kernels.Pad(1)}
+	same5 = layer.Conv{Out: 4, Kernel: 5, Pad: kernels.Pad(2)}
+	same7 = layer.Conv{Out: 3, Kernel: 7, Pad: kernels.Pad(3)}
 	one   = layer.Conv{Out: 6, Kernel: 1}
 	lrn   = layer.LRN{Size: 3, Alpha: 1, Beta: 0.75, K: 1}
 	pool3 = layer.MaxPool{Kernel: 3, Stride: 2, Ceil: true} // ends a cascade
@@ -34,17 +34,17 @@ var cascades = []struct {
 	{"two", []graph.Node{node("a", same3), node("b", same3)}},
 	{"same", []graph.Node{node("a", same3), node("b", same5), node("c", same7), node("d", one), node("e", same3)}},
 	{"valid", []graph.Node{node("a", layer.Conv{Out: 3, Kernel: 3}), node("b", layer.Conv{Out: 4, Kernel: 2}), node("c", layer.Conv{Out: 5, Kernel: 4}), node("d", one)}},
-	{"more padding than the windows need", []graph.Node{node("a", layer.Conv{Out: 4, Kernel: 3, Pad: 2}), node("b", layer.Conv{Out: 3, Kernel: 5, Pad: 4}), node("c", same3)}},
-	{"windows of padding alone", []graph.Node{node("a", layer.Conv{Out: 4, Kernel: 2, Pad: 3}), node("b", layer.Conv{Out: 3, Kernel: 3, Pad: 5}), node("c", same3)}},
-	{"windows of padding alone, twice", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 4, Kernel: 2, Pad: 3}), node("c", layer.Conv{Out: 3, Kernel: 2, Pad: 3})}},
-	{"a result that ends with windows of padding alone", []graph.Node{node("a", one), node("b", layer.Conv{Out: 3, Kernel: 2, Pad: 3})}},
-	{"stride in the middle", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 6, Kernel: 3, Stride: 2, Pad: 1}), node("c", same3), node("d", one)}},
+	{"more padding than the windows need", []graph.Node{node("a", layer.Conv{Out: 4, Kernel: 3, Pad: kernels.Pad(2)}), node("b", layer.Conv{Out: 3, Kernel: 5, Pad: kernels.Pad(4)}), node("c", same3)}},
+	{"windows of padding alone", []graph.Node{node("a", layer.Conv{Out: 4, Kernel: 2, Pad: kernels.Pad(3)}), node("b", layer.Conv{Out: 3, Kernel: 3, Pad: kernels.Pad(5)}), node("c", same3)}},
+	{"windows of padding alone, twice", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 4, Kernel: 2, Pad: kernels.Pad(3)}), node("c", layer.Conv{Out: 3, Kernel: 2, Pad: kernels.Pad(3)})}},
+	{"a result that ends with windows of padding alone", []graph.Node{node("a", one), node("b", layer.Conv{Out: 3, Kernel: 2, Pad: kernels.Pad(3)})}},
+	{"stride in the middle", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 6, Kernel: 3, Stride: 2, Pad: kernels.Pad(1)}), node("c", same3), node("d", one)}},
 	// Winograd's algorithm for the strided convolutions reads a row that has no weight.
-	{"phases", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 6, Kernel: 7, Stride: 2, Pad: 3}), node("c", same3)}},
+	{"phases", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 6, Kernel: 7, Stride: 2, Pad: kernels.Pad(3)}), node("c", same3)}},
 	{"phases without padding", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 6, Kernel: 5, Stride: 2}), node("c", same3)}},
-	{"phases with rows to spare", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 6, Kernel: 11, Stride: 4, Pad: 2}), node("c", one)}},
+	{"phases with rows to spare", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 6, Kernel: 11, Stride: 4, Pad: kernels.Pad(2)}), node("c", one)}},
 	{"rows that nobody reads", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 4, Kernel: 1, Stride: 3}), node("c", one)}},
-	{"groups", []graph.Node{node("a", layer.Conv{Out: 6, Kernel: 3, Pad: 1}), node("b", layer.Conv{Out: 8, Kernel: 5, Pad: 2, Groups: 2}), node("c", layer.Conv{Out: 4, Kernel: 3, Pad: 1, Groups: 4})}},
+	{"groups", []graph.Node{node("a", layer.Conv{Out: 6, Kernel: 3, Pad: kernels.Pad(1)}), node("b", layer.Conv{Out: 8, Kernel: 5, Pad: kernels.Pad(2), Groups: 2}), node("c", layer.Conv{Out: 4, Kernel: 3, Pad: kernels.Pad(1), Groups: 4})}},
 	{"elementwise", []graph.Node{node("a", same3), node("n", lrn), node("b", same3), node("r", relu), node("d", layer.Dropout{}), node("p", layer.MaxPool{Kernel: 2}), node("s", relu)}},
 
 	{"small steps of pools", []graph.Node{node("a", same3), node("p", layer.MaxPool{Kernel: 3, Ceil: true}), node("q", layer.AvgPool{Kernel: 2}), node("b", same3)}},
@@ -54,8 +54,8 @@ var cascades = []struct {
 	{"pool at the end", []graph.Node{node("a", same3), node("b", one), node("p", pool3)}},
 	{"dropout behind a pool", []graph.Node{node("a", same3), node("b", one), node("p", pool3), node("d", layer.Dropout{}), node("g", layer.GlobalAvgPool{})}},
 	{"pools between", []graph.Node{node("a", same3), node("b", same3), node("p", pool3), node("c", one), node("d", same5), node("q", pool3), node("e", same3), node("f", one)}},
-	{"padded pool, which has no bands", []graph.Node{node("a", same3), node("b", same3), node("p", layer.MaxPool{Kernel: 3, Pad: 1}), node("c", same3), node("d", same3)}},
-	{"padded 1×1, which has no bands", []graph.Node{node("a", same3), node("b", same3), node("p", layer.Conv{Out: 4, Kernel: 1, Pad: 1}), node("c", same3), node("d", same3)}},
+	{"padded pool, which has no bands", []graph.Node{node("a", same3), node("b", same3), node("p", layer.MaxPool{Kernel: 3, Pad: kernels.Pad(1)}), node("c", same3), node("d", same3)}},
+	{"padded 1×1, which has no bands", []graph.Node{node("a", same3), node("b", same3), node("p", layer.Conv{Out: 4, Kernel: 1, Pad: kernels.Pad(1)}), node("c", same3), node("d", same3)}},
 
 	{"fire", fire("f", "input", "z")},
 	{"fires", slices.Concat(fire("f", "input", "f.out"), fire("g", "f.out", "g.out"), []graph.Node{node("p", pool3)}, fire("h", "p", "z"))},
@@ -69,12 +69,12 @@ var cascades = []struct {
 	}},
 	// Winograd's tiles for a, b and c are 3, 4 and 2 rows high.
 	{"concat of layers with different tiles", []graph.Node{
-		node("x", one), node("a", layer.Conv{Out: 4, Kernel: 4, Pad: 2}, "x"), node("b", layer.Conv{Out: 4, Kernel: 3, Pad: 1}, "x"), node("c", same5, "x"),
+		node("x", one), node("a", layer.Conv{Out: 4, Kernel: 4, Pad: kernels.Pad(2)}, "x"), node("b", layer.Conv{Out: 4, Kernel: 3, Pad: kernels.Pad(1)}, "x"), node("c", same5, "x"),
 		node("k", layer.MaxPool{Kernel: 2}, "b"), node("l", layer.MaxPool{Kernel: 2}, "c"), node("m", layer.Conv{Out: 4, Kernel: 3}, "a"),
 		node("b3", layer.Conv{Out: 4, Kernel: 2}, "b"), node("d", layer.Concat{}, "k", "l", "m", "b3"), node("z", same3),
 	}},
 	{"tiles of 3 beside tiles of 4", []graph.Node{
-		node("a", layer.Conv{Out: 7, Kernel: 2, Pad: 1}), node("b", layer.Conv{Out: 4, Kernel: 4, Pad: 1}, "a"), node("c", layer.Conv{Out: 5, Kernel: 3, Pad: 1}, "input"),
+		node("a", layer.Conv{Out: 7, Kernel: 2, Pad: kernels.Pad(1)}), node("b", layer.Conv{Out: 4, Kernel: 4, Pad: kernels.Pad(1)}, "a"), node("c", layer.Conv{Out: 5, Kernel: 3, Pad: kernels.Pad(1)}, "input"),
 		node("d", layer.Concat{}, "b", "c"), node("z", same5),
 	}},
 	{"concat of what the cascade does not compute", []graph.Node{
@@ -83,36 +83,36 @@ var cascades = []struct {
 		node("y", same3), node("z", same3),
 	}},
 	{"concat of a pool that ends a cascade", []graph.Node{
-		node("a", same3), node("p", pool3), node("b", layer.Conv{Out: 4, Kernel: 3, Stride: 2, Pad: 1}, "a"),
+		node("a", same3), node("p", pool3), node("b", layer.Conv{Out: 4, Kernel: 3, Stride: 2, Pad: kernels.Pad(1)}, "a"),
 		node("q", layer.MaxPool{Kernel: 1}, "b"), node("c", layer.Concat{}, "p", "p"), node("e", same3, "q"), node("f", layer.GlobalAvgPool{}, "e"),
 		node("g", layer.GlobalAvgPool{}, "c"), node("h", layer.Concat{}, "f", "g"),
 	}},
 	{"concat beyond the cascade", []graph.Node{
-		node("a", same3), node("b", same3), node("x", layer.MaxPool{Kernel: 3, Pad: 1}), node("c", same3), node("d", layer.Concat{}, "c", "b"), node("e", one),
+		node("a", same3), node("b", same3), node("x", layer.MaxPool{Kernel: 3, Pad: kernels.Pad(1)}), node("c", same3), node("d", layer.Concat{}, "c", "b"), node("e", one),
 	}},
 
-	{"bypass", []graph.Node{node("a", same3), node("r", relu), node("b", same5), node("c", layer.Conv{Out: 5, Kernel: 3, Pad: 1}), node("s", layer.Add{}, "r", "c"), node("s.r", relu), node("d", same3)}},
-	{"bypass of the input", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 2, Kernel: 5, Pad: 2}), node("s", layer.Add{}, "b", "input"), node("z", same3)}},
+	{"bypass", []graph.Node{node("a", same3), node("r", relu), node("b", same5), node("c", layer.Conv{Out: 5, Kernel: 3, Pad: kernels.Pad(1)}), node("s", layer.Add{}, "r", "c"), node("s.r", relu), node("d", same3)}},
+	{"bypass of the input", []graph.Node{node("a", same3), node("b", layer.Conv{Out: 2, Kernel: 5, Pad: kernels.Pad(2)}), node("s", layer.Add{}, "b", "input"), node("z", same3)}},
 	{"bypass around everything", []graph.Node{node("a", one), node("b", same7), node("c", same7), node("d", layer.Conv{Out: 6, Kernel: 1}), node("s", layer.Add{}, "a", "d")}},
 	{"sum with itself", []graph.Node{node("a", same3), node("s", layer.Add{}, "a", "a"), node("b", same3)}},
 	{"read outside too", []graph.Node{
 		node("a", same3), node("b", same3), node("c", same5), node("g", layer.GlobalAvgPool{}), node("h", layer.GlobalAvgPool{}, "a"), node("z", layer.Concat{}, "g", "h"),
 	}},
 	{"a larger halo outside", []graph.Node{
-		node("a", same3), node("b", same3), node("p", layer.MaxPool{Kernel: 3, Pad: 1}), node("c", same7), node("d", same7, "a"), node("s", layer.Add{}, "c", "d"),
+		node("a", same3), node("b", same3), node("p", layer.MaxPool{Kernel: 3, Pad: kernels.Pad(1)}), node("c", same7), node("d", same7, "a"), node("s", layer.Add{}, "c", "d"),
 	}},
 	{"three windows on a value", []graph.Node{
-		node("a", same3), node("b", layer.Conv{Out: 5, Kernel: 7, Pad: 3}, "a"), node("c", layer.Conv{Out: 5, Kernel: 1}, "a"),
+		node("a", same3), node("b", layer.Conv{Out: 5, Kernel: 7, Pad: kernels.Pad(3)}, "a"), node("c", layer.Conv{Out: 5, Kernel: 1}, "a"),
 		node("s", layer.Add{}, "b", "c"), node("t", layer.Add{}, "s", "a"), node("z", one),
 	}},
 	{"one branch far ahead", []graph.Node{
-		node("x", one), node("a", same7, "x"), node("b", same7), node("c", same7), node("d", layer.Conv{Out: 6, Kernel: 7, Pad: 3}), node("s", layer.Add{}, "x", "d"), node("z", one),
+		node("x", one), node("a", same7, "x"), node("b", same7), node("c", same7), node("d", layer.Conv{Out: 6, Kernel: 7, Pad: kernels.Pad(3)}), node("s", layer.Add{}, "x", "d"), node("z", one),
 	}},
 	// The halos of values, and rows of padding, hold the zero points of different types.
 	{"quantized", []graph.Node{
-		node("q", layer.Quantize{Type: quantized(100)}), node("a", layer.Conv{Out: 5, Kernel: 3, Pad: 1, Type: quantized(150)}), node("r", relu),
+		node("q", layer.Quantize{Type: quantized(100)}), node("a", layer.Conv{Out: 5, Kernel: 3, Pad: kernels.Pad(1), Type: quantized(150)}), node("r", relu),
 		node("b", layer.Conv{Out: 6, Kernel: 1, Type: quantized(150)}, "q"), node("c", layer.Concat{}, "r", "b"), node("p", layer.MaxPool{Kernel: 2}),
-		node("e", layer.Conv{Out: 4, Kernel: 3, Pad: 1, Type: quantized(60)}), node("z", layer.Conv{Out: 4, Kernel: 3, Pad: 2, Type: quantized(110)}),
+		node("e", layer.Conv{Out: 4, Kernel: 3, Pad: kernels.Pad(1), Type: quantized(60)}), node("z", layer.Conv{Out: 4, Kernel: 3, Pad: kernels.Pad(2), Type: quantized(110)}),
 		node("d", layer.Dequantize{}),
 	}},
 	{"logits inside", []graph.Node{node("a", same3), node("b", same3), node("c", one), node("s", layer.Softmax{})}},
@@ -131,9 +131,9 @@ func fire(name, in, out string) []graph.Node {
 	return []graph.Node{
 		node(s, layer.Conv{Out: 3, Kernel: 1}, in), node(s+".r", relu),
 		node(name+".e1", layer.Conv{Out: 4, Kernel: 1}, s+".r"), node(name+".e1.r", relu),
-		node(name+".e3", layer.Conv{Out: 6, Kernel: 3, Pad: 1}, s+".r"), node(name+".e3.r", relu),
+		node(name+".e3", layer.Conv{Out: 6, Kernel: 3, Pad: kernels.Pad(1)}, s+".r"), node(name+".e3.r", relu),
 		node(name+".c", layer.Concat{}, name+".e1.r", name+".e3.r"),
-		node(out, layer.Conv{Out: 4, Kernel: 3, Pad: 1}),
+		node(out, layer.Conv{Out: 4, Kernel: 3, Pad: kernels.Pad(1)}),
 	}
 }
 
@@ -183,7 +183,7 @@ func TestBands(t *testing.T) {
 // TestBandsOfPadding has a convolution of which most output rows are computed from padding alone.
 // No part and no band may begin with such a row.
 func TestBandsOfPadding(t *testing.T) {
-	m := small(layer.Shape{H: 4, W: 5, C: 2}, node("a", layer.Conv{Out: 3, Kernel: 3, Pad: 5}), node("b", one), node("c", one))
+	m := small(layer.Shape{H: 4, W: 5, C: 2}, node("a", layer.Conv{Out: 3, Kernel: 3, Pad: kernels.Pad(5)}), node("b", one), node("c", one))
 	w := random(t, m)
 	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for _, algo := range kernels.Algorithms() {
@@ -262,7 +262,7 @@ func TestBandsOfNets(t *testing.T) {
 func TestBandsOfLargeValues(t *testing.T) {
 	side := 8 * int(math.Ceil(math.Sqrt(float64(kernels.Level2())/32/64))) // 32 channels are four times the cache
 	m := small(layer.Shape{H: side, W: side, C: 2},
-		node("a", layer.Conv{Out: 32, Kernel: 3, Pad: 1}), node("r", relu),
+		node("a", layer.Conv{Out: 32, Kernel: 3, Pad: kernels.Pad(1)}), node("r", relu),
 		node("b", layer.Conv{Out: 32, Kernel: 1}),
 		node("c", layer.MaxPool{Kernel: 3, Stride: 2, Ceil: true}),
 	)

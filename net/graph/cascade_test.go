@@ -34,7 +34,7 @@ func TestBandRule(t *testing.T) {
 
 // TestRecomputed: threads share an image only where few rows are computed by two of them.
 func TestRecomputed(t *testing.T) {
-	same := layer.Conv{Out: 4, Kernel: 3, Pad: 1}
+	same := layer.Conv{Out: 4, Kernel: 3, Pad: kernels.Pad(1)}
 	limit := graph.MaxRecomputed()
 	restore := graph.SetBands(3)
 	defer restore()
@@ -90,10 +90,10 @@ func TestPieces(t *testing.T) {
 		// The first layer is one row ahead, so that it computes its last rows in the third band.
 		// Its halo is cleared in the first band, and again below the image in the third. Bands
 		// two to four begin with a move.
-		{layer.Conv{Out: 4, Kernel: 3, Pad: 1}, 3 + 4 + 2 + 3},
+		{layer.Conv{Out: 4, Kernel: 3, Pad: kernels.Pad(1)}, 3 + 4 + 2 + 3},
 		// The first layer is three rows ahead, and its last row needs the seven before: the buffer
 		// holds all rows and moves none.
-		{layer.Conv{Out: 4, Kernel: 7, Pad: 3}, 6},
+		{layer.Conv{Out: 4, Kernel: 7, Pad: kernels.Pad(3)}, 6},
 	} {
 		m := small(layer.Shape{H: 8, W: 8, C: 4}, node("a", test.layer), node("b", test.layer))
 		p := compile(t, m, random(t, m), graph.Options{Algo: "direct", Threads: 1})
@@ -118,7 +118,7 @@ func TestHaloOfResult(t *testing.T) {
 // TestImageByImage has values that fit the cache for one image. A batch passes through the layers
 // image by image if one image's values are larger than the weights, and otherwise layer by layer.
 func TestImageByImage(t *testing.T) {
-	m := small(layer.Shape{H: 20, W: 20, C: 2}, node("a", layer.Conv{Out: 16, Kernel: 3, Pad: 1}), node("b", layer.Conv{Out: 16, Kernel: 3, Pad: 1}), node("p", pool3))
+	m := small(layer.Shape{H: 20, W: 20, C: 2}, node("a", layer.Conv{Out: 16, Kernel: 3, Pad: kernels.Pad(1)}), node("b", layer.Conv{Out: 16, Kernel: 3, Pad: kernels.Pad(1)}), node("p", pool3))
 	w := random(t, m)
 	tall := small(layer.Shape{H: 80, W: 5, C: 2}, m.Nodes...) // enough rows for two parts of an image
 	flat := small(layer.Shape{H: 1, W: 400, C: 2}, m.Nodes[:2]...)

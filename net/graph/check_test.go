@@ -72,10 +72,11 @@ func checkNodes(t *testing.T, p *graph.Plan, w stored, wholeMACs int) {
 				c.samples(t, rand.New(rand.NewPCG(3, uint64(i))))
 			}
 		case layer.MaxPool:
-			exact(ref.MaxPool(pool(l.Kernel, l.Stride, l.Pad, l.Ceil), src[0]))
+			exact(ref.MaxPool(poolShape(layer.AvgPool{Kernel: l.Kernel, KernelW: l.KernelW, Stride: l.Stride, Pad: l.Pad, Ceil: l.Ceil}), src[0]))
 		case layer.AvgPool:
-			want, abs := ref.AvgPool(pool(l.Kernel, l.Stride, l.Pad, l.Ceil), src[0])
-			compare(want, kerneltest.SumBound(l.Kernel*l.Kernel, abs))
+			s := poolShape(l)
+			want, abs := ref.AvgPool(s, src[0])
+			compare(want, kerneltest.SumBound(s.KH*s.KW, abs))
 		case layer.GlobalAvgPool:
 			want, abs := ref.AvgPool(kernels.PoolShape{}, src[0])
 			compare(want, kerneltest.SumBound(src[0].H*src[0].W, abs))
@@ -138,9 +139,12 @@ func compareStored(t *testing.T, what string, got kernels.View, want []float64, 
 	kerneltest.Compare(t, what, floats(got), want, bound)
 }
 
-// pool returns the shape of a pooling layer.
-func pool(kernel, stride, pad int, ceil bool) kernels.PoolShape {
-	return kernels.PoolShape{KH: kernel, KW: kernel, Stride: cmp.Or(stride, 1), Pad: pad, Ceil: ceil}
+// poolShape returns the shape of a pooling layer.
+func poolShape(l layer.AvgPool) kernels.PoolShape {
+	return kernels.PoolShape{
+		KH: l.Kernel, KW: cmp.Or(l.KernelW, l.Kernel), Stride: cmp.Or(l.Stride, 1),
+		Pad: l.Pad, Ceil: l.Ceil, ExcludePad: l.ExcludePad,
+	}
 }
 
 // rectified reports whether a ReLU was fused into the first of nodes: the two then have the same
@@ -267,7 +271,7 @@ func (c convCheck) row(y, g, c0, width int) convCheck {
 	p.dst.Offset = p.dst.Index(0, y, 0, 0)
 	p.dst.H, p.dst.Halo = 1, 0
 	p.src = c.src.Channels(g*in, in)
-	p.src.Offset = p.src.Index(0, y*s.Stride-s.Pad, -s.Pad, 0)
-	p.src.H, p.src.W, p.src.Halo = s.KH, c.src.W+2*s.Pad, 0
+	p.src.Offset = p.src.Index(0, y*s.Stride-s.Pad.Top, -s.Pad.Left, 0)
+	p.src.H, p.src.W, p.src.Halo = s.KH, s.Pad.Left+c.src.W+s.Pad.Right, 0
 	return p
 }

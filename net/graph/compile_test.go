@@ -34,8 +34,8 @@ func TestManyProcessors(t *testing.T) {
 // it names both.
 func TestPick(t *testing.T) {
 	m := small(layer.Shape{H: 40, W: 40, C: 3},
-		node("few", layer.Conv{Out: 64, Kernel: 3, Pad: 1}),
-		node("many", layer.Conv{Out: 64, Kernel: 3, Pad: 1}),
+		node("few", layer.Conv{Out: 64, Kernel: 3, Pad: kernels.Pad(1)}),
+		node("many", layer.Conv{Out: 64, Kernel: 3, Pad: kernels.Pad(1)}),
 		node("flat", layer.Conv{Out: 16, Kernel: 1}),
 		node("tiny", layer.Conv{Out: 16, Kernel: 39}),
 	)
@@ -66,7 +66,7 @@ func TestPick(t *testing.T) {
 type padded struct{ graph.Weights }
 
 func (padded) Adapt(m *graph.Model) (*graph.Model, error) {
-	return small(m.Input, node("a", layer.Conv{Out: 4, Kernel: 1, Pad: 1})), nil
+	return small(m.Input, node("a", layer.Conv{Out: 4, Kernel: 1, Pad: kernels.Pad(1)})), nil
 }
 
 func TestAdapt(t *testing.T) {
@@ -79,7 +79,7 @@ func TestAdapt(t *testing.T) {
 	if out := p.Output(); out.H != image.H+2 || out.W != image.W+2 {
 		t.Errorf("the output is %v: compiled without asking the weights", out)
 	}
-	if l := p.Model().Nodes[0].Layer.(layer.Conv); l.Pad != 1 {
+	if l := p.Model().Nodes[0].Layer.(layer.Conv); l.Pad != kernels.Pad(1) {
 		t.Errorf("Model has %+v, want the weights' version", l)
 	}
 }
@@ -143,9 +143,9 @@ func (broken) Adapt(m *graph.Model) (*graph.Model, error) { return m, nil }
 // compute, and that the weights are asked for, packed and counted once.
 func TestSharedWeights(t *testing.T) {
 	nodes := []graph.Node{
-		node("a", layer.Conv{Out: 3, Kernel: 3, Pad: 1}), node("r", relu),
-		node("b", layer.Conv{Out: 3, Kernel: 3, Pad: 1}), node("s", relu),
-		node("c", layer.Conv{Out: 3, Kernel: 3, Stride: 2}), node("d", layer.Conv{Out: 3, Kernel: 3, Pad: 1}),
+		node("a", layer.Conv{Out: 3, Kernel: 3, Pad: kernels.Pad(1)}), node("r", relu),
+		node("b", layer.Conv{Out: 3, Kernel: 3, Pad: kernels.Pad(1)}), node("s", relu),
+		node("c", layer.Conv{Out: 3, Kernel: 3, Stride: 2}), node("d", layer.Conv{Out: 3, Kernel: 3, Pad: kernels.Pad(1)}),
 	}
 	m := small(image, nodes...)
 	copies := random(t, m)

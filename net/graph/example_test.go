@@ -20,7 +20,7 @@ func Example() {
 			{Name: "conv1", Layer: layer.Conv{Out: 16, Kernel: 5, Stride: 2}},
 			{Name: "relu1", Layer: layer.ReLU{}},
 			{Name: "a", Layer: layer.Conv{Out: 8, Kernel: 1}, Inputs: []string{"relu1"}},
-			{Name: "b", Layer: layer.Conv{Out: 8, Kernel: 3, Pad: 1}, Inputs: []string{"relu1"}},
+			{Name: "b", Layer: layer.Conv{Out: 8, Kernel: 3, Pad: kernels.Pad(1)}, Inputs: []string{"relu1"}},
 			{Name: "concat", Layer: layer.Concat{}, Inputs: []string{"a", "b"}},
 			{Name: "fc", Layer: layer.Dense{Out: 10}},
 			{Name: "prob", Layer: layer.Softmax{}},

@@ -72,9 +72,9 @@ func randomModel(r *rand.Rand) *graph.Model {
 		case 4:
 			g.add(relu, v)
 		case 5:
-			g.add(layer.MaxPool{Kernel: window, Stride: stride, Pad: pad, Ceil: r.IntN(2) == 0}, v)
+			g.add(layer.MaxPool{Kernel: window, Stride: stride, Pad: kernels.Pad(pad), Ceil: r.IntN(2) == 0}, v)
 		case 6:
-			g.add(layer.AvgPool{Kernel: window, Stride: stride, Pad: pad, Ceil: r.IntN(2) == 0}, v)
+			g.add(layer.AvgPool{Kernel: window, Stride: stride, Pad: kernels.Pad(pad), Ceil: r.IntN(2) == 0}, v)
 		case 7:
 			g.add(lrn, v)
 		case 8:
@@ -129,9 +129,9 @@ func randomConv(r *rand.Rand, in int) layer.Conv {
 	c := layer.Conv{Kernel: []int{1, 1, 2, 3, 3, 3, 4, 5, 7}[r.IntN(9)]}
 	switch r.IntN(8) {
 	case 0, 1, 2, 3, 4:
-		c.Pad = c.Kernel / 2
+		c.Pad = kernels.Pad(c.Kernel / 2)
 	case 5:
-		c.Pad = r.IntN(c.Kernel + 2)
+		c.Pad = kernels.Pad(r.IntN(c.Kernel + 2))
 	}
 	if r.IntN(4) == 0 {
 		c.Stride = 1 + r.IntN(4)

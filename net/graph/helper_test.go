@@ -25,7 +25,7 @@ func node(name string, l layer.Layer, inputs ...string) graph.Node {
 
 var (
 	image = layer.Shape{H: 9, W: 11, C: 3}
-	conv  = layer.Conv{Out: 4, Kernel: 3, Pad: 1}
+	conv  = layer.Conv{Out: 4, Kernel: 3, Pad: kernels.Pad(1)}
 	relu  = layer.ReLU{}
 )
 

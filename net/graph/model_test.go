@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"firebench/kernels"
 	"firebench/net/graph"
 	"firebench/net/layer"
 )
@@ -72,7 +73,7 @@ func TestNames(t *testing.T) {
 
 func TestStages(t *testing.T) {
 	m := small(layer.Shape{H: 12, W: 12, C: 3},
-		node("blur", layer.AvgPool{Kernel: 3, Pad: 1}),
+		node("blur", layer.AvgPool{Kernel: 3, Pad: kernels.Pad(1)}),
 		node("conv1", conv),
 		node("relu1", relu),
 		node("norm1", layer.LRN{Size: 3, Alpha: 1, Beta: 0.75, K: 1}),

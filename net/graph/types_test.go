@@ -17,8 +17,8 @@ import (
 func TestTypes(t *testing.T) {
 	u8 := kernels.Type{Element: kernels.Uint8, Scale: 0.25, Zero: 100}
 	nodes := []graph.Node{
-		node("a", layer.Conv{Out: 16, Kernel: 3, Pad: 1}), node("q", layer.Quantize{Type: u8}),
-		node("d", layer.Dequantize{}), node("b", layer.Conv{Out: 16, Kernel: 3, Pad: 1}),
+		node("a", layer.Conv{Out: 16, Kernel: 3, Pad: kernels.Pad(1)}), node("q", layer.Quantize{Type: u8}),
+		node("d", layer.Dequantize{}), node("b", layer.Conv{Out: 16, Kernel: 3, Pad: kernels.Pad(1)}),
 	}
 	m := small(layer.Shape{H: 24, W: 16, C: 3}, nodes...)
 	w := random(t, m)

@@ -5,13 +5,15 @@ import (
 	"firebench/kernels/workers"
 )
 
-// An AvgPool averages Kernel×Kernel windows. The divisor is the number of pixels of the window
-// that lie in the padded image, as in Caffe. Stride 0 means 1; Ceil rounds the output
-// size up. The result is of type Type, see [Typed].
+// An AvgPool averages windows that are Kernel pixels high and KernelW pixels wide, 0 for as wide as
+// high. The divisor is the number of pixels of the window that lie in the padded image, as in Caffe,
+// or, with ExcludePad, in the image. Stride 0 means 1; Ceil rounds the output size up. The result is
+// of type Type, see [Typed].
 type AvgPool struct {
-	Kernel, Stride, Pad int
-	Ceil                bool
-	Type                kernels.Type
+	Kernel, KernelW, Stride int
+	Pad                     kernels.Padding
+	Ceil, ExcludePad        bool
+	Type                    kernels.Type
 }
 
 // Op returns avgpool.
@@ -29,7 +31,9 @@ func (p AvgPool) Bind(b Binding) ([]workers.Task, error) {
 }
 
 func (p AvgPool) shape() kernels.PoolShape {
-	return MaxPool{p.Kernel, p.Stride, p.Pad, p.Ceil}.shape()
+	s := MaxPool{p.Kernel, p.KernelW, p.Stride, p.Pad, p.Ceil}.shape()
+	s.ExcludePad = p.ExcludePad
+	return s
 }
 
 // As implements Typed.
@@ -40,5 +44,5 @@ func (p AvgPool) As(t kernels.Type) Layer {
 
 // Window implements Windowed.
 func (p AvgPool) Window(in []Shape) (kernel, stride, pad int, ok bool) {
-	return p.shape().KH, p.shape().Stride, 0, p.Pad == 0
+	return poolWindow(p.shape())
 }

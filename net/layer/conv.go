@@ -8,22 +8,24 @@ import (
 	"firebench/kernels/workers"
 )
 
-// A Conv is a convolution with a square kernel. Its result has ⌊(H + 2·Pad − Kernel)/Stride⌋ + 1
-// rows, as many columns by the same rule, and Out channels. Stride 0 and Groups 0 mean 1. The
-// result is of type Type, see [Typed].
+// A Conv is a convolution with a kernel that is Kernel pixels high and KernelW pixels wide, 0 for as
+// wide as high. Its result has ⌊(Pad.Top + H + Pad.Bottom − Kernel)/Stride⌋ + 1 rows, columns by the
+// same rule, and Out channels. Stride 0 and Groups 0 mean 1. The result is of type Type, see [Typed].
 type Conv struct {
-	Out, Kernel, Stride, Pad, Groups int
-	Type                             kernels.Type
+	Out, Kernel, KernelW, Stride int
+	Pad                          kernels.Padding
+	Groups                       int
+	Type                         kernels.Type
 }
 
-// Op returns conv1x1, conv3x3, ….
-func (c Conv) Op() string { return fmt.Sprintf("conv%dx%[1]d", c.Kernel) }
+// Op returns conv1x1, conv3x3, …: height x width of the kernel.
+func (c Conv) Op() string { return fmt.Sprintf("conv%dx%d", c.Kernel, cmp.Or(c.KernelW, c.Kernel)) }
 
 // ConvShape implements Weighted.
 func (c Conv) ConvShape(in Shape) kernels.ConvShape {
 	return kernels.ConvShape{
 		In: in.C, Out: c.Out,
-		KH: c.Kernel, KW: c.Kernel,
+		KH: c.Kernel, KW: cmp.Or(c.KernelW, c.Kernel),
 		Stride: cmp.Or(c.Stride, 1), Pad: c.Pad,
 		Groups: cmp.Or(c.Groups, 1),
 	}
@@ -56,13 +58,14 @@ func convOut(l Weighted, in []Shape, t kernels.Type) (Shape, error) {
 	if err := s.Check(); err != nil {
 		return Shape{}, err
 	}
-	padded := Shape{in[0].H + 2*s.Pad, in[0].W + 2*s.Pad, s.In, in[0].Type}
+	// Memory has the same halo on all sides.
+	padded := Shape{in[0].H + 2*s.Pad.Max(), in[0].W + 2*s.Pad.Max(), s.In, in[0].Type}
 	if err := padded.Check(); err != nil {
-		return Shape{}, fmt.Errorf("padded by %d: %w", s.Pad, err)
+		return Shape{}, fmt.Errorf("padded by %v: %w", s.Pad, err)
 	}
 	oh, ow := s.OutSize(in[0].H, in[0].W)
 	if oh < 1 || ow < 1 {
-		return Shape{}, fmt.Errorf("a %d×%d kernel does not fit into %v with padding %d", s.KH, s.KW, in[0], s.Pad)
+		return Shape{}, fmt.Errorf("a %d×%d kernel does not fit into %v with padding %v", s.KH, s.KW, in[0], s.Pad)
 	}
 	out := Shape{oh, ow, s.Out, t}
 	return out, out.Check()
@@ -94,5 +97,5 @@ func (c Conv) Window(in []Shape) (kernel, stride, pad int, ok bool) {
 	s := c.ConvShape(in[0])
 	// A padded 1×1 convolution with stride 1 has no halo: the outputs around the image are set
 	// to the bias, as a border of the whole result. A band of rows cannot have that border.
-	return s.KH, s.Stride, s.Pad, s.Halo() == s.Pad
+	return s.KH, s.Stride, s.Pad.Top, s.Halo() == s.Pad.Max()
 }

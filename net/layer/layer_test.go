@@ -19,13 +19,13 @@ var kinds = []struct {
 	out   layer.Shape
 	cost  kernels.Cost
 }{
-	{layer.Conv{Out: 8, Kernel: 3, Stride: 2, Pad: 1, Groups: 2}, shapes(9, 11, 4), "conv3x3", layer.Shape{H: 5, W: 6, C: 8},
+	{layer.Conv{Out: 8, Kernel: 3, Stride: 2, Pad: kernels.Pad(1), Groups: 2}, shapes(9, 11, 4), "conv3x3", layer.Shape{H: 5, W: 6, C: 8},
 		kernels.Cost{Params: 8*2*9 + 8, MACs: 5 * 6 * 8 * 2 * 9, Weights: 4 * (8*2*9 + 8), Activations: 4 * (9*11*4 + 5*6*8)}},
 	{layer.Dense{Out: 10}, shapes(3, 5, 7), "dense", layer.Shape{H: 1, W: 1, C: 10},
 		kernels.Cost{Params: 1050 + 10, MACs: 1050, Weights: 4 * 1060, Activations: 4 * (105 + 10)}},
 	{layer.MaxPool{Kernel: 3, Stride: 2, Ceil: true}, shapes(6, 7, 5), "maxpool", layer.Shape{H: 3, W: 3, C: 5},
 		kernels.Cost{Activations: 4 * (6*7*5 + 3*3*5)}},
-	{layer.AvgPool{Kernel: 2, Stride: 2, Pad: 1}, shapes(6, 7, 5), "avgpool", layer.Shape{H: 4, W: 4, C: 5},
+	{layer.AvgPool{Kernel: 2, Stride: 2, Pad: kernels.Pad(1)}, shapes(6, 7, 5), "avgpool", layer.Shape{H: 4, W: 4, C: 5},
 		kernels.Cost{Activations: 4 * (6*7*5 + 4*4*5)}},
 	{layer.GlobalAvgPool{}, shapes(6, 7, 5), "avgpool", layer.Shape{H: 1, W: 1, C: 5},
 		kernels.Cost{Activations: 4 * (6*7*5 + 5)}},
@@ -46,13 +46,13 @@ var kinds = []struct {
 		kernels.Cost{Activations: (1 + 4) * 210}},
 
 	// Of quantized layers, weights have one byte, and biases and scales four.
-	{layer.Conv{Out: 8, Kernel: 3, Stride: 2, Pad: 1, Groups: 2, Type: coarse}, stored(fine, 9, 11, 4), "conv3x3", layer.Shape{H: 5, W: 6, C: 8, Type: coarse},
+	{layer.Conv{Out: 8, Kernel: 3, Stride: 2, Pad: kernels.Pad(1), Groups: 2, Type: coarse}, stored(fine, 9, 11, 4), "conv3x3", layer.Shape{H: 5, W: 6, C: 8, Type: coarse},
 		kernels.Cost{Params: 8*2*9 + 8, MACs: 5 * 6 * 8 * 2 * 9, Weights: 8*2*9 + 8*8, Activations: 9*11*4 + 5*6*8}},
 	{layer.Dense{Out: 10, Type: coarse}, stored(fine, 3, 5, 7), "dense", layer.Shape{H: 1, W: 1, C: 10, Type: coarse},
 		kernels.Cost{Params: 1050 + 10, MACs: 1050, Weights: 1050 + 10*8, Activations: 105 + 10}},
 	{layer.MaxPool{Kernel: 3, Stride: 2}, stored(fine, 6, 7, 5), "maxpool", layer.Shape{H: 2, W: 3, C: 5, Type: fine},
 		kernels.Cost{Activations: 6*7*5 + 2*3*5}},
-	{layer.AvgPool{Kernel: 2, Stride: 2, Pad: 1, Type: coarse}, stored(fine, 6, 7, 5), "avgpool", layer.Shape{H: 4, W: 4, C: 5, Type: coarse},
+	{layer.AvgPool{Kernel: 2, Stride: 2, Pad: kernels.Pad(1), Type: coarse}, stored(fine, 6, 7, 5), "avgpool", layer.Shape{H: 4, W: 4, C: 5, Type: coarse},
 		kernels.Cost{Activations: 6*7*5 + 4*4*5}},
 	{layer.GlobalAvgPool{Type: coarse}, stored(fine, 6, 7, 5), "avgpool", layer.Shape{H: 1, W: 1, C: 5, Type: coarse},
 		kernels.Cost{Activations: 6*7*5 + 5}},
@@ -124,14 +124,14 @@ func TestOutShape(t *testing.T) {
 		want  layer.Shape
 	}{
 		{layer.Conv{Out: 96, Kernel: 7, Stride: 2}, shapes(227, 227, 3), layer.Shape{H: 111, W: 111, C: 96}},
-		{layer.Conv{Out: 64, Kernel: 11, Stride: 4, Pad: 2}, shapes(224, 224, 3), layer.Shape{H: 55, W: 55, C: 64}},
-		{layer.Conv{Out: 1000, Kernel: 1, Pad: 1}, shapes(13, 13, 512), layer.Shape{H: 15, W: 15, C: 1000}},
+		{layer.Conv{Out: 64, Kernel: 11, Stride: 4, Pad: kernels.Pad(2)}, shapes(224, 224, 3), layer.Shape{H: 55, W: 55, C: 64}},
+		{layer.Conv{Out: 1000, Kernel: 1, Pad: kernels.Pad(1)}, shapes(13, 13, 512), layer.Shape{H: 15, W: 15, C: 1000}},
 		{layer.Conv{Out: 1, Kernel: 5}, shapes(5, 5, 1), layer.Shape{H: 1, W: 1, C: 1}},
 		{layer.MaxPool{Kernel: 3, Stride: 2, Ceil: true}, shapes(112, 112, 8), layer.Shape{H: 56, W: 56, C: 8}},
 		{layer.MaxPool{Kernel: 3, Stride: 2}, shapes(112, 112, 8), layer.Shape{H: 55, W: 55, C: 8}},
 		{layer.MaxPool{Kernel: 2}, shapes(4, 5, 8), layer.Shape{H: 3, W: 4, C: 8}},
 		// A third window would start in the padding on the right, so that there are two.
-		{layer.AvgPool{Kernel: 2, Stride: 3, Pad: 1, Ceil: true}, shapes(4, 4, 8), layer.Shape{H: 2, W: 2, C: 8}},
+		{layer.AvgPool{Kernel: 2, Stride: 3, Pad: kernels.Pad(1), Ceil: true}, shapes(4, 4, 8), layer.Shape{H: 2, W: 2, C: 8}},
 		{layer.Concat{}, shapes(4, 5, 8), layer.Shape{H: 4, W: 5, C: 8}},
 	}
 	for _, test := range tests {
@@ -152,11 +152,11 @@ func TestOutShapeErrors(t *testing.T) {
 		{layer.Conv{Kernel: 3}, shapes(9, 9, 4), "Out is 0"},
 		{layer.Conv{Out: 8}, shapes(9, 9, 4), "KH is 0"},
 		{layer.Conv{Out: 8, Kernel: 3, Stride: -1}, shapes(9, 9, 4), "Stride is -1"},
-		{layer.Conv{Out: 8, Kernel: 3, Pad: -1}, shapes(9, 9, 4), "Pad is -1"},
+		{layer.Conv{Out: 8, Kernel: 3, Pad: kernels.Pad(-1)}, shapes(9, 9, 4), "Pad is -1"},
 		{layer.Conv{Out: 8, Kernel: 3, Groups: 3}, shapes(9, 9, 4), "3 groups do not divide 4 input and 8 output channels"},
 		{layer.Conv{Out: 9, Kernel: 3, Groups: 4}, shapes(9, 9, 4), "4 groups do not divide 4 input and 9 output channels"},
 		{layer.Conv{Out: 8, Kernel: 10}, shapes(9, 9, 4), "10×10 kernel does not fit into 9×9×4"},
-		{layer.Conv{Out: 8, Kernel: 3, Pad: 1 << 19, Stride: 1 << 19}, shapes(9, 9, 4), "padded by 524288"},
+		{layer.Conv{Out: 8, Kernel: 3, Pad: kernels.Pad(1 << 19), Stride: 1 << 19}, shapes(9, 9, 4), "padded by 524288"},
 		{layer.Conv{Out: 1 << 20, Kernel: 1 << 10}, shapes(1<<10, 1<<10, 4), "weights, expected at most"},
 		{layer.Conv{Out: 1 << 20, Kernel: 1}, shapes(1<<10, 1<<10, 4), "more than"},
 		{layer.Conv{Out: 8, Kernel: 3}, shapes(9, 9, 4, 9, 9, 4), "2 inputs, expected 1"},
@@ -165,7 +165,7 @@ func TestOutShapeErrors(t *testing.T) {
 		{layer.MaxPool{Stride: 2}, shapes(9, 9, 4), "window is 0×0"},
 		{layer.AvgPool{Kernel: -3, Stride: 2}, shapes(9, 9, 4), "window is -3×-3"},
 		{layer.MaxPool{Kernel: 3, Stride: -2}, shapes(9, 9, 4), "Stride is -2"},
-		{layer.MaxPool{Kernel: 3, Stride: 2, Pad: 3}, shapes(9, 9, 4), "Pad is 3"},
+		{layer.MaxPool{Kernel: 3, Stride: 2, Pad: kernels.Pad(3)}, shapes(9, 9, 4), "Pad is 3"},
 		{layer.MaxPool{Kernel: 10, Ceil: true}, shapes(9, 9, 4), "10×10 window does not fit into 9×9×4"},
 		{layer.LRN{Size: 4, Beta: 0.75, K: 1}, shapes(9, 9, 4), "Size is 4"},
 		{layer.LRN{Size: 5, Beta: 0.5, K: 1}, shapes(9, 9, 4), "Beta is 0.5"},
@@ -232,16 +232,16 @@ func TestWindow(t *testing.T) {
 		in                  []layer.Shape
 		kernel, stride, pad int // kernel 0: no windows
 	}{
-		{layer.Conv{Out: 8, Kernel: 3, Stride: 2, Pad: 1}, one, 3, 2, 1},
+		{layer.Conv{Out: 8, Kernel: 3, Stride: 2, Pad: kernels.Pad(1)}, one, 3, 2, 1},
 		{layer.Conv{Out: 8, Kernel: 5, Groups: 4}, one, 5, 1, 0},
-		{layer.Conv{Out: 8, Kernel: 2, Pad: 3}, one, 2, 1, 3},
+		{layer.Conv{Out: 8, Kernel: 2, Pad: kernels.Pad(3)}, one, 2, 1, 3},
 		{layer.Conv{Out: 8, Kernel: 1, Stride: 3}, one, 1, 3, 0},
-		{layer.Conv{Out: 8, Kernel: 1, Pad: 1}, one, 0, 0, 0}, // the border of bias has no windows
+		{layer.Conv{Out: 8, Kernel: 1, Pad: kernels.Pad(1)}, one, 0, 0, 0}, // the border of bias has no windows
 		{layer.MaxPool{Kernel: 3, Stride: 2, Ceil: true}, one, 3, 2, 0},
 		{layer.MaxPool{Kernel: 2}, one, 2, 1, 0},
-		{layer.MaxPool{Kernel: 3, Stride: 2, Pad: 1}, one, 0, 0, 0}, // a window that is clipped at the top has fewer rows
+		{layer.MaxPool{Kernel: 3, Stride: 2, Pad: kernels.Pad(1)}, one, 0, 0, 0}, // a window that is clipped at the top has fewer rows
 		{layer.AvgPool{Kernel: 2, Stride: 3}, one, 2, 3, 0},
-		{layer.AvgPool{Kernel: 2, Stride: 3, Pad: 1}, one, 0, 0, 0},
+		{layer.AvgPool{Kernel: 2, Stride: 3, Pad: kernels.Pad(1)}, one, 0, 0, 0},
 		{layer.LRN{Size: 5, Alpha: 1e-4, Beta: 0.75, K: 1}, one, 1, 1, 0},
 		{layer.ReLU{}, one, 1, 1, 0},
 		{layer.Add{}, two, 1, 1, 0},

@@ -8,11 +8,13 @@ import (
 	"firebench/kernels/workers"
 )
 
-// A MaxPool takes the maximum of Kernel×Kernel windows, clipped to the image. Stride
-// 0 means 1; Ceil rounds the output size up, as Caffe does. The result has the type of the input.
+// A MaxPool takes the maximum of windows that are Kernel pixels high and KernelW pixels wide, 0 for
+// as wide as high, clipped to the image. Stride 0 means 1; Ceil rounds the output size up, as Caffe
+// does. The result has the type of the input.
 type MaxPool struct {
-	Kernel, Stride, Pad int
-	Ceil                bool
+	Kernel, KernelW, Stride int
+	Pad                     kernels.Padding
+	Ceil                    bool
 }
 
 // Op returns maxpool.
@@ -35,7 +37,7 @@ func (p MaxPool) Bind(b Binding) ([]workers.Task, error) {
 }
 
 func (p MaxPool) shape() kernels.PoolShape {
-	return kernels.PoolShape{KH: p.Kernel, KW: p.Kernel, Stride: cmp.Or(p.Stride, 1), Pad: p.Pad, Ceil: p.Ceil}
+	return kernels.PoolShape{KH: p.Kernel, KW: cmp.Or(p.KernelW, p.Kernel), Stride: cmp.Or(p.Stride, 1), Pad: p.Pad, Ceil: p.Ceil}
 }
 
 // poolOut is OutShape of MaxPool and AvgPool, whose results are of type t.
@@ -51,7 +53,7 @@ func poolOut(s kernels.PoolShape, in []Shape, t kernels.Type) (Shape, error) {
 	}
 	oh, ow := s.OutSize(in[0].H, in[0].W)
 	if oh < 1 || ow < 1 {
-		return Shape{}, fmt.Errorf("a %d×%d window does not fit into %v with padding %d", s.KH, s.KW, in[0], s.Pad)
+		return Shape{}, fmt.Errorf("a %d×%d window does not fit into %v with padding %v", s.KH, s.KW, in[0], s.Pad)
 	}
 	out := Shape{oh, ow, in[0].C, t}
 	return out, out.Check()
@@ -65,5 +67,11 @@ func poolCost(s kernels.PoolShape, in Shape, t kernels.Type) kernels.Cost {
 
 // Window implements Windowed.
 func (p MaxPool) Window(in []Shape) (kernel, stride, pad int, ok bool) {
-	return p.shape().KH, p.shape().Stride, 0, p.Pad == 0
+	return poolWindow(p.shape())
+}
+
+// poolWindow is Window of MaxPool and AvgPool. Windows that are clipped at the top have fewer rows
+// than others, so there must be no padding above. Below and beside the image there may be.
+func poolWindow(s kernels.PoolShape) (kernel, stride, pad int, ok bool) {
+	return s.KH, s.Stride, 0, s.Pad.Top == 0
 }

@@ -96,7 +96,7 @@ func TestPaddedHead(t *testing.T) {
 	}
 	i := slices.IndexFunc(m.Nodes, func(n graph.Node) bool { return n.Name == "conv10" })
 	conv10 := m.Nodes[i].Layer.(layer.Conv)
-	conv10.Pad = 1
+	conv10.Pad = kernels.Pad(1)
 	m.Nodes[i].Layer = conv10
 	infos, err := m.Infer()
 	if err != nil {
@@ -117,7 +117,7 @@ func TestPaddedHead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again.Nodes[i].Layer.(layer.Conv).Pad != 0 {
+	if again.Nodes[i].Layer.(layer.Conv).Pad != kernels.Pad(0) {
 		t.Error("changing one model changed the next")
 	}
 }

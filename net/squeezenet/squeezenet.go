@@ -6,6 +6,7 @@ package squeezenet
 import (
 	"fmt"
 
+	"firebench/kernels"
 	"firebench/net/graph"
 	"firebench/net/layer"
 )
@@ -108,7 +109,7 @@ func (t *table) fire(i, s, e int, b bypass) {
 
 	squeeze := t.conv(name+".squeeze1x1", layer.Conv{Out: s, Kernel: 1})
 	e1 := t.conv(name+".expand1x1", layer.Conv{Out: e, Kernel: 1}, squeeze)
-	e3 := t.conv(name+".expand3x3", layer.Conv{Out: e, Kernel: 3, Pad: 1}, squeeze)
+	e3 := t.conv(name+".expand3x3", layer.Conv{Out: e, Kernel: 3, Pad: kernels.Pad(1)}, squeeze)
 	out := t.add(name+".concat", layer.Concat{}, e1, e3)
 	t.channels = 2 * e
 

@@ -109,7 +109,7 @@ func padHead(m *graph.Model) *graph.Model {
 	c := m.Clone()
 	for i, n := range c.Nodes {
 		if conv, ok := n.Layer.(layer.Conv); ok && n.Name == dcHead {
-			conv.Pad = 1
+			conv.Pad = kernels.Pad(1)
 			c.Nodes[i].Layer = conv
 		}
 	}
