@@ -5,6 +5,7 @@
 package gonum
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
@@ -84,12 +85,8 @@ func New(m *graph.Model, w graph.Weights) (*Net, error) {
 		for _, name := range names {
 			args = append(args, values[name])
 		}
-		owner := node.Weights
-		if owner == "" {
-			owner = node.Name
-		}
 		out := newValue(infos[i].Out)
-		step, err := n.step(node.Layer, out, args, owned[owner])
+		step, err := n.step(node.Layer, out, args, owned[cmp.Or(node.Weights, node.Name)])
 		if err != nil {
 			return nil, fmt.Errorf("gonum: %s: node %s: %w", m.Name, node.Name, err)
 		}
@@ -195,7 +192,7 @@ func im2col(dst []float32, l layer.Conv, out, in value, first, channels int) {
 				for y := range out.H {
 					row := dst[:out.W]
 					dst = dst[out.W:]
-					iy := y*s.Stride + kh - s.Pad
+					iy := y*s.Stride + kh - s.Pad.Top
 					if iy < 0 || iy >= in.H {
 						fill(row, 0)
 						continue
@@ -203,7 +200,7 @@ func im2col(dst []float32, l layer.Conv, out, in value, first, channels int) {
 					src := plane[iy*in.W : (iy+1)*in.W]
 					for x := range row {
 						row[x] = 0
-						if ix := x*s.Stride + kw - s.Pad; ix >= 0 && ix < in.W {
+						if ix := x*s.Stride + kw - s.Pad.Left; ix >= 0 && ix < in.W {
 							row[x] = src[ix]
 						}
 					}
@@ -232,16 +229,16 @@ func relu(out, in value) {
 }
 
 func maxPool(p layer.MaxPool, out, in value) {
-	stride := max(p.Stride, 1)
+	stride, width := cmp.Or(p.Stride, 1), cmp.Or(p.KernelW, p.Kernel)
 	for c := range out.C {
 		src, dst := in.plane(c), out.plane(c)
 		for y := range out.H {
-			y0 := y*stride - p.Pad
+			y0 := y*stride - p.Pad.Top
 			for x := range out.W {
-				x0 := x*stride - p.Pad
+				x0 := x*stride - p.Pad.Left
 				top := float32(math.Inf(-1))
 				for iy := max(y0, 0); iy < min(y0+p.Kernel, in.H); iy++ {
-					for _, v := range src[iy*in.W+max(x0, 0) : iy*in.W+min(x0+p.Kernel, in.W)] {
+					for _, v := range src[iy*in.W+max(x0, 0) : iy*in.W+min(x0+width, in.W)] {
 						if v > top {
 							top = v
 						}
