@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help generate check cross test test-purego test-isa test-arm64 race fuzz enc mca weights accuracy bench compare readme profile
+.PHONY: help generate check cross test test-purego test-isa test-arm64 test-onnx race fuzz enc mca weights accuracy bench compare readme profile
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,19 @@ test-arm64: ## the test suite, -short, for arm64 under qemu-user (qemu-user-stat
 	$(call arm64,max,neon-dotprod) ./...
 	$(call arm64,cortex-a72,neon) ./...
 	FIREBENCH_ISA=scalar $(call arm64,max,scalar) -run "^TestConvTiles$$" ./kernels
+
+# The environment is made again when its requirements change.
+test-onnx: ## net/onnx against ONNX Runtime: its cases, ONNX's own tests of operators, exported files (python3 with venv)
+	@set -e; cd net/onnx/testdata; env=$${XDG_CACHE_HOME:-$$HOME/.cache}/firebench/onnx; \
+	if ! cmp -s requirements.txt "$$env/requirements.txt"; then \
+		rm -rf "$$env"; python3 -m venv "$$env"; \
+		"$$env/bin/python" -m pip install --quiet --require-hashes --only-binary :all: -r requirements.txt; \
+		cp requirements.txt "$$env"; \
+	fi; \
+	"$$env/bin/python" cases.py -check; \
+	nodes=$$(mktemp -d); trap 'rm -rf "$$nodes"' EXIT; \
+	"$$env/bin/python" nodes.py "$$nodes"; \
+	cd ..; FIREBENCH_PYTHON="$$env/bin/python" FIREBENCH_ONNX_NODE_TESTS="$$nodes" go test -count=1 .
 
 # The detector makes code several times slower, assembly excepted; the generator has one goroutine.
 race: ## the test suite, -short, under the race detector (a C compiler)

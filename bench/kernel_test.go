@@ -1,11 +1,11 @@
 package bench
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"testing"
 
 	"firebench/kernels"
-	"firebench/net/graph"
 	"firebench/net/layer"
 )
 
@@ -13,8 +13,8 @@ import (
 // the kernel size, stride and input channels of every convolution: what the kernel
 // reaches when its data is in the nearest cache and nothing happens around it.
 func BenchmarkKernel(b *testing.B) {
-	eachNet(b, func(b *testing.B, m *graph.Model) {
-		nodes, err := m.Infer()
+	eachNet(b, func(b *testing.B, net *network) {
+		nodes, err := net.Infer()
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -24,7 +24,7 @@ func BenchmarkKernel(b *testing.B) {
 				continue
 			}
 			sub(b, "layer="+n.Name, func(b *testing.B) {
-				eachType(b, func(b *testing.B, t *numberType) {
+				eachType(b, net, func(b *testing.B, t *numberType) {
 					t.eachISA(b, func(b *testing.B, set *kernels.Set) {
 						for _, k := range t.tiles(set) {
 							sub(b, "kernel="+k.name, func(b *testing.B) { measureTile(b, t, set, k, conv, n.In[0].C) })
@@ -58,7 +58,7 @@ func tilesOf[F any](family string, isa kernels.ISA, t kernels.Tiles[F]) []tile {
 // at a time. Where an algorithm stores the inputs in another form first, that counts.
 func measureTile(b *testing.B, t *numberType, set *kernels.Set, k tile, conv layer.Conv, channels int) {
 	conv.Type = t.values
-	in := layer.Shape{H: conv.Kernel, W: (k.pixels-1)*max(conv.Stride, 1) + conv.Kernel, C: channels / max(conv.Groups, 1), Type: t.values}
+	in := layer.Shape{H: conv.Kernel, W: (k.pixels-1)*max(conv.Stride, 1) + cmp.Or(conv.KernelW, conv.Kernel), C: channels / max(conv.Groups, 1), Type: t.values}
 	conv.Out, conv.Pad, conv.Groups = k.channels, kernels.Pad(0), 1
 	shape := conv.ConvShape(in)
 	r := rand.New(rand.NewPCG(seed, 0))

@@ -27,6 +27,9 @@ func TestMain(m *testing.M) {
 			runtime.GOMAXPROCS(n)
 		}
 		facts, err := machine.Facts()
+		if err == nil {
+			err = openModel()
+		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"firebench/kernels"
-	"firebench/net/models"
 )
 
 // ops counts the operations of macs multiply-adds: a multiplication and an addition
@@ -213,10 +212,7 @@ func TestBusyPercent(t *testing.T) {
 // TestPick: the benchmarks mark the algorithm that a network's plan uses by itself.
 func TestPick(t *testing.T) {
 	defer plans.close()
-	m, err := models.Lookup("squeezenet1.1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	n := lookup(t, "squeezenet1.1")
 	for _, typ := range numberTypes {
 		sets, err := typ.sets()
 		if err != nil {
@@ -227,14 +223,14 @@ func TestPick(t *testing.T) {
 		}
 		for _, set := range sets {
 			picked := map[string]string{} // by layer
-			for _, s := range plans.get(t, m, typ, set, kernels.Auto, 1, true).Steps() {
+			for _, s := range plans.get(t, n, typ, set, kernels.Auto, 1, true).Steps() {
 				if s.Algo != "" {
 					picked[s.Name] = s.Algo
 				}
 			}
 			seen := map[string]bool{}
 			for _, algo := range kernels.Algorithms() {
-				for _, s := range plans.get(t, m, typ, set, algo, 1, true).Steps() {
+				for _, s := range plans.get(t, n, typ, set, algo, 1, true).Steps() {
 					if s.Algo == "" {
 						continue
 					}

@@ -11,8 +11,6 @@ import (
 	"testing"
 
 	"firebench/kernels"
-	"firebench/net/graph"
-	"firebench/net/models"
 )
 
 // sub is b.Run, which runs a sub-benchmark if its name matches -bench; it keeps account
@@ -27,10 +25,10 @@ func sub(b *testing.B, name string, f func(b *testing.B)) {
 	})
 }
 
-// eachNet runs f as a sub-benchmark for every model.
-func eachNet(b *testing.B, f func(b *testing.B, m *graph.Model)) {
-	for _, m := range models.All() {
-		sub(b, "net="+m.Name, func(b *testing.B) { f(b, m) })
+// eachNet runs f as a sub-benchmark for every network.
+func eachNet(b *testing.B, f func(b *testing.B, n *network)) {
+	for _, n := range networks {
+		sub(b, "net="+n.Name, func(b *testing.B) { f(b, n) })
 	}
 }
 

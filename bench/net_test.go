@@ -11,25 +11,23 @@ import (
 	"firebench/kernels"
 	"firebench/net/compress"
 	"firebench/net/graph"
-	"firebench/net/models"
-	"firebench/net/weights"
 )
 
 // seed makes every run use the same weights and images.
 const seed = 1
 
-// A planCache keeps the plans of one model: benchmarks that follow each other share
+// A planCache keeps the plans of one network: benchmarks that follow each other share
 // them. It does not keep those of several, because AlexNet's weights fill a quarter of a
 // gigabyte.
 type planCache struct {
-	model     string
+	network   *network
 	weights   source
 	quantized *quantized // nil until it is needed
 	plans     map[planKey]*graph.Plan
 }
 
-// A quantized network is made of one with random weights, with the types that it needs for the image
-// that the benchmarks run on.
+// A quantized network is made of one in float32, with the types that it needs for the image that the
+// benchmarks run on.
 type quantized struct {
 	model   *graph.Model
 	weights graph.Weights
@@ -49,7 +47,7 @@ var plans planCache
 // maxPlans bounds the memory: four instruction sets with two algorithms.
 const maxPlans = 8
 
-// A source keeps the weights of the model in use for its next plan: generating them
+// A source keeps the weights of the network in use for its next plan: generating or reading them
 // takes longer than packing them.
 type source struct {
 	graph.Weights
@@ -63,17 +61,16 @@ func (s source) Layer(p graph.Param) (kernels.Weights, error) {
 		if l, err = s.Weights.Layer(p); err != nil {
 			return kernels.Weights{}, err
 		}
-		l.Values, l.Bias = slices.Clone(l.Values), slices.Clone(l.Bias)
+		l.Values, l.Bias, l.Scales = slices.Clone(l.Values), slices.Clone(l.Bias), slices.Clone(l.Scales)
 		s.layers[p.Node] = l
 	}
 	return l, nil
 }
 
-// get returns the plan of a model of a type with random weights and a random image, which has
-// run once. keepAll is graph.Options.KeepAll: each step can then run alone.
-func (c *planCache) get(b testing.TB, m *graph.Model, t *numberType, set *kernels.Set, algo string, batch int, keepAll bool) *graph.Plan {
+// get returns the plan of a network of a type with a random image, which has run once. keepAll is graph.Options.KeepAll: each step can then run alone.
+func (c *planCache) get(b testing.TB, n *network, t *numberType, set *kernels.Set, algo string, batch int, keepAll bool) *graph.Plan {
 	key := planKey{t, set.ISA, algo, runtime.GOMAXPROCS(0), batch, keepAll}
-	m, w := c.network(b, m, t)
+	m, w := c.model(b, n, t)
 	if p := c.plans[key]; p != nil {
 		return p
 	}
@@ -92,22 +89,22 @@ func (c *planCache) get(b testing.TB, m *graph.Model, t *numberType, set *kernel
 	return p
 }
 
-// network returns a model of a type with its weights, and drops the plans of others.
-func (c *planCache) network(b testing.TB, m *graph.Model, t *numberType) (*graph.Model, graph.Weights) {
-	if c.model != m.Name {
+// model returns the model of a network and a type with its weights, and drops the plans of others.
+func (c *planCache) model(b testing.TB, n *network, t *numberType) (*graph.Model, graph.Weights) {
+	if c.network != n {
 		c.close()
-		c.model, c.weights = m.Name, source{weights.Random(seed), map[string]kernels.Weights{}}
+		c.network, c.weights = n, source{n.weights, map[string]kernels.Weights{}}
 	}
-	if t != int8Type {
-		return m, c.weights
+	if t == n.types[0] { // as the table has it
+		return n.Model, c.weights
 	}
 	if c.quantized == nil {
-		calibration, err := compress.Calibrate(m, c.weights, compress.Default, image(m), graph.Options{})
+		calibration, err := compress.Calibrate(n.Model, c.weights, compress.Default, image(n.Model), graph.Options{})
 		if err != nil {
 			b.Fatal(err)
 		}
 		q := &quantized{}
-		if q.model, q.weights, err = compress.Quantize(calibration, compress.Options{}).Apply(m, c.weights); err != nil {
+		if q.model, q.weights, err = compress.Quantize(calibration, compress.Options{}).Apply(n.Model, c.weights); err != nil {
 			b.Fatal(err)
 		}
 		c.quantized = q
@@ -141,7 +138,7 @@ func fill(v kernels.View) {
 
 func (c *planCache) close() {
 	c.drop()
-	c.model, c.weights, c.quantized = "", source{}, nil
+	c.network, c.weights, c.quantized = nil, source{}, nil
 }
 
 func (c *planCache) drop() {
@@ -154,13 +151,13 @@ func (c *planCache) drop() {
 
 // BenchmarkNet measures whole networks; a run computes one image or a batch of them.
 func BenchmarkNet(b *testing.B) {
-	eachNet(b, func(b *testing.B, m *graph.Model) {
+	eachNet(b, func(b *testing.B, n *network) {
 		for _, batch := range []int{1, 8} {
 			sub(b, fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
-				eachType(b, func(b *testing.B, t *numberType) {
+				eachType(b, n, func(b *testing.B, t *numberType) {
 					eachAlgo(b, func(b *testing.B, algo string) {
 						t.eachISA(b, func(b *testing.B, set *kernels.Set) {
-							p := plans.get(b, m, t, set, algo, batch, false)
+							p := plans.get(b, n, t, set, algo, batch, false)
 							measure(b, t, set, total(p.Steps()), false, p.Run)
 						})
 					})
@@ -173,11 +170,11 @@ func BenchmarkNet(b *testing.B) {
 // BenchmarkCompile measures what comes before the first run: quantizing weights, packing
 // or transforming them, and planning.
 func BenchmarkCompile(b *testing.B) {
-	eachNet(b, func(b *testing.B, m *graph.Model) {
-		eachType(b, func(b *testing.B, t *numberType) {
+	eachNet(b, func(b *testing.B, n *network) {
+		eachType(b, n, func(b *testing.B, t *numberType) {
 			eachAlgo(b, func(b *testing.B, algo string) {
 				t.eachISA(b, func(b *testing.B, set *kernels.Set) {
-					m, w := plans.network(b, m, t)
+					m, w := plans.model(b, n, t)
 					b.ResetTimer()
 					for range b.N {
 						p, err := graph.Compile(m, w, graph.Options{Set: set, Algo: algo})
@@ -195,20 +192,20 @@ func BenchmarkCompile(b *testing.B) {
 // BenchmarkStage measures runs of layers whose outputs have one height and width, so that
 // different networks can be compared part by part.
 func BenchmarkStage(b *testing.B) {
-	eachNet(b, func(b *testing.B, m *graph.Model) {
-		for _, t := range numberTypes {
+	eachNet(b, func(b *testing.B, n *network) {
+		for _, t := range n.types {
 			byStage := map[string][]graph.Step{}
-			for _, s := range steps(b, m, t) {
+			for _, s := range steps(b, n, t) {
 				byStage[s.Stage] = append(byStage[s.Stage], s)
 			}
-			for _, s := range steps(b, m, t) {
+			for _, s := range steps(b, n, t) {
 				if s.Name != byStage[s.Stage][0].Name {
 					continue
 				}
 				sub(b, fmt.Sprintf("stage=%s/type=%s", s.Stage, t.name), func(b *testing.B) {
 					eachAlgo(b, func(b *testing.B, algo string) {
 						t.eachISA(b, func(b *testing.B, set *kernels.Set) {
-							p := plans.get(b, m, t, set, algo, 1, true)
+							p := plans.get(b, n, t, set, algo, 1, true)
 							measure(b, t, set, total(byStage[s.Stage]), false, func() error { return p.RunStage(s.Stage) })
 						})
 					})
@@ -223,9 +220,9 @@ func BenchmarkStage(b *testing.B) {
 // the cache as far as that fits; in the middle of a network it may not. Layers have the same
 // names in all types; some are in int8 alone, those that convert values.
 func BenchmarkLayer(b *testing.B) {
-	eachNet(b, func(b *testing.B, m *graph.Model) {
-		for _, t := range numberTypes { // not within a layer: all plans of both would be in memory
-			for i, s := range steps(b, m, t) {
+	eachNet(b, func(b *testing.B, n *network) {
+		for _, t := range n.types { // not within a layer: all plans of both would be in memory
+			for i, s := range steps(b, n, t) {
 				algos := s.Candidates
 				if len(algos) == 0 {
 					algos = kernels.Algorithms()[:1]
@@ -233,7 +230,7 @@ func BenchmarkLayer(b *testing.B) {
 				for _, algo := range algos {
 					sub(b, fmt.Sprintf("layer=%s/op=%s/type=%s/algo=%v", s.Name, s.Op, t.name, algo), func(b *testing.B) {
 						t.eachISA(b, func(b *testing.B, set *kernels.Set) {
-							p := plans.get(b, m, t, set, algo, 1, true)
+							p := plans.get(b, n, t, set, algo, 1, true)
 							s := p.Steps()[i]
 							if s.Algo != "" && s.Algo != algo {
 								b.Skipf("%v has no %s for this layer", set.ISA, algo)
@@ -263,12 +260,12 @@ func pick(s graph.Step) float64 {
 
 // steps returns the steps of a plan. Their names and costs depend neither on the
 // instruction set nor on the algorithms.
-func steps(b *testing.B, m *graph.Model, t *numberType) []graph.Step {
+func steps(b *testing.B, n *network, t *numberType) []graph.Step {
 	sets, err := t.sets()
 	if err != nil {
 		b.Fatal(err)
 	}
-	return plans.get(b, m, t, sets[0], kernels.Algorithms()[0], 1, true).Steps()
+	return plans.get(b, n, t, sets[0], kernels.Algorithms()[0], 1, true).Steps()
 }
 
 // total adds up the costs of steps.
@@ -283,10 +280,7 @@ func total(steps []graph.Step) kernels.Cost {
 // TestPlanCache: plans are compiled once as long as there are not too many, each type's apart.
 func TestPlanCache(t *testing.T) {
 	defer plans.close()
-	m, err := models.Lookup("squeezenet1.1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	n := lookup(t, "squeezenet1.1")
 	isa, err := kernels.Best()
 	if err != nil {
 		t.Fatal(err)
@@ -302,7 +296,7 @@ func TestPlanCache(t *testing.T) {
 					if len(got) == maxPlans {
 						return got
 					}
-					p := plans.get(t, m, typ, set, algo, 1, keepAll)
+					p := plans.get(t, n, typ, set, algo, 1, keepAll)
 					quantized := slices.ContainsFunc(p.Steps(), func(s graph.Step) bool { return s.Op == "quantize" })
 					if quantized != (typ == int8Type) {
 						t.Errorf("%s: a plan of steps %+v", typ.name, p.Steps())

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"firebench/bench/model"
 	"firebench/kernels"
 	"firebench/net/graph"
-	"firebench/net/models"
 )
 
 // self is a command that runs the benchmarks of this binary that match the pattern, one
@@ -19,7 +19,9 @@ func self(t *testing.T, pattern string) *exec.Cmd {
 	if testing.Short() {
 		t.Skip("-short, as under emulation, where a program cannot start itself")
 	}
-	return exec.Command(os.Args[0], "-test.run=^$", "-test.benchtime=1x", "-test.cpu=1", "-test.bench="+pattern)
+	cmd := exec.Command(os.Args[0], "-test.run=^$", "-test.benchtime=1x", "-test.cpu=1", "-test.bench="+pattern)
+	cmd.Env = append(os.Environ(), model.Variable+"=")
+	return cmd
 }
 
 // output runs these benchmarks and returns the values of each line by unit.
@@ -52,16 +54,13 @@ func printed(got, want float64) bool { return got > 0.999*want && got < 1.001*wa
 // TestLayerOutput checks the metrics of a layer's lines against the model and the plan.
 func TestLayerOutput(t *testing.T) {
 	defer plans.close()
-	m, err := models.Lookup("squeezenet1.1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	n := lookup(t, "squeezenet1.1")
 	for _, typ := range numberTypes {
-		checkLayerOutput(t, m, typ)
+		checkLayerOutput(t, n, typ)
 	}
 }
 
-func checkLayerOutput(t *testing.T, m *graph.Model, typ *numberType) {
+func checkLayerOutput(t *testing.T, n *network, typ *numberType) {
 	sets, err := typ.sets()
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +72,7 @@ func checkLayerOutput(t *testing.T, m *graph.Model, typ *numberType) {
 	measured := 0
 	for _, algo := range kernels.Algorithms() {
 		var step graph.Step
-		for _, s := range plans.get(t, m, typ, set, algo, 1, true).Steps() {
+		for _, s := range plans.get(t, n, typ, set, algo, 1, true).Steps() {
 			if s.Name == layer {
 				step = s
 			}
@@ -109,11 +108,7 @@ func checkLayerOutput(t *testing.T, m *graph.Model, typ *numberType) {
 
 // TestNetOutput: a batch of eight counts eight times the model's multiply-adds.
 func TestNetOutput(t *testing.T) {
-	m, err := models.Lookup("squeezenet1.1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nodes, err := m.Infer()
+	nodes, err := lookup(t, "squeezenet1.1").Infer()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,6 @@ import (
 	"firebench/kernels"
 	"firebench/net/graph"
 	"firebench/net/layer"
-	"firebench/net/models"
 )
 
 // A numberType is what a network computes with, and what is reported of its multiply-adds. The units
@@ -96,9 +95,9 @@ func (t *numberType) sets() ([]*kernels.Set, error) {
 	return sets, nil
 }
 
-// eachType runs f as a sub-benchmark for every type.
-func eachType(b *testing.B, f func(b *testing.B, t *numberType)) {
-	for _, t := range numberTypes {
+// eachType runs f as a sub-benchmark for every type of a network.
+func eachType(b *testing.B, n *network, f func(b *testing.B, t *numberType)) {
+	for _, t := range n.types {
 		sub(b, "type="+t.name, func(b *testing.B) { f(b, t) })
 	}
 }
@@ -164,15 +163,12 @@ func TestSameLayers(t *testing.T) {
 		names = names[:1] // the random weights of the other take long under emulation
 	}
 	for _, name := range names {
-		m, err := models.Lookup(name)
+		n := lookup(t, name)
+		infos, err := n.Infer()
 		if err != nil {
 			t.Fatal(err)
 		}
-		infos, err := m.Infer()
-		if err != nil {
-			t.Fatal(err)
-		}
-		quantized, _ := plans.network(t, m, int8Type)
+		quantized, _ := plans.model(t, n, int8Type)
 		others, err := quantized.Infer()
 		if err != nil {
 			t.Fatal(err)

@@ -22,6 +22,9 @@
 // count, as auto runs them: a network's stages with algo=auto, a layer with the algorithm
 // that its benchmarks mark with "1 pick"; where there is none, with algo=direct.
 //
+// A network that is not one of this suite's, but a file's (see package bench), is described by comments
+// before its results: lines "# layer net=… layer=…", which package bench has written.
+//
 // float32 and int8 (type= in the names, f32 where there is none) stand beside each other, each on
 // the best instruction set for it, with the ratio of their times.
 //
@@ -40,6 +43,7 @@ import (
 	"strings"
 
 	"firebench/compare/report"
+	"firebench/compare/samples"
 )
 
 func main() {
@@ -90,6 +94,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 
 	r, err := report.Read(o, flags.Args()...)
+	if errors.Is(err, samples.ErrUnknownNetwork) {
+		return fail(2, "%v", err)
+	}
 	if err != nil {
 		return fail(1, "%v", err)
 	}

@@ -69,17 +69,17 @@ type Weights struct {
 	Scales []float32
 }
 
-// check returns an error for weights that do not fit p, or for a scale that is not positive and
+// Check returns an error for weights that do not fit s, or for a scale that is negative or not
 // finite.
-func (w Weights) check(p Problem) error {
-	if len(w.Values) != p.Weights() {
-		return fmt.Errorf("convolution: %d weights, expected %d for %d×%d×%d×%d", len(w.Values), p.Weights(), p.Out, p.In/p.Groups, p.KH, p.KW)
+func (w Weights) Check(s ConvShape) error {
+	if len(w.Values) != s.Weights() {
+		return fmt.Errorf("convolution: %d weights, expected %d for %d×%d×%d×%d", len(w.Values), s.Weights(), s.Out, s.In/s.Groups, s.KH, s.KW)
 	}
-	if w.Bias != nil && len(w.Bias) != p.Out {
-		return fmt.Errorf("convolution: %d biases, expected %d", len(w.Bias), p.Out)
+	if w.Bias != nil && len(w.Bias) != s.Out {
+		return fmt.Errorf("convolution: %d biases, expected %d", len(w.Bias), s.Out)
 	}
-	if w.Scales != nil && len(w.Scales) != p.Out {
-		return fmt.Errorf("convolution: %d scales, expected %d", len(w.Scales), p.Out)
+	if w.Scales != nil && len(w.Scales) != s.Out {
+		return fmt.Errorf("convolution: %d scales, expected %d", len(w.Scales), s.Out)
 	}
 	for c, s := range w.Scales {
 		if !(s >= 0 && s-s == 0) {
@@ -181,7 +181,7 @@ func NewConv(set *Set, algo string, p Problem, w Weights) (Conv, error) {
 	if err := p.Check(); err != nil {
 		return nil, err
 	}
-	if err := w.check(p); err != nil {
+	if err := w.Check(p.ConvShape); err != nil {
 		return nil, err
 	}
 	best, ok := pick(set, p, Level2())

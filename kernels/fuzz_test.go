@@ -29,6 +29,13 @@ func sets(t testing.TB) []*kernels.Set {
 // fuzzed maps a fuzzed byte to a number from low to high.
 func fuzzed(b byte, low, high int) int { return low + int(b)%(high-low+1) }
 
+// fuzzedPad maps the digits of a fuzzed hexadecimal number, which are the padding at the top, left,
+// bottom and right, to numbers up to high.
+func fuzzedPad(digits uint16, high int) kernels.Padding {
+	digit := func(i int) int { return fuzzed(byte(digits>>(4*i)&15), 0, high) }
+	return kernels.Padding{Top: digit(3), Left: digit(2), Bottom: digit(1), Right: digit(0)}
+}
+
 // fuzzLayout maps a fuzzed byte to a layout whose halo is at least halo.
 func fuzzLayout(b byte, halo int) layout {
 	return layout{halo: halo + int(b&1), before: int(b >> 1 & 3), after: int(b >> 3 & 3)}
@@ -39,21 +46,24 @@ func fuzzLayout(b byte, halo int) layout {
 // the image must be refused.
 func FuzzDirect(f *testing.F) {
 	all := sets(f)
-	f.Add(byte(2), byte(4), byte(0), byte(2), byte(2), byte(0), byte(1), byte(0), byte(4), byte(5), byte(0), byte(0), byte(0), byte(0))
-	f.Add(byte(2), byte(95), byte(0), byte(6), byte(6), byte(1), byte(0), byte(0), byte(12), byte(14), byte(1), byte(0), byte(0), byte(1))
-	f.Add(byte(15), byte(63), byte(0), byte(0), byte(0), byte(0), byte(0), byte(0), byte(7), byte(7), byte(1), byte(9), byte(0), byte(2))
-	f.Add(byte(3), byte(9), byte(1), byte(4), byte(4), byte(0), byte(2), byte(1), byte(9), byte(8), byte(0), byte(3), byte(31), byte(0))
-	f.Add(byte(8), byte(32), byte(0), byte(0), byte(0), byte(0), byte(1), byte(2), byte(5), byte(5), byte(1), byte(1), byte(0), byte(1))
-	f.Add(byte(4), byte(16), byte(0), byte(3), byte(4), byte(0), byte(0), byte(1), byte(3), byte(4), byte(0), byte(0), byte(8), byte(0))
-	f.Add(byte(0), byte(0), byte(3), byte(10), byte(10), byte(3), byte(2), byte(0), byte(22), byte(19), byte(1), byte(0), byte(0), byte(2))
-	f.Add(byte(4), byte(16), byte(0), byte(0), byte(0), byte(1), byte(2), byte(0), byte(9), byte(8), byte(1), byte(0), byte(0), byte(1)) // 1×1, padding and stride
-	f.Add(byte(0), byte(0), byte(0), byte(8), byte(8), byte(0), byte(0), byte(0), byte(1), byte(1), byte(0), byte(0), byte(0), byte(0))
-	f.Fuzz(func(t *testing.T, in, out, groups, kh, kw, stride, pad, n, h, w, relu, dstLayout, srcLayout, threads byte) {
+	f.Add(byte(2), byte(4), byte(0), byte(2), byte(2), byte(0), uint16(0x1111), byte(0), byte(4), byte(5), byte(0), byte(0), byte(0), byte(0))
+	f.Add(byte(2), byte(95), byte(0), byte(6), byte(6), byte(1), uint16(0x0000), byte(0), byte(12), byte(14), byte(1), byte(0), byte(0), byte(1))
+	f.Add(byte(15), byte(63), byte(0), byte(0), byte(0), byte(0), uint16(0x0000), byte(0), byte(7), byte(7), byte(1), byte(9), byte(0), byte(2))
+	f.Add(byte(3), byte(9), byte(1), byte(4), byte(4), byte(0), uint16(0x2222), byte(1), byte(9), byte(8), byte(0), byte(3), byte(31), byte(0))
+	f.Add(byte(8), byte(32), byte(0), byte(0), byte(0), byte(0), uint16(0x1111), byte(2), byte(5), byte(5), byte(1), byte(1), byte(0), byte(1))
+	f.Add(byte(4), byte(16), byte(0), byte(3), byte(4), byte(0), uint16(0x0000), byte(1), byte(3), byte(4), byte(0), byte(0), byte(8), byte(0))
+	f.Add(byte(0), byte(0), byte(3), byte(10), byte(10), byte(3), uint16(0x2222), byte(0), byte(22), byte(19), byte(1), byte(0), byte(0), byte(2))
+	f.Add(byte(4), byte(16), byte(0), byte(0), byte(0), byte(1), uint16(0x2222), byte(0), byte(9), byte(8), byte(1), byte(0), byte(0), byte(1)) // 1×1, padding and stride
+	f.Add(byte(3), byte(16), byte(0), byte(0), byte(6), byte(0), uint16(0x0231), byte(1), byte(9), byte(8), byte(0), byte(0), byte(0), byte(1))
+	f.Add(byte(3), byte(16), byte(1), byte(2), byte(1), byte(1), uint16(0x2004), byte(0), byte(6), byte(8), byte(1), byte(0), byte(0), byte(0))
+	f.Add(byte(3), byte(16), byte(0), byte(0), byte(0), byte(0), uint16(0x1302), byte(0), byte(6), byte(8), byte(1), byte(0), byte(0), byte(0)) // a border
+	f.Add(byte(0), byte(0), byte(0), byte(8), byte(8), byte(0), uint16(0x0000), byte(0), byte(1), byte(1), byte(0), byte(0), byte(0), byte(0))
+	f.Fuzz(func(t *testing.T, in, out, groups, kh, kw, stride byte, pad uint16, n, h, w, relu, dstLayout, srcLayout, threads byte) {
 		g := fuzzed(groups, 1, 4)
 		c := convCase{
 			ConvShape: kernels.ConvShape{
 				In: fuzzed(in, 1, 20) * g, Out: fuzzed(out, 1, 100) * g, KH: fuzzed(kh, 1, 11), KW: fuzzed(kw, 1, 11),
-				Stride: fuzzed(stride, 1, 4), Pad: kernels.Pad(fuzzed(pad, 0, 5)), Groups: g,
+				Stride: fuzzed(stride, 1, 4), Pad: fuzzedPad(pad, 5), Groups: g,
 			},
 			n: fuzzed(n, 1, 3), h: fuzzed(h, 1, 24), w: fuzzed(w, 1, 40),
 			relu: relu%2 == 1,
@@ -86,20 +96,22 @@ func FuzzDirect(f *testing.F) {
 // very many shapes, some outputs exceed the one that is typical of random data.
 func FuzzWinograd(f *testing.F) {
 	all := sets(f)
-	f.Add(byte(15), byte(31), byte(0), byte(2), byte(0), byte(1), byte(0), byte(12), byte(12), byte(1), byte(0), byte(0), byte(0))
-	f.Add(byte(2), byte(8), byte(0), byte(6), byte(1), byte(0), byte(1), byte(22), byte(24), byte(0), byte(9), byte(31), byte(1))
-	f.Add(byte(0), byte(0), byte(0), byte(10), byte(3), byte(2), byte(0), byte(30), byte(39), byte(1), byte(6), byte(8), byte(2))
-	f.Add(byte(8), byte(16), byte(1), byte(4), byte(0), byte(2), byte(1), byte(6), byte(8), byte(0), byte(0), byte(1), byte(0))
-	f.Add(byte(5), byte(40), byte(2), byte(3), byte(0), byte(3), byte(0), byte(5), byte(3), byte(1), byte(3), byte(2), byte(1))
-	f.Add(byte(5), byte(40), byte(0), byte(2), byte(0), byte(0), byte(0), byte(4), byte(9), byte(1), byte(3), byte(2), byte(1)) // lower than a tile
-	f.Add(byte(5), byte(40), byte(1), byte(6), byte(1), byte(0), byte(0), byte(20), byte(20), byte(1), byte(3), byte(2), byte(1))
-	f.Add(byte(0x00), byte(0x28), byte(0x12), byte(0x04), byte(0x00), byte(0x00), byte(0x00), byte(0x5a), byte(0x6f), byte(0x06), byte(0x1a), byte(0x00), byte(0x17)) // beyond what is typical
-	f.Fuzz(func(t *testing.T, in, out, groups, k, stride, pad, n, h, w, relu, dstLayout, srcLayout, threads byte) {
+	f.Add(byte(15), byte(31), byte(0), byte(2), byte(0), uint16(0x1111), byte(0), byte(12), byte(12), byte(1), byte(0), byte(0), byte(0))
+	f.Add(byte(2), byte(8), byte(0), byte(6), byte(1), uint16(0x0000), byte(1), byte(22), byte(24), byte(0), byte(9), byte(31), byte(1))
+	f.Add(byte(0), byte(0), byte(0), byte(10), byte(3), uint16(0x2222), byte(0), byte(30), byte(39), byte(1), byte(6), byte(8), byte(2))
+	f.Add(byte(8), byte(16), byte(1), byte(4), byte(0), uint16(0x2222), byte(1), byte(6), byte(8), byte(0), byte(0), byte(1), byte(0))
+	f.Add(byte(5), byte(40), byte(2), byte(3), byte(0), uint16(0x3333), byte(0), byte(5), byte(3), byte(1), byte(3), byte(2), byte(1))
+	f.Add(byte(5), byte(40), byte(0), byte(2), byte(0), uint16(0x0000), byte(0), byte(4), byte(9), byte(1), byte(3), byte(2), byte(1)) // lower than a tile
+	f.Add(byte(5), byte(40), byte(1), byte(6), byte(1), uint16(0x0000), byte(0), byte(20), byte(20), byte(1), byte(3), byte(2), byte(1))
+	f.Add(byte(5), byte(40), byte(0), byte(6), byte(1), uint16(0x2233), byte(0), byte(20), byte(20), byte(1), byte(3), byte(2), byte(1))
+	f.Add(byte(5), byte(40), byte(0), byte(2), byte(0), uint16(0x1040), byte(0), byte(9), byte(12), byte(1), byte(3), byte(2), byte(1))
+	f.Add(byte(0x00), byte(0x28), byte(0x12), byte(0x04), byte(0x00), uint16(0x0000), byte(0x00), byte(0x5a), byte(0x6f), byte(0x06), byte(0x1a), byte(0x00), byte(0x17)) // beyond what is typical
+	f.Fuzz(func(t *testing.T, in, out, groups, k, stride byte, pad uint16, n, h, w, relu, dstLayout, srcLayout, threads byte) {
 		g, size := fuzzed(groups, 1, 3), fuzzed(k, 1, 12)
 		c := convCase{
 			ConvShape: kernels.ConvShape{
 				In: fuzzed(in, 1, 40) * g, Out: fuzzed(out, 1, 70) * g, KH: size, KW: size,
-				Stride: fuzzed(stride, 1, 4), Pad: kernels.Pad(fuzzed(pad, 0, 5)), Groups: g,
+				Stride: fuzzed(stride, 1, 4), Pad: fuzzedPad(pad, 5), Groups: g,
 			},
 			n: fuzzed(n, 1, 2), h: fuzzed(h, 1, 40), w: fuzzed(w, 1, 40),
 			relu: relu%2 == 1,
@@ -130,13 +142,15 @@ func FuzzWinograd(f *testing.F) {
 // does for convolutions.
 func FuzzPool(f *testing.F) {
 	all := sets(f)
-	f.Add(byte(2), byte(2), byte(1), byte(0), true, byte(0), byte(6), byte(6), byte(15), byte(0), byte(0), byte(0))
-	f.Add(byte(2), byte(2), byte(1), byte(1), false, byte(1), byte(7), byte(8), byte(32), byte(9), byte(1), byte(1))
-	f.Add(byte(4), byte(2), byte(0), byte(2), true, byte(0), byte(0), byte(1), byte(7), byte(0), byte(31), byte(2))
-	f.Add(byte(255), byte(0), byte(0), byte(0), false, byte(2), byte(12), byte(12), byte(39), byte(0), byte(0), byte(0))
-	f.Fuzz(func(t *testing.T, kh, kw, stride, pad byte, ceil bool, n, h, w, c, dstLayout, srcLayout, threads byte) {
+	f.Add(byte(2), byte(2), byte(1), uint16(0x0000), true, false, byte(0), byte(6), byte(6), byte(15), byte(0), byte(0), byte(0))
+	f.Add(byte(2), byte(2), byte(1), uint16(0x1111), false, false, byte(1), byte(7), byte(8), byte(32), byte(9), byte(1), byte(1))
+	f.Add(byte(4), byte(2), byte(0), uint16(0x2222), true, false, byte(0), byte(0), byte(1), byte(7), byte(0), byte(31), byte(2))
+	f.Add(byte(2), byte(4), byte(1), uint16(0x1020), false, true, byte(0), byte(7), byte(8), byte(37), byte(0), byte(1), byte(1))
+	f.Add(byte(2), byte(2), byte(1), uint16(0x0011), true, true, byte(1), byte(6), byte(7), byte(32), byte(9), byte(1), byte(1))
+	f.Add(byte(255), byte(0), byte(0), uint16(0x0000), false, false, byte(2), byte(12), byte(12), byte(39), byte(0), byte(0), byte(0))
+	f.Fuzz(func(t *testing.T, kh, kw, stride byte, pad uint16, ceil, exclude bool, n, h, w, c, dstLayout, srcLayout, threads byte) {
 		p := poolCase{
-			PoolShape: kernels.PoolShape{KH: fuzzed(kh, 1, 7), KW: fuzzed(kw, 1, 7), Stride: fuzzed(stride, 1, 5), Pad: kernels.Pad(fuzzed(pad, 0, 6)), Ceil: ceil},
+			PoolShape: kernels.PoolShape{KH: fuzzed(kh, 1, 7), KW: fuzzed(kw, 1, 7), Stride: fuzzed(stride, 1, 5), Pad: fuzzedPad(pad, 6), Ceil: ceil, ExcludePad: exclude},
 			n:         fuzzed(n, 1, 3), h: fuzzed(h, 1, 20), w: fuzzed(w, 1, 20), c: fuzzed(c, 1, 70),
 		}
 		if kh == 255 {
@@ -166,22 +180,24 @@ func FuzzPool(f *testing.F) {
 // there are pixels left for it and it starts inside the image. A window larger than the padded
 // image is refused.
 func FuzzPoolSizes(f *testing.F) {
-	f.Add(3, 3, 2, 0, true, 111, 55)
-	f.Add(2, 2, 3, 1, true, 4, 1)
-	f.Fuzz(func(t *testing.T, kh, kw, stride, pad int, ceil bool, h, w int) {
-		s := kernels.PoolShape{KH: kh, KW: kw, Stride: stride, Pad: kernels.Pad(pad), Ceil: ceil}
+	f.Add(3, 3, 2, 0, 0, 0, 0, true, 111, 55)
+	f.Add(2, 2, 3, 1, 1, 1, 1, true, 4, 1)
+	f.Add(3, 2, 2, 0, 1, 2, 0, true, 4, 6)
+	f.Add(3, 4, 2, 2, 0, 0, 3, false, 5, 6)
+	f.Fuzz(func(t *testing.T, kh, kw, stride, top, left, bottom, right int, ceil bool, h, w int) {
+		s := kernels.PoolShape{KH: kh, KW: kw, Stride: stride, Pad: kernels.Padding{Top: top, Left: left, Bottom: bottom, Right: right}, Ceil: ceil}
 		if s.KH == 0 || s.Check() != nil || h < 1 || w < 1 || h > 1000 || w > 1000 {
 			t.Skip()
 		}
-		count := func(size, k int) int {
-			if k > size+2*pad {
+		count := func(size, before, after, k int) int {
+			if k > before+size+after {
 				return 0
 			}
 			n := 0
-			for start := -pad; ; start += stride {
-				whole := start+k <= size+pad
+			for start := -before; ; start += stride {
+				whole := start+k <= size+after
 				// The previous window left pixels over.
-				over := ceil && start-stride+k < size+pad && start < size
+				over := ceil && start-stride+k < size+after && start < size
 				if !whole && !over {
 					return n
 				}
@@ -189,7 +205,7 @@ func FuzzPoolSizes(f *testing.F) {
 			}
 		}
 		oh, ow := s.OutSize(h, w)
-		if wh, ww := count(h, kh), count(w, kw); oh != wh || ow != ww {
+		if wh, ww := count(h, top, bottom, kh), count(w, left, right, kw); oh != wh || ow != ww {
 			t.Errorf("%+v of %d×%d is %d×%d, want %d×%d", s, h, w, oh, ow, wh, ww)
 		}
 		if oh > 0 && ow > 0 && h*w <= 400 {

@@ -37,6 +37,8 @@ func partialOps(t testing.TB, set *kernels.Set) []partialOp {
 		{KH: 3, KW: 3, Stride: 2, Pad: kernels.Pad(1), Groups: 1},
 		{KH: 3, KW: 5, Stride: 1, Pad: kernels.Pad(1), Groups: 1},
 		{KH: 3, KW: 3, Stride: 1, Pad: kernels.Pad(3), Groups: 1},
+		{KH: 1, KW: 3, Stride: 1, Pad: kernels.Padding{Left: 1, Bottom: 1, Right: 2}, Groups: 1},
+		{KH: 4, KW: 3, Stride: 2, Pad: kernels.Padding{Top: 2, Left: 1, Bottom: 1}, Groups: 1},
 	}, winogradShapes...) {
 		c := winogradCase(s, 3, 9, 14, 13, 1)
 		c.n, c.relu = n, true
@@ -60,6 +62,8 @@ func partialOps(t testing.TB, set *kernels.Set) []partialOp {
 		{KH: 2, KW: 2, Stride: 2, Ceil: true},
 		{KH: 3, KW: 3, Stride: 1},
 		{KH: 4, KW: 2, Stride: 3, Ceil: true},
+		{KH: 4, KW: 3, Stride: 2, Pad: kernels.Padding{Left: 1, Bottom: 3, Right: 2}},
+		{KH: 3, KW: 2, Stride: 2, Pad: kernels.Padding{Bottom: 1, Right: 1}, Ceil: true, ExcludePad: true},
 	} {
 		for _, size := range []int{h, h + 1} { // for one of them, Ceil makes the last window reach beyond the image
 			src := random(1, n, size, w, channels)
@@ -108,7 +112,7 @@ func TestPartialQuantized(t *testing.T) {
 	kerneltest.EachISA(t, func(t *testing.T, set *kernels.Set) {
 		a, b := quantizedValue(typeA, 1, n, h, w, c), quantizedValue(typeB, 2, n, h, w, c)
 		sum := value[uint8]{a.tensor, typeSum, nil}
-		for _, s := range []kernels.PoolShape{{KH: 3, KW: 3, Stride: 2}, {KH: 2, KW: 2, Stride: 1}} {
+		for _, s := range []kernels.PoolShape{{KH: 3, KW: 3, Stride: 2}, {KH: 2, KW: 2, Stride: 1}, {KH: 3, KW: 3, Stride: 2, Pad: kernels.Padding{Left: 1, Bottom: 2, Right: 2}}} {
 			oh, ow := s.OutSize(h, w)
 			out := value[uint8]{tensor{n: n, h: oh, w: ow, c: c}, typeA, nil}
 			testParts(t, fmt.Sprintf("max %+v", s), s.KH, s.Stride, out, []value[uint8]{a}, func(dst kernels.View, srcs []kernels.View) (workers.Task, error) {
@@ -311,8 +315,8 @@ func TestPartialErrors(t *testing.T) {
 	other := kernels.NewView(kernels.Type{}, 1, 9, 9, 3, 1)
 	large := kernels.NewView(kernels.Type{}, 1, 11, 11, 3, 0)
 	small := kernels.NewView(kernels.Type{}, 1, 7, 7, 3, 0)
-	pool := func(pad int, dst, src kernels.View) error {
-		_, err := kernels.BindMaxPool(set, kernels.PoolShape{KH: 3, KW: 3, Stride: 1, Pad: kernels.Pad(pad)}, dst, src, 1)
+	pool := func(pad kernels.Padding, dst, src kernels.View) error {
+		_, err := kernels.BindMaxPool(set, kernels.PoolShape{KH: 3, KW: 3, Stride: 1, Pad: pad}, dst, src, 1)
 		return err
 	}
 	add := func(dst, src kernels.View) error {
@@ -331,9 +335,11 @@ func TestPartialErrors(t *testing.T) {
 		{"a destination that is not partial", bind(3, 1, kernels.NewView(kernels.Type{}, 1, 4, 9, 3, 1), other), []string{"convolution", "9×9×3"}},
 		{"good border", bind(1, 1, large, view), nil},
 		{"part of a border", bind(1, 1, large.Rows(0, 5), view), []string{"convolution", "padding 1", "5 rows", "all 11"}},
-		{"good pooling", pool(0, small.Rows(2, 4), other.Rows(2, 6)), nil},
-		{"pooling, fewer source rows", pool(0, small.Rows(2, 4), other.Rows(2, 5)), []string{"pooling", "5×9×3"}},
-		{"padded pooling", pool(1, view.Rows(2, 4), other.Rows(2, 4)), []string{"pooling", "padding 1"}},
+		{"good pooling", pool(kernels.Padding{}, small.Rows(2, 4), other.Rows(2, 6)), nil},
+		{"pooling, fewer source rows", pool(kernels.Padding{}, small.Rows(2, 4), other.Rows(2, 5)), []string{"pooling", "5×9×3"}},
+		{"padded pooling", pool(kernels.Pad(1), view.Rows(2, 4), other.Rows(2, 4)), []string{"pooling", "padding 1"}},
+		{"pooling padded above", pool(kernels.Padding{Top: 1, Left: 1, Right: 1}, view.Rows(2, 4), other.Rows(2, 4)), []string{"pooling", "padding 1,1,0,1"}},
+		{"pooling padded elsewhere", pool(kernels.Padding{Left: 1, Bottom: 1, Right: 1}, view.Rows(2, 4), other.Rows(2, 5)), nil},
 		{"add, more source rows", add(view.Rows(2, 4), other.Rows(2, 5)), []string{"add", "shape"}},
 		{"add, fewer source rows", add(view.Rows(2, 4), other.Rows(2, 3)), []string{"add", "shape"}},
 	} {
@@ -367,6 +373,24 @@ func TestPartialSources(t *testing.T) {
 			checkError(t, algo+", no halo above", bind(dst, above), []string{"source", "spans"})
 			checkError(t, algo+", no halo above a partial view", bind(dst, above.Rows(0, 8)), []string{"source", "spans"})
 			checkError(t, algo+", rows that begin behind it", bind(dst.Rows(1, 7), above.Rows(1, 7)), nil)
+
+			// With padding on one side alone, the halo on the other side need not be there.
+			for _, pad := range []kernels.Padding{{Top: 1}, {Bottom: 1}} {
+				s := s
+				s.Pad = pad
+				op, err = pack(set, algo, s, 8, 8, make([]float32, s.Weights()), nil, false)
+				if err != nil {
+					t.Fatal(err)
+				}
+				dst := kernels.NewView(kernels.Type{}, 1, 7, 6, 4, 0)
+				missing := []string{"source", "spans"}
+				wantBelow, wantAbove := missing, []string(nil)
+				if pad.Top > 0 {
+					wantBelow, wantAbove = nil, missing
+				}
+				checkError(t, fmt.Sprintf("%s, padding %v, no halo below", algo, pad), bind(dst.Rows(0, 7), below.Rows(0, 8)), wantBelow)
+				checkError(t, fmt.Sprintf("%s, padding %v, no halo above", algo, pad), bind(dst.Rows(0, 7), above.Rows(0, 8)), wantAbove)
+			}
 		}
 	})
 }

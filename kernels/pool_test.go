@@ -22,6 +22,9 @@ func (p poolCase) String() string {
 	if p.Ceil {
 		s += "_ceil"
 	}
+	if p.ExcludePad {
+		s += "_exclude"
+	}
 	return s
 }
 

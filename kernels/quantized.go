@@ -17,6 +17,31 @@ type quantized struct {
 	sums   []int32   // Σ values
 	bias   []int32   // round(bias/(input scale·weight scale))
 	scale  []float32 // input scale·weight scale/output scale
+	scales []float32 // the weight scales
+}
+
+// QuantizedWeights are the weights of a convolution whose input and output are quantized, as the
+// integers that its kernels compute with.
+type QuantizedWeights struct {
+	Values []int8    // in the order of Weights.Values
+	Bias   []int32   // one for each output channel, in units of input scale·weight scale
+	Scales []float32 // the weight scale of each output channel, see Weights.Scales
+}
+
+// Quantize returns the integers to which [NewConv] turns w for p, whose input and output must be
+// quantized.
+func (p Problem) Quantize(w Weights) (QuantizedWeights, error) {
+	if err := p.Check(); err != nil {
+		return QuantizedWeights{}, err
+	}
+	if !p.quantized() {
+		return QuantizedWeights{}, fmt.Errorf("convolution: %v from %v, expected quantized %v from quantized %[3]v", p.Dst, p.Src, Uint8)
+	}
+	if err := w.Check(p.ConvShape); err != nil {
+		return QuantizedWeights{}, err
+	}
+	q, err := quantize(p, w)
+	return QuantizedWeights{q.values, q.bias, q.scales}, err
 }
 
 // folded returns the biases with which the kernels need not subtract offset from each input.
@@ -48,7 +73,7 @@ const (
 // quantize quantizes the weights of p, whose input and output are quantized.
 func quantize(p Problem, w Weights) (quantized, error) {
 	k := p.K()
-	q := quantized{make([]int8, len(w.Values)), make([]int32, p.Out), make([]int32, p.Out), make([]float32, p.Out)}
+	q := quantized{make([]int8, len(w.Values)), make([]int32, p.Out), make([]int32, p.Out), make([]float32, p.Out), make([]float32, p.Out)}
 	for c := range p.Out {
 		fail := func(format string, args ...any) (quantized, error) {
 			return quantized{}, fmt.Errorf("convolution: channel %d: "+format, append([]any{c}, args...)...)
@@ -76,7 +101,7 @@ func quantize(p Problem, w Weights) (quantized, error) {
 		}
 		scale := float32(max(raw, leastProduct*max(1, dst)/src))
 		product := p.Src.Scale * scale
-		q.scale[c] = product / p.Dst.Scale
+		q.scale[c], q.scales[c] = product/p.Dst.Scale, scale
 		if math.IsInf(float64(scale), 0) || math.IsInf(float64(q.scale[c]), 0) || dst < leastOutput {
 			return fail("input scale %g · weight scale %g / output scale %g is too large for float32", src, scale, dst)
 		}

@@ -36,6 +36,8 @@ var winogradShapes = []kernels.ConvShape{
 	{KH: 7, KW: 7, Stride: 3, Pad: kernels.Pad(1), Groups: 1},
 	{KH: 11, KW: 11, Stride: 4, Pad: kernels.Pad(0), Groups: 1},
 	{KH: 11, KW: 11, Stride: 4, Pad: kernels.Pad(2), Groups: 1},
+	{KH: 3, KW: 3, Stride: 1, Pad: kernels.Padding{Top: 2, Right: 1}, Groups: 1},
+	{KH: 7, KW: 7, Stride: 2, Pad: kernels.Padding{Top: 2, Left: 2, Bottom: 3, Right: 3}, Groups: 1},
 }
 
 // winogradCase returns a case with oh×ow outputs. The last over%Stride rows and columns of its

@@ -25,9 +25,10 @@ type Header struct {
 	Command string
 }
 
-// NewHeader describes a recording that begins now, by the command in the folder program of the module.
-func NewHeader(ctx context.Context, program string, args []string) Header {
-	return Header{time.Now().UTC(), commit(ctx), os.Getenv("FIREBENCH_ISA"), commandLine(program, args)}
+// NewHeader describes a recording that begins now, by the command in the folder program of the module,
+// which also depends on these variables of the environment.
+func NewHeader(ctx context.Context, program string, args []string, variables ...string) Header {
+	return Header{time.Now().UTC(), commit(ctx), os.Getenv("FIREBENCH_ISA"), commandLine(program, args, variables)}
 }
 
 // String returns the first lines of the samples: comments, because benchstat splits its
@@ -63,11 +64,11 @@ func MakeFolder(name string) (string, error) {
 	}
 }
 
-// commandLine returns the command that records the same, for a shell, with the part of
-// the environment that decides which kernels run.
-func commandLine(program string, args []string) string {
+// commandLine returns the command that records the same, for a shell, with these variables of the
+// environment and those that decide which kernels run.
+func commandLine(program string, args, variables []string) string {
 	var words []string
-	for _, key := range []string{"FIREBENCH_ISA", "GODEBUG"} {
+	for _, key := range append(variables, "FIREBENCH_ISA", "GODEBUG") {
 		if value := os.Getenv(key); value != "" {
 			words = append(words, key+"="+quote(value))
 		}

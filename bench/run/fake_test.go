@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"firebench/bench/model"
 	"firebench/net/models"
 )
 
@@ -115,12 +116,20 @@ func pretend(args []string) {
 		}
 	}
 	fmt.Printf("isas: scalar\ncores: 2\npkg: firebench/bench\n# %s\n", strings.Repeat("padding ", 500))
-	pattern := regexp.MustCompile(`/\^net=\(([^)]*)\)`).FindStringSubmatch(strings.Join(args, " "))
+	pattern := regexp.MustCompile(`/\^net=\((.*?)\)\$`).FindStringSubmatch(strings.Join(args, " "))
 	if pattern == nil {
 		return
 	}
+	file, err := model.Open(".")
+	check(err)
 	for _, net := range strings.Split(strings.ReplaceAll(pattern[1], `\`, ""), "|") {
 		m, err := models.Lookup(net)
+		if file != nil && file.Name == net {
+			m, err = file.Model, nil
+			for _, l := range file.Layers {
+				fmt.Println(l)
+			}
+		}
 		check(err)
 		nodes, err := m.Infer()
 		check(err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -67,5 +68,9 @@ func isaPattern(isa kernels.ISA) string { return "^isa=" + isa.String() + "$" }
 
 // netPattern matches the level of a benchmark's name that says the network.
 func netPattern(nets []string) string {
-	return "^net=(" + strings.ReplaceAll(strings.Join(nets, "|"), ".", `\.`) + ")$"
+	var quoted []string
+	for _, net := range nets {
+		quoted = append(quoted, regexp.QuoteMeta(net))
+	}
+	return "^net=(" + strings.Join(quoted, "|") + ")$"
 }

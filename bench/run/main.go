@@ -5,6 +5,7 @@
 //	go run ./bench/run                   the main job: squeezenet1.0 against alexnet, five to eight minutes on 2 cores
 //	go run ./bench/run -preset full      every network, layer, kernel and instruction set
 //	go run ./bench/run -last             print the comparison of this machine's newest record again
+//	FIREBENCH_MODEL=file.onnx go run ./bench/run    the network in a file, see package bench
 //	go run ./bench/run -profile cpu.pprof    a CPU profile of one network instead, labeled by layer; -type int8: quantized
 //
 // The samples go to results/<machine>/<date>T<time>-<commit>/bench.txt, the comparison
@@ -31,6 +32,7 @@ import (
 	"syscall"
 
 	"firebench/bench/machine"
+	"firebench/bench/model"
 	"firebench/bench/recording"
 	"firebench/compare/report"
 	"firebench/compare/samples"
@@ -62,6 +64,7 @@ type options struct {
 	profile string
 	typ     string // of the network that the profile is of
 	last    bool
+	model   *model.Model // in a file, which is measured instead of -net; or nil
 }
 
 // run is main with its surroundings as arguments; it returns the exit status.
@@ -97,7 +100,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, build bui
 		return 2
 	}
 	var err error
+	if !o.last {
+		err = o.openModel(given)
+	}
 	switch {
+	case err != nil:
 	case o.last:
 		err = o.printLast(stdout, stderr)
 	case o.profile != "":
@@ -112,6 +119,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, build bui
 		return 1
 	}
 	return 0
+}
+
+// openModel opens the network that FIREBENCH_MODEL names, if it names one, to measure that.
+func (o *options) openModel(given map[string]bool) (err error) {
+	if o.model, err = model.Open("."); o.model == nil {
+		return err
+	}
+	o.nets = []string{o.model.Name}
+	if o.model.Quantized && !given["type"] {
+		o.typ = samples.Int8
+	}
+	return nil
 }
 
 // check returns an error for a command line that makes no sense; given are the names of
@@ -147,6 +166,9 @@ func (o *options) check(rest []string, given map[string]bool) error {
 			return fmt.Errorf("-net: %s is there twice", n)
 		}
 	}
+	if given["net"] && !o.last && os.Getenv(model.Variable) != "" {
+		return fmt.Errorf("-net and %s exclude each other", model.Variable)
+	}
 	if o.profile != "" && len(o.nets) > 1 {
 		return fmt.Errorf("-net is %s, expected one network with -profile", strings.Join(o.nets, ","))
 	}
@@ -171,7 +193,7 @@ func (o *options) record(ctx context.Context, stdout, stderr io.Writer, build bu
 	if err := build(ctx, stderr, binary); err != nil {
 		return err
 	}
-	r, err := create(o.out, recording.NewHeader(ctx, "./bench/run", o.args))
+	r, err := create(o.out, recording.NewHeader(ctx, "./bench/run", o.args, model.Variable))
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"firebench/bench/machine"
 	"firebench/bench/recording"
+	"firebench/compare/samples"
 	"firebench/net/files"
 )
 
@@ -127,8 +128,9 @@ type sampler struct {
 	stderr      io.Writer
 	progress    bool // report it on stderr
 
-	start  time.Time
-	others float64 // cores that other processes took in the worst sample
+	start     time.Time
+	others    float64 // cores that other processes took in the worst sample
+	described bool    // the layers of a network in a file have been described
 }
 
 // sample returns the output of all invocations, once each, between comments that say how
@@ -148,11 +150,18 @@ func (s *sampler) sample(ctx context.Context, number int) ([]byte, error) {
 				done := float64((number-1)*len(s.invocations)+i) / float64(s.count*len(s.invocations))
 				fmt.Fprintf(s.stderr, "\r\033[Ksample %d of %d, %.0f %%, %s", number, s.count, 100*done, time.Since(s.start).Round(time.Second))
 			}
-			worked, err := command(ctx, &out, s.stderr, s.binary, inv.args(threads)...)
+			var results bytes.Buffer
+			worked, err := command(ctx, &results, s.stderr, s.binary, inv.args(threads)...)
 			if err != nil {
 				return nil, err
 			}
 			own += worked
+			for line := range bytes.Lines(results.Bytes()) {
+				if !s.described || !samples.IsDescription(line) { // each process describes them anew
+					out.Write(line)
+				}
+			}
+			s.described = true
 		}
 	}
 	fmt.Fprintf(&out, "# after sample %d%s", number, load())

@@ -15,8 +15,14 @@ import (
 	"time"
 
 	"firebench/bench/machine"
+	"firebench/bench/model"
 	"firebench/bench/recording"
 	"firebench/kernels"
+	"firebench/net/compress"
+	"firebench/net/graph"
+	"firebench/net/layer"
+	"firebench/net/onnx"
+	"firebench/net/weights"
 )
 
 // prepare makes an empty folder the working directory, makes the benchmarks pretended
@@ -39,6 +45,7 @@ func prepare(t *testing.T) (state string) {
 	t.Setenv(roleVar, "benchmark")
 	t.Setenv(stateVar, state)
 	t.Setenv("FIREBENCH_ISA", "")
+	t.Setenv(model.Variable, "")
 	t.Setenv("GODEBUG", "")
 	t.Setenv("GORACE", "atexit_sleep_ms=0") // or with -race each pretended benchmark takes a second more
 	return state
@@ -497,6 +504,71 @@ func TestTypes(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nexpected\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestModel records the network in a file: it is described once, and compared.
+func TestModel(t *testing.T) {
+	prepare(t)
+	folder := t.TempDir()
+	writeModel := func(name string, m *graph.Model, w graph.Weights) string {
+		path := filepath.Join(folder, name)
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := onnx.Write(f, m, w); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	table := &graph.Model{Name: "my(net)+", Input: layer.Shape{H: 8, W: 8, C: 3}, Nodes: []graph.Node{
+		{Name: "conv", Layer: layer.Conv{Out: 4, Kernel: 3}},
+		{Name: "mean", Layer: layer.GlobalAvgPool{}},
+	}}
+	path := writeModel("f32.onnx", table, weights.Random(1))
+	t.Setenv(model.Variable, path)
+	status, stdout, stderr := start(t.Context(), "-count", "2")
+	if status != 0 {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	text := read(t, folders(t)[0], "bench.txt")
+	checkSamples(t, text, 2)
+	if n := strings.Count(text, "\n# layer net=my(net)+ layer=conv op=conv3x3 "); n != 1 {
+		t.Errorf("the network is described %d times in\n%s", n, text)
+	}
+	if want := "\n# command: FIREBENCH_MODEL=" + path + " go run ./bench/run -count 2\n"; !strings.Contains(text, want) {
+		t.Errorf("no %q in\n%s", want, text)
+	}
+	if !strings.Contains(stdout, "my(net)+: 112 parameters, ") || strings.Contains(stderr, "bench.txt:") {
+		t.Errorf("printed\n%s\nand\n%s", stdout, stderr)
+	}
+
+	if status, _, stderr := start(t.Context(), "-net", "alexnet"); status != 2 || stderr != "run: -net and FIREBENCH_MODEL exclude each other\n" {
+		t.Errorf("-net: status %d, %q", status, stderr)
+	}
+	if status, _, stderr := start(t.Context(), "-last", "-net", "my(net)+"); status != 0 || strings.Contains(stderr, "exclude") {
+		t.Errorf("-last: status %d, %q", status, stderr)
+	}
+	t.Setenv(model.Variable, "none.onnx")
+	if status, _, stderr := start(t.Context()); status != 1 || !strings.HasPrefix(stderr, "run: FIREBENCH_MODEL: none.onnx: ") {
+		t.Errorf("no file: status %d, %q", status, stderr)
+	}
+
+	// The profile of a quantized network is of int8, as there is nothing else.
+	c := &compress.Calibration{Model: table.Name, Method: compress.MinMax, Images: 1, Values: []compress.Value{{Name: graph.Input, Scale: 1}, {Name: "conv", Scale: 1}, {Name: "mean", Scale: 1}}}
+	q, w, err := compress.Quantize(c, compress.Options{}).Apply(table, weights.Random(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(model.Variable, writeModel("int8.onnx", q, w))
+	before := len(invoked())
+	if status, _, stderr := start(t.Context(), "-profile", filepath.Join(folder, "cpu.pprof")); status != 0 {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	if lines := invoked()[before:]; len(lines) != 1 || !strings.Contains(lines[0], `/^net=(my\(net\)\+)$/^batch=1$/^type=int8$/`) {
+		t.Errorf("invoked %q", lines)
 	}
 }
 

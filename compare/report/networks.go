@@ -94,5 +94,5 @@ func (b *builder) network(net *samples.Network, c samples.Config) networkRow {
 	return row
 }
 
-// megabytes returns the size of the float32 weights.
-func megabytes(net *samples.Network) float64 { return float64(net.Whole.Cost.Weights) / 1e6 }
+// megabytes returns the size of the float32 weights, also of networks that were measured in int8 alone.
+func megabytes(net *samples.Network) float64 { return 4 * float64(net.Whole.Cost.Params) / 1e6 }

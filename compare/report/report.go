@@ -67,19 +67,11 @@ type Options struct {
 // DefaultNets are the networks that are compared unless others are asked for.
 var DefaultNets = []string{"squeezenet1.0", "alexnet"}
 
-// Check returns an error if o names networks or tables that do not exist.
+// Check returns an error if o names tables that do not exist, or networks that cannot be set side by
+// side. Whether there are such networks, only the files say.
 func (o Options) Check() error {
-	nets, err := samples.Networks()
-	if err != nil {
-		return err
-	}
 	if len(o.Nets) > 2 || len(o.Nets) == 2 && o.Nets[0] == o.Nets[1] {
 		return fmt.Errorf("networks %q: expected one, or two different ones", strings.Join(o.Nets, ","))
-	}
-	for _, n := range o.Nets {
-		if _, err := samples.Lookup(nets, n); err != nil {
-			return err
-		}
 	}
 	for _, t := range o.Tables {
 		if !slices.Contains(Tables(), t) {
@@ -103,7 +95,8 @@ type Report struct {
 // Read makes a report of benchmark files in the Go benchmark format; the path "-" stands
 // for the standard input. All samples of one benchmark are pooled.
 //
-// Read fails when o.Check does, when no file holds anything usable, with an error that has
+// Read fails when o.Check does, when o names networks that neither package models nor the files
+// describe, with a [samples.ErrUnknownNetwork], when no file holds anything usable, with an error that has
 // a line for each, and, unless o.Mix is set, when the files hold results of different
 // machines or commits.
 func Read(o Options, paths ...string) (*Report, error) {
@@ -141,12 +134,17 @@ func Read(o Options, paths ...string) (*Report, error) {
 	if d.Results == 0 {
 		return nil, errors.Join(unreadable...)
 	}
+	for _, n := range o.Nets {
+		if _, err := samples.Lookup(d.Networks, n); err != nil {
+			return nil, err
+		}
+	}
 	r := build(d, o)
 	r.Unreadable = unreadable
 	return r, nil
 }
 
-// build makes the report of d, with options that Check accepts.
+// build makes the report of d, with options that Read accepts.
 func build(d *samples.Data, o Options) *Report {
 	b := newBuilder(d, o.Nets)
 	b.noteDoubts()
@@ -194,7 +192,7 @@ func (b *builder) pick(names []string) []*samples.Network {
 	}
 	var nets []*samples.Network
 	for _, name := range names {
-		n, _ := samples.Lookup(b.Networks, name) // Check has found it
+		n, _ := samples.Lookup(b.Networks, name) // Read has found it
 		nets = append(nets, n)
 	}
 	return nets

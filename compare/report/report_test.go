@@ -1,12 +1,15 @@
 package report
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"firebench/compare/samples"
 	"firebench/kernels/kerneltest"
+	"firebench/net/models"
 )
 
 // The networks side by side are those that were asked for, else the usual ones, else the
@@ -32,6 +35,48 @@ func TestPair(t *testing.T) {
 		if strings.Join(got, " ") != test.want {
 			t.Errorf("asked for %q, measured\n%s: got %q, want %q", test.asked, test.in, got, test.want)
 		}
+	}
+}
+
+// A network that the file describes is shown like one of the models.
+func TestDescribedNetwork(t *testing.T) {
+	m, err := models.Lookup("alexnet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Name = "mine"
+	layers, err := samples.Describe(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for _, l := range layers {
+		fmt.Fprintln(&text, l)
+	}
+	original := string(readFile(t, bench))
+	text.WriteString(strings.ReplaceAll(original, "net=alexnet/", "net=mine/"))
+	path := filepath.Join(t.TempDir(), "bench.txt")
+	if err := os.WriteFile(path, []byte(text.String()), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	shown := func(path, net string) string {
+		var log, out strings.Builder
+		r, err := Read(Options{Nets: []string{"squeezenet1.0", net}, Log: &log}, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if log.Len() > 0 {
+			t.Error(log.String())
+		}
+		r.runs = nil // which name the file
+		if err := r.Write(&out, "json"); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	want := strings.ReplaceAll(shown(bench, "alexnet"), "alexnet", "mine")
+	if got := shown(path, "mine"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 

@@ -1,13 +1,12 @@
 package samples
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"firebench/kernels"
-	"firebench/net/compress"
-	"firebench/net/graph"
 	"firebench/net/layer"
 	"firebench/net/models"
 )
@@ -23,14 +22,15 @@ const (
 )
 
 // A Part is what one benchmark times: a network, one of its stages or one of its
-// layers. All that is known about it beforehand comes from the model's table.
+// layers. All that is known about it beforehand comes from the model's table or, if package models has
+// none, from the file.
 type Part struct {
 	Net  *Network
 	Kind Kind
 	Name string       // empty for the whole network
 	Op   string       // layers only
 	Out  layer.Shape  // of the last layer
-	Cost kernels.Cost // of one image in float32; none for a layer that only converts types in int8
+	Cost kernels.Cost // of one image in float32, see Description
 
 	int8 kernels.Cost // the same in int8
 }
@@ -50,6 +50,7 @@ type Network struct {
 	Stages []*Part
 	Layers []*Part
 	byName [3]map[string]*Part // indexed by kind
+	layers []Description
 }
 
 // Find returns the part of that kind and name, or nil.
@@ -59,56 +60,32 @@ func (n *Network) Find(k Kind, name string) *Part { return n.byName[k][name] }
 func Networks() ([]*Network, error) {
 	var nets []*Network
 	for _, m := range models.All() {
-		infos, err := m.Infer()
+		layers, err := Describe(m)
 		if err != nil {
 			return nil, fmt.Errorf("model %s: %w", m.Name, err)
 		}
-		quantized, err := quantize(m, infos)
-		if err != nil {
-			return nil, fmt.Errorf("model %s: %w", m.Name, err)
-		}
-		n := &Network{Name: m.Name}
-		for k := range n.byName {
-			n.byName[k] = make(map[string]*Part)
-		}
-		n.Whole = n.add(Net, "")
-		for _, info := range quantized { // which has all layers of the other
-			for _, p := range n.parts(info) {
-				p.int8 = p.int8.Add(info.Cost)
-			}
-		}
-		for _, info := range infos {
-			for _, p := range n.parts(info) {
-				p.Cost = p.Cost.Add(info.Cost)
-			}
-		}
-		nets = append(nets, n)
+		nets = append(nets, newNetwork(layers))
 	}
 	return nets, nil
 }
 
-// quantize returns the nodes of the quantized form of a model. They do not depend on the calibration.
-func quantize(m *graph.Model, infos []graph.Info) ([]graph.Info, error) {
-	c := &compress.Calibration{Model: m.Name, Method: compress.Default, Images: 1, Values: []compress.Value{{Name: graph.Input, Scale: 1}}}
-	for _, info := range infos {
-		c.Values = append(c.Values, compress.Value{Name: info.Name, Scale: 1})
+// newNetwork returns the network of these layers; there is one at least.
+func newNetwork(layers []Description) *Network {
+	n := &Network{Name: layers[0].Net, layers: layers}
+	for k := range n.byName {
+		n.byName[k] = make(map[string]*Part)
 	}
-	q, _, err := compress.Quantize(c, compress.Options{})(m, nil)
-	if err != nil {
-		return nil, err
+	n.Whole = n.add(Net, "")
+	for _, d := range layers {
+		l := n.add(Layer, d.Layer)
+		l.Op = d.Op
+		for _, p := range []*Part{l, n.add(Stage, d.Stage), n.Whole} {
+			p.Out = d.Out
+			p.Cost = p.Cost.Add(d.F32)
+			p.int8 = p.int8.Add(d.Int8)
+		}
 	}
-	return q.Infer()
-}
-
-// parts returns the parts that a node belongs to.
-func (n *Network) parts(info graph.Info) []*Part {
-	l := n.add(Layer, info.Name)
-	l.Op = info.Layer.Op()
-	parts := []*Part{l, n.add(Stage, info.Stage), n.Whole}
-	for _, p := range parts {
-		p.Out = info.Out
-	}
-	return parts
+	return n
 }
 
 // add returns the part of that kind and name, which it makes when there is none.
@@ -127,7 +104,10 @@ func (n *Network) add(k Kind, name string) *Part {
 	return p
 }
 
-// Lookup returns the network of that name; the error lists the names that there are.
+// ErrUnknownNetwork says that there is no network of a name.
+var ErrUnknownNetwork = errors.New("unknown network")
+
+// Lookup returns the network of that name; the error, an ErrUnknownNetwork, lists the names that there are.
 func Lookup(nets []*Network, name string) (*Network, error) {
 	if i := slices.IndexFunc(nets, func(n *Network) bool { return n.Name == name }); i >= 0 {
 		return nets[i], nil
@@ -136,5 +116,5 @@ func Lookup(nets []*Network, name string) (*Network, error) {
 	for _, n := range nets {
 		known = append(known, n.Name)
 	}
-	return nil, fmt.Errorf("unknown network %q, expected one of %s", name, strings.Join(known, ", "))
+	return nil, fmt.Errorf("%w %q, expected one of %s", ErrUnknownNetwork, name, strings.Join(known, ", "))
 }

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 
 	"firebench/net/files"
 
@@ -93,8 +94,8 @@ func Median(values []float64) float64 {
 
 // Data is what benchmark files hold.
 type Data struct {
-	Networks []*Network
-	Mix      bool // allow several runs
+	Networks []*Network // those that New was given, and those that the files describe
+	Mix      bool       // allow several runs
 	Runs     []*Run
 	Cells    map[Key]*Cell
 	Results  int // in the cells
@@ -109,20 +110,25 @@ type Data struct {
 
 	recorded map[recordingID]*Recording // as first met
 	copies   int                        // results of recordings met again
+
+	described map[string]string // the file that has described a network first
+	layers    int               // of the networks that files have described
+	refused   map[string]error  // why results of a network in the file that is read are left out; nil: they are not
 }
 
-// New returns Data without samples of these networks. Unless mix is set, reading fails
-// at the first result of a second machine or commit.
+// New returns Data without samples of these networks and of those that the files describe, see
+// [Description]. Unless mix is set, reading fails at the first result of a second machine or commit.
 func New(nets []*Network, mix bool) *Data {
 	d := &Data{
-		Networks: nets,
-		Mix:      mix,
-		Cells:    make(map[Key]*Cell),
-		project:  newProjection(),
-		byName:   make(map[string]*Network),
-		algos:    make(map[Key][]string),
-		configs:  make(map[Config]bool),
-		recorded: make(map[recordingID]*Recording),
+		Networks:  slices.Clone(nets),
+		Mix:       mix,
+		Cells:     make(map[Key]*Cell),
+		project:   newProjection(),
+		byName:    make(map[string]*Network),
+		algos:     make(map[Key][]string),
+		configs:   make(map[Config]bool),
+		recorded:  make(map[recordingID]*Recording),
+		described: make(map[string]string),
 	}
 	for _, n := range nets {
 		d.byName[n.Name] = n
@@ -167,7 +173,19 @@ func (d *Data) Read(r io.Reader, name string, log io.Writer) error {
 	defer w.close()
 	h := &header{Recording: &Recording{File: Clean(name)}}
 	limited := &io.LimitedReader{R: r, N: maxFile}
-	lines := &lineReader{r: bufio.NewReaderSize(limited, maxLine), warn: w.warn, comment: h.comment}
+	var desc description
+	d.refused = make(map[string]error)
+	lines := &lineReader{r: bufio.NewReaderSize(limited, maxLine), warn: w.warn}
+	lines.comment = func(text string) (config string) {
+		layer, ok := strings.CutPrefix("# "+text, layerComment)
+		if !ok {
+			return h.comment(text)
+		}
+		if err := desc.add(layer); err != nil {
+			w.warn(lines.line, err.Error())
+		}
+		return ""
+	}
 	before := d.Results + d.copies
 	in := benchfmt.NewReader(lines, name)
 scan:
@@ -181,6 +199,7 @@ scan:
 				w.warn(line, fmt.Sprintf("more than %d results, the rest is ignored", maxResults))
 				break scan
 			}
+			d.describe(&desc, h.File)
 			err := d.add(rec, h, func(msg string) { w.warn(line, msg) })
 			if mixed := (*MixError)(nil); errors.As(err, &mixed) {
 				return err
@@ -316,9 +335,13 @@ func (d *Data) time(res *benchfmt.Result, parts [][]byte, kind Kind, key string)
 	if err != nil {
 		return Key{}, 0, err
 	}
-	net := d.byName[value(parts, "net")]
+	name := value(parts, "net")
+	if err := d.refused[name]; err != nil {
+		return Key{}, 0, fmt.Errorf("net= in the name: %s: %w", name, err)
+	}
+	net := d.byName[name]
 	if net == nil {
-		_, err := Lookup(d.Networks, value(parts, "net"))
+		_, err := Lookup(d.Networks, name)
 		return Key{}, 0, fmt.Errorf("net= in the name: %w", err)
 	}
 	p := net.Whole

@@ -58,6 +58,13 @@ func TestConv(t *testing.T) {
 	check(t, "strided, ReLU", out, 1, 0, 0, 0)
 	check(t, "its scale", abs, 11, 21, 41, 51)
 
+	for p, want := range map[kernels.Padding][]float64{
+		{Top: 1}: {1, 0}, {Left: 1}: {-3, 0}, {Bottom: 1}: {0, -11}, {Right: 1}: {0, -7},
+	} {
+		out, _ = ref.Conv(kernels.ConvShape{In: 1, Out: 1, KH: 3, KW: 3, Stride: 1, Pad: p, Groups: 1}, square, cross, nil, false)
+		check(t, "padded by "+p.String(), out, want...)
+	}
+
 	// Kernels of 2×1 and of 1×2 taps show that rows and columns are not exchanged.
 	out, _ = ref.Conv(kernels.ConvShape{In: 1, Out: 1, KH: 2, KW: 1, Stride: 1, Groups: 1}, square, []float32{1, 10}, nil, false)
 	check(t, "2×1", out, 41, 52, 63, 74, 85, 96)
@@ -90,6 +97,7 @@ func TestPools(t *testing.T) {
 	max("floor", kernels.PoolShape{KH: 3, KW: 3, Stride: 2}, -1)
 	max("ceil", kernels.PoolShape{KH: 3, KW: 3, Stride: 2, Ceil: true}, -1, -3, -3, -2)
 	max("padding never wins", kernels.PoolShape{KH: 2, KW: 2, Stride: 3, Pad: kernels.Pad(1), Ceil: true}, -1, -3, -5, -2)
+	max("padding on the right and above", kernels.PoolShape{KH: 2, KW: 3, Stride: 2, Pad: kernels.Padding{Top: 1, Right: 1}}, -1, -3, -5, -6)
 	max("3×1", kernels.PoolShape{KH: 3, KW: 1, Stride: 1}, -1, -2, -3, -4, -5, -4, -3, -2)
 	max("global", kernels.PoolShape{}, -1)
 	nan := image(1, 1, 3, 1, 1, float32(math.NaN()), 2)
@@ -107,6 +115,9 @@ func TestPools(t *testing.T) {
 	avg("2×2", kernels.PoolShape{KH: 2, KW: 2, Stride: 2}, -3.5, -5.5, -6.5, -4.5)
 	avg("padding counts", kernels.PoolShape{KH: 2, KW: 2, Stride: 3, Pad: kernels.Pad(1), Ceil: true}, -0.25, -7.0/4, -14.0/4, -18.0/4)
 	avg("what is beyond the padding does not", kernels.PoolShape{KH: 3, KW: 3, Stride: 2, Ceil: true}, -48.0/9, -35.0/6, -36.0/6, -18.0/4)
+	avg("padding on the left and below counts", kernels.PoolShape{KH: 3, KW: 3, Stride: 2, Pad: kernels.Padding{Left: 1, Bottom: 2}}, -31.0/9, -51.0/9, -26.0/9, -30.0/9)
+	avg("padding on the left and below does not count", kernels.PoolShape{KH: 3, KW: 3, Stride: 2, Pad: kernels.Padding{Left: 1, Bottom: 2}, ExcludePad: true}, -31.0/6, -51.0/9, -26.0/4, -30.0/6)
+	avg("padding does not count", kernels.PoolShape{KH: 2, KW: 2, Stride: 3, Pad: kernels.Pad(1), Ceil: true, ExcludePad: true}, -1, -3.5, -7, -4.5)
 	avg("global", kernels.PoolShape{}, -5)
 
 	two := image(2, 1, 2, 2, 1, -2, 3, 4, 5, 6, 7, 8)

@@ -9,12 +9,17 @@
 // number of a WordNet synset, as in n02088238_basset.JPEG or n02088238/1.jpg, or the class's
 // label, as in basset/1.jpg. See [evaluate.Label].
 //
-//	-model NAME      the network (squeezenet1.0)
-//	-weights FILE    its weights; without, they are random and the accuracy means nothing
+//	-model NAME      the network (squeezenet1.0), or FILE.onnx: that of a file, which has weights
+//	-weights FILE    its weights; without, those of the model's file, else they are random and the
+//	                 accuracy means nothing
+//	-preprocessor NAME
+//	                 how a picture becomes the input, instead of how the model says; a file that this
+//	                 suite has not written needs it
 //	-isa NAME        the instruction set (the best of those that are usable)
 //	-algo NAME       the algorithm of the convolutions, or auto, which picks one for each (auto)
 //	-threads N       how many threads (one per processor)
-//	-type TYPE       f32, or int8, which is compared with f32 and needs -calibrate (f32)
+//	-type TYPE       f32, or int8, which is compared with f32 and needs -calibrate (f32); a quantized
+//	                 file is int8 alone
 //	-calibrate DIR   take the scales of int8 values from the pictures in a folder, or from the
 //	                 file that -save has written, whose name ends in .json
 //	-method NAME     how scales follow from pictures: minmax, percentile or kl (kl)
@@ -29,10 +34,10 @@
 //	                 "difference":…,"picture":…,"images/s":{"median":…,"lo":…,"hi":…}}
 //
 // A row of the table is an arithmetic. It has the shares of the pictures whose true class is the
-// most probable one, and among the five most probable ones. Other rows than the float32 one
-// also have the share of the pictures whose most probable class is that of float32, and the
-// largest difference from a logit of float32. Shares have 95 % intervals, Wilson's. Pictures
-// without a label do not count for the first two.
+// most probable one, and among the five most probable ones. Other rows than the first, which is
+// float32 unless the file is quantized, also have the share of the pictures whose most probable class
+// is that of the first, and the largest difference from a logit of it. Shares have 95 % intervals, Wilson's. Pictures
+// without a label do not count for the first two; none has one if the classes are not ImageNet's 1000.
 //
 // The speed, with a 95 % interval of its median, is that of the network alone; but the next
 // pictures are read on other processors meanwhile, and networks that take turns empty each other's

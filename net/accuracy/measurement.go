@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"path/filepath"
 
@@ -73,16 +74,20 @@ func (m *measurement) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p, err := preprocess.Lookup(plans[0].Model().Preprocessor)
+	p, err := m.Preprocessor(plans[0].Model())
 	if err != nil {
 		return err
 	}
 	m.Warn(m.stderr, name, "the accuracy")
 
+	labelled := plans[0].Output().C == len(preprocess.Classes())
 	i := 0
 	load := func(v kernels.View, i int) error { return cli.ReadPicture(p, v, paths[i]) }
 	for v, err := range cli.Ahead(ctx, plans[0].Model().Input, len(paths), load) {
-		path, label := paths[i], evaluate.Label(paths[i])
+		path, label := paths[i], evaluate.Unknown
+		if labelled {
+			label = evaluate.Label(path)
+		}
 		i++
 		if err == nil {
 			if err = e.Add(v, label); err != nil {
@@ -138,11 +143,14 @@ func target(path string) string {
 	return path
 }
 
-// compile makes the rows, the float32 one first.
+// compile makes the rows, the float32 one first if there is one.
 func (m *measurement) compile(ctx context.Context) error {
-	w, err := m.Open()
+	w, err := m.OpenClassifier()
 	if err != nil {
 		return err
+	}
+	if m.Quantized && m.page != "" {
+		return fmt.Errorf("-page: %s is quantized already", m.Model.Name)
 	}
 	if m.calibration, err = m.Calibrate(ctx, w, m.progress); err != nil {
 		return err
@@ -156,7 +164,9 @@ func (m *measurement) compile(ctx context.Context) error {
 			m.rows = append(m.rows, row{arithmetic: arithmetic, plan: plan})
 		}
 	}
-	add(m.Network, nil, "float32")
+	if !m.Quantized {
+		add(m.Network, nil, "float32")
+	}
 	if m.Type != cli.Int8 {
 		return err
 	}

@@ -59,20 +59,25 @@ func (m *measurement) text(b *strings.Builder) {
 	}
 	fmt.Fprintf(b, "\n%s The speed, with an interval of its median, is that of the network alone.\n", brackets)
 	if len(m.rows) > 1 {
-		fmt.Fprintf(b, "%s\n", logits)
+		fmt.Fprintf(b, "%s\n", m.logits())
 	}
 }
 
-const (
-	brackets = "Brackets are 95 % intervals, Wilson's of shares."
-	logits   = "Logits are the scores before the softmax: \"off by\" is the largest difference from one of float32."
-)
+const brackets = "Brackets are 95 % intervals, Wilson's of shares."
+
+// logits explains the last columns.
+func (m *measurement) logits() string {
+	return fmt.Sprintf("Logits are the scores before the softmax: \"off by\" is the largest difference from one of %s.", m.rows[0].arithmetic)
+}
 
 // how says what the pictures are, and how the network was quantized.
 func (m *measurement) how() string {
 	s := plural(len(m.paths), "picture")
 	if n := len(m.paths) - m.labels; n > 0 {
 		s += fmt.Sprintf(", %d without a label, which count for neither top-1 nor top-5", n)
+	}
+	if m.Quantized {
+		s += "; quantized as the file has it"
 	}
 	if c := m.calibration; c != nil {
 		s += fmt.Sprintf("; calibrated by %v with %s", c.Method, plural(c.Images, "picture"))
@@ -99,7 +104,7 @@ func plural(n int, thing string) string {
 func (m *measurement) table(withSpeed bool) [][]string {
 	rows := [][]string{{"arithmetic", "top-1", "top-5"}}
 	if len(m.rows) > 1 {
-		rows[0] = append(rows[0], "top-1 as float32", "logits off by")
+		rows[0] = append(rows[0], "top-1 as "+m.rows[0].arithmetic, "logits off by")
 	}
 	if withSpeed {
 		rows[0] = append(rows[0], "images/s")
@@ -131,7 +136,7 @@ func (m *measurement) markdown() string {
 			fmt.Fprintf(&b, "|---%s\n", strings.Repeat("|---:", len(cells)-1)+"|")
 		}
 	}
-	fmt.Fprintf(&b, "\n%s %s\n\n", brackets, logits)
+	fmt.Fprintf(&b, "\n%s %s\n\n", brackets, m.logits())
 	b.WriteString(`* int8 is what Firebench computes: uint8 activations, int8 weights with a scale for each output channel, and exact sums, the same bits on
   every instruction set.
 * Saturating sums are those of software that multiplies by VPMADDUBSW, as ONNX Runtime does on AVX2 without VNNI: each two neighbouring
@@ -169,7 +174,7 @@ type result struct {
 
 	Top1       *shareResult `json:"top1"` // null without labels
 	Top5       *shareResult `json:"top5"`
-	Agreement  *shareResult `json:"agreement"` // null of float32, as the next two
+	Agreement  *shareResult `json:"agreement"` // null of the first row, as the next two
 	Difference *float64     `json:"difference"`
 	Picture    *string      `json:"picture"` // which has the difference
 	Speed      speedResult  `json:"images/s"`

@@ -24,11 +24,11 @@ type classifier struct {
 	options
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	preprocessor   *preprocess.Preprocessor
+	preprocessor   *preprocess.Preprocessor // nil if no INPUT is a picture
 	plan           *graph.Plan
-	out            *files.Pending // for the logits, or nil
-	classes        []preprocess.Class
-	printed        bool // a result
+	out            *files.Pending     // for the logits, or nil
+	classes        []preprocess.Class // nil if the network's are not ImageNet's
+	printed        bool               // a result
 }
 
 // open does all that can fail before the first input is looked at.
@@ -43,7 +43,7 @@ func (c *classifier) open(ctx context.Context) (err error) {
 			c.close()
 		}
 	}()
-	w, err := c.Open()
+	w, err := c.OpenClassifier()
 	if err != nil {
 		return err
 	}
@@ -54,8 +54,13 @@ func (c *classifier) open(ctx context.Context) (err error) {
 	if c.plan, err = c.Compile(w, calibration); err != nil {
 		return err
 	}
-	c.preprocessor, err = preprocess.Lookup(c.plan.Model().Preprocessor)
-	c.classes = preprocess.Classes()
+	// Other networks have classes of their own, which have no names here.
+	if classes := preprocess.Classes(); len(classes) == c.plan.Output().C {
+		c.classes = classes
+	}
+	if slices.ContainsFunc(c.inputs, isPicture) {
+		c.preprocessor, err = c.Preprocessor(c.plan.Model())
+	}
 	return err
 }
 
@@ -102,7 +107,7 @@ type result struct {
 
 type guess struct {
 	Class int     `json:"class"`
-	WNID  string  `json:"wnid"`
+	WNID  string  `json:"wnid"` // "", as Label, if the network's classes are not ImageNet's
 	Label string  `json:"label"`
 	Prob  float32 `json:"prob"`
 }
@@ -141,7 +146,7 @@ func (c *classifier) classify(path string, input kernels.View) error {
 		Algorithm: c.Algorithm,
 		Threads:   c.plan.Threads(),
 	}
-	if !isTensor(path) {
+	if isPicture(path) {
 		r.Preprocessor = c.preprocessor.Name()
 	}
 	return c.print(r)
@@ -151,7 +156,11 @@ func (c *classifier) classify(path string, input kernels.View) error {
 func (c *classifier) guesses(probs []float32) []guess {
 	var guesses []guess
 	for _, i := range preprocess.TopK(probs, c.top) {
-		guesses = append(guesses, guess{i, c.classes[i].WNID, c.classes[i].Label, probs[i]})
+		g := guess{Class: i, Prob: probs[i]}
+		if c.classes != nil {
+			g.WNID, g.Label = c.classes[i].WNID, c.classes[i].Label
+		}
+		guesses = append(guesses, g)
 	}
 	return guesses
 }
@@ -179,7 +188,11 @@ func (c *classifier) print(r result) error {
 		}
 		fmt.Fprintf(&b, "%s: %s, %s %s, %s %s, %.3f ms\n", r.File, how, r.Model, r.Type, r.ISA, r.Algorithm, r.MS)
 		for _, g := range r.Top {
-			fmt.Fprintf(&b, "%7.2f %%  %s  %s\n", 100*g.Prob, g.WNID, g.Label)
+			class := g.WNID + "  " + g.Label
+			if c.classes == nil {
+				class = fmt.Sprint("class ", g.Class)
+			}
+			fmt.Fprintf(&b, "%7.2f %%  %s\n", 100*g.Prob, class)
 		}
 	}
 	c.printed = true

@@ -9,12 +9,15 @@
 // network's input; - for such a file on standard input; or a .npy file with a float32
 // tensor 1×3×H×W, which is the network's input.
 //
-//	-model NAME      the network (squeezenet1.0)
-//	-weights FILE    its weights; without, they are random and the answer means nothing
+//	-model NAME      the network (squeezenet1.0), or FILE.onnx: that of a file, which has weights
+//	-weights FILE    its weights; without, those of the model's file, else they are random and the
+//	                 answer means nothing
+//	-preprocessor NAME
+//	                 how a picture becomes the input, instead of how the model says; see below
 //	-isa NAME        the instruction set (the best of those that are usable)
 //	-algo NAME       the algorithm of the convolutions, or auto, which picks one for each (auto)
 //	-threads N       how many threads (one per processor)
-//	-type TYPE       f32, or int8, which needs -calibrate (f32)
+//	-type TYPE       f32, or int8, which needs -calibrate (f32; a quantized file is int8)
 //	-calibrate DIR   take the scales of int8 values from the pictures in a folder, or from the
 //	                 file that -save has written, whose name ends in .json
 //	-method NAME     how scales follow from pictures: minmax, percentile or kl (kl)
@@ -28,6 +31,11 @@
 //	-logits OUT.npy  write the values before the softmax, 1×1000, for a single INPUT
 //
 // The help, -help, lists the names that this machine knows.
+//
+// A file that this suite has not written does not say how a picture becomes its input, and needs
+// -preprocessor: what it was trained with. The wrong one gives wrong answers without a word. A network
+// that ends in scores gets a softmax. Classes have names if there are 1000 of them, ImageNet's; else
+// they are numbers.
 //
 // The time is that of the network alone, without reading and resizing the picture. Of
 // several INPUTs, the next are read on other processors while the network runs, which slows
@@ -150,3 +158,5 @@ func parse(args []string) (o options, err error) {
 
 // isTensor reports whether a file is a tensor, by its name.
 func isTensor(path string) bool { return strings.EqualFold(filepath.Ext(path), tensorExt) }
+
+func isPicture(path string) bool { return !isTensor(path) }

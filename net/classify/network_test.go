@@ -90,20 +90,7 @@ func TestModels(t *testing.T) {
 // TestPhotographs compares the answers for real photographs, by both algorithms, with
 // those of another implementation, whose JPEG decoder and resizer are others too.
 func TestPhotographs(t *testing.T) {
-	file, err := os.ReadFile(kerneltest.Shared(t, "images/expected.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var expected []struct {
-		File string
-		Top5 [][2]float64 // class and probability
-	}
-	if err := json.Unmarshal(file, &expected); err != nil {
-		t.Fatal(err)
-	}
-	if len(expected) != 16 {
-		t.Fatalf("%d photographs, expected 16", len(expected))
-	}
+	expected := photographs(t, "images/expected.json")
 	if testing.Short() {
 		expected = expected[:1]
 	}

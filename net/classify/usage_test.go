@@ -30,6 +30,8 @@ func TestUsage(t *testing.T) {
 		{fmt.Sprintf("-threads %d a.jpg", 4*runtime.NumCPU()+1), fmt.Sprintf("expected 0 to %d, 4 per processor", 4*runtime.NumCPU())},
 		{"-threads 1000000000 a.jpg", "-threads 1000000000"},
 		{"-model vgg16 a.jpg", `unknown model "vgg16", expected one of squeezenet1.0`},
+		{"-model vgg16 a.jpg", "alexnet-owt, or a FILE.onnx"},
+		{"-preprocessor bgr a.jpg", `unknown preprocessor "bgr", expected one of caffe-bgr-227, caffe-bgr-224, torchvision-rgb-224`},
 		{"-isa mmx a.jpg", `unknown instruction set "mmx"`},
 		{"-algo fft a.jpg", kernels.CheckAlgorithm("fft").Error()},
 		{"-algo= a.jpg", `unknown algorithm ""`},
@@ -78,7 +80,7 @@ func TestHelp(t *testing.T) {
 	if status != 0 || stderr != "" {
 		t.Errorf("status %d, standard error %q", status, stderr)
 	}
-	parts := []string{"INPUT...", "-model", "-weights", "-isa", "-algo", "-threads", "-type", "-calibrate", "-method", "-save", "-keep", "-weight-bits", "-top", "-json", "-logits", "auto", "direct", "winograd"}
+	parts := []string{"INPUT...", "-model", "-weights", "-preprocessor", "torchvision-rgb-224", "-isa", "-algo", "-threads", "-type", "-calibrate", "-method", "-save", "-keep", "-weight-bits", "-top", "-json", "-logits", "auto", "direct", "winograd"}
 	isas, err := kernels.Supported()
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,6 @@ import (
 	"firebench/net/compress"
 	"firebench/net/files"
 	"firebench/net/graph"
-	"firebench/net/preprocess"
 )
 
 // The values of -type.
@@ -44,7 +43,7 @@ var int8Flags = []string{"calibrate", "method", "save", "keep", "weight-bits"}
 // typeFlags defines -type, and the flags that it brings.
 func (n *Network) typeFlags(fs *flag.FlagSet) {
 	n.Type, n.method = F32, compress.Default
-	fs.Func("type", "compute with values of the `TYPE` "+F32+", or "+Int8+", which needs -calibrate (default "+F32+")", func(s string) error {
+	fs.Func("type", "compute with values of the `TYPE` "+F32+", or "+Int8+", which needs -calibrate unless the model's file is quantized (default "+F32+", or what the file has)", func(s string) error {
 		n.Type = s
 		if s != F32 && s != Int8 {
 			return fmt.Errorf("expected %s or %s", F32, Int8)
@@ -68,24 +67,32 @@ func (n *Network) typeFlags(fs *flag.FlagSet) {
 	fs.IntVar(&n.Compression.WeightBits, "weight-bits", 8, "`BITS` of a weight, 8 or 7")
 }
 
-// checkType returns an error for flags of -type int8 that make no sense; given are the
-// names of the flags in the command line.
-func (n *Network) checkType(given map[string]bool) error {
+// checkType returns an error for flags of -type int8 that make no sense. Of a model in a file, adoptType
+// checks the rest.
+func (n *Network) checkType() error {
 	for _, name := range int8Flags {
 		switch {
-		case given[name] && n.Type != Int8:
+		case n.given[name] && n.Type != Int8:
 			return fmt.Errorf("-%s without -type %s", name, Int8)
-		case given[name] && isCalibration(n.calibrate) && (name == "method" || name == "save"):
+		case n.given[name] && isCalibration(n.calibrate) && (name == "method" || name == "save"):
 			return fmt.Errorf("-%s with -calibrate %s: the scales are there, expected a folder of pictures", name, n.calibrate)
 		}
 	}
 	switch {
-	case n.Type == Int8 && n.calibrate == "":
-		return fmt.Errorf("-type %s without -calibrate", Int8)
 	case n.save != "" && !isCalibration(n.save):
 		return fmt.Errorf("-save %s: expected a name that ends in %s", n.save, calibrationExt)
 	case n.Compression.WeightBits != 8 && n.Compression.WeightBits != 7:
 		return fmt.Errorf("-weight-bits %d: expected 8 or 7", n.Compression.WeightBits)
+	case n.file != "":
+		return nil
+	}
+	return n.checkCalibrate()
+}
+
+// checkCalibrate returns an error for a float32 model that is to be quantized by nothing.
+func (n *Network) checkCalibrate() error {
+	if n.Type == Int8 && n.calibrate == "" {
+		return fmt.Errorf("-type %s without -calibrate", Int8)
 	}
 	return nil
 }
@@ -94,18 +101,18 @@ func (n *Network) checkType(given map[string]bool) error {
 func isCalibration(path string) bool { return strings.EqualFold(filepath.Ext(path), calibrationExt) }
 
 // CalibrationPictures returns the pictures by which Calibrate finds scales: none if they are in a file
-// already, or if the type is not int8.
+// already, or if nothing is to be quantized.
 func (n *Network) CalibrationPictures() ([]string, error) {
-	if n.Type != Int8 || isCalibration(n.calibrate) {
+	if n.calibrate == "" || isCalibration(n.calibrate) {
 		return nil, nil
 	}
 	return Pictures([]string{n.calibrate})
 }
 
 // Calibrate returns the scales for the network's values, of a file or by pictures, which it then saves
-// if -save says so. It is nil if the type is not int8.
+// if -save says so. It is nil if nothing is to be quantized.
 func (n *Network) Calibrate(ctx context.Context, w graph.Weights, progress *Progress) (*compress.Calibration, error) {
-	if n.Type != Int8 {
+	if n.calibrate == "" {
 		return nil, nil
 	}
 	m, err := w.Adapt(n.Model)
@@ -130,7 +137,7 @@ func (n *Network) Calibrate(ctx context.Context, w graph.Weights, progress *Prog
 	if err != nil {
 		return nil, err
 	}
-	p, err := preprocess.Lookup(m.Preprocessor)
+	p, err := n.Preprocessor(m)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 	"firebench/kernels"
 	"firebench/net/graph"
 	"firebench/net/models"
-	"firebench/net/weights"
+	"firebench/net/preprocess"
 )
 
 const (
@@ -20,25 +20,39 @@ const (
 	seed         = 1 // of random weights
 )
 
-// A Network is which network a command runs, and how, as its flags say: -model, -weights, -isa,
-// -algo, -threads, -type, and those that -type int8 brings.
+// A Network is which network a command runs, and how, as its flags say: -model, -weights, -preprocessor,
+// -isa, -algo, -threads, -type, and those that -type int8 brings.
 type Network struct {
-	Model     *graph.Model
-	Weights   string // a file, "" for random ones
+	Model     *graph.Model // nil before Open if it is in a file
+	Weights   string       // a file, "" for those of the model's file or random ones
 	Set       *kernels.Set
 	Algorithm string // "" is kernels.Auto
 	Threads   int    // 0 for one per processor
 	Type      string // F32 or Int8
+	Quantized bool   // the model's file has it in int8
 	quantization
+
+	file         string // of the model, or ""
+	preprocessor string // instead of the model's, or ""
+	given        map[string]bool
 }
 
 // Flags defines the flags in fs; they store what they parse in n. Resolve completes it.
 func (n *Network) Flags(fs *flag.FlagSet) {
-	fs.Func("model", "the network `NAME` (default "+defaultModel+")", func(s string) (err error) {
-		n.Model, err = models.Lookup(s)
+	fs.Func("model", "the network `NAME`, or that of a FILE"+modelExt+", which has weights (default "+defaultModel+")", func(s string) (err error) {
+		n.Model, n.file = nil, s
+		if !isFile(s) {
+			n.file = ""
+			n.Model, err = lookup(s)
+		}
 		return err
 	})
-	fs.StringVar(&n.Weights, "weights", "", "weights `FILE`; without, they are random and the answer means nothing")
+	fs.StringVar(&n.Weights, "weights", "", "weights `FILE`; without, those of the model's file are taken, else they are random and the answer means nothing")
+	fs.Func("preprocessor", "how a picture becomes the network's input, instead of how the model says: `NAME` "+strings.Join(preprocess.Names(), ", "), func(s string) error {
+		n.preprocessor = s
+		_, err := preprocess.Lookup(s)
+		return err
+	})
 	fs.Func("isa", "instruction set `NAME`: "+isaNames()+" (default the last of them)", func(s string) (err error) {
 		n.Set, err = kernelSet(s)
 		return err
@@ -53,9 +67,9 @@ func (n *Network) Flags(fs *flag.FlagSet) {
 
 // Resolve checks what fs has parsed and replaces what was not given. Its errors are wrong usage.
 func (n *Network) Resolve(fs *flag.FlagSet) error {
-	given := map[string]bool{}
-	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	if err := n.checkType(given); err != nil {
+	n.given = map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { n.given[f.Name] = true })
+	if err := n.checkType(); err != nil {
 		return err
 	}
 	if most := threadsPerProcessor * runtime.NumCPU(); n.Threads < 0 || n.Threads > most {
@@ -63,7 +77,7 @@ func (n *Network) Resolve(fs *flag.FlagSet) error {
 	}
 	n.Algorithm = cmp.Or(n.Algorithm, kernels.Auto)
 	var err error
-	if n.Model == nil {
+	if n.Model == nil && n.file == "" {
 		if n.Model, err = models.Lookup(defaultModel); err != nil {
 			return err
 		}
@@ -74,14 +88,6 @@ func (n *Network) Resolve(fs *flag.FlagSet) error {
 	return err
 }
 
-// Open opens the weights.
-func (n *Network) Open() (graph.Weights, error) {
-	if n.Weights == "" {
-		return weights.Random(seed), nil
-	}
-	return weights.Open(n.Weights)
-}
-
 // Options returns how the network is compiled.
 func (n *Network) Options() graph.Options {
 	return graph.Options{Set: n.Set, Algo: n.Algorithm, Threads: n.Threads}
@@ -89,7 +95,7 @@ func (n *Network) Options() graph.Options {
 
 // Warn says in one line if the weights are random; meaningless is what means nothing then.
 func (n *Network) Warn(stderr io.Writer, name, meaningless string) {
-	if n.Weights == "" {
+	if n.Weights == "" && n.file == "" {
 		fmt.Fprintf(stderr, "%s: no -weights: they are random (seed %d), %s means nothing\n", name, seed, meaningless)
 	}
 }

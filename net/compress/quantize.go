@@ -36,6 +36,11 @@ func (o Options) limit() float32 {
 	return 127
 }
 
+// IsQuantized reports whether any value of a network, whose nodes infos describes, is quantized.
+func IsQuantized(infos []graph.Info) bool {
+	return slices.ContainsFunc(infos, func(i graph.Info) bool { return i.Out.Type.Element != kernels.Float32 })
+}
+
 // Quantize returns the rewrite that quantizes a float32 network with c, a calibration of it. Layers
 // with weights, sums and means give results of the types in c. Weights have a scale for each output
 // channel, by which the largest becomes ±127 or ±63. A layer that keeps the type of its inputs, such

@@ -65,16 +65,16 @@ func randomModel(r *rand.Rand) *graph.Model {
 		}
 		peers := slices.DeleteFunc(slices.Clone(g.values), func(p generated) bool { return p.shape.H != v.shape.H || p.shape.W != v.shape.W })
 		peer := peers[r.IntN(len(peers))]
-		window, stride, pad := 1+r.IntN(3), 1+r.IntN(3), r.IntN(8)/7
+		pool := randomPool(r)
 		switch r.IntN(14) {
 		case 0, 1, 2, 3:
 			g.add(randomConv(r, v.shape.C), v)
 		case 4:
 			g.add(relu, v)
 		case 5:
-			g.add(layer.MaxPool{Kernel: window, Stride: stride, Pad: kernels.Pad(pad), Ceil: r.IntN(2) == 0}, v)
+			g.add(layer.MaxPool{Kernel: pool.Kernel, KernelW: pool.KernelW, Stride: pool.Stride, Pad: pool.Pad, Ceil: pool.Ceil}, v)
 		case 6:
-			g.add(layer.AvgPool{Kernel: window, Stride: stride, Pad: kernels.Pad(pad), Ceil: r.IntN(2) == 0}, v)
+			g.add(pool, v)
 		case 7:
 			g.add(lrn, v)
 		case 8:
@@ -133,6 +133,12 @@ func randomConv(r *rand.Rand, in int) layer.Conv {
 	case 5:
 		c.Pad = kernels.Pad(r.IntN(c.Kernel + 2))
 	}
+	if r.IntN(8) == 0 {
+		c.KernelW = 1 + r.IntN(5)
+	}
+	if r.IntN(4) == 0 {
+		c.Pad = randomSides(r, c.Pad, c.Kernel+1)
+	}
 	if r.IntN(4) == 0 {
 		c.Stride = 1 + r.IntN(4)
 	}
@@ -142,6 +148,32 @@ func randomConv(r *rand.Rand, in int) layer.Conv {
 	}
 	c.Out = c.Groups * (1 + r.IntN(9))
 	return c
+}
+
+// randomPool returns an average pooling, whose parameters are good for a maximum, too. Most have no
+// padding, and some have it on all sides.
+func randomPool(r *rand.Rand) layer.AvgPool {
+	p := layer.AvgPool{Kernel: 1 + r.IntN(3), Stride: 1 + r.IntN(3), Ceil: r.IntN(2) == 0, ExcludePad: r.IntN(2) == 0}
+	if r.IntN(4) == 0 {
+		p.KernelW = 1 + r.IntN(4)
+	}
+	switch r.IntN(8) {
+	case 0:
+		p.Pad = kernels.Pad(1)
+	case 1, 2:
+		p.Pad = randomSides(r, p.Pad, 2)
+	}
+	return p
+}
+
+// randomSides returns p with other padding on some of the sides, up to most pixels.
+func randomSides(r *rand.Rand, p kernels.Padding, most int) kernels.Padding {
+	for _, side := range []*int{&p.Top, &p.Left, &p.Bottom, &p.Right} {
+		if r.IntN(2) == 0 {
+			*side = r.IntN(most + 1)
+		}
+	}
+	return p
 }
 
 // A generator is a random model in the making: its nodes, the values that further nodes may read,

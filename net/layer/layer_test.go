@@ -21,12 +21,18 @@ var kinds = []struct {
 }{
 	{layer.Conv{Out: 8, Kernel: 3, Stride: 2, Pad: kernels.Pad(1), Groups: 2}, shapes(9, 11, 4), "conv3x3", layer.Shape{H: 5, W: 6, C: 8},
 		kernels.Cost{Params: 8*2*9 + 8, MACs: 5 * 6 * 8 * 2 * 9, Weights: 4 * (8*2*9 + 8), Activations: 4 * (9*11*4 + 5*6*8)}},
+	{layer.Conv{Out: 8, Kernel: 1, KernelW: 7, Pad: kernels.Padding{Left: 2, Right: 3}}, shapes(9, 11, 4), "conv1x7", layer.Shape{H: 9, W: 10, C: 8},
+		kernels.Cost{Params: 8*4*7 + 8, MACs: 9 * 10 * 8 * 4 * 7, Weights: 4 * (8*4*7 + 8), Activations: 4 * (9*11*4 + 9*10*8)}},
 	{layer.Dense{Out: 10}, shapes(3, 5, 7), "dense", layer.Shape{H: 1, W: 1, C: 10},
 		kernels.Cost{Params: 1050 + 10, MACs: 1050, Weights: 4 * 1060, Activations: 4 * (105 + 10)}},
 	{layer.MaxPool{Kernel: 3, Stride: 2, Ceil: true}, shapes(6, 7, 5), "maxpool", layer.Shape{H: 3, W: 3, C: 5},
 		kernels.Cost{Activations: 4 * (6*7*5 + 3*3*5)}},
 	{layer.AvgPool{Kernel: 2, Stride: 2, Pad: kernels.Pad(1)}, shapes(6, 7, 5), "avgpool", layer.Shape{H: 4, W: 4, C: 5},
 		kernels.Cost{Activations: 4 * (6*7*5 + 4*4*5)}},
+	{layer.MaxPool{Kernel: 2, KernelW: 3, Stride: 2, Pad: kernels.Padding{Top: 1, Left: 2, Right: 1}}, shapes(6, 7, 5), "maxpool", layer.Shape{H: 3, W: 4, C: 5},
+		kernels.Cost{Activations: 4 * (6*7*5 + 3*4*5)}},
+	{layer.AvgPool{Kernel: 3, KernelW: 1, Stride: 2, Pad: kernels.Padding{Bottom: 2}, ExcludePad: true}, shapes(6, 7, 5), "avgpool", layer.Shape{H: 3, W: 4, C: 5},
+		kernels.Cost{Activations: 4 * (6*7*5 + 3*4*5)}},
 	{layer.GlobalAvgPool{}, shapes(6, 7, 5), "avgpool", layer.Shape{H: 1, W: 1, C: 5},
 		kernels.Cost{Activations: 4 * (6*7*5 + 5)}},
 	{layer.LRN{Size: 5, Alpha: 1e-4, Beta: 0.75, K: 1}, shapes(6, 7, 5), "lrn", layer.Shape{H: 6, W: 7, C: 5},
@@ -153,10 +159,14 @@ func TestOutShapeErrors(t *testing.T) {
 		{layer.Conv{Out: 8}, shapes(9, 9, 4), "KH is 0"},
 		{layer.Conv{Out: 8, Kernel: 3, Stride: -1}, shapes(9, 9, 4), "Stride is -1"},
 		{layer.Conv{Out: 8, Kernel: 3, Pad: kernels.Pad(-1)}, shapes(9, 9, 4), "Pad is -1"},
+		{layer.Conv{Out: 8, Kernel: 3, Pad: kernels.Padding{Left: -1}}, shapes(9, 9, 4), "Pad is 0,-1,0,0"},
+		{layer.Conv{Out: 8, Kernel: 3, KernelW: -1}, shapes(9, 9, 4), "KW is -1"},
+		{layer.Conv{Out: 8, Kernel: 3, KernelW: 10, Pad: kernels.Padding{Top: 1}}, shapes(9, 9, 4), "3×10 kernel does not fit into 9×9×4 with padding 1,0,0,0"},
 		{layer.Conv{Out: 8, Kernel: 3, Groups: 3}, shapes(9, 9, 4), "3 groups do not divide 4 input and 8 output channels"},
 		{layer.Conv{Out: 9, Kernel: 3, Groups: 4}, shapes(9, 9, 4), "4 groups do not divide 4 input and 9 output channels"},
 		{layer.Conv{Out: 8, Kernel: 10}, shapes(9, 9, 4), "10×10 kernel does not fit into 9×9×4"},
 		{layer.Conv{Out: 8, Kernel: 3, Pad: kernels.Pad(1 << 19), Stride: 1 << 19}, shapes(9, 9, 4), "padded by 524288"},
+		{layer.Conv{Out: 8, Kernel: 3, Pad: kernels.Padding{Right: 1 << 19}, Stride: 1 << 19}, shapes(9, 9, 4), "padded by 0,0,0,524288"},
 		{layer.Conv{Out: 1 << 20, Kernel: 1 << 10}, shapes(1<<10, 1<<10, 4), "weights, expected at most"},
 		{layer.Conv{Out: 1 << 20, Kernel: 1}, shapes(1<<10, 1<<10, 4), "more than"},
 		{layer.Conv{Out: 8, Kernel: 3}, shapes(9, 9, 4, 9, 9, 4), "2 inputs, expected 1"},
@@ -166,6 +176,8 @@ func TestOutShapeErrors(t *testing.T) {
 		{layer.AvgPool{Kernel: -3, Stride: 2}, shapes(9, 9, 4), "window is -3×-3"},
 		{layer.MaxPool{Kernel: 3, Stride: -2}, shapes(9, 9, 4), "Stride is -2"},
 		{layer.MaxPool{Kernel: 3, Stride: 2, Pad: kernels.Pad(3)}, shapes(9, 9, 4), "Pad is 3"},
+		{layer.MaxPool{Kernel: 3, KernelW: 2, Stride: 2, Pad: kernels.Padding{Right: 2}}, shapes(9, 9, 4), "Pad is 0,0,0,2, expected less than the window 3×2"},
+		{layer.AvgPool{Kernel: 3, KernelW: -2}, shapes(9, 9, 4), "window is 3×-2"},
 		{layer.MaxPool{Kernel: 10, Ceil: true}, shapes(9, 9, 4), "10×10 window does not fit into 9×9×4"},
 		{layer.LRN{Size: 4, Beta: 0.75, K: 1}, shapes(9, 9, 4), "Size is 4"},
 		{layer.LRN{Size: 5, Beta: 0.5, K: 1}, shapes(9, 9, 4), "Beta is 0.5"},
@@ -228,30 +240,36 @@ func TestOutShapeErrors(t *testing.T) {
 func TestWindow(t *testing.T) {
 	one, two := shapes(9, 11, 4), shapes(9, 11, 4, 9, 11, 4)
 	tests := []struct {
-		layer               layer.Layer
-		in                  []layer.Shape
-		kernel, stride, pad int // kernel 0: no windows
+		layer                      layer.Layer
+		in                         []layer.Shape
+		kernel, stride, pad, below int // kernel 0: no windows
 	}{
-		{layer.Conv{Out: 8, Kernel: 3, Stride: 2, Pad: kernels.Pad(1)}, one, 3, 2, 1},
-		{layer.Conv{Out: 8, Kernel: 5, Groups: 4}, one, 5, 1, 0},
-		{layer.Conv{Out: 8, Kernel: 2, Pad: kernels.Pad(3)}, one, 2, 1, 3},
-		{layer.Conv{Out: 8, Kernel: 1, Stride: 3}, one, 1, 3, 0},
-		{layer.Conv{Out: 8, Kernel: 1, Pad: kernels.Pad(1)}, one, 0, 0, 0}, // the border of bias has no windows
-		{layer.MaxPool{Kernel: 3, Stride: 2, Ceil: true}, one, 3, 2, 0},
-		{layer.MaxPool{Kernel: 2}, one, 2, 1, 0},
-		{layer.MaxPool{Kernel: 3, Stride: 2, Pad: kernels.Pad(1)}, one, 0, 0, 0}, // a window that is clipped at the top has fewer rows
-		{layer.AvgPool{Kernel: 2, Stride: 3}, one, 2, 3, 0},
-		{layer.AvgPool{Kernel: 2, Stride: 3, Pad: kernels.Pad(1)}, one, 0, 0, 0},
-		{layer.LRN{Size: 5, Alpha: 1e-4, Beta: 0.75, K: 1}, one, 1, 1, 0},
-		{layer.ReLU{}, one, 1, 1, 0},
-		{layer.Add{}, two, 1, 1, 0},
-		{layer.Quantize{Type: fine}, one, 1, 1, 0},
-		{layer.Dequantize{}, stored(fine, 9, 11, 4), 1, 1, 0},
-		{layer.Dense{Out: 10}, one, 0, 0, 0},
-		{layer.GlobalAvgPool{}, one, 0, 0, 0},
-		{layer.Softmax{}, one, 0, 0, 0},
-		{layer.Dropout{Rate: 0.5}, one, 0, 0, 0},
-		{layer.Concat{}, two, 0, 0, 0},
+		{layer.Conv{Out: 8, Kernel: 3, Stride: 2, Pad: kernels.Pad(1)}, one, 3, 2, 1, 1},
+		{layer.Conv{Out: 8, Kernel: 5, Groups: 4}, one, 5, 1, 0, 0},
+		{layer.Conv{Out: 8, Kernel: 2, Pad: kernels.Pad(3)}, one, 2, 1, 3, 3},
+		{layer.Conv{Out: 8, Kernel: 1, Stride: 3}, one, 1, 3, 0, 0},
+		{layer.Conv{Out: 8, Kernel: 5, KernelW: 3, Pad: kernels.Padding{Top: 3, Bottom: 1, Right: 4}}, one, 5, 1, 3, 1},
+		{layer.Conv{Out: 8, Kernel: 5, Stride: 2, Pad: kernels.Padding{Left: 2, Bottom: 3}}, one, 5, 2, 0, 3},
+		{layer.Conv{Out: 8, Kernel: 1, KernelW: 2, Pad: kernels.Padding{Top: 1, Bottom: 1}}, one, 1, 1, 1, 1},
+		{layer.Conv{Out: 8, Kernel: 1, Pad: kernels.Padding{Right: 1}}, one, 0, 0, 0, 0},
+		{layer.Conv{Out: 8, Kernel: 1, Pad: kernels.Pad(1)}, one, 0, 0, 0, 0}, // the border of bias has no windows
+		{layer.MaxPool{Kernel: 3, Stride: 2, Ceil: true}, one, 3, 2, 0, 0},
+		{layer.MaxPool{Kernel: 2}, one, 2, 1, 0, 0},
+		{layer.MaxPool{Kernel: 3, Stride: 2, Pad: kernels.Pad(1)}, one, 0, 0, 0, 0}, // a window that is clipped at the top has fewer rows
+		{layer.MaxPool{Kernel: 3, KernelW: 2, Stride: 2, Pad: kernels.Padding{Left: 1, Bottom: 2}}, one, 3, 2, 0, 2},
+		{layer.AvgPool{Kernel: 2, KernelW: 4, Stride: 2, Pad: kernels.Padding{Top: 1}}, one, 0, 0, 0, 0},
+		{layer.AvgPool{Kernel: 2, Stride: 3}, one, 2, 3, 0, 0},
+		{layer.AvgPool{Kernel: 2, Stride: 3, Pad: kernels.Pad(1)}, one, 0, 0, 0, 0},
+		{layer.LRN{Size: 5, Alpha: 1e-4, Beta: 0.75, K: 1}, one, 1, 1, 0, 0},
+		{layer.ReLU{}, one, 1, 1, 0, 0},
+		{layer.Add{}, two, 1, 1, 0, 0},
+		{layer.Quantize{Type: fine}, one, 1, 1, 0, 0},
+		{layer.Dequantize{}, stored(fine, 9, 11, 4), 1, 1, 0, 0},
+		{layer.Dense{Out: 10}, one, 0, 0, 0, 0},
+		{layer.GlobalAvgPool{}, one, 0, 0, 0, 0},
+		{layer.Softmax{}, one, 0, 0, 0, 0},
+		{layer.Dropout{Rate: 0.5}, one, 0, 0, 0, 0},
+		{layer.Concat{}, two, 0, 0, 0, 0},
 	}
 	for _, test := range tests {
 		kernel, stride, pad, ok := 0, 0, 0, false
@@ -274,8 +292,8 @@ func TestWindow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if last := (out.H-1)*stride - pad; last >= test.in[0].H+pad || last+stride+kernel <= test.in[0].H+pad {
-			t.Errorf("%T%+v: %d rows of output for %d of input with windows of %d, stride %d, padding %d", test.layer, test.layer, out.H, test.in[0].H, kernel, stride, pad)
+		if last := (out.H-1)*stride - pad; last >= test.in[0].H+test.below || last+stride+kernel <= test.in[0].H+test.below {
+			t.Errorf("%T%+v: %d rows of output for %d of input with windows of %d, stride %d, padding %d and %d", test.layer, test.layer, out.H, test.in[0].H, kernel, stride, pad, test.below)
 		}
 	}
 }

@@ -47,16 +47,23 @@ var preprocessors = []*Preprocessor{
 	torchvision(224),
 }
 
+// Names returns the names of all preprocessors.
+func Names() []string {
+	var names []string
+	for _, p := range preprocessors {
+		names = append(names, p.name)
+	}
+	return names
+}
+
 // Lookup returns the preprocessor of that name; the error lists the names that there are.
 func Lookup(name string) (*Preprocessor, error) {
-	var names []string
 	for _, p := range preprocessors {
 		if p.name == name {
 			return p, nil
 		}
-		names = append(names, p.name)
 	}
-	return nil, fmt.Errorf("unknown preprocessor %q, expected one of %s", name, strings.Join(names, ", "))
+	return nil, fmt.Errorf("unknown preprocessor %q, expected one of %s", name, strings.Join(Names(), ", "))
 }
 
 // caffe is what the Caffe models were trained with: the whole picture is squeezed into

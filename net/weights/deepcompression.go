@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"reflect"
 
 	"firebench/kernels"
 	"firebench/net/files"
 	"firebench/net/graph"
-	"firebench/net/layer"
 	"firebench/net/models"
 )
 
@@ -34,11 +32,7 @@ const (
 	maxGap = 15
 )
 
-const (
-	dcModel        = "squeezenet1.0"
-	dcHead         = "conv10"        // trained with Pad 1, unlike in the paper's table
-	dcPreprocessor = "caffe-bgr-227" // what turns a picture into the input that these weights expect
-)
+const dcModel = "squeezenet1.0"
 
 // ReadDeepCompression reads the published compressed SqueezeNet v1.0 file. The
 // model that it was trained for pads the last convolution; see Adapt.
@@ -68,12 +62,12 @@ func ReadDeepCompression(path string) (graph.Weights, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: not a compressed %s: %w", path, dcModel, err)
 	}
-	return &deepCompression{path: path, model: padHead(m), layers: layers}, nil
+	return &deepCompression{path: path, model: m, layers: layers}, nil
 }
 
 type deepCompression struct {
 	path   string
-	model  *graph.Model // as trained
+	model  *graph.Model // the table
 	layers []values     // one per parameter of the model
 }
 
@@ -83,14 +77,17 @@ type values struct {
 	weights kernels.Weights
 }
 
+// dcRecipe is what the weights were trained with: a pad of 1 on the last convolution, unlike in the
+// paper's table.
+var dcRecipe = recipe{preprocessor: "caffe-bgr-227", padding: map[string]kernels.Padding{"conv10": kernels.Pad(1)}}
+
 // Adapt returns m with a pad of 1 on the last convolution and the preprocessor
 // that the weights were trained with. Other models than squeezenet1.0 are an error.
 func (d *deepCompression) Adapt(m *graph.Model) (*graph.Model, error) {
-	adapted := padHead(m)
-	if at, ok := difference(adapted.Nodes, d.model.Nodes); ok {
-		return nil, fmt.Errorf("%s: weights of %s do not fit the model %s, which differs from %q on", d.path, dcModel, m.Name, at)
+	adapted, err := dcRecipe.adapt(m, d.model)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", d.path, err)
 	}
-	adapted.Preprocessor = dcPreprocessor
 	return adapted, nil
 }
 
@@ -102,32 +99,6 @@ func (d *deepCompression) Layer(p graph.Param) (kernels.Weights, error) {
 		}
 	}
 	return kernels.Weights{}, fmt.Errorf("%s: %s has no layer %s with weights %v", d.path, dcModel, p.Node, p.Dims)
-}
-
-// padHead returns a copy of m with the padded head.
-func padHead(m *graph.Model) *graph.Model {
-	c := m.Clone()
-	for i, n := range c.Nodes {
-		if conv, ok := n.Layer.(layer.Conv); ok && n.Name == dcHead {
-			conv.Pad = kernels.Pad(1)
-			c.Nodes[i].Layer = conv
-		}
-	}
-	return c
-}
-
-// difference returns the name of the first node in which got and want differ, and whether there
-// is such a node.
-func difference(got, want []graph.Node) (at string, ok bool) {
-	for i, n := range got {
-		if i >= len(want) || !reflect.DeepEqual(n, want[i]) {
-			return n.Name, true
-		}
-	}
-	if len(got) < len(want) {
-		return want[len(got)].Name, true
-	}
-	return "", false
 }
 
 // size returns the number of weights of a layer, zeros included.

@@ -326,7 +326,7 @@ func TestRewriteOfWeights(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	if p.Model().Preprocessor != dcPreprocessor || p.Logits().C != 1000 {
+	if p.Model().Preprocessor != "caffe-bgr-227" || p.Logits().C != 1000 {
 		t.Errorf("compiled %+v", p.Model())
 	}
 	other, _ := lookup(t, "squeezenet1.1")

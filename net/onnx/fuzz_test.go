@@ -1,0 +1,115 @@
+package onnx_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"testing"
+
+	"firebench/net/graph"
+	"firebench/net/onnx"
+)
+
+// FuzzOpen reads files of any content. Each is refused, or what it holds can be run. Reading takes memory in
+// proportion to the file, and never a number from outside of the file's folder.
+func FuzzOpen(f *testing.F) {
+	const secret = 12345.678
+	folder := f.TempDir()
+	inside := filepath.Join(folder, "inside")
+	weights, err := os.ReadFile("testdata/cases/weights.bin")
+	if err != nil {
+		f.Fatal(err)
+	}
+	outside := bytes.Repeat(binary.LittleEndian.AppendUint32(nil, math.Float32bits(secret)), len(weights)/4)
+	for _, err := range []error{
+		os.MkdirAll(filepath.Join(inside, "sub"), 0o777),
+		os.WriteFile(filepath.Join(inside, "weights.bin"), weights, 0o666),
+		os.WriteFile(filepath.Join(inside, "sub", "weights.bin"), weights, 0o666),
+		os.WriteFile(filepath.Join(folder, "weights.bin"), outside, 0o666),
+	} {
+		if err != nil {
+			f.Fatal(err)
+		}
+	}
+	seeds, err := filepath.Glob("testdata/cases/*.onnx")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range seeds {
+		data, err := os.ReadFile(seed)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	path := filepath.Join(inside, "model.onnx")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if err := os.WriteFile(path, data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		var m *graph.Model
+		var w graph.Weights
+		var err error
+		limit := 1<<19 + 256*uint64(len(data)+len(weights))
+		if n := allocated(func() { m, w, err = onnx.Open(path) }); n > limit {
+			t.Errorf("%d bytes of memory for a file of %d bytes, expected at most %d", n, len(data), limit)
+		}
+		if err != nil {
+			checkRefusal(t, err, []string{path})
+			return
+		}
+		infos, err := m.Infer()
+		if err != nil {
+			t.Fatalf("what was read is no model: %v", err)
+		}
+		if n := allocated(func() { err = openAll(path) }); n > 2*limit {
+			t.Errorf("%d bytes of memory for a file of %d bytes and its numbers, expected at most %d", n, len(data), 2*limit)
+		}
+		if err != nil {
+			checkRefusal(t, err, []string{path})
+			return
+		}
+		size := m.Input.Elems()
+		for _, n := range infos {
+			size += n.Out.Elems()
+			if size += int(n.Cost.MACs); size > 1<<22 || n.Cost.MACs > 1<<22 {
+				return // it would only take long
+			}
+		}
+		params, err := m.Params()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range params {
+			l, err := w.Layer(p)
+			if err != nil {
+				t.Fatalf("it could be read once: %v", err)
+			}
+			if slices.Contains(l.Values, secret) || slices.Contains(l.Bias, secret) {
+				t.Fatalf("the weights of %s come from outside of the folder", p.Node)
+			}
+		}
+		p, err := graph.Compile(m, w, graph.Options{Algo: "direct", Threads: 1})
+		if err != nil {
+			checkRefusal(t, err, nil)
+			return
+		}
+		defer p.Close()
+		if err := p.Run(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// allocated returns how many bytes f allocates.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}

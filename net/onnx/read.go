@@ -1,0 +1,552 @@
+package onnx
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"firebench/net/files"
+	"firebench/net/protobuf"
+	"firebench/net/tensor"
+)
+
+// The numbers of more fields, which only reading needs.
+const (
+	opsetDomain protowire.Number = 1
+
+	nodeDomain protowire.Number = 7
+
+	attributeBytes  protowire.Number = 4
+	attributeTensor protowire.Number = 5
+	attributeFloats protowire.Number = 7
+
+	tensorFloats   protowire.Number = 4
+	tensorInts     protowire.Number = 5
+	tensorLongs    protowire.Number = 7
+	tensorDoubles  protowire.Number = 10
+	tensorExternal protowire.Number = 13
+	tensorLocation protowire.Number = 14
+
+	graphSparse protowire.Number = 15
+)
+
+// Limits on what a file may have. A file is at most 2 GiB, as that is all that a protocol buffer can be;
+// weights beyond are in files of their own.
+const (
+	maxFile  = 2 << 30
+	maxNodes = 1 << 16
+	maxDims  = 16
+	maxList  = 1 << 12 // of the numbers of an attribute
+)
+
+// A content is what a file says, but for its weights, which stay there.
+type content struct {
+	path         string
+	opset        int // 0 if the file does not say
+	metadata     map[string]string
+	nodes        []*node
+	initializers map[string]*constant
+	inputs       []input
+	outputs      []string
+
+	file     *os.File
+	size     int64
+	root     *os.Root // the folder of the file, once external data was found
+	external map[string]section
+}
+
+// A node is a NodeProto.
+type node struct {
+	name, op        string // op has the domain in front of it unless that is ONNX's own
+	inputs, outputs []string
+	attributes      []*attribute
+}
+
+// An attribute has one of these values.
+type attribute struct {
+	name   string
+	float  float32
+	int    int64
+	ints   []int64
+	floats []float32
+	text   string
+	tensor *constant
+	used   bool // by the operator
+}
+
+// An input is a ValueInfoProto of an input.
+type input struct {
+	name    string
+	element int64
+	dims    []int64 // -1 for a symbolic one
+}
+
+// A section is a part of a file.
+type section struct {
+	file         io.ReaderAt
+	offset, size int64
+}
+
+// read walks a file.
+func read(path string) (*content, error) {
+	f, err := files.Open(path, maxFile)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, files.Error(path, err)
+	}
+	c := &content{path: path, file: f, size: info.Size(), metadata: map[string]string{}, initializers: map[string]*constant{}, external: map[string]section{}}
+	if err := c.model(protobuf.NewMessage(f, c.size)); err != nil {
+		return nil, files.Error(path, fmt.Errorf("not an ONNX model: %w", err))
+	}
+	if c.root != nil {
+		c.root.Close() // opened files stay open
+	}
+	return c, nil
+}
+
+// each calls f for each field of m that it has a function for.
+func each(m protobuf.Message, f map[protowire.Number]func(protobuf.Field) error) error {
+	for field, err := range m.Fields() {
+		if err != nil {
+			return err
+		}
+		if f := f[field.Number]; f != nil {
+			if err := f(field); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// text stores a field's string.
+func text(dst *string) func(protobuf.Field) error {
+	return func(f protobuf.Field) (err error) {
+		*dst, err = f.String()
+		return err
+	}
+}
+
+// integer64 stores a field's integer.
+func integer64(dst *int64) func(protobuf.Field) error {
+	return func(f protobuf.Field) error {
+		v, err := f.Varint()
+		*dst = int64(v)
+		return err
+	}
+}
+
+// integers appends a field's integers.
+func integers(dst *[]int64, limit int) func(protobuf.Field) error {
+	return func(f protobuf.Field) error {
+		values, err := f.Varints(nil, limit-len(*dst))
+		for _, v := range values {
+			*dst = append(*dst, int64(v))
+		}
+		return err
+	}
+}
+
+// inside calls f with the message that a field is.
+func inside(f func(protobuf.Message) error) func(protobuf.Field) error {
+	return func(field protobuf.Field) error {
+		m, err := field.Message()
+		if err != nil {
+			return err
+		}
+		return f(m)
+	}
+}
+
+// model walks a ModelProto.
+func (c *content) model(m protobuf.Message) error {
+	graphs := 0
+	err := each(m, map[protowire.Number]func(protobuf.Field) error{
+		modelOpset: inside(func(m protobuf.Message) error {
+			var domain string
+			var version int64
+			err := each(m, map[protowire.Number]func(protobuf.Field) error{opsetDomain: text(&domain), opsetVersion: integer64(&version)})
+			if domain == "" || domain == onnxDomain {
+				c.opset = int(min(version, math.MaxInt32))
+			}
+			return err
+		}),
+		modelMetadata: inside(func(m protobuf.Message) error {
+			key, value, err := entry(m)
+			if len(c.metadata) < maxList {
+				c.metadata[key] = value
+			}
+			return err
+		}),
+		modelGraph: inside(func(m protobuf.Message) error {
+			graphs++
+			return c.graph(m)
+		}),
+	})
+	if err == nil && graphs != 1 {
+		err = fmt.Errorf("%d graphs, expected 1", graphs)
+	}
+	return err
+}
+
+// entry walks a StringStringEntryProto.
+func entry(m protobuf.Message) (key, value string, err error) {
+	err = each(m, map[protowire.Number]func(protobuf.Field) error{entryKey: text(&key), entryValue: text(&value)})
+	return key, value, err
+}
+
+// graph walks a GraphProto.
+func (c *content) graph(m protobuf.Message) error {
+	return each(m, map[protowire.Number]func(protobuf.Field) error{
+		graphNode: inside(func(m protobuf.Message) error {
+			if len(c.nodes) == maxNodes {
+				return fmt.Errorf("more than %d nodes", maxNodes)
+			}
+			n, err := c.node(m)
+			c.nodes = append(c.nodes, n)
+			return err
+		}),
+		graphInitializer: inside(func(m protobuf.Message) error {
+			t, err := c.tensor(m)
+			if err != nil {
+				return err
+			}
+			if t.name == "" || c.initializers[t.name] != nil {
+				return fmt.Errorf("two initializers have the name %q, or one has none", t.name)
+			}
+			c.initializers[t.name] = t
+			return nil
+		}),
+		graphInput: inside(func(m protobuf.Message) error {
+			in, err := readInput(m)
+			c.inputs = append(c.inputs, in)
+			return err
+		}),
+		graphOutput: inside(func(m protobuf.Message) error {
+			var name string
+			err := each(m, map[protowire.Number]func(protobuf.Field) error{valueName: text(&name)})
+			c.outputs = append(c.outputs, name)
+			return err
+		}),
+		graphSparse: func(protobuf.Field) error { return errors.New("a sparse initializer, expected dense ones") },
+	})
+}
+
+// readInput walks a ValueInfoProto.
+func readInput(m protobuf.Message) (in input, err error) {
+	dim := inside(func(m protobuf.Message) error {
+		value := int64(-1)
+		err := each(m, map[protowire.Number]func(protobuf.Field) error{dimValue: integer64(&value)})
+		if in.dims = append(in.dims, value); len(in.dims) > maxDims {
+			return fmt.Errorf("input %q has more than %d dimensions", in.name, maxDims)
+		}
+		return err
+	})
+	err = each(m, map[protowire.Number]func(protobuf.Field) error{
+		valueName: text(&in.name),
+		valueType: inside(func(m protobuf.Message) error {
+			return each(m, map[protowire.Number]func(protobuf.Field) error{
+				typeTensor: inside(func(m protobuf.Message) error {
+					return each(m, map[protowire.Number]func(protobuf.Field) error{
+						tensorTypeElement: integer64(&in.element),
+						tensorTypeShape: inside(func(m protobuf.Message) error {
+							return each(m, map[protowire.Number]func(protobuf.Field) error{shapeDim: dim})
+						}),
+					})
+				}),
+			})
+		}),
+	})
+	return in, err
+}
+
+// onnxDomain is another name of the domain of ONNX's own operators, which is usually left out.
+const onnxDomain = "ai.onnx"
+
+// node walks a NodeProto.
+func (c *content) node(m protobuf.Message) (*node, error) {
+	n := &node{}
+	names := func(dst *[]string) func(protobuf.Field) error {
+		return func(f protobuf.Field) error {
+			s, err := f.String()
+			*dst = append(*dst, s)
+			return err
+		}
+	}
+	var domain string
+	err := each(m, map[protowire.Number]func(protobuf.Field) error{
+		nodeInput:  names(&n.inputs),
+		nodeOutput: names(&n.outputs),
+		nodeName:   text(&n.name),
+		nodeOp:     text(&n.op),
+		nodeDomain: text(&domain),
+		nodeAttribute: inside(func(m protobuf.Message) error {
+			a, err := c.attribute(m)
+			n.attributes = append(n.attributes, a)
+			return err
+		}),
+	})
+	if err == nil && (n.op == "" || len(n.outputs) == 0) {
+		err = fmt.Errorf("a node %q without an operator or an output", n.name)
+	}
+	if domain != "" && domain != onnxDomain {
+		n.op = domain + "." + n.op
+	}
+	return n, err
+}
+
+// attribute walks an AttributeProto.
+func (c *content) attribute(m protobuf.Message) (*attribute, error) {
+	a := &attribute{}
+	err := each(m, map[protowire.Number]func(protobuf.Field) error{
+		attributeName: text(&a.name),
+		attributeFloat: func(f protobuf.Field) error {
+			v, err := f.Fixed32()
+			a.float = math.Float32frombits(v)
+			return err
+		},
+		attributeInt:  integer64(&a.int),
+		attributeInts: integers(&a.ints, maxList),
+		attributeFloats: func(f protobuf.Field) error {
+			values, err := f.Fixed32s(nil, maxList-len(a.floats))
+			for _, v := range values {
+				a.floats = append(a.floats, math.Float32frombits(uint32(v)))
+			}
+			return err
+		},
+		attributeBytes: text(&a.text),
+		attributeTensor: inside(func(m protobuf.Message) (err error) {
+			a.tensor, err = c.tensor(m)
+			return err
+		}),
+	})
+	return a, err
+}
+
+// elements are the types of a tensor's values that can be read, by the numbers that they have in ONNX.
+// Truth values are bytes.
+var elements = map[int64]tensor.DType{
+	float32s: tensor.F32,
+	uint8s:   tensor.U8,
+	int8s:    tensor.I8,
+	int32s:   tensor.I32,
+	int64s:   tensor.I64,
+	9:        tensor.U8,
+	10:       tensor.F16,
+	11:       tensor.F64,
+	16:       tensor.BF16,
+}
+
+// tensor walks a TensorProto. What is wrong with its values is an error only of who reads them.
+func (c *content) tensor(m protobuf.Message) (*constant, error) {
+	t := &constant{data: &data{}}
+	var dims []int64
+	var element, location int64
+	var raw, typed *protobuf.Field
+	size, fields := int64(0), 0 // of typed values
+	typedField := func(f protobuf.Field) error {
+		typed = &f
+		size += f.Size()
+		if f.Type != protowire.BytesType {
+			size++
+		}
+		fields++
+		return nil
+	}
+	external := map[string]string{}
+	err := each(m, map[protowire.Number]func(protobuf.Field) error{
+		tensorDims: integers(&dims, maxDims),
+		tensorType: integer64(&element),
+		tensorName: text(&t.name),
+		tensorRaw: func(f protobuf.Field) error {
+			raw = &f
+			return nil
+		},
+		tensorFloats:   typedField,
+		tensorInts:     typedField,
+		tensorLongs:    typedField,
+		tensorDoubles:  typedField,
+		tensorLocation: integer64(&location),
+		tensorExternal: inside(func(m protobuf.Message) error {
+			key, value, err := entry(m)
+			if len(external) < maxDims {
+				external[key] = value
+			}
+			return err
+		}),
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range dims {
+		if int64(int(d)) != d {
+			return nil, fmt.Errorf("tensor %q has a dimension of %d", t.name, d)
+		}
+		t.dims = append(t.dims, int(d))
+	}
+	t.stored.Dims = t.dims
+	dtype, ok := elements[element]
+	if !ok {
+		t.err = fmt.Errorf("type %d of its values is not supported", element)
+		return t, nil
+	}
+	t.stored.DType = dtype
+	var s section
+	switch {
+	case location != 0:
+		if s, err = c.externalData(external); err != nil {
+			t.err = err
+			return t, nil
+		}
+	case raw != nil:
+		s.file = c.file
+		if s.offset, s.size, err = raw.Section(); err != nil {
+			return nil, err
+		}
+	case typed == nil:
+		s.file = c.file // no values
+	case dtype == tensor.F32 && typed.Number == tensorFloats || dtype == tensor.F64 && typed.Number == tensorDoubles:
+		if fields != 1 {
+			t.err = fmt.Errorf("its values are in %d fields, expected 1", fields)
+			return t, nil
+		}
+		s.file = c.file
+		if s.offset, s.size, err = typed.Section(); err != nil {
+			return nil, err
+		}
+	default:
+		n, err := t.stored.Elems(size * int64(dtype.Size())) // a value takes at least a byte
+		if err != nil {
+			t.err = err
+			return t, nil
+		}
+		field := tensorInts
+		if dtype == tensor.I64 {
+			field = tensorLongs
+		}
+		data := make(littleEndian, 0, n*dtype.Size())
+		err = each(m, map[protowire.Number]func(protobuf.Field) error{field: func(f protobuf.Field) error {
+			values, err := f.Varints(nil, n-len(data)/dtype.Size())
+			for _, v := range values {
+				data = data.append(v, dtype.Size())
+			}
+			return err
+		}})
+		if err != nil {
+			return nil, fmt.Errorf("tensor %q: %w", t.name, err)
+		}
+		s = section{data, 0, int64(len(data))}
+	}
+	n, err := t.stored.Elems(s.size)
+	if err == nil && (int64(n)*int64(dtype.Size()) != s.size) {
+		err = fmt.Errorf("%d bytes of values, expected %d for %s of %v", s.size, int64(n)*int64(dtype.Size()), t.stored.Shape(), dtype)
+	}
+	t.err = err
+	t.stored.File, t.stored.Offset = s.file, s.offset
+	return t, nil
+}
+
+// littleEndian are numbers that were not stored side by side, as they would then have been.
+type littleEndian []byte
+
+func (b littleEndian) append(v uint64, size int) littleEndian {
+	for range size {
+		b = append(b, byte(v))
+		v >>= 8
+	}
+	return b
+}
+
+// ReadAt implements io.ReaderAt.
+func (b littleEndian) ReadAt(p []byte, offset int64) (int, error) {
+	if offset >= int64(len(b)) {
+		return 0, io.EOF
+	}
+	n := copy(p, b[offset:])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// externalData returns the part of another file, in the model's folder, that has a tensor's values.
+func (c *content) externalData(entries map[string]string) (section, error) {
+	location := entries["location"]
+	fail := func(err error) (section, error) {
+		return section{}, fmt.Errorf("external data %q: %w", location, err)
+	}
+	number := func(key string, otherwise int64) (int64, error) {
+		s, ok := entries[key]
+		if !ok {
+			return otherwise, nil
+		}
+		v, err := strconv.ParseInt(s, 10, 64)
+		if err != nil || v < 0 {
+			return 0, fmt.Errorf("%s is %q, expected a number of bytes", key, s)
+		}
+		return v, nil
+	}
+	whole, err := c.open(location)
+	if err != nil {
+		return fail(err)
+	}
+	offset, err := number("offset", 0)
+	if err != nil {
+		return fail(err)
+	}
+	if offset > whole.size {
+		return fail(fmt.Errorf("offset is %d in a file of %d bytes", offset, whole.size))
+	}
+	length, err := number("length", whole.size-offset)
+	if err != nil {
+		return fail(err)
+	}
+	if length > whole.size-offset {
+		return fail(fmt.Errorf("%d bytes from %d on, of a file of %d bytes", length, offset, whole.size))
+	}
+	return section{whole.file, offset, length}, nil
+}
+
+// open opens a file in the model's folder, once. There is no way out of the folder, not even by symbolic
+// links.
+func (c *content) open(name string) (section, error) {
+	if s, ok := c.external[name]; ok {
+		return s, nil
+	}
+	if c.root == nil {
+		root, err := os.OpenRoot(filepath.Dir(c.path))
+		if err != nil {
+			return section{}, err
+		}
+		c.root = root
+	}
+	fail := func(err error) (section, error) {
+		var pathErr *os.PathError
+		if errors.As(err, &pathErr) {
+			err = pathErr.Err
+		}
+		return section{}, err
+	}
+	info, err := c.root.Stat(name) // before it is opened, as opening a pipe could wait forever
+	if err != nil {
+		return fail(err)
+	}
+	if !info.Mode().IsRegular() {
+		return section{}, errors.New("expected a regular file")
+	}
+	f, err := c.root.Open(name)
+	if err != nil {
+		return fail(err)
+	}
+	c.external[name] = section{f, 0, info.Size()}
+	return c.external[name], nil
+}
