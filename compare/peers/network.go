@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
-	"strings"
 
 	"firebench/kernels"
 	"firebench/net/compress"
 	"firebench/net/files"
 	"firebench/net/graph"
 	"firebench/net/models"
+	"firebench/net/onnx"
 	"firebench/net/tensor"
 	"firebench/net/weights"
 )
@@ -42,8 +42,8 @@ type computation struct {
 // lookup returns a model and its weights by name: those of a file whose name ends in .onnx, else
 // random ones, unless there is a file of weights.
 func lookup(name, weightsFile string) (*graph.Model, graph.Weights, error) {
-	if strings.HasSuffix(name, ".onnx") {
-		return open(name)
+	if isFile(name) {
+		return onnx.Open(name)
 	}
 	m, err := models.Lookup(name)
 	if err != nil {
@@ -182,7 +182,7 @@ func export(path string, m *graph.Model, w graph.Weights) error {
 		return err
 	}
 	defer f.Discard()
-	if err := writeModel(f, m, w); err != nil {
+	if err := onnx.Write(f, m, w); err != nil {
 		return err
 	}
 	return f.Commit()

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"firebench/net/onnx"
 	"firebench/net/tensor"
 )
 
@@ -80,7 +81,7 @@ func serve(args []string, stdin io.Reader, out *json.Encoder) error {
 		return fmt.Errorf("%q threads, expected a positive number", args[3])
 	}
 	runtime.GOMAXPROCS(threads)
-	m, w, err := open(path)
+	m, w, err := onnx.Open(path)
 	if err != nil {
 		return err
 	}
