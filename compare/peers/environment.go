@@ -37,17 +37,16 @@ type installer struct {
 	say    func(format string, args ...any)
 }
 
+// pythonName is the name of Python's program.
+var pythonName = map[bool]string{false: "python3", true: "python.exe"}[runtime.GOOS == "windows"]
+
 // newInstaller returns the installer with the user's cache folder and the Python in the PATH.
 func newInstaller(say func(format string, args ...any)) (*installer, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return nil, err
 	}
-	name := "python3"
-	if runtime.GOOS == "windows" {
-		name = "python"
-	}
-	python, err := exec.LookPath(name)
+	python, err := exec.LookPath(pythonName)
 	if err != nil {
 		return nil, err
 	}

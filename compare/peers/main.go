@@ -175,8 +175,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		n, _ := strconv.Atoi(s) // which list has checked
 		o.threads = append(o.threads, n)
 	}
-	given := flags.NFlag()
-	if err := o.check(flags.Args(), given); err != nil {
+	if err := o.check(flags.Args(), flags.NFlag()); err != nil {
 		fmt.Fprintf(stderr, "peers: %v\n", err)
 		return nil, err
 	}
@@ -230,7 +229,7 @@ func (o *options) measure(ctx context.Context, stdout, stderr io.Writer) error {
 	progress := cli.NewProgress(stderr)
 	say := func(format string, args ...any) { cli.Report(stderr, "peers", fmt.Errorf(format, args...)) }
 	m := &measurer{
-		rounds: o.rounds, layers: o.layers,
+		count: o.rounds, layers: o.layers,
 		startLimit: 2 * time.Minute, answerLimit: time.Minute,
 		rand: rand.New(rand.NewPCG(seed, 0)), say: say, progress: progress, dropped: map[string]bool{},
 		run: &timings.Run{
@@ -326,7 +325,7 @@ func (o *options) network(ctx context.Context, temp string, model *graph.Model, 
 	}
 	for _, c := range n.computations {
 		for _, threads := range o.threads {
-			if err := m.group(ctx, n, c, threads, contestants); err != nil {
+			if err := m.measure(ctx, n, c, threads, contestants); err != nil {
 				return err
 			}
 		}

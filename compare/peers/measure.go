@@ -27,7 +27,7 @@ const (
 
 // A measurer lets implementations take turns.
 type measurer struct {
-	rounds int
+	count  int  // of rounds
 	layers bool // measure them, too
 
 	startLimit  time.Duration // for the greeting of a worker
@@ -57,133 +57,180 @@ type turn struct {
 
 // skip says that an implementation is left out, and why.
 func (m *measurer) skip(row timings.Row, impl string, err error) {
-	m.progress.Clear()
-	where := "everywhere"
+	reason, where := err.Error(), "everywhere"
+	if errors.Is(err, errHung) {
+		m.dropped[impl] = true
+		reason += ", left out from here on"
+	}
 	if row != (timings.Row{}) {
 		where = row.String()
 	}
-	m.say("skipped %s, %s: %v", impl, where, err)
-	m.run.Skips = append(m.run.Skips, timings.Skip{Row: row, Impl: impl, Reason: err.Error()})
-	m.dropped[impl] = m.dropped[impl] || errors.Is(err, errHung)
+	m.progress.Clear()
+	m.say("skipped %s, %s: %s", impl, where, reason)
+	m.run.Skips = append(m.run.Skips, timings.Skip{Row: row, Impl: impl, Reason: reason})
 }
 
-// group measures a computation on so many threads: all contestants live at once and wait, and one after
+// A group is a computation on so many threads, measured with all contestants side by side.
+type group struct {
+	*measurer
+	network     network
+	computation computation
+	row         timings.Row
+	turns       []*turn // of those that have not failed
+}
+
+// measure measures a computation on so many threads: all contestants live at once and wait, and one after
 // the other calls the network for a while, in another order each round. A contestant that fails is
 // skipped. Without Firebench there is nothing to compare with, and that is an error, as is the end of ctx.
-func (m *measurer) group(ctx context.Context, n network, c computation, threads int, contestants []contestant) error {
-	row := timings.Row{Net: n.name, Type: c.typ, Threads: threads}
-	var turns []*turn
-	defer func() {
-		for _, t := range turns {
-			t.close()
-		}
-	}()
-	m.progress.Show("%v: starting", row)
-	for _, p := range contestants {
-		if !p.runs(c.typ) || m.dropped[p.name] {
-			continue
-		}
-		t, err := m.start(ctx, row, n, c, p)
-		if err != nil && p.name == timings.Firebench {
+func (m *measurer) measure(ctx context.Context, n network, c computation, threads int, contestants []contestant) error {
+	g := &group{measurer: m, network: n, computation: c, row: timings.Row{Net: n.name, Type: c.typ, Threads: threads}}
+	defer m.progress.Clear()
+	defer g.close()
+	if err := g.start(ctx, contestants); err != nil {
+		return err
+	}
+	for _, phase := range []func(context.Context) error{g.greet, g.try, g.rounds, g.profiles} {
+		if err := phase(ctx); err != nil {
 			return err
 		}
-		if err != nil {
-			m.skip(row, p.name, err)
+	}
+	for _, t := range g.turns {
+		m.run.Add(g.row, t.impl, t.samples...)
+		for _, l := range t.layers {
+			m.run.AddLayer(g.row, timings.LayerTime{Impl: t.impl, Layer: l.Name, Op: l.Op, Sample: timings.Sample{Calls: profileCalls, NS: l.NS}})
+		}
+	}
+	return nil
+}
+
+// start starts the workers of the contestants that compute with the type.
+func (g *group) start(ctx context.Context, contestants []contestant) error {
+	g.progress.Show("%v: starting", g.row)
+	for _, p := range contestants {
+		if !p.runs(g.computation.typ) || g.dropped[p.name] {
 			continue
 		}
-		turns = append(turns, t)
-	}
-
-	// attempt lets each one do something, in the given order, and takes leave of those that fail.
-	attempt := func(order []*turn, f func(t *turn) error) error {
-		for _, t := range order {
-			if err := f(t); err != nil {
-				if ctx.Err() != nil {
-					return ctx.Err()
-				}
-				if t.impl == timings.Firebench {
-					return fmt.Errorf("%v: %s: %w", row, t.impl, err)
-				}
-				t.kill()
-				turns = slices.DeleteFunc(turns, func(other *turn) bool { return other == t })
-				m.skip(row, t.impl, err)
-			}
+		output := g.network.output(p.name)
+		if err := os.Remove(output); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err // it would be another computation's
 		}
-		return nil
+		argv := slices.Concat(p.command, []string{p.name, g.computation.model, g.computation.typ, strconv.Itoa(g.row.Threads), g.network.image, output})
+		c, err := start(ctx, p.name, argv)
+		if err != nil {
+			if err := g.failed(ctx, p.name, err); err != nil {
+				return err
+			}
+			continue
+		}
+		g.turns = append(g.turns, &turn{client: c, agreement: p.agreement(g.computation)})
 	}
+	return nil
+}
 
-	deadline := time.Now().Add(m.startLimit) // all start at the same time
-	err := attempt(slices.Clone(turns), func(t *turn) error {
+// failed skips an implementation, or returns the error that ends the group.
+func (g *group) failed(ctx context.Context, impl string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if impl == timings.Firebench {
+		return fmt.Errorf("%v: %s: %w", g.row, impl, err)
+	}
+	g.skip(g.row, impl, err)
+	return nil
+}
+
+// each lets all do something, in the given order, and takes leave of those that fail.
+func (g *group) each(ctx context.Context, order []*turn, f func(t *turn) error) error {
+	for _, t := range order {
+		err := f(t)
+		if err == nil {
+			continue
+		}
+		t.kill()
+		g.turns = slices.DeleteFunc(g.turns, func(other *turn) bool { return other == t })
+		if err := g.failed(ctx, t.impl, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// greet waits until all are ready, and checks what they have computed.
+func (g *group) greet(ctx context.Context) error {
+	deadline := time.Now().Add(g.startLimit) // for all, who start at the same time
+	return g.each(ctx, slices.Clone(g.turns), func(t *turn) error {
 		hello, err := t.receive(ctx, time.Until(deadline))
 		if err != nil {
 			return err
 		}
-		theirs, err := tensor.ReadNPYFile(n.output(t.impl))
+		theirs, err := tensor.ReadNPYFile(g.network.output(t.impl))
 		if err != nil {
 			return err
 		}
 		if err := t.agreement.check(theirs.Data); err != nil {
 			return err
 		}
-		m.run.AddEngine(timings.Engine{Impl: t.impl, Version: hello.Version, Settings: hello.Settings})
+		g.run.AddEngine(timings.Engine{Impl: t.impl, Version: hello.Version, Settings: hello.Settings})
 		return nil
 	})
-	if err == nil {
-		err = attempt(slices.Clone(turns), func(t *turn) error {
-			a, err := t.ask(ctx, request{Calls: trialCalls}, m.answerLimit)
-			if err == nil {
-				t.calls = int(min(max(math.Round(float64(roundTime)/median(a.NS)), 1), maxCalls))
-			}
-			return err
-		})
-	}
-	for round := range m.rounds {
-		if err != nil {
-			break
+}
+
+// try finds out how many calls make a turn.
+func (g *group) try(ctx context.Context) error {
+	return g.each(ctx, slices.Clone(g.turns), func(t *turn) error {
+		a, err := t.ask(ctx, request{Calls: trialCalls}, g.answerLimit)
+		if err == nil {
+			t.calls = int(min(max(math.Round(float64(roundTime)/median(a.NS)), 1), maxCalls))
 		}
-		m.progress.Show("%v: round %d of %d", row, round+1, m.rounds)
-		order := slices.Clone(turns)
-		m.rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-		err = attempt(order, func(t *turn) error {
-			a, err := t.ask(ctx, request{Calls: t.calls}, m.answerLimit)
+		return err
+	})
+}
+
+// rounds lets all take their turns.
+func (g *group) rounds(ctx context.Context) error {
+	for round := range g.count {
+		g.progress.Show("%v: round %d of %d", g.row, round+1, g.count)
+		order := slices.Clone(g.turns)
+		g.rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		err := g.each(ctx, order, func(t *turn) error {
+			a, err := t.ask(ctx, request{Calls: t.calls}, g.answerLimit)
 			if err == nil {
 				t.samples = append(t.samples, timings.Sample{Calls: t.calls, NS: median(a.NS)})
 			}
 			return err
 		})
-	}
-	if err == nil && m.layers {
-		err = attempt(slices.Clone(turns), func(t *turn) error {
-			a, err := t.ask(ctx, request{Profile: profileCalls}, m.answerLimit)
-			t.layers = a.Layers
+		if err != nil {
 			return err
-		})
-	}
-	m.progress.Clear()
-	if err != nil {
-		return err
-	}
-	for _, t := range turns {
-		m.run.Add(row, t.impl, t.samples...)
-		for _, l := range t.layers {
-			m.run.AddLayer(row, timings.LayerTime{Impl: t.impl, Layer: l.Name, Op: l.Op, Sample: timings.Sample{Calls: profileCalls, NS: l.NS}})
 		}
 	}
 	return nil
 }
 
-// start starts the worker of a contestant.
-func (m *measurer) start(ctx context.Context, row timings.Row, n network, c computation, p contestant) (*turn, error) {
-	output := n.output(p.name)
-	if err := os.Remove(output); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err // it would be another computation's
+// profiles asks for the times of layers. Who fails now has been measured all the same.
+func (g *group) profiles(ctx context.Context) error {
+	if !g.layers {
+		return nil
 	}
-	argv := slices.Concat(p.command, []string{p.name, c.model, c.typ, strconv.Itoa(row.Threads), n.image, output})
-	client, err := start(ctx, p.name, argv)
-	if err != nil {
-		return nil, err
+	for _, t := range g.turns {
+		g.progress.Show("%v: layers of %s", g.row, t.impl)
+		a, err := t.ask(ctx, request{Profile: profileCalls}, g.answerLimit)
+		if err != nil {
+			t.kill()
+			g.run.Notes = append(g.run.Notes, fmt.Sprintf("no layers of %s, %v: %v", t.impl, g.row, err))
+		}
+		t.layers = a.Layers
 	}
-	return &turn{client: client, agreement: p.agreement(c)}, nil
+	return ctx.Err()
+}
+
+// close ends all workers that are left.
+func (g *group) close() {
+	for _, t := range g.turns {
+		t.in.Close() // all begin to end
+	}
+	for _, t := range g.turns {
+		t.close()
+	}
 }
 
 // median returns that of latencies, of which there is at least one.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"strings"
 	"syscall"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 const maxAnswer = 32 << 20
 
 // errHung is the error of a worker that does not answer in time.
-var errHung = errors.New("no answer")
+var errHung = errors.New("no answer in time")
 
 // A client is the other end of a worker: the process that has been started. It lives until close, or
 // until the context of start ends.
@@ -86,48 +87,61 @@ func (c *client) ask(ctx context.Context, r request, limit time.Duration) (answe
 	return a, err
 }
 
-// receive waits for a line.
+// receive waits for a line. One that is there already is taken even when the time is over: another
+// worker may have used it up.
 func (c *client) receive(ctx context.Context, limit time.Duration) (answer, error) {
+	select {
+	case line, ok := <-c.lines:
+		return c.read(line, ok)
+	default:
+	}
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return answer{}, ctx.Err()
 	case <-timer.C:
-		return answer{}, fmt.Errorf("%w within %v", errHung, limit)
+		return answer{}, errHung
 	case line, ok := <-c.lines:
-		if !ok {
-			return answer{}, c.ended()
-		}
-		var a answer
-		if err := json.Unmarshal(line, &a); err != nil {
-			return answer{}, fmt.Errorf("it said %.80q, expected JSON", line)
-		}
-		if a.Error != "" {
-			return answer{}, errors.New(samples.Clean(a.Error))
-		}
-		return a, nil
+		return c.read(line, ok)
 	}
+}
+
+// read reads a line; ok is false if there are no more.
+func (c *client) read(line []byte, ok bool) (answer, error) {
+	if !ok {
+		return answer{}, c.ended()
+	}
+	var a answer
+	if err := json.Unmarshal(line, &a); err != nil {
+		return answer{}, fmt.Errorf("it said %.80q, expected JSON", line)
+	}
+	if a.Error != "" {
+		return answer{}, errors.New(samples.Clean(strings.Join(strings.Fields(a.Error), " ")))
+	}
+	return a, nil
 }
 
 // ended says why a worker has ended that should not have.
 func (c *client) ended() error {
-	c.in.Close()
-	if err := c.cmd.Wait(); err != nil {
+	if err := c.wait(); err != nil {
 		return fmt.Errorf("%w%s", err, c.complaint.suffix())
 	}
 	return errors.New("it ended without an answer")
 }
 
 // close ends the worker, by force if it does not listen.
-func (c *client) close() {
+func (c *client) close() { _ = c.wait() } // its answers have been read
+
+// wait waits for the end of the worker, for which there are no more requests.
+func (c *client) wait() error {
 	c.in.Close()
 	timer := time.AfterFunc(2*time.Second, c.cancel)
 	defer timer.Stop()
 	defer c.cancel()
-	for range c.lines { // until it ends
+	for range c.lines { // until its output ends
 	}
-	_ = c.cmd.Wait() // its answers have been read
+	return c.cmd.Wait()
 }
 
 // kill ends the worker by force.

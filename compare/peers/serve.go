@@ -52,10 +52,9 @@ type profile struct {
 }
 
 // What a worker does before its greeting. Caches, page tables and branch predictors have settled then.
-const (
-	warmupCalls = 5
-	warmupTime  = 500 * time.Millisecond
-)
+const warmupCalls = 5
+
+var warmupTime = 500 * time.Millisecond // tests take none
 
 // maxCalls bounds a request.
 const maxCalls = 1 << 20

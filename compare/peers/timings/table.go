@@ -139,7 +139,7 @@ func (r *Run) writeRatios(b *strings.Builder, st style) {
 	}
 	fmt.Fprintf(b, "%s\n\n", st.title("Time over that of Firebench, with 95 % intervals: above 1 Firebench is faster"))
 	st.table(b, rows, 2)
-	fmt.Fprintf(b, "\n%s marks the fastest peer. A ratio is the median of the ratios within the rounds; its interval comes from order statistics and\nassumes no distribution.\n", st.star)
+	fmt.Fprintf(b, "\n%s marks the fastest peer. A ratio is the median of the ratios within the rounds; its interval comes from order statistics and\nassumes no distribution; fewer than six rounds have none.\n", st.star)
 	fmt.Fprintf(b, "\nFirebench is faster than every peer in %d of %s", faster, samples.Plural(compared, "row"))
 	if len(verdicts) == 0 {
 		b.WriteString(".\n\n")
