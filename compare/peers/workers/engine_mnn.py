@@ -1,6 +1,7 @@
 """MNN, through its own converter of ONNX files."""
 
 import os
+import re
 import tempfile
 import time
 
@@ -59,7 +60,9 @@ class Engine:
 
         def after(tensors, info):
             ns = time.perf_counter_ns() - start
-            name = names.layer(info.getName(), info.getName())
+            # A layer may be run in parts and with changes of layout.
+            name = re.sub("(__group__[0-9]+)?(_raster_[0-9]+)?$", "", info.getName())
+            name = names.layer(name, info.getName())
             layer = layers.setdefault(info.getName(), {"name": name, "op": info.getType(), "ns": 0})
             layer["ns"] += ns / n
             return True

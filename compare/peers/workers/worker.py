@@ -35,6 +35,7 @@ ENGINES = {
     "ncnn": "engine_ncnn",
     "ncnn-f32": "engine_ncnn",
     "mnn": "engine_mnn",
+    "litert": "engine_litert",
     "tract": "engine_tract",
 }
 
