@@ -274,6 +274,12 @@ func TestWeights(t *testing.T) {
 				node("QuantizeLinear", "v w.s w.z", "w", integer("axis", 0)),
 			[]float32{-1.5, 1}, []float32{2, 3}, []float32{0.5, 0.25},
 		},
+		"constants among the nodes": {
+			newBuild(1, 2, 1, 1).node("Constant", "", "w", tensorAttribute("value", tensorOf("", []float32{1, 2, 3, 4, 5, 6}, 2, 3))).
+				node("Constant", "", "b", floatsAttribute("value_floats", 7, 8, 9)).
+				node("Flatten", "x", "f").node("MatMul", "f w", "m").node("Add", "m b", "y").output("y"),
+			[]float32{1, 4, 2, 5, 3, 6}, []float32{7, 8, 9}, nil,
+		},
 		"typed values": {
 			func() *build {
 				b := newBuild(1, 1, 1, 1).node("Conv", "x w", "y").output("y")
