@@ -170,10 +170,23 @@ func (r *Run) writeEngines(b *strings.Builder, st style) {
 	}
 	if len(r.Skips)+len(r.Notes) > 0 {
 		fmt.Fprintf(b, "%s\n\n", st.title("Skipped, and other notes"))
-		for _, s := range r.Skips {
+		for i, s := range r.Skips {
+			alike := func(o Skip) bool { return o.Impl == s.Impl && o.Reason == s.Reason }
+			if slices.ContainsFunc(r.Skips[:i], alike) {
+				continue // it is in the line of the first
+			}
 			where := "all rows"
 			if s.Row != (Row{}) {
 				where = s.Row.String()
+			}
+			n := 0
+			for _, o := range r.Skips[i+1:] {
+				if alike(o) {
+					n++
+				}
+			}
+			if n > 0 {
+				where += fmt.Sprintf(", and %s more", samples.Plural(n, "row"))
 			}
 			fmt.Fprintf(b, "%s%s, %s: %s\n", st.item, s.Impl, where, s.Reason)
 		}
