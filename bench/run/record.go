@@ -156,12 +156,16 @@ func (s *sampler) sample(ctx context.Context, number int) ([]byte, error) {
 				return nil, err
 			}
 			own += worked
+			described := s.described // each process describes the layers anew
 			for line := range bytes.Lines(results.Bytes()) {
-				if !s.described || !samples.IsDescription(line) { // each process describes them anew
+				switch {
+				case !samples.IsDescription(line):
 					out.Write(line)
+				case !described:
+					out.Write(line)
+					s.described = true
 				}
 			}
-			s.described = true
 		}
 	}
 	fmt.Fprintf(&out, "# after sample %d%s", number, load())

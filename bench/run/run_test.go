@@ -523,7 +523,7 @@ func TestModel(t *testing.T) {
 		}
 		return path
 	}
-	table := &graph.Model{Name: "my(net)+", Input: layer.Shape{H: 8, W: 8, C: 3}, Nodes: []graph.Node{
+	table := &graph.Model{Name: "my(net)+%2D7", Input: layer.Shape{H: 8, W: 8, C: 3}, Nodes: []graph.Node{
 		{Name: "conv", Layer: layer.Conv{Out: 4, Kernel: 3}},
 		{Name: "mean", Layer: layer.GlobalAvgPool{}},
 	}}
@@ -535,21 +535,24 @@ func TestModel(t *testing.T) {
 	}
 	text := read(t, folders(t)[0], "bench.txt")
 	checkSamples(t, text, 2)
-	if n := strings.Count(text, "\n# layer net=my(net)+ layer=conv op=conv3x3 "); n != 1 {
+	if n := strings.Count(text, "\n# layer net=my(net)+%2D7 layer=conv op=conv3x3 "); n != 1 {
 		t.Errorf("the network is described %d times in\n%s", n, text)
 	}
 	if want := "\n# command: FIREBENCH_MODEL=" + path + " go run ./bench/run -count 2\n"; !strings.Contains(text, want) {
 		t.Errorf("no %q in\n%s", want, text)
 	}
-	if !strings.Contains(stdout, "my(net)+: 112 parameters, ") || strings.Contains(stderr, "bench.txt:") {
+	if !strings.Contains(stdout, "my(net)+%2D7: 112.0 parameters, ") || strings.Contains(stderr, "bench.txt:") {
 		t.Errorf("printed\n%s\nand\n%s", stdout, stderr)
 	}
 
 	if status, _, stderr := start(t.Context(), "-net", "alexnet"); status != 2 || stderr != "run: -net and FIREBENCH_MODEL exclude each other\n" {
 		t.Errorf("-net: status %d, %q", status, stderr)
 	}
-	if status, _, stderr := start(t.Context(), "-last", "-net", "my(net)+"); status != 0 || strings.Contains(stderr, "exclude") {
+	if status, _, stderr := start(t.Context(), "-last", "-net", "my(net)+%2D7"); status != 0 || strings.Contains(stderr, "exclude") {
 		t.Errorf("-last: status %d, %q", status, stderr)
+	}
+	if status, _, stderr := start(t.Context(), "-last", "-net", "other"); status != 2 || !strings.Contains(stderr, `run: unknown network "other", expected one of squeezenet1.0, `) {
+		t.Errorf("-last of another network: status %d, %q", status, stderr)
 	}
 	t.Setenv(model.Variable, "none.onnx")
 	if status, _, stderr := start(t.Context()); status != 1 || !strings.HasPrefix(stderr, "run: FIREBENCH_MODEL: none.onnx: ") {
@@ -567,7 +570,7 @@ func TestModel(t *testing.T) {
 	if status, _, stderr := start(t.Context(), "-profile", filepath.Join(folder, "cpu.pprof")); status != 0 {
 		t.Fatalf("status %d: %s", status, stderr)
 	}
-	if lines := invoked()[before:]; len(lines) != 1 || !strings.Contains(lines[0], `/^net=(my\(net\)\+)$/^batch=1$/^type=int8$/`) {
+	if lines := invoked()[before:]; len(lines) != 1 || !strings.Contains(lines[0], `/^net=(my\(net\)\+%2D7)$/^batch=1$/^type=int8$/`) {
 		t.Errorf("invoked %q", lines)
 	}
 }

@@ -13,13 +13,14 @@ import (
 // A constant is a tensor of the file, most often weights. It stays in the file until somebody reads it.
 type constant struct {
 	*data
-	dims  []int
-	quant *quantizing // what DequantizeLinear or QuantizeLinear made of it, or nil
+	dims    []int
+	swapped bool        // it is a matrix that is stored with rows and columns swapped
+	quant   *quantizing // what DequantizeLinear or QuantizeLinear made of it, or nil
 }
 
-// Data are the values of all constants that have been made from a tensor.
+// data are the values of all constants that have been made from a tensor.
 type data struct {
-	name   string
+	name   label
 	stored tensor.Stored
 	err    error     // why they cannot be read
 	values []float64 // if they are in memory, see floats
@@ -35,8 +36,29 @@ type quantizing struct {
 }
 
 // shaped returns the constant with other dimensions.
-func (c *constant) shaped(dims []int) *constant {
-	return &constant{c.data, dims, c.quant}
+func (c *constant) shaped(d []int) *constant {
+	s := *c
+	s.dims = d
+	return &s
+}
+
+// swap returns a matrix with rows and columns swapped.
+func (c *constant) swap() *constant {
+	s := c.shaped([]int{c.dims[1], c.dims[0]})
+	s.swapped = !c.swapped
+	if c.quant != nil {
+		q := *c.quant
+		q.axis = 1 - q.axis
+		s.quant = &q
+	}
+	return s
+}
+
+// with returns the constant with other numbers, which q says.
+func (c *constant) with(q *quantizing) *constant {
+	s := *c
+	s.quant = q
+	return &s
 }
 
 // floats returns the values of a small constant, which must be finite. They stay in memory, as many nodes may
@@ -114,7 +136,7 @@ func (c *constant) load(dst []float32, out int, transposed bool) (values, scales
 	if c.err != nil {
 		return fail(c.err)
 	}
-	if transposed {
+	if transposed != c.swapped {
 		values, err = c.transposed(dst)
 	} else {
 		values, err = tensor.Load(c.stored, dst)
@@ -163,9 +185,9 @@ func isInteger(t tensor.DType) bool {
 	return slices.Contains([]tensor.DType{tensor.U8, tensor.I8, tensor.I32, tensor.I64}, t)
 }
 
-// transposed loads a matrix and turns its columns into rows, some rows at a time.
+// transposed loads a stored matrix and turns its columns into rows, some rows at a time.
 func (c *constant) transposed(dst []float32) ([]float32, error) {
-	rows, cols := c.dims[0], c.dims[1]
+	rows, cols := c.stored.Dims[0], c.stored.Dims[1]
 	if cap(dst) < rows*cols {
 		dst = make([]float32, rows*cols)
 	}
@@ -286,7 +308,7 @@ func (c *constant) numbers() ([]float64, error) {
 	if c.quant.integers {
 		return nil, fmt.Errorf("tensor %s: it has integers, expected those of DequantizeLinear", c.name)
 	}
-	integers, err := (&constant{c.data, c.dims, nil}).floats()
+	integers, err := c.with(nil).floats()
 	if err != nil {
 		return nil, err
 	}

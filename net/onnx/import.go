@@ -137,7 +137,7 @@ func (im *importer) input() error {
 	}
 	in := inputs[0]
 	fail := func(what string) error {
-		return fmt.Errorf("input %s has %s, expected floating-point numbers of N×C×H×W, where N is symbolic or 1 and C, H and W are known", in.name, what)
+		return fmt.Errorf("input %s has %s, expected floating-point numbers of N×C×H×W, where N is symbolic or 1 and C, H and W are known", label(in.name), what)
 	}
 	if t, ok := elements[in.element]; !ok || isInteger(t) {
 		return fail(fmt.Sprintf("values of type %d", in.element))
@@ -152,7 +152,7 @@ func (im *importer) input() error {
 	}
 	im.model.Input = layer.Shape{H: int(h), W: int(w), C: int(c)}
 	if err := im.model.Input.Check(); err != nil {
-		return fmt.Errorf("input %s: %w", in.name, err)
+		return fmt.Errorf("input %s: %w", label(in.name), err)
 	}
 	im.shapes[graph.Input] = im.model.Input
 	im.operands[in.name] = &operand{layer: graph.Input, dims: []int{1, int(c), int(h), int(w)}}
@@ -184,7 +184,7 @@ func (im *importer) live() ([]*node, error) {
 				continue
 			}
 			if producer[out] != nil || im.operands[out] != nil {
-				return nil, fmt.Errorf("node %s: something else has the name of its output %q", n, out)
+				return nil, fmt.Errorf("node %s: something else has the name of its output %s", n, label(out))
 			}
 			producer[out] = n
 		}
@@ -224,7 +224,7 @@ func (n *node) String() string {
 	if name == "" {
 		name = n.outputs[0]
 	}
-	return fmt.Sprintf("%s (%s)", name, n.op)
+	return fmt.Sprintf("%s (%s)", label(name), label(n.op))
 }
 
 // lower finds what the outputs of a node stand for. It appends a layer to the model if one has to
@@ -239,7 +239,7 @@ func (im *importer) lower(n *node) error {
 	for _, in := range n.inputs {
 		o := im.operands[in]
 		if o == nil && in != "" {
-			return fail(fmt.Errorf("it reads %q, which nothing before it computes", in))
+			return fail(fmt.Errorf("it reads %s, which nothing before it computes", label(in)))
 		}
 		c.args = append(c.args, o)
 	}
@@ -268,7 +268,7 @@ func (im *importer) lower(n *node) error {
 	}
 	for _, a := range n.attributes {
 		if !a.used {
-			return fail(fmt.Errorf("attribute %s is not supported", a.name))
+			return fail(fmt.Errorf("attribute %s is not supported", label(a.name)))
 		}
 	}
 	im.operands[n.outputs[0]] = out
@@ -341,7 +341,7 @@ func (im *importer) finish() error {
 	}
 	var outputs []string
 	for _, name := range im.content.outputs {
-		fail := func(err error) error { return fmt.Errorf("output %s: %w", name, err) }
+		fail := func(err error) error { return fmt.Errorf("output %s: %w", label(name), err) }
 		o := im.operands[name]
 		switch {
 		case o == nil:
@@ -360,6 +360,9 @@ func (im *importer) finish() error {
 		if !slices.Contains(outputs, converted) {
 			outputs = append(outputs, converted)
 		}
+	}
+	if _, ok := im.shapes[im.model.Head]; im.model.Head != "" && !ok {
+		return fmt.Errorf("metadata %s is %s, expected the name of a layer", keyHead, label(im.model.Head))
 	}
 	last := im.model.Nodes[len(im.model.Nodes)-1]
 	if len(outputs) == 2 && slices.Contains(outputs, last.Name) {

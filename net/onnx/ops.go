@@ -32,6 +32,7 @@ func init() {
 		"LRN":                {1, 1, lrn},
 		"MatMul":             {2, 2, matMul},
 		"MaxPool":            {1, 1, maxPool},
+		"QLinearConv":        {8, 9, qlinearConv},
 		"QuantizeLinear":     {2, 3, quantizeLinear},
 		"Relu":               {1, 1, relu},
 		"Reshape":            {2, 2, reshape},
@@ -39,6 +40,10 @@ func init() {
 		"Squeeze":            {1, 2, squeeze},
 		"Transpose":          {1, 1, transpose},
 		"Unsqueeze":          {1, 2, unsqueeze},
+
+		"com.microsoft.QLinearAdd":               {1, 8, qlinearAdd},
+		"com.microsoft.QLinearConcat":            {1, 0, qlinearConcat},
+		"com.microsoft.QLinearGlobalAveragePool": {1, 5, qlinearGlobalAveragePool},
 	}
 }
 
@@ -88,7 +93,7 @@ func (c *call) windowed(in layer.Shape, kh, kw int) (w windowed, err error) {
 		w.pad.Top, w.pad.Bottom = same(in.H, kh)
 		w.pad.Left, w.pad.Right = same(in.W, kw)
 	default:
-		return w, fmt.Errorf("auto_pad is %q, expected NOTSET, VALID, SAME_UPPER or SAME_LOWER", auto)
+		return w, fmt.Errorf("auto_pad is %s, expected NOTSET, VALID, SAME_UPPER or SAME_LOWER", label(auto))
 	}
 	if w.kernelW == w.kernel {
 		w.kernelW = 0
@@ -279,6 +284,9 @@ func concat(c *call) (*operand, error) {
 		}
 		inputs = append(inputs, o.layer)
 	}
+	if out == nil {
+		return nil, errors.New("it has no inputs")
+	}
 	axis := c.channelAxis(out)
 	t, err := c.commonType(c.args)
 	if err != nil {
@@ -314,7 +322,7 @@ func (c *call) commonType(operands []*operand) (kernels.Type, error) {
 	if operands[0].integers {
 		return t, errors.New("integers with different scales")
 	}
-	if t, ok := c.resultType(c.node.outputs[0]); ok && all {
+	if t, ok := c.resultType(); ok && all {
 		return t, nil
 	}
 	return kernels.Type{}, nil

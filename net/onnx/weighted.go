@@ -16,16 +16,16 @@ func conv(c *call) (*operand, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := c.constantArg(1)
+	w, err := c.needed(1)
 	if err != nil {
 		return nil, err
 	}
-	d := w.dims
-	if w.err == nil && len(d) != 4 {
-		return nil, fmt.Errorf("weights %s are %s, expected 4 dimensions", w.name, dims(d))
-	}
 	if w.err != nil {
 		return nil, fmt.Errorf("tensor %s: %w", w.name, w.err)
+	}
+	d := w.dims
+	if len(d) != 4 || w.elems() == 0 {
+		return nil, fmt.Errorf("weights %s are %s, expected 4 dimensions, none of 0", w.name, dims(d))
 	}
 	groups := c.int("group", 1)
 	if groups < 1 || groups > in.C || d[1] != in.C/groups || in.C%groups != 0 {
@@ -90,7 +90,7 @@ func (c *call) weighted(l interface {
 // matrix returns an input that is a matrix with k rows or, if transposed, columns, the inputs of a
 // dense layer.
 func (c *call) matrix(arg, k int, transposed bool) (*constant, error) {
-	w, err := c.constantArg(arg)
+	w, err := c.needed(arg)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func (c *call) matrix(arg, k int, transposed bool) (*constant, error) {
 	if transposed {
 		axis = 1
 	}
-	if len(d) != 2 || d[axis] != k {
+	if len(d) != 2 || d[axis] != k || w.elems() == 0 {
 		return nil, fmt.Errorf("weights %s are %s, expected 2 dimensions, of which number %d is %d", w.name, dims(d), axis, k)
 	}
 	return w, nil
@@ -131,6 +131,9 @@ func gemm(c *call) (*operand, error) {
 	}
 	c.expect("transA", 0)
 	transposed := c.int("transB", 0) != 0
+	if c.err != nil {
+		return nil, c.err
+	}
 	w, err := c.matrix(1, k, transposed)
 	if err != nil {
 		return nil, err
@@ -239,7 +242,7 @@ func batchNormalization(c *call) (*operand, error) {
 	}
 	s := step{factor: 1, epsilon: float64(c.floatAttribute("epsilon", 1e-5))}
 	for i, dst := range []**constant{&s.scale, &s.add, &s.mean, &s.variance} {
-		k, err := c.constantArg(i + 1)
+		k, err := c.needed(i + 1)
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 
 	"firebench/kernels"
@@ -42,11 +43,7 @@ const dcModel = "squeezenet1.0"
 // end, or a layer of zeros; the error names the file, the layer, what was found and
 // what was expected.
 func ReadDeepCompression(path string) (graph.Weights, error) {
-	m, err := models.Lookup(dcModel)
-	if err != nil {
-		return nil, err
-	}
-	params, err := m.Params()
+	m, params, err := dcTable()
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +60,32 @@ func ReadDeepCompression(path string) (graph.Weights, error) {
 		return nil, fmt.Errorf("%s: not a compressed %s: %w", path, dcModel, err)
 	}
 	return &deepCompression{path: path, model: m, layers: layers}, nil
+}
+
+// dcTable returns the model and its parameters.
+func dcTable() (*graph.Model, []graph.Param, error) {
+	m, err := models.Lookup(dcModel)
+	if err != nil {
+		return nil, nil, err
+	}
+	params, err := m.Params()
+	return m, params, err
+}
+
+// checkDeepCompression returns an error if the numbers at the start of a file of length bytes do not explain its
+// length. No other sign tells the format.
+func checkDeepCompression(r io.ReaderAt, length int64) error {
+	_, params, err := dcTable()
+	if err != nil {
+		return err
+	}
+	start := make([]byte, 4*len(params))
+	n, err := r.ReadAt(start, 0)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	_, err = storedWeights(start[:n], length, params)
+	return err
 }
 
 type deepCompression struct {
@@ -108,19 +131,16 @@ func size(p graph.Param) int { return p.Dims[0] * p.Dims[1] * p.Dims[2] * p.Dims
 // at the start of the file, does not count.
 func storedSize(p graph.Param, n int) int { return 4*codes + 4*p.Dims[0] + n + (n+1)/2 }
 
-// decode returns the layers of a file, whose content is data, for a model with these
-// parameters.
-func decode(data []byte, params []graph.Param) ([]values, error) {
-	if len(data) == 0 {
-		return nil, errors.New("empty")
-	}
+// storedWeights returns how many weights of each layer are stored, by the start of a file of length
+// bytes for a model with these parameters. It fails if they do not explain the size.
+func storedWeights(start []byte, length int64, params []graph.Param) ([]int, error) {
 	want := 4 * len(params)
-	if len(data) < want {
-		return nil, fmt.Errorf("%d bytes, expected %d for the number of weights of each layer alone", len(data), want)
+	if len(start) < want {
+		return nil, fmt.Errorf("%d bytes, expected %d for the number of weights of each layer alone", len(start), want)
 	}
 	stored := make([]int, len(params))
 	for i, p := range params {
-		n := binary.LittleEndian.Uint32(data[4*i:])
+		n := binary.LittleEndian.Uint32(start[4*i:])
 		if n == 0 {
 			return nil, fmt.Errorf("layer %s: all weights are zero", p.Node)
 		}
@@ -130,8 +150,21 @@ func decode(data []byte, params []graph.Param) ([]values, error) {
 		stored[i] = int(n)
 		want += storedSize(p, stored[i])
 	}
-	if len(data) != want {
-		return nil, fmt.Errorf("%d bytes, expected %d by the numbers of weights at its start", len(data), want)
+	if length != int64(want) {
+		return nil, fmt.Errorf("%d bytes, expected %d by the numbers of weights at its start", length, want)
+	}
+	return stored, nil
+}
+
+// decode returns the layers of a file, whose content is data, for a model with these
+// parameters.
+func decode(data []byte, params []graph.Param) ([]values, error) {
+	if len(data) == 0 {
+		return nil, errors.New("empty")
+	}
+	stored, err := storedWeights(data, int64(len(data)), params)
+	if err != nil {
+		return nil, err
 	}
 	data = data[4*len(params):]
 	layers := make([]values, len(params))

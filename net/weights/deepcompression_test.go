@@ -238,14 +238,14 @@ func TestReadDeepCompressionRefuses(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := writeFile(t, test.file)
-			_, err := Open(path)
+			_, err := ReadDeepCompression(path)
 			if err == nil || !strings.HasPrefix(err.Error(), path+": "+test.want) {
 				t.Errorf("error %v, expected one with the file's name and %q", err, test.want)
 			}
 		})
 	}
 	missing := filepath.Join(t.TempDir(), "missing.net")
-	if _, err := Open(missing); err == nil || !strings.HasPrefix(err.Error(), missing+": ") {
+	if _, err := ReadDeepCompression(missing); err == nil || !strings.HasPrefix(err.Error(), missing+": ") {
 		t.Errorf("missing file: error %v", err)
 	}
 }

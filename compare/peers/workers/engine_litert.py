@@ -49,15 +49,16 @@ class Converter:
         self.grids = {}  # the grid that a value is computed on, by its name
         self.shapes = {network.input: (1, *shape[2:], shape[1])}
         self.readers = {}
-        for layer in network.layers:
-            for value in layer.inputs:
-                self.readers.setdefault(value.name, []).append(value)
+        for value in [value for layer in network.layers for value in layer.inputs] + [network.output]:
+            self.readers.setdefault(value.name, []).append(value)
 
         input = self.make(network.input, None)
         self.graph.inputs = [input]
         for layer in network.layers:
             self.layer(layer)
-        self.graph.outputs = [self.take(network.output, None)]
+        if network.output.grid is not None:
+            self.take(network.output.name, network.output.grid)
+        self.graph.outputs = [self.take(network.output.name, None)]
 
     def content(self):
         model = tflite.ModelT()

@@ -111,7 +111,7 @@ def write(network, type, shape, param, weights):
         print(7767517, file=file)
         print(len(lines), blobs, file=file)
         print(*lines, sep="\n", file=file)
-    return "blob0", take(network.output)
+    return "blob0", take(network.output.name)
 
 
 FUSES_RELU = {"Convolution", "ConvolutionDepthWise", "InnerProduct"}
