@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"flag"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -84,7 +85,8 @@ func TestMachineReadable(t *testing.T) {
 		if err != nil {
 			t.Errorf("section %d: %v", i, err)
 		}
-		if len(rows)-1 != want[i] || want[i] == 0 {
+		empty := slices.Contains(rows[0], "peer") // the golden file has none
+		if len(rows)-1 != want[i] || want[i] == 0 != empty {
 			t.Errorf("section %q: %d rows, JSON has %d", rows[0], len(rows)-1, want[i])
 		}
 	}
