@@ -79,10 +79,8 @@ func (f *figures) readPeers(root string, peers []string) (err error) {
 		if f.peers, err = timings.ReadFile(filepath.Join(root, filepath.FromSlash(dir), peersFile)); err != nil {
 			return err
 		}
-		for _, key := range []string{"cpu", "cpu-id", "cores"} {
-			if got, want := f.peers.Fact(key), f.run.Facts[key]; got != want {
-				return fmt.Errorf("%s: its %s is %q, that of %s %q", dir, key, got, strings.Join(f.dirs, ", "), want)
-			}
+		if err := f.peers.SameMachine(func(key string) string { return f.run.Facts[key] }); err != nil {
+			return fmt.Errorf("%s: %w", dir, err)
 		}
 	}
 	return nil

@@ -233,7 +233,7 @@ func TestPeers(t *testing.T) {
 	}
 	run.Facts[1].Value = "64"
 	save()
-	if _, err := generate(root, []string{dir}); err == nil || !strings.Contains(err.Error(), `results/m/p: its cores is "64", that of results/m/a "2"`) {
+	if _, err := generate(root, []string{dir}); err == nil || !strings.Contains(err.Error(), `results/m/p: times of peers on another machine: its cores is "64", that of the other results "2"`) {
 		t.Errorf("another machine: error %v", err)
 	}
 }

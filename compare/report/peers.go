@@ -64,18 +64,3 @@ func peerRows(run *timings.Run) []peerRow {
 	slices.SortStableFunc(rows, func(x, y peerRow) int { return x.row.Threads - y.row.Threads })
 	return rows
 }
-
-// sameMachine returns an error unless times of peers are from the machine of the other results.
-func sameMachine(run *timings.Run, path string, d *samples.Data) error {
-	if d.Mix {
-		return nil
-	}
-	for _, other := range d.Runs {
-		for _, key := range []string{"cpu-id", "cores"} {
-			if got, want := run.Fact(key), other.Facts[key]; got != want && got != "" && want != "" {
-				return fmt.Errorf("%s: times of peers on another machine: its %s is %q, that of the other results %q", path, key, got, want)
-			}
-		}
-	}
-	return nil
-}

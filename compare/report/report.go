@@ -148,8 +148,10 @@ func Read(o Options, paths ...string) (*Report, error) {
 		return nil, errors.Join(unreadable...)
 	}
 	for i, run := range peers {
-		if err := sameMachine(run, peerPaths[i], d); err != nil {
-			return nil, err
+		for _, other := range d.Runs {
+			if err := run.SameMachine(func(key string) string { return other.Facts[key] }); err != nil && !o.Mix {
+				return nil, fmt.Errorf("%s: %w", peerPaths[i], err)
+			}
 		}
 	}
 	for _, n := range o.Nets {
