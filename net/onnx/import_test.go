@@ -99,6 +99,12 @@ func TestLowering(t *testing.T) {
 				node("Conv", "x w", "conv").node("BatchNormalization", "conv c c c c", "norm").output("norm", "conv"),
 			[]string{"conv: conv3x3 4/0 +0 g0 f32 input", "norm: conv1x1 4/0 +0 g4 f32 conv"}, []string{"norm", "conv"},
 		},
+		"a sum that is read by another name": {
+			newBuild(1, 4, 9, 9).tensor("w", w, 4, 4, 3, 3).tensor("c", w[:4]).
+				node("Conv", "x w", "conv").node("Identity", "conv", "i").node("Relu", "conv", "r").
+				node("BatchNormalization", "i c c c c", "norm").node("Concat", "norm r", "y", integer("axis", 1)).output("y"),
+			[]string{"conv: conv3x3 4/0 +0 g0 f32 input", "r: ReLU conv", "norm: conv1x1 4/0 +0 g4 f32 conv", "y: Concat norm,r"}, nil,
+		},
 		// All between the first and the last conversion is quantized: ReLU and pooling may stand before QuantizeLinear.
 		"quantized": {
 			newBuild(1, 4, 9, 9).scale("x", 1, 7).scale("c", 2, 0).tensor("w", q, 4, 4, 3, 3).tensor("ws", w[:4]).
@@ -388,7 +394,11 @@ func TestShared(t *testing.T) {
 		node("QuantizeLinear", "float a.s a.z", "q").node("DequantizeLinear", "q a.s a.z", "d").
 		node("Conv", "d wd", "typed").node("QuantizeLinear", "typed a.s a.z", "tq").node("DequantizeLinear", "tq a.s a.z", "td").
 		node("Conv", "td wd", "y").output("y").open(t)
-	for i, p := range must(m.Params()) {
+	params = must(m.Params())
+	if y := m.Nodes[len(m.Nodes)-1]; len(params) != 2 || y.Weights != "float" {
+		t.Errorf("%d layers with weights of their own, and the last uses those of %q, want 2 and float", len(params), y.Weights)
+	}
+	for i, p := range params {
 		if got := must(w.Layer(p)); p.Node != []string{"float", "typed"}[i] || slices.Equal(got.Scales, []float32{1}) != (i == 1) {
 			t.Errorf("%s: %+v", p.Node, got)
 		}
