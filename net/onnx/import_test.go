@@ -125,6 +125,45 @@ func TestLowering(t *testing.T) {
 				"conv.quantize.dequantize: Dequantize conv.quantize", "y: Add f32 conv,conv.quantize.dequantize",
 			}, nil,
 		},
+		// So it is where readers need different types, or the caller the sum itself.
+		"types that differ": {
+			newBuild(1, 4, 9, 9).scale("a", 1, 7).scale("b", 2, 0).
+				node("QuantizeLinear", "x a.s a.z", "q").node("DequantizeLinear", "q a.s a.z", "d").
+				node("GlobalAveragePool", "d", "g").node("Relu", "g", "r").
+				node("QuantizeLinear", "r a.s a.z", "aq").node("DequantizeLinear", "aq a.s a.z", "ad").
+				node("QuantizeLinear", "g b.s b.z", "bq").node("DequantizeLinear", "bq b.s b.z", "bd").
+				node("Add", "ad bd", "y").output("y"),
+			[]string{
+				"input.quantize: Quantize u8(scale 1, zero 7) input", "input.quantize.dequantize: Dequantize input.quantize",
+				"g: GlobalAvgPool input.quantize.dequantize", "r: ReLU g", "r.quantize: Quantize u8(scale 1, zero 7) r",
+				"g.quantize: Quantize u8(scale 2, zero 0) g", "r.quantize.dequantize: Dequantize r.quantize",
+				"g.quantize.dequantize: Dequantize g.quantize", "y: Add f32 r.quantize.dequantize,g.quantize.dequantize",
+			}, nil,
+		},
+		"an output that is quantized": {
+			newBuild(1, 4, 9, 9).scale("a", 1, 7).
+				node("QuantizeLinear", "x a.s a.z", "q").node("DequantizeLinear", "q a.s a.z", "d").
+				node("GlobalAveragePool", "d", "g").node("QuantizeLinear", "g a.s a.z", "aq").node("DequantizeLinear", "aq a.s a.z", "y").output("g", "y"),
+			[]string{
+				"input.quantize: Quantize u8(scale 1, zero 7) input", "input.quantize.dequantize: Dequantize input.quantize",
+				"g: GlobalAvgPool input.quantize.dequantize", "g.quantize: Quantize u8(scale 1, zero 7) g", "g.quantize.dequantize: Dequantize g.quantize",
+			}, []string{"g", "g.quantize.dequantize"},
+		},
+		"a quantized bias": {
+			newBuild(1, 4, 1, 1).scale("a", 1, 7).tensor("w", q[:8], 4, 2).tensor("ws", w[:2]).tensor("b", w[:2]).
+				node("QuantizeLinear", "x a.s a.z", "q").node("DequantizeLinear", "q a.s a.z", "d").node("Flatten", "d", "f").
+				node("DequantizeLinear", "w ws", "wd").node("MatMul", "f wd", "m").node("Add", "m b", "s").
+				node("QuantizeLinear", "s a.s a.z", "aq").node("DequantizeLinear", "aq a.s a.z", "y").output("y"),
+			[]string{
+				"input.quantize: Quantize u8(scale 1, zero 7) input", "m: Dense 2 u8(scale 1, zero 7) input.quantize", "m.dequantize: Dequantize m",
+			}, nil,
+		},
+		// Other outputs than x and Softmax(x), and one that has two names.
+		"outputs with a softmax": {
+			newBuild(1, 4, 1, 1).node("Relu", "x", "a").node("LRN", "a", "b", integer("size", 3)).node("Flatten", "a", "f").
+				node("Softmax", "b", "y", integer("axis", 1)).output("a", "f", "y"),
+			[]string{"a: ReLU input", "b: LRN a", "y: Softmax b"}, []string{"a", "y"},
+		},
 		// Sums and concatenations of different types; int8 activations become uint8.
 		"types": {
 			newBuild(1, 4, 9, 9).scale("a", 1, 7).scale("b", 2, 0).tensor("i.s", []float32{0.5}, 0).tensor("i.z", []int8{-8}, 0).
@@ -150,12 +189,15 @@ func TestLowering(t *testing.T) {
 				node("com.microsoft:QLinearAdd", "pool b.s b.z pool b.s b.z a.s a.z", "sum").
 				node("com.microsoft:QLinearConcat", "b.s b.z pool b.s b.z pool b.s b.z", "cat", integer("axis", 1)).
 				node("com.microsoft:QLinearGlobalAveragePool", "cat b.s b.z a.s a.z", "gap").
-				node("DequantizeLinear", "gap a.s a.z", "y").node("DequantizeLinear", "sum a.s a.z", "z").output("y", "z"),
+				node("com.microsoft:QLinearConcat", "b.s b.z sum a.s a.z sum a.s a.z", "other", integer("axis", 1)).
+				node("DequantizeLinear", "gap a.s a.z", "y").node("DequantizeLinear", "other b.s b.z", "z").output("y", "z"),
 			[]string{
 				"input.quantize: Quantize u8(scale 1, zero 7) input", "conv: conv3x3 4/0 +0 g0 u8(scale 2, zero 0) input.quantize",
 				"pool: max 3×0/0 +0 false conv", "sum: Add u8(scale 1, zero 7) pool,pool", "cat: Concat pool,pool",
-				"gap: GlobalAvgPool cat", "gap.dequantize: Dequantize gap", "sum.dequantize: Dequantize sum",
-			}, []string{"gap.dequantize", "sum.dequantize"},
+				"gap: GlobalAvgPool cat", "other: Concat sum,sum", "other.dequantize: Dequantize other",
+				"other.quantize: Quantize u8(scale 2, zero 0) other.dequantize",
+				"gap.dequantize: Dequantize gap", "other.quantize.dequantize: Dequantize other.quantize",
+			}, []string{"gap.dequantize", "other.quantize.dequantize"},
 		},
 		"names that are taken": {
 			newBuild(1, 4, 9, 9).scale("a", 1, 7).scale("b", 2, 0).scale("c", 3, 0).
@@ -339,6 +381,17 @@ func TestShared(t *testing.T) {
 	params := must(m.Params())
 	if len(params) != 2 || must(w.Layer(params[1])).Bias[0] != 6 {
 		t.Errorf("weights %v", params)
+	}
+	// Quantized layers compute with integers of weights, which other layers have not.
+	m, w = newBuild(1, 1, 4, 4).scale("a", 1, 7).tensor("w", []int8{3}, 1, 1, 1, 1).
+		node("DequantizeLinear", "w a.s", "wd").node("Conv", "x wd", "float").
+		node("QuantizeLinear", "float a.s a.z", "q").node("DequantizeLinear", "q a.s a.z", "d").
+		node("Conv", "d wd", "typed").node("QuantizeLinear", "typed a.s a.z", "tq").node("DequantizeLinear", "tq a.s a.z", "td").
+		node("Conv", "td wd", "y").output("y").open(t)
+	for i, p := range must(m.Params()) {
+		if got := must(w.Layer(p)); p.Node != []string{"float", "typed"}[i] || slices.Equal(got.Scales, []float32{1}) != (i == 1) {
+			t.Errorf("%s: %+v", p.Node, got)
+		}
 	}
 	b := newBuild(1, 1, 4, 4).tensor("w", []float32{3}, 1, 1, 1, 1)
 	in := "x"
