@@ -151,7 +151,7 @@ func TestRepeatedFields(t *testing.T) {
 				t.Fatal(err)
 			}
 			var err error
-			if n := allocated(func() { _, _, err = onnx.Open(path) }); n > 64*size {
+			if n := allocated(func() { _, _, err = onnx.Open(path) }); n > 128*size {
 				t.Errorf("%d bytes of memory for a file of %d bytes", n, len(file))
 			}
 			checkRefusal(t, err, []string{path})
