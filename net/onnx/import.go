@@ -21,9 +21,8 @@ const (
 
 // Limits that keep the time in proportion to the size of the file.
 const (
-	maxOutputs = 1 << 10
-	maxUses    = 64 // layers that compute weights of their own from the same tensor
-	maxSteps   = 64 // that are folded into one layer
+	maxUses  = 64 // layers that compute weights of their own from the same tensor
+	maxSteps = 64 // that are folded into one layer
 )
 
 // Open reads the network in an ONNX file, of opset 7 to 22. Its weights stay in the file, or in others of
@@ -186,8 +185,8 @@ func symbolic(dims []int64) string {
 
 // live returns the nodes that the outputs need, in the order of the file, and lists their readers.
 func (im *importer) live() ([]*node, error) {
-	if n := len(im.content.outputs); n == 0 || n > maxOutputs {
-		return nil, fmt.Errorf("%d outputs, expected 1 to %d", n, maxOutputs)
+	if len(im.content.outputs) == 0 {
+		return nil, errors.New("no outputs")
 	}
 	producer := map[string]*node{}
 	for _, n := range im.nodes {
