@@ -57,6 +57,7 @@ func Open(path string) (*graph.Model, graph.Weights, error) {
 		converted: map[conversion]string{},
 	}
 	if err := im.run(); err != nil {
+		c.close()
 		return nil, nil, files.Error(path, err)
 	}
 	return im.model, &weights{path: path, model: im.model, params: im.params}, nil

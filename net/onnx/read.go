@@ -59,9 +59,14 @@ type content struct {
 	outputs      []string
 
 	file     *os.File
-	size     int64
-	root     *os.Root // the folder of the file, once external data was found
-	external map[string]section
+	root     *os.Root                 // the folder of the file, once external data was found
+	external map[string]*externalFile // by location
+}
+
+// An externalFile is another file with weights.
+type externalFile struct {
+	*os.File
+	size int64
 }
 
 // A node is a NodeProto.
@@ -125,16 +130,27 @@ func read(path string) (*content, error) {
 	}
 	info, err := f.Stat()
 	if err != nil {
+		f.Close()
 		return nil, files.Error(path, err)
 	}
-	c := &content{path: path, file: f, size: info.Size(), metadata: map[string]string{}, initializers: map[string]*constant{}, external: map[string]section{}}
-	if err := c.model(protobuf.NewMessage(f, c.size)); err != nil {
-		return nil, files.Error(path, fmt.Errorf("not an ONNX model: %w", err))
-	}
+	c := &content{path: path, file: f, metadata: map[string]string{}, initializers: map[string]*constant{}, external: map[string]*externalFile{}}
+	err = c.model(protobuf.NewMessage(f, info.Size()))
 	if c.root != nil {
 		c.root.Close() // opened files stay open
 	}
+	if err != nil {
+		c.close()
+		return nil, files.Error(path, fmt.Errorf("not an ONNX model: %w", err))
+	}
 	return c, nil
+}
+
+// close closes all files. It need not be called, as files that are garbage are closed, too.
+func (c *content) close() {
+	c.file.Close()
+	for _, f := range c.external {
+		f.Close()
+	}
 }
 
 // each calls f for each field of m.
@@ -603,40 +619,40 @@ func (c *content) externalData(entries map[string]string) (section, error) {
 	if length > whole.size-offset {
 		return fail(fmt.Errorf("%d bytes from %d on, of a file of %d bytes", length, offset, whole.size))
 	}
-	return section{whole.file, offset, length}, nil
+	return section{whole, offset, length}, nil
 }
 
 // open opens a file in the model's folder, once. There is no way out of the folder, not even by symbolic
 // links.
-func (c *content) open(name string) (section, error) {
-	if s, ok := c.external[name]; ok {
-		return s, nil
+func (c *content) open(name string) (*externalFile, error) {
+	if f := c.external[name]; f != nil {
+		return f, nil
 	}
 	if c.root == nil {
 		root, err := os.OpenRoot(filepath.Dir(c.path))
 		if err != nil {
-			return section{}, err
+			return nil, err
 		}
 		c.root = root
 	}
-	fail := func(err error) (section, error) {
+	fail := func(err error) (*externalFile, error) {
 		var pathErr *os.PathError
 		if errors.As(err, &pathErr) {
 			err = pathErr.Err
 		}
-		return section{}, err
+		return nil, err
 	}
 	info, err := c.root.Stat(name) // before it is opened, as opening a pipe could wait forever
 	if err != nil {
 		return fail(err)
 	}
 	if !info.Mode().IsRegular() {
-		return section{}, errors.New("expected a regular file")
+		return nil, errors.New("expected a regular file")
 	}
 	f, err := c.root.Open(name)
 	if err != nil {
 		return fail(err)
 	}
-	c.external[name] = section{f, 0, info.Size()}
+	c.external[name] = &externalFile{f, info.Size()}
 	return c.external[name], nil
 }
