@@ -53,7 +53,7 @@ func TestOpenRefuses(t *testing.T) {
 		want string
 	}{
 		{"empty", nil, "empty"},
-		{"text", []byte("these are not weights"), `unknown format: it starts with "these are not we", expected safetensors, caffemodel, ONNX or compressed squeezenet1.0 (21 bytes, expected 104 for`},
+		{"text", []byte("these are not weights"), `unknown format: it starts with "these are not we", expected safetensors, caffemodel, ONNX, FBW or compressed squeezenet1.0 (21 bytes, expected 104 for`},
 		{"PyTorch", []byte("PK\x03\x04archive"), `it starts with "PK\x03\x04archive", as PyTorch's own files do, which should be saved as safetensors, expected`},
 		{"old PyTorch", []byte("\x80\x02\x8a\n"), "as PyTorch's own files do"},
 		{"HDF5", []byte("\x89HDF\r\n"), `it starts with "\x89HDF\r\n", as HDF5 does, expected`},
