@@ -37,12 +37,12 @@ var kindNames = [numKinds]string{"float32", "float16", "codebook"}
 
 // sizes are the bits that parts of a tensor take.
 type sizes struct {
-	tables int64 // the coding itself
-	values int64
-	gaps   int64
+	codebook int64 // with the kind of values
+	values   int64 // with the lengths of their codes
+	gaps     int64 // with the lengths of their codes
 }
 
-func (s sizes) sum() int64 { return s.tables + s.values + s.gaps }
+func (s sizes) sum() int64 { return s.codebook + s.values + s.gaps }
 
 // The widths of the fields of a coding, and what its first numbers are compared with.
 const (
@@ -123,7 +123,7 @@ func (c *coding) fit(s statistics) bool {
 	if c.gaps {
 		n -= int64(s.zeros)
 	}
-	c.size.tables = kindBits + 1
+	c.size.codebook = kindBits + 1
 	switch c.kind {
 	case kindFloat32:
 		c.size.values = 32 * n
@@ -168,8 +168,8 @@ func (c *coding) fitCodebook(s statistics) bool {
 		}
 	}
 	c.lengths = codeLengths(counts)
-	c.size.values = codeBits(c.lengths, counts)
-	c.size.tables += tableBits(func(b *bitWriter) { c.putCodebook(b) })
+	c.size.values = tableBits(func(b *bitWriter) { putLengths(b, c.lengths) }) + codeBits(c.lengths, counts)
+	c.size.codebook += tableBits(c.putCodebook)
 	return true
 }
 
@@ -179,7 +179,6 @@ func (c *coding) fitGaps(s statistics) {
 	for gap := range s.gaps {
 		longest = max(longest, gap)
 	}
-	var best, tables int64
 	for filler := 1; filler <= min(longest+1, maxSymbols-1); filler++ {
 		counts := make([]int, filler+1)
 		for gap, n := range s.gaps {
@@ -191,15 +190,11 @@ func (c *coding) fitGaps(s statistics) {
 			counts[rest]++
 		}
 		lengths := codeLengths(counts)
-		size := codeBits(lengths, counts)
-		table := tableBits(func(b *bitWriter) { putLengths(b, lengths) }) + countBits
-		if best == 0 || size+table < best+tables {
-			best, tables = size, table
-			c.filler, c.gapCodes = filler, lengths
+		size := countBits + tableBits(func(b *bitWriter) { putLengths(b, lengths) }) + codeBits(lengths, counts)
+		if c.size.gaps == 0 || size < c.size.gaps {
+			c.size.gaps, c.filler, c.gapCodes = size, filler, lengths
 		}
 	}
-	c.size.gaps = best
-	c.size.tables += tables
 }
 
 // tableBits returns how many bits something takes.
@@ -240,7 +235,7 @@ func (c *coding) symbols(values []float32) iter.Seq[symbol] {
 	}
 }
 
-// putCodebook writes the codebook and the lengths of its codes.
+// putCodebook writes the codebook.
 func (c *coding) putCodebook(b *bitWriter) {
 	b.put(uint32(len(c.codebook)-1), countBits)
 	last, size := order(c.codebook[0]), uint(firstStep)
@@ -252,7 +247,6 @@ func (c *coding) putCodebook(b *bitWriter) {
 		b.put(step&^(1<<(n-1)), n-1)
 		last, size = order(v), n
 	}
-	putLengths(b, c.lengths)
 }
 
 // putLengths writes the lengths of codes.
@@ -280,6 +274,7 @@ func (c *coding) put(b *bitWriter, values []float32) {
 	}
 	if c.kind == kindCodebook {
 		c.putCodebook(b)
+		putLengths(b, c.lengths)
 	}
 	if c.gaps {
 		b.put(uint32(c.filler), countBits)
@@ -333,6 +328,7 @@ func getCoding(b *bitReader) (c coding, codes, gaps codeTable, err error) {
 		if err := c.getCodebook(b); err != nil {
 			return c, codes, gaps, err
 		}
+		c.lengths = getLengths(b, len(c.codebook))
 		if codes, err = newCodeTable(c.lengths); err != nil {
 			return c, codes, gaps, fmt.Errorf("values: %w", err)
 		}
@@ -367,7 +363,6 @@ func (c *coding) getCodebook(b *bitReader) error {
 		o += step
 		c.codebook[i+1] = unorder(o)
 	}
-	c.lengths = getLengths(b, len(c.codebook))
 	return nil
 }
 

@@ -15,10 +15,10 @@ type Streams struct {
 	Kind    string // of values: "float32", "float16" or "codebook"
 	Entries int    // of the codebook
 
-	Tables int64 // bits of the codebook, and of the lengths of all codes
-	Values int64 // bits of the weights, besides zeros that are skipped
-	Gaps   int64 // bits of what skips zeros, 0 if none are
-	Bias   int64 // bits of the biases with their tables
+	Codebook int64 // bits of the codebook, and of what says that there is one
+	Values   int64 // bits of the weights, besides zeros that are skipped, and of the lengths of their codes
+	Gaps     int64 // bits of what skips zeros, and of the lengths of its codes; 0 if no zeros are skipped
+	Bias     int64 // bits of the biases, with all that belongs to them
 
 	Codes      []byte // the entries of the weights if there is a codebook, those that Values are the codes for
 	GapSymbols []byte // what Gaps are the codes for
@@ -26,7 +26,7 @@ type Streams struct {
 
 // Bits returns the size of the layer in the file, without what the directory says about it, and without less than 16 bits that
 // fill bytes.
-func (s *Streams) Bits() int64 { return s.Tables + s.Values + s.Gaps + s.Bias }
+func (s *Streams) Bits() int64 { return s.Codebook + s.Values + s.Gaps + s.Bias }
 
 // StreamsOf returns what [WriteFBW] makes of each layer.
 func StreamsOf(m *graph.Model, weights graph.Weights) ([]Streams, error) {
@@ -57,7 +57,7 @@ func streamsOf(p graph.Param, values []float32, bias int64) Streams {
 	c := choose(values)
 	s := Streams{
 		Node: p.Node, Weights: len(values), Kind: kindNames[c.kind], Entries: len(c.codebook),
-		Tables: c.size.tables, Values: c.size.values, Gaps: c.size.gaps, Bias: bias,
+		Codebook: c.size.codebook, Values: c.size.values, Gaps: c.size.gaps, Bias: bias,
 	}
 	for _, v := range values {
 		if isZero(v) {

@@ -21,6 +21,7 @@ func TestFormats(t *testing.T) {
 	caffe := join(caffeForm{}.random(t, m))
 	caffeV1 := join(caffeForm{v1: true}.random(t, m))
 	compressed, _ := compressed(t, "squeezenet1.0")
+	fbw, _ := smallFBW(t)
 	onnx := join(append(append(number(1, 8), text(2, "pytorch")...), message(7, text(2, "graph")...)...))
 	for _, test := range []struct {
 		name string
@@ -35,6 +36,8 @@ func TestFormats(t *testing.T) {
 		{"caffemodel V1, cut off", caffeV1[:len(caffeV1)/2], caffeFormat},
 		{"caffemodel without a name", join(caffeForm{}.layer("conv1", "", 4, nil)), caffeFormat},
 		{"compressed", compressed, deepCompressionFormat},
+		{"FBW", fbw, fbwFormat},
+		{"FBW, cut off", fbw[:5], fbwFormat},
 		{"ONNX", onnx, onnxFormat},
 		{"ONNX, cut off", onnx[:len(onnx)-1], onnxFormat},
 		{"ONNX without a version", onnx[2:], onnxFormat},
@@ -139,6 +142,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(safetensorsFile("", smallTensors()...))
 	f.Add(join(caffeForm{}.layer("conv1", "Convolution", 4, number(3, 1), caffeForm{}.blob([]float32{1}, 1))))
 	f.Add(bytes.Repeat([]byte{1, 0, 0, 0}, 30))
+	f.Add([]byte("\x89FBW\x01"))
 	path := filepath.Join(f.TempDir(), "weights")
 	f.Fuzz(func(t *testing.T, file []byte) {
 		if err := os.WriteFile(path, file, 0o666); err != nil {
