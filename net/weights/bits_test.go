@@ -121,6 +121,18 @@ func TestBitsEnd(t *testing.T) {
 			t.Errorf("error %v, want %v", err, io.ErrUnexpectedEOF)
 		}
 	}
+	b = newBitReader(strings.NewReader(""), 6)
+	if _, err := b.checksum(); err != io.ErrUnexpectedEOF {
+		t.Errorf("error %v, want %v", err, io.ErrUnexpectedEOF)
+	}
+	var longest longestWrite
+	long := bitWriter{w: &longest}
+	for range 1 << 16 {
+		long.put(1, 32)
+	}
+	if _, _, err := long.end(); err != nil || longest > 1<<16 {
+		t.Errorf("writes of up to %d bytes, error %v", longest, err)
+	}
 	w := bitWriter{w: failing{broken}}
 	for range 20_000 {
 		w.put(1, 32)
@@ -128,4 +140,12 @@ func TestBitsEnd(t *testing.T) {
 	if _, _, err := w.end(); err != broken {
 		t.Errorf("error %v, want that of the writer", err)
 	}
+}
+
+// A longestWrite is the most bytes that came at once.
+type longestWrite int
+
+func (l *longestWrite) Write(b []byte) (int, error) {
+	*l = max(*l, longestWrite(len(b)))
+	return len(b), nil
 }

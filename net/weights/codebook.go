@@ -26,20 +26,18 @@ func unorder(o uint32) float32 {
 	return math.Float32frombits(^o)
 }
 
-// distinct returns the values that occur in s, in ascending order. It is not ok if they are more than limit.
+// distinct returns the values besides 0 that occur in s, in ascending order. It is not ok if they are more than limit.
 func distinct(s []float32, limit int) (values []float32, ok bool) {
 	seen := map[uint32]bool{}
-	last := ^uint32(0) // no finite value
 	for _, v := range s {
 		o := order(v)
-		if o == last || seen[o] {
+		if isZero(v) || seen[o] {
 			continue
 		}
 		if len(seen) == limit {
 			return nil, false
 		}
 		seen[o] = true
-		last = o
 		values = append(values, v)
 	}
 	slices.SortFunc(values, func(a, b float32) int { return cmp.Compare(order(a), order(b)) })

@@ -300,16 +300,14 @@ func (c *coding) put(b *bitWriter, values []float32) {
 	}
 }
 
-// float16Bits returns the float16 that is v, if there is one. It is not ok for infinities and NaNs.
+// float16Bits returns the float16 that is v, a finite number, if there is one.
 func float16Bits(v float32) (h uint16, ok bool) {
 	b := math.Float32bits(v)
 	sign, exponent, fraction := uint16(b>>16)&0x8000, int(b>>23)&255-127+15, b&(1<<23-1)
 	switch {
 	case b<<1 == 0:
 		return sign, true
-	case exponent >= 31:
-		return 0, false
-	case exponent > 0:
+	case exponent > 0: // if it is too great, the result is another number
 		h = sign | uint16(exponent)<<10 | uint16(fraction>>13)
 	case exponent > -10:
 		h = sign | uint16((fraction|1<<23)>>(14-exponent)) // a subnormal number

@@ -309,9 +309,8 @@ func shareLayer(weights graph.Weights, p graph.Param) (l sharedLayer, err error)
 			return l, l.check(w.Values)
 		}
 	}
-	values, ok := distinct(w.Values, codes)
-	values = slices.DeleteFunc(values, isZero)
-	if !ok || len(values) >= codes {
+	values, ok := distinct(w.Values, codes-1)
+	if !ok {
 		return l, fmt.Errorf("more than %d values besides 0", codes-1)
 	}
 	l.codebook = append([]float32{0}, values...)

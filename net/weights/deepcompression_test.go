@@ -445,6 +445,19 @@ func TestWriteDeepCompressionValues(t *testing.T) {
 	}
 }
 
+// many are weights with as many values besides 0.
+type many int
+
+func (many) Adapt(m *graph.Model) (*graph.Model, error) { return m, nil }
+
+func (n many) Layer(p graph.Param) (kernels.Weights, error) {
+	values := make([]float32, size(p))
+	for i := range values {
+		values[i] = float32(i % (int(n) + 1))
+	}
+	return kernels.Weights{Values: values}, nil
+}
+
 // books are Shared weights whose first layer is given.
 type books struct {
 	graph.Weights
@@ -478,6 +491,9 @@ func TestWriteDeepCompressionRefuses(t *testing.T) {
 		{"another padding", m, Random(1), `no place for the model squeezenet1.0, which differs from "conv10" on`},
 		{"another preprocessor", m, adapting{Random(1), recipe{padding: dcRecipe.padding, preprocessor: "torchvision-rgb-224", height: 224, width: 224}},
 			`preprocessor "torchvision-rgb-224" makes an input of 224×224×3, the format has place for "caffe-bgr-227" and 227×227×3 only`},
+		{"preprocessor only", m, adapting{Random(1), recipe{padding: dcRecipe.padding, preprocessor: "torchvision-rgb-227"}}, `preprocessor "torchvision-rgb-227" makes an input of 227×227×3`},
+		{"input only", m, adapting{Random(1), recipe{padding: dcRecipe.padding, preprocessor: "caffe-bgr-227", height: 227, width: 228}}, `preprocessor "caffe-bgr-227" makes an input of 227×228×3`},
+		{"256 values", m, adapting{many(256), dcRecipe}, "layer conv1: more than 255 values besides 0"},
 		{"many values", m, trained, "layer conv1: more than 255 values besides 0"},
 		{"scales", m, scaledWeights{trained}, "layer conv1: its weights are quantized"},
 		{"no codebook", m, books{w, nil, codes}, "layer conv1: codebook of 0 values, expected 1 to 256, of which the first is 0"},
@@ -491,6 +507,9 @@ func TestWriteDeepCompressionRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: error %v, want %q", test.name, err, test.want)
 		}
+	}
+	if err := WriteDeepCompression(io.Discard, m, adapting{many(255), dcRecipe}); err != nil {
+		t.Errorf("255 values: %v", err)
 	}
 	full := errors.New("full")
 	if err := WriteDeepCompression(failing{full}, m, w); err != full {

@@ -388,6 +388,7 @@ func TestFBWRefuses(t *testing.T) {
 		{"tensors left", directoryFile("1234", head+"\x01\x01a\x08\x01\x01\x01\x01\x02\x01........"), "3 bytes of tensors, the file has 4"},
 		{"checksum missing", directoryFile("123", head+"\x01\x01a\x08\x01\x01\x01\x01\x02\x01......."), "it ends too early"},
 		{"huge tensor", directoryFile("12", head+"\x01\x01a\x08"+strings.Repeat(big, 4)+"\x01\x01........"), `node "a": 2147483647×2147483647×2147483647×2147483647 values in 1 bytes`},
+		{"overflow", directoryFile("12", head+"\x01\x01a\x08"+strings.Repeat("\x80\x80\x80\x80\x04", 2)+"\x10\x01\x01\x01........"), `node "a": 1073741824×1073741824×16×1 values in 1 bytes`},
 		{"huge biases", directoryFile("12", head+"\x01\x01a\x08"+big+"\x00\x00\x00\x01\x01........"), `node "a": 2147483647 values in 1 bytes`},
 		{"nothing", directoryFile("", head+"\x01\x01a\x08\x01\x01\x01\x01\x00\x00........"), `node "a": 1×1×1×1 values in 0 bytes`},
 		{"kind", tensor(1, "11 0"), `values of kind 3, expected less than 3`},
