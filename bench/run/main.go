@@ -33,6 +33,7 @@ import (
 
 	"firebench/bench/machine"
 	"firebench/bench/model"
+	"firebench/bench/recording"
 	"firebench/compare/report"
 	"firebench/compare/samples"
 	"firebench/kernels"
@@ -195,7 +196,7 @@ func (o *options) record(ctx context.Context, stdout, stderr io.Writer, build bu
 	if err := build(ctx, stderr, binary); err != nil {
 		return err
 	}
-	r, err := create(o.out, newHeader(ctx, o.args))
+	r, err := create(o.out, recording.NewHeader(ctx, "./bench/run", o.args, model.Variable))
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"firebench/bench/machine"
 	"firebench/bench/model"
+	"firebench/bench/recording"
 	"firebench/kernels"
 	"firebench/net/compress"
 	"firebench/net/graph"
@@ -201,7 +202,7 @@ func TestRerun(t *testing.T) {
 // TestFolder: names that are taken get a number.
 func TestFolder(t *testing.T) {
 	t.Chdir(t.TempDir())
-	h := header{time: time.Date(2026, 11, 24, 3, 4, 5, 0, time.UTC), commit: "ca78fc9d", isa: "avx2"}
+	h := recording.Header{Time: time.Date(2026, 11, 24, 3, 4, 5, 0, time.UTC), Commit: "ca78fc9d", ISA: "avx2"}
 	want := filepath.Join("results", machine.Name(), "2026-11-24T030405-ca78fc9d-avx2")
 	for _, suffix := range []string{"", "-2", "-3"} {
 		r, err := create("", h)
@@ -449,16 +450,6 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-func TestCommandLine(t *testing.T) {
-	t.Setenv("FIREBENCH_ISA", "avx2")
-	t.Setenv("GODEBUG", "cpu.fma=off\nx")
-	got := commandLine([]string{"-net", "squeezenet1.0,alexnet", "-out", "my folder"})
-	want := `FIREBENCH_ISA=avx2 GODEBUG="cpu.fma=off\nx" go run ./bench/run -net squeezenet1.0,alexnet -out "my folder"`
-	if got != want {
-		t.Errorf("%s, expected %s", got, want)
-	}
-}
-
 func TestBusy(t *testing.T) {
 	for _, test := range []struct {
 		load  float64
@@ -547,7 +538,7 @@ func TestModel(t *testing.T) {
 	if n := strings.Count(text, "\n# layer net=my(net)+%2D7 layer=conv op=conv3x3 "); n != 1 {
 		t.Errorf("the network is described %d times in\n%s", n, text)
 	}
-	if want := "\n# command: FIREBENCH_MODEL=" + quote(path) + " go run ./bench/run -count 2\n"; !strings.Contains(text, want) {
+	if want := "\n# command: FIREBENCH_MODEL=" + path + " go run ./bench/run -count 2\n"; !strings.Contains(text, want) {
 		t.Errorf("no %q in\n%s", want, text)
 	}
 	if !strings.Contains(stdout, "my(net)+%2D7: 112.0 parameters, ") || strings.Contains(stderr, "bench.txt:") {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -119,6 +120,7 @@ func facts(format, typ string) [][2]string {
 // TestConvert goes from random weights through every format and back.
 func TestConvert(t *testing.T) {
 	dir := t.TempDir()
+	t.Cleanup(runtime.GC) // Windows does not remove the files of models that are not garbage yet
 	path := func(name string) string { return filepath.Join(dir, name) }
 	a := convert(t, path("a.safetensors"), facts("safetensors", "f32"), "-model", "squeezenet1.1", "-seed", "7")
 	b := convert(t, path("b.ONNX"), facts("ONNX", "f32"), "-model", "squeezenet1.1", "-weights", path("a.safetensors"))
@@ -181,6 +183,7 @@ func TestConvertInt8(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
+	t.Cleanup(runtime.GC)
 	path := filepath.Join(dir, "a.onnx")
 	file := convert(t, path, facts("ONNX", "int8"), "-model", "squeezenet1.1", "-seed", "7", "-type", "int8", "-calibrate", pictures)
 	m, _, err := onnx.Open(path)

@@ -19,6 +19,13 @@ const (
 	maxOpset = 22
 )
 
+// Limits that keep the time in proportion to the size of the file.
+const (
+	maxOutputs = 1 << 10
+	maxUses    = 64 // layers that compute weights of their own from the same tensor
+	maxSteps   = 64 // that are folded into one layer
+)
+
 // Open reads the network in an ONNX file, of opset 7 to 22, and where its weights are. They stay in the file,
 // from which [graph.Weights] reads those of one layer at a time; it is closed when they are garbage.
 //
@@ -43,7 +50,7 @@ func Open(path string) (*graph.Model, graph.Weights, error) {
 		operands:  map[string]*operand{},
 		readers:   map[string][]*node{},
 		outputs:   map[string]bool{},
-		taken:     map[string]bool{graph.Input: true},
+		taken:     map[string]int{graph.Input: 1},
 		shapes:    map[string]layer.Shape{},
 		params:    map[string]*params{},
 		converted: map[conversion]string{},
@@ -61,7 +68,7 @@ type importer struct {
 	operands  map[string]*operand // by their names in the file
 	readers   map[string][]*node  // that an output needs
 	outputs   map[string]bool
-	taken     map[string]bool // names of layers
+	taken     map[string]int // names of layers, and how many wanted each
 	shapes    map[string]layer.Shape
 	params    map[string]*params // by layer
 	converted map[conversion]string
@@ -117,6 +124,9 @@ func (im *importer) run() error {
 	if err := im.finish(); err != nil {
 		return err
 	}
+	if err := im.share(); err != nil {
+		return err
+	}
 	_, err = im.model.Infer()
 	return err
 }
@@ -137,7 +147,7 @@ func (im *importer) input() error {
 	}
 	in := inputs[0]
 	fail := func(what string) error {
-		return fmt.Errorf("input %s has %s, expected floating-point numbers of N×C×H×W, where N is symbolic or 1 and C, H and W are known", in.name, what)
+		return fmt.Errorf("input %s has %s, expected floating-point numbers of N×C×H×W, where N is symbolic or 1 and C, H and W are known", label(in.name), what)
 	}
 	if t, ok := elements[in.element]; !ok || isInteger(t) {
 		return fail(fmt.Sprintf("values of type %d", in.element))
@@ -152,7 +162,7 @@ func (im *importer) input() error {
 	}
 	im.model.Input = layer.Shape{H: int(h), W: int(w), C: int(c)}
 	if err := im.model.Input.Check(); err != nil {
-		return fmt.Errorf("input %s: %w", in.name, err)
+		return fmt.Errorf("input %s: %w", label(in.name), err)
 	}
 	im.shapes[graph.Input] = im.model.Input
 	im.operands[in.name] = &operand{layer: graph.Input, dims: []int{1, int(c), int(h), int(w)}}
@@ -174,8 +184,8 @@ func symbolic(dims []int64) string {
 
 // live returns the nodes that the outputs need, in the order of the file, and lists their readers.
 func (im *importer) live() ([]*node, error) {
-	if len(im.content.outputs) == 0 {
-		return nil, errors.New("no outputs")
+	if n := len(im.content.outputs); n == 0 || n > maxOutputs {
+		return nil, fmt.Errorf("%d outputs, expected 1 to %d", n, maxOutputs)
 	}
 	producer := map[string]*node{}
 	for _, n := range im.nodes {
@@ -184,7 +194,7 @@ func (im *importer) live() ([]*node, error) {
 				continue
 			}
 			if producer[out] != nil || im.operands[out] != nil {
-				return nil, fmt.Errorf("node %s: something else has the name of its output %q", n, out)
+				return nil, fmt.Errorf("node %s: something else has the name of its output %s", n, label(out))
 			}
 			producer[out] = n
 		}
@@ -224,7 +234,7 @@ func (n *node) String() string {
 	if name == "" {
 		name = n.outputs[0]
 	}
-	return fmt.Sprintf("%s (%s)", name, n.op)
+	return fmt.Sprintf("%s (%s)", label(name), label(n.op))
 }
 
 // lower finds what the outputs of a node stand for. It appends a layer to the model if one has to
@@ -239,7 +249,7 @@ func (im *importer) lower(n *node) error {
 	for _, in := range n.inputs {
 		o := im.operands[in]
 		if o == nil && in != "" {
-			return fail(fmt.Errorf("it reads %q, which nothing before it computes", in))
+			return fail(fmt.Errorf("it reads %s, which nothing before it computes", label(in)))
 		}
 		c.args = append(c.args, o)
 	}
@@ -268,7 +278,7 @@ func (im *importer) lower(n *node) error {
 	}
 	for _, a := range n.attributes {
 		if !a.used {
-			return fail(fmt.Errorf("attribute %s is not supported", a.name))
+			return fail(fmt.Errorf("attribute %s is not supported", label(a.name)))
 		}
 	}
 	im.operands[n.outputs[0]] = out
@@ -279,14 +289,14 @@ func (im *importer) lower(n *node) error {
 func (im *importer) name(candidates ...string) string {
 	var name string
 	for _, c := range candidates {
-		if name = c; c != "" && !im.taken[c] {
+		if name = c; c != "" && im.taken[c] == 0 {
 			break
 		}
 	}
-	for name == "" || im.taken[name] {
-		name += "_"
+	for free := name; im.taken[name] > 0; name = fmt.Sprintf("%s_%d", free, im.taken[free]) {
+		im.taken[free]++
 	}
-	im.taken[name] = true
+	im.taken[name] = 1
 	return name
 }
 
@@ -341,7 +351,7 @@ func (im *importer) finish() error {
 	}
 	var outputs []string
 	for _, name := range im.content.outputs {
-		fail := func(err error) error { return fmt.Errorf("output %s: %w", name, err) }
+		fail := func(err error) error { return fmt.Errorf("output %s: %w", label(name), err) }
 		o := im.operands[name]
 		switch {
 		case o == nil:
@@ -360,6 +370,9 @@ func (im *importer) finish() error {
 		if !slices.Contains(outputs, converted) {
 			outputs = append(outputs, converted)
 		}
+	}
+	if _, ok := im.shapes[im.model.Head]; im.model.Head != "" && !ok {
+		return fmt.Errorf("metadata %s is %s, expected the name of a layer", keyHead, label(im.model.Head))
 	}
 	last := im.model.Nodes[len(im.model.Nodes)-1]
 	if len(outputs) == 2 && slices.Contains(outputs, last.Name) {

@@ -93,7 +93,7 @@ func (c *call) windowed(in layer.Shape, kh, kw int) (w windowed, err error) {
 		w.pad.Top, w.pad.Bottom = same(in.H, kh)
 		w.pad.Left, w.pad.Right = same(in.W, kw)
 	default:
-		return w, fmt.Errorf("auto_pad is %q, expected NOTSET, VALID, SAME_UPPER or SAME_LOWER", auto)
+		return w, fmt.Errorf("auto_pad is %s, expected NOTSET, VALID, SAME_UPPER or SAME_LOWER", label(auto))
 	}
 	if w.kernelW == w.kernel {
 		w.kernelW = 0
@@ -216,8 +216,11 @@ func dropout(c *call) (*operand, error) {
 		return nil, err
 	}
 	if training != nil {
-		if v, err := training.scalar(); err != nil || v != 0 {
-			return nil, errors.Join(err, errors.New("training_mode is true, expected false"))
+		switch v, err := training.scalar(); {
+		case err != nil:
+			return nil, err
+		case v != 0:
+			return nil, errors.New("training_mode is true, expected false")
 		}
 	}
 	return c.elementwise(layer.Dropout{Rate: rate})

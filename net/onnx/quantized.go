@@ -74,7 +74,7 @@ func quantizeLinear(c *call) (*operand, error) {
 			return nil, fmt.Errorf("tensor %s: it has integers, expected floating-point numbers", o.constant.name)
 		}
 		q.integers = true
-		return &operand{constant: &constant{o.constant.data, o.constant.dims, q}}, nil
+		return &operand{constant: o.constant.with(q)}, nil
 	}
 	t, err := q.activations()
 	if err != nil {
@@ -126,19 +126,13 @@ func (c *call) dequantizeConstant(k *constant) (*operand, error) {
 		return nil, err
 	}
 	if made := k.quant; made != nil { // by QuantizeLinear
-		if !made.integers || made.element != q.element || made.axis != q.axis {
+		if !made.integers || !made.equal(q) {
 			return nil, fmt.Errorf("tensor %s: it has been quantized otherwise", k.name)
-		}
-		for i := range max(len(made.scales), len(q.scales)) {
-			s, z := made.of(min(i, len(made.scales)-1))
-			if scale, zero := q.of(min(i, len(q.scales)-1)); s != scale || z != zero {
-				return nil, fmt.Errorf("tensor %s: it has been quantized otherwise", k.name)
-			}
 		}
 	} else if k.err == nil && !isQuantized(k.stored.DType) {
 		return nil, fmt.Errorf("tensor %s: values are %v, expected integers", k.name, k.stored.DType)
 	}
-	return &operand{constant: &constant{k.data, k.dims, q}}, nil
+	return &operand{constant: k.with(q)}, nil
 }
 
 func isQuantized(t tensor.DType) bool { return isInteger(t) && t != tensor.I64 }
@@ -187,18 +181,18 @@ func qlinearConv(c *call) (*operand, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := []*operand{x, {constant: &constant{w.data, w.dims, q}}}
+	if !q.symmetric() {
+		return nil, fmt.Errorf("weights %s have other zero points than 0, or 128 for U8", w.name)
+	}
+	args := []*operand{x, {constant: w.with(q)}}
 	b, err := c.constantArg(8)
 	if err != nil {
 		return nil, err
 	}
 	if b != nil {
 		// Its integers have the scale of the products.
-		scales := make([]float64, len(q.scales))
-		for i, s := range q.scales {
-			scales[i] = float64(c.shapes[x.layer].Type.Scale * float32(s))
-		}
-		args = append(args, &operand{constant: &constant{b.data, b.dims, &quantizing{element: tensor.I32, scales: scales}}})
+		products := &quantizing{element: tensor.I32, scales: q.scales, factor: c.shapes[x.layer].Type.Scale}
+		args = append(args, &operand{constant: b.with(products)})
 	}
 	return c.between(conv, 6, args...)
 }

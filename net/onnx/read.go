@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -39,10 +40,11 @@ const (
 // Limits on what a file may have. A file is at most 2 GiB, as that is all that a protocol buffer can be;
 // weights beyond are in files of their own.
 const (
-	maxFile  = 2 << 30
-	maxNodes = 1 << 16
-	maxDims  = 16
-	maxList  = 1 << 12 // of the numbers of an attribute
+	maxFile    = 2 << 30
+	maxNodes   = 1 << 16
+	maxTensors = 1 << 18
+	maxDims    = 16
+	maxList    = 1 << 12 // of the numbers of an attribute
 )
 
 // A content is what a file says, but for its weights, which stay there.
@@ -87,6 +89,27 @@ type input struct {
 	dims    []int64 // -1 for a symbolic one
 }
 
+// A label is a name as messages have it. Names are any text, of up to 64 KiB.
+type label string
+
+// String returns the name, or if it would not look like one, quotes its beginning.
+func (l label) String() string {
+	const most = 100
+	s := string(l)
+	long := len(s) > most
+	if long {
+		s = s[:most]
+	}
+	q := strconv.Quote(s)
+	switch {
+	case long:
+		return q + "…"
+	case s == "" || strings.Contains(s, " ") || q != `"`+s+`"`:
+		return q
+	}
+	return s
+}
+
 // A section is a part of a file.
 type section struct {
 	file         io.ReaderAt
@@ -129,9 +152,10 @@ func each(m protobuf.Message, f map[protowire.Number]func(protobuf.Field) error)
 }
 
 // text stores a field's string.
-func text(dst *string) func(protobuf.Field) error {
-	return func(f protobuf.Field) (err error) {
-		*dst, err = f.String()
+func text[S ~string](dst *S) func(protobuf.Field) error {
+	return func(f protobuf.Field) error {
+		s, err := f.String()
+		*dst = S(s)
 		return err
 	}
 }
@@ -220,13 +244,20 @@ func (c *content) graph(m protobuf.Message) error {
 			if err != nil {
 				return err
 			}
-			if t.name == "" || c.initializers[t.name] != nil {
-				return fmt.Errorf("two initializers have the name %q, or one has none", t.name)
+			if len(c.initializers) == maxTensors {
+				return fmt.Errorf("more than %d initializers", maxTensors)
 			}
-			c.initializers[t.name] = t
+			name := string(t.name)
+			if name == "" || c.initializers[name] != nil {
+				return fmt.Errorf("two initializers have the name %s, or one has none", label(name))
+			}
+			c.initializers[name] = t
 			return nil
 		}),
 		graphInput: inside(func(m protobuf.Message) error {
+			if len(c.inputs) == maxTensors {
+				return fmt.Errorf("more than %d inputs", maxTensors)
+			}
 			in, err := readInput(m)
 			c.inputs = append(c.inputs, in)
 			return err
@@ -247,7 +278,7 @@ func readInput(m protobuf.Message) (in input, err error) {
 		value := int64(-1)
 		err := each(m, map[protowire.Number]func(protobuf.Field) error{dimValue: integer64(&value)})
 		if in.dims = append(in.dims, value); len(in.dims) > maxDims {
-			return fmt.Errorf("input %q has more than %d dimensions", in.name, maxDims)
+			return fmt.Errorf("input %s has more than %d dimensions", label(in.name), maxDims)
 		}
 		return err
 	})
@@ -296,7 +327,7 @@ func (c *content) node(m protobuf.Message) (*node, error) {
 		}),
 	})
 	if err == nil && (n.op == "" || len(n.outputs) == 0) {
-		err = fmt.Errorf("a node %q without an operator or an output", n.name)
+		err = fmt.Errorf("a node %s without an operator or an output", label(n.name))
 	}
 	if domain != "" && domain != onnxDomain {
 		n.op = domain + "." + n.op
@@ -389,7 +420,7 @@ func (c *content) tensor(m protobuf.Message) (*constant, error) {
 	}
 	for _, d := range dims {
 		if int64(int(d)) != d {
-			return nil, fmt.Errorf("tensor %q has a dimension of %d", t.name, d)
+			return nil, fmt.Errorf("tensor %s has a dimension of %d", t.name, d)
 		}
 		t.dims = append(t.dims, int(d))
 	}
@@ -442,12 +473,12 @@ func (c *content) tensor(m protobuf.Message) (*constant, error) {
 			return err
 		}})
 		if err != nil {
-			return nil, fmt.Errorf("tensor %q: %w", t.name, err)
+			return nil, fmt.Errorf("tensor %s: %w", t.name, err)
 		}
 		s = section{data, 0, int64(len(data))}
 	}
-	n, err := t.stored.Elems(s.size)
-	if err == nil && (int64(n)*int64(dtype.Size()) != s.size) {
+	n, err := t.stored.Elems(math.MaxInt64)
+	if err == nil && int64(n)*int64(dtype.Size()) != s.size {
 		err = fmt.Errorf("%d bytes of values, expected %d for %s of %v", s.size, int64(n)*int64(dtype.Size()), t.stored.Shape(), dtype)
 	}
 	t.err = err
@@ -482,7 +513,7 @@ func (b littleEndian) ReadAt(p []byte, offset int64) (int, error) {
 func (c *content) externalData(entries map[string]string) (section, error) {
 	location := entries["location"]
 	fail := func(err error) (section, error) {
-		return section{}, fmt.Errorf("external data %q: %w", location, err)
+		return section{}, fmt.Errorf("external data %s: %w", label(location), err)
 	}
 	number := func(key string, otherwise int64) (int64, error) {
 		s, ok := entries[key]
@@ -491,7 +522,7 @@ func (c *content) externalData(entries map[string]string) (section, error) {
 		}
 		v, err := strconv.ParseInt(s, 10, 64)
 		if err != nil || v < 0 {
-			return 0, fmt.Errorf("%s is %q, expected a number of bytes", key, s)
+			return 0, fmt.Errorf("%s is %s, expected a number of bytes", key, label(s))
 		}
 		return v, nil
 	}

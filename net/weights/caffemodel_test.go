@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -392,6 +393,13 @@ func TestBlobChanged(t *testing.T) {
 		change(other)
 		if _, err := a.load(bytes.NewReader(other), nil); err == nil {
 			t.Error("no error for a file that has changed")
+		}
+	}
+	for _, form := range []caffeForm{{}, {unpacked: true}, {unpacked: true, double: true}} {
+		blob := join(form.blob([]float32{1, 2, 3}, 3))
+		r := io.NewSectionReader(bytes.NewReader(blob), 0, int64(len(blob)))
+		if _, err := loadBlob(r, make([]float32, 2)); err == nil || err.Error() != "more than 2 values" {
+			t.Errorf("%+v: error %v, want more than 2 values", form, err)
 		}
 	}
 }

@@ -269,13 +269,14 @@ func parseSize(s string, least int) (int, error) {
 	return int(n), err
 }
 
-// WriteSafetensors writes the weights of a model, adapted to them as [graph.Compile] adapts it, as float32. The tensors are
-// node.weight, O×I×KH×KW or for a dense layer O×CHW, and node.bias, O, as PyTorch would have them. The metadata says what
-// else [Open] must know to give the same network: the model's name, its preprocessor, the size of the
-// input, the padding of the convolutions, and how poolings round.
+// WriteSafetensors writes the weights of a model, adapted to them as [graph.Compile] adapts it, as
+// float32. The tensors are node.weight, O×I×KH×KW or for a dense layer O×CHW, and node.bias, O, as
+// PyTorch would have them. The metadata says what else [Open] must know to give the same network: the
+// model's name, its preprocessor, the size of the input, the padding of the convolutions, and how
+// poolings round.
 //
-// The bytes depend on nothing but the model and its weights. Layer by layer is written; no more than one is in memory.
-// The weights must not be quantized: the format has no place for scales.
+// Equal models and weights give equal bytes. The weights of one layer at a time are in memory. They must
+// not be quantized: the format has no place for scales.
 func WriteSafetensors(w io.Writer, m *graph.Model, weights graph.Weights) error {
 	fail := func(err error) error { return fmt.Errorf("safetensors: %s: %w", m.Name, err) }
 	m, err := weights.Adapt(m)

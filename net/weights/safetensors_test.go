@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -15,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"firebench/kernels"
 	"firebench/kernels/kerneltest"
@@ -140,7 +142,7 @@ func TestSafetensorsRoundTrip(t *testing.T) {
 	check("padded", m, padded)
 	check("small", smallModel(), adapting{Random(4), recipe{
 		height: 17, width: 19, preprocessor: "torchvision-rgb-224",
-		padding: map[string]kernels.Padding{"a": {Top: 1, Right: 2}},
+		padding: map[string]kernels.Padding{"a": {Top: 1, Bottom: 3, Right: 2}},
 		ceil:    map[string]bool{"pool": true, "mean": false},
 	}})
 }
@@ -401,6 +403,20 @@ func TestTorchvisionAlexNet(t *testing.T) {
 	}
 }
 
+// TestSafetensorsNames: a file that says which of our models it is for has our names, whatever they look like.
+func TestSafetensorsNames(t *testing.T) {
+	m := &graph.Model{
+		Name:  "other",
+		Input: layer.Shape{H: 2, W: 3, C: 4},
+		Nodes: []graph.Node{{Name: "features.0", Layer: layer.Conv{Out: 2, Kernel: 1}}},
+	}
+	w, err := Open(written(t, m, Random(1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	layers(t, w, m)
+}
+
 // TestDenseOrder: the weights of a dense layer, 2-D in the file, are those of the values in the order of PyTorch's
 // flatten and Caffe's InnerProduct: channel by channel, row by row.
 func TestDenseOrder(t *testing.T) {
@@ -564,11 +580,22 @@ func TestTensorsMemory(t *testing.T) {
 	if _, err := w.Layer(param("a", 2, 2, 2, 1)); err == nil || !strings.Contains(err.Error(), "2×4×1×1, expected 2×2×2×1") {
 		t.Errorf("a layer of another shape: %v", err)
 	}
-	if err := os.WriteFile(path, []byte("short"), 0o666); err != nil {
+	info, err := os.Stat(path)
+	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = w.Layer(param("a", 2, 4, 1, 1))
-	checkError(t, err, path, "the file has changed since it was opened")
+	for _, change := range []func() error{
+		func() error { return os.Chtimes(path, time.Time{}, info.ModTime().Add(-time.Hour)) },
+		func() error {
+			return errors.Join(os.WriteFile(path, []byte("short"), 0o666), os.Chtimes(path, time.Time{}, info.ModTime()))
+		},
+	} {
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.Layer(param("a", 2, 4, 1, 1))
+		checkError(t, err, path, "the file has changed since it was opened")
+	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}

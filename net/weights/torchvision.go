@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"firebench/kernels"
-	"firebench/net/models"
 )
 
 // torchvision says whose weights the tensors, which have torchvision's names, are, and checks that they
@@ -28,14 +27,6 @@ func (t *tensors) torchvision() error {
 	t.names = func(node string) (weights, bias string) { return modules[node] + ".weight", modules[node] + ".bias" }
 	t.recipe = recipe{height: 224, width: 224, preprocessor: "torchvision-rgb-224", padding: map[string]kernels.Padding{"conv10": {}}}
 	return t.published(model)
-}
-
-// published says that the weights are those of a model, and checks that they are all there.
-func (t *tensors) published(model string) (err error) {
-	if t.network, err = models.Lookup(model); err != nil {
-		return err
-	}
-	return t.fit(t.recipe.apply(t.network))
 }
 
 // alexnetModules returns the modules of torchvision's alexnet by the names of our nodes.

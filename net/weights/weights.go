@@ -24,14 +24,16 @@ import (
 //   - the compressed file of [ReadDeepCompression]
 //   - FBW, which [WriteFBW] writes, for any model
 //
-// The weights fit the model that they were trained for and no other; their Adapt gives it the preprocessor,
-// the size of the input, the padding and the rounding of sizes that they were trained with. Only the compressed file is read at once. Of
-// others Open reads the structure, and Layer the values of a layer, for which it opens the file again; what
-// Layer returns is valid until its next call. The Weights must not be used by several goroutines at once.
+// The weights fit the model that they were trained for and no other; their Adapt gives it the
+// preprocessor, the size of the input, the padding and the rounding of sizes that they were trained with.
+// Only the compressed file is read at once. Of the others Open reads the structure, and Layer the values
+// of a layer; what Layer returns is valid until its next call. The Weights must not be used by several
+// goroutines at once.
 //
-// Tensors that are missing, that no layer needs, that have another shape than the layer needs, whose values are not
-// finite, and weights that are all zero are errors of Open, if the file says which network it is for, of
-// Adapt or of Layer. Errors name the file, what was found and what was expected.
+// Tensors that are missing, surplus or of another shape than their layer's, values that are not finite,
+// and weights that are all zero are errors: of Open if the file says which network it is for, else of
+// Adapt, and of Layer what the values alone tell. Errors name the file, what was found and what was
+// expected.
 func Open(path string) (graph.Weights, error) {
 	f, err := files.Open(path, maxFile)
 	if err != nil {

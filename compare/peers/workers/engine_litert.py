@@ -16,7 +16,7 @@ class Engine:
     version = importlib.metadata.version("ai-edge-litert")
 
     def __init__(self, impl, model, type, threads, image):
-        content = Converter(Network(model), type, image.shape).content()
+        content = Converter(Network(model), image.shape).content()
         self.net = interpreter.Interpreter(model_content=content, num_threads=threads)
         self.net.allocate_tensors()
         # The input stays where it is during calls.
@@ -39,7 +39,7 @@ Type = tflite.TensorType
 class Converter:
     """Builds a model. Values are NHWC; int8 is zero − 128 and q − 128 where ONNX has uint8."""
 
-    def __init__(self, network, type, shape):
+    def __init__(self, network, shape):
         self.network = network
         self.graph = tflite.SubGraphT()
         self.graph.tensors, self.graph.operators = [], []
@@ -49,15 +49,16 @@ class Converter:
         self.grids = {}  # the grid that a value is computed on, by its name
         self.shapes = {network.input: (1, *shape[2:], shape[1])}
         self.readers = {}
-        for layer in network.layers:
-            for value in layer.inputs:
-                self.readers.setdefault(value.name, []).append(value)
+        for value in [value for layer in network.layers for value in layer.inputs] + [network.output]:
+            self.readers.setdefault(value.name, []).append(value)
 
         input = self.make(network.input, None)
         self.graph.inputs = [input]
         for layer in network.layers:
             self.layer(layer)
-        self.graph.outputs = [self.take(network.output, None)]
+        if network.output.grid is not None:
+            self.take(network.output.name, network.output.grid)
+        self.graph.outputs = [self.take(network.output.name, None)]
 
     def content(self):
         model = tflite.ModelT()

@@ -395,6 +395,8 @@ add("dropout-13", [node("Dropout", "x ratio training", "d"), node("Relu", "d")],
 add("dropout-22", [node("Dropout", "x", "d"), node("Relu", "d")], opset=22)
 refuse("dropout-training", "training_mode", [node("Dropout", "x ratio training", "d"), node("Relu", "d")],
        {"ratio": f32(0.25), "training": np.array(True)}, bad=0)
+refuse("dropout-no-value", "training", [node("Dropout", "x ratio training")], {"ratio": f32(0.25), "training": TensorProto(
+    name="training", data_type=TensorProto.BOOL)}, broken=True)
 refuse("dropout-mask", "", [node("Dropout", "x", "y mask")], outputs=["y", "mask"],
        change=lambda m: setattr(m.graph.output[1].type.tensor_type, "elem_type", TensorProto.BOOL))
 
@@ -526,7 +528,7 @@ stored("initializer-dim-absurd", raw(TensorProto.FLOAT, W.tobytes(), (1 << 31, 1
 stored("initializer-dim-overflow", raw(TensorProto.FLOAT, b"", (1 << 32, 1 << 32, 1, 1)), "w")
 stored("initializer-huge", raw(TensorProto.FLOAT, b"", (1 << 14, 1 << 14, 3, 3)), "w")
 stored("initializer-dim-0", raw(TensorProto.FLOAT, b"", (1 << 30, 0, 3, 3)), "w")
-stored("initializer-dim-0-1", raw(TensorProto.FLOAT, b"", (4, 2, 0, 1 << 30)), "w")
+stored("initializer-dim-0-1", raw(TensorProto.FLOAT, b"", (4, 2, 0, 1 << 30)), "")
 stored("initializer-scalar", raw(TensorProto.FLOAT, W.tobytes()[:4], ()), "w")
 stored("initializer-dims-many", raw(TensorProto.FLOAT, W.tobytes()[:4], (1,) * 100), "")
 stored("initializer-no-type", raw(TensorProto.UNDEFINED, W.tobytes()), "w")
@@ -642,6 +644,13 @@ refuse("attribute-type", "pads", [node("Conv", "x w", pads="1")], {"w": W}, brok
 refuse("attribute-twice", "strides", [node("Conv", "x w", strides=[2, 2])], {"w": W}, broken=True,
        change=lambda m: m.graph.node[0].attribute.append(helper.make_attribute("strides", [1, 1])))
 refuse("attribute-unknown", "frob", [node("Conv", "x w", frob=1)], {"w": W}, broken=True)
+refuse("text-lines", "", [node("Conv", "x w", name="two\nlines", **{"a\nb": 1})], {"w": W}, bad=None, broken=True)
+refuse("text-lines-op", "", [node("Re\nlu", "x", name="two\r\nlines")], bad=None, broken=True)
+refuse("text-lines-value", "", [node("Relu", "two\nlines")], broken=True)
+refuse("text-lines-external", "w", [node("Conv", "x w")], {"w": external(location="no\nfile")}, broken=True, bad=None)
+refuse("text-lines-output", "", RELU, outputs=["two\nlines"], broken=True, bad=None)
+refuse("text-lines-tensor", "", [helper.make_node("Conv", ["x", "two\nlines"], ["y"], name="conv.y")], {"two\nlines": W[:3, :1]}, broken=True)
+add("names-lines", [node("Relu", "x", "h", name="two\nlines"), node("Relu", "h", "y")], layers="two%0Alines relu.y")
 add("names-empty", [node("Conv", "x w", "first", name=""), node("Relu", "first", "y", name="")], {"w": W}, layers="first y")
 add("names-taken", [node("Conv", "x w", "first", name="same"), node("Relu", "first", "y", name="same")], {"w": W}, layers="same y",
     reference=True)
