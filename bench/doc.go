@@ -30,5 +30,16 @@
 // op=mac, is that of the integer multiply-adds that the direct convolution uses. The peaks and the
 // rate of reading are measured right before and after each benchmark; their means count.
 //
+// FIREBENCH_MODEL=FILE.onnx measures the network in a file, with its weights, instead of those of package models:
+//
+//	FIREBENCH_MODEL=$PWD/file.onnx go test -run '^$' -bench Layer ./bench | tee bench.txt
+//	go run ./compare -net file bench.txt
+//
+// A relative path is taken from the current folder, which is that of this package under go test, or from the one above
+// it, the module's. net= is the network's name: that of the file, without .onnx, unless Firebench has written it and
+// put a name into it. A network that is called like one of package models, but has other layers, is
+// NAME.onnx. A float32 network is also measured in int8, one whose values are quantized in int8 alone. Lines
+// "# layer" before the results say what firebench/compare must know of the network.
+//
 // Command bench/run records interleaved samples of the benchmarks.
 package bench

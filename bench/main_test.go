@@ -10,10 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/klauspost/cpuid/v2"
-
 	"firebench/bench/machine"
-	"firebench/kernels"
 )
 
 // TestMain writes what the benchmark format has no place for elsewhere: the units'
@@ -29,7 +26,7 @@ func TestMain(m *testing.M) {
 		} else if n, err := strconv.Atoi(cpus[0]); err == nil && n > 0 {
 			runtime.GOMAXPROCS(n)
 		}
-		isas, err := kernels.Supported()
+		facts, err := machine.Facts()
 		if err == nil {
 			err = openModel()
 		}
@@ -41,11 +38,9 @@ func TestMain(m *testing.M) {
 		for _, unit := range units() {
 			fmt.Printf("Unit %s better=higher\n", unit)
 		}
-		fmt.Printf("isas: %s\n", strings.Trim(fmt.Sprint(isas), "[]"))
-		fmt.Printf("cores: %d\n", runtime.NumCPU())
-		fmt.Printf("cpu-id: %s\n", machine.ID())
-		c := cpuid.CPU.Cache
-		fmt.Printf("caches: l1d=%s l2=%s l3=%s\n", size(c.L1D), size(c.L2), size(c.L3))
+		for _, f := range facts {
+			fmt.Printf("%s: %s\n", f.Key, f.Value)
+		}
 	}
 	code := m.Run()
 	plans.close()
@@ -71,18 +66,6 @@ func each(cpus []string) int {
 		}
 	}
 	return 0
-}
-
-// size formats a number of bytes; cpuid reports -1 for what it cannot tell.
-func size(n int) string {
-	switch {
-	case n <= 0:
-		return "unknown"
-	case n%(1<<20) == 0:
-		return fmt.Sprintf("%dMiB", n>>20)
-	default:
-		return fmt.Sprintf("%dKiB", n>>10)
-	}
 }
 
 // TestHeader: the configuration lines say which machine this is.

@@ -30,21 +30,22 @@ type network struct {
 var networks = func() []*network {
 	var list []*network
 	for _, m := range models.All() {
-		list = append(list, &network{m, weights.Random(seed), numberTypes})
+		list = append(list, random(m))
 	}
 	return list
 }()
 
-// lookup returns a network of package models.
+// random returns a network with random weights.
+func random(m *graph.Model) *network { return &network{m, weights.Random(seed), numberTypes} }
+
+// lookup returns a network of package models, whatever is benchmarked.
 func lookup(t testing.TB, name string) *network {
 	t.Helper()
-	for _, n := range networks {
-		if n.Name == name {
-			return n
-		}
+	m, err := models.Lookup(name)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatalf("no network %s", name)
-	return nil
+	return random(m)
 }
 
 // openModel makes the network in the file that FIREBENCH_MODEL names, if it names one, that which is
@@ -76,7 +77,7 @@ func TestModelFile(t *testing.T) {
 		{Name: "fc", Layer: layer.Dense{Out: 10}},
 	}}
 	defer plans.close()
-	q, w := plans.model(t, &network{table, weights.Random(seed), numberTypes}, int8Type)
+	q, w := plans.model(t, random(table), int8Type)
 	folder := filepath.Join(t.TempDir(), "bench")
 	if err := os.Mkdir(folder, 0o777); err != nil {
 		t.Fatal(err)

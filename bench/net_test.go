@@ -311,3 +311,30 @@ func TestPlanCache(t *testing.T) {
 		t.Errorf("%d plans are compiled anew", maxPlans)
 	}
 }
+
+// A reuser gives all layers in the same memory.
+type reuser struct {
+	graph.Weights
+	memory [1]float32
+}
+
+func (r *reuser) Layer(p graph.Param) (kernels.Weights, error) {
+	r.memory[0]++
+	return kernels.Weights{Values: r.memory[:], Bias: r.memory[:], Scales: r.memory[:]}, nil
+}
+
+// TestSource: a layer is asked for once, and stays what it was.
+func TestSource(t *testing.T) {
+	s := source{&reuser{}, map[string]kernels.Weights{}}
+	for i, name := range []string{"a", "b", "a", "b"} {
+		l, err := s.Layer(graph.Param{Node: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, got := range [][]float32{l.Values, l.Bias, l.Scales} {
+			if want := float32(i%2 + 1); got[0] != want {
+				t.Errorf("%s, asked %d times: %v, want %v", name, 1+i/2, got[0], want)
+			}
+		}
+	}
+}

@@ -29,9 +29,12 @@ func TestImports(t *testing.T) {
 		{"firebench/net/layer", []string{"firebench/kernels", "firebench/kernels/workers"}, nil},
 		{"firebench/net/graph", []string{"firebench/kernels", "firebench/kernels/workers", "firebench/net/layer"}, nil},
 		{"firebench/net/onnx", []string{"firebench/kernels", "firebench/net/"}, []string{"google.golang.org/protobuf/encoding/protowire"}},
+		{"firebench/net/codecs", []string{"firebench/net/weights"}, []string{"github.com/klauspost/compress/"}},
 		{"firebench/net/", []string{"firebench/kernels", "firebench/net/"}, []string{"golang.org/x/image/", "golang.org/x/sync/"}},
 
 		{"firebench/asmgen", []string{"firebench/asmgen", "firebench/asmgen/", "firebench/kernels/winograd", "firebench/net/files"}, []string{"github.com/mmcloughlin/avo/"}},
+		{"firebench/compare/peers/gonum", []string{"firebench/net/graph", "firebench/net/layer"}, []string{"gonum.org/v1/gonum/"}},
+		{"firebench/compare/peers", []string{"firebench/bench/", "firebench/compare/", "firebench/kernels", "firebench/net/"}, []string{"golang.org/x/perf/"}},
 		{"firebench/compare", []string{"firebench/compare/", "firebench/kernels", "firebench/net/"}, []string{"golang.org/x/perf/"}},
 		{"firebench/bench", []string{"firebench/bench/", "firebench/compare/", "firebench/kernels", "firebench/kernels/workers", "firebench/net/"}, []string{"github.com/klauspost/cpuid/v2"}},
 	}

@@ -380,3 +380,70 @@ func TestQuantizedWeights(t *testing.T) {
 		}
 	})
 }
+
+// TestQuantize checks integers that were worked out by hand, and that weights and biases made of
+// integers become the same integers again.
+func TestQuantize(t *testing.T) {
+	p := conv(1, 1, 2, 4, 1, 1, 0, 1).problem()
+	p.Src, p.Dst = u8(0.5, 3), u8(0.25, 7)
+	q, err := p.Quantize(kernels.Weights{
+		Values: []float32{0.75, -1, 254, 3, 0, 0, 1, -1},
+		Bias:   []float32{1.125, 31, -5, 0},
+		Scales: []float32{0.5, 0, 0, 0x1p-10},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := float32(5.0 / (1 << 24 * 0.5)) // the bias becomes 2²⁴
+	if want := []int8{2, -2, 127, 2, 0, 0, 127, -128}; !slices.Equal(q.Values, want) {
+		t.Errorf("weights %v, want %v", q.Values, want)
+	}
+	if want := []int32{4, 31, -1 << 24, 0}; !slices.Equal(q.Bias, want) {
+		t.Errorf("biases %v, want %v", q.Bias, want)
+	}
+	if want := []float32{0.5, 2, dead, 0x1p-10}; !slices.Equal(q.Scales, want) {
+		t.Errorf("scales %v, want %v", q.Scales, want)
+	}
+
+	p = conv(1, 1, 50, 400, 1, 1, 0, 1).problem()
+	p.Src, p.Dst = u8(0.0123, 3), u8(0.0456, 7)
+	w := kernels.Weights{Values: kerneltest.Random(1, p.Weights()), Bias: kerneltest.Random(2, p.Out)}
+	for c := range p.Out {
+		size := float32(math.Ldexp(1, -c/8)) // to 2⁻⁵⁰, beside which the bias is too large
+		for i := range p.K() {
+			w.Values[c*p.K()+i] *= size
+		}
+	}
+	first, err := p.Quantize(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Scales = first.Scales
+	for c, s := range first.Scales {
+		w.Bias[c] = float32(float64(first.Bias[c]) * float64(p.Src.Scale*s))
+		for i := c * p.K(); i < (c+1)*p.K(); i++ {
+			w.Values[i] = float32(first.Values[i]) * s
+		}
+	}
+	again, err := p.Quantize(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for c := range p.Out {
+		if first.Bias[c] != again.Bias[c] || first.Scales[c] != again.Scales[c] {
+			t.Errorf("channel %d: bias %d, scale %g, and again %d, %g", c, first.Bias[c], first.Scales[c], again.Bias[c], again.Scales[c])
+		}
+	}
+	if !slices.Equal(first.Values, again.Values) {
+		t.Error("the weights are others the second time")
+	}
+
+	_, err = p.Quantize(kernels.Weights{Values: w.Values[1:]})
+	checkError(t, "weights", err, []string{"19999 weights, expected 20000"})
+	p.Dst = kernels.Type{}
+	_, err = p.Quantize(w)
+	checkError(t, "float32", err, []string{"f32 from u8(scale 0.0123, zero 3), expected quantized u8 from quantized u8"})
+	p.Groups = 3
+	_, err = p.Quantize(w)
+	checkError(t, "groups", err, []string{"3 groups do not divide"})
+}

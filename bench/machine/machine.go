@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/klauspost/cpuid/v2"
+
+	"firebench/kernels"
 )
 
 // ID returns family, model and stepping of the processor as "25/17/1", "unknown" where
@@ -48,6 +50,47 @@ func name(c *cpuid.CPUInfo, arch string, cores int) string {
 		words = append(words, id)
 	}
 	return fmt.Sprintf("%s-%dcores", strings.Join(words, "-"), cores)
+}
+
+// A Fact is a line "key: value" of benchmark files. Facts never change on one machine: every key
+// splits benchstat's tables.
+type Fact struct{ Key, Value string }
+
+// Facts returns what package testing does not say of the machine: the usable instruction sets, cores,
+// the processor's ID and caches. It fails if FIREBENCH_ISA is wrong.
+func Facts() ([]Fact, error) {
+	isas, err := kernels.Supported()
+	if err != nil {
+		return nil, err
+	}
+	c := cpuid.CPU.Cache
+	return []Fact{
+		{"isas", strings.Trim(fmt.Sprint(isas), "[]")},
+		{"cores", strconv.Itoa(runtime.NumCPU())},
+		{"cpu-id", ID()},
+		{"caches", fmt.Sprintf("l1d=%s l2=%s l3=%s", size(c.L1D), size(c.L2), size(c.L3))},
+	}, nil
+}
+
+// TestingFacts returns what package testing says of the machine.
+func TestingFacts() []Fact {
+	facts := []Fact{{"goos", runtime.GOOS}, {"goarch", runtime.GOARCH}}
+	if cpu := strings.TrimSpace(cpuid.CPU.BrandName); cpu != "" {
+		facts = append(facts, Fact{"cpu", cpu})
+	}
+	return facts
+}
+
+// size formats a number of bytes; cpuid reports -1 for what it cannot tell.
+func size(n int) string {
+	switch {
+	case n <= 0:
+		return "unknown"
+	case n%(1<<20) == 0:
+		return fmt.Sprintf("%dMiB", n>>20)
+	default:
+		return fmt.Sprintf("%dKiB", n>>10)
+	}
 }
 
 // A Load is the average number of processes that ran or wanted to run, over the last

@@ -33,6 +33,7 @@ import (
 
 	"firebench/bench/machine"
 	"firebench/bench/model"
+	"firebench/bench/recording"
 	"firebench/compare/report"
 	"firebench/compare/samples"
 	"firebench/kernels"
@@ -115,6 +116,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, build bui
 		for line := range strings.SplitSeq(err.Error(), "\n") { // joined errors have one each
 			fmt.Fprintf(stderr, "run: %s\n", line)
 		}
+		if errors.Is(err, samples.ErrUnknownNetwork) {
+			return 2
+		}
 		return 1
 	}
 	return 0
@@ -158,7 +162,7 @@ func (o *options) check(rest []string, given map[string]bool) error {
 		return fmt.Errorf("-count is %d, expected 1 to 1000", o.count)
 	}
 	for i, n := range o.nets {
-		if _, err := models.Lookup(n); err != nil {
+		if _, err := models.Lookup(n); err != nil && !o.last { // a record may have others
 			return fmt.Errorf("-net: %w", err)
 		}
 		if slices.Contains(o.nets[:i], n) {
@@ -192,7 +196,7 @@ func (o *options) record(ctx context.Context, stdout, stderr io.Writer, build bu
 	if err := build(ctx, stderr, binary); err != nil {
 		return err
 	}
-	r, err := create(o.out, newHeader(ctx, o.args))
+	r, err := create(o.out, recording.NewHeader(ctx, "./bench/run", o.args, model.Variable))
 	if err != nil {
 		return err
 	}

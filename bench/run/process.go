@@ -9,7 +9,10 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
+
+	"firebench/bench/process"
 )
 
 // binaryName is the name of the built benchmarks, which the system must take for a program.
@@ -28,7 +31,7 @@ func command(ctx context.Context, stdout, stderr io.Writer, name string, args ..
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.WaitDelay = 5 * time.Second // then it is killed
-	group(cmd)
+	process.Group(cmd, syscall.SIGTERM)
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return 0, errors.New("interrupted")

@@ -8,16 +8,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
-	"strconv"
 	"strings"
 	"time"
 
 	"firebench/bench/machine"
-	"firebench/bench/model"
+	"firebench/bench/recording"
 	"firebench/compare/samples"
 	"firebench/net/files"
 )
@@ -27,69 +24,6 @@ const (
 	samplesFile    = "bench.txt"
 	incompleteFile = "bench-incomplete.txt" // the samples while more are to come
 )
-
-// A header says how a record came about.
-type header struct {
-	time    time.Time
-	commit  string
-	isa     string // FIREBENCH_ISA
-	command string
-}
-
-// newHeader describes a recording that begins now.
-func newHeader(ctx context.Context, args []string) header {
-	return header{time.Now().UTC(), commit(ctx), os.Getenv("FIREBENCH_ISA"), commandLine(args)}
-}
-
-// String returns the first lines of the samples: comments, because benchstat splits its
-// tables by everything else.
-func (h header) String() string {
-	return fmt.Sprintf("# recorded %s, commit %s\n# command: %s\n", h.time.Format(time.RFC3339), h.commit, h.command)
-}
-
-// folder names a record of this machine.
-func (h header) folder() string {
-	name := h.time.Format("2006-01-02T150405") + "-" + h.commit // without colons, for Windows
-	if h.isa != "" {
-		name += "-" + h.isa
-	}
-	return filepath.Join("results", machine.Name(), name)
-}
-
-// commandLine returns the command that records the same, for a shell, with the part of
-// the environment that decides which kernels run.
-func commandLine(args []string) string {
-	var words []string
-	for _, key := range []string{"FIREBENCH_ISA", model.Variable, "GODEBUG"} {
-		if value := os.Getenv(key); value != "" {
-			words = append(words, key+"="+quote(value))
-		}
-	}
-	words = append(words, "go", "run", "./bench/run")
-	for _, arg := range args {
-		words = append(words, quote(arg))
-	}
-	return strings.Join(words, " ")
-}
-
-var plain = regexp.MustCompile(`^[\w@%+=:,./-]+$`)
-
-// quote puts what a shell would take apart in quotes, and keeps it on one line.
-func quote(word string) string {
-	if plain.MatchString(word) {
-		return word
-	}
-	return strconv.Quote(word)
-}
-
-// commit names the source, "-dirty" with changes, "unknown" outside git.
-func commit(ctx context.Context) string {
-	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--abbrev=8", "--exclude=*").Output()
-	if err != nil {
-		return "unknown"
-	}
-	return strings.TrimSpace(string(out))
-}
 
 // A record is a folder with samples, while they are recorded.
 type record struct {
@@ -102,12 +36,12 @@ type record struct {
 // create makes the folder of a record and its file with the header. dir may exist, but
 // not with a record in it; if it is empty, the folder is named by the header, with
 // a number at the end if that name is taken.
-func create(dir string, h header) (*record, error) {
+func create(dir string, h recording.Header) (*record, error) {
 	var err error
 	if dir != "" {
 		err = os.MkdirAll(dir, 0o777)
 	} else {
-		dir, err = makeFolder(h.folder())
+		dir, err = recording.MakeFolder(h.Folder())
 	}
 	if err != nil {
 		return nil, err
@@ -129,21 +63,6 @@ func create(dir string, h header) (*record, error) {
 		return nil, err
 	}
 	return r, nil
-}
-
-// makeFolder makes a new folder of that name, or of that name and a number.
-func makeFolder(name string) (string, error) {
-	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
-		return "", err
-	}
-	dir := name
-	for i := 2; ; i++ {
-		err := os.Mkdir(dir, 0o777)
-		if err == nil || !errors.Is(err, fs.ErrExist) {
-			return dir, err
-		}
-		dir = fmt.Sprintf("%s-%d", name, i)
-	}
 }
 
 // write adds text to the samples: all of it or, when it fails, nothing.
@@ -237,12 +156,16 @@ func (s *sampler) sample(ctx context.Context, number int) ([]byte, error) {
 				return nil, err
 			}
 			own += worked
+			described := s.described // each process describes the layers anew
 			for line := range bytes.Lines(results.Bytes()) {
-				if !s.described || !samples.IsDescription(line) { // each process describes them anew
+				switch {
+				case !samples.IsDescription(line):
 					out.Write(line)
+				case !described:
+					out.Write(line)
+					s.described = true
 				}
 			}
-			s.described = true
 		}
 	}
 	fmt.Fprintf(&out, "# after sample %d%s", number, load())

@@ -16,6 +16,7 @@ import (
 
 	"firebench/bench/machine"
 	"firebench/bench/model"
+	"firebench/bench/recording"
 	"firebench/kernels"
 	"firebench/net/compress"
 	"firebench/net/graph"
@@ -201,7 +202,7 @@ func TestRerun(t *testing.T) {
 // TestFolder: names that are taken get a number.
 func TestFolder(t *testing.T) {
 	t.Chdir(t.TempDir())
-	h := header{time: time.Date(2026, 11, 24, 3, 4, 5, 0, time.UTC), commit: "ca78fc9d", isa: "avx2"}
+	h := recording.Header{Time: time.Date(2026, 11, 24, 3, 4, 5, 0, time.UTC), Commit: "ca78fc9d", ISA: "avx2"}
 	want := filepath.Join("results", machine.Name(), "2026-11-24T030405-ca78fc9d-avx2")
 	for _, suffix := range []string{"", "-2", "-3"} {
 		r, err := create("", h)
@@ -449,16 +450,6 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-func TestCommandLine(t *testing.T) {
-	t.Setenv("FIREBENCH_ISA", "avx2")
-	t.Setenv("GODEBUG", "cpu.fma=off\nx")
-	got := commandLine([]string{"-net", "squeezenet1.0,alexnet", "-out", "my folder"})
-	want := `FIREBENCH_ISA=avx2 GODEBUG="cpu.fma=off\nx" go run ./bench/run -net squeezenet1.0,alexnet -out "my folder"`
-	if got != want {
-		t.Errorf("%s, expected %s", got, want)
-	}
-}
-
 func TestBusy(t *testing.T) {
 	for _, test := range []struct {
 		load  float64
@@ -532,7 +523,7 @@ func TestModel(t *testing.T) {
 		}
 		return path
 	}
-	table := &graph.Model{Name: "my(net)+", Input: layer.Shape{H: 8, W: 8, C: 3}, Nodes: []graph.Node{
+	table := &graph.Model{Name: "my(net)+%2D7", Input: layer.Shape{H: 8, W: 8, C: 3}, Nodes: []graph.Node{
 		{Name: "conv", Layer: layer.Conv{Out: 4, Kernel: 3}},
 		{Name: "mean", Layer: layer.GlobalAvgPool{}},
 	}}
@@ -544,21 +535,24 @@ func TestModel(t *testing.T) {
 	}
 	text := read(t, folders(t)[0], "bench.txt")
 	checkSamples(t, text, 2)
-	if n := strings.Count(text, "\n# layer net=my(net)+ layer=conv op=conv3x3 "); n != 1 {
+	if n := strings.Count(text, "\n# layer net=my(net)+%2D7 layer=conv op=conv3x3 "); n != 1 {
 		t.Errorf("the network is described %d times in\n%s", n, text)
 	}
-	if want := "\n# command: FIREBENCH_MODEL=" + quote(path) + " go run ./bench/run -count 2\n"; !strings.Contains(text, want) {
+	if want := "\n# command: FIREBENCH_MODEL=" + path + " go run ./bench/run -count 2\n"; !strings.Contains(text, want) {
 		t.Errorf("no %q in\n%s", want, text)
 	}
-	if !strings.Contains(stdout, "my(net)+: 112 parameters, ") || strings.Contains(stderr, "bench.txt:") {
+	if !strings.Contains(stdout, "my(net)+%2D7: 112.0 parameters, ") || strings.Contains(stderr, "bench.txt:") {
 		t.Errorf("printed\n%s\nand\n%s", stdout, stderr)
 	}
 
 	if status, _, stderr := start(t.Context(), "-net", "alexnet"); status != 2 || stderr != "run: -net and FIREBENCH_MODEL exclude each other\n" {
 		t.Errorf("-net: status %d, %q", status, stderr)
 	}
-	if status, _, stderr := start(t.Context(), "-last", "-net", "my(net)+"); status != 0 || strings.Contains(stderr, "exclude") {
+	if status, _, stderr := start(t.Context(), "-last", "-net", "my(net)+%2D7"); status != 0 || strings.Contains(stderr, "exclude") {
 		t.Errorf("-last: status %d, %q", status, stderr)
+	}
+	if status, _, stderr := start(t.Context(), "-last", "-net", "other"); status != 2 || !strings.Contains(stderr, `run: unknown network "other", expected one of squeezenet1.0, `) {
+		t.Errorf("-last of another network: status %d, %q", status, stderr)
 	}
 	t.Setenv(model.Variable, "none.onnx")
 	if status, _, stderr := start(t.Context()); status != 1 || !strings.HasPrefix(stderr, "run: FIREBENCH_MODEL: none.onnx: ") {
@@ -576,7 +570,7 @@ func TestModel(t *testing.T) {
 	if status, _, stderr := start(t.Context(), "-profile", filepath.Join(folder, "cpu.pprof")); status != 0 {
 		t.Fatalf("status %d: %s", status, stderr)
 	}
-	if lines := invoked()[before:]; len(lines) != 1 || !strings.Contains(lines[0], `/^net=(my\(net\)\+)$/^batch=1$/^type=int8$/`) {
+	if lines := invoked()[before:]; len(lines) != 1 || !strings.Contains(lines[0], `/^net=(my\(net\)\+%2D7)$/^batch=1$/^type=int8$/`) {
 		t.Errorf("invoked %q", lines)
 	}
 }

@@ -19,7 +19,7 @@ func TestSignal(t *testing.T) {
 		t.Run(sig.String(), func(t *testing.T) {
 			state := prepare(t)
 			t.Setenv(hangVar, fmt.Sprint(invocationsPerSample(t)+2))
-			cmd, stderr := process("-count", "2", "-net", "squeezenet1.1")
+			cmd, stderr := subprocess("-count", "2", "-net", "squeezenet1.1")
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -60,7 +60,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv(limitVar, fmt.Sprint(size*5/2))
-	cmd, stderr := process("-count", "4", "-net", "squeezenet1.1")
+	cmd, stderr := subprocess("-count", "4", "-net", "squeezenet1.1")
 	cmd.Run()
 	if status := cmd.ProcessState.ExitCode(); status != 1 {
 		t.Errorf("status %d: %s", status, stderr)
@@ -76,8 +76,8 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// process is a process that runs the whole command.
-func process(args ...string) (*exec.Cmd, *strings.Builder) {
+// subprocess is a process that runs the whole command.
+func subprocess(args ...string) (*exec.Cmd, *strings.Builder) {
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), roleVar+"=run")
 	var stderr strings.Builder

@@ -113,8 +113,9 @@ func TestDescribedNetwork(t *testing.T) {
 			}
 		})
 	}
-	if len(facts) != len(models.All()) {
-		t.Error("reading has changed the caller's networks")
+	nets := slices.Grow(slices.Clone(facts), 1)
+	if err := New(nets, false).Read(strings.NewReader(head+mine+rows), "x.txt", io.Discard); err != nil || nets[:len(nets)+1][len(nets)] != nil {
+		t.Errorf("reading has changed the caller's networks, or fails: %v", err)
 	}
 }
 
@@ -199,5 +200,14 @@ func TestTooMuchDescribed(t *testing.T) {
 	d, stderr = read(layers.String(), layer("net", "a"), good, row("net"))
 	if want := "net= in the name: net: more than 4096 layers are described\n"; d.Results != 1 || !strings.HasSuffix(stderr, want) || len(d.described) != 0 {
 		t.Errorf("%d results, stderr %q, want %q", d.Results, stderr, want)
+	}
+
+	// What is kept until the next result is bounded, too.
+	var desc description
+	for line := range strings.Lines(layers.String() + layer("net2", "a") + layer("net2", "b")) {
+		_, text, _ := strings.Cut(line, layerComment)
+		if err := desc.add(text); (err != nil) != strings.HasPrefix(text, "net=net2") {
+			t.Fatalf("%d layers, then %q: %v", len(desc.layers), text, err)
+		}
 	}
 }

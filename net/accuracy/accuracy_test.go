@@ -23,6 +23,10 @@ import (
 	"firebench/kernels/kerneltest"
 	"firebench/net/compress"
 	"firebench/net/evaluate"
+	"firebench/net/graph"
+	"firebench/net/layer"
+	"firebench/net/onnx"
+	"firebench/net/weights"
 )
 
 // command runs the command and returns what came of it.
@@ -379,6 +383,64 @@ func TestInt8(t *testing.T) {
 				t.Errorf("%v: row %d is %s, want %s", test.flags, i, got, want)
 			}
 		}
+	}
+}
+
+// TestQuantizedFile: a file of quantized values has rows of int8 alone, and of classes that are not
+// ImageNet's no picture has a label.
+func TestQuantizedFile(t *testing.T) {
+	m := &graph.Model{Name: "q", Input: layer.Shape{H: 224, W: 224, C: 3}, Nodes: []graph.Node{
+		{Name: "conv", Layer: layer.Conv{Out: 8, Kernel: 3, Stride: 8}},
+		{Name: "relu", Layer: layer.ReLU{}},
+		{Name: "classes", Layer: layer.Conv{Out: 7, Kernel: 1}},
+		{Name: "mean", Layer: layer.GlobalAvgPool{}},
+	}}
+	c := &compress.Calibration{Model: m.Name, Method: compress.MinMax, Images: 1, Values: []compress.Value{{Name: graph.Input, Scale: 1.5, Zero: 128}}}
+	for _, n := range m.Nodes {
+		c.Values = append(c.Values, compress.Value{Name: n.Name, Scale: 2, Zero: 100})
+	}
+	q, w, err := compress.Quantize(c, compress.Options{}).Apply(m, weights.Random(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file bytes.Buffer
+	if err := onnx.Write(&file, q, w); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	path := write(t, dir, "q.onnx", file.Bytes())
+	photo := write(t, dir, "daisy/1.png", picture(t, 1))
+
+	status, stdout, stderr := command(t, "-json", "-model", path, "-preprocessor", "caffe-bgr-224", photo)
+	rows := results(t, stdout)
+	if status != 0 || stderr != "" || len(rows) != 1 {
+		t.Fatalf("status %d, standard error %q, %d rows", status, stderr, len(rows))
+	}
+	if r := rows[0]; r.Arithmetic != "int8" || r.Model != "q" || r.Top1 != nil || r.Agreement != nil || r.Pictures != 1 {
+		t.Errorf("%+v", r)
+	}
+	status, stdout, stderr = command(t, "-model", path, "-preprocessor", "caffe-bgr-224", "-type", "int8", "-saturate", photo)
+	want := regexp.MustCompile(`(?s)^q, .*
+1 picture, 1 without a label, which count for neither top-1 nor top-5; quantized as the file has it
+
+arithmetic +top-1 +top-5 +top-1 as int8 +logits off by +images/s
+int8 +– +– +[0-9.e+]+
+int8, saturating sums +– +– +[01]/1 = .*
+Logits are .* from one of int8\.
+$`)
+	if status != 0 || stderr != "" || !want.MatchString(stdout) {
+		t.Errorf("status %d, standard error %q, output\n%s\nwant to match\n%s", status, stderr, stdout, want)
+	}
+	for flags, want := range map[string]string{
+		"-preprocessor caffe-bgr-224 -type int8 -page " + filepath.Join(dir, "p.md"): "-page: q is quantized already",
+		"-type int8 -weight-bits 7": path + ": -weight-bits: its values are quantized already",
+		"":                          path + ": it does not say how a picture becomes its input",
+	} {
+		status, stdout, stderr := command(t, slices.Concat([]string{"-model", path}, strings.Fields(flags), []string{photo})...)
+		if status != 1 || stdout != "" {
+			t.Errorf("%s: status %d, output %q", flags, status, stdout)
+		}
+		checkLines(t, stderr, want)
 	}
 }
 

@@ -202,6 +202,33 @@ func TestBadModelFile(t *testing.T) {
 	}
 }
 
+// TestOtherWeights: -weights replaces those of the file, if they fit.
+func TestOtherWeights(t *testing.T) {
+	dir := t.TempDir()
+	m := scores(7)
+	npy := write(t, dir, "input.npy", encodedTensor(t, tensor.New(1, 3, 224, 224)))
+	writeWeights := func(name string, m *graph.Model, w graph.Weights) string {
+		var b bytes.Buffer
+		if err := weights.WriteSafetensors(&b, m, w); err != nil {
+			t.Fatal(err)
+		}
+		return write(t, dir, name, b.Bytes())
+	}
+	one := writeModel(t, filepath.Join(dir, "1.onnx"), m, weights.Random(1))
+	two := writeModel(t, filepath.Join(dir, "2.onnx"), m, weights.Random(2))
+	_, want := run1(t, "-model", two, npy)
+	_, got := run1(t, "-model", one, "-weights", writeWeights("2.safetensors", m, weights.Random(2)), npy)
+	if _, unlike := run1(t, "-model", one, npy); !slices.Equal(got, want) || slices.Equal(got, unlike) {
+		t.Errorf("scores %v, want %v, and not the file's own, %v", got, want, unlike)
+	}
+	other := writeWeights("other.safetensors", scores(8), weights.Random(1))
+	status, stdout, stderr := command("-model", one, "-weights", other, npy)
+	if status != 1 || stdout != "" {
+		t.Errorf("status %d, output %q", status, stdout)
+	}
+	checkLine(t, stderr, other+": ", "classes")
+}
+
 // TestExported: a network from a file is the one that was written into it, bit for bit.
 func TestExported(t *testing.T) {
 	if testing.Short() {

@@ -175,14 +175,19 @@ func (n *Network) Calibrate(ctx context.Context, w graph.Weights, progress *Prog
 	return c, out.Commit()
 }
 
+// Quantize returns the network that runs, and its weights: it is quantized if there is a calibration.
+func (n *Network) Quantize(w graph.Weights, c *compress.Calibration) (*graph.Model, graph.Weights, error) {
+	if c == nil {
+		return n.Model, w, nil
+	}
+	return compress.Quantize(c, n.Compression).Apply(n.Model, w)
+}
+
 // Compile compiles the network. It is quantized if there is a calibration.
 func (n *Network) Compile(w graph.Weights, c *compress.Calibration) (*graph.Plan, error) {
-	m := n.Model
-	if c != nil {
-		var err error
-		if m, w, err = compress.Quantize(c, n.Compression).Apply(m, w); err != nil {
-			return nil, err
-		}
+	m, w, err := n.Quantize(w, c)
+	if err != nil {
+		return nil, err
 	}
 	return graph.Compile(m, w, n.Options())
 }

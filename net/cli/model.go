@@ -20,7 +20,8 @@ import (
 // modelExt is what the name of a file with a model ends in, usually.
 const modelExt = ".onnx"
 
-// isFile reports whether name is that of a file with a model, not of one of package models.
+// isFile reports whether name is that of a file with a model, not of one of package models. A file that is
+// called like a model is ./NAME.
 func isFile(name string) bool {
 	if _, err := models.Lookup(name); err == nil {
 		return false
@@ -36,16 +37,6 @@ func lookup(name string) (*graph.Model, error) {
 		return nil, fmt.Errorf("%w, or a FILE%s", err, modelExt)
 	}
 	return m, nil
-}
-
-// OpenModel returns the model of package models of that name, without weights, or the model of the ONNX
-// file at that path, with its weights. A file that is called like a model is ./NAME.
-func OpenModel(name string) (*graph.Model, graph.Weights, error) {
-	if isFile(name) {
-		return onnx.Open(name)
-	}
-	m, err := lookup(name)
-	return m, nil, err
 }
 
 // Open opens the weights. If -model is a file, it also opens that, and sets Model, Quantized and Type.
@@ -66,33 +57,33 @@ func (n *Network) Open() (graph.Weights, error) {
 	return weights.Open(n.Weights)
 }
 
-// OpenClassifier is Open for commands that need probabilities: a model that ends in scores, as PyTorch
-// exports it, gets a softmax.
+// OpenClassifier is Open for commands that need probabilities. Model is then what the weights were trained
+// for, with a softmax behind it if it ends in scores, as PyTorch exports it.
 func (n *Network) OpenClassifier() (graph.Weights, error) {
 	w, err := n.Open()
 	if err != nil {
 		return nil, err
 	}
-	n.Model, err = classifier(n.Model)
+	n.Model, w, err = graph.Rewrite(classifier).Apply(n.Model, w)
 	return w, err
 }
 
-// classifier returns m or, if its main output is not that of a softmax, m with one more node, which is.
-// There must be one number for each class.
-func classifier(m *graph.Model) (*graph.Model, error) {
+// classifier adds a node to m, a softmax, unless its main output is that of one. There must be one number
+// for each class.
+func classifier(m *graph.Model, w graph.Weights) (*graph.Model, graph.Weights, error) {
 	infos, err := m.Infer()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	main := len(infos) - 1
 	if len(m.Outputs) > 0 {
 		main = slices.IndexFunc(infos, func(i graph.Info) bool { return i.Name == m.Outputs[0] })
 	}
 	if out := infos[main].Out; out.H != 1 || out.W != 1 || out.C < 2 {
-		return nil, fmt.Errorf("%s: its result is %v, expected a number for each class, 1×1×C", m.Name, out)
+		return nil, nil, fmt.Errorf("%s: its result is %v, expected a number for each class, 1×1×C", m.Name, out)
 	}
 	if _, ok := infos[main].Layer.(layer.Probabilistic); ok {
-		return m, nil
+		return m, w, nil
 	}
 	m = m.Clone()
 	name := "prob"
@@ -104,7 +95,7 @@ func classifier(m *graph.Model) (*graph.Model, error) {
 		m.Outputs[0] = name
 	}
 	_, err = m.Infer()
-	return m, err
+	return m, w, err
 }
 
 // Preprocessor returns what turns a picture into the input of m, which is Model or what the weights

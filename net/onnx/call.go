@@ -14,7 +14,7 @@ import (
 
 // An operator is how a node is imported.
 type operator struct {
-	min, max int // inputs; a max of 0 is no limit
+	min, max int // inputs, of which the first min are never left out; a max of 0 is no limit
 	lower    func(c *call) (*operand, error)
 }
 
@@ -27,7 +27,8 @@ func supported() string {
 type call struct {
 	*importer
 	node *node
-	args []*operand // nil for inputs that are left out; the last is not
+	args []*operand   // nil for inputs that are left out; the last is not
+	to   kernels.Type // of the result, if the node says it itself
 	err  error
 }
 
@@ -72,9 +73,10 @@ func (c *call) ints(name string, n, min, otherwise int) []int {
 	if a == nil {
 		return list
 	}
-	bad := func(v int64) bool { return v < int64(min) || v != int64(int32(v)) }
+	const most = 1 << 24
+	bad := func(v int64) bool { return v < int64(min) || v > most }
 	if len(a.ints) != n || slices.ContainsFunc(a.ints, bad) {
-		c.fail(fmt.Errorf("%s is %d, expected %d numbers, at least %d", name, a.ints, n, min))
+		c.fail(fmt.Errorf("%s is %d, expected %d numbers, from %d to %d", name, a.ints, n, min, most))
 		return list
 	}
 	for i, v := range a.ints {
@@ -114,11 +116,14 @@ func (c *call) arg(i int) *operand {
 
 // data returns an input that a layer computes.
 func (c *call) data(i int) (*operand, error) {
-	o := c.arg(i)
-	if o == nil || o.constant != nil {
+	switch o := c.arg(i); {
+	case o == nil:
+		return nil, fmt.Errorf("input %d is missing", i)
+	case o.constant != nil:
 		return nil, fmt.Errorf("input %d is constant, expected what a node computes", i)
+	default:
+		return o, nil
 	}
-	return o, nil
 }
 
 // constantArg returns an input that is constant, nil if it is left out.
@@ -128,9 +133,18 @@ func (c *call) constantArg(i int) (*constant, error) {
 		return nil, nil
 	}
 	if o.constant == nil {
-		return nil, fmt.Errorf("input %d, %s, is not constant", i, c.node.inputs[i])
+		return nil, fmt.Errorf("input %d, %s, is not constant", i, label(c.node.inputs[i]))
 	}
 	return o.constant, nil
+}
+
+// needed is constantArg for an input that must not be left out.
+func (c *call) needed(i int) (*constant, error) {
+	k, err := c.constantArg(i)
+	if err == nil && k == nil {
+		err = fmt.Errorf("input %d is missing", i)
+	}
+	return k, err
 }
 
 // image returns an input that has the dimensions 1×C×H×W, and its shape.
@@ -225,7 +239,7 @@ func (c *call) keep(l layer.Layer, o *operand) (*operand, error) {
 // typed appends a layer that computes with quantized values if all its inputs are quantized and its result
 // will be, and in float32 otherwise.
 func (c *call) typed(l layer.Typed, args ...*operand) (*operand, error) {
-	t, ok := c.resultType(c.node.outputs[0])
+	t, ok := c.resultType()
 	for _, o := range args {
 		ok = ok && c.dequantized(o)
 	}
@@ -239,27 +253,31 @@ func (c *call) typed(l layer.Typed, args ...*operand) (*operand, error) {
 	return c.append(l.As(t), inputs...)
 }
 
-// resultType returns the type that all readers of a value need it in, and whether there is one: they are
+// resultType returns the type that the node gives its result, or that its readers need, and whether there
+// is one.
+func (c *call) resultType() (kernels.Type, bool) {
+	if c.to != (kernels.Type{}) {
+		return c.to, true
+	}
+	return c.neededType(c.node.outputs[0])
+}
+
+// neededType returns the type that all readers of a value need it in, and whether there is one: they are
 // QuantizeLinear, maybe behind nodes that quantized values pass as well.
-func (im *importer) resultType(name string) (t kernels.Type, ok bool) {
+func (im *importer) neededType(name string) (t kernels.Type, ok bool) {
 	if im.outputs[name] || len(im.readers[name]) == 0 {
 		return t, false
 	}
 	for _, n := range im.readers[name] {
 		var other kernels.Type
-		switch n.op {
-		case "QuantizeLinear":
+		switch ok = false; {
+		case n.op == "QuantizeLinear":
 			other, ok = im.quantizedType(n)
-		case "Add": // of a bias
-			ok = len(n.inputs) == 2 && (im.isConstant(n.inputs[0]) || im.isConstant(n.inputs[1]))
-			fallthrough
-		default:
-			if ok = passing[n.op] || ok && n.op == "Add"; ok {
-				other, ok = im.resultType(n.outputs[0])
-			}
+		case passing[n.op], n.op == "Add" && slices.ContainsFunc(n.inputs, im.isConstant): // that is a bias
+			other, ok = im.neededType(n.outputs[0])
 		}
 		if !ok || t != (kernels.Type{}) && t != other {
-			return t, false
+			return kernels.Type{}, false
 		}
 		t = other
 	}
@@ -268,7 +286,7 @@ func (im *importer) resultType(name string) (t kernels.Type, ok bool) {
 
 // passing are the operators of one operand that do to quantized values what they do to real ones.
 var passing = map[string]bool{
-	"Clip": true, "Dropout": true, "Flatten": true, "Identity": true, "MaxPool": true, "Relu": true,
+	"Cast": true, "Clip": true, "Dropout": true, "Flatten": true, "Identity": true, "MaxPool": true, "Relu": true,
 	"Reshape": true, "Squeeze": true, "Transpose": true, "Unsqueeze": true,
 }
 

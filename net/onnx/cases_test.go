@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -125,15 +126,17 @@ func runFile(m *graph.Model, w graph.Weights, input *tensor.Tensor, want []caseO
 	return nil
 }
 
-// compareOutput compares the numbers that v stands for, in the order N, C, H, W.
+// compareOutput compares the numbers that v stands for, in the order N, C, H, W. Where nothing but dimensions is
+// changed, as by a Reshape, the network goes on with its own ones.
 func compareOutput(v kernels.View, want caseOutput, within float64) error {
-	shape := []int{v.N, v.C, v.H, v.W}
-	if len(want.Shape) == 4 && !slices.Equal(shape, want.Shape) || v.N*v.C*v.H*v.W != len(want.Values) {
-		return fmt.Errorf("shape is %v, want %v", shape, want.Shape)
+	if v.N*v.C*v.H*v.W != len(want.Values) {
+		return fmt.Errorf("the size is %v, want %v", v, want.Shape)
 	}
 	most := 0.0
 	for _, x := range want.Values {
-		most = max(most, math.Abs(float64(x)))
+		if x := math.Abs(float64(x)); x > most && !math.IsInf(x, 0) {
+			most = x
+		}
 	}
 	i := 0
 	for n := range v.N {
@@ -146,10 +149,12 @@ func compareOutput(v kernels.View, want caseOutput, within float64) error {
 					} else {
 						got = kernels.At[float32](v, n, y, x, c)
 					}
-					if d := math.Abs(float64(got) - float64(want.Values[i])); !(d <= within*most) {
-						return fmt.Errorf("image %d, channel %d, row %d, column %d: %g, want %g", n, c, y, x, got, want.Values[i])
-					}
+					want := want.Values[i]
 					i++
+					d := math.Abs(float64(got) - float64(want))
+					if !(d <= within*most) && got != want && (got == got || want == want) {
+						return fmt.Errorf("image %d, channel %d, row %d, column %d: %g, want %g", n, c, y, x, got, want)
+					}
 				}
 			}
 		}
@@ -185,24 +190,36 @@ func TestCaseFiles(t *testing.T) {
 	}
 }
 
+// tempDir returns a folder for the time of a test. Models that are garbage then are closed before it is removed, since
+// Windows removes no files that are open.
+func tempDir(t testing.TB) string {
+	dir := t.TempDir()
+	t.Cleanup(runtime.GC)
+	return dir
+}
+
 // TestDamagedFiles cuts a file off at each place, and changes each byte of it.
 func TestDamagedFiles(t *testing.T) {
 	whole, err := os.ReadFile("testdata/cases/conv.onnx")
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "damaged.onnx")
+	path := filepath.Join(tempDir(t), "damaged.onnx")
 	write := func(data []byte) {
 		if err := os.WriteFile(path, data, 0o666); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for n := range whole {
+	step := 1
+	if testing.Short() {
+		step = 11
+	}
+	for n := 0; n < len(whole); n += step {
 		write(whole[:n])
 		_, _, err := onnx.Open(path)
 		checkRefusal(t, err, []string{path})
 	}
-	for i := range whole {
+	for i := 0; i < len(whole); i += step {
 		changed := slices.Clone(whole)
 		for _, bit := range []byte{1, 0x80} {
 			changed[i] = whole[i] ^ bit
@@ -254,7 +271,7 @@ func TestExternalLinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	top := t.TempDir()
+	top := tempDir(t)
 	folder := filepath.Join(top, "folder")
 	path := filepath.Join(folder, "model.onnx")
 	for _, err := range []error{

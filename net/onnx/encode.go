@@ -134,10 +134,12 @@ func (v *value) info() (m message) {
 	var batch message
 	batch.text(dimParam, "N")
 	shape.message(shapeDim, batch)
-	dim(v.c)
-	if !v.flat {
-		dim(v.h)
-		dim(v.w)
+	if v.flat {
+		dim(v.shape.Elems())
+	} else {
+		dim(v.shape.C)
+		dim(v.shape.H)
+		dim(v.shape.W)
 	}
 	if v.quantized() {
 		tensor.number(tensorTypeElement, uint8s)

@@ -28,14 +28,12 @@ type exporter struct {
 	params       []*parameters             // in the order of the model's
 }
 
-// A value is what a node computes. In the file it is N×C×H×W, or N×C if it is flat. A flat value is one
-// pixel; elementwise operations keep it flat.
+// A value is what a node computes. In the file it is N×C×H×W, or, if it is flat, N×(C·H·W).
+// Elementwise operations keep values flat.
 type value struct {
-	name string // as it is stored
-	typ  kernels.Type
-	c    int
-	h, w int
-	flat bool
+	name  string      // as it is stored
+	shape layer.Shape // as layers see it
+	flat  bool
 
 	real      string // the name of the value as float32, "" if there is none yet
 	rectified bool   // what is stored is the result of the ReLU behind it, and real the value itself
@@ -53,10 +51,9 @@ func newExporter(m *graph.Model, infos []graph.Info) *exporter {
 		takenNodes:  nameSet{},
 		takenValues: nameSet{graph.Input: true},
 	}
-	in := m.Input
-	e.values = append(e.values, &value{name: graph.Input, typ: in.Type, c: in.C, h: in.H, w: in.W})
+	e.values = append(e.values, &value{name: graph.Input, shape: m.Input})
 	for i, n := range infos {
-		e.values = append(e.values, &value{typ: n.Out.Type, c: n.Out.C, h: n.Out.H, w: n.Out.W})
+		e.values = append(e.values, &value{shape: n.Out})
 		e.numbers[n.Name] = i + 1
 		e.names = append(e.names, e.takenNodes.unique(decodeName(n.Name)))
 		for _, a := range e.args(i) {
@@ -205,7 +202,7 @@ func pads(p kernels.Padding) message { return ints("pads", p.Top, p.Left, p.Bott
 // that the node's kernels apply. Other engines do the same if the two stand side by side, and if 0 is
 // the lowest number there is.
 func (e *exporter) rectified(i int) bool {
-	if _, ok := e.infos[i].Layer.(layer.Fuser); !ok || !e.values[i+1].quantized() || e.values[i+1].typ.Zero != 0 || e.readers[i+1] != 1 {
+	if _, ok := e.infos[i].Layer.(layer.Fuser); !ok || !e.values[i+1].quantized() || e.values[i+1].shape.Type.Zero != 0 || e.readers[i+1] != 1 {
 		return false
 	}
 	for j := i + 1; j < len(e.infos); j++ {
@@ -247,14 +244,14 @@ func (e *exporter) real(v *value) string {
 	return v.real
 }
 
-// as returns a value in the form that is flat, or in the one that is not. It appends the nodes that are necessary, if there are
-// none yet.
+// as returns a value in the form that is flat, or in the one that is not. It appends the nodes that
+// are necessary, if there are none yet.
 func (e *exporter) as(v *value, flat bool) *value {
 	if v.flat == flat {
 		return v
 	}
 	if v.reshaped == nil {
-		r := &value{name: e.takenValues.unique(v.name + ".reshape"), typ: v.typ, c: v.c * v.h * v.w, h: 1, w: 1, flat: flat, reshaped: v}
+		r := &value{name: e.takenValues.unique(v.name + ".reshape"), shape: v.shape, flat: flat, reshaped: v}
 		v.reshaped = r
 		if flat {
 			e.compute(r, "Flatten", e.takenNodes.unique(r.name), []string{e.real(v)}, integer("axis", 1))
@@ -266,17 +263,18 @@ func (e *exporter) as(v *value, flat bool) *value {
 	return v.reshaped
 }
 
-func (v *value) quantized() bool { return v.typ != kernels.Type{} }
+func (v *value) quantized() bool { return v.shape.Type != kernels.Type{} }
 
 // typeOf returns the names of the scale and the zero point of a quantized value.
 func (e *exporter) typeOf(v *value) []string {
-	if e.types[v.typ] == nil {
-		e.types[v.typ] = []string{
-			e.constant(v.name+".scale", float32s, bytesOf(nil, v.typ.Scale)),
-			e.constant(v.name+".zero_point", uint8s, []byte{byte(v.typ.Zero)}),
+	t := v.shape.Type
+	if e.types[t] == nil {
+		e.types[t] = []string{
+			e.constant(v.name+".scale", float32s, bytesOf(nil, t.Scale)),
+			e.constant(v.name+".zero_point", uint8s, []byte{byte(t.Zero)}),
 		}
 	}
-	return e.types[v.typ]
+	return e.types[t]
 }
 
 // constant adds an initializer and returns its name. It is a scalar if it has no dimensions.

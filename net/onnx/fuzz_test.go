@@ -10,6 +10,8 @@ import (
 	"slices"
 	"testing"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	"firebench/net/graph"
 	"firebench/net/onnx"
 )
@@ -18,7 +20,7 @@ import (
 // proportion to the file, and never a number from outside of the file's folder.
 func FuzzOpen(f *testing.F) {
 	const secret = 12345.678
-	folder := f.TempDir()
+	folder := tempDir(f)
 	inside := filepath.Join(folder, "inside")
 	weights, err := os.ReadFile("testdata/cases/weights.bin")
 	if err != nil {
@@ -112,4 +114,44 @@ func allocated(f func()) uint64 {
 	f()
 	runtime.ReadMemStats(&after)
 	return after.TotalAlloc - before.TotalAlloc
+}
+
+// TestRepeatedFields opens files that repeat one short field over and over: reading takes memory in
+// proportion to the file.
+func TestRepeatedFields(t *testing.T) {
+	field := func(number protowire.Number, content ...[]byte) []byte {
+		return protowire.AppendBytes(protowire.AppendTag(nil, number, protowire.BytesType), slices.Concat(content...))
+	}
+	const size = 1 << 20
+	repeat := func(field []byte) []byte { return bytes.Repeat(field, size/len(field)) }
+	relu := slices.Concat(field(4, []byte("Relu")), field(2, []byte("y")))
+	const model, graphNode, graphInitializer, graphInput, graphOutput = 7, 1, 5, 11, 12
+	for name, file := range map[string][]byte{
+		"opsets":            repeat(field(8)),
+		"metadata":          repeat(field(14)),
+		"graphs":            repeat(field(model)),
+		"nodes":             field(model, repeat(field(graphNode, relu))),
+		"inputs":            field(model, repeat(field(graphInput))),
+		"outputs":           field(model, repeat(field(graphOutput))),
+		"initializers":      field(model, repeat(field(graphInitializer))),
+		"dimensions":        field(model, field(graphInput, field(2, field(1, field(2, repeat(field(1))))))),
+		"inputs of a node":  field(model, field(graphNode, relu, repeat(field(1)))),
+		"outputs of a node": field(model, field(graphNode, relu, repeat(field(2)))),
+		"integers":          field(model, field(graphNode, relu, field(5, repeat([]byte{8 << 3, 1})))),
+		"external data":     field(model, field(graphInitializer, repeat(field(13)))),
+		"numbers":           field(model, field(graphInitializer, []byte{1 << 3, 0x80, 0x80, 0x40, 2 << 3, 6}, repeat([]byte{5 << 3, 1}))),
+		"packed numbers":    field(model, field(graphInitializer, []byte{1 << 3, 0x80, 0x80, 0x40, 2 << 3, 6}, field(5, repeat([]byte{1})))),
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(tempDir(t), "model.onnx")
+			if err := os.WriteFile(path, file, 0o666); err != nil {
+				t.Fatal(err)
+			}
+			var err error
+			if n := allocated(func() { _, _, err = onnx.Open(path) }); n > 128*size {
+				t.Errorf("%d bytes of memory for a file of %d bytes", n, len(file))
+			}
+			checkRefusal(t, err, []string{path})
+		})
+	}
 }

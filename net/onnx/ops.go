@@ -9,8 +9,8 @@ import (
 	"firebench/net/layer"
 )
 
-// operators are those that can be imported, see https://onnx.ai/onnx/operators. It is filled in by init, as they
-// look each other up.
+// operators are those that can be imported, by name, see https://onnx.ai/onnx/operators. Init makes the
+// table, as importing a node looks its operator up.
 var operators map[string]operator
 
 func init() {
@@ -32,6 +32,7 @@ func init() {
 		"LRN":                {1, 1, lrn},
 		"MatMul":             {2, 2, matMul},
 		"MaxPool":            {1, 1, maxPool},
+		"QLinearConv":        {8, 9, qlinearConv},
 		"QuantizeLinear":     {2, 3, quantizeLinear},
 		"Relu":               {1, 1, relu},
 		"Reshape":            {2, 2, reshape},
@@ -39,6 +40,10 @@ func init() {
 		"Squeeze":            {1, 2, squeeze},
 		"Transpose":          {1, 1, transpose},
 		"Unsqueeze":          {1, 2, unsqueeze},
+
+		"com.microsoft.QLinearAdd":               {1, 8, qlinearAdd},
+		"com.microsoft.QLinearConcat":            {1, 0, qlinearConcat},
+		"com.microsoft.QLinearGlobalAveragePool": {1, 5, qlinearGlobalAveragePool},
 	}
 }
 
@@ -50,7 +55,7 @@ func one(n int) int {
 	return n
 }
 
-// A window is what convolutions and poolings have in common.
+// A windowed is what convolutions and poolings have in common.
 type windowed struct {
 	kernel, kernelW, stride int
 	pad                     kernels.Padding
@@ -88,7 +93,7 @@ func (c *call) windowed(in layer.Shape, kh, kw int) (w windowed, err error) {
 		w.pad.Top, w.pad.Bottom = same(in.H, kh)
 		w.pad.Left, w.pad.Right = same(in.W, kw)
 	default:
-		return w, fmt.Errorf("auto_pad is %q, expected NOTSET, VALID, SAME_UPPER or SAME_LOWER", auto)
+		return w, fmt.Errorf("auto_pad is %s, expected NOTSET, VALID, SAME_UPPER or SAME_LOWER", label(auto))
 	}
 	if w.kernelW == w.kernel {
 		w.kernelW = 0
@@ -142,12 +147,7 @@ func globalAveragePool(c *call) (*operand, error) {
 	return c.typed(layer.GlobalAvgPool{}, o)
 }
 
-func relu(c *call) (*operand, error) { return c.rectify() }
-
-// rectify appends a ReLU.
-func (c *call) rectify() (*operand, error) {
-	return c.elementwise(layer.ReLU{})
-}
+func relu(c *call) (*operand, error) { return c.elementwise(layer.ReLU{}) }
 
 // elementwise appends a layer that keeps the type and the dimensions of its only input.
 func (c *call) elementwise(l layer.Layer) (*operand, error) {
@@ -189,7 +189,7 @@ func clip(c *call) (*operand, error) {
 	if low != 0 || high < math.MaxFloat32 && high < maxFloat16 {
 		return nil, fmt.Errorf("it clips to %g…%g, expected 0 and no upper bound", low, high)
 	}
-	return c.rectify()
+	return relu(c)
 }
 
 func dropout(c *call) (*operand, error) {
@@ -211,8 +211,11 @@ func dropout(c *call) (*operand, error) {
 		return nil, err
 	}
 	if training != nil {
-		if v, err := training.scalar(); err != nil || v != 0 {
-			return nil, errors.Join(err, errors.New("training_mode is true, expected false"))
+		switch v, err := training.scalar(); {
+		case err != nil:
+			return nil, err
+		case v != 0:
+			return nil, errors.New("training_mode is true, expected false")
 		}
 	}
 	return c.elementwise(layer.Dropout{Rate: rate})
@@ -279,6 +282,9 @@ func concat(c *call) (*operand, error) {
 		}
 		inputs = append(inputs, o.layer)
 	}
+	if out == nil {
+		return nil, errors.New("it has no inputs")
+	}
 	axis := c.channelAxis(out)
 	t, err := c.commonType(c.args)
 	if err != nil {
@@ -299,8 +305,8 @@ func concat(c *call) (*operand, error) {
 	return result, nil
 }
 
-// commonType returns the type in which a concatenation reads all operands: their own if they have the same,
-// otherwise that of the result if that is known, and if all of them are quantized.
+// commonType returns the type in which a concatenation reads all operands: their own if they have the
+// same, otherwise that of the result if all of them are quantized and it is known, and else float32.
 func (c *call) commonType(operands []*operand) (kernels.Type, error) {
 	t, all, same := c.shapes[operands[0].layer].Type, true, true
 	for _, o := range operands {
@@ -314,7 +320,7 @@ func (c *call) commonType(operands []*operand) (kernels.Type, error) {
 	if operands[0].integers {
 		return t, errors.New("integers with different scales")
 	}
-	if t, ok := c.resultType(c.node.outputs[0]); ok && all {
+	if t, ok := c.resultType(); ok && all {
 		return t, nil
 	}
 	return kernels.Type{}, nil

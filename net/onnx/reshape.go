@@ -19,11 +19,11 @@ func (c *call) reshaped(d []int) (*operand, error) {
 		return nil, c.err
 	}
 	if o.constant != nil {
-		k := o.constant.shaped(d)
-		if k.quant != nil && len(k.quant.scales) > 1 {
-			return nil, errors.New("it changes the dimensions of numbers that are quantized for each channel")
+		k := o.constant
+		if !slices.Equal(d, k.dims) && (k.swapped || k.quant != nil && len(k.quant.scales) > 1) {
+			return nil, fmt.Errorf("tensor %s: it changes the dimensions of a transposed matrix, or of numbers that are quantized for each channel", k.name)
 		}
-		return &operand{constant: k}, nil
+		return &operand{constant: k.shaped(d)}, nil
 	}
 	if len(d) == 0 || d[0] != 1 {
 		return nil, fmt.Errorf("it makes %s of %s, expected that the images of a batch stay apart", dims(d), dims(o.dims))
@@ -77,7 +77,7 @@ func product(d []int) int {
 }
 
 func reshape(c *call) (*operand, error) {
-	k, err := c.constantArg(1)
+	k, err := c.needed(1)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +200,7 @@ func unsqueeze(c *call) (*operand, error) {
 	return c.reshaped(d)
 }
 
-// transpose may move only dimensions of 1.
+// transpose may move only dimensions of 1, but swaps those of a matrix of constants.
 func transpose(c *call) (*operand, error) {
 	from := c.shape()
 	perm := make([]int, len(from))
@@ -220,6 +220,9 @@ func transpose(c *call) (*operand, error) {
 		if d[i] = from[p]; d[i] == 1 {
 			continue
 		}
+		if k := c.args[0].constant; k != nil && len(from) == 2 && p < last {
+			return &operand{constant: k.swap()}, c.err
+		}
 		if p < last {
 			return nil, fmt.Errorf("perm is %d of %s, expected that it moves dimensions of 1 only", perm, dims(from))
 		}
@@ -233,7 +236,7 @@ func constantNode(c *call) (*operand, error) {
 	if a := c.attribute("value"); a != nil && a.tensor != nil {
 		k := a.tensor
 		if k.name == "" {
-			k.name = c.node.outputs[0]
+			k.name = label(c.node.outputs[0])
 		}
 		return &operand{constant: k}, nil
 	}
@@ -242,7 +245,7 @@ func constantNode(c *call) (*operand, error) {
 		for _, v := range values {
 			b = b.append(v, dtype.Size())
 		}
-		return &operand{constant: &constant{&data{name: c.node.outputs[0], stored: tensor.Stored{DType: dtype, Dims: d, File: b}}, d, nil}}, nil
+		return &operand{constant: &constant{data: &data{name: label(c.node.outputs[0]), stored: tensor.Stored{DType: dtype, Dims: d, File: b}}, dims: d}}, nil
 	}
 	if a := c.attribute("value_float"); a != nil {
 		return values(tensor.F32, nil, uint64(math.Float32bits(a.float)))

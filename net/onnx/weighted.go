@@ -16,16 +16,16 @@ func conv(c *call) (*operand, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := c.constantArg(1)
+	w, err := c.needed(1)
 	if err != nil {
 		return nil, err
 	}
-	d := w.dims
-	if w.err == nil && len(d) != 4 {
-		return nil, fmt.Errorf("weights %s are %s, expected 4 dimensions", w.name, dims(d))
-	}
 	if w.err != nil {
 		return nil, fmt.Errorf("tensor %s: %w", w.name, w.err)
+	}
+	d := w.dims
+	if len(d) != 4 || w.elems() == 0 {
+		return nil, fmt.Errorf("weights %s are %s, expected 4 dimensions, none of 0", w.name, dims(d))
 	}
 	groups := c.int("group", 1)
 	if groups < 1 || groups > in.C || d[1] != in.C/groups || in.C%groups != 0 {
@@ -90,7 +90,7 @@ func (c *call) weighted(l interface {
 // matrix returns an input that is a matrix with k rows or, if transposed, columns, the inputs of a
 // dense layer.
 func (c *call) matrix(arg, k int, transposed bool) (*constant, error) {
-	w, err := c.constantArg(arg)
+	w, err := c.needed(arg)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func (c *call) matrix(arg, k int, transposed bool) (*constant, error) {
 	if transposed {
 		axis = 1
 	}
-	if len(d) != 2 || d[axis] != k {
+	if len(d) != 2 || d[axis] != k || w.elems() == 0 {
 		return nil, fmt.Errorf("weights %s are %s, expected 2 dimensions, of which number %d is %d", w.name, dims(d), axis, k)
 	}
 	return w, nil
@@ -131,6 +131,9 @@ func gemm(c *call) (*operand, error) {
 	}
 	c.expect("transA", 0)
 	transposed := c.int("transB", 0) != 0
+	if c.err != nil {
+		return nil, c.err
+	}
 	w, err := c.matrix(1, k, transposed)
 	if err != nil {
 		return nil, err
@@ -206,8 +209,7 @@ func (c *call) addConstant(arg int, b *constant) (*operand, error) {
 	if b.err == nil && !broadcast(b, o.dims, c.channelAxis(o)) {
 		return nil, fmt.Errorf("constant %s is %s, expected one number for each channel of %s", b.name, dims(b.dims), dims(o.dims))
 	}
-	p.steps = append(p.steps, step{add: b, factor: 1})
-	return o, nil
+	return o, p.step(step{add: b, factor: 1})
 }
 
 // foldable returns an input, and the weights of the layer that computes it if the node can become part
@@ -239,7 +241,7 @@ func batchNormalization(c *call) (*operand, error) {
 	}
 	s := step{factor: 1, epsilon: float64(c.floatAttribute("epsilon", 1e-5))}
 	for i, dst := range []**constant{&s.scale, &s.add, &s.mean, &s.variance} {
-		k, err := c.constantArg(i + 1)
+		k, err := c.needed(i + 1)
 		if err != nil {
 			return nil, err
 		}
@@ -249,8 +251,7 @@ func batchNormalization(c *call) (*operand, error) {
 		*dst = k
 	}
 	if p != nil && !p.quantized {
-		p.steps = append(p.steps, s)
-		return o, nil
+		return o, p.step(s)
 	}
 	// A convolution with one weight for each channel computes it as well.
 	channels := o.dims[axis]
@@ -261,6 +262,53 @@ func batchNormalization(c *call) (*operand, error) {
 	out.dims = o.dims
 	c.params[out.layer] = &params{out: channels, dims: [4]int{channels, 1, 1, 1}, alpha: 1, steps: []step{s}}
 	return out, nil
+}
+
+// step adds what is done to the sums of a layer.
+func (p *params) step(s step) error {
+	if len(p.steps) == maxSteps {
+		return fmt.Errorf("more than %d nodes would become part of the layer before them", maxSteps)
+	}
+	p.steps = append(p.steps, s)
+	return nil
+}
+
+// share finds layers that use the same weights.
+func (im *importer) share() error {
+	const most = 4
+	type key struct {
+		weights    *constant
+		transposed bool
+		dims       [4]int
+		alpha      float64
+		quantized  bool
+		steps      [most]step
+	}
+	owners := map[key]string{}
+	for i := range im.model.Nodes {
+		n := &im.model.Nodes[i]
+		p := im.params[n.Name]
+		if p == nil {
+			continue
+		}
+		k := key{weights: p.weights, transposed: p.transposed, dims: p.dims, alpha: p.alpha, quantized: p.quantized}
+		if copy(k.steps[:], p.steps) == len(p.steps) {
+			if owner, ok := owners[k]; ok {
+				n.Weights = owner
+				delete(im.params, n.Name)
+				continue
+			}
+			owners[k] = n.Name
+		}
+		from := p.weights
+		if from == nil {
+			from = p.steps[0].scale
+		}
+		if from.uses++; from.uses > maxUses {
+			return fmt.Errorf("tensor %s: more than %d layers have weights of their own from it", from.name, maxUses)
+		}
+	}
+	return nil
 }
 
 // params are the weights and biases of a layer.

@@ -2,7 +2,6 @@ package onnx
 
 import (
 	"fmt"
-	"reflect"
 
 	"firebench/kernels"
 	"firebench/net/graph"
@@ -32,13 +31,4 @@ func (w *weights) Layer(p graph.Param) (kernels.Weights, error) {
 		return kernels.Weights{}, fmt.Errorf("%s: layer %s: %w", w.path, name, err)
 	}
 	return w.memory, nil
-}
-
-// Adapt returns m.
-func (w *weights) Adapt(m *graph.Model) (*graph.Model, error) {
-	if reflect.DeepEqual(m.Nodes, w.model.Nodes) {
-		w.names = nil
-		return m, nil
-	}
-	return nil, fmt.Errorf("%s: weights do not fit %s", w.path, m.Name)
 }

@@ -3,8 +3,15 @@ package onnx_test
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
+	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"math"
+	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -13,6 +20,7 @@ import (
 	"firebench/kernels"
 	"firebench/net/graph"
 	"firebench/net/layer"
+	"firebench/net/onnx"
 	"firebench/net/protobuf"
 	"firebench/net/weights"
 )
@@ -92,12 +100,15 @@ func tables() []*graph.Model {
 		table("names", []string{"last", ":b:c", "logits"},
 			node("a%20b", layer.ReLU{}),
 			node(":b:c", layer.ReLU{}),
-			node("%2Fb%2Fc", layer.ReLU{}),
 			node("logits", layer.Conv{Out: 3, Kernel: 1}),
-			node("conv.weight", layer.ReLU{}, "%2Fb%2Fc"),
+			node("conv.weight", layer.ReLU{}, ":b:c"),
 			node("conv", layer.Conv{Out: 3, Kernel: 1}),
 			node("prob", layer.Softmax{}, "conv"),
 			node("last", layer.Add{}, "prob", "logits"),
+		),
+		table("same-names", nil, // a file has one name for them
+			node("b:c", layer.ReLU{}),
+			node("b%2Fc", layer.ReLU{}),
 		),
 		table("softmax", nil, node("p", layer.Softmax{})),
 		table("quantized", nil,
@@ -127,7 +138,7 @@ func tables() []*graph.Model {
 			node("fc3", layer.Dense{Out: 5, Type: out}),
 			node("fc3.dequantize", layer.Dequantize{}),
 		),
-		table("quantized-sums", []string{"sum", "sum.relu", "avg", "mixed"},
+		table("quantized-sums", []string{"sum.dequantize", "sum.relu.dequantize", "avg.dequantize", "mixed"},
 			node("input.quantize", layer.Quantize{Type: in}),
 			node("conv", layer.Conv{Out: 4, Kernel: 3, Pad: kernels.Pad(1), Type: out}),
 			node("sum", layer.Add{Type: out}, "conv", "input.quantize"),
@@ -136,8 +147,26 @@ func tables() []*graph.Model {
 			node("again", layer.Add{Type: mid}, "sum", "sum.relu"),
 			node("again.relu", layer.ReLU{}),
 			sharing(node("same", layer.Conv{Out: 4, Kernel: 3, Type: mid}, "again.relu"), "conv"),
-			node("real", layer.Dequantize{}),
+			node("same.dequantize", layer.Dequantize{}),
 			node("mixed", layer.Dense{Out: 3}),
+			node("sum.dequantize", layer.Dequantize{}, "sum"),
+			node("sum.relu.dequantize", layer.Dequantize{}, "sum.relu"),
+			node("avg.dequantize", layer.Dequantize{}, "avg"),
+		),
+		table("quantized-shared", []string{"sum.dequantize", "e"},
+			node("input.quantize", layer.Quantize{Type: in}),
+			node("a", layer.Conv{Out: 4, Kernel: 1, Type: in}),
+			sharing(node("b", layer.Conv{Out: 4, Kernel: 1, Type: in}), "a"),
+			sharing(node("c", layer.Conv{Out: 4, Kernel: 1, Type: mid}), "a"),
+			sharing(node("d", layer.Conv{Out: 4, Kernel: 1, Type: mid}), "a"),
+			node("d.relu", layer.ReLU{}),
+			node("sum", layer.Add{Type: out}, "d", "d.relu"),
+			node("sum.dequantize", layer.Dequantize{}),
+			sharing(node("e", layer.Conv{Out: 4, Kernel: 1}), "a"),
+		),
+		table("quantized-output", nil,
+			node("input.quantize", layer.Quantize{Type: in}),
+			node("pool", layer.MaxPool{Kernel: 2, Stride: 2}),
 		),
 	}
 }
@@ -277,7 +306,7 @@ func (p *parser) tensor(f protobuf.Field) {
 		p.Errorf("initializer %s: %d bytes, want %d", name, size, want)
 	}
 	p.define(name)
-	p.line("%s = %s %s", name, types[typ], strings.Join(dims, "×"))
+	p.line("%s = %s", name, strings.Join(append([]string{types[typ]}, dims...), " "))
 }
 
 // types are the names of TensorProto.DataType.
@@ -352,8 +381,181 @@ func (p *parser) attribute(f protobuf.Field) string {
 	return fmt.Sprintf("%s=%v", name, values[0])
 }
 
-func TestDumpTables(t *testing.T) {
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// TestWriteText compares the files of all tables with a golden description of them.
+func TestWriteText(t *testing.T) {
+	var got strings.Builder
 	for _, m := range tables() {
-		t.Log("\n" + text(t, export(t, network{m, weights.Random(1)})))
+		fmt.Fprintln(&got, text(t, export(t, network{m, weights.Random(1)})))
+	}
+	golden := filepath.Join("testdata", "tables.txt")
+	if *update {
+		if err := os.WriteFile(golden, []byte(got.String()), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gotLines, wantLines := strings.Split(got.String(), "\n"), strings.Split(string(want), "\n")
+	for i := range min(len(gotLines), len(wantLines)) {
+		if gotLines[i] != wantLines[i] {
+			t.Fatalf("%s:%d: (go test -update accepts it)\ngot  %s\nwant %s", golden, i+1, gotLines[i], wantLines[i])
+		}
+	}
+	if len(gotLines) != len(wantLines) {
+		t.Errorf("%d lines, %s has %d", len(gotLines), golden, len(wantLines))
+	}
+}
+
+// numbers are weights with which every number is another one.
+type numbers struct{ scales []float32 }
+
+func (n numbers) Adapt(m *graph.Model) (*graph.Model, error) { return m, nil }
+
+func (n numbers) Layer(p graph.Param) (kernels.Weights, error) {
+	w := kernels.Weights{Scales: n.scales}
+	for i := range p.Dims[0] * p.Dims[1] * p.Dims[2] * p.Dims[3] {
+		w.Values = append(w.Values, float32(i)-10)
+	}
+	for i := range p.Dims[0] {
+		w.Bias = append(w.Bias, float32(i)/8+1)
+	}
+	return w, nil
+}
+
+// TestWriteWeights checks the bytes of weights.
+func TestWriteWeights(t *testing.T) {
+	check := func(file []byte, name string, want any) {
+		t.Helper()
+		data, err := binary.Append(nil, binary.LittleEndian, want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tensor := append([]byte{0x42, byte(len(name))}, name...)        // field 8, the name
+		tensor = append(append(tensor, 0x4a, byte(len(data))), data...) // field 9, the values
+		if !bytes.Contains(file, tensor) {
+			t.Errorf("no tensor %s of %v", name, want)
+		}
+	}
+	values := []float32{-10, -9, -8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5}
+
+	file := export(t, network{table("float", nil, node("c", layer.Conv{Out: 4, Kernel: 1})), numbers{}})
+	check(file, "c.weight", values)
+	check(file, "c.bias", []float32{1, 1.125, 1.25, 1.375})
+	file = export(t, network{table("float", nil, node("c", layer.Conv{Out: 4, Kernel: 1})), bad{weights: kernels.Weights{Values: values}}})
+	check(file, "c.weight", values)
+	check(file, "c.bias", make([]float32, 4))
+
+	m := table("quantized", nil,
+		node("q", layer.Quantize{Type: u8(0.5, 3)}),
+		node("c", layer.Conv{Out: 4, Kernel: 1, Type: u8(0.25, 7)}),
+		node("d", layer.Dequantize{}))
+	file = export(t, network{m, numbers{[]float32{0.5, 0.5, 1, 2}}})
+	check(file, "c.weight.quantized", []int8{-20, -18, -16, -14, -12, -10, -8, -6, -2, -1, 0, 1, 1, 2, 2, 2})
+	check(file, "c.weight.scale", []float32{0.5, 0.5, 1, 2})
+	check(file, "c.weight.zero_point", make([]int8, 4))
+	check(file, "c.bias.quantized", []int32{4, 4, 2, 1}) // 4, 4.5, 2.5, 1.375
+	check(file, "c.bias.scale", []float32{0.25, 0.25, 0.5, 1})
+	check(file, "c.bias.zero_point", make([]int32, 4))
+	check(file, "q.scale", []float32{0.5})
+	check(file, "q.zero_point", []byte{3})
+	check(file, "c.scale", []float32{0.25})
+	check(file, "c.zero_point", []byte{7})
+}
+
+// adapting are weights of a model whose convolution has a padding.
+type adapting struct{ graph.Weights }
+
+func (adapting) Adapt(m *graph.Model) (*graph.Model, error) {
+	m = m.Clone()
+	m.Nodes[0].Layer = layer.Conv{Out: 4, Kernel: 1, Pad: kernels.Pad(1)}
+	return m, nil
+}
+
+// TestWriteAdapts: what is written is the model that the weights were trained for.
+func TestWriteAdapts(t *testing.T) {
+	m := table("net", nil, node("c", layer.Conv{Out: 4, Kernel: 1}))
+	if got := text(t, export(t, network{m, adapting{numbers{}}})); !strings.Contains(got, "output c float32 N×4×11×13") {
+		t.Errorf("the file is\n%s", got)
+	}
+}
+
+// bad are weights that are wrong in one way.
+type bad struct {
+	adapt, layer error
+	weights      kernels.Weights
+}
+
+func (b bad) Adapt(m *graph.Model) (*graph.Model, error) { return m, b.adapt }
+
+func (b bad) Layer(graph.Param) (kernels.Weights, error) { return b.weights, b.layer }
+
+// noOperator is a layer that ONNX does not know.
+type noOperator struct{ layer.ReLU }
+
+func (noOperator) Op() string { return "new" }
+
+// full is a full disk.
+type full struct{ left int }
+
+var errFull = errors.New("no space")
+
+func (f *full) Write(b []byte) (int, error) {
+	if f.left -= len(b); f.left < 0 {
+		return 0, errFull
+	}
+	return len(b), nil
+}
+
+func TestWriteErrors(t *testing.T) {
+	conv := table("net", nil, node("c", layer.Conv{Out: 4, Kernel: 1}))
+	typed := table("net", nil, node("q", layer.Quantize{Type: u8(1, 0)}), node("c", layer.Conv{Out: 4, Kernel: 1, Type: u8(1, 0)}))
+	err := errors.New("bad file")
+	nan := make([]float32, 16)
+	nan[9] = float32(math.NaN())
+	for _, test := range []struct {
+		model   *graph.Model
+		weights graph.Weights
+		want    string
+	}{
+		{conv, bad{adapt: err}, "onnx: net: bad file"},
+		{conv, bad{layer: err}, "onnx: net: node c: bad file"},
+		{conv, bad{weights: kernels.Weights{Values: make([]float32, 15)}}, "onnx: net: node c: convolution: 15 weights, expected 16 for 4×4×1×1"},
+		{conv, bad{weights: kernels.Weights{Values: make([]float32, 16), Bias: make([]float32, 5)}}, "onnx: net: node c: convolution: 5 biases, expected 4"},
+		{typed, bad{weights: kernels.Weights{Values: nan}}, "onnx: net: node c: convolution: channel 2: a weight is NaN, expected a finite number"},
+		{table("net", nil), numbers{}, "graph: net: no nodes"},
+		{table("net", nil, node("n", noOperator{})), numbers{}, "onnx: net: node n: new: there is no operator of ONNX for onnx_test.noOperator"},
+	} {
+		if err := onnx.Write(io.Discard, test.model, test.weights); err == nil || err.Error() != test.want {
+			t.Errorf("error %q, want %q", err, test.want)
+		}
+	}
+	size := len(export(t, network{conv, numbers{}}))
+	for _, left := range []int{0, size - 1} {
+		if err := onnx.Write(&full{left}, conv, numbers{}); !errors.Is(err, errFull) {
+			t.Errorf("%d bytes of room for %d: error %v", left, size, err)
+		}
+	}
+	if err := onnx.Write(&full{size}, conv, numbers{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWriteMemory: the weights are not copied.
+func TestWriteMemory(t *testing.T) {
+	const size = 1 << 20
+	m := &graph.Model{Name: "net", Input: layer.Shape{H: 1, W: 1, C: size / 16}, Nodes: []graph.Node{node("a", layer.Dense{Out: 16})}}
+	w := bad{weights: kernels.Weights{Values: make([]float32, size)}}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if err := onnx.Write(io.Discard, m, w); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > size/4 {
+		t.Errorf("%d bytes allocated for %d of weights", n, 4*size)
 	}
 }

@@ -140,6 +140,9 @@ func (f Field) Varint() (uint64, error) { return f.value, f.is(protowire.VarintT
 // Fixed32 returns the field as a number of four bytes.
 func (f Field) Fixed32() (uint32, error) { return uint32(f.value), f.is(protowire.Fixed32Type) }
 
+// Fixed64 returns the field as a number of eight bytes.
+func (f Field) Fixed64() (uint64, error) { return f.value, f.is(protowire.Fixed64Type) }
+
 // Varints appends the integers of a repeated field to dst: one, or many that are packed. There may be limit in all.
 func (f Field) Varints(dst []uint64, limit int) ([]uint64, error) {
 	if f.Type == protowire.VarintType {

@@ -59,6 +59,11 @@ func TestFields(t *testing.T) {
 			got = append(got, fmt.Sprint(v, err))
 			_, err = f.String()
 			got = append(got, fmt.Sprint(err))
+		case 4:
+			v, err := f.Fixed64()
+			got = append(got, fmt.Sprint(v, err))
+			_, err = f.Fixed32()
+			got = append(got, fmt.Sprint(err))
 		case 5:
 			s, err := f.String()
 			offset, size, _ := f.Section()
@@ -71,6 +76,7 @@ func TestFields(t *testing.T) {
 		"true <nil>", fmt.Sprintf("field 9 has %d bytes, expected at most %d", len(long), len(long)-1),
 		"300 <nil> <nil>", "<nil>",
 		"7 <nil>", "field 3 has the wire type 5, expected 2",
+		"8 <nil>", "field 4 has the wire type 1, expected 5",
 		"name <nil> name", "field 5 has the wire type 2, expected 0",
 	}
 	if !slices.Equal(got, want) {

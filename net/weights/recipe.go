@@ -15,6 +15,7 @@ type recipe struct {
 	height, width int                        // of the input
 	preprocessor  string                     // what turns a picture into the input that the weights expect
 	padding       map[string]kernels.Padding // of convolutions, by node
+	ceil          map[string]bool            // whether poolings round sizes up, by node
 }
 
 // apply returns a copy of m by the recipe.
@@ -27,11 +28,24 @@ func (r recipe) apply(m *graph.Model) *graph.Model {
 		c.Preprocessor = r.preprocessor
 	}
 	for i, n := range c.Nodes {
-		if conv, ok := n.Layer.(layer.Conv); ok {
-			if pad, ok := r.padding[n.Name]; ok {
-				conv.Pad = pad
-				c.Nodes[i].Layer = conv
+		pad, padded := r.padding[n.Name]
+		ceil, rounded := r.ceil[n.Name]
+		switch l := n.Layer.(type) {
+		case layer.Conv:
+			if padded {
+				l.Pad = pad
 			}
+			c.Nodes[i].Layer = l
+		case layer.MaxPool:
+			if rounded {
+				l.Ceil = ceil
+			}
+			c.Nodes[i].Layer = l
+		case layer.AvgPool:
+			if rounded {
+				l.Ceil = ceil
+			}
+			c.Nodes[i].Layer = l
 		}
 	}
 	return c

@@ -34,8 +34,9 @@ const (
 const (
 	metaModel        = "firebench.model"
 	metaPreprocessor = "firebench.preprocessor"
-	metaInput        = "firebench.input"   // height x width
-	metaPadding      = "firebench.padding" // of every convolution, as "conv1=0 conv2=1,2,1,2"
+	metaInput        = "firebench.input"    // height x width
+	metaPadding      = "firebench.padding"  // of every convolution, as "conv1=0 conv2=1,2,1,2"
+	metaRounding     = "firebench.rounding" // of the sizes of every pooling's result, as "pool1=ceil pool2=floor"
 )
 
 // An entry of the header is what it says about a tensor.
@@ -199,7 +200,7 @@ func checkSection(s tensor.Stored, end, size int64) error {
 
 // parseRecipe returns what the metadata says about the model.
 func parseRecipe(metadata map[string]string) (recipe, error) {
-	r := recipe{preprocessor: metadata[metaPreprocessor], padding: map[string]kernels.Padding{}}
+	r := recipe{preprocessor: metadata[metaPreprocessor], padding: map[string]kernels.Padding{}, ceil: map[string]bool{}}
 	if input, ok := metadata[metaInput]; ok {
 		h, w, _ := strings.Cut(input, "x")
 		var err error
@@ -211,14 +212,33 @@ func parseRecipe(metadata map[string]string) (recipe, error) {
 		}
 	}
 	for _, field := range strings.Fields(metadata[metaPadding]) {
-		at := max(strings.LastIndexByte(field, '='), 0)
-		pad, err := parsePadding(field[min(at+1, len(field)):])
+		node, value := cutLast(field)
+		pad, err := parsePadding(value)
 		if err != nil {
 			return r, fmt.Errorf("%s has %q, expected as in conv1=0 or conv2=1,2,1,2", metaPadding, field)
 		}
-		r.padding[field[:at]] = pad
+		r.padding[node] = pad
+	}
+	for _, field := range strings.Fields(metadata[metaRounding]) {
+		node, value := cutLast(field)
+		if value != roundUp && value != roundDown {
+			return r, fmt.Errorf("%s has %q, expected as in pool1=%s or pool2=%s", metaRounding, field, roundUp, roundDown)
+		}
+		r.ceil[node] = value == roundUp
 	}
 	return r, nil
+}
+
+// The values of metaRounding.
+const (
+	roundUp   = "ceil"
+	roundDown = "floor"
+)
+
+// cutLast cuts node=value; only the node may have more of these characters.
+func cutLast(field string) (node, value string) {
+	at := strings.LastIndexByte(field, '=')
+	return field[:max(at, 0)], field[at+1:]
 }
 
 // parsePadding is the inverse of kernels.Padding.String.
@@ -249,13 +269,14 @@ func parseSize(s string, least int) (int, error) {
 	return int(n), err
 }
 
-// WriteSafetensors writes the weights of a model, adapted to them as [graph.Compile] adapts it, as float32. The tensors are
-// node.weight, O×I×KH×KW or for a dense layer O×CHW, and node.bias, O, as PyTorch would have them. The metadata says what
-// else [Open] must know to give the same network: the model's name, its preprocessor, the size of the
-// input, and the padding of the convolutions.
+// WriteSafetensors writes the weights of a model, adapted to them as [graph.Compile] adapts it, as
+// float32. The tensors are node.weight, O×I×KH×KW or for a dense layer O×CHW, and node.bias, O, as
+// PyTorch would have them. The metadata says what else [Open] must know to give the same network: the
+// model's name, its preprocessor, the size of the input, the padding of the convolutions, and how
+// poolings round.
 //
-// The bytes depend on nothing but the model and its weights. Layer by layer is written; no more than one is in memory.
-// The weights must not be quantized: the format has no place for scales.
+// Equal models and weights give equal bytes. The weights of one layer at a time are in memory. They must
+// not be quantized: the format has no place for scales.
 func WriteSafetensors(w io.Writer, m *graph.Model, weights graph.Weights) error {
 	fail := func(err error) error { return fmt.Errorf("safetensors: %s: %w", m.Name, err) }
 	m, err := weights.Adapt(m)
@@ -279,10 +300,7 @@ func WriteSafetensors(w io.Writer, m *graph.Model, weights graph.Weights) error 
 		if err != nil {
 			return fail(err)
 		}
-		bias := l.Bias
-		if bias == nil {
-			bias = make([]float32, p.Dims[0])
-		}
+		bias := biasOf(l, p)
 		if err := checkLayer(l, bias, p); err != nil {
 			return fail(fmt.Errorf("layer %s: %w", p.Node, err))
 		}
@@ -296,6 +314,14 @@ func WriteSafetensors(w io.Writer, m *graph.Model, weights graph.Weights) error 
 		}
 	}
 	return nil
+}
+
+// biasOf returns the biases of a layer, which are 0 where it has none.
+func biasOf(l kernels.Weights, p graph.Param) []float32 {
+	if l.Bias == nil {
+		return make([]float32, p.Dims[0])
+	}
+	return l.Bias
 }
 
 // checkLayer returns an error for weights that the reader would refuse.
@@ -320,11 +346,22 @@ func checkLayer(l kernels.Weights, bias []float32, p graph.Param) error {
 // newHeader returns the header of a file with these layers.
 func newHeader(m *graph.Model, params []graph.Param) ([]byte, error) {
 	dense := map[string]bool{}
-	var padding []string
+	var padding, rounding []string
+	round := func(node string, ceil bool) {
+		how := roundDown
+		if ceil {
+			how = roundUp
+		}
+		rounding = append(rounding, node+"="+how)
+	}
 	for _, n := range m.Nodes {
 		switch l := n.Layer.(type) {
 		case layer.Conv:
 			padding = append(padding, fmt.Sprintf("%s=%v", n.Name, l.Pad))
+		case layer.MaxPool:
+			round(n.Name, l.Ceil)
+		case layer.AvgPool:
+			round(n.Name, l.Ceil)
 		case layer.Dense:
 			dense[n.Name] = true
 		}
@@ -336,6 +373,7 @@ func newHeader(m *graph.Model, params []graph.Param) ([]byte, error) {
 		metaPreprocessor: m.Preprocessor,
 		metaInput:        fmt.Sprintf("%dx%d", m.Input.H, m.Input.W),
 		metaPadding:      strings.Join(padding, " "),
+		metaRounding:     strings.Join(rounding, " "),
 	})
 	at := int64(0)
 	add := func(name string, dims ...int) {

@@ -13,6 +13,7 @@ import (
 	"firebench/kernels"
 	"firebench/net/files"
 	"firebench/net/graph"
+	"firebench/net/models"
 	"firebench/net/tensor"
 )
 
@@ -60,6 +61,14 @@ func (t *tensors) adapt(m *graph.Model) (*graph.Model, error) {
 	}
 	adapted := t.recipe.apply(m)
 	return adapted, t.fit(adapted)
+}
+
+// published says that the weights are those of a model, and checks that they are all there.
+func (t *tensors) published(model string) (err error) {
+	if t.network, err = models.Lookup(model); err != nil {
+		return err
+	}
+	return t.fit(t.recipe.apply(t.network))
 }
 
 // fit returns an error unless the file has the weights of m, with the right shapes, and nothing else.

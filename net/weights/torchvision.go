@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"firebench/kernels"
-	"firebench/net/models"
 )
 
 // torchvision says whose weights the tensors, which have torchvision's names, are, and checks that they
@@ -26,16 +25,8 @@ func (t *tensors) torchvision() error {
 		return errors.New("it has a tensor features.0.weight, but is none of torchvision's squeezenet1_0, squeezenet1_1 and alexnet")
 	}
 	t.names = func(node string) (weights, bias string) { return modules[node] + ".weight", modules[node] + ".bias" }
-	t.recipe = recipe{224, 224, "torchvision-rgb-224", map[string]kernels.Padding{"conv10": {}}}
+	t.recipe = recipe{height: 224, width: 224, preprocessor: "torchvision-rgb-224", padding: map[string]kernels.Padding{"conv10": {}}}
 	return t.published(model)
-}
-
-// published says that the weights are those of a model, and checks that they are all there.
-func (t *tensors) published(model string) (err error) {
-	if t.network, err = models.Lookup(model); err != nil {
-		return err
-	}
-	return t.fit(t.recipe.apply(t.network))
 }
 
 // alexnetModules returns the modules of torchvision's alexnet by the names of our nodes.

@@ -11,6 +11,7 @@ class Names:
 
     def __init__(self, path):
         graph = onnx.load(path, load_external_data=False).graph
+        self.outputs = [output.name for output in graph.output]
         self.layers = {}
         for node in graph.node:
             layer = node.name or node.output[0]

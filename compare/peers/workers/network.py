@@ -65,7 +65,7 @@ UNWEIGHTED = {"MaxPool", "AveragePool", "GlobalAveragePool", "Concat", "Add", "L
 
 
 class Network:
-    """input is the name of the input, output that of the logits; layers are in the order of execution."""
+    """input is the name of the input, output the logits; layers are in the order of execution."""
 
     def __init__(self, path):
         model = onnx.load(path)
@@ -88,8 +88,8 @@ class Network:
 
         outputs = [o.name for o in graph.output]
         output = "logits" if "logits" in outputs else outputs[0]
-        self.output = self.values[output].name
-        needed = {self.output}
+        self.output = self.values[output]
+        needed = {self.output.name}
         self.layers = []
         for layer in reversed(layers):
             if layer.output in needed:

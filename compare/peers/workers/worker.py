@@ -34,6 +34,9 @@ ENGINES = {
     "openvino": "engine_openvino",
     "ncnn": "engine_ncnn",
     "ncnn-f32": "engine_ncnn",
+    "mnn": "engine_mnn",
+    "litert": "engine_litert",
+    "tract": "engine_tract",
 }
 
 # Caches, page tables and the engine's own choices have settled after this many calls and this long.
@@ -98,13 +101,14 @@ def measure(call, n):
 
 
 def merge(layers):
-    """The layers with one entry for each name: an engine may run a layer in several steps."""
+    """The layers with one entry for each name, and the op of its longest step: an engine may run a layer in several."""
     if not layers:
         return None
     merged = {}
-    for layer in layers:
+    for layer in sorted(layers, key=lambda layer: -layer["ns"]):
         merged.setdefault(layer["name"], layer | {"ns": 0})["ns"] += layer["ns"]
-    return list(merged.values())
+    order = {layer["name"]: i for i, layer in reversed(list(enumerate(layers)))}
+    return sorted(merged.values(), key=lambda layer: order[layer["name"]])
 
 
 def answer(**fields):
@@ -120,6 +124,6 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except Exception as err:
-        message = " ".join(str(err).split())
-        answer(error=f"{err.__class__.__name__}: {message}")
+        message = " ".join(f"{err.__class__.__name__}: {err}".split())
+        answer(error=message if len(message) <= 300 else message[:300] + "…")
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""Writes ONNX's own tests of operators, those whose operators the importer knows, for nodes_test.go.
+"""Writes ONNX's own tests, those whose operators the importer knows, for nodes_test.go.
 
     python nodes.py DIR
 
@@ -10,6 +10,9 @@ one input, so the model is changed, and ONNX Runtime must still get the test's r
   - Inputs of two or three dimensions become images, off which a Squeeze takes the dimensions that they have more.
   - The opset becomes 7, at least, and 22, at most. ONNX's checker then says that the nodes are valid there.
   - A dropout ends models that compute nothing: a network has at least one layer.
+
+The wheel has networks of the ONNX zoo as well, with weights that are all the same. They get others, and ONNX Runtime
+says what the network then makes of noise.
 """
 
 import pathlib
@@ -41,6 +44,37 @@ def tests():
             files = sorted(path.parent.glob(f"test_data_set_0/{kind}_*.pb"), key=lambda p: int(p.stem.split("_")[1]))
             return [numpy_helper.to_array(onnx.load_tensor(p)) for p in files]
         yield path.parent.name.replace("test_", "test_pytorch_"), onnx.load(path), read("input"), read("output")
+
+
+def networks():
+    """The names, models, inputs and outputs of the zoo's networks."""
+    random = np.random.default_rng(1)
+    data = pathlib.Path(onnx.__file__).parent / "backend/test/data/light"
+    for name in "squeezenet", "inception_v1":
+        m = onnx.load(data / f"light_{name}.onnx")
+        graph = m.graph
+        shapes = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+        filled = [n for n in graph.node if n.op_type == "ConstantOfShape"]
+        for n in filled:
+            shape = shapes[n.input[0]]
+            values = random.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
+            graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), n.output[0]))
+            graph.node.remove(n)
+        used = {i for n in graph.node for i in n.input}
+        for value in list(graph.input) + list(graph.initializer):
+            if value.name not in used:
+                (graph.input if value in graph.input else graph.initializer).remove(value)
+        known = {t.name for t in graph.initializer}
+        (image,) = [i for i in graph.input if i.name not in known]
+        m.ir_version = max(m.ir_version, 4)
+        x = random.normal(0, 1, [d.dim_value for d in image.type.tensor_type.shape.dim]).astype(np.float32)
+        yield "zoo_" + name, m, [x], session(m).run(None, {image.name: x})
+
+
+def session(model):
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def array(value):
@@ -94,14 +128,19 @@ def same(model, inputs, outputs):
     """Whether ONNX Runtime gets the outputs from the model; None if it cannot run it, or draws random numbers."""
     if any(n.op_type == "Dropout" and len(n.input) == 3 for n in model.graph.node):
         return None
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        results = session.run(None, {session.get_inputs()[0].name: inputs[0]})
+        results = session(model).run(None, {model.graph.input[0].name: inputs[0]})
     except Exception:
         return None
     return all(np.allclose(a, b, rtol=1e-3, atol=1e-5, equal_nan=True) for a, b in zip(results, outputs, strict=True))
+
+
+def write(test, model, x, outputs):
+    test.mkdir(parents=True, exist_ok=True)
+    (test / "model.onnx").write_bytes(model.SerializeToString())
+    np.save(test / "input.npy", x.astype(np.float32))
+    for i, a in enumerate(outputs):
+        np.save(test / f"output{i}.npy", a.astype(np.float32))
 
 
 def main(folder):
@@ -122,12 +161,10 @@ def main(folder):
             unchecked += 1
         elif not agreement:
             sys.exit(f"{name}: ONNX Runtime gets another result from the changed model")
-        test = folder / name
-        test.mkdir(parents=True, exist_ok=True)
-        (test / "model.onnx").write_bytes(m.SerializeToString())
-        np.save(test / "input.npy", arrays[0].astype(np.float32))
-        for i, a in enumerate(arrays[len(inputs):]):
-            np.save(test / f"output{i}.npy", a.astype(np.float32))
+        write(folder / name, m, arrays[0], arrays[len(inputs):])
+        written += 1
+    for name, m, inputs, outputs in networks():
+        write(folder / name, m, inputs[0], outputs)
         written += 1
     print(f"{written} of ONNX's tests in {folder}, {unchecked} of them beyond ONNX Runtime")
 
