@@ -11,7 +11,7 @@ import (
 // reading values of one type, on every instruction set in it; a package of generated files is all that rows say of its
 // name.
 var catalog = []row{
-	// Tiles, each for convolutions and for batches of matrix products.
+	// Tiles, each for convolutions, with all rows of weights and with some, and for batches of matrix products.
 	{sums, vec.F32, recipes.Tile{Rows: 6, Cols: 16}, isas{"avx2"}},
 	{sums, vec.F32, recipes.Tile{Rows: 14, Cols: 8}, isas{"avx2"}},
 	{sums, vec.F32, recipes.Tile{Rows: 14, Cols: 32}, isas{"avx512"}},
