@@ -176,15 +176,10 @@ func TestFactorizeNodes(t *testing.T) {
 		t.Fatalf("the rewrite changed its model to %+v", m)
 	}
 	want := []string{
-		"a.vertical(input) f32", "a.horizontal() f32", "a.relu(a.horizontal) f32", "b.reduce(a.relu) f32", "b.expand() f32",
-		"c.reduce(a.relu) f32", "c.core() f32", "c.expand() f32", "d.reduce(c.expand) f32", "d.expand() f32",
+		"a.vertical() f32", "a.horizontal() f32", "a.relu() f32", "b.reduce() f32", "b.expand() f32",
+		"c.reduce(a.relu) f32", "c.core() f32", "c.expand() f32", "d.reduce() f32", "d.expand() f32",
 	}
-	for i, n := range q.Nodes { // what reads the node before need not say so
-		if i > 0 && len(n.Inputs) == 1 && n.Inputs[0] == q.Nodes[i-1].Name {
-			want[i] = strings.Replace(want[i], "()", "("+n.Inputs[0]+")", 1)
-		}
-	}
-	if got := nodes(t, q); !reflect.DeepEqual(normalized(got), normalized(want)) {
+	if got := nodes(t, q); !slices.Equal(got, want) { // without inputs, a node reads the one before
 		t.Errorf("nodes\n%s, want\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	if q.Head != "d.reduce" || !slices.Equal(q.Outputs, []string{"d.expand", "b.expand"}) {
@@ -240,19 +235,6 @@ func TestFactorizeNodes(t *testing.T) {
 	if i != len(reports) {
 		t.Errorf("%d reports, want %d", len(reports), i)
 	}
-}
-
-// normalized leaves the inputs away that are the node before.
-func normalized(nodes []string) []string {
-	var short []string
-	for i, n := range nodes {
-		if i > 0 {
-			before, _, _ := strings.Cut(nodes[i-1], "(")
-			n = strings.Replace(n, "("+before+")", "()", 1)
-		}
-		short = append(short, n)
-	}
-	return short
 }
 
 // TestFactorizeRecovers has weights of low rank, which the factors have exactly but for rounding.
@@ -407,13 +389,13 @@ func TestFactorizeEnergyTucker(t *testing.T) {
 	}
 	values := multiplied(t, targets[0], low)
 	for i, v := range kerneltest.Random(9, len(values)) {
-		values[i] += 1e-3 * v
+		values[i] += 1e-4 * v
 	}
 	w := stored{"a": {Values: values}}
 	for _, test := range []struct {
 		energy float64
 		want   Rank // or zero for less than 4x5
-	}{{0.9999, Rank{4, 5}}, {0.9, Rank{}}, {0.5, Rank{}}} {
+	}{{0.9999, Rank{4, 5}}, {0.6, Rank{}}, {0.3, Rank{}}} {
 		_, _, reports := factorizeModel(t, FactorizeOptions{Energy: test.energy, Tucker: true}, m, w)
 		r := reports[0]
 		if test.want.N > 0 && r.Rank != test.want || r.Rank.N > 4 || r.Rank.Out > 5 || r.Rank.N < 1 {
@@ -559,16 +541,16 @@ func TestFactorizeCheck(t *testing.T) {
 		{owt, ranks("fc6", 2836, 0), "layer fc6: rank 2836 costs 37752832 multiply-adds, more than the layer's 37748736; the break-even rank is 2835"},
 		{owt, ranks("fc7", 5000, 0), "layer fc7: rank 5000 costs 40960000 multiply-adds, more than the layer's 16777216; the break-even rank is 2048"},
 		{v1, ranks("conv10", 338, 0), ""},
-		{v1, ranks("conv10", 339, 0), "layer conv10: rank 339 costs 86624748 multiply-adds, more than the layer's 86528000; the break-even rank is 338"},
+		{v1, ranks("conv10", 339, 0), "layer conv10: rank 339 costs 86623992 multiply-adds, more than the layer's 86528000; the break-even rank is 338"},
 		// 3·r·(64 + 256) of 9·64·256 a pixel.
 		{net, ranks("a", 153, 0), ""},
 		{net, ranks("a", 154, 0), "layer a: rank 154 costs 115906560 multiply-adds, more than the layer's 115605504; the break-even rank is 153"},
 		// 64·n + 9·n·out + 256·out a pixel.
 		{net, ranks("a", 64, 172), ""},
-		{net, ranks("a", 64, 173), "layer a: rank 64x173 costs 116054400 multiply-adds, more than the layer's 115605504; with 64 channels before the kernel it breaks even at 172 behind it"},
+		{net, ranks("a", 64, 173), "layer a: rank 64x173 costs 116057088 multiply-adds, more than the layer's 115605504; with 64 channels before the kernel it breaks even at 172 behind it"},
 		{net, ranks("a", 65, 100), "layer a: rank is 65x100, expected at most 64x256"},
 		{net, ranks("a", 1, 10), "layer a: rank is 1x10, expected at most 64x9"},
-		{net, ranks("a", 4000, 1), "layer a: rank 4000x1 costs 229116160 multiply-adds, more than the layer's 115605504; with 4000 channels before the kernel it breaks even at 0 behind it"},
+		{net, ranks("a", 4000, 1), "layer a: rank 4000x1 costs 229128704 multiply-adds, more than the layer's 115605504; with 4000 channels before the kernel it breaks even at 0 behind it"},
 		{net, ranks("a", 0, 0), "layer a: rank is 0, expected at least 1"},
 		{net, ranks("a", 5, -1), "layer a: rank is 5x-1, expected at least 1"},
 		{net, ranks("b", 5, 0), "layer b: rank is 5, expected two numbers, such as 5x5: the kernel moves by 2 pixels"},
