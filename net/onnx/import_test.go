@@ -99,6 +99,12 @@ func TestLowering(t *testing.T) {
 				node("Conv", "x w", "conv").node("BatchNormalization", "conv c c c c", "norm").output("norm", "conv"),
 			[]string{"conv: conv3x3 4/0 +0 g0 f32 input", "norm: conv1x1 4/0 +0 g4 f32 conv"}, []string{"norm", "conv"},
 		},
+		"a sum that is read by another name": {
+			newBuild(1, 4, 9, 9).tensor("w", w, 4, 4, 3, 3).tensor("c", w[:4]).
+				node("Conv", "x w", "conv").node("Identity", "conv", "i").node("Relu", "conv", "r").
+				node("BatchNormalization", "i c c c c", "norm").node("Concat", "norm r", "y", integer("axis", 1)).output("y"),
+			[]string{"conv: conv3x3 4/0 +0 g0 f32 input", "r: ReLU conv", "norm: conv1x1 4/0 +0 g4 f32 conv", "y: Concat norm,r"}, nil,
+		},
 		// All between the first and the last conversion is quantized: ReLU and pooling may stand before QuantizeLinear.
 		"quantized": {
 			newBuild(1, 4, 9, 9).scale("x", 1, 7).scale("c", 2, 0).tensor("w", q, 4, 4, 3, 3).tensor("ws", w[:4]).
@@ -125,6 +131,45 @@ func TestLowering(t *testing.T) {
 				"conv.quantize.dequantize: Dequantize conv.quantize", "y: Add f32 conv,conv.quantize.dequantize",
 			}, nil,
 		},
+		// So it is where readers need different types, or the caller the sum itself.
+		"types that differ": {
+			newBuild(1, 4, 9, 9).scale("a", 1, 7).scale("b", 2, 0).
+				node("QuantizeLinear", "x a.s a.z", "q").node("DequantizeLinear", "q a.s a.z", "d").
+				node("GlobalAveragePool", "d", "g").node("Relu", "g", "r").
+				node("QuantizeLinear", "r a.s a.z", "aq").node("DequantizeLinear", "aq a.s a.z", "ad").
+				node("QuantizeLinear", "g b.s b.z", "bq").node("DequantizeLinear", "bq b.s b.z", "bd").
+				node("Add", "ad bd", "y").output("y"),
+			[]string{
+				"input.quantize: Quantize u8(scale 1, zero 7) input", "input.quantize.dequantize: Dequantize input.quantize",
+				"g: GlobalAvgPool input.quantize.dequantize", "r: ReLU g", "r.quantize: Quantize u8(scale 1, zero 7) r",
+				"g.quantize: Quantize u8(scale 2, zero 0) g", "r.quantize.dequantize: Dequantize r.quantize",
+				"g.quantize.dequantize: Dequantize g.quantize", "y: Add f32 r.quantize.dequantize,g.quantize.dequantize",
+			}, nil,
+		},
+		"an output that is quantized": {
+			newBuild(1, 4, 9, 9).scale("a", 1, 7).
+				node("QuantizeLinear", "x a.s a.z", "q").node("DequantizeLinear", "q a.s a.z", "d").
+				node("GlobalAveragePool", "d", "g").node("QuantizeLinear", "g a.s a.z", "aq").node("DequantizeLinear", "aq a.s a.z", "y").output("g", "y"),
+			[]string{
+				"input.quantize: Quantize u8(scale 1, zero 7) input", "input.quantize.dequantize: Dequantize input.quantize",
+				"g: GlobalAvgPool input.quantize.dequantize", "g.quantize: Quantize u8(scale 1, zero 7) g", "g.quantize.dequantize: Dequantize g.quantize",
+			}, []string{"g", "g.quantize.dequantize"},
+		},
+		"a quantized bias": {
+			newBuild(1, 4, 1, 1).scale("a", 1, 7).tensor("w", q[:8], 4, 2).tensor("ws", w[:2]).tensor("b", w[:2]).
+				node("QuantizeLinear", "x a.s a.z", "q").node("DequantizeLinear", "q a.s a.z", "d").node("Flatten", "d", "f").
+				node("DequantizeLinear", "w ws", "wd").node("MatMul", "f wd", "m").node("Add", "m b", "s").
+				node("QuantizeLinear", "s a.s a.z", "aq").node("DequantizeLinear", "aq a.s a.z", "y").output("y"),
+			[]string{
+				"input.quantize: Quantize u8(scale 1, zero 7) input", "m: Dense 2 u8(scale 1, zero 7) input.quantize", "m.dequantize: Dequantize m",
+			}, nil,
+		},
+		// Other outputs than x and Softmax(x), and one that has two names.
+		"outputs with a softmax": {
+			newBuild(1, 4, 1, 1).node("Relu", "x", "a").node("LRN", "a", "b", integer("size", 3)).node("Flatten", "a", "f").
+				node("Softmax", "b", "y", integer("axis", 1)).output("a", "f", "y"),
+			[]string{"a: ReLU input", "b: LRN a", "y: Softmax b"}, []string{"a", "y"},
+		},
 		// Sums and concatenations of different types; int8 activations become uint8.
 		"types": {
 			newBuild(1, 4, 9, 9).scale("a", 1, 7).scale("b", 2, 0).tensor("i.s", []float32{0.5}, 0).tensor("i.z", []int8{-8}, 0).
@@ -150,12 +195,15 @@ func TestLowering(t *testing.T) {
 				node("com.microsoft:QLinearAdd", "pool b.s b.z pool b.s b.z a.s a.z", "sum").
 				node("com.microsoft:QLinearConcat", "b.s b.z pool b.s b.z pool b.s b.z", "cat", integer("axis", 1)).
 				node("com.microsoft:QLinearGlobalAveragePool", "cat b.s b.z a.s a.z", "gap").
-				node("DequantizeLinear", "gap a.s a.z", "y").node("DequantizeLinear", "sum a.s a.z", "z").output("y", "z"),
+				node("com.microsoft:QLinearConcat", "b.s b.z sum a.s a.z sum a.s a.z", "other", integer("axis", 1)).
+				node("DequantizeLinear", "gap a.s a.z", "y").node("DequantizeLinear", "other b.s b.z", "z").output("y", "z"),
 			[]string{
 				"input.quantize: Quantize u8(scale 1, zero 7) input", "conv: conv3x3 4/0 +0 g0 u8(scale 2, zero 0) input.quantize",
 				"pool: max 3×0/0 +0 false conv", "sum: Add u8(scale 1, zero 7) pool,pool", "cat: Concat pool,pool",
-				"gap: GlobalAvgPool cat", "gap.dequantize: Dequantize gap", "sum.dequantize: Dequantize sum",
-			}, []string{"gap.dequantize", "sum.dequantize"},
+				"gap: GlobalAvgPool cat", "other: Concat sum,sum", "other.dequantize: Dequantize other",
+				"other.quantize: Quantize u8(scale 2, zero 0) other.dequantize",
+				"gap.dequantize: Dequantize gap", "other.quantize.dequantize: Dequantize other.quantize",
+			}, []string{"gap.dequantize", "other.quantize.dequantize"},
 		},
 		"names that are taken": {
 			newBuild(1, 4, 9, 9).scale("a", 1, 7).scale("b", 2, 0).scale("c", 3, 0).
@@ -204,8 +252,8 @@ func TestMetadata(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 	b.metadata = map[string]string{keyHead: "neck"}
-	if _, _, err := Open(b.write(t)); err == nil || !strings.HasSuffix(err.Error(), "metadata firebench.head is neck, expected the name of a layer") {
-		t.Errorf("an unknown head: %v", err)
+	if m, _ := b.open(t); m.Head != "" {
+		t.Errorf("a head that is no layer any more: %q", m.Head)
 	}
 }
 
@@ -339,6 +387,21 @@ func TestShared(t *testing.T) {
 	params := must(m.Params())
 	if len(params) != 2 || must(w.Layer(params[1])).Bias[0] != 6 {
 		t.Errorf("weights %v", params)
+	}
+	// Quantized layers compute with integers of weights, which other layers have not.
+	m, w = newBuild(1, 1, 4, 4).scale("a", 1, 7).tensor("w", []int8{3}, 1, 1, 1, 1).
+		node("DequantizeLinear", "w a.s", "wd").node("Conv", "x wd", "float").
+		node("QuantizeLinear", "float a.s a.z", "q").node("DequantizeLinear", "q a.s a.z", "d").
+		node("Conv", "d wd", "typed").node("QuantizeLinear", "typed a.s a.z", "tq").node("DequantizeLinear", "tq a.s a.z", "td").
+		node("Conv", "td wd", "y").output("y").open(t)
+	params = must(m.Params())
+	if y := m.Nodes[len(m.Nodes)-1]; len(params) != 2 || y.Weights != "float" {
+		t.Errorf("%d layers with weights of their own, and the last uses those of %q, want 2 and float", len(params), y.Weights)
+	}
+	for i, p := range params {
+		if got := must(w.Layer(p)); p.Node != []string{"float", "typed"}[i] || slices.Equal(got.Scales, []float32{1}) != (i == 1) {
+			t.Errorf("%s: %+v", p.Node, got)
+		}
 	}
 	b := newBuild(1, 1, 4, 4).tensor("w", []float32{3}, 1, 1, 1, 1)
 	in := "x"

@@ -233,3 +233,16 @@ func TestReadErrors(t *testing.T) {
 		t.Errorf("error %v, expected %v", err, ErrNoResults)
 	}
 }
+
+// TestMatch: a peer's layer belongs to the longest of our names that its own begins with, as a whole.
+func TestMatch(t *testing.T) {
+	names := []string{"conv1", "conv1_2", "fire2.expand1x1"}
+	for layer, want := range map[string]string{
+		"conv1": "conv1", "conv1_nchwc": "conv1", "conv1/relu": "conv1", "conv1_2": "conv1_2", "conv1_2+relu": "conv1_2",
+		"conv10": other, "fire2.expand1x1.bias": other, "reorder": other, "": other,
+	} {
+		if got := match(names, layer); got != want {
+			t.Errorf("%q belongs to %s, expected %s", layer, got, want)
+		}
+	}
+}
