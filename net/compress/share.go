@@ -1,7 +1,10 @@
 package compress
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"firebench/kernels"
@@ -10,43 +13,81 @@ import (
 
 // ShareOptions say how [Share] chooses the values that weights share.
 type ShareOptions struct {
-	Bits   int            // of the codes: each layer has 2^Bits values at most, of which one is 0
+	// Bits are those of the codes: each layer has 2^Bits values at most, of which one is 0. With a budget of bytes,
+	// 0 means 8.
+	Bits   int
 	Layers map[string]int // the bits of some layers, by node
 	Init   Init           // of k-means
 	Seed   uint64         // of random numbers
+
+	// Images calibrate: each is one input as the network expects it, which must not change until the next is asked
+	// for. Then values and codes are chosen so that the outputs of the layers change least in these images, biases
+	// are changed so that the outputs stay the same in the mean, and weights may become zero. Without images,
+	// values are the means of the weights that share them.
+	Images iter.Seq2[kernels.View, error]
+
+	// Bytes is how many bytes all weights and biases may take in a file, as [Sizes] counts them; 0 is no bound. It needs
+	// images. They also say how much an error in each layer changes the network's result, and so where bits are
+	// worth most.
+	Bytes int
+
+	Plan graph.Options // of the network that runs on the images, on all processors; only Set and Algo matter
+
+	// Done is called for each layer in their order, unless it is nil.
+	Done func(SharedLayer)
 }
 
-const (
-	minBits = 1
-	maxBits = 8
-)
+// A SharedLayer is what sharing made of a layer.
+type SharedLayer struct {
+	Size
+
+	// Error is the squared error of the layer's outputs as a share of their variance, in the images, or without
+	// images the squared error of the weights as a share of the squared weights.
+	Error float64
+
+	// Divergence is by how much this error changes the network's probabilities, as their Kullback-Leibler divergence
+	// in nats. It is known with a budget of bytes only.
+	Divergence float64
+}
+
+const maxBits = 8
 
 // Check returns an error unless o fits m: Layers must name nodes of it that have weights of their own.
 func (o ShareOptions) Check(m *graph.Model) error {
 	bits := func(n int) error {
-		if n < minBits || n > maxBits {
-			return fmt.Errorf("codes of %d bits, expected %d to %d", n, minBits, maxBits)
+		if n < 1 || n > maxBits {
+			return fmt.Errorf("codes of %d bits, expected 1 to %d", n, maxBits)
 		}
 		return nil
 	}
-	if err := bits(o.Bits); err != nil {
-		return fmt.Errorf("share: %w", err)
+	var err error
+	switch {
+	case o.Bytes < 0:
+		err = fmt.Errorf("a budget of %d bytes, expected 1 or more (0: none)", o.Bytes)
+	case o.Bytes > 0 && o.Images == nil:
+		err = errors.New("a budget of bytes needs images to calibrate with")
+	case o.Bytes == 0 || o.Bits != 0:
+		err = bits(o.Bits)
 	}
-	if err := o.Init.check(); err != nil {
-		return fmt.Errorf("share: %w", err)
+	if err == nil {
+		err = o.Init.check()
 	}
-	if err := checkLayers(m, o.Layers, bits); err != nil {
+	if err == nil {
+		err = checkLayers(m, o.Layers, bits)
+	}
+	if err != nil {
 		return fmt.Errorf("share: %w", err)
 	}
 	return nil
 }
 
-// bits returns the bits of a layer's codes.
-func (o ShareOptions) bits(node string) int {
-	if n, ok := o.Layers[node]; ok {
-		return n
+// values returns how many values a layer may have that are not zero.
+func (o ShareOptions) values(node string) int {
+	bits, ok := o.Layers[node]
+	if !ok {
+		bits = cmp.Or(o.Bits, maxBits)
 	}
-	return o.Bits
+	return 1<<bits - 1
 }
 
 // A Codebook is weights whose layers have few different values.
@@ -112,7 +153,10 @@ func (s *shared) Codebook(p graph.Param) (table []float32, codes []uint8, ok boo
 }
 
 // Share returns the rewrite that gives the weights of each layer few values, by k-means on those that are not zero.
-// Zeros stay zero, and biases stay as they are. The new weights are a [Codebook]. The model stays as it is.
+// Zeros stay zero. The new weights are a [Codebook]. The model stays as it is.
+//
+// The result depends on nothing but the model, the weights and the options, not on the number of processors. All
+// weights are in memory, with images several times.
 func Share(o ShareOptions) graph.Rewrite {
 	return func(m *graph.Model, w graph.Weights) (*graph.Model, graph.Weights, error) {
 		fail := func(err error) (*graph.Model, graph.Weights, error) {
@@ -121,34 +165,53 @@ func Share(o ShareOptions) graph.Rewrite {
 		if err := o.Check(m); err != nil {
 			return fail(err)
 		}
-		params, err := m.Params()
-		if err != nil {
-			return fail(err)
+		if o.Done == nil {
+			o.Done = func(SharedLayer) {}
+		}
+		share := o.plain
+		if o.Images != nil {
+			share = o.compensated
 		}
 		s := &shared{m, map[graph.Param]sharedLayer{}}
-		for _, p := range params {
-			l, err := w.Layer(p)
-			if err == nil {
-				err = checkValues(p, l)
-			}
-			if err != nil {
-				return fail(err)
-			}
-			s.layers[p] = o.share(p, l)
+		if err := share(m, w, s.layers); err != nil {
+			return fail(err)
 		}
 		return m, s, nil
 	}
 }
 
-// share shares the values of a layer.
-func (o ShareOptions) share(p graph.Param, w kernels.Weights) sharedLayer {
-	points := newPoints(w.Values, nil)
-	table := newCodebook(points.kMeans(points.start(o.Init, 1<<o.bits(p.Node)-1, o.Seed)))
-	codes := make([]uint8, len(w.Values))
-	for i, v := range w.Values {
-		if v != 0 {
-			codes[i] = table.nearest(float64(v))
-		}
+// plain shares the values of all layers by k-means.
+func (o ShareOptions) plain(m *graph.Model, w graph.Weights, layers map[graph.Param]sharedLayer) error {
+	params, err := m.Params()
+	if err != nil {
+		return err
 	}
-	return sharedLayer{table.drop(codes), codes, slices.Clone(w.Bias)}
+	for _, p := range params {
+		l, err := w.Layer(p)
+		if err == nil {
+			err = checkValues(p, l)
+		}
+		if err != nil {
+			return err
+		}
+		points := newPoints(l.Values, nil)
+		table := newCodebook(points.kMeans(points.start(o.Init, o.values(p.Node), o.Seed)))
+		codes := make([]uint8, len(l.Values))
+		errors, squares := 0.0, 0.0
+		for i, v := range l.Values {
+			if v != 0 {
+				codes[i] = table.nearest(float64(v))
+			}
+			d := float64(v) - float64(table[codes[i]])
+			errors += d * d
+			squares += float64(v) * float64(v)
+		}
+		s := sharedLayer{table.drop(codes), codes, slices.Clone(l.Bias)}
+		layers[p] = s
+		o.Done(SharedLayer{Size: s.size(p), Error: errors / squares})
+	}
+	return nil
 }
+
+// size returns what the layer takes in a file.
+func (l sharedLayer) size(p graph.Param) Size { return newSize(p.Node, l.values(), len(l.bias)) }
