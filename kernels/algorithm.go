@@ -158,6 +158,20 @@ func Pick(set *Set, p Problem) string {
 	return a.name
 }
 
+// Cycles estimates how many cycles one image of p takes on one core with the algorithm that Pick
+// names. It is 0 for a problem without candidates.
+func Cycles(set *Set, p Problem) int {
+	if p.Check() != nil {
+		return 0
+	}
+	a, ok := pick(set, p, Level2())
+	if !ok {
+		return 0
+	}
+	cycles, _ := a.cycles(set, p, Level2())
+	return cycles
+}
+
 // pick does what Pick describes for a problem that Check accepts.
 func pick(set *Set, p Problem, cache int) (best algorithm, ok bool) {
 	least := 0
