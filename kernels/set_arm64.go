@@ -26,6 +26,8 @@ var neonSet = Set{ISA: NEON, F32: &F32{
 	Lanes:        4,
 	Conv:         Tiles[ConvFunc]{neonConv, neonConv, 1},
 	BatchMatMul:  Tiles[BatchMatMulFunc]{neonBatchMatMul, neonBatchMatMul, 1},
+	F16Conv:      alone(Tile[WConvFunc[uint16]]{16, neon.F16ConvX16[:]}),
+	S8Conv:       alone(Tile[WConvFunc[int8]]{16, neon.S8ConvX16[:]}),
 	MaxPool3x3s2: neon.MaxPool3x3s2,
 	MaxPool:      neon.MaxPool,
 	AvgPool:      neon.AvgPool,
