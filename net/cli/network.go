@@ -30,6 +30,10 @@ type Network struct {
 	Threads   int    // 0 for one per processor
 	Type      string // F32 or Int8
 	Quantized bool   // the model's file has it in int8
+
+	// Calibrates says that the command itself has a use for -calibrate, whatever -type is. It is set before Resolve.
+	Calibrates bool
+
 	quantization
 
 	file         string // of the model, or ""
