@@ -160,30 +160,14 @@ const (
 // measure finds the sensitivities of all layers: one after the other is shared coarsely, and the network run.
 func (o ShareOptions) measure(m *graph.Model, w graph.Weights, sharings []*sharing, images []kernels.View) error {
 	images = images[:min(len(images), sensitivityImages)]
-	logits := func(w graph.Weights) ([][]float32, error) {
-		all := make([][]float32, len(images))
-		plans, err := newPlans(m, w, o.Plan)
-		if err != nil {
-			return nil, err
-		}
-		defer plans.close()
-		return all, plans.run(images, func(i int, p *graph.Plan) {
-			v := p.Logits()
-			for y := range v.H {
-				for x := range v.W {
-					all[i] = append(all[i], kernels.Pixel[float32](v, 0, y, x)...)
-				}
-			}
-		})
-	}
-	want, err := logits(w)
+	want, err := logits(m, w, images, o.Plan)
 	if err != nil {
 		return err
 	}
 	for _, s := range sharings {
 		s.start(o.Init, sensitivityValues, o.Seed)
 		l := s.layer(s.weights)
-		got, err := logits(adaptedWeights{w, map[graph.Param]kernels.Weights{s.param: {Values: l.values(), Bias: l.bias}}})
+		got, err := logits(m, adaptedWeights{w, map[graph.Param]kernels.Weights{s.param: {Values: l.values(), Bias: l.bias}}}, images, o.Plan)
 		if err != nil {
 			return err
 		}
@@ -196,6 +180,24 @@ func (o ShareOptions) measure(m *graph.Model, w graph.Weights, sharings []*shari
 		}
 	}
 	return nil
+}
+
+// logits returns the logits of each image.
+func logits(m *graph.Model, w graph.Weights, images []kernels.View, o graph.Options) ([][]float32, error) {
+	plans, err := newPlans(m, w, o)
+	if err != nil {
+		return nil, err
+	}
+	defer plans.close()
+	all := make([][]float32, len(images))
+	return all, plans.run(images, func(i int, p *graph.Plan) {
+		v := p.Logits()
+		for y := range v.H {
+			for x := range v.W {
+				all[i] = append(all[i], kernels.Pixel[float32](v, 0, y, x)...)
+			}
+		}
+	})
 }
 
 // klDivergence returns the Kullback-Leibler divergence of the probabilities that belong to two vectors of logits.

@@ -34,30 +34,35 @@ func (o PruneOptions) Check(m *graph.Model) error {
 			set++
 		}
 	}
-	if set != 1 {
-		return errors.New("prune: expected one of a density, densities of layers and a threshold")
-	}
-	if o.Density != 0 && !isDensity(o.Density) {
-		return fmt.Errorf("prune: density is %v, expected more than 0 and at most 1", o.Density)
-	}
-	if t := o.Threshold; !(t >= 0 && t <= math.MaxFloat32) {
-		return fmt.Errorf("prune: threshold is %v, expected a number that is not negative", t)
-	}
-	if o.Panel < 0 || o.Panel > maxPanel {
-		return fmt.Errorf("prune: panels of %d output channels, expected 1 to %d (0: single weights)", o.Panel, maxPanel)
-	}
-	return checkLayers(m, o.Layers, func(density float64) error {
-		if !isDensity(density) {
-			return fmt.Errorf("density is %v, expected more than 0 and at most 1", density)
+	checkDensity := func(d float64) error {
+		if !(d > 0 && d <= 1) {
+			return fmt.Errorf("density is %v, expected more than 0 and at most 1", d)
 		}
 		return nil
-	})
+	}
+	var err error
+	switch t := o.Threshold; {
+	case set != 1:
+		err = errors.New("expected one of a density, densities of layers and a threshold")
+	case o.Density != 0:
+		err = checkDensity(o.Density)
+	case !(t >= 0 && t <= math.MaxFloat32):
+		err = fmt.Errorf("threshold is %v, expected a number that is not negative", t)
+	}
+	if err == nil && (o.Panel < 0 || o.Panel > maxPanel) {
+		err = fmt.Errorf("panels of %d output channels, expected 1 to %d (0: single weights)", o.Panel, maxPanel)
+	}
+	if err == nil {
+		err = checkLayers(m, o.Layers, checkDensity)
+	}
+	if err != nil {
+		return fmt.Errorf("prune: %w", err)
+	}
+	return nil
 }
 
 // maxPanel is more than any tile has columns.
 const maxPanel = 1 << 10
-
-func isDensity(d float64) bool { return d > 0 && d <= 1 }
 
 // checkLayers returns an error unless each key names a node of m with weights of its own, and its value
 // passes the check.
