@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"firebench/kernels"
+	"firebench/net/cli"
+	"firebench/net/compress"
+	"firebench/net/files"
+	"firebench/net/graph"
+)
+
+// A command is what the command does.
+type command struct {
+	options
+	args     []string // of the command
+	stderr   io.Writer
+	progress *cli.Progress
+	failed   int // pictures that could not be used
+}
+
+// sorted returns the keys of a map in order.
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+func isQuantized(infos []graph.Info) bool { return compress.IsQuantized(infos) }
+
+// compress does the steps that the flags say, writes the file and prints the ladder.
+func (c *command) compress(ctx context.Context, stdout io.Writer) error {
+	w, err := c.OpenClassifier()
+	if err != nil {
+		return err
+	}
+	if c.Quantized {
+		return fmt.Errorf("%s: its values are quantized already, expected float32", c.Model.Name)
+	}
+	var out *files.Pending
+	if c.out != "" {
+		if out, err = files.Create(c.out); err != nil {
+			return err
+		}
+		defer out.Discard()
+	}
+	var pictures []string
+	if c.images != "" {
+		if pictures, err = cli.Pictures([]string{c.images}); err != nil {
+			return err
+		}
+	}
+	if c.images != "" || c.out != "" {
+		c.Warn(c.stderr, name, "what they compute")
+	}
+	l := &ladder{options: c.Network.Options()}
+	defer l.close()
+	if err := c.climb(ctx, l, w); err != nil {
+		return err
+	}
+	last := l.steps[len(l.steps)-1]
+	if out != nil {
+		if err := c.format.write(out, last.model, last.weights); err != nil {
+			return err
+		}
+	}
+	if err := l.time(ctx, c.rounds, c.progress); err != nil {
+		return err
+	}
+	if c.layers {
+		for _, s := range l.steps {
+			if err := s.timeLayers(ctx, c.rounds, c.progress); err != nil {
+				return err
+			}
+		}
+	}
+	if len(pictures) > 0 {
+		p, err := c.Preprocessor(l.steps[0].model)
+		if err != nil {
+			return err
+		}
+		if c.failed, err = l.evaluate(ctx, p, pictures, c.stderr, c.progress); err != nil {
+			return err
+		}
+	}
+	if out != nil {
+		if err := out.Commit(); err != nil {
+			return err
+		}
+	}
+	var b strings.Builder
+	c.print(&b, l)
+	if _, err := io.WriteString(stdout, b.String()); err != nil {
+		return fmt.Errorf("standard output: %w", err)
+	}
+	return nil
+}
+
+// climb adds the steps of the flags to a ladder, the network as it is first.
+func (c *command) climb(ctx context.Context, l *ladder, w graph.Weights) error {
+	m, w, err := keep.Apply(c.Model, w)
+	if err != nil {
+		return err
+	}
+	if _, err := l.add("original", m, w, kernels.Float32Weights); err != nil {
+		return err
+	}
+	next := func(name string, rewrite graph.Rewrite, notes map[string]string) error {
+		c.progress.Show("%s", name)
+		defer c.progress.Clear()
+		if m, w, err = rewrite.Apply(m, w); err != nil {
+			return err
+		}
+		s, err := l.add(name, m, w, kernels.Float32Weights)
+		if err == nil && notes != nil {
+			s.notes = notes
+		}
+		return err
+	}
+	if o := c.factorize; o != nil {
+		o.Set, o.Threads = c.Set, c.Threads
+		rewrite, notes := factorize(*o)
+		if err := next("factorized", rewrite, notes); err != nil {
+			return err
+		}
+	}
+	if o := c.prune; o != nil {
+		name := "pruned"
+		if c.pattern == vector {
+			name += " by rows"
+			o.Panel = panel(c.Set)
+		}
+		if err := next(name, compress.Prune(*o), nil); err != nil {
+			return err
+		}
+	}
+	if c.share != nil {
+		var pictures []string
+		if !c.share.plain {
+			if pictures, err = c.CalibrationPictures(); err != nil {
+				return err
+			}
+		}
+		rewrite, notes, err := c.sharing(ctx, m, c.share.ShareOptions, pictures)
+		if err != nil {
+			return err
+		}
+		if err := next("shared", rewrite, notes); err != nil {
+			return err
+		}
+	}
+	if c.Type == cli.Int8 {
+		n := c.Network
+		n.Model = m
+		scales, err := n.Calibrate(ctx, w, c.progress)
+		if err != nil {
+			return err
+		}
+		return next("int8", compress.Quantize(scales, c.Compression), nil)
+	}
+	if c.weightsType != kernels.Float32Weights {
+		_, err := l.add(c.weightsType.String()+" weights", m, w, c.weightsType)
+		return err
+	}
+	return nil
+}
+
+// keep changes nothing: applied, it gives the model that the weights were trained for.
+var keep graph.Rewrite = func(m *graph.Model, w graph.Weights) (*graph.Model, graph.Weights, error) { return m, w, nil }
+
+// panel is how many output channels the panels of kernels have.
+func panel(set *kernels.Set) int { return set.F32.Conv.Wide.Width }
+
+// factorize returns the rewrite, which fills in the notes.
+func factorize(o compress.FactorizeOptions) (graph.Rewrite, map[string]string) {
+	notes := map[string]string{}
+	return compress.Factorize(o, func(f compress.FactorizedLayer) {
+		if f.Rank == (compress.Rank{}) {
+			return
+		}
+		for _, suffix := range []string{"reduce", "vertical"} { // the first of the layers that it becomes
+			notes[f.Node+"."+suffix] = fmt.Sprintf("rank %v, relative error %.3g", f.Rank, f.Error)
+		}
+	}), notes
+}
+
+// sharing returns the rewrite that shares with pictures, or without if there are none, and fills in the notes.
+func (c *command) sharing(ctx context.Context, m *graph.Model, o compress.ShareOptions, pictures []string) (graph.Rewrite, map[string]string, error) {
+	notes := map[string]string{}
+	o.Plan = c.Network.Options()
+	if len(pictures) > 0 {
+		p, err := c.Preprocessor(m)
+		if err != nil {
+			return nil, nil, err
+		}
+		o.Images = cli.Images(ctx, p, m.Input, pictures, c.progress, "shared with")
+	}
+	o.Done = func(l compress.SharedLayer) {
+		notes[l.Node] = fmt.Sprintf("%s, relative error %.3g", plural(l.Values+1, "value"), l.Error)
+		c.progress.Show("shared the values of %s", l.Node)
+	}
+	if o.Bytes == 0 {
+		return compress.Share(o), notes, nil
+	}
+	return fileBudget(o), notes, nil
+}
+
+// fileBudget returns the rewrite that shares so that the file, not only the weights in it, has no more than o.Bytes.
+func fileBudget(o compress.ShareOptions) graph.Rewrite {
+	return func(m *graph.Model, w graph.Weights) (*graph.Model, graph.Weights, error) {
+		budget := o.Bytes
+		const attempts = 3
+		for range attempts {
+			shared, weights, err := compress.Share(o)(m, w)
+			if err != nil {
+				return nil, nil, err
+			}
+			size, err := fileSize(formatFBW, shared, weights)
+			if err != nil || size <= int64(budget) {
+				return shared, weights, err
+			}
+			o.Bytes -= int(size) - budget
+			if o.Bytes < 1 {
+				break
+			}
+		}
+		return nil, nil, fmt.Errorf("%s: a budget of %d bytes is too small for a file, expected a larger one", m.Name, budget)
+	}
+}

@@ -1,0 +1,5 @@
+package main
+
+import "context"
+
+func (c *command) writePage(ctx context.Context) error { return nil }
