@@ -27,8 +27,6 @@ type command struct {
 // sorted returns the keys of a map in order.
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-func isQuantized(infos []graph.Info) bool { return compress.IsQuantized(infos) }
-
 // compress does the steps that the flags say, writes the file and prints the ladder.
 func (c *command) compress(ctx context.Context, stdout io.Writer) error {
 	w, err := c.OpenClassifier()

@@ -9,6 +9,7 @@ import (
 
 	"firebench/kernels"
 	"firebench/net/cli"
+	"firebench/net/compress"
 	"firebench/net/evaluate"
 	"firebench/net/files"
 	"firebench/net/graph"
@@ -36,7 +37,7 @@ type step struct {
 	params   int64
 	nonzeros int64 // of the weights, and all biases
 	disk     int64
-	format   *format   // that disk counts the bytes of
+	file     string    // what disk counts the bytes of
 	times    []float64 // milliseconds, by round
 	layers   []layerRow
 	score    *evaluate.Score // nil without pictures
@@ -73,11 +74,12 @@ func (s *step) count() error {
 	for _, n := range infos {
 		s.params += n.Cost.Params
 	}
-	s.format = formatFBW
-	if isQuantized(infos) {
-		s.format = formatONNX // the other has no place for scales
+	format := formatFBW
+	if compress.IsQuantized(infos) {
+		format = formatONNX // the other has no place for scales
 	}
-	if s.disk, err = fileSize(s.format, s.model, s.weights); err != nil {
+	s.file = format.name
+	if s.disk, err = fileSize(format, s.model, s.weights); err != nil {
 		return err
 	}
 	params, err := s.model.Params()
@@ -201,7 +203,7 @@ func (s *step) timeLayers(ctx context.Context, rounds int, progress *cli.Progres
 		}
 		rows[p.Node] = &layerRow{name: p.Node, weights: len(w.Values), nonzeros: nonzeros(w.Values)}
 	}
-	if s.format == formatFBW {
+	if s.file == formatFBW.name {
 		streams, err := weights.StreamsOf(s.model, s.weights)
 		if err != nil {
 			return err

@@ -66,10 +66,10 @@ var (
 	columnParameters = column{"parameters", func(_ *ladder, s *step) string { return commas(s.params) }}
 	columnNonzeros   = column{"nonzeros", func(_ *ladder, s *step) string { return commas(s.nonzeros) }}
 	columnDisk       = column{"bytes on disk", func(_ *ladder, s *step) string {
-		if s.format == formatFBW {
+		if s.file == formatFBW.name {
 			return commas(s.disk)
 		}
-		return commas(s.disk) + " (" + s.format.name + ")"
+		return commas(s.disk) + " (" + s.file + ")"
 	}}
 	columnMemory   = column{"in memory", func(_ *ladder, s *step) string { return commas(s.plan.WeightBytes()) }}
 	columnExecuted = column{"multiply-adds", func(_ *ladder, s *step) string { return millions(s.executed()) }}
