@@ -3,6 +3,7 @@ package compress
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 
@@ -23,7 +24,14 @@ type sharing struct {
 
 // compensated shares the values of all layers in the metric of their outputs.
 func (o ShareOptions) compensated(m *graph.Model, w graph.Weights, layers map[graph.Param]sharedLayer) error {
-	images, err := keep(o.Images)
+	infos, err := m.Infer()
+	if err != nil {
+		return err
+	}
+	if IsQuantized(infos) {
+		return errors.New("share: the network is quantized, expected float32 to calibrate with images")
+	}
+	images, err := keep(m, o.Images)
 	if err != nil {
 		return err
 	}
@@ -68,7 +76,7 @@ func (o ShareOptions) compensated(m *graph.Model, w graph.Weights, layers map[gr
 		}
 		for _, s := range sharings {
 			s.sensitivity = sensitivity[s.param]
-			o.share(s, price)
+			s.share(o, price)
 			l := s.layer(s.weights)
 			now.other[s.param] = kernels.Weights{Values: l.values(), Bias: l.bias}
 		}
@@ -84,7 +92,7 @@ func (o ShareOptions) compensated(m *graph.Model, w graph.Weights, layers map[gr
 		l := s.layer(s.weights)
 		layers[s.param] = l
 		e := s.error()
-		o.Done(SharedLayer{Size: l.size(s.param), Error: e / s.variance(), Divergence: e * s.sensitivity})
+		o.Done(SharedLayer{Size: l.size(s.param), Error: fraction(e, s.variance()), Divergence: e * s.sensitivity})
 	}
 	return nil
 }
@@ -118,13 +126,13 @@ func (o ShareOptions) sharings(m *graph.Model, w, now graph.Weights, readers []r
 	return sharings, nil
 }
 
-// keep returns copies of all images.
-func keep(images func(func(kernels.View, error) bool)) (all []kernels.View, err error) {
+// keep returns copies of all images, which must be inputs of m.
+func keep(m *graph.Model, images iter.Seq2[kernels.View, error]) (all []kernels.View, err error) {
 	for v, err := range images {
 		if err != nil {
 			return nil, fmt.Errorf("image %d: %w", len(all), err)
 		}
-		c := kernels.NewView(v.Type, v.N, v.H, v.W, v.C, 0)
+		c := kernels.NewView(m.Input.Type, 1, m.Input.H, m.Input.W, m.Input.C, 0)
 		if err := kernels.Copy(c, v); err != nil {
 			return nil, fmt.Errorf("image %d: %w", len(all), err)
 		}
@@ -159,7 +167,13 @@ const (
 
 // measure finds the sensitivities of all layers: one after the other is shared coarsely, and the network run.
 func (o ShareOptions) measure(m *graph.Model, w graph.Weights, sharings []*sharing, images []kernels.View) error {
-	images = images[:min(len(images), sensitivityImages)]
+	if n := len(images); n > sensitivityImages {
+		some := make([]kernels.View, sensitivityImages) // some of all classes, if the images are in their order
+		for i := range some {
+			some[i] = images[i*n/len(some)]
+		}
+		images = some
+	}
 	want, err := logits(m, w, images, o.Plan)
 	if err != nil {
 		return err
@@ -226,42 +240,61 @@ func (s *sharing) price(price float64) float64 {
 	return price / s.sensitivity
 }
 
-// startPrice is a price at which networks take about a tenth of their bytes in float32.
+// startPrice is a price at which squeezenet1.0 takes some 370,000 bytes.
 const startPrice = 1e-7
 
 // spend shares all layers within the budget of bytes, and returns the price at which they fit: one price of a bit for
 // all layers, so that each has the bits that it is worth. It starts from a price.
 func (o ShareOptions) spend(sharings []*sharing, price float64) (float64, error) {
+	budget, biases := float64(o.Bytes), 0
+	for _, s := range sharings {
+		biases += 4 * s.param.Dims[0]
+	}
 	type point struct{ logPrice, bytes float64 }
+	at := func(logPrice float64) *point {
+		bytes := 0
+		for _, s := range sharings {
+			s.share(o, math.Exp(logPrice))
+			bytes += s.layer(s.weights).size(s.param).Total()
+		}
+		return &point{logPrice, float64(bytes)}
+	}
 	var low, high *point // with more bytes than the budget, and with no more
 	x := math.Log(price)
 	for range maxPrices {
-		bytes := 0
-		for _, s := range sharings {
-			o.share(s, math.Exp(x))
-			bytes += s.layer(s.weights).size(s.param).Total()
-		}
-		if bytes > o.Bytes {
-			low = &point{x, float64(bytes)}
-		} else if high = (&point{x, float64(bytes)}); float64(bytes) >= 0.995*float64(o.Bytes) {
-			return math.Exp(x), nil
+		p := at(x)
+		if p.bytes > budget {
+			if high == nil && low != nil && p.bytes >= low.bytes {
+				break // all weights are zero
+			}
+			low = p
+		} else {
+			all := low == nil && high != nil && p.bytes < 1.001*high.bytes // nothing more can be bought
+			if all || p.bytes >= 0.995*budget {
+				return math.Exp(x), nil
+			}
+			high = p
 		}
 		// Half the error takes half a bit of each weight: bytes are about linear in the logarithm of the price.
-		target := 0.9975 * float64(o.Bytes)
+		target := 0.9975 * budget
 		if low != nil && high != nil {
 			part := (low.bytes - target) / (low.bytes - high.bytes)
 			x = low.logPrice + min(max(part, 0.1), 0.9)*(high.logPrice-low.logPrice)
 		} else {
-			x += min(max(7*(float64(bytes)/target-1), -3), 3)
+			x += min(max(7*(p.bytes/target-1), -3), 3)
 		}
 	}
-	return 0, fmt.Errorf("share: a budget of %d bytes: at no price of a bit do layers take as many, expected a larger one", o.Bytes)
+	if high != nil { // small layers have no sizes in between
+		at(high.logPrice)
+		return math.Exp(high.logPrice), nil
+	}
+	return 0, fmt.Errorf("share: no weights fit a budget of %d bytes, of which biases take %d, expected a larger one", o.Bytes, biases)
 }
 
-const maxPrices = 30
+const maxPrices = 12
 
-// share shares a layer at a price of a bit.
-func (o ShareOptions) share(s *sharing, price float64) {
+// share shares the layer at a price of a bit.
+func (s *sharing) share(o ShareOptions, price float64) {
 	s.start(o.Init, o.values(s.param.Node), o.Seed)
 	s.improve(s.price(price))
 }

@@ -50,7 +50,7 @@ func Scan(m *graph.Model, w graph.Weights, o ScanOptions) ([]Curve, error) {
 		return fail(err)
 	}
 	m, w = adapted, adaptedWeights{w, nil}
-	images, err := keep(o.Images)
+	images, err := keep(m, o.Images)
 	if err != nil {
 		return fail(err)
 	}

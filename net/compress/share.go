@@ -168,12 +168,12 @@ func Share(o ShareOptions) graph.Rewrite {
 		if o.Done == nil {
 			o.Done = func(SharedLayer) {}
 		}
-		share := o.plain
+		f := o.plain
 		if o.Images != nil {
-			share = o.compensated
+			f = o.compensated
 		}
 		s := &shared{m, map[graph.Param]sharedLayer{}}
-		if err := share(m, w, s.layers); err != nil {
+		if err := f(m, w, s.layers); err != nil {
 			return fail(err)
 		}
 		return m, s, nil
@@ -208,10 +208,18 @@ func (o ShareOptions) plain(m *graph.Model, w graph.Weights, layers map[graph.Pa
 		}
 		s := sharedLayer{table.drop(codes), codes, slices.Clone(l.Bias)}
 		layers[p] = s
-		o.Done(SharedLayer{Size: s.size(p), Error: errors / squares})
+		o.Done(SharedLayer{Size: s.size(p), Error: fraction(errors, squares)})
 	}
 	return nil
 }
 
 // size returns what the layer takes in a file.
 func (l sharedLayer) size(p graph.Param) Size { return newSize(p.Node, l.values(), len(l.bias)) }
+
+// fraction returns a part of all; nothing is no part of nothing.
+func fraction(part, all float64) float64 {
+	if part == 0 {
+		return 0
+	}
+	return part / all
+}
