@@ -735,34 +735,62 @@ func (f *factoring) spend() error {
 	chosen := map[*target]candidate{}
 	for _, t := range f.targets {
 		chosen[t] = candidate{cycles: t.cycles}
+		t.candidates = append(t.candidates, chosen[t])
 	}
-	for cycles > budget {
-		// The next step is that to the rank of any layer that loses least for the cycles that it saves.
+	// step takes the step to another rank of a layer with the least price, for what it loses and the cycles that it
+	// saves. It reports false if none has one.
+	step := func(price func(lost float64, saved int) float64) bool {
 		var next *target
-		var step candidate
-		price := math.Inf(1)
+		var rank candidate
+		least := math.Inf(1)
 		for _, t := range f.targets {
 			now := chosen[t]
 			for _, c := range t.candidates {
-				if saved := now.cycles - c.cycles; saved > 0 {
-					if p := (c.loss - now.loss) / float64(saved); p < price {
-						next, step, price = t, c, p
-					}
+				if p := price(c.loss-now.loss, now.cycles-c.cycles); p < least {
+					next, rank, least = t, c, p
 				}
 			}
 		}
 		if next == nil {
+			return false
+		}
+		cycles += rank.cycles - chosen[next].cycles
+		chosen[next] = rank
+		return true
+	}
+	none := math.Inf(1)
+	for cycles > budget {
+		cheapest := func(lost float64, saved int) float64 {
+			if saved <= 0 {
+				return none
+			}
+			return lost / float64(saved)
+		}
+		enough := func(lost float64, saved int) float64 {
+			if cycles-saved > budget {
+				return none
+			}
+			return lost
+		}
+		before, start := maps.Clone(chosen), cycles
+		if !step(cheapest) {
 			return fmt.Errorf("budget is %v, expected at least %.3f, which is left with the least ranks", f.Budget, float64(cycles)/float64(f.total))
 		}
-		// The last step need not save more than is asked for.
-		others := cycles - chosen[next].cycles
-		for _, c := range next.candidates {
-			if others+c.cycles <= budget && c.loss < step.loss {
-				step = c
-			}
+		if cycles <= budget { // the last step is the one that loses least of those that save enough
+			chosen, cycles = before, start
+			step(enough)
 		}
-		cycles = others + step.cycles
-		next.rank, chosen[next] = step.rank, step
+	}
+	// What the last step saved too much is spent again.
+	for step(func(lost float64, saved int) float64 {
+		if cycles-saved > budget || lost >= 0 {
+			return none
+		}
+		return lost
+	}) {
+	}
+	for t, c := range chosen {
+		t.rank = c.rank
 	}
 	return nil
 }
