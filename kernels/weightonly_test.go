@@ -160,7 +160,9 @@ func (c convCase) testWeightOnly(t *testing.T, set *kernels.Set, wt kernels.Weig
 			t.Fatal(err)
 		}
 		exercise(t, threads, out.in(dst), []tensor{source},
-			func(dst kernels.View, srcs []kernels.View) (workers.Task, error) { return op.Bind(dst, srcs[0], threads) },
+			func(dst kernels.View, srcs []kernels.View) (workers.Task, error) {
+				return op.Bind(dst, srcs[0], threads)
+			},
 			func(side string, got kernels.View) { kerneltest.Compare(t, side, got, want, nil) })
 	})
 }

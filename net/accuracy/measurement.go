@@ -165,7 +165,12 @@ func (m *measurement) compile(ctx context.Context) error {
 		}
 	}
 	if !m.Quantized {
-		add(m.Network, nil, "float32")
+		exact := m.Network
+		exact.WeightsType = kernels.Float32Weights
+		add(exact, nil, "float32")
+	}
+	if m.WeightsType != kernels.Float32Weights {
+		add(m.Network, nil, fmt.Sprintf("float32, %v weights", m.WeightsType))
 	}
 	if m.Type != cli.Int8 {
 		return err

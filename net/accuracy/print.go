@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"firebench/net/cli"
 	"firebench/net/evaluate"
 )
 
@@ -78,6 +79,9 @@ func (m *measurement) how() string {
 	}
 	if m.Quantized {
 		s += "; quantized as the file has it"
+	}
+	if rounded := cli.RoundedWeights(m.rows[len(m.rows)-1].plan); rounded != "" {
+		s += "; " + rounded
 	}
 	if c := m.calibration; c != nil {
 		s += fmt.Sprintf("; calibrated by %v with %s", c.Method, plural(c.Images, "picture"))

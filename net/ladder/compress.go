@@ -157,11 +157,14 @@ func (c *command) climb(ctx context.Context, l *ladder, w graph.Weights) error {
 		}
 		return next("int8", compress.Quantize(scales, c.Compression), nil)
 	}
-	if c.weightsType != kernels.Float32Weights {
-		_, err := l.add(c.weightsType.String()+" weights", m, w, c.weightsType)
-		return err
+	if c.WeightsType == kernels.Float32Weights {
+		return nil
 	}
-	return nil
+	s, err := l.add(c.WeightsType.String()+" weights", m, w, c.WeightsType)
+	if err == nil && cli.RoundedWeights(s.plan) == "" {
+		err = fmt.Errorf("%s: -weights-type %v, but no float32 layer with weights has one pixel as its result", m.Name, c.WeightsType)
+	}
+	return err
 }
 
 // keep changes nothing: applied, it gives the model that the weights were trained for.

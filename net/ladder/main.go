@@ -60,7 +60,6 @@ import (
 	"slices"
 	"strings"
 
-	"firebench/kernels"
 	"firebench/net/cli"
 	"firebench/net/compress"
 	"firebench/net/graph"
@@ -128,16 +127,15 @@ var (
 // options are the command line.
 type options struct {
 	cli.Network
-	factorize   *compress.FactorizeOptions // nil: no such step, as the next two
-	prune       *compress.PruneOptions
-	share       *sharing
-	weightsType kernels.WeightsType
-	pattern     string
-	rounds      int
-	images      string // a folder, or ""
-	layers      bool
-	out         string
-	format      *format // of out
+	factorize *compress.FactorizeOptions // nil: no such step, as the next two
+	prune     *compress.PruneOptions
+	share     *sharing
+	pattern   string
+	rounds    int
+	images    string // a folder, or ""
+	layers    bool
+	out       string
+	format    *format // of out
 
 	page, small, peers string // files, or ""
 }
@@ -167,7 +165,6 @@ func newFlags(o *options) *flag.FlagSet {
 		o.share, err = parseSharing(s)
 		return err
 	})
-	fs.TextVar(&o.weightsType, "weights-type", kernels.Float32Weights, "keep the weights of dense layers in memory as `TYPE` f32, f16 or i8")
 	fs.IntVar(&o.rounds, "rounds", 21, "time all steps in turns, `N` times")
 	fs.StringVar(&o.images, "images", "", "measure the accuracy on the labelled pictures in the folder `DIR`")
 	fs.BoolVar(&o.layers, "layers", false, "print a table of the layers of each step")
@@ -233,8 +230,6 @@ func parse(args []string) (o options, err error) {
 		return o, errors.New("-share with -calibrate FILE.json: expected a folder of pictures")
 	case o.share != nil && o.share.Bytes > 0 && !o.HasPictures():
 		return o, errors.New("-share bytes=N without -calibrate DIR")
-	case o.weightsType != kernels.Float32Weights && o.Type == cli.Int8:
-		return o, fmt.Errorf("-weights-type %v with -type %s: its weights have 8 bits already", o.weightsType, cli.Int8)
 	case o.out == "":
 		return o, nil
 	}
