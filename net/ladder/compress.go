@@ -59,7 +59,11 @@ func (c *command) compress(ctx context.Context, stdout io.Writer) error {
 	}
 	last := l.steps[len(l.steps)-1]
 	if out != nil {
-		if err := c.format.write(out, last.model, last.weights); err != nil {
+		w := last.weights
+		if shared, ok := compress.CodebookOf(w); ok {
+			w = shared // the order of values in a codebook may be that of the file they are from
+		}
+		if err := c.format.write(out, last.model, w); err != nil {
 			return err
 		}
 	}
@@ -189,7 +193,7 @@ func factorize(o compress.FactorizeOptions) (graph.Rewrite, map[string]string) {
 // sharing returns the rewrite that shares with pictures, or without if there are none, and fills in the notes.
 func (c *command) sharing(ctx context.Context, m *graph.Model, o compress.ShareOptions, pictures []string) (graph.Rewrite, map[string]string, error) {
 	notes := map[string]string{}
-	o.Plan = c.Network.Options()
+	o.Plan = graph.Options{Set: c.Set, Algo: c.Algorithm}
 	if len(pictures) > 0 {
 		p, err := c.Preprocessor(m)
 		if err != nil {

@@ -232,6 +232,9 @@ func (s *step) timeLayers(ctx context.Context, rounds int, progress *cli.Progres
 			}
 		}
 		row.algorithm, row.executed = p.Algo, p.Executed
+		if p.WeightsError > 0 {
+			s.notes[p.Name] = fmt.Sprintf("%v, relative error %.3g", p.WeightsType, p.WeightsError)
+		}
 		row.ms, _, _ = evaluate.Median(times)
 		s.layers = append(s.layers, *row)
 		progress.Show("timed %s of %s", p.Name, s.name)
