@@ -211,24 +211,42 @@ func (c *command) sharing(ctx context.Context, m *graph.Model, o compress.ShareO
 	return fileBudget(o), notes, nil
 }
 
-// fileBudget returns the rewrite that shares so that the file, not only the weights in it, has no more than o.Bytes.
+// fileBudget returns the rewrite that shares so that the file, and not only the weights as [compress.Sizes] counts them, has
+// no more than o.Bytes.
 func fileBudget(o compress.ShareOptions) graph.Rewrite {
 	return func(m *graph.Model, w graph.Weights) (*graph.Model, graph.Weights, error) {
 		budget := o.Bytes
+		// What the count leaves out, such as the directory, hardly depends on how weights are shared.
+		_, plain, err := compress.Share(compress.ShareOptions{Bits: 6})(m, w)
+		if err != nil {
+			return nil, nil, err
+		}
+		sizes, err := compress.Sizes(m, plain)
+		if err != nil {
+			return nil, nil, err
+		}
+		size, err := fileSize(formatFBW, m, plain)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, s := range sizes {
+			size -= int64(s.Total())
+		}
+		o.Bytes -= int(size)
 		const attempts = 3
 		for range attempts {
-			shared, weights, err := compress.Share(o)(m, w)
-			if err != nil {
-				return nil, nil, err
-			}
-			size, err := fileSize(formatFBW, shared, weights)
-			if err != nil || size <= int64(budget) {
-				return shared, weights, err
-			}
-			o.Bytes -= int(size) - budget
 			if o.Bytes < 1 {
 				break
 			}
+			_, shared, err := compress.Share(o)(m, w)
+			if err != nil {
+				return nil, nil, fmt.Errorf("a file of %d bytes: %w", budget, err)
+			}
+			size, err := fileSize(formatFBW, m, shared)
+			if err != nil || size <= int64(budget) {
+				return m, shared, err
+			}
+			o.Bytes -= int(size) - budget
 		}
 		return nil, nil, fmt.Errorf("%s: a budget of %d bytes is too small for a file, expected a larger one", m.Name, budget)
 	}
