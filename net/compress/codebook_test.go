@@ -147,6 +147,15 @@ func TestSize(t *testing.T) {
 	if got := newSize("a", []float32{1, 0, 1, 1, 2}, 0); got != want {
 		t.Errorf("dense: %+v, want %+v", got, want)
 	}
+	// The largest gap needs no filler: 8 codes and 8 gaps of 1 bit.
+	values = make([]float32, 128)
+	for i := 15; i < len(values); i += 16 {
+		values[i] = 1
+	}
+	want = Size{Node: "a", Weights: 128, Nonzeros: 8, Values: 1, Codes: 1, Gaps: 1, Tables: 4 + 2 + 8}
+	if got := newSize("a", values, 0); got != want {
+		t.Errorf("gaps of 15: %+v, want %+v", got, want)
+	}
 	// Too many values for a codebook.
 	values = make([]float32, 300)
 	for i := range values {

@@ -54,8 +54,9 @@ func (f factor) row(i int) []float32 { return f.data[i*(2*f.n-i+1)/2:][:f.n-i] }
 // damping is what is added to the variance of each input, as a share of their mean, for what the images do not show.
 const damping = 0.003
 
-// maxFactors bounds the numbers in all factors of a layer. Beyond, all channels use the factor of all weights.
-const maxFactors = 1 << 26
+// maxFactors bounds the numbers in all factors of a layer. Beyond, channels use the factor of all weights. Tests make it
+// smaller.
+var maxFactors = 1 << 26
 
 // newCompensation returns the compensation for weights of which an output channel has k.
 func newCompensation(w kernels.Weights, k, perGroup int, blocks []*moments) *compensation {

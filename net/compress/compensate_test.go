@@ -107,6 +107,43 @@ func TestCompensation(t *testing.T) {
 	}
 }
 
+// TestOneFactor: where the channels' own factors would take too much memory, zeros stay zero as well, and the errors of
+// others are compensated.
+func TestOneFactor(t *testing.T) {
+	defer func(n int) { maxFactors = n }(maxFactors)
+	const k = 24
+	w := kerneltest.Random(3, 20*k)
+	for i := 0; i < len(w); i += 3 {
+		w[i] = 0
+	}
+	table := []float64{-0.9, -0.7, -0.5, -0.3, -0.1, 0.1, 0.3, 0.5, 0.7, 0.9}
+	errors := [2]float64{}
+	for i := range errors {
+		c := withTable(w, k, 1, table...)
+		c.sweep()
+		l := c.layer(kernels.Weights{Values: w})
+		after := l.values()
+		for j, v := range w {
+			if v == 0 && after[j] != 0 {
+				t.Errorf("weight %d was zero and is %g", j, after[j])
+			}
+		}
+		errors[i] = outputError(c, w, after)
+		if got := c.error(); math.Abs(got-errors[i]) > 1e-4*got {
+			t.Errorf("error %g, want %g", got, errors[i])
+		}
+		maxFactors = 0
+	}
+	c := withTable(w, k, 1, table...)
+	rounded := slices.Clone(w)
+	for i, v := range w {
+		rounded[i] = float32(c.value(c.choose(float64(v), 1)))
+	}
+	if plain := outputError(c, w, rounded); !(errors[0] < errors[1] && errors[1] < plain) {
+		t.Errorf("the errors are %g with factors for each channel, %g with one, %g without compensation: expected them to rise", errors[0], errors[1], plain)
+	}
+}
+
 // TestRefine: no value can be moved for a smaller error, by the error of outputs itself.
 func TestRefine(t *testing.T) {
 	const k = 5
@@ -235,22 +272,31 @@ func TestBlocks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := noise(m.Input, 1)
-	all, err := momentsOf(m, random(t, m), nil, readers, []kernels.View{x}, ShareOptions{})
+	images := []kernels.View{noise(m.Input, 1), noise(m.Input, 2)}
+	all, err := momentsOf(m, random(t, m), nil, readers, images, ShareOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var mean []float64
+	a, b := kernels.Data[float32](images[0]), kernels.Data[float32](images[1])
+	next := 0
 	for _, ms := range all[0] {
-		if ms.first != len(mean) || len(ms.mean) > maxBlock {
-			t.Errorf("a block of %d begins at %d, want %d", len(ms.mean), ms.first, len(mean))
+		if ms.first != next || len(ms.mean) > maxBlock {
+			t.Errorf("a block of %d begins at %d, want %d", len(ms.mean), ms.first, next)
 		}
-		mean = append(mean, ms.mean...)
+		next = ms.first + len(ms.mean)
+		for i, mean := range ms.mean {
+			j := ms.first + i
+			if want := (float64(a[j]) + float64(b[j])) / 2; math.Abs(mean-want) > 1e-9 {
+				t.Fatalf("the mean of input %d is %g, want %g", j, mean, want)
+			}
+			d, e := float64(a[j])-float64(b[j]), float64(a[ms.first])-float64(b[ms.first])
+			if got, want := ms.covariance.At(0, i), d*e/4; math.Abs(got-want) > 1e-9 {
+				t.Fatalf("the covariance of inputs %d and %d is %g, want %g", ms.first, j, got, want)
+			}
+		}
 	}
-	for i, v := range kernels.Data[float32](x) {
-		if mean[i] != float64(v) {
-			t.Fatalf("input %d is %g, want %g", i, mean[i], v)
-		}
+	if next != 2500 {
+		t.Errorf("blocks of %d inputs, want 2500", next)
 	}
 }
 

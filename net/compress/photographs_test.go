@@ -51,5 +51,6 @@ func published11(t *testing.T) (*graph.Model, graph.Weights) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	m.Preprocessor = "torchvision-rgb-224" // the file does not say it
 	return m, w
 }
