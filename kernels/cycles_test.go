@@ -114,18 +114,22 @@ func TestPickRule(t *testing.T) {
 	for _, c := range []struct {
 		table      []algorithm
 		want       string
+		cycles     int
 		candidates []string
 	}{
-		{[]algorithm{entry("a", 3, true)}, "a", []string{"a"}},
-		{[]algorithm{entry("a", 3, true), entry("b", 2, true)}, "b", []string{"a", "b"}},
-		{[]algorithm{entry("a", 3, true), entry("b", 3, true)}, "a", []string{"a", "b"}},
-		{[]algorithm{entry("a", 3, true), entry("b", 0, false), entry("c", 1, true)}, "c", []string{"a", "c"}},
-		{[]algorithm{entry("a", 0, false), entry("b", 5, true)}, "b", []string{"b"}},
-		{[]algorithm{entry("a", 0, false)}, "", nil},
+		{[]algorithm{entry("a", 3, true)}, "a", 3, []string{"a"}},
+		{[]algorithm{entry("a", 3, true), entry("b", 2, true)}, "b", 2, []string{"a", "b"}},
+		{[]algorithm{entry("a", 3, true), entry("b", 3, true)}, "a", 3, []string{"a", "b"}},
+		{[]algorithm{entry("a", 3, true), entry("b", 0, false), entry("c", 1, true)}, "c", 1, []string{"a", "c"}},
+		{[]algorithm{entry("a", 0, false), entry("b", 5, true)}, "b", 5, []string{"b"}},
+		{[]algorithm{entry("a", 0, false)}, "", 0, nil},
 	} {
 		algorithms = c.table
 		if got := Pick(nil, p); got != c.want {
 			t.Errorf("picked %s, want %s", got, c.want)
+		}
+		if got := Cycles(nil, p); got != c.cycles {
+			t.Errorf("%d cycles, want %d", got, c.cycles)
 		}
 		if got := Candidates(nil, p); !slices.Equal(got, c.candidates) {
 			t.Errorf("candidates %q, want %q", got, c.candidates)

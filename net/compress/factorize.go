@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"gonum.org/v1/gonum/floats"
-
 	"firebench/kernels"
 	"firebench/net/graph"
 	"firebench/net/layer"
@@ -82,26 +80,31 @@ type FactorizedLayer struct {
 	Before, After kernels.Cost
 }
 
-// Factorize returns the rewrite that makes several smaller layers of one, by the largest singular values of its weights:
+// Factorize returns the rewrite that makes several smaller layers of one, by the largest singular values of
+// its weights:
 //
-//   - A dense or 1×1 layer x of two, x.reduce to so many channels as the rank is and x.expand. The square roots
-//     of singular values are in both.
-//   - A layer with a k×l kernel of a vertical one, x.vertical with a k×1 kernel, and a horizontal one, x.horizontal
-//     with a 1×l kernel (Jaderberg, Vedaldi and Zisserman, arXiv:1405.3866). The kernel must move by one pixel.
-//   - A layer with a kernel of three, x.reduce, x.core with the kernel and x.expand. This is Tucker's decomposition of the
-//     channels, found by higher-order orthogonal iteration (Kim et al., arXiv:1511.06530).
+//   - A dense or 1×1 layer x becomes two, x.reduce, which has as many channels as the rank is, and x.expand. The
+//     square roots of the singular values are in both.
+//   - A layer with a k×l kernel that moves by one pixel becomes a vertical one, x.vertical with a k×1 kernel, and a
+//     horizontal one, x.horizontal with a 1×l kernel (Jaderberg, Vedaldi and Zisserman, arXiv:1405.3866).
+//   - A layer with a kernel becomes three, x.reduce, x.core with the kernel, and x.expand. This is Tucker's
+//     decomposition of the channels, by higher-order orthogonal iteration (Kim et al., arXiv:1511.06530).
 //
-// The last of them has the bias, and an activation that follows is fused into it as it was. It is worth it
-// for weights that a lower rank comes close to, which trained ones do and random ones do not.
+// The last of them has the bias, and an activation that follows is fused into it as it was into x. It is worth it
+// for weights that a low rank comes close to: trained ones are such weights, random ones are not, and the error
+// says so.
 //
-// The rewrite factorizes float32 layers: quantize afterwards. It calls report, unless that is nil, for every layer in the options'
-// Ranks, or for every layer that could be factorized, in their order. It fails if o does not fit the network,
-// see [FactorizeOptions.Check].
+// The layers must be float32: quantize afterwards. The rewrite calls report, unless that is nil, for each layer
+// in Ranks, or for each that could be factorized, in their order. It fails if o does not fit the network, see
+// [FactorizeOptions.Check].
 func Factorize(o FactorizeOptions, report func(FactorizedLayer)) graph.Rewrite {
 	return func(m *graph.Model, w graph.Weights) (*graph.Model, graph.Weights, error) {
 		f, err := newFactoring(o, m, w)
 		if err == nil {
 			err = f.run(report)
+		}
+		if err == nil {
+			_, err = f.model.Infer() // new names may be taken
 		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("compress: %s: factorize: %w", m.Name, err)
@@ -253,16 +256,19 @@ func (t *target) check() error {
 	case t.form == pair && out > 0:
 		return fmt.Errorf("rank is %v, expected one number for %s", t.rank, t.Layer.Op())
 	case t.form == tucker && out == 0:
-		return fmt.Errorf("rank is %v, expected two numbers, such as %dx%d: the kernel moves by %d pixels", t.rank, n, n, t.shape.Stride)
+		return fmt.Errorf("rank is %v, expected two numbers, such as %dx%d: the kernel moves by %d pixels",
+			t.rank, n, n, t.shape.Stride)
 	}
 	cost, _, err := t.cost(t.rank, nil)
 	if err != nil {
 		return err
 	}
 	if even := t.breakEven(n); t.form != tucker && n > even {
-		return fmt.Errorf("rank %d costs %d multiply-adds, more than the layer's %d; the break-even rank is %d", n, cost.MACs, t.Cost.MACs, even)
+		return fmt.Errorf("rank %d costs %d multiply-adds, more than the layer's %d; the break-even rank is %d",
+			n, cost.MACs, t.Cost.MACs, even)
 	} else if t.form == tucker && out > even {
-		return fmt.Errorf("rank %v costs %d multiply-adds, more than the layer's %d; with %d channels before the kernel it breaks even at %d behind it", t.rank, cost.MACs, t.Cost.MACs, n, even)
+		return fmt.Errorf("rank %v costs %d multiply-adds, more than the layer's %d; with %d channels before the kernel it breaks even at %d behind it",
+			t.rank, cost.MACs, t.Cost.MACs, n, even)
 	}
 	return t.checkSize()
 }
@@ -408,20 +414,22 @@ func (f *factoring) run(report func(FactorizedLayer)) error {
 	}
 	for _, t := range f.targets {
 		r := FactorizedLayer{Node: t.Name, Before: t.Cost, After: t.Cost}
-		err := f.withWeights(t, func(t *target, w kernels.Weights) (err error) {
-			if f.Energy > 0 {
-				err = f.leastRank(t, w)
+		if f.Energy > 0 || t.rank.N > 0 {
+			err := f.withWeights(t, func(t *target, w kernels.Weights) (err error) {
+				if f.Energy > 0 {
+					err = f.leastRank(t, w)
+				}
+				if err == nil && t.rank.N > 0 {
+					r.Error, err = f.replace(t, w)
+				}
+				return err
+			})
+			if err != nil {
+				return err
 			}
-			if err == nil && t.rank.N > 0 {
-				r.Error, err = f.replace(t, w)
-			}
-			return err
-		})
-		if err != nil {
-			return err
 		}
-		if t.rank.N > 0 {
-			r.Rank = t.rank
+		if r.Rank = t.rank; t.rank.N > 0 {
+			var err error
 			if r.After, _, err = t.cost(t.rank, nil); err != nil {
 				return err
 			}
@@ -464,10 +472,12 @@ func (f *factoring) replace(t *target, w kernels.Weights) (float64, error) {
 	}
 	nodes := t.nodes(t.rank)
 	for i, n := range nodes {
-		f.weights[n.Name] = kernels.Weights{Values: factors[i]}
+		factor := kernels.Weights{Values: factors[i]}
+		if i == len(nodes)-1 {
+			factor.Bias = slices.Clone(w.Bias)
+		}
+		f.weights[n.Name] = factor
 	}
-	last := nodes[len(nodes)-1].Name
-	f.weights[last] = kernels.Weights{Values: factors[len(nodes)-1], Bias: slices.Clone(w.Bias)}
 	if err := f.model.Replace(t.Name, nodes...); err != nil {
 		return 0, err
 	}
@@ -475,322 +485,4 @@ func (f *factoring) replace(t *target, w kernels.Weights) (float64, error) {
 		return math.Sqrt(lost / all), nil
 	}
 	return 0, nil
-}
-
-// two returns the weights of the two layers, and the sum of the squares of the error.
-func (f *factoring) two(t *target, values []float32) (factors [][]float32, lost float64, err error) {
-	n, a := t.rank.N, t.matrix(values)
-	if len(t.found.s) < n {
-		if t.found, err = f.decompose(a, n); err != nil {
-			return nil, 0, err
-		}
-	}
-	first, last := t.found.u.part(0, n), t.found.v.part(0, n)
-	for i, s := range t.found.s[:n] {
-		root := float32(math.Sqrt(s))
-		for _, x := range [][]float32{first.row(i), last.row(i)} {
-			for j := range x {
-				x[j] *= root
-			}
-		}
-	}
-	if lost, err = f.difference(a, first, last); err != nil {
-		return nil, 0, err
-	}
-	taps := t.shape.KW
-	if t.form == pair {
-		first, last, taps = last, first, 1 // the rows of a dense layer's weights are outputs
-	}
-	return [][]float32{slices.Clone(first.data), swap(last.data, n, t.shape.Out, taps).data}, lost, nil
-}
-
-// matrix returns the weights as the matrix that the product of two layers comes close to: outputs × inputs, or if they
-// are a vertical and a horizontal one, (input, kernel row) × (output, kernel column).
-func (t *target) matrix(values []float32) matrix {
-	s := t.shape
-	if t.form == pair {
-		return matrix{s.Out, s.K(), values}
-	}
-	a := newMatrix(s.In*s.KH, s.Out*s.KW)
-	for o := range s.Out {
-		for row := range a.rows {
-			copy(a.row(row)[o*s.KW:], values[(o*a.rows+row)*s.KW:][:s.KW])
-		}
-	}
-	return a
-}
-
-// difference returns the sum of the squares of a - uᵀ·v.
-func (g algebra) difference(a, u, v matrix) (float64, error) {
-	packed, err := g.pack(v.transposed())
-	if err != nil {
-		return 0, err
-	}
-	u = u.transposed()
-	sum := 0.0
-	const block = 256 // rows that are in memory at once
-	for i := 0; i < a.rows; i += block {
-		rows := u.part(i, min(i+block, a.rows))
-		b, err := g.mul(rows.view(u.cols), packed)
-		if err != nil {
-			return 0, err
-		}
-		for j, x := range a.part(i, i+rows.rows).data {
-			b.data[j] -= x
-		}
-		sum += norm2(b.data)
-	}
-	return sum, nil
-}
-
-// swap returns the elements i, j, k of data, which are l·m·n numbers, in the order j, i, k, as a matrix with m rows.
-func swap(data []float32, l, m, n int) matrix {
-	a := newMatrix(m, l*n)
-	for i := range l {
-		for j := range m {
-			copy(a.row(j)[i*n:], data[(i*m+j)*n:][:n])
-		}
-	}
-	return a
-}
-
-// three returns the weights of the three layers, and the sum of the squares of the error.
-func (f *factoring) three(t *target, values []float32) (factors [][]float32, lost float64, err error) {
-	s, r, taps := t.shape, t.rank, t.shape.KH*t.shape.KW
-	byOut, byIn := matrix{s.Out, s.In * taps, values}, swap(values, s.Out, s.In, taps)
-	d, err := f.decompose(byIn, r.N)
-	if err != nil {
-		return nil, 0, err
-	}
-	// In turn, the outputs are chosen for the inputs and the inputs for the outputs.
-	var reduce, expand, core matrix
-	const iterations = 10 // the first few gain almost all
-	before := 0.0
-	for range iterations {
-		in, err := f.product(d.u, byIn.transposed()) // N × (outputs, taps)
-		if err != nil {
-			return nil, 0, err
-		}
-		if d, err = f.decompose(swap(in.data, r.N, s.Out, taps), r.Out); err != nil {
-			return nil, 0, err
-		}
-		expand = d.u
-		out, err := f.product(expand, byOut.transposed()) // rank.Out × (inputs, taps)
-		if err != nil {
-			return nil, 0, err
-		}
-		both := swap(out.data, r.Out, s.In, taps)
-		if d, err = f.decompose(both, r.N); err != nil {
-			return nil, 0, err
-		}
-		reduce = d.u
-		if core, err = f.product(reduce, both.transposed()); err != nil { // N × (rank.Out, taps)
-			return nil, 0, err
-		}
-		kept := floats.Dot(d.s, d.s)
-		if kept-before < 1e-4*norm2(values) {
-			break
-		}
-		before = kept
-	}
-	back, err := f.product(reduce.transposed(), core.transposed()) // inputs × (rank.Out, taps)
-	if err != nil {
-		return nil, 0, err
-	}
-	lost, err = f.difference(byOut, expand, swap(back.data, s.In, r.Out, taps))
-	return [][]float32{reduce.data, swap(core.data, r.N, r.Out, taps).data, expand.transposed().data}, lost, err
-}
-
-// leastRank chooses the least rank with the energy that is asked for, or none if the layer would not get smaller.
-func (f *factoring) leastRank(t *target, w kernels.Weights) error {
-	if err := f.explore(t, w); err != nil {
-		return err
-	}
-	for _, c := range t.candidates { // in falling order of the ranks
-		if c.loss <= 1-f.Energy && c.macs < t.Cost.MACs {
-			t.rank = c.rank
-		}
-	}
-	return nil
-}
-
-// explore finds out how much of a target's weights is lost with each rank.
-func (f *factoring) explore(t *target, w kernels.Weights) error {
-	if t.form == tucker {
-		return f.exploreThree(t, w.Values)
-	}
-	most := min(t.breakEven(0), t.fullRank())
-	if f.Budget > 0 {
-		most /= 2
-	}
-	if most < 1 {
-		return nil
-	}
-	a := t.matrix(w.Values)
-	all := norm2(a.data)
-	n := most
-	if min(a.rows, a.cols) > exactRows && f.Energy > 0 {
-		n = min(most, 64)
-	}
-	for {
-		var err error
-		if t.found, err = f.decompose(a, n); err != nil {
-			return err
-		}
-		s := t.found.s
-		missing := f.Energy*all - floats.Dot(s, s)
-		if n == most || missing <= 0 {
-			break
-		}
-		// No singular value that follows is larger than the last.
-		least := float64(n) + missing/(s[n-1]*s[n-1])
-		if !(least <= float64(most)) {
-			return nil
-		}
-		n = min(most, max(2*n, int(math.Ceil(least))))
-	}
-	kept := make([]float64, n) // by the rank less one
-	floats.CumSum(kept, floats.MulTo(kept, t.found.s, t.found.s))
-	for i := n - 1; i >= 0; i-- {
-		if err := f.add(t, Rank{N: i + 1}, 1-share(kept[i], all)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// share returns part/all, and 1 if both are 0.
-func share(part, all float64) float64 {
-	if all == 0 {
-		return 1
-	}
-	return part / all
-}
-
-// add adds a candidate.
-func (f *factoring) add(t *target, r Rank, loss float64) error {
-	cost, cycles, err := t.cost(r, f.set)
-	t.candidates = append(t.candidates, candidate{r, loss, cost.MACs, cycles})
-	return err
-}
-
-// exploreThree is explore for layers that become three. From one candidate to the next there is one channel less on that side
-// of the kernel where this loses less for the multiply-adds that it saves.
-func (f *factoring) exploreThree(t *target, values []float32) error {
-	s, taps := t.shape, t.shape.KH*t.shape.KW
-	spectrum := func(a matrix) ([]float64, error) {
-		d, err := f.decompose(a, min(a.rows, a.cols))
-		return d.s, err
-	}
-	in, err := spectrum(swap(values, s.Out, s.In, taps))
-	if err != nil {
-		return err
-	}
-	out, err := spectrum(matrix{s.Out, s.In * taps, values})
-	if err != nil {
-		return err
-	}
-	all, lost := norm2(values), 0.0
-	r := Rank{len(in), len(out)}
-	for {
-		here, _, err := t.cost(r, nil)
-		if err != nil {
-			return err
-		}
-		if here.MACs < t.Cost.MACs {
-			if err := f.add(t, r, 1-share(all-lost, all)); err != nil {
-				return err
-			}
-		}
-		next, least, price := r, 0.0, math.Inf(1)
-		for _, step := range []struct {
-			rank Rank
-			loss float64
-		}{
-			{Rank{r.N - 1, r.Out}, in[r.N-1] * in[r.N-1]},
-			{Rank{r.N, r.Out - 1}, out[r.Out-1] * out[r.Out-1]},
-		} {
-			if step.rank.N < 1 || step.rank.Out < 1 || step.rank.N > step.rank.Out*taps || step.rank.Out > step.rank.N*taps {
-				continue
-			}
-			cost, _, err := t.cost(step.rank, nil)
-			if err != nil {
-				return err
-			}
-			if p := step.loss / float64(here.MACs-cost.MACs); p < price {
-				next, least, price = step.rank, step.loss, p
-			}
-		}
-		if next == r {
-			return nil
-		}
-		r, lost = next, lost+least
-	}
-}
-
-// spend chooses ranks so that what is left of the cycles is in the budget.
-func (f *factoring) spend() error {
-	budget := int(f.Budget * float64(f.total))
-	cycles := f.total
-	chosen := map[*target]candidate{}
-	for _, t := range f.targets {
-		chosen[t] = candidate{cycles: t.cycles}
-		t.candidates = append(t.candidates, chosen[t])
-	}
-	// step takes the step to another rank of a layer with the least price, for what it loses and the cycles that it
-	// saves. It reports false if none has one.
-	step := func(price func(lost float64, saved int) float64) bool {
-		var next *target
-		var rank candidate
-		least := math.Inf(1)
-		for _, t := range f.targets {
-			now := chosen[t]
-			for _, c := range t.candidates {
-				if p := price(c.loss-now.loss, now.cycles-c.cycles); p < least {
-					next, rank, least = t, c, p
-				}
-			}
-		}
-		if next == nil {
-			return false
-		}
-		cycles += rank.cycles - chosen[next].cycles
-		chosen[next] = rank
-		return true
-	}
-	none := math.Inf(1)
-	for cycles > budget {
-		cheapest := func(lost float64, saved int) float64 {
-			if saved <= 0 {
-				return none
-			}
-			return lost / float64(saved)
-		}
-		enough := func(lost float64, saved int) float64 {
-			if cycles-saved > budget {
-				return none
-			}
-			return lost
-		}
-		before, start := maps.Clone(chosen), cycles
-		if !step(cheapest) {
-			return fmt.Errorf("budget is %v, expected at least %.3f, which is left with the least ranks", f.Budget, float64(cycles)/float64(f.total))
-		}
-		if cycles <= budget { // the last step is the one that loses least of those that save enough
-			chosen, cycles = before, start
-			step(enough)
-		}
-	}
-	// What the last step saved too much is spent again.
-	for step(func(lost float64, saved int) float64 {
-		if cycles-saved > budget || lost >= 0 {
-			return none
-		}
-		return lost
-	}) {
-	}
-	for t, c := range chosen {
-		t.rank = c.rank
-	}
-	return nil
 }

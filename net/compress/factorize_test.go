@@ -581,6 +581,11 @@ func TestFactorizeCheck(t *testing.T) {
 			}
 		}
 	}
+	taken := net.Clone()
+	taken.Nodes[1].Name = "b.core"
+	if _, _, err := Factorize(ranks("b", 1, 1), nil).Apply(taken, random(t, taken)); err == nil || !strings.HasSuffix(err.Error(), "the name b.core is taken") {
+		t.Errorf("a node with the name of a factor: error %v", err)
+	}
 	// Weights that do not fit, or are not finite, are named.
 	m := single(layer.Shape{H: 1, W: 1, C: 4}, layer.Dense{Out: 4})
 	for want, values := range map[string][]float32{

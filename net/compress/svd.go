@@ -73,8 +73,9 @@ type algebra struct {
 
 // pack prepares a·bᵀ for any a.
 func (g algebra) pack(b matrix) (kernels.Conv, error) {
-	p := kernels.Problem{ConvShape: kernels.ConvShape{In: b.cols, Out: b.rows, KH: 1, KW: 1, Stride: 1, Groups: 1}, H: 1, W: b.cols}
-	return kernels.NewConv(g.set, kernels.Auto, p, kernels.Weights{Values: b.data})
+	s := kernels.ConvShape{In: b.cols, Out: b.rows, KH: 1, KW: 1, Stride: 1, Groups: 1}
+	p := kernels.Problem{ConvShape: s, H: 1, W: 1}
+	return kernels.NewConv(g.set, "direct", p, kernels.Weights{Values: b.data})
 }
 
 // mul returns a·bᵀ, where b is packed and has as many columns as the view of a has channels.
@@ -266,8 +267,13 @@ func eigenvectors(a matrix, n int) (matrix, error) {
 	for i, v := range a.data {
 		wide.RawMatrix().Data[i] = float64(v)
 	}
-	var square mat.Dense
-	square.Mul(wide, wide.T())
+	square := mat.NewDense(a.rows, a.rows, nil) // the upper triangle of it, and little more
+	const block = 128
+	for i := 0; i < a.rows; i += block {
+		end := min(i+block, a.rows)
+		rows, after := wide.Slice(i, end, 0, a.cols), wide.Slice(i, a.rows, 0, a.cols)
+		square.Slice(i, end, i, a.rows).(*mat.Dense).Mul(rows, after.T())
+	}
 	// Rows whose length is a power of two would share a few lines of the cache, and take six times as long.
 	// One row more prevents it; its eigenvalue is the smallest, as it is negative.
 	size := a.rows | 1
