@@ -172,6 +172,28 @@ func BenchmarkNet(b *testing.B) {
 	})
 }
 
+// BenchmarkCompile measures what comes before the first run: quantizing weights, packing
+// or transforming them, and planning.
+func BenchmarkCompile(b *testing.B) {
+	eachNet(b, func(b *testing.B, n *network) {
+		eachType(b, n, func(b *testing.B, t *numberType) {
+			eachAlgo(b, func(b *testing.B, algo string) {
+				t.eachISA(b, func(b *testing.B, set *kernels.Set) {
+					m, w := plans.model(b, n, t)
+					b.ResetTimer()
+					for range b.N {
+						p, err := graph.Compile(m, w, graph.Options{Set: set, Algo: algo})
+						if err != nil {
+							b.Fatal(err)
+						}
+						p.Close()
+					}
+				})
+			})
+		})
+	})
+}
+
 // BenchmarkWeightsType measures the networks that have layers whose weights may be of another type than
 // float32, with each type of weights. Their error is the largest of a layer, see graph.Step.
 func BenchmarkWeightsType(b *testing.B) {
@@ -193,28 +215,6 @@ func BenchmarkWeightsType(b *testing.B) {
 				})
 			})
 		}
-	})
-}
-
-// BenchmarkCompile measures what comes before the first run: quantizing weights, packing
-// or transforming them, and planning.
-func BenchmarkCompile(b *testing.B) {
-	eachNet(b, func(b *testing.B, n *network) {
-		eachType(b, n, func(b *testing.B, t *numberType) {
-			eachAlgo(b, func(b *testing.B, algo string) {
-				t.eachISA(b, func(b *testing.B, set *kernels.Set) {
-					m, w := plans.model(b, n, t)
-					b.ResetTimer()
-					for range b.N {
-						p, err := graph.Compile(m, w, graph.Options{Set: set, Algo: algo})
-						if err != nil {
-							b.Fatal(err)
-						}
-						p.Close()
-					}
-				})
-			})
-		})
 	})
 }
 
