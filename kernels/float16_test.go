@@ -58,6 +58,15 @@ func TestFloat16(t *testing.T) {
 	}
 }
 
+// TestInt8: weights become the nearest integers, ties to even, that an int8 holds.
+func TestInt8(t *testing.T) {
+	for w, want := range map[float32]int8{0.5: 0, 1.5: 2, 2.5: 2, -0.5: 0, -1.5: -2, 2.51: 3, 126.5: 126, 127: 127, 128: 127, -128.4: -128, -300: -128} {
+		if got := int8Weights.round(w); got != want {
+			t.Errorf("%g becomes %d, want %d", w, got, want)
+		}
+	}
+}
+
 // TestWeightOnlyCycles compares the estimates with cycles counted by hand, for vectors of eight lanes and
 // tiles of two pixels.
 func TestWeightOnlyCycles(t *testing.T) {

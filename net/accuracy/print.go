@@ -8,7 +8,6 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"firebench/net/cli"
 	"firebench/net/evaluate"
 )
 
@@ -80,8 +79,8 @@ func (m *measurement) how() string {
 	if m.Quantized {
 		s += "; quantized as the file has it"
 	}
-	if rounded := cli.RoundedWeights(m.rows[len(m.rows)-1].plan); rounded != "" {
-		s += "; " + rounded
+	if m.weights != "" {
+		s += "; " + m.weights
 	}
 	if c := m.calibration; c != nil {
 		s += fmt.Sprintf("; calibrated by %v with %s", c.Method, plural(c.Images, "picture"))
