@@ -34,7 +34,7 @@ func (c *command) compress(ctx context.Context, stdout io.Writer) error {
 		return err
 	}
 	if c.Quantized {
-		return fmt.Errorf("%s: its values are quantized already, expected float32", c.Model.Name)
+		return c.quantizedError()
 	}
 	var out *files.Pending
 	if c.out != "" {
@@ -99,6 +99,10 @@ func (c *command) compress(ctx context.Context, stdout io.Writer) error {
 	return nil
 }
 
+func (c *command) quantizedError() error {
+	return fmt.Errorf("%s: its values are quantized already, expected float32", c.Model.Name)
+}
+
 // climb adds the steps of the flags to a ladder, the network as it is first.
 func (c *command) climb(ctx context.Context, l *ladder, w graph.Weights) error {
 	m, w, err := keep.Apply(c.Model, w)
@@ -111,7 +115,10 @@ func (c *command) climb(ctx context.Context, l *ladder, w graph.Weights) error {
 	next := func(name string, rewrite graph.Rewrite, notes map[string]string) error {
 		c.progress.Show("%s", name)
 		defer c.progress.Clear()
-		if m, w, err = rewrite.Apply(m, w); err != nil {
+		if err := interruptible(ctx, func() (err error) {
+			m, w, err = rewrite.Apply(m, w)
+			return err
+		}); err != nil {
 			return err
 		}
 		s, err := l.add(name, m, w, kernels.Float32Weights)

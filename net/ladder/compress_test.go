@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"image"
 	"image/color"
@@ -140,6 +141,8 @@ func TestUsage(t *testing.T) {
 		{"-o x.txt", "-o x.txt: expected a name that ends in one of .fbw, .onnx, .safetensors, .net"},
 		{"-o x.fbw -svd fc6=3", "-o x.fbw with -svd: FBW has the weights alone"},
 		{"-o x.net -type int8 -calibrate dir", "-o x.net with -type int8: Deep Compression has no place for scales"},
+		{"-scan s.svg", "-scan without -images"},
+		{"-scan s.svg -images dir -prune density=0.5", "-prune with -scan"},
 		{"-small x", "-small without -page"},
 		{"-peers x", "-peers without -page"},
 		{"-page p.md", "-page without -weights"},
@@ -158,7 +161,7 @@ func TestHelp(t *testing.T) {
 	if status != 0 || stderr != "" {
 		t.Errorf("status %d, standard error %q", status, stderr)
 	}
-	for _, part := range []string{"-model", "-weights", "-svd", "-prune", "-pattern", "-share", "-type", "-weights-type", "-calibrate", "-images", "-rounds", "-layers", "-o", "-page", "-small", "-peers"} {
+	for _, part := range []string{"-model", "-weights", "-svd", "-prune", "-pattern", "-share", "-type", "-weights-type", "-calibrate", "-images", "-rounds", "-layers", "-scan", "-o", "-page", "-small", "-peers"} {
 		if !strings.Contains(stdout, "  "+part+" ") && !strings.Contains(stdout, "  "+part+"\n") {
 			t.Errorf("the help does not mention %s", part)
 		}
@@ -321,6 +324,44 @@ func TestLadder(t *testing.T) {
 	}
 	if len(params) != 4 || params[1].Node != "fc.reduce" || 2*zeros < all {
 		t.Errorf("%d of %d weights are zero in the layers %v", zeros, all, params)
+	}
+}
+
+// TestScan: a row for each layer, and a plot.
+func TestScan(t *testing.T) {
+	plot := filepath.Join(t.TempDir(), "plot.svg")
+	status, stdout, stderr := runCommand(t, "-model", smallFile(t), "-scan", plot, "-images", photographs(t, 2), "-pattern", "vector")
+	if status != 0 || stderr != "" {
+		t.Fatalf("status %d, standard error %q", status, stderr)
+	}
+	want := regexp.MustCompile(`^small, pruned in one layer, vector: .* on 2 pictures
+
+layer +density +0\.8 +0\.6 .*
+conv +1\.000 +\S+ % .*
+fc +1\.000 +\S+ % .*
+classes +1\.000 +\S+ % .*
+
+The density `)
+	if !want.MatchString(stdout) {
+		t.Errorf("the output is\n%s\nexpected to match\n%s", stdout, want)
+	}
+	if svg, err := os.ReadFile(plot); err != nil || !strings.HasPrefix(string(svg), "<svg ") || strings.Count(string(svg), "class=\"line\"") != 3 {
+		t.Errorf("the plot is %q, %v", svg, err)
+	}
+}
+
+// TestInterrupted: the command ends when its context does, and leaves no file.
+func TestInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var stdout, stderr bytes.Buffer
+	args := []string{"-model", smallFile(t), "-share", "bits=4", "-calibrate", photographs(t, 2), "-rounds", "1", "-o", filepath.Join(dir, "out.fbw")}
+	if status := run(ctx, args, nil, &stdout, &stderr); status != 1 || stdout.Len() > 0 || stderr.String() != "compress: interrupted\n" {
+		t.Errorf("status %d, output %q, standard error %q", status, &stdout, &stderr)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("the folder has %v", entries)
 	}
 }
 

@@ -3,6 +3,7 @@
 // Usage:
 //
 //	go run ./net/compress [flags] [-o OUT]
+//	go run ./net/compress -scan FILE.svg -images DIR [-pattern NAME] [flags]
 //	go run ./net/compress -page FILE.md [flags]
 //
 // The steps, each only if its flag is there, in this order; package compression says what they do:
@@ -42,6 +43,8 @@
 //
 //	-layers               a table of the layers of each step
 //	-o OUT                the last step is written to a file whose name ends in .fbw, .onnx, .safetensors, or .net for Deep Compression's
+//	-scan FILE.svg        instead, each layer alone is pruned to several densities: a table and a plot of how often the most
+//	                      probable class on the pictures of -images stays the same
 //	-page FILE.md         a page in Markdown is written instead, with fixed steps: SqueezeNet v1.0 with -weights, v1.1 with the weights of
 //	-small FILE           FILE, and AlexNet with random weights; -calibrate names photographs of which every second calibrates;
 //	                      the others, and those of -images, are measured
@@ -83,9 +86,12 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 		return 2
 	}
 	c := command{options: o, args: args, stderr: stderr, progress: cli.NewProgress(stderr)}
-	if o.page != "" {
+	switch {
+	case o.page != "":
 		err = c.writePage(ctx)
-	} else {
+	case o.scan != "":
+		err = c.scanLayers(ctx, stdout)
+	default:
 		err = c.compress(ctx, stdout)
 	}
 	c.progress.Clear()
@@ -137,7 +143,8 @@ type options struct {
 	out       string
 	format    *format // of out
 
-	page, small, peers string // files, or ""
+	scan               string // a file, or ""
+	page, small, peers string // the same
 }
 
 // newFlags returns the flags, which store what they parse in o.
@@ -169,6 +176,7 @@ func newFlags(o *options) *flag.FlagSet {
 	fs.StringVar(&o.images, "images", "", "measure the accuracy on the labelled pictures in the folder `DIR`")
 	fs.BoolVar(&o.layers, "layers", false, "print a table of the layers of each step")
 	fs.StringVar(&o.out, "o", "", "write the last step to `OUT`, whose name ends in "+extensions(formats))
+	fs.StringVar(&o.scan, "scan", "", "prune each layer alone to several densities, print how often the answer on -images stays the same, and write a plot to `FILE.svg`")
 	fs.StringVar(&o.page, "page", "", "write a page in Markdown to `FILE.md`, about fixed steps; -calibrate is split, see the documentation")
 	fs.StringVar(&o.small, "small", "", "with -page: the weights of squeezenet1.1 are in `FILE`")
 	fs.StringVar(&o.peers, "peers", "", "with -page: times of other engines are in `FILE`")
@@ -221,6 +229,9 @@ func parse(args []string) (o options, err error) {
 			return o, fmt.Errorf("-%s without -page", name)
 		}
 	}
+	if o.scan != "" {
+		return o, o.checkScan(given)
+	}
 	switch {
 	case given["pattern"] && o.prune == nil:
 		return o, errors.New("-pattern without -prune")
@@ -247,6 +258,19 @@ func parse(args []string) (o options, err error) {
 		return o, fmt.Errorf("-o %s with -type %s: %s has no place for scales, expected %s", o.out, cli.Int8, o.format.name, formatONNX.ext)
 	}
 	return o, nil
+}
+
+// checkScan returns an error for flags that make no sense with -scan.
+func (o *options) checkScan(given map[string]bool) error {
+	for _, name := range []string{"svd", "prune", "share", "type", "weights-type", "layers", "rounds", "threads", "o"} {
+		if given[name] {
+			return fmt.Errorf("-%s with -scan, which prunes one layer after the other and nothing else", name)
+		}
+	}
+	if o.images == "" {
+		return errors.New("-scan without -images")
+	}
+	return nil
 }
 
 // pageFlags are those that make sense with -page.

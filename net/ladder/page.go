@@ -153,14 +153,17 @@ type recipe struct {
 }
 
 // ladder makes the ladder of a network.
-func (p *page) ladder(m *graph.Model, w graph.Weights, recipes []recipe) (*ladder, error) {
+func (p *page) ladder(ctx context.Context, m *graph.Model, w graph.Weights, recipes []recipe) (*ladder, error) {
 	l := &ladder{options: p.Network.Options()}
 	for _, r := range recipes {
 		p.progress.Show("%s, %s", m.Name, r.name)
-		m, w, err := r.rewrite.Apply(m, w)
-		if err == nil {
-			_, err = l.add(r.name, m, w, kernels.Float32Weights)
-		}
+		err := interruptible(ctx, func() error {
+			m, w, err := r.rewrite.Apply(m, w)
+			if err == nil {
+				_, err = l.add(r.name, m, w, kernels.Float32Weights)
+			}
+			return err
+		})
 		p.progress.Clear()
 		if err != nil {
 			l.close()
@@ -264,7 +267,7 @@ func (p *page) published(ctx context.Context) error {
 	}
 	fill := graph.Rewrite(func(m *graph.Model, w graph.Weights) (*graph.Model, graph.Weights, error) { return m, filled{w}, nil })
 	small := once(p.shared(ctx, compress.ShareOptions{Bytes: 470_000}))
-	l, err := p.ladder(m, w, []recipe{
+	l, err := p.ladder(ctx, m, w, []recipe{
 		{"float32, zeros multiplied", fill},
 		{"pruned and shared, as published", keep},
 		{"pruned by rows to a third", compress.Prune(compress.PruneOptions{Density: 1.0 / 3, Panel: panel(p.Set)})},
@@ -329,7 +332,7 @@ func (p *page) second(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l, err := p.ladder(m, w, []recipe{
+	l, err := p.ladder(ctx, m, w, []recipe{
 		{"float32", keep},
 		{"int8", p.int8(ctx)},
 		{"pruned to 80 %", compress.Prune(compress.PruneOptions{Density: 0.8})},
@@ -383,16 +386,16 @@ func (p *page) alexnet(ctx context.Context) error {
 		{recipe{"SVD and int8 weights", svd}, kernels.Int8Weights},
 	} {
 		p.progress.Show("%s, %s", m.Name, r.name)
-		m, w, err := r.rewrite.Apply(m, w)
-		if err == nil {
-			_, err = l.add(r.name, m, w, r.weightsType)
-		}
+		err := interruptible(ctx, func() error {
+			m, w, err := r.rewrite.Apply(m, w)
+			if err == nil {
+				_, err = l.add(r.name, m, w, r.weightsType)
+			}
+			return err
+		})
 		p.progress.Clear()
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
-		}
-		if ctx.Err() != nil {
-			return cli.ErrInterrupted
 		}
 	}
 	if err := l.time(ctx, p.rounds, p.progress); err != nil {
