@@ -17,4 +17,20 @@
 // Inputs, outputs and logits stay float32. Layers that there is no quantized form of, such as LRN
 // and softmax, and those that the caller wants to keep, compute in float32 between a [layer.Dequantize]
 // and a [layer.Quantize].
+//
+// # Pruning
+//
+// [Prune] makes small weights zero: single ones, or rows of the kernels' panels, which kernels skip. The mask is the zeros of the
+// weights; [NewMask] keeps it for training. [Scan] says how much of each layer can be pruned.
+//
+// # Sharing
+//
+// [Share] gives the weights of a layer few values, so that a file has a short code for each. Without images
+// that is k-means, as in Deep Compression. With images, values and codes are chosen so that the layers' outputs
+// change least, and so that all layers together fit a budget of bytes:
+//
+//	model, weights, err = compress.Share(compress.ShareOptions{Bytes: 470_000, Images: pictures}).Apply(model, weights)
+//	books, ok := compress.CodebookOf(weights)
+//
+// [Sizes] says what each layer takes in a file.
 package compress
