@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help generate check cross test test-purego test-isa test-arm64 test-onnx race fuzz enc mca weights accuracy bench peers compare readme profile
+.PHONY: help generate check cross test test-purego test-isa test-arm64 test-onnx race fuzz enc mca weights accuracy compression bench peers compare readme profile
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,12 @@ CALIBRATE = ../shared/calibration
 IMAGES = $(CALIBRATE)
 accuracy: ## accuracy of int8 networks, exact and saturating, in results/accuracy.md; of MODEL with WEIGHTS on IMAGES
 	go run ./net/accuracy -model $(MODEL) -weights $(WEIGHTS) -type int8 -calibrate $(CALIBRATE) -page results/accuracy.md $(IMAGES)
+
+# About ten minutes on two cores: sharing runs the network on half of CALIBRATE again and again.
+SMALL = ../shared/weights/squeezenet1.1_fp16.onnx
+compression: ## what compression gives and costs, in results/compression.md; of WEIGHTS (v1.0) and SMALL (v1.1), with photographs CALIBRATE
+	go run ./net/ladder -page results/compression.md -weights $(WEIGHTS) -small $(SMALL) -calibrate $(CALIBRATE) -threads 1 \
+		$(addprefix -peers ,$(shell ls -t results/*/*-peers/peers.txt 2>/dev/null | head -n 1))
 
 bench: ## the main job: benchmark squeezenet1.0 against alexnet, print and record the comparison
 	go run ./bench/run

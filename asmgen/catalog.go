@@ -8,7 +8,7 @@ import (
 )
 
 // catalog is the only list of kernels. A row stands for one kernel of every family in it,
-// reading values of one type, on every instruction set in it; a package of generated files is all that rows say of its
+// reading values (weights, where they alone are not float32) of one type, on every instruction set in it; a package of generated files is all that rows say of its
 // name.
 var catalog = []row{
 	// Tiles, each for convolutions, with all rows of weights and with some, and for batches of matrix products.
@@ -17,6 +17,15 @@ var catalog = []row{
 	{sums, vec.F32, recipes.Tile{Rows: 14, Cols: 32}, isas{"avx512"}},
 	{sums, vec.F32, recipes.Tile{Rows: 28, Cols: 16}, isas{"avx512"}},
 	{sums, vec.F32, recipes.Tile{Rows: 8, Cols: 8}, isas{"neon"}},
+
+	// Convolutions with weights of fewer bytes, which few pixels share: the tiles are low, and as wide as it
+	// takes for sums that do not wait for each other.
+	{families{recipes.F16Conv}, vec.F16, recipes.Tile{Rows: 2, Cols: 32}, isas{"avx2"}},
+	{families{recipes.S8Conv}, vec.S8, recipes.Tile{Rows: 2, Cols: 32}, isas{"avx2"}},
+	{families{recipes.F16Conv}, vec.F16, recipes.Tile{Rows: 2, Cols: 64}, isas{"avx512"}},
+	{families{recipes.S8Conv}, vec.S8, recipes.Tile{Rows: 2, Cols: 64}, isas{"avx512"}},
+	{families{recipes.F16Conv}, vec.F16, recipes.Tile{Rows: 2, Cols: 16}, isas{"neon"}},
+	{families{recipes.S8Conv}, vec.S8, recipes.Tile{Rows: 2, Cols: 16}, isas{"neon"}},
 
 	// Their like for quantized values.
 	{qsums, vec.S16, recipes.Tile{Rows: 6, Cols: 16}, isas{"avx2"}},

@@ -22,6 +22,10 @@
 //
 //	go test -run '^$' -bench 'Sparse/net=squeezenet1.0$/layer=conv10$' ./bench
 //
+// weights=f16 and weights=i8 of BenchmarkWeightsType is a float32 network whose layers that only read
+// their weights, such as dense ones, keep them in memory as float16 or int8; with weights=f32 it is
+// that of BenchmarkNet.
+//
 // Metrics of f32, and in brackets those of int8, whose operations are other ones:
 //
 //	GFLOP/s (GOP/s)  two operations per multiply-add of the direct convolution, whichever algorithm ran
@@ -30,6 +34,7 @@
 //	FLOP/B (OP/B)    the same operations per byte of input, output and weights, each counted once
 //	GB/s             bytes of input, output and weights, each counted once (dense layers, which memory limits)
 //	read-%           GB/s in percent of the rate at which as many bytes are read and added up
+//	weights-error-%  how far the packed weights are from the network's, of the layer where that is most
 //	pick             1 if the plan of a network would use this algorithm for the layer, 0 if another; where there are several
 //
 // The peak of f32, op=fma of BenchmarkPeak, is that of fused multiply-adds; the peak of int8,

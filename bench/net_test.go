@@ -40,6 +40,7 @@ type planKey struct {
 	threads int
 	batch   int
 	keepAll bool
+	weights kernels.WeightsType
 }
 
 var plans planCache
@@ -69,15 +70,19 @@ func (s source) Layer(p graph.Param) (kernels.Weights, error) {
 
 // get returns the plan of a network of a type with a random image, which has run once. keepAll is graph.Options.KeepAll: each step can then run alone.
 func (c *planCache) get(b testing.TB, n *network, t *numberType, set *kernels.Set, algo string, batch int, keepAll bool) *graph.Plan {
-	key := planKey{t, set.ISA, algo, runtime.GOMAXPROCS(0), batch, keepAll}
-	m, w := c.model(b, n, t)
+	return c.compiled(b, n, set, planKey{t, set.ISA, algo, runtime.GOMAXPROCS(0), batch, keepAll, kernels.Float32Weights})
+}
+
+// compiled does so for the kernels of set, which key names.
+func (c *planCache) compiled(b testing.TB, n *network, set *kernels.Set, key planKey) *graph.Plan {
+	m, w := c.model(b, n, key.typ)
 	if p := c.plans[key]; p != nil {
 		return p
 	}
 	if len(c.plans) >= maxPlans {
 		c.drop()
 	}
-	p, err := graph.Compile(m, w, graph.Options{Set: set, Algo: algo, Threads: key.threads, Batch: batch, KeepAll: keepAll})
+	p, err := graph.Compile(m, w, graph.Options{Set: set, Algo: key.algo, WeightsType: key.weights, Threads: key.threads, Batch: key.batch, KeepAll: key.keepAll})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -186,6 +191,30 @@ func BenchmarkCompile(b *testing.B) {
 				})
 			})
 		})
+	})
+}
+
+// BenchmarkWeightsType measures the networks that have layers whose weights may be of another type than
+// float32, with each type of weights. Their error is the largest of a layer, see graph.Step.
+func BenchmarkWeightsType(b *testing.B) {
+	eachNet(b, func(b *testing.B, n *network) {
+		for _, weights := range kernels.WeightsTypes() {
+			sub(b, fmt.Sprintf("batch=1/type=%s/weights=%v", float32Type.name, weights), func(b *testing.B) {
+				float32Type.eachISA(b, func(b *testing.B, set *kernels.Set) {
+					p := plans.compiled(b, n, set, planKey{float32Type, set.ISA, kernels.Auto, runtime.GOMAXPROCS(0), 1, false, weights})
+					off, found := 0.0, weights == kernels.Float32Weights
+					for _, s := range p.Steps() {
+						off = max(off, s.WeightsError)
+						found = found || s.WeightsType == weights
+					}
+					if !found {
+						b.Skipf("%s has no dense layers", n.Name)
+					}
+					measure(b, float32Type, set, total(p.Steps()), false, p.Run)
+					b.ReportMetric(100*off, "weights-error-%")
+				})
+			})
+		}
 	})
 }
 

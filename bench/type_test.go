@@ -65,7 +65,8 @@ var (
 	numberTypes = []*numberType{float32Type, int8Type}
 )
 
-// units are those that this package adds to testing's, but for pick, of which neither value is better.
+// units are those that this package adds to testing's, but for pick, of which neither value is better, and
+// weights-error-%, of which less is.
 func units() []string {
 	all := []string{"peak-%", "GB/s", "read-%"}
 	for _, t := range numberTypes {

@@ -22,6 +22,7 @@ type Problem struct {
 	// panels that are zero, in vectors: a row has the weights of one input for all output channels of a tile.
 	// NewConv counts both in float32 weights; quantized ones have 0.
 	Sparsity, RowSparsity float64
+	WeightsType           WeightsType // of the packed weights; only float32 values may have another one than float32
 }
 
 // A Conv is a convolution whose weights are packed for an algorithm. It is immutable, and may be
@@ -59,6 +60,15 @@ type Conv interface {
 	// KernelRows returns how many input rows an output row reads. The last of them may have no
 	// weight in the kernel, so that their values do not matter.
 	KernelRows() int
+}
+
+// A Rounded is a Conv whose weights are of another type than float32.
+type Rounded interface {
+	Conv
+
+	// WeightsError returns how far the packed weights are from those that were packed: the root of
+	// the sum of the squares of all differences, divided by that of the weights.
+	WeightsError() float64
 }
 
 // Weights are the weights of a convolution, before they are packed.
@@ -109,7 +119,7 @@ type algorithm struct {
 
 // algorithms is the table of all algorithms. Those named direct can compute every problem of their
 // types.
-var algorithms = []algorithm{direct, winogradAlgorithm, rowAlgorithm, sparse, qdirect, qwinograd}
+var algorithms = []algorithm{direct, winogradAlgorithm, rowAlgorithm, sparse, weightOnly, qdirect, qwinograd}
 
 // Auto is the name that stands for the algorithm that Pick returns.
 const Auto = "auto"
@@ -250,6 +260,12 @@ func (p Problem) Check() error {
 			return fmt.Errorf("convolution: sparsity is %g, expected 0 to 1", s)
 		}
 	}
+	if err := p.WeightsType.Check(); err != nil {
+		return fmt.Errorf("convolution: %w", err)
+	}
+	if p.WeightsType != Float32Weights && (p.Src != Type{} || p.Dst != Type{}) {
+		return fmt.Errorf("convolution: weights of type %v for %v from %v, expected %v from %[4]v", p.WeightsType, p.Dst, p.Src, Float32)
+	}
 	return nil
 }
 
@@ -280,9 +296,10 @@ func Level2() int {
 // measured; see results/.
 const bytesPerCycle = 6
 
-// floats reports whether p reads and writes float32, without which the kernels of Set.F32 are of
-// no use.
-func (p Problem) floats() bool { return p.Src == Type{} && p.Dst == Type{} }
+// floats reports whether p reads and writes float32, and has such weights.
+func (p Problem) floats() bool {
+	return p.Src == Type{} && p.Dst == Type{} && p.WeightsType == Float32Weights
+}
 
 // vectors returns how many vectors n channels take.
 func vectors(n, lanes int) int { return (n + lanes - 1) / lanes }

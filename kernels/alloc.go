@@ -8,7 +8,7 @@ import "unsafe"
 const align = 64
 
 // A number is a [Number], or what only the memory of algorithms holds.
-type number interface{ Number | int16 }
+type number interface{ Number | int16 | uint16 }
 
 // Alloc returns n zeros that start at a cache line. It asks the operating system for huge pages if
 // the zeros take much memory: the values of a layer lie on more small pages than a processor

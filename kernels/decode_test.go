@@ -104,9 +104,11 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"VEX.256.66.0F.WIG FA /r", "VPSUBD", "AVX2"},
 	{"VEX.256.66.0F.WIG FD /r", "VPADDW", "AVX2"},
 	{"VEX.256.66.0F.WIG FE /r", "VPADDD", "AVX2"},
+	{"VEX.256.66.0F38.W0 13 /r", "VCVTPH2PS", "F16C"},
 	{"VEX.256.66.0F38.W0 18 /r mem", "VBROADCASTSS", "AVX"},
 	{"VEX.256.66.0F38.W0 18 /r reg", "VBROADCASTSS from a register", "AVX2"},
 	{"VEX.256.66.0F38.WIG 20 /r", "VPMOVSXBW", "AVX2"},
+	{"VEX.256.66.0F38.WIG 21 /r", "VPMOVSXBD", "AVX2"},
 	{"VEX.256.66.0F38.WIG 30 /r", "VPMOVZXBW", "AVX2"},
 	{"VEX.256.66.0F38.WIG 31 /r", "VPMOVZXBD", "AVX2"},
 	{"VEX.256.66.0F38.W0 36 /r", "VPERMD", "AVX2"},
@@ -142,8 +144,10 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"EVEX.512.66.0F.W0 FA /r", "VPSUBD", "AVX512F"},
 	{"EVEX.512.66.0F.WIG FD /r", "VPADDW", "AVX512BW"},
 	{"EVEX.512.66.0F.W0 FE /r", "VPADDD", "AVX512F"},
+	{"EVEX.512.66.0F38.W0 13 /r", "VCVTPH2PS", "AVX512F"},
 	{"EVEX.512.66.0F38.W0 18 /r", "VBROADCASTSS", "AVX512F"},
 	{"EVEX.512.66.0F38.WIG 20 /r", "VPMOVSXBW", "AVX512BW"},
+	{"EVEX.512.66.0F38.WIG 21 /r", "VPMOVSXBD", "AVX512F"},
 	{"EVEX.512.66.0F38.W0 36 /r", "VPERMD", "AVX512F"},
 	{"EVEX.512.66.0F38.W0 40 /r", "VPMULLD", "AVX512F"},
 	{"EVEX.512.66.0F38.W0 50 /r", "VPDPBUSD", "AVX512VNNI"},
@@ -323,7 +327,7 @@ func modRMSize(code []byte) (int, error) {
 // arm64asm decodes no form of them that needs more than ASIMD, such as those for half precision.
 var arm64Instructions = strings.Fields(`
 	ADD ADDS B LDR LDRB LDRH LDRSW LSL LSR MADD MOV MOVK MUL ORR PRFM RET STR SUB SUBS
-	AND DUP EOR FADD FCMEQ FCVTNS FDIV FMAX FMIN FMLA FMLS FMOV FMUL FSQRT FSUB LD1R MOVI SCVTF SHL SMLAL SMLAL2 SQADD SQXTN SQXTN2 SQXTUN SQXTUN2 SXTL TRN1 TRN2 UMAX USHLL UXTL UZP1`)
+	AND DUP EOR FADD FCMEQ FCVTL FCVTL2 FCVTNS FDIV FMAX FMIN FMLA FMLS FMOV FMUL FSQRT FSUB LD1R MOVI SCVTF SHL SMLAL SMLAL2 SQADD SQXTN SQXTN2 SQXTUN SQXTUN2 SXTL SXTL2 TRN1 TRN2 UMAX USHLL UXTL UZP1`)
 
 // sdot has the SDOT of 128 bits, which arm64asm does not know: by vector and by element.
 var sdot = []struct{ mask, bits uint32 }{{0xffe0fc00, 0x4e809400}, {0xffc0f400, 0x4f80e000}}

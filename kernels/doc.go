@@ -52,6 +52,10 @@
 // Winograd's algorithm rounds in another order, which is fixed as well: AVX2 and AVX-512 agree bit
 // for bit, at any thread count. [WinogradBound] bounds its error.
 //
+// Weights of another [WeightsType] than float32 are rounded once, when they are packed. Each output is
+// then such a chain, over the weights' integers or float16 values, which starts at 0; one multiply-add
+// more multiplies it by the channel's scale and adds the bias. A batch of images gives the bits of each alone.
+//
 // Quantized values are exact: their sums are integers, and each result is rounded once, half to even.
 // All instruction sets and all algorithms give the same bits.
 //

@@ -14,6 +14,7 @@ var avx2Features = []feature{
 	{"AVX", "avx", has(cpuid.AVX)},    // 256-bit loads, stores, max, add, multiply, divide, square root
 	{"AVX2", "avx2", has(cpuid.AVX2)}, // arithmetic of integers
 	{"FMA3", "fma", has(cpuid.FMA3)},  // fused multiply-add
+	{"F16C", "", has(cpuid.F16C)},     // conversion of float16; all processors with AVX2 have it
 	{"MMX+", "", has(cpuid.SSE)},      // prefetching; this is avo's name for it, and every amd64 processor has it
 }
 

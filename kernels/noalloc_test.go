@@ -86,6 +86,16 @@ func everyTask(t *testing.T, set *kernels.Set, threads int) map[string]workers.T
 			add(fmt.Sprintf("convolution %d×%d, %s", s.KH, s.KW, algo), task, err)
 		}
 	}
+	for _, wt := range weightOnlyTypes {
+		p := conv(28, 28, c, 10, 28, 1, 0, 1).problem()
+		p.WeightsType = wt
+		op, err := kernels.NewConv(set, kernels.Auto, p, kernels.Weights{Values: make([]float32, p.Weights())})
+		if err != nil {
+			t.Fatal(err)
+		}
+		task, err := op.Bind(kernels.NewView(kernels.Type{}, 1, 1, 1, 10, 1), src, threads)
+		add(fmt.Sprintf("convolution with weights of type %v", wt), task, err)
+	}
 	q := qconv(conv(28, 28, c, 40, 3, 1, 1, 1), 3, 4).problem()
 	qsrc, qdst := kernels.NewView(q.Src, 1, 28, 28, c, 1), kernels.NewView(q.Dst, 1, 28, 28, 40, 1)
 	for _, algo := range kernels.Candidates(set, q) {

@@ -45,6 +45,29 @@ type ConvFunc = func(dst, src, weights, bias, prefetch *float32, offsets *int, r
 // k is at least 0, and tiles at least 1; prefetch and prefetchStep are as in a ConvFunc.
 type RowConvFunc = func(dst, src, weights, bias, prefetch *float32, offsets *int32, k, srcStride, dstStride, tiles, prefetchStep int, lower float32)
 
+// A WConvFunc computes what a ConvFunc does, from weights of another type, with a factor for each
+// channel:
+//
+//	for t := range tiles {
+//		for m := range M {
+//			for n := range W {
+//				acc := float32(0)
+//				k := 0
+//				for r := range runs {
+//					for j := range runLen {
+//						acc = fma(src[(t*M+m)*srcStride+offsets[r]+j], value(weights[k*W+n]), acc)
+//						k++
+//					}
+//				}
+//				dst[(t*M+m)*dstStride+n] = max(fma(acc, scale[n], bias[n]), lower)
+//			}
+//		}
+//	}
+//
+// The value of an int8 weight is the same number, and that of an uint16 weight is that of a float16
+// with these bits.
+type WConvFunc[Weight uint16 | int8] = func(dst, src *float32, weights *Weight, bias, scale *float32, offsets *int, runs, runLen, srcStride, dstStride, tiles int, lower float32)
+
 // A BatchMatMulFunc computes a batch of matrix products of one shape. Each has tiles·M rows and
 // W columns, where M and W are the tile's height and width, and sums of k terms. Strides count
 // float32 values:
@@ -159,6 +182,10 @@ type F32 struct {
 	//	}
 	Transpose     func(dst, src *float32, rows, cols, dstStride, srcStride int)
 	TransposeSide int
+
+	// F16Conv and S8Conv have weights that are float16 and int8. They have one tile each, which is low.
+	F16Conv Tiles[WConvFunc[uint16]]
+	S8Conv  Tiles[WConvFunc[int8]]
 
 	// MaxPool3x3s2 computes the maximum over each of a row of 3×3 windows with stride 2:
 	//

@@ -32,6 +32,8 @@ var neonSet = Set{ISA: NEON, F32: &F32{
 	SpMMAdd:       neon.SpMMAddX4[:],
 	Transpose:     neon.Transpose,
 	TransposeSide: 4,
+	F16Conv:       alone(Tile[WConvFunc[uint16]]{16, neon.F16ConvX16[:]}),
+	S8Conv:        alone(Tile[WConvFunc[int8]]{16, neon.S8ConvX16[:]}),
 	MaxPool3x3s2:  neon.MaxPool3x3s2,
 	MaxPool:       neon.MaxPool,
 	AvgPool:       neon.AvgPool,

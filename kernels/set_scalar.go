@@ -20,6 +20,8 @@ var scalarSet = Set{ISA: Scalar, F32: &F32{
 	SpMMAdd:       []SpMMAddFunc{scalar.SpMMAdd1x4},
 	Transpose:     scalar.Transpose,
 	TransposeSide: 1,
+	F16Conv:       alone(Tile[WConvFunc[uint16]]{4, []WConvFunc[uint16]{scalar.F16Conv1x4}}),
+	S8Conv:        alone(Tile[WConvFunc[int8]]{4, []WConvFunc[int8]{scalar.S8Conv1x4}}),
 	MaxPool3x3s2:  scalar.MaxPool3x3s2,
 	MaxPool:       scalar.MaxPool,
 	AvgPool:       scalar.AvgPool,

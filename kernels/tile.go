@@ -46,3 +46,6 @@ func (t *Tiles[F]) of(b *block) *Tile[F] {
 	}
 	return &t.Wide
 }
+
+// alone returns the tiles of a family that has only one.
+func alone[F any](t Tile[F]) Tiles[F] { return Tiles[F]{t, t, 1} }

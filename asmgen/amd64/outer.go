@@ -77,6 +77,9 @@ type sums struct {
 	elements
 	weight vec.Element
 
+	// load loads the weights of a vector. It is nil where they are loaded as they are.
+	load func(weights operand.Mem, v vec.V)
+
 	// broadcast loads a group of inputs into all lanes.
 	broadcast func(ops ...operand.Op)
 
@@ -108,8 +111,21 @@ func (m *Machine) Dot(inputs, weights vec.Element) vec.Sums {
 			multiply:  func(sum, weights, input vec.V) { m.Ctx.VPDPWSSD(weights, input, sum) },
 			embedded:  m.Ctx.VPDPWSSD_BCST,
 		}
+	case inputs == vec.F32 && weights == vec.F16:
+		s := m.Float32().(float32s).sums
+		s.weight, s.embedded = weights, nil
+		s.load = func(weights operand.Mem, v vec.V) { m.Ctx.VCVTPH2PS(weights, v) }
+		return s
+	case inputs == vec.F32 && weights == vec.S8:
+		s := m.Float32().(float32s).sums
+		s.weight, s.embedded = weights, nil
+		s.load = func(weights operand.Mem, v vec.V) {
+			m.Ctx.VPMOVSXBD(weights, v)
+			m.Ctx.VCVTDQ2PS(v, v)
+		}
+		return s
 	case inputs == vec.S16 && !m.vnni && (weights == vec.S8 || weights == vec.S16):
-		return sums{
+		s := sums{
 			elements:  elements{m, vec.S16},
 			weight:    weights,
 			broadcast: m.Ctx.VPBROADCASTD,
@@ -120,6 +136,10 @@ func (m *Machine) Dot(inputs, weights vec.Element) vec.Sums {
 			},
 			temporary: true,
 		}
+		if weights == vec.S8 {
+			s.load = func(weights operand.Mem, v vec.V) { m.Ctx.VPMOVSXBW(weights, v) }
+		}
+		return s
 	}
 	panic(fmt.Sprintf("amd64: no sums of products of %s and %s on this machine", inputs.Name, weights.Name))
 }
@@ -151,12 +171,12 @@ func (s sums) weightBytes() int { return s.Lanes() * s.weight.Size }
 
 // loadWeights loads the weights of vector i from w on.
 func (s sums) loadWeights(w vec.R, i int) vec.V {
-	load := s.m.Ctx.VMOVUPS
-	if s.weight.Size < s.elem.Size {
-		load = s.m.Ctx.VPMOVSXBW
+	v, weights := s.m.vector(), operand.Mem{Base: w, Disp: i * s.weightBytes()}
+	if s.load != nil {
+		s.load(weights, v)
+	} else {
+		s.m.Ctx.VMOVUPS(weights, v)
 	}
-	v := s.m.vector()
-	load(operand.Mem{Base: w, Disp: i * s.weightBytes()}, v)
 	return v
 }
 

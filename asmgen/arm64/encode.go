@@ -32,6 +32,8 @@ var encodings = []encoding{
 	{"fadd", "v%d.4s, v%d.4s, v%d.4s", three, 0x4e20d400, asimd},
 	{"fcmeq", "v%d.4s, v%d.4s, v%d.4s", three, 0x4e20e400, asimd},
 	{"fcvtns", "v%d.4s, v%d.4s", two, 0x4e21a800, asimd},
+	{"fcvtl", "v%d.4s, v%d.4h", two, 0x0e217800, asimd},
+	{"fcvtl2", "v%d.4s, v%d.8h", two, 0x4e217800, asimd},
 	{"fdiv", "v%d.4s, v%d.4s, v%d.4s", three, 0x6e20fc00, asimd},
 	{"fmax", "v%d.4s, v%d.4s, v%d.4s", three, 0x4e20f400, asimd},
 	{"fmin", "v%d.4s, v%d.4s, v%d.4s", three, 0x4ea0f400, asimd},
@@ -54,6 +56,9 @@ var encodings = []encoding{
 	{"sqxtun2", "v%d.16b, v%d.8h", two, 0x6e212800, asimd},
 	{"str", "q%d, [x%d, x%d]", indexed, 0x3ca06800, asimd},
 	{"sxtl", "v%d.8h, v%d.8b", two, 0x0f08a400, asimd},
+	{"sxtl.4h", "v%d.4s, v%d.4h", two, 0x0f10a400, asimd},
+	{"sxtl2", "v%d.8h, v%d.16b", two, 0x4f08a400, asimd},
+	{"sxtl2.8h", "v%d.4s, v%d.8h", two, 0x4f10a400, asimd},
 }
 
 // find returns the encoding of an instruction.

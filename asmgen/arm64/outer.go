@@ -184,6 +184,8 @@ func (m *Machine) Dot(inputs, weights vec.Element) vec.Sums {
 		return sums{elements{m, vec.S16}, weights, 1, []string{"smlal", "smlal2"}}
 	case inputs == vec.U8 && weights == vec.S8 && m.dotProduct:
 		return sums{elements{m, vec.U8}, vec.S8, 4, []string{"sdot"}}
+	case inputs == vec.F32 && (weights == vec.F16 || weights == vec.S8):
+		return floatSums{sums{elements{m, vec.F32}, weights, 1, []string{"fmla"}}}
 	}
 	panic(fmt.Sprintf("arm64: no sums of products of %s and %s on this machine", inputs.Name, weights.Name))
 }

@@ -32,6 +32,7 @@ type Element struct {
 // The elements. Their sizes stand here and nowhere else.
 var (
 	F32 = Element{"f32", 4}
+	F16 = Element{"f16", 2}
 	U8  = Element{"u8", 1}
 	S8  = Element{"s8", 1}
 	S16 = Element{"s16", 2}
@@ -47,9 +48,9 @@ type Machine interface {
 	Int16() Int16
 	Int32() Int32
 
-	// Dot is sums of products of integers: of inputs that are U8 and weights that are S8, or of
-	// inputs that are S16 and weights that are S8 or S16. The sums are int32. Not every machine has
-	// all of them.
+	// Dot is sums of products whose weights are not float32: of inputs that are U8 and weights that are S8, or of
+	// inputs that are S16 and weights that are S8 or S16, with int32 sums; and of inputs that are F32
+	// and weights that are F16 or S8, with float32 sums. Not every machine has all of them.
 	Dot(inputs, weights Element) Sums
 }
 
@@ -171,8 +172,8 @@ type Sums interface {
 	// time: their weights lie beside each other. It is 1 for float32.
 	Group() int
 
-	// Weight is the type of a weight in memory. Where inputs have more bytes, Outer widens weights as
-	// it loads them, because there are more of them than caches hold.
+	// Weight is the type of a weight in memory. Where inputs have more bytes, Outer widens weights to
+	// their type as it loads them, because there are more of them than caches hold.
 	Weight() Element
 
 	// Offset is what Outer subtracts from each input: sums must start at Offset times the sum of

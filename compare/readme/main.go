@@ -126,12 +126,13 @@ func generate(root string, runs []string) (map[string][]byte, error) {
 		return nil, err
 	}
 	made, err := replace(lines, map[string]func() (string, error){
-		"accuracy": func() (string, error) { return accuracy.quote(root) },
-		"answer":   f.answer,
-		"networks": f.networks,
-		"picture":  f.picture,
-		"recipe":   func() (string, error) { return quoteRecipe(root) },
-		"example":  func() (string, error) { return quoteExample(root) },
+		"accuracy":    func() (string, error) { return accuracy.quote(root) },
+		"answer":      f.answer,
+		"compression": func() (string, error) { return compression.quoteColumns(root, compressionColumns) },
+		"networks":    f.networks,
+		"picture":     f.picture,
+		"recipe":      func() (string, error) { return quoteRecipe(root) },
+		"example":     func() (string, error) { return quoteExample(root) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("README.md: %w", err)

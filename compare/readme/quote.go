@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"firebench/net/files"
@@ -30,6 +31,48 @@ var recipe = []excerpt{
 
 // accuracy is the table of a page that net/accuracy writes.
 var accuracy = excerpt{path: "results/accuracy.md", first: regexp.MustCompile(`^\| arithmetic`), last: regexp.MustCompile(`^\n`)}
+
+// compression is the first ladder of the page that net/compress writes, of which README.md has some columns.
+var (
+	compression        = excerpt{path: "results/compression.md", first: regexp.MustCompile(`^\| step`), last: regexp.MustCompile(`^\n`)}
+	compressionColumns = []string{"step", "bytes on disk", "smaller", "ms", "× as fast", "top-1 as the first"}
+)
+
+// quoteColumns returns some columns of a table in Markdown, by their titles.
+func (e excerpt) quoteColumns(root string, titles []string) (string, error) {
+	text, err := e.quote(root)
+	if err != nil {
+		return "", err
+	}
+	var at []int // places of the columns
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		cells := strings.Split(strings.TrimSpace(line), "|")
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		if at == nil {
+			for _, title := range titles {
+				i := slices.Index(cells, title)
+				if i < 0 {
+					return "", fmt.Errorf("%s: no column %q in its table", e.path, title)
+				}
+				at = append(at, i)
+			}
+		}
+		if line == "\n" {
+			break
+		}
+		for _, i := range at {
+			if i >= len(cells) {
+				return "", fmt.Errorf("%s: a row of its table is too short: %s", e.path, strings.TrimSpace(line))
+			}
+			fmt.Fprintf(&b, "| %s ", cells[i])
+		}
+		b.WriteString("|\n")
+	}
+	return b.String() + "\n", nil
+}
 
 // quoteRecipe quotes the excerpts of recipe side by side.
 func quoteRecipe(root string) (string, error) {

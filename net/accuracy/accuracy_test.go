@@ -84,6 +84,7 @@ func checkLines(t *testing.T, stderr string, want ...string) {
 func TestUsage(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
 		{"", "no IMAGES"},
+		{"-weights-type f16 -type int8 -calibrate photos photos", "-weights-type f16 with -type int8"},
 		{"-json", "no IMAGES"},
 		{"-colour a.jpg", "-colour"},
 		{"-threads -1 a.jpg", "-threads -1: expected 0 to"},

@@ -18,6 +18,9 @@
 //	-isa NAME        the instruction set (the best of those that are usable)
 //	-algo NAME       the algorithm of the convolutions, or auto, which picks one for each (auto)
 //	-threads N       how many threads (one per processor)
+//	-weights-type TYPE
+//	                 f32, f16 or i8: how layers that only read their weights, such as dense ones, keep them;
+//	                 compared with f32 (f32)
 //	-type TYPE       f32, or int8, which is compared with f32 and needs -calibrate (f32); a quantized
 //	                 file is int8 alone
 //	-calibrate DIR   take the scales of int8 values from the pictures in a folder, or from the

@@ -24,6 +24,7 @@ type measurement struct {
 	out      *files.Pending // for the page, or nil
 
 	calibration *compress.Calibration // nil if no row is quantized
+	weights     string                // which layers have rounded weights in the last row, "" if none have
 	rows        []row
 	paths       []string // of the pictures that counted
 	labels      int      // how many of them have one
@@ -165,7 +166,14 @@ func (m *measurement) compile(ctx context.Context) error {
 		}
 	}
 	if !m.Quantized {
-		add(m.Network, nil, "float32")
+		exact := m.Network
+		exact.WeightsType = kernels.Float32Weights
+		add(exact, nil, "float32")
+	}
+	if m.WeightsType != kernels.Float32Weights {
+		if add(m.Network, nil, fmt.Sprintf("float32, %v weights", m.WeightsType)); err == nil {
+			m.weights = cli.RoundedWeights(m.rows[len(m.rows)-1].plan)
+		}
 	}
 	if m.Type != cli.Int8 {
 		return err

@@ -79,6 +79,9 @@ func (m *measurement) how() string {
 	if m.Quantized {
 		s += "; quantized as the file has it"
 	}
+	if m.weights != "" {
+		s += "; " + m.weights
+	}
 	if c := m.calibration; c != nil {
 		s += fmt.Sprintf("; calibrated by %v with %s", c.Method, plural(c.Images, "picture"))
 		if m.known > 0 {

@@ -98,7 +98,8 @@ type result struct {
 	MS   float64 `json:"ms"`
 
 	Model        string `json:"model"`
-	Type         string `json:"type"`         // cli.F32 or cli.Int8
+	Type         string `json:"type"` // cli.F32 or cli.Int8
+	WeightsType  string `json:"weightsType"`
 	Preprocessor string `json:"preprocessor"` // "" for a tensor
 	ISA          string `json:"isa"`
 	Algorithm    string `json:"algorithm"`
@@ -137,14 +138,15 @@ func (c *classifier) classify(path string, input kernels.View) error {
 		}
 	}
 	r := result{
-		File:      path,
-		Top:       c.guesses(probs),
-		MS:        ms,
-		Model:     c.Model.Name,
-		Type:      c.Type,
-		ISA:       c.Set.ISA.String(),
-		Algorithm: c.Algorithm,
-		Threads:   c.plan.Threads(),
+		File:        path,
+		Top:         c.guesses(probs),
+		MS:          ms,
+		Model:       c.Model.Name,
+		Type:        c.Type,
+		WeightsType: c.WeightsType.String(),
+		ISA:         c.Set.ISA.String(),
+		Algorithm:   c.Algorithm,
+		Threads:     c.plan.Threads(),
 	}
 	if isPicture(path) {
 		r.Preprocessor = c.preprocessor.Name()
@@ -187,6 +189,9 @@ func (c *classifier) print(r result) error {
 			how = "preprocessor " + r.Preprocessor
 		}
 		fmt.Fprintf(&b, "%s: %s, %s %s, %s %s, %.3f ms\n", r.File, how, r.Model, r.Type, r.ISA, r.Algorithm, r.MS)
+		if rounded := cli.RoundedWeights(c.plan); rounded != "" && !c.printed {
+			fmt.Fprintf(&b, "%s\n", rounded)
+		}
 		for _, g := range r.Top {
 			class := g.WNID + "  " + g.Label
 			if c.classes == nil {

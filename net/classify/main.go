@@ -17,6 +17,9 @@
 //	-isa NAME        the instruction set (the best of those that are usable)
 //	-algo NAME       the algorithm of the convolutions, or auto, which picks one for each (auto)
 //	-threads N       how many threads (one per processor)
+//	-weights-type TYPE
+//	                 how layers that only read their weights, such as dense ones, keep them in memory:
+//	                 f32, f16 or i8 (f32)
 //	-type TYPE       f32, or int8, which needs -calibrate (f32; a quantized file is int8)
 //	-calibrate DIR   take the scales of int8 values from the pictures in a folder, or from the
 //	                 file that -save has written, whose name ends in .json
@@ -27,7 +30,7 @@
 //	-top N           how many classes to print (5)
 //	-json            print one JSON object per line:
 //	                 {"file":…,"top":[{"class":0,"wnid":"n01440764","label":"tench","prob":0.98},…],"ms":…,
-//	                 "model":…,"type":…,"preprocessor":…,"isa":…,"algorithm":…,"threads":…}
+//	                 "model":…,"type":…,"weightsType":…,"preprocessor":…,"isa":…,"algorithm":…,"threads":…}
 //	-logits OUT.npy  write the values before the softmax, 1×1000, for a single INPUT
 //
 // The help, -help, lists the names that this machine knows.

@@ -53,6 +53,8 @@ func TestUsage(t *testing.T) {
 		{"-type int8 -calibrate photos -weight-bits 4 a.jpg", "-weight-bits 4: expected 8 or 7"},
 		{"-type int8 -calibrate s.json -method kl a.jpg", "-method with -calibrate s.json"},
 		{"-type int8 -calibrate s.json -save t.json a.jpg", "-save with -calibrate s.json"},
+		{"-weights-type bf16 a.jpg", `unknown type of weights "bf16", expected one of f32, f16, i8`},
+		{"-weights-type i8 -type int8 -calibrate photos a.jpg", "-weights-type i8 with -type int8"},
 		{"a.jpg -json", "-json after the first INPUT"},
 		{"- -json", "-json after the first INPUT"},
 		{"- a.jpg -", "- twice: standard input can be read once"},
@@ -80,7 +82,7 @@ func TestHelp(t *testing.T) {
 	if status != 0 || stderr != "" {
 		t.Errorf("status %d, standard error %q", status, stderr)
 	}
-	parts := []string{"INPUT...", "-model", "-weights", "-preprocessor", "torchvision-rgb-224", "-isa", "-algo", "-threads", "-type", "-calibrate", "-method", "-save", "-keep", "-weight-bits", "-top", "-json", "-logits", "auto", "direct", "winograd"}
+	parts := []string{"INPUT...", "-model", "-weights", "-preprocessor", "torchvision-rgb-224", "-isa", "-algo", "-threads", "-weights-type", "-type", "-calibrate", "-method", "-save", "-keep", "-weight-bits", "-top", "-json", "-logits", "auto", "direct", "winograd"}
 	isas, err := kernels.Supported()
 	if err != nil {
 		t.Fatal(err)

@@ -2,11 +2,15 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 	"strings"
 	"testing"
 
 	"firebench/kernels"
+	"firebench/net/graph"
+	"firebench/net/layer"
+	"firebench/net/weights"
 )
 
 // TestBoundProcessors: GOMAXPROCS does not go around the limit of -threads.
@@ -33,6 +37,38 @@ func TestReport(t *testing.T) {
 func TestCalibrationAlgo(t *testing.T) {
 	if err := kernels.CheckAlgorithm(calibrationAlgo); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestWeightsType: the network is compiled with weights of the type that the flag names, and it is an error
+// if no layer has such weights.
+func TestWeightsType(t *testing.T) {
+	set, err := kernels.For(kernels.Scalar)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conv := graph.Node{Name: "conv", Layer: layer.Conv{Out: 4, Kernel: 3}}
+	dense := graph.Node{Name: "fc", Layer: layer.Dense{Out: 5}}
+	for _, c := range []struct {
+		nodes []graph.Node
+		wt    kernels.WeightsType
+		want  string // part of what is said of the plan, or of the error
+	}{
+		{[]graph.Node{conv, dense}, kernels.Float32Weights, ""},
+		{[]graph.Node{conv, dense}, kernels.Float16Weights, "f16 weights in fc (off by 0.02"},
+		{[]graph.Node{conv, dense}, kernels.Int8Weights, "i8 weights in fc (off by 0."},
+		{[]graph.Node{conv}, kernels.Int8Weights, "net: -weights-type i8, but no float32 layer with weights has one pixel as its result"},
+	} {
+		n := Network{Model: &graph.Model{Name: "net", Input: layer.Shape{H: 8, W: 8, C: 3}, Nodes: c.nodes}, Set: set, WeightsType: c.wt}
+		p, err := n.Compile(weights.Random(1), nil)
+		got := fmt.Sprint(err)
+		if err == nil {
+			got = RoundedWeights(p)
+			p.Close()
+		}
+		if !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
+			t.Errorf("%d nodes, %v: %q, want %q", len(c.nodes), c.wt, got, c.want)
+		}
 	}
 }
 

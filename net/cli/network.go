@@ -21,7 +21,7 @@ const (
 )
 
 // A Network is which network a command runs, and how, as its flags say: -model, -weights, -preprocessor,
-// -isa, -algo, -threads, -type, and those that -type int8 brings.
+// -isa, -algo, -threads, -weights-type, -type, and those that -type int8 brings.
 type Network struct {
 	Model     *graph.Model // nil before Open if it is in a file
 	Weights   string       // a file, "" for those of the model's file or random ones
@@ -30,7 +30,13 @@ type Network struct {
 	Threads   int    // 0 for one per processor
 	Type      string // F32 or Int8
 	Quantized bool   // the model's file has it in int8
+
+	// Calibrates says that the command itself has a use for -calibrate, whatever -type is. It is set before Resolve.
+	Calibrates bool
+
 	quantization
+
+	WeightsType kernels.WeightsType // of layers that only read their weights, see graph.Options
 
 	file         string // of the model, or ""
 	preprocessor string // instead of the model's, or ""
@@ -62,6 +68,7 @@ func (n *Network) Flags(fs *flag.FlagSet) {
 		return kernels.CheckAlgorithm(s)
 	})
 	fs.IntVar(&n.Threads, "threads", 0, "run the network on `N` threads; 0 means one per processor")
+	fs.TextVar(&n.WeightsType, "weights-type", kernels.Float32Weights, "keep the weights of float32 layers whose result is one pixel, such as dense layers, in memory as `TYPE` f32, f16 or i8, which is faster because there are fewer bytes to read")
 	n.typeFlags(fs)
 }
 
@@ -71,6 +78,9 @@ func (n *Network) Resolve(fs *flag.FlagSet) error {
 	fs.Visit(func(f *flag.Flag) { n.given[f.Name] = true })
 	if err := n.checkType(); err != nil {
 		return err
+	}
+	if n.WeightsType != kernels.Float32Weights && n.Type == Int8 {
+		return fmt.Errorf("-weights-type %v with -type %s, whose layers have weights of their own", n.WeightsType, Int8)
 	}
 	if most := threadsPerProcessor * runtime.NumCPU(); n.Threads < 0 || n.Threads > most {
 		return fmt.Errorf("-threads %d: expected 0 to %d, %d per processor", n.Threads, most, threadsPerProcessor)
@@ -90,7 +100,7 @@ func (n *Network) Resolve(fs *flag.FlagSet) error {
 
 // Options returns how the network is compiled.
 func (n *Network) Options() graph.Options {
-	return graph.Options{Set: n.Set, Algo: n.Algorithm, Threads: n.Threads}
+	return graph.Options{Set: n.Set, Algo: n.Algorithm, Threads: n.Threads, WeightsType: n.WeightsType}
 }
 
 // Warn says in one line if the weights are random; meaningless is what means nothing then.

@@ -74,6 +74,25 @@ func ReadPicture(p *preprocess.Preprocessor, v kernels.View, path string) error 
 	return nil
 }
 
+// Images returns the pictures at paths as inputs of a network, in order. A picture that cannot be read, and the end of ctx,
+// is an error. The progress says how many are done: what is "calibrated with", for example. See [Ahead].
+func Images(ctx context.Context, p *preprocess.Preprocessor, shape layer.Shape, paths []string, progress *Progress, what string) iter.Seq2[kernels.View, error] {
+	load := func(v kernels.View, i int) error { return ReadPicture(p, v, paths[i]) }
+	return func(yield func(kernels.View, error) bool) {
+		done := 0
+		for v, err := range Ahead(ctx, shape, len(paths), load) {
+			if !yield(v, err) {
+				return
+			}
+			done++
+			progress.Show("%s %d of %d pictures", what, done, len(paths))
+		}
+		if ctx.Err() != nil {
+			yield(kernels.View{}, ErrInterrupted)
+		}
+	}
+}
+
 // Ahead loads n inputs of a network on other goroutines, and yields them in order with load's
 // errors, while the loop's body uses those before. A view is the body's until its end. The loop
 // ends early when ctx does. See [preprocess.Ahead].

@@ -25,4 +25,20 @@
 //
 //	o := compress.FactorizeOptions{Ranks: map[string]compress.Rank{"fc6": {N: 1024}, "fc7": {N: 256}}}
 //	model, weights, err = compress.Factorize(o, nil).Apply(model, weights)
+//
+// # Pruning
+//
+// [Prune] makes small weights zero: single ones, or rows of the kernels' panels, which kernels skip. The mask is the zeros of the
+// weights; [NewMask] keeps it for training. [Scan] says how much of each layer can be pruned.
+//
+// # Sharing
+//
+// [Share] gives the weights of a layer few values, so that a file has a short code for each. Without images
+// that is k-means, as in Deep Compression. With images, values and codes are chosen so that the layers' outputs
+// change least, and so that all layers together fit a budget of bytes:
+//
+//	model, weights, err = compress.Share(compress.ShareOptions{Bytes: 470_000, Images: pictures}).Apply(model, weights)
+//	books, ok := compress.CodebookOf(weights)
+//
+// [Sizes] says what each layer takes in a file.
 package compress

@@ -371,7 +371,7 @@ func TestFactorizeEnergy(t *testing.T) {
 				kept += s * s
 			}
 		}
-		if want := math.Sqrt(1 - share(kept, all)); math.Abs(r.Error-want) > 2e-5 {
+		if want := math.Sqrt(1 - keptShare(kept, all)); math.Abs(r.Error-want) > 2e-5 {
 			t.Errorf("energy %v of %d: error %v, want %v", test.energy, len(test.s), r.Error, want)
 		}
 	}

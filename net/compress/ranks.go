@@ -61,15 +61,15 @@ func (f *factoring) explore(t *target, w kernels.Weights) error {
 	kept := make([]float64, n) // by the rank less one
 	floats.CumSum(kept, floats.MulTo(kept, t.found.s, t.found.s))
 	for i := n - 1; i >= 0; i-- {
-		if err := f.add(t, Rank{N: i + 1}, 1-share(kept[i], all)); err != nil {
+		if err := f.add(t, Rank{N: i + 1}, 1-keptShare(kept[i], all)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// share returns part/all, and 1 if both are 0.
-func share(part, all float64) float64 {
+// keptShare returns part/all, and 1 if both are 0.
+func keptShare(part, all float64) float64 {
 	if all == 0 {
 		return 1
 	}
@@ -107,7 +107,7 @@ func (f *factoring) exploreThree(t *target, values []float32) error {
 			return err
 		}
 		if here.MACs < t.Cost.MACs {
-			if err := f.add(t, r, 1-share(all-lost, all)); err != nil {
+			if err := f.add(t, r, 1-keptShare(all-lost, all)); err != nil {
 				return err
 			}
 		}

@@ -41,6 +41,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"firebench/kernels"
 	"firebench/net/cli"
 	"firebench/net/files"
 	"firebench/net/graph"
@@ -141,6 +142,8 @@ func parse(args []string) (o options, err error) {
 		return o, errors.New("-seed with -weights: expected one of them")
 	case o.format != formatONNX && o.Type == cli.Int8:
 		return o, fmt.Errorf("-o %s with -type %s: %w", o.out, cli.Int8, o.format.noScales())
+	case o.WeightsType != kernels.Float32Weights:
+		return o, fmt.Errorf("-weights-type %v: a file has float32 weights, expected the flag where a network runs", o.WeightsType)
 	}
 	return o, o.Resolve(fs)
 }

@@ -68,6 +68,7 @@ func TestUsage(t *testing.T) {
 		{"-o a.onnx -type f16", `"f16" for flag -type`},
 		{"-o a.onnx -type int8", "-type int8 without -calibrate"},
 		{"-o a.onnx -calibrate photos", "-calibrate without -type int8"},
+		{"-o a.onnx -weights-type f16", "-weights-type f16: a file has float32 weights"},
 		{"-o a.safetensors -type int8 -calibrate photos", "-o a.safetensors with -type int8: safetensors has no place for the scales of quantized values, expected .onnx"},
 		{"-o a.fbw -type int8 -calibrate photos", "-o a.fbw with -type int8: FBW has no place for the scales of quantized values, expected .onnx"},
 	} {

@@ -46,13 +46,20 @@ func newSpeed(times []time.Duration) Speed {
 	for i, t := range times {
 		perSecond[i] = float64(time.Second) / float64(max(t, 1)) // clocks may stand still for a while
 	}
-	slices.Sort(perSecond)
-	n := len(perSecond)
-	s := Speed{(perSecond[(n-1)/2] + perSecond[n/2]) / 2, 0, math.Inf(1)}
+	median, lo, hi := Median(perSecond)
+	return Speed{median, lo, hi}
+}
+
+// Median returns the median of values and its 95 % interval, which assumes no distribution. The bounds are 0 and infinite
+// of less than six values, which are too few for an interval. It sorts the values, which are positive; there must be one.
+func Median(values []float64) (median, lo, hi float64) {
+	slices.Sort(values)
+	n := len(values)
+	median, lo, hi = (values[(n-1)/2]+values[n/2])/2, 0, math.Inf(1)
 	if r := rank(n); r > 0 {
-		s.Lo, s.Hi = perSecond[r-1], perSecond[n-r]
+		lo, hi = values[r-1], values[n-r]
 	}
-	return s
+	return median, lo, hi
 }
 
 // rank returns the greatest r such that the median lies between the r-th smallest and the r-th

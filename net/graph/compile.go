@@ -37,6 +37,12 @@ type Options struct {
 	// of the others, and of all if Algo is "" or kernels.Auto.
 	Algo string
 
+	// WeightsType is that of the packed weights of layers that read each weight once for an image:
+	// those in float32 whose result is one pixel, such as dense layers. With one image or few, the
+	// time they take is that of reading their weights. The rule does not ask how large the weights are
+	// beside a cache: results are the same on every machine.
+	WeightsType kernels.WeightsType
+
 	Threads int  // threads of a Run, the caller's included; 0: GOMAXPROCS
 	Batch   int  // images of a Run; 0: 1
 	KeepAll bool // reuse no memory, so that Plan.Node knows every node after Run
@@ -58,6 +64,9 @@ func (o *Options) resolve() error {
 	}
 	o.Algo = cmp.Or(o.Algo, kernels.Auto)
 	if err := kernels.CheckAlgorithm(o.Algo); err != nil {
+		return err
+	}
+	if err := o.WeightsType.Check(); err != nil {
 		return err
 	}
 	o.Batch = cmp.Or(o.Batch, 1)
@@ -228,6 +237,11 @@ func (b *binder) addStep(i int) {
 		step.Candidates = kernels.Candidates(b.Set, c.Problem())
 		step.Pick = kernels.Pick(b.Set, c.Problem())
 		step.Executed = c.Executed() * int64(b.Batch)
+		step.Cost.Weights = c.Problem().WeightBytes()
+		step.WeightsType = c.Problem().WeightsType
+		if r, ok := c.(kernels.Rounded); ok {
+			step.WeightsError = r.WeightsError()
+		}
 	}
 	b.steps = append(b.steps, step)
 	b.labels = append(b.labels, pprof.WithLabels(context.Background(), pprof.Labels("net", b.model.Name, "layer", n.Name)))
@@ -265,6 +279,9 @@ func (l *layout) pack(w Weights, o Options) (map[int]kernels.Conv, error) {
 			}
 			p := l.problem(i)
 			p.ReLU = l.values[i+1].relu
+			if l.infos[i].Out.H == 1 && l.infos[i].Out.W == 1 && p.Dst == (kernels.Type{}) {
+				p.WeightsType = o.WeightsType
+			}
 			if packed[p] == nil {
 				if packed[p], err = kernels.NewConv(o.Set, o.Algo, p, weights); err != nil {
 					return fail(err)

@@ -53,6 +53,9 @@ type Step struct {
 	Candidates []string // the algorithms that could
 	Pick       string   // the algorithm that kernels.Pick names, see Options.Algo
 	Executed   int64    // multiply-adds that the kernels execute for the batch, see kernels.Conv
+
+	WeightsType  kernels.WeightsType // of the packed weights
+	WeightsError float64             // of the packed weights, see kernels.Rounded; 0 if they are float32
 }
 
 // work is what the workers do together: one step, or all steps of a cascade.
