@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help generate check cross test test-purego test-isa test-arm64 test-onnx race fuzz enc mca weights accuracy bench compare readme profile
+.PHONY: help generate check cross test test-purego test-isa test-arm64 test-onnx race fuzz enc mca weights accuracy bench peers compare readme profile
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,6 +102,11 @@ accuracy: ## accuracy of int8 networks, exact and saturating, in results/accurac
 
 bench: ## the main job: benchmark squeezenet1.0 against alexnet, print and record the comparison
 	go run ./bench/run
+
+# Under ten minutes on two cores, after the first time, which downloads the packages of the peers.
+peers: ## the networks beside ONNX Runtime, OpenVINO, ncnn and others, timed side by side and recorded (python3 with venv); FLAGS="-nets alexnet"
+	go run ./compare/peers $(FLAGS)
+	go tool benchstat -col /impl "$$(ls -t results/*/*-peers/peers.txt | head -n 1)"
 
 compare: ## print the comparison of this machine's newest record, or of FILES
 	go run $(if $(FILES),./compare $(FILES),./bench/run -last)

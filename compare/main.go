@@ -8,7 +8,7 @@
 //	-net A,B                   the networks to set side by side, or one alone; default
 //	                           squeezenet1.0,alexnet or, if they are not in the files,
 //	                           the first two that are
-//	-tables LIST               which of machine, networks, stages, layers, types and candidates; default all
+//	-tables LIST               which of machine, networks, stages, layers, types, candidates and peers; default all
 //	-mix                       allow different machines and commits, each in rows of its own
 //
 // The files hold the output of package bench in the Go benchmark format. They are regular
@@ -24,6 +24,9 @@
 //
 // A network that is not one of this suite's, but a file's (see package bench), is described by comments
 // before its results: lines "# layer net=… layer=…", which package bench has written.
+//
+// A file that go run ./compare/peers has written adds a table of each network beside the fastest of the
+// other engines; alone, it is for go run ./compare/peers -print.
 //
 // float32 and int8 (type= in the names, f32 where there is none) stand beside each other, each on
 // the best instruction set for it, with the ratio of their times.

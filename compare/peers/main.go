@@ -41,6 +41,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -323,6 +324,7 @@ func (o *options) network(ctx context.Context, temp string, model *graph.Model, 
 	if err != nil {
 		return err
 	}
+	debug.FreeOSMemory() // all others take as much as that
 	for _, c := range n.computations {
 		for _, threads := range o.threads {
 			if err := m.measure(ctx, n, c, threads, contestants); err != nil {

@@ -10,7 +10,9 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -230,7 +232,7 @@ func TestHang(t *testing.T) {
 		"dull": {time.Minute, time.Second},
 	} {
 		t.Run(what, func(t *testing.T) {
-			m, n, contestants := fixture(t, "onnxruntime", "openvino")
+			m, n, contestants := fixture(t, "onnxruntime", "openvino", "ncnn", "mnn", "litert", "tract")
 			t.Setenv(behaviorVar, "onnxruntime="+what)
 			m.layers, m.startLimit, m.answerLimit = true, limits[0], limits[1]
 			for _, c := range n.computations {
@@ -298,6 +300,12 @@ func TestInterrupt(t *testing.T) {
 	}
 	if time.Since(start) > 30*time.Second {
 		t.Error("it waited for a worker that hangs")
+	}
+	for _, pid := range state(t, "pids") {
+		n, _ := strconv.Atoi(pid)
+		if p, err := os.FindProcess(n); err == nil && p.Signal(syscall.Signal(0)) == nil {
+			t.Errorf("process %s is still there", pid)
+		}
 	}
 	if _, err := os.Stat("peers.txt"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without a complete row there is a file: %v", err)

@@ -65,8 +65,10 @@ func (m *measurer) skip(row timings.Row, impl string, err error) {
 	if row != (timings.Row{}) {
 		where = row.String()
 	}
-	m.progress.Clear()
-	m.say("skipped %s, %s: %s", impl, where, reason)
+	if !slices.ContainsFunc(m.run.Skips, func(s timings.Skip) bool { return s.Impl == impl && s.Reason == reason }) {
+		m.progress.Clear()
+		m.say("skipped %s, %s: %s", impl, where, reason) // once for all that is refused alike
+	}
 	m.run.Skips = append(m.run.Skips, timings.Skip{Row: row, Impl: impl, Reason: reason})
 }
 

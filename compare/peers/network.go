@@ -68,6 +68,15 @@ const (
 // prepare writes the files of a network to dir, and computes what all have to compute.
 func prepare(dir string, m *graph.Model, w graph.Weights, typs []string) (network, error) {
 	n := network{name: m.Name, image: filepath.Join(dir, "input.npy")}
+	infos, err := m.Infer()
+	if err != nil {
+		return network{}, err
+	}
+	for _, info := range infos {
+		if info.Out.Type.Element != kernels.Float32 {
+			return network{}, fmt.Errorf("%s: %s gives %v, expected a network in float32", m.Name, info.Name, info.Out.Type)
+		}
+	}
 	p, err := graph.Compile(m, w, graph.Options{})
 	if err != nil {
 		return network{}, err

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"firebench/kernels"
+	"firebench/net/graph"
 	"firebench/net/tensor"
 	"firebench/net/weights"
 )
@@ -189,5 +191,41 @@ func TestPrepare(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "f32.onnx")); err == nil {
 		t.Error("there is a file that nobody asked for")
+	}
+}
+
+// TestChoose: no other image has a clearer answer.
+func TestChoose(t *testing.T) {
+	p, err := graph.Compile(small(), weights.Random(seed), graph.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	clear := func(v kernels.View) float64 {
+		l, err := logits(p, v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return margin(l) / magnitude(l)
+	}
+	v, err := choose(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range candidateImages {
+		if d, best := clear(image(small(), i)), clear(v); d > best {
+			t.Errorf("image %d has a margin of %v, the chosen one %v", i, d, best)
+		}
+	}
+}
+
+// TestQuantizedFile: a network that is quantized already has no float32 to compare with.
+func TestQuantizedFile(t *testing.T) {
+	m, w, err := quantize(small(), weights.Random(seed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := prepare(t.TempDir(), m, w, types); err == nil || !strings.HasPrefix(err.Error(), "small: input.quantize gives u8(") {
+		t.Errorf("error %v", err)
 	}
 }

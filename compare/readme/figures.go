@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"firebench/compare/peers/timings"
 	"firebench/compare/report"
 	"firebench/compare/samples"
 	"firebench/kernels"
@@ -25,10 +26,12 @@ type figures struct {
 	vectors []kernels.ISA               // all that were measured in float32 but the scalar one, slowest first
 	int8    map[kernels.ISA]kernels.ISA // the best that were measured in int8, by the one that is compared with them
 	threads int                         // the most
+	peers   *timings.Run                // nil for none
+	beside  string                      // the folder of peers
 }
 
-// read returns the figures of runs, folders below root.
-func read(root string, runs []string) (*figures, error) {
+// read returns the figures of runs, folders below root, and of one of peers at most.
+func read(root string, runs, peers []string) (*figures, error) {
 	nets, err := samples.Networks()
 	if err != nil {
 		return nil, err
@@ -63,7 +66,49 @@ func read(root string, runs []string) (*figures, error) {
 		return nil, fmt.Errorf("%s: no network on vector instructions", strings.Join(runs, ", "))
 	}
 	f.vectors = slices.Sorted(maps.Keys(isas))
-	return f, nil
+	return f, f.readPeers(root, peers)
+}
+
+// readPeers reads the run of the peers, if there is one.
+func (f *figures) readPeers(root string, peers []string) (err error) {
+	if len(peers) > 1 {
+		return fmt.Errorf("%s: expected one run of peers", strings.Join(peers, ", "))
+	}
+	for _, dir := range peers {
+		f.beside = dir
+		if f.peers, err = timings.ReadFile(filepath.Join(root, filepath.FromSlash(dir), peersFile)); err != nil {
+			return err
+		}
+		if err := f.peers.SameMachine(func(key string) string { return f.run.Facts[key] }); err != nil {
+			return fmt.Errorf("%s: %w", dir, err)
+		}
+	}
+	return nil
+}
+
+// besides returns the numbers of threads with which networks were timed beside peers.
+func (f *figures) besides() []int {
+	var threads []int
+	if f.peers != nil {
+		for _, row := range f.peers.Rows {
+			if !slices.Contains(threads, row.Threads) {
+				threads = append(threads, row.Threads)
+			}
+		}
+	}
+	slices.Sort(threads)
+	return threads
+}
+
+// bestPeer is the fastest peer of a row, with its ms and how many times as long it takes.
+func (f *figures) bestPeer(row timings.Row) string {
+	peer, ok := f.peers.Best(row)
+	if !ok {
+		return "-"
+	}
+	ms, _ := f.peers.MS(row, peer)
+	ratio, _ := f.peers.Ratio(row, peer)
+	return fmt.Sprintf("%s %s (%s)", peer, digits3(ms), digits3(ratio.Median))
 }
 
 // best is the best instruction set that was measured in float32.
@@ -160,6 +205,14 @@ func (f *figures) networks() (string, error) {
 		fmt.Fprintf(&b, " %s |", head)
 		rule += " ---: |"
 	}
+	for _, threads := range f.besides() {
+		head := "best peer"
+		if threads > 1 {
+			head += ", " + samples.Plural(threads, "thread")
+		}
+		fmt.Fprintf(&b, " %s |", head)
+		rule += " --- |"
+	}
 	fmt.Fprintf(&b, "\n%s\n", rule)
 	rows := 0
 	for _, net := range f.Networks {
@@ -186,6 +239,9 @@ func (f *figures) networks() (string, error) {
 				}
 				fmt.Fprintf(&b, " %s |", cell)
 			}
+			for _, threads := range f.besides() {
+				speedup = append(speedup, f.bestPeer(timings.Row{Net: net.Name, Type: typ, Threads: threads}))
+			}
 			fmt.Fprintf(&b, " %s |\n", strings.Join(speedup, " | "))
 		}
 	}
@@ -207,6 +263,17 @@ func (f *figures) networks() (string, error) {
 				fmt.Fprintf(&b, "; int8 runs on %v where the column says %v", best, isa)
 			}
 		}
+	}
+	if f.peers != nil {
+		var names []string
+		for _, e := range f.peers.Engines {
+			if name := e.Impl + " " + e.Version; e.Impl != timings.Firebench && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		fmt.Fprintf(&b, ".\nThe best peer is the fastest of %s, with its ms and, in brackets, its time over that of\n"+
+			"Firebench, which took turns with it: below 1 the peer is faster. All of them, with intervals and settings: [%s](%s)",
+			strings.Join(names, ", "), filepath.Base(f.beside), f.beside)
 	}
 	fmt.Fprintf(&b, ".\nMeasured on %s with %s cores (%s/%s, caches %s) at commit %s;\nall samples and tables: %s.\n",
 		machine, f.run.Facts["cores"], f.run.Facts["goos"], f.run.Facts["goarch"], f.run.Facts["caches"], f.run.Commit, strings.Join(links, ", "))

@@ -6,9 +6,11 @@
 //	go run ./compare/readme RUN...   with other runs, which README.md names from then on
 //
 // A RUN is a folder below results/. Several are pooled, for example one that was recorded
-// with all instruction sets and one with fewer; they must be of one machine and commit.
+// with all instruction sets and one with fewer; they must be of one machine and commit. One
+// RUN may be of go run ./compare/peers, on that machine.
 //
-// README.md names its runs in a line <!-- runs: RUN... -->. What stands between a line
+// README.md names its runs in a line <!-- runs: RUN... -->, and that of the peers in a line
+// <!-- peers: RUN -->, which may name none. What stands between a line
 // <!-- generated: NAME --> and the next line <!-- end --> is replaced; everything else in
 // README.md is written by hand. A test fails when README.md is not what this command
 // would write.
@@ -29,6 +31,7 @@ import (
 	"slices"
 	"strings"
 
+	"firebench/compare/peers/timings"
 	"firebench/compare/report"
 	"firebench/net/files"
 )
@@ -69,6 +72,9 @@ func run(args []string, stderr io.Writer) int {
 // limit is the size in bytes of the files that are quoted.
 const limit = 1 << 24
 
+// peersFile is what a run of go run ./compare/peers has written.
+const peersFile = "peers.txt"
+
 // picture is the path of README.md's picture.
 const picture = "results/stages.svg"
 
@@ -94,15 +100,28 @@ func generate(root string, runs []string) (map[string][]byte, error) {
 		}
 	}
 
+	if err := addPeers(pages, root); err != nil {
+		return nil, err
+	}
+
 	readme, err := files.Read(filepath.Join(root, "README.md"), limit)
 	if err != nil {
 		return nil, err
 	}
 	lines := strings.SplitAfter(string(readme), "\n")
-	if runs, err = nameRuns(lines, runs); err != nil {
+	isPeers := func(run string) bool {
+		_, err := os.Stat(filepath.Join(root, filepath.FromSlash(run), peersFile))
+		return err == nil
+	}
+	peers := slices.DeleteFunc(slices.Clone(runs), func(run string) bool { return !isPeers(run) })
+	runs = slices.DeleteFunc(slices.Clone(runs), isPeers)
+	if runs, err = nameRuns(lines, "runs", runs); err != nil {
 		return nil, fmt.Errorf("README.md: %w", err)
 	}
-	f, err := read(root, runs)
+	if peers, err = nameRuns(lines, "peers", peers); err != nil {
+		return nil, fmt.Errorf("README.md: %w", err)
+	}
+	f, err := read(root, runs, peers)
 	if err != nil {
 		return nil, err
 	}
@@ -124,28 +143,50 @@ func generate(root string, runs []string) (map[string][]byte, error) {
 	return pages, nil
 }
 
-var (
-	runsLine  = regexp.MustCompile(`^<!-- runs: (.*) -->\n$`)
-	beginLine = regexp.MustCompile(`^<!-- generated: (.*) -->\n$`)
-)
+// addPeers adds the page of every recorded run of peers.
+func addPeers(pages map[string][]byte, root string) error {
+	recorded, err := filepath.Glob(filepath.Join(root, "results", "*", "*", peersFile))
+	if err != nil {
+		return err
+	}
+	for _, file := range recorded {
+		run, err := timings.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		var page bytes.Buffer
+		if err := run.WriteMarkdown(&page); err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, filepath.Dir(file))
+		if err != nil {
+			return err
+		}
+		pages[filepath.Join(rel, "README.md")] = page.Bytes()
+	}
+	return nil
+}
+
+var beginLine = regexp.MustCompile(`^<!-- generated: (.*) -->\n$`)
 
 const endLine = "<!-- end -->\n"
 
-// nameRuns returns the runs that lines name, after it has made them name these instead
-// unless there are none.
-func nameRuns(lines, runs []string) ([]string, error) {
-	i := slices.IndexFunc(lines, runsLine.MatchString)
+// nameRuns returns the runs that lines name in a line that begins with key, after it has made them name
+// these instead unless there are none.
+func nameRuns(lines []string, key string, runs []string) ([]string, error) {
+	begin, end := "<!-- "+key+":", " -->\n"
+	i := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, begin) && strings.HasSuffix(line, end) })
 	if i < 0 {
-		return nil, errors.New("no line <!-- runs: RUN... -->")
+		return nil, fmt.Errorf("no line %s RUN... -->", begin)
 	}
 	if len(runs) == 0 {
-		return strings.Fields(runsLine.FindStringSubmatch(lines[i])[1]), nil
+		return strings.Fields(strings.TrimSuffix(strings.TrimPrefix(lines[i], begin), end)), nil
 	}
 	var named []string
 	for _, run := range runs {
 		named = append(named, filepath.ToSlash(filepath.Clean(run)))
 	}
-	lines[i] = "<!-- runs: " + strings.Join(named, " ") + " -->\n"
+	lines[i] = begin + " " + strings.Join(named, " ") + end
 	return named, nil
 }
 

@@ -11,6 +11,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"firebench/bench/machine"
+	"firebench/compare/peers/timings"
 )
 
 // TestREADME: README.md, its picture and the pages of the runs that it names are what make
@@ -25,13 +28,17 @@ func TestREADME(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runs, err := nameRuns(strings.SplitAfter(string(readme), "\n"), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	paths := []string{"README.md", picture}
-	for _, run := range runs {
-		paths = append(paths, filepath.Join(run, "README.md"), filepath.Join(run, "compare.txt"))
+	for key, names := range map[string][]string{"runs": {"README.md", "compare.txt"}, "peers": {"README.md"}} {
+		runs, err := nameRuns(strings.SplitAfter(string(readme), "\n"), key, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, run := range runs {
+			for _, name := range names {
+				paths = append(paths, filepath.Join(run, name))
+			}
+		}
 	}
 	for _, path := range paths {
 		have, err := os.ReadFile(filepath.Join(root, path))
@@ -86,7 +93,7 @@ func project(t *testing.T) (root string) {
 	}
 	header := "# recorded 2026-11-24T03:45:57Z, commit ca78fc9d\n"
 	for path, text := range map[string]string{
-		"README.md":                      "# X\n<!-- runs: results/m/a -->\n" + regions("answer", "networks", "picture", "recipe", "accuracy", "example") + "The end.\n",
+		"README.md":                      "# X\n<!-- runs: results/m/a -->\n<!-- peers: -->\n" + regions("answer", "networks", "picture", "recipe", "accuracy", "example") + "The end.\n",
 		"results/m/a/bench.txt":          header + string(samples),
 		"results/m/other/bench.txt":      strings.Replace(header, "ca78fc9d", "11112222", 1) + string(samples),
 		"results/accuracy.md":            "# Accuracy\n\n| arithmetic | top-1 |\n|---|---:|\n| int8 | 1/2 |\n\nBrackets\n",
@@ -127,7 +134,7 @@ func TestGenerate(t *testing.T) {
 	}
 	got := string(pages["README.md"])
 	for _, want := range []string{
-		"# X\n<!-- runs: results/m/a -->\n<!-- generated: answer -->\n",
+		"# X\n<!-- runs: results/m/a -->\n<!-- peers: -->\n<!-- generated: answer -->\n",
 		// The medians of the golden file: 454.6 ms scalar, 7.219 direct and 4.906 auto with 92.28 % of the peak.
 		"squeezenet1.0 runs at **92 %** of the machine's peak", "63.0 times as fast as portable Go;", "**4.91 ms instead of 7.22**",
 		// 2.087 ms are 2.351 times as fast.
@@ -175,6 +182,62 @@ func TestGenerate(t *testing.T) {
 	}
 }
 
+// TestPeers: the first table has the fastest peer of each row, of the run that README.md names.
+func TestPeers(t *testing.T) {
+	root := project(t)
+	const dir = "results/m/p"
+	run := &timings.Run{
+		Recorded: "2026-11-24T05:00:00Z", Commit: "33334444",
+		Facts: []machine.Fact{{Key: "cpu", Value: "Example CPU 3000 @ 2.40GHz"}, {Key: "cores", Value: "2"}},
+		Engines: []timings.Engine{
+			{Impl: "firebench", Version: "go1.26"}, {Impl: "onnxruntime", Version: "1.2.3", Settings: "1 thread"},
+			{Impl: "onnxruntime", Version: "1.2.3", Settings: "2 threads"}, {Impl: "ncnn", Version: "4.5"},
+		},
+	}
+	for threads, ours := range map[int]float64{1: 5e6, 2: 3e6} {
+		row := timings.Row{Net: "squeezenet1.0", Type: "f32", Threads: threads}
+		run.Add(row, timings.Firebench, timings.Sample{Calls: 20, NS: ours})
+		run.Add(row, "onnxruntime", timings.Sample{Calls: 20, NS: 6e6})
+		run.Add(row, "ncnn", timings.Sample{Calls: 20, NS: 2e6 * float64(threads*threads)})
+	}
+	save := func() {
+		var text bytes.Buffer
+		if err := run.Write(&text); err != nil {
+			t.Fatal(err)
+		}
+		write(t, root, dir+"/peers.txt", text.String())
+	}
+	save()
+	pages, err := generate(root, []string{dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := string(pages["README.md"])
+	for _, want := range []string{
+		"<!-- runs: results/m/a -->\n<!-- peers: results/m/p -->\n",
+		" | × scalar | × float32 | best peer | best peer, 2 threads |\n",
+		"\n| squeezenet1.0 | 455 | 7.22 | 4.91 | 2.52 | 92.7 | - | ncnn 2.00 (0.40) | onnxruntime 6.00 (2.00) |\n",
+		"\n| squeezenet1.0, int8 | 649 | 2.26 | 2.09 | 1.07 | 218 | 2.35 | - | - |\n",
+		"The best peer is the fastest of onnxruntime 1.2.3, ncnn 4.5, with its ms", "settings: [p](results/m/p).\nMeasured on ",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+	var page bytes.Buffer
+	if err := run.WriteMarkdown(&page); err != nil {
+		t.Fatal(err)
+	}
+	if got := pages[filepath.Join("results", "m", "p", "README.md")]; !bytes.Equal(got, page.Bytes()) {
+		t.Errorf("the page is\n%s\nexpected\n%s", got, &page)
+	}
+	run.Facts[1].Value = "64"
+	save()
+	if _, err := generate(root, []string{dir}); err == nil || !strings.Contains(err.Error(), `results/m/p: times of peers on another machine: its cores is "64", that of the other results "2"`) {
+		t.Errorf("another machine: error %v", err)
+	}
+}
+
 func TestPicture(t *testing.T) {
 	pages, err := generate(project(t), nil)
 	if err != nil {
@@ -210,16 +273,22 @@ func TestPicture(t *testing.T) {
 // What cannot be quoted is an error that says where.
 func TestErrors(t *testing.T) {
 	all := []string{"answer", "networks", "picture", "recipe", "example", "accuracy"}
-	readme := func(runs string, names ...string) string { return "<!-- runs: " + runs + " -->\n" + regions(names...) }
+	readme := func(runs string, names ...string) string {
+		return "<!-- runs: " + runs + " -->\n<!-- peers: -->\n" + regions(names...)
+	}
 	for name, test := range map[string]struct{ path, text, want string }{
 		"no runs line":    {"README.md", regions(all...), "README.md: no line <!-- runs: RUN... -->"},
-		"no runs":         {"README.md", "<!-- runs:  -->\n" + regions(all...), "names no runs"},
+		"no runs":         {"README.md", "<!-- runs: -->\n<!-- peers: -->\n" + regions(all...), "names no runs"},
+		"no peers line":   {"README.md", "<!-- runs: results/m/a -->\n" + regions(all...), "README.md: no line <!-- peers: RUN... -->"},
+		"no such peers":   {"README.md", "<!-- runs: results/m/a -->\n<!-- peers: results/m/a -->\n" + regions(all...), filepath.Join("results", "m", "a", "peers.txt")},
+		"two of peers":    {"README.md", "<!-- runs: results/m/a -->\n<!-- peers: x y -->\n" + regions(all...), "x, y: expected one run of peers"},
+		"bad peers":       {"results/m/p/peers.txt", "PASS\n", "no usable result of BenchmarkPeer"},
 		"run not there":   {"README.md", readme("results/m/b", all...), filepath.Join("results", "m", "b", "bench.txt")},
 		"two commits":     {"README.md", readme("results/m/a results/m/other", all...), "different commits"},
 		"region missing":  {"README.md", readme("results/m/a", all[1:]...), "no line <!-- generated: answer -->"},
-		"region twice":    {"README.md", readme("results/m/a", "answer", "answer"), `line 5: generated region "answer", expected each of`},
-		"unknown region":  {"README.md", readme("results/m/a", "advert"), `line 2: generated region "advert", expected each of`},
-		"region open":     {"README.md", readme("results/m/a") + "<!-- generated: answer -->\n", `line 2: generated region "answer" has no line "<!-- end -->"`},
+		"region twice":    {"README.md", readme("results/m/a", "answer", "answer"), `line 6: generated region "answer", expected each of`},
+		"unknown region":  {"README.md", readme("results/m/a", "advert"), `line 3: generated region "advert", expected each of`},
+		"region open":     {"README.md", readme("results/m/a") + "<!-- generated: answer -->\n", `line 3: generated region "answer" has no line "<!-- end -->"`},
 		"no samples":      {"results/m/a/bench.txt", "PASS\n", "no usable result of"},
 		"no scalar":       {"results/m/a/bench.txt", "BenchmarkNet/net=alexnet/algo=auto/isa=avx2 1 5000000 ns/op\n", "results/m/a: squeezenet1.0 was not measured with direct and auto on avx2 and the scalar kernels"},
 		"no vectors":      {"results/m/a/bench.txt", "BenchmarkNet/net=alexnet/algo=auto/isa=scalar 1 5000000 ns/op\n", "results/m/a: no network on vector instructions"},

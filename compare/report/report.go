@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"firebench/compare/peers/timings"
 	"firebench/compare/samples"
 	"firebench/net/files"
 )
@@ -27,6 +28,7 @@ var tables = []tableKind{
 	layersTable,
 	typesTable,
 	candidatesTable,
+	peersTable,
 }
 
 // A tableKind makes a table of a report.
@@ -93,7 +95,8 @@ type Report struct {
 }
 
 // Read makes a report of benchmark files in the Go benchmark format; the path "-" stands
-// for the standard input. All samples of one benchmark are pooled.
+// for the standard input. All samples of one benchmark are pooled. Files of times of peers, see package
+// timings, give a table of their own.
 //
 // Read fails when o.Check does, when o names networks that neither package models nor the files
 // describe, with a [samples.ErrUnknownNetwork], when no file holds anything usable, with an error that has
@@ -117,12 +120,19 @@ func Read(o Options, paths ...string) (*Report, error) {
 		return nil, errors.New("no benchmark file given")
 	}
 	d := samples.New(nets, o.Mix)
+	var peers []*timings.Run
+	var peerPaths []string
 	var unreadable []error
 	for _, path := range paths {
 		if path == "-" {
 			err = d.Read(o.Stdin, "standard input", o.Log)
 		} else {
 			err = d.ReadFile(path, o.Log)
+			if errors.Is(err, samples.ErrNoResults) {
+				if run, bad := timings.ReadFile(path); bad == nil {
+					peers, peerPaths, err = append(peers, run), append(peerPaths, path), nil
+				}
+			}
 		}
 		if mixed := (*samples.MixError)(nil); errors.As(err, &mixed) {
 			return nil, err
@@ -131,22 +141,33 @@ func Read(o Options, paths ...string) (*Report, error) {
 			unreadable = append(unreadable, err)
 		}
 	}
+	if d.Results == 0 && len(peers) > 0 {
+		unreadable = append(unreadable, errors.New("only times of peers, which go run ./compare/peers -print FILE prints"))
+	}
 	if d.Results == 0 {
 		return nil, errors.Join(unreadable...)
+	}
+	for i, run := range peers {
+		for _, other := range d.Runs {
+			if err := run.SameMachine(func(key string) string { return other.Facts[key] }); err != nil && !o.Mix {
+				return nil, fmt.Errorf("%s: %w", peerPaths[i], err)
+			}
+		}
 	}
 	for _, n := range o.Nets {
 		if _, err := samples.Lookup(d.Networks, n); err != nil {
 			return nil, err
 		}
 	}
-	r := build(d, o)
+	r := build(d, o, peers...)
 	r.Unreadable = unreadable
 	return r, nil
 }
 
 // build makes the report of d, with options that Read accepts.
-func build(d *samples.Data, o Options) *Report {
+func build(d *samples.Data, o Options, peers ...*timings.Run) *Report {
 	b := newBuilder(d, o.Nets)
+	b.peers = peers
 	b.noteDoubts()
 	for _, t := range tables {
 		if o.Tables == nil || slices.Contains(o.Tables, t.name) {
@@ -163,6 +184,7 @@ type builder struct {
 	*samples.Data
 	*Report
 	pair  []*samples.Network // the networks to set side by side: one or two
+	peers []*timings.Run     // what was timed beside other engines
 	noted map[string]bool
 }
 

@@ -118,7 +118,7 @@ func TestPages(t *testing.T) {
 func TestTableKinds(t *testing.T) {
 	d, _ := load(t, false, readFile(t, bench))
 	names := make(map[string]bool)
-	for _, made := range build(d, Options{}).tables {
+	for _, made := range build(d, Options{}, beside()).tables {
 		if made.name == "" || names[made.name] || made.title == "" || len(made.records) == 0 || len(made.explain) == 0 {
 			t.Errorf("table %q, %q: %d rows, %d explanations", made.name, made.title, len(made.records), len(made.explain))
 		}
@@ -141,6 +141,7 @@ func TestExplanations(t *testing.T) {
 		"ms are": "ms", "ms/image": "ms/image", "interval": "95% interval", "n counts": "n", "GOP/s count": "GOP/s", "% peak": "% peak",
 		"% busy": "% busy", "GB/s count": "GB/s", "% net": "% net", "× scalar": "× scalar", "regret": "regret %",
 		"A/B": "A/B", "p is": "p", "FMA GFLOP/s": "FMA GFLOP/s", "read GB/s": "read GB/s", "int8 GOP/s": "int8 GOP/s", "× f32": "× f32", "f32 ms": "f32 ms", "The sums": "f32 ms",
+		"ms and its ms": "its ms", "× Firebench": "× Firebench",
 	}
 	stage := func(net string, ms ...float64) string { return lines("Stage/net="+net+"/stage=27/isa=avx2", ms...) }
 	explained := make(map[string]bool)
@@ -154,7 +155,7 @@ func TestExplanations(t *testing.T) {
 	} {
 		d, _ := load(t, false, []byte(in))
 		for _, nets := range [][]string{DefaultNets, {"alexnet"}} {
-			for _, made := range build(d, Options{Nets: nets}).tables {
+			for _, made := range build(d, Options{Nets: nets}, beside()).tables {
 				for _, e := range made.explain {
 					found := strings.HasPrefix(e, "MB are")
 					for words, column := range about {

@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"encoding/binary"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -180,7 +181,8 @@ func (b *build) open(t testing.TB) (*graph.Model, graph.Weights) {
 	return m, w
 }
 
-// tensorAttribute, textAttribute and so on are attributes that only tests write.
+// These are attributes that only tests write.
+
 func textAttribute(name, value string) message {
 	var a message
 	a.text(attributeName, name)
@@ -194,5 +196,15 @@ func tensorAttribute(name string, value message) message {
 	a.text(attributeName, name)
 	a.message(attributeTensor, value)
 	a.number(attributeType, 4)
+	return a
+}
+
+func floatsAttribute(name string, values ...float32) message {
+	var a message
+	a.text(attributeName, name)
+	for _, v := range values {
+		a.fixed32(attributeFloats, math.Float32bits(v))
+	}
+	a.number(attributeType, 6)
 	return a
 }

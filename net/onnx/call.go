@@ -73,9 +73,10 @@ func (c *call) ints(name string, n, min, otherwise int) []int {
 	if a == nil {
 		return list
 	}
-	bad := func(v int64) bool { return v < int64(min) || v != int64(int32(v)) }
+	const most = 1 << 24
+	bad := func(v int64) bool { return v < int64(min) || v > most }
 	if len(a.ints) != n || slices.ContainsFunc(a.ints, bad) {
-		c.fail(fmt.Errorf("%s is %d, expected %d numbers, at least %d", name, a.ints, n, min))
+		c.fail(fmt.Errorf("%s is %d, expected %d numbers, from %d to %d", name, a.ints, n, min, most))
 		return list
 	}
 	for i, v := range a.ints {

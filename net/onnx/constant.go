@@ -23,7 +23,12 @@ type data struct {
 	name   label
 	stored tensor.Stored
 	err    error     // why they cannot be read
+	uses   int       // layers that have them as weights of their own
 	values []float64 // if they are in memory, see floats
+
+	// What has been found out about values, as any number of nodes may ask.
+	areScales bool
+	sameAs    map[*data]bool
 }
 
 // A quantizing says which integers the numbers of a constant are.
@@ -31,8 +36,11 @@ type quantizing struct {
 	element  tensor.DType // of the integers: U8, I8 or I32
 	scales   []float64    // one, or one for each index of the axis
 	zeros    []float64    // as many, or none for 0
+	factor   float32      // of all scales, if it is not 0
 	axis     int
 	integers bool // what the file has is the integers, not the numbers that they stand for
+
+	scale, zero *data // where scales and zeros are from
 }
 
 // shaped returns the constant with other dimensions.
@@ -187,7 +195,10 @@ func isInteger(t tensor.DType) bool {
 
 // transposed loads a stored matrix and turns its columns into rows, some rows at a time.
 func (c *constant) transposed(dst []float32) ([]float32, error) {
-	rows, cols := c.stored.Dims[0], c.stored.Dims[1]
+	rows, cols := c.dims[0], c.dims[1]
+	if c.swapped {
+		rows, cols = cols, rows
+	}
 	if cap(dst) < rows*cols {
 		dst = make([]float32, rows*cols)
 	}
@@ -221,29 +232,57 @@ func (q *quantizing) of(i int) (scale, zero float64) {
 	if q.zeros != nil {
 		zero = q.zeros[i]
 	}
-	return q.scales[i], zero
+	scale = q.scales[i]
+	if q.factor != 0 {
+		scale = float64(q.factor * float32(scale))
+	}
+	return scale, zero
 }
 
 // symmetric reports whether the integers are int8 with a zero point of 0, or uint8 with 128, as the
 // kernels need them.
 func (q *quantizing) symmetric() bool {
-	want := 0.0
 	switch q.element {
 	case tensor.U8:
-		want = 128
+		return q.zero != nil && q.zero.all(128)
 	case tensor.I8:
-	default:
-		return false
+		return q.zero == nil || q.zero.all(0)
 	}
-	for i := range q.scales {
-		if _, zero := q.of(i); zero != want {
-			return false
-		}
-	}
-	return true
+	return false
 }
 
-// quantizing reads the scale and the zero point of a QuantizeLinear or DequantizeLinear of numbers of
+// all reports whether all values, which are in memory, are v.
+func (d *data) all(v float64) bool {
+	if d.values[0] != v {
+		return false
+	}
+	return d.same(d, func() bool {
+		return !slices.ContainsFunc(d.values, func(other float64) bool { return other != v })
+	})
+}
+
+// same returns what compare says of d and another tensor, which it asks once.
+func (d *data) same(other *data, compare func() bool) bool {
+	result, ok := d.sameAs[other]
+	if !ok {
+		result = compare()
+		if d.sameAs == nil {
+			d.sameAs = map[*data]bool{}
+		}
+		d.sameAs[other] = result
+	}
+	return result
+}
+
+// equal reports whether two quantizings are the same.
+func (q *quantizing) equal(other *quantizing) bool {
+	equal := func(a, b *data) bool {
+		return a == b || a != nil && b != nil && a.same(b, func() bool { return slices.Equal(a.values, b.values) })
+	}
+	return q.element == other.element && (q.axis == other.axis || len(q.scales) == 1) && equal(q.scale, other.scale) && equal(q.zero, other.zero)
+}
+
+// newQuantizing reads the scale and the zero point of a QuantizeLinear or DequantizeLinear of numbers of
 // those dimensions; zero may be nil, and element is then the type of the integers.
 func newQuantizing(scale, zero *constant, element tensor.DType, d []int, axis int) (*quantizing, error) {
 	q := &quantizing{element: element, axis: axis}
@@ -251,11 +290,19 @@ func newQuantizing(scale, zero *constant, element tensor.DType, d []int, axis in
 	if q.scales, err = scale.floats(); err != nil {
 		return nil, err
 	}
+	if len(q.scales) == 0 {
+		return nil, fmt.Errorf("tensor %s: no scale", scale.name)
+	}
 	for i, s := range q.scales {
+		if scale.areScales {
+			break
+		}
 		if !(s >= 0) || s > 0 && float32(s) == 0 || math.IsInf(float64(float32(s)), 0) {
 			return nil, fmt.Errorf("tensor %s: scale %d is %g, expected a positive number", scale.name, i, s)
 		}
 	}
+	scale.areScales = true
+	q.scale = scale.data
 	if zero != nil {
 		if q.element = zero.stored.DType; !zero.isInteger() {
 			return nil, fmt.Errorf("tensor %s: zero points of %v, expected U8, I8 or I32", zero.name, q.element)
@@ -263,6 +310,7 @@ func newQuantizing(scale, zero *constant, element tensor.DType, d []int, axis in
 		if q.zeros, err = zero.floats(); err != nil {
 			return nil, err
 		}
+		q.zero = zero.data
 		if len(q.zeros) != len(q.scales) {
 			return nil, fmt.Errorf("tensor %s: %d zero points, expected as many as scales, %d", zero.name, len(q.zeros), len(q.scales))
 		}

@@ -19,19 +19,27 @@ const (
 	maxOpset = 22
 )
 
-// Open reads the network in an ONNX file, of opset 7 to 22, and where its weights are. They stay in the file,
-// from which [graph.Weights] reads those of one layer at a time; it is closed when they are garbage.
+// Limits that keep the time in proportion to the size of the file.
+const (
+	maxUses  = 64 // layers that compute weights of their own from the same tensor
+	maxSteps = 64 // that are folded into one layer
+)
+
+// Open reads the network in an ONNX file, of opset 7 to 22. Its weights stay in the file, or in others of
+// its folder, until somebody asks for those of a layer. The files are closed when the weights are garbage.
 //
-// Batches of the file's input may be of any size or 1. Nodes that no output needs are left out, and so
-// are those that do nothing to the numbers of an image. BatchNormalization, and an Add of a constant for each
-// channel, become part of the weights before them. Where the file's outputs are x and Softmax(x), the
-// softmax is the output of the model, and x is what [graph.Plan.Logits] returns.
+// The input is N×C×H×W, where N is 1 or any number. Nodes that no output needs are left out, and so are
+// those that change no number of an image. BatchNormalization, and an Add of a constant for each channel,
+// become part of the weights before them. Where the file's outputs are x and Softmax(x), the softmax is
+// the output of the model, and x is what [graph.Plan.Logits] returns.
 //
-// Between DequantizeLinear and QuantizeLinear, a layer with quantized weights, a sum or a mean computes with
-// quantized values, as [kernels] defines that; int8 activations become uint8. All else computes in float32.
+// Between DequantizeLinear and QuantizeLinear, a sum, a mean, or a layer whose weights are int8 as well
+// computes with quantized values. These are those of ONNX's QLinear operators bit for bit. Activations
+// of int8 become uint8. All else computes in float32.
 //
-// The weights fit any model that has the same layers, see Adapt. Errors name the file, the node and what
-// is supported.
+// The weights also fit models of other names that have the same layers: how those pad images, and which
+// way sizes of poolings are rounded, is then for the file to say, and the preprocessor if the file names
+// one. Errors name the file, the node and what is supported.
 func Open(path string) (*graph.Model, graph.Weights, error) {
 	c, err := read(path)
 	if err != nil {
@@ -43,12 +51,13 @@ func Open(path string) (*graph.Model, graph.Weights, error) {
 		operands:  map[string]*operand{},
 		readers:   map[string][]*node{},
 		outputs:   map[string]bool{},
-		taken:     map[string]bool{graph.Input: true},
+		taken:     map[string]int{graph.Input: 1},
 		shapes:    map[string]layer.Shape{},
 		params:    map[string]*params{},
 		converted: map[conversion]string{},
 	}
 	if err := im.run(); err != nil {
+		c.close()
 		return nil, nil, files.Error(path, err)
 	}
 	return im.model, &weights{path: path, model: im.model, params: im.params}, nil
@@ -61,7 +70,7 @@ type importer struct {
 	operands  map[string]*operand // by their names in the file
 	readers   map[string][]*node  // that an output needs
 	outputs   map[string]bool
-	taken     map[string]bool // names of layers
+	taken     map[string]int // names of layers, and how many wanted each
 	shapes    map[string]layer.Shape
 	params    map[string]*params // by layer
 	converted map[conversion]string
@@ -115,6 +124,9 @@ func (im *importer) run() error {
 		}
 	}
 	if err := im.finish(); err != nil {
+		return err
+	}
+	if err := im.share(); err != nil {
 		return err
 	}
 	_, err = im.model.Infer()
@@ -279,14 +291,14 @@ func (im *importer) lower(n *node) error {
 func (im *importer) name(candidates ...string) string {
 	var name string
 	for _, c := range candidates {
-		if name = c; c != "" && !im.taken[c] {
+		if name = c; c != "" && im.taken[c] == 0 {
 			break
 		}
 	}
-	for name == "" || im.taken[name] {
-		name += "_"
+	for free := name; im.taken[name] > 0; name = fmt.Sprintf("%s_%d", free, im.taken[free]) {
+		im.taken[free]++
 	}
-	im.taken[name] = true
+	im.taken[name] = 1
 	return name
 }
 
@@ -334,7 +346,7 @@ func (im *importer) as(name string, t kernels.Type) (string, error) {
 	return converted, nil
 }
 
-// finish finds the outputs of the model, after all nodes.
+// finish finds the outputs of the model, when it has all layers.
 func (im *importer) finish() error {
 	if len(im.model.Nodes) == 0 {
 		return errors.New("no layers")
@@ -361,8 +373,8 @@ func (im *importer) finish() error {
 			outputs = append(outputs, converted)
 		}
 	}
-	if _, ok := im.shapes[im.model.Head]; im.model.Head != "" && !ok {
-		return fmt.Errorf("metadata %s is %s, expected the name of a layer", keyHead, label(im.model.Head))
+	if _, ok := im.shapes[im.model.Head]; !ok || im.model.Head == graph.Input {
+		im.model.Head = "" // another program may have renamed or replaced nodes
 	}
 	last := im.model.Nodes[len(im.model.Nodes)-1]
 	if len(outputs) == 2 && slices.Contains(outputs, last.Name) {

@@ -99,6 +99,12 @@ func TestLowering(t *testing.T) {
 				node("Conv", "x w", "conv").node("BatchNormalization", "conv c c c c", "norm").output("norm", "conv"),
 			[]string{"conv: conv3x3 4/0 +0 g0 f32 input", "norm: conv1x1 4/0 +0 g4 f32 conv"}, []string{"norm", "conv"},
 		},
+		"a sum that is read by another name": {
+			newBuild(1, 4, 9, 9).tensor("w", w, 4, 4, 3, 3).tensor("c", w[:4]).
+				node("Conv", "x w", "conv").node("Identity", "conv", "i").node("Relu", "conv", "r").
+				node("BatchNormalization", "i c c c c", "norm").node("Concat", "norm r", "y", integer("axis", 1)).output("y"),
+			[]string{"conv: conv3x3 4/0 +0 g0 f32 input", "r: ReLU conv", "norm: conv1x1 4/0 +0 g4 f32 conv", "y: Concat norm,r"}, nil,
+		},
 		// All between the first and the last conversion is quantized: ReLU and pooling may stand before QuantizeLinear.
 		"quantized": {
 			newBuild(1, 4, 9, 9).scale("x", 1, 7).scale("c", 2, 0).tensor("w", q, 4, 4, 3, 3).tensor("ws", w[:4]).
@@ -125,6 +131,45 @@ func TestLowering(t *testing.T) {
 				"conv.quantize.dequantize: Dequantize conv.quantize", "y: Add f32 conv,conv.quantize.dequantize",
 			}, nil,
 		},
+		// So it is where readers need different types, or the caller the sum itself.
+		"types that differ": {
+			newBuild(1, 4, 9, 9).scale("a", 1, 7).scale("b", 2, 0).
+				node("QuantizeLinear", "x a.s a.z", "q").node("DequantizeLinear", "q a.s a.z", "d").
+				node("GlobalAveragePool", "d", "g").node("Relu", "g", "r").
+				node("QuantizeLinear", "r a.s a.z", "aq").node("DequantizeLinear", "aq a.s a.z", "ad").
+				node("QuantizeLinear", "g b.s b.z", "bq").node("DequantizeLinear", "bq b.s b.z", "bd").
+				node("Add", "ad bd", "y").output("y"),
+			[]string{
+				"input.quantize: Quantize u8(scale 1, zero 7) input", "input.quantize.dequantize: Dequantize input.quantize",
+				"g: GlobalAvgPool input.quantize.dequantize", "r: ReLU g", "r.quantize: Quantize u8(scale 1, zero 7) r",
+				"g.quantize: Quantize u8(scale 2, zero 0) g", "r.quantize.dequantize: Dequantize r.quantize",
+				"g.quantize.dequantize: Dequantize g.quantize", "y: Add f32 r.quantize.dequantize,g.quantize.dequantize",
+			}, nil,
+		},
+		"an output that is quantized": {
+			newBuild(1, 4, 9, 9).scale("a", 1, 7).
+				node("QuantizeLinear", "x a.s a.z", "q").node("DequantizeLinear", "q a.s a.z", "d").
+				node("GlobalAveragePool", "d", "g").node("QuantizeLinear", "g a.s a.z", "aq").node("DequantizeLinear", "aq a.s a.z", "y").output("g", "y"),
+			[]string{
+				"input.quantize: Quantize u8(scale 1, zero 7) input", "input.quantize.dequantize: Dequantize input.quantize",
+				"g: GlobalAvgPool input.quantize.dequantize", "g.quantize: Quantize u8(scale 1, zero 7) g", "g.quantize.dequantize: Dequantize g.quantize",
+			}, []string{"g", "g.quantize.dequantize"},
+		},
+		"a quantized bias": {
+			newBuild(1, 4, 1, 1).scale("a", 1, 7).tensor("w", q[:8], 4, 2).tensor("ws", w[:2]).tensor("b", w[:2]).
+				node("QuantizeLinear", "x a.s a.z", "q").node("DequantizeLinear", "q a.s a.z", "d").node("Flatten", "d", "f").
+				node("DequantizeLinear", "w ws", "wd").node("MatMul", "f wd", "m").node("Add", "m b", "s").
+				node("QuantizeLinear", "s a.s a.z", "aq").node("DequantizeLinear", "aq a.s a.z", "y").output("y"),
+			[]string{
+				"input.quantize: Quantize u8(scale 1, zero 7) input", "m: Dense 2 u8(scale 1, zero 7) input.quantize", "m.dequantize: Dequantize m",
+			}, nil,
+		},
+		// Other outputs than x and Softmax(x), and one that has two names.
+		"outputs with a softmax": {
+			newBuild(1, 4, 1, 1).node("Relu", "x", "a").node("LRN", "a", "b", integer("size", 3)).node("Flatten", "a", "f").
+				node("Softmax", "b", "y", integer("axis", 1)).output("a", "f", "y"),
+			[]string{"a: ReLU input", "b: LRN a", "y: Softmax b"}, []string{"a", "y"},
+		},
 		// Sums and concatenations of different types; int8 activations become uint8.
 		"types": {
 			newBuild(1, 4, 9, 9).scale("a", 1, 7).scale("b", 2, 0).tensor("i.s", []float32{0.5}, 0).tensor("i.z", []int8{-8}, 0).
@@ -134,11 +179,11 @@ func TestLowering(t *testing.T) {
 				node("Concat", "ad bd sd", "cat", integer("axis", 1)).node("QuantizeLinear", "cat b.s b.z", "cq").node("DequantizeLinear", "cq b.s b.z", "cd").
 				node("GlobalAveragePool", "cd", "y").output("y"),
 			[]string{
-				"input.quantize: Quantize u8(scale 1, zero 7) input", "input.quantize_: Quantize u8(scale 2, zero 0) input",
-				"sum: Add u8(scale 0.5, zero 120) input.quantize,input.quantize_",
+				"input.quantize: Quantize u8(scale 1, zero 7) input", "input.quantize_2: Quantize u8(scale 2, zero 0) input",
+				"sum: Add u8(scale 0.5, zero 120) input.quantize,input.quantize_2",
 				"input.quantize.dequantize: Dequantize input.quantize", "input.quantize.quantize: Quantize u8(scale 2, zero 0) input.quantize.dequantize",
 				"sum.dequantize: Dequantize sum", "sum.quantize: Quantize u8(scale 2, zero 0) sum.dequantize",
-				"cat: Concat input.quantize.quantize,input.quantize_,sum.quantize",
+				"cat: Concat input.quantize.quantize,input.quantize_2,sum.quantize",
 				"cat.dequantize: Dequantize cat", "y: GlobalAvgPool cat.dequantize",
 			}, nil,
 		},
@@ -150,12 +195,28 @@ func TestLowering(t *testing.T) {
 				node("com.microsoft:QLinearAdd", "pool b.s b.z pool b.s b.z a.s a.z", "sum").
 				node("com.microsoft:QLinearConcat", "b.s b.z pool b.s b.z pool b.s b.z", "cat", integer("axis", 1)).
 				node("com.microsoft:QLinearGlobalAveragePool", "cat b.s b.z a.s a.z", "gap").
-				node("DequantizeLinear", "gap a.s a.z", "y").node("DequantizeLinear", "sum a.s a.z", "z").output("y", "z"),
+				node("com.microsoft:QLinearConcat", "b.s b.z sum a.s a.z sum a.s a.z", "other", integer("axis", 1)).
+				node("DequantizeLinear", "gap a.s a.z", "y").node("DequantizeLinear", "other b.s b.z", "z").output("y", "z"),
 			[]string{
 				"input.quantize: Quantize u8(scale 1, zero 7) input", "conv: conv3x3 4/0 +0 g0 u8(scale 2, zero 0) input.quantize",
 				"pool: max 3×0/0 +0 false conv", "sum: Add u8(scale 1, zero 7) pool,pool", "cat: Concat pool,pool",
-				"gap: GlobalAvgPool cat", "gap.dequantize: Dequantize gap", "sum.dequantize: Dequantize sum",
-			}, []string{"gap.dequantize", "sum.dequantize"},
+				"gap: GlobalAvgPool cat", "other: Concat sum,sum", "other.dequantize: Dequantize other",
+				"other.quantize: Quantize u8(scale 2, zero 0) other.dequantize",
+				"gap.dequantize: Dequantize gap", "other.quantize.dequantize: Dequantize other.quantize",
+			}, []string{"gap.dequantize", "other.quantize.dequantize"},
+		},
+		"names that are taken": {
+			newBuild(1, 4, 9, 9).scale("a", 1, 7).scale("b", 2, 0).scale("c", 3, 0).
+				node("QuantizeLinear", "x a.s a.z", "aq").node("DequantizeLinear", "aq a.s a.z", "input.quantize_2").
+				node("GlobalAveragePool", "input.quantize_2", "y").node("Relu", "input.quantize_2", "y_2").
+				node("QuantizeLinear", "x b.s b.z", "bq").node("DequantizeLinear", "bq b.s b.z", "bd").
+				node("QuantizeLinear", "x c.s c.z", "cq").node("DequantizeLinear", "cq c.s c.z", "cd").output("y", "y_2", "bd", "cd"),
+			[]string{
+				"input.quantize: Quantize u8(scale 1, zero 7) input", "input.quantize.dequantize: Dequantize input.quantize",
+				"y: GlobalAvgPool input.quantize.dequantize", "y_2: ReLU input.quantize",
+				"input.quantize_2: Quantize u8(scale 2, zero 0) input", "input.quantize_3: Quantize u8(scale 3, zero 0) input",
+				"y_2.dequantize: Dequantize y_2", "input.quantize_2.dequantize: Dequantize input.quantize_2", "input.quantize_3.dequantize: Dequantize input.quantize_3",
+			}, []string{"y", "y_2.dequantize", "input.quantize_2.dequantize", "input.quantize_3.dequantize"},
 		},
 		// A softmax over all axes from axis on, as it was before opset 13.
 		"old softmax": {
@@ -191,8 +252,8 @@ func TestMetadata(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 	b.metadata = map[string]string{keyHead: "neck"}
-	if _, _, err := Open(b.write(t)); err == nil || !strings.HasSuffix(err.Error(), "metadata firebench.head is neck, expected the name of a layer") {
-		t.Errorf("an unknown head: %v", err)
+	if m, _ := b.open(t); m.Head != "" {
+		t.Errorf("a head that is no layer any more: %q", m.Head)
 	}
 }
 
@@ -215,6 +276,11 @@ func TestWeights(t *testing.T) {
 			newBuild(1, 2, 1, 1).tensor("w", []float32{1, 2, 3, 4, 5, 6}, 3, 2).
 				node("Flatten", "x", "f").node("Transpose", "w", "t").node("MatMul", "f t", "y").output("y"),
 			[]float32{1, 2, 3, 4, 5, 6}, []float32{0, 0, 0}, nil,
+		},
+		"reshaped": {
+			newBuild(1, 2, 1, 1).tensor("w", []float32{1, 2, 3, 4, 5, 6}).tensor("shape", []int64{2, -1}).
+				node("Flatten", "x", "f").node("Reshape", "w shape", "r").node("MatMul", "f r", "y").output("y"),
+			[]float32{1, 4, 2, 5, 3, 6}, []float32{0, 0, 0}, nil,
 		},
 		"sums": {
 			newBuild(1, 1, 1, 1).tensor("w", []float32{3, 4}, 2, 1, 1, 1).tensor("b", []float32{5, 6}).tensor("c", []float32{10, 20}, 2, 1, 1).tensor("one", []float32{1}, 0).
@@ -255,6 +321,12 @@ func TestWeights(t *testing.T) {
 			qdq("v", []float32{-1.6, 1.01}, []float32{0.5, 0.25}, []int8{0, 0}).
 				node("QuantizeLinear", "v w.s w.z", "w", integer("axis", 0)),
 			[]float32{-1.5, 1}, []float32{2, 3}, []float32{0.5, 0.25},
+		},
+		"constants among the nodes": {
+			newBuild(1, 2, 1, 1).node("Constant", "", "w", tensorAttribute("value", tensorOf("", []float32{1, 2, 3, 4, 5, 6}, 2, 3))).
+				node("Constant", "", "b", floatsAttribute("value_floats", 7, 8, 9)).
+				node("Flatten", "x", "f").node("MatMul", "f w", "m").node("Add", "m b", "y").output("y"),
+			[]float32{1, 4, 2, 5, 3, 6}, []float32{7, 8, 9}, nil,
 		},
 		"typed values": {
 			func() *build {
@@ -301,6 +373,47 @@ func qdq(name string, weights any, scales []float32, zeros any) *build {
 		node("QuantizeLinear", "x x.s x.z", "xq").node("DequantizeLinear", "xq x.s x.z", "xd").
 		node("DequantizeLinear", "w w.s w.z", "wd", integer("axis", 0)).node("DequantizeLinear", "b b.s", "bd", integer("axis", 0)).
 		node("Conv", "xd wd bd", "c").node("QuantizeLinear", "c x.s x.z", "cq").node("DequantizeLinear", "cq x.s x.z", "y").output("y")
+}
+
+// TestShared: layers with the same numbers share them, and those with other biases do not.
+func TestShared(t *testing.T) {
+	m, w := newBuild(1, 1, 4, 4).tensor("w", []float32{3}, 1, 1, 1, 1).tensor("b", []float32{5}).tensor("c", []float32{6}).
+		node("Conv", "x w b", "a").node("Conv", "a w", "b1").node("Add", "b1 b", "b2").node("Conv", "b2 w c", "y").output("y").open(t)
+	for i, want := range []string{"", "a", ""} {
+		if got := m.Nodes[i].Weights; got != want {
+			t.Errorf("node %s has the weights of %q, want %q", m.Nodes[i].Name, got, want)
+		}
+	}
+	params := must(m.Params())
+	if len(params) != 2 || must(w.Layer(params[1])).Bias[0] != 6 {
+		t.Errorf("weights %v", params)
+	}
+	// Quantized layers compute with integers of weights, which other layers have not.
+	m, w = newBuild(1, 1, 4, 4).scale("a", 1, 7).tensor("w", []int8{3}, 1, 1, 1, 1).
+		node("DequantizeLinear", "w a.s", "wd").node("Conv", "x wd", "float").
+		node("QuantizeLinear", "float a.s a.z", "q").node("DequantizeLinear", "q a.s a.z", "d").
+		node("Conv", "d wd", "typed").node("QuantizeLinear", "typed a.s a.z", "tq").node("DequantizeLinear", "tq a.s a.z", "td").
+		node("Conv", "td wd", "y").output("y").open(t)
+	params = must(m.Params())
+	if y := m.Nodes[len(m.Nodes)-1]; len(params) != 2 || y.Weights != "float" {
+		t.Errorf("%d layers with weights of their own, and the last uses those of %q, want 2 and float", len(params), y.Weights)
+	}
+	for i, p := range params {
+		if got := must(w.Layer(p)); p.Node != []string{"float", "typed"}[i] || slices.Equal(got.Scales, []float32{1}) != (i == 1) {
+			t.Errorf("%s: %+v", p.Node, got)
+		}
+	}
+	b := newBuild(1, 1, 4, 4).tensor("w", []float32{3}, 1, 1, 1, 1)
+	in := "x"
+	for i := range maxUses + 1 {
+		out := fmt.Sprint("y", i)
+		b.tensor("b"+out, []float32{1}).node("Conv", in+" w b"+out, out)
+		in = out
+	}
+	path := b.output(in).write(t)
+	if _, _, err := Open(path); err == nil || err.Error() != path+": tensor w: more than 64 layers have weights of their own from it" {
+		t.Errorf("%v", err)
+	}
 }
 
 // TestBiasIntegers: the kernels get the integers of a file's biases back from their float32 products with the scales, if they have up
@@ -350,7 +463,7 @@ func TestRefused(t *testing.T) {
 	}{
 		{conv(ints("dilations", 2, 2)), "node y (Conv): dilations of 2, expected 1"},
 		{conv(ints("strides", 2, 1)), "node y (Conv): strides are [2 1], expected two equal numbers"},
-		{conv(ints("strides", 2)), "node y (Conv): strides is [2], expected 2 numbers, at least 1"},
+		{conv(ints("strides", 2)), "node y (Conv): strides is [2], expected 2 numbers, from 1 to 16777216"},
 		{conv(ints("kernel_shape", 1, 1)), "node y (Conv): kernel_shape is [1 1], but weights w are 4×4×3×3"},
 		{conv(integer("group", 2)), "node y (Conv): weights w are 4×4×3×3, expected 4/2 input channels"},
 		{conv(integer("volume", 11)), "node y (Conv): attribute volume is not supported"},

@@ -10,10 +10,11 @@ import (
 	"firebench/net/layer"
 )
 
-// Adapt implements graph.Weights for the model of the file, and for others that have the same layers in the same places,
-// whatever their names; dropouts, and softmax at the end, may be missing. The file says how such a model pads
-// its convolutions, and which way it rounds the sizes of poolings, and names its preprocessor if
-// it knows one. The size of the input is the model's, unless dense layers depend on it.
+// Adapt implements graph.Weights for the model of the file, and for others that have the same layers in
+// the same places, whatever their names. Dropouts, and softmax at the end, do not matter. How such a
+// model pads images, and which way sizes of poolings are rounded, is for the file to say, and its
+// preprocessor if the file names one. The size of the input is the model's; only dense layers depend
+// on it.
 func (w *weights) Adapt(m *graph.Model) (*graph.Model, error) {
 	if reflect.DeepEqual(m.Nodes, w.model.Nodes) {
 		w.names = nil
@@ -50,26 +51,24 @@ func (w *weights) Adapt(m *graph.Model) (*graph.Model, error) {
 			continue
 		}
 		names[n.Name] = w.model.Nodes[j].Name
+		if n.Weights != "" && names[n.Weights] != w.model.Nodes[j].Weights {
+			return fail("the file has other weights than those of %s at %s", n.Weights, n.Name)
+		}
 		switch file := w.model.Nodes[j].Layer.(type) {
 		case layer.Conv:
 			l := n.Layer.(layer.Conv)
 			l.Pad = file.Pad
 			adapted.Nodes[i].Layer = l
-		case layer.MaxPool:
-			l := n.Layer.(layer.MaxPool)
-			l.Ceil = file.Ceil
-			adapted.Nodes[i].Layer = l
-		case layer.AvgPool:
-			l := n.Layer.(layer.AvgPool)
-			l.Ceil = file.Ceil
-			adapted.Nodes[i].Layer = l
+		case layer.MaxPool, layer.AvgPool:
+			adapted.Nodes[i].Layer = file
 		}
 	}
 	w.names = names
 	return adapted, nil
 }
 
-// A structure is a model as Adapt compares it. Values are numbered: 0 is the network's input, i+1 the result of node i.
+// A structure is a model as Adapt compares it. Values are numbered: 0 is the network's input, i+1 the
+// result of node i.
 type structure struct {
 	infos []graph.Info
 	args  [][]int // of each node, past dropouts
@@ -151,11 +150,9 @@ func (s *structure) kind(i int) string {
 			l = layer.Conv{Stride: c.Stride, Groups: c.Groups, Type: conv.Type}
 		}
 	case layer.MaxPool:
-		n.Ceil, n.Stride, n.KernelW = false, cmp.Or(n.Stride, 1), cmp.Or(n.KernelW, n.Kernel)
-		l = n
+		l = layer.MaxPool{Kernel: n.Kernel, KernelW: cmp.Or(n.KernelW, n.Kernel), Stride: cmp.Or(n.Stride, 1)}
 	case layer.AvgPool:
-		n.Ceil, n.Stride, n.KernelW = false, cmp.Or(n.Stride, 1), cmp.Or(n.KernelW, n.Kernel)
-		l = n
+		l = layer.AvgPool{Kernel: n.Kernel, KernelW: cmp.Or(n.KernelW, n.Kernel), Stride: cmp.Or(n.Stride, 1), Type: n.Type}
 	}
 	return fmt.Sprintf("%T %v %d", l, l, dims)
 }

@@ -199,6 +199,15 @@ func TestAdapt(t *testing.T) {
 		t.Error("weights of other dimensions are accepted")
 	}
 
+	// Sizes that are rounded up are padding as well, and the file's is what counts.
+	padded := fires()
+	padded.nodes[len(padded.nodes)-1].message(nodeAttribute, ints("pads", 0, 0, 1, 1))
+	_, w = padded.open(t)
+	adapted, err := w.Adapt(m)
+	if want := (layer.MaxPool{Kernel: 2, Stride: 2, Pad: kernels.Padding{Bottom: 1, Right: 1}}); err != nil || adapted.Nodes[6].Layer != want {
+		t.Errorf("a file with padding: %+v, %v", adapted, err)
+	}
+
 	file := fires()
 	file.metadata = map[string]string{keyPreprocessor: "q"}
 	_, w = file.open(t)
@@ -229,6 +238,30 @@ func TestAdaptDiffers(t *testing.T) {
 		_, err := w.Adapt(m)
 		if want := path + ": weights do not fit the model ours: " + test.want; err == nil || err.Error() != want {
 			t.Errorf("the error is\n%v\nwant\n%s", err, want)
+		}
+	}
+}
+
+// TestAdaptShared: a table shares weights like the file, or it is another network.
+func TestAdaptShared(t *testing.T) {
+	_, w := newBuild(1, 1, 4, 4).tensor("w", []float32{3}, 1, 1, 1, 1).tensor("v", []float32{5}, 1, 1, 1, 1).
+		node("Conv", "x w", "a").node("Conv", "a v", "b").node("Conv", "b w", "c").output("c").open(t)
+	for owner, want := range map[string]string{
+		"one": "",
+		"two": "the file has other weights than those of two at three",
+		"":    "it has three, conv1x1 of 4×4×1 with weights 1×1×1×1, stride 1 where the file has c, conv1x1 of 4×4×1 with weights 1×1×1×1, stride 1",
+	} {
+		conv := layer.Conv{Out: 1, Kernel: 1}
+		m := &graph.Model{Name: "ours", Input: layer.Shape{H: 4, W: 4, C: 1}, Nodes: []graph.Node{
+			{Name: "one", Layer: conv}, {Name: "two", Layer: conv}, {Name: "three", Layer: conv, Weights: owner},
+		}}
+		adapted, err := w.Adapt(m)
+		if want == "" && err == nil {
+			if params := must(adapted.Params()); len(params) != 2 || must(w.Layer(params[1])).Values[0] != 5 {
+				t.Errorf("weights %v", params)
+			}
+		} else if err == nil || !strings.HasSuffix(err.Error(), ": weights do not fit the model ours: "+want) {
+			t.Errorf("weights of %q: %v", owner, err)
 		}
 	}
 }

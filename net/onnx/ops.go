@@ -9,8 +9,8 @@ import (
 	"firebench/net/layer"
 )
 
-// operators are those that can be imported, see https://onnx.ai/onnx/operators. It is filled in by init, as they
-// look each other up.
+// operators are those that can be imported, by name, see https://onnx.ai/onnx/operators. Init makes the
+// table, as importing a node looks its operator up.
 var operators map[string]operator
 
 func init() {
@@ -55,7 +55,7 @@ func one(n int) int {
 	return n
 }
 
-// A window is what convolutions and poolings have in common.
+// A windowed is what convolutions and poolings have in common.
 type windowed struct {
 	kernel, kernelW, stride int
 	pad                     kernels.Padding
@@ -147,12 +147,7 @@ func globalAveragePool(c *call) (*operand, error) {
 	return c.typed(layer.GlobalAvgPool{}, o)
 }
 
-func relu(c *call) (*operand, error) { return c.rectify() }
-
-// rectify appends a ReLU.
-func (c *call) rectify() (*operand, error) {
-	return c.elementwise(layer.ReLU{})
-}
+func relu(c *call) (*operand, error) { return c.elementwise(layer.ReLU{}) }
 
 // elementwise appends a layer that keeps the type and the dimensions of its only input.
 func (c *call) elementwise(l layer.Layer) (*operand, error) {
@@ -194,7 +189,7 @@ func clip(c *call) (*operand, error) {
 	if low != 0 || high < math.MaxFloat32 && high < maxFloat16 {
 		return nil, fmt.Errorf("it clips to %g…%g, expected 0 and no upper bound", low, high)
 	}
-	return c.rectify()
+	return relu(c)
 }
 
 func dropout(c *call) (*operand, error) {
@@ -216,8 +211,11 @@ func dropout(c *call) (*operand, error) {
 		return nil, err
 	}
 	if training != nil {
-		if v, err := training.scalar(); err != nil || v != 0 {
-			return nil, errors.Join(err, errors.New("training_mode is true, expected false"))
+		switch v, err := training.scalar(); {
+		case err != nil:
+			return nil, err
+		case v != 0:
+			return nil, errors.New("training_mode is true, expected false")
 		}
 	}
 	return c.elementwise(layer.Dropout{Rate: rate})
@@ -307,8 +305,8 @@ func concat(c *call) (*operand, error) {
 	return result, nil
 }
 
-// commonType returns the type in which a concatenation reads all operands: their own if they have the same,
-// otherwise that of the result if that is known, and if all of them are quantized.
+// commonType returns the type in which a concatenation reads all operands: their own if they have the
+// same, otherwise that of the result if all of them are quantized and it is known, and else float32.
 func (c *call) commonType(operands []*operand) (kernels.Type, error) {
 	t, all, same := c.shapes[operands[0].layer].Type, true, true
 	for _, o := range operands {

@@ -126,14 +126,8 @@ func (c *call) dequantizeConstant(k *constant) (*operand, error) {
 		return nil, err
 	}
 	if made := k.quant; made != nil { // by QuantizeLinear
-		if !made.integers || made.element != q.element || made.axis != q.axis {
+		if !made.integers || !made.equal(q) {
 			return nil, fmt.Errorf("tensor %s: it has been quantized otherwise", k.name)
-		}
-		for i := range max(len(made.scales), len(q.scales)) {
-			s, z := made.of(min(i, len(made.scales)-1))
-			if scale, zero := q.of(min(i, len(q.scales)-1)); s != scale || z != zero {
-				return nil, fmt.Errorf("tensor %s: it has been quantized otherwise", k.name)
-			}
 		}
 	} else if k.err == nil && !isQuantized(k.stored.DType) {
 		return nil, fmt.Errorf("tensor %s: values are %v, expected integers", k.name, k.stored.DType)
@@ -197,11 +191,8 @@ func qlinearConv(c *call) (*operand, error) {
 	}
 	if b != nil {
 		// Its integers have the scale of the products.
-		scales := make([]float64, len(q.scales))
-		for i, s := range q.scales {
-			scales[i] = float64(c.shapes[x.layer].Type.Scale * float32(s))
-		}
-		args = append(args, &operand{constant: b.with(&quantizing{element: tensor.I32, scales: scales})})
+		products := &quantizing{element: tensor.I32, scales: q.scales, factor: c.shapes[x.layer].Type.Scale}
+		args = append(args, &operand{constant: b.with(products)})
 	}
 	return c.between(conv, 6, args...)
 }

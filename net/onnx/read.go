@@ -40,10 +40,12 @@ const (
 // Limits on what a file may have. A file is at most 2 GiB, as that is all that a protocol buffer can be;
 // weights beyond are in files of their own.
 const (
-	maxFile  = 2 << 30
-	maxNodes = 1 << 16
-	maxDims  = 16
-	maxList  = 1 << 12 // of the numbers of an attribute
+	maxFile    = 2 << 30
+	maxNodes   = 1 << 16
+	maxTensors = 1 << 18
+	maxOutputs = 1 << 10
+	maxDims    = 16
+	maxList    = 1 << 12 // of the numbers of an attribute
 )
 
 // A content is what a file says, but for its weights, which stay there.
@@ -57,9 +59,14 @@ type content struct {
 	outputs      []string
 
 	file     *os.File
-	size     int64
-	root     *os.Root // the folder of the file, once external data was found
-	external map[string]section
+	root     *os.Root                 // the folder of the file, once external data was found
+	external map[string]*externalFile // by location
+}
+
+// An externalFile is another file with weights.
+type externalFile struct {
+	*os.File
+	size int64
 }
 
 // A node is a NodeProto.
@@ -123,172 +130,233 @@ func read(path string) (*content, error) {
 	}
 	info, err := f.Stat()
 	if err != nil {
+		f.Close()
 		return nil, files.Error(path, err)
 	}
-	c := &content{path: path, file: f, size: info.Size(), metadata: map[string]string{}, initializers: map[string]*constant{}, external: map[string]section{}}
-	if err := c.model(protobuf.NewMessage(f, c.size)); err != nil {
-		return nil, files.Error(path, fmt.Errorf("not an ONNX model: %w", err))
-	}
+	c := &content{path: path, file: f, metadata: map[string]string{}, initializers: map[string]*constant{}, external: map[string]*externalFile{}}
+	err = c.model(protobuf.NewMessage(f, info.Size()))
 	if c.root != nil {
 		c.root.Close() // opened files stay open
+	}
+	if err != nil {
+		c.close()
+		return nil, files.Error(path, fmt.Errorf("not an ONNX model: %w", err))
 	}
 	return c, nil
 }
 
-// each calls f for each field of m that it has a function for.
-func each(m protobuf.Message, f map[protowire.Number]func(protobuf.Field) error) error {
+// close closes all files. It need not be called, as files that are garbage are closed, too.
+func (c *content) close() {
+	c.file.Close()
+	for _, f := range c.external {
+		f.Close()
+	}
+}
+
+// each calls f for each field of m.
+func each(m protobuf.Message, f func(protobuf.Field) error) error {
 	for field, err := range m.Fields() {
 		if err != nil {
 			return err
 		}
-		if f := f[field.Number]; f != nil {
-			if err := f(field); err != nil {
-				return err
-			}
+		if err := f(field); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// text stores a field's string.
-func text[S ~string](dst *S) func(protobuf.Field) error {
-	return func(f protobuf.Field) error {
-		s, err := f.String()
-		*dst = S(s)
+// within calls f for each field of the message that a field is.
+func within(field protobuf.Field, f func(protobuf.Field) error) error {
+	m, err := field.Message()
+	if err != nil {
 		return err
 	}
+	return each(m, f)
+}
+
+// text stores a field's string.
+func text[S ~string](dst *S, f protobuf.Field) error {
+	s, err := f.String()
+	*dst = S(s)
+	return err
+}
+
+// texts appends a field's string.
+func texts(dst *[]string, f protobuf.Field) error {
+	s, err := f.String()
+	*dst = append(*dst, s)
+	return err
 }
 
 // integer64 stores a field's integer.
-func integer64(dst *int64) func(protobuf.Field) error {
-	return func(f protobuf.Field) error {
-		v, err := f.Varint()
-		*dst = int64(v)
-		return err
-	}
+func integer64(dst *int64, f protobuf.Field) error {
+	v, err := f.Varint()
+	*dst = int64(v)
+	return err
 }
 
 // integers appends a field's integers.
-func integers(dst *[]int64, limit int) func(protobuf.Field) error {
-	return func(f protobuf.Field) error {
-		values, err := f.Varints(nil, limit-len(*dst))
-		for _, v := range values {
-			*dst = append(*dst, int64(v))
-		}
-		return err
+func integers(dst *[]int64, f protobuf.Field, limit int) error {
+	values, err := f.Varints(nil, limit-len(*dst))
+	for _, v := range values {
+		*dst = append(*dst, int64(v))
 	}
-}
-
-// inside calls f with the message that a field is.
-func inside(f func(protobuf.Message) error) func(protobuf.Field) error {
-	return func(field protobuf.Field) error {
-		m, err := field.Message()
-		if err != nil {
-			return err
-		}
-		return f(m)
-	}
+	return err
 }
 
 // model walks a ModelProto.
 func (c *content) model(m protobuf.Message) error {
 	graphs := 0
-	err := each(m, map[protowire.Number]func(protobuf.Field) error{
-		modelOpset: inside(func(m protobuf.Message) error {
-			var domain string
-			var version int64
-			err := each(m, map[protowire.Number]func(protobuf.Field) error{opsetDomain: text(&domain), opsetVersion: integer64(&version)})
-			if domain == "" || domain == onnxDomain {
-				c.opset = int(min(version, math.MaxInt32))
-			}
-			return err
-		}),
-		modelMetadata: inside(func(m protobuf.Message) error {
-			key, value, err := entry(m)
+	err := each(m, func(f protobuf.Field) error {
+		switch f.Number {
+		case modelOpset:
+			return c.readOpset(f)
+		case modelMetadata:
+			key, value, err := entry(f)
 			if len(c.metadata) < maxList {
 				c.metadata[key] = value
 			}
 			return err
-		}),
-		modelGraph: inside(func(m protobuf.Message) error {
-			graphs++
-			return c.graph(m)
-		}),
+		case modelGraph:
+			if graphs++; graphs > 1 {
+				return errors.New("several graphs, expected 1")
+			}
+			return within(f, c.graph)
+		}
+		return nil
 	})
-	if err == nil && graphs != 1 {
-		err = fmt.Errorf("%d graphs, expected 1", graphs)
+	if err == nil && graphs == 0 {
+		err = errors.New("no graph")
+	}
+	return err
+}
+
+// readOpset walks an OperatorSetIdProto.
+func (c *content) readOpset(f protobuf.Field) error {
+	var domain string
+	var version int64
+	err := within(f, func(f protobuf.Field) error {
+		switch f.Number {
+		case opsetDomain:
+			return text(&domain, f)
+		case opsetVersion:
+			return integer64(&version, f)
+		}
+		return nil
+	})
+	if domain == "" || domain == onnxDomain {
+		c.opset = int(min(version, math.MaxInt32))
 	}
 	return err
 }
 
 // entry walks a StringStringEntryProto.
-func entry(m protobuf.Message) (key, value string, err error) {
-	err = each(m, map[protowire.Number]func(protobuf.Field) error{entryKey: text(&key), entryValue: text(&value)})
+func entry(f protobuf.Field) (key, value string, err error) {
+	err = within(f, func(f protobuf.Field) error {
+		switch f.Number {
+		case entryKey:
+			return text(&key, f)
+		case entryValue:
+			return text(&value, f)
+		}
+		return nil
+	})
 	return key, value, err
 }
 
-// graph walks a GraphProto.
-func (c *content) graph(m protobuf.Message) error {
-	return each(m, map[protowire.Number]func(protobuf.Field) error{
-		graphNode: inside(func(m protobuf.Message) error {
-			if len(c.nodes) == maxNodes {
-				return fmt.Errorf("more than %d nodes", maxNodes)
-			}
-			n, err := c.node(m)
-			c.nodes = append(c.nodes, n)
+// graph reads a field of the GraphProto.
+func (c *content) graph(f protobuf.Field) error {
+	switch f.Number {
+	case graphNode:
+		if len(c.nodes) == maxNodes {
+			return fmt.Errorf("more than %d nodes", maxNodes)
+		}
+		n, err := c.node(f)
+		c.nodes = append(c.nodes, n)
+		return err
+	case graphInitializer:
+		t, err := c.tensor(f)
+		if err != nil {
 			return err
-		}),
-		graphInitializer: inside(func(m protobuf.Message) error {
-			t, err := c.tensor(m)
-			if err != nil {
-				return err
+		}
+		if len(c.initializers) == maxTensors {
+			return fmt.Errorf("more than %d initializers", maxTensors)
+		}
+		name := string(t.name)
+		if name == "" || c.initializers[name] != nil {
+			return fmt.Errorf("two initializers have the name %s, or one has none", t.name)
+		}
+		c.initializers[name] = t
+	case graphInput:
+		if len(c.inputs) == maxTensors {
+			return fmt.Errorf("more than %d inputs", maxTensors)
+		}
+		in, err := readInput(f)
+		if err == nil && in.name == "" {
+			err = errors.New("an input has no name")
+		}
+		c.inputs = append(c.inputs, in)
+		return err
+	case graphOutput:
+		if len(c.outputs) == maxOutputs {
+			return fmt.Errorf("more than %d outputs", maxOutputs)
+		}
+		return within(f, func(f protobuf.Field) error {
+			if f.Number == valueName {
+				return texts(&c.outputs, f)
 			}
-			name := string(t.name)
-			if name == "" || c.initializers[name] != nil {
-				return fmt.Errorf("two initializers have the name %s, or one has none", label(name))
-			}
-			c.initializers[name] = t
 			return nil
-		}),
-		graphInput: inside(func(m protobuf.Message) error {
-			in, err := readInput(m)
-			c.inputs = append(c.inputs, in)
-			return err
-		}),
-		graphOutput: inside(func(m protobuf.Message) error {
-			var name string
-			err := each(m, map[protowire.Number]func(protobuf.Field) error{valueName: text(&name)})
-			c.outputs = append(c.outputs, name)
-			return err
-		}),
-		graphSparse: func(protobuf.Field) error { return errors.New("a sparse initializer, expected dense ones") },
-	})
+		})
+	case graphSparse:
+		return errors.New("a sparse initializer, expected dense ones")
+	}
+	return nil
 }
 
 // readInput walks a ValueInfoProto.
-func readInput(m protobuf.Message) (in input, err error) {
-	dim := inside(func(m protobuf.Message) error {
+func readInput(f protobuf.Field) (in input, err error) {
+	dim := func(f protobuf.Field) error {
 		value := int64(-1)
-		err := each(m, map[protowire.Number]func(protobuf.Field) error{dimValue: integer64(&value)})
+		err := within(f, func(f protobuf.Field) error {
+			if f.Number == dimValue {
+				return integer64(&value, f)
+			}
+			return nil
+		})
 		if in.dims = append(in.dims, value); len(in.dims) > maxDims {
 			return fmt.Errorf("input %s has more than %d dimensions", label(in.name), maxDims)
 		}
 		return err
-	})
-	err = each(m, map[protowire.Number]func(protobuf.Field) error{
-		valueName: text(&in.name),
-		valueType: inside(func(m protobuf.Message) error {
-			return each(m, map[protowire.Number]func(protobuf.Field) error{
-				typeTensor: inside(func(m protobuf.Message) error {
-					return each(m, map[protowire.Number]func(protobuf.Field) error{
-						tensorTypeElement: integer64(&in.element),
-						tensorTypeShape: inside(func(m protobuf.Message) error {
-							return each(m, map[protowire.Number]func(protobuf.Field) error{shapeDim: dim})
-						}),
-					})
-				}),
+	}
+	// A tensor type, in a TypeProto, has an element type and a shape, which has dimensions.
+	tensorType := func(f protobuf.Field) error {
+		switch f.Number {
+		case tensorTypeElement:
+			return integer64(&in.element, f)
+		case tensorTypeShape:
+			return within(f, func(f protobuf.Field) error {
+				if f.Number == shapeDim {
+					return dim(f)
+				}
+				return nil
 			})
-		}),
+		}
+		return nil
+	}
+	err = within(f, func(f protobuf.Field) error {
+		switch f.Number {
+		case valueName:
+			return text(&in.name, f)
+		case valueType:
+			return within(f, func(f protobuf.Field) error {
+				if f.Number == typeTensor {
+					return within(f, tensorType)
+				}
+				return nil
+			})
+		}
+		return nil
 	})
 	return in, err
 }
@@ -297,27 +365,30 @@ func readInput(m protobuf.Message) (in input, err error) {
 const onnxDomain = "ai.onnx"
 
 // node walks a NodeProto.
-func (c *content) node(m protobuf.Message) (*node, error) {
+func (c *content) node(f protobuf.Field) (*node, error) {
 	n := &node{}
-	names := func(dst *[]string) func(protobuf.Field) error {
-		return func(f protobuf.Field) error {
-			s, err := f.String()
-			*dst = append(*dst, s)
-			return err
-		}
-	}
 	var domain string
-	err := each(m, map[protowire.Number]func(protobuf.Field) error{
-		nodeInput:  names(&n.inputs),
-		nodeOutput: names(&n.outputs),
-		nodeName:   text(&n.name),
-		nodeOp:     text(&n.op),
-		nodeDomain: text(&domain),
-		nodeAttribute: inside(func(m protobuf.Message) error {
-			a, err := c.attribute(m)
+	err := within(f, func(f protobuf.Field) error {
+		switch f.Number {
+		case nodeInput:
+			return texts(&n.inputs, f)
+		case nodeOutput:
+			return texts(&n.outputs, f)
+		case nodeName:
+			return text(&n.name, f)
+		case nodeOp:
+			return text(&n.op, f)
+		case nodeDomain:
+			return text(&domain, f)
+		case nodeAttribute:
+			a, err := c.attribute(f)
+			if err == nil && a.name == "" {
+				err = fmt.Errorf("an attribute of the node %s has no name", label(n.name))
+			}
 			n.attributes = append(n.attributes, a)
 			return err
-		}),
+		}
+		return nil
 	})
 	if err == nil && (n.op == "" || len(n.outputs) == 0) {
 		err = fmt.Errorf("a node %s without an operator or an output", label(n.name))
@@ -329,29 +400,36 @@ func (c *content) node(m protobuf.Message) (*node, error) {
 }
 
 // attribute walks an AttributeProto.
-func (c *content) attribute(m protobuf.Message) (*attribute, error) {
+func (c *content) attribute(f protobuf.Field) (*attribute, error) {
 	a := &attribute{}
-	err := each(m, map[protowire.Number]func(protobuf.Field) error{
-		attributeName: text(&a.name),
-		attributeFloat: func(f protobuf.Field) error {
+	err := within(f, func(f protobuf.Field) (err error) {
+		switch f.Number {
+		case attributeName:
+			return text(&a.name, f)
+		case attributeFloat:
 			v, err := f.Fixed32()
 			a.float = math.Float32frombits(v)
 			return err
-		},
-		attributeInt:  integer64(&a.int),
-		attributeInts: integers(&a.ints, maxList),
-		attributeFloats: func(f protobuf.Field) error {
+		case attributeInt:
+			return integer64(&a.int, f)
+		case attributeInts:
+			return integers(&a.ints, f, maxList)
+		case attributeFloats:
 			values, err := f.Fixed32s(nil, maxList-len(a.floats))
 			for _, v := range values {
 				a.floats = append(a.floats, math.Float32frombits(uint32(v)))
 			}
 			return err
-		},
-		attributeBytes: text(&a.text),
-		attributeTensor: inside(func(m protobuf.Message) (err error) {
-			a.tensor, err = c.tensor(m)
+		case attributeBytes:
+			return text(&a.text, f)
+		case attributeTensor:
+			if a.tensor != nil {
+				return fmt.Errorf("attribute %s has several tensors", label(a.name))
+			}
+			a.tensor, err = c.tensor(f)
 			return err
-		}),
+		}
+		return nil
 	})
 	return a, err
 }
@@ -371,42 +449,43 @@ var elements = map[int64]tensor.DType{
 }
 
 // tensor walks a TensorProto. What is wrong with its values is an error only of who reads them.
-func (c *content) tensor(m protobuf.Message) (*constant, error) {
+func (c *content) tensor(f protobuf.Field) (*constant, error) {
 	t := &constant{data: &data{}}
 	var dims []int64
 	var element, location int64
-	var raw, typed *protobuf.Field
+	var raw, typed protobuf.Field
 	size, fields := int64(0), 0 // of typed values
-	typedField := func(f protobuf.Field) error {
-		typed = &f
-		size += f.Size()
-		if f.Type != protowire.BytesType {
-			size++
-		}
-		fields++
-		return nil
-	}
-	external := map[string]string{}
-	err := each(m, map[protowire.Number]func(protobuf.Field) error{
-		tensorDims: integers(&dims, maxDims),
-		tensorType: integer64(&element),
-		tensorName: text(&t.name),
-		tensorRaw: func(f protobuf.Field) error {
-			raw = &f
-			return nil
-		},
-		tensorFloats:   typedField,
-		tensorInts:     typedField,
-		tensorLongs:    typedField,
-		tensorDoubles:  typedField,
-		tensorLocation: integer64(&location),
-		tensorExternal: inside(func(m protobuf.Message) error {
-			key, value, err := entry(m)
+	var external map[string]string
+	err := within(f, func(f protobuf.Field) error {
+		switch f.Number {
+		case tensorDims:
+			return integers(&dims, f, maxDims)
+		case tensorType:
+			return integer64(&element, f)
+		case tensorName:
+			return text(&t.name, f)
+		case tensorRaw:
+			raw = f
+		case tensorFloats, tensorInts, tensorLongs, tensorDoubles:
+			typed = f
+			size += f.Size()
+			if f.Type != protowire.BytesType {
+				size++
+			}
+			fields++
+		case tensorLocation:
+			return integer64(&location, f)
+		case tensorExternal:
+			key, value, err := entry(f)
+			if external == nil {
+				external = map[string]string{}
+			}
 			if len(external) < maxDims {
 				external[key] = value
 			}
 			return err
-		}),
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -431,12 +510,12 @@ func (c *content) tensor(m protobuf.Message) (*constant, error) {
 			t.err = err
 			return t, nil
 		}
-	case raw != nil:
+	case raw.Number != 0:
 		s.file = c.file
 		if s.offset, s.size, err = raw.Section(); err != nil {
 			return nil, err
 		}
-	case typed == nil:
+	case fields == 0:
 		s.file = c.file // no values
 	case dtype == tensor.F32 && typed.Number == tensorFloats || dtype == tensor.F64 && typed.Number == tensorDoubles:
 		if fields != 1 {
@@ -458,13 +537,16 @@ func (c *content) tensor(m protobuf.Message) (*constant, error) {
 			field = tensorLongs
 		}
 		data := make(littleEndian, 0, n*dtype.Size())
-		err = each(m, map[protowire.Number]func(protobuf.Field) error{field: func(f protobuf.Field) error {
+		err = within(f, func(f protobuf.Field) error {
+			if f.Number != field {
+				return nil
+			}
 			values, err := f.Varints(nil, n-len(data)/dtype.Size())
 			for _, v := range values {
 				data = data.append(v, dtype.Size())
 			}
 			return err
-		}})
+		})
 		if err != nil {
 			return nil, fmt.Errorf("tensor %s: %w", t.name, err)
 		}
@@ -537,40 +619,40 @@ func (c *content) externalData(entries map[string]string) (section, error) {
 	if length > whole.size-offset {
 		return fail(fmt.Errorf("%d bytes from %d on, of a file of %d bytes", length, offset, whole.size))
 	}
-	return section{whole.file, offset, length}, nil
+	return section{whole, offset, length}, nil
 }
 
 // open opens a file in the model's folder, once. There is no way out of the folder, not even by symbolic
 // links.
-func (c *content) open(name string) (section, error) {
-	if s, ok := c.external[name]; ok {
-		return s, nil
+func (c *content) open(name string) (*externalFile, error) {
+	if f := c.external[name]; f != nil {
+		return f, nil
 	}
 	if c.root == nil {
 		root, err := os.OpenRoot(filepath.Dir(c.path))
 		if err != nil {
-			return section{}, err
+			return nil, err
 		}
 		c.root = root
 	}
-	fail := func(err error) (section, error) {
+	fail := func(err error) (*externalFile, error) {
 		var pathErr *os.PathError
 		if errors.As(err, &pathErr) {
 			err = pathErr.Err
 		}
-		return section{}, err
+		return nil, err
 	}
 	info, err := c.root.Stat(name) // before it is opened, as opening a pipe could wait forever
 	if err != nil {
 		return fail(err)
 	}
 	if !info.Mode().IsRegular() {
-		return section{}, errors.New("expected a regular file")
+		return nil, errors.New("expected a regular file")
 	}
 	f, err := c.root.Open(name)
 	if err != nil {
 		return fail(err)
 	}
-	c.external[name] = section{f, 0, info.Size()}
+	c.external[name] = &externalFile{f, info.Size()}
 	return c.external[name], nil
 }

@@ -2,6 +2,7 @@ package onnx_test
 
 import (
 	"bytes"
+	"cmp"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"firebench/kernels"
 	"firebench/net/graph"
 	"firebench/net/layer"
 	"firebench/net/models"
@@ -33,7 +35,7 @@ func reopened(t *testing.T, n network) network {
 // checkRoundTrip checks that the file of a network is the network, and computes the same bits.
 func checkRoundTrip(t *testing.T, n network) {
 	t.Helper()
-	got, want := reopened(t, n), canonical(n.Model)
+	got, want := reopened(t, n), canonical(t, n.Model)
 	for i := range min(len(got.Nodes), len(want.Nodes)) {
 		if !reflect.DeepEqual(got.Nodes[i], want.Nodes[i]) {
 			t.Fatalf("%s: node %d is %+v, want %+v", n.Name, i, got.Nodes[i], want.Nodes[i])
@@ -81,9 +83,20 @@ func TestTablesRoundTrip(t *testing.T) {
 	}
 }
 
-// canonical returns a table as it is read from a file: all inputs are named, weights are nobody else's,
-// and a pool's size is not rounded up where this makes no difference.
-func canonical(m *graph.Model) *graph.Model {
+// canonical returns a table as it is read from a file: all inputs are named, layers share weights that are
+// the same numbers in the file, and a pool's size is not rounded up where this makes no difference.
+func canonical(t *testing.T, m *graph.Model) *graph.Model {
+	t.Helper()
+	infos, err := m.Infer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	type form struct {
+		weights string
+		in, out kernels.Type
+		dense   bool
+	}
+	owners := map[form]string{}
 	m = m.Clone()
 	previous := graph.Input
 	for i := range m.Nodes {
@@ -92,7 +105,12 @@ func canonical(m *graph.Model) *graph.Model {
 			n.Inputs = []string{previous}
 		}
 		previous = n.Name
-		n.Weights = ""
+		_, dense := n.Layer.(layer.Dense)
+		f := form{cmp.Or(n.Weights, n.Name), infos[i].In[0].Type, infos[i].Out.Type, dense}
+		n.Weights = owners[f]
+		if n.Weights == "" {
+			owners[f] = n.Name
+		}
 		if n.Name == "clipped" {
 			p := n.Layer.(layer.MaxPool)
 			p.Ceil = false

@@ -209,8 +209,7 @@ func (c *call) addConstant(arg int, b *constant) (*operand, error) {
 	if b.err == nil && !broadcast(b, o.dims, c.channelAxis(o)) {
 		return nil, fmt.Errorf("constant %s is %s, expected one number for each channel of %s", b.name, dims(b.dims), dims(o.dims))
 	}
-	p.steps = append(p.steps, step{add: b, factor: 1})
-	return o, nil
+	return o, p.step(step{add: b, factor: 1})
 }
 
 // foldable returns an input, and the weights of the layer that computes it if the node can become part
@@ -252,8 +251,7 @@ func batchNormalization(c *call) (*operand, error) {
 		*dst = k
 	}
 	if p != nil && !p.quantized {
-		p.steps = append(p.steps, s)
-		return o, nil
+		return o, p.step(s)
 	}
 	// A convolution with one weight for each channel computes it as well.
 	channels := o.dims[axis]
@@ -264,6 +262,53 @@ func batchNormalization(c *call) (*operand, error) {
 	out.dims = o.dims
 	c.params[out.layer] = &params{out: channels, dims: [4]int{channels, 1, 1, 1}, alpha: 1, steps: []step{s}}
 	return out, nil
+}
+
+// step adds what is done to the sums of a layer.
+func (p *params) step(s step) error {
+	if len(p.steps) == maxSteps {
+		return fmt.Errorf("more than %d nodes would become part of the layer before them", maxSteps)
+	}
+	p.steps = append(p.steps, s)
+	return nil
+}
+
+// share finds layers that use the same weights.
+func (im *importer) share() error {
+	const most = 4
+	type key struct {
+		weights    *constant
+		transposed bool
+		dims       [4]int
+		alpha      float64
+		quantized  bool
+		steps      [most]step
+	}
+	owners := map[key]string{}
+	for i := range im.model.Nodes {
+		n := &im.model.Nodes[i]
+		p := im.params[n.Name]
+		if p == nil {
+			continue
+		}
+		k := key{weights: p.weights, transposed: p.transposed, dims: p.dims, alpha: p.alpha, quantized: p.quantized}
+		if copy(k.steps[:], p.steps) == len(p.steps) {
+			if owner, ok := owners[k]; ok {
+				n.Weights = owner
+				delete(im.params, n.Name)
+				continue
+			}
+			owners[k] = n.Name
+		}
+		from := p.weights
+		if from == nil {
+			from = p.steps[0].scale
+		}
+		if from.uses++; from.uses > maxUses {
+			return fmt.Errorf("tensor %s: more than %d layers have weights of their own from it", from.name, maxUses)
+		}
+	}
+	return nil
 }
 
 // params are the weights and biases of a layer.

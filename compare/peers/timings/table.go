@@ -120,18 +120,12 @@ func (r *Run) writeRatios(b *strings.Builder, st style) {
 			cells = append(cells, cell)
 		}
 		rows = append(rows, cells)
-		peer, ok := r.Best(row)
-		if !ok {
-			continue
-		}
-		compared++
-		switch ratio, _ := r.Ratio(row, peer); {
-		case ratio.Lo > 1:
-			faster++
-		case ratio.Hi < 1:
-			verdicts = append(verdicts, fmt.Sprintf("slower than %s: %v, %v", peer, row, ratio))
-		default:
-			verdicts = append(verdicts, fmt.Sprintf("not told apart from %s: %v, %v", peer, row, ratio))
+		if verdict, ok := r.verdict(row, peers); ok {
+			if compared++; verdict == "" {
+				faster++
+			} else {
+				verdicts = append(verdicts, verdict)
+			}
 		}
 	}
 	if len(peers) == 0 {
@@ -140,6 +134,10 @@ func (r *Run) writeRatios(b *strings.Builder, st style) {
 	fmt.Fprintf(b, "%s\n\n", st.title("Time over that of Firebench, with 95 % intervals: above 1 Firebench is faster"))
 	st.table(b, rows, 2)
 	fmt.Fprintf(b, "\n%s marks the fastest peer. A ratio is the median of the ratios within the rounds; its interval comes from order statistics and\nassumes no distribution; fewer than six rounds have none.\n", st.star)
+	if compared == 0 {
+		b.WriteString("\n")
+		return
+	}
 	fmt.Fprintf(b, "\nFirebench is faster than every peer in %d of %s", faster, samples.Plural(compared, "row"))
 	if len(verdicts) == 0 {
 		b.WriteString(".\n\n")
@@ -150,6 +148,29 @@ func (r *Run) writeRatios(b *strings.Builder, st style) {
 		fmt.Fprintf(b, "%s%s\n", st.item, v)
 	}
 	b.WriteString("\n")
+}
+
+// verdict says how Firebench is not faster than every peer, "" if it is. ok is false if there are too
+// few rounds, or no peers, to say.
+func (r *Run) verdict(row Row, peers []string) (verdict string, ok bool) {
+	fastest, ok := r.Best(row)
+	ratio, _ := r.Ratio(row, fastest)
+	if !ok || math.IsInf(ratio.Hi, 1) {
+		return "", false
+	}
+	if ratio.Hi < 1 {
+		return fmt.Sprintf("slower than %s: %v, %v", fastest, row, ratio), true
+	}
+	var close []string
+	for _, peer := range peers {
+		if ratio, ok := r.Ratio(row, peer); ok && ratio.Lo <= 1 {
+			close = append(close, fmt.Sprintf("%s %v", peer, ratio))
+		}
+	}
+	if len(close) == 0 {
+		return "", true
+	}
+	return fmt.Sprintf("not told apart from another: %v, %s", row, strings.Join(close, ", ")), true
 }
 
 // String returns the ratio and its interval, if it has one.
@@ -163,17 +184,32 @@ func (x Ratio) String() string {
 func (r *Run) writeEngines(b *strings.Builder, st style) {
 	if len(r.Engines) > 0 {
 		fmt.Fprintf(b, "%s\n\n", st.title("Engines and their settings"))
+		rows := [][]string{{"engine", "version", "settings"}}
 		for _, e := range r.Engines {
-			fmt.Fprintf(b, "%s%s %s: %s\n", st.item, e.Impl, e.Version, e.Settings)
+			rows = append(rows, []string{e.Impl, e.Version, e.Settings})
 		}
+		st.table(b, rows, len(rows[0]))
 		b.WriteString("\n")
 	}
 	if len(r.Skips)+len(r.Notes) > 0 {
 		fmt.Fprintf(b, "%s\n\n", st.title("Skipped, and other notes"))
-		for _, s := range r.Skips {
+		for i, s := range r.Skips {
+			alike := func(o Skip) bool { return o.Impl == s.Impl && o.Reason == s.Reason }
+			if slices.ContainsFunc(r.Skips[:i], alike) {
+				continue // it is in the line of the first
+			}
 			where := "all rows"
 			if s.Row != (Row{}) {
 				where = s.Row.String()
+			}
+			n := 0
+			for _, o := range r.Skips[i+1:] {
+				if alike(o) {
+					n++
+				}
+			}
+			if n > 0 {
+				where += fmt.Sprintf(", and %s more", samples.Plural(n, "row"))
 			}
 			fmt.Fprintf(b, "%s%s, %s: %s\n", st.item, s.Impl, where, s.Reason)
 		}

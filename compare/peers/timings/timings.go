@@ -380,6 +380,17 @@ func (r *Run) Fact(key string) string {
 	return ""
 }
 
+// SameMachine returns an error if the run is from another machine than that of which fact returns what
+// is known under a key, as far as both tell.
+func (r *Run) SameMachine(fact func(key string) string) error {
+	for _, key := range []string{"cpu-id", "cores"} {
+		if got, want := r.Fact(key), fact(key); got != want && got != "" && want != "" {
+			return fmt.Errorf("times of peers on another machine: its %s is %q, that of the other results %q", key, got, want)
+		}
+	}
+	return nil
+}
+
 // A Ratio is how many times as long as Firebench a peer takes: the median of the ratios within the
 // rounds, with its 95 % interval. Without enough rounds for one, it is from 0 to infinity.
 type Ratio struct{ Median, Lo, Hi float64 }

@@ -28,6 +28,8 @@ func example() *Run {
 		Skips: []Skip{
 			{Impl: "tract", Reason: "no wheel: none"},
 			{Row: two, Impl: "ncnn-f32", Reason: "off by 0.2 of the largest logit"},
+			{Row: one, Impl: "mnn", Reason: "no int8"},
+			{Row: two, Impl: "mnn", Reason: "no int8"},
 		},
 		Notes: []string{"load 0.50"},
 	}
@@ -123,6 +125,10 @@ func TestRatios(t *testing.T) {
 	few := &Run{}
 	few.Add(one, Firebench, Sample{1, 2})
 	few.Add(one, "ncnn", Sample{1, 3}, Sample{1, 5})
+	var text strings.Builder
+	if err := few.WriteText(&text); err != nil || strings.Contains(text.String(), "told apart") || strings.Contains(text.String(), "Firebench is faster than") {
+		t.Errorf("error %v, a verdict on one round:\n%s", err, &text)
+	}
 	if got, ok := few.Ratio(one, "ncnn"); !ok || got != (Ratio{1.5, 0, math.Inf(1)}) || got.String() != "1.50" {
 		t.Errorf("of one round: %v", got)
 	}
@@ -161,8 +167,8 @@ func TestTables(t *testing.T) {
 			"pool4            maxpool     1.0000            -\n" +
 			"(other)                           -       0.5000\n" +
 			"total                        1.0012       1.5025\n",
-		"  onnxruntime 1.2.3: all: 2 threads\n",
-		"  tract, all rows: no wheel: none\n  ncnn-f32, alexnet, int8, 2 threads: off by 0.2 of the largest logit\n  load 0.50\n",
+		"engine       version  settings\n" + "firebench    go1.26   avx2, auto\n" + "onnxruntime  1.2.3    all: 1 thread\n",
+		"  tract, all rows: no wheel: none\n  ncnn-f32, alexnet, int8, 2 threads: off by 0.2 of the largest logit\n  mnn, squeezenet1.0, f32, 1 thread, and 1 row more: no int8\n  load 0.50\n",
 	} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("no\n%s\nin\n%s", want, &text)
@@ -191,7 +197,7 @@ func TestVerdicts(t *testing.T) {
 	if err := r.WriteText(&b); err != nil {
 		t.Fatal(err)
 	}
-	want := "faster than every peer in 1 of 2 rows; in the others it is\n\n  not told apart from ncnn: squeezenet1.0, f32, 1 thread, 1.01 [0.978, 1.05]\n"
+	want := "faster than every peer in 1 of 2 rows; in the others it is\n\n  not told apart from another: squeezenet1.0, f32, 1 thread, ncnn 1.01 [0.978, 1.05]\n"
 	if !strings.Contains(b.String(), want) {
 		t.Errorf("no %q in\n%s", want, &b)
 	}
@@ -225,5 +231,18 @@ func TestReadErrors(t *testing.T) {
 	}
 	if _, err := parse([]byte("PASS\n"), "f"); !errors.Is(err, ErrNoResults) {
 		t.Errorf("error %v, expected %v", err, ErrNoResults)
+	}
+}
+
+// TestMatch: a peer's layer belongs to the longest of our names that its own begins with, as a whole.
+func TestMatch(t *testing.T) {
+	names := []string{"conv1", "conv1_2", "fire2.expand1x1"}
+	for layer, want := range map[string]string{
+		"conv1": "conv1", "conv1_nchwc": "conv1", "conv1/relu": "conv1", "conv1_2": "conv1_2", "conv1_2+relu": "conv1_2",
+		"conv10": other, "fire2.expand1x1.bias": other, "reorder": other, "": other,
+	} {
+		if got := match(names, layer); got != want {
+			t.Errorf("%q belongs to %s, expected %s", layer, got, want)
+		}
 	}
 }

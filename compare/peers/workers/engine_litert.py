@@ -16,7 +16,7 @@ class Engine:
     version = importlib.metadata.version("ai-edge-litert")
 
     def __init__(self, impl, model, type, threads, image):
-        content = Converter(Network(model), type, image.shape).content()
+        content = Converter(Network(model), image.shape).content()
         self.net = interpreter.Interpreter(model_content=content, num_threads=threads)
         self.net.allocate_tensors()
         # The input stays where it is during calls.
@@ -39,7 +39,7 @@ Type = tflite.TensorType
 class Converter:
     """Builds a model. Values are NHWC; int8 is zero − 128 and q − 128 where ONNX has uint8."""
 
-    def __init__(self, network, type, shape):
+    def __init__(self, network, shape):
         self.network = network
         self.graph = tflite.SubGraphT()
         self.graph.tensors, self.graph.operators = [], []

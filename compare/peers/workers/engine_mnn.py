@@ -17,7 +17,7 @@ class Engine:
 
     def __init__(self, impl, model, type, threads, image):
         if type == "int8":
-            raise ValueError("MNN's converter does not make int8 layers of a QDQ file")
+            raise ValueError("MNN's converter does not read QDQ files")
         self.model = model
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "model.mnn")

@@ -3,6 +3,7 @@
 https://github.com/Tencent/ncnn/wiki/param-and-model-file-structure and …/operators tell the format.
 """
 
+import dataclasses
 import os
 import tempfile
 
@@ -44,7 +45,7 @@ class Engine:
 
         with tempfile.TemporaryDirectory() as folder:
             param, weights = os.path.join(folder, "net.param"), os.path.join(folder, "net.bin")
-            self.input, self.output = write(Network(model), type, image.shape, param, weights)
+            self.input, self.output = write(Network(model), image.shape, param, weights)
             if self.net.load_param(param) != 0 or self.net.load_model(weights) != 0:
                 raise ValueError(f"{model}: ncnn does not load what this was converted to")
         self.image = ncnn.Mat(image[0]).clone()
@@ -66,7 +67,7 @@ class Engine:
 INT8 = 0x000D4B38  # the tag of weights that are stored as int8
 
 
-def write(network, type, shape, param, weights):
+def write(network, shape, param, weights):
     """Writes the two files of a network, and returns the names of its input and its output."""
     lines = []
     # Blobs have names of ncnn's own taste, and one reader each.
@@ -99,13 +100,22 @@ def write(network, type, shape, param, weights):
         split(network.input)
         for layer in network.layers:
             inputs = [take(value.name) for value in layer.inputs]
-            op, params = convert(layer, type, readers, file)
-            fused = layer.relu and op in FUSES_RELU
-            if fused:
-                params["_9"] = 1
-            line(op, inputs, [f"blob{len(lines)}"], **params)
-            if layer.relu and not fused:
-                line("ReLU", [f"blob{len(lines) - 1}"], [f"blob{len(lines)}"])
+            groups = layer.get("group", 1)
+            if groups > 1 and quantized(layer):
+                # ncnn's own int8 groups are wrong with AVX-512, and have one scale for all weights of a group.
+                slices = [f"slice{len(lines)}_{i}" for i in range(groups)]
+                line("Slice", inputs, slices, **{"_-23300": ",".join([str(groups)] + ["-233"] * groups)})
+                parts = []
+                for part, input in zip(ungroup(layer, groups), slices):
+                    op, params = convert(part, {}, file)
+                    parts.append(f"blob{len(lines)}")
+                    line(op, [input], parts[-1:], **params)
+                line("Concat", parts, [f"blob{len(lines)}"], _0=0)
+            else:
+                op, params = convert(layer, readers, file)
+                line(op, inputs, [f"blob{len(lines)}"], **params)
+                if layer.relu and "_9" not in params:
+                    line("ReLU", [f"blob{len(lines) - 1}"], [f"blob{len(lines)}"])
             split(layer.output)
     with open(param, "w", encoding="ascii") as file:
         print(7767517, file=file)
@@ -114,27 +124,37 @@ def write(network, type, shape, param, weights):
     return "blob0", take(network.output.name)
 
 
-FUSES_RELU = {"Convolution", "ConvolutionDepthWise", "InnerProduct"}
+def quantized(layer):
+    return layer.weight_scale is not None and layer.inputs[0].grid is not None
 
 
-def convert(layer, type, readers, file):
+def ungroup(layer, groups):
+    """The convolutions that are one with groups."""
+    arrays = [numpy.split(array, groups) for array in (layer.weight, layer.weight_scale, layer.bias)]
+    attributes = layer.attributes | {"group": 1}
+    for weight, scale, bias in zip(*arrays):
+        yield dataclasses.replace(layer, weight=weight, weight_scale=scale, bias=bias, attributes=attributes)
+
+
+def convert(layer, readers, file):
     """ncnn's operator and parameters for a layer. Its weights are appended to the file."""
+    relu = int(layer.relu)
     match layer.op:
         case "Conv":
             (kernel_h, kernel_w), (stride_h, stride_w) = layer.kernel(), layer.strides()
             top, left, bottom, right = layer.pads()
             group = layer.get("group", 1)
-            term = weigh(layer, group, readers, file)
+            term = weigh(layer, readers, file)
             params = dict(
                 _0=layer.weight.shape[0], _1=kernel_w, _11=kernel_h, _3=stride_w, _13=stride_h,
-                _4=left, _14=top, _15=right, _16=bottom, _5=1, _6=layer.weight.size, _8=term,
+                _4=left, _14=top, _15=right, _16=bottom, _5=1, _6=layer.weight.size, _8=term, _9=relu,
             )  # fmt: skip
             if group == 1:
                 return "Convolution", params
             return "ConvolutionDepthWise", params | dict(_7=group)
         case "Gemm":
-            term = weigh(layer, 1, readers, file)
-            return "InnerProduct", dict(_0=layer.weight.shape[0], _1=1, _2=layer.weight.size, _8=term)
+            term = weigh(layer, readers, file)
+            return "InnerProduct", dict(_0=layer.weight.shape[0], _1=1, _2=layer.weight.size, _8=term, _9=relu)
         case "MaxPool" | "AveragePool":
             (kernel_h, kernel_w), (stride_h, stride_w) = layer.kernel(), layer.strides()
             top, left, bottom, right = layer.pads()
@@ -160,14 +180,13 @@ def convert(layer, type, readers, file):
             return "Softmax", dict(_0=0, _1=1)
 
 
-def weigh(layer, group, readers, file):
+def weigh(layer, readers, file):
     """Appends a layer's weights to the file, and returns its int8_scale_term."""
 
     def floats(values):
         file.write(numpy.asarray(values, "<f4").tobytes())
 
-    grid = layer.inputs[0].grid
-    if grid is None or layer.weight_scale is None:
+    if not quantized(layer):
         weight = layer.weight
         if layer.weight_scale is not None:
             weight = weight * layer.weight_scale.reshape(-1, *[1] * (weight.ndim - 1))
@@ -176,23 +195,21 @@ def weigh(layer, group, readers, file):
         floats(layer.bias)
         return 0
 
-    weight, scale = layer.weight, layer.weight_scale
-    if group > 1:
-        # A group has one scale.
-        real = weight.reshape(group, -1) * numpy.repeat(scale, weight[0].size).reshape(group, -1)
-        scale = abs(real).max(1) / 127
-        weight = numpy.rint(real / scale[:, None]).astype(numpy.int8)
     file.write(INT8.to_bytes(4, "little"))
-    file.write(weight.tobytes())
-    file.write(bytes(-weight.size % 4))
+    file.write(layer.weight.tobytes())
+    file.write(bytes(-layer.weight.size % 4))
     floats(layer.bias)
-    floats(1 / scale)
-    # An unsigned grid's upper half is all that there is: ncnn's is symmetric, 7 bits and a sign.
-    floats([127 / grid.largest])
+    floats(1 / layer.weight_scale)
+    # ncnn's int8 is symmetric: values that are never negative have 7 bits.
+    floats([127 / layer.inputs[0].grid.largest])
 
     # Convolutions alone take int8 from one another. Their readers agree, as each value has one grid.
     following = readers.get(layer.output, [])
-    if layer.op == "Conv" and following and all(f.op == "Conv" and f.weight_scale is not None for f in following):
+    if layer.op == "Conv" and following and all(takes_int8(f) for f in following):
         floats([127 / following[0].inputs[0].grid.largest])
         return 101
     return 1
+
+
+def takes_int8(layer):
+    return layer.op == "Conv" and layer.get("group", 1) == 1 and quantized(layer)
