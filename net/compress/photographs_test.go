@@ -9,7 +9,6 @@ import (
 	"firebench/kernels/kerneltest"
 	"firebench/net/files"
 	"firebench/net/graph"
-	"firebench/net/onnx"
 	"firebench/net/preprocess"
 )
 
@@ -42,15 +41,4 @@ func photographs(t *testing.T, m *graph.Model, folder string) (images []kernels.
 	}
 	wg.Wait()
 	return images, paths
-}
-
-// published11 returns squeezenet1.1 with its published weights.
-func published11(t *testing.T) (*graph.Model, graph.Weights) {
-	t.Helper()
-	m, w, err := onnx.Open(kerneltest.Shared(t, filepath.Join("weights", "squeezenet1.1_fp16.onnx")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.Preprocessor = "torchvision-rgb-224" // the file does not say it
-	return m, w
 }

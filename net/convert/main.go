@@ -140,10 +140,10 @@ func parse(args []string) (o options, err error) {
 		return o, fmt.Errorf("-o %s: expected a name that ends in %s, %s or %s", o.out, formatONNX.ext, formatSafetensors.ext, formatFBW.ext)
 	case o.random && o.Weights != "":
 		return o, errors.New("-seed with -weights: expected one of them")
-	case o.format != formatONNX && o.Type == cli.Int8:
-		return o, fmt.Errorf("-o %s with -type %s: %w", o.out, cli.Int8, o.format.noScales())
 	case o.WeightsType != kernels.Float32Weights:
 		return o, fmt.Errorf("-weights-type %v: a file has float32 weights, expected the flag where a network runs", o.WeightsType)
+	case o.format != formatONNX && o.Type == cli.Int8:
+		return o, fmt.Errorf("-o %s with -type %s: %w", o.out, cli.Int8, o.format.noScales())
 	}
 	return o, o.Resolve(fs)
 }

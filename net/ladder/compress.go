@@ -219,42 +219,45 @@ func (c *command) sharing(ctx context.Context, m *graph.Model, o compress.ShareO
 }
 
 // fileBudget returns the rewrite that shares so that the file, and not only the weights as [compress.Sizes] counts them, has
-// no more than o.Bytes.
+// no more than o.Bytes, and hardly less.
 func fileBudget(o compress.ShareOptions) graph.Rewrite {
 	return func(m *graph.Model, w graph.Weights) (*graph.Model, graph.Weights, error) {
 		budget := o.Bytes
-		// What the count leaves out, such as the directory, hardly depends on how weights are shared.
-		_, plain, err := compress.Share(compress.ShareOptions{Bits: 6})(m, w)
-		if err != nil {
-			return nil, nil, err
-		}
-		sizes, err := compress.Sizes(m, plain)
-		if err != nil {
-			return nil, nil, err
-		}
-		size, err := fileSize(formatFBW, m, plain)
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, s := range sizes {
-			size -= int64(s.Total())
-		}
-		o.Bytes -= int(size)
+		var best graph.Weights
+		least := int64(-1) // what best leaves of the budget
 		const attempts = 3
 		for range attempts {
-			if o.Bytes < 1 {
-				break
-			}
 			_, shared, err := compress.Share(o)(m, w)
 			if err != nil {
 				return nil, nil, fmt.Errorf("a file of %d bytes: %w", budget, err)
 			}
 			size, err := fileSize(formatFBW, m, shared)
-			if err != nil || size <= int64(budget) {
-				return m, shared, err
+			if err != nil {
+				return nil, nil, err
 			}
-			o.Bytes -= int(size) - budget
+			left := int64(budget) - size
+			if left >= 0 && (best == nil || left < least) {
+				best, least = shared, left
+			}
+			if left >= 0 && left <= int64(budget)/200 {
+				break
+			}
+			// What the count and the file differ by hardly depends on the budget.
+			sizes, err := compress.Sizes(m, shared)
+			if err != nil {
+				return nil, nil, err
+			}
+			counted := 0
+			for _, s := range sizes {
+				counted += s.Total()
+			}
+			if o.Bytes = budget - budget/400 - (int(size) - counted); o.Bytes < 1 {
+				break
+			}
 		}
-		return nil, nil, fmt.Errorf("%s: a budget of %d bytes is too small for a file, expected a larger one", m.Name, budget)
+		if best == nil {
+			return nil, nil, fmt.Errorf("a file of %d bytes: too small for %s, expected a larger one", budget, m.Name)
+		}
+		return m, best, nil
 	}
 }
