@@ -271,7 +271,7 @@ func (p *page) published(ctx context.Context) error {
 	l, err := p.ladder(ctx, m, w, []recipe{
 		{"float32, zeros multiplied", fill},
 		{"pruned and shared, as published", keep},
-		{"pruned by rows to a third", compression.Prune(compression.PruneOptions{Density: 1.0 / 3, Panel: panel(p.Set)})},
+		{"pruned by rows to a third, for the time", compression.Prune(compression.PruneOptions{Density: 1.0 / 3, Panel: panel(p.Set)})},
 		{"int8", p.int8(ctx)},
 		{"6 bits by k-means alone", compression.Share(compression.ShareOptions{Bits: 6})},
 		{"shared, 8 bits", p.shared(ctx, compression.ShareOptions{Bits: 8})},
@@ -287,6 +287,12 @@ func (p *page) published(ctx context.Context) error {
 	if err := p.measureLadder(ctx, l); err != nil || p.failed > 0 {
 		return err
 	}
+	for _, s := range l.steps[:3] {
+		if err := s.timeLayers(ctx, p.rounds, p.progress); err != nil {
+			return err
+		}
+	}
+	skipping := skips(l.steps[0], l.steps[1:3])
 	coded := *l.steps[1]
 	coded.name = "the same, Huffman-coded"
 	l.steps = slices.Insert(l.steps, 2, &coded)
@@ -307,8 +313,27 @@ func (p *page) published(ctx context.Context) error {
 	}
 	fmt.Fprintf(&p.text, "\nThe published file has 8-bit codes and 4-bit gaps. General codecs on the same codes and gaps: %s bytes as they are, %s in FBW, %s by huff0, %s by zstd.\n",
 		total(other.Symbols), total(other.FBW), total(other.Huff0), total(other.Zstd))
+	if len(skipping) > 1 {
+		p.text.WriteString("\nThe layers that are computed by an algorithm that skips zeros, each alone; in all others it would take longer:\n\n")
+		markdownTable(&p.text, skipping)
+	}
 	p.beside("squeezenet1.0")
 	return nil
+}
+
+// skips returns the cells of a table of the layers that other steps compute by another algorithm than the first step does,
+// which has the same network without zeros.
+func skips(first *step, others []*step) [][]string {
+	rows := [][]string{{"layer", "step", "density", "dense", "ms", "skipping zeros", "ms", "× as fast"}}
+	for _, s := range others {
+		for i, r := range s.layers {
+			if d := first.layers[i]; r.algorithm != d.algorithm {
+				rows = append(rows, []string{r.name, s.name, fmt.Sprintf("%.2f", float64(r.nonzeros)/float64(r.weights)),
+					d.algorithm, digits3(d.ms), r.algorithm, digits3(r.ms), digits3(d.ms / r.ms)})
+			}
+		}
+	}
+	return rows
 }
 
 func total(s codecs.Sizes) string { return commas(s.Codes + s.Gaps) }

@@ -100,3 +100,13 @@ func TestPageText(t *testing.T) {
 		t.Errorf("480,000 bytes are %s", got)
 	}
 }
+
+// TestSkips: layers whose algorithm is another one.
+func TestSkips(t *testing.T) {
+	first := &step{layers: []layerRow{{name: "a", algorithm: "direct", weights: 10, nonzeros: 10, ms: 3}, {name: "b", algorithm: "winograd", weights: 10, nonzeros: 10, ms: 4}}}
+	other := &step{name: "pruned", layers: []layerRow{{name: "a", algorithm: "sparse", weights: 10, nonzeros: 2, ms: 1.5}, {name: "b", algorithm: "winograd", weights: 10, nonzeros: 5, ms: 4}}}
+	rows := skips(first, []*step{other})
+	if want := strings.Split("a,pruned,0.20,direct,3.00,sparse,1.50,2.00", ","); len(rows) != 2 || !slices.Equal(rows[1], want) {
+		t.Errorf("%q, want %q", rows, want)
+	}
+}
