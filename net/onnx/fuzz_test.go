@@ -127,20 +127,23 @@ func TestRepeatedFields(t *testing.T) {
 	relu := slices.Concat(field(4, []byte("Relu")), field(2, []byte("y")))
 	const model, graphNode, graphInitializer, graphInput, graphOutput = 7, 1, 5, 11, 12
 	for name, file := range map[string][]byte{
-		"opsets":            repeat(field(8)),
-		"metadata":          repeat(field(14)),
-		"graphs":            repeat(field(model)),
-		"nodes":             field(model, repeat(field(graphNode, relu))),
-		"inputs":            field(model, repeat(field(graphInput))),
-		"outputs":           field(model, repeat(field(graphOutput))),
-		"initializers":      field(model, repeat(field(graphInitializer))),
-		"dimensions":        field(model, field(graphInput, field(2, field(1, field(2, repeat(field(1))))))),
-		"inputs of a node":  field(model, field(graphNode, relu, repeat(field(1)))),
-		"outputs of a node": field(model, field(graphNode, relu, repeat(field(2)))),
-		"integers":          field(model, field(graphNode, relu, field(5, repeat([]byte{8 << 3, 1})))),
-		"external data":     field(model, field(graphInitializer, repeat(field(13)))),
-		"numbers":           field(model, field(graphInitializer, []byte{1 << 3, 0x80, 0x80, 0x40, 2 << 3, 6}, repeat([]byte{5 << 3, 1}))),
-		"packed numbers":    field(model, field(graphInitializer, []byte{1 << 3, 0x80, 0x80, 0x40, 2 << 3, 6}, field(5, repeat([]byte{1})))),
+		"opsets":              repeat(field(8)),
+		"metadata":            repeat(field(14)),
+		"graphs":              repeat(field(model)),
+		"nodes":               field(model, repeat(field(graphNode, relu))),
+		"inputs":              field(model, repeat(field(graphInput))),
+		"outputs":             field(model, repeat(field(graphOutput))),
+		"initializers":        field(model, repeat(field(graphInitializer))),
+		"dimensions":          field(model, field(graphInput, field(2, field(1, field(2, repeat(field(1))))))),
+		"inputs of a node":    field(model, field(graphNode, relu, repeat(field(1)))),
+		"outputs of a node":   field(model, field(graphNode, relu, repeat(field(2)))),
+		"attributes":          field(model, field(graphNode, relu, repeat(field(5)))),
+		"attributes of nodes": field(model, repeat(field(graphNode, relu, bytes.Repeat(field(5), 100)))),
+		"tensors":             field(model, field(graphNode, relu, repeat(field(5, field(5))))),
+		"integers":            field(model, field(graphNode, relu, field(5, repeat([]byte{8 << 3, 1})))),
+		"external data":       field(model, field(graphInitializer, repeat(field(13)))),
+		"numbers":             field(model, field(graphInitializer, []byte{1 << 3, 0x80, 0x80, 0x40, 2 << 3, 6}, repeat([]byte{5 << 3, 1}))),
+		"packed numbers":      field(model, field(graphInitializer, []byte{1 << 3, 0x80, 0x80, 0x40, 2 << 3, 6}, field(5, repeat([]byte{1})))),
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(tempDir(t), "model.onnx")
