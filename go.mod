@@ -3,6 +3,7 @@ module firebench
 go 1.26.0
 
 require (
+	github.com/klauspost/compress v1.20.4
 	github.com/klauspost/cpuid/v2 v2.4.2
 	github.com/mmcloughlin/avo v0.6.0
 	golang.org/x/arch v0.32.0

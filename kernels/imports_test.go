@@ -29,6 +29,7 @@ func TestImports(t *testing.T) {
 		{"firebench/net/layer", []string{"firebench/kernels", "firebench/kernels/workers"}, nil},
 		{"firebench/net/graph", []string{"firebench/kernels", "firebench/kernels/workers", "firebench/net/layer"}, nil},
 		{"firebench/net/onnx", []string{"firebench/kernels", "firebench/net/"}, []string{"google.golang.org/protobuf/encoding/protowire"}},
+		{"firebench/net/codecs", []string{"firebench/net/weights"}, []string{"github.com/klauspost/compress/"}},
 		{"firebench/net/", []string{"firebench/kernels", "firebench/net/"}, []string{"golang.org/x/image/", "golang.org/x/sync/"}},
 
 		{"firebench/asmgen", []string{"firebench/asmgen", "firebench/asmgen/", "firebench/kernels/winograd", "firebench/net/files"}, []string{"github.com/mmcloughlin/avo/"}},

@@ -2,12 +2,13 @@
 //
 // Usage:
 //
-//	go run ./net/convert [flags] -o OUT.onnx|OUT.safetensors
+//	go run ./net/convert [flags] -o OUT.onnx|OUT.safetensors|OUT.fbw
 //
 // An ONNX file has the network and its weights; a safetensors file has the weights alone, as float32, under the names
-// of the network's layers, which -weights of all commands reads.
+// of the network's layers, which -weights of all commands reads. So does a file of the project's own format FBW, exactly and in
+// far fewer bytes if the weights are zeros or share values.
 //
-//	-o FILE             the file to write; its name ends in .onnx or .safetensors
+//	-o FILE             the file to write; its name ends in .onnx, .safetensors or .fbw
 //	-model NAME         the network (squeezenet1.0), or a FILE.onnx, which has weights
 //	-weights FILE       its weights; without, those of the model's file are taken, else they are random
 //	-seed N             random weights, different ones for each N
@@ -82,6 +83,7 @@ type format struct {
 var (
 	formatONNX        = &format{"ONNX", ".onnx", onnx.Write}
 	formatSafetensors = &format{"safetensors", ".safetensors", weights.WriteSafetensors}
+	formatFBW         = &format{"FBW", ".fbw", weights.WriteFBW}
 )
 
 // options are the command line.
@@ -100,13 +102,13 @@ func newFlags(o *options) *flag.FlagSet {
 	fs.SetOutput(io.Discard) // run reports errors, in one line
 	o.Network.Flags(fs)
 	fs.Uint64Var(&o.seed, "seed", 0, "random weights, different ones for each `N`")
-	fs.StringVar(&o.out, "o", "", "write the `FILE`, whose name ends in .onnx or .safetensors")
+	fs.StringVar(&o.out, "o", "", "write the `FILE`, whose name ends in .onnx, .safetensors or .fbw")
 	return fs
 }
 
 func usage(w io.Writer) {
-	fmt.Fprintln(w, "usage: convert [flags] -o OUT.onnx|OUT.safetensors")
-	fmt.Fprintln(w, "Writes a network with its weights as ONNX, or its weights alone as safetensors.")
+	fmt.Fprintln(w, "usage: convert [flags] -o OUT.onnx|OUT.safetensors|OUT.fbw")
+	fmt.Fprintln(w, "Writes a network with its weights as ONNX, or its weights alone as safetensors or FBW.")
 	fs := newFlags(&options{})
 	fs.SetOutput(w)
 	fs.PrintDefaults()
@@ -123,7 +125,7 @@ func parse(args []string) (o options, err error) {
 		o.random = o.random || f.Name == "seed"
 		o.preprocessor = o.preprocessor || f.Name == "preprocessor"
 	})
-	for _, f := range []*format{formatONNX, formatSafetensors} {
+	for _, f := range []*format{formatONNX, formatSafetensors, formatFBW} {
 		if strings.EqualFold(filepath.Ext(o.out), f.ext) {
 			o.format = f
 		}
@@ -134,17 +136,19 @@ func parse(args []string) (o options, err error) {
 	case o.out == "":
 		return o, errors.New("no -o; convert -help explains")
 	case o.format == nil:
-		return o, fmt.Errorf("-o %s: expected a name that ends in %s or %s", o.out, formatONNX.ext, formatSafetensors.ext)
+		return o, fmt.Errorf("-o %s: expected a name that ends in %s, %s or %s", o.out, formatONNX.ext, formatSafetensors.ext, formatFBW.ext)
 	case o.random && o.Weights != "":
 		return o, errors.New("-seed with -weights: expected one of them")
-	case o.format == formatSafetensors && o.Type == cli.Int8:
-		return o, fmt.Errorf("-o %s with -type %s: %w", o.out, cli.Int8, errScales)
+	case o.format != formatONNX && o.Type == cli.Int8:
+		return o, fmt.Errorf("-o %s with -type %s: %w", o.out, cli.Int8, o.format.noScales())
 	}
 	return o, o.Resolve(fs)
 }
 
-// errScales is why quantized networks are written in one format only.
-var errScales = fmt.Errorf("%s has no place for the scales of quantized values, expected %s", formatSafetensors.name, formatONNX.ext)
+// noScales is why quantized networks are written in one format only.
+func (f *format) noScales() error {
+	return fmt.Errorf("%s has no place for the scales of quantized values, expected %s", f.name, formatONNX.ext)
+}
 
 // convert writes the file.
 func (o *options) convert(ctx context.Context, stdout, stderr io.Writer) error {
@@ -152,8 +156,8 @@ func (o *options) convert(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if o.Quantized && o.format == formatSafetensors {
-		return fmt.Errorf("%s: %s is quantized: %w", o.out, o.Model.Name, errScales)
+	if o.Quantized && o.format != formatONNX {
+		return fmt.Errorf("%s: %s is quantized: %w", o.out, o.Model.Name, o.format.noScales())
 	}
 	out, err := files.Create(o.out) // before calibrating, which takes long
 	if err != nil {

@@ -59,7 +59,7 @@ func TestUsage(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
 		{"", "no -o; convert -help explains"},
 		{"-o a.onnx b", "b: expected flags only"},
-		{"-o a.txt", "-o a.txt: expected a name that ends in .onnx or .safetensors"},
+		{"-o a.txt", "-o a.txt: expected a name that ends in .onnx, .safetensors or .fbw"},
 		{"-o onnx", "-o onnx: expected a name"},
 		{"-colour -o a.onnx", "-colour"},
 		{"-o a.onnx -seed -1", `"-1"`},
@@ -69,6 +69,7 @@ func TestUsage(t *testing.T) {
 		{"-o a.onnx -type int8", "-type int8 without -calibrate"},
 		{"-o a.onnx -calibrate photos", "-calibrate without -type int8"},
 		{"-o a.safetensors -type int8 -calibrate photos", "-o a.safetensors with -type int8: safetensors has no place for the scales of quantized values, expected .onnx"},
+		{"-o a.fbw -type int8 -calibrate photos", "-o a.fbw with -type int8: FBW has no place for the scales of quantized values, expected .onnx"},
 	} {
 		status, stdout, stderr := command(t, strings.Fields(test.args)...)
 		if status != 2 || stdout != "" {
@@ -83,7 +84,7 @@ func TestHelp(t *testing.T) {
 	if status != 0 || stderr != "" {
 		t.Errorf("status %d, standard error %q", status, stderr)
 	}
-	for _, part := range []string{"OUT.onnx|OUT.safetensors", "-model", "-weights", "-seed", "-preprocessor", "-type", "-calibrate", "-o FILE"} {
+	for _, part := range []string{"OUT.onnx|OUT.safetensors|OUT.fbw", "-model", "-weights", "-seed", "-preprocessor", "-type", "-calibrate", "-o FILE"} {
 		if !strings.Contains(stdout, part) {
 			t.Errorf("the help does not mention %s", part)
 		}
@@ -136,7 +137,11 @@ func TestConvert(t *testing.T) {
 	torch[3][1] = "torchvision-rgb-224"
 	convert(t, path("e.onnx"), torch, "-model", path("b.ONNX"), "-preprocessor", "torchvision-rgb-224")
 	convert(t, path("f.onnx"), torch, "-model", path("e.onnx"))
-	checkFiles(t, dir, "a.safetensors", "b.ONNX", "c.onnx", "c.safetensors", "d.onnx", "e.onnx", "f.onnx")
+	convert(t, path("g.fbw"), facts("FBW", "f32"), "-model", "squeezenet1.1", "-weights", path("a.safetensors"))
+	if again := convert(t, path("h.safetensors"), facts("safetensors", "f32"), "-model", "squeezenet1.1", "-weights", path("g.fbw")); !bytes.Equal(a, again) {
+		t.Error("other weights after FBW")
+	}
+	checkFiles(t, dir, "a.safetensors", "b.ONNX", "c.onnx", "c.safetensors", "d.onnx", "e.onnx", "f.onnx", "g.fbw", "h.safetensors")
 
 	w, err := weights.Open(path("a.safetensors"))
 	if err != nil {
@@ -195,12 +200,14 @@ func TestConvertInt8(t *testing.T) {
 	if again := convert(t, filepath.Join(dir, "b.onnx"), facts("ONNX", "int8"), "-model", path); !bytes.Equal(again, file) {
 		t.Error("another network after reading it")
 	}
-	out := filepath.Join(dir, "c.safetensors")
-	status, stdout, stderr := command(t, "-model", path, "-o", out)
-	if status != 1 || stdout != "" {
-		t.Errorf("status %d, output %q, expected status 1", status, stdout)
+	for name, want := range map[string]string{"c.safetensors": "safetensors has no place", "c.fbw": "FBW has no place"} {
+		out := filepath.Join(dir, name)
+		status, stdout, stderr := command(t, "-model", path, "-o", out)
+		if status != 1 || stdout != "" {
+			t.Errorf("status %d, output %q, expected status 1", status, stdout)
+		}
+		checkLine(t, stderr, out+": squeezenet1.1 is quantized: "+want)
 	}
-	checkLine(t, stderr, out+": squeezenet1.1 is quantized: safetensors has no place")
 	checkFiles(t, dir, "a.onnx", "b.onnx")
 }
 
@@ -246,7 +253,7 @@ func TestConvertFails(t *testing.T) {
 
 // TestInterrupted ends the command while it writes: when it has warned, which it does before.
 func TestInterrupted(t *testing.T) {
-	for _, ext := range []string{".onnx", ".safetensors"} {
+	for _, ext := range []string{".onnx", ".safetensors", ".fbw"} {
 		dir := t.TempDir()
 		ctx, cancel := context.WithCancel(t.Context())
 		var stdout, stderr bytes.Buffer

@@ -100,7 +100,7 @@ func convert[T float32 | float64](dst []T, b []byte, t DType) {
 		}
 	case F16:
 		for i := range dst {
-			dst[i] = T(half(le.Uint16(b[2*i:])))
+			dst[i] = T(Half(le.Uint16(b[2*i:])))
 		}
 	case BF16:
 		for i := range dst {
@@ -129,8 +129,8 @@ func convert[T float32 | float64](dst []T, b []byte, t DType) {
 	}
 }
 
-// half returns the value of a float16, see IEEE 754: a sign, 5 bits of exponent, 10 bits of fraction.
-func half(h uint16) float32 {
+// Half returns the value of a float16, see IEEE 754: a sign, 5 bits of exponent, 10 bits of fraction.
+func Half(h uint16) float32 {
 	sign, exponent, fraction := uint32(h>>15)<<31, uint32(h>>10)&31, uint32(h)&1023
 	switch exponent {
 	case 0: // zero, or a subnormal number, in steps of 2^-24

@@ -50,11 +50,11 @@ func TestLoad(t *testing.T) {
 		}
 	}
 	for h, want := range map[uint16]float64{0x7c00: math.Inf(1), 0xfc00: math.Inf(-1)} {
-		if got := half(h); float64(got) != want {
+		if got := Half(h); float64(got) != want {
 			t.Errorf("half %#x is %g, want %g", h, got, want)
 		}
 	}
-	if got := half(0x7e01); got == got {
+	if got := Half(0x7e01); got == got {
 		t.Errorf("half 0x7e01 is %g, want not a number", got)
 	}
 	if _, err := ParseDType("F8"); err == nil {

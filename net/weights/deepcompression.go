@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"firebench/kernels"
 	"firebench/net/files"
@@ -90,14 +91,17 @@ func checkDeepCompression(r io.ReaderAt, length int64) error {
 
 type deepCompression struct {
 	path   string
-	model  *graph.Model // the table
-	layers []values     // one per parameter of the model
+	model  *graph.Model  // the table
+	layers []sharedLayer // one per parameter of the model
+	values []float32     // of the layer that was asked for last
 }
 
-// values are the parameters of one layer.
-type values struct {
-	param   graph.Param
-	weights kernels.Weights
+// A sharedLayer is a layer whose weights share few values.
+type sharedLayer struct {
+	param    graph.Param
+	codebook []float32 // entry 0 is 0
+	codes    []uint8   // of all weights, zeros included: their entries in the codebook
+	bias     []float32
 }
 
 // dcRecipe is what the weights were trained with: a pad of 1 on the last convolution, unlike in the
@@ -116,12 +120,29 @@ func (d *deepCompression) Adapt(m *graph.Model) (*graph.Model, error) {
 
 // Layer implements graph.Weights.
 func (d *deepCompression) Layer(p graph.Param) (kernels.Weights, error) {
-	for _, l := range d.layers {
-		if l.param == p {
-			return l.weights, nil
-		}
+	l, ok := d.layer(p)
+	if !ok {
+		return kernels.Weights{}, fmt.Errorf("%s: %s has no layer %s with weights %v", d.path, dcModel, p.Node, p.Dims)
 	}
-	return kernels.Weights{}, fmt.Errorf("%s: %s has no layer %s with weights %v", d.path, dcModel, p.Node, p.Dims)
+	d.values = resize(d.values, len(l.codes))
+	for i, c := range l.codes {
+		d.values[i] = l.codebook[c]
+	}
+	return kernels.Weights{Values: d.values, Bias: l.bias}, nil
+}
+
+// Codebook implements [Shared].
+func (d *deepCompression) Codebook(p graph.Param) (codebook []float32, codes []uint8, ok bool) {
+	l, ok := d.layer(p)
+	return l.codebook, l.codes, ok
+}
+
+func (d *deepCompression) layer(p graph.Param) (l sharedLayer, ok bool) {
+	i := slices.IndexFunc(d.layers, func(l sharedLayer) bool { return l.param == p })
+	if i < 0 {
+		return l, false
+	}
+	return d.layers[i], true
 }
 
 // size returns the number of weights of a layer, zeros included.
@@ -158,7 +179,7 @@ func storedWeights(start []byte, length int64, params []graph.Param) ([]int, err
 
 // decode returns the layers of a file, whose content is data, for a model with these
 // parameters.
-func decode(data []byte, params []graph.Param) ([]values, error) {
+func decode(data []byte, params []graph.Param) ([]sharedLayer, error) {
 	if len(data) == 0 {
 		return nil, errors.New("empty")
 	}
@@ -167,7 +188,7 @@ func decode(data []byte, params []graph.Param) ([]values, error) {
 		return nil, err
 	}
 	data = data[4*len(params):]
-	layers := make([]values, len(params))
+	layers := make([]sharedLayer, len(params))
 	for i, p := range params {
 		n := storedSize(p, stored[i])
 		l, err := decodeLayer(data[:n], p, stored[i])
@@ -181,40 +202,40 @@ func decode(data []byte, params []graph.Param) ([]values, error) {
 }
 
 // decodeLayer decodes the storedSize(p, n) bytes of a layer.
-func decodeLayer(data []byte, p graph.Param, n int) (values, error) {
+func decodeLayer(data []byte, p graph.Param, n int) (sharedLayer, error) {
 	codebook, data, err := floats(data, codes, "codebook entry")
 	if err != nil {
-		return values{}, err
+		return sharedLayer{}, err
 	}
 	if codebook[0] != 0 {
-		return values{}, fmt.Errorf("codebook entry 0 is %g, expected 0", codebook[0])
+		return sharedLayer{}, fmt.Errorf("codebook entry 0 is %g, expected 0", codebook[0])
 	}
 	bias, data, err := floats(data, p.Dims[0], "bias")
 	if err != nil {
-		return values{}, err
+		return sharedLayer{}, err
 	}
-	weights := make([]float32, size(p))
+	l := sharedLayer{p, codebook, make([]uint8, size(p)), bias}
 	stored, gaps := data[:n], data[n:] // the stored weights' codes and gaps
 	at := -1                           // place of the last stored weight in the layer
 	zeros := true
 	for i, code := range stored {
 		gap := int(gaps[i/2]>>(4*(i%2))) & maxGap
-		if at += gap + 1; at >= len(weights) {
-			return values{}, fmt.Errorf("weight %d of the %d stored has the place %d in the layer, expected less than %d", i, n, at, len(weights))
+		if at += gap + 1; at >= len(l.codes) {
+			return sharedLayer{}, fmt.Errorf("weight %d of the %d stored has the place %d in the layer, expected less than %d", i, n, at, len(l.codes))
 		}
 		if code == 0 && gap != maxGap {
-			return values{}, fmt.Errorf("weight %d of the %d stored is zero with gap %d, expected a gap of %d", i, n, gap, maxGap)
+			return sharedLayer{}, fmt.Errorf("weight %d of the %d stored is zero with gap %d, expected a gap of %d", i, n, gap, maxGap)
 		}
-		weights[at] = codebook[code]
-		zeros = zeros && weights[at] == 0
+		l.codes[at] = code
+		zeros = zeros && codebook[code] == 0
 	}
 	if last := gaps[len(gaps)-1] >> 4; n%2 == 1 && last != 0 {
-		return values{}, fmt.Errorf("unused gap at the end is %d, expected 0", last)
+		return sharedLayer{}, fmt.Errorf("unused gap at the end is %d, expected 0", last)
 	}
 	if zeros {
-		return values{}, errors.New("all weights are zero")
+		return sharedLayer{}, errors.New("all weights are zero")
 	}
-	return values{p, kernels.Weights{Values: weights, Bias: bias}}, nil
+	return l, nil
 }
 
 // floats decodes n finite values and returns what follows them.
@@ -227,4 +248,129 @@ func floats(data []byte, n int, what string) (s []float32, rest []byte, err erro
 		}
 	}
 	return s, data[4*n:], nil
+}
+
+// Shared are weights that know which values they share.
+type Shared interface {
+	graph.Weights
+
+	// Codebook returns the values that the weights of a layer have, at most 256, and the entry of each
+	// weight. Entry 0 is 0. It is not ok for a layer that shares no values.
+	Codebook(p graph.Param) (codebook []float32, codes []uint8, ok bool)
+}
+
+// WriteDeepCompression writes the weights of squeezenet1.0 as [ReadDeepCompression] reads them. No layer may have more
+// than 255 values besides 0. The codebooks are those of weights that are [Shared], else the
+// values in ascending order.
+//
+// The format says nothing about the network: the weights' Adapt must give the one that Adapt of the reader gives.
+func WriteDeepCompression(w io.Writer, m *graph.Model, weights graph.Weights) error {
+	fail := func(err error) error { return fmt.Errorf("compressed %s: %w", dcModel, err) }
+	network, params, err := dcTable()
+	if err != nil {
+		return err
+	}
+	if m, err = weights.Adapt(m); err != nil {
+		return err
+	}
+	want := dcRecipe.apply(network)
+	if at, ok := difference(m.Nodes, want.Nodes); ok {
+		return fail(fmt.Errorf("the format has no place for the model %s, which differs from %q on", m.Name, at))
+	}
+	if m.Preprocessor != want.Preprocessor || m.Input != want.Input {
+		return fail(fmt.Errorf("preprocessor %q makes an input of %v, the format has place for %q and %v only", m.Preprocessor, m.Input, want.Preprocessor, want.Input))
+	}
+	var counts, layers []byte // the counts come first, and are known last
+	for _, p := range params {
+		l, err := shareLayer(weights, p)
+		if err != nil {
+			return fail(fmt.Errorf("layer %s: %w", p.Node, err))
+		}
+		var n int
+		layers, n = appendLayer(layers, l)
+		counts = binary.LittleEndian.AppendUint32(counts, uint32(n))
+	}
+	_, err = w.Write(append(counts, layers...))
+	return err
+}
+
+// shareLayer returns a layer with its codebook.
+func shareLayer(weights graph.Weights, p graph.Param) (l sharedLayer, err error) {
+	w, err := weights.Layer(p)
+	if err != nil {
+		return l, err
+	}
+	l = sharedLayer{param: p, bias: biasOf(w, p)}
+	if err := checkLayer(w, l.bias, p); err != nil {
+		return l, err
+	}
+	if s, ok := weights.(Shared); ok {
+		if l.codebook, l.codes, ok = s.Codebook(p); ok {
+			return l, l.check(w.Values)
+		}
+	}
+	values, ok := distinct(w.Values, codes-1)
+	if !ok {
+		return l, fmt.Errorf("more than %d values besides 0", codes-1)
+	}
+	l.codebook = append([]float32{0}, values...)
+	entries := entriesOf(l.codebook)
+	l.codes = make([]uint8, len(w.Values))
+	for i, v := range w.Values {
+		l.codes[i] = entries[math.Float32bits(v)]
+	}
+	return l, nil
+}
+
+// check returns an error unless the codebook and the codes of l give these values.
+func (l sharedLayer) check(values []float32) error {
+	if len(l.codebook) < 1 || len(l.codebook) > codes || !isZero(l.codebook[0]) {
+		return fmt.Errorf("codebook of %d values, expected 1 to %d, of which the first is 0", len(l.codebook), codes)
+	}
+	if len(l.codes) != len(values) {
+		return fmt.Errorf("%d codes, expected %d", len(l.codes), len(values))
+	}
+	for i, c := range l.codes {
+		if int(c) >= len(l.codebook) || math.Float32bits(l.codebook[c]) != math.Float32bits(values[i]) {
+			return fmt.Errorf("weight %d has code %d, which is not its value in the codebook, %g", i, c, values[i])
+		}
+	}
+	return nil
+}
+
+// appendLayer appends a layer as a file has it, and returns how many weights it stores.
+func appendLayer(b []byte, l sharedLayer) (_ []byte, n int) {
+	var stored, gaps []byte
+	gap := 0
+	for _, c := range l.codes {
+		switch {
+		case c != 0:
+			stored, gaps = append(stored, c), append(gaps, byte(gap))
+			gap = 0
+		case gap == maxGap:
+			stored, gaps = append(stored, 0), append(gaps, maxGap)
+			gap = 0
+		default:
+			gap++
+		}
+	}
+	// No filler is needed where no weight follows.
+	for len(stored) > 0 && stored[len(stored)-1] == 0 {
+		stored, gaps = stored[:len(stored)-1], gaps[:len(gaps)-1]
+	}
+	n = len(stored)
+	var codebook [codes]float32
+	copy(codebook[:], l.codebook)
+	for _, v := range slices.Concat(codebook[:], l.bias) {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+	}
+	b = append(b, stored...)
+	for i := 0; i < n; i += 2 {
+		pair := gaps[i]
+		if i+1 < n {
+			pair |= gaps[i+1] << 4
+		}
+		b = append(b, pair)
+	}
+	return b, n
 }

@@ -3,6 +3,8 @@ package weights
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -13,10 +15,30 @@ import (
 	"testing"
 
 	"firebench/kernels"
+	"firebench/kernels/kerneltest"
 	"firebench/net/graph"
 	"firebench/net/layer"
 	"firebench/net/models"
 )
+
+// values are the parameters of one layer.
+type values struct {
+	param   graph.Param
+	weights kernels.Weights
+}
+
+// decodedLayers returns what layers have.
+func decodedLayers(t *testing.T, layers []sharedLayer) (list []values) {
+	t.Helper()
+	for _, l := range layers {
+		w, err := (&deepCompression{layers: layers}).Layer(l.param)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, values{l.param, w})
+	}
+	return list
+}
 
 // A storedLayer is a layer as a file stores it, except that each gap has a byte of its own.
 type storedLayer struct {
@@ -96,10 +118,11 @@ func TestDecode(t *testing.T) {
 	if n := bytes.Count(layers[1].codes, []byte{0}); n == 0 {
 		t.Fatal("the test has no fillers")
 	}
-	got, err := decode(encode(layers...), small)
+	decoded, err := decode(encode(layers...), small)
 	if err != nil {
 		t.Fatal(err)
 	}
+	got := decodedLayers(t, decoded)
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("decoded %v,\nwant %v", got, want)
 	}
@@ -335,6 +358,165 @@ func TestRewriteOfWeights(t *testing.T) {
 	}
 }
 
+// TestWriteDeepCompression: every byte of a file, with fillers, and without them behind the last weight of a layer.
+func TestWriteDeepCompression(t *testing.T) {
+	_, params := lookup(t, "squeezenet1.0")
+	var layers []storedLayer
+	for i, p := range params {
+		l, _ := store(p, []int{3, 40, 17, 1}[i%4])
+		layers = append(layers, l)
+	}
+	for _, change := range []func(){
+		func() {},
+		func() { // the value that is missing is the last one, and 18 zeros remain
+			l := &layers[1]
+			n := len(l.codes) - 1
+			for l.codes[n-1] == 0 {
+				n--
+			}
+			l.codes, l.gaps = l.codes[:n], l.gaps[:n]
+		},
+	} {
+		change()
+		file := encode(layers...)
+		w, err := Open(writeFile(t, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, _ := lookup(t, "squeezenet1.0")
+		var again bytes.Buffer
+		if err := WriteDeepCompression(&again, m, w); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(again.Bytes(), file) {
+			t.Error("other bytes than in the file that was read")
+		}
+	}
+}
+
+// TestDeepCompressionPublished: the published file, read and written, is the same file.
+func TestDeepCompressionPublished(t *testing.T) {
+	path := kerneltest.Shared(t, "weights/compressed_SqueezeNet.net")
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, _ := lookup(t, "squeezenet1.0")
+	var again bytes.Buffer
+	if err := WriteDeepCompression(&again, m, w); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(again.Bytes(), file) {
+		t.Error("other bytes than in the published file")
+	}
+}
+
+// unshared hides the codebooks of weights.
+type unshared struct{ graph.Weights }
+
+// TestWriteDeepCompressionValues: weights that do not know that they share values are written all the same.
+func TestWriteDeepCompressionValues(t *testing.T) {
+	file, want := compressed(t, "squeezenet1.0")
+	w, err := Open(writeFile(t, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, _ := lookup(t, "squeezenet1.0")
+	var b bytes.Buffer
+	if err := WriteDeepCompression(&b, m, unshared{w}); err != nil {
+		t.Fatal(err)
+	}
+	if w, err = Open(writeFile(t, b.Bytes())); err != nil {
+		t.Fatal(err)
+	}
+	if _, got := layers(t, w, m); !reflect.DeepEqual(got, want) {
+		t.Error("other weights than were written")
+	}
+	var ascending [codes]float32
+	for i := range 86 { // every third weight is stored, with every third code
+		ascending[i] = float32(3*i) / 16
+	}
+	if l := w.(*deepCompression).layers[0]; !slices.Equal(l.codebook, ascending[:]) {
+		t.Errorf("codebook %v, want the values in ascending order", l.codebook)
+	}
+}
+
+// many are weights with as many values besides 0.
+type many int
+
+func (many) Adapt(m *graph.Model) (*graph.Model, error) { return m, nil }
+
+func (n many) Layer(p graph.Param) (kernels.Weights, error) {
+	values := make([]float32, size(p))
+	for i := range values {
+		values[i] = float32(i % (int(n) + 1))
+	}
+	return kernels.Weights{Values: values}, nil
+}
+
+// books are Shared weights whose first layer is given.
+type books struct {
+	graph.Weights
+	codebook []float32
+	codes    []uint8
+}
+
+func (b books) Codebook(p graph.Param) ([]float32, []uint8, bool) {
+	return b.codebook, b.codes, p.Node == "conv1"
+}
+
+func TestWriteDeepCompressionRefuses(t *testing.T) {
+	file, _ := compressed(t, "squeezenet1.0")
+	w, err := Open(writeFile(t, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, params := lookup(t, "squeezenet1.0")
+	other, _ := lookup(t, "squeezenet1.1")
+	codebook, codes, _ := w.(Shared).Codebook(params[0])
+	swapped := slices.Clone(codes)
+	swapped[2], swapped[5] = swapped[5], swapped[2]
+	trained := adapting{Random(1), dcRecipe}
+	for _, test := range []struct {
+		name    string
+		m       *graph.Model
+		weights graph.Weights
+		want    string
+	}{
+		{"another model", other, Random(1), `no place for the model squeezenet1.1, which differs from "conv1" on`},
+		{"another padding", m, Random(1), `no place for the model squeezenet1.0, which differs from "conv10" on`},
+		{"another preprocessor", m, adapting{Random(1), recipe{padding: dcRecipe.padding, preprocessor: "torchvision-rgb-224", height: 224, width: 224}},
+			`preprocessor "torchvision-rgb-224" makes an input of 224×224×3, the format has place for "caffe-bgr-227" and 227×227×3 only`},
+		{"preprocessor only", m, adapting{Random(1), recipe{padding: dcRecipe.padding, preprocessor: "torchvision-rgb-227"}}, `preprocessor "torchvision-rgb-227" makes an input of 227×227×3`},
+		{"input only", m, adapting{Random(1), recipe{padding: dcRecipe.padding, preprocessor: "caffe-bgr-227", height: 227, width: 228}}, `preprocessor "caffe-bgr-227" makes an input of 227×228×3`},
+		{"256 values", m, adapting{many(256), dcRecipe}, "layer conv1: more than 255 values besides 0"},
+		{"many values", m, trained, "layer conv1: more than 255 values besides 0"},
+		{"scales", m, scaledWeights{trained}, "layer conv1: its weights are quantized"},
+		{"no codebook", m, books{w, nil, codes}, "layer conv1: codebook of 0 values, expected 1 to 256, of which the first is 0"},
+		{"long codebook", m, books{w, make([]float32, 257), codes}, "layer conv1: codebook of 257 values"},
+		{"first value", m, books{w, []float32{1}, codes}, "layer conv1: codebook of 1 values, expected 1 to 256, of which the first is 0"},
+		{"few codes", m, books{w, codebook, codes[1:]}, "layer conv1: 14111 codes, expected 14112"},
+		{"short codebook", m, books{w, codebook[:6], codes}, "layer conv1: weight 5 has code 6, which is not its value"},
+		{"wrong codes", m, books{w, codebook, swapped}, "layer conv1: weight 2 has code 6, which is not its value in the codebook, 0.1875"},
+	} {
+		err := WriteDeepCompression(io.Discard, test.m, test.weights)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: error %v, want %q", test.name, err, test.want)
+		}
+	}
+	if err := WriteDeepCompression(io.Discard, m, adapting{many(255), dcRecipe}); err != nil {
+		t.Errorf("255 values: %v", err)
+	}
+	full := errors.New("full")
+	if err := WriteDeepCompression(failing{full}, m, w); err != full {
+		t.Errorf("error %v, want that of the writer", err)
+	}
+}
+
 // FuzzDecode checks that what the reader accepts is finite, complete, and not zero.
 //
 // The fuzzer gets a file of one tiny layer in parts: the number of stored weights,
@@ -369,7 +551,7 @@ func FuzzDecode(f *testing.F) {
 		if len(layers) != 1 {
 			t.Fatalf("%d layers, want 1", len(layers))
 		}
-		l := layers[0].weights
+		l := decodedLayers(t, layers)[0].weights
 		if layers[0].param != p || len(l.Values) != size(p) || len(l.Bias) != p.Dims[0] {
 			t.Fatalf("%v with %d weights and %d biases", layers[0].param, len(l.Values), len(l.Bias))
 		}

@@ -300,10 +300,7 @@ func WriteSafetensors(w io.Writer, m *graph.Model, weights graph.Weights) error 
 		if err != nil {
 			return fail(err)
 		}
-		bias := l.Bias
-		if bias == nil {
-			bias = make([]float32, p.Dims[0])
-		}
+		bias := biasOf(l, p)
 		if err := checkLayer(l, bias, p); err != nil {
 			return fail(fmt.Errorf("layer %s: %w", p.Node, err))
 		}
@@ -317,6 +314,14 @@ func WriteSafetensors(w io.Writer, m *graph.Model, weights graph.Weights) error 
 		}
 	}
 	return nil
+}
+
+// biasOf returns the biases of a layer, which are 0 where it has none.
+func biasOf(l kernels.Weights, p graph.Param) []float32 {
+	if l.Bias == nil {
+		return make([]float32, p.Dims[0])
+	}
+	return l.Bias
 }
 
 // checkLayer returns an error for weights that the reader would refuse.

@@ -22,6 +22,7 @@ import (
 //   - a .caffemodel of the published SqueezeNet v1.0, v1.1 or residual SqueezeNet, or of AlexNet
 //   - ONNX, for every model with the same layers, see [onnx.Open]
 //   - the compressed file of [ReadDeepCompression]
+//   - FBW, which [WriteFBW] writes, for any model
 //
 // The weights fit the model that they were trained for and no other; their Adapt gives it the
 // preprocessor, the size of the input, the padding and the rounding of sizes that they were trained with.
@@ -56,6 +57,8 @@ func Open(path string) (graph.Weights, error) {
 		return w, err
 	case safetensorsFormat:
 		t, err = readSafetensors(f, info.Size())
+	case fbwFormat:
+		t, err = readFBW(f, info.Size())
 	case caffeFormat:
 		t, err = readCaffemodel(f, info.Size())
 	}
@@ -74,6 +77,7 @@ const (
 	caffeFormat           format = "caffemodel"
 	onnxFormat            format = "ONNX"
 	deepCompressionFormat format = "compressed " + dcModel
+	fbwFormat             format = "FBW"
 )
 
 // headSize is how much of a file of unknown format is shown.
@@ -93,6 +97,9 @@ func formatOf(r io.ReaderAt, size int64) (format, error) {
 	if isSafetensors(head) {
 		return safetensorsFormat, nil
 	}
+	if isFBW(head) {
+		return fbwFormat, nil
+	}
 	// A file with hundreds of thousands of bytes that are explained to the last is no message.
 	notCompressed := checkDeepCompression(r, size)
 	if notCompressed == nil {
@@ -108,8 +115,8 @@ func formatOf(r io.ReaderAt, size int64) (format, error) {
 	case strings.HasPrefix(string(head), "\x89HDF"):
 		hint = ", as HDF5 does"
 	}
-	return "", fmt.Errorf("unknown format: it starts with %q%s, expected %s, %s, %s or %s (%w)", head, hint,
-		safetensorsFormat, caffeFormat, onnxFormat, deepCompressionFormat, notCompressed)
+	return "", fmt.Errorf("unknown format: it starts with %q%s, expected %s, %s, %s, %s or %s (%w)", head, hint,
+		safetensorsFormat, caffeFormat, onnxFormat, fbwFormat, deepCompressionFormat, notCompressed)
 }
 
 // messageFormat returns the format of a message of one of the two kinds that are known, or "". A file that has been cut

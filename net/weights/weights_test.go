@@ -22,6 +22,7 @@ func TestFormats(t *testing.T) {
 	caffe := join(caffeForm{}.random(t, m))
 	caffeV1 := join(caffeForm{v1: true}.random(t, m))
 	compressed, _ := compressed(t, "squeezenet1.0")
+	fbw, _ := smallFBW(t)
 	onnx := join(append(append(number(1, 8), text(2, "pytorch")...), message(7, text(2, "graph")...)...))
 	for _, test := range []struct {
 		name string
@@ -36,6 +37,8 @@ func TestFormats(t *testing.T) {
 		{"caffemodel V1, cut off", caffeV1[:len(caffeV1)/2], caffeFormat},
 		{"caffemodel without a name", join(caffeForm{}.layer("conv1", "", 4, nil)), caffeFormat},
 		{"compressed", compressed, deepCompressionFormat},
+		{"FBW", fbw, fbwFormat},
+		{"FBW, cut off", fbw[:5], fbwFormat},
 		{"ONNX", onnx, onnxFormat},
 		{"ONNX, cut off", onnx[:len(onnx)-1], onnxFormat},
 		{"ONNX without a version", onnx[2:], onnxFormat},
@@ -54,7 +57,7 @@ func TestOpenRefuses(t *testing.T) {
 		want string
 	}{
 		{"empty", nil, "weights.net: empty"},
-		{"text", []byte("these are not weights"), `unknown format: it starts with "these are not we", expected safetensors, caffemodel, ONNX or compressed squeezenet1.0 (21 bytes, expected 104 for`},
+		{"text", []byte("these are not weights"), `unknown format: it starts with "these are not we", expected safetensors, caffemodel, ONNX, FBW or compressed squeezenet1.0 (21 bytes, expected 104 for`},
 		{"PyTorch", []byte("PK\x03\x04archive"), `it starts with "PK\x03\x04archive", as PyTorch's own files do, which should be saved as safetensors, expected`},
 		{"old PyTorch", []byte("\x80\x02\x8a\n"), "as PyTorch's own files do"},
 		{"HDF5", []byte("\x89HDF\r\n"), `it starts with "\x89HDF\r\n", as HDF5 does, expected`},
@@ -142,6 +145,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(safetensorsFile("", smallTensors()...))
 	f.Add(join(caffeForm{}.layer("conv1", "Convolution", 4, number(3, 1), caffeForm{}.blob([]float32{1}, 1))))
 	f.Add(bytes.Repeat([]byte{1, 0, 0, 0}, 30))
+	f.Add([]byte("\x89FBW\x01"))
 	path := filepath.Join(f.TempDir(), "weights")
 	f.Cleanup(runtime.GC)
 	f.Fuzz(func(t *testing.T, file []byte) {
