@@ -41,7 +41,10 @@ func FuzzOpen(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, seed := range seeds {
+	for i, seed := range seeds {
+		if testing.Short() && i%8 != 0 {
+			continue // TestCases opens them all
+		}
 		data, err := os.ReadFile(seed)
 		if err != nil {
 			f.Fatal(err)
@@ -119,6 +122,9 @@ func allocated(f func()) uint64 {
 // TestRepeatedFields opens files that repeat one short field over and over: reading takes memory in
 // proportion to the file.
 func TestRepeatedFields(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it walks millions of fields")
+	}
 	field := func(number protowire.Number, content ...[]byte) []byte {
 		return protowire.AppendBytes(protowire.AppendTag(nil, number, protowire.BytesType), slices.Concat(content...))
 	}
