@@ -57,12 +57,17 @@ func (n *Network) Flags(fs *flag.FlagSet) {
 		n.Set, err = kernelSet(s)
 		return err
 	})
+	fs.IntVar(&n.Threads, "threads", 0, "run the network on `N` threads; 0 means one per processor")
+	n.typeFlags(fs)
+}
+
+// AlgoFlag defines -algo, for commands that run the network for its results: it is always calibrated with
+// the direct algorithm.
+func (n *Network) AlgoFlag(fs *flag.FlagSet) {
 	fs.Func("algo", "algorithm `NAME` of the convolutions: "+strings.Join(append(kernels.Algorithms(), kernels.Auto), ", ")+" (default auto, which picks one for each)", func(s string) (err error) {
 		n.Algorithm = s
 		return kernels.CheckAlgorithm(s)
 	})
-	fs.IntVar(&n.Threads, "threads", 0, "run the network on `N` threads; 0 means one per processor")
-	n.typeFlags(fs)
 }
 
 // Resolve checks what fs has parsed and replaces what was not given. Its errors are wrong usage.
