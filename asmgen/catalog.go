@@ -11,7 +11,7 @@ import (
 // reading values of one type, on every instruction set in it; a package of generated files is all that rows say of its
 // name.
 var catalog = []row{
-	// Tiles, each for convolutions and for batches of matrix products.
+	// Tiles, each for convolutions, with all rows of weights and with some, and for batches of matrix products.
 	{sums, vec.F32, recipes.Tile{Rows: 6, Cols: 16}, isas{"avx2"}},
 	{sums, vec.F32, recipes.Tile{Rows: 14, Cols: 8}, isas{"avx2"}},
 	{sums, vec.F32, recipes.Tile{Rows: 14, Cols: 32}, isas{"avx512"}},
@@ -29,6 +29,12 @@ var catalog = []row{
 	{families{recipes.QBatchMatMul}, vec.S16, recipes.Tile{Rows: 28, Cols: 16}, isas{"avx512vnni"}},
 	{qsums, vec.S16, recipes.Tile{Rows: 8, Cols: 8}, isas{"neon"}},
 	{families{recipes.QConv}, vec.U8, recipes.Tile{Rows: 8, Cols: 8}, isas{"neondotprod"}},
+
+	// Products of sparse matrices: vectors in a row of the dense one, lanes in a vector.
+	{spmms, vec.F32, recipes.Tile{Rows: 8, Cols: 8}, isas{"avx2"}},
+	{spmms, vec.F32, recipes.Tile{Rows: 4, Cols: 16}, isas{"avx512"}},
+	{spmms, vec.F32, recipes.Tile{Rows: 16, Cols: 4}, isas{"neon"}},
+	{families{recipes.Transpose}, vec.F32, recipes.Tile{}, isas{"avx2", "neon"}},
 
 	// Winograd's transforms: inputs of a tile, outputs of a tile.
 	{families{recipes.WinogradInput}, vec.F32, recipes.Tile{Rows: 6, Cols: 6}, all},
@@ -62,7 +68,8 @@ type (
 )
 
 var (
-	sums  = families{recipes.Conv, recipes.BatchMatMul}
+	sums  = families{recipes.Conv, recipes.RowConv, recipes.BatchMatMul}
+	spmms = families{recipes.SpMM, recipes.SpMMAdd}
 	qsums = families{recipes.QConv, recipes.QBatchMatMul}
 	all   = isas{"avx2", "avx512", "neon"}
 )

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"firebench/kernels"
+	"firebench/net/graph"
 )
 
 // sub is b.Run, which runs a sub-benchmark if its name matches -bench; it keeps account
@@ -32,11 +33,14 @@ func eachNet(b *testing.B, f func(b *testing.B, n *network)) {
 	}
 }
 
-// eachAlgo runs f as a sub-benchmark for every way to choose the convolutions'
-// algorithm.
-func eachAlgo(b *testing.B, f func(b *testing.B, algo string)) {
+// eachAlgo runs f as a sub-benchmark for every way to choose the convolutions' algorithm that makes a
+// difference to a network of a type.
+func eachAlgo(b *testing.B, n *network, t *numberType, f func(b *testing.B, algo string)) {
+	all := steps(b, n, t)
 	for _, algo := range append([]string{kernels.Auto}, kernels.Algorithms()...) {
-		sub(b, "algo="+algo, func(b *testing.B) { f(b, algo) })
+		if algo == kernels.Auto || slices.ContainsFunc(all, func(s graph.Step) bool { return slices.Contains(s.Candidates, algo) }) {
+			sub(b, "algo="+algo, func(b *testing.B) { f(b, algo) })
+		}
 	}
 }
 

@@ -155,7 +155,7 @@ func BenchmarkNet(b *testing.B) {
 		for _, batch := range []int{1, 8} {
 			sub(b, fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
 				eachType(b, n, func(b *testing.B, t *numberType) {
-					eachAlgo(b, func(b *testing.B, algo string) {
+					eachAlgo(b, n, t, func(b *testing.B, algo string) {
 						t.eachISA(b, func(b *testing.B, set *kernels.Set) {
 							p := plans.get(b, n, t, set, algo, batch, false)
 							measure(b, t, set, total(p.Steps()), false, p.Run)
@@ -172,7 +172,7 @@ func BenchmarkNet(b *testing.B) {
 func BenchmarkCompile(b *testing.B) {
 	eachNet(b, func(b *testing.B, n *network) {
 		eachType(b, n, func(b *testing.B, t *numberType) {
-			eachAlgo(b, func(b *testing.B, algo string) {
+			eachAlgo(b, n, t, func(b *testing.B, algo string) {
 				t.eachISA(b, func(b *testing.B, set *kernels.Set) {
 					m, w := plans.model(b, n, t)
 					b.ResetTimer()
@@ -203,7 +203,7 @@ func BenchmarkStage(b *testing.B) {
 					continue
 				}
 				sub(b, fmt.Sprintf("stage=%s/type=%s", s.Stage, t.name), func(b *testing.B) {
-					eachAlgo(b, func(b *testing.B, algo string) {
+					eachAlgo(b, n, t, func(b *testing.B, algo string) {
 						t.eachISA(b, func(b *testing.B, set *kernels.Set) {
 							p := plans.get(b, n, t, set, algo, 1, true)
 							measure(b, t, set, total(byStage[s.Stage]), false, func() error { return p.RunStage(s.Stage) })

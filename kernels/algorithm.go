@@ -17,6 +17,11 @@ type Problem struct {
 	H, W     int  // pixels of an image, without padding; any number of images may be computed
 	Src, Dst Type // of the input and of the output
 	ReLU     bool // whether the output is max(0, ·) of the convolution
+
+	// Sparsity is the share of the weights that are zero, from 0 to 1. RowSparsity is that of the rows of
+	// panels that are zero, in vectors: a row has the weights of one input for all output channels of a tile.
+	// NewConv counts both in float32 weights; quantized ones have 0.
+	Sparsity, RowSparsity float64
 }
 
 // A Conv is a convolution whose weights are packed for an algorithm. It is immutable, and may be
@@ -104,7 +109,7 @@ type algorithm struct {
 
 // algorithms is the table of all algorithms. Those named direct can compute every problem of their
 // types.
-var algorithms = []algorithm{direct, winogradAlgorithm, qdirect, qwinograd}
+var algorithms = []algorithm{direct, winogradAlgorithm, rowAlgorithm, sparse, qdirect, qwinograd}
 
 // Auto is the name that stands for the algorithm that Pick returns.
 const Auto = "auto"
@@ -158,6 +163,20 @@ func Pick(set *Set, p Problem) string {
 	return a.name
 }
 
+// Cycles estimates how many cycles one image of p takes on one core with the algorithm that Pick
+// names. It is 0 for a problem without candidates.
+func Cycles(set *Set, p Problem) int {
+	if p.Check() != nil {
+		return 0
+	}
+	a, ok := pick(set, p, Level2())
+	if !ok {
+		return 0
+	}
+	cycles, _ := a.cycles(set, p, Level2())
+	return cycles
+}
+
 // pick does what Pick describes for a problem that Check accepts.
 func pick(set *Set, p Problem, cache int) (best algorithm, ok bool) {
 	least := 0
@@ -183,6 +202,13 @@ func NewConv(set *Set, algo string, p Problem, w Weights) (Conv, error) {
 	}
 	if err := w.Check(p.ConvShape); err != nil {
 		return nil, err
+	}
+	p.Sparsity, p.RowSparsity = 0, 0
+	if p.floats() {
+		p.Sparsity = sparsity(w.Values)
+		if p.Sparsity > 0 {
+			p.RowSparsity = rowSparsity(set, p.ConvShape, w.Values)
+		}
 	}
 	best, ok := pick(set, p, Level2())
 	if !ok {
@@ -219,7 +245,23 @@ func (p Problem) Check() error {
 			return fmt.Errorf("convolution: %w", err)
 		}
 	}
+	for _, s := range []float64{p.Sparsity, p.RowSparsity} {
+		if !(s >= 0 && s <= 1) {
+			return fmt.Errorf("convolution: sparsity is %g, expected 0 to 1", s)
+		}
+	}
 	return nil
+}
+
+// sparsity returns the share of weights that are zero.
+func sparsity(weights []float32) float64 {
+	zeros := 0
+	for _, w := range weights {
+		if w == 0 {
+			zeros++
+		}
+	}
+	return float64(zeros) / float64(len(weights))
 }
 
 // maxPixels bounds an image, so that estimates fit an int of 64 bits.

@@ -106,15 +106,20 @@ func hasWinograd(set *kernels.Set, c convCase) bool {
 	return slices.Contains(kernels.Candidates(set, c.problem()), "winograd")
 }
 
-// bindWinograd binds the case to a new destination, with Winograd's algorithm if that is a
-// candidate.
-func (c convCase) bindWinograd(t testing.TB, set *kernels.Set, threads int) (kernels.View, workers.Task) {
+// bind binds the case to a new destination, with Winograd's algorithm if that is a candidate.
+func (c convCase) bind(t testing.TB, set *kernels.Set, threads int) (kernels.View, workers.Task) {
 	t.Helper()
-	d, out := c.data(), c.output()
-	op, err := kernels.NewConv(set, "winograd", c.problem(), kernels.Weights{Values: d.weights, Bias: d.bias})
+	return c.bindData(t, set, "winograd", c.data(), threads)
+}
+
+// bindData does so with the data of a case and an algorithm.
+func (c convCase) bindData(t testing.TB, set *kernels.Set, algo string, d *convData, threads int) (kernels.View, workers.Task) {
+	t.Helper()
+	op, err := kernels.NewConv(set, algo, c.problem(), kernels.Weights{Values: d.weights, Bias: d.bias})
 	if err != nil {
 		t.Fatal(err)
 	}
+	out := c.output()
 	source := d.src.in(layout{halo: c.Pad.Max()})
 	dst := kernels.NewView(kernels.Type{}, c.n, out.h, out.w, out.c, 0)
 	task, err := op.Bind(dst, source.view(make([]float32, source.size())), threads)

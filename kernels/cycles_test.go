@@ -103,6 +103,50 @@ func TestQuantizedCycles(t *testing.T) {
 	}
 }
 
+// TestSparseCycles does the same for weights of zero, with vectors of eight lanes and up to eight of them.
+func TestSparseCycles(t *testing.T) {
+	set := &Set{F32: &F32{Lanes: 8, SpMM: Tile[SpMMFunc]{8, make([]SpMMFunc, 8)}}}
+	const none = -1
+	for _, c := range []struct {
+		what                     string
+		in, out, k, groups, size int
+		sparsity, rowSparsity    float64
+		cache                    int
+		direct, rows, sparse     int // cycles
+	}{
+		{"dense", 64, 96, 3, 1, 13, 0, 0, 1 << 20, 169 * 576 * 6, none, none},
+		// 169 pixels are 22 vectors in 3 spans: each of a quarter of 64·96 weights takes 22·0.6 + 3·0.65 = 15.15
+		// cycles, and each of 169·(64+96) inputs and outputs a quarter of a cycle.
+		{"1×1", 64, 96, 1, 1, 13, 0.75, 0, 1 << 20, 169 * 64 * 6, none, 1536*1515/100 + 169*160/4},
+		{"1×1, rows of zeros", 64, 96, 1, 1, 13, 0.75, 0.75, 1 << 20, 169 * 64 * 6, 169 * 16 * 6 * 105 / 100, 1536*1515/100 + 169*160/4},
+		{"1×1, some rows of zeros", 64, 96, 1, 1, 13, 0.75, 0.5, 1 << 20, 169 * 64 * 6, 169 * 32 * 6 * 105 / 100, 1536*1515/100 + 169*160/4},
+		// Each of 9·64 inputs is transposed, half of them for each group.
+		{"3×3, two groups", 64, 96, 3, 2, 13, 0.75, 0, 1 << 20, 169 * 288 * 6, none, 6912*1515/100 + 169*(576+96)/4},
+		// One pixel is one vector, which waits for its own sums.
+		{"dense layer", 64, 96, 1, 1, 1, 0.75, 0, 1 << 20, 64 * 6, none, 1536*27/10 + 160/4},
+		// Of these weights, a quarter comes from beyond the cache: in rows 4 bytes each, in lists 5.
+		{"weights not in the cache", 4096, 4096, 1, 1, 1, 0.75, 0.75, 1 << 20, (4 << 24) / 6, (4 << 22) / 6, (4<<20)*27/10 + 8192/4},
+		{"no weights", 64, 96, 1, 1, 13, 1, 1, 1 << 20, 169 * 64 * 6, 0, 169 * 160 / 4},
+	} {
+		p := Problem{ConvShape: ConvShape{In: c.in, Out: c.out, KH: c.k, KW: c.k, Stride: 1, Pad: Pad(c.k / 2), Groups: c.groups}, H: c.size, W: c.size}
+		p.Sparsity, p.RowSparsity = c.sparsity, c.rowSparsity
+		for _, a := range []struct {
+			algorithm
+			want int
+		}{{direct, c.direct}, {rowAlgorithm, c.rows}, {sparse, c.sparse}} {
+			got, ok := a.cycles(set, p, c.cache)
+			if ok != (a.want != none) || ok && (got < a.want-1 || got > a.want+1) {
+				t.Errorf("%s: %s takes %d cycles, %v, want %d", c.what, a.name, got, ok, a.want)
+			}
+			p := p
+			p.Src, p.Dst = Type{Element: Uint8, Scale: 1}, Type{Element: Uint8, Scale: 1}
+			if _, ok := a.cycles(set, p, c.cache); ok {
+				t.Errorf("%s: %s computes quantized values", c.what, a.name)
+			}
+		}
+	}
+}
+
 // TestPickRule: the algorithm with the least cycles is picked, and among equals the first of the
 // table. An algorithm that cannot compute the problem is never picked.
 func TestPickRule(t *testing.T) {
@@ -114,18 +158,22 @@ func TestPickRule(t *testing.T) {
 	for _, c := range []struct {
 		table      []algorithm
 		want       string
+		cycles     int
 		candidates []string
 	}{
-		{[]algorithm{entry("a", 3, true)}, "a", []string{"a"}},
-		{[]algorithm{entry("a", 3, true), entry("b", 2, true)}, "b", []string{"a", "b"}},
-		{[]algorithm{entry("a", 3, true), entry("b", 3, true)}, "a", []string{"a", "b"}},
-		{[]algorithm{entry("a", 3, true), entry("b", 0, false), entry("c", 1, true)}, "c", []string{"a", "c"}},
-		{[]algorithm{entry("a", 0, false), entry("b", 5, true)}, "b", []string{"b"}},
-		{[]algorithm{entry("a", 0, false)}, "", nil},
+		{[]algorithm{entry("a", 3, true)}, "a", 3, []string{"a"}},
+		{[]algorithm{entry("a", 3, true), entry("b", 2, true)}, "b", 2, []string{"a", "b"}},
+		{[]algorithm{entry("a", 3, true), entry("b", 3, true)}, "a", 3, []string{"a", "b"}},
+		{[]algorithm{entry("a", 3, true), entry("b", 0, false), entry("c", 1, true)}, "c", 1, []string{"a", "c"}},
+		{[]algorithm{entry("a", 0, false), entry("b", 5, true)}, "b", 5, []string{"b"}},
+		{[]algorithm{entry("a", 0, false)}, "", 0, nil},
 	} {
 		algorithms = c.table
 		if got := Pick(nil, p); got != c.want {
 			t.Errorf("picked %s, want %s", got, c.want)
+		}
+		if got := Cycles(nil, p); got != c.cycles {
+			t.Errorf("%d cycles, want %d", got, c.cycles)
 		}
 		if got := Candidates(nil, p); !slices.Equal(got, c.candidates) {
 			t.Errorf("candidates %q, want %q", got, c.candidates)

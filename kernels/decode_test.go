@@ -40,10 +40,12 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"0F 8C cd", "JL", ""},
 	{"0F 8D cd", "JGE", ""},
 	{"0F AF /r", "IMUL", ""},
+	{"0F B6 /r", "MOVZX", ""},
 	{"29 /r", "SUB", ""},
 	{"2B /r", "SUB", ""},
 	{"31 /r", "XOR", ""},
 	{"33 /r", "XOR", ""},
+	{"63 /r", "MOVSXD", ""},
 	{"69 /r id", "IMUL", ""},
 	{"6B /r ib", "IMUL", ""},
 	{"74 cb", "JZ", ""},
@@ -74,6 +76,8 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"VEX.128.66.0F.W1 7E /r", "VMOVQ", "AVX"},
 	{"VEX.256.0F.WIG 10 /r", "VMOVUPS", "AVX"},
 	{"VEX.256.0F.WIG 11 /r", "VMOVUPS", "AVX"},
+	{"VEX.256.0F.WIG 14 /r", "VUNPCKLPS", "AVX"},
+	{"VEX.256.0F.WIG 15 /r", "VUNPCKHPS", "AVX"},
 	{"VEX.256.0F.WIG 28 /r", "VMOVAPS", "AVX"},
 	{"VEX.256.0F.WIG 29 /r", "VMOVAPS", "AVX"},
 	{"VEX.256.0F.WIG 51 /r", "VSQRTPS", "AVX"},
@@ -87,6 +91,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"VEX.256.0F.WIG 5E /r", "VDIVPS", "AVX"},
 	{"VEX.256.0F.WIG 5F /r", "VMAXPS", "AVX"},
 	{"VEX.256.0F.WIG C2 /r ib", "VCMPPS", "AVX"},
+	{"VEX.256.0F.WIG C6 /r ib", "VSHUFPS", "AVX"},
 	{"VEX.256.66.0F.WIG 5B /r", "VCVTPS2DQ", "AVX"},
 	{"VEX.256.66.0F.WIG 67 /r", "VPACKUSWB", "AVX2"},
 	{"VEX.256.66.0F.WIG 6B /r", "VPACKSSDW", "AVX2"},
@@ -110,6 +115,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"VEX.256.66.0F38.W0 78 /r", "VPBROADCASTB", "AVX2"},
 	{"VEX.256.66.0F38.W0 B8 /r", "VFMADD231PS", "FMA3"},
 	{"VEX.256.66.0F38.W0 BC /r", "VFNMADD231PS", "FMA3"},
+	{"VEX.256.66.0F3A.W0 06 /r ib", "VPERM2F128", "AVX"},
 	{"VEX.256.66.0F3A.W0 39 /r ib", "VEXTRACTI128", "AVX2"},
 
 	{"EVEX.128.66.0F.W0 6E /r", "VMOVD", "AVX512F"},
@@ -316,8 +322,8 @@ func modRMSize(code []byte) (int, error) {
 // arm64Instructions are the instructions that arm64 assembly may use, as arm64asm names them.
 // arm64asm decodes no form of them that needs more than ASIMD, such as those for half precision.
 var arm64Instructions = strings.Fields(`
-	ADD ADDS B LDR LDRH LSL LSR MADD MOV MOVK MUL ORR PRFM RET STR SUB SUBS
-	AND DUP EOR FADD FCMEQ FCVTNS FDIV FMAX FMIN FMLA FMLS FMOV FMUL FSQRT FSUB MOVI SCVTF SHL SMLAL SMLAL2 SQADD SQXTN SQXTN2 SQXTUN SQXTUN2 SXTL UMAX USHLL UXTL UZP1`)
+	ADD ADDS B LDR LDRB LDRH LDRSW LSL LSR MADD MOV MOVK MUL ORR PRFM RET STR SUB SUBS
+	AND DUP EOR FADD FCMEQ FCVTNS FDIV FMAX FMIN FMLA FMLS FMOV FMUL FSQRT FSUB LD1R MOVI SCVTF SHL SMLAL SMLAL2 SQADD SQXTN SQXTN2 SQXTUN SQXTUN2 SXTL TRN1 TRN2 UMAX USHLL UXTL UZP1`)
 
 // sdot has the SDOT of 128 bits, which arm64asm does not know: by vector and by element.
 var sdot = []struct{ mask, bits uint32 }{{0xffe0fc00, 0x4e809400}, {0xffc0f400, 0x4f80e000}}

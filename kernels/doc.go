@@ -45,6 +45,10 @@
 // because Go has no fused multiply-add for float32. All of them are within γ(k+2)·(|bias| +
 // Σ|a·b|) of the exact sum of k products, γ(n) = n·u / (1 - n·u), u = 2⁻²⁴.
 //
+// The algorithms that skip weights of zero have the chains of the direct one without them. What is left out adds
+// zero, so the bits are the same, but for the sign of an output of zero, and for inputs that are no finite number: zero
+// times one of those would be NaN.
+//
 // Winograd's algorithm rounds in another order, which is fixed as well: AVX2 and AVX-512 agree bit
 // for bit, at any thread count. [WinogradBound] bounds its error.
 //

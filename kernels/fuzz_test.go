@@ -138,6 +138,39 @@ func FuzzWinograd(f *testing.F) {
 	})
 }
 
+// FuzzSparse compares the algorithms that skip zeros with the reference and with the direct one, for any
+// small shape, in any layout, at any density.
+func FuzzSparse(f *testing.F) {
+	all := sets(f)
+	f.Add(byte(2), byte(4), byte(0), byte(2), byte(2), byte(0), uint16(0x1111), byte(0), byte(4), byte(5), byte(77), byte(0), byte(0), byte(0))
+	f.Add(byte(139), byte(95), byte(0), byte(0), byte(0), byte(0), uint16(0x0000), byte(0), byte(12), byte(14), byte(50), byte(0), byte(0), byte(1))
+	f.Add(byte(15), byte(69), byte(1), byte(0), byte(0), byte(0), uint16(0x1302), byte(1), byte(7), byte(7), byte(0), byte(9), byte(0), byte(2))
+	f.Add(byte(3), byte(9), byte(1), byte(4), byte(3), byte(1), uint16(0x2022), byte(1), byte(9), byte(8), byte(255), byte(3), byte(31), byte(0))
+	f.Add(byte(29), byte(129), byte(0), byte(2), byte(3), byte(0), uint16(0x0000), byte(2), byte(2), byte(3), byte(200), byte(0), byte(8), byte(1)) // a dense layer
+	f.Fuzz(func(t *testing.T, in, out, groups, kh, kw, stride byte, pad uint16, n, h, w, density, dstLayout, srcLayout, threads byte) {
+		g := fuzzed(groups, 1, 3)
+		c := convCase{
+			ConvShape: kernels.ConvShape{
+				In: fuzzed(in, 1, 160) * g, Out: fuzzed(out, 1, 140) * g, KH: fuzzed(kh, 1, 6), KW: fuzzed(kw, 1, 6),
+				Stride: fuzzed(stride, 1, 3), Pad: fuzzedPad(pad, 3), Groups: g,
+			},
+			n: fuzzed(n, 1, 4), h: fuzzed(h, 1, 20), w: fuzzed(w, 1, 40),
+			relu: density%2 == 1,
+		}
+		oh, ow := c.OutSize(c.h, c.w)
+		if oh < 1 || ow < 1 || c.n*oh*ow*c.Out*c.K() > 1<<21 {
+			t.Skip("no output, or too slow")
+		}
+		defer clear(convCache) // a fuzzer does not come back to its shapes
+		defer clear(sparseData)
+		for _, set := range all {
+			for _, algo := range sparseAlgorithms {
+				sparseCase{c, algo, float64(density) / 255}.test(t, set, fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, c.Pad.Max()), fuzzed(threads, 1, 3))
+			}
+		}
+	})
+}
+
 // FuzzPool does for maximum and average pooling, of float32 and of quantized values, what FuzzDirect
 // does for convolutions.
 func FuzzPool(f *testing.F) {

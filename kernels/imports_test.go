@@ -28,6 +28,7 @@ func TestImports(t *testing.T) {
 		{"firebench/net/tensor", []string{"firebench/kernels", "firebench/net/files"}, nil},
 		{"firebench/net/layer", []string{"firebench/kernels", "firebench/kernels/workers"}, nil},
 		{"firebench/net/graph", []string{"firebench/kernels", "firebench/kernels/workers", "firebench/net/layer"}, nil},
+		{"firebench/net/compress", []string{"firebench/kernels", "firebench/net/"}, []string{"gonum.org/v1/gonum/"}},
 		{"firebench/net/onnx", []string{"firebench/kernels", "firebench/net/"}, []string{"google.golang.org/protobuf/encoding/protowire"}},
 		{"firebench/net/codecs", []string{"firebench/net/weights"}, []string{"github.com/klauspost/compress/"}},
 		{"firebench/net/", []string{"firebench/kernels", "firebench/net/"}, []string{"golang.org/x/image/", "golang.org/x/sync/"}},

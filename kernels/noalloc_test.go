@@ -77,6 +77,14 @@ func everyTask(t *testing.T, set *kernels.Set, threads int) map[string]workers.T
 		}
 		task, err := op.Bind(kernels.NewView(kernels.Type{}, 1, oh, ow, s.Out, 1), src, threads)
 		add(fmt.Sprintf("convolution %d×%d", s.KH, s.KW), task, err)
+		for _, algo := range sparseAlgorithms {
+			op, err := pack(set, algo, s, src.H, src.W, prune(s, kerneltest.Random(1, s.Weights()), algo, 0.2), nil, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			task, err := op.Bind(kernels.NewView(kernels.Type{}, 1, oh, ow, s.Out, 1), src, threads)
+			add(fmt.Sprintf("convolution %d×%d, %s", s.KH, s.KW, algo), task, err)
+		}
 	}
 	q := qconv(conv(28, 28, c, 40, 3, 1, 1, 1), 3, 4).problem()
 	qsrc, qdst := kernels.NewView(q.Src, 1, 28, 28, c, 1), kernels.NewView(q.Dst, 1, 28, 28, 40, 1)

@@ -9,7 +9,6 @@ import (
 // and B that of the biases.
 type packed[W, B number] struct {
 	problem Problem
-	rows    int // of a panel
 	blocks  []block
 	panels  []W // packed weights, one panel after the other
 	bias    []B // packed biases: as many for each block as its tile is wide
@@ -18,39 +17,47 @@ type packed[W, B number] struct {
 // A block is the output channels that one tile computes side by side: they share a panel of
 // weights.
 type block struct {
+	index   int  // among the blocks
 	narrow  bool // whether its tile is Tiles.Narrow
 	tile    int  // the tile's width
 	in      int  // the first input channel of the block's group
 	out     int  // the first output channel
 	width   int  // the number of output channels, at most tile
+	rows    int  // of its panel
 	weights int  // where its panel begins in packed.panels
 	bias    int  // where its biases begin in packed.bias
 }
 
-// newPacked divides the output channels of each group into blocks for the wide tile, and
+// newBlocks divides the output channels of each group into blocks for the wide tile, and
 // ends the group with one for the narrow tile where that is wide enough for the channels left.
-// Each block gets a panel of zeros, which the algorithm fills: k rows, as wide as the block's
-// tile.
-func newPacked[W, B number, F any](tiles *Tiles[F], p Problem, k int) packed[W, B] {
-	c := packed[W, B]{problem: p, rows: k}
-	in, out := p.In/p.Groups, p.Out/p.Groups
-	size, columns := 0, 0
-	for g := range p.Groups {
+// Each block's panel has k rows.
+func newBlocks[F any](tiles *Tiles[F], s ConvShape, k int) (blocks []block) {
+	in, out := s.In/s.Groups, s.Out/s.Groups
+	for g := range s.Groups {
 		for n := 0; n < out; {
 			narrow, tile := out-n <= tiles.Narrow.Width, tiles.Wide.Width
 			if narrow {
 				tile = tiles.Narrow.Width
 			}
 			width := min(tile, out-n)
-			c.blocks = append(c.blocks, block{narrow, tile, g * in, g*out + n, width, size, columns})
-			size += k * tile
-			columns += tile
+			blocks = append(blocks, block{index: len(blocks), narrow: narrow, tile: tile, in: g * in, out: g*out + n, width: width, rows: k})
 			n += width
 		}
 	}
-	c.panels = Alloc[W](size)
-	c.bias = Alloc[B](columns)
-	return c
+	return blocks
+}
+
+// newPacked gives each block a panel of zeros, which the algorithm fills, as wide as the block's
+// tile.
+func newPacked[W, B number](p Problem, blocks []block) packed[W, B] {
+	size, columns := 0, 0
+	for i := range blocks {
+		b := &blocks[i]
+		b.weights, b.bias = size, columns
+		size += b.rows * b.tile
+		columns += b.tile
+	}
+	return packed[W, B]{p, blocks, Alloc[W](size), Alloc[B](columns)}
 }
 
 // packChannels packs one number for each output channel, such as its bias, as packed.bias has them;
@@ -85,7 +92,11 @@ func (c *packed[W, B]) executed() int64 {
 	if p.bordered() {
 		oh, ow = p.H, p.W // the border that the padding adds takes no multiply-add
 	}
-	return int64(oh*ow) * int64(c.rows) * int64(len(c.bias))
+	macs := int64(0)
+	for _, b := range c.blocks {
+		macs += int64(b.rows) * int64(b.tile)
+	}
+	return int64(oh*ow) * macs
 }
 
 // checkBind checks the views that a convolution is to be bound to.

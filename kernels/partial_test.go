@@ -42,8 +42,11 @@ func partialOps(t testing.TB, set *kernels.Set) []partialOp {
 	}, winogradShapes...) {
 		c := winogradCase(s, 3, 9, 14, 13, 1)
 		c.n, c.relu = n, true
-		for _, algo := range kernels.Candidates(set, c.problem()) {
-			op, err := kernels.NewConv(set, algo, c.problem(), kernels.Weights{Values: c.data().weights, Bias: c.data().bias})
+		weights := prune(c.ConvShape, c.data().weights, "rows", 0.5) // so that all algorithms are candidates
+		p := c.problem()
+		p.Sparsity, p.RowSparsity = 0.5, 0.5
+		for _, algo := range kernels.Candidates(set, p) {
+			op, err := pack(set, algo, c.ConvShape, c.h, c.w, weights, c.data().bias, true)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -352,7 +355,7 @@ func TestPartialErrors(t *testing.T) {
 func TestPartialSources(t *testing.T) {
 	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		s := kernels.ConvShape{In: 3, Out: 4, KH: 3, KW: 3, Stride: 1, Pad: kernels.Pad(1), Groups: 1}
-		for _, algo := range kernels.Candidates(set, kernels.Problem{ConvShape: s, H: 8, W: 8}) {
+		for _, algo := range kernels.Candidates(set, kernels.Problem{ConvShape: s, H: 8, W: 8, Sparsity: 1, RowSparsity: 1}) {
 			op, err := pack(set, algo, s, 8, 8, make([]float32, s.Weights()), nil, false)
 			if err != nil {
 				t.Fatal(err)

@@ -14,15 +14,20 @@ type prefetch[W number] struct {
 // all use. Their number is tiles, and their sums have so many steps. Behind the last panel there is
 // nothing to prefetch.
 func (c *packed[W, B]) prefetch(b *block, steps, tiles int) prefetch[W] {
-	panel := c.rows * b.tile
-	if b.weights+panel == len(c.panels) {
+	panel := b.rows * b.tile
+	if panel == 0 || b.weights+panel == len(c.panels) {
 		return prefetch[W]{weights: c.panels[b.weights:]}
 	}
 	return prefetch[W]{c.panels[b.weights+panel:], panel / tiles, prefetchBytes[W](panel/steps, tiles)}
 }
 
 // start returns where the share of tile i begins.
-func (p prefetch[W]) start(i int) *W { return &p.weights[min(i*p.share, len(p.weights)-1)] }
+func (p prefetch[W]) start(i int) *W {
+	if len(p.weights) == 0 {
+		return nil
+	}
+	return &p.weights[min(i*p.share, len(p.weights)-1)]
+}
 
 // prefetchBytes returns how many bytes each step of a tile's sum must prefetch so that all
 // tiles together prefetch one panel: a panel has a row of width weights for each step.

@@ -27,7 +27,7 @@ var qdirect = algorithm{
 			u = scalarSet.U8 // slow, but no network that was calibrated has such outputs
 		}
 		s := newQSums(u, p.ConvShape)
-		c := &qdirectConv{packed: newPacked[uint8, int32](&u.Conv, p, s.columnBytes()), u8: u, sums: s}
+		c := &qdirectConv{packed: newPacked[uint8, int32](p, newBlocks(&u.Conv, p.ConvShape, s.columnBytes())), u8: u, sums: s}
 		c.scale = Alloc[float32](len(c.bias))
 		packChannels(c.bias, c.blocks, q.folded(p.Src.Zero-u.Offset))
 		packChannels(c.scale, c.blocks, q.scale)

@@ -45,20 +45,23 @@ func guardScratch(t testing.TB, task workers.Task, memory []slab, side int) []sl
 func TestShareScratch(t *testing.T) {
 	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for threads := 1; threads <= 2; threads++ {
-			cases := []convCase{
+			type bound interface {
+				bind(t testing.TB, set *kernels.Set, threads int) (kernels.View, workers.Task)
+			}
+			cases := []bound{
 				conv(13, 14, 17, 9, 3, 1, 1, 1),
 				conv(31, 30, 3, set.F32.Conv.Wide.Width+1, 7, 2, 0, 1),
-				conv(9, 9, 4, 10, 5, 1, 2, 2),
+				sparseCase{conv(9, 9, 4, 10, 5, 1, 2, 2), "sparse", 0.3},
 				conv(9, 40, 4, 3, 1, 1, 0, 1), // direct, with fewer channels than its tile
 			}
 			var tasks []workers.Task
 			var dsts []kernels.View
 			var alone [][]float32
 			for _, c := range cases {
-				dst, task := c.bindWinograd(t, set, threads)
+				dst, task := c.bind(t, set, threads)
 				run(task, threads)
 				alone = append(alone, kernels.Data[float32](dst))
-				dst, task = c.bindWinograd(t, set, threads)
+				dst, task = c.bind(t, set, threads)
 				tasks, dsts = append(tasks, task), append(dsts, dst)
 			}
 			relu, err := kernels.BindReLU(set, dsts[0], dsts[0], threads) // needs no scratch memory
@@ -122,15 +125,15 @@ func TestShareScratchAlone(t *testing.T) {
 			var dsts [3][]kernels.View
 			var want [][]float32
 			for _, c := range cases {
-				dst, task := c.bindWinograd(t, set, threads)
+				dst, task := c.bind(t, set, threads)
 				run(task, threads)
 				want = append(want, kernels.Data[float32](dst))
 				for j := range lists {
-					dst, task := c.bindWinograd(t, set, 1)
+					dst, task := c.bind(t, set, 1)
 					lists[j], dsts[j] = append(lists[j], task), append(dsts[j], dst)
 				}
 			}
-			dst, task := cases[0].bindWinograd(t, set, threads)
+			dst, task := cases[0].bind(t, set, threads)
 			size := kernels.ShareScratch(threads, []workers.Task{task}, lists[:]...)
 			most := 0
 			for j, list := range lists {

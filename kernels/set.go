@@ -27,6 +27,24 @@ package kernels
 // a sum, from prefetch on. No result depends on prefetch or prefetchStep; prefetch may be nil.
 type ConvFunc = func(dst, src, weights, bias, prefetch *float32, offsets *int, runs, runLen, srcStride, dstStride, tiles, prefetchStep int, lower float32)
 
+// A RowConvFunc computes what a ConvFunc does with weights of which only some rows are stored, those
+// that are not zero. Offsets are those of the inputs of these rows:
+//
+//	for t := range tiles {
+//		for m := range M {
+//			for n := range W {
+//				acc := bias[n]
+//				for j := range k {
+//					acc = fma(src[(t*M+m)*srcStride+offsets[j]], weights[j*W+n], acc)
+//				}
+//				dst[(t*M+m)*dstStride+n] = max(acc, lower)
+//			}
+//		}
+//	}
+//
+// k is at least 0, and tiles at least 1; prefetch and prefetchStep are as in a ConvFunc.
+type RowConvFunc = func(dst, src, weights, bias, prefetch *float32, offsets *int32, k, srcStride, dstStride, tiles, prefetchStep int, lower float32)
+
 // A BatchMatMulFunc computes a batch of matrix products of one shape. Each has tiles·M rows and
 // W columns, where M and W are the tile's height and width, and sums of k terms. Strides count
 // float32 values:
@@ -47,6 +65,27 @@ type ConvFunc = func(dst, src, weights, bias, prefetch *float32, offsets *int, r
 //
 // batch, k and tiles are at least 1; prefetch and prefetchStep are as in a ConvFunc.
 type BatchMatMulFunc = func(dst, src, weights, prefetch *float32, batch, k, tiles, srcMatrix, dstMatrix, srcStride, prefetchStep int)
+
+// A SpMMFunc multiplies a sparse matrix by a dense one with W columns. Each row of the sparse matrix has
+// some values, whose columns ascend, and a bias:
+//
+//	next := 0
+//	for r := range rows {
+//		for n := range W {
+//			acc := bias[r]
+//			for j := range counts[r] {
+//				acc = fma(values[next+j], src[columns[next+j]*W+n], acc)
+//			}
+//			dst[r*W+n] = max(acc, lower)
+//		}
+//		next += counts[r]
+//	}
+//
+// rows is at least 1; a row may have no values. lower is as in a ConvFunc.
+type SpMMFunc = func(dst, src, values, bias *float32, columns, counts *uint8, rows int, lower float32)
+
+// A SpMMAddFunc is a [SpMMFunc] whose sums start at dst[r*W+n] instead of the bias.
+type SpMMAddFunc = func(dst, src, values *float32, columns, counts *uint8, rows int, lower float32)
 
 // Transforms are the kernels before and after the matrix products of Winograd's algorithm
 // F(Outputs×Outputs, r×r), whose tiles have n×n inputs, n = Outputs+r-1. The sums below have no
@@ -100,10 +139,26 @@ type Set struct {
 type F32 struct {
 	Lanes int // float32 values in a vector
 
-	// Conv and BatchMatMul have tiles of the same sizes. The narrow ones are one vector wide, or
-	// the same as the wide ones.
+	// Conv, RowConv and BatchMatMul have tiles of the same sizes. The narrow ones are one vector
+	// wide, or the same as the wide ones.
 	Conv        Tiles[ConvFunc]
+	RowConv     Tiles[RowConvFunc]
 	BatchMatMul Tiles[BatchMatMulFunc]
+
+	// SpMM and SpMMAdd have a function for each number of vectors in a row of the dense matrix. Width is
+	// that of a vector.
+	SpMM    Tile[SpMMFunc]
+	SpMMAdd []SpMMAddFunc
+
+	// Transpose transposes a matrix; rows and cols are multiples of TransposeSide:
+	//
+	//	for r := range rows {
+	//		for c := range cols {
+	//			dst[c*dstStride+r] = src[r*srcStride+c]
+	//		}
+	//	}
+	Transpose     func(dst, src *float32, rows, cols, dstStride, srcStride int)
+	TransposeSide int
 
 	// MaxPool3x3s2 computes the maximum over each of a row of 3×3 windows with stride 2:
 	//

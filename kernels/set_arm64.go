@@ -15,6 +15,7 @@ const peakFMAs = 24
 // networks would use it.
 var (
 	neonConv        = Tile[ConvFunc]{8, neon.ConvX8[:]}
+	neonRowConv     = Tile[RowConvFunc]{8, neon.RowConvX8[:]}
 	neonBatchMatMul = Tile[BatchMatMulFunc]{8, neon.BatchMatMulX8[:]}
 
 	neonQConv        = Tile[QConvFunc]{8, neon.QConvX8[:]}
@@ -23,17 +24,22 @@ var (
 )
 
 var neonSet = Set{ISA: NEON, F32: &F32{
-	Lanes:        4,
-	Conv:         Tiles[ConvFunc]{neonConv, neonConv, 1},
-	BatchMatMul:  Tiles[BatchMatMulFunc]{neonBatchMatMul, neonBatchMatMul, 1},
-	MaxPool3x3s2: neon.MaxPool3x3s2,
-	MaxPool:      neon.MaxPool,
-	AvgPool:      neon.AvgPool,
-	Add:          neon.Add,
-	ReLU:         neon.ReLU,
-	LRNSquare:    neon.LRNSquare,
-	LRN:          neon.LRN,
-	SpaceToDepth: neon.SpaceToDepth,
+	Lanes:         4,
+	Conv:          Tiles[ConvFunc]{neonConv, neonConv, 1},
+	RowConv:       Tiles[RowConvFunc]{neonRowConv, neonRowConv, 1},
+	BatchMatMul:   Tiles[BatchMatMulFunc]{neonBatchMatMul, neonBatchMatMul, 1},
+	SpMM:          Tile[SpMMFunc]{4, neon.SpMMX4[:]},
+	SpMMAdd:       neon.SpMMAddX4[:],
+	Transpose:     neon.Transpose,
+	TransposeSide: 4,
+	MaxPool3x3s2:  neon.MaxPool3x3s2,
+	MaxPool:       neon.MaxPool,
+	AvgPool:       neon.AvgPool,
+	Add:           neon.Add,
+	ReLU:          neon.ReLU,
+	LRNSquare:     neon.LRNSquare,
+	LRN:           neon.LRN,
+	SpaceToDepth:  neon.SpaceToDepth,
 	Winograd: [6]Transforms{
 		3: {4, neon.WinogradInput6, neon.WinogradOutput6x4},
 		4: {5, neon.WinogradInput8, neon.WinogradOutput8x5},

@@ -20,8 +20,11 @@ func (t Tile[F]) Name(family string, isa ISA) string {
 
 // split divides n pixels, or rows, among as few tiles as possible, of almost equal heights: first
 // taller tiles that are height+1 high, then shorter tiles that are height high.
-func (t Tile[F]) split(n int) (height, taller, shorter int) {
-	tiles := (n + t.Height() - 1) / t.Height()
+func (t Tile[F]) split(n int) (height, taller, shorter int) { return split(n, t.Height()) }
+
+// split does so for tiles up to highest high.
+func split(n, highest int) (height, taller, shorter int) {
+	tiles := (n + highest - 1) / highest
 	return n / tiles, n % tiles, tiles - n%tiles
 }
 

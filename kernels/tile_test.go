@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"testing"
+	"unsafe"
 
 	"firebench/kernels"
 	"firebench/kernels/kerneltest"
@@ -18,6 +19,7 @@ func TestConvTiles(t *testing.T) {
 	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
 		for i, name := range []string{"wide", "narrow"} {
 			conv := [...]kernels.Tile[kernels.ConvFunc]{set.F32.Conv.Wide, set.F32.Conv.Narrow}[i]
+			rowConv := [...]kernels.Tile[kernels.RowConvFunc]{set.F32.RowConv.Wide, set.F32.RowConv.Narrow}[i]
 			matMul := [...]kernels.Tile[kernels.BatchMatMulFunc]{set.F32.BatchMatMul.Wide, set.F32.BatchMatMul.Narrow}[i]
 			if conv.Width%set.F32.Lanes != 0 {
 				t.Errorf("the %s tile is %d channels wide, no multiple of %d lanes", name, conv.Width, set.F32.Lanes)
@@ -26,6 +28,14 @@ func TestConvTiles(t *testing.T) {
 				t.Run(fmt.Sprintf("%s=%dx%d", name, i+1, conv.Width), func(t *testing.T) {
 					testConvTile(t, f, i+1, conv.Width, mulAdd(set.ISA))
 					testConvTileNaN(t, f, i+1, conv.Width)
+				})
+			}
+			if rowConv.Height() != conv.Height() || rowConv.Width != conv.Width {
+				t.Fatalf("the %s tile is %d×%d for rows, %d×%d for convolutions", name, rowConv.Height(), rowConv.Width, conv.Height(), conv.Width)
+			}
+			for i, f := range rowConv.Funcs {
+				t.Run(fmt.Sprintf("rowconv %s=%dx%d", name, i+1, rowConv.Width), func(t *testing.T) {
+					testRowConvTile(t, f, i+1, rowConv.Width, mulAdd(set.ISA))
 				})
 			}
 			if matMul.Height() != conv.Height() || matMul.Width != conv.Width {
@@ -112,6 +122,52 @@ func testConvTile(t *testing.T, f kernels.ConvFunc, height, width int, mulAdd fu
 							return
 						}
 					}
+				}
+			}
+		}
+	}
+}
+
+// testRowConvTile compares one height of a tile with the loops of RowConvFunc, bit for bit. Offsets are in
+// no order, and without any there is no memory for weights.
+func testRowConvTile(t *testing.T, f kernels.RowConvFunc, height, width int, mulAdd func(x, y, z float32) float32) {
+	const maxK, maxTiles, gap = 9, 3, 5
+	pixels := maxTiles * height
+	values := kerneltest.Random(1, (pixels-1)*(maxK+gap)+maxK)
+	panel := kerneltest.Random(2, maxK*width)
+	biases := kerneltest.Random(3, width)
+	dstMem := guarded(t, pixels*(width+gap))
+	srcMem := guarded(t, len(values))
+	weightMem := guarded(t, len(panel))
+	biasMem := guarded(t, width)
+	offsetMem := guarded(t, maxK)
+	for k := range maxK + 1 {
+		for tiles := 1; tiles <= maxTiles; tiles++ {
+			pixels := tiles * height
+			for side := range sides {
+				srcStride, dstStride := max(k, 1)+k%2*gap, width+tiles%2*gap
+				lower := negInf
+				if (k+tiles)%2 == 0 {
+					lower = 0
+				}
+				src := srcMem.load(side, values[:(pixels-1)*srcStride+max(k, 1)])
+				weights := weightMem.load(side, panel[:k*width])
+				bias := biasMem.load(side, biases)
+				offsets := unsafe.Slice((*int32)(unsafe.Pointer(unsafe.SliceData(offsetMem.slice(side, k)))), k)
+				for j := range offsets {
+					offsets[j] = int32((j*7 + 3) % k)
+				}
+				dst := dstMem.blank(side, (pixels-1)*dstStride+width)
+				f(&dst[0], &src[0], unsafe.SliceData(weights), &bias[0], unsafe.SliceData(weights), unsafe.SliceData(offsets), k, srcStride, dstStride, tiles, 7, lower)
+				compareRows(t, fmt.Sprintf("k=%d tiles=%d lower=%v, %s", k, tiles, lower, sides[side]), dst, pixels, width, dstStride, func(m, n int) float64 {
+					acc := bias[n]
+					for j := range k {
+						acc = mulAdd(src[m*srcStride+int(offsets[j])], weights[j*width+n], acc)
+					}
+					return float64(max(acc, lower))
+				}, nil)
+				if t.Failed() {
+					return
 				}
 			}
 		}

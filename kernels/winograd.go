@@ -160,7 +160,7 @@ func newWinograd[E, T, P number](products *winogradProducts[T, P], p Problem, f 
 	taps := winogradTaps(p.ConvShape)
 	subkernels := subkernels(taps, f.R)
 	k := vectors(p.In/p.Groups*p.Stride*p.Stride*len(subkernels)*len(subkernels), products.Group) * products.Group
-	return &winogradConv[E, T, P]{newPacked[T, P](products, p, f.N()*f.N()*k), kernels, products, f, taps, subkernels, k}
+	return &winogradConv[E, T, P]{newPacked[T, P](p, newBlocks(products, p.ConvShape, f.N()*f.N()*k)), kernels, products, f, taps, subkernels, k}
 }
 
 // subkernels returns the first tap of each subkernel of r taps, see winogradConv.

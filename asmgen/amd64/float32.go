@@ -45,6 +45,20 @@ type float32s struct{ sums }
 func (f float32s) Splat(c float32) vec.V       { return f.m.splat(operand.F32(c)) }
 func (f float32s) SplatArg(param string) vec.V { return f.m.splatArg(param) }
 
+func (f float32s) SplatAt(p vec.R) vec.V {
+	v := f.m.vector()
+	f.m.Ctx.VBROADCASTSS(operand.Mem{Base: p}, v)
+	return v
+}
+
+func (f float32s) AddMulRow(sums []vec.V, factors vec.R, i int, row vec.R) {
+	factor := vec.Named(f.m, "factor", f.m.vector())
+	f.m.Ctx.VBROADCASTSS(operand.Mem{Base: factors, Disp: i * vec.F32.Size}, factor)
+	for v, sum := range sums {
+		f.m.Ctx.VFMADD231PS(operand.Mem{Base: row, Disp: v * f.m.size}, factor, sum)
+	}
+}
+
 func (f float32s) Add(a, b vec.V) vec.V {
 	r := f.m.vector()
 	f.m.Ctx.VADDPS(b, a, r)

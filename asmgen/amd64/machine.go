@@ -198,6 +198,13 @@ func (m *Machine) AddMulTo(dst, src vec.R, n int) {
 	}
 }
 
+func (m *Machine) AddMul(a, b vec.R, n int) vec.R {
+	r := m.Ctx.GP64()
+	m.Ctx.IMUL3Q(operand.U32(uint32(n)), b, r)
+	m.Ctx.ADDQ(a, r)
+	return r
+}
+
 // log2 is the binary logarithm of a power of two.
 func log2(n int) int {
 	if bits.OnesCount(uint(n)) != 1 {
@@ -217,7 +224,21 @@ func (m *Machine) LoadInt(p vec.R) vec.R {
 	return r
 }
 
+func (m *Machine) LoadInt32(p vec.R, i int) vec.R {
+	r := m.Ctx.GP64()
+	m.Ctx.MOVLQSX(operand.Mem{Base: p, Disp: i * vec.S32.Size}, r)
+	return r
+}
+
+func (m *Machine) LoadByte(p vec.R, i int) vec.R {
+	r := m.Ctx.GP64()
+	m.Ctx.MOVBQZX(operand.Mem{Base: p, Disp: i}, r)
+	return r
+}
+
+func (m *Machine) SkipBytes(p vec.R, n int)   { m.skip(p, n) }
 func (m *Machine) SkipInts(p vec.R, n int)    { m.skip(p, n*intSize) }
+func (m *Machine) SkipInt32s(p vec.R, n int)  { m.skip(p, n*vec.S32.Size) }
 func (m *Machine) SkipVectors(p vec.R, n int) { m.skip(p, n*m.size) }
 
 func (m *Machine) skip(p vec.R, bytes int) {
@@ -286,4 +307,34 @@ func (m *Machine) Store(v vec.V, p vec.R, i int) {
 
 func (m *Machine) StoreAt(v vec.V, p, x vec.R) {
 	m.Ctx.VMOVUPS(v, operand.Mem{Base: p, Index: x, Scale: 1})
+}
+
+// Transpose interleaves neighbouring rows, then pairs of them, within the halves of the vectors, and
+// exchanges halves.
+func (m *Machine) Transpose(rows []vec.V) []vec.V {
+	if m.wide() || len(rows) != 8 {
+		panic(fmt.Sprintf("amd64: transposing %d vectors of %d bytes", len(rows), m.size))
+	}
+	result := func() vec.V { return m.vector() }
+	var pairs [8]vec.V // 2i has columns 0, 1, 4 and 5 of rows 2i and 2i+1, 2i+1 has the others
+	for i := 0; i < 8; i += 2 {
+		pairs[i], pairs[i+1] = result(), result()
+		m.Ctx.VUNPCKLPS(rows[i+1], rows[i], pairs[i])
+		m.Ctx.VUNPCKHPS(rows[i+1], rows[i], pairs[i+1])
+	}
+	var fours [8]vec.V // j has columns j and j+4 of the first four rows, j+4 of the others
+	for i := 0; i < 8; i += 4 {
+		for j := range 4 {
+			fours[i+j] = result()
+			low, high := pairs[i+j/2], pairs[i+2+j/2]
+			m.Ctx.VSHUFPS(operand.U8(0x44+j%2*0xaa), high, low, fours[i+j])
+		}
+	}
+	columns := make([]vec.V, 8)
+	for j := range 4 {
+		columns[j], columns[j+4] = result(), result()
+		m.Ctx.VPERM2F128(operand.U8(0x20), fours[j+4], fours[j], columns[j])
+		m.Ctx.VPERM2F128(operand.U8(0x31), fours[j+4], fours[j], columns[j+4])
+	}
+	return columns
 }

@@ -161,29 +161,38 @@ func (s sums) loadWeights(w vec.R, i int) vec.V {
 }
 
 func (s sums) Outer(acc [][]vec.V, tile vec.Rows, w vec.R, steps int) {
-	m, r := s.m, tile.(*rows)
-	vectors := len(acc[0])
+	r := tile.(*rows)
 	for k := range steps {
-		weights := make([]vec.V, vectors)
-		for v := range weights {
-			weights[v] = s.loadWeights(w, k*vectors+v)
-		}
-		vec.NameAll(m, "weights", weights)
-		for i, row := range acc {
-			input := r.at(i, k*vec.S32.Size)
-			if s.broadcasts(vectors) {
-				s.embedded(input, weights[0], row[0])
-				continue
-			}
-			a := vec.Named(m, "input", m.vector())
-			s.broadcast(input, a)
-			for v := range row {
-				s.multiply(row[v], weights[v], a)
-			}
-		}
+		s.outer(acc, r, w, k, k)
 	}
-	m.skip(w, steps*vectors*s.weightBytes())
+	s.m.skip(w, steps*len(acc[0])*s.weightBytes())
 	for _, b := range r.bases {
 		s.Skip(b, steps*s.Group())
+	}
+}
+
+func (s sums) OuterAt(acc [][]vec.V, tile vec.Rows, w vec.R, k int) {
+	s.outer(acc, tile.(*rows), w, 0, k)
+}
+
+// outer adds an outer product: of group input of each row, and row k of the weights.
+func (s sums) outer(acc [][]vec.V, r *rows, w vec.R, input, k int) {
+	m, vectors := s.m, len(acc[0])
+	weights := make([]vec.V, vectors)
+	for v := range weights {
+		weights[v] = s.loadWeights(w, k*vectors+v)
+	}
+	vec.NameAll(m, "weights", weights)
+	for i, row := range acc {
+		input := r.at(i, input*vec.S32.Size)
+		if s.broadcasts(vectors) {
+			s.embedded(input, weights[0], row[0])
+			continue
+		}
+		a := vec.Named(m, "input", m.vector())
+		s.broadcast(input, a)
+		for v := range row {
+			s.multiply(row[v], weights[v], a)
+		}
 	}
 }

@@ -49,6 +49,30 @@ func (f float32s) SplatArg(param string) vec.V {
 	return v
 }
 
+func (f float32s) SplatAt(p vec.R) vec.V {
+	v := f.m.Ctx.XMM()
+	f.m.emit("VLD1R (R{1}), [V{0}.S4]", out(v), in(p))
+	return v
+}
+
+// rowAhead is how many loads come before the first multiply-add of AddMulRow, as many registers as
+// they need.
+const rowAhead = 4
+
+func (f float32s) AddMulRow(sums []vec.V, factors vec.R, i int, row vec.R) {
+	factor := vec.Named(f.m, "factor", f.m.Ctx.XMM())
+	f.m.emit(fmt.Sprintf("FMOVS %d(R{1}), F{0}", imm(i*vec.F32.Size, 0, 16380, vec.F32.Size)), out(factor), in(factors))
+	inputs := make([]vec.V, len(sums))
+	for v := range len(sums) + rowAhead {
+		if v < len(sums) {
+			inputs[v] = f.m.Load(row, v)
+		}
+		if done := v - rowAhead; done >= 0 {
+			f.m.word("fmla", []ref{inout(sums[done]), in(inputs[done]), in(factor)}, 0)
+		}
+	}
+}
+
 func (f float32s) Add(a, b vec.V) vec.V {
 	r := f.m.Ctx.XMM()
 	f.m.word("fadd", []ref{out(r), in(a), in(b)})

@@ -312,6 +312,16 @@ func (m *Machine) AddMulTo(dst, src vec.R, n int) {
 	m.emit("MADD R{1}, R{0}, R{2}, R{0}", inout(dst), in(src), in(m.Int(n)))
 }
 
+func (m *Machine) AddMul(a, b vec.R, n int) vec.R {
+	r := m.Ctx.GP64()
+	if bits.OnesCount(uint(n)) == 1 {
+		m.addShifted(r, a, b, log2(n))
+	} else {
+		m.emit("MADD R{2}, R{1}, R{3}, R{0}", out(r), in(a), in(b), in(m.Int(n)))
+	}
+	return r
+}
+
 // addShifted sets dst to a + b·2^shift.
 func (m *Machine) addShifted(dst, a, b vec.R, shift int) {
 	if shift == 0 {
@@ -339,7 +349,21 @@ func (m *Machine) LoadInt(p vec.R) vec.R {
 	return r
 }
 
+func (m *Machine) LoadInt32(p vec.R, i int) vec.R {
+	r := m.Ctx.GP64()
+	m.emit(fmt.Sprintf("MOVW %d(R{1}), R{0}", imm(i*vec.S32.Size, 0, 16380, vec.S32.Size)), out(r), in(p))
+	return r
+}
+
+func (m *Machine) LoadByte(p vec.R, i int) vec.R {
+	r := m.Ctx.GP64()
+	m.emit(fmt.Sprintf("MOVBU %d(R{1}), R{0}", imm(i, 0, 4095, 1)), out(r), in(p))
+	return r
+}
+
+func (m *Machine) SkipBytes(p vec.R, n int)   { m.skip(p, n) }
 func (m *Machine) SkipInts(p vec.R, n int)    { m.skip(p, n*intSize) }
+func (m *Machine) SkipInt32s(p vec.R, n int)  { m.skip(p, n*vec.S32.Size) }
 func (m *Machine) SkipVectors(p vec.R, n int) { m.skip(p, n*size) }
 
 func (m *Machine) skip(p vec.R, bytes int) {
@@ -415,3 +439,21 @@ func (m *Machine) Store(v vec.V, p vec.R, i int) {
 }
 
 func (m *Machine) StoreAt(v vec.V, p, x vec.R) { m.word("str", []ref{in(v), in(p), in(x)}) }
+
+// Transpose exchanges neighbouring values of rows, then pairs of them.
+func (m *Machine) Transpose(rows []vec.V) []vec.V {
+	if len(rows) != 4 {
+		panic(fmt.Sprintf("arm64: transposing %d vectors", len(rows)))
+	}
+	both := func(arrangement string, a, b vec.V) (vec.V, vec.V) {
+		even, odd := m.Ctx.XMM(), m.Ctx.XMM()
+		m.emit(fmt.Sprintf("VTRN1 V{2}.%[1]s, V{1}.%[1]s, V{0}.%[1]s", arrangement), out(even), in(a), in(b))
+		m.emit(fmt.Sprintf("VTRN2 V{2}.%[1]s, V{1}.%[1]s, V{0}.%[1]s", arrangement), out(odd), in(a), in(b))
+		return even, odd
+	}
+	a0, a1 := both("S4", rows[0], rows[1])
+	b0, b1 := both("S4", rows[2], rows[3])
+	c0, c2 := both("D2", a0, b0)
+	c1, c3 := both("D2", a1, b1)
+	return []vec.V{c0, c1, c2, c3}
+}

@@ -226,7 +226,21 @@ func (s sums) OuterRegisters(rows, vectors int) int {
 // steps as a block has. A broadcast per row and step would take a slot that
 // multiply-adds need.
 func (s sums) Outer(acc [][]vec.V, tile vec.Rows, w vec.R, steps int) {
-	m, r := s.m, tile.(*rows)
+	r := tile.(*rows)
+	s.outer(acc, r, w, 0, steps)
+	s.m.skip(w, steps*len(acc[0])/len(s.words)*s.weightBytes())
+	for _, b := range r.bases {
+		s.Skip(b, steps*s.group)
+	}
+}
+
+func (s sums) OuterAt(acc [][]vec.V, tile vec.Rows, w vec.R, k int) {
+	s.outer(acc, tile.(*rows), w, k, 1)
+}
+
+// outer adds steps outer products: of the first inputs of each row, and the weights from row k on.
+func (s sums) outer(acc [][]vec.V, r *rows, w vec.R, k, steps int) {
+	m := s.m
 	vectors, parts := len(acc[0]), len(s.words)
 	if vectors%parts != 0 {
 		panic(fmt.Sprintf("arm64: weights for %d accumulators, vectors of weights are for %d", vectors, parts))
@@ -244,7 +258,7 @@ func (s sums) Outer(acc [][]vec.V, tile vec.Rows, w vec.R, steps int) {
 		case loadRow:
 			inputs[a.row] = vec.Named(m, "inputs", s.loadSteps(r, a.row, steps))
 		case loadWeights:
-			weights[a.weights] = vec.Named(m, "weights", s.loadWeights(w, a.weights))
+			weights[a.weights] = vec.Named(m, "weights", s.loadWeights(w, k*vectors/parts+a.weights))
 		case multiply:
 			for s.signed() && flipped < len(acc) && inputs[flipped] != nil && (flipped-a.row)*vectors <= a.vector+convertAhead {
 				m.emit("VEOR V{1}.B16, V{0}.B16, V{0}.B16", inout(inputs[flipped]), in(flip))
@@ -257,10 +271,6 @@ func (s sums) Outer(acc [][]vec.V, tile vec.Rows, w vec.R, steps int) {
 			}
 			m.word(s.words[a.vector%parts], []ref{inout(acc[a.row][a.vector]), in(weights[a.weights]), in(inputs[a.row])}, a.step)
 		}
-	}
-	m.skip(w, len(weights)*s.weightBytes())
-	for _, b := range r.bases {
-		s.Skip(b, steps*s.group)
 	}
 }
 

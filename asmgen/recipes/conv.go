@@ -34,25 +34,44 @@ func conv(t *sums, f vec.Float32, name string) {
 			"			}",
 			"		}",
 			"	}"}, prefetchDoc(t.rows)...)...)
-	t.convolve(f, "runLen", func() {
-		t.Comment("The sums, at least lower, are the outputs")
-		lower := f.SplatArg("lower")
-		dst, dstStride := t.Arg("dst"), distance(t, f, "dstStride")
-		for _, row := range t.sum {
-			for v := range row {
-				f.MaxWith(row[v], lower)
-				t.Store(row[v], dst, v)
-			}
-			t.AddTo(dst, dstStride)
-		}
-		t.SetArg("dst", dst)
-	})
+	t.convolve(f, "runLen", func() { t.storeSums(f) })
 }
 
-// convolve emits the body of a convolution's function. Its arguments count values of the
-// type unit, and steps is the one that says how many steps of the sums a run has. store
-// stores the outputs of a tile and moves dst behind them.
+// storeSums stores the outputs of a tile.
+func (t *sums) storeSums(f vec.Float32) {
+	t.Comment("The sums, at least lower, are the outputs")
+	lower := f.SplatArg("lower")
+	dst, dstStride := t.Arg("dst"), distance(t, f, "dstStride")
+	for _, row := range t.sum {
+		for v := range row {
+			f.MaxWith(row[v], lower)
+			t.Store(row[v], dst, v)
+		}
+		t.AddTo(dst, dstStride)
+	}
+	t.SetArg("dst", dst)
+}
+
+// convolve emits the body of a convolution's function, whose inputs come in runs. Its arguments
+// count values of the type unit, and steps is the one that says how many steps of the sums a run
+// has. store stores the outputs of a tile and moves dst behind them.
 func (t *sums) convolve(unit vec.Elements, steps string, store func()) {
+	t.eachTile(unit, prefetchesTiles(t), func() {
+		offsets := t.Arg("offsets")
+		t.Loop("run", "For each run of inputs, such as a row of the kernel window", t.Arg("runs"), func() {
+			src := t.Arg("src")
+			offset := vec.Named(t, "offset", t.LoadInt(offsets))
+			t.SkipInts(offsets, 1)
+			t.inputs.Start(vec.Named(t, "run", unit.Address(src, offset)))
+			t.addProducts(t.Arg(steps))
+		})
+	}, store)
+}
+
+// eachTile emits the body of a convolution's function. add adds the products of a tile to its sums,
+// and store stores them and moves dst behind them. With prefetch, a tile asks for what the next one
+// reads and writes.
+func (t *sums) eachTile(unit vec.Elements, prefetch bool, add, store func()) {
 	t.begin(unit)
 	t.LoopArg("tile", fmt.Sprintf("For each tile of %d×%d, pixels by channels", t.rows, t.cols), "tiles", func() {
 		bias := t.Arg("bias")
@@ -69,7 +88,7 @@ func (t *sums) convolve(unit vec.Elements, steps string, store func()) {
 			}
 			return row
 		})
-		if t.rows > nearRows && prefetchesTiles(t) {
+		if t.rows > nearRows && prefetch {
 			t.Comment("Stores wait for their cache lines, one after the other: prefetch the next tile's")
 			dst, dstStride := t.Arg("dst"), distance(t, unit, "dstStride")
 			t.AddMulTo(dst, dstStride, t.rows)
@@ -83,14 +102,7 @@ func (t *sums) convolve(unit vec.Elements, steps string, store func()) {
 			t.AddMulTo(t.nextInputs, t.stride, t.rows)
 		}
 		t.weights = t.Arg("weights")
-		offsets := t.Arg("offsets")
-		t.Loop("run", "For each run of inputs, such as a row of the kernel window", t.Arg("runs"), func() {
-			src := t.Arg("src")
-			offset := vec.Named(t, "offset", t.LoadInt(offsets))
-			t.SkipInts(offsets, 1)
-			t.inputs.Start(vec.Named(t, "run", unit.Address(src, offset)))
-			t.addProducts(t.Arg(steps))
-		})
+		add()
 		store()
 		src := t.Arg("src")
 		t.AddMulTo(src, t.stride, t.rows)

@@ -48,6 +48,7 @@ type sums struct {
 	stride       vec.R     // from row to row of the inputs
 	inputs       vec.Rows  // of the next step
 	weights      vec.R     // of the next step
+	scattered    bool      // whether each step's inputs lie in cache lines of their own
 	sum          [][]vec.V // by row and vector
 
 	// What is prefetched beside the steps, or nil.
@@ -83,8 +84,13 @@ func (t *sums) start(comment string, row func(i int) []vec.V) {
 // counts.
 func prefetchesTiles(m vec.Vectors) bool { return !narrow(m) }
 
-// addProducts adds n outer products to the sums.
+// addProducts adds n outer products of inputs that lie beside each other to the sums.
 func (t *sums) addProducts(n vec.R) {
+	t.addSteps(n, func(n int) { t.products.Outer(t.sum, t.inputs, t.weights, n) })
+}
+
+// addSteps adds n outer products to the sums; outer adds some of them, and skips their weights.
+func (t *sums) addSteps(n vec.R, outer func(n int)) {
 	unroll := 1
 	for unroll < 4 && unroll*t.rows*t.perRow() < unrollMACs {
 		unroll *= 2
@@ -95,9 +101,12 @@ func (t *sums) addProducts(n vec.R) {
 		for i := 0; t.rows <= nearRows && i < n*weights; i += cacheLine {
 			t.Prefetch(t.weights, near+i)
 		}
-		t.products.Outer(t.sum, t.inputs, t.weights, n)
+		outer(n)
 		if t.nextInputs != nil {
 			lines := min(n, (n*t.rows*group*size+cacheLine-1)/cacheLine)
+			if t.scattered {
+				lines = n
+			}
 			for i := range lines {
 				t.Prefetch(t.nextInputs, i*cacheLine)
 			}

@@ -110,11 +110,16 @@ type Integers interface {
 	CopyInt(r R) R
 	AddTo(dst, src R)
 	AddMulTo(dst, src R, n int) // dst += n·src
+	AddMul(a, b R, n int) R     // a + n·b
 	SubFrom(dst, src R)
 	MulBy(dst, src R)
 	DivBy(dst R, n int) // n is a power of two; rounds down
 	LoadInt(p R) R      // the int at p
 	SkipInts(p R, n int)
+	LoadInt32(p R, i int) R // int32 i from p on
+	SkipInt32s(p R, n int)
+	LoadByte(p R, i int) R // uint8 i from p on
+	SkipBytes(p R, n int)
 }
 
 // Vectors moves whole vectors, of whatever type, between memory and registers.
@@ -130,6 +135,10 @@ type Vectors interface {
 	StoreAt(v V, p, x R)
 	SkipVectors(p R, n int)
 	Prefetch(p R, bytes int) // the cache line at p + bytes, for reading soon
+
+	// Transpose returns the columns of a matrix of values of four bytes, as many as a vector has lanes; they
+	// take the place of its rows. Vectors must have at most eight lanes.
+	Transpose(rows []V) []V
 
 	// Rows prepares the addressing of n rows that lie stride bytes apart. The name is for
 	// the map of registers.
@@ -178,6 +187,10 @@ type Sums interface {
 	// lane n, and each input g of a group, acc[m][n] += (rows[m][k·Group+g]-Offset)·w[k][n][g],
 	// where the lanes n are those of all vectors of a row. Rows and w skip what was read.
 	Outer(acc [][]V, rows Rows, w R, steps int)
+
+	// OuterAt adds step k of w to the accumulators, with the inputs at the start of rows. It moves
+	// neither.
+	OuterAt(acc [][]V, rows Rows, w R, k int)
 
 	// OuterRegisters is how many vector registers Outer needs beside the accumulators of
 	// rows×vectors.
@@ -251,6 +264,11 @@ type Float32 interface {
 
 	Splat(c float32) V       // all lanes are c
 	SplatArg(param string) V // all lanes are the float32 argument
+	SplatAt(p R) V           // all lanes are the float32 at p
+
+	// AddMulRow adds a row of vectors, times float32 i from factors on, to the sums; each lane is rounded
+	// once.
+	AddMulRow(sums []V, factors R, i int, row R)
 
 	Add(a, b V) V
 	Sub(a, b V) V // a - b

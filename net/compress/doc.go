@@ -17,4 +17,12 @@
 // Inputs, outputs and logits stay float32. Layers that there is no quantized form of, such as LRN
 // and softmax, and those that the caller wants to keep, compute in float32 between a [layer.Dequantize]
 // and a [layer.Quantize].
+//
+// # Factorization
+//
+// [Factorize] makes two or three smaller layers of one, whose product is close to it, with ranks that are given, or
+// that an energy or a budget of cycles gives. It comes before quantization, as it changes the names of layers:
+//
+//	o := compress.FactorizeOptions{Ranks: map[string]compress.Rank{"fc6": {N: 1024}, "fc7": {N: 256}}}
+//	model, weights, err = compress.Factorize(o, nil).Apply(model, weights)
 package compress

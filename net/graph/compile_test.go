@@ -62,6 +62,46 @@ func TestPick(t *testing.T) {
 	})
 }
 
+// sparse keeps one in ten of the weights that it calls single, and all weights for one in five input channels of
+// those that it calls rows.
+type sparse struct{ graph.Weights }
+
+func (s sparse) Layer(p graph.Param) (kernels.Weights, error) {
+	w, err := s.Weights.Layer(p)
+	for i := range w.Values {
+		channel := i / (p.Dims[2] * p.Dims[3]) % p.Dims[1]
+		if strings.HasPrefix(p.Node, "single") && i%10 > 0 || strings.HasPrefix(p.Node, "rows") && channel%5 > 0 {
+			w.Values[i] = 0
+		}
+	}
+	return w, err
+}
+
+// TestPickSparse: a plan knows which weights are zero.
+func TestPickSparse(t *testing.T) {
+	m := small(layer.Shape{H: 13, W: 13, C: 129},
+		node("single", layer.Conv{Out: 129, Kernel: 1}),
+		node("rows", layer.Conv{Out: 64, Kernel: 3, Pad: kernels.Pad(1)}),
+		node("dense", layer.Conv{Out: 65, Kernel: 1}),
+		node("rows-fc", layer.Dense{Out: 32}),
+	)
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
+		p := compile(t, m, sparse{random(t, m)}, graph.Options{Set: set})
+		for i, want := range []struct {
+			algo       string
+			candidates []string
+		}{{"sparse", []string{"direct", "rows", "sparse"}}, {"rows", []string{"direct", "winograd", "rows", "sparse"}}, {"direct", []string{"direct"}}, {"rows", []string{"direct", "rows", "sparse"}}} {
+			s := p.Steps()[i]
+			if s.Algo != want.algo || s.Pick != want.algo || !slices.Equal(s.Candidates, want.candidates) {
+				t.Errorf("%s: algorithm %s, picked %s of %q, want %s of %q", s.Name, s.Algo, s.Pick, s.Candidates, want.algo, want.candidates)
+			}
+		}
+		if p.Steps()[0].Executed > p.Steps()[0].Cost.MACs/5 {
+			t.Errorf("%d multiply-adds are executed of %d", p.Steps()[0].Executed, p.Steps()[0].Cost.MACs)
+		}
+	})
+}
+
 // padded adds padding to a model, as the published weights of SqueezeNet v1.0 do.
 type padded struct{ graph.Weights }
 

@@ -1,0 +1,132 @@
+package bench
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"testing"
+
+	"firebench/kernels"
+	"firebench/net/graph"
+	"firebench/net/layer"
+)
+
+// A pruned source has some weights of zero, at random places.
+type pruned struct {
+	graph.Weights
+	density float64 // the share of weights that are kept
+	rows    bool    // whether weights are kept or not for rowWidth output channels at a time
+}
+
+// rowWidth is a multiple of the width of every tile.
+const rowWidth = 32
+
+func (p pruned) Layer(param graph.Param) (kernels.Weights, error) {
+	w, err := p.Weights.Layer(param)
+	if err != nil {
+		return kernels.Weights{}, err
+	}
+	w.Values = slices.Clone(w.Values)
+	width := 1
+	if p.rows {
+		width = rowWidth
+	}
+	r := rand.New(rand.NewPCG(seed, 0))
+	out, k := param.Dims[0], len(w.Values)/param.Dims[0]
+	for first := 0; first < out; first += width {
+		for i := range k {
+			if r.Float64() < p.density {
+				continue
+			}
+			for o := first; o < min(first+width, out); o++ {
+				w.Values[o*k+i] = 0
+			}
+		}
+	}
+	return w, nil
+}
+
+// BenchmarkSparse measures every convolution and dense layer of every network in float32, on its own and with most
+// of its weights zero, with each algorithm that can compute it: from where on it pays to skip zeros, and where a
+// plan does so.
+func BenchmarkSparse(b *testing.B) {
+	eachNet(b, func(b *testing.B, n *network) {
+		nodes, err := n.Infer()
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, node := range nodes {
+			if _, ok := node.Layer.(layer.Weighted); !ok || len(n.types) < len(numberTypes) {
+				continue // no weights, or a file of quantized ones
+			}
+			sub(b, "layer="+node.Name+"/op="+node.Layer.Op(), func(b *testing.B) {
+				m := &graph.Model{Name: n.Name, Input: node.In[0], Nodes: []graph.Node{{Name: node.Name, Layer: node.Layer}}}
+				for _, density := range []float64{0.1, 0.2, 0.33, 0.5, 0.67} {
+					for _, pattern := range []string{"vector", "unstructured"} {
+						weights := pruned{n.weights, density, pattern == "vector"}
+						sub(b, fmt.Sprintf("density=%g/pattern=%s", density, pattern), func(b *testing.B) { sparseLayer(b, m, weights) })
+					}
+				}
+			})
+		}
+	})
+}
+
+// sparseLayer measures a model of one layer with each algorithm.
+func sparseLayer(b *testing.B, m *graph.Model, weights graph.Weights) {
+	compile := func(set *kernels.Set, algo string) *graph.Plan {
+		p, err := graph.Compile(m, weights, graph.Options{Set: set, Algo: algo, Threads: runtime.GOMAXPROCS(0), KeepAll: true})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return p
+	}
+	sets, err := float32Type.sets()
+	if err != nil {
+		b.Fatal(err)
+	}
+	first := compile(sets[0], kernels.Auto)
+	candidates := first.Steps()[0].Candidates
+	first.Close()
+	for _, algo := range candidates {
+		sub(b, "algo="+algo, func(b *testing.B) {
+			float32Type.eachISA(b, func(b *testing.B, set *kernels.Set) {
+				p := compile(set, algo)
+				defer p.Close()
+				s := p.Steps()[0]
+				if s.Algo != algo {
+					b.Skipf("%v has no %s for this layer", set.ISA, algo)
+				}
+				fill(p.Input())
+				peak := measure(b, float32Type, set, s.Cost, s.Op == "dense", func() error { return p.RunStep(0) })
+				b.ReportMetric(busyPercent(peak, s.Executed, s.Cost.MACs), float32Type.busy)
+				b.ReportMetric(pick(s), "pick")
+			})
+		})
+	}
+}
+
+// TestSparseOutput: a layer is measured with each algorithm that profits from its zeros and with those that do
+// not, and one of them is marked as the pick.
+func TestSparseOutput(t *testing.T) {
+	for pattern, algos := range map[string][]string{"vector": {"direct", "rows", "sparse"}, "unstructured": {"direct", "sparse"}} {
+		results := output(t, "Sparse/net=squeezenet1.1$/layer=fire9.squeeze1x1$/op=/density=0.2$/pattern="+pattern+"$/algo=/isa="+best(t, float32Type).ISA.String()+"$")
+		picks := 0.0
+		for _, algo := range algos {
+			name := fmt.Sprintf("BenchmarkSparse/net=squeezenet1.1/layer=fire9.squeeze1x1/op=conv1x1/density=0.2/pattern=%s/algo=%s/isa=%v", pattern, algo, best(t, float32Type).ISA)
+			got := results[name]
+			if got == nil {
+				t.Fatalf("no %s in %v", name, results)
+			}
+			picks += got["pick"]
+			// The direct algorithm executes all multiply-adds, the others about the share of those kept.
+			if share := got["fma-%"] / got["peak-%"]; algo == "direct" && share < 1 || algo != "direct" && (share < 0.1 || share > 0.3) {
+				t.Errorf("%s: executes %v of the multiply-adds", name, share)
+			}
+		}
+		if len(results) != len(algos) || picks != 1 || results == nil {
+			t.Errorf("%s: %v, expected %q and one pick", pattern, results, algos)
+		}
+	}
+}
