@@ -103,7 +103,7 @@ accuracy: ## accuracy of int8 networks, exact and saturating, in results/accurac
 # About ten minutes on two cores: sharing runs the network on half of CALIBRATE again and again.
 SMALL = ../shared/weights/squeezenet1.1_fp16.onnx
 compression: ## what compression gives and costs, in results/compression.md; of WEIGHTS (v1.0) and SMALL (v1.1), with photographs CALIBRATE
-	go run ./net/ladder -page results/compression.md -weights $(WEIGHTS) -small $(SMALL) -calibrate $(CALIBRATE) -threads 1 \
+	go run ./net/compress -page results/compression.md -weights $(WEIGHTS) -small $(SMALL) -calibrate $(CALIBRATE) -threads 1 \
 		$(addprefix -peers ,$(shell ls -t results/*/*-peers/peers.txt 2>/dev/null | head -n 1))
 
 bench: ## the main job: benchmark squeezenet1.0 against alexnet, print and record the comparison

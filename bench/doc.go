@@ -10,7 +10,7 @@
 // matches no benchmark is an error. Only convolutions and dense layers have an algorithm:
 // algo=direct in the name of another layer means nothing.
 //
-// type=f32 is a network as its table has it, type=int8 the same quantized by package compress,
+// type=f32 is a network as its table has it, type=int8 the same quantized by package compression,
 // with types from the image that the benchmarks run on. Their layers have the same names; those
 // that convert values are in int8 alone. An instruction set that brings nothing new for a
 // type has no benchmarks of it, because they would be another's: avx512-vnni has dot products

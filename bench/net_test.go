@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"firebench/kernels"
-	"firebench/net/compress"
+	"firebench/net/compression"
 	"firebench/net/graph"
 )
 
@@ -104,12 +104,12 @@ func (c *planCache) model(b testing.TB, n *network, t *numberType) (*graph.Model
 		return n.Model, c.weights
 	}
 	if c.quantized == nil {
-		calibration, err := compress.Calibrate(n.Model, c.weights, compress.Default, image(n.Model), graph.Options{})
+		calibration, err := compression.Calibrate(n.Model, c.weights, compression.Default, image(n.Model), graph.Options{})
 		if err != nil {
 			b.Fatal(err)
 		}
 		q := &quantized{}
-		if q.model, q.weights, err = compress.Quantize(calibration, compress.Options{}).Apply(n.Model, c.weights); err != nil {
+		if q.model, q.weights, err = compression.Quantize(calibration, compression.Options{}).Apply(n.Model, c.weights); err != nil {
 			b.Fatal(err)
 		}
 		c.quantized = q

@@ -9,7 +9,7 @@ import (
 	"slices"
 
 	"firebench/compare/samples"
-	"firebench/net/compress"
+	"firebench/net/compression"
 	"firebench/net/graph"
 	"firebench/net/models"
 	"firebench/net/onnx"
@@ -64,7 +64,7 @@ func open(path string) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	m := &Model{Model: table, Weights: w, Quantized: compress.IsQuantized(infos)}
+	m := &Model{Model: table, Weights: w, Quantized: compression.IsQuantized(infos)}
 	if m.Layers, err = samples.Describe(m.Model); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

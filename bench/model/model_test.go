@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"firebench/compare/samples"
-	"firebench/net/compress"
+	"firebench/net/compression"
 	"firebench/net/graph"
 	"firebench/net/layer"
 	"firebench/net/models"
@@ -42,8 +42,8 @@ func TestOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &compress.Calibration{Model: "q", Method: compress.MinMax, Images: 1, Values: []compress.Value{{Name: graph.Input, Scale: 1}, {Name: "conv", Scale: 1}, {Name: "relu", Scale: 1}}}
-	q, qw, err := compress.Quantize(c, compress.Options{}).Apply(small("q"), weights.Random(1))
+	c := &compression.Calibration{Model: "q", Method: compression.MinMax, Images: 1, Values: []compression.Value{{Name: graph.Input, Scale: 1}, {Name: "conv", Scale: 1}, {Name: "relu", Scale: 1}}}
+	q, qw, err := compression.Quantize(c, compression.Options{}).Apply(small("q"), weights.Random(1))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 	"firebench/bench/model"
 	"firebench/bench/recording"
 	"firebench/kernels"
-	"firebench/net/compress"
+	"firebench/net/compression"
 	"firebench/net/graph"
 	"firebench/net/layer"
 	"firebench/net/onnx"
@@ -560,8 +560,8 @@ func TestModel(t *testing.T) {
 	}
 
 	// The profile of a quantized network is of int8, as there is nothing else.
-	c := &compress.Calibration{Model: table.Name, Method: compress.MinMax, Images: 1, Values: []compress.Value{{Name: graph.Input, Scale: 1}, {Name: "conv", Scale: 1}, {Name: "mean", Scale: 1}}}
-	q, w, err := compress.Quantize(c, compress.Options{}).Apply(table, weights.Random(1))
+	c := &compression.Calibration{Model: table.Name, Method: compression.MinMax, Images: 1, Values: []compression.Value{{Name: graph.Input, Scale: 1}, {Name: "conv", Scale: 1}, {Name: "mean", Scale: 1}}}
+	q, w, err := compression.Quantize(c, compression.Options{}).Apply(table, weights.Random(1))
 	if err != nil {
 		t.Fatal(err)
 	}

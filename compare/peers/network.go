@@ -7,7 +7,7 @@ import (
 
 	"firebench/kernels"
 	"firebench/net/cli"
-	"firebench/net/compress"
+	"firebench/net/compression"
 	"firebench/net/files"
 	"firebench/net/graph"
 	"firebench/net/models"
@@ -136,11 +136,11 @@ func quantize(m *graph.Model, w graph.Weights) (*graph.Model, graph.Weights, err
 			}
 		}
 	}
-	c, err := compress.Calibrate(m, w, compress.Default, images, graph.Options{})
+	c, err := compression.Calibrate(m, w, compression.Default, images, graph.Options{})
 	if err != nil {
 		return nil, nil, err
 	}
-	return compress.Quantize(c, compress.Options{}).Apply(m, w)
+	return compression.Quantize(c, compression.Options{}).Apply(m, w)
 }
 
 // image returns a random image.

@@ -10,7 +10,7 @@ import (
 	"unicode"
 
 	"firebench/kernels"
-	"firebench/net/compress"
+	"firebench/net/compression"
 	"firebench/net/graph"
 	"firebench/net/layer"
 )
@@ -52,7 +52,7 @@ func Describe(m *graph.Model) ([]Description, error) {
 		return nil, err
 	}
 	costs := make(map[string]kernels.Cost) // in float32
-	if compress.IsQuantized(infos) {
+	if compression.IsQuantized(infos) {
 		for _, info := range infos {
 			costs[info.Name] = kernels.Cost{MACs: info.Cost.MACs, Params: info.Cost.Params}
 		}
@@ -74,11 +74,11 @@ func Describe(m *graph.Model) ([]Description, error) {
 
 // quantize returns the nodes of the quantized form of a model. They do not depend on the calibration.
 func quantize(m *graph.Model, infos []graph.Info) ([]graph.Info, error) {
-	c := &compress.Calibration{Model: m.Name, Method: compress.Default, Images: 1, Values: []compress.Value{{Name: graph.Input, Scale: 1}}}
+	c := &compression.Calibration{Model: m.Name, Method: compression.Default, Images: 1, Values: []compression.Value{{Name: graph.Input, Scale: 1}}}
 	for _, info := range infos {
-		c.Values = append(c.Values, compress.Value{Name: info.Name, Scale: 1})
+		c.Values = append(c.Values, compression.Value{Name: info.Name, Scale: 1})
 	}
-	q, _, err := compress.Quantize(c, compress.Options{})(m, nil)
+	q, _, err := compression.Quantize(c, compression.Options{})(m, nil)
 	if err != nil {
 		return nil, err
 	}

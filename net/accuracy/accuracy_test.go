@@ -21,7 +21,7 @@ import (
 
 	"firebench/kernels"
 	"firebench/kernels/kerneltest"
-	"firebench/net/compress"
+	"firebench/net/compression"
 	"firebench/net/evaluate"
 	"firebench/net/graph"
 	"firebench/net/layer"
@@ -396,11 +396,11 @@ func TestQuantizedFile(t *testing.T) {
 		{Name: "classes", Layer: layer.Conv{Out: 7, Kernel: 1}},
 		{Name: "mean", Layer: layer.GlobalAvgPool{}},
 	}}
-	c := &compress.Calibration{Model: m.Name, Method: compress.MinMax, Images: 1, Values: []compress.Value{{Name: graph.Input, Scale: 1.5, Zero: 128}}}
+	c := &compression.Calibration{Model: m.Name, Method: compression.MinMax, Images: 1, Values: []compression.Value{{Name: graph.Input, Scale: 1.5, Zero: 128}}}
 	for _, n := range m.Nodes {
-		c.Values = append(c.Values, compress.Value{Name: n.Name, Scale: 2, Zero: 100})
+		c.Values = append(c.Values, compression.Value{Name: n.Name, Scale: 2, Zero: 100})
 	}
-	q, w, err := compress.Quantize(c, compress.Options{}).Apply(m, weights.Random(1))
+	q, w, err := compression.Quantize(c, compression.Options{}).Apply(m, weights.Random(1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -477,7 +477,7 @@ func TestKnown(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := measurement{options: o, paths: paths, labels: len(paths), calibration: &compress.Calibration{Method: compress.KL, Images: 3}}
+		m := measurement{options: o, paths: paths, labels: len(paths), calibration: &compression.Calibration{Method: compression.KL, Images: 3}}
 		m.countKnown(calibrated)
 		if got := m.how(); got != test.want {
 			t.Errorf("%s: %q, want %q", test.calibrate, got, test.want)

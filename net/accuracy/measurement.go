@@ -8,7 +8,7 @@ import (
 
 	"firebench/kernels"
 	"firebench/net/cli"
-	"firebench/net/compress"
+	"firebench/net/compression"
 	"firebench/net/evaluate"
 	"firebench/net/files"
 	"firebench/net/graph"
@@ -23,8 +23,8 @@ type measurement struct {
 	progress *cli.Progress
 	out      *files.Pending // for the page, or nil
 
-	calibration *compress.Calibration // nil if no row is quantized
-	weights     string                // which layers have rounded weights in the last row, "" if none have
+	calibration *compression.Calibration // nil if no row is quantized
+	weights     string                   // which layers have rounded weights in the last row, "" if none have
 	rows        []row
 	paths       []string // of the pictures that counted
 	labels      int      // how many of them have one
@@ -156,7 +156,7 @@ func (m *measurement) compile(ctx context.Context) error {
 	if m.calibration, err = m.Calibrate(ctx, w, m.progress); err != nil {
 		return err
 	}
-	add := func(n cli.Network, c *compress.Calibration, arithmetic string) {
+	add := func(n cli.Network, c *compression.Calibration, arithmetic string) {
 		if err != nil {
 			return
 		}

@@ -13,7 +13,7 @@ import (
 
 	"firebench/kernels"
 	"firebench/kernels/kerneltest"
-	"firebench/net/compress"
+	"firebench/net/compression"
 	"firebench/net/graph"
 	"firebench/net/layer"
 	"firebench/net/models"
@@ -50,11 +50,11 @@ func writeModel(t *testing.T, path string, m *graph.Model, w graph.Weights) stri
 // quantized returns a model and random weights in int8, with any types.
 func quantized(t *testing.T, m *graph.Model) (*graph.Model, graph.Weights) {
 	t.Helper()
-	c := &compress.Calibration{Model: m.Name, Method: compress.MinMax, Images: 1, Values: []compress.Value{{Name: graph.Input, Scale: 1.5, Zero: 128}}}
+	c := &compression.Calibration{Model: m.Name, Method: compression.MinMax, Images: 1, Values: []compression.Value{{Name: graph.Input, Scale: 1.5, Zero: 128}}}
 	for _, n := range m.Nodes {
-		c.Values = append(c.Values, compress.Value{Name: n.Name, Scale: 2, Zero: 100})
+		c.Values = append(c.Values, compression.Value{Name: n.Name, Scale: 2, Zero: 100})
 	}
-	q, w, err := compress.Quantize(c, compress.Options{}).Apply(m, weights.Random(1))
+	q, w, err := compression.Quantize(c, compression.Options{}).Apply(m, weights.Random(1))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"firebench/kernels"
-	"firebench/net/compress"
+	"firebench/net/compression"
 	"firebench/net/files"
 	"firebench/net/graph"
 )
@@ -32,9 +32,9 @@ var ErrInterrupted = errors.New("interrupted")
 // A quantization is what the flags for -type int8 say.
 type quantization struct {
 	calibrate   string // a folder or a file
-	method      compress.Method
+	method      compression.Method
 	save        string // a file, or ""
-	Compression compress.Options
+	Compression compression.Options
 }
 
 // int8Flags are the names of the flags that need -type int8.
@@ -42,7 +42,7 @@ var int8Flags = []string{"calibrate", "method", "save", "keep", "weight-bits"}
 
 // typeFlags defines -type, and the flags that it brings.
 func (n *Network) typeFlags(fs *flag.FlagSet) {
-	n.Type, n.method = F32, compress.Default
+	n.Type, n.method = F32, compression.Default
 	fs.Func("type", "compute with values of the `TYPE` "+F32+", or "+Int8+", which needs -calibrate unless the model's file is quantized (default "+F32+", or what the file has)", func(s string) error {
 		n.Type = s
 		if s != F32 && s != Int8 {
@@ -52,10 +52,10 @@ func (n *Network) typeFlags(fs *flag.FlagSet) {
 	})
 	fs.StringVar(&n.calibrate, "calibrate", "", "take the scales of values from the pictures in the folder `DIR`, or from the file that -save has written, whose name ends in "+calibrationExt)
 	var methods []string
-	for _, m := range compress.Methods() {
+	for _, m := range compression.Methods() {
 		methods = append(methods, m.String())
 	}
-	fs.TextVar(&n.method, "method", compress.Default, "how scales follow from pictures: the `NAME` "+strings.Join(methods, ", "))
+	fs.TextVar(&n.method, "method", compression.Default, "how scales follow from pictures: the `NAME` "+strings.Join(methods, ", "))
 	fs.StringVar(&n.save, "save", "", "save the scales to `FILE"+calibrationExt+"`")
 	fs.Func("keep", "layers `A,B,…` that stay float32", func(s string) error {
 		n.Compression.Keep = strings.Split(s, ",")
@@ -114,7 +114,7 @@ func (n *Network) CalibrationPictures() ([]string, error) {
 
 // Calibrate returns the scales for the network's values, of a file or by pictures, which it then saves
 // if -save says so. It is nil if nothing is to be quantized.
-func (n *Network) Calibrate(ctx context.Context, w graph.Weights, progress *Progress) (*compress.Calibration, error) {
+func (n *Network) Calibrate(ctx context.Context, w graph.Weights, progress *Progress) (*compression.Calibration, error) {
 	if n.calibrate == "" {
 		return nil, nil
 	}
@@ -127,7 +127,7 @@ func (n *Network) Calibrate(ctx context.Context, w graph.Weights, progress *Prog
 		return nil, fmt.Errorf("%s: %w", m.Name, err)
 	}
 	if isCalibration(n.calibrate) {
-		return compress.Load(n.calibrate, m)
+		return compression.Load(n.calibrate, m)
 	}
 	var out *files.Pending
 	if n.save != "" {
@@ -151,7 +151,7 @@ func (n *Network) Calibrate(ctx context.Context, w graph.Weights, progress *Prog
 }
 
 // CalibrateWith returns the scales for the network's values by the pictures at paths.
-func (n *Network) CalibrateWith(ctx context.Context, w graph.Weights, paths []string, progress *Progress) (*compress.Calibration, error) {
+func (n *Network) CalibrateWith(ctx context.Context, w graph.Weights, paths []string, progress *Progress) (*compression.Calibration, error) {
 	m, err := w.Adapt(n.Model)
 	if err != nil {
 		return nil, err
@@ -165,7 +165,7 @@ func (n *Network) CalibrateWith(ctx context.Context, w graph.Weights, paths []st
 	// maximum or percentiles. KL takes logarithms, whose last bit may differ between architectures.
 	o := n.Options()
 	o.Algo = calibrationAlgo
-	c, err := compress.Calibrate(m, w, n.method, Images(ctx, p, m.Input, paths, progress, "calibrated with"), o)
+	c, err := compression.Calibrate(m, w, n.method, Images(ctx, p, m.Input, paths, progress, "calibrated with"), o)
 	if ctx.Err() != nil {
 		return nil, ErrInterrupted
 	}
@@ -173,15 +173,15 @@ func (n *Network) CalibrateWith(ctx context.Context, w graph.Weights, paths []st
 }
 
 // Quantize returns the network that runs, and its weights: it is quantized if there is a calibration.
-func (n *Network) Quantize(w graph.Weights, c *compress.Calibration) (*graph.Model, graph.Weights, error) {
+func (n *Network) Quantize(w graph.Weights, c *compression.Calibration) (*graph.Model, graph.Weights, error) {
 	if c == nil {
 		return n.Model, w, nil
 	}
-	return compress.Quantize(c, n.Compression).Apply(n.Model, w)
+	return compression.Quantize(c, n.Compression).Apply(n.Model, w)
 }
 
 // Compile compiles the network. It is quantized if there is a calibration.
-func (n *Network) Compile(w graph.Weights, c *compress.Calibration) (*graph.Plan, error) {
+func (n *Network) Compile(w graph.Weights, c *compression.Calibration) (*graph.Plan, error) {
 	m, w, err := n.Quantize(w, c)
 	if err != nil {
 		return nil, err

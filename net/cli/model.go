@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"firebench/net/compress"
+	"firebench/net/compression"
 	"firebench/net/graph"
 	"firebench/net/layer"
 	"firebench/net/models"
@@ -122,7 +122,7 @@ func (n *Network) adoptType() error {
 	if err != nil {
 		return err
 	}
-	n.Quantized = compress.IsQuantized(infos)
+	n.Quantized = compression.IsQuantized(infos)
 	switch given := func(name string) bool { return n.given[name] }; {
 	case !n.Quantized:
 		return n.checkCalibrate()

@@ -1,155 +1,104 @@
-package compress
+package main
 
 import (
-	"errors"
+	"bytes"
+	"context"
 	"fmt"
 	"io"
-	"iter"
 	"strings"
 
-	"firebench/kernels"
-	"firebench/net/evaluate"
+	"firebench/net/cli"
+	"firebench/net/compression"
+	"firebench/net/files"
 	"firebench/net/graph"
-	"firebench/net/preprocess"
 )
 
-// A Curve says how much of one layer can be pruned.
-type Curve struct {
-	Node    string
-	Density float64 // of the layer as it was
-	Points  []CurvePoint
-}
+// densities are what -scan prunes each layer to.
+var densities = []float64{0.8, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05}
 
-// A CurvePoint is a network with one layer pruned to a density, and how often its most probable class is still that
-// of the original network.
-type CurvePoint struct {
-	Density   float64
-	Agreement evaluate.Share
-}
-
-// ScanOptions say what [Scan] tries.
-type ScanOptions struct {
-	Densities []float64
-	Panel     int // as in PruneOptions
-	Images    iter.Seq2[kernels.View, error]
-
-	Plan graph.Options // of the network that runs on the images, on all processors; only Set and Algo matter
-
-	// Done is called for each layer in their order, unless it is nil.
-	Done func(Curve)
-}
-
-// Scan prunes each layer alone to each density, see [Prune], and returns what that does to the answers.
-func Scan(m *graph.Model, w graph.Weights, o ScanOptions) ([]Curve, error) {
-	fail := func(err error) ([]Curve, error) { return nil, fmt.Errorf("compress: %s: %w", m.Name, err) }
-	if len(o.Densities) == 0 || o.Images == nil {
-		return fail(errors.New("scan: expected densities and images"))
-	}
-	adapted, err := w.Adapt(m)
+// scanLayers prunes each layer alone, prints a table and writes a plot.
+func (c *command) scanLayers(ctx context.Context, stdout io.Writer) error {
+	w, err := c.OpenClassifier()
 	if err != nil {
-		return fail(err)
+		return err
 	}
-	m, w = adapted, adaptedWeights{w, nil}
-	images, err := keep(m, o.Images)
+	if c.Quantized {
+		return c.quantizedError()
+	}
+	out, err := files.Create(c.scan)
 	if err != nil {
-		return fail(err)
+		return err
 	}
-	mask, err := NewMask(m, w)
+	defer out.Discard()
+	pictures, err := cli.Pictures([]string{c.images})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	want, err := logits(m, w, images, o.Plan)
+	c.Warn(c.stderr, name, "the agreement")
+	m, w, err := keep.Apply(c.Model, w)
 	if err != nil {
-		return fail(err)
+		return err
 	}
-	params, err := m.Params()
+	p, err := c.Preprocessor(m)
 	if err != nil {
-		return fail(err)
+		return err
 	}
-	var curves []Curve
-	for _, p := range params {
-		kept := 0
-		for _, is := range mask[p.Node] {
-			if is {
-				kept++
-			}
+	o := compression.ScanOptions{
+		Densities: densities,
+		Images:    cli.Images(ctx, p, m.Input, pictures, c.progress, "scanned with"),
+		Plan:      graph.Options{Set: c.Set, Algo: c.Algorithm},
+		Done:      func(curve compression.Curve) { c.progress.Show("scanned %s", curve.Node) },
+	}
+	if c.pattern == vector {
+		o.Panel = panel(c.Set)
+	}
+	var curves []compression.Curve
+	if err := interruptible(ctx, func() (err error) {
+		curves, err = compression.Scan(m, w, o)
+		return err
+	}); err != nil {
+		return err
+	}
+	c.progress.Clear()
+	var plot bytes.Buffer
+	if err := compression.WriteCurves(&plot, "Agreement with "+m.Name+" after one layer is pruned, by its density", curves); err != nil {
+		return err
+	}
+	if _, err := out.Write(plot.Bytes()); err != nil {
+		return err
+	}
+	if err := out.Commit(); err != nil {
+		return err
+	}
+	rows := [][]string{{"layer", "density"}}
+	for _, d := range densities {
+		rows[0] = append(rows[0], fmt.Sprint(d))
+	}
+	for _, curve := range curves {
+		cells := []string{curve.Node, fmt.Sprintf("%.3f", curve.Density)}
+		for _, point := range curve.Points {
+			cells = append(cells, fmt.Sprintf("%.1f %%", 100*point.Agreement.Value()))
 		}
-		c := Curve{Node: p.Node, Density: float64(kept) / float64(size(p))}
-		for _, density := range o.Densities {
-			_, pruned, err := Prune(PruneOptions{Layers: map[string]float64{p.Node: density}, Panel: o.Panel})(m, w)
-			if err != nil {
-				return nil, err
-			}
-			got, err := logits(m, pruned, images, o.Plan)
-			if err != nil {
-				return fail(err)
-			}
-			point := CurvePoint{density, evaluate.Share{Total: len(images)}}
-			for i := range images {
-				if preprocess.TopK(got[i], 1)[0] == preprocess.TopK(want[i], 1)[0] {
-					point.Agreement.Count++
-				}
-			}
-			c.Points = append(c.Points, point)
-		}
-		if o.Done != nil {
-			o.Done(c)
-		}
-		curves = append(curves, c)
+		rows = append(rows, cells)
 	}
-	return curves, nil
-}
-
-// WriteCurves draws a picture, SVG, with a plot for each layer: agreement over density, with its 95 % interval. The
-// densities of each curve must rise or fall. The picture needs no fonts and suits light and dark pages.
-func WriteCurves(w io.Writer, title string, curves []Curve) error {
-	const (
-		columns       = 4
-		width, height = 210, 120 // of a plot with the space around it
-		side, top     = 28, 24   // of that space
-		across, down  = width - side - 14, height - top - 22
-	)
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" role="img" font-family="system-ui, sans-serif" font-size="11">
-<style>
-text { fill: #1f2328 } .quiet { fill: #59636e } .line { fill: none; stroke: #2f81f7; stroke-width: 2 } .interval { fill: #2f81f7; opacity: 0.2 } .axis { fill: none; stroke: #59636e } .limit { stroke: #bc4c00 }
-@media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .quiet { fill: #9198a1 } .axis { stroke: #9198a1 } .limit { stroke: #f0883e } }
-</style>
-<title>%s</title>
-`, columns*width, (len(curves)+columns-1)/columns*height, escape(title))
-	for i, c := range curves {
-		x0, y0 := i%columns*width+side, i/columns*height+top
-		at := func(density, agreement float64) string {
-			return fmt.Sprintf("%.1f,%.1f", float64(x0)+density*across, float64(y0)+(1-agreement)*down)
-		}
-		var line, lower, upper []string
-		for _, p := range c.Points {
-			lo, hi := p.Agreement.Interval()
-			line = append(line, at(p.Density, p.Agreement.Value()))
-			upper = append(upper, at(p.Density, hi))
-			lower = append([]string{at(p.Density, lo)}, lower...)
-		}
-		fmt.Fprintf(&b, "<text x=\"%d\" y=\"%d\">%s</text>", x0, y0-6, escape(c.Node))
-		fmt.Fprintf(&b, "<polygon class=\"interval\" points=\"%s\"/>", strings.Join(append(upper, lower...), " "))
-		fmt.Fprintf(&b, "<polyline class=\"limit\" points=\"%s %s\"/>", at(c.Density, 0), at(c.Density, 1))
-		fmt.Fprintf(&b, "<polyline class=\"axis\" points=\"%s %s %s\"/>", at(0, 1), at(0, 0), at(1, 0))
-		fmt.Fprintf(&b, "<polyline class=\"line\" points=\"%s\"/>\n", strings.Join(line, " "))
-		for _, label := range []struct {
-			x, y   int
-			anchor string
-			text   string
-		}{
-			{x0 - 4, y0 + 8, "end", "1"}, {x0 - 4, y0 + down, "end", "0"},
-			{x0, y0 + down + 14, "middle", "0"}, {x0 + across, y0 + down + 14, "middle", "1"},
-		} {
-			fmt.Fprintf(&b, "<text class=\"quiet\" x=\"%d\" y=\"%d\" text-anchor=\"%s\">%s</text>", label.x, label.y, label.anchor, label.text)
-		}
-		b.WriteString("\n")
+	fmt.Fprintf(&b, "%s, pruned in one layer, %s: how often the most probable class stays on %s\n\n", m.Name, c.pattern, plural(len(pictures), "picture"))
+	writeTable(&b, rows)
+	b.WriteString("\nThe density is that of the layer as it is; those above it change nothing.\n")
+	if _, err := io.WriteString(stdout, b.String()); err != nil {
+		return fmt.Errorf("standard output: %w", err)
 	}
-	b.WriteString("</svg>\n")
-	_, err := io.WriteString(w, b.String())
-	return err
+	return nil
 }
 
-// escape returns text as XML has it.
-var escape = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace
+// interruptible returns f's error, or at once if ctx ends before f does. F is then left alone: the command ends.
+func interruptible(ctx context.Context, f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return cli.ErrInterrupted
+	}
+}

@@ -17,7 +17,7 @@ import (
 	"testing"
 
 	"firebench/kernels/kerneltest"
-	"firebench/net/compress"
+	"firebench/net/compression"
 	"firebench/net/onnx"
 	"firebench/net/weights"
 )
@@ -196,7 +196,7 @@ func TestConvertInt8(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !compress.IsQuantized(infos) {
+	if !compression.IsQuantized(infos) {
 		t.Error("the network is not quantized")
 	}
 	if again := convert(t, filepath.Join(dir, "b.onnx"), facts("ONNX", "int8"), "-model", path); !bytes.Equal(again, file) {

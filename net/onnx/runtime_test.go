@@ -14,7 +14,7 @@ import (
 
 	"firebench/kernels"
 	"firebench/kernels/kerneltest"
-	"firebench/net/compress"
+	"firebench/net/compression"
 	"firebench/net/graph"
 	"firebench/net/layer"
 	"firebench/net/models"
@@ -50,11 +50,11 @@ func noise(s layer.Shape, seed uint64) kernels.View {
 func quantized(t testing.TB, n network, bits int) network {
 	t.Helper()
 	pictures := func(yield func(kernels.View, error) bool) { yield(noise(n.Input, 1), nil) }
-	c, err := compress.Calibrate(n.Model, n.weights, compress.MinMax, pictures, graph.Options{})
+	c, err := compression.Calibrate(n.Model, n.weights, compression.MinMax, pictures, graph.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, w, err := compress.Quantize(c, compress.Options{WeightBits: bits}).Apply(n.Model, n.weights)
+	m, w, err := compression.Quantize(c, compression.Options{WeightBits: bits}).Apply(n.Model, n.weights)
 	if err != nil {
 		t.Fatal(err)
 	}

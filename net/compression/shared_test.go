@@ -1,0 +1,85 @@
+package compression
+
+import (
+	"os"
+	"testing"
+
+	"firebench/kernels"
+	"firebench/net/evaluate"
+	"firebench/net/graph"
+)
+
+// TestSharedAccuracy shares the published weights within budgets, calibrated with every second photograph, and counts how
+// often the network agrees with the original on the others and on those of the folder images. In short mode it does
+// so once, with few photographs.
+func TestSharedAccuracy(t *testing.T) {
+	best, err := kernels.Best()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if best == kernels.Scalar || os.Getenv("FIREBENCH_ISA") != "" {
+		t.Skip("it runs the network thousands of times, and all instruction sets give almost the same bits")
+	}
+	m, w := published(t)
+	adapted, err := w.Adapt(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m = adapted
+	all, _ := photographs(t, m, "calibration")
+	others, _ := photographs(t, m, "images")
+	if len(all) != 199 || len(others) != 16 {
+		t.Fatalf("%d and %d photographs", len(all), len(others))
+	}
+	var calibrate, test []kernels.View
+	for i, v := range all {
+		if i%2 == 0 {
+			calibrate = append(calibrate, v)
+		} else {
+			test = append(test, v)
+		}
+	}
+	test = append(test, others...)
+	cases := []struct {
+		bytes int
+		floor float64 // of the share of the test photographs
+	}{{470_000, 0.94}, {400_000, 0.93}}
+	if testing.Short() {
+		calibrate, cases = calibrate[:20], cases[:1]
+	}
+	plans := []*graph.Plan{compile(t, m, w, graph.Options{})}
+	for _, c := range cases {
+		m, shared, err := Share(ShareOptions{Bytes: c.bytes, Images: each(calibrate...)}).Apply(m, w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sizes, err := Sizes(m, shared)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bytes := 0
+		for _, s := range sizes {
+			bytes += s.Total()
+		}
+		if bytes > c.bytes {
+			t.Errorf("%d bytes, expected at most %d", bytes, c.bytes)
+		}
+		plans = append(plans, compile(t, m, shared, graph.Options{}))
+	}
+	e, err := evaluate.New(plans...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range test {
+		if err := e.Add(v, evaluate.Unknown); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, c := range cases {
+		agreement := e.Scores()[i+1].Agreement
+		t.Logf("%d bytes: agreement %d of %d", c.bytes, agreement.Count, agreement.Total)
+		if agreement.Value() < c.floor {
+			t.Errorf("%d bytes: agreement %.3f, want at least %.2f", c.bytes, agreement.Value(), c.floor)
+		}
+	}
+}
