@@ -9,6 +9,7 @@ import (
 	"firebench/compare/peers/gonum"
 	"firebench/compare/peers/timings"
 	"firebench/kernels"
+	"firebench/net/cli"
 	"firebench/net/graph"
 	"firebench/net/tensor"
 )
@@ -95,8 +96,8 @@ func (f *firebench) profile(calls int) ([]profile, error) {
 type gonumEngine struct{ *gonum.Net }
 
 func newGonum(j job) (engine, error) {
-	if j.typ != typeF32 {
-		return nil, fmt.Errorf("no %s, only %s", j.typ, typeF32)
+	if j.typ != cli.F32 {
+		return nil, fmt.Errorf("no %s, only %s", j.typ, cli.F32)
 	}
 	n, err := gonum.New(j.model, j.weights)
 	if err != nil {

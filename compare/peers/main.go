@@ -163,7 +163,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		}
 		return nil
 	})
-	flags.IntVar(&o.rounds, "rounds", 10, "how often all take turns")
+	flags.IntVar(&o.rounds, "rounds", 10, "all take turns `N` times")
 	flags.BoolVar(&o.layers, "layers", false, "print what the profiles say of each layer, too")
 	flags.StringVar(&o.weights, "weights", "", "weights `FILE` of the one network in -nets; without, they are random")
 	flags.StringVar(&o.out, "o", "", "write the times to `FILE` (default in a new folder results/<machine>/<date>T<time>-<commit>-peers)")

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"firebench/kernels"
+	"firebench/net/cli"
 	"firebench/net/compression"
 	"firebench/net/files"
 	"firebench/net/graph"
@@ -86,7 +87,7 @@ func prepare(dir string, m *graph.Model, w graph.Weights, typs []string) (networ
 	var q *graph.Plan
 	for _, typ := range typs {
 		tm, tw := m, w
-		if typ == typeInt8 {
+		if typ == cli.Int8 {
 			if tm, tw, err = quantize(m, w); err != nil {
 				return network{}, err
 			}
@@ -116,7 +117,7 @@ func prepare(dir string, m *graph.Model, w graph.Weights, typs []string) (networ
 	for i := range n.computations {
 		c := &n.computations[i]
 		c.logits = exact
-		if c.typ == typeInt8 {
+		if c.typ == cli.Int8 {
 			if c.logits, err = logits(q, in); err != nil {
 				return network{}, err
 			}

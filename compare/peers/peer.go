@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"firebench/compare/peers/timings"
+	"firebench/net/cli"
 )
 
 // A peer is an implementation that is measured.
@@ -14,13 +15,8 @@ type peer struct {
 	bound        float64  // how far its float32 results may be from ours, in parts of the largest logit
 }
 
-// The types of values that networks compute with.
-const (
-	typeF32  = "f32"
-	typeInt8 = "int8"
-)
-
-var types = []string{typeF32, typeInt8}
+// types are those of the values that networks compute with.
+var types = []string{cli.F32, cli.Int8}
 
 // f32Bound is that of float32: sums in another order, and Winograd's algorithms.
 const f32Bound = 1e-3
@@ -54,7 +50,7 @@ func names() []string {
 // float32, as if both were independent. Ours has the same bits everywhere.
 func (p peer) agreement(c computation) agreement {
 	a := agreement{logits: c.logits, bound: p.bound}
-	if c.typ == typeInt8 {
+	if c.typ == cli.Int8 {
 		a.top = true
 		if a.bound = 2 * c.quantization; p.name == timings.Firebench {
 			a.bound = 0

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"firebench/kernels"
+	"firebench/net/cli"
 	"firebench/net/graph"
 	"firebench/net/tensor"
 	"firebench/net/weights"
@@ -145,8 +146,8 @@ func TestAgreement(t *testing.T) {
 
 // TestBounds: how close each peer must be.
 func TestBounds(t *testing.T) {
-	f32 := computation{typ: typeF32, logits: []float32{1}}
-	int8 := computation{typ: typeInt8, logits: []float32{1}, quantization: 0.02}
+	f32 := computation{typ: cli.F32, logits: []float32{1}}
+	int8 := computation{typ: cli.Int8, logits: []float32{1}, quantization: 0.02}
 	for _, p := range peers {
 		want := map[string]float64{"ncnn": 1e-2}[p.name]
 		if want == 0 {
@@ -168,7 +169,7 @@ func TestBounds(t *testing.T) {
 // TestPrepare: the input has a clear answer, and int8 is as far from float32 as it says.
 func TestPrepare(t *testing.T) {
 	dir := t.TempDir()
-	n, err := prepare(dir, small(), weights.Random(seed), []string{typeInt8})
+	n, err := prepare(dir, small(), weights.Random(seed), []string{cli.Int8})
 	if err != nil {
 		t.Fatal(err)
 	}

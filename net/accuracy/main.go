@@ -106,6 +106,7 @@ func newFlags(o *options) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // run reports errors, in one line
 	o.Network.Flags(fs)
+	o.Network.AlgoFlag(fs)
 	fs.BoolVar(&o.saturate, "saturate", false, "with -type int8: a row more, with sums of products that saturate to 16 bits, as other software has on AVX2 without VNNI; slow")
 	fs.StringVar(&o.page, "page", "", "with -type int8: write a page in Markdown to `FILE.md` that compares int8 with saturating sums and with 7-bit weights")
 	fs.BoolVar(&o.json, "json", false, "print one JSON object per row of the table")

@@ -116,6 +116,7 @@ func newFlags(o *options) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // run reports errors, in one line
 	o.Network.Flags(fs)
+	o.Network.AlgoFlag(fs)
 	fs.IntVar(&o.top, "top", 5, "print the `N` most probable classes")
 	fs.BoolVar(&o.json, "json", false, "print one JSON object per line")
 	fs.StringVar(&o.logits, "logits", "", "write the values before the softmax to the file `OUT.npy`; for a single INPUT")

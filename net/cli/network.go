@@ -63,13 +63,18 @@ func (n *Network) Flags(fs *flag.FlagSet) {
 		n.Set, err = kernelSet(s)
 		return err
 	})
+	fs.IntVar(&n.Threads, "threads", 0, "run the network on `N` threads; 0 means one per processor")
+	fs.TextVar(&n.WeightsType, "weights-type", kernels.Float32Weights, "keep the weights of float32 layers whose result is one pixel, such as dense layers, in memory as `TYPE` f32, f16 or i8, which is faster because there are fewer bytes to read")
+	n.typeFlags(fs)
+}
+
+// AlgoFlag defines -algo, for commands that run the network for its results: it is always calibrated with
+// the direct algorithm.
+func (n *Network) AlgoFlag(fs *flag.FlagSet) {
 	fs.Func("algo", "algorithm `NAME` of the convolutions: "+strings.Join(append(kernels.Algorithms(), kernels.Auto), ", ")+" (default auto, which picks one for each)", func(s string) (err error) {
 		n.Algorithm = s
 		return kernels.CheckAlgorithm(s)
 	})
-	fs.IntVar(&n.Threads, "threads", 0, "run the network on `N` threads; 0 means one per processor")
-	fs.TextVar(&n.WeightsType, "weights-type", kernels.Float32Weights, "keep the weights of float32 layers whose result is one pixel, such as dense layers, in memory as `TYPE` f32, f16 or i8, which is faster because there are fewer bytes to read")
-	n.typeFlags(fs)
 }
 
 // Resolve checks what fs has parsed and replaces what was not given. Its errors are wrong usage.

@@ -152,6 +152,7 @@ func newFlags(o *options) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // run reports errors, in one line
 	o.Network.Flags(fs)
+	o.Network.AlgoFlag(fs)
 	o.Network.Calibrates = true
 	o.pattern = unstructured
 	fs.Func("svd", "factorize layers: `LAYER=RANK,…`, energy=E or budget=B, with ,tucker for three layers of one with a kernel", func(s string) (err error) {

@@ -62,6 +62,7 @@ func TestUsage(t *testing.T) {
 		{"-o a.txt", "-o a.txt: expected a name that ends in .onnx, .safetensors or .fbw"},
 		{"-o onnx", "-o onnx: expected a name"},
 		{"-colour -o a.onnx", "-colour"},
+		{"-algo direct -o a.onnx", "-algo"}, // which would change nothing
 		{"-o a.onnx -seed -1", `"-1"`},
 		{"-o a.onnx -seed 1 -weights w", "-seed with -weights: expected one of them"},
 		{"-o a.onnx -model vgg16", `unknown model "vgg16"`},

@@ -35,7 +35,9 @@ const (
 //
 // Between DequantizeLinear and QuantizeLinear, a sum, a mean, or a layer whose weights are int8 as well
 // computes with quantized values. These are those of ONNX's QLinear operators bit for bit. Activations
-// of int8 become uint8. All else computes in float32.
+// of int8 become uint8, and so weights of uint8 int8, where their zero point is 128. All else computes in
+// float32, also layers whose weights have another zero point than 0 (of uint8: 128), and QLinearConv with
+// such is refused.
 //
 // The weights also fit models of other names that have the same layers: how those pad images, and which
 // way sizes of poolings are rounded, is then for the file to say, and the preprocessor if the file names

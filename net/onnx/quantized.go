@@ -139,7 +139,7 @@ func isQuantized(t tensor.DType) bool { return isInteger(t) && t != tensor.I64 }
 
 // A QLinear operator is another one between DequantizeLinear and QuantizeLinear.
 
-// dequantized returns an input, with a scale and a zero point behind it, as what the integers stand for.
+// dequantizedAt returns an input, with a scale and a zero point behind it, as what the integers stand for.
 func (c *call) dequantizedAt(i int) (*operand, error) {
 	o, err := c.data(i)
 	if err != nil {

@@ -40,12 +40,13 @@ const (
 // Limits on what a file may have. A file is at most 2 GiB, as that is all that a protocol buffer can be;
 // weights beyond are in files of their own.
 const (
-	maxFile    = 2 << 30
-	maxNodes   = 1 << 16
-	maxTensors = 1 << 18
-	maxOutputs = 1 << 10
-	maxDims    = 16
-	maxList    = 1 << 12 // of the numbers of an attribute
+	maxFile       = 2 << 30
+	maxNodes      = 1 << 16
+	maxAttributes = 1 << 6 // of a node
+	maxTensors    = 1 << 18
+	maxOutputs    = 1 << 10
+	maxDims       = 16
+	maxList       = 1 << 12 // of the numbers of an attribute
 )
 
 // A content is what a file says, but for its weights, which stay there.
@@ -381,6 +382,9 @@ func (c *content) node(f protobuf.Field) (*node, error) {
 		case nodeDomain:
 			return text(&domain, f)
 		case nodeAttribute:
+			if len(n.attributes) == maxAttributes {
+				return fmt.Errorf("the node %s has more than %d attributes", label(n.name), maxAttributes)
+			}
 			a, err := c.attribute(f)
 			if err == nil && a.name == "" {
 				err = fmt.Errorf("an attribute of the node %s has no name", label(n.name))

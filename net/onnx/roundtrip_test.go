@@ -123,9 +123,9 @@ func canonical(t *testing.T, m *graph.Model) *graph.Model {
 // TestModels: the files of all models are well-formed, have the same bytes each time, and are the
 // models when they are opened.
 func TestModels(t *testing.T) {
-	for i, m := range models.All() {
-		if testing.Short() && i%2 == 1 {
-			continue
+	for _, m := range models.All() {
+		if testing.Short() && m.Name != "squeezenet1.1" {
+			continue // TestTablesRoundTrip has the layers of the others
 		}
 		m.Input.H, m.Input.W = 67, 67
 		for i, n := range m.Nodes {
@@ -164,5 +164,7 @@ func TestPublishedRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkRoundTrip(t, n)
-	checkRoundTrip(t, quantized(t, n, 8))
+	if !testing.Short() {
+		checkRoundTrip(t, quantized(t, n, 8))
+	}
 }

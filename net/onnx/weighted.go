@@ -69,8 +69,10 @@ func (c *call) weighted(l interface {
 	var err error
 	if q := p.weights.quant; q != nil && q.integers {
 		return nil, fmt.Errorf("weights %s are integers, expected those of DequantizeLinear", p.weights.name)
+	} else if q != nil && !p.perChannel() {
+		return nil, fmt.Errorf("weights %s have scales for axis %d, expected that of the output channels", p.weights.name, q.axis)
 	} else if q != nil && c.dequantized(o) {
-		p.quantized = q.symmetric() && p.perChannel() && p.alpha == 1
+		p.quantized = q.symmetric() && p.alpha == 1
 	}
 	if p.quantized {
 		out, err = c.typed(l, o)
@@ -350,9 +352,6 @@ func (p *params) load(w kernels.Weights) (kernels.Weights, error) {
 	if p.weights == nil {
 		w.Values = slices.Repeat([]float32{1}, p.out)
 	} else {
-		if p.weights.quant != nil && !p.perChannel() {
-			return w, fmt.Errorf("tensor %s: scales for axis %d, expected that of the output channels", p.weights.name, p.weights.quant.axis)
-		}
 		var scales []float32
 		if w.Values, scales, err = p.weights.load(w.Values, p.out, p.transposed); err != nil {
 			return w, err

@@ -186,7 +186,7 @@ func TestCaffemodel(t *testing.T) {
 	for model, forms := range map[string][]caffeForm{
 		"squeezenet1.0":        {{}, {v1: true, old: true}},
 		"squeezenet1.0-simple": {{old: true, double: true}, {v1: true}},
-		"squeezenet1.1":        {{unpacked: true}, {v1: true, unpacked: true, double: true}},
+		"squeezenet1.1":        {{v1: true, double: true}, {unpacked: true}, {v1: true, unpacked: true, double: true}},
 	} {
 		for i, form := range forms {
 			if i > 0 && testing.Short() {

@@ -30,13 +30,13 @@ const (
 	metadataKey = "__metadata__"
 )
 
-// What WriteSafetensors says about a model, as metadata.
+// The keys of the metadata that say what a model is; ONNX files have the first two as well.
 const (
-	metaModel        = "firebench.model"
-	metaPreprocessor = "firebench.preprocessor"
-	metaInput        = "firebench.input"    // height x width
-	metaPadding      = "firebench.padding"  // of every convolution, as "conv1=0 conv2=1,2,1,2"
-	metaRounding     = "firebench.rounding" // of the sizes of every pooling's result, as "pool1=ceil pool2=floor"
+	keyModel        = "firebench.model"
+	keyPreprocessor = "firebench.preprocessor"
+	keyInput        = "firebench.input"    // height x width
+	keyPadding      = "firebench.padding"  // of every convolution, as "conv1=0 conv2=1,2,1,2"
+	keyRounding     = "firebench.rounding" // of the sizes of every pooling's result, as "pool1=ceil pool2=floor"
 )
 
 // An entry of the header is what it says about a tensor.
@@ -65,11 +65,11 @@ func readSafetensors(r io.ReaderAt, size int64) (*tensors, error) {
 			return tensor.Load(s, dst)
 		}}
 	}
-	if _, ok := stored["features.0.weight"]; ok && metadata[metaModel] == "" {
+	if _, ok := stored["features.0.weight"]; ok && metadata[keyModel] == "" {
 		return t, t.torchvision()
 	}
 	t.names = func(node string) (weights, bias string) { return node + ".weight", node + ".bias" }
-	t.model = metadata[metaModel]
+	t.model = metadata[keyModel]
 	if t.recipe, err = parseRecipe(metadata); err != nil {
 		return nil, err
 	}
@@ -200,36 +200,36 @@ func checkSection(s tensor.Stored, end, size int64) error {
 
 // parseRecipe returns what the metadata says about the model.
 func parseRecipe(metadata map[string]string) (recipe, error) {
-	r := recipe{preprocessor: metadata[metaPreprocessor], padding: map[string]kernels.Padding{}, ceil: map[string]bool{}}
-	if input, ok := metadata[metaInput]; ok {
+	r := recipe{preprocessor: metadata[keyPreprocessor], padding: map[string]kernels.Padding{}, ceil: map[string]bool{}}
+	if input, ok := metadata[keyInput]; ok {
 		h, w, _ := strings.Cut(input, "x")
 		var err error
 		if r.height, err = parseSize(h, 1); err == nil {
 			r.width, err = parseSize(w, 1)
 		}
 		if err != nil {
-			return r, fmt.Errorf("%s is %q, expected height x width as in 224x224", metaInput, input)
+			return r, fmt.Errorf("%s is %q, expected height x width as in 224x224", keyInput, input)
 		}
 	}
-	for _, field := range strings.Fields(metadata[metaPadding]) {
+	for _, field := range strings.Fields(metadata[keyPadding]) {
 		node, value := cutLast(field)
 		pad, err := parsePadding(value)
 		if err != nil {
-			return r, fmt.Errorf("%s has %q, expected as in conv1=0 or conv2=1,2,1,2", metaPadding, field)
+			return r, fmt.Errorf("%s has %q, expected as in conv1=0 or conv2=1,2,1,2", keyPadding, field)
 		}
 		r.padding[node] = pad
 	}
-	for _, field := range strings.Fields(metadata[metaRounding]) {
+	for _, field := range strings.Fields(metadata[keyRounding]) {
 		node, value := cutLast(field)
 		if value != roundUp && value != roundDown {
-			return r, fmt.Errorf("%s has %q, expected as in pool1=%s or pool2=%s", metaRounding, field, roundUp, roundDown)
+			return r, fmt.Errorf("%s has %q, expected as in pool1=%s or pool2=%s", keyRounding, field, roundUp, roundDown)
 		}
 		r.ceil[node] = value == roundUp
 	}
 	return r, nil
 }
 
-// The values of metaRounding.
+// The values of keyRounding.
 const (
 	roundUp   = "ceil"
 	roundDown = "floor"
@@ -369,11 +369,11 @@ func newHeader(m *graph.Model, params []graph.Param) ([]byte, error) {
 	header := appendJSON([]byte{'{'}, metadataKey)
 	header = append(header, ':')
 	header = appendJSON(header, map[string]string{
-		metaModel:        m.Name,
-		metaPreprocessor: m.Preprocessor,
-		metaInput:        fmt.Sprintf("%dx%d", m.Input.H, m.Input.W),
-		metaPadding:      strings.Join(padding, " "),
-		metaRounding:     strings.Join(rounding, " "),
+		keyModel:        m.Name,
+		keyPreprocessor: m.Preprocessor,
+		keyInput:        fmt.Sprintf("%dx%d", m.Input.H, m.Input.W),
+		keyPadding:      strings.Join(padding, " "),
+		keyRounding:     strings.Join(rounding, " "),
 	})
 	at := int64(0)
 	add := func(name string, dims ...int) {

@@ -781,7 +781,7 @@ def as_typed(init):
 
 qdq_conv("qdq-conv-typed", change_init=as_typed)
 qdq_conv("qdq-conv-typed-int8", S8, change_init=as_typed)
-qdq_conv("qdq-weights-axis", channels=4, dw=node("DequantizeLinear", "wq ws wz", "w", axis=1), refused="wq axis")
+qdq_conv("qdq-weights-axis", channels=4, dw=node("DequantizeLinear", "wq ws wz", "w", axis=1), refused="wq axis", bad="conv.h")
 qdq_conv("qdq-weights-scale-count", refused="ws", bad="dequantizelinear.w", change_init=lambda i: i.update(ws=i["ws"][:3], wz=i["wz"][:3]), broken=True)
 
 
