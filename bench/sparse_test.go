@@ -108,25 +108,31 @@ func sparseLayer(b *testing.B, m *graph.Model, weights graph.Weights) {
 }
 
 // TestSparseOutput: a layer is measured with each algorithm that profits from its zeros and with those that do
-// not, and one of them is marked as the pick.
+// not, and one of them is marked as the pick. Among zeros at random places are rows of zeros only where tiles are narrow.
 func TestSparseOutput(t *testing.T) {
-	for pattern, algos := range map[string][]string{"vector": {"direct", "rows", "sparse"}, "unstructured": {"direct", "sparse"}} {
+	for _, pattern := range []string{"vector", "unstructured"} {
 		results := output(t, "Sparse/net=squeezenet1.1$/layer=fire9.squeeze1x1$/op=/density=0.2$/pattern="+pattern+"$/algo=/isa="+best(t, float32Type).ISA.String()+"$")
-		picks := 0.0
-		for _, algo := range algos {
+		picks, found := 0.0, 0
+		for _, algo := range []string{"direct", "rows", "sparse"} {
 			name := fmt.Sprintf("BenchmarkSparse/net=squeezenet1.1/layer=fire9.squeeze1x1/op=conv1x1/density=0.2/pattern=%s/algo=%s/isa=%v", pattern, algo, best(t, float32Type).ISA)
 			got := results[name]
-			if got == nil {
+			chance := algo == "rows" && pattern == "unstructured"
+			if got == nil && !chance {
 				t.Fatalf("no %s in %v", name, results)
 			}
+			if got == nil {
+				continue
+			}
+			found++
 			picks += got["pick"]
 			// The direct algorithm executes all multiply-adds, the others about the share of those kept.
-			if share := got["fma-%"] / got["peak-%"]; algo == "direct" && share < 1 || algo != "direct" && (share < 0.1 || share > 0.3) {
+			share := got["fma-%"] / got["peak-%"]
+			if algo == "direct" && share < 1 || algo != "direct" && !chance && (share < 0.1 || share > 0.3) {
 				t.Errorf("%s: executes %v of the multiply-adds", name, share)
 			}
 		}
-		if len(results) != len(algos) || picks != 1 || results == nil {
-			t.Errorf("%s: %v, expected %q and one pick", pattern, results, algos)
+		if len(results) != found || picks != 1 {
+			t.Errorf("%s: %v, expected %d and one pick", pattern, results, found)
 		}
 	}
 }
