@@ -1,6 +1,7 @@
 package compression
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -12,47 +13,64 @@ import (
 	"firebench/kernels"
 	"firebench/kernels/kerneltest"
 	"firebench/net/graph"
+	"firebench/net/protobuf"
 	"firebench/net/tensor"
 )
 
-// message returns the fields of an encoded protocol buffer, by number: the bytes of those that have
-// bytes. See https://protobuf.dev/programming-guides/encoding.
-func message(t *testing.T, data []byte) map[uint64][][]byte {
+// fields returns the fields of a message that have a number.
+func fields(t *testing.T, m protobuf.Message, number int) []protobuf.Field {
 	t.Helper()
-	fields := map[uint64][][]byte{}
-	for len(data) > 0 {
-		key, n := binary.Uvarint(data)
-		data = data[max(n, 0):]
-		size, n := binary.Uvarint(data)
-		switch key & 7 {
-		case 0:
-			size = 0
-		case 5:
-			size, n = 4, 0
-		case 2:
-		default:
-			t.Fatalf("field %d has the wire type %d", key>>3, key&7)
+	var found []protobuf.Field
+	for f, err := range m.Fields() {
+		if err != nil {
+			t.Fatal(err)
 		}
-		data = data[n:]
-		fields[key>>3] = append(fields[key>>3], data[:size])
-		data = data[size:]
+		if int(f.Number) == number {
+			found = append(found, f)
+		}
 	}
-	return fields
+	return found
+}
+
+// inside returns the message that is the first field of that number.
+func inside(t *testing.T, m protobuf.Message, number int) protobuf.Message {
+	t.Helper()
+	m, err := fields(t, m, number)[0].Message()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 // onnxTypes reads an ONNX file whose values are quantized by pairs of QuantizeLinear and
-// DequantizeLinear, and returns the types by the original names of the values.
+// DequantizeLinear, and returns the types by the original names of the values. It asks for no network:
+// the one of this test must get its types by a calibration.
 func onnxTypes(t *testing.T, path string) map[string]Value {
 	t.Helper()
 	file, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
+	const modelGraph, graphInitializer, tensorName, tensorRaw = 7, 5, 8, 9
 	types := map[string]Value{}
-	graph := message(t, message(t, file)[7][0])
-	for _, initializer := range graph[5] {
-		tensor := message(t, initializer)
-		name, raw := string(tensor[8][0]), tensor[9][0]
+	graph := inside(t, protobuf.NewMessage(bytes.NewReader(file), int64(len(file))), modelGraph)
+	for _, initializer := range fields(t, graph, graphInitializer) {
+		tensor, err := initializer.Message()
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, err := fields(t, tensor, tensorName)[0].String()
+		if err != nil {
+			t.Fatal(err)
+		}
+		field := fields(t, tensor, tensorRaw)[0]
+		if field.Size() > 4 {
+			continue
+		}
+		raw, err := field.Bytes(4)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if value, ok := strings.CutSuffix(name, "_s"); ok && len(raw) == 4 {
 			v := types[value]
 			v.Scale = math.Float32frombits(binary.LittleEndian.Uint32(raw))
