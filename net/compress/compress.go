@@ -59,11 +59,7 @@ func (c *command) compress(ctx context.Context, stdout io.Writer) error {
 	}
 	last := l.steps[len(l.steps)-1]
 	if out != nil {
-		w := last.weights
-		if shared, ok := compression.CodebookOf(w); ok {
-			w = shared // the order of values in a codebook may be that of the file they are from
-		}
-		if err := c.format.write(out, last.model, w); err != nil {
+		if err := c.format.write(out, last.model, last.weights); err != nil {
 			return err
 		}
 	}

@@ -38,7 +38,7 @@
 // change least, and so that all layers together fit a budget of bytes:
 //
 //	model, weights, err = compression.Share(compression.ShareOptions{Bytes: 470_000, Images: pictures}).Apply(model, weights)
-//	books, ok := compression.CodebookOf(weights)
+//	books, ok := graph.SharedOf(weights)
 //
 // [Sizes] says what each layer takes in a file.
 package compression

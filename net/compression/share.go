@@ -90,31 +90,6 @@ func (o ShareOptions) values(node string) int {
 	return 1<<bits - 1
 }
 
-// A Codebook is weights whose layers have few different values.
-type Codebook interface {
-	graph.Weights
-
-	// Codebook returns the values of a layer and, for each weight in the order of kernels.Weights, the place of
-	// its value among them. The first value is 0. ok is false for layers that have no codebook. The slices
-	// must not be changed.
-	Codebook(p graph.Param) (table []float32, codes []uint8, ok bool)
-}
-
-// CodebookOf returns w, or the weights that graph.Rewrite.Apply made w from, as a Codebook; ok is false if they
-// are none.
-func CodebookOf(w graph.Weights) (c Codebook, ok bool) {
-	for {
-		if c, ok = w.(Codebook); ok {
-			return c, true
-		}
-		u, ok := w.(interface{ Unwrap() graph.Weights })
-		if !ok {
-			return nil, false
-		}
-		w = u.Unwrap()
-	}
-}
-
 // shared are weights with codebooks.
 type shared struct {
 	model  *graph.Model
@@ -146,7 +121,7 @@ func (l sharedLayer) values() []float32 {
 	return values
 }
 
-// Codebook implements [Codebook].
+// Codebook implements [graph.Shared].
 func (s *shared) Codebook(p graph.Param) (table []float32, codes []uint8, ok bool) {
 	l, ok := s.layers[p]
 	return l.table, l.codes, ok

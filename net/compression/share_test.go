@@ -87,7 +87,7 @@ func TestShare(t *testing.T) {
 		"a budget":    {Bytes: 1500, Images: each(images...)},
 	} {
 		shared, layers := share(t, m, w, o)
-		book, ok := CodebookOf(shared)
+		book, ok := graph.SharedOf(shared)
 		if !ok {
 			t.Fatalf("%s: no codebooks", what)
 		}
@@ -217,7 +217,7 @@ func TestShareRefuses(t *testing.T) {
 			t.Errorf("error %v, want %s", err, want)
 		}
 	}
-	if _, ok := CodebookOf(w); ok {
+	if _, ok := graph.SharedOf(w); ok {
 		t.Error("weights without codebooks have some")
 	}
 }

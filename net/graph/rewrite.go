@@ -28,9 +28,6 @@ type adapted struct{ Weights }
 
 func (adapted) Adapt(m *Model) (*Model, error) { return m, nil }
 
-// Unwrap returns the weights as the Rewrite made them, which may know more of themselves than Weights says.
-func (a adapted) Unwrap() Weights { return a.Weights }
-
 // Clone returns a copy of m that a Rewrite may change. It shares only the layers with m, which
 // are values that nothing changes.
 func (m *Model) Clone() *Model {

@@ -131,7 +131,7 @@ func (d *deepCompression) Layer(p graph.Param) (kernels.Weights, error) {
 	return kernels.Weights{Values: d.values, Bias: l.bias}, nil
 }
 
-// Codebook implements [Shared].
+// Codebook implements [graph.Shared].
 func (d *deepCompression) Codebook(p graph.Param) (codebook []float32, codes []uint8, ok bool) {
 	l, ok := d.layer(p)
 	return l.codebook, l.codes, ok
@@ -250,17 +250,8 @@ func floats(data []byte, n int, what string) (s []float32, rest []byte, err erro
 	return s, data[4*n:], nil
 }
 
-// Shared are weights that know which values they share.
-type Shared interface {
-	graph.Weights
-
-	// Codebook returns the values that the weights of a layer have, at most 256, and the entry of each
-	// weight. Entry 0 is 0. It is not ok for a layer that shares no values.
-	Codebook(p graph.Param) (codebook []float32, codes []uint8, ok bool)
-}
-
 // WriteDeepCompression writes the weights of squeezenet1.0 as [ReadDeepCompression] reads them. No layer may have more
-// than 255 values besides 0. The codebooks are those of weights that are [Shared], else the
+// than 255 values besides 0. The codebooks are those of weights that are [graph.Shared], else the
 // values in ascending order.
 //
 // The format says nothing about the network: the weights' Adapt must give the one that Adapt of the reader gives.
@@ -304,7 +295,7 @@ func shareLayer(weights graph.Weights, p graph.Param) (l sharedLayer, err error)
 	if err := checkLayer(w, l.bias, p); err != nil {
 		return l, err
 	}
-	if s, ok := weights.(Shared); ok {
+	if s, ok := graph.SharedOf(weights); ok {
 		if l.codebook, l.codes, ok = s.Codebook(p); ok {
 			return l, l.check(w.Values)
 		}

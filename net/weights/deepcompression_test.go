@@ -477,7 +477,7 @@ func TestWriteDeepCompressionRefuses(t *testing.T) {
 	}
 	m, params := lookup(t, "squeezenet1.0")
 	other, _ := lookup(t, "squeezenet1.1")
-	codebook, codes, _ := w.(Shared).Codebook(params[0])
+	codebook, codes, _ := w.(graph.Shared).Codebook(params[0])
 	swapped := slices.Clone(codes)
 	swapped[2], swapped[5] = swapped[5], swapped[2]
 	trained := adapting{Random(1), dcRecipe}
