@@ -25,7 +25,11 @@ var sparse = algorithm{
 		spans := float64(vectors(count, tile.Height()))
 		weights := float64(p.Weights()) * (1 - p.Sparsity)
 		products := weights * max(vectorCycles*float64(count)+weightCycles*spans, chainCycles*spans)
-		transposed := transposeCycles * float64(oh*ow*(p.K()*p.Groups+p.Out))
+		inputs := p.K() * p.Groups
+		if p.KH*p.KW > 1 {
+			inputs *= 2 // rows are transposed one by one, and what is beyond whole squares twice
+		}
+		transposed := transposeCycles * float64(oh*ow*(inputs+p.Out))
 		return max(int(products), stream(int(weights*(4+1)), cache)) + int(transposed), true
 	},
 	pack: func(set *Set, p Problem, w Weights) (Conv, error) {
