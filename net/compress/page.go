@@ -314,7 +314,7 @@ func (p *page) published(ctx context.Context) error {
 	fmt.Fprintf(&p.text, "\nThe published file has 8-bit codes and 4-bit gaps. General codecs on the same codes and gaps: %s bytes as they are, %s in FBW, %s by huff0, %s by zstd.\n",
 		total(other.Symbols), total(other.FBW), total(other.Huff0), total(other.Zstd))
 	if len(skipping) > 1 {
-		p.text.WriteString("\nThe layers that are computed by an algorithm that skips zeros, each alone; in all others it would take longer:\n\n")
+		p.text.WriteString("\nThe layers that are computed by an algorithm that skips zeros, each alone:\n\n")
 		markdownTable(&p.text, skipping)
 	}
 	p.beside("squeezenet1.0")
