@@ -196,7 +196,7 @@ func factorize(o compression.FactorizeOptions) (graph.Rewrite, map[string]string
 // sharing returns the rewrite that shares with pictures, or without if there are none, and fills in the notes.
 func (c *command) sharing(ctx context.Context, m *graph.Model, o compression.ShareOptions, pictures []string) (graph.Rewrite, map[string]string, error) {
 	notes := map[string]string{}
-	o.Plan = graph.Options{Set: c.Set, Algo: c.Algorithm}
+	o.Set = c.Set
 	if len(pictures) > 0 {
 		p, err := c.Preprocessor(m)
 		if err != nil {

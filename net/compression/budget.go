@@ -174,14 +174,14 @@ func (o ShareOptions) measure(m *graph.Model, w graph.Weights, sharings []*shari
 		}
 		images = some
 	}
-	want, err := logits(m, w, images, o.Plan)
+	want, err := logits(m, w, images, o.plan())
 	if err != nil {
 		return err
 	}
 	for _, s := range sharings {
 		s.start(o.Init, sensitivityValues, o.Seed)
 		l := s.layer(s.weights)
-		got, err := logits(m, adaptedWeights{w, map[graph.Param]kernels.Weights{s.param: {Values: l.values(), Bias: l.bias}}}, images, o.Plan)
+		got, err := logits(m, adaptedWeights{w, map[graph.Param]kernels.Weights{s.param: {Values: l.values(), Bias: l.bias}}}, images, o.plan())
 		if err != nil {
 			return err
 		}

@@ -197,14 +197,14 @@ func momentsOf(m *graph.Model, w, before graph.Weights, readers []reader, images
 		}
 	}
 	part := until(m, values)
-	now, err := newPlans(part, w, o.Plan)
+	now, err := newPlans(part, w, o.plan())
 	if err != nil {
 		return nil, err
 	}
 	defer now.close()
 	var then plans
 	if before != nil {
-		if then, err = newPlans(part, before, o.Plan); err != nil {
+		if then, err = newPlans(part, before, o.plan()); err != nil {
 			return nil, err
 		}
 		defer then.close()

@@ -31,7 +31,9 @@ type ShareOptions struct {
 	// worth most.
 	Bytes int
 
-	Plan graph.Options // of the network that runs on the images, on all processors; only Set and Algo matter
+	// Set has the kernels of the network that runs on the images, on all processors; nil is the best of the
+	// machine. All vector kernels give the same results.
+	Set *kernels.Set
 
 	// Done is called for each layer in their order, unless it is nil.
 	Done func(SharedLayer)
@@ -51,6 +53,12 @@ type SharedLayer struct {
 }
 
 const maxBits = 8
+
+// plan is how the network runs on the images. Direct convolutions have the same bits on all vector kernels, and so
+// have the statistics that values and codes are chosen by; which other algorithm is picked depends on the machine.
+func (o ShareOptions) plan() graph.Options {
+	return graph.Options{Set: o.Set, Algo: kernels.Algorithms()[0]}
+}
 
 // Check returns an error unless o fits m: Layers must name nodes of it that have weights of their own.
 func (o ShareOptions) Check(m *graph.Model) error {
