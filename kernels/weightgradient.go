@@ -295,11 +295,7 @@ func (t *weightReduction) addSlices(from, n, slices int) {
 	for step := 1; step < slices; step *= 2 {
 		for i := 0; i+step < slices; i += 2 * step {
 			a, b := t.sums(i)[from:][:n], t.sums(i + step)[from:]
-			add := t.f32.Add
-			if n%t.f32.Lanes > 0 {
-				add = scalar.Add
-			}
-			add(&a[0], &a[0], &b[0], n, lowerBound(false))
+			t.f32.Add(&a[0], &a[0], &b[0], n, lowerBound(false))
 		}
 	}
 }
