@@ -14,7 +14,7 @@ var WeightGradient = Recipe{"weightgradient", weightGradientSignature, func(m ve
 	return heights("WeightGradient", m, f, f, t, func(t *sums, name string) { weightGradient(t, f, name) })
 }}
 
-const weightGradientSignature = "func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchStep int)"
+const weightGradientSignature = "func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchTile, prefetchPixel int)"
 
 func weightGradient(t *sums, f vec.Float32, name string) {
 	t.Func(name, weightGradientSignature,
@@ -36,8 +36,8 @@ func weightGradient(t *sums, f vec.Float32, name string) {
 		"		}",
 		"	}",
 		"",
-		"Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.")
-	t.prefetch, t.prefetchStep = t.Arg("prefetch"), t.Arg("prefetchStep")
+		"Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by",
+		"prefetchTile from tile to tile, where narrow vectors do not.")
 	srcPixel := distance(t, f, "srcPixel")
 	t.LoopArg("tile", fmt.Sprintf("For each tile of %d×%d, inputs by gradients", t.rows, t.cols), "tiles", func() {
 		start := t.Arg("start")
@@ -49,7 +49,13 @@ func weightGradient(t *sums, f vec.Float32, name string) {
 		})
 		t.AddTo(start, distance(t, f, "startTile"))
 		t.SetArg("start", start)
+		var prefetch, prefetchPixel vec.R
 		if prefetchesTiles(t) {
+			prefetch = t.Arg("prefetch")
+			next := vec.Named(t, "next prefetch", t.CopyInt(prefetch))
+			t.AddTo(next, distance(t, f, "prefetchTile"))
+			t.SetArg("prefetch", next)
+			prefetchPixel = distance(t, f, "prefetchPixel")
 			t.Comment("Those of the next tile")
 			for i := 0; i < t.rows*t.cols*f.Element().Size; i += cacheLine {
 				t.Prefetch(start, i)
@@ -61,7 +67,17 @@ func weightGradient(t *sums, f vec.Float32, name string) {
 			row := vec.Named(t, "row", t.CopyInt(image))
 			t.Loop("row", "For each row of pixels", t.Arg("rows"), func() {
 				input := vec.Named(t, "input", t.CopyInt(row))
-				t.addSteps(t.Arg("cols"), func(n int) { f.OuterBeside(t.sum, input, srcPixel, t.weights, n) })
+				t.addSteps(t.Arg("cols"), func(n int) {
+					f.OuterBeside(t.sum, input, srcPixel, t.weights, n)
+					for range n {
+						if prefetch != nil {
+							for i := 0; i < 2*t.Size(); i += cacheLine {
+								t.Prefetch(prefetch, i)
+							}
+							t.AddTo(prefetch, prefetchPixel)
+						}
+					}
+				})
 				t.AddTo(row, distance(t, f, "srcRow"))
 			})
 			t.AddTo(image, distance(t, f, "srcImage"))

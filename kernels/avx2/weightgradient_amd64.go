@@ -22,10 +22,11 @@ package avx2
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient1x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient1x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient2x16 adds the products of tiles × 2 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -45,10 +46,11 @@ func WeightGradient1x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient2x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient2x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient3x16 adds the products of tiles × 3 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -68,10 +70,11 @@ func WeightGradient2x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient3x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient3x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient4x16 adds the products of tiles × 4 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -91,10 +94,11 @@ func WeightGradient3x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient4x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient4x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient5x16 adds the products of tiles × 5 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -114,10 +118,11 @@ func WeightGradient4x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient5x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient5x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient6x16 adds the products of tiles × 6 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -137,10 +142,11 @@ func WeightGradient5x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient6x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient6x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient1x8 adds the products of tiles × 1 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -160,10 +166,11 @@ func WeightGradient6x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient1x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient1x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient2x8 adds the products of tiles × 2 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -183,10 +190,11 @@ func WeightGradient1x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient2x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient2x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient3x8 adds the products of tiles × 3 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -206,10 +214,11 @@ func WeightGradient2x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient3x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient3x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient4x8 adds the products of tiles × 4 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -229,10 +238,11 @@ func WeightGradient3x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient4x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient4x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient5x8 adds the products of tiles × 5 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -252,10 +262,11 @@ func WeightGradient4x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient5x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient5x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient6x8 adds the products of tiles × 6 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -275,10 +286,11 @@ func WeightGradient5x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient6x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient6x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient7x8 adds the products of tiles × 7 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -298,10 +310,11 @@ func WeightGradient6x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient7x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient7x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient8x8 adds the products of tiles × 8 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -321,10 +334,11 @@ func WeightGradient7x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient8x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient8x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient9x8 adds the products of tiles × 9 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -344,10 +358,11 @@ func WeightGradient8x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient9x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient9x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient10x8 adds the products of tiles × 10 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -367,10 +382,11 @@ func WeightGradient9x8(dst *float32, start *float32, src *float32, grad *float32
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient10x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient10x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient11x8 adds the products of tiles × 11 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -390,10 +406,11 @@ func WeightGradient10x8(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient11x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient11x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient12x8 adds the products of tiles × 12 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -413,10 +430,11 @@ func WeightGradient11x8(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient12x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient12x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient13x8 adds the products of tiles × 13 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -436,10 +454,11 @@ func WeightGradient12x8(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient13x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient13x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient14x8 adds the products of tiles × 14 inputs and 8 gradients at each pixel to their sums; it equals
 //
@@ -459,13 +478,14 @@ func WeightGradient13x8(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient14x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient14x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradientX16 lists the heights of the tile weightgradient_f32_6x16_avx2.
-var WeightGradientX16 = [...]func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchStep int){
+var WeightGradientX16 = [...]func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchTile, prefetchPixel int){
 	WeightGradient1x16,
 	WeightGradient2x16,
 	WeightGradient3x16,
@@ -475,7 +495,7 @@ var WeightGradientX16 = [...]func(dst, start, src, grad, prefetch *float32, tile
 }
 
 // WeightGradientX8 lists the heights of the tile weightgradient_f32_14x8_avx2.
-var WeightGradientX8 = [...]func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchStep int){
+var WeightGradientX8 = [...]func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchTile, prefetchPixel int){
 	WeightGradient1x8,
 	WeightGradient2x8,
 	WeightGradient3x8,

@@ -4,33 +4,39 @@
 
 #include "textflag.h"
 
-// func WeightGradient1x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient1x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient1x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient1x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y1 sum[0:2], Y2-Y3 weights[0:2], Y4 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 1×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -48,38 +54,43 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4160(BX)
-	PREFETCHT0   4224(BX)
-	PREFETCHT0   4288(BX)
-	VMOVUPS      (BX), Y2
-	VMOVUPS      32(BX), Y3
+	PREFETCHT0   4096(CX)
+	PREFETCHT0   4160(CX)
+	PREFETCHT0   4224(CX)
+	PREFETCHT0   4288(CX)
+	VMOVUPS      (CX), Y2
+	VMOVUPS      32(CX), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         DX, R10
-	VMOVUPS      64(BX), Y2
-	VMOVUPS      96(BX), Y3
+	ADDQ         AX, R10
+	VMOVUPS      64(CX), Y2
+	VMOVUPS      96(CX), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         DX, R10
-	VMOVUPS      128(BX), Y2
-	VMOVUPS      160(BX), Y3
+	ADDQ         AX, R10
+	VMOVUPS      128(CX), Y2
+	VMOVUPS      160(CX), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         DX, R10
-	VMOVUPS      192(BX), Y2
-	VMOVUPS      224(BX), Y3
+	ADDQ         AX, R10
+	VMOVUPS      192(CX), Y2
+	VMOVUPS      224(CX), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         DX, R10
-	ADDQ         $0x00000100, BX
-	PREFETCHT0   (AX)
-	PREFETCHT0   64(AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000100, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -90,16 +101,16 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	PREFETCHT0   4096(BX)
-	VMOVUPS      (BX), Y2
-	VMOVUPS      32(BX), Y3
+	PREFETCHT0   4096(CX)
+	VMOVUPS      (CX), Y2
+	VMOVUPS      32(CX), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         DX, R10
-	ADDQ         $+64, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $+64, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -114,49 +125,55 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	ADDQ    $+64, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+4, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    $+64, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+4, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient2x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient2x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient2x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient2x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y3 sum[0:4], Y4-Y5 weights[0:2], Y6 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 2×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -174,50 +191,55 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4160(BX)
-	PREFETCHT0   4224(BX)
-	PREFETCHT0   4288(BX)
-	VMOVUPS      (BX), Y4
-	VMOVUPS      32(BX), Y5
+	PREFETCHT0   4096(CX)
+	PREFETCHT0   4160(CX)
+	PREFETCHT0   4224(CX)
+	PREFETCHT0   4288(CX)
+	VMOVUPS      (CX), Y4
+	VMOVUPS      32(CX), Y5
 	VBROADCASTSS (R10), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
 	VBROADCASTSS 4(R10), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         DX, R10
-	VMOVUPS      64(BX), Y4
-	VMOVUPS      96(BX), Y5
+	ADDQ         AX, R10
+	VMOVUPS      64(CX), Y4
+	VMOVUPS      96(CX), Y5
 	VBROADCASTSS (R10), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
 	VBROADCASTSS 4(R10), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         DX, R10
-	VMOVUPS      128(BX), Y4
-	VMOVUPS      160(BX), Y5
+	ADDQ         AX, R10
+	VMOVUPS      128(CX), Y4
+	VMOVUPS      160(CX), Y5
 	VBROADCASTSS (R10), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
 	VBROADCASTSS 4(R10), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         DX, R10
-	VMOVUPS      192(BX), Y4
-	VMOVUPS      224(BX), Y5
+	ADDQ         AX, R10
+	VMOVUPS      192(CX), Y4
+	VMOVUPS      224(CX), Y5
 	VBROADCASTSS (R10), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
 	VBROADCASTSS 4(R10), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         DX, R10
-	ADDQ         $0x00000100, BX
-	PREFETCHT0   (AX)
-	PREFETCHT0   64(AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000100, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -228,19 +250,19 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	PREFETCHT0   4096(BX)
-	VMOVUPS      (BX), Y4
-	VMOVUPS      32(BX), Y5
+	PREFETCHT0   4096(CX)
+	VMOVUPS      (CX), Y4
+	VMOVUPS      32(CX), Y5
 	VBROADCASTSS (R10), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
 	VBROADCASTSS 4(R10), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         DX, R10
-	ADDQ         $+64, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $+64, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -255,54 +277,60 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	ADDQ    $0x00000080, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+8, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	VMOVUPS Y3, 96(CX)
+	ADDQ    $0x00000080, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+8, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient3x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient3x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient3x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient3x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y5 sum[0:6], Y6-Y7 weights[0:2], Y8 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 3×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	VMOVUPS 128(BX), Y4
-	VMOVUPS 160(BX), Y5
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	VMOVUPS 128(CX), Y4
+	VMOVUPS 160(CX), Y5
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -320,8 +348,8 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Y6
-	VMOVUPS      32(BX), Y7
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y7
 	VBROADCASTSS (R10), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -331,9 +359,9 @@ k_block:
 	VBROADCASTSS 8(R10), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         DX, R10
-	VMOVUPS      64(BX), Y6
-	VMOVUPS      96(BX), Y7
+	ADDQ         AX, R10
+	VMOVUPS      64(CX), Y6
+	VMOVUPS      96(CX), Y7
 	VBROADCASTSS (R10), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -343,9 +371,9 @@ k_block:
 	VBROADCASTSS 8(R10), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         DX, R10
-	VMOVUPS      128(BX), Y6
-	VMOVUPS      160(BX), Y7
+	ADDQ         AX, R10
+	VMOVUPS      128(CX), Y6
+	VMOVUPS      160(CX), Y7
 	VBROADCASTSS (R10), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -355,9 +383,9 @@ k_block:
 	VBROADCASTSS 8(R10), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         DX, R10
-	VMOVUPS      192(BX), Y6
-	VMOVUPS      224(BX), Y7
+	ADDQ         AX, R10
+	VMOVUPS      192(CX), Y6
+	VMOVUPS      224(CX), Y7
 	VBROADCASTSS (R10), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -367,11 +395,16 @@ k_block:
 	VBROADCASTSS 8(R10), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         DX, R10
-	ADDQ         $0x00000100, BX
-	PREFETCHT0   (AX)
-	PREFETCHT0   64(AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000100, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -382,8 +415,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Y6
-	VMOVUPS      32(BX), Y7
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y7
 	VBROADCASTSS (R10), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -393,10 +426,10 @@ k_one:
 	VBROADCASTSS 8(R10), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         DX, R10
-	ADDQ         $+64, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $+64, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -411,59 +444,65 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	VMOVUPS Y4, 128(BX)
-	VMOVUPS Y5, 160(BX)
-	ADDQ    $0x000000c0, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+12, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	VMOVUPS Y3, 96(CX)
+	VMOVUPS Y4, 128(CX)
+	VMOVUPS Y5, 160(CX)
+	ADDQ    $0x000000c0, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+12, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient4x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient4x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient4x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient4x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y7 sum[0:8], Y8-Y9 weights[0:2], Y10 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 4×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	VMOVUPS 128(BX), Y4
-	VMOVUPS 160(BX), Y5
-	VMOVUPS 192(BX), Y6
-	VMOVUPS 224(BX), Y7
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	VMOVUPS 128(CX), Y4
+	VMOVUPS 160(CX), Y5
+	VMOVUPS 192(CX), Y6
+	VMOVUPS 224(CX), Y7
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -481,8 +520,8 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Y8
-	VMOVUPS      32(BX), Y9
+	VMOVUPS      (CX), Y8
+	VMOVUPS      32(CX), Y9
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -495,9 +534,9 @@ k_block:
 	VBROADCASTSS 12(R10), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         DX, R10
-	VMOVUPS      64(BX), Y8
-	VMOVUPS      96(BX), Y9
+	ADDQ         AX, R10
+	VMOVUPS      64(CX), Y8
+	VMOVUPS      96(CX), Y9
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -510,9 +549,9 @@ k_block:
 	VBROADCASTSS 12(R10), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         DX, R10
-	VMOVUPS      128(BX), Y8
-	VMOVUPS      160(BX), Y9
+	ADDQ         AX, R10
+	VMOVUPS      128(CX), Y8
+	VMOVUPS      160(CX), Y9
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -525,9 +564,9 @@ k_block:
 	VBROADCASTSS 12(R10), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         DX, R10
-	VMOVUPS      192(BX), Y8
-	VMOVUPS      224(BX), Y9
+	ADDQ         AX, R10
+	VMOVUPS      192(CX), Y8
+	VMOVUPS      224(CX), Y9
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -540,11 +579,16 @@ k_block:
 	VBROADCASTSS 12(R10), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         DX, R10
-	ADDQ         $0x00000100, BX
-	PREFETCHT0   (AX)
-	PREFETCHT0   64(AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000100, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -555,8 +599,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Y8
-	VMOVUPS      32(BX), Y9
+	VMOVUPS      (CX), Y8
+	VMOVUPS      32(CX), Y9
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -569,10 +613,10 @@ k_one:
 	VBROADCASTSS 12(R10), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         DX, R10
-	ADDQ         $+64, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $+64, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -587,64 +631,70 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	VMOVUPS Y4, 128(BX)
-	VMOVUPS Y5, 160(BX)
-	VMOVUPS Y6, 192(BX)
-	VMOVUPS Y7, 224(BX)
-	ADDQ    $0x00000100, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+16, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	VMOVUPS Y3, 96(CX)
+	VMOVUPS Y4, 128(CX)
+	VMOVUPS Y5, 160(CX)
+	VMOVUPS Y6, 192(CX)
+	VMOVUPS Y7, 224(CX)
+	ADDQ    $0x00000100, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+16, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient5x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient5x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient5x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient5x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y9 sum[0:10], Y10-Y11 weights[0:2], Y12 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 5×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	VMOVUPS 128(BX), Y4
-	VMOVUPS 160(BX), Y5
-	VMOVUPS 192(BX), Y6
-	VMOVUPS 224(BX), Y7
-	VMOVUPS 256(BX), Y8
-	VMOVUPS 288(BX), Y9
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	VMOVUPS 128(CX), Y4
+	VMOVUPS 160(CX), Y5
+	VMOVUPS 192(CX), Y6
+	VMOVUPS 224(CX), Y7
+	VMOVUPS 256(CX), Y8
+	VMOVUPS 288(CX), Y9
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -662,8 +712,8 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Y10
-	VMOVUPS      32(BX), Y11
+	VMOVUPS      (CX), Y10
+	VMOVUPS      32(CX), Y11
 	VBROADCASTSS (R10), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -679,9 +729,9 @@ k_block:
 	VBROADCASTSS 16(R10), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         DX, R10
-	VMOVUPS      64(BX), Y10
-	VMOVUPS      96(BX), Y11
+	ADDQ         AX, R10
+	VMOVUPS      64(CX), Y10
+	VMOVUPS      96(CX), Y11
 	VBROADCASTSS (R10), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -697,9 +747,9 @@ k_block:
 	VBROADCASTSS 16(R10), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         DX, R10
-	VMOVUPS      128(BX), Y10
-	VMOVUPS      160(BX), Y11
+	ADDQ         AX, R10
+	VMOVUPS      128(CX), Y10
+	VMOVUPS      160(CX), Y11
 	VBROADCASTSS (R10), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -715,9 +765,9 @@ k_block:
 	VBROADCASTSS 16(R10), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         DX, R10
-	VMOVUPS      192(BX), Y10
-	VMOVUPS      224(BX), Y11
+	ADDQ         AX, R10
+	VMOVUPS      192(CX), Y10
+	VMOVUPS      224(CX), Y11
 	VBROADCASTSS (R10), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -733,11 +783,16 @@ k_block:
 	VBROADCASTSS 16(R10), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         DX, R10
-	ADDQ         $0x00000100, BX
-	PREFETCHT0   (AX)
-	PREFETCHT0   64(AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000100, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -748,8 +803,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Y10
-	VMOVUPS      32(BX), Y11
+	VMOVUPS      (CX), Y10
+	VMOVUPS      32(CX), Y11
 	VBROADCASTSS (R10), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -765,10 +820,10 @@ k_one:
 	VBROADCASTSS 16(R10), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         DX, R10
-	ADDQ         $+64, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $+64, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -783,69 +838,75 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	VMOVUPS Y4, 128(BX)
-	VMOVUPS Y5, 160(BX)
-	VMOVUPS Y6, 192(BX)
-	VMOVUPS Y7, 224(BX)
-	VMOVUPS Y8, 256(BX)
-	VMOVUPS Y9, 288(BX)
-	ADDQ    $0x00000140, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+20, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	VMOVUPS Y3, 96(CX)
+	VMOVUPS Y4, 128(CX)
+	VMOVUPS Y5, 160(CX)
+	VMOVUPS Y6, 192(CX)
+	VMOVUPS Y7, 224(CX)
+	VMOVUPS Y8, 256(CX)
+	VMOVUPS Y9, 288(CX)
+	ADDQ    $0x00000140, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+20, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient6x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient6x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient6x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient6x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y11 sum[0:12], Y12-Y13 weights[0:2], Y14 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 6×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	VMOVUPS 128(BX), Y4
-	VMOVUPS 160(BX), Y5
-	VMOVUPS 192(BX), Y6
-	VMOVUPS 224(BX), Y7
-	VMOVUPS 256(BX), Y8
-	VMOVUPS 288(BX), Y9
-	VMOVUPS 320(BX), Y10
-	VMOVUPS 352(BX), Y11
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	VMOVUPS 128(CX), Y4
+	VMOVUPS 160(CX), Y5
+	VMOVUPS 192(CX), Y6
+	VMOVUPS 224(CX), Y7
+	VMOVUPS 256(CX), Y8
+	VMOVUPS 288(CX), Y9
+	VMOVUPS 320(CX), Y10
+	VMOVUPS 352(CX), Y11
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -863,8 +924,8 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Y12
-	VMOVUPS      32(BX), Y13
+	VMOVUPS      (CX), Y12
+	VMOVUPS      32(CX), Y13
 	VBROADCASTSS (R10), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -883,9 +944,9 @@ k_block:
 	VBROADCASTSS 20(R10), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         DX, R10
-	VMOVUPS      64(BX), Y12
-	VMOVUPS      96(BX), Y13
+	ADDQ         AX, R10
+	VMOVUPS      64(CX), Y12
+	VMOVUPS      96(CX), Y13
 	VBROADCASTSS (R10), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -904,9 +965,9 @@ k_block:
 	VBROADCASTSS 20(R10), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         DX, R10
-	VMOVUPS      128(BX), Y12
-	VMOVUPS      160(BX), Y13
+	ADDQ         AX, R10
+	VMOVUPS      128(CX), Y12
+	VMOVUPS      160(CX), Y13
 	VBROADCASTSS (R10), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -925,9 +986,9 @@ k_block:
 	VBROADCASTSS 20(R10), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         DX, R10
-	VMOVUPS      192(BX), Y12
-	VMOVUPS      224(BX), Y13
+	ADDQ         AX, R10
+	VMOVUPS      192(CX), Y12
+	VMOVUPS      224(CX), Y13
 	VBROADCASTSS (R10), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -946,11 +1007,16 @@ k_block:
 	VBROADCASTSS 20(R10), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         DX, R10
-	ADDQ         $0x00000100, BX
-	PREFETCHT0   (AX)
-	PREFETCHT0   64(AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000100, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -961,8 +1027,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Y12
-	VMOVUPS      32(BX), Y13
+	VMOVUPS      (CX), Y12
+	VMOVUPS      32(CX), Y13
 	VBROADCASTSS (R10), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -981,10 +1047,10 @@ k_one:
 	VBROADCASTSS 20(R10), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         DX, R10
-	ADDQ         $+64, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $+64, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -999,55 +1065,61 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	VMOVUPS Y4, 128(BX)
-	VMOVUPS Y5, 160(BX)
-	VMOVUPS Y6, 192(BX)
-	VMOVUPS Y7, 224(BX)
-	VMOVUPS Y8, 256(BX)
-	VMOVUPS Y9, 288(BX)
-	VMOVUPS Y10, 320(BX)
-	VMOVUPS Y11, 352(BX)
-	ADDQ    $0x00000180, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+24, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	VMOVUPS Y3, 96(CX)
+	VMOVUPS Y4, 128(CX)
+	VMOVUPS Y5, 160(CX)
+	VMOVUPS Y6, 192(CX)
+	VMOVUPS Y7, 224(CX)
+	VMOVUPS Y8, 256(CX)
+	VMOVUPS Y9, 288(CX)
+	VMOVUPS Y10, 320(CX)
+	VMOVUPS Y11, 352(CX)
+	ADDQ    $0x00000180, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+24, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient1x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient1x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient1x8(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient1x8(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0 sum, Y1 weights, Y2 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 1×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Y0
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Y0
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -1065,27 +1137,33 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4160(BX)
-	VMOVUPS      (BX), Y1
+	PREFETCHT0   4096(CX)
+	PREFETCHT0   4160(CX)
+	VMOVUPS      (CX), Y1
 	VBROADCASTSS (R10), Y2
 	VFMADD231PS  Y1, Y2, Y0
-	ADDQ         DX, R10
-	VMOVUPS      32(BX), Y1
+	ADDQ         AX, R10
+	VMOVUPS      32(CX), Y1
 	VBROADCASTSS (R10), Y2
 	VFMADD231PS  Y1, Y2, Y0
-	ADDQ         DX, R10
-	VMOVUPS      64(BX), Y1
+	ADDQ         AX, R10
+	VMOVUPS      64(CX), Y1
 	VBROADCASTSS (R10), Y2
 	VFMADD231PS  Y1, Y2, Y0
-	ADDQ         DX, R10
-	VMOVUPS      96(BX), Y1
+	ADDQ         AX, R10
+	VMOVUPS      96(CX), Y1
 	VBROADCASTSS (R10), Y2
 	VFMADD231PS  Y1, Y2, Y0
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -1096,14 +1174,14 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	PREFETCHT0   4096(BX)
-	VMOVUPS      (BX), Y1
+	PREFETCHT0   4096(CX)
+	VMOVUPS      (CX), Y1
 	VBROADCASTSS (R10), Y2
 	VFMADD231PS  Y1, Y2, Y0
-	ADDQ         DX, R10
-	ADDQ         $+32, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $+32, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -1118,45 +1196,51 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Y0, (BX)
-	ADDQ    $+32, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+4, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Y0, (CX)
+	ADDQ    $+32, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+4, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient2x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient2x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient2x8(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient2x8(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y1 sum[0:2], Y2 weights, Y3 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 2×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -1174,35 +1258,41 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4160(BX)
-	VMOVUPS      (BX), Y2
+	PREFETCHT0   4096(CX)
+	PREFETCHT0   4160(CX)
+	VMOVUPS      (CX), Y2
 	VBROADCASTSS (R10), Y3
 	VFMADD231PS  Y2, Y3, Y0
 	VBROADCASTSS 4(R10), Y3
 	VFMADD231PS  Y2, Y3, Y1
-	ADDQ         DX, R10
-	VMOVUPS      32(BX), Y2
+	ADDQ         AX, R10
+	VMOVUPS      32(CX), Y2
 	VBROADCASTSS (R10), Y3
 	VFMADD231PS  Y2, Y3, Y0
 	VBROADCASTSS 4(R10), Y3
 	VFMADD231PS  Y2, Y3, Y1
-	ADDQ         DX, R10
-	VMOVUPS      64(BX), Y2
+	ADDQ         AX, R10
+	VMOVUPS      64(CX), Y2
 	VBROADCASTSS (R10), Y3
 	VFMADD231PS  Y2, Y3, Y0
 	VBROADCASTSS 4(R10), Y3
 	VFMADD231PS  Y2, Y3, Y1
-	ADDQ         DX, R10
-	VMOVUPS      96(BX), Y2
+	ADDQ         AX, R10
+	VMOVUPS      96(CX), Y2
 	VBROADCASTSS (R10), Y3
 	VFMADD231PS  Y2, Y3, Y0
 	VBROADCASTSS 4(R10), Y3
 	VFMADD231PS  Y2, Y3, Y1
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -1213,16 +1303,16 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	PREFETCHT0   4096(BX)
-	VMOVUPS      (BX), Y2
+	PREFETCHT0   4096(CX)
+	VMOVUPS      (CX), Y2
 	VBROADCASTSS (R10), Y3
 	VFMADD231PS  Y2, Y3, Y0
 	VBROADCASTSS 4(R10), Y3
 	VFMADD231PS  Y2, Y3, Y1
-	ADDQ         DX, R10
-	ADDQ         $+32, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $+32, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -1237,48 +1327,54 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	ADDQ    $+64, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+8, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    $+64, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+8, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient3x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient3x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient3x8(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient3x8(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y2 sum[0:3], Y3 weights, Y4 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 3×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -1296,41 +1392,47 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Y3
+	VMOVUPS      (CX), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y3, Y4, Y0
 	VBROADCASTSS 4(R10), Y4
 	VFMADD231PS  Y3, Y4, Y1
 	VBROADCASTSS 8(R10), Y4
 	VFMADD231PS  Y3, Y4, Y2
-	ADDQ         DX, R10
-	VMOVUPS      32(BX), Y3
+	ADDQ         AX, R10
+	VMOVUPS      32(CX), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y3, Y4, Y0
 	VBROADCASTSS 4(R10), Y4
 	VFMADD231PS  Y3, Y4, Y1
 	VBROADCASTSS 8(R10), Y4
 	VFMADD231PS  Y3, Y4, Y2
-	ADDQ         DX, R10
-	VMOVUPS      64(BX), Y3
+	ADDQ         AX, R10
+	VMOVUPS      64(CX), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y3, Y4, Y0
 	VBROADCASTSS 4(R10), Y4
 	VFMADD231PS  Y3, Y4, Y1
 	VBROADCASTSS 8(R10), Y4
 	VFMADD231PS  Y3, Y4, Y2
-	ADDQ         DX, R10
-	VMOVUPS      96(BX), Y3
+	ADDQ         AX, R10
+	VMOVUPS      96(CX), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y3, Y4, Y0
 	VBROADCASTSS 4(R10), Y4
 	VFMADD231PS  Y3, Y4, Y1
 	VBROADCASTSS 8(R10), Y4
 	VFMADD231PS  Y3, Y4, Y2
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -1341,17 +1443,17 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Y3
+	VMOVUPS      (CX), Y3
 	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y3, Y4, Y0
 	VBROADCASTSS 4(R10), Y4
 	VFMADD231PS  Y3, Y4, Y1
 	VBROADCASTSS 8(R10), Y4
 	VFMADD231PS  Y3, Y4, Y2
-	ADDQ         DX, R10
-	ADDQ         $+32, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $+32, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -1366,50 +1468,56 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	ADDQ    $+96, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+12, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	ADDQ    $+96, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+12, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient4x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient4x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient4x8(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient4x8(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y3 sum[0:4], Y4 weights, Y5 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 4×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -1427,7 +1535,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Y4
+	VMOVUPS      (CX), Y4
 	VBROADCASTSS (R10), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	VBROADCASTSS 4(R10), Y5
@@ -1436,8 +1544,8 @@ k_block:
 	VFMADD231PS  Y4, Y5, Y2
 	VBROADCASTSS 12(R10), Y5
 	VFMADD231PS  Y4, Y5, Y3
-	ADDQ         DX, R10
-	VMOVUPS      32(BX), Y4
+	ADDQ         AX, R10
+	VMOVUPS      32(CX), Y4
 	VBROADCASTSS (R10), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	VBROADCASTSS 4(R10), Y5
@@ -1446,8 +1554,8 @@ k_block:
 	VFMADD231PS  Y4, Y5, Y2
 	VBROADCASTSS 12(R10), Y5
 	VFMADD231PS  Y4, Y5, Y3
-	ADDQ         DX, R10
-	VMOVUPS      64(BX), Y4
+	ADDQ         AX, R10
+	VMOVUPS      64(CX), Y4
 	VBROADCASTSS (R10), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	VBROADCASTSS 4(R10), Y5
@@ -1456,8 +1564,8 @@ k_block:
 	VFMADD231PS  Y4, Y5, Y2
 	VBROADCASTSS 12(R10), Y5
 	VFMADD231PS  Y4, Y5, Y3
-	ADDQ         DX, R10
-	VMOVUPS      96(BX), Y4
+	ADDQ         AX, R10
+	VMOVUPS      96(CX), Y4
 	VBROADCASTSS (R10), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	VBROADCASTSS 4(R10), Y5
@@ -1466,10 +1574,16 @@ k_block:
 	VFMADD231PS  Y4, Y5, Y2
 	VBROADCASTSS 12(R10), Y5
 	VFMADD231PS  Y4, Y5, Y3
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -1480,7 +1594,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Y4
+	VMOVUPS      (CX), Y4
 	VBROADCASTSS (R10), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	VBROADCASTSS 4(R10), Y5
@@ -1489,10 +1603,10 @@ k_one:
 	VFMADD231PS  Y4, Y5, Y2
 	VBROADCASTSS 12(R10), Y5
 	VFMADD231PS  Y4, Y5, Y3
-	ADDQ         DX, R10
-	ADDQ         $+32, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $+32, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -1507,53 +1621,59 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	ADDQ    $0x00000080, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+16, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	VMOVUPS Y3, 96(CX)
+	ADDQ    $0x00000080, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+16, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient5x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient5x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient5x8(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient5x8(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y4 sum[0:5], Y5 weights, Y6 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 5×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	VMOVUPS 128(BX), Y4
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	VMOVUPS 128(CX), Y4
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -1571,7 +1691,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Y5
+	VMOVUPS      (CX), Y5
 	VBROADCASTSS (R10), Y6
 	VFMADD231PS  Y5, Y6, Y0
 	VBROADCASTSS 4(R10), Y6
@@ -1582,8 +1702,8 @@ k_block:
 	VFMADD231PS  Y5, Y6, Y3
 	VBROADCASTSS 16(R10), Y6
 	VFMADD231PS  Y5, Y6, Y4
-	ADDQ         DX, R10
-	VMOVUPS      32(BX), Y5
+	ADDQ         AX, R10
+	VMOVUPS      32(CX), Y5
 	VBROADCASTSS (R10), Y6
 	VFMADD231PS  Y5, Y6, Y0
 	VBROADCASTSS 4(R10), Y6
@@ -1594,8 +1714,8 @@ k_block:
 	VFMADD231PS  Y5, Y6, Y3
 	VBROADCASTSS 16(R10), Y6
 	VFMADD231PS  Y5, Y6, Y4
-	ADDQ         DX, R10
-	VMOVUPS      64(BX), Y5
+	ADDQ         AX, R10
+	VMOVUPS      64(CX), Y5
 	VBROADCASTSS (R10), Y6
 	VFMADD231PS  Y5, Y6, Y0
 	VBROADCASTSS 4(R10), Y6
@@ -1606,8 +1726,8 @@ k_block:
 	VFMADD231PS  Y5, Y6, Y3
 	VBROADCASTSS 16(R10), Y6
 	VFMADD231PS  Y5, Y6, Y4
-	ADDQ         DX, R10
-	VMOVUPS      96(BX), Y5
+	ADDQ         AX, R10
+	VMOVUPS      96(CX), Y5
 	VBROADCASTSS (R10), Y6
 	VFMADD231PS  Y5, Y6, Y0
 	VBROADCASTSS 4(R10), Y6
@@ -1618,10 +1738,16 @@ k_block:
 	VFMADD231PS  Y5, Y6, Y3
 	VBROADCASTSS 16(R10), Y6
 	VFMADD231PS  Y5, Y6, Y4
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -1632,7 +1758,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Y5
+	VMOVUPS      (CX), Y5
 	VBROADCASTSS (R10), Y6
 	VFMADD231PS  Y5, Y6, Y0
 	VBROADCASTSS 4(R10), Y6
@@ -1643,10 +1769,10 @@ k_one:
 	VFMADD231PS  Y5, Y6, Y3
 	VBROADCASTSS 16(R10), Y6
 	VFMADD231PS  Y5, Y6, Y4
-	ADDQ         DX, R10
-	ADDQ         $+32, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $+32, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -1661,55 +1787,61 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	VMOVUPS Y4, 128(BX)
-	ADDQ    $0x000000a0, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+20, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	VMOVUPS Y3, 96(CX)
+	VMOVUPS Y4, 128(CX)
+	ADDQ    $0x000000a0, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+20, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient6x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient6x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient6x8(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient6x8(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y5 sum[0:6], Y6 weights, Y7 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 6×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	VMOVUPS 128(BX), Y4
-	VMOVUPS 160(BX), Y5
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	VMOVUPS 128(CX), Y4
+	VMOVUPS 160(CX), Y5
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -1727,7 +1859,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Y6
+	VMOVUPS      (CX), Y6
 	VBROADCASTSS (R10), Y7
 	VFMADD231PS  Y6, Y7, Y0
 	VBROADCASTSS 4(R10), Y7
@@ -1740,8 +1872,8 @@ k_block:
 	VFMADD231PS  Y6, Y7, Y4
 	VBROADCASTSS 20(R10), Y7
 	VFMADD231PS  Y6, Y7, Y5
-	ADDQ         DX, R10
-	VMOVUPS      32(BX), Y6
+	ADDQ         AX, R10
+	VMOVUPS      32(CX), Y6
 	VBROADCASTSS (R10), Y7
 	VFMADD231PS  Y6, Y7, Y0
 	VBROADCASTSS 4(R10), Y7
@@ -1754,8 +1886,8 @@ k_block:
 	VFMADD231PS  Y6, Y7, Y4
 	VBROADCASTSS 20(R10), Y7
 	VFMADD231PS  Y6, Y7, Y5
-	ADDQ         DX, R10
-	VMOVUPS      64(BX), Y6
+	ADDQ         AX, R10
+	VMOVUPS      64(CX), Y6
 	VBROADCASTSS (R10), Y7
 	VFMADD231PS  Y6, Y7, Y0
 	VBROADCASTSS 4(R10), Y7
@@ -1768,8 +1900,8 @@ k_block:
 	VFMADD231PS  Y6, Y7, Y4
 	VBROADCASTSS 20(R10), Y7
 	VFMADD231PS  Y6, Y7, Y5
-	ADDQ         DX, R10
-	VMOVUPS      96(BX), Y6
+	ADDQ         AX, R10
+	VMOVUPS      96(CX), Y6
 	VBROADCASTSS (R10), Y7
 	VFMADD231PS  Y6, Y7, Y0
 	VBROADCASTSS 4(R10), Y7
@@ -1782,10 +1914,16 @@ k_block:
 	VFMADD231PS  Y6, Y7, Y4
 	VBROADCASTSS 20(R10), Y7
 	VFMADD231PS  Y6, Y7, Y5
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -1796,7 +1934,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Y6
+	VMOVUPS      (CX), Y6
 	VBROADCASTSS (R10), Y7
 	VFMADD231PS  Y6, Y7, Y0
 	VBROADCASTSS 4(R10), Y7
@@ -1809,10 +1947,10 @@ k_one:
 	VFMADD231PS  Y6, Y7, Y4
 	VBROADCASTSS 20(R10), Y7
 	VFMADD231PS  Y6, Y7, Y5
-	ADDQ         DX, R10
-	ADDQ         $+32, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $+32, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -1827,58 +1965,64 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	VMOVUPS Y4, 128(BX)
-	VMOVUPS Y5, 160(BX)
-	ADDQ    $0x000000c0, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+24, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	VMOVUPS Y3, 96(CX)
+	VMOVUPS Y4, 128(CX)
+	VMOVUPS Y5, 160(CX)
+	ADDQ    $0x000000c0, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+24, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient7x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient7x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient7x8(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient7x8(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y6 sum[0:7], Y7 weights, Y8 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 7×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	VMOVUPS 128(BX), Y4
-	VMOVUPS 160(BX), Y5
-	VMOVUPS 192(BX), Y6
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	VMOVUPS 128(CX), Y4
+	VMOVUPS 160(CX), Y5
+	VMOVUPS 192(CX), Y6
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -1896,7 +2040,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Y7
+	VMOVUPS      (CX), Y7
 	VBROADCASTSS (R10), Y8
 	VFMADD231PS  Y7, Y8, Y0
 	VBROADCASTSS 4(R10), Y8
@@ -1911,8 +2055,8 @@ k_block:
 	VFMADD231PS  Y7, Y8, Y5
 	VBROADCASTSS 24(R10), Y8
 	VFMADD231PS  Y7, Y8, Y6
-	ADDQ         DX, R10
-	VMOVUPS      32(BX), Y7
+	ADDQ         AX, R10
+	VMOVUPS      32(CX), Y7
 	VBROADCASTSS (R10), Y8
 	VFMADD231PS  Y7, Y8, Y0
 	VBROADCASTSS 4(R10), Y8
@@ -1927,8 +2071,8 @@ k_block:
 	VFMADD231PS  Y7, Y8, Y5
 	VBROADCASTSS 24(R10), Y8
 	VFMADD231PS  Y7, Y8, Y6
-	ADDQ         DX, R10
-	VMOVUPS      64(BX), Y7
+	ADDQ         AX, R10
+	VMOVUPS      64(CX), Y7
 	VBROADCASTSS (R10), Y8
 	VFMADD231PS  Y7, Y8, Y0
 	VBROADCASTSS 4(R10), Y8
@@ -1943,8 +2087,8 @@ k_block:
 	VFMADD231PS  Y7, Y8, Y5
 	VBROADCASTSS 24(R10), Y8
 	VFMADD231PS  Y7, Y8, Y6
-	ADDQ         DX, R10
-	VMOVUPS      96(BX), Y7
+	ADDQ         AX, R10
+	VMOVUPS      96(CX), Y7
 	VBROADCASTSS (R10), Y8
 	VFMADD231PS  Y7, Y8, Y0
 	VBROADCASTSS 4(R10), Y8
@@ -1959,10 +2103,16 @@ k_block:
 	VFMADD231PS  Y7, Y8, Y5
 	VBROADCASTSS 24(R10), Y8
 	VFMADD231PS  Y7, Y8, Y6
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -1973,7 +2123,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Y7
+	VMOVUPS      (CX), Y7
 	VBROADCASTSS (R10), Y8
 	VFMADD231PS  Y7, Y8, Y0
 	VBROADCASTSS 4(R10), Y8
@@ -1988,10 +2138,10 @@ k_one:
 	VFMADD231PS  Y7, Y8, Y5
 	VBROADCASTSS 24(R10), Y8
 	VFMADD231PS  Y7, Y8, Y6
-	ADDQ         DX, R10
-	ADDQ         $+32, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $+32, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -2006,60 +2156,66 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	VMOVUPS Y4, 128(BX)
-	VMOVUPS Y5, 160(BX)
-	VMOVUPS Y6, 192(BX)
-	ADDQ    $0x000000e0, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+28, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	VMOVUPS Y3, 96(CX)
+	VMOVUPS Y4, 128(CX)
+	VMOVUPS Y5, 160(CX)
+	VMOVUPS Y6, 192(CX)
+	ADDQ    $0x000000e0, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+28, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient8x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient8x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient8x8(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient8x8(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y7 sum[0:8], Y8 weights, Y9 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 8×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	VMOVUPS 128(BX), Y4
-	VMOVUPS 160(BX), Y5
-	VMOVUPS 192(BX), Y6
-	VMOVUPS 224(BX), Y7
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	VMOVUPS 128(CX), Y4
+	VMOVUPS 160(CX), Y5
+	VMOVUPS 192(CX), Y6
+	VMOVUPS 224(CX), Y7
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -2077,7 +2233,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Y8
+	VMOVUPS      (CX), Y8
 	VBROADCASTSS (R10), Y9
 	VFMADD231PS  Y8, Y9, Y0
 	VBROADCASTSS 4(R10), Y9
@@ -2094,8 +2250,8 @@ k_block:
 	VFMADD231PS  Y8, Y9, Y6
 	VBROADCASTSS 28(R10), Y9
 	VFMADD231PS  Y8, Y9, Y7
-	ADDQ         DX, R10
-	VMOVUPS      32(BX), Y8
+	ADDQ         AX, R10
+	VMOVUPS      32(CX), Y8
 	VBROADCASTSS (R10), Y9
 	VFMADD231PS  Y8, Y9, Y0
 	VBROADCASTSS 4(R10), Y9
@@ -2112,8 +2268,8 @@ k_block:
 	VFMADD231PS  Y8, Y9, Y6
 	VBROADCASTSS 28(R10), Y9
 	VFMADD231PS  Y8, Y9, Y7
-	ADDQ         DX, R10
-	VMOVUPS      64(BX), Y8
+	ADDQ         AX, R10
+	VMOVUPS      64(CX), Y8
 	VBROADCASTSS (R10), Y9
 	VFMADD231PS  Y8, Y9, Y0
 	VBROADCASTSS 4(R10), Y9
@@ -2130,8 +2286,8 @@ k_block:
 	VFMADD231PS  Y8, Y9, Y6
 	VBROADCASTSS 28(R10), Y9
 	VFMADD231PS  Y8, Y9, Y7
-	ADDQ         DX, R10
-	VMOVUPS      96(BX), Y8
+	ADDQ         AX, R10
+	VMOVUPS      96(CX), Y8
 	VBROADCASTSS (R10), Y9
 	VFMADD231PS  Y8, Y9, Y0
 	VBROADCASTSS 4(R10), Y9
@@ -2148,10 +2304,16 @@ k_block:
 	VFMADD231PS  Y8, Y9, Y6
 	VBROADCASTSS 28(R10), Y9
 	VFMADD231PS  Y8, Y9, Y7
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -2162,7 +2324,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Y8
+	VMOVUPS      (CX), Y8
 	VBROADCASTSS (R10), Y9
 	VFMADD231PS  Y8, Y9, Y0
 	VBROADCASTSS 4(R10), Y9
@@ -2179,10 +2341,10 @@ k_one:
 	VFMADD231PS  Y8, Y9, Y6
 	VBROADCASTSS 28(R10), Y9
 	VFMADD231PS  Y8, Y9, Y7
-	ADDQ         DX, R10
-	ADDQ         $+32, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $+32, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -2197,63 +2359,69 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	VMOVUPS Y4, 128(BX)
-	VMOVUPS Y5, 160(BX)
-	VMOVUPS Y6, 192(BX)
-	VMOVUPS Y7, 224(BX)
-	ADDQ    $0x00000100, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+32, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	VMOVUPS Y3, 96(CX)
+	VMOVUPS Y4, 128(CX)
+	VMOVUPS Y5, 160(CX)
+	VMOVUPS Y6, 192(CX)
+	VMOVUPS Y7, 224(CX)
+	ADDQ    $0x00000100, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+32, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient9x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient9x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient9x8(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient9x8(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y8 sum[0:9], Y9 weights, Y10 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 9×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	VMOVUPS 128(BX), Y4
-	VMOVUPS 160(BX), Y5
-	VMOVUPS 192(BX), Y6
-	VMOVUPS 224(BX), Y7
-	VMOVUPS 256(BX), Y8
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	VMOVUPS 128(CX), Y4
+	VMOVUPS 160(CX), Y5
+	VMOVUPS 192(CX), Y6
+	VMOVUPS 224(CX), Y7
+	VMOVUPS 256(CX), Y8
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -2271,7 +2439,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Y9
+	VMOVUPS      (CX), Y9
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y9, Y10, Y0
 	VBROADCASTSS 4(R10), Y10
@@ -2290,8 +2458,8 @@ k_block:
 	VFMADD231PS  Y9, Y10, Y7
 	VBROADCASTSS 32(R10), Y10
 	VFMADD231PS  Y9, Y10, Y8
-	ADDQ         DX, R10
-	VMOVUPS      32(BX), Y9
+	ADDQ         AX, R10
+	VMOVUPS      32(CX), Y9
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y9, Y10, Y0
 	VBROADCASTSS 4(R10), Y10
@@ -2310,8 +2478,8 @@ k_block:
 	VFMADD231PS  Y9, Y10, Y7
 	VBROADCASTSS 32(R10), Y10
 	VFMADD231PS  Y9, Y10, Y8
-	ADDQ         DX, R10
-	VMOVUPS      64(BX), Y9
+	ADDQ         AX, R10
+	VMOVUPS      64(CX), Y9
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y9, Y10, Y0
 	VBROADCASTSS 4(R10), Y10
@@ -2330,8 +2498,8 @@ k_block:
 	VFMADD231PS  Y9, Y10, Y7
 	VBROADCASTSS 32(R10), Y10
 	VFMADD231PS  Y9, Y10, Y8
-	ADDQ         DX, R10
-	VMOVUPS      96(BX), Y9
+	ADDQ         AX, R10
+	VMOVUPS      96(CX), Y9
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y9, Y10, Y0
 	VBROADCASTSS 4(R10), Y10
@@ -2350,10 +2518,16 @@ k_block:
 	VFMADD231PS  Y9, Y10, Y7
 	VBROADCASTSS 32(R10), Y10
 	VFMADD231PS  Y9, Y10, Y8
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -2364,7 +2538,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Y9
+	VMOVUPS      (CX), Y9
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y9, Y10, Y0
 	VBROADCASTSS 4(R10), Y10
@@ -2383,10 +2557,10 @@ k_one:
 	VFMADD231PS  Y9, Y10, Y7
 	VBROADCASTSS 32(R10), Y10
 	VFMADD231PS  Y9, Y10, Y8
-	ADDQ         DX, R10
-	ADDQ         $+32, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $+32, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -2401,65 +2575,71 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	VMOVUPS Y4, 128(BX)
-	VMOVUPS Y5, 160(BX)
-	VMOVUPS Y6, 192(BX)
-	VMOVUPS Y7, 224(BX)
-	VMOVUPS Y8, 256(BX)
-	ADDQ    $0x00000120, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+36, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	VMOVUPS Y3, 96(CX)
+	VMOVUPS Y4, 128(CX)
+	VMOVUPS Y5, 160(CX)
+	VMOVUPS Y6, 192(CX)
+	VMOVUPS Y7, 224(CX)
+	VMOVUPS Y8, 256(CX)
+	ADDQ    $0x00000120, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+36, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient10x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient10x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient10x8(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient10x8(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y9 sum[0:10], Y10 weights, Y11 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 10×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	VMOVUPS 128(BX), Y4
-	VMOVUPS 160(BX), Y5
-	VMOVUPS 192(BX), Y6
-	VMOVUPS 224(BX), Y7
-	VMOVUPS 256(BX), Y8
-	VMOVUPS 288(BX), Y9
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	VMOVUPS 128(CX), Y4
+	VMOVUPS 160(CX), Y5
+	VMOVUPS 192(CX), Y6
+	VMOVUPS 224(CX), Y7
+	VMOVUPS 256(CX), Y8
+	VMOVUPS 288(CX), Y9
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -2477,7 +2657,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Y10
+	VMOVUPS      (CX), Y10
 	VBROADCASTSS (R10), Y11
 	VFMADD231PS  Y10, Y11, Y0
 	VBROADCASTSS 4(R10), Y11
@@ -2498,8 +2678,8 @@ k_block:
 	VFMADD231PS  Y10, Y11, Y8
 	VBROADCASTSS 36(R10), Y11
 	VFMADD231PS  Y10, Y11, Y9
-	ADDQ         DX, R10
-	VMOVUPS      32(BX), Y10
+	ADDQ         AX, R10
+	VMOVUPS      32(CX), Y10
 	VBROADCASTSS (R10), Y11
 	VFMADD231PS  Y10, Y11, Y0
 	VBROADCASTSS 4(R10), Y11
@@ -2520,8 +2700,8 @@ k_block:
 	VFMADD231PS  Y10, Y11, Y8
 	VBROADCASTSS 36(R10), Y11
 	VFMADD231PS  Y10, Y11, Y9
-	ADDQ         DX, R10
-	VMOVUPS      64(BX), Y10
+	ADDQ         AX, R10
+	VMOVUPS      64(CX), Y10
 	VBROADCASTSS (R10), Y11
 	VFMADD231PS  Y10, Y11, Y0
 	VBROADCASTSS 4(R10), Y11
@@ -2542,8 +2722,8 @@ k_block:
 	VFMADD231PS  Y10, Y11, Y8
 	VBROADCASTSS 36(R10), Y11
 	VFMADD231PS  Y10, Y11, Y9
-	ADDQ         DX, R10
-	VMOVUPS      96(BX), Y10
+	ADDQ         AX, R10
+	VMOVUPS      96(CX), Y10
 	VBROADCASTSS (R10), Y11
 	VFMADD231PS  Y10, Y11, Y0
 	VBROADCASTSS 4(R10), Y11
@@ -2564,10 +2744,16 @@ k_block:
 	VFMADD231PS  Y10, Y11, Y8
 	VBROADCASTSS 36(R10), Y11
 	VFMADD231PS  Y10, Y11, Y9
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -2578,7 +2764,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Y10
+	VMOVUPS      (CX), Y10
 	VBROADCASTSS (R10), Y11
 	VFMADD231PS  Y10, Y11, Y0
 	VBROADCASTSS 4(R10), Y11
@@ -2599,10 +2785,10 @@ k_one:
 	VFMADD231PS  Y10, Y11, Y8
 	VBROADCASTSS 36(R10), Y11
 	VFMADD231PS  Y10, Y11, Y9
-	ADDQ         DX, R10
-	ADDQ         $+32, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $+32, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -2617,68 +2803,74 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	VMOVUPS Y4, 128(BX)
-	VMOVUPS Y5, 160(BX)
-	VMOVUPS Y6, 192(BX)
-	VMOVUPS Y7, 224(BX)
-	VMOVUPS Y8, 256(BX)
-	VMOVUPS Y9, 288(BX)
-	ADDQ    $0x00000140, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+40, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	VMOVUPS Y3, 96(CX)
+	VMOVUPS Y4, 128(CX)
+	VMOVUPS Y5, 160(CX)
+	VMOVUPS Y6, 192(CX)
+	VMOVUPS Y7, 224(CX)
+	VMOVUPS Y8, 256(CX)
+	VMOVUPS Y9, 288(CX)
+	ADDQ    $0x00000140, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+40, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient11x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient11x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient11x8(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient11x8(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y10 sum[0:11], Y11 weights, Y12 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 11×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	VMOVUPS 128(BX), Y4
-	VMOVUPS 160(BX), Y5
-	VMOVUPS 192(BX), Y6
-	VMOVUPS 224(BX), Y7
-	VMOVUPS 256(BX), Y8
-	VMOVUPS 288(BX), Y9
-	VMOVUPS 320(BX), Y10
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	VMOVUPS 128(CX), Y4
+	VMOVUPS 160(CX), Y5
+	VMOVUPS 192(CX), Y6
+	VMOVUPS 224(CX), Y7
+	VMOVUPS 256(CX), Y8
+	VMOVUPS 288(CX), Y9
+	VMOVUPS 320(CX), Y10
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -2696,7 +2888,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Y11
+	VMOVUPS      (CX), Y11
 	VBROADCASTSS (R10), Y12
 	VFMADD231PS  Y11, Y12, Y0
 	VBROADCASTSS 4(R10), Y12
@@ -2719,8 +2911,8 @@ k_block:
 	VFMADD231PS  Y11, Y12, Y9
 	VBROADCASTSS 40(R10), Y12
 	VFMADD231PS  Y11, Y12, Y10
-	ADDQ         DX, R10
-	VMOVUPS      32(BX), Y11
+	ADDQ         AX, R10
+	VMOVUPS      32(CX), Y11
 	VBROADCASTSS (R10), Y12
 	VFMADD231PS  Y11, Y12, Y0
 	VBROADCASTSS 4(R10), Y12
@@ -2743,8 +2935,8 @@ k_block:
 	VFMADD231PS  Y11, Y12, Y9
 	VBROADCASTSS 40(R10), Y12
 	VFMADD231PS  Y11, Y12, Y10
-	ADDQ         DX, R10
-	VMOVUPS      64(BX), Y11
+	ADDQ         AX, R10
+	VMOVUPS      64(CX), Y11
 	VBROADCASTSS (R10), Y12
 	VFMADD231PS  Y11, Y12, Y0
 	VBROADCASTSS 4(R10), Y12
@@ -2767,8 +2959,8 @@ k_block:
 	VFMADD231PS  Y11, Y12, Y9
 	VBROADCASTSS 40(R10), Y12
 	VFMADD231PS  Y11, Y12, Y10
-	ADDQ         DX, R10
-	VMOVUPS      96(BX), Y11
+	ADDQ         AX, R10
+	VMOVUPS      96(CX), Y11
 	VBROADCASTSS (R10), Y12
 	VFMADD231PS  Y11, Y12, Y0
 	VBROADCASTSS 4(R10), Y12
@@ -2791,10 +2983,16 @@ k_block:
 	VFMADD231PS  Y11, Y12, Y9
 	VBROADCASTSS 40(R10), Y12
 	VFMADD231PS  Y11, Y12, Y10
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -2805,7 +3003,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Y11
+	VMOVUPS      (CX), Y11
 	VBROADCASTSS (R10), Y12
 	VFMADD231PS  Y11, Y12, Y0
 	VBROADCASTSS 4(R10), Y12
@@ -2828,10 +3026,10 @@ k_one:
 	VFMADD231PS  Y11, Y12, Y9
 	VBROADCASTSS 40(R10), Y12
 	VFMADD231PS  Y11, Y12, Y10
-	ADDQ         DX, R10
-	ADDQ         $+32, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $+32, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -2846,70 +3044,76 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	VMOVUPS Y4, 128(BX)
-	VMOVUPS Y5, 160(BX)
-	VMOVUPS Y6, 192(BX)
-	VMOVUPS Y7, 224(BX)
-	VMOVUPS Y8, 256(BX)
-	VMOVUPS Y9, 288(BX)
-	VMOVUPS Y10, 320(BX)
-	ADDQ    $0x00000160, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+44, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	VMOVUPS Y3, 96(CX)
+	VMOVUPS Y4, 128(CX)
+	VMOVUPS Y5, 160(CX)
+	VMOVUPS Y6, 192(CX)
+	VMOVUPS Y7, 224(CX)
+	VMOVUPS Y8, 256(CX)
+	VMOVUPS Y9, 288(CX)
+	VMOVUPS Y10, 320(CX)
+	ADDQ    $0x00000160, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+44, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient12x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient12x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient12x8(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient12x8(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y11 sum[0:12], Y12 weights, Y13 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 12×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	VMOVUPS 128(BX), Y4
-	VMOVUPS 160(BX), Y5
-	VMOVUPS 192(BX), Y6
-	VMOVUPS 224(BX), Y7
-	VMOVUPS 256(BX), Y8
-	VMOVUPS 288(BX), Y9
-	VMOVUPS 320(BX), Y10
-	VMOVUPS 352(BX), Y11
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	VMOVUPS 128(CX), Y4
+	VMOVUPS 160(CX), Y5
+	VMOVUPS 192(CX), Y6
+	VMOVUPS 224(CX), Y7
+	VMOVUPS 256(CX), Y8
+	VMOVUPS 288(CX), Y9
+	VMOVUPS 320(CX), Y10
+	VMOVUPS 352(CX), Y11
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -2927,7 +3131,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Y12
+	VMOVUPS      (CX), Y12
 	VBROADCASTSS (R10), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS 4(R10), Y13
@@ -2952,8 +3156,8 @@ k_block:
 	VFMADD231PS  Y12, Y13, Y10
 	VBROADCASTSS 44(R10), Y13
 	VFMADD231PS  Y12, Y13, Y11
-	ADDQ         DX, R10
-	VMOVUPS      32(BX), Y12
+	ADDQ         AX, R10
+	VMOVUPS      32(CX), Y12
 	VBROADCASTSS (R10), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS 4(R10), Y13
@@ -2978,8 +3182,8 @@ k_block:
 	VFMADD231PS  Y12, Y13, Y10
 	VBROADCASTSS 44(R10), Y13
 	VFMADD231PS  Y12, Y13, Y11
-	ADDQ         DX, R10
-	VMOVUPS      64(BX), Y12
+	ADDQ         AX, R10
+	VMOVUPS      64(CX), Y12
 	VBROADCASTSS (R10), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS 4(R10), Y13
@@ -3004,8 +3208,8 @@ k_block:
 	VFMADD231PS  Y12, Y13, Y10
 	VBROADCASTSS 44(R10), Y13
 	VFMADD231PS  Y12, Y13, Y11
-	ADDQ         DX, R10
-	VMOVUPS      96(BX), Y12
+	ADDQ         AX, R10
+	VMOVUPS      96(CX), Y12
 	VBROADCASTSS (R10), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS 4(R10), Y13
@@ -3030,10 +3234,16 @@ k_block:
 	VFMADD231PS  Y12, Y13, Y10
 	VBROADCASTSS 44(R10), Y13
 	VFMADD231PS  Y12, Y13, Y11
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -3044,7 +3254,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Y12
+	VMOVUPS      (CX), Y12
 	VBROADCASTSS (R10), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS 4(R10), Y13
@@ -3069,10 +3279,10 @@ k_one:
 	VFMADD231PS  Y12, Y13, Y10
 	VBROADCASTSS 44(R10), Y13
 	VFMADD231PS  Y12, Y13, Y11
-	ADDQ         DX, R10
-	ADDQ         $+32, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $+32, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -3087,73 +3297,79 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	VMOVUPS Y4, 128(BX)
-	VMOVUPS Y5, 160(BX)
-	VMOVUPS Y6, 192(BX)
-	VMOVUPS Y7, 224(BX)
-	VMOVUPS Y8, 256(BX)
-	VMOVUPS Y9, 288(BX)
-	VMOVUPS Y10, 320(BX)
-	VMOVUPS Y11, 352(BX)
-	ADDQ    $0x00000180, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+48, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	VMOVUPS Y3, 96(CX)
+	VMOVUPS Y4, 128(CX)
+	VMOVUPS Y5, 160(CX)
+	VMOVUPS Y6, 192(CX)
+	VMOVUPS Y7, 224(CX)
+	VMOVUPS Y8, 256(CX)
+	VMOVUPS Y9, 288(CX)
+	VMOVUPS Y10, 320(CX)
+	VMOVUPS Y11, 352(CX)
+	ADDQ    $0x00000180, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+48, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient13x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient13x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient13x8(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient13x8(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y12 sum[0:13], Y13 weights, Y14 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 13×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	VMOVUPS 128(BX), Y4
-	VMOVUPS 160(BX), Y5
-	VMOVUPS 192(BX), Y6
-	VMOVUPS 224(BX), Y7
-	VMOVUPS 256(BX), Y8
-	VMOVUPS 288(BX), Y9
-	VMOVUPS 320(BX), Y10
-	VMOVUPS 352(BX), Y11
-	VMOVUPS 384(BX), Y12
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	VMOVUPS 128(CX), Y4
+	VMOVUPS 160(CX), Y5
+	VMOVUPS 192(CX), Y6
+	VMOVUPS 224(CX), Y7
+	VMOVUPS 256(CX), Y8
+	VMOVUPS 288(CX), Y9
+	VMOVUPS 320(CX), Y10
+	VMOVUPS 352(CX), Y11
+	VMOVUPS 384(CX), Y12
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -3171,7 +3387,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Y13
+	VMOVUPS      (CX), Y13
 	VBROADCASTSS (R10), Y14
 	VFMADD231PS  Y13, Y14, Y0
 	VBROADCASTSS 4(R10), Y14
@@ -3198,8 +3414,8 @@ k_block:
 	VFMADD231PS  Y13, Y14, Y11
 	VBROADCASTSS 48(R10), Y14
 	VFMADD231PS  Y13, Y14, Y12
-	ADDQ         DX, R10
-	VMOVUPS      32(BX), Y13
+	ADDQ         AX, R10
+	VMOVUPS      32(CX), Y13
 	VBROADCASTSS (R10), Y14
 	VFMADD231PS  Y13, Y14, Y0
 	VBROADCASTSS 4(R10), Y14
@@ -3226,8 +3442,8 @@ k_block:
 	VFMADD231PS  Y13, Y14, Y11
 	VBROADCASTSS 48(R10), Y14
 	VFMADD231PS  Y13, Y14, Y12
-	ADDQ         DX, R10
-	VMOVUPS      64(BX), Y13
+	ADDQ         AX, R10
+	VMOVUPS      64(CX), Y13
 	VBROADCASTSS (R10), Y14
 	VFMADD231PS  Y13, Y14, Y0
 	VBROADCASTSS 4(R10), Y14
@@ -3254,8 +3470,8 @@ k_block:
 	VFMADD231PS  Y13, Y14, Y11
 	VBROADCASTSS 48(R10), Y14
 	VFMADD231PS  Y13, Y14, Y12
-	ADDQ         DX, R10
-	VMOVUPS      96(BX), Y13
+	ADDQ         AX, R10
+	VMOVUPS      96(CX), Y13
 	VBROADCASTSS (R10), Y14
 	VFMADD231PS  Y13, Y14, Y0
 	VBROADCASTSS 4(R10), Y14
@@ -3282,10 +3498,16 @@ k_block:
 	VFMADD231PS  Y13, Y14, Y11
 	VBROADCASTSS 48(R10), Y14
 	VFMADD231PS  Y13, Y14, Y12
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -3296,7 +3518,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Y13
+	VMOVUPS      (CX), Y13
 	VBROADCASTSS (R10), Y14
 	VFMADD231PS  Y13, Y14, Y0
 	VBROADCASTSS 4(R10), Y14
@@ -3323,10 +3545,10 @@ k_one:
 	VFMADD231PS  Y13, Y14, Y11
 	VBROADCASTSS 48(R10), Y14
 	VFMADD231PS  Y13, Y14, Y12
-	ADDQ         DX, R10
-	ADDQ         $+32, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $+32, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -3341,75 +3563,81 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	VMOVUPS Y4, 128(BX)
-	VMOVUPS Y5, 160(BX)
-	VMOVUPS Y6, 192(BX)
-	VMOVUPS Y7, 224(BX)
-	VMOVUPS Y8, 256(BX)
-	VMOVUPS Y9, 288(BX)
-	VMOVUPS Y10, 320(BX)
-	VMOVUPS Y11, 352(BX)
-	VMOVUPS Y12, 384(BX)
-	ADDQ    $0x000001a0, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+52, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	VMOVUPS Y3, 96(CX)
+	VMOVUPS Y4, 128(CX)
+	VMOVUPS Y5, 160(CX)
+	VMOVUPS Y6, 192(CX)
+	VMOVUPS Y7, 224(CX)
+	VMOVUPS Y8, 256(CX)
+	VMOVUPS Y9, 288(CX)
+	VMOVUPS Y10, 320(CX)
+	VMOVUPS Y11, 352(CX)
+	VMOVUPS Y12, 384(CX)
+	ADDQ    $0x000001a0, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+52, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient14x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient14x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·WeightGradient14x8(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient14x8(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Y0-Y13 sum[0:14], Y14 weights, Y15 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 14×8, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	VMOVUPS 128(BX), Y4
-	VMOVUPS 160(BX), Y5
-	VMOVUPS 192(BX), Y6
-	VMOVUPS 224(BX), Y7
-	VMOVUPS 256(BX), Y8
-	VMOVUPS 288(BX), Y9
-	VMOVUPS 320(BX), Y10
-	VMOVUPS 352(BX), Y11
-	VMOVUPS 384(BX), Y12
-	VMOVUPS 416(BX), Y13
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	VMOVUPS 128(CX), Y4
+	VMOVUPS 160(CX), Y5
+	VMOVUPS 192(CX), Y6
+	VMOVUPS 224(CX), Y7
+	VMOVUPS 256(CX), Y8
+	VMOVUPS 288(CX), Y9
+	VMOVUPS 320(CX), Y10
+	VMOVUPS 352(CX), Y11
+	VMOVUPS 384(CX), Y12
+	VMOVUPS 416(CX), Y13
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -3427,7 +3655,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Y14
+	VMOVUPS      (CX), Y14
 	VBROADCASTSS (R10), Y15
 	VFMADD231PS  Y14, Y15, Y0
 	VBROADCASTSS 4(R10), Y15
@@ -3456,8 +3684,8 @@ k_block:
 	VFMADD231PS  Y14, Y15, Y12
 	VBROADCASTSS 52(R10), Y15
 	VFMADD231PS  Y14, Y15, Y13
-	ADDQ         DX, R10
-	VMOVUPS      32(BX), Y14
+	ADDQ         AX, R10
+	VMOVUPS      32(CX), Y14
 	VBROADCASTSS (R10), Y15
 	VFMADD231PS  Y14, Y15, Y0
 	VBROADCASTSS 4(R10), Y15
@@ -3486,8 +3714,8 @@ k_block:
 	VFMADD231PS  Y14, Y15, Y12
 	VBROADCASTSS 52(R10), Y15
 	VFMADD231PS  Y14, Y15, Y13
-	ADDQ         DX, R10
-	VMOVUPS      64(BX), Y14
+	ADDQ         AX, R10
+	VMOVUPS      64(CX), Y14
 	VBROADCASTSS (R10), Y15
 	VFMADD231PS  Y14, Y15, Y0
 	VBROADCASTSS 4(R10), Y15
@@ -3516,8 +3744,8 @@ k_block:
 	VFMADD231PS  Y14, Y15, Y12
 	VBROADCASTSS 52(R10), Y15
 	VFMADD231PS  Y14, Y15, Y13
-	ADDQ         DX, R10
-	VMOVUPS      96(BX), Y14
+	ADDQ         AX, R10
+	VMOVUPS      96(CX), Y14
 	VBROADCASTSS (R10), Y15
 	VFMADD231PS  Y14, Y15, Y0
 	VBROADCASTSS 4(R10), Y15
@@ -3546,10 +3774,16 @@ k_block:
 	VFMADD231PS  Y14, Y15, Y12
 	VBROADCASTSS 52(R10), Y15
 	VFMADD231PS  Y14, Y15, Y13
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -3560,7 +3794,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Y14
+	VMOVUPS      (CX), Y14
 	VBROADCASTSS (R10), Y15
 	VFMADD231PS  Y14, Y15, Y0
 	VBROADCASTSS 4(R10), Y15
@@ -3589,10 +3823,10 @@ k_one:
 	VFMADD231PS  Y14, Y15, Y12
 	VBROADCASTSS 52(R10), Y15
 	VFMADD231PS  Y14, Y15, Y13
-	ADDQ         DX, R10
-	ADDQ         $+32, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $+32, CX
+	PREFETCHT0   (DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -3607,26 +3841,26 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	VMOVUPS Y4, 128(BX)
-	VMOVUPS Y5, 160(BX)
-	VMOVUPS Y6, 192(BX)
-	VMOVUPS Y7, 224(BX)
-	VMOVUPS Y8, 256(BX)
-	VMOVUPS Y9, 288(BX)
-	VMOVUPS Y10, 320(BX)
-	VMOVUPS Y11, 352(BX)
-	VMOVUPS Y12, 384(BX)
-	VMOVUPS Y13, 416(BX)
-	ADDQ    $0x000001c0, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+56, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	VMOVUPS Y3, 96(CX)
+	VMOVUPS Y4, 128(CX)
+	VMOVUPS Y5, 160(CX)
+	VMOVUPS Y6, 192(CX)
+	VMOVUPS Y7, 224(CX)
+	VMOVUPS Y8, 256(CX)
+	VMOVUPS Y9, 288(CX)
+	VMOVUPS Y10, 320(CX)
+	VMOVUPS Y11, 352(CX)
+	VMOVUPS Y12, 384(CX)
+	VMOVUPS Y13, 416(CX)
+	ADDQ    $0x000001c0, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+56, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER

@@ -22,10 +22,11 @@ package avx512
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient1x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient1x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient2x32 adds the products of tiles × 2 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -45,10 +46,11 @@ func WeightGradient1x32(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient2x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient2x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient3x32 adds the products of tiles × 3 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -68,10 +70,11 @@ func WeightGradient2x32(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient3x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient3x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient4x32 adds the products of tiles × 4 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -91,10 +94,11 @@ func WeightGradient3x32(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient4x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient4x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient5x32 adds the products of tiles × 5 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -114,10 +118,11 @@ func WeightGradient4x32(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient5x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient5x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient6x32 adds the products of tiles × 6 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -137,10 +142,11 @@ func WeightGradient5x32(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient6x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient6x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient7x32 adds the products of tiles × 7 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -160,10 +166,11 @@ func WeightGradient6x32(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient7x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient7x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient8x32 adds the products of tiles × 8 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -183,10 +190,11 @@ func WeightGradient7x32(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient8x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient8x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient9x32 adds the products of tiles × 9 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -206,10 +214,11 @@ func WeightGradient8x32(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient9x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient9x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient10x32 adds the products of tiles × 10 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -229,10 +238,11 @@ func WeightGradient9x32(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient10x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient10x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient11x32 adds the products of tiles × 11 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -252,10 +262,11 @@ func WeightGradient10x32(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient11x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient11x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient12x32 adds the products of tiles × 12 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -275,10 +286,11 @@ func WeightGradient11x32(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient12x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient12x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient13x32 adds the products of tiles × 13 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -298,10 +310,11 @@ func WeightGradient12x32(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient13x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient13x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient14x32 adds the products of tiles × 14 inputs and 32 gradients at each pixel to their sums; it equals
 //
@@ -321,10 +334,11 @@ func WeightGradient13x32(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient14x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient14x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient1x16 adds the products of tiles × 1 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -344,10 +358,11 @@ func WeightGradient14x32(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient1x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient1x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient2x16 adds the products of tiles × 2 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -367,10 +382,11 @@ func WeightGradient1x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient2x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient2x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient3x16 adds the products of tiles × 3 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -390,10 +406,11 @@ func WeightGradient2x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient3x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient3x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient4x16 adds the products of tiles × 4 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -413,10 +430,11 @@ func WeightGradient3x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient4x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient4x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient5x16 adds the products of tiles × 5 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -436,10 +454,11 @@ func WeightGradient4x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient5x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient5x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient6x16 adds the products of tiles × 6 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -459,10 +478,11 @@ func WeightGradient5x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient6x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient6x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient7x16 adds the products of tiles × 7 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -482,10 +502,11 @@ func WeightGradient6x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient7x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient7x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient8x16 adds the products of tiles × 8 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -505,10 +526,11 @@ func WeightGradient7x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient8x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient8x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient9x16 adds the products of tiles × 9 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -528,10 +550,11 @@ func WeightGradient8x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient9x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient9x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient10x16 adds the products of tiles × 10 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -551,10 +574,11 @@ func WeightGradient9x16(dst *float32, start *float32, src *float32, grad *float3
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient10x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient10x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient11x16 adds the products of tiles × 11 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -574,10 +598,11 @@ func WeightGradient10x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient11x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient11x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient12x16 adds the products of tiles × 12 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -597,10 +622,11 @@ func WeightGradient11x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient12x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient12x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient13x16 adds the products of tiles × 13 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -620,10 +646,11 @@ func WeightGradient12x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient13x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient13x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient14x16 adds the products of tiles × 14 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -643,10 +670,11 @@ func WeightGradient13x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient14x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient14x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient15x16 adds the products of tiles × 15 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -666,10 +694,11 @@ func WeightGradient14x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient15x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient15x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient16x16 adds the products of tiles × 16 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -689,10 +718,11 @@ func WeightGradient15x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient16x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient16x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient17x16 adds the products of tiles × 17 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -712,10 +742,11 @@ func WeightGradient16x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient17x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient17x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient18x16 adds the products of tiles × 18 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -735,10 +766,11 @@ func WeightGradient17x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient18x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient18x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient19x16 adds the products of tiles × 19 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -758,10 +790,11 @@ func WeightGradient18x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient19x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient19x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient20x16 adds the products of tiles × 20 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -781,10 +814,11 @@ func WeightGradient19x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient20x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient20x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient21x16 adds the products of tiles × 21 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -804,10 +838,11 @@ func WeightGradient20x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient21x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient21x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient22x16 adds the products of tiles × 22 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -827,10 +862,11 @@ func WeightGradient21x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient22x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient22x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient23x16 adds the products of tiles × 23 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -850,10 +886,11 @@ func WeightGradient22x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient23x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient23x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient24x16 adds the products of tiles × 24 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -873,10 +910,11 @@ func WeightGradient23x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient24x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient24x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient25x16 adds the products of tiles × 25 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -896,10 +934,11 @@ func WeightGradient24x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient25x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient25x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient26x16 adds the products of tiles × 26 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -919,10 +958,11 @@ func WeightGradient25x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient26x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient26x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient27x16 adds the products of tiles × 27 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -942,10 +982,11 @@ func WeightGradient26x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient27x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient27x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradient28x16 adds the products of tiles × 28 inputs and 16 gradients at each pixel to their sums; it equals
 //
@@ -965,13 +1006,14 @@ func WeightGradient27x16(dst *float32, start *float32, src *float32, grad *float
 //		}
 //	}
 //
-// Meanwhile it prefetches what is at prefetch, moving on by prefetchStep bytes a pixel.
+// Meanwhile it prefetches as much as two vectors have at prefetch, moving on by prefetchPixel with each pixel, and by
+// prefetchTile from tile to tile, where narrow vectors do not.
 //
 //go:noescape
-func WeightGradient28x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+func WeightGradient28x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 
 // WeightGradientX32 lists the heights of the tile weightgradient_f32_14x32_avx512.
-var WeightGradientX32 = [...]func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchStep int){
+var WeightGradientX32 = [...]func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchTile, prefetchPixel int){
 	WeightGradient1x32,
 	WeightGradient2x32,
 	WeightGradient3x32,
@@ -989,7 +1031,7 @@ var WeightGradientX32 = [...]func(dst, start, src, grad, prefetch *float32, tile
 }
 
 // WeightGradientX16 lists the heights of the tile weightgradient_f32_28x16_avx512.
-var WeightGradientX16 = [...]func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchStep int){
+var WeightGradientX16 = [...]func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchTile, prefetchPixel int){
 	WeightGradient1x16,
 	WeightGradient2x16,
 	WeightGradient3x16,

@@ -4,34 +4,40 @@
 
 #include "textflag.h"
 
-// func WeightGradient1x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient1x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient1x32(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient1x32(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z1 sum[0:2], Z2-Z3 weights[0:2], Z4 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 1×32, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -49,44 +55,51 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4160(BX)
-	PREFETCHT0   4224(BX)
-	PREFETCHT0   4288(BX)
-	PREFETCHT0   4352(BX)
-	PREFETCHT0   4416(BX)
-	PREFETCHT0   4480(BX)
-	PREFETCHT0   4544(BX)
-	VMOVUPS      (BX), Z2
-	VMOVUPS      64(BX), Z3
+	PREFETCHT0   4096(CX)
+	PREFETCHT0   4160(CX)
+	PREFETCHT0   4224(CX)
+	PREFETCHT0   4288(CX)
+	PREFETCHT0   4352(CX)
+	PREFETCHT0   4416(CX)
+	PREFETCHT0   4480(CX)
+	PREFETCHT0   4544(CX)
+	VMOVUPS      (CX), Z2
+	VMOVUPS      64(CX), Z3
 	VBROADCASTSS (R10), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
-	ADDQ         DX, R10
-	VMOVUPS      128(BX), Z2
-	VMOVUPS      192(BX), Z3
+	ADDQ         AX, R10
+	VMOVUPS      128(CX), Z2
+	VMOVUPS      192(CX), Z3
 	VBROADCASTSS (R10), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
-	ADDQ         DX, R10
-	VMOVUPS      256(BX), Z2
-	VMOVUPS      320(BX), Z3
+	ADDQ         AX, R10
+	VMOVUPS      256(CX), Z2
+	VMOVUPS      320(CX), Z3
 	VBROADCASTSS (R10), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
-	ADDQ         DX, R10
-	VMOVUPS      384(BX), Z2
-	VMOVUPS      448(BX), Z3
+	ADDQ         AX, R10
+	VMOVUPS      384(CX), Z2
+	VMOVUPS      448(CX), Z3
 	VBROADCASTSS (R10), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
-	ADDQ         DX, R10
-	ADDQ         $0x00000200, BX
-	PREFETCHT0   (AX)
-	PREFETCHT0   64(AX)
-	PREFETCHT0   128(AX)
-	PREFETCHT0   192(AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000200, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -97,17 +110,18 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4160(BX)
-	VMOVUPS      (BX), Z2
-	VMOVUPS      64(BX), Z3
+	PREFETCHT0   4096(CX)
+	PREFETCHT0   4160(CX)
+	VMOVUPS      (CX), Z2
+	VMOVUPS      64(CX), Z3
 	VBROADCASTSS (R10), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -122,51 +136,57 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	ADDQ    $0x00000080, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+4, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	ADDQ    $0x00000080, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+4, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient2x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient2x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient2x32(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient2x32(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z3 sum[0:4], Z4-Z5 weights[0:2], Z6 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 2×32, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -184,56 +204,63 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4160(BX)
-	PREFETCHT0   4224(BX)
-	PREFETCHT0   4288(BX)
-	PREFETCHT0   4352(BX)
-	PREFETCHT0   4416(BX)
-	PREFETCHT0   4480(BX)
-	PREFETCHT0   4544(BX)
-	VMOVUPS      (BX), Z4
-	VMOVUPS      64(BX), Z5
+	PREFETCHT0   4096(CX)
+	PREFETCHT0   4160(CX)
+	PREFETCHT0   4224(CX)
+	PREFETCHT0   4288(CX)
+	PREFETCHT0   4352(CX)
+	PREFETCHT0   4416(CX)
+	PREFETCHT0   4480(CX)
+	PREFETCHT0   4544(CX)
+	VMOVUPS      (CX), Z4
+	VMOVUPS      64(CX), Z5
 	VBROADCASTSS (R10), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
 	VBROADCASTSS 4(R10), Z6
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
-	ADDQ         DX, R10
-	VMOVUPS      128(BX), Z4
-	VMOVUPS      192(BX), Z5
+	ADDQ         AX, R10
+	VMOVUPS      128(CX), Z4
+	VMOVUPS      192(CX), Z5
 	VBROADCASTSS (R10), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
 	VBROADCASTSS 4(R10), Z6
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
-	ADDQ         DX, R10
-	VMOVUPS      256(BX), Z4
-	VMOVUPS      320(BX), Z5
+	ADDQ         AX, R10
+	VMOVUPS      256(CX), Z4
+	VMOVUPS      320(CX), Z5
 	VBROADCASTSS (R10), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
 	VBROADCASTSS 4(R10), Z6
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
-	ADDQ         DX, R10
-	VMOVUPS      384(BX), Z4
-	VMOVUPS      448(BX), Z5
+	ADDQ         AX, R10
+	VMOVUPS      384(CX), Z4
+	VMOVUPS      448(CX), Z5
 	VBROADCASTSS (R10), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
 	VBROADCASTSS 4(R10), Z6
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
-	ADDQ         DX, R10
-	ADDQ         $0x00000200, BX
-	PREFETCHT0   (AX)
-	PREFETCHT0   64(AX)
-	PREFETCHT0   128(AX)
-	PREFETCHT0   192(AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000200, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -244,20 +271,21 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4160(BX)
-	VMOVUPS      (BX), Z4
-	VMOVUPS      64(BX), Z5
+	PREFETCHT0   4096(CX)
+	PREFETCHT0   4160(CX)
+	VMOVUPS      (CX), Z4
+	VMOVUPS      64(CX), Z5
 	VBROADCASTSS (R10), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
 	VBROADCASTSS 4(R10), Z6
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -272,57 +300,63 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	ADDQ    $0x00000100, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+8, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	ADDQ    $0x00000100, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+8, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient3x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient3x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient3x32(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient3x32(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z5 sum[0:6], Z6-Z7 weights[0:2], Z8 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 3×32, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -340,8 +374,8 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Z6
-	VMOVUPS      64(BX), Z7
+	VMOVUPS      (CX), Z6
+	VMOVUPS      64(CX), Z7
 	VBROADCASTSS (R10), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
@@ -351,9 +385,9 @@ k_block:
 	VBROADCASTSS 8(R10), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
-	ADDQ         DX, R10
-	VMOVUPS      128(BX), Z6
-	VMOVUPS      192(BX), Z7
+	ADDQ         AX, R10
+	VMOVUPS      128(CX), Z6
+	VMOVUPS      192(CX), Z7
 	VBROADCASTSS (R10), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
@@ -363,9 +397,9 @@ k_block:
 	VBROADCASTSS 8(R10), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
-	ADDQ         DX, R10
-	VMOVUPS      256(BX), Z6
-	VMOVUPS      320(BX), Z7
+	ADDQ         AX, R10
+	VMOVUPS      256(CX), Z6
+	VMOVUPS      320(CX), Z7
 	VBROADCASTSS (R10), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
@@ -375,9 +409,9 @@ k_block:
 	VBROADCASTSS 8(R10), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
-	ADDQ         DX, R10
-	VMOVUPS      384(BX), Z6
-	VMOVUPS      448(BX), Z7
+	ADDQ         AX, R10
+	VMOVUPS      384(CX), Z6
+	VMOVUPS      448(CX), Z7
 	VBROADCASTSS (R10), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
@@ -387,13 +421,20 @@ k_block:
 	VBROADCASTSS 8(R10), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
-	ADDQ         DX, R10
-	ADDQ         $0x00000200, BX
-	PREFETCHT0   (AX)
-	PREFETCHT0   64(AX)
-	PREFETCHT0   128(AX)
-	PREFETCHT0   192(AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000200, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -404,8 +445,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Z6
-	VMOVUPS      64(BX), Z7
+	VMOVUPS      (CX), Z6
+	VMOVUPS      64(CX), Z7
 	VBROADCASTSS (R10), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
@@ -415,10 +456,11 @@ k_one:
 	VBROADCASTSS 8(R10), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -433,63 +475,69 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	ADDQ    $0x00000180, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+12, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	ADDQ    $0x00000180, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+12, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient4x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient4x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient4x32(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient4x32(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z7 sum[0:8], Z8-Z9 weights[0:2], Z10 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 4×32, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -507,8 +555,8 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Z8
-	VMOVUPS      64(BX), Z9
+	VMOVUPS      (CX), Z8
+	VMOVUPS      64(CX), Z9
 	VBROADCASTSS (R10), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -521,9 +569,9 @@ k_block:
 	VBROADCASTSS 12(R10), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
-	ADDQ         DX, R10
-	VMOVUPS      128(BX), Z8
-	VMOVUPS      192(BX), Z9
+	ADDQ         AX, R10
+	VMOVUPS      128(CX), Z8
+	VMOVUPS      192(CX), Z9
 	VBROADCASTSS (R10), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -536,9 +584,9 @@ k_block:
 	VBROADCASTSS 12(R10), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
-	ADDQ         DX, R10
-	VMOVUPS      256(BX), Z8
-	VMOVUPS      320(BX), Z9
+	ADDQ         AX, R10
+	VMOVUPS      256(CX), Z8
+	VMOVUPS      320(CX), Z9
 	VBROADCASTSS (R10), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -551,9 +599,9 @@ k_block:
 	VBROADCASTSS 12(R10), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
-	ADDQ         DX, R10
-	VMOVUPS      384(BX), Z8
-	VMOVUPS      448(BX), Z9
+	ADDQ         AX, R10
+	VMOVUPS      384(CX), Z8
+	VMOVUPS      448(CX), Z9
 	VBROADCASTSS (R10), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -566,13 +614,20 @@ k_block:
 	VBROADCASTSS 12(R10), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
-	ADDQ         DX, R10
-	ADDQ         $0x00000200, BX
-	PREFETCHT0   (AX)
-	PREFETCHT0   64(AX)
-	PREFETCHT0   128(AX)
-	PREFETCHT0   192(AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000200, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -583,8 +638,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Z8
-	VMOVUPS      64(BX), Z9
+	VMOVUPS      (CX), Z8
+	VMOVUPS      64(CX), Z9
 	VBROADCASTSS (R10), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -597,10 +652,11 @@ k_one:
 	VBROADCASTSS 12(R10), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -615,69 +671,75 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	ADDQ    $0x00000200, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+16, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	ADDQ    $0x00000200, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+16, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient5x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient5x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient5x32(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient5x32(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z9 sum[0:10], Z10-Z11 weights[0:2], Z12 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 5×32, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -695,8 +757,8 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Z10
-	VMOVUPS      64(BX), Z11
+	VMOVUPS      (CX), Z10
+	VMOVUPS      64(CX), Z11
 	VBROADCASTSS (R10), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
@@ -712,9 +774,9 @@ k_block:
 	VBROADCASTSS 16(R10), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
-	ADDQ         DX, R10
-	VMOVUPS      128(BX), Z10
-	VMOVUPS      192(BX), Z11
+	ADDQ         AX, R10
+	VMOVUPS      128(CX), Z10
+	VMOVUPS      192(CX), Z11
 	VBROADCASTSS (R10), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
@@ -730,9 +792,9 @@ k_block:
 	VBROADCASTSS 16(R10), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
-	ADDQ         DX, R10
-	VMOVUPS      256(BX), Z10
-	VMOVUPS      320(BX), Z11
+	ADDQ         AX, R10
+	VMOVUPS      256(CX), Z10
+	VMOVUPS      320(CX), Z11
 	VBROADCASTSS (R10), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
@@ -748,9 +810,9 @@ k_block:
 	VBROADCASTSS 16(R10), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
-	ADDQ         DX, R10
-	VMOVUPS      384(BX), Z10
-	VMOVUPS      448(BX), Z11
+	ADDQ         AX, R10
+	VMOVUPS      384(CX), Z10
+	VMOVUPS      448(CX), Z11
 	VBROADCASTSS (R10), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
@@ -766,13 +828,20 @@ k_block:
 	VBROADCASTSS 16(R10), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
-	ADDQ         DX, R10
-	ADDQ         $0x00000200, BX
-	PREFETCHT0   (AX)
-	PREFETCHT0   64(AX)
-	PREFETCHT0   128(AX)
-	PREFETCHT0   192(AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000200, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -783,8 +852,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Z10
-	VMOVUPS      64(BX), Z11
+	VMOVUPS      (CX), Z10
+	VMOVUPS      64(CX), Z11
 	VBROADCASTSS (R10), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
@@ -800,10 +869,11 @@ k_one:
 	VBROADCASTSS 16(R10), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -818,75 +888,81 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	ADDQ    $0x00000280, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+20, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	ADDQ    $0x00000280, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+20, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient6x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient6x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient6x32(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient6x32(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z11 sum[0:12], Z12-Z13 weights[0:2], Z14 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 6×32, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -904,8 +980,8 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Z12
-	VMOVUPS      64(BX), Z13
+	VMOVUPS      (CX), Z12
+	VMOVUPS      64(CX), Z13
 	VBROADCASTSS (R10), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
@@ -924,9 +1000,9 @@ k_block:
 	VBROADCASTSS 20(R10), Z14
 	VFMADD231PS  Z12, Z14, Z10
 	VFMADD231PS  Z13, Z14, Z11
-	ADDQ         DX, R10
-	VMOVUPS      128(BX), Z12
-	VMOVUPS      192(BX), Z13
+	ADDQ         AX, R10
+	VMOVUPS      128(CX), Z12
+	VMOVUPS      192(CX), Z13
 	VBROADCASTSS (R10), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
@@ -945,9 +1021,9 @@ k_block:
 	VBROADCASTSS 20(R10), Z14
 	VFMADD231PS  Z12, Z14, Z10
 	VFMADD231PS  Z13, Z14, Z11
-	ADDQ         DX, R10
-	VMOVUPS      256(BX), Z12
-	VMOVUPS      320(BX), Z13
+	ADDQ         AX, R10
+	VMOVUPS      256(CX), Z12
+	VMOVUPS      320(CX), Z13
 	VBROADCASTSS (R10), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
@@ -966,9 +1042,9 @@ k_block:
 	VBROADCASTSS 20(R10), Z14
 	VFMADD231PS  Z12, Z14, Z10
 	VFMADD231PS  Z13, Z14, Z11
-	ADDQ         DX, R10
-	VMOVUPS      384(BX), Z12
-	VMOVUPS      448(BX), Z13
+	ADDQ         AX, R10
+	VMOVUPS      384(CX), Z12
+	VMOVUPS      448(CX), Z13
 	VBROADCASTSS (R10), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
@@ -987,13 +1063,20 @@ k_block:
 	VBROADCASTSS 20(R10), Z14
 	VFMADD231PS  Z12, Z14, Z10
 	VFMADD231PS  Z13, Z14, Z11
-	ADDQ         DX, R10
-	ADDQ         $0x00000200, BX
-	PREFETCHT0   (AX)
-	PREFETCHT0   64(AX)
-	PREFETCHT0   128(AX)
-	PREFETCHT0   192(AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000200, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -1004,8 +1087,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Z12
-	VMOVUPS      64(BX), Z13
+	VMOVUPS      (CX), Z12
+	VMOVUPS      64(CX), Z13
 	VBROADCASTSS (R10), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
@@ -1024,10 +1107,11 @@ k_one:
 	VBROADCASTSS 20(R10), Z14
 	VFMADD231PS  Z12, Z14, Z10
 	VFMADD231PS  Z13, Z14, Z11
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -1042,81 +1126,87 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	ADDQ    $0x00000300, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+24, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	ADDQ    $0x00000300, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+24, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient7x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient7x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient7x32(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient7x32(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z13 sum[0:14], Z14-Z15 weights[0:2], Z16 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 7×32, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	VMOVUPS 768(BX), Z12
-	VMOVUPS 832(BX), Z13
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	PREFETCHT0 768(BX)
-	PREFETCHT0 832(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	PREFETCHT0 768(CX)
+	PREFETCHT0 832(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -1134,8 +1224,8 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Z14
-	VMOVUPS      64(BX), Z15
+	VMOVUPS      (CX), Z14
+	VMOVUPS      64(CX), Z15
 	VBROADCASTSS (R10), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
@@ -1157,9 +1247,9 @@ k_block:
 	VBROADCASTSS 24(R10), Z16
 	VFMADD231PS  Z14, Z16, Z12
 	VFMADD231PS  Z15, Z16, Z13
-	ADDQ         DX, R10
-	VMOVUPS      128(BX), Z14
-	VMOVUPS      192(BX), Z15
+	ADDQ         AX, R10
+	VMOVUPS      128(CX), Z14
+	VMOVUPS      192(CX), Z15
 	VBROADCASTSS (R10), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
@@ -1181,9 +1271,9 @@ k_block:
 	VBROADCASTSS 24(R10), Z16
 	VFMADD231PS  Z14, Z16, Z12
 	VFMADD231PS  Z15, Z16, Z13
-	ADDQ         DX, R10
-	VMOVUPS      256(BX), Z14
-	VMOVUPS      320(BX), Z15
+	ADDQ         AX, R10
+	VMOVUPS      256(CX), Z14
+	VMOVUPS      320(CX), Z15
 	VBROADCASTSS (R10), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
@@ -1205,9 +1295,9 @@ k_block:
 	VBROADCASTSS 24(R10), Z16
 	VFMADD231PS  Z14, Z16, Z12
 	VFMADD231PS  Z15, Z16, Z13
-	ADDQ         DX, R10
-	VMOVUPS      384(BX), Z14
-	VMOVUPS      448(BX), Z15
+	ADDQ         AX, R10
+	VMOVUPS      384(CX), Z14
+	VMOVUPS      448(CX), Z15
 	VBROADCASTSS (R10), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
@@ -1229,13 +1319,20 @@ k_block:
 	VBROADCASTSS 24(R10), Z16
 	VFMADD231PS  Z14, Z16, Z12
 	VFMADD231PS  Z15, Z16, Z13
-	ADDQ         DX, R10
-	ADDQ         $0x00000200, BX
-	PREFETCHT0   (AX)
-	PREFETCHT0   64(AX)
-	PREFETCHT0   128(AX)
-	PREFETCHT0   192(AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000200, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -1246,8 +1343,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Z14
-	VMOVUPS      64(BX), Z15
+	VMOVUPS      (CX), Z14
+	VMOVUPS      64(CX), Z15
 	VBROADCASTSS (R10), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
@@ -1269,10 +1366,11 @@ k_one:
 	VBROADCASTSS 24(R10), Z16
 	VFMADD231PS  Z14, Z16, Z12
 	VFMADD231PS  Z15, Z16, Z13
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -1287,87 +1385,93 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	VMOVUPS Z12, 768(BX)
-	VMOVUPS Z13, 832(BX)
-	ADDQ    $0x00000380, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+28, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	ADDQ    $0x00000380, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+28, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient8x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient8x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient8x32(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient8x32(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z15 sum[0:16], Z16-Z17 weights[0:2], Z18 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 8×32, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	VMOVUPS 768(BX), Z12
-	VMOVUPS 832(BX), Z13
-	VMOVUPS 896(BX), Z14
-	VMOVUPS 960(BX), Z15
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	PREFETCHT0 768(BX)
-	PREFETCHT0 832(BX)
-	PREFETCHT0 896(BX)
-	PREFETCHT0 960(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	PREFETCHT0 768(CX)
+	PREFETCHT0 832(CX)
+	PREFETCHT0 896(CX)
+	PREFETCHT0 960(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -1385,8 +1489,8 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Z16
-	VMOVUPS      64(BX), Z17
+	VMOVUPS      (CX), Z16
+	VMOVUPS      64(CX), Z17
 	VBROADCASTSS (R10), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -1411,9 +1515,9 @@ k_block:
 	VBROADCASTSS 28(R10), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         DX, R10
-	VMOVUPS      128(BX), Z16
-	VMOVUPS      192(BX), Z17
+	ADDQ         AX, R10
+	VMOVUPS      128(CX), Z16
+	VMOVUPS      192(CX), Z17
 	VBROADCASTSS (R10), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -1438,9 +1542,9 @@ k_block:
 	VBROADCASTSS 28(R10), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         DX, R10
-	VMOVUPS      256(BX), Z16
-	VMOVUPS      320(BX), Z17
+	ADDQ         AX, R10
+	VMOVUPS      256(CX), Z16
+	VMOVUPS      320(CX), Z17
 	VBROADCASTSS (R10), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -1465,9 +1569,9 @@ k_block:
 	VBROADCASTSS 28(R10), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         DX, R10
-	VMOVUPS      384(BX), Z16
-	VMOVUPS      448(BX), Z17
+	ADDQ         AX, R10
+	VMOVUPS      384(CX), Z16
+	VMOVUPS      448(CX), Z17
 	VBROADCASTSS (R10), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -1492,13 +1596,20 @@ k_block:
 	VBROADCASTSS 28(R10), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         DX, R10
-	ADDQ         $0x00000200, BX
-	PREFETCHT0   (AX)
-	PREFETCHT0   64(AX)
-	PREFETCHT0   128(AX)
-	PREFETCHT0   192(AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000200, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -1509,8 +1620,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Z16
-	VMOVUPS      64(BX), Z17
+	VMOVUPS      (CX), Z16
+	VMOVUPS      64(CX), Z17
 	VBROADCASTSS (R10), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -1535,10 +1646,11 @@ k_one:
 	VBROADCASTSS 28(R10), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -1553,93 +1665,99 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	VMOVUPS Z12, 768(BX)
-	VMOVUPS Z13, 832(BX)
-	VMOVUPS Z14, 896(BX)
-	VMOVUPS Z15, 960(BX)
-	ADDQ    $0x00000400, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+32, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	VMOVUPS Z14, 896(CX)
+	VMOVUPS Z15, 960(CX)
+	ADDQ    $0x00000400, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+32, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient9x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient9x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient9x32(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient9x32(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z17 sum[0:18], Z18-Z19 weights[0:2], Z20 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 9×32, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	VMOVUPS 768(BX), Z12
-	VMOVUPS 832(BX), Z13
-	VMOVUPS 896(BX), Z14
-	VMOVUPS 960(BX), Z15
-	VMOVUPS 1024(BX), Z16
-	VMOVUPS 1088(BX), Z17
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	VMOVUPS 1024(CX), Z16
+	VMOVUPS 1088(CX), Z17
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	PREFETCHT0 768(BX)
-	PREFETCHT0 832(BX)
-	PREFETCHT0 896(BX)
-	PREFETCHT0 960(BX)
-	PREFETCHT0 1024(BX)
-	PREFETCHT0 1088(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	PREFETCHT0 768(CX)
+	PREFETCHT0 832(CX)
+	PREFETCHT0 896(CX)
+	PREFETCHT0 960(CX)
+	PREFETCHT0 1024(CX)
+	PREFETCHT0 1088(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -1657,8 +1775,8 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Z18
-	VMOVUPS      64(BX), Z19
+	VMOVUPS      (CX), Z18
+	VMOVUPS      64(CX), Z19
 	VBROADCASTSS (R10), Z20
 	VFMADD231PS  Z18, Z20, Z0
 	VFMADD231PS  Z19, Z20, Z1
@@ -1686,9 +1804,9 @@ k_block:
 	VBROADCASTSS 32(R10), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
-	ADDQ         DX, R10
-	VMOVUPS      128(BX), Z18
-	VMOVUPS      192(BX), Z19
+	ADDQ         AX, R10
+	VMOVUPS      128(CX), Z18
+	VMOVUPS      192(CX), Z19
 	VBROADCASTSS (R10), Z20
 	VFMADD231PS  Z18, Z20, Z0
 	VFMADD231PS  Z19, Z20, Z1
@@ -1716,9 +1834,9 @@ k_block:
 	VBROADCASTSS 32(R10), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
-	ADDQ         DX, R10
-	VMOVUPS      256(BX), Z18
-	VMOVUPS      320(BX), Z19
+	ADDQ         AX, R10
+	VMOVUPS      256(CX), Z18
+	VMOVUPS      320(CX), Z19
 	VBROADCASTSS (R10), Z20
 	VFMADD231PS  Z18, Z20, Z0
 	VFMADD231PS  Z19, Z20, Z1
@@ -1746,9 +1864,9 @@ k_block:
 	VBROADCASTSS 32(R10), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
-	ADDQ         DX, R10
-	VMOVUPS      384(BX), Z18
-	VMOVUPS      448(BX), Z19
+	ADDQ         AX, R10
+	VMOVUPS      384(CX), Z18
+	VMOVUPS      448(CX), Z19
 	VBROADCASTSS (R10), Z20
 	VFMADD231PS  Z18, Z20, Z0
 	VFMADD231PS  Z19, Z20, Z1
@@ -1776,13 +1894,20 @@ k_block:
 	VBROADCASTSS 32(R10), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
-	ADDQ         DX, R10
-	ADDQ         $0x00000200, BX
-	PREFETCHT0   (AX)
-	PREFETCHT0   64(AX)
-	PREFETCHT0   128(AX)
-	PREFETCHT0   192(AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000200, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -1793,8 +1918,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Z18
-	VMOVUPS      64(BX), Z19
+	VMOVUPS      (CX), Z18
+	VMOVUPS      64(CX), Z19
 	VBROADCASTSS (R10), Z20
 	VFMADD231PS  Z18, Z20, Z0
 	VFMADD231PS  Z19, Z20, Z1
@@ -1822,10 +1947,11 @@ k_one:
 	VBROADCASTSS 32(R10), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -1840,99 +1966,105 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	VMOVUPS Z12, 768(BX)
-	VMOVUPS Z13, 832(BX)
-	VMOVUPS Z14, 896(BX)
-	VMOVUPS Z15, 960(BX)
-	VMOVUPS Z16, 1024(BX)
-	VMOVUPS Z17, 1088(BX)
-	ADDQ    $0x00000480, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+36, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	VMOVUPS Z14, 896(CX)
+	VMOVUPS Z15, 960(CX)
+	VMOVUPS Z16, 1024(CX)
+	VMOVUPS Z17, 1088(CX)
+	ADDQ    $0x00000480, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+36, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient10x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient10x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient10x32(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient10x32(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z19 sum[0:20], Z20-Z21 weights[0:2], Z22 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 10×32, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	VMOVUPS 768(BX), Z12
-	VMOVUPS 832(BX), Z13
-	VMOVUPS 896(BX), Z14
-	VMOVUPS 960(BX), Z15
-	VMOVUPS 1024(BX), Z16
-	VMOVUPS 1088(BX), Z17
-	VMOVUPS 1152(BX), Z18
-	VMOVUPS 1216(BX), Z19
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	VMOVUPS 1024(CX), Z16
+	VMOVUPS 1088(CX), Z17
+	VMOVUPS 1152(CX), Z18
+	VMOVUPS 1216(CX), Z19
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	PREFETCHT0 768(BX)
-	PREFETCHT0 832(BX)
-	PREFETCHT0 896(BX)
-	PREFETCHT0 960(BX)
-	PREFETCHT0 1024(BX)
-	PREFETCHT0 1088(BX)
-	PREFETCHT0 1152(BX)
-	PREFETCHT0 1216(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	PREFETCHT0 768(CX)
+	PREFETCHT0 832(CX)
+	PREFETCHT0 896(CX)
+	PREFETCHT0 960(CX)
+	PREFETCHT0 1024(CX)
+	PREFETCHT0 1088(CX)
+	PREFETCHT0 1152(CX)
+	PREFETCHT0 1216(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -1950,8 +2082,8 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Z20
-	VMOVUPS      64(BX), Z21
+	VMOVUPS      (CX), Z20
+	VMOVUPS      64(CX), Z21
 	VBROADCASTSS (R10), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
@@ -1982,9 +2114,9 @@ k_block:
 	VBROADCASTSS 36(R10), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
-	ADDQ         DX, R10
-	VMOVUPS      128(BX), Z20
-	VMOVUPS      192(BX), Z21
+	ADDQ         AX, R10
+	VMOVUPS      128(CX), Z20
+	VMOVUPS      192(CX), Z21
 	VBROADCASTSS (R10), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
@@ -2015,9 +2147,9 @@ k_block:
 	VBROADCASTSS 36(R10), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
-	ADDQ         DX, R10
-	VMOVUPS      256(BX), Z20
-	VMOVUPS      320(BX), Z21
+	ADDQ         AX, R10
+	VMOVUPS      256(CX), Z20
+	VMOVUPS      320(CX), Z21
 	VBROADCASTSS (R10), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
@@ -2048,9 +2180,9 @@ k_block:
 	VBROADCASTSS 36(R10), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
-	ADDQ         DX, R10
-	VMOVUPS      384(BX), Z20
-	VMOVUPS      448(BX), Z21
+	ADDQ         AX, R10
+	VMOVUPS      384(CX), Z20
+	VMOVUPS      448(CX), Z21
 	VBROADCASTSS (R10), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
@@ -2081,13 +2213,20 @@ k_block:
 	VBROADCASTSS 36(R10), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
-	ADDQ         DX, R10
-	ADDQ         $0x00000200, BX
-	PREFETCHT0   (AX)
-	PREFETCHT0   64(AX)
-	PREFETCHT0   128(AX)
-	PREFETCHT0   192(AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000200, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -2098,8 +2237,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Z20
-	VMOVUPS      64(BX), Z21
+	VMOVUPS      (CX), Z20
+	VMOVUPS      64(CX), Z21
 	VBROADCASTSS (R10), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
@@ -2130,10 +2269,11 @@ k_one:
 	VBROADCASTSS 36(R10), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -2148,105 +2288,111 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	VMOVUPS Z12, 768(BX)
-	VMOVUPS Z13, 832(BX)
-	VMOVUPS Z14, 896(BX)
-	VMOVUPS Z15, 960(BX)
-	VMOVUPS Z16, 1024(BX)
-	VMOVUPS Z17, 1088(BX)
-	VMOVUPS Z18, 1152(BX)
-	VMOVUPS Z19, 1216(BX)
-	ADDQ    $0x00000500, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+40, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	VMOVUPS Z14, 896(CX)
+	VMOVUPS Z15, 960(CX)
+	VMOVUPS Z16, 1024(CX)
+	VMOVUPS Z17, 1088(CX)
+	VMOVUPS Z18, 1152(CX)
+	VMOVUPS Z19, 1216(CX)
+	ADDQ    $0x00000500, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+40, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient11x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient11x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient11x32(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient11x32(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z21 sum[0:22], Z22-Z23 weights[0:2], Z24 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 11×32, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	VMOVUPS 768(BX), Z12
-	VMOVUPS 832(BX), Z13
-	VMOVUPS 896(BX), Z14
-	VMOVUPS 960(BX), Z15
-	VMOVUPS 1024(BX), Z16
-	VMOVUPS 1088(BX), Z17
-	VMOVUPS 1152(BX), Z18
-	VMOVUPS 1216(BX), Z19
-	VMOVUPS 1280(BX), Z20
-	VMOVUPS 1344(BX), Z21
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	VMOVUPS 1024(CX), Z16
+	VMOVUPS 1088(CX), Z17
+	VMOVUPS 1152(CX), Z18
+	VMOVUPS 1216(CX), Z19
+	VMOVUPS 1280(CX), Z20
+	VMOVUPS 1344(CX), Z21
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	PREFETCHT0 768(BX)
-	PREFETCHT0 832(BX)
-	PREFETCHT0 896(BX)
-	PREFETCHT0 960(BX)
-	PREFETCHT0 1024(BX)
-	PREFETCHT0 1088(BX)
-	PREFETCHT0 1152(BX)
-	PREFETCHT0 1216(BX)
-	PREFETCHT0 1280(BX)
-	PREFETCHT0 1344(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	PREFETCHT0 768(CX)
+	PREFETCHT0 832(CX)
+	PREFETCHT0 896(CX)
+	PREFETCHT0 960(CX)
+	PREFETCHT0 1024(CX)
+	PREFETCHT0 1088(CX)
+	PREFETCHT0 1152(CX)
+	PREFETCHT0 1216(CX)
+	PREFETCHT0 1280(CX)
+	PREFETCHT0 1344(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -2264,8 +2410,8 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Z22
-	VMOVUPS      64(BX), Z23
+	VMOVUPS      (CX), Z22
+	VMOVUPS      64(CX), Z23
 	VBROADCASTSS (R10), Z24
 	VFMADD231PS  Z22, Z24, Z0
 	VFMADD231PS  Z23, Z24, Z1
@@ -2299,9 +2445,9 @@ k_block:
 	VBROADCASTSS 40(R10), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         DX, R10
-	VMOVUPS      128(BX), Z22
-	VMOVUPS      192(BX), Z23
+	ADDQ         AX, R10
+	VMOVUPS      128(CX), Z22
+	VMOVUPS      192(CX), Z23
 	VBROADCASTSS (R10), Z24
 	VFMADD231PS  Z22, Z24, Z0
 	VFMADD231PS  Z23, Z24, Z1
@@ -2335,9 +2481,9 @@ k_block:
 	VBROADCASTSS 40(R10), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         DX, R10
-	VMOVUPS      256(BX), Z22
-	VMOVUPS      320(BX), Z23
+	ADDQ         AX, R10
+	VMOVUPS      256(CX), Z22
+	VMOVUPS      320(CX), Z23
 	VBROADCASTSS (R10), Z24
 	VFMADD231PS  Z22, Z24, Z0
 	VFMADD231PS  Z23, Z24, Z1
@@ -2371,9 +2517,9 @@ k_block:
 	VBROADCASTSS 40(R10), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         DX, R10
-	VMOVUPS      384(BX), Z22
-	VMOVUPS      448(BX), Z23
+	ADDQ         AX, R10
+	VMOVUPS      384(CX), Z22
+	VMOVUPS      448(CX), Z23
 	VBROADCASTSS (R10), Z24
 	VFMADD231PS  Z22, Z24, Z0
 	VFMADD231PS  Z23, Z24, Z1
@@ -2407,13 +2553,20 @@ k_block:
 	VBROADCASTSS 40(R10), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         DX, R10
-	ADDQ         $0x00000200, BX
-	PREFETCHT0   (AX)
-	PREFETCHT0   64(AX)
-	PREFETCHT0   128(AX)
-	PREFETCHT0   192(AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000200, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -2424,8 +2577,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Z22
-	VMOVUPS      64(BX), Z23
+	VMOVUPS      (CX), Z22
+	VMOVUPS      64(CX), Z23
 	VBROADCASTSS (R10), Z24
 	VFMADD231PS  Z22, Z24, Z0
 	VFMADD231PS  Z23, Z24, Z1
@@ -2459,10 +2612,11 @@ k_one:
 	VBROADCASTSS 40(R10), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -2477,111 +2631,117 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	VMOVUPS Z12, 768(BX)
-	VMOVUPS Z13, 832(BX)
-	VMOVUPS Z14, 896(BX)
-	VMOVUPS Z15, 960(BX)
-	VMOVUPS Z16, 1024(BX)
-	VMOVUPS Z17, 1088(BX)
-	VMOVUPS Z18, 1152(BX)
-	VMOVUPS Z19, 1216(BX)
-	VMOVUPS Z20, 1280(BX)
-	VMOVUPS Z21, 1344(BX)
-	ADDQ    $0x00000580, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+44, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	VMOVUPS Z14, 896(CX)
+	VMOVUPS Z15, 960(CX)
+	VMOVUPS Z16, 1024(CX)
+	VMOVUPS Z17, 1088(CX)
+	VMOVUPS Z18, 1152(CX)
+	VMOVUPS Z19, 1216(CX)
+	VMOVUPS Z20, 1280(CX)
+	VMOVUPS Z21, 1344(CX)
+	ADDQ    $0x00000580, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+44, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient12x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient12x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient12x32(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient12x32(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z23 sum[0:24], Z24-Z25 weights[0:2], Z26 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 12×32, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	VMOVUPS 768(BX), Z12
-	VMOVUPS 832(BX), Z13
-	VMOVUPS 896(BX), Z14
-	VMOVUPS 960(BX), Z15
-	VMOVUPS 1024(BX), Z16
-	VMOVUPS 1088(BX), Z17
-	VMOVUPS 1152(BX), Z18
-	VMOVUPS 1216(BX), Z19
-	VMOVUPS 1280(BX), Z20
-	VMOVUPS 1344(BX), Z21
-	VMOVUPS 1408(BX), Z22
-	VMOVUPS 1472(BX), Z23
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	VMOVUPS 1024(CX), Z16
+	VMOVUPS 1088(CX), Z17
+	VMOVUPS 1152(CX), Z18
+	VMOVUPS 1216(CX), Z19
+	VMOVUPS 1280(CX), Z20
+	VMOVUPS 1344(CX), Z21
+	VMOVUPS 1408(CX), Z22
+	VMOVUPS 1472(CX), Z23
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	PREFETCHT0 768(BX)
-	PREFETCHT0 832(BX)
-	PREFETCHT0 896(BX)
-	PREFETCHT0 960(BX)
-	PREFETCHT0 1024(BX)
-	PREFETCHT0 1088(BX)
-	PREFETCHT0 1152(BX)
-	PREFETCHT0 1216(BX)
-	PREFETCHT0 1280(BX)
-	PREFETCHT0 1344(BX)
-	PREFETCHT0 1408(BX)
-	PREFETCHT0 1472(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	PREFETCHT0 768(CX)
+	PREFETCHT0 832(CX)
+	PREFETCHT0 896(CX)
+	PREFETCHT0 960(CX)
+	PREFETCHT0 1024(CX)
+	PREFETCHT0 1088(CX)
+	PREFETCHT0 1152(CX)
+	PREFETCHT0 1216(CX)
+	PREFETCHT0 1280(CX)
+	PREFETCHT0 1344(CX)
+	PREFETCHT0 1408(CX)
+	PREFETCHT0 1472(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -2599,8 +2759,8 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Z24
-	VMOVUPS      64(BX), Z25
+	VMOVUPS      (CX), Z24
+	VMOVUPS      64(CX), Z25
 	VBROADCASTSS (R10), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
@@ -2637,9 +2797,9 @@ k_block:
 	VBROADCASTSS 44(R10), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
-	ADDQ         DX, R10
-	VMOVUPS      128(BX), Z24
-	VMOVUPS      192(BX), Z25
+	ADDQ         AX, R10
+	VMOVUPS      128(CX), Z24
+	VMOVUPS      192(CX), Z25
 	VBROADCASTSS (R10), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
@@ -2676,9 +2836,9 @@ k_block:
 	VBROADCASTSS 44(R10), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
-	ADDQ         DX, R10
-	VMOVUPS      256(BX), Z24
-	VMOVUPS      320(BX), Z25
+	ADDQ         AX, R10
+	VMOVUPS      256(CX), Z24
+	VMOVUPS      320(CX), Z25
 	VBROADCASTSS (R10), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
@@ -2715,9 +2875,9 @@ k_block:
 	VBROADCASTSS 44(R10), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
-	ADDQ         DX, R10
-	VMOVUPS      384(BX), Z24
-	VMOVUPS      448(BX), Z25
+	ADDQ         AX, R10
+	VMOVUPS      384(CX), Z24
+	VMOVUPS      448(CX), Z25
 	VBROADCASTSS (R10), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
@@ -2754,13 +2914,20 @@ k_block:
 	VBROADCASTSS 44(R10), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
-	ADDQ         DX, R10
-	ADDQ         $0x00000200, BX
-	PREFETCHT0   (AX)
-	PREFETCHT0   64(AX)
-	PREFETCHT0   128(AX)
-	PREFETCHT0   192(AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000200, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -2771,8 +2938,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Z24
-	VMOVUPS      64(BX), Z25
+	VMOVUPS      (CX), Z24
+	VMOVUPS      64(CX), Z25
 	VBROADCASTSS (R10), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
@@ -2809,10 +2976,11 @@ k_one:
 	VBROADCASTSS 44(R10), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -2827,117 +2995,123 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	VMOVUPS Z12, 768(BX)
-	VMOVUPS Z13, 832(BX)
-	VMOVUPS Z14, 896(BX)
-	VMOVUPS Z15, 960(BX)
-	VMOVUPS Z16, 1024(BX)
-	VMOVUPS Z17, 1088(BX)
-	VMOVUPS Z18, 1152(BX)
-	VMOVUPS Z19, 1216(BX)
-	VMOVUPS Z20, 1280(BX)
-	VMOVUPS Z21, 1344(BX)
-	VMOVUPS Z22, 1408(BX)
-	VMOVUPS Z23, 1472(BX)
-	ADDQ    $0x00000600, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+48, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	VMOVUPS Z14, 896(CX)
+	VMOVUPS Z15, 960(CX)
+	VMOVUPS Z16, 1024(CX)
+	VMOVUPS Z17, 1088(CX)
+	VMOVUPS Z18, 1152(CX)
+	VMOVUPS Z19, 1216(CX)
+	VMOVUPS Z20, 1280(CX)
+	VMOVUPS Z21, 1344(CX)
+	VMOVUPS Z22, 1408(CX)
+	VMOVUPS Z23, 1472(CX)
+	ADDQ    $0x00000600, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+48, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient13x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient13x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient13x32(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient13x32(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z25 sum[0:26], Z26-Z27 weights[0:2], Z28 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 13×32, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	VMOVUPS 768(BX), Z12
-	VMOVUPS 832(BX), Z13
-	VMOVUPS 896(BX), Z14
-	VMOVUPS 960(BX), Z15
-	VMOVUPS 1024(BX), Z16
-	VMOVUPS 1088(BX), Z17
-	VMOVUPS 1152(BX), Z18
-	VMOVUPS 1216(BX), Z19
-	VMOVUPS 1280(BX), Z20
-	VMOVUPS 1344(BX), Z21
-	VMOVUPS 1408(BX), Z22
-	VMOVUPS 1472(BX), Z23
-	VMOVUPS 1536(BX), Z24
-	VMOVUPS 1600(BX), Z25
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	VMOVUPS 1024(CX), Z16
+	VMOVUPS 1088(CX), Z17
+	VMOVUPS 1152(CX), Z18
+	VMOVUPS 1216(CX), Z19
+	VMOVUPS 1280(CX), Z20
+	VMOVUPS 1344(CX), Z21
+	VMOVUPS 1408(CX), Z22
+	VMOVUPS 1472(CX), Z23
+	VMOVUPS 1536(CX), Z24
+	VMOVUPS 1600(CX), Z25
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	PREFETCHT0 768(BX)
-	PREFETCHT0 832(BX)
-	PREFETCHT0 896(BX)
-	PREFETCHT0 960(BX)
-	PREFETCHT0 1024(BX)
-	PREFETCHT0 1088(BX)
-	PREFETCHT0 1152(BX)
-	PREFETCHT0 1216(BX)
-	PREFETCHT0 1280(BX)
-	PREFETCHT0 1344(BX)
-	PREFETCHT0 1408(BX)
-	PREFETCHT0 1472(BX)
-	PREFETCHT0 1536(BX)
-	PREFETCHT0 1600(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	PREFETCHT0 768(CX)
+	PREFETCHT0 832(CX)
+	PREFETCHT0 896(CX)
+	PREFETCHT0 960(CX)
+	PREFETCHT0 1024(CX)
+	PREFETCHT0 1088(CX)
+	PREFETCHT0 1152(CX)
+	PREFETCHT0 1216(CX)
+	PREFETCHT0 1280(CX)
+	PREFETCHT0 1344(CX)
+	PREFETCHT0 1408(CX)
+	PREFETCHT0 1472(CX)
+	PREFETCHT0 1536(CX)
+	PREFETCHT0 1600(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -2955,8 +3129,8 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS      (BX), Z26
-	VMOVUPS      64(BX), Z27
+	VMOVUPS      (CX), Z26
+	VMOVUPS      64(CX), Z27
 	VBROADCASTSS (R10), Z28
 	VFMADD231PS  Z26, Z28, Z0
 	VFMADD231PS  Z27, Z28, Z1
@@ -2996,9 +3170,9 @@ k_block:
 	VBROADCASTSS 48(R10), Z28
 	VFMADD231PS  Z26, Z28, Z24
 	VFMADD231PS  Z27, Z28, Z25
-	ADDQ         DX, R10
-	VMOVUPS      128(BX), Z26
-	VMOVUPS      192(BX), Z27
+	ADDQ         AX, R10
+	VMOVUPS      128(CX), Z26
+	VMOVUPS      192(CX), Z27
 	VBROADCASTSS (R10), Z28
 	VFMADD231PS  Z26, Z28, Z0
 	VFMADD231PS  Z27, Z28, Z1
@@ -3038,9 +3212,9 @@ k_block:
 	VBROADCASTSS 48(R10), Z28
 	VFMADD231PS  Z26, Z28, Z24
 	VFMADD231PS  Z27, Z28, Z25
-	ADDQ         DX, R10
-	VMOVUPS      256(BX), Z26
-	VMOVUPS      320(BX), Z27
+	ADDQ         AX, R10
+	VMOVUPS      256(CX), Z26
+	VMOVUPS      320(CX), Z27
 	VBROADCASTSS (R10), Z28
 	VFMADD231PS  Z26, Z28, Z0
 	VFMADD231PS  Z27, Z28, Z1
@@ -3080,9 +3254,9 @@ k_block:
 	VBROADCASTSS 48(R10), Z28
 	VFMADD231PS  Z26, Z28, Z24
 	VFMADD231PS  Z27, Z28, Z25
-	ADDQ         DX, R10
-	VMOVUPS      384(BX), Z26
-	VMOVUPS      448(BX), Z27
+	ADDQ         AX, R10
+	VMOVUPS      384(CX), Z26
+	VMOVUPS      448(CX), Z27
 	VBROADCASTSS (R10), Z28
 	VFMADD231PS  Z26, Z28, Z0
 	VFMADD231PS  Z27, Z28, Z1
@@ -3122,13 +3296,20 @@ k_block:
 	VBROADCASTSS 48(R10), Z28
 	VFMADD231PS  Z26, Z28, Z24
 	VFMADD231PS  Z27, Z28, Z25
-	ADDQ         DX, R10
-	ADDQ         $0x00000200, BX
-	PREFETCHT0   (AX)
-	PREFETCHT0   64(AX)
-	PREFETCHT0   128(AX)
-	PREFETCHT0   192(AX)
-	LEAQ         (AX)(CX*4), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000200, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	SUBQ         $+4, R11
 	JGE          k_block
 
@@ -3139,8 +3320,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Z26
-	VMOVUPS      64(BX), Z27
+	VMOVUPS      (CX), Z26
+	VMOVUPS      64(CX), Z27
 	VBROADCASTSS (R10), Z28
 	VFMADD231PS  Z26, Z28, Z0
 	VFMADD231PS  Z27, Z28, Z1
@@ -3180,10 +3361,11 @@ k_one:
 	VBROADCASTSS 48(R10), Z28
 	VFMADD231PS  Z26, Z28, Z24
 	VFMADD231PS  Z27, Z28, Z25
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -3198,123 +3380,129 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	VMOVUPS Z12, 768(BX)
-	VMOVUPS Z13, 832(BX)
-	VMOVUPS Z14, 896(BX)
-	VMOVUPS Z15, 960(BX)
-	VMOVUPS Z16, 1024(BX)
-	VMOVUPS Z17, 1088(BX)
-	VMOVUPS Z18, 1152(BX)
-	VMOVUPS Z19, 1216(BX)
-	VMOVUPS Z20, 1280(BX)
-	VMOVUPS Z21, 1344(BX)
-	VMOVUPS Z22, 1408(BX)
-	VMOVUPS Z23, 1472(BX)
-	VMOVUPS Z24, 1536(BX)
-	VMOVUPS Z25, 1600(BX)
-	ADDQ    $0x00000680, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+52, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	VMOVUPS Z14, 896(CX)
+	VMOVUPS Z15, 960(CX)
+	VMOVUPS Z16, 1024(CX)
+	VMOVUPS Z17, 1088(CX)
+	VMOVUPS Z18, 1152(CX)
+	VMOVUPS Z19, 1216(CX)
+	VMOVUPS Z20, 1280(CX)
+	VMOVUPS Z21, 1344(CX)
+	VMOVUPS Z22, 1408(CX)
+	VMOVUPS Z23, 1472(CX)
+	VMOVUPS Z24, 1536(CX)
+	VMOVUPS Z25, 1600(CX)
+	ADDQ    $0x00000680, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+52, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient14x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient14x32(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient14x32(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient14x32(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z27 sum[0:28], Z28-Z29 weights[0:2], Z30 input
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 14×32, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	VMOVUPS 768(BX), Z12
-	VMOVUPS 832(BX), Z13
-	VMOVUPS 896(BX), Z14
-	VMOVUPS 960(BX), Z15
-	VMOVUPS 1024(BX), Z16
-	VMOVUPS 1088(BX), Z17
-	VMOVUPS 1152(BX), Z18
-	VMOVUPS 1216(BX), Z19
-	VMOVUPS 1280(BX), Z20
-	VMOVUPS 1344(BX), Z21
-	VMOVUPS 1408(BX), Z22
-	VMOVUPS 1472(BX), Z23
-	VMOVUPS 1536(BX), Z24
-	VMOVUPS 1600(BX), Z25
-	VMOVUPS 1664(BX), Z26
-	VMOVUPS 1728(BX), Z27
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	VMOVUPS 1024(CX), Z16
+	VMOVUPS 1088(CX), Z17
+	VMOVUPS 1152(CX), Z18
+	VMOVUPS 1216(CX), Z19
+	VMOVUPS 1280(CX), Z20
+	VMOVUPS 1344(CX), Z21
+	VMOVUPS 1408(CX), Z22
+	VMOVUPS 1472(CX), Z23
+	VMOVUPS 1536(CX), Z24
+	VMOVUPS 1600(CX), Z25
+	VMOVUPS 1664(CX), Z26
+	VMOVUPS 1728(CX), Z27
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	PREFETCHT0 768(BX)
-	PREFETCHT0 832(BX)
-	PREFETCHT0 896(BX)
-	PREFETCHT0 960(BX)
-	PREFETCHT0 1024(BX)
-	PREFETCHT0 1088(BX)
-	PREFETCHT0 1152(BX)
-	PREFETCHT0 1216(BX)
-	PREFETCHT0 1280(BX)
-	PREFETCHT0 1344(BX)
-	PREFETCHT0 1408(BX)
-	PREFETCHT0 1472(BX)
-	PREFETCHT0 1536(BX)
-	PREFETCHT0 1600(BX)
-	PREFETCHT0 1664(BX)
-	PREFETCHT0 1728(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	PREFETCHT0 768(CX)
+	PREFETCHT0 832(CX)
+	PREFETCHT0 896(CX)
+	PREFETCHT0 960(CX)
+	PREFETCHT0 1024(CX)
+	PREFETCHT0 1088(CX)
+	PREFETCHT0 1152(CX)
+	PREFETCHT0 1216(CX)
+	PREFETCHT0 1280(CX)
+	PREFETCHT0 1344(CX)
+	PREFETCHT0 1408(CX)
+	PREFETCHT0 1472(CX)
+	PREFETCHT0 1536(CX)
+	PREFETCHT0 1600(CX)
+	PREFETCHT0 1664(CX)
+	PREFETCHT0 1728(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -3332,8 +3520,8 @@ row:
 
 	// For each step of the sums, an outer product: 2 a round.
 k_block:
-	VMOVUPS      (BX), Z28
-	VMOVUPS      64(BX), Z29
+	VMOVUPS      (CX), Z28
+	VMOVUPS      64(CX), Z29
 	VBROADCASTSS (R10), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -3376,9 +3564,9 @@ k_block:
 	VBROADCASTSS 52(R10), Z30
 	VFMADD231PS  Z28, Z30, Z26
 	VFMADD231PS  Z29, Z30, Z27
-	ADDQ         DX, R10
-	VMOVUPS      128(BX), Z28
-	VMOVUPS      192(BX), Z29
+	ADDQ         AX, R10
+	VMOVUPS      128(CX), Z28
+	VMOVUPS      192(CX), Z29
 	VBROADCASTSS (R10), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -3421,11 +3609,14 @@ k_block:
 	VBROADCASTSS 52(R10), Z30
 	VFMADD231PS  Z28, Z30, Z26
 	VFMADD231PS  Z29, Z30, Z27
-	ADDQ         DX, R10
-	ADDQ         $0x00000100, BX
-	PREFETCHT0   (AX)
-	PREFETCHT0   64(AX)
-	LEAQ         (AX)(CX*2), AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000100, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	SUBQ         $+2, R11
 	JGE          k_block
 
@@ -3436,8 +3627,8 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS      (BX), Z28
-	VMOVUPS      64(BX), Z29
+	VMOVUPS      (CX), Z28
+	VMOVUPS      64(CX), Z29
 	VBROADCASTSS (R10), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -3480,10 +3671,11 @@ k_one:
 	VBROADCASTSS 52(R10), Z30
 	VFMADD231PS  Z28, Z30, Z26
 	VFMADD231PS  Z29, Z30, Z27
-	ADDQ         DX, R10
-	ADDQ         $0x00000080, BX
-	PREFETCHT0   (AX)
-	ADDQ         CX, AX
+	ADDQ         AX, R10
+	ADDQ         $0x00000080, CX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, DX
 	DECQ         R11
 	JNZ          k_one
 
@@ -3498,71 +3690,77 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	VMOVUPS Z12, 768(BX)
-	VMOVUPS Z13, 832(BX)
-	VMOVUPS Z14, 896(BX)
-	VMOVUPS Z15, 960(BX)
-	VMOVUPS Z16, 1024(BX)
-	VMOVUPS Z17, 1088(BX)
-	VMOVUPS Z18, 1152(BX)
-	VMOVUPS Z19, 1216(BX)
-	VMOVUPS Z20, 1280(BX)
-	VMOVUPS Z21, 1344(BX)
-	VMOVUPS Z22, 1408(BX)
-	VMOVUPS Z23, 1472(BX)
-	VMOVUPS Z24, 1536(BX)
-	VMOVUPS Z25, 1600(BX)
-	VMOVUPS Z26, 1664(BX)
-	VMOVUPS Z27, 1728(BX)
-	ADDQ    $0x00000700, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+56, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	VMOVUPS Z14, 896(CX)
+	VMOVUPS Z15, 960(CX)
+	VMOVUPS Z16, 1024(CX)
+	VMOVUPS Z17, 1088(CX)
+	VMOVUPS Z18, 1152(CX)
+	VMOVUPS Z19, 1216(CX)
+	VMOVUPS Z20, 1280(CX)
+	VMOVUPS Z21, 1344(CX)
+	VMOVUPS Z22, 1408(CX)
+	VMOVUPS Z23, 1472(CX)
+	VMOVUPS Z24, 1536(CX)
+	VMOVUPS Z25, 1600(CX)
+	VMOVUPS Z26, 1664(CX)
+	VMOVUPS Z27, 1728(CX)
+	ADDQ    $0x00000700, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+56, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient1x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient1x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient1x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient1x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0 sum, Z1 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 1×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -3580,26 +3778,35 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	PREFETCHT0       4096(BX)
-	PREFETCHT0       4160(BX)
-	PREFETCHT0       4224(BX)
-	PREFETCHT0       4288(BX)
-	VMOVUPS          (BX), Z1
+	PREFETCHT0       4096(CX)
+	PREFETCHT0       4160(CX)
+	PREFETCHT0       4224(CX)
+	PREFETCHT0       4288(CX)
+	VMOVUPS          (CX), Z1
 	VFMADD231PS.BCST (R10), Z1, Z0
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z1
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z1
 	VFMADD231PS.BCST (R10), Z1, Z0
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z1
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z1
 	VFMADD231PS.BCST (R10), Z1, Z0
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z1
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z1
 	VFMADD231PS.BCST (R10), Z1, Z0
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -3610,13 +3817,14 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	PREFETCHT0       4096(BX)
-	VMOVUPS          (BX), Z1
+	PREFETCHT0       4096(CX)
+	VMOVUPS          (CX), Z1
 	VFMADD231PS.BCST (R10), Z1, Z0
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -3631,46 +3839,52 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	ADDQ    $+64, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+4, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	ADDQ    $+64, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+4, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient2x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient2x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient2x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient2x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z1 sum[0:2], Z2 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 2×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -3688,30 +3902,39 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	PREFETCHT0       4096(BX)
-	PREFETCHT0       4160(BX)
-	PREFETCHT0       4224(BX)
-	PREFETCHT0       4288(BX)
-	VMOVUPS          (BX), Z2
+	PREFETCHT0       4096(CX)
+	PREFETCHT0       4160(CX)
+	PREFETCHT0       4224(CX)
+	PREFETCHT0       4288(CX)
+	VMOVUPS          (CX), Z2
 	VFMADD231PS.BCST (R10), Z2, Z0
 	VFMADD231PS.BCST 4(R10), Z2, Z1
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z2
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z2
 	VFMADD231PS.BCST (R10), Z2, Z0
 	VFMADD231PS.BCST 4(R10), Z2, Z1
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z2
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z2
 	VFMADD231PS.BCST (R10), Z2, Z0
 	VFMADD231PS.BCST 4(R10), Z2, Z1
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z2
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z2
 	VFMADD231PS.BCST (R10), Z2, Z0
 	VFMADD231PS.BCST 4(R10), Z2, Z1
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -3722,14 +3945,15 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	PREFETCHT0       4096(BX)
-	VMOVUPS          (BX), Z2
+	PREFETCHT0       4096(CX)
+	VMOVUPS          (CX), Z2
 	VFMADD231PS.BCST (R10), Z2, Z0
 	VFMADD231PS.BCST 4(R10), Z2, Z1
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -3744,49 +3968,55 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	ADDQ    $0x00000080, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+8, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	ADDQ    $0x00000080, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+8, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient3x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient3x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient3x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient3x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z2 sum[0:3], Z3 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 3×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -3804,30 +4034,39 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z3
+	VMOVUPS          (CX), Z3
 	VFMADD231PS.BCST (R10), Z3, Z0
 	VFMADD231PS.BCST 4(R10), Z3, Z1
 	VFMADD231PS.BCST 8(R10), Z3, Z2
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z3
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z3
 	VFMADD231PS.BCST (R10), Z3, Z0
 	VFMADD231PS.BCST 4(R10), Z3, Z1
 	VFMADD231PS.BCST 8(R10), Z3, Z2
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z3
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z3
 	VFMADD231PS.BCST (R10), Z3, Z0
 	VFMADD231PS.BCST 4(R10), Z3, Z1
 	VFMADD231PS.BCST 8(R10), Z3, Z2
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z3
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z3
 	VFMADD231PS.BCST (R10), Z3, Z0
 	VFMADD231PS.BCST 4(R10), Z3, Z1
 	VFMADD231PS.BCST 8(R10), Z3, Z2
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -3838,14 +4077,15 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z3
+	VMOVUPS          (CX), Z3
 	VFMADD231PS.BCST (R10), Z3, Z0
 	VFMADD231PS.BCST 4(R10), Z3, Z1
 	VFMADD231PS.BCST 8(R10), Z3, Z2
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -3860,52 +4100,58 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	ADDQ    $0x000000c0, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+12, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	ADDQ    $0x000000c0, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+12, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient4x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient4x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient4x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient4x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z3 sum[0:4], Z4 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 4×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -3923,34 +4169,43 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z4
+	VMOVUPS          (CX), Z4
 	VFMADD231PS.BCST (R10), Z4, Z0
 	VFMADD231PS.BCST 4(R10), Z4, Z1
 	VFMADD231PS.BCST 8(R10), Z4, Z2
 	VFMADD231PS.BCST 12(R10), Z4, Z3
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z4
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z4
 	VFMADD231PS.BCST (R10), Z4, Z0
 	VFMADD231PS.BCST 4(R10), Z4, Z1
 	VFMADD231PS.BCST 8(R10), Z4, Z2
 	VFMADD231PS.BCST 12(R10), Z4, Z3
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z4
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z4
 	VFMADD231PS.BCST (R10), Z4, Z0
 	VFMADD231PS.BCST 4(R10), Z4, Z1
 	VFMADD231PS.BCST 8(R10), Z4, Z2
 	VFMADD231PS.BCST 12(R10), Z4, Z3
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z4
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z4
 	VFMADD231PS.BCST (R10), Z4, Z0
 	VFMADD231PS.BCST 4(R10), Z4, Z1
 	VFMADD231PS.BCST 8(R10), Z4, Z2
 	VFMADD231PS.BCST 12(R10), Z4, Z3
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -3961,15 +4216,16 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z4
+	VMOVUPS          (CX), Z4
 	VFMADD231PS.BCST (R10), Z4, Z0
 	VFMADD231PS.BCST 4(R10), Z4, Z1
 	VFMADD231PS.BCST 8(R10), Z4, Z2
 	VFMADD231PS.BCST 12(R10), Z4, Z3
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -3984,55 +4240,61 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	ADDQ    $0x00000100, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+16, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	ADDQ    $0x00000100, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+16, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient5x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient5x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient5x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient5x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z4 sum[0:5], Z5 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 5×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -4050,38 +4312,47 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z5
+	VMOVUPS          (CX), Z5
 	VFMADD231PS.BCST (R10), Z5, Z0
 	VFMADD231PS.BCST 4(R10), Z5, Z1
 	VFMADD231PS.BCST 8(R10), Z5, Z2
 	VFMADD231PS.BCST 12(R10), Z5, Z3
 	VFMADD231PS.BCST 16(R10), Z5, Z4
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z5
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z5
 	VFMADD231PS.BCST (R10), Z5, Z0
 	VFMADD231PS.BCST 4(R10), Z5, Z1
 	VFMADD231PS.BCST 8(R10), Z5, Z2
 	VFMADD231PS.BCST 12(R10), Z5, Z3
 	VFMADD231PS.BCST 16(R10), Z5, Z4
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z5
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z5
 	VFMADD231PS.BCST (R10), Z5, Z0
 	VFMADD231PS.BCST 4(R10), Z5, Z1
 	VFMADD231PS.BCST 8(R10), Z5, Z2
 	VFMADD231PS.BCST 12(R10), Z5, Z3
 	VFMADD231PS.BCST 16(R10), Z5, Z4
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z5
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z5
 	VFMADD231PS.BCST (R10), Z5, Z0
 	VFMADD231PS.BCST 4(R10), Z5, Z1
 	VFMADD231PS.BCST 8(R10), Z5, Z2
 	VFMADD231PS.BCST 12(R10), Z5, Z3
 	VFMADD231PS.BCST 16(R10), Z5, Z4
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -4092,16 +4363,17 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z5
+	VMOVUPS          (CX), Z5
 	VFMADD231PS.BCST (R10), Z5, Z0
 	VFMADD231PS.BCST 4(R10), Z5, Z1
 	VFMADD231PS.BCST 8(R10), Z5, Z2
 	VFMADD231PS.BCST 12(R10), Z5, Z3
 	VFMADD231PS.BCST 16(R10), Z5, Z4
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -4116,58 +4388,64 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	ADDQ    $0x00000140, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+20, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	ADDQ    $0x00000140, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+20, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient6x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient6x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient6x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient6x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z5 sum[0:6], Z6 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 6×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -4185,42 +4463,51 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z6
+	VMOVUPS          (CX), Z6
 	VFMADD231PS.BCST (R10), Z6, Z0
 	VFMADD231PS.BCST 4(R10), Z6, Z1
 	VFMADD231PS.BCST 8(R10), Z6, Z2
 	VFMADD231PS.BCST 12(R10), Z6, Z3
 	VFMADD231PS.BCST 16(R10), Z6, Z4
 	VFMADD231PS.BCST 20(R10), Z6, Z5
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z6
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z6
 	VFMADD231PS.BCST (R10), Z6, Z0
 	VFMADD231PS.BCST 4(R10), Z6, Z1
 	VFMADD231PS.BCST 8(R10), Z6, Z2
 	VFMADD231PS.BCST 12(R10), Z6, Z3
 	VFMADD231PS.BCST 16(R10), Z6, Z4
 	VFMADD231PS.BCST 20(R10), Z6, Z5
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z6
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z6
 	VFMADD231PS.BCST (R10), Z6, Z0
 	VFMADD231PS.BCST 4(R10), Z6, Z1
 	VFMADD231PS.BCST 8(R10), Z6, Z2
 	VFMADD231PS.BCST 12(R10), Z6, Z3
 	VFMADD231PS.BCST 16(R10), Z6, Z4
 	VFMADD231PS.BCST 20(R10), Z6, Z5
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z6
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z6
 	VFMADD231PS.BCST (R10), Z6, Z0
 	VFMADD231PS.BCST 4(R10), Z6, Z1
 	VFMADD231PS.BCST 8(R10), Z6, Z2
 	VFMADD231PS.BCST 12(R10), Z6, Z3
 	VFMADD231PS.BCST 16(R10), Z6, Z4
 	VFMADD231PS.BCST 20(R10), Z6, Z5
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -4231,17 +4518,18 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z6
+	VMOVUPS          (CX), Z6
 	VFMADD231PS.BCST (R10), Z6, Z0
 	VFMADD231PS.BCST 4(R10), Z6, Z1
 	VFMADD231PS.BCST 8(R10), Z6, Z2
 	VFMADD231PS.BCST 12(R10), Z6, Z3
 	VFMADD231PS.BCST 16(R10), Z6, Z4
 	VFMADD231PS.BCST 20(R10), Z6, Z5
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -4256,61 +4544,67 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	ADDQ    $0x00000180, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+24, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	ADDQ    $0x00000180, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+24, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient7x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient7x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient7x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient7x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z6 sum[0:7], Z7 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 7×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -4328,7 +4622,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z7
+	VMOVUPS          (CX), Z7
 	VFMADD231PS.BCST (R10), Z7, Z0
 	VFMADD231PS.BCST 4(R10), Z7, Z1
 	VFMADD231PS.BCST 8(R10), Z7, Z2
@@ -4336,8 +4630,8 @@ k_block:
 	VFMADD231PS.BCST 16(R10), Z7, Z4
 	VFMADD231PS.BCST 20(R10), Z7, Z5
 	VFMADD231PS.BCST 24(R10), Z7, Z6
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z7
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z7
 	VFMADD231PS.BCST (R10), Z7, Z0
 	VFMADD231PS.BCST 4(R10), Z7, Z1
 	VFMADD231PS.BCST 8(R10), Z7, Z2
@@ -4345,8 +4639,8 @@ k_block:
 	VFMADD231PS.BCST 16(R10), Z7, Z4
 	VFMADD231PS.BCST 20(R10), Z7, Z5
 	VFMADD231PS.BCST 24(R10), Z7, Z6
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z7
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z7
 	VFMADD231PS.BCST (R10), Z7, Z0
 	VFMADD231PS.BCST 4(R10), Z7, Z1
 	VFMADD231PS.BCST 8(R10), Z7, Z2
@@ -4354,8 +4648,8 @@ k_block:
 	VFMADD231PS.BCST 16(R10), Z7, Z4
 	VFMADD231PS.BCST 20(R10), Z7, Z5
 	VFMADD231PS.BCST 24(R10), Z7, Z6
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z7
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z7
 	VFMADD231PS.BCST (R10), Z7, Z0
 	VFMADD231PS.BCST 4(R10), Z7, Z1
 	VFMADD231PS.BCST 8(R10), Z7, Z2
@@ -4363,11 +4657,20 @@ k_block:
 	VFMADD231PS.BCST 16(R10), Z7, Z4
 	VFMADD231PS.BCST 20(R10), Z7, Z5
 	VFMADD231PS.BCST 24(R10), Z7, Z6
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -4378,7 +4681,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z7
+	VMOVUPS          (CX), Z7
 	VFMADD231PS.BCST (R10), Z7, Z0
 	VFMADD231PS.BCST 4(R10), Z7, Z1
 	VFMADD231PS.BCST 8(R10), Z7, Z2
@@ -4386,10 +4689,11 @@ k_one:
 	VFMADD231PS.BCST 16(R10), Z7, Z4
 	VFMADD231PS.BCST 20(R10), Z7, Z5
 	VFMADD231PS.BCST 24(R10), Z7, Z6
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -4404,64 +4708,70 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	ADDQ    $0x000001c0, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+28, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	ADDQ    $0x000001c0, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+28, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient8x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient8x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient8x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient8x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z7 sum[0:8], Z8 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 8×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -4479,7 +4789,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z8
+	VMOVUPS          (CX), Z8
 	VFMADD231PS.BCST (R10), Z8, Z0
 	VFMADD231PS.BCST 4(R10), Z8, Z1
 	VFMADD231PS.BCST 8(R10), Z8, Z2
@@ -4488,8 +4798,8 @@ k_block:
 	VFMADD231PS.BCST 20(R10), Z8, Z5
 	VFMADD231PS.BCST 24(R10), Z8, Z6
 	VFMADD231PS.BCST 28(R10), Z8, Z7
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z8
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z8
 	VFMADD231PS.BCST (R10), Z8, Z0
 	VFMADD231PS.BCST 4(R10), Z8, Z1
 	VFMADD231PS.BCST 8(R10), Z8, Z2
@@ -4498,8 +4808,8 @@ k_block:
 	VFMADD231PS.BCST 20(R10), Z8, Z5
 	VFMADD231PS.BCST 24(R10), Z8, Z6
 	VFMADD231PS.BCST 28(R10), Z8, Z7
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z8
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z8
 	VFMADD231PS.BCST (R10), Z8, Z0
 	VFMADD231PS.BCST 4(R10), Z8, Z1
 	VFMADD231PS.BCST 8(R10), Z8, Z2
@@ -4508,8 +4818,8 @@ k_block:
 	VFMADD231PS.BCST 20(R10), Z8, Z5
 	VFMADD231PS.BCST 24(R10), Z8, Z6
 	VFMADD231PS.BCST 28(R10), Z8, Z7
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z8
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z8
 	VFMADD231PS.BCST (R10), Z8, Z0
 	VFMADD231PS.BCST 4(R10), Z8, Z1
 	VFMADD231PS.BCST 8(R10), Z8, Z2
@@ -4518,11 +4828,20 @@ k_block:
 	VFMADD231PS.BCST 20(R10), Z8, Z5
 	VFMADD231PS.BCST 24(R10), Z8, Z6
 	VFMADD231PS.BCST 28(R10), Z8, Z7
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -4533,7 +4852,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z8
+	VMOVUPS          (CX), Z8
 	VFMADD231PS.BCST (R10), Z8, Z0
 	VFMADD231PS.BCST 4(R10), Z8, Z1
 	VFMADD231PS.BCST 8(R10), Z8, Z2
@@ -4542,10 +4861,11 @@ k_one:
 	VFMADD231PS.BCST 20(R10), Z8, Z5
 	VFMADD231PS.BCST 24(R10), Z8, Z6
 	VFMADD231PS.BCST 28(R10), Z8, Z7
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -4560,67 +4880,73 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	ADDQ    $0x00000200, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+32, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	ADDQ    $0x00000200, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+32, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient9x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient9x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient9x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient9x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z8 sum[0:9], Z9 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 9×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -4638,7 +4964,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z9
+	VMOVUPS          (CX), Z9
 	VFMADD231PS.BCST (R10), Z9, Z0
 	VFMADD231PS.BCST 4(R10), Z9, Z1
 	VFMADD231PS.BCST 8(R10), Z9, Z2
@@ -4648,8 +4974,8 @@ k_block:
 	VFMADD231PS.BCST 24(R10), Z9, Z6
 	VFMADD231PS.BCST 28(R10), Z9, Z7
 	VFMADD231PS.BCST 32(R10), Z9, Z8
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z9
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z9
 	VFMADD231PS.BCST (R10), Z9, Z0
 	VFMADD231PS.BCST 4(R10), Z9, Z1
 	VFMADD231PS.BCST 8(R10), Z9, Z2
@@ -4659,8 +4985,8 @@ k_block:
 	VFMADD231PS.BCST 24(R10), Z9, Z6
 	VFMADD231PS.BCST 28(R10), Z9, Z7
 	VFMADD231PS.BCST 32(R10), Z9, Z8
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z9
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z9
 	VFMADD231PS.BCST (R10), Z9, Z0
 	VFMADD231PS.BCST 4(R10), Z9, Z1
 	VFMADD231PS.BCST 8(R10), Z9, Z2
@@ -4670,8 +4996,8 @@ k_block:
 	VFMADD231PS.BCST 24(R10), Z9, Z6
 	VFMADD231PS.BCST 28(R10), Z9, Z7
 	VFMADD231PS.BCST 32(R10), Z9, Z8
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z9
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z9
 	VFMADD231PS.BCST (R10), Z9, Z0
 	VFMADD231PS.BCST 4(R10), Z9, Z1
 	VFMADD231PS.BCST 8(R10), Z9, Z2
@@ -4681,11 +5007,20 @@ k_block:
 	VFMADD231PS.BCST 24(R10), Z9, Z6
 	VFMADD231PS.BCST 28(R10), Z9, Z7
 	VFMADD231PS.BCST 32(R10), Z9, Z8
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -4696,7 +5031,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z9
+	VMOVUPS          (CX), Z9
 	VFMADD231PS.BCST (R10), Z9, Z0
 	VFMADD231PS.BCST 4(R10), Z9, Z1
 	VFMADD231PS.BCST 8(R10), Z9, Z2
@@ -4706,10 +5041,11 @@ k_one:
 	VFMADD231PS.BCST 24(R10), Z9, Z6
 	VFMADD231PS.BCST 28(R10), Z9, Z7
 	VFMADD231PS.BCST 32(R10), Z9, Z8
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -4724,70 +5060,76 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	ADDQ    $0x00000240, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+36, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	ADDQ    $0x00000240, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+36, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient10x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient10x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient10x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient10x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z9 sum[0:10], Z10 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 10×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -4805,7 +5147,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z10
+	VMOVUPS          (CX), Z10
 	VFMADD231PS.BCST (R10), Z10, Z0
 	VFMADD231PS.BCST 4(R10), Z10, Z1
 	VFMADD231PS.BCST 8(R10), Z10, Z2
@@ -4816,8 +5158,8 @@ k_block:
 	VFMADD231PS.BCST 28(R10), Z10, Z7
 	VFMADD231PS.BCST 32(R10), Z10, Z8
 	VFMADD231PS.BCST 36(R10), Z10, Z9
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z10
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z10
 	VFMADD231PS.BCST (R10), Z10, Z0
 	VFMADD231PS.BCST 4(R10), Z10, Z1
 	VFMADD231PS.BCST 8(R10), Z10, Z2
@@ -4828,8 +5170,8 @@ k_block:
 	VFMADD231PS.BCST 28(R10), Z10, Z7
 	VFMADD231PS.BCST 32(R10), Z10, Z8
 	VFMADD231PS.BCST 36(R10), Z10, Z9
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z10
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z10
 	VFMADD231PS.BCST (R10), Z10, Z0
 	VFMADD231PS.BCST 4(R10), Z10, Z1
 	VFMADD231PS.BCST 8(R10), Z10, Z2
@@ -4840,8 +5182,8 @@ k_block:
 	VFMADD231PS.BCST 28(R10), Z10, Z7
 	VFMADD231PS.BCST 32(R10), Z10, Z8
 	VFMADD231PS.BCST 36(R10), Z10, Z9
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z10
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z10
 	VFMADD231PS.BCST (R10), Z10, Z0
 	VFMADD231PS.BCST 4(R10), Z10, Z1
 	VFMADD231PS.BCST 8(R10), Z10, Z2
@@ -4852,11 +5194,20 @@ k_block:
 	VFMADD231PS.BCST 28(R10), Z10, Z7
 	VFMADD231PS.BCST 32(R10), Z10, Z8
 	VFMADD231PS.BCST 36(R10), Z10, Z9
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -4867,7 +5218,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z10
+	VMOVUPS          (CX), Z10
 	VFMADD231PS.BCST (R10), Z10, Z0
 	VFMADD231PS.BCST 4(R10), Z10, Z1
 	VFMADD231PS.BCST 8(R10), Z10, Z2
@@ -4878,10 +5229,11 @@ k_one:
 	VFMADD231PS.BCST 28(R10), Z10, Z7
 	VFMADD231PS.BCST 32(R10), Z10, Z8
 	VFMADD231PS.BCST 36(R10), Z10, Z9
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -4896,73 +5248,79 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	ADDQ    $0x00000280, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+40, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	ADDQ    $0x00000280, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+40, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient11x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient11x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient11x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient11x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z10 sum[0:11], Z11 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 11×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -4980,7 +5338,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z11
+	VMOVUPS          (CX), Z11
 	VFMADD231PS.BCST (R10), Z11, Z0
 	VFMADD231PS.BCST 4(R10), Z11, Z1
 	VFMADD231PS.BCST 8(R10), Z11, Z2
@@ -4992,8 +5350,8 @@ k_block:
 	VFMADD231PS.BCST 32(R10), Z11, Z8
 	VFMADD231PS.BCST 36(R10), Z11, Z9
 	VFMADD231PS.BCST 40(R10), Z11, Z10
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z11
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z11
 	VFMADD231PS.BCST (R10), Z11, Z0
 	VFMADD231PS.BCST 4(R10), Z11, Z1
 	VFMADD231PS.BCST 8(R10), Z11, Z2
@@ -5005,8 +5363,8 @@ k_block:
 	VFMADD231PS.BCST 32(R10), Z11, Z8
 	VFMADD231PS.BCST 36(R10), Z11, Z9
 	VFMADD231PS.BCST 40(R10), Z11, Z10
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z11
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z11
 	VFMADD231PS.BCST (R10), Z11, Z0
 	VFMADD231PS.BCST 4(R10), Z11, Z1
 	VFMADD231PS.BCST 8(R10), Z11, Z2
@@ -5018,8 +5376,8 @@ k_block:
 	VFMADD231PS.BCST 32(R10), Z11, Z8
 	VFMADD231PS.BCST 36(R10), Z11, Z9
 	VFMADD231PS.BCST 40(R10), Z11, Z10
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z11
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z11
 	VFMADD231PS.BCST (R10), Z11, Z0
 	VFMADD231PS.BCST 4(R10), Z11, Z1
 	VFMADD231PS.BCST 8(R10), Z11, Z2
@@ -5031,11 +5389,20 @@ k_block:
 	VFMADD231PS.BCST 32(R10), Z11, Z8
 	VFMADD231PS.BCST 36(R10), Z11, Z9
 	VFMADD231PS.BCST 40(R10), Z11, Z10
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -5046,7 +5413,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z11
+	VMOVUPS          (CX), Z11
 	VFMADD231PS.BCST (R10), Z11, Z0
 	VFMADD231PS.BCST 4(R10), Z11, Z1
 	VFMADD231PS.BCST 8(R10), Z11, Z2
@@ -5058,10 +5425,11 @@ k_one:
 	VFMADD231PS.BCST 32(R10), Z11, Z8
 	VFMADD231PS.BCST 36(R10), Z11, Z9
 	VFMADD231PS.BCST 40(R10), Z11, Z10
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -5076,76 +5444,82 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	ADDQ    $0x000002c0, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+44, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	ADDQ    $0x000002c0, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+44, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient12x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient12x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient12x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient12x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z11 sum[0:12], Z12 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 12×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -5163,7 +5537,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z12
+	VMOVUPS          (CX), Z12
 	VFMADD231PS.BCST (R10), Z12, Z0
 	VFMADD231PS.BCST 4(R10), Z12, Z1
 	VFMADD231PS.BCST 8(R10), Z12, Z2
@@ -5176,8 +5550,8 @@ k_block:
 	VFMADD231PS.BCST 36(R10), Z12, Z9
 	VFMADD231PS.BCST 40(R10), Z12, Z10
 	VFMADD231PS.BCST 44(R10), Z12, Z11
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z12
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z12
 	VFMADD231PS.BCST (R10), Z12, Z0
 	VFMADD231PS.BCST 4(R10), Z12, Z1
 	VFMADD231PS.BCST 8(R10), Z12, Z2
@@ -5190,8 +5564,8 @@ k_block:
 	VFMADD231PS.BCST 36(R10), Z12, Z9
 	VFMADD231PS.BCST 40(R10), Z12, Z10
 	VFMADD231PS.BCST 44(R10), Z12, Z11
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z12
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z12
 	VFMADD231PS.BCST (R10), Z12, Z0
 	VFMADD231PS.BCST 4(R10), Z12, Z1
 	VFMADD231PS.BCST 8(R10), Z12, Z2
@@ -5204,8 +5578,8 @@ k_block:
 	VFMADD231PS.BCST 36(R10), Z12, Z9
 	VFMADD231PS.BCST 40(R10), Z12, Z10
 	VFMADD231PS.BCST 44(R10), Z12, Z11
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z12
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z12
 	VFMADD231PS.BCST (R10), Z12, Z0
 	VFMADD231PS.BCST 4(R10), Z12, Z1
 	VFMADD231PS.BCST 8(R10), Z12, Z2
@@ -5218,11 +5592,20 @@ k_block:
 	VFMADD231PS.BCST 36(R10), Z12, Z9
 	VFMADD231PS.BCST 40(R10), Z12, Z10
 	VFMADD231PS.BCST 44(R10), Z12, Z11
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -5233,7 +5616,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z12
+	VMOVUPS          (CX), Z12
 	VFMADD231PS.BCST (R10), Z12, Z0
 	VFMADD231PS.BCST 4(R10), Z12, Z1
 	VFMADD231PS.BCST 8(R10), Z12, Z2
@@ -5246,10 +5629,11 @@ k_one:
 	VFMADD231PS.BCST 36(R10), Z12, Z9
 	VFMADD231PS.BCST 40(R10), Z12, Z10
 	VFMADD231PS.BCST 44(R10), Z12, Z11
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -5264,79 +5648,85 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	ADDQ    $0x00000300, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+48, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	ADDQ    $0x00000300, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+48, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient13x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient13x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient13x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient13x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z12 sum[0:13], Z13 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 13×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	VMOVUPS 768(BX), Z12
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	PREFETCHT0 768(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	PREFETCHT0 768(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -5354,7 +5744,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z13
+	VMOVUPS          (CX), Z13
 	VFMADD231PS.BCST (R10), Z13, Z0
 	VFMADD231PS.BCST 4(R10), Z13, Z1
 	VFMADD231PS.BCST 8(R10), Z13, Z2
@@ -5368,8 +5758,8 @@ k_block:
 	VFMADD231PS.BCST 40(R10), Z13, Z10
 	VFMADD231PS.BCST 44(R10), Z13, Z11
 	VFMADD231PS.BCST 48(R10), Z13, Z12
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z13
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z13
 	VFMADD231PS.BCST (R10), Z13, Z0
 	VFMADD231PS.BCST 4(R10), Z13, Z1
 	VFMADD231PS.BCST 8(R10), Z13, Z2
@@ -5383,8 +5773,8 @@ k_block:
 	VFMADD231PS.BCST 40(R10), Z13, Z10
 	VFMADD231PS.BCST 44(R10), Z13, Z11
 	VFMADD231PS.BCST 48(R10), Z13, Z12
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z13
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z13
 	VFMADD231PS.BCST (R10), Z13, Z0
 	VFMADD231PS.BCST 4(R10), Z13, Z1
 	VFMADD231PS.BCST 8(R10), Z13, Z2
@@ -5398,8 +5788,8 @@ k_block:
 	VFMADD231PS.BCST 40(R10), Z13, Z10
 	VFMADD231PS.BCST 44(R10), Z13, Z11
 	VFMADD231PS.BCST 48(R10), Z13, Z12
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z13
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z13
 	VFMADD231PS.BCST (R10), Z13, Z0
 	VFMADD231PS.BCST 4(R10), Z13, Z1
 	VFMADD231PS.BCST 8(R10), Z13, Z2
@@ -5413,11 +5803,20 @@ k_block:
 	VFMADD231PS.BCST 40(R10), Z13, Z10
 	VFMADD231PS.BCST 44(R10), Z13, Z11
 	VFMADD231PS.BCST 48(R10), Z13, Z12
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -5428,7 +5827,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z13
+	VMOVUPS          (CX), Z13
 	VFMADD231PS.BCST (R10), Z13, Z0
 	VFMADD231PS.BCST 4(R10), Z13, Z1
 	VFMADD231PS.BCST 8(R10), Z13, Z2
@@ -5442,10 +5841,11 @@ k_one:
 	VFMADD231PS.BCST 40(R10), Z13, Z10
 	VFMADD231PS.BCST 44(R10), Z13, Z11
 	VFMADD231PS.BCST 48(R10), Z13, Z12
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -5460,82 +5860,88 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	VMOVUPS Z12, 768(BX)
-	ADDQ    $0x00000340, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+52, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	ADDQ    $0x00000340, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+52, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient14x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient14x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient14x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient14x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z13 sum[0:14], Z14 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 14×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	VMOVUPS 768(BX), Z12
-	VMOVUPS 832(BX), Z13
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	PREFETCHT0 768(BX)
-	PREFETCHT0 832(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	PREFETCHT0 768(CX)
+	PREFETCHT0 832(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -5553,7 +5959,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z14
+	VMOVUPS          (CX), Z14
 	VFMADD231PS.BCST (R10), Z14, Z0
 	VFMADD231PS.BCST 4(R10), Z14, Z1
 	VFMADD231PS.BCST 8(R10), Z14, Z2
@@ -5568,8 +5974,8 @@ k_block:
 	VFMADD231PS.BCST 44(R10), Z14, Z11
 	VFMADD231PS.BCST 48(R10), Z14, Z12
 	VFMADD231PS.BCST 52(R10), Z14, Z13
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z14
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z14
 	VFMADD231PS.BCST (R10), Z14, Z0
 	VFMADD231PS.BCST 4(R10), Z14, Z1
 	VFMADD231PS.BCST 8(R10), Z14, Z2
@@ -5584,8 +5990,8 @@ k_block:
 	VFMADD231PS.BCST 44(R10), Z14, Z11
 	VFMADD231PS.BCST 48(R10), Z14, Z12
 	VFMADD231PS.BCST 52(R10), Z14, Z13
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z14
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z14
 	VFMADD231PS.BCST (R10), Z14, Z0
 	VFMADD231PS.BCST 4(R10), Z14, Z1
 	VFMADD231PS.BCST 8(R10), Z14, Z2
@@ -5600,8 +6006,8 @@ k_block:
 	VFMADD231PS.BCST 44(R10), Z14, Z11
 	VFMADD231PS.BCST 48(R10), Z14, Z12
 	VFMADD231PS.BCST 52(R10), Z14, Z13
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z14
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z14
 	VFMADD231PS.BCST (R10), Z14, Z0
 	VFMADD231PS.BCST 4(R10), Z14, Z1
 	VFMADD231PS.BCST 8(R10), Z14, Z2
@@ -5616,11 +6022,20 @@ k_block:
 	VFMADD231PS.BCST 44(R10), Z14, Z11
 	VFMADD231PS.BCST 48(R10), Z14, Z12
 	VFMADD231PS.BCST 52(R10), Z14, Z13
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -5631,7 +6046,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z14
+	VMOVUPS          (CX), Z14
 	VFMADD231PS.BCST (R10), Z14, Z0
 	VFMADD231PS.BCST 4(R10), Z14, Z1
 	VFMADD231PS.BCST 8(R10), Z14, Z2
@@ -5646,10 +6061,11 @@ k_one:
 	VFMADD231PS.BCST 44(R10), Z14, Z11
 	VFMADD231PS.BCST 48(R10), Z14, Z12
 	VFMADD231PS.BCST 52(R10), Z14, Z13
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -5664,85 +6080,91 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	VMOVUPS Z12, 768(BX)
-	VMOVUPS Z13, 832(BX)
-	ADDQ    $0x00000380, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+56, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	ADDQ    $0x00000380, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+56, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient15x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient15x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient15x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient15x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z14 sum[0:15], Z15 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 15×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	VMOVUPS 768(BX), Z12
-	VMOVUPS 832(BX), Z13
-	VMOVUPS 896(BX), Z14
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	PREFETCHT0 768(BX)
-	PREFETCHT0 832(BX)
-	PREFETCHT0 896(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	PREFETCHT0 768(CX)
+	PREFETCHT0 832(CX)
+	PREFETCHT0 896(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -5760,7 +6182,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z15
+	VMOVUPS          (CX), Z15
 	VFMADD231PS.BCST (R10), Z15, Z0
 	VFMADD231PS.BCST 4(R10), Z15, Z1
 	VFMADD231PS.BCST 8(R10), Z15, Z2
@@ -5776,8 +6198,8 @@ k_block:
 	VFMADD231PS.BCST 48(R10), Z15, Z12
 	VFMADD231PS.BCST 52(R10), Z15, Z13
 	VFMADD231PS.BCST 56(R10), Z15, Z14
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z15
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z15
 	VFMADD231PS.BCST (R10), Z15, Z0
 	VFMADD231PS.BCST 4(R10), Z15, Z1
 	VFMADD231PS.BCST 8(R10), Z15, Z2
@@ -5793,8 +6215,8 @@ k_block:
 	VFMADD231PS.BCST 48(R10), Z15, Z12
 	VFMADD231PS.BCST 52(R10), Z15, Z13
 	VFMADD231PS.BCST 56(R10), Z15, Z14
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z15
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z15
 	VFMADD231PS.BCST (R10), Z15, Z0
 	VFMADD231PS.BCST 4(R10), Z15, Z1
 	VFMADD231PS.BCST 8(R10), Z15, Z2
@@ -5810,8 +6232,8 @@ k_block:
 	VFMADD231PS.BCST 48(R10), Z15, Z12
 	VFMADD231PS.BCST 52(R10), Z15, Z13
 	VFMADD231PS.BCST 56(R10), Z15, Z14
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z15
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z15
 	VFMADD231PS.BCST (R10), Z15, Z0
 	VFMADD231PS.BCST 4(R10), Z15, Z1
 	VFMADD231PS.BCST 8(R10), Z15, Z2
@@ -5827,11 +6249,20 @@ k_block:
 	VFMADD231PS.BCST 48(R10), Z15, Z12
 	VFMADD231PS.BCST 52(R10), Z15, Z13
 	VFMADD231PS.BCST 56(R10), Z15, Z14
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -5842,7 +6273,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z15
+	VMOVUPS          (CX), Z15
 	VFMADD231PS.BCST (R10), Z15, Z0
 	VFMADD231PS.BCST 4(R10), Z15, Z1
 	VFMADD231PS.BCST 8(R10), Z15, Z2
@@ -5858,10 +6289,11 @@ k_one:
 	VFMADD231PS.BCST 48(R10), Z15, Z12
 	VFMADD231PS.BCST 52(R10), Z15, Z13
 	VFMADD231PS.BCST 56(R10), Z15, Z14
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -5876,88 +6308,94 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	VMOVUPS Z12, 768(BX)
-	VMOVUPS Z13, 832(BX)
-	VMOVUPS Z14, 896(BX)
-	ADDQ    $0x000003c0, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+60, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	VMOVUPS Z14, 896(CX)
+	ADDQ    $0x000003c0, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+60, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient16x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient16x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient16x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient16x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z15 sum[0:16], Z16 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 16×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	VMOVUPS 768(BX), Z12
-	VMOVUPS 832(BX), Z13
-	VMOVUPS 896(BX), Z14
-	VMOVUPS 960(BX), Z15
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	PREFETCHT0 768(BX)
-	PREFETCHT0 832(BX)
-	PREFETCHT0 896(BX)
-	PREFETCHT0 960(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	PREFETCHT0 768(CX)
+	PREFETCHT0 832(CX)
+	PREFETCHT0 896(CX)
+	PREFETCHT0 960(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -5975,7 +6413,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z16
+	VMOVUPS          (CX), Z16
 	VFMADD231PS.BCST (R10), Z16, Z0
 	VFMADD231PS.BCST 4(R10), Z16, Z1
 	VFMADD231PS.BCST 8(R10), Z16, Z2
@@ -5992,8 +6430,8 @@ k_block:
 	VFMADD231PS.BCST 52(R10), Z16, Z13
 	VFMADD231PS.BCST 56(R10), Z16, Z14
 	VFMADD231PS.BCST 60(R10), Z16, Z15
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z16
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z16
 	VFMADD231PS.BCST (R10), Z16, Z0
 	VFMADD231PS.BCST 4(R10), Z16, Z1
 	VFMADD231PS.BCST 8(R10), Z16, Z2
@@ -6010,8 +6448,8 @@ k_block:
 	VFMADD231PS.BCST 52(R10), Z16, Z13
 	VFMADD231PS.BCST 56(R10), Z16, Z14
 	VFMADD231PS.BCST 60(R10), Z16, Z15
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z16
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z16
 	VFMADD231PS.BCST (R10), Z16, Z0
 	VFMADD231PS.BCST 4(R10), Z16, Z1
 	VFMADD231PS.BCST 8(R10), Z16, Z2
@@ -6028,8 +6466,8 @@ k_block:
 	VFMADD231PS.BCST 52(R10), Z16, Z13
 	VFMADD231PS.BCST 56(R10), Z16, Z14
 	VFMADD231PS.BCST 60(R10), Z16, Z15
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z16
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z16
 	VFMADD231PS.BCST (R10), Z16, Z0
 	VFMADD231PS.BCST 4(R10), Z16, Z1
 	VFMADD231PS.BCST 8(R10), Z16, Z2
@@ -6046,11 +6484,20 @@ k_block:
 	VFMADD231PS.BCST 52(R10), Z16, Z13
 	VFMADD231PS.BCST 56(R10), Z16, Z14
 	VFMADD231PS.BCST 60(R10), Z16, Z15
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -6061,7 +6508,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z16
+	VMOVUPS          (CX), Z16
 	VFMADD231PS.BCST (R10), Z16, Z0
 	VFMADD231PS.BCST 4(R10), Z16, Z1
 	VFMADD231PS.BCST 8(R10), Z16, Z2
@@ -6078,10 +6525,11 @@ k_one:
 	VFMADD231PS.BCST 52(R10), Z16, Z13
 	VFMADD231PS.BCST 56(R10), Z16, Z14
 	VFMADD231PS.BCST 60(R10), Z16, Z15
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -6096,91 +6544,97 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	VMOVUPS Z12, 768(BX)
-	VMOVUPS Z13, 832(BX)
-	VMOVUPS Z14, 896(BX)
-	VMOVUPS Z15, 960(BX)
-	ADDQ    $0x00000400, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+64, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	VMOVUPS Z14, 896(CX)
+	VMOVUPS Z15, 960(CX)
+	ADDQ    $0x00000400, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+64, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient17x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient17x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient17x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient17x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z16 sum[0:17], Z17 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 17×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	VMOVUPS 768(BX), Z12
-	VMOVUPS 832(BX), Z13
-	VMOVUPS 896(BX), Z14
-	VMOVUPS 960(BX), Z15
-	VMOVUPS 1024(BX), Z16
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	VMOVUPS 1024(CX), Z16
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	PREFETCHT0 768(BX)
-	PREFETCHT0 832(BX)
-	PREFETCHT0 896(BX)
-	PREFETCHT0 960(BX)
-	PREFETCHT0 1024(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	PREFETCHT0 768(CX)
+	PREFETCHT0 832(CX)
+	PREFETCHT0 896(CX)
+	PREFETCHT0 960(CX)
+	PREFETCHT0 1024(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -6198,7 +6652,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z17
+	VMOVUPS          (CX), Z17
 	VFMADD231PS.BCST (R10), Z17, Z0
 	VFMADD231PS.BCST 4(R10), Z17, Z1
 	VFMADD231PS.BCST 8(R10), Z17, Z2
@@ -6216,8 +6670,8 @@ k_block:
 	VFMADD231PS.BCST 56(R10), Z17, Z14
 	VFMADD231PS.BCST 60(R10), Z17, Z15
 	VFMADD231PS.BCST 64(R10), Z17, Z16
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z17
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z17
 	VFMADD231PS.BCST (R10), Z17, Z0
 	VFMADD231PS.BCST 4(R10), Z17, Z1
 	VFMADD231PS.BCST 8(R10), Z17, Z2
@@ -6235,8 +6689,8 @@ k_block:
 	VFMADD231PS.BCST 56(R10), Z17, Z14
 	VFMADD231PS.BCST 60(R10), Z17, Z15
 	VFMADD231PS.BCST 64(R10), Z17, Z16
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z17
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z17
 	VFMADD231PS.BCST (R10), Z17, Z0
 	VFMADD231PS.BCST 4(R10), Z17, Z1
 	VFMADD231PS.BCST 8(R10), Z17, Z2
@@ -6254,8 +6708,8 @@ k_block:
 	VFMADD231PS.BCST 56(R10), Z17, Z14
 	VFMADD231PS.BCST 60(R10), Z17, Z15
 	VFMADD231PS.BCST 64(R10), Z17, Z16
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z17
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z17
 	VFMADD231PS.BCST (R10), Z17, Z0
 	VFMADD231PS.BCST 4(R10), Z17, Z1
 	VFMADD231PS.BCST 8(R10), Z17, Z2
@@ -6273,11 +6727,20 @@ k_block:
 	VFMADD231PS.BCST 56(R10), Z17, Z14
 	VFMADD231PS.BCST 60(R10), Z17, Z15
 	VFMADD231PS.BCST 64(R10), Z17, Z16
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -6288,7 +6751,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z17
+	VMOVUPS          (CX), Z17
 	VFMADD231PS.BCST (R10), Z17, Z0
 	VFMADD231PS.BCST 4(R10), Z17, Z1
 	VFMADD231PS.BCST 8(R10), Z17, Z2
@@ -6306,10 +6769,11 @@ k_one:
 	VFMADD231PS.BCST 56(R10), Z17, Z14
 	VFMADD231PS.BCST 60(R10), Z17, Z15
 	VFMADD231PS.BCST 64(R10), Z17, Z16
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -6324,94 +6788,100 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	VMOVUPS Z12, 768(BX)
-	VMOVUPS Z13, 832(BX)
-	VMOVUPS Z14, 896(BX)
-	VMOVUPS Z15, 960(BX)
-	VMOVUPS Z16, 1024(BX)
-	ADDQ    $0x00000440, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+68, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	VMOVUPS Z14, 896(CX)
+	VMOVUPS Z15, 960(CX)
+	VMOVUPS Z16, 1024(CX)
+	ADDQ    $0x00000440, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+68, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient18x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient18x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient18x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient18x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z17 sum[0:18], Z18 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 18×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	VMOVUPS 768(BX), Z12
-	VMOVUPS 832(BX), Z13
-	VMOVUPS 896(BX), Z14
-	VMOVUPS 960(BX), Z15
-	VMOVUPS 1024(BX), Z16
-	VMOVUPS 1088(BX), Z17
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	VMOVUPS 1024(CX), Z16
+	VMOVUPS 1088(CX), Z17
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	PREFETCHT0 768(BX)
-	PREFETCHT0 832(BX)
-	PREFETCHT0 896(BX)
-	PREFETCHT0 960(BX)
-	PREFETCHT0 1024(BX)
-	PREFETCHT0 1088(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	PREFETCHT0 768(CX)
+	PREFETCHT0 832(CX)
+	PREFETCHT0 896(CX)
+	PREFETCHT0 960(CX)
+	PREFETCHT0 1024(CX)
+	PREFETCHT0 1088(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -6429,7 +6899,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z18
+	VMOVUPS          (CX), Z18
 	VFMADD231PS.BCST (R10), Z18, Z0
 	VFMADD231PS.BCST 4(R10), Z18, Z1
 	VFMADD231PS.BCST 8(R10), Z18, Z2
@@ -6448,8 +6918,8 @@ k_block:
 	VFMADD231PS.BCST 60(R10), Z18, Z15
 	VFMADD231PS.BCST 64(R10), Z18, Z16
 	VFMADD231PS.BCST 68(R10), Z18, Z17
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z18
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z18
 	VFMADD231PS.BCST (R10), Z18, Z0
 	VFMADD231PS.BCST 4(R10), Z18, Z1
 	VFMADD231PS.BCST 8(R10), Z18, Z2
@@ -6468,8 +6938,8 @@ k_block:
 	VFMADD231PS.BCST 60(R10), Z18, Z15
 	VFMADD231PS.BCST 64(R10), Z18, Z16
 	VFMADD231PS.BCST 68(R10), Z18, Z17
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z18
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z18
 	VFMADD231PS.BCST (R10), Z18, Z0
 	VFMADD231PS.BCST 4(R10), Z18, Z1
 	VFMADD231PS.BCST 8(R10), Z18, Z2
@@ -6488,8 +6958,8 @@ k_block:
 	VFMADD231PS.BCST 60(R10), Z18, Z15
 	VFMADD231PS.BCST 64(R10), Z18, Z16
 	VFMADD231PS.BCST 68(R10), Z18, Z17
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z18
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z18
 	VFMADD231PS.BCST (R10), Z18, Z0
 	VFMADD231PS.BCST 4(R10), Z18, Z1
 	VFMADD231PS.BCST 8(R10), Z18, Z2
@@ -6508,11 +6978,20 @@ k_block:
 	VFMADD231PS.BCST 60(R10), Z18, Z15
 	VFMADD231PS.BCST 64(R10), Z18, Z16
 	VFMADD231PS.BCST 68(R10), Z18, Z17
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -6523,7 +7002,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z18
+	VMOVUPS          (CX), Z18
 	VFMADD231PS.BCST (R10), Z18, Z0
 	VFMADD231PS.BCST 4(R10), Z18, Z1
 	VFMADD231PS.BCST 8(R10), Z18, Z2
@@ -6542,10 +7021,11 @@ k_one:
 	VFMADD231PS.BCST 60(R10), Z18, Z15
 	VFMADD231PS.BCST 64(R10), Z18, Z16
 	VFMADD231PS.BCST 68(R10), Z18, Z17
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -6560,97 +7040,103 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	VMOVUPS Z12, 768(BX)
-	VMOVUPS Z13, 832(BX)
-	VMOVUPS Z14, 896(BX)
-	VMOVUPS Z15, 960(BX)
-	VMOVUPS Z16, 1024(BX)
-	VMOVUPS Z17, 1088(BX)
-	ADDQ    $0x00000480, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+72, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	VMOVUPS Z14, 896(CX)
+	VMOVUPS Z15, 960(CX)
+	VMOVUPS Z16, 1024(CX)
+	VMOVUPS Z17, 1088(CX)
+	ADDQ    $0x00000480, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+72, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient19x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient19x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient19x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient19x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z18 sum[0:19], Z19 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 19×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	VMOVUPS 768(BX), Z12
-	VMOVUPS 832(BX), Z13
-	VMOVUPS 896(BX), Z14
-	VMOVUPS 960(BX), Z15
-	VMOVUPS 1024(BX), Z16
-	VMOVUPS 1088(BX), Z17
-	VMOVUPS 1152(BX), Z18
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	VMOVUPS 1024(CX), Z16
+	VMOVUPS 1088(CX), Z17
+	VMOVUPS 1152(CX), Z18
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	PREFETCHT0 768(BX)
-	PREFETCHT0 832(BX)
-	PREFETCHT0 896(BX)
-	PREFETCHT0 960(BX)
-	PREFETCHT0 1024(BX)
-	PREFETCHT0 1088(BX)
-	PREFETCHT0 1152(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	PREFETCHT0 768(CX)
+	PREFETCHT0 832(CX)
+	PREFETCHT0 896(CX)
+	PREFETCHT0 960(CX)
+	PREFETCHT0 1024(CX)
+	PREFETCHT0 1088(CX)
+	PREFETCHT0 1152(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -6668,7 +7154,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z19
+	VMOVUPS          (CX), Z19
 	VFMADD231PS.BCST (R10), Z19, Z0
 	VFMADD231PS.BCST 4(R10), Z19, Z1
 	VFMADD231PS.BCST 8(R10), Z19, Z2
@@ -6688,8 +7174,8 @@ k_block:
 	VFMADD231PS.BCST 64(R10), Z19, Z16
 	VFMADD231PS.BCST 68(R10), Z19, Z17
 	VFMADD231PS.BCST 72(R10), Z19, Z18
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z19
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z19
 	VFMADD231PS.BCST (R10), Z19, Z0
 	VFMADD231PS.BCST 4(R10), Z19, Z1
 	VFMADD231PS.BCST 8(R10), Z19, Z2
@@ -6709,8 +7195,8 @@ k_block:
 	VFMADD231PS.BCST 64(R10), Z19, Z16
 	VFMADD231PS.BCST 68(R10), Z19, Z17
 	VFMADD231PS.BCST 72(R10), Z19, Z18
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z19
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z19
 	VFMADD231PS.BCST (R10), Z19, Z0
 	VFMADD231PS.BCST 4(R10), Z19, Z1
 	VFMADD231PS.BCST 8(R10), Z19, Z2
@@ -6730,8 +7216,8 @@ k_block:
 	VFMADD231PS.BCST 64(R10), Z19, Z16
 	VFMADD231PS.BCST 68(R10), Z19, Z17
 	VFMADD231PS.BCST 72(R10), Z19, Z18
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z19
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z19
 	VFMADD231PS.BCST (R10), Z19, Z0
 	VFMADD231PS.BCST 4(R10), Z19, Z1
 	VFMADD231PS.BCST 8(R10), Z19, Z2
@@ -6751,11 +7237,20 @@ k_block:
 	VFMADD231PS.BCST 64(R10), Z19, Z16
 	VFMADD231PS.BCST 68(R10), Z19, Z17
 	VFMADD231PS.BCST 72(R10), Z19, Z18
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -6766,7 +7261,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z19
+	VMOVUPS          (CX), Z19
 	VFMADD231PS.BCST (R10), Z19, Z0
 	VFMADD231PS.BCST 4(R10), Z19, Z1
 	VFMADD231PS.BCST 8(R10), Z19, Z2
@@ -6786,10 +7281,11 @@ k_one:
 	VFMADD231PS.BCST 64(R10), Z19, Z16
 	VFMADD231PS.BCST 68(R10), Z19, Z17
 	VFMADD231PS.BCST 72(R10), Z19, Z18
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -6804,100 +7300,106 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	VMOVUPS Z12, 768(BX)
-	VMOVUPS Z13, 832(BX)
-	VMOVUPS Z14, 896(BX)
-	VMOVUPS Z15, 960(BX)
-	VMOVUPS Z16, 1024(BX)
-	VMOVUPS Z17, 1088(BX)
-	VMOVUPS Z18, 1152(BX)
-	ADDQ    $0x000004c0, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+76, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	VMOVUPS Z14, 896(CX)
+	VMOVUPS Z15, 960(CX)
+	VMOVUPS Z16, 1024(CX)
+	VMOVUPS Z17, 1088(CX)
+	VMOVUPS Z18, 1152(CX)
+	ADDQ    $0x000004c0, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+76, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient20x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient20x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient20x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient20x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z19 sum[0:20], Z20 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 20×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	VMOVUPS 768(BX), Z12
-	VMOVUPS 832(BX), Z13
-	VMOVUPS 896(BX), Z14
-	VMOVUPS 960(BX), Z15
-	VMOVUPS 1024(BX), Z16
-	VMOVUPS 1088(BX), Z17
-	VMOVUPS 1152(BX), Z18
-	VMOVUPS 1216(BX), Z19
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	VMOVUPS 1024(CX), Z16
+	VMOVUPS 1088(CX), Z17
+	VMOVUPS 1152(CX), Z18
+	VMOVUPS 1216(CX), Z19
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	PREFETCHT0 768(BX)
-	PREFETCHT0 832(BX)
-	PREFETCHT0 896(BX)
-	PREFETCHT0 960(BX)
-	PREFETCHT0 1024(BX)
-	PREFETCHT0 1088(BX)
-	PREFETCHT0 1152(BX)
-	PREFETCHT0 1216(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	PREFETCHT0 768(CX)
+	PREFETCHT0 832(CX)
+	PREFETCHT0 896(CX)
+	PREFETCHT0 960(CX)
+	PREFETCHT0 1024(CX)
+	PREFETCHT0 1088(CX)
+	PREFETCHT0 1152(CX)
+	PREFETCHT0 1216(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -6915,7 +7417,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z20
+	VMOVUPS          (CX), Z20
 	VFMADD231PS.BCST (R10), Z20, Z0
 	VFMADD231PS.BCST 4(R10), Z20, Z1
 	VFMADD231PS.BCST 8(R10), Z20, Z2
@@ -6936,8 +7438,8 @@ k_block:
 	VFMADD231PS.BCST 68(R10), Z20, Z17
 	VFMADD231PS.BCST 72(R10), Z20, Z18
 	VFMADD231PS.BCST 76(R10), Z20, Z19
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z20
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z20
 	VFMADD231PS.BCST (R10), Z20, Z0
 	VFMADD231PS.BCST 4(R10), Z20, Z1
 	VFMADD231PS.BCST 8(R10), Z20, Z2
@@ -6958,8 +7460,8 @@ k_block:
 	VFMADD231PS.BCST 68(R10), Z20, Z17
 	VFMADD231PS.BCST 72(R10), Z20, Z18
 	VFMADD231PS.BCST 76(R10), Z20, Z19
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z20
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z20
 	VFMADD231PS.BCST (R10), Z20, Z0
 	VFMADD231PS.BCST 4(R10), Z20, Z1
 	VFMADD231PS.BCST 8(R10), Z20, Z2
@@ -6980,8 +7482,8 @@ k_block:
 	VFMADD231PS.BCST 68(R10), Z20, Z17
 	VFMADD231PS.BCST 72(R10), Z20, Z18
 	VFMADD231PS.BCST 76(R10), Z20, Z19
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z20
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z20
 	VFMADD231PS.BCST (R10), Z20, Z0
 	VFMADD231PS.BCST 4(R10), Z20, Z1
 	VFMADD231PS.BCST 8(R10), Z20, Z2
@@ -7002,11 +7504,20 @@ k_block:
 	VFMADD231PS.BCST 68(R10), Z20, Z17
 	VFMADD231PS.BCST 72(R10), Z20, Z18
 	VFMADD231PS.BCST 76(R10), Z20, Z19
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -7017,7 +7528,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z20
+	VMOVUPS          (CX), Z20
 	VFMADD231PS.BCST (R10), Z20, Z0
 	VFMADD231PS.BCST 4(R10), Z20, Z1
 	VFMADD231PS.BCST 8(R10), Z20, Z2
@@ -7038,10 +7549,11 @@ k_one:
 	VFMADD231PS.BCST 68(R10), Z20, Z17
 	VFMADD231PS.BCST 72(R10), Z20, Z18
 	VFMADD231PS.BCST 76(R10), Z20, Z19
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -7056,103 +7568,109 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	VMOVUPS Z12, 768(BX)
-	VMOVUPS Z13, 832(BX)
-	VMOVUPS Z14, 896(BX)
-	VMOVUPS Z15, 960(BX)
-	VMOVUPS Z16, 1024(BX)
-	VMOVUPS Z17, 1088(BX)
-	VMOVUPS Z18, 1152(BX)
-	VMOVUPS Z19, 1216(BX)
-	ADDQ    $0x00000500, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+80, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	VMOVUPS Z14, 896(CX)
+	VMOVUPS Z15, 960(CX)
+	VMOVUPS Z16, 1024(CX)
+	VMOVUPS Z17, 1088(CX)
+	VMOVUPS Z18, 1152(CX)
+	VMOVUPS Z19, 1216(CX)
+	ADDQ    $0x00000500, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+80, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient21x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient21x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient21x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient21x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z20 sum[0:21], Z21 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 21×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	VMOVUPS 768(BX), Z12
-	VMOVUPS 832(BX), Z13
-	VMOVUPS 896(BX), Z14
-	VMOVUPS 960(BX), Z15
-	VMOVUPS 1024(BX), Z16
-	VMOVUPS 1088(BX), Z17
-	VMOVUPS 1152(BX), Z18
-	VMOVUPS 1216(BX), Z19
-	VMOVUPS 1280(BX), Z20
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	VMOVUPS 1024(CX), Z16
+	VMOVUPS 1088(CX), Z17
+	VMOVUPS 1152(CX), Z18
+	VMOVUPS 1216(CX), Z19
+	VMOVUPS 1280(CX), Z20
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	PREFETCHT0 768(BX)
-	PREFETCHT0 832(BX)
-	PREFETCHT0 896(BX)
-	PREFETCHT0 960(BX)
-	PREFETCHT0 1024(BX)
-	PREFETCHT0 1088(BX)
-	PREFETCHT0 1152(BX)
-	PREFETCHT0 1216(BX)
-	PREFETCHT0 1280(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	PREFETCHT0 768(CX)
+	PREFETCHT0 832(CX)
+	PREFETCHT0 896(CX)
+	PREFETCHT0 960(CX)
+	PREFETCHT0 1024(CX)
+	PREFETCHT0 1088(CX)
+	PREFETCHT0 1152(CX)
+	PREFETCHT0 1216(CX)
+	PREFETCHT0 1280(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -7170,7 +7688,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z21
+	VMOVUPS          (CX), Z21
 	VFMADD231PS.BCST (R10), Z21, Z0
 	VFMADD231PS.BCST 4(R10), Z21, Z1
 	VFMADD231PS.BCST 8(R10), Z21, Z2
@@ -7192,8 +7710,8 @@ k_block:
 	VFMADD231PS.BCST 72(R10), Z21, Z18
 	VFMADD231PS.BCST 76(R10), Z21, Z19
 	VFMADD231PS.BCST 80(R10), Z21, Z20
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z21
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z21
 	VFMADD231PS.BCST (R10), Z21, Z0
 	VFMADD231PS.BCST 4(R10), Z21, Z1
 	VFMADD231PS.BCST 8(R10), Z21, Z2
@@ -7215,8 +7733,8 @@ k_block:
 	VFMADD231PS.BCST 72(R10), Z21, Z18
 	VFMADD231PS.BCST 76(R10), Z21, Z19
 	VFMADD231PS.BCST 80(R10), Z21, Z20
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z21
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z21
 	VFMADD231PS.BCST (R10), Z21, Z0
 	VFMADD231PS.BCST 4(R10), Z21, Z1
 	VFMADD231PS.BCST 8(R10), Z21, Z2
@@ -7238,8 +7756,8 @@ k_block:
 	VFMADD231PS.BCST 72(R10), Z21, Z18
 	VFMADD231PS.BCST 76(R10), Z21, Z19
 	VFMADD231PS.BCST 80(R10), Z21, Z20
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z21
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z21
 	VFMADD231PS.BCST (R10), Z21, Z0
 	VFMADD231PS.BCST 4(R10), Z21, Z1
 	VFMADD231PS.BCST 8(R10), Z21, Z2
@@ -7261,11 +7779,20 @@ k_block:
 	VFMADD231PS.BCST 72(R10), Z21, Z18
 	VFMADD231PS.BCST 76(R10), Z21, Z19
 	VFMADD231PS.BCST 80(R10), Z21, Z20
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -7276,7 +7803,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z21
+	VMOVUPS          (CX), Z21
 	VFMADD231PS.BCST (R10), Z21, Z0
 	VFMADD231PS.BCST 4(R10), Z21, Z1
 	VFMADD231PS.BCST 8(R10), Z21, Z2
@@ -7298,10 +7825,11 @@ k_one:
 	VFMADD231PS.BCST 72(R10), Z21, Z18
 	VFMADD231PS.BCST 76(R10), Z21, Z19
 	VFMADD231PS.BCST 80(R10), Z21, Z20
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -7316,106 +7844,112 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	VMOVUPS Z12, 768(BX)
-	VMOVUPS Z13, 832(BX)
-	VMOVUPS Z14, 896(BX)
-	VMOVUPS Z15, 960(BX)
-	VMOVUPS Z16, 1024(BX)
-	VMOVUPS Z17, 1088(BX)
-	VMOVUPS Z18, 1152(BX)
-	VMOVUPS Z19, 1216(BX)
-	VMOVUPS Z20, 1280(BX)
-	ADDQ    $0x00000540, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+84, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	VMOVUPS Z14, 896(CX)
+	VMOVUPS Z15, 960(CX)
+	VMOVUPS Z16, 1024(CX)
+	VMOVUPS Z17, 1088(CX)
+	VMOVUPS Z18, 1152(CX)
+	VMOVUPS Z19, 1216(CX)
+	VMOVUPS Z20, 1280(CX)
+	ADDQ    $0x00000540, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+84, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient22x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient22x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient22x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient22x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z21 sum[0:22], Z22 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 22×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	VMOVUPS 768(BX), Z12
-	VMOVUPS 832(BX), Z13
-	VMOVUPS 896(BX), Z14
-	VMOVUPS 960(BX), Z15
-	VMOVUPS 1024(BX), Z16
-	VMOVUPS 1088(BX), Z17
-	VMOVUPS 1152(BX), Z18
-	VMOVUPS 1216(BX), Z19
-	VMOVUPS 1280(BX), Z20
-	VMOVUPS 1344(BX), Z21
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	VMOVUPS 1024(CX), Z16
+	VMOVUPS 1088(CX), Z17
+	VMOVUPS 1152(CX), Z18
+	VMOVUPS 1216(CX), Z19
+	VMOVUPS 1280(CX), Z20
+	VMOVUPS 1344(CX), Z21
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	PREFETCHT0 768(BX)
-	PREFETCHT0 832(BX)
-	PREFETCHT0 896(BX)
-	PREFETCHT0 960(BX)
-	PREFETCHT0 1024(BX)
-	PREFETCHT0 1088(BX)
-	PREFETCHT0 1152(BX)
-	PREFETCHT0 1216(BX)
-	PREFETCHT0 1280(BX)
-	PREFETCHT0 1344(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	PREFETCHT0 768(CX)
+	PREFETCHT0 832(CX)
+	PREFETCHT0 896(CX)
+	PREFETCHT0 960(CX)
+	PREFETCHT0 1024(CX)
+	PREFETCHT0 1088(CX)
+	PREFETCHT0 1152(CX)
+	PREFETCHT0 1216(CX)
+	PREFETCHT0 1280(CX)
+	PREFETCHT0 1344(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -7433,7 +7967,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z22
+	VMOVUPS          (CX), Z22
 	VFMADD231PS.BCST (R10), Z22, Z0
 	VFMADD231PS.BCST 4(R10), Z22, Z1
 	VFMADD231PS.BCST 8(R10), Z22, Z2
@@ -7456,8 +7990,8 @@ k_block:
 	VFMADD231PS.BCST 76(R10), Z22, Z19
 	VFMADD231PS.BCST 80(R10), Z22, Z20
 	VFMADD231PS.BCST 84(R10), Z22, Z21
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z22
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z22
 	VFMADD231PS.BCST (R10), Z22, Z0
 	VFMADD231PS.BCST 4(R10), Z22, Z1
 	VFMADD231PS.BCST 8(R10), Z22, Z2
@@ -7480,8 +8014,8 @@ k_block:
 	VFMADD231PS.BCST 76(R10), Z22, Z19
 	VFMADD231PS.BCST 80(R10), Z22, Z20
 	VFMADD231PS.BCST 84(R10), Z22, Z21
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z22
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z22
 	VFMADD231PS.BCST (R10), Z22, Z0
 	VFMADD231PS.BCST 4(R10), Z22, Z1
 	VFMADD231PS.BCST 8(R10), Z22, Z2
@@ -7504,8 +8038,8 @@ k_block:
 	VFMADD231PS.BCST 76(R10), Z22, Z19
 	VFMADD231PS.BCST 80(R10), Z22, Z20
 	VFMADD231PS.BCST 84(R10), Z22, Z21
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z22
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z22
 	VFMADD231PS.BCST (R10), Z22, Z0
 	VFMADD231PS.BCST 4(R10), Z22, Z1
 	VFMADD231PS.BCST 8(R10), Z22, Z2
@@ -7528,11 +8062,20 @@ k_block:
 	VFMADD231PS.BCST 76(R10), Z22, Z19
 	VFMADD231PS.BCST 80(R10), Z22, Z20
 	VFMADD231PS.BCST 84(R10), Z22, Z21
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -7543,7 +8086,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z22
+	VMOVUPS          (CX), Z22
 	VFMADD231PS.BCST (R10), Z22, Z0
 	VFMADD231PS.BCST 4(R10), Z22, Z1
 	VFMADD231PS.BCST 8(R10), Z22, Z2
@@ -7566,10 +8109,11 @@ k_one:
 	VFMADD231PS.BCST 76(R10), Z22, Z19
 	VFMADD231PS.BCST 80(R10), Z22, Z20
 	VFMADD231PS.BCST 84(R10), Z22, Z21
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -7584,109 +8128,115 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	VMOVUPS Z12, 768(BX)
-	VMOVUPS Z13, 832(BX)
-	VMOVUPS Z14, 896(BX)
-	VMOVUPS Z15, 960(BX)
-	VMOVUPS Z16, 1024(BX)
-	VMOVUPS Z17, 1088(BX)
-	VMOVUPS Z18, 1152(BX)
-	VMOVUPS Z19, 1216(BX)
-	VMOVUPS Z20, 1280(BX)
-	VMOVUPS Z21, 1344(BX)
-	ADDQ    $0x00000580, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+88, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	VMOVUPS Z14, 896(CX)
+	VMOVUPS Z15, 960(CX)
+	VMOVUPS Z16, 1024(CX)
+	VMOVUPS Z17, 1088(CX)
+	VMOVUPS Z18, 1152(CX)
+	VMOVUPS Z19, 1216(CX)
+	VMOVUPS Z20, 1280(CX)
+	VMOVUPS Z21, 1344(CX)
+	ADDQ    $0x00000580, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+88, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient23x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient23x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient23x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient23x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z22 sum[0:23], Z23 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 23×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	VMOVUPS 768(BX), Z12
-	VMOVUPS 832(BX), Z13
-	VMOVUPS 896(BX), Z14
-	VMOVUPS 960(BX), Z15
-	VMOVUPS 1024(BX), Z16
-	VMOVUPS 1088(BX), Z17
-	VMOVUPS 1152(BX), Z18
-	VMOVUPS 1216(BX), Z19
-	VMOVUPS 1280(BX), Z20
-	VMOVUPS 1344(BX), Z21
-	VMOVUPS 1408(BX), Z22
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	VMOVUPS 1024(CX), Z16
+	VMOVUPS 1088(CX), Z17
+	VMOVUPS 1152(CX), Z18
+	VMOVUPS 1216(CX), Z19
+	VMOVUPS 1280(CX), Z20
+	VMOVUPS 1344(CX), Z21
+	VMOVUPS 1408(CX), Z22
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	PREFETCHT0 768(BX)
-	PREFETCHT0 832(BX)
-	PREFETCHT0 896(BX)
-	PREFETCHT0 960(BX)
-	PREFETCHT0 1024(BX)
-	PREFETCHT0 1088(BX)
-	PREFETCHT0 1152(BX)
-	PREFETCHT0 1216(BX)
-	PREFETCHT0 1280(BX)
-	PREFETCHT0 1344(BX)
-	PREFETCHT0 1408(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	PREFETCHT0 768(CX)
+	PREFETCHT0 832(CX)
+	PREFETCHT0 896(CX)
+	PREFETCHT0 960(CX)
+	PREFETCHT0 1024(CX)
+	PREFETCHT0 1088(CX)
+	PREFETCHT0 1152(CX)
+	PREFETCHT0 1216(CX)
+	PREFETCHT0 1280(CX)
+	PREFETCHT0 1344(CX)
+	PREFETCHT0 1408(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -7704,7 +8254,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z23
+	VMOVUPS          (CX), Z23
 	VFMADD231PS.BCST (R10), Z23, Z0
 	VFMADD231PS.BCST 4(R10), Z23, Z1
 	VFMADD231PS.BCST 8(R10), Z23, Z2
@@ -7728,8 +8278,8 @@ k_block:
 	VFMADD231PS.BCST 80(R10), Z23, Z20
 	VFMADD231PS.BCST 84(R10), Z23, Z21
 	VFMADD231PS.BCST 88(R10), Z23, Z22
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z23
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z23
 	VFMADD231PS.BCST (R10), Z23, Z0
 	VFMADD231PS.BCST 4(R10), Z23, Z1
 	VFMADD231PS.BCST 8(R10), Z23, Z2
@@ -7753,8 +8303,8 @@ k_block:
 	VFMADD231PS.BCST 80(R10), Z23, Z20
 	VFMADD231PS.BCST 84(R10), Z23, Z21
 	VFMADD231PS.BCST 88(R10), Z23, Z22
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z23
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z23
 	VFMADD231PS.BCST (R10), Z23, Z0
 	VFMADD231PS.BCST 4(R10), Z23, Z1
 	VFMADD231PS.BCST 8(R10), Z23, Z2
@@ -7778,8 +8328,8 @@ k_block:
 	VFMADD231PS.BCST 80(R10), Z23, Z20
 	VFMADD231PS.BCST 84(R10), Z23, Z21
 	VFMADD231PS.BCST 88(R10), Z23, Z22
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z23
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z23
 	VFMADD231PS.BCST (R10), Z23, Z0
 	VFMADD231PS.BCST 4(R10), Z23, Z1
 	VFMADD231PS.BCST 8(R10), Z23, Z2
@@ -7803,11 +8353,20 @@ k_block:
 	VFMADD231PS.BCST 80(R10), Z23, Z20
 	VFMADD231PS.BCST 84(R10), Z23, Z21
 	VFMADD231PS.BCST 88(R10), Z23, Z22
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -7818,7 +8377,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z23
+	VMOVUPS          (CX), Z23
 	VFMADD231PS.BCST (R10), Z23, Z0
 	VFMADD231PS.BCST 4(R10), Z23, Z1
 	VFMADD231PS.BCST 8(R10), Z23, Z2
@@ -7842,10 +8401,11 @@ k_one:
 	VFMADD231PS.BCST 80(R10), Z23, Z20
 	VFMADD231PS.BCST 84(R10), Z23, Z21
 	VFMADD231PS.BCST 88(R10), Z23, Z22
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -7860,112 +8420,118 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	VMOVUPS Z12, 768(BX)
-	VMOVUPS Z13, 832(BX)
-	VMOVUPS Z14, 896(BX)
-	VMOVUPS Z15, 960(BX)
-	VMOVUPS Z16, 1024(BX)
-	VMOVUPS Z17, 1088(BX)
-	VMOVUPS Z18, 1152(BX)
-	VMOVUPS Z19, 1216(BX)
-	VMOVUPS Z20, 1280(BX)
-	VMOVUPS Z21, 1344(BX)
-	VMOVUPS Z22, 1408(BX)
-	ADDQ    $0x000005c0, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+92, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	VMOVUPS Z14, 896(CX)
+	VMOVUPS Z15, 960(CX)
+	VMOVUPS Z16, 1024(CX)
+	VMOVUPS Z17, 1088(CX)
+	VMOVUPS Z18, 1152(CX)
+	VMOVUPS Z19, 1216(CX)
+	VMOVUPS Z20, 1280(CX)
+	VMOVUPS Z21, 1344(CX)
+	VMOVUPS Z22, 1408(CX)
+	ADDQ    $0x000005c0, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+92, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient24x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient24x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient24x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient24x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z23 sum[0:24], Z24 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 24×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	VMOVUPS 768(BX), Z12
-	VMOVUPS 832(BX), Z13
-	VMOVUPS 896(BX), Z14
-	VMOVUPS 960(BX), Z15
-	VMOVUPS 1024(BX), Z16
-	VMOVUPS 1088(BX), Z17
-	VMOVUPS 1152(BX), Z18
-	VMOVUPS 1216(BX), Z19
-	VMOVUPS 1280(BX), Z20
-	VMOVUPS 1344(BX), Z21
-	VMOVUPS 1408(BX), Z22
-	VMOVUPS 1472(BX), Z23
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	VMOVUPS 1024(CX), Z16
+	VMOVUPS 1088(CX), Z17
+	VMOVUPS 1152(CX), Z18
+	VMOVUPS 1216(CX), Z19
+	VMOVUPS 1280(CX), Z20
+	VMOVUPS 1344(CX), Z21
+	VMOVUPS 1408(CX), Z22
+	VMOVUPS 1472(CX), Z23
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	PREFETCHT0 768(BX)
-	PREFETCHT0 832(BX)
-	PREFETCHT0 896(BX)
-	PREFETCHT0 960(BX)
-	PREFETCHT0 1024(BX)
-	PREFETCHT0 1088(BX)
-	PREFETCHT0 1152(BX)
-	PREFETCHT0 1216(BX)
-	PREFETCHT0 1280(BX)
-	PREFETCHT0 1344(BX)
-	PREFETCHT0 1408(BX)
-	PREFETCHT0 1472(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	PREFETCHT0 768(CX)
+	PREFETCHT0 832(CX)
+	PREFETCHT0 896(CX)
+	PREFETCHT0 960(CX)
+	PREFETCHT0 1024(CX)
+	PREFETCHT0 1088(CX)
+	PREFETCHT0 1152(CX)
+	PREFETCHT0 1216(CX)
+	PREFETCHT0 1280(CX)
+	PREFETCHT0 1344(CX)
+	PREFETCHT0 1408(CX)
+	PREFETCHT0 1472(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -7983,7 +8549,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z24
+	VMOVUPS          (CX), Z24
 	VFMADD231PS.BCST (R10), Z24, Z0
 	VFMADD231PS.BCST 4(R10), Z24, Z1
 	VFMADD231PS.BCST 8(R10), Z24, Z2
@@ -8008,8 +8574,8 @@ k_block:
 	VFMADD231PS.BCST 84(R10), Z24, Z21
 	VFMADD231PS.BCST 88(R10), Z24, Z22
 	VFMADD231PS.BCST 92(R10), Z24, Z23
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z24
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z24
 	VFMADD231PS.BCST (R10), Z24, Z0
 	VFMADD231PS.BCST 4(R10), Z24, Z1
 	VFMADD231PS.BCST 8(R10), Z24, Z2
@@ -8034,8 +8600,8 @@ k_block:
 	VFMADD231PS.BCST 84(R10), Z24, Z21
 	VFMADD231PS.BCST 88(R10), Z24, Z22
 	VFMADD231PS.BCST 92(R10), Z24, Z23
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z24
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z24
 	VFMADD231PS.BCST (R10), Z24, Z0
 	VFMADD231PS.BCST 4(R10), Z24, Z1
 	VFMADD231PS.BCST 8(R10), Z24, Z2
@@ -8060,8 +8626,8 @@ k_block:
 	VFMADD231PS.BCST 84(R10), Z24, Z21
 	VFMADD231PS.BCST 88(R10), Z24, Z22
 	VFMADD231PS.BCST 92(R10), Z24, Z23
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z24
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z24
 	VFMADD231PS.BCST (R10), Z24, Z0
 	VFMADD231PS.BCST 4(R10), Z24, Z1
 	VFMADD231PS.BCST 8(R10), Z24, Z2
@@ -8086,11 +8652,20 @@ k_block:
 	VFMADD231PS.BCST 84(R10), Z24, Z21
 	VFMADD231PS.BCST 88(R10), Z24, Z22
 	VFMADD231PS.BCST 92(R10), Z24, Z23
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -8101,7 +8676,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z24
+	VMOVUPS          (CX), Z24
 	VFMADD231PS.BCST (R10), Z24, Z0
 	VFMADD231PS.BCST 4(R10), Z24, Z1
 	VFMADD231PS.BCST 8(R10), Z24, Z2
@@ -8126,10 +8701,11 @@ k_one:
 	VFMADD231PS.BCST 84(R10), Z24, Z21
 	VFMADD231PS.BCST 88(R10), Z24, Z22
 	VFMADD231PS.BCST 92(R10), Z24, Z23
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -8144,115 +8720,121 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	VMOVUPS Z12, 768(BX)
-	VMOVUPS Z13, 832(BX)
-	VMOVUPS Z14, 896(BX)
-	VMOVUPS Z15, 960(BX)
-	VMOVUPS Z16, 1024(BX)
-	VMOVUPS Z17, 1088(BX)
-	VMOVUPS Z18, 1152(BX)
-	VMOVUPS Z19, 1216(BX)
-	VMOVUPS Z20, 1280(BX)
-	VMOVUPS Z21, 1344(BX)
-	VMOVUPS Z22, 1408(BX)
-	VMOVUPS Z23, 1472(BX)
-	ADDQ    $0x00000600, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+96, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	VMOVUPS Z14, 896(CX)
+	VMOVUPS Z15, 960(CX)
+	VMOVUPS Z16, 1024(CX)
+	VMOVUPS Z17, 1088(CX)
+	VMOVUPS Z18, 1152(CX)
+	VMOVUPS Z19, 1216(CX)
+	VMOVUPS Z20, 1280(CX)
+	VMOVUPS Z21, 1344(CX)
+	VMOVUPS Z22, 1408(CX)
+	VMOVUPS Z23, 1472(CX)
+	ADDQ    $0x00000600, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+96, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient25x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient25x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient25x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient25x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z24 sum[0:25], Z25 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 25×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	VMOVUPS 768(BX), Z12
-	VMOVUPS 832(BX), Z13
-	VMOVUPS 896(BX), Z14
-	VMOVUPS 960(BX), Z15
-	VMOVUPS 1024(BX), Z16
-	VMOVUPS 1088(BX), Z17
-	VMOVUPS 1152(BX), Z18
-	VMOVUPS 1216(BX), Z19
-	VMOVUPS 1280(BX), Z20
-	VMOVUPS 1344(BX), Z21
-	VMOVUPS 1408(BX), Z22
-	VMOVUPS 1472(BX), Z23
-	VMOVUPS 1536(BX), Z24
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	VMOVUPS 1024(CX), Z16
+	VMOVUPS 1088(CX), Z17
+	VMOVUPS 1152(CX), Z18
+	VMOVUPS 1216(CX), Z19
+	VMOVUPS 1280(CX), Z20
+	VMOVUPS 1344(CX), Z21
+	VMOVUPS 1408(CX), Z22
+	VMOVUPS 1472(CX), Z23
+	VMOVUPS 1536(CX), Z24
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	PREFETCHT0 768(BX)
-	PREFETCHT0 832(BX)
-	PREFETCHT0 896(BX)
-	PREFETCHT0 960(BX)
-	PREFETCHT0 1024(BX)
-	PREFETCHT0 1088(BX)
-	PREFETCHT0 1152(BX)
-	PREFETCHT0 1216(BX)
-	PREFETCHT0 1280(BX)
-	PREFETCHT0 1344(BX)
-	PREFETCHT0 1408(BX)
-	PREFETCHT0 1472(BX)
-	PREFETCHT0 1536(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	PREFETCHT0 768(CX)
+	PREFETCHT0 832(CX)
+	PREFETCHT0 896(CX)
+	PREFETCHT0 960(CX)
+	PREFETCHT0 1024(CX)
+	PREFETCHT0 1088(CX)
+	PREFETCHT0 1152(CX)
+	PREFETCHT0 1216(CX)
+	PREFETCHT0 1280(CX)
+	PREFETCHT0 1344(CX)
+	PREFETCHT0 1408(CX)
+	PREFETCHT0 1472(CX)
+	PREFETCHT0 1536(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -8270,7 +8852,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z25
+	VMOVUPS          (CX), Z25
 	VFMADD231PS.BCST (R10), Z25, Z0
 	VFMADD231PS.BCST 4(R10), Z25, Z1
 	VFMADD231PS.BCST 8(R10), Z25, Z2
@@ -8296,8 +8878,8 @@ k_block:
 	VFMADD231PS.BCST 88(R10), Z25, Z22
 	VFMADD231PS.BCST 92(R10), Z25, Z23
 	VFMADD231PS.BCST 96(R10), Z25, Z24
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z25
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z25
 	VFMADD231PS.BCST (R10), Z25, Z0
 	VFMADD231PS.BCST 4(R10), Z25, Z1
 	VFMADD231PS.BCST 8(R10), Z25, Z2
@@ -8323,8 +8905,8 @@ k_block:
 	VFMADD231PS.BCST 88(R10), Z25, Z22
 	VFMADD231PS.BCST 92(R10), Z25, Z23
 	VFMADD231PS.BCST 96(R10), Z25, Z24
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z25
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z25
 	VFMADD231PS.BCST (R10), Z25, Z0
 	VFMADD231PS.BCST 4(R10), Z25, Z1
 	VFMADD231PS.BCST 8(R10), Z25, Z2
@@ -8350,8 +8932,8 @@ k_block:
 	VFMADD231PS.BCST 88(R10), Z25, Z22
 	VFMADD231PS.BCST 92(R10), Z25, Z23
 	VFMADD231PS.BCST 96(R10), Z25, Z24
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z25
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z25
 	VFMADD231PS.BCST (R10), Z25, Z0
 	VFMADD231PS.BCST 4(R10), Z25, Z1
 	VFMADD231PS.BCST 8(R10), Z25, Z2
@@ -8377,11 +8959,20 @@ k_block:
 	VFMADD231PS.BCST 88(R10), Z25, Z22
 	VFMADD231PS.BCST 92(R10), Z25, Z23
 	VFMADD231PS.BCST 96(R10), Z25, Z24
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -8392,7 +8983,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z25
+	VMOVUPS          (CX), Z25
 	VFMADD231PS.BCST (R10), Z25, Z0
 	VFMADD231PS.BCST 4(R10), Z25, Z1
 	VFMADD231PS.BCST 8(R10), Z25, Z2
@@ -8418,10 +9009,11 @@ k_one:
 	VFMADD231PS.BCST 88(R10), Z25, Z22
 	VFMADD231PS.BCST 92(R10), Z25, Z23
 	VFMADD231PS.BCST 96(R10), Z25, Z24
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -8436,118 +9028,124 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	VMOVUPS Z12, 768(BX)
-	VMOVUPS Z13, 832(BX)
-	VMOVUPS Z14, 896(BX)
-	VMOVUPS Z15, 960(BX)
-	VMOVUPS Z16, 1024(BX)
-	VMOVUPS Z17, 1088(BX)
-	VMOVUPS Z18, 1152(BX)
-	VMOVUPS Z19, 1216(BX)
-	VMOVUPS Z20, 1280(BX)
-	VMOVUPS Z21, 1344(BX)
-	VMOVUPS Z22, 1408(BX)
-	VMOVUPS Z23, 1472(BX)
-	VMOVUPS Z24, 1536(BX)
-	ADDQ    $0x00000640, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+100, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	VMOVUPS Z14, 896(CX)
+	VMOVUPS Z15, 960(CX)
+	VMOVUPS Z16, 1024(CX)
+	VMOVUPS Z17, 1088(CX)
+	VMOVUPS Z18, 1152(CX)
+	VMOVUPS Z19, 1216(CX)
+	VMOVUPS Z20, 1280(CX)
+	VMOVUPS Z21, 1344(CX)
+	VMOVUPS Z22, 1408(CX)
+	VMOVUPS Z23, 1472(CX)
+	VMOVUPS Z24, 1536(CX)
+	ADDQ    $0x00000640, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+100, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient26x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient26x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient26x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient26x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z25 sum[0:26], Z26 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 26×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	VMOVUPS 768(BX), Z12
-	VMOVUPS 832(BX), Z13
-	VMOVUPS 896(BX), Z14
-	VMOVUPS 960(BX), Z15
-	VMOVUPS 1024(BX), Z16
-	VMOVUPS 1088(BX), Z17
-	VMOVUPS 1152(BX), Z18
-	VMOVUPS 1216(BX), Z19
-	VMOVUPS 1280(BX), Z20
-	VMOVUPS 1344(BX), Z21
-	VMOVUPS 1408(BX), Z22
-	VMOVUPS 1472(BX), Z23
-	VMOVUPS 1536(BX), Z24
-	VMOVUPS 1600(BX), Z25
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	VMOVUPS 1024(CX), Z16
+	VMOVUPS 1088(CX), Z17
+	VMOVUPS 1152(CX), Z18
+	VMOVUPS 1216(CX), Z19
+	VMOVUPS 1280(CX), Z20
+	VMOVUPS 1344(CX), Z21
+	VMOVUPS 1408(CX), Z22
+	VMOVUPS 1472(CX), Z23
+	VMOVUPS 1536(CX), Z24
+	VMOVUPS 1600(CX), Z25
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	PREFETCHT0 768(BX)
-	PREFETCHT0 832(BX)
-	PREFETCHT0 896(BX)
-	PREFETCHT0 960(BX)
-	PREFETCHT0 1024(BX)
-	PREFETCHT0 1088(BX)
-	PREFETCHT0 1152(BX)
-	PREFETCHT0 1216(BX)
-	PREFETCHT0 1280(BX)
-	PREFETCHT0 1344(BX)
-	PREFETCHT0 1408(BX)
-	PREFETCHT0 1472(BX)
-	PREFETCHT0 1536(BX)
-	PREFETCHT0 1600(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	PREFETCHT0 768(CX)
+	PREFETCHT0 832(CX)
+	PREFETCHT0 896(CX)
+	PREFETCHT0 960(CX)
+	PREFETCHT0 1024(CX)
+	PREFETCHT0 1088(CX)
+	PREFETCHT0 1152(CX)
+	PREFETCHT0 1216(CX)
+	PREFETCHT0 1280(CX)
+	PREFETCHT0 1344(CX)
+	PREFETCHT0 1408(CX)
+	PREFETCHT0 1472(CX)
+	PREFETCHT0 1536(CX)
+	PREFETCHT0 1600(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -8565,7 +9163,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z26
+	VMOVUPS          (CX), Z26
 	VFMADD231PS.BCST (R10), Z26, Z0
 	VFMADD231PS.BCST 4(R10), Z26, Z1
 	VFMADD231PS.BCST 8(R10), Z26, Z2
@@ -8592,8 +9190,8 @@ k_block:
 	VFMADD231PS.BCST 92(R10), Z26, Z23
 	VFMADD231PS.BCST 96(R10), Z26, Z24
 	VFMADD231PS.BCST 100(R10), Z26, Z25
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z26
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z26
 	VFMADD231PS.BCST (R10), Z26, Z0
 	VFMADD231PS.BCST 4(R10), Z26, Z1
 	VFMADD231PS.BCST 8(R10), Z26, Z2
@@ -8620,8 +9218,8 @@ k_block:
 	VFMADD231PS.BCST 92(R10), Z26, Z23
 	VFMADD231PS.BCST 96(R10), Z26, Z24
 	VFMADD231PS.BCST 100(R10), Z26, Z25
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z26
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z26
 	VFMADD231PS.BCST (R10), Z26, Z0
 	VFMADD231PS.BCST 4(R10), Z26, Z1
 	VFMADD231PS.BCST 8(R10), Z26, Z2
@@ -8648,8 +9246,8 @@ k_block:
 	VFMADD231PS.BCST 92(R10), Z26, Z23
 	VFMADD231PS.BCST 96(R10), Z26, Z24
 	VFMADD231PS.BCST 100(R10), Z26, Z25
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z26
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z26
 	VFMADD231PS.BCST (R10), Z26, Z0
 	VFMADD231PS.BCST 4(R10), Z26, Z1
 	VFMADD231PS.BCST 8(R10), Z26, Z2
@@ -8676,11 +9274,20 @@ k_block:
 	VFMADD231PS.BCST 92(R10), Z26, Z23
 	VFMADD231PS.BCST 96(R10), Z26, Z24
 	VFMADD231PS.BCST 100(R10), Z26, Z25
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -8691,7 +9298,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z26
+	VMOVUPS          (CX), Z26
 	VFMADD231PS.BCST (R10), Z26, Z0
 	VFMADD231PS.BCST 4(R10), Z26, Z1
 	VFMADD231PS.BCST 8(R10), Z26, Z2
@@ -8718,10 +9325,11 @@ k_one:
 	VFMADD231PS.BCST 92(R10), Z26, Z23
 	VFMADD231PS.BCST 96(R10), Z26, Z24
 	VFMADD231PS.BCST 100(R10), Z26, Z25
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -8736,121 +9344,127 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	VMOVUPS Z12, 768(BX)
-	VMOVUPS Z13, 832(BX)
-	VMOVUPS Z14, 896(BX)
-	VMOVUPS Z15, 960(BX)
-	VMOVUPS Z16, 1024(BX)
-	VMOVUPS Z17, 1088(BX)
-	VMOVUPS Z18, 1152(BX)
-	VMOVUPS Z19, 1216(BX)
-	VMOVUPS Z20, 1280(BX)
-	VMOVUPS Z21, 1344(BX)
-	VMOVUPS Z22, 1408(BX)
-	VMOVUPS Z23, 1472(BX)
-	VMOVUPS Z24, 1536(BX)
-	VMOVUPS Z25, 1600(BX)
-	ADDQ    $0x00000680, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+104, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	VMOVUPS Z14, 896(CX)
+	VMOVUPS Z15, 960(CX)
+	VMOVUPS Z16, 1024(CX)
+	VMOVUPS Z17, 1088(CX)
+	VMOVUPS Z18, 1152(CX)
+	VMOVUPS Z19, 1216(CX)
+	VMOVUPS Z20, 1280(CX)
+	VMOVUPS Z21, 1344(CX)
+	VMOVUPS Z22, 1408(CX)
+	VMOVUPS Z23, 1472(CX)
+	VMOVUPS Z24, 1536(CX)
+	VMOVUPS Z25, 1600(CX)
+	ADDQ    $0x00000680, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+104, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient27x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient27x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient27x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient27x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z26 sum[0:27], Z27 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 27×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	VMOVUPS 768(BX), Z12
-	VMOVUPS 832(BX), Z13
-	VMOVUPS 896(BX), Z14
-	VMOVUPS 960(BX), Z15
-	VMOVUPS 1024(BX), Z16
-	VMOVUPS 1088(BX), Z17
-	VMOVUPS 1152(BX), Z18
-	VMOVUPS 1216(BX), Z19
-	VMOVUPS 1280(BX), Z20
-	VMOVUPS 1344(BX), Z21
-	VMOVUPS 1408(BX), Z22
-	VMOVUPS 1472(BX), Z23
-	VMOVUPS 1536(BX), Z24
-	VMOVUPS 1600(BX), Z25
-	VMOVUPS 1664(BX), Z26
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	VMOVUPS 1024(CX), Z16
+	VMOVUPS 1088(CX), Z17
+	VMOVUPS 1152(CX), Z18
+	VMOVUPS 1216(CX), Z19
+	VMOVUPS 1280(CX), Z20
+	VMOVUPS 1344(CX), Z21
+	VMOVUPS 1408(CX), Z22
+	VMOVUPS 1472(CX), Z23
+	VMOVUPS 1536(CX), Z24
+	VMOVUPS 1600(CX), Z25
+	VMOVUPS 1664(CX), Z26
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	PREFETCHT0 768(BX)
-	PREFETCHT0 832(BX)
-	PREFETCHT0 896(BX)
-	PREFETCHT0 960(BX)
-	PREFETCHT0 1024(BX)
-	PREFETCHT0 1088(BX)
-	PREFETCHT0 1152(BX)
-	PREFETCHT0 1216(BX)
-	PREFETCHT0 1280(BX)
-	PREFETCHT0 1344(BX)
-	PREFETCHT0 1408(BX)
-	PREFETCHT0 1472(BX)
-	PREFETCHT0 1536(BX)
-	PREFETCHT0 1600(BX)
-	PREFETCHT0 1664(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	PREFETCHT0 768(CX)
+	PREFETCHT0 832(CX)
+	PREFETCHT0 896(CX)
+	PREFETCHT0 960(CX)
+	PREFETCHT0 1024(CX)
+	PREFETCHT0 1088(CX)
+	PREFETCHT0 1152(CX)
+	PREFETCHT0 1216(CX)
+	PREFETCHT0 1280(CX)
+	PREFETCHT0 1344(CX)
+	PREFETCHT0 1408(CX)
+	PREFETCHT0 1472(CX)
+	PREFETCHT0 1536(CX)
+	PREFETCHT0 1600(CX)
+	PREFETCHT0 1664(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -8868,7 +9482,7 @@ row:
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	VMOVUPS          (BX), Z27
+	VMOVUPS          (CX), Z27
 	VFMADD231PS.BCST (R10), Z27, Z0
 	VFMADD231PS.BCST 4(R10), Z27, Z1
 	VFMADD231PS.BCST 8(R10), Z27, Z2
@@ -8896,8 +9510,8 @@ k_block:
 	VFMADD231PS.BCST 96(R10), Z27, Z24
 	VFMADD231PS.BCST 100(R10), Z27, Z25
 	VFMADD231PS.BCST 104(R10), Z27, Z26
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z27
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z27
 	VFMADD231PS.BCST (R10), Z27, Z0
 	VFMADD231PS.BCST 4(R10), Z27, Z1
 	VFMADD231PS.BCST 8(R10), Z27, Z2
@@ -8925,8 +9539,8 @@ k_block:
 	VFMADD231PS.BCST 96(R10), Z27, Z24
 	VFMADD231PS.BCST 100(R10), Z27, Z25
 	VFMADD231PS.BCST 104(R10), Z27, Z26
-	ADDQ             DX, R10
-	VMOVUPS          128(BX), Z27
+	ADDQ             AX, R10
+	VMOVUPS          128(CX), Z27
 	VFMADD231PS.BCST (R10), Z27, Z0
 	VFMADD231PS.BCST 4(R10), Z27, Z1
 	VFMADD231PS.BCST 8(R10), Z27, Z2
@@ -8954,8 +9568,8 @@ k_block:
 	VFMADD231PS.BCST 96(R10), Z27, Z24
 	VFMADD231PS.BCST 100(R10), Z27, Z25
 	VFMADD231PS.BCST 104(R10), Z27, Z26
-	ADDQ             DX, R10
-	VMOVUPS          192(BX), Z27
+	ADDQ             AX, R10
+	VMOVUPS          192(CX), Z27
 	VFMADD231PS.BCST (R10), Z27, Z0
 	VFMADD231PS.BCST 4(R10), Z27, Z1
 	VFMADD231PS.BCST 8(R10), Z27, Z2
@@ -8983,11 +9597,20 @@ k_block:
 	VFMADD231PS.BCST 96(R10), Z27, Z24
 	VFMADD231PS.BCST 100(R10), Z27, Z25
 	VFMADD231PS.BCST 104(R10), Z27, Z26
-	ADDQ             DX, R10
-	ADDQ             $0x00000100, BX
-	PREFETCHT0       (AX)
-	PREFETCHT0       64(AX)
-	LEAQ             (AX)(CX*4), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000100, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+4, R11
 	JGE              k_block
 
@@ -8998,7 +9621,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z27
+	VMOVUPS          (CX), Z27
 	VFMADD231PS.BCST (R10), Z27, Z0
 	VFMADD231PS.BCST 4(R10), Z27, Z1
 	VFMADD231PS.BCST 8(R10), Z27, Z2
@@ -9026,10 +9649,11 @@ k_one:
 	VFMADD231PS.BCST 96(R10), Z27, Z24
 	VFMADD231PS.BCST 100(R10), Z27, Z25
 	VFMADD231PS.BCST 104(R10), Z27, Z26
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -9044,124 +9668,130 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	VMOVUPS Z12, 768(BX)
-	VMOVUPS Z13, 832(BX)
-	VMOVUPS Z14, 896(BX)
-	VMOVUPS Z15, 960(BX)
-	VMOVUPS Z16, 1024(BX)
-	VMOVUPS Z17, 1088(BX)
-	VMOVUPS Z18, 1152(BX)
-	VMOVUPS Z19, 1216(BX)
-	VMOVUPS Z20, 1280(BX)
-	VMOVUPS Z21, 1344(BX)
-	VMOVUPS Z22, 1408(BX)
-	VMOVUPS Z23, 1472(BX)
-	VMOVUPS Z24, 1536(BX)
-	VMOVUPS Z25, 1600(BX)
-	VMOVUPS Z26, 1664(BX)
-	ADDQ    $0x000006c0, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+108, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	VMOVUPS Z14, 896(CX)
+	VMOVUPS Z15, 960(CX)
+	VMOVUPS Z16, 1024(CX)
+	VMOVUPS Z17, 1088(CX)
+	VMOVUPS Z18, 1152(CX)
+	VMOVUPS Z19, 1216(CX)
+	VMOVUPS Z20, 1280(CX)
+	VMOVUPS Z21, 1344(CX)
+	VMOVUPS Z22, 1408(CX)
+	VMOVUPS Z23, 1472(CX)
+	VMOVUPS Z24, 1536(CX)
+	VMOVUPS Z25, 1600(CX)
+	VMOVUPS Z26, 1664(CX)
+	ADDQ    $0x000006c0, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+108, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func WeightGradient28x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient28x16(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·WeightGradient28x16(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient28x16(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// AX prefetch, CX prefetchStep, DX srcPixel, BX start/grad/dst/src, SI startTile/src/image, DI images,
-	// R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// AX srcPixel, CX start/grad/dst/src, DX startTile/prefetch, BX next prefetch/prefetchPixel,
+	// SI prefetchTile/src/image, DI images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
 	// Z0-Z27 sum[0:28], Z28 weights
-	MOVQ prefetch+32(FP), AX
-	MOVQ prefetchStep+104(FP), CX
-	MOVQ srcPixel+96(FP), DX
-	SHLQ $0x02, DX
+	MOVQ srcPixel+96(FP), AX
+	SHLQ $0x02, AX
 
 	// For each tile of 28×16, inputs by gradients.
 tile:
-	MOVQ start+8(FP), BX
+	MOVQ start+8(FP), CX
 
 	// The sums so far; sum[1·m+v] is vector v of row m.
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS 256(BX), Z4
-	VMOVUPS 320(BX), Z5
-	VMOVUPS 384(BX), Z6
-	VMOVUPS 448(BX), Z7
-	VMOVUPS 512(BX), Z8
-	VMOVUPS 576(BX), Z9
-	VMOVUPS 640(BX), Z10
-	VMOVUPS 704(BX), Z11
-	VMOVUPS 768(BX), Z12
-	VMOVUPS 832(BX), Z13
-	VMOVUPS 896(BX), Z14
-	VMOVUPS 960(BX), Z15
-	VMOVUPS 1024(BX), Z16
-	VMOVUPS 1088(BX), Z17
-	VMOVUPS 1152(BX), Z18
-	VMOVUPS 1216(BX), Z19
-	VMOVUPS 1280(BX), Z20
-	VMOVUPS 1344(BX), Z21
-	VMOVUPS 1408(BX), Z22
-	VMOVUPS 1472(BX), Z23
-	VMOVUPS 1536(BX), Z24
-	VMOVUPS 1600(BX), Z25
-	VMOVUPS 1664(BX), Z26
-	VMOVUPS 1728(BX), Z27
-	MOVQ    startTile+48(FP), SI
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	VMOVUPS 1024(CX), Z16
+	VMOVUPS 1088(CX), Z17
+	VMOVUPS 1152(CX), Z18
+	VMOVUPS 1216(CX), Z19
+	VMOVUPS 1280(CX), Z20
+	VMOVUPS 1344(CX), Z21
+	VMOVUPS 1408(CX), Z22
+	VMOVUPS 1472(CX), Z23
+	VMOVUPS 1536(CX), Z24
+	VMOVUPS 1600(CX), Z25
+	VMOVUPS 1664(CX), Z26
+	VMOVUPS 1728(CX), Z27
+	MOVQ    startTile+48(FP), DX
+	SHLQ    $0x02, DX
+	ADDQ    DX, CX
+	MOVQ    CX, start+8(FP)
+	MOVQ    prefetch+32(FP), DX
+	MOVQ    DX, BX
+	MOVQ    prefetchTile+104(FP), SI
 	SHLQ    $0x02, SI
 	ADDQ    SI, BX
-	MOVQ    BX, start+8(FP)
+	MOVQ    BX, prefetch+32(FP)
+	MOVQ    prefetchPixel+112(FP), BX
+	SHLQ    $0x02, BX
 
 	// Those of the next tile.
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 128(BX)
-	PREFETCHT0 192(BX)
-	PREFETCHT0 256(BX)
-	PREFETCHT0 320(BX)
-	PREFETCHT0 384(BX)
-	PREFETCHT0 448(BX)
-	PREFETCHT0 512(BX)
-	PREFETCHT0 576(BX)
-	PREFETCHT0 640(BX)
-	PREFETCHT0 704(BX)
-	PREFETCHT0 768(BX)
-	PREFETCHT0 832(BX)
-	PREFETCHT0 896(BX)
-	PREFETCHT0 960(BX)
-	PREFETCHT0 1024(BX)
-	PREFETCHT0 1088(BX)
-	PREFETCHT0 1152(BX)
-	PREFETCHT0 1216(BX)
-	PREFETCHT0 1280(BX)
-	PREFETCHT0 1344(BX)
-	PREFETCHT0 1408(BX)
-	PREFETCHT0 1472(BX)
-	PREFETCHT0 1536(BX)
-	PREFETCHT0 1600(BX)
-	PREFETCHT0 1664(BX)
-	PREFETCHT0 1728(BX)
-	MOVQ       grad+24(FP), BX
+	PREFETCHT0 (CX)
+	PREFETCHT0 64(CX)
+	PREFETCHT0 128(CX)
+	PREFETCHT0 192(CX)
+	PREFETCHT0 256(CX)
+	PREFETCHT0 320(CX)
+	PREFETCHT0 384(CX)
+	PREFETCHT0 448(CX)
+	PREFETCHT0 512(CX)
+	PREFETCHT0 576(CX)
+	PREFETCHT0 640(CX)
+	PREFETCHT0 704(CX)
+	PREFETCHT0 768(CX)
+	PREFETCHT0 832(CX)
+	PREFETCHT0 896(CX)
+	PREFETCHT0 960(CX)
+	PREFETCHT0 1024(CX)
+	PREFETCHT0 1088(CX)
+	PREFETCHT0 1152(CX)
+	PREFETCHT0 1216(CX)
+	PREFETCHT0 1280(CX)
+	PREFETCHT0 1344(CX)
+	PREFETCHT0 1408(CX)
+	PREFETCHT0 1472(CX)
+	PREFETCHT0 1536(CX)
+	PREFETCHT0 1600(CX)
+	PREFETCHT0 1664(CX)
+	PREFETCHT0 1728(CX)
+	MOVQ       grad+24(FP), CX
 	MOVQ       src+16(FP), SI
 	MOVQ       images+56(FP), DI
 
@@ -9179,7 +9809,7 @@ row:
 
 	// For each step of the sums, an outer product: 2 a round.
 k_block:
-	VMOVUPS          (BX), Z28
+	VMOVUPS          (CX), Z28
 	VFMADD231PS.BCST (R10), Z28, Z0
 	VFMADD231PS.BCST 4(R10), Z28, Z1
 	VFMADD231PS.BCST 8(R10), Z28, Z2
@@ -9208,8 +9838,8 @@ k_block:
 	VFMADD231PS.BCST 100(R10), Z28, Z25
 	VFMADD231PS.BCST 104(R10), Z28, Z26
 	VFMADD231PS.BCST 108(R10), Z28, Z27
-	ADDQ             DX, R10
-	VMOVUPS          64(BX), Z28
+	ADDQ             AX, R10
+	VMOVUPS          64(CX), Z28
 	VFMADD231PS.BCST (R10), Z28, Z0
 	VFMADD231PS.BCST 4(R10), Z28, Z1
 	VFMADD231PS.BCST 8(R10), Z28, Z2
@@ -9238,10 +9868,14 @@ k_block:
 	VFMADD231PS.BCST 100(R10), Z28, Z25
 	VFMADD231PS.BCST 104(R10), Z28, Z26
 	VFMADD231PS.BCST 108(R10), Z28, Z27
-	ADDQ             DX, R10
-	ADDQ             $0x00000080, BX
-	PREFETCHT0       (AX)
-	LEAQ             (AX)(CX*2), AX
+	ADDQ             AX, R10
+	ADDQ             $0x00000080, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	SUBQ             $+2, R11
 	JGE              k_block
 
@@ -9252,7 +9886,7 @@ k_rest:
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	VMOVUPS          (BX), Z28
+	VMOVUPS          (CX), Z28
 	VFMADD231PS.BCST (R10), Z28, Z0
 	VFMADD231PS.BCST 4(R10), Z28, Z1
 	VFMADD231PS.BCST 8(R10), Z28, Z2
@@ -9281,10 +9915,11 @@ k_one:
 	VFMADD231PS.BCST 100(R10), Z28, Z25
 	VFMADD231PS.BCST 104(R10), Z28, Z26
 	VFMADD231PS.BCST 108(R10), Z28, Z27
-	ADDQ             DX, R10
-	ADDQ             $+64, BX
-	PREFETCHT0       (AX)
-	ADDQ             CX, AX
+	ADDQ             AX, R10
+	ADDQ             $+64, CX
+	PREFETCHT0       (DX)
+	PREFETCHT0       64(DX)
+	ADDQ             BX, DX
 	DECQ             R11
 	JNZ              k_one
 
@@ -9299,40 +9934,40 @@ k_done:
 	ADDQ    R8, SI
 	DECQ    DI
 	JNZ     image
-	MOVQ    dst+0(FP), BX
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, 64(BX)
-	VMOVUPS Z2, 128(BX)
-	VMOVUPS Z3, 192(BX)
-	VMOVUPS Z4, 256(BX)
-	VMOVUPS Z5, 320(BX)
-	VMOVUPS Z6, 384(BX)
-	VMOVUPS Z7, 448(BX)
-	VMOVUPS Z8, 512(BX)
-	VMOVUPS Z9, 576(BX)
-	VMOVUPS Z10, 640(BX)
-	VMOVUPS Z11, 704(BX)
-	VMOVUPS Z12, 768(BX)
-	VMOVUPS Z13, 832(BX)
-	VMOVUPS Z14, 896(BX)
-	VMOVUPS Z15, 960(BX)
-	VMOVUPS Z16, 1024(BX)
-	VMOVUPS Z17, 1088(BX)
-	VMOVUPS Z18, 1152(BX)
-	VMOVUPS Z19, 1216(BX)
-	VMOVUPS Z20, 1280(BX)
-	VMOVUPS Z21, 1344(BX)
-	VMOVUPS Z22, 1408(BX)
-	VMOVUPS Z23, 1472(BX)
-	VMOVUPS Z24, 1536(BX)
-	VMOVUPS Z25, 1600(BX)
-	VMOVUPS Z26, 1664(BX)
-	VMOVUPS Z27, 1728(BX)
-	ADDQ    $0x00000700, BX
-	MOVQ    BX, dst+0(FP)
-	MOVQ    src+16(FP), BX
-	ADDQ    $+112, BX
-	MOVQ    BX, src+16(FP)
+	MOVQ    dst+0(FP), CX
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, 128(CX)
+	VMOVUPS Z3, 192(CX)
+	VMOVUPS Z4, 256(CX)
+	VMOVUPS Z5, 320(CX)
+	VMOVUPS Z6, 384(CX)
+	VMOVUPS Z7, 448(CX)
+	VMOVUPS Z8, 512(CX)
+	VMOVUPS Z9, 576(CX)
+	VMOVUPS Z10, 640(CX)
+	VMOVUPS Z11, 704(CX)
+	VMOVUPS Z12, 768(CX)
+	VMOVUPS Z13, 832(CX)
+	VMOVUPS Z14, 896(CX)
+	VMOVUPS Z15, 960(CX)
+	VMOVUPS Z16, 1024(CX)
+	VMOVUPS Z17, 1088(CX)
+	VMOVUPS Z18, 1152(CX)
+	VMOVUPS Z19, 1216(CX)
+	VMOVUPS Z20, 1280(CX)
+	VMOVUPS Z21, 1344(CX)
+	VMOVUPS Z22, 1408(CX)
+	VMOVUPS Z23, 1472(CX)
+	VMOVUPS Z24, 1536(CX)
+	VMOVUPS Z25, 1600(CX)
+	VMOVUPS Z26, 1664(CX)
+	VMOVUPS Z27, 1728(CX)
+	ADDQ    $0x00000700, CX
+	MOVQ    CX, dst+0(FP)
+	MOVQ    src+16(FP), CX
+	ADDQ    $+112, CX
+	MOVQ    CX, src+16(FP)
 	DECQ    tiles+40(FP)
 	JNZ     tile
 	VZEROUPPER

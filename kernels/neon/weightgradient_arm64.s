@@ -4,193 +4,185 @@
 
 #include "textflag.h"
 
-// func WeightGradient1x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient1x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: ASIMD
-TEXT ·WeightGradient1x8(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient1x8(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// R0 prefetch, R1 prefetchStep, R2 srcPixel, R3 start/grad/dst/src/tiles, R6 startTile/src/image,
-	// R7 images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// R0 srcPixel, R1 start/grad/dst/src/tiles, R2 startTile/src/image, R3 images, R6 row/srcImage,
+	// R7 rows, R8 input/srcRow, R9 cols
 	// V0-V1 sum[0:2], V2 weights/inputs, V3 inputs/weights, V4 weights/inputs, V5 weights, V6 inputs
-	MOVD prefetch+32(FP), R0
-	MOVD prefetchStep+104(FP), R1
-	MOVD srcPixel+96(FP), R2
-	LSL  $2, R2, R2
+	MOVD srcPixel+96(FP), R0
+	LSL  $2, R0, R0
 
 	// For each tile of 1×8, inputs by gradients.
 tile:
-	MOVD start+8(FP), R3
+	MOVD start+8(FP), R1
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	FMOVQ 0(R3), F0
-	FMOVQ 16(R3), F1
-	MOVD  startTile+48(FP), R6
-	LSL   $2, R6, R6
-	ADD   R6, R3, R3
-	MOVD  R3, start+8(FP)
-	MOVD  grad+24(FP), R3
-	MOVD  src+16(FP), R6
-	MOVD  images+56(FP), R7
+	FMOVQ 0(R1), F0
+	FMOVQ 16(R1), F1
+	MOVD  startTile+48(FP), R2
+	LSL   $2, R2, R2
+	ADD   R2, R1, R1
+	MOVD  R1, start+8(FP)
+	MOVD  grad+24(FP), R1
+	MOVD  src+16(FP), R2
+	MOVD  images+56(FP), R3
 
 	// For each image.
 image:
-	MOVD R6, R8
-	MOVD rows+64(FP), R9
+	MOVD R2, R6
+	MOVD rows+64(FP), R7
 
 	// For each row of pixels.
 row:
-	MOVD R8, R10
-	MOVD cols+72(FP), R11
-	SUBS $4, R11, R11
+	MOVD R6, R8
+	MOVD cols+72(FP), R9
+	SUBS $4, R9, R9
 	BLT  k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	PRFM  4096(R3), PLDL1KEEP
-	PRFM  4160(R3), PLDL1KEEP
-	FMOVQ 0(R3), F2
-	FMOVS 0(R10), F3
-	ADD   R2, R10, R10
-	FMOVQ 16(R3), F4
-	FMOVQ 32(R3), F5
-	FMOVS 0(R10), F6
-	ADD   R2, R10, R10
+	PRFM  4096(R1), PLDL1KEEP
+	PRFM  4160(R1), PLDL1KEEP
+	FMOVQ 0(R1), F2
+	FMOVS 0(R8), F3
+	ADD   R0, R8, R8
+	FMOVQ 16(R1), F4
+	FMOVQ 32(R1), F5
+	FMOVS 0(R8), F6
+	ADD   R0, R8, R8
 	WORD  $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
-	FMOVQ 48(R3), F2
+	FMOVQ 48(R1), F2
 	WORD  $0x4f831081 // fmla v1.4s, v4.4s, v3.s[0]
-	FMOVQ 64(R3), F3
+	FMOVQ 64(R1), F3
 	WORD  $0x4f8610a0 // fmla v0.4s, v5.4s, v6.s[0]
-	FMOVS 0(R10), F4
-	ADD   R2, R10, R10
+	FMOVS 0(R8), F4
+	ADD   R0, R8, R8
 	WORD  $0x4f861041 // fmla v1.4s, v2.4s, v6.s[0]
-	FMOVQ 80(R3), F2
+	FMOVQ 80(R1), F2
 	WORD  $0x4f841060 // fmla v0.4s, v3.4s, v4.s[0]
-	FMOVQ 96(R3), F3
+	FMOVQ 96(R1), F3
 	WORD  $0x4f841041 // fmla v1.4s, v2.4s, v4.s[0]
-	FMOVS 0(R10), F2
-	ADD   R2, R10, R10
-	FMOVQ 112(R3), F4
+	FMOVS 0(R8), F2
+	ADD   R0, R8, R8
+	FMOVQ 112(R1), F4
 	WORD  $0x4f821060 // fmla v0.4s, v3.4s, v2.s[0]
 	WORD  $0x4f821081 // fmla v1.4s, v4.4s, v2.s[0]
-	ADD   $128, R3, R3
-	PRFM  0(R0), PLDL1KEEP
-	ADD   R1<<2, R0, R0
-	SUBS  $4, R11, R11
+	ADD   $128, R1, R1
+	SUBS  $4, R9, R9
 	BGE   k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDS $4, R11, R11
+	ADDS $4, R9, R9
 	BEQ  k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	PRFM  4096(R3), PLDL1KEEP
-	FMOVQ 0(R3), F2
-	FMOVS 0(R10), F3
-	ADD   R2, R10, R10
-	FMOVQ 16(R3), F4
+	PRFM  4096(R1), PLDL1KEEP
+	FMOVQ 0(R1), F2
+	FMOVS 0(R8), F3
+	ADD   R0, R8, R8
+	FMOVQ 16(R1), F4
 	WORD  $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
 	WORD  $0x4f831081 // fmla v1.4s, v4.4s, v3.s[0]
-	ADD   $32, R3, R3
-	PRFM  0(R0), PLDL1KEEP
-	ADD   R1, R0, R0
-	SUBS  $1, R11, R11
+	ADD   $32, R1, R1
+	SUBS  $1, R9, R9
 	BNE   k_one
 
 k_done:
-	MOVD  srcRow+88(FP), R10
-	LSL   $2, R10, R10
-	ADD   R10, R8, R8
-	SUBS  $1, R9, R9
-	BNE   row
-	MOVD  srcImage+80(FP), R8
+	MOVD  srcRow+88(FP), R8
 	LSL   $2, R8, R8
 	ADD   R8, R6, R6
 	SUBS  $1, R7, R7
-	BNE   image
-	MOVD  dst+0(FP), R3
-	FMOVQ F0, 0(R3)
-	FMOVQ F1, 16(R3)
-	ADD   $32, R3, R3
-	MOVD  R3, dst+0(FP)
-	MOVD  src+16(FP), R3
-	ADD   $4, R3, R3
-	MOVD  R3, src+16(FP)
-	MOVD  tiles+40(FP), R3
+	BNE   row
+	MOVD  srcImage+80(FP), R6
+	LSL   $2, R6, R6
+	ADD   R6, R2, R2
 	SUBS  $1, R3, R3
-	MOVD  R3, tiles+40(FP)
+	BNE   image
+	MOVD  dst+0(FP), R1
+	FMOVQ F0, 0(R1)
+	FMOVQ F1, 16(R1)
+	ADD   $32, R1, R1
+	MOVD  R1, dst+0(FP)
+	MOVD  src+16(FP), R1
+	ADD   $4, R1, R1
+	MOVD  R1, src+16(FP)
+	MOVD  tiles+40(FP), R1
+	SUBS  $1, R1, R1
+	MOVD  R1, tiles+40(FP)
 	BNE   tile
 	RET
 
-// func WeightGradient2x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient2x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: ASIMD
-TEXT ·WeightGradient2x8(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient2x8(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// R0 prefetch, R1 prefetchStep, R2 srcPixel, R3 start/grad/dst/src/tiles, R6 startTile/src/image,
-	// R7 images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// R0 srcPixel, R1 start/grad/dst/src/tiles, R2 startTile/src/image, R3 images, R6 row/srcImage,
+	// R7 rows, R8 input/srcRow, R9 cols
 	// V0-V3 sum[0:4], V4 weights/inputs, V5 inputs/weights, V6-V7 weights, V8 inputs, V9-V10 weights,
 	// V11 inputs
-	MOVD prefetch+32(FP), R0
-	MOVD prefetchStep+104(FP), R1
-	MOVD srcPixel+96(FP), R2
-	LSL  $2, R2, R2
+	MOVD srcPixel+96(FP), R0
+	LSL  $2, R0, R0
 
 	// For each tile of 2×8, inputs by gradients.
 tile:
-	MOVD start+8(FP), R3
+	MOVD start+8(FP), R1
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	FMOVQ 0(R3), F0
-	FMOVQ 16(R3), F1
-	FMOVQ 32(R3), F2
-	FMOVQ 48(R3), F3
-	MOVD  startTile+48(FP), R6
-	LSL   $2, R6, R6
-	ADD   R6, R3, R3
-	MOVD  R3, start+8(FP)
-	MOVD  grad+24(FP), R3
-	MOVD  src+16(FP), R6
-	MOVD  images+56(FP), R7
+	FMOVQ 0(R1), F0
+	FMOVQ 16(R1), F1
+	FMOVQ 32(R1), F2
+	FMOVQ 48(R1), F3
+	MOVD  startTile+48(FP), R2
+	LSL   $2, R2, R2
+	ADD   R2, R1, R1
+	MOVD  R1, start+8(FP)
+	MOVD  grad+24(FP), R1
+	MOVD  src+16(FP), R2
+	MOVD  images+56(FP), R3
 
 	// For each image.
 image:
-	MOVD R6, R8
-	MOVD rows+64(FP), R9
+	MOVD R2, R6
+	MOVD rows+64(FP), R7
 
 	// For each row of pixels.
 row:
-	MOVD R8, R10
-	MOVD cols+72(FP), R11
-	SUBS $4, R11, R11
+	MOVD R6, R8
+	MOVD cols+72(FP), R9
+	SUBS $4, R9, R9
 	BLT  k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	PRFM  4096(R3), PLDL1KEEP
-	PRFM  4160(R3), PLDL1KEEP
-	FMOVQ 0(R3), F4
-	FMOVD 0(R10), F5
-	ADD   R2, R10, R10
-	FMOVQ 16(R3), F6
-	FMOVQ 32(R3), F7
-	FMOVD 0(R10), F8
-	ADD   R2, R10, R10
+	PRFM  4096(R1), PLDL1KEEP
+	PRFM  4160(R1), PLDL1KEEP
+	FMOVQ 0(R1), F4
+	FMOVD 0(R8), F5
+	ADD   R0, R8, R8
+	FMOVQ 16(R1), F6
+	FMOVQ 32(R1), F7
+	FMOVD 0(R8), F8
+	ADD   R0, R8, R8
 	WORD  $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
-	FMOVQ 48(R3), F9
+	FMOVQ 48(R1), F9
 	WORD  $0x4f8510c1 // fmla v1.4s, v6.4s, v5.s[0]
-	FMOVQ 64(R3), F10
+	FMOVQ 64(R1), F10
 	WORD  $0x4fa51082 // fmla v2.4s, v4.4s, v5.s[1]
-	FMOVD 0(R10), F4
-	ADD   R2, R10, R10
+	FMOVD 0(R8), F4
+	ADD   R0, R8, R8
 	WORD  $0x4fa510c3 // fmla v3.4s, v6.4s, v5.s[1]
-	FMOVQ 80(R3), F5
+	FMOVQ 80(R1), F5
 	WORD  $0x4f8810e0 // fmla v0.4s, v7.4s, v8.s[0]
-	FMOVQ 96(R3), F6
+	FMOVQ 96(R1), F6
 	WORD  $0x4f881121 // fmla v1.4s, v9.4s, v8.s[0]
-	FMOVD 0(R10), F11
-	ADD   R2, R10, R10
+	FMOVD 0(R8), F11
+	ADD   R0, R8, R8
 	WORD  $0x4fa810e2 // fmla v2.4s, v7.4s, v8.s[1]
-	FMOVQ 112(R3), F7
+	FMOVQ 112(R1), F7
 	WORD  $0x4fa81123 // fmla v3.4s, v9.4s, v8.s[1]
 	WORD  $0x4f841140 // fmla v0.4s, v10.4s, v4.s[0]
 	WORD  $0x4f8410a1 // fmla v1.4s, v5.4s, v4.s[0]
@@ -200,141 +192,135 @@ k_block:
 	WORD  $0x4f8b10e1 // fmla v1.4s, v7.4s, v11.s[0]
 	WORD  $0x4fab10c2 // fmla v2.4s, v6.4s, v11.s[1]
 	WORD  $0x4fab10e3 // fmla v3.4s, v7.4s, v11.s[1]
-	ADD   $128, R3, R3
-	PRFM  0(R0), PLDL1KEEP
-	ADD   R1<<2, R0, R0
-	SUBS  $4, R11, R11
+	ADD   $128, R1, R1
+	SUBS  $4, R9, R9
 	BGE   k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDS $4, R11, R11
+	ADDS $4, R9, R9
 	BEQ  k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	PRFM  4096(R3), PLDL1KEEP
-	FMOVQ 0(R3), F4
-	FMOVD 0(R10), F5
-	ADD   R2, R10, R10
-	FMOVQ 16(R3), F6
+	PRFM  4096(R1), PLDL1KEEP
+	FMOVQ 0(R1), F4
+	FMOVD 0(R8), F5
+	ADD   R0, R8, R8
+	FMOVQ 16(R1), F6
 	WORD  $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
 	WORD  $0x4f8510c1 // fmla v1.4s, v6.4s, v5.s[0]
 	WORD  $0x4fa51082 // fmla v2.4s, v4.4s, v5.s[1]
 	WORD  $0x4fa510c3 // fmla v3.4s, v6.4s, v5.s[1]
-	ADD   $32, R3, R3
-	PRFM  0(R0), PLDL1KEEP
-	ADD   R1, R0, R0
-	SUBS  $1, R11, R11
+	ADD   $32, R1, R1
+	SUBS  $1, R9, R9
 	BNE   k_one
 
 k_done:
-	MOVD  srcRow+88(FP), R10
-	LSL   $2, R10, R10
-	ADD   R10, R8, R8
-	SUBS  $1, R9, R9
-	BNE   row
-	MOVD  srcImage+80(FP), R8
+	MOVD  srcRow+88(FP), R8
 	LSL   $2, R8, R8
 	ADD   R8, R6, R6
 	SUBS  $1, R7, R7
-	BNE   image
-	MOVD  dst+0(FP), R3
-	FMOVQ F0, 0(R3)
-	FMOVQ F1, 16(R3)
-	FMOVQ F2, 32(R3)
-	FMOVQ F3, 48(R3)
-	ADD   $64, R3, R3
-	MOVD  R3, dst+0(FP)
-	MOVD  src+16(FP), R3
-	ADD   $8, R3, R3
-	MOVD  R3, src+16(FP)
-	MOVD  tiles+40(FP), R3
+	BNE   row
+	MOVD  srcImage+80(FP), R6
+	LSL   $2, R6, R6
+	ADD   R6, R2, R2
 	SUBS  $1, R3, R3
-	MOVD  R3, tiles+40(FP)
+	BNE   image
+	MOVD  dst+0(FP), R1
+	FMOVQ F0, 0(R1)
+	FMOVQ F1, 16(R1)
+	FMOVQ F2, 32(R1)
+	FMOVQ F3, 48(R1)
+	ADD   $64, R1, R1
+	MOVD  R1, dst+0(FP)
+	MOVD  src+16(FP), R1
+	ADD   $8, R1, R1
+	MOVD  R1, src+16(FP)
+	MOVD  tiles+40(FP), R1
+	SUBS  $1, R1, R1
+	MOVD  R1, tiles+40(FP)
 	BNE   tile
 	RET
 
-// func WeightGradient3x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient3x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: ASIMD
-TEXT ·WeightGradient3x8(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient3x8(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// R0 prefetch, R1 prefetchStep, R2 srcPixel, R3 start/grad/dst/src/tiles, R6 startTile/src/image,
-	// R7 images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// R0 srcPixel, R1 start/grad/dst/src/tiles, R2 startTile/src/image, R3 images, R6 row/srcImage,
+	// R7 rows, R8 input/srcRow, R9 cols
 	// V0-V5 sum[0:6], V6 weights/inputs, V7 inputs/weights, V8 weights, V9 inputs, V10 weights/inputs,
 	// V11 inputs/weights, V12 weights, V13 inputs
-	MOVD prefetch+32(FP), R0
-	MOVD prefetchStep+104(FP), R1
-	MOVD srcPixel+96(FP), R2
-	LSL  $2, R2, R2
+	MOVD srcPixel+96(FP), R0
+	LSL  $2, R0, R0
 
 	// For each tile of 3×8, inputs by gradients.
 tile:
-	MOVD start+8(FP), R3
+	MOVD start+8(FP), R1
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	FMOVQ 0(R3), F0
-	FMOVQ 16(R3), F1
-	FMOVQ 32(R3), F2
-	FMOVQ 48(R3), F3
-	FMOVQ 64(R3), F4
-	FMOVQ 80(R3), F5
-	MOVD  startTile+48(FP), R6
-	LSL   $2, R6, R6
-	ADD   R6, R3, R3
-	MOVD  R3, start+8(FP)
-	MOVD  grad+24(FP), R3
-	MOVD  src+16(FP), R6
-	MOVD  images+56(FP), R7
+	FMOVQ 0(R1), F0
+	FMOVQ 16(R1), F1
+	FMOVQ 32(R1), F2
+	FMOVQ 48(R1), F3
+	FMOVQ 64(R1), F4
+	FMOVQ 80(R1), F5
+	MOVD  startTile+48(FP), R2
+	LSL   $2, R2, R2
+	ADD   R2, R1, R1
+	MOVD  R1, start+8(FP)
+	MOVD  grad+24(FP), R1
+	MOVD  src+16(FP), R2
+	MOVD  images+56(FP), R3
 
 	// For each image.
 image:
-	MOVD R6, R8
-	MOVD rows+64(FP), R9
+	MOVD R2, R6
+	MOVD rows+64(FP), R7
 
 	// For each row of pixels.
 row:
-	MOVD R8, R10
-	MOVD cols+72(FP), R11
-	SUBS $4, R11, R11
+	MOVD R6, R8
+	MOVD cols+72(FP), R9
+	SUBS $4, R9, R9
 	BLT  k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	FMOVQ 0(R3), F6
-	FMOVD 0(R10), F7
-	FMOVQ 16(R3), F8
-	FMOVS 8(R10), F9
-	ADD   R2, R10, R10
-	FMOVQ 32(R3), F10
+	FMOVQ 0(R1), F6
+	FMOVD 0(R8), F7
+	FMOVQ 16(R1), F8
+	FMOVS 8(R8), F9
+	ADD   R0, R8, R8
+	FMOVQ 32(R1), F10
 	WORD  $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
-	FMOVD 0(R10), F11
+	FMOVD 0(R8), F11
 	WORD  $0x4f871101 // fmla v1.4s, v8.4s, v7.s[0]
-	FMOVQ 48(R3), F12
+	FMOVQ 48(R1), F12
 	WORD  $0x4fa710c2 // fmla v2.4s, v6.4s, v7.s[1]
-	FMOVS 8(R10), F13
-	ADD   R2, R10, R10
+	FMOVS 8(R8), F13
+	ADD   R0, R8, R8
 	WORD  $0x4fa71103 // fmla v3.4s, v8.4s, v7.s[1]
-	FMOVQ 64(R3), F7
+	FMOVQ 64(R1), F7
 	WORD  $0x4f8910c4 // fmla v4.4s, v6.4s, v9.s[0]
-	FMOVD 0(R10), F6
+	FMOVD 0(R8), F6
 	WORD  $0x4f891105 // fmla v5.4s, v8.4s, v9.s[0]
-	FMOVQ 80(R3), F8
+	FMOVQ 80(R1), F8
 	WORD  $0x4f8b1140 // fmla v0.4s, v10.4s, v11.s[0]
 	WORD  $0x4f8b1181 // fmla v1.4s, v12.4s, v11.s[0]
-	FMOVS 8(R10), F9
-	ADD   R2, R10, R10
+	FMOVS 8(R8), F9
+	ADD   R0, R8, R8
 	WORD  $0x4fab1142 // fmla v2.4s, v10.4s, v11.s[1]
 	WORD  $0x4fab1183 // fmla v3.4s, v12.4s, v11.s[1]
-	FMOVQ 96(R3), F11
+	FMOVQ 96(R1), F11
 	WORD  $0x4f8d1144 // fmla v4.4s, v10.4s, v13.s[0]
-	FMOVD 0(R10), F10
+	FMOVD 0(R8), F10
 	WORD  $0x4f8d1185 // fmla v5.4s, v12.4s, v13.s[0]
-	FMOVQ 112(R3), F12
+	FMOVQ 112(R1), F12
 	WORD  $0x4f8610e0 // fmla v0.4s, v7.4s, v6.s[0]
 	WORD  $0x4f861101 // fmla v1.4s, v8.4s, v6.s[0]
-	FMOVS 8(R10), F13
-	ADD   R2, R10, R10
+	FMOVS 8(R8), F13
+	ADD   R0, R8, R8
 	WORD  $0x4fa610e2 // fmla v2.4s, v7.4s, v6.s[1]
 	WORD  $0x4fa61103 // fmla v3.4s, v8.4s, v6.s[1]
 	WORD  $0x4f8910e4 // fmla v4.4s, v7.4s, v9.s[0]
@@ -345,121 +331,115 @@ k_block:
 	WORD  $0x4faa1183 // fmla v3.4s, v12.4s, v10.s[1]
 	WORD  $0x4f8d1164 // fmla v4.4s, v11.4s, v13.s[0]
 	WORD  $0x4f8d1185 // fmla v5.4s, v12.4s, v13.s[0]
-	ADD   $128, R3, R3
-	PRFM  0(R0), PLDL1KEEP
-	ADD   R1<<2, R0, R0
-	SUBS  $4, R11, R11
+	ADD   $128, R1, R1
+	SUBS  $4, R9, R9
 	BGE   k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDS $4, R11, R11
+	ADDS $4, R9, R9
 	BEQ  k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	FMOVQ 0(R3), F6
-	FMOVD 0(R10), F7
-	FMOVQ 16(R3), F8
-	FMOVS 8(R10), F9
-	ADD   R2, R10, R10
+	FMOVQ 0(R1), F6
+	FMOVD 0(R8), F7
+	FMOVQ 16(R1), F8
+	FMOVS 8(R8), F9
+	ADD   R0, R8, R8
 	WORD  $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
 	WORD  $0x4f871101 // fmla v1.4s, v8.4s, v7.s[0]
 	WORD  $0x4fa710c2 // fmla v2.4s, v6.4s, v7.s[1]
 	WORD  $0x4fa71103 // fmla v3.4s, v8.4s, v7.s[1]
 	WORD  $0x4f8910c4 // fmla v4.4s, v6.4s, v9.s[0]
 	WORD  $0x4f891105 // fmla v5.4s, v8.4s, v9.s[0]
-	ADD   $32, R3, R3
-	PRFM  0(R0), PLDL1KEEP
-	ADD   R1, R0, R0
-	SUBS  $1, R11, R11
+	ADD   $32, R1, R1
+	SUBS  $1, R9, R9
 	BNE   k_one
 
 k_done:
-	MOVD  srcRow+88(FP), R10
-	LSL   $2, R10, R10
-	ADD   R10, R8, R8
-	SUBS  $1, R9, R9
-	BNE   row
-	MOVD  srcImage+80(FP), R8
+	MOVD  srcRow+88(FP), R8
 	LSL   $2, R8, R8
 	ADD   R8, R6, R6
 	SUBS  $1, R7, R7
-	BNE   image
-	MOVD  dst+0(FP), R3
-	FMOVQ F0, 0(R3)
-	FMOVQ F1, 16(R3)
-	FMOVQ F2, 32(R3)
-	FMOVQ F3, 48(R3)
-	FMOVQ F4, 64(R3)
-	FMOVQ F5, 80(R3)
-	ADD   $96, R3, R3
-	MOVD  R3, dst+0(FP)
-	MOVD  src+16(FP), R3
-	ADD   $12, R3, R3
-	MOVD  R3, src+16(FP)
-	MOVD  tiles+40(FP), R3
+	BNE   row
+	MOVD  srcImage+80(FP), R6
+	LSL   $2, R6, R6
+	ADD   R6, R2, R2
 	SUBS  $1, R3, R3
-	MOVD  R3, tiles+40(FP)
+	BNE   image
+	MOVD  dst+0(FP), R1
+	FMOVQ F0, 0(R1)
+	FMOVQ F1, 16(R1)
+	FMOVQ F2, 32(R1)
+	FMOVQ F3, 48(R1)
+	FMOVQ F4, 64(R1)
+	FMOVQ F5, 80(R1)
+	ADD   $96, R1, R1
+	MOVD  R1, dst+0(FP)
+	MOVD  src+16(FP), R1
+	ADD   $12, R1, R1
+	MOVD  R1, src+16(FP)
+	MOVD  tiles+40(FP), R1
+	SUBS  $1, R1, R1
+	MOVD  R1, tiles+40(FP)
 	BNE   tile
 	RET
 
-// func WeightGradient4x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient4x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: ASIMD
-TEXT ·WeightGradient4x8(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient4x8(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// R0 prefetch, R1 prefetchStep, R2 srcPixel, R3 start/grad/dst/src/tiles, R6 startTile/src/image,
-	// R7 images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// R0 srcPixel, R1 start/grad/dst/src/tiles, R2 startTile/src/image, R3 images, R6 row/srcImage,
+	// R7 rows, R8 input/srcRow, R9 cols
 	// V0-V7 sum[0:8], V8 weights, V9 inputs, V10-V11 weights, V12 inputs, V13 weights
-	MOVD prefetch+32(FP), R0
-	MOVD prefetchStep+104(FP), R1
-	MOVD srcPixel+96(FP), R2
-	LSL  $2, R2, R2
+	MOVD srcPixel+96(FP), R0
+	LSL  $2, R0, R0
 
 	// For each tile of 4×8, inputs by gradients.
 tile:
-	MOVD start+8(FP), R3
+	MOVD start+8(FP), R1
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	FMOVQ 0(R3), F0
-	FMOVQ 16(R3), F1
-	FMOVQ 32(R3), F2
-	FMOVQ 48(R3), F3
-	FMOVQ 64(R3), F4
-	FMOVQ 80(R3), F5
-	FMOVQ 96(R3), F6
-	FMOVQ 112(R3), F7
-	MOVD  startTile+48(FP), R6
-	LSL   $2, R6, R6
-	ADD   R6, R3, R3
-	MOVD  R3, start+8(FP)
-	MOVD  grad+24(FP), R3
-	MOVD  src+16(FP), R6
-	MOVD  images+56(FP), R7
+	FMOVQ 0(R1), F0
+	FMOVQ 16(R1), F1
+	FMOVQ 32(R1), F2
+	FMOVQ 48(R1), F3
+	FMOVQ 64(R1), F4
+	FMOVQ 80(R1), F5
+	FMOVQ 96(R1), F6
+	FMOVQ 112(R1), F7
+	MOVD  startTile+48(FP), R2
+	LSL   $2, R2, R2
+	ADD   R2, R1, R1
+	MOVD  R1, start+8(FP)
+	MOVD  grad+24(FP), R1
+	MOVD  src+16(FP), R2
+	MOVD  images+56(FP), R3
 
 	// For each image.
 image:
-	MOVD R6, R8
-	MOVD rows+64(FP), R9
+	MOVD R2, R6
+	MOVD rows+64(FP), R7
 
 	// For each row of pixels.
 row:
-	MOVD R8, R10
-	MOVD cols+72(FP), R11
-	SUBS $4, R11, R11
+	MOVD R6, R8
+	MOVD cols+72(FP), R9
+	SUBS $4, R9, R9
 	BLT  k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	FMOVQ 0(R3), F8
-	FMOVQ 0(R10), F9
-	ADD   R2, R10, R10
-	FMOVQ 16(R3), F10
-	FMOVQ 32(R3), F11
-	FMOVQ 0(R10), F12
-	ADD   R2, R10, R10
+	FMOVQ 0(R1), F8
+	FMOVQ 0(R8), F9
+	ADD   R0, R8, R8
+	FMOVQ 16(R1), F10
+	FMOVQ 32(R1), F11
+	FMOVQ 0(R8), F12
+	ADD   R0, R8, R8
 	WORD  $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
-	FMOVQ 48(R3), F13
+	FMOVQ 48(R1), F13
 	WORD  $0x4f891141 // fmla v1.4s, v10.4s, v9.s[0]
 	WORD  $0x4fa91102 // fmla v2.4s, v8.4s, v9.s[1]
 	WORD  $0x4fa91143 // fmla v3.4s, v10.4s, v9.s[1]
@@ -467,24 +447,24 @@ k_block:
 	WORD  $0x4f891945 // fmla v5.4s, v10.4s, v9.s[2]
 	WORD  $0x4fa91906 // fmla v6.4s, v8.4s, v9.s[3]
 	WORD  $0x4fa91947 // fmla v7.4s, v10.4s, v9.s[3]
-	FMOVQ 64(R3), F8
+	FMOVQ 64(R1), F8
 	WORD  $0x4f8c1160 // fmla v0.4s, v11.4s, v12.s[0]
-	FMOVQ 0(R10), F9
-	ADD   R2, R10, R10
+	FMOVQ 0(R8), F9
+	ADD   R0, R8, R8
 	WORD  $0x4f8c11a1 // fmla v1.4s, v13.4s, v12.s[0]
-	FMOVQ 80(R3), F10
+	FMOVQ 80(R1), F10
 	WORD  $0x4fac1162 // fmla v2.4s, v11.4s, v12.s[1]
 	WORD  $0x4fac11a3 // fmla v3.4s, v13.4s, v12.s[1]
 	WORD  $0x4f8c1964 // fmla v4.4s, v11.4s, v12.s[2]
 	WORD  $0x4f8c19a5 // fmla v5.4s, v13.4s, v12.s[2]
 	WORD  $0x4fac1966 // fmla v6.4s, v11.4s, v12.s[3]
 	WORD  $0x4fac19a7 // fmla v7.4s, v13.4s, v12.s[3]
-	FMOVQ 96(R3), F11
+	FMOVQ 96(R1), F11
 	WORD  $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
-	FMOVQ 0(R10), F12
-	ADD   R2, R10, R10
+	FMOVQ 0(R8), F12
+	ADD   R0, R8, R8
 	WORD  $0x4f891141 // fmla v1.4s, v10.4s, v9.s[0]
-	FMOVQ 112(R3), F13
+	FMOVQ 112(R1), F13
 	WORD  $0x4fa91102 // fmla v2.4s, v8.4s, v9.s[1]
 	WORD  $0x4fa91143 // fmla v3.4s, v10.4s, v9.s[1]
 	WORD  $0x4f891904 // fmla v4.4s, v8.4s, v9.s[2]
@@ -499,23 +479,21 @@ k_block:
 	WORD  $0x4f8c19a5 // fmla v5.4s, v13.4s, v12.s[2]
 	WORD  $0x4fac1966 // fmla v6.4s, v11.4s, v12.s[3]
 	WORD  $0x4fac19a7 // fmla v7.4s, v13.4s, v12.s[3]
-	ADD   $128, R3, R3
-	PRFM  0(R0), PLDL1KEEP
-	ADD   R1<<2, R0, R0
-	SUBS  $4, R11, R11
+	ADD   $128, R1, R1
+	SUBS  $4, R9, R9
 	BGE   k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDS $4, R11, R11
+	ADDS $4, R9, R9
 	BEQ  k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	FMOVQ 0(R3), F8
-	FMOVQ 0(R10), F9
-	ADD   R2, R10, R10
-	FMOVQ 16(R3), F10
+	FMOVQ 0(R1), F8
+	FMOVQ 0(R8), F9
+	ADD   R0, R8, R8
+	FMOVQ 16(R1), F10
 	WORD  $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
 	WORD  $0x4f891141 // fmla v1.4s, v10.4s, v9.s[0]
 	WORD  $0x4fa91102 // fmla v2.4s, v8.4s, v9.s[1]
@@ -524,104 +502,100 @@ k_one:
 	WORD  $0x4f891945 // fmla v5.4s, v10.4s, v9.s[2]
 	WORD  $0x4fa91906 // fmla v6.4s, v8.4s, v9.s[3]
 	WORD  $0x4fa91947 // fmla v7.4s, v10.4s, v9.s[3]
-	ADD   $32, R3, R3
-	PRFM  0(R0), PLDL1KEEP
-	ADD   R1, R0, R0
-	SUBS  $1, R11, R11
+	ADD   $32, R1, R1
+	SUBS  $1, R9, R9
 	BNE   k_one
 
 k_done:
-	MOVD  srcRow+88(FP), R10
-	LSL   $2, R10, R10
-	ADD   R10, R8, R8
-	SUBS  $1, R9, R9
-	BNE   row
-	MOVD  srcImage+80(FP), R8
+	MOVD  srcRow+88(FP), R8
 	LSL   $2, R8, R8
 	ADD   R8, R6, R6
 	SUBS  $1, R7, R7
-	BNE   image
-	MOVD  dst+0(FP), R3
-	FMOVQ F0, 0(R3)
-	FMOVQ F1, 16(R3)
-	FMOVQ F2, 32(R3)
-	FMOVQ F3, 48(R3)
-	FMOVQ F4, 64(R3)
-	FMOVQ F5, 80(R3)
-	FMOVQ F6, 96(R3)
-	FMOVQ F7, 112(R3)
-	ADD   $128, R3, R3
-	MOVD  R3, dst+0(FP)
-	MOVD  src+16(FP), R3
-	ADD   $16, R3, R3
-	MOVD  R3, src+16(FP)
-	MOVD  tiles+40(FP), R3
+	BNE   row
+	MOVD  srcImage+80(FP), R6
+	LSL   $2, R6, R6
+	ADD   R6, R2, R2
 	SUBS  $1, R3, R3
-	MOVD  R3, tiles+40(FP)
+	BNE   image
+	MOVD  dst+0(FP), R1
+	FMOVQ F0, 0(R1)
+	FMOVQ F1, 16(R1)
+	FMOVQ F2, 32(R1)
+	FMOVQ F3, 48(R1)
+	FMOVQ F4, 64(R1)
+	FMOVQ F5, 80(R1)
+	FMOVQ F6, 96(R1)
+	FMOVQ F7, 112(R1)
+	ADD   $128, R1, R1
+	MOVD  R1, dst+0(FP)
+	MOVD  src+16(FP), R1
+	ADD   $16, R1, R1
+	MOVD  R1, src+16(FP)
+	MOVD  tiles+40(FP), R1
+	SUBS  $1, R1, R1
+	MOVD  R1, tiles+40(FP)
 	BNE   tile
 	RET
 
-// func WeightGradient5x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient5x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: ASIMD
-TEXT ·WeightGradient5x8(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient5x8(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// R0 prefetch, R1 prefetchStep, R2 srcPixel, R3 start/grad/dst/src/tiles, R6 startTile/src/image,
-	// R7 images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// R0 srcPixel, R1 start/grad/dst/src/tiles, R2 startTile/src/image, R3 images, R6 row/srcImage,
+	// R7 rows, R8 input/srcRow, R9 cols
 	// V0-V9 sum[0:10], V10 weights/inputs, V11 inputs/weights, V12 weights/inputs, V13 inputs/weights,
 	// V14 weights, V15 inputs, V16 weights
-	MOVD prefetch+32(FP), R0
-	MOVD prefetchStep+104(FP), R1
-	MOVD srcPixel+96(FP), R2
-	LSL  $2, R2, R2
+	MOVD srcPixel+96(FP), R0
+	LSL  $2, R0, R0
 
 	// For each tile of 5×8, inputs by gradients.
 tile:
-	MOVD start+8(FP), R3
+	MOVD start+8(FP), R1
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	FMOVQ 0(R3), F0
-	FMOVQ 16(R3), F1
-	FMOVQ 32(R3), F2
-	FMOVQ 48(R3), F3
-	FMOVQ 64(R3), F4
-	FMOVQ 80(R3), F5
-	FMOVQ 96(R3), F6
-	FMOVQ 112(R3), F7
-	FMOVQ 128(R3), F8
-	FMOVQ 144(R3), F9
-	MOVD  startTile+48(FP), R6
-	LSL   $2, R6, R6
-	ADD   R6, R3, R3
-	MOVD  R3, start+8(FP)
-	MOVD  grad+24(FP), R3
-	MOVD  src+16(FP), R6
-	MOVD  images+56(FP), R7
+	FMOVQ 0(R1), F0
+	FMOVQ 16(R1), F1
+	FMOVQ 32(R1), F2
+	FMOVQ 48(R1), F3
+	FMOVQ 64(R1), F4
+	FMOVQ 80(R1), F5
+	FMOVQ 96(R1), F6
+	FMOVQ 112(R1), F7
+	FMOVQ 128(R1), F8
+	FMOVQ 144(R1), F9
+	MOVD  startTile+48(FP), R2
+	LSL   $2, R2, R2
+	ADD   R2, R1, R1
+	MOVD  R1, start+8(FP)
+	MOVD  grad+24(FP), R1
+	MOVD  src+16(FP), R2
+	MOVD  images+56(FP), R3
 
 	// For each image.
 image:
-	MOVD R6, R8
-	MOVD rows+64(FP), R9
+	MOVD R2, R6
+	MOVD rows+64(FP), R7
 
 	// For each row of pixels.
 row:
-	MOVD R8, R10
-	MOVD cols+72(FP), R11
-	SUBS $4, R11, R11
+	MOVD R6, R8
+	MOVD cols+72(FP), R9
+	SUBS $4, R9, R9
 	BLT  k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	FMOVQ 0(R3), F10
-	FMOVQ 0(R10), F11
-	FMOVQ 16(R3), F12
-	FMOVQ 4(R10), F13
-	ADD   R2, R10, R10
-	FMOVQ 32(R3), F14
+	FMOVQ 0(R1), F10
+	FMOVQ 0(R8), F11
+	FMOVQ 16(R1), F12
+	FMOVQ 4(R8), F13
+	ADD   R0, R8, R8
+	FMOVQ 32(R1), F14
 	WORD  $0x4f8b1140 // fmla v0.4s, v10.4s, v11.s[0]
 	WORD  $0x4f8b1181 // fmla v1.4s, v12.4s, v11.s[0]
-	FMOVQ 0(R10), F15
+	FMOVQ 0(R8), F15
 	WORD  $0x4fab1142 // fmla v2.4s, v10.4s, v11.s[1]
-	FMOVQ 48(R3), F16
+	FMOVQ 48(R1), F16
 	WORD  $0x4fab1183 // fmla v3.4s, v12.4s, v11.s[1]
 	WORD  $0x4f8b1944 // fmla v4.4s, v10.4s, v11.s[2]
 	WORD  $0x4f8b1985 // fmla v5.4s, v12.4s, v11.s[2]
@@ -629,38 +603,38 @@ k_block:
 	WORD  $0x4fab1987 // fmla v7.4s, v12.4s, v11.s[3]
 	WORD  $0x4fad1948 // fmla v8.4s, v10.4s, v13.s[3]
 	WORD  $0x4fad1989 // fmla v9.4s, v12.4s, v13.s[3]
-	FMOVQ 4(R10), F10
-	ADD   R2, R10, R10
+	FMOVQ 4(R8), F10
+	ADD   R0, R8, R8
 	WORD  $0x4f8f11c0 // fmla v0.4s, v14.4s, v15.s[0]
 	WORD  $0x4f8f1201 // fmla v1.4s, v16.4s, v15.s[0]
-	FMOVQ 64(R3), F11
+	FMOVQ 64(R1), F11
 	WORD  $0x4faf11c2 // fmla v2.4s, v14.4s, v15.s[1]
-	FMOVQ 0(R10), F12
+	FMOVQ 0(R8), F12
 	WORD  $0x4faf1203 // fmla v3.4s, v16.4s, v15.s[1]
-	FMOVQ 80(R3), F13
+	FMOVQ 80(R1), F13
 	WORD  $0x4f8f19c4 // fmla v4.4s, v14.4s, v15.s[2]
 	WORD  $0x4f8f1a05 // fmla v5.4s, v16.4s, v15.s[2]
 	WORD  $0x4faf19c6 // fmla v6.4s, v14.4s, v15.s[3]
 	WORD  $0x4faf1a07 // fmla v7.4s, v16.4s, v15.s[3]
 	WORD  $0x4faa19c8 // fmla v8.4s, v14.4s, v10.s[3]
 	WORD  $0x4faa1a09 // fmla v9.4s, v16.4s, v10.s[3]
-	FMOVQ 4(R10), F10
-	ADD   R2, R10, R10
+	FMOVQ 4(R8), F10
+	ADD   R0, R8, R8
 	WORD  $0x4f8c1160 // fmla v0.4s, v11.4s, v12.s[0]
 	WORD  $0x4f8c11a1 // fmla v1.4s, v13.4s, v12.s[0]
-	FMOVQ 96(R3), F14
+	FMOVQ 96(R1), F14
 	WORD  $0x4fac1162 // fmla v2.4s, v11.4s, v12.s[1]
-	FMOVQ 0(R10), F15
+	FMOVQ 0(R8), F15
 	WORD  $0x4fac11a3 // fmla v3.4s, v13.4s, v12.s[1]
-	FMOVQ 112(R3), F16
+	FMOVQ 112(R1), F16
 	WORD  $0x4f8c1964 // fmla v4.4s, v11.4s, v12.s[2]
 	WORD  $0x4f8c19a5 // fmla v5.4s, v13.4s, v12.s[2]
 	WORD  $0x4fac1966 // fmla v6.4s, v11.4s, v12.s[3]
 	WORD  $0x4fac19a7 // fmla v7.4s, v13.4s, v12.s[3]
 	WORD  $0x4faa1968 // fmla v8.4s, v11.4s, v10.s[3]
 	WORD  $0x4faa19a9 // fmla v9.4s, v13.4s, v10.s[3]
-	FMOVQ 4(R10), F10
-	ADD   R2, R10, R10
+	FMOVQ 4(R8), F10
+	ADD   R0, R8, R8
 	WORD  $0x4f8f11c0 // fmla v0.4s, v14.4s, v15.s[0]
 	WORD  $0x4f8f1201 // fmla v1.4s, v16.4s, v15.s[0]
 	WORD  $0x4faf11c2 // fmla v2.4s, v14.4s, v15.s[1]
@@ -671,24 +645,22 @@ k_block:
 	WORD  $0x4faf1a07 // fmla v7.4s, v16.4s, v15.s[3]
 	WORD  $0x4faa19c8 // fmla v8.4s, v14.4s, v10.s[3]
 	WORD  $0x4faa1a09 // fmla v9.4s, v16.4s, v10.s[3]
-	ADD   $128, R3, R3
-	PRFM  0(R0), PLDL1KEEP
-	ADD   R1<<2, R0, R0
-	SUBS  $4, R11, R11
+	ADD   $128, R1, R1
+	SUBS  $4, R9, R9
 	BGE   k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDS $4, R11, R11
+	ADDS $4, R9, R9
 	BEQ  k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	FMOVQ 0(R3), F10
-	FMOVQ 0(R10), F11
-	FMOVQ 16(R3), F12
-	FMOVQ 4(R10), F13
-	ADD   R2, R10, R10
+	FMOVQ 0(R1), F10
+	FMOVQ 0(R8), F11
+	FMOVQ 16(R1), F12
+	FMOVQ 4(R8), F13
+	ADD   R0, R8, R8
 	WORD  $0x4f8b1140 // fmla v0.4s, v10.4s, v11.s[0]
 	WORD  $0x4f8b1181 // fmla v1.4s, v12.4s, v11.s[0]
 	WORD  $0x4fab1142 // fmla v2.4s, v10.4s, v11.s[1]
@@ -699,110 +671,106 @@ k_one:
 	WORD  $0x4fab1987 // fmla v7.4s, v12.4s, v11.s[3]
 	WORD  $0x4fad1948 // fmla v8.4s, v10.4s, v13.s[3]
 	WORD  $0x4fad1989 // fmla v9.4s, v12.4s, v13.s[3]
-	ADD   $32, R3, R3
-	PRFM  0(R0), PLDL1KEEP
-	ADD   R1, R0, R0
-	SUBS  $1, R11, R11
+	ADD   $32, R1, R1
+	SUBS  $1, R9, R9
 	BNE   k_one
 
 k_done:
-	MOVD  srcRow+88(FP), R10
-	LSL   $2, R10, R10
-	ADD   R10, R8, R8
-	SUBS  $1, R9, R9
-	BNE   row
-	MOVD  srcImage+80(FP), R8
+	MOVD  srcRow+88(FP), R8
 	LSL   $2, R8, R8
 	ADD   R8, R6, R6
 	SUBS  $1, R7, R7
-	BNE   image
-	MOVD  dst+0(FP), R3
-	FMOVQ F0, 0(R3)
-	FMOVQ F1, 16(R3)
-	FMOVQ F2, 32(R3)
-	FMOVQ F3, 48(R3)
-	FMOVQ F4, 64(R3)
-	FMOVQ F5, 80(R3)
-	FMOVQ F6, 96(R3)
-	FMOVQ F7, 112(R3)
-	FMOVQ F8, 128(R3)
-	FMOVQ F9, 144(R3)
-	ADD   $160, R3, R3
-	MOVD  R3, dst+0(FP)
-	MOVD  src+16(FP), R3
-	ADD   $20, R3, R3
-	MOVD  R3, src+16(FP)
-	MOVD  tiles+40(FP), R3
+	BNE   row
+	MOVD  srcImage+80(FP), R6
+	LSL   $2, R6, R6
+	ADD   R6, R2, R2
 	SUBS  $1, R3, R3
-	MOVD  R3, tiles+40(FP)
+	BNE   image
+	MOVD  dst+0(FP), R1
+	FMOVQ F0, 0(R1)
+	FMOVQ F1, 16(R1)
+	FMOVQ F2, 32(R1)
+	FMOVQ F3, 48(R1)
+	FMOVQ F4, 64(R1)
+	FMOVQ F5, 80(R1)
+	FMOVQ F6, 96(R1)
+	FMOVQ F7, 112(R1)
+	FMOVQ F8, 128(R1)
+	FMOVQ F9, 144(R1)
+	ADD   $160, R1, R1
+	MOVD  R1, dst+0(FP)
+	MOVD  src+16(FP), R1
+	ADD   $20, R1, R1
+	MOVD  R1, src+16(FP)
+	MOVD  tiles+40(FP), R1
+	SUBS  $1, R1, R1
+	MOVD  R1, tiles+40(FP)
 	BNE   tile
 	RET
 
-// func WeightGradient6x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient6x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: ASIMD
-TEXT ·WeightGradient6x8(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient6x8(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// R0 prefetch, R1 prefetchStep, R2 srcPixel, R3 start/grad/dst/src/tiles, R6 startTile/src/image,
-	// R7 images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// R0 srcPixel, R1 start/grad/dst/src/tiles, R2 startTile/src/image, R3 images, R6 row/srcImage,
+	// R7 rows, R8 input/srcRow, R9 cols
 	// V0-V11 sum[0:12], V12 weights/inputs, V13 inputs/weights, V14 weights/inputs, V15 inputs/weights,
 	// V16 weights, V17 inputs, V18 weights
-	MOVD prefetch+32(FP), R0
-	MOVD prefetchStep+104(FP), R1
-	MOVD srcPixel+96(FP), R2
-	LSL  $2, R2, R2
+	MOVD srcPixel+96(FP), R0
+	LSL  $2, R0, R0
 
 	// For each tile of 6×8, inputs by gradients.
 tile:
-	MOVD start+8(FP), R3
+	MOVD start+8(FP), R1
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	FMOVQ 0(R3), F0
-	FMOVQ 16(R3), F1
-	FMOVQ 32(R3), F2
-	FMOVQ 48(R3), F3
-	FMOVQ 64(R3), F4
-	FMOVQ 80(R3), F5
-	FMOVQ 96(R3), F6
-	FMOVQ 112(R3), F7
-	FMOVQ 128(R3), F8
-	FMOVQ 144(R3), F9
-	FMOVQ 160(R3), F10
-	FMOVQ 176(R3), F11
-	MOVD  startTile+48(FP), R6
-	LSL   $2, R6, R6
-	ADD   R6, R3, R3
-	MOVD  R3, start+8(FP)
-	MOVD  grad+24(FP), R3
-	MOVD  src+16(FP), R6
-	MOVD  images+56(FP), R7
+	FMOVQ 0(R1), F0
+	FMOVQ 16(R1), F1
+	FMOVQ 32(R1), F2
+	FMOVQ 48(R1), F3
+	FMOVQ 64(R1), F4
+	FMOVQ 80(R1), F5
+	FMOVQ 96(R1), F6
+	FMOVQ 112(R1), F7
+	FMOVQ 128(R1), F8
+	FMOVQ 144(R1), F9
+	FMOVQ 160(R1), F10
+	FMOVQ 176(R1), F11
+	MOVD  startTile+48(FP), R2
+	LSL   $2, R2, R2
+	ADD   R2, R1, R1
+	MOVD  R1, start+8(FP)
+	MOVD  grad+24(FP), R1
+	MOVD  src+16(FP), R2
+	MOVD  images+56(FP), R3
 
 	// For each image.
 image:
-	MOVD R6, R8
-	MOVD rows+64(FP), R9
+	MOVD R2, R6
+	MOVD rows+64(FP), R7
 
 	// For each row of pixels.
 row:
-	MOVD R8, R10
-	MOVD cols+72(FP), R11
-	SUBS $4, R11, R11
+	MOVD R6, R8
+	MOVD cols+72(FP), R9
+	SUBS $4, R9, R9
 	BLT  k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	FMOVQ 0(R3), F12
-	FMOVQ 0(R10), F13
-	FMOVQ 16(R3), F14
-	FMOVQ 8(R10), F15
-	ADD   R2, R10, R10
-	FMOVQ 32(R3), F16
+	FMOVQ 0(R1), F12
+	FMOVQ 0(R8), F13
+	FMOVQ 16(R1), F14
+	FMOVQ 8(R8), F15
+	ADD   R0, R8, R8
+	FMOVQ 32(R1), F16
 	WORD  $0x4f8d1180 // fmla v0.4s, v12.4s, v13.s[0]
 	WORD  $0x4f8d11c1 // fmla v1.4s, v14.4s, v13.s[0]
 	WORD  $0x4fad1182 // fmla v2.4s, v12.4s, v13.s[1]
 	WORD  $0x4fad11c3 // fmla v3.4s, v14.4s, v13.s[1]
-	FMOVQ 0(R10), F17
+	FMOVQ 0(R8), F17
 	WORD  $0x4f8d1984 // fmla v4.4s, v12.4s, v13.s[2]
-	FMOVQ 48(R3), F18
+	FMOVQ 48(R1), F18
 	WORD  $0x4f8d19c5 // fmla v5.4s, v14.4s, v13.s[2]
 	WORD  $0x4fad1986 // fmla v6.4s, v12.4s, v13.s[3]
 	WORD  $0x4fad19c7 // fmla v7.4s, v14.4s, v13.s[3]
@@ -810,42 +778,42 @@ k_block:
 	WORD  $0x4f8f19c9 // fmla v9.4s, v14.4s, v15.s[2]
 	WORD  $0x4faf198a // fmla v10.4s, v12.4s, v15.s[3]
 	WORD  $0x4faf19cb // fmla v11.4s, v14.4s, v15.s[3]
-	FMOVQ 8(R10), F12
-	ADD   R2, R10, R10
+	FMOVQ 8(R8), F12
+	ADD   R0, R8, R8
 	WORD  $0x4f911200 // fmla v0.4s, v16.4s, v17.s[0]
 	WORD  $0x4f911241 // fmla v1.4s, v18.4s, v17.s[0]
 	WORD  $0x4fb11202 // fmla v2.4s, v16.4s, v17.s[1]
 	WORD  $0x4fb11243 // fmla v3.4s, v18.4s, v17.s[1]
-	FMOVQ 64(R3), F13
+	FMOVQ 64(R1), F13
 	WORD  $0x4f911a04 // fmla v4.4s, v16.4s, v17.s[2]
-	FMOVQ 0(R10), F14
+	FMOVQ 0(R8), F14
 	WORD  $0x4f911a45 // fmla v5.4s, v18.4s, v17.s[2]
-	FMOVQ 80(R3), F15
+	FMOVQ 80(R1), F15
 	WORD  $0x4fb11a06 // fmla v6.4s, v16.4s, v17.s[3]
 	WORD  $0x4fb11a47 // fmla v7.4s, v18.4s, v17.s[3]
 	WORD  $0x4f8c1a08 // fmla v8.4s, v16.4s, v12.s[2]
 	WORD  $0x4f8c1a49 // fmla v9.4s, v18.4s, v12.s[2]
 	WORD  $0x4fac1a0a // fmla v10.4s, v16.4s, v12.s[3]
 	WORD  $0x4fac1a4b // fmla v11.4s, v18.4s, v12.s[3]
-	FMOVQ 8(R10), F12
-	ADD   R2, R10, R10
+	FMOVQ 8(R8), F12
+	ADD   R0, R8, R8
 	WORD  $0x4f8e11a0 // fmla v0.4s, v13.4s, v14.s[0]
 	WORD  $0x4f8e11e1 // fmla v1.4s, v15.4s, v14.s[0]
 	WORD  $0x4fae11a2 // fmla v2.4s, v13.4s, v14.s[1]
 	WORD  $0x4fae11e3 // fmla v3.4s, v15.4s, v14.s[1]
-	FMOVQ 96(R3), F16
+	FMOVQ 96(R1), F16
 	WORD  $0x4f8e19a4 // fmla v4.4s, v13.4s, v14.s[2]
-	FMOVQ 0(R10), F17
+	FMOVQ 0(R8), F17
 	WORD  $0x4f8e19e5 // fmla v5.4s, v15.4s, v14.s[2]
-	FMOVQ 112(R3), F18
+	FMOVQ 112(R1), F18
 	WORD  $0x4fae19a6 // fmla v6.4s, v13.4s, v14.s[3]
 	WORD  $0x4fae19e7 // fmla v7.4s, v15.4s, v14.s[3]
 	WORD  $0x4f8c19a8 // fmla v8.4s, v13.4s, v12.s[2]
 	WORD  $0x4f8c19e9 // fmla v9.4s, v15.4s, v12.s[2]
 	WORD  $0x4fac19aa // fmla v10.4s, v13.4s, v12.s[3]
 	WORD  $0x4fac19eb // fmla v11.4s, v15.4s, v12.s[3]
-	FMOVQ 8(R10), F12
-	ADD   R2, R10, R10
+	FMOVQ 8(R8), F12
+	ADD   R0, R8, R8
 	WORD  $0x4f911200 // fmla v0.4s, v16.4s, v17.s[0]
 	WORD  $0x4f911241 // fmla v1.4s, v18.4s, v17.s[0]
 	WORD  $0x4fb11202 // fmla v2.4s, v16.4s, v17.s[1]
@@ -858,24 +826,22 @@ k_block:
 	WORD  $0x4f8c1a49 // fmla v9.4s, v18.4s, v12.s[2]
 	WORD  $0x4fac1a0a // fmla v10.4s, v16.4s, v12.s[3]
 	WORD  $0x4fac1a4b // fmla v11.4s, v18.4s, v12.s[3]
-	ADD   $128, R3, R3
-	PRFM  0(R0), PLDL1KEEP
-	ADD   R1<<2, R0, R0
-	SUBS  $4, R11, R11
+	ADD   $128, R1, R1
+	SUBS  $4, R9, R9
 	BGE   k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDS $4, R11, R11
+	ADDS $4, R9, R9
 	BEQ  k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	FMOVQ 0(R3), F12
-	FMOVQ 0(R10), F13
-	FMOVQ 16(R3), F14
-	FMOVQ 8(R10), F15
-	ADD   R2, R10, R10
+	FMOVQ 0(R1), F12
+	FMOVQ 0(R8), F13
+	FMOVQ 16(R1), F14
+	FMOVQ 8(R8), F15
+	ADD   R0, R8, R8
 	WORD  $0x4f8d1180 // fmla v0.4s, v12.4s, v13.s[0]
 	WORD  $0x4f8d11c1 // fmla v1.4s, v14.4s, v13.s[0]
 	WORD  $0x4fad1182 // fmla v2.4s, v12.4s, v13.s[1]
@@ -888,116 +854,112 @@ k_one:
 	WORD  $0x4f8f19c9 // fmla v9.4s, v14.4s, v15.s[2]
 	WORD  $0x4faf198a // fmla v10.4s, v12.4s, v15.s[3]
 	WORD  $0x4faf19cb // fmla v11.4s, v14.4s, v15.s[3]
-	ADD   $32, R3, R3
-	PRFM  0(R0), PLDL1KEEP
-	ADD   R1, R0, R0
-	SUBS  $1, R11, R11
+	ADD   $32, R1, R1
+	SUBS  $1, R9, R9
 	BNE   k_one
 
 k_done:
-	MOVD  srcRow+88(FP), R10
-	LSL   $2, R10, R10
-	ADD   R10, R8, R8
-	SUBS  $1, R9, R9
-	BNE   row
-	MOVD  srcImage+80(FP), R8
+	MOVD  srcRow+88(FP), R8
 	LSL   $2, R8, R8
 	ADD   R8, R6, R6
 	SUBS  $1, R7, R7
-	BNE   image
-	MOVD  dst+0(FP), R3
-	FMOVQ F0, 0(R3)
-	FMOVQ F1, 16(R3)
-	FMOVQ F2, 32(R3)
-	FMOVQ F3, 48(R3)
-	FMOVQ F4, 64(R3)
-	FMOVQ F5, 80(R3)
-	FMOVQ F6, 96(R3)
-	FMOVQ F7, 112(R3)
-	FMOVQ F8, 128(R3)
-	FMOVQ F9, 144(R3)
-	FMOVQ F10, 160(R3)
-	FMOVQ F11, 176(R3)
-	ADD   $192, R3, R3
-	MOVD  R3, dst+0(FP)
-	MOVD  src+16(FP), R3
-	ADD   $24, R3, R3
-	MOVD  R3, src+16(FP)
-	MOVD  tiles+40(FP), R3
+	BNE   row
+	MOVD  srcImage+80(FP), R6
+	LSL   $2, R6, R6
+	ADD   R6, R2, R2
 	SUBS  $1, R3, R3
-	MOVD  R3, tiles+40(FP)
+	BNE   image
+	MOVD  dst+0(FP), R1
+	FMOVQ F0, 0(R1)
+	FMOVQ F1, 16(R1)
+	FMOVQ F2, 32(R1)
+	FMOVQ F3, 48(R1)
+	FMOVQ F4, 64(R1)
+	FMOVQ F5, 80(R1)
+	FMOVQ F6, 96(R1)
+	FMOVQ F7, 112(R1)
+	FMOVQ F8, 128(R1)
+	FMOVQ F9, 144(R1)
+	FMOVQ F10, 160(R1)
+	FMOVQ F11, 176(R1)
+	ADD   $192, R1, R1
+	MOVD  R1, dst+0(FP)
+	MOVD  src+16(FP), R1
+	ADD   $24, R1, R1
+	MOVD  R1, src+16(FP)
+	MOVD  tiles+40(FP), R1
+	SUBS  $1, R1, R1
+	MOVD  R1, tiles+40(FP)
 	BNE   tile
 	RET
 
-// func WeightGradient7x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient7x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: ASIMD
-TEXT ·WeightGradient7x8(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient7x8(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// R0 prefetch, R1 prefetchStep, R2 srcPixel, R3 start/grad/dst/src/tiles, R6 startTile/src/image,
-	// R7 images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// R0 srcPixel, R1 start/grad/dst/src/tiles, R2 startTile/src/image, R3 images, R6 row/srcImage,
+	// R7 rows, R8 input/srcRow, R9 cols
 	// V0-V13 sum[0:14], V14 weights/inputs, V15 inputs/weights, V16 weights/inputs, V17 inputs/weights,
 	// V18 weights, V19 inputs, V20 weights
-	MOVD prefetch+32(FP), R0
-	MOVD prefetchStep+104(FP), R1
-	MOVD srcPixel+96(FP), R2
-	LSL  $2, R2, R2
+	MOVD srcPixel+96(FP), R0
+	LSL  $2, R0, R0
 
 	// For each tile of 7×8, inputs by gradients.
 tile:
-	MOVD start+8(FP), R3
+	MOVD start+8(FP), R1
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	FMOVQ 0(R3), F0
-	FMOVQ 16(R3), F1
-	FMOVQ 32(R3), F2
-	FMOVQ 48(R3), F3
-	FMOVQ 64(R3), F4
-	FMOVQ 80(R3), F5
-	FMOVQ 96(R3), F6
-	FMOVQ 112(R3), F7
-	FMOVQ 128(R3), F8
-	FMOVQ 144(R3), F9
-	FMOVQ 160(R3), F10
-	FMOVQ 176(R3), F11
-	FMOVQ 192(R3), F12
-	FMOVQ 208(R3), F13
-	MOVD  startTile+48(FP), R6
-	LSL   $2, R6, R6
-	ADD   R6, R3, R3
-	MOVD  R3, start+8(FP)
-	MOVD  grad+24(FP), R3
-	MOVD  src+16(FP), R6
-	MOVD  images+56(FP), R7
+	FMOVQ 0(R1), F0
+	FMOVQ 16(R1), F1
+	FMOVQ 32(R1), F2
+	FMOVQ 48(R1), F3
+	FMOVQ 64(R1), F4
+	FMOVQ 80(R1), F5
+	FMOVQ 96(R1), F6
+	FMOVQ 112(R1), F7
+	FMOVQ 128(R1), F8
+	FMOVQ 144(R1), F9
+	FMOVQ 160(R1), F10
+	FMOVQ 176(R1), F11
+	FMOVQ 192(R1), F12
+	FMOVQ 208(R1), F13
+	MOVD  startTile+48(FP), R2
+	LSL   $2, R2, R2
+	ADD   R2, R1, R1
+	MOVD  R1, start+8(FP)
+	MOVD  grad+24(FP), R1
+	MOVD  src+16(FP), R2
+	MOVD  images+56(FP), R3
 
 	// For each image.
 image:
-	MOVD R6, R8
-	MOVD rows+64(FP), R9
+	MOVD R2, R6
+	MOVD rows+64(FP), R7
 
 	// For each row of pixels.
 row:
-	MOVD R8, R10
-	MOVD cols+72(FP), R11
-	SUBS $4, R11, R11
+	MOVD R6, R8
+	MOVD cols+72(FP), R9
+	SUBS $4, R9, R9
 	BLT  k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	FMOVQ 0(R3), F14
-	FMOVQ 0(R10), F15
-	FMOVQ 16(R3), F16
-	FMOVQ 12(R10), F17
-	ADD   R2, R10, R10
-	FMOVQ 32(R3), F18
+	FMOVQ 0(R1), F14
+	FMOVQ 0(R8), F15
+	FMOVQ 16(R1), F16
+	FMOVQ 12(R8), F17
+	ADD   R0, R8, R8
+	FMOVQ 32(R1), F18
 	WORD  $0x4f8f11c0 // fmla v0.4s, v14.4s, v15.s[0]
 	WORD  $0x4f8f1201 // fmla v1.4s, v16.4s, v15.s[0]
 	WORD  $0x4faf11c2 // fmla v2.4s, v14.4s, v15.s[1]
 	WORD  $0x4faf1203 // fmla v3.4s, v16.4s, v15.s[1]
 	WORD  $0x4f8f19c4 // fmla v4.4s, v14.4s, v15.s[2]
 	WORD  $0x4f8f1a05 // fmla v5.4s, v16.4s, v15.s[2]
-	FMOVQ 0(R10), F19
+	FMOVQ 0(R8), F19
 	WORD  $0x4faf19c6 // fmla v6.4s, v14.4s, v15.s[3]
-	FMOVQ 48(R3), F20
+	FMOVQ 48(R1), F20
 	WORD  $0x4faf1a07 // fmla v7.4s, v16.4s, v15.s[3]
 	WORD  $0x4fb111c8 // fmla v8.4s, v14.4s, v17.s[1]
 	WORD  $0x4fb11209 // fmla v9.4s, v16.4s, v17.s[1]
@@ -1005,46 +967,46 @@ k_block:
 	WORD  $0x4f911a0b // fmla v11.4s, v16.4s, v17.s[2]
 	WORD  $0x4fb119cc // fmla v12.4s, v14.4s, v17.s[3]
 	WORD  $0x4fb11a0d // fmla v13.4s, v16.4s, v17.s[3]
-	FMOVQ 12(R10), F14
-	ADD   R2, R10, R10
+	FMOVQ 12(R8), F14
+	ADD   R0, R8, R8
 	WORD  $0x4f931240 // fmla v0.4s, v18.4s, v19.s[0]
 	WORD  $0x4f931281 // fmla v1.4s, v20.4s, v19.s[0]
 	WORD  $0x4fb31242 // fmla v2.4s, v18.4s, v19.s[1]
 	WORD  $0x4fb31283 // fmla v3.4s, v20.4s, v19.s[1]
 	WORD  $0x4f931a44 // fmla v4.4s, v18.4s, v19.s[2]
 	WORD  $0x4f931a85 // fmla v5.4s, v20.4s, v19.s[2]
-	FMOVQ 64(R3), F15
+	FMOVQ 64(R1), F15
 	WORD  $0x4fb31a46 // fmla v6.4s, v18.4s, v19.s[3]
-	FMOVQ 0(R10), F16
+	FMOVQ 0(R8), F16
 	WORD  $0x4fb31a87 // fmla v7.4s, v20.4s, v19.s[3]
-	FMOVQ 80(R3), F17
+	FMOVQ 80(R1), F17
 	WORD  $0x4fae1248 // fmla v8.4s, v18.4s, v14.s[1]
 	WORD  $0x4fae1289 // fmla v9.4s, v20.4s, v14.s[1]
 	WORD  $0x4f8e1a4a // fmla v10.4s, v18.4s, v14.s[2]
 	WORD  $0x4f8e1a8b // fmla v11.4s, v20.4s, v14.s[2]
 	WORD  $0x4fae1a4c // fmla v12.4s, v18.4s, v14.s[3]
 	WORD  $0x4fae1a8d // fmla v13.4s, v20.4s, v14.s[3]
-	FMOVQ 12(R10), F14
-	ADD   R2, R10, R10
+	FMOVQ 12(R8), F14
+	ADD   R0, R8, R8
 	WORD  $0x4f9011e0 // fmla v0.4s, v15.4s, v16.s[0]
 	WORD  $0x4f901221 // fmla v1.4s, v17.4s, v16.s[0]
 	WORD  $0x4fb011e2 // fmla v2.4s, v15.4s, v16.s[1]
 	WORD  $0x4fb01223 // fmla v3.4s, v17.4s, v16.s[1]
 	WORD  $0x4f9019e4 // fmla v4.4s, v15.4s, v16.s[2]
 	WORD  $0x4f901a25 // fmla v5.4s, v17.4s, v16.s[2]
-	FMOVQ 96(R3), F18
+	FMOVQ 96(R1), F18
 	WORD  $0x4fb019e6 // fmla v6.4s, v15.4s, v16.s[3]
-	FMOVQ 0(R10), F19
+	FMOVQ 0(R8), F19
 	WORD  $0x4fb01a27 // fmla v7.4s, v17.4s, v16.s[3]
-	FMOVQ 112(R3), F16
+	FMOVQ 112(R1), F16
 	WORD  $0x4fae11e8 // fmla v8.4s, v15.4s, v14.s[1]
 	WORD  $0x4fae1229 // fmla v9.4s, v17.4s, v14.s[1]
 	WORD  $0x4f8e19ea // fmla v10.4s, v15.4s, v14.s[2]
 	WORD  $0x4f8e1a2b // fmla v11.4s, v17.4s, v14.s[2]
 	WORD  $0x4fae19ec // fmla v12.4s, v15.4s, v14.s[3]
 	WORD  $0x4fae1a2d // fmla v13.4s, v17.4s, v14.s[3]
-	FMOVQ 12(R10), F14
-	ADD   R2, R10, R10
+	FMOVQ 12(R8), F14
+	ADD   R0, R8, R8
 	WORD  $0x4f931240 // fmla v0.4s, v18.4s, v19.s[0]
 	WORD  $0x4f931201 // fmla v1.4s, v16.4s, v19.s[0]
 	WORD  $0x4fb31242 // fmla v2.4s, v18.4s, v19.s[1]
@@ -1059,24 +1021,22 @@ k_block:
 	WORD  $0x4f8e1a0b // fmla v11.4s, v16.4s, v14.s[2]
 	WORD  $0x4fae1a4c // fmla v12.4s, v18.4s, v14.s[3]
 	WORD  $0x4fae1a0d // fmla v13.4s, v16.4s, v14.s[3]
-	ADD   $128, R3, R3
-	PRFM  0(R0), PLDL1KEEP
-	ADD   R1<<2, R0, R0
-	SUBS  $4, R11, R11
+	ADD   $128, R1, R1
+	SUBS  $4, R9, R9
 	BGE   k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDS $4, R11, R11
+	ADDS $4, R9, R9
 	BEQ  k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	FMOVQ 0(R3), F14
-	FMOVQ 0(R10), F15
-	FMOVQ 16(R3), F16
-	FMOVQ 12(R10), F17
-	ADD   R2, R10, R10
+	FMOVQ 0(R1), F14
+	FMOVQ 0(R8), F15
+	FMOVQ 16(R1), F16
+	FMOVQ 12(R8), F17
+	ADD   R0, R8, R8
 	WORD  $0x4f8f11c0 // fmla v0.4s, v14.4s, v15.s[0]
 	WORD  $0x4f8f1201 // fmla v1.4s, v16.4s, v15.s[0]
 	WORD  $0x4faf11c2 // fmla v2.4s, v14.4s, v15.s[1]
@@ -1091,111 +1051,107 @@ k_one:
 	WORD  $0x4f911a0b // fmla v11.4s, v16.4s, v17.s[2]
 	WORD  $0x4fb119cc // fmla v12.4s, v14.4s, v17.s[3]
 	WORD  $0x4fb11a0d // fmla v13.4s, v16.4s, v17.s[3]
-	ADD   $32, R3, R3
-	PRFM  0(R0), PLDL1KEEP
-	ADD   R1, R0, R0
-	SUBS  $1, R11, R11
+	ADD   $32, R1, R1
+	SUBS  $1, R9, R9
 	BNE   k_one
 
 k_done:
-	MOVD  srcRow+88(FP), R10
-	LSL   $2, R10, R10
-	ADD   R10, R8, R8
-	SUBS  $1, R9, R9
-	BNE   row
-	MOVD  srcImage+80(FP), R8
+	MOVD  srcRow+88(FP), R8
 	LSL   $2, R8, R8
 	ADD   R8, R6, R6
 	SUBS  $1, R7, R7
-	BNE   image
-	MOVD  dst+0(FP), R3
-	FMOVQ F0, 0(R3)
-	FMOVQ F1, 16(R3)
-	FMOVQ F2, 32(R3)
-	FMOVQ F3, 48(R3)
-	FMOVQ F4, 64(R3)
-	FMOVQ F5, 80(R3)
-	FMOVQ F6, 96(R3)
-	FMOVQ F7, 112(R3)
-	FMOVQ F8, 128(R3)
-	FMOVQ F9, 144(R3)
-	FMOVQ F10, 160(R3)
-	FMOVQ F11, 176(R3)
-	FMOVQ F12, 192(R3)
-	FMOVQ F13, 208(R3)
-	ADD   $224, R3, R3
-	MOVD  R3, dst+0(FP)
-	MOVD  src+16(FP), R3
-	ADD   $28, R3, R3
-	MOVD  R3, src+16(FP)
-	MOVD  tiles+40(FP), R3
+	BNE   row
+	MOVD  srcImage+80(FP), R6
+	LSL   $2, R6, R6
+	ADD   R6, R2, R2
 	SUBS  $1, R3, R3
-	MOVD  R3, tiles+40(FP)
+	BNE   image
+	MOVD  dst+0(FP), R1
+	FMOVQ F0, 0(R1)
+	FMOVQ F1, 16(R1)
+	FMOVQ F2, 32(R1)
+	FMOVQ F3, 48(R1)
+	FMOVQ F4, 64(R1)
+	FMOVQ F5, 80(R1)
+	FMOVQ F6, 96(R1)
+	FMOVQ F7, 112(R1)
+	FMOVQ F8, 128(R1)
+	FMOVQ F9, 144(R1)
+	FMOVQ F10, 160(R1)
+	FMOVQ F11, 176(R1)
+	FMOVQ F12, 192(R1)
+	FMOVQ F13, 208(R1)
+	ADD   $224, R1, R1
+	MOVD  R1, dst+0(FP)
+	MOVD  src+16(FP), R1
+	ADD   $28, R1, R1
+	MOVD  R1, src+16(FP)
+	MOVD  tiles+40(FP), R1
+	SUBS  $1, R1, R1
+	MOVD  R1, tiles+40(FP)
 	BNE   tile
 	RET
 
-// func WeightGradient8x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchStep int)
+// func WeightGradient8x8(dst *float32, start *float32, src *float32, grad *float32, prefetch *float32, tiles int, startTile int, images int, rows int, cols int, srcImage int, srcRow int, srcPixel int, prefetchTile int, prefetchPixel int)
 // Requires: ASIMD
-TEXT ·WeightGradient8x8(SB), NOSPLIT, $0-112
+TEXT ·WeightGradient8x8(SB), NOSPLIT, $0-120
 	// Registers, a slash between what one of them holds by turns:
-	// R0 prefetch, R1 prefetchStep, R2 srcPixel, R3 start/grad/dst/src/tiles, R6 startTile/src/image,
-	// R7 images, R8 row/srcImage, R9 rows, R10 input/srcRow, R11 cols
+	// R0 srcPixel, R1 start/grad/dst/src/tiles, R2 startTile/src/image, R3 images, R6 row/srcImage,
+	// R7 rows, R8 input/srcRow, R9 cols
 	// V0-V15 sum[0:16], V16 weights/inputs, V17 inputs/weights, V18 weights/inputs, V19 inputs/weights,
 	// V20 weights/inputs, V21 weights
-	MOVD prefetch+32(FP), R0
-	MOVD prefetchStep+104(FP), R1
-	MOVD srcPixel+96(FP), R2
-	LSL  $2, R2, R2
+	MOVD srcPixel+96(FP), R0
+	LSL  $2, R0, R0
 
 	// For each tile of 8×8, inputs by gradients.
 tile:
-	MOVD start+8(FP), R3
+	MOVD start+8(FP), R1
 
 	// The sums so far; sum[2·m+v] is vector v of row m.
-	FMOVQ 0(R3), F0
-	FMOVQ 16(R3), F1
-	FMOVQ 32(R3), F2
-	FMOVQ 48(R3), F3
-	FMOVQ 64(R3), F4
-	FMOVQ 80(R3), F5
-	FMOVQ 96(R3), F6
-	FMOVQ 112(R3), F7
-	FMOVQ 128(R3), F8
-	FMOVQ 144(R3), F9
-	FMOVQ 160(R3), F10
-	FMOVQ 176(R3), F11
-	FMOVQ 192(R3), F12
-	FMOVQ 208(R3), F13
-	FMOVQ 224(R3), F14
-	FMOVQ 240(R3), F15
-	MOVD  startTile+48(FP), R6
-	LSL   $2, R6, R6
-	ADD   R6, R3, R3
-	MOVD  R3, start+8(FP)
-	MOVD  grad+24(FP), R3
-	MOVD  src+16(FP), R6
-	MOVD  images+56(FP), R7
+	FMOVQ 0(R1), F0
+	FMOVQ 16(R1), F1
+	FMOVQ 32(R1), F2
+	FMOVQ 48(R1), F3
+	FMOVQ 64(R1), F4
+	FMOVQ 80(R1), F5
+	FMOVQ 96(R1), F6
+	FMOVQ 112(R1), F7
+	FMOVQ 128(R1), F8
+	FMOVQ 144(R1), F9
+	FMOVQ 160(R1), F10
+	FMOVQ 176(R1), F11
+	FMOVQ 192(R1), F12
+	FMOVQ 208(R1), F13
+	FMOVQ 224(R1), F14
+	FMOVQ 240(R1), F15
+	MOVD  startTile+48(FP), R2
+	LSL   $2, R2, R2
+	ADD   R2, R1, R1
+	MOVD  R1, start+8(FP)
+	MOVD  grad+24(FP), R1
+	MOVD  src+16(FP), R2
+	MOVD  images+56(FP), R3
 
 	// For each image.
 image:
-	MOVD R6, R8
-	MOVD rows+64(FP), R9
+	MOVD R2, R6
+	MOVD rows+64(FP), R7
 
 	// For each row of pixels.
 row:
-	MOVD R8, R10
-	MOVD cols+72(FP), R11
-	SUBS $4, R11, R11
+	MOVD R6, R8
+	MOVD cols+72(FP), R9
+	SUBS $4, R9, R9
 	BLT  k_rest
 
 	// For each step of the sums, an outer product: 4 a round.
 k_block:
-	FMOVQ 0(R3), F16
-	FMOVQ 0(R10), F17
-	FMOVQ 16(R3), F18
-	FMOVQ 16(R10), F19
-	ADD   R2, R10, R10
-	FMOVQ 32(R3), F20
+	FMOVQ 0(R1), F16
+	FMOVQ 0(R8), F17
+	FMOVQ 16(R1), F18
+	FMOVQ 16(R8), F19
+	ADD   R0, R8, R8
+	FMOVQ 32(R1), F20
 	WORD  $0x4f911200 // fmla v0.4s, v16.4s, v17.s[0]
 	WORD  $0x4f911241 // fmla v1.4s, v18.4s, v17.s[0]
 	WORD  $0x4fb11202 // fmla v2.4s, v16.4s, v17.s[1]
@@ -1204,9 +1160,9 @@ k_block:
 	WORD  $0x4f911a45 // fmla v5.4s, v18.4s, v17.s[2]
 	WORD  $0x4fb11a06 // fmla v6.4s, v16.4s, v17.s[3]
 	WORD  $0x4fb11a47 // fmla v7.4s, v18.4s, v17.s[3]
-	FMOVQ 0(R10), F17
+	FMOVQ 0(R8), F17
 	WORD  $0x4f931208 // fmla v8.4s, v16.4s, v19.s[0]
-	FMOVQ 48(R3), F21
+	FMOVQ 48(R1), F21
 	WORD  $0x4f931249 // fmla v9.4s, v18.4s, v19.s[0]
 	WORD  $0x4fb3120a // fmla v10.4s, v16.4s, v19.s[1]
 	WORD  $0x4fb3124b // fmla v11.4s, v18.4s, v19.s[1]
@@ -1214,8 +1170,8 @@ k_block:
 	WORD  $0x4f931a4d // fmla v13.4s, v18.4s, v19.s[2]
 	WORD  $0x4fb31a0e // fmla v14.4s, v16.4s, v19.s[3]
 	WORD  $0x4fb31a4f // fmla v15.4s, v18.4s, v19.s[3]
-	FMOVQ 16(R10), F16
-	ADD   R2, R10, R10
+	FMOVQ 16(R8), F16
+	ADD   R0, R8, R8
 	WORD  $0x4f911280 // fmla v0.4s, v20.4s, v17.s[0]
 	WORD  $0x4f9112a1 // fmla v1.4s, v21.4s, v17.s[0]
 	WORD  $0x4fb11282 // fmla v2.4s, v20.4s, v17.s[1]
@@ -1224,19 +1180,19 @@ k_block:
 	WORD  $0x4f911aa5 // fmla v5.4s, v21.4s, v17.s[2]
 	WORD  $0x4fb11a86 // fmla v6.4s, v20.4s, v17.s[3]
 	WORD  $0x4fb11aa7 // fmla v7.4s, v21.4s, v17.s[3]
-	FMOVQ 64(R3), F17
+	FMOVQ 64(R1), F17
 	WORD  $0x4f901288 // fmla v8.4s, v20.4s, v16.s[0]
-	FMOVQ 0(R10), F18
+	FMOVQ 0(R8), F18
 	WORD  $0x4f9012a9 // fmla v9.4s, v21.4s, v16.s[0]
-	FMOVQ 80(R3), F19
+	FMOVQ 80(R1), F19
 	WORD  $0x4fb0128a // fmla v10.4s, v20.4s, v16.s[1]
 	WORD  $0x4fb012ab // fmla v11.4s, v21.4s, v16.s[1]
 	WORD  $0x4f901a8c // fmla v12.4s, v20.4s, v16.s[2]
 	WORD  $0x4f901aad // fmla v13.4s, v21.4s, v16.s[2]
 	WORD  $0x4fb01a8e // fmla v14.4s, v20.4s, v16.s[3]
 	WORD  $0x4fb01aaf // fmla v15.4s, v21.4s, v16.s[3]
-	FMOVQ 16(R10), F16
-	ADD   R2, R10, R10
+	FMOVQ 16(R8), F16
+	ADD   R0, R8, R8
 	WORD  $0x4f921220 // fmla v0.4s, v17.4s, v18.s[0]
 	WORD  $0x4f921261 // fmla v1.4s, v19.4s, v18.s[0]
 	WORD  $0x4fb21222 // fmla v2.4s, v17.4s, v18.s[1]
@@ -1245,19 +1201,19 @@ k_block:
 	WORD  $0x4f921a65 // fmla v5.4s, v19.4s, v18.s[2]
 	WORD  $0x4fb21a26 // fmla v6.4s, v17.4s, v18.s[3]
 	WORD  $0x4fb21a67 // fmla v7.4s, v19.4s, v18.s[3]
-	FMOVQ 96(R3), F18
+	FMOVQ 96(R1), F18
 	WORD  $0x4f901228 // fmla v8.4s, v17.4s, v16.s[0]
-	FMOVQ 0(R10), F20
+	FMOVQ 0(R8), F20
 	WORD  $0x4f901269 // fmla v9.4s, v19.4s, v16.s[0]
-	FMOVQ 112(R3), F21
+	FMOVQ 112(R1), F21
 	WORD  $0x4fb0122a // fmla v10.4s, v17.4s, v16.s[1]
 	WORD  $0x4fb0126b // fmla v11.4s, v19.4s, v16.s[1]
 	WORD  $0x4f901a2c // fmla v12.4s, v17.4s, v16.s[2]
 	WORD  $0x4f901a6d // fmla v13.4s, v19.4s, v16.s[2]
 	WORD  $0x4fb01a2e // fmla v14.4s, v17.4s, v16.s[3]
 	WORD  $0x4fb01a6f // fmla v15.4s, v19.4s, v16.s[3]
-	FMOVQ 16(R10), F16
-	ADD   R2, R10, R10
+	FMOVQ 16(R8), F16
+	ADD   R0, R8, R8
 	WORD  $0x4f941240 // fmla v0.4s, v18.4s, v20.s[0]
 	WORD  $0x4f9412a1 // fmla v1.4s, v21.4s, v20.s[0]
 	WORD  $0x4fb41242 // fmla v2.4s, v18.4s, v20.s[1]
@@ -1274,24 +1230,22 @@ k_block:
 	WORD  $0x4f901aad // fmla v13.4s, v21.4s, v16.s[2]
 	WORD  $0x4fb01a4e // fmla v14.4s, v18.4s, v16.s[3]
 	WORD  $0x4fb01aaf // fmla v15.4s, v21.4s, v16.s[3]
-	ADD   $128, R3, R3
-	PRFM  0(R0), PLDL1KEEP
-	ADD   R1<<2, R0, R0
-	SUBS  $4, R11, R11
+	ADD   $128, R1, R1
+	SUBS  $4, R9, R9
 	BGE   k_block
 
 	// Fewer than 4 are left.
 k_rest:
-	ADDS $4, R11, R11
+	ADDS $4, R9, R9
 	BEQ  k_done
 
 	// For each step of the sums, an outer product: one a round.
 k_one:
-	FMOVQ 0(R3), F16
-	FMOVQ 0(R10), F17
-	FMOVQ 16(R3), F18
-	FMOVQ 16(R10), F19
-	ADD   R2, R10, R10
+	FMOVQ 0(R1), F16
+	FMOVQ 0(R8), F17
+	FMOVQ 16(R1), F18
+	FMOVQ 16(R8), F19
+	ADD   R0, R8, R8
 	WORD  $0x4f911200 // fmla v0.4s, v16.4s, v17.s[0]
 	WORD  $0x4f911241 // fmla v1.4s, v18.4s, v17.s[0]
 	WORD  $0x4fb11202 // fmla v2.4s, v16.4s, v17.s[1]
@@ -1308,47 +1262,45 @@ k_one:
 	WORD  $0x4f931a4d // fmla v13.4s, v18.4s, v19.s[2]
 	WORD  $0x4fb31a0e // fmla v14.4s, v16.4s, v19.s[3]
 	WORD  $0x4fb31a4f // fmla v15.4s, v18.4s, v19.s[3]
-	ADD   $32, R3, R3
-	PRFM  0(R0), PLDL1KEEP
-	ADD   R1, R0, R0
-	SUBS  $1, R11, R11
+	ADD   $32, R1, R1
+	SUBS  $1, R9, R9
 	BNE   k_one
 
 k_done:
-	MOVD  srcRow+88(FP), R10
-	LSL   $2, R10, R10
-	ADD   R10, R8, R8
-	SUBS  $1, R9, R9
-	BNE   row
-	MOVD  srcImage+80(FP), R8
+	MOVD  srcRow+88(FP), R8
 	LSL   $2, R8, R8
 	ADD   R8, R6, R6
 	SUBS  $1, R7, R7
-	BNE   image
-	MOVD  dst+0(FP), R3
-	FMOVQ F0, 0(R3)
-	FMOVQ F1, 16(R3)
-	FMOVQ F2, 32(R3)
-	FMOVQ F3, 48(R3)
-	FMOVQ F4, 64(R3)
-	FMOVQ F5, 80(R3)
-	FMOVQ F6, 96(R3)
-	FMOVQ F7, 112(R3)
-	FMOVQ F8, 128(R3)
-	FMOVQ F9, 144(R3)
-	FMOVQ F10, 160(R3)
-	FMOVQ F11, 176(R3)
-	FMOVQ F12, 192(R3)
-	FMOVQ F13, 208(R3)
-	FMOVQ F14, 224(R3)
-	FMOVQ F15, 240(R3)
-	ADD   $256, R3, R3
-	MOVD  R3, dst+0(FP)
-	MOVD  src+16(FP), R3
-	ADD   $32, R3, R3
-	MOVD  R3, src+16(FP)
-	MOVD  tiles+40(FP), R3
+	BNE   row
+	MOVD  srcImage+80(FP), R6
+	LSL   $2, R6, R6
+	ADD   R6, R2, R2
 	SUBS  $1, R3, R3
-	MOVD  R3, tiles+40(FP)
+	BNE   image
+	MOVD  dst+0(FP), R1
+	FMOVQ F0, 0(R1)
+	FMOVQ F1, 16(R1)
+	FMOVQ F2, 32(R1)
+	FMOVQ F3, 48(R1)
+	FMOVQ F4, 64(R1)
+	FMOVQ F5, 80(R1)
+	FMOVQ F6, 96(R1)
+	FMOVQ F7, 112(R1)
+	FMOVQ F8, 128(R1)
+	FMOVQ F9, 144(R1)
+	FMOVQ F10, 160(R1)
+	FMOVQ F11, 176(R1)
+	FMOVQ F12, 192(R1)
+	FMOVQ F13, 208(R1)
+	FMOVQ F14, 224(R1)
+	FMOVQ F15, 240(R1)
+	ADD   $256, R1, R1
+	MOVD  R1, dst+0(FP)
+	MOVD  src+16(FP), R1
+	ADD   $32, R1, R1
+	MOVD  R1, src+16(FP)
+	MOVD  tiles+40(FP), R1
+	SUBS  $1, R1, R1
+	MOVD  R1, tiles+40(FP)
 	BNE   tile
 	RET
