@@ -4,7 +4,7 @@
 //
 //	go run ./bench/run                   the main job: squeezenet1.0 against alexnet, five to eight minutes on 2 cores
 //	go run ./bench/run -preset full      every network, layer, kernel and instruction set
-//	go run ./bench/run -preset sparse    layers with weights of zero: from where on it pays to skip them
+//	go run ./bench/run -preset sparse    layers with weights of zero: up to which density it pays to skip them
 //	go run ./bench/run -last             print the comparison of this machine's newest record again
 //	FIREBENCH_MODEL=file.onnx go run ./bench/run    the network in a file, see package bench
 //	go run ./bench/run -profile cpu.pprof    a CPU profile of one network instead, labeled by layer; -type int8: quantized

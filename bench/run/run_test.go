@@ -507,6 +507,19 @@ func TestTypes(t *testing.T) {
 	}
 }
 
+// TestSparse: the preset of layers with zeros measures all that can compute them, on the best instruction set.
+func TestSparse(t *testing.T) {
+	o := options{preset: "sparse", nets: []string{"alexnet"}}
+	var got []string
+	for _, inv := range o.invocations(kernels.AVX512VNNI) {
+		got = append(got, inv.bench)
+	}
+	want := []string{"^BenchmarkPeak$", "^BenchmarkSparse$/^net=(alexnet)$/^layer=/^op=/^density=/^pattern=/^algo=/^isa=avx512$"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, expected %q", got, want)
+	}
+}
+
 // TestModel records the network in a file: it is described once, and compared.
 func TestModel(t *testing.T) {
 	prepare(t)

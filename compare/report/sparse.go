@@ -13,19 +13,22 @@ import (
 
 // sparseTable shows the candidates for layers with weights of zero, by the share of weights that are kept:
 // those that multiply by all weights beside those that skip zeros, how good auto's pick is, and up to which
-// density skipping pays.
+// density skipping pays: the break-even.
 var sparseTable = tableKind{"sparse", func(b *builder) *table {
 	columns := [][]column[sparseRow]{
-		{{key: "net", value: func(r sparseRow) any { return r.part.Net.Name }}},
-		partColumns(func(r sparseRow) *samples.Part { return r.part }),
+		{
+			{key: "net", value: func(r sparseRow) any { return r.part.Net.Name }},
+			{key: "layer", head: "layer", left: true, value: func(r sparseRow) any { return r.part.Name }},
+			{key: "op", value: func(r sparseRow) any { return r.part.Op }},
+		},
 		configColumns(func(r sparseRow) samples.Config { return r.config }),
 		{
-			{key: "pattern", head: "zeros", left: true, value: func(r sparseRow) any { return r.config.Zeros.Pattern }},
+			{key: "pattern", value: func(r sparseRow) any { return r.config.Zeros.Pattern }},
 			{key: "density", head: "density", value: func(r sparseRow) any { return number(r.config.Zeros.Density) }, show: shortest},
 		},
 	}
 	for _, algo := range kernels.Algorithms() {
-		columns = append(columns, []column[sparseRow]{{key: algo + "_ms", head: algo + " ms", value: func(r sparseRow) any { return r.ms[algo] }, show: digits4}})
+		columns = append(columns, []column[sparseRow]{{key: algo + "_ms", head: algo, value: func(r sparseRow) any { return r.ms[algo] }, show: digits4}})
 	}
 	columns = append(columns,
 		[]column[sparseRow]{
@@ -42,8 +45,8 @@ var sparseTable = tableKind{"sparse", func(b *builder) *table {
 	title := func(r sparseRow) string { return r.part.Net.Name + ", " + r.title }
 	t := newTable("Candidates for layers with weights of zero", b.sparse(), title, columns...)
 	t.explainColumns(
-		explanation{"density", "density is the share of the weights that are kept, unstructured each on its own, or vector those of an input for 32 output channels at " +
-			"once. The columns of algorithms are milliseconds per image, the medians of the samples; " + skippers() + " skip zeros."},
+		explanation{"density", "density is the share of the weights that are kept: vector, those of an input for 32 output channels at once, or unstructured, each on its " +
+			"own. The columns of algorithms are milliseconds per image, the medians of the samples; " + skippers() + " skip zeros."},
 		explainRegret,
 		explanation{"× dense", "× dense is the time of the fastest algorithm that multiplies by all weights over that of the fastest that skips zeros, the median " +
 			"of the ratios within the samples."},
@@ -63,65 +66,63 @@ func skippers() string {
 type sparseRow struct {
 	part      *samples.Part
 	config    samples.Config
-	title     string             // the config, in words
+	title     string             // the config and the pattern, in words
 	ms        map[string]*number // medians, by algorithm
 	pick      string             // of auto; empty if it is not known
 	regretPct *number            // how much slower the pick is than the fastest
 	overDense *estimate
-	breakEven breakEven // in the first row of a layer and pattern
+	breakEven breakEven // in the first row of a layer
 }
 
-// sparse returns the rows of all layers, those of a pattern one below the other by their density.
+// sparse returns the rows of all layers, those of a layer one below the other by their density.
 func (b *builder) sparse() []sparseRow {
-	zeros := make(map[samples.Config][]samples.Zeros) // by the config without them
+	densities := make(map[samples.Config][]float64) // by the config without them
 	for key := range b.Cells {
-		if c := key.With("").WithZeros(samples.Zeros{}); key.Zeros != c.Zeros && !slices.Contains(zeros[c], key.Zeros) {
-			zeros[c] = append(zeros[c], key.Zeros)
+		c := key.With("").WithZeros(samples.Zeros{Pattern: key.Zeros.Pattern})
+		if d := key.Zeros.Density; key.Zeros != (samples.Zeros{}) && !slices.Contains(densities[c], d) {
+			densities[c] = append(densities[c], d)
 		}
 	}
 	var rows []sparseRow
-	for _, c := range slices.SortedFunc(maps.Keys(zeros), samples.Config.Compare) {
+	for _, c := range slices.SortedFunc(maps.Keys(densities), samples.Config.Compare) {
+		slices.Sort(densities[c])
 		for _, net := range b.Networks {
-			var unclear []string
-			for _, p := range net.Layers {
-				layer := b.sparseOf(p, c, slices.SortedFunc(slices.Values(zeros[c]), samples.Zeros.Compare))
-				if slices.ContainsFunc(layer, func(r sparseRow) bool { return r.pick == "" }) {
-					unclear = append(unclear, p.Name)
-				}
-				rows = append(rows, layer...)
-			}
-			if len(unclear) > 0 {
-				b.noteUnclear(b.title(c)+", with zeros", net, unclear)
-			}
+			rows = append(rows, b.sparseOf(net, c, densities[c])...)
 		}
 	}
 	return rows
 }
 
-// sparseOf returns the rows of a layer. zeros are in order.
-func (b *builder) sparseOf(p *samples.Part, c samples.Config, zeros []samples.Zeros) []sparseRow {
+// sparseOf returns the rows of a network. c has the pattern of zeros alone, densities are in order.
+func (b *builder) sparseOf(net *samples.Network, c samples.Config, densities []float64) []sparseRow {
 	var rows []sparseRow
-	first := 0 // of the pattern
-	for _, z := range zeros {
-		algos := b.Algos(p, c.WithZeros(z))
-		if len(algos) == 0 {
-			continue
+	var unclear []string
+	title := b.title(c) + ", " + c.Zeros.Pattern
+	for _, p := range net.Layers {
+		first, known := len(rows), true
+		for _, d := range densities {
+			c := c.WithZeros(samples.Zeros{Pattern: c.Zeros.Pattern, Density: d})
+			if algos := b.Algos(p, c); len(algos) > 0 {
+				row := b.sparseRow(p, c, title, algos)
+				rows, known = append(rows, row), known && row.pick != ""
+			}
 		}
-		if len(rows) > 0 && rows[first].config.Zeros.Pattern != z.Pattern {
+		if !known {
+			unclear = append(unclear, p.Name)
+		}
+		if first < len(rows) {
 			rows[first].breakEven = findBreakEven(rows[first:])
-			first = len(rows)
 		}
-		rows = append(rows, b.sparseRow(p, c.WithZeros(z), algos))
 	}
-	if len(rows) > 0 {
-		rows[first].breakEven = findBreakEven(rows[first:])
+	if len(unclear) > 0 {
+		b.noteUnclear(title, net, unclear)
 	}
 	return rows
 }
 
 // sparseRow returns the row of a layer that was measured with these algorithms.
-func (b *builder) sparseRow(p *samples.Part, c samples.Config, algos []string) sparseRow {
-	row := sparseRow{part: p, config: c, title: b.title(c), ms: make(map[string]*number)}
+func (b *builder) sparseRow(p *samples.Part, c samples.Config, title string, algos []string) sparseRow {
+	row := sparseRow{part: p, config: c, title: title, ms: make(map[string]*number)}
 	best := number(math.Inf(1))
 	var fastest [2]string // that multiplies by all weights, and that skips zeros
 	for _, algo := range algos {
@@ -150,9 +151,9 @@ type breakEven struct {
 	text    string
 }
 
-// findBreakEven returns where overDense of the rows, one pattern of one layer in the order of densities,
-// becomes 1 for the first time. Between two rows its inverse is interpolated linearly: the time of what skips
-// zeros grows with the weights that are kept, and that of the others stays.
+// findBreakEven returns where overDense of the rows, those of one layer in the order of densities, becomes 1
+// for the first time. Between two rows its inverse is interpolated linearly: the time of what skips zeros
+// grows with the weights that are kept, and that of the others stays.
 func findBreakEven(rows []sparseRow) breakEven {
 	rows = slices.DeleteFunc(slices.Clone(rows), func(r sparseRow) bool { return r.overDense == nil })
 	if len(rows) == 0 {
