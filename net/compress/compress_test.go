@@ -337,15 +337,15 @@ func TestScan(t *testing.T) {
 	want := regexp.MustCompile(`^small, pruned in one layer, vector: .* on 2 pictures
 
 layer +density +0\.8 +0\.6 .*
-conv +1\.000 +\S+ % .*
-fc +1\.000 +\S+ % .*
-classes +1\.000 +\S+ % .*
+conv +1\.00 +\S+ % .*
+fc +1\.00 +\S+ % .*
+classes +1\.00 +\S+ % .*
 
-The density `)
+The first column is the density `)
 	if !want.MatchString(stdout) {
 		t.Errorf("the output is\n%s\nexpected to match\n%s", stdout, want)
 	}
-	if svg, err := os.ReadFile(plot); err != nil || !strings.HasPrefix(string(svg), "<svg ") || strings.Count(string(svg), "class=\"line\"") != 3 {
+	if svg, err := os.ReadFile(plot); err != nil || !strings.HasPrefix(string(svg), "<svg ") || strings.Count(string(svg), "<polyline class=\"line\"") != 3 {
 		t.Errorf("the plot is %q, %v", svg, err)
 	}
 }

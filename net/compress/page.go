@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -27,6 +28,7 @@ type page struct {
 	peers     *timings.Run // nil without
 	calibrate []string     // the photographs that calibrate
 	measure   []string     // those that are measured
+	plot      io.Writer    // of what pruning single layers does
 	text      strings.Builder
 }
 
@@ -37,7 +39,12 @@ func (c *command) writePage(ctx context.Context) error {
 		return err
 	}
 	defer out.Discard()
-	p := &page{command: c}
+	plot, err := files.Create(plotOf(c.page))
+	if err != nil {
+		return err
+	}
+	defer plot.Discard()
+	p := &page{command: c, plot: plot}
 	facts, err := machine.Facts()
 	if err != nil {
 		return err
@@ -72,8 +79,14 @@ func (c *command) writePage(ctx context.Context) error {
 	if _, err := io.WriteString(out, p.text.String()); err != nil {
 		return err
 	}
+	if err := plot.Commit(); err != nil {
+		return err
+	}
 	return out.Commit()
 }
+
+// plotOf returns the path of the plot that belongs to a page.
+func plotOf(page string) string { return strings.TrimSuffix(page, filepath.Ext(page)) + "-scan.svg" }
 
 // split divides the photographs.
 func (p *page) split() error {
@@ -317,7 +330,30 @@ func (p *page) published(ctx context.Context) error {
 		markdownTable(&p.text, skipping)
 	}
 	p.beside("squeezenet1.0")
+	if err := p.single(ctx, coded.model, coded.weights); err != nil {
+		return err
+	}
 	return p.byRows(ctx)
+}
+
+// single writes about what pruning single layers does to the answers of SqueezeNet v1.0.
+func (p *page) single(ctx context.Context, m *graph.Model, w graph.Weights) error {
+	curves, err := p.curves(ctx, m, w, p.measure)
+	if err != nil {
+		return err
+	}
+	if err := writePlot(p.plot, m, curves); err != nil {
+		return err
+	}
+	fmt.Fprintf(&p.text, `
+## SqueezeNet v1.0, pruned in one layer
+
+How often the most probable class stays on the %s if one layer is pruned to a density, its smallest weights first, without training again.
+The first column is the density of the layer as it is. [The plot](%s) has the intervals.
+
+`, plural(len(p.measure), "picture"), filepath.Base(plotOf(p.options.page)))
+	markdownTable(&p.text, curveRows(curves))
+	return nil
 }
 
 // byRows writes about the time of SqueezeNet v1.0 if rows were pruned. The published weights do not tell: what is left of their

@@ -268,6 +268,23 @@ func TestScan(t *testing.T) {
 	if !less {
 		t.Errorf("curves %+v: no layer matters", curves)
 	}
+	for _, l := range w { // every fourth output channel is zero, and no row of two
+		k := len(l.Values) / len(l.Bias)
+		for i := range l.Values {
+			if l.Values[i] = 1; i/k%4 == 0 {
+				l.Values[i] = 0
+			}
+		}
+	}
+	curves, err = Scan(m, w, ScanOptions{Densities: []float64{0.8}, Panel: 2, Images: each(images...)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range curves {
+		if c.Density != 1 {
+			t.Errorf("%s has rows of density %v, want 1", c.Node, c.Density)
+		}
+	}
 	if _, err := Scan(m, w, ScanOptions{Images: each(images...)}); err == nil || err.Error() != "compression: small: scan: expected densities and images" {
 		t.Errorf("error %v", err)
 	}
