@@ -130,7 +130,7 @@ text { fill: #1f2328 } .quiet { fill: #59636e } .line { fill: none; stroke: #2f8
 <path class="line" d="M%[4]d,38h20"/><text class="quiet" x="%[5]d" y="42">share of the images, up, over the density of the layer</text>
 <path class="interval" d="M%[6]d,33h20v10h-20z"/><text class="quiet" x="%[7]d" y="42">95 %% interval</text>
 <path class="limit" d="M%[8]d,32v12"/><text class="quiet" x="%[9]d" y="42">density before pruning</text>
-`, columns*width, head+(len(curves)+columns-1)/columns*height, escape(title), side, side+26, side+332, side+358, side+460, side+468)
+`, columns*width, head+(len(curves)+columns-1)/columns*height, escape(title), side, side+26, side+350, side+376, side+480, side+488)
 	for i, c := range curves {
 		x0, y0 := i%columns*width+side, head+i/columns*height+top
 		at := func(density, agreement float64) string {
