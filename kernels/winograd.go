@@ -224,6 +224,7 @@ func packKernels[W, E, T, P number](c *winogradConv[E, T, P], weights []W, o ord
 	for i, row := range c.g {
 		copy(g[i][:], row)
 	}
+	var transformed [maxTile * maxTile][16]T
 	for _, b := range c.blocks {
 		width := b.tile
 		panel := c.panels[b.weights:][:side*side*c.k*width]
@@ -231,26 +232,43 @@ func packKernels[W, E, T, P number](c *winogradConv[E, T, P], weights []W, o ord
 			sub, phase, ch := ci/in/phases, ci/in%phases, ci%in
 			py, px := phase/s.Stride, phase%s.Stride
 			oy, ox := c.subkernels[sub/subs], c.subkernels[sub%subs]
-			for n := range b.width {
-				first := o.at(b.out+n) + ch*o.in
-				var half [maxTile][maxTile]float64 // G·g
-				for y := sub/subs*r - oy; y < r && (oy+y)*s.Stride+py < s.KH; y++ {
-					for x := sub%subs*r - ox; x < r && (ox+x)*s.Stride+px < s.KW; x++ {
-						tap := float64(weights[first+(((oy+y)*s.Stride+py)*s.KW+(ox+x)*s.Stride+px)*o.tap])
-						for i := range side {
-							half[i][x] += g[i][y] * tap
+			for n0 := 0; n0 < b.width; n0 += len(transformed[0]) {
+				columns := min(b.width-n0, len(transformed[0]))
+				for n := range columns {
+					first := o.at(b.out+n0+n) + ch*o.in
+					var taps [maxTile][maxTile]float64
+					for y := sub/subs*r - oy; y < r && (oy+y)*s.Stride+py < s.KH; y++ {
+						row := first + ((oy+y)*s.Stride+py)*s.KW*o.tap
+						for x := sub%subs*r - ox; x < r && (ox+x)*s.Stride+px < s.KW; x++ {
+							taps[y][x] = float64(weights[row+((ox+x)*s.Stride+px)*o.tap])
+						}
+					}
+					for i := range side {
+						var half [maxTile]float64 // a row of G·g
+						y0, y1, y2 := g[i][0], g[i][1], g[i][2]
+						for x := range r {
+							sum := y0*taps[0][x] + y1*taps[1][x] + y2*taps[2][x]
+							for y := 3; y < r; y++ {
+								sum += g[i][y] * taps[y][x]
+							}
+							half[x] = sum
+						}
+						x0, x1, x2 := half[0], half[1], half[2]
+						for j := range side {
+							sum := x0*g[j][0] + x1*g[j][1] + x2*g[j][2]
+							for x := 3; x < r; x++ {
+								sum += half[x] * g[j][x]
+							}
+							transformed[i*side+j][n] = T(sum)
 						}
 					}
 				}
-				at := (ci/group*width+n)*group + ci%group
-				for i := range side {
-					row := half[i][:r]
-					for j := range side {
-						sum := 0.0
-						for x, v := range g[j][:len(row)] {
-							sum += row[x] * v
-						}
-						panel[(i*side+j)*c.k*width+at] = T(sum)
+				// Whole lines of the cache: panels may be such powers of two apart that it holds few at a time.
+				at := (ci/group*width+n0)*group + ci%group
+				for e := range side * side {
+					row := panel[e*c.k*width+at:]
+					for n, v := range transformed[e][:columns] {
+						row[n*group] = v
 					}
 				}
 			}
