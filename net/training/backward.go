@@ -67,6 +67,7 @@ type backward struct {
 	needs []bool // by forward node: whether the gradient by its result is needed
 
 	gradients map[string][]string // by forward node: the gradients by its result, one for each reader
+	later     []graph.Node
 	weights   map[string][]string // by node with weights of its own: their gradients, one for each user
 }
 
@@ -177,6 +178,7 @@ func (b *backward) run() error {
 			return fmt.Errorf("node %s (%s): %w", b.infos[i].Name, b.infos[i].Layer.Op(), err)
 		}
 	}
+	b.flush()
 	b.model.Outputs = []string{Loss, logits.Name}
 	for i, n := range b.infos {
 		if g := b.weights[n.Name]; b.owner(i) == n.Name && len(g) > 0 {
@@ -204,6 +206,12 @@ func (b *backward) need() error {
 	return nil
 }
 
+// flush adds the gradients of weights that were put off.
+func (b *backward) flush() {
+	b.model.Nodes = append(b.model.Nodes, b.later...)
+	b.later = nil
+}
+
 // node adds the gradients by the inputs and the weights of node i.
 func (b *backward) node(i int) error {
 	n := b.infos[i]
@@ -218,7 +226,7 @@ func (b *backward) node(i int) error {
 			return fmt.Errorf("gradient of the weights: %w", err)
 		}
 		name := n.Name + ".grad-weight"
-		b.add(name, g, b.model.Nodes[i].Inputs[0], upstream)
+		b.later = append(b.later, graph.Node{Name: name, Layer: g, Inputs: []string{b.model.Nodes[i].Inputs[0], upstream}})
 		b.weights[b.owner(i)] = append(b.weights[b.owner(i)], name)
 	}
 	inputs := b.model.Nodes[i].Inputs
@@ -255,6 +263,11 @@ func (b *backward) node(i int) error {
 					operands = append(operands, before)
 				default:
 					operands = append(operands, inputs[operand])
+				}
+			}
+			if _, ok := o.Layer.(layer.Windowed); !ok {
+				if _, ok := o.Layer.(layer.Part); !ok {
+					b.flush()
 				}
 			}
 			b.add(stepName, o.Layer, operands...)
