@@ -53,7 +53,7 @@ type winogradGradient struct {
 	pixel      int // channels of a transformed input: In, rounded up to whole vectors
 	width      int // gradients of the widest block
 
-	inMatrix, gradMatrix int // from one matrix to the next
+	inMatrix, gradMatrix, sumMatrix int // from one matrix to the next
 
 	// Where each buffer begins in scratch.
 	layout struct{ grad, sums, edge int }
@@ -75,7 +75,8 @@ func newWinogradGradient(sums *weightSums, threads int) *winogradGradient {
 	t.inMatrix, t.gradMatrix = spread[float32](tiles*t.pixel), spread[float32](tiles*t.width)
 	t.layout.grad = gradientElements * t.inMatrix
 	t.layout.sums = t.layout.grad + gradientElements*t.gradMatrix
-	t.layout.edge = t.layout.sums + gradientElements*s.In*t.width*vectors(len(t.blocks), t.blockParts)
+	t.sumMatrix = spread[float32](s.In * t.width)
+	t.layout.edge = t.layout.sums + gradientElements*t.sumMatrix*vectors(len(t.blocks), t.blockParts)
 	edge := max((gradientTile+2)*(t.cols*gradientTile+2)*t.pixel, gradientTile*t.cols*gradientTile*t.width)
 	t.useScratch(threads, t.layout.edge+edge)
 	return t
@@ -91,7 +92,7 @@ func (t *winogradGradient) Chunk(worker, i int) {
 	in, grad, products, edge := buf, buf[t.layout.grad:], buf[t.layout.sums:], buf[t.layout.edge:]
 	rows := t.grad.N * t.rows
 	first, last := slice*rows/t.slices, (slice+1)*rows/t.slices
-	size := gradientElements * t.shape.In * t.width // of the sums of a block
+	size := gradientElements * t.sumMatrix // of the sums of a block
 	for row := first; row < last; row += t.most {
 		n := min(t.most, last-row)
 		t.transformInputs(in, edge, row, n)
@@ -104,7 +105,7 @@ func (t *winogradGradient) Chunk(worker, i int) {
 		b := &blocks[i]
 		in := t.shape.In
 		scale := 1 / float32(gradientF.Scale*gradientF.Scale)
-		t.f32.WinogradGradient.Weights(&sums[b.weights], &products[i*size], in, b.tile, in*b.tile, b.tile, in*b.tile, b.tile, scale)
+		t.f32.WinogradGradient.Weights(&sums[b.weights], &products[i*size], in, b.tile, t.sumMatrix, b.tile, in*b.tile, b.tile, scale)
 	}
 }
 
@@ -191,7 +192,7 @@ func (t *winogradGradient) multiply(sums, in, grad []float32, b *block, tiles in
 	tile, inputs := t.f32.WeightGradient.of(b), t.shape.In
 	height, taller, shorter := tile.split(inputs)
 	for e := range gradientElements {
-		sums, in, grad := sums[e*inputs*b.tile:], in[e*t.inMatrix:], grad[e*t.gradMatrix:]
+		sums, in, grad := sums[e*t.sumMatrix:], in[e*t.inMatrix:], grad[e*t.gradMatrix:]
 		for _, part := range [2]struct{ height, count int }{{height + 1, taller}, {height, shorter}} {
 			if part.count == 0 {
 				continue
