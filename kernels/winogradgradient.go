@@ -53,7 +53,7 @@ type winogradGradient struct {
 	pixel      int // channels of a transformed input: In, rounded up to whole vectors
 	width      int // gradients of the widest block
 
-	inMatrix, gradMatrix int // from one matrix to the next
+	inMatrix, gradMatrix, sumMatrix int // from one matrix to the next
 
 	// Where each buffer begins in scratch.
 	layout struct{ grad, sums, edge int }
@@ -75,7 +75,8 @@ func newWinogradGradient(sums *weightSums, threads int) *winogradGradient {
 	t.inMatrix, t.gradMatrix = spread[float32](tiles*t.pixel), spread[float32](tiles*t.width)
 	t.layout.grad = gradientElements * t.inMatrix
 	t.layout.sums = t.layout.grad + gradientElements*t.gradMatrix
-	t.layout.edge = t.layout.sums + gradientElements*s.In*t.width*vectors(len(t.blocks), t.blockParts)
+	t.sumMatrix = spread[float32](s.In * t.width)
+	t.layout.edge = t.layout.sums + gradientElements*t.sumMatrix*vectors(len(t.blocks), t.blockParts)
 	edge := max((gradientTile+2)*(t.cols*gradientTile+2)*t.pixel, gradientTile*t.cols*gradientTile*t.width)
 	t.useScratch(threads, t.layout.edge+edge)
 	return t
@@ -91,20 +92,20 @@ func (t *winogradGradient) Chunk(worker, i int) {
 	in, grad, products, edge := buf, buf[t.layout.grad:], buf[t.layout.sums:], buf[t.layout.edge:]
 	rows := t.grad.N * t.rows
 	first, last := slice*rows/t.slices, (slice+1)*rows/t.slices
-	size := gradientElements * t.shape.In * t.width // of the sums of a block
+	size := gradientElements * t.sumMatrix // of the sums of a block
 	for row := first; row < last; row += t.most {
 		n := min(t.most, last-row)
 		t.transformInputs(in, edge, row, n)
 		for i := range blocks {
 			t.transformGradients(grad, edge, sums, &blocks[i], row, n)
-			t.multiply(products[i*size:], in, grad, &blocks[i], n*t.cols, row == first)
+			t.multiply(products[i*size:], in, grad, &blocks[i], n*t.cols, row == first, t.upcoming(blocks, i, row, last))
 		}
 	}
 	for i := range blocks {
 		b := &blocks[i]
 		in := t.shape.In
 		scale := 1 / float32(gradientF.Scale*gradientF.Scale)
-		t.f32.WinogradGradient.Weights(&sums[b.weights], &products[i*size], in, b.tile, in*b.tile, b.tile, in*b.tile, b.tile, scale)
+		t.f32.WinogradGradient.Weights(&sums[b.weights], &products[i*size], in, b.tile, t.sumMatrix, b.tile, in*b.tile, b.tile, scale)
 	}
 }
 
@@ -185,22 +186,71 @@ func fillEdge(dst, src []float32, height, width, pixel, rows, cols, channels, sr
 	}
 }
 
+// upcomingRows are the inputs and gradients of rows that will be read next; nil for none.
+type upcomingRows struct{ src, grad []float32 }
+
+// upcoming returns what is read next after block i of blocks has been multiplied for the rows of tiles from row on: the
+// gradients of another block, or the next rows.
+func (t *winogradGradient) upcoming(blocks []block, i, row, last int) (u upcomingRows) {
+	inputs := i+1 == len(blocks)
+	if inputs {
+		row += t.most
+	}
+	if row >= last {
+		return u
+	}
+	n, y := row/t.rows, row%t.rows*gradientTile
+	rows := min(t.most, last-row) * gradientTile
+	b := &blocks[(i+1)%len(blocks)]
+	u.grad = t.gradients[t.grad.Index(n, y, 0, b.out):]
+	u.grad = u.grad[:min(rows*t.grad.Row, len(u.grad))]
+	if inputs {
+		if y > 0 {
+			y += 2 // what lies above has been read already
+		}
+		u.src = t.inputs[t.src.Index(n, y, 0, 0):]
+		u.src = u.src[:min(rows*t.src.Row, len(u.src))]
+	}
+	return u
+}
+
+// take returns what a call for tiles of some pixels each prefetches, in the arguments of a WeightGradientFunc: the gradients of one
+// pixel after the other, or inputs without gaps, by turns.
+func (t *winogradGradient) take(u *upcomingRows, call, tiles, pixels int) (prefetch *float32, prefetchTile, prefetchPixel int) {
+	if call%2 == 0 && len(u.grad) > 0 {
+		prefetch = &u.grad[0]
+		u.grad = u.grad[min(pixels*t.grad.Pixel, len(u.grad)):]
+		return prefetch, 0, t.grad.Pixel
+	}
+	if call%2 == 1 && len(u.src) > 0 {
+		column := 2 * t.f32.Lanes
+		prefetch = &u.src[0]
+		u.src = u.src[min(tiles*pixels*column, len(u.src)):]
+		return prefetch, pixels * column, column
+	}
+	return nil, 0, 0
+}
+
 // multiply adds the products of all elements, sums over tiles, to the sums of a block. These start at 0 if the tiles are
-// the first.
-func (t *winogradGradient) multiply(sums, in, grad []float32, b *block, tiles int, first bool) {
+// the first. Meanwhile it prefetches what comes next.
+func (t *winogradGradient) multiply(sums, in, grad []float32, b *block, tiles int, first bool, next upcomingRows) {
 	tile, inputs := t.f32.WeightGradient.of(b), t.shape.In
 	height, taller, shorter := tile.split(inputs)
 	for e := range gradientElements {
-		sums, in, grad := sums[e*inputs*b.tile:], in[e*t.inMatrix:], grad[e*t.gradMatrix:]
+		sums, in, grad := sums[e*t.sumMatrix:], in[e*t.inMatrix:], grad[e*t.gradMatrix:]
 		for _, part := range [2]struct{ height, count int }{{height + 1, taller}, {height, shorter}} {
 			if part.count == 0 {
 				continue
 			}
 			start, startTile := &sums[0], part.height*b.tile
 			if first {
-				start, startTile = &zeros[0], 0
+				start, startTile = &t.zeros[0], 0
 			}
-			tile.Funcs[part.height-1](&sums[0], start, &in[0], &grad[0], &grad[0], part.count, startTile, 1, 1, tiles, 0, 0, t.pixel, 0, 0)
+			prefetch, prefetchTile, prefetchPixel := t.take(&next, e, part.count, tiles)
+			if prefetch == nil {
+				prefetch = &grad[0]
+			}
+			tile.Funcs[part.height-1](&sums[0], start, &in[0], &grad[0], prefetch, part.count, startTile, 1, 1, tiles, 0, 0, t.pixel, prefetchTile, prefetchPixel)
 			sums, in = sums[part.count*part.height*b.tile:], in[part.count*part.height:]
 		}
 	}
