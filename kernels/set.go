@@ -110,6 +110,29 @@ type SpMMFunc = func(dst, src, values, bias *float32, columns, counts *uint8, ro
 // A SpMMAddFunc is a [SpMMFunc] whose sums start at dst[r*W+n] instead of the bias.
 type SpMMAddFunc = func(dst, src, values *float32, columns, counts *uint8, rows int, lower float32)
 
+// A WeightGradientFunc adds the products of M inputs × W gradients, at each of some pixels, to their sums, where
+// M and W are the tile's height and width; the inputs of tiles lie beside each other. Strides count float32
+// values:
+//
+//	for t := range tiles {
+//		for m := range M {
+//			for n := range W {
+//				acc := start[t*startTile+m*W+n]
+//				for i := range images {
+//					for y := range rows {
+//						for x := range cols {
+//							acc = fma(src[i*srcImage+y*srcRow+x*srcPixel+t*M+m], grad[((i*rows+y)*cols+x)*W+n], acc)
+//						}
+//					}
+//				}
+//				dst[(t*M+m)*W+n] = acc
+//			}
+//		}
+//	}
+//
+// tiles, images, rows and cols are at least 1; prefetch and prefetchStep are as in a ConvFunc, where a step is a pixel.
+type WeightGradientFunc = func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchStep int)
+
 // Transforms are the kernels before and after the matrix products of Winograd's algorithm
 // F(Outputs×Outputs, r×r), whose tiles have n×n inputs, n = Outputs+r-1. The sums below have no
 // stated order: it is the same in all generated kernels, and may differ in the scalar ones, so that
@@ -167,6 +190,19 @@ type F32 struct {
 	Conv        Tiles[ConvFunc]
 	RowConv     Tiles[RowConvFunc]
 	BatchMatMul Tiles[BatchMatMulFunc]
+
+	// WeightGradient has tiles of its own.
+	WeightGradient Tiles[WeightGradientFunc]
+
+	// PackSum copies a row of pixels, and adds each channel to its sum:
+	//
+	//	for p := range pixels {
+	//		for c := range channels {
+	//			dst[p*dstPixel+c] = src[p*srcPixel+c]
+	//			sums[c] += src[p*srcPixel+c]
+	//		}
+	//	}
+	PackSum func(dst, sums, src *float32, pixels, channels, srcPixel, dstPixel int)
 
 	// SpMM and SpMMAdd have a function for each number of vectors in a row of the dense matrix. Width is
 	// that of a vector.
