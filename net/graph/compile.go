@@ -128,9 +128,7 @@ func Compile(m *Model, w Weights, o Options) (*Plan, error) {
 		return fail(err)
 	}
 	if o.Train {
-		if p.loads, err = l.loads(convs); err != nil {
-			return fail(err)
-		}
+		p.loads = l.loads(convs)
 	}
 	counted := map[kernels.Conv]bool{} // nodes may share packed weights
 	for _, c := range convs {
@@ -300,7 +298,7 @@ func (l *layout) pack(w Weights, o Options) (map[int]kernels.Conv, error) {
 // A packing is what weights are packed for.
 type packing struct {
 	problem    kernels.Problem
-	transposed layer.Transposed // nil unless the weights are used transposed
+	transposed bool
 }
 
 // packing returns how node i, which has weights, packs them.
@@ -310,19 +308,18 @@ func (l *layout) packing(i int, o Options) packing {
 	if l.infos[i].Out.H == 1 && l.infos[i].Out.W == 1 && p.problem.Dst == (kernels.Type{}) {
 		p.problem.WeightsType = o.WeightsType
 	}
-	p.transposed, _ = l.infos[i].Layer.(layer.Transposed)
+	_, p.transposed = l.infos[i].Layer.(layer.Transposed)
 	return p
 }
 
 // conv packs weights, which are those of the node that owns them.
 func (p packing) conv(w kernels.Weights, o Options) (kernels.Conv, error) {
-	if p.transposed != nil {
-		if err := w.Check(p.transposed.Forward()); err != nil {
-			return nil, err
-		}
-		values := make([]float32, len(w.Values))
-		p.transposed.Transpose(values, w)
-		w = kernels.Weights{Values: values}
+	if !o.Train && !p.transposed {
+		return kernels.NewConv(o.Set, o.Algo, p.problem, w)
 	}
-	return kernels.NewConv(o.Set, o.Algo, p.problem, w)
+	c, err := kernels.NewLoader(o.Set, o.Algo, p.problem)
+	if err != nil {
+		return nil, err
+	}
+	return c, user{c, p.transposed}.load(w)
 }

@@ -19,12 +19,24 @@ type load struct {
 // A user is a convolution and how it uses the weights.
 type user struct {
 	conv       kernels.Loader
-	transposed layer.Transposed // nil for weights as they are
-	values     []float32        // memory for the transposed weights
+	transposed bool
+}
+
+func (u user) load(w kernels.Weights) error {
+	if u.transposed {
+		return u.conv.LoadTransposed(w)
+	}
+	return u.conv.Load(w)
+}
+
+// user returns how node i, which has weights, uses them.
+func (l *layout) user(i int, conv kernels.Loader) user {
+	_, transposed := l.infos[i].Layer.(layer.Transposed)
+	return user{conv, transposed}
 }
 
 // loads returns the loads of all weights; convs are the packed ones by node.
-func (l *layout) loads(convs map[int]kernels.Conv) ([]*load, error) {
+func (l *layout) loads(convs map[int]kernels.Conv) []*load {
 	var loads []*load
 	for owner := range l.infos {
 		if l.owners[owner] != owner {
@@ -37,35 +49,17 @@ func (l *layout) loads(convs map[int]kernels.Conv) ([]*load, error) {
 				continue
 			}
 			known[convs[i]] = true
-			conv, ok := convs[i].(kernels.Loader)
-			if !ok {
-				return nil, fmt.Errorf("node %s: weights that are packed for algorithm %s cannot be replaced", l.infos[i].Name, convs[i].Algorithm())
-			}
-			u := user{conv: conv}
-			if u.transposed, ok = l.infos[i].Layer.(layer.Transposed); ok {
-				u.values = make([]float32, u.transposed.Forward().Weights())
-			}
-			t.users = append(t.users, u)
+			t.users = append(t.users, l.user(i, convs[i].(kernels.Loader)))
 		}
 		t.errs = make([]error, len(t.users))
 		loads = append(loads, t)
 	}
-	return loads, nil
+	return loads
 }
 
 func (t *load) Chunks() int { return len(t.users) }
 
-func (t *load) Chunk(_, i int) {
-	u, w := &t.users[i], t.weights
-	if u.transposed != nil {
-		if t.errs[i] = w.Check(u.transposed.Forward()); t.errs[i] != nil {
-			return
-		}
-		u.transposed.Transpose(u.values, w)
-		w = kernels.Weights{Values: u.values}
-	}
-	t.errs[i] = u.conv.Load(w)
-}
+func (t *load) Chunk(_, i int) { t.errs[i] = t.users[i].load(t.weights) }
 
 // Load replaces all weights of a plan that was compiled with Options.Train. It asks w as Compile does,
 // but does not call Adapt. It does not allocate, unless w does. After an error, the plan may have some of

@@ -33,32 +33,13 @@ type ConvGradient struct {
 // Op returns conv1x1, conv3x3, …, as that of the convolution.
 func (c ConvGradient) Op() string { return c.Of.Op() }
 
-// padding returns how many pixels are added to the sides of the gradient by the result; negative numbers
-// are pixels that are left out, because what they were computed from is padding alone.
-func (c ConvGradient) padding() (p kernels.Padding) {
-	s := c.Forward()
-	oh, ow := s.OutSize(c.In.H, c.In.W)
-	p.Top, p.Left = s.KH-1-s.Pad.Top, s.KW-1-s.Pad.Left
-	p.Bottom = c.In.H + s.KH - 1 - p.Top - ((oh-1)*s.Stride + 1)
-	p.Right = c.In.W + s.KW - 1 - p.Left - ((ow-1)*s.Stride + 1)
-	return p
-}
-
 // Forward implements Transposed.
 func (c ConvGradient) Forward() kernels.ConvShape { return c.Of.ConvShape(c.In) }
 
-// Transpose implements Transposed.
-func (c ConvGradient) Transpose(dst []float32, w kernels.Weights) {
-	kernels.TransposeWeights(c.Forward(), dst, w.Values)
-}
-
-// ConvShape implements Weighted.
+// ConvShape implements Weighted. It is the zero value if there is no such convolution.
 func (c ConvGradient) ConvShape(Shape) kernels.ConvShape {
-	s, p := c.Forward(), c.padding()
-	return kernels.ConvShape{
-		In: s.Out, Out: s.In, KH: s.KH, KW: s.KW, Stride: 1, Groups: s.Groups,
-		Pad: kernels.Padding{Top: max(p.Top, 0), Left: max(p.Left, 0), Bottom: max(p.Bottom, 0), Right: max(p.Right, 0)},
-	}
+	s, _, _ := c.Forward().Transposed(c.In.H, c.In.W)
+	return s
 }
 
 // OutShape implements Layer.
@@ -77,37 +58,36 @@ func (c ConvGradient) OutShape(in []Shape) (Shape, error) {
 	if in[0] != dilated {
 		return Shape{}, fmt.Errorf("gradient %v, expected %v", in[0], dilated)
 	}
-	return convOut(c, []Shape{c.cropped(in[0])}, kernels.Type{})
-}
-
-// cropped returns the shape of what is left of the gradient by the result.
-func (c ConvGradient) cropped(s Shape) Shape {
-	p := c.padding()
-	s.H += min(p.Top, 0) + min(p.Bottom, 0)
-	s.W += min(p.Left, 0) + min(p.Right, 0)
-	return s
+	_, crop, err := c.Forward().Transposed(c.In.H, c.In.W)
+	if err != nil {
+		return Shape{}, err
+	}
+	dilated.H -= crop.Top + crop.Bottom
+	dilated.W -= crop.Left + crop.Right
+	return convOut(c, []Shape{dilated}, kernels.Type{})
 }
 
 // Cost implements Layer. The multiply-adds are those of the convolution.
 func (c ConvGradient) Cost(in []Shape) kernels.Cost {
-	cost := convCost(c, c.cropped(in[0]), kernels.Type{})
+	cost := traffic(c.In, in...)
 	cost.MACs = c.Of.Cost([]Shape{c.In}).MACs
+	cost.Weights = 4 * int64(c.Forward().Weights())
 	return cost
 }
 
 // Bind implements Layer.
 func (c ConvGradient) Bind(b Binding) ([]workers.Task, error) {
-	src, p := b.Src[0], c.padding()
-	src.Offset -= min(p.Top, 0)*src.Row + min(p.Left, 0)*src.Pixel
-	src.H += min(p.Top, 0) + min(p.Bottom, 0)
-	src.W += min(p.Left, 0) + min(p.Right, 0)
-	return bound(b.Conv.Bind(b.Dst, src, b.Threads))
+	_, crop, err := c.Forward().Transposed(c.In.H, c.In.W)
+	if err != nil {
+		return nil, err
+	}
+	return bound(b.Conv.Bind(b.Dst, b.Src[0].Crop(crop), b.Threads))
 }
 
 // Window implements Windowed.
 func (c ConvGradient) Window([]Shape) (kernel, stride, pad int, ok bool) {
-	s, p := c.ConvShape(Shape{}), c.padding()
-	return s.KH, 1, s.Pad.Top, s.Pad == p && s.Halo() == s.Pad.Max()
+	s, crop, err := c.Forward().Transposed(c.In.H, c.In.W)
+	return s.KH, 1, s.Pad.Top, err == nil && crop == kernels.Padding{} && s.Halo() == s.Pad.Max()
 }
 
 // Pass implements Backward.

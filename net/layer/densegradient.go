@@ -23,7 +23,7 @@ func (d Dense) Gradient(in []Shape, _ int) ([]Operation, error) {
 func (d Dense) WeightGradient(in Shape) (Layer, error) { return weightGradient(d, in, d.Type) }
 
 // A DenseGradient is the gradient by the input, of shape In, of the dense layer Of, as one pixel that has
-// the channels of all pixels, row by row. It reads the gradient by the result.
+// all values of channel 0, then those of channel 1, …, as the weights have. It reads the gradient by the result.
 type DenseGradient struct {
 	Of Dense
 	In Shape
@@ -34,18 +34,6 @@ func (DenseGradient) Op() string { return Dense{}.Op() }
 
 // Forward implements Transposed.
 func (d DenseGradient) Forward() kernels.ConvShape { return d.Of.ConvShape(d.In) }
-
-// Transpose implements Transposed.
-func (d DenseGradient) Transpose(dst []float32, w kernels.Weights) {
-	pixels := d.In.H * d.In.W
-	for o := range d.Of.Out {
-		for c := range d.In.C {
-			for p, v := range w.Values[(o*d.In.C+c)*pixels:][:pixels] {
-				dst[(p*d.In.C+c)*d.Of.Out+o] = v
-			}
-		}
-	}
-}
 
 // ConvShape implements Weighted.
 func (d DenseGradient) ConvShape(Shape) kernels.ConvShape {

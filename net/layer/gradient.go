@@ -48,15 +48,13 @@ type Trainable interface {
 	WeightGradient(in Shape) (Layer, error)
 }
 
-// A Transposed layer computes the gradient by the input of a layer, with the weights of that one.
+// A Transposed layer computes the gradient by the input of a layer, with the weights of that one
+// transposed, see kernels.Loader.
 type Transposed interface {
 	Weighted
 
 	// Forward returns the convolution that the other layer computes.
 	Forward() kernels.ConvShape
-
-	// Transpose sets dst to the weights of ConvShape, given those of Forward. There are no biases.
-	Transpose(dst []float32, w kernels.Weights)
 }
 
 // A Backward layer is part of a gradient.

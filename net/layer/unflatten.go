@@ -7,8 +7,8 @@ import (
 	"firebench/kernels/workers"
 )
 
-// An Unflatten makes an image of H×W pixels of one pixel, whose channels are those of all pixels, row by
-// row: the gradient by the input of a dense layer.
+// An Unflatten makes an image of H×W pixels of one pixel, which has all values of channel 0, row by row, then
+// those of channel 1, …: the order in which dense layers have their weights.
 type Unflatten struct{ H, W int }
 
 // Op returns unflatten.
@@ -30,10 +30,7 @@ func (Unflatten) Cost(in []Shape) kernels.Cost { return traffic(in[0], in[0]) }
 
 // Bind implements Layer.
 func (u Unflatten) Bind(b Binding) ([]workers.Task, error) {
-	src := b.Src[0]
-	src.H, src.W, src.C = b.Dst.H, b.Dst.W, b.Dst.C
-	src.Pixel, src.Row, src.Halo = src.C, src.W*src.C, 0
-	return bound(kernels.BindCopy(b.Dst, src, b.Threads))
+	return bound(kernels.BindUnflatten(b.Dst, b.Src[0], b.Threads))
 }
 
 // Pass implements Backward.
