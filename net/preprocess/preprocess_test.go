@@ -26,7 +26,7 @@ func TestModels(t *testing.T) {
 }
 
 func TestLookup(t *testing.T) {
-	want := `unknown preprocessor "caffe", expected one of caffe-bgr-227, caffe-bgr-224, torchvision-rgb-224`
+	want := `unknown preprocessor "caffe", expected one of caffe-bgr-227, caffe-bgr-224, torchvision-rgb-224, cifar-rgb-32`
 	if _, err := Lookup("caffe"); err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
