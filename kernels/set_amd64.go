@@ -6,7 +6,6 @@ import (
 	"firebench/kernels/avx2"
 	"firebench/kernels/avx512"
 	"firebench/kernels/avx512vnni"
-	"firebench/kernels/scalar"
 )
 
 // peakFMAs is the number of vector multiply-adds in a round of FMAPeak, and of QMACPeak.
@@ -17,8 +16,8 @@ var avx2Set = Set{ISA: AVX2, F32: &F32{
 	Conv:           Tiles[ConvFunc]{Tile[ConvFunc]{16, avx2.ConvX16[:]}, Tile[ConvFunc]{8, avx2.ConvX8[:]}, 1},
 	RowConv:        Tiles[RowConvFunc]{Tile[RowConvFunc]{16, avx2.RowConvX16[:]}, Tile[RowConvFunc]{8, avx2.RowConvX8[:]}, 1},
 	BatchMatMul:    Tiles[BatchMatMulFunc]{Tile[BatchMatMulFunc]{16, avx2.BatchMatMulX16[:]}, Tile[BatchMatMulFunc]{8, avx2.BatchMatMulX8[:]}, 1},
-	WeightGradient: Tiles[WeightGradientFunc]{scalarWeightGradient, scalarWeightGradient, 1},
-	PackSum:        scalar.PackSum,
+	WeightGradient: Tiles[WeightGradientFunc]{Tile[WeightGradientFunc]{16, avx2.WeightGradientX16[:]}, Tile[WeightGradientFunc]{8, avx2.WeightGradientX8[:]}, 1},
+	PackSum:        avx2.PackSum,
 	SpMM:           Tile[SpMMFunc]{8, avx2.SpMMX8[:]},
 	SpMMAdd:        avx2.SpMMAddX8[:],
 	Transpose:      avx2.Transpose,
@@ -69,8 +68,8 @@ var avx512Set = Set{ISA: AVX512, F32: &F32{
 	Conv:           Tiles[ConvFunc]{Tile[ConvFunc]{32, avx512.ConvX32[:]}, Tile[ConvFunc]{16, avx512.ConvX16[:]}, 1},
 	RowConv:        Tiles[RowConvFunc]{Tile[RowConvFunc]{32, avx512.RowConvX32[:]}, Tile[RowConvFunc]{16, avx512.RowConvX16[:]}, 1},
 	BatchMatMul:    Tiles[BatchMatMulFunc]{Tile[BatchMatMulFunc]{32, avx512.BatchMatMulX32[:]}, Tile[BatchMatMulFunc]{16, avx512.BatchMatMulX16[:]}, 1},
-	WeightGradient: Tiles[WeightGradientFunc]{scalarWeightGradient, scalarWeightGradient, 1},
-	PackSum:        scalar.PackSum,
+	WeightGradient: Tiles[WeightGradientFunc]{Tile[WeightGradientFunc]{32, avx512.WeightGradientX32[:]}, Tile[WeightGradientFunc]{16, avx512.WeightGradientX16[:]}, 1},
+	PackSum:        avx512.PackSum,
 	SpMM:           Tile[SpMMFunc]{16, avx512.SpMMX16[:]},
 	SpMMAdd:        avx512.SpMMAddX16[:],
 	Transpose:      avx2.Transpose,

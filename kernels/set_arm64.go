@@ -5,7 +5,6 @@ package kernels
 import (
 	"firebench/kernels/neon"
 	"firebench/kernels/neondotprod"
-	"firebench/kernels/scalar"
 )
 
 // peakFMAs is the number of vector multiply-adds in a round of FMAPeak, and of QMACPeak.
@@ -29,8 +28,8 @@ var neonSet = Set{ISA: NEON, F32: &F32{
 	Conv:           Tiles[ConvFunc]{neonConv, neonConv, 1},
 	RowConv:        Tiles[RowConvFunc]{neonRowConv, neonRowConv, 1},
 	BatchMatMul:    Tiles[BatchMatMulFunc]{neonBatchMatMul, neonBatchMatMul, 1},
-	WeightGradient: Tiles[WeightGradientFunc]{scalarWeightGradient, scalarWeightGradient, 1},
-	PackSum:        scalar.PackSum,
+	WeightGradient: alone(Tile[WeightGradientFunc]{8, neon.WeightGradientX8[:]}),
+	PackSum:        neon.PackSum,
 	SpMM:           Tile[SpMMFunc]{4, neon.SpMMX4[:]},
 	SpMMAdd:        neon.SpMMAddX4[:],
 	Transpose:      neon.Transpose,

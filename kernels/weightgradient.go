@@ -66,11 +66,13 @@ type weightGradientTask struct {
 	f32     *F32
 	blocks  []block
 	dst     View
-	src     View // begins with the first window
-	grad    View // without the border
-	border  View // with the border
-	offsets []int
-	run     int // inputs in a run
+	src     View  // begins with the first window
+	grad    View  // without the border
+	border  View  // with the border
+	offsets []int // where each run of contiguous inputs starts, from the window's first input
+	run     int   // inputs in a run
+
+	inputs, gradients []float32 // the memory of src and grad
 
 	dims   [3]dim // of the pixels, outermost first
 	pixels int
@@ -101,7 +103,7 @@ func newWeightGradient(set *Set, s ConvShape, dst, src, grad View, threads int) 
 		return nil, fmt.Errorf("%d rows of gradients, expected %d", grad.H, oh)
 	}
 	f := set.F32
-	t := &weightGradientTask{f32: f, dst: dst, src: src, grad: grad, border: grad}
+	t := &weightGradientTask{f32: f, dst: dst, src: src, grad: grad, border: grad, inputs: Data[float32](src), gradients: Data[float32](grad)}
 	if s.bordered() {
 		t.grad.Offset = grad.Index(0, s.Pad.Top, s.Pad.Left, 0)
 		t.grad.H, t.grad.W = src.H, src.W
@@ -162,21 +164,27 @@ func mergeDims(dims [3]dim) [3]dim {
 }
 
 // A patch is some pixels that are taken at a time: images × rows × cols of them from (n, y, x) on, by the task's dims.
-type patch struct{ n, y, x, images, rows, cols int }
+// In the order of all pixels they are those from first to end-1.
+type patch struct{ n, y, x, images, rows, cols, first, end int }
 
-func (p patch) pixels() int { return p.images * p.rows * p.cols }
-
-// patch returns the pixels from p on, as many as possible, but at most most.
-func (t *weightGradientTask) patch(p, most int) patch {
+// patch returns the pixels from first on, as many as are taken at a time, or those up to last-1. There are no images in it if
+// no pixel is left.
+func (t *weightGradientTask) patch(first, last int) patch {
 	h, w := t.dims[1].count, t.dims[2].count
-	n, y, x := p/(h*w), p/w%h, p%w
-	switch {
-	case x > 0 || most < w:
-		return patch{n, y, x, 1, 1, min(w-x, most)}
-	case y > 0 || most < h*w:
-		return patch{n, y, x, 1, min(h-y, most/w), w}
+	p := patch{n: first / (h * w), y: first / w % h, x: first % w, images: 1, rows: 1, cols: w, first: first}
+	switch most := min(last-first, t.most); {
+	case p.x > 0 || most < w:
+		p.cols = min(w-p.x, most)
+	case p.y > 0 || most < h*w:
+		p.rows = min(h-p.y, most/w)
+	default:
+		p.images, p.rows = most/(h*w), h
 	}
-	return patch{n, y, x, most / (h * w), h, w}
+	if first >= last {
+		p.images = 0
+	}
+	p.end = first + p.images*p.rows*p.cols
+	return p
 }
 
 // sums returns the memory of the sums of a slice. Behind that of the last one is that of the border.
@@ -196,33 +204,33 @@ func (t *weightGradientTask) Chunk(worker, i int) {
 	}
 	panel := scratchOf[float32](&t.scratch, worker)
 	first, last := slice*t.pixels/t.slices, (slice+1)*t.pixels/t.slices
-	for p := first; p < last; {
-		patch := t.patch(p, min(last-p, t.most))
+	for p := t.patch(first, last); p.images > 0; {
+		next := t.patch(p.end, last)
 		for i := range blocks {
-			t.pack(panel, sums, &blocks[i], patch)
-			t.multiply(panel, sums, &blocks[i], patch, p == first)
+			t.pack(panel, sums, &blocks[i], p)
+			t.multiply(panel, sums, &blocks[i], p, p.first == first, t.upcoming(blocks, i, p, next))
 		}
-		p += patch.pixels()
+		p = next
 	}
 }
 
 // pack copies the gradients of a block of output channels to panel, and adds them to the sums of the biases.
 func (t *weightGradientTask) pack(panel, sums []float32, b *block, p patch) {
-	grad, bias := Data[float32](t.grad), sums[t.biases+b.bias:]
+	bias := sums[t.biases+b.bias:]
 	body := b.width / t.f32.Lanes * t.f32.Lanes
 	if b.width < b.tile {
-		for i := range p.pixels() {
+		for i := range p.end - p.first {
 			clear(panel[i*b.tile+b.width : (i+1)*b.tile])
 		}
 	}
 	for n := range p.images {
 		for y := range p.rows {
-			at := t.grad.Offset + (p.n+n)*t.dims[0].grad + (p.y+y)*t.dims[1].grad + p.x*t.dims[2].grad + b.out
+			grad := t.gradients[t.gradient(p)+n*t.dims[0].grad+y*t.dims[1].grad+b.out:]
 			if body > 0 {
-				t.f32.PackSum(&panel[0], &bias[0], &grad[at], p.cols, body, t.dims[2].grad, b.tile)
+				t.f32.PackSum(&panel[0], &bias[0], &grad[0], p.cols, body, t.dims[2].grad, b.tile)
 			}
 			if body < b.width {
-				scalar.PackSum(&panel[body], &bias[body], &grad[at+body], p.cols, b.width-body, t.dims[2].grad, b.tile)
+				scalar.PackSum(&panel[body], &bias[body], &grad[body], p.cols, b.width-body, t.dims[2].grad, b.tile)
 			}
 			panel = panel[p.cols*b.tile:]
 		}
@@ -230,32 +238,87 @@ func (t *weightGradientTask) pack(panel, sums []float32, b *block, p patch) {
 }
 
 // multiply adds the products of all inputs and the gradients in panel to the sums of a block. The sums start at 0 if
-// these are the first pixels.
-func (t *weightGradientTask) multiply(panel, sums []float32, b *block, p patch, first bool) {
-	src := Data[float32](t.src)[t.src.Offset+b.in+p.n*t.dims[0].src+p.y*t.dims[1].src+p.x*t.dims[2].src:]
+// these are the first pixels. Meanwhile it prefetches what comes next.
+func (t *weightGradientTask) multiply(panel, sums []float32, b *block, p patch, first bool, next upcoming) {
+	src := t.inputs[t.source(p)+b.in:]
 	tile := t.f32.WeightGradient.of(b)
 	height, taller, shorter := tile.split(t.run)
 	sums = sums[b.weights:]
 	for _, offset := range t.offsets {
 		src := src[offset:]
-		call := func(height, tiles int) {
-			if tiles == 0 {
-				return
-			}
-			start, startTile := &sums[0], height*b.tile
-			if first {
-				start, startTile = &t.zeros[0], 0
-			}
-			tile.Funcs[height-1](&sums[0], start, &src[0], &panel[0], nil, tiles, startTile,
-				p.images, p.rows, p.cols, t.dims[0].src, t.dims[1].src, t.dims[2].src, 0)
-			sums = sums[tiles*height*b.tile:]
-			if tiles*height < len(src) {
-				src = src[tiles*height:]
+		for _, tiles := range [2]struct{ height, count int }{{height + 1, taller}, {height, shorter}} {
+			for left := tiles.count; left > 0; {
+				start, startTile := &sums[0], tiles.height*b.tile
+				if first {
+					start, startTile = &t.zeros[0], 0
+				}
+				n, prefetch, prefetchTile, prefetchPixel := next.take(left)
+				if prefetch == nil {
+					prefetch = &panel[0]
+				}
+				tile.Funcs[tiles.height-1](&sums[0], start, &src[0], &panel[0], prefetch, n, startTile,
+					p.images, p.rows, p.cols, t.dims[0].src, t.dims[1].src, t.dims[2].src, prefetchTile, prefetchPixel)
+				left -= n
+				sums = sums[n*tiles.height*b.tile:]
+				src = src[min(n*tiles.height, len(src)-1):]
 			}
 		}
-		call(height+1, taller)
-		call(height, shorter)
 	}
+}
+
+// An upcoming says what will be read next: inputs and gradients of some pixels. A tile prefetches a column of it, as many
+// values of each pixel as two vectors have.
+type upcoming struct {
+	src, grad           []float32 // nil for none
+	srcPixel, gradPixel int
+	columns             int // of the inputs that are left
+	column              int // values in a column
+}
+
+// take returns what the next of up to tiles tiles prefetch, in the arguments of a WeightGradientFunc, and how many do.
+func (u *upcoming) take(tiles int) (n int, prefetch *float32, prefetchTile, prefetchPixel int) {
+	switch {
+	case u.grad != nil:
+		prefetch = &u.grad[0]
+		u.grad = nil
+		return 1, prefetch, 0, u.gradPixel
+	case u.columns > 0:
+		n = min(tiles, u.columns)
+		prefetch = &u.src[0]
+		u.src = u.src[min(n*u.column, len(u.src)-1):]
+		u.columns -= n
+		return n, prefetch, u.column, u.srcPixel
+	}
+	return tiles, nil, 0, 0
+}
+
+// upcoming returns what is read next after block i of blocks has been multiplied for the pixels of p, which more
+// pixels of the slice follow, from next on.
+func (t *weightGradientTask) upcoming(blocks []block, i int, p, next patch) upcoming {
+	u := upcoming{gradPixel: t.dims[2].grad, srcPixel: t.dims[2].src, column: 2 * t.f32.Lanes}
+	switch {
+	case i+1 < len(blocks):
+		u.grad = t.gradients[t.gradient(p)+blocks[i+1].out:]
+	case next.images > 0:
+		u.grad = t.gradients[t.gradient(next)+blocks[0].out:]
+		at := t.source(next)
+		if s := t.shape; next.n == p.n && s.KH > s.Stride {
+			at += (s.KH - s.Stride) * t.src.Row // what lies above has been read already
+		}
+		u.src = t.inputs[at:]
+		u.columns = vectors(min(t.shape.Stride, t.shape.KW)*t.shape.In, u.column)
+	}
+	return u
+}
+
+// source returns the index of the first input of the window of a patch's first pixel.
+func (t *weightGradientTask) source(p patch) int {
+	return t.src.Offset + p.n*t.dims[0].src + p.y*t.dims[1].src + p.x*t.dims[2].src
+}
+
+// gradient returns the index of the first gradient of a patch's first pixel.
+func (t *weightGradientTask) gradient(p patch) int {
+	return t.grad.Offset + p.n*t.dims[0].grad + p.y*t.dims[1].grad + p.x*t.dims[2].grad
 }
 
 // A weightReduction adds up the sums of all slices and puts them into the order of the destination. A chunk is one block
@@ -295,11 +358,7 @@ func (t *weightReduction) addSlices(from, n, slices int) {
 	for step := 1; step < slices; step *= 2 {
 		for i := 0; i+step < slices; i += 2 * step {
 			a, b := t.sums(i)[from:][:n], t.sums(i + step)[from:]
-			add := t.f32.Add
-			if n%t.f32.Lanes > 0 {
-				add = scalar.Add
-			}
-			add(&a[0], &a[0], &b[0], n, lowerBound(false))
+			t.f32.Add(&a[0], &a[0], &b[0], n, lowerBound(false))
 		}
 	}
 }
