@@ -5,6 +5,7 @@ package kernels
 import (
 	"firebench/kernels/neon"
 	"firebench/kernels/neondotprod"
+	"firebench/kernels/scalar"
 )
 
 // peakFMAs is the number of vector multiply-adds in a round of FMAPeak, and of QMACPeak.
@@ -24,26 +25,32 @@ var (
 )
 
 var neonSet = Set{ISA: NEON, F32: &F32{
-	Lanes:          4,
-	Conv:           Tiles[ConvFunc]{neonConv, neonConv, 1},
-	RowConv:        Tiles[RowConvFunc]{neonRowConv, neonRowConv, 1},
-	BatchMatMul:    Tiles[BatchMatMulFunc]{neonBatchMatMul, neonBatchMatMul, 1},
-	WeightGradient: alone(Tile[WeightGradientFunc]{8, neon.WeightGradientX8[:]}),
-	PackSum:        neon.PackSum,
-	SpMM:           Tile[SpMMFunc]{4, neon.SpMMX4[:]},
-	SpMMAdd:        neon.SpMMAddX4[:],
-	Transpose:      neon.Transpose,
-	TransposeSide:  4,
-	F16Conv:        alone(Tile[WConvFunc[uint16]]{16, neon.F16ConvX16[:]}),
-	S8Conv:         alone(Tile[WConvFunc[int8]]{16, neon.S8ConvX16[:]}),
-	MaxPool3x3s2:   neon.MaxPool3x3s2,
-	MaxPool:        neon.MaxPool,
-	AvgPool:        neon.AvgPool,
-	Add:            neon.Add,
-	ReLU:           neon.ReLU,
-	LRNSquare:      neon.LRNSquare,
-	LRN:            neon.LRN,
-	SpaceToDepth:   neon.SpaceToDepth,
+	Lanes:           4,
+	Conv:            Tiles[ConvFunc]{neonConv, neonConv, 1},
+	RowConv:         Tiles[RowConvFunc]{neonRowConv, neonRowConv, 1},
+	BatchMatMul:     Tiles[BatchMatMulFunc]{neonBatchMatMul, neonBatchMatMul, 1},
+	WeightGradient:  alone(Tile[WeightGradientFunc]{8, neon.WeightGradientX8[:]}),
+	PackSum:         neon.PackSum,
+	SpMM:            Tile[SpMMFunc]{4, neon.SpMMX4[:]},
+	SpMMAdd:         neon.SpMMAddX4[:],
+	Transpose:       neon.Transpose,
+	TransposeSide:   4,
+	F16Conv:         alone(Tile[WConvFunc[uint16]]{16, neon.F16ConvX16[:]}),
+	S8Conv:          alone(Tile[WConvFunc[int8]]{16, neon.S8ConvX16[:]}),
+	MaxPool3x3s2:    neon.MaxPool3x3s2,
+	MaxPool:         neon.MaxPool,
+	AvgPool:         neon.AvgPool,
+	Add:             neon.Add,
+	ReLU:            neon.ReLU,
+	LRNSquare:       neon.LRNSquare,
+	LRN:             neon.LRN,
+	Mul:             scalar.Mul,
+	ReLUGradient:    scalar.ReLUGradient,
+	MaxPoolGradient: scalar.MaxPoolGradient,
+	AvgPoolGradient: scalar.AvgPoolGradient,
+	LRNTerms:        scalar.LRNTerms,
+	LRNGradient:     scalar.LRNGradient,
+	SpaceToDepth:    neon.SpaceToDepth,
 	Winograd: [6]Transforms{
 		3: {4, neon.WinogradInput6, neon.WinogradOutput6x4},
 		4: {5, neon.WinogradInput8, neon.WinogradOutput8x5},

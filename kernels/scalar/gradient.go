@@ -1,0 +1,86 @@
+package scalar
+
+// Mul sets dst[i] = a[i] * b[i].
+func Mul(dst, a, b *float32, n int) {
+	y := vec(b, 0, n)
+	z := vec(dst, 0, n)
+	for i, x := range vec(a, 0, n) {
+		z[i] = x * y[i]
+	}
+}
+
+// ReLUGradient sets dst[i] = grad[i] where y[i] > 0, and 0 elsewhere.
+func ReLUGradient(dst, y, grad *float32, n int) {
+	g := vec(grad, 0, n)
+	z := vec(dst, 0, n)
+	for i, v := range vec(y, 0, n) {
+		if v > 0 {
+			z[i] = g[i]
+		} else {
+			z[i] = 0
+		}
+	}
+}
+
+// MaxPoolGradient adds the gradient of a window's maximum to that of its first pixel that is the maximum.
+func MaxPoolGradient(dst, src, top, grad *float32, rows, cols, channels, dstRow, dstPixel, srcRow, srcPixel int) {
+	tops, grads := vec(top, 0, channels), vec(grad, 0, channels)
+	for c, g := range grads {
+		for i := range rows {
+			for j := range cols {
+				if vec(src, i*srcRow+j*srcPixel+c, 1)[0] == tops[c] {
+					vec(dst, i*dstRow+j*dstPixel+c, 1)[0] += g
+					g -= g
+				}
+			}
+		}
+	}
+}
+
+// AvgPoolGradient adds the scaled gradient of a window's mean to that of all its pixels.
+func AvgPoolGradient(dst, grad *float32, rows, cols, channels, dstRow, dstPixel int, scale float32) {
+	g := vec(grad, 0, channels)
+	for i := range rows {
+		for j := range cols {
+			y := vec(dst, i*dstRow+j*dstPixel, channels)
+			for c, x := range g {
+				y[c] += float32(x * scale)
+			}
+		}
+	}
+}
+
+// LRNTerms sets dst to the gradient of a row of pixels times what LRN multiplies their values by, and terms
+// to what LRNGradient adds up.
+func LRNTerms(dst, terms, src, grad, squares *float32, pixels, channels, dstPixel, srcPixel, gradPixel, squaresPixel, size int, scale, k float32) {
+	for p := range pixels {
+		y, t := vec(dst, p*dstPixel, channels), vec(terms, p*squaresPixel, channels)
+		g := vec(grad, p*gradPixel, channels)
+		sq := vec(squares, p*squaresPixel, channels+size-1)
+		for c, x := range vec(src, p*srcPixel, channels) {
+			sum := sq[c]
+			for _, v := range sq[c+1 : c+size] {
+				sum += v
+			}
+			d := k + float32(scale*sum)
+			root := sqrt(d)
+			y[c] = g[c] / (root * sqrt(root))
+			t[c] = float32(x*y[c]) / d
+		}
+	}
+}
+
+// LRNGradient subtracts the influence of each channel of a row of pixels on those around it.
+func LRNGradient(dst, src, terms *float32, pixels, channels, dstPixel, srcPixel, termsPixel, size int, factor float32) {
+	for p := range pixels {
+		y := vec(dst, p*dstPixel, channels)
+		t := vec(terms, p*termsPixel, channels+size-1)
+		for c, x := range vec(src, p*srcPixel, channels) {
+			sum := t[c]
+			for _, v := range t[c+1 : c+size] {
+				sum += v
+			}
+			y[c] -= float32(float32(x*factor) * sum)
+		}
+	}
+}
