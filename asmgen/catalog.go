@@ -52,6 +52,7 @@ var catalog = []row{
 	{families{recipes.Winograd}, vec.F32, recipes.Tile{Rows: 6, Cols: 4}, all},
 	{families{recipes.Winograd}, vec.F32, recipes.Tile{Rows: 8, Cols: 5}, all},
 	{families{recipes.Winograd}, vec.F32, recipes.Tile{Rows: 8, Cols: 4}, all},
+	{families{recipes.WinogradGradient}, vec.F32, recipes.Tile{Rows: 6, Cols: 3}, all},
 	{families{recipes.QWinogradInput}, vec.U8, recipes.Tile{Rows: 6, Cols: 6}, isas{"avx2", "neon"}},
 	{families{recipes.QWinograd}, vec.U8, recipes.Tile{Rows: 6, Cols: 4}, all},
 	{families{recipes.QWinograd}, vec.U8, recipes.Tile{Rows: 6, Cols: 3}, all},

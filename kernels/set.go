@@ -173,6 +173,38 @@ type Transforms struct {
 	Output func(dst, src, bias *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower float32)
 }
 
+// GradientTransforms are the transforms before and after the matrix products of the gradient of weights by Winograd's algorithm,
+// beside Transforms.Input of as many inputs. n is 6; the gradients of 4×4 outputs give those of 3×3 weights. What is said of
+// the sums of Transforms holds for these.
+type GradientTransforms struct {
+	// Gradient transforms the gradients of a row of tiles by the matrix G of winograd.NewGradient(3, 4):
+	//
+	//	for t := range tiles {
+	//		for c := range channels {
+	//			for i := range n {
+	//				for j := range n {
+	//					dst[(i*n+j)*dstMatrix+t*dstTile+c] = Σ G[i][k]*G[j][l]*src[k*srcRow+l*srcPixel+t*srcTile+c] // over k, l
+	//				}
+	//			}
+	//		}
+	//	}
+	Gradient func(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile int)
+
+	// Weights transforms sums of products by the matrix AT of winograd.NewGradient(3, 4):
+	//
+	//	for t := range tiles {
+	//		for c := range channels {
+	//			for i := range 3 {
+	//				for j := range 3 {
+	//					sum := Σ AT[i][k]*AT[j][l]*src[(k*n+l)*srcMatrix+t*srcTile+c] // over k, l
+	//					dst[(i*3+j)*dstMatrix+t*dstTile+c] = sum * scale
+	//				}
+	//			}
+	//		}
+	//	}
+	Weights func(dst, src *float32, tiles, channels, srcMatrix, srcTile, dstMatrix, dstTile int, scale float32)
+}
+
 // A Set holds the kernels of one instruction set, by the element that they compute with. A
 // set whose instruction set brings nothing new for an element has another set's kernels for it.
 type Set struct {
@@ -391,6 +423,9 @@ type F32 struct {
 	// Winograd[r] has the transforms for kernels of r×r taps; it is the zero value for an r that
 	// there are none for.
 	Winograd [6]Transforms
+
+	// WinogradGradient has the transforms for the gradient of the weights of 3×3 kernels.
+	WinogradGradient GradientTransforms
 
 	// FMAPeak runs n rounds of PeakFMAs multiply-adds of float32 values, in vectors that depend
 	// on nothing but registers: it measures how many the processor can do.

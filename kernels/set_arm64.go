@@ -56,9 +56,10 @@ var neonSet = Set{ISA: NEON, F32: &F32{
 		4: {5, neon.WinogradInput8, neon.WinogradOutput8x5},
 		5: {4, neon.WinogradInput8, neon.WinogradOutput8x4},
 	},
-	FMAPeak:  neon.FMAPeak,
-	PeakFMAs: peakFMAs * 4,
-	ReadPeak: neon.ReadPeak,
+	WinogradGradient: GradientTransforms{neon.WinogradGradient6x3, neon.WinogradWeights6x3},
+	FMAPeak:          neon.FMAPeak,
+	PeakFMAs:         peakFMAs * 4,
+	ReadPeak:         neon.ReadPeak,
 }, U8: &U8{
 	Lanes:        4,
 	Input:        8,

@@ -45,9 +45,10 @@ var scalarSet = Set{ISA: Scalar, F32: &F32{
 		4: {5, scalar.WinogradInput8, scalar.WinogradOutput8x5},
 		5: {4, scalar.WinogradInput8, scalar.WinogradOutput8x4},
 	},
-	FMAPeak:  scalar.FMAPeak,
-	PeakFMAs: scalar.PeakFMAs,
-	ReadPeak: scalar.ReadPeak,
+	WinogradGradient: GradientTransforms{scalar.WinogradGradient6x3, scalar.WinogradWeights6x3},
+	FMAPeak:          scalar.FMAPeak,
+	PeakFMAs:         scalar.PeakFMAs,
+	ReadPeak:         scalar.ReadPeak,
 }, U8: &U8{
 	Lanes:        1,
 	Input:        1,

@@ -24,12 +24,39 @@ import (
 // slice, which changes only the biases.
 //
 // The tasks must run one after the other, and nothing that shares their scratch memory may run between them.
-func BindWeightGradient(set *Set, s ConvShape, dst, src, grad View, threads int) ([]workers.Task, error) {
-	t, err := newWeightGradient(set, s, dst, src, grad, threads)
+func BindWeightGradient(set *Set, algo string, s ConvShape, dst, src, grad View, threads int) ([]workers.Task, error) {
+	sums, err := newWeightSums(set, s, dst, src, grad)
+	if err == nil {
+		err = CheckAlgorithm(algo)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("gradient of weights: %w", err)
 	}
-	return []workers.Task{t, &weightReduction{weightGradientTask: t}}, nil
+	p := Problem{ConvShape: s, H: src.H, W: src.W}
+	if algo != direct.name && algo != winogradAlgorithm.name {
+		algo = PickWeightGradient(set, p)
+	}
+	var first workers.Task
+	if algo == winogradAlgorithm.name && winogradGradientFits(p) {
+		first = newWinogradGradient(sums, threads)
+	} else {
+		first = newDirectGradient(sums, threads)
+	}
+	return []workers.Task{first, &weightReduction{sums}}, nil
+}
+
+// PickWeightGradient returns the name of the algorithm that should be the fastest for the gradient of p's weights on one
+// core, as [Pick] does for p itself.
+func PickWeightGradient(set *Set, p Problem) string {
+	if !winogradGradientFits(p) {
+		return direct.name
+	}
+	oh, ow := p.OutSize(p.H, p.W)
+	products := oh * ow * p.K() * vectors(p.Out, set.F32.Lanes) / 2
+	if winogradGradientCycles(set, p) < products {
+		return winogradAlgorithm.name
+	}
+	return direct.name
 }
 
 const (
@@ -57,36 +84,26 @@ func sliceCount(pixels int) int {
 // source and the gradient.
 type dim struct{ count, src, grad int }
 
-// A weightGradientTask computes the sums of all slices. A chunk is a slice, for some blocks of output channels. It
-// takes some of the slice's pixels at a time: for each block of output channels, it copies the gradients of these
-// pixels to a panel, which stays in the level-1 cache while all inputs are multiplied by it.
-type weightGradientTask struct {
-	scratch // the panel; and the sums of all slices, which all workers share
+// weightSums are the sums of all slices, which the first task computes and the second one adds up.
+type weightSums struct {
+	scratch // the sums of all slices are what all workers use
 	shape   ConvShape
 	f32     *F32
 	blocks  []block
 	dst     View
-	src     View  // begins with the first window
-	grad    View  // without the border
-	border  View  // with the border
-	offsets []int // where each run of contiguous inputs starts, from the window's first input
-	run     int   // inputs in a run
+	src     View // begins with the first window
+	grad    View // without the border
+	border  View // with the border
 
 	inputs, gradients []float32 // the memory of src and grad
 
-	dims   [3]dim // of the pixels, outermost first
-	pixels int
-	most   int // pixels that are taken at a time
-
-	slices     int
-	sliceSize  int // from the sums of one slice to those of the next
-	biases     int // where the sums of the biases begin in a slice
-	blockParts int // parts that the blocks are divided into, one for a chunk
-	zeros      []float32
+	slices    int
+	sliceSize int // from the sums of one slice to those of the next
+	biases    int // where the sums of the biases begin in a slice; before them are panels, see packed
 }
 
-// newWeightGradient checks the views and divides the work.
-func newWeightGradient(set *Set, s ConvShape, dst, src, grad View, threads int) (*weightGradientTask, error) {
+// newWeightSums checks the views.
+func newWeightSums(set *Set, s ConvShape, dst, src, grad View) (*weightSums, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
@@ -102,8 +119,7 @@ func newWeightGradient(set *Set, s ConvShape, dst, src, grad View, threads int) 
 	if oh, _ := s.OutSize(src.H, src.W); grad.H != oh {
 		return nil, fmt.Errorf("%d rows of gradients, expected %d", grad.H, oh)
 	}
-	f := set.F32
-	t := &weightGradientTask{f32: f, dst: dst, src: src, grad: grad, border: grad, inputs: Data[float32](src), gradients: Data[float32](grad)}
+	t := &weightSums{f32: set.F32, dst: dst, src: src, grad: grad, border: grad, inputs: Data[float32](src), gradients: Data[float32](grad)}
 	if s.bordered() {
 		t.grad.Offset = grad.Index(0, s.Pad.Top, s.Pad.Left, 0)
 		t.grad.H, t.grad.W = src.H, src.W
@@ -111,17 +127,8 @@ func newWeightGradient(set *Set, s ConvShape, dst, src, grad View, threads int) 
 	}
 	t.shape = s
 	t.src.Offset = src.Index(0, -s.Pad.Top, -s.Pad.Left, 0)
-	t.offsets, t.run = s.runs(src)
-	t.dims = mergeDims([3]dim{
-		{grad.N, src.Batch, grad.Batch},
-		{t.grad.H, s.Stride * src.Row, grad.Row},
-		{t.grad.W, s.Stride * src.Pixel, grad.Pixel},
-	})
-	t.pixels = grad.N * t.grad.H * t.grad.W
-	t.slices = sliceCount(t.pixels)
-
-	t.blocks = newBlocks(&f.WeightGradient, s, s.K())
-	tile := f.WeightGradient.Wide.Width
+	t.slices = sliceCount(t.grad.N * t.grad.H * t.grad.W)
+	t.blocks = newBlocks(&t.f32.WeightGradient, s, s.K())
 	size, columns := 0, 0
 	for i := range t.blocks {
 		b := &t.blocks[i]
@@ -131,15 +138,87 @@ func newWeightGradient(set *Set, s ConvShape, dst, src, grad View, threads int) 
 	}
 	t.biases = size
 	t.sliceSize = spread[float32](size + columns)
-	t.most = max(panelBytes/(4*tile), 1)
-	t.zeros = Alloc[float32](max(f.WeightGradient.Wide.Height()*tile, f.WeightGradient.Narrow.Height()*f.WeightGradient.Narrow.Width))
-	t.blockParts = 1
-	for threads > 1 && t.blockParts < len(t.blocks) && t.slices*t.blockParts < 4*threads {
-		t.blockParts++
-	}
-	t.scratch = newScratch[float32](threads, t.most*tile)
-	t.scratch.needCommon = (t.slices + 1) * t.sliceSize * Float32.Size()
 	return t, nil
+}
+
+// useScratch asks for the memory of the sums, and n values for each worker. The values are at least those that
+// transposing the sums needs.
+func (t *weightSums) useScratch(threads, n int) {
+	t.scratch.need = max(n, outputRows*outputRows*t.shape.KH*t.shape.KW) * Float32.Size()
+	t.scratch.buffers = make([][]byte, max(threads, 1))
+	t.scratch.needCommon = (t.slices + 1) * t.sliceSize * Float32.Size()
+}
+
+// sums returns the memory of the sums of a slice. Behind that of the last one is that of the border.
+func (t *weightSums) sums(slice int) []float32 {
+	return commonOf[float32](&t.scratch)[slice*t.sliceSize:][:t.sliceSize]
+}
+
+// parts divides the blocks among parts, one for a chunk: at least so many, and more where there would be too few
+// chunks for the threads.
+func (t *weightSums) parts(parts, threads int) int {
+	for threads > 1 && parts < len(t.blocks) && t.slices*parts < 4*threads {
+		parts++
+	}
+	return parts
+}
+
+// part returns the blocks of a part, and clears their sums of biases.
+func (t *weightSums) part(sums []float32, i, parts int) []block {
+	blocks := t.blocks[i*len(t.blocks)/parts : (i+1)*len(t.blocks)/parts]
+	for i := range blocks {
+		b := &blocks[i]
+		clear(sums[t.biases+b.bias:][:b.tile])
+	}
+	return blocks
+}
+
+// packSum copies the gradients of a block at pixels that are pixel apart to dst, and adds them to the sums of the biases.
+func (t *weightSums) packSum(dst, sums []float32, b *block, grad, pixels, pixel, dstPixel int) {
+	src, bias := t.gradients[grad+b.out:], sums[t.biases+b.bias:]
+	body := b.width / t.f32.Lanes * t.f32.Lanes
+	if body > 0 {
+		t.f32.PackSum(&dst[0], &bias[0], &src[0], pixels, body, pixel, dstPixel)
+	}
+	if body < b.width {
+		scalar.PackSum(&dst[body], &bias[body], &src[body], pixels, b.width-body, pixel, dstPixel)
+	}
+}
+
+// A directGradient computes the sums of all slices. A chunk is a slice, for some blocks of output channels. It
+// takes some of the slice's pixels at a time: for each block of output channels, it copies the gradients of these
+// pixels to a panel, which stays in the level-1 cache while all inputs are multiplied by it.
+type directGradient struct {
+	*weightSums
+	offsets    []int  // where each run of contiguous inputs starts, from the window's first input
+	run        int    // inputs in a run
+	dims       [3]dim // of the pixels, outermost first
+	pixels     int
+	most       int // pixels that are taken at a time
+	blockParts int // parts that the blocks are divided into, one for a chunk
+}
+
+// zeros are the sums that a tile starts with.
+var zeros = Alloc[float32](maxSums)
+
+// maxSums is the number of sums of the largest tile.
+const maxSums = 14 * 32
+
+func newDirectGradient(sums *weightSums, threads int) *directGradient {
+	s, src, grad := sums.shape, sums.src, sums.grad
+	t := &directGradient{weightSums: sums}
+	t.offsets, t.run = s.runs(src)
+	t.dims = mergeDims([3]dim{
+		{grad.N, src.Batch, grad.Batch},
+		{grad.H, s.Stride * src.Row, grad.Row},
+		{grad.W, s.Stride * src.Pixel, grad.Pixel},
+	})
+	t.pixels = grad.N * grad.H * grad.W
+	tile := t.f32.WeightGradient.Wide.Width
+	t.most = max(panelBytes/(Float32.Size()*tile), 1)
+	t.blockParts = t.parts(1, threads)
+	t.useScratch(threads, t.most*tile)
+	return t
 }
 
 // mergeDims joins directions where pixels go on evenly from the one to the other, so that the innermost ones have
@@ -169,7 +248,7 @@ type patch struct{ n, y, x, images, rows, cols, first, end int }
 
 // patch returns the pixels from first on, as many as are taken at a time, or those up to last-1. There are no images in it if
 // no pixel is left.
-func (t *weightGradientTask) patch(first, last int) patch {
+func (t *directGradient) patch(first, last int) patch {
 	h, w := t.dims[1].count, t.dims[2].count
 	p := patch{n: first / (h * w), y: first / w % h, x: first % w, images: 1, rows: 1, cols: w, first: first}
 	switch most := min(last-first, t.most); {
@@ -187,21 +266,12 @@ func (t *weightGradientTask) patch(first, last int) patch {
 	return p
 }
 
-// sums returns the memory of the sums of a slice. Behind that of the last one is that of the border.
-func (t *weightGradientTask) sums(slice int) []float32 {
-	return commonOf[float32](&t.scratch)[slice*t.sliceSize:][:t.sliceSize]
-}
+func (t *directGradient) Chunks() int { return t.slices * t.blockParts }
 
-func (t *weightGradientTask) Chunks() int { return t.slices * t.blockParts }
-
-func (t *weightGradientTask) Chunk(worker, i int) {
-	part, slice := i%t.blockParts, i/t.blockParts
-	blocks := t.blocks[part*len(t.blocks)/t.blockParts : (part+1)*len(t.blocks)/t.blockParts]
+func (t *directGradient) Chunk(worker, i int) {
+	slice := i / t.blockParts
 	sums := t.sums(slice)
-	for i := range blocks {
-		b := &blocks[i]
-		clear(sums[t.biases+b.bias:][:b.tile])
-	}
+	blocks := t.part(sums, i%t.blockParts, t.blockParts)
 	panel := scratchOf[float32](&t.scratch, worker)
 	first, last := slice*t.pixels/t.slices, (slice+1)*t.pixels/t.slices
 	for p := t.patch(first, last); p.images > 0; {
@@ -215,9 +285,7 @@ func (t *weightGradientTask) Chunk(worker, i int) {
 }
 
 // pack copies the gradients of a block of output channels to panel, and adds them to the sums of the biases.
-func (t *weightGradientTask) pack(panel, sums []float32, b *block, p patch) {
-	bias := sums[t.biases+b.bias:]
-	body := b.width / t.f32.Lanes * t.f32.Lanes
+func (t *directGradient) pack(panel, sums []float32, b *block, p patch) {
 	if b.width < b.tile {
 		for i := range p.end - p.first {
 			clear(panel[i*b.tile+b.width : (i+1)*b.tile])
@@ -225,13 +293,7 @@ func (t *weightGradientTask) pack(panel, sums []float32, b *block, p patch) {
 	}
 	for n := range p.images {
 		for y := range p.rows {
-			grad := t.gradients[t.gradient(p)+n*t.dims[0].grad+y*t.dims[1].grad+b.out:]
-			if body > 0 {
-				t.f32.PackSum(&panel[0], &bias[0], &grad[0], p.cols, body, t.dims[2].grad, b.tile)
-			}
-			if body < b.width {
-				scalar.PackSum(&panel[body], &bias[body], &grad[body], p.cols, b.width-body, t.dims[2].grad, b.tile)
-			}
+			t.packSum(panel, sums, b, t.gradient(p)+n*t.dims[0].grad+y*t.dims[1].grad, p.cols, t.dims[2].grad, b.tile)
 			panel = panel[p.cols*b.tile:]
 		}
 	}
@@ -239,7 +301,7 @@ func (t *weightGradientTask) pack(panel, sums []float32, b *block, p patch) {
 
 // multiply adds the products of all inputs and the gradients in panel to the sums of a block. The sums start at 0 if
 // these are the first pixels. Meanwhile it prefetches what comes next.
-func (t *weightGradientTask) multiply(panel, sums []float32, b *block, p patch, first bool, next upcoming) {
+func (t *directGradient) multiply(panel, sums []float32, b *block, p patch, first bool, next upcoming) {
 	src := t.inputs[t.source(p)+b.in:]
 	tile := t.f32.WeightGradient.of(b)
 	height, taller, shorter := tile.split(t.run)
@@ -250,7 +312,7 @@ func (t *weightGradientTask) multiply(panel, sums []float32, b *block, p patch, 
 			for left := tiles.count; left > 0; {
 				start, startTile := &sums[0], tiles.height*b.tile
 				if first {
-					start, startTile = &t.zeros[0], 0
+					start, startTile = &zeros[0], 0
 				}
 				n, prefetch, prefetchTile, prefetchPixel := next.take(left)
 				if prefetch == nil {
@@ -294,7 +356,7 @@ func (u *upcoming) take(tiles int) (n int, prefetch *float32, prefetchTile, pref
 
 // upcoming returns what is read next after block i of blocks has been multiplied for the pixels of p, which more
 // pixels of the slice follow, from next on.
-func (t *weightGradientTask) upcoming(blocks []block, i int, p, next patch) upcoming {
+func (t *directGradient) upcoming(blocks []block, i int, p, next patch) upcoming {
 	u := upcoming{gradPixel: t.dims[2].grad, srcPixel: t.dims[2].src, column: 2 * t.f32.Lanes}
 	switch {
 	case i+1 < len(blocks):
@@ -312,22 +374,22 @@ func (t *weightGradientTask) upcoming(blocks []block, i int, p, next patch) upco
 }
 
 // source returns the index of the first input of the window of a patch's first pixel.
-func (t *weightGradientTask) source(p patch) int {
+func (t *directGradient) source(p patch) int {
 	return t.src.Offset + p.n*t.dims[0].src + p.y*t.dims[1].src + p.x*t.dims[2].src
 }
 
 // gradient returns the index of the first gradient of a patch's first pixel.
-func (t *weightGradientTask) gradient(p patch) int {
+func (t *directGradient) gradient(p patch) int {
 	return t.grad.Offset + p.n*t.dims[0].grad + p.y*t.dims[1].grad + p.x*t.dims[2].grad
 }
 
 // A weightReduction adds up the sums of all slices and puts them into the order of the destination. A chunk is one block
 // of output channels.
-type weightReduction struct{ *weightGradientTask }
+type weightReduction struct{ *weightSums }
 
 func (t *weightReduction) Chunks() int { return len(t.blocks) }
 
-func (t *weightReduction) Chunk(_, i int) {
+func (t *weightReduction) Chunk(worker, i int) {
 	if i == 0 {
 		t.dst.fillHalo()
 	}
@@ -339,15 +401,31 @@ func (t *weightReduction) Chunk(_, i int) {
 		slices++
 	}
 	t.addSlices(t.biases+b.bias, b.tile, slices)
-
 	sums := t.sums(0)
 	copy(out[t.shape.Weights()+b.out:], sums[t.biases+b.bias:][:b.width])
+	t.transpose(scratchOf[float32](&t.scratch, worker), out[b.out*b.rows:], sums[b.weights:], b)
+}
+
+// outputRows is how many output channels, and input channels, of a block are put into the order of the weights at a time.
+const outputRows = 16
+
+// transpose puts the sums of a block, [tap][input channel][output channel], into the order OIHW. buf holds what is between
+// two steps: [output channel][tap][input channel].
+func (t *weightReduction) transpose(buf, out, sums []float32, b *block) {
 	taps, in := t.shape.KH*t.shape.KW, t.shape.In/t.shape.Groups
-	for n := range b.width {
-		row := out[(b.out+n)*b.rows:][:b.rows]
-		for ci := range in {
+	if taps == 1 {
+		t.f32.transpose(out, sums, in, b.width, in, b.tile)
+		return
+	}
+	for n := 0; n < b.width; n += outputRows {
+		outputs := min(outputRows, b.width-n)
+		for ci := 0; ci < in; ci += outputRows {
+			inputs := min(outputRows, in-ci)
 			for tap := range taps {
-				row[ci*taps+tap] = sums[b.weights+(tap*in+ci)*b.tile+n]
+				t.f32.transpose(buf[tap*inputs:], sums[(tap*in+ci)*b.tile+n:], inputs, outputs, taps*inputs, b.tile)
+			}
+			for o := range outputs {
+				t.f32.transpose(out[((n+o)*in+ci)*taps:], buf[o*taps*inputs:], taps, inputs, taps, inputs)
 			}
 		}
 	}

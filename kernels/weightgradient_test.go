@@ -11,7 +11,10 @@ import (
 )
 
 // A weightGradientCase is the gradient of the weights of a convolution.
-type weightGradientCase struct{ convCase }
+type weightGradientCase struct {
+	convCase
+	algo string
+}
 
 type weightGradientData struct {
 	src, grad tensor
@@ -33,10 +36,10 @@ func (c weightGradientCase) data() *weightGradientData {
 	return d
 }
 
-// of returns the case of n images.
+// of returns the case of n images, for the direct algorithm.
 func (c convCase) of(n int) weightGradientCase {
 	c.n = n
-	return weightGradientCase{c}
+	return weightGradientCase{c, "direct"}
 }
 
 // compute binds and runs the case with memory of its own, in a layout of the source and one of the gradient.
@@ -46,7 +49,7 @@ func (c weightGradientCase) compute(t *testing.T, set *kernels.Set, threads int,
 	src.halo = max(src.halo, c.zeros().Max())
 	in, out := d.src.in(src), d.grad.in(grad)
 	dst := kernels.NewView(kernels.Type{}, 1, 1, 1, c.Weights()+c.Out, 0)
-	tasks, err := kernels.BindWeightGradient(set, c.ConvShape, dst, in.view(make([]float32, in.size())), out.view(make([]float32, out.size())), threads)
+	tasks, err := kernels.BindWeightGradient(set, c.algo, c.ConvShape, dst, in.view(make([]float32, in.size())), out.view(make([]float32, out.size())), threads)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,33 +93,38 @@ func TestWeightGradient(t *testing.T) {
 		border.Pad = kernels.Padding{Top: 1, Right: 2}
 		cases = append(cases, asymmetric, oblong, border)
 		for i, c := range cases {
-			t.Run(c.String(), func(t *testing.T) {
-				d := c.data()
-				dst := tensor{n: 1, h: 1, w: 1, c: c.Weights() + c.Out, layout: layouts[i%3]}
-				src, grad := d.src.in(layouts[i%len(layouts)]), d.grad.in(layouts[(i+3)%len(layouts)])
-				src.halo = max(src.halo, c.zeros().Max())
-				pixels := len(d.grad.values) / c.Out
-				threads := 1 + i%3
-				dstMem, srcMem, gradMem := guarded(t, dst.size()), guarded(t, src.size()), guarded(t, grad.size())
-				var scratch, common []slab
-				for side, name := range sides {
-					got := dst.view(dstMem[side])
-					tasks, err := kernels.BindWeightGradient(set, c.ConvShape, got, src.view(srcMem[side]), grad.view(gradMem[side]), threads)
-					if err != nil {
-						t.Fatal(err)
-					}
-					scratch = guardScratch(t, tasks[0], scratch, side)
-					common = guardCommon(t, tasks[0], common, side)
-					for _, task := range tasks {
-						run(task, threads)
-					}
-					kerneltest.Compare(t, name, got, d.want, kerneltest.SumBound(pixels, d.abs))
-					kerneltest.Unwritten(t, name, got)
-					kerneltest.ZeroHalo(t, name, got)
-				}
-			})
+			t.Run(c.String(), func(t *testing.T) { c.test(t, set, i, kerneltest.SumBound(c.pixels(), c.data().abs)) })
 		}
 	})
+}
+
+// pixels returns the number of gradients of a channel.
+func (c weightGradientCase) pixels() int { return len(c.data().grad.values) / c.Out }
+
+// test compares the case with the reference, in two of the layouts between unreadable pages.
+func (c weightGradientCase) test(t *testing.T, set *kernels.Set, i int, bound func(i int) float64) {
+	d := c.data()
+	dst := tensor{n: 1, h: 1, w: 1, c: c.Weights() + c.Out, layout: layouts[i%3]}
+	src, grad := d.src.in(layouts[i%len(layouts)]), d.grad.in(layouts[(i+3)%len(layouts)])
+	src.halo = max(src.halo, c.zeros().Max())
+	threads := 1 + i%3
+	dstMem, srcMem, gradMem := guarded(t, dst.size()), guarded(t, src.size()), guarded(t, grad.size())
+	var scratch, common []slab
+	for side, name := range sides {
+		got := dst.view(dstMem[side])
+		tasks, err := kernels.BindWeightGradient(set, c.algo, c.ConvShape, got, src.view(srcMem[side]), grad.view(gradMem[side]), threads)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scratch = guardScratch(t, tasks[0], scratch, side)
+		common = guardCommon(t, tasks[0], common, side)
+		for _, task := range tasks {
+			run(task, threads)
+		}
+		kerneltest.Compare(t, name, got, d.want, bound)
+		kerneltest.Unwritten(t, name, got)
+		kerneltest.ZeroHalo(t, name, got)
+	}
 }
 
 // chain computes the case as the documentation of BindWeightGradient defines it.
@@ -253,9 +261,11 @@ func TestWeightGradientRefused(t *testing.T) {
 		{"a batch", shape, view(2, 1, 1, 57, 0), src, grad, []string{"destination 2×1×1×57", "expected 1×1×1×57"}},
 		{"bytes", shape, kernels.NewView(kernels.Type{Element: kernels.Int32}, 1, 1, 1, 57, 0), src, grad, []string{"of s32, expected 1×1×1×57 of f32"}},
 	} {
-		_, err := kernels.BindWeightGradient(set, c.s, c.dst, c.src, c.grad, 1)
+		_, err := kernels.BindWeightGradient(set, "direct", c.s, c.dst, c.src, c.grad, 1)
 		checkError(t, c.what, err, c.want)
 	}
+	_, err = kernels.BindWeightGradient(set, "fast", shape, dst, src, grad, 1)
+	checkError(t, "algorithm", err, []string{`gradient of weights: unknown algorithm "fast"`})
 }
 
 // TestWeightGradientScratch: tasks that share memory compute what they compute alone, and allocate nothing.
@@ -270,7 +280,7 @@ func TestWeightGradientScratch(t *testing.T) {
 				d := c.data()
 				src := d.src.in(layout{halo: c.zeros().Max()})
 				dst := kernels.NewView(kernels.Type{}, 1, 1, 1, c.Weights()+c.Out, 0)
-				two, err := kernels.BindWeightGradient(set, c.ConvShape, dst, src.view(make([]float32, src.size())), d.grad.dense(), threads)
+				two, err := kernels.BindWeightGradient(set, c.algo, c.ConvShape, dst, src.view(make([]float32, src.size())), d.grad.dense(), threads)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -55,7 +55,7 @@ type schedule struct {
 	halo    int
 	align   int      // bands end at multiples of align
 	tail    int      // a band that does not end with the last row leaves at least tail rows
-	outer   bool     // the caller reads the value, or nodes behind the cascade do
+	outer   bool     // others read the value too, the caller or nodes behind the cascade, or compute some of it
 	height  int      // rows of an inner value's buffer, which holds one image, halo included
 	start   int      // the first row that the part computes
 	end     []int    // by band: the row behind the last that is computed
@@ -278,8 +278,8 @@ func (c *cascade) recomputed() float64 {
 }
 
 // schedules returns the values that nodes first to last compute, with the nodes among these that
-// read them, but without any bands yet. It returns nil if one of the values lies in a
-// concatenation that has inputs from elsewhere.
+// read them, but without any bands yet. It returns nil if one of the values is computed from what lies
+// beside it in a concatenation.
 func (l *layout) schedules(first, last int, convs map[int]kernels.Conv) part {
 	values := part{}
 	for i := first; i <= last; i++ {
@@ -303,7 +303,7 @@ func (l *layout) schedules(first, last int, convs map[int]kernels.Conv) part {
 				continue
 			}
 			if l.produced(v-1) && (v-1 < first || v-1 > last) {
-				return nil
+				s.outer = true // it holds what others compute
 			}
 			for _, i := range l.values[v].readers {
 				s.halo = max(s.halo, halo(l.infos[i]))

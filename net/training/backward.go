@@ -78,6 +78,7 @@ func newBackward(m *graph.Model, o BackwardOptions) (*backward, error) {
 		return nil, err
 	}
 	b.model = m.Clone()
+	b.model.Classes = nil // the main output is the loss
 	nodes := b.model.Nodes
 	byName := map[string]int{}
 	for i := range nodes {
