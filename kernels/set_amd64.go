@@ -6,7 +6,6 @@ import (
 	"firebench/kernels/avx2"
 	"firebench/kernels/avx512"
 	"firebench/kernels/avx512vnni"
-	"firebench/kernels/scalar"
 )
 
 // peakFMAs is the number of vector multiply-adds in a round of FMAPeak, and of QMACPeak.
@@ -32,12 +31,12 @@ var avx2Set = Set{ISA: AVX2, F32: &F32{
 	ReLU:            avx2.ReLU,
 	LRNSquare:       avx2.LRNSquare,
 	LRN:             avx2.LRN,
-	Mul:             scalar.Mul,
-	ReLUGradient:    scalar.ReLUGradient,
-	MaxPoolGradient: scalar.MaxPoolGradient,
-	AvgPoolGradient: scalar.AvgPoolGradient,
-	LRNTerms:        scalar.LRNTerms,
-	LRNGradient:     scalar.LRNGradient,
+	Mul:             avx2.Mul,
+	ReLUGradient:    avx2.ReLUGradient,
+	MaxPoolGradient: avx2.MaxPoolGradient,
+	AvgPoolGradient: avx2.AvgPoolGradient,
+	LRNTerms:        avx2.LRNTerms,
+	LRNGradient:     avx2.LRNGradient,
 	SpaceToDepth:    avx2.SpaceToDepth,
 	Winograd: [6]Transforms{
 		3: {4, avx2.WinogradInput6, avx2.WinogradOutput6x4},
@@ -91,12 +90,12 @@ var avx512Set = Set{ISA: AVX512, F32: &F32{
 	ReLU:            avx512.ReLU,
 	LRNSquare:       avx512.LRNSquare,
 	LRN:             avx512.LRN,
-	Mul:             scalar.Mul,
-	ReLUGradient:    scalar.ReLUGradient,
-	MaxPoolGradient: scalar.MaxPoolGradient,
-	AvgPoolGradient: scalar.AvgPoolGradient,
-	LRNTerms:        scalar.LRNTerms,
-	LRNGradient:     scalar.LRNGradient,
+	Mul:             avx512.Mul,
+	ReLUGradient:    avx512.ReLUGradient,
+	MaxPoolGradient: avx512.MaxPoolGradient,
+	AvgPoolGradient: avx512.AvgPoolGradient,
+	LRNTerms:        avx512.LRNTerms,
+	LRNGradient:     avx512.LRNGradient,
 	SpaceToDepth:    avx512.SpaceToDepth,
 	Winograd: [6]Transforms{
 		3: {4, avx512.WinogradInput6, avx512.WinogradOutput6x4},

@@ -5,7 +5,6 @@ package kernels
 import (
 	"firebench/kernels/neon"
 	"firebench/kernels/neondotprod"
-	"firebench/kernels/scalar"
 )
 
 // peakFMAs is the number of vector multiply-adds in a round of FMAPeak, and of QMACPeak.
@@ -44,12 +43,12 @@ var neonSet = Set{ISA: NEON, F32: &F32{
 	ReLU:            neon.ReLU,
 	LRNSquare:       neon.LRNSquare,
 	LRN:             neon.LRN,
-	Mul:             scalar.Mul,
-	ReLUGradient:    scalar.ReLUGradient,
-	MaxPoolGradient: scalar.MaxPoolGradient,
-	AvgPoolGradient: scalar.AvgPoolGradient,
-	LRNTerms:        scalar.LRNTerms,
-	LRNGradient:     scalar.LRNGradient,
+	Mul:             neon.Mul,
+	ReLUGradient:    neon.ReLUGradient,
+	MaxPoolGradient: neon.MaxPoolGradient,
+	AvgPoolGradient: neon.AvgPoolGradient,
+	LRNTerms:        neon.LRNTerms,
+	LRNGradient:     neon.LRNGradient,
 	SpaceToDepth:    neon.SpaceToDepth,
 	Winograd: [6]Transforms{
 		3: {4, neon.WinogradInput6, neon.WinogradOutput6x4},

@@ -30,21 +30,3 @@ func (s ConvShape) Transposed(h, w int) (t ConvShape, crop Padding, err error) {
 	}
 	return t, crop, t.Check()
 }
-
-// TransposedWeights returns the weights of the convolution that [ConvShape.Transposed] returns, without biases:
-// input and output channels of each group change places, and so do the first and the last tap, the second and
-// the last but one, ….
-func TransposedWeights(s ConvShape, w Weights) Weights {
-	in, out, taps := s.In/s.Groups, s.Out/s.Groups, s.KH*s.KW
-	values := make([]float32, s.Weights())
-	for g := range s.Groups {
-		for o := range out {
-			for i := range in {
-				for tap := range taps {
-					values[((g*in+i)*out+o)*taps+taps-1-tap] = w.Values[((g*out+o)*in+i)*taps+tap]
-				}
-			}
-		}
-	}
-	return Weights{Values: values}
-}

@@ -1,27 +1,5 @@
 package scalar
 
-// Mul sets dst[i] = a[i] * b[i].
-func Mul(dst, a, b *float32, n int) {
-	y := vec(b, 0, n)
-	z := vec(dst, 0, n)
-	for i, x := range vec(a, 0, n) {
-		z[i] = x * y[i]
-	}
-}
-
-// ReLUGradient sets dst[i] = grad[i] where y[i] > 0, and 0 elsewhere.
-func ReLUGradient(dst, y, grad *float32, n int) {
-	g := vec(grad, 0, n)
-	z := vec(dst, 0, n)
-	for i, v := range vec(y, 0, n) {
-		if v > 0 {
-			z[i] = g[i]
-		} else {
-			z[i] = 0
-		}
-	}
-}
-
 // MaxPoolGradient adds the gradient of a window's maximum to that of its first pixel that is the maximum.
 func MaxPoolGradient(dst, src, top, grad *float32, rows, cols, channels, dstRow, dstPixel, srcRow, srcPixel int) {
 	tops, grads := vec(top, 0, channels), vec(grad, 0, channels)

@@ -109,17 +109,9 @@ func nonzeros(values []float32) int {
 
 // fileSize returns the size of a network's file.
 func fileSize(f *format, m *graph.Model, w graph.Weights) (int64, error) {
-	var n counter
+	var n files.Counter
 	err := f.write(&n, m, w)
 	return int64(n), err
-}
-
-// A counter counts bytes.
-type counter int64
-
-func (c *counter) Write(b []byte) (int, error) {
-	*c += counter(len(b))
-	return len(b), nil
 }
 
 // executed returns the multiply-adds that the kernels execute.

@@ -47,7 +47,7 @@
 //	                      probable class on the pictures of -images stays the same
 //	-page FILE.md         a page in Markdown is written instead, with fixed steps: SqueezeNet v1.0 with -weights, v1.1 with the weights of
 //	-small FILE           FILE, and AlexNet with random weights; -calibrate names photographs of which every second calibrates;
-//	                      the others, and those of -images, are measured
+//	                      the others, and those of -images, are measured; a plot of -scan is beside it as FILE-scan.svg
 //	-peers FILE           with -page: the times of other engines that go run ./compare/peers has recorded on this machine
 //
 // The exit status is 1 for an error, which is one line on standard error, and 2 for wrong usage.

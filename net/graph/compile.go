@@ -222,7 +222,7 @@ func (b *binder) node(i int) error {
 func (b *binder) bind(i, threads int, dst kernels.View, src []kernels.View) ([]workers.Task, error) {
 	n := b.infos[i]
 	tasks, err := n.Layer.Bind(layer.Binding{
-		Set: b.Set, Threads: threads, Conv: b.convs[i], ReLU: b.values[i+1].relu, Dst: dst, Src: src,
+		Set: b.Set, Algo: b.Algo, Threads: threads, Conv: b.convs[i], ReLU: b.values[i+1].relu, Dst: dst, Src: src,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("node %s: %w", n.Name, err)

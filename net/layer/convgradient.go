@@ -140,7 +140,7 @@ func (g WeightGradient) Cost(in []Shape) kernels.Cost {
 
 // Bind implements Layer.
 func (g WeightGradient) Bind(b Binding) ([]workers.Task, error) {
-	return kernels.BindWeightGradient(b.Set, g.Of.ConvShape(g.In), b.Dst, b.Src[0], b.Src[1], b.Threads)
+	return kernels.BindWeightGradient(b.Set, b.Algo, g.Of.ConvShape(g.In), b.Dst, b.Src[0], b.Src[1], b.Threads)
 }
 
 // Halo implements Padded.

@@ -118,7 +118,9 @@ type problem struct {
 	inputs  [][]float64
 }
 
-func (p *problem) Layer(param graph.Param) (kernels.Weights, error) { return p.weights[param.Node], nil }
+func (p *problem) Layer(param graph.Param) (kernels.Weights, error) {
+	return p.weights[param.Node], nil
+}
 
 func (p *problem) Adapt(m *graph.Model) (*graph.Model, error) { return m, nil }
 

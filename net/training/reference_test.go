@@ -23,7 +23,9 @@ type reference struct {
 }
 
 // owner returns the name of the node whose weights node i uses.
-func (r *reference) owner(i int) string { return cmp.Or(r.model.Nodes[i].Weights, r.model.Nodes[i].Name) }
+func (r *reference) owner(i int) string {
+	return cmp.Or(r.model.Nodes[i].Weights, r.model.Nodes[i].Name)
+}
 
 // args returns the places of node i's inputs among the values, of which 0 is the network's input.
 func (r *reference) args(i int) []int {
