@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path"
 	"strings"
@@ -18,9 +17,12 @@ import (
 // maxArchive is how many bytes an archive may have.
 const maxArchive = 1 << 40
 
-// maxRatio bounds the time that a compressed archive takes: pictures hardly shrink, the blocks of zeros between them
-// to a thousandth.
-const maxRatio = 100
+// A compressed archive has at most maxRatio times its bytes, and freeBytes beside: that bounds the time that it takes.
+// Pictures hardly shrink; the headers and the zeros between them shrink to a hundredth at best.
+const (
+	maxRatio  = 100
+	freeBytes = 64 << 20
+)
 
 // walkArchive goes through the data set's archive.
 func (f *finding) walkArchive() error {
@@ -48,7 +50,15 @@ func (f *finding) walkArchive() error {
 	if err != nil {
 		return files.Error(d.path, err)
 	}
-	return f.walkTar(&limited{unzip, maxRatio * info.Size()}, nil)
+	content := &limited{unzip, maxRatio*info.Size() + freeBytes}
+	if err := f.walkTar(content, nil); err != nil {
+		return err
+	}
+	// The checksum is at the end.
+	if _, err := io.Copy(io.Discard, content); err != nil {
+		return files.Error(d.path, err)
+	}
+	return nil
 }
 
 // walkTar goes through an archive that r reads. It is file, or, if that is nil, r is all there is of it.
@@ -58,7 +68,7 @@ func (f *finding) walkTar(r io.Reader, file *os.File) error {
 	// Where a file lies is told by where reading stands.
 	failed := func(err error) error {
 		switch {
-		case last == "" && errors.Is(err, tar.ErrHeader):
+		case last == "" && (errors.Is(err, tar.ErrHeader) || file != nil && errors.Is(err, io.ErrUnexpectedEOF)):
 			return fmt.Errorf("%s: expected a folder or an archive, tar or tar.gz", d.path)
 		case last == "":
 			return files.Error(d.path, err)
@@ -75,7 +85,7 @@ func (f *finding) walkTar(r io.Reader, file *os.File) error {
 		}
 		name := path.Clean(strings.TrimPrefix(h.Name, "/"))
 		last = name
-		if !fs.ValidPath(name) || strings.Contains(h.Name, `\`) {
+		if name == ".." || strings.HasPrefix(name, "../") {
 			return fmt.Errorf("%s: contains %q, expected a path within the archive", d.path, h.Name)
 		}
 		if name == "." || isHidden(name) {
@@ -164,7 +174,7 @@ type limited struct {
 func (l *limited) Read(p []byte) (int, error) {
 	n, err := l.r.Read(p)
 	if l.left -= int64(n); l.left < 0 {
-		return 0, fmt.Errorf("more than %d times as large as its compressed form", maxRatio)
+		return 0, fmt.Errorf("more than %d times as large without compression", maxRatio)
 	}
 	return n, err
 }

@@ -49,8 +49,8 @@ type augmenter struct {
 	side   int
 	values [3]*[256]float32
 	grey   [3]int // weights, see channelOrder
-	jitter *jitter
-	row    []byte // of the square, or of a picture that did not fit in memory
+	jitter jitter // of the picture at hand
+	row    []byte // of the square, before it becomes values
 
 	// Of a random resized crop: for each column of the square, where in a row its two pixels are and the weight of the
 	// second, and for each of two rows of the picture its columns.
@@ -82,15 +82,12 @@ func newAugmenter(a Augment, p *preprocess.Preprocessor) *augmenter {
 
 // apply writes a picture to dst, side×side pixels of three channels.
 func (m *augmenter) apply(dst []float32, px pixels, r *random) {
-	m.jitter = nil
-	var j jitter
 	left, top, mirror := int(px.left), int(px.top), false
 	if m.Mirror {
 		mirror = r.below(2) == 1
 	}
 	if m.Jitter > 0 {
-		j = newJitter(m.Jitter, int(px.grey), r)
-		m.jitter = &j
+		m.jitter = newJitter(m.Jitter, int(px.grey), r)
 	}
 	if m.MinArea > 0 {
 		m.resizedCrop(dst, px, mirror, r)
@@ -114,7 +111,7 @@ func (m *augmenter) crop(dst []float32, px pixels, left, top int, mirror bool) {
 	}
 	for y := range m.side {
 		out := dst[3*m.side*y:][:3*m.side]
-		if top+y < 0 || top+y >= h {
+		if top+y < 0 || top+y >= h || n == 0 {
 			clear(out)
 			continue
 		}
@@ -126,7 +123,7 @@ func (m *augmenter) crop(dst []float32, px pixels, left, top int, mirror bool) {
 
 // write writes the pixels of a row.
 func (m *augmenter) write(dst []float32, src []byte, mirror bool) {
-	if m.jitter != nil {
+	if m.Jitter > 0 {
 		m.jitter.apply(m.row[:len(src)], src, m.grey)
 		src = m.row[:len(src)]
 	}

@@ -75,9 +75,6 @@ func (s *Split) Label(i int) int { return int(s.pictures[i].label) }
 // Name returns the name of picture i: its path, after that of the archive if it lies in one.
 func (s *Split) Name(i int) string { return s.dataset.name(s.pictures[i]) }
 
-// Dataset returns the data set that s is of.
-func (s *Split) Dataset() *Dataset { return s.dataset }
-
 // Open finds the pictures at path, which is one of
 //
 //   - a folder with the folders train and val (or valid, validation, test), in each of which there is a folder for
@@ -130,9 +127,6 @@ func (d *Dataset) Unreadable() int { return int(d.unreadable.Load()) }
 
 // Memory returns how many bytes the pictures take now, see [Options].
 func (d *Dataset) Memory() int64 { return d.budget.used.Load() }
-
-// Preprocessor returns that of the options.
-func (d *Dataset) Preprocessor() *preprocess.Preprocessor { return d.preprocessor }
 
 // find sets Classes, Train and Val.
 func (d *Dataset) find(heldOut float64, seed uint64) error {

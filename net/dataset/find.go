@@ -149,10 +149,11 @@ func (f *finding) picture(name string, c content) error {
 // arrangeFolders sets the classes and splits that the folders say.
 func (f *finding) arrangeFolders() error {
 	d := f.dataset
+	// A folder that is all there is says nothing, unless it is a class or train.
 	root := &f.root
 	for {
 		only := root.only()
-		if only == nil || only.path == trainName || path.Base(only.path) == trainName || len(only.folders) == 0 || len(only.pictures) > 0 {
+		if only == nil || path.Base(only.path) == trainName || len(only.folders) == 0 || len(only.pictures) > 0 {
 			break
 		}
 		root = only

@@ -20,7 +20,8 @@ type LoaderOptions struct {
 	// full. What does not fill one at the end of an epoch is left out of it; if the pictures do not fill
 	// a single one, the batch repeats some. A picture that cannot be read is replaced by another one.
 	//
-	// Without, all pictures come once, in order, of which the last batch has the rest, and then io.EOF.
+	// Without, all pictures that can be read come once, in order, and then io.EOF. A batch has fewer pictures if some cannot
+	// be read, perhaps none, and the last one has the rest.
 	Train bool
 
 	Augment Augment
@@ -33,12 +34,12 @@ type LoaderOptions struct {
 // A Batch is inputs of the network with their labels.
 type Batch struct {
 	Input    kernels.View // LoaderOptions.Batch images of Side×Side pixels with 3 channels, without a halo or gaps
-	Labels   []int        // of the first images, one for each picture: the last batch may have fewer than Input
+	Labels   []int        // of the first images of Input, one for each picture; all of them, if it is to learn from
 	Pictures []int        // which of the split's they are
 
 	Epoch, Step int // from 0 on
 
-	// Skipped are the errors of pictures that cannot be read, each once.
+	// Skipped are the errors of pictures that cannot be read. Each picture has one, in the first batch that needs it.
 	Skipped []error
 }
 
@@ -60,6 +61,7 @@ type Loader struct {
 	jobs     chan job
 	stopping atomic.Bool // jobs are not done, only passed
 	workers  sync.WaitGroup
+	closed   bool
 }
 
 // A slot is memory for a batch.
@@ -148,8 +150,12 @@ func (l *Loader) Seek(epoch, step int) error {
 	return nil
 }
 
-// Close ends the goroutines. The loader cannot be used again.
+// Close ends the goroutines. The loader cannot be used again, but to close it.
 func (l *Loader) Close() {
+	if l.closed {
+		return
+	}
+	l.closed = true
 	l.stopping.Store(true)
 	close(l.jobs)
 	l.workers.Wait()
@@ -180,6 +186,7 @@ func (l *Loader) schedule(s *slot) {
 	}
 	s.left.Store(int32(s.images))
 	for i := range s.images {
+		s.failed[i] = s.failed[i][:0]
 		s.pictures[i] = first + i
 		if l.o.Train {
 			s.pictures[i] = l.place(s.Epoch, first+i)
@@ -244,41 +251,36 @@ func (l *Loader) fill(j job, m *augmenter, scratch *[]byte) {
 // Next returns the next batch, which is valid until the next call. The error is the one of ctx if that ends before the
 // batch is there; Next can then be called again. Any other error is final, unless Seek follows.
 func (l *Loader) Next(ctx context.Context) (*Batch, error) {
-	var skipped []error
-	for {
-		if l.held {
-			l.held = false
-			l.schedule(l.slots[l.head])
-			l.head = (l.head + 1) % len(l.slots)
-		}
-		s := l.slots[l.head]
-		switch {
-		case l.err != nil:
-			return nil, l.err
-		case !s.scheduled:
-			return nil, io.EOF
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		}
-		select {
-		case <-s.done:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-		s.scheduled, l.held = false, true
-		if l.err = l.complete(s, skipped); l.err != nil {
-			return nil, l.err
-		}
-		if len(s.Labels) > 0 {
-			return &s.Batch, nil
-		}
-		skipped = s.Skipped // no picture of the batch can be read
+	if l.err != nil {
+		return nil, l.err
 	}
+	if l.held {
+		l.held = false
+		l.schedule(l.slots[l.head])
+		l.head = (l.head + 1) % len(l.slots)
+	}
+	s := l.slots[l.head]
+	switch {
+	case !s.scheduled:
+		return nil, io.EOF
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	}
+	select {
+	case <-s.done:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	s.scheduled, l.held = false, true
+	if l.err = l.complete(s); l.err != nil {
+		return nil, l.err
+	}
+	return &s.Batch, nil
 }
 
 // complete makes the batch of what the goroutines made.
-func (l *Loader) complete(s *slot, skipped []error) error {
-	s.Labels, s.Pictures, s.Skipped = s.labels[:0], s.pictures[:0], skipped
+func (l *Loader) complete(s *slot) error {
+	s.Labels, s.Pictures, s.Skipped = s.labels[:0], s.pictures[:0], nil
 	for i := range s.images {
 		for _, f := range s.failed[i] {
 			p := l.split.pictures[f.picture]
@@ -293,10 +295,9 @@ func (l *Loader) complete(s *slot, skipped []error) error {
 				s.Skipped = append(s.Skipped, f.err)
 			}
 		}
-		s.failed[i] = s.failed[i][:0]
 		switch n := len(s.Labels); {
 		case s.pictures[i] < 0 && l.o.Train:
-			return fmt.Errorf("%s: %d pictures in a row cannot be read", l.split.dataset.path, maxReplaced)
+			return fmt.Errorf("%s: %d pictures in a row cannot be read, the last: %w", l.split.dataset.path, maxReplaced, s.failed[i][maxReplaced-1].err)
 		case s.pictures[i] < 0:
 		default:
 			if n < i {

@@ -21,12 +21,13 @@ type picture struct {
 
 	mu      sync.Mutex
 	content content
-	named   bool   // a batch has named it, because it cannot be read
+	err     error  // it cannot be read
+	named   bool   // a batch has said so
 	kept    pixels // none if it is not in memory
 }
 
-// A content is where a picture's bytes are: data, or a part of file, or the file at the picture's path. With an err they
-// cannot be read.
+// A content is where a picture's bytes are: data, or a part of file, or the file at the picture's path. If there is an err,
+// that is why they are none of these.
 type content struct {
 	data         []byte
 	file         *os.File
@@ -94,8 +95,8 @@ func (d *Dataset) pixels(p *picture, scratch *[]byte) (pixels, error) {
 	if p.kept.bytes != nil {
 		return p.kept, nil
 	}
-	if p.content.err != nil {
-		return pixels{}, p.content.err
+	if p.err != nil {
+		return pixels{}, p.err
 	}
 	var px pixels
 	err := d.decode(p, func(part *image.RGBA, centre image.Rectangle) {
@@ -111,11 +112,11 @@ func (d *Dataset) pixels(p *picture, scratch *[]byte) (pixels, error) {
 		}
 	})
 	if err != nil {
-		err = files.Error(d.name(p), err)
+		p.err = files.Error(d.name(p), err)
 		d.unreadable.Add(1)
 		d.budget.reserve(-int64(len(p.content.data)))
-		p.content = content{err: err}
-		return pixels{}, err
+		p.content = content{}
+		return pixels{}, p.err
 	}
 	if p.kept.bytes != nil {
 		p.content = content{}
@@ -127,6 +128,8 @@ func (d *Dataset) pixels(p *picture, scratch *[]byte) (pixels, error) {
 func (d *Dataset) decode(p *picture, use func(part *image.RGBA, centre image.Rectangle)) error {
 	var r io.ReadSeeker
 	switch c := p.content; {
+	case c.err != nil:
+		return c.err
 	case c.data != nil:
 		r = bytes.NewReader(c.data)
 	case c.file != nil:

@@ -87,8 +87,8 @@ func caffe(side int) *Preprocessor {
 // means and deviations. See https://docs.pytorch.org/vision/stable/models.html.
 func torchvision(side int) *Preprocessor {
 	return &Preprocessor{
-		name: fmt.Sprintf("torchvision-rgb-%d", side),
-		side: side,
+		name:  fmt.Sprintf("torchvision-rgb-%d", side),
+		side:  side,
 		size:  shorterSide(resized),
 		order: [channels]int{red, green, blue},
 		values: normalized(1,
@@ -144,7 +144,9 @@ func (p *Preprocessor) Side() int { return p.side }
 
 // Channel returns which colour channel c of the inputs holds, 0 for red, 1 for green and 2 for blue, and its values
 // by the byte of that colour. The values are not to be changed.
-func (p *Preprocessor) Channel(c int) (colour int, values *[256]float32) { return p.order[c], &p.values[c] }
+func (p *Preprocessor) Channel(c int) (colour int, values *[256]float32) {
+	return p.order[c], &p.values[c]
+}
 
 // memory is what the pictures that are being read may take together.
 var memory = semaphore.NewWeighted(MaxMemory)

@@ -76,10 +76,9 @@ func (t *Trainer) diagnose(loss float64, images int) error {
 			}
 		}
 	}
-	e.Image, e.Node = -1, "no layer"
-	for i, g := range t.gradients {
-		if !allFinite(g) {
-			e.Node = t.params.layers[i].Node
+	e.Image = -1
+	for i, v := range t.plan.Outputs() {
+		if e.Node = m.Outputs[i]; !finiteView(v) {
 			break
 		}
 	}
