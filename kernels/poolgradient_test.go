@@ -78,6 +78,14 @@ func TestPoolGradientWindows(t *testing.T) {
 				}
 			}
 		}
+		// Windows that reach beyond one side only, also of images that hold none.
+		for _, pad := range []kernels.Padding{{Right: 1}, {Bottom: 1}, {Left: 1}, {Top: 2}, {Right: 2, Bottom: 2}, {Top: 1, Left: 2, Right: 1}} {
+			for h := 1; h <= 6; h++ {
+				for w := 1; w <= 6; w++ {
+					poolCase{kernels.PoolShape{KH: 3, KW: 3, Stride: 2, Pad: pad}, 1, h, w, channels}.testGradient(t, set, layout{}, layout{halo: 1}, 1)
+				}
+			}
+		}
 		poolCase{kernels.PoolShape{}, 2, 4, 3, channels}.testGradient(t, set, layout{}, layout{}, 1)
 		poolCase{kernels.PoolShape{}, 1, 15, 15, 40}.testGradient(t, set, layout{}, layout{}, 1)
 	})

@@ -366,6 +366,30 @@ type F32 struct {
 	//	}
 	MaxPoolGradient func(dst, src, top, grad *float32, rows, cols, channels, dstRow, dstPixel, srcRow, srcPixel int)
 
+	// MaxPool3x3s2Gradient does that for each of a row of windows of MaxPool3x3s2. In the second and third row of
+	// src, it is the first to write to all pixels but the leftmost:
+	//
+	//	for p := range pixels {
+	//		for c := range channels {
+	//			g := grad[p*gradPixel+c]
+	//			for i := range 3 {
+	//				for j := range 3 {
+	//					part := float32(0)
+	//					if src[i*srcRow+(2*p+j)*srcPixel+c] == top[p*topPixel+c] {
+	//						part = g
+	//						g -= g
+	//					}
+	//					if i > 0 && j > 0 {
+	//						dst[i*dstRow+(2*p+j)*dstPixel+c] = part
+	//					} else {
+	//						dst[i*dstRow+(2*p+j)*dstPixel+c] += part
+	//					}
+	//				}
+	//			}
+	//		}
+	//	}
+	MaxPool3x3s2Gradient func(dst, src, top, grad *float32, pixels, channels, dstRow, dstPixel, srcRow, srcPixel, topPixel, gradPixel int)
+
 	// AvgPoolGradient adds the gradient of a scaled sum over one window of rows×cols pixels to that of its
 	// pixels:
 	//

@@ -109,7 +109,7 @@ func (f float32s) SelectGreater(a, b, v vec.V) vec.V {
 func (f float32s) selected(comparison uint8, a, b, v vec.V) vec.V {
 	r := f.m.vector()
 	if f.m.wide() {
-		mask := f.m.Ctx.K()
+		mask := vec.Named(f.m, "mask", f.m.Ctx.K())
 		f.m.Ctx.VCMPPS(operand.U8(comparison), b, a, mask)
 		f.m.Ctx.VMOVAPS_Z(v, mask, r)
 		return r

@@ -21,6 +21,31 @@ package avx2
 //go:noescape
 func MaxPoolGradient(dst *float32, src *float32, top *float32, grad *float32, rows int, cols int, channels int, dstRow int, dstPixel int, srcRow int, srcPixel int)
 
+// MaxPool3x3s2Gradient adds the gradient of the maximum of each of a row of 3×3 windows, stride 2, to that of the first pixel that is it; it equals
+//
+//	for p := range pixels {
+//		for c := range channels {
+//			g := grad[p*gradPixel+c]
+//			for i := range 3 {
+//				for j := range 3 {
+//					part := float32(0)
+//					if src[i*srcRow+(2*p+j)*srcPixel+c] == top[p*topPixel+c] {
+//						part = g
+//						g -= g
+//					}
+//					if i > 0 && j > 0 {
+//						dst[i*dstRow+(2*p+j)*dstPixel+c] = part
+//					} else {
+//						dst[i*dstRow+(2*p+j)*dstPixel+c] += part
+//					}
+//				}
+//			}
+//		}
+//	}
+//
+//go:noescape
+func MaxPool3x3s2Gradient(dst *float32, src *float32, top *float32, grad *float32, pixels int, channels int, dstRow int, dstPixel int, srcRow int, srcPixel int, topPixel int, gradPixel int)
+
 // AvgPoolGradient adds the scaled gradient of one window's sum to that of its pixels; it equals
 //
 //	for i := range rows {

@@ -143,6 +143,445 @@ vector_done:
 	VZEROUPPER
 	RET
 
+// func MaxPool3x3s2Gradient(dst *float32, src *float32, top *float32, grad *float32, pixels int, channels int, dstRow int, dstPixel int, srcRow int, srcPixel int, topPixel int, gradPixel int)
+// Requires: AVX
+TEXT ·MaxPool3x3s2Gradient(SB), NOSPLIT, $0-96
+	// Registers, a slash between what one of them holds by turns:
+	// AX dst, CX src, DX top, BX grad, SI dstRow, DI dstPixel, R8 srcRow, R9 srcPixel,
+	// R10 channel/topPixel/temporary, R11 channels/gradPixel, R12 top, grad of vector/dst pixel,
+	// R13 src pixel
+	// Y0 top[0]/top/temporary, Y1 top[1]/gradient left, Y2-Y3 top[2:4]/temporary,
+	// Y4-Y7 gradient left[0:4], Y8-Y9 temporary
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ top+16(FP), DX
+	MOVQ grad+24(FP), BX
+	MOVQ dstRow+48(FP), SI
+	MOVQ dstPixel+56(FP), DI
+	SHLQ $0x02, SI
+	SHLQ $0x02, DI
+	MOVQ srcRow+64(FP), R8
+	MOVQ srcPixel+72(FP), R9
+	SHLQ $0x02, R8
+	SHLQ $0x02, R9
+
+	// From behind a row of a window to its next row.
+	IMUL3Q $0x00000001, DI, R10
+	ADDQ   DI, R10
+	SUBQ   R10, SI
+	IMUL3Q $0x00000001, R9, R10
+	ADDQ   R9, R10
+	SUBQ   R10, R8
+
+	// For each window of the row.
+pixel:
+	XORQ R10, R10
+	MOVQ channels+40(FP), R11
+	SHRQ $0x03, R11
+	SUBQ $+4, R11
+	JL   vector_rest
+
+	// For each vector: 4 a round.
+vector_block:
+	MOVQ    DX, R12
+	ADDQ    R10, R12
+	VMOVUPS (R12), Y0
+	VMOVUPS 32(R12), Y1
+	VMOVUPS 64(R12), Y2
+	VMOVUPS 96(R12), Y3
+	MOVQ    BX, R12
+	ADDQ    R10, R12
+	VMOVUPS (R12), Y4
+	VMOVUPS 32(R12), Y5
+	VMOVUPS 64(R12), Y6
+	VMOVUPS 96(R12), Y7
+	MOVQ    AX, R12
+	ADDQ    R10, R12
+	MOVQ    CX, R13
+	ADDQ    R10, R13
+
+	// Pixel 0, 0 of the window: the gradient, where it is the maximum.
+	VMOVUPS (R13), Y8
+	VCMPPS  $0x00, Y0, Y8, Y8
+	VANDPS  Y4, Y8, Y8
+	VSUBPS  Y8, Y4, Y4
+	VMOVUPS (R12), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, (R12)
+	VMOVUPS 32(R13), Y8
+	VCMPPS  $0x00, Y1, Y8, Y8
+	VANDPS  Y5, Y8, Y8
+	VSUBPS  Y8, Y5, Y5
+	VMOVUPS 32(R12), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, 32(R12)
+	VMOVUPS 64(R13), Y8
+	VCMPPS  $0x00, Y2, Y8, Y8
+	VANDPS  Y6, Y8, Y8
+	VSUBPS  Y8, Y6, Y6
+	VMOVUPS 64(R12), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, 64(R12)
+	VMOVUPS 96(R13), Y8
+	VCMPPS  $0x00, Y3, Y8, Y8
+	VANDPS  Y7, Y8, Y8
+	VSUBPS  Y8, Y7, Y7
+	VMOVUPS 96(R12), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, 96(R12)
+	ADDQ    R9, R13
+	ADDQ    DI, R12
+
+	// Pixel 0, 1 of the window: the gradient, where it is the maximum.
+	VMOVUPS (R13), Y8
+	VCMPPS  $0x00, Y0, Y8, Y8
+	VANDPS  Y4, Y8, Y8
+	VSUBPS  Y8, Y4, Y4
+	VMOVUPS (R12), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, (R12)
+	VMOVUPS 32(R13), Y8
+	VCMPPS  $0x00, Y1, Y8, Y8
+	VANDPS  Y5, Y8, Y8
+	VSUBPS  Y8, Y5, Y5
+	VMOVUPS 32(R12), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, 32(R12)
+	VMOVUPS 64(R13), Y8
+	VCMPPS  $0x00, Y2, Y8, Y8
+	VANDPS  Y6, Y8, Y8
+	VSUBPS  Y8, Y6, Y6
+	VMOVUPS 64(R12), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, 64(R12)
+	VMOVUPS 96(R13), Y8
+	VCMPPS  $0x00, Y3, Y8, Y8
+	VANDPS  Y7, Y8, Y8
+	VSUBPS  Y8, Y7, Y7
+	VMOVUPS 96(R12), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, 96(R12)
+	ADDQ    R9, R13
+	ADDQ    DI, R12
+
+	// Pixel 0, 2 of the window: the gradient, where it is the maximum.
+	VMOVUPS (R13), Y8
+	VCMPPS  $0x00, Y0, Y8, Y8
+	VANDPS  Y4, Y8, Y8
+	VSUBPS  Y8, Y4, Y4
+	VMOVUPS (R12), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, (R12)
+	VMOVUPS 32(R13), Y8
+	VCMPPS  $0x00, Y1, Y8, Y8
+	VANDPS  Y5, Y8, Y8
+	VSUBPS  Y8, Y5, Y5
+	VMOVUPS 32(R12), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, 32(R12)
+	VMOVUPS 64(R13), Y8
+	VCMPPS  $0x00, Y2, Y8, Y8
+	VANDPS  Y6, Y8, Y8
+	VSUBPS  Y8, Y6, Y6
+	VMOVUPS 64(R12), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, 64(R12)
+	VMOVUPS 96(R13), Y8
+	VCMPPS  $0x00, Y3, Y8, Y8
+	VANDPS  Y7, Y8, Y8
+	VSUBPS  Y8, Y7, Y7
+	VMOVUPS 96(R12), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, 96(R12)
+	ADDQ    R8, R13
+	ADDQ    SI, R12
+
+	// Pixel 1, 0 of the window: the gradient, where it is the maximum.
+	VMOVUPS (R13), Y8
+	VCMPPS  $0x00, Y0, Y8, Y8
+	VANDPS  Y4, Y8, Y8
+	VSUBPS  Y8, Y4, Y4
+	VMOVUPS (R12), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, (R12)
+	VMOVUPS 32(R13), Y8
+	VCMPPS  $0x00, Y1, Y8, Y8
+	VANDPS  Y5, Y8, Y8
+	VSUBPS  Y8, Y5, Y5
+	VMOVUPS 32(R12), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, 32(R12)
+	VMOVUPS 64(R13), Y8
+	VCMPPS  $0x00, Y2, Y8, Y8
+	VANDPS  Y6, Y8, Y8
+	VSUBPS  Y8, Y6, Y6
+	VMOVUPS 64(R12), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, 64(R12)
+	VMOVUPS 96(R13), Y8
+	VCMPPS  $0x00, Y3, Y8, Y8
+	VANDPS  Y7, Y8, Y8
+	VSUBPS  Y8, Y7, Y7
+	VMOVUPS 96(R12), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, 96(R12)
+	ADDQ    R9, R13
+	ADDQ    DI, R12
+
+	// Pixel 1, 1 of the window: the gradient, where it is the maximum.
+	VMOVUPS (R13), Y8
+	VCMPPS  $0x00, Y0, Y8, Y8
+	VANDPS  Y4, Y8, Y8
+	VSUBPS  Y8, Y4, Y4
+	VMOVUPS Y8, (R12)
+	VMOVUPS 32(R13), Y8
+	VCMPPS  $0x00, Y1, Y8, Y8
+	VANDPS  Y5, Y8, Y8
+	VSUBPS  Y8, Y5, Y5
+	VMOVUPS Y8, 32(R12)
+	VMOVUPS 64(R13), Y8
+	VCMPPS  $0x00, Y2, Y8, Y8
+	VANDPS  Y6, Y8, Y8
+	VSUBPS  Y8, Y6, Y6
+	VMOVUPS Y8, 64(R12)
+	VMOVUPS 96(R13), Y8
+	VCMPPS  $0x00, Y3, Y8, Y8
+	VANDPS  Y7, Y8, Y8
+	VSUBPS  Y8, Y7, Y7
+	VMOVUPS Y8, 96(R12)
+	ADDQ    R9, R13
+	ADDQ    DI, R12
+
+	// Pixel 1, 2 of the window: the gradient, where it is the maximum.
+	VMOVUPS (R13), Y8
+	VCMPPS  $0x00, Y0, Y8, Y8
+	VANDPS  Y4, Y8, Y8
+	VSUBPS  Y8, Y4, Y4
+	VMOVUPS Y8, (R12)
+	VMOVUPS 32(R13), Y8
+	VCMPPS  $0x00, Y1, Y8, Y8
+	VANDPS  Y5, Y8, Y8
+	VSUBPS  Y8, Y5, Y5
+	VMOVUPS Y8, 32(R12)
+	VMOVUPS 64(R13), Y8
+	VCMPPS  $0x00, Y2, Y8, Y8
+	VANDPS  Y6, Y8, Y8
+	VSUBPS  Y8, Y6, Y6
+	VMOVUPS Y8, 64(R12)
+	VMOVUPS 96(R13), Y8
+	VCMPPS  $0x00, Y3, Y8, Y8
+	VANDPS  Y7, Y8, Y8
+	VSUBPS  Y8, Y7, Y7
+	VMOVUPS Y8, 96(R12)
+	ADDQ    R8, R13
+	ADDQ    SI, R12
+
+	// Pixel 2, 0 of the window: the gradient, where it is the maximum.
+	VMOVUPS (R13), Y8
+	VCMPPS  $0x00, Y0, Y8, Y8
+	VANDPS  Y4, Y8, Y8
+	VSUBPS  Y8, Y4, Y4
+	VMOVUPS (R12), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, (R12)
+	VMOVUPS 32(R13), Y8
+	VCMPPS  $0x00, Y1, Y8, Y8
+	VANDPS  Y5, Y8, Y8
+	VSUBPS  Y8, Y5, Y5
+	VMOVUPS 32(R12), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, 32(R12)
+	VMOVUPS 64(R13), Y8
+	VCMPPS  $0x00, Y2, Y8, Y8
+	VANDPS  Y6, Y8, Y8
+	VSUBPS  Y8, Y6, Y6
+	VMOVUPS 64(R12), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, 64(R12)
+	VMOVUPS 96(R13), Y8
+	VCMPPS  $0x00, Y3, Y8, Y8
+	VANDPS  Y7, Y8, Y8
+	VSUBPS  Y8, Y7, Y7
+	VMOVUPS 96(R12), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, 96(R12)
+	ADDQ    R9, R13
+	ADDQ    DI, R12
+
+	// Pixel 2, 1 of the window: the gradient, where it is the maximum.
+	VMOVUPS (R13), Y8
+	VCMPPS  $0x00, Y0, Y8, Y8
+	VANDPS  Y4, Y8, Y8
+	VSUBPS  Y8, Y4, Y4
+	VMOVUPS Y8, (R12)
+	VMOVUPS 32(R13), Y8
+	VCMPPS  $0x00, Y1, Y8, Y8
+	VANDPS  Y5, Y8, Y8
+	VSUBPS  Y8, Y5, Y5
+	VMOVUPS Y8, 32(R12)
+	VMOVUPS 64(R13), Y8
+	VCMPPS  $0x00, Y2, Y8, Y8
+	VANDPS  Y6, Y8, Y8
+	VSUBPS  Y8, Y6, Y6
+	VMOVUPS Y8, 64(R12)
+	VMOVUPS 96(R13), Y8
+	VCMPPS  $0x00, Y3, Y8, Y8
+	VANDPS  Y7, Y8, Y8
+	VSUBPS  Y8, Y7, Y7
+	VMOVUPS Y8, 96(R12)
+	ADDQ    R9, R13
+	ADDQ    DI, R12
+
+	// Pixel 2, 2 of the window: the gradient, where it is the maximum.
+	VMOVUPS (R13), Y8
+	VCMPPS  $0x00, Y0, Y8, Y0
+	VANDPS  Y4, Y0, Y0
+	VSUBPS  Y0, Y4, Y4
+	VMOVUPS Y0, (R12)
+	VMOVUPS 32(R13), Y0
+	VCMPPS  $0x00, Y1, Y0, Y0
+	VANDPS  Y5, Y0, Y0
+	VSUBPS  Y0, Y5, Y5
+	VMOVUPS Y0, 32(R12)
+	VMOVUPS 64(R13), Y0
+	VCMPPS  $0x00, Y2, Y0, Y0
+	VANDPS  Y6, Y0, Y0
+	VSUBPS  Y0, Y6, Y6
+	VMOVUPS Y0, 64(R12)
+	VMOVUPS 96(R13), Y0
+	VCMPPS  $0x00, Y3, Y0, Y0
+	VANDPS  Y7, Y0, Y0
+	VSUBPS  Y0, Y7, Y7
+	VMOVUPS Y0, 96(R12)
+	ADDQ    $0x00000080, R10
+	SUBQ    $+4, R11
+	JGE     vector_block
+
+	// Fewer than 4 are left.
+vector_rest:
+	ADDQ $+4, R11
+	JZ   vector_done
+
+	// For each vector: one a round.
+vector_one:
+	MOVQ    DX, R12
+	ADDQ    R10, R12
+	VMOVUPS (R12), Y0
+	MOVQ    BX, R12
+	ADDQ    R10, R12
+	VMOVUPS (R12), Y1
+	MOVQ    AX, R12
+	ADDQ    R10, R12
+	MOVQ    CX, R13
+	ADDQ    R10, R13
+
+	// Pixel 0, 0 of the window: the gradient, where it is the maximum.
+	VMOVUPS (R13), Y2
+	VCMPPS  $0x00, Y0, Y2, Y2
+	VANDPS  Y1, Y2, Y2
+	VSUBPS  Y2, Y1, Y1
+	VMOVUPS (R12), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, (R12)
+	ADDQ    R9, R13
+	ADDQ    DI, R12
+
+	// Pixel 0, 1 of the window: the gradient, where it is the maximum.
+	VMOVUPS (R13), Y2
+	VCMPPS  $0x00, Y0, Y2, Y2
+	VANDPS  Y1, Y2, Y2
+	VSUBPS  Y2, Y1, Y1
+	VMOVUPS (R12), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, (R12)
+	ADDQ    R9, R13
+	ADDQ    DI, R12
+
+	// Pixel 0, 2 of the window: the gradient, where it is the maximum.
+	VMOVUPS (R13), Y2
+	VCMPPS  $0x00, Y0, Y2, Y2
+	VANDPS  Y1, Y2, Y2
+	VSUBPS  Y2, Y1, Y1
+	VMOVUPS (R12), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, (R12)
+	ADDQ    R8, R13
+	ADDQ    SI, R12
+
+	// Pixel 1, 0 of the window: the gradient, where it is the maximum.
+	VMOVUPS (R13), Y2
+	VCMPPS  $0x00, Y0, Y2, Y2
+	VANDPS  Y1, Y2, Y2
+	VSUBPS  Y2, Y1, Y1
+	VMOVUPS (R12), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, (R12)
+	ADDQ    R9, R13
+	ADDQ    DI, R12
+
+	// Pixel 1, 1 of the window: the gradient, where it is the maximum.
+	VMOVUPS (R13), Y2
+	VCMPPS  $0x00, Y0, Y2, Y2
+	VANDPS  Y1, Y2, Y2
+	VSUBPS  Y2, Y1, Y1
+	VMOVUPS Y2, (R12)
+	ADDQ    R9, R13
+	ADDQ    DI, R12
+
+	// Pixel 1, 2 of the window: the gradient, where it is the maximum.
+	VMOVUPS (R13), Y2
+	VCMPPS  $0x00, Y0, Y2, Y2
+	VANDPS  Y1, Y2, Y2
+	VSUBPS  Y2, Y1, Y1
+	VMOVUPS Y2, (R12)
+	ADDQ    R8, R13
+	ADDQ    SI, R12
+
+	// Pixel 2, 0 of the window: the gradient, where it is the maximum.
+	VMOVUPS (R13), Y2
+	VCMPPS  $0x00, Y0, Y2, Y2
+	VANDPS  Y1, Y2, Y2
+	VSUBPS  Y2, Y1, Y1
+	VMOVUPS (R12), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, (R12)
+	ADDQ    R9, R13
+	ADDQ    DI, R12
+
+	// Pixel 2, 1 of the window: the gradient, where it is the maximum.
+	VMOVUPS (R13), Y2
+	VCMPPS  $0x00, Y0, Y2, Y2
+	VANDPS  Y1, Y2, Y2
+	VSUBPS  Y2, Y1, Y1
+	VMOVUPS Y2, (R12)
+	ADDQ    R9, R13
+	ADDQ    DI, R12
+
+	// Pixel 2, 2 of the window: the gradient, where it is the maximum.
+	VMOVUPS (R13), Y2
+	VCMPPS  $0x00, Y0, Y2, Y0
+	VANDPS  Y1, Y0, Y0
+	VSUBPS  Y0, Y1, Y1
+	VMOVUPS Y0, (R12)
+	ADDQ    $+32, R10
+	DECQ    R11
+	JNZ     vector_one
+
+vector_done:
+	// On to the next window.
+	LEAQ (CX)(R9*2), CX
+	LEAQ (AX)(DI*2), AX
+	MOVQ topPixel+80(FP), R10
+	MOVQ gradPixel+88(FP), R11
+	SHLQ $0x02, R10
+	SHLQ $0x02, R11
+	ADDQ R10, DX
+	ADDQ R11, BX
+	DECQ pixels+32(FP)
+	JNZ  pixel
+	VZEROUPPER
+	RET
+
 // func AvgPoolGradient(dst *float32, grad *float32, rows int, cols int, channels int, dstRow int, dstPixel int, scale float32)
 // Requires: AVX
 TEXT ·AvgPoolGradient(SB), NOSPLIT, $0-60

@@ -127,7 +127,7 @@ TEXT ·ReLUGradient(SB), NOSPLIT, $0-32
 	// Registers, a slash between what one of them holds by turns:
 	// AX dst, CX y, DX grad, BX n
 	// Z0 zero, Z1-Z2 temporary
-	// K1 temporary
+	// K1 mask
 	MOVQ   dst+0(FP), AX
 	MOVQ   y+8(FP), CX
 	MOVQ   grad+16(FP), DX

@@ -12,7 +12,7 @@ TEXT ·MaxPoolGradient(SB), NOSPLIT, $0-88
 	// R10 cols/channels, R11 dst pixel, R12 src pixel, R13 rows, R14 cols
 	// Z0 top[0]/top, Z1 top[1]/gradient left, Z2-Z3 top[2:4]/temporary, Z4-Z7 gradient left[0:4],
 	// Z8-Z9 temporary
-	// K1 temporary
+	// K1 mask
 	MOVQ  dst+0(FP), AX
 	MOVQ  src+8(FP), CX
 	MOVQ  top+16(FP), DX
@@ -141,6 +141,446 @@ pixel2:
 	JNZ       vector_one
 
 vector_done:
+	VZEROUPPER
+	RET
+
+// func MaxPool3x3s2Gradient(dst *float32, src *float32, top *float32, grad *float32, pixels int, channels int, dstRow int, dstPixel int, srcRow int, srcPixel int, topPixel int, gradPixel int)
+// Requires: AVX, AVX512F
+TEXT ·MaxPool3x3s2Gradient(SB), NOSPLIT, $0-96
+	// Registers, a slash between what one of them holds by turns:
+	// AX dst, CX src, DX top, BX grad, SI dstRow, DI dstPixel, R8 srcRow, R9 srcPixel,
+	// R10 channel/topPixel/temporary, R11 channels/gradPixel, R12 top, grad of vector/dst pixel,
+	// R13 src pixel
+	// Z0 top[0]/top/temporary, Z1 top[1]/gradient left, Z2-Z3 top[2:4]/temporary,
+	// Z4-Z7 gradient left[0:4], Z8-Z9 temporary
+	// K1 mask
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ top+16(FP), DX
+	MOVQ grad+24(FP), BX
+	MOVQ dstRow+48(FP), SI
+	MOVQ dstPixel+56(FP), DI
+	SHLQ $0x02, SI
+	SHLQ $0x02, DI
+	MOVQ srcRow+64(FP), R8
+	MOVQ srcPixel+72(FP), R9
+	SHLQ $0x02, R8
+	SHLQ $0x02, R9
+
+	// From behind a row of a window to its next row.
+	IMUL3Q $0x00000001, DI, R10
+	ADDQ   DI, R10
+	SUBQ   R10, SI
+	IMUL3Q $0x00000001, R9, R10
+	ADDQ   R9, R10
+	SUBQ   R10, R8
+
+	// For each window of the row.
+pixel:
+	XORQ R10, R10
+	MOVQ channels+40(FP), R11
+	SHRQ $0x04, R11
+	SUBQ $+4, R11
+	JL   vector_rest
+
+	// For each vector: 4 a round.
+vector_block:
+	MOVQ    DX, R12
+	ADDQ    R10, R12
+	VMOVUPS (R12), Z0
+	VMOVUPS 64(R12), Z1
+	VMOVUPS 128(R12), Z2
+	VMOVUPS 192(R12), Z3
+	MOVQ    BX, R12
+	ADDQ    R10, R12
+	VMOVUPS (R12), Z4
+	VMOVUPS 64(R12), Z5
+	VMOVUPS 128(R12), Z6
+	VMOVUPS 192(R12), Z7
+	MOVQ    AX, R12
+	ADDQ    R10, R12
+	MOVQ    CX, R13
+	ADDQ    R10, R13
+
+	// Pixel 0, 0 of the window: the gradient, where it is the maximum.
+	VMOVUPS   (R13), Z8
+	VCMPPS    $0x00, Z0, Z8, K1
+	VMOVAPS.Z Z4, K1, Z8
+	VSUBPS    Z8, Z4, Z4
+	VMOVUPS   (R12), Z9
+	VADDPS    Z9, Z8, Z8
+	VMOVUPS   Z8, (R12)
+	VMOVUPS   64(R13), Z8
+	VCMPPS    $0x00, Z1, Z8, K1
+	VMOVAPS.Z Z5, K1, Z8
+	VSUBPS    Z8, Z5, Z5
+	VMOVUPS   64(R12), Z9
+	VADDPS    Z9, Z8, Z8
+	VMOVUPS   Z8, 64(R12)
+	VMOVUPS   128(R13), Z8
+	VCMPPS    $0x00, Z2, Z8, K1
+	VMOVAPS.Z Z6, K1, Z8
+	VSUBPS    Z8, Z6, Z6
+	VMOVUPS   128(R12), Z9
+	VADDPS    Z9, Z8, Z8
+	VMOVUPS   Z8, 128(R12)
+	VMOVUPS   192(R13), Z8
+	VCMPPS    $0x00, Z3, Z8, K1
+	VMOVAPS.Z Z7, K1, Z8
+	VSUBPS    Z8, Z7, Z7
+	VMOVUPS   192(R12), Z9
+	VADDPS    Z9, Z8, Z8
+	VMOVUPS   Z8, 192(R12)
+	ADDQ      R9, R13
+	ADDQ      DI, R12
+
+	// Pixel 0, 1 of the window: the gradient, where it is the maximum.
+	VMOVUPS   (R13), Z8
+	VCMPPS    $0x00, Z0, Z8, K1
+	VMOVAPS.Z Z4, K1, Z8
+	VSUBPS    Z8, Z4, Z4
+	VMOVUPS   (R12), Z9
+	VADDPS    Z9, Z8, Z8
+	VMOVUPS   Z8, (R12)
+	VMOVUPS   64(R13), Z8
+	VCMPPS    $0x00, Z1, Z8, K1
+	VMOVAPS.Z Z5, K1, Z8
+	VSUBPS    Z8, Z5, Z5
+	VMOVUPS   64(R12), Z9
+	VADDPS    Z9, Z8, Z8
+	VMOVUPS   Z8, 64(R12)
+	VMOVUPS   128(R13), Z8
+	VCMPPS    $0x00, Z2, Z8, K1
+	VMOVAPS.Z Z6, K1, Z8
+	VSUBPS    Z8, Z6, Z6
+	VMOVUPS   128(R12), Z9
+	VADDPS    Z9, Z8, Z8
+	VMOVUPS   Z8, 128(R12)
+	VMOVUPS   192(R13), Z8
+	VCMPPS    $0x00, Z3, Z8, K1
+	VMOVAPS.Z Z7, K1, Z8
+	VSUBPS    Z8, Z7, Z7
+	VMOVUPS   192(R12), Z9
+	VADDPS    Z9, Z8, Z8
+	VMOVUPS   Z8, 192(R12)
+	ADDQ      R9, R13
+	ADDQ      DI, R12
+
+	// Pixel 0, 2 of the window: the gradient, where it is the maximum.
+	VMOVUPS   (R13), Z8
+	VCMPPS    $0x00, Z0, Z8, K1
+	VMOVAPS.Z Z4, K1, Z8
+	VSUBPS    Z8, Z4, Z4
+	VMOVUPS   (R12), Z9
+	VADDPS    Z9, Z8, Z8
+	VMOVUPS   Z8, (R12)
+	VMOVUPS   64(R13), Z8
+	VCMPPS    $0x00, Z1, Z8, K1
+	VMOVAPS.Z Z5, K1, Z8
+	VSUBPS    Z8, Z5, Z5
+	VMOVUPS   64(R12), Z9
+	VADDPS    Z9, Z8, Z8
+	VMOVUPS   Z8, 64(R12)
+	VMOVUPS   128(R13), Z8
+	VCMPPS    $0x00, Z2, Z8, K1
+	VMOVAPS.Z Z6, K1, Z8
+	VSUBPS    Z8, Z6, Z6
+	VMOVUPS   128(R12), Z9
+	VADDPS    Z9, Z8, Z8
+	VMOVUPS   Z8, 128(R12)
+	VMOVUPS   192(R13), Z8
+	VCMPPS    $0x00, Z3, Z8, K1
+	VMOVAPS.Z Z7, K1, Z8
+	VSUBPS    Z8, Z7, Z7
+	VMOVUPS   192(R12), Z9
+	VADDPS    Z9, Z8, Z8
+	VMOVUPS   Z8, 192(R12)
+	ADDQ      R8, R13
+	ADDQ      SI, R12
+
+	// Pixel 1, 0 of the window: the gradient, where it is the maximum.
+	VMOVUPS   (R13), Z8
+	VCMPPS    $0x00, Z0, Z8, K1
+	VMOVAPS.Z Z4, K1, Z8
+	VSUBPS    Z8, Z4, Z4
+	VMOVUPS   (R12), Z9
+	VADDPS    Z9, Z8, Z8
+	VMOVUPS   Z8, (R12)
+	VMOVUPS   64(R13), Z8
+	VCMPPS    $0x00, Z1, Z8, K1
+	VMOVAPS.Z Z5, K1, Z8
+	VSUBPS    Z8, Z5, Z5
+	VMOVUPS   64(R12), Z9
+	VADDPS    Z9, Z8, Z8
+	VMOVUPS   Z8, 64(R12)
+	VMOVUPS   128(R13), Z8
+	VCMPPS    $0x00, Z2, Z8, K1
+	VMOVAPS.Z Z6, K1, Z8
+	VSUBPS    Z8, Z6, Z6
+	VMOVUPS   128(R12), Z9
+	VADDPS    Z9, Z8, Z8
+	VMOVUPS   Z8, 128(R12)
+	VMOVUPS   192(R13), Z8
+	VCMPPS    $0x00, Z3, Z8, K1
+	VMOVAPS.Z Z7, K1, Z8
+	VSUBPS    Z8, Z7, Z7
+	VMOVUPS   192(R12), Z9
+	VADDPS    Z9, Z8, Z8
+	VMOVUPS   Z8, 192(R12)
+	ADDQ      R9, R13
+	ADDQ      DI, R12
+
+	// Pixel 1, 1 of the window: the gradient, where it is the maximum.
+	VMOVUPS   (R13), Z8
+	VCMPPS    $0x00, Z0, Z8, K1
+	VMOVAPS.Z Z4, K1, Z8
+	VSUBPS    Z8, Z4, Z4
+	VMOVUPS   Z8, (R12)
+	VMOVUPS   64(R13), Z8
+	VCMPPS    $0x00, Z1, Z8, K1
+	VMOVAPS.Z Z5, K1, Z8
+	VSUBPS    Z8, Z5, Z5
+	VMOVUPS   Z8, 64(R12)
+	VMOVUPS   128(R13), Z8
+	VCMPPS    $0x00, Z2, Z8, K1
+	VMOVAPS.Z Z6, K1, Z8
+	VSUBPS    Z8, Z6, Z6
+	VMOVUPS   Z8, 128(R12)
+	VMOVUPS   192(R13), Z8
+	VCMPPS    $0x00, Z3, Z8, K1
+	VMOVAPS.Z Z7, K1, Z8
+	VSUBPS    Z8, Z7, Z7
+	VMOVUPS   Z8, 192(R12)
+	ADDQ      R9, R13
+	ADDQ      DI, R12
+
+	// Pixel 1, 2 of the window: the gradient, where it is the maximum.
+	VMOVUPS   (R13), Z8
+	VCMPPS    $0x00, Z0, Z8, K1
+	VMOVAPS.Z Z4, K1, Z8
+	VSUBPS    Z8, Z4, Z4
+	VMOVUPS   Z8, (R12)
+	VMOVUPS   64(R13), Z8
+	VCMPPS    $0x00, Z1, Z8, K1
+	VMOVAPS.Z Z5, K1, Z8
+	VSUBPS    Z8, Z5, Z5
+	VMOVUPS   Z8, 64(R12)
+	VMOVUPS   128(R13), Z8
+	VCMPPS    $0x00, Z2, Z8, K1
+	VMOVAPS.Z Z6, K1, Z8
+	VSUBPS    Z8, Z6, Z6
+	VMOVUPS   Z8, 128(R12)
+	VMOVUPS   192(R13), Z8
+	VCMPPS    $0x00, Z3, Z8, K1
+	VMOVAPS.Z Z7, K1, Z8
+	VSUBPS    Z8, Z7, Z7
+	VMOVUPS   Z8, 192(R12)
+	ADDQ      R8, R13
+	ADDQ      SI, R12
+
+	// Pixel 2, 0 of the window: the gradient, where it is the maximum.
+	VMOVUPS   (R13), Z8
+	VCMPPS    $0x00, Z0, Z8, K1
+	VMOVAPS.Z Z4, K1, Z8
+	VSUBPS    Z8, Z4, Z4
+	VMOVUPS   (R12), Z9
+	VADDPS    Z9, Z8, Z8
+	VMOVUPS   Z8, (R12)
+	VMOVUPS   64(R13), Z8
+	VCMPPS    $0x00, Z1, Z8, K1
+	VMOVAPS.Z Z5, K1, Z8
+	VSUBPS    Z8, Z5, Z5
+	VMOVUPS   64(R12), Z9
+	VADDPS    Z9, Z8, Z8
+	VMOVUPS   Z8, 64(R12)
+	VMOVUPS   128(R13), Z8
+	VCMPPS    $0x00, Z2, Z8, K1
+	VMOVAPS.Z Z6, K1, Z8
+	VSUBPS    Z8, Z6, Z6
+	VMOVUPS   128(R12), Z9
+	VADDPS    Z9, Z8, Z8
+	VMOVUPS   Z8, 128(R12)
+	VMOVUPS   192(R13), Z8
+	VCMPPS    $0x00, Z3, Z8, K1
+	VMOVAPS.Z Z7, K1, Z8
+	VSUBPS    Z8, Z7, Z7
+	VMOVUPS   192(R12), Z9
+	VADDPS    Z9, Z8, Z8
+	VMOVUPS   Z8, 192(R12)
+	ADDQ      R9, R13
+	ADDQ      DI, R12
+
+	// Pixel 2, 1 of the window: the gradient, where it is the maximum.
+	VMOVUPS   (R13), Z8
+	VCMPPS    $0x00, Z0, Z8, K1
+	VMOVAPS.Z Z4, K1, Z8
+	VSUBPS    Z8, Z4, Z4
+	VMOVUPS   Z8, (R12)
+	VMOVUPS   64(R13), Z8
+	VCMPPS    $0x00, Z1, Z8, K1
+	VMOVAPS.Z Z5, K1, Z8
+	VSUBPS    Z8, Z5, Z5
+	VMOVUPS   Z8, 64(R12)
+	VMOVUPS   128(R13), Z8
+	VCMPPS    $0x00, Z2, Z8, K1
+	VMOVAPS.Z Z6, K1, Z8
+	VSUBPS    Z8, Z6, Z6
+	VMOVUPS   Z8, 128(R12)
+	VMOVUPS   192(R13), Z8
+	VCMPPS    $0x00, Z3, Z8, K1
+	VMOVAPS.Z Z7, K1, Z8
+	VSUBPS    Z8, Z7, Z7
+	VMOVUPS   Z8, 192(R12)
+	ADDQ      R9, R13
+	ADDQ      DI, R12
+
+	// Pixel 2, 2 of the window: the gradient, where it is the maximum.
+	VMOVUPS   (R13), Z8
+	VCMPPS    $0x00, Z0, Z8, K1
+	VMOVAPS.Z Z4, K1, Z0
+	VSUBPS    Z0, Z4, Z4
+	VMOVUPS   Z0, (R12)
+	VMOVUPS   64(R13), Z0
+	VCMPPS    $0x00, Z1, Z0, K1
+	VMOVAPS.Z Z5, K1, Z0
+	VSUBPS    Z0, Z5, Z5
+	VMOVUPS   Z0, 64(R12)
+	VMOVUPS   128(R13), Z0
+	VCMPPS    $0x00, Z2, Z0, K1
+	VMOVAPS.Z Z6, K1, Z0
+	VSUBPS    Z0, Z6, Z6
+	VMOVUPS   Z0, 128(R12)
+	VMOVUPS   192(R13), Z0
+	VCMPPS    $0x00, Z3, Z0, K1
+	VMOVAPS.Z Z7, K1, Z0
+	VSUBPS    Z0, Z7, Z7
+	VMOVUPS   Z0, 192(R12)
+	ADDQ      $0x00000100, R10
+	SUBQ      $+4, R11
+	JGE       vector_block
+
+	// Fewer than 4 are left.
+vector_rest:
+	ADDQ $+4, R11
+	JZ   vector_done
+
+	// For each vector: one a round.
+vector_one:
+	MOVQ    DX, R12
+	ADDQ    R10, R12
+	VMOVUPS (R12), Z0
+	MOVQ    BX, R12
+	ADDQ    R10, R12
+	VMOVUPS (R12), Z1
+	MOVQ    AX, R12
+	ADDQ    R10, R12
+	MOVQ    CX, R13
+	ADDQ    R10, R13
+
+	// Pixel 0, 0 of the window: the gradient, where it is the maximum.
+	VMOVUPS   (R13), Z2
+	VCMPPS    $0x00, Z0, Z2, K1
+	VMOVAPS.Z Z1, K1, Z2
+	VSUBPS    Z2, Z1, Z1
+	VMOVUPS   (R12), Z3
+	VADDPS    Z3, Z2, Z2
+	VMOVUPS   Z2, (R12)
+	ADDQ      R9, R13
+	ADDQ      DI, R12
+
+	// Pixel 0, 1 of the window: the gradient, where it is the maximum.
+	VMOVUPS   (R13), Z2
+	VCMPPS    $0x00, Z0, Z2, K1
+	VMOVAPS.Z Z1, K1, Z2
+	VSUBPS    Z2, Z1, Z1
+	VMOVUPS   (R12), Z3
+	VADDPS    Z3, Z2, Z2
+	VMOVUPS   Z2, (R12)
+	ADDQ      R9, R13
+	ADDQ      DI, R12
+
+	// Pixel 0, 2 of the window: the gradient, where it is the maximum.
+	VMOVUPS   (R13), Z2
+	VCMPPS    $0x00, Z0, Z2, K1
+	VMOVAPS.Z Z1, K1, Z2
+	VSUBPS    Z2, Z1, Z1
+	VMOVUPS   (R12), Z3
+	VADDPS    Z3, Z2, Z2
+	VMOVUPS   Z2, (R12)
+	ADDQ      R8, R13
+	ADDQ      SI, R12
+
+	// Pixel 1, 0 of the window: the gradient, where it is the maximum.
+	VMOVUPS   (R13), Z2
+	VCMPPS    $0x00, Z0, Z2, K1
+	VMOVAPS.Z Z1, K1, Z2
+	VSUBPS    Z2, Z1, Z1
+	VMOVUPS   (R12), Z3
+	VADDPS    Z3, Z2, Z2
+	VMOVUPS   Z2, (R12)
+	ADDQ      R9, R13
+	ADDQ      DI, R12
+
+	// Pixel 1, 1 of the window: the gradient, where it is the maximum.
+	VMOVUPS   (R13), Z2
+	VCMPPS    $0x00, Z0, Z2, K1
+	VMOVAPS.Z Z1, K1, Z2
+	VSUBPS    Z2, Z1, Z1
+	VMOVUPS   Z2, (R12)
+	ADDQ      R9, R13
+	ADDQ      DI, R12
+
+	// Pixel 1, 2 of the window: the gradient, where it is the maximum.
+	VMOVUPS   (R13), Z2
+	VCMPPS    $0x00, Z0, Z2, K1
+	VMOVAPS.Z Z1, K1, Z2
+	VSUBPS    Z2, Z1, Z1
+	VMOVUPS   Z2, (R12)
+	ADDQ      R8, R13
+	ADDQ      SI, R12
+
+	// Pixel 2, 0 of the window: the gradient, where it is the maximum.
+	VMOVUPS   (R13), Z2
+	VCMPPS    $0x00, Z0, Z2, K1
+	VMOVAPS.Z Z1, K1, Z2
+	VSUBPS    Z2, Z1, Z1
+	VMOVUPS   (R12), Z3
+	VADDPS    Z3, Z2, Z2
+	VMOVUPS   Z2, (R12)
+	ADDQ      R9, R13
+	ADDQ      DI, R12
+
+	// Pixel 2, 1 of the window: the gradient, where it is the maximum.
+	VMOVUPS   (R13), Z2
+	VCMPPS    $0x00, Z0, Z2, K1
+	VMOVAPS.Z Z1, K1, Z2
+	VSUBPS    Z2, Z1, Z1
+	VMOVUPS   Z2, (R12)
+	ADDQ      R9, R13
+	ADDQ      DI, R12
+
+	// Pixel 2, 2 of the window: the gradient, where it is the maximum.
+	VMOVUPS   (R13), Z2
+	VCMPPS    $0x00, Z0, Z2, K1
+	VMOVAPS.Z Z1, K1, Z0
+	VSUBPS    Z0, Z1, Z1
+	VMOVUPS   Z0, (R12)
+	ADDQ      $+64, R10
+	DECQ      R11
+	JNZ       vector_one
+
+vector_done:
+	// On to the next window.
+	LEAQ (CX)(R9*2), CX
+	LEAQ (AX)(DI*2), AX
+	MOVQ topPixel+80(FP), R10
+	MOVQ gradPixel+88(FP), R11
+	SHLQ $0x02, R10
+	SHLQ $0x02, R11
+	ADDQ R10, DX
+	ADDQ R11, BX
+	DECQ pixels+32(FP)
+	JNZ  pixel
 	VZEROUPPER
 	RET
 

@@ -142,6 +142,444 @@ pixel2:
 vector_done:
 	RET
 
+// func MaxPool3x3s2Gradient(dst *float32, src *float32, top *float32, grad *float32, pixels int, channels int, dstRow int, dstPixel int, srcRow int, srcPixel int, topPixel int, gradPixel int)
+// Requires: ASIMD
+TEXT ·MaxPool3x3s2Gradient(SB), NOSPLIT, $0-96
+	// Registers, a slash between what one of them holds by turns:
+	// R0 dst, R1 src, R2 top, R3 grad, R6 dstRow, R7 dstPixel, R8 srcRow, R9 srcPixel,
+	// R10 channel/topPixel/pixels/temporary, R11 channels/gradPixel, R12 top, grad of vector/dst pixel,
+	// R13 src pixel
+	// V0 top[0]/top/temporary, V1 top[1]/gradient left, V2-V3 top[2:4]/temporary,
+	// V4-V7 gradient left[0:4], V8-V9 temporary
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD top+16(FP), R2
+	MOVD grad+24(FP), R3
+	MOVD dstRow+48(FP), R6
+	MOVD dstPixel+56(FP), R7
+	LSL  $2, R6, R6
+	LSL  $2, R7, R7
+	MOVD srcRow+64(FP), R8
+	MOVD srcPixel+72(FP), R9
+	LSL  $2, R8, R8
+	LSL  $2, R9, R9
+
+	// From behind a row of a window to its next row.
+	ADD R7, R7, R10
+	SUB R10, R6, R6
+	ADD R9, R9, R10
+	SUB R10, R8, R8
+
+	// For each window of the row.
+pixel:
+	MOVD $0, R10
+	MOVD channels+40(FP), R11
+	LSR  $2, R11, R11
+	SUBS $4, R11, R11
+	BLT  vector_rest
+
+	// For each vector: 4 a round.
+vector_block:
+	MOVD  R2, R12
+	ADD   R10, R12, R12
+	FMOVQ 0(R12), F0
+	FMOVQ 16(R12), F1
+	FMOVQ 32(R12), F2
+	FMOVQ 48(R12), F3
+	MOVD  R3, R12
+	ADD   R10, R12, R12
+	FMOVQ 0(R12), F4
+	FMOVQ 16(R12), F5
+	FMOVQ 32(R12), F6
+	FMOVQ 48(R12), F7
+	MOVD  R0, R12
+	ADD   R10, R12, R12
+	MOVD  R1, R13
+	ADD   R10, R13, R13
+
+	// Pixel 0, 0 of the window: the gradient, where it is the maximum.
+	FMOVQ 0(R13), F8
+	WORD  $0x4e20e508 // fcmeq v8.4s, v8.4s, v0.4s
+	VAND  V4.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d484 // fsub v4.4s, v4.4s, v8.4s
+	FMOVQ 0(R12), F9
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 0(R12)
+	FMOVQ 16(R13), F8
+	WORD  $0x4e21e508 // fcmeq v8.4s, v8.4s, v1.4s
+	VAND  V5.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d4a5 // fsub v5.4s, v5.4s, v8.4s
+	FMOVQ 16(R12), F9
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 16(R12)
+	FMOVQ 32(R13), F8
+	WORD  $0x4e22e508 // fcmeq v8.4s, v8.4s, v2.4s
+	VAND  V6.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d4c6 // fsub v6.4s, v6.4s, v8.4s
+	FMOVQ 32(R12), F9
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 32(R12)
+	FMOVQ 48(R13), F8
+	WORD  $0x4e23e508 // fcmeq v8.4s, v8.4s, v3.4s
+	VAND  V7.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	FMOVQ 48(R12), F9
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 48(R12)
+	ADD   R9, R13, R13
+	ADD   R7, R12, R12
+
+	// Pixel 0, 1 of the window: the gradient, where it is the maximum.
+	FMOVQ 0(R13), F8
+	WORD  $0x4e20e508 // fcmeq v8.4s, v8.4s, v0.4s
+	VAND  V4.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d484 // fsub v4.4s, v4.4s, v8.4s
+	FMOVQ 0(R12), F9
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 0(R12)
+	FMOVQ 16(R13), F8
+	WORD  $0x4e21e508 // fcmeq v8.4s, v8.4s, v1.4s
+	VAND  V5.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d4a5 // fsub v5.4s, v5.4s, v8.4s
+	FMOVQ 16(R12), F9
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 16(R12)
+	FMOVQ 32(R13), F8
+	WORD  $0x4e22e508 // fcmeq v8.4s, v8.4s, v2.4s
+	VAND  V6.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d4c6 // fsub v6.4s, v6.4s, v8.4s
+	FMOVQ 32(R12), F9
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 32(R12)
+	FMOVQ 48(R13), F8
+	WORD  $0x4e23e508 // fcmeq v8.4s, v8.4s, v3.4s
+	VAND  V7.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	FMOVQ 48(R12), F9
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 48(R12)
+	ADD   R9, R13, R13
+	ADD   R7, R12, R12
+
+	// Pixel 0, 2 of the window: the gradient, where it is the maximum.
+	FMOVQ 0(R13), F8
+	WORD  $0x4e20e508 // fcmeq v8.4s, v8.4s, v0.4s
+	VAND  V4.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d484 // fsub v4.4s, v4.4s, v8.4s
+	FMOVQ 0(R12), F9
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 0(R12)
+	FMOVQ 16(R13), F8
+	WORD  $0x4e21e508 // fcmeq v8.4s, v8.4s, v1.4s
+	VAND  V5.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d4a5 // fsub v5.4s, v5.4s, v8.4s
+	FMOVQ 16(R12), F9
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 16(R12)
+	FMOVQ 32(R13), F8
+	WORD  $0x4e22e508 // fcmeq v8.4s, v8.4s, v2.4s
+	VAND  V6.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d4c6 // fsub v6.4s, v6.4s, v8.4s
+	FMOVQ 32(R12), F9
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 32(R12)
+	FMOVQ 48(R13), F8
+	WORD  $0x4e23e508 // fcmeq v8.4s, v8.4s, v3.4s
+	VAND  V7.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	FMOVQ 48(R12), F9
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 48(R12)
+	ADD   R8, R13, R13
+	ADD   R6, R12, R12
+
+	// Pixel 1, 0 of the window: the gradient, where it is the maximum.
+	FMOVQ 0(R13), F8
+	WORD  $0x4e20e508 // fcmeq v8.4s, v8.4s, v0.4s
+	VAND  V4.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d484 // fsub v4.4s, v4.4s, v8.4s
+	FMOVQ 0(R12), F9
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 0(R12)
+	FMOVQ 16(R13), F8
+	WORD  $0x4e21e508 // fcmeq v8.4s, v8.4s, v1.4s
+	VAND  V5.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d4a5 // fsub v5.4s, v5.4s, v8.4s
+	FMOVQ 16(R12), F9
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 16(R12)
+	FMOVQ 32(R13), F8
+	WORD  $0x4e22e508 // fcmeq v8.4s, v8.4s, v2.4s
+	VAND  V6.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d4c6 // fsub v6.4s, v6.4s, v8.4s
+	FMOVQ 32(R12), F9
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 32(R12)
+	FMOVQ 48(R13), F8
+	WORD  $0x4e23e508 // fcmeq v8.4s, v8.4s, v3.4s
+	VAND  V7.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	FMOVQ 48(R12), F9
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 48(R12)
+	ADD   R9, R13, R13
+	ADD   R7, R12, R12
+
+	// Pixel 1, 1 of the window: the gradient, where it is the maximum.
+	FMOVQ 0(R13), F8
+	WORD  $0x4e20e508 // fcmeq v8.4s, v8.4s, v0.4s
+	VAND  V4.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d484 // fsub v4.4s, v4.4s, v8.4s
+	FMOVQ F8, 0(R12)
+	FMOVQ 16(R13), F8
+	WORD  $0x4e21e508 // fcmeq v8.4s, v8.4s, v1.4s
+	VAND  V5.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d4a5 // fsub v5.4s, v5.4s, v8.4s
+	FMOVQ F8, 16(R12)
+	FMOVQ 32(R13), F8
+	WORD  $0x4e22e508 // fcmeq v8.4s, v8.4s, v2.4s
+	VAND  V6.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d4c6 // fsub v6.4s, v6.4s, v8.4s
+	FMOVQ F8, 32(R12)
+	FMOVQ 48(R13), F8
+	WORD  $0x4e23e508 // fcmeq v8.4s, v8.4s, v3.4s
+	VAND  V7.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	FMOVQ F8, 48(R12)
+	ADD   R9, R13, R13
+	ADD   R7, R12, R12
+
+	// Pixel 1, 2 of the window: the gradient, where it is the maximum.
+	FMOVQ 0(R13), F8
+	WORD  $0x4e20e508 // fcmeq v8.4s, v8.4s, v0.4s
+	VAND  V4.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d484 // fsub v4.4s, v4.4s, v8.4s
+	FMOVQ F8, 0(R12)
+	FMOVQ 16(R13), F8
+	WORD  $0x4e21e508 // fcmeq v8.4s, v8.4s, v1.4s
+	VAND  V5.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d4a5 // fsub v5.4s, v5.4s, v8.4s
+	FMOVQ F8, 16(R12)
+	FMOVQ 32(R13), F8
+	WORD  $0x4e22e508 // fcmeq v8.4s, v8.4s, v2.4s
+	VAND  V6.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d4c6 // fsub v6.4s, v6.4s, v8.4s
+	FMOVQ F8, 32(R12)
+	FMOVQ 48(R13), F8
+	WORD  $0x4e23e508 // fcmeq v8.4s, v8.4s, v3.4s
+	VAND  V7.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	FMOVQ F8, 48(R12)
+	ADD   R8, R13, R13
+	ADD   R6, R12, R12
+
+	// Pixel 2, 0 of the window: the gradient, where it is the maximum.
+	FMOVQ 0(R13), F8
+	WORD  $0x4e20e508 // fcmeq v8.4s, v8.4s, v0.4s
+	VAND  V4.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d484 // fsub v4.4s, v4.4s, v8.4s
+	FMOVQ 0(R12), F9
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 0(R12)
+	FMOVQ 16(R13), F8
+	WORD  $0x4e21e508 // fcmeq v8.4s, v8.4s, v1.4s
+	VAND  V5.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d4a5 // fsub v5.4s, v5.4s, v8.4s
+	FMOVQ 16(R12), F9
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 16(R12)
+	FMOVQ 32(R13), F8
+	WORD  $0x4e22e508 // fcmeq v8.4s, v8.4s, v2.4s
+	VAND  V6.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d4c6 // fsub v6.4s, v6.4s, v8.4s
+	FMOVQ 32(R12), F9
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 32(R12)
+	FMOVQ 48(R13), F8
+	WORD  $0x4e23e508 // fcmeq v8.4s, v8.4s, v3.4s
+	VAND  V7.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	FMOVQ 48(R12), F9
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 48(R12)
+	ADD   R9, R13, R13
+	ADD   R7, R12, R12
+
+	// Pixel 2, 1 of the window: the gradient, where it is the maximum.
+	FMOVQ 0(R13), F8
+	WORD  $0x4e20e508 // fcmeq v8.4s, v8.4s, v0.4s
+	VAND  V4.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d484 // fsub v4.4s, v4.4s, v8.4s
+	FMOVQ F8, 0(R12)
+	FMOVQ 16(R13), F8
+	WORD  $0x4e21e508 // fcmeq v8.4s, v8.4s, v1.4s
+	VAND  V5.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d4a5 // fsub v5.4s, v5.4s, v8.4s
+	FMOVQ F8, 16(R12)
+	FMOVQ 32(R13), F8
+	WORD  $0x4e22e508 // fcmeq v8.4s, v8.4s, v2.4s
+	VAND  V6.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d4c6 // fsub v6.4s, v6.4s, v8.4s
+	FMOVQ F8, 32(R12)
+	FMOVQ 48(R13), F8
+	WORD  $0x4e23e508 // fcmeq v8.4s, v8.4s, v3.4s
+	VAND  V7.B16, V8.B16, V8.B16
+	WORD  $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	FMOVQ F8, 48(R12)
+	ADD   R9, R13, R13
+	ADD   R7, R12, R12
+
+	// Pixel 2, 2 of the window: the gradient, where it is the maximum.
+	FMOVQ 0(R13), F8
+	WORD  $0x4e20e500 // fcmeq v0.4s, v8.4s, v0.4s
+	VAND  V4.B16, V0.B16, V0.B16
+	WORD  $0x4ea0d484 // fsub v4.4s, v4.4s, v0.4s
+	FMOVQ F0, 0(R12)
+	FMOVQ 16(R13), F0
+	WORD  $0x4e21e400 // fcmeq v0.4s, v0.4s, v1.4s
+	VAND  V5.B16, V0.B16, V0.B16
+	WORD  $0x4ea0d4a5 // fsub v5.4s, v5.4s, v0.4s
+	FMOVQ F0, 16(R12)
+	FMOVQ 32(R13), F0
+	WORD  $0x4e22e400 // fcmeq v0.4s, v0.4s, v2.4s
+	VAND  V6.B16, V0.B16, V0.B16
+	WORD  $0x4ea0d4c6 // fsub v6.4s, v6.4s, v0.4s
+	FMOVQ F0, 32(R12)
+	FMOVQ 48(R13), F0
+	WORD  $0x4e23e400 // fcmeq v0.4s, v0.4s, v3.4s
+	VAND  V7.B16, V0.B16, V0.B16
+	WORD  $0x4ea0d4e7 // fsub v7.4s, v7.4s, v0.4s
+	FMOVQ F0, 48(R12)
+	ADD   $64, R10, R10
+	SUBS  $4, R11, R11
+	BGE   vector_block
+
+	// Fewer than 4 are left.
+vector_rest:
+	ADDS $4, R11, R11
+	BEQ  vector_done
+
+	// For each vector: one a round.
+vector_one:
+	MOVD  R2, R12
+	ADD   R10, R12, R12
+	FMOVQ 0(R12), F0
+	MOVD  R3, R12
+	ADD   R10, R12, R12
+	FMOVQ 0(R12), F1
+	MOVD  R0, R12
+	ADD   R10, R12, R12
+	MOVD  R1, R13
+	ADD   R10, R13, R13
+
+	// Pixel 0, 0 of the window: the gradient, where it is the maximum.
+	FMOVQ 0(R13), F2
+	WORD  $0x4e20e442 // fcmeq v2.4s, v2.4s, v0.4s
+	VAND  V1.B16, V2.B16, V2.B16
+	WORD  $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
+	FMOVQ 0(R12), F3
+	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	FMOVQ F2, 0(R12)
+	ADD   R9, R13, R13
+	ADD   R7, R12, R12
+
+	// Pixel 0, 1 of the window: the gradient, where it is the maximum.
+	FMOVQ 0(R13), F2
+	WORD  $0x4e20e442 // fcmeq v2.4s, v2.4s, v0.4s
+	VAND  V1.B16, V2.B16, V2.B16
+	WORD  $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
+	FMOVQ 0(R12), F3
+	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	FMOVQ F2, 0(R12)
+	ADD   R9, R13, R13
+	ADD   R7, R12, R12
+
+	// Pixel 0, 2 of the window: the gradient, where it is the maximum.
+	FMOVQ 0(R13), F2
+	WORD  $0x4e20e442 // fcmeq v2.4s, v2.4s, v0.4s
+	VAND  V1.B16, V2.B16, V2.B16
+	WORD  $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
+	FMOVQ 0(R12), F3
+	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	FMOVQ F2, 0(R12)
+	ADD   R8, R13, R13
+	ADD   R6, R12, R12
+
+	// Pixel 1, 0 of the window: the gradient, where it is the maximum.
+	FMOVQ 0(R13), F2
+	WORD  $0x4e20e442 // fcmeq v2.4s, v2.4s, v0.4s
+	VAND  V1.B16, V2.B16, V2.B16
+	WORD  $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
+	FMOVQ 0(R12), F3
+	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	FMOVQ F2, 0(R12)
+	ADD   R9, R13, R13
+	ADD   R7, R12, R12
+
+	// Pixel 1, 1 of the window: the gradient, where it is the maximum.
+	FMOVQ 0(R13), F2
+	WORD  $0x4e20e442 // fcmeq v2.4s, v2.4s, v0.4s
+	VAND  V1.B16, V2.B16, V2.B16
+	WORD  $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
+	FMOVQ F2, 0(R12)
+	ADD   R9, R13, R13
+	ADD   R7, R12, R12
+
+	// Pixel 1, 2 of the window: the gradient, where it is the maximum.
+	FMOVQ 0(R13), F2
+	WORD  $0x4e20e442 // fcmeq v2.4s, v2.4s, v0.4s
+	VAND  V1.B16, V2.B16, V2.B16
+	WORD  $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
+	FMOVQ F2, 0(R12)
+	ADD   R8, R13, R13
+	ADD   R6, R12, R12
+
+	// Pixel 2, 0 of the window: the gradient, where it is the maximum.
+	FMOVQ 0(R13), F2
+	WORD  $0x4e20e442 // fcmeq v2.4s, v2.4s, v0.4s
+	VAND  V1.B16, V2.B16, V2.B16
+	WORD  $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
+	FMOVQ 0(R12), F3
+	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	FMOVQ F2, 0(R12)
+	ADD   R9, R13, R13
+	ADD   R7, R12, R12
+
+	// Pixel 2, 1 of the window: the gradient, where it is the maximum.
+	FMOVQ 0(R13), F2
+	WORD  $0x4e20e442 // fcmeq v2.4s, v2.4s, v0.4s
+	VAND  V1.B16, V2.B16, V2.B16
+	WORD  $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
+	FMOVQ F2, 0(R12)
+	ADD   R9, R13, R13
+	ADD   R7, R12, R12
+
+	// Pixel 2, 2 of the window: the gradient, where it is the maximum.
+	FMOVQ 0(R13), F2
+	WORD  $0x4e20e440 // fcmeq v0.4s, v2.4s, v0.4s
+	VAND  V1.B16, V0.B16, V0.B16
+	WORD  $0x4ea0d421 // fsub v1.4s, v1.4s, v0.4s
+	FMOVQ F0, 0(R12)
+	ADD   $16, R10, R10
+	SUBS  $1, R11, R11
+	BNE   vector_one
+
+vector_done:
+	// On to the next window.
+	ADD  R9<<1, R1, R1
+	ADD  R7<<1, R0, R0
+	MOVD topPixel+80(FP), R10
+	MOVD gradPixel+88(FP), R11
+	LSL  $2, R10, R10
+	LSL  $2, R11, R11
+	ADD  R10, R2, R2
+	ADD  R11, R3, R3
+	MOVD pixels+32(FP), R10
+	SUBS $1, R10, R10
+	MOVD R10, pixels+32(FP)
+	BNE  pixel
+	RET
+
 // func AvgPoolGradient(dst *float32, grad *float32, rows int, cols int, channels int, dstRow int, dstPixel int, scale float32)
 // Requires: ASIMD
 TEXT ·AvgPoolGradient(SB), NOSPLIT, $0-60

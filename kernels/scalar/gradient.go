@@ -15,6 +15,31 @@ func MaxPoolGradient(dst, src, top, grad *float32, rows, cols, channels, dstRow,
 	}
 }
 
+// MaxPool3x3s2Gradient does that for each of a row of 3×3 windows with stride 2. In the second and third row,
+// it is the first to write to all pixels but the leftmost.
+func MaxPool3x3s2Gradient(dst, src, top, grad *float32, pixels, channels, dstRow, dstPixel, srcRow, srcPixel, topPixel, gradPixel int) {
+	for p := range pixels {
+		tops := vec(top, p*topPixel, channels)
+		for c, g := range vec(grad, p*gradPixel, channels) {
+			for i := range 3 {
+				for j := range 3 {
+					part := float32(0)
+					if vec(src, i*srcRow+(2*p+j)*srcPixel+c, 1)[0] == tops[c] {
+						part = g
+						g -= g
+					}
+					y := &vec(dst, i*dstRow+(2*p+j)*dstPixel+c, 1)[0]
+					if i > 0 && j > 0 {
+						*y = part
+					} else {
+						*y += part
+					}
+				}
+			}
+		}
+	}
+}
+
 // AvgPoolGradient adds the scaled gradient of a window's mean to that of all its pixels.
 func AvgPoolGradient(dst, grad *float32, rows, cols, channels, dstRow, dstPixel int, scale float32) {
 	g := vec(grad, 0, channels)
