@@ -41,6 +41,7 @@ func TestLayouts(t *testing.T) {
 			classes: "a b", train: "a/3.jpg b/1.jpg", val: "b/4.jpg"},
 		{name: "one class", tree: named("only/1.jpg", "only/2.jpg"), err: "DIR: one class, only, expected at least two"},
 		{name: "one class to learn from", tree: named("train/only/1.jpg", "val/only/2.jpg"), err: "DIR: one class, only, expected at least two"},
+		{name: "one class of folders", tree: named("train/only/x/1.jpg", "train/only/y/2.jpg"), err: "DIR: one class, only, expected at least two"},
 		{name: "no class", tree: named("2.jpg"), err: "DIR/2.jpg: a picture that is in no class's folder, expected CLASS/2.jpg"},
 		{name: "picture beside classes", tree: named("train/a/1.jpg", "train/b/1.jpg", "train/x.jpg"), err: "DIR/train/x.jpg: a picture that is in no class's folder, expected train/CLASS/x.jpg"},
 		{name: "nothing", tree: named("README"), err: "DIR: no classes in it, expected a folder of pictures for each, or data_batch_1.bin and so on"},
@@ -253,14 +254,26 @@ func TestHostileArchives(t *testing.T) {
 		t.Errorf("error %v, want %s", err, want)
 	}
 
+	// A picture of more bytes than one may have, which are on no disk.
+	large := archive(tree{"train/a/1.png": picture, "train/b/1.png": picture}, regular("train/a/1.png"), regular("train/b/1.png"), tar.Header{Name: "val/a/1.png", Typeflag: tar.TypeReg})
+	large = large[:len(large)-1024]
+	setSize(large[len(large)-512:], MaxPicture+512)
+	at = write(t, "c.tar", large)
+	if err := os.Truncate(at, int64(len(large))+MaxPicture+512); err != nil {
+		t.Fatal(err)
+	}
+	b := next(t, loader(t, open(t, at, Options{}).Val, LoaderOptions{Batch: 8}))
+	if want := at + ": val/a/1.png: 134218240 bytes, expected at most 134217728"; len(b.Labels) > 0 || len(b.Skipped) != 1 || b.Skipped[0].Error() != want {
+		t.Errorf("%d pictures and errors %v, want %s", len(b.Labels), b.Skipped, want)
+	}
+
 	// What is no regular file is a picture that cannot be read.
 	odd := archive(tr, regular("train/a/1.png"), regular("train/b/1.png"), regular("val/a/1.png"),
 		tar.Header{Name: "val/a/2.png", Typeflag: tar.TypeSymlink, Linkname: "1.png"},
 		tar.Header{Name: "val/b/3.png", Typeflag: tar.TypeFifo},
 		tar.Header{Name: "val/b/README", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"})
-	at = write(t, "c.tar", odd)
-	l := loader(t, open(t, at, Options{}).Val, LoaderOptions{Batch: 8})
-	b := next(t, l)
+	at = write(t, "d.tar", odd)
+	b = next(t, loader(t, open(t, at, Options{}).Val, LoaderOptions{Batch: 8}))
 	if len(b.Labels) != 1 || len(b.Skipped) != 2 || b.Skipped[1].Error() != at+": val/b/3.png: a link, a sparse file or a device, expected a regular file" {
 		t.Errorf("labels %v and errors %v", b.Labels, b.Skipped)
 	}

@@ -239,7 +239,7 @@ func (l *Loader) fill(j job, m *augmenter, scratch *[]byte) {
 			return
 		}
 		s.failed[j.image] = append(s.failed[j.image], failure{picture, err})
-		if !l.o.Train || d.strict {
+		if !l.o.Train {
 			break
 		}
 		r := newRandom(l.o.Seed, uint64(s.Epoch), place, 1+try)

@@ -197,18 +197,36 @@ func TestEpochs(t *testing.T) {
 	// Fewer pictures than a batch has: in 12 + 12 + 1 places, each is there twice and one three times.
 	l = loader(t, d.Train, LoaderOptions{Batch: 25, Train: true})
 	counts := make([]int, 12)
-	for _, p := range next(t, l).Pictures {
+	pictures := next(t, l).Pictures
+	if slices.Equal(pictures[:12], pictures[12:24]) {
+		t.Error("pictures come twice in the same order")
+	}
+	for _, p := range pictures {
 		counts[p]++
 	}
 	slices.Sort(counts)
 	if fmt.Sprint(counts) != "[2 2 2 2 2 2 2 2 2 2 2 3]" || l.Steps() != 1 {
 		t.Errorf("%d steps, pictures come %v times", l.Steps(), counts)
 	}
+
+	// Each place of each epoch has its own changes.
+	picture := noise(32, 32, 1)
+	d = open(t, tree{"train/a/1.png": picture, "train/a/2.png": picture, "train/b/1.png": picture, "train/b/2.png": picture, "val/a/1.png": picture}.folder(t), Options{})
+	l = loader(t, d.Train, LoaderOptions{Batch: 2, Train: true, Augment: changing[1]})
+	seen := map[string]bool{}
+	for range 6 {
+		memory := next(t, l).Input.Memory
+		seen[string(memory[:len(memory)/2])], seen[string(memory[len(memory)/2:])] = true, true
+	}
+	if len(seen) != 12 {
+		t.Errorf("a picture has %d forms in 12 places", len(seen))
+	}
 }
 
 // TestUnreadable has pictures that cannot be read.
 func TestUnreadable(t *testing.T) {
 	tr := classes(5, 32, 32, 1, 4, 10, 15)
+	var memory []int64
 	for _, at := range tr.forms(t) {
 		d := open(t, at, Options{})
 		text := func(name string) string {
@@ -216,7 +234,7 @@ func TestUnreadable(t *testing.T) {
 		}
 		l := loader(t, d.Train, LoaderOptions{Batch: 5, Train: true, Threads: 3})
 		named := map[string]int{}
-		for range 10 * l.Steps() {
+		for range 100 * l.Steps() {
 			b := next(t, l)
 			for _, err := range b.Skipped {
 				named[err.Error()]++
@@ -228,6 +246,13 @@ func TestUnreadable(t *testing.T) {
 			}
 			if len(b.Labels) != 5 {
 				t.Errorf("%d pictures in a batch, want 5", len(b.Labels))
+			}
+		}
+		for _, s := range l.slots {
+			for _, f := range s.failed {
+				if len(f) > 8 {
+					t.Errorf("%d failures for a place, more each time", len(f))
+				}
 			}
 		}
 		if len(named) != 2 || named[text("train/b/001.png")] != 1 || named[text("train/a/004.png")] != 1 || d.Unreadable() != 2 {
@@ -277,6 +302,8 @@ func TestUnreadable(t *testing.T) {
 			}
 		}
 
+		memory = append(memory, d.Memory()) // of all pictures
+
 		strict := open(t, at, Options{Strict: true})
 		l = loader(t, strict.Val, LoaderOptions{Batch: 2})
 		for range 2 {
@@ -288,6 +315,10 @@ func TestUnreadable(t *testing.T) {
 		if _, err := l.Next(context.Background()); err == nil || !strings.HasSuffix(err.Error(), ": not a JPEG, PNG or GIF image") {
 			t.Errorf("error %v, want one of a picture", err)
 		}
+	}
+
+	if memory[1] != memory[0] || memory[2] != memory[0] {
+		t.Errorf("pictures take %d bytes, want the same from all forms", memory)
 	}
 
 	at := classes(1, 32, 32, 0, 1).folder(t)
@@ -322,7 +353,8 @@ func TestCancel(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	for range 3 {
+	l.slots[0].done <- <-l.slots[0].done // when the batch is there
+	for range 20 {
 		if _, err := l.Next(ctx); err != context.Canceled {
 			t.Errorf("error %v", err)
 		}
