@@ -106,7 +106,8 @@ func (w Weights) Check(s ConvShape) error {
 
 // An algorithm is a way to compute convolutions.
 type algorithm struct {
-	name string // entries for different types may share a name: they do the same
+	name       string // entries for different types may share a name: they do the same
+	skipsZeros bool   // whether it leaves out weights of zero; without any, it computes nothing
 
 	// cycles estimates how many cycles one image of p takes on one core whose level-2 cache
 	// has cache bytes. ok is false if the algorithm cannot compute p with the kernels of set.
@@ -134,6 +135,12 @@ func Algorithms() []string {
 		}
 	}
 	return names
+}
+
+// SkipsZeros reports whether the algorithm of that name leaves out weights of zero, so that its time
+// depends on how many there are. The time of all others does not.
+func SkipsZeros(name string) bool {
+	return slices.ContainsFunc(algorithms, func(a algorithm) bool { return a.name == name && a.skipsZeros })
 }
 
 // CheckAlgorithm returns an error for a name that is neither Auto nor in Algorithms.

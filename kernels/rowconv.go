@@ -12,7 +12,8 @@ import (
 // that are left. Its results are those of direct, bit for bit, but for the sign of zeros and for products
 // with an infinity or a NaN.
 var rowAlgorithm = algorithm{
-	name: "rows",
+	name:       "rows",
+	skipsZeros: true,
 	cycles: func(set *Set, p Problem, cache int) (int, bool) {
 		if !p.floats() || p.RowSparsity == 0 {
 			return 0, false

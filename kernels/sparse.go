@@ -14,7 +14,8 @@ import (
 //
 // A sum is one chain of multiply-adds in the order of direct.
 var sparse = algorithm{
-	name: "sparse",
+	name:       "sparse",
+	skipsZeros: true,
 	cycles: func(set *Set, p Problem, cache int) (int, bool) {
 		if !p.floats() || p.Sparsity == 0 {
 			return 0, false

@@ -253,14 +253,11 @@ func (l *ladder) evaluate(ctx context.Context, p *preprocess.Preprocessor, paths
 	if err != nil {
 		return 0, err
 	}
-	labelled := plans[0].Output().C == len(preprocess.Classes())
+	labelOf := evaluate.Labels(plans[0].Model(), plans[0].Output().C)
 	i := 0
 	load := func(v kernels.View, i int) error { return cli.ReadPicture(p, v, paths[i]) }
 	for v, err := range cli.Ahead(ctx, plans[0].Model().Input, len(paths), load) {
-		path, label := paths[i], evaluate.Unknown
-		if labelled {
-			label = evaluate.Label(path)
-		}
+		path, label := paths[i], labelOf(paths[i])
 		i++
 		if err == nil {
 			if err = e.Add(v, label); err != nil {

@@ -23,6 +23,7 @@ type Model struct {
 	Input        layer.Shape
 	Preprocessor string   // the name of what turns a picture into the input, see package preprocess
 	Head         string   // the first node of the classifier, "" for none
+	Classes      []string // what the channels of the main output stand for; nil: nothing that the model knows
 	Outputs      []string // the nodes whose results the caller reads, the main output first; none means the last node
 	Nodes        []Node   // in the order in which they run
 }
@@ -57,8 +58,9 @@ const (
 //
 // It reports names that benchmarks cannot carry, that are missing or taken twice;
 // inputs that are unknown or come later; shapes that do not fit; weights of other nodes that are
-// missing or have other dimensions; outputs that are unknown or named twice; and nodes whose
-// result neither a node nor the caller reads. Errors name the model and the node.
+// missing or have other dimensions; outputs that are unknown or named twice; nodes whose
+// result neither a node nor the caller reads; and another number of classes than channels. Errors
+// name the model and the node.
 func (m *Model) Infer() ([]Info, error) {
 	t, err := m.table()
 	return t.infos, err
@@ -184,6 +186,9 @@ func (m *Model) table() (t table, err error) {
 		if !read[i+1] {
 			return fail(fmt.Errorf("node %s: nothing reads its result", n.Name))
 		}
+	}
+	if main := t.shape(t.outputs[0]); len(m.Classes) > 0 && len(m.Classes) != main.C {
+		return fail(fmt.Errorf("%d classes and an output of %v", len(m.Classes), main))
 	}
 	t.nameStages(head)
 	return t, nil

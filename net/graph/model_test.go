@@ -39,6 +39,7 @@ func TestInferErrors(t *testing.T) {
 		{"dead node", small(image, node("a", relu), node("b", relu, "input")), "node a: nothing reads its result"},
 		{"unknown head", &graph.Model{Name: "small", Input: image, Head: "fc", Nodes: []graph.Node{node("a", relu)}}, "head: there is no node fc"},
 		{"input as head", &graph.Model{Name: "small", Input: image, Head: "input", Nodes: []graph.Node{node("a", relu)}}, "head: there is no node input"},
+		{"classes", &graph.Model{Name: "small", Input: image, Classes: []string{"x"}, Nodes: []graph.Node{node("a", conv)}}, "1 classes and an output of 9×11×4"},
 		{"groups", small(image, node("a", conv), node("b", layer.Conv{Out: 4, Kernel: 1, Groups: 3})), "node b: conv1x1: convolution: 3 groups"},
 		{"channel mismatch", small(image, node("a", conv), node("b", layer.Add{}, "a", "input")), "node b: add: inputs 9×11×4 and 9×11×3 differ"},
 		{"size mismatch", small(image, node("a", layer.MaxPool{Kernel: 2}), node("b", layer.Concat{}, "a", "input")), "node b: concat: inputs 8×10×3 and 9×11×3 differ"},
