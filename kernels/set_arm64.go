@@ -46,11 +46,11 @@ var neonSet = Set{ISA: NEON, F32: &F32{
 	Mul:                  neon.Mul,
 	ReLUGradient:         neon.ReLUGradient,
 	MaxPoolGradient:      neon.MaxPoolGradient,
-	MaxPool3x3s2Gradient: neon.MaxPool3x3s2Gradient,
 	AvgPoolGradient:      neon.AvgPoolGradient,
 	LRNTerms:             neon.LRNTerms,
 	LRNGradient:          neon.LRNGradient,
 	SpaceToDepth:         neon.SpaceToDepth,
+	MaxPool3x3s2Gradient: neon.MaxPool3x3s2Gradient,
 	Winograd: [6]Transforms{
 		3: {4, neon.WinogradInput6, neon.WinogradOutput6x4},
 		4: {5, neon.WinogradInput8, neon.WinogradOutput8x5},

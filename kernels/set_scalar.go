@@ -36,11 +36,11 @@ var scalarSet = Set{ISA: Scalar, F32: &F32{
 	Mul:                  scalar.Mul,
 	ReLUGradient:         scalar.ReLUGradient,
 	MaxPoolGradient:      scalar.MaxPoolGradient,
-	MaxPool3x3s2Gradient: scalar.MaxPool3x3s2Gradient,
 	AvgPoolGradient:      scalar.AvgPoolGradient,
 	LRNTerms:             scalar.LRNTerms,
 	LRNGradient:          scalar.LRNGradient,
 	SpaceToDepth:         scalar.SpaceToDepth,
+	MaxPool3x3s2Gradient: scalar.MaxPool3x3s2Gradient,
 	Winograd: [6]Transforms{
 		3: {4, scalar.WinogradInput6, scalar.WinogradOutput6x4},
 		4: {5, scalar.WinogradInput8, scalar.WinogradOutput8x5},

@@ -154,24 +154,22 @@ func newOptimizer(p *Params, s SGD, factor func(node string) float64, pool *work
 	return o, nil
 }
 
-// step makes one step with the gradients of some images. norm is that of their average before it is shortened; it is 0
-// unless there is a MaxNorm. If the norm is not finite, step changes nothing.
+// step makes one step with the gradients of some images. norm is that of their average before it is shortened. If it is not
+// finite, step changes nothing.
 func (o *optimizer) step(gradients [][]float32, images int, rate float64) (norm float64) {
 	o.gradients, o.rate, o.scale = gradients, rate, 1/float32(images)
-	if o.MaxNorm > 0 {
-		o.apply = false
-		o.pool.Run(o.labels, o)
-		sum := 0.0
-		for _, s := range o.squares {
-			sum += s
-		}
-		norm = math.Sqrt(sum) / float64(images)
-		if norm-norm != 0 {
-			return norm
-		}
-		if norm > o.MaxNorm {
-			o.scale = float32(o.MaxNorm / norm / float64(images))
-		}
+	o.apply = false
+	o.pool.Run(o.labels, o)
+	sum := 0.0
+	for _, s := range o.squares {
+		sum += s
+	}
+	norm = math.Sqrt(sum) / float64(images)
+	if norm-norm != 0 {
+		return norm
+	}
+	if o.MaxNorm > 0 && norm > o.MaxNorm {
+		o.scale = float32(o.MaxNorm / norm / float64(images))
 	}
 	o.apply = true
 	o.pool.Run(o.labels, o)
@@ -209,11 +207,17 @@ func (o *optimizer) Chunk(_, i int) {
 
 // squares returns the sum of the squares.
 func squares(g []float32) float64 {
-	sum := 0.0
-	for _, x := range g {
-		sum += float64(float64(x) * float64(x))
+	var sums [4]float64 // several, as an addition waits for the one before
+	for len(g) >= len(sums) {
+		for i, x := range g[:len(sums)] {
+			sums[i] += float64(float64(x) * float64(x))
+		}
+		g = g[len(sums):]
 	}
-	return sum
+	for _, x := range g {
+		sums[0] += float64(float64(x) * float64(x))
+	}
+	return (sums[0] + sums[1]) + (sums[2] + sums[3])
 }
 
 // An update is what a step does to values. The rate is in inner or in outer, and the other one is 1: multiplying by 1

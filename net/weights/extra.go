@@ -68,21 +68,21 @@ func OpenWithExtra(path string) (graph.Weights, Extra, error) {
 			e.Metadata[key] = value
 		}
 	}
-	for name, s := range stored {
-		name, ok := strings.CutPrefix(name, extraPrefix)
+	for full, s := range stored {
+		rest, ok := strings.CutPrefix(full, extraPrefix)
 		if !ok {
 			continue
 		}
 		s.File = f
-		if name, ok := strings.CutPrefix(name, floatsPrefix); ok && s.DType == tensor.F32 {
+		if name, ok := strings.CutPrefix(rest, floatsPrefix); ok && s.DType == tensor.F32 {
 			e.Floats[name], err = tensor.Load[float32](s, nil)
-		} else if name, ok := strings.CutPrefix(name, bytesPrefix); ok && s.DType == tensor.U8 {
+		} else if name, ok := strings.CutPrefix(rest, bytesPrefix); ok && s.DType == tensor.U8 {
 			n, _ := s.Elems(t.info.Size()) // the header has been checked
 			b := make([]byte, n)
 			_, err = io.ReadFull(io.NewSectionReader(f, s.Offset, int64(n)), b)
 			e.Bytes[name] = b
 		} else {
-			err = fmt.Errorf("tensor %q: unknown, of type %v", extraPrefix+name, s.DType)
+			err = fmt.Errorf("tensor %q: unknown, of type %v", full, s.DType)
 		}
 		if err != nil {
 			return fail(err)
