@@ -249,6 +249,13 @@ func (b *binder) addStep(i int) {
 			step.WeightsError = r.WeightsError()
 		}
 	}
+	if g, ok := n.Layer.(layer.WeightGradient); ok {
+		step.Candidates, step.Pick = g.Algorithms(b.Set)
+		step.Algo = step.Pick
+		if slices.Contains(step.Candidates, b.Algo) {
+			step.Algo = b.Algo
+		}
+	}
 	b.steps = append(b.steps, step)
 	b.labels = append(b.labels, pprof.WithLabels(context.Background(), pprof.Labels("net", b.model.Name, "layer", n.Name)))
 }
