@@ -16,6 +16,10 @@ import (
 const (
 	trainBatch = 32 // images of a step
 	layerBatch = 8  // images of a layer's passes: the values of all layers are in memory at once
+
+	// trainDeviation is that of the images' values. Larger ones would make all but one probability so small that gradients
+	// are denormal numbers, which take long.
+	trainDeviation = 1
 )
 
 // aim writes the target of each image to v: a class of its own.
@@ -64,10 +68,10 @@ func (c *trainerCache) get(b testing.TB, n *network, set *kernels.Set, algo stri
 // examples returns random images, and a class for each.
 func examples(m *graph.Model, t *training.Trainer, batch int) training.Batch {
 	v := kernels.NewView(m.Input.Type, batch, m.Input.H, m.Input.W, m.Input.C, 0)
-	fill(v)
+	spread(v, trainDeviation)
 	e := training.Batch{Input: kernels.Data[float32](v)}
 	for i := range batch {
-		e.Labels = append(e.Labels, i%t.Plan().Logits().C)
+		e.Labels = append(e.Labels, i%t.Plan().Outputs()[1].C)
 	}
 	return e
 }

@@ -36,7 +36,8 @@ type computation struct {
 	typ    string
 	model  string    // the file
 	image  string    // the file of the input
-	logits []float32 // or, of training, what the first step computes
+	logits []float32 // or, of training, what the first step computes, in parts
+	parts  []valuePart
 	// quantization is how far logits are from those in float32, in parts of the largest: 0 in float32.
 	quantization float64
 }
@@ -157,15 +158,15 @@ func quantize(m *graph.Model, w graph.Weights) (*graph.Model, graph.Weights, err
 
 // image returns a random image.
 func image(m *graph.Model, number int) kernels.View {
-	return images(m, number, 1)
+	return images(m, number, 1, 64) // the spread of pixels minus their mean
 }
 
-// images returns some random images.
-func images(m *graph.Model, number, count int) kernels.View {
+// images returns some random images, whose values have this standard deviation.
+func images(m *graph.Model, number, count int, deviation float64) kernels.View {
 	v := kernels.NewView(m.Input.Type, count, m.Input.H, m.Input.W, m.Input.C, 0)
 	r := rand.New(rand.NewPCG(seed, uint64(number)))
 	for i := range kernels.Data[float32](v) {
-		kernels.Data[float32](v)[i] = float32(r.NormFloat64() * 64) // the spread of pixels minus their mean
+		kernels.Data[float32](v)[i] = float32(r.NormFloat64() * deviation)
 	}
 	return v
 }

@@ -56,7 +56,7 @@ func names() []string {
 // round what follows from that: a result may be twice as far from ours as ours is from that in
 // float32, as if both were independent. Ours has the same bits everywhere.
 func (p peer) agreement(c computation) agreement {
-	a := agreement{logits: c.logits, bound: p.bound, loss: c.typ == train}
+	a := agreement{logits: c.logits, bound: p.bound, parts: c.parts}
 	if c.typ == cli.Int8 {
 		a.top = true
 		if a.bound = 2 * c.quantization; p.name == timings.Firebench {

@@ -18,6 +18,10 @@ import (
 const (
 	trainBatch = 32
 	trainRate  = 0.01
+
+	// trainDeviation is that of the images' values. Larger ones would make all but one probability so small that gradients
+	// are denormal numbers, which take long.
+	trainDeviation = 1
 )
 
 var sgd = training.SGD{Form: training.PyTorch, Momentum: 0.9, WeightDecay: 2e-4, DecayBiases: true}
@@ -28,7 +32,7 @@ func prepareTraining(dir string, m *graph.Model, w graph.Weights) (computation, 
 	if err := export(c.model, m, w); err != nil {
 		return c, err
 	}
-	batch := tensor.FromView(images(m, 0, trainBatch))
+	batch := tensor.FromView(images(m, 0, trainBatch, trainDeviation))
 	if err := tensor.WriteNPYFile(c.image, batch); err != nil {
 		return c, err
 	}
@@ -38,7 +42,8 @@ func prepareTraining(dir string, m *graph.Model, w graph.Weights) (computation, 
 	}
 	defer e.trainer.Close()
 	c.logits = e.logits()
-	return c, nil
+	c.parts, err = e.parts()
+	return c, err
 }
 
 // trainer is the engine of this module that trains.
@@ -79,7 +84,7 @@ func newTrainer(j job) (*trainer, error) {
 	}
 	e := &trainer{job: j, trainer: t, batch: training.Batch{Input: kernels.Data[float32](v)}}
 	for i := range v.N {
-		e.batch.Labels = append(e.batch.Labels, i%t.Plan().Logits().C)
+		e.batch.Labels = append(e.batch.Labels, i%t.Plan().Outputs()[1].C)
 	}
 	if e.first, err = e.step(); err != nil {
 		t.Close()
@@ -108,6 +113,17 @@ func (e *trainer) step() ([]float32, error) {
 		changes = append(changes, after[i]-before[i])
 	}
 	return changes, nil
+}
+
+// parts returns those of what step returns.
+func (e *trainer) parts() ([]valuePart, error) {
+	parts := []valuePart{{"values of the loss", 1}}
+	list, err := e.trainer.Params().Model().Params()
+	for _, param := range list {
+		d := param.Dims
+		parts = append(parts, valuePart{"changes of the weights of " + param.Node, d[0] * d[1] * d[2] * d[3]}, valuePart{"changes of the biases of " + param.Node, d[0]})
+	}
+	return parts, err
 }
 
 // parameters returns a copy of all weights and biases.

@@ -116,22 +116,23 @@ func TestWorkerErrors(t *testing.T) {
 func TestAgreement(t *testing.T) {
 	ours := []float32{1, -4, 3}
 	nan := float32(math.NaN())
+	parts := []valuePart{{"losses", 1}, {"weights", 2}}
 	for _, test := range []struct {
 		a      agreement
 		logits []float32
 		want   string
 	}{
-		{agreement{ours, 0, true, false}, ours, ""},
-		{agreement{ours, 0.25, false, false}, []float32{2, -4, 3}, ""},
-		{agreement{ours, 0.24, false, false}, []float32{2, -4, 3}, "logits are off by 0.25 of the largest, expected at most 0.24"},
-		{agreement{ours, 1, false, false}, []float32{1, -4, -1}, ""},
-		{agreement{ours, 1, true, false}, []float32{1, -4, -1}, "logit 0 is the largest, expected 2"},
-		{agreement{ours, 1, true, false}, []float32{1, -4, nan}, "logits are off by NaN of the largest, expected at most 1"},
-		{agreement{ours, 1, true, false}, []float32{1, -4}, "2 logits, expected 3"},
-		{agreement{ours, 0.25, false, true}, []float32{1.25, -5, 3}, ""},
-		{agreement{ours, 0.2, false, true}, []float32{1.25, -4, 3}, "the loss is 1.25, expected 1"},
-		{agreement{ours, 0.2, false, true}, []float32{nan, -4, 3}, "the loss is NaN, expected 1"},
-		{agreement{ours, 0.2, false, true}, []float32{1, -5, 3}, "changes of weights in the place of logits: logits are off by 0.25 of the largest, expected at most 0.2"},
+		{agreement{ours, 0, true, nil}, ours, ""},
+		{agreement{ours, 0.25, false, nil}, []float32{2, -4, 3}, ""},
+		{agreement{ours, 0.24, false, nil}, []float32{2, -4, 3}, "logits are off by 0.25 of the largest, expected at most 0.24"},
+		{agreement{ours, 1, false, nil}, []float32{1, -4, -1}, ""},
+		{agreement{ours, 1, true, nil}, []float32{1, -4, -1}, "logit 0 is the largest, expected 2"},
+		{agreement{ours, 1, true, nil}, []float32{1, -4, nan}, "logits are off by NaN of the largest, expected at most 1"},
+		{agreement{ours, 1, true, nil}, []float32{1, -4}, "2 logits, expected 3"},
+		{agreement{ours, 0.25, false, parts}, []float32{1.25, -5, 3}, ""},
+		{agreement{ours, 0.2, false, parts}, []float32{1.25, -4, 3}, "losses are off by 0.25 of the largest, expected at most 0.2"},
+		{agreement{ours, 0.2, false, parts}, []float32{nan, -4, 3}, "losses are off by NaN of the largest, expected at most 0.2"},
+		{agreement{ours, 0.2, false, parts}, []float32{1, -4, 4}, "weights are off by 0.25 of the largest, expected at most 0.2"},
 	} {
 		got := ""
 		if err := test.a.check(test.logits); err != nil {
