@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 
+	"firebench/compare/peers/timings"
 	"firebench/kernels"
 	"firebench/net/cli"
 	"firebench/net/compression"
@@ -88,7 +89,7 @@ func prepare(dir string, m *graph.Model, w graph.Weights, typs []string) (networ
 	deciding := p // whose answer must be clear
 	var q *graph.Plan
 	for _, typ := range typs {
-		if typ == train {
+		if typ == timings.Train {
 			c, err := prepareTraining(dir, m, w)
 			if err != nil {
 				return network{}, err
@@ -126,7 +127,7 @@ func prepare(dir string, m *graph.Model, w graph.Weights, typs []string) (networ
 	}
 	for i := range n.computations {
 		c := &n.computations[i]
-		if c.typ == train {
+		if c.typ == timings.Train {
 			continue
 		}
 		c.logits = exact

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"firebench/compare/peers/timings"
 	"firebench/kernels"
 	"firebench/net/graph"
 	"firebench/net/layer"
@@ -16,8 +17,7 @@ import (
 // of classes. Dropouts are left out, as each engine draws other masks. Only the first step has a learning rate above 0, so
 // that the others compute with the same numbers, however many there are.
 const (
-	trainBatch = 32
-	trainRate  = 0.01
+	trainRate = 0.01
 
 	// trainDeviation is that of the images' values. Larger ones would make all but one probability so small that gradients
 	// are denormal numbers, which take long.
@@ -28,15 +28,15 @@ var sgd = training.SGD{Form: training.PyTorch, Momentum: 0.9, WeightDecay: 2e-4,
 
 // prepareTraining writes the files for the training of a network to dir, and computes what the first step does.
 func prepareTraining(dir string, m *graph.Model, w graph.Weights) (computation, error) {
-	c := computation{typ: train, model: filepath.Join(dir, train+".onnx"), image: filepath.Join(dir, train+".npy")}
+	c := computation{typ: timings.Train, model: filepath.Join(dir, timings.Train+".onnx"), image: filepath.Join(dir, timings.Train+".npy")}
 	if err := export(c.model, m, w); err != nil {
 		return c, err
 	}
-	batch := tensor.FromView(images(m, 0, trainBatch, trainDeviation))
+	batch := tensor.FromView(images(m, 0, timings.TrainBatch, trainDeviation))
 	if err := tensor.WriteNPYFile(c.image, batch); err != nil {
 		return c, err
 	}
-	e, err := newTrainer(job{model: m, weights: w, typ: train, image: batch})
+	e, err := newTrainer(job{model: m, weights: w, typ: timings.Train, image: batch})
 	if err != nil {
 		return c, err
 	}
