@@ -121,6 +121,41 @@ func TestRecord(t *testing.T) {
 	}
 }
 
+// TestTraining: training is measured beside its own peer, whose packages nothing else installs, and only if the peer changes
+// the weights as Firebench does. Its record is told from those of networks.
+func TestTraining(t *testing.T) {
+	path := setUp(t)
+	status, _, stderr := command(t.Context(), "-nets", path, "-threads", "1", "-types", "f32", "-rounds", "1", "-o", "f32.txt")
+	others := state(t, "installed")
+	if pytorch := func(line string) bool { return strings.Contains(line, "pytorch") }; status != 0 || slices.ContainsFunc(others, pytorch) {
+		t.Fatalf("status %d: %s; installed %q", status, stderr, others)
+	}
+	args := []string{"-nets", path, "-threads", "1", "-types", "train", "-rounds", "1"}
+	status, stdout, stderr := command(t.Context(), args...)
+	if status != 0 || !strings.Contains(stdout, "Milliseconds per image or, of type train, step on 32 images, median of 1 round") {
+		t.Fatalf("status %d: %s%s", status, stdout, stderr)
+	}
+	files, err := filepath.Glob("results/*/*-peers-train/" + recordFile)
+	if err != nil || len(files) != 1 {
+		t.Fatalf("records %q, %v", files, err)
+	}
+	r, err := timings.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []timings.Row{{Net: "small", Type: "train", Threads: 1}}; !slices.Equal(r.Rows, want) || !slices.Equal(r.Impls, []string{"firebench", "pytorch"}) {
+		t.Errorf("rows %v of %v, expected %v", r.Rows, r.Impls, want)
+	}
+	if installed := state(t, "installed"); len(installed) != len(others)+1 {
+		t.Errorf("installed %q", installed[len(others):])
+	}
+	t.Setenv(behaviorVar, "pytorch=off")
+	status, _, stderr = command(t.Context(), append(args, "-o", "x.txt")...)
+	if want := "skipped pytorch, small, train, 1 thread: values of the loss are off by "; status != 0 || !strings.Contains(stderr, want) {
+		t.Errorf("status %d: %s, expected %q", status, stderr, want)
+	}
+}
+
 // TestSkip: whatever is wrong with a peer takes one line, and nothing from the others.
 func TestSkip(t *testing.T) {
 	wrong := []map[string]struct{ what, want string }{
