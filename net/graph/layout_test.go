@@ -84,6 +84,13 @@ var layouts = []struct {
 		node("b", layer.Conv{Out: 3, Kernel: 1}), node("s", layer.Add{}, "r", "b"),
 		node("c", layer.Conv{Out: 3, Kernel: 3, Pad: kernels.Pad(1)}), node("t", layer.Add{}, "s", "c"), node("t.r", relu),
 	}, "a b s c t"},
+	{"parts", []graph.Node{
+		node("a", conv), node("p", layer.Slice{First: 1, C: 2}), node("q", layer.Slice{First: 1, C: 1}), node("b", conv, "p"), node("r", relu, "q"),
+		node("c", layer.Concat{}, "p", "b", "r"), node("d", layer.Slice{First: 1, C: 3}), node("z", conv),
+	}, "a b r c z"},
+	{"part of the input, and at the end", []graph.Node{node("p", layer.Slice{First: 1, C: 2}), node("b", conv), node("q", layer.Slice{C: 3})}, "b"},
+	{"not fused: a part of it", []graph.Node{node("a", conv), node("p", layer.Slice{First: 1, C: 2}), node("r", relu)}, "a r"},
+	{"product", []graph.Node{node("a", conv), node("b", conv, "input"), node("m", layer.Mul{}, "a", "b"), node("r", relu)}, "a b m r"},
 	{"different halos", []graph.Node{
 		node("a", conv),
 		node("k1", layer.Conv{Out: 2, Kernel: 1}, "a"), node("k3", layer.Conv{Out: 2, Kernel: 3, Pad: kernels.Pad(1)}, "a"), node("k7", layer.Conv{Out: 2, Kernel: 7, Pad: kernels.Pad(3)}, "a"),
