@@ -183,6 +183,18 @@ func checkPlans(t *testing.T, m *graph.Model, batch int, steps string) {
 	})
 }
 
+// TestGradientHalo: the gradient of the weights of a padded convolution reads the halo of its input.
+func TestGradientHalo(t *testing.T) {
+	m := small(image, node("a", conv), node("p", layer.MaxPool{Kernel: 1}, "input"), node("g", layer.WeightGradient{Of: conv, In: image}, "p", "a"))
+	p := compile(t, m, random(t, m), graph.Options{KeepAll: true, Batch: 2})
+	if v, _ := p.Node("p"); v.Halo != 1 {
+		t.Errorf("the halo is %d, want 1", v.Halo)
+	}
+	if v := p.Output(); v.N != 1 || v.C != 4*3*9+4 {
+		t.Errorf("the gradient is %v, want one image with %d channels", v, 4*3*9+4)
+	}
+}
+
 func TestHalo(t *testing.T) {
 	m := small(image,
 		node("a", layer.Conv{Out: 4, Kernel: 1, Pad: kernels.Pad(1)}),
