@@ -138,7 +138,7 @@ func TestHeldOut(t *testing.T) {
 			t.Errorf("a share of %g: %d pictures are held out, want %d", test.share, got, test.want)
 		}
 	}
-	if held(0.25, 1) != held(0.25, 1) || held(0.25, 1) == held(0.25, 2) {
+	if again := held(0.25, 1); again != held(0.25, 1) || again == held(0.25, 2) {
 		t.Error("the seed does not say what is held out")
 	}
 }
