@@ -259,7 +259,7 @@ func TestBackward(t *testing.T) {
 			losses, grads := p.gradients()
 			params, _ := p.model.Params()
 			kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
-				for _, algo := range kernels.Algorithms() {
+				for _, algo := range []string{"direct", "winograd"} {
 					for _, keep := range []bool{false, true} {
 						plan := p.compile(t, training.BackwardOptions{}, graph.Options{Set: set, Algo: algo, Threads: 2, KeepAll: keep})
 						p.run(t, plan)
