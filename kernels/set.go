@@ -110,6 +110,32 @@ type SpMMFunc = func(dst, src, values, bias *float32, columns, counts *uint8, ro
 // A SpMMAddFunc is a [SpMMFunc] whose sums start at dst[r*W+n] instead of the bias.
 type SpMMAddFunc = func(dst, src, values *float32, columns, counts *uint8, rows int, lower float32)
 
+// A WeightGradientFunc adds the products of M inputs × W gradients, at each of some pixels, to their sums, where
+// M and W are the tile's height and width; the inputs of tiles lie beside each other. Strides count float32
+// values:
+//
+//	for t := range tiles {
+//		for m := range M {
+//			for n := range W {
+//				acc := start[t*startTile+m*W+n]
+//				for i := range images {
+//					for y := range rows {
+//						for x := range cols {
+//							acc = fma(src[i*srcImage+y*srcRow+x*srcPixel+t*M+m], grad[((i*rows+y)*cols+x)*W+n], acc)
+//						}
+//					}
+//				}
+//				dst[(t*M+m)*W+n] = acc
+//			}
+//		}
+//	}
+//
+// tiles, images, rows and cols are at least 1.
+//
+// With each pixel, the function also prefetches as many values as two vectors have, from
+// prefetch+t*prefetchTile+p*prefetchPixel on, where p is the number of the pixel. No result depends on them.
+type WeightGradientFunc = func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchTile, prefetchPixel int)
+
 // Transforms are the kernels before and after the matrix products of Winograd's algorithm
 // F(Outputs×Outputs, r×r), whose tiles have n×n inputs, n = Outputs+r-1. The sums below have no
 // stated order: it is the same in all generated kernels, and may differ in the scalar ones, so that
@@ -147,6 +173,38 @@ type Transforms struct {
 	Output func(dst, src, bias *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower float32)
 }
 
+// GradientTransforms are the transforms before and after the matrix products of the gradient of weights by Winograd's algorithm,
+// beside Transforms.Input of as many inputs. n is 6; the gradients of 4×4 outputs give those of 3×3 weights. What is said of
+// the sums of Transforms holds for these.
+type GradientTransforms struct {
+	// Gradient transforms the gradients of a row of tiles by the matrix G of winograd.NewGradient(3, 4):
+	//
+	//	for t := range tiles {
+	//		for c := range channels {
+	//			for i := range n {
+	//				for j := range n {
+	//					dst[(i*n+j)*dstMatrix+t*dstTile+c] = Σ G[i][k]*G[j][l]*src[k*srcRow+l*srcPixel+t*srcTile+c] // over k, l
+	//				}
+	//			}
+	//		}
+	//	}
+	Gradient func(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile int)
+
+	// Weights transforms sums of products by the matrix AT of winograd.NewGradient(3, 4):
+	//
+	//	for t := range tiles {
+	//		for c := range channels {
+	//			for i := range 3 {
+	//				for j := range 3 {
+	//					sum := Σ AT[i][k]*AT[j][l]*src[(k*n+l)*srcMatrix+t*srcTile+c] // over k, l
+	//					dst[(i*3+j)*dstMatrix+t*dstTile+c] = sum * scale
+	//				}
+	//			}
+	//		}
+	//	}
+	Weights func(dst, src *float32, tiles, channels, srcMatrix, srcTile, dstMatrix, dstTile int, scale float32)
+}
+
 // A Set holds the kernels of one instruction set, by the element that they compute with. A
 // set whose instruction set brings nothing new for an element has another set's kernels for it.
 type Set struct {
@@ -167,6 +225,19 @@ type F32 struct {
 	Conv        Tiles[ConvFunc]
 	RowConv     Tiles[RowConvFunc]
 	BatchMatMul Tiles[BatchMatMulFunc]
+
+	// WeightGradient has tiles of its own.
+	WeightGradient Tiles[WeightGradientFunc]
+
+	// PackSum copies a row of pixels, and adds each channel to its sum:
+	//
+	//	for p := range pixels {
+	//		for c := range channels {
+	//			dst[p*dstPixel+c] = src[p*srcPixel+c]
+	//			sums[c] += src[p*srcPixel+c]
+	//		}
+	//	}
+	PackSum func(dst, sums, src *float32, pixels, channels, srcPixel, dstPixel int)
 
 	// SpMM and SpMMAdd have a function for each number of vectors in a row of the dense matrix. Width is
 	// that of a vector.
@@ -376,6 +447,9 @@ type F32 struct {
 	// Winograd[r] has the transforms for kernels of r×r taps; it is the zero value for an r that
 	// there are none for.
 	Winograd [6]Transforms
+
+	// WinogradGradient has the transforms for the gradient of the weights of 3×3 kernels.
+	WinogradGradient GradientTransforms
 
 	// FMAPeak runs n rounds of PeakFMAs multiply-adds of float32 values, in vectors that depend
 	// on nothing but registers: it measures how many the processor can do.

@@ -7,6 +7,8 @@ var (
 	scalarRowConv     = Tile[RowConvFunc]{4, []RowConvFunc{scalar.RowConv1x4, scalar.RowConv2x4}}
 	scalarBatchMatMul = Tile[BatchMatMulFunc]{4, []BatchMatMulFunc{scalar.BatchMatMul1x4, scalar.BatchMatMul2x4}}
 
+	scalarWeightGradient = Tile[WeightGradientFunc]{4, []WeightGradientFunc{scalar.WeightGradient1x4, scalar.WeightGradient2x4}}
+
 	scalarQConv        = Tile[QConvFunc]{4, []QConvFunc{scalar.QConv1x4, scalar.QConv2x4}}
 	scalarQBatchMatMul = Tile[QBatchMatMulFunc]{4, []QBatchMatMulFunc{scalar.QBatchMatMul1x4, scalar.QBatchMatMul2x4}}
 )
@@ -16,6 +18,8 @@ var scalarSet = Set{ISA: Scalar, F32: &F32{
 	Conv:                 Tiles[ConvFunc]{scalarConv, scalarConv, 1},
 	RowConv:              Tiles[RowConvFunc]{scalarRowConv, scalarRowConv, 1},
 	BatchMatMul:          Tiles[BatchMatMulFunc]{scalarBatchMatMul, scalarBatchMatMul, 1},
+	WeightGradient:       Tiles[WeightGradientFunc]{scalarWeightGradient, scalarWeightGradient, 1},
+	PackSum:              scalar.PackSum,
 	SpMM:                 Tile[SpMMFunc]{4, []SpMMFunc{scalar.SpMM1x4}},
 	SpMMAdd:              []SpMMAddFunc{scalar.SpMMAdd1x4},
 	Transpose:            scalar.Transpose,
@@ -32,19 +36,20 @@ var scalarSet = Set{ISA: Scalar, F32: &F32{
 	Mul:                  scalar.Mul,
 	ReLUGradient:         scalar.ReLUGradient,
 	MaxPoolGradient:      scalar.MaxPoolGradient,
-	MaxPool3x3s2Gradient: scalar.MaxPool3x3s2Gradient,
 	AvgPoolGradient:      scalar.AvgPoolGradient,
 	LRNTerms:             scalar.LRNTerms,
 	LRNGradient:          scalar.LRNGradient,
 	SpaceToDepth:         scalar.SpaceToDepth,
+	MaxPool3x3s2Gradient: scalar.MaxPool3x3s2Gradient,
 	Winograd: [6]Transforms{
 		3: {4, scalar.WinogradInput6, scalar.WinogradOutput6x4},
 		4: {5, scalar.WinogradInput8, scalar.WinogradOutput8x5},
 		5: {4, scalar.WinogradInput8, scalar.WinogradOutput8x4},
 	},
-	FMAPeak:  scalar.FMAPeak,
-	PeakFMAs: scalar.PeakFMAs,
-	ReadPeak: scalar.ReadPeak,
+	WinogradGradient: GradientTransforms{scalar.WinogradGradient6x3, scalar.WinogradWeights6x3},
+	FMAPeak:          scalar.FMAPeak,
+	PeakFMAs:         scalar.PeakFMAs,
+	ReadPeak:         scalar.ReadPeak,
 }, U8: &U8{
 	Lanes:        1,
 	Input:        1,

@@ -51,6 +51,14 @@ func (f float32s) SplatAt(p vec.R) vec.V {
 	return v
 }
 
+func (f float32s) OuterBeside(acc [][]vec.V, inputs, distance, w vec.R, steps int) {
+	for k := range steps {
+		f.outerOf(acc, func(row int) operand.Mem { return operand.Mem{Base: inputs, Disp: row * vec.F32.Size} }, w, k)
+		f.m.AddTo(inputs, distance)
+	}
+	f.m.skip(w, steps*len(acc[0])*f.m.size)
+}
+
 func (f float32s) AddMulRow(sums []vec.V, factors vec.R, i int, row vec.R) {
 	factor := vec.Named(f.m, "factor", f.m.vector())
 	f.m.Ctx.VBROADCASTSS(operand.Mem{Base: factors, Disp: i * vec.F32.Size}, factor)

@@ -267,6 +267,10 @@ type Float32 interface {
 	SplatArg(param string) V // all lanes are the float32 argument
 	SplatAt(p R) V           // all lanes are the float32 at p
 
+	// OuterBeside adds outer products as Outer does, but the inputs of a step lie beside each other, and those of the
+	// next step are distance bytes further on: acc[m][n] += inputs[m]·w[k][n]. inputs and w skip what was read.
+	OuterBeside(acc [][]V, inputs, distance, w R, steps int)
+
 	// AddMulRow adds a row of vectors, times float32 i from factors on, to the sums; each lane is rounded
 	// once.
 	AddMulRow(sums []V, factors R, i int, row R)

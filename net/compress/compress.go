@@ -49,8 +49,8 @@ func (c *command) compress(ctx context.Context, stdout io.Writer) error {
 			return err
 		}
 	}
-	if c.images != "" || c.out != "" {
-		c.Warn(c.stderr, name, "what they compute")
+	if c.images != "" || c.out != "" || c.factorize != nil || c.share != nil {
+		c.Warn(c.stderr, name, "what they compute or lose")
 	}
 	l := &ladder{options: c.Network.Options()}
 	defer l.close()

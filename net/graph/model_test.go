@@ -135,8 +135,8 @@ func TestInfer(t *testing.T) {
 	}
 	a := layer.Shape{H: 9, W: 11, C: 4}
 	want := []graph.Info{
-		{Name: "a", Layer: conv, In: []layer.Shape{image}, Out: a, Stage: "stem", Cost: conv.Cost([]layer.Shape{image})},
-		{Name: "b", Layer: layer.Concat{}, In: []layer.Shape{a, image}, Out: layer.Shape{H: 9, W: 11, C: 7}, Stage: "9x11", Cost: layer.Concat{}.Cost([]layer.Shape{a, image})},
+		{Name: "a", Layer: conv, In: []layer.Shape{image}, Out: a, Stage: "stem", Pass: layer.Forward, Cost: conv.Cost([]layer.Shape{image})},
+		{Name: "b", Layer: layer.Concat{}, In: []layer.Shape{a, image}, Out: layer.Shape{H: 9, W: 11, C: 7}, Stage: "9x11", Pass: layer.Forward, Cost: layer.Concat{}.Cost([]layer.Shape{a, image})},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("Infer() =\n%+v, want\n%+v", got, want)
