@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -45,6 +46,9 @@ func (c *command) compress(ctx context.Context, stdout io.Writer) error {
 	}
 	var pictures []string
 	if c.images != "" {
+		if _, err := os.Stat(c.images); err != nil {
+			return files.Error(c.images, err)
+		}
 		if pictures, err = cli.Pictures([]string{c.images}); err != nil {
 			return err
 		}

@@ -202,6 +202,7 @@ func TestBadInputs(t *testing.T) {
 	}{
 		{[]string{"-weights", text}, text + ": "},
 		{[]string{"-images", empty}, empty + ": the folder is empty"},
+		{[]string{"-images", filepath.Join(dir, "none")}, filepath.Join(dir, "none") + ": no such file"},
 		{[]string{"-o", filepath.Join(dir, "none", "x.onnx")}, filepath.Join("none", "x.onnx")},
 		{[]string{"-svd", "fc9=3"}, "there is no layer fc9"},
 		{[]string{"-svd", "fc=22"}, "the break-even rank is"},
