@@ -72,8 +72,8 @@
 //
 // # Concurrency
 //
-// A [Conv] is immutable, unless it is a [Loader]. A [workers.Task] has scratch memory of its own: it must not run twice at
-// the same time. Kernels never block and never call back. Go's scheduler cannot interrupt assembly,
+// A [Conv] is immutable, unless it is a [Loader]. A [workers.Task] has scratch memory of its own: it
+// must not run twice at the same time. Kernels never block and never call back. Go's scheduler cannot interrupt assembly,
 // so one call of a kernel is short: it takes microseconds.
 //
 // # Instruction sets
