@@ -285,6 +285,7 @@ func (t *directGradient) Chunk(worker, i int) {
 // pack copies the gradients of a block of output channels to panel, and adds them to the sums of the biases.
 func (t *directGradient) pack(panel, sums []float32, b *block, p patch) {
 	if b.width < b.tile {
+		// What is there could be numbers that take long to multiply.
 		for i := range p.end - p.first {
 			clear(panel[i*b.tile+b.width : (i+1)*b.tile])
 		}
