@@ -100,6 +100,8 @@ type weightSums struct {
 	slices    int
 	sliceSize int // from the sums of one slice to those of the next
 	biases    int // where the sums of the biases begin in a slice; before them are panels, see packed
+
+	zeros []float32 // where the sums of a tile start
 }
 
 // newWeightSums checks the views.
@@ -138,6 +140,8 @@ func newWeightSums(set *Set, s ConvShape, dst, src, grad View) (*weightSums, err
 	}
 	t.biases = size
 	t.sliceSize = spread[float32](size + columns)
+	wide, narrow := t.f32.WeightGradient.Wide, t.f32.WeightGradient.Narrow
+	t.zeros = Alloc[float32](max(wide.Height()*wide.Width, narrow.Height()*narrow.Width))
 	return t, nil
 }
 
@@ -197,12 +201,6 @@ type directGradient struct {
 	most       int // pixels that are taken at a time
 	blockParts int // parts that the blocks are divided into, one for a chunk
 }
-
-// zeros are the sums that a tile starts with.
-var zeros = Alloc[float32](maxSums)
-
-// maxSums is the number of sums of the largest tile.
-const maxSums = 14 * 32
 
 func newDirectGradient(sums *weightSums, threads int) *directGradient {
 	s, src, grad := sums.shape, sums.src, sums.grad
@@ -312,7 +310,7 @@ func (t *directGradient) multiply(panel, sums []float32, b *block, p patch, firs
 			for left := tiles.count; left > 0; {
 				start, startTile := &sums[0], tiles.height*b.tile
 				if first {
-					start, startTile = &zeros[0], 0
+					start, startTile = &t.zeros[0], 0
 				}
 				n, prefetch, prefetchTile, prefetchPixel := next.take(left)
 				if prefetch == nil {

@@ -244,7 +244,7 @@ func (t *winogradGradient) multiply(sums, in, grad []float32, b *block, tiles in
 			}
 			start, startTile := &sums[0], part.height*b.tile
 			if first {
-				start, startTile = &zeros[0], 0
+				start, startTile = &t.zeros[0], 0
 			}
 			prefetch, prefetchTile, prefetchPixel := t.take(&next, e, part.count, tiles)
 			if prefetch == nil {

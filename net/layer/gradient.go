@@ -57,6 +57,13 @@ type Transposed interface {
 	Forward() kernels.ConvShape
 }
 
+// A Selector gives some of the values of its input, the largest ones, so that an Activation may as well
+// follow it as precede it.
+type Selector interface {
+	Layer
+	selector()
+}
+
 // A Backward layer is part of a gradient.
 type Backward interface {
 	Layer
