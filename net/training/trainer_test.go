@@ -507,3 +507,24 @@ func TestTrainerErrors(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestUnreached: layers that the loss does not depend on stay as they are; weights that several layers use are trained by all.
+func TestUnreached(t *testing.T) {
+	m := softmaxModel()
+	m.Nodes = append([]graph.Node{
+		{Name: "first", Layer: layer.Dense{Out: 3}},
+		{Name: "again", Layer: layer.Dense{Out: 3}, Weights: "first"},
+		{Name: "other", Layer: layer.Dense{Out: 3}, Inputs: []string{"first"}},
+		{Name: "relu", Layer: layer.ReLU{}, Inputs: []string{"again"}},
+	}, m.Nodes...)
+	m.Input = layer.Shape{H: 1, W: 1, C: 3}
+	m.Outputs = []string{"prob", "other"}
+	p, old := newParams(t, m, weights.Random(1)), newParams(t, m, weights.Random(1))
+	tr := newTrainer(t, p, Options{Batch: 2, SGD: SGD{WeightDecay: 0.1}})
+	step(t, tr, Batch{kerneltest.Random(1, 6), []int{1, 2}})
+	for i, l := range p.layers {
+		if same := slices.Equal(l.all, old.layers[i].all); same != (l.Node == "other") {
+			t.Errorf("layer %s: same is %v", l.Node, same)
+		}
+	}
+}
