@@ -107,9 +107,12 @@ func TestLearns(t *testing.T) {
 		{Form: Caffe, Momentum: 0.9, WeightDecay: 0.0002, DecayBiases: true},
 		{Form: PyTorch, Momentum: 0.9, Nesterov: true, WeightDecay: 0.0005, MaxNorm: 10},
 	} {
-		const steps, batch = 150, 16
+		if testing.Short() && s.Form == PyTorch {
+			continue
+		}
+		const steps, batch = 100, 16
 		tr := newTrainer(t, newParams(t, tiny(), initialized(1)), Options{
-			Batch: batch, SGD: s, Rate: WarmUp(Linear(0.1, steps), 10), LabelSmoothing: 0.05,
+			Threads: 1, Batch: batch, SGD: s, Rate: WarmUp(Linear(0.1, steps), 10), LabelSmoothing: 0.05,
 		})
 		first, last := Result{}, Result{}
 		for i := range steps {
@@ -143,9 +146,9 @@ func weightsOf(p *Params) (all []float32) {
 // TestTrainerSameBits: after 50 steps the weights have the same bits at 1, 2 and 4 threads, with all vector kernels, and after a run that
 // was killed and has gone on from its checkpoint.
 func TestTrainerSameBits(t *testing.T) {
-	steps := 50
+	steps, threads := 50, []int{1, 2, 4}
 	if testing.Short() {
-		steps = 6
+		steps, threads = 4, threads[:2]
 	}
 	train := func(set *kernels.Set, threads, kill int) []float32 {
 		o := Options{
@@ -185,8 +188,9 @@ func TestTrainerSameBits(t *testing.T) {
 	}
 	var want []float32
 	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
+		kerneltest.SkipSlow(t, set)
 		var scalar []float32
-		for _, threads := range []int{1, 2, 4} {
+		for _, threads := range threads {
 			got := train(set, threads, -1)
 			if set.ISA == kernels.Scalar { // whose multiply-adds round twice
 				if scalar == nil {
