@@ -78,9 +78,10 @@ type Trainer struct {
 	sums         [][]float32 // of the batches of a step, if these are several
 	adding       adding
 
-	step    int // how many have been made
-	batches int // of the next step that have been seen
-	images  int // in these
+	step    int    // how many have been made
+	batches int    // of the next step that have been seen
+	images  int    // in these
+	last    Result // of the last batch
 }
 
 // NewTrainer returns a trainer of p, which it changes.
@@ -191,8 +192,20 @@ func (r Result) Mean() (loss, accuracy float64) {
 //
 // A loss or a gradient that is not finite is a [*DivergedError]. The step is then not made, and the weights stay as they are.
 func (t *Trainer) Step(b Batch) (Result, error) {
+	r, err := t.Gradients(b)
+	if err != nil || t.batches < t.Accumulate {
+		return r, err
+	}
+	return r, t.Update()
+}
+
+// Gradients is the part of Step before the weights change.
+func (t *Trainer) Gradients(b Batch) (Result, error) {
 	if err := t.check(b); err != nil {
 		return Result{}, err
+	}
+	if t.batches == t.Accumulate {
+		return Result{}, fmt.Errorf("training: batch %d of a step, expected at most %d before Update", t.batches+1, t.Accumulate)
 	}
 	images := len(b.Labels)
 	fillImages(t.plan.Input(), b.Input)
@@ -208,28 +221,36 @@ func (t *Trainer) Step(b Batch) (Result, error) {
 			r.Correct++
 		}
 	}
+	t.last = r
 	if r.Loss-r.Loss != 0 {
 		t.drop()
 		return r, t.diagnose(r.Loss/float64(images), images)
 	}
 	t.images += images
 	t.batches++
-	gradients := t.gradients
 	if t.Accumulate > 1 {
 		t.adding.first = t.batches == 1
 		t.pool.Run(t.sgd.labels, &t.adding)
-		gradients = t.sums
 	}
+	return r, nil
+}
+
+// Update is the part of Step that changes the weights, by the gradients of Accumulate batches.
+func (t *Trainer) Update() error {
 	if t.batches < t.Accumulate {
-		return r, nil
+		return fmt.Errorf("training: update after %d of the %d batches of a step", t.batches, t.Accumulate)
+	}
+	gradients := t.gradients
+	if t.Accumulate > 1 {
+		gradients = t.sums
 	}
 	norm := t.sgd.step(gradients, t.images, t.Rate(t.step))
 	t.drop()
 	if norm-norm != 0 {
-		return r, t.diagnose(r.Loss/float64(images), images)
+		return t.diagnose(t.last.Loss/float64(t.last.Images), t.last.Images)
 	}
 	t.step++
-	return r, t.plan.Load(t.params)
+	return t.plan.Load(t.params)
 }
 
 // drop forgets the batches that have been seen since the last step.
