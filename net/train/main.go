@@ -10,8 +10,8 @@
 //	-model NAME      the network (squeezenet1.0), or FILE.onnx: that of a file, which has weights. For pictures of 32×32 pixels
 //	                 there is squeezenet-cifar, see squeezenet.ParseMicro
 //	-weights FILE    the weights to start from; without, those of the model's file, or random ones as -init says
-//	-dense           weights that are 0, or share values, in a layer of which some are 0 or share values, may change one by one;
-//	                 without, those that are 0 stay so, and those that share values go on sharing them
+//	-dense           all weights may change one by one; without, weights that are 0 stay so, and in layers of at most 256 values,
+//	                 which share them, those that are equal stay equal
 //	-preprocessor NAME
 //	                 how a picture becomes the input, instead of how the model says
 //	-isa NAME, -algo NAME, -threads N
@@ -154,7 +154,7 @@ func newFlags(o *options) *flag.FlagSet {
 		}
 		return nil
 	})
-	fs.BoolVar(&o.dense, "dense", false, "let weights that are 0, or share values, change one by one")
+	fs.BoolVar(&o.dense, "dense", false, "let all weights change one by one; without, those that are 0 stay so, and in layers that share at most 256 values equal ones stay equal")
 	fs.Uint64Var(&o.seed, "seed", 1, "begin all that is random with `N`")
 	fs.IntVar(&o.memory, "memory", 512, "keep pictures in up to `MB` megabytes")
 	fs.BoolVar(&o.strict, "strict", false, "fail for a picture that cannot be read")

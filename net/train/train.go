@@ -122,7 +122,11 @@ func (c *command) params(ctx context.Context, w graph.Weights, preprocessor stri
 	if c.mask, err = compression.NewMask(m, w); err != nil {
 		return nil, err
 	}
-	return training.NewParams(m, w)
+	p, err := training.NewParams(m, w)
+	if err == nil {
+		p.Tie()
+	}
+	return p, err
 }
 
 // otherClasses reports whether the network's scores are of other classes than the pictures: of others by name, if it knows
