@@ -110,9 +110,12 @@ func (c *command) params(ctx context.Context, w graph.Weights, preprocessor stri
 	m = m.Clone()
 	m.Classes, m.Preprocessor = c.data.Classes, preprocessor
 	if !c.Given() {
-		pictures, err := c.pictures(ctx)
+		pictures, skipped, err := c.recipe.Pictures(ctx, c.data.Train, c.seed)
 		if err != nil {
 			return nil, err
+		}
+		for _, err := range skipped {
+			c.skipped(err)
 		}
 		return c.recipe.Start(m, c.seed, pictures, graph.Options{Set: c.Set, Algo: c.Algorithm, Threads: c.Threads})
 	}
@@ -150,23 +153,6 @@ type plain struct{ w graph.Weights }
 func (p plain) Adapt(m *graph.Model) (*graph.Model, error) { return p.w.Adapt(m) }
 
 func (p plain) Layer(param graph.Param) (kernels.Weights, error) { return p.w.Layer(param) }
-
-// pictures returns a batch of inputs, for the initialization.
-func (c *command) pictures(ctx context.Context) ([]float32, error) {
-	l, err := c.data.Train.Loader(dataset.LoaderOptions{Batch: c.recipe.Batch, Train: true, Augment: c.recipe.Augment, Seed: c.seed})
-	if err != nil {
-		return nil, err
-	}
-	defer l.Close()
-	b, err := l.Next(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, err := range b.Skipped {
-		c.skipped(err)
-	}
-	return slices.Clone(kernels.Data[float32](b.Input)), nil
-}
 
 // checkFrozen returns an error for a pattern that fits no layer with weights, and if no layer is left to train.
 func (c *command) checkFrozen() error {

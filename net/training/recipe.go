@@ -1,10 +1,13 @@
 package training
 
 import (
+	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
+	"firebench/kernels"
 	"firebench/net/dataset"
 	"firebench/net/graph"
 )
@@ -165,6 +168,20 @@ func (r Recipe) initializer(head string) (func(p graph.Param) Initializer, error
 		}
 		return by
 	}, nil
+}
+
+// Pictures returns the first batch of inputs to learn from, for Start, and the errors of pictures that cannot be read.
+func (r Recipe) Pictures(ctx context.Context, s *dataset.Split, seed uint64) (input []float32, skipped []error, err error) {
+	l, err := s.Loader(dataset.LoaderOptions{Batch: r.Batch, Train: true, Augment: r.Augment, Seed: seed})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer l.Close()
+	b, err := l.Next(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return slices.Clone(kernels.Data[float32](b.Input)), b.Skipped, nil
 }
 
 // Start returns weights for m to start training from. pictures are inputs, batch×H×W×C; only lsuv needs them.
