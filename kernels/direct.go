@@ -13,7 +13,7 @@ var direct = algorithm{
 		oh, ow := p.OutSize(p.H, p.W)
 		return max(oh*ow*p.K()*vectors(p.Out, set.F32.Lanes)/2, stream(p.Weights()*Float32.Size(), cache)), true
 	},
-	pack: func(set *Set, p Problem, w Weights) (Conv, error) {
+	pack: func(set *Set, p Problem, w Weights, _ quantized) (Conv, error) {
 		c := &directConv{newPacked[float32, float32](p, newBlocks(&set.F32.Conv, p.ConvShape, p.K())), set.F32}
 		packChannels(c.bias, c.blocks, w.Bias)
 		k := p.K()

@@ -52,7 +52,7 @@ var winogradAlgorithm = algorithm{
 		transforms := tiles * elements * (inputCycles*inVectors + outputCycles*outVectors) / 36
 		return max(products, stream(elements*p.Out*in/p.Groups*Float32.Size(), cache)) + transforms, true
 	},
-	pack: func(set *Set, p Problem, w Weights) (Conv, error) {
+	pack: func(set *Set, p Problem, w Weights, _ quantized) (Conv, error) {
 		f, a := set.F32, winogradFor(set, p.ConvShape)
 		transforms := &f.Winograd[a.R]
 		c := newWinograd(&f.BatchMatMul, p, a, winogradKernels[float32, float32, float32]{
