@@ -12,7 +12,7 @@ var qdirect = algorithm{
 		// As for float32, but a multiply-add takes a group of inputs.
 		oh, ow := p.OutSize(p.H, p.W)
 		s := newQSums(set.U8, p.ConvShape)
-		return max(set.U8.productCycles(oh*ow*s.groups*vectors(p.Out, set.U8.Lanes)), stream(p.Out*s.columnBytes(), cache)), true
+		return max(set.U8.tileCycles(oh*ow, s.groups, vectors(p.Out, set.U8.Lanes)), stream(p.Out*s.columnBytes(), cache)), true
 	},
 	pack: func(set *Set, p Problem, _ Weights, q quantized) (Conv, error) {
 		u := q.kernelsOf(set, p)
@@ -33,6 +33,15 @@ func (q quantized) kernelsOf(set *Set, p Problem) *U8 {
 	}
 	return scalarSet.U8 // slow, but no network that was calibrated has such outputs
 }
+
+// tileCycles estimates how many cycles the tiles take for so many pixels and vectors of outputs, whose sums
+// have so many groups.
+func (u *U8) tileCycles(pixels, groups, vectors int) int {
+	return u.productCycles(pixels*groups*vectors) + pixels*vectors*roundCycles
+}
+
+// roundCycles is how long it takes to make a vector of outputs of the sums, as measured; see results/.
+const roundCycles = 4
 
 // productCycles estimates how many cycles n multiply-adds of vectors take. A core issues two a cycle,
 // but one where vectors have 64 bytes, as measured; see results/.

@@ -1,6 +1,10 @@
 package kernels
 
-import "firebench/kernels/workers"
+import (
+	"math"
+
+	"firebench/kernels/workers"
+)
 
 // qrows is rowAlgorithm for quantized values. Tiles multiply groups of neighbouring inputs, and few groups have
 // no weights at all: so the inputs that have some are moved together first, for some pixels and rowWidth output
@@ -14,13 +18,15 @@ var qrows = algorithm{
 			return 0, false
 		}
 		density := 1 - p.RowSparsity
+		inputs := density * float64(p.K()) // of a pixel, for one span
 		oh, ow := p.OutSize(p.H, p.W)
-		inputs := float64(oh*ow*p.K()) * density // of one span
-		products := set.U8.productCycles(int(inputs * float64(vectors(p.Out, set.U8.Lanes)) / float64(set.U8.Conv.Group)))
-		weights := int(float64(p.Weights()) * density)
-		// A chunk begins with an input that has weights, and as many of the others have some as do on average.
-		chunks := inputs / (1 + (gathered-1)*density) * float64(p.Groups*vectors(p.Out/p.Groups, rowWidth))
-		return max(products, stream(weights, cache)) + int(chunks*gatherCycles), true
+		groups := int(math.Ceil(inputs / float64(set.U8.Conv.Group)))
+		tiles := set.U8.tileCycles(oh*ow, groups, vectors(p.Out, set.U8.Lanes))
+		// A chunk begins with an input that has weights, and those behind it have some as often as any.
+		chunks := inputs / (1 + (gathered-1)*density) * float64(oh*ow*p.Groups*vectors(p.Out/p.Groups, rowWidth))
+		weights := int(density * float64(p.Weights()))
+		moves := max(1, gathered/set.U8.Bytes) // of a chunk
+		return max(tiles, stream(weights, cache)) + int(chunks*float64(moves*gatherCycles)), true
 	},
 	pack: func(set *Set, p Problem, _ Weights, q quantized) (Conv, error) {
 		u := q.kernelsOf(set, p)
@@ -50,8 +56,8 @@ const (
 	rowWidth = 32 // output channels that share inputs: a multiple of the width of every tile
 	gathered = 16 // inputs that U8.Gather moves at a time
 
-	// gatherCycles is how long it takes to move them, as measured; see results/.
-	gatherCycles = 1.7
+	// gatherCycles is how long it takes to move as many as fit a vector, as measured; see results/.
+	gatherCycles = 2
 )
 
 // spansOf merges blocks to spans of up to rowWidth output channels; first says where the blocks of each
@@ -130,8 +136,12 @@ type qrowTask struct {
 	part int     // pixels whose inputs are moved together before the tiles read them
 }
 
-// partBytes is how many bytes of inputs that were moved together stay in the first cache beside a panel.
-const partBytes = 16 << 10
+// At a time the inputs of partPixels are moved together, in whole tiles, or of fewer where they would be more than partBytes: both
+// the inputs and where they come from should stay in the first cache, even if pixels lie powers of two apart.
+const (
+	partPixels = 48
+	partBytes  = 16 << 10
+)
 
 // Bind implements Conv, as for float32.
 func (c *qrowConv) Bind(dst, src View, threads int) (workers.Task, error) {
@@ -146,7 +156,7 @@ func (c *qrowConv) Bind(dst, src View, threads int) (workers.Task, error) {
 	t.offsets = []int{0}
 	t.window = c.window
 	height := c.u8.Conv.Wide.Height()
-	t.part = min(t.maxStrip, max(1, partBytes/t.window/height)*height)
+	t.part = min(t.maxStrip, max(1, min(vectors(partPixels, height), partBytes/t.window/height))*height)
 	t.edgeAt = t.part * t.window
 	t.scratch = newScratch[uint8](threads, t.edgeAt+t.edge())
 	return t, nil
