@@ -306,8 +306,9 @@ func TestQuantizedRowsErrors(t *testing.T) {
 // bindRows binds quantized rows of a case, of which a third is kept.
 func bindRows(t testing.TB, set *kernels.Set, c convCase, threads int) workers.Task {
 	t.Helper()
-	q := qrows(c, 3, 4, 0.3)
-	op, err := kernels.NewConv(set, "rows", q.problem(), q.data().weights)
+	q := qconv(c, 3, 4)
+	weights := prune(c.ConvShape, kerneltest.Random(1, c.Weights()), "rows", 0.3)
+	op, err := kernels.NewConv(set, "rows", q.problem(), kernels.Weights{Values: weights})
 	if err != nil {
 		t.Fatal(err)
 	}
