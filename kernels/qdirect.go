@@ -116,9 +116,6 @@ func (c *qdirectConv) packPanel(b *block, values []int8) {
 }
 
 func (c *qdirectConv) Algorithm() string { return qdirect.name }
-func (c *qdirectConv) Executed() int64   { return c.executed() }
-func (c *qdirectConv) RowAlign() int     { return 1 }
-func (c *qdirectConv) KernelRows() int   { return c.problem.KH }
 
 // qdirectTask is a quantized direct convolution bound to its views.
 type qdirectTask struct {

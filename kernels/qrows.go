@@ -82,11 +82,11 @@ type qrowConv struct {
 	spans      []block // what shares inputs that are moved together, each as one block
 	firstBlock []int   // where the blocks of each span begin, and their number
 
-	// What U8.Gather moves for each span, of a pixel at a time: from holds the numbers of the inputs with which chunks begin.
+	// What U8.Gather moves for each span. A chunk is of one pixel; from holds the number of its first input.
 	from, to   []int32
 	places     []uint8
 	firstChunk []int // where the chunks of each span begin, and their number
-	window     int   // bytes of a pixel's inputs, with what is written beyond them
+	window     int   // bytes from one pixel's inputs to the next one's, with room for what is written beyond them
 }
 
 // packChunks divides the inputs of the next span into chunks of inputs that lie side by side, all of one pixel.
@@ -106,7 +106,7 @@ func (c *qrowConv) packChunks(kept []int32) {
 		}
 		c.places = append(c.places, places...)
 	}
-	c.window = max(c.window, (len(kept)+gathered)*size)
+	c.window = max(c.window, vectors(len(kept)+gathered, gathered)*gathered*size)
 }
 
 // packPanel fills the panel of a block.
@@ -136,8 +136,8 @@ type qrowTask struct {
 	part int     // pixels whose inputs are moved together before the tiles read them
 }
 
-// At a time the inputs of partPixels are moved together, in whole tiles, or of fewer where they would be more than partBytes: both
-// the inputs and where they come from should stay in the first cache, even if pixels lie powers of two apart.
+// Inputs of about partPixels are moved together at a time, and of fewer where they would be more than partBytes:
+// they should stay in the first cache, and so should where they come from, even if pixels lie powers of two apart.
 const (
 	partPixels = 48
 	partBytes  = 16 << 10
