@@ -132,9 +132,9 @@ type SpMMAddFunc = func(dst, src, values *float32, columns, counts *uint8, rows 
 //
 // tiles, images, rows and cols are at least 1.
 //
-// With each pixel, the function also prefetches as many values as two vectors have, from
-// prefetch+t*prefetchTile+p*prefetchPixel on, where p is the number of the pixel. No result depends on them.
-type WeightGradientFunc = func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchTile, prefetchPixel int)
+// The function also prefetches as many values as four vectors have, from prefetch on, moving on by prefetchStep: in
+// each round of four pixels of a row, or of two if vectors have 16 lanes. No result depends on them.
+type WeightGradientFunc = func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchStep int)
 
 // Transforms are the kernels before and after the matrix products of Winograd's algorithm
 // F(Outputs×Outputs, r×r), whose tiles have n×n inputs, n = Outputs+r-1. The sums below have no

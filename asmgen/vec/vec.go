@@ -135,7 +135,8 @@ type Vectors interface {
 	LoadAt(p, x R) V // at address p + x bytes
 	StoreAt(v V, p, x R)
 	SkipVectors(p R, n int)
-	Prefetch(p R, bytes int) // the cache line at p + bytes, for reading soon
+	Prefetch(p R, bytes int)      // the cache line at p + bytes, for reading soon
+	PrefetchLater(p R, bytes int) // for reading later, to a cache that is large
 
 	// Transpose returns the columns of a matrix of values of four bytes, as many as a vector has lanes; they
 	// take the place of its rows. Vectors must have at most eight lanes.
