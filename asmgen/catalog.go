@@ -60,6 +60,7 @@ var catalog = []row{
 	// Families without a tile.
 	{families{
 		recipes.MaxPool3x3s2, recipes.Window, recipes.Elementwise, recipes.LRN, recipes.SpaceToDepth, recipes.PackSum, recipes.Peak,
+		recipes.PoolGradient, recipes.LRNGradient,
 	}, vec.F32, recipes.Tile{}, all},
 	{families{recipes.QPool, recipes.QElementwise}, vec.U8, recipes.Tile{}, isas{"avx2", "neon"}},
 	{families{recipes.Widen, recipes.QSpaceToDepth}, vec.U8, recipes.Tile{}, isas{"avx2", "neon"}},

@@ -146,7 +146,7 @@ func TestComments(t *testing.T) {
 
 var (
 	// Registers as Go's assembler writes them, and in the comments of words as GNU's does.
-	registerName = regexp.MustCompile(`\b(?:[ABCD]X|[SD]I|R\d+|[XYZVF]\d+|[vqx]\d+)\b`)
+	registerName = regexp.MustCompile(`\b(?:[ABCD]X|[SD]I|R\d+|[XYZVFK]\d+|[vqx]\d+)\b`)
 	mapEntry     = regexp.MustCompile(`^([A-Z]+\d*)(?:-([A-Z])(\d+))? .`)
 	branch       = regexp.MustCompile(`^\t[JB][A-Z]+ +(\w+)$`)
 )

@@ -18,9 +18,10 @@
 //
 // BenchmarkSparse has layers in f32 most of whose weights are zero, at random places: density is the share that is
 // kept, pattern=unstructured keeps single weights and pattern=vector those of an input for 32 output channels at a
-// time. It shows from where on the algorithms that skip zeros pay:
+// time. It shows up to which density the algorithms that skip zeros pay:
 //
 //	go test -run '^$' -bench 'Sparse/net=squeezenet1.0$/layer=conv10$' ./bench
+//	go run ./bench/run -preset sparse    records them, and firebench/compare prints the break-even of each layer
 //
 // weights=f16 and weights=i8 of BenchmarkWeightsType is a float32 network whose layers that only read
 // their weights, such as dense ones, keep them in memory as float16 or int8; with weights=f32 it is

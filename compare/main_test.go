@@ -48,7 +48,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"-net", "alexnet,alexnet-owt,squeezenet1.0", bench}, "expected one, or two different ones"},
 		{[]string{"-net", "", bench}, `unknown network ""`},
 		{[]string{"-net", "alexnet,vgg", bench}, `unknown network "vgg", expected one of squeezenet1.0, `},
-		{[]string{"-tables", "layers,x", bench}, `unknown table "x", expected some of machine,networks,stages,layers,types,candidates`},
+		{[]string{"-tables", "layers,x", bench}, `unknown table "x", expected some of machine,networks,stages,layers,types,candidates,sparse`},
 		{[]string{"-tables", "", bench}, `unknown table ""`},
 		{[]string{"-what"}, "flag provided but not defined"},
 		{[]string{bench, "-mix"}, "flags go before the files"},
@@ -96,9 +96,9 @@ func TestMissingFile(t *testing.T) {
 	}{
 		{[]string{missing}, line},
 		{[]string{"/"}, "compare: /: is a folder, expected a regular file\n"},
-		{[]string{"-"}, "compare: standard input: empty: no usable result of BenchmarkPeak, Net, Stage or Layer\n"},
+		{[]string{"-"}, "compare: standard input: empty: no usable result of BenchmarkPeak, Net, Stage, Layer or Sparse\n"},
 		{[]string{missing, folder, empty}, line + "compare: " + folder + ": is a folder, expected a regular file\n" +
-			"compare: " + empty + ": empty: no usable result of BenchmarkPeak, Net, Stage or Layer\n"},
+			"compare: " + empty + ": empty: no usable result of BenchmarkPeak, Net, Stage, Layer or Sparse\n"},
 	} {
 		if status, stdout, stderr := compare(t, test.paths...); status != 1 || stdout != "" || stderr != test.want {
 			t.Errorf("%q: status %d, stdout %q, stderr %q, want %q", test.paths, status, stdout, stderr, test.want)
@@ -387,7 +387,7 @@ func TestBadLines(t *testing.T) {
 
 		// Alone it is nothing, or a warning beside something usable.
 		status, stdout, stderr = compare(t, file(t, "bench.txt", header+test.line+"\n"))
-		if status == 1 && (stdout != "" || !strings.HasSuffix(stderr, ": no usable result of BenchmarkPeak, Net, Stage or Layer\n")) || status > 1 {
+		if status == 1 && (stdout != "" || !strings.HasSuffix(stderr, ": no usable result of BenchmarkPeak, Net, Stage, Layer or Sparse\n")) || status > 1 {
 			t.Errorf("%.100q alone: status %d, stderr %q", test.line, status, stderr)
 		}
 	}
@@ -411,13 +411,13 @@ func TestNothingUsable(t *testing.T) {
 		garbage[i] = byte(x >> 24)
 	}
 	for name, test := range map[string]struct{ text, want string }{
-		"empty":   {"", "compare: PATH: empty: no usable result of BenchmarkPeak, Net, Stage or Layer\n"},
-		"newline": {"\n", "compare: PATH: no usable result of BenchmarkPeak, Net, Stage or Layer\n"},
-		"header":  {header, "compare: PATH: no usable result of BenchmarkPeak, Net, Stage or Layer\n"},
-		"other":   {header + "BenchmarkX 1 1 ns/op\n", "compare: PATH: no usable result of BenchmarkPeak, Net, Stage or Layer\n"},
-		"garbage": {string(garbage), ": no usable result of BenchmarkPeak, Net, Stage or Layer\n"},
+		"empty":   {"", "compare: PATH: empty: no usable result of BenchmarkPeak, Net, Stage, Layer or Sparse\n"},
+		"newline": {"\n", "compare: PATH: no usable result of BenchmarkPeak, Net, Stage, Layer or Sparse\n"},
+		"header":  {header, "compare: PATH: no usable result of BenchmarkPeak, Net, Stage, Layer or Sparse\n"},
+		"other":   {header + "BenchmarkX 1 1 ns/op\n", "compare: PATH: no usable result of BenchmarkPeak, Net, Stage, Layer or Sparse\n"},
+		"garbage": {string(garbage), ": no usable result of BenchmarkPeak, Net, Stage, Layer or Sparse\n"},
 		"zeros": {strings.Repeat("\x00", 1<<20), "PATH:1: line of more than 16384 bytes, ignored\n" +
-			"compare: PATH: no usable result of BenchmarkPeak, Net, Stage or Layer\n"},
+			"compare: PATH: no usable result of BenchmarkPeak, Net, Stage, Layer or Sparse\n"},
 	} {
 		path := file(t, "x.txt", test.text)
 		want := strings.ReplaceAll(test.want, "PATH", path)

@@ -25,6 +25,23 @@ func TestCheckAlgorithm(t *testing.T) {
 	}
 }
 
+// TestSkipsZeros: what skips zeros is a candidate where there are some, and only there.
+func TestSkipsZeros(t *testing.T) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
+		p := kernels.Problem{ConvShape: kernels.ConvShape{In: 64, Out: 64, KH: 3, KW: 3, Stride: 1, Pad: kernels.Pad(1), Groups: 1}, H: 13, W: 13}
+		without := kernels.Candidates(set, p)
+		p.Sparsity, p.RowSparsity = 0.5, 0.5
+		with := kernels.Candidates(set, p)
+		for _, algo := range append(kernels.Algorithms(), kernels.Auto) {
+			want := slices.Contains(with, algo) && !slices.Contains(without, algo)
+			if got := kernels.SkipsZeros(algo); got != want {
+				t.Errorf("%s skips zeros: %v, but it is a candidate without zeros: %v, with: %v",
+					algo, got, slices.Contains(without, algo), slices.Contains(with, algo))
+			}
+		}
+	})
+}
+
 // TestPick calls Pick for many problems, and for what is none. It must return a candidate, and the same one each time,
 // and every algorithm for some problem.
 func TestPick(t *testing.T) {

@@ -29,7 +29,7 @@ var decoders = map[string]func(code []byte) (instruction, error){"amd64": decode
 // instruction. The encodings are written as in Intel's manual. A form for a memory operand only, or
 // for a register only, has mem or reg at its end. All other instructions are refused, among them
 // every 256-bit form of EVEX, which alone can name the registers Y16 to Y31, and every instruction
-// with a mask register.
+// on mask registers but comparisons; AVX512F has those that zero lanes by a mask.
 var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"01 /r", "ADD", ""},
 	{"03 /r", "ADD", ""},
@@ -134,6 +134,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"EVEX.512.0F.W0 5D /r", "VMINPS", "AVX512F"},
 	{"EVEX.512.0F.W0 5E /r", "VDIVPS", "AVX512F"},
 	{"EVEX.512.0F.W0 5F /r", "VMAXPS", "AVX512F"},
+	{"EVEX.512.0F.W0 C2 /r ib", "VCMPPS", "AVX512F"},
 	{"EVEX.512.66.0F.W0 5B /r", "VCVTPS2DQ", "AVX512F"},
 	{"EVEX.512.66.0F.WIG 67 /r", "VPACKUSWB", "AVX512BW"},
 	{"EVEX.512.66.0F.W0 6B /r", "VPACKSSDW", "AVX512BW"},
@@ -328,7 +329,7 @@ func modRMSize(code []byte) (int, error) {
 // arm64asm decodes no form of them that needs more than ASIMD, such as those for half precision.
 var arm64Instructions = strings.Fields(`
 	ADD ADDS B LDR LDRB LDRH LDRSW LDUR LSL LSR MADD MOV MOVK MUL ORR PRFM RET STR SUB SUBS
-	AND DUP EOR FADD FCMEQ FCVTL FCVTL2 FCVTNS FDIV FMAX FMIN FMLA FMLS FMOV FMUL FSQRT FSUB LD1R MOVI SCVTF SHL SMLAL SMLAL2 SQADD SQXTN SQXTN2 SQXTUN SQXTUN2 SXTL SXTL2 TRN1 TRN2 UMAX USHLL UXTL UZP1`)
+	AND DUP EOR FADD FCMEQ FCMGT FCVTL FCVTL2 FCVTNS FDIV FMAX FMIN FMLA FMLS FMOV FMUL FSQRT FSUB LD1R MOVI SCVTF SHL SMLAL SMLAL2 SQADD SQXTN SQXTN2 SQXTUN SQXTUN2 SXTL SXTL2 TRN1 TRN2 UMAX USHLL UXTL UZP1`)
 
 // sdot has the SDOT of 128 bits, which arm64asm does not know: by vector and by element.
 var sdot = []struct{ mask, bits uint32 }{{0xffe0fc00, 0x4e809400}, {0xffc0f400, 0x4f80e000}}

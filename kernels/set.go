@@ -332,6 +332,106 @@ type F32 struct {
 	//	}
 	LRN func(dst, src, squares *float32, pixels, channels, srcPixel, dstPixel, squaresPixel, size int, scale, k float32)
 
+	// Mul is dropout, whose mask is b, and its gradient:
+	//
+	//	for i := range n {
+	//		dst[i] = a[i] * b[i]
+	//	}
+	Mul func(dst, a, b *float32, n int)
+
+	// ReLUGradient is the gradient of the input of a ReLU, whose result is y and its gradient grad. It is 0
+	// where y is NaN:
+	//
+	//	for i := range n {
+	//		dst[i] = 0
+	//		if y[i] > 0 {
+	//			dst[i] = grad[i]
+	//		}
+	//	}
+	ReLUGradient func(dst, y, grad *float32, n int)
+
+	// MaxPoolGradient adds the gradient of the maximum over one window of rows×cols pixels, which is top, to
+	// that of the first pixel that has this value:
+	//
+	//	for c := range channels {
+	//		g := grad[c]
+	//		for i := range rows {
+	//			for j := range cols {
+	//				if src[i*srcRow+j*srcPixel+c] == top[c] {
+	//					dst[i*dstRow+j*dstPixel+c] += g
+	//					g -= g
+	//				}
+	//			}
+	//		}
+	//	}
+	MaxPoolGradient func(dst, src, top, grad *float32, rows, cols, channels, dstRow, dstPixel, srcRow, srcPixel int)
+
+	// MaxPool3x3s2Gradient does that for each of a row of windows of MaxPool3x3s2. In the second and third row of
+	// src, it is the first to write to all pixels but the leftmost:
+	//
+	//	for p := range pixels {
+	//		for c := range channels {
+	//			g := grad[p*gradPixel+c]
+	//			for i := range 3 {
+	//				for j := range 3 {
+	//					part := float32(0)
+	//					if src[i*srcRow+(2*p+j)*srcPixel+c] == top[p*topPixel+c] {
+	//						part = g
+	//						g -= g
+	//					}
+	//					if i > 0 && j > 0 {
+	//						dst[i*dstRow+(2*p+j)*dstPixel+c] = part
+	//					} else {
+	//						dst[i*dstRow+(2*p+j)*dstPixel+c] += part
+	//					}
+	//				}
+	//			}
+	//		}
+	//	}
+	MaxPool3x3s2Gradient func(dst, src, top, grad *float32, pixels, channels, dstRow, dstPixel, srcRow, srcPixel, topPixel, gradPixel int)
+
+	// AvgPoolGradient adds the gradient of a scaled sum over one window of rows×cols pixels to that of its
+	// pixels:
+	//
+	//	for i := range rows {
+	//		for j := range cols {
+	//			for c := range channels {
+	//				dst[i*dstRow+j*dstPixel+c] += float32(grad[c] * scale)
+	//			}
+	//		}
+	//	}
+	AvgPoolGradient func(dst, grad *float32, rows, cols, channels, dstRow, dstPixel int, scale float32)
+
+	// LRNTerms begins the gradient of LRN for a row of pixels, whose squares, size, scale and k are those of
+	// LRN, and makes what LRNGradient needs:
+	//
+	//	for p := range pixels {
+	//		for c := range channels {
+	//			sum := squares[p*squaresPixel+c]
+	//			for j := 1; j < size; j++ {
+	//				sum += squares[p*squaresPixel+c+j]
+	//			}
+	//			d := fma(scale, sum, k)
+	//			dst[p*dstPixel+c] = grad[p*gradPixel+c] / (sqrt(d) * sqrt(sqrt(d)))
+	//			terms[p*squaresPixel+c] = src[p*srcPixel+c] * dst[p*dstPixel+c] / d
+	//		}
+	//	}
+	LRNTerms func(dst, terms, src, grad, squares *float32, pixels, channels, dstPixel, srcPixel, gradPixel, squaresPixel, size int, scale, k float32)
+
+	// LRNGradient completes it. terms has size-1 channels more than src: size of them, from channel c on, are
+	// added up for channel c of src, as LRN adds up squares:
+	//
+	//	for p := range pixels {
+	//		for c := range channels {
+	//			sum := terms[p*termsPixel+c]
+	//			for j := 1; j < size; j++ {
+	//				sum += terms[p*termsPixel+c+j]
+	//			}
+	//			dst[p*dstPixel+c] = fma(-float32(src[p*srcPixel+c]*factor), sum, dst[p*dstPixel+c])
+	//		}
+	//	}
+	LRNGradient func(dst, src, terms *float32, pixels, channels, dstPixel, srcPixel, termsPixel, size int, factor float32)
+
 	// SpaceToDepth makes a row of pixels, each of which is a run of channels from each of runs
 	// rows. Runs may overlap in dst: the order of the writes is that of these loops:
 	//

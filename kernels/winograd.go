@@ -52,25 +52,47 @@ var winogradAlgorithm = algorithm{
 		transforms := tiles * elements * (inputCycles*inVectors + outputCycles*outVectors) / 36
 		return max(products, stream(elements*p.Out*in/p.Groups*Float32.Size(), cache)) + transforms, true
 	},
-	pack: func(set *Set, p Problem, w Weights) (Conv, error) {
-		f, a := set.F32, winogradFor(set, p.ConvShape)
-		transforms := &f.Winograd[a.R]
-		c := newWinograd(&f.BatchMatMul, p, a, winogradKernels[float32, float32, float32]{
-			lanes:        f.Lanes,
-			input:        transforms.Input,
-			spaceToDepth: f.SpaceToDepth,
-			copied:       f.Lanes,
-			// This leaves the rest of the cache to the weights.
-			budget: Level2() * 2 / 3,
-		})
-		packChannels(c.bias, c.blocks, w.Bias)
-		lower := lowerBound(p.ReLU)
-		c.output = func(dst, src *float32, column, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int) {
-			transforms.Output(dst, src, &c.bias[column], tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile, lower)
-		}
-		packKernels(c, w.Values)
-		return c, nil
-	},
+	pack:   packLoaded(newFloatWinograd),
+	loader: newFloatWinograd,
+}
+
+// A floatWinograd is a winogradConv of float32 values.
+type floatWinograd struct {
+	*winogradConv[float32, float32, float32]
+}
+
+func newFloatWinograd(set *Set, p Problem) Loader {
+	f, a := set.F32, winogradFor(set, p.ConvShape)
+	transforms := &f.Winograd[a.R]
+	c := newWinograd(&f.BatchMatMul, p, a, winogradKernels[float32, float32, float32]{
+		lanes:        f.Lanes,
+		input:        transforms.Input,
+		spaceToDepth: f.SpaceToDepth,
+		copied:       f.Lanes,
+		// This leaves the rest of the cache to the weights.
+		budget: Level2() * 2 / 3,
+	})
+	lower := lowerBound(p.ReLU)
+	c.output = func(dst, src *float32, column, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int) {
+		transforms.Output(dst, src, &c.bias[column], tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile, lower)
+	}
+	return floatWinograd{c}
+}
+
+// Load implements Loader.
+func (c floatWinograd) Load(w Weights) error { return c.load(w, false) }
+
+// LoadTransposed implements Loader.
+func (c floatWinograd) LoadTransposed(w Weights) error { return c.load(w, true) }
+
+func (c floatWinograd) load(w Weights, transposed bool) error {
+	o, bias, err := c.problem.order(w, transposed)
+	if err != nil {
+		return err
+	}
+	packChannels(c.bias, c.blocks, bias)
+	packKernels(c.winogradConv, w.Values, o)
+	return nil
 }
 
 // winogradTaps returns the number of taps along a side of a kernel, ⌈KH/Stride⌉ in each phase of the
@@ -150,6 +172,7 @@ type winogradConv[E, T, P number] struct {
 	winogradKernels[E, T, P]
 	products   *winogradProducts[T, P]
 	f          *winograd.Algorithm // F(m, r)
+	g          [][]float64         // its matrix G
 	taps       int                 // of a phase, along a side
 	subkernels []int               // the first tap o of each, along a side
 	k          int                 // terms of a sum: input channels in a group, for all phases and subkernels, and zeros up to whole groups of a product
@@ -160,7 +183,7 @@ func newWinograd[E, T, P number](products *winogradProducts[T, P], p Problem, f 
 	taps := winogradTaps(p.ConvShape)
 	subkernels := subkernels(taps, f.R)
 	k := vectors(p.In/p.Groups*p.Stride*p.Stride*len(subkernels)*len(subkernels), products.Group) * products.Group
-	return &winogradConv[E, T, P]{newPacked[T, P](p, newBlocks(products, p.ConvShape, f.N()*f.N()*k)), kernels, products, f, taps, subkernels, k}
+	return &winogradConv[E, T, P]{newPacked[T, P](p, newBlocks(products, p.ConvShape, f.N()*f.N()*k)), kernels, products, f, f.G.Float(), taps, subkernels, k}
 }
 
 // subkernels returns the first tap of each subkernel of r taps, see winogradConv.
@@ -193,12 +216,12 @@ func (c *winogradConv[E, T, P]) KernelRows() int { return c.taps * c.problem.Str
 // once; integers are exact. A panel has, for each element of a tile, a row per group of input channels,
 // subkernel by subkernel and, in each, phase by phase; a row has a group of weights for each output
 // channel of the block.
-func packKernels[W, E, T, P number](c *winogradConv[E, T, P], weights []W) {
+func packKernels[W, E, T, P number](c *winogradConv[E, T, P], weights []W, o order) {
 	s, side, group := c.problem.ConvShape, c.f.N(), c.products.Group
-	in, taps, r := s.In/s.Groups, s.KH*s.KW, c.f.R
+	in, r := s.In/s.Groups, c.f.R
 	phases, subs := s.Stride*s.Stride, len(c.subkernels)
 	var g [maxTile][maxTile]float64
-	for i, row := range c.f.G.Float() {
+	for i, row := range c.g {
 		copy(g[i][:], row)
 	}
 	for _, b := range c.blocks {
@@ -209,11 +232,11 @@ func packKernels[W, E, T, P number](c *winogradConv[E, T, P], weights []W) {
 			py, px := phase/s.Stride, phase%s.Stride
 			oy, ox := c.subkernels[sub/subs], c.subkernels[sub%subs]
 			for n := range b.width {
-				w := weights[((b.out+n)*in+ch)*taps:][:taps]
+				first := o.at(b.out+n) + ch*o.in
 				var half [maxTile][maxTile]float64 // G·g
 				for y := sub/subs*r - oy; y < r && (oy+y)*s.Stride+py < s.KH; y++ {
 					for x := sub%subs*r - ox; x < r && (ox+x)*s.Stride+px < s.KW; x++ {
-						tap := float64(w[((oy+y)*s.Stride+py)*s.KW+(ox+x)*s.Stride+px])
+						tap := float64(weights[first+(((oy+y)*s.Stride+py)*s.KW+(ox+x)*s.Stride+px)*o.tap])
 						for i := range side {
 							half[i][x] += g[i][y] * tap
 						}

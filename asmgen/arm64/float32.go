@@ -138,6 +138,17 @@ func (f float32s) MaxWith(dst, v vec.V) { f.m.word("fmax", []ref{inout(dst), in(
 
 func (f float32s) MinWith(dst, v vec.V) { f.m.word("fmin", []ref{inout(dst), in(dst), in(v)}) }
 
+func (f float32s) SelectEqual(a, b, v vec.V) vec.V   { return f.selected("fcmeq", a, b, v) }
+func (f float32s) SelectGreater(a, b, v vec.V) vec.V { return f.selected("fcmgt", a, b, v) }
+
+// selected returns v in the lanes where a comparison holds.
+func (f float32s) selected(comparison string, a, b, v vec.V) vec.V {
+	r := f.m.Ctx.XMM()
+	f.m.word(comparison, []ref{out(r), in(a), in(b)})
+	f.m.emit("VAND V{1}.B16, V{0}.B16, V{0}.B16", inout(r), in(v))
+	return r
+}
+
 // ClearNaN clears the lanes that differ from themselves.
 func (f float32s) ClearNaN(v vec.V) {
 	mask := f.m.Ctx.XMM()

@@ -284,8 +284,11 @@ type Float32 interface {
 	SubFrom(dst, v V)
 	MulBy(dst, v V)
 	DivBy(dst, v V)
-	MaxWith(dst, v V)       // dst becomes the greater one; stays where either is NaN, if the machine must choose
-	MinWith(dst, v V)       // neither is NaN
-	ClearNaN(v V)           // lanes that are NaN become 0; not every machine has it
-	SubMulFrom(dst, a, b V) // dst -= a·b, rounded once
+	MaxWith(dst, v V) // dst becomes the greater one; stays where either is NaN, if the machine must choose
+	MinWith(dst, v V) // neither is NaN
+
+	SelectEqual(a, b, v V) V   // v where a == b, and 0 elsewhere, also where either is NaN
+	SelectGreater(a, b, v V) V // v where a > b, and 0 elsewhere, also where either is NaN
+	ClearNaN(v V)              // lanes that are NaN become 0; not every machine has it
+	SubMulFrom(dst, a, b V)    // dst -= a·b, rounded once
 }

@@ -48,6 +48,12 @@ func (o *options) invocations(best kernels.ISA) []invocation {
 		nets = report.DefaultNets
 	}
 	net := netPattern(nets)
+	if o.preset == "sparse" {
+		return []invocation{
+			{"^BenchmarkPeak$", 10 * time.Millisecond, threads[:1]},
+			{"^BenchmarkSparse$/" + net + "/^layer=/^op=/^density=/^pattern=/^algo=/" + isaPattern(best.Float32()), 10 * time.Millisecond, threads[:1]},
+		}
+	}
 	one := "^BenchmarkNet$/" + net + "/^batch=1$"
 	// types matches both types, each on the best instruction set that has kernels of its own for it.
 	types := func(parts, algo string) string {

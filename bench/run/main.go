@@ -4,6 +4,7 @@
 //
 //	go run ./bench/run                   the main job: squeezenet1.0 against alexnet, five to eight minutes on 2 cores
 //	go run ./bench/run -preset full      every network, layer, kernel and instruction set
+//	go run ./bench/run -preset sparse    layers with weights of zero: up to which density it pays to skip them
 //	go run ./bench/run -last             print the comparison of this machine's newest record again
 //	FIREBENCH_MODEL=file.onnx go run ./bench/run    the network in a file, see package bench
 //	go run ./bench/run -profile cpu.pprof    a CPU profile of one network instead, labeled by layer; -type int8: quantized
@@ -76,7 +77,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, build bui
 		fmt.Fprintln(stderr, "usage: run [flags]")
 		flags.PrintDefaults()
 	}
-	flags.StringVar(&o.preset, "preset", "quick", "what to measure: `quick` or full")
+	flags.StringVar(&o.preset, "preset", "quick", "what to measure: `quick`, full or sparse")
 	nets := flags.String("net", "", "networks `A,B,…` to measure; the comparison sets two side by side, of more the default ones or the first\n"+
 		"(default "+strings.Join(report.DefaultNets, ",")+"; all with -preset full; the first of them with -profile)")
 	flags.IntVar(&o.count, "count", 10, "samples")
@@ -149,8 +150,8 @@ func (o *options) check(rest []string, given map[string]bool) error {
 			}
 		}
 	}
-	if o.preset != "quick" && o.preset != "full" {
-		return fmt.Errorf("-preset is %q, expected quick or full", o.preset)
+	if !slices.Contains([]string{"quick", "full", "sparse"}, o.preset) {
+		return fmt.Errorf("-preset is %q, expected quick, full or sparse", o.preset)
 	}
 	if !slices.Contains(samples.Types(), o.typ) {
 		return fmt.Errorf("-type is %q, expected %s", o.typ, strings.Join(samples.Types(), " or "))

@@ -430,7 +430,7 @@ func TestUsage(t *testing.T) {
 		{"-h", 0, "-net"},
 		{"-nonsense", 2, "-nonsense"},
 		{"x", 2, `unexpected argument "x"`},
-		{"-preset fast", 2, `-preset is "fast", expected quick or full`},
+		{"-preset fast", 2, `-preset is "fast", expected quick, full or sparse`},
 		{"-count 0", 2, "-count is 0, expected 1 to 1000"},
 		{"-count 1001", 2, "-count is 1001"},
 		{"-net squeezenet9", 2, `-net: unknown model "squeezenet9", expected one of squeezenet1.0`},
@@ -462,9 +462,9 @@ func TestBusy(t *testing.T) {
 	}
 }
 
-// TestNets: -net chooses the networks of both presets.
+// TestNets: -net chooses the networks of all presets.
 func TestNets(t *testing.T) {
-	for _, preset := range []string{"quick", "full"} {
+	for _, preset := range []string{"quick", "full", "sparse"} {
 		o := options{preset: preset, nets: []string{"squeezenet1.0", "alexnet"}}
 		nets := 0
 		for _, inv := range o.invocations(0) {
@@ -504,6 +504,19 @@ func TestTypes(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nexpected\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestSparse: the preset of layers with zeros measures all that can compute them, on the best instruction set.
+func TestSparse(t *testing.T) {
+	o := options{preset: "sparse", nets: []string{"alexnet"}}
+	var got []string
+	for _, inv := range o.invocations(kernels.AVX512VNNI) {
+		got = append(got, inv.bench)
+	}
+	want := []string{"^BenchmarkPeak$", "^BenchmarkSparse$/^net=(alexnet)$/^layer=/^op=/^density=/^pattern=/^algo=/^isa=avx512$"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, expected %q", got, want)
 	}
 }
 

@@ -34,8 +34,7 @@ var candidatesTable = tableKind{"candidates", func(b *builder) *table {
 		},
 	)
 	t.explainColumns(explainMs, explainInterval, explainGOPS, explainPeak, explainBusy,
-		explanation{"regret %", "regret % is how much slower the algorithm that auto picks is than the fastest candidate, 0 when it is the fastest; " +
-			"of a network, that of the sums over the layers that have several candidates."})
+		explainRegret)
 	return t
 }}
 
@@ -104,8 +103,7 @@ func (b *builder) candidatesOf(net *samples.Network, c samples.Config) []candida
 	}
 	switch {
 	case len(unclear) > 0:
-		b.note("%s: no candidate, or more than one, is marked as the pick of %s: layer %s",
-			b.title(c), net.Name, strings.Join(unclear, ", "))
+		b.noteUnclear(b.title(c), net, unclear)
 	case len(picks) > 0:
 		sum := total(picks, macs)
 		rows = append(rows, candidateRow{
@@ -117,6 +115,11 @@ func (b *builder) candidatesOf(net *samples.Network, c samples.Config) []candida
 		})
 	}
 	return rows
+}
+
+// noteUnclear notes the layers of a network whose pick is not known; title are their configs, in words.
+func (b *builder) noteUnclear(title string, net *samples.Network, layers []string) {
+	b.note("%s: no candidate, or more than one, is marked as the pick of %s: layer %s", title, net.Name, strings.Join(layers, ", "))
 }
 
 // regret returns by how many percent pick is slower than fastest.

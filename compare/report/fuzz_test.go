@@ -22,6 +22,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte("BenchmarkLayer/net=alexnet/layer=conv1/algo=direct/isa=avx512 1 5 ns/op\nBenchmarkLayer/net=alexnet/layer=conv1/type=int8/algo=direct/isa=avx512-vnni 1 4 ns/op 9 mac-%\nBenchmarkPeak/op=mac/isa=avx2 1 5 ns/op 4 GOP/s\n"))
 	f.Add([]byte(header + "# layer net=a layer=b op=relu stage=c out=1x1x1 macs=1 params=1 f32-activations=1 f32-weights=1 int8-activations=1 int8-weights=1\n" +
 		"BenchmarkLayer/net=a/layer=b/algo=direct/isa=avx2 1 5 ns/op\nBenchmarkStage/net=a/stage=c/isa=avx2 1 5 ns/op\n"))
+	f.Add([]byte("BenchmarkSparse/net=alexnet/layer=conv1/density=0.1/pattern=vector/algo=direct/isa=avx2 1 5 ns/op 1 pick\nBenchmarkSparse/net=alexnet/layer=conv1/density=0.1/pattern=vector/algo=rows/isa=avx2 1 4 ns/op 0 pick\n"))
 	f.Add([]byte("l1d:\nBenchmark\x00\n-\n=\n:\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		start := time.Now()

@@ -92,6 +92,7 @@ type rows struct {
 	layers     []layerRow
 	types      []typeRow
 	candidates []candidateRow
+	sparse     []sparseRow
 	notes      []string
 }
 
@@ -114,7 +115,7 @@ func rowsOfNets(t *testing.T, nets []string, texts ...string) *rows {
 	}
 	b := newBuilder(d, nets)
 	b.noteDoubts()
-	r := &rows{networks: b.networks(), stages: b.stages(), layers: b.layers(), types: b.types(), candidates: b.candidates()}
+	r := &rows{networks: b.networks(), stages: b.stages(), layers: b.layers(), types: b.types(), candidates: b.candidates(), sparse: b.sparse()}
 	r.notes = b.notes
 	return r
 }

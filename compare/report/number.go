@@ -55,9 +55,10 @@ func pretty(v any, show func(float64) string) string {
 
 // These are ways to show a number.
 
-func digits3(v float64) string { return fixed(v, decimals(v, 3)) }
-func digits4(v float64) string { return fixed(v, decimals(v, 4)) }
-func percent(v float64) string { return fixed(v, 1) }
+func digits3(v float64) string  { return fixed(v, decimals(v, 3)) }
+func digits4(v float64) string  { return fixed(v, decimals(v, 4)) }
+func shortest(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+func percent(v float64) string  { return fixed(v, 1) }
 
 func scaled(v float64) string {
 	if v == 0 {

@@ -28,6 +28,7 @@ var tables = []tableKind{
 	layersTable,
 	typesTable,
 	candidatesTable,
+	sparseTable,
 	peersTable,
 }
 

@@ -208,5 +208,7 @@ var (
 		"included, to the same peak. Of int8, Winograd's are of 16 bits: where the direct convolution has instructions for 8, they reach half of it at best."}
 	explainNet = explanation{"% net", "% net is the time over that of the network with the same type: as auto runs it if auto picks the layer's algorithm; " +
 		"else, or when that was not measured, with the same algorithm."}
+	explainRegret = explanation{"regret %", "regret % is how much slower the algorithm that auto picks is than the fastest candidate, 0 when it is the fastest; " +
+		"of a network, that of the sums over the layers that have several candidates."}
 	explainOverF32 = explanation{"× f32", "× f32 is the time in float32 over that in int8, the median of the ratios within the samples."}
 )

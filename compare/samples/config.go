@@ -19,6 +19,25 @@ type Config struct {
 	Batch   int    // images per operation
 	Type    string // F32 or Int8, what the network computes with; empty for the machine
 	Algo    string // empty when the name has none, and in a Config that stands for all of them
+	Zeros   Zeros  // of the weights of a layer
+}
+
+// Zeros say which weights of a layer are zero, as names of BenchmarkSparse do. The weights of all other
+// benchmarks are those of the network: Zeros{}.
+type Zeros struct {
+	Pattern string  // Vector or Unstructured
+	Density float64 // the share of the weights that are kept, between 0 and 1
+}
+
+// The patterns of zeros, as pattern= names them.
+const (
+	Vector       = "vector"       // weights of an input are kept or not for many output channels at once
+	Unstructured = "unstructured" // each weight on its own
+)
+
+// Compare orders zeros as the tables list them: the sparsest first.
+func (z Zeros) Compare(y Zeros) int {
+	return cmp.Or(-cmp.Compare(z.Pattern, y.Pattern), cmp.Compare(z.Density, y.Density))
 }
 
 // The types that networks compute with, as type= names them. A name without is one of F32.
@@ -37,6 +56,12 @@ var Direct = kernels.Algorithms()[0]
 // With returns c with that algorithm; with "", it stands for all of them.
 func (c Config) With(algo string) Config {
 	c.Algo = algo
+	return c
+}
+
+// WithZeros returns c with these zeros.
+func (c Config) WithZeros(z Zeros) Config {
+	c.Zeros = z
 	return c
 }
 
@@ -69,6 +94,7 @@ func (c Config) Compare(d Config) int {
 		cmp.Compare(c.Batch, d.Batch),
 		cmp.Compare(c.Type, d.Type), // "f32" < "int8"
 		cmp.Compare(d.ISA, c.ISA),
+		c.Zeros.Compare(d.Zeros),
 	)
 }
 
@@ -137,6 +163,20 @@ func parseConfig(parts [][]byte) (Config, error) {
 		return c, fmt.Errorf("algo= in the name: %q is not a short word", c.Algo)
 	}
 	return c, nil
+}
+
+// parseZeros reads what the parts of a name of BenchmarkSparse say about zeros.
+func parseZeros(parts [][]byte) (Zeros, error) {
+	z := Zeros{Pattern: value(parts, "pattern")}
+	if z.Pattern != Vector && z.Pattern != Unstructured {
+		return z, fmt.Errorf("pattern= in the name: %q, expected %s or %s", z.Pattern, Vector, Unstructured)
+	}
+	s := value(parts, "density")
+	var err error
+	if z.Density, err = strconv.ParseFloat(s, 64); err != nil || !(z.Density > 0 && z.Density < 1) {
+		return z, fmt.Errorf("density= in the name: %q, expected a number between 0 and 1", s)
+	}
+	return z, nil
 }
 
 // value returns the value of "/key=value" among the parts of a benchmark's name.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"firebench/kernels"
 	"firebench/net/files"
 
 	"golang.org/x/perf/benchfmt"
@@ -143,7 +144,7 @@ func (d *Data) Algos(p *Part, c Config) []string {
 }
 
 // ErrNoResults says that a file holds nothing that can be used.
-var ErrNoResults = errors.New("no usable result of BenchmarkPeak, Net, Stage or Layer")
+var ErrNoResults = errors.New("no usable result of BenchmarkPeak, Net, Stage, Layer or Sparse")
 
 // ReadFile adds the results of the named file. It reports on log what it cannot use. It
 // fails when it is no regular file, when it cannot be read to its end, when nothing in it
@@ -242,6 +243,8 @@ func (d *Data) add(res *benchfmt.Result, h *header, warn func(string)) error {
 		k, v, err = d.time(res, parts, Stage, "stage")
 	case "Layer":
 		k, v, err = d.time(res, parts, Layer, "layer")
+	case "Sparse":
+		k, v, err = d.sparseTime(res, parts)
 	default:
 		return nil
 	}
@@ -266,7 +269,7 @@ func (d *Data) add(res *benchfmt.Result, h *header, warn func(string)) error {
 	}
 	if !d.configs[k.Config] {
 		if len(d.configs) == maxConfigs {
-			return fmt.Errorf("more than %d combinations of ISA, threads, batch, type and algorithm", maxConfigs)
+			return fmt.Errorf("more than %d combinations of ISA, threads, batch, type, algorithm and zeros", maxConfigs)
 		}
 		d.configs[k.Config] = true
 	}
@@ -361,6 +364,20 @@ func (d *Data) time(res *benchfmt.Result, parts [][]byte, kind Kind, key string)
 		return Key{}, 0, fmt.Errorf("%v seconds per operation is no measurement, expected %v to %v", sec, minSec, maxSec)
 	}
 	return Key{Part: p, Config: c}, sec, nil
+}
+
+// sparseTime reads the time of a layer with weights of zero. Only of algorithms that this version has is it
+// known whether they profit from them.
+func (d *Data) sparseTime(res *benchfmt.Result, parts [][]byte) (Key, float64, error) {
+	k, v, err := d.time(res, parts, Layer, "layer")
+	if err != nil {
+		return Key{}, 0, err
+	}
+	if !slices.Contains(kernels.Algorithms(), k.Algo) {
+		return Key{}, 0, fmt.Errorf("algo= in the name: %q, expected one of %s", k.Algo, strings.Join(kernels.Algorithms(), ", "))
+	}
+	k.Zeros, err = parseZeros(parts)
+	return k, v, err
 }
 
 // doubt says why res, with that key and value, may not belong to the other samples of c;

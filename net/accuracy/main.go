@@ -7,7 +7,8 @@
 // IMAGES are JPEG, PNG or GIF files, and folders, of which it takes all pictures, also those of
 // folders in them. The true class of a picture stands in its name or in that of its folder: the
 // number of a WordNet synset, as in n02088238_basset.JPEG or n02088238/1.jpg, or the class's
-// label, as in basset/1.jpg. See [evaluate.Label].
+// label, as in basset/1.jpg. Where the model's file names its classes, the folder has the class's name. See
+// [evaluate.Labels].
 //
 //	-model NAME      the network (squeezenet1.0), or FILE.onnx: that of a file, which has weights
 //	-weights FILE    its weights; without, those of the model's file, else they are random and the
@@ -40,7 +41,8 @@
 // most probable one, and among the five most probable ones. Other rows than the first, which is
 // float32 unless the file is quantized, also have the share of the pictures whose most probable class
 // is that of the first, and the largest difference from a logit of it. Shares have 95 % intervals, Wilson's. Pictures
-// without a label do not count for the first two; none has one if the classes are not ImageNet's 1000.
+// without a label do not count for the first two; none has one if the model
+// does not name its classes, and they are not ImageNet's 1000.
 //
 // The speed, with a 95 % interval of its median, is that of the network alone; but the next
 // pictures are read on other processors meanwhile, and networks that take turns empty each other's

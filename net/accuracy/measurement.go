@@ -12,7 +12,6 @@ import (
 	"firebench/net/evaluate"
 	"firebench/net/files"
 	"firebench/net/graph"
-	"firebench/net/preprocess"
 )
 
 // A measurement is what the command does, and what came of it.
@@ -81,14 +80,11 @@ func (m *measurement) run(ctx context.Context) (err error) {
 	}
 	m.Warn(m.stderr, name, "the accuracy")
 
-	labelled := plans[0].Output().C == len(preprocess.Classes())
+	labelOf := evaluate.Labels(plans[0].Model(), plans[0].Output().C)
 	i := 0
 	load := func(v kernels.View, i int) error { return cli.ReadPicture(p, v, paths[i]) }
 	for v, err := range cli.Ahead(ctx, plans[0].Model().Input, len(paths), load) {
-		path, label := paths[i], evaluate.Unknown
-		if labelled {
-			label = evaluate.Label(path)
-		}
+		path, label := paths[i], labelOf(paths[i])
 		i++
 		if err == nil {
 			if err = e.Add(v, label); err != nil {

@@ -27,7 +27,7 @@ type classifier struct {
 	preprocessor   *preprocess.Preprocessor // nil if no INPUT is a picture
 	plan           *graph.Plan
 	out            *files.Pending     // for the logits, or nil
-	classes        []preprocess.Class // nil if the network's are not ImageNet's
+	classes        []preprocess.Class // nil if they have no names
 	printed        bool               // a result
 }
 
@@ -54,14 +54,27 @@ func (c *classifier) open(ctx context.Context) (err error) {
 	if c.plan, err = c.Compile(w, calibration); err != nil {
 		return err
 	}
-	// Other networks have classes of their own, which have no names here.
-	if classes := preprocess.Classes(); len(classes) == c.plan.Output().C {
-		c.classes = classes
-	}
+	c.classes = classesOf(c.plan.Model(), c.plan.Output().C)
 	if slices.ContainsFunc(c.inputs, isPicture) {
 		c.preprocessor, err = c.Preprocessor(c.plan.Model())
 	}
 	return err
+}
+
+// classesOf returns the classes of a classifier with so many: those that the model names or, where it names
+// none, ImageNet's if there are as many.
+func classesOf(m *graph.Model, n int) []preprocess.Class {
+	if len(m.Classes) > 0 {
+		classes := make([]preprocess.Class, len(m.Classes))
+		for i, name := range m.Classes {
+			classes[i].Label = name
+		}
+		return classes
+	}
+	if classes := preprocess.Classes(); len(classes) == n {
+		return classes
+	}
+	return nil
 }
 
 func (c *classifier) close() {
@@ -108,8 +121,8 @@ type result struct {
 
 type guess struct {
 	Class int     `json:"class"`
-	WNID  string  `json:"wnid"` // "", as Label, if the network's classes are not ImageNet's
-	Label string  `json:"label"`
+	WNID  string  `json:"wnid"`  // "" if the network's classes are not ImageNet's
+	Label string  `json:"label"` // "" if they have no names
 	Prob  float32 `json:"prob"`
 }
 
@@ -193,7 +206,7 @@ func (c *classifier) print(r result) error {
 			fmt.Fprintf(&b, "%s\n", rounded)
 		}
 		for _, g := range r.Top {
-			class := g.WNID + "  " + g.Label
+			class := strings.TrimSpace(g.WNID + "  " + g.Label)
 			if c.classes == nil {
 				class = fmt.Sprint("class ", g.Class)
 			}

@@ -37,8 +37,8 @@
 //
 // A file that this suite has not written does not say how a picture becomes its input, and needs
 // -preprocessor: what it was trained with. The wrong one gives wrong answers without a word. A network
-// that ends in scores gets a softmax. Classes have names if there are 1000 of them, ImageNet's; else
-// they are numbers.
+// that ends in scores gets a softmax. Classes have the names that the model's file gives them, or
+// ImageNet's if there are 1000 of them; else they are numbers.
 //
 // The time is that of the network alone, without reading and resizing the picture. Of
 // several INPUTs, the next are read on other processors while the network runs, which slows

@@ -106,6 +106,18 @@ func TestModelFile(t *testing.T) {
 		t.Errorf("status %d, output %q, standard error %q", status, stdout, stderr)
 	}
 
+	// The model may name its classes.
+	named := *m
+	named.Classes = []string{"a", "b", "c", "d", "e", "f", "g"}
+	file := writeModel(t, filepath.Join(dir, "named.onnx"), &named, weights.Random(1))
+	if r, _ := run1(t, "-model", file, "-preprocessor", "caffe-bgr-224", "-top", "1", photo); r.Top[0].Label != named.Classes[r.Top[0].Class] {
+		t.Errorf("%+v, want the name of the class", r.Top[0])
+	}
+	_, text, _ := command("-model", file, "-preprocessor", "caffe-bgr-224", "-top", "1", photo)
+	if line := strings.Split(text, "\n")[1]; !slices.Contains(named.Classes, line[len(line)-1:]) || !strings.Contains(line, " %  ") {
+		t.Errorf("%q, want the name of a class at the end", line)
+	}
+
 	// A tensor needs no preprocessor.
 	input := tensor.New(1, 3, 224, 224)
 	for i := range input.Data {

@@ -30,7 +30,7 @@ func TestUsage(t *testing.T) {
 		{fmt.Sprintf("-threads %d a.jpg", 4*runtime.NumCPU()+1), fmt.Sprintf("expected 0 to %d, 4 per processor", 4*runtime.NumCPU())},
 		{"-threads 1000000000 a.jpg", "-threads 1000000000"},
 		{"-model vgg16 a.jpg", `unknown model "vgg16", expected one of squeezenet1.0`},
-		{"-model vgg16 a.jpg", "alexnet-owt, or a FILE.onnx"},
+		{"-model vgg16 a.jpg", "squeezenet-cifar, or a FILE.onnx"},
 		{"-preprocessor bgr a.jpg", `unknown preprocessor "bgr", expected one of caffe-bgr-227, caffe-bgr-224, torchvision-rgb-224`},
 		{"-isa mmx a.jpg", `unknown instruction set "mmx"`},
 		{"-algo fft a.jpg", kernels.CheckAlgorithm("fft").Error()},

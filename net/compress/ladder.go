@@ -109,17 +109,9 @@ func nonzeros(values []float32) int {
 
 // fileSize returns the size of a network's file.
 func fileSize(f *format, m *graph.Model, w graph.Weights) (int64, error) {
-	var n counter
+	var n files.Counter
 	err := f.write(&n, m, w)
 	return int64(n), err
-}
-
-// A counter counts bytes.
-type counter int64
-
-func (c *counter) Write(b []byte) (int, error) {
-	*c += counter(len(b))
-	return len(b), nil
 }
 
 // executed returns the multiply-adds that the kernels execute.
@@ -253,14 +245,11 @@ func (l *ladder) evaluate(ctx context.Context, p *preprocess.Preprocessor, paths
 	if err != nil {
 		return 0, err
 	}
-	labelled := plans[0].Output().C == len(preprocess.Classes())
+	labelOf := evaluate.Labels(plans[0].Model(), plans[0].Output().C)
 	i := 0
 	load := func(v kernels.View, i int) error { return cli.ReadPicture(p, v, paths[i]) }
 	for v, err := range cli.Ahead(ctx, plans[0].Model().Input, len(paths), load) {
-		path, label := paths[i], evaluate.Unknown
-		if labelled {
-			label = evaluate.Label(path)
-		}
+		path, label := paths[i], labelOf(paths[i])
 		i++
 		if err == nil {
 			if err = e.Add(v, label); err != nil {

@@ -3,6 +3,8 @@ package evaluate
 import (
 	"path/filepath"
 	"testing"
+
+	"firebench/net/graph"
 )
 
 func TestLabel(t *testing.T) {
@@ -51,5 +53,24 @@ func TestLabelHere(t *testing.T) {
 	t.Chdir(dir)
 	if got := Label("1.jpg"); got != 161 {
 		t.Errorf("label %d, want 161", got)
+	}
+}
+
+// TestLabels: a model's own names of classes are what folders have, and nothing else is.
+func TestLabels(t *testing.T) {
+	m := &graph.Model{Classes: []string{"Daisy", "sun_flower", "rose", "Rose"}}
+	for path, want := range map[string]int{
+		"daisy/1.jpg": 0, "sun flower/n02088238.jpg": 1, "rose/1.jpg": Unknown, "tulip/1.jpg": Unknown, "n02088238/1.jpg": Unknown,
+	} {
+		if got := Labels(m, 4)(filepath.FromSlash(path)); got != want {
+			t.Errorf("Labels(%q) = %d, want %d", path, got, want)
+		}
+	}
+	unnamed := &graph.Model{}
+	if got := Labels(unnamed, 1000)("daisy/1.jpg"); got != 985 {
+		t.Errorf("of 1000 classes without names, daisy is %d, want 985", got)
+	}
+	if got := Labels(unnamed, 5)("daisy/1.jpg"); got != Unknown {
+		t.Errorf("of 5 classes without names, daisy is %d", got)
 	}
 }

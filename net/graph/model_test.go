@@ -39,6 +39,7 @@ func TestInferErrors(t *testing.T) {
 		{"dead node", small(image, node("a", relu), node("b", relu, "input")), "node a: nothing reads its result"},
 		{"unknown head", &graph.Model{Name: "small", Input: image, Head: "fc", Nodes: []graph.Node{node("a", relu)}}, "head: there is no node fc"},
 		{"input as head", &graph.Model{Name: "small", Input: image, Head: "input", Nodes: []graph.Node{node("a", relu)}}, "head: there is no node input"},
+		{"classes", &graph.Model{Name: "small", Input: image, Classes: []string{"x"}, Nodes: []graph.Node{node("a", conv)}}, "1 classes and an output of 9×11×4"},
 		{"groups", small(image, node("a", conv), node("b", layer.Conv{Out: 4, Kernel: 1, Groups: 3})), "node b: conv1x1: convolution: 3 groups"},
 		{"channel mismatch", small(image, node("a", conv), node("b", layer.Add{}, "a", "input")), "node b: add: inputs 9×11×4 and 9×11×3 differ"},
 		{"size mismatch", small(image, node("a", layer.MaxPool{Kernel: 2}), node("b", layer.Concat{}, "a", "input")), "node b: concat: inputs 8×10×3 and 9×11×3 differ"},
@@ -134,8 +135,8 @@ func TestInfer(t *testing.T) {
 	}
 	a := layer.Shape{H: 9, W: 11, C: 4}
 	want := []graph.Info{
-		{Name: "a", Layer: conv, In: []layer.Shape{image}, Out: a, Stage: "stem", Cost: conv.Cost([]layer.Shape{image})},
-		{Name: "b", Layer: layer.Concat{}, In: []layer.Shape{a, image}, Out: layer.Shape{H: 9, W: 11, C: 7}, Stage: "9x11", Cost: layer.Concat{}.Cost([]layer.Shape{a, image})},
+		{Name: "a", Layer: conv, In: []layer.Shape{image}, Out: a, Stage: "stem", Pass: layer.Forward, Cost: conv.Cost([]layer.Shape{image})},
+		{Name: "b", Layer: layer.Concat{}, In: []layer.Shape{a, image}, Out: layer.Shape{H: 9, W: 11, C: 7}, Stage: "9x11", Pass: layer.Forward, Cost: layer.Concat{}.Cost([]layer.Shape{a, image})},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("Infer() =\n%+v, want\n%+v", got, want)

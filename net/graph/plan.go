@@ -35,6 +35,7 @@ type Plan struct {
 	steps          []Step
 	labels         []context.Context // by step, for profiles
 	work           []work            // what Run does
+	loads          []*load           // what Load does
 
 	mu      sync.Mutex // held while running
 	closed  bool
@@ -45,6 +46,7 @@ type Plan struct {
 // it, a dropout, and a concatenation whose inputs are all produced in its result are no steps.
 type Step struct {
 	Name, Op, Stage string
+	Pass            layer.Pass
 	Out             layer.Shape  // of one image
 	Cost            kernels.Cost // of all images of the batch
 

@@ -32,6 +32,7 @@ func (adapted) Adapt(m *Model) (*Model, error) { return m, nil }
 // are values that nothing changes.
 func (m *Model) Clone() *Model {
 	c := *m
+	c.Classes = slices.Clone(m.Classes)
 	c.Outputs = slices.Clone(m.Outputs)
 	c.Nodes = slices.Clone(m.Nodes)
 	for i := range c.Nodes {

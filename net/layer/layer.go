@@ -74,6 +74,7 @@ type Layer interface {
 // A Binding is the memory and the machinery that a layer's tasks work with.
 type Binding struct {
 	Set     *kernels.Set
+	Algo    string         // that the caller of Compile wants, see kernels.Algorithms
 	Threads int            // that share the tasks
 	Conv    kernels.Conv   // the packed weights of a Weighted layer, with ReLU
 	ReLU    bool           // apply max(x, 0) to the result; set for a Fuser only

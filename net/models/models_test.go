@@ -221,12 +221,19 @@ func TestLookup(t *testing.T) {
 			t.Errorf("Lookup(%s) = %v, %v", f.name, m, err)
 		}
 	}
+	const small = "squeezenet-cifar-pools2,4-simple"
+	if m, err := models.Lookup(small); err != nil || m.Name != small {
+		t.Errorf("Lookup(%s) = %v, %v", small, m, err)
+	}
+	if m, err := models.Lookup("squeezenet-cifar-pools0"); err == nil {
+		t.Errorf("Lookup of pools behind layer 0 = %v", m)
+	}
 	_, err := models.Lookup("resnet50")
 	var names []string
 	for _, f := range facts {
 		names = append(names, f.name)
 	}
-	want := `unknown model "resnet50", expected one of ` + strings.Join(names, ", ")
+	want := `unknown model "resnet50", expected one of ` + strings.Join(append(names, "squeezenet-cifar"), ", ")
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}

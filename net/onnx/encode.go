@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -112,7 +113,14 @@ func (e *exporter) tail() (m message) {
 	var version message
 	version.number(opsetVersion, opset)
 	m.message(modelOpset, version)
-	for _, pair := range [][2]string{{keyModel, e.model.Name}, {keyPreprocessor, e.model.Preprocessor}, {keyHead, e.model.Head}} {
+	classes := ""
+	if len(e.model.Classes) > 0 {
+		text, _ := json.Marshal(e.model.Classes) // of strings, which it always can
+		classes = string(text)
+	}
+	for _, pair := range [][2]string{
+		{keyModel, e.model.Name}, {keyPreprocessor, e.model.Preprocessor}, {keyHead, e.model.Head}, {keyClasses, classes},
+	} {
 		if pair[1] != "" {
 			var entry message
 			entry.text(entryKey, pair[0])

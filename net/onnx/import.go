@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -101,6 +102,11 @@ func (im *importer) run() error {
 		name = encodeName(strings.TrimSuffix(filepath.Base(im.path), ".onnx"))
 	}
 	im.model.Name = name
+	if classes := im.metadata[keyClasses]; classes != "" {
+		if err := json.Unmarshal([]byte(classes), &im.model.Classes); err != nil {
+			return fmt.Errorf("metadata %s: expected an array of strings in JSON: %w", keyClasses, err)
+		}
+	}
 	if im.opset < minOpset || im.opset > maxOpset {
 		return fmt.Errorf("opset %d, expected %d to %d", im.opset, minOpset, maxOpset)
 	}

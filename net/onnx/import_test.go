@@ -247,9 +247,17 @@ func TestMetadata(t *testing.T) {
 	if want := (layer.Shape{H: 2, W: 5, C: 3}); m.Name != "net" || m.Preprocessor != "" || m.Head != "" || m.Input != want {
 		t.Errorf("%+v", m)
 	}
-	b.metadata = map[string]string{keyModel: "name", keyPreprocessor: "p", keyHead: "y"}
-	if m, _ := b.open(t); m.Name != "name" || m.Preprocessor != "p" || m.Head != "y" {
+	b.metadata = map[string]string{keyModel: "name", keyPreprocessor: "p", keyHead: "y", keyClasses: `["a","b","c"]`}
+	if m, _ := b.open(t); m.Name != "name" || m.Preprocessor != "p" || m.Head != "y" || !slices.Equal(m.Classes, []string{"a", "b", "c"}) {
 		t.Errorf("%+v", m)
+	}
+	b.metadata = map[string]string{keyClasses: `{"a":1}`}
+	if _, _, err := Open(b.write(t)); err == nil || !strings.Contains(err.Error(), "metadata firebench.classes: expected an array of strings") {
+		t.Errorf("classes that are no array: %v", err)
+	}
+	b.metadata = map[string]string{keyClasses: `["a"]`}
+	if _, _, err := Open(b.write(t)); err == nil || !strings.Contains(err.Error(), "1 classes and an output of 2×5×3") {
+		t.Errorf("one class of three channels: %v", err)
 	}
 	b.metadata = map[string]string{keyHead: "neck"}
 	if m, _ := b.open(t); m.Head != "" {

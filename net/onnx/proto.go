@@ -83,6 +83,7 @@ const (
 	keyModel        = "firebench.model"
 	keyPreprocessor = "firebench.preprocessor"
 	keyHead         = "firebench.head"
+	keyClasses      = "firebench.classes" // an array in JSON
 )
 
 // A message is an encoded message in the making.

@@ -12,8 +12,8 @@ import (
 // bytes.
 //
 // The results of a model that ends in softmax are logits and prob; those in Model.Outputs, or the last
-// node's, have the nodes' names. The file's metadata have the model's name, its preprocessor and its
-// head.
+// node's, have the nodes' names. The file's metadata have the model's name, its preprocessor, its
+// head and the names of its classes.
 //
 // Quantized values are uint8 tensors, and what computes with them stands between DequantizeLinear and
 // QuantizeLinear (QDQ). Weights are the int8, and biases the int32 numbers that the kernels compute

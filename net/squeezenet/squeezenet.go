@@ -5,6 +5,7 @@ package squeezenet
 
 import (
 	"fmt"
+	"slices"
 
 	"firebench/kernels"
 	"firebench/net/graph"
@@ -22,17 +23,18 @@ type version struct {
 	name   string
 	side   int // of the input
 	conv1  layer.Conv
-	pools  [3]int // the numbers of the layers that a max pool follows
-	bypass bypass
+	pools  []int // the numbers of the layers that a max pool follows
+	bypass Bypass
 }
 
-// A bypass says which fire modules have their input added to their output.
-type bypass int
+// A Bypass says which fire modules have their input added to their output.
+type Bypass int
 
+// The kinds of bypass.
 const (
-	noBypass      bypass = iota
-	simpleBypass         // those whose input and output have the same number of channels
-	complexBypass        // all, in the other modules after a 1×1 convolution of the input
+	NoBypass      Bypass = iota
+	SimpleBypass         // of those whose input and output have the same number of channels
+	ComplexBypass        // of all, in the other modules after a 1×1 convolution of the input
 )
 
 // Models returns all versions, v1.0 without bypass first. The tables have no padding in
@@ -44,10 +46,10 @@ func Models() []*graph.Model {
 		v11 = layer.Conv{Out: 64, Kernel: 3, Stride: 2}
 	)
 	return []*graph.Model{
-		version{"squeezenet1.0", 227, v10, [3]int{1, 4, 8}, noBypass}.model(),
-		version{"squeezenet1.0-simple", 227, v10, [3]int{1, 4, 8}, simpleBypass}.model(),
-		version{"squeezenet1.0-complex", 227, v10, [3]int{1, 4, 8}, complexBypass}.model(),
-		version{"squeezenet1.1", 224, v11, [3]int{1, 3, 5}, noBypass}.model(),
+		version{"squeezenet1.0", 227, v10, []int{1, 4, 8}, NoBypass}.model(),
+		version{"squeezenet1.0-simple", 227, v10, []int{1, 4, 8}, SimpleBypass}.model(),
+		version{"squeezenet1.0-complex", 227, v10, []int{1, 4, 8}, ComplexBypass}.model(),
+		version{"squeezenet1.1", 224, v11, []int{1, 3, 5}, NoBypass}.model(),
 	}
 }
 
@@ -56,13 +58,10 @@ func (v version) model() *graph.Model {
 	t.conv("conv1", v.conv1)
 	t.pool(v.pools, 1)
 	for i, f := range fires {
-		t.fire(i+2, f.squeeze, f.expand, v.bypass)
+		t.fire(i+2, f.squeeze, f.expand, f.expand, v.bypass)
 		t.pool(v.pools, i+2)
 	}
-	t.add("drop9", layer.Dropout{Rate: 0.5})
-	t.conv("conv10", layer.Conv{Out: 1000, Kernel: 1})
-	t.add("pool10", layer.GlobalAvgPool{})
-	t.add("prob", layer.Softmax{})
+	t.head(1000)
 	return &graph.Model{
 		Name:         v.name,
 		Input:        layer.Shape{H: v.side, W: v.side, C: 3},
@@ -70,6 +69,14 @@ func (v version) model() *graph.Model {
 		Head:         "conv10",
 		Nodes:        t.nodes,
 	}
+}
+
+// head appends the classifier.
+func (t *table) head(classes int) {
+	t.add("drop9", layer.Dropout{Rate: 0.5})
+	t.conv("conv10", layer.Conv{Out: classes, Kernel: 1})
+	t.add("pool10", layer.GlobalAvgPool{})
+	t.add("prob", layer.Softmax{})
 }
 
 // A table is a list of nodes in the making.
@@ -93,28 +100,26 @@ func (t *table) conv(name string, c layer.Conv, inputs ...string) string {
 }
 
 // pool appends a max pool if one follows layer i.
-func (t *table) pool(after [3]int, i int) {
-	for _, a := range after {
-		if a == i {
-			t.add(fmt.Sprintf("pool%d", i), layer.MaxPool{Kernel: 3, Stride: 2, Ceil: true})
-		}
+func (t *table) pool(after []int, i int) {
+	if slices.Contains(after, i) {
+		t.add(fmt.Sprintf("pool%d", i), layer.MaxPool{Kernel: 3, Stride: 2, Ceil: true})
 	}
 }
 
-// fire appends fire module i: a 1×1 convolution to s channels, then a 1×1 and a 3×3 convolution
-// of its result, side by side, to e channels each.
-func (t *table) fire(i, s, e int, b bypass) {
+// fire appends fire module i: a 1×1 convolution to s channels, then a 1×1 convolution of its result to e1
+// channels and, side by side, a 3×3 convolution to e3.
+func (t *table) fire(i, s, e1, e3 int, b Bypass) {
 	name := fmt.Sprintf("fire%d", i)
 	in, channels := t.nodes[len(t.nodes)-1].Name, t.channels
 
 	squeeze := t.conv(name+".squeeze1x1", layer.Conv{Out: s, Kernel: 1})
-	e1 := t.conv(name+".expand1x1", layer.Conv{Out: e, Kernel: 1}, squeeze)
-	e3 := t.conv(name+".expand3x3", layer.Conv{Out: e, Kernel: 3, Pad: kernels.Pad(1)}, squeeze)
-	out := t.add(name+".concat", layer.Concat{}, e1, e3)
-	t.channels = 2 * e
+	out1 := t.conv(name+".expand1x1", layer.Conv{Out: e1, Kernel: 1}, squeeze)
+	out3 := t.conv(name+".expand3x3", layer.Conv{Out: e3, Kernel: 3, Pad: kernels.Pad(1)}, squeeze)
+	out := t.add(name+".concat", layer.Concat{}, out1, out3)
+	t.channels = e1 + e3
 
 	same := channels == t.channels
-	if b == noBypass || b == simpleBypass && !same {
+	if b == NoBypass || b == SimpleBypass && !same {
 		return
 	}
 	if !same {
