@@ -156,8 +156,15 @@ func newWeightSums(set *Set, s ConvShape, dst, src, grad View) (*weightSums, err
 func (t *weightSums) useScratch(threads, n int) {
 	t.scratch.need = max(n, outputRows*outputRows*t.shape.KH*t.shape.KW) * Float32.Size()
 	t.scratch.buffers = make([][]byte, max(threads, 1))
-	t.scratch.needCommon = (t.slices + 1) * t.sliceSize * Float32.Size()
+	slices := t.slices
+	if t.hasBorder() {
+		slices++
+	}
+	t.scratch.needCommon = slices * t.sliceSize * Float32.Size()
 }
+
+// hasBorder reports whether some gradients belong to no window, but to the border that padding adds.
+func (t *weightSums) hasBorder() bool { return t.border.H > t.grad.H || t.border.W > t.grad.W }
 
 // sums returns the memory of the sums of a slice. Behind that of the last one is that of the border.
 func (t *weightSums) sums(slice int) []float32 {
@@ -432,7 +439,7 @@ func (t *weightReduction) Chunk(worker, i int) {
 	b, out := &t.blocks[i], Pixel[float32](t.dst, 0, 0, 0)
 	slices := t.slices
 	t.addSlices(b.weights, b.rows*b.tile, slices)
-	if t.border.H > t.grad.H || t.border.W > t.grad.W {
+	if t.hasBorder() {
 		t.sumBorder(b)
 		slices++
 	}
