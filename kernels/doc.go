@@ -56,6 +56,9 @@
 // then such a chain, over the weights' integers or float16 values, which starts at 0; one multiply-add
 // more multiplies it by the channel's scale and adds the bias. A batch of images gives the bits of each alone.
 //
+// The gradient of a convolution's weights is a sum over all pixels of a batch, in slices whose number depends on the problem
+// alone: see [BindWeightGradient].
+//
 // Quantized values are exact: their sums are integers, and each result is rounded once, half to even.
 // All instruction sets and all algorithms give the same bits.
 //

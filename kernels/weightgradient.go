@@ -16,12 +16,18 @@ import (
 //
 // where g is o's group, and then that of the biases, Σ grad[n][y][x][o]. All are float32.
 //
-// The pixels (n, y, x) are divided into slices, by their order; how many there are depends on s and on the
+// algo names the algorithm, direct or winograd; PickWeightGradient chooses one if algo is Auto, or another name, or cannot compute
+// this gradient.
+//
+// The direct algorithm divides the pixels (n, y, x) into slices, by their order; how many there are depends on s and on the
 // number and size of the images alone. In a slice, each sum is one chain of fused multiply-adds that
 // starts at 0, or of additions for a bias. The sums of slices are added in pairs, then those sums, and so on. The bits
 // therefore do not depend on the tile, the thread count or the instruction set; the scalar kernels round
 // each product, too. The border that the padding adds to the output of a 1×1 convolution is a last
 // slice, which changes only the biases.
+//
+// Winograd's algorithm is for 3×3 kernels with stride 1 and without groups. Its slices are rows of tiles, and its chains run over tiles: the bits are
+// the same as well on all instruction sets but the scalar one. Errors are larger than the direct algorithm's, as those of such a convolution are.
 //
 // The tasks must run one after the other, and nothing that shares their scratch memory may run between them.
 func BindWeightGradient(set *Set, algo string, s ConvShape, dst, src, grad View, threads int) ([]workers.Task, error) {
@@ -159,8 +165,15 @@ func newWeightSums(set *Set, s ConvShape, dst, src, grad View) (*weightSums, err
 func (t *weightSums) useScratch(threads, n int) {
 	t.scratch.need = max(n, outputRows*outputRows*t.shape.KH*t.shape.KW) * Float32.Size()
 	t.scratch.buffers = make([][]byte, max(threads, 1))
-	t.scratch.needCommon = (t.slices + 1) * t.sliceSize * Float32.Size()
+	slices := t.slices
+	if t.hasBorder() {
+		slices++
+	}
+	t.scratch.needCommon = slices * t.sliceSize * Float32.Size()
 }
+
+// hasBorder reports whether some gradients belong to no window, but to the border that padding adds.
+func (t *weightSums) hasBorder() bool { return t.border.H > t.grad.H || t.border.W > t.grad.W }
 
 // sums returns the memory of the sums of a slice. Behind that of the last one is that of the border.
 func (t *weightSums) sums(slice int) []float32 {
@@ -353,8 +366,8 @@ type upcoming struct {
 	done, count int // regions
 }
 
-// maxRegions is how many columns of gradients are prefetched, and the inputs.
-const maxRegions = 9
+// maxRegions is how many regions are prefetched: the inputs, and most columns of gradients.
+const maxRegions = 17
 
 // A region is numbers that tiles prefetch, as many at a time as four vectors have, step apart.
 type region struct {
@@ -395,8 +408,13 @@ func (t *directGradient) upcoming(u *upcoming, blocks []block, p, next patch) {
 		return
 	}
 	column, pixels := 4*t.f32.Lanes, next.end-next.first
+	at, d := t.source(next), &t.dims
+	if s := t.shape; next.n == p.n && s.KH > s.Stride {
+		at += (s.KH - s.Stride) * t.src.Row // what lies above has been read already
+	}
+	u.add(region{t.inputs[at:], column, vectors((next.images-1)*d[0].src+(next.rows-1)*d[1].src+next.cols*d[2].src, column)})
 	from, to := &blocks[0], &blocks[len(blocks)-1]
-	width, pixel := to.out+to.width-from.out, t.dims[2].grad
+	width, pixel := to.out+to.width-from.out, d[2].grad
 	grad := t.gradients[t.gradient(next)+from.out:]
 	if width == pixel {
 		u.add(region{grad, column, vectors(pixels*pixel, column)})
@@ -405,12 +423,6 @@ func (t *directGradient) upcoming(u *upcoming, blocks []block, p, next patch) {
 			u.add(region{grad[c:], pixel, pixels})
 		}
 	}
-	at := t.source(next)
-	if s := t.shape; next.n == p.n && s.KH > s.Stride {
-		at += (s.KH - s.Stride) * t.src.Row // what lies above has been read already
-	}
-	d := &t.dims
-	u.add(region{t.inputs[at:], column, vectors((next.images-1)*d[0].src+(next.rows-1)*d[1].src+next.cols*d[2].src, column)})
 }
 
 // source returns the index of the first input of the window of a patch's first pixel.
@@ -436,7 +448,7 @@ func (t *weightReduction) Chunk(worker, i int) {
 	b, out := &t.blocks[i], Pixel[float32](t.dst, 0, 0, 0)
 	slices := t.slices
 	t.addSlices(b.weights, b.rows*b.tile, slices)
-	if t.border.H > t.grad.H || t.border.W > t.grad.W {
+	if t.hasBorder() {
 		t.sumBorder(b)
 		slices++
 	}

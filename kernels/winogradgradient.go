@@ -196,13 +196,14 @@ func (t *winogradGradient) upcoming(u *upcoming, blocks []block, row, n int) {
 	}
 	column, rows := 4*t.f32.Lanes, n*gradientTile
 	image, y := row/t.rows, row%t.rows*gradientTile
+	above := 0
+	if y > 0 {
+		above = 2 // rows have been read already
+	}
+	u.add(region{t.inputs[t.src.Index(image, y+above, 0, 0):], column, vectors(rows*t.src.Row, column)})
 	for c, to := blocks[0].out, &blocks[len(blocks)-1]; c < to.out+to.width; c += column {
 		u.add(region{t.gradients[t.grad.Index(image, y, 0, c):], t.grad.Pixel, rows * t.grad.Row / t.grad.Pixel})
 	}
-	if y > 0 {
-		y += 2 // what lies above has been read already
-	}
-	u.add(region{t.inputs[t.src.Index(image, y, 0, 0):], column, vectors(rows*t.src.Row, column)})
 }
 
 // multiply adds the products of all elements, sums over tiles, to the sums of a block. These start at 0 if the tiles are
@@ -210,6 +211,7 @@ func (t *winogradGradient) upcoming(u *upcoming, blocks []block, row, n int) {
 func (t *winogradGradient) multiply(sums, in, grad []float32, b *block, tiles int, first bool, next *upcoming) {
 	tile, inputs := t.f32.WeightGradient.of(b), t.shape.In
 	height, taller, shorter := tile.split(inputs)
+	times := t.f32.prefetches(tiles)
 	for e := range gradientElements {
 		sums, in, grad := sums[e*t.sumMatrix:], in[e*t.inMatrix:], grad[e*t.gradMatrix:]
 		for _, part := range [2]struct{ height, count int }{{height + 1, taller}, {height, shorter}} {
@@ -218,7 +220,7 @@ func (t *winogradGradient) multiply(sums, in, grad []float32, b *block, tiles in
 				if first {
 					start, startTile = &t.zeros[0], 0
 				}
-				n, prefetch, prefetchStep := next.take(left, t.f32.prefetches(tiles))
+				n, prefetch, prefetchStep := next.take(left, times)
 				if prefetch == nil {
 					prefetch = &grad[0]
 				}
