@@ -100,10 +100,10 @@ IMAGES = $(CALIBRATE)
 accuracy: ## accuracy of int8 networks, exact and saturating, in results/accuracy.md; of MODEL with WEIGHTS on IMAGES
 	go run ./net/accuracy -model $(MODEL) -weights $(WEIGHTS) -type int8 -calibrate $(CALIBRATE) -page results/accuracy.md $(IMAGES)
 
-# About ten minutes on two cores: sharing runs the network on half of CALIBRATE again and again.
+# About a quarter of an hour on two cores: sharing runs the network on half of CALIBRATE again and again.
 SMALL = ../shared/weights/squeezenet1.1_fp16.onnx
 MORE = ../shared/images
-compression: ## what compression gives and costs, in results/compression.md; of WEIGHTS (v1.0) and SMALL (v1.1), on half of CALIBRATE and on MORE
+compression: ## what compression gives and costs, in results/compression.md and a plot beside it; of WEIGHTS (v1.0) and SMALL (v1.1), on half of CALIBRATE and on MORE
 	go run ./net/compress -page results/compression.md -weights $(WEIGHTS) -small $(SMALL) -calibrate $(CALIBRATE) $(addprefix -images ,$(wildcard $(MORE))) -threads 1 \
 		$(addprefix -peers ,$(shell ls -t results/*/*-peers/peers.txt 2>/dev/null | head -n 1))
 

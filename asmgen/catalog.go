@@ -11,7 +11,8 @@ import (
 // reading values (weights, where they alone are not float32) of one type, on every instruction set in it; a package of generated files is all that rows say of its
 // name.
 var catalog = []row{
-	// Tiles, each for convolutions, with all rows of weights and with some, and for batches of matrix products.
+	// Tiles, each for convolutions, with all rows of weights and with some, for batches of matrix products, and for
+	// the gradient of weights.
 	{sums, vec.F32, recipes.Tile{Rows: 6, Cols: 16}, isas{"avx2"}},
 	{sums, vec.F32, recipes.Tile{Rows: 14, Cols: 8}, isas{"avx2"}},
 	{sums, vec.F32, recipes.Tile{Rows: 14, Cols: 32}, isas{"avx512"}},
@@ -51,13 +52,15 @@ var catalog = []row{
 	{families{recipes.Winograd}, vec.F32, recipes.Tile{Rows: 6, Cols: 4}, all},
 	{families{recipes.Winograd}, vec.F32, recipes.Tile{Rows: 8, Cols: 5}, all},
 	{families{recipes.Winograd}, vec.F32, recipes.Tile{Rows: 8, Cols: 4}, all},
+	{families{recipes.WinogradGradient}, vec.F32, recipes.Tile{Rows: 6, Cols: 3}, all},
 	{families{recipes.QWinogradInput}, vec.U8, recipes.Tile{Rows: 6, Cols: 6}, isas{"avx2", "neon"}},
 	{families{recipes.QWinograd}, vec.U8, recipes.Tile{Rows: 6, Cols: 4}, all},
 	{families{recipes.QWinograd}, vec.U8, recipes.Tile{Rows: 6, Cols: 3}, all},
 
 	// Families without a tile.
 	{families{
-		recipes.MaxPool3x3s2, recipes.Window, recipes.Elementwise, recipes.LRN, recipes.SpaceToDepth, recipes.Peak,
+		recipes.MaxPool3x3s2, recipes.Window, recipes.Elementwise, recipes.LRN, recipes.SpaceToDepth, recipes.PackSum, recipes.Peak,
+		recipes.PoolGradient, recipes.LRNGradient,
 	}, vec.F32, recipes.Tile{}, all},
 	{families{recipes.QPool, recipes.QElementwise}, vec.U8, recipes.Tile{}, isas{"avx2", "neon"}},
 	{families{recipes.Widen, recipes.Gather, recipes.QSpaceToDepth}, vec.U8, recipes.Tile{}, isas{"avx2", "neon"}},
@@ -77,7 +80,7 @@ type (
 )
 
 var (
-	sums  = families{recipes.Conv, recipes.RowConv, recipes.BatchMatMul}
+	sums  = families{recipes.Conv, recipes.RowConv, recipes.BatchMatMul, recipes.WeightGradient}
 	spmms = families{recipes.SpMM, recipes.SpMMAdd}
 	qsums = families{recipes.QConv, recipes.QBatchMatMul}
 	all   = isas{"avx2", "avx512", "neon"}

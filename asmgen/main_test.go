@@ -146,7 +146,7 @@ func TestComments(t *testing.T) {
 
 var (
 	// Registers as Go's assembler writes them, and in the comments of words as GNU's does.
-	registerName = regexp.MustCompile(`\b(?:[ABCD]X|[SD]I|R\d+|[XYZVF]\d+|[vqx]\d+)\b`)
+	registerName = regexp.MustCompile(`\b(?:[ABCD]X|[SD]I|R\d+|[XYZVFK]\d+|[vqx]\d+)\b`)
 	mapEntry     = regexp.MustCompile(`^([A-Z]+\d*)(?:-([A-Z])(\d+))? .`)
 	branch       = regexp.MustCompile(`^\t[JB][A-Z]+ +(\w+)$`)
 )
@@ -266,6 +266,7 @@ func TestTileTooLarge(t *testing.T) {
 		{"avx2", recipes.Conv, vec.F32, recipes.Tile{Rows: 7, Cols: 16}}, {"avx2", recipes.Conv, vec.F32, recipes.Tile{Rows: 15, Cols: 8}},
 		{"avx512", recipes.Conv, vec.F32, recipes.Tile{Rows: 15, Cols: 32}}, {"avx512", recipes.Conv, vec.F32, recipes.Tile{Rows: 32, Cols: 16}},
 		{"neon", recipes.Conv, vec.F32, recipes.Tile{Rows: 12, Cols: 8}}, {"neon", recipes.Conv, vec.F32, recipes.Tile{Rows: 24, Cols: 4}},
+		{"avx2", recipes.WeightGradient, vec.F32, recipes.Tile{Rows: 7, Cols: 16}}, {"avx512", recipes.WeightGradient, vec.F32, recipes.Tile{Rows: 32, Cols: 16}},
 		{"avx2", recipes.QConv, vec.S16, recipes.Tile{Rows: 7, Cols: 16}}, {"avx2", recipes.QConv, vec.S16, recipes.Tile{Rows: 15, Cols: 8}},
 		{"avx512", recipes.QBatchMatMul, vec.S16, recipes.Tile{Rows: 15, Cols: 32}}, {"avx512vnni", recipes.QConv, vec.U8, recipes.Tile{Rows: 15, Cols: 32}},
 	} {

@@ -25,8 +25,8 @@ type Problem struct {
 	WeightsType           WeightsType // of the packed weights; only float32 values may have another one than float32
 }
 
-// A Conv is a convolution whose weights are packed for an algorithm. It is immutable, and may be
-// bound to any number of views.
+// A Conv is a convolution whose weights are packed for an algorithm. It is immutable, unless it is a Loader,
+// and may be bound to any number of views.
 type Conv interface {
 	// Problem returns the problem that the weights were packed for, and Algorithm the name of
 	// the algorithm that they were packed for.
@@ -69,6 +69,21 @@ type Rounded interface {
 	// WeightsError returns how far the packed weights are from those that were packed: the root of
 	// the sum of the squares of all differences, divided by that of the weights.
 	WeightsError() float64
+}
+
+// A Loader is a Conv whose weights change, as they do in training. It starts with zeros. Tasks that are bound to
+// it see what was loaded last; they must not run meanwhile.
+type Loader interface {
+	Conv
+
+	// Load packs w as NewConv does, in the place of the weights before. It allocates nothing.
+	Load(w Weights) error
+
+	// LoadTransposed is Load of the transposed weights of w, which are those of the convolution that this
+	// one is the transposed of, see [ConvShape.Transposed]: input and output channels of each group change
+	// places, and so do the first and the last tap, the second and the last but one, …. The biases
+	// become zeros.
+	LoadTransposed(w Weights) error
 }
 
 // Weights are the weights of a convolution, before they are packed.
@@ -117,6 +132,18 @@ type algorithm struct {
 	// returns neither a Conv nor an error if these very weights are an obstacle to this algorithm, but not
 	// to another one.
 	pack func(set *Set, p Problem, w Weights, q quantized) (Conv, error)
+
+	// loader returns a Loader without weights for p, which the algorithm can compute. It is nil if packed
+	// weights depend on more than that.
+	loader func(set *Set, p Problem) Loader
+}
+
+// packLoaded is the function pack of an algorithm that has the function loader.
+func packLoaded(loader func(set *Set, p Problem) Loader) func(set *Set, p Problem, w Weights, q quantized) (Conv, error) {
+	return func(set *Set, p Problem, w Weights, _ quantized) (Conv, error) {
+		c := loader(set, p)
+		return c, c.Load(w)
+	}
 }
 
 // algorithms is the table of all algorithms. Those named direct can compute every problem of their
@@ -254,6 +281,33 @@ func NewConv(set *Set, algo string, p Problem, w Weights) (Conv, error) {
 		}
 	}
 	return conv, err
+}
+
+// NewLoader returns a Conv for float32 values whose weights are yet to be loaded. algo names an algorithm of
+// which NewLoader can make one; if it does not, the one that should be the fastest is chosen. The problem's
+// sparsity counts as 0.
+func NewLoader(set *Set, algo string, p Problem) (Loader, error) {
+	if err := CheckAlgorithm(algo); err != nil {
+		return nil, fmt.Errorf("convolution: %w", err)
+	}
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
+	if !p.floats() {
+		return nil, fmt.Errorf("convolution: loading %v weights for %v from %v, expected %v for %[4]v from %[5]v", p.WeightsType, p.Dst, p.Src, Float32Weights, Float32)
+	}
+	p.Sparsity, p.RowSparsity = 0, 0
+	var best algorithm
+	least := 0
+	for _, a := range algorithms {
+		if a.loader == nil {
+			continue
+		}
+		if cycles, ok := a.cycles(set, p, Level2()); ok && (best.loader == nil || a.name == algo || best.name != algo && cycles < least) {
+			best, least = a, cycles
+		}
+	}
+	return best.loader(set, p), nil
 }
 
 // Check returns an error for the first field that is out of range.

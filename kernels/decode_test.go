@@ -29,12 +29,13 @@ var decoders = map[string]func(code []byte) (instruction, error){"amd64": decode
 // instruction. The encodings are written as in Intel's manual. A form for a memory operand only, or
 // for a register only, has mem or reg at its end. All other instructions are refused, among them
 // every 256-bit form of EVEX, which alone can name the registers Y16 to Y31, and every instruction
-// with a mask register.
+// on mask registers but comparisons; AVX512F has those that zero lanes by a mask.
 var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"01 /r", "ADD", ""},
 	{"03 /r", "ADD", ""},
 	{"05 id", "ADD", ""},
 	{"0F 18 /1", "PREFETCHT0", "MMX+"}, // MMX+ is part of SSE
+	{"0F 18 /2", "PREFETCHT1", "MMX+"},
 	{"0F 84 cd", "JZ", ""},
 	{"0F 85 cd", "JNZ", ""},
 	{"0F 8C cd", "JL", ""},
@@ -135,6 +136,7 @@ var amd64Instructions = []struct{ encoding, name, feature string }{
 	{"EVEX.512.0F.W0 5D /r", "VMINPS", "AVX512F"},
 	{"EVEX.512.0F.W0 5E /r", "VDIVPS", "AVX512F"},
 	{"EVEX.512.0F.W0 5F /r", "VMAXPS", "AVX512F"},
+	{"EVEX.512.0F.W0 C2 /r ib", "VCMPPS", "AVX512F"},
 	{"EVEX.512.66.0F.W0 5B /r", "VCVTPS2DQ", "AVX512F"},
 	{"EVEX.512.66.0F.WIG 67 /r", "VPACKUSWB", "AVX512BW"},
 	{"EVEX.512.66.0F.W0 6B /r", "VPACKSSDW", "AVX512BW"},
@@ -328,8 +330,8 @@ func modRMSize(code []byte) (int, error) {
 // arm64Instructions are the instructions that arm64 assembly may use, as arm64asm names them.
 // arm64asm decodes no form of them that needs more than ASIMD, such as those for half precision.
 var arm64Instructions = strings.Fields(`
-	ADD ADDS B LDR LDRB LDRH LDRSW LSL LSR MADD MOV MOVK MUL ORR PRFM RET STR SUB SUBS
-	AND DUP EOR FADD FCMEQ FCVTL FCVTL2 FCVTNS FDIV FMAX FMIN FMLA FMLS FMOV FMUL FSQRT FSUB LD1R MOVI SCVTF SHL SMLAL SMLAL2 SQADD SQXTN SQXTN2 SQXTUN SQXTUN2 SXTL SXTL2 TBL TRN1 TRN2 UMAX USHLL UXTL UXTL2 UZP1`)
+	ADD ADDS B LDR LDRB LDRH LDRSW LDUR LSL LSR MADD MOV MOVK MUL ORR PRFM RET STR SUB SUBS
+	AND DUP EOR FADD FCMEQ FCMGT FCVTL FCVTL2 FCVTNS FDIV FMAX FMIN FMLA FMLS FMOV FMUL FSQRT FSUB LD1R MOVI SCVTF SHL SMLAL SMLAL2 SQADD SQXTN SQXTN2 SQXTUN SQXTUN2 SXTL SXTL2 TBL TRN1 TRN2 UMAX USHLL UXTL UXTL2 UZP1`)
 
 // sdot has the SDOT of 128 bits, which arm64asm does not know: by vector and by element.
 var sdot = []struct{ mask, bits uint32 }{{0xffe0fc00, 0x4e809400}, {0xffc0f400, 0x4f80e000}}

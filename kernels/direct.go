@@ -13,15 +13,12 @@ var direct = algorithm{
 		oh, ow := p.OutSize(p.H, p.W)
 		return max(oh*ow*p.K()*vectors(p.Out, set.F32.Lanes)/2, stream(p.Weights()*Float32.Size(), cache)), true
 	},
-	pack: func(set *Set, p Problem, w Weights, _ quantized) (Conv, error) {
-		c := &directConv{newPacked[float32, float32](p, newBlocks(&set.F32.Conv, p.ConvShape, p.K())), set.F32}
-		packChannels(c.bias, c.blocks, w.Bias)
-		k := p.K()
-		for _, b := range c.blocks {
-			packPanel(c.panels[b.weights:][:k*b.tile], w.Values[b.out*k:][:b.width*k], b.tile, p.In/p.Groups, p.KH*p.KW)
-		}
-		return c, nil
-	},
+	pack:   packLoaded(newDirect),
+	loader: newDirect,
+}
+
+func newDirect(set *Set, p Problem) Loader {
+	return &directConv{newPacked[float32, float32](p, newBlocks(&set.F32.Conv, p.ConvShape, p.K())), set.F32}
 }
 
 // A directConv has panels whose rows run over (kernel row, kernel column, input channel).
@@ -31,6 +28,26 @@ type directConv struct {
 }
 
 func (c *directConv) Algorithm() string { return direct.name }
+
+// Load implements Loader.
+func (c *directConv) Load(w Weights) error { return c.load(w, false) }
+
+// LoadTransposed implements Loader.
+func (c *directConv) LoadTransposed(w Weights) error { return c.load(w, true) }
+
+func (c *directConv) load(w Weights, transposed bool) error {
+	o, bias, err := c.problem.order(w, transposed)
+	if err != nil {
+		return err
+	}
+	packChannels(c.bias, c.blocks, bias)
+	p := c.problem
+	for i := range c.blocks {
+		b := &c.blocks[i]
+		packPanel(c.panels[b.weights:], w.Values, o, b, p.In/p.Groups, p.KH*p.KW)
+	}
+	return nil
+}
 
 func (c *directConv) Executed() int64 { return c.executed() }
 func (c *directConv) RowAlign() int   { return 1 }

@@ -170,3 +170,23 @@ func ratio(from, to Type) (float32, error) {
 	}
 	return r, nil
 }
+
+// BindMul prepares dst = a · b of float32 values: dropout, where b is the mask, and its gradient. dst may be a
+// or b.
+func BindMul(set *Set, dst, a, b View, threads int) (workers.Task, error) {
+	if err := checkSame(dst, a, b); err != nil {
+		return nil, fmt.Errorf("multiply: %w", err)
+	}
+	once := dst.SameStart(a) || dst.SameStart(b) // a product must not be a factor again
+	return newElementTask(dst, a, b, threads, set.F32.Lanes, set.F32.Mul, scalar.Mul, once), nil
+}
+
+// BindReLUGradient prepares dst, the gradient of the input of a ReLU whose result is y and has the gradient
+// grad: dst = grad where y > 0, and 0 elsewhere, of float32 values. dst may be grad or y.
+func BindReLUGradient(set *Set, dst, y, grad View, threads int) (workers.Task, error) {
+	if err := checkSame(dst, y, grad); err != nil {
+		return nil, fmt.Errorf("gradient of ReLU: %w", err)
+	}
+	once := dst.SameStart(y) // a gradient must not be taken for a result
+	return newElementTask(dst, y, grad, threads, set.F32.Lanes, set.F32.ReLUGradient, scalar.ReLUGradient, once), nil
+}

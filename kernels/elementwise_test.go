@@ -41,6 +41,14 @@ func TestElementKernels(t *testing.T) {
 				compareRows(t, "ReLU of "+what, dst, 1, n, n, relu, nil)
 				set.F32.ReLU(&a[0], &a[0], n)
 				compareRows(t, "ReLU of "+what+", in place", a, 1, n, n, relu, nil)
+
+				a, b := aMem.load(side, x[:n]), bMem.load(side, y[:n])
+				kerneltest.Poison(dst)
+				set.F32.Mul(&dst[0], &a[0], &b[0], n)
+				compareRows(t, "Mul of "+what, dst, 1, n, n, func(_, i int) float64 { return float64(x[i] * y[i]) }, nil)
+				kerneltest.Poison(dst)
+				set.F32.ReLUGradient(&dst[0], &a[0], &b[0], n)
+				compareRows(t, "ReLUGradient of "+what, dst, 1, n, n, func(_, i int) float64 { return float64(reluGradient(x[i], y[i])) }, nil)
 			}
 		}
 	})
@@ -68,6 +76,19 @@ var elementOps = []elementOp{
 	{"copy", 1, func(_ *kernels.Set, dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
 		return kernels.BindCopy(dst, srcs[0], threads)
 	}, func(a, _ float32) float32 { return a }},
+	{"mul", 2, func(set *kernels.Set, dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
+		return kernels.BindMul(set, dst, srcs[0], srcs[1], threads)
+	}, func(a, b float32) float32 { return a * b }},
+	{"relugradient", 2, func(set *kernels.Set, dst kernels.View, srcs []kernels.View, threads int) (workers.Task, error) {
+		return kernels.BindReLUGradient(set, dst, srcs[0], srcs[1], threads)
+	}, reluGradient},
+}
+
+func reluGradient(y, grad float32) float32 {
+	if y > 0 {
+		return grad
+	}
+	return 0
 }
 
 // inputs returns the sources, dense. Some values are NaNs, infinities, zeros of both signs and the

@@ -175,8 +175,8 @@ func FuzzSparse(f *testing.F) {
 	})
 }
 
-// FuzzPool does for maximum and average pooling, of float32 and of quantized values, what FuzzDirect
-// does for convolutions.
+// FuzzPool does for maximum and average pooling, of float32 and of quantized values, and for their gradients,
+// what FuzzDirect does for convolutions.
 func FuzzPool(f *testing.F) {
 	all := sets(f)
 	f.Add(byte(2), byte(2), byte(1), uint16(0x0000), true, false, byte(0), byte(6), byte(6), byte(15), byte(0), byte(0), byte(0))
@@ -207,6 +207,7 @@ func FuzzPool(f *testing.F) {
 			}
 			dst, src, threads := fuzzLayout(dstLayout, 0), fuzzLayout(srcLayout, 0), fuzzed(threads, 1, 3)
 			p.test(t, set, dst, src, threads)
+			p.testGradient(t, set, dst, src, threads)
 			qpoolCase{p, u8(0.1, int32(srcLayout)), u8(0.07, int32(dstLayout))}.test(t, set, dst, src, threads)
 		}
 	})

@@ -64,6 +64,7 @@ func newPacked[W, B number](p Problem, blocks []block) packed[W, B] {
 // nil is all zeros.
 func packChannels[B number](dst []B, blocks []block, values []B) {
 	if values == nil {
+		clear(dst)
 		return
 	}
 	for _, b := range blocks {
@@ -120,20 +121,54 @@ func (p Problem) checkBind(dst, src View) error {
 	return src.checkRows("convolution: source", -p.Pad.Top, (dst.H-1)*p.Stride-p.Pad.Top+p.KH)
 }
 
-// packPanel transposes the weights of one block: weights[n][ci][tap] becomes
-// panel[(tap, ci)][n]. It takes a few input channels at a time, because the rows of weights and
+// An order is how the weights of a convolution lie in memory: that of output channel o, input channel i of its
+// group and tap t has the index at(o) + i·in + t·tap.
+type order struct {
+	first   int // index of the first weight
+	group   int // from one group to the next
+	outputs int // in a group
+
+	out, in, tap int // from one channel, or tap, to the next
+}
+
+// at returns the index of the first weight of an output channel.
+func (w order) at(o int) int { return w.first + o/w.outputs*w.group + o%w.outputs*w.out }
+
+// oihw returns the order of Weights.Values.
+func (s ConvShape) oihw() order {
+	return order{0, s.Out / s.Groups * s.K(), s.Out / s.Groups, s.K(), s.KH * s.KW, 1}
+}
+
+// transposedOIHW returns the order of the weights of s where those of which they are transposed are in the
+// order of Weights.Values.
+func (s ConvShape) transposedOIHW() order {
+	taps := s.KH * s.KW
+	return order{taps - 1, s.Out / s.Groups * s.K(), s.Out / s.Groups, taps, s.Out / s.Groups * taps, -1}
+}
+
+// order checks weights that a Loader gets, and returns their order and the biases to pack.
+func (p Problem) order(w Weights, transposed bool) (o order, bias []float32, err error) {
+	if !transposed {
+		return p.oihw(), w.Bias, w.Check(p.ConvShape)
+	}
+	of := p.ConvShape
+	of.In, of.Out = p.Out, p.In
+	return p.transposedOIHW(), nil, w.Check(of)
+}
+
+// packPanel transposes the weights of one block: w(n, ci, tap) becomes panel[(tap, ci)][n]. It takes a few input channels at a time, because the rows of weights and
 // panel are often a multiple of 4 KiB apart: many such rows do not stay in the cache together.
-func packPanel(panel, weights []float32, width, in, taps int) {
+func packPanel(panel, weights []float32, w order, b *block, in, taps int) {
 	const channels = 16
-	k := in * taps
+	first := w.at(b.out)
 	for ci := 0; ci < in; ci += channels {
 		rows := min(channels, in-ci)
 		for tap := range taps {
-			out := panel[(tap*in+ci)*width:][:rows*width]
-			for n := 0; n*k < len(weights); n++ {
-				w := weights[n*k+ci*taps+tap:]
+			out := panel[(tap*in+ci)*b.tile:][:rows*b.tile]
+			for n := range b.width {
+				at := first + n*w.out + ci*w.in + tap*w.tap
 				for i := range rows {
-					out[i*width+n] = w[i*taps]
+					out[i*b.tile+n] = weights[at+i*w.in]
 				}
 			}
 		}

@@ -170,16 +170,23 @@ func (t *poolTask[T]) windows(n, y, x int) int {
 
 // window computes one output pixel, whose window it clips to the image.
 func (t *poolTask[T]) window(n, y, x int) {
-	s, src := t.shape, t.src
-	y0, x0 := y*s.Stride-s.Pad.Top, x*s.Stride-s.Pad.Left
-	y1, x1 := y0+s.KH, x0+s.KW
-	count := (min(y1, src.H+s.Pad.Bottom) - y0) * (min(x1, src.W+s.Pad.Right) - x0)
-	y0, x0, y1, x1 = max(y0, 0), max(x0, 0), min(y1, src.H), min(x1, src.W)
-	if s.ExcludePad {
-		count = (y1 - y0) * (x1 - x0)
-	}
+	src := t.src
+	y0, x0, y1, x1, count := t.shape.window(y, x, src)
 	d, a := t.dst.Index(n, y, x, 0), src.Index(n, y0, x0, 0)
 	for _, b := range t.segments {
 		b.kernel.window(&t.out[d+b.first], &t.in[a+b.first], y1-y0, x1-x0, b.n, src.Row, src.Pixel, count)
 	}
+}
+
+// window returns the part of the window of output pixel (y, x) that lies inside the image: rows y0 to y1-1 and
+// columns x0 to x1-1. A mean is divided by count.
+func (s PoolShape) window(y, x int, src View) (y0, x0, y1, x1, count int) {
+	y0, x0 = y*s.Stride-s.Pad.Top, x*s.Stride-s.Pad.Left
+	y1, x1 = y0+s.KH, x0+s.KW
+	count = (min(y1, src.H+s.Pad.Bottom) - y0) * (min(x1, src.W+s.Pad.Right) - x0)
+	y0, x0, y1, x1 = max(y0, 0), max(x0, 0), min(y1, src.H), min(x1, src.W)
+	if s.ExcludePad {
+		count = (y1 - y0) * (x1 - x0)
+	}
+	return y0, x0, y1, x1, count
 }

@@ -64,7 +64,7 @@ var qwinograd = algorithm{
 		c.output = func(dst *uint8, src *int32, column, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int) {
 			transforms.Output(dst, src, &c.bias[column], &c.scale[column], tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile, lower, p.Dst.Zero)
 		}
-		packKernels(c.winogradConv, q.values)
+		packKernels(c.winogradConv, q.values, p.oihw())
 		return c, nil
 	},
 }

@@ -39,6 +39,18 @@ func guardScratch(t testing.TB, task workers.Task, memory []slab, side int) []sl
 	return memory
 }
 
+// guardCommon does so for the memory that all workers of a task use.
+func guardCommon(t testing.TB, task workers.Task, memory []slab, side int) []slab {
+	t.Helper()
+	v := reflect.ValueOf(task).Elem().FieldByName("scratch")
+	floats := int(v.FieldByName("needCommon").Int()) / kernels.Float32.Size()
+	if memory == nil {
+		memory = []slab{guarded(t, floats)}
+	}
+	*(*[]byte)(v.FieldByName("common").Addr().UnsafePointer()) = kernels.Bytes(memory[0].blank(side, floats))
+	return memory
+}
+
 // TestShareScratch lets tasks of all kinds share their scratch memory, several times and in
 // different groups. Each must give what it gives with memory of its own, whichever task wrote to
 // the memory before, and must allocate nothing when it runs.

@@ -110,6 +110,32 @@ type SpMMFunc = func(dst, src, values, bias *float32, columns, counts *uint8, ro
 // A SpMMAddFunc is a [SpMMFunc] whose sums start at dst[r*W+n] instead of the bias.
 type SpMMAddFunc = func(dst, src, values *float32, columns, counts *uint8, rows int, lower float32)
 
+// A WeightGradientFunc adds the products of M inputs × W gradients, at each of some pixels, to their sums, where
+// M and W are the tile's height and width; the inputs of tiles lie beside each other. Strides count float32
+// values:
+//
+//	for t := range tiles {
+//		for m := range M {
+//			for n := range W {
+//				acc := start[t*startTile+m*W+n]
+//				for i := range images {
+//					for y := range rows {
+//						for x := range cols {
+//							acc = fma(src[i*srcImage+y*srcRow+x*srcPixel+t*M+m], grad[((i*rows+y)*cols+x)*W+n], acc)
+//						}
+//					}
+//				}
+//				dst[(t*M+m)*W+n] = acc
+//			}
+//		}
+//	}
+//
+// tiles, images, rows and cols are at least 1.
+//
+// The function also prefetches as many values as four vectors have, from prefetch on, moving on by prefetchStep: in
+// each round of four pixels of a row, or of two if vectors have 16 lanes. No result depends on them.
+type WeightGradientFunc = func(dst, start, src, grad, prefetch *float32, tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, prefetchStep int)
+
 // Transforms are the kernels before and after the matrix products of Winograd's algorithm
 // F(Outputs×Outputs, r×r), whose tiles have n×n inputs, n = Outputs+r-1. The sums below have no
 // stated order: it is the same in all generated kernels, and may differ in the scalar ones, so that
@@ -147,6 +173,38 @@ type Transforms struct {
 	Output func(dst, src, bias *float32, tiles, channels, srcMatrix, srcTile, dstRow, dstPixel, dstTile int, lower float32)
 }
 
+// GradientTransforms are the transforms before and after the matrix products of the gradient of weights by Winograd's algorithm,
+// beside Transforms.Input of as many inputs. n is 6; the gradients of 4×4 outputs give those of 3×3 weights. What is said of
+// the sums of Transforms holds for these.
+type GradientTransforms struct {
+	// Gradient transforms the gradients of a row of tiles by the matrix G of winograd.NewGradient(3, 4):
+	//
+	//	for t := range tiles {
+	//		for c := range channels {
+	//			for i := range n {
+	//				for j := range n {
+	//					dst[(i*n+j)*dstMatrix+t*dstTile+c] = Σ G[i][k]*G[j][l]*src[k*srcRow+l*srcPixel+t*srcTile+c] // over k, l
+	//				}
+	//			}
+	//		}
+	//	}
+	Gradient func(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile int)
+
+	// Weights transforms sums of products by the matrix AT of winograd.NewGradient(3, 4):
+	//
+	//	for t := range tiles {
+	//		for c := range channels {
+	//			for i := range 3 {
+	//				for j := range 3 {
+	//					sum := Σ AT[i][k]*AT[j][l]*src[(k*n+l)*srcMatrix+t*srcTile+c] // over k, l
+	//					dst[(i*3+j)*dstMatrix+t*dstTile+c] = sum * scale
+	//				}
+	//			}
+	//		}
+	//	}
+	Weights func(dst, src *float32, tiles, channels, srcMatrix, srcTile, dstMatrix, dstTile int, scale float32)
+}
+
 // A Set holds the kernels of one instruction set, by the element that they compute with. A
 // set whose instruction set brings nothing new for an element has another set's kernels for it.
 type Set struct {
@@ -167,6 +225,19 @@ type F32 struct {
 	Conv        Tiles[ConvFunc]
 	RowConv     Tiles[RowConvFunc]
 	BatchMatMul Tiles[BatchMatMulFunc]
+
+	// WeightGradient has tiles of its own.
+	WeightGradient Tiles[WeightGradientFunc]
+
+	// PackSum copies a row of pixels, and adds each channel to its sum:
+	//
+	//	for p := range pixels {
+	//		for c := range channels {
+	//			dst[p*dstPixel+c] = src[p*srcPixel+c]
+	//			sums[c] += src[p*srcPixel+c]
+	//		}
+	//	}
+	PackSum func(dst, sums, src *float32, pixels, channels, srcPixel, dstPixel int)
 
 	// SpMM and SpMMAdd have a function for each number of vectors in a row of the dense matrix. Width is
 	// that of a vector.
@@ -261,6 +332,106 @@ type F32 struct {
 	//	}
 	LRN func(dst, src, squares *float32, pixels, channels, srcPixel, dstPixel, squaresPixel, size int, scale, k float32)
 
+	// Mul is dropout, whose mask is b, and its gradient:
+	//
+	//	for i := range n {
+	//		dst[i] = a[i] * b[i]
+	//	}
+	Mul func(dst, a, b *float32, n int)
+
+	// ReLUGradient is the gradient of the input of a ReLU, whose result is y and its gradient grad. It is 0
+	// where y is NaN:
+	//
+	//	for i := range n {
+	//		dst[i] = 0
+	//		if y[i] > 0 {
+	//			dst[i] = grad[i]
+	//		}
+	//	}
+	ReLUGradient func(dst, y, grad *float32, n int)
+
+	// MaxPoolGradient adds the gradient of the maximum over one window of rows×cols pixels, which is top, to
+	// that of the first pixel that has this value:
+	//
+	//	for c := range channels {
+	//		g := grad[c]
+	//		for i := range rows {
+	//			for j := range cols {
+	//				if src[i*srcRow+j*srcPixel+c] == top[c] {
+	//					dst[i*dstRow+j*dstPixel+c] += g
+	//					g -= g
+	//				}
+	//			}
+	//		}
+	//	}
+	MaxPoolGradient func(dst, src, top, grad *float32, rows, cols, channels, dstRow, dstPixel, srcRow, srcPixel int)
+
+	// MaxPool3x3s2Gradient does that for each of a row of windows of MaxPool3x3s2. In the second and third row of
+	// src, it is the first to write to all pixels but the leftmost:
+	//
+	//	for p := range pixels {
+	//		for c := range channels {
+	//			g := grad[p*gradPixel+c]
+	//			for i := range 3 {
+	//				for j := range 3 {
+	//					part := float32(0)
+	//					if src[i*srcRow+(2*p+j)*srcPixel+c] == top[p*topPixel+c] {
+	//						part = g
+	//						g -= g
+	//					}
+	//					if i > 0 && j > 0 {
+	//						dst[i*dstRow+(2*p+j)*dstPixel+c] = part
+	//					} else {
+	//						dst[i*dstRow+(2*p+j)*dstPixel+c] += part
+	//					}
+	//				}
+	//			}
+	//		}
+	//	}
+	MaxPool3x3s2Gradient func(dst, src, top, grad *float32, pixels, channels, dstRow, dstPixel, srcRow, srcPixel, topPixel, gradPixel int)
+
+	// AvgPoolGradient adds the gradient of a scaled sum over one window of rows×cols pixels to that of its
+	// pixels:
+	//
+	//	for i := range rows {
+	//		for j := range cols {
+	//			for c := range channels {
+	//				dst[i*dstRow+j*dstPixel+c] += float32(grad[c] * scale)
+	//			}
+	//		}
+	//	}
+	AvgPoolGradient func(dst, grad *float32, rows, cols, channels, dstRow, dstPixel int, scale float32)
+
+	// LRNTerms begins the gradient of LRN for a row of pixels, whose squares, size, scale and k are those of
+	// LRN, and makes what LRNGradient needs:
+	//
+	//	for p := range pixels {
+	//		for c := range channels {
+	//			sum := squares[p*squaresPixel+c]
+	//			for j := 1; j < size; j++ {
+	//				sum += squares[p*squaresPixel+c+j]
+	//			}
+	//			d := fma(scale, sum, k)
+	//			dst[p*dstPixel+c] = grad[p*gradPixel+c] / (sqrt(d) * sqrt(sqrt(d)))
+	//			terms[p*squaresPixel+c] = src[p*srcPixel+c] * dst[p*dstPixel+c] / d
+	//		}
+	//	}
+	LRNTerms func(dst, terms, src, grad, squares *float32, pixels, channels, dstPixel, srcPixel, gradPixel, squaresPixel, size int, scale, k float32)
+
+	// LRNGradient completes it. terms has size-1 channels more than src: size of them, from channel c on, are
+	// added up for channel c of src, as LRN adds up squares:
+	//
+	//	for p := range pixels {
+	//		for c := range channels {
+	//			sum := terms[p*termsPixel+c]
+	//			for j := 1; j < size; j++ {
+	//				sum += terms[p*termsPixel+c+j]
+	//			}
+	//			dst[p*dstPixel+c] = fma(-float32(src[p*srcPixel+c]*factor), sum, dst[p*dstPixel+c])
+	//		}
+	//	}
+	LRNGradient func(dst, src, terms *float32, pixels, channels, dstPixel, srcPixel, termsPixel, size int, factor float32)
+
 	// SpaceToDepth makes a row of pixels, each of which is a run of channels from each of runs
 	// rows. Runs may overlap in dst: the order of the writes is that of these loops:
 	//
@@ -276,6 +447,9 @@ type F32 struct {
 	// Winograd[r] has the transforms for kernels of r×r taps; it is the zero value for an r that
 	// there are none for.
 	Winograd [6]Transforms
+
+	// WinogradGradient has the transforms for the gradient of the weights of 3×3 kernels.
+	WinogradGradient GradientTransforms
 
 	// FMAPeak runs n rounds of PeakFMAs multiply-adds of float32 values, in vectors that depend
 	// on nothing but registers: it measures how many the processor can do.

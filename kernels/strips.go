@@ -55,25 +55,7 @@ func newStrips(p Problem, blocks []block, height, blockStep int, dst, src View, 
 	t.shape = s
 	t.src.Offset = src.Index(0, -s.Pad.Top, -s.Pad.Left, 0)
 
-	// A run is as long as the inputs of a window are contiguous in memory.
-	in := s.In / s.Groups
-	switch {
-	case src.Pixel != in:
-		t.run = in
-		for y := range s.KH {
-			for x := range s.KW {
-				t.offsets = append(t.offsets, y*src.Row+x*src.Pixel)
-			}
-		}
-	case src.Row == s.KW*in:
-		t.run = s.KH * s.KW * in
-		t.offsets = []int{0}
-	default:
-		t.run = s.KW * in
-		for y := range s.KH {
-			t.offsets = append(t.offsets, y*src.Row)
-		}
-	}
+	t.offsets, t.run = s.runs(src)
 
 	out := t.interior
 	total := out.N * out.H * out.W
@@ -111,6 +93,27 @@ func newStrips(p Problem, blocks []block, height, blockStep int, dst, src View, 
 		t.back = t.stripChunks() / 2
 	}
 	return t, nil
+}
+
+// runs returns where each run of contiguous inputs of a window in src starts, counted from the window's first
+// input, and how many inputs a run has. A run is as long as possible.
+func (s ConvShape) runs(src View) (offsets []int, run int) {
+	in := s.In / s.Groups
+	switch {
+	case src.Pixel != in:
+		for y := range s.KH {
+			for x := range s.KW {
+				offsets = append(offsets, y*src.Row+x*src.Pixel)
+			}
+		}
+		return offsets, in
+	case src.Row == s.KW*in:
+		return []int{0}, s.KH * s.KW * in
+	}
+	for y := range s.KH {
+		offsets = append(offsets, y*src.Row)
+	}
+	return offsets, s.KW * in
 }
 
 func (t *strips) blockChunks() int { return (len(t.blocks) + t.blockStep - 1) / t.blockStep }

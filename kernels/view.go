@@ -94,6 +94,18 @@ func (v View) Rows(y0, h int) View {
 	return v
 }
 
+// Crop returns the view without so many rows and columns on each side, of all images. What lies in the halo
+// of the view that it returns is part of v.
+func (v View) Crop(p Padding) View {
+	if p.min() < 0 || p.Top+p.Bottom >= v.H || p.Left+p.Right >= v.W {
+		panic(fmt.Sprintf("kernels: %v pixels cut off from a view of %d×%d", p, v.H, v.W))
+	}
+	v.Offset += p.Top*v.Row + p.Left*v.Pixel
+	v.H -= p.Top + p.Bottom
+	v.W -= p.Left + p.Right
+	return v
+}
+
 // Image returns the view of image n alone.
 func (v View) Image(n int) View {
 	if n < 0 || n >= v.N {

@@ -103,7 +103,7 @@ func packWeightOnly[W uint16 | int8](r rounding[W], tiles *Tiles[WConvFunc[W]], 
 	floats := make([]float32, k*c.tile.Width)
 	errors, squares := 0.0, 0.0
 	for _, b := range c.blocks {
-		packPanel(floats, w.Values[b.out*k:][:b.width*k], b.tile, p.In/p.Groups, p.KH*p.KW)
+		packPanel(floats, w.Values, p.oihw(), &b, p.In/p.Groups, p.KH*p.KW)
 		panel := c.panels[b.weights:]
 		for i := range k {
 			for n, scale := range scales[b.out:][:b.width] {

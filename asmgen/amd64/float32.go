@@ -51,6 +51,14 @@ func (f float32s) SplatAt(p vec.R) vec.V {
 	return v
 }
 
+func (f float32s) OuterBeside(acc [][]vec.V, inputs, distance, w vec.R, steps int) {
+	for k := range steps {
+		f.outerOf(acc, func(row int) operand.Mem { return operand.Mem{Base: inputs, Disp: row * vec.F32.Size} }, w, k)
+		f.m.AddTo(inputs, distance)
+	}
+	f.m.skip(w, steps*len(acc[0])*f.m.size)
+}
+
 func (f float32s) AddMulRow(sums []vec.V, factors vec.R, i int, row vec.R) {
 	factor := vec.Named(f.m, "factor", f.m.vector())
 	f.m.Ctx.VBROADCASTSS(operand.Mem{Base: factors, Disp: i * vec.F32.Size}, factor)
@@ -87,10 +95,34 @@ func (f float32s) DivBy(dst, v vec.V)   { f.m.Ctx.VDIVPS(v, dst, dst) }
 func (f float32s) MaxWith(dst, v vec.V) { f.m.Ctx.VMAXPS(dst, v, dst) }
 func (f float32s) MinWith(dst, v vec.V) { f.m.Ctx.VMINPS(v, dst, dst) }
 
+func (f float32s) SelectEqual(a, b, v vec.V) vec.V {
+	const equal = 0
+	return f.selected(equal, a, b, v)
+}
+
+func (f float32s) SelectGreater(a, b, v vec.V) vec.V {
+	const greater = 30 // neither is NaN, and no exception
+	return f.selected(greater, a, b, v)
+}
+
+// selected returns v in the lanes where a comparison holds. AVX-512 compares to mask registers.
+func (f float32s) selected(comparison uint8, a, b, v vec.V) vec.V {
+	r := f.m.vector()
+	if f.m.wide() {
+		mask := vec.Named(f.m, "mask", f.m.Ctx.K())
+		f.m.Ctx.VCMPPS(operand.U8(comparison), b, a, mask)
+		f.m.Ctx.VMOVAPS_Z(v, mask, r)
+		return r
+	}
+	f.m.Ctx.VCMPPS(operand.U8(comparison), b, a, r)
+	f.m.Ctx.VANDPS(v, r, r)
+	return r
+}
+
 // ClearNaN clears the lanes that differ from themselves.
 func (f float32s) ClearNaN(v vec.V) {
 	if f.m.wide() {
-		panic("amd64: AVX-512 compares to mask registers, which kernels do not use")
+		panic("amd64: no kernel of AVX-512 clears NaN")
 	}
 	const ordered = 7
 	mask := f.m.vector()

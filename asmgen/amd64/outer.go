@@ -197,6 +197,11 @@ func (s sums) OuterAt(acc [][]vec.V, tile vec.Rows, w vec.R, k int) {
 
 // outer adds an outer product: of group input of each row, and row k of the weights.
 func (s sums) outer(acc [][]vec.V, r *rows, w vec.R, input, k int) {
+	s.outerOf(acc, func(i int) operand.Mem { return r.at(i, input*vec.S32.Size) }, w, k)
+}
+
+// outerOf adds an outer product: of the groups of inputs at the address of each row, and row k of the weights.
+func (s sums) outerOf(acc [][]vec.V, at func(row int) operand.Mem, w vec.R, k int) {
 	m, vectors := s.m, len(acc[0])
 	weights := make([]vec.V, vectors)
 	for v := range weights {
@@ -204,7 +209,7 @@ func (s sums) outer(acc [][]vec.V, r *rows, w vec.R, input, k int) {
 	}
 	vec.NameAll(m, "weights", weights)
 	for i, row := range acc {
-		input := r.at(i, input*vec.S32.Size)
+		input := at(i)
 		if s.broadcasts(vectors) {
 			s.embedded(input, weights[0], row[0])
 			continue

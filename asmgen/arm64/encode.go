@@ -31,6 +31,7 @@ type encoding struct {
 var encodings = []encoding{
 	{"fadd", "v%d.4s, v%d.4s, v%d.4s", three, 0x4e20d400, asimd},
 	{"fcmeq", "v%d.4s, v%d.4s, v%d.4s", three, 0x4e20e400, asimd},
+	{"fcmgt", "v%d.4s, v%d.4s, v%d.4s", three, 0x6ea0e400, asimd},
 	{"fcvtns", "v%d.4s, v%d.4s", two, 0x4e21a800, asimd},
 	{"fcvtl", "v%d.4s, v%d.4h", two, 0x0e217800, asimd},
 	{"fcvtl2", "v%d.4s, v%d.8h", two, 0x4e217800, asimd},

@@ -55,6 +55,43 @@ func (f float32s) SplatAt(p vec.R) vec.V {
 	return v
 }
 
+// beside says how neighbouring inputs of so many rows come to registers: vector i has those of the rows from i·per on, and
+// is loaded by opcodes[i] from input first[i] on. No load reads beyond the last input, so that vectors may overlap.
+func beside(rows int) (per int, first []int, opcodes []string) {
+	if rows < lanes {
+		// Two inputs, and the one that is left.
+		return 2, []int{0, 2}[:(rows+1)/2], [][]string{{"FMOVS"}, {"FMOVD"}, {"FMOVD", "FMOVS"}}[rows-1]
+	}
+	for row := 0; row < rows; row += lanes {
+		first, opcodes = append(first, min(row, rows-lanes)), append(opcodes, "FMOVQ")
+	}
+	return lanes, first, opcodes
+}
+
+func (f float32s) OuterBeside(acc [][]vec.V, p, distance, w vec.R, steps int) {
+	m, vectors := f.m, len(acc[0])
+	per, first, opcodes := beside(len(acc))
+	list, _ := schedule(len(acc), vectors, 1, steps, func(row, step int) int { return step*len(first) + row/per })
+	inputs, weights := make([]vec.V, steps*len(first)), make([]vec.V, steps*vectors)
+	for _, a := range list {
+		switch a.kind {
+		case loadInputs:
+			i := a.inputs % len(first)
+			v := vec.Named(m, "inputs", m.Ctx.XMM())
+			m.emit(fmt.Sprintf("%s %d(R{1}), F{0}", opcodes[i], imm(first[i]*vec.F32.Size, 0, 255, 1)), out(v), in(p))
+			inputs[a.inputs] = v
+			if i == len(first)-1 {
+				m.AddTo(p, distance)
+			}
+		case loadWeights:
+			weights[a.weights] = vec.Named(m, "weights", m.Load(w, a.weights))
+		case multiply:
+			m.word("fmla", []ref{inout(acc[a.row][a.vector]), in(weights[a.weights]), in(inputs[a.inputs])}, a.row-first[a.row/per])
+		}
+	}
+	m.SkipVectors(w, steps*vectors)
+}
+
 // rowAhead is how many loads come before the first multiply-add of AddMulRow, as many registers as
 // they need.
 const rowAhead = 4
@@ -100,6 +137,17 @@ func (f float32s) DivBy(dst, v vec.V)   { f.m.word("fdiv", []ref{inout(dst), in(
 func (f float32s) MaxWith(dst, v vec.V) { f.m.word("fmax", []ref{inout(dst), in(dst), in(v)}) }
 
 func (f float32s) MinWith(dst, v vec.V) { f.m.word("fmin", []ref{inout(dst), in(dst), in(v)}) }
+
+func (f float32s) SelectEqual(a, b, v vec.V) vec.V   { return f.selected("fcmeq", a, b, v) }
+func (f float32s) SelectGreater(a, b, v vec.V) vec.V { return f.selected("fcmgt", a, b, v) }
+
+// selected returns v in the lanes where a comparison holds.
+func (f float32s) selected(comparison string, a, b, v vec.V) vec.V {
+	r := f.m.Ctx.XMM()
+	f.m.word(comparison, []ref{out(r), in(a), in(b)})
+	f.m.emit("VAND V{1}.B16, V{0}.B16, V{0}.B16", inout(r), in(v))
+	return r
+}
 
 // ClearNaN clears the lanes that differ from themselves.
 func (f float32s) ClearNaN(v vec.V) {

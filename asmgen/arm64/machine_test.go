@@ -145,39 +145,72 @@ func TestSchedule(t *testing.T) {
 }
 
 func testSchedule(t *testing.T, rows, vectors, parts, steps int) {
-	name := fmt.Sprintf("%d rows, %d vectors, %d parts, %d steps", rows, vectors, parts, steps)
-	list, scratch := schedule(rows, vectors, parts, steps)
-	next := map[[2]int]int{} // step by accumulator
-	a, b := make([]int, rows), make([]int, steps*vectors/parts)
-	macs, live, most := 0, 0, 0
-	for _, s := range list {
-		switch s.kind {
-		case loadRow:
-			a[s.row] += steps * vectors // uses to come
-			live++
-		case loadWeights:
-			b[s.weights] += rows * parts
-			live++
-		case multiply:
-			most = max(most, live)
-			acc := [2]int{s.row, s.vector}
-			if next[acc] != s.step || a[s.row] == 0 || b[s.weights] == 0 || s.weights != (s.step*vectors+s.vector)/parts {
-				t.Fatalf("%s: %+v out of order", name, s)
-			}
-			next[acc]++
-			macs++
-			if a[s.row]--; a[s.row] == 0 {
-				live--
-			}
-			if b[s.weights]--; b[s.weights] == 0 {
-				live--
+	for _, c := range []struct {
+		name   string
+		inputs int                     // vectors of them
+		of     func(row, step int) int // that has the input of a row and a step
+	}{
+		{"of rows", rows, ofRow},
+		{"beside each other", steps * ((rows + lanes - 1) / lanes), func(row, step int) int { return step*((rows+lanes-1)/lanes) + row/lanes }},
+	} {
+		name := fmt.Sprintf("inputs %s: %d rows, %d vectors, %d parts, %d steps", c.name, rows, vectors, parts, steps)
+		uses := make([]int, c.inputs)
+		for step := range steps {
+			for row := range rows {
+				uses[c.of(row, step)] += vectors
 			}
 		}
+		list, scratch := schedule(rows, vectors, parts, steps, c.of)
+		next := map[[2]int]int{} // step by accumulator
+		a, b := make([]int, c.inputs), make([]int, steps*vectors/parts)
+		macs, live, most := 0, 0, 0
+		for _, s := range list {
+			switch s.kind {
+			case loadInputs:
+				a[s.inputs] += uses[s.inputs] // to come
+				live++
+			case loadWeights:
+				b[s.weights] += rows * parts
+				live++
+			case multiply:
+				most = max(most, live)
+				acc := [2]int{s.row, s.vector}
+				if next[acc] != s.step || a[s.inputs] == 0 || b[s.weights] == 0 || s.inputs != c.of(s.row, s.step) || s.weights != (s.step*vectors+s.vector)/parts {
+					t.Fatalf("%s: %+v out of order", name, s)
+				}
+				next[acc]++
+				macs++
+				if a[s.inputs]--; a[s.inputs] == 0 {
+					live--
+				}
+				if b[s.weights]--; b[s.weights] == 0 {
+					live--
+				}
+			}
+		}
+		if macs != rows*vectors*steps || live != 0 {
+			t.Errorf("%s: %d multiply-adds, %d registers left", name, macs, live)
+		}
+		if scratch != most {
+			t.Errorf("%s: scratch is %d, expected %d", name, scratch, most)
+		}
 	}
-	if macs != rows*vectors*steps || live != 0 {
-		t.Errorf("%s: %d multiply-adds, %d registers left", name, macs, live)
-	}
-	if scratch != most {
-		t.Errorf("%s: scratch is %d, expected %d", name, scratch, most)
+}
+
+// TestBeside: neighbouring inputs are loaded without one beyond the last, and each row's is among those of its vector.
+func TestBeside(t *testing.T) {
+	size := map[string]int{"FMOVS": 1, "FMOVD": 2, "FMOVQ": 4}
+	for rows := 1; rows <= 24; rows++ {
+		per, first, opcodes := beside(rows)
+		for row := range rows {
+			if i := row / per; i >= len(first) || row < first[i] || row >= first[i]+size[opcodes[i]] {
+				t.Errorf("%d rows: that of row %d is not in vector %d: first %d, loaded by %v", rows, row, i, first, opcodes)
+			}
+		}
+		for i, row := range first {
+			if row+size[opcodes[i]] > rows {
+				t.Errorf("%d rows: vector %d has %d inputs from %d on", rows, i, size[opcodes[i]], row)
+			}
+		}
 	}
 }

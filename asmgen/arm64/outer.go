@@ -91,11 +91,12 @@ const (
 	convertAhead = 4
 )
 
-// An action is a part of Outer: a load of a row's inputs, a load of a vector of
+// An action is a part of Outer: a load of inputs, a load of a vector of
 // weights, or a multiply-add.
 type action struct {
 	kind    actionKind
 	row     int
+	inputs  int // the vector of inputs
 	weights int // the vector of weights, counted from w
 	step    int
 	vector  int
@@ -104,36 +105,36 @@ type action struct {
 type actionKind int
 
 const (
-	loadRow actionKind = iota
+	loadInputs actionKind = iota
 	loadWeights
 	multiply
 )
 
 // schedule orders the parts of Outer for a tile whose rows have as many
 // accumulators as vectors, and whose weights come in vectors for parts of them each:
-// multiply-adds step by step, and the loads between them. It also returns how many registers are
-// in use beside the accumulators.
-func schedule(rows, vectors, parts, steps int) (list []action, scratch int) {
+// multiply-adds step by step, and the loads between them. inputs says which vector of inputs has that of a row
+// and a step. It also returns how many registers are in use beside the accumulators.
+func schedule(rows, vectors, parts, steps int, inputs func(row, step int) int) (list []action, scratch int) {
 	var macs, loads []action
 	for k := range steps {
 		for row := range rows {
 			for v := range vectors {
-				macs = append(macs, action{multiply, row, (k*vectors + v) / parts, k, v})
+				macs = append(macs, action{multiply, row, inputs(row, k), (k*vectors + v) / parts, k, v})
 			}
 		}
 	}
 
 	// Loads in the order in which their results are first used, and when that is.
 	var needed []int
-	lastRow, lastWeights := map[int]int{}, map[int]int{}
+	lastInputs, lastWeights := map[int]int{}, map[int]int{}
 	for i, mac := range macs {
 		if _, ok := lastWeights[mac.weights]; !ok {
 			loads, needed = append(loads, action{kind: loadWeights, weights: mac.weights}), append(needed, i)
 		}
-		if _, ok := lastRow[mac.row]; !ok {
-			loads, needed = append(loads, action{kind: loadRow, row: mac.row}), append(needed, i)
+		if _, ok := lastInputs[mac.inputs]; !ok {
+			loads, needed = append(loads, action{kind: loadInputs, inputs: mac.inputs}), append(needed, i)
 		}
-		lastRow[mac.row], lastWeights[mac.weights] = i, i
+		lastInputs[mac.inputs], lastWeights[mac.weights] = i, i
 	}
 
 	// What must be loaded is, and one load more if its time has come.
@@ -147,7 +148,7 @@ func schedule(rows, vectors, parts, steps int) (list []action, scratch int) {
 		}
 		scratch = max(scratch, live)
 		list = append(list, mac)
-		if lastRow[mac.row] == i {
+		if lastInputs[mac.inputs] == i {
 			live--
 		}
 		if lastWeights[mac.weights] == i {
@@ -156,6 +157,9 @@ func schedule(rows, vectors, parts, steps int) (list []action, scratch int) {
 	}
 	return list, scratch
 }
+
+// ofRow is the vector of inputs that has those of a row for all steps.
+func ofRow(row, _ int) int { return row }
 
 // sums implements vec.Sums.
 type sums struct {
@@ -217,7 +221,7 @@ func (s sums) AddMulTo(dst, weights, inputs vec.V) {
 
 // OuterRegisters counts for blocks; single steps need no more.
 func (s sums) OuterRegisters(rows, vectors int) int {
-	_, scratch := schedule(rows, vectors, len(s.words), lanes)
+	_, scratch := schedule(rows, vectors, len(s.words), lanes, ofRow)
 	if s.signed() {
 		scratch++
 	}
@@ -254,11 +258,11 @@ func (s sums) outer(acc [][]vec.V, r *rows, w vec.R, k, steps int) {
 	}
 	flipped, widened := 0, 0 // rows whose inputs have been made signed, vectors of weights that have been made wide
 	inputs, weights := make([]vec.V, len(acc)), make([]vec.V, steps*vectors/parts)
-	list, _ := schedule(len(acc), vectors, parts, steps)
+	list, _ := schedule(len(acc), vectors, parts, steps, ofRow)
 	for _, a := range list {
 		switch a.kind {
-		case loadRow:
-			inputs[a.row] = vec.Named(m, "inputs", s.loadSteps(r, a.row, steps))
+		case loadInputs:
+			inputs[a.inputs] = vec.Named(m, "inputs", s.loadSteps(r, a.inputs, steps))
 		case loadWeights:
 			weights[a.weights] = vec.Named(m, "weights", s.loadWeights(w, k*vectors/parts+a.weights))
 		case multiply:
@@ -271,7 +275,7 @@ func (s sums) outer(acc [][]vec.V, r *rows, w vec.R, k, steps int) {
 				m.word("sxtl", []ref{inout(weights[widened]), in(weights[widened])})
 				widened++
 			}
-			m.word(s.words[a.vector%parts], []ref{inout(acc[a.row][a.vector]), in(weights[a.weights]), in(inputs[a.row])}, a.step)
+			m.word(s.words[a.vector%parts], []ref{inout(acc[a.row][a.vector]), in(weights[a.weights]), in(inputs[a.inputs])}, a.step)
 		}
 	}
 }

@@ -56,12 +56,7 @@ func lrn(m vec.Core, f vec.Float32) {
 	eachPixel(m, []step{{src, srcPixel, 1}, {dst, dstPixel, 1}, {squares, squaresPixel, 1}}, func() {
 		x := vec.Named(m, "channel", m.Int(0))
 		eachVector(m, vectors(m, f, "channels"), []vec.R{x}, func() {
-			sum := vec.Named(m, "sum", m.Zero())
-			q := vec.Named(m, "neighbour", m.CopyInt(squares))
-			m.Loop("neighbour", "For each neighbouring channel: add its square", m.Arg("size"), func() {
-				f.AddTo(sum, m.LoadAt(q, x))
-				f.Skip(q, 1)
-			})
+			sum := neighbours(m, f, squares, x, "square")
 			m.Comment("Divide by the power 3/4: the root times its own root")
 			d := vec.Named(m, "d", m.Copy(k))
 			f.AddMulTo(d, scale, sum)
@@ -73,4 +68,16 @@ func lrn(m vec.Core, f vec.Float32) {
 		})
 	})
 	m.Return()
+}
+
+// neighbours adds up as many neighbouring channels as the argument size says, from address p + x on. what is
+// what p has of each.
+func neighbours(m vec.Core, f vec.Float32, p, x vec.R, what string) vec.V {
+	sum := vec.Named(m, "sum", m.Zero())
+	q := vec.Named(m, "neighbour", m.CopyInt(p))
+	m.Loop("neighbour", "For each neighbouring channel: add its "+what, m.Arg("size"), func() {
+		f.AddTo(sum, m.LoadAt(q, x))
+		f.Skip(q, 1)
+	})
+	return sum
 }

@@ -97,7 +97,7 @@ func qWinogradOutput(m vec.Machine, name string, a *winograd.Algorithm) {
 	}, func() {
 		bias, scale := m.Arg("bias"), m.Arg("scale")
 		outputs := map[int][]vec.V{} // by row
-		t := transform{"AT", at6{d, a.M}, func(rows []int) {
+		t := transform{name: "AT", program: at6{d, a.M}, done: func(rows []int) {
 			each := func(f func(v *vec.V)) {
 				for _, i := range rows {
 					for j := range outputs[i] {

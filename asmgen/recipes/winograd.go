@@ -50,26 +50,34 @@ func winogradInput(m vec.Core, f vec.Float32, name string, a *winograd.Algorithm
 	in, out := m.Rows("in row", srcRow, n), m.Rows("out", dstMatrix, n)
 	eachTile(m, []cursor{{src, "srcTile", f}, {dst, "dstTile", f}}, func() {}, func() {
 		eachVector(m, vectors(m, f, "channels"), []vec.R{src, dst}, func() {
-			var p vec.R
-			t.bothSides(m, n,
-				func(j int) func(i int) vec.V {
-					if j == 0 {
-						p = vec.Named(m, "column", m.CopyInt(src))
-					} else {
-						m.AddTo(p, srcPixel)
-					}
-					in.Start(p)
-					return func(i int) vec.V { return m.LoadRow(in, i) }
-				},
-				func(i int) func(j int, v vec.V) {
-					q := vec.Named(m, "row", m.CopyInt(dst))
-					m.AddMulTo(q, dstMatrix, i*n)
-					out.Start(q)
-					return func(j int, v vec.V) { m.StoreRow(v, out, j) }
-				})
+			t.bothSides(m, n, columns(m, in, src, srcPixel), matrices(m, out, dst, dstMatrix, n))
 		})
 	})
 	m.Return()
+}
+
+// columns loads the columns of a tile that begins at src, whose columns are step apart, one after the other.
+func columns(m vec.Core, in vec.Rows, src, step vec.R) func(j int) func(i int) vec.V {
+	var p vec.R
+	return func(j int) func(i int) vec.V {
+		if j == 0 {
+			p = vec.Named(m, "column", m.CopyInt(src))
+		} else {
+			m.AddTo(p, step)
+		}
+		in.Start(p)
+		return func(i int) vec.V { return m.LoadRow(in, i) }
+	}
+}
+
+// matrices stores row i of a tile to as many matrices, the first of which begins at dst.
+func matrices(m vec.Core, out vec.Rows, dst, dstMatrix vec.R, n int) func(i int) func(j int, v vec.V) {
+	return func(i int) func(j int, v vec.V) {
+		q := vec.Named(m, "row", m.CopyInt(dst))
+		m.AddMulTo(q, dstMatrix, i*n)
+		out.Start(q)
+		return func(j int, v vec.V) { m.StoreRow(v, out, j) }
+	}
 }
 
 // A cursor goes through the values of a row of tiles: param says how far tiles lie apart.
@@ -210,6 +218,7 @@ type transform struct {
 	name    string
 	program program
 	done    func(rows []int) // emits what follows rows of the result; may be nil
+	single  bool             // whether only one row of the result is computed at a time
 }
 
 // bothSides emits T·x·Tᵀ for an x of n columns without a detour through memory: for
@@ -218,7 +227,7 @@ type transform struct {
 // a column of x, row storing a row of the result.
 func (t *transform) bothSides(m vec.Core, n int, column func(j int) (load func(i int) vec.V), row func(i int) (store func(j int, v vec.V))) {
 	size := 2
-	if 2*n+4 > m.Registers() {
+	if t.single || 2*n+4 > m.Registers() {
 		size = 1
 	}
 	for _, group := range t.program.groups(size) {
@@ -514,6 +523,11 @@ func (s *splats) sum(terms []term) vec.V {
 	// The first two terms are better without a multiplication.
 	rest := slices.Clone(terms)
 	slices.SortStableFunc(rest, func(a, b term) int { return a.cost() - b.cost() })
+	if rest[0].factor.Sign() < 0 {
+		if i := slices.IndexFunc(rest, func(t term) bool { return t.factor.Sign() > 0 }); i > 0 {
+			rest[0], rest[i] = rest[i], rest[0]
+		}
+	}
 	first, rest := rest[0], rest[1:]
 	var acc vec.V
 	switch {

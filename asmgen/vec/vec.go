@@ -135,7 +135,8 @@ type Vectors interface {
 	LoadAt(p, x R) V // at address p + x bytes
 	StoreAt(v V, p, x R)
 	SkipVectors(p R, n int)
-	Prefetch(p R, bytes int) // the cache line at p + bytes, for reading soon
+	Prefetch(p R, bytes int)      // the cache line at p + bytes, for reading soon
+	PrefetchLater(p R, bytes int) // for reading later, to a cache that is large
 
 	// Transpose returns the columns of a matrix of values of four bytes, as many as a vector has lanes; they
 	// take the place of its rows. Vectors must have at most eight lanes.
@@ -278,6 +279,10 @@ type Float32 interface {
 	SplatArg(param string) V // all lanes are the float32 argument
 	SplatAt(p R) V           // all lanes are the float32 at p
 
+	// OuterBeside adds outer products as Outer does, but the inputs of a step lie beside each other, and those of the
+	// next step are distance bytes further on: acc[m][n] += inputs[m]·w[k][n]. inputs and w skip what was read.
+	OuterBeside(acc [][]V, inputs, distance, w R, steps int)
+
 	// AddMulRow adds a row of vectors, times float32 i from factors on, to the sums; each lane is rounded
 	// once.
 	AddMulRow(sums []V, factors R, i int, row R)
@@ -290,8 +295,11 @@ type Float32 interface {
 	SubFrom(dst, v V)
 	MulBy(dst, v V)
 	DivBy(dst, v V)
-	MaxWith(dst, v V)       // dst becomes the greater one; stays where either is NaN, if the machine must choose
-	MinWith(dst, v V)       // neither is NaN
-	ClearNaN(v V)           // lanes that are NaN become 0; not every machine has it
-	SubMulFrom(dst, a, b V) // dst -= a·b, rounded once
+	MaxWith(dst, v V) // dst becomes the greater one; stays where either is NaN, if the machine must choose
+	MinWith(dst, v V) // neither is NaN
+
+	SelectEqual(a, b, v V) V   // v where a == b, and 0 elsewhere, also where either is NaN
+	SelectGreater(a, b, v V) V // v where a > b, and 0 elsewhere, also where either is NaN
+	ClearNaN(v V)              // lanes that are NaN become 0; not every machine has it
+	SubMulFrom(dst, a, b V)    // dst -= a·b, rounded once
 }

@@ -21,3 +21,24 @@ func Add(dst *float32, a *float32, b *float32, n int, lower float32)
 //
 //go:noescape
 func ReLU(dst *float32, src *float32, n int)
+
+// ReLUGradient clears the gradient where the result y is not positive; it equals
+//
+//	for i := range n {
+//		dst[i] = 0
+//		if y[i] > 0 {
+//			dst[i] = grad[i]
+//		}
+//	}
+//
+//go:noescape
+func ReLUGradient(dst *float32, y *float32, grad *float32, n int)
+
+// Mul multiplies two tensors element by element; it equals
+//
+//	for i := range n {
+//		dst[i] = a[i] * b[i]
+//	}
+//
+//go:noescape
+func Mul(dst *float32, a *float32, b *float32, n int)

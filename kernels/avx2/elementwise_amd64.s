@@ -120,3 +120,127 @@ vector_one:
 vector_done:
 	VZEROUPPER
 	RET
+
+// func ReLUGradient(dst *float32, y *float32, grad *float32, n int)
+// Requires: AVX
+TEXT ·ReLUGradient(SB), NOSPLIT, $0-32
+	// Registers, a slash between what one of them holds by turns:
+	// AX dst, CX y, DX grad, BX n
+	// Y0 zero, Y1-Y2 temporary
+	MOVQ   dst+0(FP), AX
+	MOVQ   y+8(FP), CX
+	MOVQ   grad+16(FP), DX
+	VXORPS Y0, Y0, Y0
+	MOVQ   n+24(FP), BX
+	SHRQ   $0x03, BX
+	SUBQ   $+4, BX
+	JL     vector_rest
+
+	// For each vector: 4 a round.
+vector_block:
+	VMOVUPS (CX), Y1
+	VMOVUPS (DX), Y2
+	VCMPPS  $0x1e, Y0, Y1, Y1
+	VANDPS  Y2, Y1, Y1
+	VMOVUPS Y1, (AX)
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 32(DX), Y2
+	VCMPPS  $0x1e, Y0, Y1, Y1
+	VANDPS  Y2, Y1, Y1
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS 64(CX), Y1
+	VMOVUPS 64(DX), Y2
+	VCMPPS  $0x1e, Y0, Y1, Y1
+	VANDPS  Y2, Y1, Y1
+	VMOVUPS Y1, 64(AX)
+	VMOVUPS 96(CX), Y1
+	VMOVUPS 96(DX), Y2
+	VCMPPS  $0x1e, Y0, Y1, Y1
+	VANDPS  Y2, Y1, Y1
+	VMOVUPS Y1, 96(AX)
+	ADDQ    $0x00000080, CX
+	ADDQ    $0x00000080, DX
+	ADDQ    $0x00000080, AX
+	SUBQ    $+4, BX
+	JGE     vector_block
+
+	// Fewer than 4 are left.
+vector_rest:
+	ADDQ $+4, BX
+	JZ   vector_done
+
+	// For each vector: one a round.
+vector_one:
+	VMOVUPS (CX), Y1
+	VMOVUPS (DX), Y2
+	VCMPPS  $0x1e, Y0, Y1, Y1
+	VANDPS  Y2, Y1, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, AX
+	DECQ    BX
+	JNZ     vector_one
+
+vector_done:
+	VZEROUPPER
+	RET
+
+// func Mul(dst *float32, a *float32, b *float32, n int)
+// Requires: AVX
+TEXT ·Mul(SB), NOSPLIT, $0-32
+	// Registers, a slash between what one of them holds by turns:
+	// AX dst, CX a, DX b, BX n
+	// Y0-Y1 temporary
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), BX
+	SHRQ $0x03, BX
+	SUBQ $+4, BX
+	JL   vector_rest
+
+	// For each vector: 4 a round.
+vector_block:
+	VMOVUPS (CX), Y0
+	VMOVUPS (DX), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)
+	VMOVUPS 32(CX), Y0
+	VMOVUPS 32(DX), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, 32(AX)
+	VMOVUPS 64(CX), Y0
+	VMOVUPS 64(DX), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, 64(AX)
+	VMOVUPS 96(CX), Y0
+	VMOVUPS 96(DX), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, 96(AX)
+	ADDQ    $0x00000080, CX
+	ADDQ    $0x00000080, DX
+	ADDQ    $0x00000080, AX
+	SUBQ    $+4, BX
+	JGE     vector_block
+
+	// Fewer than 4 are left.
+vector_rest:
+	ADDQ $+4, BX
+	JZ   vector_done
+
+	// For each vector: one a round.
+vector_one:
+	VMOVUPS (CX), Y0
+	VMOVUPS (DX), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, AX
+	DECQ    BX
+	JNZ     vector_one
+
+vector_done:
+	VZEROUPPER
+	RET

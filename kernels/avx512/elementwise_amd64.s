@@ -120,3 +120,128 @@ vector_one:
 vector_done:
 	VZEROUPPER
 	RET
+
+// func ReLUGradient(dst *float32, y *float32, grad *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·ReLUGradient(SB), NOSPLIT, $0-32
+	// Registers, a slash between what one of them holds by turns:
+	// AX dst, CX y, DX grad, BX n
+	// Z0 zero, Z1-Z2 temporary
+	// K1 mask
+	MOVQ   dst+0(FP), AX
+	MOVQ   y+8(FP), CX
+	MOVQ   grad+16(FP), DX
+	VPXORD Z0, Z0, Z0
+	MOVQ   n+24(FP), BX
+	SHRQ   $0x04, BX
+	SUBQ   $+4, BX
+	JL     vector_rest
+
+	// For each vector: 4 a round.
+vector_block:
+	VMOVUPS   (CX), Z1
+	VMOVUPS   (DX), Z2
+	VCMPPS    $0x1e, Z0, Z1, K1
+	VMOVAPS.Z Z2, K1, Z1
+	VMOVUPS   Z1, (AX)
+	VMOVUPS   64(CX), Z1
+	VMOVUPS   64(DX), Z2
+	VCMPPS    $0x1e, Z0, Z1, K1
+	VMOVAPS.Z Z2, K1, Z1
+	VMOVUPS   Z1, 64(AX)
+	VMOVUPS   128(CX), Z1
+	VMOVUPS   128(DX), Z2
+	VCMPPS    $0x1e, Z0, Z1, K1
+	VMOVAPS.Z Z2, K1, Z1
+	VMOVUPS   Z1, 128(AX)
+	VMOVUPS   192(CX), Z1
+	VMOVUPS   192(DX), Z2
+	VCMPPS    $0x1e, Z0, Z1, K1
+	VMOVAPS.Z Z2, K1, Z1
+	VMOVUPS   Z1, 192(AX)
+	ADDQ      $0x00000100, CX
+	ADDQ      $0x00000100, DX
+	ADDQ      $0x00000100, AX
+	SUBQ      $+4, BX
+	JGE       vector_block
+
+	// Fewer than 4 are left.
+vector_rest:
+	ADDQ $+4, BX
+	JZ   vector_done
+
+	// For each vector: one a round.
+vector_one:
+	VMOVUPS   (CX), Z1
+	VMOVUPS   (DX), Z2
+	VCMPPS    $0x1e, Z0, Z1, K1
+	VMOVAPS.Z Z2, K1, Z1
+	VMOVUPS   Z1, (AX)
+	ADDQ      $+64, CX
+	ADDQ      $+64, DX
+	ADDQ      $+64, AX
+	DECQ      BX
+	JNZ       vector_one
+
+vector_done:
+	VZEROUPPER
+	RET
+
+// func Mul(dst *float32, a *float32, b *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·Mul(SB), NOSPLIT, $0-32
+	// Registers, a slash between what one of them holds by turns:
+	// AX dst, CX a, DX b, BX n
+	// Z0-Z1 temporary
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), BX
+	SHRQ $0x04, BX
+	SUBQ $+4, BX
+	JL   vector_rest
+
+	// For each vector: 4 a round.
+vector_block:
+	VMOVUPS (CX), Z0
+	VMOVUPS (DX), Z1
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)
+	VMOVUPS 64(CX), Z0
+	VMOVUPS 64(DX), Z1
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS Z0, 64(AX)
+	VMOVUPS 128(CX), Z0
+	VMOVUPS 128(DX), Z1
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS Z0, 128(AX)
+	VMOVUPS 192(CX), Z0
+	VMOVUPS 192(DX), Z1
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS Z0, 192(AX)
+	ADDQ    $0x00000100, CX
+	ADDQ    $0x00000100, DX
+	ADDQ    $0x00000100, AX
+	SUBQ    $+4, BX
+	JGE     vector_block
+
+	// Fewer than 4 are left.
+vector_rest:
+	ADDQ $+4, BX
+	JZ   vector_done
+
+	// For each vector: one a round.
+vector_one:
+	VMOVUPS (CX), Z0
+	VMOVUPS (DX), Z1
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, AX
+	DECQ    BX
+	JNZ     vector_one
+
+vector_done:
+	VZEROUPPER
+	RET

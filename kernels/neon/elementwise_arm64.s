@@ -119,3 +119,125 @@ vector_one:
 
 vector_done:
 	RET
+
+// func ReLUGradient(dst *float32, y *float32, grad *float32, n int)
+// Requires: ASIMD
+TEXT ·ReLUGradient(SB), NOSPLIT, $0-32
+	// Registers, a slash between what one of them holds by turns:
+	// R0 dst, R1 y, R2 grad, R3 n
+	// V0 zero, V1-V2 temporary
+	MOVD  dst+0(FP), R0
+	MOVD  y+8(FP), R1
+	MOVD  grad+16(FP), R2
+	VMOVI $0, V0.B16
+	MOVD  n+24(FP), R3
+	LSR   $2, R3, R3
+	SUBS  $4, R3, R3
+	BLT   vector_rest
+
+	// For each vector: 4 a round.
+vector_block:
+	FMOVQ 0(R1), F1
+	FMOVQ 0(R2), F2
+	WORD  $0x6ea0e421 // fcmgt v1.4s, v1.4s, v0.4s
+	VAND  V2.B16, V1.B16, V1.B16
+	FMOVQ F1, 0(R0)
+	FMOVQ 16(R1), F1
+	FMOVQ 16(R2), F2
+	WORD  $0x6ea0e421 // fcmgt v1.4s, v1.4s, v0.4s
+	VAND  V2.B16, V1.B16, V1.B16
+	FMOVQ F1, 16(R0)
+	FMOVQ 32(R1), F1
+	FMOVQ 32(R2), F2
+	WORD  $0x6ea0e421 // fcmgt v1.4s, v1.4s, v0.4s
+	VAND  V2.B16, V1.B16, V1.B16
+	FMOVQ F1, 32(R0)
+	FMOVQ 48(R1), F1
+	FMOVQ 48(R2), F2
+	WORD  $0x6ea0e421 // fcmgt v1.4s, v1.4s, v0.4s
+	VAND  V2.B16, V1.B16, V1.B16
+	FMOVQ F1, 48(R0)
+	ADD   $64, R1, R1
+	ADD   $64, R2, R2
+	ADD   $64, R0, R0
+	SUBS  $4, R3, R3
+	BGE   vector_block
+
+	// Fewer than 4 are left.
+vector_rest:
+	ADDS $4, R3, R3
+	BEQ  vector_done
+
+	// For each vector: one a round.
+vector_one:
+	FMOVQ 0(R1), F1
+	FMOVQ 0(R2), F2
+	WORD  $0x6ea0e421 // fcmgt v1.4s, v1.4s, v0.4s
+	VAND  V2.B16, V1.B16, V1.B16
+	FMOVQ F1, 0(R0)
+	ADD   $16, R1, R1
+	ADD   $16, R2, R2
+	ADD   $16, R0, R0
+	SUBS  $1, R3, R3
+	BNE   vector_one
+
+vector_done:
+	RET
+
+// func Mul(dst *float32, a *float32, b *float32, n int)
+// Requires: ASIMD
+TEXT ·Mul(SB), NOSPLIT, $0-32
+	// Registers, a slash between what one of them holds by turns:
+	// R0 dst, R1 a, R2 b, R3 n
+	// V0-V1 temporary
+	MOVD dst+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD n+24(FP), R3
+	LSR  $2, R3, R3
+	SUBS $4, R3, R3
+	BLT  vector_rest
+
+	// For each vector: 4 a round.
+vector_block:
+	FMOVQ 0(R1), F0
+	FMOVQ 0(R2), F1
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 0(R0)
+	FMOVQ 16(R1), F0
+	FMOVQ 16(R2), F1
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R1), F0
+	FMOVQ 32(R2), F1
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R1), F0
+	FMOVQ 48(R2), F1
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 48(R0)
+	ADD   $64, R1, R1
+	ADD   $64, R2, R2
+	ADD   $64, R0, R0
+	SUBS  $4, R3, R3
+	BGE   vector_block
+
+	// Fewer than 4 are left.
+vector_rest:
+	ADDS $4, R3, R3
+	BEQ  vector_done
+
+	// For each vector: one a round.
+vector_one:
+	FMOVQ 0(R1), F0
+	FMOVQ 0(R2), F1
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 0(R0)
+	ADD   $16, R1, R1
+	ADD   $16, R2, R2
+	ADD   $16, R0, R0
+	SUBS  $1, R3, R3
+	BNE   vector_one
+
+vector_done:
+	RET

@@ -69,6 +69,40 @@ func Conv(s kernels.ConvShape, src kernels.View, weights, bias []float32, relu b
 	return out, abs
 }
 
+// WeightGradient returns the gradient of a convolution's weights, in OIHW order, followed by that of its
+// biases: the sums over all pixels of grad, the gradient of its output, times the input that the weight is
+// multiplied by there. The second result holds Σ|a·b| of each.
+func WeightGradient(s kernels.ConvShape, src, grad kernels.View) (out, abs []float64) {
+	must(s.Check())
+	in, outs := s.In/s.Groups, s.Out/s.Groups
+	sum := func(o int, input func(n, y, x int) float64) {
+		var sum, mag float64
+		for n := range grad.N {
+			for y := range grad.H {
+				for x := range grad.W {
+					v := pixel(grad, n, y, x, o) * input(n, y*s.Stride-s.Pad.Top, x*s.Stride-s.Pad.Left)
+					sum += v
+					mag += math.Abs(v)
+				}
+			}
+		}
+		out, abs = append(out, sum), append(abs, mag)
+	}
+	for o := range s.Out {
+		for i := range in {
+			for kh := range s.KH {
+				for kw := range s.KW {
+					sum(o, func(n, y, x int) float64 { return pixel(src, n, y+kh, x+kw, o/outs*in+i) })
+				}
+			}
+		}
+	}
+	for o := range s.Out {
+		sum(o, func(int, int, int) float64 { return 1 })
+	}
+	return out, abs
+}
+
 // MaxPool returns the largest value of each window, which is clipped to the image, so that
 // padding is never the largest value. If there is a NaN in the window, the result is NaN.
 func MaxPool(s kernels.PoolShape, src kernels.View) []float64 {

@@ -19,6 +19,28 @@ func ReLU(dst, src *float32, n int) {
 	}
 }
 
+// Mul sets dst[i] = a[i] * b[i].
+func Mul(dst, a, b *float32, n int) {
+	y := vec(b, 0, n)
+	z := vec(dst, 0, n)
+	for i, x := range vec(a, 0, n) {
+		z[i] = x * y[i]
+	}
+}
+
+// ReLUGradient sets dst[i] = grad[i] where y[i] > 0, and 0 elsewhere.
+func ReLUGradient(dst, y, grad *float32, n int) {
+	g := vec(grad, 0, n)
+	z := vec(dst, 0, n)
+	for i, v := range vec(y, 0, n) {
+		if v > 0 {
+			z[i] = g[i]
+		} else {
+			z[i] = 0
+		}
+	}
+}
+
 // LRNSquare sets each channel of a row of pixels to its square.
 func LRNSquare(dst, src *float32, pixels, channels, srcPixel, dstPixel int) {
 	for p := range pixels {

@@ -9,6 +9,8 @@ var (
 	at8x4    = float32s(winograd.New(4, 5).AT)
 	at6x4    = float32s(winograd.New(4, 3).AT)
 	at8x5    = float32s(winograd.New(5, 4).AT)
+
+	gradient6x3, weights6x3 = float32s(winograd.NewGradient(3, 4).G), float32s(winograd.NewGradient(3, 4).AT)
 )
 
 func float32s(m winograd.Matrix) [][]float32 {
@@ -54,8 +56,30 @@ func WinogradInput8(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTil
 // maxElements is the number of elements of the largest tile.
 const maxElements = 8 * 8
 
-func winogradInput(bt [][]float32, dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile int) {
-	n := len(bt)
+// WinogradGradient6x3 transforms the gradients of a row of tiles, 4×4 each.
+func WinogradGradient6x3(dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile int) {
+	winogradInput(gradient6x3, dst, src, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile)
+}
+
+// WinogradWeights6x3 transforms sums of products to the gradients of 3×3 weights.
+func WinogradWeights6x3(dst, src *float32, tiles, channels, srcMatrix, srcTile, dstMatrix, dstTile int, scale float32) {
+	for t := range tiles {
+		for c := range channels {
+			var p, y [maxElements]float32
+			for i := range 6 * 6 {
+				p[i] = vec(src, i*srcMatrix+t*srcTile+c, 1)[0]
+			}
+			transform(y[:], weights6x3, p[:])
+			for i, v := range y[:3*3] {
+				vec(dst, i*dstMatrix+t*dstTile+c, 1)[0] = v * scale
+			}
+		}
+	}
+}
+
+// winogradInput transforms pixels by a matrix: a tile has as many on a side as the matrix has columns.
+func winogradInput(by [][]float32, dst, src *float32, tiles, channels, srcRow, srcPixel, srcTile, dstMatrix, dstTile int) {
+	n := len(by[0])
 	for t := range tiles {
 		for c := range channels {
 			var d, v [maxElements]float32
@@ -64,8 +88,8 @@ func winogradInput(bt [][]float32, dst, src *float32, tiles, channels, srcRow, s
 					d[i*n+j] = vec(src, i*srcRow+j*srcPixel+t*srcTile+c, 1)[0]
 				}
 			}
-			transform(v[:], bt, d[:])
-			for i, x := range v[:n*n] {
+			transform(v[:], by, d[:])
+			for i, x := range v[:len(by)*len(by)] {
 				vec(dst, i*dstMatrix+t*dstTile+c, 1)[0] = x
 			}
 		}

@@ -58,6 +58,12 @@ const Inverse9 = 0x38e3_8e39
 // must not change what it returns.
 func NewInteger(m, r int) *Algorithm { return integers.get(m, r) }
 
+// NewGradient returns F(m, r) for the gradient of weights, with the tiles of six inputs of m+r = 7: G transforms the r
+// gradients of a tile's outputs, and AT sums to the gradients of m weights. It is New's F(m, r), but the rows of G are
+// powers of points alone; AT has the factors that they lack, times the common denominator 24, so that all numbers are integers
+// and the scale is 24. NewGradient panics for other sizes. Callers must not change what it returns.
+func NewGradient(m, r int) *Algorithm { return gradients.get(m, r) }
+
 // once derives each algorithm once.
 type once struct {
 	derive  func(m, r int) *Algorithm
@@ -68,6 +74,8 @@ type once struct {
 var (
 	floats   = once{derive: derive, derived: map[[2]int]*Algorithm{}}
 	integers = once{derive: deriveInteger, derived: map[[2]int]*Algorithm{}}
+
+	gradients = once{derive: deriveGradient, derived: map[[2]int]*Algorithm{}}
 )
 
 func (o *once) get(m, r int) *Algorithm {
@@ -140,6 +148,31 @@ func deriveInteger(m, r int) *Algorithm {
 		}
 		for _, row := range a.AT {
 			row[i].Mul(row[i], back)
+		}
+	}
+	return a
+}
+
+// deriveGradient computes F(m, r) for gradients.
+func deriveGradient(m, r int) *Algorithm {
+	if m+r-1 != 6 {
+		panic(fmt.Sprintf("winograd: no F(%d, %d) for gradients", m, r))
+	}
+	a := derive(m, r)
+	a.Scale = 24
+	for i, row := range a.G {
+		// The first power is 1, but for the point at infinity, which has the last one only.
+		factor := row[0]
+		if i == len(a.G)-1 {
+			factor = row[r-1]
+		}
+		factor = new(big.Rat).Set(factor)
+		for _, v := range row {
+			v.Quo(v, factor)
+		}
+		factor.Mul(factor, big.NewRat(a.Scale, 1))
+		for _, row := range a.AT {
+			row[i].Mul(row[i], factor)
 		}
 	}
 	return a

@@ -45,6 +45,17 @@ type Network struct {
 
 // Flags defines the flags in fs; they store what they parse in n. Resolve completes it.
 func (n *Network) Flags(fs *flag.FlagSet) {
+	n.TrainFlags(fs)
+	fs.TextVar(&n.WeightsType, "weights-type", kernels.Float32Weights, "keep the weights of float32 layers whose result is one pixel, such as dense layers, in memory as `TYPE` f32, f16 or i8, which is faster because there are fewer bytes to read")
+	n.typeFlags(fs)
+}
+
+// Given reports whether there are weights: a file of them, or in the model's file.
+func (n *Network) Given() bool { return n.Weights != "" || n.file != "" }
+
+// TrainFlags is Flags for networks that are trained: those that are about other types than float32 are missing.
+func (n *Network) TrainFlags(fs *flag.FlagSet) {
+	n.Type, n.Compression.WeightBits = F32, 8
 	fs.Func("model", "the network `NAME`, or that of a FILE"+modelExt+", which has weights (default "+defaultModel+")", func(s string) (err error) {
 		n.Model, n.file = nil, s
 		if !isFile(s) {
@@ -64,8 +75,6 @@ func (n *Network) Flags(fs *flag.FlagSet) {
 		return err
 	})
 	fs.IntVar(&n.Threads, "threads", 0, "run the network on `N` threads; 0 means one per processor")
-	fs.TextVar(&n.WeightsType, "weights-type", kernels.Float32Weights, "keep the weights of float32 layers whose result is one pixel, such as dense layers, in memory as `TYPE` f32, f16 or i8, which is faster because there are fewer bytes to read")
-	n.typeFlags(fs)
 }
 
 // AlgoFlag defines -algo, for commands that run the network for its results: it is always calibrated with

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -45,12 +46,15 @@ func (c *command) compress(ctx context.Context, stdout io.Writer) error {
 	}
 	var pictures []string
 	if c.images != "" {
+		if _, err := os.Stat(c.images); err != nil {
+			return files.Error(c.images, err)
+		}
 		if pictures, err = cli.Pictures([]string{c.images}); err != nil {
 			return err
 		}
 	}
-	if c.images != "" || c.out != "" {
-		c.Warn(c.stderr, name, "what they compute")
+	if c.images != "" || c.out != "" || c.factorize != nil || c.share != nil {
+		c.Warn(c.stderr, name, "what they compute or lose")
 	}
 	l := &ladder{options: c.Network.Options()}
 	defer l.close()
@@ -208,52 +212,5 @@ func (c *command) sharing(ctx context.Context, m *graph.Model, o compression.Sha
 		notes[l.Node] = fmt.Sprintf("%s, relative error %.3g", plural(l.Values+1, "value"), l.Error)
 		c.progress.Show("shared the values of %s", l.Node)
 	}
-	if o.Bytes == 0 {
-		return compression.Share(o), notes, nil
-	}
-	return fileBudget(o), notes, nil
-}
-
-// fileBudget returns the rewrite that shares so that the file, and not only the weights as [compression.Sizes] counts them, has
-// no more than o.Bytes, and hardly less.
-func fileBudget(o compression.ShareOptions) graph.Rewrite {
-	return func(m *graph.Model, w graph.Weights) (*graph.Model, graph.Weights, error) {
-		budget := o.Bytes
-		var best graph.Weights
-		least := int64(-1) // what best leaves of the budget
-		const attempts = 3
-		for range attempts {
-			_, shared, err := compression.Share(o)(m, w)
-			if err != nil {
-				return nil, nil, fmt.Errorf("a file of %d bytes: %w", budget, err)
-			}
-			size, err := fileSize(formatFBW, m, shared)
-			if err != nil {
-				return nil, nil, err
-			}
-			left := int64(budget) - size
-			if left >= 0 && (best == nil || left < least) {
-				best, least = shared, left
-			}
-			if left >= 0 && left <= int64(budget)/200 {
-				break
-			}
-			// What the count and the file differ by hardly depends on the budget.
-			sizes, err := compression.Sizes(m, shared)
-			if err != nil {
-				return nil, nil, err
-			}
-			counted := 0
-			for _, s := range sizes {
-				counted += s.Total()
-			}
-			if o.Bytes = budget - budget/400 - (int(size) - counted); o.Bytes < 1 {
-				break
-			}
-		}
-		if best == nil {
-			return nil, nil, fmt.Errorf("a file of %d bytes: too small for %s, expected a larger one", budget, m.Name)
-		}
-		return m, best, nil
-	}
+	return compression.Share(o), notes, nil
 }

@@ -47,7 +47,7 @@
 //	                      probable class on the pictures of -images stays the same
 //	-page FILE.md         a page in Markdown is written instead, with fixed steps: SqueezeNet v1.0 with -weights, v1.1 with the weights of
 //	-small FILE           FILE, and AlexNet with random weights; -calibrate names photographs of which every second calibrates;
-//	                      the others, and those of -images, are measured
+//	                      the others, and those of -images, are measured; a plot of -scan is beside it as FILE-scan.svg
 //	-peers FILE           with -page: the times of other engines that go run ./compare/peers has recorded on this machine
 //
 // The exit status is 1 for an error, which is one line on standard error, and 2 for wrong usage.
@@ -238,8 +238,8 @@ func parse(args []string) (o options, err error) {
 		return o, errors.New("-pattern without -prune")
 	case given["calibrate"] && o.Type != cli.Int8 && o.share == nil:
 		return o, fmt.Errorf("-calibrate without -type %s or -share", cli.Int8)
-	case given["calibrate"] && o.Type != cli.Int8 && !o.HasPictures():
-		return o, errors.New("-share with -calibrate FILE.json: expected a folder of pictures")
+	case given["calibrate"] && o.share != nil && !o.share.plain && !o.HasPictures():
+		return o, errors.New("-share with -calibrate FILE.json: expected a folder of pictures, or plain")
 	case o.share != nil && o.share.Bytes > 0 && !o.HasPictures():
 		return o, errors.New("-share bytes=N without -calibrate DIR")
 	case o.out == "":
@@ -263,7 +263,7 @@ func parse(args []string) (o options, err error) {
 
 // checkScan returns an error for flags that make no sense with -scan.
 func (o *options) checkScan(given map[string]bool) error {
-	for _, name := range []string{"svd", "prune", "share", "type", "weights-type", "layers", "rounds", "threads", "o"} {
+	for _, name := range []string{"svd", "prune", "share", "type", "calibrate", "weights-type", "layers", "rounds", "threads", "o"} {
 		if given[name] {
 			return fmt.Errorf("-%s with -scan, which prunes one layer after the other and nothing else", name)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -27,6 +28,7 @@ type page struct {
 	peers     *timings.Run // nil without
 	calibrate []string     // the photographs that calibrate
 	measure   []string     // those that are measured
+	plot      io.Writer    // of what pruning single layers does
 	text      strings.Builder
 }
 
@@ -37,7 +39,12 @@ func (c *command) writePage(ctx context.Context) error {
 		return err
 	}
 	defer out.Discard()
-	p := &page{command: c}
+	plot, err := files.Create(plotOf(c.page))
+	if err != nil {
+		return err
+	}
+	defer plot.Discard()
+	p := &page{command: c, plot: plot}
 	facts, err := machine.Facts()
 	if err != nil {
 		return err
@@ -72,8 +79,14 @@ func (c *command) writePage(ctx context.Context) error {
 	if _, err := io.WriteString(out, p.text.String()); err != nil {
 		return err
 	}
+	if err := plot.Commit(); err != nil {
+		return err
+	}
 	return out.Commit()
 }
+
+// plotOf returns the path of the plot that belongs to a page.
+func plotOf(page string) string { return strings.TrimSuffix(page, filepath.Ext(page)) + "-scan.svg" }
 
 // split divides the photographs.
 func (p *page) split() error {
@@ -271,7 +284,6 @@ func (p *page) published(ctx context.Context) error {
 	l, err := p.ladder(ctx, m, w, []recipe{
 		{"float32, zeros multiplied", fill},
 		{"pruned and shared, as published", keep},
-		{"pruned by rows to a third, for the time", compression.Prune(compression.PruneOptions{Density: 1.0 / 3, Panel: panel(p.Set)})},
 		{"int8", p.int8(ctx)},
 		{"6 bits by k-means alone", compression.Share(compression.ShareOptions{Bits: 6})},
 		{"shared, 8 bits", p.shared(ctx, compression.ShareOptions{Bits: 8})},
@@ -287,12 +299,12 @@ func (p *page) published(ctx context.Context) error {
 	if err := p.measureLadder(ctx, l); err != nil || p.failed > 0 {
 		return err
 	}
-	for _, s := range l.steps[:3] {
+	for _, s := range l.steps[:2] {
 		if err := s.timeLayers(ctx, p.rounds, p.progress); err != nil {
 			return err
 		}
 	}
-	skipping := skips(l.steps[0], l.steps[1:3])
+	skipping := l.layersBeside(1, func(dense, sparse layerRow) bool { return dense.algorithm != sparse.algorithm })
 	coded := *l.steps[1]
 	coded.name = "the same, Huffman-coded"
 	l.steps = slices.Insert(l.steps, 2, &coded)
@@ -301,7 +313,7 @@ func (p *page) published(ctx context.Context) error {
 		return err
 	}
 	// Once loaded, the file of shared weights is what is quantized.
-	l.steps[9].disk, l.steps[9].file = l.steps[8].disk, l.steps[8].file
+	l.steps[8].disk, l.steps[8].file = l.steps[7].disk, l.steps[7].file
 	p.section("SqueezeNet v1.0", l, accuracyColumns)
 	streams, err := weights.StreamsOf(coded.model, coded.weights)
 	if err != nil {
@@ -314,23 +326,86 @@ func (p *page) published(ctx context.Context) error {
 	fmt.Fprintf(&p.text, "\nThe published file has 8-bit codes and 4-bit gaps. General codecs on the same codes and gaps: %s bytes as they are, %s in FBW, %s by huff0, %s by zstd.\n",
 		total(other.Symbols), total(other.FBW), total(other.Huff0), total(other.Zstd))
 	if len(skipping) > 1 {
-		p.text.WriteString("\nThe layers that are computed by an algorithm that skips zeros, each alone:\n\n")
+		p.text.WriteString("\nThe layers of the published weights that are computed by an algorithm that skips zeros, each alone:\n\n")
 		markdownTable(&p.text, skipping)
 	}
 	p.beside("squeezenet1.0")
+	if err := p.single(ctx, coded.model, coded.weights); err != nil {
+		return err
+	}
+	return p.byRows(ctx)
+}
+
+// single writes about what pruning single layers does to the answers of SqueezeNet v1.0.
+func (p *page) single(ctx context.Context, m *graph.Model, w graph.Weights) error {
+	curves, err := p.curves(ctx, m, w, p.measure)
+	if err != nil {
+		return err
+	}
+	if err := writePlot(p.plot, m, curves); err != nil {
+		return err
+	}
+	fmt.Fprintf(&p.text, `
+## SqueezeNet v1.0, pruned in one layer
+
+How often the most probable class stays on the %s if one layer is pruned to a density, its smallest weights first, without training again.
+The first column is the density of the layer as it is. [The plot](%s) has the intervals.
+
+`, plural(len(p.measure), "picture"), filepath.Base(plotOf(p.options.page)))
+	markdownTable(&p.text, curveRows(curves))
 	return nil
 }
 
-// skips returns the cells of a table of the layers that other steps compute by another algorithm than the first step does,
-// which has the same network without zeros.
-func skips(first *step, others []*step) [][]string {
-	rows := [][]string{{"layer", "step", "density", "dense", "ms", "skipping zeros", "ms", "× as fast"}}
-	for _, s := range others {
-		for i, r := range s.layers {
-			if d := first.layers[i]; r.algorithm != d.algorithm {
-				rows = append(rows, []string{r.name, s.name, fmt.Sprintf("%.2f", float64(r.nonzeros)/float64(r.weights)),
-					d.algorithm, digits3(d.ms), r.algorithm, digits3(r.ms), digits3(d.ms / r.ms)})
-			}
+// byRows writes about the time of SqueezeNet v1.0 if rows were pruned. The published weights do not tell: what is left of their
+// rows has zeros too, and the rows of all layers together that are spared first are those of few layers.
+func (p *page) byRows(ctx context.Context) error {
+	m, err := models.Lookup("squeezenet1.0")
+	if err != nil {
+		return err
+	}
+	params, err := m.Params()
+	if err != nil {
+		return err
+	}
+	o := compression.PruneOptions{Layers: map[string]float64{}, Panel: panel(p.Set)}
+	for _, param := range params {
+		o.Layers[param.Node] = 1.0 / 3
+	}
+	l, err := p.ladder(ctx, m, weights.Random(1), []recipe{
+		{"float32", keep},
+		{"a third of the rows of each layer", compression.Prune(o)},
+	})
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	if err := l.time(ctx, p.rounds, p.progress); err != nil {
+		return err
+	}
+	for _, s := range l.steps {
+		if err := s.timeLayers(ctx, p.rounds, p.progress); err != nil {
+			return err
+		}
+	}
+	p.section("SqueezeNet v1.0, pruned by rows", l, []column{columnStep, columnParameters, columnNonzeros, columnMemory, columnExecuted, columnMS, columnSpeedup})
+	fmt.Fprintf(&p.text, `
+A row is the weights of one input, kernel row and column for the %d output channels of a kernel's panel. The weights are random: the table is about time alone,
+which is that of any weights with as many rows. The published weights are pruned one by one, and without training again no third of their rows
+gives right answers. The layers, each alone:
+
+`, o.Panel)
+	markdownTable(&p.text, l.layersBeside(1, func(_, _ layerRow) bool { return true }))
+	return nil
+}
+
+// layersBeside returns the cells of a table of layers of a step, which has zeros, beside those of the first step, which is the
+// same network without.
+func (l *ladder) layersBeside(step int, show func(dense, sparse layerRow) bool) [][]string {
+	rows := [][]string{{"layer", "density", "dense", "ms", "pruned", "ms", "× as fast"}}
+	for i, r := range l.steps[step].layers {
+		if d := l.steps[0].layers[i]; show(d, r) {
+			rows = append(rows, []string{r.name, fmt.Sprintf("%.2f", float64(r.nonzeros)/float64(r.weights)),
+				d.algorithm, digits3(d.ms), r.algorithm, digits3(r.ms), digits3(d.ms / r.ms)})
 		}
 	}
 	return rows

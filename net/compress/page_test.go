@@ -101,12 +101,17 @@ func TestPageText(t *testing.T) {
 	}
 }
 
-// TestSkips: layers whose algorithm is another one.
-func TestSkips(t *testing.T) {
-	first := &step{layers: []layerRow{{name: "a", algorithm: "direct", weights: 10, nonzeros: 10, ms: 3}, {name: "b", algorithm: "winograd", weights: 10, nonzeros: 10, ms: 4}}}
-	other := &step{name: "pruned", layers: []layerRow{{name: "a", algorithm: "sparse", weights: 10, nonzeros: 2, ms: 1.5}, {name: "b", algorithm: "winograd", weights: 10, nonzeros: 5, ms: 4}}}
-	rows := skips(first, []*step{other})
-	if want := strings.Split("a,pruned,0.20,direct,3.00,sparse,1.50,2.00", ","); len(rows) != 2 || !slices.Equal(rows[1], want) {
+// TestLayersBeside: layers of a step beside those of the first one, all or those that are computed otherwise.
+func TestLayersBeside(t *testing.T) {
+	l := &ladder{steps: []*step{
+		{layers: []layerRow{{name: "a", algorithm: "direct", weights: 10, nonzeros: 10, ms: 3}, {name: "b", algorithm: "winograd", weights: 10, nonzeros: 10, ms: 4}}},
+		{layers: []layerRow{{name: "a", algorithm: "sparse", weights: 10, nonzeros: 2, ms: 1.5}, {name: "b", algorithm: "winograd", weights: 10, nonzeros: 5, ms: 4}}},
+	}}
+	rows := l.layersBeside(1, func(dense, sparse layerRow) bool { return dense.algorithm != sparse.algorithm })
+	if want := strings.Split("a,0.20,direct,3.00,sparse,1.50,2.00", ","); len(rows) != 2 || !slices.Equal(rows[1], want) {
 		t.Errorf("%q, want %q", rows, want)
+	}
+	if rows := l.layersBeside(1, func(_, _ layerRow) bool { return true }); len(rows) != 3 || len(rows[0]) != len(rows[2]) {
+		t.Errorf("all layers: %q", rows)
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -39,56 +38,81 @@ func (c *command) scanLayers(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	p, err := c.Preprocessor(m)
+	curves, err := c.curves(ctx, m, w, pictures)
 	if err != nil {
 		return err
 	}
-	o := compression.ScanOptions{
-		Densities: densities,
-		Images:    cli.Images(ctx, p, m.Input, pictures, c.progress, "scanned with"),
-		Plan:      graph.Options{Set: c.Set, Algo: c.Algorithm},
-		Done:      func(curve compression.Curve) { c.progress.Show("scanned %s", curve.Node) },
-	}
-	if c.pattern == vector {
-		o.Panel = panel(c.Set)
-	}
-	var curves []compression.Curve
-	if err := interruptible(ctx, func() (err error) {
-		curves, err = compression.Scan(m, w, o)
-		return err
-	}); err != nil {
-		return err
-	}
-	c.progress.Clear()
-	var plot bytes.Buffer
-	if err := compression.WriteCurves(&plot, "Agreement with "+m.Name+" after one layer is pruned, by its density", curves); err != nil {
-		return err
-	}
-	if _, err := out.Write(plot.Bytes()); err != nil {
+	if err := writePlot(out, m, curves); err != nil {
 		return err
 	}
 	if err := out.Commit(); err != nil {
 		return err
 	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, pruned in one layer, %s: how often the most probable class stays on %s\n\n", m.Name, c.pattern, plural(len(pictures), "picture"))
+	writeTable(&b, curveRows(curves))
+	b.WriteString("\nThe first column is the density of the layer as it is; densities above it prune nothing.\n")
+	if _, err := io.WriteString(stdout, b.String()); err != nil {
+		return fmt.Errorf("standard output: %w", err)
+	}
+	return nil
+}
+
+// curves scans all layers of a network with pictures.
+func (c *command) curves(ctx context.Context, m *graph.Model, w graph.Weights, pictures []string) ([]compression.Curve, error) {
+	p, err := c.Preprocessor(m)
+	if err != nil {
+		return nil, err
+	}
+	params, err := m.Params()
+	if err != nil {
+		return nil, err
+	}
+	scanned := 0
+	o := compression.ScanOptions{
+		Densities: densities,
+		Images:    cli.Images(ctx, p, m.Input, pictures, c.progress, "scanned with"),
+		Plan:      graph.Options{Set: c.Set, Algo: c.Algorithm},
+		Done: func(curve compression.Curve) {
+			scanned++
+			c.progress.Show("scanned %s, %d of %d layers", curve.Node, scanned, len(params))
+		},
+	}
+	if c.pattern == vector {
+		o.Panel = panel(c.Set)
+	}
+	var curves []compression.Curve
+	err = interruptible(ctx, func() (err error) {
+		curves, err = compression.Scan(m, w, o)
+		return err
+	})
+	c.progress.Clear()
+	return curves, err
+}
+
+// writePlot writes the plot of curves.
+func writePlot(w io.Writer, m *graph.Model, curves []compression.Curve) error {
+	return compression.WriteCurves(w, m.Name+", pruned in one layer: how often the most probable class stays", curves)
+}
+
+// curveRows returns the cells of a table of curves.
+func curveRows(curves []compression.Curve) [][]string {
 	rows := [][]string{{"layer", "density"}}
 	for _, d := range densities {
 		rows[0] = append(rows[0], fmt.Sprint(d))
 	}
 	for _, curve := range curves {
-		cells := []string{curve.Node, fmt.Sprintf("%.3f", curve.Density)}
+		cells := []string{curve.Node, fmt.Sprintf("%.2f", curve.Density)}
 		for _, point := range curve.Points {
-			cells = append(cells, fmt.Sprintf("%.1f %%", 100*point.Agreement.Value()))
+			cell := "-"
+			if point.Density < curve.Density {
+				cell = fmt.Sprintf("%.1f %%", 100*point.Agreement.Value())
+			}
+			cells = append(cells, cell)
 		}
 		rows = append(rows, cells)
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s, pruned in one layer, %s: how often the most probable class stays on %s\n\n", m.Name, c.pattern, plural(len(pictures), "picture"))
-	writeTable(&b, rows)
-	b.WriteString("\nThe density is that of the layer as it is; those above it change nothing.\n")
-	if _, err := io.WriteString(stdout, b.String()); err != nil {
-		return fmt.Errorf("standard output: %w", err)
-	}
-	return nil
+	return rows
 }
 
 // interruptible returns f's error, or at once if ctx ends before f does. F is then left alone: the command ends.

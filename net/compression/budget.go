@@ -8,7 +8,9 @@ import (
 	"slices"
 
 	"firebench/kernels"
+	"firebench/net/files"
 	"firebench/net/graph"
+	"firebench/net/weights"
 )
 
 // A sharing is a layer that is being shared in the metric of its outputs.
@@ -51,7 +53,7 @@ func (o ShareOptions) compensated(m *graph.Model, w graph.Weights, layers map[gr
 		if err := o.measure(m, w, sharings, images); err != nil {
 			return err
 		}
-		if price, err = o.spend(sharings, startPrice); err != nil {
+		if price, err = o.spend(m, sharings, startPrice); err != nil {
 			return err
 		}
 		for _, s := range sharings {
@@ -84,7 +86,7 @@ func (o ShareOptions) compensated(m *graph.Model, w graph.Weights, layers map[gr
 		readers = readers[n:]
 	}
 	if o.Bytes > 0 {
-		if _, err := o.spend(all, price); err != nil {
+		if _, err := o.spend(m, all, price); err != nil {
 			return err
 		}
 	}
@@ -92,7 +94,7 @@ func (o ShareOptions) compensated(m *graph.Model, w graph.Weights, layers map[gr
 		l := s.layer(s.weights)
 		layers[s.param] = l
 		e := s.error()
-		o.Done(SharedLayer{Size: l.size(s.param), Error: fraction(e, s.variance()), Divergence: e * s.sensitivity})
+		o.Done(SharedLayer{Node: s.param.Node, Values: len(l.table) - 1, Error: fraction(e, s.variance()), Divergence: e * s.sensitivity})
 	}
 	return nil
 }
@@ -196,7 +198,7 @@ func (o ShareOptions) measure(m *graph.Model, w graph.Weights, sharings []*shari
 	return nil
 }
 
-// logits returns the logits of each image.
+// logits returns the logits of each image. It is an error if one is not finite.
 func logits(m *graph.Model, w graph.Weights, images []kernels.View, o graph.Options) ([][]float32, error) {
 	plans, err := newPlans(m, w, o)
 	if err != nil {
@@ -204,14 +206,24 @@ func logits(m *graph.Model, w graph.Weights, images []kernels.View, o graph.Opti
 	}
 	defer plans.close()
 	all := make([][]float32, len(images))
-	return all, plans.run(images, func(i int, p *graph.Plan) {
+	if err := plans.run(images, func(i int, p *graph.Plan) {
 		v := p.Logits()
 		for y := range v.H {
 			for x := range v.W {
 				all[i] = append(all[i], kernels.Pixel[float32](v, 0, y, x)...)
 			}
 		}
-	})
+	}); err != nil {
+		return nil, err
+	}
+	for i := range all {
+		for _, v := range all[i] {
+			if v-v != 0 {
+				return nil, fmt.Errorf("image %d: a logit is %g, expected a finite number", i, v)
+			}
+		}
+	}
+	return all, nil
 }
 
 // klDivergence returns the Kullback-Leibler divergence of the probabilities that belong to two vectors of logits.
@@ -245,56 +257,70 @@ const startPrice = 1e-7
 
 // spend shares all layers within the budget of bytes, and returns the price at which they fit: one price of a bit for
 // all layers, so that each has the bits that it is worth. It starts from a price.
-func (o ShareOptions) spend(sharings []*sharing, price float64) (float64, error) {
-	budget, biases := float64(o.Bytes), 0
-	for _, s := range sharings {
-		biases += 4 * s.param.Dims[0]
-	}
+func (o ShareOptions) spend(m *graph.Model, sharings []*sharing, price float64) (float64, error) {
+	budget := float64(o.Bytes)
 	type point struct{ logPrice, bytes float64 }
-	at := func(logPrice float64) *point {
-		bytes := 0
+	at := func(logPrice float64) (*point, error) {
+		w := &shared{m, map[graph.Param]sharedLayer{}}
 		for _, s := range sharings {
 			s.share(o, math.Exp(logPrice))
-			bytes += s.layer(s.weights).size(s.param).Total()
+			w.layers[s.param] = s.layer(s.weights)
 		}
-		return &point{logPrice, float64(bytes)}
+		var bytes files.Counter
+		err := weights.WriteFBW(&bytes, m, w)
+		return &point{logPrice, float64(bytes)}, err
 	}
 	var low, high *point // with more bytes than the budget, and with no more
 	x := math.Log(price)
 	for range maxPrices {
-		p := at(x)
+		p, err := at(x)
+		if err != nil {
+			return 0, err
+		}
 		if p.bytes > budget {
-			if high == nil && low != nil && p.bytes >= low.bytes {
-				break // all weights are zero
+			if high == nil && low != nil && x > low.logPrice+1 && p.bytes >= low.bytes {
+				break // hardly any weights are left
 			}
 			low = p
 		} else {
 			all := low == nil && high != nil && p.bytes < 1.001*high.bytes // nothing more can be bought
-			if all || p.bytes >= 0.995*budget {
+			if all || p.bytes >= 0.998*budget {
 				return math.Exp(x), nil
 			}
 			high = p
 		}
 		// Half the error takes half a bit of each weight: bytes are about linear in the logarithm of the price.
-		target := 0.9975 * budget
+		target := 0.999 * budget
 		if low != nil && high != nil {
 			part := (low.bytes - target) / (low.bytes - high.bytes)
 			x = low.logPrice + min(max(part, 0.1), 0.9)*(high.logPrice-low.logPrice)
 		} else {
-			x += min(max(7*(p.bytes/target-1), -3), 3)
+			step := 7 * (p.bytes/target - 1)
+			x += math.Copysign(min(max(math.Abs(step), 0.1), 3), step)
 		}
 	}
 	if high != nil { // small layers have no sizes in between
-		at(high.logPrice)
-		return math.Exp(high.logPrice), nil
+		_, err := at(high.logPrice)
+		return math.Exp(high.logPrice), err
+	}
+	biases := 0
+	for _, s := range sharings {
+		biases += 4 * s.param.Dims[0]
 	}
 	return 0, fmt.Errorf("share: no weights fit a budget of %d bytes, of which biases take %d, expected a larger one", o.Bytes, biases)
 }
 
 const maxPrices = 12
 
-// share shares the layer at a price of a bit.
+// share shares the layer at a price of a bit, or at a lower one if all its weights would be zero: a network without a
+// layer is of no use, and no file has one.
 func (s *sharing) share(o ShareOptions, price float64) {
-	s.start(o.Init, o.values(s.param.Node), o.Seed)
-	s.improve(s.price(price))
+	for price = s.price(price); ; price /= 2 {
+		s.start(o.Init, o.values(s.param.Node), o.Seed)
+		some := len(s.table) > 0
+		s.improve(price)
+		if len(s.table) > 0 || !some {
+			return
+		}
+	}
 }

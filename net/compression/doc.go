@@ -40,5 +40,5 @@
 //	model, weights, err = compression.Share(compression.ShareOptions{Bytes: 470_000, Images: pictures}).Apply(model, weights)
 //	books, ok := graph.SharedOf(weights)
 //
-// [Sizes] says what each layer takes in a file.
+// [weights.StreamsOf] says what each layer takes in a file.
 package compression

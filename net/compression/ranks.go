@@ -57,6 +57,9 @@ func (f *factoring) explore(t *target, w kernels.Weights) error {
 			return nil
 		}
 		n = min(most, max(2*n, int(math.Ceil(least))))
+		if subspace(n) > eigenRows {
+			n = most // one space for all ranks
+		}
 	}
 	kept := make([]float64, n) // by the rank less one
 	floats.CumSum(kept, floats.MulTo(kept, t.found.s, t.found.s))

@@ -26,7 +26,7 @@ type ShareOptions struct {
 	// values are the means of the weights that share them.
 	Images iter.Seq2[kernels.View, error]
 
-	// Bytes is how many bytes all weights and biases may take in a file, as [Sizes] counts them; 0 is no bound. It needs
+	// Bytes is how many bytes the file may have that [weights.WriteFBW] writes; 0 is no bound. It needs
 	// images. They also say how much an error in each layer changes the network's result, and so where bits are
 	// worth most.
 	Bytes int
@@ -41,7 +41,8 @@ type ShareOptions struct {
 
 // A SharedLayer is what sharing made of a layer.
 type SharedLayer struct {
-	Size
+	Node   string
+	Values int // different ones that are not zero
 
 	// Error is the squared error of the layer's outputs as a share of their variance, in the images, or without
 	// images the squared error of the weights as a share of the squared weights.
@@ -191,13 +192,10 @@ func (o ShareOptions) plain(m *graph.Model, w graph.Weights, layers map[graph.Pa
 		}
 		s := sharedLayer{table.drop(codes), codes, slices.Clone(l.Bias)}
 		layers[p] = s
-		o.Done(SharedLayer{Size: s.size(p), Error: fraction(errors, squares)})
+		o.Done(SharedLayer{Node: p.Node, Values: len(s.table) - 1, Error: fraction(errors, squares)})
 	}
 	return nil
 }
-
-// size returns what the layer takes in a file.
-func (l sharedLayer) size(p graph.Param) Size { return newSize(p.Node, l.values(), len(l.bias)) }
 
 // fraction returns a part of all; nothing is no part of nothing.
 func fraction(part, all float64) float64 {

@@ -112,7 +112,8 @@ func (g algebra) product(a, b matrix) (matrix, error) {
 }
 
 // A decomposition is the largest singular values of a matrix, in falling order, with their vectors: it
-// stands for Σ s[i]·u[i]ᵀ·v[i] over the rows of u and v. Vectors of the singular value 0 may be 0.
+// stands for Σ s[i]·u[i]ᵀ·v[i] over the rows of u and v. Vectors of the singular value 0 may be 0. Or the rows of
+// u are orthonormal alone: then too s[i]² is by how much row i makes the error less.
 type decomposition struct {
 	s    []float64
 	u, v matrix
@@ -122,10 +123,18 @@ type decomposition struct {
 // rows take half a second.
 const exactRows = 512
 
+// eigenRows is the number of rows up to which eigenvectors are worth their time, some seconds, which grows with the third
+// power. They only bring into order what lies in a space that has been found. Tests make it smaller.
+var eigenRows = 1152
+
+// subspace returns how many rows a space has of which a part of some rank is taken.
+func subspace(rank int) int { return rank + max(16, rank/16) }
+
 // decompose returns the rank largest singular values of a, which has at least so many rows and columns.
 // If a has few rows or columns, or about as few as rank, they are exact. Otherwise they are those of a's
 // part in a space that is close to that of a's largest singular vectors; the part has almost as much of a as
-// any of its rank.
+// any of its rank. With a large rank they are the directions of that space in the order in which they were found: the first
+// of them are still a space for any smaller rank.
 func (g algebra) decompose(a matrix, rank int) (decomposition, error) {
 	if a.rows > a.cols {
 		d, err := g.decompose(a.transposed(), rank)
@@ -134,24 +143,30 @@ func (g algebra) decompose(a matrix, rank int) (decomposition, error) {
 	if n := norm2(a.data); n-n != 0 {
 		return decomposition{}, errors.New("weights are not finite")
 	}
+	size := subspace(rank)
+	if size > eigenRows {
+		size = rank
+	}
 	q, part := matrix{}, a // part = q·a, where q is the identity
-	if size := rank + max(16, rank/16); a.rows > exactRows && size < a.rows {
+	if a.rows > exactRows && size < a.rows {
 		var err error
 		if q, part, err = g.space(a, size); err != nil {
 			return decomposition{}, err
 		}
 	}
-	e, err := eigenvectors(part, rank)
-	if err != nil {
-		return decomposition{}, err
-	}
-	d := decomposition{s: make([]float64, rank), u: e}
-	if d.v, err = g.product(e, part.transposed()); err != nil {
-		return decomposition{}, err
-	}
-	if q.rows > 0 {
-		if d.u, err = g.product(e, q.transposed()); err != nil {
+	d := decomposition{make([]float64, rank), q, part}
+	if q.rows <= eigenRows {
+		e, err := eigenvectors(part, rank)
+		if err != nil {
 			return decomposition{}, err
+		}
+		if d.v, err = g.product(e, part.transposed()); err != nil {
+			return decomposition{}, err
+		}
+		if d.u = e; q.rows > 0 {
+			if d.u, err = g.product(e, q.transposed()); err != nil {
+				return decomposition{}, err
+			}
 		}
 	}
 	for i := range d.s {

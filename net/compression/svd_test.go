@@ -192,6 +192,34 @@ func TestDecomposeLowRank(t *testing.T) {
 	}
 }
 
+// TestDecomposeSpace: of many singular values, the first rows are a space for a smaller rank, of which s says what it leaves
+// out, not much more than the least.
+func TestDecomposeSpace(t *testing.T) {
+	defer func(n int) { eigenRows = n }(eigenRows)
+	eigenRows = 50
+	g := newAlgebra(t)
+	s := falling(exactRows+8, 0.99)
+	a := withSingularValues(t, g, exactRows+8, exactRows+50, s)
+	d, err := g.decompose(a, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkOrthonormal(t, "u", d.u, 1e-5)
+	all, least := norm2(a.data), norm2(a.data)
+	left := least
+	for i := range 100 {
+		least -= s[i] * s[i]
+		left -= d.s[i] * d.s[i]
+		if n := i + 1; n == 10 || n == 100 {
+			first := decomposition{d.s[:n], d.u.part(0, n), d.v.part(0, n)}
+			got := remainder(t, g, a, first)
+			if math.Abs(got-math.Sqrt(left/all)) > 1e-5 || got > 1.05*math.Sqrt(least/all) {
+				t.Errorf("the error of rank %d is %g, s says %g, and the least is %g", n, got, math.Sqrt(left/all), math.Sqrt(least/all))
+			}
+		}
+	}
+}
+
 // TestOrthonormalize has rows that depend on others in their panel and in panels before, and rows of zeros.
 func TestOrthonormalize(t *testing.T) {
 	g := newAlgebra(t)

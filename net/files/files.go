@@ -142,6 +142,15 @@ func (f *Pending) Discard() {
 	f.temp = nil
 }
 
+// A Counter counts the bytes that are written to it, and keeps none.
+type Counter int64
+
+// Write implements [io.Writer].
+func (c *Counter) Write(data []byte) (int, error) {
+	*c += Counter(len(data))
+	return len(data), nil
+}
+
 // regular refuses everything but regular files.
 func regular(path string, mode fs.FileMode) error {
 	var kind string

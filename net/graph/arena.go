@@ -78,7 +78,7 @@ func (l *layout) buffers(batch int, keep bool, cascades []*cascade) []*buffer {
 		if b == nil {
 			continue
 		}
-		size := viewBytes(batch, b.shape, b.halo)
+		size := viewBytes(l.images(root, batch), b.shape, b.halo)
 		if n, ok := inner[root]; ok {
 			size = n
 		}
@@ -87,11 +87,14 @@ func (l *layout) buffers(batch int, keep bool, cascades []*cascade) []*buffer {
 	return buffers
 }
 
-// halo returns how many pixels around its input a node reads. Convolutions alone read any:
-// pooling clips its windows to the image.
+// halo returns how many pixels around its inputs a node reads. Convolutions and their gradients alone
+// read any: pooling clips its windows to the image.
 func halo(n Info) int {
-	if w, ok := n.Layer.(layer.Weighted); ok {
-		return w.ConvShape(n.In[0]).Halo()
+	switch l := n.Layer.(type) {
+	case layer.Weighted:
+		return l.ConvShape(n.In[0]).Halo()
+	case layer.Padded:
+		return l.Halo(n.In)
 	}
 	return 0
 }

@@ -55,7 +55,7 @@ type schedule struct {
 	halo    int
 	align   int      // bands end at multiples of align
 	tail    int      // a band that does not end with the last row leaves at least tail rows
-	outer   bool     // the caller reads the value, or nodes behind the cascade do
+	outer   bool     // others read the value too, the caller or nodes behind the cascade, or compute some of it
 	height  int      // rows of an inner value's buffer, which holds one image, halo included
 	start   int      // the first row that the part computes
 	end     []int    // by band: the row behind the last that is computed
@@ -105,16 +105,23 @@ func (l *layout) cascades(convs map[int]kernels.Conv, batch, threads int) []*cas
 		for !l.endsCascade(last) && last+1 < len(l.infos) && l.banded(last+1) {
 			last++
 		}
+		next := last + 1
+		for last > first && l.idle(last) {
+			last--
+		}
 		if c := l.cascade(first, last, convs, batch, threads); c != nil {
 			out = append(out, c)
 		}
-		first = last + 1
+		first = next
 	}
 	return out
 }
 
 // banded reports whether node i can compute bands of rows, or has nothing to do.
 func (l *layout) banded(i int) bool {
+	if l.reduced[i+1] {
+		return false
+	}
 	switch n := l.infos[i].Layer.(type) {
 	case layer.Windowed:
 		_, _, _, ok := n.Window(l.infos[i].In)
@@ -122,8 +129,12 @@ func (l *layout) banded(i int) bool {
 	case layer.Concatenation:
 		return len(l.copied(i)) == 0
 	}
-	return l.target(i+1) != i+1
+	return l.idle(i)
 }
+
+// idle reports whether node i has nothing to do, whatever its inputs: it is an identity, fused into another
+// one, a part, or a feed.
+func (l *layout) idle(i int) bool { return !l.produced(i) || l.fed(i+1) }
 
 // endsCascade reports whether a cascade should end with node i, a pooling: its result is so
 // much smaller than its input that keeping it in the cache gains little.
@@ -143,11 +154,12 @@ func (l *layout) cascade(first, last int, convs map[int]kernels.Conv, batch, thr
 	if values[end] == nil {
 		return nil
 	}
-	inner, outer := 0, 0 // the bytes of all inner values; the number of outer values
+	inner, outer := 0, 0 // the bytes of all values that the cascade reads again; the number of outer values
 	for _, s := range values {
 		if s.outer {
 			outer++
-		} else {
+		}
+		if !s.outer || len(s.readers) > 0 {
 			inner += int(s.shape.Bytes())
 		}
 	}
@@ -267,12 +279,12 @@ func (c *cascade) recomputed() float64 {
 }
 
 // schedules returns the values that nodes first to last compute, with the nodes among these that
-// read them, but without any bands yet. It returns nil if one of the values lies in a
-// concatenation that has inputs from elsewhere.
+// read them, but without any bands yet. It returns nil if one of the values is computed from what lies
+// beside it in a concatenation.
 func (l *layout) schedules(first, last int, convs map[int]kernels.Conv) part {
 	values := part{}
 	for i := first; i <= last; i++ {
-		if l.target(i+1) != i+1 {
+		if l.idle(i) {
 			continue
 		}
 		root, _ := l.place(i + 1)
@@ -291,24 +303,30 @@ func (l *layout) schedules(first, last int, convs map[int]kernels.Conv) part {
 			if owner, _ := l.place(v); owner != root || l.target(v) != v {
 				continue
 			}
-			if v-1 < first || v-1 > last {
-				return nil
+			if l.produced(v-1) && (v-1 < first || v-1 > last) {
+				s.outer = true // it holds what others compute
 			}
 			for _, i := range l.values[v].readers {
 				s.halo = max(s.halo, halo(l.infos[i]))
+				if !l.produced(i) {
+					continue // a part of the value: its readers count
+				}
 				if i > last {
 					s.outer = true
 					continue
 				}
 				n, ok := l.infos[i].Layer.(layer.Windowed)
 				if !ok {
-					continue // a concatenation in whose result the value lies
+					continue // a concatenation in whose result the value lies, or a part of the value
 				}
 				kernel, stride, pad, _ := n.Window(l.infos[i].In)
 				if conv := convs[i]; conv != nil {
 					kernel = conv.KernelRows()
 				}
 				out, _ := l.place(i + 1)
+				if out == root && kernel == 1 && stride == 1 && pad == 0 {
+					continue // it reads and writes the same rows
+				}
 				s.readers = append(s.readers, reader{kernel, stride, pad, values[out]})
 			}
 		}
@@ -318,7 +336,29 @@ func (l *layout) schedules(first, last int, convs map[int]kernels.Conv) part {
 			}
 		}
 	}
+	// If what is computed from a value lies beside it in the memory of a concatenation, the two would
+	// need different rows of that.
+	order := l.order(first, last, values)
+	for k, s := range order {
+		for _, r := range s.readers {
+			if !slices.Contains(order[:k], r.out) {
+				return nil
+			}
+		}
+	}
 	return values
+}
+
+// order returns the values that nodes first to last compute, each behind all values that are computed from
+// it.
+func (l *layout) order(first, last int, values part) []*schedule {
+	var order []*schedule
+	for i := last; i >= first; i-- {
+		if root, _ := l.place(i + 1); values[root] != nil && !slices.Contains(order, values[root]) {
+			order = append(order, values[root])
+		}
+	}
+	return order
 }
 
 // lcm returns the least common multiple.
@@ -359,12 +399,7 @@ var bands = func(inner, weights, rows int) int {
 // equal in the result; what they need of the other values follows from it, last node first.
 func (c *cascade) schedule(l *layout, values part, result *schedule, from, to int) {
 	whole := from == 0 && to == result.shape.H
-	var order []*schedule // each value once, behind all values that are computed from it
-	for i := c.last; i >= c.first; i-- {
-		if root, _ := l.place(i + 1); l.target(i+1) == i+1 && !slices.Contains(order, values[root]) {
-			order = append(order, values[root])
-		}
-	}
+	order := l.order(c.first, c.last, values)
 	for _, s := range order {
 		s.start = s.shape.H
 		if s == result {

@@ -56,22 +56,22 @@ func (b *binder) cascade(c *cascade) error {
 	return nil
 }
 
-// computes reports whether node i of a cascade computes anything. An alias does not, nor does a
+// computes reports whether node i of a cascade computes anything. An idle node does not, nor does a
 // concatenation, whose inputs are all produced in its result.
 func (b *binder) computes(i int) bool {
 	_, concat := b.infos[i].Layer.(layer.Concatenation)
-	return !concat && b.target(i+1) == i+1
+	return !concat && !b.idle(i)
 }
 
 // band binds band k of one part of an image and appends the pieces to those of the slot.
 func (b *binder) band(t *cascadeTask, c *cascade, p part, image, slot, k int) error {
 	prepared := map[int]bool{}
 	for i := c.first; i <= c.last; i++ {
-		if b.target(i+1) != i+1 {
-			continue
-		}
 		root, _ := b.place(i + 1)
 		s := p[root]
+		if s == nil || b.idle(i) {
+			continue
+		}
 		var tasks []workers.Task
 		var err error
 		if !prepared[root] {

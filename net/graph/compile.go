@@ -46,6 +46,7 @@ type Options struct {
 	Threads int  // threads of a Run, the caller's included; 0: GOMAXPROCS
 	Batch   int  // images of a Run; 0: 1
 	KeepAll bool // reuse no memory, so that Plan.Node knows every node after Run
+	Train   bool // pack weights so that Plan.Load can replace them; all are float32, as many as they are
 }
 
 const (
@@ -90,7 +91,9 @@ func (o *Options) resolve() error {
 //     then the rectified one.
 //   - A dropout shares the memory of its input.
 //   - The inputs of a concatenation are produced in their channels of its result. Only
-//     inputs that other nodes read as well, or that the concatenation reads twice, are copied.
+//     inputs that the caller reads as well, that lie in another value already, or that the
+//     concatenation reads twice, are copied.
+//   - A part of a value, some of its channels, shares its memory.
 //   - A value that padded convolutions read is surrounded by a halo of zeros, or of the zero point of
 //     its type if it is quantized.
 //   - Where the values between some layers do not fit the level-2 cache, bands of
@@ -123,6 +126,9 @@ func Compile(m *Model, w Weights, o Options) (*Plan, error) {
 	convs, err := l.pack(w, o)
 	if err != nil {
 		return fail(err)
+	}
+	if o.Train {
+		p.loads = l.loads(convs)
 	}
 	counted := map[kernels.Conv]bool{} // nodes may share packed weights
 	for _, c := range convs {
@@ -190,12 +196,12 @@ func (b *binder) memory(root int) []byte {
 func (b *binder) view(v int) kernels.View {
 	root, channel := b.place(v)
 	s := b.shape(root)
-	return kernels.ViewOf(s.Type, b.memory(root), b.Batch, s.H, s.W, s.C, b.buffers[root].halo).Channels(channel, b.shape(v).C)
+	return kernels.ViewOf(s.Type, b.memory(root), b.images(root, b.Batch), s.H, s.W, s.C, b.buffers[root].halo).Channels(channel, b.shape(v).C)
 }
 
 // node binds node i to whole values.
 func (b *binder) node(i int) error {
-	if b.target(i+1) != i+1 {
+	if b.idle(i) {
 		return nil
 	}
 	var src []kernels.View
@@ -216,7 +222,7 @@ func (b *binder) node(i int) error {
 func (b *binder) bind(i, threads int, dst kernels.View, src []kernels.View) ([]workers.Task, error) {
 	n := b.infos[i]
 	tasks, err := n.Layer.Bind(layer.Binding{
-		Set: b.Set, Threads: threads, Conv: b.convs[i], ReLU: b.values[i+1].relu, Dst: dst, Src: src,
+		Set: b.Set, Algo: b.Algo, Threads: threads, Conv: b.convs[i], ReLU: b.values[i+1].relu, Dst: dst, Src: src,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("node %s: %w", n.Name, err)
@@ -231,7 +237,7 @@ func (b *binder) addStep(i int) {
 	if _, ok := n.Layer.(layer.Concatenation); ok {
 		cost = n.Layer.Cost(b.copied(i))
 	}
-	step := Step{Name: n.Name, Op: n.Layer.Op(), Stage: n.Stage, Out: n.Out, Cost: cost.Batch(b.Batch)}
+	step := Step{Name: n.Name, Op: n.Layer.Op(), Stage: n.Stage, Pass: n.Pass, Out: n.Out, Cost: cost.Batch(b.Batch)}
 	if c := b.convs[i]; c != nil {
 		step.Algo = c.Algorithm()
 		step.Candidates = kernels.Candidates(b.Set, c.Problem())
@@ -241,6 +247,12 @@ func (b *binder) addStep(i int) {
 		step.WeightsType = c.Problem().WeightsType
 		if r, ok := c.(kernels.Rounded); ok {
 			step.WeightsError = r.WeightsError()
+		}
+	}
+	if a, ok := n.Layer.(layer.Algorithmic); ok {
+		step.Candidates, step.Pick = a.Algorithms(b.Set, n.In)
+		if step.Algo = step.Pick; slices.Contains(step.Candidates, b.Algo) {
+			step.Algo = b.Algo
 		}
 	}
 	b.steps = append(b.steps, step)
@@ -272,18 +284,14 @@ func (l *layout) pack(w Weights, o Options) (map[int]kernels.Conv, error) {
 		if err != nil {
 			return fail(err)
 		}
-		packed := map[kernels.Problem]kernels.Conv{}
+		packed := map[packing]kernels.Conv{}
 		for i := owner; i < len(l.infos); i++ {
 			if l.owners[i] != owner {
 				continue
 			}
-			p := l.problem(i)
-			p.ReLU = l.values[i+1].relu
-			if l.infos[i].Out.H == 1 && l.infos[i].Out.W == 1 && p.Dst == (kernels.Type{}) {
-				p.WeightsType = o.WeightsType
-			}
+			p := l.packing(i, o)
 			if packed[p] == nil {
-				if packed[p], err = kernels.NewConv(o.Set, o.Algo, p, weights); err != nil {
+				if packed[p], err = p.conv(weights, o); err != nil {
 					return fail(err)
 				}
 			}
@@ -291,4 +299,33 @@ func (l *layout) pack(w Weights, o Options) (map[int]kernels.Conv, error) {
 		}
 	}
 	return convs, nil
+}
+
+// A packing is what weights are packed for.
+type packing struct {
+	problem    kernels.Problem
+	transposed bool
+}
+
+// packing returns how node i, which has weights, packs them.
+func (l *layout) packing(i int, o Options) packing {
+	p := packing{problem: l.problem(i)}
+	p.problem.ReLU = l.values[i+1].relu
+	if l.infos[i].Out.H == 1 && l.infos[i].Out.W == 1 && p.problem.Dst == (kernels.Type{}) {
+		p.problem.WeightsType = o.WeightsType
+	}
+	_, p.transposed = l.infos[i].Layer.(layer.Transposed)
+	return p
+}
+
+// conv packs weights, which are those of the node that owns them.
+func (p packing) conv(w kernels.Weights, o Options) (kernels.Conv, error) {
+	if !o.Train && !p.transposed {
+		return kernels.NewConv(o.Set, o.Algo, p.problem, w)
+	}
+	c, err := kernels.NewLoader(o.Set, o.Algo, p.problem)
+	if err != nil {
+		return nil, err
+	}
+	return c, user{c, p.transposed}.load(w)
 }

@@ -15,10 +15,13 @@ type value struct {
 	relu   bool // the producer applies the ReLU that follows
 	output bool // the caller reads the value
 
-	// concat is the concatenation whose result holds this value, in the channels from
-	// channel on. It is 0, the network's input, for values with a buffer of their own.
-	concat, channel int
+	// within is the value that holds this one, in the channels from channel on: the result of a
+	// concatenation, or the input of a part. It is none for values with a buffer of their own.
+	within, channel int
 }
+
+// none is no value.
+const none = -1
 
 // A layout says which values share memory, and how. Where in the arena that memory
 // lies is decided afterwards, by assign.
@@ -28,11 +31,11 @@ type layout struct {
 }
 
 // newLayout fuses activations, makes identities aliases of their inputs, and places values in
-// concatenations.
+// concatenations, and parts in what they are of.
 func newLayout(t table) *layout {
 	l := &layout{table: t, values: make([]value, len(t.infos)+1)}
 	for v := range l.values {
-		l.values[v].alias = v
+		l.values[v].alias, l.values[v].within = v, none
 	}
 	for i, n := range t.infos {
 		if _, ok := n.Layer.(layer.Identity); ok {
@@ -53,8 +56,11 @@ func newLayout(t table) *layout {
 		}
 	}
 	for i, n := range t.infos {
-		if c, ok := n.Layer.(layer.Concatenation); ok {
-			l.join(i, c)
+		switch n := n.Layer.(type) {
+		case layer.Concatenation:
+			l.join(i, n)
+		case layer.Part:
+			l.values[i+1].within, l.values[i+1].channel = l.target(t.args[i][0]), n.FirstOf()
 		}
 	}
 	return l
@@ -76,6 +82,13 @@ func (l *layout) producer(v int) layer.Layer {
 	return l.infos[v-1].Layer
 }
 
+// produced reports whether node i has a result of its own, and not the memory of another value as a part
+// of that, or as what is the same.
+func (l *layout) produced(i int) bool {
+	_, part := l.producer(i + 1).(layer.Part)
+	return l.target(i+1) == i+1 && !part
+}
+
 // readOnce reports whether one node reads v, as one of its inputs, and the caller does not.
 func (l *layout) readOnce(v int) bool {
 	return !l.values[v].output && len(l.values[v].readers) == 1
@@ -95,21 +108,41 @@ func (l *layout) fuse(i int) {
 	relu.alias = v
 }
 
-// join places those inputs of concatenation i that only it reads in its result.
+// join places inputs of concatenation i in its result. Other nodes may read them there, but not the
+// caller, and no value has two places.
 func (l *layout) join(i int, c layer.Concatenation) {
 	for j, a := range l.args[i] {
-		if v := l.target(a); v > 0 && l.readOnce(v) {
-			l.values[v].concat, l.values[v].channel = i+1, c.FirstChannel(l.infos[i].In, j)
+		v := l.target(a)
+		if v == 0 || !l.produced(v-1) || l.values[v].within != none || l.values[v].output || l.fed(v) || l.reads(i, v) != 1 {
+			continue
+		}
+		l.values[v].within, l.values[v].channel = i+1, c.FirstChannel(l.infos[i].In, j)
+	}
+}
+
+// reads returns how many of node i's inputs are value v.
+func (l *layout) reads(i, v int) int {
+	n := 0
+	for _, a := range l.args[i] {
+		if l.target(a) == v {
+			n++
 		}
 	}
+	return n
+}
+
+// fed reports whether the caller writes v.
+func (l *layout) fed(v int) bool {
+	_, ok := l.producer(v).(layer.Feed)
+	return ok || v == 0
 }
 
 // place returns the value whose buffer holds v, and v's first channel in it.
 func (l *layout) place(v int) (root, channel int) {
 	v = l.target(v)
-	for l.values[v].concat != 0 {
+	for l.values[v].within != none {
 		channel += l.values[v].channel
-		v = l.values[v].concat
+		v = l.values[v].within
 	}
 	return v, channel
 }
@@ -124,16 +157,32 @@ func (l *layout) logits() int {
 	return v
 }
 
-// pinned returns the values that are never overwritten in a run: the network's input, its
-// outputs and its logits.
-func (l *layout) pinned() []int { return append([]int{0, l.logits()}, l.outputs...) }
+// pinned returns the values that are never overwritten in a run: those that the caller writes, the
+// network's outputs and its logits.
+func (l *layout) pinned() []int {
+	pinned := append([]int{l.logits()}, l.outputs...)
+	for v := range l.values {
+		if l.fed(v) {
+			pinned = append(pinned, v)
+		}
+	}
+	return pinned
+}
+
+// images returns how many images of a batch a value has.
+func (l *layout) images(v, batch int) int {
+	if l.reduced[v] {
+		return 1
+	}
+	return batch
+}
 
 // copied returns the shapes of those inputs of concatenation i that are copied to its result,
 // because they are not produced there.
 func (l *layout) copied(i int) []layer.Shape {
 	var shapes []layer.Shape
 	for j, a := range l.args[i] {
-		if l.values[l.target(a)].concat != i+1 {
+		if l.values[l.target(a)].within != i+1 {
 			shapes = append(shapes, l.infos[i].In[j])
 		}
 	}

@@ -29,7 +29,7 @@ var layouts = []struct {
 	{"not fused into the input", []graph.Node{node("r", relu)}, "r"},
 	{"not fused: another reader", []graph.Node{node("a", conv), node("r", relu), node("s", layer.Add{}, "a", "r")}, "a r s"},
 	{"not fused: two ReLUs", []graph.Node{node("a", conv), node("r", relu), node("s", relu, "a"), node("t", layer.Add{}, "r", "s")}, "a r s t"},
-	{"not fused: a concat reads it", []graph.Node{node("a", conv), node("r", relu), node("z", layer.Concat{}, "r", "a")}, "a r z"},
+	{"not fused: a concat reads it", []graph.Node{node("a", conv), node("r", relu), node("z", layer.Concat{}, "r", "a")}, "a r"},
 	{"not fused: another reader of its dropout", []graph.Node{node("a", conv), node("d", layer.Dropout{}), node("r", relu), node("s", layer.Add{}, "d", "r")}, "a r s"},
 	{"dropout only", []graph.Node{node("d", layer.Dropout{})}, ""},
 	{"softmax of the input", []graph.Node{node("s", layer.Softmax{})}, "s"},
@@ -46,11 +46,11 @@ var layouts = []struct {
 	{"concat of the input", []graph.Node{node("a", conv), node("c", layer.Concat{}, "input", "a", "input")}, "a c"},
 	{"concat of the input alone", []graph.Node{node("c", layer.Concat{}), node("z", conv)}, "c z"},
 	{"concat of a value twice", []graph.Node{node("a", conv), node("c", layer.Concat{}, "a", "a")}, "a c"},
-	{"concat with another reader", []graph.Node{node("a", conv), node("b", conv), node("c", layer.Concat{}, "a", "b")}, "a b c"},
+	{"concat with another reader", []graph.Node{node("a", conv), node("b", conv), node("c", layer.Concat{}, "a", "b")}, "a b"},
 	{"concat with another concat", []graph.Node{
 		node("a", conv), node("b", conv),
 		node("c", layer.Concat{}, "a", "b"), node("d", layer.Concat{}, "b", "c"),
-	}, "a b c d"},
+	}, "a b d"},
 	{"concat of concats", []graph.Node{
 		node("a", conv), node("b", layer.MaxPool{Kernel: 3, Pad: kernels.Pad(1)}, "input"), node("c", layer.Concat{}, "b", "a"),
 		node("d", conv, "c"), node("e", layer.Concat{}, "d", "input"), node("f", layer.Concat{}, "e", "input"),
@@ -84,6 +84,13 @@ var layouts = []struct {
 		node("b", layer.Conv{Out: 3, Kernel: 1}), node("s", layer.Add{}, "r", "b"),
 		node("c", layer.Conv{Out: 3, Kernel: 3, Pad: kernels.Pad(1)}), node("t", layer.Add{}, "s", "c"), node("t.r", relu),
 	}, "a b s c t"},
+	{"parts", []graph.Node{
+		node("a", conv), node("p", layer.Slice{First: 1, C: 2}), node("q", layer.Slice{First: 1, C: 1}), node("b", conv, "p"), node("r", relu, "q"),
+		node("c", layer.Concat{}, "p", "b", "r"), node("d", layer.Slice{First: 1, C: 3}), node("z", conv),
+	}, "a b r c z"},
+	{"part of the input, and at the end", []graph.Node{node("p", layer.Slice{First: 1, C: 2}), node("b", conv), node("q", layer.Slice{C: 3})}, "b"},
+	{"not fused: a part of it", []graph.Node{node("a", conv), node("p", layer.Slice{First: 1, C: 2}), node("r", relu)}, "a r"},
+	{"product", []graph.Node{node("a", conv), node("b", conv, "input"), node("m", layer.Mul{}, "a", "b"), node("r", relu)}, "a b m r"},
 	{"different halos", []graph.Node{
 		node("a", conv),
 		node("k1", layer.Conv{Out: 2, Kernel: 1}, "a"), node("k3", layer.Conv{Out: 2, Kernel: 3, Pad: kernels.Pad(1)}, "a"), node("k7", layer.Conv{Out: 2, Kernel: 7, Pad: kernels.Pad(3)}, "a"),
@@ -174,6 +181,18 @@ func checkPlans(t *testing.T, m *graph.Model, batch int, steps string) {
 			}
 		}
 	})
+}
+
+// TestGradientHalo: the gradient of the weights of a padded convolution reads the halo of its input.
+func TestGradientHalo(t *testing.T) {
+	m := small(image, node("a", conv), node("p", layer.MaxPool{Kernel: 1}, "input"), node("g", layer.WeightGradient{Of: conv, In: image}, "p", "a"))
+	p := compile(t, m, random(t, m), graph.Options{KeepAll: true, Batch: 2})
+	if v, _ := p.Node("p"); v.Halo != 1 {
+		t.Errorf("the halo is %d, want 1", v.Halo)
+	}
+	if v := p.Output(); v.N != 1 || v.C != 4*3*9+4 {
+		t.Errorf("the gradient is %v, want one image with %d channels", v, 4*3*9+4)
+	}
 }
 
 func TestHalo(t *testing.T) {

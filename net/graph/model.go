@@ -32,8 +32,8 @@ type Model struct {
 type Node struct {
 	Name    string
 	Layer   layer.Layer
-	Inputs  []string // earlier nodes or [Input]; none means the node before, or [Input] for the first node
-	Weights string   // an earlier node whose weights this node uses as well; "" means weights of its own
+	Inputs  []string // earlier nodes or [Input]; none means the node before, or [Input] for the first node, unless the layer is a Feed
+	Weights string   // an earlier node whose weights this node uses as well, or transposed; "" means weights of its own
 }
 
 // An Info is what Infer knows about a node.
@@ -44,6 +44,7 @@ type Info struct {
 	Out   layer.Shape
 	Cost  kernels.Cost // of one image; it has no parameters if the weights are another node's
 	Stage string
+	Pass  layer.Pass
 }
 
 // Stages that are not named after their output side.
@@ -54,13 +55,14 @@ const (
 
 // Infer checks the whole table and returns one Info per node. Stages make networks
 // comparable: they are [Stem], [Head], and for nodes in between the size of the output as text,
-// "55", or "55x27" where height and width differ.
+// "55", or "55x27" where height and width differ. The stages of gradients are their passes. A node
+// that reads gradients belongs to the pass of these.
 //
 // It reports names that benchmarks cannot carry, that are missing or taken twice;
 // inputs that are unknown or come later; shapes that do not fit; weights of other nodes that are
-// missing or have other dimensions; outputs that are unknown or named twice; nodes whose
-// result neither a node nor the caller reads; and another number of classes than channels. Errors
-// name the model and the node.
+// missing or have other dimensions; nodes that read both values of images and sums over images;
+// outputs that are unknown or named twice; nodes whose result neither a node nor the caller reads;
+// and another number of classes than channels. Errors name the model and the node.
 func (m *Model) Infer() ([]Info, error) {
 	t, err := m.table()
 	return t.infos, err
@@ -94,6 +96,7 @@ type table struct {
 	input   layer.Shape
 	infos   []Info
 	args    [][]int // the values that each node reads
+	reduced []bool  // by value: whether there is one for all images of a batch
 	outputs []int   // the values that the caller reads, the main one first
 	owners  []int   // the node whose weights each node uses; -1 without weights
 }
@@ -117,9 +120,13 @@ func (t *table) problem(i int) kernels.Problem {
 	}
 }
 
-// param returns the weights that node i, which has some, needs.
+// param returns the weights that node i, which has some, needs. If it uses those of another node
+// transposed, they are that node's.
 func (t *table) param(i int) Param {
 	s := t.problem(i).ConvShape
+	if transposed, ok := t.infos[i].Layer.(layer.Transposed); ok {
+		s = transposed.Forward()
+	}
 	return Param{t.infos[i].Name, [4]int{s.Out, s.In / s.Groups, s.KH, s.KW}}
 }
 
@@ -156,7 +163,7 @@ func (m *Model) table() (t table, err error) {
 		head--
 	}
 
-	t.input = m.Input
+	t.input, t.reduced = m.Input, []bool{false}
 	read := make([]bool, len(m.Nodes)+1)
 	for i, n := range m.Nodes {
 		args, err := t.node(n, i, values)
@@ -199,7 +206,7 @@ func (t *table) node(n Node, i int, values map[string]int) (args []int, err erro
 	if n.Layer == nil {
 		return nil, errors.New("it has no layer")
 	}
-	if len(n.Inputs) == 0 {
+	if _, feed := n.Layer.(layer.Feed); len(n.Inputs) == 0 && !feed {
 		args = []int{i}
 	}
 	for _, name := range n.Inputs {
@@ -214,13 +221,30 @@ func (t *table) node(n Node, i int, values map[string]int) (args []int, err erro
 		}
 		args = append(args, v)
 	}
-	info := Info{Name: n.Name, Layer: n.Layer}
-	for _, a := range args {
+	info := Info{Name: n.Name, Layer: n.Layer, Pass: layer.Forward}
+	reduced := false
+	for j, a := range args {
 		info.In = append(info.In, t.shape(a))
+		if a > 0 && t.infos[a-1].Pass != layer.Forward {
+			info.Pass = t.infos[a-1].Pass
+		}
+		if reduced = t.reduced[a]; reduced != t.reduced[args[0]] {
+			return nil, fmt.Errorf("of the inputs %s and %s, one is a sum over images", n.Inputs[0], n.Inputs[j])
+		}
+	}
+	if b, ok := n.Layer.(layer.Backward); ok {
+		info.Pass = b.Pass()
 	}
 	if info.Out, err = n.Layer.OutShape(info.In); err != nil {
 		return nil, fmt.Errorf("%s: %w", n.Layer.Op(), err)
 	}
+	if _, ok := n.Layer.(layer.Reduction); ok {
+		if reduced {
+			return nil, fmt.Errorf("%s: input %s is a sum over images already", n.Layer.Op(), t.infos[args[0]-1].Name)
+		}
+		reduced = true
+	}
+	t.reduced = append(t.reduced, reduced)
 	info.Cost = n.Layer.Cost(info.In)
 	t.args = append(t.args, args)
 	t.infos = append(t.infos, info)
@@ -230,10 +254,13 @@ func (t *table) node(n Node, i int, values map[string]int) (args []int, err erro
 // own finds out whose weights node i uses, and checks that they fit.
 func (t *table) own(n Node, i int, values map[string]int) error {
 	_, weighted := n.Layer.(layer.Weighted)
+	_, transposed := n.Layer.(layer.Transposed)
 	owner := i
 	switch v, ok := values[n.Weights]; {
 	case n.Weights == "" && !weighted:
 		owner = -1
+	case n.Weights == "" && transposed:
+		return fmt.Errorf("%s: it uses another node's weights, but names none", n.Layer.Op())
 	case n.Weights == "":
 	case !weighted:
 		return fmt.Errorf("weights of %s: %s has none", n.Weights, n.Layer.Op())
@@ -257,11 +284,12 @@ func (t *table) nameStages(head int) {
 	for i := range t.infos {
 		n := &t.infos[i]
 		_, activation := n.Layer.(layer.Activation)
-		a := t.args[i][0]
 		switch {
+		case n.Pass != layer.Forward:
+			n.Stage = string(n.Pass)
 		case i >= head:
 			n.Stage = Head
-		case i <= first, activation && a > 0 && t.infos[a-1].Stage == Stem:
+		case i <= first, activation && t.args[i][0] > 0 && t.infos[t.args[i][0]-1].Stage == Stem:
 			n.Stage = Stem
 		case n.Out.H == n.Out.W:
 			n.Stage = fmt.Sprint(n.Out.H)

@@ -74,3 +74,8 @@ func (Concat) FirstChannel(in []Shape, i int) int {
 	}
 	return c
 }
+
+// Gradient implements Differentiable.
+func (c Concat) Gradient(in []Shape, i int) ([]Operation, error) {
+	return operation(Slice{c.FirstChannel(in, i), in[i].C}, Upstream)
+}

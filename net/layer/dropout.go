@@ -32,3 +32,6 @@ func (Dropout) Cost([]Shape) kernels.Cost { return kernels.Cost{} }
 func (Dropout) Bind(Binding) ([]workers.Task, error) { return nil, nil }
 
 func (Dropout) identity() {}
+
+// Gradient implements Differentiable.
+func (Dropout) Gradient([]Shape, int) ([]Operation, error) { return nil, nil }

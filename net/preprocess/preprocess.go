@@ -45,6 +45,7 @@ var preprocessors = []*Preprocessor{
 	caffe(227),
 	caffe(224),
 	torchvision(224),
+	cifar(),
 }
 
 // Names returns the names of all preprocessors.
@@ -86,14 +87,9 @@ func caffe(side int) *Preprocessor {
 // means and deviations. See https://docs.pytorch.org/vision/stable/models.html.
 func torchvision(side int) *Preprocessor {
 	return &Preprocessor{
-		name: fmt.Sprintf("torchvision-rgb-%d", side),
-		side: side,
-		size: func(w, h int) (int, int) {
-			if w < h {
-				return resized, resized * h / w
-			}
-			return resized * w / h, resized
-		},
+		name:  fmt.Sprintf("torchvision-rgb-%d", side),
+		side:  side,
+		size:  shorterSide(resized),
 		order: [channels]int{red, green, blue},
 		values: normalized(1,
 			[channels]float64{0.485, 0.456, 0.406},
@@ -101,8 +97,34 @@ func torchvision(side int) *Preprocessor {
 	}
 }
 
-// resized is the shorter side of a picture that has been resized, before the centre is cut out.
+// cifar is for networks that see 32×32 pixels, as the pictures of CIFAR-10 have; the shorter side of any other
+// becomes 32 pixels. Channels from 0 to 1 are normalized by the means and deviations of CIFAR-10's training pictures.
+func cifar() *Preprocessor {
+	const side = 32
+	return &Preprocessor{
+		name:  "cifar-rgb-32",
+		side:  side,
+		size:  shorterSide(side),
+		order: [channels]int{red, green, blue},
+		values: normalized(1,
+			[channels]float64{0.4914, 0.4822, 0.4465},
+			[channels]float64{0.2470, 0.2435, 0.2616}),
+	}
+}
+
+// resized is the shorter side of a picture that has been resized, before the centre is cut out. No preprocessor
+// has a larger one.
 const resized = 256
+
+// shorterSide returns the size of a picture whose shorter side becomes n pixels, and whose aspect ratio is kept.
+func shorterSide(n int) func(w, h int) (int, int) {
+	return func(w, h int) (int, int) {
+		if w < h {
+			return n, n * h / w
+		}
+		return n * w / h, n
+	}
+}
 
 // normalized returns the values of each channel by the byte of its colour.
 func normalized(scale float64, mean, deviation [channels]float64) (values [channels][256]float32) {
@@ -120,6 +142,12 @@ func (p *Preprocessor) Name() string { return p.name }
 // Side returns the height and width of the inputs that p makes; they have 3 channels.
 func (p *Preprocessor) Side() int { return p.side }
 
+// Channel returns which colour channel c of the inputs holds, 0 for red, 1 for green and 2 for blue, and its values
+// by the byte of that colour. The values are not to be changed.
+func (p *Preprocessor) Channel(c int) (colour int, values *[256]float32) {
+	return p.order[c], &p.values[c]
+}
+
 // memory is what the pictures that are being read may take together.
 var memory = semaphore.NewWeighted(MaxMemory)
 
@@ -127,6 +155,19 @@ var memory = semaphore.NewWeighted(MaxMemory)
 // [Preprocessor.Apply] does. However many goroutines read at a time, their pictures
 // take at most MaxMemory together: they wait for each other.
 func (p *Preprocessor) Read(v kernels.View, r io.ReadSeeker) error {
+	return decoded(r, func(img *image.RGBA) error { return p.Apply(v, img) })
+}
+
+// ReadResized decodes the picture in r, as Read does, and calls use with what [Preprocessor.Resize] returns.
+func (p *Preprocessor) ReadResized(r io.ReadSeeker, use func(part *image.RGBA, centre image.Rectangle)) error {
+	return decoded(r, func(img *image.RGBA) error {
+		use(p.Resize(img))
+		return nil
+	})
+}
+
+// decoded calls use with the picture in r, when there is memory for it.
+func decoded(r io.ReadSeeker, use func(*image.RGBA) error) error {
 	h, err := readHeader(r)
 	if err != nil {
 		return err
@@ -139,7 +180,7 @@ func (p *Preprocessor) Read(v kernels.View, r io.ReadSeeker) error {
 	if err != nil {
 		return err
 	}
-	return p.Apply(v, img)
+	return use(img)
 }
 
 // resizeMemory returns how many bytes the resizing of a picture takes at most beside the
@@ -160,15 +201,37 @@ func (p *Preprocessor) Apply(v kernels.View, img image.Image) error {
 	if src.Rect.Empty() {
 		return fmt.Errorf("preprocess: empty image, %v", src.Rect)
 	}
-	// Only the centre of the resized picture is computed: a long and narrow picture is
-	// huge when its shorter side is 256 pixels.
+	whole, centre := p.frame(src)
+	p.normalize(v, scale(src, whole, centre))
+	return nil
+}
+
+// Resize returns the resized picture, of which [Preprocessor.Apply] keeps the square centre: training keeps other parts
+// of it. It has as many pixels around the centre as there are, but no more than 2·Side on each side:
+// a long and narrow picture is huge when its shorter side is 256 pixels. It may be img itself, if that has the size.
+// An empty img is a panic.
+func (p *Preprocessor) Resize(img image.Image) (part *image.RGBA, centre image.Rectangle) {
+	src := opaque(img)
+	whole, centre := p.frame(src)
+	if whole.Size() == src.Rect.Size() && whole.Dx() <= 5*p.side && whole.Dy() <= 5*p.side {
+		return src, centre.Add(src.Rect.Min)
+	}
+	return scale(src, whole, centre.Inset(-2*p.side).Intersect(whole)), centre
+}
+
+// frame returns the rectangle of the resized picture, and the square in its centre.
+func (p *Preprocessor) frame(src *image.RGBA) (whole, centre image.Rectangle) {
 	w, h := p.size(src.Rect.Dx(), src.Rect.Dy())
 	left := int(math.RoundToEven(float64(w-p.side) / 2))
 	top := int(math.RoundToEven(float64(h-p.side) / 2))
-	centre := image.NewRGBA(image.Rect(left, top, left+p.side, top+p.side))
-	draw.BiLinear.Scale(centre, image.Rect(0, 0, w, h), src, src.Rect, draw.Src, nil)
-	p.normalize(v, centre)
-	return nil
+	return image.Rect(0, 0, w, h), image.Rect(left, top, left+p.side, top+p.side)
+}
+
+// scale returns a part of src resized to whole. Only that is computed.
+func scale(src *image.RGBA, whole, part image.Rectangle) *image.RGBA {
+	dst := image.NewRGBA(part)
+	draw.BiLinear.Scale(dst, whole, src, src.Rect, draw.Src, nil)
+	return dst
 }
 
 // normalize writes the pixels of centre, which has the sides of v, into v.

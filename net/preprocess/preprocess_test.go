@@ -1,10 +1,13 @@
 package preprocess
 
 import (
+	"bytes"
 	"fmt"
 	"image"
 	"image/color"
+	"image/png"
 	"math"
+	"math/rand/v2"
 	"os"
 	"strings"
 	"testing"
@@ -26,7 +29,7 @@ func TestModels(t *testing.T) {
 }
 
 func TestLookup(t *testing.T) {
-	want := `unknown preprocessor "caffe", expected one of caffe-bgr-227, caffe-bgr-224, torchvision-rgb-224`
+	want := `unknown preprocessor "caffe", expected one of caffe-bgr-227, caffe-bgr-224, torchvision-rgb-224, cifar-rgb-32`
 	if _, err := Lookup("caffe"); err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
@@ -82,6 +85,7 @@ func TestColours(t *testing.T) {
 		{"caffe-bgr-227", color.RGBA{10, 20, 30, 255}, [3]float64{30 - 104, 20 - 117, 10 - 123}},
 		{"caffe-bgr-224", color.RGBA{10, 20, 30, 255}, [3]float64{30 - 104, 20 - 117, 10 - 123}},
 		{"torchvision-rgb-224", color.RGBA{10, 20, 30, 255}, [3]float64{(10./255 - 0.485) / 0.229, (20./255 - 0.456) / 0.224, (30./255 - 0.406) / 0.225}},
+		{"cifar-rgb-32", color.RGBA{10, 20, 30, 255}, [3]float64{(10./255 - 0.4914) / 0.2470, (20./255 - 0.4822) / 0.2435, (30./255 - 0.4465) / 0.2616}},
 		{"caffe-bgr-227", color.Gray{50}, [3]float64{50 - 104, 50 - 117, 50 - 123}},
 		{"caffe-bgr-227", color.CMYK{245, 235, 225, 0}, [3]float64{30 - 104, 20 - 117, 10 - 123}},
 		{"caffe-bgr-227", color.Transparent, [3]float64{255 - 104, 255 - 117, 255 - 123}},
@@ -123,6 +127,8 @@ func TestGeometry(t *testing.T) {
 		{preprocessor: "caffe-bgr-224", w: 256, h: 256, left: 16, top: 16},
 		{preprocessor: "torchvision-rgb-224", w: 320, h: 256, left: 48, top: 16},
 		{preprocessor: "torchvision-rgb-224", w: 256, h: 300, left: 16, top: 38},
+		{preprocessor: "cifar-rgb-32", w: 32, h: 32, left: 0, top: 0},
+		{preprocessor: "cifar-rgb-32", w: 45, h: 32, left: 6, top: 0},
 	} {
 		p := lookup(t, test.preprocessor)
 		img := image.NewRGBA(image.Rect(0, 0, test.w, test.h))
@@ -143,6 +149,79 @@ func TestGeometry(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestResize cuts the square out of the resized picture, and compares it with what Apply writes. The picture is sometimes
+// a part of another one.
+func TestResize(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	all := image.NewRGBA(image.Rect(0, 0, 3000, 520))
+	for i := range all.Pix {
+		all.Pix[i] = uint8(r.Uint32()) | uint8(i%4/3*255)
+	}
+	for _, test := range []struct {
+		preprocessor string
+		src          image.Rectangle
+		part         image.Rectangle // of the resized picture
+	}{
+		{"caffe-bgr-227", image.Rect(0, 0, 300, 200), image.Rect(0, 0, 256, 256)},
+		{"caffe-bgr-224", image.Rect(5, 6, 261, 262), image.Rect(5, 6, 261, 262)},
+		{"torchvision-rgb-224", image.Rect(1, 2, 300, 200), image.Rect(0, 0, 386, 256)},
+		{"torchvision-rgb-224", image.Rect(0, 0, 256, 300), image.Rect(0, 0, 256, 300)},
+		{"torchvision-rgb-224", image.Rect(0, 0, 3000, 256), image.Rect(1388-448, 0, 1388+224+448, 256)},
+		{"torchvision-rgb-224", image.Rect(0, 0, 3000, 128), image.Rect(2888-448, 0, 2888+224+448, 256)},
+		{"torchvision-rgb-224", image.Rect(7, 0, 15, 520), image.Rect(0, 8208-448, 256, 8208+224+448)},
+		{"cifar-rgb-32", image.Rect(3, 4, 35, 36), image.Rect(3, 4, 35, 36)},
+		{"cifar-rgb-32", image.Rect(0, 0, 300, 200), image.Rect(0, 0, 48, 32)},
+	} {
+		p := lookup(t, test.preprocessor)
+		src := all.SubImage(test.src).(*image.RGBA)
+		part, centre := p.Resize(src)
+		if part.Rect != test.part || centre.Dx() != p.side || centre.Dy() != p.side || !centre.In(part.Rect) {
+			t.Errorf("%s of %v: part %v with centre %v, want %v", p.name, test.src, part.Rect, centre, test.part)
+			continue
+		}
+		want := input(t, p.name, src)
+		for y := range p.side {
+			for x := range p.side {
+				px := part.RGBAAt(centre.Min.X+x, centre.Min.Y+y)
+				for c, got := range kernels.Pixel[float32](want, 0, y, x) {
+					colour, values := p.Channel(c)
+					if got != values[[]uint8{px.R, px.G, px.B}[colour]] {
+						t.Fatalf("%s of %v: pixel %d,%d is %v, but Apply writes %v", p.name, test.src, x, y, px, kernels.Pixel[float32](want, 0, y, x))
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestReadResized reads pictures as Read does, with the same errors.
+func TestReadResized(t *testing.T) {
+	p := lookup(t, "cifar-rgb-32")
+	img := image.NewRGBA(image.Rect(0, 0, 40, 50))
+	for i := range img.Pix {
+		img.Pix[i] = uint8(i) | uint8(i%4/3*255)
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		t.Fatal(err)
+	}
+	calls := 0
+	err := p.ReadResized(bytes.NewReader(b.Bytes()), func(part *image.RGBA, centre image.Rectangle) {
+		calls++
+		want, wantCentre := p.Resize(img)
+		if !bytes.Equal(part.Pix, want.Pix) || centre != wantCentre {
+			t.Errorf("part %v with centre %v, want %v with %v and the same pixels", part.Rect, centre, want.Rect, wantCentre)
+		}
+	})
+	if err != nil || calls != 1 {
+		t.Errorf("%d calls, error %v", calls, err)
+	}
+	err = p.ReadResized(strings.NewReader("no picture"), func(*image.RGBA, image.Rectangle) { t.Error("called") })
+	if err != ErrFormat {
+		t.Errorf("error %v, want %v", err, ErrFormat)
 	}
 }
 

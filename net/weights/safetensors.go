@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,6 +59,7 @@ func readSafetensors(r io.ReaderAt, size int64) (*tensors, error) {
 	if err != nil {
 		return nil, err
 	}
+	maps.DeleteFunc(stored, func(name string, _ tensor.Stored) bool { return strings.HasPrefix(name, extraPrefix) })
 	t := &tensors{arrays: map[string]array{}}
 	for name, s := range stored {
 		t.arrays[name] = array{s.Dims, func(r io.ReaderAt, dst []float32) ([]float32, error) {
@@ -142,7 +144,7 @@ func parseHeader(header []byte, size int64) (map[string]tensor.Stored, map[strin
 			err = fmt.Errorf("%d offsets, expected 2", len(entry.Offsets))
 		default:
 			s.Offset = entry.Offsets[0]
-			s.DType, err = floatType(entry.DType)
+			s.DType, err = elementType(name, entry.DType)
 		}
 		if err == nil {
 			err = checkSection(s, entry.Offsets[1], size)
@@ -174,9 +176,16 @@ func parseHeader(header []byte, size int64) (map[string]tensor.Stored, map[strin
 	return stored, metadata, nil
 }
 
-// floatType returns the type of that name, which must be one that networks are trained in.
-func floatType(name string) (tensor.DType, error) {
+// elementType returns the type of that name, which must be one that networks are trained in, or for an [Extra] one of its
+// own.
+func elementType(of, name string) (tensor.DType, error) {
 	t, err := tensor.ParseDType(name)
+	if strings.HasPrefix(of, extraPrefix) {
+		if err != nil || t != tensor.F32 && t != tensor.U8 {
+			return 0, fmt.Errorf("type is %q, expected F32 or U8", name)
+		}
+		return t, nil
+	}
 	if err != nil || t != tensor.F32 && t != tensor.F16 && t != tensor.BF16 {
 		return 0, fmt.Errorf("type is %q, expected F32, F16 or BF16", name)
 	}
@@ -278,6 +287,11 @@ func parseSize(s string, least int) (int, error) {
 // Equal models and weights give equal bytes. The weights of one layer at a time are in memory. They must
 // not be quantized: the format has no place for scales.
 func WriteSafetensors(w io.Writer, m *graph.Model, weights graph.Weights) error {
+	return WriteWithExtra(w, m, weights, Extra{})
+}
+
+// WriteWithExtra is [WriteSafetensors] for a file that holds more than the weights.
+func WriteWithExtra(w io.Writer, m *graph.Model, weights graph.Weights, extra Extra) error {
 	fail := func(err error) error { return fmt.Errorf("safetensors: %s: %w", m.Name, err) }
 	m, err := weights.Adapt(m)
 	if err != nil {
@@ -287,7 +301,7 @@ func WriteSafetensors(w io.Writer, m *graph.Model, weights graph.Weights) error 
 	if err != nil {
 		return err
 	}
-	header, err := newHeader(m, params)
+	header, err := newHeader(m, params, extra)
 	if err != nil {
 		return fail(err)
 	}
@@ -305,12 +319,21 @@ func WriteSafetensors(w io.Writer, m *graph.Model, weights graph.Weights) error 
 			return fail(fmt.Errorf("layer %s: %w", p.Node, err))
 		}
 		for _, values := range [][]float32{l.Values, bias} {
-			for part := range slices.Chunk(values, 1<<14) {
-				b, _ = binary.Append(b[:0], binary.LittleEndian, part) // it fails on types without a size
-				if _, err := w.Write(b); err != nil {
-					return err
-				}
+			if err := writeFloats(w, values); err != nil {
+				return err
 			}
+		}
+	}
+	return extra.write(w)
+}
+
+// writeFloats writes the bytes of values.
+func writeFloats(w io.Writer, values []float32) error {
+	var b []byte
+	for part := range slices.Chunk(values, 1<<14) {
+		b, _ = binary.Append(b[:0], binary.LittleEndian, part) // it fails on types without a size
+		if _, err := w.Write(b); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -344,7 +367,7 @@ func checkLayer(l kernels.Weights, bias []float32, p graph.Param) error {
 }
 
 // newHeader returns the header of a file with these layers.
-func newHeader(m *graph.Model, params []graph.Param) ([]byte, error) {
+func newHeader(m *graph.Model, params []graph.Param, extra Extra) ([]byte, error) {
 	dense := map[string]bool{}
 	var padding, rounding []string
 	round := func(node string, ceil bool) {
@@ -368,22 +391,26 @@ func newHeader(m *graph.Model, params []graph.Param) ([]byte, error) {
 	}
 	header := appendJSON([]byte{'{'}, metadataKey)
 	header = append(header, ':')
-	header = appendJSON(header, map[string]string{
+	metadata := map[string]string{
 		keyModel:        m.Name,
 		keyPreprocessor: m.Preprocessor,
 		keyInput:        fmt.Sprintf("%dx%d", m.Input.H, m.Input.W),
 		keyPadding:      strings.Join(padding, " "),
 		keyRounding:     strings.Join(rounding, " "),
-	})
+	}
+	for key, value := range extra.Metadata {
+		metadata[extraPrefix+key] = value
+	}
+	header = appendJSON(header, metadata)
 	at := int64(0)
-	add := func(name string, dims ...int) {
-		end := int64(4) // bytes of a value
+	add := func(name string, t tensor.DType, dims ...int) {
+		end := int64(t.Size())
 		for _, d := range dims {
 			end *= int64(d)
 		}
 		end += at
 		header = appendJSON(append(header, ','), name)
-		header = appendJSON(append(header, ':'), entry{tensor.F32.String(), dims, []int64{at, end}})
+		header = appendJSON(append(header, ':'), entry{t.String(), dims, []int64{at, end}})
 		at = end
 	}
 	for _, p := range params {
@@ -391,8 +418,14 @@ func newHeader(m *graph.Model, params []graph.Param) ([]byte, error) {
 		if dense[p.Node] {
 			dims = []int{p.Dims[0], p.Dims[1] * p.Dims[2] * p.Dims[3]}
 		}
-		add(p.Node+".weight", dims...)
-		add(p.Node+".bias", p.Dims[0])
+		add(p.Node+".weight", tensor.F32, dims...)
+		add(p.Node+".bias", tensor.F32, p.Dims[0])
+	}
+	for _, name := range slices.Sorted(maps.Keys(extra.Floats)) {
+		add(extraPrefix+floatsPrefix+name, tensor.F32, len(extra.Floats[name]))
+	}
+	for _, name := range slices.Sorted(maps.Keys(extra.Bytes)) {
+		add(extraPrefix+bytesPrefix+name, tensor.U8, len(extra.Bytes[name]))
 	}
 	header = append(header, '}')
 	for len(header)%headerAlign != 0 {
