@@ -96,11 +96,10 @@ func (c *qrowConv) packChunks(kept []int32) {
 	in := s.In / s.Groups
 	for i := 0; i < len(kept); {
 		channel := int(kept[i]) % in
-		first := kept[i] - int32(channel-min(channel, in-gathered))
-		last := min(first+gathered, kept[i]+int32(in-channel)) // and not beyond the pixel
+		first := kept[i] - int32(channel-min(channel, in-gathered)) // so that a chunk ends with the pixel at the latest
 		c.from, c.to = append(c.from, first), append(c.to, int32(i*size))
 		places := make([]uint8, gathered)
-		for j := 0; i < len(kept) && kept[i] < last; j++ {
+		for j := 0; i < len(kept) && kept[i] < first+gathered; j++ {
 			places[j] = uint8(kept[i] - first)
 			i++
 		}
