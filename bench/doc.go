@@ -23,6 +23,15 @@
 //	go test -run '^$' -bench 'Sparse/net=squeezenet1.0$/layer=conv10$' ./bench
 //	go run ./bench/run -preset sparse    records them, and firebench/compare prints the break-even of each layer
 //
+// BenchmarkTrain is training in f32: pass=step a step as net/training makes it, on a batch of 32 images, and pass=forward, backward
+// and update its phases, each on its own. The names of BenchmarkLayer that have a pass are of layers in training, on a batch
+// of 8: pass=forward, and the gradients by its input and its weights, pass=grad-input and pass=grad-weight. Multiply-adds are those
+// of the direct convolution: for each gradient as many as forward. A step has three times those of the network, but for
+// the gradient by the first layer's input, which nobody needs.
+//
+//	go test -run '^$' -bench 'Train/net=squeezenet1.1$/b/t/pass=step$/algo=auto$/isa=avx512$' ./bench
+//	go run ./bench/run -preset train     records them, and firebench/compare prints the tables training and gradients
+//
 // weights=f16 and weights=i8 of BenchmarkWeightsType is a float32 network whose layers that only read
 // their weights, such as dense ones, keep them in memory as float16 or int8; with weights=f32 it is
 // that of BenchmarkNet.
@@ -35,6 +44,7 @@
 //	FLOP/B (OP/B)    the same operations per byte of input, output and weights, each counted once
 //	GB/s             bytes of input, output and weights, each counted once (dense layers, which memory limits)
 //	read-%           GB/s in percent of the rate at which as many bytes are read and added up
+//	images/s         of a step of training
 //	weights-error-%  how far the packed weights are from the network's, of the layer where that is most
 //	pick             1 if the plan of a network would use this algorithm for the layer, 0 if another; where there are several
 //

@@ -99,7 +99,11 @@ func (c *planCache) compiled(b testing.TB, n *network, set *kernels.Set, key pla
 		target, _ := p.Node(training.Target)
 		aim(target)
 	}
-	fill(p.Input())
+	if key.train {
+		spread(p.Input(), trainDeviation)
+	} else {
+		fill(p.Input())
+	}
 	if err := p.Run(); err != nil {
 		b.Fatal(err)
 	}
@@ -155,15 +159,18 @@ func image(m *graph.Model) iter.Seq2[kernels.View, error] {
 	}
 }
 
-// fill makes random images.
-func fill(v kernels.View) {
+// fill makes random images, whose values have the spread of pixels minus their mean.
+func fill(v kernels.View) { spread(v, 64) }
+
+// spread makes random images, whose values have this standard deviation.
+func spread(v kernels.View, deviation float64) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	for n := range v.N {
 		for y := range v.H {
 			for x := range v.W {
 				px := kernels.Pixel[float32](v, n, y, x)
 				for i := range px {
-					px[i] = float32(r.NormFloat64() * 64) // the spread of pixels minus their mean
+					px[i] = float32(r.NormFloat64() * deviation)
 				}
 			}
 		}

@@ -16,6 +16,10 @@ import (
 const (
 	trainBatch = 32 // images of a step
 	layerBatch = 8  // images of a layer's passes: the values of all layers are in memory at once
+
+	// trainDeviation is that of the images' values. Larger ones would make all but one probability so small that gradients
+	// are denormal numbers, which take long.
+	trainDeviation = 1
 )
 
 // aim writes the target of each image to v: a class of its own.
@@ -64,10 +68,10 @@ func (c *trainerCache) get(b testing.TB, n *network, set *kernels.Set, algo stri
 // examples returns random images, and a class for each.
 func examples(m *graph.Model, t *training.Trainer, batch int) training.Batch {
 	v := kernels.NewView(m.Input.Type, batch, m.Input.H, m.Input.W, m.Input.C, 0)
-	fill(v)
+	spread(v, trainDeviation)
 	e := training.Batch{Input: kernels.Data[float32](v)}
 	for i := range batch {
-		e.Labels = append(e.Labels, i%t.Plan().Logits().C)
+		e.Labels = append(e.Labels, i%t.Plan().Outputs()[1].C)
 	}
 	return e
 }
@@ -220,5 +224,83 @@ func measurePass(b *testing.B, n *network, name string, pass layer.Pass, algo st
 	}
 	if len(main.Candidates) > 1 {
 		b.ReportMetric(pick(main), "pick")
+	}
+}
+
+// TestTrainOutput: a step counts the multiply-adds of the network and its gradients, and a phase its own.
+func TestTrainOutput(t *testing.T) {
+	n := lookup(t, "squeezenet1.1")
+	nodes, err := n.Infer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var macs, first int64
+	for _, n := range nodes {
+		if macs += n.Cost.MACs; first == 0 {
+			first = n.Cost.MACs
+		}
+	}
+	isa := best(t, float32Type).ISA.String()
+	results := output(t, "Train/net=squeezenet1.1$/batch=/type=/pass=(step|forward|backward)$/algo=auto$/isa="+isa+"$")
+	for pass, want := range map[string]int64{"step": 3*macs - first, "forward": macs, "backward": 2*macs - first} {
+		got := results["BenchmarkTrain/net=squeezenet1.1/batch=32/type=f32/pass="+pass+"/algo=auto/isa="+isa]
+		if got == nil {
+			t.Fatalf("no %s in %v", pass, results)
+		}
+		if want := 2 * trainBatch * float64(want) / got["ns/op"]; !printed(got["GFLOP/s"], want) {
+			t.Errorf("%s: %v GFLOP/s, expected %v", pass, got["GFLOP/s"], want)
+		}
+		if want := trainBatch * 1e9 / got["ns/op"]; pass == "step" && !printed(got["images/s"], want) {
+			t.Errorf("%v images/s, expected %v", got["images/s"], want)
+		}
+	}
+}
+
+// TestPasses: each step of a plan with gradients is part of one pass of a layer, but for the loss and sums of gradients; the
+// main steps of a convolution's passes have its multiply-adds.
+func TestPasses(t *testing.T) {
+	m := &graph.Model{Name: "small", Input: layer.Shape{H: 9, W: 9, C: 3}, Nodes: []graph.Node{
+		{Name: "a", Layer: layer.Conv{Out: 8, Kernel: 3, Stride: 2}},
+		{Name: "a.relu", Layer: layer.ReLU{}},
+		{Name: "b", Layer: layer.Conv{Out: 8, Kernel: 3, Stride: 2, Pad: kernels.Pad(1)}, Inputs: []string{"a.relu"}},
+		{Name: "c", Layer: layer.Conv{Out: 8, Kernel: 1, Stride: 2}, Inputs: []string{"a.relu"}},
+		{Name: "d", Layer: layer.Add{}, Inputs: []string{"b", "c"}},
+		{Name: "e", Layer: layer.GlobalAvgPool{}},
+	}}
+	defer plans.close()
+	steps := plans.training(t, random(m), best(t, float32Type), kernels.Auto).Steps()
+	infos, err := m.Infer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[int]bool{}
+	for _, info := range infos {
+		for _, pass := range append([]layer.Pass{layer.Forward}, backward...) {
+			var macs int64
+			for _, i := range passes(steps, info.Name, pass) {
+				if seen[i] {
+					t.Errorf("step %s is in two passes", steps[i].Name)
+				}
+				seen[i] = true
+				macs += steps[i].Cost.MACs
+			}
+			want := layerBatch * info.Cost.MACs
+			if info.Name == "a" && pass == layer.GradInput {
+				want = 0
+			}
+			// Gradients by the input of a strided layer are computed at all pixels.
+			if macs < want || pass != layer.GradInput && macs > want {
+				t.Errorf("%s, %s: %d multiply-adds, expected %d", info.Name, pass, macs, want)
+			}
+		}
+	}
+	var rest []string
+	for i, s := range steps {
+		if !seen[i] {
+			rest = append(rest, s.Name)
+		}
+	}
+	if want := []string{"loss", "loss.grad-input", "a.relu.grad"}; !slices.Equal(rest, want) {
+		t.Errorf("steps %q are in no pass, expected %q", rest, want)
 	}
 }

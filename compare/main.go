@@ -8,7 +8,8 @@
 //	-net A,B                   the networks to set side by side, or one alone; default
 //	                           squeezenet1.0,alexnet or, if they are not in the files,
 //	                           the first two that are
-//	-tables LIST               which of machine, networks, stages, layers, types, candidates, sparse and peers; default all
+//	-tables LIST               which of machine, networks, stages, layers, types, candidates, sparse, training, gradients
+//	                           and peers; default all
 //	-mix                       allow different machines and commits, each in rows of its own
 //
 // The files hold the output of package bench in the Go benchmark format. They are regular

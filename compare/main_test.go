@@ -96,9 +96,9 @@ func TestMissingFile(t *testing.T) {
 	}{
 		{[]string{missing}, line},
 		{[]string{"/"}, "compare: /: is a folder, expected a regular file\n"},
-		{[]string{"-"}, "compare: standard input: empty: no usable result of BenchmarkPeak, Net, Stage, Layer or Sparse\n"},
+		{[]string{"-"}, "compare: standard input: empty: no usable result of BenchmarkPeak, Net, Stage, Layer, Sparse or Train\n"},
 		{[]string{missing, folder, empty}, line + "compare: " + folder + ": is a folder, expected a regular file\n" +
-			"compare: " + empty + ": empty: no usable result of BenchmarkPeak, Net, Stage, Layer or Sparse\n"},
+			"compare: " + empty + ": empty: no usable result of BenchmarkPeak, Net, Stage, Layer, Sparse or Train\n"},
 	} {
 		if status, stdout, stderr := compare(t, test.paths...); status != 1 || stdout != "" || stderr != test.want {
 			t.Errorf("%q: status %d, stdout %q, stderr %q, want %q", test.paths, status, stdout, stderr, test.want)
@@ -387,7 +387,7 @@ func TestBadLines(t *testing.T) {
 
 		// Alone it is nothing, or a warning beside something usable.
 		status, stdout, stderr = compare(t, file(t, "bench.txt", header+test.line+"\n"))
-		if status == 1 && (stdout != "" || !strings.HasSuffix(stderr, ": no usable result of BenchmarkPeak, Net, Stage, Layer or Sparse\n")) || status > 1 {
+		if status == 1 && (stdout != "" || !strings.HasSuffix(stderr, ": no usable result of BenchmarkPeak, Net, Stage, Layer, Sparse or Train\n")) || status > 1 {
 			t.Errorf("%.100q alone: status %d, stderr %q", test.line, status, stderr)
 		}
 	}
@@ -411,13 +411,13 @@ func TestNothingUsable(t *testing.T) {
 		garbage[i] = byte(x >> 24)
 	}
 	for name, test := range map[string]struct{ text, want string }{
-		"empty":   {"", "compare: PATH: empty: no usable result of BenchmarkPeak, Net, Stage, Layer or Sparse\n"},
-		"newline": {"\n", "compare: PATH: no usable result of BenchmarkPeak, Net, Stage, Layer or Sparse\n"},
-		"header":  {header, "compare: PATH: no usable result of BenchmarkPeak, Net, Stage, Layer or Sparse\n"},
-		"other":   {header + "BenchmarkX 1 1 ns/op\n", "compare: PATH: no usable result of BenchmarkPeak, Net, Stage, Layer or Sparse\n"},
-		"garbage": {string(garbage), ": no usable result of BenchmarkPeak, Net, Stage, Layer or Sparse\n"},
+		"empty":   {"", "compare: PATH: empty: no usable result of BenchmarkPeak, Net, Stage, Layer, Sparse or Train\n"},
+		"newline": {"\n", "compare: PATH: no usable result of BenchmarkPeak, Net, Stage, Layer, Sparse or Train\n"},
+		"header":  {header, "compare: PATH: no usable result of BenchmarkPeak, Net, Stage, Layer, Sparse or Train\n"},
+		"other":   {header + "BenchmarkX 1 1 ns/op\n", "compare: PATH: no usable result of BenchmarkPeak, Net, Stage, Layer, Sparse or Train\n"},
+		"garbage": {string(garbage), ": no usable result of BenchmarkPeak, Net, Stage, Layer, Sparse or Train\n"},
 		"zeros": {strings.Repeat("\x00", 1<<20), "PATH:1: line of more than 16384 bytes, ignored\n" +
-			"compare: PATH: no usable result of BenchmarkPeak, Net, Stage, Layer or Sparse\n"},
+			"compare: PATH: no usable result of BenchmarkPeak, Net, Stage, Layer, Sparse or Train\n"},
 	} {
 		path := file(t, "x.txt", test.text)
 		want := strings.ReplaceAll(test.want, "PATH", path)

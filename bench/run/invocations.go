@@ -41,10 +41,14 @@ func (o *options) invocations(best kernels.ISA) []invocation {
 		return []invocation{
 			{"^Benchmark(Peak|ForkJoin)$", 200 * time.Millisecond, threads},
 			{"^BenchmarkNet$/" + netPattern(nets), 200 * time.Millisecond, threads},
-			{"^Benchmark(Stage|Layer|Kernel)$/" + netPattern(nets), 50 * time.Millisecond, threads},
+			{"^Benchmark(Stage|Kernel)$/" + netPattern(nets) + "|^BenchmarkLayer$/" + netPattern(nets) + "/^layer=/^op=/^type=/^algo=", 50 * time.Millisecond, threads},
 		}
 	}
-	if len(nets) == 0 {
+	switch {
+	case len(nets) > 0:
+	case o.preset == "train":
+		nets = []string{"squeezenet1.1"} // what is trained most
+	default:
 		nets = report.DefaultNets
 	}
 	net := netPattern(nets)
@@ -57,6 +61,15 @@ func (o *options) invocations(best kernels.ISA) []invocation {
 		return []invocation{
 			{"^BenchmarkPeak$", 10 * time.Millisecond, threads[:1]},
 			{types("^BenchmarkSparse$/"+net+"/^layer=/^op=", "^density=/^pattern=/^algo="), 10 * time.Millisecond, threads[:1]},
+		}
+	}
+	if o.preset == "train" {
+		isa := isaPattern(best.Float32())
+		return []invocation{
+			{"^BenchmarkPeak$", 10 * time.Millisecond, threads},
+			{"^BenchmarkNet$/" + net + "/^batch=8$/^type=f32$/^algo=(auto|direct)$/" + isa, 60 * time.Millisecond, threads},
+			{"^BenchmarkTrain$/" + net + "/^batch=/^type=/^pass=/^algo=(auto|direct)$/" + isa, 60 * time.Millisecond, threads},
+			{"^BenchmarkLayer$/" + net + "/^layer=/^op=/^type=/^batch=/^pass=/^algo=/" + isa, 10 * time.Millisecond, threads[:1]},
 		}
 	}
 	one := "^BenchmarkNet$/" + net + "/^batch=1$"

@@ -3,8 +3,9 @@
 // comparison of the networks.
 //
 //	go run ./bench/run                   the main job: squeezenet1.0 against alexnet, five to eight minutes on 2 cores
-//	go run ./bench/run -preset full      every network, layer, kernel and instruction set
+//	go run ./bench/run -preset full      every network, layer, kernel and instruction set, not trained
 //	go run ./bench/run -preset sparse    layers with weights of zero: up to which density it pays to skip them
+//	go run ./bench/run -preset train     training: its steps, and the gradients of each layer
 //	go run ./bench/run -last             print the comparison of this machine's newest record again
 //	FIREBENCH_MODEL=file.onnx go run ./bench/run    the network in a file, see package bench
 //	go run ./bench/run -profile cpu.pprof    a CPU profile of one network instead, labeled by layer; -type int8: quantized
@@ -77,9 +78,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, build bui
 		fmt.Fprintln(stderr, "usage: run [flags]")
 		flags.PrintDefaults()
 	}
-	flags.StringVar(&o.preset, "preset", "quick", "what to measure: `quick`, full or sparse")
+	flags.StringVar(&o.preset, "preset", "quick", "what to measure: `quick`, full, sparse or train")
 	nets := flags.String("net", "", "networks `A,B,…` to measure; the comparison sets two side by side, of more the default ones or the first\n"+
-		"(default "+strings.Join(report.DefaultNets, ",")+"; all with -preset full; the first of them with -profile)")
+		"(default "+strings.Join(report.DefaultNets, ",")+"; all with -preset full, squeezenet1.1 with -preset train; the first of them with -profile)")
 	flags.IntVar(&o.count, "count", 10, "samples")
 	flags.StringVar(&o.out, "out", "", "`folder` of the record (default results/<machine>/<date>T<time>-<commit>)")
 	flags.StringVar(&o.profile, "profile", "", "write a CPU profile of one network to this `file`, and bench.test, which it describes,\nbeside it; record nothing")
@@ -150,8 +151,8 @@ func (o *options) check(rest []string, given map[string]bool) error {
 			}
 		}
 	}
-	if !slices.Contains([]string{"quick", "full", "sparse"}, o.preset) {
-		return fmt.Errorf("-preset is %q, expected quick, full or sparse", o.preset)
+	if !slices.Contains([]string{"quick", "full", "sparse", "train"}, o.preset) {
+		return fmt.Errorf("-preset is %q, expected quick, full, sparse or train", o.preset)
 	}
 	if !slices.Contains(samples.Types(), o.typ) {
 		return fmt.Errorf("-type is %q, expected %s", o.typ, strings.Join(samples.Types(), " or "))

@@ -430,7 +430,7 @@ func TestUsage(t *testing.T) {
 		{"-h", 0, "-net"},
 		{"-nonsense", 2, "-nonsense"},
 		{"x", 2, `unexpected argument "x"`},
-		{"-preset fast", 2, `-preset is "fast", expected quick, full or sparse`},
+		{"-preset fast", 2, `-preset is "fast", expected quick, full, sparse or train`},
 		{"-count 0", 2, "-count is 0, expected 1 to 1000"},
 		{"-count 1001", 2, "-count is 1001"},
 		{"-net squeezenet9", 2, `-net: unknown model "squeezenet9", expected one of squeezenet1.0`},
@@ -464,7 +464,7 @@ func TestBusy(t *testing.T) {
 
 // TestNets: -net chooses the networks of all presets.
 func TestNets(t *testing.T) {
-	for _, preset := range []string{"quick", "full", "sparse"} {
+	for _, preset := range []string{"quick", "full", "sparse", "train"} {
 		o := options{preset: preset, nets: []string{"squeezenet1.0", "alexnet"}}
 		nets := 0
 		for _, inv := range o.invocations(0) {
@@ -518,6 +518,34 @@ func TestSparse(t *testing.T) {
 	want := []string{"^BenchmarkPeak$", layers + "/^type=f32$" + all + "/^isa=avx512$|" + layers + "/^type=int8$" + all + "/^isa=avx512-vnni$"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, expected %q", got, want)
+	}
+}
+
+// TestTrain: the preset of training measures steps beside inference, and the passes of layers, on the best instruction set. All others
+// leave the passes out, which take long.
+func TestTrain(t *testing.T) {
+	var got []string
+	for _, inv := range (&options{preset: "train"}).invocations(kernels.AVX512VNNI) {
+		got = append(got, inv.bench)
+	}
+	const net, isa = `$/^net=(squeezenet1\.1)$/`, "/^isa=avx512$"
+	want := []string{
+		"^BenchmarkPeak$",
+		"^BenchmarkNet" + net + "^batch=8$/^type=f32$/^algo=(auto|direct)$" + isa,
+		"^BenchmarkTrain" + net + "^batch=/^type=/^pass=/^algo=(auto|direct)$" + isa,
+		"^BenchmarkLayer" + net + "^layer=/^op=/^type=/^batch=/^pass=/^algo=" + isa,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nexpected\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	for _, preset := range []string{"quick", "full"} {
+		for _, inv := range (&options{preset: preset}).invocations(kernels.AVX512) {
+			for _, pattern := range strings.Split(inv.bench, "|^") {
+				if levels := strings.Split(pattern, "/"); strings.Contains(levels[0], "Layer") && (len(levels) < 6 || !strings.HasPrefix(levels[5], "^algo=")) {
+					t.Errorf("%s: %s matches passes", preset, pattern)
+				}
+			}
+		}
 	}
 }
 

@@ -6,12 +6,18 @@ import (
 )
 
 // An agreement says how close a peer's logits must be to ours. In their place there may be what a step of training
-// computes: the loss, and by how much the step changes the weights.
+// computes, in parts.
 type agreement struct {
 	logits []float32 // ours
-	bound  float64   // of the largest difference, in parts of the largest logit; of the loss, in parts of that
+	bound  float64   // of the largest difference, in parts of the largest logit
 	top    bool      // the largest logit must be the same one
-	loss   bool      // the first is a loss, the others are changes
+	parts  []valuePart
+}
+
+// A valuePart are some of the values in the place of logits, which are compared with their own largest.
+type valuePart struct {
+	name   string // in the plural
+	values int
 }
 
 // check returns an error that says by how much logits are too far away.
@@ -19,19 +25,17 @@ func (a agreement) check(logits []float32) error {
 	if len(logits) != len(a.logits) {
 		return fmt.Errorf("%d logits, expected %d", len(logits), len(a.logits))
 	}
-	if a.loss {
-		if theirs, ours := float64(logits[0]), float64(a.logits[0]); !(math.Abs(theirs-ours) <= a.bound*math.Abs(ours)) {
-			return fmt.Errorf("the loss is %v, expected %v", theirs, ours)
-		}
-		changes := agreement{logits: a.logits[1:], bound: a.bound}
-		if err := changes.check(logits[1:]); err != nil {
-			return fmt.Errorf("changes of weights in the place of logits: %w", err)
-		}
-		return nil
+	parts := a.parts
+	if parts == nil {
+		parts = []valuePart{{"logits", len(logits)}}
 	}
-	off, largest := distance(logits, a.logits), magnitude(a.logits)
-	if !(off <= a.bound*largest) { // also if one is not a number
-		return fmt.Errorf("logits are off by %.2g of the largest, expected at most %.2g", off/largest, a.bound)
+	at := 0
+	for _, p := range parts {
+		theirs, ours := logits[at:at+p.values], a.logits[at:at+p.values]
+		at += p.values
+		if off, largest := distance(theirs, ours), magnitude(ours); !(off <= a.bound*largest) { // also if one is not a number
+			return fmt.Errorf("%s are off by %.2g of the largest, expected at most %.2g", p.name, off/largest, a.bound)
+		}
 	}
 	if got, want := argmax(logits), argmax(a.logits); a.top && got != want {
 		return fmt.Errorf("logit %d is the largest, expected %d", got, want)

@@ -46,7 +46,7 @@ type firebench struct {
 }
 
 func newFirebench(j job) (engine, error) {
-	if j.typ == train {
+	if j.typ == timings.Train {
 		return newTrainer(j)
 	}
 	p, err := j.compile(false)

@@ -10,7 +10,8 @@
 //	-rounds 10        how often they take turns
 //	-layers           also print what the profiles say of each layer
 //	-weights FILE     of the one network in -nets; without, weights are random
-//	-o FILE           write the times here; default a new folder results/<machine>/<date>T<time>-<commit>-peers
+//	-o FILE           write the times here; default a new folder results/<machine>/<date>T<time>-<commit>-peers,
+//	                  or -peers-train for training alone
 //	-print FILE       print the tables of recorded times; measure nothing
 //
 // It makes a private Python environment for each peer in the user's cache folder, from the packages with
@@ -217,7 +218,7 @@ func (o *options) measure(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	header := recording.NewHeader(ctx, "./compare/peers", o.args)
-	out, err := create(o.out, header)
+	out, err := create(o.out, header, o.types)
 	if err != nil {
 		return err
 	}
@@ -349,12 +350,17 @@ type output struct {
 	file   *files.Pending
 }
 
-// create begins a file, or a record if no path is given.
-func create(path string, h recording.Header) (*output, error) {
+// create begins a file, or a record if no path is given. That of training has a name of its own, so that the newest record of the
+// networks can be told from it.
+func create(path string, h recording.Header, types []string) (*output, error) {
 	out := &output{path: path}
 	var err error
 	if path == "" {
-		if out.folder, err = recording.MakeFolder(h.Folder() + "-peers"); err != nil {
+		name := h.Folder() + "-peers"
+		if slices.Equal(types, []string{timings.Train}) {
+			name += "-" + timings.Train
+		}
+		if out.folder, err = recording.MakeFolder(name); err != nil {
 			return nil, err
 		}
 		out.path = filepath.Join(out.folder, recordFile)

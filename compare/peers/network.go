@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 
+	"firebench/compare/peers/timings"
 	"firebench/kernels"
 	"firebench/net/cli"
 	"firebench/net/compression"
@@ -36,7 +37,8 @@ type computation struct {
 	typ    string
 	model  string    // the file
 	image  string    // the file of the input
-	logits []float32 // or, of training, what the first step computes
+	logits []float32 // or, of training, what the first step computes, in parts
+	parts  []valuePart
 	// quantization is how far logits are from those in float32, in parts of the largest: 0 in float32.
 	quantization float64
 }
@@ -87,7 +89,7 @@ func prepare(dir string, m *graph.Model, w graph.Weights, typs []string) (networ
 	deciding := p // whose answer must be clear
 	var q *graph.Plan
 	for _, typ := range typs {
-		if typ == train {
+		if typ == timings.Train {
 			c, err := prepareTraining(dir, m, w)
 			if err != nil {
 				return network{}, err
@@ -125,7 +127,7 @@ func prepare(dir string, m *graph.Model, w graph.Weights, typs []string) (networ
 	}
 	for i := range n.computations {
 		c := &n.computations[i]
-		if c.typ == train {
+		if c.typ == timings.Train {
 			continue
 		}
 		c.logits = exact
@@ -157,15 +159,15 @@ func quantize(m *graph.Model, w graph.Weights) (*graph.Model, graph.Weights, err
 
 // image returns a random image.
 func image(m *graph.Model, number int) kernels.View {
-	return images(m, number, 1)
+	return images(m, number, 1, 64) // the spread of pixels minus their mean
 }
 
-// images returns some random images.
-func images(m *graph.Model, number, count int) kernels.View {
+// images returns some random images, whose values have this standard deviation.
+func images(m *graph.Model, number, count int, deviation float64) kernels.View {
 	v := kernels.NewView(m.Input.Type, count, m.Input.H, m.Input.W, m.Input.C, 0)
 	r := rand.New(rand.NewPCG(seed, uint64(number)))
 	for i := range kernels.Data[float32](v) {
-		kernels.Data[float32](v)[i] = float32(r.NormFloat64() * 64) // the spread of pixels minus their mean
+		kernels.Data[float32](v)[i] = float32(r.NormFloat64() * deviation)
 	}
 	return v
 }

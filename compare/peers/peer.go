@@ -15,13 +15,10 @@ type peer struct {
 	bound        float64  // how far its float32 results may be from ours, in parts of the largest logit
 }
 
-// train is the type of a step of training, which computes with float32.
-const train = "train"
-
-// types are those of the values that networks compute with, and allTypes also has train.
+// types are those of the values that networks compute with, and allTypes also has training.
 var (
 	types    = []string{cli.F32, cli.Int8}
-	allTypes = append(slices.Clone(types), train)
+	allTypes = append(slices.Clone(types), timings.Train)
 )
 
 // f32Bound is that of float32: sums in another order, and Winograd's algorithms.
@@ -40,7 +37,7 @@ var peers = []peer{
 	{"litert", "litert", types, f32Bound},
 	{"tract", "tract", types, f32Bound},
 	{gonumName, "", types[:1], f32Bound},
-	{"pytorch", "pytorch", []string{train}, f32Bound},
+	{"pytorch", "pytorch", []string{timings.Train}, f32Bound},
 }
 
 // names returns the names of all peers.
@@ -56,7 +53,7 @@ func names() []string {
 // round what follows from that: a result may be twice as far from ours as ours is from that in
 // float32, as if both were independent. Ours has the same bits everywhere.
 func (p peer) agreement(c computation) agreement {
-	a := agreement{logits: c.logits, bound: p.bound, loss: c.typ == train}
+	a := agreement{logits: c.logits, bound: p.bound, parts: c.parts}
 	if c.typ == cli.Int8 {
 		a.top = true
 		if a.bound = 2 * c.quantization; p.name == timings.Firebench {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"firebench/compare/peers/timings"
 	"firebench/kernels"
 	"firebench/net/graph"
 	"firebench/net/layer"
@@ -16,29 +17,33 @@ import (
 // of classes. Dropouts are left out, as each engine draws other masks. Only the first step has a learning rate above 0, so
 // that the others compute with the same numbers, however many there are.
 const (
-	trainBatch = 32
-	trainRate  = 0.01
+	trainRate = 0.01
+
+	// trainDeviation is that of the images' values. Larger ones would make all but one probability so small that gradients
+	// are denormal numbers, which take long.
+	trainDeviation = 1
 )
 
 var sgd = training.SGD{Form: training.PyTorch, Momentum: 0.9, WeightDecay: 2e-4, DecayBiases: true}
 
 // prepareTraining writes the files for the training of a network to dir, and computes what the first step does.
 func prepareTraining(dir string, m *graph.Model, w graph.Weights) (computation, error) {
-	c := computation{typ: train, model: filepath.Join(dir, train+".onnx"), image: filepath.Join(dir, train+".npy")}
+	c := computation{typ: timings.Train, model: filepath.Join(dir, timings.Train+".onnx"), image: filepath.Join(dir, timings.Train+".npy")}
 	if err := export(c.model, m, w); err != nil {
 		return c, err
 	}
-	batch := tensor.FromView(images(m, 0, trainBatch))
+	batch := tensor.FromView(images(m, 0, timings.TrainBatch, trainDeviation))
 	if err := tensor.WriteNPYFile(c.image, batch); err != nil {
 		return c, err
 	}
-	e, err := newTrainer(job{model: m, weights: w, typ: train, image: batch})
+	e, err := newTrainer(job{model: m, weights: w, typ: timings.Train, image: batch})
 	if err != nil {
 		return c, err
 	}
 	defer e.trainer.Close()
 	c.logits = e.logits()
-	return c, nil
+	c.parts, err = e.parts()
+	return c, err
 }
 
 // trainer is the engine of this module that trains.
@@ -79,7 +84,7 @@ func newTrainer(j job) (*trainer, error) {
 	}
 	e := &trainer{job: j, trainer: t, batch: training.Batch{Input: kernels.Data[float32](v)}}
 	for i := range v.N {
-		e.batch.Labels = append(e.batch.Labels, i%t.Plan().Logits().C)
+		e.batch.Labels = append(e.batch.Labels, i%t.Plan().Outputs()[1].C)
 	}
 	if e.first, err = e.step(); err != nil {
 		t.Close()
@@ -108,6 +113,17 @@ func (e *trainer) step() ([]float32, error) {
 		changes = append(changes, after[i]-before[i])
 	}
 	return changes, nil
+}
+
+// parts returns those of what step returns.
+func (e *trainer) parts() ([]valuePart, error) {
+	parts := []valuePart{{"values of the loss", 1}}
+	list, err := e.trainer.Params().Model().Params()
+	for _, param := range list {
+		d := param.Dims
+		parts = append(parts, valuePart{"changes of the weights of " + param.Node, d[0] * d[1] * d[2] * d[3]}, valuePart{"changes of the biases of " + param.Node, d[0]})
+	}
+	return parts, err
 }
 
 // parameters returns a copy of all weights and biases.

@@ -18,7 +18,7 @@ import (
 
 // TestWorker: the workers in Go compute the network and answer as the protocol says.
 func TestWorker(t *testing.T) {
-	n, err := prepare(t.TempDir(), small(), weights.Random(seed), types)
+	n, err := prepare(t.TempDir(), small(), weights.Random(seed), allTypes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,9 +30,10 @@ func TestWorker(t *testing.T) {
 		{"firebench", n.computations[0], []string{"conv", "mean", "prob"}},
 		{"firebench", n.computations[1], []string{"input.quantize", "conv", "mean", "mean.dequantize", "prob"}},
 		{"gonum", n.computations[0], nil},
+		{"firebench", n.computations[2], nil},
 	} {
 		var out strings.Builder
-		args := []string{test.impl, test.c.model, test.c.typ, "1", n.image, n.output(test.impl)}
+		args := []string{test.impl, test.c.model, test.c.typ, "1", test.c.image, n.output(test.impl)}
 		if status := worker(args, strings.NewReader("{\"calls\":3}\n{\"profile\":2}\n"), &out); status != 0 {
 			t.Errorf("%s, %s: status %d: %s", test.impl, test.c.typ, status, &out)
 			continue
@@ -115,18 +116,23 @@ func TestWorkerErrors(t *testing.T) {
 func TestAgreement(t *testing.T) {
 	ours := []float32{1, -4, 3}
 	nan := float32(math.NaN())
+	parts := []valuePart{{"losses", 1}, {"weights", 2}}
 	for _, test := range []struct {
 		a      agreement
 		logits []float32
 		want   string
 	}{
-		{agreement{ours, 0, true}, ours, ""},
-		{agreement{ours, 0.25, false}, []float32{2, -4, 3}, ""},
-		{agreement{ours, 0.24, false}, []float32{2, -4, 3}, "logits are off by 0.25 of the largest, expected at most 0.24"},
-		{agreement{ours, 1, false}, []float32{1, -4, -1}, ""},
-		{agreement{ours, 1, true}, []float32{1, -4, -1}, "logit 0 is the largest, expected 2"},
-		{agreement{ours, 1, true}, []float32{1, -4, nan}, "logits are off by NaN of the largest, expected at most 1"},
-		{agreement{ours, 1, true}, []float32{1, -4}, "2 logits, expected 3"},
+		{agreement{ours, 0, true, nil}, ours, ""},
+		{agreement{ours, 0.25, false, nil}, []float32{2, -4, 3}, ""},
+		{agreement{ours, 0.24, false, nil}, []float32{2, -4, 3}, "logits are off by 0.25 of the largest, expected at most 0.24"},
+		{agreement{ours, 1, false, nil}, []float32{1, -4, -1}, ""},
+		{agreement{ours, 1, true, nil}, []float32{1, -4, -1}, "logit 0 is the largest, expected 2"},
+		{agreement{ours, 1, true, nil}, []float32{1, -4, nan}, "logits are off by NaN of the largest, expected at most 1"},
+		{agreement{ours, 1, true, nil}, []float32{1, -4}, "2 logits, expected 3"},
+		{agreement{ours, 0.25, false, parts}, []float32{1.25, -5, 3}, ""},
+		{agreement{ours, 0.2, false, parts}, []float32{1.25, -4, 3}, "losses are off by 0.25 of the largest, expected at most 0.2"},
+		{agreement{ours, 0.2, false, parts}, []float32{nan, -4, 3}, "losses are off by NaN of the largest, expected at most 0.2"},
+		{agreement{ours, 0.2, false, parts}, []float32{1, -4, 4}, "weights are off by 0.25 of the largest, expected at most 0.2"},
 	} {
 		got := ""
 		if err := test.a.check(test.logits); err != nil {

@@ -53,7 +53,7 @@ func read(root string, runs, peers []string) (*figures, error) {
 	isas := make(map[kernels.ISA]bool)
 	f.int8 = make(map[kernels.ISA]kernels.ISA)
 	for k := range f.Cells {
-		if k.Part == nil || k.Part.Kind != samples.Net || k.ISA == kernels.Scalar {
+		if k.Part == nil || k.Part.Kind != samples.Net || k.Pass != "" || k.ISA == kernels.Scalar {
 			continue
 		}
 		if f.threads = max(f.threads, k.Threads); k.Type == samples.Int8 {
@@ -292,7 +292,7 @@ func withType(net, typ string) string {
 func (f *figures) sampleCount() string {
 	least, most := 0, 0
 	for k, c := range f.Cells {
-		if k.Part != nil && k.Part.Kind == samples.Net && k.Threads == 1 && k.Batch == 1 {
+		if k.Part != nil && k.Part.Kind == samples.Net && k.Pass == "" && k.Threads == 1 && k.Batch == 1 {
 			if n := len(c.Values); least == 0 || n < least {
 				least = n
 			}

@@ -122,11 +122,11 @@ func total(times []*timing, macs int64) *timing {
 }
 
 // configs returns the configs that these networks' parts of a kind were measured with, in order,
-// each for all its algorithms. Those with zeros are not among them.
+// each for all its algorithms. Those with zeros and those of training are not among them.
 func (b *builder) configs(k samples.Kind, of ...*samples.Network) []samples.Config {
 	set := make(map[samples.Config]bool)
 	for key := range b.Cells {
-		if key.Part != nil && key.Part.Kind == k && key.Zeros == (samples.Zeros{}) && slices.Contains(of, key.Part.Net) {
+		if key.Part != nil && key.Part.Kind == k && key.Zeros == (samples.Zeros{}) && key.Pass == "" && slices.Contains(of, key.Part.Net) {
 			set[key.With("")] = true
 		}
 	}

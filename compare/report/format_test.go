@@ -64,8 +64,8 @@ func written(t *testing.T, o Options, format string) string {
 func TestMachineReadable(t *testing.T) {
 	text := written(t, Options{}, "json")
 	var r struct {
-		Runs, Machine, Networks, Stages, Layers, Types, Candidates, Sparse, Peers []any
-		Notes                                                                     []string
+		Runs, Machine, Networks, Stages, Layers, Types, Candidates, Sparse, Training, Gradients, Peers []any
+		Notes                                                                                          []string
 	}
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		t.Fatal(err)
@@ -73,7 +73,7 @@ func TestMachineReadable(t *testing.T) {
 	if len(r.Runs) != 1 {
 		t.Fatalf("%d runs, want 1", len(r.Runs))
 	}
-	want := []int{1, len(r.Machine), len(r.Networks), len(r.Stages), len(r.Layers), len(r.Types), len(r.Candidates), len(r.Sparse), len(r.Peers), len(r.Notes)}
+	want := []int{1, len(r.Machine), len(r.Networks), len(r.Stages), len(r.Layers), len(r.Types), len(r.Candidates), len(r.Sparse), len(r.Training), len(r.Gradients), len(r.Peers), len(r.Notes)}
 
 	text = written(t, Options{}, "csv")
 	sections := strings.Split(strings.TrimSuffix(text, "\n"), "\n\n")

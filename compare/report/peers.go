@@ -15,6 +15,10 @@ var peersTable = tableKind{"peers", func(b *builder) *table {
 	for _, run := range b.peers {
 		rows = append(rows, peerRows(run)...)
 	}
+	steps := ""
+	if slices.ContainsFunc(rows, func(r peerRow) bool { return r.row.Type == timings.Train }) {
+		steps = fmt.Sprintf(", of type %s per step on %d images", timings.Train, timings.TrainBatch)
+	}
 	ratio := func(r peerRow) *estimate { return r.ratio }
 	t := newTable("Networks beside their fastest peer", rows, func(r peerRow) string { return r.title },
 		[]column[peerRow]{
@@ -28,7 +32,7 @@ var peersTable = tableKind{"peers", func(b *builder) *table {
 		estimateColumns("over_firebench", "× Firebench", ratio),
 	)
 	t.explainColumns(
-		explanation{"its ms", "ms and its ms are the medians of the rounds in which Firebench and its peers took turns: milliseconds per image."},
+		explanation{"its ms", "ms and its ms are the medians of the rounds in which Firebench and its peers took turns: milliseconds per image" + steps + "."},
 		explanation{"× Firebench", "× Firebench is the time of the fastest peer over that of Firebench, the median of the ratios within the rounds: below 1 the peer is faster."},
 		explainInterval)
 	return t

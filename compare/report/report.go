@@ -29,6 +29,8 @@ var tables = []tableKind{
 	typesTable,
 	candidatesTable,
 	sparseTable,
+	trainingTable,
+	gradientsTable,
 	peersTable,
 }
 

@@ -142,6 +142,7 @@ func TestExplanations(t *testing.T) {
 		"% busy": "% busy", "GB/s count": "GB/s", "% net": "% net", "× scalar": "× scalar", "regret": "regret %",
 		"A/B": "A/B", "p is": "p", "FMA GFLOP/s": "FMA GFLOP/s", "read GB/s": "read GB/s", "int8 GOP/s": "int8 GOP/s", "× f32": "× f32", "f32 ms": "f32 ms", "The sums": "f32 ms",
 		"ms and its ms": "its ms", "× Firebench": "× Firebench",
+		"forward, backward": "forward", "/ 3 ×": "/ 3 × inference", "forward, grad-input": "grad-input",
 		"density is": "density", "× dense": "× dense", "break-even": "break-even",
 	}
 	stage := func(net string, ms ...float64) string { return lines("Stage/net="+net+"/stage=27/isa=avx2", ms...) }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"firebench/kernels"
+	"firebench/net/layer"
 )
 
 // A Config is the circumstances of a measurement.
@@ -20,7 +21,22 @@ type Config struct {
 	Type    string // F32 or Int8, what the network computes with; empty for the machine
 	Algo    string // empty when the name has none, and in a Config that stands for all of them
 	Zeros   Zeros  // of the weights of a layer
+	Pass    string // of a layer or network in training; empty where it is not trained
 }
+
+// The passes of training, as pass= names them: of a layer forward and the gradients by its input and weights, of a network
+// a step and its phases.
+const (
+	Step       = "step"
+	Forward    = "forward"
+	Backward   = "backward"
+	Update     = "update"
+	GradInput  = string(layer.GradInput)
+	GradWeight = string(layer.GradWeight)
+)
+
+// passes are those of the parts of a kind.
+var passes = map[Kind][]string{Net: {Step, Forward, Backward, Update}, Layer: {Forward, GradInput, GradWeight}}
 
 // Zeros say which weights of a layer are zero, as names of BenchmarkSparse do. The weights of all other
 // benchmarks are those of the network: Zeros{}.
@@ -65,6 +81,12 @@ func (c Config) WithZeros(z Zeros) Config {
 	return c
 }
 
+// WithPass returns c with that pass.
+func (c Config) WithPass(pass string) Config {
+	c.Pass = pass
+	return c
+}
+
 // Scalar returns what the time of a network is compared with: what portable Go code
 // takes for one image in float32, with the direct algorithm, on as many threads.
 func (c Config) Scalar() Config {
@@ -95,6 +117,7 @@ func (c Config) Compare(d Config) int {
 		cmp.Compare(c.Type, d.Type), // "f32" < "int8"
 		cmp.Compare(d.ISA, c.ISA),
 		c.Zeros.Compare(d.Zeros),
+		cmp.Compare(c.Pass, d.Pass),
 	)
 }
 
@@ -113,11 +136,14 @@ func CompareAlgos(a, b string) int {
 	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
 }
 
-// String names c without its run and algorithm: "avx512, 2 threads", "avx512, 1 thread, int8".
+// String names c without its run and algorithm: "avx512, 2 threads", "avx512, 1 thread, int8", "avx512, 1 thread, batch 32, training step".
 func (c Config) String() string {
 	s := fmt.Sprintf("%v, %s", c.ISA, c.Size())
 	if c.Type == Int8 {
 		s += ", " + c.Type
+	}
+	if c.Pass != "" {
+		s += ", training " + c.Pass
 	}
 	return s
 }
@@ -163,6 +189,15 @@ func parseConfig(parts [][]byte) (Config, error) {
 		return c, fmt.Errorf("algo= in the name: %q is not a short word", c.Algo)
 	}
 	return c, nil
+}
+
+// parsePass reads what the parts of a name say about the pass of a part of a kind.
+func parsePass(parts [][]byte, k Kind) (string, error) {
+	pass := value(parts, "pass")
+	if !slices.Contains(passes[k], pass) {
+		return "", fmt.Errorf("pass= in the name: %q, expected one of %s", pass, strings.Join(passes[k], ", "))
+	}
+	return pass, nil
 }
 
 // parseZeros reads what the parts of a name of BenchmarkSparse say about zeros.

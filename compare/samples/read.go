@@ -144,7 +144,7 @@ func (d *Data) Algos(p *Part, c Config) []string {
 }
 
 // ErrNoResults says that a file holds nothing that can be used.
-var ErrNoResults = errors.New("no usable result of BenchmarkPeak, Net, Stage, Layer or Sparse")
+var ErrNoResults = errors.New("no usable result of BenchmarkPeak, Net, Stage, Layer, Sparse or Train")
 
 // ReadFile adds the results of the named file. It reports on log what it cannot use. It
 // fails when it is no regular file, when it cannot be read to its end, when nothing in it
@@ -242,7 +242,13 @@ func (d *Data) add(res *benchfmt.Result, h *header, warn func(string)) error {
 	case "Stage":
 		k, v, err = d.time(res, parts, Stage, "stage")
 	case "Layer":
-		k, v, err = d.time(res, parts, Layer, "layer")
+		if k, v, err = d.time(res, parts, Layer, "layer"); err == nil && value(parts, "pass") != "" {
+			k.Pass, err = parsePass(parts, Layer)
+		}
+	case "Train":
+		if k, v, err = d.time(res, parts, Net, ""); err == nil {
+			k.Pass, err = parsePass(parts, Net)
+		}
 	case "Sparse":
 		k, v, err = d.sparseTime(res, parts)
 	default:
@@ -269,7 +275,7 @@ func (d *Data) add(res *benchfmt.Result, h *header, warn func(string)) error {
 	}
 	if !d.configs[k.Config] {
 		if len(d.configs) == maxConfigs {
-			return fmt.Errorf("more than %d combinations of ISA, threads, batch, type, algorithm and zeros", maxConfigs)
+			return fmt.Errorf("more than %d combinations of ISA, threads, batch, type, algorithm, zeros and pass", maxConfigs)
 		}
 		d.configs[k.Config] = true
 	}
@@ -394,8 +400,8 @@ func (c *Cell) doubt(res *benchfmt.Result, k Key, v float64) string {
 			return fmt.Sprintf("%v pick, but other samples have %v: another version of the rule?", mark, 1-mark)
 		}
 	}
-	if k.Part == nil || k.Part.Cost.MACs == 0 {
-		return ""
+	if k.Part == nil || k.Part.Cost.MACs == 0 || k.Part.Kind == Net && k.Pass != "" {
+		return "" // a step has other multiply-adds than the network
 	}
 	unit := speedUnits[k.Type]
 	if have, ok := res.Value(unit); ok {

@@ -100,7 +100,11 @@ func (r *Run) writeTimes(b *strings.Builder, st style) {
 		}
 		rows = append(rows, cells)
 	}
-	fmt.Fprintf(b, "%s\n\n", st.title("Milliseconds per image, median of "+samples.Plural(rounds, "round")))
+	unit := "image"
+	if trains := func(row Row) bool { return row.Type == Train }; slices.ContainsFunc(r.Rows, trains) {
+		unit = fmt.Sprintf("image or, of type %s, step on %d images", Train, TrainBatch)
+	}
+	fmt.Fprintf(b, "%s\n\n", st.title("Milliseconds per "+unit+", median of "+samples.Plural(rounds, "round")))
 	st.table(b, rows, 2)
 	b.WriteString("\n")
 }

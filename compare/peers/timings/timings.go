@@ -26,6 +26,12 @@ import (
 // Firebench is the implementation that all others are compared with.
 const Firebench = "firebench"
 
+// Train is the type of a step of training on a batch of TrainBatch images, which computes with float32.
+const (
+	Train      = "train"
+	TrainBatch = 32
+)
+
 // A Row says what is computed: a network with values of a type, on so many threads.
 type Row struct {
 	Net, Type string
