@@ -532,7 +532,8 @@ func ReadRun(dir string) (*Fitted, error) {
 	if err != nil {
 		return nil, err
 	}
-	last, err := ReadCheckpoint(path, m)
+	// ONNX may say the same network in another way.
+	last, err := readCheckpoint(path, m, false)
 	if err != nil {
 		return nil, err
 	}
@@ -543,7 +544,7 @@ func ReadRun(dir string) (*Fitted, error) {
 	if last.Step < s.Steps {
 		return nil, fmt.Errorf("%s: the run has not ended, it has made %d of %d steps", dir, last.Step, s.Steps)
 	}
-	best, err := ReadCheckpoint(filepath.Join(dir, BestFile), m)
+	best, err := readCheckpoint(filepath.Join(dir, BestFile), m, false)
 	if err != nil {
 		return nil, err
 	}
