@@ -91,7 +91,9 @@ func (c *Checkpoint) write(w io.Writer) error {
 
 // ReadCheckpoint reads the file that [Checkpoint.Write] made, for m or for what its weights adapt it to. Files of other
 // models, or that are damaged, are errors, which name the file.
-func ReadCheckpoint(path string, m *graph.Model) (*Checkpoint, error) { return readCheckpoint(path, m, true) }
+func ReadCheckpoint(path string, m *graph.Model) (*Checkpoint, error) {
+	return readCheckpoint(path, m, true)
+}
 
 // readCheckpoint is ReadCheckpoint. If the model need not be the same, its layers with weights must be.
 func readCheckpoint(path string, m *graph.Model, same bool) (*Checkpoint, error) {
