@@ -122,10 +122,12 @@ func TestSparseCycles(t *testing.T) {
 		{"1×1, some rows of zeros", 64, 96, 1, 1, 13, 0.75, 0.5, 1 << 20, 169 * 64 * 6, 169 * 32 * 6 * 105 / 100, 1536*1515/100 + 169*160/4},
 		// Each of 9·64 inputs is transposed, half of them for each group, and that takes twice as long in rows.
 		{"3×3, two groups", 64, 96, 3, 2, 13, 0.75, 0, 1 << 20, 169 * 288 * 6, none, 6912*1515/100 + 169*(2*576+96)/4},
-		// One pixel is one vector, which waits for its own sums.
-		{"dense layer", 64, 96, 1, 1, 1, 0.75, 0, 1 << 20, 64 * 6, none, 1536*27/10 + 160/4},
-		// Of these weights, a quarter comes from beyond the cache: in rows 4 bytes each, in lists 5.
-		{"weights not in the cache", 4096, 4096, 1, 1, 1, 0.75, 0.75, 1 << 20, (4 << 24) / 6, (4 << 22) / 6, (4<<20)*27/10 + 8192/4},
+		// One pixel is one vector, which waits for its own sums, and for each of 96 lists.
+		{"dense layer", 64, 96, 1, 1, 1, 0.75, 0, 1 << 20, 64 * 6, none, 1536*27/10 + 96*20 + 160/4},
+		// Of these weights, a quarter comes from beyond the cache: in rows 4 bytes each, in lists 5. There is one for each 128 inputs.
+		{"weights not in the cache", 4096, 4096, 1, 1, 1, 0.75, 0.75, 1 << 20, (4 << 24) / 6, (4 << 22) / 6 * 105 / 100, (4<<20)*27/10 + 4096*32*20 + (5<<22)/6 + 8192/4},
+		// With more vectors, the products hide that lists are read.
+		{"as much for 169 pixels", 4096, 4096, 1, 1, 13, 0.75, 0.75, 1 << 20, 169 * 4096 * 256, 169 * 1024 * 256 * 105 / 100, (1<<22)*1515/100 + 169*8192/4},
 		{"no weights", 64, 96, 1, 1, 13, 1, 1, 1 << 20, 169 * 64 * 6, 0, 169 * 160 / 4},
 	} {
 		p := Problem{ConvShape: ConvShape{In: c.in, Out: c.out, KH: c.k, KW: c.k, Stride: 1, Pad: Pad(c.k / 2), Groups: c.groups}, H: c.size, W: c.size}

@@ -31,7 +31,13 @@ var sparse = algorithm{
 			inputs *= 2 // rows are transposed one by one, and what is beyond whole squares twice
 		}
 		transposed := transposeCycles * float64(oh*ow*(inputs+p.Out))
-		return max(int(products), stream(int(weights*(4+1)), cache)) + int(transposed), true
+		read := stream(int(weights*(4+1)), cache)
+		if count == 1 {
+			// Nothing else hides how long lists take to come, and to end.
+			lists := p.Out * vectors(p.K(), partInputs)
+			return int(products) + listCycles*lists + read + int(transposed), true
+		}
+		return max(int(products), read) + int(transposed), true
 	},
 	pack: func(set *Set, p Problem, w Weights) (Conv, error) {
 		k, in, taps := p.K(), p.In/p.Groups, p.KH*p.KW
@@ -62,11 +68,13 @@ var sparse = algorithm{
 
 // The cycles that sparse takes, on a core that issues two vector multiply-adds a cycle, as measured; see
 // results/: for a weight times a vector, for a weight beside that, but for a weight at least chainCycles, because a
-// few vectors wait for each other's sums; and for an input or an output to be transposed.
+// few vectors wait for each other's sums; for a list of weights where there is one vector; and for an input or an output
+// to be transposed.
 const (
 	vectorCycles    = 0.6
 	weightCycles    = 0.65
 	chainCycles     = 2.7
+	listCycles      = 20
 	transposeCycles = 0.25
 )
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -45,12 +46,15 @@ func (c *command) compress(ctx context.Context, stdout io.Writer) error {
 	}
 	var pictures []string
 	if c.images != "" {
+		if _, err := os.Stat(c.images); err != nil {
+			return files.Error(c.images, err)
+		}
 		if pictures, err = cli.Pictures([]string{c.images}); err != nil {
 			return err
 		}
 	}
-	if c.images != "" || c.out != "" {
-		c.Warn(c.stderr, name, "what they compute")
+	if c.images != "" || c.out != "" || c.factorize != nil || c.share != nil {
+		c.Warn(c.stderr, name, "what they compute or lose")
 	}
 	l := &ladder{options: c.Network.Options()}
 	defer l.close()

@@ -130,6 +130,7 @@ func TestUsage(t *testing.T) {
 		{"-share bytes=0", "bytes=0: expected a number of bytes"},
 		{"-share bytes=9000", "-share bytes=N without -calibrate DIR"},
 		{"-share bytes=9000 -calibrate s.json", "-share with -calibrate FILE.json"},
+		{"-share bits=6 -type int8 -calibrate s.json", "-share with -calibrate FILE.json: expected a folder of pictures, or plain"},
 		{"-share bytes=9000,plain -calibrate dir", "bytes with plain"},
 		{"-share ,", `",": expected KEY=VALUE`},
 		{"-calibrate dir", "-calibrate without -type int8 or -share"},
@@ -143,6 +144,7 @@ func TestUsage(t *testing.T) {
 		{"-o x.net -type int8 -calibrate dir", "-o x.net with -type int8: Deep Compression has no place for scales"},
 		{"-scan s.svg", "-scan without -images"},
 		{"-scan s.svg -images dir -prune density=0.5", "-prune with -scan"},
+		{"-scan s.svg -images dir -calibrate dir", "-calibrate with -scan"},
 		{"-small x", "-small without -page"},
 		{"-peers x", "-peers without -page"},
 		{"-page p.md", "-page without -weights"},
@@ -200,6 +202,7 @@ func TestBadInputs(t *testing.T) {
 	}{
 		{[]string{"-weights", text}, text + ": "},
 		{[]string{"-images", empty}, empty + ": the folder is empty"},
+		{[]string{"-images", filepath.Join(dir, "none")}, filepath.Join(dir, "none") + ": no such file"},
 		{[]string{"-o", filepath.Join(dir, "none", "x.onnx")}, filepath.Join("none", "x.onnx")},
 		{[]string{"-svd", "fc9=3"}, "there is no layer fc9"},
 		{[]string{"-svd", "fc=22"}, "the break-even rank is"},
@@ -362,6 +365,14 @@ func TestInterrupted(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 		t.Errorf("the folder has %v", entries)
+	}
+}
+
+// TestRandomWeights: what a step loses means nothing if the weights are random, and the command says so.
+func TestRandomWeights(t *testing.T) {
+	const want = "compress: no -weights: they are random (seed 1), what they compute or lose means nothing\n"
+	if status, _, stderr := runCommand(t, "-model", "squeezenet1.1", "-svd", "conv10=8", "-rounds", "1"); status != 0 || stderr != want {
+		t.Errorf("status %d, standard error %q, want %q", status, stderr, want)
 	}
 }
 

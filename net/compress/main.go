@@ -238,8 +238,8 @@ func parse(args []string) (o options, err error) {
 		return o, errors.New("-pattern without -prune")
 	case given["calibrate"] && o.Type != cli.Int8 && o.share == nil:
 		return o, fmt.Errorf("-calibrate without -type %s or -share", cli.Int8)
-	case given["calibrate"] && o.Type != cli.Int8 && !o.HasPictures():
-		return o, errors.New("-share with -calibrate FILE.json: expected a folder of pictures")
+	case given["calibrate"] && o.share != nil && !o.share.plain && !o.HasPictures():
+		return o, errors.New("-share with -calibrate FILE.json: expected a folder of pictures, or plain")
 	case o.share != nil && o.share.Bytes > 0 && !o.HasPictures():
 		return o, errors.New("-share bytes=N without -calibrate DIR")
 	case o.out == "":
@@ -263,7 +263,7 @@ func parse(args []string) (o options, err error) {
 
 // checkScan returns an error for flags that make no sense with -scan.
 func (o *options) checkScan(given map[string]bool) error {
-	for _, name := range []string{"svd", "prune", "share", "type", "weights-type", "layers", "rounds", "threads", "o"} {
+	for _, name := range []string{"svd", "prune", "share", "type", "calibrate", "weights-type", "layers", "rounds", "threads", "o"} {
 		if given[name] {
 			return fmt.Errorf("-%s with -scan, which prunes one layer after the other and nothing else", name)
 		}

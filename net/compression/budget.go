@@ -198,7 +198,7 @@ func (o ShareOptions) measure(m *graph.Model, w graph.Weights, sharings []*shari
 	return nil
 }
 
-// logits returns the logits of each image.
+// logits returns the logits of each image. It is an error if one is not finite.
 func logits(m *graph.Model, w graph.Weights, images []kernels.View, o graph.Options) ([][]float32, error) {
 	plans, err := newPlans(m, w, o)
 	if err != nil {
@@ -206,14 +206,24 @@ func logits(m *graph.Model, w graph.Weights, images []kernels.View, o graph.Opti
 	}
 	defer plans.close()
 	all := make([][]float32, len(images))
-	return all, plans.run(images, func(i int, p *graph.Plan) {
+	if err := plans.run(images, func(i int, p *graph.Plan) {
 		v := p.Logits()
 		for y := range v.H {
 			for x := range v.W {
 				all[i] = append(all[i], kernels.Pixel[float32](v, 0, y, x)...)
 			}
 		}
-	})
+	}); err != nil {
+		return nil, err
+	}
+	for i := range all {
+		for _, v := range all[i] {
+			if v-v != 0 {
+				return nil, fmt.Errorf("image %d: a logit is %g, expected a finite number", i, v)
+			}
+		}
+	}
+	return all, nil
 }
 
 // klDivergence returns the Kullback-Leibler divergence of the probabilities that belong to two vectors of logits.

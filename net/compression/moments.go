@@ -236,6 +236,11 @@ func momentsOf(m *graph.Model, w, before graph.Weights, readers []reader, images
 	for i, r := range readers {
 		for _, ms := range all[i] {
 			ms.finish(float64(len(images) * r.windowsOf()))
+			for _, mean := range slices.Concat(ms.mean, ms.meanBefore) {
+				if mean-mean != 0 {
+					return nil, fmt.Errorf("layer %s: the mean of an input is %g in the images, expected a finite number", r.param.Node, mean)
+				}
+			}
 		}
 	}
 	return all, nil

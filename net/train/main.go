@@ -81,6 +81,10 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 		cli.Report(stderr, name, err)
 		return 2
 	}
+	// Pictures and the values of a batch take more memory than Main's limit allows, and stay: what is garbage
+	// is little beside them.
+	debug.SetMemoryLimit(math.MaxInt64)
+	debug.SetGCPercent(25)
 	c := command{options: o, stdout: stdout, stderr: stderr, progress: cli.NewProgress(stderr)}
 	err = c.train(ctx)
 	c.progress.Clear()

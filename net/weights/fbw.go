@@ -63,12 +63,12 @@ import (
 // Huffman codes, see huffman.go. A gap is the number of zeros before a value; that of the filler stands for as many
 // zeros and no value, and there is none either behind a gap that ends the tensor.
 const (
-	fbwMagic      = "\x89FBW"
-	fbwVersion    = 1
-	fbwHead       = len(fbwMagic) + 1
-	fbwTail       = 8
-	maxExpansion  = 8 * (maxSymbols - 1) // weights that a byte can stand for
-	maxDimensions = 1 << 32              // weights of a tensor
+	fbwMagic     = "\x89FBW"
+	fbwVersion   = 1
+	fbwHead      = len(fbwMagic) + 1
+	fbwTail      = 8
+	maxExpansion = 8 * (maxSymbols - 1) // weights that a byte can stand for
+	maxValues    = 1 << 32              // of a tensor
 )
 
 // The flags of a node.
@@ -301,11 +301,11 @@ func (d *directoryReader) tensors(end int64) *tensors {
 func (d *directoryReader) add(t *tensors, name string, s section, dims []int) {
 	n := uint64(1)
 	for _, dim := range dims {
-		if n *= uint64(dim); n > maxDimensions {
+		if n *= uint64(dim); n > maxValues {
 			break
 		}
 	}
-	if n > uint64(s.size)*maxExpansion {
+	if n > min(maxValues, uint64(s.size)*maxExpansion) {
 		d.fail(fmt.Errorf("%s values in %d bytes", array{dims: dims}.shape(), s.size))
 		return
 	}
