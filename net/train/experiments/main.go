@@ -37,8 +37,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -61,6 +63,9 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 		cli.Report(stderr, name, err)
 		return 2
 	}
+	// As in go run ./net/train, what a batch needs stays, and may be more than Main's limit.
+	debug.SetMemoryLimit(math.MaxInt64)
+	debug.SetGCPercent(25)
 	c := command{options: o, args: args, stdout: stdout, stderr: stderr, progress: cli.NewProgress(stderr)}
 	err = c.run(ctx)
 	c.progress.Clear()

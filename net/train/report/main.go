@@ -13,6 +13,8 @@
 //	-bench FILE         what go test -bench 'Train|Layer|Net' ./bench printed; may be there several times
 //	-peers FILE         what go run ./compare/peers recorded, with steps of training
 //	-experiments FILE   a page of go run ./net/train/experiments, to which the page links
+//	-int8 FILE          a page of go run ./net/accuracy on a network that was trained, to which the page links
+//	-compressed FILE    what go run ./net/compress printed of one
 //	-rounds N           rounds in which the networks of -dense and -rows take turns for their times (21)
 //
 // The curves of each run are beside the page, in FILE-cifar.svg and so on.
@@ -61,7 +63,7 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 
 // options are the command line.
 type options struct {
-	page, cifar, flowers, dense, rows, peers, experiments string
+	page, cifar, flowers, dense, rows, peers, experiments, int8, compressed string
 	bench                                                 []string
 	rounds                                                int
 }
@@ -81,6 +83,8 @@ func newFlags(o *options) *flag.FlagSet {
 	})
 	fs.StringVar(&o.peers, "peers", "", "the record `FILE` of other engines")
 	fs.StringVar(&o.experiments, "experiments", "", "link to the page `FILE` of experiments")
+	fs.StringVar(&o.int8, "int8", "", "link to the page `FILE` about int8")
+	fs.StringVar(&o.compressed, "compressed", "", "quote what go run ./net/compress printed from `FILE`")
 	fs.IntVar(&o.rounds, "rounds", 21, "take times in `N` rounds")
 	return fs
 }

@@ -163,6 +163,8 @@ func TestPage(t *testing.T) {
 	data := pictures(t)
 	dense, rows := train(t, data, 1), train(t, data, 0.5)
 	experiments := write(t, dir, "more/experiments.md", []byte("# X\n"))
+	int8 := write(t, dir, "int8.md", []byte("# Y\n"))
+	compressed := write(t, dir, "compressed.txt", []byte("original 1\nshared 2\n"))
 	r := timings.Run{Recorded: "today", Command: "go run ./compare/peers -types train"}
 	row := timings.Row{Net: "squeezenet1.1", Type: trainType, Threads: 2}
 	for range 6 {
@@ -175,7 +177,7 @@ func TestPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, _, stderr = runCommand(t, "-page", page, "-cifar", dense, "-flowers", dense, "-dense", dense, "-rows", rows, "-rounds", "6",
-		"-bench", write(t, dir, "bench.txt", []byte(bench)), "-peers", write(t, dir, "peers.txt", record.Bytes()), "-experiments", experiments)
+		"-bench", write(t, dir, "bench.txt", []byte(bench)), "-peers", write(t, dir, "peers.txt", record.Bytes()), "-experiments", experiments, "-int8", int8, "-compressed", compressed)
 	if status != 0 || stderr != "" {
 		t.Fatalf("status %d, standard error %q", status, stderr)
 	}
@@ -199,7 +201,7 @@ func TestPage(t *testing.T) {
 		"| at most 1.5 points less, and faster | ", "| dense | 1.000 | " + correct, "| rows of zeros | 0.500 | ",
 		"against TensorFlow or PyTorch, squeezenet1.1, 2 threads | at least 1.3 × as fast | tensorflow 1.25 [1.25, 1.25] | missed |",
 		"| squeezenet1.1 | 2 | pytorch | 300 | 1.50 [1.50, 1.50] |",
-		"[experiments.md](more/experiments.md)",
+		"[experiments.md](more/experiments.md)", "in int8: [int8.md](int8.md)", "```\noriginal 1\nshared 2\n```\n",
 	} {
 		if !strings.Contains(string(text), part) {
 			t.Errorf("%q is not on the page", part)

@@ -76,20 +76,40 @@ func (p *page) write(ctx context.Context) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Training\n\nWritten by `go run ./net/train/report %s` on %s, family/model/stepping %s, with %s cores (%s/%s, caches %s), where the best kernels are those of %v.\n\n",
 		strings.Join(p.args, " "), fact("cpu"), fact("cpu-id"), fact("cores"), fact("goos"), fact("goarch"), fact("caches"), isa)
-	markdownTable(&b, p.table)
+	for i, cells := range p.table {
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | "))
+		if i == 0 {
+			fmt.Fprintf(&b, "%s|\n", strings.Repeat("|---", len(cells)))
+		}
+	}
 	b.WriteString("\nBrackets are 95 % intervals: Wilson's for shares of pictures, which know nothing of what another seed would give; of the median for times. Where a target is missed,\n[tried.md](tried.md) says why.\n")
-	if p.experiments != "" {
-		if _, err := files.Read(p.experiments, 1<<20); err != nil {
+	for _, more := range []struct{ what, file string }{
+		{"What the choices in SqueezeNet's design give and cost, on small pictures", p.experiments},
+		{"A network that was trained here, in int8", p.int8},
+	} {
+		if more.file == "" {
+			continue
+		}
+		if _, err := files.Read(more.file, maxFile); err != nil {
 			return err
 		}
-		link, err := filepath.Rel(filepath.Dir(p.page), p.experiments)
+		link, err := filepath.Rel(filepath.Dir(p.page), more.file)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(&b, "\nWhat the choices in SqueezeNet's design give and cost, on small pictures: [%s](%s).\n", filepath.Base(link), filepath.ToSlash(link))
+		fmt.Fprintf(&b, "\n%s: [%s](%s).\n", more.what, filepath.Base(link), filepath.ToSlash(link))
+	}
+	if p.compressed != "" {
+		text, err := files.Read(p.compressed, maxFile)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&p.text, "\n## Compressed\n\nWhat `go run ./net/compress` printed of a network that was trained here:\n\n```\n%s\n```\n", bytes.TrimRight(text, "\n"))
 	}
 	return files.Write(p.page, []byte(b.String()+p.text.String()))
 }
+
+const maxFile = 1 << 20 // of what the page quotes or links to
 
 // target adds a row to the table of targets.
 func (p *page) target(what, target, reached string, ok bool) {
