@@ -64,8 +64,8 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 // options are the command line.
 type options struct {
 	page, cifar, flowers, dense, rows, peers, experiments, int8, compressed string
-	bench                                                 []string
-	rounds                                                int
+	bench                                                                   []string
+	rounds                                                                  int
 }
 
 // newFlags returns the flags, which store what they parse in o.
