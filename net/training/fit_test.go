@@ -215,6 +215,25 @@ func (e *ending) Err() error {
 	return context.Canceled
 }
 
+// TestEvery: only some epochs are followed by an evaluation, and the last one is.
+func TestEvery(t *testing.T) {
+	r := small()
+	r.Epochs, r.Accumulate = 5, 1
+	run, err := fit(t.Context(), pictures(t), t.TempDir(), FitOptions{Recipe: r, Every: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tried []float64
+	for _, row := range run.Rows {
+		if row.ValLoss == row.ValLoss && row.ValAccuracy == row.ValAccuracy {
+			tried = append(tried, row.Epoch)
+		}
+	}
+	if len(run.Rows) != 5 || !slices.Equal(tried, []float64{2, 4, 5}) || !slices.Contains(tried, float64(run.Epoch)) {
+		t.Errorf("of %d epochs %v were tried, and the best is %d", len(run.Rows), tried, run.Epoch)
+	}
+}
+
 func TestReadRun(t *testing.T) {
 	data, dir := pictures(t), t.TempDir()
 	if _, err := ReadRun(dir); !errors.Is(err, os.ErrNotExist) {

@@ -148,7 +148,7 @@ func (c *command) train(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	data, err := dataset.Open(c.data, dataset.Options{Preprocessor: p, Seed: c.seed, Memory: int64(c.memory) << 20, Classes: c.options.classes, Pictures: c.pictures})
+	data, err := dataset.Open(c.data, dataset.Options{Preprocessor: p, Seed: c.seed, Memory: int64(c.memory) << 20, Classes: c.options.classes, Pictures: c.pictures, ValPictures: c.validate})
 	if err != nil {
 		return err
 	}
@@ -199,6 +199,7 @@ func (c *command) trainOne(ctx context.Context, m *graph.Model, data *dataset.Da
 	}
 	run, err := training.Fit(ctx, start, training.FitOptions{
 		Recipe: c.recipe, Data: data, Dir: dir, Seed: c.seed, Threads: c.threads, Skipped: report,
+		Every: c.recipe.Epochs, // see below
 		Progress: func(p training.Progress) {
 			loss, accuracy := p.Mean()
 			c.progress.Show("%s, %s: epoch %d of %d, loss %.3f, %.1f %% correct, %.0f images/s, %v left", which, m.Name, p.Epoch, p.Epochs, loss, 100*accuracy, p.Speed, p.Left)

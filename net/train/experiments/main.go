@@ -21,6 +21,7 @@
 //	-rate R          the highest rate of learning (the recipe's)
 //	-classes N       the first N classes (0: all)
 //	-pictures N      the first N pictures of each class to learn from (0: all)
+//	-validate N      the first N other pictures of each class to tell how good a network is (0: all)
 //	-ended           train nothing: take the runs that have ended
 //	-rounds N        rounds of times (21)
 //	-threads N       of training (0: one per processor); times are taken on one thread
@@ -86,6 +87,7 @@ type options struct {
 	recipe          training.Recipe
 	classes         int // 0 for all
 	pictures        int // of each class, 0 for all
+	validate        int // likewise
 	ended           bool
 	rounds, threads int
 	seed            uint64
@@ -113,6 +115,7 @@ func newFlags(o *options) *flag.FlagSet {
 	fs.IntVar(&o.recipe.Batch, "batch", o.recipe.Batch, "learn from `N` images at a time")
 	fs.IntVar(&o.classes, "classes", 0, "take the first `N` classes; 0 means all")
 	fs.IntVar(&o.pictures, "pictures", 0, "learn from the first `N` pictures of each class; 0 means all")
+	fs.IntVar(&o.validate, "validate", 0, "validate with the first `N` other pictures of each class; 0 means all")
 	fs.BoolVar(&o.ended, "ended", false, "train nothing: take the runs that have ended")
 	fs.IntVar(&o.rounds, "rounds", 21, "take times in `N` rounds")
 	fs.IntVar(&o.threads, "threads", 0, "train on `N` threads; 0 means one per processor")
@@ -147,6 +150,8 @@ func parse(args []string) (o options, err error) {
 		return o, fmt.Errorf("-classes %d: expected 0 or at least 2", o.classes)
 	case o.pictures < 0:
 		return o, fmt.Errorf("-pictures %d: expected 0 or more", o.pictures)
+	case o.validate < 0:
+		return o, fmt.Errorf("-validate %d: expected 0 or more", o.validate)
 	case o.rounds < 1 || o.rounds > 1000:
 		return o, fmt.Errorf("-rounds %d: expected 1 to 1000", o.rounds)
 	case o.threads < 0 || o.threads > most:

@@ -70,6 +70,7 @@ func TestUsage(t *testing.T) {
 		{"-data d -o o -only depth", `unknown experiment "depth", expected some of ratio, share, pools, bypass`},
 		{"-data d -o o -classes 1", "-classes 1: expected 0 or at least 2"},
 		{"-data d -o o -pictures -1", "-pictures -1"},
+		{"-data d -o o -validate -1", "-validate -1"},
 		{"-data d -o o -rounds 0", "-rounds 0"},
 		{"-data d -o o -threads -1", "-threads -1"},
 		{"-data d -o o -memory 0", "-memory 0"},
@@ -113,7 +114,7 @@ func TestRun(t *testing.T) {
 	}
 	dir := t.TempDir()
 	page := filepath.Join(dir, "page.md")
-	args := []string{"-data", pictures(t), "-o", filepath.Join(dir, "runs"), "-only", "pools", "-epochs", "1", "-batch", "4", "-classes", "2", "-pictures", "4", "-rounds", "6", "-page", page}
+	args := []string{"-data", pictures(t), "-o", filepath.Join(dir, "runs"), "-only", "pools", "-epochs", "1", "-batch", "4", "-classes", "2", "-pictures", "4", "-validate", "1", "-rounds", "6", "-page", page}
 
 	status, _, stderr := runCommand(t, append(args, "-ended")...)
 	if status != 1 {
@@ -142,7 +143,7 @@ func TestRun(t *testing.T) {
 	}
 	for _, name := range []string{"squeezenet-cifar", "squeezenet-cifar-pools1,3", "squeezenet-cifar-pools5,7"} {
 		r, err := training.ReadRun(filepath.Join(dir, "runs", name))
-		if err != nil || r.Pictures != 8 || r.Result.Images != 4 {
+		if err != nil || r.Pictures != 8 || r.Result.Images != 2 {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
 	}
@@ -150,7 +151,7 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"1 epochs of 8 pictures of 2 classes", "share of 4 other pictures", "](page.svg)", "## Pools", "| early, after layers 1 and 3 | squeezenet-cifar-pools1,3 |", strings.Join(args, " ")} {
+	for _, part := range []string{"1 epochs of 8 pictures of 2 classes", "share of 2 other pictures", "](page.svg)", "## Pools", "| early, after layers 1 and 3 | squeezenet-cifar-pools1,3 |", strings.Join(args, " ")} {
 		if !strings.Contains(string(text), part) {
 			t.Errorf("%q is not on the page:\n%s", part, text)
 		}
