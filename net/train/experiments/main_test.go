@@ -151,7 +151,7 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"1 epochs of 8 pictures of 2 classes", "share of 2 other pictures", "](page.svg)", "## Pools", "| early, after layers 1 and 3 | squeezenet-cifar-pools1,3 |", strings.Join(args, " ")} {
+	for _, part := range []string{"1 epoch of 8 pictures of 2 classes", "share of 2 other pictures", "](page.svg)", "## Pools", "| early, after layers 1 and 3 | squeezenet-cifar-pools1,3 |", strings.Join(args, " ")} {
 		if !strings.Contains(string(text), part) {
 			t.Errorf("%q is not on the page:\n%s", part, text)
 		}

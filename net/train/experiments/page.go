@@ -18,6 +18,13 @@ import (
 // plotOf returns the path of the plot that belongs to a page.
 func plotOf(page string) string { return strings.TrimSuffix(page, filepath.Ext(page)) + ".svg" }
 
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 // writePage writes the page and its plot.
 func (c *command) writePage() error {
 	facts, err := machine.Facts()
@@ -46,13 +53,13 @@ func (c *command) writePage() error {
 	fmt.Fprintf(&b, "# The design of SqueezeNet, measured\n\nWritten by `go run ./net/train/experiments %s` on %s, family/model/stepping %s, with %s cores (%s/%s, caches %s): float32 on %v.\n\n",
 		strings.Join(c.args, " "), fact("cpu"), fact("cpu-id"), fact("cores"), fact("goos"), fact("goarch"), fact("caches"), isa)
 	fmt.Fprintf(&b, `Networks for pictures of 32×32 pixels (`+"`squeezenet.Micro`"+`) that differ in one choice each from squeezenet-cifar: squeeze ratio 0.125, half of the expand
-channels 3×3, max pools after layers 3 and 5, no bypass. Each was trained alike from random weights, once, with the same seed: %d epochs of %s pictures of %d classes, with the
+channels 3×3, max pools after layers 3 and 5, no bypass. Each was trained alike from random weights, once, with the same seed: %s of %s pictures of %d classes, with the
 recipe %s, batches of %d and a highest rate of %v; %v in all. "Correct" is the share of %s other pictures after the last epoch, with its 95 %% interval, which
 knows nothing of what another seed would give. Bytes are those of the weights in float32, multiply-adds those of an image, computed directly, and the time that of an image on
-one thread, the median of %d rounds in which all networks took turns.
+one thread, the median of %s in which all networks took turns.
 
 ![Accuracy and time](%s)
-`, c.recipe.Epochs, commas(int64(pictures)), len(c.classes), c.recipe.Name, c.recipe.Batch, c.recipe.Rate, spent.Round(time.Minute), commas(int64(val)), c.rounds, filepath.Base(plotOf(c.page)))
+`, plural(c.recipe.Epochs, "epoch"), commas(int64(pictures)), len(c.classes), c.recipe.Name, c.recipe.Batch, c.recipe.Rate, spent.Round(time.Second), commas(int64(val)), plural(c.rounds, "round"), filepath.Base(plotOf(c.page)))
 
 	var charts []chart.Chart
 	byTime := chart.Chart{Title: "Accuracy, % by time", X: chart.Axis{Name: "ms per image"}}
