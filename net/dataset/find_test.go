@@ -3,6 +3,7 @@ package dataset
 import (
 	"archive/tar"
 	"bytes"
+	"fmt"
 	"os"
 	"path"
 	"path/filepath"
@@ -387,5 +388,48 @@ func exercise(t *testing.T, at string, p *preprocess.Preprocessor) {
 	}
 	if d.Memory() > 4<<20 {
 		t.Errorf("%d bytes of memory", d.Memory())
+	}
+}
+
+// TestPart: a part of a data set is its first classes and their first pictures.
+func TestPart(t *testing.T) {
+	var paths []string
+	for _, split := range []string{"train", "val"} {
+		for _, class := range []string{"a", "b", "c"} {
+			for i := range 4 {
+				paths = append(paths, fmt.Sprintf("%s/%s/%d.png", split, class, i))
+			}
+		}
+	}
+	dir := named(paths...).folder(t)
+	count := func(o Options) (classes, train, val int) {
+		d := open(t, dir, o)
+		for _, s := range []*Split{d.Train, d.Val} {
+			for i := range s.Len() {
+				if name := s.Name(i); !strings.Contains(name, string(filepath.Separator)+d.Classes[s.Label(i)]+string(filepath.Separator)) {
+					t.Errorf("%s has the label of %s", name, d.Classes[s.Label(i)])
+				}
+			}
+		}
+		return len(d.Classes), d.Train.Len(), d.Val.Len()
+	}
+	for _, test := range []struct {
+		o                   Options
+		classes, train, val int
+	}{
+		{Options{}, 3, 12, 12},
+		{Options{Classes: 2}, 2, 8, 8},
+		{Options{Classes: 9, Pictures: 3}, 3, 9, 12},
+		{Options{Classes: 2, Pictures: 9, ValPictures: 1}, 2, 8, 2},
+	} {
+		if classes, train, val := count(test.o); classes != test.classes || train != test.train || val != test.val {
+			t.Errorf("%+v: %d classes, %d and %d pictures, expected %d, %d and %d", test.o, classes, train, val, test.classes, test.train, test.val)
+		}
+	}
+	for _, o := range []Options{{Classes: 1}, {Classes: -1}, {Pictures: -1}, {ValPictures: -1}} {
+		o.Preprocessor = preprocessor(t, "cifar-rgb-32")
+		if _, err := Open(dir, o); err == nil || !strings.Contains(err.Error(), "expected at least two") {
+			t.Errorf("%+v: %v", o, err)
+		}
 	}
 }

@@ -60,15 +60,7 @@ import (
 
 const name = "train"
 
-func main() {
-	cli.Main(func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-		// What a batch needs stays as long as the run, and may be more than what commands are usually held to: garbage is
-		// collected when it is a fifth of that.
-		debug.SetMemoryLimit(math.MaxInt64)
-		debug.SetGCPercent(20)
-		return run(ctx, args, stdin, stdout, stderr)
-	})
-}
+func main() { cli.Main(run) }
 
 // run is the command, see [cli.Func].
 func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {

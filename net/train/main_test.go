@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/xml"
@@ -13,10 +14,12 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"firebench/kernels"
@@ -754,4 +757,59 @@ func TestBadModel(t *testing.T) {
 		t.Errorf("preprocessor %q, error %v, expected the one that was given", m.Preprocessor, err)
 	}
 	fail(t, []string{"-model", filepath.Join(data, "none.onnx"), "-data", data, "-o", t.TempDir()}, "none.onnx")
+}
+
+// TestMain runs the command itself in the processes that TestSignals starts.
+func TestMain(m *testing.M) {
+	if os.Getenv("TRAIN_MAIN") != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// TestSignals sends signals to the command while it trains: it writes a checkpoint and ends.
+func TestSignals(t *testing.T) {
+	if runtime.GOOS == "windows" || runtime.GOOS == "js" {
+		t.Skip("no signals between processes")
+	}
+	data, file := pictures(t, 4), tinyFile(t, 2)
+	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		dir := t.TempDir()
+		cmd := exec.Command(os.Args[0], "-model", file, "-data", data, "-o", dir, "-epochs", "1000000", "-batch", "4")
+		cmd.Env = append(os.Environ(), "TRAIN_MAIN=1")
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
+		stdout, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); errors.Is(err, syscall.ENOEXEC) {
+			t.Skip("emulated processes cannot start others")
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(stdout)
+		for range 3 {
+			lines.Scan() // the last of them is the first epoch's
+		}
+		if err := cmd.Process.Signal(signal); err != nil {
+			t.Error(err)
+		}
+		for lines.Scan() {
+		}
+		if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != 1 {
+			t.Errorf("%v: ended with %v, expected status 1", signal, err)
+		}
+		checkLine(t, stderr.String(), "interrupted; the run goes on with the same command")
+		if rows, err := training.ReadLog(filepath.Join(dir, training.LogFile)); err != nil || len(rows) == 0 {
+			t.Errorf("%v: %d rows in the log, error %v", signal, len(rows), err)
+		}
+		m, _, err := onnx.Open(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := training.ReadCheckpoint(filepath.Join(dir, training.LastFile), m); err != nil {
+			t.Error(err)
+		}
+	}
 }

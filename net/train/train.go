@@ -110,14 +110,11 @@ func (c *command) params(ctx context.Context, w graph.Weights, preprocessor stri
 	m = m.Clone()
 	m.Classes, m.Preprocessor = c.data.Classes, preprocessor
 	if !c.Given() {
-		pictures, skipped, err := c.recipe.Pictures(ctx, c.data.Train, c.seed)
-		if err != nil {
-			return nil, err
-		}
+		p, skipped, err := c.recipe.Begin(ctx, c.out, m, c.data.Train, c.seed, graph.Options{Set: c.Set, Algo: c.Algorithm, Threads: c.Threads})
 		for _, err := range skipped {
 			c.skipped(err)
 		}
-		return c.recipe.Start(m, c.seed, pictures, graph.Options{Set: c.Set, Algo: c.Algorithm, Threads: c.Threads})
+		return p, err
 	}
 	if c.dense {
 		return training.NewParams(m, plain{w})

@@ -47,6 +47,10 @@ type FitOptions struct {
 	Frozen func(node string) bool // nil: no layer is
 	Mask   map[string][]bool      // see Params.Mask; nil: none. A checkpoint has its own
 
+	// Every is after how many epochs the weights are tried on the pictures for validation; 0 is 1. After the last epoch they
+	// always are.
+	Every int
+
 	// Save is how often a checkpoint is written between the ends of epochs; 0 is 5 minutes.
 	Save time.Duration
 
@@ -96,6 +100,7 @@ type setup struct {
 	Pictures int      `json:"pictures"` // to train on
 	Val      int      `json:"val"`      // pictures for validation
 	Frozen   []string `json:"frozen"`   // layers
+	Every    int      `json:"every"`    // see FitOptions
 	Steps    int      `json:"steps"`    // of the whole run
 }
 
@@ -125,7 +130,7 @@ func Fit(ctx context.Context, p *Params, o FitOptions) (*Fitted, error) {
 	f.Save = cmp.Or(f.Save, 5*time.Minute)
 	f.state.setup = setup{
 		Recipe: o.Recipe, Classes: o.Data.Classes, Pictures: o.Data.Train.Len(), Val: o.Data.Val.Len(),
-		Steps: o.Recipe.Epochs * train.Steps() / o.Recipe.Accumulate,
+		Every: max(1, o.Every), Steps: o.Recipe.Epochs * train.Steps() / o.Recipe.Accumulate,
 	}
 	if err := f.open(p); err != nil {
 		return nil, err
@@ -268,6 +273,8 @@ func (s setup) differs(expected setup) (what string, found, other any) {
 		return "pictures for validation:", s.Val, expected.Val
 	case !slices.Equal(s.Frozen, expected.Frozen):
 		return "the frozen layers", s.Frozen, expected.Frozen
+	case s.Every != expected.Every:
+		return "epochs between evaluations:", s.Every, expected.Every
 	}
 	return "", nil, nil
 }
@@ -385,17 +392,21 @@ func (f *fitting) tell(evaluating bool) {
 // endEpoch tries the weights on the pictures for validation, and writes everything. The checkpoint comes last: a run that is
 // killed before makes the end of the epoch again.
 func (f *fitting) endEpoch(ctx context.Context, epoch int) error {
-	val, err := f.trainer.Evaluate(f.batches(ctx, f.Data.Val))
-	if err != nil {
-		return err
-	}
-	if val.Images == 0 {
-		return errors.New("training: no picture for validation can be read")
+	tried := epoch == f.Recipe.Epochs || epoch/f.state.Every > f.state.Ended/f.state.Every
+	var val Result
+	if tried {
+		var err error
+		if val, err = f.trainer.Evaluate(f.batches(ctx, f.Data.Val)); err != nil {
+			return err
+		}
+		if val.Images == 0 {
+			return errors.New("training: no picture for validation can be read")
+		}
 	}
 	row := Row{Step: f.trainer.Steps(), Epoch: float64(epoch), Rate: f.trainer.Rate(f.trainer.Steps() - 1)}
 	row.Loss, row.Accuracy = f.state.Epoch.Mean()
-	row.ValLoss, row.ValAccuracy = val.Mean()
-	row.ImagesSecond = math.NaN() // of a part of a run that made no step
+	row.ValLoss, row.ValAccuracy = val.Mean() // NaN if they were not tried
+	row.ImagesSecond = math.NaN()             // of a part of a run that made no step
 	if f.learning > 0 {
 		row.ImagesSecond = float64(f.seen) / f.learning.Seconds()
 	}
@@ -407,8 +418,8 @@ func (f *fitting) endEpoch(ctx context.Context, epoch int) error {
 	}
 	f.state.Ended, f.state.Epoch = epoch, Result{}
 	f.seen, f.learning = 0, 0
-	if best := &f.state.Best; best.Epoch == 0 || val.Correct > best.Result.Correct ||
-		val.Correct == best.Result.Correct && val.Loss < best.Result.Loss {
+	if best := &f.state.Best; tried && (best.Epoch == 0 || val.Correct > best.Result.Correct ||
+		val.Correct == best.Result.Correct && val.Loss < best.Result.Loss) {
 		*best = bestEpoch{epoch, val}
 		if err := f.save(BestFile); err != nil {
 			return err
@@ -532,7 +543,8 @@ func ReadRun(dir string) (*Fitted, error) {
 	if err != nil {
 		return nil, err
 	}
-	last, err := ReadCheckpoint(path, m)
+	// ONNX may say the same network in another way.
+	last, err := readCheckpoint(path, m, false)
 	if err != nil {
 		return nil, err
 	}
@@ -543,7 +555,7 @@ func ReadRun(dir string) (*Fitted, error) {
 	if last.Step < s.Steps {
 		return nil, fmt.Errorf("%s: the run has not ended, it has made %d of %d steps", dir, last.Step, s.Steps)
 	}
-	best, err := ReadCheckpoint(filepath.Join(dir, BestFile), m)
+	best, err := readCheckpoint(filepath.Join(dir, BestFile), m, false)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"firebench/kernels"
@@ -170,18 +171,27 @@ func (r Recipe) initializer(head string) (func(p graph.Param) Initializer, error
 	}, nil
 }
 
-// Pictures returns the first batch of inputs to learn from, for Start, and the errors of pictures that cannot be read.
-func (r Recipe) Pictures(ctx context.Context, s *dataset.Split, seed uint64) (input []float32, skipped []error, err error) {
-	l, err := s.Loader(dataset.LoaderOptions{Batch: r.Batch, Train: true, Augment: r.Augment, Seed: seed})
-	if err != nil {
-		return nil, nil, err
+// Begin returns random weights for a run in dir to begin with, see Start, and the errors of pictures that cannot be read. A run
+// that has begun has other weights: what they are does not matter then.
+func (r Recipe) Begin(ctx context.Context, dir string, m *graph.Model, s *dataset.Split, seed uint64, o graph.Options) (p *Params, skipped []error, err error) {
+	if _, err := os.Stat(filepath.Join(dir, LastFile)); err == nil {
+		r.Init = initXavier // the fastest
 	}
-	defer l.Close()
-	b, err := l.Next(ctx)
-	if err != nil {
-		return nil, nil, err
+	var pictures []float32
+	if r.Init == initLSUV {
+		l, err := s.Loader(dataset.LoaderOptions{Batch: r.Batch, Train: true, Augment: r.Augment, Seed: seed})
+		if err != nil {
+			return nil, nil, err
+		}
+		defer l.Close()
+		b, err := l.Next(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		pictures, skipped = kernels.Data[float32](b.Input), b.Skipped
 	}
-	return slices.Clone(kernels.Data[float32](b.Input)), b.Skipped, nil
+	p, err = r.Start(m, seed, pictures, o)
+	return p, skipped, err
 }
 
 // Start returns weights for m to start training from. pictures are inputs, batch×H×W×C; only lsuv needs them.

@@ -2,6 +2,7 @@ package training
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -336,7 +337,7 @@ type masks struct {
 func (m *masks) fill(pool *workers.Pool, seed, batch uint64) {
 	if len(m.views) > 0 {
 		m.seed, m.batch = seed, batch
-		pool.Run(nil, m)
+		pool.Run(context.Background(), m)
 	}
 }
 
