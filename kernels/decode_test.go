@@ -332,7 +332,6 @@ func modRMSize(code []byte) (int, error) {
 var arm64Instructions = strings.Fields(`
 	ADD ADDS B LDR LDRB LDRH LDRSW LDUR LSL LSR MADD MOV MOVK MUL ORR PRFM RET STR SUB SUBS
 	AND DUP EOR FADD FCMEQ FCMGT FCVTL FCVTL2 FCVTNS FDIV FMAX FMIN FMLA FMLS FMOV FMUL FSQRT FSUB LD1R MOVI SCVTF SHL SMLAL SMLAL2 SQADD SQXTN SQXTN2 SQXTUN SQXTUN2 SXTL SXTL2 TBL TRN1 TRN2 UMAX USHLL UXTL UXTL2 UZP1`)
-	
 
 // sdot has the SDOT of 128 bits, which arm64asm does not know: by vector and by element.
 var sdot = []struct{ mask, bits uint32 }{{0xffe0fc00, 0x4e809400}, {0xffc0f400, 0x4f80e000}}

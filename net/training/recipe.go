@@ -75,9 +75,9 @@ var Recipes = []Recipe{
 		Rate: 0.05, Policy: PolicyCosine, WarmUp: 1, HeadFactor: 1, Init: initLSUV,
 	},
 	{
-		Name: "finetune", Epochs: 12, Batch: 32, Accumulate: 1, Augment: dataset.Augment{Crop: true, Mirror: true},
-		SGD:  SGD{Form: PyTorch, Momentum: 0.9, WeightDecay: 5e-4, MaxNorm: 5},
-		Rate: 0.005, Policy: PolicyCosine, WarmUp: 0.5, HeadFactor: 5, LabelSmoothing: 0.1, Init: initXavier,
+		Name: "finetune", Epochs: 20, Batch: 32, Accumulate: 1, Augment: dataset.Augment{MinArea: 0.25, Mirror: true, Jitter: 0.2},
+		SGD:  SGD{Form: Caffe, Momentum: 0.9, WeightDecay: 2e-4, DecayBiases: true, MaxNorm: 5},
+		Rate: 0.005, Policy: PolicyCosine, WarmUp: 0.3, HeadFactor: 2, LabelSmoothing: 0.1, Init: initXavier,
 	},
 }
 
