@@ -266,6 +266,7 @@ func TestTileTooLarge(t *testing.T) {
 		{"avx2", recipes.Conv, vec.F32, recipes.Tile{Rows: 7, Cols: 16}}, {"avx2", recipes.Conv, vec.F32, recipes.Tile{Rows: 15, Cols: 8}},
 		{"avx512", recipes.Conv, vec.F32, recipes.Tile{Rows: 15, Cols: 32}}, {"avx512", recipes.Conv, vec.F32, recipes.Tile{Rows: 32, Cols: 16}},
 		{"neon", recipes.Conv, vec.F32, recipes.Tile{Rows: 12, Cols: 8}}, {"neon", recipes.Conv, vec.F32, recipes.Tile{Rows: 24, Cols: 4}},
+		{"avx2", recipes.WeightGradient, vec.F32, recipes.Tile{Rows: 7, Cols: 16}}, {"avx512", recipes.WeightGradient, vec.F32, recipes.Tile{Rows: 32, Cols: 16}},
 		{"avx2", recipes.QConv, vec.S16, recipes.Tile{Rows: 7, Cols: 16}}, {"avx2", recipes.QConv, vec.S16, recipes.Tile{Rows: 15, Cols: 8}},
 		{"avx512", recipes.QBatchMatMul, vec.S16, recipes.Tile{Rows: 15, Cols: 32}}, {"avx512vnni", recipes.QConv, vec.U8, recipes.Tile{Rows: 15, Cols: 32}},
 	} {

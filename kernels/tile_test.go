@@ -11,7 +11,7 @@ import (
 	"firebench/kernels/ref"
 )
 
-// TestConvTiles calls every height of every tile. The vector kernels must equal one chain of fused
+// TestConvTiles calls every height of every tile, those of the gradient of weights among them. The vector kernels must equal one chain of fused
 // multiply-adds bit for bit, which makes them equal to each other. The scalar kernels must equal a
 // chain that rounds each product, too. All must be within the bound of the exact sum, or the bound
 // would be wrong.
@@ -44,6 +44,12 @@ func TestConvTiles(t *testing.T) {
 			for i, f := range matMul.Funcs {
 				t.Run(fmt.Sprintf("batchmatmul %s=%dx%d", name, i+1, matMul.Width), func(t *testing.T) {
 					testBatchMatMul(t, f, i+1, matMul.Width, mulAdd(set.ISA))
+				})
+			}
+			gradient := [...]kernels.Tile[kernels.WeightGradientFunc]{set.F32.WeightGradient.Wide, set.F32.WeightGradient.Narrow}[i]
+			for i, f := range gradient.Funcs {
+				t.Run(fmt.Sprintf("weightgradient %s=%dx%d", name, i+1, gradient.Width), func(t *testing.T) {
+					testWeightGradientTile(t, f, i+1, gradient.Width, mulAdd(set.ISA))
 				})
 			}
 		}
@@ -214,6 +220,82 @@ func testBatchMatMul(t *testing.T, f kernels.BatchMatMulFunc, height, width int,
 			}
 		}
 	}
+}
+
+// testWeightGradientTile compares one height of a tile with the loops of WeightGradientFunc, bit for bit.
+func testWeightGradientTile(t *testing.T, f kernels.WeightGradientFunc, height, width int, mulAdd func(x, y, z float32) float32) {
+	const maxTiles, maxImages, maxRows, maxCols, gap = 2, 2, 2, 9, 3
+	maxPixels := maxImages * maxRows * maxCols
+	values := kerneltest.Random(1, maxPixels*(maxTiles*height+gap)+maxImages*maxRows*gap)
+	gradients := kerneltest.Random(2, maxPixels*width)
+	sums := kerneltest.Random(3, maxTiles*height*width)
+	dstMem, startMem := guarded(t, len(sums)), guarded(t, len(sums))
+	srcMem, gradMem := guarded(t, len(values)), guarded(t, len(gradients))
+	for cols := 1; cols <= maxCols; cols++ {
+		for round := range 16 {
+			bit := func(i int) int { return round >> i & 1 }
+			side, tiles, images, rows := bit(0), 1+bit(1), 1+bit(2), 1+bit(3)
+			// Pixels that follow each other, overlap, and lie apart; images and rows that do so, too.
+			srcPixel := []int{tiles * height, max(tiles*height/2, 1), tiles*height + gap}[cols%3]
+			srcRow := cols*srcPixel + bit(1)*gap
+			srcImage := rows*srcRow - bit(3)
+			startTile := bit(0) * height * width
+			src := srcMem.load(side, values[:(images-1)*srcImage+(rows-1)*srcRow+(cols-1)*srcPixel+tiles*height])
+			grad := gradMem.load(side, gradients[:images*rows*cols*width])
+			start := startMem.load(side, sums[:(tiles-1)*startTile+height*width])
+			dst := dstMem.blank(side, tiles*height*width)
+			f(&dst[0], &start[0], &src[0], &grad[0], &grad[0], tiles, startTile, images, rows, cols, srcImage, srcRow, srcPixel, 7)
+			compareRows(t, fmt.Sprintf("tiles=%d images=%d rows=%d cols=%d, %s", tiles, images, rows, cols, sides[side]), dst, tiles*height, width, width, func(m, n int) float64 {
+				acc := start[m/height*startTile+m%height*width+n]
+				for p := range images * rows * cols {
+					at := p/(rows*cols)*srcImage + p/cols%rows*srcRow + p%cols*srcPixel
+					acc = mulAdd(src[at+m], grad[p*width+n], acc)
+				}
+				return float64(acc)
+			}, nil)
+			if t.Failed() {
+				return
+			}
+		}
+	}
+	// The sums may stay where they are.
+	src, grad := values[:height], gradients[:width]
+	in, out := kerneltest.Random(3, height*width), kerneltest.Random(3, height*width)
+	f(&out[0], &out[0], &src[0], &grad[0], &grad[0], 1, 0, 1, 1, 1, 0, 0, 0, 0)
+	compareRows(t, "in place", out, height, width, width, func(m, n int) float64 {
+		return float64(mulAdd(src[m], grad[n], in[m*width+n]))
+	}, nil)
+}
+
+// TestPackSum compares the kernel with its loops, bit for bit.
+func TestPackSum(t *testing.T) {
+	kerneltest.EachF32(t, func(t *testing.T, set *kernels.Set) {
+		const maxPixels, gap = 5, 3
+		for _, channels := range channelCounts(set) {
+			srcMem, dstMem, sumMem := guarded(t, maxPixels*(channels+gap)), guarded(t, maxPixels*(channels+gap)), guarded(t, channels)
+			values, before := kerneltest.Random(1, maxPixels*(channels+gap)), kerneltest.Random(2, channels)
+			for pixels := 1; pixels <= maxPixels; pixels++ {
+				for side := range sides {
+					srcPixel, dstPixel := channels+pixels%2*gap, channels+side*gap
+					src := srcMem.load(side, values[:(pixels-1)*srcPixel+channels])
+					dst, sums := dstMem.blank(side, (pixels-1)*dstPixel+channels), sumMem.load(side, before)
+					set.F32.PackSum(&dst[0], &sums[0], &src[0], pixels, channels, srcPixel, dstPixel)
+					what := fmt.Sprintf("%d pixels of %d channels, %s", pixels, channels, sides[side])
+					compareRows(t, what, dst, pixels, channels, dstPixel, func(p, c int) float64 { return float64(src[p*srcPixel+c]) }, nil)
+					compareRows(t, "sums of "+what, sums, 1, channels, channels, func(_, c int) float64 {
+						sum := before[c]
+						for p := range pixels {
+							sum += src[p*srcPixel+c]
+						}
+						return float64(sum)
+					}, nil)
+					if t.Failed() {
+						return
+					}
+				}
+			}
+		}
+	})
 }
 
 // testConvTileNaN puts a NaN into one pixel at a time, and then into one bias at a time. With

@@ -148,7 +148,28 @@ func TestInteger(t *testing.T) {
 	})
 }
 
-// TestPanics: New and NewInteger panic for sizes that no algorithm exists for, or too few points, and
+// TestGradient compares the matrices for gradients with ones written by hand.
+func TestGradient(t *testing.T) {
+	a := NewGradient(3, 4)
+	if a.Scale != 24 {
+		t.Errorf("scale %d, want 24", a.Scale)
+	}
+	same(t, "G of F(3, 4)", a.G, 1, [][]int64{{1, 0, 0, 0}, {1, 1, 1, 1}, {1, -1, 1, -1}, {1, 2, 4, 8}, {1, -2, 4, -8}, {0, 0, 0, 1}})
+	same(t, "AT of F(3, 4)", a.AT, 1, [][]int64{
+		{6, -4, -4, 1, 1, 0},
+		{0, -4, 4, 2, -2, 0},
+		{0, -4, -4, 4, 4, 24},
+	})
+	for i, row := range a.BT {
+		for j, v := range row {
+			if want := New(3, 4).BT[i][j]; v.Cmp(want) != 0 {
+				t.Errorf("BT[%d][%d] is %v, want %v", i, j, v, want)
+			}
+		}
+	}
+}
+
+// TestPanics: New, NewInteger and NewGradient panic for sizes that no algorithm exists for, or too few points, and
 // so does Int for fractions.
 func TestPanics(t *testing.T) {
 	panics := func(what string, f func()) {
@@ -164,6 +185,7 @@ func TestPanics(t *testing.T) {
 	}
 	for _, c := range [][2]int{{0, 7}, {7, 0}, {4, 4}, {2, 3}} {
 		panics(fmt.Sprintf("NewInteger(%d, %d)", c[0], c[1]), func() { NewInteger(c[0], c[1]) })
+		panics(fmt.Sprintf("NewGradient(%d, %d)", c[0], c[1]), func() { NewGradient(c[0], c[1]) })
 	}
 	panics("Int", func() { New(4, 3).G.Int() })
 }
