@@ -111,7 +111,7 @@ compression: ## what compression gives and costs, in results/compression.md and 
 RUNS = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/firebench/training
 CIFAR = ../shared/data/cifar10-jpeg.tar.gz
 FLOWERS = ../shared/data/flowers
-CIFARFLAGS = -model squeezenet-cifar-simple
+CIFARFLAGS = -model squeezenet-cifar-simple -epochs 22
 TUNEFLAGS =
 ROWSFLAGS = $(TUNEFLAGS)
 training: ## train on CIFAR and FLOWERS, compress and train again, in results/training*; about two hours on two cores, goes on after an interrupt; of WEIGHTS (v1.0) and SMALL (v1.1)
