@@ -214,7 +214,7 @@ func TestUsage(t *testing.T) {
 		{"-data d -o o -type int8", "-type"},
 		{"-data d -o o -threads -1", "-threads -1"},
 		// What is wrong with the recipe that fits.
-		{"-data d -o o -model f.onnx -warmup 20", "expected 0 to all 12"},
+		{"-data d -o o -model f.onnx -warmup 99", "expected 0 to all 20"},
 	} {
 		status, stdout, stderr := runCommand(t, strings.Fields(test.args)...)
 		if status != 2 || stdout != "" {

@@ -196,7 +196,7 @@ func TestPage(t *testing.T) {
 		"the lowest, 1 thread | at least 75 % of the peak | 72 %, grad-weight of fire5.squeeze1x1; 1 of 2 are below 75 % | missed |",
 		"| fire5.squeeze1x1 | squeezenet1.1 | weight | direct | 1 | avx2 | 1 | 72 |",
 		"| update | auto | 1 | avx2 | 4 | - |",
-		"| at least 86 % correct | " + correct, "## CIFAR-10\n\nsmall, 242 parameters, 2 classes. Recipe finetune: 2 epochs of 6 pictures in batches of 3; rate 0.005, cosine, rising for 0.5 epochs",
+		"| at least 86 % correct | " + correct, "## CIFAR-10\n\nsmall, 242 parameters, 2 classes. Recipe finetune: 2 epochs of 6 pictures in batches of 3; rate 0.005, cosine, rising for 0.3 epochs",
 		"(training-cifar.svg)", "(training-flowers.svg)", "(training-dense.svg)", "(training-rows.svg)",
 		"| at most 1.5 points less, and faster | ", "| dense | 1.000 | " + correct, "| rows of zeros | 0.500 | ",
 		"against TensorFlow or PyTorch, squeezenet1.1, 2 threads | at least 1.3 × as fast | tensorflow 1.25 [1.25, 1.25] | missed |",
